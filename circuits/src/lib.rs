@@ -1,0 +1,33 @@
+//! The onion layer of whisht.
+//!
+//! A cell travels through this crate in the order of its modules:
+//!
+//! 1. [`path`] picks lanes (guard, middles, rendezvous) from a frozen [`directory`] snapshot.
+//! 2. [`aont`] and [`shard`] turn an envelope into `n` pieces of which any `k` rebuild it.
+//! 3. [`origin`] seals each piece into one constant-size [`cell`].
+//! 4. [`relay`] peels one layer at each hop; [`mix`] lets it wait.
+//! 5. [`rendezvous`] collects the pieces, and [`stem`] says where the envelope enters the network.
+//!
+//! Underneath lie the words that all of them share: [`bytes`], [`geometry`], [`ids`], [`keys`],
+//! [`secret`], [`time`].
+//!
+//! The crate knows nothing of Whisper, sockets, files, clocks or global randomness: time is an
+//! argument, randomness is a generator that the caller seeds, and an envelope is a byte string.
+
+pub mod aont;
+pub mod bytes;
+pub mod cell;
+pub mod directory;
+pub mod geometry;
+pub mod ids;
+pub mod keys;
+pub mod level;
+pub mod mix;
+pub mod origin;
+pub mod path;
+pub mod relay;
+pub mod rendezvous;
+pub mod secret;
+pub mod shard;
+pub mod stem;
+pub mod time;

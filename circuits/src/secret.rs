@@ -1,0 +1,98 @@
+//! Values that must not be copied, compared carelessly or printed.
+//!
+//! [`Secret`] is for key material: wiped on drop, without `Clone`, `==`, `Deref` or a `Debug` that
+//! shows anything; [`Secret::expose`] is the one door, easy to search for. [`Redacted`] is for
+//! what is no key but must not reach a log: addresses, topics, hashes, paths.
+
+use core::fmt;
+
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// `N` secret bytes.
+///
+/// The bytes live on the heap, so that moving the value leaves no copy behind.
+///
+/// ```compile_fail
+/// let key = circuits::secret::Secret::<32>::init_with(|bytes| bytes.fill(7));
+/// let _copy = key.clone();
+/// ```
+pub struct Secret<const N: usize>(Box<[u8; N]>);
+
+impl<const N: usize> Secret<N> {
+    /// Makes a secret by filling it in place.
+    pub fn init_with(fill: impl FnOnce(&mut [u8; N])) -> Self {
+        let mut bytes = Box::new([0; N]);
+        fill(&mut bytes);
+        Self(bytes)
+    }
+
+    /// Takes over an array and wipes the original.
+    pub fn take(source: &mut [u8; N]) -> Self {
+        let secret = Self(Box::new(*source));
+        source.zeroize();
+        secret
+    }
+
+    /// The bytes. Whoever calls this keeps them from being copied, logged or compared with `==`.
+    #[must_use]
+    pub const fn expose(&self) -> &[u8; N] {
+        &self.0
+    }
+}
+
+impl<const N: usize> Drop for Secret<N> {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl<const N: usize> ZeroizeOnDrop for Secret<N> {}
+
+impl<const N: usize> fmt::Debug for Secret<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// A value that prints as `[redacted]`, whatever it is.
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Redacted<T>(pub T);
+
+impl<T> fmt::Debug for Redacted<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+impl<T> fmt::Display for Redacted<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_byte_of_a_secret() {
+        let key = Secret::<4>::init_with(|bytes| bytes.copy_from_slice(&[0xde, 0xad, 0xbe, 0xef]));
+        assert_eq!(format!("{key:?}"), "Secret(..)");
+    }
+
+    #[test]
+    fn taking_wipes_the_source() {
+        let mut source = [9; 8];
+        let key = Secret::take(&mut source);
+        assert_eq!(source, [0; 8]);
+        assert_eq!(key.expose(), &[9; 8]);
+    }
+
+    #[test]
+    fn redacted_values_print_alike() {
+        assert_eq!(
+            format!("{:?} {}", Redacted("10.1.2.3"), Redacted(7)),
+            "[redacted] [redacted]"
+        );
+    }
+}

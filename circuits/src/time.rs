@@ -1,0 +1,91 @@
+//! Two clocks, both told from outside.
+//!
+//! Timers run by a monotonic clock ([`Instant`]), envelopes and keys expire by the wall clock
+//! ([`UnixSecs`]). [`Now`] carries both. Nothing in the core reads a clock.
+
+use core::time::Duration;
+
+/// A point on the monotonic clock: microseconds since an arbitrary start.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Instant(u64);
+
+impl Instant {
+    /// The start of the clock.
+    pub const ZERO: Self = Self(0);
+
+    /// A point given in microseconds since the start.
+    #[must_use]
+    pub const fn from_micros(micros: u64) -> Self {
+        Self(micros)
+    }
+
+    /// Microseconds since the start.
+    #[must_use]
+    pub const fn as_micros(self) -> u64 {
+        self.0
+    }
+
+    /// This point plus `wait`; the end of the clock if that lies beyond it.
+    #[must_use]
+    pub fn after(self, wait: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_add(u64::try_from(wait.as_micros()).unwrap_or(u64::MAX)),
+        )
+    }
+
+    /// Time passed since `earlier`; zero if `earlier` is later.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// Seconds since 1970, as Whisper's 32-bit clock counts them.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct UnixSecs(pub u32);
+
+impl UnixSecs {
+    /// This second plus `secs`; the end of the clock if that lies beyond it.
+    #[must_use]
+    pub const fn after(self, secs: u32) -> Self {
+        Self(self.0.saturating_add(secs))
+    }
+
+    /// This second minus `secs`; zero if that lies before 1970.
+    #[must_use]
+    pub const fn before(self, secs: u32) -> Self {
+        Self(self.0.saturating_sub(secs))
+    }
+}
+
+/// What time it is, by both clocks.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Now {
+    /// Monotonic, for timers.
+    pub mono: Instant,
+    /// Wall clock, for expiry and epochs.
+    pub unix: UnixSecs,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_saturate_at_both_ends() {
+        assert_eq!(
+            Instant::from_micros(u64::MAX)
+                .after(Duration::MAX)
+                .as_micros(),
+            u64::MAX
+        );
+        assert_eq!(Instant::ZERO.since(Instant::from_micros(5)), Duration::ZERO);
+    }
+
+    #[test]
+    fn wall_clock_saturates_at_both_ends() {
+        assert_eq!(UnixSecs(u32::MAX).after(1), UnixSecs(u32::MAX));
+        assert_eq!(UnixSecs(0).before(1), UnixSecs(0));
+    }
+}

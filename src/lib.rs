@@ -1,0 +1,20 @@
+//! A Whisper relay node that hides who is talking.
+//!
+//! The crate is a pure machine with a thin shell around it. The modules down to [`node`] are told
+//! the time, given bytes and seeded randomness, and compile without tokio; `shell` and `cli`
+//! (feature `shell`) own the sockets, files, clocks and threads. Dependence runs one way:
+//!
+//! `cli -> shell -> node -> gossip -> {pool, filter, link} -> {envelope, message, pow, bloom} ->
+//! circuits`
+//!
+//! docs/design.md is the map, docs/wire.md the formats to the byte.
+
+pub mod bloom;
+pub mod envelope;
+pub mod filter;
+pub mod gossip;
+pub mod link;
+pub mod message;
+pub mod node;
+pub mod pool;
+pub mod pow;
