@@ -10,6 +10,8 @@
 //! docs/design.md is the map, docs/wire.md the formats to the byte.
 
 pub mod bloom;
+pub mod compose;
+pub mod ecies;
 pub mod envelope;
 pub mod filter;
 pub mod gossip;

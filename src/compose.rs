@@ -1,0 +1,1 @@
+//! Envelope hygiene: what our own envelopes look like.
