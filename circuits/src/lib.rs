@@ -9,7 +9,7 @@
 //! 5. [`rendezvous`] collects the pieces, and [`stem`] says where the envelope enters the network.
 //!
 //! Underneath lie the words that all of them share: [`bytes`], [`geometry`], [`ids`], [`keys`],
-//! [`secret`], [`time`].
+//! [`sample`], [`secret`], [`time`].
 //!
 //! The crate knows nothing of Whisper, sockets, files, clocks or global randomness: time is an
 //! argument, randomness is a generator that the caller seeds, and an envelope is a byte string.
@@ -27,6 +27,7 @@ pub mod origin;
 pub mod path;
 pub mod relay;
 pub mod rendezvous;
+pub mod sample;
 pub mod secret;
 pub mod shard;
 pub mod stem;
