@@ -1,1 +1,285 @@
-//! Draft.
+//! Where the shards of a set come together again.
+//!
+//! A rendezvous keeps nothing for a cookie until a shard brings a ticket that cost work; then it
+//! collects, decodes once when `k` pieces are there, and hands the envelope on together with the
+//! hold that its origin drew. It never answers: every verdict is for local counters, and the
+//! network cannot tell them apart.
+//!
+//! Memory is bounded by bytes, time by one decode per set, and no failure is worth more work than
+//! that. A cookie that is done with, whatever the outcome, is remembered until the set would have
+//! timed out, so that late shards open nothing.
+//!
+//! An envelope is a byte string here. Whether it is one (its encoding, work and expiry) is for the
+//! caller to judge; so is the waiting and the insertion. At *converge* a rendezvous sees whole
+//! envelopes, and whoever records its links and takes its key sees them too: the threshold
+//! protects against relays in the middle.
+
+mod demand;
+mod table;
+mod ticket;
+
+use core::fmt;
+use core::time::Duration;
+
+pub use self::ticket::{TicketBits, TicketSearch, verify_ticket};
+
+use self::demand::Demand;
+use self::table::{Table, Terms};
+use crate::geometry::SHARD_LEN;
+use crate::ids::{Epoch, LinkId, RelayId};
+use crate::shard::{Class, Shard, rebuild};
+use crate::time::{Instant, Now};
+
+/// Bounds of a rendezvous.
+#[derive(Clone, Debug)]
+pub struct RendezvousLimits {
+    /// Memory for sets, in bytes. More costs memory only; less lets a flood displace honest sets
+    /// sooner. Default 16 MiB.
+    pub bytes: usize,
+    /// Open sets whose package is longer than 9,840 bytes. Default 64.
+    pub large_sets: usize,
+    /// How long a set may take from its first shard on. Default 30 minutes: 162 cells at .3 per
+    /// second leave within 9, and mixing delays all but one in a thousand by less than 5.
+    pub timeout: Duration,
+    /// The same for a set whose first shard carries the bulletin flag. Default 75 minutes.
+    pub bulletin_timeout: Duration,
+}
+
+impl Default for RendezvousLimits {
+    fn default() -> Self {
+        Self {
+            bytes: 16 << 20,
+            large_sets: 64,
+            timeout: Duration::from_secs(30 * 60),
+            bulletin_timeout: Duration::from_secs(75 * 60),
+        }
+    }
+}
+
+/// The rendezvous role of one relay.
+#[derive(Debug)]
+pub struct Rendezvous {
+    id: RelayId,
+    limits: RendezvousLimits,
+    table: Table,
+    demand: Demand,
+}
+
+impl Rendezvous {
+    /// The rendezvous role of the relay `id`, holding nothing yet.
+    #[must_use]
+    pub fn new(id: RelayId, limits: RendezvousLimits) -> Self {
+        Self {
+            id,
+            table: Table::new(limits.bytes, limits.large_sets),
+            demand: Demand::new(free_load(&limits)),
+            limits,
+        }
+    }
+
+    /// Takes in one shard that arrived over the link `from`, in a cell under the key of `epoch`,
+    /// with `hold` in the delay field and the bulletin flag as given.
+    pub fn accept(
+        &mut self,
+        now: Now,
+        from: LinkId,
+        epoch: Epoch,
+        hold: Duration,
+        bulletin: bool,
+        shard: Shard,
+    ) -> Verdict {
+        self.expire(now);
+        let terms = Terms {
+            class: shard.class,
+            epoch,
+            hold,
+            ticket: shard.ticket,
+        };
+        if shard.class == Class::whole() {
+            return if self.ticket_serves(&shard, epoch) {
+                decode(terms, &[(shard.index, &shard.bytes)])
+            } else {
+                Verdict::Rejected(Rejected::BadTicket)
+            };
+        }
+
+        let opened = match self.table.get(shard.cookie) {
+            Some(set) => {
+                if let Err(rejected) = agree(&set.terms, &terms) {
+                    return Verdict::Rejected(rejected);
+                }
+                let Some(pieces) = &set.pieces else {
+                    return Verdict::Swallowed;
+                };
+                match pieces.get(&shard.index) {
+                    Some(piece) if *piece == shard.bytes => return Verdict::Swallowed,
+                    Some(_) => {
+                        self.table.close(shard.cookie);
+                        return Verdict::Poisoned;
+                    }
+                    None => false,
+                }
+            }
+            None => {
+                if !self.ticket_serves(&shard, epoch) {
+                    return Verdict::Rejected(Rejected::BadTicket);
+                }
+                let timeout = if bulletin {
+                    self.limits.bulletin_timeout
+                } else {
+                    self.limits.timeout
+                };
+                let due = now.mono.after(timeout);
+                if !self.table.open(shard.cookie, terms, from, due) {
+                    return Verdict::Rejected(Rejected::NoRoom);
+                }
+                true
+            }
+        };
+        self.collect(terms, opened, shard)
+    }
+
+    /// Adds a piece to its set, and decodes the set if that was the last one needed.
+    fn collect(&mut self, terms: Terms, opened: bool, shard: Shard) -> Verdict {
+        let cookie = shard.cookie;
+        if !self.table.add(cookie, shard.index, shard.bytes) {
+            return Verdict::Rejected(Rejected::NoRoom);
+        }
+        self.demand.count(SHARD_LEN);
+
+        let pieces = self.table.get(cookie).and_then(|set| set.pieces.as_ref());
+        if pieces.is_none_or(|pieces| pieces.len() < usize::from(terms.class.k())) {
+            return if opened {
+                Verdict::Opened
+            } else {
+                Verdict::Counted
+            };
+        }
+        let pieces = self.table.close(cookie);
+        let pieces: Vec<_> = pieces
+            .iter()
+            .map(|(index, piece)| (*index, piece.as_ref()))
+            .collect();
+        decode(terms, &pieces)
+    }
+
+    /// Forgets the sets that timed out, and fixes the ticket price of an epoch that has begun.
+    pub fn expire(&mut self, now: Now) {
+        self.table.expire(now.mono);
+        self.demand.roll(now.unix);
+    }
+
+    /// When the next set times out.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Instant> {
+        self.table.next_due()
+    }
+
+    /// Memory held, in bytes, by an estimate that is never below the pieces themselves.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.table.bytes()
+    }
+
+    /// What this epoch's descriptor is to demand of tickets, from the load of the epoch before.
+    #[must_use]
+    pub fn required_bits(&self) -> TicketBits {
+        self.demand.current()
+    }
+
+    fn ticket_serves(&self, shard: &Shard, epoch: Epoch) -> bool {
+        let bits = self.demand.for_epoch(epoch);
+        verify_ticket(&self.id, epoch, shard.cookie, shard.ticket, bits)
+    }
+}
+
+/// What became of a shard. Nothing of it may reach the network.
+#[derive(Debug, Eq, PartialEq)]
+#[must_use]
+pub enum Verdict {
+    /// The set is complete.
+    Complete {
+        /// What was dispersed; not judged yet.
+        envelope: Vec<u8>,
+        /// How long it is to be held from now on, as its origin drew it.
+        hold: Duration,
+    },
+    /// One more piece of an open set.
+    Counted,
+    /// The first piece of a set.
+    Opened,
+    /// The set does not make a whole package, or two shards contradict each other; it is freed.
+    Poisoned,
+    /// The shard has no part in any set, and leaves no trace.
+    Rejected(Rejected),
+    /// A piece that is there already, or one of a set that is done with.
+    Swallowed,
+}
+
+/// Why a shard was rejected.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Rejected {
+    /// It would open a set, but its ticket does not serve here, in this epoch, for this cookie.
+    BadTicket,
+    /// Its class differs from its set's.
+    OtherClass,
+    /// Its cell was sealed under another epoch's key than its set's.
+    OtherEpoch,
+    /// Its hold differs from its set's.
+    OtherHold,
+    /// Its ticket differs from its set's.
+    OtherTicket,
+    /// The bound on memory leaves no room for it.
+    NoRoom,
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BadTicket => "ticket does not serve",
+            Self::OtherClass => "class differs from the set's",
+            Self::OtherEpoch => "epoch differs from the set's",
+            Self::OtherHold => "hold differs from the set's",
+            Self::OtherTicket => "ticket differs from the set's",
+            Self::NoRoom => "no room for the set",
+        })
+    }
+}
+
+impl core::error::Error for Rejected {}
+
+/// Whether a later shard is of the set that its cookie names.
+fn agree(set: &Terms, shard: &Terms) -> Result<(), Rejected> {
+    if shard.ticket != set.ticket {
+        Err(Rejected::OtherTicket)
+    } else if shard.class != set.class {
+        Err(Rejected::OtherClass)
+    } else if shard.epoch != set.epoch {
+        Err(Rejected::OtherEpoch)
+    } else if shard.hold != set.hold {
+        Err(Rejected::OtherHold)
+    } else {
+        Ok(())
+    }
+}
+
+/// The one decode that a set gets.
+fn decode(terms: Terms, pieces: &[(u8, &[u8; SHARD_LEN])]) -> Verdict {
+    match rebuild(terms.class, pieces) {
+        Ok(envelope) => Verdict::Complete {
+            envelope,
+            hold: terms.hold,
+        },
+        Err(_) => Verdict::Poisoned,
+    }
+}
+
+/// Bytes that fill a quarter of the table for a whole epoch.
+fn free_load(limits: &RendezvousLimits) -> u64 {
+    let turnovers = u64::from(Epoch::SECS)
+        .checked_div(limits.timeout.as_secs())
+        .unwrap_or(1);
+    let quarter = u64::try_from(limits.bytes).unwrap_or(u64::MAX) / 4;
+    quarter.saturating_mul(turnovers)
+}

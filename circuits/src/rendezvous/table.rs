@@ -1,0 +1,250 @@
+//! The sets a rendezvous holds, within a bound of bytes.
+//!
+//! What arrives is charged to the neighbour that delivered a set's first shard. When room is wanted,
+//! the neighbour that holds most gives up its oldest set: whoever floods through one neighbour
+//! displaces itself. Strength of tickets buys no place, or whoever overbids by one bit could
+//! displace everybody.
+
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::geometry::SHARD_LEN;
+use crate::ids::{Epoch, LinkId};
+use crate::shard::{Class, Cookie, Ticket};
+use crate::time::Instant;
+
+/// What all shards of a set must agree on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Terms {
+    pub(super) class: Class,
+    pub(super) epoch: Epoch,
+    pub(super) hold: Duration,
+    pub(super) ticket: Ticket,
+}
+
+/// One set, open or done with.
+#[derive(Debug)]
+pub(super) struct Set {
+    pub(super) terms: Terms,
+    /// Pieces so far; none once the set is done with, and late shards are to be swallowed.
+    pub(super) pieces: Option<BTreeMap<u8, Box<[u8; SHARD_LEN]>>>,
+    owner: LinkId,
+    /// Number of this set in the order of opening.
+    serial: u64,
+    due: Instant,
+}
+
+impl Set {
+    fn cost(&self) -> usize {
+        let pieces = self.pieces.as_ref().map_or(0, BTreeMap::len);
+        SET_COST.saturating_add(pieces.saturating_mul(PIECE_COST))
+    }
+
+    fn is_large(&self) -> bool {
+        self.pieces.is_some() && is_large(self.terms.class)
+    }
+}
+
+/// All sets, by cookie, by age and by neighbour.
+#[derive(Debug)]
+pub(super) struct Table {
+    max_bytes: usize,
+    max_large: usize,
+    sets: BTreeMap<Cookie, Set>,
+    by_due: BTreeSet<(Instant, Cookie)>,
+    large: BTreeMap<u64, Cookie>,
+    shares: BTreeMap<LinkId, Share>,
+    bytes: usize,
+    opened: u64,
+}
+
+/// What one neighbour has delivered.
+#[derive(Debug, Default)]
+struct Share {
+    bytes: usize,
+    by_age: BTreeMap<u64, Cookie>,
+}
+
+impl Table {
+    pub(super) const fn new(max_bytes: usize, max_large: usize) -> Self {
+        Self {
+            max_bytes,
+            max_large,
+            sets: BTreeMap::new(),
+            by_due: BTreeSet::new(),
+            large: BTreeMap::new(),
+            shares: BTreeMap::new(),
+            bytes: 0,
+            opened: 0,
+        }
+    }
+
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.by_due.first().map(|(due, _)| *due)
+    }
+
+    pub(super) fn get(&self, cookie: Cookie) -> Option<&Set> {
+        self.sets.get(&cookie)
+    }
+
+    /// Opens a set without pieces; false if there is no room even after eviction.
+    pub(super) fn open(
+        &mut self,
+        cookie: Cookie,
+        terms: Terms,
+        owner: LinkId,
+        due: Instant,
+    ) -> bool {
+        if is_large(terms.class) && !self.make_room_for_large() {
+            return false;
+        }
+        if !self.make_room(SET_COST.saturating_add(PIECE_COST), cookie) {
+            return false;
+        }
+        let serial = self.opened;
+        self.opened = self.opened.saturating_add(1);
+        let set = Set {
+            terms,
+            pieces: Some(BTreeMap::new()),
+            owner,
+            serial,
+            due,
+        };
+        self.by_due.insert((due, cookie));
+        if set.is_large() {
+            self.large.insert(serial, cookie);
+        }
+        let share = self.shares.entry(owner).or_default();
+        share.by_age.insert(serial, cookie);
+        self.charge(owner, set.cost());
+        self.sets.insert(cookie, set);
+        true
+    }
+
+    /// Adds a piece to an open set; false if there is no such set, or no room even after eviction.
+    pub(super) fn add(&mut self, cookie: Cookie, index: u8, piece: Box<[u8; SHARD_LEN]>) -> bool {
+        if !self.make_room(PIECE_COST, cookie) {
+            return false;
+        }
+        let Some(set) = self.sets.get_mut(&cookie) else {
+            return false;
+        };
+        let Some(pieces) = &mut set.pieces else {
+            return false;
+        };
+        let owner = set.owner;
+        if pieces.insert(index, piece).is_none() {
+            self.charge(owner, PIECE_COST);
+        }
+        true
+    }
+
+    /// Ends a set: its pieces are given out, its cookie stays known until it is due.
+    pub(super) fn close(&mut self, cookie: Cookie) -> BTreeMap<u8, Box<[u8; SHARD_LEN]>> {
+        let Some(set) = self.sets.get_mut(&cookie) else {
+            return BTreeMap::new();
+        };
+        let before = set.cost();
+        let pieces = set.pieces.take().unwrap_or_default();
+        let freed = before.saturating_sub(set.cost());
+        let (owner, serial) = (set.owner, set.serial);
+        self.large.remove(&serial);
+        self.discharge(owner, freed);
+        pieces
+    }
+
+    /// Forgets every set that is due.
+    pub(super) fn expire(&mut self, now: Instant) {
+        while let Some((due, cookie)) = self.by_due.first().copied() {
+            if due > now {
+                break;
+            }
+            self.forget(cookie);
+        }
+    }
+
+    fn forget(&mut self, cookie: Cookie) {
+        let Some(set) = self.sets.remove(&cookie) else {
+            return;
+        };
+        self.by_due.remove(&(set.due, cookie));
+        self.large.remove(&set.serial);
+        if let Some(share) = self.shares.get_mut(&set.owner) {
+            share.by_age.remove(&set.serial);
+        }
+        self.discharge(set.owner, set.cost());
+    }
+
+    /// Evicts until `wanted` bytes are free, sparing one set; false if that cannot be.
+    fn make_room(&mut self, wanted: usize, spared: Cookie) -> bool {
+        while self.bytes.saturating_add(wanted) > self.max_bytes {
+            let heaviest = self
+                .shares
+                .values()
+                .filter_map(|share| {
+                    let mut sets = share.by_age.values();
+                    let oldest = sets.find(|cookie| **cookie != spared)?;
+                    Some((share.bytes, *oldest))
+                })
+                .max_by_key(|(bytes, _)| *bytes);
+            let Some((_, cookie)) = heaviest else {
+                return false;
+            };
+            self.forget(cookie);
+        }
+        true
+    }
+
+    /// Evicts the oldest large set of the neighbour with most of them, if there are too many.
+    fn make_room_for_large(&mut self) -> bool {
+        while self.large.len() >= self.max_large {
+            let mut counts: BTreeMap<LinkId, (usize, Cookie)> = BTreeMap::new();
+            for cookie in self.large.values() {
+                let Some(set) = self.sets.get(cookie) else {
+                    continue;
+                };
+                counts.entry(set.owner).or_insert((0, *cookie)).0 += 1;
+            }
+            let Some((_, cookie)) = counts.into_values().max_by_key(|(count, _)| *count) else {
+                return false;
+            };
+            self.forget(cookie);
+        }
+        true
+    }
+
+    fn charge(&mut self, owner: LinkId, cost: usize) {
+        self.bytes = self.bytes.saturating_add(cost);
+        if let Some(share) = self.shares.get_mut(&owner) {
+            share.bytes = share.bytes.saturating_add(cost);
+        }
+    }
+
+    fn discharge(&mut self, owner: LinkId, cost: usize) {
+        self.bytes = self.bytes.saturating_sub(cost);
+        if let Some(share) = self.shares.get_mut(&owner) {
+            share.bytes = share.bytes.saturating_sub(cost);
+            if share.by_age.is_empty() {
+                self.shares.remove(&owner);
+            }
+        }
+    }
+}
+
+/// Whether a set of this class may grow so big that few of them are allowed.
+fn is_large(class: Class) -> bool {
+    class.package_len() > LARGE_ABOVE
+}
+
+/// What one piece is charged: its bytes, and its share of map and allocator.
+pub(super) const PIECE_COST: usize = SHARD_LEN + 41;
+
+/// What one set is charged besides its pieces: itself and its places in five maps.
+pub(super) const SET_COST: usize = 512;
+
+/// The package of a 9,788-byte envelope.
+const LARGE_ABOVE: usize = 9_840;

@@ -1,0 +1,139 @@
+//! The work that a set costs before its rendezvous keeps anything of it.
+//!
+//! A ticket is a hash puzzle over the rendezvous, the key's epoch and the cookie, so that it serves
+//! for one set, at one place, for one half day. Making one takes milliseconds and checking one hash;
+//! it prices the flooding of a table, no more. Both counts and start are random: a ticket says
+//! nothing of the machine that found it.
+
+use rand_core::CryptoRng;
+use sha2::{Digest, Sha256};
+
+use crate::ids::{Epoch, RelayId};
+use crate::shard::{Cookie, Ticket};
+
+/// How many leading zero bits a ticket's hash must show: 17 to 24.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct TicketBits(u8);
+
+impl TicketBits {
+    /// What an idle rendezvous demands: 2^17 hashes, some ten milliseconds.
+    pub const MIN: Self = Self(17);
+    /// What a rendezvous may demand at the most: 2^24 hashes, a second or two.
+    pub const MAX: Self = Self(24);
+
+    /// The demand that a descriptor states; none outside the limits, so that no descriptor can make
+    /// a sender search for ever.
+    #[must_use]
+    pub const fn new(bits: u8) -> Option<Self> {
+        if bits >= Self::MIN.0 && bits <= Self::MAX.0 {
+            Some(Self(bits))
+        } else {
+            None
+        }
+    }
+
+    /// The number of bits.
+    #[must_use]
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+
+    /// One bit more, twice the work; [`TicketBits::MAX`] stays.
+    #[must_use]
+    pub(super) fn harder(self) -> Self {
+        Self(self.0.saturating_add(1)).min(Self::MAX)
+    }
+}
+
+/// A search for a ticket, resumable after any number of tries.
+///
+/// ```
+/// use circuits::ids::{Epoch, RelayId};
+/// use circuits::rendezvous::{TicketBits, TicketSearch, verify_ticket};
+/// use circuits::shard::Cookie;
+/// # use rand_core::SeedableRng;
+/// # let mut rng = rand_chacha::ChaCha20Rng::from_seed([1; 32]);
+///
+/// let (relay, epoch, cookie) = (RelayId([7; 32]), Epoch(40_000), Cookie([9; 16]));
+/// let mut search = TicketSearch::new(&mut rng, &relay, epoch, cookie, TicketBits::MIN);
+/// let ticket = loop {
+///     if let Some(ticket) = search.step(10_000) {
+///         break ticket;
+///     }
+/// };
+/// assert!(verify_ticket(&relay, epoch, cookie, ticket, TicketBits::MIN));
+/// ```
+#[derive(Clone)]
+pub struct TicketSearch {
+    prefix: Sha256,
+    next: u64,
+    bits: TicketBits,
+}
+
+impl TicketSearch {
+    /// Starts a search for the set `cookie` at the rendezvous `relay`, under its key of `epoch`.
+    #[must_use]
+    pub fn new(
+        rng: &mut impl CryptoRng,
+        relay: &RelayId,
+        epoch: Epoch,
+        cookie: Cookie,
+        bits: TicketBits,
+    ) -> Self {
+        Self {
+            prefix: prefix(relay, epoch, cookie),
+            next: rng.next_u64(),
+            bits,
+        }
+    }
+
+    /// Tries up to `max_tries` candidates and returns the first that serves.
+    pub fn step(&mut self, max_tries: u32) -> Option<Ticket> {
+        for _ in 0..max_tries {
+            let ticket = Ticket(self.next.to_be_bytes());
+            self.next = self.next.wrapping_add(1);
+            if serves(&self.prefix, ticket, self.bits) {
+                return Some(ticket);
+            }
+        }
+        None
+    }
+}
+
+impl core::fmt::Debug for TicketSearch {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("TicketSearch")
+            .field("bits", &self.bits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether the ticket opens a set: `SHA-256("whisht/1/ticket" | relay | epoch | cookie | ticket)` has
+/// at least `bits` leading zero bits (spec.md F6).
+#[must_use]
+pub fn verify_ticket(
+    relay: &RelayId,
+    epoch: Epoch,
+    cookie: Cookie,
+    ticket: Ticket,
+    bits: TicketBits,
+) -> bool {
+    serves(&prefix(relay, epoch, cookie), ticket, bits)
+}
+
+/// Everything but the ticket: longer than one block, so that a try costs one compression.
+fn prefix(relay: &RelayId, epoch: Epoch, cookie: Cookie) -> Sha256 {
+    Sha256::new()
+        .chain_update(LABEL)
+        .chain_update(relay.0)
+        .chain_update(epoch.0.to_be_bytes())
+        .chain_update(cookie.0)
+}
+
+fn serves(prefix: &Sha256, ticket: Ticket, bits: TicketBits) -> bool {
+    let digest: [u8; 32] = prefix.clone().chain_update(ticket.0).finalize().into();
+    let [a, b, c, d, ..] = digest;
+    u32::from_be_bytes([a, b, c, d]).leading_zeros() >= u32::from(bits.0)
+}
+
+const LABEL: &[u8] = b"whisht/1/ticket";

@@ -1,0 +1,154 @@
+//! What the last layer of a cell says.
+
+use core::fmt;
+
+use rand_core::CryptoRng;
+
+use super::{Class, Cookie, Shard, Ticket};
+use crate::bytes::{Full, Reader, Truncated, Writer};
+use crate::geometry::{DELTA_LEN, SHARD_LEN};
+
+/// The body of a cell, as its last hop reads it.
+///
+/// Bytes that a kind does not use are random, so that no implementation shows by its padding.
+#[derive(Clone, Eq, PartialEq)]
+pub enum Payload {
+    /// Cover that goes no further.
+    Drop,
+    /// Cover that its origin expects back.
+    Loop {
+        /// By which the origin knows it again.
+        nonce: [u8; 16],
+    },
+    /// The end of a circuit, to be joined with another one; everything after the flags.
+    Meet(Box<[u8; Self::MEET_LEN]>),
+    /// One piece of a package.
+    Shard(Shard),
+}
+
+impl Payload {
+    /// What a meeting says starts behind the flags: its first bytes are a 20-byte cookie, which
+    /// would otherwise lie across them.
+    pub const MEET_LEN: usize = DELTA_LEN - FLAGS_AT - 1;
+
+    /// Reads the body of a cell.
+    ///
+    /// # Errors
+    ///
+    /// [`Unfit`] names the first rule broken. The cell's origin is to blame for each of them, and
+    /// hears nothing: a body that is unfit is treated as [`Payload::Drop`].
+    pub fn parse(delta: &[u8; DELTA_LEN]) -> Result<Self, Unfit> {
+        let mut fields = Reader::new(delta);
+        let cookie = fields.array()?;
+        let index = fields.u8()?;
+        let k = fields.u8()?;
+        let n = fields.u8()?;
+        let flags = fields.u8()?;
+        match flags {
+            FLAGS_SHARD => {
+                let class = Class::from_parts(k, n, fields.u32()?).ok_or(Unfit::UnknownClass)?;
+                if index >= class.n() {
+                    return Err(Unfit::IndexOutOfRange);
+                }
+                Ok(Self::Shard(Shard {
+                    cookie: Cookie(cookie),
+                    class,
+                    index,
+                    ticket: Ticket(fields.array()?),
+                    bytes: Box::new(fields.array()?),
+                }))
+            }
+            FLAGS_LOOP => Ok(Self::Loop { nonce: cookie }),
+            FLAGS_DROP => Ok(Self::Drop),
+            FLAGS_MEET => Ok(Self::Meet(Box::new(fields.array()?))),
+            _ => Err(Unfit::UnknownFlags),
+        }
+    }
+
+    /// Writes the body of a cell, with random bytes wherever the kind says nothing.
+    #[must_use]
+    pub fn emit(&self, rng: &mut impl CryptoRng) -> Box<[u8; DELTA_LEN]> {
+        let mut delta = Box::new([0; DELTA_LEN]);
+        rng.fill_bytes(delta.as_mut_slice());
+        // Every field lies inside the body, by the assertion below.
+        let _: Result<(), Full> = self.write(&mut delta);
+        delta
+    }
+
+    fn write(&self, delta: &mut [u8; DELTA_LEN]) -> Result<(), Full> {
+        let (head, tail) = delta.split_at_mut_checked(FLAGS_AT).ok_or(Full)?;
+        let (mut head, mut tail) = (Writer::new(head), Writer::new(tail));
+        match self {
+            Self::Drop => tail.put(&[FLAGS_DROP]),
+            Self::Loop { nonce } => {
+                head.put(nonce)?;
+                tail.put(&[FLAGS_LOOP])
+            }
+            Self::Meet(meeting) => {
+                tail.put(&[FLAGS_MEET])?;
+                tail.put(meeting.as_slice())
+            }
+            Self::Shard(shard) => {
+                let length = u32::try_from(shard.class.package_len()).map_err(|_| Full)?;
+                head.put(&shard.cookie.0)?;
+                head.put(&[shard.index, shard.class.k(), shard.class.n()])?;
+                tail.put(&[FLAGS_SHARD])?;
+                tail.put(&length.to_be_bytes())?;
+                tail.put(&shard.ticket.0)?;
+                tail.put(shard.bytes.as_slice())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Drop => f.write_str("Drop"),
+            Self::Loop { nonce: _ } => f.write_str("Loop(..)"),
+            Self::Meet(_) => f.write_str("Meet(..)"),
+            Self::Shard(shard) => fmt::Debug::fmt(shard, f),
+        }
+    }
+}
+
+/// Why the body of a cell is none.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Unfit {
+    /// The shard's index is not below `n`.
+    IndexOutOfRange,
+    /// The class table has no such k, n and length.
+    UnknownClass,
+    /// The flags name no kind.
+    UnknownFlags,
+}
+
+impl From<Truncated> for Unfit {
+    /// Cannot come about, since the input's length is in its type; any reason will do.
+    fn from(_: Truncated) -> Self {
+        Self::UnknownFlags
+    }
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::IndexOutOfRange => "shard index is not below the number of shards",
+            Self::UnknownClass => "no class has these parameters",
+            Self::UnknownFlags => "flags name no kind of body",
+        })
+    }
+}
+
+impl core::error::Error for Unfit {}
+
+const FLAGS_SHARD: u8 = 0;
+const FLAGS_LOOP: u8 = 1;
+const FLAGS_DROP: u8 = 2;
+const FLAGS_MEET: u8 = 3;
+
+/// Where the flags lie: after cookie, index, k and n.
+const FLAGS_AT: usize = 16 + 1 + 1 + 1;
+
+const _: () = assert!(FLAGS_AT + 1 + 4 + 8 + SHARD_LEN == DELTA_LEN);
