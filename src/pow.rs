@@ -1,1 +1,209 @@
-//! Draft.
+//! Proof of work: what an envelope has paid for its place in other people's memory.
+//!
+//! `work = 2^zero bits / size / lifetime`, but two generations of software, alive under one
+//! protocol number, count different bits of different hashes (protocol sheet 3.4). To one the
+//! other's envelopes look unpaid. An envelope is welcome here if *either* generation says so
+//! ([`PowChecked::judge`]); what a peer of known generation would punish is for the gossip to
+//! decide, with the value that [`PowChecked`] carries.
+//!
+//! `Generation` also exists outside this pair (EIP-627 read literally); no peer that can be
+//! talked to uses it.
+
+use core::fmt;
+
+use sha3::{Digest, Keccak256};
+use thiserror::Error;
+
+use crate::envelope::{Envelope, InTime};
+
+pub use self::seal::{Generations, SealJob, SealSearch, TooMuchWork};
+pub use self::target::{class_bits, required_bits};
+
+mod midstate;
+mod seal;
+mod target;
+
+/// Which software's rules the work is counted by.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Generation {
+    /// go-ethereum up to 1.8 and status-im up to 1.4: the hash of the hash, trailing zero bits.
+    Legacy,
+    /// go-ethereum from 1.9 and status-im from 1.5: a single hash, leading zero bits.
+    Modern,
+}
+
+impl Generation {
+    /// How many bits of `hash` count as work.
+    #[must_use]
+    pub fn zero_bits(self, hash: &[u8; 32]) -> u32 {
+        match self {
+            Self::Modern => count(hash, u8::leading_zeros),
+            // The oldest code takes the position of the lowest set bit; zero has none.
+            Self::Legacy if hash == &[0; 32] => 0,
+            Self::Legacy => count(hash.iter().rev(), u8::trailing_zeros),
+        }
+    }
+}
+
+/// The work in one envelope by both counts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PowValues {
+    /// By the rules of [`Generation::Modern`].
+    pub modern: f64,
+    /// By the rules of [`Generation::Legacy`].
+    pub legacy: f64,
+}
+
+impl PowValues {
+    /// The work over the envelope's own lifetime.
+    #[must_use]
+    pub fn of(envelope: &Envelope) -> Self {
+        Self::with_skew(envelope, 0)
+    }
+
+    /// The work over a lifetime that is longer by `skew` seconds ([`InTime::skew`]).
+    ///
+    /// A lifetime that adds up to zero, with the wrap that peers allow, makes infinite work.
+    #[must_use]
+    pub fn with_skew(envelope: &Envelope, skew: u32) -> Self {
+        let hashes = PowHashes::of(envelope);
+        let seconds = envelope.ttl().0.wrapping_add(skew);
+        Self {
+            modern: work(
+                Generation::Modern.zero_bits(&hashes.modern),
+                hashes.len,
+                seconds,
+            ),
+            legacy: work(
+                Generation::Legacy.zero_bits(&hashes.legacy),
+                envelope.size(),
+                seconds,
+            ),
+        }
+    }
+
+    /// The work by one generation's rules.
+    #[must_use]
+    pub const fn by(self, generation: Generation) -> f64 {
+        match generation {
+            Generation::Legacy => self.legacy,
+            Generation::Modern => self.modern,
+        }
+    }
+
+    /// The better of the two.
+    #[must_use]
+    pub const fn best(self) -> f64 {
+        self.modern.max(self.legacy)
+    }
+}
+
+/// `2^zero_bits / size / seconds`, dividing in that order as all implementations do.
+#[must_use]
+pub fn work(zero_bits: u32, size: usize, seconds: u32) -> f64 {
+    let hashes = f64::from(2).powi(i32::try_from(zero_bits).unwrap_or(i32::MAX));
+    hashes / float(size) / f64::from(seconds)
+}
+
+/// The two hashes whose bits are counted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PowHashes {
+    /// `K256(rlp4 | nonce)`.
+    pub modern: [u8; 32],
+    /// `K256(K256(rlp4) | 24 zero bytes | nonce)`.
+    pub legacy: [u8; 32],
+    /// The length of `rlp4`, the envelope's RLP without its nonce: the modern size.
+    pub len: usize,
+}
+
+impl PowHashes {
+    /// Hashes one envelope.
+    #[must_use]
+    pub fn of(envelope: &Envelope) -> Self {
+        let (header, body) = envelope.without_nonce();
+        let nonce = envelope.nonce().to_be_bytes();
+        let inner = Keccak256::new().chain_update(&header).chain_update(body);
+        let legacy = Keccak256::new()
+            .chain_update(inner.clone().finalize())
+            .chain_update([0; LEGACY_ZEROS])
+            .chain_update(nonce);
+        Self {
+            modern: inner.chain_update(nonce).finalize().into(),
+            legacy: legacy.finalize().into(),
+            len: header.len().saturating_add(body.len()),
+        }
+    }
+}
+
+/// Proof that an envelope's work was found sufficient; only [`PowChecked::judge`] makes one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[must_use]
+pub struct PowChecked {
+    values: PowValues,
+}
+
+impl PowChecked {
+    /// Accepts the envelope if either generation counts at least `minimum`.
+    ///
+    /// # Errors
+    ///
+    /// [`LowPow`] if neither does, or if the work is not a finite number: that happens only to
+    /// lifetimes that [`InTime`] refuses.
+    pub fn judge(envelope: &Envelope, in_time: InTime, minimum: f64) -> Result<Self, LowPow> {
+        let values = PowValues::with_skew(envelope, in_time.skew());
+        if values.best().is_finite() && values.best() >= minimum {
+            Ok(Self { values })
+        } else {
+            Err(LowPow)
+        }
+    }
+
+    /// The work by one generation's rules, to be held against a peer's requirement.
+    #[must_use]
+    pub const fn value(&self, generation: Generation) -> f64 {
+        self.values.by(generation)
+    }
+
+    /// The better of the two.
+    #[must_use]
+    pub const fn best(&self) -> f64 {
+        self.values.best()
+    }
+}
+
+/// Neither generation counts enough work in the envelope.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("envelope has too little proof of work")]
+pub struct LowPow;
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Legacy => "legacy",
+            Self::Modern => "modern",
+        })
+    }
+}
+
+/// Lengths of frames fit 32 bits.
+fn float(len: usize) -> f64 {
+    f64::from(u32::try_from(len).unwrap_or(u32::MAX))
+}
+
+/// The zero bits before the first byte that is not zero, and within it.
+fn count<'a>(bytes: impl IntoIterator<Item = &'a u8>, zeros: fn(u8) -> u32) -> u32 {
+    let mut total = 0;
+    for &byte in bytes {
+        total += zeros(byte);
+        if byte != 0 {
+            break;
+        }
+    }
+    total
+}
+
+/// What the oldest code hashes between the digest and the nonce: the unused rest of its buffer.
+const LEGACY_ZEROS: usize = 24;
+
+#[cfg(test)]
+mod tests;

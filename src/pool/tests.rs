@@ -1,0 +1,129 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::envelope::{Topic, Ttl};
+
+const NOW: UnixSecs = UnixSecs(1_700_000_000);
+
+fn envelope(life: u32, data: usize, nonce: u64) -> Envelope {
+    let data = vec![0xd1; data];
+    Envelope::build(NOW.after(life), Ttl(life + 60), Topic([7; 4]), data, nonce)
+}
+
+fn offer(pool: &mut Pool, envelope: &Envelope) -> Inserted {
+    let alive = InTime::judge(envelope.expiry(), envelope.ttl(), NOW).unwrap();
+    let pow = PowChecked::judge(envelope, alive, 0.0).unwrap();
+    pool.insert(envelope.clone(), pow, alive)
+}
+
+fn work(envelope: &Envelope) -> f64 {
+    let alive = InTime::judge(envelope.expiry(), envelope.ttl(), NOW).unwrap();
+    PowChecked::judge(envelope, alive, 0.0).unwrap().best()
+}
+
+#[test]
+fn keeps_an_envelope_once() {
+    let mut pool = Pool::new(1 << 20);
+    let one = envelope(100, 535, 1);
+    assert_eq!(offer(&mut pool, &one), Inserted::New);
+    assert_eq!(offer(&mut pool, &one), Inserted::Known);
+    assert_eq!(pool.len(), 1);
+    assert_eq!(pool.size(), one.size());
+    assert!(pool.contains(&one.hash()));
+    assert_eq!(pool.get(&one.hash()).unwrap().envelope, one);
+}
+
+#[test]
+fn forgets_an_envelope_the_second_after_its_expiry() {
+    let mut pool = Pool::new(1 << 20);
+    let (early, late) = (envelope(100, 535, 1), envelope(200, 535, 2));
+    assert_eq!(offer(&mut pool, &early), Inserted::New);
+    assert_eq!(offer(&mut pool, &late), Inserted::New);
+    assert!(pool.expire(NOW.after(100)).is_empty());
+    assert_eq!(pool.expire(NOW.after(101)), [early.hash()]);
+    assert_eq!(pool.expire(NOW.after(999)), [late.hash()]);
+    assert_eq!((pool.bytes(), pool.size()), (0, 0));
+}
+
+#[test]
+fn a_flood_of_weak_envelopes_cannot_displace_a_strong_one() {
+    let mut nonces = 0..;
+    let strong = nonces
+        .by_ref()
+        .map(|nonce| envelope(100, 535, nonce))
+        .find(|envelope| work(envelope) > 0.02)
+        .unwrap();
+    let mut pool = Pool::new(8 * cost(&strong));
+    assert_eq!(offer(&mut pool, &strong), Inserted::New);
+    for nonce in nonces.take(500) {
+        let weak = envelope(100, 535, nonce);
+        if work(&weak) < work(&strong) {
+            let _ = offer(&mut pool, &weak);
+        }
+    }
+    assert!(pool.len() >= 7);
+    assert!(pool.contains(&strong.hash()));
+}
+
+#[test]
+fn among_equals_the_first_sent_goes_first() {
+    let same_work: Vec<_> = (0..)
+        .map(|nonce| envelope(100, 535, nonce))
+        .filter(|envelope| work(envelope).to_bits() == work(&self::envelope(100, 535, 0)).to_bits())
+        .take(1)
+        .collect();
+    // One second older, with the same life and thus the same divisor.
+    let older = (0..)
+        .map(|nonce| {
+            let data = vec![0xd1; 535];
+            Envelope::build(NOW.after(99), Ttl(160), Topic([7; 4]), data, nonce)
+        })
+        .find(|older| work(older).to_bits() == work(&same_work[0]).to_bits())
+        .unwrap();
+    let mut pool = Pool::new(cost(&older));
+    assert_eq!(offer(&mut pool, &older), Inserted::New);
+    assert_eq!(offer(&mut pool, &same_work[0]), Inserted::New);
+    assert!(!pool.contains(&older.hash()));
+    assert_eq!(offer(&mut pool, &older), Inserted::NoRoom);
+}
+
+#[test]
+fn an_envelope_larger_than_the_pool_evicts_nothing() {
+    let mut pool = Pool::new(2_000);
+    let small = envelope(100, 535, 1);
+    assert_eq!(offer(&mut pool, &small), Inserted::New);
+    assert_eq!(offer(&mut pool, &envelope(100, 2_000, 2)), Inserted::NoRoom);
+    assert!(pool.contains(&small.hash()));
+}
+
+#[test]
+fn a_million_empty_envelopes_cannot_hide_from_the_bound() {
+    let mut pool = Pool::new(100_000);
+    for nonce in 0..1_000 {
+        let _ = offer(&mut pool, &envelope(100, 0, nonce));
+    }
+    assert!(pool.bytes() <= 100_000);
+    assert!(pool.len() < 100_000 / BOOK_KEEPING);
+}
+
+proptest! {
+    #[test]
+    fn the_books_balance_after_any_sequence(
+        steps in proptest::collection::vec((1_u32..300, 0_usize..900, any::<u8>(), 0_u32..400), 1..80),
+    ) {
+        let mut pool = Pool::new(6_000);
+        for (life, data, nonce, later) in steps {
+            let _ = offer(&mut pool, &envelope(life, data, nonce.into()));
+            if nonce % 8 == 0 {
+                pool.expire(NOW.after(later));
+            }
+            let bytes: usize = pool.iter().map(|pooled| cost(&pooled.envelope)).sum();
+            let size: usize = pool.iter().map(|pooled| pooled.envelope.size()).sum();
+            prop_assert_eq!(pool.bytes(), bytes);
+            prop_assert_eq!(pool.size(), size);
+            prop_assert!(bytes <= 6_000);
+            prop_assert_eq!(pool.by_expiry.len(), pool.len());
+            prop_assert_eq!(pool.by_rank.len(), pool.len());
+        }
+    }
+}

@@ -1,0 +1,76 @@
+use circuits::time::UnixSecs;
+use proptest::prelude::*;
+
+use super::*;
+use crate::envelope::{Topic, Ttl};
+
+fn envelope(nonce: u64) -> Envelope {
+    Envelope::build(
+        UnixSecs(0x5f5e_1032),
+        Ttl(50),
+        Topic([0xde, 0xad, 0xbe, 0xef]),
+        b"hello whisper".to_vec(),
+        nonce,
+    )
+}
+
+#[test]
+fn counts_recorded_envelopes_as_both_generations_do() {
+    let weak = PowValues::of(&envelope(0x0102_0304_0506_0708));
+    assert_eq!(weak.legacy.to_bits(), (1.0_f64 / 33.0 / 50.0).to_bits());
+    assert_eq!(weak.modern.to_bits(), (16.0_f64 / 26.0 / 50.0).to_bits());
+    let good = PowValues::of(&envelope(42_474));
+    assert_eq!(good.legacy.to_bits(), 0.620_606_060_606_060_6_f64.to_bits());
+    assert_eq!(
+        good.modern.to_bits(),
+        0.196_923_076_923_076_92_f64.to_bits()
+    );
+}
+
+#[test]
+fn a_hash_of_zeros_is_all_work_or_none() {
+    assert_eq!(Generation::Modern.zero_bits(&[0; 32]), 256);
+    assert_eq!(Generation::Legacy.zero_bits(&[0; 32]), 0);
+}
+
+#[test]
+fn either_generation_may_bring_the_work() {
+    let envelope = envelope(42_474);
+    let in_time = InTime::judge(envelope.expiry(), envelope.ttl(), envelope.sent()).unwrap();
+    let checked = PowChecked::judge(&envelope, in_time, 0.5).unwrap();
+    assert!(checked.value(Generation::Legacy) >= 0.5);
+    assert!(checked.value(Generation::Modern) < 0.5);
+    assert_eq!(PowChecked::judge(&envelope, in_time, 0.7), Err(LowPow));
+}
+
+#[test]
+fn an_early_clock_dilutes_the_work() {
+    let envelope = envelope(42_474);
+    let now = envelope.sent().before(10);
+    let in_time = InTime::judge(envelope.expiry(), envelope.ttl(), now).unwrap();
+    let checked = PowChecked::judge(&envelope, in_time, 0.0).unwrap();
+    let diluted = 1_024.0_f64 / 33.0 / 61.0;
+    assert_eq!(checked.best().to_bits(), diluted.to_bits());
+}
+
+#[test]
+fn a_minimum_that_is_no_number_accepts_nothing() {
+    let envelope = envelope(42_474);
+    let in_time = InTime::judge(envelope.expiry(), envelope.ttl(), envelope.sent()).unwrap();
+    assert_eq!(PowChecked::judge(&envelope, in_time, f64::NAN), Err(LowPow));
+}
+
+proptest! {
+    #[test]
+    fn zero_bits_are_those_of_the_whole_number(words: [u64; 4], high: u8, low: u8) {
+        let mut hash: [u8; 32] = words.map(u64::to_be_bytes).concat().try_into().unwrap();
+        let (high, low) = (usize::from(high % 33), usize::from(low % 33));
+        hash[..high].fill(0);
+        hash[32 - low..].fill(0);
+        let bits: Vec<bool> = hash.iter().flat_map(|b| (0..8).rev().map(move |i| b >> i & 1 == 1)).collect();
+        let leading = bits.iter().position(|&b| b).unwrap_or(256);
+        let trailing = bits.iter().rev().position(|&b| b).unwrap_or(0);
+        prop_assert_eq!(Generation::Modern.zero_bits(&hash), u32::try_from(leading).unwrap());
+        prop_assert_eq!(Generation::Legacy.zero_bits(&hash), u32::try_from(trailing).unwrap());
+    }
+}

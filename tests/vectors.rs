@@ -1,0 +1,66 @@
+//! Holds the codecs and ciphers against bytes recorded from go-ethereum and status-im.
+//!
+//! tests/vectors/README.md says where the files come from and how to read them.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a vector that does not parse is a failed test"
+)]
+
+use serde_json::Value;
+
+#[path = "vectors/bloom.rs"]
+mod bloom;
+#[path = "vectors/envelope.rs"]
+mod envelope;
+#[path = "vectors/pow.rs"]
+mod pow;
+
+/// One list of one file.
+fn cases(file: &str, list: &str) -> Vec<Value> {
+    let text = match file {
+        "bloom" => include_str!("vectors/bloom.json"),
+        "envelope_v6" => include_str!("vectors/envelope_v6.json"),
+        "message_v6_asym" => include_str!("vectors/message_v6_asym.json"),
+        "message_v6_sym" => include_str!("vectors/message_v6_sym.json"),
+        "pow" => include_str!("vectors/pow.json"),
+        "symkey_from_password" => include_str!("vectors/symkey_from_password.json"),
+        _ => panic!("no vectors named {file}"),
+    };
+    let parsed: Value = serde_json::from_str(text).unwrap();
+    let cases = parsed[list].as_array().unwrap().clone();
+    assert!(!cases.is_empty(), "{file} has no {list}");
+    cases
+}
+
+fn text(value: &Value) -> &str {
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("{value} is no string"))
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    hex::decode(text(value)).unwrap()
+}
+
+fn array<const N: usize>(value: &Value) -> [u8; N] {
+    bytes(value).try_into().unwrap()
+}
+
+fn int<T: TryFrom<u64>>(value: &Value) -> T {
+    let wide = value
+        .as_u64()
+        .unwrap_or_else(|| panic!("{value} is no integer"));
+    T::try_from(wide).unwrap_or_else(|_| panic!("{value} is too large"))
+}
+
+fn float_bits(value: &Value) -> u64 {
+    u64::from_str_radix(text(value), 16).unwrap()
+}
+
+/// What a case is about, for the message of a failing assertion.
+fn name(case: &Value) -> &str {
+    case["name"].as_str().unwrap_or("without a name")
+}
