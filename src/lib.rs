@@ -11,10 +11,12 @@
 
 pub mod bloom;
 pub mod compose;
+pub mod dark;
 pub mod ecies;
 pub mod envelope;
 pub mod filter;
 pub mod gossip;
+mod items;
 pub mod link;
 pub mod message;
 pub mod node;

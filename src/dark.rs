@@ -1,0 +1,355 @@
+//! The message bodies of `dark/1`, the capability that whisht nodes share among themselves.
+//!
+//! Seven kinds so far: who we are, relay descriptors and the request for them, cells, stems, and
+//! envelope hashes announced and asked for (docs/wire.md, section "dark/1"). Codes without a
+//! meaning are reserved and ignored, so that later versions can add to them.
+//!
+//! The reader is strict: one canonical form, nothing after it, every length checked before
+//! anything is copied. No packet but a stem is longer than 16 KB, so that none can hold up the
+//! cells that share its connection. What a descriptor or a cell says is not looked at here.
+
+use circuits::geometry::CELL_LEN;
+use circuits::ids::{Epoch, NetworkId};
+use rlp::RlpStream;
+
+use crate::envelope::{Envelope, EnvelopeHash};
+use crate::items::{Items, NotRlp};
+
+/// The capability's name in the hello.
+pub const NAME: &str = "dark";
+/// Its version, also the first field of [`DarkMessage::Status`].
+pub const VERSION: u8 = 1;
+/// How many message codes it occupies.
+pub const CODES: u8 = 16;
+
+/// Bytes of the longest packet that is not a stem.
+pub const MAX_PACKET: usize = 16_384;
+/// Bytes of the longest envelope that travels on a stem: the largest size class.
+pub const MAX_STEM_ENVELOPE: usize = 65_536;
+/// Bytes of the longest descriptor.
+pub const MAX_DESCRIPTOR: usize = 1_024;
+/// Descriptors in one packet at the most; real ones fill [`MAX_PACKET`] sooner.
+pub const MAX_DESCRIPTORS: usize = 64;
+/// Digest prefixes in one request at the most: what [`MAX_PACKET`] has room for.
+pub const MAX_PREFIXES: usize = 2_040;
+/// Envelope hashes in one packet at the most.
+pub const MAX_HASHES: usize = 256;
+
+/// A message of `dark/1`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum DarkMessage {
+    /// Code 0, the first on every link.
+    Status {
+        /// Peers of another network exchange nothing further over `dark/1`.
+        network: NetworkId,
+        /// The sender's epoch of onion keys.
+        epoch: Epoch,
+    },
+    /// Code 1: signed relay descriptors, each the raw bytes of its RLP list.
+    Descriptors(Vec<Vec<u8>>),
+    /// Code 2: asks for the descriptors of an epoch that the sender lacks.
+    GetDescriptors {
+        /// The epoch asked about.
+        epoch: Epoch,
+        /// Only the relays whose id starts with this byte; all of them if absent.
+        bucket: Option<u8>,
+        /// The first eight bytes of the digest of each descriptor that the sender has.
+        have: Vec<[u8; 8]>,
+    },
+    /// Code 3: one cell, always the same length.
+    Cell(Box<[u8; CELL_LEN]>),
+    /// Code 4: an envelope on its way to where it enters the network.
+    Stem(Envelope),
+    /// Code 5: hashes of envelopes that the sender's pool holds.
+    Announce(Vec<EnvelopeHash>),
+    /// Code 6: asks for envelopes by hash; the answer is a Messages packet of `shh`.
+    GetEnvelopes(Vec<EnvelopeHash>),
+}
+
+impl DarkMessage {
+    /// Reads the message with `code`; `None` if the code is reserved.
+    ///
+    /// # Errors
+    ///
+    /// Names the first rule broken. The sender is to blame for each of them.
+    pub fn decode(code: u8, payload: &[u8]) -> Result<Option<Self>, DarkError> {
+        let limit = match code {
+            code::STEM => MAX_STEM_ENVELOPE + LONG_HEADER,
+            _ => MAX_PACKET,
+        };
+        if payload.len() > limit {
+            return Err(DarkError::TooLong);
+        }
+        Ok(Some(match code {
+            code::STATUS => decode_status(payload)?,
+            code::DESCRIPTORS => decode_descriptors(payload)?,
+            code::GET_DESCRIPTORS => decode_get_descriptors(payload)?,
+            code::CELL => decode_cell(payload)?,
+            code::STEM => decode_stem(payload)?,
+            code::ANNOUNCE => Self::Announce(decode_hashes(payload)?),
+            code::GET_ENVELOPES => Self::GetEnvelopes(decode_hashes(payload)?),
+            _ => return Ok(None),
+        }))
+    }
+
+    /// The message's code, relative to the capability's offset.
+    #[must_use]
+    pub const fn code(&self) -> u8 {
+        match self {
+            Self::Status { .. } => code::STATUS,
+            Self::Descriptors(_) => code::DESCRIPTORS,
+            Self::GetDescriptors { .. } => code::GET_DESCRIPTORS,
+            Self::Cell(_) => code::CELL,
+            Self::Stem(_) => code::STEM,
+            Self::Announce(_) => code::ANNOUNCE,
+            Self::GetEnvelopes(_) => code::GET_ENVELOPES,
+        }
+    }
+
+    /// Writes the message's body.
+    ///
+    /// # Errors
+    ///
+    /// Refuses what [`decode`](Self::decode) would refuse: the caller put too much into it.
+    pub fn encode(&self) -> Result<Vec<u8>, DarkError> {
+        match self {
+            Self::Status { network, epoch } => {
+                let mut body = RlpStream::new_list(3);
+                body.append(&VERSION)
+                    .append(&network.0.as_slice())
+                    .append(&epoch.0);
+                Ok(body.out().into())
+            }
+            Self::Descriptors(descriptors) => encode_descriptors(descriptors),
+            Self::GetDescriptors {
+                epoch,
+                bucket,
+                have,
+            } => {
+                if have.len() > MAX_PREFIXES {
+                    return Err(DarkError::TooMany);
+                }
+                let mut body = RlpStream::new_list(3);
+                body.append(&epoch.0)
+                    .append(&bucket.as_slice())
+                    .append(&have.as_flattened());
+                Ok(body.out().into())
+            }
+            Self::Cell(cell) => Ok(encode_cell(cell)),
+            Self::Stem(envelope) => encode_stem(envelope),
+            Self::Announce(hashes) | Self::GetEnvelopes(hashes) => encode_hashes(hashes),
+        }
+    }
+
+    /// Spreads descriptors over as few packets as their limits allow, in the given order.
+    ///
+    /// Descriptors that are too long to be sent at all are left out.
+    #[must_use]
+    pub fn descriptors(all: impl IntoIterator<Item = Vec<u8>>) -> Vec<Self> {
+        let mut packets = Vec::new();
+        let mut packet = Vec::new();
+        let mut bytes = LONG_HEADER;
+        for descriptor in all.into_iter().filter(|one| one.len() <= MAX_DESCRIPTOR) {
+            if bytes + descriptor.len() > MAX_PACKET || packet.len() == MAX_DESCRIPTORS {
+                packets.push(Self::Descriptors(core::mem::take(&mut packet)));
+                bytes = LONG_HEADER;
+            }
+            bytes += descriptor.len();
+            packet.push(descriptor);
+        }
+        if !packet.is_empty() {
+            packets.push(Self::Descriptors(packet));
+        }
+        packets
+    }
+}
+
+/// Why a body of `dark/1` is refused.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DarkError {
+    /// A descriptor is longer than [`MAX_DESCRIPTOR`].
+    #[error("descriptor is too long")]
+    DescriptorTooLong,
+    /// The stem's envelope does not decode.
+    #[error("stem carries no envelope")]
+    Envelope,
+    /// The fields are not those of the message, or not in canonical form.
+    #[error("body does not have the form that its code requires")]
+    Malformed,
+    /// The bytes are no whole number of hashes or prefixes.
+    #[error("hashes end in the middle of one")]
+    RaggedHashes,
+    /// The packet is longer than its code allows.
+    #[error("packet is too long")]
+    TooLong,
+    /// More items than one packet may carry.
+    #[error("packet carries too many items")]
+    TooMany,
+    /// The status announces another version.
+    #[error("peer speaks another version of dark")]
+    Version,
+}
+
+impl From<NotRlp> for DarkError {
+    fn from(_: NotRlp) -> Self {
+        Self::Malformed
+    }
+}
+
+fn decode_status(payload: &[u8]) -> Result<DarkMessage, DarkError> {
+    let mut fields = Items::only_list(payload)?;
+    if fields.integer()? != u64::from(VERSION) {
+        return Err(DarkError::Version);
+    }
+    let network = NetworkId(fields.array()?);
+    let epoch = take_epoch(&mut fields)?;
+    fields.finish()?;
+    Ok(DarkMessage::Status { network, epoch })
+}
+
+fn take_epoch(fields: &mut Items<'_>) -> Result<Epoch, DarkError> {
+    let epoch = u32::try_from(fields.integer()?).map_err(|_| DarkError::Malformed)?;
+    Ok(Epoch(epoch))
+}
+
+fn decode_descriptors(payload: &[u8]) -> Result<DarkMessage, DarkError> {
+    let mut items = Items::only_list(payload)?;
+    let mut descriptors = Vec::new();
+    while !items.is_empty() {
+        let descriptor = items.raw_list()?;
+        if descriptor.len() > MAX_DESCRIPTOR {
+            return Err(DarkError::DescriptorTooLong);
+        }
+        if descriptors.len() == MAX_DESCRIPTORS {
+            return Err(DarkError::TooMany);
+        }
+        descriptors.push(descriptor.to_vec());
+    }
+    Ok(DarkMessage::Descriptors(descriptors))
+}
+
+fn encode_descriptors(descriptors: &[Vec<u8>]) -> Result<Vec<u8>, DarkError> {
+    if descriptors.len() > MAX_DESCRIPTORS {
+        return Err(DarkError::TooMany);
+    }
+    let mut body = RlpStream::new_list(descriptors.len());
+    for descriptor in descriptors {
+        if descriptor.len() > MAX_DESCRIPTOR {
+            return Err(DarkError::DescriptorTooLong);
+        }
+        Items::only_list(descriptor)?;
+        body.append_raw(descriptor, 1);
+    }
+    let body = body.out();
+    if body.len() > MAX_PACKET {
+        return Err(DarkError::TooLong);
+    }
+    Ok(body.into())
+}
+
+fn decode_get_descriptors(payload: &[u8]) -> Result<DarkMessage, DarkError> {
+    let mut fields = Items::only_list(payload)?;
+    let epoch = take_epoch(&mut fields)?;
+    // A byte string, not an integer: as an integer, bucket 0 would be the empty string, which
+    // means every bucket.
+    let bucket = match fields.bytes()? {
+        [] => None,
+        [bucket] => Some(*bucket),
+        _ => return Err(DarkError::Malformed),
+    };
+    let (have, ragged) = fields.bytes()?.as_chunks();
+    fields.finish()?;
+    if !ragged.is_empty() {
+        return Err(DarkError::RaggedHashes);
+    }
+    if have.len() > MAX_PREFIXES {
+        return Err(DarkError::TooMany);
+    }
+    Ok(DarkMessage::GetDescriptors {
+        epoch,
+        bucket,
+        have: have.to_vec(),
+    })
+}
+
+fn decode_cell(payload: &[u8]) -> Result<DarkMessage, DarkError> {
+    let cell = only_bytes(payload)?;
+    let cell: &[u8; CELL_LEN] = cell.try_into().map_err(|_| DarkError::Malformed)?;
+    Ok(DarkMessage::Cell(Box::new(*cell)))
+}
+
+/// Writes a cell's body by hand: it is the message that is sent most, and never varies.
+fn encode_cell(cell: &[u8; CELL_LEN]) -> Vec<u8> {
+    let mut body = Vec::with_capacity(CELL_HEADER.len() + CELL_LEN);
+    body.extend_from_slice(&CELL_HEADER);
+    body.extend_from_slice(cell);
+    body
+}
+
+fn decode_stem(payload: &[u8]) -> Result<DarkMessage, DarkError> {
+    let mut items = Items::only_list(payload)?;
+    let envelope = items.raw_list()?;
+    items.finish()?;
+    let envelope = Envelope::decode(envelope).map_err(|_| DarkError::Envelope)?;
+    Ok(DarkMessage::Stem(envelope))
+}
+
+fn encode_stem(envelope: &Envelope) -> Result<Vec<u8>, DarkError> {
+    if envelope.as_rlp().len() > MAX_STEM_ENVELOPE {
+        return Err(DarkError::TooLong);
+    }
+    let mut body = RlpStream::new_list(1);
+    body.append_raw(envelope.as_rlp(), 1);
+    Ok(body.out().into())
+}
+
+fn decode_hashes(payload: &[u8]) -> Result<Vec<EnvelopeHash>, DarkError> {
+    let (hashes, ragged) = only_bytes(payload)?.as_chunks();
+    if !ragged.is_empty() {
+        return Err(DarkError::RaggedHashes);
+    }
+    if hashes.len() > MAX_HASHES {
+        return Err(DarkError::TooMany);
+    }
+    Ok(hashes.iter().copied().map(EnvelopeHash).collect())
+}
+
+fn encode_hashes(hashes: &[EnvelopeHash]) -> Result<Vec<u8>, DarkError> {
+    if hashes.len() > MAX_HASHES {
+        return Err(DarkError::TooMany);
+    }
+    let hashes: Vec<_> = hashes.iter().flat_map(|hash| hash.0).collect();
+    let mut body = RlpStream::new_list(1);
+    body.append(&hashes);
+    Ok(body.out().into())
+}
+
+/// The one byte string of a list of one.
+fn only_bytes(payload: &[u8]) -> Result<&[u8], NotRlp> {
+    let mut items = Items::only_list(payload)?;
+    let bytes = items.bytes()?;
+    items.finish()?;
+    Ok(bytes)
+}
+
+/// Message codes, relative to the capability's offset.
+mod code {
+    pub(super) const STATUS: u8 = 0;
+    pub(super) const DESCRIPTORS: u8 = 1;
+    pub(super) const GET_DESCRIPTORS: u8 = 2;
+    pub(super) const CELL: u8 = 3;
+    pub(super) const STEM: u8 = 4;
+    pub(super) const ANNOUNCE: u8 = 5;
+    pub(super) const GET_ENVELOPES: u8 = 6;
+}
+
+/// Bytes of an RLP header at the most, for anything up to 16 MB.
+const LONG_HEADER: usize = 4;
+
+/// List of 915 bytes, string of 912.
+const CELL_HEADER: [u8; 6] = [0xf9, 0x03, 0x93, 0xb9, 0x03, 0x90];
+const _: () = assert!(CELL_LEN == 0x390 && CELL_LEN + 3 == 0x393);
+
+#[cfg(test)]
+mod tests;

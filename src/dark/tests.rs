@@ -1,0 +1,246 @@
+//! Tests of the `dark/1` bodies.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn envelope() -> Envelope {
+    // E1 of the protocol's test vectors.
+    let rlp = hex::decode("e2845f5e10323284deadbeef8d68656c6c6f2077686973706572880102030405060708")
+        .unwrap();
+    Envelope::decode(&rlp).unwrap()
+}
+
+fn message() -> impl Strategy<Value = DarkMessage> {
+    let epoch = any::<u32>().prop_map(Epoch);
+    let hashes = prop::collection::vec(any::<[u8; 32]>().prop_map(EnvelopeHash), 0..=MAX_HASHES);
+    let descriptor = prop::collection::vec(any::<u8>(), 0..900).prop_map(|body| {
+        let mut list = RlpStream::new_list(1);
+        list.append(&body);
+        Vec::from(list.out())
+    });
+    prop_oneof![
+        (any::<[u8; 32]>(), epoch.clone()).prop_map(|(network, epoch)| DarkMessage::Status {
+            network: NetworkId(network),
+            epoch
+        }),
+        prop::collection::vec(descriptor, 0..16).prop_map(DarkMessage::Descriptors),
+        (
+            epoch,
+            any::<Option<u8>>(),
+            prop::collection::vec(any::<[u8; 8]>(), 0..100)
+        )
+            .prop_map(|(epoch, bucket, have)| DarkMessage::GetDescriptors {
+                epoch,
+                bucket,
+                have
+            }),
+        any::<[u8; 32]>().prop_map(|seed| {
+            DarkMessage::Cell(Box::new(core::array::from_fn(|i| {
+                seed.get(i % 32).copied().unwrap_or_default()
+            })))
+        }),
+        Just(DarkMessage::Stem(envelope())),
+        hashes.clone().prop_map(DarkMessage::Announce),
+        hashes.prop_map(DarkMessage::GetEnvelopes),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_back(message in message()) {
+        let body = message.encode().unwrap();
+        prop_assert_eq!(DarkMessage::decode(message.code(), &body), Ok(Some(message)));
+    }
+
+    #[test]
+    fn one_byte_more_or_less_is_refused(message in message()) {
+        let mut body = message.encode().unwrap();
+        body.push(0);
+        prop_assert!(DarkMessage::decode(message.code(), &body).is_err());
+        body.truncate(body.len() - 2);
+        prop_assert!(DarkMessage::decode(message.code(), &body).is_err());
+    }
+
+    #[test]
+    fn arbitrary_bytes_are_read_or_refused(code in 0..CODES, body: Vec<u8>) {
+        if let Ok(Some(message)) = DarkMessage::decode(code, &body) {
+            prop_assert_eq!(message.encode(), Ok(body));
+        }
+    }
+}
+
+#[test]
+fn a_cell_is_918_bytes_whatever_it_holds() {
+    for byte in [0x00, 0x7f, 0x80, 0xff] {
+        let body = DarkMessage::Cell(Box::new([byte; CELL_LEN]))
+            .encode()
+            .unwrap();
+        assert_eq!(body.len(), 918);
+    }
+}
+
+#[test]
+fn a_cell_of_another_length_is_refused() {
+    for len in [0, 1, 911, 913] {
+        let mut body = RlpStream::new_list(1);
+        body.append(&vec![7_u8; len]);
+        assert_eq!(
+            DarkMessage::decode(3, &body.out()),
+            Err(DarkError::Malformed),
+            "{len}"
+        );
+    }
+}
+
+#[test]
+fn two_cells_in_one_packet_are_refused() {
+    let mut body = RlpStream::new_list(2);
+    body.append(&vec![7_u8; CELL_LEN])
+        .append(&vec![7_u8; CELL_LEN]);
+    assert_eq!(
+        DarkMessage::decode(3, &body.out()),
+        Err(DarkError::Malformed)
+    );
+}
+
+#[test]
+fn bucket_zero_is_not_every_bucket() {
+    let ask = |bucket| DarkMessage::GetDescriptors {
+        epoch: Epoch(40_000),
+        bucket,
+        have: vec![],
+    };
+    assert_eq!(
+        ask(Some(0)).encode(),
+        Ok(vec![0xc5, 0x82, 0x9c, 0x40, 0x00, 0x80])
+    );
+    assert_eq!(
+        ask(None).encode(),
+        Ok(vec![0xc5, 0x82, 0x9c, 0x40, 0x80, 0x80])
+    );
+    assert_eq!(
+        DarkMessage::decode(2, &[0xc5, 0x82, 0x9c, 0x40, 0x00, 0x80]),
+        Ok(Some(ask(Some(0))))
+    );
+}
+
+#[test]
+fn a_bucket_of_two_bytes_is_refused() {
+    let body = [0xc5, 0x01, 0x82, 0x01, 0x02, 0x80];
+    assert_eq!(DarkMessage::decode(2, &body), Err(DarkError::Malformed));
+}
+
+#[test]
+fn another_version_is_named_as_such() {
+    let mut body = RlpStream::new_list(3);
+    body.append(&2_u8).append(&vec![0_u8; 32]).append(&5_u32);
+    assert_eq!(DarkMessage::decode(0, &body.out()), Err(DarkError::Version));
+}
+
+#[test]
+fn an_epoch_beyond_32_bits_is_refused() {
+    let mut body = RlpStream::new_list(3);
+    body.append(&1_u8)
+        .append(&vec![0_u8; 32])
+        .append(&(1_u64 << 32));
+    assert_eq!(
+        DarkMessage::decode(0, &body.out()),
+        Err(DarkError::Malformed)
+    );
+}
+
+#[test]
+fn reserved_codes_are_ignored_whatever_they_carry() {
+    for code in 7..CODES {
+        assert_eq!(DarkMessage::decode(code, &[0xff; 40]), Ok(None));
+    }
+}
+
+#[test]
+fn hashes_that_end_in_the_middle_are_refused() {
+    let mut body = RlpStream::new_list(1);
+    body.append(&vec![1_u8; 33]);
+    let body = body.out();
+    assert_eq!(DarkMessage::decode(5, &body), Err(DarkError::RaggedHashes));
+    assert_eq!(DarkMessage::decode(6, &body), Err(DarkError::RaggedHashes));
+}
+
+#[test]
+fn hash_257_is_one_too_many() {
+    let mut body = RlpStream::new_list(1);
+    body.append(&vec![1_u8; 257 * 32]);
+    assert_eq!(DarkMessage::decode(5, &body.out()), Err(DarkError::TooMany));
+    let hashes = vec![EnvelopeHash([1; 32]); 257];
+    assert_eq!(
+        DarkMessage::Announce(hashes).encode(),
+        Err(DarkError::TooMany)
+    );
+}
+
+#[test]
+fn a_descriptor_of_1025_bytes_is_refused() {
+    let mut descriptor = RlpStream::new_list(1);
+    descriptor.append(&vec![9_u8; 1_019]);
+    let descriptor = Vec::from(descriptor.out());
+    assert_eq!(descriptor.len(), 1_025);
+    let mut body = RlpStream::new_list(1);
+    body.append_raw(&descriptor, 1);
+    assert_eq!(
+        DarkMessage::decode(1, &body.out()),
+        Err(DarkError::DescriptorTooLong)
+    );
+    assert_eq!(
+        DarkMessage::Descriptors(vec![descriptor]).encode(),
+        Err(DarkError::DescriptorTooLong)
+    );
+}
+
+#[test]
+fn a_packet_of_empty_descriptors_is_refused_at_the_65th() {
+    let mut body = RlpStream::new_list(65);
+    for _ in 0..65 {
+        body.begin_list(0);
+    }
+    assert_eq!(DarkMessage::decode(1, &body.out()), Err(DarkError::TooMany));
+}
+
+#[test]
+fn a_packet_beyond_its_limit_is_refused_unread() {
+    for code in [0, 1, 2, 3, 5, 6] {
+        let body = vec![0xc0; MAX_PACKET + 1];
+        assert_eq!(DarkMessage::decode(code, &body), Err(DarkError::TooLong));
+    }
+    let body = vec![0xc0; MAX_STEM_ENVELOPE + LONG_HEADER + 1];
+    assert_eq!(DarkMessage::decode(4, &body), Err(DarkError::TooLong));
+}
+
+#[test]
+fn a_deep_nest_of_lists_is_no_stem() {
+    let body: Vec<u8> = vec![0xc1; 4_000];
+    assert_eq!(DarkMessage::decode(4, &body), Err(DarkError::Malformed));
+}
+
+#[test]
+fn descriptors_are_spread_over_packets_within_the_limits() {
+    let descriptor = |fill: u8, len: usize| {
+        let mut list = RlpStream::new_list(1);
+        list.append(&vec![fill; len]);
+        Vec::from(list.out())
+    };
+    let all: Vec<_> = (0..100)
+        .map(|i| descriptor(i, 200 + usize::from(i) * 8))
+        .chain([descriptor(0, 2_000)])
+        .collect();
+    let packets = DarkMessage::descriptors(all.clone());
+    let mut received = Vec::new();
+    for packet in &packets {
+        let body = packet.encode().unwrap();
+        match DarkMessage::decode(1, &body) {
+            Ok(Some(DarkMessage::Descriptors(some))) => received.extend(some),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(received, all[..100]);
+    assert_eq!(packets.len(), 4);
+}
