@@ -1,1 +1,223 @@
-//! Draft.
+//! Who hears what, and when: the flooding of envelopes between neighbours by `shh/6`.
+//!
+//! Every envelope that a peer brings, and that is alive, paid for and wanted, goes to every other
+//! peer that wants it, after a waiting time drawn for each of them. What a peer would punish is
+//! not sent to it: too little work by *its* formula, a topic outside its filter, a life that ends
+//! too soon or has not begun, a packet too long. It is sent nothing before it has said its status.
+//!
+//! Nothing here can tell the node's own envelopes from foreign ones. There is no call to make one
+//! known as ours; what peers can observe depends only on what crossed their links and on what the
+//! public pool holds. Forwarding is scheduled before anybody tries to read an envelope, and never
+//! waits for it (docs/threat-model.md).
+//!
+//! No socket, clock or thread: packets come in by [`Gossip::receive`] and go out by
+//! [`Gossip::tick`].
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use circuits::ids::LinkId;
+use circuits::time::Now;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+use crate::bloom::Bloom;
+use crate::envelope::{Envelope, EnvelopeHash, InTime};
+use crate::pool::Pool;
+use crate::pow::PowChecked;
+
+use self::admission::Standards;
+use self::known::Known;
+use self::packet::{MinPow, P2pKind, code, outgoing};
+use self::peer::Peer;
+
+mod admission;
+mod allowance;
+mod fault;
+mod inbound;
+mod known;
+mod outbound;
+pub mod packet;
+mod peer;
+mod queue;
+mod rule;
+
+pub use admission::Refused;
+pub use fault::{GossipFault, PeerFault};
+pub use peer::PeerInfo;
+pub use rule::Rule;
+
+/// What a [`Gossip`] is set up with.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// The least proof of work that we ask of envelopes. More keeps spam out and poor senders
+    /// too; go-ethereum's default is 0.2.
+    pub min_pow: MinPow,
+    /// Bytes of the largest envelope that we accept, counted as go-ethereum does: 20 and the
+    /// data. Its default is 1 MiB.
+    pub max_size: usize,
+    /// How long an envelope waits for each peer, on average. Longer hides better where envelopes
+    /// come from, and delays them at every hop; go-ethereum's tick is 300 ms.
+    pub mean_wait: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            min_pow: MinPow::DEFAULT,
+            max_size: 1 << 20,
+            mean_wait: Duration::from_millis(300),
+        }
+    }
+}
+
+/// The state of all neighbours.
+#[derive(Debug)]
+pub struct Gossip {
+    standards: Standards,
+    mean_wait: Duration,
+    rng: ChaCha20Rng,
+    peers: BTreeMap<LinkId, Peer>,
+    known: Known,
+}
+
+/// A packet to be sent.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Send {
+    /// To whom.
+    pub link: LinkId,
+    /// By which sub-protocol.
+    pub capability: Capability,
+    /// The message code, relative to the capability's offset.
+    pub code: u8,
+    /// The RLP, not compressed.
+    pub payload: Vec<u8>,
+}
+
+/// The sub-protocols that carry gossip.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Capability {
+    /// [`crate::dark`].
+    Dark,
+    /// [`packet`].
+    Shh,
+}
+
+/// What a packet brought.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Received {
+    /// Envelopes that the pool does not hold, with the proofs that it asks for. The node puts
+    /// each into the pool, reports it by [`Gossip::pooled`], and only then lets filters see it.
+    pub admitted: Vec<(Envelope, PowChecked, InTime)>,
+    /// Envelopes that were not accepted, and why, except those that expired on the way.
+    pub refused: Vec<(EnvelopeHash, Refused)>,
+    /// Packets to send at once.
+    pub replies: Vec<Send>,
+    /// A packet for a mail server or its client, not looked into.
+    pub p2p: Option<(P2pKind, Vec<u8>)>,
+}
+
+impl Gossip {
+    /// No neighbours yet. The waiting times are drawn from `seed`.
+    #[must_use]
+    pub fn new(config: Config, seed: [u8; 32]) -> Self {
+        Self {
+            standards: Standards::new(config.min_pow, config.max_size),
+            mean_wait: config.mean_wait,
+            rng: ChaCha20Rng::from_seed(seed),
+            peers: BTreeMap::new(),
+            known: Known::default(),
+        }
+    }
+
+    /// A link was opened to a peer that calls itself `client_id`. Our status goes out at once.
+    #[must_use]
+    pub fn open(&mut self, now: Now, link: LinkId, client_id: &str) -> Vec<Send> {
+        self.peers.insert(link, Peer::new(now.mono, client_id));
+        let status = outgoing::status(self.standards.min_pow(), self.standards.bloom());
+        vec![shh(link, code::STATUS, status)]
+    }
+
+    /// A link was closed.
+    pub fn close(&mut self, link: LinkId) {
+        if self.peers.remove(&link).is_some() {
+            self.known.close(link);
+        }
+    }
+
+    /// Judges an envelope that somebody sent by another way, or that the user wants sent.
+    ///
+    /// # Errors
+    ///
+    /// Names the first of go-ethereum's rules that it breaks.
+    pub fn judge(&self, now: Now, envelope: &Envelope) -> Result<(PowChecked, InTime), Refused> {
+        self.standards.judge(now, envelope)
+    }
+
+    /// Asks all peers for more or less proof of work from now on. What was enough before is
+    /// accepted for ten more seconds.
+    #[must_use]
+    pub fn set_min_pow(&mut self, now: Now, min_pow: MinPow) -> Vec<Send> {
+        self.standards.set_min_pow(now.mono, min_pow);
+        self.to_all(code::POW_REQUIREMENT, &outgoing::pow_requirement(min_pow))
+    }
+
+    /// Asks all peers for the topics of a filter from now on, and tells them thereby what is read
+    /// here unless it is [`Bloom::FULL`]. What was wanted before is accepted for ten more seconds.
+    #[must_use]
+    pub fn set_bloom(&mut self, now: Now, bloom: Bloom) -> Vec<Send> {
+        self.standards.set_bloom(now.mono, bloom);
+        self.to_all(code::BLOOM_EXCHANGE, &outgoing::bloom_exchange(&bloom))
+    }
+
+    /// How many of the connected peers brought the envelope.
+    #[must_use]
+    pub fn brought_by(&self, envelope: &EnvelopeHash) -> usize {
+        self.known.brought_by(envelope)
+    }
+
+    /// Envelopes have left the pool for good.
+    pub fn forget<'a>(&mut self, envelopes: impl IntoIterator<Item = &'a EnvelopeHash>) {
+        for envelope in envelopes {
+            self.known.forget(envelope);
+        }
+    }
+
+    /// All neighbours, for a listing.
+    pub fn peers(&self) -> impl Iterator<Item = (LinkId, PeerInfo)> {
+        self.peers.iter().map(|(link, peer)| (*link, peer.info()))
+    }
+
+    fn to_all(&self, code: u8, payload: &[u8]) -> Vec<Send> {
+        let links = self.peers.keys();
+        links
+            .map(|link| shh(*link, code, payload.to_vec()))
+            .collect()
+    }
+
+    /// Keeps what is remembered in proportion to the pool, which is bounded.
+    fn bound_memory(&mut self, pool: &Pool) {
+        let most = pool.len().saturating_mul(2).saturating_add(SLACK);
+        if self.known.len() > most {
+            self.known.retain(|envelope| pool.contains(envelope));
+        }
+        for peer in self.peers.values_mut() {
+            if peer.queue.len() > most {
+                peer.queue.reset();
+            }
+        }
+    }
+}
+
+const fn shh(link: LinkId, code: u8, payload: Vec<u8>) -> Send {
+    Send {
+        link,
+        capability: Capability::Shh,
+        code,
+        payload,
+    }
+}
+
+/// Envelopes that may be remembered or waiting beyond twice what the pool holds.
+const SLACK: usize = 4_096;

@@ -1,0 +1,148 @@
+//! What we accept from peers, and for how long after asking for something else.
+//!
+//! The checks run in go-ethereum's order. Whoever asks for more work or fewer topics goes on
+//! accepting what was good before for ten seconds, because peers hear of it only then. An
+//! envelope that the pool already holds has passed these checks once and does not pay for them
+//! again.
+
+use core::time::Duration;
+
+use circuits::time::{Instant, Now};
+
+use crate::bloom::Bloom;
+use crate::envelope::{Envelope, InTime, Untimely};
+use crate::pow::PowChecked;
+
+use super::packet::MinPow;
+use super::packet::outgoing::Refusal;
+
+/// What an envelope must be like.
+#[derive(Debug)]
+pub(super) struct Standards {
+    min_pow: Graced<MinPow>,
+    bloom: Graced<Bloom>,
+    max_size: usize,
+}
+
+impl Standards {
+    /// A full node's: any topic.
+    pub(super) const fn new(min_pow: MinPow, max_size: usize) -> Self {
+        Self {
+            min_pow: Graced::new(min_pow),
+            bloom: Graced::new(Bloom::FULL),
+            max_size,
+        }
+    }
+
+    /// The requirement that peers are told.
+    pub(super) const fn min_pow(&self) -> MinPow {
+        self.min_pow.current
+    }
+
+    /// The filter that peers are told.
+    pub(super) const fn bloom(&self) -> &Bloom {
+        &self.bloom.current
+    }
+
+    pub(super) const fn max_size(&self) -> usize {
+        self.max_size
+    }
+
+    pub(super) fn set_min_pow(&mut self, now: Instant, min_pow: MinPow) {
+        self.min_pow.set(now, min_pow);
+    }
+
+    pub(super) fn set_bloom(&mut self, now: Instant, bloom: Bloom) {
+        self.bloom.set(now, bloom);
+    }
+
+    /// Judges an envelope that somebody sent, or that the user wants sent.
+    ///
+    /// # Errors
+    ///
+    /// Names the first rule broken.
+    pub(super) fn judge(
+        &self,
+        now: Now,
+        envelope: &Envelope,
+    ) -> Result<(PowChecked, InTime), Refused> {
+        let in_time = InTime::judge(envelope.expiry(), envelope.ttl(), now.unix)?;
+        if envelope.size() > self.max_size {
+            return Err(Refused::TooLarge);
+        }
+        let minimum = self.min_pow.accepted(now.mono).map(|min| min.value());
+        let minimum = minimum.fold(f64::INFINITY, f64::min);
+        let pow = PowChecked::judge(envelope, in_time, minimum).map_err(|_| Refused::LowPow)?;
+        let mut blooms = self.bloom.accepted(now.mono);
+        if !blooms.any(|bloom| bloom.admits(envelope.topic())) {
+            return Err(Refused::TopicNotWanted);
+        }
+        Ok((pow, in_time))
+    }
+}
+
+/// Why an envelope is not accepted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refused {
+    /// It has less proof of work than required, by either formula.
+    #[error("envelope has too little proof of work")]
+    LowPow,
+    /// It is larger than the largest message.
+    #[error("envelope is too large")]
+    TooLarge,
+    /// Its topic is outside our filter.
+    #[error("envelope's topic was not asked for")]
+    TopicNotWanted,
+    /// It is not alive.
+    #[error("{0}")]
+    Untimely(#[from] Untimely),
+}
+
+impl Refused {
+    /// Whether it happens to honest peers: nobody is blamed, nobody is told.
+    #[must_use]
+    pub const fn is_innocent(self) -> bool {
+        matches!(self, Self::Untimely(untimely) if untimely.is_innocent())
+    }
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Untimely(_) => Self::Untimely,
+            Refused::LowPow | Refused::TooLarge | Refused::TopicNotWanted => Self::Other,
+        }
+    }
+}
+
+/// A value, and the one before it for as long as that counts.
+#[derive(Debug)]
+struct Graced<T> {
+    current: T,
+    before: Option<(T, Instant)>,
+}
+
+impl<T> Graced<T> {
+    const fn new(value: T) -> Self {
+        Self {
+            current: value,
+            before: None,
+        }
+    }
+
+    fn set(&mut self, now: Instant, value: T) {
+        let before = core::mem::replace(&mut self.current, value);
+        self.before = Some((before, now.after(GRACE)));
+    }
+
+    /// The values that count now.
+    fn accepted(&self, now: Instant) -> impl Iterator<Item = &T> {
+        let before = self.before.as_ref();
+        let before = before.and_then(|(before, until)| (now < *until).then_some(before));
+        [Some(&self.current), before].into_iter().flatten()
+    }
+}
+
+/// How long the old value counts beside the new one.
+const GRACE: Duration = Duration::from_secs(10);

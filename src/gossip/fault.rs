@@ -1,0 +1,59 @@
+//! Why a link must end, and by whose fault.
+
+use super::admission::Refused;
+use super::packet::Malformed;
+
+/// What went wrong with a packet. Whom to blame comes first, since policy follows from that.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum GossipFault {
+    /// The node named a link that was never opened here, or is closed.
+    #[error("no such link")]
+    NoSuchLink,
+    /// The peer broke the protocol.
+    #[error("peer broke the protocol: {0}")]
+    Peer(#[from] PeerFault),
+}
+
+impl GossipFault {
+    /// The reason to give in the disconnect: "subprotocol error" if the peer is to blame.
+    #[must_use]
+    pub const fn disconnect_reason(self) -> Option<u8> {
+        match self {
+            Self::NoSuchLink => None,
+            Self::Peer(_) => Some(SUBPROTOCOL_ERROR),
+        }
+    }
+
+    /// Whether the peer is to blame.
+    #[must_use]
+    pub const fn blames_peer(self) -> bool {
+        matches!(self, Self::Peer(_))
+    }
+}
+
+impl From<Malformed> for GossipFault {
+    fn from(malformed: Malformed) -> Self {
+        Self::Peer(PeerFault::Malformed(malformed))
+    }
+}
+
+/// How a peer broke the protocol.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PeerFault {
+    /// It sent something else before its status.
+    #[error("packet before the status")]
+    BeforeStatus,
+    /// It sent a packet that cannot be read.
+    #[error("{0}")]
+    Malformed(Malformed),
+    /// It sent a packet longer than any honest one.
+    #[error("packet is too long")]
+    Oversized,
+    /// It keeps sending envelopes that we refuse; this was the last of them.
+    #[error("too many refused envelopes, at last: {0}")]
+    TooManyRefused(Refused),
+}
+
+/// The base protocol's number for a breach of a sub-protocol.
+const SUBPROTOCOL_ERROR: u8 = 0x10;

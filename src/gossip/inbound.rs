@@ -1,0 +1,167 @@
+//! What peers send: read, judged, noted, and handed to the node.
+
+use std::collections::BTreeSet;
+
+use circuits::ids::LinkId;
+use circuits::time::Now;
+use sha3::{Digest, Keccak256};
+
+use crate::envelope::{Envelope, EnvelopeHash, InTime};
+use crate::pool::Pool;
+use crate::pow::PowChecked;
+
+use super::packet::outgoing::Refusal;
+use super::packet::{Envelopes, Packet, code, outgoing};
+use super::{Gossip, GossipFault, PeerFault, Received, Refused, Send, shh};
+
+impl Gossip {
+    /// Takes in a packet of `shh/6`, its payload no longer compressed.
+    ///
+    /// # Errors
+    ///
+    /// Tells whom to blame. If it was the peer, the link is to be disconnected; what this packet
+    /// carried is lost, and what was noted of it goes with the link.
+    pub fn receive(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        code: u8,
+        payload: &[u8],
+        pool: &Pool,
+    ) -> Result<Received, GossipFault> {
+        let max_size = self.standards.max_size();
+        let peer = self.peers.get_mut(&link).ok_or(GossipFault::NoSuchLink)?;
+        // go-ethereum sends its whole pool in one packet, whatever its size. Nobody has a reason
+        // to exceed the largest message in any other.
+        if payload.len() > max_size && code != code::MESSAGES {
+            return Err(PeerFault::Oversized.into());
+        }
+        let packet = Packet::decode(code, payload)?;
+        if !peer.greeted() && !may_precede_status(&packet) {
+            return Err(PeerFault::BeforeStatus.into());
+        }
+        let mut received = Received::default();
+        match packet {
+            Packet::Status(status) => peer.greet(&status),
+            Packet::PowRequirement(min_pow) => peer.require(min_pow),
+            Packet::BloomExchange(bloom) => peer.filter(bloom),
+            Packet::Messages(envelopes) => {
+                received = self.receive_messages(now, link, envelopes, pool)?;
+                let batch = Keccak256::digest(payload).into();
+                received.replies = self.confirm(link, &batch, &received.refused);
+            }
+            Packet::P2p(kind, payload) => received.p2p = Some((kind, payload.to_vec())),
+            // Confirmations prove nothing, success is seen when an envelope comes back; and we
+            // stay below every rate limit in use.
+            Packet::BatchAcknowledged(_)
+            | Packet::MessagesResponse(_)
+            | Packet::RateLimits(_)
+            | Packet::Unknown(_) => {}
+        }
+        Ok(received)
+    }
+
+    fn receive_messages(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        envelopes: Envelopes<'_>,
+        pool: &Pool,
+    ) -> Result<Received, GossipFault> {
+        self.bound_memory(pool);
+        let mut received = Received::default();
+        let mut seen = BTreeSet::new();
+        for envelope in envelopes {
+            let envelope = envelope?;
+            let hash = envelope.hash();
+            if !seen.insert(hash) {
+                continue;
+            }
+            match self.admit(now, &envelope, pool) {
+                Ok(new) => {
+                    self.known.brought(hash, link);
+                    if let Some((pow, in_time)) = new {
+                        received.admitted.push((envelope, pow, in_time));
+                    }
+                }
+                Err(refused) if refused.is_innocent() => {}
+                Err(refused) => {
+                    self.blame(now, link, refused)?;
+                    received.refused.push((hash, refused));
+                }
+            }
+        }
+        let brought = u64::try_from(seen.len()).unwrap_or(u64::MAX);
+        if let Some(peer) = self.peers.get_mut(&link) {
+            peer.brought = peer.brought.saturating_add(brought);
+        }
+        Ok(received)
+    }
+
+    /// Judges an envelope that a peer brought. What the pool holds was judged before, and only
+    /// has to be alive still.
+    fn admit(
+        &self,
+        now: Now,
+        envelope: &Envelope,
+        pool: &Pool,
+    ) -> Result<Option<(PowChecked, InTime)>, Refused> {
+        if pool.contains(&envelope.hash()) {
+            let alive = InTime::judge(envelope.expiry(), envelope.ttl(), now.unix);
+            return Ok(alive.map(|_| None)?);
+        }
+        self.standards.judge(now, envelope).map(Some)
+    }
+
+    /// Takes one off the peer's allowance.
+    fn blame(&mut self, now: Now, link: LinkId, refused: Refused) -> Result<(), GossipFault> {
+        let peer = self.peers.get_mut(&link).ok_or(GossipFault::NoSuchLink)?;
+        if peer.allowance.spend(now.mono) {
+            Ok(())
+        } else {
+            Err(PeerFault::TooManyRefused(refused).into())
+        }
+    }
+
+    /// What status-im expects after a packet of messages: first what was wrong, then that all was
+    /// read. Nobody else is told.
+    fn confirm(
+        &self,
+        link: LinkId,
+        batch: &[u8; 32],
+        refused: &[(EnvelopeHash, Refused)],
+    ) -> Vec<Send> {
+        let expected = self
+            .peers
+            .get(&link)
+            .is_some_and(|peer| peer.wants_confirmations());
+        if !expected {
+            return Vec::new();
+        }
+        let refused: Vec<_> = refused
+            .iter()
+            .map(|(envelope, refused)| (*envelope, Refusal::from(*refused)))
+            .collect();
+        let response = outgoing::messages_response(batch, &refused);
+        vec![
+            shh(link, code::MESSAGES_RESPONSE, response),
+            shh(
+                link,
+                code::BATCH_ACKNOWLEDGED,
+                outgoing::batch_acknowledged(batch),
+            ),
+        ]
+    }
+}
+
+/// go-ethereum knows a peer before it has greeted it, and then announces changes too early.
+const fn may_precede_status(packet: &Packet<'_>) -> bool {
+    matches!(
+        packet,
+        Packet::Status(_)
+            | Packet::PowRequirement(_)
+            | Packet::BloomExchange(_)
+            | Packet::RateLimits(_)
+            | Packet::Unknown(_)
+    )
+}

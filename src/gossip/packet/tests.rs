@@ -1,0 +1,295 @@
+//! Tests of the packet codec against bytes recorded from real nodes, and against hostile ones.
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+use crate::envelope::EnvelopeHash;
+
+fn vectors() -> Value {
+    serde_json::from_str(include_str!("../../../tests/vectors/status.json")).unwrap()
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    hex::decode(value.as_str().unwrap()).unwrap()
+}
+
+fn bits(value: &Value) -> u64 {
+    u64::from_str_radix(value.as_str().unwrap(), 16).unwrap()
+}
+
+fn array<const N: usize>(value: &Value) -> [u8; N] {
+    bytes(value).try_into().unwrap()
+}
+
+fn code(case: &Value) -> u8 {
+    case["code"].as_u64().unwrap().try_into().unwrap()
+}
+
+/// Reads a packet to its end, as a node would.
+fn read(code: u8, payload: &[u8]) -> Result<(), Malformed> {
+    match Packet::decode(code, payload)? {
+        Packet::Messages(mut envelopes) => envelopes.try_for_each(|one| one.map(drop)),
+        _ => Ok(()),
+    }
+}
+
+fn rlps(envelopes: Envelopes<'_>) -> Vec<String> {
+    envelopes
+        .map(|envelope| hex::encode(envelope.unwrap().as_rlp()))
+        .collect()
+}
+
+fn names(value: &Value) -> Vec<String> {
+    let list = value.as_array().unwrap().iter();
+    list.map(|one| one.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_recorded_packet_is_read_as_its_fields_say() {
+    let vectors = vectors();
+    let mut read = 0;
+    for case in vectors["cases"].as_array().unwrap() {
+        let (kind, fields) = (case["kind"].as_str().unwrap(), &case["fields"]);
+        let payload = bytes(&case["payload"]);
+        let name = format!("{kind}: {}", case["name"]);
+        if kind.starts_with("v5_") {
+            // Another protocol version, which never shares a link with this one.
+            continue;
+        }
+        match (kind, Packet::decode(code(case), &payload).unwrap()) {
+            ("status", Packet::Status(status)) => check_status(&status, fields, &name),
+            ("pow_requirement", Packet::PowRequirement(min)) => {
+                assert_eq!(
+                    min.value().to_bits(),
+                    bits(&fields["pow_f64_bits"]),
+                    "{name}"
+                );
+                assert_eq!(outgoing::pow_requirement(min), payload, "{name}");
+            }
+            ("bloom_exchange", Packet::BloomExchange(bloom)) => {
+                assert_eq!(bloom, Bloom(array(&fields["bloom"])), "{name}");
+                assert_eq!(outgoing::bloom_exchange(&bloom), payload, "{name}");
+            }
+            ("messages", Packet::Messages(envelopes)) => {
+                let decoded: Vec<_> = envelopes.clone().map(Result::unwrap).collect();
+                assert_eq!(outgoing::messages(&decoded), payload, "{name}");
+                assert_eq!(rlps(envelopes), names(&fields["envelopes"]), "{name}");
+            }
+            ("batch_acknowledged", Packet::BatchAcknowledged(Some(batch))) => {
+                assert_eq!(batch, array(&fields["batch_hash"]), "{name}");
+                assert_eq!(outgoing::batch_acknowledged(&batch), payload, "{name}");
+            }
+            ("messages_response", Packet::MessagesResponse(Some(response))) => {
+                check_response(&response, fields, &payload, &name);
+            }
+            ("p2p_message", Packet::P2p(P2pKind::Message, inside)) => {
+                let envelopes = Envelopes::p2p(inside).unwrap();
+                assert_eq!(rlps(envelopes), names(&fields["envelopes"]), "{name}");
+            }
+            ("p2p_request", Packet::P2p(P2pKind::Request, _))
+            | ("p2p_request_complete", Packet::P2p(P2pKind::RequestComplete, _))
+            | ("p2p_sync_request", Packet::P2p(P2pKind::SyncRequest, _))
+            | ("p2p_sync_response", Packet::P2p(P2pKind::SyncResponse, _)) => {}
+            (_, other) => panic!("{name}: {other:?}"),
+        }
+        read += 1;
+    }
+    assert_eq!(read, 99);
+}
+
+fn check_status(status: &Status, fields: &Value, name: &str) {
+    assert_eq!(
+        status.min_pow.value().to_bits(),
+        bits(&fields["min_pow_f64_bits"]),
+        "{name}"
+    );
+    let bloom = (fields["bloom"] != "").then(|| Bloom(array(&fields["bloom"])));
+    assert_eq!(status.bloom, bloom, "{name}");
+    assert_eq!(Some(status.light), fields["light_node"].as_bool(), "{name}");
+    assert_eq!(
+        status.confirmations,
+        fields["confirmations_enabled"].as_bool(),
+        "{name}"
+    );
+    assert_eq!(status.rate_limits, None, "{name}");
+}
+
+fn check_response(response: &MessagesResponse, fields: &Value, payload: &[u8], name: &str) {
+    assert_eq!(response.batch, array(&fields["batch_hash"]), "{name}");
+    let errors = fields["errors"].as_array().unwrap();
+    assert_eq!(response.errors.len(), errors.len(), "{name}");
+    for (read, recorded) in response.errors.iter().zip(errors) {
+        assert_eq!(read.envelope, array(&recorded["hash"]), "{name}");
+        assert_eq!(Some(read.code), recorded["code"].as_u64(), "{name}");
+        assert_eq!(recorded["description"], *read.description, "{name}");
+    }
+    if errors.is_empty() {
+        assert_eq!(
+            outgoing::messages_response(&response.batch, &[]),
+            payload,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn every_packet_that_geth_judged_is_judged_alike() {
+    let vectors = vectors();
+    for case in vectors["accept_cases"].as_array().unwrap() {
+        let (name, code) = (case["name"].as_str().unwrap(), code(case));
+        if case["phase"] == "status" && code != code::STATUS {
+            // The order of packets is judged by the gossip, not by the codec.
+            continue;
+        }
+        let verdict = read(code, &bytes(&case["payload"]));
+        assert_eq!(
+            verdict.is_ok(),
+            case["geth_1_8_27"] == "accept",
+            "{name}: {verdict:?}"
+        );
+    }
+}
+
+#[test]
+fn our_status_is_that_of_geth() {
+    let status = outgoing::status(MinPow::new(0.2).unwrap(), &Bloom::FULL);
+    assert_eq!(hex::encode(status), "cc06883fc999999999999a8080");
+}
+
+#[test]
+fn a_status_of_six_fields_tells_its_rate_limits() {
+    let payload = hex::decode("d106883fc999999999999a808001c30a0580").unwrap();
+    let Ok(Packet::Status(status)) = Packet::decode(0, &payload) else {
+        panic!("not read");
+    };
+    assert_eq!(status.confirmations, Some(true));
+    let limits = RateLimits {
+        ip: 10,
+        peer: 5,
+        topic: 0,
+    };
+    assert_eq!(status.rate_limits, Some(limits));
+    assert!(matches!(
+        Packet::decode(20, &[0xc3, 0x0a, 0x05, 0x80]),
+        Ok(Packet::RateLimits(Some(read))) if read == limits
+    ));
+}
+
+#[test]
+fn a_response_names_what_was_refused() {
+    let refused = [
+        (EnvelopeHash([1; 32]), outgoing::Refusal::Untimely),
+        (EnvelopeHash([2; 32]), outgoing::Refusal::Other),
+    ];
+    let payload = outgoing::messages_response(&[9; 32], &refused);
+    let Ok(Packet::MessagesResponse(Some(response))) = Packet::decode(12, &payload) else {
+        panic!("not read");
+    };
+    assert_eq!(response.batch, [9; 32]);
+    let codes: Vec<_> = response.errors.iter().map(|error| error.code).collect();
+    assert_eq!(codes, [36, 37]);
+}
+
+#[test]
+fn the_header_of_a_messages_packet_is_as_long_as_announced() {
+    let envelope = Envelope::decode(&hex::decode(E1).unwrap()).unwrap();
+    for count in [1, 2, 7, 8, 2_000] {
+        let envelopes = vec![envelope.clone(); count];
+        let body = count * envelope.as_rlp().len();
+        let packet = outgoing::messages(&envelopes);
+        assert_eq!(packet.len(), body + outgoing::messages_header_len(body));
+    }
+}
+
+#[test]
+fn a_million_empty_items_end_at_the_first() {
+    let mut payload = vec![0xfa, 0x0f, 0x42, 0x40];
+    payload.resize(1_000_004, 0xc0);
+    let Ok(Packet::Messages(mut envelopes)) = Packet::decode(1, &payload) else {
+        panic!("not read");
+    };
+    assert_eq!(envelopes.next(), Some(Err(Malformed::Envelope)));
+    assert_eq!(envelopes.next(), None);
+}
+
+#[test]
+fn envelope_65537_is_one_too_many() {
+    let tiny = hex::decode("c980808400000000 8080".replace(' ', "")).unwrap();
+    let mut body = tiny.repeat(MAX_ENVELOPES + 1);
+    let len = u32::try_from(body.len()).unwrap().to_be_bytes();
+    let mut payload = vec![0xfa];
+    payload.extend_from_slice(&len[1..]);
+    payload.append(&mut body);
+    let Ok(Packet::Messages(mut envelopes)) = Packet::decode(1, &payload) else {
+        panic!("not read");
+    };
+    assert!(
+        envelopes
+            .by_ref()
+            .take(MAX_ENVELOPES)
+            .all(|one| one.is_ok())
+    );
+    assert_eq!(envelopes.next(), Some(Err(Malformed::TooManyEnvelopes)));
+    assert_eq!(envelopes.next(), None);
+}
+
+#[test]
+fn a_length_bomb_is_refused_before_anything_is_allocated() {
+    let bomb = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+    for code in [0, 1, 2, 3] {
+        assert!(read(code, &bomb).is_err(), "code {code}");
+    }
+    assert!(Envelopes::p2p(&bomb).is_err());
+}
+
+#[test]
+fn a_response_with_endless_errors_is_not_read() {
+    let refused = vec![(EnvelopeHash([1; 32]), outgoing::Refusal::Other); 1_025];
+    let payload = outgoing::messages_response(&[9; 32], &refused);
+    assert!(matches!(
+        Packet::decode(12, &payload),
+        Ok(Packet::MessagesResponse(None))
+    ));
+}
+
+#[test]
+fn p2p_garbage_is_refused_only_when_looked_into() {
+    let payload = [0xde, 0xad];
+    assert!(read(127, &payload).is_ok());
+    assert_eq!(
+        Envelopes::p2p(&payload).unwrap_err(),
+        Malformed::MessagesNotAList
+    );
+    assert_eq!(
+        Envelopes::p2p(&[]).unwrap_err(),
+        Malformed::MessagesNotAList
+    );
+    assert_eq!(Envelopes::p2p(&[0xc0]).unwrap().count(), 0);
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_packets_are_read_or_refused(code: u8, payload: Vec<u8>) {
+        let _ = read(code, &payload);
+        let _ = Envelopes::p2p(&payload).map(Iterator::count);
+    }
+
+    #[test]
+    fn a_requirement_survives_the_wire(bits: u64) {
+        match MinPow::from_bits(bits) {
+            Some(min) => {
+                let payload = outgoing::pow_requirement(min);
+                let read = Packet::decode(2, &payload);
+                prop_assert!(matches!(read, Ok(Packet::PowRequirement(read)) if read == min));
+            }
+            None => {
+                let value = f64::from_bits(bits);
+                prop_assert!(!value.is_finite() || value < 0.0);
+            }
+        }
+    }
+}
+
+/// An envelope of the protocol's test vectors.
+const E1: &str = "e2845f5e10323284deadbeef8d68656c6c6f2077686973706572880102030405060708";

@@ -1,0 +1,222 @@
+//! One neighbour: what it said of itself, what it wants, and what waits for it.
+
+use circuits::time::{Instant, UnixSecs};
+
+use crate::bloom::Bloom;
+use crate::envelope::{Envelope, Topic};
+use crate::pool::Pooled;
+
+use super::allowance::Allowance;
+use super::packet::{MinPow, Status};
+use super::queue::Queue;
+use super::rule::Rule;
+
+/// A neighbour's state.
+#[derive(Debug)]
+pub(super) struct Peer {
+    client: String,
+    named_rule: Rule,
+    /// Absent until its status has come.
+    greeting: Option<Greeting>,
+    /// Changes that overtook the status: go-ethereum announces them to peers that it has not yet
+    /// greeted.
+    early_pow: Option<MinPow>,
+    early_bloom: Option<Bloom>,
+    pub(super) allowance: Allowance,
+    pub(super) queue: Queue,
+    /// Envelopes that it brought, and that it was sent.
+    pub(super) brought: u64,
+    pub(super) sent: u64,
+}
+
+/// What a peer's status said, with later changes applied.
+#[derive(Debug)]
+struct Greeting {
+    min_pow: MinPow,
+    bloom: Bloom,
+    light: bool,
+    confirmations: Option<bool>,
+}
+
+/// Whether an envelope may be sent to a peer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Verdict {
+    /// Now.
+    Send,
+    /// In so many seconds; ask again then.
+    Later(u32),
+    /// Not unless the peer changes its mind.
+    Never,
+}
+
+/// A neighbour as a listing of peers shows it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct PeerInfo {
+    /// What it calls itself, shortened and made printable.
+    pub client: String,
+    /// The proof-of-work rule that it is taken to judge by.
+    pub rule: Rule,
+    /// Whether its status has come; until then the next three say nothing.
+    pub greeted: bool,
+    /// The least proof of work that it wants.
+    pub min_pow: f64,
+    /// How many of its filter's 512 bits are set; all of them for a full node.
+    pub bloom_bits: u32,
+    /// Whether it calls itself a light node.
+    pub light: bool,
+    /// Envelopes that it brought, repetitions included.
+    pub brought: u64,
+    /// Envelopes that it was sent.
+    pub sent: u64,
+    /// Envelopes that wait for it.
+    pub waiting: usize,
+}
+
+impl Peer {
+    /// A peer that has only said hello.
+    pub(super) fn new(now: Instant, client: &str) -> Self {
+        Self {
+            client: printable(client),
+            named_rule: Rule::of_client(client),
+            greeting: None,
+            early_pow: None,
+            early_bloom: None,
+            allowance: Allowance::new(now),
+            queue: Queue::default(),
+            brought: 0,
+            sent: 0,
+        }
+    }
+
+    /// Whether its status has come: before that it is sent no envelope.
+    pub(super) const fn greeted(&self) -> bool {
+        self.greeting.is_some()
+    }
+
+    /// Takes in its status. A second one is ignored, as go-ethereum does.
+    pub(super) fn greet(&mut self, status: &Status) {
+        if self.greeted() {
+            return;
+        }
+        self.greeting = Some(Greeting {
+            min_pow: self.early_pow.unwrap_or(status.min_pow),
+            bloom: self.early_bloom.or(status.bloom).unwrap_or(Bloom::FULL),
+            light: status.light,
+            confirmations: status.confirmations,
+        });
+        self.queue.want_rescan();
+    }
+
+    /// It requires another proof of work from now on.
+    pub(super) fn require(&mut self, min_pow: MinPow) {
+        match &mut self.greeting {
+            Some(greeting) => {
+                greeting.min_pow = min_pow;
+                self.queue.want_rescan();
+            }
+            None => self.early_pow = Some(min_pow),
+        }
+    }
+
+    /// It wants other topics from now on.
+    pub(super) fn filter(&mut self, bloom: Bloom) {
+        match &mut self.greeting {
+            Some(greeting) => {
+                greeting.bloom = bloom;
+                self.queue.want_rescan();
+            }
+            None => self.early_bloom = Some(bloom),
+        }
+    }
+
+    /// Whether it wants to be told what became of its packets.
+    pub(super) fn wants_confirmations(&self) -> bool {
+        self.greeting
+            .as_ref()
+            .is_some_and(|greeting| greeting.confirmations == Some(true))
+    }
+
+    /// Whether it wants envelopes of this topic.
+    pub(super) fn wants_topic(&self, topic: Topic) -> bool {
+        self.greeting
+            .as_ref()
+            .is_some_and(|greeting| greeting.bloom.wants(topic))
+    }
+
+    /// Judges an envelope of the pool by what the peer would punish.
+    pub(super) fn verdict(&self, now: UnixSecs, pooled: &Pooled) -> Verdict {
+        let Pooled { envelope, pow } = pooled;
+        let Some(greeting) = &self.greeting else {
+            return Verdict::Never;
+        };
+        let (rule, min) = (self.rule(), greeting.min_pow.value());
+        if envelope.expiry() < now.after(LEAST_LIFE)
+            || !greeting.bloom.wants(envelope.topic())
+            || !rule.satisfied(pow, min)
+        {
+            return Verdict::Never;
+        }
+        if envelope.sent() > now {
+            return Verdict::Later(envelope.sent().0 - now.0);
+        }
+        // A clock that is behind ours sees the envelope in the future still, and divides its work
+        // by a life that is longer by as much: only work to spare goes out this early.
+        let settled = envelope.sent().after(CLOCK_MARGIN);
+        match settled.0.saturating_sub(now.0) {
+            0 => Verdict::Send,
+            _ if rule.satisfied(pow, min * stretch(envelope)) => Verdict::Send,
+            wait => Verdict::Later(wait),
+        }
+    }
+
+    /// What a listing of peers shows.
+    pub(super) fn info(&self) -> PeerInfo {
+        let greeting = self.greeting.as_ref();
+        PeerInfo {
+            client: self.client.clone(),
+            rule: self.rule(),
+            greeted: greeting.is_some(),
+            min_pow: greeting.map_or(0.0, |greeting| greeting.min_pow.value()),
+            bloom_bits: greeting.map_or(0, |greeting| {
+                greeting.bloom.0.iter().map(|byte| byte.count_ones()).sum()
+            }),
+            light: greeting.is_some_and(|greeting| greeting.light),
+            brought: self.brought,
+            sent: self.sent,
+            waiting: self.queue.len(),
+        }
+    }
+
+    /// The rule that it judges proof of work by, as far as can be known.
+    fn rule(&self) -> Rule {
+        match &self.greeting {
+            // The mark of status-im, which refuses without hanging up.
+            Some(greeting) if greeting.confirmations.is_some() => Rule::Either,
+            _ => self.named_rule,
+        }
+    }
+}
+
+/// By how much the requirement grows for a clock that is [`CLOCK_MARGIN`] behind.
+fn stretch(envelope: &Envelope) -> f64 {
+    let life = f64::from(envelope.ttl().0.max(1));
+    (life + f64::from(CLOCK_MARGIN) + 1.0) / life
+}
+
+/// A name that a stranger chose, fit for a terminal.
+fn printable(client: &str) -> String {
+    client
+        .chars()
+        .take(CLIENT_CHARS)
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect()
+}
+
+/// Seconds that an envelope must have left to be worth sending: a peer whose clock is ahead would
+/// punish us for an expired one.
+const LEAST_LIFE: u32 = 15;
+/// Seconds by which a peer's clock may be behind before a young envelope costs us the peer.
+const CLOCK_MARGIN: u32 = 3;
+/// Characters of a peer's name that are kept.
+const CLIENT_CHARS: usize = 96;
