@@ -129,3 +129,6 @@ const LABEL: &[u8] = b"whisht/1/aont";
 const LENGTH_LEN: usize = 4;
 
 const _: () = assert!(PACKAGE_OVERHEAD == LENGTH_LEN + CANARY_LEN + AONT_KEY_LEN);
+
+#[cfg(test)]
+mod tests;

@@ -10,9 +10,12 @@
 //! and are never flooded by the node itself. A stem hides little against many spies (about f of
 //! messages are still traced); it is the last step of an insertion, not anonymity.
 //!
-//! [`Embargo`] is the answer to a stem that leads into a black hole. That stem envelopes must be
-//! absent from every answer and inventory until gossip brings them is the caller's to see to.
+//! [`Embargo`] is the answer to a stem that leads into a black hole, or in a circle. That stem
+//! envelopes must be absent from every answer and inventory until gossip brings them, and that one
+//! already known is routed like one that is not, is the caller's to see to: a node that treated them
+//! differently could be asked which it has.
 
+use core::fmt;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +28,6 @@ use crate::secret::Secret;
 use crate::time::Instant;
 
 /// Routes of this node's stem epoch.
-#[derive(Debug)]
 pub struct Stem {
     /// Outbound `dark/1` peers.
     candidates: BTreeSet<LinkId>,
@@ -146,6 +148,15 @@ impl Stem {
     }
 }
 
+impl fmt::Debug for Stem {
+    /// Does not show routes, nor whether this node ends stems: logs outlive the epoch.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stem")
+            .field("can_stem", &self.can_stem())
+            .finish_non_exhaustive()
+    }
+}
+
 /// The end of the epoch that `now` falls into: the phase is kept over any number of idle epochs.
 fn end_after(ended: Instant, now: Instant) -> Instant {
     let late = now.since(ended).as_micros() % EPOCH.as_micros();
@@ -178,11 +189,17 @@ pub enum StemRoute {
 ///
 /// Every node of a stem draws a time of its own. Whoever's runs out first floods the envelope, so
 /// that one black hole on the way costs a minute or two and does not say who has been waiting.
-#[derive(Debug)]
 pub struct Embargo {
     capacity: usize,
-    by_hash: BTreeMap<[u8; 32], Instant>,
+    by_hash: BTreeMap<[u8; 32], Watch>,
     by_due: BTreeSet<(Instant, [u8; 32])>,
+}
+
+/// One envelope on the stem.
+struct Watch {
+    due: Instant,
+    /// Links over which it has come.
+    crossed: BTreeSet<LinkId>,
 }
 
 impl Embargo {
@@ -211,7 +228,8 @@ impl Embargo {
             return None;
         }
         let due = now.after(sample::exponential(rng, EMBARGO_MEAN));
-        self.by_hash.insert(hash, due);
+        let crossed = BTreeSet::new();
+        self.by_hash.insert(hash, Watch { due, crossed });
         self.by_due.insert((due, hash));
         if self.by_hash.len() > self.capacity {
             self.pop_first()
@@ -220,12 +238,23 @@ impl Embargo {
         }
     }
 
+    /// Notes that a neighbour sent a watched envelope on the stem; true if it did so before.
+    ///
+    /// Fixed routes can form a circle, which an envelope would run through at line speed until
+    /// somebody's time is up. One that comes over the same link a second time is to be flooded. The
+    /// answer depends on that link alone, so a neighbour learns from it nothing that it did not send.
+    pub fn came_again(&mut self, hash: &[u8; 32], link: LinkId) -> bool {
+        self.by_hash
+            .get_mut(hash)
+            .is_some_and(|watch| !watch.crossed.insert(link))
+    }
+
     /// Gossip has brought an envelope, or this node has flooded it; false if it was not watched.
     pub fn seen(&mut self, hash: &[u8; 32]) -> bool {
-        let Some(due) = self.by_hash.remove(hash) else {
+        let Some(watch) = self.by_hash.remove(hash) else {
             return false;
         };
-        self.by_due.remove(&(due, *hash))
+        self.by_due.remove(&(watch.due, *hash))
     }
 
     /// An envelope whose time is up: it is to be flooded now. Call until there is none.
@@ -249,6 +278,15 @@ impl Embargo {
     }
 }
 
+impl fmt::Debug for Embargo {
+    /// Does not show the hashes: they are what pool queries must not reveal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Embargo")
+            .field("watched", &self.by_hash.len())
+            .finish_non_exhaustive()
+    }
+}
+
 /// Label of the local mapping; never on the wire.
 const LABEL: &[u8] = b"whisht/1/stem-map";
 
@@ -260,3 +298,6 @@ const EPOCH: Duration = Duration::from_secs(600);
 
 /// Mean of every node's own embargo.
 const EMBARGO_MEAN: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,6 @@ use crate::ids::Epoch;
 use crate::time::UnixSecs;
 
 /// Prices of the last epochs, and the load that makes the next one.
-#[derive(Debug)]
 pub(super) struct Demand {
     /// Bytes that may be taken in during one epoch before the price rises.
     free: u64,

@@ -14,7 +14,7 @@ use crate::shard::{Class, Cookie, Ticket};
 use crate::time::Instant;
 
 /// What all shards of a set must agree on.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy)]
 pub(super) struct Terms {
     pub(super) class: Class,
     pub(super) epoch: Epoch,
@@ -23,7 +23,6 @@ pub(super) struct Terms {
 }
 
 /// One set, open or done with.
-#[derive(Debug)]
 pub(super) struct Set {
     pub(super) terms: Terms,
     /// Pieces so far; none once the set is done with, and late shards are to be swallowed.
@@ -46,7 +45,6 @@ impl Set {
 }
 
 /// All sets, by cookie, by age and by neighbour.
-#[derive(Debug)]
 pub(super) struct Table {
     max_bytes: usize,
     max_large: usize,
@@ -59,7 +57,7 @@ pub(super) struct Table {
 }
 
 /// What one neighbour has delivered.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Share {
     bytes: usize,
     by_age: BTreeMap<u64, Cookie>,

@@ -1,0 +1,215 @@
+//! What floods can and cannot do to a rendezvous.
+
+use std::collections::BTreeSet;
+
+use super::super::table::{Table, Terms};
+use super::*;
+
+/// A table with room for `sets` sets of one piece each.
+fn table(sets: usize) -> Table {
+    Table::new(sets * (SET_COST + PIECE_COST), 64)
+}
+
+fn cookie(number: u64) -> Cookie {
+    let mut cookie = Cookie([0; 16]);
+    cookie.0[..8].copy_from_slice(&number.to_be_bytes());
+    cookie
+}
+
+fn terms(class: Class) -> Terms {
+    Terms {
+        class,
+        epoch: EPOCH,
+        hold: HOLD,
+        ticket: Ticket([0; 8]),
+    }
+}
+
+/// Opens a set with one piece, as `Rendezvous::accept` does.
+fn open(table: &mut Table, number: u64, class: Class, owner: LinkId) -> bool {
+    // Later sets are due later.
+    let due = Instant::from_micros(1_000 + number);
+    table.open(cookie(number), terms(class), owner, due)
+        && table.add(cookie(number), 0, Box::new([0; SHARD_LEN]))
+}
+
+fn small() -> Class {
+    Class::converge(563).unwrap()
+}
+
+#[test]
+fn a_million_guessed_cookies_leave_no_trace_without_a_ticket() {
+    let mut rng = rng(1);
+    let mut rendezvous = rendezvous();
+    let mut shard = small_set(&mut rng).remove(0);
+    let mut opened = 0;
+    for _ in 0..1_000_000 {
+        rng.fill_bytes(&mut shard.cookie.0);
+        match give(&mut rendezvous, &shard) {
+            Verdict::Opened => opened += 1,
+            verdict => assert_eq!(verdict, Verdict::Rejected(Rejected::BadTicket)),
+        }
+    }
+    // One guess in 2^17 is a ticket: eight are expected, and cost what eight tickets cost.
+    assert!(opened < 30, "{opened} sets");
+    assert_eq!(rendezvous.bytes(), opened * (SET_COST + PIECE_COST));
+}
+
+#[test]
+fn half_finished_sets_fill_the_bound_and_no_more_and_then_go_away() {
+    let mut table = Table::new(1 << 20, 64);
+    for number in 0..20_000 {
+        assert!(open(&mut table, number, small(), LinkId(number % 7)));
+        assert!(table.bytes() <= 1 << 20);
+    }
+    assert!(table.bytes() > (1 << 20) - SET_COST - PIECE_COST);
+    table.expire(Instant::from_micros(u64::MAX));
+    assert_eq!(table.bytes(), 0);
+    assert_eq!(table.next_due(), None);
+}
+
+#[test]
+fn a_flood_through_one_neighbour_displaces_only_itself() {
+    let mut table = table(100);
+    for number in 0..10 {
+        assert!(open(&mut table, number, small(), LinkId(1)));
+    }
+    for number in 100..10_000 {
+        assert!(open(&mut table, number, small(), LinkId(666)));
+    }
+    for number in 0..10 {
+        assert!(table.get(cookie(number)).is_some(), "honest set {number}");
+    }
+    // What is left of the flood is its latest part.
+    assert!(table.get(cookie(100)).is_none());
+    assert!((9_910..10_000).all(|number| table.get(cookie(number)).is_some()));
+}
+
+#[test]
+fn an_honest_set_finds_room_in_a_table_full_of_junk() {
+    let mut table = table(100);
+    for number in 0..1_000 {
+        assert!(open(&mut table, number, small(), LinkId(666)));
+    }
+    for number in 1_000..1_010 {
+        assert!(open(&mut table, number, small(), LinkId(1)));
+    }
+    assert!((1_000..1_010).all(|number| table.get(cookie(number)).is_some()));
+}
+
+#[test]
+fn few_heavy_sets_weigh_as_much_as_many_light_ones() {
+    // One neighbour opens few sets and fills each of them; the other opens more, of one piece.
+    let heavy_class = Class::converge(9_788).unwrap();
+    let mut table = table(100);
+    for number in 0..30 {
+        assert!(open(&mut table, number, small(), LinkId(1)));
+    }
+    for number in 100..120 {
+        assert!(open(&mut table, number, heavy_class, LinkId(666)));
+        for index in 1..15 {
+            assert!(table.add(cookie(number), index, Box::new([0; SHARD_LEN])));
+        }
+    }
+    assert!((0..30).all(|number| table.get(cookie(number)).is_some()));
+}
+
+#[test]
+fn large_sets_are_few_and_the_greediest_neighbour_gives_way() {
+    let large = Class::converge(65_536).unwrap();
+    let mut table = Table::new(16 << 20, 64);
+    for number in 0..4 {
+        assert!(open(&mut table, number, large, LinkId(1)));
+    }
+    for number in 100..1_000 {
+        assert!(open(&mut table, number, large, LinkId(666)));
+    }
+    let is_open = |number: &u64| table.get(cookie(*number)).is_some();
+    assert_eq!((0..4).filter(is_open).count(), 4);
+    assert_eq!((100..1_000).filter(is_open).count(), 60);
+}
+
+#[test]
+fn a_large_set_done_with_makes_room_for_another() {
+    let large = Class::converge(65_536).unwrap();
+    let mut table = Table::new(16 << 20, 2);
+    assert!(open(&mut table, 0, large, LinkId(1)));
+    assert!(open(&mut table, 1, large, LinkId(2)));
+    table.close(cookie(0));
+    assert!(open(&mut table, 2, large, LinkId(3)));
+    assert!((0..3).all(|number| table.get(cookie(number)).is_some()));
+}
+
+#[test]
+fn growing_sets_never_exceed_the_bound_nor_evict_themselves() {
+    let class = Class::converge(9_788).unwrap();
+    let bound = SET_COST + 10 * PIECE_COST;
+    let mut table = Table::new(bound, 64);
+    assert!(open(&mut table, 0, class, LinkId(1)));
+    let added = (1..16).filter(|index| table.add(cookie(0), *index, Box::new([0; SHARD_LEN])));
+    assert_eq!(added.count(), 9);
+    assert_eq!(table.bytes(), bound);
+    assert_eq!(
+        table.get(cookie(0)).unwrap().pieces.as_ref().unwrap().len(),
+        10
+    );
+}
+
+#[test]
+fn a_bound_that_holds_nothing_rejects_everything() {
+    let mut rng = rng(2);
+    for bytes in [0, SET_COST, SET_COST + PIECE_COST - 1] {
+        let limits = RendezvousLimits {
+            bytes,
+            ..RendezvousLimits::default()
+        };
+        let mut rendezvous = Rendezvous::new(ID, limits);
+        let verdict = give(&mut rendezvous, &small_set(&mut rng)[0]);
+        assert_eq!(verdict, Verdict::Rejected(Rejected::NoRoom));
+        assert_eq!(rendezvous.bytes(), 0);
+    }
+    let limits = RendezvousLimits {
+        large_sets: 0,
+        ..RendezvousLimits::default()
+    };
+    let mut rendezvous = Rendezvous::new(ID, limits);
+    let large = Class::converge(65_536).unwrap();
+    let shards = set(&mut rng, large, &[1; 65_536]);
+    let verdict = give(&mut rendezvous, &shards[0]);
+    assert_eq!(verdict, Verdict::Rejected(Rejected::NoRoom));
+}
+
+#[test]
+fn the_books_balance_whatever_happens() {
+    let mut rng = rng(3);
+    let mut table = table(40);
+    let mut known = BTreeSet::new();
+    for step in 0..20_000_u64 {
+        let number = u64::from(crate::sample::below(&mut rng, 120));
+        let class = Class::ALL[usize::try_from(rng.next_u32() % 8).unwrap()];
+        match rng.next_u32() % 8 {
+            0 => drop(table.close(cookie(number))),
+            1 => table.expire(Instant::from_micros(step)),
+            2..5 => {
+                let index = u8::try_from(rng.next_u32() % 16).unwrap();
+                table.add(cookie(number), index, Box::new([0; SHARD_LEN]));
+            }
+            _ if table.get(cookie(number)).is_none() => {
+                let owner = LinkId(u64::from(rng.next_u32() % 5));
+                let due = Instant::from_micros(step + 500);
+                table.open(cookie(number), terms(class), owner, due);
+                known.insert(number);
+            }
+            _ => {}
+        }
+        let held: usize = known
+            .iter()
+            .filter_map(|number| table.get(cookie(*number)))
+            .map(|set| SET_COST + set.pieces.as_ref().map_or(0, |p| p.len() * PIECE_COST))
+            .sum();
+        assert_eq!(table.bytes(), held);
+        assert!(held <= 40 * (SET_COST + PIECE_COST));
+    }
+    table.expire(Instant::from_micros(u64::MAX));
+    assert_eq!(table.bytes(), 0);
+}

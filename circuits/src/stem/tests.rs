@@ -1,0 +1,314 @@
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+use super::*;
+
+mod network;
+
+const FOREIGN: StemOrigin = StemOrigin::From(LinkId(100));
+
+fn rng(seed: u64) -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(seed)
+}
+
+fn secs(secs: u64) -> Instant {
+    Instant::from_micros(secs * 1_000_000)
+}
+
+fn stem(rng: &mut ChaCha20Rng, links: &[u64]) -> Stem {
+    let mut stem = Stem::new(rng, Instant::ZERO);
+    set(&mut stem, rng, links);
+    stem
+}
+
+fn set(stem: &mut Stem, rng: &mut ChaCha20Rng, links: &[u64]) {
+    let links: Vec<_> = links.iter().copied().map(LinkId).collect();
+    stem.set_successor_candidates(rng, &links);
+}
+
+/// A stem of a node that does not end foreign ones in its first epoch.
+fn relaying(rng: &mut ChaCha20Rng, links: &[u64]) -> Stem {
+    core::iter::repeat_with(|| stem(rng, links))
+        .find(|stem| !stem.diffuser)
+        .unwrap()
+}
+
+#[test]
+fn routes_stay_the_same_for_an_epoch() {
+    let mut rng = rng(1);
+    let mut stem = relaying(&mut rng, &[1, 2, 3, 4]);
+    let ends = stem.ends;
+    let last = Instant::from_micros(ends.as_micros() - 1);
+    for link in 100..130 {
+        let origin = StemOrigin::From(LinkId(link));
+        let first = stem.route(&mut rng, Instant::ZERO, origin);
+        for _ in 0..20 {
+            assert_eq!(stem.route(&mut rng, last, origin), first);
+        }
+    }
+    let own = stem.route(&mut rng, Instant::ZERO, StemOrigin::Own);
+    assert_eq!(stem.route(&mut rng, last, StemOrigin::Own), own);
+    assert_eq!(stem.ends, ends);
+}
+
+#[test]
+fn routes_change_with_the_epoch_and_its_phase_is_the_node_s_own() {
+    let mut rng = rng(2);
+    let mut phases = BTreeSet::new();
+    let mut changed = 0;
+    for _ in 0..200 {
+        let mut stem = stem(&mut rng, &[1, 2, 3, 4, 5, 6, 7, 8]);
+        let (ends, before) = (stem.ends, stem.successors);
+        assert!(ends.since(Instant::ZERO) < EPOCH);
+        phases.insert(ends.as_micros() / 60_000_000);
+
+        stem.route(&mut rng, ends, FOREIGN);
+        changed += u32::from(stem.successors != before);
+        assert_eq!(stem.ends.since(ends), EPOCH);
+        // After idle epochs the phase is what it was.
+        let late = ends.after(7 * EPOCH + Duration::from_secs(5));
+        stem.route(&mut rng, late, FOREIGN);
+        assert_eq!(stem.ends.since(ends), 8 * EPOCH);
+    }
+    assert_eq!(phases.len(), 10);
+    // Two of eight peers in order: the same again once in 56.
+    assert!(changed > 180, "{changed} of 200 changed");
+}
+
+#[test]
+fn every_peer_is_chosen_equally_often_and_never_twice() {
+    let mut rng = rng(3);
+    let mut counts = BTreeMap::new();
+    for _ in 0..4_000 {
+        let stem = stem(&mut rng, &[1, 2, 3, 4]);
+        let [Some(one), Some(other)] = stem.successors else {
+            panic!("two successors of four candidates");
+        };
+        assert_ne!(one, other);
+        *counts.entry(one).or_insert(0_u32) += 1;
+        *counts.entry(other).or_insert(0_u32) += 1;
+    }
+    // 2,000 each, standard deviation 32.
+    assert_eq!(counts.len(), 4);
+    assert!(counts.values().all(|count| count.abs_diff(2_000) < 160));
+}
+
+#[test]
+fn own_and_foreign_envelopes_are_spread_over_both_successors_alike() {
+    let mut rng = rng(4);
+    let mut first = [0_u32; 2];
+    for _ in 0..4_000 {
+        let mut stem = relaying(&mut rng, &[1, 2]);
+        let one = StemRoute::To(stem.successors[0].unwrap());
+        for (count, origin) in first.iter_mut().zip([StemOrigin::Own, FOREIGN]) {
+            *count += u32::from(stem.route(&mut rng, Instant::ZERO, origin) == one);
+        }
+    }
+    assert!(
+        first.iter().all(|count| count.abs_diff(2_000) < 160),
+        "{first:?}"
+    );
+}
+
+#[test]
+fn one_node_in_ten_ends_foreign_stems_and_all_of_an_epoch() {
+    let mut rng = rng(5);
+    let mut diffusers = 0;
+    for _ in 0..4_000 {
+        let mut stem = stem(&mut rng, &[1, 2, 3]);
+        let fluffs = (100..110)
+            .filter(|link| {
+                let origin = StemOrigin::From(LinkId(*link));
+                stem.route(&mut rng, Instant::ZERO, origin) == StemRoute::Fluff
+            })
+            .count();
+        assert!(fluffs == 0 || fluffs == 10);
+        diffusers += fluffs / 10;
+    }
+    // 400, standard deviation 19.
+    assert!((305..495).contains(&diffusers), "{diffusers} diffusers");
+}
+
+#[test]
+fn a_node_never_floods_its_own_envelopes() {
+    let mut rng = rng(6);
+    let mut stem = stem(&mut rng, &[1, 2, 3]);
+    for epoch in 0..1_000 {
+        let route = stem.route(&mut rng, secs(600 * epoch), StemOrigin::Own);
+        assert!(matches!(route, StemRoute::To(_)));
+    }
+    for links in [&[1][..], &[]] {
+        set(&mut stem, &mut rng, links);
+        assert!(!stem.can_stem());
+        for epoch in 1_000..1_100 {
+            let route = stem.route(&mut rng, secs(600 * epoch), StemOrigin::Own);
+            assert_eq!(route, StemRoute::Stranded);
+        }
+    }
+}
+
+#[test]
+fn an_envelope_never_goes_back_where_it_came_from() {
+    let mut rng = rng(7);
+    for _ in 0..200 {
+        let mut stem = relaying(&mut rng, &[1, 2]);
+        for (sender, other) in [(1, 2), (2, 1)] {
+            let route = stem.route(&mut rng, Instant::ZERO, StemOrigin::From(LinkId(sender)));
+            assert_eq!(route, StemRoute::To(LinkId(other)));
+        }
+    }
+}
+
+#[test]
+fn a_stem_without_another_successor_ends_here() {
+    let mut rng = rng(8);
+    let mut stem = relaying(&mut rng, &[1]);
+    let from_one = StemOrigin::From(LinkId(1));
+    assert_eq!(
+        stem.route(&mut rng, Instant::ZERO, from_one),
+        StemRoute::Fluff
+    );
+    let to_one = StemRoute::To(LinkId(1));
+    assert_eq!(stem.route(&mut rng, Instant::ZERO, FOREIGN), to_one);
+    set(&mut stem, &mut rng, &[]);
+    assert_eq!(
+        stem.route(&mut rng, Instant::ZERO, FOREIGN),
+        StemRoute::Fluff
+    );
+}
+
+#[test]
+fn newcomers_displace_no_successor() {
+    let mut rng = rng(9);
+    let mut stem = relaying(&mut rng, &[1, 2]);
+    let before = stem.successors;
+    for wave in 1..50 {
+        let mut links = vec![1, 2];
+        links.extend(wave * 100..wave * 100 + 50);
+        set(&mut stem, &mut rng, &links);
+        assert_eq!(stem.successors, before);
+    }
+}
+
+#[test]
+fn a_successor_that_is_gone_is_replaced_at_once_and_the_other_one_stays() {
+    let mut rng = rng(10);
+    let mut stem = relaying(&mut rng, &[1, 2]);
+    let [gone, stays] = stem.successors.map(Option::unwrap);
+    let [gone, stays_number] = [gone, stays].map(|LinkId(number)| number);
+    set(&mut stem, &mut rng, &[stays_number]);
+    assert!(!stem.can_stem());
+    set(&mut stem, &mut rng, &[stays_number, 3]);
+    assert_eq!(stem.successors, [Some(LinkId(3)), Some(stays)]);
+
+    // Whoever was mapped to the one that is gone is mapped to its heir.
+    for link in 100..120 {
+        let origin = StemOrigin::From(LinkId(link));
+        assert_ne!(
+            stem.route(&mut rng, Instant::ZERO, origin),
+            StemRoute::To(LinkId(gone))
+        );
+    }
+}
+
+#[test]
+fn the_clock_s_end_is_no_trap() {
+    let mut rng = rng(11);
+    let mut stem = stem(&mut rng, &[1, 2]);
+    let end = Instant::from_micros(u64::MAX);
+    for _ in 0..3 {
+        assert_ne!(stem.route(&mut rng, end, StemOrigin::Own), StemRoute::Fluff);
+    }
+}
+
+fn hash(number: u32) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash[..4].copy_from_slice(&number.to_be_bytes());
+    hash
+}
+
+#[test]
+fn an_embargo_runs_out_after_an_exponential_minute() {
+    let mut rng = rng(12);
+    let mut embargo = Embargo::new(4_000);
+    for number in 0..4_000 {
+        assert_eq!(embargo.watch(&mut rng, secs(5), hash(number)), None);
+    }
+    let mut waits = Vec::new();
+    while let Some(due) = embargo.next_due() {
+        assert_eq!(
+            embargo.pop_due(Instant::from_micros(due.as_micros() - 1)),
+            None
+        );
+        assert!(embargo.pop_due(due).is_some());
+        waits.push(due.since(secs(5)));
+    }
+    assert_eq!(waits.len(), 4_000);
+    let mean = waits.iter().sum::<Duration>().as_secs_f64() / 4_000.0;
+    assert!((mean - 60.0).abs() < 5.0, "mean {mean}");
+}
+
+#[test]
+fn what_gossip_brings_is_watched_no_longer() {
+    let mut rng = rng(13);
+    let mut embargo = Embargo::new(10);
+    assert_eq!(embargo.watch(&mut rng, secs(0), hash(1)), None);
+    assert!(embargo.seen(&hash(1)));
+    assert!(!embargo.seen(&hash(1)));
+    assert_eq!(embargo.next_due(), None);
+    assert_eq!(embargo.pop_due(Instant::from_micros(u64::MAX)), None);
+}
+
+#[test]
+fn repeating_an_envelope_does_not_change_its_time() {
+    let mut rng = rng(14);
+    let mut embargo = Embargo::new(10);
+    assert_eq!(embargo.watch(&mut rng, secs(0), hash(1)), None);
+    let due = embargo.next_due();
+    for later in 0..1_000 {
+        assert_eq!(embargo.watch(&mut rng, secs(later), hash(1)), None);
+        assert_eq!(embargo.next_due(), due);
+    }
+}
+
+#[test]
+fn a_flood_of_stems_shortens_waits_and_loses_none() {
+    let mut rng = rng(15);
+    let mut embargo = Embargo::new(100);
+    let mut flooded = BTreeSet::new();
+    for number in 0..1_000 {
+        flooded.extend(embargo.watch(&mut rng, secs(0), hash(number)));
+        assert!(embargo.by_hash.len() <= 100);
+        assert_eq!(embargo.by_hash.len(), embargo.by_due.len());
+    }
+    assert_eq!(flooded.len(), 900);
+    flooded.extend(core::iter::from_fn(|| {
+        embargo.pop_due(Instant::from_micros(u64::MAX))
+    }));
+    assert_eq!(flooded.len(), 1_000);
+}
+
+#[test]
+fn a_circle_shows_only_on_the_link_that_closes_it() {
+    let mut rng = rng(16);
+    let mut embargo = Embargo::new(10);
+    assert!(!embargo.came_again(&hash(1), LinkId(1)));
+    assert_eq!(embargo.watch(&mut rng, secs(0), hash(1)), None);
+    assert!(!embargo.came_again(&hash(1), LinkId(1)));
+    // A spy that asks by sending gets the answer of a node that never saw the envelope.
+    assert!(!embargo.came_again(&hash(1), LinkId(2)));
+    assert!(embargo.came_again(&hash(1), LinkId(1)));
+    assert!(!embargo.came_again(&hash(2), LinkId(1)));
+}
+
+#[test]
+fn debug_shows_neither_routes_nor_hashes() {
+    let mut rng = rng(17);
+    assert_eq!(
+        format!("{:?}", stem(&mut rng, &[1, 2])),
+        "Stem { can_stem: true, .. }"
+    );
+    let mut embargo = Embargo::new(10);
+    assert_eq!(embargo.watch(&mut rng, secs(0), hash(1)), None);
+    assert_eq!(format!("{embargo:?}"), "Embargo { watched: 1, .. }");
+}
