@@ -80,11 +80,13 @@ pub fn decrypt(
         PublicKey::from_byte_array_uncompressed(*head).map_err(|_| EciesError::NotOnCurve)?;
 
     let keys = Keys::derive(&ephemeral, recipient);
+    // Decrypted first, so that a stranger's ciphertext costs what our own does; nobody sees the
+    // plaintext before the tag is found right.
+    let mut plaintext = Zeroizing::new(body.to_vec());
+    keys.apply_stream(iv, &mut plaintext);
     keys.mac(sealed, shared_mac)
         .verify_slice(tag)
         .map_err(|_| EciesError::WrongTag)?;
-    let mut plaintext = Zeroizing::new(body.to_vec());
-    keys.apply_stream(iv, &mut plaintext);
     Ok(plaintext)
 }
 

@@ -1,1 +1,210 @@
-//! Draft.
+//! The inner message: sealing what is said, and opening what may be for us.
+//!
+//! The data of an envelope is a [`Plaintext`] under AES-256-GCM with a shared key (28 bytes more)
+//! or under [ECIES](crate::ecies) to a public key (113 bytes more; protocol sheet 4.3 and 4.4).
+//! Nothing outside says which, or whose: readers try their keys. Opening a stranger's message and
+//! failing costs what succeeding costs, as far as this module can see to it, because whoever
+//! watches a machine's timing must not learn which envelopes it could read.
+//!
+//! No forward secrecy and, if signed, no deniability: that is what `shh/6` is. Conversations put
+//! their own encryption inside.
+
+use core::fmt;
+
+use aes::Aes256;
+use aes_gcm::aead::{AeadInOut, inout::InOutBuf};
+use ctr::Ctr32BE;
+use ctr::cipher::{KeyIvInit, StreamCipher};
+use rand_core::CryptoRng;
+use thiserror::Error;
+use zeroize::{Zeroize, Zeroizing};
+
+pub use self::keys::{ClientPublic, ClientSecret, InvalidKey, SymKey, ZeroKey};
+use self::plaintext::Parsed;
+pub use self::plaintext::{Malformed, Padding, PayloadTooLong, Plaintext, longest_payload};
+use crate::ecies::{self, EciesError};
+
+mod keys;
+mod plaintext;
+
+/// What symmetric encryption adds: the tag, and the nonce behind it.
+pub const SYMMETRIC_OVERHEAD: usize = TAG_LEN + NONCE_LEN;
+/// What encryption to a public key adds.
+pub const ASYMMETRIC_OVERHEAD: usize = ecies::OVERHEAD;
+
+/// Encrypts to everybody who has `key`; the result is the data of an envelope.
+#[must_use]
+pub fn seal_symmetric(rng: &mut impl CryptoRng, key: &SymKey, plaintext: &Plaintext) -> Vec<u8> {
+    let mut nonce = [0; NONCE_LEN];
+    rng.fill_bytes(&mut nonce);
+    let plaintext = plaintext.as_bytes();
+    let mut data = Vec::with_capacity(plaintext.len().saturating_add(SYMMETRIC_OVERHEAD));
+    data.extend_from_slice(plaintext);
+    #[expect(
+        clippy::expect_used,
+        reason = "GCM refuses only what is longer than 64 GB, and a plaintext is below 16 MB"
+    )]
+    let tag = key
+        .cipher()
+        .encrypt_inout_detached(&nonce.into(), b"", InOutBuf::from(data.as_mut_slice()))
+        .expect("length within the limit of GCM");
+    data.extend_from_slice(&tag);
+    data.extend_from_slice(&nonce);
+    data
+}
+
+/// Encrypts to one person; the result is the data of an envelope.
+#[must_use]
+pub fn seal_asymmetric(
+    rng: &mut impl CryptoRng,
+    recipient: &ClientPublic,
+    plaintext: &Plaintext,
+) -> Vec<u8> {
+    ecies::encrypt(rng, recipient.key(), b"", plaintext.as_bytes())
+}
+
+/// Opens the data of an envelope with a shared key.
+///
+/// # Errors
+///
+/// For nearly every envelope: it is for somebody else.
+pub fn open_symmetric(key: &SymKey, data: &[u8]) -> Result<Opened, OpenError> {
+    Unverified::symmetric(key, data)?.verify()
+}
+
+/// Opens the data of an envelope with a person's key.
+///
+/// # Errors
+///
+/// For nearly every envelope: it is for somebody else.
+pub fn open_asymmetric(key: &ClientSecret, data: &[u8]) -> Result<Opened, OpenError> {
+    Unverified::asymmetric(key, data)?.verify()
+}
+
+/// Reads a decrypted message.
+///
+/// # Errors
+///
+/// Whoever knew the key wrote something that is no message.
+pub fn parse(plaintext: &[u8]) -> Result<Opened, OpenError> {
+    let parsed = Parsed::new(Zeroizing::new(plaintext.to_vec()))?;
+    Unverified {
+        parsed,
+        recipient: None,
+    }
+    .verify()
+}
+
+/// A message that was for us.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Opened {
+    /// What was said.
+    pub payload: Zeroizing<Vec<u8>>,
+    /// What was added to hide how much was said.
+    pub padding: Vec<u8>,
+    /// Whose signature it bears, if any.
+    pub signer: Option<ClientPublic>,
+    /// Whom it was encrypted to, unless it was under a shared key.
+    pub recipient: Option<ClientPublic>,
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Opened([redacted])")
+    }
+}
+
+/// Why data was not opened. For tests and local logs: nobody outside may learn it.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// It does not decrypt with a person's key.
+    #[error("not encrypted to this key: {0}")]
+    Asymmetric(#[from] EciesError),
+    /// It decrypts to something that is no message.
+    #[error("{0}")]
+    Malformed(#[from] Malformed),
+    /// It does not decrypt with a shared key, or was altered.
+    #[error("not encrypted under this key, or altered")]
+    Symmetric,
+    /// It is too short to be encrypted under a shared key.
+    #[error("data is shorter than {SYMMETRIC_OVERHEAD} bytes")]
+    TooShort,
+}
+
+/// A message that decrypted, before its signer is known: recovering costs as much as everything
+/// else together, and a reader with many keys wants to pay for it once.
+pub(crate) struct Unverified {
+    parsed: Parsed,
+    recipient: Option<ClientPublic>,
+}
+
+impl Unverified {
+    pub(crate) fn symmetric(key: &SymKey, data: &[u8]) -> Result<Self, OpenError> {
+        let (rest, nonce) = data
+            .split_last_chunk::<NONCE_LEN>()
+            .ok_or(OpenError::TooShort)?;
+        let (body, tag) = rest
+            .split_last_chunk::<TAG_LEN>()
+            .ok_or(OpenError::TooShort)?;
+        let mut plaintext = Zeroizing::new(body.to_vec());
+        let verdict = key.cipher().decrypt_inout_detached(
+            nonce.into(),
+            b"",
+            InOutBuf::from(plaintext.as_mut_slice()),
+            tag.into(),
+        );
+        if verdict.is_err() {
+            decoy_decryption(key, nonce, &mut plaintext);
+            return Err(OpenError::Symmetric);
+        }
+        Ok(Self {
+            parsed: Parsed::new(plaintext)?,
+            recipient: None,
+        })
+    }
+
+    pub(crate) fn asymmetric(key: &ClientSecret, data: &[u8]) -> Result<Self, OpenError> {
+        let plaintext = ecies::decrypt(key.key(), b"", data)?;
+        Ok(Self {
+            parsed: Parsed::new(plaintext)?,
+            recipient: Some(key.public()),
+        })
+    }
+
+    /// Whether [`verify`](Self::verify) will have to recover a signer.
+    pub(crate) const fn is_signed(&self) -> bool {
+        self.parsed.is_signed()
+    }
+
+    pub(crate) fn verify(self) -> Result<Opened, OpenError> {
+        Ok(Opened {
+            signer: self.parsed.signer()?,
+            payload: Zeroizing::new(self.parsed.payload().to_vec()),
+            padding: self.parsed.padding().to_vec(),
+            recipient: self.recipient,
+        })
+    }
+}
+
+/// Takes the time of recovering a signer, when there is none to recover.
+pub(crate) fn decoy_recovery(data: &[u8]) {
+    plaintext::decoy_recovery(data);
+}
+
+/// Takes the time of the decryption that a wrong tag prevented.
+fn decoy_decryption(key: &SymKey, nonce: &[u8; NONCE_LEN], body: &mut [u8]) {
+    let mut counter = [0; 16];
+    for (to, from) in counter.iter_mut().zip(nonce) {
+        *to = *from;
+    }
+    Ctr32BE::<Aes256>::new(key.expose().into(), &counter.into()).apply_keystream(body);
+    core::hint::black_box(&*body);
+    body.zeroize();
+}
+
+const TAG_LEN: usize = 16;
+const NONCE_LEN: usize = 12;
+
+#[cfg(test)]
+mod tests;

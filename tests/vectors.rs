@@ -15,6 +15,8 @@ use serde_json::Value;
 mod bloom;
 #[path = "vectors/envelope.rs"]
 mod envelope;
+#[path = "vectors/message.rs"]
+mod message;
 #[path = "vectors/pow.rs"]
 mod pow;
 

@@ -1,0 +1,140 @@
+use proptest::prelude::*;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+use super::*;
+
+fn rng() -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(3)
+}
+
+fn parse(bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>), Malformed> {
+    let parsed = Parsed::new(Zeroizing::new(bytes.to_vec()))?;
+    Ok((parsed.payload().to_vec(), parsed.padding().to_vec()))
+}
+
+#[test]
+fn plaintexts_that_crashed_geth_are_refused() {
+    for crasher in [
+        &[0x03][..],
+        &[0x01, 0x01],
+        &[0x01, 0x02, 0x09],
+        &[0x03, 0x02, 0x00, 0x00],
+        &[0x03, 0x03, 0x00, 0x00],
+        &[0x02, 0x03, 0x00, 0x00],
+    ] {
+        assert!(parse(crasher).is_err(), "{crasher:02x?}");
+    }
+}
+
+#[test]
+fn a_size_field_cannot_reach_beyond_the_message() {
+    assert_eq!(
+        parse(&[0x03, 0xff, 0xff, 0xff, 0x01]),
+        Err(Malformed::NoRoomForPayload)
+    );
+    assert_eq!(parse(&[]), Err(Malformed::Empty));
+}
+
+#[test]
+fn unknown_flags_and_wide_size_fields_are_read() {
+    assert_eq!(parse(&[0xf9, 0x01, 0x07]), Ok((vec![7], vec![])));
+    assert_eq!(parse(&[0x03, 1, 0, 0, 7, 8]), Ok((vec![7], vec![8])));
+    assert_eq!(parse(&[0x00]), Ok((vec![], vec![])));
+    assert_eq!(parse(&[0x00, 1, 2]), Ok((vec![], vec![1, 2])));
+}
+
+#[test]
+fn a_signature_flag_without_a_signature_is_refused() {
+    for len in 0..SIGNATURE_LEN + 1 {
+        let mut bytes = vec![0; len];
+        bytes.insert(0, SIGNED);
+        bytes.truncate(len.max(1));
+        assert!(parse(&bytes).is_err());
+    }
+}
+
+#[test]
+fn automatic_padding_is_never_absent() {
+    for len in [0, 1, 100, 253, 254, 255, 508, 509, 510, 70_000] {
+        for signer in [None, Some(ClientSecret::generate(&mut rng()))] {
+            let plaintext =
+                Plaintext::build(&mut rng(), &vec![7; len], Padding::Align, signer.as_ref());
+            let plaintext = plaintext.unwrap();
+            assert_eq!(plaintext.as_bytes().len() % 256, 0);
+            let (payload, padding) = parse(plaintext.as_bytes()).unwrap();
+            assert_eq!(payload.len(), len);
+            assert!((1..=256).contains(&padding.len()));
+        }
+    }
+}
+
+#[test]
+fn given_padding_is_taken_as_it_is() {
+    let plaintext = Plaintext::build(&mut rng(), b"hi", Padding::Given(&[9; 3]), None).unwrap();
+    assert_eq!(plaintext.as_bytes(), [0x01, 0x02, b'h', b'i', 9, 9, 9]);
+}
+
+#[test]
+fn the_longest_payload_fits_and_one_more_byte_does_not() {
+    for len in [2, 3, 256, 257, 258, 259, 260, 507, 65_480, 65_539, 65_541] {
+        let most = longest_payload(len, false).unwrap();
+        let build = |payload: usize| {
+            Plaintext::build(&mut rng(), &vec![1; payload], Padding::UpTo(len), None)
+        };
+        assert_eq!(build(most).unwrap().as_bytes().len(), len);
+        assert_eq!(build(most + 1).unwrap_err(), PayloadTooLong { most });
+    }
+    assert_eq!(longest_payload(1, false), None);
+    assert_eq!(longest_payload(67, true), Some(0));
+    assert_eq!(longest_payload(66, true), None);
+}
+
+#[test]
+fn payloads_beyond_three_bytes_of_size_are_refused() {
+    let payload = vec![0; LONGEST_PAYLOAD + 1];
+    assert_eq!(
+        Plaintext::build(&mut rng(), &payload, Padding::Align, None).unwrap_err(),
+        PayloadTooLong {
+            most: LONGEST_PAYLOAD
+        }
+    );
+}
+
+#[test]
+fn the_decoy_recovers_a_key_from_any_body() {
+    for body in [&b""[..], b"x", &[7; 600]] {
+        assert!(recover(body, &DECOY_SIGNATURE).is_some());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_was_built_parses(payload: Vec<u8>, extra in 0_usize..700, sign: bool, seed: u64) {
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        let signer = sign.then(|| ClientSecret::generate(&mut rng));
+        let len = payload.len() + 3 + SIGNATURE_LEN + extra;
+        for padding in [Padding::Align, Padding::UpTo(len), Padding::Given(&[1; 9])] {
+            let built = Plaintext::build(&mut rng, &payload, padding, signer.as_ref()).unwrap();
+            let parsed = Parsed::new(Zeroizing::new(built.as_bytes().to_vec())).unwrap();
+            prop_assert_eq!(parsed.payload(), &payload[..]);
+            prop_assert_eq!(parsed.signer().unwrap(), signer.as_ref().map(ClientSecret::public));
+            match padding {
+                Padding::Align => prop_assert_eq!(built.as_bytes().len() % 256, 0),
+                Padding::UpTo(len) => prop_assert_eq!(built.as_bytes().len(), len),
+                Padding::Given(bytes) => prop_assert_eq!(parsed.padding(), bytes),
+            }
+        }
+    }
+
+    #[test]
+    fn parts_of_whatever_parses_lie_inside_it(bytes: Vec<u8>) {
+        if let Ok(parsed) = Parsed::new(Zeroizing::new(bytes.clone())) {
+            let signature = if parsed.is_signed() { SIGNATURE_LEN } else { 0 };
+            let parts = parsed.payload().len() + parsed.padding().len() + signature;
+            prop_assert_eq!(1 + usize::from(bytes[0] & 3) + parts, bytes.len());
+        }
+    }
+}

@@ -1,0 +1,111 @@
+use proptest::prelude::*;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+use super::*;
+
+fn rng() -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(5)
+}
+
+fn plaintext(payload: &[u8]) -> Plaintext {
+    Plaintext::build(&mut rng(), payload, Padding::Align, None).unwrap()
+}
+
+#[test]
+fn only_the_key_it_was_sealed_with_opens_a_message() {
+    let (ours, theirs) = (SymKey::generate(&mut rng()), {
+        let mut rng = rng();
+        let _ = SymKey::generate(&mut rng);
+        SymKey::generate(&mut rng)
+    });
+    let data = seal_symmetric(&mut rng(), &ours, &plaintext(b"hello"));
+    assert_eq!(data.len(), 256 + SYMMETRIC_OVERHEAD);
+    assert_eq!(
+        open_symmetric(&ours, &data).unwrap().payload.as_slice(),
+        b"hello"
+    );
+    assert_eq!(open_symmetric(&theirs, &data), Err(OpenError::Symmetric));
+}
+
+#[test]
+fn a_message_to_a_person_names_its_recipient() {
+    let recipient = ClientSecret::generate(&mut rng());
+    let data = seal_asymmetric(&mut rng(), &recipient.public(), &plaintext(b"hello"));
+    assert_eq!(data.len(), 256 + ASYMMETRIC_OVERHEAD);
+    let opened = open_asymmetric(&recipient, &data).unwrap();
+    assert_eq!(opened.payload.as_slice(), b"hello");
+    assert_eq!(opened.recipient, Some(recipient.public()));
+    assert_eq!(opened.signer, None);
+}
+
+#[test]
+fn data_shorter_than_nonce_and_tag_is_refused() {
+    let key = SymKey::generate(&mut rng());
+    for len in 0..SYMMETRIC_OVERHEAD {
+        assert_eq!(
+            open_symmetric(&key, &vec![7; len]),
+            Err(OpenError::TooShort)
+        );
+    }
+}
+
+#[test]
+fn a_well_sealed_message_of_nothing_crashes_nobody() {
+    // Encryption of zero bytes is valid; a message without flags is not.
+    let key = SymKey::generate(&mut rng());
+    let nonce = [1; NONCE_LEN];
+    let mut nothing = [0; 0];
+    let tag = key
+        .cipher()
+        .encrypt_inout_detached(&nonce.into(), b"", InOutBuf::from(&mut nothing[..]))
+        .unwrap();
+    let data = [&tag[..], &nonce[..]].concat();
+    assert_eq!(
+        open_symmetric(&key, &data),
+        Err(OpenError::Malformed(Malformed::Empty))
+    );
+}
+
+#[test]
+fn an_opened_message_does_not_print() {
+    let opened = parse(plaintext(b"secret").as_bytes()).unwrap();
+    assert_eq!(format!("{opened:?}"), "Opened([redacted])");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn sealed_messages_open(payload: Vec<u8>, seed: u64) {
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        let (key, person) = (SymKey::generate(&mut rng), ClientSecret::generate(&mut rng));
+        let plaintext =
+            Plaintext::build(&mut rng, &payload, Padding::Align, Some(&person)).unwrap();
+
+        let data = seal_symmetric(&mut rng, &key, &plaintext);
+        let opened = open_symmetric(&key, &data).unwrap();
+        prop_assert_eq!(opened.payload.as_slice(), &payload[..]);
+        prop_assert_eq!(opened.signer, Some(person.public()));
+
+        let data = seal_asymmetric(&mut rng, &person.public(), &plaintext);
+        let opened = open_asymmetric(&person, &data).unwrap();
+        prop_assert_eq!(opened.payload.as_slice(), &payload[..]);
+        prop_assert_eq!(opened.signer, Some(person.public()));
+    }
+
+    #[test]
+    fn no_altered_byte_goes_unnoticed(at in 0_usize..284, flip in 1_u8..) {
+        let key = SymKey::generate(&mut rng());
+        let mut data = seal_symmetric(&mut rng(), &key, &plaintext(b"hello"));
+        data[at] ^= flip;
+        prop_assert_eq!(open_symmetric(&key, &data), Err(OpenError::Symmetric));
+    }
+
+    #[test]
+    fn arbitrary_plaintexts_parse_or_are_refused(bytes: Vec<u8>) {
+        if let Ok(opened) = parse(&bytes) {
+            prop_assert!(opened.payload.len() + opened.padding.len() < bytes.len());
+        }
+    }
+}
