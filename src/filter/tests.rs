@@ -1,0 +1,278 @@
+use circuits::time::UnixSecs;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+use super::*;
+use crate::envelope::Ttl;
+use crate::message::{Padding, Plaintext, seal_asymmetric, seal_symmetric};
+
+const TOPIC: Topic = Topic([0xaa, 0xbb, 0xcc, 0xdd]);
+const GOSSIP: Arrival = Arrival::Gossip { pow: 0.5 };
+
+struct World {
+    rng: ChaCha20Rng,
+    shared: Arc<SymKey>,
+    reader: Arc<ClientSecret>,
+    writer: ClientSecret,
+    sent: u64,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut rng = ChaCha20Rng::seed_from_u64(11);
+        Self {
+            shared: Arc::new(SymKey::generate(&mut rng)),
+            reader: Arc::new(ClientSecret::generate(&mut rng)),
+            writer: ClientSecret::generate(&mut rng),
+            rng,
+            sent: 0,
+        }
+    }
+
+    fn symmetric(&self) -> Filter {
+        Filter {
+            key: FilterKey::Symmetric(Arc::clone(&self.shared)),
+            topics: Vec::new(),
+            source: None,
+            minimum_pow: 0.0,
+            allow_p2p: false,
+        }
+    }
+
+    fn asymmetric(&self) -> Filter {
+        Filter {
+            key: FilterKey::Asymmetric(Arc::clone(&self.reader)),
+            ..self.symmetric()
+        }
+    }
+
+    fn envelope(&mut self, data: Vec<u8>) -> Envelope {
+        self.sent += 1;
+        Envelope::build(UnixSecs(1_700_000_000), Ttl(50), TOPIC, data, self.sent)
+    }
+
+    fn to_shared(&mut self, text: &[u8], signed: bool) -> Envelope {
+        let signer = signed.then_some(&self.writer);
+        let plaintext = Plaintext::build(&mut self.rng, text, Padding::Align, signer).unwrap();
+        let data = seal_symmetric(&mut self.rng, &self.shared, &plaintext);
+        self.envelope(data)
+    }
+
+    fn to_reader(&mut self, text: &[u8]) -> Envelope {
+        let plaintext = Plaintext::build(&mut self.rng, text, Padding::Align, None).unwrap();
+        let data = seal_asymmetric(&mut self.rng, &self.reader.public(), &plaintext);
+        self.envelope(data)
+    }
+}
+
+fn texts(filters: &mut Filters, id: FilterId) -> Vec<Vec<u8>> {
+    let messages = filters.drain(id).unwrap();
+    messages
+        .iter()
+        .map(|received| received.opened.payload.to_vec())
+        .collect()
+}
+
+#[test]
+fn each_key_opens_its_own_messages() {
+    let mut world = World::new();
+    let mut filters = Filters::new();
+    let shared = filters.install(world.symmetric());
+    let person = filters.install(world.asymmetric());
+    filters.offer(&world.to_shared(b"to all", false), GOSSIP);
+    filters.offer(&world.to_reader(b"to one"), GOSSIP);
+    assert_eq!(texts(&mut filters, shared), [b"to all"]);
+    assert_eq!(texts(&mut filters, person), [b"to one"]);
+}
+
+#[test]
+fn polling_empties_the_inbox() {
+    let mut world = World::new();
+    let mut filters = Filters::new();
+    let id = filters.install(world.symmetric());
+    filters.offer(&world.to_shared(b"once", false), GOSSIP);
+    assert_eq!(texts(&mut filters, id).len(), 1);
+    assert!(texts(&mut filters, id).is_empty());
+}
+
+#[test]
+fn an_envelope_offered_twice_is_delivered_once() {
+    let mut world = World::new();
+    let mut filters = Filters::new();
+    let id = filters.install(world.symmetric());
+    let envelope = world.to_shared(b"once", false);
+    filters.offer(&envelope, GOSSIP);
+    filters.offer(&envelope, GOSSIP);
+    assert_eq!(texts(&mut filters, id).len(), 1);
+}
+
+#[test]
+fn topics_match_by_their_beginning() {
+    let mut world = World::new();
+    let envelope = world.to_shared(b"x", false);
+    for (prefix, expected) in [
+        (&[0xaa][..], 1),
+        (&[0xaa, 0xbb], 1),
+        (&[0xaa, 0xbb, 0xcc, 0xdd], 1),
+        (&[0xab], 0),
+        (&[0xaa, 0xbb, 0xcc, 0xde], 0),
+    ] {
+        let mut filters = Filters::new();
+        let topics = vec![TopicPrefix::new(prefix).unwrap()];
+        filters.install(Filter {
+            topics,
+            ..world.symmetric()
+        });
+        assert_eq!(
+            filters.offer(&envelope, GOSSIP).len(),
+            expected,
+            "{prefix:02x?}"
+        );
+    }
+}
+
+#[test]
+fn a_topic_has_one_to_four_bytes() {
+    assert_eq!(TopicPrefix::new(&[]), Err(TopicLength));
+    assert_eq!(TopicPrefix::new(&[0; 5]), Err(TopicLength));
+    assert!(TopicPrefix::from(TOPIC).matches(TOPIC));
+}
+
+#[test]
+fn a_filter_with_a_source_takes_that_signature_only() {
+    let mut world = World::new();
+    let mut filters = Filters::new();
+    let source = Some(world.writer.public());
+    filters.install(Filter {
+        source,
+        ..world.symmetric()
+    });
+    assert_eq!(
+        filters
+            .offer(&world.to_shared(b"signed", true), GOSSIP)
+            .len(),
+        1
+    );
+    assert!(
+        filters
+            .offer(&world.to_shared(b"unsigned", false), GOSSIP)
+            .is_empty()
+    );
+
+    let mut filters = Filters::new();
+    let source = Some(world.reader.public());
+    filters.install(Filter {
+        source,
+        ..world.symmetric()
+    });
+    assert!(
+        filters
+            .offer(&world.to_shared(b"signed", true), GOSSIP)
+            .is_empty()
+    );
+}
+
+#[test]
+fn work_is_compared_with_what_the_filter_asks() {
+    let mut world = World::new();
+    let mut filters = Filters::new();
+    filters.install(Filter {
+        minimum_pow: 0.5,
+        ..world.symmetric()
+    });
+    let envelope = world.to_shared(b"x", false);
+    assert!(
+        filters
+            .offer(&envelope, Arrival::Gossip { pow: 0.49 })
+            .is_empty()
+    );
+    assert_eq!(
+        filters.offer(&envelope, Arrival::Gossip { pow: 0.5 }).len(),
+        1
+    );
+}
+
+#[test]
+fn direct_messages_reach_only_filters_that_allow_them() {
+    let mut world = World::new();
+    let mut filters = Filters::new();
+    filters.install(world.symmetric());
+    let open = filters.install(Filter {
+        allow_p2p: true,
+        ..world.symmetric()
+    });
+    filters.install(Filter {
+        allow_p2p: true,
+        minimum_pow: 0.1,
+        ..world.symmetric()
+    });
+    let taken = filters.offer(&world.to_shared(b"x", false), Arrival::Direct);
+    assert_eq!(taken.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [open]);
+}
+
+#[test]
+fn filters_that_share_a_key_share_one_trial_and_part_cleanly() {
+    let mut world = World::new();
+    let mut filters = Filters::new();
+    let one = filters.install(world.symmetric());
+    let two = filters.install(world.symmetric());
+    assert_eq!(filters.keys.len(), 1);
+    assert!(filters.remove(one));
+    assert!(!filters.remove(one));
+    assert_eq!(filters.drain(one), None);
+    assert_eq!(
+        filters.offer(&world.to_shared(b"x", false), GOSSIP).len(),
+        1
+    );
+    assert!(filters.remove(two));
+    assert!(filters.keys.is_empty() && filters.is_empty());
+}
+
+#[test]
+fn a_flood_of_messages_leaves_the_newest() {
+    let mut world = World::new();
+    let mut filters = Filters::new();
+    let id = filters.install(world.symmetric());
+    let first = world.to_shared(b"x", false);
+    let data = first.data().to_vec();
+    for _ in 0..MAX_MESSAGES + 10 {
+        let envelope = world.envelope(data.clone());
+        filters.offer(&envelope, GOSSIP);
+    }
+    let messages = filters.drain(id).unwrap();
+    assert_eq!(messages.len(), MAX_MESSAGES);
+    assert_eq!(messages.last().unwrap().envelope.nonce(), world.sent);
+}
+
+#[test]
+fn the_bloom_is_narrow_only_if_every_filter_names_whole_topics() {
+    let world = World::new();
+    let mut filters = Filters::new();
+    assert_eq!(filters.bloom(), Bloom::EMPTY);
+    filters.install(Filter {
+        topics: vec![TOPIC.into()],
+        ..world.symmetric()
+    });
+    assert_eq!(filters.bloom(), Bloom::merged(TOPIC));
+    let prefix = TopicPrefix::new(&[1]).unwrap();
+    filters.install(Filter {
+        topics: vec![prefix],
+        ..world.symmetric()
+    });
+    assert!(filters.bloom().is_full());
+}
+
+#[test]
+fn nothing_that_a_filter_asks_for_prints() {
+    let world = World::new();
+    let filter = Filter {
+        topics: vec![TOPIC.into()],
+        source: Some(world.writer.public()),
+        ..world.asymmetric()
+    };
+    assert_eq!(
+        format!("{filter:?}"),
+        "Filter { key: Asymmetric(ClientSecret(..)), topics: [TopicPrefix(4 bytes)], \
+         source: Some(ClientPublic([redacted])), minimum_pow: 0.0, allow_p2p: false }"
+    );
+}
