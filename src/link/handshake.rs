@@ -1,0 +1,377 @@
+//! The RLPx handshake: one packet each way, encrypted to the reader's static key.
+//!
+//! Each end proves its static key and contributes an ephemeral key and a nonce (protocol sheet
+//! 1.3). Two formats exist: *plain* packets of fixed length, and those of EIP-8, which announce
+//! their length, hold RLP and are padded at random. We begin with EIP-8 and answer in the format
+//! that we were asked in.
+//!
+//! Nothing here waits or buffers: a reader is given the bytes that have come and either says how
+//! many it needs in all or settles the matter. Versions, extra elements and padding are ignored, as
+//! EIP-8 asks. The static agreement that an auth packet signs is what proves the initiator; the
+//! responder is proved by being able to read at all.
+
+use std::sync::Arc;
+
+use circuits::bytes::Reader;
+use circuits::ids::{RelayKey, ShortId};
+use rand_core::CryptoRng;
+use rlp::RlpStream;
+use secp256k1::ecdsa::{RecoverableSignature, RecoveryId};
+use secp256k1::{Message, PublicKey, SecretKey};
+use zeroize::Zeroizing;
+
+use super::fault::{LocalFault, PeerFault};
+use super::frame::{Opener, Sealer};
+use super::items::{Items, NotRlp};
+use super::key::{LinkKey, WipedKey, to_point, to_relay_key};
+use super::secrets::{Half, SessionSecrets};
+use crate::ecies;
+
+/// What a finished handshake leaves behind.
+pub struct Session {
+    /// The peer, proved.
+    pub remote: RelayKey,
+    /// The name of this link in the slots of cells.
+    pub handle: ShortId,
+    /// Writes frames to the peer.
+    pub sealer: Sealer,
+    /// Reads frames from the peer.
+    pub opener: Opener,
+}
+
+/// The end that dialled: it has sent an auth packet and expects an ack.
+pub struct Initiator {
+    key: Arc<LinkKey>,
+    remote: RelayKey,
+    ephemeral: WipedKey,
+    nonce: [u8; 32],
+    auth: Vec<u8>,
+}
+
+impl Initiator {
+    /// Draws ephemeral key and nonce and writes an EIP-8 auth packet for `remote`.
+    ///
+    /// # Errors
+    ///
+    /// [`LocalFault`] if `remote` is no key, or our own.
+    pub fn new(
+        key: Arc<LinkKey>,
+        remote: RelayKey,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, LocalFault> {
+        let point = to_point(&remote).ok_or(LocalFault::KeyNotOnCurve)?;
+        if remote == key.public() {
+            return Err(LocalFault::DialsSelf);
+        }
+        let ephemeral = WipedKey::generate(rng);
+        let mut nonce = [0; 32];
+        rng.fill_bytes(&mut nonce);
+
+        let digest = challenge(&point, key.expose(), &nonce);
+        let signature = sign(ephemeral.expose(), *digest);
+        let mut body = RlpStream::new_list(4);
+        body.append(&&signature[..])
+            .append(&&key.public().0[..])
+            .append(&&nonce[..])
+            .append(&VERSION);
+        let auth = seal_eip8(&point, &body.out(), rng);
+        Ok(Self {
+            key,
+            remote,
+            ephemeral,
+            nonce,
+            auth,
+        })
+    }
+
+    /// The packet to send.
+    #[must_use]
+    pub fn auth(&self) -> &[u8] {
+        &self.auth
+    }
+
+    /// Reads the answer from what has come so far.
+    ///
+    /// # Errors
+    ///
+    /// The rule that the responder broke.
+    pub fn read_ack(&self, bytes: &[u8]) -> Result<Reading<Session>, PeerFault> {
+        let (ack, format) = match Ack::read(&self.key, bytes)? {
+            Reading::Needs(total) => return Ok(Reading::Needs(total)),
+            Reading::Done(ack, format) => (ack, format),
+        };
+        let theirs = to_point(&RelayKey(ack.ephemeral)).ok_or(PeerFault::HandshakeKey)?;
+        let shared = ecies::agree(&theirs, self.ephemeral.expose());
+        let secrets = SessionSecrets::derive(&shared, &self.nonce, &ack.nonce);
+        let ours = Half {
+            nonce: &self.nonce,
+            packet: &self.auth,
+        };
+        let theirs = Half {
+            nonce: &ack.nonce,
+            packet: bytes,
+        };
+        let session = Session::new(self.remote, &secrets, &ours, &theirs);
+        Ok(Reading::Done(session, format))
+    }
+}
+
+/// Answers an auth packet: returns the ack packet to send, and the session.
+///
+/// `packet` is the whole auth packet and `format` the one that it was in.
+///
+/// # Errors
+///
+/// The rule that the initiator broke.
+pub fn respond(
+    key: &LinkKey,
+    auth: &Auth,
+    format: Format,
+    packet: &[u8],
+    rng: &mut impl CryptoRng,
+) -> Result<(Vec<u8>, Session), PeerFault> {
+    let remote = RelayKey(auth.initiator);
+    let point = to_point(&remote).ok_or(PeerFault::HandshakeKey)?;
+    let digest = challenge(&point, key.expose(), &auth.nonce);
+    let theirs = recover(&auth.signature, *digest).ok_or(PeerFault::HandshakeSignature)?;
+
+    let ephemeral = WipedKey::generate(rng);
+    let mut nonce = [0; 32];
+    rng.fill_bytes(&mut nonce);
+    let ack = write_ack(&point, &ephemeral.public(), &nonce, format, rng);
+
+    let shared = ecies::agree(&theirs, ephemeral.expose());
+    let secrets = SessionSecrets::derive(&shared, &auth.nonce, &nonce);
+    let ours = Half {
+        nonce: &nonce,
+        packet: &ack,
+    };
+    let theirs = Half {
+        nonce: &auth.nonce,
+        packet,
+    };
+    let session = Session::new(remote, &secrets, &ours, &theirs);
+    Ok((ack, session))
+}
+
+impl Session {
+    fn new(remote: RelayKey, secrets: &SessionSecrets, ours: &Half<'_>, theirs: &Half<'_>) -> Self {
+        let (sealer, opener) = secrets.codecs(ours, theirs);
+        Self {
+            remote,
+            handle: secrets.handle(),
+            sealer,
+            opener,
+        }
+    }
+}
+
+/// How a packet is laid out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Format {
+    /// Length prefix, RLP, random padding.
+    Eip8,
+    /// Fields at fixed places, as before EIP-8.
+    Plain,
+}
+
+/// What the bytes that have come amount to.
+#[derive(Debug)]
+pub enum Reading<T> {
+    /// They were one whole packet.
+    Done(T, Format),
+    /// Not yet a packet: it has this many bytes in all. Whoever reads must not pass more.
+    Needs(usize),
+}
+
+/// The content of an auth packet. Its keys and signature are not checked yet.
+#[derive(Debug)]
+pub struct Auth {
+    /// By the initiator's ephemeral key over the static agreement and nonce.
+    pub signature: [u8; 65],
+    /// The initiator's static key.
+    pub initiator: [u8; 64],
+    /// The initiator's nonce.
+    pub nonce: [u8; 32],
+}
+
+impl Auth {
+    /// Length of a plain auth packet, and the least of an EIP-8 one without its prefix.
+    pub const LEN: usize = 65 + 32 + 64 + 32 + 1 + ecies::OVERHEAD;
+
+    /// Reads an auth packet; give it [`Self::LEN`] bytes first.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerFault`]: the packet is not for `key`, altered, malformed, or of a wrong length.
+    pub fn read(key: &LinkKey, bytes: &[u8]) -> Result<Reading<Self>, PeerFault> {
+        read(key, bytes, Self::LEN, Self::from_plain, Self::from_rlp)
+    }
+
+    fn from_plain(mut body: Reader<'_>) -> Option<Self> {
+        let signature = body.array().ok()?;
+        body.array::<32>().ok()?; // hash of the ephemeral key, which the signature yields anyway
+        Some(Self {
+            signature,
+            initiator: body.array().ok()?,
+            nonce: body.array().ok()?,
+        })
+    }
+
+    fn from_rlp(mut body: Items<'_>) -> Result<Self, NotRlp> {
+        let auth = Self {
+            signature: body.array()?,
+            initiator: body.array()?,
+            nonce: body.array()?,
+        };
+        body.integer().map(|_version| auth)
+    }
+}
+
+/// The content of an ack packet. Its key is not checked yet.
+#[derive(Debug)]
+pub struct Ack {
+    /// The responder's ephemeral key.
+    pub ephemeral: [u8; 64],
+    /// The responder's nonce.
+    pub nonce: [u8; 32],
+}
+
+impl Ack {
+    /// Length of a plain ack packet, and the least of an EIP-8 one without its prefix.
+    pub const LEN: usize = 64 + 32 + 1 + ecies::OVERHEAD;
+
+    /// Reads an ack packet; give it [`Self::LEN`] bytes first.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerFault`]: the packet is not for `key`, altered, malformed, or of a wrong length.
+    pub fn read(key: &LinkKey, bytes: &[u8]) -> Result<Reading<Self>, PeerFault> {
+        read(key, bytes, Self::LEN, Self::from_plain, Self::from_rlp)
+    }
+
+    fn from_plain(mut body: Reader<'_>) -> Option<Self> {
+        Some(Self {
+            ephemeral: body.array().ok()?,
+            nonce: body.array().ok()?,
+        })
+    }
+
+    fn from_rlp(mut body: Items<'_>) -> Result<Self, NotRlp> {
+        let ack = Self {
+            ephemeral: body.array()?,
+            nonce: body.array()?,
+        };
+        body.integer().map(|_version| ack)
+    }
+}
+
+/// Tries the plain format on the first `least` bytes, then EIP-8 on the length announced.
+fn read<T>(
+    key: &LinkKey,
+    bytes: &[u8],
+    least: usize,
+    from_plain: impl FnOnce(Reader<'_>) -> Option<T>,
+    from_rlp: impl FnOnce(Items<'_>) -> Result<T, NotRlp>,
+) -> Result<Reading<T>, PeerFault> {
+    if bytes.len() < least {
+        return Ok(Reading::Needs(least));
+    }
+    if bytes.len() == least
+        && let Ok(body) = ecies::decrypt(key.expose(), &[], bytes)
+    {
+        let content = from_plain(Reader::new(&body)).ok_or(PeerFault::HandshakeMalformed)?;
+        return Ok(Reading::Done(content, Format::Plain));
+    }
+    let (prefix, sealed) = bytes
+        .split_first_chunk::<2>()
+        .ok_or(PeerFault::HandshakeLength)?;
+    let size = usize::from(u16::from_be_bytes(*prefix));
+    if !(least..=MAX_SIZE).contains(&size) {
+        return Err(PeerFault::HandshakeLength);
+    }
+    if sealed.len() < size {
+        return Ok(Reading::Needs(size.saturating_add(prefix.len())));
+    }
+    let body =
+        ecies::decrypt(key.expose(), prefix, sealed).map_err(|_| PeerFault::HandshakeCiphertext)?;
+    Items::new(&body)
+        .list()
+        .and_then(from_rlp)
+        .map(|content| Reading::Done(content, Format::Eip8))
+        .map_err(|NotRlp| PeerFault::HandshakeMalformed)
+}
+
+fn write_ack(
+    recipient: &PublicKey,
+    ephemeral: &PublicKey,
+    nonce: &[u8; 32],
+    format: Format,
+    rng: &mut impl CryptoRng,
+) -> Vec<u8> {
+    let ephemeral = to_relay_key(ephemeral);
+    match format {
+        Format::Plain => {
+            let body = [&ephemeral.0[..], nonce, &[0]].concat();
+            ecies::encrypt(rng, recipient, &[], &body)
+        }
+        Format::Eip8 => {
+            let mut body = RlpStream::new_list(3);
+            body.append(&&ephemeral.0[..])
+                .append(&&nonce[..])
+                .append(&VERSION);
+            seal_eip8(recipient, &body.out(), rng)
+        }
+    }
+}
+
+/// Pads and encrypts an EIP-8 body and puts its length in front. The padding is as long as geth's.
+fn seal_eip8(recipient: &PublicKey, body: &[u8], rng: &mut impl CryptoRng) -> Vec<u8> {
+    let padding = 100_u32.saturating_add(rng.next_u32() % 200);
+    let mut padded = body.to_vec();
+    padded.extend((0..padding).map(|_| 0));
+    // A body of at most 169 bytes: the sum stays below 600.
+    let size = u16::try_from(padded.len().saturating_add(ecies::OVERHEAD)).unwrap_or(u16::MAX);
+    let prefix = size.to_be_bytes();
+    let mut packet = prefix.to_vec();
+    packet.extend(ecies::encrypt(rng, recipient, &prefix, &padded));
+    packet
+}
+
+/// What the initiator signs: the static agreement masked with its nonce.
+fn challenge(theirs: &PublicKey, ours: &SecretKey, nonce: &[u8; 32]) -> Zeroizing<[u8; 32]> {
+    let mut token = ecies::agree(theirs, ours);
+    for (to, from) in token.iter_mut().zip(nonce) {
+        *to ^= from;
+    }
+    token
+}
+
+fn sign(key: &SecretKey, digest: [u8; 32]) -> [u8; 65] {
+    let message = Message::from_digest(digest);
+    let (id, compact) =
+        RecoverableSignature::sign_ecdsa_recoverable(message, key).serialize_compact();
+    let mut signature = [id.to_u8(); 65];
+    let [rs @ .., _] = &mut signature;
+    *rs = compact;
+    signature
+}
+
+fn recover(signature: &[u8; 65], digest: [u8; 32]) -> Option<PublicKey> {
+    let [rs @ .., id] = signature;
+    if *id > 3 {
+        return None;
+    }
+    RecoverableSignature::from_compact(rs, RecoveryId::from_u8_masked(*id))
+        .ok()?
+        .recover_ecdsa(Message::from_digest(digest))
+        .ok()
+}
+
+/// The version that we name; nobody may act on it.
+const VERSION: u8 = 4;
+/// Longest EIP-8 packet without its prefix: four times what geth sends at most.
+const MAX_SIZE: usize = 2048;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,228 @@
+//! Recorded handshake packets: written byte for byte where we write them, read in every form.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+
+use rand_core::{TryCryptoRng, TryRng};
+use serde_json::Value;
+
+use super::*;
+
+const VECTORS: &str = include_str!("../../../tests/vectors/rlpx.json");
+
+fn vectors() -> Value {
+    serde_json::from_str(VECTORS).unwrap()
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    hex::decode(value.as_str().unwrap()).unwrap()
+}
+
+fn key(value: &Value) -> Arc<LinkKey> {
+    let mut secret = bytes(value).try_into().unwrap();
+    Arc::new(LinkKey::from_bytes(&mut secret).unwrap())
+}
+
+/// A generator that plays back what the recorded program drew.
+#[derive(Default)]
+struct Script(VecDeque<u8>);
+
+impl Script {
+    fn then(mut self, bytes: Vec<u8>) -> Self {
+        self.0.extend(bytes);
+        self
+    }
+
+    fn then_u32(self, number: u32) -> Self {
+        self.then(number.to_le_bytes().to_vec())
+    }
+
+    fn take<const N: usize>(&mut self) -> [u8; N] {
+        std::array::from_fn(|_| self.0.pop_front().expect("script ends too early"))
+    }
+}
+
+impl TryRng for Script {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(u32::from_le_bytes(self.take()))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(u64::from_le_bytes(self.take()))
+    }
+
+    fn try_fill_bytes(&mut self, dst: &mut [u8]) -> Result<(), Infallible> {
+        dst.fill_with(|| self.take::<1>()[0]);
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Script {}
+
+/// What one recorded end drew: its own values, then those of the packet it wrote.
+fn script(end: &Value, packet: &Value) -> Script {
+    let script = Script::default()
+        .then(bytes(&end["ephemeral_private_key"]))
+        .then(bytes(&end["nonce"]));
+    let script = match packet["body_padding_len"].as_u64() {
+        Some(padding) if !packet["size_prefix"].as_str().unwrap().is_empty() => {
+            script.then_u32(u32::try_from(padding).unwrap() - 100)
+        }
+        _ => script,
+    };
+    script
+        .then(bytes(&packet["ecies_ephemeral_private_key"]))
+        .then(bytes(&packet["ecies_iv"]))
+}
+
+/// Reads a packet as a link would: the least length first, then as many bytes as are asked for.
+fn read_from<T>(
+    stream: &[u8],
+    least: usize,
+    mut read: impl FnMut(&[u8]) -> Result<Reading<T>, PeerFault>,
+) -> Result<(T, Format), Option<PeerFault>> {
+    let mut needs = least;
+    loop {
+        let packet = stream.get(..needs).ok_or(None)?;
+        match read(packet)? {
+            Reading::Done(content, format) => return Ok((content, format)),
+            Reading::Needs(more) => needs = more,
+        }
+    }
+}
+
+#[test]
+fn recorded_initiators_are_reproduced() {
+    for case in vectors()["cases"].as_array().unwrap() {
+        let (initiator, responder) = (&case["initiator"], &case["responder"]);
+        let ours = key(&initiator["static_private_key"]);
+        let remote = RelayKey(bytes(&responder["static_public_key"]).try_into().unwrap());
+        let auth = bytes(&case["auth"]["packet"]);
+        let state = if case["format"] == "eip8" {
+            let mut script = script(initiator, &case["auth"]);
+            let state = Initiator::new(ours, remote, &mut script).unwrap();
+            assert_eq!(state.auth(), auth, "{}", case["name"]);
+            assert!(script.0.is_empty());
+            state
+        } else {
+            // We never write plain auth packets; the answer must be understood all the same.
+            let mut script = Script::default().then(bytes(&initiator["ephemeral_private_key"]));
+            Initiator {
+                key: ours,
+                remote,
+                ephemeral: WipedKey::generate(&mut script),
+                nonce: bytes(&initiator["nonce"]).try_into().unwrap(),
+                auth,
+            }
+        };
+        let ack = bytes(&case["ack"]["packet"]);
+        let (session, format) =
+            read_from(&ack, Ack::LEN, |packet| state.read_ack(packet)).unwrap_or_else(|_| panic!());
+        assert_eq!(format == Format::Eip8, case["format"] == "eip8");
+        opens_first_frame(session, case, "responder");
+    }
+}
+
+#[test]
+fn recorded_responders_are_reproduced() {
+    for case in vectors()["cases"].as_array().unwrap() {
+        let responder = &case["responder"];
+        let ours = key(&responder["static_private_key"]);
+        let packet = bytes(&case["auth"]["packet"]);
+        let (auth, format) =
+            read_from(&packet, Auth::LEN, |packet| Auth::read(&ours, packet)).unwrap();
+        assert_eq!(auth.signature[..], bytes(&case["auth"]["signature"]));
+
+        let mut script = script(responder, &case["ack"]);
+        let (ack, session) = respond(&ours, &auth, format, &packet, &mut script)
+            .unwrap_or_else(|fault| panic!("{fault}"));
+        assert_eq!(ack, bytes(&case["ack"]["packet"]), "{}", case["name"]);
+        assert!(script.0.is_empty());
+        let initiator = bytes(&case["initiator"]["static_public_key"]);
+        assert_eq!(session.remote.0[..], initiator);
+        opens_first_frame(session, case, "initiator");
+    }
+}
+
+/// That the keys agree shows in the other end's first frame.
+fn opens_first_frame(mut session: Session, case: &Value, from: &str) {
+    let frames = case["frames"].as_array().unwrap();
+    let hello = frames.iter().find(|frame| frame["from"] == from).unwrap();
+    let mut wire = bytes(&hello["wire"]);
+    let (header, body) = wire.split_first_chunk_mut().unwrap();
+    let size = session.opener.open_header(header).unwrap();
+    let payload = bytes(&hello["payload"]);
+    assert_eq!(session.opener.open_body(size, body), Ok((0, &payload[..])));
+}
+
+#[test]
+fn recorded_packets_are_judged_as_recorded() {
+    for case in vectors()["read_cases"].as_array().unwrap() {
+        let name = &case["name"];
+        let ours = key(&case["reader_static_private_key"]);
+        let stream = bytes(&case["packet"]);
+        if case["kind"] == "ack" {
+            let result = read_from(&stream, Ack::LEN, |packet| Ack::read(&ours, packet));
+            assert_eq!(result.is_ok(), case["result"] == "accept", "{name}");
+            if let Ok((ack, _)) = result {
+                assert_eq!(ack.ephemeral[..], bytes(&case["public_key"]), "{name}");
+                assert_eq!(ack.nonce[..], bytes(&case["nonce"]), "{name}");
+            }
+            continue;
+        }
+        let result = read_from(&stream, Auth::LEN, |packet| Auth::read(&ours, packet));
+        assert_eq!(result.is_err(), case["result"] == "reject", "{name}");
+        let Ok((auth, format)) = result else {
+            let wanted = match case["error"].as_str().unwrap() {
+                "unexpected EOF" => None,
+                "ecies: invalid message" => Some(PeerFault::HandshakeCiphertext),
+                error if error.starts_with("rlp: ") => Some(PeerFault::HandshakeMalformed),
+                error if error.starts_with("size underflow") => Some(PeerFault::HandshakeLength),
+                other => panic!("unknown error {other}"),
+            };
+            assert_eq!(result.unwrap_err(), wanted, "{name}");
+            continue;
+        };
+        assert_eq!(format == Format::Plain, case["plain"] == true, "{name}");
+        assert_eq!(auth.signature[..], bytes(&case["signature"]), "{name}");
+        assert_eq!(auth.initiator[..], bytes(&case["public_key"]), "{name}");
+        assert_eq!(auth.nonce[..], bytes(&case["nonce"]), "{name}");
+        let mut script = Script::default().then(vec![1; 1_000]);
+        let answer = respond(&ours, &auth, format, &stream, &mut script).map(|_| ());
+        let wanted = match case["error"].as_str() {
+            None => Ok(()),
+            Some("invalid signature recovery id") => Err(PeerFault::HandshakeSignature),
+            Some("invalid secp256k1 public key") => Err(PeerFault::HandshakeKey),
+            Some(other) => panic!("unknown error {other}"),
+        };
+        assert_eq!(answer, wanted, "{name}");
+    }
+}
+
+#[test]
+fn packets_of_our_own_have_lengths_as_geth_draws_them() {
+    let ours = key(&Value::from("11".repeat(32)));
+    let theirs = key(&Value::from("22".repeat(32)));
+    for (draw, len) in [(0, 384), (199, 583), (200, 384), (u32::MAX, 479)] {
+        let mut script = Script::default()
+            .then(vec![1; 64])
+            .then_u32(draw)
+            .then(vec![1; 48]);
+        let initiator = Initiator::new(ours.clone(), theirs.public(), &mut script);
+        assert_eq!(initiator.unwrap().auth().len(), len);
+    }
+}
+
+#[test]
+fn nobody_dials_itself_or_a_key_that_is_no_point() {
+    let ours = key(&Value::from("11".repeat(32)));
+    let dial = |remote| {
+        let mut script = Script::default().then(vec![1; 1_000]);
+        Initiator::new(ours.clone(), remote, &mut script).map(|_| ())
+    };
+    assert_eq!(dial(ours.public()), Err(LocalFault::DialsSelf));
+    assert_eq!(dial(RelayKey([0; 64])), Err(LocalFault::KeyNotOnCurve));
+    assert_eq!(dial(RelayKey([1; 64])), Err(LocalFault::KeyNotOnCurve));
+}

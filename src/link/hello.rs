@@ -1,0 +1,159 @@
+//! The Hello message, by which two ends introduce themselves.
+//!
+//! Whatever a Hello says about versions is accepted, and elements of later versions are skipped
+//! (EIP-8). What will be shown to people is made harmless here: a client name becomes printable
+//! ASCII of bounded length before anybody sees it.
+
+use circuits::ids::RelayKey;
+use rlp::RlpStream;
+
+use super::capability::{Advertised, Capability};
+use super::fault::PeerFault;
+use super::items::{Items, NotRlp};
+
+/// What a peer's Hello says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Hello {
+    /// Version of the base protocol; from 5 on, payloads are compressed.
+    pub version: u64,
+    /// Name of the program, made harmless.
+    pub client_id: String,
+    /// Capabilities in the peer's order, repetitions and all.
+    pub capabilities: Vec<Advertised>,
+    /// Port that the peer claims to listen on; geth always says 0.
+    pub listen_port: u64,
+    /// Identity, not yet compared with the one that the handshake proved.
+    pub id: RelayKey,
+}
+
+impl Hello {
+    /// Reads a Hello payload.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerFault::FrameTooLong`] above [`MAX_PAYLOAD`], [`PeerFault::HelloMalformed`], or
+    /// [`PeerFault::IdentityInvalid`].
+    pub fn decode(payload: &[u8]) -> Result<Self, PeerFault> {
+        if payload.len() > MAX_PAYLOAD {
+            return Err(PeerFault::FrameTooLong);
+        }
+        let (hello, id) = Self::parse(payload).map_err(|NotRlp| PeerFault::HelloMalformed)?;
+        let id = id.try_into().map_err(|_| PeerFault::IdentityInvalid)?;
+        if id == [0; 64] {
+            return Err(PeerFault::IdentityInvalid);
+        }
+        Ok(Self {
+            id: RelayKey(id),
+            ..hello
+        })
+    }
+
+    fn parse(payload: &[u8]) -> Result<(Self, &[u8]), NotRlp> {
+        let mut fields = Items::new(payload).list()?;
+        let version = fields.integer()?;
+        let client_id = harmless(fields.bytes()?);
+        let mut listed = fields.list()?;
+        let mut capabilities = Vec::new();
+        while !listed.is_empty() {
+            let mut pair = listed.list()?;
+            capabilities.push(Advertised {
+                name: pair.bytes()?.to_vec(),
+                version: pair.integer()?,
+            });
+            if !pair.is_empty() {
+                return Err(NotRlp);
+            }
+        }
+        let listen_port = fields.integer()?;
+        let id = fields.bytes()?;
+        let hello = Self {
+            version,
+            client_id,
+            capabilities,
+            listen_port,
+            id: RelayKey([0; 64]),
+        };
+        Ok((hello, id))
+    }
+
+    /// Whether payloads are compressed from here on.
+    #[must_use]
+    pub const fn speaks_snappy(&self) -> bool {
+        self.version >= SNAPPY_VERSION
+    }
+}
+
+/// Writes our own Hello. Capabilities are sorted and the client name is made harmless.
+#[must_use]
+pub fn encode(
+    client_id: &str,
+    listen_port: u16,
+    capabilities: &[Capability],
+    id: &RelayKey,
+) -> Vec<u8> {
+    let mut sorted = capabilities.to_vec();
+    sorted.sort_unstable();
+    let mut stream = RlpStream::new_list(5);
+    stream.append(&SNAPPY_VERSION);
+    stream.append(&harmless(client_id.as_bytes()));
+    stream.begin_list(sorted.len());
+    for capability in sorted {
+        stream
+            .begin_list(2)
+            .append(&capability.name())
+            .append(&capability.version());
+    }
+    stream.append(&listen_port).append(&&id.0[..]);
+    stream.out().to_vec()
+}
+
+/// Cuts a name to [`MAX_CLIENT_ID`] characters and replaces what is not printable ASCII.
+fn harmless(name: &[u8]) -> String {
+    String::from_utf8_lossy(name)
+        .chars()
+        .take(MAX_CLIENT_ID)
+        .map(|c| if matches!(c, ' '..='~') { c } else { '?' })
+        .collect()
+}
+
+/// A Hello payload may not be longer.
+pub const MAX_PAYLOAD: usize = 2048;
+/// Characters of a client name that are kept.
+pub const MAX_CLIENT_ID: usize = 128;
+/// The base protocol that brought compression (EIP-706), which we speak.
+const SNAPPY_VERSION: u64 = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_hello_reads_back_sorted() {
+        let ours = [Capability::SHH_6, Capability::SHH_5, Capability::DARK_1];
+        let hello = Hello::decode(&encode("whisht", 20_819, &ours, &RelayKey([7; 64]))).unwrap();
+        let listed: Vec<_> = hello
+            .capabilities
+            .iter()
+            .map(|listed| (listed.name.as_slice(), listed.version))
+            .collect();
+        assert_eq!(listed, [(&b"dark"[..], 1), (b"shh", 5), (b"shh", 6)]);
+        assert_eq!(hello.client_id, "whisht");
+        assert_eq!((hello.version, hello.listen_port), (5, 20_819));
+        assert_eq!(hello.id, RelayKey([7; 64]));
+    }
+
+    #[test]
+    fn a_name_that_would_steer_a_terminal_is_defused() {
+        assert_eq!(harmless(b"a\x1b[2J\nb\xff\0"), "a?[2J?b??");
+        assert_eq!(harmless("r\u{202e}l\u{e9}".as_bytes()), "r?l?");
+        assert_eq!(harmless(&[b'n'; 5000]).len(), MAX_CLIENT_ID);
+    }
+
+    #[test]
+    fn every_cut_of_a_hello_is_refused() {
+        let whole = encode("whisht", 0, &[Capability::SHH_6], &RelayKey([7; 64]));
+        for len in 0..whole.len() {
+            assert_eq!(Hello::decode(&whole[..len]), Err(PeerFault::HelloMalformed));
+        }
+    }
+}

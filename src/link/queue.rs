@@ -1,0 +1,270 @@
+//! What waits to be sent on a link, cells first.
+//!
+//! Messages wait here as they are and become frames only when the socket has room, so that a chosen
+//! cell overtakes gossip queued before it; a frame once encrypted has its place in the stream. Three
+//! lanes with budgets of their own keep a slow reader's memory bounded and its gossip from
+//! displacing cells. A lane that stays full says that the peer does not read.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use circuits::time::Instant;
+
+use super::snappy::Packing;
+
+/// Which lane a message waits in. Order is kept within a lane only: the message that opens a
+/// sub-protocol belongs in the fastest lane which that sub-protocol uses.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Priority {
+    /// Cells and splices: always first.
+    Cell,
+    /// Short messages that steer a sub-protocol.
+    Control,
+    /// Envelopes and whatever else can wait.
+    Gossip,
+}
+
+/// Bytes that may wait in each lane. A single message longer than its lane still fits an empty one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct QueueBudgets {
+    /// Budget of [`Priority::Cell`].
+    pub cell: usize,
+    /// Budget of [`Priority::Control`].
+    pub control: usize,
+    /// Budget of [`Priority::Gossip`].
+    pub gossip: usize,
+}
+
+impl Default for QueueBudgets {
+    /// 128 KiB of cells (six seconds at the rate a neighbour may send), 64 KiB of control messages,
+    /// 256 KiB of gossip (analysis 3.11).
+    fn default() -> Self {
+        Self {
+            cell: 128 * 1024,
+            control: 64 * 1024,
+            gossip: 256 * 1024,
+        }
+    }
+}
+
+/// A message, not yet a frame.
+pub(super) struct Waiting {
+    /// Code on the wire.
+    pub(super) code: u16,
+    pub(super) payload: Vec<u8>,
+    pub(super) packing: Packing,
+}
+
+pub(super) struct Queue {
+    cells: Lane,
+    control: Lane,
+    gossip: Lane,
+    full_since: Option<Instant>,
+}
+
+impl Queue {
+    pub(super) const fn new(budgets: QueueBudgets) -> Self {
+        Self {
+            cells: Lane::new(budgets.cell),
+            control: Lane::new(budgets.control),
+            gossip: Lane::new(budgets.gossip),
+            full_since: None,
+        }
+    }
+
+    /// Queues a message, or says that its lane has no room.
+    pub(super) fn push(&mut self, priority: Priority, message: Waiting) -> Result<(), LaneFull> {
+        match priority {
+            Priority::Cell => self.cells.push(message),
+            Priority::Control => self.control.push(message),
+            Priority::Gossip => self.gossip.push(message),
+        }
+    }
+
+    /// Takes the next message of the first lane that holds any.
+    pub(super) fn pop(&mut self) -> Option<Waiting> {
+        self.lanes_mut().into_iter().find_map(Lane::pop)
+    }
+
+    /// Payload length of the message that [`Self::pop`] would take.
+    pub(super) fn next_len(&self) -> Option<usize> {
+        let next = self
+            .lanes()
+            .into_iter()
+            .find_map(|lane| lane.waiting.front());
+        next.map(|message| message.payload.len())
+    }
+
+    /// Bytes waiting in all lanes, with an allowance for each message.
+    pub(super) fn bytes(&self) -> usize {
+        self.lanes().iter().map(|lane| lane.bytes).sum()
+    }
+
+    /// Notes whether a lane is full at `now`. [`Self::push`] knows no time, so this must follow it.
+    pub(super) fn observe(&mut self, now: Instant) {
+        self.full_since = self.is_full().then(|| self.full_since.unwrap_or(now));
+    }
+
+    /// Since when a lane has been full.
+    pub(super) const fn full_since(&self) -> Option<Instant> {
+        self.full_since
+    }
+
+    /// When [`Self::observe`] should be called next: at once if a lane filled up unseen.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self.full_since {
+            Some(since) => Some(since.after(PATIENCE)),
+            None => self.is_full().then_some(Instant::ZERO),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.lanes().iter().any(|lane| lane.full)
+    }
+
+    const fn lanes(&self) -> [&Lane; 3] {
+        [&self.cells, &self.control, &self.gossip]
+    }
+
+    const fn lanes_mut(&mut self) -> [&mut Lane; 3] {
+        [&mut self.cells, &mut self.control, &mut self.gossip]
+    }
+}
+
+struct Lane {
+    waiting: VecDeque<Waiting>,
+    bytes: usize,
+    budget: usize,
+    /// Set when the budget is used up; cleared when half of it is free again, so that a reader who
+    /// takes a crumb at a time counts as slow.
+    full: bool,
+}
+
+impl Lane {
+    const fn new(budget: usize) -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            bytes: 0,
+            budget,
+            full: false,
+        }
+    }
+
+    fn push(&mut self, message: Waiting) -> Result<(), LaneFull> {
+        let bytes = self.bytes.saturating_add(cost(&message));
+        if bytes >= self.budget {
+            self.full = true;
+        }
+        if bytes > self.budget && !self.waiting.is_empty() {
+            return Err(LaneFull);
+        }
+        self.bytes = bytes;
+        self.waiting.push_back(message);
+        Ok(())
+    }
+
+    fn pop(&mut self) -> Option<Waiting> {
+        let message = self.waiting.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(cost(&message));
+        if self.bytes <= self.budget / 2 {
+            self.full = false;
+        }
+        Some(message)
+    }
+}
+
+/// What a message counts for: its payload and about what a frame adds, so that empty ones count.
+fn cost(message: &Waiting) -> usize {
+    message.payload.len().saturating_add(64)
+}
+
+/// The lane has no room for the message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct LaneFull;
+
+/// How long a lane may stay full before the peer counts as not reading.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(code: u16, len: usize) -> Waiting {
+        Waiting {
+            code,
+            payload: vec![0; len],
+            packing: Packing::Literal,
+        }
+    }
+
+    fn queue(gossip: usize) -> Queue {
+        Queue::new(QueueBudgets {
+            gossip,
+            ..QueueBudgets::default()
+        })
+    }
+
+    #[test]
+    fn a_cell_overtakes_everything_queued_before_it() {
+        let mut queue = queue(10_000);
+        queue.push(Priority::Gossip, message(1, 10)).unwrap();
+        queue.push(Priority::Control, message(2, 10)).unwrap();
+        queue.push(Priority::Gossip, message(3, 10)).unwrap();
+        queue.push(Priority::Cell, message(4, 10)).unwrap();
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop()).map(|m| m.code).collect();
+        assert_eq!(order, [4, 2, 1, 3]);
+        assert_eq!(queue.bytes(), 0);
+    }
+
+    #[test]
+    fn one_message_above_the_budget_fits_only_an_empty_lane() {
+        let mut queue = queue(1_000);
+        assert_eq!(queue.push(Priority::Gossip, message(1, 5_000)), Ok(()));
+        assert_eq!(queue.push(Priority::Gossip, message(2, 0)), Err(LaneFull));
+        queue.pop();
+        assert_eq!(queue.push(Priority::Gossip, message(2, 0)), Ok(()));
+    }
+
+    #[test]
+    fn full_gossip_leaves_room_for_cells() {
+        let mut queue = queue(1_000);
+        queue.push(Priority::Gossip, message(1, 900)).unwrap();
+        assert_eq!(queue.push(Priority::Gossip, message(1, 900)), Err(LaneFull));
+        assert_eq!(queue.push(Priority::Cell, message(2, 918)), Ok(()));
+    }
+
+    #[test]
+    fn messages_without_payload_are_bounded_too() {
+        let mut queue = queue(1_000);
+        let taken = (0..1_000)
+            .filter(|_| queue.push(Priority::Gossip, message(1, 0)).is_ok())
+            .count();
+        assert_eq!(taken, 15);
+    }
+
+    #[test]
+    fn a_lane_that_filled_up_unseen_asks_to_be_observed_at_once() {
+        let (start, later) = (Instant::from_micros(5), Instant::from_micros(9));
+        let mut queue = queue(1_000);
+        assert_eq!(queue.deadline(), None);
+        queue.push(Priority::Gossip, message(1, 1_000)).unwrap();
+        assert_eq!(queue.deadline(), Some(Instant::ZERO));
+        queue.observe(start);
+        queue.observe(later);
+        assert_eq!(queue.full_since(), Some(start));
+        assert_eq!(queue.deadline(), Some(start.after(PATIENCE)));
+    }
+
+    #[test]
+    fn a_reader_that_takes_crumbs_stays_slow_until_half_is_gone() {
+        let now = Instant::from_micros(5);
+        let mut queue = queue(1_000);
+        while queue.push(Priority::Gossip, message(1, 36)).is_ok() {}
+        queue.observe(now);
+        for left in (0..10).rev() {
+            queue.pop();
+            queue.observe(Instant::from_micros(6));
+            assert_eq!(queue.full_since().is_some(), left > 5, "{left} left");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Compression of payloads (EIP-706): raw Snappy blocks.
+//!
+//! Inflating is where a small frame could ask for much memory; the announced length is judged
+//! before a byte is reserved. Packing has two forms. [`Packing::Snappy`] is for gossip.
+//! [`Packing::Literal`] writes a block that compresses nothing: an encoder that happens to find a
+//! match in a cell would change its length on the wire, and lengths are what an observer reads.
+
+use std::ops::RangeInclusive;
+
+use super::fault::PeerFault;
+
+/// How a payload is written when the peer expects Snappy.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Packing {
+    /// Compressed as far as the encoder gets.
+    Snappy,
+    /// A valid block that holds the payload as one literal; its length depends on nothing else.
+    Literal,
+}
+
+/// Inflates a block whose content must have a length within `lengths`.
+pub(super) fn unpack(block: &[u8], lengths: &RangeInclusive<usize>) -> Result<Vec<u8>, PeerFault> {
+    let len = snap::raw::decompress_len(block).map_err(|_| PeerFault::SnappyMalformed)?;
+    if !lengths.contains(&len) {
+        return Err(PeerFault::PayloadLength);
+    }
+    snap::raw::Decoder::new()
+        .decompress_vec(block)
+        .map_err(|_| PeerFault::SnappyMalformed)
+}
+
+/// Packs `payload`, which is no longer than a frame can hold.
+pub(super) fn pack(payload: &[u8], packing: Packing) -> Vec<u8> {
+    match packing {
+        // The encoder fails only above 4 GiB.
+        Packing::Snappy => snap::raw::Encoder::new()
+            .compress_vec(payload)
+            .unwrap_or_else(|_| literal(payload)),
+        Packing::Literal => literal(payload),
+    }
+}
+
+/// An upper bound of what [`pack`] makes of `len` bytes.
+pub(super) fn max_packed_len(len: usize) -> usize {
+    // A literal adds at most nine bytes, which the encoder's own bound includes.
+    snap::raw::max_compress_len(len).max(len.saturating_add(9))
+}
+
+/// The block that holds `payload` as one literal: length, tag, bytes.
+pub(super) fn literal(payload: &[u8]) -> Vec<u8> {
+    let mut block = Vec::with_capacity(payload.len().saturating_add(9));
+    let mut len = payload.len();
+    loop {
+        let [low, ..] = len.to_le_bytes();
+        len >>= 7;
+        if len == 0 {
+            block.push(low & 0x7f);
+            break;
+        }
+        block.push(low | 0x80);
+    }
+    let Some(last) = payload.len().checked_sub(1) else {
+        return block;
+    };
+    let [a, b, c, d, ..] = last.to_le_bytes();
+    match last {
+        0..60 => block.push(a << 2),
+        60..0x100 => block.extend([60 << 2, a]),
+        0x100..0x1_0000 => block.extend([61 << 2, a, b]),
+        0x1_0000..0x100_0000 => block.extend([62 << 2, a, b, c]),
+        _ => block.extend([63 << 2, a, b, c, d]),
+    }
+    block.extend_from_slice(payload);
+    block
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_literal_of_every_tag_width_inflates_to_itself() {
+        for len in [
+            0, 1, 59, 60, 61, 127, 128, 255, 256, 257, 918, 65_536, 65_537, 70_000,
+        ] {
+            let payload = vec![0; len];
+            let block = literal(&payload);
+            assert_eq!(unpack(&block, &(len..=len)), Ok(payload));
+            assert!(block.len() <= max_packed_len(len));
+        }
+        assert_eq!(literal(&[0; 918]).len(), 923);
+    }
+
+    #[test]
+    fn a_bomb_is_refused_by_its_announced_length() {
+        // Announces 4 GiB - 1 and goes on with nothing.
+        let bomb = [0xff, 0xff, 0xff, 0xff, 0x0f];
+        assert_eq!(unpack(&bomb, &(0..=1024)), Err(PeerFault::PayloadLength));
+        let honest = pack(&[0; 1025], Packing::Snappy);
+        assert!(honest.len() < 100);
+        assert_eq!(unpack(&honest, &(0..=1024)), Err(PeerFault::PayloadLength));
+    }
+
+    #[test]
+    fn a_block_that_breaks_its_announcement_is_malformed() {
+        for block in [&[][..], &[5, 0], &[0x80], &[1, 0, 7, 7], &[4, 1, 0]] {
+            assert_eq!(unpack(block, &(0..=1024)), Err(PeerFault::SnappyMalformed));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn packing_is_undone_by_unpacking(payload: Vec<u8>, plain: bool) {
+            let packing = if plain { Packing::Literal } else { Packing::Snappy };
+            let block = pack(&payload, packing);
+            prop_assert!(block.len() <= max_packed_len(payload.len()));
+            prop_assert_eq!(unpack(&block, &(0..=payload.len())), Ok(payload));
+        }
+    }
+}

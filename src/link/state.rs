@@ -1,0 +1,359 @@
+//! The states of a link, one type each.
+//!
+//! `ExpectAuth` or `ExpectAck`, then `ExpectHello`, then `Open`: each holds what its phase needs and
+//! nothing else, and parses only what its phase allows. Checks borrow a state and may fail; the
+//! moves between states take them by value and cannot.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use circuits::ids::{RelayKey, ShortId};
+use circuits::time::Instant;
+use rand_core::CryptoRng;
+
+use super::capability::{BASE_CODES, Capability, Shared};
+use super::disconnect::DisconnectReason;
+use super::fault::PeerFault;
+use super::frame::{FrameReader, MAX_CODE_LEN, MAX_CONTENT, Sealer, wire_len};
+use super::handshake::{self, Auth, Initiator, Reading, Session};
+use super::hello::{self, Hello};
+use super::key::LinkKey;
+use super::limits::LinkLimits;
+use super::queue::{LaneFull, PATIENCE, Priority, Queue, Waiting};
+use super::snappy::{self, Packing};
+use super::{LinkConfig, LinkEvent, SendError};
+
+/// Where a link is.
+pub(super) enum State {
+    /// Accepted; the peer speaks first.
+    ExpectAuth(ExpectAuth),
+    /// Dialled; our auth packet is on its way.
+    ExpectAck(Box<Initiator>),
+    /// Encrypted; both Hellos are on their way.
+    ExpectHello(Box<ExpectHello>),
+    /// In use.
+    Open(Box<Open>),
+    /// Over: nothing is read any more, a last message may have to be sent.
+    Closing,
+}
+
+/// The end that was dialled.
+pub(super) struct ExpectAuth {
+    pub(super) key: Arc<LinkKey>,
+}
+
+impl ExpectAuth {
+    /// Reads the auth packet; returns the answer and the session.
+    pub(super) fn read(
+        &self,
+        bytes: &[u8],
+        rng: &mut impl CryptoRng,
+    ) -> Result<Reading<(Vec<u8>, Session)>, PeerFault> {
+        match Auth::read(&self.key, bytes)? {
+            Reading::Needs(total) => Ok(Reading::Needs(total)),
+            Reading::Done(auth, format) => handshake::respond(&self.key, &auth, format, bytes, rng)
+                .map(|answer| Reading::Done(answer, format)),
+        }
+    }
+}
+
+/// Encrypted, and not yet introduced.
+pub(super) struct ExpectHello {
+    pub(super) remote: RelayKey,
+    pub(super) handle: ShortId,
+    writer: MessageWriter,
+    pub(super) reader: FrameReader,
+}
+
+/// The messages that may come before an introduction.
+pub(super) enum First {
+    Hello(Introduction),
+    Disconnect(DisconnectReason),
+}
+
+/// Proof that a Hello was checked against the handshake; only [`ExpectHello::read`] makes one.
+pub(super) struct Introduction {
+    client_id: String,
+    shared: Shared,
+}
+
+impl ExpectHello {
+    pub(super) fn new(session: Session) -> Self {
+        Self {
+            remote: session.remote,
+            handle: session.handle,
+            writer: MessageWriter {
+                sealer: session.sealer,
+                compressed: true,
+            },
+            reader: FrameReader::new(session.opener),
+        }
+    }
+
+    /// Appends our Hello to `wire`.
+    pub(super) fn greet(&mut self, config: &LinkConfig, us: &RelayKey, wire: &mut Vec<u8>) {
+        let payload = hello::encode(
+            &config.client_id,
+            config.listen_port,
+            &config.capabilities,
+            us,
+        );
+        self.writer.write_raw(HELLO, &payload, wire);
+    }
+
+    /// Takes the next part of a frame.
+    pub(super) fn read(
+        &mut self,
+        part: &mut [u8],
+        config: &LinkConfig,
+        us: &RelayKey,
+    ) -> Result<Option<First>, PeerFault> {
+        let longest = hello::MAX_PAYLOAD + 1; // the code of a Hello is one byte
+        let Some((code, payload)) = self.reader.read(part, longest)? else {
+            return Ok(None);
+        };
+        match code {
+            HELLO => {
+                let hello = Hello::decode(payload)?;
+                self.writer.compressed = hello.speaks_snappy();
+                let introduction = self.judge(hello, config, us)?;
+                Ok(Some(First::Hello(introduction)))
+            }
+            DISCONNECT => Ok(Some(First::Disconnect(DisconnectReason::decode(
+                payload, false,
+            )))),
+            _ => Err(PeerFault::HelloMissing),
+        }
+    }
+
+    fn judge(
+        &self,
+        hello: Hello,
+        config: &LinkConfig,
+        us: &RelayKey,
+    ) -> Result<Introduction, PeerFault> {
+        if hello.id != self.remote {
+            return Err(PeerFault::IdentityUnexpected);
+        }
+        if hello.id == *us {
+            return Err(PeerFault::ConnectedToSelf);
+        }
+        let shared = Shared::negotiate(&config.capabilities, &hello.capabilities);
+        if shared.is_empty() {
+            return Err(PeerFault::NothingShared);
+        }
+        Ok(Introduction {
+            client_id: hello.client_id,
+            shared,
+        })
+    }
+
+    /// Opens the link.
+    pub(super) fn open(
+        self,
+        introduction: Introduction,
+        limits: &LinkLimits,
+        now: Instant,
+    ) -> (Open, LinkEvent) {
+        let event = LinkEvent::Open {
+            remote: self.remote,
+            client_id: introduction.client_id,
+            shared: introduction.shared.iter().collect(),
+        };
+        let open = Open {
+            handle: self.handle,
+            remote: self.remote,
+            writer: self.writer,
+            reader: self.reader,
+            shared: introduction.shared,
+            longest_content: limits.longest_content(),
+            queue: Queue::new(limits.queue),
+            heard: now,
+            next_ping: now.after(PING_INTERVAL),
+            ping_due: false,
+            pong_due: false,
+        };
+        (open, event)
+    }
+
+    pub(super) fn say_farewell(&mut self, reason: DisconnectReason, wire: &mut Vec<u8>) {
+        self.writer
+            .write(DISCONNECT, &reason.encode(), Packing::Literal, wire);
+    }
+}
+
+/// A link in use.
+pub(super) struct Open {
+    pub(super) handle: ShortId,
+    pub(super) remote: RelayKey,
+    writer: MessageWriter,
+    pub(super) reader: FrameReader,
+    shared: Shared,
+    longest_content: usize,
+    pub(super) queue: Queue,
+    heard: Instant,
+    next_ping: Instant,
+    ping_due: bool,
+    pong_due: bool,
+}
+
+impl Open {
+    /// Takes the next part of a frame; reports what the frame means to the node, if anything.
+    pub(super) fn read(
+        &mut self,
+        now: Instant,
+        part: &mut [u8],
+        limits: &LinkLimits,
+    ) -> Result<Option<LinkEvent>, PeerFault> {
+        let Some((code, payload)) = self.reader.read(part, self.longest_content)? else {
+            return Ok(None);
+        };
+        self.heard = now;
+        match code {
+            DISCONNECT => {
+                let reason = DisconnectReason::decode(payload, self.writer.compressed);
+                return Ok(Some(LinkEvent::Disconnected(reason)));
+            }
+            PING => self.pong_due = true,
+            // A second Hello, a Pong, and codes that are reserved.
+            0..BASE_CODES => {}
+            _ => {
+                let (capability, code) =
+                    self.shared.locate(code).ok_or(PeerFault::CodeOutOfRange)?;
+                let lengths = limits.lengths(capability, code);
+                let payload = if self.writer.compressed {
+                    snappy::unpack(payload, &lengths)?
+                } else if lengths.contains(&payload.len()) {
+                    payload.to_vec()
+                } else {
+                    return Err(PeerFault::PayloadLength);
+                };
+                return Ok(Some(LinkEvent::Message {
+                    capability,
+                    code,
+                    payload,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Queues a message.
+    pub(super) fn send(
+        &mut self,
+        priority: Priority,
+        capability: Capability,
+        code: u16,
+        payload: Vec<u8>,
+        packing: Packing,
+    ) -> Result<(), SendError> {
+        let offset = self.shared.offset(capability).ok_or(SendError::NotShared)?;
+        if code >= capability.codes() {
+            return Err(SendError::CodeOutOfRange);
+        }
+        if payload.len() > LONGEST_PAYLOAD {
+            return Err(SendError::PayloadTooLong);
+        }
+        let message = Waiting {
+            // Negotiation gives out no range that passes the end of the integers.
+            code: offset.saturating_add(code),
+            payload,
+            packing,
+        };
+        self.queue
+            .push(priority, message)
+            .map_err(|LaneFull| SendError::QueueFull)
+    }
+
+    /// Makes frames of what waits, as long as they fit `budget`; at least one.
+    pub(super) fn transmit(&mut self, now: Instant, budget: usize, wire: &mut Vec<u8>) {
+        if std::mem::take(&mut self.pong_due) {
+            self.writer.write(PONG, &EMPTY_LIST, Packing::Literal, wire);
+        }
+        if std::mem::take(&mut self.ping_due) {
+            self.writer.write(PING, &EMPTY_LIST, Packing::Literal, wire);
+        }
+        while let Some(len) = self.queue.next_len() {
+            let frame = wire_len(snappy::max_packed_len(len).saturating_add(MAX_CODE_LEN));
+            if !wire.is_empty() && wire.len().saturating_add(frame) > budget {
+                break;
+            }
+            if let Some(message) = self.queue.pop() {
+                self.writer
+                    .write(message.code, &message.payload, message.packing, wire);
+            }
+        }
+        self.queue.observe(now);
+    }
+
+    /// When [`Self::handle_timeout`] has something to do.
+    pub(super) fn deadline(&self) -> Instant {
+        let silent = self.heard.after(MAX_SILENCE);
+        let next = self.next_ping.min(silent);
+        self.queue.deadline().map_or(next, |full| full.min(next))
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Result<(), PeerFault> {
+        self.queue.observe(now);
+        let full_since = self.queue.full_since();
+        if full_since.is_some_and(|since| now.since(since) >= PATIENCE) {
+            return Err(PeerFault::ReadsTooSlowly);
+        }
+        if now.since(self.heard) >= MAX_SILENCE {
+            return Err(PeerFault::Idle);
+        }
+        if now >= self.next_ping {
+            self.next_ping = now.after(PING_INTERVAL);
+            self.ping_due = true;
+        }
+        Ok(())
+    }
+
+    pub(super) fn say_farewell(&mut self, reason: DisconnectReason, wire: &mut Vec<u8>) {
+        self.writer
+            .write(DISCONNECT, &reason.encode(), Packing::Literal, wire);
+    }
+}
+
+/// Writes messages, compressed once both ends want it.
+struct MessageWriter {
+    sealer: Sealer,
+    /// Whether the peer expects payloads after the Hello compressed. It reads our Hello first, so
+    /// it does unless its own Hello says that it never compresses.
+    compressed: bool,
+}
+
+impl MessageWriter {
+    fn write(&mut self, code: u16, payload: &[u8], packing: Packing, wire: &mut Vec<u8>) {
+        if self.compressed {
+            self.write_raw(code, &snappy::pack(payload, packing), wire);
+        } else {
+            self.write_raw(code, payload, wire);
+        }
+    }
+
+    fn write_raw(&mut self, code: u16, payload: &[u8], wire: &mut Vec<u8>) {
+        #[expect(
+            clippy::expect_used,
+            reason = "payloads end at LONGEST_PAYLOAD, base messages far below"
+        )]
+        self.sealer.seal(code, payload, wire).expect("fits a frame");
+    }
+}
+
+// Codes of the base protocol.
+const HELLO: u16 = 0x00;
+const DISCONNECT: u16 = 0x01;
+const PING: u16 = 0x02;
+const PONG: u16 = 0x03;
+
+/// Payload of Ping and Pong.
+const EMPTY_LIST: [u8; 1] = [0xc0];
+/// Longest payload that fits a frame however badly it compresses (by a sixth and 32 bytes).
+const LONGEST_PAYLOAD: usize = 14_000_000;
+const _: () = assert!(LONGEST_PAYLOAD + LONGEST_PAYLOAD / 6 + 32 + MAX_CODE_LEN <= MAX_CONTENT);
+
+/// geth's interval; peers drop us after twice as much silence.
+const PING_INTERVAL: Duration = Duration::from_secs(15);
+/// A peer that completed no frame for so long is gone.
+const MAX_SILENCE: Duration = Duration::from_secs(30);
