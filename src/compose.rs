@@ -1,1 +1,351 @@
-//! Envelope hygiene: what our own envelopes look like.
+//! Envelope hygiene: what every envelope of ours looks like from outside.
+//!
+//! All fields but the data are in clear, and whatever a sender may choose, a habit fills in. So
+//! nothing is left to choose: sizes and lifetimes come from [classes](crate::envelope::SizeClass),
+//! work is a function of both, the start of the life lies on a lattice and as far back as one law
+//! says, whatever the level of privacy, and the nonce begins at random (anonymity notes 1.4 and
+//! 3.9; spec M5, M23, F15).
+//!
+//! The start of a life is public (`expiry - ttl`), and so, at the first hop that sees it, is the
+//! lag between start and insertion. Each draft draws its lag from the latency of the slowest
+//! interactive level; a path that takes time of its own uses that time up first.
+//!
+//! A draft has everything but its proof of work. Nothing here sends, stores or remembers it.
+
+use core::fmt;
+use core::time::Duration;
+
+use circuits::level::sample_lag;
+use circuits::sample;
+use circuits::time::UnixSecs;
+use rand_core::CryptoRng;
+use thiserror::Error;
+
+use crate::envelope::{SizeClass, Topic, TtlClass, Unsealed};
+use crate::message::{
+    self, ASYMMETRIC_OVERHEAD, ClientPublic, ClientSecret, Padding, Plaintext, SYMMETRIC_OVERHEAD,
+    SymKey,
+};
+use crate::pow::{Generations, SealJob, TooMuchWork, class_bits};
+
+/// What is to be said, to whom, and for how long it shall be readable.
+#[derive(Clone, Copy, Debug)]
+pub struct Letter<'a> {
+    /// The hint for its readers.
+    pub topic: Topic,
+    /// Who can open it.
+    pub recipient: Recipient<'a>,
+    /// Who signs it, if anybody. A signature can be shown to others.
+    pub signer: Option<&'a ClientSecret>,
+    /// What is said.
+    pub payload: &'a [u8],
+    /// How long.
+    pub life: Life,
+    /// The work that the network demands: .2 on the main network.
+    pub pow_minimum: f64,
+}
+
+/// Who can open a letter.
+#[derive(Clone, Copy, Debug)]
+pub enum Recipient<'a> {
+    /// One person.
+    Asymmetric(&'a ClientPublic),
+    /// All who share a key.
+    Symmetric(&'a SymKey),
+}
+
+impl Recipient<'_> {
+    /// Which kind of encryption that takes.
+    #[must_use]
+    pub const fn kind(&self) -> RecipientKind {
+        match self {
+            Self::Asymmetric(_) => RecipientKind::Asymmetric,
+            Self::Symmetric(_) => RecipientKind::Symmetric,
+        }
+    }
+}
+
+/// The kinds of encryption, which differ in what they leave for the payload.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RecipientKind {
+    /// To a public key.
+    Asymmetric,
+    /// Under a shared key.
+    Symmetric,
+}
+
+/// How long an envelope shall be readable, counted from its insertion.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Life {
+    /// At least this long, and a quarter of an hour on top for the way.
+    pub wanted: Duration,
+    /// How long the chosen path will take until the insertion: the sum of the waits drawn for it,
+    /// zero for one's own gossip.
+    pub travel: Duration,
+    /// Which of the classes that are long enough to take.
+    pub choice: LifeChoice,
+}
+
+/// Which of the lifetimes that are long enough to take.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum LifeChoice {
+    /// Any of them, for envelopes of one message that must not look alike (spec M3).
+    Any,
+    /// The shortest, which costs least work.
+    #[default]
+    Shortest,
+}
+
+impl Life {
+    /// At least `wanted`, inserted at once.
+    #[must_use]
+    pub const fn at_least(wanted: Duration) -> Self {
+        Self {
+            wanted,
+            travel: Duration::ZERO,
+            choice: LifeChoice::Shortest,
+        }
+    }
+
+    /// Draws the two time fields of an envelope made at `now`.
+    ///
+    /// The start lies on the class's lattice, at least a minute before `now` (peers punish starts
+    /// in the future, some from two seconds on), and the lag before the insertion.
+    ///
+    /// # Errors
+    ///
+    /// [`ComposeError::LifeTooLong`] if the longest class does not leave the wanted life.
+    pub fn draw(
+        self,
+        rng: &mut impl CryptoRng,
+        now: UnixSecs,
+    ) -> Result<(UnixSecs, TtlClass), ComposeError> {
+        let insertion = now.after(seconds(self.travel));
+        let latest = insertion.before(seconds(sample_lag(rng))).min(now);
+        let needed = seconds(self.wanted.saturating_add(RESERVE));
+        let expiry = |class: TtlClass| {
+            let start = class.lattice_floor(latest.before(LEAD));
+            start.after(class.ttl().0)
+        };
+        let left = |class: TtlClass| expiry(class).0.saturating_sub(insertion.0);
+
+        let fitting: Vec<_> = TtlClass::ALL
+            .into_iter()
+            .filter(|&class| left(class) >= needed)
+            .collect();
+        let class = match self.choice {
+            LifeChoice::Shortest => fitting.first(),
+            LifeChoice::Any => sample::pick(rng, &fitting),
+        };
+        match class {
+            Some(&class) => Ok((expiry(class), class)),
+            None => Err(ComposeError::LifeTooLong {
+                most: Duration::from_secs(left(TtlClass::ThreeDays).into()).saturating_sub(RESERVE),
+            }),
+        }
+    }
+}
+
+/// An envelope that lacks only its proof of work.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Draft {
+    /// The envelope.
+    pub unsealed: Unsealed,
+    /// Its length.
+    pub size: SizeClass,
+    /// Its lifetime.
+    pub life: TtlClass,
+    /// The zero bits it needs.
+    pub bits: u32,
+}
+
+impl Draft {
+    /// The work that closes it: [`Unsealed::seal`] takes the nonce that the search finds.
+    ///
+    /// # Errors
+    ///
+    /// [`TooMuchWork`] if no computer would finish.
+    pub fn seal_job(&self, generations: Generations) -> Result<SealJob, TooMuchWork> {
+        SealJob::new(&self.unsealed, generations, self.bits)
+    }
+
+    fn new(
+        (expiry, life): (UnixSecs, TtlClass),
+        size: SizeClass,
+        topic: Topic,
+        data: Vec<u8>,
+        pow_minimum: f64,
+    ) -> Self {
+        let unsealed = Unsealed {
+            expiry,
+            ttl: life.ttl(),
+            topic,
+            data,
+        };
+        Self {
+            unsealed,
+            size,
+            life,
+            bits: class_bits(pow_minimum, size, life),
+        }
+    }
+}
+
+/// Drafts an envelope in the smallest class that holds the letter.
+///
+/// # Errors
+///
+/// Says which limit the letter exceeds, and what would be within it.
+pub fn draft(
+    rng: &mut impl CryptoRng,
+    now: UnixSecs,
+    letter: &Letter<'_>,
+) -> Result<Draft, ComposeError> {
+    let times = letter.life.draw(rng, now)?;
+    let (_, life) = times;
+    let kind = letter.recipient.kind();
+    let signed = letter.signer.is_some();
+    let size = SizeClass::ALL
+        .into_iter()
+        .find(|&size| payload_capacity(kind, size, life, signed) >= letter.payload.len())
+        .ok_or_else(|| ComposeError::PayloadTooLong {
+            len: letter.payload.len(),
+            most: payload_capacity(kind, SizeClass::LARGEST, life, signed),
+        })?;
+
+    let padding = Padding::UpTo(plaintext_len(kind, size, life));
+    let plaintext = Plaintext::build(rng, letter.payload, padding, letter.signer).map_err(
+        |message::PayloadTooLong { most }| ComposeError::PayloadTooLong {
+            len: letter.payload.len(),
+            most,
+        },
+    )?;
+    let data = match letter.recipient {
+        Recipient::Asymmetric(key) => message::seal_asymmetric(rng, key, &plaintext),
+        Recipient::Symmetric(key) => message::seal_symmetric(rng, key, &plaintext),
+    };
+    Ok(Draft::new(
+        times,
+        size,
+        letter.topic,
+        data,
+        letter.pow_minimum,
+    ))
+}
+
+/// Drafts an envelope around data that is encrypted already and has the length of a class
+/// ([`SizeClass::data_len`]).
+///
+/// # Errors
+///
+/// [`ComposeError::NoClass`] if the data has another length for the lifetime in `times`.
+pub fn enclose(
+    times: (UnixSecs, TtlClass),
+    topic: Topic,
+    data: Vec<u8>,
+    pow_minimum: f64,
+) -> Result<Draft, ComposeError> {
+    let (_, life) = times;
+    let size = SizeClass::ALL
+        .into_iter()
+        .find(|size| size.data_len(life) == data.len())
+        .ok_or(ComposeError::NoClass { len: data.len() })?;
+    Ok(Draft::new(times, size, topic, data, pow_minimum))
+}
+
+/// Drafts an envelope of the smallest class that nobody can open: cover for those that somebody
+/// can (spec M3).
+///
+/// # Errors
+///
+/// [`ComposeError::LifeTooLong`] if the longest class does not leave the wanted life.
+pub fn dummy(
+    rng: &mut impl CryptoRng,
+    now: UnixSecs,
+    life: Life,
+    pow_minimum: f64,
+) -> Result<Draft, ComposeError> {
+    let times = life.draw(rng, now)?;
+    let (_, life) = times;
+    let mut topic = Topic([0; 4]);
+    rng.fill_bytes(&mut topic.0);
+    // Ciphertext under a key that was thrown away is what random bytes are.
+    let mut data = vec![0; SizeClass::SMALLEST.data_len(life)];
+    rng.fill_bytes(&mut data);
+    let size = SizeClass::SMALLEST;
+    Ok(Draft::new(times, size, topic, data, pow_minimum))
+}
+
+/// The longest payload that an envelope of this shape holds, in bytes.
+#[must_use]
+pub fn payload_capacity(
+    kind: RecipientKind,
+    size: SizeClass,
+    life: TtlClass,
+    signed: bool,
+) -> usize {
+    message::longest_payload(plaintext_len(kind, size, life), signed).unwrap_or(0)
+}
+
+/// Why a letter became no envelope.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[non_exhaustive]
+pub enum ComposeError {
+    /// No lifetime leaves the wanted life.
+    #[error(
+        "no envelope lives that long: the longest possible now is {}; \
+         ask for less, or send it again later",
+        Hours(*most)
+    )]
+    LifeTooLong {
+        /// The longest life that could be had.
+        most: Duration,
+    },
+    /// Encrypted data has the length of no class.
+    #[error("data of {len} bytes fits no size class exactly; pad it before encrypting")]
+    NoClass {
+        /// Its length.
+        len: usize,
+    },
+    /// The payload fits no envelope.
+    #[error(
+        "a payload of {len} bytes fits no envelope: at most {most} bytes do; \
+         shorten it, split it, or hand it over in bulk"
+    )]
+    PayloadTooLong {
+        /// Its length.
+        len: usize,
+        /// The longest that would fit.
+        most: usize,
+    },
+}
+
+/// Prints a duration in hours and minutes.
+struct Hours(Duration);
+
+impl fmt::Display for Hours {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let minutes = self.0.as_secs() / 60;
+        write!(f, "{} h {} min", minutes / 60, minutes % 60)
+    }
+}
+
+/// What encryption leaves of the data for the plaintext.
+fn plaintext_len(kind: RecipientKind, size: SizeClass, life: TtlClass) -> usize {
+    size.data_len(life).saturating_sub(match kind {
+        RecipientKind::Asymmetric => ASYMMETRIC_OVERHEAD,
+        RecipientKind::Symmetric => SYMMETRIC_OVERHEAD,
+    })
+}
+
+fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
+}
+
+/// What a life is to last beyond what was wanted.
+const RESERVE: Duration = Duration::from_secs(15 * 60);
+/// The least age of an envelope when it is made, in seconds.
+const LEAD: u32 = 60;
+
+#[cfg(test)]
+mod tests;

@@ -51,7 +51,7 @@ impl Plaintext {
         let pad_len = match padding {
             Padding::Align => ALIGNMENT - bare % ALIGNMENT,
             Padding::Given(bytes) => bytes.len(),
-            Padding::UpTo(len) => len.checked_sub(bare).ok_or(PayloadTooLong {
+            Padding::UpTo(len) => len.checked_sub(bare).ok_or_else(|| PayloadTooLong {
                 most: longest_payload(len, signer.is_some()).unwrap_or(0),
             })?,
         };

@@ -1,0 +1,232 @@
+use proptest::prelude::*;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+use super::*;
+use crate::envelope::{Envelope, InTime};
+use crate::message::{open_asymmetric, open_symmetric};
+use crate::pow::{Generation, PowChecked};
+
+const NOW: UnixSecs = UnixSecs(1_700_000_123);
+const TOPIC: Topic = Topic([1, 2, 3, 4]);
+const LOCAL_POW: f64 = 0.002;
+
+fn rng(seed: u64) -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(seed)
+}
+
+fn letter<'a>(recipient: Recipient<'a>, payload: &'a [u8]) -> Letter<'a> {
+    Letter {
+        topic: TOPIC,
+        recipient,
+        signer: None,
+        payload,
+        life: Life::at_least(Duration::from_secs(600)),
+        pow_minimum: LOCAL_POW,
+    }
+}
+
+fn seal(draft: &Draft, generations: Generations) -> Envelope {
+    let job = draft.seal_job(generations).unwrap();
+    let mut search = job.search(&mut rng(9));
+    loop {
+        if let Some(nonce) = search.step(1 << 16) {
+            return draft.unsealed.seal(nonce);
+        }
+    }
+}
+
+#[test]
+fn a_letter_goes_all_the_way_and_comes_back() {
+    let key = SymKey::generate(&mut rng(1));
+    let draft = draft(
+        &mut rng(2),
+        NOW,
+        &letter(Recipient::Symmetric(&key), b"hello"),
+    )
+    .unwrap();
+    let envelope = seal(&draft, Generations::Modern);
+
+    assert_eq!(envelope.as_rlp().len(), SizeClass::SMALLEST.len());
+    let alive = InTime::judge(envelope.expiry(), envelope.ttl(), NOW).unwrap();
+    assert_eq!(alive.skew(), 0);
+    let checked = PowChecked::judge(&envelope, alive, LOCAL_POW).unwrap();
+    assert!(checked.value(Generation::Modern) >= LOCAL_POW);
+    let opened = open_symmetric(&key, envelope.data()).unwrap();
+    assert_eq!(opened.payload.as_slice(), b"hello");
+}
+
+#[test]
+fn legacy_peers_accept_a_legacy_seal_of_every_lifetime() {
+    for wanted in [0, 2_000, 10_000, 50_000, 200_000] {
+        let life = Life::at_least(Duration::from_secs(wanted));
+        let mut draft = dummy(&mut rng(wanted), NOW, life, LOCAL_POW).unwrap();
+        // Half a percent of the work, so that the test ends; what is judged is the arithmetic.
+        draft.bits = class_bits(LOCAL_POW / 200.0, draft.size, draft.life);
+        let envelope = seal(&draft, Generations::Legacy);
+        let alive = InTime::judge(envelope.expiry(), envelope.ttl(), NOW).unwrap();
+        let checked = PowChecked::judge(&envelope, alive, LOCAL_POW / 200.0).unwrap();
+        assert!(checked.value(Generation::Legacy) >= LOCAL_POW / 200.0);
+    }
+}
+
+#[test]
+fn a_signed_letter_to_a_person_opens_there() {
+    let (reader, writer) = (
+        ClientSecret::generate(&mut rng(1)),
+        ClientSecret::generate(&mut rng(2)),
+    );
+    let public = reader.public();
+    let letter = Letter {
+        signer: Some(&writer),
+        ..letter(Recipient::Asymmetric(&public), &[7; 1_000])
+    };
+    let draft = draft(&mut rng(3), NOW, &letter).unwrap();
+    let opened = open_asymmetric(&reader, &draft.unsealed.data).unwrap();
+    assert_eq!(opened.payload.as_slice(), [7; 1_000]);
+    assert_eq!(opened.signer, Some(writer.public()));
+    assert_eq!(draft.unsealed.seal(u64::MAX).as_rlp().len(), 2_408);
+}
+
+#[test]
+fn the_smallest_class_holds_what_the_specification_says() {
+    let capacity = |kind| payload_capacity(kind, SizeClass::SMALLEST, TtlClass::SixHours, false);
+    assert_eq!(capacity(RecipientKind::Symmetric), 504);
+    assert_eq!(capacity(RecipientKind::Asymmetric), 419);
+}
+
+#[test]
+fn every_capacity_is_exact() {
+    let key = SymKey::generate(&mut rng(1));
+    let reader = ClientSecret::generate(&mut rng(2)).public();
+    for recipient in [Recipient::Symmetric(&key), Recipient::Asymmetric(&reader)] {
+        for size in SizeClass::ALL {
+            let most = payload_capacity(recipient.kind(), size, TtlClass::HalfHour, false);
+            let payload = vec![1; most + 1];
+            let life = Life::at_least(Duration::ZERO);
+            let fits = Letter {
+                life,
+                ..letter(recipient, &payload[..most])
+            };
+            assert_eq!(draft(&mut rng(3), NOW, &fits).unwrap().size, size);
+            let bursts = Letter {
+                payload: &payload,
+                ..fits
+            };
+            let next = draft(&mut rng(3), NOW, &bursts);
+            assert!(next.is_err() || next.unwrap().size > size);
+        }
+    }
+}
+
+#[test]
+fn a_payload_of_48_kib_fits_and_a_larger_one_learns_the_maximum() {
+    let key = SymKey::generate(&mut rng(1));
+    let recipient = Recipient::Symmetric(&key);
+    assert!(draft(&mut rng(2), NOW, &letter(recipient, &[1; 48 << 10])).is_ok());
+    let refused = draft(&mut rng(2), NOW, &letter(recipient, &[1; 70_000])).unwrap_err();
+    let ComposeError::PayloadTooLong { len: 70_000, most } = refused else {
+        panic!("{refused}");
+    };
+    assert!(draft(&mut rng(2), NOW, &letter(recipient, &vec![1; most])).is_ok());
+    assert!(refused.to_string().contains(&most.to_string()));
+}
+
+#[test]
+fn a_life_that_no_class_leaves_is_refused_with_the_longest_possible() {
+    let life = Life::at_least(Duration::from_secs(72 * 3_600));
+    let ComposeError::LifeTooLong { most } = life.draw(&mut rng(1), NOW).unwrap_err() else {
+        panic!("refused for another reason");
+    };
+    assert!(most >= Duration::from_secs(59 * 3_600));
+    assert!(Life::at_least(most).draw(&mut rng(1), NOW).is_ok());
+}
+
+#[test]
+fn data_of_no_class_is_not_enclosed() {
+    let times = (NOW, TtlClass::Hour);
+    assert!(enclose(times, TOPIC, vec![0; 535], LOCAL_POW).is_ok());
+    assert_eq!(
+        enclose(times, TOPIC, vec![0; 534], LOCAL_POW),
+        Err(ComposeError::NoClass { len: 534 })
+    );
+}
+
+#[test]
+fn any_lifetime_that_is_long_enough_is_drawn() {
+    let life = Life {
+        choice: LifeChoice::Any,
+        ..Life::at_least(Duration::from_secs(3_600))
+    };
+    let mut seen: Vec<_> = (0..100)
+        .map(|seed| life.draw(&mut rng(seed), NOW).unwrap().1)
+        .collect();
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(
+        seen,
+        [TtlClass::SixHours, TtlClass::Day, TtlClass::ThreeDays]
+    );
+}
+
+/// How many of 4,000 envelopes began on each lattice point before their insertion.
+fn lags(travel: Duration) -> Vec<usize> {
+    let mut counts = vec![0; 8];
+    let mut rng = rng(77);
+    for at in 0..4_000 {
+        let now = NOW.after(at * 17);
+        let life = Life {
+            travel,
+            ..Life::at_least(Duration::ZERO)
+        };
+        let (expiry, class) = life.draw(&mut rng, now).unwrap();
+        assert_eq!(class, TtlClass::HalfHour);
+        let start = expiry.before(class.ttl().0);
+        let lag = now.after(seconds(travel)).0 - start.0;
+        counts[usize::try_from(lag / 150).unwrap()] += 1;
+    }
+    counts
+}
+
+#[test]
+fn the_lag_does_not_tell_the_own_gossip_from_a_path() {
+    let (open, normal) = (lags(Duration::ZERO), lags(Duration::from_secs(3)));
+    let total: usize = open.iter().zip(&normal).map(|(a, b)| a.abs_diff(*b)).sum();
+    // Two samples of 4,000 from one law differ by about 150 over these eight cells.
+    assert!(total < 400, "{open:?} {normal:?}");
+}
+
+proptest! {
+    #[test]
+    fn starts_lie_on_the_lattice_a_minute_back_at_least(
+        now in 1_500_000_000_u32..4_000_000_000,
+        wanted in 0_u64..200_000,
+        travel in 0_u64..1_000,
+        seed: u64,
+    ) {
+        let life = Life {
+            wanted: Duration::from_secs(wanted),
+            travel: Duration::from_secs(travel),
+            choice: LifeChoice::Any,
+        };
+        let (expiry, class) = life.draw(&mut rng(seed), UnixSecs(now)).unwrap();
+        let start = expiry.before(class.ttl().0);
+        prop_assert_eq!(start.0 % (class.ttl().0 / 6), 0);
+        prop_assert!(start.0 <= now - 60);
+        let left = u64::from(expiry.0 - now) - travel;
+        prop_assert!(left >= wanted + 900);
+    }
+
+    #[test]
+    fn nothing_in_clear_depends_on_what_is_said(
+        short in 0_usize..400, long in 0_usize..400, seed: u64,
+    ) {
+        let (one, other) = (SymKey::generate(&mut rng(1)), SymKey::generate(&mut rng(2)));
+        let (short, long) = (vec![1; short], vec![2; long]);
+        let a = draft(&mut rng(seed), NOW, &letter(Recipient::Symmetric(&one), &short)).unwrap();
+        let b = draft(&mut rng(seed), NOW, &letter(Recipient::Symmetric(&other), &long)).unwrap();
+        prop_assert_eq!(a.unsealed.data.len(), b.unsealed.data.len());
+        prop_assert_eq!((a.unsealed.expiry, a.unsealed.ttl), (b.unsealed.expiry, b.unsealed.ttl));
+        prop_assert_eq!((a.size, a.life, a.bits), (b.size, b.life, b.bits));
+    }
+}
