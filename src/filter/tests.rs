@@ -51,14 +51,14 @@ impl World {
         Envelope::build(UnixSecs(1_700_000_000), Ttl(50), TOPIC, data, self.sent)
     }
 
-    fn to_shared(&mut self, text: &[u8], signed: bool) -> Envelope {
+    fn seal_shared(&mut self, text: &[u8], signed: bool) -> Envelope {
         let signer = signed.then_some(&self.writer);
         let plaintext = Plaintext::build(&mut self.rng, text, Padding::Align, signer).unwrap();
         let data = seal_symmetric(&mut self.rng, &self.shared, &plaintext);
         self.envelope(data)
     }
 
-    fn to_reader(&mut self, text: &[u8]) -> Envelope {
+    fn seal_for_reader(&mut self, text: &[u8]) -> Envelope {
         let plaintext = Plaintext::build(&mut self.rng, text, Padding::Align, None).unwrap();
         let data = seal_asymmetric(&mut self.rng, &self.reader.public(), &plaintext);
         self.envelope(data)
@@ -79,8 +79,8 @@ fn each_key_opens_its_own_messages() {
     let mut filters = Filters::new();
     let shared = filters.install(world.symmetric());
     let person = filters.install(world.asymmetric());
-    filters.offer(&world.to_shared(b"to all", false), GOSSIP);
-    filters.offer(&world.to_reader(b"to one"), GOSSIP);
+    filters.offer(&world.seal_shared(b"to all", false), GOSSIP);
+    filters.offer(&world.seal_for_reader(b"to one"), GOSSIP);
     assert_eq!(texts(&mut filters, shared), [b"to all"]);
     assert_eq!(texts(&mut filters, person), [b"to one"]);
 }
@@ -90,7 +90,7 @@ fn polling_empties_the_inbox() {
     let mut world = World::new();
     let mut filters = Filters::new();
     let id = filters.install(world.symmetric());
-    filters.offer(&world.to_shared(b"once", false), GOSSIP);
+    filters.offer(&world.seal_shared(b"once", false), GOSSIP);
     assert_eq!(texts(&mut filters, id).len(), 1);
     assert!(texts(&mut filters, id).is_empty());
 }
@@ -100,7 +100,7 @@ fn an_envelope_offered_twice_is_delivered_once() {
     let mut world = World::new();
     let mut filters = Filters::new();
     let id = filters.install(world.symmetric());
-    let envelope = world.to_shared(b"once", false);
+    let envelope = world.seal_shared(b"once", false);
     filters.offer(&envelope, GOSSIP);
     filters.offer(&envelope, GOSSIP);
     assert_eq!(texts(&mut filters, id).len(), 1);
@@ -109,7 +109,7 @@ fn an_envelope_offered_twice_is_delivered_once() {
 #[test]
 fn topics_match_by_their_beginning() {
     let mut world = World::new();
-    let envelope = world.to_shared(b"x", false);
+    let envelope = world.seal_shared(b"x", false);
     for (prefix, expected) in [
         (&[0xaa][..], 1),
         (&[0xaa, 0xbb], 1),
@@ -149,13 +149,13 @@ fn a_filter_with_a_source_takes_that_signature_only() {
     });
     assert_eq!(
         filters
-            .offer(&world.to_shared(b"signed", true), GOSSIP)
+            .offer(&world.seal_shared(b"signed", true), GOSSIP)
             .len(),
         1
     );
     assert!(
         filters
-            .offer(&world.to_shared(b"unsigned", false), GOSSIP)
+            .offer(&world.seal_shared(b"unsigned", false), GOSSIP)
             .is_empty()
     );
 
@@ -167,7 +167,7 @@ fn a_filter_with_a_source_takes_that_signature_only() {
     });
     assert!(
         filters
-            .offer(&world.to_shared(b"signed", true), GOSSIP)
+            .offer(&world.seal_shared(b"signed", true), GOSSIP)
             .is_empty()
     );
 }
@@ -180,7 +180,7 @@ fn work_is_compared_with_what_the_filter_asks() {
         minimum_pow: 0.5,
         ..world.symmetric()
     });
-    let envelope = world.to_shared(b"x", false);
+    let envelope = world.seal_shared(b"x", false);
     assert!(
         filters
             .offer(&envelope, Arrival::Gossip { pow: 0.49 })
@@ -206,7 +206,7 @@ fn direct_messages_reach_only_filters_that_allow_them() {
         minimum_pow: 0.1,
         ..world.symmetric()
     });
-    let taken = filters.offer(&world.to_shared(b"x", false), Arrival::Direct);
+    let taken = filters.offer(&world.seal_shared(b"x", false), Arrival::Direct);
     assert_eq!(taken.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [open]);
 }
 
@@ -221,7 +221,7 @@ fn filters_that_share_a_key_share_one_trial_and_part_cleanly() {
     assert!(!filters.remove(one));
     assert_eq!(filters.drain(one), None);
     assert_eq!(
-        filters.offer(&world.to_shared(b"x", false), GOSSIP).len(),
+        filters.offer(&world.seal_shared(b"x", false), GOSSIP).len(),
         1
     );
     assert!(filters.remove(two));
@@ -233,7 +233,7 @@ fn a_flood_of_messages_leaves_the_newest() {
     let mut world = World::new();
     let mut filters = Filters::new();
     let id = filters.install(world.symmetric());
-    let first = world.to_shared(b"x", false);
+    let first = world.seal_shared(b"x", false);
     let data = first.data().to_vec();
     for _ in 0..MAX_MESSAGES + 10 {
         let envelope = world.envelope(data.clone());

@@ -1,0 +1,41 @@
+//! Any bytes as an envelope: what decodes must encode to the same bytes, and must be judged.
+
+use circuits::time::UnixSecs;
+use whisht::bloom::Bloom;
+use whisht::envelope::{Envelope, InTime};
+use whisht::pow::{PowChecked, PowValues};
+
+/// Decodes, encodes again and judges. Panics if a rule is broken.
+pub fn envelope(data: &[u8]) {
+    let Ok(envelope) = Envelope::decode(data) else {
+        return;
+    };
+    assert_eq!(envelope.as_rlp(), data);
+    let again = Envelope::build(
+        envelope.expiry(),
+        envelope.ttl(),
+        envelope.topic(),
+        envelope.data().to_vec(),
+        envelope.nonce(),
+    );
+    assert_eq!(again.as_rlp(), data);
+    assert_eq!(again.hash(), envelope.hash());
+
+    let topic = envelope.topic();
+    assert!(Bloom::merged(topic).contains(&Bloom::assigned(topic)));
+    judge(&envelope);
+}
+
+/// An envelope that is alive has finite work; no other gets as far as the pool.
+fn judge(envelope: &Envelope) {
+    for now in [envelope.sent(), envelope.sent().before(10), UnixSecs(0)] {
+        let Ok(alive) = InTime::judge(envelope.expiry(), envelope.ttl(), now) else {
+            continue;
+        };
+        assert!(alive.skew() <= 11);
+        let values = PowValues::with_skew(envelope, alive.skew());
+        assert!(values.best().is_finite() && values.best() > 0.0);
+        assert!(PowChecked::judge(envelope, alive, 0.0).is_ok());
+        assert!(PowChecked::judge(envelope, alive, f64::INFINITY).is_err());
+    }
+}
