@@ -13,6 +13,7 @@ pub mod bloom;
 pub mod compose;
 pub mod dark;
 pub mod ecies;
+pub mod enode;
 pub mod envelope;
 pub mod filter;
 pub mod gossip;

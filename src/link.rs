@@ -41,6 +41,7 @@ use thiserror::Error;
 pub use self::capability::Capability;
 pub use self::disconnect::DisconnectReason;
 pub use self::fault::{LinkFault, LocalFault, PeerFault};
+pub(crate) use self::key::is_on_curve;
 pub use self::key::{InvalidLinkKey, LinkKey};
 pub use self::limits::LinkLimits;
 pub use self::queue::{Priority, QueueBudgets};

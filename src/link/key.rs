@@ -113,6 +113,11 @@ pub(super) fn to_relay_key(key: &PublicKey) -> RelayKey {
     RelayKey(xy)
 }
 
+/// Whether an identity is a point of the curve, so that somebody may hold its secret half.
+pub(crate) fn is_on_curve(key: &RelayKey) -> bool {
+    to_point(key).is_some()
+}
+
 /// The point behind an identity; `None` if there is none.
 pub(super) fn to_point(key: &RelayKey) -> Option<PublicKey> {
     let mut bytes = [0x04; 65];
