@@ -20,7 +20,6 @@ pub mod fault;
 pub mod frame;
 pub mod handshake;
 pub mod hello;
-mod items;
 mod key;
 pub mod limits;
 mod queue;

@@ -7,8 +7,8 @@
 
 use std::fmt;
 
-use super::items::{Item, Items, integer};
 use super::snappy;
+use crate::items::{Item, Items, integer};
 
 /// A reason for ending a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

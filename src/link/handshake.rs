@@ -22,10 +22,10 @@ use zeroize::Zeroizing;
 
 use super::fault::{LocalFault, PeerFault};
 use super::frame::{Opener, Sealer};
-use super::items::{Items, NotRlp};
 use super::key::{LinkKey, WipedKey, to_point, to_relay_key};
 use super::secrets::{Half, SessionSecrets};
 use crate::ecies;
+use crate::items::{Items, NotRlp};
 
 /// What a finished handshake leaves behind.
 pub struct Session {

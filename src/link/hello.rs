@@ -9,7 +9,7 @@ use rlp::RlpStream;
 
 use super::capability::{Advertised, Capability};
 use super::fault::PeerFault;
-use super::items::{Items, NotRlp};
+use crate::items::{Items, NotRlp};
 
 /// What a peer's Hello says.
 #[derive(Clone, Debug, Eq, PartialEq)]
