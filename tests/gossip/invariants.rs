@@ -1,0 +1,217 @@
+//! What holds whatever peers do, tried on random histories.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use circuits::ids::LinkId;
+use proptest::prelude::*;
+use whisht::bloom::Bloom;
+use whisht::envelope::{EnvelopeHash, Topic};
+use whisht::gossip::packet::{MinPow, code, outgoing};
+
+use super::world::*;
+
+/// Something that happens.
+#[derive(Clone, Debug)]
+enum Event {
+    Open(u64, usize),
+    Status(u64, bool),
+    Require(u64, bool),
+    Filter(u64, u8),
+    Bring(u64, Vec<u16>),
+    Garbage(u64, u8, Vec<u8>),
+    Post(u16),
+    Close(u64),
+    Wait(u16, bool),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let peer = 1..5_u64;
+    let number = 0..60_u16;
+    prop_oneof![
+        2 => (peer.clone(), 0..CLIENTS.len()).prop_map(|(peer, client)| Event::Open(peer, client)),
+        3 => (peer.clone(), any::<bool>()).prop_map(|(peer, strict)| Event::Status(peer, strict)),
+        1 => (peer.clone(), any::<bool>()).prop_map(|(peer, strict)| Event::Require(peer, strict)),
+        1 => (peer.clone(), 0..3_u8).prop_map(|(peer, kind)| Event::Filter(peer, kind)),
+        5 => (peer.clone(), prop::collection::vec(number.clone(), 0..8))
+            .prop_map(|(peer, numbers)| Event::Bring(peer, numbers)),
+        1 => (peer.clone(), any::<u8>(), any::<Vec<u8>>())
+            .prop_map(|(peer, code, payload)| Event::Garbage(peer, code, payload)),
+        2 => number.prop_map(Event::Post),
+        1 => peer.prop_map(Event::Close),
+        5 => (0..2_000_u16, any::<bool>())
+            .prop_map(|(millis, congested)| Event::Wait(millis, congested)),
+    ]
+}
+
+const CLIENTS: [&str; 4] = [GETH_OLD, GETH_NEW, "whisht/0.1", "unheard of"];
+
+/// What the test knows of one link.
+#[derive(Clone, Debug, Default)]
+struct Link {
+    open: bool,
+    greeted: bool,
+    wants_nothing: bool,
+    crossed: BTreeSet<EnvelopeHash>,
+    last: Option<circuits::time::Instant>,
+}
+
+struct History {
+    node: Node,
+    links: Vec<Link>,
+    /// Link numbers are never used twice.
+    numbers: Vec<u64>,
+    next: u64,
+}
+
+impl History {
+    fn new() -> Self {
+        Self {
+            node: Node::new(0.0),
+            links: vec![Link::default(); 5],
+            numbers: vec![0; 5],
+            next: 1,
+        }
+    }
+
+    fn slot(peer: u64) -> usize {
+        usize::try_from(peer).unwrap()
+    }
+
+    fn link(&self, peer: u64) -> LinkId {
+        LinkId(self.numbers[Self::slot(peer)])
+    }
+
+    fn close(&mut self, peer: u64) {
+        self.node.gossip.close(self.link(peer));
+        self.links[Self::slot(peer)] = Link::default();
+    }
+
+    /// Gives the node a packet; a fault closes the link.
+    fn give(&mut self, peer: u64, code: u8, payload: &[u8]) -> bool {
+        let link = self.link(peer);
+        let given =
+            self.links[Self::slot(peer)].open && self.node.receive(link, code, payload).is_ok();
+        if !given {
+            self.close(peer);
+        }
+        given
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Open(peer, client) => {
+                self.close(peer);
+                self.numbers[Self::slot(peer)] = self.next;
+                self.next += 1;
+                let sends = self
+                    .node
+                    .gossip
+                    .open(self.node.now, self.link(peer), CLIENTS[client]);
+                assert_eq!(sends.len(), 1);
+                self.links[Self::slot(peer)].open = true;
+            }
+            Event::Status(peer, strict) => {
+                let min_pow = MinPow::new(if strict { 1e9 } else { 0.0 }).unwrap();
+                let was_greeted = self.links[Self::slot(peer)].greeted;
+                let status = outgoing::status(min_pow, &Bloom::FULL);
+                if self.give(peer, code::STATUS, &status) && !was_greeted {
+                    let link = &mut self.links[Self::slot(peer)];
+                    link.greeted = true;
+                    link.wants_nothing |= strict;
+                }
+            }
+            Event::Require(peer, strict) => {
+                let min_pow = MinPow::new(if strict { 1e9 } else { 0.0 }).unwrap();
+                let payload = outgoing::pow_requirement(min_pow);
+                if self.links[Self::slot(peer)].greeted
+                    && self.give(peer, code::POW_REQUIREMENT, &payload)
+                {
+                    self.links[Self::slot(peer)].wants_nothing = strict;
+                }
+            }
+            Event::Filter(peer, kind) => {
+                let bloom = match kind {
+                    0 => Bloom::FULL,
+                    1 => Bloom::merged(Topic([1, 2, 3, 4])),
+                    _ => Bloom::assigned(Topic([1, 2, 3, 4])),
+                };
+                let _ = self.give(
+                    peer,
+                    code::BLOOM_EXCHANGE,
+                    &outgoing::bloom_exchange(&bloom),
+                );
+            }
+            Event::Bring(peer, numbers) => {
+                let envelopes: Vec<_> = numbers.iter().map(|n| envelope(*n)).collect();
+                if self.give(peer, code::MESSAGES, &outgoing::messages(&envelopes)) {
+                    let hashes = envelopes.iter().map(|envelope| envelope.hash());
+                    self.links[Self::slot(peer)].crossed.extend(hashes);
+                }
+            }
+            Event::Garbage(peer, code, payload) => {
+                // What it may have set is not followed here; only survival is.
+                let _ = self.give(peer, code, &payload);
+                self.close(peer);
+            }
+            Event::Post(number) => {
+                if !self.node.pool.contains(&envelope(number).hash()) {
+                    self.node.post(&envelope(number));
+                }
+            }
+            Event::Close(peer) => self.close(peer),
+            Event::Wait(millis, congested) => {
+                let span = Duration::from_millis(millis.into());
+                let sent = self
+                    .node
+                    .run_with(span, |link| congested && link.0 % 2 == 0);
+                for (time, send) in &sent {
+                    self.check(*time, send);
+                }
+            }
+        }
+    }
+
+    fn check(&mut self, time: circuits::time::Instant, send: &whisht::gossip::Send) {
+        let slot = self
+            .numbers
+            .iter()
+            .position(|number| *number == send.link.0)
+            .unwrap();
+        let link = &mut self.links[slot];
+        assert!(link.open && link.greeted && !link.wants_nothing);
+        assert_eq!(send.code, code::MESSAGES);
+        let envelopes = envelopes(send);
+        assert!(!envelopes.is_empty());
+        assert!(send.payload.len() <= 16_384 || envelopes.len() == 1);
+        for envelope in envelopes {
+            assert!(
+                link.crossed.insert(envelope.hash()),
+                "sent what the peer knows"
+            );
+        }
+        if let Some(last) = link.last.replace(time) {
+            assert!(time.since(last) >= Duration::from_millis(334));
+        }
+    }
+}
+
+/// Sixty envelopes, some of them long.
+fn envelope(number: u16) -> whisht::envelope::Envelope {
+    let len = if number.is_multiple_of(7) { 9_000 } else { 40 };
+    sized(number.into(), len)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn nobody_is_sent_what_it_knows_or_does_not_want_or_too_much_at_once(
+        events in prop::collection::vec(event(), 1..200)
+    ) {
+        let mut history = History::new();
+        for event in events {
+            history.happen(event);
+        }
+    }
+}

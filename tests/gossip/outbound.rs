@@ -1,0 +1,418 @@
+//! What a node sends to whom, and when.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use circuits::ids::LinkId;
+use circuits::time::Instant;
+use whisht::bloom::Bloom;
+use whisht::envelope::{Envelope, Topic};
+use whisht::gossip::packet::{MinPow, code, outgoing};
+use whisht::pow::Generation::{Legacy, Modern};
+
+use super::world::*;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const SECOND: Duration = Duration::from_secs(1);
+
+fn requirement(min_pow: f64) -> Vec<u8> {
+    outgoing::pow_requirement(MinPow::new(min_pow).unwrap())
+}
+
+#[test]
+fn an_envelope_goes_to_everybody_but_the_one_who_brought_it_and_once() {
+    let mut node = Node::new(0.0);
+    for link in [A, B, C] {
+        node.greet(link, GETH_OLD);
+    }
+    assert_eq!(node.bring(A, &[plain(1)]), Ok(1));
+    let sent = by_peer(&node.run(MINUTE));
+    assert_eq!(sent.keys().copied().collect::<Vec<_>>(), [B, C]);
+    assert!(sent.values().all(|hashes| hashes == &[plain(1).hash()]));
+    assert_eq!(node.bring(B, &[plain(1)]), Ok(0));
+    assert!(node.run(MINUTE).is_empty());
+}
+
+#[test]
+fn an_envelope_that_a_peer_brings_meanwhile_is_not_sent_to_it() {
+    let mut node = Node::new(0.0);
+    node.greet(A, GETH_OLD);
+    node.greet(B, GETH_OLD);
+    assert_eq!(node.bring(A, &[plain(1)]), Ok(1));
+    assert_eq!(node.bring(B, &[plain(1)]), Ok(0));
+    assert!(node.run(MINUTE).is_empty());
+}
+
+#[test]
+fn a_peer_that_never_says_its_status_is_sent_no_envelope() {
+    let mut node = Node::new(0.0);
+    let _ = node.gossip.open(node.now, A, GETH_OLD);
+    node.post(&plain(1));
+    assert!(node.run(MINUTE).is_empty());
+    let status = outgoing::status(MinPow::ZERO, &Bloom::FULL);
+    let _ = node.receive(A, code::STATUS, &status).unwrap();
+    assert!(was_sent(&node.run(SECOND), A, &plain(1)));
+}
+
+#[test]
+fn a_new_peer_gets_the_whole_pool_in_small_packets_three_a_second_and_in_no_order() {
+    let mut node = Node::new(0.0);
+    let pool: Vec<_> = (0..500).map(|number| sized(number, 535)).collect();
+    for envelope in &pool {
+        node.post(envelope);
+    }
+    node.greet(A, GETH_OLD);
+    let sent = node.run(MINUTE);
+
+    let hashes = by_peer(&sent).remove(&A).unwrap();
+    let distinct: BTreeSet<_> = hashes.iter().copied().collect();
+    assert_eq!((hashes.len(), distinct.len()), (500, 500));
+    assert!(!hashes.is_sorted());
+    assert_eq!(
+        sent.len(),
+        500_usize.div_ceil(16_381 / pool[0].as_rlp().len())
+    );
+    assert!(sent.iter().all(|(_, send)| send.payload.len() <= 16_384));
+    assert_at_most_three_a_second(&sent, A);
+    // As fast as that allows: no time is lost.
+    let last = sent.last().unwrap().0.since(sent[0].0);
+    assert_eq!(
+        last,
+        Duration::from_millis(334) * u32::try_from(sent.len() - 1).unwrap()
+    );
+}
+
+#[test]
+fn an_envelope_longer_than_a_packet_goes_alone() {
+    let mut node = Node::new(0.0);
+    for number in 0..5 {
+        node.post(&sized(number, 100));
+    }
+    let long = sized(9, 40_000);
+    node.post(&long);
+    node.greet(A, GETH_OLD);
+    let sent = node.run(MINUTE);
+    let packet = sent
+        .iter()
+        .find(|(_, send)| send.payload.len() > 16_384)
+        .unwrap();
+    assert_eq!(envelopes(&packet.1), [long]);
+    assert_eq!(by_peer(&sent)[&A].len(), 6);
+}
+
+#[test]
+fn an_envelope_that_fills_a_mebibyte_is_not_sent_at_all() {
+    // Its data and 20 bytes are within the limit of every geth, its packet is not.
+    let mut node = Node::new(0.0);
+    let huge = sized(1, (1 << 20) - 20);
+    node.post(&huge);
+    node.post(&sized(2, (1 << 20) - 40));
+    node.greet(A, GETH_OLD);
+    let sent = node.run(MINUTE);
+    assert_eq!(by_peer(&sent)[&A], [sized(2, (1 << 20) - 40).hash()]);
+    assert!(sent[0].1.payload.len() <= 1 << 20);
+}
+
+#[test]
+fn what_is_new_goes_before_what_was_in_the_pool() {
+    let mut node = Node::new(0.0);
+    for number in 0..1_000 {
+        node.post(&sized(number, 535));
+    }
+    node.greet(A, GETH_OLD);
+    let _ = node.run(SECOND);
+    node.post(&plain(7));
+    let sent = node.run(Duration::from_secs(5));
+    assert!(was_sent(&sent, A, &plain(7)));
+}
+
+#[test]
+fn a_raised_requirement_is_honoured_at_once() {
+    let mut node = Node::new(0.0);
+    node.greet(A, GETH_OLD);
+    node.post(&plain(1));
+    let _ = node
+        .receive(A, code::POW_REQUIREMENT, &requirement(1e6))
+        .unwrap();
+    assert!(node.run(MINUTE).is_empty());
+}
+
+#[test]
+fn a_lowered_requirement_brings_what_the_pool_held() {
+    let mut node = Node::new(0.0);
+    node.greet_with(A, GETH_OLD, 1e6, &Bloom::FULL);
+    node.post(&plain(1));
+    assert!(node.run(MINUTE).is_empty());
+    let _ = node
+        .receive(A, code::POW_REQUIREMENT, &requirement(0.0))
+        .unwrap();
+    assert!(was_sent(&node.run(SECOND), A, &plain(1)));
+}
+
+#[test]
+fn a_filter_is_honoured_at_once_and_so_is_a_wider_one() {
+    let (cats, dogs) = (about([1, 2, 3, 0]), about([9, 9, 9, 9]));
+    let mut node = Node::new(0.0);
+    node.greet(A, GETH_OLD);
+    node.post(&cats);
+    let narrow = outgoing::bloom_exchange(&Bloom::merged(dogs.topic()));
+    let _ = node.receive(A, code::BLOOM_EXCHANGE, &narrow).unwrap();
+    node.post(&dogs);
+    let sent = node.run(MINUTE);
+    assert!(was_sent(&sent, A, &dogs) && !was_sent(&sent, A, &cats));
+    // A topic whose bits fall into one byte, in the form that geth gives it.
+    let mut wide = Bloom::merged(dogs.topic());
+    wide.add(&Bloom::assigned(cats.topic()));
+    let _ = node
+        .receive(A, code::BLOOM_EXCHANGE, &outgoing::bloom_exchange(&wide))
+        .unwrap();
+    assert!(was_sent(&node.run(SECOND), A, &cats));
+}
+
+#[test]
+fn a_peer_that_wants_nothing_gets_nothing() {
+    let mut node = Node::new(0.0);
+    node.greet_with(A, GETH_OLD, 0.0, &Bloom::EMPTY);
+    node.post(&plain(1));
+    assert!(node.run(MINUTE).is_empty());
+}
+
+#[test]
+fn flapping_requirements_cost_neither_memory_nor_repetitions() {
+    let mut node = Node::new(0.0);
+    for number in 0..100 {
+        node.post(&plain(number));
+    }
+    node.greet(A, GETH_OLD);
+    let mut sent = Vec::new();
+    for round in 0..1_000 {
+        let value = if round % 2 == 0 { 1e6 } else { 0.0 };
+        let _ = node
+            .receive(A, code::POW_REQUIREMENT, &requirement(value))
+            .unwrap();
+        let full = outgoing::bloom_exchange(&Bloom::FULL);
+        let _ = node.receive(A, code::BLOOM_EXCHANGE, &full).unwrap();
+        sent.extend(node.run(Duration::from_millis(10)));
+        assert!(node.gossip.peers().all(|(_, peer)| peer.waiting <= 100));
+    }
+    sent.extend(node.run(MINUTE));
+    let hashes = by_peer(&sent).remove(&A).unwrap();
+    assert_eq!(hashes.iter().collect::<BTreeSet<_>>().len(), hashes.len());
+    assert_eq!(hashes.len(), 100);
+}
+
+#[test]
+fn each_peer_gets_only_what_its_own_formula_finds_enough() {
+    let min = 0.01;
+    let of = |generations: &[_]| sealed_for(&plain(1), min, generations);
+    let (legacy, modern, both) = (of(&[Legacy]), of(&[Modern]), of(&[Legacy, Modern]));
+    let neither = of(&[]);
+    let mut node = Node::new(0.0);
+    let peers = [
+        (GETH_OLD, vec![&legacy, &both]),
+        (GETH_NEW, vec![&modern, &both]),
+        ("nim-eth", vec![&modern, &both]),
+        ("whisht/0.1", vec![&legacy, &modern, &both]),
+        ("anything else", vec![&both]),
+    ];
+    for (link, (client, _)) in (1..).zip(&peers) {
+        node.greet_with(LinkId(link), client, min, &Bloom::FULL);
+    }
+    for envelope in [&legacy, &modern, &both, &neither] {
+        node.post(envelope);
+    }
+    let sent = node.run(MINUTE);
+    for (link, (client, wanted)) in (1..).zip(&peers) {
+        for envelope in [&legacy, &modern, &both, &neither] {
+            let was_sent = was_sent(&sent, LinkId(link), envelope);
+            assert_eq!(was_sent, wanted.contains(&envelope), "{client}");
+        }
+    }
+}
+
+#[test]
+fn status_im_gets_either_formula_since_it_punishes_neither() {
+    let legacy = sealed_for(&plain(1), 0.01, &[Legacy]);
+    let mut node = Node::new(0.0);
+    let _ = node.gossip.open(node.now, A, "StatusIM/v0.34.0");
+    let confirming = hex::decode("cd06883f60624dd2f1a9fc808001").unwrap();
+    let _ = node.receive(A, code::STATUS, &confirming).unwrap();
+    let _ = node
+        .receive(A, code::POW_REQUIREMENT, &requirement(0.01))
+        .unwrap();
+    node.post(&legacy);
+    assert!(was_sent(&node.run(MINUTE), A, &legacy));
+}
+
+#[test]
+fn an_envelope_about_to_expire_is_not_sent() {
+    let mut node = Node::new(0.0);
+    node.greet(A, GETH_OLD);
+    let (doomed, alive) = (timed(START - 60, 74, 1), timed(START - 60, 85, 2));
+    node.post(&doomed);
+    node.post(&alive);
+    let sent = node.run(MINUTE);
+    assert!(was_sent(&sent, A, &alive) && !was_sent(&sent, A, &doomed));
+}
+
+#[test]
+fn an_envelope_from_the_future_waits_until_its_time_has_come() {
+    let mut node = Node::new(0.0);
+    node.greet(A, GETH_OLD);
+    let early = timed(START + 8, 600, 1);
+    node.post(&early);
+    assert!(node.run(Duration::from_secs(7)).is_empty());
+    assert!(was_sent(&node.run(Duration::from_secs(3)), A, &early));
+}
+
+#[test]
+fn a_young_envelope_without_work_to_spare_waits_for_slow_clocks() {
+    // A peer whose clock is three seconds behind divides the work by 56 instead of 52 seconds.
+    let min = 0.01;
+    let base = timed(START, 52, 0);
+    let spare = sealed(&base, |pow| pow.legacy > min * 1.2);
+    let bare = sealed(&base, |pow| pow.legacy >= min && pow.legacy < min * 1.05);
+    let mut node = Node::new(0.0);
+    node.greet_with(A, GETH_OLD, min, &Bloom::FULL);
+    node.post(&spare);
+    node.post(&bare);
+    let sent = node.run(Duration::from_millis(2_500));
+    assert!(was_sent(&sent, A, &spare) && !was_sent(&sent, A, &bare));
+    assert!(was_sent(&node.run(SECOND), A, &bare));
+}
+
+#[test]
+fn waiting_times_are_exponential_and_differ_from_peer_to_peer() {
+    let mut node = Node::new(0.0);
+    node.greet(A, GETH_OLD);
+    node.greet(B, GETH_OLD);
+    let rounds = 1_000_u32;
+    let mut waits = [Vec::new(), Vec::new()];
+    for number in 0..rounds {
+        let start = node.now.mono;
+        node.post(&timed(START - 60, 100_000, u64::from(number)));
+        for (time, send) in node.run(Duration::from_secs(4)) {
+            let peer = if send.link == A { 0 } else { 1 };
+            waits[peer].push(time.since(start).as_secs_f64());
+        }
+    }
+    for wait in &waits {
+        let mean = wait.iter().sum::<f64>() / f64::from(rounds);
+        assert!((mean - 0.3).abs() < 0.04, "mean {mean}");
+        // An exponential wait is as widely spread as it is long.
+        let variance = wait.iter().map(|w| (w - mean).powi(2)).sum::<f64>() / f64::from(rounds);
+        assert!(
+            (variance.sqrt() - 0.3).abs() < 0.06,
+            "deviation {}",
+            variance.sqrt()
+        );
+    }
+    let pairs = waits[0].iter().zip(&waits[1]);
+    let covariance = pairs.map(|(a, b)| (a - 0.3) * (b - 0.3)).sum::<f64>() / f64::from(rounds);
+    assert!(
+        (covariance / 0.09).abs() < 0.15,
+        "correlation {}",
+        covariance / 0.09
+    );
+}
+
+#[test]
+fn a_stream_of_envelopes_makes_at_most_three_packets_a_second() {
+    let mut node = Node::new(0.0);
+    node.greet(A, GETH_OLD);
+    let mut sent = Vec::new();
+    for number in 0..500 {
+        node.post(&plain(number));
+        sent.extend(node.run(Duration::from_millis(20)));
+    }
+    sent.extend(node.run(MINUTE));
+    assert_eq!(by_peer(&sent)[&A].len(), 500);
+    assert!(sent.len() > 20);
+    assert_at_most_three_a_second(&sent, A);
+}
+
+#[test]
+fn a_congested_link_is_left_alone_and_served_later() {
+    let mut node = Node::new(0.0);
+    node.greet(A, GETH_OLD);
+    node.greet(B, GETH_OLD);
+    node.post(&plain(1));
+    let sent = node.run_with(MINUTE, |link| link == A);
+    assert_eq!(by_peer(&sent).keys().copied().collect::<Vec<_>>(), [B]);
+    let sent = node.run(MINUTE);
+    assert_eq!(by_peer(&sent).keys().copied().collect::<Vec<_>>(), [A]);
+}
+
+#[test]
+fn a_link_that_stays_congested_does_not_hoard() {
+    let mut node = Node::new(0.0);
+    node.greet(A, GETH_OLD);
+    // Each lives for twenty seconds, so that the pool stays small.
+    for number in 0..20_000_u32 {
+        let second = START + number / 100;
+        node.post(&timed(second, 20, u64::from(number)));
+        let _ = node.run_with(Duration::from_millis(10), |_| true);
+        assert!(node.gossip.peers().all(|(_, peer)| peer.waiting < 9_000));
+    }
+    let alive = node.pool.len();
+    assert!(alive < 2_200);
+    let sent = node.run(MINUTE);
+    assert!(!by_peer(&sent)[&A].is_empty() && by_peer(&sent)[&A].len() <= alive);
+}
+
+#[test]
+fn a_closed_link_is_sent_nothing_and_forgotten() {
+    let mut node = Node::new(0.0);
+    node.greet(A, GETH_OLD);
+    node.greet(B, GETH_OLD);
+    assert_eq!(node.bring(A, &[plain(1)]), Ok(1));
+    node.gossip.close(A);
+    node.gossip.close(B);
+    assert!(node.run(MINUTE).is_empty());
+    assert_eq!(node.gossip.next_due(), None);
+    assert_eq!(node.gossip.brought_by(&plain(1).hash()), 0);
+    assert_eq!(node.gossip.peers().count(), 0);
+}
+
+#[test]
+fn a_listing_shows_what_a_peer_said_and_nothing_a_terminal_would_obey() {
+    let mut node = Node::new(0.0);
+    node.greet_with(
+        A,
+        "Geth/\u{1b}[2J\n/v1.8.27",
+        0.5,
+        &Bloom::merged(Topic([9, 8, 7, 1])),
+    );
+    assert_eq!(node.bring(A, &[plain(1)]), Ok(1));
+    let (link, peer) = node.gossip.peers().next().unwrap();
+    assert_eq!((link, peer.client.as_str()), (A, "Geth/?[2J?/v1.8.27"));
+    assert_eq!(peer.rule.label(), "legacy");
+    assert!(peer.greeted && !peer.light);
+    assert_eq!((peer.min_pow, peer.bloom_bits), (0.5, 3));
+    assert_eq!((peer.brought, peer.sent, peer.waiting), (1, 0, 0));
+    let long = "x".repeat(10_000);
+    node.greet(B, &long);
+    assert!(node.gossip.peers().all(|(_, peer)| peer.client.len() < 200));
+}
+
+#[test]
+fn an_envelope_that_left_the_pool_before_its_turn_is_not_sent() {
+    let mut node = Node::new(0.0);
+    node.greet_with(A, GETH_OLD, 0.0, &Bloom::FULL);
+    let short: Envelope = timed(START - 5, 25, 1);
+    node.post(&short);
+    let _ = node.run_with(Duration::from_secs(30), |_| true);
+    assert!(node.pool.is_empty());
+    assert!(node.run(MINUTE).is_empty());
+}
+
+fn assert_at_most_three_a_second(sent: &[Sent], link: LinkId) {
+    let times: Vec<Instant> = sent
+        .iter()
+        .filter(|(_, send)| send.link == link)
+        .map(|(time, _)| *time)
+        .collect();
+    for four in times.windows(4) {
+        assert!(four[3].since(four[0]) > SECOND);
+    }
+}
