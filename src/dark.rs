@@ -15,12 +15,8 @@ use rlp::RlpStream;
 use crate::envelope::{Envelope, EnvelopeHash};
 use crate::items::{Items, NotRlp};
 
-/// The capability's name in the hello.
-pub const NAME: &str = "dark";
-/// Its version, also the first field of [`DarkMessage::Status`].
+/// The version, which is the first field of [`DarkMessage::Status`].
 pub const VERSION: u8 = 1;
-/// How many message codes it occupies.
-pub const CODES: u8 = 16;
 
 /// Bytes of the longest packet that is not a stem.
 pub const MAX_PACKET: usize = 16_384;

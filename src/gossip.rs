@@ -23,6 +23,7 @@ use rand_core::SeedableRng;
 
 use crate::bloom::Bloom;
 use crate::envelope::{Envelope, EnvelopeHash, InTime};
+use crate::link::Capability;
 use crate::pool::Pool;
 use crate::pow::PowChecked;
 
@@ -94,15 +95,6 @@ pub struct Send {
     pub payload: Vec<u8>,
 }
 
-/// The sub-protocols that carry gossip.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Capability {
-    /// [`crate::dark`].
-    Dark,
-    /// [`packet`].
-    Shh,
-}
-
 /// What a packet brought.
 #[derive(Debug, Default)]
 #[must_use]
@@ -110,6 +102,8 @@ pub struct Received {
     /// Envelopes that the pool does not hold, with the proofs that it asks for. The node puts
     /// each into the pool, reports it by [`Gossip::pooled`], and only then lets filters see it.
     pub admitted: Vec<(Envelope, PowChecked, InTime)>,
+    /// All envelopes that were accepted, by name, whether the pool held them before or not.
+    pub brought: Vec<EnvelopeHash>,
     /// Envelopes that were not accepted, and why, except those that expired on the way.
     pub refused: Vec<(EnvelopeHash, Refused)>,
     /// Packets to send at once.
@@ -173,8 +167,15 @@ impl Gossip {
 
     /// How many of the connected peers brought the envelope.
     #[must_use]
-    pub fn brought_by(&self, envelope: &EnvelopeHash) -> usize {
-        self.known.brought_by(envelope)
+    pub fn brought_by(&self, envelope: EnvelopeHash) -> usize {
+        self.known.brought_by(&envelope)
+    }
+
+    /// Whether we gave the envelope to a peer before any peer had brought it: then it entered the
+    /// network here.
+    #[must_use]
+    pub fn given_unasked(&self, envelope: EnvelopeHash) -> bool {
+        self.known.given_first(&envelope)
     }
 
     /// Envelopes have left the pool for good.
@@ -213,7 +214,7 @@ impl Gossip {
 const fn shh(link: LinkId, code: u8, payload: Vec<u8>) -> Send {
     Send {
         link,
-        capability: Capability::Shh,
+        capability: Capability::SHH_6,
         code,
         payload,
     }

@@ -63,7 +63,7 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_are_read_or_refused(code in 0..CODES, body: Vec<u8>) {
+    fn arbitrary_bytes_are_read_or_refused(code in 0..16_u8, body: Vec<u8>) {
         if let Ok(Some(message)) = DarkMessage::decode(code, &body) {
             prop_assert_eq!(message.encode(), Ok(body));
         }
@@ -152,7 +152,7 @@ fn an_epoch_beyond_32_bits_is_refused() {
 
 #[test]
 fn reserved_codes_are_ignored_whatever_they_carry() {
-    for code in 7..CODES {
+    for code in 7..16 {
         assert_eq!(DarkMessage::decode(code, &[0xff; 40]), Ok(None));
     }
 }

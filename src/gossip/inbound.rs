@@ -80,6 +80,7 @@ impl Gossip {
             match self.admit(now, &envelope, pool) {
                 Ok(new) => {
                     self.known.brought(hash, link);
+                    received.brought.push(hash);
                     if let Some((pow, in_time)) = new {
                         received.admitted.push((envelope, pow, in_time));
                     }

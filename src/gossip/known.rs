@@ -18,23 +18,41 @@ pub(super) struct Known {
 }
 
 /// The peers that know one envelope; each list in ascending order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Acquaintance {
     knows: Vec<LinkId>,
     brought: Vec<LinkId>,
+    /// We gave it to a peer before any peer had brought it.
+    given_first: bool,
 }
 
 impl Known {
     /// The peer sent us the envelope.
     pub(super) fn brought(&mut self, envelope: EnvelopeHash, peer: LinkId) {
-        let entry = self.envelopes.entry(envelope).or_default();
+        let entry = self.entry(envelope, false);
         insert(&mut entry.knows, peer);
         insert(&mut entry.brought, peer);
     }
 
-    /// The envelope crossed the peer's link, in whichever direction.
-    pub(super) fn crossed(&mut self, envelope: EnvelopeHash, peer: LinkId) {
-        insert(&mut self.envelopes.entry(envelope).or_default().knows, peer);
+    /// We sent the envelope to the peer.
+    pub(super) fn given(&mut self, envelope: EnvelopeHash, peer: LinkId) {
+        insert(&mut self.entry(envelope, true).knows, peer);
+    }
+
+    fn entry(&mut self, envelope: EnvelopeHash, given_first: bool) -> &mut Acquaintance {
+        let entry = self.envelopes.entry(envelope);
+        entry.or_insert_with(|| Acquaintance {
+            knows: Vec::new(),
+            brought: Vec::new(),
+            given_first,
+        })
+    }
+
+    /// Whether we gave it to a peer before any peer had brought it.
+    pub(super) fn given_first(&self, envelope: &EnvelopeHash) -> bool {
+        self.envelopes
+            .get(envelope)
+            .is_some_and(|entry| entry.given_first)
     }
 
     /// Whether the envelope has crossed the peer's link in either direction.
@@ -98,12 +116,25 @@ mod tests {
         let mut known = Known::default();
         known.brought(ENVELOPE, LinkId(2));
         known.brought(ENVELOPE, LinkId(2));
-        known.crossed(ENVELOPE, LinkId(1));
+        known.given(ENVELOPE, LinkId(1));
         assert_eq!(known.brought_by(&ENVELOPE), 1);
         known.brought(ENVELOPE, LinkId(1));
         assert_eq!(known.brought_by(&ENVELOPE), 2);
         assert!(known.knows(&ENVELOPE, LinkId(1)) && known.knows(&ENVELOPE, LinkId(2)));
         assert!(!known.knows(&ENVELOPE, LinkId(3)));
+    }
+
+    #[test]
+    fn who_was_first_is_settled_by_the_first_crossing() {
+        let mut known = Known::default();
+        known.given(ENVELOPE, LinkId(1));
+        known.brought(ENVELOPE, LinkId(2));
+        assert!(known.given_first(&ENVELOPE));
+        let other = EnvelopeHash([8; 32]);
+        known.brought(other, LinkId(1));
+        known.close(LinkId(1));
+        known.given(other, LinkId(2));
+        assert!(!known.given_first(&other) && !known.given_first(&EnvelopeHash([9; 32])));
     }
 
     #[test]
@@ -119,7 +150,7 @@ mod tests {
     fn what_is_forgotten_takes_no_room() {
         let mut known = Known::default();
         known.brought(ENVELOPE, LinkId(1));
-        known.crossed(EnvelopeHash([8; 32]), LinkId(1));
+        known.given(EnvelopeHash([8; 32]), LinkId(1));
         known.forget(&ENVELOPE);
         assert_eq!((known.len(), known.brought_by(&ENVELOPE)), (1, 0));
         known.retain(|_| false);

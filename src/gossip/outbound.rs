@@ -20,7 +20,7 @@ impl Gossip {
     pub fn pooled(&mut self, now: Now, envelope: &Envelope, from: Option<LinkId>) {
         let hash = envelope.hash();
         if let Some(link) = from.filter(|link| self.peers.contains_key(link)) {
-            self.known.crossed(hash, link);
+            self.known.brought(hash, link);
         }
         for (link, peer) in &mut self.peers {
             if peer.wants_topic(envelope.topic()) && !self.known.knows(&hash, *link) {
@@ -113,7 +113,7 @@ fn next_packet(
             break;
         }
         body += alone;
-        known.crossed(hash, link);
+        known.given(hash, link);
         peer.sent = peer.sent.saturating_add(1);
         packet.push(pooled.envelope.clone());
     }

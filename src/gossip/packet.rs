@@ -18,12 +18,8 @@ mod status;
 
 pub use status::{MinPow, RateLimits, Status};
 
-/// The capability's name in the hello.
-pub const NAME: &str = "shh";
-/// Its version, also the first field of a [`Status`].
+/// The version, which is the first field of a [`Status`].
 pub const VERSION: u8 = 6;
-/// How many message codes it occupies.
-pub const CODES: u8 = 128;
 
 /// Envelopes in one packet at the most. go-ethereum sends its whole pool at once, so this is only
 /// a lid on the work that one packet can cause.

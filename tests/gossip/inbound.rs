@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sha3::{Digest, Keccak256};
 use whisht::bloom::Bloom;
-use whisht::envelope::{Envelope, Topic, Ttl};
+use whisht::envelope::{Envelope, Topic, Ttl, Untimely};
 use whisht::gossip::packet::{MinPow, P2pKind, Packet, code, outgoing};
 use whisht::gossip::{Config, Gossip, GossipFault, PeerFault, Refused};
 use whisht::pow::PowValues;
@@ -132,12 +132,12 @@ fn an_envelope_repeated_a_thousand_times_in_a_packet_is_one() {
     node.greet(A, GETH_OLD);
     let envelope = plain(1);
     assert_eq!(node.bring(A, &vec![envelope.clone(); 1_000]), Ok(1));
-    assert_eq!(node.gossip.brought_by(&envelope.hash()), 1);
+    assert_eq!(node.gossip.brought_by(envelope.hash()), 1);
     // Nor is it punished to bring it again.
     for _ in 0..100 {
         assert_eq!(node.bring(A, std::slice::from_ref(&envelope)), Ok(0));
     }
-    assert_eq!(node.gossip.brought_by(&envelope.hash()), 1);
+    assert_eq!(node.gossip.brought_by(envelope.hash()), 1);
 }
 
 #[test]
@@ -168,7 +168,20 @@ fn an_envelope_that_expired_on_the_way_is_nobodys_fault() {
     for number in 0..100 {
         assert_eq!(node.bring(A, &[timed(START - 60, 50, number)]), Ok(0));
     }
-    assert_eq!(node.gossip.brought_by(&timed(START - 60, 50, 0).hash()), 0);
+    assert_eq!(node.gossip.brought_by(timed(START - 60, 50, 0).hash()), 0);
+}
+
+#[test]
+fn what_a_packet_brought_is_named_whether_it_is_new_or_not() {
+    let mut node = Node::new(0.0);
+    node.greet(A, GETH_OLD);
+    assert_eq!(node.bring(A, &[plain(1)]), Ok(1));
+    let future = timed(START + 11, 50, 1);
+    let packet = outgoing::messages(&[plain(1), plain(2), plain(2), future.clone()]);
+    let received = node.receive(A, code::MESSAGES, &packet).unwrap();
+    assert_eq!(received.brought, [plain(1).hash(), plain(2).hash()]);
+    let refused = Refused::Untimely(Untimely::SentInFuture);
+    assert_eq!(received.refused, [(future.hash(), refused)]);
 }
 
 #[test]
