@@ -140,6 +140,44 @@ impl<'a> Writer<'a> {
     }
 }
 
+/// The `N` bytes of `array` from `START` on; a range beyond its end stops the build.
+///
+/// For formats of constant length, where a read that can fail would only hide that it cannot.
+///
+/// ```
+/// use circuits::bytes::part;
+///
+/// let middle: &[u8; 2] = part::<1, _, _>(&[7, 8, 9, 10]);
+/// assert_eq!(middle, &[8, 9]);
+/// ```
+#[must_use]
+pub const fn part<const START: usize, const N: usize, const LEN: usize>(
+    array: &[u8; LEN],
+) -> &[u8; N] {
+    const { assert!(START + N <= LEN) };
+    #[expect(clippy::expect_used, reason = "the assertion above")]
+    array
+        .split_at(START)
+        .1
+        .first_chunk()
+        .expect("within bounds")
+}
+
+/// As [`part`], for writing.
+#[must_use]
+pub const fn part_mut<const START: usize, const N: usize, const LEN: usize>(
+    array: &mut [u8; LEN],
+) -> &mut [u8; N] {
+    const { assert!(START + N <= LEN) };
+    #[expect(clippy::expect_used, reason = "the assertion above")]
+    let part = array
+        .split_at_mut(START)
+        .1
+        .first_chunk_mut()
+        .expect("within bounds");
+    part
+}
+
 /// Fewer bytes were left than the format requires.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Truncated;

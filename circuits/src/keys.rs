@@ -1,1 +1,175 @@
-//! Draft.
+//! Onion keys: the X25519 pair of a relay for one epoch, and how long the relay keeps it.
+//!
+//! A public key is checked before anything is sealed for it. An origin multiplies its scalars
+//! modulo the group order, which equals the relay's own arithmetic only on the prime-order
+//! subgroup of the curve; with a torsion component in the key, the relay would learn the origin's
+//! scalar modulo eight. [`OnionPublic`] is the proof that the check was made.
+//!
+//! A key lives from one hour before its epoch until twelve hours after it; then it is wiped,
+//! together with the tags of the cells it opened: see [`Keyring`]. The keys of a single layer are
+//! derived in `layer`. Nothing here writes a key anywhere; [`OnionSecret::expose`] lets the
+//! caller seal it for storage.
+
+pub(crate) mod layer;
+mod ring;
+
+use core::fmt;
+
+use curve25519_dalek::edwards::EdwardsPoint;
+use curve25519_dalek::montgomery::MontgomeryPoint;
+use rand_core::CryptoRng;
+use subtle::ConstantTimeEq;
+
+pub use self::ring::{Held, KeyHeld, Keyring, acceptance};
+use crate::secret::Secret;
+
+/// The secret half of a relay's onion key, wiped on drop.
+pub struct OnionSecret {
+    /// Clamped at each use, as RFC 7748 wants it; stored as drawn.
+    scalar: Secret<32>,
+    public: OnionPublic,
+}
+
+impl OnionSecret {
+    /// Draws a key.
+    pub fn generate(rng: &mut impl CryptoRng) -> Self {
+        Self::from_secret(Secret::init_with(|bytes| rng.fill_bytes(bytes)))
+    }
+
+    /// Takes up a key that was generated before.
+    #[must_use]
+    pub fn from_secret(scalar: Secret<32>) -> Self {
+        let point = EdwardsPoint::mul_base_clamped(*scalar.expose());
+        let bytes = point.to_montgomery().to_bytes();
+        Self {
+            scalar,
+            public: OnionPublic { bytes, point },
+        }
+    }
+
+    /// The public half.
+    #[must_use]
+    pub const fn public(&self) -> &OnionPublic {
+        &self.public
+    }
+
+    /// The secret bytes, for sealing into storage and nothing else.
+    #[must_use]
+    pub const fn expose(&self) -> &Secret<32> {
+        &self.scalar
+    }
+
+    /// X25519 with a cell's element (RFC 7748, section 5); `None` if the result is all zero, which
+    /// happens for the elements of low order only.
+    pub(crate) fn agree(&self, alpha: &[u8; 32]) -> Option<Secret<32>> {
+        let mut shared = MontgomeryPoint(*alpha).mul_clamped(*self.scalar.expose()).0;
+        let shared = Secret::take(&mut shared);
+        let is_zero = shared.expose().ct_eq(&[0; 32]);
+        (!bool::from(is_zero)).then_some(shared)
+    }
+}
+
+impl fmt::Debug for OnionSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { scalar: _, public } = self;
+        f.debug_struct("OnionSecret")
+            .field("public", public)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The public half of a relay's onion key, known to lie in the prime-order subgroup.
+#[derive(Clone, Copy)]
+pub struct OnionPublic {
+    bytes: [u8; 32],
+    /// The same key on the Edwards form, either sign: kept because an origin multiplies it by a
+    /// secret scalar for every cell, which is faster there than on the Montgomery ladder.
+    point: EdwardsPoint,
+}
+
+impl OnionPublic {
+    /// Checks a key that came from elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// Names what is wrong with the key. Whoever published it is to blame: no honest generator
+    /// makes such a key.
+    pub fn check(bytes: [u8; 32]) -> Result<Self, BadOnionKey> {
+        if !is_canonical(&bytes) {
+            return Err(BadOnionKey::NotCanonical);
+        }
+        let point = MontgomeryPoint(bytes)
+            .to_edwards(0)
+            .ok_or(BadOnionKey::OnTwist)?;
+        if point.is_small_order() {
+            return Err(BadOnionKey::SmallOrder);
+        }
+        if !point.is_torsion_free() {
+            return Err(BadOnionKey::Torsion);
+        }
+        Ok(Self { bytes, point })
+    }
+
+    /// The u-coordinate, as descriptors and key schedules carry it.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.bytes
+    }
+
+    /// The key as a point; its sign is arbitrary.
+    pub(crate) const fn point(&self) -> &EdwardsPoint {
+        &self.point
+    }
+}
+
+impl PartialEq for OnionPublic {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for OnionPublic {}
+
+impl fmt::Debug for OnionPublic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, ..] = self.bytes;
+        write!(f, "OnionPublic({a:02x}{b:02x}{c:02x}{d:02x}..)")
+    }
+}
+
+/// Why a published onion key is refused.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum BadOnionKey {
+    /// The encoding is not below 2^255 - 19: a second spelling of another key.
+    NotCanonical,
+    /// The u-coordinate belongs to the curve's twist.
+    OnTwist,
+    /// The point has order 1, 2, 4 or 8.
+    SmallOrder,
+    /// The point has a component of small order.
+    Torsion,
+}
+
+impl fmt::Display for BadOnionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotCanonical => "onion key is not in canonical form",
+            Self::OnTwist => "onion key lies on the twist",
+            Self::SmallOrder => "onion key has small order",
+            Self::Torsion => "onion key has a torsion component",
+        })
+    }
+}
+
+impl core::error::Error for BadOnionKey {}
+
+/// Whether a little-endian u-coordinate is below 2^255 - 19.
+fn is_canonical(bytes: &[u8; 32]) -> bool {
+    let [low, middle @ .., high] = bytes;
+    let spelt_twice = *high == 0x7f && *low >= 0xed && middle.iter().all(|byte| *byte == 0xff);
+    *high <= 0x7f && !spelt_twice
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! Takes one layer off one cell.
+//!
+//! The order of the checks is part of the protocol (spec F2): element, tag, replay, slot. Nothing of
+//! a cell is believed before its tag is; whatever fails, the sender learns nothing.
+
+use curve25519_dalek::montgomery::MontgomeryPoint;
+
+use super::{Dropped, NotFresh, Peeled, ReplayMark, ReplaySet, ReplayTag};
+use crate::bytes::{part, part_mut};
+use crate::cell::{Cell, Slot};
+use crate::geometry::{HEADER_STREAM_LEN, SLOT_LEN};
+use crate::ids::{Epoch, RelayId};
+use crate::keys::Held;
+use crate::keys::layer::{Binding, LayerKeys};
+
+/// Peels `cell` with the key of `epoch`, which is the key that its hint asks for.
+pub(super) fn peel(
+    id: &RelayId,
+    epoch: Epoch,
+    held: &mut Held<ReplaySet>,
+    mut cell: Cell,
+) -> Result<Peeled, Dropped> {
+    let Held {
+        secret,
+        companion: seen,
+    } = held;
+    if seen.is_full() {
+        return Err(Dropped::ReplaySetFull);
+    }
+    let alpha = *cell.view().alpha();
+    let shared = secret.agree(&alpha).ok_or(Dropped::LowOrder)?;
+    let binding = Binding {
+        alpha: &alpha,
+        onion: secret.public(),
+        relay: id,
+        epoch,
+    };
+    let keys = LayerKeys::new(&shared, binding);
+    keys.open(&mut cell).map_err(|_| Dropped::Forged)?;
+    let tag = ReplayTag(keys.replay_tag());
+    seen.insert(tag)?;
+    let mark = ReplayMark { epoch, tag };
+
+    let mut slots = [0; HEADER_STREAM_LEN];
+    *part_mut::<0, _, _>(&mut slots) = *cell.view().beta();
+    keys.apply_header_stream(&mut slots);
+    match Slot::parse(part::<0, _, _>(&slots)).map_err(Dropped::Slot)? {
+        Slot::Terminal { hold, bulletin } => Ok(Peeled::Terminal {
+            hold: hold.as_duration(),
+            bulletin,
+            delta: Box::new(*cell.view().delta()),
+            mark,
+        }),
+        Slot::Forward { next, .. } if next == id.short() => Err(Dropped::NextIsSelf),
+        Slot::Forward { next, delay, gamma } => {
+            *cell.alpha_mut() = MontgomeryPoint(alpha).mul_clamped(*keys.blind().expose()).0;
+            *cell.gamma_mut() = gamma;
+            *cell.beta_mut() = *part::<SLOT_LEN, _, _>(&slots);
+            Ok(Peeled::Forward {
+                next,
+                delay: delay.as_duration(),
+                cell,
+                mark,
+            })
+        }
+    }
+}
+
+impl From<NotFresh> for Dropped {
+    fn from(why: NotFresh) -> Self {
+        match why {
+            NotFresh::Full => Self::ReplaySetFull,
+            NotFresh::Seen => Self::Replayed,
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The cells that a key has opened, by their tags: exactly, and for as long as the key lives.
+//!
+//! An approximate set would drop honest cells or forget old ones, so this one keeps all 16 bytes of
+//! each tag. It is bounded: when full, it takes no more, and cells under its key are refused. Tags
+//! are HKDF output, spread evenly over sorted shelves; a sender who searches for tags of one shelf
+//! makes inserting there slower by a memory copy, nothing worse. Dropping the set wipes it.
+
+use std::collections::BTreeMap;
+
+use core::fmt;
+
+use zeroize::Zeroize;
+
+/// The name of a cell under the key that opened it.
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd, Zeroize)]
+pub struct ReplayTag(pub [u8; 16]);
+
+impl fmt::Debug for ReplayTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReplayTag(..)")
+    }
+}
+
+/// The tags of one key.
+pub struct ReplaySet {
+    /// Sorted tags by their first twelve bits.
+    shelves: BTreeMap<u16, Vec<ReplayTag>>,
+    len: usize,
+    limit: usize,
+}
+
+impl ReplaySet {
+    /// Tags that a set holds by default: 64 MB, as many as arrive at 50 cells per second in the
+    /// 25 hours for which a key is held.
+    pub const DEFAULT_LIMIT: usize = 4_500_000;
+
+    /// An empty set for at most `limit` tags, of 16 bytes each and as much again while it grows.
+    #[must_use]
+    pub const fn with_limit(limit: usize) -> Self {
+        Self {
+            shelves: BTreeMap::new(),
+            len: 0,
+            limit,
+        }
+    }
+
+    /// Remembers a tag.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFresh`] if it is there already, or the set is full; nothing changes then.
+    pub fn insert(&mut self, tag: ReplayTag) -> Result<(), NotFresh> {
+        let [first, second, ..] = tag.0;
+        let shelf = self
+            .shelves
+            .entry(u16::from_be_bytes([first, second]) >> 4)
+            .or_default();
+        let Err(place) = shelf.binary_search(&tag) else {
+            return Err(NotFresh::Seen);
+        };
+        if self.len >= self.limit {
+            return Err(NotFresh::Full);
+        }
+        if shelf.len() == shelf.capacity() {
+            grow(shelf);
+        }
+        shelf.insert(place, tag);
+        self.len += 1;
+        Ok(())
+    }
+
+    /// Sets how many tags the set takes; those that it has stay, even if they are more.
+    pub(super) const fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
+    /// Whether the set takes no more.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.len >= self.limit
+    }
+
+    /// Number of tags.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no tag.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+impl Default for ReplaySet {
+    fn default() -> Self {
+        Self::with_limit(Self::DEFAULT_LIMIT)
+    }
+}
+
+impl Drop for ReplaySet {
+    fn drop(&mut self) {
+        self.shelves.values_mut().for_each(Zeroize::zeroize);
+    }
+}
+
+impl fmt::Debug for ReplaySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            shelves: _,
+            len,
+            limit,
+        } = self;
+        f.debug_struct("ReplaySet")
+            .field("len", len)
+            .field("limit", limit)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a tag was not taken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NotFresh {
+    /// The set is full.
+    Full,
+    /// The tag is in the set.
+    Seen,
+}
+
+impl fmt::Display for NotFresh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "replay set is full",
+            Self::Seen => "tag was seen before",
+        })
+    }
+}
+
+impl core::error::Error for NotFresh {}
+
+/// Moves a shelf to a larger place and wipes the old one, which `Vec` alone would leave behind.
+fn grow(shelf: &mut Vec<ReplayTag>) {
+    let mut larger = Vec::with_capacity(shelf.len() + shelf.len() / 2 + 4);
+    larger.extend_from_slice(shelf);
+    shelf.zeroize();
+    *shelf = larger;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tag(number: u32) -> ReplayTag {
+        let mut bytes = [0; 16];
+        bytes[..4].copy_from_slice(&number.wrapping_mul(0x9e37_79b9).to_be_bytes());
+        bytes[12..].copy_from_slice(&number.to_be_bytes());
+        ReplayTag(bytes)
+    }
+
+    proptest! {
+        #[test]
+        fn the_set_agrees_with_a_model(
+            tags in prop::collection::vec((0..4_u8, 0..40_u8), 0..400),
+            limit in 0..60_usize,
+        ) {
+            let mut model = BTreeSet::new();
+            let mut set = ReplaySet::with_limit(limit);
+            for (first, last) in tags {
+                let mut tag = ReplayTag([0; 16]);
+                tag.0[0] = first;
+                tag.0[15] = last;
+                let expected = match (model.contains(&tag), model.len() == limit) {
+                    (true, _) => Err(NotFresh::Seen),
+                    (false, true) => Err(NotFresh::Full),
+                    (false, false) => Ok(()),
+                };
+                prop_assert_eq!(set.insert(tag), expected);
+                if expected.is_ok() {
+                    model.insert(tag);
+                }
+                prop_assert_eq!(set.len(), model.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_full_set_refuses_new_tags_and_forgets_no_old_one() {
+        let mut set = ReplaySet::with_limit(1_000);
+        for number in 0..1_000 {
+            assert_eq!(set.insert(tag(number)), Ok(()));
+        }
+        assert!(set.is_full());
+        assert_eq!(set.insert(tag(1_000)), Err(NotFresh::Full));
+        for number in 0..1_000 {
+            assert_eq!(set.insert(tag(number)), Err(NotFresh::Seen), "{number}");
+        }
+    }
+
+    #[test]
+    fn tags_that_share_a_shelf_are_still_told_apart() {
+        let mut set = ReplaySet::default();
+        for number in 0..2_000_u32 {
+            let mut tag = ReplayTag([7; 16]);
+            tag.0[12..].copy_from_slice(&number.to_le_bytes());
+            assert_eq!(set.insert(tag), Ok(()));
+            assert_eq!(set.insert(tag), Err(NotFresh::Seen));
+        }
+    }
+}

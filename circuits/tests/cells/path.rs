@@ -1,0 +1,135 @@
+//! A path of relays whose secrets the test knows.
+
+use circuits::cell::{Cell, HopDelay};
+use circuits::geometry::DELTA_LEN;
+use circuits::ids::{Epoch, LinkId, RelayId};
+use circuits::keys::OnionSecret;
+use circuits::origin::{Hop, LayerSpec, seal};
+use circuits::relay::{Dropped, OnionRelay, Peeled, RelayLimits, ReplaySet};
+use circuits::secret::Secret;
+use circuits::time::{Instant, Now};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+
+/// The epoch of every test that does not say otherwise.
+pub(crate) const EPOCH: Epoch = Epoch(41_007);
+/// The neighbour that brings cells unless a test says otherwise.
+pub(crate) const LINK: LinkId = LinkId(1);
+
+/// A generator of its own for each test, the same in every run.
+pub(crate) fn rng(seed: u64) -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(seed)
+}
+
+/// The middle of `epoch`, `micros` after the start of the monotonic clock.
+pub(crate) fn at(epoch: Epoch, micros: u64) -> Now {
+    Now {
+        mono: Instant::from_micros(micros),
+        unix: epoch.start().after(Epoch::SECS / 2),
+    }
+}
+
+/// A relay of the path: name and key of [`EPOCH`].
+pub(crate) struct Stop {
+    pub(crate) id: RelayId,
+    pub(crate) secret: [u8; 32],
+}
+
+impl Stop {
+    pub(crate) fn secret(&self) -> OnionSecret {
+        OnionSecret::from_secret(Secret::init_with(|bytes| *bytes = self.secret))
+    }
+
+    pub(crate) fn hop(&self) -> Hop {
+        Hop {
+            id: self.id,
+            onion: *self.secret().public(),
+        }
+    }
+
+    /// A relay that has this stop's key for [`EPOCH`] and limits that no test reaches.
+    pub(crate) fn relay(&self) -> OnionRelay {
+        let limits = RelayLimits {
+            link_rate: 1_000_000,
+            link_burst: 1_000_000,
+            peel_rate: 1_000_000,
+            waiting: 1_000_000,
+        };
+        let mut relay = OnionRelay::new(self.id, limits);
+        relay
+            .install_key(EPOCH, self.secret(), ReplaySet::default())
+            .unwrap();
+        relay
+    }
+}
+
+/// `len` relays.
+pub(crate) fn stops(rng: &mut ChaCha20Rng, len: usize) -> Vec<Stop> {
+    let mut bytes = || {
+        let mut bytes = [0; 32];
+        rng.fill_bytes(&mut bytes);
+        bytes
+    };
+    (0..len)
+        .map(|_| Stop {
+            id: RelayId(bytes()),
+            secret: bytes(),
+        })
+        .collect()
+}
+
+/// The layers of a path, with delays that differ from hop to hop.
+pub(crate) fn layers(stops: &[Stop]) -> Vec<LayerSpec> {
+    let delays = (1..).map(|n| HopDelay::from_units(n * 111).unwrap());
+    stops
+        .iter()
+        .zip(delays)
+        .map(|(stop, delay)| LayerSpec {
+            hop: stop.hop(),
+            delay,
+        })
+        .collect()
+}
+
+/// A body to be recognised at the end.
+pub(crate) fn body(rng: &mut ChaCha20Rng) -> [u8; DELTA_LEN] {
+    let mut delta = [0; DELTA_LEN];
+    rng.fill_bytes(&mut delta);
+    delta
+}
+
+/// A cell for the path, and its body.
+pub(crate) fn sealed(rng: &mut ChaCha20Rng, stops: &[Stop]) -> (Cell, [u8; DELTA_LEN]) {
+    let delta = body(rng);
+    let cell = seal(rng, EPOCH, &layers(stops), false, &delta).unwrap();
+    (cell, delta)
+}
+
+/// What `relay` makes of `cell`, whether at its door or when peeling.
+pub(crate) fn peel(relay: &mut OnionRelay, cell: Cell) -> Peeled {
+    peel_at(relay, at(EPOCH, 1), cell)
+}
+
+/// As [`peel`], at a given time.
+pub(crate) fn peel_at(relay: &mut OnionRelay, now: Now, cell: Cell) -> Peeled {
+    match relay.accept(now, LINK, cell) {
+        Ok(()) => relay.next_peel(now).unwrap().outcome,
+        Err(why) => Peeled::Dropped(why),
+    }
+}
+
+/// As [`peel`], where the cell must go on.
+pub(crate) fn forward(relay: &mut OnionRelay, cell: Cell) -> Cell {
+    match peel(relay, cell) {
+        Peeled::Forward { cell, .. } => cell,
+        other => panic!("not forwarded: {other:?}"),
+    }
+}
+
+/// As [`peel`], where the cell must be dropped.
+pub(crate) fn dropped(relay: &mut OnionRelay, cell: Cell) -> Dropped {
+    match peel(relay, cell) {
+        Peeled::Dropped(why) => why,
+        other => panic!("not dropped: {other:?}"),
+    }
+}
