@@ -67,22 +67,18 @@ fn a_flood_of_weak_envelopes_cannot_displace_a_strong_one() {
 
 #[test]
 fn among_equals_the_first_sent_goes_first() {
-    let same_work: Vec<_> = (0..)
-        .map(|nonce| envelope(100, 535, nonce))
-        .filter(|envelope| work(envelope).to_bits() == work(&self::envelope(100, 535, 0)).to_bits())
-        .take(1)
-        .collect();
-    // One second older, with the same life and thus the same divisor.
+    let newer = envelope(100, 535, 1);
+    // A second older, of the same lifetime and the same luck.
     let older = (0..)
         .map(|nonce| {
             let data = vec![0xd1; 535];
-            Envelope::build(NOW.after(99), Ttl(160), Topic([7; 4]), data, nonce)
+            Envelope::build(NOW.after(99), newer.ttl(), Topic([7; 4]), data, nonce)
         })
-        .find(|older| work(older).to_bits() == work(&same_work[0]).to_bits())
+        .find(|older| work(older).to_bits() == work(&newer).to_bits())
         .unwrap();
-    let mut pool = Pool::new(cost(&older));
+    let mut pool = Pool::new(cost(&newer).max(cost(&older)));
     assert_eq!(offer(&mut pool, &older), Inserted::New);
-    assert_eq!(offer(&mut pool, &same_work[0]), Inserted::New);
+    assert_eq!(offer(&mut pool, &newer), Inserted::New);
     assert!(!pool.contains(&older.hash()));
     assert_eq!(offer(&mut pool, &older), Inserted::NoRoom);
 }

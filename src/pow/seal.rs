@@ -109,20 +109,23 @@ impl SealJob {
                 break start;
             }
         };
-        let modern = || Midstate::new(&self.without_nonce);
+        let modern = || Trial {
+            generation: Generation::Modern,
+            midstate: Midstate::new(&self.without_nonce),
+        };
         let legacy = || {
             let mut prefix = Keccak256::digest(&self.without_nonce).to_vec();
             prefix.extend_from_slice(&[0; LEGACY_ZEROS]);
-            Midstate::new(&prefix)
+            Trial {
+                generation: Generation::Legacy,
+                midstate: Midstate::new(&prefix),
+            }
         };
         let (first, second) = match self.generations {
-            Generations::Modern => ((Generation::Modern, modern()), None),
-            Generations::Legacy => ((Generation::Legacy, legacy()), None),
-            // The legacy hash is one permutation, so it goes first.
-            Generations::Both => (
-                (Generation::Legacy, legacy()),
-                Some((Generation::Modern, modern())),
-            ),
+            Generations::Modern => (modern(), None),
+            Generations::Legacy => (legacy(), None),
+            // A legacy trial is always one permutation, so it goes first.
+            Generations::Both => (legacy(), Some(modern())),
         };
         SealSearch {
             first,
@@ -154,8 +157,8 @@ impl fmt::Debug for SealJob {
 
 /// A search under way.
 pub struct SealSearch {
-    first: (Generation, Midstate),
-    second: Option<(Generation, Midstate)>,
+    first: Trial,
+    second: Option<Trial>,
     bits: u32,
     next: u64,
     tried: u64,
@@ -164,33 +167,24 @@ pub struct SealSearch {
 impl SealSearch {
     /// Tries at most `max_tries` nonces; the first that reaches the target ends the step.
     pub fn step(&mut self, max_tries: u32) -> Option<u64> {
-        let mut next = self.next;
-        let mut tried = self.tried;
+        let Self {
+            first,
+            second,
+            bits,
+            next,
+            tried,
+        } = self;
         let nonces = (0..max_tries).map(|_| {
-            let nonce = next;
-            next = nonce.checked_add(1).unwrap_or(FIRST_NONCE);
-            tried = tried.saturating_add(1);
+            let nonce = *next;
+            *next = nonce.checked_add(1).unwrap_or(FIRST_NONCE);
+            *tried = tried.saturating_add(1);
             nonce
         });
-        let bits = self.bits;
-        let (generation, midstate) = &self.first;
-        let mut found = None;
-        for nonce in candidates(midstate, *generation, bits, nonces) {
-            if let Some((generation, midstate)) = &self.second {
-                let only = core::iter::once(nonce);
-                if candidates(midstate, *generation, bits, only)
-                    .next()
-                    .is_none()
-                {
-                    continue;
-                }
-            }
-            found = Some(nonce);
-            break;
-        }
-        self.next = next;
-        self.tried = tried;
-        found
+        first.hits(*bits, nonces).find(|&nonce| {
+            second
+                .as_ref()
+                .is_none_or(|second| second.hits(*bits, [nonce]).next().is_some())
+        })
     }
 
     /// How many nonces were tried so far.
@@ -219,18 +213,19 @@ pub struct TooMuchWork {
     pub most: u32,
 }
 
-/// Those of `nonces` that one generation counts enough bits in.
-fn candidates(
-    midstate: &Midstate,
+/// One generation's hash of the envelope under its nonces.
+struct Trial {
     generation: Generation,
-    bits: u32,
-    mut nonces: impl Iterator<Item = u64>,
-) -> impl Iterator<Item = u64> {
-    core::iter::from_fn(move || {
-        midstate.find(&mut nonces, |words| {
-            zero_bits_of_words(generation, words) >= bits
-        })
-    })
+    midstate: Midstate,
+}
+
+impl Trial {
+    /// Those of `nonces` in which the generation counts at least `bits`.
+    fn hits(&self, bits: u32, nonces: impl IntoIterator<Item = u64>) -> impl Iterator<Item = u64> {
+        let mut nonces = nonces.into_iter();
+        let enough = move |words| zero_bits_of_words(self.generation, words) >= bits;
+        core::iter::from_fn(move || self.midstate.find(&mut nonces, enough))
+    }
 }
 
 /// [`Generation::zero_bits`] of a digest in four big-endian words.
