@@ -1,0 +1,16 @@
+//! One packet of `dark/1` from a peer: the first byte is its code, the rest its body.
+//!
+//! Every body has one form only, so what is read must be written as the same bytes.
+
+use whisht::dark::DarkMessage;
+
+/// Reads one packet. Panics if a rule is broken.
+pub fn dark_packet(data: &[u8]) {
+    let Some((&code, body)) = data.split_first() else {
+        return;
+    };
+    if let Ok(Some(message)) = DarkMessage::decode(code, body) {
+        assert_eq!(message.code(), code);
+        assert_eq!(message.encode().as_deref(), Ok(body));
+    }
+}

@@ -1,0 +1,149 @@
+//! One packet of `shh/6` from a peer: the first byte is its code, the rest its payload.
+//!
+//! Whatever is read must survive being written and read again, and a node that takes it in must
+//! go on keeping its promises towards another peer.
+
+use core::time::Duration;
+
+use circuits::ids::LinkId;
+use circuits::time::{Instant, Now, UnixSecs};
+use whisht::bloom::Bloom;
+use whisht::gossip::packet::{Envelopes, MinPow, P2pKind, Packet, code, outgoing};
+use whisht::gossip::{Config, Gossip};
+use whisht::pool::Pool;
+
+/// Reads one packet, and lets a node with two peers take it in. Panics if a rule is broken.
+pub fn shh_packet(data: &[u8]) {
+    let Some((&code, payload)) = data.split_first() else {
+        return;
+    };
+    if let Ok(packet) = Packet::decode(code, payload) {
+        survives_rewriting(packet);
+    }
+    let mut node = Node::new();
+    node.take(code, payload);
+    node.take(code, payload);
+    node.run();
+}
+
+fn survives_rewriting(packet: Packet<'_>) {
+    match packet {
+        Packet::Status(status) => {
+            let bloom = status.bloom.unwrap_or(Bloom::FULL);
+            let again = outgoing::status(status.min_pow, &bloom);
+            let read = Packet::decode(code::STATUS, &again);
+            assert!(matches!(read, Ok(Packet::Status(read))
+                if read.min_pow == status.min_pow && read.bloom.unwrap_or(Bloom::FULL) == bloom));
+        }
+        Packet::Messages(envelopes) => {
+            let envelopes: Result<Vec<_>, _> = envelopes.collect();
+            let Ok(envelopes) = envelopes else { return };
+            let again = outgoing::messages(&envelopes);
+            let Ok(Packet::Messages(read)) = Packet::decode(code::MESSAGES, &again) else {
+                panic!("messages do not survive being written");
+            };
+            assert!(read.map(Result::ok).eq(envelopes.into_iter().map(Some)));
+        }
+        Packet::PowRequirement(min) => {
+            let again = outgoing::pow_requirement(min);
+            let read = Packet::decode(code::POW_REQUIREMENT, &again);
+            assert!(matches!(read, Ok(Packet::PowRequirement(read)) if read == min));
+        }
+        Packet::BloomExchange(bloom) => {
+            let again = outgoing::bloom_exchange(&bloom);
+            let read = Packet::decode(code::BLOOM_EXCHANGE, &again);
+            assert!(matches!(read, Ok(Packet::BloomExchange(read)) if read == bloom));
+        }
+        Packet::P2p(P2pKind::Message, payload) => {
+            if let Ok(envelopes) = Envelopes::p2p(payload) {
+                assert!(envelopes.count() <= payload.len());
+            }
+        }
+        Packet::BatchAcknowledged(_)
+        | Packet::MessagesResponse(_)
+        | Packet::RateLimits(_)
+        | Packet::P2p(..)
+        | Packet::Unknown(_) => {}
+    }
+}
+
+/// A node between the peer that sends the packet and one that only listens.
+struct Node {
+    gossip: Gossip,
+    pool: Pool,
+    now: Now,
+    alive: bool,
+}
+
+impl Node {
+    fn new() -> Self {
+        let config = Config {
+            min_pow: MinPow::ZERO,
+            ..Config::default()
+        };
+        let mut node = Self {
+            gossip: Gossip::new(config, [7; 32]),
+            pool: Pool::new(1 << 20),
+            now: Now {
+                mono: Instant::ZERO,
+                unix: UnixSecs(NOW),
+            },
+            alive: true,
+        };
+        let status = outgoing::status(MinPow::ZERO, &Bloom::FULL);
+        for link in [SENDER, LISTENER] {
+            assert_eq!(node.gossip.open(node.now, link, "Geth/v1.9.0").len(), 1);
+            let taken = node
+                .gossip
+                .receive(node.now, link, code::STATUS, &status, &node.pool);
+            assert!(taken.is_ok());
+        }
+        node
+    }
+
+    fn take(&mut self, code: u8, payload: &[u8]) {
+        if !self.alive {
+            return;
+        }
+        match self
+            .gossip
+            .receive(self.now, SENDER, code, payload, &self.pool)
+        {
+            Ok(received) => {
+                assert!(received.admitted.len() <= received.brought.len());
+                for (envelope, pow, in_time) in received.admitted {
+                    let _ = self.pool.insert(envelope.clone(), pow, in_time);
+                    self.gossip.pooled(self.now, &envelope, Some(SENDER));
+                }
+            }
+            Err(fault) => {
+                assert!(fault.blames_peer());
+                self.gossip.close(SENDER);
+                self.alive = false;
+            }
+        }
+    }
+
+    fn run(&mut self) {
+        for _ in 0..8 {
+            self.now.mono = self.now.mono.after(Duration::from_secs(1));
+            self.now.unix = self.now.unix.after(1);
+            for send in self.gossip.tick(self.now, &self.pool, |_| false) {
+                // The sender has brought everything that there is.
+                assert_eq!(send.link, LISTENER);
+                assert!(send.payload.len() <= 1 << 20);
+                let read = Packet::decode(send.code, &send.payload);
+                let Ok(Packet::Messages(envelopes)) = read else {
+                    panic!("something else than messages was sent");
+                };
+                let count = envelopes.map(|one| assert!(one.is_ok())).count();
+                assert!(count == 1 || count > 1 && send.payload.len() <= 16_384);
+            }
+        }
+    }
+}
+
+const SENDER: LinkId = LinkId(1);
+const LISTENER: LinkId = LinkId(2);
+/// The second in which the envelopes of the corpus are alive.
+const NOW: u32 = 1_600_000_000;
