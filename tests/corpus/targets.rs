@@ -1,0 +1,13 @@
+//! The functions that the fuzzer runs, compiled into this test.
+
+#![allow(
+    unreachable_pub,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "targets are test code: what they find, they report by panic"
+)]
+
+#[path = "../../fuzz/targets/shard.rs"]
+pub mod shard;
