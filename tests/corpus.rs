@@ -49,7 +49,7 @@ macro_rules! replay {
     };
 }
 
-replay!(shard,);
+replay!(envelope, message, shard,);
 
 fn replay(name: &str, target: fn(&[u8])) {
     for (file, input) in corpus(name) {

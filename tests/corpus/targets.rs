@@ -9,5 +9,9 @@
     reason = "targets are test code: what they find, they report by panic"
 )]
 
+#[path = "../../fuzz/targets/envelope.rs"]
+pub mod envelope;
+#[path = "../../fuzz/targets/message.rs"]
+pub mod message;
 #[path = "../../fuzz/targets/shard.rs"]
 pub mod shard;
