@@ -15,14 +15,14 @@ use std::sync::Arc;
 use circuits::time::UnixSecs;
 use sha3::{Digest, Keccak256};
 
-pub use self::canonical::EnvelopeError;
-use self::canonical::{Fields, push_bytes, push_header, push_uint};
 pub use self::class::{SizeClass, TtlClass};
 pub use self::intime::{InTime, Untimely};
+pub use self::wire::EnvelopeError;
+use self::wire::{Fields, encode};
 
-mod canonical;
 mod class;
 mod intime;
+mod wire;
 
 /// A sealed envelope. Clones share one allocation.
 #[derive(Clone)]
@@ -36,19 +36,7 @@ impl Envelope {
     /// Names the first thing that is not as canonical RLP of five fields must be. Whoever sent it
     /// is to blame: no honest software writes such bytes.
     pub fn decode(rlp: &[u8]) -> Result<Self, EnvelopeError> {
-        let fields = Fields::parse(rlp)?;
-        let hash = EnvelopeHash(Keccak256::digest(rlp).into());
-        Ok(Self(Arc::new(Parts {
-            expiry: UnixSecs(fields.expiry),
-            ttl: Ttl(fields.ttl),
-            topic: Topic(fields.topic),
-            nonce: fields.nonce,
-            first_at: fields.first_at,
-            data_at: fields.data_at,
-            data_end: fields.data_end,
-            hash,
-            rlp: rlp.into(),
-        })))
+        Ok(Self::new(Fields::parse(rlp)?, rlp.into()))
     }
 
     /// Encodes five fields. Lengths are the caller's business; nothing is refused.
@@ -78,34 +66,32 @@ impl Envelope {
     /// The last second of its life.
     #[must_use]
     pub fn expiry(&self) -> UnixSecs {
-        self.0.expiry
+        self.0.fields.expiry
     }
 
     /// How long it asked to live.
     #[must_use]
     pub fn ttl(&self) -> Ttl {
-        self.0.ttl
+        self.0.fields.ttl
     }
 
     /// The hint by which readers choose what to try.
     #[must_use]
     pub fn topic(&self) -> Topic {
-        self.0.topic
+        self.0.fields.topic
     }
 
     /// The encrypted message.
     #[must_use]
     pub fn data(&self) -> &[u8] {
-        self.0
-            .rlp
-            .get(self.0.data_at..self.0.data_end)
-            .unwrap_or_default()
+        let place = self.0.fields.data.clone();
+        self.0.rlp.get(place).unwrap_or_default()
     }
 
     /// The proof of work.
     #[must_use]
     pub fn nonce(&self) -> u64 {
-        self.0.nonce
+        self.0.fields.nonce
     }
 
     /// When its life began, `expiry - ttl` in 32-bit arithmetic that wraps, as peers compute it.
@@ -113,7 +99,7 @@ impl Envelope {
     /// Only an envelope that [`InTime`] vouches for is known not to have wrapped.
     #[must_use]
     pub fn sent(&self) -> UnixSecs {
-        sent(self.0.expiry, self.0.ttl)
+        sent(self.expiry(), self.ttl())
     }
 
     /// The size by which geth and the older proof of work count: `20 + len(data)`.
@@ -122,16 +108,15 @@ impl Envelope {
         self.data().len().saturating_add(HEADER_SIZE)
     }
 
-    /// The header and the body of `RLP([expiry, ttl, topic, data])`, which the work is done over.
-    pub(crate) fn without_nonce(&self) -> (Vec<u8>, &[u8]) {
-        let body = self
-            .0
-            .rlp
-            .get(self.0.first_at..self.0.data_end)
-            .unwrap_or_default();
-        let mut header = Vec::with_capacity(4);
-        push_header(&mut header, LIST, body.len());
-        (header, body)
+    /// `RLP([expiry, ttl, topic, data])`: what the work was done over.
+    #[must_use]
+    pub fn without_nonce(&self) -> Vec<u8> {
+        encode(self.expiry(), self.ttl(), self.topic(), self.data(), None)
+    }
+
+    fn new(fields: Fields, rlp: Box<[u8]>) -> Self {
+        let hash = EnvelopeHash(Keccak256::digest(&rlp).into());
+        Self(Arc::new(Parts { fields, hash, rlp }))
     }
 }
 
@@ -166,53 +151,29 @@ impl Unsealed {
     /// `RLP([expiry, ttl, topic, data])`: what the work is done over.
     #[must_use]
     pub fn without_nonce(&self) -> Vec<u8> {
-        let body = self.body(0);
-        let mut rlp = Vec::with_capacity(body.len().saturating_add(MAX_HEADER));
-        push_header(&mut rlp, LIST, body.len());
-        rlp.extend_from_slice(&body);
-        rlp
+        encode(self.expiry, self.ttl, self.topic, &self.data, None)
     }
 
     /// Closes the envelope with the nonce that was found.
     #[must_use]
     pub fn seal(&self, nonce: u64) -> Envelope {
-        let mut body = self.body(MAX_HEADER);
-        let prefix_len = body.len();
-        push_uint(&mut body, nonce);
-        let mut rlp = Vec::with_capacity(body.len().saturating_add(MAX_HEADER));
-        push_header(&mut rlp, LIST, body.len());
-        let first_at = rlp.len();
-        rlp.extend_from_slice(&body);
-
-        let data_end = first_at.saturating_add(prefix_len);
-        Envelope(Arc::new(Parts {
+        let rlp = encode(self.expiry, self.ttl, self.topic, &self.data, Some(nonce));
+        // The data ends where the last field begins.
+        let data_end = rlp.len().saturating_sub(rlp::encode(&nonce).len());
+        let fields = Fields {
             expiry: self.expiry,
             ttl: self.ttl,
             topic: self.topic,
+            data: data_end.saturating_sub(self.data.len())..data_end,
             nonce,
-            first_at,
-            data_at: data_end.saturating_sub(self.data.len()),
-            data_end,
-            hash: EnvelopeHash(Keccak256::digest(&rlp).into()),
-            rlp: rlp.into(),
-        }))
+        };
+        Envelope::new(fields, rlp.into())
     }
 
     /// The size that geth counts: `20 + len(data)`.
     #[must_use]
     pub fn size(&self) -> usize {
         self.data.len().saturating_add(HEADER_SIZE)
-    }
-
-    /// The four fields one after another, with room for `spare` more bytes.
-    fn body(&self, spare: usize) -> Vec<u8> {
-        let room = self.data.len().saturating_add(4 * MAX_HEADER);
-        let mut body = Vec::with_capacity(room.saturating_add(spare));
-        push_uint(&mut body, self.expiry.0.into());
-        push_uint(&mut body, self.ttl.0.into());
-        push_bytes(&mut body, &self.topic.0);
-        push_bytes(&mut body, &self.data);
-        body
     }
 }
 
@@ -248,15 +209,8 @@ impl fmt::Debug for EnvelopeHash {
 
 /// What [`Envelope`] shares between its clones.
 struct Parts {
-    expiry: UnixSecs,
-    ttl: Ttl,
-    topic: Topic,
-    nonce: u64,
+    fields: Fields,
     hash: EnvelopeHash,
-    /// Where in `rlp` the first field begins, the data begins, and the data ends.
-    first_at: usize,
-    data_at: usize,
-    data_end: usize,
     rlp: Box<[u8]>,
 }
 
@@ -266,10 +220,6 @@ const fn sent(expiry: UnixSecs, ttl: Ttl) -> UnixSecs {
 
 /// What geth adds to the data for the fields around it.
 const HEADER_SIZE: usize = 20;
-/// First byte of an empty list (Ethereum yellow paper, appendix B).
-const LIST: u8 = 0xc0;
-/// Enough for the header of any field, and for a nonce.
-const MAX_HEADER: usize = 9;
 
 #[cfg(test)]
 mod tests;

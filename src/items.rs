@@ -41,6 +41,11 @@ impl<'a> Items<'a> {
         self.left.is_empty()
     }
 
+    /// Bytes that are left.
+    pub(crate) const fn remaining(&self) -> usize {
+        self.left.len()
+    }
+
     /// Ends the reading of a list of fixed length; an error if an item is left.
     pub(crate) const fn finish(self) -> Result<(), NotRlp> {
         if self.is_empty() { Ok(()) } else { Err(NotRlp) }

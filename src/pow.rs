@@ -120,9 +120,9 @@ impl PowHashes {
     /// Hashes one envelope.
     #[must_use]
     pub fn of(envelope: &Envelope) -> Self {
-        let (header, body) = envelope.without_nonce();
+        let without_nonce = envelope.without_nonce();
         let nonce = envelope.nonce().to_be_bytes();
-        let inner = Keccak256::new().chain_update(&header).chain_update(body);
+        let inner = Keccak256::new().chain_update(&without_nonce);
         let legacy = Keccak256::new()
             .chain_update(inner.clone().finalize())
             .chain_update([0; LEGACY_ZEROS])
@@ -130,7 +130,7 @@ impl PowHashes {
         Self {
             modern: inner.chain_update(nonce).finalize().into(),
             legacy: legacy.finalize().into(),
-            len: header.len().saturating_add(body.len()),
+            len: without_nonce.len(),
         }
     }
 }

@@ -22,9 +22,8 @@ fn reads_the_fields_of_a_recorded_envelope() {
         hex::encode(envelope.hash().0),
         "3fa996f04b2e9165324f701c9a80bff0bd823345d775dc2b995c77b9a7b1f46b"
     );
-    let (header, body) = envelope.without_nonce();
     assert_eq!(
-        hex::encode([&header, body].concat()),
+        hex::encode(envelope.without_nonce()),
         "d9845f5e10323284deadbeef8d68656c6c6f2077686973706572"
     );
 }
@@ -55,20 +54,17 @@ fn nothing_that_identifies_an_envelope_prints() {
 #[test]
 fn integers_that_are_not_minimal_are_refused() {
     for (bytes, why) in [
-        ("c9 00 80 84 00000000 80 80", EnvelopeError::IntegerPadded),
-        ("c9 80 80 84 00000000 80 00", EnvelopeError::IntegerPadded),
-        (
-            "cb 82 0001 80 84 00000000 80 80",
-            EnvelopeError::IntegerPadded,
-        ),
-        ("ca 81 05 80 84 00000000 80 80", EnvelopeError::NotCanonical),
+        ("c9 00 80 84 00000000 80 80", EnvelopeError::Expiry),
+        ("c9 80 80 84 00000000 80 00", EnvelopeError::Nonce),
+        ("cb 82 0001 80 84 00000000 80 80", EnvelopeError::Expiry),
+        ("ca 80 81 05 84 00000000 80 80", EnvelopeError::Ttl),
         (
             "ce 85 0100000000 80 84 00000000 80 80",
-            EnvelopeError::IntegerTooLong,
+            EnvelopeError::Expiry,
         ),
         (
             "d2 80 80 84 00000000 80 89 010000000000000000",
-            EnvelopeError::IntegerTooLong,
+            EnvelopeError::Nonce,
         ),
     ] {
         assert_eq!(decode(bytes), Err(why), "{bytes}");
@@ -76,15 +72,26 @@ fn integers_that_are_not_minimal_are_refused() {
 }
 
 #[test]
+fn four_and_six_fields_are_refused() {
+    assert_eq!(decode("c8 80 80 84 00000000 80"), Err(EnvelopeError::Nonce));
+    assert_eq!(
+        decode("ca 80 80 84 00000000 80 80 80"),
+        Err(EnvelopeError::TooManyFields)
+    );
+}
+
+#[test]
 fn a_length_of_almost_2_to_the_64_allocates_nothing() {
-    for bytes in [
-        "ff ffffffffffffffff",
-        "ff 7fffffffffffffff 80",
-        "d0 80 80 84 00000000 bf ffffffffffffffff",
-        "d1 80 80 84 00000000 bf ffffffffffffffff 80",
-        "cc bb 7fffffff 80 84 00000000 80",
+    for (bytes, why) in [
+        ("ff ffffffffffffffff", EnvelopeError::NotOneList),
+        ("ff 7fffffffffffffff 80", EnvelopeError::NotOneList),
+        (
+            "d0 80 80 84 00000000 bf ffffffffffffffff",
+            EnvelopeError::Data,
+        ),
+        ("cc bb 7fffffff 80 84 00000000 80", EnvelopeError::Expiry),
     ] {
-        assert_eq!(decode(bytes), Err(EnvelopeError::Truncated), "{bytes}");
+        assert_eq!(decode(bytes), Err(why), "{bytes}");
     }
 }
 
@@ -92,19 +99,20 @@ fn a_length_of_almost_2_to_the_64_allocates_nothing() {
 fn a_million_nested_lists_are_refused_at_the_first() {
     assert_eq!(
         Envelope::decode(&vec![0xc1; 1_000_000]),
-        Err(EnvelopeError::TrailingBytes)
+        Err(EnvelopeError::NotOneList)
     );
     let mut nested = vec![0xfa, 0x0f, 0x42, 0x40];
     nested.resize(1_000_004, 0xc1);
-    assert_eq!(Envelope::decode(&nested), Err(EnvelopeError::FieldKind));
+    assert_eq!(Envelope::decode(&nested), Err(EnvelopeError::Expiry));
 }
 
 #[test]
 fn a_second_encoding_of_the_same_envelope_is_refused() {
     let long_header = E1.replacen("e2", "f822", 1);
-    assert_eq!(decode(&long_header), Err(EnvelopeError::NotCanonical));
+    assert_eq!(decode(&long_header), Err(EnvelopeError::NotOneList));
     let long_data = E1.replacen("e2", "e3", 1).replacen("8d6865", "b80d6865", 1);
-    assert_eq!(decode(&long_data), Err(EnvelopeError::NotCanonical));
+    assert_eq!(decode(&long_data), Err(EnvelopeError::Data));
+    assert_eq!(decode(&format!("{E1}00")), Err(EnvelopeError::NotOneList));
 }
 
 #[test]
