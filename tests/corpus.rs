@@ -49,7 +49,7 @@ macro_rules! replay {
     };
 }
 
-replay!(envelope, message, shard,);
+replay!(dark_packet, envelope, message, shard, shh_packet,);
 
 fn replay(name: &str, target: fn(&[u8])) {
     for (file, input) in corpus(name) {

@@ -9,9 +9,13 @@
     reason = "targets are test code: what they find, they report by panic"
 )]
 
+#[path = "../../fuzz/targets/dark_packet.rs"]
+pub mod dark_packet;
 #[path = "../../fuzz/targets/envelope.rs"]
 pub mod envelope;
 #[path = "../../fuzz/targets/message.rs"]
 pub mod message;
 #[path = "../../fuzz/targets/shard.rs"]
 pub mod shard;
+#[path = "../../fuzz/targets/shh_packet.rs"]
+pub mod shh_packet;
