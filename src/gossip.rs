@@ -222,3 +222,6 @@ const fn shh(link: LinkId, code: u8, payload: Vec<u8>) -> Send {
 
 /// Envelopes that may be remembered or waiting beyond twice what the pool holds.
 const SLACK: usize = 4_096;
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,8 @@
 //!
 //! go-ethereum hangs up at the first. That lets anybody cut links between two honest nodes whose
 //! clocks differ by a second, with one envelope dated so that the first accepts it and the other
-//! does not. A small allowance that grows back takes the weapon away and still ends a flood.
+//! does not. A small allowance that grows back takes the weapon away and still ends a flood
+//! (docs/decisions/0003-forgive-a-few-bad-envelopes.md).
 
 use core::time::Duration;
 

@@ -3,7 +3,7 @@
 //! One table for all peers instead of a set for each: an envelope is named once, and a peer is a
 //! number beside it. What stands here changes only by what crossed that peer's link: it brought
 //! the envelope, or was sent it. Our own envelopes are entered by the same two doors or not at
-//! all, so the table cannot tell them apart (docs/wire.md, section "Own envelopes").
+//! all, so the table cannot tell them apart.
 
 use std::collections::BTreeMap;
 
@@ -57,9 +57,14 @@ impl Known {
 
     /// Whether the envelope has crossed the peer's link in either direction.
     pub(super) fn knows(&self, envelope: &EnvelopeHash, peer: LinkId) -> bool {
+        self.by(envelope).binary_search(&peer).is_ok()
+    }
+
+    /// All peers whose link the envelope has crossed, in ascending order.
+    pub(super) fn by(&self, envelope: &EnvelopeHash) -> &[LinkId] {
         self.envelopes
             .get(envelope)
-            .is_some_and(|entry| entry.knows.binary_search(&peer).is_ok())
+            .map_or(&[], |entry| &entry.knows)
     }
 
     /// How many of the connected peers sent us the envelope.

@@ -22,8 +22,9 @@ impl Gossip {
         if let Some(link) = from.filter(|link| self.peers.contains_key(link)) {
             self.known.brought(hash, link);
         }
+        let known_by = self.known.by(&hash);
         for (link, peer) in &mut self.peers {
-            if peer.wants_topic(envelope.topic()) && !self.known.knows(&hash, *link) {
+            if peer.wants_topic(envelope.topic()) && known_by.binary_search(link).is_err() {
                 let wait = sample::exponential(&mut self.rng, self.mean_wait);
                 peer.queue.push(now.mono.after(wait), hash);
             }

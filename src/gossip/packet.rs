@@ -1,10 +1,10 @@
 //! The packets of `shh/6`: what a peer may send, and what we send.
 //!
 //! EIP-627 names the codes; where it and go-ethereum differ, go-ethereum is followed, because its
-//! nodes are the ones that hang up (docs/wire.md, section "shh/6"). Strict here means what
-//! go-ethereum refuses with disconnect reason 0x10, tolerant what it lets pass: trailing bytes
-//! after the first item, later fields of a status, codes it has no name for. status-im's
-//! confirmations and rate limits are read if they are well formed and ignored if not.
+//! nodes are the ones that hang up. Strict here means what go-ethereum refuses with disconnect
+//! reason 0x10, tolerant what it lets pass: trailing bytes after the first item, later fields of a
+//! status, codes it has no name for. status-im's confirmations and rate limits are read if they
+//! are well formed and ignored if not.
 //!
 //! Envelopes are decoded one at a time and only when asked for. Whether one is alive, worth its
 //! work and wanted is not decided here, nor who may send what: a P2P packet is passed on unread.

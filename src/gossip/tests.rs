@@ -1,0 +1,76 @@
+//! How much a gossip remembers, which cannot be seen from outside.
+
+use circuits::time::{Instant, UnixSecs};
+
+use super::*;
+use crate::envelope::{Topic, Ttl};
+
+const NOW: Now = Now {
+    mono: Instant::ZERO,
+    unix: UnixSecs(1_700_000_000),
+};
+
+fn envelope(number: u32) -> Envelope {
+    let data = number.to_be_bytes().to_vec();
+    Envelope::build(NOW.unix.after(600), Ttl(660), Topic([1, 2, 3, 4]), data, 7)
+}
+
+fn between(links: [LinkId; 2]) -> Gossip {
+    let config = Config {
+        min_pow: MinPow::ZERO,
+        ..Config::default()
+    };
+    let mut gossip = Gossip::new(config, [1; 32]);
+    let status = outgoing::status(MinPow::ZERO, &Bloom::FULL);
+    for link in links {
+        let _ = gossip.open(NOW, link, "Geth/v1.8.27");
+        let _ = gossip.receive(NOW, link, code::STATUS, &status, &Pool::new(0));
+    }
+    gossip
+}
+
+#[test]
+fn envelopes_that_the_pool_refuses_are_not_remembered_for_ever() {
+    let mut gossip = between([LinkId(1), LinkId(2)]);
+    let pool = Pool::new(0);
+    for batch in 0..200 {
+        let envelopes: Vec<_> = (0..100).map(|one| envelope(batch * 100 + one)).collect();
+        let packet = outgoing::messages(&envelopes);
+        let received = gossip.receive(NOW, LinkId(1), code::MESSAGES, &packet, &pool);
+        assert_eq!(received.unwrap().admitted.len(), 100);
+        assert!(gossip.known.len() <= SLACK + 100);
+    }
+}
+
+#[test]
+fn a_line_that_outgrows_the_pool_is_read_anew_from_it() {
+    let mut gossip = between([LinkId(1), LinkId(2)]);
+    let mut pool = Pool::new(1 << 20);
+    for number in 0..20_000 {
+        gossip.pooled(NOW, &envelope(number), Some(LinkId(1)));
+    }
+    let last = envelope(20_000);
+    let (pow, in_time) = gossip.judge(NOW, &last).unwrap();
+    assert_eq!(
+        pool.insert(last.clone(), pow, in_time),
+        crate::pool::Inserted::New
+    );
+    gossip.pooled(NOW, &last, Some(LinkId(1)));
+    // The line is thrown away, and what the pool holds is found all the same.
+    let sends = gossip.tick(NOW, &pool, |_| false);
+    assert_eq!(sends.len(), 1);
+    assert_eq!(sends[0].payload, outgoing::messages(&[last]));
+    assert!(gossip.peers().all(|(_, peer)| peer.waiting == 0));
+}
+
+#[test]
+fn a_closed_link_leaves_nothing_behind_but_the_names_of_envelopes() {
+    let mut gossip = between([LinkId(1), LinkId(2)]);
+    let packet = outgoing::messages(&[envelope(1)]);
+    let _ = gossip.receive(NOW, LinkId(1), code::MESSAGES, &packet, &Pool::new(0));
+    gossip.close(LinkId(1));
+    let hash = envelope(1).hash();
+    assert!(!gossip.known.knows(&hash, LinkId(1)));
+    gossip.forget(&[hash]);
+    assert_eq!(gossip.known.len(), 0);
+}
