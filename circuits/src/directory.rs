@@ -1,1 +1,368 @@
-//! Draft.
+//! The relays a node knows, and which of them it may trust with a path.
+//!
+//! Relays describe themselves ([`Descriptor`]); descriptors are flooded, so everything here is
+//! written for a sender who lies: checks run cheapest first, tables are bounded, each link's
+//! useless work is rationed, and a relay that tells two stories is excluded with proof. What a
+//! relay says of itself never makes it eligible; what this node has seen of it does (spec M1).
+//! Paths are not drawn from the directory but from a [`Snapshot`] of it, frozen for an epoch.
+//!
+//! The directory opens no connection and reads no clock. Its caller floods what
+//! [`Inserted::New`] names, answers requests with [`Directory::lacking`], and stores
+//! [`Directory::export`].
+
+use core::fmt;
+use std::collections::BTreeSet;
+
+mod budget;
+mod crowd;
+mod descriptor;
+mod eligibility;
+mod endpoint;
+mod equivocation;
+mod puzzle;
+mod sighting;
+mod signature;
+mod snapshot;
+mod store;
+mod sync;
+mod table;
+
+pub use budget::Allowance;
+pub use descriptor::{
+    BadDescriptor, Descriptor, DescriptorDigest, Draft, MAX_DESCRIPTOR_LEN, MAX_FAMILY,
+    Requirements, TICKET_BITS, VerifiedDescriptor,
+};
+pub use endpoint::{Endpoint, Subnet};
+pub use equivocation::Proof;
+pub use puzzle::{PuzzleSearch, PuzzleSolution};
+pub use sighting::Source;
+pub use signature::{BadSigningKey, SigningKey};
+pub use snapshot::{Relay, Snapshot};
+pub use sync::{MAX_ANSWER_LEN, MAX_PREFIXES, Request};
+
+use self::budget::Budget;
+use self::equivocation::Exclusions;
+use self::table::{Table, main_subnet};
+use crate::ids::{Epoch, LinkId, RelayId, RelayKey, ShortId};
+use crate::time::{Now, UnixSecs};
+
+/// Bounds of a directory.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// Relays altogether. Each takes up to 3 KB of descriptors and half as much around them.
+    pub relays: usize,
+    /// Relays of one /16 or /32: enough for a large hoster, too few to outnumber the rest.
+    pub relays_per_subnet: usize,
+    /// Relays that are reachable through onion services only.
+    pub onion_relays: usize,
+    /// Proofs of equivocation kept in full.
+    pub proofs: usize,
+    /// Descriptors that a link may send in vain.
+    pub wasted_checks: Allowance,
+    /// Requests for descriptors that a link may make.
+    pub requests: Allowance,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            relays: 10_000,
+            relays_per_subnet: 64,
+            onion_relays: 2_500,
+            proofs: 1_024,
+            // Five failed checks a second are 0.3 % of a core; one link cannot cause more.
+            wasted_checks: Allowance {
+                burst: 64,
+                every_micros: 200_000,
+            },
+            // A new neighbour asks for 256 buckets of two epochs, then now and then.
+            requests: Allowance {
+                burst: 1_024,
+                every_micros: 500_000,
+            },
+        }
+    }
+}
+
+impl Limits {
+    const fn of(&self, subnet: Subnet) -> usize {
+        match subnet {
+            Subnet::Onion => self.onion_relays,
+            Subnet::Ip4(_) | Subnet::Ip6(_) => self.relays_per_subnet,
+        }
+    }
+}
+
+/// The relays known on one network.
+#[derive(Debug)]
+pub struct Directory {
+    terms: Requirements,
+    /// The relays that a pinned list names; where there is one, only they are eligible.
+    listed: Option<BTreeSet<RelayId>>,
+    /// When the directory was last empty.
+    since: UnixSecs,
+    epoch: Epoch,
+    table: Table,
+    exclusions: Exclusions,
+    wasted_checks: Budget,
+    requests: Budget,
+}
+
+/// What became of a descriptor.
+#[derive(Clone, Debug)]
+pub enum Inserted {
+    /// It contradicts another: flood both, the relay is excluded.
+    Equivocation(Proof),
+    /// It is held already.
+    Known,
+    /// It is new and was kept: flood it to everybody but its sender.
+    New(VerifiedDescriptor),
+}
+
+impl Directory {
+    /// An empty directory.
+    ///
+    /// With `listed`, only these relays are eligible and no observation makes another so (spec M1,
+    /// clause a); the caller has verified the signatures under the list.
+    #[must_use]
+    pub fn new(
+        terms: Requirements,
+        limits: Limits,
+        listed: Option<BTreeSet<RelayId>>,
+        now: UnixSecs,
+    ) -> Self {
+        Self {
+            terms,
+            listed,
+            since: now,
+            epoch: Epoch::at(now),
+            table: Table::new(limits),
+            exclusions: Exclusions::new(limits.proofs, limits.relays),
+            wasted_checks: Budget::new(limits.wasted_checks),
+            requests: Budget::new(limits.requests),
+        }
+    }
+
+    /// Takes in a descriptor as it came.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`]; the directory is unchanged then, and only [`Refused::Bad`] is the sender's
+    /// fault.
+    pub fn insert(&mut self, now: Now, source: Source, raw: &[u8]) -> Result<Inserted, Refused> {
+        let descriptor = Descriptor::decode(raw).map_err(Refused::Bad)?;
+        let (id, epoch) = (descriptor.key().id(), descriptor.draft().epoch);
+        let digest = DescriptorDigest::of(raw);
+        if self.is_known(now.unix, source, id, epoch, digest)? {
+            return Ok(Inserted::Known);
+        }
+        if self.table.get(&id).is_none() {
+            let subnets = Subnet::of_endpoints(&descriptor.draft().endpoints);
+            self.table
+                .room_for(subnets.first().copied().unwrap_or(Subnet::Onion))?;
+        }
+        if let Source::Peer { link, .. } = source
+            && !self.wasted_checks.take(now.mono, link)
+        {
+            return Err(Refused::Budget);
+        }
+        let verified = descriptor.verify(&self.terms).map_err(Refused::Bad)?;
+        if let Source::Peer { link, .. } = source {
+            self.wasted_checks.give_back(link);
+        }
+        self.admit(now.unix, source, verified)
+    }
+
+    /// Takes in a descriptor that was verified before, under the same requirements.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`], as for [`insert`](Self::insert), but never [`Refused::Bad`] or
+    /// [`Refused::Budget`].
+    pub fn admit(
+        &mut self,
+        now: UnixSecs,
+        source: Source,
+        descriptor: VerifiedDescriptor,
+    ) -> Result<Inserted, Refused> {
+        let (id, epoch) = (descriptor.id(), descriptor.epoch());
+        if self.is_known(now, source, id, epoch, descriptor.digest())? {
+            return Ok(Inserted::Known);
+        }
+        let Some(record) = self.table.get(&id) else {
+            if let Some(newest) = self.table.room_for(main_subnet(&descriptor))? {
+                self.table.remove(&newest);
+            }
+            self.table.keep(now, source, descriptor.clone());
+            return Ok(Inserted::New(descriptor));
+        };
+        let proof = record
+            .latest_first()
+            .find_map(|held| Proof::between(&held.descriptor, &descriptor));
+        if let Some(proof) = proof {
+            self.table.remove(&id);
+            self.exclusions.add(proof.clone());
+            return Ok(Inserted::Equivocation(proof));
+        }
+        self.table.keep(now, source, descriptor.clone());
+        Ok(Inserted::New(descriptor))
+    }
+
+    /// The checks that cost nothing: time, exclusion, and whether we hold these very bytes.
+    fn is_known(
+        &mut self,
+        now: UnixSecs,
+        source: Source,
+        id: RelayId,
+        epoch: Epoch,
+        digest: DescriptorDigest,
+    ) -> Result<bool, Refused> {
+        self.expire(now);
+        let accepted = self.accepted_epochs(now);
+        if epoch < *accepted.start() {
+            return Err(Refused::EpochStale);
+        }
+        if epoch > *accepted.end() {
+            return Err(Refused::EpochFuture);
+        }
+        if self.exclusions.proves_with(&id, digest) {
+            return Ok(true);
+        }
+        if self.exclusions.contains(&id) {
+            return Err(Refused::Excluded);
+        }
+        let held = self.table.get(&id).and_then(|record| record.held(epoch));
+        let is_held = held.is_some_and(|held| held.descriptor.digest() == digest);
+        if is_held {
+            self.table.told(now, source, &id, epoch);
+        }
+        Ok(is_held)
+    }
+
+    /// The epochs whose descriptors are accepted now: the previous, the present, and within the
+    /// last hour the next (clocks differ).
+    #[must_use]
+    pub fn accepted_epochs(&self, now: UnixSecs) -> core::ops::RangeInclusive<Epoch> {
+        Epoch::at(now).previous()..=Epoch::at(now.after(HOUR))
+    }
+
+    /// Drops what has run out. Called by every insertion; worth calling at the start of an epoch.
+    pub fn expire(&mut self, now: UnixSecs) {
+        let epoch = Epoch::at(now);
+        if epoch > self.epoch {
+            self.epoch = epoch;
+            self.table.turn_to(epoch);
+            self.exclusions.expire(epoch);
+            if self.table.len() == 0 {
+                self.since = now;
+            }
+        }
+    }
+
+    /// Forgets a link's allowances; for links that are closed.
+    pub fn forget_link(&mut self, link: LinkId) {
+        self.wasted_checks.forget(link);
+        self.requests.forget(link);
+    }
+
+    /// The latest descriptor of a relay, to dial it. None if unknown, or if two relays share the
+    /// short id.
+    #[must_use]
+    pub fn lookup(&self, short: ShortId) -> Option<&VerifiedDescriptor> {
+        let latest = self.table.by_short_id(short)?.latest_first().next()?;
+        Some(&latest.descriptor)
+    }
+
+    /// The latest descriptor of the relay with this key.
+    #[must_use]
+    pub fn find(&self, key: &RelayKey) -> Option<&VerifiedDescriptor> {
+        let latest = self.table.get(&key.id())?.latest_first().next()?;
+        Some(&latest.descriptor)
+    }
+
+    /// The latest descriptor of every relay, ascending by id.
+    pub fn iter(&self) -> impl Iterator<Item = &VerifiedDescriptor> {
+        self.table
+            .iter()
+            .filter_map(|(_, record)| record.latest_first().next())
+            .map(|held| &held.descriptor)
+    }
+
+    /// Number of relays known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether no relay is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of relays excluded for equivocation.
+    #[must_use]
+    pub fn excluded(&self) -> usize {
+        self.exclusions.len()
+    }
+
+    /// The proofs of equivocation that are kept.
+    pub fn proofs(&self) -> impl Iterator<Item = &Proof> {
+        self.exclusions.proofs()
+    }
+}
+
+/// Why a descriptor was not taken in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Refused {
+    /// It is not valid. An honest neighbour would not have passed it on.
+    Bad(BadDescriptor),
+    /// The link has sent too much that was useless; nothing was checked.
+    Budget,
+    /// Its epoch has not begun.
+    EpochFuture,
+    /// Its epoch is over.
+    EpochStale,
+    /// Its relay equivocates.
+    Excluded,
+    /// There are as many relays of its subnet as may be.
+    SubnetFull,
+    /// There is no room, and nobody newer in a fuller subnet to make some.
+    TableFull,
+}
+
+impl Refused {
+    /// Whether the neighbour that sent it has broken a rule. The other reasons can befall an
+    /// honest one.
+    #[must_use]
+    pub const fn blames_sender(&self) -> bool {
+        matches!(self, Self::Bad(_))
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bad(reason) => fmt::Display::fmt(reason, f),
+            Self::Budget => f.write_str("link has sent too many useless descriptors"),
+            Self::EpochFuture => f.write_str("descriptor's epoch has not begun"),
+            Self::EpochStale => f.write_str("descriptor's epoch is over"),
+            Self::Excluded => f.write_str("descriptor's relay is excluded for equivocation"),
+            Self::SubnetFull => f.write_str("too many relays of the descriptor's subnet"),
+            Self::TableFull => f.write_str("directory is full"),
+        }
+    }
+}
+
+impl core::error::Error for Refused {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Bad(reason) => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+/// How long before its epoch a descriptor is accepted, and a snapshot is frozen.
+const HOUR: u32 = 3_600;

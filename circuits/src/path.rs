@@ -1,1 +1,396 @@
-//! Draft.
+//! Draws paths: through which relays an envelope goes, piece by piece.
+//!
+//! All lanes of an envelope start at the same guard and end at the same rendezvous; what lies
+//! between differs. The rules that make a path safe are arguments of [`PathPicker::new`], not
+//! options: a picker without a guard, or without knowing which relays are our neighbours, cannot
+//! be built. What cannot be met is refused by name and number ([`PathRefusal`]), never met
+//! halfway. On the profile `local` some rules give way when a handful of relays leaves no choice,
+//! and the [`Plan`] says which.
+//!
+//! The module knows how a path behaves, not what it is for: levels are numbers here.
+
+use core::fmt;
+
+use rand_core::CryptoRng;
+
+mod fill;
+mod guard;
+mod lengths;
+mod report;
+mod rules;
+
+pub use guard::{Guard, GuardSeed, Guards};
+pub use lengths::lane_lengths;
+pub use report::{PathRefusal, Removed, Rule};
+pub use rules::{BadPathRules, Exclusions, MAX_LANES, MAX_RELAYS, PathRules};
+
+use self::fill::{Search, Sharing};
+use crate::directory::{Relay, Snapshot};
+use crate::ids::Profile;
+use crate::origin::Hop;
+use crate::sample;
+
+/// Draws paths from one snapshot, by one set of rules.
+#[derive(Debug)]
+pub struct PathPicker<'a> {
+    snapshot: &'a Snapshot,
+    rules: PathRules,
+    guard: &'a Relay,
+    exclusions: &'a Exclusions,
+    /// What may stand beside the guard: no relation of it, not ourselves.
+    pool: Vec<&'a Relay>,
+    /// What may be a rendezvous.
+    meeting: Vec<&'a Relay>,
+    removed: Removed,
+    meets_neighbours: bool,
+}
+
+/// The paths of one envelope.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The first relay of every lane.
+    pub guard: Hop,
+    /// The last layer of every lane.
+    pub rendezvous: Hop,
+    /// Work that the rendezvous asks of a ticket, in bits.
+    pub ticket_bits: u8,
+    /// The lanes.
+    pub lanes: Vec<Lane>,
+    /// What was given up, on `local` only.
+    pub lifted: Lifted,
+}
+
+/// One path: the guard, the middles, the rendezvous.
+#[derive(Clone)]
+pub struct Lane {
+    /// The hops in order.
+    pub hops: Vec<Hop>,
+}
+
+impl fmt::Debug for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Lane([redacted])")
+    }
+}
+
+/// Rules that gave way for want of relays. Always empty on `main`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Lifted {
+    /// Middles stand in more than one lane of the envelope.
+    pub disjointness: bool,
+    /// The rendezvous may be one of our neighbours.
+    pub neighbours: bool,
+}
+
+/// Where a loop comes home.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Home {
+    /// To a relay, from any other: its own key is the last layer.
+    Relay,
+    /// To a client, through its guard: nobody else has a link to it.
+    ThroughGuard,
+}
+
+impl<'a> PathPicker<'a> {
+    /// Applies the rules that concern single relays.
+    ///
+    /// # Errors
+    ///
+    /// [`PathRefusal`] if the snapshot cannot satisfy the rules whatever is drawn.
+    pub fn new(
+        snapshot: &'a Snapshot,
+        rules: PathRules,
+        guard: Guard<'a>,
+        exclusions: &'a Exclusions,
+    ) -> Result<Self, PathRefusal> {
+        let guard = guard.relay();
+        let mut removed = Removed {
+            known: snapshot.relays().len(),
+            ..Removed::default()
+        };
+        let mut pool = Vec::with_capacity(removed.known);
+        for relay in snapshot.relays() {
+            let count = if relay.hop.id == exclusions.own {
+                &mut removed.own
+            } else if relay.hop.id == guard.hop.id {
+                &mut removed.guard
+            } else if share_subnet(snapshot.profile(), relay, guard) {
+                &mut removed.guard_subnet
+            } else if share_family(relay, guard) {
+                &mut removed.guard_family
+            } else {
+                pool.push(relay);
+                continue;
+            };
+            *count += 1;
+        }
+        let mut picker = Self {
+            snapshot,
+            rules,
+            guard,
+            exclusions,
+            pool,
+            meeting: Vec::new(),
+            removed,
+            meets_neighbours: false,
+        };
+        picker.check_snapshot()?;
+        picker.find_meeting_points()?;
+        Ok(picker)
+    }
+
+    /// How many relays each rule took away.
+    #[must_use]
+    pub const fn removed(&self) -> &Removed {
+        &self.removed
+    }
+
+    /// Draws the paths of one envelope: a fresh rendezvous, lanes that share nothing else but the
+    /// guard.
+    ///
+    /// # Errors
+    ///
+    /// [`PathRefusal`] if no choice of relays satisfies the rules.
+    pub fn pick(&self, rng: &mut impl CryptoRng) -> Result<Plan, PathRefusal> {
+        let lanes = usize::from(self.rules.lanes());
+        let meeting = shuffled(rng, &self.meeting);
+        let mut search = Search::new(self.snapshot.profile());
+        for sharing in self.sharings() {
+            for rendezvous in meeting.iter().take(MAX_TRIES) {
+                if let Some(plan) = self.draw(rng, &mut search, rendezvous, lanes, *sharing) {
+                    return Ok(plan);
+                }
+            }
+        }
+        let middles = usize::from(self.rules.floor()).saturating_sub(1);
+        Err(self.too_few_middles(middles.saturating_mul(lanes), &search))
+    }
+
+    /// Draws one single-lane plan for each of `pieces` that travel alone, no two with the same
+    /// rendezvous. Middles may repeat between them.
+    ///
+    /// # Errors
+    ///
+    /// [`PathRefusal`] if no choice of relays satisfies the rules.
+    pub fn pick_scattered(
+        &self,
+        pieces: usize,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Vec<Plan>, PathRefusal> {
+        if self.meeting.len() < pieces {
+            return Err(self.refusal(Rule::Rendezvous, pieces, self.meeting.len()));
+        }
+        let meeting = shuffled(rng, &self.meeting);
+        let mut search = Search::new(self.snapshot.profile());
+        let mut plans = Vec::with_capacity(pieces);
+        let mut failures = 0;
+        for rendezvous in meeting {
+            if plans.len() == pieces || failures == MAX_TRIES {
+                break;
+            }
+            match self.draw(rng, &mut search, rendezvous, 1, Sharing::Nothing) {
+                Some(plan) => plans.push(plan),
+                None => failures += 1,
+            }
+        }
+        match plans.len() {
+            found if found == pieces => Ok(plans),
+            0 => {
+                let middles = usize::from(self.rules.floor()).saturating_sub(1);
+                Err(self.too_few_middles(middles, &search))
+            }
+            found => Err(self.refusal(Rule::Rendezvous, pieces, found)),
+        }
+    }
+
+    /// Draws the hops of a loop, up to the one that hands the cell back to us.
+    ///
+    /// As many relays as the rules' floor: the guard, then others; for a client the guard again at
+    /// the end.
+    ///
+    /// # Errors
+    ///
+    /// [`PathRefusal`] if no choice of relays satisfies the rules.
+    pub fn pick_loop(&self, home: Home, rng: &mut impl CryptoRng) -> Result<Vec<Hop>, PathRefusal> {
+        let ends = match home {
+            Home::Relay => 1,
+            Home::ThroughGuard => 2,
+        };
+        let middles = usize::from(self.rules.floor()).saturating_sub(ends);
+        let pool = shuffled(rng, &self.pool);
+        let mut search = Search::new(self.snapshot.profile());
+        let Some(found) = search.fill(&pool, &[middles], Sharing::Nothing) else {
+            return Err(self.too_few_middles(middles, &search));
+        };
+        let mut hops = vec![self.guard.hop];
+        hops.extend(found.iter().flatten().map(|relay| relay.hop));
+        if home == Home::ThroughGuard {
+            hops.push(self.guard.hop);
+        }
+        Ok(hops)
+    }
+
+    /// What lanes may share, the strictest first.
+    fn sharings(&self) -> &'static [Sharing] {
+        match self.snapshot.profile() {
+            Profile::Main => &[Sharing::Nothing],
+            Profile::Local => &[Sharing::Nothing, Sharing::Middles],
+        }
+    }
+
+    /// The rules that concern the snapshot as a whole.
+    fn check_snapshot(&self) -> Result<(), PathRefusal> {
+        let others = self.removed.known.saturating_sub(self.removed.own);
+        let mut lanes = 1;
+        if self.snapshot.profile() == Profile::Main {
+            lanes = usize::from(self.rules.lanes());
+            if self.snapshot.is_young() && self.rules.wants_settled() {
+                return Err(self.refusal(Rule::Young, 0, 0));
+            }
+            if others < self.rules.min_relays() {
+                return Err(self.refusal(Rule::Relays, self.rules.min_relays(), others));
+            }
+            let subnets = self.snapshot.subnets();
+            if subnets < self.rules.min_subnets() {
+                return Err(self.refusal(Rule::Subnets, self.rules.min_subnets(), subnets));
+            }
+        }
+        let middles = usize::from(self.rules.floor()).saturating_sub(1);
+        let needed = middles.saturating_mul(lanes).saturating_add(2);
+        if others < needed {
+            return Err(self.refusal(Rule::Relays, needed, others));
+        }
+        Ok(())
+    }
+
+    /// Finds the relays that may be a rendezvous: none of our neighbours, none in our own subnet.
+    fn find_meeting_points(&mut self) -> Result<(), PathRefusal> {
+        let is_main = self.snapshot.profile() == Profile::Main;
+        let mut neighbours = Vec::new();
+        for relay in &self.pool {
+            let is_ours = |subnet| self.exclusions.own_subnets.contains(subnet);
+            if is_main && relay.subnets.iter().any(is_ours) {
+                self.removed.own_subnet += 1;
+            } else if self.exclusions.neighbours.contains(&relay.hop.id) {
+                neighbours.push(*relay);
+            } else {
+                self.meeting.push(relay);
+            }
+        }
+        self.removed.neighbours = neighbours.len();
+        if self.meeting.is_empty() && !is_main {
+            self.meets_neighbours = true;
+            self.meeting = neighbours;
+        }
+        if self.meeting.is_empty() {
+            return Err(self.refusal(Rule::Rendezvous, 1, 0));
+        }
+        Ok(())
+    }
+
+    /// Draws lanes to one rendezvous, if that is possible.
+    fn draw(
+        &self,
+        rng: &mut impl CryptoRng,
+        search: &mut Search,
+        rendezvous: &'a Relay,
+        lanes: usize,
+        sharing: Sharing,
+    ) -> Option<Plan> {
+        let profile = self.snapshot.profile();
+        let mut pool = self.pool.clone();
+        pool.retain(|relay| {
+            relay.hop.id != rendezvous.hop.id && !are_related(profile, relay, rendezvous)
+        });
+        let pool = shuffled(rng, &pool);
+        let room = match sharing {
+            Sharing::Nothing => pool.len(),
+            Sharing::Middles => pool.len().saturating_mul(lanes),
+        };
+        let floor = self.rules.floor();
+        let longest = u8::try_from(pool.len()).map_or(u8::MAX, |relays| relays.saturating_add(1));
+        let ceiling = self.rules.ceiling().min(longest);
+        let drawn = lane_lengths(rng, floor, ceiling, lanes, room);
+        let mut one_longer = vec![floor; lanes];
+        if let [.., _, last] = one_longer.as_mut_slice() {
+            *last = floor.saturating_add(1).min(ceiling);
+        }
+        let middles = [drawn, one_longer, vec![floor; lanes]]
+            .iter()
+            .find_map(|lengths| {
+                let middles: Vec<_> = lengths
+                    .iter()
+                    .map(|length| usize::from(*length).saturating_sub(1))
+                    .collect();
+                search.fill(&pool, &middles, sharing)
+            })?;
+        Some(self.plan(rendezvous, &middles, sharing))
+    }
+
+    fn plan(&self, rendezvous: &Relay, middles: &[Vec<&Relay>], sharing: Sharing) -> Plan {
+        let lanes = middles
+            .iter()
+            .map(|middles| {
+                let mut hops = vec![self.guard.hop];
+                hops.extend(middles.iter().map(|relay| relay.hop));
+                hops.push(rendezvous.hop);
+                Lane { hops }
+            })
+            .collect();
+        Plan {
+            guard: self.guard.hop,
+            rendezvous: rendezvous.hop,
+            ticket_bits: rendezvous.ticket_bits,
+            lanes,
+            lifted: Lifted {
+                disjointness: sharing == Sharing::Middles,
+                neighbours: self.meets_neighbours,
+            },
+        }
+    }
+
+    fn too_few_middles(&self, needed: usize, search: &Search) -> PathRefusal {
+        self.refusal(Rule::Middles, needed, search.most_placed())
+    }
+
+    fn refusal(&self, rule: Rule, needed: usize, known: usize) -> PathRefusal {
+        PathRefusal {
+            rule,
+            needed,
+            known,
+            removed: self.removed,
+        }
+    }
+}
+
+/// Whether two relays may not stand in one lane.
+fn are_related(profile: Profile, one: &Relay, other: &Relay) -> bool {
+    share_subnet(profile, one, other) || share_family(one, other)
+}
+
+fn share_subnet(profile: Profile, one: &Relay, other: &Relay) -> bool {
+    profile == Profile::Main
+        && one
+            .subnets
+            .iter()
+            .any(|subnet| other.subnets.contains(subnet))
+}
+
+/// A snapshot keeps only mutual families, so one side's word is both sides'.
+fn share_family(one: &Relay, other: &Relay) -> bool {
+    one.family.contains(&other.hop.id)
+}
+
+/// The same relays in random order, every order equally likely.
+fn shuffled<'a>(rng: &mut impl CryptoRng, relays: &[&'a Relay]) -> Vec<&'a Relay> {
+    let mut relays = relays.to_vec();
+    for last in (1..relays.len()).rev() {
+        let bound = u32::try_from(last.saturating_add(1)).unwrap_or(u32::MAX);
+        let other = usize::try_from(sample::below(rng, bound)).unwrap_or(last);
+        relays.swap(last, other);
+    }
+    relays
+}
+
+/// Rendezvous tried before a refusal: all of them in a small network, enough in a large one.
+const MAX_TRIES: usize = 64;

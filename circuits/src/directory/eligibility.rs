@@ -1,0 +1,95 @@
+//! Which relays a path may use, and from when on (spec M1, M12).
+//!
+//! A snapshot for an epoch is computed from the times that the directory keeps, as of the moment
+//! it was frozen; so it needs no storage of its own and is the same after a restart. While the
+//! directory is too young to have seen anything for a day, three neighbours in different subnets
+//! stand in for time, which buys less: the snapshot says so.
+
+use super::sighting::DAY;
+use super::table::{Held, Record};
+use super::{Directory, HOUR, Relay, Snapshot, Subnet};
+use crate::ids::{Epoch, Profile, RelayId};
+use crate::origin::Hop;
+use crate::time::UnixSecs;
+
+/// What makes a relay eligible.
+#[derive(Clone, Copy)]
+enum Rule {
+    /// Being known (`local`).
+    Known,
+    /// Having been seen long enough when the snapshot was frozen.
+    Settled { frozen: UnixSecs },
+    /// Being told identically by three neighbours, twice.
+    ToldThrice,
+}
+
+impl Directory {
+    /// The relays that paths may use in the epoch that `now` falls into.
+    ///
+    /// Frozen at one hour before the epoch, but for two cases that are taken on demand: the
+    /// profile `local`, and a [young](Self::is_young) directory.
+    #[must_use]
+    pub fn snapshot(&self, now: UnixSecs) -> Snapshot {
+        let epoch = Epoch::at(now);
+        let frozen = epoch.start().before(HOUR);
+        let is_young = self.is_young(now);
+        let rule = match self.terms.profile {
+            Profile::Local => Rule::Known,
+            Profile::Main if is_young => Rule::ToldThrice,
+            Profile::Main => Rule::Settled { frozen },
+        };
+        let relays = self
+            .table
+            .iter()
+            .filter_map(|(id, record)| self.eligible(id, record, epoch, rule));
+        Snapshot::new(epoch, self.terms.profile, is_young, relays)
+    }
+
+    /// Whether the directory had been filled for less than a day when this epoch's snapshot was
+    /// frozen. Never on `local`, which lifts the rule of age.
+    ///
+    /// The day is an hour longer: in the first hour of a directory the relays are still coming in,
+    /// and they have a day before them too.
+    #[must_use]
+    pub fn is_young(&self, now: UnixSecs) -> bool {
+        let frozen = Epoch::at(now).start().before(HOUR);
+        self.terms.profile == Profile::Main && self.since.after(DAY).after(HOUR) > frozen
+    }
+
+    fn eligible(&self, id: &RelayId, record: &Record, epoch: Epoch, rule: Rule) -> Option<Relay> {
+        // Two relays that share a short id: a cell could be meant for either.
+        self.table.by_short_id(id.short())?;
+        let before = record.held(epoch.previous());
+        let now = record.held(epoch);
+        let is_listed = self.listed.as_ref().map(|listed| listed.contains(id));
+        let chosen = match (rule, is_listed) {
+            (_, Some(false)) => None,
+            (Rule::Known, _) | (Rule::ToldThrice, Some(true)) => now.or(before),
+            (Rule::Settled { frozen }, Some(true)) => before.filter(|held| held.received <= frozen),
+            (Rule::Settled { frozen }, None) => before
+                .filter(|held| held.received <= frozen && record.history.is_settled_at(frozen)),
+            (Rule::ToldThrice, None) => {
+                before.filter(|held| is_enough(held) && now.is_some_and(is_enough))
+            }
+        }?;
+        as_relay(chosen, epoch)
+    }
+}
+
+fn is_enough(held: &Held) -> bool {
+    held.tellers.is_enough()
+}
+
+fn as_relay(held: &Held, epoch: Epoch) -> Option<Relay> {
+    let descriptor = &held.descriptor;
+    Some(Relay {
+        hop: Hop {
+            id: descriptor.id(),
+            onion: *descriptor.onion(epoch)?,
+        },
+        subnets: Subnet::of_endpoints(descriptor.endpoints()),
+        family: descriptor.declared_family().to_vec(),
+        load: descriptor.load(),
+        ticket_bits: descriptor.ticket_bits(),
+    })
+}

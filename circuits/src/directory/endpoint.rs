@@ -1,0 +1,277 @@
+//! Where a relay can be reached, and which network it shares with others.
+//!
+//! A relay names at most one endpoint of each kind. Nobody proves an address by writing it into a
+//! descriptor, so an address is good for two things only: to be dialled, and to be held against
+//! the relay ([`Subnet`]). Addresses that lead into a private network are refused on `main`, or a
+//! descriptor could make every node knock at its neighbours' doors; on `local`, whose nodes must
+//! not leave the machine, everything but loopback and onion services is (spec M17).
+
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::ids::Profile;
+
+/// An address and port. `Debug` does not show it.
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Endpoint {
+    /// TCP over IPv4.
+    Ip4(Ipv4Addr, u16),
+    /// TCP over IPv6.
+    Ip6(Ipv6Addr, u16),
+    /// A version 3 onion service: its ed25519 key and virtual port.
+    Onion([u8; 32], u16),
+}
+
+impl Endpoint {
+    /// The port; never zero in a verified descriptor.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        match self {
+            Self::Ip4(_, port) | Self::Ip6(_, port) | Self::Onion(_, port) => *port,
+        }
+    }
+
+    /// The kind's number in a descriptor.
+    pub(super) const fn kind(&self) -> u8 {
+        match self {
+            Self::Ip4(..) => kind::IP4,
+            Self::Ip6(..) => kind::IP6,
+            Self::Onion(..) => kind::ONION,
+        }
+    }
+
+    /// The address alone, as a descriptor carries it.
+    pub(super) fn address(&self) -> Vec<u8> {
+        match self {
+            Self::Ip4(ip, _) => ip.octets().to_vec(),
+            Self::Ip6(ip, _) => ip.octets().to_vec(),
+            Self::Onion(key, _) => key.to_vec(),
+        }
+    }
+
+    /// Puts an endpoint together again; `None` if no kind of that number has such an address.
+    pub(super) fn from_parts(kind: u8, address: &[u8], port: u16) -> Option<Self> {
+        match kind {
+            kind::IP4 => {
+                let octets: [u8; 4] = address.try_into().ok()?;
+                Some(Self::Ip4(octets.into(), port))
+            }
+            kind::IP6 => {
+                let octets: [u8; 16] = address.try_into().ok()?;
+                Some(Self::Ip6(octets.into(), port))
+            }
+            kind::ONION => Some(Self::Onion(address.try_into().ok()?, port)),
+            _ => None,
+        }
+    }
+
+    /// Whether nodes of this profile may dial the endpoint.
+    #[must_use]
+    pub fn allowed(&self, profile: Profile) -> bool {
+        self.port() != 0
+            && match (self, profile) {
+                (Self::Onion(..), _) => true,
+                (Self::Ip4(ip, _), Profile::Local) => ip.is_loopback(),
+                (Self::Ip6(ip, _), Profile::Local) => ip.is_loopback(),
+                (Self::Ip4(ip, _), Profile::Main) => is_public_ip4(*ip),
+                (Self::Ip6(ip, _), Profile::Main) => is_public_ip6(*ip),
+            }
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Endpoint([redacted])")
+    }
+}
+
+/// Relays that one operator could plausibly run from one place. `Debug` does not show it.
+///
+/// All relays reachable only through onion services count as one subnet, since nothing tells them
+/// apart.
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Subnet {
+    /// An IPv4 /16.
+    Ip4([u8; 2]),
+    /// An IPv6 /32.
+    Ip6([u8; 4]),
+    /// Onion services, all of them.
+    Onion,
+}
+
+impl Subnet {
+    /// The subnet of an address; an IPv4 address written as IPv6 counts as IPv4.
+    #[must_use]
+    pub fn of(ip: IpAddr) -> Self {
+        match ip.to_canonical() {
+            IpAddr::V4(ip) => {
+                let [a, b, ..] = ip.octets();
+                Self::Ip4([a, b])
+            }
+            IpAddr::V6(ip) => {
+                let [a, b, c, d, ..] = ip.octets();
+                Self::Ip6([a, b, c, d])
+            }
+        }
+    }
+
+    /// Every subnet that these endpoints stand in, at most two.
+    #[must_use]
+    pub fn of_endpoints(endpoints: &[Endpoint]) -> Vec<Self> {
+        let mut subnets: Vec<Self> = endpoints
+            .iter()
+            .filter_map(|endpoint| match endpoint {
+                Endpoint::Ip4(ip, _) => Some(Self::of((*ip).into())),
+                Endpoint::Ip6(ip, _) => Some(Self::of((*ip).into())),
+                Endpoint::Onion(..) => None,
+            })
+            .collect();
+        if subnets.is_empty() {
+            subnets.push(Self::Onion);
+        }
+        subnets
+    }
+}
+
+impl fmt::Debug for Subnet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Subnet([redacted])")
+    }
+}
+
+impl fmt::Display for Subnet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip4([a, b]) => write!(f, "{a}.{b}.0.0/16"),
+            Self::Ip6([a, b, c, d]) => {
+                let prefix = [*a, *b, *c, *d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+                write!(f, "{}/32", Ipv6Addr::from(prefix))
+            }
+            Self::Onion => f.write_str("onion"),
+        }
+    }
+}
+
+/// Whether an IPv4 address is one that strangers may be asked to dial (RFC 6890).
+const fn is_public_ip4(ip: Ipv4Addr) -> bool {
+    let [a, b, ..] = ip.octets();
+    let shared = a == 100 && b & 0xc0 == 64;
+    let benchmarking = a == 198 && b & 0xfe == 18;
+    !(a == 0
+        || a >= 224
+        || shared
+        || benchmarking
+        || ip.is_private()
+        || ip.is_loopback()
+        || ip.is_link_local()
+        || ip.is_documentation())
+}
+
+/// Whether an IPv6 address is global unicast and no detour to an IPv4 address.
+///
+/// Teredo and 6to4 addresses are refused: they would lend an IPv4 host as many subnets as it likes.
+const fn is_public_ip6(ip: Ipv6Addr) -> bool {
+    let [a, b, ..] = ip.segments();
+    let global_unicast = a & 0xe000 == 0x2000;
+    let teredo = a == 0x2001 && b == 0;
+    let six_to_four = a == 0x2002;
+    let documentation = (a == 0x2001 && b == 0x0db8) || a & 0xfff0 == 0x3ff0;
+    global_unicast && !teredo && !six_to_four && !documentation
+}
+
+/// Numbers of the endpoint kinds on the wire.
+mod kind {
+    pub(super) const IP4: u8 = 1;
+    pub(super) const IP6: u8 = 2;
+    pub(super) const ONION: u8 = 3;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip4(text: &str) -> Endpoint {
+        Endpoint::Ip4(text.parse().unwrap(), 20_819)
+    }
+
+    fn ip6(text: &str) -> Endpoint {
+        Endpoint::Ip6(text.parse().unwrap(), 20_819)
+    }
+
+    #[test]
+    fn main_refuses_addresses_that_lead_into_private_networks() {
+        for text in [
+            "0.1.2.3",
+            "10.0.0.1",
+            "100.64.0.1",
+            "127.0.0.1",
+            "169.254.1.1",
+            "172.16.0.1",
+            "192.0.2.1",
+            "192.168.1.1",
+            "198.18.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+        ] {
+            assert!(!ip4(text).allowed(Profile::Main), "{text}");
+        }
+        for text in [
+            "::1",
+            "::ffff:8.8.8.8",
+            "fe80::1",
+            "fd00::1",
+            "2001:db8::1",
+            "2002:808:808::1",
+            "2001::1",
+        ] {
+            assert!(!ip6(text).allowed(Profile::Main), "{text}");
+        }
+        assert!(ip4("8.8.8.8").allowed(Profile::Main));
+        assert!(ip6("2a00:1450::1").allowed(Profile::Main));
+        assert!(Endpoint::Onion([7; 32], 1).allowed(Profile::Main));
+    }
+
+    #[test]
+    fn local_refuses_everything_that_leaves_the_machine() {
+        assert!(ip4("127.3.2.1").allowed(Profile::Local));
+        assert!(ip6("::1").allowed(Profile::Local));
+        assert!(Endpoint::Onion([7; 32], 1).allowed(Profile::Local));
+        assert!(!ip4("8.8.8.8").allowed(Profile::Local));
+        assert!(!ip4("192.168.1.1").allowed(Profile::Local));
+    }
+
+    #[test]
+    fn port_zero_is_never_allowed() {
+        assert!(!Endpoint::Onion([7; 32], 0).allowed(Profile::Main));
+        assert!(!Endpoint::Ip4(Ipv4Addr::LOCALHOST, 0).allowed(Profile::Local));
+    }
+
+    #[test]
+    fn an_onion_service_beside_an_address_adds_no_subnet() {
+        let onion = Endpoint::Onion([1; 32], 1);
+        assert_eq!(Subnet::of_endpoints(&[onion]), [Subnet::Onion]);
+        assert_eq!(
+            Subnet::of_endpoints(&[ip4("8.9.1.1"), ip6("2a00:1450::1"), onion]),
+            [Subnet::Ip4([8, 9]), Subnet::Ip6([0x2a, 0, 0x14, 0x50])]
+        );
+    }
+
+    #[test]
+    fn an_ipv4_address_in_ipv6_clothes_is_in_its_ipv4_subnet() {
+        assert_eq!(
+            Subnet::of("::ffff:8.9.1.1".parse().unwrap()),
+            Subnet::Ip4([8, 9])
+        );
+    }
+
+    #[test]
+    fn subnets_print_for_users_and_not_for_logs() {
+        let subnet = Subnet::of("2a00:1450::1".parse().unwrap());
+        assert_eq!(subnet.to_string(), "2a00:1450::/32");
+        assert_eq!(Subnet::Ip4([8, 9]).to_string(), "8.9.0.0/16");
+        assert_eq!(
+            format!("{subnet:?} {:?}", ip4("8.8.8.8")),
+            "Subnet([redacted]) Endpoint([redacted])"
+        );
+    }
+}

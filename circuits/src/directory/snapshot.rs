@@ -1,0 +1,148 @@
+//! The relays that paths of one epoch may use, frozen.
+//!
+//! Honest nodes must draw from (almost) the same list, or the list a path was drawn from tells who
+//! drew it (Danezis and Syverson 2008). The list for an epoch is therefore what was held an hour
+//! before it began, and does not change while it lasts, except that a relay caught equivocating
+//! leaves at once. How a relay becomes eligible is decided by [`Directory`](super::Directory); a
+//! snapshot is plain data, so that a simulator can make one of ten thousand relays.
+
+use core::fmt;
+
+use super::endpoint::Subnet;
+use crate::ids::{Epoch, Profile, RelayId};
+use crate::origin::Hop;
+
+/// A relay that paths may use.
+#[derive(Clone)]
+pub struct Relay {
+    /// Id and onion key for the snapshot's epoch.
+    pub hop: Hop,
+    /// The subnets it stands in.
+    pub subnets: Vec<Subnet>,
+    /// Relays it calls its family; in a [`Snapshot`], only those that agree.
+    pub family: Vec<RelayId>,
+    /// Base-2 logarithm of the mean number of waiting cells, as it says.
+    pub load: u8,
+    /// Work that it asks of a ticket, in bits.
+    pub ticket_bits: u8,
+}
+
+impl fmt::Debug for Relay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Relay").field(&self.hop.id).finish()
+    }
+}
+
+/// The eligible relays of one epoch.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    epoch: Epoch,
+    profile: Profile,
+    young: bool,
+    relays: Vec<Relay>,
+}
+
+impl Snapshot {
+    /// Freezes a list. Of relays with equal short ids none is taken; family counts where both say
+    /// so.
+    #[must_use]
+    pub fn new(
+        epoch: Epoch,
+        profile: Profile,
+        young: bool,
+        relays: impl IntoIterator<Item = Relay>,
+    ) -> Self {
+        let mut relays: Vec<_> = relays.into_iter().collect();
+        relays.sort_by_key(|relay| relay.hop.id);
+        let mut relays: Vec<_> = relays
+            .chunk_by(|a, b| a.hop.id.short() == b.hop.id.short())
+            .filter_map(|alike| match alike {
+                [only] => Some(only.clone()),
+                _ => None,
+            })
+            .collect();
+        keep_mutual_family(&mut relays);
+        Self {
+            epoch,
+            profile,
+            young,
+            relays,
+        }
+    }
+
+    /// The epoch whose onion keys it holds.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Which rules of path choice apply.
+    #[must_use]
+    pub const fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// Whether it rests on what three neighbours told a new node, not on the node's own
+    /// observation (spec M1, clause c).
+    #[must_use]
+    pub const fn is_young(&self) -> bool {
+        self.young
+    }
+
+    /// The relays, ascending by id.
+    #[must_use]
+    pub fn relays(&self) -> &[Relay] {
+        &self.relays
+    }
+
+    /// The relay with this id.
+    #[must_use]
+    pub fn get(&self, id: &RelayId) -> Option<&Relay> {
+        let index = self
+            .relays
+            .binary_search_by_key(id, |relay| relay.hop.id)
+            .ok()?;
+        self.relays.get(index)
+    }
+
+    /// The number of different subnets that the relays stand in.
+    #[must_use]
+    pub fn subnets(&self) -> usize {
+        let mut subnets: Vec<_> = self
+            .relays
+            .iter()
+            .flat_map(|relay| relay.subnets.iter())
+            .collect();
+        subnets.sort_unstable();
+        subnets.dedup();
+        subnets.len()
+    }
+
+    /// The load that three relays in four exceed: what an estimate of waiting cells may count on
+    /// (spec M22). None if there are no relays.
+    #[must_use]
+    pub fn lower_quartile_load(&self) -> Option<u8> {
+        let mut loads: Vec<_> = self.relays.iter().map(|relay| relay.load).collect();
+        loads.sort_unstable();
+        loads.get(loads.len() / 4).copied()
+    }
+}
+
+/// Strikes from each relay's family those that do not name it in turn. `relays` is sorted by id.
+fn keep_mutual_family(relays: &mut [Relay]) {
+    let declared: Vec<_> = relays
+        .iter()
+        .map(|relay| (relay.hop.id, relay.family.clone()))
+        .collect();
+    let names = |one: &RelayId, other: &RelayId| {
+        declared
+            .binary_search_by_key(one, |(id, _)| *id)
+            .ok()
+            .and_then(|index| declared.get(index))
+            .is_some_and(|(_, family)| family.contains(other))
+    };
+    for relay in relays {
+        let id = relay.hop.id;
+        relay.family.retain(|member| names(member, &id));
+    }
+}

@@ -1,0 +1,205 @@
+//! What a directory remembers across restarts.
+//!
+//! Each record is a byte string that the caller stores as it is: one header, one for each relay
+//! (its descriptors, and when and from whom we knew them), one for each proof of equivocation.
+//! Descriptors are verified again when they come back; the times are this node's own and are
+//! believed. A record that cannot be read is skipped, never fatal: the network has the rest.
+
+use super::descriptor::{Descriptor, VerifiedDescriptor};
+use super::equivocation::Proof;
+use super::sighting::{History, Tellers};
+use super::table::{Held, Record, main_subnet};
+use super::{Directory, Subnet};
+use crate::bytes::{Reader, Truncated};
+use crate::ids::{Epoch, ShortId};
+use crate::time::UnixSecs;
+
+impl Directory {
+    /// Everything worth remembering, as records for [`import`](Self::import).
+    #[must_use]
+    pub fn export(&self) -> Vec<Vec<u8>> {
+        let mut header = vec![kind::HEADER];
+        header.extend(self.since.0.to_be_bytes());
+        let relays = self.table.iter().map(|(_, record)| write_relay(record));
+        let proofs = self.proofs().map(write_proof);
+        [header].into_iter().chain(relays).chain(proofs).collect()
+    }
+
+    /// Takes back records from an earlier run; returns how many relays came back.
+    ///
+    /// Meant for an empty directory. What has expired meanwhile is left out; if nothing is left,
+    /// the directory counts as new.
+    pub fn import<R: AsRef<[u8]>>(
+        &mut self,
+        now: UnixSecs,
+        records: impl IntoIterator<Item = R>,
+    ) -> usize {
+        let mut since = now;
+        for record in records {
+            let Some((&kind, body)) = record.as_ref().split_first() else {
+                continue;
+            };
+            let mut body = Reader::new(body);
+            match kind {
+                kind::HEADER => since = body.u32().map_or(now, UnixSecs),
+                kind::PROOF => self.import_proof(now, &mut body).unwrap_or_default(),
+                kind::RELAY => self.import_relay(now, &mut body).unwrap_or_default(),
+                _ => {}
+            }
+        }
+        if !self.is_empty() {
+            self.since = self.since.min(since);
+        }
+        self.len()
+    }
+
+    fn import_relay(&mut self, now: UnixSecs, body: &mut Reader<'_>) -> Result<(), Truncated> {
+        let (history, stored) = read_relay(body)?;
+        let mut held = Vec::new();
+        for (received, tellers, raw) in stored {
+            if let Some(descriptor) = self.verify_stored(now, raw) {
+                held.push(Held {
+                    descriptor,
+                    received,
+                    tellers,
+                });
+            }
+        }
+        let Some(newest) = held.last().map(|held| &held.descriptor) else {
+            return Ok(());
+        };
+        let (id, subnet) = (newest.id(), main_subnet(newest));
+        let is_one_relay = held.iter().all(|held| held.descriptor.id() == id);
+        let is_free = self.table.get(&id).is_none() && !self.exclusions.contains(&id);
+        if is_one_relay && is_free && matches!(self.table.room_for(subnet), Ok(None)) {
+            let is_known = history.is_known_at(Epoch::at(now));
+            self.table.restore(subnet, history, held, is_known);
+        }
+        Ok(())
+    }
+
+    fn import_proof(&mut self, now: UnixSecs, body: &mut Reader<'_>) -> Result<(), Truncated> {
+        let first = Descriptor::decode(read_raw(body)?);
+        let second = Descriptor::decode(read_raw(body)?);
+        if let (Ok(first), Ok(second)) = (first, second)
+            && let (Ok(first), Ok(second)) = (first.verify(&self.terms), second.verify(&self.terms))
+            && first.id() == second.id()
+            && let Some(proof) = Proof::between(&first, &second)
+        {
+            self.table.remove(&proof.relay());
+            self.exclusions.add(proof);
+            self.exclusions.expire(Epoch::at(now));
+        }
+        Ok(())
+    }
+
+    fn verify_stored(&self, now: UnixSecs, raw: &[u8]) -> Option<VerifiedDescriptor> {
+        let descriptor = Descriptor::decode(raw).ok()?;
+        self.accepted_epochs(now)
+            .contains(&descriptor.draft().epoch)
+            .then(|| descriptor.verify(&self.terms).ok())?
+    }
+}
+
+fn write_relay(record: &Record) -> Vec<u8> {
+    let History {
+        first_seen,
+        second_epoch,
+        first_peer,
+        second_peer,
+    } = record.history;
+    let mut out = vec![kind::RELAY];
+    out.extend(first_seen.0.to_be_bytes());
+    write_moment(&mut out, second_epoch);
+    out.extend(first_peer.unwrap_or(NOBODY).0);
+    write_moment(&mut out, second_peer);
+    for held in record.latest_first() {
+        out.extend(held.received.0.to_be_bytes());
+        write_tellers(&mut out, &held.tellers);
+        write_raw(&mut out, held.descriptor.raw());
+    }
+    out
+}
+
+/// A relay's history, and of each descriptor when it came, who knew it, and its bytes.
+type StoredRelay<'a> = (History, Vec<(UnixSecs, Tellers, &'a [u8])>);
+
+fn read_relay<'a>(body: &mut Reader<'a>) -> Result<StoredRelay<'a>, Truncated> {
+    let history = History {
+        first_seen: UnixSecs(body.u32()?),
+        second_epoch: read_moment(body)?,
+        first_peer: Some(ShortId(body.array()?)).filter(|peer| *peer != NOBODY),
+        second_peer: read_moment(body)?,
+    };
+    let mut held = Vec::new();
+    while body.remaining() > 0 {
+        let received = UnixSecs(body.u32()?);
+        held.push((received, read_tellers(body)?, read_raw(body)?));
+    }
+    Ok((history, held))
+}
+
+fn write_proof(proof: &Proof) -> Vec<u8> {
+    let mut out = vec![kind::PROOF];
+    for descriptor in proof.descriptors() {
+        write_raw(&mut out, descriptor.raw());
+    }
+    out
+}
+
+fn write_moment(out: &mut Vec<u8>, moment: Option<UnixSecs>) {
+    out.extend(moment.map_or(0, |at| at.0).to_be_bytes());
+}
+
+fn read_moment(body: &mut Reader<'_>) -> Result<Option<UnixSecs>, Truncated> {
+    Ok(Some(body.u32()?).filter(|at| *at != 0).map(UnixSecs))
+}
+
+fn write_tellers(out: &mut Vec<u8>, tellers: &Tellers) {
+    out.extend(u8::try_from(tellers.subnets().len()));
+    for subnet in tellers.subnets() {
+        let (tag, prefix) = match *subnet {
+            Subnet::Ip4([a, b]) => (1, [a, b, 0, 0]),
+            Subnet::Ip6(prefix) => (2, prefix),
+            Subnet::Onion => (3, [0; 4]),
+        };
+        out.push(tag);
+        out.extend(prefix);
+    }
+}
+
+fn read_tellers(body: &mut Reader<'_>) -> Result<Tellers, Truncated> {
+    let mut subnets = Vec::new();
+    for _ in 0..body.u8()? {
+        let tag = body.u8()?;
+        let prefix = body.array::<4>()?;
+        let [a, b, ..] = prefix;
+        subnets.push(match tag {
+            1 => Subnet::Ip4([a, b]),
+            2 => Subnet::Ip6(prefix),
+            _ => Subnet::Onion,
+        });
+    }
+    Ok(Tellers::restore(subnets))
+}
+
+fn write_raw(out: &mut Vec<u8>, raw: &[u8]) {
+    let len = u16::try_from(raw.len()).unwrap_or_default();
+    out.extend(len.to_be_bytes());
+    out.extend(raw.iter().take(len.into()));
+}
+
+fn read_raw<'a>(body: &mut Reader<'a>) -> Result<&'a [u8], Truncated> {
+    let len = body.u16()?;
+    body.take(len.into())
+}
+
+/// Stands for "no neighbour": an id that no key has, as far as anybody can find.
+const NOBODY: ShortId = ShortId([0; 16]);
+
+/// First byte of a record.
+mod kind {
+    pub(super) const HEADER: u8 = 0;
+    pub(super) const RELAY: u8 = 1;
+    pub(super) const PROOF: u8 = 2;
+}

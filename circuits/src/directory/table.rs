@@ -1,0 +1,210 @@
+//! The relays that are known, bounded in every direction.
+//!
+//! One record for each relay, at most three descriptors in it (the epoch before, the present one,
+//! the one about to begin), at most so many relays of one subnet and altogether. Which relay has
+//! to make room is decided here; nothing is verified here.
+
+use std::collections::BTreeMap;
+
+use super::crowd::Crowd;
+use super::descriptor::VerifiedDescriptor;
+use super::endpoint::Subnet;
+use super::sighting::{History, Source, Tellers};
+use super::{Limits, Refused};
+use crate::ids::{Epoch, RelayId, ShortId};
+use crate::time::UnixSecs;
+
+#[derive(Debug)]
+pub(super) struct Table {
+    records: BTreeMap<RelayId, Record>,
+    crowd: Crowd,
+    arrivals: u64,
+    limits: Limits,
+}
+
+/// What is known of one relay.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) history: History,
+    held: BTreeMap<Epoch, Held>,
+    subnet: Subnet,
+    /// The order of arrival, while the relay is a newcomer.
+    arrival: Option<u64>,
+}
+
+/// A descriptor, when it came and who knew it.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) descriptor: VerifiedDescriptor,
+    pub(super) received: UnixSecs,
+    pub(super) tellers: Tellers,
+}
+
+impl Record {
+    pub(super) fn held(&self, epoch: Epoch) -> Option<&Held> {
+        self.held.get(&epoch)
+    }
+
+    /// Every descriptor, the latest epoch first.
+    pub(super) fn latest_first(&self) -> impl Iterator<Item = &Held> {
+        self.held.values().rev()
+    }
+}
+
+impl Table {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            records: BTreeMap::new(),
+            crowd: Crowd::default(),
+            arrivals: 0,
+            limits,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    pub(super) fn get(&self, id: &RelayId) -> Option<&Record> {
+        self.records.get(id)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&RelayId, &Record)> {
+        self.records.iter()
+    }
+
+    /// The records whose ids start with `byte`; all of them without it.
+    pub(super) fn bucket(&self, byte: Option<u8>) -> impl Iterator<Item = (&RelayId, &Record)> {
+        let (mut low, mut high) = ([0; 32], [u8::MAX; 32]);
+        if let Some(byte) = byte {
+            let ([low, ..], [high, ..]) = (&mut low, &mut high);
+            (*low, *high) = (byte, byte);
+        }
+        self.records.range(RelayId(low)..=RelayId(high))
+    }
+
+    /// The one relay with this short id; none if there are two.
+    pub(super) fn by_short_id(&self, short: ShortId) -> Option<&Record> {
+        let bound = |fill| {
+            let mut id = [fill; 32];
+            id.split_at_mut(16).0.copy_from_slice(&short.0);
+            RelayId(id)
+        };
+        let mut alike = self.records.range(bound(0)..=bound(u8::MAX));
+        match (alike.next(), alike.next()) {
+            (Some((_, record)), None) => Some(record),
+            _ => None,
+        }
+    }
+
+    /// Notes that a neighbour knows a descriptor that we hold.
+    pub(super) fn told(&mut self, now: UnixSecs, source: Source, id: &RelayId, epoch: Epoch) {
+        if let Some(record) = self.records.get_mut(id)
+            && let Some(held) = record.held.get_mut(&epoch)
+        {
+            held.tellers.add(source);
+            record.history.told(now, source);
+        }
+    }
+
+    /// Says whether a relay that has no record yet could get one, and who would have to go.
+    pub(super) fn room_for(&self, subnet: Subnet) -> Result<Option<RelayId>, Refused> {
+        let neighbours = self.crowd.count(subnet);
+        if neighbours >= self.limits.of(subnet) {
+            return Err(Refused::SubnetFull);
+        }
+        if self.len() < self.limits.relays {
+            return Ok(None);
+        }
+        // The relay that asks is itself the newest of its subnet: it stays out unless another
+        // subnet is fuller.
+        match self.crowd.newest_in_fullest() {
+            Some((count, id)) if count > neighbours.saturating_add(1) => Ok(Some(id)),
+            _ => Err(Refused::TableFull),
+        }
+    }
+
+    /// Keeps a descriptor. For a new relay, there must be [room](Self::room_for).
+    pub(super) fn keep(&mut self, now: UnixSecs, source: Source, descriptor: VerifiedDescriptor) {
+        let id = descriptor.id();
+        let subnet = main_subnet(&descriptor);
+        let mut tellers = Tellers::default();
+        tellers.add(source);
+        let held = Held {
+            descriptor,
+            received: now,
+            tellers,
+        };
+        if let Some(record) = self.records.get_mut(&id) {
+            record.history.renewed(now);
+            record.history.told(now, source);
+            record.held.insert(held.descriptor.epoch(), held);
+            return;
+        }
+        let mut history = History::new(now);
+        history.told(now, source);
+        self.restore(subnet, history, [held], false);
+    }
+
+    /// Puts a record in place. There must be room, and no record of this relay.
+    pub(super) fn restore(
+        &mut self,
+        subnet: Subnet,
+        history: History,
+        held: impl IntoIterator<Item = Held>,
+        is_known: bool,
+    ) {
+        let held: BTreeMap<_, _> = held
+            .into_iter()
+            .map(|held| (held.descriptor.epoch(), held))
+            .collect();
+        let Some(id) = held.values().next().map(|held| held.descriptor.id()) else {
+            return;
+        };
+        self.arrivals = self.arrivals.saturating_add(1);
+        let arrival = (!is_known).then_some(self.arrivals);
+        self.crowd.add(subnet, id, arrival);
+        self.records.insert(
+            id,
+            Record {
+                history,
+                held,
+                subnet,
+                arrival,
+            },
+        );
+    }
+
+    /// Forgets a relay.
+    pub(super) fn remove(&mut self, id: &RelayId) {
+        if let Some(record) = self.records.remove(id) {
+            self.crowd.remove(record.subnet, record.arrival);
+        }
+    }
+
+    /// Moves on to an epoch: drops descriptors from before the previous one, and lets newcomers
+    /// of earlier epochs settle.
+    pub(super) fn turn_to(&mut self, epoch: Epoch) {
+        let crowd = &mut self.crowd;
+        self.records.retain(|_, record| {
+            record.held.retain(|held, _| *held >= epoch.previous());
+            let stays = !record.held.is_empty();
+            if !stays {
+                crowd.remove(record.subnet, record.arrival);
+            } else if record.history.is_known_at(epoch)
+                && let Some(arrival) = record.arrival.take()
+            {
+                crowd.settle(record.subnet, arrival);
+            }
+            stays
+        });
+    }
+}
+
+/// The subnet that a relay counts against: the first that it stands in.
+pub(super) fn main_subnet(descriptor: &VerifiedDescriptor) -> Subnet {
+    Subnet::of_endpoints(descriptor.endpoints())
+        .first()
+        .copied()
+        .unwrap_or(Subnet::Onion)
+}
