@@ -60,13 +60,21 @@ impl Search {
             self.most_placed = self.most_placed.max(pool.len());
             return None;
         }
+        let steps = self.steps.min(STEPS_PER_CALL);
         let mut seating = Seating {
+            profile: self.profile,
             pool,
             taken: vec![false; pool.len()],
             lanes: Vec::with_capacity(middles.len()),
-            search: self,
+            steps,
+            most_placed: 0,
         };
-        seating.seat_lanes(middles).then_some(seating.lanes)
+        let is_full = seating.seat_lanes(middles);
+        self.steps = self
+            .steps
+            .saturating_sub(steps.saturating_sub(seating.steps));
+        self.most_placed = self.most_placed.max(seating.most_placed);
+        is_full.then_some(seating.lanes)
     }
 
     /// Fills the lanes one by one, preferring relays that stand in few lanes yet.
@@ -90,14 +98,16 @@ impl Search {
 }
 
 /// One state of the search.
-struct Seating<'s, 'p, 'a> {
+struct Seating<'p, 'a> {
+    profile: Profile,
     pool: &'p [&'a Relay],
     taken: Vec<bool>,
     lanes: Vec<Vec<&'a Relay>>,
-    search: &'s mut Search,
+    steps: usize,
+    most_placed: usize,
 }
 
-impl<'a> Seating<'_, '_, 'a> {
+impl<'a> Seating<'_, 'a> {
     /// Opens the next lane and seats it and all after it.
     fn seat_lanes(&mut self, middles: &[usize]) -> bool {
         let Some((count, later)) = middles.split_first() else {
@@ -126,7 +136,7 @@ impl<'a> Seating<'_, '_, 'a> {
                 return true;
             }
             self.unplace(place);
-            if self.search.steps == 0 {
+            if self.steps == 0 {
                 return false;
             }
         }
@@ -135,11 +145,11 @@ impl<'a> Seating<'_, '_, 'a> {
 
     /// Whether a relay is related to nobody in the open lane. Each look is a step.
     fn fits(&mut self, relay: &Relay) -> bool {
-        self.search.steps = self.search.steps.saturating_sub(1);
-        let profile = self.search.profile;
-        self.lanes
-            .last()
-            .is_some_and(|lane| !lane.iter().any(|other| are_related(profile, relay, other)))
+        self.steps = self.steps.saturating_sub(1);
+        self.lanes.last().is_some_and(|lane| {
+            let is_related = |other: &&Relay| are_related(self.profile, relay, other);
+            !lane.iter().any(is_related)
+        })
     }
 
     fn place(&mut self, place: usize, relay: &'a Relay) {
@@ -148,7 +158,7 @@ impl<'a> Seating<'_, '_, 'a> {
             lane.push(relay);
         }
         let placed = self.lanes.iter().map(Vec::len).sum();
-        self.search.most_placed = self.search.most_placed.max(placed);
+        self.most_placed = self.most_placed.max(placed);
     }
 
     fn unplace(&mut self, place: usize) {
@@ -165,5 +175,7 @@ impl<'a> Seating<'_, '_, 'a> {
     }
 }
 
-/// Steps of one search: more than any arrangement of a small network takes, a few milliseconds.
-const MAX_STEPS: usize = 100_000;
+/// Steps of one search: some ten milliseconds.
+const MAX_STEPS: usize = 500_000;
+/// Steps of one call, so that lengths which cannot be had leave time for shorter ones.
+const STEPS_PER_CALL: usize = 50_000;
