@@ -156,10 +156,10 @@ impl Directory {
         if self.is_known(now.unix, source, id, epoch, digest)? {
             return Ok(Inserted::Known);
         }
+        // A relay that we know is checked whatever there is room for: it may contradict itself.
         if self.table.get(&id).is_none() {
-            let subnets = Subnet::of_endpoints(&descriptor.draft().endpoints);
-            self.table
-                .room_for(subnets.first().copied().unwrap_or(Subnet::Onion))?;
+            let subnet = main_subnet(&descriptor.draft().endpoints);
+            self.table.room_for(&id, subnet)?;
         }
         if let Source::Peer { link, .. } = source
             && !self.wasted_checks.take(now.mono, link)
@@ -167,10 +167,11 @@ impl Directory {
             return Err(Refused::Budget);
         }
         let verified = descriptor.verify(&self.terms).map_err(Refused::Bad)?;
+        let inserted = self.admit(now.unix, source, verified)?;
         if let Source::Peer { link, .. } = source {
             self.wasted_checks.give_back(link);
         }
-        self.admit(now.unix, source, verified)
+        Ok(inserted)
     }
 
     /// Takes in a descriptor that was verified before, under the same requirements.
@@ -189,20 +190,20 @@ impl Directory {
         if self.is_known(now, source, id, epoch, descriptor.digest())? {
             return Ok(Inserted::Known);
         }
-        let Some(record) = self.table.get(&id) else {
-            if let Some(newest) = self.table.room_for(main_subnet(&descriptor))? {
-                self.table.remove(&newest);
-            }
-            self.table.keep(now, source, descriptor.clone());
-            return Ok(Inserted::New(descriptor));
-        };
-        let proof = record
-            .latest_first()
-            .find_map(|held| Proof::between(&held.descriptor, &descriptor));
+        let record = self.table.get(&id);
+        let proof = record.and_then(|record| {
+            record
+                .latest_first()
+                .find_map(|held| Proof::between(&held.descriptor, &descriptor))
+        });
         if let Some(proof) = proof {
             self.table.remove(&id);
             self.exclusions.add(proof.clone());
             return Ok(Inserted::Equivocation(proof));
+        }
+        let subnet = main_subnet(descriptor.endpoints());
+        if let Some(newest) = self.table.room_for(&id, subnet)? {
+            self.table.remove(&newest);
         }
         self.table.keep(now, source, descriptor.clone());
         Ok(Inserted::New(descriptor))
@@ -366,3 +367,6 @@ impl core::error::Error for Refused {
 
 /// How long before its epoch a descriptor is accepted, and a snapshot is frozen.
 const HOUR: u32 = 3_600;
+
+#[cfg(test)]
+mod tests;

@@ -304,6 +304,34 @@ impl VerifiedDescriptor {
     }
 }
 
+#[cfg(test)]
+impl VerifiedDescriptor {
+    /// A descriptor that nobody signed, of a relay whose id is chosen freely: for tests of what
+    /// comes after verification. `onion` is the draft's key, for this epoch and the next.
+    pub(super) fn unproven(id: RelayId, onion: OnionPublic, draft: Draft) -> Self {
+        let puzzle = PuzzleSolution {
+            nonce: [0; 16],
+            solution: [0; 16],
+        };
+        let (key, signature) = (RelayKey([0; 64]), [0; SIGNATURE_LEN]);
+        let mut raw = encode(&key, &draft, &puzzle, Some(&signature));
+        raw.extend(id.0);
+        Self(Arc::new(Verified {
+            id,
+            digest: DescriptorDigest::of(&raw),
+            onion,
+            onion_next: onion,
+            descriptor: Descriptor {
+                key,
+                draft,
+                puzzle,
+                signature,
+                raw,
+            },
+        }))
+    }
+}
+
 impl fmt::Debug for VerifiedDescriptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifiedDescriptor")

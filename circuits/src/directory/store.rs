@@ -65,13 +65,13 @@ impl Directory {
                 });
             }
         }
-        let Some(newest) = held.last().map(|held| &held.descriptor) else {
+        let Some(newest) = held.first().map(|held| &held.descriptor) else {
             return Ok(());
         };
-        let (id, subnet) = (newest.id(), main_subnet(newest));
+        let (id, subnet) = (newest.id(), main_subnet(newest.endpoints()));
         let is_one_relay = held.iter().all(|held| held.descriptor.id() == id);
         let is_free = self.table.get(&id).is_none() && !self.exclusions.contains(&id);
-        if is_one_relay && is_free && matches!(self.table.room_for(subnet), Ok(None)) {
+        if is_one_relay && is_free && matches!(self.table.room_for(&id, subnet), Ok(None)) {
             let is_known = history.is_known_at(Epoch::at(now));
             self.table.restore(subnet, history, held, is_known);
         }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::crowd::Crowd;
 use super::descriptor::VerifiedDescriptor;
-use super::endpoint::Subnet;
+use super::endpoint::{Endpoint, Subnet};
 use super::sighting::{History, Source, Tellers};
 use super::{Limits, Refused};
 use crate::ids::{Epoch, RelayId, ShortId};
@@ -107,13 +107,21 @@ impl Table {
         }
     }
 
-    /// Says whether a relay that has no record yet could get one, and who would have to go.
-    pub(super) fn room_for(&self, subnet: Subnet) -> Result<Option<RelayId>, Refused> {
+    /// Says whether a relay may stand in a subnet, and who would have to go for it.
+    pub(super) fn room_for(
+        &self,
+        id: &RelayId,
+        subnet: Subnet,
+    ) -> Result<Option<RelayId>, Refused> {
+        let record = self.records.get(id);
+        if record.is_some_and(|record| record.subnet == subnet) {
+            return Ok(None);
+        }
         let neighbours = self.crowd.count(subnet);
         if neighbours >= self.limits.of(subnet) {
             return Err(Refused::SubnetFull);
         }
-        if self.len() < self.limits.relays {
+        if record.is_some() || self.len() < self.limits.relays {
             return Ok(None);
         }
         // The relay that asks is itself the newest of its subnet: it stays out unless another
@@ -124,10 +132,10 @@ impl Table {
         }
     }
 
-    /// Keeps a descriptor. For a new relay, there must be [room](Self::room_for).
+    /// Keeps a descriptor. There must be [room](Self::room_for) for it.
     pub(super) fn keep(&mut self, now: UnixSecs, source: Source, descriptor: VerifiedDescriptor) {
-        let id = descriptor.id();
-        let subnet = main_subnet(&descriptor);
+        let (id, epoch) = (descriptor.id(), descriptor.epoch());
+        let subnet = main_subnet(descriptor.endpoints());
         let mut tellers = Tellers::default();
         tellers.add(source);
         let held = Held {
@@ -138,7 +146,13 @@ impl Table {
         if let Some(record) = self.records.get_mut(&id) {
             record.history.renewed(now);
             record.history.told(now, source);
-            record.held.insert(held.descriptor.epoch(), held);
+            record.held.insert(epoch, held);
+            let is_latest = record.held.keys().next_back() == Some(&epoch);
+            if is_latest && record.subnet != subnet {
+                self.crowd.remove(record.subnet, record.arrival);
+                self.crowd.add(subnet, id, record.arrival);
+                record.subnet = subnet;
+            }
             return;
         }
         let mut history = History::new(now);
@@ -202,8 +216,8 @@ impl Table {
 }
 
 /// The subnet that a relay counts against: the first that it stands in.
-pub(super) fn main_subnet(descriptor: &VerifiedDescriptor) -> Subnet {
-    Subnet::of_endpoints(descriptor.endpoints())
+pub(super) fn main_subnet(endpoints: &[Endpoint]) -> Subnet {
+    Subnet::of_endpoints(endpoints)
         .first()
         .copied()
         .unwrap_or(Subnet::Onion)

@@ -1,0 +1,331 @@
+//! Attacks on the table itself, with relays that cost the test nothing to make.
+//!
+//! What descriptors must look like and how they are proven is tested in circuits/tests/directory.rs
+//! with real ones.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use curve25519_dalek::montgomery::MontgomeryPoint;
+
+use super::*;
+use crate::ids::{NetworkId, Profile};
+use crate::keys::OnionPublic;
+
+const EPOCH: Epoch = Epoch(40_000);
+const START: UnixSecs = EPOCH.start();
+
+const SMALL: Limits = Limits {
+    relays: 500,
+    relays_per_subnet: 40,
+    onion_relays: 60,
+    proofs: 8,
+    wasted_checks: Allowance {
+        burst: 1,
+        every_micros: 1,
+    },
+    requests: Allowance {
+        burst: 1,
+        every_micros: 1,
+    },
+};
+
+fn directory(limits: Limits) -> Directory {
+    let network = NetworkId::new(Profile::Main, "test");
+    Directory::new(
+        Requirements::new(network, Profile::Main),
+        limits,
+        None,
+        START,
+    )
+}
+
+fn peer(name: u8) -> Source {
+    Source::Peer {
+        link: LinkId(u64::from(name)),
+        peer: ShortId([name; 16]),
+        subnet: Subnet::Ip4([8, name]),
+    }
+}
+
+fn id(number: u32) -> RelayId {
+    let mut id = [0x55; 32];
+    id[..4].copy_from_slice(&number.to_be_bytes());
+    RelayId(id)
+}
+
+fn ip4(subnet: u16) -> Endpoint {
+    let [a, b] = subnet.to_be_bytes();
+    Endpoint::Ip4([a, b, 1, 1].into(), 20_819)
+}
+
+static ONION: LazyLock<OnionPublic> = LazyLock::new(|| {
+    let key = MontgomeryPoint::mul_base_clamped([1; 32]);
+    OnionPublic::check(key.to_bytes()).unwrap()
+});
+
+fn draft(epoch: Epoch, endpoint: Endpoint) -> Draft {
+    Draft {
+        epoch,
+        onion: *ONION.as_bytes(),
+        onion_next: *ONION.as_bytes(),
+        endpoints: vec![endpoint],
+        family: Vec::new(),
+        load: 0,
+        ticket_bits: 17,
+    }
+}
+
+fn relay(number: u32, epoch: Epoch, endpoint: Endpoint) -> VerifiedDescriptor {
+    unproven(id(number), draft(epoch, endpoint))
+}
+
+fn unproven(id: RelayId, draft: Draft) -> VerifiedDescriptor {
+    VerifiedDescriptor::unproven(id, *ONION, draft)
+}
+
+/// Relays known, by the subnet they count against.
+fn census(directory: &Directory) -> BTreeMap<Subnet, usize> {
+    let mut census = BTreeMap::new();
+    for descriptor in directory.iter() {
+        *census
+            .entry(main_subnet(descriptor.endpoints()))
+            .or_default() += 1;
+    }
+    census
+}
+
+#[test]
+fn flood_a_hundred_thousand_relays_fill_the_table_and_no_more() {
+    let mut directory = directory(SMALL);
+    let mut taken = 0;
+    for number in 0..100_000 {
+        // A new relay in each of 2,000 subnets in turn, then again.
+        let subnet = 0x0800 + u16::try_from(number % 2_000).unwrap();
+        let descriptor = relay(number, EPOCH, ip4(subnet));
+        taken += usize::from(directory.admit(START, peer(1), descriptor).is_ok());
+        assert!(directory.len() <= SMALL.relays);
+    }
+    assert_eq!(directory.len(), SMALL.relays);
+    assert_eq!(taken, SMALL.relays, "nobody was displaced by an equal");
+}
+
+#[test]
+fn flood_of_one_subnet_stops_at_the_bound_and_keeps_the_first() {
+    let mut directory = directory(SMALL);
+    for number in 0..10_000 {
+        let verdict = directory.admit(START, peer(1), relay(number, EPOCH, ip4(0x0909)));
+        match verdict {
+            Ok(_) => assert!(number < 40),
+            Err(refused) => {
+                assert_eq!(refused, Refused::SubnetFull);
+                assert!(!refused.blames_sender());
+            }
+        }
+    }
+    assert_eq!(directory.len(), SMALL.relays_per_subnet);
+    assert!((0..40).all(|number| directory.lookup(id(number).short()).is_some()));
+}
+
+#[test]
+fn flood_of_onion_services_counts_as_one_subnet() {
+    let mut directory = directory(SMALL);
+    for number in 0..1_000_u32 {
+        let mut service = [0; 32];
+        service[..4].copy_from_slice(&number.to_be_bytes());
+        let descriptor = relay(number, EPOCH, Endpoint::Onion(service, 1));
+        let _full_or_not = directory.admit(START, peer(1), descriptor);
+    }
+    assert_eq!(directory.len(), SMALL.onion_relays);
+}
+
+#[test]
+fn flood_cannot_displace_a_relay_of_an_earlier_epoch() {
+    let mut directory = directory(SMALL);
+    for number in 0..100 {
+        let subnet = 0x0900 + u16::try_from(number).unwrap();
+        directory
+            .admit(START, peer(1), relay(number, EPOCH, ip4(subnet)))
+            .unwrap();
+    }
+    let later = EPOCH.next().start().after(10);
+    for number in 0..100 {
+        let subnet = 0x0900 + u16::try_from(number).unwrap();
+        let renewed = relay(number, EPOCH.next(), ip4(subnet));
+        directory.admit(later, peer(1), renewed).unwrap();
+    }
+    for number in 1_000..50_000 {
+        // The attacker sits in the same subnets as the old relays, and in many others.
+        let subnet = 0x0900 + u16::try_from(number % 1_700).unwrap();
+        let _full_or_not =
+            directory.admit(later, peer(2), relay(number, EPOCH.next(), ip4(subnet)));
+    }
+    assert_eq!(directory.len(), SMALL.relays);
+    assert!((0..100).all(|number| directory.lookup(id(number).short()).is_some()));
+}
+
+#[test]
+fn a_full_table_gives_up_the_newest_newcomer_of_the_fullest_subnet() {
+    let mut directory = directory(SMALL);
+    let mut number = 0;
+    let mut add = |directory: &mut Directory, subnet| {
+        number += 1;
+        directory
+            .admit(START, peer(1), relay(number, EPOCH, ip4(subnet)))
+            .map(|_| number)
+    };
+    let crowd: Vec<_> = (0..40)
+        .map(|_| add(&mut directory, 0x0900).unwrap())
+        .collect();
+    let mut subnet = 0x0a00;
+    while directory.len() < SMALL.relays {
+        add(&mut directory, subnet).unwrap();
+        subnet += 1;
+    }
+    let late = add(&mut directory, 0x0b00).unwrap();
+    assert!(directory.lookup(id(late).short()).is_some());
+    assert!(
+        directory.lookup(id(crowd[39]).short()).is_none(),
+        "the newest went"
+    );
+    assert!(
+        directory.lookup(id(crowd[38]).short()).is_some(),
+        "and only it"
+    );
+    // A sparse subnet pays for nobody: a newcomer to the fullest one stays out.
+    assert_eq!(add(&mut directory, 0x0900), Err(Refused::TableFull));
+    // The crowd shrinks down to the size of the others, not below.
+    for subnet in 0x0c00..0x0d00 {
+        let _full_or_not = add(&mut directory, subnet);
+    }
+    assert_eq!(census(&directory)[&Subnet::Ip4([9, 0])], 1);
+}
+
+#[test]
+fn prefix_collision_neither_of_two_relays_with_one_short_id_is_eligible() {
+    let network = NetworkId::new(Profile::Local, "test");
+    let terms = Requirements::new(network, Profile::Local);
+    let mut directory = Directory::new(terms, SMALL, None, START);
+    let here = Endpoint::Ip4([127, 0, 0, 1].into(), 1);
+    let mut twin = id(1);
+    twin.0[31] ^= 1;
+    directory
+        .admit(START, peer(1), relay(1, EPOCH, here))
+        .unwrap();
+    directory
+        .admit(START, peer(1), relay(2, EPOCH, here))
+        .unwrap();
+    assert!(directory.snapshot(START).get(&id(1)).is_some());
+
+    let twin = unproven(twin, draft(EPOCH, here));
+    directory.admit(START, peer(2), twin.clone()).unwrap();
+    let snapshot = directory.snapshot(START);
+    assert_eq!(snapshot.relays().len(), 1);
+    assert!(snapshot.get(&id(2)).is_some());
+    assert!(
+        directory.lookup(twin.id().short()).is_none(),
+        "no telling whom a cell means"
+    );
+}
+
+#[test]
+fn exclusions_are_bounded_and_the_one_that_ends_first_goes() {
+    let limits = Limits {
+        relays: 20,
+        ..SMALL
+    };
+    let mut directory = directory(limits);
+    for number in 0..60 {
+        let one = relay(number, EPOCH, ip4(0x0900));
+        let mut other = draft(EPOCH, ip4(0x0900));
+        other.load = 1;
+        let other = unproven(id(number), other);
+        directory.admit(START, peer(1), one).unwrap();
+        let verdict = directory.admit(START, peer(1), other).unwrap();
+        assert!(matches!(verdict, Inserted::Equivocation(_)));
+    }
+    assert_eq!(directory.excluded(), 20);
+    assert_eq!(directory.proofs().count(), limits.proofs);
+    assert!(directory.is_empty());
+}
+
+#[test]
+fn a_relay_that_moves_house_is_held_under_its_new_address() {
+    let mut directory = directory(SMALL);
+    directory
+        .admit(START, peer(1), relay(1, EPOCH, ip4(0x0900)))
+        .unwrap();
+    let later = EPOCH.next().start();
+    directory
+        .admit(later, peer(1), relay(1, EPOCH.next(), ip4(0x0a00)))
+        .unwrap();
+    let found = directory.lookup(id(1).short()).unwrap();
+    assert_eq!(found.endpoints(), [ip4(0x0a00)]);
+    assert_eq!(
+        directory.table.room_for(&id(1), Subnet::Ip4([10, 0])),
+        Ok(None)
+    );
+}
+
+#[test]
+fn flood_relays_that_gather_in_one_subnet_after_a_while_meet_the_same_bound() {
+    let mut directory = directory(SMALL);
+    let later = EPOCH.next().start();
+    for number in 0..100 {
+        let subnet = 0x0a00 + u16::try_from(number).unwrap();
+        directory
+            .admit(START, peer(1), relay(number, EPOCH, ip4(subnet)))
+            .unwrap();
+    }
+    let moved: Vec<_> = (0..100)
+        .map(|number| directory.admit(later, peer(1), relay(number, EPOCH.next(), ip4(0x0900))))
+        .collect();
+    assert!(moved[..40].iter().all(Result::is_ok));
+    let refused = |verdict: &Result<_, _>| matches!(verdict, Err(Refused::SubnetFull));
+    assert!(moved[40..].iter().all(refused));
+}
+
+#[test]
+fn expiry_leaves_nothing_behind() {
+    let mut directory = directory(SMALL);
+    for number in 0..100 {
+        directory
+            .admit(
+                START,
+                peer(1),
+                relay(number, EPOCH, ip4(0x0900 + u16::try_from(number).unwrap())),
+            )
+            .unwrap();
+    }
+    directory.expire(EPOCH.next().start());
+    assert_eq!(
+        directory.len(),
+        100,
+        "still of use in the epoch after its own"
+    );
+    directory.expire(EPOCH.next().next().start());
+    assert!(directory.is_empty());
+    assert!(
+        directory.is_young(EPOCH.next().next().start()),
+        "an emptied directory is a new one"
+    );
+    assert_eq!(
+        directory.table.room_for(&id(1), Subnet::Ip4([9, 0])),
+        Ok(None)
+    );
+}
+
+#[test]
+fn a_clock_set_back_neither_panics_nor_revives_anything() {
+    let mut directory = directory(SMALL);
+    let late = EPOCH.next().next().start();
+    directory
+        .admit(late, peer(1), relay(1, Epoch::at(late), ip4(0x0900)))
+        .unwrap();
+    let verdict = directory.admit(START, peer(1), relay(2, Epoch::at(late), ip4(0x0900)));
+    assert_eq!(verdict.unwrap_err(), Refused::EpochFuture);
+    assert_eq!(directory.len(), 1);
+    directory.expire(UnixSecs(0));
+    directory.expire(UnixSecs(u32::MAX));
+    assert!(directory.is_empty());
+}

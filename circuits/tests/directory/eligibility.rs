@@ -1,0 +1,314 @@
+//! Which relays a path may use, and what it takes to become one of them.
+
+use std::collections::BTreeSet;
+
+use circuits::directory::{
+    Descriptor, Directory, Draft, Endpoint, Inserted, Limits, PuzzleSearch, Requirements, Snapshot,
+};
+use circuits::ids::{Epoch, NetworkId, Profile, RelayId};
+use circuits::time::UnixSecs;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+use crate::relays::{EPOCH, HOUR, START, TestRelay, at, directory, insert, is_new, peer, terms};
+
+fn epoch(after: u32) -> Epoch {
+    Epoch(EPOCH.0 + after)
+}
+
+/// The directory told of these relays by two neighbours, in each of the first `epochs` epochs, an
+/// hour after it began.
+fn settle(directory: &mut Directory, relays: &[&TestRelay], epochs: u32) {
+    for number in 0..epochs {
+        for relay in relays {
+            let raw = relay.descriptor(epoch(number));
+            for name in [1, 2] {
+                insert(directory, epoch(number).start().after(HOUR), name, &raw).unwrap();
+            }
+        }
+    }
+}
+
+fn ids(snapshot: &Snapshot) -> BTreeSet<RelayId> {
+    snapshot.relays().iter().map(|relay| relay.hop.id).collect()
+}
+
+#[test]
+fn a_relay_seen_for_a_day_in_two_epochs_from_two_neighbours_is_eligible() {
+    let relay = TestRelay::new(1);
+    let mut directory = directory();
+    settle(&mut directory, &[&relay], 4);
+    // The third epoch's list was frozen 23 hours after the start, the fourth's after 35.
+    let third = directory.snapshot(epoch(2).start());
+    assert!(third.is_young() && third.relays().is_empty());
+    let fourth = directory.snapshot(epoch(3).start());
+    assert!(!fourth.is_young());
+    assert_eq!(ids(&fourth), [relay.id()].into());
+    assert_eq!(
+        fourth.relays()[0].hop.onion.as_bytes(),
+        &relay.onion(epoch(3))
+    );
+}
+
+#[test]
+fn a_list_does_not_change_while_its_epoch_lasts() {
+    let (old, new) = (TestRelay::new(1), TestRelay::new(2));
+    let mut directory = directory();
+    settle(&mut directory, &[&old], 4);
+    let before = ids(&directory.snapshot(epoch(3).start()));
+    // Two hours later somebody new has come, with papers for this epoch and the one before.
+    for number in [2, 3] {
+        for name in 1..=9 {
+            let now = epoch(3).start().after(3 * HOUR);
+            insert(&mut directory, now, name, &new.descriptor(epoch(number))).unwrap();
+        }
+    }
+    let after = ids(&directory.snapshot(epoch(4).start().before(1)));
+    assert_eq!(before, after);
+    assert_eq!(before, [old.id()].into());
+}
+
+#[test]
+fn a_descriptor_that_comes_after_the_freeze_counts_for_the_epoch_after() {
+    let (early, late) = (TestRelay::new(1), TestRelay::new(2));
+    let mut directory = directory();
+    settle(&mut directory, &[&early, &late], 2);
+    let frozen = epoch(3).start().before(HOUR);
+    assert!(is_new(insert(
+        &mut directory,
+        frozen,
+        1,
+        &early.descriptor(epoch(2))
+    )));
+    assert!(is_new(insert(
+        &mut directory,
+        frozen.after(1),
+        1,
+        &late.descriptor(epoch(2))
+    )));
+    assert_eq!(
+        ids(&directory.snapshot(epoch(3).start())),
+        [early.id()].into()
+    );
+}
+
+#[test]
+fn exclusive_a_relay_that_one_neighbour_alone_knows_never_becomes_eligible() {
+    let (shared, exclusive) = (TestRelay::new(1), TestRelay::new(2));
+    let mut directory = directory();
+    for number in 0..4 {
+        let now = epoch(number).start().after(HOUR);
+        for name in [1, 2] {
+            insert(&mut directory, now, name, &shared.descriptor(epoch(number))).unwrap();
+        }
+        insert(&mut directory, now, 1, &exclusive.descriptor(epoch(number))).unwrap();
+    }
+    assert_eq!(
+        ids(&directory.snapshot(epoch(3).start())),
+        [shared.id()].into()
+    );
+}
+
+#[test]
+fn a_neighbour_that_says_it_knows_a_relay_counts_as_a_second_one() {
+    let relay = TestRelay::new(1);
+    let (mut directory, mut neighbour) = (directory(), directory());
+    let mut rng = ChaCha20Rng::from_seed([1; 32]);
+    for number in 0..4 {
+        let now = epoch(number).start().after(HOUR);
+        let raw = relay.descriptor(epoch(number));
+        insert(&mut directory, now, 1, &raw).unwrap();
+        insert(&mut neighbour, now, 1, &raw).unwrap();
+        let request = &neighbour.requests(epoch(number))[0];
+        assert!(
+            directory
+                .lacking(at(now), peer(2), request, &mut rng)
+                .is_empty()
+        );
+    }
+    assert_eq!(
+        ids(&directory.snapshot(epoch(3).start())),
+        [relay.id()].into()
+    );
+}
+
+#[test]
+fn a_young_directory_believes_three_neighbours_in_different_subnets_twice_each() {
+    let (thrice, twice) = (TestRelay::new(1), TestRelay::new(2));
+    let mut directory = directory();
+    let now = epoch(1).start().after(HOUR);
+    for number in [0, 1] {
+        for name in [1, 2, 3] {
+            insert(&mut directory, now, name, &thrice.descriptor(epoch(number))).unwrap();
+        }
+        for name in [1, 2, 1, 2] {
+            insert(&mut directory, now, name, &twice.descriptor(epoch(number))).unwrap();
+        }
+    }
+    let snapshot = directory.snapshot(now);
+    assert!(snapshot.is_young());
+    assert_eq!(ids(&snapshot), [thrice.id()].into());
+}
+
+#[test]
+fn eclipse_a_settled_directory_does_not_fall_back_to_what_neighbours_say() {
+    let (old, fake) = (TestRelay::new(1), TestRelay::new(2));
+    let mut directory = directory();
+    settle(&mut directory, &[&old], 4);
+    // Every neighbour is malicious now, and they agree on a relay of their own.
+    let now = epoch(4).start().after(HOUR);
+    for number in [3, 4] {
+        for name in 10..20 {
+            insert(&mut directory, now, name, &fake.descriptor(epoch(number))).unwrap();
+        }
+    }
+    let snapshot = directory.snapshot(now);
+    assert!(!snapshot.is_young());
+    assert_eq!(ids(&snapshot), [old.id()].into());
+}
+
+#[test]
+fn a_caught_liar_leaves_the_frozen_list_at_once() {
+    let relay = TestRelay::new(1);
+    let mut directory = directory();
+    settle(&mut directory, &[&relay], 4);
+    let now = epoch(3).start().after(2 * HOUR);
+    assert_eq!(directory.snapshot(now).relays().len(), 1);
+    let other = relay.sign(Draft {
+        load: 8,
+        ..relay.draft(epoch(3))
+    });
+    insert(&mut directory, now, 2, &other).unwrap();
+    assert!(directory.snapshot(now).relays().is_empty());
+}
+
+#[test]
+fn with_a_pinned_list_nobody_else_is_eligible() {
+    let (listed, other) = (TestRelay::new(1), TestRelay::new(2));
+    let list = BTreeSet::from([listed.id()]);
+    let mut directory = Directory::new(terms(), Limits::default(), Some(list), START);
+    // At once, while the directory is young.
+    insert(&mut directory, START, 1, &listed.descriptor(EPOCH)).unwrap();
+    assert_eq!(ids(&directory.snapshot(START)), [listed.id()].into());
+    // And later, from the frozen list.
+    settle(&mut directory, &[&listed, &other], 4);
+    assert_eq!(
+        ids(&directory.snapshot(epoch(3).start())),
+        [listed.id()].into()
+    );
+}
+
+#[test]
+fn on_local_every_relay_is_eligible_at_once() {
+    let network = NetworkId::new(Profile::Local, "demo");
+    let terms = Requirements::new(network, Profile::Local);
+    assert_eq!(terms.effort, 1);
+    let relay = TestRelay::new(1);
+    let mut rng = ChaCha20Rng::from_seed([1; 32]);
+    let mut search = PuzzleSearch::new(network, relay.key.public(), EPOCH, 1, &mut rng);
+    let puzzle = core::iter::repeat_with(|| search.step())
+        .flatten()
+        .next()
+        .unwrap();
+    let draft = Draft {
+        endpoints: vec![Endpoint::Ip4([127, 0, 0, 1].into(), 20_819)],
+        ..relay.draft(EPOCH)
+    };
+    let signed = Descriptor::sign(draft, puzzle, &relay.key, network).unwrap();
+    let mut directory = Directory::new(terms, Limits::default(), None, START);
+    directory.insert(at(START), peer(1), signed.raw()).unwrap();
+    let snapshot = directory.snapshot(START);
+    assert!(!snapshot.is_young());
+    assert_eq!(ids(&snapshot), [relay.id()].into());
+    // The next epoch begins: until the relay renews, its announced key serves.
+    let next = directory.snapshot(epoch(1).start());
+    assert_eq!(
+        next.relays()[0].hop.onion.as_bytes(),
+        &relay.onion(epoch(1))
+    );
+}
+
+#[test]
+fn family_counts_only_where_both_say_so() {
+    let relays: Vec<_> = (1..=3).map(TestRelay::new).collect();
+    let family = |members: &[usize]| {
+        let mut ids: Vec<_> = members.iter().map(|member| relays[*member].id()).collect();
+        ids.sort();
+        ids
+    };
+    // The first two name each other; the third claims both, unasked.
+    let declared = [family(&[1]), family(&[0]), family(&[0, 1])];
+    let list = relays.iter().map(TestRelay::id).collect();
+    let mut directory = Directory::new(terms(), Limits::default(), Some(list), START);
+    for (relay, family) in relays.iter().zip(&declared) {
+        let raw = relay.sign(Draft {
+            family: family.clone(),
+            ..relay.draft(EPOCH)
+        });
+        insert(&mut directory, START, 1, &raw).unwrap();
+    }
+    let snapshot = directory.snapshot(START);
+    let mutual = |relay: usize| snapshot.get(&relays[relay].id()).unwrap().family.clone();
+    assert_eq!(mutual(0), family(&[1]));
+    assert_eq!(mutual(1), family(&[0]));
+    assert!(mutual(2).is_empty());
+}
+
+#[test]
+fn a_restart_changes_neither_the_list_nor_who_is_excluded() {
+    let (relay, liar) = (TestRelay::new(1), TestRelay::new(2));
+    let mut before = directory();
+    settle(&mut before, &[&relay], 4);
+    let now = epoch(3).start().after(2 * HOUR);
+    insert(&mut before, now, 1, &liar.descriptor(epoch(3))).unwrap();
+    let other = liar.sign(Draft {
+        load: 8,
+        ..liar.draft(epoch(3))
+    });
+    insert(&mut before, now, 1, &other).unwrap();
+
+    let mut after = Directory::new(terms(), Limits::default(), None, now);
+    assert_eq!(after.import(now, before.export()), 1);
+    assert_eq!(after.export(), before.export());
+    let (was, is) = (before.snapshot(now), after.snapshot(now));
+    assert_eq!(ids(&was), ids(&is));
+    assert_eq!(ids(&is), [relay.id()].into());
+    assert!(!is.is_young());
+    let verdict = insert(&mut after, now, 3, &liar.descriptor(epoch(3)));
+    assert!(matches!(verdict, Ok(Inserted::Known)), "part of the proof");
+    assert_eq!(after.excluded(), 1);
+}
+
+#[test]
+fn a_directory_that_comes_back_after_a_week_is_young_again() {
+    let mut before = directory();
+    settle(&mut before, &[&TestRelay::new(1)], 4);
+    let week_later = UnixSecs(epoch(3).start().0 + 7 * 86_400);
+    let mut after = Directory::new(terms(), Limits::default(), None, week_later);
+    assert_eq!(after.import(week_later, before.export()), 0);
+    assert!(after.is_young(week_later));
+    before.expire(week_later);
+    assert!(before.is_young(week_later));
+}
+
+#[test]
+fn damaged_records_are_skipped_without_harm() {
+    let mut before = directory();
+    settle(&mut before, &[&TestRelay::new(1), &TestRelay::new(2)], 1);
+    let records = before.export();
+    let now = START.after(2 * HOUR);
+    for record in 0..records.len() {
+        for len in 0..records[record].len() {
+            let mut damaged = records.clone();
+            damaged[record].truncate(len);
+            let mut after = directory();
+            after.import(now, &damaged);
+            assert!(after.len() >= 1, "the other relay is there");
+        }
+    }
+    let mut after = directory();
+    assert_eq!(
+        after.import(now, [&[9_u8, 9, 9][..], &[], &[1], &[2, 0xff, 0xff]]),
+        0
+    );
+}

@@ -1,0 +1,430 @@
+//! Descriptors that must not get in.
+
+use circuits::directory::{
+    Allowance, BadDescriptor, Descriptor, Directory, Draft, Endpoint, Limits, MAX_DESCRIPTOR_LEN,
+    PuzzleSolution, Refused, Requirements,
+};
+use circuits::ids::{NetworkId, Profile, RelayId};
+use proptest::prelude::*;
+use secp256k1::SecretKey;
+
+use crate::relays::{EPOCH, HOUR, START, TestRelay, directory, insert, is_new, terms};
+
+fn verdict(raw: &[u8]) -> BadDescriptor {
+    match insert(&mut directory(), START, 1, raw).unwrap_err() {
+        Refused::Bad(reason) => reason,
+        other => panic!("refused for another reason: {other}"),
+    }
+}
+
+#[test]
+fn a_valid_descriptor_is_taken_in_and_can_be_dialled() {
+    let relay = TestRelay::new(1);
+    let raw = relay.descriptor(EPOCH);
+    let mut directory = directory();
+    assert!(is_new(insert(&mut directory, START, 1, &raw)));
+    let found = directory.lookup(relay.id().short()).unwrap();
+    assert_eq!(found.key(), &relay.key.public());
+    assert_eq!(found.endpoints(), relay.draft(EPOCH).endpoints);
+    assert_eq!(found.raw(), raw);
+    assert_eq!(
+        directory.find(&relay.key.public()).unwrap().digest(),
+        found.digest()
+    );
+}
+
+#[test]
+fn every_flipped_bit_is_noticed() {
+    let raw = TestRelay::new(1).descriptor(EPOCH);
+    for bit in 0..raw.len() * 8 {
+        let mut forged = raw.clone();
+        forged[bit / 8] ^= 1 << (bit % 8);
+        let accepted = Descriptor::decode(&forged).and_then(|one| one.verify(&terms()));
+        assert!(accepted.is_err(), "bit {bit}");
+    }
+}
+
+#[test]
+fn forged_with_another_key_is_refused() {
+    let victim = TestRelay::new(1);
+    let raw = victim.descriptor(EPOCH);
+    // The attacker copies the victim's words and puzzle and signs them itself.
+    let copied = victim.draft(EPOCH);
+    let forged = Descriptor::sign(
+        copied,
+        victim.solve(EPOCH),
+        &TestRelay::new(2).key,
+        terms().network,
+    )
+    .unwrap();
+    assert_eq!(
+        verdict(forged.raw()),
+        BadDescriptor::Puzzle,
+        "the puzzle names its relay"
+    );
+
+    let mut forged = raw.clone();
+    let signature = forged.len() - 65;
+    let other = TestRelay::new(2).descriptor(EPOCH);
+    forged[signature..].copy_from_slice(&other[other.len() - 65..]);
+    assert_eq!(verdict(&forged), BadDescriptor::Signature);
+}
+
+#[test]
+fn malleability_the_high_s_twin_of_a_signature_is_refused() {
+    let mut raw = TestRelay::new(1).descriptor(EPOCH);
+    let len = raw.len();
+    let s: [u8; 32] = raw[len - 33..len - 1].try_into().unwrap();
+    let high = SecretKey::from_secret_bytes(s)
+        .unwrap()
+        .negate()
+        .to_secret_bytes();
+    raw[len - 33..len - 1].copy_from_slice(&high);
+    raw[len - 1] ^= 1;
+    assert_eq!(verdict(&raw), BadDescriptor::Signature);
+}
+
+#[test]
+fn a_descriptor_of_another_network_is_refused() {
+    let relay = TestRelay::new(1);
+    let raw = relay.descriptor(EPOCH);
+    let elsewhere = Requirements {
+        network: NetworkId::new(Profile::Main, "elsewhere"),
+        ..terms()
+    };
+    let mut directory = Directory::new(elsewhere, Limits::default(), None, START);
+    let refused = insert(&mut directory, START, 1, &raw).unwrap_err();
+    assert_eq!(refused, Refused::Bad(BadDescriptor::Puzzle));
+
+    // Solved for this network, signed for the other.
+    let crossed = Descriptor::sign(
+        relay.draft(EPOCH),
+        relay.solve(EPOCH),
+        &relay.key,
+        elsewhere.network,
+    );
+    assert_eq!(verdict(crossed.unwrap().raw()), BadDescriptor::Signature);
+}
+
+#[test]
+fn sybil_a_descriptor_without_its_puzzle_is_refused() {
+    let relay = TestRelay::new(1);
+    let solved = relay.solve(EPOCH);
+    let unsolved = [
+        PuzzleSolution {
+            nonce: [0; 16],
+            solution: [0; 16],
+        },
+        PuzzleSolution {
+            nonce: [0; 16],
+            ..solved
+        },
+        PuzzleSolution {
+            solution: [0xff; 16],
+            ..solved
+        },
+        relay.solve(EPOCH.next()),
+        TestRelay::new(2).solve(EPOCH),
+    ];
+    for puzzle in unsolved {
+        let raw = Descriptor::sign(relay.draft(EPOCH), puzzle, &relay.key, terms().network);
+        assert_eq!(verdict(raw.unwrap().raw()), BadDescriptor::Puzzle);
+    }
+}
+
+#[test]
+fn a_puzzle_solved_with_too_little_effort_is_refused() {
+    let raw = TestRelay::new(1).descriptor(EPOCH);
+    let costly = Requirements {
+        effort: u32::MAX,
+        ..terms()
+    };
+    let mut directory = Directory::new(costly, Limits::default(), None, START);
+    let refused = insert(&mut directory, START, 1, &raw).unwrap_err();
+    assert_eq!(refused, Refused::Bad(BadDescriptor::Puzzle));
+}
+
+#[test]
+fn onion_keys_that_would_tell_on_their_users_are_refused() {
+    let relay = TestRelay::new(1);
+    let good = relay.onion(EPOCH);
+    // p + 9: the base point, written so that it enters key schedules as other bytes.
+    let mut not_canonical = [0xff; 32];
+    (not_canonical[0], not_canonical[31]) = (0xf6, 0x7f);
+    let mut top_bit = good;
+    top_bit[31] |= 0x80;
+    let zero = [0; 32];
+    let mut order_four = zero;
+    order_four[0] = 1;
+    // u = 2 is on the twist.
+    let mut twist = zero;
+    twist[0] = 2;
+    for (name, bad) in [
+        ("not canonical", not_canonical),
+        ("top bit", top_bit),
+        ("zero", zero),
+        ("order four", order_four),
+        ("twist", twist),
+        ("torsion", with_torsion(good)),
+    ] {
+        let first = Draft {
+            onion: bad,
+            ..relay.draft(EPOCH)
+        };
+        assert_eq!(
+            verdict(&relay.sign(first)),
+            BadDescriptor::OnionKey,
+            "{name}"
+        );
+        let second = Draft {
+            onion_next: bad,
+            ..relay.draft(EPOCH)
+        };
+        assert_eq!(
+            verdict(&relay.sign(second)),
+            BadDescriptor::OnionKey,
+            "{name}, next"
+        );
+    }
+}
+
+/// The same key with a component of order eight.
+fn with_torsion(key: [u8; 32]) -> [u8; 32] {
+    let point = curve25519_dalek::montgomery::MontgomeryPoint(key)
+        .to_edwards(0)
+        .unwrap();
+    let torsion = curve25519_dalek::constants::EIGHT_TORSION[1];
+    (point + torsion).to_montgomery().to_bytes()
+}
+
+#[test]
+fn addresses_inside_private_networks_are_refused() {
+    let relay = TestRelay::new(1);
+    for ip in [
+        [127, 0, 0, 1],
+        [10, 0, 0, 1],
+        [192, 168, 1, 1],
+        [169, 254, 169, 254],
+    ] {
+        let inside = Draft {
+            endpoints: vec![Endpoint::Ip4(ip.into(), 80)],
+            ..relay.draft(EPOCH)
+        };
+        assert_eq!(
+            verdict(&relay.sign(inside)),
+            BadDescriptor::AddressForbidden
+        );
+    }
+}
+
+#[test]
+fn drafts_that_break_the_format_cannot_even_be_signed() {
+    let relay = TestRelay::new(1);
+    let puzzle = PuzzleSolution {
+        nonce: [0; 16],
+        solution: [0; 16],
+    };
+    let signed = |edit: &dyn Fn(&mut Draft)| {
+        let mut draft = relay.draft(EPOCH);
+        edit(&mut draft);
+        Descriptor::sign(draft, puzzle, &relay.key, terms().network).unwrap_err()
+    };
+    let ip4 = |last| Endpoint::Ip4([8, 8, 8, last].into(), 1);
+    let onion = Endpoint::Onion([1; 32], 1);
+    let family = |ids: &[u8]| ids.iter().map(|id| RelayId([*id; 32])).collect::<Vec<_>>();
+    assert_eq!(
+        signed(&|draft| draft.endpoints.clear()),
+        BadDescriptor::NoEndpoint
+    );
+    assert_eq!(
+        signed(&|draft| draft.endpoints = vec![ip4(1), ip4(2)]),
+        BadDescriptor::EndpointOrder
+    );
+    assert_eq!(
+        signed(&|draft| draft.endpoints = vec![onion, ip4(1)]),
+        BadDescriptor::EndpointOrder
+    );
+    assert_eq!(
+        signed(&|draft| draft.family = family(&[2, 1])),
+        BadDescriptor::FamilyOrder
+    );
+    assert_eq!(
+        signed(&|draft| draft.family = family(&[1, 1])),
+        BadDescriptor::FamilyOrder
+    );
+    assert_eq!(
+        signed(&|draft| draft.family = family(&[7; 17])),
+        BadDescriptor::Malformed
+    );
+    assert_eq!(
+        signed(&|draft| draft.ticket_bits = 16),
+        BadDescriptor::TicketBits
+    );
+    assert_eq!(
+        signed(&|draft| draft.ticket_bits = 25),
+        BadDescriptor::TicketBits
+    );
+}
+
+#[test]
+fn the_largest_descriptor_fits_the_limit() {
+    let relay = TestRelay::new(1);
+    let raw = relay.sign(Draft {
+        endpoints: vec![
+            Endpoint::Ip4([8, 8, 8, 8].into(), u16::MAX),
+            Endpoint::Ip6("2a00:1450::1".parse().unwrap(), u16::MAX),
+            Endpoint::Onion([1; 32], u16::MAX),
+        ],
+        family: (0..16).map(|id| RelayId([id; 32])).collect(),
+        load: u8::MAX,
+        ticket_bits: 24,
+        ..relay.draft(EPOCH)
+    });
+    assert!(raw.len() <= MAX_DESCRIPTOR_LEN);
+    assert!(is_new(insert(&mut directory(), START, 1, &raw)));
+}
+
+#[test]
+fn oversize_is_refused_before_anything_is_read() {
+    assert_eq!(
+        verdict(&vec![0xc0; MAX_DESCRIPTOR_LEN + 1]),
+        BadDescriptor::Oversize
+    );
+    assert_eq!(verdict(&vec![0; 16 << 20]), BadDescriptor::Oversize);
+}
+
+#[test]
+fn bombs_of_nested_lists_and_huge_lengths_are_malformed() {
+    let nested = vec![0xc1; MAX_DESCRIPTOR_LEN];
+    let wide = vec![0xf8; MAX_DESCRIPTOR_LEN];
+    let huge_list = [&[0xff; 9][..], &[0; 64]].concat();
+    let huge_string = [&[0xf8, 60, 1, 0xbf][..], &[0xff; 58]].concat();
+    let empty_items = [&[0xf9, 0x03, 0xfd][..], &[0xc0; 1_021]].concat();
+    for bomb in [
+        nested,
+        wide,
+        huge_list,
+        huge_string,
+        empty_items,
+        vec![],
+        vec![0xc0],
+    ] {
+        let refused = Descriptor::decode(&bomb).unwrap_err();
+        let expected = [BadDescriptor::Malformed, BadDescriptor::Version];
+        assert!(expected.contains(&refused), "{refused}");
+    }
+}
+
+#[test]
+fn other_spellings_of_the_same_content_are_refused() {
+    let relay = TestRelay::new(1);
+    let raw = relay.sign(Draft {
+        family: vec![RelayId([1; 32]), RelayId([2; 32])],
+        ..relay.draft(EPOCH)
+    });
+    // f9 LEN LEN | 01 | b8 40 key64 ...
+    assert_eq!((raw[0], raw[3]), (0xf9, 1));
+    let rewrap = |fields: Vec<u8>| {
+        let len = u16::try_from(fields.len()).unwrap().to_be_bytes();
+        [&[0xf9][..], &len, &fields].concat()
+    };
+    let fields = &raw[3..];
+    let long_one = rewrap([&[0x81, 1][..], &fields[1..]].concat());
+    let long_key = rewrap([&[1, 0xb9, 0, 0x40][..], &fields[3..]].concat());
+    let trailing = [&raw[..], &[0]].concat();
+    let one_more = rewrap([fields, &[0x80]].concat());
+    // The epoch is the integer after the key: 82 9c 40.
+    let padded_epoch = rewrap([&fields[..67], &[0x83, 0, 0x9c, 0x40], &fields[70..]].concat());
+    assert_eq!(fields[67..70], [0x82, 0x9c, 0x40]);
+    for other in [long_one, long_key, trailing, one_more, padded_epoch] {
+        let refused = Descriptor::decode(&other).unwrap_err();
+        let expected = [BadDescriptor::Malformed, BadDescriptor::NotCanonical];
+        assert!(expected.contains(&refused), "{refused}");
+    }
+}
+
+#[test]
+fn stale_and_future_epochs_are_refused_to_the_second() {
+    let raw = TestRelay::new(1).descriptor(EPOCH);
+    let first = EPOCH.start().before(HOUR);
+    let last = EPOCH.next().next().start().before(1);
+    let try_at = |now| insert(&mut directory(), now, 1, &raw);
+    assert_eq!(try_at(first.before(1)).unwrap_err(), Refused::EpochFuture);
+    assert!(is_new(try_at(first)));
+    assert!(is_new(try_at(last)));
+    assert_eq!(try_at(last.after(1)).unwrap_err(), Refused::EpochStale);
+}
+
+#[test]
+fn flood_of_a_hundred_thousand_junk_descriptors_costs_a_bounded_number_of_checks() {
+    let raw = TestRelay::new(1).descriptor(EPOCH);
+    let honest = TestRelay::new(2).descriptor(EPOCH);
+    let limits = Limits {
+        wasted_checks: Allowance {
+            burst: 64,
+            every_micros: 200_000,
+        },
+        ..Limits::default()
+    };
+    let mut directory = Directory::new(terms(), limits, None, START);
+    let mut checked = 0;
+    for attempt in 0..100_000_u32 {
+        let mut junk = raw.clone();
+        // The last bytes of the key: a new relay each time, whose puzzle nobody solved.
+        junk[60..64].copy_from_slice(&attempt.to_be_bytes());
+        match insert(&mut directory, START, 1, &junk).unwrap_err() {
+            Refused::Bad(reason) => {
+                assert_eq!(reason, BadDescriptor::Puzzle);
+                checked += 1;
+            }
+            refused => assert_eq!(refused, Refused::Budget),
+        }
+    }
+    assert_eq!(checked, 64);
+    assert!(directory.is_empty());
+    // Neighbours do not pay for it, and the flooder itself is heard again later.
+    assert!(is_new(insert(&mut directory, START, 2, &honest)));
+    assert!(is_new(insert(&mut directory, START.after(1), 1, &raw)));
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic_and_decode_only_from_their_one_spelling(
+        bytes in proptest::collection::vec(any::<u8>(), 0..1_100),
+    ) {
+        if let Ok(descriptor) = Descriptor::decode(&bytes) {
+            prop_assert_eq!(descriptor.raw(), &bytes[..]);
+        }
+    }
+
+    #[test]
+    fn what_was_signed_reads_back_as_it_was_drafted(
+        load: u8,
+        ticket_bits in 17_u8..=24,
+        ports in proptest::collection::vec(1_u16.., 3),
+        kinds in 1_u8..8,
+        family in proptest::collection::btree_set(any::<[u8; 32]>(), 0..=16),
+        epoch: u32,
+    ) {
+        let relay = TestRelay::new(3);
+        let all = [
+            Endpoint::Ip4([8, 8, 8, 8].into(), ports[0]),
+            Endpoint::Ip6("2a00::1".parse().unwrap(), ports[1]),
+            Endpoint::Onion([1; 32], ports[2]),
+        ];
+        let draft = Draft {
+            epoch: circuits::ids::Epoch(epoch),
+            endpoints: (0..3).filter(|kind| kinds >> kind & 1 == 1).map(|kind| all[kind]).collect(),
+            family: family.into_iter().map(RelayId).collect(),
+            load,
+            ticket_bits,
+            ..relay.draft(EPOCH)
+        };
+        let puzzle = PuzzleSolution { nonce: [1; 16], solution: [2; 16] };
+        let signed = Descriptor::sign(draft.clone(), puzzle, &relay.key, terms().network).unwrap();
+        let read = Descriptor::decode(signed.raw()).unwrap();
+        prop_assert_eq!(read.draft(), &draft);
+        prop_assert_eq!(read.key(), &relay.key.public());
+        prop_assert!(signed.raw().len() <= MAX_DESCRIPTOR_LEN);
+    }
+}

@@ -1,0 +1,161 @@
+//! How two directories find out what one of them lacks.
+
+use circuits::directory::{Allowance, Directory, Limits, MAX_ANSWER_LEN, MAX_PREFIXES, Request};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+use crate::relays::{EPOCH, START, TestRelay, at, directory, insert, peer, terms};
+
+/// Asks until an answer brings nothing new; returns how often.
+fn fetch(from: &mut Directory, to: &mut Directory, rng: &mut ChaCha20Rng) -> usize {
+    for round in 1.. {
+        let mut news = 0;
+        for request in to.requests(EPOCH) {
+            for raw in from.lacking(at(START), peer(1), &request, rng) {
+                news += usize::from(insert(to, START, 2, &raw).is_ok());
+            }
+        }
+        if news == 0 {
+            return round;
+        }
+    }
+    0
+}
+
+#[test]
+fn two_directories_end_up_with_the_same_relays() {
+    let mut rng = ChaCha20Rng::from_seed([1; 32]);
+    let (mut one, mut other) = (directory(), directory());
+    for number in 1..=60 {
+        let raw = TestRelay::new(number).descriptor(EPOCH);
+        if number % 3 != 0 {
+            insert(&mut one, START, 3, &raw).unwrap();
+        }
+        if number % 2 != 0 {
+            insert(&mut other, START, 3, &raw).unwrap();
+        }
+    }
+    fetch(&mut one, &mut other, &mut rng);
+    fetch(&mut other, &mut one, &mut rng);
+    assert_eq!(one.digests(EPOCH, None), other.digests(EPOCH, None));
+    assert_eq!(one.len(), 60 - 10, "ten were known to neither");
+}
+
+#[test]
+fn an_answer_fits_one_packet_and_a_bucket_holds_its_own() {
+    let mut rng = ChaCha20Rng::from_seed([1; 32]);
+    let mut full = directory();
+    for number in 1..=100 {
+        insert(
+            &mut full,
+            START,
+            3,
+            &TestRelay::new(number).descriptor(EPOCH),
+        )
+        .unwrap();
+    }
+    let everything = Request {
+        epoch: EPOCH,
+        bucket: None,
+        have: Vec::new(),
+    };
+    let answer = full.lacking(at(START), peer(1), &everything, &mut rng);
+    assert!(answer.len() > 30 && answer.len() < 100);
+    assert!(answer.iter().map(Vec::len).sum::<usize>() <= MAX_ANSWER_LEN);
+
+    let mut found = 0;
+    for byte in 0..=u8::MAX {
+        let request = Request {
+            bucket: Some(byte),
+            ..everything.clone()
+        };
+        let answer = full.lacking(at(START), peer(1), &request, &mut rng);
+        assert_eq!(answer.len(), full.digests(EPOCH, Some(byte)).len());
+        found += answer.len();
+    }
+    assert_eq!(found, 100);
+}
+
+#[test]
+fn descriptors_that_the_asker_keeps_refusing_do_not_block_the_rest() {
+    let mut rng = ChaCha20Rng::from_seed([1; 32]);
+    let mut full = directory();
+    for number in 1..=120 {
+        insert(
+            &mut full,
+            START,
+            3,
+            &TestRelay::new(number).descriptor(EPOCH),
+        )
+        .unwrap();
+    }
+    // The asker has room for nobody new, so it never gets to say that it has what it was sent.
+    let nothing = Request {
+        epoch: EPOCH,
+        bucket: None,
+        have: Vec::new(),
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..100 {
+        seen.extend(full.lacking(at(START), peer(1), &nothing, &mut rng));
+    }
+    assert_eq!(seen.len(), 120);
+}
+
+#[test]
+fn flood_of_requests_is_answered_as_often_as_the_link_may_ask() {
+    let mut rng = ChaCha20Rng::from_seed([1; 32]);
+    let limits = Limits {
+        requests: Allowance {
+            burst: 10,
+            every_micros: 1_000_000,
+        },
+        ..Limits::default()
+    };
+    let mut directory = Directory::new(terms(), limits, None, START);
+    insert(
+        &mut directory,
+        START,
+        3,
+        &TestRelay::new(1).descriptor(EPOCH),
+    )
+    .unwrap();
+    let request = Request {
+        epoch: EPOCH,
+        bucket: None,
+        have: Vec::new(),
+    };
+    let mut ask = |now, name| {
+        directory
+            .lacking(at(now), peer(name), &request, &mut rng)
+            .len()
+    };
+    assert_eq!((0..1_000).map(|_| ask(START, 1)).sum::<usize>(), 10);
+    assert_eq!(ask(START, 2), 1, "others are answered");
+    assert_eq!(ask(START.after(1), 1), 1, "and the flooder again later");
+}
+
+#[test]
+fn absurd_requests_are_answered_without_harm() {
+    let mut rng = ChaCha20Rng::from_seed([1; 32]);
+    let mut directory = directory();
+    insert(
+        &mut directory,
+        START,
+        3,
+        &TestRelay::new(1).descriptor(EPOCH),
+    )
+    .unwrap();
+    for epoch in [0, u32::MAX] {
+        let request = Request {
+            epoch: circuits::ids::Epoch(epoch),
+            bucket: Some(0),
+            have: vec![[0; 8]; MAX_PREFIXES],
+        };
+        assert!(
+            directory
+                .lacking(at(START), peer(1), &request, &mut rng)
+                .is_empty()
+        );
+    }
+}

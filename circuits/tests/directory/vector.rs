@@ -1,0 +1,106 @@
+//! The recorded descriptor: every field, every byte (docs/wire/directory.md, "Vector").
+
+use circuits::directory::{Descriptor, Draft, Endpoint, PuzzleSolution, Requirements, SigningKey};
+use circuits::ids::{Epoch, NetworkId, Profile, RelayId};
+use circuits::secret::Secret;
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Vector {
+    network: Network,
+    signing_key: String,
+    key: String,
+    relay_id: String,
+    short_id: String,
+    epoch: u32,
+    onion: String,
+    onion_next: String,
+    endpoints: Endpoints,
+    family: Vec<String>,
+    load: u8,
+    ticket_bits: u8,
+    puzzle_effort: u32,
+    puzzle_nonce: String,
+    puzzle_solution: String,
+    signature: String,
+    raw: String,
+    digest: String,
+    digest_prefix: String,
+}
+
+#[derive(Deserialize)]
+struct Network {
+    profile: String,
+    name: String,
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct Endpoints {
+    ip4: (String, u16),
+    ip6: (String, u16),
+    onion: (String, u16),
+}
+
+fn bytes<const N: usize>(text: &str) -> [u8; N] {
+    hex::decode(text).unwrap().try_into().unwrap()
+}
+
+fn vector() -> Vector {
+    serde_json::from_str(include_str!("../vectors/descriptor.json")).unwrap()
+}
+
+fn draft(vector: &Vector) -> Draft {
+    let Endpoints { ip4, ip6, onion } = &vector.endpoints;
+    Draft {
+        epoch: Epoch(vector.epoch),
+        onion: bytes(&vector.onion),
+        onion_next: bytes(&vector.onion_next),
+        endpoints: vec![
+            Endpoint::Ip4(ip4.0.parse().unwrap(), ip4.1),
+            Endpoint::Ip6(ip6.0.parse().unwrap(), ip6.1),
+            Endpoint::Onion(bytes(&onion.0), onion.1),
+        ],
+        family: vector.family.iter().map(|id| RelayId(bytes(id))).collect(),
+        load: vector.load,
+        ticket_bits: vector.ticket_bits,
+    }
+}
+
+#[test]
+fn the_recorded_descriptor_is_read_and_verified() {
+    let vector = vector();
+    assert_eq!(vector.network.profile, "main");
+    let network = NetworkId::new(Profile::Main, &vector.network.name);
+    assert_eq!(network.0, bytes(&vector.network.id));
+
+    let raw = hex::decode(&vector.raw).unwrap();
+    let descriptor = Descriptor::decode(&raw).unwrap();
+    assert_eq!(descriptor.key().0, bytes(&vector.key));
+    assert_eq!(descriptor.draft(), &draft(&vector));
+    assert!(vector.raw.ends_with(&vector.signature));
+
+    let terms = Requirements {
+        effort: vector.puzzle_effort,
+        ..Requirements::new(network, Profile::Main)
+    };
+    let verified = descriptor.verify(&terms).unwrap();
+    assert_eq!(verified.id().0, bytes(&vector.relay_id));
+    assert_eq!(verified.id().short().0, bytes(&vector.short_id));
+    assert_eq!(verified.digest().0, bytes(&vector.digest));
+    assert_eq!(verified.digest().prefix(), bytes(&vector.digest_prefix));
+}
+
+#[test]
+fn signing_the_recorded_fields_gives_the_recorded_bytes() {
+    let vector = vector();
+    let mut secret = bytes(&vector.signing_key);
+    let key = SigningKey::new(Secret::take(&mut secret)).unwrap();
+    let puzzle = PuzzleSolution {
+        nonce: bytes(&vector.puzzle_nonce),
+        solution: bytes(&vector.puzzle_solution),
+    };
+    let network = NetworkId::new(Profile::Main, &vector.network.name);
+    let signed = Descriptor::sign(draft(&vector), puzzle, &key, network).unwrap();
+    assert_eq!(hex::encode(signed.raw()), vector.raw);
+}
