@@ -83,11 +83,11 @@ impl FromStr for Enode {
         if !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Ok(Self::incomplete(parse_key(bare)?));
         }
-        let rest = rest.ok_or(if has_scheme(url) {
-            EnodeError::MissingNodeId
-        } else {
-            EnodeError::Scheme
-        })?;
+        let rest = match rest {
+            Some(rest) => rest,
+            None if has_scheme(url) => return Err(EnodeError::MissingNodeId),
+            None => return Err(EnodeError::Scheme),
+        };
         let (rest, _fragment) = split(rest, '#');
         let (rest, query) = split(rest, '?');
         let (authority, _path) = split(rest, '/');

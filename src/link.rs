@@ -161,6 +161,9 @@ impl Link {
         now: Instant,
     ) -> Result<Self, LocalFault> {
         let us = key.public();
+        if remote == us {
+            return Err(LocalFault::DialsSelf);
+        }
         let initiator = Initiator::new(key, remote, rng)?;
         let auth = initiator.auth().to_vec();
         let state = State::ExpectAck(Box::new(initiator));

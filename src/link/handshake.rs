@@ -53,16 +53,13 @@ impl Initiator {
     ///
     /// # Errors
     ///
-    /// [`LocalFault`] if `remote` is no key, or our own.
+    /// [`LocalFault::KeyNotOnCurve`] if `remote` is no key.
     pub fn new(
         key: Arc<LinkKey>,
         remote: RelayKey,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, LocalFault> {
         let point = to_point(&remote).ok_or(LocalFault::KeyNotOnCurve)?;
-        if remote == key.public() {
-            return Err(LocalFault::DialsSelf);
-        }
         let ephemeral = WipedKey::generate(rng);
         let mut nonce = [0; 32];
         rng.fill_bytes(&mut nonce);

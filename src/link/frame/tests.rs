@@ -162,3 +162,15 @@ fn what_exceeds_three_bytes_of_length_is_not_written() {
     assert_eq!(size.content_len(), MAX_CONTENT);
     assert_eq!(opener.open_body(size, body), Ok((1, &payload[1..])));
 }
+
+#[test]
+fn a_frame_of_length_zero_is_refused() {
+    let vectors = vectors();
+    let [(mut sealer, _), (_, mut opener)] = codecs(&vectors["cases"][0]);
+    let mut header = [0; BLOCK];
+    sealer.cipher.apply_keystream(&mut header);
+    let mac = sealer.mac.step(&header);
+    let sealed: [u8; HEADER_LEN] = [header, mac].concat().try_into().unwrap();
+    let result = opener.open_header(&sealed).map(|size| size.content_len());
+    assert_eq!(result, Err(PeerFault::FrameEmpty));
+}

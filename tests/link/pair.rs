@@ -1,0 +1,274 @@
+//! Two links back to back, over a wire that cuts where it likes.
+
+use circuits::time::Instant;
+use proptest::prelude::*;
+use rand_chacha::ChaCha20Rng;
+use rand_core::Rng;
+use whisht::link::limits::CELL_PAYLOAD;
+use whisht::link::{Capability, DisconnectReason, Link, LinkEvent, Packing, Priority, SendError};
+
+use crate::{BOTH, at, config, events, key, rng};
+
+/// Both ends and the bytes under way between them.
+struct Pair {
+    dialler: Link,
+    acceptor: Link,
+    wire: [Vec<u8>; 2],
+    rng: ChaCha20Rng,
+    /// Longest piece that the wire delivers at once.
+    piece: u32,
+}
+
+impl Pair {
+    fn new(piece: u32, seed: u64, theirs: &[Capability]) -> Self {
+        let mut rng = rng(seed);
+        let remote = key(2).public();
+        let dialler = Link::dial(config(&BOTH), key(1), remote, &mut rng, Instant::ZERO).unwrap();
+        Self {
+            dialler,
+            acceptor: Link::accept(config(theirs), key(2), Instant::ZERO),
+            wire: [Vec::new(), Vec::new()],
+            rng,
+            piece,
+        }
+    }
+
+    /// An open pair whose wire does not cut.
+    fn open() -> Self {
+        let mut pair = Self::new(u32::MAX, 1, &BOTH);
+        pair.run(Instant::ZERO);
+        assert!(pair.dialler.is_open() && pair.acceptor.is_open());
+        events(&mut pair.dialler);
+        events(&mut pair.acceptor);
+        pair
+    }
+
+    /// Moves bytes until both ends are silent.
+    fn run(&mut self, now: Instant) {
+        loop {
+            let sent =
+                [&mut self.dialler, &mut self.acceptor].map(|end| end.poll_transmit(now, 1_400));
+            let idle = sent.iter().all(Option::is_none) && self.wire.iter().all(Vec::is_empty);
+            if idle {
+                return;
+            }
+            for (wire, bytes) in self.wire.iter_mut().zip(sent) {
+                wire.extend(bytes.unwrap_or_default());
+            }
+            for (wire, end) in self
+                .wire
+                .iter_mut()
+                .zip([&mut self.acceptor, &mut self.dialler])
+            {
+                let piece = 1 + self.rng.next_u32() % self.piece;
+                let len = wire.len().min(usize::try_from(piece).unwrap());
+                let piece: Vec<u8> = wire.drain(..len).collect();
+                end.receive(now, &mut self.rng, &piece).unwrap();
+            }
+        }
+    }
+
+    /// Queues at the dialler.
+    fn send(&mut self, priority: Priority, code: u16, payload: Vec<u8>) -> Result<(), SendError> {
+        let (capability, packing) = match priority {
+            Priority::Cell => (Capability::DARK_1, Packing::Literal),
+            _ => (Capability::SHH_6, Packing::Snappy),
+        };
+        self.dialler
+            .send(priority, capability, code, payload, packing)
+    }
+}
+
+#[test]
+fn both_ends_learn_who_the_other_is_and_what_they_share() {
+    for (theirs, shared) in [
+        (&BOTH[..], vec![Capability::DARK_1, Capability::SHH_6]),
+        (
+            &[Capability::SHH_5, Capability::SHH_6],
+            vec![Capability::SHH_6],
+        ),
+    ] {
+        let mut pair = Pair::new(100, 7, theirs);
+        pair.run(Instant::ZERO);
+        let open = |remote| LinkEvent::Open {
+            remote,
+            client_id: "whisht/test".into(),
+            shared: shared.clone(),
+        };
+        assert_eq!(events(&mut pair.dialler), [open(key(2).public())]);
+        assert_eq!(events(&mut pair.acceptor), [open(key(1).public())]);
+        assert_eq!(pair.dialler.remote(), Some(key(2).public()));
+    }
+}
+
+#[test]
+fn both_ends_compute_the_same_handle_and_a_new_one_each_time() {
+    let handles = [1, 2].map(|seed| {
+        let mut pair = Pair::new(1_000, seed, &BOTH);
+        assert_eq!(pair.dialler.handle(), None);
+        pair.run(Instant::ZERO);
+        assert_eq!(pair.dialler.handle(), pair.acceptor.handle());
+        pair.dialler.handle().unwrap()
+    });
+    assert_ne!(handles[0], handles[1]);
+}
+
+#[test]
+fn a_cell_is_976_bytes_on_the_wire_whatever_it_holds() {
+    let mut pair = Pair::open();
+    let mut random = vec![0; CELL_PAYLOAD];
+    pair.rng.fill_bytes(&mut random);
+    for payload in [random, vec![0; CELL_PAYLOAD], b"whisht".repeat(153)] {
+        pair.send(Priority::Cell, 3, payload.clone()).unwrap();
+        let wire = pair.dialler.poll_transmit(Instant::ZERO, 976).unwrap();
+        assert_eq!(wire.len(), 976);
+        pair.acceptor
+            .receive(Instant::ZERO, &mut pair.rng, &wire)
+            .unwrap();
+        let cell = LinkEvent::Message {
+            capability: Capability::DARK_1,
+            code: 3,
+            payload,
+        };
+        assert_eq!(events(&mut pair.acceptor), [cell]);
+    }
+}
+
+#[test]
+fn a_cell_overtakes_gossip_that_waits() {
+    let mut pair = Pair::open();
+    for code in 1..=10 {
+        pair.send(Priority::Gossip, code, vec![7; 16_000]).unwrap();
+    }
+    let first = pair.dialler.poll_transmit(Instant::ZERO, 1).unwrap();
+    pair.send(Priority::Cell, 3, vec![9; CELL_PAYLOAD]).unwrap();
+    let second = pair.dialler.poll_transmit(Instant::ZERO, 1).unwrap();
+    assert_eq!(second.len(), 976);
+    for wire in [first, second] {
+        pair.acceptor
+            .receive(Instant::ZERO, &mut pair.rng, &wire)
+            .unwrap();
+    }
+    let codes: Vec<(Capability, u16)> = events(&mut pair.acceptor)
+        .into_iter()
+        .map(|event| match event {
+            LinkEvent::Message {
+                capability, code, ..
+            } => (capability, code),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(codes, [(Capability::SHH_6, 1), (Capability::DARK_1, 3)]);
+}
+
+#[test]
+fn a_budget_is_kept_and_none_gives_nothing() {
+    let mut pair = Pair::open();
+    let mut payload = vec![0; 1_000];
+    for _ in 0..20 {
+        pair.rng.fill_bytes(&mut payload);
+        pair.send(Priority::Gossip, 1, payload.clone()).unwrap();
+    }
+    assert_eq!(pair.dialler.poll_transmit(Instant::ZERO, 0), None);
+    while let Some(wire) = pair.dialler.poll_transmit(Instant::ZERO, 5_000) {
+        assert!((1_000..=5_000).contains(&wire.len()), "{}", wire.len());
+    }
+    assert_eq!(pair.dialler.queued_bytes(), 0);
+}
+
+#[test]
+fn what_cannot_be_sent_is_refused_by_name() {
+    let mut pair = Pair::new(u32::MAX, 1, &[Capability::SHH_6]);
+    let early = pair.send(Priority::Gossip, 1, vec![]);
+    assert_eq!(early, Err(SendError::NotOpen));
+    pair.run(Instant::ZERO);
+    let cell = pair.send(Priority::Cell, 3, vec![0; CELL_PAYLOAD]);
+    assert_eq!(cell, Err(SendError::NotShared));
+    let code = pair.send(Priority::Gossip, 128, vec![]);
+    assert_eq!(code, Err(SendError::CodeOutOfRange));
+    let long = pair.send(Priority::Gossip, 1, vec![0; 14_000_001]);
+    assert_eq!(long, Err(SendError::PayloadTooLong));
+    pair.send(Priority::Gossip, 1, vec![0; 300_000]).unwrap();
+    let full = pair.send(Priority::Gossip, 1, vec![]);
+    assert_eq!(full, Err(SendError::QueueFull));
+}
+
+#[test]
+fn a_farewell_reaches_the_other_end_and_drops_what_waits() {
+    let mut pair = Pair::open();
+    pair.send(Priority::Gossip, 1, vec![0; 5_000]).unwrap();
+    pair.dialler.disconnect(DisconnectReason::Quitting);
+    assert!(pair.dialler.is_closing());
+    assert_eq!(pair.dialler.poll_timeout(), None);
+    pair.run(Instant::ZERO);
+    let farewell = LinkEvent::Disconnected(DisconnectReason::Quitting);
+    assert_eq!(events(&mut pair.acceptor), [farewell]);
+    assert!(pair.acceptor.is_closing());
+    assert_eq!(pair.acceptor.poll_transmit(Instant::ZERO, 1), None);
+    let late = pair.send(Priority::Gossip, 1, vec![]);
+    assert_eq!(late, Err(SendError::NotOpen));
+}
+
+#[test]
+fn pings_keep_a_silent_link_alive() {
+    let mut pair = Pair::open();
+    for secs in 1..=200 {
+        let now = at(secs);
+        for end in [&mut pair.dialler, &mut pair.acceptor] {
+            if end.poll_timeout().unwrap() <= now {
+                end.handle_timeout(now).unwrap();
+            }
+        }
+        pair.run(now);
+    }
+    assert!(pair.dialler.is_open() && pair.acceptor.is_open());
+    assert_eq!(events(&mut pair.dialler), []);
+}
+
+#[test]
+fn the_largest_message_passes_both_queues_and_limits() {
+    let mut pair = Pair::open();
+    let mut payload = vec![0; 2 * 1024 * 1024];
+    pair.rng.fill_bytes(&mut payload);
+    pair.send(Priority::Gossip, 1, payload.clone()).unwrap();
+    pair.run(Instant::ZERO);
+    let message = LinkEvent::Message {
+        capability: Capability::SHH_6,
+        code: 1,
+        payload,
+    };
+    assert!(events(&mut pair.acceptor) == [message]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn messages_arrive_whole_and_in_order_however_the_wire_cuts(
+        seed: u64,
+        piece in prop_oneof![1_u32..40, 40_u32..3_000],
+        messages in prop::collection::vec((0_u16..128, 0_usize..3_000, any::<bool>()), 0..40),
+    ) {
+        let mut pair = Pair::new(piece, seed, &BOTH);
+        pair.run(Instant::ZERO);
+        events(&mut pair.acceptor);
+        let mut sent = [Vec::new(), Vec::new()];
+        for (index, (code, len, cell)) in messages.into_iter().enumerate() {
+            let (priority, capability, code, len) = if cell {
+                (Priority::Cell, Capability::DARK_1, 3, CELL_PAYLOAD)
+            } else {
+                (Priority::Gossip, Capability::SHH_6, code, len)
+            };
+            let payload = vec![u8::try_from(index).unwrap(); len];
+            pair.send(priority, code, payload.clone()).unwrap();
+            sent[usize::from(cell)].push(LinkEvent::Message { capability, code, payload });
+        }
+        pair.run(Instant::ZERO);
+        let seen = events(&mut pair.acceptor);
+        let (cells, gossip): (Vec<_>, Vec<_>) = seen.into_iter().partition(|event| {
+            matches!(event, LinkEvent::Message { capability: Capability::DARK_1, .. })
+        });
+        prop_assert_eq!(gossip, sent[0].clone());
+        prop_assert_eq!(cells, sent[1].clone());
+    }
+}
