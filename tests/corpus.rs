@@ -49,7 +49,16 @@ macro_rules! replay {
     };
 }
 
-replay!(dark_packet, envelope, message, shard, shh_packet,);
+replay!(
+    dark_packet,
+    envelope,
+    hello,
+    message,
+    rlpx_frame,
+    rlpx_handshake,
+    shard,
+    shh_packet,
+);
 
 fn replay(name: &str, target: fn(&[u8])) {
     for (file, input) in corpus(name) {

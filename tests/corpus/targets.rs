@@ -13,8 +13,14 @@
 pub mod dark_packet;
 #[path = "../../fuzz/targets/envelope.rs"]
 pub mod envelope;
+#[path = "../../fuzz/targets/hello.rs"]
+pub mod hello;
 #[path = "../../fuzz/targets/message.rs"]
 pub mod message;
+#[path = "../../fuzz/targets/rlpx_frame.rs"]
+pub mod rlpx_frame;
+#[path = "../../fuzz/targets/rlpx_handshake.rs"]
+pub mod rlpx_handshake;
 #[path = "../../fuzz/targets/shard.rs"]
 pub mod shard;
 #[path = "../../fuzz/targets/shh_packet.rs"]
