@@ -83,6 +83,21 @@ fn a_new_peer_gets_the_whole_pool_in_small_packets_three_a_second_and_in_no_orde
 }
 
 #[test]
+fn a_packet_is_filled_to_its_last_byte_and_no_further() {
+    for (excess, packets) in [(0, 1), (1, 2)] {
+        let half = sized(1, 8_000);
+        let rest = 16_384 - 3 - half.as_rlp().len();
+        let other = sized(2, rest - (half.as_rlp().len() - 8_000) + excess);
+        assert_eq!(other.as_rlp().len(), rest + excess);
+        let mut node = Node::new(0.0);
+        node.post(&half);
+        node.post(&other);
+        node.greet(A, GETH_OLD);
+        assert_eq!(node.run(MINUTE).len(), packets);
+    }
+}
+
+#[test]
 fn an_envelope_longer_than_a_packet_goes_alone() {
     let mut node = Node::new(0.0);
     for number in 0..5 {
@@ -146,6 +161,23 @@ fn a_lowered_requirement_brings_what_the_pool_held() {
     let _ = node
         .receive(A, code::POW_REQUIREMENT, &requirement(0.0))
         .unwrap();
+    assert!(was_sent(&node.run(SECOND), A, &plain(1)));
+}
+
+#[test]
+fn a_peer_that_changes_its_mind_often_waits_for_what_the_pool_held() {
+    let mut node = Node::new(0.0);
+    node.greet(A, GETH_OLD);
+    let _ = node.run(SECOND);
+    let _ = node
+        .receive(A, code::POW_REQUIREMENT, &requirement(1e6))
+        .unwrap();
+    node.post(&plain(1));
+    let _ = node.run(SECOND);
+    let _ = node
+        .receive(A, code::POW_REQUIREMENT, &requirement(0.0))
+        .unwrap();
+    assert!(node.run(Duration::from_millis(2_900)).is_empty());
     assert!(was_sent(&node.run(SECOND), A, &plain(1)));
 }
 
