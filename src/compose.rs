@@ -293,8 +293,7 @@ pub fn payload_capacity(
 pub enum ComposeError {
     /// No lifetime leaves the wanted life.
     #[error(
-        "no envelope lives that long: the longest possible now is {}; \
-         ask for less, or send it again later",
+        "no envelope lives that long: the longest possible now is {}",
         Hours(*most)
     )]
     LifeTooLong {
@@ -302,22 +301,31 @@ pub enum ComposeError {
         most: Duration,
     },
     /// Encrypted data has the length of no class.
-    #[error("data of {len} bytes fits no size class exactly; pad it before encrypting")]
+    #[error("data of {len} bytes fits no size class exactly")]
     NoClass {
         /// Its length.
         len: usize,
     },
     /// The payload fits no envelope.
-    #[error(
-        "a payload of {len} bytes fits no envelope: at most {most} bytes do; \
-         shorten it, split it, or hand it over in bulk"
-    )]
+    #[error("a payload of {len} bytes fits no envelope: at most {most} bytes do")]
     PayloadTooLong {
         /// Its length.
         len: usize,
         /// The longest that would fit.
         most: usize,
     },
+}
+
+impl ComposeError {
+    /// What would help.
+    #[must_use]
+    pub const fn remedy(&self) -> &'static str {
+        match self {
+            Self::LifeTooLong { .. } => "ask for less, or send it again later",
+            Self::NoClass { .. } => "pad it before encrypting",
+            Self::PayloadTooLong { .. } => "shorten it or split it",
+        }
+    }
 }
 
 /// Prints a duration in hours and minutes.

@@ -178,6 +178,12 @@ impl Gossip {
         self.known.given_first(&envelope)
     }
 
+    /// How many of the connected peers have the envelope from us and did not send it themselves.
+    #[must_use]
+    pub fn given_to(&self, envelope: EnvelopeHash) -> usize {
+        self.known.given_to(&envelope)
+    }
+
     /// Envelopes have left the pool for good.
     pub fn forget<'a>(&mut self, envelopes: impl IntoIterator<Item = &'a EnvelopeHash>) {
         for envelope in envelopes {

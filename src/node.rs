@@ -1,1 +1,309 @@
-//! Draft.
+//! The whole machine, without input or output of its own.
+//!
+//! A shell (tokio, or a simulator) feeds [`Node::handle`] with [`Input`]s and does what the
+//! [`Output`]s say. The node reads no clock, opens no socket, starts no thread and draws all its
+//! randomness from one seed, so a run can be repeated exactly.
+//!
+//! One file for each concern: `links` (connections come, speak and go), `dark` (what whisht nodes
+//! say to each other), `public` (envelopes that everybody has), `onion` (cells that pass through),
+//! `stem` (envelopes on their way in), `relays` (the directory and our place in it), `outbox` and
+//! `dispatch` (messages we send), `inbox` (messages we receive), `report` (what users ask for).
+
+mod command;
+mod config;
+mod connections;
+mod dark;
+mod dispatch;
+mod event;
+mod inbox;
+mod input;
+mod links;
+mod onion;
+mod outbox;
+mod output;
+mod peering;
+mod public;
+mod relays;
+mod report;
+mod stem;
+mod store;
+mod timers;
+mod view;
+mod work;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use circuits::directory::{BadSigningKey, Directory, Limits, Requirements, SigningKey};
+use circuits::ids::{LinkId, RelayId, RelayKey};
+use circuits::path::{GuardSeed, Guards};
+use circuits::time::{Instant, Now};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+
+use self::connections::Connections;
+use self::inbox::Inbox;
+use self::onion::Onion;
+use self::outbox::Outbox;
+use self::peering::Peering;
+use self::relays::Relays;
+use self::stem::StemDuty;
+use self::store::{After, Durable};
+use self::timers::{Timer, Timers};
+use crate::envelope::EnvelopeHash;
+use crate::gossip::{self, Gossip, packet::MinPow};
+use crate::link::{Capability, LinkConfig, LinkKey, LinkLimits};
+use crate::pool::Pool;
+
+pub use command::{Command, Identity, Recipient, Refusal, RefusalKind, Reply, SendRequest};
+pub use config::{NodeConfig, NodeKeys, Restored};
+pub use event::{Event, MessageId, Name, Stage, Trace};
+pub use input::{CommandId, Input, StoreId};
+pub use output::{Output, Record};
+pub use view::{
+    EstimateView, IdentityView, LevelView, MessageView, OutgoingView, PeerView, RelayView,
+    StatusView,
+};
+pub use work::{Done, Job, JobId};
+
+/// A Whisper relay node.
+pub struct Node {
+    config: NodeConfig,
+    me: Me,
+    started: Instant,
+    rng: ChaCha20Rng,
+    outputs: VecDeque<Output>,
+    timers: Timers,
+    counters: Counters,
+    durable: Durable<After>,
+    last_job: u64,
+    connections: Connections,
+    peering: Peering,
+    pool: Pool,
+    gossip: Gossip,
+    stem: StemDuty,
+    onion: Onion,
+    relays: Relays,
+    guards: Guards,
+    inbox: Inbox,
+    outbox: Outbox,
+    /// Envelopes that were seen to leave, as far as traces are wanted.
+    traced: BTreeSet<EnvelopeHash>,
+}
+
+/// Who this node is to its peers. Nothing here names a client.
+struct Me {
+    link: Arc<LinkKey>,
+    /// How we introduce ourselves to gossip peers, and to relays that only get cells from us.
+    as_peer: Arc<LinkConfig>,
+    as_relay: Arc<LinkConfig>,
+    signing: SigningKey,
+    key: RelayKey,
+    id: RelayId,
+    requirements: Requirements,
+}
+
+impl Me {
+    fn new(config: &NodeConfig, link: LinkKey) -> Result<Self, BadSigningKey> {
+        let introduce = |capabilities: &[Capability]| {
+            Arc::new(LinkConfig {
+                client_id: links::CLIENT_ID.to_owned(),
+                listen_port: config.listen_port,
+                capabilities: capabilities.to_vec(),
+                limits: LinkLimits::default(),
+            })
+        };
+        let key = link.public();
+        Ok(Self {
+            as_peer: introduce(&[Capability::DARK_1, Capability::SHH_6]),
+            as_relay: introduce(&[Capability::DARK_1]),
+            signing: SigningKey::new(link.to_bytes())?,
+            key,
+            id: key.id(),
+            requirements: Requirements::new(config.network_id(), config.profile),
+            link: Arc::new(link),
+        })
+    }
+}
+
+/// What happened since the start, in numbers too coarse to tell anything about anybody.
+#[derive(Default)]
+struct Counters {
+    bugs: u64,
+    cells_dropped: u64,
+    cells_forwarded: u64,
+    descriptors_refused: u64,
+    link_faults: u64,
+    malformed: u64,
+    rebuilt: u64,
+}
+
+impl Node {
+    /// A node that has done nothing yet; feed it [`Input::Timeout`] to start it.
+    ///
+    /// `seed` is all the randomness that the node will ever have.
+    ///
+    /// # Errors
+    ///
+    /// [`BadSigningKey`] if the link key cannot sign, which no valid key comes to.
+    pub fn new(
+        config: NodeConfig,
+        keys: NodeKeys,
+        restored: Restored,
+        seed: [u8; 32],
+        now: Now,
+    ) -> Result<Self, BadSigningKey> {
+        let mut rng = ChaCha20Rng::from_seed(seed);
+        let me = Me::new(&config, keys.link)?;
+        let requirements = me.requirements;
+        let directory = Directory::new(requirements, Limits::default(), None, now.unix);
+        let mut guards = Guards::new(GuardSeed(keys.guard_seed), me.id);
+        guards.pin(config.guard);
+        let gossip_config = gossip::Config {
+            min_pow: MinPow::new(config.min_pow).unwrap_or(MinPow::DEFAULT),
+            ..gossip::Config::default()
+        };
+        let mut gossip_seed = [0; 32];
+        rng.fill_bytes(&mut gossip_seed);
+        let mut node = Self {
+            started: now.mono,
+            outputs: VecDeque::new(),
+            timers: Timers::new(now.mono),
+            counters: Counters::default(),
+            durable: Durable::default(),
+            last_job: 0,
+            connections: Connections::default(),
+            peering: Peering::new(&config.peers, now.mono),
+            pool: Pool::new(config.pool_bytes),
+            gossip: Gossip::new(gossip_config, gossip_seed),
+            stem: StemDuty::new(&mut rng, now.mono),
+            onion: Onion::new(me.id),
+            relays: Relays::new(directory),
+            guards,
+            inbox: Inbox::default(),
+            outbox: Outbox::default(),
+            traced: BTreeSet::new(),
+            config,
+            me,
+            rng,
+        };
+        node.restore_relay(now, restored);
+        Ok(node)
+    }
+
+    /// A number for a connection that somebody made to us.
+    pub fn new_link(&mut self) -> LinkId {
+        self.connections.new_id()
+    }
+
+    /// Takes in one thing that happened; what is to be done about it is in the result.
+    ///
+    /// Outputs that are not taken before the result is dropped come first next time.
+    pub fn handle(&mut self, now: Now, input: Input<'_>) -> Drain<'_> {
+        match input {
+            Input::Timeout => {}
+            Input::Accepted(link, from) => self.on_accepted(now, link, from),
+            Input::Dialed(link) => self.on_dialed(now, link),
+            Input::DialFailed(link) => self.on_dial_failed(now, link),
+            Input::Received(link, bytes) => self.on_received(now, link, bytes),
+            Input::Flushed(link, bytes) => self.on_flushed(link, bytes),
+            Input::Closed(link) => self.on_closed(now, link),
+            Input::Stored(id) => self.on_stored(now, id),
+            Input::Worked(job, done) => self.on_worked(now, job, done),
+            Input::Command(id, command) => self.on_command(now, id, command),
+        }
+        self.run_due(now);
+        self.transmit(now);
+        self.schedule(now);
+        Drain { node: self }
+    }
+
+    /// Does everything whose time has come, in the order in which one thing leads to another.
+    fn run_due(&mut self, now: Now) {
+        while let Some(timer) = self.timers.pop_due(now.mono) {
+            match timer {
+                Timer::CloseIdle => self.close_idle_cell_links(now),
+                Timer::Epoch => self.turn_epoch(now),
+                Timer::ExpirePool => self.expire_pool(now),
+                Timer::Open => self.open_envelopes(),
+                Timer::Redial => self.redial(now.mono),
+            }
+        }
+        self.run_link_timeouts(now);
+        self.peel_cells(now);
+        self.release_cells(now);
+        self.onion.rendezvous.expire(now);
+        self.release_held(now);
+        self.end_embargoes(now);
+        self.emit_cells(now);
+        self.run_gossip(now);
+    }
+
+    /// Asks to be called when the next thing is due.
+    fn schedule(&mut self, now: Now) {
+        self.outputs
+            .retain(|output| !matches!(output, Output::Timeout(_)));
+        let links = self.connections.next_due();
+        let due = [
+            self.timers.next_due(),
+            links,
+            self.onion.next_due(),
+            self.stem.next_due(),
+            self.outbox.next_due(),
+            self.gossip.next_due(),
+        ];
+        let next = due.into_iter().flatten().min().unwrap_or(now.mono);
+        self.outputs.push_back(Output::Timeout(next.max(now.mono)));
+    }
+
+    fn on_stored(&mut self, now: Now, id: StoreId) {
+        for after in self.durable.stored(id) {
+            match after {
+                After::GoOn(opened) => self.go_on(now, opened),
+                After::Publish(raw) => self.publish_descriptor(now, &raw),
+            }
+        }
+    }
+
+    fn on_worked(&mut self, now: Now, job: JobId, done: Option<Done>) {
+        match done {
+            Some(Done::Puzzle(solution)) => self.on_puzzle(job, solution),
+            Some(Done::Sealed(nonce)) => self.on_sealed(now, job, nonce),
+            Some(Done::Ticket(ticket)) => self.on_ticket(now, job, ticket),
+            None => {}
+        }
+    }
+
+    fn start(&mut self, job: Job) -> JobId {
+        self.last_job = self.last_job.saturating_add(1);
+        let id = JobId(self.last_job);
+        self.outputs.push_back(Output::Work(id, job));
+        id
+    }
+
+    /// Tells what only a demonstration may see.
+    fn trace(&mut self, what: impl FnOnce() -> Trace) {
+        if self.config.danger_reveal_paths {
+            self.outputs.push_back(Output::Notify(Event::Trace(what())));
+        }
+    }
+}
+
+/// Outputs of one [`Node::handle`], in order; borrows the node until they are taken.
+#[must_use]
+pub struct Drain<'a> {
+    node: &'a mut Node,
+}
+
+impl Iterator for Drain<'_> {
+    type Item = Output;
+
+    fn next(&mut self) -> Option<Output> {
+        self.node.outputs.pop_front()
+    }
+}
+
+/// Bytes as lower-case hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    ::hex::encode(bytes)
+}

@@ -74,6 +74,14 @@ impl Known {
             .map_or(0, |entry| entry.brought.len())
     }
 
+    /// How many of the connected peers have the envelope from us and did not send it themselves.
+    pub(super) fn given_to(&self, envelope: &EnvelopeHash) -> usize {
+        self.envelopes.get(envelope).map_or(0, |entry| {
+            let brought = |peer| entry.brought.binary_search(peer).is_ok();
+            entry.knows.iter().filter(|peer| !brought(peer)).count()
+        })
+    }
+
     /// Number of envelopes in the table.
     pub(super) fn len(&self) -> usize {
         self.envelopes.len()

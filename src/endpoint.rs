@@ -1,0 +1,52 @@
+//! Where a peer can be reached.
+
+use core::fmt;
+use std::net::SocketAddr;
+
+use circuits::directory;
+use circuits::ids::RelayKey;
+
+/// An address to dial. `Debug` does not show it; `Display` does, for the user who gave it.
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Endpoint {
+    /// TCP over IPv4 or IPv6.
+    Tcp(SocketAddr),
+    /// A version 3 onion service: its ed25519 key and virtual port.
+    Onion([u8; 32], u16),
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Endpoint([redacted])")
+    }
+}
+
+/// A peer that the user names: who it is and where.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PeerAddr {
+    /// Its link key, which the handshake proves.
+    pub key: RelayKey,
+    /// Where it listens.
+    pub endpoint: Endpoint,
+}
+
+impl From<directory::Endpoint> for Endpoint {
+    fn from(endpoint: directory::Endpoint) -> Self {
+        match endpoint {
+            directory::Endpoint::Ip4(ip, port) => Self::Tcp((ip, port).into()),
+            directory::Endpoint::Ip6(ip, port) => Self::Tcp((ip, port).into()),
+            directory::Endpoint::Onion(key, port) => Self::Onion(key, port),
+        }
+    }
+}
+
+impl Endpoint {
+    /// The subnet that it counts against where diversity is asked for.
+    #[must_use]
+    pub fn subnet(&self) -> directory::Subnet {
+        match self {
+            Self::Tcp(addr) => directory::Subnet::of(addr.ip()),
+            Self::Onion(..) => directory::Subnet::Onion,
+        }
+    }
+}

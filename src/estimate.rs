@@ -1,0 +1,156 @@
+//! Predicts how long a message will take, by drawing from the same laws that will delay it.
+//!
+//! A set of pieces arrives when its `k`-th piece does, and that has no handy formula once lanes
+//! differ in length; so this plays the journey some thousand times with a fixed seed. The result
+//! is a prediction for links of [`LINK`] each way; it contains neither the proof of work nor any
+//! measurement of the network as it is.
+
+use core::time::Duration;
+
+use circuits::sample::{exponential, one_in};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+/// One journey to be played: numbers only.
+#[derive(Clone, Debug)]
+pub struct Journey {
+    /// Relays before the rendezvous, for each lane.
+    pub lanes: Vec<usize>,
+    /// Pieces in all, spread evenly over the lanes.
+    pub pieces: usize,
+    /// Pieces that suffice.
+    pub needed: usize,
+    /// Mean time between two pieces of one lane.
+    pub gap: Duration,
+    /// Mean wait at every relay.
+    pub delay: Duration,
+    /// Mean wait at the rendezvous.
+    pub hold: Duration,
+    /// Whether the envelope travels along a stem before it is gossiped.
+    pub stem: bool,
+}
+
+/// How long journeys take.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Latency {
+    /// Half of them take no longer.
+    pub median: Duration,
+    /// All but one in twenty.
+    pub p95: Duration,
+    /// All but one in a thousand.
+    pub p999: Duration,
+}
+
+impl Journey {
+    /// Plays the journey until the figures settle.
+    #[must_use]
+    pub fn latency(&self) -> Latency {
+        let mut rng = ChaCha20Rng::from_seed(*b"whisht: the price before paying.");
+        let mut times: Vec<Duration> = (0..ROUNDS).map(|_| self.play(&mut rng)).collect();
+        times.sort_unstable();
+        let quantile = |per_mille: usize| {
+            let rank = ROUNDS.saturating_mul(per_mille) / 1000;
+            times.get(rank.min(ROUNDS - 1)).copied().unwrap_or_default()
+        };
+        Latency {
+            median: quantile(500),
+            p95: quantile(950),
+            p999: quantile(999),
+        }
+    }
+
+    /// The time from the first emission until most nodes hold the envelope.
+    fn play(&self, rng: &mut ChaCha20Rng) -> Duration {
+        let mut arrivals = Vec::with_capacity(self.pieces);
+        let per_lane = self.pieces.checked_div(self.lanes.len()).unwrap_or(0);
+        for relays in &self.lanes {
+            let mut leaves = Duration::ZERO;
+            for _ in 0..per_lane {
+                leaves += exponential(rng, self.gap);
+                let waits: Duration = (0..*relays).map(|_| exponential(rng, self.delay)).sum();
+                let links = LINK.saturating_mul(u32::try_from(*relays).unwrap_or(u32::MAX) + 1);
+                arrivals.push(leaves + waits + links);
+            }
+        }
+        arrivals.sort_unstable();
+        let gathered = arrivals
+            .get(self.needed.saturating_sub(1))
+            .copied()
+            .unwrap_or_default();
+        let mut total = gathered + exponential(rng, self.hold) + DIFFUSION;
+        if self.stem {
+            total += LINK;
+            while !one_in(rng, FLUFF_ODDS) {
+                total += LINK;
+            }
+        }
+        total
+    }
+}
+
+const ROUNDS: usize = 4000;
+
+/// One way over one link: the mean of the latency data behind the levels' table.
+const LINK: Duration = Duration::from_millis(62);
+
+/// From the first gossip until most nodes hold an envelope, at a cadence of 300 ms per peer.
+const DIFFUSION: Duration = Duration::from_millis(600);
+
+/// One stem node in ten diffuses (BIP 156).
+const FLUFF_ODDS: u32 = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn normal() -> Journey {
+        Journey {
+            lanes: vec![3, 4, 5],
+            pieces: 3,
+            needed: 2,
+            gap: Duration::from_millis(250),
+            delay: Duration::from_millis(100),
+            hold: Duration::from_secs(1),
+            stem: true,
+        }
+    }
+
+    #[test]
+    fn a_typical_message_at_normal_takes_about_three_seconds() {
+        let latency = normal().latency();
+        assert!(
+            (2_000..4_000).contains(&latency.median.as_millis()),
+            "{latency:?}"
+        );
+        assert!(latency.median < latency.p95 && latency.p95 < latency.p999);
+    }
+
+    #[test]
+    fn more_pieces_take_longer() {
+        let large = Journey {
+            pieces: 162,
+            needed: 107,
+            ..normal()
+        };
+        assert!(large.latency().median > normal().latency().p95);
+    }
+
+    #[test]
+    fn the_same_journey_gets_the_same_figures() {
+        assert_eq!(normal().latency(), normal().latency());
+    }
+
+    #[test]
+    fn a_journey_without_lanes_is_gossip_alone() {
+        let open = Journey {
+            lanes: vec![],
+            pieces: 0,
+            needed: 0,
+            gap: Duration::ZERO,
+            delay: Duration::ZERO,
+            hold: Duration::ZERO,
+            stem: false,
+        };
+        assert_eq!(open.latency().p999, DIFFUSION);
+    }
+}

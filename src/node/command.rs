@@ -1,0 +1,121 @@
+//! What a user can ask of a running node, and what the node answers.
+
+use circuits::level::Level;
+use core::time::Duration;
+use serde::Serialize;
+
+use super::event::MessageId;
+use super::view::{IdentityView, MessageView, OutgoingView, PeerView, RelayView, StatusView};
+use crate::endpoint::PeerAddr;
+use crate::envelope::Topic;
+use crate::message::{ClientPublic, ClientSecret, SymKey};
+
+/// A wish of the user's.
+pub enum Command {
+    /// Keep a connection to this peer.
+    AddPeer(PeerAddr),
+    /// Listen for messages to this identity, under this name.
+    AddIdentity(String, Identity),
+    /// Send a message.
+    Send(SendRequest),
+    /// Forget a message that is on its way; pieces already sent cannot be recalled.
+    Cancel(MessageId),
+    /// The identities we listen for.
+    Identities,
+    /// Messages received with a number above this one.
+    Inbox(u64),
+    /// Messages on their way.
+    Outbox,
+    /// Our peers.
+    Peers,
+    /// The relays we know.
+    Relays,
+    /// How the node is.
+    Status,
+    /// What a message would cost, without sending it.
+    Estimate(SendRequest),
+    /// Close all links in good order and emit no more output.
+    Shutdown,
+}
+
+impl core::fmt::Debug for Command {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Command(..)")
+    }
+}
+
+/// A key to listen with.
+pub enum Identity {
+    /// A secp256k1 key pair: messages sealed to its public key.
+    KeyPair(ClientSecret),
+    /// A shared key: messages under one topic.
+    Shared(SymKey, Topic),
+}
+
+/// A message to be sent.
+pub struct SendRequest {
+    /// Who can read it.
+    pub to: Recipient,
+    /// Signed by the identity of this name, if any.
+    pub sign_as: Option<String>,
+    /// What it says.
+    pub payload: Vec<u8>,
+    /// How well the sender is hidden; the node's own level if not given.
+    pub level: Option<Level>,
+    /// How long it should stay in the network.
+    pub life: Duration,
+}
+
+/// Whom a message is for.
+pub enum Recipient {
+    /// The holder of this key, under this topic.
+    Public(ClientPublic, Topic),
+    /// Everybody who has the shared key of this name; its topic goes with it.
+    Shared(String),
+}
+
+/// A command's answer.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// Done; nothing to say.
+    Done,
+    /// The message is accepted; its progress comes as events with this number.
+    Accepted(MessageId),
+    /// The identities we listen for.
+    Identities(Vec<IdentityView>),
+    /// Messages received.
+    Inbox(Vec<MessageView>),
+    /// Messages on their way.
+    Outbox(Vec<OutgoingView>),
+    /// Our peers.
+    Peers(Vec<PeerView>),
+    /// The relays we know.
+    Relays(Vec<RelayView>),
+    /// How the node is.
+    Status(Box<StatusView>),
+    /// What a message would cost.
+    Estimate(super::view::EstimateView),
+}
+
+/// Why a command is not carried out: the cause, and what would help.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, thiserror::Error)]
+#[error("{cause}; {remedy}")]
+pub struct Refusal {
+    /// Which kind, so that a program can tell them apart.
+    pub kind: RefusalKind,
+    /// What is the matter.
+    pub cause: String,
+    /// What the user can do.
+    pub remedy: String,
+}
+
+/// Kinds of refusal, with the exit code of the command line behind each.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalKind {
+    /// The request makes no sense as it stands (exit code 2).
+    Usage,
+    /// A rule of the privacy level cannot be kept, so nothing was sent (exit code 5).
+    Policy,
+}

@@ -1,0 +1,68 @@
+//! What a node is told when it starts: settings, keys, and what it remembered.
+
+use circuits::directory::Endpoint;
+use circuits::ids::{Epoch, NetworkId, Profile, RelayId};
+use circuits::level::Level;
+use circuits::secret::Secret;
+
+use crate::endpoint::PeerAddr;
+use crate::link::LinkKey;
+
+/// Settings of a node; every value is valid by construction.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// Which rules of path choice apply. `Local` marks every figure as such.
+    pub profile: Profile,
+    /// The network's name; relays of another name are none of ours.
+    pub network: String,
+    /// The level of messages that name none.
+    pub level: Level,
+    /// Whether to peel cells for others and to stand in the directory. Costs bandwidth, and shows
+    /// our address to everybody; gives our own cells company.
+    pub relay: bool,
+    /// Where other relays can reach us; goes into the descriptor. A relay without is no use.
+    pub advertise: Vec<Endpoint>,
+    /// Other relays of the same operator; no path uses two of them, if they name us too.
+    pub family: Vec<RelayId>,
+    /// What the hello message says we listen on; 0 for nothing, as go-ethereum does.
+    pub listen_port: u16,
+    /// Peers to stay connected to.
+    pub peers: Vec<PeerAddr>,
+    /// Peers at the most, links that only carry cells not counted. go-ethereum's default is 25.
+    pub max_peers: usize,
+    /// The least proof of work that we accept, in Whisper's unit (2^bits / size / TTL).
+    pub min_pow: f64,
+    /// Room for envelopes, in bytes.
+    pub pool_bytes: usize,
+    /// A relay to use as the guard, whatever the ranking says.
+    pub guard: Option<RelayId>,
+    /// Tells paths and what relays see as trace events. For demonstrations only.
+    pub danger_reveal_paths: bool,
+}
+
+impl NodeConfig {
+    /// The network that this node belongs to.
+    #[must_use]
+    pub fn network_id(&self) -> NetworkId {
+        NetworkId::new(self.profile, &self.network)
+    }
+}
+
+/// The secrets of a node, none of which names a client.
+pub struct NodeKeys {
+    /// The key that peers know us by. A relay keeps it; a source uses a fresh one for every run.
+    pub link: LinkKey,
+    /// Ranks the relays for the choice of a guard, so that it outlives lost state (spec M1).
+    pub guard_seed: Secret<16>,
+}
+
+/// What an earlier run left behind; empty for a first start.
+#[derive(Default)]
+pub struct Restored {
+    /// Onion keys, each with the log of its replay tags.
+    pub onion_keys: Vec<(Epoch, Secret<32>, Vec<u8>)>,
+    /// Our own descriptors.
+    pub own_descriptors: Vec<(Epoch, Vec<u8>)>,
+    /// Descriptors of the directory.
+    pub directory: Vec<Vec<u8>>,
+}

@@ -1,0 +1,124 @@
+//! What whisht nodes tell each other and nobody else: status, relay descriptors, cells, stems.
+//!
+//! The first message on a link must be a status naming our own network; before it nothing else is
+//! listened to, and a peer of another network keeps `shh` and no more (spec F8).
+
+use core::time::Duration;
+
+use circuits::cell::Cell;
+use circuits::directory::Request;
+use circuits::ids::{Epoch, LinkId};
+use circuits::time::Now;
+
+use super::Node;
+use super::connections::{Dark, Purpose};
+use crate::dark::DarkMessage;
+use crate::link::{Capability, DisconnectReason, Priority};
+
+impl Node {
+    /// Says who we are, as soon as the handshake is over.
+    pub(super) fn open_dark(&mut self, now: Now, id: LinkId) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.dark = Dark::AwaitingStatus(now.mono.after(STATUS_WAIT));
+        }
+        let network = self.me.requirements.network;
+        let status = DarkMessage::Status {
+            network,
+            epoch: Epoch::at(now.unix),
+        };
+        self.send_dark(id, Priority::Control, &status);
+    }
+
+    pub(super) fn on_dark(&mut self, now: Now, id: LinkId, code: u16, payload: &[u8]) {
+        let Some(state) = self.connections.get(id).map(|connection| connection.dark) else {
+            return;
+        };
+        let message = u8::try_from(code).map(|code| DarkMessage::decode(code, payload));
+        let message = match message {
+            Ok(Ok(Some(message))) => message,
+            // Reserved: a later version may know it.
+            Ok(Ok(None)) => return,
+            Ok(Err(_)) | Err(_) => {
+                self.counters.malformed += 1;
+                self.disconnect(now, id, DisconnectReason::SubprotocolError);
+                return;
+            }
+        };
+        match (state, message) {
+            (Dark::AwaitingStatus(_), DarkMessage::Status { network, .. }) => {
+                self.on_dark_status(now, id, network == self.me.requirements.network);
+            }
+            (Dark::Ready, message) => self.on_dark_message(now, id, message),
+            (Dark::Off | Dark::AwaitingStatus(_), _) => {}
+        }
+    }
+
+    fn on_dark_status(&mut self, now: Now, id: LinkId, ours: bool) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        if !ours {
+            connection.dark = Dark::Off;
+            if connection.purpose == Purpose::Cells {
+                self.disconnect(now, id, DisconnectReason::UselessPeer);
+            }
+            return;
+        }
+        connection.dark = Dark::Ready;
+        self.peers_changed();
+        self.ask_for_descriptors(now, id);
+        self.send_unsent_cells(now, id);
+    }
+
+    fn on_dark_message(&mut self, now: Now, id: LinkId, message: DarkMessage) {
+        match message {
+            DarkMessage::Descriptors(descriptors) => self.on_descriptors(now, id, &descriptors),
+            DarkMessage::GetDescriptors {
+                epoch,
+                bucket,
+                have,
+            } => {
+                self.on_get_descriptors(
+                    now,
+                    id,
+                    &Request {
+                        epoch,
+                        bucket,
+                        have,
+                    },
+                );
+            }
+            DarkMessage::Cell(bytes) => match Cell::parse(bytes.as_slice()) {
+                Ok(cell) => self.on_cell(now, id, cell),
+                Err(_) => self.counters.cells_dropped += 1,
+            },
+            DarkMessage::Stem(envelope) => self.on_stem(now, id, envelope),
+            // A second status says nothing new. Announcing comes with the pull protocol.
+            DarkMessage::Status { .. }
+            | DarkMessage::Announce(_)
+            | DarkMessage::GetEnvelopes(_) => {}
+        }
+    }
+
+    /// Queues one `dark/1` message; `false` if it cannot be sent.
+    pub(super) fn send_dark(
+        &mut self,
+        id: LinkId,
+        priority: Priority,
+        message: &DarkMessage,
+    ) -> bool {
+        let Ok(payload) = message.encode() else {
+            return false;
+        };
+        self.queue(
+            id,
+            priority,
+            Capability::DARK_1,
+            u16::from(message.code()),
+            payload,
+        )
+    }
+}
+
+/// How long a peer may take to say which network it belongs to.
+const STATUS_WAIT: Duration = Duration::from_secs(5);

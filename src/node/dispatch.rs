@@ -1,0 +1,524 @@
+//! Moves our own messages from stage to stage.
+//!
+//! The order of things: refuse what cannot be done as asked; compose and seal; choose lanes; earn
+//! a ticket; cut the envelope into pieces; let the pieces leave one by one, each in a cell of its
+//! own; wait for the echo. `outbox` holds the messages themselves.
+
+use core::time::Duration;
+
+use circuits::cell::HopDelay;
+use circuits::level::{Emission as Pace, Insertion, Level};
+use circuits::origin::{LayerSpec, seal};
+use circuits::path::Lifted;
+use circuits::rendezvous::{TicketBits, TicketSearch};
+use circuits::sample::exponential;
+use circuits::shard::{Class, Cookie, Payload, Shard, Ticket, disperse};
+use circuits::time::{Instant, Now};
+use rand_core::Rng;
+
+use super::command::{Refusal, SendRequest};
+use super::event::{Event, MessageId, Name, Stage, Trace};
+use super::outbox::{
+    ATTEMPTS, Addressed, Emission, LaneQueue, MOST_ON_THEIR_WAY, Outgoing, State, WITNESSES, Watch,
+};
+use super::work::{Job, JobId};
+use super::{Node, Output, hex};
+use crate::envelope::{Envelope, EnvelopeHash};
+use crate::estimate::Journey;
+
+impl Node {
+    /// Takes on a message, or says why not. Nothing is sent if it is refused.
+    pub(super) fn send(&mut self, now: Now, request: SendRequest) -> Result<MessageId, Refusal> {
+        let level = request.level.unwrap_or(self.config.level);
+        self.level_available(now, level)?;
+        if self.outbox.on_their_way() >= MOST_ON_THEIR_WAY {
+            return Err(Refusal::policy(
+                format!("{MOST_ON_THEIR_WAY} messages are on their way already"),
+                "wait for one to arrive, or cancel one (`whisht outbox` lists them)",
+            ));
+        }
+        let (state, stage) = self.begin_attempt(now, &request, 1)?;
+        let id = self.outbox.add(Outgoing {
+            level,
+            request,
+            attempt: 1,
+            stage: stage.clone(),
+            state,
+            watch: None,
+        });
+        self.outputs
+            .push_back(Output::Notify(Event::Outgoing(id, stage)));
+        Ok(id)
+    }
+
+    /// Composes an envelope and sets its proof of work going.
+    fn begin_attempt(
+        &mut self,
+        now: Now,
+        request: &SendRequest,
+        attempt: u32,
+    ) -> Result<(State, Stage), Refusal> {
+        let (draft, job) = self.compose(now, request)?;
+        let stage = Stage::Sealing {
+            attempt,
+            bits: job.bits(),
+            expected_hashes: job.expected_hashes(),
+        };
+        let search = job.search(&mut self.rng);
+        let id = self.start(Job::Seal(Box::new(search)));
+        Ok((State::Sealing(id, draft.unsealed), stage))
+    }
+
+    /// The nonce of one of our envelopes was found.
+    pub(super) fn on_sealed(&mut self, now: Now, job: JobId, nonce: u64) {
+        let found = self
+            .outbox
+            .messages
+            .iter()
+            .find_map(|(id, outgoing)| match &outgoing.state {
+                State::Sealing(sealing, unsealed) if *sealing == job => {
+                    Some((*id, unsealed.seal(nonce), outgoing.level))
+                }
+                _ => None,
+            });
+        let Some((id, envelope, level)) = found else {
+            return;
+        };
+        self.stage(
+            id,
+            Stage::Sealed {
+                envelope: hex(&envelope.hash().0),
+                bytes: envelope.as_rlp().len(),
+            },
+        );
+        match level.rules().insertion {
+            Insertion::Gossip => self.insert_openly(now, id, envelope),
+            Insertion::Stem => self.insert_swiftly(now, id, &envelope),
+            Insertion::HeldStem => self.plan_lanes(now, id, envelope),
+        }
+    }
+
+    /// Plain Whisper: into our own pool, and to every peer from there.
+    fn insert_openly(&mut self, now: Now, id: MessageId, envelope: Envelope) {
+        let hash = envelope.hash();
+        match self.check(now, &envelope) {
+            Some((pow, in_time)) => self.pool_envelope(now, envelope, pow, in_time, None),
+            None => {
+                return self.fail(
+                    id,
+                    "the envelope expired while its proof of work was sought",
+                );
+            }
+        }
+        self.watch(id, hash, Some(now.mono.after(OPEN_PATIENCE)));
+    }
+
+    /// Onto the stem, from which it enters the network elsewhere.
+    fn insert_swiftly(&mut self, now: Now, id: MessageId, envelope: &Envelope) {
+        if self.insert_by_stem(now, envelope) {
+            self.watch(id, envelope.hash(), Some(now.mono.after(STEM_PATIENCE)));
+        } else {
+            self.fail(
+                id,
+                "the peers that could pass it on are gone; connect to more whisht nodes",
+            );
+        }
+    }
+
+    /// Chooses lanes and begins to earn the ticket for their end.
+    fn plan_lanes(&mut self, now: Now, id: MessageId, envelope: Envelope) {
+        let Some(outgoing) = self.outbox.messages.get(&id) else {
+            return;
+        };
+        let rules = outgoing.level.rules();
+        let (epoch, plan) = match self.pick_lanes(now, rules) {
+            Ok(picked) => picked,
+            Err(refusal) => return self.fail(id, &refusal.to_string()),
+        };
+        let Some(bits) = TicketBits::new(plan.ticket_bits) else {
+            return self.fail(id, "the rendezvous asks for a ticket that does not exist");
+        };
+        let Some(class) = Class::converge(envelope.as_rlp().len()) else {
+            return self.fail(id, "the envelope is larger than the largest class");
+        };
+        let mut cookie = Cookie([0; 16]);
+        self.rng.fill_bytes(&mut cookie.0);
+        let search = TicketSearch::new(&mut self.rng, &plan.rendezvous.id, epoch, cookie, bits);
+        self.stage(
+            id,
+            Stage::Planned {
+                lanes: plan
+                    .lanes
+                    .iter()
+                    .map(|lane| lane.hops.len().saturating_sub(1))
+                    .collect(),
+                k: class.k(),
+                n: class.n(),
+                lifted: lifted(plan.lifted),
+            },
+        );
+        self.trace(|| Trace::Lanes {
+            lanes: plan
+                .lanes
+                .iter()
+                .map(|lane| lane.hops.iter().map(|hop| Name(hop.id.short())).collect())
+                .collect(),
+        });
+        let job = self.start(Job::Ticket(Box::new(search)));
+        let addressed = Box::new(Addressed {
+            envelope,
+            epoch,
+            plan,
+            class,
+            cookie,
+        });
+        self.set_state(id, State::Ticket(job, addressed));
+    }
+
+    /// The ticket was found: cuts the envelope up and lets the pieces go.
+    pub(super) fn on_ticket(&mut self, now: Now, job: JobId, ticket: Ticket) {
+        let holds = |state: &State| matches!(state, State::Ticket(id, _) if *id == job);
+        let Some((id, outgoing)) = self
+            .outbox
+            .messages
+            .iter_mut()
+            .find(|(_, outgoing)| holds(&outgoing.state))
+        else {
+            return;
+        };
+        let (id, level) = (*id, outgoing.level);
+        let State::Ticket(_, addressed) = core::mem::replace(&mut outgoing.state, State::Watching)
+        else {
+            return;
+        };
+        match self.cut(now, level, *addressed, ticket) {
+            Some((hash, emission)) => {
+                self.set_state(id, State::Emitting(emission));
+                self.watch(id, hash, None);
+            }
+            None => self.fail(
+                id,
+                "the envelope does not fit the pieces it was planned for",
+            ),
+        }
+    }
+
+    fn cut(
+        &mut self,
+        now: Now,
+        level: Level,
+        addressed: Addressed,
+        ticket: Ticket,
+    ) -> Option<(EnvelopeHash, Emission)> {
+        let Addressed {
+            envelope,
+            epoch,
+            plan,
+            class,
+            cookie,
+        } = addressed;
+        let rules = level.rules();
+        let Pace::OnDemand { gap } = rules.emission else {
+            return None;
+        };
+        let pieces = disperse(&mut self.rng, class, envelope.as_rlp()).ok()?;
+        let hold = HopDelay::from_duration(rules.sample_hold(&mut self.rng)).ok()?;
+        let mut lanes: Vec<LaneQueue> = Vec::with_capacity(plan.lanes.len());
+        for lane in &plan.lanes {
+            let next = now.mono.after(exponential(&mut self.rng, gap));
+            lanes.push(LaneQueue {
+                hops: lane.hops.clone(),
+                shards: Vec::new().into(),
+                next,
+            });
+        }
+        let total = pieces.len();
+        for (index, bytes) in (0_u8..).zip(pieces) {
+            let lane = usize::from(index).checked_rem(lanes.len())?;
+            let shard = Shard {
+                cookie,
+                class,
+                index,
+                ticket,
+                bytes,
+            };
+            lanes.get_mut(lane)?.shards.push_back(shard);
+        }
+        let guard = plan.guard.id.short();
+        let emission = Emission {
+            guard,
+            epoch,
+            delay: rules.delay,
+            hold,
+            gap,
+            lanes,
+            sent: 0,
+            total,
+        };
+        Some((envelope.hash(), emission))
+    }
+
+    /// Pieces whose moment has come leave for the guard.
+    pub(super) fn emit_cells(&mut self, now: Now) {
+        let due = |outgoing: &Outgoing| outgoing.next_due().is_some_and(|due| due <= now.mono);
+        let ids: Vec<MessageId> = self
+            .outbox
+            .messages
+            .iter()
+            .filter(|(_, outgoing)| due(outgoing))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in ids {
+            self.emit_from(now, id);
+        }
+    }
+
+    fn emit_from(&mut self, now: Now, id: MessageId) {
+        let Some(outgoing) = self.outbox.messages.get_mut(&id) else {
+            return;
+        };
+        let State::Emitting(emission) = &mut outgoing.state else {
+            return self.on_silence(now, id);
+        };
+        let due = emission.pop_due(&mut self.rng, now.mono);
+        let (guard, sent, total) = (emission.guard, emission.sent, emission.total);
+        let (epoch, delay, hold) = (emission.epoch, emission.delay, emission.hold);
+        let lanes: Vec<usize> = emission.lanes.iter().map(LaneQueue::relays).collect();
+        for (hops, shard) in due {
+            let last = hops.len().saturating_sub(1);
+            let layers: Vec<LayerSpec> = hops
+                .into_iter()
+                .enumerate()
+                .map(|(at, hop)| {
+                    let wait = if at == last {
+                        hold
+                    } else {
+                        HopDelay::sample(&mut self.rng, delay)
+                    };
+                    LayerSpec { hop, delay: wait }
+                })
+                .collect();
+            let delta = Payload::Shard(shard).emit(&mut self.rng);
+            match seal(&mut self.rng, epoch, &layers, false, &delta) {
+                Ok(cell) => self.send_cell(now, guard, cell),
+                Err(_) => self.counters.cells_dropped += 1,
+            }
+        }
+        self.stage(
+            id,
+            Stage::Dispatched {
+                cells: sent,
+                of: total,
+            },
+        );
+        if sent == total {
+            let deadline = now
+                .mono
+                .after(self.patience(lanes, delay, hold.as_duration()));
+            if let Some(outgoing) = self.outbox.messages.get_mut(&id) {
+                outgoing.state = State::Watching;
+                if let Some(watch) = &mut outgoing.watch {
+                    watch.deadline = Some(deadline);
+                }
+            }
+        }
+    }
+
+    /// How long after the last cell the echo may take: all but one in a thousand come sooner, and
+    /// a random time on top keeps a rendezvous that withholds an envelope from timing the retry.
+    fn patience(&mut self, lanes: Vec<usize>, delay: Duration, hold: Duration) -> Duration {
+        let pieces = lanes.len();
+        let journey = Journey {
+            lanes,
+            pieces,
+            needed: pieces,
+            gap: Duration::ZERO,
+            delay,
+            hold,
+            stem: true,
+        };
+        let p999 = journey.latency().p999;
+        let spread = u64::try_from(p999.as_micros()).unwrap_or(u64::MAX).max(1);
+        p999 + Duration::from_micros(self.rng.next_u64() % spread)
+    }
+
+    /// A peer brought an envelope; perhaps it is ours.
+    pub(super) fn on_echo(&mut self, hash: EnvelopeHash) {
+        let ours = |outgoing: &Outgoing| outgoing.watch.is_some_and(|watch| watch.hash == hash);
+        let Some((id, outgoing)) = self
+            .outbox
+            .messages
+            .iter_mut()
+            .find(|(_, outgoing)| ours(outgoing))
+        else {
+            return;
+        };
+        let id = *id;
+        let witnesses = self.gossip.brought_by(hash);
+        let Some(watch) = &mut outgoing.watch else {
+            return;
+        };
+        if witnesses <= watch.witnesses {
+            return;
+        }
+        watch.witnesses = witnesses;
+        let first_gossip = self.gossip.given_unasked(hash);
+        self.stage(
+            id,
+            Stage::Seen {
+                peers: witnesses,
+                first_gossip,
+            },
+        );
+        if witnesses >= WITNESSES {
+            self.end(id, Stage::Delivered);
+        }
+    }
+
+    /// The echo did not come in time.
+    fn on_silence(&mut self, now: Now, id: MessageId) {
+        let Some(outgoing) = self.outbox.messages.get_mut(&id) else {
+            return;
+        };
+        let retries = outgoing.level.rules().insertion == Insertion::HeldStem;
+        if !retries || outgoing.attempt >= ATTEMPTS {
+            let attempts = outgoing.attempt;
+            return self.fail(
+                id,
+                &format!(
+                    "no echo from {WITNESSES} peers after {attempts} attempt(s); \
+                 see `whisht peers` and `whisht status`, then send it again"
+                ),
+            );
+        }
+        outgoing.attempt += 1;
+        outgoing.watch = None;
+        let attempt = outgoing.attempt;
+        let State::Watching = core::mem::replace(&mut outgoing.state, State::Ended) else {
+            return;
+        };
+        self.stage(id, Stage::Retrying { attempt });
+        self.retry(now, id, attempt);
+    }
+
+    fn retry(&mut self, now: Now, id: MessageId, attempt: u32) {
+        let Some(mut outgoing) = self.outbox.messages.remove(&id) else {
+            return;
+        };
+        let begun = self.begin_attempt(now, &outgoing.request, attempt);
+        match begun {
+            Ok((state, stage)) => {
+                outgoing.state = state;
+                self.outbox.messages.insert(id, outgoing);
+                self.stage(id, stage);
+            }
+            Err(refusal) => {
+                self.outbox.messages.insert(id, outgoing);
+                self.fail(id, &refusal.to_string());
+            }
+        }
+    }
+
+    /// Forgets a message that is on its way; `false` if there is none of that number.
+    pub(super) fn cancel(&mut self, id: MessageId) -> bool {
+        match self.outbox.messages.get(&id) {
+            Some(outgoing) if !matches!(outgoing.state, State::Ended) => {
+                if let State::Sealing(job, _) | State::Ticket(job, _) = &outgoing.state {
+                    self.outputs.push_back(Output::CancelWork(*job));
+                }
+                self.fail(id, "cancelled; pieces that had left cannot be recalled");
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Plainly gossiped messages have no echo: they are in the network once peers have them.
+    pub(super) fn watch_open_messages(&mut self) {
+        let plain = |outgoing: &Outgoing| {
+            matches!(outgoing.state, State::Watching)
+                && outgoing.level.rules().insertion == Insertion::Gossip
+        };
+        let watched: Vec<_> = self
+            .outbox
+            .messages
+            .iter()
+            .filter(|(_, outgoing)| plain(outgoing))
+            .filter_map(|(id, outgoing)| Some((*id, outgoing.watch?)))
+            .collect();
+        let enough = self.gossip_peers().clamp(1, WITNESSES);
+        for (id, watch) in watched {
+            let peers = self.gossip.given_to(watch.hash) + self.gossip.brought_by(watch.hash);
+            if peers >= enough {
+                let first_gossip = self.gossip.given_unasked(watch.hash);
+                self.stage(
+                    id,
+                    Stage::Seen {
+                        peers,
+                        first_gossip,
+                    },
+                );
+                self.end(id, Stage::Delivered);
+            }
+        }
+    }
+
+    fn watch(&mut self, id: MessageId, hash: EnvelopeHash, deadline: Option<Instant>) {
+        if let Some(outgoing) = self.outbox.messages.get_mut(&id) {
+            if deadline.is_some() {
+                outgoing.state = State::Watching;
+            }
+            outgoing.watch = Some(Watch {
+                hash,
+                deadline,
+                witnesses: 0,
+            });
+        }
+    }
+
+    fn set_state(&mut self, id: MessageId, state: State) {
+        if let Some(outgoing) = self.outbox.messages.get_mut(&id) {
+            outgoing.state = state;
+        }
+    }
+
+    fn fail(&mut self, id: MessageId, reason: &str) {
+        self.end(
+            id,
+            Stage::Failed {
+                reason: reason.to_owned(),
+            },
+        );
+    }
+
+    pub(super) fn end(&mut self, id: MessageId, stage: Stage) {
+        self.set_state(id, State::Ended);
+        self.stage(id, stage);
+    }
+
+    fn stage(&mut self, id: MessageId, stage: Stage) {
+        if let Some(outgoing) = self.outbox.messages.get_mut(&id) {
+            outgoing.stage = stage.clone();
+            self.outputs
+                .push_back(Output::Notify(Event::Outgoing(id, stage)));
+        }
+    }
+}
+
+/// How long a plainly gossiped envelope may take to reach a peer.
+const OPEN_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a stem may take: several embargoes of a minute each.
+const STEM_PATIENCE: Duration = Duration::from_secs(300);
+
+/// The rule that the local profile lifted for a set of lanes, in the user's words.
+fn lifted(lifted: Lifted) -> Option<String> {
+    let mut rules = Vec::new();
+    if lifted.disjointness {
+        rules.push("lanes share middle relays");
+    }
+    if lifted.neighbours {
+        rules.push("the rendezvous is one of our peers");
+    }
+    (!rules.is_empty()).then(|| rules.join("; "))
+}

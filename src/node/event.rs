@@ -1,0 +1,151 @@
+//! What the node tells a user unasked.
+
+use circuits::ids::ShortId;
+use serde::Serialize;
+
+use super::view::MessageView;
+
+/// Numbers the messages a user sends, upwards from 1, for as long as the node runs.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
+pub struct MessageId(pub u64);
+
+/// Something that happened.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// A message for one of our identities arrived.
+    Message(MessageView),
+    /// A message of ours moved on.
+    Outgoing(MessageId, Stage),
+    /// A peer finished its handshake, or is gone; how many there are now.
+    Peers(usize),
+    /// Relays usable for paths, as of now.
+    Relays(usize),
+    /// What only a demonstration may see; never emitted unless the configuration says
+    /// `danger_reveal_paths`.
+    Trace(Trace),
+}
+
+/// How far a message is, from what this node itself has seen. There is no stage "sent".
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "stage")]
+pub enum Stage {
+    /// Proof of work has begun; so many hashes are to be expected.
+    Sealing {
+        /// Which attempt, from 1.
+        attempt: u32,
+        /// Leading zero bits wanted.
+        bits: u32,
+        /// Mean number of hashes until they are found.
+        expected_hashes: f64,
+    },
+    /// The envelope is complete.
+    Sealed {
+        /// Its hash, hexadecimal.
+        envelope: String,
+        /// Its size in bytes.
+        bytes: usize,
+    },
+    /// Lanes are chosen; pieces will leave on them.
+    Planned {
+        /// Relays before the rendezvous, for each lane.
+        lanes: Vec<usize>,
+        /// Pieces needed.
+        k: u8,
+        /// Pieces sent.
+        n: u8,
+        /// Which rule of path choice the local profile lifted, if any.
+        lifted: Option<String>,
+    },
+    /// So many cells have left for the guard.
+    Dispatched {
+        /// Cells handed to the guard.
+        cells: usize,
+        /// Cells in all.
+        of: usize,
+    },
+    /// The envelope came back by gossip.
+    Seen {
+        /// Peers that brought it.
+        peers: usize,
+        /// Whether this node gave it to a peer before a peer had brought it.
+        first_gossip: bool,
+    },
+    /// It did not come back in time; a new envelope takes its place.
+    Retrying {
+        /// The attempt that begins, from 2.
+        attempt: u32,
+    },
+    /// The network has it: it came back from at least two peers.
+    Delivered,
+    /// No attempt came back.
+    Failed {
+        /// What is the matter, and what would help.
+        reason: String,
+    },
+}
+
+/// What a relay could see, for the demonstration's last table.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case", tag = "trace")]
+pub enum Trace {
+    /// The source chose these relays: the lanes' hops in order, the rendezvous last.
+    Lanes {
+        /// One list of relays for each lane.
+        lanes: Vec<Vec<Name>>,
+    },
+    /// A relay opened a cell and passed it on.
+    Peeled {
+        /// Who brought it; unknown if it is no relay.
+        from: Option<Name>,
+        /// Whom it goes to.
+        next: Name,
+    },
+    /// The last layer was opened here.
+    Terminal {
+        /// Who brought it; unknown if it is no relay.
+        from: Option<Name>,
+        /// Pieces needed.
+        k: u8,
+        /// Pieces in all.
+        n: u8,
+    },
+    /// The rendezvous rebuilt an envelope.
+    Rebuilt {
+        /// Its hash, hexadecimal.
+        envelope: String,
+        /// How long it will be held, in milliseconds.
+        hold_ms: u64,
+    },
+    /// An envelope went on along the stem.
+    Stem {
+        /// Its hash, hexadecimal.
+        envelope: String,
+    },
+    /// An envelope entered the public pool here without a peer having gossiped it.
+    Fluff {
+        /// Its hash, hexadecimal.
+        envelope: String,
+    },
+    /// An envelope entered the pool, brought by a peer.
+    Pooled {
+        /// Its hash, hexadecimal.
+        envelope: String,
+    },
+    /// An envelope was given to a peer.
+    Gossiped {
+        /// Its hash, hexadecimal.
+        envelope: String,
+    },
+}
+
+/// A relay's short id, as text.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Name(pub ShortId);
+
+impl Serialize for Name {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}

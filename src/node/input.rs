@@ -1,0 +1,42 @@
+//! What a shell tells the node.
+
+use std::net::IpAddr;
+
+use circuits::ids::LinkId;
+
+use super::command::Command;
+use super::work::{Done, JobId};
+
+/// One thing that happened outside.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The instant of the last `Output::Timeout` has come (or has not: it costs nothing).
+    Timeout,
+    /// Somebody connected to our listener, from this address if the connection shows one (it does
+    /// not through Tor); `LinkId` is fresh from `Node::new_link`.
+    Accepted(LinkId, Option<IpAddr>),
+    /// A connection that `Output::Dial` asked for stands.
+    Dialed(LinkId),
+    /// A connection that `Output::Dial` asked for cannot be had.
+    DialFailed(LinkId),
+    /// Bytes arrived.
+    Received(LinkId, &'a [u8]),
+    /// This many bytes of earlier `Output::Send`s were handed to the operating system.
+    Flushed(LinkId, usize),
+    /// The connection ended, by whichever side. Nothing more comes from it.
+    Closed(LinkId),
+    /// Every `Output::Store` up to this one would survive a crash.
+    Stored(StoreId),
+    /// A job is done, or was stopped.
+    Worked(JobId, Option<Done>),
+    /// The user wants something.
+    Command(CommandId, Command),
+}
+
+/// Numbers the records handed to the shell, upwards from 1.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct StoreId(pub u64);
+
+/// Chosen by the shell; comes back with the reply.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct CommandId(pub u64);

@@ -1,0 +1,335 @@
+//! Connections come, speak and go.
+//!
+//! This file turns bytes into messages and hands each to the part of the node that it is for. It
+//! decides who is dialled, which of two links to one peer stays, and what a fault costs; what the
+//! messages mean is said elsewhere (`gossip` for `shh`, `dark` for `dark/1`).
+
+use core::time::Duration;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use circuits::directory::Subnet;
+use circuits::ids::{LinkId, RelayKey};
+use circuits::time::{Instant, Now};
+
+use super::connections::{Connection, Dark, Dialing, Purpose, Remote};
+use super::output::Output;
+use super::{Event, Node};
+use crate::endpoint::PeerAddr;
+use crate::link::{Capability, DisconnectReason, Link, LinkConfig, LinkEvent, Packing, Priority};
+
+impl Node {
+    /// Connects to a peer unless that is done or under way.
+    pub(super) fn dial(&mut self, peer: PeerAddr, purpose: Purpose) {
+        let known = self.connections.to_key(peer.key).is_some();
+        if peer.key == self.me.key || known || self.connections.is_dialing(peer.key) {
+            return;
+        }
+        let link = self.connections.begin_dial(peer, purpose);
+        self.outputs.push_back(Output::Dial(link, peer.endpoint));
+    }
+
+    pub(super) fn on_dialed(&mut self, now: Now, id: LinkId) {
+        let Some(Dialing { peer, purpose }) = self.connections.end_dial(id) else {
+            self.outputs.push_back(Output::Close(id));
+            return;
+        };
+        let config = self.link_config(purpose);
+        let key = Arc::clone(&self.me.link);
+        match Link::dial(config, key, peer.key, &mut self.rng, now.mono) {
+            Ok(link) => {
+                let subnet = peer.endpoint.subnet();
+                let connection = Connection::new(link, purpose, true, subnet, now.mono);
+                self.connections.insert(id, connection);
+            }
+            // The address names a key that is none: no use to try again.
+            Err(_) => self.outputs.push_back(Output::Close(id)),
+        }
+    }
+
+    pub(super) fn on_dial_failed(&mut self, now: Now, id: LinkId) {
+        if let Some(Dialing { peer, .. }) = self.connections.end_dial(id) {
+            self.peering.lost(now.mono, peer.key, &mut self.rng);
+            self.cells_undeliverable(now, peer.key.id().short());
+        }
+    }
+
+    pub(super) fn on_accepted(&mut self, now: Now, id: LinkId, from: Option<IpAddr>) {
+        let config = self.link_config(Purpose::Peer);
+        let link = Link::accept(config, Arc::clone(&self.me.link), now.mono);
+        let subnet = from.map_or(Subnet::Onion, Subnet::of);
+        let connection = Connection::new(link, Purpose::Peer, false, subnet, now.mono);
+        self.connections.insert(id, connection);
+    }
+
+    pub(super) fn on_received(&mut self, now: Now, id: LinkId, bytes: &[u8]) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        let fault = connection
+            .link
+            .receive(now.mono, &mut self.rng, bytes)
+            .err();
+        self.take_link_events(now, id);
+        if fault.is_some() {
+            self.counters.link_faults += 1;
+            self.close(now, id);
+        }
+    }
+
+    pub(super) fn on_flushed(&mut self, id: LinkId, bytes: usize) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.in_flight = connection.in_flight.saturating_sub(bytes);
+        }
+    }
+
+    /// The connection is gone, or is to be: forgets everything about it.
+    pub(super) fn on_closed(&mut self, now: Now, id: LinkId) {
+        let Some(connection) = self.connections.remove(id) else {
+            return;
+        };
+        self.gossip.close(id);
+        self.relays.directory.forget_link(id);
+        if let Some(remote) = connection.remote {
+            self.peering.lost(now.mono, remote.key, &mut self.rng);
+            self.cells_undeliverable(now, remote.short);
+            self.peers_changed();
+        }
+    }
+
+    /// Ends a connection without a word.
+    pub(super) fn close(&mut self, now: Now, id: LinkId) {
+        self.transmit_one(now, id);
+        self.outputs.push_back(Output::Close(id));
+        self.on_closed(now, id);
+    }
+
+    /// Ends a connection and says why.
+    pub(super) fn disconnect(&mut self, now: Now, id: LinkId, reason: DisconnectReason) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.link.disconnect(reason);
+        }
+        self.close(now, id);
+    }
+
+    /// Lets links notice that time has passed; closes those that waited too long.
+    pub(super) fn run_link_timeouts(&mut self, now: Now) {
+        let mut over = Vec::new();
+        for (id, connection) in self.connections.iter_mut() {
+            let due = connection
+                .link
+                .poll_timeout()
+                .is_some_and(|due| due <= now.mono);
+            let silent = matches!(connection.dark, Dark::AwaitingStatus(due) if due <= now.mono);
+            if silent {
+                connection.dark = Dark::Off;
+            }
+            let timed_out = due && connection.link.handle_timeout(now.mono).is_err();
+            if timed_out || (silent && connection.purpose == Purpose::Cells) {
+                over.push(id);
+            }
+        }
+        for id in over {
+            self.close(now, id);
+        }
+    }
+
+    /// Hands queued frames to the shell, as far as the windows are open.
+    pub(super) fn transmit(&mut self, now: Now) {
+        let ids: Vec<LinkId> = self.connections.iter().map(|(id, _)| id).collect();
+        for id in ids {
+            self.transmit_one(now, id);
+        }
+    }
+
+    fn transmit_one(&mut self, now: Now, id: LinkId) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        while connection.window() > 0 {
+            let Some(bytes) = connection.link.poll_transmit(now.mono, connection.window()) else {
+                return;
+            };
+            connection.in_flight = connection.in_flight.saturating_add(bytes.len());
+            self.outputs.push_back(Output::Send(id, bytes));
+        }
+    }
+
+    /// Queues one message. A full queue loses it: gossip comes round again, cells are dropped
+    /// rather than delayed, and a reader that stays slow is closed by its link's own timeout.
+    pub(super) fn queue(
+        &mut self,
+        id: LinkId,
+        priority: Priority,
+        capability: Capability,
+        code: u16,
+        payload: Vec<u8>,
+    ) -> bool {
+        let packing = if priority == Priority::Cell {
+            Packing::Literal
+        } else {
+            Packing::Snappy
+        };
+        self.connections.get_mut(id).is_some_and(|connection| {
+            connection
+                .link
+                .send(priority, capability, code, payload, packing)
+                .is_ok()
+        })
+    }
+
+    fn take_link_events(&mut self, now: Now, id: LinkId) {
+        while let Some(event) = self
+            .connections
+            .get_mut(id)
+            .and_then(|connection| connection.link.poll_event())
+        {
+            match event {
+                LinkEvent::Open {
+                    remote,
+                    client_id,
+                    shared,
+                } => {
+                    self.on_open(now, id, remote, client_id, shared);
+                }
+                LinkEvent::Message {
+                    capability,
+                    code,
+                    payload,
+                } => {
+                    if capability == Capability::DARK_1 {
+                        self.on_dark(now, id, code, &payload);
+                    } else {
+                        self.on_shh(now, id, code, &payload);
+                    }
+                }
+                LinkEvent::Disconnected(_) => self.close(now, id),
+            }
+        }
+    }
+
+    fn on_open(
+        &mut self,
+        now: Now,
+        id: LinkId,
+        key: RelayKey,
+        client: String,
+        shared: Vec<Capability>,
+    ) {
+        let short = key.id().short();
+        let gossips = shared.contains(&Capability::SHH_6);
+        let dark = shared.contains(&Capability::DARK_1);
+        let remote = Remote {
+            key,
+            short,
+            client: client.clone(),
+            shared,
+        };
+        if let Some(older) = self.connections.identify(id, remote) {
+            if self.older_stays(older, id, key) {
+                self.connections.prefer(older);
+                self.disconnect(now, id, DisconnectReason::AlreadyConnected);
+                return;
+            }
+            self.disconnect(now, older, DisconnectReason::AlreadyConnected);
+        }
+        let gossip_peers = self.gossip_peers();
+        if gossips && gossip_peers > self.config.max_peers {
+            self.disconnect(now, id, DisconnectReason::TooManyPeers);
+            return;
+        }
+        self.peering.connected(key);
+        if dark {
+            self.open_dark(now, id);
+        }
+        if gossips {
+            let sends = self.gossip.open(now, id, &client);
+            self.queue_shh(sends);
+        }
+        self.peers_changed();
+    }
+
+    /// Of two links to one peer the one that the lower key dialled stays, so that both sides
+    /// agree; but a link for gossip is never given up for one that carries cells only.
+    fn older_stays(&self, older: LinkId, younger: LinkId, key: RelayKey) -> bool {
+        let link = |id| self.connections.get(id);
+        let (Some(older), Some(younger)) = (link(older), link(younger)) else {
+            return false;
+        };
+        let (gossip_older, gossip_younger) = (
+            older.speaks(Capability::SHH_6),
+            younger.speaks(Capability::SHH_6),
+        );
+        if gossip_older != gossip_younger {
+            return gossip_older;
+        }
+        if older.outbound == younger.outbound {
+            return false;
+        }
+        let ours_stays = self.me.key < key;
+        older.outbound == ours_stays
+    }
+
+    /// Links that carry gossip.
+    pub(super) fn gossip_peers(&self) -> usize {
+        self.connections
+            .iter()
+            .filter(|(_, link)| link.speaks(Capability::SHH_6))
+            .count()
+    }
+
+    pub(super) fn peers_changed(&mut self) {
+        let successors: Vec<LinkId> = self
+            .connections
+            .iter()
+            .filter(|(_, link)| {
+                link.outbound && link.dark == Dark::Ready && link.speaks(Capability::SHH_6)
+            })
+            .map(|(id, _)| id)
+            .collect();
+        self.stem
+            .stem
+            .set_successor_candidates(&mut self.rng, &successors);
+        let open = self
+            .connections
+            .iter()
+            .filter(|(_, link)| link.is_open())
+            .count();
+        self.outputs.push_back(Output::Notify(Event::Peers(open)));
+    }
+
+    fn link_config(&self, purpose: Purpose) -> Arc<LinkConfig> {
+        Arc::clone(match purpose {
+            Purpose::Peer => &self.me.as_peer,
+            Purpose::Cells => &self.me.as_relay,
+        })
+    }
+
+    /// Dials the peers that the user named and that we do not have.
+    pub(super) fn redial(&mut self, now: Instant) {
+        for peer in self.peering.due(now) {
+            self.dial(peer, Purpose::Peer);
+        }
+    }
+
+    /// Closes links that were dialled for cells and have had none for ten minutes.
+    pub(super) fn close_idle_cell_links(&mut self, now: Now) {
+        let idle: Vec<LinkId> = self
+            .connections
+            .iter()
+            .filter(|(_, link)| {
+                link.purpose == Purpose::Cells && now.mono.since(link.last_cell) > CELL_LINK_IDLE
+            })
+            .map(|(id, _)| id)
+            .collect();
+        for id in idle {
+            self.disconnect(now, id, DisconnectReason::Requested);
+        }
+    }
+}
+
+/// What we call ourselves in the hello message: nothing that tells one installation from another.
+pub(super) const CLIENT_ID: &str = concat!("whisht/v", env!("CARGO_PKG_VERSION"));
+
+/// How long a link that was made for a cell is kept warm.
+const CELL_LINK_IDLE: Duration = Duration::from_secs(600);

@@ -1,0 +1,394 @@
+//! The node as a relay: cells come in, lose a layer, wait and go on; pieces meet and become
+//! envelopes again.
+//!
+//! Nothing here answers, and nothing here punishes a neighbour for a cell: whoever made a cell can
+//! make it valid for one hop and worthless for the next, and would frame an honest relay that way.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use circuits::cell::Cell;
+use circuits::geometry::DELTA_LEN;
+use circuits::ids::{Epoch, LinkId, RelayId, ShortId};
+use circuits::mix::Mix;
+use circuits::relay::{OnionRelay, Peel, Peeled, RelayLimits, ReplayLog, ReplayTag};
+use circuits::rendezvous::{Rendezvous, RendezvousLimits, Verdict};
+use circuits::shard::Payload;
+use circuits::time::{Instant, Now};
+
+use super::connections::{Connection, Dark, Purpose};
+use super::event::{Name, Trace};
+use super::output::Record;
+use super::store::After;
+use super::{Node, hex};
+use crate::dark::DarkMessage;
+use crate::envelope::{Envelope, SizeClass};
+use crate::link::{DisconnectReason, Priority};
+
+/// What a relay keeps while cells pass through it.
+pub(super) struct Onion {
+    pub(super) relay: OnionRelay,
+    pub(super) mix: Mix<Outgoing>,
+    pub(super) rendezvous: Rendezvous,
+    pub(super) held: Held,
+    /// Where the tag log of each key ends.
+    pub(super) logs: BTreeMap<Epoch, ReplayLog>,
+    /// Cells whose next hop is being dialled.
+    pub(super) unsent: BTreeMap<ShortId, Vec<Cell>>,
+}
+
+impl Onion {
+    pub(super) fn new(id: RelayId) -> Self {
+        Self {
+            relay: OnionRelay::new(id, RelayLimits::default()),
+            mix: Mix::default(),
+            rendezvous: Rendezvous::new(id, RendezvousLimits::default()),
+            held: Held::default(),
+            logs: BTreeMap::new(),
+            unsent: BTreeMap::new(),
+        }
+    }
+
+    /// When there is something to open, to pass on or to insert.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        [
+            self.relay.next_due(),
+            self.mix.next_due(),
+            self.held.next_due(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// The base-2 logarithm of the number of cells that wait here, for the descriptor.
+    pub(super) fn load(&self) -> u8 {
+        u8::try_from(self.mix.len().checked_ilog2().unwrap_or(0)).unwrap_or(u8::MAX)
+    }
+}
+
+/// A cell that waits in the mix.
+pub(super) struct Outgoing {
+    next: ShortId,
+    cell: Cell,
+}
+
+/// A cell that was opened and waits for its replay tag to be durable.
+pub(super) struct Opened {
+    from: LinkId,
+    at: Instant,
+    peeled: Peeled,
+}
+
+/// Envelopes that were rebuilt here and wait before they enter the network.
+#[derive(Default)]
+pub(super) struct Held {
+    waiting: BTreeMap<(Instant, u64), Envelope>,
+    last: u64,
+    bytes: usize,
+}
+
+impl Held {
+    fn push(&mut self, due: Instant, envelope: Envelope) -> bool {
+        let bytes = self.bytes.saturating_add(envelope.size());
+        if bytes > HELD_BYTES {
+            return false;
+        }
+        self.bytes = bytes;
+        self.last = self.last.saturating_add(1);
+        self.waiting.insert((due, self.last), envelope);
+        true
+    }
+
+    fn pop_due(&mut self, now: Instant) -> Option<Envelope> {
+        let entry = self
+            .waiting
+            .first_entry()
+            .filter(|entry| entry.key().0 <= now)?;
+        let envelope = entry.remove();
+        self.bytes = self.bytes.saturating_sub(envelope.size());
+        Some(envelope)
+    }
+
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.waiting.first_key_value().map(|((due, _), _)| *due)
+    }
+}
+
+/// Envelopes held at once, in bytes; as much as the open sets may take.
+const HELD_BYTES: usize = 16 * 1024 * 1024;
+
+impl Node {
+    /// A neighbour brought a cell. It is queued; the neighbour learns nothing of what becomes of it.
+    pub(super) fn on_cell(&mut self, now: Now, from: LinkId, cell: Cell) {
+        if !self.config.relay || !self.may_bring_cells(from) {
+            self.counters.cells_dropped += 1;
+            return;
+        }
+        if let Some(connection) = self.connections.get_mut(from) {
+            connection.last_cell = now.mono;
+        }
+        if self.onion.relay.accept(now, from, cell).is_err() {
+            self.counters.cells_dropped += 1;
+        }
+    }
+
+    /// Opens queued cells, as far as the work budget allows, and asks for their tags to be kept.
+    pub(super) fn peel_cells(&mut self, now: Now) {
+        let mut opened = Vec::new();
+        let mut tags: BTreeMap<Epoch, Vec<ReplayTag>> = BTreeMap::new();
+        while opened.len() + self.durable.waiting() < MOST_WAITING {
+            let Some(Peel { from, outcome }) = self.onion.relay.next_peel(now) else {
+                break;
+            };
+            match &outcome {
+                Peeled::Forward { mark, .. } | Peeled::Terminal { mark, .. } => {
+                    tags.entry(mark.epoch).or_default().push(mark.tag);
+                    opened.push(Opened {
+                        from,
+                        at: now.mono,
+                        peeled: outcome,
+                    });
+                }
+                Peeled::Dropped(_) => self.counters.cells_dropped += 1,
+            }
+        }
+        for (epoch, tags) in tags {
+            if let Some(log) = self.onion.logs.get_mut(&epoch) {
+                let block = log.append(&tags);
+                let store = self.durable.store(Record::ReplayTags(epoch, block));
+                self.outputs.push_back(store);
+            }
+        }
+        for opened in opened {
+            self.durable.wait(After::GoOn(opened));
+        }
+    }
+
+    /// An opened cell cannot be replayed any more: it goes on.
+    pub(super) fn go_on(&mut self, now: Now, opened: Opened) {
+        let Opened { from, at, peeled } = opened;
+        match peeled {
+            Peeled::Forward {
+                next, delay, cell, ..
+            } => {
+                self.trace_peeled(from, next);
+                let outgoing = Outgoing { next, cell };
+                if self
+                    .onion
+                    .mix
+                    .push(&mut self.rng, at.after(delay), from, outgoing)
+                    .is_some()
+                {
+                    self.counters.cells_dropped += 1;
+                }
+            }
+            Peeled::Terminal {
+                hold,
+                bulletin,
+                delta,
+                mark,
+            } => {
+                let arrival = Arrival {
+                    from,
+                    epoch: mark.epoch,
+                    hold,
+                    bulletin,
+                };
+                self.on_payload(now, arrival, &delta);
+            }
+            Peeled::Dropped(_) => {}
+        }
+    }
+
+    /// Cells that have waited long enough go to their next hop.
+    pub(super) fn release_cells(&mut self, now: Now) {
+        while let Some(Outgoing { next, cell }) = self.onion.mix.pop_due(now.mono) {
+            self.counters.cells_forwarded += 1;
+            self.send_cell(now, next, cell);
+        }
+    }
+
+    /// Sends a cell to a relay, over a link made for it if there is none.
+    pub(super) fn send_cell(&mut self, now: Now, next: ShortId, cell: Cell) {
+        if let Some(link) = self.connections.to_relay(next) {
+            self.send_cell_over(now, link, cell);
+            return;
+        }
+        let waiting: usize = self.onion.unsent.values().map(Vec::len).sum();
+        let Some(peer) = self
+            .relays
+            .address_of(next)
+            .filter(|_| waiting < MOST_UNSENT)
+        else {
+            self.counters.cells_dropped += 1;
+            return;
+        };
+        self.onion.unsent.entry(next).or_default().push(cell);
+        self.make_room_for_a_cell_link(now);
+        self.dial(peer, Purpose::Cells);
+    }
+
+    fn send_cell_over(&mut self, now: Now, link: LinkId, cell: Cell) {
+        if let Some(connection) = self.connections.get_mut(link) {
+            connection.last_cell = now.mono;
+        }
+        let message = DarkMessage::Cell(Box::new(*cell.as_bytes()));
+        if !self.send_dark(link, Priority::Cell, &message) {
+            self.counters.cells_dropped += 1;
+        }
+    }
+
+    /// A link is ready: what waited for its other end leaves.
+    pub(super) fn send_unsent_cells(&mut self, now: Now, link: LinkId) {
+        let Some(relay) = self.connections.relay_at(link) else {
+            return;
+        };
+        for cell in self.onion.unsent.remove(&relay).unwrap_or_default() {
+            self.send_cell_over(now, link, cell);
+        }
+    }
+
+    /// A relay cannot be reached: its cells are lost, as cells may be.
+    pub(super) fn cells_undeliverable(&mut self, now: Now, relay: ShortId) {
+        if let Some(cells) = self.onion.unsent.remove(&relay) {
+            self.counters.cells_dropped += u64::try_from(cells.len()).unwrap_or(u64::MAX);
+            self.guard_failed(now, relay);
+        }
+    }
+
+    /// What the last layer said.
+    fn on_payload(&mut self, now: Now, arrival: Arrival, delta: &[u8; DELTA_LEN]) {
+        let Ok(payload) = Payload::parse(delta) else {
+            self.counters.cells_dropped += 1;
+            return;
+        };
+        let Payload::Shard(shard) = payload else {
+            return;
+        };
+        let (k, n) = (shard.class.k(), shard.class.n());
+        let verdict = self.onion.rendezvous.accept(
+            now,
+            arrival.from,
+            arrival.epoch,
+            arrival.hold,
+            arrival.bulletin,
+            shard,
+        );
+        let counts = matches!(
+            verdict,
+            Verdict::Opened | Verdict::Counted | Verdict::Complete { .. }
+        );
+        if counts {
+            let from = self.relay_name(arrival.from);
+            self.trace(|| Trace::Terminal { from, k, n });
+        }
+        match verdict {
+            Verdict::Complete { envelope, hold } => self.on_rebuilt(now, &envelope, hold),
+            Verdict::Opened | Verdict::Counted | Verdict::Swallowed => {}
+            Verdict::Poisoned | Verdict::Rejected(_) => self.counters.cells_dropped += 1,
+        }
+    }
+
+    fn trace_peeled(&mut self, from: LinkId, next: ShortId) {
+        let from = self.relay_name(from);
+        self.trace(|| Trace::Peeled {
+            from,
+            next: Name(next),
+        });
+    }
+
+    /// What a neighbour is called in the directory, if it stands there.
+    fn relay_name(&self, link: LinkId) -> Option<Name> {
+        self.connections
+            .relay_at(link)
+            .filter(|id| self.relays.knows(*id))
+            .map(Name)
+    }
+
+    /// The pieces made an envelope. It must pass what any envelope must, and then waits.
+    fn on_rebuilt(&mut self, now: Now, bytes: &[u8], hold: Duration) {
+        let envelope = Envelope::decode(bytes).ok().filter(|envelope| {
+            SizeClass::of(bytes.len()).is_some_and(|class| class.len() == bytes.len())
+                && self.check(now, envelope).is_some()
+        });
+        let Some(envelope) = envelope else {
+            self.counters.malformed += 1;
+            return;
+        };
+        self.counters.rebuilt += 1;
+        self.trace(|| Trace::Rebuilt {
+            envelope: hex(&envelope.hash().0),
+            hold_ms: u64::try_from(hold.as_millis()).unwrap_or(u64::MAX),
+        });
+        if !self.onion.held.push(now.mono.after(hold), envelope) {
+            self.counters.cells_dropped += 1;
+        }
+    }
+
+    /// Envelopes that were held long enough set out, along the stem like our own. One that finds
+    /// no stem waits on: flooding it from here would tell where it was rebuilt.
+    pub(super) fn release_held(&mut self, now: Now) {
+        while let Some(envelope) = self.onion.held.pop_due(now.mono) {
+            let alive = self.check(now, &envelope).is_some();
+            if alive && !self.insert_by_stem(now, &envelope) {
+                self.onion.held.push(now.mono.after(STEM_RETRY), envelope);
+            }
+        }
+    }
+
+    /// Neighbours that stand in the directory may bring cells, and so may a bounded number of
+    /// others: clients do not stand in it.
+    fn may_bring_cells(&self, from: LinkId) -> bool {
+        let stands = |id| {
+            self.connections
+                .relay_at(id)
+                .is_some_and(|id| self.relays.knows(id))
+        };
+        if stands(from) {
+            return true;
+        }
+        let strangers = self
+            .connections
+            .iter()
+            .filter(|(id, link)| *id < from && link.dark == Dark::Ready && !stands(*id))
+            .count();
+        strangers < MOST_STRANGERS
+    }
+
+    /// Closes the link for cells that was idle longest, if there are as many as there may be.
+    fn make_room_for_a_cell_link(&mut self, now: Now) {
+        let cells = |(id, link): (LinkId, &Connection)| {
+            (link.purpose == Purpose::Cells).then_some((link.last_cell, id))
+        };
+        let links: Vec<_> = self.connections.iter().filter_map(cells).collect();
+        if links.len() >= MOST_CELL_LINKS
+            && let Some((_, oldest)) = links.iter().min()
+        {
+            self.disconnect(now, *oldest, DisconnectReason::Requested);
+        }
+    }
+}
+
+/// How long an envelope without a stem waits before it tries again.
+const STEM_RETRY: Duration = Duration::from_secs(5);
+
+/// How a payload came.
+struct Arrival {
+    from: LinkId,
+    epoch: Epoch,
+    hold: Duration,
+    bulletin: bool,
+}
+
+/// Opened cells that wait for the disk at once; beyond it cells wait in the intake.
+const MOST_WAITING: usize = 1024;
+
+/// Cells that wait for a connection at once.
+const MOST_UNSENT: usize = 1024;
+
+/// Links made for cells at once (anonymity W6).
+const MOST_CELL_LINKS: usize = 64;
+
+/// Neighbours outside the directory that may bring cells at once (anonymity 3.11).
+const MOST_STRANGERS: usize = 32;

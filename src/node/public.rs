@@ -1,0 +1,112 @@
+//! Envelopes that everybody has: the pool, and the gossip that fills and empties it.
+//!
+//! There is one door into the pool ([`Node::pool_envelope`]), for our own envelopes as for foreign
+//! ones; behind it an envelope is scheduled for every peer first, and tried with our keys later,
+//! on a chore of its own.
+
+use circuits::ids::LinkId;
+use circuits::time::Now;
+
+use super::event::Trace;
+use super::{Node, hex};
+use crate::envelope::{Envelope, EnvelopeHash, InTime};
+use crate::gossip::{GossipFault, Send};
+use crate::link::{Capability, DisconnectReason, Priority};
+use crate::pool::Inserted;
+use crate::pow::PowChecked;
+
+impl Node {
+    pub(super) fn on_shh(&mut self, now: Now, from: LinkId, code: u16, payload: &[u8]) {
+        let Ok(code) = u8::try_from(code) else { return };
+        match self.gossip.receive(now, from, code, payload, &self.pool) {
+            Ok(received) => {
+                self.queue_shh(received.replies);
+                for (envelope, pow, in_time) in received.admitted {
+                    self.pool_envelope(now, envelope, pow, in_time, Some(from));
+                }
+                for hash in received.brought {
+                    self.on_echo(hash);
+                }
+            }
+            Err(GossipFault::Peer(_)) => {
+                self.counters.malformed += 1;
+                self.disconnect(now, from, DisconnectReason::SubprotocolError);
+            }
+            Err(GossipFault::NoSuchLink) => {}
+        }
+    }
+
+    /// The one door into the pool.
+    pub(super) fn pool_envelope(
+        &mut self,
+        now: Now,
+        envelope: Envelope,
+        pow: PowChecked,
+        in_time: InTime,
+        from: Option<LinkId>,
+    ) {
+        let hash = envelope.hash();
+        self.stem.seen(hash);
+        if self.pool.insert(envelope.clone(), pow, in_time) != Inserted::New {
+            return;
+        }
+        if from.is_some() {
+            self.trace(|| Trace::Pooled {
+                envelope: hex(&hash.0),
+            });
+        }
+        self.gossip.pooled(now, &envelope, from);
+        self.inbox.offer(envelope, pow);
+    }
+
+    /// Gives peers what is due to them.
+    pub(super) fn run_gossip(&mut self, now: Now) {
+        if self.gossip.next_due().is_none_or(|due| due > now.mono) {
+            return;
+        }
+        let connections = &self.connections;
+        let congested = |link| connections.get(link).is_none_or(|link| link.window() == 0);
+        let sends = self.gossip.tick(now, &self.pool, congested);
+        self.trace_gossip();
+        self.queue_shh(sends);
+    }
+
+    pub(super) fn queue_shh(&mut self, sends: Vec<Send>) {
+        for Send {
+            link,
+            code,
+            payload,
+            ..
+        } in sends
+        {
+            let code = u16::from(code);
+            self.queue(link, Priority::Gossip, Capability::SHH_6, code, payload);
+        }
+    }
+
+    /// Tells, for a demonstration, which envelopes were given to a peer for the first time.
+    fn trace_gossip(&mut self) {
+        if !self.config.danger_reveal_paths {
+            return;
+        }
+        let given: Vec<EnvelopeHash> = self
+            .pool
+            .iter()
+            .map(|pooled| pooled.envelope.hash())
+            .filter(|hash| !self.traced.contains(hash) && self.gossip.given_to(*hash) > 0)
+            .collect();
+        for hash in given {
+            self.traced.insert(hash);
+            self.trace(|| Trace::Gossiped {
+                envelope: hex(&hash.0),
+            });
+        }
+    }
+
+    /// Drops envelopes whose life is over, and what is remembered of them.
+    pub(super) fn expire_pool(&mut self, now: Now) {
+        let expired = self.pool.expire(now.unix);
+        self.gossip.forget(&expired);
+        self.watch_open_messages();
+    }
+}

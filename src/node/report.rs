@@ -1,0 +1,341 @@
+//! What a user asks of a running node.
+//!
+//! Answers are made from what the node has now; nothing here changes what it does, but for the
+//! commands that say so (adding a peer or an identity, sending, cancelling, stopping).
+
+use circuits::ids::Profile;
+use circuits::level::{Emission, Insertion, Level};
+use circuits::shard::Class;
+use circuits::time::Now;
+
+use super::command::{Command, Recipient, Refusal, RefusalKind, Reply, SendRequest};
+use super::input::CommandId;
+use super::links::CLIENT_ID;
+use super::outbox::{State, WITNESSES};
+use super::view::{EstimateView, LevelView, OutgoingView, PeerView, RelayView, StatusView};
+use super::{Node, Output, hex};
+use crate::compose::{self, Draft, Letter, Life};
+use crate::estimate::Journey;
+use crate::link::{Capability, DisconnectReason};
+use crate::pow::{Generations, SealJob};
+
+impl Refusal {
+    /// The request makes no sense as it stands.
+    pub(super) fn usage(cause: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            kind: RefusalKind::Usage,
+            cause: cause.into(),
+            remedy: remedy.into(),
+        }
+    }
+
+    /// A rule of the level cannot be kept.
+    pub(super) fn policy(cause: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            kind: RefusalKind::Policy,
+            cause: cause.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
+impl Node {
+    pub(super) fn on_command(&mut self, now: Now, id: CommandId, command: Command) {
+        let reply = match command {
+            Command::AddPeer(peer) => {
+                self.peering.add(peer, now.mono);
+                self.redial(now.mono);
+                Ok(Reply::Done)
+            }
+            Command::AddIdentity(name, identity) => {
+                self.add_identity(name, identity).map(|()| Reply::Done)
+            }
+            Command::Send(request) => self.send(now, request).map(Reply::Accepted),
+            Command::Cancel(message) if self.cancel(message) => Ok(Reply::Done),
+            Command::Cancel(message) => Err(Refusal::usage(
+                format!("no message {} is on its way", message.0),
+                "`whisht outbox` lists those that are",
+            )),
+            Command::Identities => Ok(Reply::Identities(self.inbox.identities())),
+            Command::Inbox(after) => Ok(Reply::Inbox(self.inbox.messages(after))),
+            Command::Outbox => Ok(Reply::Outbox(self.outgoing())),
+            Command::Peers => Ok(Reply::Peers(self.peer_views())),
+            Command::Relays => Ok(Reply::Relays(self.relay_views(now))),
+            Command::Status => Ok(Reply::Status(Box::new(self.status(now)))),
+            Command::Estimate(request) => self.estimate(now, &request).map(Reply::Estimate),
+            Command::Shutdown => {
+                self.shut_down(now);
+                Ok(Reply::Done)
+            }
+        };
+        self.outputs.push_back(Output::Reply(id, reply));
+    }
+
+    /// Composes an envelope for a request; nothing leaves.
+    pub(super) fn compose(
+        &mut self,
+        now: Now,
+        request: &SendRequest,
+    ) -> Result<(Draft, SealJob), Refusal> {
+        let signer = match &request.sign_as {
+            Some(name) => Some(self.inbox.secret(name).ok_or_else(|| {
+                Refusal::usage(
+                    format!("no key pair is called `{name}`"),
+                    "`whisht id list` shows the identities; `whisht id new NAME` makes one",
+                )
+            })?),
+            None => None,
+        };
+        let shared = match &request.to {
+            Recipient::Public(..) => None,
+            Recipient::Shared(name) => Some(self.inbox.shared(name).ok_or_else(|| {
+                Refusal::usage(
+                    format!("no shared key is called `{name}`"),
+                    "`whisht id list` shows the identities; `whisht id new NAME --shared` makes one",
+                )
+            })?),
+        };
+        let (topic, to) = match (&request.to, &shared) {
+            (Recipient::Public(key, topic), _) => (*topic, compose::Recipient::Asymmetric(key)),
+            (Recipient::Shared(_), Some((key, topic))) => {
+                (*topic, compose::Recipient::Symmetric(key))
+            }
+            (Recipient::Shared(_), None) => {
+                return Err(Refusal::usage("the shared key is gone", "name another"));
+            }
+        };
+        let rules = request.level.unwrap_or(self.config.level).rules();
+        let travel = rules.hold + rules.delay.saturating_mul(rules.relays.into());
+        let letter = Letter {
+            topic,
+            recipient: to,
+            signer: signer.as_deref(),
+            payload: &request.payload,
+            life: Life {
+                travel,
+                ..Life::at_least(request.life)
+            },
+            pow_minimum: self.config.min_pow,
+        };
+        let draft = compose::draft(&mut self.rng, now.unix, &letter)
+            .map_err(|error| Refusal::usage(error.to_string(), error.remedy()))?;
+        let job = draft.seal_job(Generations::Modern).map_err(|error| {
+            Refusal::usage(
+                error.to_string(),
+                "choose a shorter life, or send less at a time",
+            )
+        })?;
+        Ok((draft, job))
+    }
+
+    /// Whether a message could be sent at a level now.
+    pub(super) fn level_available(&mut self, now: Now, level: Level) -> Result<(), Refusal> {
+        let rules = level.rules();
+        if let Emission::Stream { .. } = rules.emission {
+            return Err(Refusal::policy(
+                format!(
+                    "level `{level}` is not there yet: it needs cover traffic that never stops"
+                ),
+                "use `normal`, and read docs/threat-model.md for what it does not protect from",
+            ));
+        }
+        if rules.insertion == Insertion::Stem && !self.stem.stem.can_stem() {
+            return Err(Refusal::policy(
+                format!("level `{level}` needs two peers that speak dark/1 and that we dialled"),
+                "add whisht nodes with --peer or in the configuration file",
+            ));
+        }
+        if rules.insertion == Insertion::HeldStem {
+            let peers = self.gossip_peers();
+            if peers < WITNESSES {
+                return Err(Refusal::policy(
+                    format!(
+                        "level `{level}` needs {WITNESSES} gossip peers to see the echo, not {peers}"
+                    ),
+                    "add peers with --peer or in the configuration file",
+                ));
+            }
+            self.pick_lanes(now, rules).map_err(|refusal| {
+                Refusal::policy(
+                    format!("level `{level}`: {refusal}"),
+                    "wait until more relays are known (`whisht relays`), or choose a lower level yourself",
+                )
+            })?;
+        }
+        Ok(())
+    }
+
+    fn estimate(&mut self, now: Now, request: &SendRequest) -> Result<EstimateView, Refusal> {
+        let level = request.level.unwrap_or(self.config.level);
+        self.level_available(now, level)?;
+        let (draft, job) = self.compose(now, request)?;
+        let envelope_bytes = draft.size.len();
+        let rules = level.rules();
+        let (lanes, pieces, needed, hops) = match rules.insertion {
+            Insertion::HeldStem => {
+                let (_, plan) = self.pick_lanes(now, rules).map_err(|refusal| {
+                    Refusal::policy(refusal.to_string(), "wait until more relays are known")
+                })?;
+                let class = Class::converge(envelope_bytes).unwrap_or_else(Class::whole);
+                let hops: usize = plan.lanes.iter().map(|lane| lane.hops.len()).sum();
+                let lanes: Vec<usize> = plan
+                    .lanes
+                    .iter()
+                    .map(|lane| lane.hops.len().saturating_sub(1))
+                    .collect();
+                (lanes, usize::from(class.n()), usize::from(class.k()), hops)
+            }
+            Insertion::Gossip | Insertion::Stem => (Vec::new(), 0, 0, 0),
+        };
+        let gap = match rules.emission {
+            Emission::OnDemand { gap } => gap,
+            Emission::None | Emission::Stream { .. } => core::time::Duration::ZERO,
+        };
+        let cell_hops = pieces
+            .saturating_mul(hops)
+            .checked_div(lanes.len())
+            .unwrap_or(0);
+        let stem = rules.insertion != Insertion::Gossip;
+        let journey = Journey {
+            lanes,
+            pieces,
+            needed,
+            gap,
+            delay: rules.delay,
+            hold: rules.hold,
+            stem,
+        };
+        let latency = journey.latency();
+        let millis =
+            |time: core::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Ok(EstimateView {
+            level,
+            envelope_bytes,
+            expected_hashes: job.expected_hashes(),
+            cells: pieces,
+            network_bytes: u64::try_from(cell_hops)
+                .unwrap_or(u64::MAX)
+                .saturating_mul(CELL_FRAME),
+            median_ms: millis(latency.median),
+            p95_ms: millis(latency.p95),
+            profile: self.config.profile.label(),
+        })
+    }
+
+    fn outgoing(&self) -> Vec<OutgoingView> {
+        let messages = self.outbox.messages.iter();
+        messages
+            .map(|(id, outgoing)| OutgoingView {
+                id: *id,
+                level: outgoing.level,
+                stage: outgoing.stage.clone(),
+            })
+            .collect()
+    }
+
+    fn peer_views(&self) -> Vec<PeerView> {
+        let gossip: std::collections::BTreeMap<_, _> = self.gossip.peers().collect();
+        self.connections
+            .iter()
+            .filter_map(|(id, link)| {
+                let remote = link.remote.as_ref()?;
+                let info = gossip.get(&id);
+                Some(PeerView {
+                    key: hex(&remote.key.0),
+                    client: remote.client.clone(),
+                    outbound: link.outbound,
+                    capabilities: remote.shared.iter().map(Capability::to_string).collect(),
+                    min_pow: info.map_or(0.0, |info| info.min_pow),
+                    pow_rule: info.map_or("none", |info| info.rule.label()),
+                    received: info.map_or(0, |info| info.brought),
+                    sent: info.map_or(0, |info| info.sent),
+                })
+            })
+            .collect()
+    }
+
+    fn relay_views(&mut self, now: Now) -> Vec<RelayView> {
+        let snapshot = self.relays.directory.snapshot(now.unix);
+        let guard = self.current_guard(now, &snapshot);
+        self.relays
+            .directory
+            .iter()
+            .map(|descriptor| {
+                let id = descriptor.id();
+                let subnets = circuits::directory::Subnet::of_endpoints(descriptor.endpoints());
+                RelayView {
+                    id: id.short().to_string(),
+                    subnet: subnets
+                        .first()
+                        .map_or_else(String::new, ToString::to_string),
+                    eligible: snapshot.get(&id).is_some(),
+                    guard: guard == Some(id),
+                    ticket_bits: descriptor.ticket_bits(),
+                }
+            })
+            .collect()
+    }
+
+    fn status(&mut self, now: Now) -> StatusView {
+        let snapshot = self.relays.directory.snapshot(now.unix);
+        let young = self.config.profile == Profile::Main && snapshot.is_young();
+        let open = |link: &&super::connections::Connection| link.is_open();
+        let links = || self.connections.iter().map(|(_, link)| link);
+        StatusView {
+            client: CLIENT_ID.to_owned(),
+            profile: self.config.profile.label(),
+            level: self.config.level,
+            key: hex(&self.me.key.0),
+            uptime_secs: now.mono.since(self.started).as_secs(),
+            peers: links().filter(open).count(),
+            dark_peers: links()
+                .filter(|link| link.speaks(Capability::DARK_1))
+                .count(),
+            relays: self.relays.directory.len(),
+            eligible_relays: snapshot.relays().len(),
+            directory: if young { "young" } else { "settled" },
+            relay: self.config.relay,
+            pool_envelopes: self.pool.len(),
+            pool_bytes: self.pool.bytes(),
+            cells_forwarded: self.counters.cells_forwarded,
+            cells_dropped: self.counters.cells_dropped,
+            rebuilt: self.counters.rebuilt,
+            outgoing: self.outbox.on_their_way(),
+            levels: self.level_views(now),
+        }
+    }
+
+    fn level_views(&mut self, now: Now) -> Vec<LevelView> {
+        [
+            Level::Open,
+            Level::Swift,
+            Level::Normal,
+            Level::Hush,
+            Level::Dark,
+        ]
+        .into_iter()
+        .map(|level| {
+            let missing = self.level_available(now, level).err();
+            LevelView {
+                level,
+                missing: missing.map(|refusal| refusal.cause),
+            }
+        })
+        .collect()
+    }
+
+    fn shut_down(&mut self, now: Now) {
+        let links: Vec<_> = self.connections.iter().map(|(id, _)| id).collect();
+        for link in links {
+            self.disconnect(now, link, DisconnectReason::Quitting);
+        }
+        for outgoing in self.outbox.messages.values() {
+            if let State::Sealing(job, _) | State::Ticket(job, _) = &outgoing.state {
+                self.outputs.push_back(Output::CancelWork(*job));
+            }
+        }
+    }
+}
+
+/// Bytes of one cell on a link, RLPx framing included.
+const CELL_FRAME: u64 = 976;

@@ -1,0 +1,82 @@
+//! The chores that come round by the clock, each with a name.
+//!
+//! Sub-machines that know their own deadlines (links, gossip, mix, stem) are not here; see
+//! `Node::next_due`.
+
+use core::time::Duration;
+
+use circuits::time::Instant;
+
+/// A chore.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Timer {
+    /// Drop envelopes whose time is over, and whatever refers to them.
+    ExpirePool,
+    /// Dial the peers that we want and do not have.
+    Redial,
+    /// Rotate onion keys, publish our descriptor, forget old ones.
+    Epoch,
+    /// Try our keys on what was pooled since; apart from pooling, so that forwarding never waits.
+    Open,
+    /// Close links that were only for cells and have carried none for a while.
+    CloseIdle,
+}
+
+/// When each chore is due.
+pub(super) struct Timers([(Timer, Instant); 5]);
+
+impl Timers {
+    /// Everything is due at once.
+    pub(super) const fn new(now: Instant) -> Self {
+        Self([
+            (Timer::ExpirePool, now),
+            (Timer::Redial, now),
+            (Timer::Epoch, now),
+            (Timer::Open, now),
+            (Timer::CloseIdle, now),
+        ])
+    }
+
+    /// A chore that is due, with its next turn already set.
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<Timer> {
+        let (timer, due) = self.0.iter_mut().find(|(_, due)| *due <= now)?;
+        *due = now.after(timer.period());
+        Some(*timer)
+    }
+
+    /// When the next chore is due.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.0.iter().map(|(_, due)| *due).min()
+    }
+}
+
+impl Timer {
+    const fn period(self) -> Duration {
+        match self {
+            Self::ExpirePool | Self::Redial => Duration::from_secs(1),
+            Self::Epoch => Duration::from_secs(5),
+            Self::Open => Duration::from_millis(50),
+            Self::CloseIdle => Duration::from_secs(30),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_chore_comes_round() {
+        let mut timers = Timers::new(Instant::ZERO);
+        let mut first = Vec::new();
+        while let Some(timer) = timers.pop_due(Instant::ZERO) {
+            first.push(timer);
+        }
+        assert_eq!(first.len(), 5);
+        assert_eq!(timers.next_due(), Some(Instant::from_micros(50_000)));
+        assert_eq!(
+            timers.pop_due(Instant::from_micros(50_000)),
+            Some(Timer::Open)
+        );
+    }
+}

@@ -1,0 +1,173 @@
+//! What commands show: plain values, ready for a table or for JSON.
+//!
+//! These leave the node on the user's own request and never reach a log.
+
+use circuits::level::Level;
+use serde::{Serialize, Serializer};
+
+use super::event::MessageId;
+
+/// A received message.
+#[derive(Clone, Debug, Serialize)]
+pub struct MessageView {
+    /// Counts upwards from 1 while the node runs.
+    pub number: u64,
+    /// The identity that could read it.
+    pub to: String,
+    /// The signer's public key (65 bytes, hexadecimal), if it is signed.
+    pub from: Option<String>,
+    /// The envelope's topic, hexadecimal.
+    pub topic: String,
+    /// The envelope's hash, hexadecimal.
+    pub envelope: String,
+    /// When it was made, as its sender says (seconds since 1970, on a coarse lattice).
+    pub made: u32,
+    /// When the envelope expires (seconds since 1970).
+    pub expires: u32,
+    /// The payload, hexadecimal.
+    pub payload: String,
+}
+
+/// An identity that the node listens for.
+#[derive(Clone, Debug, Serialize)]
+pub struct IdentityView {
+    /// The name the user gave it.
+    pub name: String,
+    /// `key pair` or `shared key`.
+    pub kind: &'static str,
+    /// The public key (65 bytes, hexadecimal), of a key pair.
+    pub public_key: Option<String>,
+    /// The topic it goes with, of a shared key.
+    pub topic: Option<String>,
+}
+
+/// A message on its way.
+#[derive(Clone, Debug, Serialize)]
+pub struct OutgoingView {
+    /// Its number.
+    pub id: MessageId,
+    /// Its level.
+    #[serde(serialize_with = "word")]
+    pub level: Level,
+    /// The last stage it reached.
+    pub stage: super::event::Stage,
+}
+
+/// A peer.
+#[derive(Clone, Debug, Serialize)]
+pub struct PeerView {
+    /// Its link key (64 bytes, hexadecimal).
+    pub key: String,
+    /// What it calls itself.
+    pub client: String,
+    /// Whether we dialled it.
+    pub outbound: bool,
+    /// Capabilities in use, such as `shh/6`.
+    pub capabilities: Vec<String>,
+    /// The least proof of work it wants.
+    pub min_pow: f64,
+    /// Which proof-of-work rule it is judged to follow.
+    pub pow_rule: &'static str,
+    /// Envelopes it brought.
+    pub received: u64,
+    /// Envelopes it was given.
+    pub sent: u64,
+}
+
+/// A relay in the directory.
+#[derive(Clone, Debug, Serialize)]
+pub struct RelayView {
+    /// Its short id, hexadecimal.
+    pub id: String,
+    /// Its subnet group.
+    pub subnet: String,
+    /// Whether paths may use it now.
+    pub eligible: bool,
+    /// Whether it is our guard.
+    pub guard: bool,
+    /// Ticket bits it asks for as a rendezvous.
+    pub ticket_bits: u8,
+}
+
+/// How the node is.
+#[derive(Clone, Debug, Serialize)]
+pub struct StatusView {
+    /// Name and version.
+    pub client: String,
+    /// `main` or `local`; a figure from `local` says nothing about the real network.
+    pub profile: &'static str,
+    /// Level used where a message does not name one.
+    #[serde(serialize_with = "word")]
+    pub level: Level,
+    /// Our link key (64 bytes, hexadecimal).
+    pub key: String,
+    /// Seconds since start.
+    pub uptime_secs: u64,
+    /// Peers past the handshake.
+    pub peers: usize,
+    /// Of these, peers that speak `dark/1`.
+    pub dark_peers: usize,
+    /// Relays known, and usable for paths.
+    pub relays: usize,
+    /// Relays usable for paths now.
+    pub eligible_relays: usize,
+    /// `young` while the directory is less than a day old, `settled` after.
+    pub directory: &'static str,
+    /// Whether we relay cells for others.
+    pub relay: bool,
+    /// Envelopes in the pool.
+    pub pool_envelopes: usize,
+    /// Bytes in the pool.
+    pub pool_bytes: usize,
+    /// Cells passed on since start.
+    pub cells_forwarded: u64,
+    /// Cells dropped since start.
+    pub cells_dropped: u64,
+    /// Envelopes rebuilt here as a rendezvous.
+    pub rebuilt: u64,
+    /// Messages on their way.
+    pub outgoing: usize,
+    /// For each level that is not available now, why.
+    pub levels: Vec<LevelView>,
+}
+
+/// Whether a level can be used now.
+#[derive(Clone, Debug, Serialize)]
+pub struct LevelView {
+    /// The level.
+    #[serde(serialize_with = "word")]
+    pub level: Level,
+    /// Why not, if not.
+    pub missing: Option<String>,
+}
+
+/// What a message would cost.
+#[derive(Clone, Debug, Serialize)]
+pub struct EstimateView {
+    /// The level it would be sent at.
+    #[serde(serialize_with = "word")]
+    pub level: Level,
+    /// Size of the envelope in bytes.
+    pub envelope_bytes: usize,
+    /// Mean number of hashes for its proof of work.
+    pub expected_hashes: f64,
+    /// Cells that leave this node.
+    pub cells: usize,
+    /// Bytes of cells over all hops.
+    pub network_bytes: u64,
+    /// Half of such messages reach the network within this time after sealing, milliseconds.
+    pub median_ms: u64,
+    /// All but one in twenty do, milliseconds.
+    pub p95_ms: u64,
+    /// The profile the figures hold for.
+    pub profile: &'static str,
+}
+
+/// A level as the word that users know it by.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde calls it with a reference"
+)]
+fn word<S: Serializer>(level: &Level, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(level.word())
+}

@@ -1,0 +1,122 @@
+//! Whole networks of nodes in simulated time: real links, real cells, real envelopes.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
+
+use std::time::Duration;
+
+use circuits::level::Level;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use whisht::envelope::Topic;
+use whisht::message::ClientSecret;
+use whisht::node::{Command, Event, Identity, Recipient, Reply, SendRequest, Stage, Trace};
+
+mod sim;
+
+use sim::World;
+
+/// Relays in a ring with chords, then a source and a reader.
+fn network(relays: usize) -> (World, usize, usize) {
+    let mut world = World::new(Duration::from_millis(5));
+    for relay in 0..relays {
+        let peers: Vec<usize> = [1, 2, 5].iter().filter_map(|back| relay.checked_sub(*back)).collect();
+        world.add(true, &peers);
+    }
+    // The first ones had nobody to dial when they came.
+    for relay in 0..5 {
+        for peer in [relays - 1 - relay, relays - 2 - relay] {
+            let peer = world.addr(peer);
+            world.command(relay, Command::AddPeer(peer)).unwrap();
+        }
+    }
+    let source = world.add(false, &[0, 3, 6]);
+    let reader = world.add(false, &[1, 4, 7]);
+    world.run(Duration::from_secs(20));
+    (world, source, reader)
+}
+
+fn request(to: Recipient, payload: Vec<u8>, level: Level) -> Command {
+    Command::Send(SendRequest {
+        to,
+        sign_as: None,
+        payload,
+        level: Some(level),
+        life: Duration::from_secs(600),
+    })
+}
+
+/// Sends at a level and waits until the reader has it.
+fn deliver(world: &mut World, source: usize, reader: usize, payload: &[u8], level: Level) -> bool {
+    let secret = ClientSecret::generate(&mut ChaCha20Rng::from_seed([9; 32]));
+    let to = Recipient::Public(secret.public(), Topic([1, 2, 3, 4]));
+    let identity = Identity::KeyPair(secret);
+    world.command(reader, Command::AddIdentity("me".to_owned(), identity)).unwrap();
+    let reply = world.command(source, request(to, payload.to_vec(), level)).unwrap();
+    assert!(matches!(reply, Reply::Accepted(_)));
+    let hex = hex::encode(payload);
+    let got = |world: &World| {
+        world.events(reader).iter().any(|(_, event)| {
+            matches!(event, Event::Message(message) if message.payload == hex)
+        })
+    };
+    world.run_until_so(Duration::from_secs(120), got)
+}
+
+fn stages(world: &World, at: usize) -> Vec<Stage> {
+    let stage = |(_, event): &(_, Event)| match event {
+        Event::Outgoing(_, stage) => Some(stage.clone()),
+        _ => None,
+    };
+    world.events(at).iter().filter_map(stage).collect()
+}
+
+#[test]
+fn a_message_goes_through_onion_lanes_into_the_network() {
+    let (mut world, source, reader) = network(12);
+    assert!(deliver(&mut world, source, reader, b"hush", Level::Normal));
+    world.run(Duration::from_secs(5));
+    let stages = stages(&world, source);
+    assert!(stages.contains(&Stage::Delivered), "{stages:?}");
+    let Some(Stage::Planned { lanes, k, n, .. }) =
+        stages.iter().find(|stage| matches!(stage, Stage::Planned { .. }))
+    else {
+        panic!("no lanes were planned");
+    };
+    assert_eq!((*k, *n, lanes.len()), (2, 3, 3));
+    assert!(lanes.iter().all(|relays| (3..=5).contains(relays)));
+    assert!(lanes.iter().min() < lanes.iter().max(), "lanes differ in length: {lanes:?}");
+}
+
+#[test]
+fn the_source_is_not_the_first_to_gossip_its_own_envelope() {
+    let (mut world, source, reader) = network(12);
+    assert!(deliver(&mut world, source, reader, b"not me", Level::Normal));
+    world.run(Duration::from_secs(5));
+    for stage in stages(&world, source) {
+        if let Stage::Seen { first_gossip, .. } = stage {
+            assert!(!first_gossip);
+        }
+    }
+    let first = (0..14)
+        .filter_map(|node| {
+            let gossiped = |(_, event): &&(_, Event)| {
+                matches!(event, Event::Trace(Trace::Gossiped { .. }))
+            };
+            Some((world.events(node).iter().find(gossiped)?.0, node))
+        })
+        .min();
+    assert!(first.is_some_and(|(_, node)| node != source && node != reader), "{first:?}");
+}
+
+#[test]
+fn swift_and_open_messages_arrive() {
+    for level in [Level::Swift, Level::Open] {
+        let (mut world, source, reader) = network(8);
+        assert!(deliver(&mut world, source, reader, b"quick", level), "{level}");
+    }
+}
