@@ -16,6 +16,7 @@ use whisht::envelope::Topic;
 use whisht::message::ClientSecret;
 use whisht::node::{Command, Event, Identity, Recipient, Reply, SendRequest, Stage, Trace};
 
+#[path = "sim/world.rs"]
 mod sim;
 
 use sim::World;
@@ -24,7 +25,10 @@ use sim::World;
 fn network(relays: usize) -> (World, usize, usize) {
     let mut world = World::new(Duration::from_millis(5));
     for relay in 0..relays {
-        let peers: Vec<usize> = [1, 2, 5].iter().filter_map(|back| relay.checked_sub(*back)).collect();
+        let peers: Vec<usize> = [1, 2, 5]
+            .iter()
+            .filter_map(|back| relay.checked_sub(*back))
+            .collect();
         world.add(true, &peers);
     }
     // The first ones had nobody to dial when they came.
@@ -55,14 +59,19 @@ fn deliver(world: &mut World, source: usize, reader: usize, payload: &[u8], leve
     let secret = ClientSecret::generate(&mut ChaCha20Rng::from_seed([9; 32]));
     let to = Recipient::Public(secret.public(), Topic([1, 2, 3, 4]));
     let identity = Identity::KeyPair(secret);
-    world.command(reader, Command::AddIdentity("me".to_owned(), identity)).unwrap();
-    let reply = world.command(source, request(to, payload.to_vec(), level)).unwrap();
+    world
+        .command(reader, Command::AddIdentity("me".to_owned(), identity))
+        .unwrap();
+    let reply = world
+        .command(source, request(to, payload.to_vec(), level))
+        .unwrap();
     assert!(matches!(reply, Reply::Accepted(_)));
     let hex = hex::encode(payload);
     let got = |world: &World| {
-        world.events(reader).iter().any(|(_, event)| {
-            matches!(event, Event::Message(message) if message.payload == hex)
-        })
+        world
+            .events(reader)
+            .iter()
+            .any(|(_, event)| matches!(event, Event::Message(message) if message.payload == hex))
     };
     world.run_until_so(Duration::from_secs(120), got)
 }
@@ -82,20 +91,30 @@ fn a_message_goes_through_onion_lanes_into_the_network() {
     world.run(Duration::from_secs(5));
     let stages = stages(&world, source);
     assert!(stages.contains(&Stage::Delivered), "{stages:?}");
-    let Some(Stage::Planned { lanes, k, n, .. }) =
-        stages.iter().find(|stage| matches!(stage, Stage::Planned { .. }))
+    let Some(Stage::Planned { lanes, k, n, .. }) = stages
+        .iter()
+        .find(|stage| matches!(stage, Stage::Planned { .. }))
     else {
         panic!("no lanes were planned");
     };
     assert_eq!((*k, *n, lanes.len()), (2, 3, 3));
     assert!(lanes.iter().all(|relays| (3..=5).contains(relays)));
-    assert!(lanes.iter().min() < lanes.iter().max(), "lanes differ in length: {lanes:?}");
+    assert!(
+        lanes.iter().min() < lanes.iter().max(),
+        "lanes differ in length: {lanes:?}"
+    );
 }
 
 #[test]
 fn the_source_is_not_the_first_to_gossip_its_own_envelope() {
     let (mut world, source, reader) = network(12);
-    assert!(deliver(&mut world, source, reader, b"not me", Level::Normal));
+    assert!(deliver(
+        &mut world,
+        source,
+        reader,
+        b"not me",
+        Level::Normal
+    ));
     world.run(Duration::from_secs(5));
     for stage in stages(&world, source) {
         if let Stage::Seen { first_gossip, .. } = stage {
@@ -104,19 +123,78 @@ fn the_source_is_not_the_first_to_gossip_its_own_envelope() {
     }
     let first = (0..14)
         .filter_map(|node| {
-            let gossiped = |(_, event): &&(_, Event)| {
-                matches!(event, Event::Trace(Trace::Gossiped { .. }))
-            };
+            let gossiped =
+                |(_, event): &&(_, Event)| matches!(event, Event::Trace(Trace::Gossiped { .. }));
             Some((world.events(node).iter().find(gossiped)?.0, node))
         })
         .min();
-    assert!(first.is_some_and(|(_, node)| node != source && node != reader), "{first:?}");
+    assert!(
+        first.is_some_and(|(_, node)| node != source && node != reader),
+        "{first:?}"
+    );
 }
 
 #[test]
 fn swift_and_open_messages_arrive() {
     for level in [Level::Swift, Level::Open] {
         let (mut world, source, reader) = network(8);
-        assert!(deliver(&mut world, source, reader, b"quick", level), "{level}");
+        assert!(
+            deliver(&mut world, source, reader, b"quick", level),
+            "{level}"
+        );
     }
+}
+
+#[test]
+fn a_message_survives_the_loss_of_a_middle_relay_in_mid_flight() {
+    let (mut world, source, reader) = network(12);
+    let secret = ClientSecret::generate(&mut ChaCha20Rng::from_seed([9; 32]));
+    let to = Recipient::Public(secret.public(), Topic([1, 2, 3, 4]));
+    let identity = Identity::KeyPair(secret);
+    world
+        .command(reader, Command::AddIdentity("me".to_owned(), identity))
+        .unwrap();
+    world
+        .command(source, request(to, vec![5; 3000], Level::Normal))
+        .unwrap();
+    let lanes = |world: &World| {
+        world
+            .events(source)
+            .iter()
+            .find_map(|(_, event)| match event {
+                Event::Trace(Trace::Lanes { lanes }) => Some(lanes.clone()),
+                _ => None,
+            })
+    };
+    assert!(world.run_until_so(Duration::from_secs(60), |world| lanes(world).is_some()));
+    let victim = lanes(&world).unwrap()[0][1];
+    let victim = (0..12)
+        .find(|relay| world.addr(*relay).key.id().short() == victim.0)
+        .unwrap();
+    world.kill(victim);
+    let got = |world: &World| {
+        world
+            .events(reader)
+            .iter()
+            .any(|(_, event)| matches!(event, Event::Message(_)))
+    };
+    assert!(world.run_until_so(Duration::from_secs(120), got));
+}
+
+#[test]
+fn a_network_that_is_too_small_is_refused_by_name_and_number() {
+    let mut small = World::new(Duration::from_millis(5));
+    for relay in 0..3_usize {
+        let peers: Vec<usize> = (0..relay).collect();
+        small.add(true, &peers);
+    }
+    let source_of_small = small.add(false, &[0, 1, 2]);
+    small.run(Duration::from_secs(10));
+    let secret = ClientSecret::generate(&mut ChaCha20Rng::from_seed([9; 32]));
+    let to = Recipient::Public(secret.public(), Topic([1, 2, 3, 4]));
+    let refusal = small
+        .command(source_of_small, request(to, vec![1], Level::Normal))
+        .expect_err("three relays are not enough");
+    assert_eq!(refusal.kind, whisht::node::RefusalKind::Policy);
+    assert!(refusal.cause.contains("needs at least"), "{refusal}");
 }

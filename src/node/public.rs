@@ -65,7 +65,12 @@ impl Node {
             return;
         }
         let connections = &self.connections;
-        let congested = |link| connections.get(link).is_none_or(|link| link.window() == 0);
+        // With nothing waiting, a link takes any one packet; what it refused would count as given.
+        let congested = |link| {
+            connections
+                .get(link)
+                .is_none_or(|link| link.link.queued_bytes() > 0)
+        };
         let sends = self.gossip.tick(now, &self.pool, congested);
         self.trace_gossip();
         self.queue_shh(sends);

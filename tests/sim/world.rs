@@ -21,7 +21,7 @@ use whisht::node::{
 };
 
 /// Nodes, the links between them, and what will happen next.
-pub struct World {
+pub(crate) struct World {
     now: Instant,
     sequence: u64,
     heap: BinaryHeap<Reverse<(Instant, u64, usize)>>,
@@ -52,7 +52,7 @@ enum Plan {
 }
 
 impl World {
-    pub fn new(latency: Duration) -> Self {
+    pub(crate) fn new(latency: Duration) -> Self {
         Self {
             now: Instant::ZERO,
             sequence: 0,
@@ -65,11 +65,11 @@ impl World {
     }
 
     /// Adds a node that dials `peers`; gives its number.
-    pub fn add(&mut self, relay: bool, peers: &[usize]) -> usize {
+    pub(crate) fn add(&mut self, relay: bool, peers: &[usize]) -> usize {
         self.add_with(relay, peers, |_| {})
     }
 
-    pub fn add_with(
+    pub(crate) fn add_with(
         &mut self,
         relay: bool,
         peers: &[usize],
@@ -83,7 +83,10 @@ impl World {
         let link = LinkKey::from_bytes(&mut secret).unwrap();
         let port = 20_000 + u16::try_from(number).unwrap();
         let endpoint = Endpoint::Tcp(([127, 0, 0, 1], port).into());
-        let addr = PeerAddr { key: link.public(), endpoint };
+        let addr = PeerAddr {
+            key: link.public(),
+            endpoint,
+        };
         let mut config = NodeConfig {
             profile: Profile::Local,
             network: "test".to_owned(),
@@ -117,21 +120,29 @@ impl World {
     }
 
     /// Simulated time since the start.
-    pub fn clock(&self) -> Now {
+    pub(crate) fn clock(&self) -> Now {
         let secs = u32::try_from(self.now.as_micros() / 1_000_000).unwrap();
-        Now { mono: self.now, unix: UnixSecs(START.0 + secs) }
+        Now {
+            mono: self.now,
+            unix: UnixSecs(START.0 + secs),
+        }
     }
 
     /// Asks a node something.
-    pub fn command(&mut self, at: usize, command: Command) -> Result<Reply, Refusal> {
+    pub(crate) fn command(&mut self, at: usize, command: Command) -> Result<Reply, Refusal> {
         self.commands += 1;
         let id = CommandId(self.commands);
-        self.feed(at, |node, now| node.handle(now, Input::Command(id, command)).collect());
-        self.nodes[at].replies.remove(&id).expect("commands are answered at once")
+        self.feed(at, |node, now| {
+            node.handle(now, Input::Command(id, command)).collect()
+        });
+        self.nodes[at]
+            .replies
+            .remove(&id)
+            .expect("commands are answered at once")
     }
 
     /// The power of this node fails: it says no farewell.
-    pub fn kill(&mut self, at: usize) {
+    pub(crate) fn kill(&mut self, at: usize) {
         self.nodes[at].node = None;
         for (_, (other, link)) in std::mem::take(&mut self.nodes[at].wires) {
             self.plan(other, self.now.after(self.latency), Plan::Closed(link));
@@ -139,23 +150,23 @@ impl World {
     }
 
     /// Lets time pass.
-    pub fn run(&mut self, time: Duration) {
+    pub(crate) fn run(&mut self, time: Duration) {
         let until = self.now.after(time);
         self.run_until(until, |_| false);
     }
 
     /// Lets time pass until something is so, or `time` is over; says which.
-    pub fn run_until_so(&mut self, time: Duration, so: impl Fn(&Self) -> bool) -> bool {
+    pub(crate) fn run_until_so(&mut self, time: Duration, so: impl Fn(&Self) -> bool) -> bool {
         let until = self.now.after(time);
         self.run_until(until, so)
     }
 
     /// What a node told, with the time it did.
-    pub fn events(&self, at: usize) -> &[(Instant, Event)] {
+    pub(crate) fn events(&self, at: usize) -> &[(Instant, Event)] {
         &self.nodes[at].events
     }
 
-    pub fn addr(&self, at: usize) -> PeerAddr {
+    pub(crate) fn addr(&self, at: usize) -> PeerAddr {
         self.nodes[at].addr
     }
 
@@ -199,40 +210,57 @@ impl World {
                 }
             }
             Plan::Flushed(link, bytes) => {
-                self.feed(at, |node, now| node.handle(now, Input::Flushed(link, bytes)).collect());
+                self.feed(at, |node, now| {
+                    node.handle(now, Input::Flushed(link, bytes)).collect()
+                });
             }
             Plan::Closed(link) => {
                 self.nodes[at].wires.remove(&link);
-                self.feed(at, |node, now| node.handle(now, Input::Closed(link)).collect());
+                self.feed(at, |node, now| {
+                    node.handle(now, Input::Closed(link)).collect()
+                });
             }
             Plan::Stored(id) => {
-                self.feed(at, |node, now| node.handle(now, Input::Stored(id)).collect());
+                self.feed(at, |node, now| {
+                    node.handle(now, Input::Stored(id)).collect()
+                });
             }
             Plan::Worked(job, done) => {
-                self.feed(at, |node, now| node.handle(now, Input::Worked(job, done)).collect());
+                self.feed(at, |node, now| {
+                    node.handle(now, Input::Worked(job, done)).collect()
+                });
             }
         }
     }
 
     fn connect(&mut self, at: usize, link: LinkId, endpoint: Endpoint) {
-        let to = self.nodes.iter().position(|place| {
-            place.node.is_some() && place.addr.endpoint == endpoint
-        });
+        let to = self
+            .nodes
+            .iter()
+            .position(|place| place.node.is_some() && place.addr.endpoint == endpoint);
         let Some(to) = to else {
-            self.feed(at, |node, now| node.handle(now, Input::DialFailed(link)).collect());
+            self.feed(at, |node, now| {
+                node.handle(now, Input::DialFailed(link)).collect()
+            });
             return;
         };
         let theirs = self.nodes[to].node.as_mut().unwrap().new_link();
         self.nodes[at].wires.insert(link, (to, theirs));
         self.nodes[to].wires.insert(theirs, (at, link));
         let from = Some([127, 0, 0, 1].into());
-        self.feed(to, |node, now| node.handle(now, Input::Accepted(theirs, from)).collect());
-        self.feed(at, |node, now| node.handle(now, Input::Dialed(link)).collect());
+        self.feed(to, |node, now| {
+            node.handle(now, Input::Accepted(theirs, from)).collect()
+        });
+        self.feed(at, |node, now| {
+            node.handle(now, Input::Dialed(link)).collect()
+        });
     }
 
     fn feed(&mut self, at: usize, input: impl FnOnce(&mut Node, Now) -> Vec<Output>) {
         let now = self.clock();
-        let Some(node) = self.nodes[at].node.as_mut() else { return };
+        let Some(node) = self.nodes[at].node.as_mut() else {
+            return;
+        };
         let outputs = input(node, now);
         for output in outputs {
             self.carry_out(at, output);
