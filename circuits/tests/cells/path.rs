@@ -11,6 +11,8 @@ use circuits::time::{Instant, Now};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
+use crate::reference;
+
 /// The epoch of every test that does not say otherwise.
 pub(crate) const EPOCH: Epoch = Epoch(41_007);
 /// The neighbour that brings cells unless a test says otherwise.
@@ -44,6 +46,14 @@ impl Stop {
         Hop {
             id: self.id,
             onion: *self.secret().public(),
+        }
+    }
+
+    /// The same relay for the reference implementation.
+    pub(crate) fn reference(&self) -> reference::Relay {
+        reference::Relay {
+            id: self.id.0,
+            onion: *self.secret().public().as_bytes(),
         }
     }
 

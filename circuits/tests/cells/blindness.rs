@@ -1,0 +1,130 @@
+//! What a relay sees of a cell does not tell where on its path it stands.
+
+use circuits::cell::Cell;
+
+use crate::path::{EPOCH, Stop, forward, rng, sealed, stops};
+use crate::reference;
+
+/// Cells looked at for each length of path.
+const CELLS: usize = 400;
+
+/// All that the last relay of a path of `len` can decrypt beyond the meaning of its own slot: the
+/// name and tag in it, and the slots that follow.
+fn seen_at_the_end(len: usize) -> Vec<Vec<u8>> {
+    // A seed for each length: the same draws at two lengths would show the same padding.
+    let mut rng = rng(500 + u64::try_from(len).unwrap());
+    let stops = stops(&mut rng, len);
+    let mut relays: Vec<_> = stops.iter().map(Stop::relay).collect();
+    let mut views = Vec::new();
+    for _ in 0..CELLS {
+        let (mut cell, _) = sealed(&mut rng, &stops);
+        for relay in &mut relays[..len - 1] {
+            cell = forward(relay, cell);
+        }
+        views.push(last_view(&stops[len - 1], &cell));
+    }
+    views
+}
+
+fn last_view(stop: &Stop, cell: &Cell) -> Vec<u8> {
+    let alpha = *cell.view().alpha();
+    let shared = x25519_dalek::x25519(stop.secret, alpha);
+    let layer = reference::layer(alpha, shared, stop.reference(), EPOCH.0);
+    let slots = reference::slots(&layer, cell.as_bytes());
+    // The slot that shifts in is this relay's own stream, at every length alike.
+    [&slots[..16], &slots[20..216]].concat()
+}
+
+/// Chi-square of the byte counts against the uniform distribution: 255 degrees of freedom.
+fn chi_square<'a>(bytes: impl Iterator<Item = &'a u8>) -> f64 {
+    let mut counts = [0_u32; 256];
+    bytes.for_each(|byte| counts[usize::from(*byte)] += 1);
+    let expected = f64::from(counts.iter().sum::<u32>()) / 256.0;
+    counts
+        .iter()
+        .map(|count| (f64::from(*count) - expected).powi(2) / expected)
+        .sum()
+}
+
+#[test]
+fn the_last_relay_cannot_tell_how_long_the_path_was() {
+    for len in 1..=6 {
+        let views = seen_at_the_end(len);
+        // 255 +- 22.6; the seed is fixed, six deviations are far from chance and near to a fault.
+        let all = chi_square(views.iter().flatten());
+        assert!((120.0..390.0).contains(&all), "length {len}: {all}");
+        for place in 0..views[0].len() {
+            // 400 draws of 256 values: a value seen ten times at one place is no chance.
+            let mut counts = [0_u32; 256];
+            views
+                .iter()
+                .for_each(|view| counts[usize::from(view[place])] += 1);
+            let most = counts.iter().max().unwrap();
+            assert!(
+                *most < 14,
+                "length {len}, place {place}: a value {most} times"
+            );
+        }
+    }
+}
+
+#[test]
+fn slots_behind_the_last_one_are_never_zero_or_repeated() {
+    let mut slots: Vec<Vec<u8>> = Vec::new();
+    for len in 1..=6 {
+        for view in seen_at_the_end(len) {
+            slots.extend(view[32..].chunks(36).map(<[u8]>::to_vec));
+        }
+    }
+    assert!(
+        slots
+            .iter()
+            .all(|slot| slot.iter().filter(|byte| **byte == 0).count() < 8)
+    );
+    let count = slots.len();
+    slots.sort();
+    slots.dedup();
+    assert_eq!(slots.len(), count);
+}
+
+#[test]
+fn a_cell_looks_random_from_its_second_byte_on_at_every_hop() {
+    let mut rng = rng(52);
+    let stops = stops(&mut rng, 6);
+    let mut relays: Vec<_> = stops.iter().map(Stop::relay).collect();
+    let mut at_hop: Vec<Vec<u8>> = vec![Vec::new(); 6];
+    for _ in 0..60 {
+        let (mut cell, _) = sealed(&mut rng, &stops);
+        for (place, seen) in at_hop.iter_mut().enumerate() {
+            assert_eq!(cell.as_bytes()[0], 0x10 | EPOCH.hint());
+            // Byte 32 ends the element, whose top bit is always zero.
+            seen.extend(&cell.as_bytes()[1..32]);
+            seen.extend(&cell.as_bytes()[33..]);
+            if place < 5 {
+                cell = forward(&mut relays[place], cell);
+            }
+        }
+    }
+    for (place, seen) in at_hop.iter().enumerate() {
+        let chi = chi_square(seen.iter());
+        assert!((120.0..390.0).contains(&chi), "hop {place}: {chi}");
+    }
+}
+
+#[test]
+fn a_cell_has_nothing_in_common_with_itself_one_hop_later() {
+    let mut rng = rng(53);
+    let stops = stops(&mut rng, 6);
+    let (mut cell, _) = sealed(&mut rng, &stops);
+    for stop in &stops[..5] {
+        let next = forward(&mut stop.relay(), cell.clone());
+        let windows: Vec<_> = cell.as_bytes().windows(4).collect();
+        let common = next
+            .as_bytes()
+            .windows(4)
+            .filter(|four| windows.contains(four))
+            .count();
+        assert_eq!(common, 0);
+        cell = next;
+    }
+}

@@ -1,0 +1,157 @@
+//! Cells that no honest origin makes.
+
+use circuits::cell::{BadSlot, Cell, CellError, HopDelay};
+use circuits::relay::{Dropped, Peeled};
+use curve25519_dalek::constants::EIGHT_TORSION;
+
+use crate::path::{EPOCH, Stop, dropped, peel, rng, sealed, stops};
+use crate::reference;
+
+const VERSION: u8 = 0x10 | EPOCH.hint();
+
+/// A cell for one relay, genuine but for its slot.
+fn with_slot(stop: &Stop, slot: Vec<u8>) -> Cell {
+    let layers = reference::schedule([9; 32], &[stop.reference()], EPOCH.0);
+    let cells = reference::wrap(VERSION, &layers, &[slot], &[3; 180], &[4; 647], |_, _| {});
+    Cell::parse(&cells[0]).unwrap()
+}
+
+#[test]
+fn bytes_of_another_length_are_no_cell() {
+    let mut rng = rng(30);
+    let stops = stops(&mut rng, 2);
+    let (cell, _) = sealed(&mut rng, &stops);
+    let long = [&cell.as_bytes()[..], &[0]].concat();
+    for bytes in [&long[..], &long[..911], &[], &vec![0x10; 1 << 24]] {
+        assert_eq!(
+            Cell::parse(bytes),
+            Err(CellError::WrongLength),
+            "{}",
+            bytes.len()
+        );
+    }
+    assert_eq!(Cell::parse(&long[..912]), Ok(cell));
+}
+
+#[test]
+fn an_element_of_low_order_is_refused_even_if_the_zero_secret_opens_the_cell() {
+    let stop = &stops(&mut rng(31), 1)[0];
+    let mut elements: Vec<[u8; 32]> = EIGHT_TORSION.map(|point| point.to_montgomery().0).to_vec();
+    // -1 has order 4 on the twist; p and p + 1 spell zero and one.
+    for low in [0xec, 0xed, 0xee] {
+        let mut element = [0xff; 32];
+        element[0] = low;
+        element[31] = 0x7f;
+        elements.push(element);
+    }
+    let top_bit_set = elements.clone().into_iter().map(|mut element| {
+        element[31] |= 0x80;
+        element
+    });
+    elements.extend(top_bit_set);
+    for alpha in elements {
+        let layer = reference::layer(alpha, [0; 32], stop.reference(), EPOCH.0);
+        let slot = reference::slot([1; 16], 0, 1, 0, [2; 16]);
+        let cells = reference::wrap(VERSION, &[layer], &[slot], &[3; 180], &[4; 647], |_, _| {});
+        let cell = Cell::parse(&cells[0]).unwrap();
+        assert_eq!(
+            dropped(&mut stop.relay(), cell),
+            Dropped::LowOrder,
+            "{alpha:02x?}"
+        );
+    }
+}
+
+#[test]
+fn a_slot_that_breaks_a_rule_is_dropped_under_its_own_name() {
+    let stop = &stops(&mut rng(32), 1)[0];
+    let cases = [
+        (0, 0b000, 1, BadSlot::Reserved),
+        (0, 0b001, 0x80, BadSlot::Reserved),
+        (0, 0b1000, 0, BadSlot::Reserved),
+        (0, 0b1000_0001, 0, BadSlot::Reserved),
+        (0, 0b010, 0, BadSlot::Keep),
+        (0, 0b011, 0, BadSlot::Keep),
+        (0, 0b100, 0, BadSlot::BulletinOnTheWay),
+        (60_001, 0b000, 0, BadSlot::DelayTooLong),
+        (60_001, 0b001, 0, BadSlot::DelayTooLong),
+        (0xffff, 0b101, 0, BadSlot::DelayTooLong),
+    ];
+    for (delay, flags, reserved, why) in cases {
+        let cell = with_slot(
+            stop,
+            reference::slot([1; 16], delay, flags, reserved, [2; 16]),
+        );
+        let case = format!("delay {delay}, flags {flags:#b}, reserved {reserved}");
+        assert_eq!(
+            dropped(&mut stop.relay(), cell),
+            Dropped::Slot(why),
+            "{case}"
+        );
+    }
+}
+
+#[test]
+fn delays_of_zero_and_of_the_maximum_are_obeyed() {
+    let stop = &stops(&mut rng(33), 1)[0];
+    for units in [0, 60_000] {
+        let expected = HopDelay::from_units(units).unwrap().as_duration();
+        let cell = with_slot(stop, reference::slot([1; 16], units, 0, 0, [2; 16]));
+        match peel(&mut stop.relay(), cell) {
+            Peeled::Forward { delay, .. } => assert_eq!(delay, expected),
+            other => panic!("not forwarded: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_cell_that_names_its_relay_as_the_next_hop_is_dropped() {
+    let stop = &stops(&mut rng(34), 1)[0];
+    let cell = with_slot(stop, reference::slot(stop.id.short().0, 0, 0, 0, [2; 16]));
+    assert_eq!(dropped(&mut stop.relay(), cell), Dropped::NextIsSelf);
+}
+
+#[test]
+fn a_dropped_slot_is_remembered_like_any_other() {
+    // The tag comes before the slot: a cell with a bad slot is dropped as a replay the second time.
+    let stop = &stops(&mut rng(35), 1)[0];
+    let cell = with_slot(stop, reference::slot([1; 16], 0, 0b010, 0, [2; 16]));
+    let mut relay = stop.relay();
+    assert_eq!(
+        dropped(&mut relay, cell.clone()),
+        Dropped::Slot(BadSlot::Keep)
+    );
+    assert_eq!(dropped(&mut relay, cell), Dropped::Replayed);
+}
+
+#[test]
+fn a_hint_without_a_key_is_dropped_before_it_is_queued() {
+    let mut rng = rng(36);
+    let stops = stops(&mut rng, 2);
+    let (cell, _) = sealed(&mut rng, &stops);
+    let mut relay = stops[0].relay();
+    for hint in (0..16).filter(|hint| *hint != EPOCH.hint()) {
+        let mut bytes = *cell.as_bytes();
+        bytes[0] = 0x10 | hint;
+        let cell = Cell::parse(&bytes).unwrap();
+        assert_eq!(dropped(&mut relay, cell), Dropped::UnknownEpoch);
+        assert_eq!(relay.next_due(), None);
+    }
+}
+
+#[test]
+fn noise_is_dropped() {
+    use rand_core::Rng;
+    let mut rng = rng(37);
+    let stop = &stops(&mut rng, 1)[0];
+    let mut relay = stop.relay();
+    for _ in 0..500 {
+        let mut bytes = [0; 912];
+        rng.fill_bytes(&mut bytes);
+        bytes[0] = VERSION;
+        assert_eq!(
+            dropped(&mut relay, Cell::parse(&bytes).unwrap()),
+            Dropped::Forged
+        );
+    }
+}

@@ -1,0 +1,154 @@
+//! Whoever changes a cell on its way kills it at the next honest relay.
+
+use circuits::cell::{Cell, CellError};
+use circuits::geometry::CELL_LEN;
+use circuits::ids::{Epoch, LinkId};
+use circuits::relay::{Dropped, OnionRelay, Peeled, ReplaySet};
+
+use crate::path::{EPOCH, Stop, at, forward, peel, rng, sealed, stops};
+use crate::reference;
+
+/// How `relay` gets rid of `cell` with one bit flipped; panics if it does not.
+fn fate(relay: &mut OnionRelay, cell: &Cell, bit: usize) -> Option<Dropped> {
+    let mut bytes = *cell.as_bytes();
+    bytes[bit / 8] ^= 1 << (bit % 8);
+    match Cell::parse(&bytes) {
+        Err(CellError::UnknownVersion) => None,
+        Err(other) => panic!("bit {bit}: {other}"),
+        Ok(cell) => match peel(relay, cell) {
+            Peeled::Dropped(why) => Some(why),
+            other => panic!("bit {bit} passed: {other:?}"),
+        },
+    }
+}
+
+/// Flips every bit of the cell as it arrives at `stop`, on as many threads as there are bytes in a
+/// word, and checks that the untouched cell still passes.
+fn flip_every_bit(stop: &Stop, next: &Stop, cell: &Cell) {
+    let relay = || {
+        let mut relay = stop.relay();
+        // A neighbouring key that is accepted too: a flipped hint must not help.
+        let seen = ReplaySet::default();
+        relay
+            .install_key(EPOCH.previous(), next.secret(), seen)
+            .unwrap();
+        relay
+    };
+    let bits = CELL_LEN * 8;
+    std::thread::scope(|scope| {
+        for part in 0..8 {
+            scope.spawn(move || {
+                let mut relay = relay();
+                for bit in (part..bits).step_by(8) {
+                    let fate = fate(&mut relay, cell, bit);
+                    let expected = match bit {
+                        0 => Some(Dropped::Forged),
+                        1..4 => Some(Dropped::UnknownEpoch),
+                        4..8 => None,
+                        _ => Some(Dropped::Forged),
+                    };
+                    assert_eq!(fate, expected, "bit {bit}");
+                }
+                let fate = peel(&mut relay, cell.clone());
+                assert!(!matches!(fate, Peeled::Dropped(_)), "{fate:?}");
+            });
+        }
+    });
+}
+
+#[test]
+fn every_single_bit_flip_dies_at_the_next_relay_wherever_it_was_made() {
+    assert_eq!(
+        EPOCH.hint() & 1,
+        1,
+        "bit 0 turns the hint into that of the epoch before"
+    );
+    let mut rng = rng(10);
+    let stops = stops(&mut rng, 6);
+    let (mut cell, _) = sealed(&mut rng, &stops);
+    for (place, stop) in stops.iter().enumerate() {
+        flip_every_bit(stop, &stops[(place + 1) % 6], &cell);
+        if place < 5 {
+            cell = forward(&mut stop.relay(), cell);
+        }
+    }
+}
+
+#[test]
+fn a_cell_for_one_relay_is_worthless_to_another() {
+    let mut rng = rng(11);
+    let stops = stops(&mut rng, 2);
+    let (cell, _) = sealed(&mut rng, &stops);
+    // Another key; the same key under another name; the same key in another epoch of equal hint.
+    let renamed = Stop {
+        id: stops[1].id,
+        secret: stops[0].secret,
+    };
+    for relay in [&mut stops[1].relay(), &mut renamed.relay()] {
+        let fate = peel(relay, cell.clone());
+        assert!(matches!(fate, Peeled::Dropped(Dropped::Forged)), "{fate:?}");
+    }
+    let later = Epoch(EPOCH.0 + 16);
+    let mut relay = OnionRelay::new(stops[0].id, circuits::relay::RelayLimits::default());
+    relay
+        .install_key(later, stops[0].secret(), ReplaySet::default())
+        .unwrap();
+    relay.accept(at(later, 1), LinkId(1), cell).unwrap();
+    let fate = relay.next_peel(at(later, 1)).unwrap().outcome;
+    assert!(matches!(fate, Peeled::Dropped(Dropped::Forged)), "{fate:?}");
+}
+
+#[test]
+fn parts_of_two_cells_do_not_combine() {
+    let mut rng = rng(12);
+    let stops = stops(&mut rng, 3);
+    let (one, _) = sealed(&mut rng, &stops);
+    let (other, _) = sealed(&mut rng, &stops);
+    for range in [1..33, 33..49, 49..265, 265..912] {
+        let mut bytes = *one.as_bytes();
+        bytes[range.clone()].copy_from_slice(&other.as_bytes()[range.clone()]);
+        let fate = peel(&mut stops[0].relay(), Cell::parse(&bytes).unwrap());
+        assert!(
+            matches!(fate, Peeled::Dropped(Dropped::Forged)),
+            "{range:?}: {fate:?}"
+        );
+    }
+}
+
+#[test]
+fn a_sender_who_frames_a_relay_only_loses_a_cell() {
+    let mut rng = rng(13);
+    let stops = stops(&mut rng, 3);
+    let relays: Vec<_> = stops.iter().map(Stop::reference).collect();
+    let layers = reference::schedule([9; 32], &relays, EPOCH.0);
+    let slots: Vec<_> = (0..3)
+        .map(|place| match stops.get(place + 1) {
+            Some(next) => reference::slot(next.id.short().0, 0, 0, 0, [0; 16]),
+            None => reference::slot([3; 16], 0, 1, 0, [4; 16]),
+        })
+        .collect();
+    // The second layer is spoilt before the first is put around it.
+    let spoil = |place: usize, cell: &mut Vec<u8>| {
+        if place == 1 {
+            cell[500] ^= 1;
+        }
+    };
+    let cells = reference::wrap(
+        0x10 | EPOCH.hint(),
+        &layers,
+        &slots,
+        &[7; 108],
+        &[5; 647],
+        spoil,
+    );
+    let mut second = stops[1].relay();
+    let framed = forward(&mut stops[0].relay(), Cell::parse(&cells[0]).unwrap());
+    for _ in 0..50 {
+        let fate = peel(&mut second, framed.clone());
+        assert!(matches!(fate, Peeled::Dropped(Dropped::Forged)), "{fate:?}");
+    }
+    // The link from the first relay to the second carries the next cell as if nothing had been.
+    let (cell, _) = sealed(&mut rng, &stops);
+    let cell = forward(&mut stops[0].relay(), cell);
+    forward(&mut second, cell);
+}

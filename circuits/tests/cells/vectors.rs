@@ -1,0 +1,289 @@
+//! `tests/vectors/cell.json`: cells with everything that leads to them.
+//!
+//! The reference implementation makes the file; origin and relay must agree with it byte for byte.
+//! To write it anew after a deliberate change of the format, run this test with
+//! `WHISHT_WRITE_VECTORS` set.
+
+use core::convert::Infallible;
+
+use circuits::cell::{Cell, HopDelay};
+use circuits::ids::{Epoch, RelayId};
+use circuits::keys::{OnionPublic, OnionSecret};
+use circuits::origin::{Hop, LayerSpec, seal};
+use circuits::relay::{Peeled, RelayLimits, ReplaySet};
+use circuits::secret::Secret;
+use curve25519_dalek::scalar::{Scalar, clamp_integer};
+use rand_core::{TryCryptoRng, TryRng};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::path::{at, peel_at};
+use crate::reference;
+
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/cell.json");
+
+/// One cell. Byte strings are hexadecimal; integers are numbers.
+#[derive(Deserialize, Eq, PartialEq, Serialize)]
+struct Case {
+    name: String,
+    epoch: u32,
+    version: u8,
+    bulletin: bool,
+    /// Secret of the path, before clamping.
+    x: String,
+    /// What the generator yields for the last header: the slot, of which delay, flags and reserved
+    /// are then overwritten, and the unused slots.
+    random: String,
+    delta: String,
+    layers: Vec<LayerCase>,
+}
+
+/// One layer, with the cell as its relay receives it.
+#[derive(Deserialize, Eq, PartialEq, Serialize)]
+struct LayerCase {
+    relay_id: String,
+    onion_secret: String,
+    onion_public: String,
+    /// In units of 10 ms.
+    delay: u16,
+    /// Product of the clamped scalars so far modulo the group order, little-endian.
+    scalar: String,
+    alpha: String,
+    s: String,
+    prk: String,
+    replay: String,
+    header: String,
+    body: String,
+    blind: String,
+    stream: String,
+    slot: String,
+    beta: String,
+    gamma: String,
+    cell: String,
+}
+
+/// Bytes that belong to a name and to nothing else.
+fn named<const N: usize>(name: &str) -> [u8; N] {
+    let blocks = (0_u32..).flat_map(|n| {
+        Sha256::new()
+            .chain_update(b"whisht test vector/")
+            .chain_update(name)
+            .chain_update(n.to_be_bytes())
+            .finalize()
+    });
+    let bytes: Vec<u8> = blocks.take(N).collect();
+    bytes.try_into().unwrap()
+}
+
+fn unhex<const N: usize>(digits: &str) -> [u8; N] {
+    hex::decode(digits).unwrap().try_into().unwrap()
+}
+
+fn make(name: &str, epoch: u32, len: usize, bulletin: bool) -> Case {
+    let version = 0x10 | Epoch(epoch).hint();
+    let x: [u8; 32] = named(&format!("{name}/x"));
+    let delta: [u8; 647] = named(&format!("{name}/delta"));
+    let random = named::<216>(&format!("{name}/random"))[..36 * (7 - len)].to_vec();
+    let secrets: Vec<[u8; 32]> = (0..len)
+        .map(|n| named(&format!("{name}/onion secret {n}")))
+        .collect();
+    let relays: Vec<_> = secrets
+        .iter()
+        .enumerate()
+        .map(|(n, secret)| reference::Relay {
+            id: named(&format!("{name}/relay {n}")),
+            onion: x25519_dalek::x25519(*secret, x25519_dalek::X25519_BASEPOINT_BYTES),
+        })
+        .collect();
+    let delays: Vec<u16> = (0..len)
+        .map(|n| u16::from_be_bytes(named(&format!("{name}/{n}"))) % 60_001)
+        .collect();
+    let layers = reference::schedule(x, &relays, epoch);
+    let slots: Vec<Vec<u8>> = (0..len)
+        .map(|n| match relays.get(n + 1) {
+            Some(next) => {
+                reference::slot(next.id[..16].try_into().unwrap(), delays[n], 0, 0, [0; 16])
+            }
+            None => {
+                let flags = if bulletin { 0b101 } else { 0b001 };
+                let (next, gamma) = (&random[..16], &random[20..36]);
+                reference::slot(
+                    next.try_into().unwrap(),
+                    delays[n],
+                    flags,
+                    0,
+                    gamma.try_into().unwrap(),
+                )
+            }
+        })
+        .collect();
+    let cells = reference::wrap(version, &layers, &slots, &random[36..], &delta, |_, _| {});
+
+    let mut scalar = Scalar::from_bytes_mod_order(clamp_integer(x));
+    let layers = (0..len)
+        .map(|n| {
+            let (layer, cell) = (&layers[n], &cells[n]);
+            let product = scalar;
+            scalar *= Scalar::from_bytes_mod_order(clamp_integer(layer.blind));
+            LayerCase {
+                relay_id: hex::encode(relays[n].id),
+                onion_secret: hex::encode(secrets[n]),
+                onion_public: hex::encode(relays[n].onion),
+                delay: delays[n],
+                scalar: hex::encode(product.to_bytes()),
+                alpha: hex::encode(layer.alpha),
+                s: hex::encode(layer.shared),
+                prk: hex::encode(layer.prk),
+                replay: hex::encode(layer.replay),
+                header: hex::encode(layer.header),
+                body: hex::encode(layer.body),
+                blind: hex::encode(layer.blind),
+                stream: hex::encode(&layer.stream),
+                slot: hex::encode(&reference::slots(layer, cell)[..36]),
+                beta: hex::encode(&cell[49..265]),
+                gamma: hex::encode(&cell[33..49]),
+                cell: hex::encode(cell),
+            }
+        })
+        .collect();
+    Case {
+        name: name.into(),
+        epoch,
+        version,
+        bulletin,
+        x: hex::encode(x),
+        random: hex::encode(random),
+        delta: hex::encode(delta),
+        layers,
+    }
+}
+
+fn cases() -> Vec<Case> {
+    let text = std::fs::read_to_string(FILE).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn the_file_is_what_the_reference_makes() {
+    let made = [
+        make("one layer", 41_007, 1, false),
+        make("four layers", 41_008, 4, false),
+        make("six layers, bulletin", 99_000, 6, true),
+    ];
+    let text = serde_json::to_string_pretty(&made).unwrap() + "\n";
+    if std::env::var_os("WHISHT_WRITE_VECTORS").is_some() {
+        std::fs::write(FILE, &text).unwrap();
+    }
+    assert!(
+        std::fs::read_to_string(FILE).unwrap() == text,
+        "{FILE} differs"
+    );
+}
+
+#[test]
+fn an_origin_that_draws_the_recorded_bytes_seals_the_recorded_cell() {
+    for case in cases() {
+        let layers: Vec<_> = case
+            .layers
+            .iter()
+            .map(|layer| LayerSpec {
+                hop: Hop {
+                    id: RelayId(unhex(&layer.relay_id)),
+                    onion: OnionPublic::check(unhex(&layer.onion_public)).unwrap(),
+                },
+                delay: HopDelay::from_units(layer.delay).unwrap(),
+            })
+            .collect();
+        let mut script = Script(hex::decode(case.x + &case.random).unwrap());
+        let epoch = Epoch(case.epoch);
+        let cell = seal(
+            &mut script,
+            epoch,
+            &layers,
+            case.bulletin,
+            &unhex(&case.delta),
+        )
+        .unwrap();
+        assert_eq!(
+            hex::encode(cell.as_bytes()),
+            case.layers[0].cell,
+            "{}",
+            case.name
+        );
+        assert!(script.0.is_empty(), "{}: not all was drawn", case.name);
+    }
+}
+
+#[test]
+fn relays_make_each_recorded_cell_of_the_one_before() {
+    for case in cases() {
+        let epoch = Epoch(case.epoch);
+        for (place, layer) in case.layers.iter().enumerate() {
+            let limits = RelayLimits::default();
+            let mut relay =
+                circuits::relay::OnionRelay::new(RelayId(unhex(&layer.relay_id)), limits);
+            let secret = Secret::init_with(|bytes| *bytes = unhex(&layer.onion_secret));
+            let key = OnionSecret::from_secret(secret);
+            assert_eq!(hex::encode(key.public().as_bytes()), layer.onion_public);
+            relay.install_key(epoch, key, ReplaySet::default()).unwrap();
+
+            let cell = Cell::parse(&hex::decode(&layer.cell).unwrap()).unwrap();
+            let wait = HopDelay::from_units(layer.delay).unwrap().as_duration();
+            let mark = match peel_at(&mut relay, at(epoch, 1), cell) {
+                Peeled::Forward {
+                    next,
+                    delay,
+                    cell,
+                    mark,
+                } => {
+                    let following = &case.layers[place + 1];
+                    assert_eq!(next, RelayId(unhex(&following.relay_id)).short());
+                    assert_eq!(delay, wait);
+                    assert_eq!(hex::encode(cell.as_bytes()), following.cell);
+                    mark
+                }
+                Peeled::Terminal {
+                    hold,
+                    bulletin,
+                    delta,
+                    mark,
+                } => {
+                    assert_eq!(place + 1, case.layers.len());
+                    assert_eq!((hold, bulletin), (wait, case.bulletin));
+                    assert_eq!(hex::encode(*delta), case.delta);
+                    mark
+                }
+                Peeled::Dropped(why) => panic!("{}, layer {place}: {why}", case.name),
+            };
+            assert_eq!(mark.epoch, epoch);
+            assert_eq!(hex::encode(mark.tag.0), layer.replay);
+        }
+    }
+}
+
+/// A generator that yields recorded bytes.
+struct Script(Vec<u8>);
+
+impl TryRng for Script {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        let mut bytes = [0; 4];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u32::from_le_bytes(bytes))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        let mut bytes = [0; 8];
+        self.try_fill_bytes(&mut bytes)?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
+        bytes.copy_from_slice(&self.0[..bytes.len()]);
+        self.0.drain(..bytes.len());
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Script {}
