@@ -50,6 +50,7 @@ macro_rules! replay {
 }
 
 replay!(
+    cell,
     dark_packet,
     envelope,
     hello,

@@ -9,6 +9,8 @@
     reason = "targets are test code: what they find, they report by panic"
 )]
 
+#[path = "../../fuzz/targets/cell.rs"]
+pub mod cell;
 #[path = "../../fuzz/targets/dark_packet.rs"]
 pub mod dark_packet;
 #[path = "../../fuzz/targets/envelope.rs"]
