@@ -1,0 +1,89 @@
+//! What dispersal costs beside its parts.
+//!
+//! For each size, `disperse` stands against `parts`: one raw Reed-Solomon coding of the same shape,
+//! one pass of ChaCha20 and one of BLAKE2b over as many bytes, buffers and codec ready. The aim is
+//! that `disperse` takes at most 1.3 times as long. `rebuild` decodes from other pieces each time, as
+//! a rendezvous does.
+
+#![expect(clippy::unwrap_used, reason = "a benchmark may fail")]
+
+use blake2::{Blake2b256, Digest};
+use chacha20::ChaCha20;
+use chacha20::cipher::{KeyIvInit, StreamCipher};
+use circuits::geometry::SHARD_LEN;
+use circuits::sample;
+use circuits::shard::{Class, disperse, rebuild};
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use reed_solomon_erasure::galois_8::ReedSolomon;
+
+const SIZES: [usize; 4] = [600, 4_800, 9_600, 48 * 1_024];
+
+fn dispersal(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("dispersal");
+    let mut rng = ChaCha20Rng::from_seed([1; 32]);
+    for size in SIZES {
+        let class = Class::converge(size).unwrap();
+        let envelope = vec![0x5a; size];
+        group.throughput(Throughput::Bytes(size.try_into().unwrap()));
+        group.bench_function(BenchmarkId::new("disperse", size), |bencher| {
+            bencher.iter(|| disperse(&mut rng, class, &envelope));
+        });
+
+        let mut parts = Parts::new(class);
+        group.bench_function(BenchmarkId::new("parts", size), |bencher| {
+            bencher.iter(|| parts.run());
+        });
+
+        let pieces = disperse(&mut rng, class, &envelope).unwrap();
+        let pieces: Vec<_> = (0..)
+            .zip(&pieces)
+            .map(|(index, piece)| (index, piece.as_ref()))
+            .collect();
+        group.bench_function(BenchmarkId::new("rebuild", size), |bencher| {
+            bencher.iter_batched(
+                || lose(&mut rng, class, pieces.clone()),
+                |left| rebuild(class, &left),
+                BatchSize::SmallInput,
+            );
+        });
+    }
+    group.finish();
+}
+
+/// All but `k` of the pieces, at random.
+fn lose<T>(rng: &mut ChaCha20Rng, class: Class, mut pieces: Vec<T>) -> Vec<T> {
+    while pieces.len() > usize::from(class.k()) {
+        let lost = sample::below(rng, pieces.len().try_into().unwrap());
+        pieces.swap_remove(lost.try_into().unwrap());
+    }
+    pieces
+}
+
+/// The parts of a dispersal, with everything made ready.
+struct Parts {
+    codec: ReedSolomon,
+    pieces: Vec<[u8; SHARD_LEN]>,
+    package: Vec<u8>,
+}
+
+impl Parts {
+    fn new(class: Class) -> Self {
+        let (k, n) = (usize::from(class.k()), usize::from(class.n()));
+        Self {
+            codec: ReedSolomon::new(k, n - k).unwrap(),
+            pieces: vec![[0x5a; SHARD_LEN]; n],
+            package: vec![0x5a; class.package_len()],
+        }
+    }
+
+    fn run(&mut self) -> [u8; 32] {
+        ChaCha20::new(&[7; 32].into(), &[0; 12].into()).apply_keystream(&mut self.package);
+        self.codec.encode(&mut self.pieces).unwrap();
+        Blake2b256::digest(&self.package).into()
+    }
+}
+
+criterion_group!(benches, dispersal);
+criterion_main!(benches);
