@@ -296,6 +296,45 @@ mod tests {
     }
 
     #[test]
+    fn the_rules_are_those_of_the_documentation() {
+        let rows: String = Level::ALL
+            .into_iter()
+            .map(|level| {
+                let LevelRules {
+                    relays,
+                    lanes,
+                    delay,
+                    hold,
+                    dispersal,
+                    emission,
+                    insertion,
+                    transport,
+                } = level.rules();
+                let emission = match emission {
+                    Emission::None => "none".to_owned(),
+                    Emission::OnDemand { gap } => format!("{gap:?}"),
+                    Emission::Stream { payload, loops } => format!("{payload:.1?}+{loops:?}"),
+                };
+                format!(
+                    "{level:8} {relays} {lanes} {delay:?} {hold:?} \
+                     {dispersal:?} {emission} {insertion:?} {transport:?}\n"
+                )
+            })
+            .collect();
+        assert_eq!(
+            rows,
+            "\
+open     0 0 0ns 0ns None none Gossip Any
+swift    0 0 0ns 0ns None none Stem Any
+normal   3 3 100ms 1s Converge 250ms HeldStem Any
+hush     4 3 10s 10s Converge 3.3s+5s HeldStem TorPreferred
+dark     5 1 20s 10s Scatter 3.3s+5s HeldStem TorOnly
+bulletin 5 3 300s 60s Converge 3.3s+5s HeldStem TorPreferred
+"
+        );
+    }
+
+    #[test]
     fn lanes_fit_into_the_slots_of_a_cell() {
         for level in Level::ALL {
             assert!(usize::from(level.rules().relays) < crate::geometry::MAX_LAYERS);

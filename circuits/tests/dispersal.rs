@@ -28,3 +28,12 @@ fn the_corpus_of_the_fuzz_target_finds_nothing() {
     }
     assert!(files > 0);
 }
+
+proptest::proptest! {
+    #[test]
+    fn random_scripts_of_the_fuzz_target_find_nothing(
+        script in proptest::collection::vec(proptest::num::u8::ANY, 0..600),
+    ) {
+        target::shard(&script);
+    }
+}
