@@ -8,6 +8,8 @@
 //! 4. [`relay`] peels one layer at each hop; [`mix`] lets it wait.
 //! 5. [`rendezvous`] collects the pieces, and [`stem`] says where the envelope enters the network.
 //!
+//! [`level`] says what each level of privacy demands of all of this.
+//!
 //! Underneath lie the words that all of them share: [`bytes`], [`geometry`], [`ids`], [`keys`],
 //! [`sample`], [`secret`], [`time`].
 //!

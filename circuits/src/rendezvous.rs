@@ -24,7 +24,7 @@ use core::time::Duration;
 pub use self::ticket::{TicketBits, TicketSearch, verify_ticket};
 
 use self::demand::Demand;
-use self::table::{Table, Terms};
+use self::table::{Set, Table, Terms};
 use crate::geometry::SHARD_LEN;
 use crate::ids::{Epoch, LinkId, RelayId};
 use crate::shard::{Class, Shard, rebuild};
@@ -102,44 +102,34 @@ impl Rendezvous {
             };
         }
 
-        let opened = match self.table.get(shard.cookie) {
-            Some(set) => {
-                if let Err(rejected) = agree(&set.terms, &terms) {
-                    return Verdict::Rejected(rejected);
+        if let Some(set) = self.table.get(shard.cookie) {
+            return match judge(set, &terms, &shard) {
+                Verdict::Counted => self.collect(terms, Verdict::Counted, shard),
+                Verdict::Poisoned => {
+                    self.table.close(shard.cookie);
+                    Verdict::Poisoned
                 }
-                let Some(pieces) = &set.pieces else {
-                    return Verdict::Swallowed;
-                };
-                match pieces.get(&shard.index) {
-                    Some(piece) if *piece == shard.bytes => return Verdict::Swallowed,
-                    Some(_) => {
-                        self.table.close(shard.cookie);
-                        return Verdict::Poisoned;
-                    }
-                    None => false,
-                }
-            }
-            None => {
-                if !self.ticket_serves(&shard, epoch) {
-                    return Verdict::Rejected(Rejected::BadTicket);
-                }
-                let timeout = if bulletin {
-                    self.limits.bulletin_timeout
-                } else {
-                    self.limits.timeout
-                };
-                let due = now.mono.after(timeout);
-                if !self.table.open(shard.cookie, terms, from, due) {
-                    return Verdict::Rejected(Rejected::NoRoom);
-                }
-                true
-            }
+                verdict => verdict,
+            };
+        }
+        if !self.ticket_serves(&shard, epoch) {
+            return Verdict::Rejected(Rejected::BadTicket);
+        }
+        let timeout = if bulletin {
+            self.limits.bulletin_timeout
+        } else {
+            self.limits.timeout
         };
-        self.collect(terms, opened, shard)
+        let due = now.mono.after(timeout);
+        if !self.table.open(shard.cookie, terms, from, due) {
+            return Verdict::Rejected(Rejected::NoRoom);
+        }
+        self.collect(terms, Verdict::Opened, shard)
     }
 
-    /// Adds a piece to its set, and decodes the set if that was the last one needed.
-    fn collect(&mut self, terms: Terms, opened: bool, shard: Shard) -> Verdict {
+    /// Adds a piece to its set, and decodes the set if that was the last one needed; otherwise the
+    /// verdict is the one given.
+    fn collect(&mut self, terms: Terms, verdict: Verdict, shard: Shard) -> Verdict {
         let cookie = shard.cookie;
         if !self.table.add(cookie, shard.index, shard.bytes) {
             return Verdict::Rejected(Rejected::NoRoom);
@@ -148,11 +138,7 @@ impl Rendezvous {
 
         let pieces = self.table.get(cookie).and_then(|set| set.pieces.as_ref());
         if pieces.is_none_or(|pieces| pieces.len() < usize::from(terms.class.k())) {
-            return if opened {
-                Verdict::Opened
-            } else {
-                Verdict::Counted
-            };
+            return verdict;
         }
         let pieces = self.table.close(cookie);
         let pieces: Vec<_> = pieces
@@ -272,18 +258,25 @@ impl fmt::Display for Rejected {
 
 impl core::error::Error for Rejected {}
 
-/// Whether a later shard is of the set that its cookie names.
-fn agree(set: &Terms, shard: &Terms) -> Result<(), Rejected> {
-    if shard.ticket != set.ticket {
-        Err(Rejected::OtherTicket)
-    } else if shard.class != set.class {
-        Err(Rejected::OtherClass)
-    } else if shard.epoch != set.epoch {
-        Err(Rejected::OtherEpoch)
-    } else if shard.hold != set.hold {
-        Err(Rejected::OtherHold)
+/// What becomes of a later shard of a set.
+fn judge(set: &Set, shard_terms: &Terms, shard: &Shard) -> Verdict {
+    let terms = &set.terms;
+    if shard_terms.ticket != terms.ticket {
+        Verdict::Rejected(Rejected::OtherTicket)
+    } else if shard_terms.class != terms.class {
+        Verdict::Rejected(Rejected::OtherClass)
+    } else if shard_terms.epoch != terms.epoch {
+        Verdict::Rejected(Rejected::OtherEpoch)
+    } else if shard_terms.hold != terms.hold {
+        Verdict::Rejected(Rejected::OtherHold)
+    } else if let Some(pieces) = &set.pieces {
+        match pieces.get(&shard.index) {
+            Some(piece) if *piece == shard.bytes => Verdict::Swallowed,
+            Some(_) => Verdict::Poisoned,
+            None => Verdict::Counted,
+        }
     } else {
-        Ok(())
+        Verdict::Swallowed
     }
 }
 

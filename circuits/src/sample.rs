@@ -160,6 +160,14 @@ mod tests {
     }
 
     #[test]
+    fn a_bound_that_does_not_divide_the_draws_favours_no_number() {
+        let mut rng = rng();
+        // A remainder would hit the lowest third half of the time.
+        let lowest = (0..DRAWS).filter(|_| below(&mut rng, 3 << 30) < 1 << 30);
+        assert!(lowest.count().abs_diff(6_667) < 335);
+    }
+
+    #[test]
     fn degenerate_bounds_have_one_answer() {
         let mut rng = rng();
         assert_eq!(below(&mut rng, 0), 0);

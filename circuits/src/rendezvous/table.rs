@@ -161,6 +161,7 @@ impl Table {
             if due > now {
                 break;
             }
+            self.by_due.pop_first();
             self.forget(cookie);
         }
     }
