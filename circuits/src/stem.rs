@@ -10,10 +10,11 @@
 //! and are never flooded by the node itself. A stem hides little against many spies (about f of
 //! messages are still traced); it is the last step of an insertion, not anonymity.
 //!
-//! [`Embargo`] is the answer to a stem that leads into a black hole, or in a circle. That stem
-//! envelopes must be absent from every answer and inventory until gossip brings them, and that one
-//! already known is routed like one that is not, is the caller's to see to: a node that treated them
-//! differently could be asked which it has.
+//! [`Embargo`] is the answer to a stem that leads into a black hole. Three things are the caller's to
+//! see to: that stem envelopes are absent from every answer and inventory until gossip brings them;
+//! that one already known is routed like one that is not, for a node that treated them differently
+//! could be asked which it has; and that one which comes over the same link again goes no further,
+//! since fixed routes can form a circle.
 
 use core::fmt;
 use core::time::Duration;
@@ -191,15 +192,8 @@ pub enum StemRoute {
 /// that one black hole on the way costs a minute or two and does not say who has been waiting.
 pub struct Embargo {
     capacity: usize,
-    by_hash: BTreeMap<[u8; 32], Watch>,
+    by_hash: BTreeMap<[u8; 32], Instant>,
     by_due: BTreeSet<(Instant, [u8; 32])>,
-}
-
-/// One envelope on the stem.
-struct Watch {
-    due: Instant,
-    /// Links over which it has come.
-    crossed: BTreeSet<LinkId>,
 }
 
 impl Embargo {
@@ -228,8 +222,7 @@ impl Embargo {
             return None;
         }
         let due = now.after(sample::exponential(rng, EMBARGO_MEAN));
-        let crossed = BTreeSet::new();
-        self.by_hash.insert(hash, Watch { due, crossed });
+        self.by_hash.insert(hash, due);
         self.by_due.insert((due, hash));
         if self.by_hash.len() > self.capacity {
             self.pop_first()
@@ -238,23 +231,12 @@ impl Embargo {
         }
     }
 
-    /// Notes that a neighbour sent a watched envelope on the stem; true if it did so before.
-    ///
-    /// Fixed routes can form a circle, which an envelope would run through at line speed until
-    /// somebody's time is up. One that comes over the same link a second time is to be flooded. The
-    /// answer depends on that link alone, so a neighbour learns from it nothing that it did not send.
-    pub fn came_again(&mut self, hash: &[u8; 32], link: LinkId) -> bool {
-        self.by_hash
-            .get_mut(hash)
-            .is_some_and(|watch| !watch.crossed.insert(link))
-    }
-
     /// Gossip has brought an envelope, or this node has flooded it; false if it was not watched.
     pub fn seen(&mut self, hash: &[u8; 32]) -> bool {
-        let Some(watch) = self.by_hash.remove(hash) else {
+        let Some(due) = self.by_hash.remove(hash) else {
             return false;
         };
-        self.by_due.remove(&(watch.due, *hash))
+        self.by_due.remove(&(due, *hash))
     }
 
     /// An envelope whose time is up: it is to be flooded now. Call until there is none.

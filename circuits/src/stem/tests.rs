@@ -289,19 +289,6 @@ fn a_flood_of_stems_shortens_waits_and_loses_none() {
 }
 
 #[test]
-fn a_circle_shows_only_on_the_link_that_closes_it() {
-    let mut rng = rng(16);
-    let mut embargo = Embargo::new(10);
-    assert!(!embargo.came_again(&hash(1), LinkId(1)));
-    assert_eq!(embargo.watch(&mut rng, secs(0), hash(1)), None);
-    assert!(!embargo.came_again(&hash(1), LinkId(1)));
-    // A spy that asks by sending gets the answer of a node that never saw the envelope.
-    assert!(!embargo.came_again(&hash(1), LinkId(2)));
-    assert!(embargo.came_again(&hash(1), LinkId(1)));
-    assert!(!embargo.came_again(&hash(2), LinkId(1)));
-}
-
-#[test]
 fn debug_shows_neither_routes_nor_hashes() {
     let mut rng = rng(17);
     assert_eq!(

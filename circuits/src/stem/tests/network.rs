@@ -55,6 +55,7 @@ fn network(rng: &mut ChaCha20Rng, size: usize, black_holes: usize) -> Vec<Node> 
 fn send(nodes: &mut [Node], rng: &mut ChaCha20Rng, from: usize, hash: [u8; 32]) -> End {
     let mut now = secs(1);
     let (mut place, mut origin) = (from, StemOrigin::Own);
+    let mut crossed = BTreeSet::new();
     let mut hops = 0;
     let ended = loop {
         let node = &mut nodes[place];
@@ -63,7 +64,7 @@ fn send(nodes: &mut [Node], rng: &mut ChaCha20Rng, from: usize, hash: [u8; 32]) 
         }
         assert_eq!(node.embargo.watch(rng, now, hash), None);
         if let StemOrigin::From(link) = origin
-            && node.embargo.came_again(&hash, link)
+            && !crossed.insert((place, link))
         {
             break Some((now, place));
         }
