@@ -2,7 +2,7 @@
 //!
 //! A set of pieces arrives when its `k`-th piece does, and that has no handy formula once lanes
 //! differ in length; so this plays the journey some thousand times with a fixed seed. The result
-//! is a prediction for links of [`LINK`] each way; it contains neither the proof of work nor any
+//! is a prediction for links of `LINK` each way; it contains neither the proof of work nor any
 //! measurement of the network as it is.
 
 use core::time::Duration;
