@@ -1,0 +1,285 @@
+//! A live link with somebody else's RLPx: @ethereumjs/devp2p, which dials us and is dialled.
+//!
+//! Needs Node.js and `npm ci` in tests/interop/devp2p. Where these are missing the tests say
+//! `SKIPPED` and pass, unless CI is `true` or WHISHT_REQUIRE_INTEROP is set: then they fail.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what does not go as planned is a failed test"
+)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+use circuits::time::Instant;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use serde_json::{Value, json};
+use whisht::enode::Enode;
+use whisht::link::{
+    Capability, DisconnectReason, Link, LinkConfig, LinkEvent, LinkKey, LinkLimits, Packing,
+    Priority,
+};
+
+const STATUS: u16 = 0;
+const MESSAGES: u16 = 1;
+/// The highest code, whose number on the wire takes two bytes.
+const P2P_MESSAGE: u16 = 127;
+
+#[test]
+fn devp2p_dials_us() {
+    let Some(node) = node() else { return };
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let key = key(5);
+    let enode = Enode::new(key.public(), listener.local_addr().unwrap());
+    let peer = Peer::start(
+        &node,
+        &["dial", "127.0.0.1", &port.to_string(), &enode.to_string()],
+    );
+    let (stream, _) = listener.accept().unwrap();
+    let link = Link::accept(config(), Arc::clone(&key), Instant::ZERO);
+    converse(Wire::new(link, stream), peer, &key);
+}
+
+#[test]
+fn we_dial_devp2p() {
+    let Some(node) = node() else { return };
+    let mut peer = Peer::start(&node, &["listen", "127.0.0.1", "0"]);
+    let listening = peer.next();
+    let enode = listening.get("enode").and_then(Value::as_str);
+    let enode: Enode = enode.expect("it listens").parse().unwrap();
+    let stream = TcpStream::connect(enode.endpoint().unwrap().tcp).unwrap();
+    let key = key(6);
+    let mut rng = ChaCha20Rng::seed_from_u64(6);
+    let link = Link::dial(
+        config(),
+        Arc::clone(&key),
+        enode.key(),
+        &mut rng,
+        Instant::ZERO,
+    );
+    converse(Wire::new(link.unwrap(), stream), peer, &key);
+}
+
+/// What both tests do once there is a connection.
+fn converse(mut wire: Wire, mut peer: Peer, key: &LinkKey) {
+    let open = wire.next();
+    let LinkEvent::Open {
+        remote,
+        client_id,
+        shared,
+    } = open
+    else {
+        panic!("{open:?}");
+    };
+    assert_eq!(client_id, "devp2p-js/10.0.0");
+    assert_eq!(shared, [Capability::SHH_6]);
+
+    let opened = json!({
+        "event": "open",
+        "id": hex::encode(key.public().0),
+        "client": "whisht/interop",
+        "version": 5,
+        "capabilities": ["dark/1", "shh/6"],
+    });
+    assert_eq!(peer.next(), opened);
+    assert_eq!(wire.link.remote(), Some(remote));
+
+    // Its status, and then, once it has ours, its two packets.
+    let (code, status) = wire.next_message();
+    assert_eq!(code, STATUS);
+    assert!(
+        status.starts_with(&[0xf8, 0x4d, 0x06, 0x88, 0x3f, 0xc9]),
+        "{status:02x?}"
+    );
+    wire.send(Priority::Control, STATUS, &status, Packing::Snappy);
+    assert_eq!(peer.next(), packet(STATUS, &status));
+    assert_eq!(wire.next_message(), (MESSAGES, vec![0xc2, 0xc1, 0x07]));
+    assert_eq!(wire.next_message(), (P2P_MESSAGE, vec![0x81, 0xff]));
+
+    // Ours: compressed and as one literal, of a few bytes and of many.
+    let mut large = vec![0; 300_000];
+    ChaCha20Rng::seed_from_u64(1).fill_bytes(&mut large);
+    for payload in [&b"\xc0"[..], &[0x55; 70_000], &large] {
+        for packing in [Packing::Snappy, Packing::Literal] {
+            wire.send(Priority::Gossip, MESSAGES, payload, packing);
+            assert!(peer.next() == packet(MESSAGES, payload), "{packing:?}");
+        }
+    }
+
+    wire.link.disconnect(DisconnectReason::Quitting);
+    wire.flush();
+    drop(wire);
+    let closed = peer.next();
+    assert_eq!(
+        closed,
+        json!({ "event": "closed", "reason": 8, "by": "them" })
+    );
+    peer.ends_well();
+}
+
+fn packet(code: u16, payload: &[u8]) -> Value {
+    json!({ "event": "packet", "code": code, "payload": hex::encode(payload) })
+}
+
+fn key(byte: u8) -> Arc<LinkKey> {
+    Arc::new(LinkKey::from_bytes(&mut [byte; 32]).unwrap())
+}
+
+fn config() -> Arc<LinkConfig> {
+    Arc::new(LinkConfig {
+        client_id: "whisht/interop".into(),
+        listen_port: 0,
+        capabilities: vec![Capability::DARK_1, Capability::SHH_6],
+        limits: LinkLimits::default(),
+    })
+}
+
+/// A link on a blocking socket.
+struct Wire {
+    link: Link,
+    stream: TcpStream,
+    rng: ChaCha20Rng,
+}
+
+impl Wire {
+    fn new(link: Link, stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        let rng = ChaCha20Rng::seed_from_u64(7);
+        Self { link, stream, rng }
+    }
+
+    /// Waits for the next event.
+    fn next(&mut self) -> LinkEvent {
+        loop {
+            self.flush();
+            if let Some(event) = self.link.poll_event() {
+                return event;
+            }
+            let mut buffer = [0; 4_096];
+            let len = self
+                .stream
+                .read(&mut buffer)
+                .expect("the peer falls silent");
+            assert!(len > 0, "the peer hangs up");
+            let bytes = buffer.get(..len).unwrap();
+            self.link
+                .receive(Instant::ZERO, &mut self.rng, bytes)
+                .unwrap();
+        }
+    }
+
+    fn next_message(&mut self) -> (u16, Vec<u8>) {
+        match self.next() {
+            LinkEvent::Message {
+                capability: Capability::SHH_6,
+                code,
+                payload,
+            } => (code, payload),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn send(&mut self, priority: Priority, code: u16, payload: &[u8], packing: Packing) {
+        self.link
+            .send(priority, Capability::SHH_6, code, payload.to_vec(), packing)
+            .unwrap();
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        while let Some(bytes) = self.link.poll_transmit(Instant::ZERO, 16_384) {
+            self.stream.write_all(&bytes).unwrap();
+        }
+    }
+}
+
+/// The other program.
+struct Peer {
+    process: Child,
+    /// What it writes, read by a thread so that waiting for it can end.
+    lines: Receiver<String>,
+}
+
+impl Peer {
+    fn start(node: &Path, arguments: &[&str]) -> Self {
+        let mut process = Command::new(node)
+            .arg("peer.mjs")
+            .args(arguments)
+            .args(["--send", "1=c2c107", "--send", "127=81ff"])
+            .current_dir(folder())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("node starts");
+        let output = BufReader::new(process.stdout.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { process, lines }
+    }
+
+    /// The next thing that it saw.
+    fn next(&mut self) -> Value {
+        let line = self
+            .lines
+            .recv_timeout(PATIENCE)
+            .expect("the peer says nothing");
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("the peer said {line:?}"))
+    }
+
+    fn ends_well(mut self) {
+        assert!(self.process.wait().unwrap().success());
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // Only matters when a test fails half way; errors mean that it has ended already.
+        let _ended = self.process.kill();
+        let _reaped = self.process.wait();
+    }
+}
+
+/// Where Node.js is, if it and the modules are here.
+fn node() -> Option<PathBuf> {
+    let missing = if !folder().join("node_modules/@ethereumjs/devp2p").is_dir() {
+        "the modules (run npm ci in tests/interop/devp2p)"
+    } else if Command::new("node").arg("--version").output().is_err() {
+        "Node.js"
+    } else {
+        return Some(PathBuf::from("node"));
+    };
+    let required = std::env::var_os("CI").is_some_and(|value| value == "true")
+        || std::env::var_os("WHISHT_REQUIRE_INTEROP").is_some();
+    assert!(!required, "missing: {missing}");
+    // Past the test harness, which would keep the output of a test that passes to itself.
+    writeln!(
+        std::io::stderr(),
+        "SKIPPED: no link with devp2p, for want of {missing}"
+    )
+    .unwrap();
+    None
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/devp2p")
+}
+
+/// Far more than either side needs; only bounds the wait for a peer that is stuck.
+const PATIENCE: Duration = Duration::from_secs(60);
