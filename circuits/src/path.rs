@@ -45,8 +45,8 @@ pub struct PathPicker<'a> {
     meets_neighbours: bool,
 }
 
-/// The paths of one envelope.
-#[derive(Clone, Debug)]
+/// The paths of one envelope. `Debug` does not show them.
+#[derive(Clone)]
 pub struct Plan {
     /// The first relay of every lane.
     pub guard: Hop,
@@ -60,7 +60,24 @@ pub struct Plan {
     pub lifted: Lifted,
 }
 
-/// One path: the guard, the middles, the rendezvous.
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            guard: _,
+            rendezvous: _,
+            ticket_bits,
+            lanes,
+            lifted,
+        } = self;
+        f.debug_struct("Plan")
+            .field("ticket_bits", ticket_bits)
+            .field("lanes", &lanes.len())
+            .field("lifted", lifted)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One path: the guard, the middles, the rendezvous. `Debug` does not show it.
 #[derive(Clone)]
 pub struct Lane {
     /// The hops in order.

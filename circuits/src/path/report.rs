@@ -73,7 +73,8 @@ impl fmt::Display for PathRefusal {
             Rule::Relays => write!(f, "needs at least {needed} eligible relays, {known} known")?,
             Rule::Rendezvous => write!(
                 f,
-                "needs at least {needed} relays that may be the rendezvous, {known} known"
+                "needs at least {} that may be the rendezvous, {known} known",
+                relays(*needed)
             )?,
             Rule::Subnets => write!(
                 f,
@@ -112,5 +113,12 @@ impl fmt::Display for Removed {
             write!(f, ", {count} {why}")?;
         }
         f.write_str(")")
+    }
+}
+
+fn relays(count: usize) -> String {
+    match count {
+        1 => "1 relay".to_owned(),
+        _ => format!("{count} relays"),
     }
 }

@@ -1,0 +1,20 @@
+//! Path choice: what is drawn keeps every rule, and what is refused could not have been drawn.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests: a panic is a failure"
+)]
+
+#[path = "path/demo.rs"]
+mod demo;
+#[path = "path/drawn.rs"]
+mod drawn;
+#[path = "path/guards.rs"]
+mod guards;
+#[path = "path/refused.rs"]
+mod refused;
+#[path = "path/vector.rs"]
+mod vector;
+#[path = "path/world.rs"]
+mod world;

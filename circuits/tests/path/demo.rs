@@ -1,0 +1,148 @@
+//! The handful of relays of a demonstration (spec M18): which rules hold, which give way and are
+//! said to, and where it ends.
+
+use std::collections::BTreeSet;
+
+use circuits::directory::Snapshot;
+use circuits::ids::Profile;
+use circuits::path::{Exclusions, PathRules, Plan, Rule};
+
+use crate::world::{alone, assert_keeps_the_rules, id, outsider, pick, relay, strangers, subnet};
+
+fn lengths(plan: &Plan) -> BTreeSet<usize> {
+    plan.lanes.iter().map(|lane| lane.hops.len() - 1).collect()
+}
+
+fn normal() -> PathRules {
+    PathRules::new(3, 3).unwrap()
+}
+
+#[test]
+fn twelve_relays_carry_disjoint_lanes_of_three_four_and_five() {
+    let snapshot = strangers(Profile::Local, 12);
+    // The sender is one of the twelve.
+    let mut seen = BTreeSet::new();
+    for seed in 0..200 {
+        let plan = pick(&snapshot, normal(), &alone(id(5)), seed).unwrap();
+        assert_keeps_the_rules(&plan, &snapshot, normal(), &alone(id(5)));
+        assert!(!plan.lifted.disjointness);
+        assert!(lengths(&plan).len() >= 2);
+        seen.insert(lengths(&plan));
+    }
+    assert!(
+        seen.contains(&[3, 4, 5].into()),
+        "exactly enough for all three"
+    );
+}
+
+#[test]
+fn eight_other_relays_leave_no_room_for_different_lengths() {
+    let snapshot = strangers(Profile::Local, 8);
+    for seed in 0..50 {
+        let plan = pick(&snapshot, normal(), &alone(outsider()), seed).unwrap();
+        assert_eq!(lengths(&plan), [3].into());
+        assert!(!plan.lifted.disjointness);
+    }
+}
+
+#[test]
+fn seven_other_relays_share_middles_and_say_so() {
+    let snapshot = strangers(Profile::Local, 8);
+    for seed in 0..50 {
+        let plan = pick(&snapshot, normal(), &alone(id(0)), seed).unwrap();
+        assert_keeps_the_rules(&plan, &snapshot, normal(), &alone(id(0)));
+        assert!(plan.lifted.disjointness);
+        assert!(lengths(&plan).len() >= 2, "there is room to vary now");
+    }
+}
+
+#[test]
+fn shared_middles_are_spread_over_the_relays_there_are() {
+    let snapshot = strangers(Profile::Local, 7);
+    let rules = normal().of_one_length();
+    for seed in 0..50 {
+        let plan = pick(&snapshot, rules, &alone(outsider()), seed).unwrap();
+        let middles = plan.lanes.iter().flat_map(|lane| &lane.hops[1..3]);
+        let different: BTreeSet<_> = middles.map(|hop| hop.id).collect();
+        assert_eq!(different.len(), 5, "six seats, five relays: one sits twice");
+    }
+}
+
+#[test]
+fn the_same_eight_relays_are_refused_on_main() {
+    let snapshot = strangers(Profile::Main, 7);
+    let refusal = pick(&snapshot, normal(), &alone(outsider()), 1).unwrap_err();
+    assert_eq!(
+        (refusal.rule, refusal.needed, refusal.known),
+        (Rule::Relays, 8, 7)
+    );
+    assert_eq!(
+        refusal.to_string(),
+        "needs at least 8 eligible relays, 7 known"
+    );
+}
+
+#[test]
+fn three_relays_are_too_few_for_three_hops_and_a_rendezvous() {
+    let snapshot = strangers(Profile::Local, 3);
+    let refusal = pick(&snapshot, normal(), &alone(outsider()), 1).unwrap_err();
+    assert_eq!(
+        (refusal.rule, refusal.needed, refusal.known),
+        (Rule::Relays, 4, 3)
+    );
+    assert_eq!(
+        refusal.to_string(),
+        "needs at least 4 eligible relays, 3 known"
+    );
+    // Four are enough, with a path of one length and shared middles.
+    let snapshot = strangers(Profile::Local, 4);
+    let plan = pick(&snapshot, normal(), &alone(outsider()), 1).unwrap();
+    assert!(plan.lifted.disjointness);
+    assert_eq!(lengths(&plan), [3].into());
+}
+
+#[test]
+fn local_lifts_subnets_but_not_families() {
+    let one_machine = (0..12).map(|number| relay(number, &[subnet(0)], &[]));
+    let snapshot = Snapshot::new(crate::world::EPOCH, Profile::Local, false, one_machine);
+    let mut exclusions = alone(outsider());
+    exclusions.own_subnets = vec![subnet(0)];
+    assert!(pick(&snapshot, normal(), &exclusions, 1).is_ok());
+
+    let everybody: Vec<_> = (0..12).collect();
+    let one_family = (0..12).map(|number| relay(number, &[subnet(0)], &everybody));
+    let snapshot = Snapshot::new(crate::world::EPOCH, Profile::Local, false, one_family);
+    let refusal = pick(&snapshot, normal(), &alone(outsider()), 1).unwrap_err();
+    assert_eq!(
+        (refusal.rule, refusal.removed.guard_family),
+        (Rule::Rendezvous, 11)
+    );
+}
+
+#[test]
+fn local_lifts_minimum_sizes_and_age() {
+    let snapshot = crate::world::young(&strangers(Profile::Local, 12));
+    let rules = normal().in_networks_of(50, 20).settled_only();
+    assert!(pick(&snapshot, rules, &alone(outsider()), 1).is_ok());
+}
+
+#[test]
+fn where_everybody_is_a_neighbour_one_of_them_is_the_rendezvous_and_the_plan_says_so() {
+    let snapshot = strangers(Profile::Local, 12);
+    let some = Exclusions {
+        neighbours: (0..9).map(id).collect(),
+        ..alone(outsider())
+    };
+    for seed in 0..50 {
+        let plan = pick(&snapshot, normal(), &some, seed).unwrap();
+        assert!(!plan.lifted.neighbours);
+        assert!(!some.neighbours.contains(&plan.rendezvous.id));
+    }
+    let all = Exclusions {
+        neighbours: (0..12).map(id).collect(),
+        ..alone(outsider())
+    };
+    let plan = pick(&snapshot, normal(), &all, 1).unwrap();
+    assert!(plan.lifted.neighbours);
+    assert_keeps_the_rules(&plan, &snapshot, normal(), &all);
+}

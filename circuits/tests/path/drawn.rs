@@ -1,0 +1,309 @@
+//! Properties of what is drawn: on random directories, and in the long run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use circuits::directory::{Snapshot, Subnet};
+use circuits::ids::{Profile, RelayId};
+use circuits::path::{Exclusions, Home, PathPicker, PathRules, Rule};
+use proptest::prelude::*;
+
+use crate::world::{
+    NOW, alone, assert_keeps_the_rules, id, outsider, pick, related, relay, rng, seeded_guards,
+    strangers, subnet,
+};
+
+/// A directory with few subnets and many families, so that rules bite.
+fn crowded(profile: Profile, most: u16) -> impl Strategy<Value = Snapshot> {
+    let one = (
+        proptest::collection::vec(0_u16..9, 1..=2),
+        any::<bool>(),
+        proptest::collection::vec(0..most, 0..3),
+    );
+    proptest::collection::vec(one, 0..usize::from(most)).prop_map(move |relays| {
+        let relays = relays
+            .iter()
+            .zip(0..)
+            .map(|((subnets, onion, family), number)| {
+                let subnets: Vec<_> = match onion {
+                    true if number % 4 == 0 => vec![Subnet::Onion],
+                    _ => subnets.iter().copied().map(subnet).collect(),
+                };
+                relay(number, &subnets, family)
+            });
+        Snapshot::new(crate::world::EPOCH, profile, false, relays)
+    })
+}
+
+fn exclusions(most: u16) -> impl Strategy<Value = Exclusions> {
+    (
+        prop_oneof![Just(outsider()), (0..most).prop_map(id)],
+        proptest::collection::vec(0_u16..9, 0..2),
+        proptest::collection::btree_set(0..most, 0..4),
+    )
+        .prop_map(|(own, own_subnets, neighbours)| Exclusions {
+            own,
+            own_subnets: own_subnets.into_iter().map(subnet).collect(),
+            neighbours: neighbours.into_iter().map(id).collect(),
+        })
+}
+
+/// Whether lanes of the floor's length exist at all, found by trying everything.
+fn exists(snapshot: &Snapshot, guard: RelayId, rules: PathRules, exclusions: &Exclusions) -> bool {
+    let ids: Vec<_> = snapshot
+        .relays()
+        .iter()
+        .map(|relay| relay.hop.id)
+        .filter(|id| *id != exclusions.own && *id != guard && !related(snapshot, *id, guard))
+        .collect();
+    ids.iter().any(|meeting| {
+        let ours = &snapshot.get(meeting).unwrap().subnets;
+        let may_meet = !exclusions.neighbours.contains(meeting)
+            && !ours
+                .iter()
+                .any(|subnet| exclusions.own_subnets.contains(subnet));
+        let pool: Vec<_> = ids
+            .iter()
+            .copied()
+            .filter(|id| id != meeting && !related(snapshot, *id, *meeting))
+            .collect();
+        let middles = usize::from(rules.floor()) - 1;
+        may_meet
+            && seats(
+                snapshot,
+                &pool,
+                &vec![middles; usize::from(rules.lanes())],
+                &[],
+            )
+    })
+}
+
+/// Whether the pool can be dealt into lanes with so many middles each.
+fn seats(snapshot: &Snapshot, pool: &[RelayId], lanes: &[usize], open: &[RelayId]) -> bool {
+    match lanes {
+        [] => true,
+        [0, later @ ..] => seats(snapshot, pool, later, &[]),
+        [count, later @ ..] => {
+            let rest = [&[count - 1], later].concat();
+            pool.iter().enumerate().any(|(place, one)| {
+                let fits = open.iter().all(|other| !related(snapshot, *one, *other));
+                let mut pool = pool.to_vec();
+                pool.remove(place);
+                fits && seats(snapshot, &pool, &rest, &[open, &[*one]].concat())
+            })
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn whatever_is_drawn_on_main_keeps_every_rule(
+        snapshot in crowded(Profile::Main, 40),
+        exclusions in exclusions(40),
+        floor in 1_u8..=5,
+        lanes in 1_u8..=4,
+        seed: u8,
+    ) {
+        let rules = PathRules::new(floor, lanes).unwrap();
+        if let Ok(plan) = pick(&snapshot, rules, &exclusions, seed) {
+            assert_keeps_the_rules(&plan, &snapshot, rules, &exclusions);
+        }
+    }
+
+    #[test]
+    fn whatever_is_drawn_on_local_keeps_the_rules_that_it_does_not_say_were_lifted(
+        snapshot in crowded(Profile::Local, 14),
+        exclusions in exclusions(14),
+        floor in 1_u8..=5,
+        lanes in 1_u8..=4,
+        seed: u8,
+    ) {
+        let rules = PathRules::new(floor, lanes).unwrap();
+        if let Ok(plan) = pick(&snapshot, rules, &exclusions, seed) {
+            assert_keeps_the_rules(&plan, &snapshot, rules, &exclusions);
+        }
+    }
+
+    #[test]
+    fn what_is_refused_on_main_could_not_have_been_drawn(
+        snapshot in crowded(Profile::Main, 9),
+        exclusions in exclusions(9),
+        floor in 1_u8..=4,
+        lanes in 1_u8..=2,
+        seed: u8,
+    ) {
+        let rules = PathRules::new(floor, lanes).unwrap();
+        let mut guards = seeded_guards(seed, exclusions.own);
+        if let Ok(guard) = guards.choose(NOW, &snapshot, 0) {
+            let possible = exists(&snapshot, guard.relay().hop.id, rules, &exclusions);
+            let drawn = pick(&snapshot, rules, &exclusions, seed);
+            prop_assert_eq!(drawn.is_ok(), possible, "{:?}", drawn.err());
+        }
+    }
+
+    #[test]
+    fn what_is_refused_on_local_could_not_have_been_drawn_with_shared_middles_either(
+        snapshot in crowded(Profile::Local, 8),
+        exclusions in exclusions(8),
+        floor in 1_u8..=5,
+        lanes in 1_u8..=3,
+        seed: u8,
+    ) {
+        let rules = PathRules::new(floor, lanes).unwrap();
+        let mut guards = seeded_guards(seed, exclusions.own);
+        if let Ok(guard) = guards.choose(NOW, &snapshot, 0) {
+            let guard = guard.relay().hop.id;
+            let drawn = pick(&snapshot, rules, &exclusions, seed);
+            // Lanes that may share their middles exist when one lane does.
+            let one_lane = PathRules::new(floor, 1).unwrap();
+            let strict = Exclusions { own_subnets: Vec::new(), ..exclusions };
+            let mut possible = exists(&snapshot, guard, one_lane, &strict);
+            if snapshot.relays().iter().all(|relay| {
+                let id = relay.hop.id;
+                id == guard || id == strict.own || related(&snapshot, id, guard)
+                    || strict.neighbours.contains(&id)
+            }) {
+                possible = exists(&snapshot, guard, one_lane, &alone(strict.own));
+            }
+            prop_assert_eq!(drawn.is_ok(), possible, "{:?}", drawn.err());
+        }
+    }
+
+    #[test]
+    fn scattered_pieces_meet_at_different_relays_and_keep_the_rules_each(
+        snapshot in crowded(Profile::Main, 40),
+        exclusions in exclusions(40),
+        pieces in 1_usize..8,
+        seed: u8,
+    ) {
+        let rules = PathRules::new(3, 1).unwrap();
+        let mut guards = seeded_guards(seed, exclusions.own);
+        let Ok(guard) = guards.choose(NOW, &snapshot, 0) else { return Ok(()) };
+        let Ok(picker) = PathPicker::new(&snapshot, rules, guard, &exclusions) else { return Ok(()) };
+        if let Ok(plans) = picker.pick_scattered(pieces, &mut rng(seed)) {
+            prop_assert_eq!(plans.len(), pieces);
+            let meeting: BTreeSet<_> = plans.iter().map(|plan| plan.rendezvous.id).collect();
+            prop_assert_eq!(meeting.len(), pieces);
+            for plan in &plans {
+                assert_keeps_the_rules(plan, &snapshot, rules, &exclusions);
+            }
+        }
+    }
+
+    #[test]
+    fn loops_keep_the_rules_and_come_home(
+        snapshot in crowded(Profile::Main, 40),
+        floor in 2_u8..=5,
+        seed: u8,
+    ) {
+        let exclusions = alone(outsider());
+        let rules = PathRules::new(floor, 1).unwrap();
+        let mut guards = seeded_guards(seed, exclusions.own);
+        let Ok(guard) = guards.choose(NOW, &snapshot, 0) else { return Ok(()) };
+        let Ok(picker) = PathPicker::new(&snapshot, rules, guard, &exclusions) else { return Ok(()) };
+        for home in [Home::Relay, Home::ThroughGuard] {
+            let Ok(hops) = picker.pick_loop(home, &mut rng(seed)) else { continue };
+            let mut ids: Vec<_> = hops.iter().map(|hop| hop.id).collect();
+            prop_assert_eq!(ids.len(), usize::from(floor));
+            prop_assert_eq!(ids[0], guard.relay().hop.id);
+            if home == Home::ThroughGuard {
+                prop_assert_eq!(ids.pop(), Some(guard.relay().hop.id));
+            }
+            for (place, one) in ids.iter().enumerate() {
+                prop_assert!(ids[place + 1..].iter().all(|other| !related(&snapshot, *one, *other)));
+            }
+        }
+    }
+}
+
+#[test]
+fn rendezvous_and_middles_are_uniform_over_those_who_may_stand_there() {
+    let snapshot = strangers(Profile::Main, 21);
+    let exclusions = alone(outsider());
+    let rules = PathRules::new(3, 3).unwrap();
+    let mut guards = seeded_guards(1, outsider());
+    let guard = guards.choose(NOW, &snapshot, 0).unwrap();
+    let picker = PathPicker::new(&snapshot, rules, guard, &exclusions).unwrap();
+    let (mut meeting, mut first) = (BTreeMap::<_, u32>::new(), BTreeMap::<_, u32>::new());
+    let mut rng = rng(2);
+    for _ in 0..20_000 {
+        let plan = picker.pick(&mut rng).unwrap();
+        *meeting.entry(plan.rendezvous.id).or_default() += 1;
+        *first.entry(plan.lanes[2].hops[1].id).or_default() += 1;
+    }
+    // Twenty others, a thousand times each; standard deviation 31.
+    for counts in [meeting, first] {
+        assert_eq!(counts.len(), 20);
+        assert!(
+            counts.values().all(|count| count.abs_diff(1_000) < 155),
+            "{counts:?}"
+        );
+    }
+}
+
+#[test]
+fn lanes_of_one_envelope_have_different_lengths() {
+    let snapshot = strangers(Profile::Main, 60);
+    let rules = PathRules::new(3, 3).unwrap();
+    for seed in 0..100 {
+        let plan = pick(&snapshot, rules, &alone(outsider()), seed).unwrap();
+        let lengths: BTreeSet<_> = plan.lanes.iter().map(|lane| lane.hops.len()).collect();
+        assert!(lengths.len() >= 2);
+    }
+    let fixed = PathRules::new(4, 3).unwrap().of_one_length();
+    let plan = pick(&snapshot, fixed, &alone(outsider()), 1).unwrap();
+    assert!(plan.lanes.iter().all(|lane| lane.hops.len() == 5));
+}
+
+#[test]
+fn the_same_seed_draws_the_same_paths() {
+    let snapshot = strangers(Profile::Main, 30);
+    let rules = PathRules::new(3, 3).unwrap();
+    let ids = |seed| {
+        let plan = pick(&snapshot, rules, &alone(outsider()), seed).unwrap();
+        let hops = plan.lanes.into_iter().flat_map(|lane| lane.hops);
+        hops.map(|hop| hop.id).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(1), ids(1));
+    assert_ne!(ids(1), ids(2));
+}
+
+#[test]
+fn hostile_directories_cannot_make_the_search_run_for_long() {
+    // Two thousand relays in two subnets: three relays of a lane never fit, however long one looks.
+    let relays = (0..2_000).map(|number| relay(number, &[subnet(number % 2)], &[]));
+    let snapshot = Snapshot::new(crate::world::EPOCH, Profile::Main, false, relays);
+    let rules = PathRules::new(3, 3).unwrap();
+    let refusal = pick(&snapshot, rules, &alone(outsider()), 1).unwrap_err();
+    assert_eq!(
+        (refusal.rule, refusal.needed, refusal.known),
+        (Rule::Middles, 6, 0)
+    );
+
+    // Many lanes, each relay with one fitting partner only: the search has to give up, and does.
+    let relays =
+        (0..400).map(|number| relay(number, &[subnet(number % 3), subnet(100 + number % 7)], &[]));
+    let snapshot = Snapshot::new(crate::world::EPOCH, Profile::Main, false, relays);
+    let rules = PathRules::new(5, 16).unwrap();
+    let refusal = pick(&snapshot, rules, &alone(outsider()), 1).unwrap_err();
+    assert_eq!(refusal.rule, Rule::Middles);
+}
+
+#[test]
+fn logs_show_no_path() {
+    let snapshot = strangers(Profile::Main, 30);
+    let plan = pick(
+        &snapshot,
+        PathRules::new(3, 3).unwrap(),
+        &alone(outsider()),
+        1,
+    )
+    .unwrap();
+    assert_eq!(format!("{:?}", plan.lanes[0]), "Lane([redacted])");
+    let shown = format!("{plan:?}");
+    for hop in plan.lanes.iter().flat_map(|lane| &lane.hops) {
+        let short = hop.id.short().to_string();
+        assert!(!shown.contains(&short[..8]), "{shown}");
+    }
+}

@@ -1,0 +1,152 @@
+//! Refusals: the rule, the number that is missing, and what took the relays away.
+
+use circuits::directory::{Snapshot, Subnet};
+use circuits::ids::Profile;
+use circuits::path::{BadPathRules, Exclusions, PathPicker, PathRules, Rule};
+
+use crate::world::{
+    EPOCH, NOW, alone, id, outsider, pick, relay, rng, seeded_guards, strangers, subnet, young,
+};
+
+fn rules() -> PathRules {
+    PathRules::new(3, 3).unwrap()
+}
+
+#[test]
+fn rules_that_no_cell_could_follow_are_refused() {
+    assert_eq!(PathRules::new(0, 3).unwrap_err(), BadPathRules::Floor);
+    assert_eq!(PathRules::new(6, 3).unwrap_err(), BadPathRules::Floor);
+    assert_eq!(PathRules::new(3, 0).unwrap_err(), BadPathRules::Lanes);
+    assert_eq!(PathRules::new(3, 17).unwrap_err(), BadPathRules::Lanes);
+}
+
+#[test]
+fn an_empty_directory_has_no_guard() {
+    let snapshot = strangers(Profile::Main, 0);
+    let refusal = pick(&snapshot, rules(), &alone(outsider()), 1).unwrap_err();
+    assert_eq!(refusal.rule, Rule::Guard);
+    assert_eq!(
+        refusal.to_string(),
+        "no guard of this period is in the directory"
+    );
+}
+
+#[test]
+fn a_level_for_large_networks_is_refused_in_a_small_one() {
+    let demanding = rules().in_networks_of(50, 20);
+    let snapshot = strangers(Profile::Main, 49);
+    let refusal = pick(&snapshot, demanding, &alone(outsider()), 1).unwrap_err();
+    assert_eq!(
+        refusal.to_string(),
+        "needs at least 50 eligible relays, 49 known"
+    );
+
+    let crowded = (0..60).map(|number| relay(number, &[subnet(number % 19)], &[]));
+    let snapshot = Snapshot::new(EPOCH, Profile::Main, false, crowded);
+    let refusal = pick(&snapshot, demanding, &alone(outsider()), 1).unwrap_err();
+    let shown = refusal.to_string();
+    assert!(
+        shown.starts_with("needs eligible relays in at least 20 subnets, 19 known (of 60 relays, "),
+        "{shown}"
+    );
+    assert!(shown.ends_with(" in the guard's subnet)"), "{shown}");
+}
+
+#[test]
+fn ourselves_do_not_count() {
+    let snapshot = strangers(Profile::Main, 8);
+    assert!(pick(&snapshot, rules(), &alone(outsider()), 1).is_ok());
+    let refusal = pick(&snapshot, rules(), &alone(id(3)), 1).unwrap_err();
+    assert_eq!(
+        (refusal.rule, refusal.needed, refusal.known),
+        (Rule::Relays, 8, 7)
+    );
+}
+
+#[test]
+fn a_young_directory_is_refused_where_age_is_asked_for() {
+    let snapshot = young(&strangers(Profile::Main, 60));
+    assert!(pick(&snapshot, rules(), &alone(outsider()), 1).is_ok());
+    let refusal = pick(&snapshot, rules().settled_only(), &alone(outsider()), 1).unwrap_err();
+    assert_eq!(refusal.rule, Rule::Young);
+    assert_eq!(refusal.to_string(), "needs a directory that is a day old");
+}
+
+#[test]
+fn a_neighbour_is_never_the_rendezvous() {
+    let snapshot = strangers(Profile::Main, 12);
+    let all_but_one = Exclusions {
+        neighbours: (0..12).filter(|number| *number != 7).map(id).collect(),
+        ..alone(outsider())
+    };
+    // Whoever is the guard, one relay is left to meet at, unless it is the guard itself.
+    for seed in 0..20 {
+        match pick(&snapshot, rules(), &all_but_one, seed) {
+            Ok(plan) => assert_eq!(plan.rendezvous.id, id(7)),
+            Err(refusal) => assert_eq!(refusal.rule, Rule::Rendezvous),
+        }
+    }
+    let all = Exclusions {
+        neighbours: (0..12).map(id).collect(),
+        ..alone(outsider())
+    };
+    let refusal = pick(&snapshot, rules(), &all, 1).unwrap_err();
+    assert_eq!(
+        refusal.to_string(),
+        "needs at least 1 relay that may be the rendezvous, 0 known (of 12 relays, 11 our neighbours)"
+    );
+}
+
+#[test]
+fn the_rendezvous_is_never_in_our_own_subnet() {
+    let near = (0..6).map(|number| relay(number, &[subnet(number)], &[]));
+    let far = (6..12).map(|number| relay(number, &[subnet(number), Subnet::Ip6([1; 4])], &[]));
+    let snapshot = Snapshot::new(EPOCH, Profile::Main, false, near.chain(far));
+    let exclusions = Exclusions {
+        own_subnets: (0..6).map(subnet).collect(),
+        ..alone(outsider())
+    };
+    for seed in 0..50 {
+        if let Ok(plan) = pick(&snapshot, rules(), &exclusions, seed) {
+            assert!(plan.rendezvous.id >= id(6));
+        }
+    }
+}
+
+#[test]
+fn scattering_needs_as_many_meeting_points_as_pieces() {
+    let snapshot = strangers(Profile::Main, 20);
+    let one_lane = PathRules::new(5, 1).unwrap();
+    let exclusions = alone(outsider());
+    let mut guards = seeded_guards(1, outsider());
+    let guard = guards.choose(NOW, &snapshot, 0).unwrap();
+    let picker = PathPicker::new(&snapshot, one_lane, guard, &exclusions).unwrap();
+    assert_eq!(picker.pick_scattered(19, &mut rng(1)).unwrap().len(), 19);
+    let refusal = picker.pick_scattered(20, &mut rng(1)).unwrap_err();
+    assert_eq!(
+        (refusal.rule, refusal.needed, refusal.known),
+        (Rule::Rendezvous, 20, 19)
+    );
+}
+
+#[test]
+fn the_picker_counts_what_each_rule_took() {
+    let relays = (0..20).map(|number| {
+        let family: &[u16] = if number < 4 { &[0, 1, 2, 3] } else { &[] };
+        relay(number, &[subnet(number / 2)], family)
+    });
+    let snapshot = Snapshot::new(EPOCH, Profile::Main, false, relays);
+    let exclusions = Exclusions {
+        own_subnets: vec![subnet(9)],
+        neighbours: [id(10), id(11)].into(),
+        ..alone(id(16))
+    };
+    let mut guards = seeded_guards(1, id(16));
+    guards.pin(Some(id(0)));
+    let guard = guards.choose(NOW, &snapshot, 0).unwrap();
+    let picker = PathPicker::new(&snapshot, rules(), guard, &exclusions).unwrap();
+    let removed = picker.removed();
+    assert_eq!((removed.known, removed.own, removed.guard), (20, 1, 1));
+    assert_eq!((removed.guard_subnet, removed.guard_family), (1, 2));
+    assert_eq!((removed.own_subnet, removed.neighbours), (2, 2));
+}

@@ -1,0 +1,162 @@
+//! Directories for tests, and the rules of anonymity 3.5 as a second, independent reading.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use circuits::directory::{Relay, Snapshot, Subnet};
+use circuits::ids::{Epoch, Profile, RelayId};
+use circuits::keys::OnionPublic;
+use circuits::origin::Hop;
+use circuits::path::{Exclusions, GuardSeed, Guards, PathPicker, PathRefusal, PathRules, Plan};
+use circuits::secret::Secret;
+use circuits::time::UnixSecs;
+use curve25519_dalek::montgomery::MontgomeryPoint;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+pub(crate) const EPOCH: Epoch = Epoch(40_000);
+pub(crate) const NOW: UnixSecs = EPOCH.start();
+
+/// One valid key for everybody: paths do not look at it.
+static ONION: LazyLock<OnionPublic> = LazyLock::new(|| {
+    OnionPublic::check(MontgomeryPoint::mul_base_clamped([1; 32]).to_bytes()).unwrap()
+});
+
+pub(crate) fn rng(seed: u8) -> ChaCha20Rng {
+    ChaCha20Rng::from_seed([seed; 32])
+}
+
+pub(crate) fn id(number: u16) -> RelayId {
+    let mut id = [0xaa; 32];
+    id[..2].copy_from_slice(&number.to_be_bytes());
+    RelayId(id)
+}
+
+/// Nobody in the directory: a client.
+pub(crate) fn outsider() -> RelayId {
+    RelayId([0xff; 32])
+}
+
+pub(crate) fn subnet(number: u16) -> Subnet {
+    Subnet::Ip4(number.to_be_bytes())
+}
+
+pub(crate) fn relay(number: u16, subnets: &[Subnet], family: &[u16]) -> Relay {
+    Relay {
+        hop: Hop {
+            id: id(number),
+            onion: *ONION,
+        },
+        subnets: subnets.to_vec(),
+        family: family.iter().copied().map(id).collect(),
+        load: 0,
+        ticket_bits: 17 + u8::try_from(number % 8).unwrap(),
+    }
+}
+
+/// `count` relays, each in a subnet of its own, in no family.
+pub(crate) fn strangers(profile: Profile, count: u16) -> Snapshot {
+    let relays = (0..count).map(|number| relay(number, &[subnet(number)], &[]));
+    Snapshot::new(EPOCH, profile, false, relays)
+}
+
+pub(crate) fn young(snapshot: &Snapshot) -> Snapshot {
+    let relays = snapshot.relays().iter().cloned();
+    Snapshot::new(EPOCH, snapshot.profile(), true, relays)
+}
+
+pub(crate) fn seeded_guards(seed: u8, own: RelayId) -> Guards {
+    let seed = Secret::init_with(|bytes| bytes.fill(seed));
+    Guards::new(GuardSeed(seed), own)
+}
+
+/// Nobody is excluded but ourselves.
+pub(crate) fn alone(own: RelayId) -> Exclusions {
+    Exclusions {
+        own,
+        own_subnets: Vec::new(),
+        neighbours: BTreeSet::new(),
+    }
+}
+
+/// Draws one plan with a guard by `seed`.
+pub(crate) fn pick(
+    snapshot: &Snapshot,
+    rules: PathRules,
+    exclusions: &Exclusions,
+    seed: u8,
+) -> Result<Plan, PathRefusal> {
+    let mut guards = seeded_guards(seed, exclusions.own);
+    let guard = guards.choose(NOW, snapshot, 0)?;
+    PathPicker::new(snapshot, rules, guard, exclusions)?.pick(&mut rng(seed))
+}
+
+/// Whether two relays may not meet in a lane, read from the rule and not from the code.
+pub(crate) fn related(snapshot: &Snapshot, one: RelayId, other: RelayId) -> bool {
+    let (one, other) = (snapshot.get(&one).unwrap(), snapshot.get(&other).unwrap());
+    let names = |a: &Relay, b: &Relay| a.family.iter().any(|id| *id == b.hop.id);
+    let family = names(one, other) && names(other, one);
+    let subnets: BTreeSet<_> = one.subnets.iter().collect();
+    let shared = other.subnets.iter().any(|subnet| subnets.contains(subnet));
+    family || (shared && snapshot.profile() == Profile::Main)
+}
+
+/// Every rule of anonymity 3.5 and spec M18, one by one.
+pub(crate) fn assert_keeps_the_rules(
+    plan: &Plan,
+    snapshot: &Snapshot,
+    rules: PathRules,
+    exclusions: &Exclusions,
+) {
+    let (guard, rendezvous) = (plan.guard.id, plan.rendezvous.id);
+    let is_main = snapshot.profile() == Profile::Main;
+    assert_ne!(guard, rendezvous, "the rendezvous is not the guard");
+    assert_ne!(guard, exclusions.own);
+    if is_main {
+        assert!(!plan.lifted.disjointness && !plan.lifted.neighbours);
+        let meeting = snapshot.get(&rendezvous).unwrap();
+        let ours = &exclusions.own_subnets;
+        assert!(!meeting.subnets.iter().any(|subnet| ours.contains(subnet)));
+    }
+    if !plan.lifted.neighbours {
+        assert!(!exclusions.neighbours.contains(&rendezvous));
+    }
+    assert_eq!(
+        plan.ticket_bits,
+        snapshot.get(&rendezvous).unwrap().ticket_bits
+    );
+    assert_eq!(plan.lanes.len(), usize::from(rules.lanes()));
+
+    let mut middles = Vec::new();
+    for lane in &plan.lanes {
+        let ids: Vec<_> = lane.hops.iter().map(|hop| hop.id).collect();
+        assert_eq!(ids[0], guard, "every lane starts at the guard");
+        assert_eq!(
+            *ids.last().unwrap(),
+            rendezvous,
+            "and ends at the rendezvous"
+        );
+        let relays = ids.len() - 1;
+        assert!(
+            relays >= usize::from(rules.floor()),
+            "shorter than the floor"
+        );
+        assert!(relays <= usize::from(rules.ceiling()), "longer than a cell");
+        for (place, one) in ids.iter().enumerate() {
+            assert_ne!(*one, exclusions.own, "we are in no lane");
+            for other in &ids[place + 1..] {
+                assert_ne!(one, other, "nobody twice in a lane");
+                assert!(!related(snapshot, *one, *other), "nobody meets a relation");
+            }
+        }
+        middles.extend_from_slice(&ids[1..ids.len() - 1]);
+    }
+    if !plan.lifted.disjointness {
+        let different: BTreeSet<_> = middles.iter().collect();
+        assert_eq!(
+            different.len(),
+            middles.len(),
+            "lanes share nobody between the ends"
+        );
+    }
+}
