@@ -53,6 +53,7 @@ macro_rules! replay {
 replay! {
     cell: 3_000,
     dark_packet: 20_000,
+    descriptor: 20_000,
     envelope: 20_000,
     hello: 20_000,
     message: 5_000,

@@ -13,6 +13,8 @@
 pub mod cell;
 #[path = "../../fuzz/targets/dark_packet.rs"]
 pub mod dark_packet;
+#[path = "../../fuzz/targets/descriptor.rs"]
+pub mod descriptor;
 #[path = "../../fuzz/targets/envelope.rs"]
 pub mod envelope;
 #[path = "../../fuzz/targets/hello.rs"]
