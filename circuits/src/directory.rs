@@ -99,7 +99,7 @@ pub struct Directory {
     terms: Requirements,
     /// The relays that a pinned list names; where there is one, only they are eligible.
     listed: Option<BTreeSet<RelayId>>,
-    /// When the directory was last empty.
+    /// When the directory last knew of no relay at all.
     since: UnixSecs,
     epoch: Epoch,
     table: Table,
@@ -254,7 +254,7 @@ impl Directory {
             self.epoch = epoch;
             self.table.turn_to(epoch);
             self.exclusions.expire(epoch);
-            if self.table.len() == 0 {
+            if self.table.is_blank() {
                 self.since = now;
             }
         }

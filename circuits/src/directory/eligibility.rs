@@ -1,9 +1,12 @@
 //! Which relays a path may use, and from when on (spec M1, M12).
 //!
 //! A snapshot for an epoch is computed from the times that the directory keeps, as of the moment
-//! it was frozen; so it needs no storage of its own and is the same after a restart. While the
-//! directory is too young to have seen anything for a day, three neighbours in different subnets
-//! stand in for time, which buys less: the snapshot says so.
+//! it was frozen; so it needs no storage of its own and is the same after a restart.
+//!
+//! Three neighbours in different subnets who say the same stand in for what the node could not see
+//! itself: for the moment of freezing, if it was asleep then (of relays that it knows from before),
+//! and for a day of observation while the directory is young. The latter buys less, and the
+//! snapshot says so.
 
 use super::sighting::DAY;
 use super::table::{Held, Record};
@@ -65,9 +68,10 @@ impl Directory {
         let chosen = match (rule, is_listed) {
             (_, Some(false)) => None,
             (Rule::Known, _) | (Rule::ToldThrice, Some(true)) => now.or(before),
-            (Rule::Settled { frozen }, Some(true)) => before.filter(|held| held.received <= frozen),
-            (Rule::Settled { frozen }, None) => before
-                .filter(|held| held.received <= frozen && record.history.is_settled_at(frozen)),
+            (Rule::Settled { frozen }, _) => {
+                let is_settled = is_listed.is_some() || record.history.is_settled_at(frozen);
+                before.filter(|held| is_settled && (held.received <= frozen || is_enough(held)))
+            }
             (Rule::ToldThrice, None) => {
                 before.filter(|held| is_enough(held) && now.is_some_and(is_enough))
             }

@@ -1,17 +1,18 @@
 //! What a directory remembers across restarts.
 //!
 //! Each record is a byte string that the caller stores as it is: one header, one for each relay
-//! (its descriptors, and when and from whom we knew them), one for each proof of equivocation.
+//! (its descriptors, and when and from whom we knew them), one for each relay that has been away
+//! for less than a week (its history), one for each proof of equivocation.
 //! Descriptors are verified again when they come back; the times are this node's own and are
 //! believed. A record that cannot be read is skipped, never fatal: the network has the rest.
 
 use super::descriptor::{Descriptor, VerifiedDescriptor};
 use super::equivocation::Proof;
 use super::sighting::{History, Tellers};
-use super::table::{Held, Record, main_subnet};
+use super::table::{Dormant, Held, Record, main_subnet};
 use super::{Directory, Subnet};
 use crate::bytes::{Reader, Truncated};
-use crate::ids::{Epoch, ShortId};
+use crate::ids::{Epoch, RelayId, ShortId};
 use crate::time::UnixSecs;
 
 impl Directory {
@@ -21,8 +22,14 @@ impl Directory {
         let mut header = vec![kind::HEADER];
         header.extend(self.since.0.to_be_bytes());
         let relays = self.table.iter().map(|(_, record)| write_relay(record));
+        let dormant = self.table.dormant().map(write_dormant);
         let proofs = self.proofs().map(write_proof);
-        [header].into_iter().chain(relays).chain(proofs).collect()
+        [header]
+            .into_iter()
+            .chain(relays)
+            .chain(dormant)
+            .chain(proofs)
+            .collect()
     }
 
     /// Takes back records from an earlier run; returns how many relays came back.
@@ -41,13 +48,14 @@ impl Directory {
             };
             let mut body = Reader::new(body);
             match kind {
+                kind::DORMANT => self.import_dormant(now, &mut body).unwrap_or_default(),
                 kind::HEADER => since = body.u32().map_or(now, UnixSecs),
                 kind::PROOF => self.import_proof(now, &mut body).unwrap_or_default(),
                 kind::RELAY => self.import_relay(now, &mut body).unwrap_or_default(),
                 _ => {}
             }
         }
-        if !self.is_empty() {
+        if !self.table.is_blank() {
             self.since = self.since.min(since);
         }
         self.len()
@@ -55,27 +63,52 @@ impl Directory {
 
     fn import_relay(&mut self, now: UnixSecs, body: &mut Reader<'_>) -> Result<(), Truncated> {
         let (history, stored) = read_relay(body)?;
-        let mut held = Vec::new();
-        for (received, tellers, raw) in stored {
-            if let Some(descriptor) = self.verify_stored(now, raw) {
-                held.push(Held {
-                    descriptor,
-                    received,
-                    tellers,
-                });
-            }
-        }
-        let Some(newest) = held.first().map(|held| &held.descriptor) else {
+        // Written newest first, and all of one relay.
+        let Some(newest) = stored
+            .first()
+            .and_then(|(.., raw)| Descriptor::decode(raw).ok())
+        else {
             return Ok(());
         };
-        let (id, subnet) = (newest.id(), main_subnet(newest.endpoints()));
-        let is_one_relay = held.iter().all(|held| held.descriptor.id() == id);
-        let is_free = self.table.get(&id).is_none() && !self.exclusions.contains(&id);
-        if is_one_relay && is_free && matches!(self.table.room_for(&id, subnet), Ok(None)) {
-            let is_known = history.is_known_at(Epoch::at(now));
-            self.table.restore(subnet, history, held, is_known);
+        let (id, last) = (newest.key().id(), newest.draft().epoch);
+        let subnet = main_subnet(&newest.draft().endpoints);
+        let mut held = Vec::new();
+        for (received, tellers, raw) in stored {
+            let descriptor = self.verify_stored(now, raw);
+            held.extend(
+                descriptor
+                    .filter(|one| one.id() == id)
+                    .map(|descriptor| Held {
+                        descriptor,
+                        received,
+                        tellers,
+                    }),
+            );
+        }
+        if held.is_empty() {
+            self.retire(now, id, Dormant { history, last });
+        } else if self.is_unknown(&id) && matches!(self.table.room_for(&id, subnet), Ok(None)) {
+            self.table.restore(now, subnet, history, held);
         }
         Ok(())
+    }
+
+    fn import_dormant(&mut self, now: UnixSecs, body: &mut Reader<'_>) -> Result<(), Truncated> {
+        let id = RelayId(body.array()?);
+        let last = Epoch(body.u32()?);
+        let history = read_history(body)?;
+        self.retire(now, id, Dormant { history, last });
+        Ok(())
+    }
+
+    fn retire(&mut self, now: UnixSecs, id: RelayId, dormant: Dormant) {
+        if self.is_unknown(&id) && dormant.is_worth_keeping_at(Epoch::at(now)) {
+            self.table.retire(id, dormant);
+        }
+    }
+
+    fn is_unknown(&self, id: &RelayId) -> bool {
+        self.table.get(id).is_none() && !self.exclusions.contains(id)
     }
 
     fn import_proof(&mut self, now: UnixSecs, body: &mut Reader<'_>) -> Result<(), Truncated> {
@@ -102,17 +135,8 @@ impl Directory {
 }
 
 fn write_relay(record: &Record) -> Vec<u8> {
-    let History {
-        first_seen,
-        second_epoch,
-        first_peer,
-        second_peer,
-    } = record.history;
     let mut out = vec![kind::RELAY];
-    out.extend(first_seen.0.to_be_bytes());
-    write_moment(&mut out, second_epoch);
-    out.extend(first_peer.unwrap_or(NOBODY).0);
-    write_moment(&mut out, second_peer);
+    write_history(&mut out, &record.history);
     for held in record.latest_first() {
         out.extend(held.received.0.to_be_bytes());
         write_tellers(&mut out, &held.tellers);
@@ -125,18 +149,43 @@ fn write_relay(record: &Record) -> Vec<u8> {
 type StoredRelay<'a> = (History, Vec<(UnixSecs, Tellers, &'a [u8])>);
 
 fn read_relay<'a>(body: &mut Reader<'a>) -> Result<StoredRelay<'a>, Truncated> {
-    let history = History {
-        first_seen: UnixSecs(body.u32()?),
-        second_epoch: read_moment(body)?,
-        first_peer: Some(ShortId(body.array()?)).filter(|peer| *peer != NOBODY),
-        second_peer: read_moment(body)?,
-    };
+    let history = read_history(body)?;
     let mut held = Vec::new();
     while body.remaining() > 0 {
         let received = UnixSecs(body.u32()?);
         held.push((received, read_tellers(body)?, read_raw(body)?));
     }
     Ok((history, held))
+}
+
+fn write_dormant((id, dormant): (&RelayId, &Dormant)) -> Vec<u8> {
+    let mut out = vec![kind::DORMANT];
+    out.extend(id.0);
+    out.extend(dormant.last.0.to_be_bytes());
+    write_history(&mut out, &dormant.history);
+    out
+}
+
+fn write_history(out: &mut Vec<u8>, history: &History) {
+    let History {
+        first_seen,
+        second_epoch,
+        first_peer,
+        second_peer,
+    } = history;
+    out.extend(first_seen.0.to_be_bytes());
+    write_moment(out, *second_epoch);
+    out.extend(first_peer.unwrap_or(NOBODY).0);
+    write_moment(out, *second_peer);
+}
+
+fn read_history(body: &mut Reader<'_>) -> Result<History, Truncated> {
+    Ok(History {
+        first_seen: UnixSecs(body.u32()?),
+        second_epoch: read_moment(body)?,
+        first_peer: Some(ShortId(body.array()?)).filter(|peer| *peer != NOBODY),
+        second_peer: read_moment(body)?,
+    })
 }
 
 fn write_proof(proof: &Proof) -> Vec<u8> {
@@ -202,4 +251,5 @@ mod kind {
     pub(super) const HEADER: u8 = 0;
     pub(super) const RELAY: u8 = 1;
     pub(super) const PROOF: u8 = 2;
+    pub(super) const DORMANT: u8 = 3;
 }

@@ -3,6 +3,10 @@
 //! One record for each relay, at most three descriptors in it (the epoch before, the present one,
 //! the one about to begin), at most so many relays of one subnet and altogether. Which relay has
 //! to make room is decided here; nothing is verified here.
+//!
+//! A relay without a descriptor of use leaves the table, but its history is kept for a week: a
+//! laptop that sleeps at night, or a relay that is repaired for a day, need not start again as a
+//! stranger.
 
 use std::collections::BTreeMap;
 
@@ -17,9 +21,18 @@ use crate::time::UnixSecs;
 #[derive(Debug)]
 pub(super) struct Table {
     records: BTreeMap<RelayId, Record>,
+    dormant: BTreeMap<RelayId, Dormant>,
     crowd: Crowd,
     arrivals: u64,
     limits: Limits,
+}
+
+/// What is remembered of a relay that has no descriptor of use.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Dormant {
+    pub(super) history: History,
+    /// The epoch of its last descriptor.
+    pub(super) last: Epoch,
 }
 
 /// What is known of one relay.
@@ -55,6 +68,7 @@ impl Table {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             records: BTreeMap::new(),
+            dormant: BTreeMap::new(),
             crowd: Crowd::default(),
             arrivals: 0,
             limits,
@@ -63,6 +77,15 @@ impl Table {
 
     pub(super) fn len(&self) -> usize {
         self.records.len()
+    }
+
+    /// Whether nothing is remembered at all.
+    pub(super) fn is_blank(&self) -> bool {
+        self.records.is_empty() && self.dormant.is_empty()
+    }
+
+    pub(super) fn dormant(&self) -> impl Iterator<Item = (&RelayId, &Dormant)> {
+        self.dormant.iter()
     }
 
     pub(super) fn get(&self, id: &RelayId) -> Option<&Record> {
@@ -155,18 +178,20 @@ impl Table {
             }
             return;
         }
-        let mut history = History::new(now);
+        let dormant = self.dormant.remove(&id);
+        let mut history = dormant.map_or_else(|| History::new(now), |dormant| dormant.history);
+        history.renewed(now);
         history.told(now, source);
-        self.restore(subnet, history, [held], false);
+        self.restore(now, subnet, history, [held]);
     }
 
     /// Puts a record in place. There must be room, and no record of this relay.
     pub(super) fn restore(
         &mut self,
+        now: UnixSecs,
         subnet: Subnet,
         history: History,
         held: impl IntoIterator<Item = Held>,
-        is_known: bool,
     ) {
         let held: BTreeMap<_, _> = held
             .into_iter()
@@ -176,7 +201,8 @@ impl Table {
             return;
         };
         self.arrivals = self.arrivals.saturating_add(1);
-        let arrival = (!is_known).then_some(self.arrivals);
+        let is_newcomer = !history.is_known_at(Epoch::at(now));
+        let arrival = is_newcomer.then_some(self.arrivals);
         self.crowd.add(subnet, id, arrival);
         self.records.insert(
             id,
@@ -196,22 +222,48 @@ impl Table {
         }
     }
 
-    /// Moves on to an epoch: drops descriptors from before the previous one, and lets newcomers
-    /// of earlier epochs settle.
+    /// Remembers a relay by its history alone. When there are too many, the one that has been
+    /// away for longest is forgotten.
+    pub(super) fn retire(&mut self, id: RelayId, dormant: Dormant) {
+        self.dormant.insert(id, dormant);
+        if self.dormant.len() > self.limits.relays {
+            let longest = self.dormant.iter().min_by_key(|(_, one)| one.last);
+            if let Some(id) = longest.map(|(id, _)| *id) {
+                self.dormant.remove(&id);
+            }
+        }
+    }
+
+    /// Moves on to an epoch: drops descriptors from before the previous one, retires relays that
+    /// have none left, and lets newcomers of earlier epochs settle.
     pub(super) fn turn_to(&mut self, epoch: Epoch) {
-        let crowd = &mut self.crowd;
-        self.records.retain(|_, record| {
+        let (crowd, mut retired) = (&mut self.crowd, Vec::new());
+        self.records.retain(|id, record| {
+            let last = record.held.keys().next_back().copied();
             record.held.retain(|held, _| *held >= epoch.previous());
-            let stays = !record.held.is_empty();
-            if !stays {
+            if record.held.is_empty() {
                 crowd.remove(record.subnet, record.arrival);
-            } else if record.history.is_known_at(epoch)
+                retired.extend(last.map(|last| (*id, record.history, last)));
+                return false;
+            }
+            if record.history.is_known_at(epoch)
                 && let Some(arrival) = record.arrival.take()
             {
                 crowd.settle(record.subnet, arrival);
             }
-            stays
+            true
         });
+        for (id, history, last) in retired {
+            self.retire(id, Dormant { history, last });
+        }
+        self.dormant
+            .retain(|_, dormant| dormant.is_worth_keeping_at(epoch));
+    }
+}
+
+impl Dormant {
+    pub(super) fn is_worth_keeping_at(&self, epoch: Epoch) -> bool {
+        self.last.0.saturating_add(WEEK_OF_EPOCHS) >= epoch.0
     }
 }
 
@@ -222,3 +274,6 @@ pub(super) fn main_subnet(endpoints: &[Endpoint]) -> Subnet {
         .copied()
         .unwrap_or(Subnet::Onion)
 }
+
+/// How long a relay is remembered after its last descriptor.
+const WEEK_OF_EPOCHS: u32 = 14;

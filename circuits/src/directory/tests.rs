@@ -306,13 +306,37 @@ fn expiry_leaves_nothing_behind() {
     directory.expire(EPOCH.next().next().start());
     assert!(directory.is_empty());
     assert!(
-        directory.is_young(EPOCH.next().next().start()),
+        !directory.table.is_blank(),
+        "histories last longer than descriptors"
+    );
+    let in_eight_days = START.after(8 * 86_400);
+    directory.expire(in_eight_days);
+    assert!(directory.table.is_blank());
+    assert!(
+        directory.is_young(in_eight_days),
         "an emptied directory is a new one"
     );
     assert_eq!(
         directory.table.room_for(&id(1), Subnet::Ip4([9, 0])),
         Ok(None)
     );
+}
+
+#[test]
+fn flood_of_relays_that_vanish_again_leaves_bounded_memories() {
+    let mut directory = directory(SMALL);
+    let mut number = 0;
+    for round in 0..10 {
+        let epoch = Epoch(EPOCH.0 + 2 * round);
+        for _ in 0..SMALL.relays {
+            number += 1;
+            let subnet = 0x0800 + u16::try_from(number % 2_000).unwrap();
+            let descriptor = relay(number, epoch, ip4(subnet));
+            directory.admit(epoch.start(), peer(1), descriptor).unwrap();
+        }
+    }
+    assert_eq!(directory.len(), SMALL.relays);
+    assert_eq!(directory.table.dormant().count(), SMALL.relays);
 }
 
 #[test]

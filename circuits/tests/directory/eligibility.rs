@@ -280,15 +280,51 @@ fn a_restart_changes_neither_the_list_nor_who_is_excluded() {
 }
 
 #[test]
-fn a_directory_that_comes_back_after_a_week_is_young_again() {
+fn a_node_that_slept_through_the_freeze_believes_three_neighbours_about_relays_it_knew() {
+    let (known, told_twice, stranger) = (TestRelay::new(1), TestRelay::new(2), TestRelay::new(3));
+    let mut directory = directory();
+    settle(&mut directory, &[&known, &told_twice], 3);
+    // Asleep from the third epoch until two hours into the sixth.
+    let now = epoch(5).start().after(2 * HOUR);
+    for (relay, neighbours) in [(&known, 3), (&told_twice, 2), (&stranger, 3)] {
+        for name in 1..=neighbours {
+            insert(&mut directory, now, name, &relay.descriptor(epoch(4))).unwrap();
+        }
+    }
+    let snapshot = directory.snapshot(now);
+    assert!(!snapshot.is_young());
+    assert_eq!(ids(&snapshot), [known.id()].into());
+}
+
+#[test]
+fn a_relay_that_was_away_for_days_is_no_stranger_when_it_returns() {
+    let relay = TestRelay::new(1);
+    let mut awake = directory();
+    settle(&mut awake, &[&relay], 2);
+    // Nothing for six days, over a restart in the middle.
+    let middle = epoch(8).start();
+    awake.expire(middle);
+    let mut directory = Directory::new(terms(), Limits::default(), None, middle);
+    assert_eq!(directory.import(middle, awake.export()), 0);
+    assert_eq!(directory.export(), awake.export());
+    let back = epoch(13).start().after(HOUR);
+    insert(&mut directory, back, 1, &relay.descriptor(epoch(13))).unwrap();
+    let snapshot = directory.snapshot(epoch(14).start());
+    assert!(!snapshot.is_young());
+    assert_eq!(ids(&snapshot), [relay.id()].into());
+}
+
+#[test]
+fn a_directory_that_comes_back_after_eight_days_is_young_again() {
     let mut before = directory();
     settle(&mut before, &[&TestRelay::new(1)], 4);
-    let week_later = UnixSecs(epoch(3).start().0 + 7 * 86_400);
-    let mut after = Directory::new(terms(), Limits::default(), None, week_later);
-    assert_eq!(after.import(week_later, before.export()), 0);
-    assert!(after.is_young(week_later));
-    before.expire(week_later);
-    assert!(before.is_young(week_later));
+    let late = UnixSecs(epoch(3).start().0 + 8 * 86_400);
+    let mut after = Directory::new(terms(), Limits::default(), None, late);
+    assert_eq!(after.import(late, before.export()), 0);
+    assert!(after.is_young(late));
+    before.expire(late);
+    assert!(before.is_young(late));
+    assert_eq!(after.export(), before.export(), "nothing but the date");
 }
 
 #[test]
