@@ -8,6 +8,46 @@
 //! and the [`Plan`] says which.
 //!
 //! The module knows how a path behaves, not what it is for: levels are numbers here.
+//!
+//! ```
+//! use std::collections::BTreeSet;
+//!
+//! use circuits::directory::{Relay, Snapshot, Subnet};
+//! use circuits::ids::{Epoch, Profile, RelayId};
+//! use circuits::keys::OnionSecret;
+//! use circuits::origin::Hop;
+//! use circuits::path::{Exclusions, GuardSeed, Guards, PathPicker, PathRules};
+//! use circuits::secret::Secret;
+//! use circuits::time::UnixSecs;
+//! use rand_chacha::ChaCha20Rng;
+//! use rand_core::SeedableRng;
+//!
+//! let mut rng = ChaCha20Rng::from_seed([1; 32]);
+//! let relays = (0..20).map(|number| Relay {
+//!     hop: Hop {
+//!         id: RelayId([number; 32]),
+//!         onion: *OnionSecret::from_secret(Secret::init_with(|key| key.fill(number))).public(),
+//!     },
+//!     subnets: vec![Subnet::Ip4([8, number])],
+//!     family: Vec::new(),
+//!     load: 0,
+//!     ticket_bits: 17,
+//! });
+//! let snapshot = Snapshot::new(Epoch(40_000), Profile::Main, false, relays);
+//! let exclusions = Exclusions {
+//!     own: RelayId([99; 32]),
+//!     own_subnets: Vec::new(),
+//!     neighbours: BTreeSet::new(),
+//! };
+//! let mut guards = Guards::new(GuardSeed(Secret::init_with(|seed| seed.fill(7))), exclusions.own);
+//!
+//! let guard = guards.choose(UnixSecs(1_728_000_000), &snapshot, 86_400)?;
+//! let rules = PathRules::new(3, 3)?;
+//! let plan = PathPicker::new(&snapshot, rules, guard, &exclusions)?.pick(&mut rng)?;
+//! assert_eq!(plan.lanes.len(), 3);
+//! assert!(plan.lanes.iter().all(|lane| lane.hops.len() > 3));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use core::fmt;
 

@@ -1,6 +1,6 @@
 //! How much of our time a neighbour may waste.
 //!
-//! A descriptor that fails its checks costs us up to a millisecond and its sender nothing; a
+//! A descriptor that fails its checks costs us up to 0.2 ms and its sender nothing; a
 //! request for descriptors costs a walk over the table. Each link has an allowance of both that
 //! fills up again with time. Work that was useful is given back, so that an honest neighbour with
 //! ten thousand good descriptors never waits.

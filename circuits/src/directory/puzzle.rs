@@ -1,8 +1,9 @@
 //! The Equi-X puzzle that makes a thousand relays cost more than one.
 //!
 //! A descriptor is valid only with a solution for its relay and epoch. At the effort of the main
-//! network finding one takes tens of CPU minutes, checking one well under a millisecond. The search
-//! advances in bounded steps, so that a shell can run it on a thread of its own and stop it.
+//! network finding one takes minutes of one core (three quarters of an hour where programs may not
+//! write code), checking one a tenth of a millisecond. The search advances in bounded steps, so
+//! that a shell can run it on a thread of its own and stop it.
 //!
 //! This is the only place that uses the crate `equix` (LGPL-3.0, see NOTICE). Our own searches may
 //! compile the hash program to machine code; what strangers send is only ever interpreted, so
@@ -38,7 +39,8 @@ pub struct PuzzleSearch {
 impl PuzzleSearch {
     /// Prepares a search from a random nonce on; nothing is computed yet.
     ///
-    /// `effort` is the mean number of Equi-X solutions to be found. Takes about 2 MB of memory.
+    /// `effort` is the mean number of Equi-X solutions to be found; a nonce gives two on average.
+    /// Takes about 2 MB of memory.
     #[must_use]
     pub fn new(
         network: NetworkId,
@@ -65,8 +67,8 @@ impl PuzzleSearch {
         self.epoch
     }
 
-    /// Tries one nonce: some tens of milliseconds, about a second where the processor or the
-    /// system does not let programs write code.
+    /// Tries one nonce: about ten milliseconds, a hundred where the processor or the system does
+    /// not let programs write code.
     ///
     /// After a solution the search can go on for another.
     #[must_use]

@@ -19,7 +19,7 @@ pub struct PathRefusal {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Rule {
-    /// The guard is among the eligible relays.
+    /// The guard (or, once it is given up, a backup) is among the eligible relays.
     Guard,
     /// Middles of a lane share no subnet and no family, those of an envelope no relay.
     Middles,
@@ -63,7 +63,7 @@ impl fmt::Display for PathRefusal {
             removed,
         } = self;
         match rule {
-            Rule::Guard => f.write_str("no guard of this period is in the directory")?,
+            Rule::Guard => f.write_str("the guard is not in the directory")?,
             Rule::Middles => write!(
                 f,
                 "needs at least {needed} relays that may stand between guard and rendezvous, \\

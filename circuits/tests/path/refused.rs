@@ -25,10 +25,7 @@ fn an_empty_directory_has_no_guard() {
     let snapshot = strangers(Profile::Main, 0);
     let refusal = pick(&snapshot, rules(), &alone(outsider()), 1).unwrap_err();
     assert_eq!(refusal.rule, Rule::Guard);
-    assert_eq!(
-        refusal.to_string(),
-        "no guard of this period is in the directory"
-    );
+    assert_eq!(refusal.to_string(), "the guard is not in the directory");
 }
 
 #[test]

@@ -94,7 +94,7 @@ pub(crate) fn pick(
 /// Whether two relays may not meet in a lane, read from the rule and not from the code.
 pub(crate) fn related(snapshot: &Snapshot, one: RelayId, other: RelayId) -> bool {
     let (one, other) = (snapshot.get(&one).unwrap(), snapshot.get(&other).unwrap());
-    let names = |a: &Relay, b: &Relay| a.family.iter().any(|id| *id == b.hop.id);
+    let names = |a: &Relay, b: &Relay| a.family.contains(&b.hop.id);
     let family = names(one, other) && names(other, one);
     let subnets: BTreeSet<_> = one.subnets.iter().collect();
     let shared = other.subnets.iter().any(|subnet| subnets.contains(subnet));

@@ -1,0 +1,143 @@
+//! The fields of a descriptor, and their one RLP encoding.
+//!
+//! Reading is lenient where the crate `rlp` is; who reads must compare with what
+//! [`Fields::encode`] gives. Every list is bounded before it is walked, and nothing recurses.
+
+use rlp::{Rlp, RlpStream};
+
+use super::{BadDescriptor, Draft, MAX_FAMILY};
+use crate::directory::endpoint::Endpoint;
+use crate::directory::puzzle::PuzzleSolution;
+use crate::directory::signature::SIGNATURE_LEN;
+use crate::ids::{Epoch, RelayId, RelayKey};
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Fields {
+    pub(super) key: RelayKey,
+    pub(super) draft: Draft,
+    pub(super) puzzle: PuzzleSolution,
+    pub(super) signature: [u8; SIGNATURE_LEN],
+}
+
+impl Fields {
+    pub(super) fn read(raw: &[u8]) -> Result<Self, BadDescriptor> {
+        let fields = Rlp::new(raw);
+        if uint(&fields, 0)? != u64::from(VERSION) {
+            return Err(BadDescriptor::Version);
+        }
+        Ok(Self {
+            key: RelayKey(array(&fields, 1)?),
+            draft: Draft {
+                epoch: Epoch(number(&fields, 2)?),
+                onion: array(&fields, 3)?,
+                onion_next: array(&fields, 4)?,
+                endpoints: list(&fields, 5, MAX_ENDPOINTS, endpoint)?,
+                family: list(&fields, 6, MAX_FAMILY, |id| Ok(RelayId(bytes(id)?)))?,
+                load: number(&fields, 7)?,
+                ticket_bits: number(&fields, 8)?,
+            },
+            puzzle: PuzzleSolution {
+                nonce: array(&fields, 9)?,
+                solution: array(&fields, 10)?,
+            },
+            signature: array(&fields, 11)?,
+        })
+    }
+
+    /// The whole descriptor.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = RlpStream::new_list(12);
+        self.append_unsigned(&mut out);
+        out.append(&self.signature.as_slice());
+        out.out().into()
+    }
+
+    /// What the signature is over: a list of all fields but the last.
+    pub(super) fn encode_unsigned(&self) -> Vec<u8> {
+        let mut out = RlpStream::new_list(11);
+        self.append_unsigned(&mut out);
+        out.out().into()
+    }
+
+    fn append_unsigned(&self, out: &mut RlpStream) {
+        let Self {
+            key, draft, puzzle, ..
+        } = self;
+        out.append(&VERSION)
+            .append(&key.0.as_slice())
+            .append(&draft.epoch.0)
+            .append(&draft.onion.as_slice())
+            .append(&draft.onion_next.as_slice());
+        out.begin_list(draft.endpoints.len());
+        for endpoint in &draft.endpoints {
+            out.begin_list(3)
+                .append(&endpoint.kind())
+                .append(&endpoint.address())
+                .append(&endpoint.port());
+        }
+        out.begin_list(draft.family.len());
+        for id in &draft.family {
+            out.append(&id.0.as_slice());
+        }
+        out.append(&draft.load)
+            .append(&draft.ticket_bits)
+            .append(&puzzle.nonce.as_slice())
+            .append(&puzzle.solution.as_slice());
+    }
+}
+
+fn endpoint(fields: &Rlp<'_>) -> Result<Endpoint, BadDescriptor> {
+    let address = fields.at(1).map_err(malformed)?;
+    Endpoint::from_parts(
+        number(fields, 0)?,
+        address.data().map_err(malformed)?,
+        number(fields, 2)?,
+    )
+    .ok_or(BadDescriptor::Malformed)
+}
+
+/// Reads a list of at most `max` items; one more is never looked at.
+fn list<T>(
+    fields: &Rlp<'_>,
+    index: usize,
+    max: usize,
+    read: impl Fn(&Rlp<'_>) -> Result<T, BadDescriptor>,
+) -> Result<Vec<T>, BadDescriptor> {
+    let list = fields.at(index).map_err(malformed)?;
+    if !list.is_list() {
+        return Err(BadDescriptor::Malformed);
+    }
+    let items: Vec<T> = list
+        .iter()
+        .take(max.saturating_add(1))
+        .map(|item| read(&item))
+        .collect::<Result<_, _>>()?;
+    if items.len() > max {
+        return Err(BadDescriptor::Malformed);
+    }
+    Ok(items)
+}
+
+fn array<const N: usize>(fields: &Rlp<'_>, index: usize) -> Result<[u8; N], BadDescriptor> {
+    bytes(&fields.at(index).map_err(malformed)?)
+}
+
+fn bytes<const N: usize>(item: &Rlp<'_>) -> Result<[u8; N], BadDescriptor> {
+    let data = item.data().map_err(malformed)?;
+    data.try_into().map_err(|_| BadDescriptor::Malformed)
+}
+
+fn number<T: TryFrom<u64>>(fields: &Rlp<'_>, index: usize) -> Result<T, BadDescriptor> {
+    T::try_from(uint(fields, index)?).map_err(|_| BadDescriptor::Malformed)
+}
+
+fn uint(fields: &Rlp<'_>, index: usize) -> Result<u64, BadDescriptor> {
+    fields.val_at(index).map_err(malformed)
+}
+
+fn malformed(_: rlp::DecoderError) -> BadDescriptor {
+    BadDescriptor::Malformed
+}
+
+const MAX_ENDPOINTS: usize = 3;
+const VERSION: u8 = 1;
