@@ -268,9 +268,10 @@ fn node() -> Option<PathBuf> {
     let required = std::env::var_os("CI").is_some_and(|value| value == "true")
         || std::env::var_os("WHISHT_REQUIRE_INTEROP").is_some();
     assert!(!required, "missing: {missing}");
-    // Past the test harness, which would keep the output of a test that passes to itself.
+    // Past the test harness, which keeps what a passing test prints to itself.
+    let mut terminal = std::io::stderr();
     writeln!(
-        std::io::stderr(),
+        terminal,
         "SKIPPED: no link with devp2p, for want of {missing}"
     )
     .unwrap();

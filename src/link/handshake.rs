@@ -173,7 +173,6 @@ pub enum Format {
 }
 
 /// What the bytes that have come amount to.
-#[derive(Debug)]
 pub enum Reading<T> {
     /// They were one whole packet.
     Done(T, Format),
@@ -182,7 +181,6 @@ pub enum Reading<T> {
 }
 
 /// The content of an auth packet. Its keys and signature are not checked yet.
-#[derive(Debug)]
 pub struct Auth {
     /// By the initiator's ephemeral key over the static agreement and nonce.
     pub signature: [u8; 65],
@@ -226,7 +224,6 @@ impl Auth {
 }
 
 /// The content of an ack packet. Its key is not checked yet.
-#[derive(Debug)]
 pub struct Ack {
     /// The responder's ephemeral key.
     pub ephemeral: [u8; 64],

@@ -7,7 +7,7 @@ use circuits::geometry::CELL_LEN;
 use super::capability::Capability;
 use super::frame::{MAX_CODE_LEN, MAX_CONTENT};
 use super::queue::QueueBudgets;
-use super::snappy;
+use super::snappy::{self, Packing};
 
 /// Bounds on what one link may make this node hold.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -65,8 +65,8 @@ impl LinkLimits {
     /// The longest frame content that can hold an allowed message.
     pub(super) fn longest_content(&self) -> usize {
         let payload = self.rules.iter().map(|rule| *rule.lengths.end());
-        let longest = payload.fold(self.payload, usize::max);
-        snappy::max_packed_len(longest)
+        let longest = payload.fold(self.payload, usize::max).min(MAX_CONTENT);
+        snappy::max_packed_len(longest, Packing::Snappy)
             .saturating_add(MAX_CODE_LEN)
             .min(MAX_CONTENT)
     }

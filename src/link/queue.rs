@@ -86,13 +86,11 @@ impl Queue {
         self.lanes_mut().into_iter().find_map(Lane::pop)
     }
 
-    /// Payload length of the message that [`Self::pop`] would take.
-    pub(super) fn next_len(&self) -> Option<usize> {
-        let next = self
-            .lanes()
+    /// The message that [`Self::pop`] would take.
+    pub(super) fn peek(&self) -> Option<&Waiting> {
+        self.lanes()
             .into_iter()
-            .find_map(|lane| lane.waiting.front());
-        next.map(|message| message.payload.len())
+            .find_map(|lane| lane.waiting.front())
     }
 
     /// Bytes waiting in all lanes, with an allowance for each message.

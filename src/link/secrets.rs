@@ -93,7 +93,7 @@ impl SessionSecrets {
 }
 
 /// What one end contributed to a handshake.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Half<'a> {
     /// Its nonce.
     pub nonce: &'a [u8; 32],

@@ -40,10 +40,12 @@ pub(super) fn pack(payload: &[u8], packing: Packing) -> Vec<u8> {
     }
 }
 
-/// An upper bound of what [`pack`] makes of `len` bytes.
-pub(super) fn max_packed_len(len: usize) -> usize {
-    // A literal adds at most nine bytes, which the encoder's own bound includes.
-    snap::raw::max_compress_len(len).max(len.saturating_add(9))
+/// An upper bound of what [`pack`] makes of `len` bytes; exact for [`Packing::Literal`] of a cell.
+pub(super) fn max_packed_len(len: usize, packing: Packing) -> usize {
+    match packing {
+        Packing::Snappy => snap::raw::max_compress_len(len),
+        Packing::Literal => len.saturating_add(if len <= TWO_BYTES { 5 } else { 9 }),
+    }
 }
 
 /// The block that holds `payload` as one literal: length, tag, bytes.
@@ -74,23 +76,30 @@ pub(super) fn literal(payload: &[u8]) -> Vec<u8> {
     block
 }
 
+/// Up to here the length takes two bytes, and the tag of a literal at most three.
+const TWO_BYTES: usize = 0x3fff;
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
+    /// Both sides of every step in the width of length and tag.
+    const LENGTHS: [usize; 15] = [
+        0, 1, 60, 61, 127, 128, 256, 257, 918, 16_383, 16_384, 65_536, 65_537, 2_097_151, 2_097_152,
+    ];
+
     #[test]
     fn a_literal_of_every_tag_width_inflates_to_itself() {
-        for len in [
-            0, 1, 59, 60, 61, 127, 128, 255, 256, 257, 918, 65_536, 65_537, 70_000,
-        ] {
+        for len in LENGTHS {
             let payload = vec![0; len];
             let block = literal(&payload);
             assert_eq!(unpack(&block, &(len..=len)), Ok(payload));
-            assert!(block.len() <= max_packed_len(len));
+            assert!(block.len() <= max_packed_len(len, Packing::Literal));
         }
         assert_eq!(literal(&[0; 918]).len(), 923);
+        assert_eq!(max_packed_len(918, Packing::Literal), 923);
     }
 
     #[test]
@@ -115,7 +124,7 @@ mod tests {
         fn packing_is_undone_by_unpacking(payload: Vec<u8>, plain: bool) {
             let packing = if plain { Packing::Literal } else { Packing::Snappy };
             let block = pack(&payload, packing);
-            prop_assert!(block.len() <= max_packed_len(payload.len()));
+            prop_assert!(block.len() <= max_packed_len(payload.len(), packing));
             prop_assert_eq!(unpack(&block, &(0..=payload.len())), Ok(payload));
         }
     }

@@ -273,8 +273,9 @@ impl Open {
         if std::mem::take(&mut self.ping_due) {
             self.writer.write(PING, &EMPTY_LIST, Packing::Literal, wire);
         }
-        while let Some(len) = self.queue.next_len() {
-            let frame = wire_len(snappy::max_packed_len(len).saturating_add(MAX_CODE_LEN));
+        while let Some(next) = self.queue.peek() {
+            let packed = snappy::max_packed_len(next.payload.len(), next.packing);
+            let frame = wire_len(packed.saturating_add(MAX_CODE_LEN));
             if !wire.is_empty() && wire.len().saturating_add(frame) > budget {
                 break;
             }

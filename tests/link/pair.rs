@@ -135,6 +135,18 @@ fn a_cell_is_976_bytes_on_the_wire_whatever_it_holds() {
 }
 
 #[test]
+fn as_many_cells_go_out_at_once_as_fit_the_budget() {
+    let mut pair = Pair::open();
+    for _ in 0..12 {
+        pair.send(Priority::Cell, 3, vec![9; CELL_PAYLOAD]).unwrap();
+    }
+    for cells in [7, 5] {
+        let wire = pair.dialler.poll_transmit(Instant::ZERO, 7 * 976 + 975);
+        assert_eq!(wire.unwrap().len(), cells * 976);
+    }
+}
+
+#[test]
 fn a_cell_overtakes_gossip_that_waits() {
     let mut pair = Pair::open();
     for code in 1..=10 {
@@ -159,6 +171,16 @@ fn a_cell_overtakes_gossip_that_waits() {
         })
         .collect();
     assert_eq!(codes, [(Capability::SHH_6, 1), (Capability::DARK_1, 3)]);
+}
+
+#[test]
+fn an_event_that_is_logged_shows_no_byte_of_a_payload() {
+    let event = LinkEvent::Message {
+        capability: Capability::SHH_6,
+        code: 1,
+        payload: vec![0xab; 3],
+    };
+    assert_eq!(format!("{event:?}"), "Message(shh/6 1, 3 bytes)");
 }
 
 #[test]
