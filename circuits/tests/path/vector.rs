@@ -1,28 +1,40 @@
 //! The sampler of lane lengths for a known seed (docs/wire/directory.md, "Lane lengths").
 
 use circuits::path::lane_lengths;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use serde::Deserialize;
 
-use crate::world::rng;
+#[derive(Deserialize)]
+struct Vector {
+    seed: String,
+    draws: Vec<Draw>,
+}
+
+#[derive(Deserialize)]
+struct Draw {
+    floor: u8,
+    ceiling: u8,
+    lanes: usize,
+    room: usize,
+    lengths: Vec<u8>,
+}
 
 #[test]
-fn the_recorded_draws_come_out_again() {
-    let mut rng = rng(7);
-    let mut draw = |floor, room| lane_lengths(&mut rng, floor, 5, 3, room);
-    let unbounded: Vec<_> = (0..8).map(|_| draw(3, usize::MAX)).collect();
-    assert_eq!(
-        unbounded,
-        [
-            [3, 4, 5],
-            [5, 3, 3],
-            [4, 3, 5],
-            [3, 4, 3],
-            [5, 4, 3],
-            [3, 3, 4],
-            [4, 3, 3],
-            [5, 3, 4],
-        ]
-    );
-    let nine_middles: Vec<_> = (0..4).map(|_| draw(3, 9)).collect();
-    assert_eq!(nine_middles, [[4, 3, 3], [3, 4, 3], [3, 4, 4], [4, 5, 3]]);
-    assert_eq!(draw(3, 6), [3, 3, 3]);
+fn the_recorded_draws_come_out_again_one_after_another() {
+    let Vector { seed, draws } =
+        serde_json::from_str(include_str!("../vectors/lane_lengths.json")).unwrap();
+    let seed = hex::decode(seed).unwrap().try_into().unwrap();
+    let mut rng = ChaCha20Rng::from_seed(seed);
+    assert!(draws.len() > 20);
+    for draw in draws {
+        let Draw {
+            floor,
+            ceiling,
+            lanes,
+            room,
+            lengths,
+        } = draw;
+        assert_eq!(lane_lengths(&mut rng, floor, ceiling, lanes, room), lengths);
+    }
 }
