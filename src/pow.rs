@@ -147,8 +147,8 @@ impl PowChecked {
     ///
     /// # Errors
     ///
-    /// [`LowPow`] if neither does, or if the work is not a finite number: that happens only to
-    /// lifetimes that [`InTime`] refuses.
+    /// [`LowPow`] if neither does, or if the work is not a finite number: that happens to lifetimes
+    /// that [`InTime`] refuses, and to those that wrap within seconds of 1970.
     pub fn judge(envelope: &Envelope, in_time: InTime, minimum: f64) -> Result<Self, LowPow> {
         let values = PowValues::with_skew(envelope, in_time.skew());
         if values.best().is_finite() && values.best() >= minimum {
