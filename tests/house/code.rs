@@ -1,0 +1,184 @@
+//! What every source file owes the reader, and what the core must not touch.
+
+use crate::none;
+use crate::tree::{exists, files, names, read};
+
+const CODE: &[&str] = &["src", "circuits", "tests", "fuzz/targets"];
+
+#[test]
+fn no_file_is_longer_than_800_lines() {
+    let long = files(CODE, "rs")
+        .into_iter()
+        .map(|(path, text)| (text.lines().count(), path))
+        .filter(|(lines, _)| *lines > 800)
+        .map(|(lines, path)| format!("{path}: {lines} lines"));
+    none("split them", long.collect());
+}
+
+#[test]
+fn every_file_opens_with_what_it_is_for() {
+    let silent = files(CODE, "rs")
+        .into_iter()
+        .filter(|(path, text)| !text.starts_with("//! ") && !path.ends_with("tests.rs"))
+        .map(|(path, _)| path);
+    none("begin with `//!`", silent.collect());
+}
+
+#[test]
+fn every_source_file_is_part_of_a_crate() {
+    let mut orphans = Vec::new();
+    for source in ["src", "circuits/src"] {
+        for path in files(&[source], "rs").into_keys() {
+            let inner = path.trim_start_matches(source).trim_start_matches('/');
+            let inner = inner.trim_end_matches(".rs");
+            let (parent, name) = match inner.rsplit_once('/') {
+                Some((parent, name)) => (format!("{source}/{parent}.rs"), name),
+                None if inner == "lib" || inner == "main" => continue,
+                None => (format!("{source}/lib.rs"), inner),
+            };
+            let declares = |text: &str| text.contains(&format!("mod {name};"));
+            if !declares(&read(&parent)) {
+                orphans.push(format!("{path}: `mod {name};` is not in {parent}"));
+            }
+        }
+    }
+    none("files that nothing compiles", orphans);
+}
+
+#[test]
+fn the_core_touches_neither_clock_nor_socket_nor_file_nor_thread_nor_global_randomness() {
+    let forbidden = [
+        "tokio",
+        "std::time::Instant",
+        "std::time::SystemTime",
+        "SystemTime::now",
+        "Instant::now",
+        "TcpStream",
+        "TcpListener",
+        "UdpSocket",
+        "std::fs",
+        "std::env",
+        "std::process",
+        "std::thread",
+        "getrandom",
+        "OsRng",
+        "thread_rng",
+        "rand::rng",
+    ];
+    let mut found = Vec::new();
+    for (path, text) in core() {
+        for (number, line) in code(&text) {
+            for word in forbidden.iter().filter(|word| line.contains(**word)) {
+                found.push(format!("{path}:{number}: {word}"));
+            }
+        }
+    }
+    none("only the shell and the command line may", found);
+}
+
+#[test]
+fn the_onion_layer_does_not_know_whisper() {
+    let mut found = Vec::new();
+    for (path, text) in files(&["circuits/src"], "rs") {
+        for (number, line) in code(&text) {
+            let lower = line.to_lowercase();
+            for word in ["whisper", "shh/", "bloom", "devp2p"] {
+                if lower.contains(word) {
+                    found.push(format!("{path}:{number}: {word}"));
+                }
+            }
+        }
+    }
+    none("to `circuits` an envelope is a byte string", found);
+}
+
+#[test]
+fn no_lint_is_switched_off_for_a_whole_file_of_the_core() {
+    let mut found = Vec::new();
+    for (path, text) in core() {
+        for (number, line) in text.lines().enumerate() {
+            if line.starts_with("#![expect(") || line.starts_with("#![allow(") {
+                found.push(format!("{path}:{}", number + 1));
+            }
+        }
+    }
+    none("one statement at a time", found);
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    let marks = [["TO", "DO"], ["FIX", "ME"], ["XX", "X"], ["HA", "CK"]].map(|mark| mark.concat());
+    let mut found = Vec::new();
+    let documents = files(&[".", "docs"], "md");
+    for (path, text) in files(CODE, "rs").into_iter().chain(documents) {
+        for (number, line) in text.lines().enumerate() {
+            let mut words = line.split(|c: char| !c.is_ascii_alphanumeric());
+            if words.any(|word| marks.iter().any(|mark| mark == word)) {
+                found.push(format!("{path}:{}: {}", number + 1, line.trim()));
+            }
+        }
+    }
+    none(
+        "finish it, or say in the documents that it is missing",
+        found,
+    );
+}
+
+#[test]
+fn no_label_is_the_beginning_of_another() {
+    let mut labels: Vec<String> = Vec::new();
+    for (_, text) in files(&["src", "circuits/src"], "rs") {
+        for (_, line) in code(&text) {
+            let literals = line.split('"').skip(1).step_by(2);
+            labels.extend(literals.filter(|text| is_label(text)).map(str::to_owned));
+        }
+    }
+    labels.sort();
+    labels.dedup();
+    assert!(labels.len() > 3, "the search finds no labels: {labels:?}");
+    let clash = labels
+        .iter()
+        .zip(labels.iter().skip(1))
+        .filter(|(shorter, longer)| longer.starts_with(shorter.as_str()))
+        .map(|(shorter, longer)| format!("{shorter} and {longer}"));
+    none("two inputs could read the same", clash.collect());
+}
+
+/// A label that separates domains; the bare prefix, to which a second part is joined, is none.
+fn is_label(text: &str) -> bool {
+    text.strip_prefix("whisht/1/")
+        .is_some_and(|rest| !rest.is_empty())
+}
+
+#[test]
+fn every_vector_file_has_a_provenance() {
+    let mut silent = Vec::new();
+    for folder in ["tests/vectors", "circuits/tests/vectors"] {
+        let data = |name: &String| !name.ends_with(".rs") && name != "README.md";
+        for name in names(folder).into_iter().filter(data) {
+            let readme = format!("{folder}/README.md");
+            if !exists(&readme) || !read(&readme).contains(&name) {
+                silent.push(format!("{folder}/{name}"));
+            }
+        }
+    }
+    none("say in the README beside it where it comes from", silent);
+}
+
+/// The files below the mark where tokio begins.
+fn core() -> impl Iterator<Item = (String, String)> {
+    let shell = ["src/shell", "src/cli", "src/main.rs"];
+    files(&["src", "circuits/src"], "rs")
+        .into_iter()
+        .filter(move |(path, _)| !shell.iter().any(|part| path.starts_with(part)))
+        .filter(|(path, _)| !path.ends_with("tests.rs") && !path.contains("/tests/"))
+}
+
+/// Numbered lines without comments, up to the tests at the end of the file.
+pub(crate) fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines()
+        .take_while(|line| *line != "#[cfg(test)]")
+        .enumerate()
+        .map(|(index, line)| (index + 1, line.split("//").next().unwrap_or_default()))
+        .filter(|(_, line)| !line.trim().is_empty())
+}

@@ -1,0 +1,204 @@
+//! The documents point at what exists, and say what is.
+
+use std::collections::BTreeSet;
+
+use crate::none;
+use crate::tree::{exists, files, names, read};
+
+#[test]
+fn the_readme_names_the_two_commands_that_are_checked() {
+    let readme = read("README.md");
+    for command in ["cargo run --release -- demo", "cargo test --workspace"] {
+        let quoted = readme.lines().any(|line| line.starts_with(command));
+        assert!(quoted, "README.md does not show `{command}`");
+    }
+    assert!(read(".ci/tests").contains("\ncargo test --workspace 2>&1"));
+    assert!(read(".ci/demo").contains("--release -- demo"));
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut dead = Vec::new();
+    for (path, text) in documents() {
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for link in text.split("](").skip(1) {
+            let link = link.split(')').next().unwrap_or_default();
+            if link.contains("://") {
+                continue;
+            }
+            let (target, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = resolve(folder, target, &path);
+            if !exists(&target) {
+                dead.push(format!("{path}: {link}"));
+            } else if !heading.is_empty() && !headings(&target).any(|own| own == heading) {
+                dead.push(format!("{path}: {link} has no such heading"));
+            }
+        }
+    }
+    none("dead links", dead);
+}
+
+#[test]
+fn every_path_in_prose_exists() {
+    let mut dead = Vec::new();
+    for (path, text) in documents() {
+        for quoted in text.split('`').skip(1).step_by(2) {
+            let inside = ["src/", "circuits/", "tests/", "fuzz/", "docs/", ".ci/"];
+            let is_path = inside.iter().any(|folder| quoted.starts_with(folder))
+                && !quoted.contains(['<', '*', ' ', '{']);
+            if is_path && !exists(quoted) && !exists(&format!("circuits/{quoted}")) {
+                dead.push(format!("{path}: {quoted}"));
+            }
+        }
+    }
+    for (path, text) in files(&["src", "circuits", "tests"], "rs") {
+        for word in text.split(|c: char| c.is_whitespace() || "`(),;\"".contains(c)) {
+            let word = word.trim_end_matches(['.', ':']);
+            if word.starts_with("docs/") && word.ends_with(".md") && !exists(word) {
+                dead.push(format!("{path}: {word}"));
+            }
+        }
+    }
+    none("paths that lead nowhere", dead);
+}
+
+#[test]
+fn every_citation_can_be_looked_up() {
+    let rules = numbered("docs/spec.md");
+    let facts = numbered("docs/protocol.md");
+    let mut dead = Vec::new();
+    for (path, text) in files(&["src", "circuits", "tests", "fuzz/targets"], "rs") {
+        let comments = text.lines().map(str::trim_start);
+        for line in comments.filter(|line| line.starts_with("//")) {
+            if let Some((_, cited)) = line.split_once("spec ") {
+                let rule = |word: &&str| {
+                    let number = word.strip_prefix(['M', 'F']).unwrap_or_default();
+                    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+                };
+                let words = cited.split(|c: char| !c.is_alphanumeric());
+                let lost = words.filter(rule).filter(|word| !rules.contains(*word));
+                dead.extend(lost.map(|word| format!("{path}: spec {word}")));
+            }
+            if let Some((_, cited)) = line.split_once("protocol sheet ") {
+                let number = cited.split(|c: char| !c.is_ascii_digit() && c != '.');
+                let number = number.take(1).collect::<String>();
+                if !facts.contains(number.trim_end_matches('.')) {
+                    dead.push(format!("{path}: protocol sheet {number}"));
+                }
+            }
+            if let Some((before, after)) = line.split_once(".md, section \"") {
+                let page = before.rsplit([' ', '(']).next().unwrap_or_default();
+                let title = after.split('"').next().unwrap_or_default();
+                let anchor = anchor(title);
+                if !headings(&format!("{page}.md")).any(|own| own == anchor) {
+                    dead.push(format!("{path}: {page}.md, section \"{title}\""));
+                }
+            }
+        }
+    }
+    none("citations that lead nowhere", dead);
+}
+
+#[test]
+fn the_map_names_every_module_and_no_other() {
+    let map = read("docs/design.md");
+    let mut complaints = Vec::new();
+    for (title, source) in [
+        ("## Crate `circuits`", "circuits/src"),
+        ("## Crate `whisht`", "src"),
+    ] {
+        let section = map.split(title).nth(1).unwrap_or_default();
+        let section = section.split("\n## ").next().unwrap_or_default();
+        let mapped: Vec<&str> = section
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+            .collect();
+        let modules: Vec<String> = names(source)
+            .iter()
+            .filter_map(|name| name.strip_suffix(".rs").map(str::to_owned))
+            .filter(|name| name != "lib")
+            .collect();
+        for module in modules
+            .iter()
+            .filter(|name| !mapped.contains(&name.as_str()))
+        {
+            complaints.push(format!("{source}/{module}.rs is not on the map"));
+        }
+        for module in mapped
+            .iter()
+            .filter(|name| modules.iter().all(|own| own != *name))
+        {
+            complaints.push(format!(
+                "the map shows {source}/{module}.rs, which does not exist"
+            ));
+        }
+    }
+    none("docs/design.md", complaints);
+}
+
+#[test]
+fn decisions_are_numbered_and_listed() {
+    let list = read("docs/decisions/README.md");
+    let pages = names("docs/decisions").into_iter();
+    for (index, page) in pages.filter(|name| name != "README.md").enumerate() {
+        let number = format!("{:04}", index + 1);
+        assert!(
+            page.starts_with(&number),
+            "{page} should be number {number}"
+        );
+        assert!(list.contains(&format!("]({page})")), "{page} is not listed");
+        let title = read(&format!("docs/decisions/{page}"));
+        assert!(
+            title.starts_with(&format!("# {number}: ")),
+            "{page} is titled otherwise"
+        );
+    }
+}
+
+fn documents() -> impl Iterator<Item = (String, String)> {
+    files(&[".", "docs", "tests", "circuits", "fuzz"], "md").into_iter()
+}
+
+/// A link as a path from the root.
+fn resolve(folder: &str, target: &str, own: &str) -> String {
+    if target.is_empty() {
+        return own.to_owned();
+    }
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in target.trim_end_matches('/').split('/') {
+        match part {
+            ".." => drop(parts.pop()),
+            "." => {}
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+/// The first words of a document's headings: the numbers by which they are cited.
+fn numbered(path: &str) -> BTreeSet<String> {
+    let text = read(path);
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    headings
+        .filter_map(|line| line.split_whitespace().nth(1))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// A heading's anchor, as a renderer makes it.
+fn anchor(title: &str) -> String {
+    let kept = title.chars();
+    let kept = kept.filter(|c| c.is_alphanumeric() || "- _".contains(*c));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+/// The anchors of a document's headings.
+fn headings(path: &str) -> impl Iterator<Item = String> {
+    let text = read(path);
+    let anchors: Vec<String> = text
+        .lines()
+        .filter(|line| line.starts_with('#'))
+        .map(|line| anchor(line.trim_start_matches('#').trim_start()))
+        .collect();
+    anchors.into_iter()
+}

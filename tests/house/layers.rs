@@ -1,0 +1,130 @@
+//! Dependence runs one way.
+//!
+//! The order of layers is written down once, here; docs/design.md draws it. A module may use its
+//! own layer and those beneath it, and no modules of a crate may use each other in a circle.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::code::code;
+use crate::none;
+use crate::tree::files;
+
+/// From the ground up.
+const LAYERS: &[&[&str]] = &[
+    &["ecies", "endpoint", "envelope", "items"],
+    &["bloom", "message", "pow"],
+    &["compose", "dark", "filter", "link", "pool"],
+    &["enode", "estimate", "gossip"],
+    &["node"],
+    &["shell"],
+    &["cli"],
+    &["main"],
+];
+
+#[test]
+fn no_module_reaches_upwards() {
+    let layer = |module: &str| LAYERS.iter().position(|layer| layer.contains(&module));
+    let mut complaints = Vec::new();
+    for (module, uses) in uses("src") {
+        let Some(own) = layer(&module) else {
+            complaints.push(format!("{module} has no place in tests/house/layers.rs"));
+            continue;
+        };
+        for used in uses {
+            if layer(&used).is_none_or(|theirs| theirs > own) {
+                complaints.push(format!("{module} uses {used}"));
+            }
+        }
+    }
+    none("dependence runs one way", complaints);
+}
+
+#[test]
+fn no_modules_use_each_other_in_a_circle() {
+    for source in ["src", "circuits/src"] {
+        let mut left = uses(source);
+        // Take away whatever uses nothing that is left; what remains in the end goes in circles.
+        loop {
+            let free: Vec<String> = left
+                .iter()
+                .filter(|(_, uses)| uses.iter().all(|used| !left.contains_key(used)))
+                .map(|(module, _)| module.clone())
+                .collect();
+            if free.is_empty() {
+                break;
+            }
+            left.retain(|module, _| !free.contains(module));
+        }
+        let circle = left
+            .iter()
+            .map(|(module, uses)| format!("{module} uses {uses:?}"));
+        none(&format!("circles in {source}"), circle.collect());
+    }
+}
+
+/// For each top-level module the others that its code names.
+fn uses(source: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let mut graph: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (path, text) in files(&[source], "rs") {
+        let inner = path.trim_start_matches(source).trim_start_matches('/');
+        let module = inner.split(['/', '.']).next().unwrap_or_default();
+        // A test may look at anything.
+        if module == "lib" || path.ends_with("tests.rs") || path.contains("/tests/") {
+            continue;
+        }
+        let text: String = code(&text).map(|(_, line)| format!("{line}\n")).collect();
+        let own = graph.entry(module.to_owned()).or_default();
+        own.extend(named(&text).filter(|used| used != module));
+    }
+    let modules: BTreeSet<String> = graph.keys().cloned().collect();
+    for uses in graph.values_mut() {
+        uses.retain(|used| modules.contains(used));
+    }
+    graph
+}
+
+/// The first names after each `crate::` or `whisht::`, lists in braces included.
+fn named(text: &str) -> impl Iterator<Item = String> {
+    ["crate::", "whisht::"].into_iter().flat_map(move |root| {
+        text.split(root)
+            .skip(1)
+            .flat_map(|rest| match rest.strip_prefix('{') {
+                Some(list) => heads(list),
+                None => vec![word(rest)],
+            })
+    })
+}
+
+/// The names at the top level of a list whose brace has been opened.
+fn heads(list: &str) -> Vec<String> {
+    let (mut depth, mut heads, mut start) = (1, Vec::new(), true);
+    for (at, c) in list.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 1 => start = true,
+            c if start && !c.is_whitespace() => {
+                heads.push(word(list.get(at..).unwrap_or_default()));
+                start = false;
+            }
+            _ => {}
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    heads
+}
+
+fn word(text: &str) -> String {
+    text.chars()
+        .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+        .collect()
+}
+
+#[test]
+fn the_search_for_uses_reads_lists_and_paths() {
+    let text = "use crate::{a, b::{c, d}, e};\nlet x = crate::f::G::new(whisht::h());";
+    let found: Vec<String> = named(text).collect();
+    assert_eq!(found, ["a", "b", "e", "f", "h"]);
+}
