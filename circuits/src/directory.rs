@@ -137,8 +137,7 @@ impl Limits {
     }
 }
 
-/// The relays known on one network.
-#[derive(Debug)]
+/// The relays known on one network. `Debug` shows how many, not which.
 pub struct Directory {
     terms: Requirements,
     /// The relays that a pinned list names; where there is one, only they are eligible.
@@ -150,6 +149,16 @@ pub struct Directory {
     exclusions: Exclusions,
     wasted_checks: Budget,
     requests: Budget,
+}
+
+impl fmt::Debug for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Directory")
+            .field("relays", &self.len())
+            .field("excluded", &self.excluded())
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What became of a descriptor.
@@ -294,14 +303,16 @@ impl Directory {
     /// Drops what has run out. Called by every insertion; worth calling at the start of an epoch.
     pub fn expire(&mut self, now: UnixSecs) {
         let epoch = Epoch::at(now);
-        if epoch > self.epoch {
-            self.epoch = epoch;
+        let last = core::mem::replace(&mut self.epoch, epoch);
+        if epoch > last {
             self.table.turn_to(epoch);
             self.exclusions.expire(epoch);
             if self.table.is_blank() {
                 self.since = now;
             }
         }
+        // A clock that was ahead and is set back must not leave us young for ever.
+        self.since = self.since.min(now);
     }
 
     /// Forgets a link's allowances; for links that are closed.

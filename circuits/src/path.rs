@@ -70,8 +70,8 @@ use crate::ids::Profile;
 use crate::origin::Hop;
 use crate::sample;
 
-/// Draws paths from one snapshot, by one set of rules.
-#[derive(Debug)]
+/// Draws paths from one snapshot, by one set of rules. `Debug` shows how many relays it can choose
+/// from, not which.
 pub struct PathPicker<'a> {
     snapshot: &'a Snapshot,
     rules: PathRules,
@@ -83,6 +83,15 @@ pub struct PathPicker<'a> {
     meeting: Vec<&'a Relay>,
     removed: Removed,
     meets_neighbours: bool,
+}
+
+impl fmt::Debug for PathPicker<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PathPicker")
+            .field("rules", &self.rules)
+            .field("removed", &self.removed)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The paths of one envelope. `Debug` does not show them.

@@ -31,13 +31,12 @@ impl Allowance {
 }
 
 /// One allowance for each link.
-#[derive(Debug)]
 pub(super) struct Budget {
     allowance: Allowance,
     links: BTreeMap<LinkId, Credit>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 struct Credit {
     micros: u64,
     at: Instant,

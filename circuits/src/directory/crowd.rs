@@ -10,14 +10,14 @@ use super::endpoint::Subnet;
 use crate::ids::RelayId;
 
 /// Counts of relays by subnet, with the newcomers of each in order of arrival.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Crowd {
     subnets: BTreeMap<Subnet, Members>,
     /// Subnets that have newcomers, by number of members: the last one is the fullest.
     by_size: BTreeSet<(usize, Subnet)>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Members {
     count: usize,
     newcomers: BTreeMap<u64, RelayId>,

@@ -60,7 +60,6 @@ impl Proof {
 }
 
 /// The relays that are excluded, and why.
-#[derive(Debug)]
 pub(super) struct Exclusions {
     relays: BTreeMap<RelayId, Exclusion>,
     /// Proofs kept in full; beyond that only the relay's id is.
@@ -68,7 +67,6 @@ pub(super) struct Exclusions {
     max_relays: usize,
 }
 
-#[derive(Debug)]
 struct Exclusion {
     until: Epoch,
     proof: Option<Proof>,

@@ -18,7 +18,6 @@ use super::{Limits, Refused};
 use crate::ids::{Epoch, RelayId, ShortId};
 use crate::time::UnixSecs;
 
-#[derive(Debug)]
 pub(super) struct Table {
     records: BTreeMap<RelayId, Record>,
     dormant: BTreeMap<RelayId, Dormant>,
@@ -36,7 +35,6 @@ pub(super) struct Dormant {
 }
 
 /// What is known of one relay.
-#[derive(Debug)]
 pub(super) struct Record {
     pub(super) history: History,
     held: BTreeMap<Epoch, Held>,

@@ -353,3 +353,30 @@ fn a_clock_set_back_neither_panics_nor_revives_anything() {
     directory.expire(UnixSecs(u32::MAX));
     assert!(directory.is_empty());
 }
+
+#[test]
+fn a_clock_that_was_a_year_ahead_leaves_no_pile_of_old_descriptors() {
+    let mut directory = directory(SMALL);
+    directory.expire(START.after(365 * 86_400));
+    for number in 0..50 {
+        let epoch = Epoch(EPOCH.0 + number);
+        directory
+            .admit(epoch.start(), peer(1), relay(1, epoch, ip4(0x0900)))
+            .unwrap();
+    }
+    let record = directory.table.get(&id(1)).unwrap();
+    assert_eq!(record.latest_first().count(), 2);
+    assert!(!directory.is_young(Epoch(EPOCH.0 + 49).start()));
+}
+
+#[test]
+fn logs_show_how_many_relays_there_are_and_not_which() {
+    let mut directory = directory(SMALL);
+    directory
+        .admit(START, peer(0x77), relay(0xabab_abab, EPOCH, ip4(0x0900)))
+        .unwrap();
+    assert_eq!(
+        format!("{directory:?}"),
+        "Directory { relays: 1, excluded: 0, epoch: Epoch(40000), .. }"
+    );
+}

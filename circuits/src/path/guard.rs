@@ -24,8 +24,9 @@ use crate::time::UnixSecs;
 #[derive(Debug)]
 pub struct GuardSeed(pub Secret<16>);
 
-/// Proof that a relay is our guard now; only [`Guards::choose`] makes one.
-#[derive(Clone, Copy, Debug)]
+/// Proof that a relay is our guard now; only [`Guards::choose`] makes one. `Debug` does not show
+/// which.
+#[derive(Clone, Copy)]
 pub struct Guard<'a>(&'a Relay);
 
 impl<'a> Guard<'a> {
@@ -33,6 +34,12 @@ impl<'a> Guard<'a> {
     #[must_use]
     pub const fn relay(&self) -> &'a Relay {
         self.0
+    }
+}
+
+impl fmt::Debug for Guard<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Guard([redacted])")
     }
 }
 

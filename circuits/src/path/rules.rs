@@ -102,8 +102,8 @@ impl PathRules {
     }
 }
 
-/// Who must not stand where.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// Who must not stand where. `Debug` shows how many, not who.
+#[derive(Clone, Eq, PartialEq)]
 pub struct Exclusions {
     /// Ourselves: in no path. A node that is no relay gives the id of its link key, too.
     pub own: RelayId,
@@ -115,6 +115,20 @@ pub struct Exclusions {
     /// On `local`, where a handful of nodes may all be neighbours, the rule gives way if it leaves
     /// nobody, and the plan says so.
     pub neighbours: BTreeSet<RelayId>,
+}
+
+impl fmt::Debug for Exclusions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            own: _,
+            own_subnets,
+            neighbours,
+        } = self;
+        f.debug_struct("Exclusions")
+            .field("own_subnets", &own_subnets.len())
+            .field("neighbours", &neighbours.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why numbers make no rules.

@@ -293,15 +293,14 @@ fn hostile_directories_cannot_make_the_search_run_for_long() {
 #[test]
 fn logs_show_no_path() {
     let snapshot = strangers(Profile::Main, 30);
-    let plan = pick(
-        &snapshot,
-        PathRules::new(3, 3).unwrap(),
-        &alone(outsider()),
-        1,
-    )
-    .unwrap();
+    let exclusions = alone(outsider());
+    let mut guards = seeded_guards(1, outsider());
+    let guard = guards.choose(NOW, &snapshot, 0).unwrap();
+    let rules = PathRules::new(3, 3).unwrap();
+    let picker = PathPicker::new(&snapshot, rules, guard, &exclusions).unwrap();
+    let plan = picker.pick(&mut rng(1)).unwrap();
     assert_eq!(format!("{:?}", plan.lanes[0]), "Lane([redacted])");
-    let shown = format!("{plan:?}");
+    let shown = format!("{plan:?} {picker:?} {exclusions:?} {guard:?}");
     for hop in plan.lanes.iter().flat_map(|lane| &lane.hops) {
         let start: String = hop.id.short().to_string().chars().take(8).collect();
         assert!(!shown.contains(&start), "{shown}");
