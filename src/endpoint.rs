@@ -1,10 +1,15 @@
 //! Where a peer can be reached.
 
+mod enode;
+mod onion;
+
 use core::fmt;
 use std::net::SocketAddr;
 
 use circuits::directory;
 use circuits::ids::RelayKey;
+
+pub use enode::EnodeError;
 
 /// An address to dial. `Debug` does not show it; `Display` does, for the user who gave it.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
