@@ -1,0 +1,41 @@
+//! The thin shell around a node: sockets, files, clocks, threads.
+//!
+//! [`start`] gives a [`Node`](crate::node::Node) a task of its own (`driver`), which turns what
+//! happens outside into inputs and carries out the outputs. The node decides everything; the shell
+//! only bounds what a stranger can make it hold: connections, half-open connections, bytes in
+//! flight. A [`Handle`] is how the rest of the process talks to a running node; [`ipc`] is how
+//! other processes do. Several nodes can run in one process and share one pool of [`Workers`].
+//!
+//! Nothing here prints, and nothing here logs an address, a topic or a hash.
+
+pub mod clock;
+pub mod data_dir;
+mod driver;
+mod handle;
+pub mod identities;
+pub mod ipc;
+pub mod listen;
+pub mod signal;
+pub mod store;
+mod tcp;
+mod workers;
+
+pub use driver::{Setup, start};
+pub use handle::{Events, Handle, Seen, Stopped};
+pub use workers::Workers;
+
+/// Fills an array from the operating system's generator.
+///
+/// # Errors
+///
+/// [`NoRandomness`] if the system has none to give; nothing secret can be made then.
+pub fn random<const N: usize>() -> Result<[u8; N], NoRandomness> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|_| NoRandomness)?;
+    Ok(bytes)
+}
+
+/// The operating system's random generator does not answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the operating system gives no random numbers; check that /dev/urandom can be read")]
+pub struct NoRandomness;

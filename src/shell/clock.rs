@@ -1,0 +1,62 @@
+//! The two clocks that the node is told.
+//!
+//! The only place of the crate that reads a clock. Monotonic time is tokio's, so that a test can
+//! pause it; its zero is the start of this clock.
+
+#![expect(clippy::disallowed_methods, reason = "the shell owns the clocks")]
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use circuits::time::{Instant, Now, UnixSecs};
+
+/// A pair of clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: tokio::time::Instant,
+}
+
+impl Clock {
+    /// Clocks whose monotonic side begins now.
+    #[must_use]
+    pub fn start() -> Self {
+        Self { start: tokio::time::Instant::now() }
+    }
+
+    /// What time it is.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        let micros = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        Now { mono: Instant::from_micros(micros), unix: unix() }
+    }
+
+    /// Tokio's name for an instant of this clock; `None` if it lies beyond the end of time.
+    #[must_use]
+    pub fn at(&self, instant: Instant) -> Option<tokio::time::Instant> {
+        self.start.checked_add(instant.since(Instant::ZERO))
+    }
+}
+
+/// The wall clock; a clock set before 1970 reads as 1970, one set after 2106 as 2106.
+fn unix() -> UnixSecs {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixSecs(u32::try_from(since.as_secs()).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_instant_of_the_clock_comes_when_the_clock_shows_it() {
+        let clock = Clock::start();
+        let due = clock.now().mono.after(std::time::Duration::from_secs(5));
+        tokio::time::sleep_until(clock.at(due).unwrap()).await;
+        assert!(clock.now().mono >= due);
+        assert!(clock.now().mono.since(due) < std::time::Duration::from_secs(1));
+    }
+
+    #[tokio::test]
+    async fn the_end_of_time_never_comes() {
+        assert_eq!(Clock::start().at(Instant::from_micros(u64::MAX)), None);
+    }
+}

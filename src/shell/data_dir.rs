@@ -1,0 +1,310 @@
+//! The data directory: what it holds, who may read it, and that only one node uses it.
+//!
+//! ```text
+//! lock             held by the process that uses the directory; its process number
+//! profile          `main`, or `local` and the network's name; never mixed (spec M17)
+//! nodekey          the link key, 64 hexadecimal digits, as go-ethereum writes it
+//! guard-seed       ranks the guards (spec M1); apart from the link key, so that neither tells
+//!                  the other
+//! port             the port last listened on
+//! onion/           <epoch>.key and <epoch>.tags, together or not at all (spec M9)
+//! descriptor/      <epoch>: what we told the network about ourselves
+//! directory.bin    what relays told us
+//! identities/      <name>.json: client keys
+//! ```
+//!
+//! Directories are 0700 and files 0600. What others can read is refused, not mended: a key that
+//! lay open has to be judged by its owner.
+
+pub(super) mod files;
+
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use circuits::ids::Profile;
+use circuits::secret::Secret;
+use zeroize::Zeroizing;
+
+use super::{NoRandomness, random};
+
+/// A data directory that this process holds.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    /// Locked for as long as it is open.
+    _lock: File,
+}
+
+impl DataDir {
+    /// Opens a directory for one network, and makes it if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`DirError`] if another process uses it, if others can read it, if it belongs to another
+    /// network, or if the operating system refuses.
+    pub fn open(path: &Path, profile: Profile, network: &str) -> Result<Self, DirError> {
+        let dir = Self::lock(path)?;
+        dir.claim(profile, network)?;
+        Ok(dir)
+    }
+
+    /// Opens a directory for whatever network it belongs to, to change what does not depend on
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// As [`DataDir::open`], but for the network.
+    pub fn lock(path: &Path) -> Result<Self, DirError> {
+        make_private(path)?;
+        check_mode(path)?;
+        let lock_path = path.join(LOCK);
+        let mut lock = files::open_lock(&lock_path).map_err(|error| at(&lock_path, error))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let holder = fs::read_to_string(&lock_path).unwrap_or_default();
+                let holder = holder.trim().parse().ok();
+                return Err(DirError::Locked { path: path.to_owned(), holder });
+            }
+            Err(TryLockError::Error(error)) => return Err(at(&lock_path, error)),
+        }
+        for part in [ONION, DESCRIPTOR, IDENTITIES] {
+            make_private(&path.join(part))?;
+        }
+        check_all(path)?;
+        lock.set_len(0)
+            .and_then(|()| writeln!(lock, "{}", std::process::id()))
+            .map_err(|error| at(&lock_path, error))?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where programs on this machine reach the node.
+    #[must_use]
+    pub fn ipc_path(&self) -> PathBuf {
+        self.path.join(IPC)
+    }
+
+    /// The link key; drawn anew if there is none yet.
+    ///
+    /// # Errors
+    ///
+    /// [`DirError`] if the file holds no key or cannot be read or written.
+    pub fn node_key(&self) -> Result<Secret<32>, DirError> {
+        self.secret("nodekey")
+    }
+
+    /// The seed that ranks the guards; drawn anew if there is none yet.
+    ///
+    /// # Errors
+    ///
+    /// [`DirError`] if the file holds no seed or cannot be read or written.
+    pub fn guard_seed(&self) -> Result<Secret<16>, DirError> {
+        self.secret("guard-seed")
+    }
+
+    /// The port last listened on, if one is known.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        fs::read_to_string(self.path.join(PORT)).ok()?.trim().parse().ok()
+    }
+
+    /// Remembers the port listened on.
+    ///
+    /// # Errors
+    ///
+    /// [`DirError`] if it cannot be written.
+    pub fn remember_port(&self, port: u16) -> Result<(), DirError> {
+        let path = self.path.join(PORT);
+        files::replace(&path, format!("{port}\n").as_bytes()).map_err(|error| at(&path, error))
+    }
+
+    /// Makes the directory one network's, for ever.
+    fn claim(&self, profile: Profile, network: &str) -> Result<(), DirError> {
+        let path = self.path.join(PROFILE);
+        let wanted = format!("{} {network}\n", profile.label());
+        match fs::read_to_string(&path) {
+            Ok(found) if found == wanted => Ok(()),
+            Ok(found) => Err(DirError::OtherNetwork {
+                path: self.path.clone(),
+                found: found.trim().chars().filter(|c| !c.is_control()).collect(),
+                wanted: wanted.trim().to_owned(),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                files::replace(&path, wanted.as_bytes()).map_err(|error| at(&path, error))
+            }
+            Err(error) => Err(at(&path, error)),
+        }
+    }
+
+    /// Reads a file of hexadecimal digits, or draws its content.
+    fn secret<const N: usize>(&self, name: &'static str) -> Result<Secret<N>, DirError> {
+        let path = self.path.join(name);
+        match fs::read_to_string(&path).map(Zeroizing::new) {
+            Ok(digits) => {
+                let mut bytes = Zeroizing::new([0; N]);
+                hex::decode_to_slice(digits.trim(), bytes.as_mut())
+                    .map_err(|_| DirError::Damaged { path })?;
+                Ok(Secret::take(&mut bytes))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let mut bytes = Zeroizing::new(random::<N>()?);
+                let digits = Zeroizing::new(hex::encode(bytes.as_ref()));
+                files::replace(&path, digits.as_bytes()).map_err(|error| at(&path, error))?;
+                Ok(Secret::take(&mut bytes))
+            }
+            Err(error) => Err(at(&path, error)),
+        }
+    }
+}
+
+/// Where a user's data lies unless told otherwise: `~/.whisper`.
+#[must_use]
+pub fn default_path() -> Option<PathBuf> {
+    std::env::home_dir().filter(|home| home.is_absolute()).map(|home| home.join(".whisper"))
+}
+
+/// Makes a directory that only its owner can enter, if there is none.
+fn make_private(path: &Path) -> Result<(), DirError> {
+    let mut builder = DirBuilder::new();
+    match builder.recursive(true).mode(0o700).create(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Err(DirError::NotADirectory { path: path.to_owned() })
+        }
+        Err(error) => Err(at(path, error)),
+    }
+}
+
+/// Checks a directory, and everything in it, for who may read it.
+fn check_all(path: &Path) -> Result<(), DirError> {
+    if check_mode(path)? {
+        for entry in fs::read_dir(path).map_err(|error| at(path, error))? {
+            check_all(&entry.map_err(|error| at(path, error))?.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks who may read a file or directory; whether it is a directory.
+fn check_mode(path: &Path) -> Result<bool, DirError> {
+    let metadata = fs::symlink_metadata(path).map_err(|error| at(path, error))?;
+    // A symbolic link has no permissions of its own, and what it points at may be anybody's.
+    if metadata.is_symlink() {
+        return Err(DirError::Link { path: path.to_owned() });
+    }
+    let mode = metadata.permissions().mode() & 0o777;
+    let allowed = if metadata.is_dir() { 0o700 } else { 0o600 };
+    if mode & 0o077 != 0 {
+        return Err(DirError::TooOpen { path: path.to_owned(), mode, allowed });
+    }
+    Ok(metadata.is_dir())
+}
+
+/// Puts a path to an error of the operating system.
+pub(super) fn at(path: &Path, error: io::Error) -> DirError {
+    DirError::System { path: path.to_owned(), error }
+}
+
+/// Why a data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DirError {
+    /// A file does not hold what its name says.
+    #[error(
+        "{} is damaged; restore it from a backup, or delete it to have a new one made",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A symbolic link where a file or directory should be.
+    #[error(
+        "{} is a symbolic link, whose target may be open to others; put the file itself there",
+        path.display()
+    )]
+    Link {
+        /// The link.
+        path: PathBuf,
+    },
+    /// Another process uses it.
+    #[error(
+        "{} is in use{}; stop that node, or choose another directory with --data-dir",
+        path.display(),
+        holder.map(|id| format!(" by process {id}")).unwrap_or_default()
+    )]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+        /// The process, if it wrote its number.
+        holder: Option<u32>,
+    },
+    /// No random numbers for a new key.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    /// A file stands where a directory should be.
+    #[error("{} is not a directory; choose another one with --data-dir", path.display())]
+    NotADirectory {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It was used for another network.
+    #[error(
+        "{} belongs to the network `{found}`, not to `{wanted}`; keys of two networks must not \
+         meet: choose another directory with --data-dir",
+        path.display()
+    )]
+    OtherNetwork {
+        /// The directory.
+        path: PathBuf,
+        /// The network whose keys it holds.
+        found: String,
+        /// The network asked for.
+        wanted: String,
+    },
+    /// The operating system refuses.
+    #[error("{}: {error}; check that the path exists, is yours, and has room", path.display())]
+    System {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Others can read or write it.
+    #[error(
+        "{} is open to other users (mode {mode:04o}); run `chmod {allowed:04o} {}`, and \
+         replace its keys if somebody may have read them",
+        path.display(),
+        path.display()
+    )]
+    TooOpen {
+        /// The file or directory.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+        /// What is allowed at the most.
+        allowed: u32,
+    },
+}
+
+/// Onion keys and their logs.
+pub(super) const ONION: &str = "onion";
+/// Our descriptors.
+pub(super) const DESCRIPTOR: &str = "descriptor";
+/// Client keys.
+pub(super) const IDENTITIES: &str = "identities";
+const IPC: &str = "whisht.ipc";
+const LOCK: &str = "lock";
+const PORT: &str = "port";
+const PROFILE: &str = "profile";
+
+#[cfg(test)]
+mod tests;

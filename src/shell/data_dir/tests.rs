@@ -1,0 +1,108 @@
+use std::os::unix::fs::symlink;
+
+use super::*;
+
+fn scratch() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    dir
+}
+
+fn open(path: &Path) -> Result<DataDir, DirError> {
+    DataDir::open(path, Profile::Main, "test")
+}
+
+#[test]
+fn keys_are_drawn_once_and_read_back() {
+    let scratch = scratch();
+    let path = scratch.path().join("deep/er");
+    let dir = open(&path).unwrap();
+    let (key, seed) = (dir.node_key().unwrap(), dir.guard_seed().unwrap());
+    assert_ne!(key.expose().get(..16), Some(&seed.expose()[..]));
+    dir.remember_port(20820).unwrap();
+    drop(dir);
+
+    let dir = open(&path).unwrap();
+    assert_eq!(dir.node_key().unwrap().expose(), key.expose());
+    assert_eq!(dir.guard_seed().unwrap().expose(), seed.expose());
+    assert_eq!(dir.port(), Some(20820));
+    let written = fs::read_to_string(path.join("nodekey")).unwrap();
+    assert_eq!(written, hex::encode(key.expose()));
+}
+
+#[test]
+fn everything_made_is_private() {
+    let scratch = scratch();
+    let path = scratch.path().join("data");
+    let dir = open(&path).unwrap();
+    dir.node_key().unwrap();
+    for (name, mode) in [("", 0o700), ("onion", 0o700), ("nodekey", 0o600), ("lock", 0o600)] {
+        let metadata = fs::metadata(path.join(name)).unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o777, mode, "{name}");
+    }
+}
+
+#[test]
+fn a_second_process_is_told_who_holds_the_directory() {
+    let scratch = scratch();
+    let _held = open(scratch.path()).unwrap();
+    let refusal = open(scratch.path()).unwrap_err();
+    assert!(
+        matches!(refusal, DirError::Locked { holder: Some(id), .. } if id == std::process::id())
+    );
+}
+
+#[test]
+fn a_directory_open_to_others_is_refused_with_the_remedy() {
+    let scratch = scratch();
+    fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o750)).unwrap();
+    let refusal = open(scratch.path()).unwrap_err().to_string();
+    assert!(refusal.contains("mode 0750") && refusal.contains("chmod 0700"), "{refusal}");
+}
+
+#[test]
+fn a_key_open_to_others_is_refused_wherever_it_lies() {
+    let scratch = scratch();
+    drop(open(scratch.path()).unwrap());
+    let key = scratch.path().join("onion/7.key");
+    fs::write(&key, "x").unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let refusal = open(scratch.path()).unwrap_err().to_string();
+    assert!(refusal.contains("7.key") && refusal.contains("chmod 0600"), "{refusal}");
+}
+
+#[test]
+fn a_link_to_somewhere_else_is_refused() {
+    let scratch = scratch();
+    drop(open(scratch.path()).unwrap());
+    symlink("/etc/hostname", scratch.path().join("guard-seed")).unwrap();
+    assert!(matches!(open(scratch.path()), Err(DirError::Link { .. })));
+}
+
+#[test]
+fn a_directory_serves_one_network_only() {
+    let scratch = scratch();
+    drop(DataDir::open(scratch.path(), Profile::Local, "demo").unwrap());
+    let refusal = open(scratch.path()).unwrap_err().to_string();
+    assert!(refusal.contains("`local demo`") && refusal.contains("`main test`"), "{refusal}");
+    assert!(DataDir::open(scratch.path(), Profile::Local, "other").is_err());
+    assert!(DataDir::open(scratch.path(), Profile::Local, "demo").is_ok());
+}
+
+#[test]
+fn a_damaged_key_is_not_replaced_behind_the_users_back() {
+    let scratch = scratch();
+    let dir = open(scratch.path()).unwrap();
+    files::replace(&scratch.path().join("nodekey"), b"not a key").unwrap();
+    assert!(matches!(dir.node_key(), Err(DirError::Damaged { .. })));
+}
+
+#[test]
+fn erasing_leaves_no_file_and_needs_none() {
+    let scratch = scratch();
+    let path = scratch.path().join("secret");
+    files::replace(&path, b"secret").unwrap();
+    files::erase(&path).unwrap();
+    assert!(!path.exists());
+    files::erase(&path).unwrap();
+}

@@ -1,0 +1,368 @@
+//! The loop: one task that owns a node, tells it what happened and does what it says.
+//!
+//! Whatever strangers can cause comes through a bounded channel; answers to what the node itself
+//! asked for come through an unbounded one, since they are as many as the node asked for. Carrying
+//! out an output never waits, so a slow disk or peer cannot hold up the others.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use circuits::ids::{LinkId, Profile};
+use circuits::time::Instant;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Sleep, timeout};
+
+use super::clock::Clock;
+use super::handle::{Ask, Handle};
+use super::store::{Storage, Store};
+use super::tcp::{self, Connection, Door, FromNet, Line, Seat};
+use super::workers::{Cancel, Workers};
+use super::{NoRandomness, random};
+use crate::endpoint::Endpoint;
+use crate::node::{
+    Command, CommandId, Done, Event, Input, Job, JobId, Node, NodeConfig, NodeKeys, Output,
+    Refusal, Reply, Restored, StoreId,
+};
+
+/// Everything a node needs to run.
+#[derive(Debug)]
+pub struct Setup {
+    /// Its settings.
+    pub config: NodeConfig,
+    /// Its secrets.
+    pub keys: NodeKeys,
+    /// What an earlier run left, from the same storage.
+    pub restored: Restored,
+    /// Where it keeps what must outlive a crash.
+    pub storage: Storage,
+    /// Where it listens.
+    pub listeners: Vec<TcpListener>,
+    /// Who does its searches.
+    pub workers: Arc<Workers>,
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No seed can be drawn.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    /// The operating system starts no thread, or knows no address for a listener.
+    #[error("the operating system refuses a thread or socket: {0}; check its limits (ulimit -a)")]
+    System(#[from] io::Error),
+}
+
+/// Starts a node on the current tokio runtime.
+///
+/// # Errors
+///
+/// [`StartError`], before anything was sent.
+pub fn start(setup: Setup) -> Result<Handle, StartError> {
+    let Setup { config, keys, restored, storage, listeners, workers } = setup;
+    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
+    let clock = Clock::start();
+    let loopback_only = config.profile == Profile::Local;
+    let node = Node::new(config, keys, restored, random()?, clock.now());
+
+    let (to_answers, answers) = mpsc::unbounded_channel();
+    let (to_net, net) = mpsc::channel(NET_QUEUE);
+    let (to_asks, asks) = mpsc::channel(ASK_QUEUE);
+    let (events, _) = broadcast::channel(EVENT_QUEUE);
+    let stored = to_answers.clone();
+    let store = Store::open(storage, move |id| {
+        // The driver is gone if this fails.
+        let _ = stored.send(Answer::Stored(id));
+    })?;
+    let mut outside = Outside {
+        clock,
+        loopback_only,
+        links: BTreeMap::new(),
+        dialing: BTreeMap::new(),
+        doors: JoinSet::new(),
+        tasks: JoinSet::new(),
+        jobs: BTreeMap::new(),
+        commands: BTreeMap::new(),
+        last_command: 0,
+        due: None,
+        store,
+        workers,
+        events: events.clone(),
+        to_net,
+        to_answers,
+    };
+    outside.listen(listeners);
+    let (running, finished) = watch::channel(());
+    let driver = Driver { node, outside, asks, answers, net };
+    let driver = tokio::spawn(async move {
+        driver.run().await;
+        drop(running);
+    });
+    Ok(Handle {
+        asks: to_asks,
+        events: events.downgrade(),
+        addresses,
+        driver: driver.abort_handle(),
+        finished,
+    })
+}
+
+/// The answer to something that the node asked for.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// A connection stands.
+    Dialed(LinkId, TcpStream),
+    /// A connection cannot be had.
+    NotDialed(LinkId),
+    /// Bytes went to the operating system.
+    Flushed(LinkId, usize),
+    /// Records are durable.
+    Stored(StoreId),
+    /// A job is over.
+    Worked(JobId, Option<Done>),
+}
+
+struct Driver {
+    node: Node,
+    outside: Outside,
+    asks: mpsc::Receiver<Ask>,
+    answers: mpsc::UnboundedReceiver<Answer>,
+    net: mpsc::Receiver<FromNet>,
+}
+
+impl Driver {
+    async fn run(mut self) {
+        let timer = tokio::time::sleep(Duration::ZERO);
+        tokio::pin!(timer);
+        self.feed(Input::Timeout);
+        loop {
+            let armed = self.outside.arm(timer.as_mut());
+            // What the node waits for goes first, then its timers; strangers come last.
+            tokio::select! {
+                biased;
+                Some(answer) = self.answers.recv() => self.on_answer(answer),
+                () = timer.as_mut(), if armed => {
+                    self.outside.due = None;
+                    self.feed(Input::Timeout);
+                }
+                ask = self.asks.recv() => match ask {
+                    Some(Ask::Command(command, answer)) => self.on_command(command, answer),
+                    Some(Ask::Shutdown) | None => break,
+                },
+                Some(event) = self.net.recv() => self.on_net(event),
+            }
+            while self.outside.tasks.try_join_next().is_some() {}
+        }
+        self.finish().await;
+    }
+
+    /// Tells the node one thing and does what it says.
+    fn feed(&mut self, input: Input<'_>) {
+        for output in self.node.handle(self.outside.clock.now(), input) {
+            self.outside.carry_out(output);
+        }
+    }
+
+    fn on_net(&mut self, event: FromNet) {
+        match event {
+            FromNet::Accepted(stream, seat) => {
+                let link = self.node.new_link();
+                self.outside.open(link, stream, Some(seat));
+                self.feed(Input::Accepted(link));
+            }
+            // After `Output::Close`, the node knows the link no more.
+            FromNet::Received(link, bytes) if self.outside.links.contains_key(&link) => {
+                self.feed(Input::Received(link, &bytes));
+            }
+            FromNet::Received(..) => {}
+            FromNet::Ended(link) => {
+                self.outside.links.remove(&link);
+                self.feed(Input::Closed(link));
+            }
+        }
+    }
+
+    fn on_answer(&mut self, answer: Answer) {
+        match answer {
+            Answer::Dialed(link, stream) => {
+                // Unless the node has closed it in the meantime, and was told so.
+                if self.outside.dialing.remove(&link).is_some() {
+                    self.outside.open(link, stream, None);
+                    self.feed(Input::Dialed(link));
+                }
+            }
+            Answer::NotDialed(link) => {
+                self.outside.dialing.remove(&link);
+                self.feed(Input::DialFailed(link));
+            }
+            Answer::Flushed(link, len) => self.feed(Input::Flushed(link, len)),
+            Answer::Stored(id) => self.feed(Input::Stored(id)),
+            Answer::Worked(job, done) => {
+                self.outside.jobs.remove(&job);
+                self.feed(Input::Worked(job, done));
+            }
+        }
+    }
+
+    fn on_command(&mut self, command: Command, answer: oneshot::Sender<Result<Reply, Refusal>>) {
+        let id = self.outside.expect_reply(answer);
+        self.feed(Input::Command(id, command));
+    }
+
+    /// Ends in good order: goodbyes are written, records are made durable.
+    async fn finish(mut self) {
+        let (answer, _) = oneshot::channel();
+        self.on_command(Command::Shutdown, answer);
+        // Readers that wait for us to take something end; lines that are dropped say goodbye.
+        self.net.close();
+        while self.net.try_recv().is_ok() {}
+        let Outside { store, mut tasks, links, dialing, doors, .. } = self.outside;
+        drop((links, doors));
+        dialing.into_values().for_each(|dial| dial.abort());
+        let goodbyes = async { while tasks.join_next().await.is_some() {} };
+        if timeout(GOODBYE, goodbyes).await.is_err() {
+            tracing::debug!("some links did not close in time");
+        }
+        store.finish().await;
+    }
+}
+
+/// What the outputs act upon.
+struct Outside {
+    clock: Clock,
+    loopback_only: bool,
+    links: BTreeMap<LinkId, Line>,
+    dialing: BTreeMap<LinkId, AbortHandle>,
+    /// Listeners.
+    doors: JoinSet<()>,
+    /// Connections, and dials under way.
+    tasks: JoinSet<()>,
+    jobs: BTreeMap<JobId, Cancel>,
+    commands: BTreeMap<CommandId, oneshot::Sender<Result<Reply, Refusal>>>,
+    last_command: u64,
+    /// When the node wants to be called at the latest.
+    due: Option<Instant>,
+    store: Store,
+    workers: Arc<Workers>,
+    events: broadcast::Sender<Arc<Event>>,
+    to_net: mpsc::Sender<FromNet>,
+    to_answers: mpsc::UnboundedSender<Answer>,
+}
+
+impl Outside {
+    fn listen(&mut self, listeners: Vec<TcpListener>) {
+        let door = Door::new(self.loopback_only);
+        for listener in listeners {
+            self.doors.spawn(tcp::accept(listener, door.clone(), self.to_net.clone()));
+        }
+    }
+
+    /// Sets the timer to the node's next deadline; whether there is one.
+    fn arm(&self, timer: Pin<&mut Sleep>) -> bool {
+        let due = self.due.and_then(|due| self.clock.at(due));
+        if let Some(due) = due.filter(|due| *due != timer.deadline()) {
+            timer.reset(due);
+        }
+        due.is_some()
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Dial(link, endpoint) => self.dial(link, endpoint),
+            Output::Send(link, bytes) => {
+                if let Some(line) = self.links.get(&link) {
+                    line.send(bytes);
+                }
+            }
+            Output::Close(link) => {
+                self.links.remove(&link);
+                if let Some(dial) = self.dialing.remove(&link) {
+                    dial.abort();
+                    self.answer(Answer::NotDialed(link));
+                }
+            }
+            Output::Store(id, record) => self.store.put(id, record),
+            Output::Work(id, job) => self.work(id, job),
+            Output::CancelWork(id) => drop(self.jobs.remove(&id)),
+            Output::Reply(id, reply) => {
+                if let Some(waiting) = self.commands.remove(&id) {
+                    // Whoever asked may have gone away.
+                    let _ = waiting.send(reply);
+                }
+            }
+            Output::Notify(event) => {
+                // Nobody listening is no error.
+                let _ = self.events.send(Arc::new(event));
+            }
+            Output::Timeout(due) => self.due = Some(due),
+        }
+    }
+
+    /// Makes a task of a connection that stands.
+    fn open(&mut self, link: LinkId, stream: TcpStream, seat: Option<Seat>) {
+        let (line, connection) = Connection::new(link, stream, seat);
+        self.links.insert(link, line);
+        self.tasks.spawn(connection.run(self.to_net.clone(), self.to_answers.clone()));
+    }
+
+    fn dial(&mut self, link: LinkId, endpoint: Endpoint) {
+        let Some(target) = self.reachable(endpoint) else {
+            return self.answer(Answer::NotDialed(link));
+        };
+        let answers = self.to_answers.clone();
+        let task = self.tasks.spawn(async move {
+            let answer = match tcp::dial(target).await {
+                Ok(stream) => Answer::Dialed(link, stream),
+                Err(_) => Answer::NotDialed(link),
+            };
+            // The driver is gone if this fails.
+            let _ = answers.send(answer);
+        });
+        self.dialing.insert(link, task);
+    }
+
+    /// Where this shell can go. The local profile never leaves the machine (spec M17).
+    fn reachable(&self, endpoint: Endpoint) -> Option<SocketAddr> {
+        match endpoint {
+            Endpoint::Tcp(address) => {
+                (!self.loopback_only || address.ip().is_loopback()).then_some(address)
+            }
+            Endpoint::Onion(..) => None,
+        }
+    }
+
+    fn work(&mut self, id: JobId, job: Job) {
+        let answers = self.to_answers.clone();
+        let cancel = self.workers.run(job, move |done| {
+            // The driver is gone if this fails.
+            let _ = answers.send(Answer::Worked(id, done));
+        });
+        self.jobs.insert(id, cancel);
+    }
+
+    fn expect_reply(&mut self, answer: oneshot::Sender<Result<Reply, Refusal>>) -> CommandId {
+        self.last_command = self.last_command.wrapping_add(1);
+        let id = CommandId(self.last_command);
+        self.commands.insert(id, answer);
+        id
+    }
+
+    fn answer(&self, answer: Answer) {
+        // We hold the receiver's task; it cannot be gone.
+        let _ = self.to_answers.send(answer);
+    }
+}
+
+/// Reads that wait for the node, of at most 16 KB each.
+const NET_QUEUE: usize = 64;
+/// Commands that wait for the node; who asks for more waits.
+const ASK_QUEUE: usize = 64;
+/// Events that a slow subscriber may fall behind.
+const EVENT_QUEUE: usize = 512;
+/// What all links together have to close in good order.
+const GOODBYE: Duration = Duration::from_secs(2);

@@ -1,0 +1,143 @@
+//! Writes records into the data directory.
+//!
+//! [`Disk::commit`] may fail half-way (a full disk) and is then called again with the same
+//! records; every step can be repeated. A tag log that was written in part is cut back first.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use circuits::ids::Epoch;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use super::Numbered;
+use crate::node::Record;
+use crate::shell::data_dir::{DESCRIPTOR, DataDir, ONION, files};
+
+/// The disk's side of a store.
+pub(super) struct Disk {
+    dir: Arc<DataDir>,
+    logs: BTreeMap<Epoch, Log>,
+}
+
+/// A tag log.
+struct Log {
+    file: File,
+    /// What is known to be durable.
+    len: u64,
+}
+
+impl Disk {
+    pub(super) fn new(dir: Arc<DataDir>) -> Self {
+        Self { dir, logs: BTreeMap::new() }
+    }
+
+    /// Makes records durable, all of them or (as far as the caller may rely on) none.
+    pub(super) fn commit(&mut self, records: &[Numbered]) -> io::Result<()> {
+        let mut tags = BTreeMap::<Epoch, Vec<u8>>::new();
+        let mut directory = None;
+        for (_, record) in records {
+            match record {
+                Record::OnionKey(epoch, key) => self.begin(*epoch, key.expose())?,
+                Record::ReplayTag(epoch, tag) => {
+                    tags.entry(*epoch).or_default().extend_from_slice(tag);
+                }
+                Record::EraseOnionKey(epoch) => {
+                    tags.remove(epoch);
+                    self.erase(*epoch)?;
+                }
+                Record::OwnDescriptor(epoch, descriptor) => self.descriptor(*epoch, descriptor)?,
+                Record::Directory(entries) => directory = Some(entries),
+            }
+        }
+        for (epoch, bytes) in &tags {
+            self.append(*epoch, bytes)?;
+        }
+        directory.map_or(Ok(()), |entries| {
+            files::replace(&directory_path(&self.dir), &encode_directory(entries)?)
+        })
+    }
+
+    /// A new key and its empty log. The log comes first: a key without one is no key.
+    fn begin(&mut self, epoch: Epoch, key: &[u8; 32]) -> io::Result<()> {
+        self.logs.remove(&epoch);
+        files::replace(&tags_path(&self.dir, epoch), &[])?;
+        let digits = Zeroizing::new(hex::encode(key));
+        files::replace(&key_path(&self.dir, epoch), digits.as_bytes())
+    }
+
+    fn append(&mut self, epoch: Epoch, bytes: &[u8]) -> io::Result<()> {
+        let log = match self.logs.entry(epoch) {
+            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::btree_map::Entry::Vacant(entry) => {
+                let file = files::append(&tags_path(&self.dir, epoch))?;
+                let len = file.metadata()?.len();
+                entry.insert(Log { file, len })
+            }
+        };
+        log.append(bytes)
+    }
+
+    /// The key goes first: a log without a key harms nobody.
+    fn erase(&mut self, epoch: Epoch) -> io::Result<()> {
+        self.logs.remove(&epoch);
+        erase_key(&self.dir, epoch)
+    }
+
+    fn descriptor(&self, epoch: Epoch, descriptor: &[u8]) -> io::Result<()> {
+        files::replace(&descriptor_path(&self.dir, epoch), descriptor)?;
+        // The one before may still be asked for; those before it are of no use to anybody.
+        files::remove(&descriptor_path(&self.dir, epoch.previous().previous()))
+    }
+}
+
+impl Log {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.set_len(self.len)?;
+        self.file.write_all(bytes)?;
+        self.file.sync_data()?;
+        self.len = self.len.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        Ok(())
+    }
+}
+
+/// Erases an onion key, then its log.
+pub(super) fn erase_key(dir: &DataDir, epoch: Epoch) -> io::Result<()> {
+    files::erase(&key_path(dir, epoch))?;
+    files::remove(&tags_path(dir, epoch))
+}
+
+/// `magic | (length 4 | descriptor)* | SHA-256 of all before`.
+fn encode_directory(entries: &[Vec<u8>]) -> io::Result<Vec<u8>> {
+    let mut bytes = DIRECTORY_MAGIC.to_vec();
+    for entry in entries {
+        let len = u32::try_from(entry.len()).map_err(io::Error::other)?;
+        bytes.extend_from_slice(&len.to_be_bytes());
+        bytes.extend_from_slice(entry);
+    }
+    let digest = Sha256::digest(&bytes);
+    bytes.extend_from_slice(&digest);
+    Ok(bytes)
+}
+
+pub(super) fn key_path(dir: &DataDir, epoch: Epoch) -> PathBuf {
+    dir.path().join(ONION).join(format!("{}.key", epoch.0))
+}
+
+pub(super) fn tags_path(dir: &DataDir, epoch: Epoch) -> PathBuf {
+    dir.path().join(ONION).join(format!("{}.tags", epoch.0))
+}
+
+pub(super) fn descriptor_path(dir: &DataDir, epoch: Epoch) -> PathBuf {
+    dir.path().join(DESCRIPTOR).join(epoch.0.to_string())
+}
+
+pub(super) fn directory_path(dir: &DataDir) -> PathBuf {
+    dir.path().join("directory.bin")
+}
+
+/// What the directory's file begins with.
+pub(super) const DIRECTORY_MAGIC: &[u8; 18] = b"whisht directory 1";

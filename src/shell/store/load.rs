@@ -1,0 +1,107 @@
+//! Reads what an earlier run left.
+//!
+//! Whether a tag log is whole is the node's to judge; here an onion key is given up only if its
+//! key or its log cannot be read at all. The directory is a cache: if it is damaged, the node
+//! starts without it and hears it anew.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use circuits::bytes::Reader;
+use circuits::ids::Epoch;
+use circuits::secret::Secret;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use super::disk::{
+    DIRECTORY_MAGIC, descriptor_path, directory_path, erase_key, key_path, tags_path,
+};
+use crate::node::Restored;
+use crate::shell::data_dir::{DESCRIPTOR, DataDir, DirError, ONION, at};
+
+/// Reads everything a node wants back.
+///
+/// # Errors
+///
+/// [`DirError`] if the operating system refuses.
+pub fn load(dir: &DataDir) -> Result<Restored, DirError> {
+    Ok(Restored {
+        onion_keys: onion_keys(dir)?,
+        own_descriptors: descriptors(dir)?,
+        directory: directory(dir)?,
+    })
+}
+
+fn onion_keys(dir: &DataDir) -> Result<Vec<(Epoch, Secret<32>, Vec<u8>)>, DirError> {
+    let mut keys = Vec::new();
+    for epoch in epochs(&dir.path().join(ONION), Some("key"))? {
+        match onion_key(dir, epoch) {
+            Ok((key, tags)) => keys.push((epoch, key, tags)),
+            Err(error) => {
+                tracing::warn!(%error, "an onion key has lost its log of tags and is erased");
+                erase_key(dir, epoch).map_err(|error| at(&key_path(dir, epoch), error))?;
+            }
+        }
+    }
+    Ok(keys)
+}
+
+fn onion_key(dir: &DataDir, epoch: Epoch) -> io::Result<(Secret<32>, Vec<u8>)> {
+    let tags = fs::read(tags_path(dir, epoch))?;
+    let digits = Zeroizing::new(fs::read_to_string(key_path(dir, epoch))?);
+    let mut key = Zeroizing::new([0; 32]);
+    hex::decode_to_slice(digits.trim(), key.as_mut()).map_err(io::Error::other)?;
+    Ok((Secret::take(&mut key), tags))
+}
+
+fn descriptors(dir: &DataDir) -> Result<Vec<(Epoch, Vec<u8>)>, DirError> {
+    let read = |epoch| {
+        let path = descriptor_path(dir, epoch);
+        fs::read(&path).map(|bytes| (epoch, bytes)).map_err(|error| at(&path, error))
+    };
+    epochs(&dir.path().join(DESCRIPTOR), None)?.into_iter().map(read).collect()
+}
+
+fn directory(dir: &DataDir) -> Result<Vec<Vec<u8>>, DirError> {
+    let path = directory_path(dir);
+    match fs::read(&path) {
+        Ok(bytes) => Ok(decode_directory(&bytes).unwrap_or_else(|| {
+            tracing::warn!("the stored directory of relays is damaged; starting without it");
+            Vec::new()
+        })),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(at(&path, error)),
+    }
+}
+
+/// The descriptors in a directory's file; `None` if it is damaged.
+fn decode_directory(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let (content, digest) = bytes.split_last_chunk::<32>()?;
+    if Sha256::digest(content).as_slice() != digest {
+        return None;
+    }
+    let mut reader = Reader::new(content.strip_prefix(DIRECTORY_MAGIC)?);
+    let mut entries = Vec::new();
+    while reader.remaining() > 0 {
+        let len = usize::try_from(reader.u32().ok()?).ok()?;
+        entries.push(reader.take(len).ok()?.to_vec());
+    }
+    Some(entries)
+}
+
+/// The epochs that files of a directory are named for, in order.
+fn epochs(path: &Path, extension: Option<&str>) -> Result<Vec<Epoch>, DirError> {
+    let mut epochs = Vec::new();
+    for entry in fs::read_dir(path).map_err(|error| at(path, error))? {
+        let name = entry.map_err(|error| at(path, error))?.file_name();
+        let name = Path::new(&name);
+        let epoch = name.file_stem().and_then(OsStr::to_str).and_then(|stem| stem.parse().ok());
+        if name.extension() == extension.map(OsStr::new) {
+            epochs.extend(epoch.map(Epoch));
+        }
+    }
+    epochs.sort_unstable();
+    Ok(epochs)
+}

@@ -1,0 +1,146 @@
+use std::fs;
+use std::path::Path;
+use std::sync::mpsc::channel;
+
+use circuits::ids::{Epoch, Profile};
+use circuits::secret::Secret;
+
+use super::*;
+use crate::node::Restored;
+
+fn dir(path: &Path) -> Arc<DataDir> {
+    Arc::new(DataDir::open(&path.join("data"), Profile::Main, "test").unwrap())
+}
+
+fn key(byte: u8) -> Secret<32> {
+    Secret::init_with(|bytes| bytes.fill(byte))
+}
+
+/// Stores records as a driver would, and gives what the next start finds.
+fn store_and_load(path: &Path, records: Vec<Record>) -> Restored {
+    let dir = dir(path);
+    let (report, reports) = channel();
+    let store = Store::open(Storage::Disk(Arc::clone(&dir)), move |id| {
+        report.send(id).unwrap();
+    })
+    .unwrap();
+    let mut last = 0;
+    for record in records {
+        last += 1;
+        store.put(StoreId(last), record);
+    }
+    let mut stored = 0;
+    while stored < last {
+        let StoreId(id) = reports.recv().unwrap();
+        assert!(id > stored, "reports go upwards");
+        stored = id;
+    }
+    load(&dir).unwrap()
+}
+
+#[test]
+fn a_key_comes_back_with_every_tag_that_was_reported_durable() {
+    let scratch = tempfile::tempdir().unwrap();
+    let tags = (0..100).map(|tag| Record::ReplayTag(Epoch(7), vec![tag; 3]));
+    let records = [Record::OnionKey(Epoch(7), key(1)), Record::OnionKey(Epoch(8), key(2))];
+    let restored = store_and_load(scratch.path(), records.into_iter().chain(tags).collect());
+
+    let [(first, one, log), (second, two, empty)] = restored.onion_keys.as_slice() else {
+        panic!("two keys, not {}", restored.onion_keys.len());
+    };
+    assert_eq!((*first, *second), (Epoch(7), Epoch(8)));
+    assert_eq!((one.expose(), two.expose()), (&[1; 32], &[2; 32]));
+    assert_eq!(*log, (0..100).flat_map(|tag| [tag; 3]).collect::<Vec<u8>>());
+    assert!(empty.is_empty());
+}
+
+#[test]
+fn a_log_goes_on_where_the_last_run_stopped() {
+    let scratch = tempfile::tempdir().unwrap();
+    store_and_load(
+        scratch.path(),
+        vec![Record::OnionKey(Epoch(7), key(1)), Record::ReplayTag(Epoch(7), b"one".to_vec())],
+    );
+    let more = vec![Record::ReplayTag(Epoch(7), b"two".to_vec())];
+    let restored = store_and_load(scratch.path(), more);
+    assert_eq!(restored.onion_keys.first().unwrap().2, b"onetwo");
+}
+
+#[test]
+fn an_expired_key_leaves_neither_key_nor_log() {
+    let scratch = tempfile::tempdir().unwrap();
+    let restored = store_and_load(
+        scratch.path(),
+        vec![
+            Record::OnionKey(Epoch(7), key(1)),
+            Record::ReplayTag(Epoch(7), b"tag".to_vec()),
+            Record::EraseOnionKey(Epoch(7)),
+        ],
+    );
+    assert!(restored.onion_keys.is_empty());
+    assert_eq!(fs::read_dir(scratch.path().join("data/onion")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_key_without_its_log_is_erased() {
+    let scratch = tempfile::tempdir().unwrap();
+    store_and_load(scratch.path(), vec![Record::OnionKey(Epoch(7), key(1))]);
+    fs::remove_file(scratch.path().join("data/onion/7.tags")).unwrap();
+    assert!(load(&dir(scratch.path())).unwrap().onion_keys.is_empty());
+    assert!(!scratch.path().join("data/onion/7.key").exists());
+}
+
+#[test]
+fn descriptors_of_this_epoch_and_the_last_are_kept() {
+    let scratch = tempfile::tempdir().unwrap();
+    let records = (5..9).map(|epoch| {
+        Record::OwnDescriptor(Epoch(epoch), vec![u8::try_from(epoch).unwrap()])
+    });
+    let restored = store_and_load(scratch.path(), records.collect());
+    assert_eq!(restored.own_descriptors, [(Epoch(7), vec![7]), (Epoch(8), vec![8])]);
+}
+
+#[test]
+fn the_directory_comes_back_as_it_was_last() {
+    let scratch = tempfile::tempdir().unwrap();
+    let lists = [vec![b"old".to_vec()], vec![b"new".to_vec(), Vec::new(), vec![0; 1000]]];
+    let records = lists.clone().map(Record::Directory).into();
+    let [_, last] = lists;
+    assert_eq!(store_and_load(scratch.path(), records).directory, last);
+}
+
+#[test]
+fn a_damaged_directory_is_no_directory() {
+    let scratch = tempfile::tempdir().unwrap();
+    store_and_load(scratch.path(), vec![Record::Directory(vec![b"relay".to_vec()])]);
+    let path = scratch.path().join("data/directory.bin");
+    let mut bytes = fs::read(&path).unwrap();
+    for damaged in 0..bytes.len() {
+        bytes[damaged] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        assert!(load(&dir(scratch.path())).unwrap().directory.is_empty());
+        bytes[damaged] ^= 1;
+    }
+    fs::write(&path, bytes.get(..20).unwrap()).unwrap();
+    assert!(load(&dir(scratch.path())).unwrap().directory.is_empty());
+}
+
+#[test]
+fn nothing_is_reported_before_a_failing_disk_works_again() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = dir(scratch.path());
+    // A directory in the place of the log: it can be neither replaced nor opened.
+    let obstacle = scratch.path().join("data/onion/7.tags");
+    fs::create_dir(&obstacle).unwrap();
+    let (report, reports) = channel();
+    let store = Store::open(Storage::Disk(Arc::clone(&dir)), move |id| {
+        report.send(id).unwrap();
+    })
+    .unwrap();
+    store.put(StoreId(1), Record::OnionKey(Epoch(7), key(1)));
+    store.put(StoreId(2), Record::ReplayTag(Epoch(7), b"tag".to_vec()));
+    assert!(reports.recv_timeout(RETRY / 4).is_err());
+    fs::remove_dir(&obstacle).unwrap();
+    while reports.recv().unwrap() < StoreId(2) {}
+    assert_eq!(load(&dir).unwrap().onion_keys.first().unwrap().2, b"tag");
+}

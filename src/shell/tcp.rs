@@ -1,0 +1,334 @@
+//! Connections: one task for each, and a door that decides who may come in.
+//!
+//! A task reads into a bounded channel, so a node that is busy makes its peers wait (TCP's own
+//! back-pressure), and writes what the node queued. The node sees each connection end exactly
+//! once. Nothing is parsed here.
+
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use circuits::ids::LinkId;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::{sleep, timeout};
+
+use super::driver::Answer;
+
+/// What strangers can cause; comes through a bounded channel.
+#[derive(Debug)]
+pub(super) enum FromNet {
+    /// Somebody connected.
+    Accepted(TcpStream, Seat),
+    /// Bytes arrived.
+    Received(LinkId, Vec<u8>),
+    /// The connection ended; nothing more comes from it.
+    Ended(LinkId),
+}
+
+/// The driver's end of a connection. Dropping it closes the connection in good order.
+#[derive(Debug)]
+pub(super) struct Line {
+    chunks: mpsc::UnboundedSender<Vec<u8>>,
+    _open: oneshot::Sender<()>,
+}
+
+impl Line {
+    /// Queues bytes; they are lost if the connection is ending.
+    pub(super) fn send(&self, chunk: Vec<u8>) {
+        // A closed channel means that `Ended` is on its way.
+        let _ = self.chunks.send(chunk);
+    }
+}
+
+/// The task's end of a connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) link: LinkId,
+    pub(super) stream: TcpStream,
+    /// Its place among the inbound connections, if it is one.
+    pub(super) seat: Option<Seat>,
+    chunks: mpsc::UnboundedReceiver<Vec<u8>>,
+    closing: oneshot::Receiver<()>,
+}
+
+impl Connection {
+    pub(super) fn new(link: LinkId, stream: TcpStream, seat: Option<Seat>) -> (Line, Self) {
+        let (to_chunks, chunks) = mpsc::unbounded_channel();
+        let (open, closing) = oneshot::channel();
+        let line = Line { chunks: to_chunks, _open: open };
+        (line, Self { link, stream, seat, chunks, closing })
+    }
+
+    /// Carries bytes both ways until either side ends.
+    pub(super) async fn run(
+        self,
+        net: mpsc::Sender<FromNet>,
+        answers: mpsc::UnboundedSender<Answer>,
+    ) {
+        let Self { link, stream, seat, chunks, closing } = self;
+        let (reader, writer) = stream.into_split();
+        tokio::select! {
+            () = read(link, reader, &net) => {}
+            () = write(link, writer, chunks, answers) => {}
+            () = linger(closing) => {}
+            () = hold(seat) => {}
+        }
+        // The driver is gone if this fails.
+        let _ = net.send(FromNet::Ended(link)).await;
+    }
+}
+
+/// Reads until the other side ends.
+async fn read(link: LinkId, mut reader: OwnedReadHalf, net: &mpsc::Sender<FromNet>) {
+    let mut buffer = vec![0; READ_BUFFER];
+    while let Ok(len @ 1..) = reader.read(&mut buffer).await {
+        let bytes = buffer.get(..len).unwrap_or_default().to_vec();
+        if net.send(FromNet::Received(link, bytes)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Writes what is queued. Completes only when the other side takes nothing more; after that, what
+/// it said last is still worth reading for a moment.
+async fn write(
+    link: LinkId,
+    mut writer: OwnedWriteHalf,
+    mut chunks: mpsc::UnboundedReceiver<Vec<u8>>,
+    answers: mpsc::UnboundedSender<Answer>,
+) {
+    let mut batch = Vec::new();
+    while chunks.recv_many(&mut batch, WRITE_BATCH).await > 0 {
+        let bytes = batch.concat();
+        batch.clear();
+        if !matches!(timeout(STALL, writer.write_all(&bytes)).await, Ok(Ok(()))) {
+            sleep(LINGER).await;
+            return;
+        }
+        if answers.send(Answer::Flushed(link, bytes.len())).is_err() {
+            return;
+        }
+    }
+    // We close: the other side reads our last words before it sees the end.
+    let _ = writer.shutdown().await;
+    pending().await
+}
+
+/// Once we close, the connection may live this much longer.
+async fn linger(closing: oneshot::Receiver<()>) {
+    let _ = closing.await;
+    sleep(LINGER).await;
+}
+
+/// Keeps a place at the door until the task ends, and one among the half-open for as long as a
+/// handshake may take.
+async fn hold(seat: Option<Seat>) {
+    if let Some(Seat { half_open, .. }) = seat {
+        sleep(HANDSHAKE).await;
+        drop(half_open);
+    }
+    pending().await
+}
+
+/// Connects.
+pub(super) async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = timeout(DIAL, TcpStream::connect(address)).await??;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Takes connections in, for as long as the driver listens.
+pub(super) async fn accept(listener: TcpListener, door: Door, net: mpsc::Sender<FromNet>) {
+    loop {
+        // Places first: while there is none, strangers wait in the operating system's queue.
+        let Ok(places) = door.places().await else { return };
+        let (stream, from) = match listener.accept().await {
+            Ok(arrival) => arrival,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept connections; trying again");
+                sleep(ACCEPT_RETRY).await;
+                continue;
+            }
+        };
+        let Some(seat) = door.admit(from.ip(), places) else { continue };
+        if stream.set_nodelay(true).is_err() {
+            continue;
+        }
+        if net.send(FromNet::Accepted(stream, seat)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Limits on inbound connections, shared by all listeners of a node.
+#[derive(Clone, Debug)]
+pub(super) struct Door {
+    half_open: Arc<Semaphore>,
+    inbound: Arc<Semaphore>,
+    sources: Sources,
+    loopback_only: bool,
+}
+
+type Places = (OwnedSemaphorePermit, OwnedSemaphorePermit);
+
+impl Door {
+    pub(super) fn new(loopback_only: bool) -> Self {
+        Self {
+            half_open: Arc::new(Semaphore::new(MAX_HALF_OPEN)),
+            inbound: Arc::new(Semaphore::new(MAX_INBOUND)),
+            sources: Sources::default(),
+            loopback_only,
+        }
+    }
+
+    /// Waits until there is room for one more.
+    async fn places(&self) -> Result<Places, tokio::sync::AcquireError> {
+        let inbound = Arc::clone(&self.inbound).acquire_owned().await?;
+        Ok((Arc::clone(&self.half_open).acquire_owned().await?, inbound))
+    }
+
+    /// Judges who it is. Connections over loopback come from local users or from a Tor daemon, so
+    /// that they have no source to be counted by.
+    fn admit(&self, from: IpAddr, (half_open, inbound): Places) -> Option<Seat> {
+        let from = from.to_canonical();
+        let source = match from.is_loopback() {
+            true => None,
+            false if self.loopback_only => return None,
+            false => Some(self.sources.enter(Source::of(from))?),
+        };
+        Some(Seat { half_open, _inbound: inbound, _source: source })
+    }
+}
+
+/// A place among the inbound connections, given back on drop.
+#[derive(Debug)]
+pub(super) struct Seat {
+    half_open: OwnedSemaphorePermit,
+    _inbound: OwnedSemaphorePermit,
+    _source: Option<SourceSeat>,
+}
+
+/// A network that one operator can be expected to own: a /24 of IPv4, a /48 of IPv6.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Source(u64);
+
+impl Source {
+    fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => Self(u64::from(address.to_bits() >> 8)),
+            IpAddr::V6(address) => {
+                let prefix = u64::try_from(address.to_bits() >> 80).unwrap_or(u64::MAX);
+                Self(V6_MARK | prefix)
+            }
+        }
+    }
+}
+
+/// How many inbound connections each source has.
+#[derive(Clone, Debug, Default)]
+struct Sources(Arc<Mutex<BTreeMap<Source, usize>>>);
+
+impl Sources {
+    /// Counts one more; `None` if the source has its share already.
+    fn enter(&self, source: Source) -> Option<SourceSeat> {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(source).or_default();
+        if *count >= MAX_PER_SOURCE {
+            return None;
+        }
+        *count += 1;
+        Some(SourceSeat { sources: self.clone(), source })
+    }
+}
+
+#[derive(Debug)]
+struct SourceSeat {
+    sources: Sources,
+    source: Source,
+}
+
+impl Drop for SourceSeat {
+    fn drop(&mut self) {
+        let mut counts = self.sources.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.source) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                counts.remove(&self.source);
+            }
+        }
+    }
+}
+
+/// Inbound connections at the most. Each costs two buffers and a file descriptor; the usual limit
+/// of 1,024 descriptors leaves room for as many outbound ones.
+const MAX_INBOUND: usize = 256;
+/// Of these, connections whose handshake may not be over.
+const MAX_HALF_OPEN: usize = 128;
+/// Inbound connections from one /24 or /48.
+const MAX_PER_SOURCE: usize = MAX_INBOUND / 4;
+/// A connection this old has finished its handshake, since the node closes it after five seconds
+/// otherwise. The shell cannot look into the handshake, and need not.
+const HANDSHAKE: Duration = Duration::from_secs(6);
+/// A reader that takes nothing for this long is gone.
+const STALL: Duration = Duration::from_secs(30);
+/// What a connection has for its last words.
+const LINGER: Duration = Duration::from_secs(1);
+/// A connection that takes longer to make would be useless for cells.
+const DIAL: Duration = Duration::from_secs(10);
+/// Between two attempts to accept, when the process has no file descriptor left.
+const ACCEPT_RETRY: Duration = Duration::from_millis(500);
+/// Bytes read at once.
+const READ_BUFFER: usize = 16 * 1024;
+/// Chunks written at once. The node keeps less than a frame more than 64 KB in flight.
+const WRITE_BATCH: usize = 64;
+/// Keeps the two families of sources apart: a /48 has 48 bits.
+const V6_MARK: u64 = 1 << 63;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn neighbours_in_one_network_are_one_source() {
+        let source = |text| Source::of(address(text));
+        assert_eq!(source("192.0.2.1"), source("192.0.2.254"));
+        assert_ne!(source("192.0.2.1"), source("192.0.3.1"));
+        assert_eq!(source("2001:db8:1::1"), source("2001:db8:1:ffff::2"));
+        assert_ne!(source("2001:db8:1::1"), source("2001:db8:2::1"));
+        assert_ne!(source("0.0.1.0"), source("0:0:1::"));
+    }
+
+    #[tokio::test]
+    async fn one_source_cannot_take_all_places() {
+        let door = Door::new(false);
+        let mut seats = Vec::new();
+        for _ in 0..MAX_PER_SOURCE {
+            seats.push(door.admit(address("192.0.2.1"), door.places().await.unwrap()).unwrap());
+        }
+        let places = door.places().await.unwrap();
+        assert!(door.admit(address("192.0.2.77"), places).is_none());
+        let places = door.places().await.unwrap();
+        assert!(door.admit(address("198.51.100.1"), places).is_some());
+        seats.pop();
+        let places = door.places().await.unwrap();
+        assert!(door.admit(address("::ffff:192.0.2.1"), places).is_some());
+    }
+
+    #[tokio::test]
+    async fn the_local_profile_lets_in_nobody_but_loopback() {
+        let door = Door::new(true);
+        assert!(door.admit(address("192.0.2.1"), door.places().await.unwrap()).is_none());
+        assert!(door.admit(address("127.0.0.9"), door.places().await.unwrap()).is_some());
+        assert!(door.admit(address("::1"), door.places().await.unwrap()).is_some());
+    }
+}
