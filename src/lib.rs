@@ -19,9 +19,12 @@ pub mod envelope;
 pub mod estimate;
 pub mod filter;
 pub mod gossip;
+pub mod identity;
 mod items;
 pub mod link;
 pub mod message;
 pub mod node;
 pub mod pool;
 pub mod pow;
+#[cfg(feature = "shell")]
+pub mod shell;

@@ -31,7 +31,6 @@ use crate::node::{
 };
 
 /// Everything a node needs to run.
-#[derive(Debug)]
 pub struct Setup {
     /// Its settings.
     pub config: NodeConfig,

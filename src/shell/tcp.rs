@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::driver::Answer;
+use super::listen::tune;
 
 /// What strangers can cause; comes through a bounded channel.
 #[derive(Debug)]
@@ -139,7 +140,7 @@ async fn hold(seat: Option<Seat>) {
 /// Connects.
 pub(super) async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = timeout(DIAL, TcpStream::connect(address)).await??;
-    stream.set_nodelay(true)?;
+    tune(&stream)?;
     Ok(stream)
 }
 
@@ -157,7 +158,7 @@ pub(super) async fn accept(listener: TcpListener, door: Door, net: mpsc::Sender<
             }
         };
         let Some(seat) = door.admit(from.ip(), places) else { continue };
-        if stream.set_nodelay(true).is_err() {
+        if tune(&stream).is_err() {
             continue;
         }
         if net.send(FromNet::Accepted(stream, seat)).await.is_err() {

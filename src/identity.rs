@@ -1,0 +1,230 @@
+//! Client identities: how a user names and keeps the keys that messages are read and signed with.
+//!
+//! An identity is a secp256k1 key pair, or a key shared by a group together with the topic the
+//! group uses. This module gives names their rules, makes keys and writes them as JSON; it touches
+//! no file. Nothing here is derived from, or kept with, a link or relay key (design, section 3).
+//!
+//! The JSON holds the key in the clear: who can read the file has the identity, which is why the
+//! shell insists on 0600. Sealing at rest under a passphrase belongs to the keystore and is not
+//! there yet.
+
+use core::fmt;
+use core::str::FromStr;
+
+use circuits::secret::Secret;
+use rand_core::CryptoRng;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::envelope::Topic;
+use crate::message::{ClientSecret, SymKey};
+use crate::node;
+
+/// What a user calls an identity; also the name of its file.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct IdentityName(String);
+
+impl IdentityName {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for IdentityName {
+    type Err = BadName;
+
+    fn from_str(name: &str) -> Result<Self, BadName> {
+        let allowed = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '-' | '_');
+        let good = name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.len() <= LONGEST_NAME
+            && name.chars().all(allowed);
+        good.then(|| Self(name.to_owned())).ok_or(BadName)
+    }
+}
+
+impl fmt::Display for IdentityName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// The text is no name for an identity.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error(
+    "a name begins with a letter from a to z and goes on with letters, digits, `-` and `_`, \
+     {LONGEST_NAME} characters at the most"
+)]
+pub struct BadName;
+
+/// Reads a topic: eight hexadecimal digits, with or without `0x`.
+///
+/// # Errors
+///
+/// [`BadTopic`] for anything else.
+pub fn parse_topic(text: &str) -> Result<Topic, BadTopic> {
+    let mut topic = [0; 4];
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    hex::decode_to_slice(digits, &mut topic).map_err(|_| BadTopic)?;
+    Ok(Topic(topic))
+}
+
+/// The text is no topic.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("a topic is four bytes, written like 0x1a2b3c4d")]
+pub struct BadTopic;
+
+/// What kind of identity is to be made.
+pub enum Wanted {
+    /// A key pair of its own.
+    KeyPair,
+    /// A random key for a group; the others get it from the file.
+    Shared(Topic),
+    /// The key that every Whisper program makes of this password.
+    FromPassword(Topic, Zeroizing<String>),
+}
+
+impl Wanted {
+    /// Makes the key. A password takes a noticeable fraction of a second.
+    pub fn make(self, rng: &mut impl CryptoRng) -> node::Identity {
+        match self {
+            Self::KeyPair => node::Identity::KeyPair(ClientSecret::generate(rng)),
+            Self::Shared(topic) => node::Identity::Shared(SymKey::generate(rng), topic),
+            Self::FromPassword(topic, password) => {
+                // The key of zeros belongs to no password anybody can find.
+                let key =
+                    SymKey::from_password(&password).unwrap_or_else(|_| SymKey::generate(rng));
+                node::Identity::Shared(key, topic)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::KeyPair => "KeyPair",
+            Self::Shared(_) => "Shared([redacted])",
+            Self::FromPassword(..) => "FromPassword([redacted])",
+        })
+    }
+}
+
+/// Writes an identity for its file.
+#[must_use]
+pub fn to_json(identity: &node::Identity) -> Zeroizing<String> {
+    let entry = match identity {
+        node::Identity::KeyPair(secret) => Entry::KeyPair {
+            secret: Zeroizing::new(hex::encode(secret.expose())),
+            public: hex::encode(secret.public().to_bytes()),
+        },
+        node::Identity::Shared(key, topic) => Entry::Shared {
+            key: Zeroizing::new(hex::encode(key.expose())),
+            topic: hex::encode(topic.0),
+        },
+    };
+    // Strings and an enum: there is nothing in it that JSON cannot say.
+    Zeroizing::new(serde_json::to_string_pretty(&entry).unwrap_or_default())
+}
+
+/// Reads an identity from its file.
+///
+/// # Errors
+///
+/// [`DamagedIdentity`] if it is no JSON of ours, or its keys are no keys.
+pub fn from_json(json: &str) -> Result<node::Identity, DamagedIdentity> {
+    match serde_json::from_str(json).map_err(|_| DamagedIdentity)? {
+        Entry::KeyPair { secret, public } => {
+            let secret =
+                ClientSecret::from_bytes(&key(&secret)?).map_err(|_| DamagedIdentity)?;
+            // The public half is there for the reader; if it differs, one of them was edited.
+            if hex::encode(secret.public().to_bytes()) != public {
+                return Err(DamagedIdentity);
+            }
+            Ok(node::Identity::KeyPair(secret))
+        }
+        Entry::Shared { key: digits, topic } => {
+            let key = SymKey::new(key(&digits)?).map_err(|_| DamagedIdentity)?;
+            let topic = parse_topic(&topic).map_err(|_| DamagedIdentity)?;
+            Ok(node::Identity::Shared(key, topic))
+        }
+    }
+}
+
+/// The file's content.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case", tag = "kind")]
+enum Entry {
+    KeyPair { secret: Zeroizing<String>, public: String },
+    Shared { key: Zeroizing<String>, topic: String },
+}
+
+fn key(digits: &str) -> Result<Secret<32>, DamagedIdentity> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    hex::decode_to_slice(digits, bytes.as_mut()).map_err(|_| DamagedIdentity)?;
+    Ok(Secret::take(&mut bytes))
+}
+
+/// The content of an identity's file makes no sense.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the file holds no identity")]
+pub struct DamagedIdentity;
+
+/// Fits a table, and any file system.
+const LONGEST_NAME: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+
+    use super::*;
+
+    fn made(wanted: Wanted) -> node::Identity {
+        wanted.make(&mut ChaCha20Rng::from_seed([1; 32]))
+    }
+
+    #[test]
+    fn a_key_pair_survives_its_file() {
+        let node::Identity::KeyPair(secret) = made(Wanted::KeyPair) else { panic!("a key pair") };
+        let public = secret.public();
+        let json = to_json(&node::Identity::KeyPair(secret));
+        let Ok(node::Identity::KeyPair(read)) = from_json(&json) else { panic!("a key pair") };
+        assert_eq!(read.public(), public);
+    }
+
+    #[test]
+    fn a_password_makes_the_key_that_geth_makes() {
+        let wanted = Wanted::FromPassword(Topic([1, 2, 3, 4]), Zeroizing::new("test".into()));
+        let json = to_json(&made(wanted));
+        assert!(json.contains("a82a520aff70f7a989098376e48ec128f25f767085e84d7fb995a9815eebff0a"));
+        let Ok(node::Identity::Shared(_, topic)) = from_json(&json) else { panic!("a shared key") };
+        assert_eq!(topic, Topic([1, 2, 3, 4]));
+    }
+
+    #[test]
+    fn an_edited_file_is_refused() {
+        let json = to_json(&made(Wanted::KeyPair));
+        assert!(from_json(&json.replace("04", "05")).is_err());
+        assert!(from_json(&json.replace("key_pair", "other")).is_err());
+        assert!(from_json(&json.replace("{", "{\"more\":1,")).is_err());
+        assert!(from_json("").is_err());
+    }
+
+    #[test]
+    fn a_name_cannot_leave_its_directory() {
+        for bad in ["", "..", "../x", "a/b", ".hidden", "-flag", "Upper", "a b", "ä", "a.json"] {
+            assert_eq!(bad.parse::<IdentityName>(), Err(BadName), "{bad}");
+        }
+        assert_eq!("a".repeat(33).parse::<IdentityName>(), Err(BadName));
+        assert_eq!("desk-2_b".parse::<IdentityName>().unwrap().as_str(), "desk-2_b");
+    }
+
+    #[test]
+    fn a_topic_reads_with_and_without_prefix() {
+        assert_eq!(parse_topic("0x1a2b3c4d"), Ok(Topic([0x1a, 0x2b, 0x3c, 0x4d])));
+        assert_eq!(parse_topic("1A2B3C4D"), Ok(Topic([0x1a, 0x2b, 0x3c, 0x4d])));
+        assert_eq!(parse_topic("0x1a2b3c"), Err(BadTopic));
+    }
+}

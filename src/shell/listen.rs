@@ -1,0 +1,159 @@
+//! Binds the node's listeners.
+//!
+//! By default a node listens on IPv4 and IPv6 at the port it used last, or at 20819; if either
+//! family finds the port taken, both move to one of the next few, so that one number names the
+//! node. Where a machine lacks one family, the other serves alone. Addresses that the user names
+//! are taken as they are, or not at all.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Where to listen.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Listen {
+    /// Nowhere: connections go out only.
+    Nowhere,
+    /// On every address of the machine.
+    Everywhere,
+    /// On loopback only.
+    Loopback,
+    /// On exactly these addresses.
+    At(Vec<SocketAddr>),
+}
+
+/// Binds listeners. `remembered` is the port of the last run; it is tried first where the user
+/// names no address.
+///
+/// # Errors
+///
+/// [`ListenError`] names the address that cannot be had.
+pub fn bind(listen: &Listen, remembered: Option<u16>) -> Result<Vec<TcpListener>, ListenError> {
+    let (v4, v6) = match listen {
+        Listen::Nowhere => return Ok(Vec::new()),
+        Listen::At(addresses) => {
+            let exactly = |address: &SocketAddr| {
+                bind_one(*address).map_err(|error| ListenError::Refused { at: *address, error })
+            };
+            return addresses.iter().map(exactly).collect();
+        }
+        Listen::Everywhere => (Ipv4Addr::UNSPECIFIED, Ipv6Addr::UNSPECIFIED),
+        Listen::Loopback => (Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST),
+    };
+    for port in remembered.into_iter().chain(DEFAULT_PORT..=LAST_PORT) {
+        let bound = [SocketAddr::from((v4, port)), SocketAddr::from((v6, port))].map(bind_one);
+        match bound {
+            [Ok(v4), Ok(v6)] => return Ok(vec![v4, v6]),
+            [Ok(one), Err(error)] | [Err(error), Ok(one)] if is_missing(&error) => {
+                return Ok(vec![one]);
+            }
+            // Taken for one family at least; what the other got is closed again.
+            _ => {}
+        }
+    }
+    Err(ListenError::AllTaken)
+}
+
+/// Sets what every connection of a node wants, whoever made it.
+///
+/// # Errors
+///
+/// What the operating system says; the connection is dead already in that case.
+pub(super) fn tune(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    // What the kernel has taken, no cell can overtake: let it take little more than it sends.
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT)?;
+    Ok(())
+}
+
+fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // Otherwise `[::]` takes the IPv4 port too, and the family cannot be told apart.
+        socket.set_only_v6(true)?;
+    }
+    // A node that restarts need not wait for its old connections to be forgotten.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Whether the machine lacks the address family, rather than the port.
+fn is_missing(error: &io::Error) -> bool {
+    !matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
+}
+
+/// Why a node cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Neither the default port nor those after it are free.
+    #[error(
+        "ports {DEFAULT_PORT} to {LAST_PORT} are all taken; name a free one with \
+         --listen 0.0.0.0:PORT"
+    )]
+    AllTaken,
+    /// The operating system refuses an address that the user named.
+    #[error("cannot listen on {at}: {error}; name another address or port with --listen")]
+    Refused {
+        /// The address.
+        at: SocketAddr,
+        /// What the system says.
+        error: io::Error,
+    },
+}
+
+/// Whisper's own port: "If this port is not available, it will try the next few ports."
+pub const DEFAULT_PORT: u16 = 20819;
+/// The last of the next few.
+const LAST_PORT: u16 = DEFAULT_PORT + 9;
+/// Connections that the operating system keeps for us.
+const BACKLOG: i32 = 256;
+/// Bytes that the kernel may hold without having sent them.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+const UNSENT: u32 = 32 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ports(listeners: &[TcpListener]) -> Vec<u16> {
+        listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+    }
+
+    /// A port that was free a moment ago, for both families.
+    fn free_port() -> u16 {
+        let probe = bind_one((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        probe.local_addr().unwrap().port()
+    }
+
+    #[tokio::test]
+    async fn both_families_share_the_remembered_port() {
+        let port = free_port();
+        let listeners = bind(&Listen::Loopback, Some(port)).unwrap();
+        assert!(ports(&listeners).iter().all(|bound| *bound == port));
+        assert!(!listeners.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_port_taken_for_one_family_is_taken_for_both() {
+        let port = free_port();
+        let _taken = bind_one((Ipv4Addr::LOCALHOST, port).into()).unwrap();
+        let listeners = bind(&Listen::Loopback, Some(port)).unwrap();
+        let bound = ports(&listeners);
+        assert!(bound.iter().all(|bound| (DEFAULT_PORT..=LAST_PORT).contains(bound)), "{bound:?}");
+        assert!(bound.windows(2).all(|pair| pair.first() == pair.last()));
+    }
+
+    #[tokio::test]
+    async fn an_address_that_the_user_names_is_not_replaced() {
+        let taken = bind_one((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let at = taken.local_addr().unwrap();
+        let refusal = bind(&Listen::At(vec![at]), None).unwrap_err().to_string();
+        assert!(refusal.contains(&at.to_string()) && refusal.contains("--listen"), "{refusal}");
+    }
+}
