@@ -171,8 +171,9 @@ impl Driver {
         match event {
             FromNet::Accepted(stream, seat) => {
                 let link = self.node.new_link();
+                let from = seat.source();
                 self.outside.open(link, stream, Some(seat));
-                self.feed(Input::Accepted(link));
+                self.feed(Input::Accepted(link, from));
             }
             // After `Output::Close`, the node knows the link no more.
             FromNet::Received(link, bytes) if self.outside.links.contains_key(&link) => {

@@ -201,9 +201,9 @@ impl Door {
         let source = match from.is_loopback() {
             true => None,
             false if self.loopback_only => return None,
-            false => Some(self.sources.enter(Source::of(from))?),
+            false => Some(self.sources.enter(from)?),
         };
-        Some(Seat { half_open, _inbound: inbound, _source: source })
+        Some(Seat { half_open, _inbound: inbound, source })
     }
 }
 
@@ -212,7 +212,14 @@ impl Door {
 pub(super) struct Seat {
     half_open: OwnedSemaphorePermit,
     _inbound: OwnedSemaphorePermit,
-    _source: Option<SourceSeat>,
+    source: Option<SourceSeat>,
+}
+
+impl Seat {
+    /// Who connected; `None` if it came over loopback.
+    pub(super) fn source(&self) -> Option<IpAddr> {
+        self.source.as_ref().map(|seat| seat.address)
+    }
 }
 
 /// A network that one operator can be expected to own: a /24 of IPv4, a /48 of IPv6.
@@ -237,14 +244,15 @@ struct Sources(Arc<Mutex<BTreeMap<Source, usize>>>);
 
 impl Sources {
     /// Counts one more; `None` if the source has its share already.
-    fn enter(&self, source: Source) -> Option<SourceSeat> {
+    fn enter(&self, address: IpAddr) -> Option<SourceSeat> {
+        let source = Source::of(address);
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(source).or_default();
         if *count >= MAX_PER_SOURCE {
             return None;
         }
         *count += 1;
-        Some(SourceSeat { sources: self.clone(), source })
+        Some(SourceSeat { sources: self.clone(), source, address })
     }
 }
 
@@ -252,6 +260,7 @@ impl Sources {
 struct SourceSeat {
     sources: Sources,
     source: Source,
+    address: IpAddr,
 }
 
 impl Drop for SourceSeat {

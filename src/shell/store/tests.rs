@@ -35,6 +35,8 @@ fn store_and_load(path: &Path, records: Vec<Record>) -> Restored {
         assert!(id > stored, "reports go upwards");
         stored = id;
     }
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(store.finish());
     load(&dir).unwrap()
 }
 
