@@ -23,8 +23,10 @@ pub mod identity;
 mod items;
 pub mod link;
 pub mod message;
+pub mod nearest;
 pub mod node;
 pub mod pool;
 pub mod pow;
+pub mod rpc;
 #[cfg(feature = "shell")]
 pub mod shell;

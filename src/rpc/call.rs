@@ -1,0 +1,246 @@
+//! Methods and their parameters.
+
+use core::fmt;
+use core::time::Duration;
+
+use circuits::level::Level;
+use rand_core::CryptoRng;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::RpcError;
+use crate::endpoint::PeerAddr;
+use crate::envelope::Topic;
+use crate::identity::{IdentityName, Wanted, parse_topic};
+use crate::message::ClientPublic;
+use crate::nearest::nearest;
+use crate::node::{Command, MessageId, Recipient, SendRequest};
+
+/// What a caller wants done.
+#[derive(Debug)]
+pub enum Call {
+    /// Something of the node.
+    Node(Command),
+    /// A new identity: made, kept, and then given to the node.
+    NewIdentity(IdentityName, Wanted),
+    /// To be told of events on this connection.
+    Subscribe,
+    /// No longer to be told.
+    Unsubscribe(String),
+}
+
+impl Call {
+    /// Reads the parameters of a method. `rng` draws the topic of a message that names none.
+    ///
+    /// # Errors
+    ///
+    /// [`RpcError`] names the method, or the parameter and what is wrong with it.
+    pub fn read(
+        method: &str,
+        params: Value,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, RpcError> {
+        let command = match method {
+            "whisht_addPeer" => add_peer(params)?,
+            "whisht_cancel" => Command::Cancel(MessageId(number(params, "id")?)),
+            "whisht_estimate" => Command::Estimate(send_request(params, rng)?),
+            "whisht_identities" => nothing(params, Command::Identities)?,
+            "whisht_inbox" => Command::Inbox(match is_empty(&params) {
+                true => 0,
+                false => number(params, "after")?,
+            }),
+            "whisht_newIdentity" => return new_identity(params),
+            "whisht_outbox" => nothing(params, Command::Outbox)?,
+            "whisht_peers" => nothing(params, Command::Peers)?,
+            "whisht_relays" => nothing(params, Command::Relays)?,
+            "whisht_send" => Command::Send(send_request(params, rng)?),
+            "whisht_status" => nothing(params, Command::Status)?,
+            "whisht_subscribe" => return subscribe(params),
+            "whisht_unsubscribe" => return text(params, "subscription").map(Self::Unsubscribe),
+            _ => return Err(RpcError::unknown_method(method, nearest(method, METHODS))),
+        };
+        Ok(Self::Node(command))
+    }
+}
+
+/// Every method.
+pub const METHODS: [&str; 13] = [
+    "whisht_addPeer",
+    "whisht_cancel",
+    "whisht_estimate",
+    "whisht_identities",
+    "whisht_inbox",
+    "whisht_newIdentity",
+    "whisht_outbox",
+    "whisht_peers",
+    "whisht_relays",
+    "whisht_send",
+    "whisht_status",
+    "whisht_subscribe",
+    "whisht_unsubscribe",
+];
+
+fn add_peer(params: Value) -> Result<Command, RpcError> {
+    let enode = text(params, "enode")?;
+    let peer = enode.parse::<PeerAddr>().map_err(|error| {
+        RpcError::invalid_params(format_args!("`enode` names no peer: {error}"), ENODE)
+    })?;
+    Ok(Command::AddPeer(peer))
+}
+
+fn subscribe(params: Value) -> Result<Call, RpcError> {
+    match text(params, "to")?.as_str() {
+        "events" => Ok(Call::Subscribe),
+        other => Err(RpcError::invalid_params(
+            format_args!("there is nothing named {other:?} to subscribe to"),
+            "subscribe to \"events\"",
+        )),
+    }
+}
+
+/// What `whisht_send` and `whisht_estimate` take.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SendParams {
+    /// A public key (65 bytes), or the name of a shared identity.
+    to: String,
+    /// Only with a public key; drawn at random if absent.
+    topic: Option<String>,
+    /// What it says, hexadecimal.
+    payload: Zeroizing<String>,
+    /// The node's own level if absent.
+    level: Option<String>,
+    /// Seconds.
+    life: Option<u64>,
+    /// The identity that signs.
+    sign: Option<String>,
+}
+
+fn send_request(params: Value, rng: &mut impl CryptoRng) -> Result<SendRequest, RpcError> {
+    let params: SendParams = object(params)?;
+    let digits = params.payload.strip_prefix("0x").unwrap_or(&params.payload);
+    let payload = hex::decode(digits).map_err(|error| bad("payload", error, "write it in hex"))?;
+    let level = params.level.as_deref().map(str::parse::<Level>).transpose();
+    let topic = params.topic.as_deref().map(parse_topic).transpose();
+    let topic = topic.map_err(|error| bad("topic", error, "see whisht_identities"))?;
+    Ok(SendRequest {
+        to: recipient(&params.to, topic, rng)?,
+        sign_as: params.sign,
+        payload,
+        level: level.map_err(|error| bad("level", error, "name one of these"))?,
+        life: Duration::from_secs(params.life.unwrap_or(DEFAULT_LIFE)),
+    })
+}
+
+fn recipient(
+    to: &str,
+    topic: Option<Topic>,
+    rng: &mut impl CryptoRng,
+) -> Result<Recipient, RpcError> {
+    let digits = to.strip_prefix("0x").unwrap_or(to);
+    if digits.len() < SHORTEST_KEY {
+        return match topic {
+            None => Ok(Recipient::Shared(to.to_owned())),
+            Some(_) => Err(bad("topic", "a shared key has its own", "leave it out")),
+        };
+    }
+    let key = hex::decode(digits)
+        .ok()
+        .and_then(|bytes| ClientPublic::from_bytes(&bytes).ok())
+        .ok_or_else(|| {
+            bad("to", "it is no public key", "give 65 bytes in hex that begin with 04")
+        })?;
+    let random = || {
+        let mut topic = Topic::default();
+        rng.fill_bytes(&mut topic.0);
+        topic
+    };
+    Ok(Recipient::Public(key, topic.unwrap_or_else(random)))
+}
+
+/// What `whisht_newIdentity` takes: a key pair, unless a topic is given.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IdentityParams {
+    name: String,
+    topic: Option<String>,
+    password: Option<Zeroizing<String>>,
+}
+
+fn new_identity(params: Value) -> Result<Call, RpcError> {
+    let IdentityParams { name, topic, password } = object(params)?;
+    let name = name.parse().map_err(|error| bad("name", error, "choose another one"))?;
+    let topic = topic.as_deref().map(parse_topic).transpose();
+    let wanted = match (topic.map_err(|error| bad("topic", error, "choose one"))?, password) {
+        (None, None) => Wanted::KeyPair,
+        (Some(topic), None) => Wanted::Shared(topic),
+        (Some(topic), Some(password)) => Wanted::FromPassword(topic, password),
+        (None, Some(_)) => {
+            return Err(bad("topic", "a shared key needs one", "give four bytes"));
+        }
+    };
+    Ok(Call::NewIdentity(name, wanted))
+}
+
+/// The only parameter, or the one of this name.
+fn only(params: Value, name: &str) -> Result<Value, RpcError> {
+    let found = match params {
+        Value::Array(mut list) if list.len() == 1 => list.pop(),
+        Value::Object(mut fields) if fields.len() == 1 => fields.remove(name),
+        _ => None,
+    };
+    found.ok_or_else(|| {
+        RpcError::invalid_params(format_args!("`{name}` is missing, or not alone"), ONE)
+    })
+}
+
+fn text(params: Value, name: &str) -> Result<String, RpcError> {
+    match only(params, name)? {
+        Value::String(text) => Ok(text),
+        _ => Err(bad(name, "it is no text", "put it in quotes")),
+    }
+}
+
+fn number(params: Value, name: &str) -> Result<u64, RpcError> {
+    only(params, name)?.as_u64().ok_or_else(|| bad(name, "it is no number", "give a whole number"))
+}
+
+/// Named parameters, or one object among positional ones.
+fn object<T: DeserializeOwned>(params: Value) -> Result<T, RpcError> {
+    let fields = match params {
+        Value::Array(mut list) if list.len() == 1 => list.pop().unwrap_or_default(),
+        other => other,
+    };
+    serde_json::from_value(fields).map_err(|error| {
+        RpcError::invalid_params(error, "give one object with named fields")
+    })
+}
+
+fn is_empty(params: &Value) -> bool {
+    match params {
+        Value::Null => true,
+        Value::Array(list) => list.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        _ => false,
+    }
+}
+
+fn nothing(params: Value, command: Command) -> Result<Command, RpcError> {
+    match is_empty(&params) {
+        true => Ok(command),
+        false => Err(RpcError::invalid_params("the method takes no parameters", "leave them out")),
+    }
+}
+
+fn bad(name: &str, cause: impl fmt::Display, remedy: impl fmt::Display) -> RpcError {
+    RpcError::invalid_params(format_args!("`{name}`: {cause}"), remedy)
+}
+
+const ENODE: &str = "give enode://KEY@ADDRESS:PORT, as `whisht run` prints it";
+const ONE: &str = "give exactly one parameter";
+/// One hour: long enough for a reader that is away from the network for a moment, and cheap.
+pub(crate) const DEFAULT_LIFE: u64 = 3600;
+/// Longer than any name: whatever is as long is meant to be a key.
+const SHORTEST_KEY: usize = 64;

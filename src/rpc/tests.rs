@@ -1,0 +1,170 @@
+use circuits::level::Level;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+use super::*;
+use crate::envelope::Topic;
+use crate::node::{Command, MessageId, Recipient, SendRequest, Stage};
+
+const KEY: &str = "0x0479be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798\
+                   483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8";
+
+fn call(method: &str, params: Value) -> Result<Call, RpcError> {
+    Call::read(method, params, &mut ChaCha20Rng::from_seed([1; 32]))
+}
+
+fn send(params: Value) -> Result<SendRequest, RpcError> {
+    match call("whisht_send", json!([params]))? {
+        Call::Node(Command::Send(request)) => Ok(request),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What the remedy and cause say, for a call that must fail.
+fn refusal(method: &str, params: Value) -> String {
+    call(method, params).unwrap_err().to_string()
+}
+
+#[test]
+fn every_method_listed_is_known() {
+    for method in METHODS {
+        if let Err(error) = call(method, Value::Null) {
+            assert_ne!(error.code, -32601, "{method}");
+        }
+    }
+}
+
+#[test]
+fn an_unknown_method_names_the_nearest() {
+    let error = call("whisht_staus", Value::Null).unwrap_err();
+    assert_eq!((error.code, error.remedy.as_str()), (-32601, "did you mean whisht_status?"));
+}
+
+#[test]
+fn a_message_to_a_key_gets_a_topic_that_nobody_chose() {
+    let request = send(json!({"to": KEY, "payload": "0x6869", "level": "normal"})).unwrap();
+    assert!(matches!(request.to, Recipient::Public(_, topic) if topic != Topic::default()));
+    assert_eq!(request.payload, b"hi");
+    assert_eq!(request.level, Some(Level::Normal));
+    assert_eq!(request.life.as_secs(), 3600);
+}
+
+#[test]
+fn a_message_to_a_key_keeps_the_topic_that_was_asked_for() {
+    let request = send(json!({"to": KEY, "payload": "", "topic": "0x01020304", "life": 60}));
+    let request = request.unwrap();
+    assert!(matches!(request.to, Recipient::Public(_, Topic([1, 2, 3, 4]))));
+    assert_eq!(request.life.as_secs(), 60);
+}
+
+#[test]
+fn a_message_to_a_name_goes_under_its_shared_key() {
+    let request = send(json!({"to": "desk", "payload": "00", "sign": "me"})).unwrap();
+    assert!(matches!(request.to, Recipient::Shared(name) if name == "desk"));
+    assert_eq!(request.sign_as.as_deref(), Some("me"));
+}
+
+#[test]
+fn each_bad_parameter_is_named() {
+    for (params, part) in [
+        (json!({"to": KEY, "payload": "0x0"}), "`payload`"),
+        (json!({"to": KEY.replace("0x04", "0x05"), "payload": ""}), "`to`"),
+        (json!({"to": KEY, "payload": "", "level": "loud"}), "`level`"),
+        (json!({"to": KEY, "payload": "", "topic": "0x01"}), "`topic`"),
+        (json!({"to": "desk", "payload": "", "topic": "0x01020304"}), "`topic`"),
+        (json!({"to": "desk", "payload": "", "lifetime": 5}), "lifetime"),
+        (json!({"to": "desk"}), "payload"),
+        (json!("desk"), "object"),
+    ] {
+        let refusal = refusal("whisht_send", json!([params]));
+        assert!(refusal.contains(part), "{refusal}");
+    }
+    assert!(refusal("whisht_addPeer", json!(["enode://x"])).contains("address is missing"));
+    assert!(refusal("whisht_cancel", json!(["1"])).contains("`id`"));
+    assert!(refusal("whisht_status", json!([1])).contains("no parameters"));
+    assert!(refusal("whisht_subscribe", json!(["news"])).contains("\"events\""));
+}
+
+#[test]
+fn parameters_may_be_positional_or_named() {
+    for params in [json!([7]), json!({"id": 7})] {
+        let call = call("whisht_cancel", params).unwrap();
+        assert!(matches!(call, Call::Node(Command::Cancel(MessageId(7)))));
+    }
+    for (params, number) in [(json!([]), 0), (json!([9]), 9), (json!({"after": 9}), 9)] {
+        let call = call("whisht_inbox", params).unwrap();
+        assert!(matches!(call, Call::Node(Command::Inbox(after)) if after == number));
+    }
+}
+
+#[test]
+fn identities_are_key_pairs_unless_a_topic_is_given() {
+    use crate::identity::Wanted;
+
+    let wanted = |params| match call("whisht_newIdentity", json!([params])).unwrap() {
+        Call::NewIdentity(_, wanted) => wanted,
+        other => panic!("{other:?}"),
+    };
+    assert!(matches!(wanted(json!({"name": "me"})), Wanted::KeyPair));
+    let group = json!({"name": "us", "topic": "0x01020304"});
+    assert!(matches!(wanted(group), Wanted::Shared(Topic([1, 2, 3, 4]))));
+    let password = json!({"name": "us", "topic": "0x01020304", "password": "x"});
+    assert!(matches!(wanted(password), Wanted::FromPassword(..)));
+    let refused = refusal("whisht_newIdentity", json!([{"name": "us", "password": "hunter2"}]));
+    assert!(refused.contains("`topic`") && !refused.contains("hunter2"), "{refused}");
+    assert!(refusal("whisht_newIdentity", json!([{"name": "../me"}])).contains("`name`"));
+}
+
+#[test]
+fn a_request_that_is_none_is_answered_to_its_id() {
+    for (request, id) in [
+        (json!({"id": 5, "method": "x"}), json!(5)),
+        (json!({"jsonrpc": "2.0", "id": "a", "method": 1}), json!("a")),
+        (json!({"jsonrpc": "1.0", "id": 9_007_199_254_740_993_u64}), json!(9_007_199_254_740_993_u64)),
+        (json!([]), Value::Null),
+    ] {
+        let (answered, error) = Request::read(request).unwrap_err();
+        assert_eq!((answered, error.code), (id, -32600));
+    }
+}
+
+#[test]
+fn a_request_without_an_id_is_a_notification() {
+    let request = json!({"jsonrpc": "2.0", "method": "whisht_status"});
+    assert_eq!(Request::read(request).unwrap().id, None);
+}
+
+#[test]
+fn an_error_shows_kind_cause_and_remedy() {
+    let error = RpcError::server(Kind::Policy, "no relays", "wait");
+    assert_eq!(
+        response(json!(1), Err(error)),
+        json!({"jsonrpc": "2.0", "id": 1, "error": {
+            "code": -32000,
+            "message": "no relays; wait",
+            "data": {"kind": "policy", "cause": "no relays", "remedy": "wait"},
+        }})
+    );
+    for kind in [Kind::Busy, Kind::Policy, Kind::Stopped, Kind::Storage, Kind::Usage] {
+        assert_eq!(Kind::of(kind.word()), Some(kind));
+    }
+}
+
+#[test]
+fn events_name_their_subscription_and_stage() {
+    let stage = Stage::Dispatched { cells: 2, of: 3 };
+    assert_eq!(
+        event("0x1", &Event::Outgoing(MessageId(4), stage))["params"],
+        json!({"subscription": "0x1", "result": {
+            "outgoing": [4, {"stage": "dispatched", "cells": 2, "of": 3}]
+        }})
+    );
+    assert_eq!(lost("0x1", 3)["params"]["result"], json!({"lost": 3}));
+}
+
+#[test]
+fn replies_are_plain_values() {
+    assert_eq!(result(&Reply::Done), json!(true));
+    assert_eq!(result(&Reply::Accepted(MessageId(7))), json!(7));
+    assert_eq!(result(&Reply::Peers(Vec::new())), json!([]));
+}
