@@ -11,6 +11,8 @@
 
 pub mod bloom;
 pub mod compose;
+#[cfg(feature = "shell")]
+pub mod config;
 pub mod dark;
 pub mod ecies;
 pub mod endpoint;

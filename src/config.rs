@@ -1,0 +1,306 @@
+//! Settings of a node: what the user said, and what it means.
+//!
+//! [`Settings`] holds what one source said; a flag wins over the environment, which wins over the
+//! [`file`], which wins over the default. [`Config`] is what they come to: every value is there,
+//! and they fit together. Nothing is read from the system here but the text of a file that the
+//! shell has opened, and nothing is ever lowered silently: what cannot be had is an error that
+//! names the cause and the remedy.
+
+pub mod file;
+pub mod value;
+
+use std::net::{IpAddr, SocketAddr};
+
+use circuits::directory;
+use circuits::ids::{Profile, RelayId};
+use circuits::level::Level;
+
+use crate::endpoint::{Endpoint, PeerAddr};
+use crate::node::NodeConfig;
+use crate::shell::Workers;
+use crate::shell::listen::Listen;
+
+use value::NetworkName;
+
+/// What one source says; `None` where it says nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Which rules apply. Default: `main`.
+    pub profile: Option<Profile>,
+    /// Which network to join. Default: the public one; a local network needs a name.
+    pub network: Option<NetworkName>,
+    /// The level of messages that name none. Default: `normal`.
+    pub level: Option<Level>,
+    /// Whether to relay cells for others. Default: no.
+    pub relay: Option<bool>,
+    /// Where to listen; an empty list for nowhere. Default: everywhere, at port 20819.
+    pub listen: Option<Vec<SocketAddr>>,
+    /// Where others can reach this relay. Default: where it listens, if that says it.
+    pub advertise: Option<Vec<Endpoint>>,
+    /// Other relays of the same operator. Default: none.
+    pub family: Option<Vec<RelayId>>,
+    /// Peers to stay connected to. Default: none.
+    pub peers: Option<Vec<PeerAddr>>,
+    /// Gossip peers at the most. Default: 25, as go-ethereum.
+    pub max_peers: Option<usize>,
+    /// The least proof of work accepted. Default: 0.2, as go-ethereum; 0.002 in a local network.
+    pub min_pow: Option<f64>,
+    /// Room for envelopes, in megabytes. Default: 64.
+    pub pool_mb: Option<usize>,
+    /// The relay to use as the guard. Default: as the guard seed ranks them.
+    pub guard: Option<RelayId>,
+    /// Threads for proof of work. Default: one per core.
+    pub threads: Option<usize>,
+}
+
+impl Settings {
+    /// What these settings say, and what `weaker` ones say where these are silent.
+    #[must_use]
+    pub fn over(self, weaker: Self) -> Self {
+        Self {
+            profile: self.profile.or(weaker.profile),
+            network: self.network.or(weaker.network),
+            level: self.level.or(weaker.level),
+            relay: self.relay.or(weaker.relay),
+            listen: self.listen.or(weaker.listen),
+            advertise: self.advertise.or(weaker.advertise),
+            family: self.family.or(weaker.family),
+            peers: self.peers.or(weaker.peers),
+            max_peers: self.max_peers.or(weaker.max_peers),
+            min_pow: self.min_pow.or(weaker.min_pow),
+            pool_mb: self.pool_mb.or(weaker.pool_mb),
+            guard: self.guard.or(weaker.guard),
+            threads: self.threads.or(weaker.threads),
+        }
+    }
+}
+
+/// Settings that are complete and fit together.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What the node is told. Its port is not known before [`Config::bound`].
+    pub node: NodeConfig,
+    /// Where to listen.
+    pub listen: Listen,
+    /// Threads for proof of work.
+    pub threads: usize,
+}
+
+impl Config {
+    /// Completes settings with defaults and checks that they fit together.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] names the first rule broken, and what to do.
+    pub fn build(settings: Settings) -> Result<Self, ConfigError> {
+        let profile = settings.profile.unwrap_or(Profile::Main);
+        let network = network(profile, settings.network)?;
+        let level = settings.level.unwrap_or(Level::Normal);
+        if !matches!(level, Level::Open | Level::Swift | Level::Normal) {
+            return Err(ConfigError::LevelNotThere(level));
+        }
+        let listen = listen(profile, settings.listen)?;
+        let relay = settings.relay.unwrap_or(false);
+        let advertise = settings.advertise.unwrap_or_default();
+        for endpoint in &advertise {
+            reachable(profile, *endpoint, "advertise")?;
+        }
+        let advertise = advertised(profile, relay, advertise, &listen)?;
+        let peers = settings.peers.unwrap_or_default();
+        for peer in &peers {
+            reachable(profile, peer.endpoint, "peer")?;
+        }
+        let min_pow = settings.min_pow.unwrap_or(match profile {
+            Profile::Main => MIN_POW,
+            Profile::Local => MIN_POW_LOCAL,
+        });
+        let node = NodeConfig {
+            profile,
+            network,
+            level,
+            relay,
+            advertise,
+            family: settings.family.unwrap_or_default(),
+            listen_port: 0,
+            peers,
+            max_peers: settings.max_peers.unwrap_or(MAX_PEERS),
+            min_pow,
+            pool_bytes: settings.pool_mb.unwrap_or(POOL_MB).saturating_mul(1 << 20),
+            guard: settings.guard,
+            danger_reveal_paths: false,
+        };
+        let threads = settings.threads.unwrap_or_else(Workers::available);
+        Ok(Self { node, listen, threads })
+    }
+
+    /// Whether the node should be known by one key for all time. A node that nobody connects to
+    /// is better off with a new one for every run (design, section 3).
+    #[must_use]
+    pub fn keeps_link_key(&self) -> bool {
+        self.node.relay || self.listen != Listen::Nowhere
+    }
+
+    /// Fills in what is known once the listeners are bound.
+    pub fn bound(&mut self, addresses: &[SocketAddr]) {
+        self.node.listen_port = addresses.first().map_or(0, SocketAddr::port);
+        if self.node.relay && self.node.advertise.is_empty() {
+            self.node.advertise = addresses.iter().copied().map(to_directory).collect();
+        }
+    }
+}
+
+fn network(profile: Profile, name: Option<NetworkName>) -> Result<String, ConfigError> {
+    match (profile, name) {
+        (_, Some(name)) => Ok(name.into()),
+        (Profile::Main, None) => Ok(PUBLIC_NETWORK.to_owned()),
+        (Profile::Local, None) => Err(ConfigError::LocalNeedsName),
+    }
+}
+
+fn listen(profile: Profile, addresses: Option<Vec<SocketAddr>>) -> Result<Listen, ConfigError> {
+    let Some(addresses) = addresses else {
+        return Ok(match profile {
+            Profile::Main => Listen::Everywhere,
+            Profile::Local => Listen::Loopback,
+        });
+    };
+    for address in &addresses {
+        reachable(profile, Endpoint::Tcp(*address), "listen")?;
+    }
+    Ok(if addresses.is_empty() { Listen::Nowhere } else { Listen::At(addresses) })
+}
+
+/// Where a relay says that it can be reached.
+fn advertised(
+    profile: Profile,
+    relay: bool,
+    said: Vec<Endpoint>,
+    listen: &Listen,
+) -> Result<Vec<directory::Endpoint>, ConfigError> {
+    if !relay {
+        return match said.is_empty() {
+            true => Ok(Vec::new()),
+            false => Err(ConfigError::AdvertiseWithoutRelay),
+        };
+    }
+    let from_listen = |address: &SocketAddr| to_directory(*address);
+    let is_particular = |address: &&SocketAddr| is_public(address.ip());
+    match (listen, profile) {
+        (Listen::Nowhere, _) => Err(ConfigError::RelayNeedsListener),
+        _ if !said.is_empty() => Ok(said.into_iter().map(endpoint_to_directory).collect()),
+        // Loopback addresses are filled in when the ports are known.
+        (_, Profile::Local) => Ok(Vec::new()),
+        (Listen::At(addresses), _) if addresses.iter().any(|address| is_public(address.ip())) => {
+            Ok(addresses.iter().filter(is_particular).map(from_listen).collect())
+        }
+        _ => Err(ConfigError::RelayNeedsAddress),
+    }
+}
+
+/// Whether strangers could connect to an address, as far as the address itself tells.
+fn is_public(ip: IpAddr) -> bool {
+    let private = match ip {
+        IpAddr::V4(ip) => ip.is_private() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
+    };
+    !(private || ip.is_loopback() || ip.is_unspecified() || ip.is_multicast())
+}
+
+/// Checks that this build and this profile can use an endpoint.
+fn reachable(
+    profile: Profile,
+    endpoint: Endpoint,
+    setting: &'static str,
+) -> Result<(), ConfigError> {
+    match endpoint {
+        Endpoint::Onion(..) => Err(ConfigError::OnionNotThere { setting }),
+        Endpoint::Tcp(address) if profile == Profile::Local && !address.ip().is_loopback() => {
+            Err(ConfigError::LocalLeavesMachine { setting, address })
+        }
+        Endpoint::Tcp(_) => Ok(()),
+    }
+}
+
+fn endpoint_to_directory(endpoint: Endpoint) -> directory::Endpoint {
+    match endpoint {
+        Endpoint::Tcp(address) => to_directory(address),
+        Endpoint::Onion(key, port) => directory::Endpoint::Onion(key, port),
+    }
+}
+
+const fn to_directory(address: SocketAddr) -> directory::Endpoint {
+    match address {
+        SocketAddr::V4(address) => directory::Endpoint::Ip4(*address.ip(), address.port()),
+        SocketAddr::V6(address) => directory::Endpoint::Ip6(*address.ip(), address.port()),
+    }
+}
+
+/// Why settings do not fit together.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// An address is advertised by a node that relays nothing.
+    #[error("`advertise` is for relays; add --relay, or leave it out")]
+    AdvertiseWithoutRelay,
+    /// A level that this version does not have.
+    #[error(
+        "the level `{0}` is not there yet: it needs cover traffic that this version does not send; \
+         choose open, swift or normal"
+    )]
+    LevelNotThere(Level),
+    /// A local network must stay on this machine.
+    #[error(
+        "`{setting}` names {address}, but the local profile never leaves this machine; use an \
+         address of loopback, or --profile main"
+    )]
+    LocalLeavesMachine {
+        /// The setting.
+        setting: &'static str,
+        /// The address.
+        address: SocketAddr,
+    },
+    /// A local network must not be mistaken for another.
+    #[error("a local network needs a name; add --network NAME")]
+    LocalNeedsName,
+    /// Tor is not there yet.
+    #[error(
+        "`{setting}` names an onion service, which needs Tor, and Tor is not there yet; use an IP \
+         address"
+    )]
+    OnionNotThere {
+        /// The setting.
+        setting: &'static str,
+    },
+    /// A relay that says no address is no use to anybody.
+    #[error(
+        "a relay must say where others can reach it, and the addresses it listens on do not say \
+         it; add --advertise ADDRESS:PORT"
+    )]
+    RelayNeedsAddress,
+    /// A relay that does not listen cannot be reached.
+    #[error("a relay must listen; leave out --no-listen, or --relay")]
+    RelayNeedsListener,
+}
+
+impl ConfigError {
+    /// Whether a rule of privacy is the reason, rather than a mistake.
+    #[must_use]
+    pub const fn is_policy(&self) -> bool {
+        matches!(self, Self::LevelNotThere(_) | Self::LocalLeavesMachine { .. })
+    }
+}
+
+/// The network that a node joins unless told otherwise.
+const PUBLIC_NETWORK: &str = "whisht";
+/// go-ethereum's default.
+const MAX_PEERS: usize = 25;
+/// go-ethereum's default: with less, most nodes of the network would not pass us their mail, and
+/// with more they would punish us for not passing theirs.
+const MIN_POW: f64 = 0.2;
+/// So that a demonstration takes less than a minute (spec M18).
+const MIN_POW_LOCAL: f64 = 0.002;
+/// Half a day of a busy network.
+const POOL_MB: usize = 64;
+
+#[cfg(test)]
+mod tests;

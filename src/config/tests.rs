@@ -1,0 +1,147 @@
+use std::path::Path;
+
+use super::file::{KEYS, parse};
+use super::*;
+
+const KEY: &str = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798\
+                   483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8";
+
+fn read(text: &str) -> Result<Settings, String> {
+    parse(Path::new("config.toml"), text).map_err(|error| error.to_string())
+}
+
+fn build(text: &str) -> Result<Config, String> {
+    Config::build(read(text).unwrap()).map_err(|error| error.to_string())
+}
+
+#[test]
+fn every_key_is_read() {
+    let text = format!(
+        "profile = 'local'\nnetwork = 'demo'\nlevel = 'swift'\nrelay = true\n\
+         listen = ['127.0.0.1:1']\nadvertise = ['127.0.0.1:2']\nfamily = ['{KEY}']\n\
+         peers = ['enode://{KEY}@127.0.0.1:3']\nmax-peers = 7\nmin-pow = 1\npool-mb = 2\n\
+         guard = 'enode://{KEY}@127.0.0.1:3'\nthreads = 4\n"
+    );
+    let written: Vec<_> = text.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(written, KEYS);
+    let config = build(&text).unwrap();
+    assert_eq!(config.node.profile, Profile::Local);
+    assert_eq!(config.node.network, "demo");
+    assert_eq!(config.node.level, Level::Swift);
+    assert_eq!(config.listen, Listen::At(vec!["127.0.0.1:1".parse().unwrap()]));
+    assert_eq!(config.node.advertise.len(), 1);
+    assert_eq!(config.node.family, config.node.guard.into_iter().collect::<Vec<_>>());
+    assert_eq!(config.node.peers.len(), 1);
+    assert_eq!((config.node.max_peers, config.threads), (7, 4));
+    assert!((config.node.min_pow - 1.0).abs() < f64::EPSILON);
+    assert_eq!(config.node.pool_bytes, 2 << 20);
+}
+
+#[test]
+fn an_empty_file_means_the_defaults() {
+    let config = build("").unwrap();
+    assert_eq!(config.node.network, "whisht");
+    assert_eq!(config.node.level, Level::Normal);
+    assert_eq!(config.listen, Listen::Everywhere);
+    assert!(!config.node.relay && config.keeps_link_key());
+    assert!((config.node.min_pow - 0.2).abs() < f64::EPSILON);
+}
+
+#[test]
+fn an_unknown_key_names_file_line_and_nearest_key() {
+    let refusal = read("level = 'open'\n\nlevle = 'dark'\n").unwrap_err();
+    assert_eq!(
+        refusal,
+        "config.toml:3: there is no setting \"levle\"; did you mean `level`?"
+    );
+    assert!(read("min_pow = 1").unwrap_err().contains("`min-pow`"));
+    assert!(read("[tor]\nonly = true").unwrap_err().contains("there is no setting"));
+    assert!(read("qqqqqqqqq = 1").unwrap_err().contains("profile, network, level"));
+}
+
+#[test]
+fn each_bad_value_names_its_line_and_key() {
+    for (text, part) in [
+        ("level = 'normall'", "did you mean normal?"),
+        ("level = 1", "a text in quotes"),
+        ("profile = 'test'", "`main` or `local`"),
+        ("network = 'A B'", "`network`"),
+        ("relay = 'yes'", "true or false"),
+        ("listen = '127.0.0.1:1'", "a list of texts"),
+        ("listen = ['localhost:1']", "\"localhost:1\""),
+        ("peers = ['enode://x']", "the address is missing"),
+        ("max-peers = 0", "from 1 to 500"),
+        ("max-peers = 99999999999999999999999999999999999999999", "from 1 to 500"),
+        ("min-pow = -1", "from 0 upwards"),
+        ("min-pow = nan", "from 0 upwards"),
+        ("guard = 'me'", "64 hexadecimal digits"),
+        ("threads = 1.5", "a whole number"),
+        ("level = ", "config.toml:2"),
+        ("level = 'open'\nlevel = 'open'", "config.toml:3"),
+    ] {
+        let refusal = read(&format!("\n{text}")).unwrap_err();
+        let start = refusal.starts_with("config.toml:2: ") || refusal.starts_with("config.toml:3");
+        assert!(start && refusal.contains(part), "{refusal}");
+    }
+}
+
+#[test]
+fn stronger_settings_win_and_lists_replace_lists() {
+    let weaker = read("level = 'open'\nmax-peers = 3\nlisten = ['127.0.0.1:1']").unwrap();
+    let stronger = read("level = 'swift'\nlisten = []").unwrap();
+    let config = Config::build(stronger.over(weaker)).unwrap();
+    assert_eq!((config.node.level, config.node.max_peers), (Level::Swift, 3));
+    assert_eq!(config.listen, Listen::Nowhere);
+    assert!(!config.keeps_link_key());
+}
+
+#[test]
+fn levels_that_are_not_there_are_refused_not_lowered() {
+    for level in ["hush", "dark", "bulletin"] {
+        let error = Config::build(read(&format!("level = '{level}'")).unwrap()).unwrap_err();
+        assert!(error.is_policy() && error.to_string().contains("not there yet"), "{error}");
+    }
+}
+
+#[test]
+fn a_local_network_has_a_name_and_stays_on_the_machine() {
+    assert!(build("profile = 'local'").unwrap_err().contains("--network"));
+    let local = "profile = 'local'\nnetwork = 'demo'\n";
+    for setting in [
+        "listen = ['0.0.0.0:1']".to_owned(),
+        "relay = true\nadvertise = ['192.0.2.1:1']".to_owned(),
+        format!("peers = ['enode://{KEY}@192.0.2.1:1']"),
+    ] {
+        let refusal = build(&format!("{local}{setting}")).unwrap_err();
+        assert!(refusal.contains("never leaves this machine"), "{refusal}");
+    }
+    let config = build(local).unwrap();
+    assert_eq!(config.listen, Listen::Loopback);
+    assert!((config.node.min_pow - 0.002).abs() < f64::EPSILON);
+}
+
+#[test]
+fn a_relay_says_where_it_can_be_reached() {
+    assert!(build("relay = true").unwrap_err().contains("--advertise"));
+    assert!(build("relay = true\nlisten = ['10.0.0.1:1']").unwrap_err().contains("--advertise"));
+    assert!(build("relay = true\nlisten = []").unwrap_err().contains("must listen"));
+    assert!(build("advertise = ['192.0.2.1:1']").unwrap_err().contains("--relay"));
+    let config = build("relay = true\nlisten = ['203.0.113.7:1', '10.0.0.1:1']").unwrap();
+    assert_eq!(config.node.advertise.len(), 1);
+    let config = build("relay = true\nadvertise = ['203.0.113.7:1']").unwrap();
+    assert_eq!(config.node.advertise.len(), 1);
+}
+
+#[test]
+fn a_local_relay_advertises_where_it_came_to_listen() {
+    let mut config = build("profile = 'local'\nnetwork = 'demo'\nrelay = true").unwrap();
+    config.bound(&["127.0.0.1:20820".parse().unwrap(), "[::1]:20820".parse().unwrap()]);
+    assert_eq!((config.node.listen_port, config.node.advertise.len()), (20820, 2));
+}
+
+#[test]
+fn onion_services_are_refused_while_there_is_no_tor() {
+    let onion = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion:80";
+    let refusal = build(&format!("peers = ['enode://{KEY}@{onion}']")).unwrap_err();
+    assert!(refusal.contains("needs Tor"), "{refusal}");
+}

@@ -1,0 +1,118 @@
+//! How single values are written, in flags, environment and file alike.
+
+use core::fmt;
+use core::ops::RangeInclusive;
+use core::str::FromStr;
+
+use circuits::ids::{Profile, RelayId, RelayKey};
+use circuits::level::Level;
+
+use crate::nearest::nearest;
+
+/// A network's name: it goes into the network id.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NetworkName(String);
+
+impl FromStr for NetworkName {
+    type Err = BadValue;
+
+    fn from_str(name: &str) -> Result<Self, BadValue> {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let good = (1..=32).contains(&name.len()) && name.chars().all(allowed);
+        good.then(|| Self(name.to_owned())).ok_or_else(|| {
+            BadValue::new("a network's name has 1 to 32 letters from a to z, digits and hyphens")
+        })
+    }
+}
+
+impl From<NetworkName> for String {
+    fn from(name: NetworkName) -> Self {
+        name.0
+    }
+}
+
+/// Reads a level.
+///
+/// # Errors
+///
+/// [`BadValue`] names the nearest one.
+pub fn level(word: &str) -> Result<Level, BadValue> {
+    word.parse().map_err(|error| match nearest(word, Level::ALL.map(Level::word)) {
+        Some(near) => BadValue::new(format_args!("there is no level {word:?}; did you mean {near}?")),
+        None => BadValue::new(error),
+    })
+}
+
+/// Reads a profile.
+///
+/// # Errors
+///
+/// [`BadValue`] for anything but `main` and `local`.
+pub fn profile(word: &str) -> Result<Profile, BadValue> {
+    [Profile::Main, Profile::Local]
+        .into_iter()
+        .find(|profile| profile.label() == word)
+        .ok_or_else(|| BadValue::new("a profile is `main` or `local`"))
+}
+
+/// Reads a relay: its id (64 hexadecimal digits), its key (128), or its enode URL.
+///
+/// # Errors
+///
+/// [`BadValue`] for anything else.
+pub fn relay(text: &str) -> Result<RelayId, BadValue> {
+    let key = text.strip_prefix("enode://").map_or(text, |rest| {
+        rest.split_once('@').map_or(rest, |(key, _)| key)
+    });
+    let mut id = [0; 32];
+    let mut full = [0; 64];
+    if hex::decode_to_slice(key, &mut id).is_ok() {
+        Ok(RelayId(id))
+    } else if hex::decode_to_slice(key, &mut full).is_ok() {
+        Ok(RelayKey(full).id())
+    } else {
+        Err(BadValue::new("a relay is named by its id (64 hexadecimal digits) or its enode URL"))
+    }
+}
+
+/// Reads a threshold of proof of work.
+///
+/// # Errors
+///
+/// [`BadValue`] for what is negative or no number.
+pub fn min_pow(value: f64) -> Result<f64, BadValue> {
+    (value.is_finite() && value >= 0.0)
+        .then_some(value)
+        .ok_or_else(|| BadValue::new("it is not a number from 0 upwards, such as 0.2"))
+}
+
+/// Checks a count.
+///
+/// # Errors
+///
+/// [`BadValue`] names the bounds.
+pub fn count(value: i128, bounds: RangeInclusive<usize>) -> Result<usize, BadValue> {
+    usize::try_from(value).ok().filter(|value| bounds.contains(value)).ok_or_else(|| {
+        let (least, most) = (bounds.start(), bounds.end());
+        BadValue::new(format_args!("it is not a whole number from {least} to {most}"))
+    })
+}
+
+/// A value that cannot be used: cause and remedy in one sentence.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadValue(String);
+
+impl BadValue {
+    /// With this sentence.
+    pub fn new(sentence: impl fmt::Display) -> Self {
+        Self(sentence.to_string())
+    }
+}
+
+/// Bounds of `max-peers`: each peer costs a file descriptor and up to a megabyte.
+pub const PEERS: RangeInclusive<usize> = 1..=500;
+/// Bounds of `pool-mb`.
+pub const POOL_MB: RangeInclusive<usize> = 1..=65_536;
+/// Bounds of `threads`.
+pub const THREADS: RangeInclusive<usize> = 1..=1024;

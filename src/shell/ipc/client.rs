@@ -1,0 +1,162 @@
+//! The other end of the socket: how the command line talks to a running node.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+
+use super::framing::Inbox;
+use crate::rpc::{Kind, RpcError};
+
+/// A connection to a running node.
+#[derive(Debug)]
+pub struct Client {
+    path: PathBuf,
+    stream: UnixStream,
+    inbox: Inbox,
+    /// Events that arrived while a response was awaited.
+    events: VecDeque<Value>,
+    last_id: u64,
+}
+
+impl Client {
+    /// Connects to the node that serves `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::NoNode`] if none does.
+    pub async fn connect(path: &Path) -> Result<Self, ClientError> {
+        let stream = UnixStream::connect(path).await;
+        let stream =
+            stream.map_err(|error| ClientError::NoNode { path: path.to_owned(), error })?;
+        Ok(Self {
+            path: path.to_owned(),
+            stream,
+            inbox: Inbox::default(),
+            events: VecDeque::new(),
+            last_id: 0,
+        })
+    }
+
+    /// Calls a method and waits for its result.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] is the node's answer; the others mean that there is none.
+    pub async fn call(&mut self, method: &str, params: Value) -> Result<Value, ClientError> {
+        self.last_id += 1;
+        let id = self.last_id;
+        let request = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
+        let written = self.stream.write_all(request.to_string().as_bytes()).await;
+        written.map_err(|error| self.lost(error))?;
+        loop {
+            let mut message = self.receive().await?;
+            if let Some(error) = message.get("error") {
+                return Err(ClientError::Refused(read_error(error)));
+            }
+            if message.get("id") == Some(&json!(id)) {
+                return Ok(message.get_mut("result").map(Value::take).unwrap_or_default());
+            }
+            self.events.extend(event(message));
+        }
+    }
+
+    /// Asks to be told of events; [`Client::next_event`] gives them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::call`].
+    pub async fn subscribe(&mut self) -> Result<(), ClientError> {
+        self.call("whisht_subscribe", json!(["events"])).await.map(|_| ())
+    }
+
+    /// Waits for the next event. May be given up and called again.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Lost`] if the node ends.
+    pub async fn next_event(&mut self) -> Result<Value, ClientError> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Ok(event);
+            }
+            let message = self.receive().await?;
+            self.events.extend(event(message));
+        }
+    }
+
+    async fn receive(&mut self) -> Result<Value, ClientError> {
+        loop {
+            let garbled = |_| ClientError::Garbled { path: self.path.clone() };
+            if let Some(value) = self.inbox.next(MAX_RESPONSE).map_err(garbled)? {
+                return serde_json::from_slice(&value)
+                    .map_err(|_| ClientError::Garbled { path: self.path.clone() });
+            }
+            match self.stream.read_buf(self.inbox.buffer()).await {
+                Ok(0) => return Err(self.lost(io::ErrorKind::UnexpectedEof.into())),
+                Ok(_) => {}
+                Err(error) => return Err(self.lost(error)),
+            }
+        }
+    }
+
+    fn lost(&self, error: io::Error) -> ClientError {
+        ClientError::Lost { path: self.path.clone(), error }
+    }
+}
+
+/// What a subscription brought, if the message is of one.
+fn event(mut message: Value) -> Option<Value> {
+    message.get_mut("params")?.get_mut("result").map(Value::take)
+}
+
+/// An error as the node sent it.
+fn read_error(error: &Value) -> RpcError {
+    let part = |name: &str| error["data"][name].as_str().unwrap_or_default();
+    RpcError {
+        code: error["code"].as_i64().and_then(|code| i32::try_from(code).ok()).unwrap_or_default(),
+        kind: Kind::of(part("kind")).unwrap_or(Kind::Usage),
+        cause: part("cause").to_owned(),
+        remedy: part("remedy").to_owned(),
+    }
+}
+
+/// Why there is no result.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// What serves the socket does not speak JSON-RPC.
+    #[error("{} is served by something that is no whisht; check --ipc", path.display())]
+    Garbled {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// The connection broke.
+    #[error("the node at {} has gone ({error}); start it again with `whisht run`", path.display())]
+    Lost {
+        /// The socket.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Nobody serves the socket.
+    #[error(
+        "no node answers at {} ({error}); start one with `whisht run`, or name its socket with \
+         --ipc",
+        path.display()
+    )]
+    NoNode {
+        /// The socket.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The node does not do it.
+    #[error(transparent)]
+    Refused(RpcError),
+}
+
+/// Every message of a full inbox, and then some.
+const MAX_RESPONSE: usize = 1 << 28;

@@ -1,0 +1,149 @@
+//! Finds where one JSON value ends and the next begins.
+//!
+//! Clients of Ethereum nodes send one object after another, with or without anything in between.
+//! This counts brackets outside texts and leaves everything else to the parser; each byte is
+//! looked at once, however the value arrives. What does not begin like an object or a list cannot
+//! be resynchronised and ends the connection.
+
+/// Collects bytes and gives out whole values.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    buffer: Vec<u8>,
+    /// How much of the buffer has been looked at.
+    seen: usize,
+    depth: usize,
+    text: Text,
+}
+
+/// Whether the next byte is part of a text.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Text {
+    #[default]
+    Outside,
+    Inside,
+    /// After a backslash: the next byte has no meaning.
+    Escaped,
+}
+
+impl Inbox {
+    /// Where newly arrived bytes go.
+    pub(super) const fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+
+    /// The next whole value, if there is one.
+    pub(super) fn next(&mut self, limit: usize) -> Result<Option<Vec<u8>>, FramingError> {
+        if self.depth == 0 {
+            let blank = self.buffer.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+            self.buffer.drain(..blank);
+            self.seen = 0;
+        }
+        while let Some(byte) = self.buffer.get(self.seen).copied() {
+            self.seen += 1;
+            if self.step(byte)? {
+                let rest = self.buffer.split_off(self.seen);
+                self.seen = 0;
+                return Ok(Some(std::mem::replace(&mut self.buffer, rest)));
+            }
+            if self.seen > limit {
+                return Err(FramingError::TooLong);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Looks at one byte; whether it ends a value.
+    const fn step(&mut self, byte: u8) -> Result<bool, FramingError> {
+        match (self.text, byte) {
+            (Text::Outside, b'{' | b'[') => self.depth += 1,
+            (Text::Outside, b'}' | b']') => {
+                self.depth = self.depth.saturating_sub(1);
+                return Ok(self.depth == 0);
+            }
+            (Text::Outside, _) if self.depth == 0 => return Err(FramingError::NotJson),
+            (Text::Inside, b'\\') => self.text = Text::Escaped,
+            (Text::Escaped, _) | (Text::Outside, b'"') => self.text = Text::Inside,
+            (Text::Inside, b'"') => self.text = Text::Outside,
+            (Text::Inside | Text::Outside, _) => {}
+        }
+        Ok(false)
+    }
+}
+
+/// Why no more values can be found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(super) enum FramingError {
+    /// A value begins with neither `{` nor `[`.
+    #[error("this is no JSON object")]
+    NotJson,
+    /// A value does not end within the limit.
+    #[error("the request is too long")]
+    TooLong,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Feeds chunks one after another and collects the values.
+    fn values(chunks: &[&[u8]]) -> Result<Vec<String>, FramingError> {
+        let mut inbox = Inbox::default();
+        let mut found = Vec::new();
+        for chunk in chunks {
+            inbox.buffer().extend_from_slice(chunk);
+            while let Some(value) = inbox.next(64)? {
+                found.push(String::from_utf8(value).unwrap());
+            }
+        }
+        Ok(found)
+    }
+
+    #[test]
+    fn values_need_nothing_between_them() {
+        let found = values(&[b"{\"a\":1}{\"b\":[2]}\n [{}]  "]).unwrap();
+        assert_eq!(found, ["{\"a\":1}", "{\"b\":[2]}", "[{}]"]);
+    }
+
+    #[test]
+    fn brackets_inside_texts_do_not_count() {
+        let tricky = r#"{"a":"}\"]\\","b":"{"}"#;
+        assert_eq!(values(&[tricky.as_bytes()]).unwrap(), [tricky]);
+    }
+
+    #[test]
+    fn garbage_is_told_from_a_value_that_is_still_coming() {
+        assert_eq!(values(&[b"{\"a\":"]), Ok(Vec::new()));
+        assert_eq!(values(&[b"GET / HTTP/1.1"]), Err(FramingError::NotJson));
+        assert_eq!(values(&[b"{}\0"]), Err(FramingError::NotJson));
+        assert_eq!(values(&[b"{} }"]), Ok(vec!["{}".to_owned(), "}".to_owned()]));
+    }
+
+    #[test]
+    fn a_value_that_never_ends_is_cut_off() {
+        assert_eq!(values(&[b"[", &[b' '; 64]]), Err(FramingError::TooLong));
+        assert_eq!(values(&[b"[", &[b' '; 62], b"]"]).unwrap().len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn however_it_is_cut_the_values_are_the_same(
+            texts in prop::collection::vec("[\\PC]{0,8}", 0..5),
+            cut in 1_usize..7,
+        ) {
+            let sent: Vec<_> =
+                texts.iter().map(|text| serde_json::json!({"t": [text]}).to_string()).collect();
+            let stream = sent.join(" ");
+            let chunks: Vec<_> = stream.as_bytes().chunks(cut).collect();
+            prop_assert_eq!(values(&chunks).unwrap(), sent);
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut inbox = Inbox::default();
+            inbox.buffer().extend_from_slice(&bytes);
+            while let Ok(Some(_)) = inbox.next(64) {}
+        }
+    }
+}

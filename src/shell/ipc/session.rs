@@ -1,0 +1,208 @@
+//! One client: its requests, one after another, and its subscription.
+
+use std::time::Duration;
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use super::Service;
+use super::framing::Inbox;
+use crate::identity::{IdentityName, Wanted};
+use crate::node::{Command, Reply};
+use crate::rpc::{self, Call, Kind, Request, RpcError};
+use crate::shell::identities::{self, SaveError};
+use crate::shell::store::Storage;
+use crate::shell::{Events, Seen, Stopped, random};
+
+/// Serves a client until it leaves, or sends what cannot be understood.
+pub(super) async fn run(stream: UnixStream, service: Service) {
+    let (mut reader, writer) = stream.into_split();
+    let mut session = Session { service, writer, subscription: None };
+    let mut inbox = Inbox::default();
+    loop {
+        let going = tokio::select! {
+            read = reader.read_buf(inbox.buffer()) => match read {
+                Ok(1..) => session.on_bytes(&mut inbox).await,
+                _ => return,
+            },
+            seen = next(&mut session.subscription) => session.on_event(seen).await,
+        };
+        if going.is_err() {
+            return;
+        }
+    }
+}
+
+/// Tells a client that there are too many, as far as it listens.
+pub(super) fn turn_away(stream: &UnixStream) {
+    let error = RpcError::server(Kind::Busy, "too many clients", "close another one");
+    // A fresh socket has room for one line; whether it is read does not matter.
+    let _ = stream.try_write(rpc::response(Value::Null, Err(error)).to_string().as_bytes());
+}
+
+struct Session {
+    service: Service,
+    writer: OwnedWriteHalf,
+    subscription: Option<Events>,
+}
+
+/// The connection has to end.
+struct Gone;
+
+impl Session {
+    async fn on_bytes(&mut self, inbox: &mut Inbox) -> Result<(), Gone> {
+        loop {
+            match inbox.next(MAX_REQUEST) {
+                Ok(Some(value)) => self.on_value(&value).await?,
+                Ok(None) => return Ok(()),
+                Err(error) => {
+                    self.send(&rpc::response(Value::Null, Err(RpcError::parse(error)))).await?;
+                    return Err(Gone);
+                }
+            }
+        }
+    }
+
+    /// Answers a request, or a list of them.
+    async fn on_value(&mut self, value: &[u8]) -> Result<(), Gone> {
+        let response = match serde_json::from_slice(value) {
+            Err(error) => Some(rpc::response(Value::Null, Err(RpcError::parse(error)))),
+            Ok(Value::Array(requests)) if (1..=MAX_BATCH).contains(&requests.len()) => {
+                let mut responses = Vec::new();
+                for request in requests {
+                    responses.extend(self.respond(request).await);
+                }
+                (!responses.is_empty()).then_some(Value::Array(responses))
+            }
+            Ok(Value::Array(_)) => {
+                let cause = format!("a list holds 1 to {MAX_BATCH} requests");
+                Some(rpc::response(Value::Null, Err(RpcError::invalid_request(cause))))
+            }
+            Ok(request) => self.respond(request).await,
+        };
+        match response {
+            Some(response) => self.send(&response).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The response to one request; none to a notification.
+    async fn respond(&mut self, request: Value) -> Option<Value> {
+        let request = match Request::read(request) {
+            Ok(request) => request,
+            Err((id, error)) => return Some(rpc::response(id, Err(error))),
+        };
+        let outcome = self.call(&request.method, request.params).await;
+        request.id.map(|id| rpc::response(id, outcome))
+    }
+
+    async fn call(&mut self, method: &str, params: Value) -> Result<Value, RpcError> {
+        match Call::read(method, params, &mut generator()?)? {
+            Call::Node(command) => Ok(rpc::result(&self.command(command).await?)),
+            Call::NewIdentity(name, wanted) => self.new_identity(name, wanted).await,
+            Call::Subscribe => {
+                self.subscription = Some(self.service.handle.subscribe());
+                Ok(SUBSCRIPTION.into())
+            }
+            Call::Unsubscribe(id) => {
+                Ok((id == SUBSCRIPTION && self.subscription.take().is_some()).into())
+            }
+        }
+    }
+
+    async fn command(&self, command: Command) -> Result<Reply, RpcError> {
+        self.service.handle.command(command).await.map_err(stopped)?.map_err(RpcError::from)
+    }
+
+    /// Makes an identity, keeps it, and gives it to the node: in this order, so that a message can
+    /// never be sealed to a key that is lost afterwards.
+    async fn new_identity(&self, name: IdentityName, wanted: Wanted) -> Result<Value, RpcError> {
+        if self.identity(&name).await?.is_some() {
+            return Err(unsaved(SaveError::Taken(name)));
+        }
+        let storage = self.service.storage.clone();
+        let mut rng = generator()?;
+        let saved_as = name.clone();
+        let made = spawn_blocking(move || {
+            let identity = wanted.make(&mut rng);
+            match storage {
+                Storage::Memory => Ok(identity),
+                Storage::Disk(dir) => {
+                    identities::save(&dir, &saved_as, &identity).map(|()| identity)
+                }
+            }
+        });
+        let identity = made.await.map_err(|_| stopped(Stopped))?.map_err(unsaved)?;
+        self.command(Command::AddIdentity(name.to_string(), identity)).await?;
+        Ok(self.identity(&name).await?.unwrap_or_default())
+    }
+
+    /// What the node knows of an identity.
+    async fn identity(&self, name: &IdentityName) -> Result<Option<Value>, RpcError> {
+        let known = rpc::result(&self.command(Command::Identities).await?);
+        let mut known = known.as_array().into_iter().flatten();
+        Ok(known.find(|identity| identity["name"] == name.as_str()).cloned())
+    }
+
+    async fn on_event(&mut self, seen: Option<Seen>) -> Result<(), Gone> {
+        match seen {
+            Some(Seen::Event(event)) => self.send(&rpc::event(SUBSCRIPTION, &event)).await,
+            Some(Seen::Lost(count)) => self.send(&rpc::lost(SUBSCRIPTION, count)).await,
+            None => Err(Gone),
+        }
+    }
+
+    async fn send(&mut self, value: &Value) -> Result<(), Gone> {
+        let mut line = value.to_string();
+        line.push('\n');
+        match timeout(STALL, self.writer.write_all(line.as_bytes())).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(Gone),
+        }
+    }
+}
+
+/// The next event; never, without a subscription.
+async fn next(subscription: &mut Option<Events>) -> Option<Seen> {
+    match subscription {
+        Some(events) => events.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn generator() -> Result<ChaCha20Rng, RpcError> {
+    let seed = random().map_err(|error| {
+        RpcError::server(Kind::Stopped, error, "the node cannot work without random numbers")
+    })?;
+    Ok(ChaCha20Rng::from_seed(seed))
+}
+
+fn stopped(error: Stopped) -> RpcError {
+    RpcError::server(Kind::Stopped, error, "nothing was done")
+}
+
+fn unsaved(error: SaveError) -> RpcError {
+    match error {
+        SaveError::Taken(name) => RpcError::server(
+            Kind::Usage,
+            format_args!("there is an identity named `{name}` already"),
+            "choose another name",
+        ),
+        SaveError::Dir(error) => RpcError::server(Kind::Storage, error, "nothing was kept"),
+    }
+}
+
+/// A message of 64 KB in hexadecimal digits takes 128 KB; nothing legitimate comes near this.
+const MAX_REQUEST: usize = 1 << 20;
+/// Requests in one list.
+const MAX_BATCH: usize = 64;
+/// A client that takes nothing for this long is gone.
+const STALL: Duration = Duration::from_secs(10);
+/// A connection has one subscription, so that one name is enough.
+const SUBSCRIPTION: &str = "0x1";
