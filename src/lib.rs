@@ -10,6 +10,8 @@
 //! docs/design.md is the map, docs/wire.md the formats to the byte.
 
 pub mod bloom;
+#[cfg(feature = "shell")]
+pub mod cli;
 pub mod compose;
 #[cfg(feature = "shell")]
 pub mod config;

@@ -12,6 +12,7 @@ pub mod clock;
 pub mod data_dir;
 mod driver;
 mod handle;
+pub mod host;
 pub mod identities;
 pub mod ipc;
 pub mod listen;
@@ -20,7 +21,7 @@ pub mod store;
 mod tcp;
 mod workers;
 
-pub use driver::{Setup, start};
+pub use driver::{Setup, StartError, start};
 pub use handle::{Events, Handle, Seen, Stopped};
 pub use workers::Workers;
 

@@ -1,0 +1,126 @@
+//! The command line: the only place that prints.
+//!
+//! Each subcommand has a file. Most of them talk to a running node over its local socket; `run`
+//! and `demo` are the node. Results go to standard output, progress and errors to standard error,
+//! and `--json` turns both into JSON. Exit codes: 0 done, 1 failed, 2 usage, 3 not delivered yet,
+//! 4 expired, 5 refused by policy, 6 locked.
+
+mod demo;
+mod environment;
+mod exit;
+mod id;
+mod inbox;
+mod levels;
+mod node;
+mod options;
+mod outbox;
+mod print;
+mod run;
+mod send;
+mod show;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use exit::{Exit, Failure};
+
+/// What was typed.
+#[derive(Debug, Parser)]
+#[command(name = "whisht", version, about, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command understands.
+#[derive(Clone, Debug, clap::Args)]
+struct Common {
+    /// Where keys and state are kept [default: ~/.whisper]
+    #[arg(long, env = "WHISHT_DATA_DIR", value_name = "DIR", global = true)]
+    data_dir: Option<PathBuf>,
+    /// The node's local socket [default: whisht.ipc in the data directory]
+    #[arg(long, env = "WHISHT_IPC", value_name = "SOCKET", global = true)]
+    ipc: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a node until it is told to stop
+    Run(run::Args),
+    /// Make and list identities
+    Id(id::Args),
+    /// Send a message and follow it on its way
+    Send(send::Args),
+    /// Read messages that arrived
+    Inbox(inbox::Args),
+    /// Show messages on their way
+    Outbox,
+    /// Forget a message on its way; pieces already sent cannot be recalled
+    Cancel(outbox::CancelArgs),
+    /// Show or add peers
+    Peers(show::PeersArgs),
+    /// Show the relays that the node knows
+    Relays,
+    /// Show how the node is
+    Status,
+    /// Show what each level of privacy costs now, or what it lacks
+    Levels,
+    /// Run a whole network on this machine and watch a message cross it
+    Demo(demo::Args),
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let json = cli.common.json;
+    match environment::check().and_then(|()| cli.run()) {
+        Ok(exit) => exit.into(),
+        Err(failure) => failure.report(json),
+    }
+}
+
+impl Cli {
+    fn run(self) -> Result<Exit, Failure> {
+        let Self { common, command } = self;
+        match command {
+            Command::Run(args) => run::run(common, args),
+            Command::Id(args) => id::run(&common, args),
+            Command::Send(args) => node::with(&common, async |node| send::run(node, args).await),
+            Command::Inbox(args) => node::with(&common, async |node| inbox::run(node, args).await),
+            Command::Outbox => node::with(&common, outbox::run),
+            Command::Cancel(args) => {
+                node::with(&common, async |node| outbox::cancel(node, args).await)
+            }
+            Command::Peers(args) => node::with(&common, async |node| show::peers(node, args).await),
+            Command::Relays => node::with(&common, show::relays),
+            Command::Status => node::with(&common, show::status),
+            Command::Levels => node::with(&common, levels::run),
+            Command::Demo(args) => demo::run(common.json, args),
+        }
+    }
+}
+
+impl Common {
+    /// The data directory.
+    fn data_dir(&self) -> Result<PathBuf, Failure> {
+        self.data_dir.clone().or_else(crate::shell::data_dir::default_path).ok_or_else(|| {
+            Failure::usage("there is no home directory to keep data in; name one with --data-dir")
+        })
+    }
+
+    /// The socket of the running node.
+    fn ipc(&self) -> Result<PathBuf, Failure> {
+        match &self.ipc {
+            Some(path) => Ok(path.clone()),
+            None => Ok(self.data_dir()?.join("whisht.ipc")),
+        }
+    }
+}

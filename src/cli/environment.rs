@@ -1,0 +1,71 @@
+//! The environment: every `WHISHT_` variable is known.
+//!
+//! A mistyped `WHISHT_LEVLE=dark` must not run a node at another level than its owner believes.
+
+use super::{Exit, Failure};
+use crate::nearest::nearest;
+
+/// Checks that there is no variable of ours that nobody reads.
+///
+/// # Errors
+///
+/// Names the variable, and the one that was probably meant.
+pub(super) fn check() -> Result<(), Failure> {
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("WHISHT_") && !KNOWN.contains(&name.as_ref()) {
+            let hint = match nearest(&name, KNOWN) {
+                Some(near) => format!("did you mean {near}?"),
+                None => "see `whisht run --help`".to_owned(),
+            };
+            return Err(Failure::new(
+                Exit::Usage,
+                format_args!("no setting reads the environment variable {name}; {hint}"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What the options of all commands read, and the log filter.
+pub(super) const KNOWN: [&str; 17] = [
+    "WHISHT_ADVERTISE",
+    "WHISHT_CONFIG",
+    "WHISHT_DATA_DIR",
+    "WHISHT_FAMILY",
+    "WHISHT_GUARD",
+    "WHISHT_IPC",
+    "WHISHT_LEVEL",
+    "WHISHT_LISTEN",
+    "WHISHT_LOG",
+    "WHISHT_MAX_PEERS",
+    "WHISHT_MIN_POW",
+    "WHISHT_NETWORK",
+    "WHISHT_PEER",
+    "WHISHT_POOL_MB",
+    "WHISHT_PROFILE",
+    "WHISHT_RELAY",
+    "WHISHT_THREADS",
+];
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn the_list_holds_exactly_what_the_options_read() {
+        let command = Cli::command();
+        let mut read: Vec<_> = std::iter::once(&command)
+            .chain(command.get_subcommands())
+            .flat_map(|command| command.get_arguments())
+            .filter_map(|argument| argument.get_env()?.to_str())
+            .chain(["WHISHT_LOG"])
+            .collect();
+        read.sort_unstable();
+        read.dedup();
+        assert_eq!(read, KNOWN);
+    }
+}

@@ -1,0 +1,159 @@
+//! How a command ends.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use crate::config::ConfigError;
+use crate::config::file::FileError;
+use crate::rpc::Kind;
+use crate::shell::data_dir::DirError;
+use crate::shell::host::HostError;
+use crate::shell::identities::SaveError;
+use crate::shell::ipc::{BindError, ClientError};
+
+/// What the shell that called us is told.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// Something outside failed: the system, the network, the node.
+    Failed = 1,
+    /// The request makes no sense as it stands.
+    Usage = 2,
+    /// A message is still on its way.
+    Pending = 3,
+    /// A message was given up.
+    Expired = 4,
+    /// A rule of privacy forbids it, so nothing was done.
+    Refused = 5,
+    /// Another process holds what is needed.
+    Locked = 6,
+}
+
+impl Exit {
+    /// The number.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Pending => 3,
+            Self::Expired => 4,
+            Self::Refused => 5,
+            Self::Locked => 6,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        exit.code().into()
+    }
+}
+
+/// Why a command did not do what was asked: the cause and the remedy, for a human.
+#[derive(Debug)]
+pub struct Failure {
+    exit: Exit,
+    message: String,
+}
+
+impl Failure {
+    /// A failure that ends with this code.
+    pub fn new(exit: Exit, message: impl ToString) -> Self {
+        Self { exit, message: message.to_string() }
+    }
+
+    /// A mistake of the user's.
+    pub fn usage(message: impl ToString) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    /// Tells the user.
+    #[must_use]
+    pub fn report(self, as_json: bool) -> ExitCode {
+        let Self { exit, message } = self;
+        let mut stderr = io::stderr().lock();
+        // If standard error is closed, the exit code has to do.
+        let _ = if as_json {
+            writeln!(stderr, "{}", json!({"error": message, "exit": exit.code()}))
+        } else if message.is_empty() {
+            Ok(())
+        } else {
+            writeln!(stderr, "whisht: {message}")
+        };
+        exit.into()
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            // Whoever read our output has seen enough: `whisht inbox | head`.
+            io::ErrorKind::BrokenPipe => Self::new(Exit::Done, ""),
+            _ => Self::new(Exit::Failed, format_args!("cannot write the output: {error}")),
+        }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let exit = match &error {
+            ClientError::Refused(refusal) => match refusal.kind {
+                Kind::Policy => Exit::Refused,
+                Kind::Usage => Exit::Usage,
+                Kind::Busy => Exit::Locked,
+                Kind::Stopped | Kind::Storage => Exit::Failed,
+            },
+            _ => Exit::Failed,
+        };
+        Self::new(exit, error)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::new(if error.is_policy() { Exit::Refused } else { Exit::Usage }, error)
+    }
+}
+
+impl From<DirError> for Failure {
+    fn from(error: DirError) -> Self {
+        let exit = match &error {
+            DirError::Locked { .. } => Exit::Locked,
+            DirError::Link { .. } | DirError::OtherNetwork { .. } | DirError::TooOpen { .. } => {
+                Exit::Refused
+            }
+            _ => Exit::Failed,
+        };
+        Self::new(exit, error)
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        Self::usage(error)
+    }
+}
+
+impl From<HostError> for Failure {
+    fn from(error: HostError) -> Self {
+        match error {
+            HostError::Dir(error) => error.into(),
+            HostError::Bind(error @ BindError::Served { .. }) => Self::new(Exit::Locked, error),
+            error => Self::new(Exit::Failed, error),
+        }
+    }
+}
+
+impl From<SaveError> for Failure {
+    fn from(error: SaveError) -> Self {
+        match error {
+            SaveError::Dir(error) => error.into(),
+            error @ SaveError::Taken(_) => Self::usage(error),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! A running node, as a command sees it.
+
+use serde_json::{Value, json};
+
+use super::print::Screen;
+use super::{Common, Exit, Failure};
+use crate::shell::ipc::Client;
+
+/// A connection to the running node, and where to print.
+pub(super) struct Node {
+    pub(super) client: Client,
+    pub(super) screen: Screen,
+    /// What `whisht_status` said.
+    pub(super) status: Value,
+}
+
+/// Runs a command against the running node.
+///
+/// # Errors
+///
+/// What the command says, or that there is no node.
+pub(super) fn with(
+    common: &Common,
+    command: impl AsyncFnOnce(&mut Node) -> Result<Exit, Failure>,
+) -> Result<Exit, Failure> {
+    runtime()?.block_on(async {
+        let mut client = Client::connect(&common.ipc()?).await?;
+        let status = client.call("whisht_status", json!([])).await?;
+        let local = status.get("profile").and_then(Value::as_str) == Some("local");
+        let screen = Screen { json: common.json, local };
+        command(&mut Node { client, screen, status }).await
+    })
+}
+
+impl Node {
+    /// Calls a method.
+    pub(super) async fn call(&mut self, method: &str, params: Value) -> Result<Value, Failure> {
+        Ok(self.client.call(method, params).await?)
+    }
+}
+
+/// A runtime for a command that only waits.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        Failure::new(Exit::Failed, format_args!("cannot start: {error}; check ulimit -n"))
+    })
+}

@@ -1,0 +1,124 @@
+//! The settings of a node as flags and environment variables.
+//!
+//! Every setting has one name: the flag `--min-pow`, the variable `WHISHT_MIN_POW` and the key
+//! `min-pow` of the file are the same. A list given as a flag replaces the list in the file.
+
+use std::net::SocketAddr;
+
+use circuits::ids::{Profile, RelayId};
+use circuits::level::Level;
+
+use crate::config::value::{self, BadValue, NetworkName};
+use crate::config::Settings;
+use crate::endpoint::{Endpoint, PeerAddr};
+
+/// Flags of a node.
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// The rules that apply: main, or local for a network that never leaves this machine
+    #[arg(long, env = "WHISHT_PROFILE", value_parser = value::profile)]
+    profile: Option<Profile>,
+    /// The network's name
+    #[arg(long, env = "WHISHT_NETWORK", value_name = "NAME")]
+    network: Option<NetworkName>,
+    /// The level of messages that name none: open, swift or normal [default: normal]
+    #[arg(long, env = "WHISHT_LEVEL", value_parser = value::level)]
+    level: Option<Level>,
+    /// Relay cells for others, and stand in the directory with an address
+    #[arg(
+        long, env = "WHISHT_RELAY", value_name = "BOOL", num_args = 0..=1,
+        require_equals = true, default_missing_value = "true"
+    )]
+    relay: Option<bool>,
+    /// Listen here; may be repeated [default: every address, port 20819 or one of the next few]
+    #[arg(long, env = "WHISHT_LISTEN", value_name = "ADDRESS:PORT", value_delimiter = ',')]
+    listen: Option<Vec<SocketAddr>>,
+    /// Do not listen: connections go out only, under a new key for every run
+    #[arg(long, conflicts_with = "listen")]
+    no_listen: bool,
+    /// Where others can reach this relay; may be repeated
+    #[arg(long, env = "WHISHT_ADVERTISE", value_name = "ADDRESS:PORT", value_delimiter = ',')]
+    advertise: Option<Vec<Endpoint>>,
+    /// Another relay of the same operator, by id or enode URL; may be repeated
+    #[arg(
+        long, env = "WHISHT_FAMILY", value_name = "RELAY", value_delimiter = ',',
+        value_parser = value::relay
+    )]
+    family: Option<Vec<RelayId>>,
+    /// Stay connected to this peer; may be repeated
+    #[arg(long, env = "WHISHT_PEER", value_name = "ENODE", value_delimiter = ',')]
+    peer: Option<Vec<PeerAddr>>,
+    /// Gossip peers at the most [default: 25]
+    #[arg(long, env = "WHISHT_MAX_PEERS", value_name = "COUNT", value_parser = max_peers)]
+    max_peers: Option<usize>,
+    /// The least proof of work accepted [default: 0.2, in a local network 0.002]
+    #[arg(long, env = "WHISHT_MIN_POW", value_name = "POW", value_parser = min_pow)]
+    min_pow: Option<f64>,
+    /// Room for envelopes, in megabytes [default: 64]
+    #[arg(long, env = "WHISHT_POOL_MB", value_name = "MB", value_parser = pool_mb)]
+    pool_mb: Option<usize>,
+    /// Use this relay as the guard, by id or enode URL
+    #[arg(long, env = "WHISHT_GUARD", value_name = "RELAY", value_parser = value::relay)]
+    guard: Option<RelayId>,
+    /// Threads for proof of work [default: one per core]
+    #[arg(long, env = "WHISHT_THREADS", value_name = "COUNT", value_parser = threads)]
+    threads: Option<usize>,
+}
+
+impl From<Options> for Settings {
+    fn from(options: Options) -> Self {
+        let Options {
+            profile,
+            network,
+            level,
+            relay,
+            listen,
+            no_listen,
+            advertise,
+            family,
+            peer,
+            max_peers,
+            min_pow,
+            pool_mb,
+            guard,
+            threads,
+        } = options;
+        let listen = if no_listen { Some(Vec::new()) } else { listen };
+        Self {
+            profile,
+            network,
+            level,
+            relay,
+            listen,
+            advertise,
+            family,
+            peers: peer,
+            max_peers,
+            min_pow,
+            pool_mb,
+            guard,
+            threads,
+        }
+    }
+}
+
+fn integer(text: &str) -> i128 {
+    // What is no number is out of every bound.
+    text.parse().unwrap_or(-1)
+}
+
+fn max_peers(text: &str) -> Result<usize, BadValue> {
+    value::count(integer(text), value::PEERS)
+}
+
+fn pool_mb(text: &str) -> Result<usize, BadValue> {
+    value::count(integer(text), value::POOL_MB)
+}
+
+fn threads(text: &str) -> Result<usize, BadValue> {
+    value::count(integer(text), value::THREADS)
+}
+
+fn min_pow(text: &str) -> Result<f64, BadValue> {
+    value::min_pow(text.parse().unwrap_or(f64::NAN))
+}

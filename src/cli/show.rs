@@ -1,0 +1,142 @@
+//! `whisht peers`, `relays` and `status`.
+
+use serde_json::{Value, json};
+
+use super::node::Node;
+use super::print::{duration, field, grouped, number, rows};
+use super::{Exit, Failure};
+use crate::endpoint::PeerAddr;
+
+/// Options of `whisht peers`.
+#[derive(Debug, clap::Args)]
+pub(super) struct PeersArgs {
+    /// Connect to this peer, and stay connected while the node runs
+    #[arg(long, value_name = "ENODE")]
+    add: Option<PeerAddr>,
+}
+
+/// Shows or adds peers.
+///
+/// # Errors
+///
+/// [`Failure`] if the node has gone, or does not take the peer.
+pub(super) async fn peers(node: &mut Node, args: PeersArgs) -> Result<Exit, Failure> {
+    if let Some(peer) = args.add {
+        node.call("whisht_addPeer", json!([peer.to_string()])).await?;
+        match node.screen.json {
+            true => node.screen.value(&json!({"added": peer.to_string()}))?,
+            false => node.screen.line("the node will connect, and stay connected")?,
+        }
+        return Ok(Exit::Done);
+    }
+    let peers = node.call("whisht_peers", json!([])).await?;
+    if node.screen.json {
+        node.screen.value(&peers)?;
+        return Ok(Exit::Done);
+    }
+    let row = |peer: &Value| {
+        let outbound = peer.get("outbound").and_then(Value::as_bool).unwrap_or_default();
+        [
+            short(&field(peer, "key")),
+            if outbound { "out" } else { "in" }.to_owned(),
+            field(peer, "client"),
+            field(peer, "capabilities"),
+            field(peer, "min_pow"),
+            field(peer, "pow_rule"),
+            grouped(number(peer, "received")),
+            grouped(number(peer, "sent")),
+        ]
+    };
+    let heading = ["KEY", "", "CLIENT", "SPEAKS", "MIN POW", "POW RULE", "BROUGHT", "GIVEN"];
+    let empty = "no peers; connect to one with `whisht peers --add ENODE`";
+    node.screen.table(heading, &rows(&peers, row), empty)?;
+    Ok(Exit::Done)
+}
+
+/// Shows relays.
+///
+/// # Errors
+///
+/// [`Failure`] if the node has gone.
+pub(super) async fn relays(node: &mut Node) -> Result<Exit, Failure> {
+    let relays = node.call("whisht_relays", json!([])).await?;
+    if node.screen.json {
+        node.screen.value(&relays)?;
+        return Ok(Exit::Done);
+    }
+    let yes = |relay: &Value, name, word: &str| {
+        let set = relay.get(name).and_then(Value::as_bool).unwrap_or_default();
+        if set { word.to_owned() } else { String::new() }
+    };
+    let row = |relay: &Value| {
+        [
+            field(relay, "id"),
+            field(relay, "subnet"),
+            yes(relay, "eligible", "eligible"),
+            yes(relay, "guard", "guard"),
+            field(relay, "ticket_bits"),
+        ]
+    };
+    let heading = ["RELAY", "SUBNET", "PATHS", "", "TICKET BITS"];
+    let empty = "no relays known yet; peers that speak dark/1 tell of them";
+    node.screen.table(heading, &rows(&relays, row), empty)?;
+    Ok(Exit::Done)
+}
+
+/// Shows how the node is.
+///
+/// # Errors
+///
+/// [`Failure`] if standard output is closed.
+pub(super) async fn status(node: &mut Node) -> Result<Exit, Failure> {
+    let screen = node.screen;
+    let status = &node.status;
+    if screen.json {
+        screen.value(status)?;
+        return Ok(Exit::Done);
+    }
+    let get = |name| field(status, name);
+    let count = |name| grouped(number(status, name));
+    let uptime = number(status, "uptime_secs").saturating_mul(1_000);
+    let relay = status.get("relay").and_then(Value::as_bool).unwrap_or_default();
+    let role = if relay { "relay" } else { "no relay" };
+    screen.line(format_args!("client    {}, up {}", get("client"), duration(uptime)))?;
+    screen.line(format_args!("key       {}", short(&get("key"))))?;
+    screen.line(format_args!("role      {role}, profile {}", get("profile")))?;
+    screen.line(format_args!(
+        "peers     {}, of which {} speak dark/1",
+        count("peers"),
+        count("dark_peers")
+    ))?;
+    screen.line(format_args!(
+        "relays    {} known, {} usable; directory {}",
+        count("relays"),
+        count("eligible_relays"),
+        get("directory")
+    ))?;
+    screen.line(format_args!(
+        "pool      {} envelopes, {} bytes",
+        count("pool_envelopes"),
+        count("pool_bytes")
+    ))?;
+    screen.line(format_args!(
+        "cells     {} passed on, {} dropped; {} envelopes rebuilt",
+        count("cells_forwarded"),
+        count("cells_dropped"),
+        count("rebuilt")
+    ))?;
+    screen.line(format_args!("outgoing  {} messages on their way", count("outgoing")))?;
+    screen.line(format_args!("level     {}", get("level")))?;
+    for level in status.get("levels").and_then(Value::as_array).into_iter().flatten() {
+        let missing = field(level, "missing");
+        if !missing.is_empty() {
+            screen.line(format_args!("          {} not now: {missing}", field(level, "level")))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// The head of a key: enough to tell peers apart on one screen.
+fn short(key: &str) -> String {
+    key.strip_prefix("0x").unwrap_or(key).chars().take(16).collect()
+}

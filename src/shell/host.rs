@@ -1,0 +1,207 @@
+//! A node with everything around it: data directory, listeners, identities, local socket.
+//!
+//! This is what `whisht run` runs. The order matters: the directory is locked before anything in
+//! it is read, the port is known before the node is told of it, and the node knows its identities
+//! before the first stranger can connect.
+
+use std::fs::{self, DirBuilder};
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use circuits::ids::RelayKey;
+use circuits::secret::Secret;
+use zeroize::Zeroizing;
+
+use super::data_dir::{DataDir, DirError, at};
+use super::driver::StartError;
+use super::ipc::{BindError, Server, Service};
+use super::listen::{self, Listen, ListenError};
+use super::store::{self, Storage};
+use super::{Handle, NoRandomness, Setup, Stopped, Workers, identities, random, start};
+use crate::config::Config;
+use crate::link::LinkKey;
+use crate::node::{Command, NodeKeys, Refusal, Restored};
+
+/// Where a node keeps what it has to remember.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// In this directory.
+    Directory(PathBuf),
+    /// Nowhere: everything is gone when the process ends.
+    Ephemeral,
+}
+
+/// A running node and what belongs to it.
+#[derive(Debug)]
+pub struct Host {
+    handle: Handle,
+    key: RelayKey,
+    server: Server,
+    /// Removed after the socket in it.
+    _socket_dir: Option<PrivateDir>,
+}
+
+impl Host {
+    /// Starts a node. `ipc` names another socket than the one in the data directory.
+    ///
+    /// # Errors
+    ///
+    /// [`HostError`]; whatever was opened is closed again.
+    pub async fn open(
+        mut config: Config,
+        place: &Place,
+        ipc: Option<&Path>,
+    ) -> Result<Self, HostError> {
+        let storage = match place {
+            Place::Ephemeral => Storage::Memory,
+            Place::Directory(path) => {
+                let (profile, network) = (config.node.profile, &config.node.network);
+                Storage::Disk(Arc::new(DataDir::open(path, profile, network)?))
+            }
+        };
+        let keys = keys(&storage, &config)?;
+        let key = keys.link.public();
+        let (restored, known) = match &storage {
+            Storage::Memory => (Restored::default(), Vec::new()),
+            Storage::Disk(dir) => (store::load(dir)?, identities::load(dir)?),
+        };
+        let listeners = bind(&storage, &config.listen)?;
+        let addresses: Vec<SocketAddr> =
+            listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        config.bound(&addresses);
+        let (socket_dir, socket) = socket(&storage, ipc)?;
+
+        let workers = Arc::new(Workers::start(config.threads).map_err(StartError::System)?);
+        let setup = Setup {
+            config: config.node,
+            keys,
+            restored,
+            storage: storage.clone(),
+            listeners,
+            workers,
+        };
+        let handle = start(setup)?;
+        for (name, identity) in known {
+            handle.command(Command::AddIdentity(name.to_string(), identity)).await??;
+        }
+        let server = Server::start(&socket, Service { handle: handle.clone(), storage })?;
+        Ok(Self { handle, key, server, _socket_dir: socket_dir })
+    }
+
+    /// How to talk to the node.
+    #[must_use]
+    pub const fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// The key that peers know it by.
+    #[must_use]
+    pub const fn key(&self) -> RelayKey {
+        self.key
+    }
+
+    /// Its local socket.
+    #[must_use]
+    pub fn ipc_path(&self) -> &Path {
+        self.server.path()
+    }
+}
+
+fn keys(storage: &Storage, config: &Config) -> Result<NodeKeys, HostError> {
+    let mut link = match storage {
+        Storage::Disk(dir) if config.keeps_link_key() => {
+            Zeroizing::new(*dir.node_key()?.expose())
+        }
+        _ => Zeroizing::new(random()?),
+    };
+    let guard_seed = match storage {
+        Storage::Disk(dir) => dir.guard_seed()?,
+        Storage::Memory => Secret::take(&mut random()?),
+    };
+    let link = LinkKey::from_bytes(&mut link).map_err(|_| HostError::BadNodeKey)?;
+    Ok(NodeKeys { link, guard_seed })
+}
+
+/// Binds the listeners, and remembers the port if the node chose it.
+fn bind(
+    storage: &Storage,
+    listen: &Listen,
+) -> Result<Vec<tokio::net::TcpListener>, HostError> {
+    let Storage::Disk(dir) = storage else { return Ok(listen::bind(listen, None)?) };
+    let listeners = listen::bind(listen, dir.port())?;
+    let port = listeners.first().and_then(|listener| listener.local_addr().ok());
+    if let (Listen::Everywhere | Listen::Loopback, Some(address)) = (listen, port) {
+        dir.remember_port(address.port())?;
+    }
+    Ok(listeners)
+}
+
+/// Where the local socket goes. An ephemeral node gets a directory of its own for it.
+fn socket(
+    storage: &Storage,
+    ipc: Option<&Path>,
+) -> Result<(Option<PrivateDir>, PathBuf), HostError> {
+    if let Some(path) = ipc {
+        return Ok((None, path.to_owned()));
+    }
+    match storage {
+        Storage::Disk(dir) => Ok((None, dir.ipc_path())),
+        Storage::Memory => {
+            let dir = PrivateDir::make()?;
+            let path = dir.0.join("whisht.ipc");
+            Ok((Some(dir), path))
+        }
+    }
+}
+
+/// A directory for one socket, removed on drop.
+#[derive(Debug)]
+struct PrivateDir(PathBuf);
+
+impl PrivateDir {
+    fn make() -> Result<Self, HostError> {
+        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+        let parent = runtime.filter(|path| path.is_dir()).unwrap_or_else(std::env::temp_dir);
+        let path = parent.join(format!("whisht-{}", hex::encode(random::<8>()?)));
+        DirBuilder::new().mode(0o700).create(&path).map_err(|error| at(&path, error))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for PrivateDir {
+    fn drop(&mut self) {
+        // An empty directory in a temporary place does no harm.
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+/// Why a node does not come up.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The local socket.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The stored link key is no key.
+    #[error("the file nodekey holds no key of secp256k1; restore it, or delete it for a new one")]
+    BadNodeKey,
+    /// The data directory.
+    #[error(transparent)]
+    Dir(#[from] DirError),
+    /// The listeners.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// Nothing to make keys of.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    /// The node does not take an identity.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The node itself.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The node ended at once.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
