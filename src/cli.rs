@@ -28,7 +28,13 @@ pub use exit::{Exit, Failure};
 
 /// What was typed.
 #[derive(Debug, Parser)]
-#[command(name = "whisht", version, about, max_term_width = 100, disable_help_subcommand = true)]
+#[command(
+    name = "whisht",
+    version,
+    about,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
 pub struct Cli {
     #[command(flatten)]
     common: Common,
@@ -111,9 +117,14 @@ impl Cli {
 impl Common {
     /// The data directory.
     fn data_dir(&self) -> Result<PathBuf, Failure> {
-        self.data_dir.clone().or_else(crate::shell::data_dir::default_path).ok_or_else(|| {
-            Failure::usage("there is no home directory to keep data in; name one with --data-dir")
-        })
+        self.data_dir
+            .clone()
+            .or_else(crate::shell::data_dir::default_path)
+            .ok_or_else(|| {
+                Failure::usage(
+                    "there is no home directory to keep data in; name one with --data-dir",
+                )
+            })
     }
 
     /// The socket of the running node.

@@ -130,7 +130,11 @@ impl Config {
             danger_reveal_paths: false,
         };
         let threads = settings.threads.unwrap_or_else(Workers::available);
-        Ok(Self { node, listen, threads })
+        Ok(Self {
+            node,
+            listen,
+            threads,
+        })
     }
 
     /// Whether the node should be known by one key for all time. A node that nobody connects to
@@ -167,7 +171,11 @@ fn listen(profile: Profile, addresses: Option<Vec<SocketAddr>>) -> Result<Listen
     for address in &addresses {
         reachable(profile, Endpoint::Tcp(*address), "listen")?;
     }
-    Ok(if addresses.is_empty() { Listen::Nowhere } else { Listen::At(addresses) })
+    Ok(if addresses.is_empty() {
+        Listen::Nowhere
+    } else {
+        Listen::At(addresses)
+    })
 }
 
 /// Where a relay says that it can be reached.
@@ -191,7 +199,11 @@ fn advertised(
         // Loopback addresses are filled in when the ports are known.
         (_, Profile::Local) => Ok(Vec::new()),
         (Listen::At(addresses), _) if addresses.iter().any(|address| is_public(address.ip())) => {
-            Ok(addresses.iter().filter(is_particular).map(from_listen).collect())
+            Ok(addresses
+                .iter()
+                .filter(is_particular)
+                .map(from_listen)
+                .collect())
         }
         _ => Err(ConfigError::RelayNeedsAddress),
     }
@@ -286,7 +298,10 @@ impl ConfigError {
     /// Whether a rule of privacy is the reason, rather than a mistake.
     #[must_use]
     pub const fn is_policy(&self) -> bool {
-        matches!(self, Self::LevelNotThere(_) | Self::LocalLeavesMachine { .. })
+        matches!(
+            self,
+            Self::LevelNotThere(_) | Self::LocalLeavesMachine { .. }
+        )
     }
 }
 

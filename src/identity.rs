@@ -136,8 +136,7 @@ pub fn to_json(identity: &node::Identity) -> Zeroizing<String> {
 pub fn from_json(json: &str) -> Result<node::Identity, DamagedIdentity> {
     match serde_json::from_str(json).map_err(|_| DamagedIdentity)? {
         Entry::KeyPair { secret, public } => {
-            let secret =
-                ClientSecret::from_bytes(&key(&secret)?).map_err(|_| DamagedIdentity)?;
+            let secret = ClientSecret::from_bytes(&key(&secret)?).map_err(|_| DamagedIdentity)?;
             // The public half is there for the reader; if it differs, one of them was edited.
             if hex::encode(secret.public().to_bytes()) != public {
                 return Err(DamagedIdentity);
@@ -156,8 +155,14 @@ pub fn from_json(json: &str) -> Result<node::Identity, DamagedIdentity> {
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case", tag = "kind")]
 enum Entry {
-    KeyPair { secret: Zeroizing<String>, public: String },
-    Shared { key: Zeroizing<String>, topic: String },
+    KeyPair {
+        secret: Zeroizing<String>,
+        public: String,
+    },
+    Shared {
+        key: Zeroizing<String>,
+        topic: String,
+    },
 }
 
 fn key(digits: &str) -> Result<Secret<32>, DamagedIdentity> {
@@ -187,10 +192,14 @@ mod tests {
 
     #[test]
     fn a_key_pair_survives_its_file() {
-        let node::Identity::KeyPair(secret) = made(Wanted::KeyPair) else { panic!("a key pair") };
+        let node::Identity::KeyPair(secret) = made(Wanted::KeyPair) else {
+            panic!("a key pair")
+        };
         let public = secret.public();
         let json = to_json(&node::Identity::KeyPair(secret));
-        let Ok(node::Identity::KeyPair(read)) = from_json(&json) else { panic!("a key pair") };
+        let Ok(node::Identity::KeyPair(read)) = from_json(&json) else {
+            panic!("a key pair")
+        };
         assert_eq!(read.public(), public);
     }
 
@@ -199,7 +208,9 @@ mod tests {
         let wanted = Wanted::FromPassword(Topic([1, 2, 3, 4]), Zeroizing::new("test".into()));
         let json = to_json(&made(wanted));
         assert!(json.contains("a82a520aff70f7a989098376e48ec128f25f767085e84d7fb995a9815eebff0a"));
-        let Ok(node::Identity::Shared(_, topic)) = from_json(&json) else { panic!("a shared key") };
+        let Ok(node::Identity::Shared(_, topic)) = from_json(&json) else {
+            panic!("a shared key")
+        };
         assert_eq!(topic, Topic([1, 2, 3, 4]));
     }
 
@@ -214,16 +225,24 @@ mod tests {
 
     #[test]
     fn a_name_cannot_leave_its_directory() {
-        for bad in ["", "..", "../x", "a/b", ".hidden", "-flag", "Upper", "a b", "ä", "a.json"] {
+        for bad in [
+            "", "..", "../x", "a/b", ".hidden", "-flag", "Upper", "a b", "ä", "a.json",
+        ] {
             assert_eq!(bad.parse::<IdentityName>(), Err(BadName), "{bad}");
         }
         assert_eq!("a".repeat(33).parse::<IdentityName>(), Err(BadName));
-        assert_eq!("desk-2_b".parse::<IdentityName>().unwrap().as_str(), "desk-2_b");
+        assert_eq!(
+            "desk-2_b".parse::<IdentityName>().unwrap().as_str(),
+            "desk-2_b"
+        );
     }
 
     #[test]
     fn a_topic_reads_with_and_without_prefix() {
-        assert_eq!(parse_topic("0x1a2b3c4d"), Ok(Topic([0x1a, 0x2b, 0x3c, 0x4d])));
+        assert_eq!(
+            parse_topic("0x1a2b3c4d"),
+            Ok(Topic([0x1a, 0x2b, 0x3c, 0x4d]))
+        );
         assert_eq!(parse_topic("1A2B3C4D"), Ok(Topic([0x1a, 0x2b, 0x3c, 0x4d])));
         assert_eq!(parse_topic("0x1a2b3c"), Err(BadTopic));
     }

@@ -34,20 +34,35 @@ impl Request {
     /// What is wrong with it, and the id to answer to.
     pub fn read(value: Value) -> Result<Self, (Value, RpcError)> {
         let Value::Object(mut fields) = value else {
-            return Err((Value::Null, RpcError::invalid_request("it is not an object")));
+            return Err((
+                Value::Null,
+                RpcError::invalid_request("it is not an object"),
+            ));
         };
         let id = fields.remove("id");
-        let fail = |cause| Err((id.clone().unwrap_or_default(), RpcError::invalid_request(cause)));
+        let fail = |cause| {
+            Err((
+                id.clone().unwrap_or_default(),
+                RpcError::invalid_request(cause),
+            ))
+        };
         if fields.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
             return fail("`jsonrpc` is not \"2.0\"");
         }
-        if matches!(id, Some(Value::Object(_) | Value::Array(_) | Value::Bool(_))) {
+        if matches!(
+            id,
+            Some(Value::Object(_) | Value::Array(_) | Value::Bool(_))
+        ) {
             return fail("`id` is neither a number nor a text");
         }
         let Some(Value::String(method)) = fields.remove("method") else {
             return fail("`method` is missing or no text");
         };
-        Ok(Self { id, method, params: fields.remove("params").unwrap_or_default() })
+        Ok(Self {
+            id,
+            method,
+            params: fields.remove("params").unwrap_or_default(),
+        })
     }
 }
 

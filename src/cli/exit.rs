@@ -64,7 +64,10 @@ pub struct Failure {
 impl Failure {
     /// A failure that ends with this code.
     pub fn new(exit: Exit, message: impl ToString) -> Self {
-        Self { exit, message: message.to_string() }
+        Self {
+            exit,
+            message: message.to_string(),
+        }
     }
 
     /// A mistake of the user's.
@@ -94,7 +97,10 @@ impl From<io::Error> for Failure {
         match error.kind() {
             // Whoever read our output has seen enough: `whisht inbox | head`.
             io::ErrorKind::BrokenPipe => Self::new(Exit::Done, ""),
-            _ => Self::new(Exit::Failed, format_args!("cannot write the output: {error}")),
+            _ => Self::new(
+                Exit::Failed,
+                format_args!("cannot write the output: {error}"),
+            ),
         }
     }
 }
@@ -116,7 +122,14 @@ impl From<ClientError> for Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Self::new(if error.is_policy() { Exit::Refused } else { Exit::Usage }, error)
+        Self::new(
+            if error.is_policy() {
+                Exit::Refused
+            } else {
+                Exit::Usage
+            },
+            error,
+        )
     }
 }
 

@@ -57,7 +57,10 @@ struct New {
 ///
 /// [`Failure`] if the name is taken, or the directory cannot be used.
 pub(super) fn run(common: &Common, args: Args) -> Result<Exit, Failure> {
-    let screen = Screen { json: common.json, local: false };
+    let screen = Screen {
+        json: common.json,
+        local: false,
+    };
     runtime()?.block_on(async {
         let client = match Client::connect(&common.ipc()?).await {
             Ok(client) => Some(client),
@@ -73,7 +76,13 @@ pub(super) fn run(common: &Common, args: Args) -> Result<Exit, Failure> {
             (Action::List, None) => {
                 let dir = DataDir::lock(&common.data_dir()?)?;
                 let known = identities::load(&dir)?;
-                list(screen, known.iter().map(|(name, identity)| view(name, identity)).collect())
+                list(
+                    screen,
+                    known
+                        .iter()
+                        .map(|(name, identity)| view(name, identity))
+                        .collect(),
+                )
             }
         }
     })
@@ -108,7 +117,9 @@ impl New {
 
     /// The first line of the password file.
     fn password(&self) -> Result<Option<Zeroizing<String>>, Failure> {
-        let Some(path) = &self.password_file else { return Ok(None) };
+        let Some(path) = &self.password_file else {
+            return Ok(None);
+        };
         let read = match path.as_os_str() == "-" {
             true => std::io::read_to_string(std::io::stdin()),
             false => std::fs::read_to_string(path),
@@ -121,7 +132,9 @@ impl New {
         })?;
         let line = text.lines().next().unwrap_or_default();
         if line.is_empty() {
-            return Err(Failure::usage("the password file is empty; write one line into it"));
+            return Err(Failure::usage(
+                "the password file is empty; write one line into it",
+            ));
         }
         Ok(Some(Zeroizing::new(line.to_owned())))
     }
@@ -149,7 +162,10 @@ fn made(screen: Screen, view: &Value) -> Result<Exit, Failure> {
     if screen.json {
         screen.value(view)?;
     } else if view.get("public_key").is_some_and(Value::is_string) {
-        screen.line(format_args!("made {}; others write to", field(view, "name")))?;
+        screen.line(format_args!(
+            "made {}; others write to",
+            field(view, "name")
+        ))?;
         screen.line(format_args!("0x{}", plain(view, "public_key")))?;
     } else {
         screen.line(format_args!(
@@ -168,16 +184,31 @@ fn list(screen: Screen, views: Value) -> Result<Exit, Failure> {
     }
     let row = |view: &Value| {
         let key = plain(view, "public_key");
-        let address = if key.is_empty() { plain(view, "topic") } else { key };
-        [field(view, "name"), field(view, "kind"), format!("0x{address}")]
+        let address = if key.is_empty() {
+            plain(view, "topic")
+        } else {
+            key
+        };
+        [
+            field(view, "name"),
+            field(view, "kind"),
+            format!("0x{address}"),
+        ]
     };
     let heading = ["NAME", "KIND", "PUBLIC KEY OR TOPIC"];
-    screen.table(heading, &rows(&views, row), "no identities; make one with `whisht id new NAME`")?;
+    screen.table(
+        heading,
+        &rows(&views, row),
+        "no identities; make one with `whisht id new NAME`",
+    )?;
     Ok(Exit::Done)
 }
 
 /// Hexadecimal digits without prefix, whichever way they were sent.
 fn plain(view: &Value, name: &str) -> String {
     let digits = field(view, name);
-    digits.strip_prefix("0x").map(str::to_owned).unwrap_or(digits)
+    digits
+        .strip_prefix("0x")
+        .map(str::to_owned)
+        .unwrap_or(digits)
 }

@@ -35,20 +35,26 @@ pub(super) async fn run(node: &mut Node, args: Args) -> Result<Exit, Failure> {
         // Before the first look, so that nothing falls between.
         node.client.subscribe().await?;
     }
-    let mut last = show_after(node, args.after).await?;
-    while args.follow {
+    let last = show_after(node, args.after).await?;
+    if args.follow {
+        watch(node, last).await?;
+    } else if last == 0 && !node.screen.json {
+        node.screen.line("no messages; the node listens for what `whisht id list` shows")?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Shows messages as they come, until Ctrl-C.
+async fn watch(node: &mut Node, mut last: u64) -> Result<(), Failure> {
+    loop {
         let event = tokio::select! {
             event = node.client.next_event() => event?,
-            _ = tokio::signal::ctrl_c() => break,
+            _ = tokio::signal::ctrl_c() => return Ok(()),
         };
         if event.get("message").is_some() || event.get("lost").is_some() {
             last = show_after(node, last).await?;
         }
     }
-    if last == 0 && !args.follow && !node.screen.json {
-        node.screen.line("no messages; the node listens for what `whisht id list` shows")?;
-    }
-    Ok(Exit::Done)
 }
 
 /// Shows every message above a number, and gives the highest there is.
@@ -71,7 +77,11 @@ fn show(screen: Screen, message: &Value) -> io::Result<()> {
         true => "unsigned".to_owned(),
         false => format!("signed by 0x{from}"),
     };
-    let head = format!("#{} to {}, {from}", number(message, "number"), field(message, "to"));
+    let head = format!(
+        "#{} to {}, {from}",
+        number(message, "number"),
+        field(message, "to")
+    );
     screen.line(head)?;
     let bytes = payload(message);
     match String::from_utf8(bytes) {
@@ -88,7 +98,9 @@ fn show(screen: Screen, message: &Value) -> io::Result<()> {
 }
 
 async fn body(node: &mut Node, wanted: u64) -> Result<Exit, Failure> {
-    let messages = node.call("whisht_inbox", json!([wanted.saturating_sub(1)])).await?;
+    let messages = node
+        .call("whisht_inbox", json!([wanted.saturating_sub(1)]))
+        .await?;
     let mut messages = messages.as_array().into_iter().flatten();
     let message = messages.find(|message| number(message, "number") == wanted);
     let message = message.ok_or_else(|| {
@@ -104,6 +116,9 @@ async fn body(node: &mut Node, wanted: u64) -> Result<Exit, Failure> {
 
 /// The body, which the node sends in hexadecimal digits.
 fn payload(message: &Value) -> Vec<u8> {
-    let digits = message.get("payload").and_then(Value::as_str).unwrap_or_default();
+    let digits = message
+        .get("payload")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     hex::decode(digits.strip_prefix("0x").unwrap_or(digits)).unwrap_or_default()
 }

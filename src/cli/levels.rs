@@ -25,7 +25,9 @@ pub(super) async fn run(node: &mut Node) -> Result<Exit, Failure> {
     }
     let rows: Vec<_> = views.iter().map(row).collect();
     node.screen.table(HEADING, &rows, "")?;
-    node.screen.line(format_args!("for a message of {SAMPLE} bytes that lives for an hour"))?;
+    node.screen.line(format_args!(
+        "for a message of {SAMPLE} bytes that lives for an hour"
+    ))?;
     Ok(Exit::Done)
 }
 
@@ -66,15 +68,28 @@ async fn view(node: &mut Node, level: Level) -> Result<Value, Failure> {
 /// What the node says a level lacks.
 fn missing(status: &Value, level: Level) -> Option<String> {
     let levels = status.get("levels").and_then(Value::as_array)?;
-    let ours = levels.iter().find(|view| field(view, "level") == level.word())?;
-    ours.get("missing").and_then(Value::as_str).map(str::to_owned)
+    let ours = levels
+        .iter()
+        .find(|view| field(view, "level") == level.word())?;
+    ours.get("missing")
+        .and_then(Value::as_str)
+        .map(str::to_owned)
 }
 
 fn row(view: &Value) -> [String; 8] {
     let level = field(view, "level");
     if view.get("median_ms").is_none() {
         let blank = String::new;
-        return [level, blank(), blank(), blank(), blank(), blank(), blank(), field(view, "missing")];
+        return [
+            level,
+            blank(),
+            blank(),
+            blank(),
+            blank(),
+            blank(),
+            blank(),
+            field(view, "missing"),
+        ];
     }
     [
         level,
@@ -88,8 +103,16 @@ fn row(view: &Value) -> [String; 8] {
     ]
 }
 
-const HEADING: [&str; 8] =
-    ["LEVEL", "MEDIAN", "19 OF 20", "BYTES", "CELLS", "OVER ALL HOPS", "HASHES", "MISSING"];
+const HEADING: [&str; 8] = [
+    "LEVEL",
+    "MEDIAN",
+    "19 OF 20",
+    "BYTES",
+    "CELLS",
+    "OVER ALL HOPS",
+    "HASHES",
+    "MISSING",
+];
 /// Length of the message that the table is about.
 const SAMPLE: usize = 300;
 /// The generator of secp256k1: a key that everybody and nobody has. Nothing is sent to it.

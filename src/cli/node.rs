@@ -27,8 +27,16 @@ pub(super) fn with(
         let mut client = Client::connect(&common.ipc()?).await?;
         let status = client.call("whisht_status", json!([])).await?;
         let local = status.get("profile").and_then(Value::as_str) == Some("local");
-        let screen = Screen { json: common.json, local };
-        command(&mut Node { client, screen, status }).await
+        let screen = Screen {
+            json: common.json,
+            local,
+        };
+        command(&mut Node {
+            client,
+            screen,
+            status,
+        })
+        .await
     })
 }
 
@@ -41,7 +49,13 @@ impl Node {
 
 /// A runtime for a command that only waits.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-        Failure::new(Exit::Failed, format_args!("cannot start: {error}; check ulimit -n"))
-    })
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Failure::new(
+                Exit::Failed,
+                format_args!("cannot start: {error}; check ulimit -n"),
+            )
+        })
 }

@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use circuits::ids::{Profile, RelayId};
 use circuits::level::Level;
 
-use crate::config::value::{self, BadValue, NetworkName};
 use crate::config::Settings;
+use crate::config::value::{self, BadValue, NetworkName};
 use crate::endpoint::{Endpoint, PeerAddr};
 
 /// Flags of a node.
@@ -31,13 +31,23 @@ pub(super) struct Options {
     )]
     relay: Option<bool>,
     /// Listen here; may be repeated [default: every address, port 20819 or one of the next few]
-    #[arg(long, env = "WHISHT_LISTEN", value_name = "ADDRESS:PORT", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "WHISHT_LISTEN",
+        value_name = "ADDRESS:PORT",
+        value_delimiter = ','
+    )]
     listen: Option<Vec<SocketAddr>>,
     /// Do not listen: connections go out only, under a new key for every run
     #[arg(long, conflicts_with = "listen")]
     no_listen: bool,
     /// Where others can reach this relay; may be repeated
-    #[arg(long, env = "WHISHT_ADVERTISE", value_name = "ADDRESS:PORT", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "WHISHT_ADVERTISE",
+        value_name = "ADDRESS:PORT",
+        value_delimiter = ','
+    )]
     advertise: Option<Vec<Endpoint>>,
     /// Another relay of the same operator, by id or enode URL; may be repeated
     #[arg(

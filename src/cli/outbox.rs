@@ -26,10 +26,21 @@ pub(super) async fn run(node: &mut Node) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let row = |message: &Value| {
-        let reached = message.get("stage").map(stage::describe).unwrap_or_default();
-        [number(message, "id").to_string(), field(message, "level"), reached]
+        let reached = message
+            .get("stage")
+            .map(stage::describe)
+            .unwrap_or_default();
+        [
+            number(message, "id").to_string(),
+            field(message, "level"),
+            reached,
+        ]
     };
-    node.screen.table(["ID", "LEVEL", "STAGE"], &rows(&messages, row), "nothing on its way")?;
+    node.screen.table(
+        ["ID", "LEVEL", "STAGE"],
+        &rows(&messages, row),
+        "nothing on its way",
+    )?;
     Ok(Exit::Done)
 }
 
@@ -42,7 +53,9 @@ pub(super) async fn cancel(node: &mut Node, args: CancelArgs) -> Result<Exit, Fa
     node.call("whisht_cancel", json!([args.id])).await?;
     match node.screen.json {
         true => node.screen.value(&json!({"cancelled": args.id}))?,
-        false => node.screen.line(format_args!("message {} is forgotten here", args.id))?,
+        false => node
+            .screen
+            .line(format_args!("message {} is forgotten here", args.id))?,
     }
     Ok(Exit::Done)
 }

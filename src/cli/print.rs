@@ -23,7 +23,11 @@ impl Screen {
     pub(super) fn line(self, text: impl Display) -> io::Result<()> {
         let text = text.to_string();
         let mark = self.local && text.chars().any(|c| c.is_ascii_digit());
-        writeln!(io::stdout().lock(), "{}{text}", if mark { LOCAL } else { "" })
+        writeln!(
+            io::stdout().lock(),
+            "{}{text}",
+            if mark { LOCAL } else { "" }
+        )
     }
 
     /// One line of JSON.
@@ -52,7 +56,10 @@ impl Screen {
         }
         let mut stdout = io::stdout().lock();
         for (number, row) in std::iter::once(&heading).chain(rows).enumerate() {
-            let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+            let cells = row
+                .iter()
+                .zip(widths)
+                .map(|(cell, width)| format!("{cell:width$}"));
             let line = cells.collect::<Vec<_>>().join("  ");
             let mark = match (self.local, number) {
                 (false, _) => "",
@@ -83,7 +90,9 @@ pub(super) fn field(view: &Value, name: &str) -> String {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => safe(text).replace(['\n', '\t'], "?"),
         Some(Value::Array(list)) => {
-            let texts = list.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), safe));
+            let texts = list
+                .iter()
+                .map(|item| item.as_str().map_or_else(|| item.to_string(), safe));
             texts.collect::<Vec<_>>().join(", ")
         }
         Some(other) => other.to_string(),
@@ -137,14 +146,20 @@ mod tests {
 
     #[test]
     fn a_strangers_text_cannot_touch_the_terminal() {
-        assert_eq!(safe("a\u{1b}[31mb\u{202e}c\r\nd\te\u{7f}\u{9b}"), "a?[31mb?c?\nd\te??");
+        assert_eq!(
+            safe("a\u{1b}[31mb\u{202e}c\r\nd\te\u{7f}\u{9b}"),
+            "a?[31mb?c?\nd\te??"
+        );
         assert_eq!(field(&json!({"name": "a\nb"}), "name"), "a?b");
     }
 
     #[test]
     fn numbers_and_times_are_readable() {
         assert_eq!((grouped(0), grouped(999)), ("0".into(), "999".into()));
-        assert_eq!((grouped(1_000), grouped(1_234_567)), ("1,000".into(), "1,234,567".into()));
+        assert_eq!(
+            (grouped(1_000), grouped(1_234_567)),
+            ("1,000".into(), "1,234,567".into())
+        );
         let shown = [250, 3_250, 125_000, 7_200_000].map(duration);
         assert_eq!(shown, ["250 ms", "3.2 s", "2 min", "2 h"]);
     }

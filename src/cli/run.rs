@@ -50,12 +50,21 @@ pub(super) fn run(common: Common, args: Args) -> Result<Exit, Failure> {
         );
     }
     let runtime = tokio::runtime::Runtime::new().map_err(|error| {
-        Failure::new(Exit::Failed, format_args!("cannot start: {error}; check ulimit -u"))
+        Failure::new(
+            Exit::Failed,
+            format_args!("cannot start: {error}; check ulimit -u"),
+        )
     })?;
-    let screen = Screen { json: common.json, local: config.node.profile == Profile::Local };
+    let screen = Screen {
+        json: common.json,
+        local: config.node.profile == Profile::Local,
+    };
     runtime.block_on(async {
         let mut interrupts = Interrupts::take().map_err(|error| {
-            Failure::new(Exit::Failed, format_args!("cannot listen for signals: {error}"))
+            Failure::new(
+                Exit::Failed,
+                format_args!("cannot listen for signals: {error}"),
+            )
         })?;
         let node = config.node.clone();
         let host = Host::open(config, &place, common.ipc.as_deref()).await?;
@@ -100,7 +109,10 @@ fn from_file(named: Option<&Path>, place: &Place) -> Result<Settings, Failure> {
 /// Says what others need to know.
 fn banner(screen: Screen, host: &Host, node: &NodeConfig) -> io::Result<()> {
     let addresses = host.handle().addresses();
-    let enodes: Vec<_> = addresses.iter().map(|address| enode(host, *address)).collect();
+    let enodes: Vec<_> = addresses
+        .iter()
+        .map(|address| enode(host, *address))
+        .collect();
     if screen.json {
         return screen.value(&json!({
             "enode": enodes,
@@ -117,7 +129,11 @@ fn banner(screen: Screen, host: &Host, node: &NodeConfig) -> io::Result<()> {
         env!("CARGO_PKG_VERSION"),
         node.network,
         node.profile.label(),
-        if node.relay { "relaying for others" } else { "not relaying" }
+        if node.relay {
+            "relaying for others"
+        } else {
+            "not relaying"
+        }
     ))?;
     for (address, enode) in addresses.iter().zip(&enodes) {
         screen.line(format_args!("listening on  {address}"))?;
@@ -125,7 +141,10 @@ fn banner(screen: Screen, host: &Host, node: &NodeConfig) -> io::Result<()> {
     }
     if addresses.is_empty() {
         screen.line("listening on  nothing; connections go out only")?;
-    } else if addresses.iter().any(|address| address.ip().is_unspecified()) {
+    } else if addresses
+        .iter()
+        .any(|address| address.ip().is_unspecified())
+    {
         screen.line("              (others replace the loopback address by this machine's own)")?;
     }
     screen.line(format_args!("local socket  {}", host.ipc_path().display()))?;
@@ -140,7 +159,11 @@ fn enode(host: &Host, mut address: SocketAddr) -> String {
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
-    PeerAddr { key: host.key(), endpoint: Endpoint::Tcp(address) }.to_string()
+    PeerAddr {
+        key: host.key(),
+        endpoint: Endpoint::Tcp(address),
+    }
+    .to_string()
 }
 
 /// Says what becomes of messages on their way.
@@ -149,7 +172,12 @@ async fn farewell(host: &Host) {
     let left = match outbox {
         Ok(Ok(Reply::Outbox(messages))) => {
             let outgoing = serde_json::to_value(messages).unwrap_or_default();
-            outgoing.as_array().into_iter().flatten().filter(|message| is_under_way(message)).count()
+            outgoing
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter(|message| is_under_way(message))
+                .count()
         }
         _ => 0,
     };

@@ -80,7 +80,11 @@ pub(super) async fn run(node: &mut Node, args: Args) -> Result<Exit, Failure> {
     }
     // Before the message is there, so that no stage is missed.
     node.client.subscribe().await?;
-    let id = node.call("whisht_send", params).await?.as_u64().unwrap_or_default();
+    let id = node
+        .call("whisht_send", params)
+        .await?
+        .as_u64()
+        .unwrap_or_default();
     if args.no_wait {
         match node.screen.json {
             true => node.screen.value(&json!({"id": id}))?,
@@ -103,7 +107,9 @@ async fn follow(node: &mut Node, id: u64, limit: Option<Duration>) -> Result<Exi
             _ = tokio::signal::ctrl_c() => break Exit::Pending,
             () = &mut patience => break Exit::Pending,
         };
-        let Some(stage) = stage_of(node, id, event).await? else { continue };
+        let Some(stage) = stage_of(node, id, event).await? else {
+            continue;
+        };
         progress.show(&stage);
         last = stage;
         match field(&last, "stage").as_str() {
@@ -133,7 +139,10 @@ async fn stage_of(node: &mut Node, id: u64, mut event: Value) -> Result<Option<V
         return Ok(ours.and_then(|message| message.get("stage")).cloned());
     }
     let ours = event.pointer("/outgoing/0").and_then(Value::as_u64) == Some(id);
-    Ok(event.pointer_mut("/outgoing/1").filter(|_| ours).map(Value::take))
+    Ok(event
+        .pointer_mut("/outgoing/1")
+        .filter(|_| ours)
+        .map(Value::take))
 }
 
 /// Who is meant: the name of a key pair of our own stands for its public key.
@@ -141,7 +150,9 @@ async fn recipient(node: &mut Node, to: &str) -> Result<String, Failure> {
     let known = node.call("whisht_identities", json!([])).await?;
     let mut known = known.as_array().into_iter().flatten();
     let ours = known.find(|identity| field(identity, "name") == to);
-    let key = ours.map(|identity| field(identity, "public_key")).filter(|key| !key.is_empty());
+    let key = ours
+        .map(|identity| field(identity, "public_key"))
+        .filter(|key| !key.is_empty());
     Ok(key.unwrap_or_else(|| to.to_owned()))
 }
 
@@ -158,7 +169,10 @@ fn body(path: &PathBuf) -> Result<Zeroizing<Vec<u8>>, Failure> {
         if std::io::stdin().is_terminal() {
             eprint_hint();
         }
-        std::io::stdin().take(READ_LIMIT).read_to_end(&mut body).map_err(fail)?;
+        std::io::stdin()
+            .take(READ_LIMIT)
+            .read_to_end(&mut body)
+            .map_err(fail)?;
     } else {
         let file = std::fs::File::open(path).map_err(fail)?;
         file.take(READ_LIMIT).read_to_end(&mut body).map_err(fail)?;
@@ -175,14 +189,19 @@ fn body(path: &PathBuf) -> Result<Zeroizing<Vec<u8>>, Failure> {
 fn eprint_hint() {
     use std::io::Write;
     // If nobody reads this, nothing is lost.
-    let _ = writeln!(std::io::stderr(), "type the message, then end it with Ctrl-D");
+    let _ = writeln!(
+        std::io::stderr(),
+        "type the message, then end it with Ctrl-D"
+    );
 }
 
 /// Reads a time: a number and `s`, `m`, `h` or `d`.
 fn time(text: &str) -> Result<Duration, String> {
     let unit = |suffix, secs: u64| {
         let count = text.strip_suffix(suffix)?.parse::<u64>().ok()?;
-        count.checked_mul(secs).filter(|secs| (1..=LONGEST).contains(secs))
+        count
+            .checked_mul(secs)
+            .filter(|secs| (1..=LONGEST).contains(secs))
     };
     unit('s', 1)
         .or_else(|| unit('m', 60))
@@ -205,7 +224,17 @@ mod tests {
     fn times_have_a_unit() {
         let shown = ["90s", "30m", "24h", "3d"].map(|text| time(text).unwrap().as_secs());
         assert_eq!(shown, [90, 1800, 86_400, 259_200]);
-        for bad in ["", "5", "h", "0s", "-1h", "1.5h", "31d", "1w", "99999999999999999999d"] {
+        for bad in [
+            "",
+            "5",
+            "h",
+            "0s",
+            "-1h",
+            "1.5h",
+            "31d",
+            "1w",
+            "99999999999999999999d",
+        ] {
             assert!(time(bad).is_err(), "{bad}");
         }
     }

@@ -22,10 +22,13 @@ pub(super) struct PeersArgs {
 /// [`Failure`] if the node has gone, or does not take the peer.
 pub(super) async fn peers(node: &mut Node, args: PeersArgs) -> Result<Exit, Failure> {
     if let Some(peer) = args.add {
-        node.call("whisht_addPeer", json!([peer.to_string()])).await?;
+        node.call("whisht_addPeer", json!([peer.to_string()]))
+            .await?;
         match node.screen.json {
             true => node.screen.value(&json!({"added": peer.to_string()}))?,
-            false => node.screen.line("the node will connect, and stay connected")?,
+            false => node
+                .screen
+                .line("the node will connect, and stay connected")?,
         }
         return Ok(Exit::Done);
     }
@@ -35,7 +38,10 @@ pub(super) async fn peers(node: &mut Node, args: PeersArgs) -> Result<Exit, Fail
         return Ok(Exit::Done);
     }
     let row = |peer: &Value| {
-        let outbound = peer.get("outbound").and_then(Value::as_bool).unwrap_or_default();
+        let outbound = peer
+            .get("outbound")
+            .and_then(Value::as_bool)
+            .unwrap_or_default();
         [
             short(&field(peer, "key")),
             if outbound { "out" } else { "in" }.to_owned(),
@@ -47,7 +53,9 @@ pub(super) async fn peers(node: &mut Node, args: PeersArgs) -> Result<Exit, Fail
             grouped(number(peer, "sent")),
         ]
     };
-    let heading = ["KEY", "", "CLIENT", "SPEAKS", "MIN POW", "POW RULE", "BROUGHT", "GIVEN"];
+    let heading = [
+        "KEY", "", "CLIENT", "SPEAKS", "MIN POW", "POW RULE", "BROUGHT", "GIVEN",
+    ];
     let empty = "no peers; connect to one with `whisht peers --add ENODE`";
     node.screen.table(heading, &rows(&peers, row), empty)?;
     Ok(Exit::Done)
@@ -98,9 +106,16 @@ pub(super) async fn status(node: &mut Node) -> Result<Exit, Failure> {
     let get = |name| field(status, name);
     let count = |name| grouped(number(status, name));
     let uptime = number(status, "uptime_secs").saturating_mul(1_000);
-    let relay = status.get("relay").and_then(Value::as_bool).unwrap_or_default();
+    let relay = status
+        .get("relay")
+        .and_then(Value::as_bool)
+        .unwrap_or_default();
     let role = if relay { "relay" } else { "no relay" };
-    screen.line(format_args!("client    {}, up {}", get("client"), duration(uptime)))?;
+    screen.line(format_args!(
+        "client    {}, up {}",
+        get("client"),
+        duration(uptime)
+    ))?;
     screen.line(format_args!("key       {}", short(&get("key"))))?;
     screen.line(format_args!("role      {role}, profile {}", get("profile")))?;
     screen.line(format_args!(
@@ -125,12 +140,23 @@ pub(super) async fn status(node: &mut Node) -> Result<Exit, Failure> {
         count("cells_dropped"),
         count("rebuilt")
     ))?;
-    screen.line(format_args!("outgoing  {} messages on their way", count("outgoing")))?;
+    screen.line(format_args!(
+        "outgoing  {} messages on their way",
+        count("outgoing")
+    ))?;
     screen.line(format_args!("level     {}", get("level")))?;
-    for level in status.get("levels").and_then(Value::as_array).into_iter().flatten() {
+    for level in status
+        .get("levels")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
         let missing = field(level, "missing");
         if !missing.is_empty() {
-            screen.line(format_args!("          {} not now: {missing}", field(level, "level")))?;
+            screen.line(format_args!(
+                "          {} not now: {missing}",
+                field(level, "level")
+            ))?;
         }
     }
     Ok(Exit::Done)
@@ -138,5 +164,9 @@ pub(super) async fn status(node: &mut Node) -> Result<Exit, Failure> {
 
 /// The head of a key: enough to tell peers apart on one screen.
 fn short(key: &str) -> String {
-    key.strip_prefix("0x").unwrap_or(key).chars().take(16).collect()
+    key.strip_prefix("0x")
+        .unwrap_or(key)
+        .chars()
+        .take(16)
+        .collect()
 }

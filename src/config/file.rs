@@ -34,7 +34,10 @@ pub fn parse(path: &Path, text: &str) -> Result<Settings, FileError> {
         cause,
     };
     let table = DeTable::parse(text).map_err(|error| {
-        at(error.span().map_or(0, |span| span.start), error.message().to_owned())
+        at(
+            error.span().map_or(0, |span| span.start),
+            error.message().to_owned(),
+        )
     })?;
     let mut settings = Settings::default();
     for (key, value) in table.get_ref() {
@@ -108,12 +111,18 @@ fn list<T>(
     value: &DeValue<'_>,
     read: impl Fn(&str) -> Result<T, BadValue>,
 ) -> Result<Vec<T>, BadValue> {
-    let items = value.as_array().ok_or_else(|| wants("a list of texts, [\"..\", \"..\"]"))?;
-    items.iter().map(|item| read(text(item.get_ref())?)).collect()
+    let items = value
+        .as_array()
+        .ok_or_else(|| wants("a list of texts, [\"..\", \"..\"]"))?;
+    items
+        .iter()
+        .map(|item| read(text(item.get_ref())?))
+        .collect()
 }
 
 fn parsed<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, BadValue> {
-    text.parse().map_err(|error| BadValue::new(format_args!("{text:?}: {error}")))
+    text.parse()
+        .map_err(|error| BadValue::new(format_args!("{text:?}: {error}")))
 }
 
 fn count(value: &DeValue<'_>, bounds: RangeInclusive<usize>) -> Result<usize, BadValue> {
@@ -140,7 +149,11 @@ fn unknown(key: &str) -> String {
 
 /// The line that an offset lies in, counted from 1.
 fn line(text: &str, offset: usize) -> usize {
-    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+    text.bytes()
+        .take(offset)
+        .filter(|byte| *byte == b'\n')
+        .count()
+        + 1
 }
 
 /// What is wrong with a configuration file.

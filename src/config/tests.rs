@@ -22,15 +22,24 @@ fn every_key_is_read() {
          peers = ['enode://{KEY}@127.0.0.1:3']\nmax-peers = 7\nmin-pow = 1\npool-mb = 2\n\
          guard = 'enode://{KEY}@127.0.0.1:3'\nthreads = 4\n"
     );
-    let written: Vec<_> = text.lines().filter_map(|line| line.split(' ').next()).collect();
+    let written: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .collect();
     assert_eq!(written, KEYS);
     let config = build(&text).unwrap();
     assert_eq!(config.node.profile, Profile::Local);
     assert_eq!(config.node.network, "demo");
     assert_eq!(config.node.level, Level::Swift);
-    assert_eq!(config.listen, Listen::At(vec!["127.0.0.1:1".parse().unwrap()]));
+    assert_eq!(
+        config.listen,
+        Listen::At(vec!["127.0.0.1:1".parse().unwrap()])
+    );
     assert_eq!(config.node.advertise.len(), 1);
-    assert_eq!(config.node.family, config.node.guard.into_iter().collect::<Vec<_>>());
+    assert_eq!(
+        config.node.family,
+        config.node.guard.into_iter().collect::<Vec<_>>()
+    );
     assert_eq!(config.node.peers.len(), 1);
     assert_eq!((config.node.max_peers, config.threads), (7, 4));
     assert!((config.node.min_pow - 1.0).abs() < f64::EPSILON);
@@ -55,8 +64,16 @@ fn an_unknown_key_names_file_line_and_nearest_key() {
         "config.toml:3: there is no setting \"levle\"; did you mean `level`?"
     );
     assert!(read("min_pow = 1").unwrap_err().contains("`min-pow`"));
-    assert!(read("[tor]\nonly = true").unwrap_err().contains("there is no setting"));
-    assert!(read("qqqqqqqqq = 1").unwrap_err().contains("profile, network, level"));
+    assert!(
+        read("[tor]\nonly = true")
+            .unwrap_err()
+            .contains("there is no setting")
+    );
+    assert!(
+        read("qqqqqqqqq = 1")
+            .unwrap_err()
+            .contains("profile, network, level")
+    );
 }
 
 #[test]
@@ -71,7 +88,10 @@ fn each_bad_value_names_its_line_and_key() {
         ("listen = ['localhost:1']", "\"localhost:1\""),
         ("peers = ['enode://x']", "the address is missing"),
         ("max-peers = 0", "from 1 to 500"),
-        ("max-peers = 99999999999999999999999999999999999999999", "from 1 to 500"),
+        (
+            "max-peers = 99999999999999999999999999999999999999999",
+            "from 1 to 500",
+        ),
         ("min-pow = -1", "from 0 upwards"),
         ("min-pow = nan", "from 0 upwards"),
         ("guard = 'me'", "64 hexadecimal digits"),
@@ -90,7 +110,10 @@ fn stronger_settings_win_and_lists_replace_lists() {
     let weaker = read("level = 'open'\nmax-peers = 3\nlisten = ['127.0.0.1:1']").unwrap();
     let stronger = read("level = 'swift'\nlisten = []").unwrap();
     let config = Config::build(stronger.over(weaker)).unwrap();
-    assert_eq!((config.node.level, config.node.max_peers), (Level::Swift, 3));
+    assert_eq!(
+        (config.node.level, config.node.max_peers),
+        (Level::Swift, 3)
+    );
     assert_eq!(config.listen, Listen::Nowhere);
     assert!(!config.keeps_link_key());
 }
@@ -99,13 +122,20 @@ fn stronger_settings_win_and_lists_replace_lists() {
 fn levels_that_are_not_there_are_refused_not_lowered() {
     for level in ["hush", "dark", "bulletin"] {
         let error = Config::build(read(&format!("level = '{level}'")).unwrap()).unwrap_err();
-        assert!(error.is_policy() && error.to_string().contains("not there yet"), "{error}");
+        assert!(
+            error.is_policy() && error.to_string().contains("not there yet"),
+            "{error}"
+        );
     }
 }
 
 #[test]
 fn a_local_network_has_a_name_and_stays_on_the_machine() {
-    assert!(build("profile = 'local'").unwrap_err().contains("--network"));
+    assert!(
+        build("profile = 'local'")
+            .unwrap_err()
+            .contains("--network")
+    );
     let local = "profile = 'local'\nnetwork = 'demo'\n";
     for setting in [
         "listen = ['0.0.0.0:1']".to_owned(),
@@ -123,9 +153,21 @@ fn a_local_network_has_a_name_and_stays_on_the_machine() {
 #[test]
 fn a_relay_says_where_it_can_be_reached() {
     assert!(build("relay = true").unwrap_err().contains("--advertise"));
-    assert!(build("relay = true\nlisten = ['10.0.0.1:1']").unwrap_err().contains("--advertise"));
-    assert!(build("relay = true\nlisten = []").unwrap_err().contains("must listen"));
-    assert!(build("advertise = ['192.0.2.1:1']").unwrap_err().contains("--relay"));
+    assert!(
+        build("relay = true\nlisten = ['10.0.0.1:1']")
+            .unwrap_err()
+            .contains("--advertise")
+    );
+    assert!(
+        build("relay = true\nlisten = []")
+            .unwrap_err()
+            .contains("must listen")
+    );
+    assert!(
+        build("advertise = ['192.0.2.1:1']")
+            .unwrap_err()
+            .contains("--relay")
+    );
     let config = build("relay = true\nlisten = ['203.0.113.7:1', '10.0.0.1:1']").unwrap();
     assert_eq!(config.node.advertise.len(), 1);
     let config = build("relay = true\nadvertise = ['203.0.113.7:1']").unwrap();
@@ -135,8 +177,14 @@ fn a_relay_says_where_it_can_be_reached() {
 #[test]
 fn a_local_relay_advertises_where_it_came_to_listen() {
     let mut config = build("profile = 'local'\nnetwork = 'demo'\nrelay = true").unwrap();
-    config.bound(&["127.0.0.1:20820".parse().unwrap(), "[::1]:20820".parse().unwrap()]);
-    assert_eq!((config.node.listen_port, config.node.advertise.len()), (20820, 2));
+    config.bound(&[
+        "127.0.0.1:20820".parse().unwrap(),
+        "[::1]:20820".parse().unwrap(),
+    ]);
+    assert_eq!(
+        (config.node.listen_port, config.node.advertise.len()),
+        (20820, 2)
+    );
 }
 
 #[test]

@@ -37,10 +37,13 @@ impl From<NetworkName> for String {
 ///
 /// [`BadValue`] names the nearest one.
 pub fn level(word: &str) -> Result<Level, BadValue> {
-    word.parse().map_err(|error| match nearest(word, Level::ALL.map(Level::word)) {
-        Some(near) => BadValue::new(format_args!("there is no level {word:?}; did you mean {near}?")),
-        None => BadValue::new(error),
-    })
+    word.parse()
+        .map_err(|error| match nearest(word, Level::ALL.map(Level::word)) {
+            Some(near) => BadValue::new(format_args!(
+                "there is no level {word:?}; did you mean {near}?"
+            )),
+            None => BadValue::new(error),
+        })
 }
 
 /// Reads a profile.
@@ -71,7 +74,9 @@ pub fn relay(text: &str) -> Result<RelayId, BadValue> {
     } else if hex::decode_to_slice(key, &mut full).is_ok() {
         Ok(RelayKey(full).id())
     } else {
-        Err(BadValue::new("a relay is named by its id (64 hexadecimal digits) or its enode URL"))
+        Err(BadValue::new(
+            "a relay is named by its id (64 hexadecimal digits) or its enode URL",
+        ))
     }
 }
 
@@ -92,10 +97,15 @@ pub fn min_pow(value: f64) -> Result<f64, BadValue> {
 ///
 /// [`BadValue`] names the bounds.
 pub fn count(value: i128, bounds: RangeInclusive<usize>) -> Result<usize, BadValue> {
-    usize::try_from(value).ok().filter(|value| bounds.contains(value)).ok_or_else(|| {
-        let (least, most) = (bounds.start(), bounds.end());
-        BadValue::new(format_args!("it is not a whole number from {least} to {most}"))
-    })
+    usize::try_from(value)
+        .ok()
+        .filter(|value| bounds.contains(value))
+        .ok_or_else(|| {
+            let (least, most) = (bounds.start(), bounds.end());
+            BadValue::new(format_args!(
+                "it is not a whole number from {least} to {most}"
+            ))
+        })
 }
 
 /// A value that cannot be used: cause and remedy in one sentence.

@@ -37,11 +37,7 @@ impl Call {
     /// # Errors
     ///
     /// [`RpcError`] names the method, or the parameter and what is wrong with it.
-    pub fn read(
-        method: &str,
-        params: Value,
-        rng: &mut impl CryptoRng,
-    ) -> Result<Self, RpcError> {
+    pub fn read(method: &str, params: Value, rng: &mut impl CryptoRng) -> Result<Self, RpcError> {
         let command = match method {
             "whisht_addPeer" => add_peer(params)?,
             "whisht_cancel" => Command::Cancel(MessageId(number(params, "id")?)),
@@ -150,7 +146,11 @@ fn recipient(
         .ok()
         .and_then(|bytes| ClientPublic::from_bytes(&bytes).ok())
         .ok_or_else(|| {
-            bad("to", "it is no public key", "give 65 bytes in hex that begin with 04")
+            bad(
+                "to",
+                "it is no public key",
+                "give 65 bytes in hex that begin with 04",
+            )
         })?;
     let random = || {
         let mut topic = Topic::default();
@@ -170,10 +170,19 @@ struct IdentityParams {
 }
 
 fn new_identity(params: Value) -> Result<Call, RpcError> {
-    let IdentityParams { name, topic, password } = object(params)?;
-    let name = name.parse().map_err(|error| bad("name", error, "choose another one"))?;
+    let IdentityParams {
+        name,
+        topic,
+        password,
+    } = object(params)?;
+    let name = name
+        .parse()
+        .map_err(|error| bad("name", error, "choose another one"))?;
     let topic = topic.as_deref().map(parse_topic).transpose();
-    let wanted = match (topic.map_err(|error| bad("topic", error, "choose one"))?, password) {
+    let wanted = match (
+        topic.map_err(|error| bad("topic", error, "choose one"))?,
+        password,
+    ) {
         (None, None) => Wanted::KeyPair,
         (Some(topic), None) => Wanted::Shared(topic),
         (Some(topic), Some(password)) => Wanted::FromPassword(topic, password),
@@ -204,7 +213,9 @@ fn text(params: Value, name: &str) -> Result<String, RpcError> {
 }
 
 fn number(params: Value, name: &str) -> Result<u64, RpcError> {
-    only(params, name)?.as_u64().ok_or_else(|| bad(name, "it is no number", "give a whole number"))
+    only(params, name)?
+        .as_u64()
+        .ok_or_else(|| bad(name, "it is no number", "give a whole number"))
 }
 
 /// Named parameters, or one object among positional ones.
@@ -213,9 +224,8 @@ fn object<T: DeserializeOwned>(params: Value) -> Result<T, RpcError> {
         Value::Array(mut list) if list.len() == 1 => list.pop().unwrap_or_default(),
         other => other,
     };
-    serde_json::from_value(fields).map_err(|error| {
-        RpcError::invalid_params(error, "give one object with named fields")
-    })
+    serde_json::from_value(fields)
+        .map_err(|error| RpcError::invalid_params(error, "give one object with named fields"))
 }
 
 fn is_empty(params: &Value) -> bool {
@@ -230,7 +240,10 @@ fn is_empty(params: &Value) -> bool {
 fn nothing(params: Value, command: Command) -> Result<Command, RpcError> {
     match is_empty(&params) {
         true => Ok(command),
-        false => Err(RpcError::invalid_params("the method takes no parameters", "leave them out")),
+        false => Err(RpcError::invalid_params(
+            "the method takes no parameters",
+            "leave them out",
+        )),
     }
 }
 

@@ -50,16 +50,27 @@ impl Kind {
     /// The kind of this word.
     #[must_use]
     pub fn of(word: &str) -> Option<Self> {
-        [Self::Busy, Self::Policy, Self::Stopped, Self::Storage, Self::Usage]
-            .into_iter()
-            .find(|kind| kind.word() == word)
+        [
+            Self::Busy,
+            Self::Policy,
+            Self::Stopped,
+            Self::Storage,
+            Self::Usage,
+        ]
+        .into_iter()
+        .find(|kind| kind.word() == word)
     }
 }
 
 impl RpcError {
     /// An error of the server's own, with the code that JSON-RPC leaves to servers.
     pub fn server(kind: Kind, cause: impl fmt::Display, remedy: impl fmt::Display) -> Self {
-        Self { code: -32000, kind, cause: cause.to_string(), remedy: remedy.to_string() }
+        Self {
+            code: -32000,
+            kind,
+            cause: cause.to_string(),
+            remedy: remedy.to_string(),
+        }
     }
 
     /// The text is no JSON.
@@ -80,7 +91,11 @@ impl RpcError {
             || "methods begin with whisht_, for example whisht_status".to_owned(),
             |nearest| format!("did you mean {nearest}?"),
         );
-        Self::usage(-32601, format_args!("there is no method {method:?}"), remedy)
+        Self::usage(
+            -32601,
+            format_args!("there is no method {method:?}"),
+            remedy,
+        )
     }
 
     /// The parameters do not fit the method.
@@ -99,7 +114,12 @@ impl RpcError {
     }
 
     fn usage(code: i32, cause: impl fmt::Display, remedy: impl fmt::Display) -> Self {
-        Self { code, kind: Kind::Usage, cause: cause.to_string(), remedy: remedy.to_string() }
+        Self {
+            code,
+            kind: Kind::Usage,
+            cause: cause.to_string(),
+            remedy: remedy.to_string(),
+        }
     }
 }
 
@@ -109,7 +129,12 @@ impl From<Refusal> for RpcError {
             RefusalKind::Usage => Kind::Usage,
             RefusalKind::Policy => Kind::Policy,
         };
-        Self { code: -32000, kind, cause: refusal.cause, remedy: refusal.remedy }
+        Self {
+            code: -32000,
+            kind,
+            cause: refusal.cause,
+            remedy: refusal.remedy,
+        }
     }
 }
 

@@ -37,7 +37,10 @@ fn every_method_listed_is_known() {
 #[test]
 fn an_unknown_method_names_the_nearest() {
     let error = call("whisht_staus", Value::Null).unwrap_err();
-    assert_eq!((error.code, error.remedy.as_str()), (-32601, "did you mean whisht_status?"));
+    assert_eq!(
+        (error.code, error.remedy.as_str()),
+        (-32601, "did you mean whisht_status?")
+    );
 }
 
 #[test]
@@ -53,7 +56,10 @@ fn a_message_to_a_key_gets_a_topic_that_nobody_chose() {
 fn a_message_to_a_key_keeps_the_topic_that_was_asked_for() {
     let request = send(json!({"to": KEY, "payload": "", "topic": "0x01020304", "life": 60}));
     let request = request.unwrap();
-    assert!(matches!(request.to, Recipient::Public(_, Topic([1, 2, 3, 4]))));
+    assert!(matches!(
+        request.to,
+        Recipient::Public(_, Topic([1, 2, 3, 4]))
+    ));
     assert_eq!(request.life.as_secs(), 60);
 }
 
@@ -68,11 +74,26 @@ fn a_message_to_a_name_goes_under_its_shared_key() {
 fn each_bad_parameter_is_named() {
     for (params, part) in [
         (json!({"to": KEY, "payload": "0x0"}), "`payload`"),
-        (json!({"to": KEY.replace("0x04", "0x05"), "payload": ""}), "`to`"),
-        (json!({"to": KEY, "payload": "", "level": "loud"}), "`level`"),
-        (json!({"to": KEY, "payload": "", "topic": "0x01"}), "`topic`"),
-        (json!({"to": "desk", "payload": "", "topic": "0x01020304"}), "`topic`"),
-        (json!({"to": "desk", "payload": "", "lifetime": 5}), "lifetime"),
+        (
+            json!({"to": KEY.replace("0x04", "0x05"), "payload": ""}),
+            "`to`",
+        ),
+        (
+            json!({"to": KEY, "payload": "", "level": "loud"}),
+            "`level`",
+        ),
+        (
+            json!({"to": KEY, "payload": "", "topic": "0x01"}),
+            "`topic`",
+        ),
+        (
+            json!({"to": "desk", "payload": "", "topic": "0x01020304"}),
+            "`topic`",
+        ),
+        (
+            json!({"to": "desk", "payload": "", "lifetime": 5}),
+            "lifetime",
+        ),
         (json!({"to": "desk"}), "payload"),
         (json!("desk"), "object"),
     ] {
@@ -110,8 +131,14 @@ fn identities_are_key_pairs_unless_a_topic_is_given() {
     assert!(matches!(wanted(group), Wanted::Shared(Topic([1, 2, 3, 4]))));
     let password = json!({"name": "us", "topic": "0x01020304", "password": "x"});
     assert!(matches!(wanted(password), Wanted::FromPassword(..)));
-    let refused = refusal("whisht_newIdentity", json!([{"name": "us", "password": "hunter2"}]));
-    assert!(refused.contains("`topic`") && !refused.contains("hunter2"), "{refused}");
+    let refused = refusal(
+        "whisht_newIdentity",
+        json!([{"name": "us", "password": "hunter2"}]),
+    );
+    assert!(
+        refused.contains("`topic`") && !refused.contains("hunter2"),
+        "{refused}"
+    );
     assert!(refusal("whisht_newIdentity", json!([{"name": "../me"}])).contains("`name`"));
 }
 
@@ -119,8 +146,14 @@ fn identities_are_key_pairs_unless_a_topic_is_given() {
 fn a_request_that_is_none_is_answered_to_its_id() {
     for (request, id) in [
         (json!({"id": 5, "method": "x"}), json!(5)),
-        (json!({"jsonrpc": "2.0", "id": "a", "method": 1}), json!("a")),
-        (json!({"jsonrpc": "1.0", "id": 9_007_199_254_740_993_u64}), json!(9_007_199_254_740_993_u64)),
+        (
+            json!({"jsonrpc": "2.0", "id": "a", "method": 1}),
+            json!("a"),
+        ),
+        (
+            json!({"jsonrpc": "1.0", "id": 9_007_199_254_740_993_u64}),
+            json!(9_007_199_254_740_993_u64),
+        ),
         (json!([]), Value::Null),
     ] {
         let (answered, error) = Request::read(request).unwrap_err();
@@ -145,7 +178,13 @@ fn an_error_shows_kind_cause_and_remedy() {
             "data": {"kind": "policy", "cause": "no relays", "remedy": "wait"},
         }})
     );
-    for kind in [Kind::Busy, Kind::Policy, Kind::Stopped, Kind::Storage, Kind::Usage] {
+    for kind in [
+        Kind::Busy,
+        Kind::Policy,
+        Kind::Stopped,
+        Kind::Storage,
+        Kind::Usage,
+    ] {
         assert_eq!(Kind::of(kind.word()), Some(kind));
     }
 }

@@ -19,14 +19,19 @@ impl Clock {
     /// Clocks whose monotonic side begins now.
     #[must_use]
     pub fn start() -> Self {
-        Self { start: tokio::time::Instant::now() }
+        Self {
+            start: tokio::time::Instant::now(),
+        }
     }
 
     /// What time it is.
     #[must_use]
     pub fn now(&self) -> Now {
         let micros = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
-        Now { mono: Instant::from_micros(micros), unix: unix() }
+        Now {
+            mono: Instant::from_micros(micros),
+            unix: unix(),
+        }
     }
 
     /// Tokio's name for an instant of this clock; `None` if the system cannot count so far.
@@ -38,7 +43,9 @@ impl Clock {
 
 /// The wall clock; a clock set before 1970 reads as 1970, one set after 2106 as 2106.
 fn unix() -> UnixSecs {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     UnixSecs(u32::try_from(since.as_secs()).unwrap_or(u32::MAX))
 }
 

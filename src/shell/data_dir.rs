@@ -66,7 +66,10 @@ impl DataDir {
             Err(TryLockError::WouldBlock) => {
                 let holder = fs::read_to_string(&lock_path).unwrap_or_default();
                 let holder = holder.trim().parse().ok();
-                return Err(DirError::Locked { path: path.to_owned(), holder });
+                return Err(DirError::Locked {
+                    path: path.to_owned(),
+                    holder,
+                });
             }
             Err(TryLockError::Error(error)) => return Err(at(&lock_path, error)),
         }
@@ -77,7 +80,10 @@ impl DataDir {
         lock.set_len(0)
             .and_then(|()| writeln!(lock, "{}", std::process::id()))
             .map_err(|error| at(&lock_path, error))?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: lock,
+        })
     }
 
     /// Where it is.
@@ -113,7 +119,11 @@ impl DataDir {
     /// The port last listened on, if one is known.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
-        fs::read_to_string(self.path.join(PORT)).ok()?.trim().parse().ok()
+        fs::read_to_string(self.path.join(PORT))
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
     }
 
     /// Remembers the port listened on.
@@ -168,7 +178,9 @@ impl DataDir {
 /// Where a user's data lies unless told otherwise: `~/.whisper`.
 #[must_use]
 pub fn default_path() -> Option<PathBuf> {
-    std::env::home_dir().filter(|home| home.is_absolute()).map(|home| home.join(".whisper"))
+    std::env::home_dir()
+        .filter(|home| home.is_absolute())
+        .map(|home| home.join(".whisper"))
 }
 
 /// Makes a directory that only its owner can enter, if there is none.
@@ -177,7 +189,9 @@ fn make_private(path: &Path) -> Result<(), DirError> {
     match builder.recursive(true).mode(0o700).create(path) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            Err(DirError::NotADirectory { path: path.to_owned() })
+            Err(DirError::NotADirectory {
+                path: path.to_owned(),
+            })
         }
         Err(error) => Err(at(path, error)),
     }
@@ -198,19 +212,28 @@ fn check_mode(path: &Path) -> Result<bool, DirError> {
     let metadata = fs::symlink_metadata(path).map_err(|error| at(path, error))?;
     // A symbolic link has no permissions of its own, and what it points at may be anybody's.
     if metadata.is_symlink() {
-        return Err(DirError::Link { path: path.to_owned() });
+        return Err(DirError::Link {
+            path: path.to_owned(),
+        });
     }
     let mode = metadata.permissions().mode() & 0o777;
     let allowed = if metadata.is_dir() { 0o700 } else { 0o600 };
     if mode & 0o077 != 0 {
-        return Err(DirError::TooOpen { path: path.to_owned(), mode, allowed });
+        return Err(DirError::TooOpen {
+            path: path.to_owned(),
+            mode,
+            allowed,
+        });
     }
     Ok(metadata.is_dir())
 }
 
 /// Puts a path to an error of the operating system.
 pub(super) fn at(path: &Path, error: io::Error) -> DirError {
-    DirError::System { path: path.to_owned(), error }
+    DirError::System {
+        path: path.to_owned(),
+        error,
+    }
 }
 
 /// Why a data directory cannot be used.

@@ -63,8 +63,18 @@ pub enum StartError {
 ///
 /// [`StartError`], before anything was sent.
 pub fn start(setup: Setup) -> Result<Handle, StartError> {
-    let Setup { config, keys, restored, storage, listeners, workers } = setup;
-    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
+    let Setup {
+        config,
+        keys,
+        restored,
+        storage,
+        listeners,
+        workers,
+    } = setup;
+    let addresses = listeners
+        .iter()
+        .map(TcpListener::local_addr)
+        .collect::<io::Result<_>>()?;
     let clock = Clock::start();
     let loopback_only = config.profile == Profile::Local;
     let node = Node::new(config, keys, restored, random()?, clock.now());
@@ -97,7 +107,13 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
     };
     outside.listen(listeners);
     let (running, finished) = watch::channel(());
-    let driver = Driver { node, outside, asks, answers, net };
+    let driver = Driver {
+        node,
+        outside,
+        asks,
+        answers,
+        net,
+    };
     let driver = tokio::spawn(async move {
         driver.run().await;
         drop(running);
@@ -221,7 +237,14 @@ impl Driver {
         // Readers that wait for us to take something end; lines that are dropped say goodbye.
         self.net.close();
         while self.net.try_recv().is_ok() {}
-        let Outside { store, mut tasks, links, dialing, doors, .. } = self.outside;
+        let Outside {
+            store,
+            mut tasks,
+            links,
+            dialing,
+            doors,
+            ..
+        } = self.outside;
         drop((links, doors));
         dialing.into_values().for_each(|dial| dial.abort());
         let goodbyes = async { while tasks.join_next().await.is_some() {} };
@@ -258,7 +281,8 @@ impl Outside {
     fn listen(&mut self, listeners: Vec<TcpListener>) {
         let door = Door::new(self.loopback_only);
         for listener in listeners {
-            self.doors.spawn(tcp::accept(listener, door.clone(), self.to_net.clone()));
+            self.doors
+                .spawn(tcp::accept(listener, door.clone(), self.to_net.clone()));
         }
     }
 
@@ -307,7 +331,8 @@ impl Outside {
     fn open(&mut self, link: LinkId, stream: TcpStream, seat: Option<Seat>) {
         let (line, connection) = Connection::new(link, stream, seat);
         self.links.insert(link, line);
-        self.tasks.spawn(connection.run(self.to_net.clone(), self.to_answers.clone()));
+        self.tasks
+            .spawn(connection.run(self.to_net.clone(), self.to_answers.clone()));
     }
 
     fn dial(&mut self, link: LinkId, endpoint: Endpoint) {

@@ -36,7 +36,10 @@ impl Handle {
     /// [`Stopped`] if the node has ended. The inner error is the node's own refusal.
     pub async fn command(&self, command: Command) -> Result<Result<Reply, Refusal>, Stopped> {
         let (answer, answered) = oneshot::channel();
-        self.asks.send(Ask::Command(command, answer)).await.map_err(|_| Stopped)?;
+        self.asks
+            .send(Ask::Command(command, answer))
+            .await
+            .map_err(|_| Stopped)?;
         answered.await.map_err(|_| Stopped)
     }
 

@@ -68,8 +68,10 @@ impl Host {
             Storage::Disk(dir) => (store::load(dir)?, identities::load(dir)?),
         };
         let listeners = bind(&storage, &config.listen)?;
-        let addresses: Vec<SocketAddr> =
-            listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        let addresses: Vec<SocketAddr> = listeners
+            .iter()
+            .filter_map(|listener| listener.local_addr().ok())
+            .collect();
         config.bound(&addresses);
         let (socket_dir, socket) = socket(&storage, ipc)?;
 
@@ -84,10 +86,23 @@ impl Host {
         };
         let handle = start(setup)?;
         for (name, identity) in known {
-            handle.command(Command::AddIdentity(name.to_string(), identity)).await??;
+            handle
+                .command(Command::AddIdentity(name.to_string(), identity))
+                .await??;
         }
-        let server = Server::start(&socket, Service { handle: handle.clone(), storage })?;
-        Ok(Self { handle, key, server, _socket_dir: socket_dir })
+        let server = Server::start(
+            &socket,
+            Service {
+                handle: handle.clone(),
+                storage,
+            },
+        )?;
+        Ok(Self {
+            handle,
+            key,
+            server,
+            _socket_dir: socket_dir,
+        })
     }
 
     /// How to talk to the node.
@@ -111,9 +126,7 @@ impl Host {
 
 fn keys(storage: &Storage, config: &Config) -> Result<NodeKeys, HostError> {
     let mut link = match storage {
-        Storage::Disk(dir) if config.keeps_link_key() => {
-            Zeroizing::new(*dir.node_key()?.expose())
-        }
+        Storage::Disk(dir) if config.keeps_link_key() => Zeroizing::new(*dir.node_key()?.expose()),
         _ => Zeroizing::new(random()?),
     };
     let guard_seed = match storage {
@@ -125,13 +138,14 @@ fn keys(storage: &Storage, config: &Config) -> Result<NodeKeys, HostError> {
 }
 
 /// Binds the listeners, and remembers the port if the node chose it.
-fn bind(
-    storage: &Storage,
-    listen: &Listen,
-) -> Result<Vec<tokio::net::TcpListener>, HostError> {
-    let Storage::Disk(dir) = storage else { return Ok(listen::bind(listen, None)?) };
+fn bind(storage: &Storage, listen: &Listen) -> Result<Vec<tokio::net::TcpListener>, HostError> {
+    let Storage::Disk(dir) = storage else {
+        return Ok(listen::bind(listen, None)?);
+    };
     let listeners = listen::bind(listen, dir.port())?;
-    let port = listeners.first().and_then(|listener| listener.local_addr().ok());
+    let port = listeners
+        .first()
+        .and_then(|listener| listener.local_addr().ok());
     if let (Listen::Everywhere | Listen::Loopback, Some(address)) = (listen, port) {
         dir.remember_port(address.port())?;
     }
@@ -163,9 +177,14 @@ struct PrivateDir(PathBuf);
 impl PrivateDir {
     fn make() -> Result<Self, HostError> {
         let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-        let parent = runtime.filter(|path| path.is_dir()).unwrap_or_else(std::env::temp_dir);
+        let parent = runtime
+            .filter(|path| path.is_dir())
+            .unwrap_or_else(std::env::temp_dir);
         let path = parent.join(format!("whisht-{}", hex::encode(random::<8>()?)));
-        DirBuilder::new().mode(0o700).create(&path).map_err(|error| at(&path, error))?;
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .map_err(|error| at(&path, error))?;
         Ok(Self(path))
     }
 }

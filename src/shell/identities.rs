@@ -45,8 +45,9 @@ pub fn load(dir: &DataDir) -> Result<Vec<(IdentityName, Identity)>, DirError> {
         let Some(name) = name.and_then(|name| name.parse::<IdentityName>().ok()) else {
             return Err(DirError::Damaged { path });
         };
-        let json =
-            fs::read_to_string(&path).map(Zeroizing::new).map_err(|error| at(&path, error))?;
+        let json = fs::read_to_string(&path)
+            .map(Zeroizing::new)
+            .map_err(|error| at(&path, error))?;
         let identity = identity::from_json(&json).map_err(|_| DirError::Damaged { path })?;
         identities.push((name, identity));
     }
@@ -90,13 +91,21 @@ mod tests {
         let dir = DataDir::open(&path, Profile::Main, "test").unwrap();
         let mut rng = ChaCha20Rng::from_seed([1; 32]);
         save(&dir, &name("zoe"), &Wanted::KeyPair.make(&mut rng)).unwrap();
-        save(&dir, &name("group"), &Wanted::Shared(Topic([7; 4])).make(&mut rng)).unwrap();
+        save(
+            &dir,
+            &name("group"),
+            &Wanted::Shared(Topic([7; 4])).make(&mut rng),
+        )
+        .unwrap();
         let read = load(&dir).unwrap();
         let names: Vec<_> = read.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["group", "zoe"]);
 
         drop(dir);
-        assert!(DataDir::open(&path, Profile::Main, "test").is_ok(), "the files are private");
+        assert!(
+            DataDir::open(&path, Profile::Main, "test").is_ok(),
+            "the files are private"
+        );
     }
 
     #[test]

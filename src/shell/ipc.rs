@@ -48,13 +48,19 @@ impl Server {
     ///
     /// [`BindError`] if another node serves there, or the socket cannot be made.
     pub fn start(path: &Path, service: Service) -> Result<Self, BindError> {
-        let fail = |error| BindError::System { path: path.to_owned(), error };
+        let fail = |error| BindError::System {
+            path: path.to_owned(),
+            error,
+        };
         remove_leftover(path)?;
         let listener = UnixListener::bind(path).map_err(fail)?;
         fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(fail)?;
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, service));
-        Ok(Self { path: path.to_owned(), _tasks: tasks })
+        Ok(Self {
+            path: path.to_owned(),
+            _tasks: tasks,
+        })
     }
 
     /// Where the socket is.
@@ -73,14 +79,23 @@ impl Drop for Server {
 
 /// Removes a socket that nobody serves any more.
 fn remove_leftover(path: &Path) -> Result<(), BindError> {
-    let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(()) };
+    let Ok(metadata) = fs::symlink_metadata(path) else {
+        return Ok(());
+    };
     if !metadata.file_type().is_socket() {
-        return Err(BindError::NotASocket { path: path.to_owned() });
+        return Err(BindError::NotASocket {
+            path: path.to_owned(),
+        });
     }
     if UnixStream::connect(path).is_ok() {
-        return Err(BindError::Served { path: path.to_owned() });
+        return Err(BindError::Served {
+            path: path.to_owned(),
+        });
     }
-    fs::remove_file(path).map_err(|error| BindError::System { path: path.to_owned(), error })
+    fs::remove_file(path).map_err(|error| BindError::System {
+        path: path.to_owned(),
+        error,
+    })
 }
 
 /// Takes clients in. Sessions end with the task that owns them.

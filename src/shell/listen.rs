@@ -35,7 +35,10 @@ pub fn bind(listen: &Listen, remembered: Option<u16>) -> Result<Vec<TcpListener>
         Listen::Nowhere => return Ok(Vec::new()),
         Listen::At(addresses) => {
             let exactly = |address: &SocketAddr| {
-                bind_one(*address).map_err(|error| ListenError::Refused { at: *address, error })
+                bind_one(*address).map_err(|error| ListenError::Refused {
+                    at: *address,
+                    error,
+                })
             };
             return addresses.iter().map(exactly).collect();
         }
@@ -70,7 +73,11 @@ pub(super) fn tune(stream: &TcpStream) -> io::Result<()> {
 }
 
 fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     if address.is_ipv6() {
         // Otherwise `[::]` takes the IPv4 port too, and the family cannot be told apart.
         socket.set_only_v6(true)?;
@@ -85,7 +92,10 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Whether the machine lacks the address family, rather than the port.
 fn is_missing(error: &io::Error) -> bool {
-    !matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
+    !matches!(
+        error.kind(),
+        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied
+    )
 }
 
 /// Why a node cannot listen.
@@ -122,7 +132,10 @@ mod tests {
     use super::*;
 
     fn ports(listeners: &[TcpListener]) -> Vec<u16> {
-        listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
+        listeners
+            .iter()
+            .map(|listener| listener.local_addr().unwrap().port())
+            .collect()
     }
 
     /// A port that was free a moment ago, for both families.
@@ -145,7 +158,12 @@ mod tests {
         let _taken = bind_one((Ipv4Addr::LOCALHOST, port).into()).unwrap();
         let listeners = bind(&Listen::Loopback, Some(port)).unwrap();
         let bound = ports(&listeners);
-        assert!(bound.iter().all(|bound| (DEFAULT_PORT..=LAST_PORT).contains(bound)), "{bound:?}");
+        assert!(
+            bound
+                .iter()
+                .all(|bound| (DEFAULT_PORT..=LAST_PORT).contains(bound)),
+            "{bound:?}"
+        );
         assert!(bound.windows(2).all(|pair| pair.first() == pair.last()));
     }
 
@@ -154,6 +172,9 @@ mod tests {
         let taken = bind_one((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let at = taken.local_addr().unwrap();
         let refusal = bind(&Listen::At(vec![at]), None).unwrap_err().to_string();
-        assert!(refusal.contains(&at.to_string()) && refusal.contains("--listen"), "{refusal}");
+        assert!(
+            refusal.contains(&at.to_string()) && refusal.contains("--listen"),
+            "{refusal}"
+        );
     }
 }

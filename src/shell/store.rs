@@ -40,7 +40,10 @@ pub(super) struct Store(Kind);
 
 enum Kind {
     Memory(Box<dyn Fn(StoreId) + Send>),
-    Disk { records: Sender<Numbered>, finished: oneshot::Receiver<()> },
+    Disk {
+        records: Sender<Numbered>,
+        finished: oneshot::Receiver<()>,
+    },
 }
 
 impl Store {
@@ -54,10 +57,12 @@ impl Store {
         };
         let (records, queue) = channel();
         let (running, finished) = oneshot::channel::<()>();
-        thread::Builder::new().name("whisht-store".into()).spawn(move || {
-            commit_all(&mut Disk::new(dir), &queue, report);
-            drop(running);
-        })?;
+        thread::Builder::new()
+            .name("whisht-store".into())
+            .spawn(move || {
+                commit_all(&mut Disk::new(dir), &queue, report);
+                drop(running);
+            })?;
         Ok(Self(Kind::Disk { records, finished }))
     }
 
@@ -89,7 +94,9 @@ fn commit_all(disk: &mut Disk, queue: &Receiver<Numbered>, report: impl Fn(Store
     let mut complained = false;
     loop {
         let connected = gather(queue, &mut pending);
-        let Some((last, _)) = pending.last() else { return };
+        let Some((last, _)) = pending.last() else {
+            return;
+        };
         let began = Instant::now();
         match disk.commit(&pending) {
             Ok(()) => {

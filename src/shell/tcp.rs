@@ -62,8 +62,20 @@ impl Connection {
     pub(super) fn new(link: LinkId, stream: TcpStream, seat: Option<Seat>) -> (Line, Self) {
         let (to_chunks, chunks) = mpsc::unbounded_channel();
         let (open, closing) = oneshot::channel();
-        let line = Line { chunks: to_chunks, _open: open };
-        (line, Self { link, stream, seat, chunks, closing })
+        let line = Line {
+            chunks: to_chunks,
+            _open: open,
+        };
+        (
+            line,
+            Self {
+                link,
+                stream,
+                seat,
+                chunks,
+                closing,
+            },
+        )
     }
 
     /// Carries bytes both ways until either side ends.
@@ -72,7 +84,13 @@ impl Connection {
         net: mpsc::Sender<FromNet>,
         answers: mpsc::UnboundedSender<Answer>,
     ) {
-        let Self { link, stream, seat, chunks, closing } = self;
+        let Self {
+            link,
+            stream,
+            seat,
+            chunks,
+            closing,
+        } = self;
         let (reader, writer) = stream.into_split();
         tokio::select! {
             () = read(link, reader, &net) => {}
@@ -148,7 +166,9 @@ pub(super) async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
 pub(super) async fn accept(listener: TcpListener, door: Door, net: mpsc::Sender<FromNet>) {
     loop {
         // Places first: while there is none, strangers wait in the operating system's queue.
-        let Ok(places) = door.places().await else { return };
+        let Ok(places) = door.places().await else {
+            return;
+        };
         let (stream, from) = match listener.accept().await {
             Ok(arrival) => arrival,
             Err(error) => {
@@ -157,7 +177,9 @@ pub(super) async fn accept(listener: TcpListener, door: Door, net: mpsc::Sender<
                 continue;
             }
         };
-        let Some(seat) = door.admit(from.ip(), places) else { continue };
+        let Some(seat) = door.admit(from.ip(), places) else {
+            continue;
+        };
         if tune(&stream).is_err() {
             continue;
         }
@@ -203,7 +225,11 @@ impl Door {
             false if self.loopback_only => return None,
             false => Some(self.sources.enter(from)?),
         };
-        Some(Seat { half_open, _inbound: inbound, source })
+        Some(Seat {
+            half_open,
+            _inbound: inbound,
+            source,
+        })
     }
 }
 
@@ -252,7 +278,11 @@ impl Sources {
             return None;
         }
         *count += 1;
-        Some(SourceSeat { sources: self.clone(), source, address })
+        Some(SourceSeat {
+            sources: self.clone(),
+            source,
+            address,
+        })
     }
 }
 
@@ -265,7 +295,11 @@ struct SourceSeat {
 
 impl Drop for SourceSeat {
     fn drop(&mut self) {
-        let mut counts = self.sources.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self
+            .sources
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = counts.get_mut(&self.source) {
             *count = count.saturating_sub(1);
             if *count == 0 {
@@ -323,7 +357,10 @@ mod tests {
         let door = Door::new(false);
         let mut seats = Vec::new();
         for _ in 0..MAX_PER_SOURCE {
-            seats.push(door.admit(address("192.0.2.1"), door.places().await.unwrap()).unwrap());
+            seats.push(
+                door.admit(address("192.0.2.1"), door.places().await.unwrap())
+                    .unwrap(),
+            );
         }
         let places = door.places().await.unwrap();
         assert!(door.admit(address("192.0.2.77"), places).is_none());
@@ -337,8 +374,17 @@ mod tests {
     #[tokio::test]
     async fn the_local_profile_lets_in_nobody_but_loopback() {
         let door = Door::new(true);
-        assert!(door.admit(address("192.0.2.1"), door.places().await.unwrap()).is_none());
-        assert!(door.admit(address("127.0.0.9"), door.places().await.unwrap()).is_some());
-        assert!(door.admit(address("::1"), door.places().await.unwrap()).is_some());
+        assert!(
+            door.admit(address("192.0.2.1"), door.places().await.unwrap())
+                .is_none()
+        );
+        assert!(
+            door.admit(address("127.0.0.9"), door.places().await.unwrap())
+                .is_some()
+        );
+        assert!(
+            door.admit(address("::1"), door.places().await.unwrap())
+                .is_some()
+        );
     }
 }

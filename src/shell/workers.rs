@@ -26,10 +26,14 @@ impl Workers {
     /// What the operating system says if it starts no thread.
     pub fn start(threads: usize) -> io::Result<Self> {
         let shared = Arc::<Shared>::default();
-        let workers = Self { shared: Arc::clone(&shared) };
+        let workers = Self {
+            shared: Arc::clone(&shared),
+        };
         for _ in 0..threads.max(1) {
             let shared = Arc::clone(&shared);
-            thread::Builder::new().name("whisht-search".into()).spawn(move || shared.work())?;
+            thread::Builder::new()
+                .name("whisht-search".into())
+                .spawn(move || shared.work())?;
         }
         Ok(workers)
     }
@@ -48,7 +52,11 @@ impl Workers {
         report: impl FnOnce(Option<Done>) + Send + 'static,
     ) -> Cancel {
         let cancelled = Arc::<AtomicBool>::default();
-        let task = Task { job, cancelled: Arc::clone(&cancelled), report: Box::new(report) };
+        let task = Task {
+            job,
+            cancelled: Arc::clone(&cancelled),
+            report: Box::new(report),
+        };
         self.shared.lock().tasks.push_back(task);
         self.shared.wake.notify_one();
         Cancel(cancelled)
@@ -124,7 +132,10 @@ impl Shared {
             if let Some(task) = queue.tasks.pop_front() {
                 return Some(task);
             }
-            queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = self
+                .wake
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 }

@@ -36,7 +36,10 @@ pub(in crate::cli) fn describe(stage: &Value) -> String {
 
 fn planned(stage: &Value) -> String {
     let (k, n) = (number(stage, "k"), number(stage, "n"));
-    let plan = format!("lanes of {} relays; any {k} of {n} pieces suffice", field(stage, "lanes"));
+    let plan = format!(
+        "lanes of {} relays; any {k} of {n} pieces suffice",
+        field(stage, "lanes")
+    );
     match field(stage, "lifted").as_str() {
         "" => plan,
         lifted => format!("{plan} (lifted: {lifted})"),
@@ -54,18 +57,47 @@ mod tests {
     fn every_stage_has_words() {
         for (stage, words) in [
             (
-                Stage::Sealing { attempt: 2, bits: 18, expected_hashes: 262_144 },
+                Stage::Sealing {
+                    attempt: 2,
+                    bits: 18,
+                    expected_hashes: 262_144,
+                },
                 "sealing, attempt 2: 18 bits, about 262,144 hashes",
             ),
-            (Stage::Sealed { envelope: "ab".into(), bytes: 2408 }, "sealed: 2,408 bytes"),
             (
-                Stage::Planned { lanes: vec![3, 4], k: 2, n: 3, lifted: Some("subnets".into()) },
+                Stage::Sealed {
+                    envelope: "ab".into(),
+                    bytes: 2408,
+                },
+                "sealed: 2,408 bytes",
+            ),
+            (
+                Stage::Planned {
+                    lanes: vec![3, 4],
+                    k: 2,
+                    n: 3,
+                    lifted: Some("subnets".into()),
+                },
                 "lanes of 3, 4 relays; any 2 of 3 pieces suffice (lifted: subnets)",
             ),
-            (Stage::Dispatched { cells: 1, of: 3 }, "1 of 3 cells have left for the guard"),
-            (Stage::Seen { peers: 1, first_gossip: false }, "came back from 1 peer"),
+            (
+                Stage::Dispatched { cells: 1, of: 3 },
+                "1 of 3 cells have left for the guard",
+            ),
+            (
+                Stage::Seen {
+                    peers: 1,
+                    first_gossip: false,
+                },
+                "came back from 1 peer",
+            ),
             (Stage::Delivered, "delivered: the network has it"),
-            (Stage::Failed { reason: "no way; wait".into() }, "given up: no way; wait"),
+            (
+                Stage::Failed {
+                    reason: "no way; wait".into(),
+                },
+                "given up: no way; wait",
+            ),
         ] {
             assert_eq!(describe(&to_value(stage).unwrap()), words);
         }

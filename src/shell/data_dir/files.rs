@@ -13,7 +13,11 @@ use std::path::Path;
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     // The only writer holds the directory's lock, so one temporary name is enough.
     let temporary = path.with_extension("new");
-    let mut file = private().create(true).write(true).truncate(true).open(&temporary)?;
+    let mut file = private()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .open(&temporary)?;
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
@@ -64,7 +68,12 @@ pub(crate) fn append(path: &Path) -> io::Result<File> {
 
 /// Opens the lock file without changing it.
 pub(super) fn open_lock(path: &Path) -> io::Result<File> {
-    private().create(true).truncate(false).read(true).write(true).open(path)
+    private()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(path)
 }
 
 /// Files that only their owner can read.
@@ -76,5 +85,6 @@ fn private() -> OpenOptions {
 
 /// Makes a file's name durable.
 fn sync_parent(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+    path.parent()
+        .map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }

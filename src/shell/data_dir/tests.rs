@@ -36,7 +36,12 @@ fn everything_made_is_private() {
     let path = scratch.path().join("data");
     let dir = open(&path).unwrap();
     dir.node_key().unwrap();
-    for (name, mode) in [("", 0o700), ("onion", 0o700), ("nodekey", 0o600), ("lock", 0o600)] {
+    for (name, mode) in [
+        ("", 0o700),
+        ("onion", 0o700),
+        ("nodekey", 0o600),
+        ("lock", 0o600),
+    ] {
         let metadata = fs::metadata(path.join(name)).unwrap();
         assert_eq!(metadata.permissions().mode() & 0o777, mode, "{name}");
     }
@@ -57,7 +62,10 @@ fn a_directory_open_to_others_is_refused_with_the_remedy() {
     let scratch = scratch();
     fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o750)).unwrap();
     let refusal = open(scratch.path()).unwrap_err().to_string();
-    assert!(refusal.contains("mode 0750") && refusal.contains("chmod 0700"), "{refusal}");
+    assert!(
+        refusal.contains("mode 0750") && refusal.contains("chmod 0700"),
+        "{refusal}"
+    );
 }
 
 #[test]
@@ -68,7 +76,10 @@ fn a_key_open_to_others_is_refused_wherever_it_lies() {
     fs::write(&key, "x").unwrap();
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
     let refusal = open(scratch.path()).unwrap_err().to_string();
-    assert!(refusal.contains("7.key") && refusal.contains("chmod 0600"), "{refusal}");
+    assert!(
+        refusal.contains("7.key") && refusal.contains("chmod 0600"),
+        "{refusal}"
+    );
 }
 
 #[test]
@@ -84,7 +95,10 @@ fn a_directory_serves_one_network_only() {
     let scratch = scratch();
     drop(DataDir::open(scratch.path(), Profile::Local, "demo").unwrap());
     let refusal = open(scratch.path()).unwrap_err().to_string();
-    assert!(refusal.contains("`local demo`") && refusal.contains("`main test`"), "{refusal}");
+    assert!(
+        refusal.contains("`local demo`") && refusal.contains("`main test`"),
+        "{refusal}"
+    );
     assert!(DataDir::open(scratch.path(), Profile::Local, "other").is_err());
     assert!(DataDir::open(scratch.path(), Profile::Local, "demo").is_ok());
 }

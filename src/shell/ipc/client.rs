@@ -30,8 +30,10 @@ impl Client {
     /// [`ClientError::NoNode`] if none does.
     pub async fn connect(path: &Path) -> Result<Self, ClientError> {
         let stream = UnixStream::connect(path).await;
-        let stream =
-            stream.map_err(|error| ClientError::NoNode { path: path.to_owned(), error })?;
+        let stream = stream.map_err(|error| ClientError::NoNode {
+            path: path.to_owned(),
+            error,
+        })?;
         Ok(Self {
             path: path.to_owned(),
             stream,
@@ -58,7 +60,10 @@ impl Client {
                 return Err(ClientError::Refused(read_error(error)));
             }
             if message.get("id") == Some(&json!(id)) {
-                return Ok(message.get_mut("result").map(Value::take).unwrap_or_default());
+                return Ok(message
+                    .get_mut("result")
+                    .map(Value::take)
+                    .unwrap_or_default());
             }
             self.events.extend(event(message));
         }
@@ -70,7 +75,9 @@ impl Client {
     ///
     /// As [`Client::call`].
     pub async fn subscribe(&mut self) -> Result<(), ClientError> {
-        self.call("whisht_subscribe", json!(["events"])).await.map(|_| ())
+        self.call("whisht_subscribe", json!(["events"]))
+            .await
+            .map(|_| ())
     }
 
     /// Waits for the next event. May be given up and called again.
@@ -90,10 +97,13 @@ impl Client {
 
     async fn receive(&mut self) -> Result<Value, ClientError> {
         loop {
-            let garbled = |_| ClientError::Garbled { path: self.path.clone() };
+            let garbled = |_| ClientError::Garbled {
+                path: self.path.clone(),
+            };
             if let Some(value) = self.inbox.next(MAX_RESPONSE).map_err(garbled)? {
-                return serde_json::from_slice(&value)
-                    .map_err(|_| ClientError::Garbled { path: self.path.clone() });
+                return serde_json::from_slice(&value).map_err(|_| ClientError::Garbled {
+                    path: self.path.clone(),
+                });
             }
             match self.stream.read_buf(self.inbox.buffer()).await {
                 Ok(0) => return Err(self.lost(io::ErrorKind::UnexpectedEof.into())),
@@ -104,20 +114,30 @@ impl Client {
     }
 
     fn lost(&self, error: io::Error) -> ClientError {
-        ClientError::Lost { path: self.path.clone(), error }
+        ClientError::Lost {
+            path: self.path.clone(),
+            error,
+        }
     }
 }
 
 /// What a subscription brought, if the message is of one.
 fn event(mut message: Value) -> Option<Value> {
-    message.get_mut("params")?.get_mut("result").map(Value::take)
+    message
+        .get_mut("params")?
+        .get_mut("result")
+        .map(Value::take)
 }
 
 /// An error as the node sent it.
 fn read_error(error: &Value) -> RpcError {
-    let part = |name: &str| error["data"][name].as_str().unwrap_or_default();
+    let part = |name: &str| {
+        let part = error.get("data").and_then(|data| data.get(name));
+        part.and_then(Value::as_str).unwrap_or_default()
+    };
+    let code = error.get("code").and_then(Value::as_i64);
     RpcError {
-        code: error["code"].as_i64().and_then(|code| i32::try_from(code).ok()).unwrap_or_default(),
+        code: code.and_then(|code| i32::try_from(code).ok()).unwrap_or_default(),
         kind: Kind::of(part("kind")).unwrap_or(Kind::Usage),
         cause: part("cause").to_owned(),
         remedy: part("remedy").to_owned(),

@@ -34,7 +34,11 @@ impl Inbox {
     /// The next whole value, if there is one.
     pub(super) fn next(&mut self, limit: usize) -> Result<Option<Vec<u8>>, FramingError> {
         if self.depth == 0 {
-            let blank = self.buffer.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+            let blank = self
+                .buffer
+                .iter()
+                .take_while(|byte| byte.is_ascii_whitespace())
+                .count();
             self.buffer.drain(..blank);
             self.seen = 0;
         }
@@ -117,7 +121,10 @@ mod tests {
         assert_eq!(values(&[b"{\"a\":"]), Ok(Vec::new()));
         assert_eq!(values(&[b"GET / HTTP/1.1"]), Err(FramingError::NotJson));
         assert_eq!(values(&[b"{}\0"]), Err(FramingError::NotJson));
-        assert_eq!(values(&[b"{} }"]), Ok(vec!["{}".to_owned(), "}".to_owned()]));
+        assert_eq!(
+            values(&[b"{} }"]),
+            Ok(vec!["{}".to_owned(), "}".to_owned()])
+        );
     }
 
     #[test]

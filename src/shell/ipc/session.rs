@@ -23,7 +23,11 @@ use crate::shell::{Events, Seen, Stopped, random};
 /// Serves a client until it leaves, or sends what cannot be understood.
 pub(super) async fn run(stream: UnixStream, service: Service) {
     let (mut reader, writer) = stream.into_split();
-    let mut session = Session { service, writer, subscription: None };
+    let mut session = Session {
+        service,
+        writer,
+        subscription: None,
+    };
     let mut inbox = Inbox::default();
     loop {
         let going = tokio::select! {
@@ -43,7 +47,11 @@ pub(super) async fn run(stream: UnixStream, service: Service) {
 pub(super) fn turn_away(stream: &UnixStream) {
     let error = RpcError::server(Kind::Busy, "too many clients", "close another one");
     // A fresh socket has room for one line; whether it is read does not matter.
-    let _ = stream.try_write(rpc::response(Value::Null, Err(error)).to_string().as_bytes());
+    let _ = stream.try_write(
+        rpc::response(Value::Null, Err(error))
+            .to_string()
+            .as_bytes(),
+    );
 }
 
 struct Session {
@@ -62,7 +70,8 @@ impl Session {
                 Ok(Some(value)) => self.on_value(&value).await?,
                 Ok(None) => return Ok(()),
                 Err(error) => {
-                    self.send(&rpc::response(Value::Null, Err(RpcError::parse(error)))).await?;
+                    self.send(&rpc::response(Value::Null, Err(RpcError::parse(error))))
+                        .await?;
                     return Err(Gone);
                 }
             }
@@ -82,7 +91,10 @@ impl Session {
             }
             Ok(Value::Array(_)) => {
                 let cause = format!("a list holds 1 to {MAX_BATCH} requests");
-                Some(rpc::response(Value::Null, Err(RpcError::invalid_request(cause))))
+                Some(rpc::response(
+                    Value::Null,
+                    Err(RpcError::invalid_request(cause)),
+                ))
             }
             Ok(request) => self.respond(request).await,
         };
@@ -117,7 +129,12 @@ impl Session {
     }
 
     async fn command(&self, command: Command) -> Result<Reply, RpcError> {
-        self.service.handle.command(command).await.map_err(stopped)?.map_err(RpcError::from)
+        self.service
+            .handle
+            .command(command)
+            .await
+            .map_err(stopped)?
+            .map_err(RpcError::from)
     }
 
     /// Makes an identity, keeps it, and gives it to the node: in this order, so that a message can
@@ -139,7 +156,8 @@ impl Session {
             }
         });
         let identity = made.await.map_err(|_| stopped(Stopped))?.map_err(unsaved)?;
-        self.command(Command::AddIdentity(name.to_string(), identity)).await?;
+        self.command(Command::AddIdentity(name.to_string(), identity))
+            .await?;
         Ok(self.identity(&name).await?.unwrap_or_default())
     }
 
@@ -147,7 +165,9 @@ impl Session {
     async fn identity(&self, name: &IdentityName) -> Result<Option<Value>, RpcError> {
         let known = rpc::result(&self.command(Command::Identities).await?);
         let mut known = known.as_array().into_iter().flatten();
-        Ok(known.find(|identity| identity["name"] == name.as_str()).cloned())
+        Ok(known
+            .find(|identity| identity["name"] == name.as_str())
+            .cloned())
     }
 
     async fn on_event(&mut self, seen: Option<Seen>) -> Result<(), Gone> {
@@ -178,7 +198,11 @@ async fn next(subscription: &mut Option<Events>) -> Option<Seen> {
 
 fn generator() -> Result<ChaCha20Rng, RpcError> {
     let seed = random().map_err(|error| {
-        RpcError::server(Kind::Stopped, error, "the node cannot work without random numbers")
+        RpcError::server(
+            Kind::Stopped,
+            error,
+            "the node cannot work without random numbers",
+        )
     })?;
     Ok(ChaCha20Rng::from_seed(seed))
 }

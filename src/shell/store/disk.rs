@@ -32,7 +32,10 @@ struct Log {
 
 impl Disk {
     pub(super) fn new(dir: Arc<DataDir>) -> Self {
-        Self { dir, logs: BTreeMap::new() }
+        Self {
+            dir,
+            logs: BTreeMap::new(),
+        }
     }
 
     /// Makes records durable, all of them or (as far as the caller may rely on) none.
@@ -42,7 +45,7 @@ impl Disk {
         for (_, record) in records {
             match record {
                 Record::OnionKey(epoch, key) => self.begin(*epoch, key.expose())?,
-                Record::ReplayTag(epoch, tag) => {
+                Record::ReplayTags(epoch, tag) => {
                     tags.entry(*epoch).or_default().extend_from_slice(tag);
                 }
                 Record::EraseOnionKey(epoch) => {
@@ -99,7 +102,9 @@ impl Log {
         self.file.set_len(self.len)?;
         self.file.write_all(bytes)?;
         self.file.sync_data()?;
-        self.len = self.len.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        self.len = self
+            .len
+            .saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         Ok(())
     }
 }

@@ -59,9 +59,14 @@ fn onion_key(dir: &DataDir, epoch: Epoch) -> io::Result<(Secret<32>, Vec<u8>)> {
 fn descriptors(dir: &DataDir) -> Result<Vec<(Epoch, Vec<u8>)>, DirError> {
     let read = |epoch| {
         let path = descriptor_path(dir, epoch);
-        fs::read(&path).map(|bytes| (epoch, bytes)).map_err(|error| at(&path, error))
+        fs::read(&path)
+            .map(|bytes| (epoch, bytes))
+            .map_err(|error| at(&path, error))
     };
-    epochs(&dir.path().join(DESCRIPTOR), None)?.into_iter().map(read).collect()
+    epochs(&dir.path().join(DESCRIPTOR), None)?
+        .into_iter()
+        .map(read)
+        .collect()
 }
 
 fn directory(dir: &DataDir) -> Result<Vec<Vec<u8>>, DirError> {
@@ -97,7 +102,10 @@ fn epochs(path: &Path, extension: Option<&str>) -> Result<Vec<Epoch>, DirError> 
     for entry in fs::read_dir(path).map_err(|error| at(path, error))? {
         let name = entry.map_err(|error| at(path, error))?.file_name();
         let name = Path::new(&name);
-        let epoch = name.file_stem().and_then(OsStr::to_str).and_then(|stem| stem.parse().ok());
+        let epoch = name
+            .file_stem()
+            .and_then(OsStr::to_str)
+            .and_then(|stem| stem.parse().ok());
         if name.extension() == extension.map(OsStr::new) {
             epochs.extend(epoch.map(Epoch));
         }

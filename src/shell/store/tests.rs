@@ -35,7 +35,9 @@ fn store_and_load(path: &Path, records: Vec<Record>) -> Restored {
         assert!(id > stored, "reports go upwards");
         stored = id;
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
     runtime.block_on(store.finish());
     load(&dir).unwrap()
 }
@@ -43,8 +45,11 @@ fn store_and_load(path: &Path, records: Vec<Record>) -> Restored {
 #[test]
 fn a_key_comes_back_with_every_tag_that_was_reported_durable() {
     let scratch = tempfile::tempdir().unwrap();
-    let tags = (0..100).map(|tag| Record::ReplayTag(Epoch(7), vec![tag; 3]));
-    let records = [Record::OnionKey(Epoch(7), key(1)), Record::OnionKey(Epoch(8), key(2))];
+    let tags = (0..100).map(|tag| Record::ReplayTags(Epoch(7), vec![tag; 3]));
+    let records = [
+        Record::OnionKey(Epoch(7), key(1)),
+        Record::OnionKey(Epoch(8), key(2)),
+    ];
     let restored = store_and_load(scratch.path(), records.into_iter().chain(tags).collect());
 
     let [(first, one, log), (second, two, empty)] = restored.onion_keys.as_slice() else {
@@ -61,9 +66,12 @@ fn a_log_goes_on_where_the_last_run_stopped() {
     let scratch = tempfile::tempdir().unwrap();
     store_and_load(
         scratch.path(),
-        vec![Record::OnionKey(Epoch(7), key(1)), Record::ReplayTag(Epoch(7), b"one".to_vec())],
+        vec![
+            Record::OnionKey(Epoch(7), key(1)),
+            Record::ReplayTags(Epoch(7), b"one".to_vec()),
+        ],
     );
-    let more = vec![Record::ReplayTag(Epoch(7), b"two".to_vec())];
+    let more = vec![Record::ReplayTags(Epoch(7), b"two".to_vec())];
     let restored = store_and_load(scratch.path(), more);
     assert_eq!(restored.onion_keys.first().unwrap().2, b"onetwo");
 }
@@ -75,12 +83,17 @@ fn an_expired_key_leaves_neither_key_nor_log() {
         scratch.path(),
         vec![
             Record::OnionKey(Epoch(7), key(1)),
-            Record::ReplayTag(Epoch(7), b"tag".to_vec()),
+            Record::ReplayTags(Epoch(7), b"tag".to_vec()),
             Record::EraseOnionKey(Epoch(7)),
         ],
     );
     assert!(restored.onion_keys.is_empty());
-    assert_eq!(fs::read_dir(scratch.path().join("data/onion")).unwrap().count(), 0);
+    assert_eq!(
+        fs::read_dir(scratch.path().join("data/onion"))
+            .unwrap()
+            .count(),
+        0
+    );
 }
 
 #[test]
@@ -95,17 +108,22 @@ fn a_key_without_its_log_is_erased() {
 #[test]
 fn descriptors_of_this_epoch_and_the_last_are_kept() {
     let scratch = tempfile::tempdir().unwrap();
-    let records = (5..9).map(|epoch| {
-        Record::OwnDescriptor(Epoch(epoch), vec![u8::try_from(epoch).unwrap()])
-    });
+    let records =
+        (5..9).map(|epoch| Record::OwnDescriptor(Epoch(epoch), vec![u8::try_from(epoch).unwrap()]));
     let restored = store_and_load(scratch.path(), records.collect());
-    assert_eq!(restored.own_descriptors, [(Epoch(7), vec![7]), (Epoch(8), vec![8])]);
+    assert_eq!(
+        restored.own_descriptors,
+        [(Epoch(7), vec![7]), (Epoch(8), vec![8])]
+    );
 }
 
 #[test]
 fn the_directory_comes_back_as_it_was_last() {
     let scratch = tempfile::tempdir().unwrap();
-    let lists = [vec![b"old".to_vec()], vec![b"new".to_vec(), Vec::new(), vec![0; 1000]]];
+    let lists = [
+        vec![b"old".to_vec()],
+        vec![b"new".to_vec(), Vec::new(), vec![0; 1000]],
+    ];
     let records = lists.clone().map(Record::Directory).into();
     let [_, last] = lists;
     assert_eq!(store_and_load(scratch.path(), records).directory, last);
@@ -114,7 +132,10 @@ fn the_directory_comes_back_as_it_was_last() {
 #[test]
 fn a_damaged_directory_is_no_directory() {
     let scratch = tempfile::tempdir().unwrap();
-    store_and_load(scratch.path(), vec![Record::Directory(vec![b"relay".to_vec()])]);
+    store_and_load(
+        scratch.path(),
+        vec![Record::Directory(vec![b"relay".to_vec()])],
+    );
     let path = scratch.path().join("data/directory.bin");
     let mut bytes = fs::read(&path).unwrap();
     for damaged in 0..bytes.len() {
@@ -140,7 +161,7 @@ fn nothing_is_reported_before_a_failing_disk_works_again() {
     })
     .unwrap();
     store.put(StoreId(1), Record::OnionKey(Epoch(7), key(1)));
-    store.put(StoreId(2), Record::ReplayTag(Epoch(7), b"tag".to_vec()));
+    store.put(StoreId(2), Record::ReplayTags(Epoch(7), b"tag".to_vec()));
     assert!(reports.recv_timeout(RETRY / 4).is_err());
     fs::remove_dir(&obstacle).unwrap();
     while reports.recv().unwrap() < StoreId(2) {}
