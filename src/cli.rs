@@ -109,7 +109,7 @@ impl Cli {
             Command::Relays => node::with(&common, show::relays),
             Command::Status => node::with(&common, show::status),
             Command::Levels => node::with(&common, levels::run),
-            Command::Demo(args) => demo::run(common.json, args),
+            Command::Demo(args) => demo::run(common.json, &args),
         }
     }
 }

@@ -48,7 +48,7 @@ fn request(to: Recipient, payload: Vec<u8>, level: Level) -> Command {
     Command::Send(SendRequest {
         to,
         sign_as: None,
-        payload,
+        payload: payload.into(),
         level: Some(level),
         life: Duration::from_secs(600),
     })

@@ -1,8 +1,142 @@
-//! Draft.
+//! `whisht demo`: a whole network in one process, and one message that crosses it.
+//!
+//! Every node is a real one with a listener of its own on loopback: RLPx between them, onion cells,
+//! envelopes with proof of work. What is unlike the world is said: the profile `local` lifts the
+//! rules of age, subnet and size, and the nodes tell what they see, which no other node ever does.
+
+mod network;
+mod sight;
+mod story;
+mod tell;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use circuits::level::Level;
+use zeroize::Zeroizing;
+
+use self::network::Network;
+use self::story::{Story, Turn};
+use self::tell::Teller;
 use super::{Exit, Failure};
+use crate::config::value;
+
 /// Options of `whisht demo`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
-pub(super) fn run(_json: bool, _args: Args) -> Result<Exit, Failure> {
-    Ok(Exit::Done)
+pub(super) struct Args {
+    /// How many relays
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=64))]
+    relays: u16,
+    /// How well to hide the sender: open, swift or normal
+    #[arg(long, value_parser = value::level, default_value = "normal")]
+    level: Level,
+    /// Send this file instead of the demonstration's own text; `-` for standard input
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Pull the plug of a middle relay while pieces are under way
+    #[arg(long)]
+    kill_relay: bool,
 }
+
+/// Runs the demonstration.
+///
+/// # Errors
+///
+/// [`Failure`] if the network does not come up, the level is refused, or the message is lost.
+pub(super) fn run(json: bool, args: &Args) -> Result<Exit, Failure> {
+    let body = body(args.file.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Failure::new(
+                Exit::Failed,
+                format_args!("cannot start: {error}; check ulimit -n"),
+            )
+        })?;
+    runtime.block_on(play(&Teller::new(json, Instant::now()), args, body))
+}
+
+async fn play(teller: &Teller, args: &Args, body: Zeroizing<Vec<u8>>) -> Result<Exit, Failure> {
+    let relays = usize::from(args.relays);
+    teller.curtain(relays, args.level)?;
+    let mut network = Network::start(relays).await?;
+    let mut story = Story::new(network.names(), args.level, &body);
+    while story.relays_known() < relays
+        && let Some((from, event)) = network.next(GATHERING).await
+    {
+        if let Some(turn) = story.take(from, &event, Duration::ZERO) {
+            teller.turn(&turn)?;
+        }
+    }
+    teller.gathered(story.relays_known())?;
+    let begun = Instant::now();
+    let sent = network.send(args.level, body).await;
+    if sent.is_ok() {
+        follow(teller, args, &mut network, &mut story, begun).await?;
+    }
+    network.stop().await;
+    sent?;
+    teller.ending(&story)?;
+    Ok(if story.delivered() {
+        Exit::Done
+    } else {
+        Exit::Pending
+    })
+}
+
+/// Watches the message until everybody has it, or nobody will.
+async fn follow(
+    teller: &Teller,
+    args: &Args,
+    network: &mut Network,
+    story: &mut Story,
+    begun: Instant,
+) -> Result<(), Failure> {
+    while !story.is_over()
+        && let left = CROSSING.saturating_sub(begun.elapsed())
+        && let Some((from, event)) = network.next(left).await
+    {
+        let Some(turn) = story.take(from, &event, begun.elapsed()) else {
+            continue;
+        };
+        teller.turn(&turn)?;
+        if args.kill_relay
+            && matches!(turn, Turn::FirstCell)
+            && story.killed.is_none()
+            && let Some(victim) = story.middle_to_kill()
+        {
+            network.kill(victim);
+            story.killed(victim);
+            teller.killed(victim)?;
+        }
+    }
+    Ok(())
+}
+
+/// What is sent: a file, or the demonstration's own text.
+fn body(file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let Some(path) = file else {
+        return Ok(Zeroizing::new(TEXT.as_bytes().to_vec()));
+    };
+    let body = super::send::body(path)?;
+    if body.len() > MOST_BYTES {
+        return Err(Failure::usage(format_args!(
+            "{} has {} bytes; the demonstration sends up to {MOST_BYTES}",
+            path.display(),
+            body.len(),
+        )));
+    }
+    Ok(body)
+}
+
+const TEXT: &str = "Whisht: nobody should easily learn that it was me.";
+
+/// The largest file that is sent: 48 KB.
+const MOST_BYTES: usize = 49_152;
+
+/// How long the network may be silent while the relays find one another.
+const GATHERING: Duration = Duration::from_secs(10);
+
+/// How long the message may take.
+const CROSSING: Duration = Duration::from_secs(50);

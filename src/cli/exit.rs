@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::config::ConfigError;
 use crate::config::file::FileError;
+use crate::node::{Refusal, RefusalKind};
 use crate::rpc::Kind;
 use crate::shell::data_dir::DirError;
 use crate::shell::host::HostError;
@@ -143,6 +144,16 @@ impl From<DirError> for Failure {
             _ => Exit::Failed,
         };
         Self::new(exit, error)
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let exit = match refusal.kind {
+            RefusalKind::Policy => Exit::Refused,
+            RefusalKind::Usage => Exit::Usage,
+        };
+        Self::new(exit, refusal)
     }
 }
 

@@ -39,7 +39,8 @@ pub(super) async fn run(node: &mut Node, args: Args) -> Result<Exit, Failure> {
     if args.follow {
         watch(node, last).await?;
     } else if last == 0 && !node.screen.json {
-        node.screen.line("no messages; the node listens for what `whisht id list` shows")?;
+        node.screen
+            .line("no messages; the node listens for what `whisht id list` shows")?;
     }
     Ok(Exit::Done)
 }

@@ -9,7 +9,7 @@ mod progress;
 pub(super) mod stage;
 
 use std::io::{IsTerminal, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use circuits::level::Level;
@@ -157,7 +157,7 @@ async fn recipient(node: &mut Node, to: &str) -> Result<String, Failure> {
 }
 
 /// Reads the body.
-fn body(path: &PathBuf) -> Result<Zeroizing<Vec<u8>>, Failure> {
+pub(super) fn body(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let fail = |error| {
         Failure::usage(format_args!(
             "cannot read the message from {}: {error}; name a readable file with -f",

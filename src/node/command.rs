@@ -3,6 +3,7 @@
 use circuits::level::Level;
 use core::time::Duration;
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use super::event::MessageId;
 use super::view::{IdentityView, MessageView, OutgoingView, PeerView, RelayView, StatusView};
@@ -59,7 +60,7 @@ pub struct SendRequest {
     /// Signed by the identity of this name, if any.
     pub sign_as: Option<String>,
     /// What it says.
-    pub payload: Vec<u8>,
+    pub payload: Zeroizing<Vec<u8>>,
     /// How well the sender is hidden; the node's own level if not given.
     pub level: Option<Level>,
     /// How long it should stay in the network.

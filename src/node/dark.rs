@@ -65,7 +65,7 @@ impl Node {
             return;
         }
         connection.dark = Dark::Ready;
-        self.peers_changed();
+        self.peers_changed(now);
         self.ask_for_descriptors(now, id);
         self.send_unsent_cells(now, id);
     }

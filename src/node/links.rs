@@ -14,6 +14,7 @@ use circuits::time::{Instant, Now};
 
 use super::connections::{Connection, Dark, Dialing, Purpose, Remote};
 use super::output::Output;
+use super::timers::Timer;
 use super::{Event, Node};
 use crate::endpoint::PeerAddr;
 use crate::link::{Capability, DisconnectReason, Link, LinkConfig, LinkEvent, Packing, Priority};
@@ -93,7 +94,7 @@ impl Node {
         if let Some(remote) = connection.remote {
             self.peering.lost(now.mono, remote.key, &mut self.rng);
             self.cells_undeliverable(now, remote.short);
-            self.peers_changed();
+            self.peers_changed(now);
         }
     }
 
@@ -246,7 +247,7 @@ impl Node {
             let sends = self.gossip.open(now, id, &client);
             self.queue_shh(sends);
         }
-        self.peers_changed();
+        self.peers_changed(now);
     }
 
     /// Of two links to one peer the one that the lower key dialled stays, so that both sides
@@ -278,7 +279,7 @@ impl Node {
             .count()
     }
 
-    pub(super) fn peers_changed(&mut self) {
+    pub(super) fn peers_changed(&mut self, now: Now) {
         let successors: Vec<LinkId> = self
             .connections
             .iter()
@@ -290,6 +291,10 @@ impl Node {
         self.stem
             .stem
             .set_successor_candidates(&mut self.rng, &successors);
+        if self.stem.stem.can_stem() {
+            // A relay publishes its descriptor once it has a stem.
+            self.timers.hasten(Timer::Epoch, now.mono);
+        }
         let open = self
             .connections
             .iter()

@@ -4,6 +4,7 @@
 //! before anybody sees it (a second, different one would be equivocation), and forgets each key
 //! when its time is over. A node that is no relay only listens and asks.
 
+use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use circuits::directory::{
@@ -22,6 +23,7 @@ use circuits::time::{Now, UnixSecs};
 use super::connections::Dark;
 use super::output::{Output, Record};
 use super::store::After;
+use super::timers::Timer;
 use super::work::{Job, JobId};
 use super::{Event, Node};
 use crate::dark::DarkMessage;
@@ -37,8 +39,10 @@ pub(super) struct Relays {
     published: BTreeMap<Epoch, Publication>,
     /// Epochs whose key had to be erased; a second key for one of them would be equivocation.
     lost: BTreeSet<Epoch>,
-    /// The directory as it was last stored.
-    stored: Vec<Vec<u8>>,
+    /// Whether the directory says something that was not stored and told yet.
+    changed: bool,
+    /// The epoch at the last look.
+    epoch: Epoch,
     /// How many relays were usable when that was last told.
     told: usize,
 }
@@ -71,7 +75,8 @@ impl Relays {
             onion: BTreeMap::new(),
             published: BTreeMap::new(),
             lost: BTreeSet::new(),
-            stored: Vec::new(),
+            changed: false,
+            epoch: Epoch(0),
             told: 0,
         }
     }
@@ -132,13 +137,20 @@ impl Node {
             self.keep_onion_keys(epoch);
             self.publish(now, epoch);
         }
-        let directory = self.relays.directory.export();
-        if directory != self.relays.stored {
-            self.relays.stored.clone_from(&directory);
+        self.relays.changed |= self.relays.epoch != epoch;
+        self.relays.epoch = epoch;
+        if core::mem::take(&mut self.relays.changed) {
+            let directory = self.relays.directory.export();
             let store = self.durable.store(Record::Directory(directory));
             self.outputs.push_back(store);
+            self.tell_relays(now);
         }
-        self.tell_relays(now);
+    }
+
+    /// The directory has changed: what follows from that is done soon, once for many changes.
+    fn directory_changed(&mut self, now: Now) {
+        self.relays.changed = true;
+        self.timers.hasten(Timer::Epoch, now.mono.after(GATHER));
     }
 
     /// Makes the keys of this epoch and the next, if they are not there.
@@ -274,16 +286,17 @@ impl Node {
         for raw in descriptors {
             self.take_descriptor(now, source, Some(from), raw);
         }
-        self.tell_relays(now);
     }
 
     /// Takes in one descriptor and passes on what is news.
     fn take_descriptor(&mut self, now: Now, source: Source, from: Option<LinkId>, raw: &[u8]) {
         match self.relays.directory.insert(now, source, raw) {
             Ok(Inserted::New(descriptor)) => {
+                self.directory_changed(now);
                 self.flood_descriptors(from, vec![descriptor.raw().to_vec()]);
             }
             Ok(Inserted::Equivocation(proof)) => {
+                self.directory_changed(now);
                 let both = proof
                     .descriptors()
                     .map(|descriptor| descriptor.raw().to_vec());
@@ -370,7 +383,7 @@ impl Node {
 
     /// Relays that we exchange gossip with: none of them may be a rendezvous, since it would see
     /// from whom it did not get what it rebuilt.
-    fn gossip_neighbours(&self) -> BTreeSet<RelayId> {
+    pub(super) fn gossip_neighbours(&self) -> BTreeSet<RelayId> {
         self.connections
             .iter()
             .filter(|(_, link)| link.speaks(Capability::SHH_6))
@@ -417,3 +430,6 @@ impl Node {
 /// How long a guard that does not answer is waited for before a backup takes its place, in
 /// seconds. At levels with cover traffic it is a day; without it, waiting protects nothing.
 const GUARD_PATIENCE: u32 = 5;
+
+/// How long descriptors are gathered before the directory is stored and counted anew.
+const GATHER: Duration = Duration::from_millis(200);

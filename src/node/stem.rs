@@ -28,7 +28,7 @@ pub(super) struct StemDuty {
 
 struct Travelling {
     envelope: Envelope,
-    /// Links that brought it here; each is served once, so that stems that form a ring end.
+    /// Links that brought it here; the second time from one of them ends the stem.
     brought_by: BTreeSet<LinkId>,
 }
 
@@ -110,10 +110,12 @@ impl Node {
     }
 
     fn pass_along_stem(&mut self, now: Now, envelope: &Envelope, origin: StemOrigin) -> bool {
+        let hash = envelope.hash();
         if !self.stem.note(envelope, origin) {
+            // It has run in a circle of stems: without a diffuser on it, it would run for ever.
+            self.diffuse(now, hash);
             return true;
         }
-        let hash = envelope.hash();
         match self.stem.stem.route(&mut self.rng, now.mono, origin) {
             StemRoute::To(link) => {
                 self.trace(|| Trace::Stem {

@@ -44,6 +44,13 @@ impl Timers {
         Some(*timer)
     }
 
+    /// Brings a chore forward: something happened that it waits for.
+    pub(super) fn hasten(&mut self, timer: Timer, now: Instant) {
+        if let Some((_, due)) = self.0.iter_mut().find(|(other, _)| *other == timer) {
+            *due = now.min(*due);
+        }
+    }
+
     /// When the next chore is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.0.iter().map(|(_, due)| *due).min()

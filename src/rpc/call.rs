@@ -124,7 +124,7 @@ fn send_request(params: Value, rng: &mut impl CryptoRng) -> Result<SendRequest, 
     Ok(SendRequest {
         to: recipient(&params.to, topic, rng)?,
         sign_as: params.sign,
-        payload,
+        payload: payload.into(),
         level: level.map_err(|error| bad("level", error, "name one of these"))?,
         life: Duration::from_secs(params.life.unwrap_or(DEFAULT_LIFE)),
     })

@@ -47,7 +47,7 @@ fn an_unknown_method_names_the_nearest() {
 fn a_message_to_a_key_gets_a_topic_that_nobody_chose() {
     let request = send(json!({"to": KEY, "payload": "0x6869", "level": "normal"})).unwrap();
     assert!(matches!(request.to, Recipient::Public(_, topic) if topic != Topic::default()));
-    assert_eq!(request.payload, b"hi");
+    assert_eq!(*request.payload, b"hi");
     assert_eq!(request.level, Some(Level::Normal));
     assert_eq!(request.life.as_secs(), 3600);
 }

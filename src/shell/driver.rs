@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use circuits::directory::BadSigningKey;
 use circuits::ids::{LinkId, Profile};
 use circuits::time::Instant;
 use tokio::net::{TcpListener, TcpStream};
@@ -49,6 +50,9 @@ pub struct Setup {
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// The link key cannot sign.
+    #[error("{0}; delete the file nodekey for a new one")]
+    BadKey(#[from] BadSigningKey),
     /// No seed can be drawn.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
@@ -77,7 +81,7 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
         .collect::<io::Result<_>>()?;
     let clock = Clock::start();
     let loopback_only = config.profile == Profile::Local;
-    let node = Node::new(config, keys, restored, random()?, clock.now());
+    let node = Node::new(config, keys, restored, random()?, clock.now())?;
 
     let (to_answers, answers) = mpsc::unbounded_channel();
     let (to_net, net) = mpsc::channel(NET_QUEUE);

@@ -60,7 +60,7 @@ mod tests {
                 Stage::Sealing {
                     attempt: 2,
                     bits: 18,
-                    expected_hashes: 262_144,
+                    expected_hashes: 262_144.0,
                 },
                 "sealing, attempt 2: 18 bits, about 262,144 hashes",
             ),

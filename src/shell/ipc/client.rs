@@ -137,7 +137,9 @@ fn read_error(error: &Value) -> RpcError {
     };
     let code = error.get("code").and_then(Value::as_i64);
     RpcError {
-        code: code.and_then(|code| i32::try_from(code).ok()).unwrap_or_default(),
+        code: code
+            .and_then(|code| i32::try_from(code).ok())
+            .unwrap_or_default(),
         kind: Kind::of(part("kind")).unwrap_or(Kind::Usage),
         cause: part("cause").to_owned(),
         remedy: part("remedy").to_owned(),

@@ -1,0 +1,252 @@
+//! The demonstration's network: relays in a ring with chords, a source, a reader, and a bystander
+//! whose only peer is the reader, so that what the bystander has, the reader forwarded.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use circuits::directory::Endpoint as Advertised;
+use circuits::ids::{Profile, ShortId};
+use circuits::level::Level;
+use circuits::secret::Secret;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use zeroize::Zeroizing;
+
+use crate::cli::{Exit, Failure};
+use crate::endpoint::{Endpoint, PeerAddr};
+use crate::envelope::Topic;
+use crate::link::LinkKey;
+use crate::message::{ClientPublic, ClientSecret};
+use crate::node::{
+    Command, Event, Identity, NodeConfig, NodeKeys, Recipient, Restored, SendRequest,
+};
+use crate::shell::store::Storage;
+use crate::shell::{Handle, Seen, Setup, Workers, random, start};
+
+/// All nodes of the demonstration, and what they tell.
+pub(super) struct Network {
+    relays: Vec<Handle>,
+    names: Vec<ShortId>,
+    source: Handle,
+    reader: Handle,
+    bystander: Handle,
+    reader_key: ClientPublic,
+    told: mpsc::Receiver<(Role, Arc<Event>)>,
+}
+
+/// Which node tells something.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Role {
+    /// The relay of this number, from 0.
+    Relay(usize),
+    /// Who sends.
+    Source,
+    /// Who can read the message.
+    Reader,
+    /// Who is connected to the reader alone.
+    Bystander,
+}
+
+/// A node that does not run yet, but has a key and a listener.
+struct Planned {
+    role: Role,
+    key: LinkKey,
+    addr: PeerAddr,
+    listener: TcpListener,
+}
+
+/// What all nodes share.
+struct Common {
+    workers: Arc<Workers>,
+    tell: mpsc::Sender<(Role, Arc<Event>)>,
+}
+
+impl Network {
+    /// Starts all nodes. Their listeners are bound first, so that each knows where the others are.
+    pub(super) async fn start(count: usize) -> Result<Self, Failure> {
+        let mut planned = Vec::with_capacity(count);
+        for number in 0..count {
+            planned.push(Planned::new(Role::Relay(number)).await?);
+        }
+        let addrs: Vec<PeerAddr> = planned.iter().map(|node| node.addr).collect();
+        let names = addrs.iter().map(|addr| addr.key.id().short()).collect();
+        let peers = |numbers: &[usize]| -> Vec<PeerAddr> {
+            let addr = |number: &usize| addrs.get(number.checked_rem(count)?).copied();
+            numbers.iter().filter_map(addr).collect()
+        };
+        let (tell, told) = mpsc::channel(TOLD_AT_ONCE);
+        let workers = Arc::new(Workers::start(Workers::available()).map_err(failed)?);
+        let common = Common { workers, tell };
+
+        let mut relays = Vec::with_capacity(count);
+        for (number, node) in planned.into_iter().enumerate() {
+            let peers = peers(&[1, 2, 5].map(|step| number + step));
+            relays.push(node.start(peers, &common)?);
+        }
+        let spread = |first: usize| {
+            let numbers = (0..GOSSIP_PEERS).map(|part| first + part * count / GOSSIP_PEERS);
+            peers(&numbers.collect::<Vec<_>>())
+        };
+        let source = Planned::new(Role::Source).await?;
+        let reader = Planned::new(Role::Reader).await?;
+        let bystander = Planned::new(Role::Bystander).await?;
+        let reader_addr = reader.addr;
+        let source = source.start(spread(0), &common)?;
+        let reader = reader.start(spread(1), &common)?;
+        let bystander = bystander.start(vec![reader_addr], &common)?;
+
+        let secret = ClientSecret::generate(&mut ChaCha20Rng::from_seed(random().map_err(failed)?));
+        let reader_key = secret.public();
+        let identity = Command::AddIdentity("reader".to_owned(), Identity::KeyPair(secret));
+        let listening = reader.command(identity).await.map_err(failed)?;
+        listening.map_err(failed)?;
+        Ok(Self {
+            relays,
+            names,
+            source,
+            reader,
+            bystander,
+            reader_key,
+            told,
+        })
+    }
+
+    /// The next thing that a node tells; `None` if nothing comes for so long.
+    pub(super) async fn next(&mut self, wait: Duration) -> Option<(Role, Arc<Event>)> {
+        tokio::time::timeout(wait, self.told.recv()).await.ok()?
+    }
+
+    /// What cells call the relays, by number.
+    pub(super) fn names(&self) -> &[ShortId] {
+        &self.names
+    }
+
+    /// Sends a message from the source to the reader.
+    pub(super) async fn send(
+        &self,
+        level: Level,
+        payload: Zeroizing<Vec<u8>>,
+    ) -> Result<(), Failure> {
+        let topic: [u8; 4] = random().map_err(failed)?;
+        let request = SendRequest {
+            to: Recipient::Public(self.reader_key, Topic(topic)),
+            sign_as: None,
+            payload,
+            level: Some(level),
+            life: LIFE,
+        };
+        let reply = self.source.command(Command::Send(request)).await;
+        match reply.map_err(failed)? {
+            Ok(_) => Ok(()),
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// Stops a relay as a power cut would.
+    pub(super) fn kill(&self, relay: usize) {
+        if let Some(handle) = self.relays.get(relay) {
+            handle.abort();
+        }
+    }
+
+    /// Stops all nodes.
+    pub(super) async fn stop(&self) {
+        let rest = [&self.source, &self.reader, &self.bystander];
+        for handle in self.relays.iter().chain(rest) {
+            handle.shutdown().await;
+        }
+    }
+}
+
+impl Planned {
+    async fn new(role: Role) -> Result<Self, Failure> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+        let listener = listener.map_err(failed)?;
+        let port = listener.local_addr().map_err(failed)?;
+        let mut secret = Zeroizing::new(random().map_err(failed)?);
+        let key = LinkKey::from_bytes(&mut secret).map_err(failed)?;
+        let addr = PeerAddr {
+            key: key.public(),
+            endpoint: Endpoint::Tcp(port),
+        };
+        Ok(Self {
+            role,
+            key,
+            addr,
+            listener,
+        })
+    }
+
+    fn start(self, peers: Vec<PeerAddr>, common: &Common) -> Result<Handle, Failure> {
+        let Self {
+            role,
+            key,
+            listener,
+            ..
+        } = self;
+        let port = listener.local_addr().map_err(failed)?.port();
+        let config = NodeConfig {
+            profile: Profile::Local,
+            network: "demo".to_owned(),
+            level: Level::Normal,
+            relay: matches!(role, Role::Relay(_)),
+            advertise: vec![Advertised::Ip4(Ipv4Addr::LOCALHOST, port)],
+            family: Vec::new(),
+            listen_port: 0,
+            peers,
+            max_peers: MOST_PEERS,
+            min_pow: MIN_POW,
+            pool_bytes: POOL_BYTES,
+            guard: None,
+            danger_reveal_paths: true,
+        };
+        let guard_seed = Secret::take(&mut random().map_err(failed)?);
+        let handle = start(Setup {
+            config,
+            keys: NodeKeys {
+                link: key,
+                guard_seed,
+            },
+            restored: Restored::default(),
+            storage: Storage::Memory,
+            listeners: vec![listener],
+            workers: Arc::clone(&common.workers),
+        })
+        .map_err(failed)?;
+        let (mut events, tell) = (handle.subscribe(), common.tell.clone());
+        tokio::spawn(async move {
+            while let Some(seen) = events.next().await {
+                // What was lost is missing in the tale, and nothing else.
+                if let Seen::Event(event) = seen
+                    && tell.send((role, event)).await.is_err()
+                {
+                    return;
+                }
+            }
+        });
+        Ok(handle)
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> Failure {
+    Failure::new(Exit::Failed, error.to_string())
+}
+
+/// Peers of the source and of the reader: enough that several bring an envelope back before they
+/// are given it, few enough that most relays are none of them and can be the rendezvous.
+const GOSSIP_PEERS: usize = 5;
+
+/// How long the message is to stay in the network: the shortest class of lifetimes.
+const LIFE: Duration = Duration::from_secs(60);
+
+/// The local network's least proof of work: a thousandth of a second for a short message.
+const MIN_POW: f64 = 0.002;
+
+const MOST_PEERS: usize = 25;
+const POOL_BYTES: usize = 16 * 1024 * 1024;
+
+/// What nodes told and nobody has heard yet, at the most.
+const TOLD_AT_ONCE: usize = 4096;

@@ -1,0 +1,306 @@
+//! What happened, put together from what all nodes told.
+//!
+//! Only a demonstration can tell this story: it takes the memory of every node at once. A message
+//! that was sent again has several envelopes; the one that counts is the one the reader opened.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use circuits::ids::ShortId;
+use circuits::level::Level;
+use sha2::{Digest, Sha256};
+
+use super::network::Role;
+use super::sight::Sights;
+use crate::node::{Event, Name, Stage, Trace};
+
+/// The story as far as it is known.
+pub(super) struct Story {
+    pub(super) level: Level,
+    pub(super) relays: usize,
+    pub(super) sent: Digested,
+    pub(super) received: Option<Digested>,
+    pub(super) elapsed: Option<Duration>,
+    pub(super) attempts: u32,
+    pub(super) lanes: Vec<Vec<usize>>,
+    pub(super) pieces: Option<(u8, u8)>,
+    pub(super) source_first_gossip: bool,
+    pub(super) seen_by: usize,
+    pub(super) killed: Option<usize>,
+    pub(super) failure: Option<String>,
+    pub(super) sights: Sights,
+    names: Vec<ShortId>,
+    known: usize,
+    ended: bool,
+    /// The envelope that the reader opened.
+    opened: Option<String>,
+    /// For each envelope: who first gossiped it, and who has given it to a peer.
+    envelopes: BTreeMap<String, Journey>,
+}
+
+/// A payload's length and SHA-256, for comparison.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Digested {
+    pub(super) bytes: usize,
+    pub(super) sha256: String,
+}
+
+impl Digested {
+    pub(super) fn of(payload: &[u8]) -> Self {
+        Self {
+            bytes: payload.len(),
+            sha256: hex::encode(Sha256::digest(payload)),
+        }
+    }
+}
+
+/// What became of one envelope.
+#[derive(Default)]
+struct Journey {
+    first_gossip: Option<Role>,
+    pooled: BTreeSet<Role>,
+    given: BTreeSet<Role>,
+}
+
+/// A moment worth telling.
+pub(super) enum Turn {
+    /// The source knows more relays, or fewer.
+    Relays,
+    /// The source's message reached a stage.
+    Stage(Stage),
+    /// The first piece has left: from now on a relay can fail in mid-flight.
+    FirstCell,
+    /// The rendezvous has so many pieces.
+    Piece(usize, u8),
+    /// The rendezvous rebuilt the envelope, and holds it for so many milliseconds.
+    Rebuilt(usize, u64),
+    /// The envelope goes on along the stem.
+    Stem(Role),
+    /// The envelope was first given to gossip.
+    FirstGossip(Role),
+    /// So many nodes have the envelope.
+    Spread(usize),
+    /// The reader opened it.
+    Opened,
+    /// The bystander has it, and nobody but the reader can have given it.
+    ReaderForwarded,
+}
+
+impl Story {
+    pub(super) fn new(names: &[ShortId], level: Level, body: &[u8]) -> Self {
+        Self {
+            level,
+            relays: names.len(),
+            sent: Digested::of(body),
+            received: None,
+            elapsed: None,
+            attempts: 0,
+            lanes: Vec::new(),
+            pieces: None,
+            source_first_gossip: false,
+            seen_by: 0,
+            killed: None,
+            failure: None,
+            sights: Sights::new(names.len()),
+            names: names.to_vec(),
+            known: 0,
+            ended: false,
+            opened: None,
+            envelopes: BTreeMap::new(),
+        }
+    }
+
+    /// Takes in what a node told, `at` so long after the message was handed to the source.
+    pub(super) fn take(&mut self, from: Role, event: &Event, at: Duration) -> Option<Turn> {
+        match (from, event) {
+            (Role::Source, Event::Relays(known)) => {
+                self.known = *known;
+                Some(Turn::Relays)
+            }
+            (Role::Source, Event::Outgoing(_, stage)) => self.take_stage(stage),
+            (Role::Reader, Event::Message(message)) => {
+                let payload = hex::decode(&message.payload).unwrap_or_default();
+                self.received = Some(Digested::of(&payload));
+                self.opened = Some(message.envelope.clone());
+                self.elapsed = Some(at);
+                Some(Turn::Opened)
+            }
+            (role, Event::Trace(trace)) => self.take_trace(role, trace),
+            _ => None,
+        }
+    }
+
+    fn take_stage(&mut self, stage: &Stage) -> Option<Turn> {
+        match stage {
+            Stage::Sealing { attempt, .. } => self.attempts = *attempt,
+            Stage::Planned { k, n, .. } => self.pieces = Some((*k, *n)),
+            Stage::Dispatched { cells, .. } => {
+                let first = self.sights.cells_sent == 0 && *cells > 0;
+                self.sights.cells_sent = *cells;
+                if first {
+                    return Some(Turn::FirstCell);
+                }
+            }
+            Stage::Seen {
+                peers,
+                first_gossip,
+            } => {
+                self.seen_by = *peers;
+                self.source_first_gossip |= first_gossip;
+            }
+            Stage::Delivered => self.ended = true,
+            Stage::Failed { reason } => {
+                self.ended = true;
+                self.failure = Some(reason.clone());
+            }
+            Stage::Sealed { .. } | Stage::Retrying { .. } => {}
+        }
+        Some(Turn::Stage(stage.clone()))
+    }
+
+    fn take_trace(&mut self, from: Role, trace: &Trace) -> Option<Turn> {
+        match trace {
+            Trace::Lanes { lanes } => {
+                let numbers = |hops: &Vec<Name>| -> Vec<usize> {
+                    hops.iter().filter_map(|hop| self.number(*hop)).collect()
+                };
+                self.lanes = lanes.iter().map(numbers).collect();
+                self.sights.cells_sent = 0;
+                None
+            }
+            Trace::Peeled {
+                from: previous,
+                next,
+            } => {
+                let (previous, next) =
+                    (previous.and_then(|id| self.number(id)), self.number(*next));
+                self.sights.passed_on(from, previous, next);
+                None
+            }
+            Trace::Terminal {
+                from: previous, k, ..
+            } => {
+                let previous = previous.and_then(|id| self.number(id));
+                let pieces = self.sights.took_piece(from, previous);
+                Some(Turn::Piece(pieces, *k))
+            }
+            Trace::Rebuilt { hold_ms, .. } => match from {
+                Role::Relay(relay) => Some(Turn::Rebuilt(relay, *hold_ms)),
+                _ => None,
+            },
+            Trace::Stem { envelope } => {
+                self.journey(envelope);
+                self.sights.passed_stem(from);
+                Some(Turn::Stem(from))
+            }
+            Trace::Fluff { envelope } => {
+                let journey = self.journey(envelope);
+                journey.pooled.insert(from);
+                None
+            }
+            Trace::Pooled { envelope } => {
+                let journey = self.journey(envelope);
+                journey.pooled.insert(from);
+                let pooled = journey.pooled.len();
+                match from {
+                    Role::Bystander => Some(Turn::ReaderForwarded),
+                    _ => Some(Turn::Spread(pooled)),
+                }
+            }
+            Trace::Gossiped { envelope } => {
+                let journey = self.journey(envelope);
+                journey.given.insert(from);
+                if journey.first_gossip.is_some() {
+                    return None;
+                }
+                journey.first_gossip = Some(from);
+                Some(Turn::FirstGossip(from))
+            }
+        }
+    }
+
+    /// Relays that the source can choose from.
+    pub(super) const fn relays_known(&self) -> usize {
+        self.known
+    }
+
+    /// Whether there is nothing more to wait for.
+    pub(super) fn is_over(&self) -> bool {
+        let told = self.failure.is_some() || (self.ended && self.received.is_some());
+        told && (self.failure.is_some() || self.spread() == self.alive())
+    }
+
+    /// Whether the reader has exactly what was sent.
+    pub(super) fn delivered(&self) -> bool {
+        self.received.as_ref() == Some(&self.sent)
+    }
+
+    /// Whether the reader gave the envelope to somebody, as everybody does.
+    pub(super) fn reader_forwarded(&self) -> bool {
+        self.opened_journey()
+            .is_some_and(|journey| journey.pooled.contains(&Role::Bystander))
+    }
+
+    /// The hash of the envelope that the reader opened.
+    pub(super) fn envelope(&self) -> Option<&str> {
+        self.opened.as_deref()
+    }
+
+    /// Who gave the envelope to a peer before anybody else did.
+    pub(super) fn first_gossip(&self) -> Option<Role> {
+        self.opened_journey()?.first_gossip
+    }
+
+    /// How many nodes have the envelope.
+    pub(super) fn spread(&self) -> usize {
+        self.opened_journey()
+            .map_or(0, |journey| journey.pooled.len())
+    }
+
+    /// How many nodes run: relays, source, reader and bystander.
+    pub(super) fn alive(&self) -> usize {
+        self.relays + 3 - usize::from(self.killed.is_some())
+    }
+
+    /// The rendezvous of the last attempt.
+    pub(super) fn rendezvous(&self) -> Option<usize> {
+        self.lanes.first()?.last().copied()
+    }
+
+    /// A middle relay of one lane, which no other lane needs.
+    pub(super) fn middle_to_kill(&self) -> Option<usize> {
+        let middles = |lane: &[usize]| -> Vec<usize> {
+            lane.get(1..lane.len().saturating_sub(1))
+                .unwrap_or_default()
+                .to_vec()
+        };
+        self.lanes.iter().enumerate().find_map(|(at, lane)| {
+            let elsewhere = |relay: &usize| {
+                let others = self
+                    .lanes
+                    .iter()
+                    .enumerate()
+                    .filter(|(other, _)| *other != at);
+                others.into_iter().any(|(_, other)| other.contains(relay))
+            };
+            middles(lane).into_iter().find(|relay| !elsewhere(relay))
+        })
+    }
+
+    /// A relay was stopped while pieces were under way.
+    pub(super) const fn killed(&mut self, relay: usize) {
+        self.killed = Some(relay);
+    }
+
+    fn number(&self, name: Name) -> Option<usize> {
+        self.names.iter().position(|relay| *relay == name.0)
+    }
+
+    fn journey(&mut self, envelope: &str) -> &mut Journey {
+        self.envelopes.entry(envelope.to_owned()).or_default()
+    }
+
+    fn opened_journey(&self) -> Option<&Journey> {
+        self.envelopes.get(self.opened.as_ref()?)
+    }
+}
