@@ -58,7 +58,26 @@ pub struct Guards {
 #[derive(Clone, Copy, Debug)]
 struct Member {
     id: RelayId,
-    down_since: Option<UnixSecs>,
+    /// Since when it has not answered.
+    silent: Option<UnixSecs>,
+    /// Since when the directory has not had it.
+    absent: Option<UnixSecs>,
+}
+
+impl Member {
+    const fn new(id: RelayId) -> Self {
+        Self {
+            id,
+            silent: None,
+            absent: None,
+        }
+    }
+
+    /// Whether it is up, or has not been down for `patience` seconds yet.
+    fn is_waited_for(&self, now: UnixSecs, patience: u32) -> bool {
+        let mut downs = self.silent.iter().chain(&self.absent);
+        downs.all(|since| now < since.after(patience))
+    }
 }
 
 impl Guards {
@@ -100,12 +119,8 @@ impl Guards {
                 .ok_or_else(|| refusal(Rule::PinnedGuard, snapshot));
         }
         self.refresh(now, snapshot);
-        let is_waited_for = |member: &&Member| {
-            member
-                .down_since
-                .is_none_or(|since| now < since.after(patience))
-        };
-        let member = self.members.iter().find(is_waited_for);
+        let mut members = self.members.iter();
+        let member = members.find(|member| member.is_waited_for(now, patience));
         // When all are given up, the first that the directory still has is tried again.
         let relay = match member {
             Some(member) => snapshot.get(&member.id),
@@ -119,17 +134,18 @@ impl Guards {
             .ok_or_else(|| refusal(Rule::Guard, snapshot))
     }
 
-    /// Notes that a guard does not answer.
+    /// Notes that a guard does not answer. Who reports this also tries the guard again now and
+    /// then, and reports [`answered`](Self::answered): nothing else brings it back.
     pub fn failed(&mut self, now: UnixSecs, id: &RelayId) {
         if let Some(member) = self.member(id) {
-            member.down_since.get_or_insert(now);
+            member.silent.get_or_insert(now);
         }
     }
 
     /// Notes that a guard answers.
     pub fn answered(&mut self, id: &RelayId) {
         if let Some(member) = self.member(id) {
-            member.down_since = None;
+            member.silent = None;
         }
     }
 
@@ -145,7 +161,9 @@ impl Guards {
         out.push(u8::from(self.provisional));
         for member in &self.members {
             out.extend(member.id.0);
-            out.extend(member.down_since.map_or(0, |since| since.0).to_be_bytes());
+            for down in [member.silent, member.absent] {
+                out.extend(down.map_or(0, |since| since.0).to_be_bytes());
+            }
         }
         out
     }
@@ -164,7 +182,8 @@ impl Guards {
         while reader.remaining() > 0 && members.len() < MEMBERS {
             members.push(Member {
                 id: RelayId(reader.array()?),
-                down_since: Some(reader.u32()?).filter(|at| *at != 0).map(UnixSecs),
+                silent: read_moment(&mut reader)?,
+                absent: read_moment(&mut reader)?,
             });
         }
         self.period = period;
@@ -191,8 +210,11 @@ impl Guards {
             self.fill(snapshot);
         }
         for member in &mut self.members {
-            if snapshot.get(&member.id).is_none() {
-                member.down_since.get_or_insert(now);
+            match snapshot.get(&member.id) {
+                Some(_) => member.absent = None,
+                None => {
+                    member.absent.get_or_insert(now);
+                }
             }
         }
     }
@@ -208,10 +230,7 @@ impl Guards {
         ranked.sort_unstable();
         let vacant = MEMBERS.saturating_sub(self.members.len());
         let chosen = ranked.into_iter().take(vacant);
-        self.members.extend(chosen.map(|(_, id)| Member {
-            id,
-            down_since: None,
-        }));
+        self.members.extend(chosen.map(|(_, id)| Member::new(id)));
     }
 
     /// HMAC-SHA256(seed, relay id | period), the lowest first.
@@ -252,6 +271,10 @@ impl fmt::Debug for Guards {
             .field("members", &members.len())
             .finish_non_exhaustive()
     }
+}
+
+fn read_moment(reader: &mut Reader<'_>) -> Result<Option<UnixSecs>, Truncated> {
+    Ok(Some(reader.u32()?).filter(|at| *at != 0).map(UnixSecs))
 }
 
 fn refusal(rule: Rule, snapshot: &Snapshot) -> PathRefusal {

@@ -130,6 +130,11 @@ fn an_absent_guard_is_refused_until_patience_ends_and_not_replaced_at_once() {
     );
     let backup = chosen(&mut guards, NOW.after(DAY), &snapshot, DAY).unwrap();
     assert_ne!(backup, first);
+    // Back in the directory, it is the guard again at once.
+    assert_eq!(
+        chosen(&mut guards, NOW.after(2 * DAY), &all, DAY).unwrap(),
+        first
+    );
 }
 
 #[test]
