@@ -18,7 +18,6 @@ pub mod config;
 pub mod dark;
 pub mod ecies;
 pub mod endpoint;
-pub mod enode;
 pub mod envelope;
 pub mod estimate;
 pub mod filter;

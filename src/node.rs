@@ -7,13 +7,14 @@
 //! One file for each concern: `links` (connections come, speak and go), `dark` (what whisht nodes
 //! say to each other), `public` (envelopes that everybody has), `onion` (cells that pass through),
 //! `stem` (envelopes on their way in), `relays` (the directory and our place in it), `outbox` and
-//! `dispatch` (messages we send), `inbox` (messages we receive), `report` (what users ask for).
+//! `dispatch`, `echo` (messages we send), `inbox` (messages we receive), `report` (what users ask for).
 
 mod command;
 mod config;
 mod connections;
 mod dark;
 mod dispatch;
+mod echo;
 mod event;
 mod inbox;
 mod input;
@@ -87,6 +88,8 @@ pub struct Node {
     guards: Guards,
     inbox: Inbox,
     outbox: Outbox,
+    /// When a peer last brought an envelope.
+    last_foreign: Instant,
     /// Envelopes that were seen to leave, as far as traces are wanted.
     traced: BTreeSet<EnvelopeHash>,
 }
@@ -129,7 +132,6 @@ impl Me {
 /// What happened since the start, in numbers too coarse to tell anything about anybody.
 #[derive(Default)]
 struct Counters {
-    bugs: u64,
     cells_dropped: u64,
     cells_forwarded: u64,
     descriptors_refused: u64,
@@ -182,6 +184,7 @@ impl Node {
             guards,
             inbox: Inbox::default(),
             outbox: Outbox::default(),
+            last_foreign: now.mono,
             traced: BTreeSet::new(),
             config,
             me,
@@ -279,6 +282,11 @@ impl Node {
         let id = JobId(self.last_job);
         self.outputs.push_back(Output::Work(id, job));
         id
+    }
+
+    /// Something that cannot happen did: the node goes on without it, and says so.
+    fn bug(&self, what: &'static str) {
+        tracing::error!(what, "this is a bug in whisht; please report it");
     }
 
     /// Tells what only a demonstration may see.

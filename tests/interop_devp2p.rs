@@ -23,7 +23,7 @@ use circuits::time::Instant;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use serde_json::{Value, json};
-use whisht::enode::Enode;
+use whisht::endpoint::{Endpoint, PeerAddr};
 use whisht::link::{
     Capability, DisconnectReason, Link, LinkConfig, LinkEvent, LinkKey, LinkLimits, Packing,
     Priority,
@@ -40,7 +40,10 @@ fn devp2p_dials_us() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let key = key(5);
-    let enode = Enode::new(key.public(), listener.local_addr().unwrap());
+    let enode = PeerAddr {
+        key: key.public(),
+        endpoint: Endpoint::Tcp(listener.local_addr().unwrap()),
+    };
     let peer = Peer::start(
         &node,
         &["dial", "127.0.0.1", &port.to_string(), &enode.to_string()],
@@ -56,14 +59,17 @@ fn we_dial_devp2p() {
     let mut peer = Peer::start(&node, &["listen", "127.0.0.1", "0"]);
     let listening = peer.next();
     let enode = listening.get("enode").and_then(Value::as_str);
-    let enode: Enode = enode.expect("it listens").parse().unwrap();
-    let stream = TcpStream::connect(enode.endpoint().unwrap().tcp).unwrap();
+    let enode: PeerAddr = enode.expect("it listens").parse().unwrap();
+    let Endpoint::Tcp(addr) = enode.endpoint else {
+        panic!("it listens on TCP");
+    };
+    let stream = TcpStream::connect(addr).unwrap();
     let key = key(6);
     let mut rng = ChaCha20Rng::seed_from_u64(6);
     let link = Link::dial(
         config(),
         Arc::clone(&key),
-        enode.key(),
+        enode.key,
         &mut rng,
         Instant::ZERO,
     );

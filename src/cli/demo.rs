@@ -10,9 +10,10 @@ mod story;
 mod tell;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use circuits::level::Level;
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use self::network::Network;
@@ -136,7 +137,7 @@ const TEXT: &str = "Whisht: nobody should easily learn that it was me.";
 const MOST_BYTES: usize = 49_152;
 
 /// How long the network may be silent while the relays find one another.
-const GATHERING: Duration = Duration::from_secs(10);
+const GATHERING: Duration = Duration::from_secs(5);
 
 /// How long the message may take.
 const CROSSING: Duration = Duration::from_secs(50);

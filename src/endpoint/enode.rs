@@ -9,9 +9,9 @@ use core::str::FromStr;
 use std::net::SocketAddr;
 
 use circuits::ids::RelayKey;
-use secp256k1::PublicKey;
 
 use super::{Endpoint, PeerAddr, onion};
+use crate::link::is_on_curve;
 
 impl FromStr for PeerAddr {
     type Err = EnodeError;
@@ -70,16 +70,13 @@ impl fmt::Display for Endpoint {
 fn parse_key(digits: &str) -> Result<RelayKey, EnodeError> {
     let mut key = [0; 64];
     hex::decode_to_slice(digits, &mut key).map_err(|_| EnodeError::KeyNotHex)?;
-    let mut point = [UNCOMPRESSED; 65];
-    for (to, from) in point.iter_mut().skip(1).zip(key) {
-        *to = from;
+    let key = RelayKey(key);
+    if is_on_curve(&key) {
+        Ok(key)
+    } else {
+        Err(EnodeError::KeyNotOnCurve)
     }
-    PublicKey::from_byte_array_uncompressed(point).map_err(|_| EnodeError::KeyNotOnCurve)?;
-    Ok(RelayKey(key))
 }
-
-/// What SEC 1 puts in front of a point written in full.
-const UNCOMPRESSED: u8 = 4;
 
 /// Why a text names no peer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]

@@ -63,6 +63,8 @@ pub struct Restored {
     pub onion_keys: Vec<(Epoch, Secret<32>, Vec<u8>)>,
     /// Our own descriptors.
     pub own_descriptors: Vec<(Epoch, Vec<u8>)>,
-    /// Descriptors of the directory.
+    /// Records of the directory.
     pub directory: Vec<Vec<u8>>,
+    /// Our guards; empty if none were chosen.
+    pub guards: Vec<u8>,
 }

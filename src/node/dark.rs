@@ -66,6 +66,9 @@ impl Node {
         }
         connection.dark = Dark::Ready;
         self.peers_changed(now);
+        if let Some(relay) = self.connections.relay_at(id) {
+            self.guard_answered(relay);
+        }
         self.ask_for_descriptors(now, id);
         self.send_unsent_cells(now, id);
     }

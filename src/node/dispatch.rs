@@ -18,9 +18,7 @@ use rand_core::Rng;
 
 use super::command::{Refusal, SendRequest};
 use super::event::{Event, MessageId, Name, Stage, Trace};
-use super::outbox::{
-    ATTEMPTS, Addressed, Emission, LaneQueue, MOST_ON_THEIR_WAY, Outgoing, State, WITNESSES, Watch,
-};
+use super::outbox::{Addressed, Emission, LaneQueue, MOST_ON_THEIR_WAY, Outgoing, State, Watch};
 use super::work::{Job, JobId};
 use super::{Node, Output, hex};
 use crate::envelope::{Envelope, EnvelopeHash};
@@ -52,7 +50,7 @@ impl Node {
     }
 
     /// Composes an envelope and sets its proof of work going.
-    fn begin_attempt(
+    pub(super) fn begin_attempt(
         &mut self,
         now: Now,
         request: &SendRequest,
@@ -102,7 +100,12 @@ impl Node {
     fn insert_openly(&mut self, now: Now, id: MessageId, envelope: Envelope) {
         let hash = envelope.hash();
         match self.check(now, &envelope) {
-            Some((pow, in_time)) => self.pool_envelope(now, envelope, pow, in_time, None),
+            Some((pow, in_time)) => {
+                self.trace(|| Trace::Fluff {
+                    envelope: hex(&hash.0),
+                });
+                self.pool_envelope(now, envelope, pow, in_time, None);
+            }
             None => {
                 return self.fail(
                     id,
@@ -342,100 +345,6 @@ impl Node {
         p999 + Duration::from_micros(self.rng.next_u64() % spread)
     }
 
-    /// A peer brought an envelope; perhaps it is ours.
-    pub(super) fn on_echo(&mut self, hash: EnvelopeHash) {
-        let ours = |outgoing: &Outgoing| outgoing.watch.is_some_and(|watch| watch.hash == hash);
-        let Some((id, outgoing)) = self
-            .outbox
-            .messages
-            .iter_mut()
-            .find(|(_, outgoing)| ours(outgoing))
-        else {
-            return;
-        };
-        let id = *id;
-        let witnesses = self.gossip.brought_by(hash);
-        let Some(watch) = &mut outgoing.watch else {
-            return;
-        };
-        if witnesses <= watch.witnesses {
-            return;
-        }
-        watch.witnesses = witnesses;
-        let first_gossip = self.gossip.given_unasked(hash);
-        self.stage(
-            id,
-            Stage::Seen {
-                peers: witnesses,
-                first_gossip,
-            },
-        );
-        if witnesses >= WITNESSES {
-            self.end(id, Stage::Delivered);
-        }
-    }
-
-    /// Whether we exchange gossip with a guard of ours, which then could feign an echo.
-    fn guard_gossips(&self) -> bool {
-        let neighbours = self.gossip_neighbours();
-        self.guards
-            .members()
-            .any(|guard| neighbours.contains(&guard))
-    }
-
-    /// The echo did not come in time.
-    fn on_silence(&mut self, now: Now, id: MessageId) {
-        let Some(outgoing) = self.outbox.messages.get_mut(&id) else {
-            return;
-        };
-        // One peer is enough in the end, unless it is the guard: who brings it first keeps us from
-        // hearing it of the others, since we pass it on to them (docs/decisions).
-        let alone = outgoing.watch.is_some_and(|watch| watch.witnesses > 0);
-        if alone && !self.guard_gossips() {
-            return self.end(id, Stage::Delivered);
-        }
-        let Some(outgoing) = self.outbox.messages.get_mut(&id) else {
-            return;
-        };
-        let retries = outgoing.level.rules().insertion == Insertion::HeldStem;
-        if !retries || outgoing.attempt >= ATTEMPTS {
-            let attempts = outgoing.attempt;
-            return self.fail(
-                id,
-                &format!(
-                    "no echo from {WITNESSES} peers after {attempts} attempt(s); \
-                 see `whisht peers` and `whisht status`, then send it again"
-                ),
-            );
-        }
-        outgoing.attempt += 1;
-        outgoing.watch = None;
-        let attempt = outgoing.attempt;
-        let State::Watching = core::mem::replace(&mut outgoing.state, State::Ended) else {
-            return;
-        };
-        self.stage(id, Stage::Retrying { attempt });
-        self.retry(now, id, attempt);
-    }
-
-    fn retry(&mut self, now: Now, id: MessageId, attempt: u32) {
-        let Some(mut outgoing) = self.outbox.messages.remove(&id) else {
-            return;
-        };
-        let begun = self.begin_attempt(now, &outgoing.request, attempt);
-        match begun {
-            Ok((state, stage)) => {
-                outgoing.state = state;
-                self.outbox.messages.insert(id, outgoing);
-                self.stage(id, stage);
-            }
-            Err(refusal) => {
-                self.outbox.messages.insert(id, outgoing);
-                self.fail(id, &refusal.to_string());
-            }
-        }
-    }
-
     /// Forgets a message that is on its way; `false` if there is none of that number.
     pub(super) fn cancel(&mut self, id: MessageId) -> bool {
         match self.outbox.messages.get(&id) {
@@ -450,37 +359,7 @@ impl Node {
         }
     }
 
-    /// Plainly gossiped messages have no echo: they are in the network once peers have them.
-    pub(super) fn watch_open_messages(&mut self) {
-        let plain = |outgoing: &Outgoing| {
-            matches!(outgoing.state, State::Watching)
-                && outgoing.level.rules().insertion == Insertion::Gossip
-        };
-        let watched: Vec<_> = self
-            .outbox
-            .messages
-            .iter()
-            .filter(|(_, outgoing)| plain(outgoing))
-            .filter_map(|(id, outgoing)| Some((*id, outgoing.watch?)))
-            .collect();
-        let enough = self.gossip_peers().clamp(1, WITNESSES);
-        for (id, watch) in watched {
-            let peers = self.gossip.given_to(watch.hash) + self.gossip.brought_by(watch.hash);
-            if peers >= enough {
-                let first_gossip = self.gossip.given_unasked(watch.hash);
-                self.stage(
-                    id,
-                    Stage::Seen {
-                        peers,
-                        first_gossip,
-                    },
-                );
-                self.end(id, Stage::Delivered);
-            }
-        }
-    }
-
-    fn watch(&mut self, id: MessageId, hash: EnvelopeHash, deadline: Option<Instant>) {
+    pub(super) fn watch(&mut self, id: MessageId, hash: EnvelopeHash, deadline: Option<Instant>) {
         if let Some(outgoing) = self.outbox.messages.get_mut(&id) {
             if deadline.is_some() {
                 outgoing.state = State::Watching;
@@ -499,7 +378,7 @@ impl Node {
         }
     }
 
-    fn fail(&mut self, id: MessageId, reason: &str) {
+    pub(super) fn fail(&mut self, id: MessageId, reason: &str) {
         self.end(
             id,
             Stage::Failed {
@@ -513,7 +392,7 @@ impl Node {
         self.stage(id, stage);
     }
 
-    fn stage(&mut self, id: MessageId, stage: Stage) {
+    pub(super) fn stage(&mut self, id: MessageId, stage: Stage) {
         if let Some(outgoing) = self.outbox.messages.get_mut(&id) {
             outgoing.stage = stage.clone();
             self.outputs

@@ -280,11 +280,17 @@ impl Node {
     }
 
     pub(super) fn peers_changed(&mut self, now: Now) {
+        // Who dialled first is chance between two peers that name each other; what matters is that
+        // we chose them.
+        let ours = |link: &Connection| {
+            let wanted = |remote: &Remote| self.peering.wants(remote.key);
+            link.outbound || link.remote.as_ref().is_some_and(wanted)
+        };
         let successors: Vec<LinkId> = self
             .connections
             .iter()
             .filter(|(_, link)| {
-                link.outbound && link.dark == Dark::Ready && link.speaks(Capability::SHH_6)
+                ours(link) && link.dark == Dark::Ready && link.speaks(Capability::SHH_6)
             })
             .map(|(id, _)| id)
             .collect();

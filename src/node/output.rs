@@ -50,6 +50,8 @@ pub enum Record {
     OwnDescriptor(Epoch, Vec<u8>),
     /// The whole directory, replacing what was stored before.
     Directory(Vec<Vec<u8>>),
+    /// Our guards, replacing what was stored before.
+    Guards(Vec<u8>),
 }
 
 impl fmt::Debug for Record {
@@ -60,6 +62,7 @@ impl fmt::Debug for Record {
             Self::EraseOnionKey(..) => "EraseOnionKey(..)",
             Self::OwnDescriptor(..) => "OwnDescriptor(..)",
             Self::Directory(..) => "Directory(..)",
+            Self::Guards(..) => "Guards(..)",
         })
     }
 }

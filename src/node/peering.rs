@@ -47,6 +47,11 @@ impl Peering {
         );
     }
 
+    /// Whether the user named this peer.
+    pub(super) fn wants(&self, key: RelayKey) -> bool {
+        self.wanted.contains_key(&key)
+    }
+
     /// Peers to be dialled now.
     pub(super) fn due(&mut self, now: Instant) -> Vec<PeerAddr> {
         let due = |wanted: &&mut Wanted| wanted.next_try.is_some_and(|next| next <= now);

@@ -51,6 +51,7 @@ impl Node {
             return;
         }
         if from.is_some() {
+            self.last_foreign = now.mono;
             self.trace(|| Trace::Pooled {
                 envelope: hex(&hash.0),
             });

@@ -18,9 +18,9 @@ use circuits::path::{BadPathRules, Exclusions, PathPicker, PathRefusal, PathRule
 use circuits::relay::{ReplayLog, ReplaySet};
 use circuits::sample;
 use circuits::secret::Secret;
-use circuits::time::{Now, UnixSecs};
+use circuits::time::{Instant, Now, UnixSecs};
 
-use super::connections::Dark;
+use super::connections::{Dark, Purpose};
 use super::output::{Output, Record};
 use super::store::After;
 use super::timers::Timer;
@@ -43,6 +43,12 @@ pub(super) struct Relays {
     changed: bool,
     /// The epoch at the last look.
     epoch: Epoch,
+    /// Our guards as they were last stored.
+    stored_guards: Vec<u8>,
+    /// When the first guard and the directory are next looked after.
+    upkeep: Instant,
+    /// The relays that paths may use, until the directory or the epoch changes.
+    snapshot: Option<Snapshot>,
     /// How many relays were usable when that was last told.
     told: usize,
 }
@@ -77,6 +83,9 @@ impl Relays {
             lost: BTreeSet::new(),
             changed: false,
             epoch: Epoch(0),
+            stored_guards: Vec::new(),
+            upkeep: Instant::ZERO,
+            snapshot: None,
             told: 0,
         }
     }
@@ -101,6 +110,9 @@ impl Node {
     /// Takes back what an earlier run made durable.
     pub(super) fn restore_relay(&mut self, now: Now, restored: super::Restored) {
         self.relays.directory.import(now.unix, &restored.directory);
+        if self.guards.import(&restored.guards).is_ok() {
+            self.relays.stored_guards = restored.guards;
+        }
         for (epoch, secret, log) in restored.onion_keys {
             let secret = OnionSecret::from_secret(secret);
             let limit = ReplaySet::DEFAULT_LIMIT;
@@ -139,6 +151,7 @@ impl Node {
         }
         self.relays.changed |= self.relays.epoch != epoch;
         self.relays.epoch = epoch;
+        self.keep_guards(now);
         if core::mem::take(&mut self.relays.changed) {
             let directory = self.relays.directory.export();
             let store = self.durable.store(Record::Directory(directory));
@@ -147,9 +160,60 @@ impl Node {
         }
     }
 
+    /// Makes the choice of guards durable. Every ten minutes, asks a neighbour for descriptors that
+    /// were lost on the way, and knocks at the first guard if it was down: a backup is for the
+    /// time of a failure, not for ever.
+    fn keep_guards(&mut self, now: Now) {
+        let guards = self.guards.export();
+        if guards != self.relays.stored_guards {
+            self.relays.stored_guards.clone_from(&guards);
+            let store = self.durable.store(Record::Guards(guards));
+            self.outputs.push_back(store);
+        }
+        if now.mono < self.relays.upkeep {
+            return;
+        }
+        self.relays.upkeep = now.mono.after(UPKEEP);
+        let dark = self
+            .connections
+            .iter()
+            .filter(|(_, link)| link.dark == Dark::Ready);
+        let dark: Vec<LinkId> = dark.map(|(id, _)| id).collect();
+        if let Some(link) = sample::pick(&mut self.rng, &dark) {
+            self.ask_for_descriptors(now, *link);
+        }
+        let first = self.guards.members().next().map(|guard| guard.short());
+        let down = first.filter(|guard| self.connections.to_relay(*guard).is_none());
+        if let Some(peer) = down.and_then(|guard| self.relays.address_of(guard)) {
+            self.dial(peer, Purpose::Cells);
+        }
+    }
+
+    /// A relay's link is ready; perhaps it is a guard that was down.
+    pub(super) fn guard_answered(&mut self, relay: ShortId) {
+        let guard = self.guards.members().find(|guard| guard.short() == relay);
+        if let Some(guard) = guard {
+            self.guards.answered(&guard);
+        }
+    }
+
+    /// The relays that paths may use now.
+    pub(super) fn snapshot(&mut self, now: Now) -> Snapshot {
+        let epoch = Epoch::at(now.unix);
+        match &self.relays.snapshot {
+            Some(snapshot) if snapshot.epoch() == epoch => snapshot.clone(),
+            _ => {
+                let snapshot = self.relays.directory.snapshot(now.unix);
+                self.relays.snapshot = Some(snapshot.clone());
+                snapshot
+            }
+        }
+    }
+
     /// The directory has changed: what follows from that is done soon, once for many changes.
     fn directory_changed(&mut self, now: Now) {
         self.relays.changed = true;
+        self.relays.snapshot = None;
         self.timers.hasten(Timer::Epoch, now.mono.after(GATHER));
     }
 
@@ -186,7 +250,7 @@ impl Node {
                 self.relays.onion.insert(epoch, public);
                 self.onion.logs.insert(epoch, log);
             }
-            Err(_) => self.counters.bugs += 1,
+            Err(_) => self.bug("an onion key was made twice"),
         }
     }
 
@@ -268,7 +332,7 @@ impl Node {
                 self.durable.wait(After::Publish(raw));
             }
             Err(_) => {
-                self.counters.bugs += 1;
+                self.bug("our own descriptor breaks a rule of the format");
                 self.relays.published.remove(&epoch);
             }
         }
@@ -283,17 +347,29 @@ impl Node {
         let Some(source) = self.source(from) else {
             return;
         };
+        let mut news = false;
         for raw in descriptors {
-            self.take_descriptor(now, source, Some(from), raw);
+            news |= self.take_descriptor(now, source, Some(from), raw);
+        }
+        // An answer holds only so many; what is flooded comes one or two at a time.
+        if news && descriptors.len() >= FULL_ANSWER {
+            self.ask_for_descriptors(now, from);
         }
     }
 
-    /// Takes in one descriptor and passes on what is news.
-    fn take_descriptor(&mut self, now: Now, source: Source, from: Option<LinkId>, raw: &[u8]) {
+    /// Takes in one descriptor and passes on what is news; says whether it was.
+    fn take_descriptor(
+        &mut self,
+        now: Now,
+        source: Source,
+        from: Option<LinkId>,
+        raw: &[u8],
+    ) -> bool {
         match self.relays.directory.insert(now, source, raw) {
             Ok(Inserted::New(descriptor)) => {
                 self.directory_changed(now);
                 self.flood_descriptors(from, vec![descriptor.raw().to_vec()]);
+                true
             }
             Ok(Inserted::Equivocation(proof)) => {
                 self.directory_changed(now);
@@ -301,9 +377,13 @@ impl Node {
                     .descriptors()
                     .map(|descriptor| descriptor.raw().to_vec());
                 self.flood_descriptors(None, both.to_vec());
+                true
             }
-            Ok(Inserted::Known) => {}
-            Err(_) => self.counters.descriptors_refused += 1,
+            Ok(Inserted::Known) => false,
+            Err(_) => {
+                self.counters.descriptors_refused += 1;
+                false
+            }
         }
     }
 
@@ -370,7 +450,7 @@ impl Node {
         rules: &LevelRules,
     ) -> Result<(Epoch, Plan), NoLanes> {
         let rules = PathRules::new(rules.relays, rules.lanes)?;
-        let snapshot = self.relays.directory.snapshot(now.unix);
+        let snapshot = self.snapshot(now);
         let guard = self.guards.choose(now.unix, &snapshot, GUARD_PATIENCE)?;
         let exclusions = Exclusions {
             own: self.me.id,
@@ -418,7 +498,7 @@ impl Node {
 
     /// Says how many relays there are to choose from, when that has changed.
     fn tell_relays(&mut self, now: Now) {
-        let usable = self.relays.directory.snapshot(now.unix).relays().len();
+        let usable = self.snapshot(now).relays().len();
         if usable != self.relays.told {
             self.relays.told = usable;
             self.outputs
@@ -430,6 +510,12 @@ impl Node {
 /// How long a guard that does not answer is waited for before a backup takes its place, in
 /// seconds. At levels with cover traffic it is a day; without it, waiting protects nothing.
 const GUARD_PATIENCE: u32 = 5;
+
+/// How often the first guard and the directory are looked after.
+const UPKEEP: Duration = Duration::from_secs(600);
+
+/// Descriptors in one packet from which on there may be more where they came from.
+const FULL_ANSWER: usize = 8;
 
 /// How long descriptors are gathered before the directory is stored and counted anew.
 const GATHER: Duration = Duration::from_millis(200);

@@ -255,7 +255,7 @@ impl Node {
     }
 
     fn relay_views(&mut self, now: Now) -> Vec<RelayView> {
-        let snapshot = self.relays.directory.snapshot(now.unix);
+        let snapshot = self.snapshot(now);
         let guard = self.current_guard(now, &snapshot);
         self.relays
             .directory
@@ -277,7 +277,7 @@ impl Node {
     }
 
     fn status(&mut self, now: Now) -> StatusView {
-        let snapshot = self.relays.directory.snapshot(now.unix);
+        let snapshot = self.snapshot(now);
         let young = self.config.profile == Profile::Main && snapshot.is_young();
         let open = |link: &&super::connections::Connection| link.is_open();
         let links = || self.connections.iter().map(|(_, link)| link);

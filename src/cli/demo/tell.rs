@@ -1,10 +1,10 @@
 //! Tells the story: line by line as it happens, a table at the end, or one object of JSON.
 
 use std::io;
-use std::time::Instant;
 
 use circuits::level::Level;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::network::Role;
 use super::story::{Story, Turn};

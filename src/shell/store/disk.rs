@@ -54,6 +54,7 @@ impl Disk {
                 }
                 Record::OwnDescriptor(epoch, descriptor) => self.descriptor(*epoch, descriptor)?,
                 Record::Directory(entries) => directory = Some(entries),
+                Record::Guards(guards) => files::replace(&guards_path(&self.dir), guards)?,
             }
         }
         for (epoch, bytes) in &tags {
@@ -142,6 +143,10 @@ pub(super) fn descriptor_path(dir: &DataDir, epoch: Epoch) -> PathBuf {
 
 pub(super) fn directory_path(dir: &DataDir) -> PathBuf {
     dir.path().join("directory.bin")
+}
+
+pub(super) fn guards_path(dir: &DataDir) -> PathBuf {
+    dir.path().join("guards")
 }
 
 /// What the directory's file begins with.

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::disk::{
-    DIRECTORY_MAGIC, descriptor_path, directory_path, erase_key, key_path, tags_path,
+    DIRECTORY_MAGIC, descriptor_path, directory_path, erase_key, guards_path, key_path, tags_path,
 };
 use crate::node::Restored;
 use crate::shell::data_dir::{DESCRIPTOR, DataDir, DirError, ONION, at};
@@ -31,7 +31,16 @@ pub fn load(dir: &DataDir) -> Result<Restored, DirError> {
         onion_keys: onion_keys(dir)?,
         own_descriptors: descriptors(dir)?,
         directory: directory(dir)?,
+        guards: guards(dir)?,
     })
+}
+
+fn guards(dir: &DataDir) -> Result<Vec<u8>, DirError> {
+    let path = guards_path(dir);
+    match fs::read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        read => read.map_err(|error| at(&path, error)),
+    }
 }
 
 fn onion_keys(dir: &DataDir) -> Result<Vec<(Epoch, Secret<32>, Vec<u8>)>, DirError> {

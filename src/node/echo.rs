@@ -1,0 +1,166 @@
+//! The echo: how the sender learns that its message is out, without asking anybody.
+//!
+//! An envelope that comes back by gossip from [`WITNESSES`] peers has entered the network. One that
+//! does not come back in time is replaced by a new one, never sent again: a rendezvous may be
+//! keeping the first (spec 6; docs/decisions/0004).
+
+use core::time::Duration;
+
+use circuits::ids::Profile;
+use circuits::level::Insertion;
+use circuits::time::Now;
+
+use super::Node;
+use super::event::{MessageId, Stage};
+use super::outbox::{ATTEMPTS, Outgoing, State, WITNESSES};
+use crate::envelope::EnvelopeHash;
+
+impl Node {
+    /// A peer brought an envelope; perhaps it is ours.
+    pub(super) fn on_echo(&mut self, hash: EnvelopeHash) {
+        let ours = |outgoing: &Outgoing| outgoing.watch.is_some_and(|watch| watch.hash == hash);
+        let Some((id, outgoing)) = self
+            .outbox
+            .messages
+            .iter_mut()
+            .find(|(_, outgoing)| ours(outgoing))
+        else {
+            return;
+        };
+        let id = *id;
+        let witnesses = self.gossip.brought_by(hash);
+        let Some(watch) = &mut outgoing.watch else {
+            return;
+        };
+        if witnesses <= watch.witnesses {
+            return;
+        }
+        watch.witnesses = witnesses;
+        let first_gossip = self.gossip.given_unasked(hash);
+        self.stage(
+            id,
+            Stage::Seen {
+                peers: witnesses,
+                first_gossip,
+            },
+        );
+        if witnesses >= WITNESSES {
+            self.end(id, Stage::Delivered);
+        }
+    }
+
+    /// Whether we exchange gossip with a guard of ours, which then could feign an echo.
+    fn guard_gossips(&self) -> bool {
+        let neighbours = self.gossip_neighbours();
+        self.guards
+            .members()
+            .any(|guard| neighbours.contains(&guard))
+    }
+
+    /// The echo did not come in time.
+    pub(super) fn on_silence(&mut self, now: Now, id: MessageId) {
+        let Some(outgoing) = self.outbox.messages.get_mut(&id) else {
+            return;
+        };
+        // One peer is enough in the end, unless it is the guard: who brings it first keeps us from
+        // hearing it of the others, since we pass it on to them (docs/decisions).
+        let alone = outgoing.watch.is_some_and(|watch| watch.witnesses > 0);
+        if alone && !self.guard_gossips() {
+            return self.end(id, Stage::Delivered);
+        }
+        if self.hears_nothing(now) {
+            return self.wait_on(now, id);
+        }
+        let Some(outgoing) = self.outbox.messages.get_mut(&id) else {
+            return;
+        };
+        let retries = outgoing.level.rules().insertion == Insertion::HeldStem;
+        if !retries || outgoing.attempt >= ATTEMPTS {
+            let attempts = outgoing.attempt;
+            return self.fail(
+                id,
+                &format!(
+                    "no echo from {WITNESSES} peers after {attempts} attempt(s); \
+                 see `whisht peers` and `whisht status`, then send it again"
+                ),
+            );
+        }
+        outgoing.attempt += 1;
+        outgoing.watch = None;
+        let attempt = outgoing.attempt;
+        let State::Watching = core::mem::replace(&mut outgoing.state, State::Ended) else {
+            return;
+        };
+        self.stage(id, Stage::Retrying { attempt });
+        self.retry(now, id, attempt);
+    }
+
+    /// Whether nobody has brought us anything for a while: then it is we who are cut off, and new
+    /// envelopes would only tell more to whoever cut us off (anonymity 3.10). A local network may
+    /// well have nothing to say.
+    fn hears_nothing(&self, now: Now) -> bool {
+        self.config.profile == Profile::Main && now.mono.since(self.last_foreign) > SILENCE
+    }
+
+    fn wait_on(&mut self, now: Now, id: MessageId) {
+        if let Some(watch) = self
+            .outbox
+            .messages
+            .get_mut(&id)
+            .and_then(|outgoing| outgoing.watch.as_mut())
+        {
+            watch.deadline = Some(now.mono.after(SILENCE));
+        }
+    }
+
+    fn retry(&mut self, now: Now, id: MessageId, attempt: u32) {
+        let Some(mut outgoing) = self.outbox.messages.remove(&id) else {
+            return;
+        };
+        let begun = self.begin_attempt(now, &outgoing.request, attempt);
+        match begun {
+            Ok((state, stage)) => {
+                outgoing.state = state;
+                self.outbox.messages.insert(id, outgoing);
+                self.stage(id, stage);
+            }
+            Err(refusal) => {
+                self.outbox.messages.insert(id, outgoing);
+                self.fail(id, &refusal.to_string());
+            }
+        }
+    }
+
+    /// Plainly gossiped messages have no echo: they are in the network once peers have them.
+    pub(super) fn watch_open_messages(&mut self) {
+        let plain = |outgoing: &Outgoing| {
+            matches!(outgoing.state, State::Watching)
+                && outgoing.level.rules().insertion == Insertion::Gossip
+        };
+        let watched: Vec<_> = self
+            .outbox
+            .messages
+            .iter()
+            .filter(|(_, outgoing)| plain(outgoing))
+            .filter_map(|(id, outgoing)| Some((*id, outgoing.watch?)))
+            .collect();
+        let enough = self.gossip_peers().clamp(1, WITNESSES);
+        for (id, watch) in watched {
+            let peers = self.gossip.given_to(watch.hash) + self.gossip.brought_by(watch.hash);
+            if peers >= enough {
+                let first_gossip = self.gossip.given_unasked(watch.hash);
+                self.stage(
+                    id,
+                    Stage::Seen {
+                        peers,
+                        first_gossip,
+                    },
+                );
+                self.end(id, Stage::Delivered);
+            }
+        }
+    }
+}
+
+/// How long without any foreign envelope means that we are cut off.
+const SILENCE: Duration = Duration::from_secs(120);
