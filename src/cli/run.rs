@@ -67,7 +67,10 @@ pub(super) fn run(common: Common, args: Args) -> Result<Exit, Failure> {
             )
         })?;
         let node = config.node.clone();
-        let host = Host::open(config, &place, common.ipc.as_deref()).await?;
+        let host = tokio::select! {
+            host = Host::open(config, &place, common.ipc.as_deref()) => host?,
+            () = interrupts.next() => return Ok(Exit::Failed),
+        };
         banner(screen, &host, &node)?;
         tokio::select! {
             () = interrupts.next() => {}

@@ -103,3 +103,26 @@ pub enum Seen {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the node has stopped; start it again with `whisht run`")]
 pub struct Stopped;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_slow_subscriber_loses_the_oldest_and_is_told_how_many() {
+        let (events, receiver) = broadcast::channel(2);
+        let mut slow = Events(Some(receiver));
+        for peers in 0..5 {
+            events.send(Arc::new(Event::Peers(peers))).unwrap();
+        }
+        drop(events);
+        assert!(matches!(slow.next().await, Some(Seen::Lost(3))));
+        for expected in 3..5 {
+            let Some(Seen::Event(event)) = slow.next().await else {
+                panic!("an event")
+            };
+            assert!(matches!(*event, Event::Peers(peers) if peers == expected));
+        }
+        assert!(slow.next().await.is_none());
+    }
+}

@@ -371,6 +371,30 @@ mod tests {
         assert!(door.admit(address("::ffff:192.0.2.1"), places).is_some());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn half_open_connections_are_bounded_and_grow_up() {
+        let door = Door::new(false);
+        let loopback = address("127.0.0.1");
+        let mut seats = Vec::new();
+        for _ in 0..MAX_HALF_OPEN {
+            seats.push(door.admit(loopback, door.places().await.unwrap()).unwrap());
+        }
+        assert!(
+            timeout(HANDSHAKE, door.places()).await.is_err(),
+            "strangers wait outside"
+        );
+        let grown_up = tokio::spawn(hold(seats.pop()));
+        let places = timeout(HANDSHAKE * 2, door.places()).await;
+        assert!(
+            places.is_ok(),
+            "a connection that outlives the handshake is not half-open"
+        );
+        assert!(!grown_up.is_finished());
+        seats.clear();
+        assert_eq!(door.half_open.available_permits(), MAX_HALF_OPEN - 1);
+        assert_eq!(door.inbound.available_permits(), MAX_INBOUND - 2);
+    }
+
     #[tokio::test]
     async fn the_local_profile_lets_in_nobody_but_loopback() {
         let door = Door::new(true);
