@@ -20,7 +20,7 @@ pub(super) mod files;
 
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use circuits::ids::Profile;
@@ -215,6 +215,10 @@ fn check_mode(path: &Path) -> Result<bool, DirError> {
         return Err(DirError::Link {
             path: path.to_owned(),
         });
+    }
+    // A socket keeps nothing; the next node replaces it.
+    if metadata.file_type().is_socket() {
+        return Ok(false);
     }
     let mode = metadata.permissions().mode() & 0o777;
     let allowed = if metadata.is_dir() { 0o700 } else { 0o600 };

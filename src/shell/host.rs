@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::data_dir::{DataDir, DirError, at};
 use super::driver::StartError;
-use super::ipc::{BindError, Server, Service};
+use super::ipc::{BindError, Keeper, Server, Service};
 use super::listen::{self, Listen, ListenError};
 use super::store::{self, Storage};
 use super::{Handle, NoRandomness, Setup, Stopped, Workers, identities, random, start};
@@ -75,12 +75,13 @@ impl Host {
         config.bound(&addresses);
         let (socket_dir, socket) = socket(&storage, ipc)?;
 
+        let keeper = Keeper::from(&storage);
         let workers = Arc::new(Workers::start(config.threads).map_err(StartError::System)?);
         let setup = Setup {
             config: config.node,
             keys,
             restored,
-            storage: storage.clone(),
+            storage,
             listeners,
             workers,
         };
@@ -94,7 +95,7 @@ impl Host {
             &socket,
             Service {
                 handle: handle.clone(),
-                storage,
+                keeper,
             },
         )?;
         Ok(Self {

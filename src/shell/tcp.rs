@@ -8,18 +8,19 @@ use std::collections::BTreeMap;
 use std::future::pending;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use circuits::ids::LinkId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::driver::Answer;
 use super::listen::tune;
+use super::random;
 
 /// What strangers can cause; comes through a bounded channel.
 #[derive(Debug)]
@@ -145,12 +146,13 @@ async fn linger(closing: oneshot::Receiver<()>) {
     sleep(LINGER).await;
 }
 
-/// Keeps a place at the door until the task ends, and one among the half-open for as long as a
-/// handshake may take.
+/// Keeps a place among the inbound connections. Completes if the connection has to make room for
+/// another while its handshake may still be going on.
 async fn hold(seat: Option<Seat>) {
-    if let Some(Seat { half_open, .. }) = seat {
-        sleep(HANDSHAKE).await;
-        drop(half_open);
+    if let Some(Seat { half_open, .. }) = seat
+        && timeout(HANDSHAKE, half_open.evicted()).await.is_ok()
+    {
+        return;
     }
     pending().await
 }
@@ -165,8 +167,8 @@ pub(super) async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
 /// Takes connections in, for as long as the driver listens.
 pub(super) async fn accept(listener: TcpListener, door: Door, net: mpsc::Sender<FromNet>) {
     loop {
-        // Places first: while there is none, strangers wait in the operating system's queue.
-        let Ok(places) = door.places().await else {
+        // A place first: while there is none, strangers wait in the operating system's queue.
+        let Ok(place) = door.place().await else {
             return;
         };
         let (stream, from) = match listener.accept().await {
@@ -177,7 +179,7 @@ pub(super) async fn accept(listener: TcpListener, door: Door, net: mpsc::Sender<
                 continue;
             }
         };
-        let Some(seat) = door.admit(from.ip(), places) else {
+        let Some(seat) = door.admit(from.ip(), place) else {
             continue;
         };
         if tune(&stream).is_err() {
@@ -192,18 +194,16 @@ pub(super) async fn accept(listener: TcpListener, door: Door, net: mpsc::Sender<
 /// Limits on inbound connections, shared by all listeners of a node.
 #[derive(Clone, Debug)]
 pub(super) struct Door {
-    half_open: Arc<Semaphore>,
+    half_open: HalfOpen,
     inbound: Arc<Semaphore>,
     sources: Sources,
     loopback_only: bool,
 }
 
-type Places = (OwnedSemaphorePermit, OwnedSemaphorePermit);
-
 impl Door {
     pub(super) fn new(loopback_only: bool) -> Self {
         Self {
-            half_open: Arc::new(Semaphore::new(MAX_HALF_OPEN)),
+            half_open: HalfOpen::default(),
             inbound: Arc::new(Semaphore::new(MAX_INBOUND)),
             sources: Sources::default(),
             loopback_only,
@@ -211,23 +211,23 @@ impl Door {
     }
 
     /// Waits until there is room for one more.
-    async fn places(&self) -> Result<Places, tokio::sync::AcquireError> {
-        let inbound = Arc::clone(&self.inbound).acquire_owned().await?;
-        Ok((Arc::clone(&self.half_open).acquire_owned().await?, inbound))
+    async fn place(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
+        Arc::clone(&self.inbound).acquire_owned().await
     }
 
     /// Judges who it is. Connections over loopback come from local users or from a Tor daemon, so
     /// that they have no source to be counted by.
-    fn admit(&self, from: IpAddr, (half_open, inbound): Places) -> Option<Seat> {
+    fn admit(&self, from: IpAddr, place: OwnedSemaphorePermit) -> Option<Seat> {
         let from = from.to_canonical();
         let source = match from.is_loopback() {
             true => None,
             false if self.loopback_only => return None,
             false => Some(self.sources.enter(from)?),
         };
+        let half_open = self.half_open.enter();
         Some(Seat {
             half_open,
-            _inbound: inbound,
+            _place: place,
             source,
         })
     }
@@ -236,8 +236,8 @@ impl Door {
 /// A place among the inbound connections, given back on drop.
 #[derive(Debug)]
 pub(super) struct Seat {
-    half_open: OwnedSemaphorePermit,
-    _inbound: OwnedSemaphorePermit,
+    half_open: HalfOpenSeat,
+    _place: OwnedSemaphorePermit,
     source: Option<SourceSeat>,
 }
 
@@ -245,6 +245,72 @@ impl Seat {
     /// Who connected; `None` if it came over loopback.
     pub(super) fn source(&self) -> Option<IpAddr> {
         self.source.as_ref().map(|seat| seat.address)
+    }
+}
+
+/// Connections whose handshake may not be over.
+///
+/// When there are too many, a random one makes room. Who floods the door has to do it so fast that
+/// most handshakes are hit within the fraction of a second that they take; if newcomers had to
+/// wait instead, a few connections that say nothing would keep everybody out.
+#[derive(Clone, Debug, Default)]
+struct HalfOpen(Arc<Mutex<Waiting>>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    seats: BTreeMap<u64, oneshot::Sender<()>>,
+    last: u64,
+}
+
+impl HalfOpen {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enter(&self) -> HalfOpenSeat {
+        let (sender, evicted) = oneshot::channel();
+        let mut waiting = self.lock();
+        if waiting.seats.len() >= MAX_HALF_OPEN {
+            // Without randomness the oldest goes, which a flood can predict, but not prevent.
+            let draw = random().map_or(0, u64::from_be_bytes);
+            let count = u64::try_from(waiting.seats.len())
+                .unwrap_or(u64::MAX)
+                .max(1);
+            let unlucky = usize::try_from(draw % count).unwrap_or_default();
+            let unlucky = waiting.seats.keys().nth(unlucky).copied();
+            unlucky.map(|id| waiting.seats.remove(&id));
+        }
+        waiting.last = waiting.last.wrapping_add(1);
+        let id = waiting.last;
+        waiting.seats.insert(id, sender);
+        HalfOpenSeat {
+            all: self.clone(),
+            id,
+            evicted: Some(evicted),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct HalfOpenSeat {
+    all: HalfOpen,
+    id: u64,
+    evicted: Option<oneshot::Receiver<()>>,
+}
+
+impl HalfOpenSeat {
+    /// Completes when the connection has to make room for another.
+    async fn evicted(mut self) {
+        if let Some(evicted) = self.evicted.take() {
+            // Nothing is ever sent: the end of the channel is the message.
+            let _ = evicted.await;
+        }
+    }
+}
+
+impl Drop for HalfOpenSeat {
+    fn drop(&mut self) {
+        self.all.lock().seats.remove(&self.id);
     }
 }
 
@@ -352,63 +418,65 @@ mod tests {
         assert_ne!(source("0.0.1.0"), source("0:0:1::"));
     }
 
+    /// Somebody connects.
+    async fn arrive(door: &Door, from: &str) -> Option<Seat> {
+        door.admit(address(from), door.place().await.unwrap())
+    }
+
     #[tokio::test]
     async fn one_source_cannot_take_all_places() {
         let door = Door::new(false);
         let mut seats = Vec::new();
         for _ in 0..MAX_PER_SOURCE {
-            seats.push(
-                door.admit(address("192.0.2.1"), door.places().await.unwrap())
-                    .unwrap(),
-            );
+            seats.push(arrive(&door, "192.0.2.1").await.unwrap());
         }
-        let places = door.places().await.unwrap();
-        assert!(door.admit(address("192.0.2.77"), places).is_none());
-        let places = door.places().await.unwrap();
-        assert!(door.admit(address("198.51.100.1"), places).is_some());
+        assert!(arrive(&door, "192.0.2.77").await.is_none());
+        assert!(arrive(&door, "198.51.100.1").await.is_some());
         seats.pop();
-        let places = door.places().await.unwrap();
-        assert!(door.admit(address("::ffff:192.0.2.1"), places).is_some());
+        assert!(arrive(&door, "::ffff:192.0.2.1").await.is_some());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn half_open_connections_are_bounded_and_grow_up() {
+    async fn a_half_open_connection_makes_room_for_another() {
         let door = Door::new(false);
-        let loopback = address("127.0.0.1");
-        let mut seats = Vec::new();
+        let mut holding = tokio::task::JoinSet::new();
         for _ in 0..MAX_HALF_OPEN {
-            seats.push(door.admit(loopback, door.places().await.unwrap()).unwrap());
+            holding.spawn(hold(arrive(&door, "127.0.0.1").await));
         }
+        tokio::task::yield_now().await;
+        assert!(holding.try_join_next().is_none());
+        let newcomer = arrive(&door, "127.0.0.1").await;
+        assert!(newcomer.is_some(), "nobody waits outside");
+        let evicted = timeout(HANDSHAKE / 2, holding.join_next()).await;
+        assert!(evicted.is_ok(), "one makes room");
+        assert!(holding.try_join_next().is_none(), "and only one");
+        assert_eq!(door.half_open.lock().seats.len(), MAX_HALF_OPEN);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_past_its_handshake_makes_room_for_nobody() {
+        let door = Door::new(false);
+        let mut holding = tokio::task::JoinSet::new();
+        holding.spawn(hold(arrive(&door, "127.0.0.1").await));
+        sleep(HANDSHAKE * 2).await;
+        assert!(door.half_open.lock().seats.is_empty());
+        let mut flood = Vec::new();
+        for _ in 1..MAX_INBOUND {
+            flood.push(arrive(&door, "127.0.0.1").await.unwrap());
+        }
+        sleep(HANDSHAKE * 2).await;
+        assert!(holding.try_join_next().is_none());
         assert!(
-            timeout(HANDSHAKE, door.places()).await.is_err(),
-            "strangers wait outside"
+            timeout(HANDSHAKE, door.place()).await.is_err(),
+            "the rest wait outside"
         );
-        let grown_up = tokio::spawn(hold(seats.pop()));
-        let places = timeout(HANDSHAKE * 2, door.places()).await;
-        assert!(
-            places.is_ok(),
-            "a connection that outlives the handshake is not half-open"
-        );
-        assert!(!grown_up.is_finished());
-        seats.clear();
-        assert_eq!(door.half_open.available_permits(), MAX_HALF_OPEN - 1);
-        assert_eq!(door.inbound.available_permits(), MAX_INBOUND - 2);
     }
 
     #[tokio::test]
     async fn the_local_profile_lets_in_nobody_but_loopback() {
         let door = Door::new(true);
-        assert!(
-            door.admit(address("192.0.2.1"), door.places().await.unwrap())
-                .is_none()
-        );
-        assert!(
-            door.admit(address("127.0.0.9"), door.places().await.unwrap())
-                .is_some()
-        );
-        assert!(
-            door.admit(address("::1"), door.places().await.unwrap())
-                .is_some()
-        );
+        assert!(arrive(&door, "192.0.2.1").await.is_none());
+        assert!(arrive(&door, "127.0.0.9").await.is_some());
+        assert!(arrive(&door, "::1").await.is_some());
     }
 }

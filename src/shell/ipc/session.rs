@@ -11,13 +11,12 @@ use tokio::net::unix::OwnedWriteHalf;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::Service;
 use super::framing::Inbox;
+use super::{Keeper, Service};
 use crate::identity::{IdentityName, Wanted};
 use crate::node::{Command, Reply};
 use crate::rpc::{self, Call, Kind, Request, RpcError};
 use crate::shell::identities::{self, SaveError};
-use crate::shell::store::Storage;
 use crate::shell::{Events, Seen, Stopped, random};
 
 /// Serves a client until it leaves, or sends what cannot be understood.
@@ -143,19 +142,18 @@ impl Session {
         if self.identity(&name).await?.is_some() {
             return Err(unsaved(SaveError::Taken(name)));
         }
-        let storage = self.service.storage.clone();
+        let keeper = self.service.keeper.clone();
         let mut rng = generator()?;
         let saved_as = name.clone();
         let made = spawn_blocking(move || {
             let identity = wanted.make(&mut rng);
-            match storage {
-                Storage::Memory => Ok(identity),
-                Storage::Disk(dir) => {
-                    identities::save(&dir, &saved_as, &identity).map(|()| identity)
-                }
+            if let Keeper::Disk(dir) = keeper {
+                let dir = dir.upgrade().ok_or_else(|| stopped(Stopped))?;
+                identities::save(&dir, &saved_as, &identity).map_err(unsaved)?;
             }
+            Ok::<_, RpcError>(identity)
         });
-        let identity = made.await.map_err(|_| stopped(Stopped))?.map_err(unsaved)?;
+        let identity = made.await.map_err(|_| stopped(Stopped))??;
         self.command(Command::AddIdentity(name.to_string(), identity))
             .await?;
         Ok(self.identity(&name).await?.unwrap_or_default())
