@@ -22,7 +22,7 @@ impl Screen {
     /// One line.
     pub(super) fn line(self, text: impl Display) -> io::Result<()> {
         let text = text.to_string();
-        let mark = self.local && text.chars().any(|c| c.is_ascii_digit());
+        let mark = self.local && has_figure(&text);
         writeln!(
             io::stdout().lock(),
             "{}{text}",
@@ -55,16 +55,16 @@ impl Screen {
             }
         }
         let mut stdout = io::stdout().lock();
-        for (number, row) in std::iter::once(&heading).chain(rows).enumerate() {
+        for row in std::iter::once(&heading).chain(rows) {
             let cells = row
                 .iter()
                 .zip(widths)
                 .map(|(cell, width)| format!("{cell:width$}"));
             let line = cells.collect::<Vec<_>>().join("  ");
-            let mark = match (self.local, number) {
+            let mark = match (self.local, has_figure(&line)) {
                 (false, _) => "",
-                (true, 0) => "      ",
-                (true, _) => LOCAL,
+                (true, false) => NO_MARK,
+                (true, true) => LOCAL,
             };
             writeln!(stdout, "{mark}{}", line.trim_end())?;
         }
@@ -99,9 +99,15 @@ pub(super) fn field(view: &Value, name: &str) -> String {
     }
 }
 
-/// A field of a view as a number.
+/// A field of a view as a number, rounded if it has a fraction.
 pub(super) fn number(view: &Value, name: &str) -> u64 {
-    view.get(name).and_then(Value::as_u64).unwrap_or_default()
+    match view.get(name) {
+        Some(Value::Number(number)) => number
+            .as_u64()
+            .or_else(|| format!("{:.0}", number.as_f64()?).parse().ok())
+            .unwrap_or_default(),
+        _ => 0,
+    }
 }
 
 /// The rows of a list of views.
@@ -135,8 +141,14 @@ pub(super) fn duration(millis: u64) -> String {
     }
 }
 
+fn has_figure(line: &str) -> bool {
+    line.contains(|c: char| c.is_ascii_digit())
+}
+
 /// The mark of a local network's figures.
 const LOCAL: &str = "LOCAL ";
+/// As wide as the mark.
+const NO_MARK: &str = "      ";
 
 #[cfg(test)]
 mod tests {
@@ -167,6 +179,9 @@ mod tests {
     #[test]
     fn fields_are_shown_without_quotes() {
         let view = json!({"a": "x", "b": null, "c": [1, "y"], "d": true});
+        let figures = json!({"whole": 7, "part": 2.5e5, "below": -1, "text": "7"});
+        let read = ["whole", "part", "below", "text"].map(|name| number(&figures, name));
+        assert_eq!(read, [7, 250_000, 0, 0]);
         let shown = ["a", "b", "c", "d", "e"].map(|name| field(&view, name));
         assert_eq!(shown, ["x", "", "1, y", "true", ""]);
     }

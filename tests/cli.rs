@@ -1,0 +1,403 @@
+//! The program as a user meets it: what it prints, and the codes it ends with.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "helpers of tests may fail loudly, and wait"
+)]
+
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// The program, without anything of ours in its environment.
+fn whisht(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_whisht"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("WHISHT_") {
+            command.env_remove(name);
+        }
+    }
+    command.arg("--data-dir").arg(dir).stdin(Stdio::null());
+    command
+}
+
+fn run(dir: &Path, args: &[&str]) -> Output {
+    whisht(dir).args(args).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// Checks how a command ended, and gives what it said about it.
+fn fails(output: &Output, code: i32) -> String {
+    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    said
+}
+
+fn succeeds(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    stdout(output)
+}
+
+/// A node in a process of its own, killed when the test ends.
+struct Running {
+    child: Child,
+    dir: PathBuf,
+    banner: Value,
+}
+
+impl Running {
+    fn start(dir: &Path, args: &[&str]) -> Self {
+        let mut child = whisht(dir)
+            .args([
+                "run",
+                "--json",
+                "--profile",
+                "local",
+                "--network",
+                "cli-test",
+            ])
+            .args(["--threads", "1"])
+            .args(args)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let banner = serde_json::from_str(&line).expect("the node says where it listens");
+        Self {
+            child,
+            dir: dir.to_owned(),
+            banner,
+        }
+    }
+
+    fn enode(&self) -> &str {
+        self.banner["enode"][0].as_str().unwrap()
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        run(&self.dir, args)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+struct Scratch {
+    _dir: tempfile::TempDir,
+    path: PathBuf,
+}
+
+fn scratch() -> Scratch {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    Scratch { _dir: dir, path }
+}
+
+#[test]
+fn what_is_mistyped_is_a_usage_error_that_names_the_remedy() {
+    let data = scratch();
+    let dir = &data.path;
+    for (args, part) in [
+        (&["run", "--levle", "open"][..], "--level"),
+        (&["run", "--level", "normall"], "did you mean normal?"),
+        (&["run", "--peer", "enode://x"], "address is missing"),
+        (&["run", "--listen", "localhost:1"], "--listen"),
+        (&["run", "--max-peers", "0"], "from 1 to 500"),
+        (&["run", "--min-pow", "much"], "from 0 upwards"),
+        (&["run", "--guard", "me"], "64 hexadecimal digits"),
+        (&["run", "--profile", "local"], "--network"),
+        (&["run", "--relay"], "--advertise"),
+        (&["run", "--relay", "--no-listen"], "must listen"),
+        (&["run", "--config", "/nonexistent"], "--config"),
+        (&["id", "new", "Bad Name"], "a name begins with a letter"),
+        (&["id", "new", "us", "--shared"], "--topic"),
+        (&["send", "--to", "desk", "--ttl", "1 hour"], "24h"),
+        (&["stauts"], "status"),
+    ] {
+        let said = fails(&run(dir, args), 2);
+        assert!(said.contains(part), "{args:?}: {said}");
+    }
+    assert!(
+        !dir.exists(),
+        "nothing was made for a command that made no sense"
+    );
+}
+
+#[test]
+fn an_unknown_key_of_the_file_names_file_line_and_nearest_key() {
+    let data = scratch();
+    let dir = &data.path;
+    succeeds(&run(dir, &["id", "list"]));
+    fs::write(dir.join("config.toml"), "level = 'open'\nmax_peers = 3\n").unwrap();
+    fs::set_permissions(dir.join("config.toml"), Permissions::from_mode(0o600)).unwrap();
+    let said = fails(&run(dir, &["run"]), 2);
+    assert!(
+        said.contains("config.toml:2") && said.contains("did you mean `max-peers`?"),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_unknown_variable_names_the_nearest() {
+    let data = scratch();
+    let output = whisht(&data.path)
+        .arg("status")
+        .env("WHISHT_LEVLE", "dark")
+        .output()
+        .unwrap();
+    assert!(fails(&output, 2).contains("did you mean WHISHT_LEVEL?"));
+}
+
+#[test]
+fn flags_win_over_variables_and_variables_over_the_file() {
+    let data = scratch();
+    let dir = &data.path;
+    succeeds(&run(dir, &["id", "list"]));
+    fs::write(dir.join("config.toml"), "level = 'hush'\n").unwrap();
+    fs::set_permissions(dir.join("config.toml"), Permissions::from_mode(0o600)).unwrap();
+    let level = |flag: &[&str], variable: Option<&str>| {
+        let mut command = whisht(dir);
+        command.args(["run", "--relay"]).args(flag);
+        command.envs(variable.map(|level| ("WHISHT_LEVEL", level)));
+        String::from_utf8(command.output().unwrap().stderr).unwrap()
+    };
+    assert!(level(&[], None).contains("`hush`"), "the file's");
+    assert!(
+        level(&[], Some("dark")).contains("`dark`"),
+        "the variable's"
+    );
+    assert!(
+        level(&["--level", "bulletin"], Some("dark")).contains("`bulletin`"),
+        "the flag's"
+    );
+}
+
+#[test]
+fn levels_that_are_not_there_are_refused_by_policy() {
+    let data = scratch();
+    for level in ["hush", "dark"] {
+        let said = fails(&run(&data.path, &["run", "--level", level]), 5);
+        assert!(said.contains("not there yet"), "{said}");
+    }
+}
+
+#[test]
+fn a_directory_open_to_others_is_refused_by_policy() {
+    let data = scratch();
+    fs::create_dir(&data.path).unwrap();
+    fs::set_permissions(&data.path, Permissions::from_mode(0o755)).unwrap();
+    let said = fails(&run(&data.path, &["id", "new", "me"]), 5);
+    assert!(said.contains("chmod 0700"), "{said}");
+}
+
+#[test]
+fn errors_are_json_where_json_is_asked_for() {
+    let data = scratch();
+    let said = fails(&run(&data.path, &["status", "--json"]), 1);
+    let error: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(error["exit"], 1);
+    assert!(
+        error["error"].as_str().unwrap().contains("whisht run"),
+        "{said}"
+    );
+}
+
+#[test]
+fn identities_are_made_and_listed_without_a_node() {
+    let data = scratch();
+    let dir = &data.path;
+    let made: Value =
+        serde_json::from_str(&succeeds(&run(dir, &["id", "new", "desk", "--json"]))).unwrap();
+    let key = made["public_key"].as_str().unwrap();
+    assert_eq!((key.len(), key.get(..2)), (130, Some("04")));
+    assert!(fails(&run(dir, &["id", "new", "desk"]), 2).contains("`desk` already"));
+
+    let password = dir.join("identities-password");
+    fs::write(&password, "test\n").unwrap();
+    fs::set_permissions(&password, Permissions::from_mode(0o600)).unwrap();
+    let topic = ["--shared", "--topic", "0x01020304", "--password-file"];
+    let args = [
+        &["id", "new", "us"][..],
+        &topic,
+        &[password.to_str().unwrap()],
+    ]
+    .concat();
+    succeeds(&run(dir, &args));
+    let kept = fs::read_to_string(dir.join("identities/us.json")).unwrap();
+    assert!(kept.contains("a82a520aff70f7a989098376e48ec128f25f767085e84d7fb995a9815eebff0a"));
+
+    let listed = succeeds(&run(dir, &["id", "list"]));
+    assert!(
+        listed.contains(key) && listed.contains("us    shared key  0x01020304"),
+        "{listed}"
+    );
+}
+
+#[test]
+fn a_second_node_on_one_directory_is_locked_out() {
+    let data = scratch();
+    let node = Running::start(&data.path, &["--listen", "127.0.0.1:0"]);
+    let again = ["run", "--profile", "local", "--network", "cli-test"];
+    let said = fails(&node.run(&again), 6);
+    assert!(
+        said.contains(&format!("process {}", node.child.id())),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_directory_of_a_local_network_is_refused_to_the_public_one() {
+    let data = scratch();
+    drop(Running::start(&data.path, &["--no-listen"]));
+    let said = fails(&run(&data.path, &["run", "--no-listen"]), 5);
+    assert!(said.contains("`local cli-test`"), "{said}");
+}
+
+#[test]
+fn a_node_says_how_it_is_and_marks_local_figures() {
+    let data = scratch();
+    let node = Running::start(&data.path, &["--listen", "127.0.0.1:0"]);
+    assert_eq!(node.banner["profile"], "local");
+    let status: Value = serde_json::from_str(&succeeds(&node.run(&["status", "--json"]))).unwrap();
+    assert_eq!(status["profile"], "local");
+    assert_eq!(status["peers"], 0);
+    for command in ["status", "levels", "peers", "relays", "outbox", "inbox"] {
+        let shown = succeeds(&node.run(&[command]));
+        for line in shown
+            .lines()
+            .filter(|line| line.contains(|c: char| c.is_ascii_digit()))
+        {
+            assert!(line.starts_with("LOCAL "), "{command}: {line}");
+        }
+    }
+}
+
+#[test]
+fn a_level_that_is_not_there_is_refused_before_anything_is_sent() {
+    let data = scratch();
+    let node = Running::start(&data.path, &["--listen", "127.0.0.1:0"]);
+    succeeds(&node.run(&["id", "new", "me"]));
+    for level in ["hush", "dark"] {
+        let said = fails(&node.run(&["send", "--to", "me", "--level", level]), 5);
+        assert!(said.contains("not there yet"), "{said}");
+    }
+    // Nor does a node without relays lower the level by itself.
+    let said = fails(&node.run(&["send", "--to", "me", "--level", "normal"]), 5);
+    assert!(said.contains("level `normal` needs"), "{said}");
+    assert!(succeeds(&node.run(&["outbox"])).contains("nothing"));
+}
+
+#[test]
+fn bad_messages_are_usage_errors() {
+    let data = scratch();
+    let node = Running::start(&data.path, &["--listen", "127.0.0.1:0"]);
+    for (args, part) in [
+        (&["send", "--to", "nobody", "--level", "open"][..], "nobody"),
+        (
+            &["send", "--to", "0x04ff", "-f", "/nonexistent"],
+            "/nonexistent",
+        ),
+        (&["inbox", "--body", "7"], "no message 7"),
+        (&["cancel", "7"], "7"),
+    ] {
+        let said = fails(&node.run(args), 2);
+        assert!(said.contains(part), "{args:?}: {said}");
+    }
+    let long = data.path.join("long");
+    fs::write(&long, vec![b'x'; 70_000]).unwrap();
+    let said = fails(
+        &node.run(&["send", "--to", "x", "-f", long.to_str().unwrap()]),
+        2,
+    );
+    assert!(said.contains("64 KB"), "{said}");
+}
+
+#[test]
+fn a_message_crosses_two_nodes_and_the_body_survives_byte_for_byte() {
+    let (one, two, three) = (scratch(), scratch(), scratch());
+    let listen = ["--listen", "127.0.0.1:0", "--level", "open"];
+    let sender = Running::start(&one.path, &listen);
+    let middle = Running::start(
+        &two.path,
+        &[&listen[..], &["--peer", sender.enode()]].concat(),
+    );
+    let peers = ["--peer", sender.enode(), "--peer", middle.enode()];
+    let reader = Running::start(&three.path, &[&listen[..], &peers].concat());
+    let key = succeeds(&reader.run(&["id", "new", "desk", "--json"]));
+    let key: Value = serde_json::from_str(&key).unwrap();
+    let key = key["public_key"].as_str().unwrap();
+
+    let body: Vec<u8> = (0..=255).collect();
+    let mut sending = whisht(&one.path)
+        .args([
+            "send",
+            "--to",
+            key,
+            "--ttl",
+            "30m",
+            "--json",
+            "--timeout",
+            "60s",
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    sending.stdin.take().unwrap().write_all(&body).unwrap();
+    let sent = sending.wait_with_output().unwrap();
+    let outcome: Value = serde_json::from_str(&stdout(&sent)).unwrap();
+    assert_eq!(
+        outcome["exit"].as_i64(),
+        sent.status.code().map(i64::from),
+        "{outcome}"
+    );
+
+    let received = (0..600).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let output = reader.run(&["inbox", "--body", "1"]);
+        output.status.success().then_some(output.stdout)
+    });
+    assert_eq!(received.expect("the message arrives"), body);
+    let shown = succeeds(&reader.run(&["inbox"]));
+    assert!(
+        shown.contains("#1 to desk") && shown.contains("256 bytes"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_node_told_to_end_ends_in_good_order() {
+    let data = scratch();
+    let mut node = Running::start(&data.path, &["--listen", "127.0.0.1:0"]);
+    let socket = data.path.join("whisht.ipc");
+    assert!(socket.exists());
+    let id = node.child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &id])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let status = node.child.wait().unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert!(!socket.exists());
+}

@@ -1,0 +1,358 @@
+//! The shell around a node: what strangers, local programs and crashes can do to it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests may fail loudly"
+)]
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+use whisht::config::{Config, file};
+use whisht::endpoint::{Endpoint, PeerAddr};
+use whisht::node::{Command, Reply};
+use whisht::shell::host::{Host, HostError, Place};
+use whisht::shell::ipc::{Client, ClientError};
+
+/// Far longer than anything here takes on an idle machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Settings of a node in a network of this test's own, with further lines of configuration.
+fn config(more: &str) -> Config {
+    let base = "profile = 'local'\nnetwork = 'shell-test'\nthreads = 1\n";
+    let listen = if more.contains("listen") {
+        ""
+    } else {
+        "listen = ['127.0.0.1:0']\n"
+    };
+    let text = format!("{base}{listen}{more}");
+    Config::build(file::parse(Path::new("test"), &text).unwrap()).unwrap()
+}
+
+async fn open(dir: &Path, more: &str) -> Result<Host, HostError> {
+    Host::open(config(more), &Place::Directory(dir.to_owned()), None).await
+}
+
+async fn ephemeral(more: &str) -> Host {
+    Host::open(config(more), &Place::Ephemeral, None)
+        .await
+        .unwrap()
+}
+
+fn address(host: &Host) -> SocketAddr {
+    *host.handle().addresses().first().unwrap()
+}
+
+fn enode(host: &Host) -> PeerAddr {
+    PeerAddr {
+        key: host.key(),
+        endpoint: Endpoint::Tcp(address(host)),
+    }
+}
+
+/// How many peers a node has.
+async fn peers(host: &Host) -> usize {
+    match host
+        .handle()
+        .command(Command::Status)
+        .await
+        .unwrap()
+        .unwrap()
+    {
+        Reply::Status(status) => status.peers,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Waits until a node has this many peers.
+async fn until_peers(host: &Host, wanted: usize) {
+    let counting = async {
+        while peers(host).await != wanted {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, counting)
+        .await
+        .expect("the peers come and go");
+}
+
+/// Sends bytes to a node's local socket, and reads until the node closes or says `lines` lines.
+async fn ipc(host: &Host, sent: &[u8], lines: usize) -> Vec<Value> {
+    let mut stream = UnixStream::connect(host.ipc_path()).await.unwrap();
+    // The node may close before it has read everything.
+    let _ = stream.write_all(sent).await;
+    let mut received = Vec::new();
+    while received.iter().filter(|byte| **byte == b'\n').count() < lines {
+        match timeout(PATIENCE, stream.read_buf(&mut received))
+            .await
+            .expect("an answer")
+        {
+            Ok(0) | Err(_) => break,
+            Ok(_) => {}
+        }
+    }
+    let text = String::from_utf8(received).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn code(response: &Value) -> i64 {
+    response["error"]["code"].as_i64().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_node_keeps_its_key_between_runs() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path().join("data");
+    let host = open(&dir, "").await.unwrap();
+    let (key, socket) = (host.key(), host.ipc_path().to_owned());
+    host.handle().shutdown().await;
+    drop(host);
+    assert!(!socket.exists(), "the socket goes with the node");
+    let again = open(&dir, "").await.unwrap();
+    assert_eq!(again.key(), key);
+}
+
+#[tokio::test]
+async fn a_node_that_does_not_listen_has_a_new_key_for_every_run() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path().join("data");
+    let host = open(&dir, "listen = []").await.unwrap();
+    let key = host.key();
+    assert!(host.handle().addresses().is_empty());
+    host.handle().shutdown().await;
+    drop(host);
+    assert_ne!(open(&dir, "listen = []").await.unwrap().key(), key);
+}
+
+#[tokio::test]
+async fn a_directory_in_use_is_refused_until_the_node_has_ended() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path().join("data");
+    let host = open(&dir, "").await.unwrap();
+    let refusal = open(&dir, "").await.unwrap_err().to_string();
+    assert!(
+        refusal.contains(&format!("process {}", std::process::id())),
+        "{refusal}"
+    );
+    host.handle().shutdown().await;
+    drop(host);
+    open(&dir, "").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_socket_left_by_a_crash_is_replaced() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path().join("data");
+    let host = open(&dir, "").await.unwrap();
+    let socket = host.ipc_path().to_owned();
+    host.handle().shutdown().await;
+    drop(host);
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    assert!(socket.exists());
+    let host = open(&dir, "").await.unwrap();
+    let mut client = Client::connect(host.ipc_path()).await.unwrap();
+    client.call("whisht_status", json!([])).await.unwrap();
+}
+
+#[tokio::test]
+async fn two_nodes_become_peers_and_notice_a_crash() {
+    let one = ephemeral("").await;
+    let other = ephemeral(&format!("peers = ['{}']", enode(&one))).await;
+    until_peers(&one, 1).await;
+    until_peers(&other, 1).await;
+    other.handle().abort();
+    other.handle().finished().await;
+    until_peers(&one, 0).await;
+}
+
+#[tokio::test]
+async fn two_nodes_part_in_good_order() {
+    let one = ephemeral("").await;
+    let other = ephemeral("").await;
+    let peer = enode(&one);
+    other
+        .handle()
+        .command(Command::AddPeer(peer))
+        .await
+        .unwrap()
+        .unwrap();
+    until_peers(&one, 1).await;
+    timeout(PATIENCE, other.handle().shutdown())
+        .await
+        .expect("a shutdown ends");
+    until_peers(&one, 0).await;
+    assert!(other.handle().command(Command::Status).await.is_err());
+}
+
+#[tokio::test]
+async fn half_open_connections_do_not_keep_a_peer_out() {
+    let victim = ephemeral("").await;
+    let mut flood = Vec::new();
+    for _ in 0..400 {
+        flood.push(TcpStream::connect(address(&victim)).await.unwrap());
+    }
+    assert_eq!(peers(&victim).await, 0, "the node still answers");
+    let honest = ephemeral(&format!("peers = ['{}']", enode(&victim))).await;
+    until_peers(&honest, 1).await;
+    drop(flood);
+}
+
+#[tokio::test]
+async fn a_peer_that_talks_nonsense_is_closed() {
+    let host = ephemeral("").await;
+    for nonsense in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xff; 4096], &[0; 500]] {
+        let mut stream = TcpStream::connect(address(&host)).await.unwrap();
+        // The node may close before it has read everything.
+        let _ = stream.write_all(nonsense).await;
+        let mut rest = Vec::new();
+        let end = timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
+        end.expect("the node closes").ok();
+    }
+    assert_eq!(peers(&host).await, 0);
+}
+
+#[tokio::test]
+async fn requests_are_answered_however_they_are_cut() {
+    let host = ephemeral("").await;
+    let request = br#"{"jsonrpc":"2.0","id":7,"method":"whisht_peers"}"#;
+    let twice = [request.as_slice(), request.as_slice()].concat();
+    let answers = ipc(&host, &twice, 2).await;
+    assert_eq!(
+        answers,
+        vec![json!({"jsonrpc": "2.0", "id": 7, "result": []}); 2]
+    );
+
+    let mut stream = UnixStream::connect(host.ipc_path()).await.unwrap();
+    for byte in request.chunks(1) {
+        stream.write_all(byte).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    let mut answer = [0; 8];
+    timeout(PATIENCE, stream.read_exact(&mut answer))
+        .await
+        .expect("an answer")
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_list_of_requests_is_answered_as_a_list() {
+    let host = ephemeral("").await;
+    let list = json!([
+        {"jsonrpc": "2.0", "id": 1, "method": "whisht_outbox"},
+        {"jsonrpc": "2.0", "method": "whisht_outbox"},
+        {"jsonrpc": "2.0", "id": "b", "method": "nonsense"},
+    ]);
+    let answers = ipc(&host, list.to_string().as_bytes(), 1).await;
+    let [Value::Array(answers)] = answers.as_slice() else {
+        panic!("{answers:?}")
+    };
+    assert_eq!(answers.len(), 2, "a notification gets no response");
+    assert_eq!(answers.first().unwrap()["result"], json!([]));
+    assert_eq!(code(answers.last().unwrap()), -32601);
+    for empty_or_long in [json!([]), json!(vec![1; 65])] {
+        let answers = ipc(&host, empty_or_long.to_string().as_bytes(), 1).await;
+        assert_eq!(code(answers.first().unwrap()), -32600);
+    }
+}
+
+#[tokio::test]
+async fn garbage_ends_a_session_and_not_the_node() {
+    let host = ephemeral("").await;
+    let deep = "[".repeat(100_000);
+    let long = format!("[\"{}", "x".repeat(3 << 20));
+    for (sent, expected) in [
+        (&b"\0\0\0"[..], -32700),
+        (b"POST / HTTP/1.1", -32700),
+        (b"{]", -32700),
+        (b"{\"jsonrpc\":\"2.0\",\"id\":1}", -32600),
+        (long.as_bytes(), -32700),
+    ] {
+        let answers = ipc(&host, sent, 1).await;
+        assert_eq!(answers.first().map(code), Some(expected));
+    }
+    // An open bracket is a request that is still coming, however deep it goes.
+    let mut waiting = UnixStream::connect(host.ipc_path()).await.unwrap();
+    waiting.write_all(deep.as_bytes()).await.unwrap();
+    assert_eq!(peers(&host).await, 0);
+}
+
+#[tokio::test]
+async fn a_client_too_many_is_turned_away_with_the_reason() {
+    let host = ephemeral("").await;
+    let mut clients = Vec::new();
+    for _ in 0..32 {
+        let mut client = Client::connect(host.ipc_path()).await.unwrap();
+        client.call("whisht_outbox", json!([])).await.unwrap();
+        clients.push(client);
+    }
+    let mut late = Client::connect(host.ipc_path()).await.unwrap();
+    let refusal = late.call("whisht_outbox", json!([])).await.unwrap_err();
+    assert!(
+        refusal.to_string().contains("close another one"),
+        "{refusal}"
+    );
+    clients.pop();
+    let again = async {
+        loop {
+            let mut client = Client::connect(host.ipc_path()).await.unwrap();
+            if client.call("whisht_outbox", json!([])).await.is_ok() {
+                break;
+            }
+        }
+    };
+    timeout(PATIENCE, again)
+        .await
+        .expect("a place becomes free");
+}
+
+#[tokio::test]
+async fn a_new_identity_is_kept_and_listened_for() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path().join("data");
+    let host = open(&dir, "").await.unwrap();
+    let mut client = Client::connect(host.ipc_path()).await.unwrap();
+    let made = client
+        .call("whisht_newIdentity", json!([{"name": "desk"}]))
+        .await
+        .unwrap();
+    let group = json!([{"name": "us", "topic": "0x01020304", "password": "test"}]);
+    client.call("whisht_newIdentity", group).await.unwrap();
+    let again = client
+        .call("whisht_newIdentity", json!([{"name": "desk"}]))
+        .await;
+    assert!(matches!(again, Err(ClientError::Refused(error)) if error.cause.contains("`desk`")));
+    host.handle().shutdown().await;
+    drop((client, host));
+
+    let host = open(&dir, "").await.unwrap();
+    let mut client = Client::connect(host.ipc_path()).await.unwrap();
+    let known = client.call("whisht_identities", json!([])).await.unwrap();
+    let known = known.as_array().unwrap();
+    assert_eq!(known.first(), Some(&made));
+    assert_eq!(known.len(), 2);
+}
+
+#[tokio::test]
+async fn a_subscriber_is_told_of_peers() {
+    let host = ephemeral("").await;
+    let mut client = Client::connect(host.ipc_path()).await.unwrap();
+    client.subscribe().await.unwrap();
+    let _peer = ephemeral(&format!("peers = ['{}']", enode(&host))).await;
+    let told = async { while client.next_event().await.unwrap() != json!({"peers": 1}) {} };
+    timeout(PATIENCE, told).await.expect("an event");
+    let ended = client
+        .call("whisht_unsubscribe", json!(["0x1"]))
+        .await
+        .unwrap();
+    assert_eq!(ended, json!(true));
+}
