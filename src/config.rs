@@ -17,8 +17,6 @@ use circuits::level::Level;
 
 use crate::endpoint::{Endpoint, PeerAddr};
 use crate::node::NodeConfig;
-use crate::shell::Workers;
-use crate::shell::listen::Listen;
 
 use value::NetworkName;
 
@@ -82,8 +80,8 @@ pub struct Config {
     pub node: NodeConfig,
     /// Where to listen.
     pub listen: Listen,
-    /// Threads for proof of work.
-    pub threads: usize,
+    /// Threads for proof of work; as many as there are cores if not given.
+    pub threads: Option<usize>,
 }
 
 impl Config {
@@ -129,11 +127,10 @@ impl Config {
             guard: settings.guard,
             danger_reveal_paths: false,
         };
-        let threads = settings.threads.unwrap_or_else(Workers::available);
         Ok(Self {
             node,
             listen,
-            threads,
+            threads: settings.threads,
         })
     }
 
@@ -176,6 +173,19 @@ fn listen(profile: Profile, addresses: Option<Vec<SocketAddr>>) -> Result<Listen
     } else {
         Listen::At(addresses)
     })
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Listen {
+    /// Nowhere: connections go out only.
+    Nowhere,
+    /// On every address of the machine.
+    Everywhere,
+    /// On loopback only.
+    Loopback,
+    /// On exactly these addresses.
+    At(Vec<SocketAddr>),
 }
 
 /// Where a relay says that it can be reached.

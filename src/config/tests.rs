@@ -41,7 +41,7 @@ fn every_key_is_read() {
         config.node.guard.into_iter().collect::<Vec<_>>()
     );
     assert_eq!(config.node.peers.len(), 1);
-    assert_eq!((config.node.max_peers, config.threads), (7, 4));
+    assert_eq!((config.node.max_peers, config.threads), (7, Some(4)));
     assert!((config.node.min_pow - 1.0).abs() < f64::EPSILON);
     assert_eq!(config.node.pool_bytes, 2 << 20);
 }

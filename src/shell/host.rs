@@ -17,10 +17,10 @@ use zeroize::Zeroizing;
 use super::data_dir::{DataDir, DirError, at};
 use super::driver::StartError;
 use super::ipc::{BindError, Keeper, Server, Service};
-use super::listen::{self, Listen, ListenError};
+use super::listen::{self, ListenError};
 use super::store::{self, Storage};
 use super::{Handle, NoRandomness, Setup, Stopped, Workers, identities, random, start};
-use crate::config::Config;
+use crate::config::{Config, Listen};
 use crate::link::LinkKey;
 use crate::node::{Command, NodeKeys, Refusal, Restored};
 

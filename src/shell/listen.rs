@@ -11,18 +11,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Where to listen.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Listen {
-    /// Nowhere: connections go out only.
-    Nowhere,
-    /// On every address of the machine.
-    Everywhere,
-    /// On loopback only.
-    Loopback,
-    /// On exactly these addresses.
-    At(Vec<SocketAddr>),
-}
+use crate::config::Listen;
 
 /// Binds listeners. `remembered` is the port of the last run; it is tried first where the user
 /// names no address.

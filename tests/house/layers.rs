@@ -11,11 +11,13 @@ use crate::tree::files;
 
 /// From the ground up.
 const LAYERS: &[&[&str]] = &[
-    &["ecies", "endpoint", "envelope", "items"],
+    &["ecies", "envelope", "items", "nearest"],
     &["bloom", "message", "pow"],
     &["compose", "dark", "filter", "link", "pool"],
-    &["enode", "estimate", "gossip"],
+    &["endpoint", "estimate", "gossip"],
     &["node"],
+    &["identity"],
+    &["config", "rpc"],
     &["shell"],
     &["cli"],
     &["main"],
