@@ -76,7 +76,8 @@ impl Host {
         let (socket_dir, socket) = socket(&storage, ipc)?;
 
         let keeper = Keeper::from(&storage);
-        let workers = Arc::new(Workers::start(config.threads).map_err(StartError::System)?);
+        let threads = config.threads.unwrap_or_else(Workers::available);
+        let workers = Arc::new(Workers::start(threads).map_err(StartError::System)?);
         let setup = Setup {
             config: config.node,
             keys,
