@@ -10,6 +10,7 @@
 //! derived in `layer`. Nothing here writes a key anywhere; [`OnionSecret::expose`] lets the
 //! caller seal it for storage.
 
+pub(crate) mod element;
 pub(crate) mod layer;
 mod ring;
 
@@ -20,6 +21,7 @@ use curve25519_dalek::montgomery::MontgomeryPoint;
 use rand_core::CryptoRng;
 use subtle::ConstantTimeEq;
 
+use self::element::Element;
 pub use self::ring::{Held, KeyHeld, Keyring, acceptance};
 use crate::secret::Secret;
 
@@ -59,11 +61,10 @@ impl OnionSecret {
         &self.scalar
     }
 
-    /// X25519 with a cell's element (RFC 7748, section 5); `None` if the result is all zero, which
-    /// happens for the elements of low order only.
-    pub(crate) fn agree(&self, alpha: &[u8; 32]) -> Option<Secret<32>> {
-        let mut shared = MontgomeryPoint(*alpha).mul_clamped(*self.scalar.expose()).0;
-        let shared = Secret::take(&mut shared);
+    /// X25519 with a cell's element; `None` if the result is all zero, which happens for the
+    /// elements of low order only.
+    pub(crate) fn agree(&self, element: &Element) -> Option<Secret<32>> {
+        let shared = Secret::take(&mut element.x25519(&self.scalar));
         let is_zero = shared.expose().ct_eq(&[0; 32]);
         (!bool::from(is_zero)).then_some(shared)
     }

@@ -158,3 +158,159 @@ fn below(rng: &mut impl CryptoRng, bound: usize) -> usize {
     let wide = u128::from(rng.next_u64()) * u128::try_from(bound).unwrap_or(0);
     usize::try_from(wide >> 64).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+
+    use super::*;
+
+    fn rng() -> ChaCha20Rng {
+        ChaCha20Rng::from_seed([5; 32])
+    }
+
+    fn at(micros: u64) -> Instant {
+        Instant::from_micros(micros)
+    }
+
+    fn drain<T>(mix: &mut Mix<T>, now: Instant) -> Vec<T> {
+        std::iter::from_fn(|| mix.pop_due(now)).collect()
+    }
+
+    #[test]
+    fn nothing_leaves_before_it_is_due() {
+        let mut mix = Mix::default();
+        let mut rng = rng();
+        for due in [30, 10, 20] {
+            assert_eq!(mix.push(&mut rng, at(due), LinkId(1), due), None);
+        }
+        assert_eq!(mix.next_due(), Some(at(10)));
+        assert!(drain(&mut mix, at(9)).is_empty());
+        assert_eq!(drain(&mut mix, at(20)), [10, 20]);
+        assert_eq!(mix.next_due(), Some(at(30)));
+        assert_eq!(drain(&mut mix, at(u64::MAX)), [30]);
+        assert!(mix.is_empty());
+        assert_eq!(mix.next_due(), None);
+    }
+
+    #[test]
+    fn items_due_at_one_instant_leave_in_random_order() {
+        let mut mix = Mix::default();
+        let mut rng = rng();
+        let mut first = [0_u32; 8];
+        for _ in 0..4_000 {
+            for item in 0..8_usize {
+                mix.push(&mut rng, at(5), LinkId(1), item);
+            }
+            let order = drain(&mut mix, at(5));
+            assert_eq!(order.len(), 8);
+            first[order[0]] += 1;
+        }
+        // 500 each on average; the deviation is 21.
+        assert!(
+            first.iter().all(|count| (400..600).contains(count)),
+            "{first:?}"
+        );
+    }
+
+    #[test]
+    fn one_neighbour_never_has_more_than_a_quarter() {
+        let mut mix = Mix::with_capacity(100);
+        let mut rng = rng();
+        let mut evicted = 0;
+        for n in 0..1_000 {
+            evicted += u32::from(mix.push(&mut rng, at(n), LinkId(666), n).is_some());
+            assert!(mix.len() <= 25);
+        }
+        assert_eq!(evicted, 975);
+    }
+
+    #[test]
+    fn a_neighbour_at_its_bound_loses_its_own_items_and_nobody_elses() {
+        let mut mix = Mix::with_capacity(100);
+        let mut rng = rng();
+        for _ in 0..10 {
+            mix.push(&mut rng, at(9), LinkId(1), 1);
+        }
+        for _ in 0..1_000 {
+            let evicted = mix.push(&mut rng, at(9), LinkId(666), 666);
+            assert_ne!(evicted, Some(1));
+        }
+        let kept = drain(&mut mix, at(9));
+        assert_eq!(kept.iter().filter(|from| **from == 1).count(), 10);
+        assert_eq!(kept.len(), 35);
+    }
+
+    #[test]
+    fn a_full_pool_takes_from_the_neighbour_with_most() {
+        let mut mix = Mix::with_capacity(100);
+        let mut rng = rng();
+        for link in 0..5 {
+            for _ in 0..20 {
+                mix.push(&mut rng, at(9), LinkId(link), link);
+            }
+        }
+        mix.push(&mut rng, at(9), LinkId(4), 4);
+        for n in 0..12 {
+            let evicted = mix.push(&mut rng, at(9), LinkId(77), 77);
+            assert!(
+                evicted.is_some_and(|from| from < 5),
+                "push {n}: {evicted:?}"
+            );
+            assert_eq!(mix.len(), 100);
+        }
+    }
+
+    #[test]
+    fn eviction_favours_no_place_in_the_queue() {
+        let mut rng = rng();
+        let mut by_age = [0_u32; 25];
+        for _ in 0..5_200 {
+            let mut mix = Mix::with_capacity(100);
+            for age in 0..25 {
+                mix.push(&mut rng, at(u64::try_from(age).unwrap()), LinkId(1), age);
+            }
+            // The newcomer goes as often as any other.
+            if let Some(age) = mix
+                .push(&mut rng, at(99), LinkId(1), 25)
+                .filter(|age| *age < 25)
+            {
+                by_age[age] += 1;
+            }
+        }
+        // 200 each on average; the deviation is 14.
+        assert!(
+            by_age.iter().all(|count| (130..270).contains(count)),
+            "{by_age:?}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn every_item_leaves_once_in_the_order_of_its_instant(
+            pushes in prop::collection::vec((0..50_u64, 0..6_u64), 0..300),
+            capacity in 4..80_usize,
+            seed in any::<[u8; 32]>(),
+        ) {
+            let mut rng = ChaCha20Rng::from_seed(seed);
+            let mut mix = Mix::with_capacity(capacity);
+            let mut gone = Vec::new();
+            for (n, (due, from)) in pushes.iter().enumerate() {
+                gone.extend(mix.push(&mut rng, at(*due), LinkId(*from), n));
+                prop_assert!(mix.len() <= capacity);
+                for link in 0..6 {
+                    prop_assert!(mix.share(LinkId(link)) <= capacity / 4);
+                }
+            }
+            let order = drain(&mut mix, at(50));
+            let dues: Vec<u64> = order.iter().map(|n| pushes[*n].0).collect();
+            prop_assert!(dues.is_sorted());
+            prop_assert!(mix.links.is_empty());
+            gone.extend(order);
+            gone.sort_unstable();
+            prop_assert_eq!(gone, (0..pushes.len()).collect::<Vec<_>>());
+        }
+    }
+}

@@ -3,14 +3,13 @@
 //! The order of the checks is part of the protocol (spec F2): element, tag, replay, slot. Nothing of
 //! a cell is believed before its tag is; whatever fails, the sender learns nothing.
 
-use curve25519_dalek::montgomery::MontgomeryPoint;
-
 use super::{Dropped, NotFresh, Peeled, ReplayMark, ReplaySet, ReplayTag};
 use crate::bytes::{part, part_mut};
 use crate::cell::{Cell, Slot};
 use crate::geometry::{HEADER_STREAM_LEN, SLOT_LEN};
 use crate::ids::{Epoch, RelayId};
 use crate::keys::Held;
+use crate::keys::element::Element;
 use crate::keys::layer::{Binding, LayerKeys};
 
 /// Peels `cell` with the key of `epoch`, which is the key that its hint asks for.
@@ -28,7 +27,8 @@ pub(super) fn peel(
         return Err(Dropped::ReplaySetFull);
     }
     let alpha = *cell.view().alpha();
-    let shared = secret.agree(&alpha).ok_or(Dropped::LowOrder)?;
+    let element = Element::decode(&alpha);
+    let shared = secret.agree(&element).ok_or(Dropped::LowOrder)?;
     let binding = Binding {
         alpha: &alpha,
         onion: secret.public(),
@@ -53,7 +53,7 @@ pub(super) fn peel(
         }),
         Slot::Forward { next, .. } if next == id.short() => Err(Dropped::NextIsSelf),
         Slot::Forward { next, delay, gamma } => {
-            *cell.alpha_mut() = MontgomeryPoint(alpha).mul_clamped(*keys.blind().expose()).0;
+            *cell.alpha_mut() = element.x25519(&keys.blind());
             *cell.gamma_mut() = gamma;
             *cell.beta_mut() = *part::<SLOT_LEN, _, _>(&slots);
             Ok(Peeled::Forward {

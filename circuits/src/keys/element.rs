@@ -1,0 +1,134 @@
+//! The group element of a cell, and X25519 on it.
+//!
+//! A relay multiplies each element twice, by its key and by the blinding factor. X25519 is defined
+//! by a ladder on u-coordinates, and half of all strings need it, since they lie on the twist of the
+//! curve. Those on the curve itself can be multiplied in Edwards form as well, with the same result
+//! for every scalar and every spelling; with 256-bit vectors that takes half the time, and lifting
+//! the element pays for itself. Without them it takes longer, so the processor decides.
+//!
+//! Which form is used depends on the element alone, and everybody can read that off the cell.
+
+use curve25519_dalek::edwards::EdwardsPoint;
+use curve25519_dalek::montgomery::MontgomeryPoint;
+use zeroize::Zeroize;
+
+use crate::secret::Secret;
+
+/// An element in the form in which this processor multiplies it fastest.
+pub(crate) enum Element {
+    /// On the curve; the sign is arbitrary.
+    Edwards(EdwardsPoint),
+    /// On the twist, or anywhere.
+    Montgomery(MontgomeryPoint),
+}
+
+impl Element {
+    /// Takes the u-coordinate from a cell. Like X25519, this ignores the top bit, reduces what is
+    /// left, and refuses nothing.
+    pub(crate) fn decode(alpha: &[u8; 32]) -> Self {
+        let line = MontgomeryPoint(*alpha);
+        let lifted = has_vectors().then(|| line.to_edwards(0)).flatten();
+        lifted.map_or(Self::Montgomery(line), Self::Edwards)
+    }
+
+    /// X25519 of RFC 7748, section 5: the scalar is clamped, not reduced.
+    pub(crate) fn x25519(&self, scalar: &Secret<32>) -> [u8; 32] {
+        match self {
+            Self::Edwards(point) => {
+                let mut product = point.mul_clamped(*scalar.expose());
+                let coordinate = product.to_montgomery();
+                product.zeroize();
+                coordinate.0
+            }
+            Self::Montgomery(point) => point.mul_clamped(*scalar.expose()).0,
+        }
+    }
+}
+
+/// Whether the curve library multiplies Edwards points with vectors here.
+fn has_vectors() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("avx2");
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
+}
+
+#[cfg(test)]
+mod tests {
+    use curve25519_dalek::constants::EIGHT_TORSION;
+    use curve25519_dalek::scalar::Scalar;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Both forms, where there are both, against the definition.
+    fn agrees(alpha: [u8; 32], scalar: [u8; 32]) -> Result<(), TestCaseError> {
+        let expected = x25519_dalek::x25519(scalar, alpha);
+        let scalar = Secret::init_with(|bytes| *bytes = scalar);
+        prop_assert_eq!(Element::decode(&alpha).x25519(&scalar), expected);
+        let line = MontgomeryPoint(alpha);
+        prop_assert_eq!(Element::Montgomery(line).x25519(&scalar), expected);
+        if let Some(point) = line.to_edwards(0) {
+            prop_assert_eq!(Element::Edwards(point).x25519(&scalar), expected);
+        }
+        Ok(())
+    }
+
+    /// `value + k * p` for small values, with and without the ignored bit.
+    fn spellings(value: u8) -> [[u8; 32]; 4] {
+        let mut plain = [0; 32];
+        plain[0] = value;
+        let mut plus_p = [0xff; 32];
+        plus_p[0] = 0xed + value;
+        plus_p[31] = 0x7f;
+        let with_top_bit = |mut bytes: [u8; 32]| {
+            bytes[31] |= 0x80;
+            bytes
+        };
+        [plain, plus_p, with_top_bit(plain), with_top_bit(plus_p)]
+    }
+
+    proptest! {
+        #[test]
+        fn any_string_is_multiplied_as_x25519_does(
+            alpha in any::<[u8; 32]>(),
+            scalar in any::<[u8; 32]>(),
+        ) {
+            agrees(alpha, scalar)?;
+        }
+
+        #[test]
+        fn torsion_in_the_element_changes_nothing_about_that(
+            exponent in any::<[u8; 32]>(),
+            torsion in 0..8_usize,
+            scalar in any::<[u8; 32]>(),
+        ) {
+            let point = EdwardsPoint::mul_base(&Scalar::from_bytes_mod_order(exponent));
+            let alpha = (point + EIGHT_TORSION[torsion]).to_montgomery().0;
+            agrees(alpha, scalar)?;
+        }
+
+        #[test]
+        fn second_spellings_are_multiplied_as_x25519_does(
+            value in 0..19_u8,
+            scalar in any::<[u8; 32]>(),
+        ) {
+            for alpha in spellings(value) {
+                agrees(alpha, scalar)?;
+            }
+        }
+    }
+
+    #[test]
+    fn elements_of_low_order_and_minus_one_are_multiplied_as_x25519_does() {
+        let mut minus_one = [0xff; 32];
+        minus_one[0] = 0xec;
+        minus_one[31] = 0x7f;
+        let low = EIGHT_TORSION.iter().map(|point| point.to_montgomery().0);
+        for alpha in low.chain([minus_one]) {
+            for scalar in [[0; 32], [0xff; 32], [0x55; 32]] {
+                agrees(alpha, scalar).unwrap();
+            }
+        }
+    }
+}
