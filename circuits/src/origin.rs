@@ -51,6 +51,31 @@ pub struct LayerSpec {
 ///
 /// [`SealError`] if the path is empty, too long, or has a relay twice in a row. The caller is to
 /// blame.
+///
+/// ```
+/// use circuits::cell::HopDelay;
+/// use circuits::ids::{Epoch, LinkId, RelayId};
+/// use circuits::keys::OnionSecret;
+/// use circuits::origin::{Hop, LayerSpec, seal};
+/// use circuits::relay::{OnionRelay, Peeled, RelayLimits, ReplaySet};
+/// use circuits::time::{Instant, Now};
+/// # use rand_core::SeedableRng;
+/// # let mut rng = rand_chacha::ChaCha20Rng::from_seed([7; 32]);
+///
+/// let epoch = Epoch(41_007);
+/// let secret = OnionSecret::generate(&mut rng);
+/// let hop = Hop { id: RelayId([1; 32]), onion: *secret.public() };
+/// let layers = [LayerSpec { hop, delay: HopDelay::ZERO }];
+/// let cell = seal(&mut rng, epoch, &layers, false, &[9; 647])?;
+///
+/// let mut relay = OnionRelay::new(hop.id, RelayLimits::default());
+/// relay.install_key(epoch, secret, ReplaySet::default())?;
+/// let now = Now { mono: Instant::ZERO, unix: epoch.start() };
+/// relay.accept(now, LinkId(1), cell)?;
+/// let peel = relay.next_peel(now).ok_or("nothing waits")?;
+/// assert!(matches!(peel.outcome, Peeled::Terminal { delta, .. } if *delta == [9; 647]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn seal(
     rng: &mut impl CryptoRng,
     epoch: Epoch,

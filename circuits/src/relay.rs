@@ -138,7 +138,7 @@ pub enum Peeled {
     Forward {
         /// The next relay, or the handle of a link.
         next: ShortId,
-        /// How long the cell waits here, from its arrival.
+        /// How long the cell waits here.
         delay: Duration,
         /// The cell as the next hop receives it.
         cell: Cell,
