@@ -10,6 +10,7 @@
 
 pub mod clock;
 pub mod data_dir;
+mod door;
 mod driver;
 mod handle;
 pub mod host;

@@ -20,9 +20,10 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Sleep, timeout};
 
 use super::clock::Clock;
+use super::door::{Door, Seat};
 use super::handle::{Ask, Handle};
 use super::store::{Storage, Store};
-use super::tcp::{self, Connection, Door, FromNet, Line, Seat};
+use super::tcp::{self, Connection, FromNet, Line};
 use super::workers::{Cancel, Workers};
 use super::{NoRandomness, random};
 use crate::endpoint::Endpoint;

@@ -1,26 +1,24 @@
-//! Connections: one task for each, and a door that decides who may come in.
+//! Connections: one task for each, and one for each listener.
 //!
 //! A task reads into a bounded channel, so a node that is busy makes its peers wait (TCP's own
 //! back-pressure), and writes what the node queued. The node sees each connection end exactly
 //! once. Nothing is parsed here.
 
-use std::collections::BTreeMap;
 use std::future::pending;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use circuits::ids::LinkId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
+use super::door::{Door, Seat, hold};
 use super::driver::Answer;
 use super::listen::tune;
-use super::random;
 
 /// What strangers can cause; comes through a bounded channel.
 #[derive(Debug)]
@@ -146,17 +144,6 @@ async fn linger(closing: oneshot::Receiver<()>) {
     sleep(LINGER).await;
 }
 
-/// Keeps a place among the inbound connections. Completes if the connection has to make room for
-/// another while its handshake may still be going on.
-async fn hold(seat: Option<Seat>) {
-    if let Some(Seat { half_open, .. }) = seat
-        && timeout(HANDSHAKE, half_open.evicted()).await.is_ok()
-    {
-        return;
-    }
-    pending().await
-}
-
 /// Connects.
 pub(super) async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = timeout(DIAL, TcpStream::connect(address)).await??;
@@ -191,200 +178,6 @@ pub(super) async fn accept(listener: TcpListener, door: Door, net: mpsc::Sender<
     }
 }
 
-/// Limits on inbound connections, shared by all listeners of a node.
-#[derive(Clone, Debug)]
-pub(super) struct Door {
-    half_open: HalfOpen,
-    inbound: Arc<Semaphore>,
-    sources: Sources,
-    loopback_only: bool,
-}
-
-impl Door {
-    pub(super) fn new(loopback_only: bool) -> Self {
-        Self {
-            half_open: HalfOpen::default(),
-            inbound: Arc::new(Semaphore::new(MAX_INBOUND)),
-            sources: Sources::default(),
-            loopback_only,
-        }
-    }
-
-    /// Waits until there is room for one more.
-    async fn place(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
-        Arc::clone(&self.inbound).acquire_owned().await
-    }
-
-    /// Judges who it is. Connections over loopback come from local users or from a Tor daemon, so
-    /// that they have no source to be counted by.
-    fn admit(&self, from: IpAddr, place: OwnedSemaphorePermit) -> Option<Seat> {
-        let from = from.to_canonical();
-        let source = match from.is_loopback() {
-            true => None,
-            false if self.loopback_only => return None,
-            false => Some(self.sources.enter(from)?),
-        };
-        let half_open = self.half_open.enter();
-        Some(Seat {
-            half_open,
-            _place: place,
-            source,
-        })
-    }
-}
-
-/// A place among the inbound connections, given back on drop.
-#[derive(Debug)]
-pub(super) struct Seat {
-    half_open: HalfOpenSeat,
-    _place: OwnedSemaphorePermit,
-    source: Option<SourceSeat>,
-}
-
-impl Seat {
-    /// Who connected; `None` if it came over loopback.
-    pub(super) fn source(&self) -> Option<IpAddr> {
-        self.source.as_ref().map(|seat| seat.address)
-    }
-}
-
-/// Connections whose handshake may not be over.
-///
-/// When there are too many, a random one makes room. Who floods the door has to do it so fast that
-/// most handshakes are hit within the fraction of a second that they take; if newcomers had to
-/// wait instead, a few connections that say nothing would keep everybody out.
-#[derive(Clone, Debug, Default)]
-struct HalfOpen(Arc<Mutex<Waiting>>);
-
-#[derive(Debug, Default)]
-struct Waiting {
-    seats: BTreeMap<u64, oneshot::Sender<()>>,
-    last: u64,
-}
-
-impl HalfOpen {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn enter(&self) -> HalfOpenSeat {
-        let (sender, evicted) = oneshot::channel();
-        let mut waiting = self.lock();
-        if waiting.seats.len() >= MAX_HALF_OPEN {
-            // Without randomness the oldest goes, which a flood can predict, but not prevent.
-            let draw = random().map_or(0, u64::from_be_bytes);
-            let count = u64::try_from(waiting.seats.len())
-                .unwrap_or(u64::MAX)
-                .max(1);
-            let unlucky = usize::try_from(draw % count).unwrap_or_default();
-            let unlucky = waiting.seats.keys().nth(unlucky).copied();
-            unlucky.map(|id| waiting.seats.remove(&id));
-        }
-        waiting.last = waiting.last.wrapping_add(1);
-        let id = waiting.last;
-        waiting.seats.insert(id, sender);
-        HalfOpenSeat {
-            all: self.clone(),
-            id,
-            evicted: Some(evicted),
-        }
-    }
-}
-
-#[derive(Debug)]
-struct HalfOpenSeat {
-    all: HalfOpen,
-    id: u64,
-    evicted: Option<oneshot::Receiver<()>>,
-}
-
-impl HalfOpenSeat {
-    /// Completes when the connection has to make room for another.
-    async fn evicted(mut self) {
-        if let Some(evicted) = self.evicted.take() {
-            // Nothing is ever sent: the end of the channel is the message.
-            let _ = evicted.await;
-        }
-    }
-}
-
-impl Drop for HalfOpenSeat {
-    fn drop(&mut self) {
-        self.all.lock().seats.remove(&self.id);
-    }
-}
-
-/// A network that one operator can be expected to own: a /24 of IPv4, a /48 of IPv6.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-struct Source(u64);
-
-impl Source {
-    fn of(address: IpAddr) -> Self {
-        match address {
-            IpAddr::V4(address) => Self(u64::from(address.to_bits() >> 8)),
-            IpAddr::V6(address) => {
-                let prefix = u64::try_from(address.to_bits() >> 80).unwrap_or(u64::MAX);
-                Self(V6_MARK | prefix)
-            }
-        }
-    }
-}
-
-/// How many inbound connections each source has.
-#[derive(Clone, Debug, Default)]
-struct Sources(Arc<Mutex<BTreeMap<Source, usize>>>);
-
-impl Sources {
-    /// Counts one more; `None` if the source has its share already.
-    fn enter(&self, address: IpAddr) -> Option<SourceSeat> {
-        let source = Source::of(address);
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(source).or_default();
-        if *count >= MAX_PER_SOURCE {
-            return None;
-        }
-        *count += 1;
-        Some(SourceSeat {
-            sources: self.clone(),
-            source,
-            address,
-        })
-    }
-}
-
-#[derive(Debug)]
-struct SourceSeat {
-    sources: Sources,
-    source: Source,
-    address: IpAddr,
-}
-
-impl Drop for SourceSeat {
-    fn drop(&mut self) {
-        let mut counts = self
-            .sources
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.source) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                counts.remove(&self.source);
-            }
-        }
-    }
-}
-
-/// Inbound connections at the most. Each costs two buffers and a file descriptor; the usual limit
-/// of 1,024 descriptors leaves room for as many outbound ones.
-const MAX_INBOUND: usize = 256;
-/// Of these, connections whose handshake may not be over.
-const MAX_HALF_OPEN: usize = 128;
-/// Inbound connections from one /24 or /48.
-const MAX_PER_SOURCE: usize = MAX_INBOUND / 4;
-/// A connection this old has finished its handshake, since the node closes it after five seconds
-/// otherwise. The shell cannot look into the handshake, and need not.
-const HANDSHAKE: Duration = Duration::from_secs(6);
 /// A reader that takes nothing for this long is gone.
 const STALL: Duration = Duration::from_secs(30);
 /// What a connection has for its last words.
@@ -397,86 +190,129 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(500);
 const READ_BUFFER: usize = 16 * 1024;
 /// Chunks written at once. The node keeps less than a frame more than 64 KB in flight.
 const WRITE_BATCH: usize = 64;
-/// Keeps the two families of sources apart: a /48 has 48 bits.
-const V6_MARK: u64 = 1 << 63;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn address(text: &str) -> IpAddr {
-        text.parse().unwrap()
+    /// A connection's task, the driver's ends of it, and the other side.
+    struct Pair {
+        line: Option<Line>,
+        net: mpsc::Receiver<FromNet>,
+        answers: mpsc::UnboundedReceiver<Answer>,
+        peer: TcpStream,
     }
 
-    #[test]
-    fn neighbours_in_one_network_are_one_source() {
-        let source = |text| Source::of(address(text));
-        assert_eq!(source("192.0.2.1"), source("192.0.2.254"));
-        assert_ne!(source("192.0.2.1"), source("192.0.3.1"));
-        assert_eq!(source("2001:db8:1::1"), source("2001:db8:1:ffff::2"));
-        assert_ne!(source("2001:db8:1::1"), source("2001:db8:2::1"));
-        assert_ne!(source("0.0.1.0"), source("0:0:1::"));
+    async fn pair() -> Pair {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let (line, connection) = Connection::new(LinkId(1), stream, None);
+        let (to_net, net) = mpsc::channel(1);
+        let (to_answers, answers) = mpsc::unbounded_channel();
+        tokio::spawn(connection.run(to_net, to_answers));
+        let line = Some(line);
+        Pair {
+            line,
+            net,
+            answers,
+            peer,
+        }
     }
 
-    /// Somebody connects.
-    async fn arrive(door: &Door, from: &str) -> Option<Seat> {
-        door.admit(address(from), door.place().await.unwrap())
+    impl Pair {
+        /// Everything that arrives until the connection ends, which it must do once.
+        async fn drain(&mut self) -> Vec<u8> {
+            let mut received = Vec::new();
+            loop {
+                match self.net.recv().await {
+                    Some(FromNet::Received(LinkId(1), bytes)) => received.extend(bytes),
+                    Some(FromNet::Ended(LinkId(1))) => break,
+                    other => panic!("{other:?}"),
+                }
+            }
+            assert!(self.net.recv().await.is_none());
+            received
+        }
     }
 
     #[tokio::test]
-    async fn one_source_cannot_take_all_places() {
-        let door = Door::new(false);
-        let mut seats = Vec::new();
-        for _ in 0..MAX_PER_SOURCE {
-            seats.push(arrive(&door, "192.0.2.1").await.unwrap());
+    async fn a_busy_node_loses_nothing_of_what_a_peer_says() {
+        let Pair {
+            mut net,
+            mut peer,
+            line,
+            ..
+        } = pair().await;
+        let said: Vec<u8> = (0..=255).cycle().take(1 << 20).collect();
+        let copy = said.clone();
+        tokio::spawn(async move { peer.write_all(&copy).await });
+        // The node takes one piece now and then; the peer waits.
+        let mut received = Vec::new();
+        while let Some(FromNet::Received(_, bytes)) = net.recv().await {
+            received.extend(bytes);
+            tokio::task::yield_now().await;
         }
-        assert!(arrive(&door, "192.0.2.77").await.is_none());
-        assert!(arrive(&door, "198.51.100.1").await.is_some());
-        seats.pop();
-        assert!(arrive(&door, "::ffff:192.0.2.1").await.is_some());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_half_open_connection_makes_room_for_another() {
-        let door = Door::new(false);
-        let mut holding = tokio::task::JoinSet::new();
-        for _ in 0..MAX_HALF_OPEN {
-            holding.spawn(hold(arrive(&door, "127.0.0.1").await));
-        }
-        tokio::task::yield_now().await;
-        assert!(holding.try_join_next().is_none());
-        let newcomer = arrive(&door, "127.0.0.1").await;
-        assert!(newcomer.is_some(), "nobody waits outside");
-        let evicted = timeout(HANDSHAKE / 2, holding.join_next()).await;
-        assert!(evicted.is_ok(), "one makes room");
-        assert!(holding.try_join_next().is_none(), "and only one");
-        assert_eq!(door.half_open.lock().seats.len(), MAX_HALF_OPEN);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_past_its_handshake_makes_room_for_nobody() {
-        let door = Door::new(false);
-        let mut holding = tokio::task::JoinSet::new();
-        holding.spawn(hold(arrive(&door, "127.0.0.1").await));
-        sleep(HANDSHAKE * 2).await;
-        assert!(door.half_open.lock().seats.is_empty());
-        let mut flood = Vec::new();
-        for _ in 1..MAX_INBOUND {
-            flood.push(arrive(&door, "127.0.0.1").await.unwrap());
-        }
-        sleep(HANDSHAKE * 2).await;
-        assert!(holding.try_join_next().is_none());
-        assert!(
-            timeout(HANDSHAKE, door.place()).await.is_err(),
-            "the rest wait outside"
-        );
+        assert!(received == said);
+        drop(line);
     }
 
     #[tokio::test]
-    async fn the_local_profile_lets_in_nobody_but_loopback() {
-        let door = Door::new(true);
-        assert!(arrive(&door, "192.0.2.1").await.is_none());
-        assert!(arrive(&door, "127.0.0.9").await.is_some());
-        assert!(arrive(&door, "::1").await.is_some());
+    async fn last_words_arrive_before_the_end() {
+        let mut pair = pair().await;
+        let words = vec![7; 100_000];
+        pair.line.as_ref().unwrap().send(words.clone());
+        pair.line = None;
+        let mut heard = Vec::new();
+        pair.peer.read_to_end(&mut heard).await.unwrap();
+        assert!(heard == words);
+        pair.peer
+            .write_all(b"too late, but not lost")
+            .await
+            .unwrap();
+        pair.peer.shutdown().await.unwrap();
+        assert_eq!(pair.drain().await, b"too late, but not lost");
+        let flushed = pair.answers.recv().await;
+        assert!(matches!(flushed, Some(Answer::Flushed(LinkId(1), 100_000))));
+    }
+
+    #[tokio::test]
+    async fn every_byte_handed_over_is_reported_once() {
+        let mut pair = pair().await;
+        for len in 1..100 {
+            pair.line.as_ref().unwrap().send(vec![0; len]);
+        }
+        let mut heard = vec![0; 4950];
+        pair.peer.read_exact(&mut heard).await.unwrap();
+        pair.line = None;
+        drop(pair.peer);
+        let mut reported = 0;
+        while let Some(Answer::Flushed(LinkId(1), len)) = pair.answers.recv().await {
+            reported += len;
+        }
+        assert_eq!(reported, 4950);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_takes_nothing_is_given_up() {
+        let mut pair = pair().await;
+        let begun = tokio::time::Instant::now();
+        // More than any system buffers for a connection.
+        for _ in 0..1_000 {
+            pair.line.as_ref().unwrap().send(vec![0; 64 * 1024]);
+        }
+        assert!(pair.drain().await.is_empty());
+        assert!(begun.elapsed() >= STALL);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_does_not_let_go_is_let_go() {
+        let mut pair = pair().await;
+        pair.line = None;
+        let begun = tokio::time::Instant::now();
+        assert!(pair.drain().await.is_empty());
+        assert!(begun.elapsed() >= LINGER);
     }
 }

@@ -1,0 +1,306 @@
+//! Decides who may come in, and how many at a time.
+//!
+//! Three limits: inbound connections in all, those from one source, and those whose handshake may
+//! not be over (anonymity 3.11). None of them looks into what is said on a connection.
+
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::timeout;
+
+use super::random;
+
+/// Limits on inbound connections, shared by all listeners of a node.
+#[derive(Clone, Debug)]
+pub(super) struct Door {
+    half_open: HalfOpen,
+    inbound: Arc<Semaphore>,
+    sources: Sources,
+    loopback_only: bool,
+}
+
+impl Door {
+    pub(super) fn new(loopback_only: bool) -> Self {
+        Self {
+            half_open: HalfOpen::default(),
+            inbound: Arc::new(Semaphore::new(MAX_INBOUND)),
+            sources: Sources::default(),
+            loopback_only,
+        }
+    }
+
+    /// Waits until there is room for one more.
+    pub(super) async fn place(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
+        Arc::clone(&self.inbound).acquire_owned().await
+    }
+
+    /// Judges who it is. Connections over loopback come from local users or from a Tor daemon, so
+    /// that they have no source to be counted by.
+    pub(super) fn admit(&self, from: IpAddr, place: OwnedSemaphorePermit) -> Option<Seat> {
+        let from = from.to_canonical();
+        let source = match from.is_loopback() {
+            true => None,
+            false if self.loopback_only => return None,
+            false => Some(self.sources.enter(from)?),
+        };
+        let half_open = self.half_open.enter();
+        Some(Seat {
+            half_open,
+            _place: place,
+            source,
+        })
+    }
+}
+
+/// Keeps a place among the inbound connections. Completes if the connection has to make room for
+/// another while its handshake may still be going on.
+pub(super) async fn hold(seat: Option<Seat>) {
+    if let Some(Seat { half_open, .. }) = seat
+        && timeout(HANDSHAKE, half_open.evicted()).await.is_ok()
+    {
+        return;
+    }
+    pending().await
+}
+
+/// A place among the inbound connections, given back on drop.
+#[derive(Debug)]
+pub(super) struct Seat {
+    half_open: HalfOpenSeat,
+    _place: OwnedSemaphorePermit,
+    source: Option<SourceSeat>,
+}
+
+impl Seat {
+    /// Who connected; `None` if it came over loopback.
+    pub(super) fn source(&self) -> Option<IpAddr> {
+        self.source.as_ref().map(|seat| seat.address)
+    }
+}
+
+/// Connections whose handshake may not be over.
+///
+/// When there are too many, a random one makes room. Who floods the door has to do it so fast that
+/// most handshakes are hit within the fraction of a second that they take; if newcomers had to
+/// wait instead, a few connections that say nothing would keep everybody out.
+#[derive(Clone, Debug, Default)]
+struct HalfOpen(Arc<Mutex<Waiting>>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    seats: BTreeMap<u64, oneshot::Sender<()>>,
+    last: u64,
+}
+
+impl HalfOpen {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enter(&self) -> HalfOpenSeat {
+        let (sender, evicted) = oneshot::channel();
+        let mut waiting = self.lock();
+        if waiting.seats.len() >= MAX_HALF_OPEN {
+            // Without randomness the oldest goes, which a flood can predict, but not prevent.
+            let draw = random().map_or(0, u64::from_be_bytes);
+            let count = u64::try_from(waiting.seats.len())
+                .unwrap_or(u64::MAX)
+                .max(1);
+            let unlucky = usize::try_from(draw % count).unwrap_or_default();
+            let unlucky = waiting.seats.keys().nth(unlucky).copied();
+            unlucky.map(|id| waiting.seats.remove(&id));
+        }
+        waiting.last = waiting.last.wrapping_add(1);
+        let id = waiting.last;
+        waiting.seats.insert(id, sender);
+        HalfOpenSeat {
+            all: self.clone(),
+            id,
+            evicted: Some(evicted),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct HalfOpenSeat {
+    all: HalfOpen,
+    id: u64,
+    evicted: Option<oneshot::Receiver<()>>,
+}
+
+impl HalfOpenSeat {
+    /// Completes when the connection has to make room for another.
+    async fn evicted(mut self) {
+        if let Some(evicted) = self.evicted.take() {
+            // Nothing is ever sent: the end of the channel is the message.
+            let _ = evicted.await;
+        }
+    }
+}
+
+impl Drop for HalfOpenSeat {
+    fn drop(&mut self) {
+        self.all.lock().seats.remove(&self.id);
+    }
+}
+
+/// A network that one operator can be expected to own: a /24 of IPv4, a /48 of IPv6.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Source(u64);
+
+impl Source {
+    fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => Self(u64::from(address.to_bits() >> 8)),
+            IpAddr::V6(address) => {
+                let prefix = u64::try_from(address.to_bits() >> 80).unwrap_or(u64::MAX);
+                Self(V6_MARK | prefix)
+            }
+        }
+    }
+}
+
+/// How many inbound connections each source has.
+#[derive(Clone, Debug, Default)]
+struct Sources(Arc<Mutex<BTreeMap<Source, usize>>>);
+
+impl Sources {
+    /// Counts one more; `None` if the source has its share already.
+    fn enter(&self, address: IpAddr) -> Option<SourceSeat> {
+        let source = Source::of(address);
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(source).or_default();
+        if *count >= MAX_PER_SOURCE {
+            return None;
+        }
+        *count += 1;
+        Some(SourceSeat {
+            sources: self.clone(),
+            source,
+            address,
+        })
+    }
+}
+
+#[derive(Debug)]
+struct SourceSeat {
+    sources: Sources,
+    source: Source,
+    address: IpAddr,
+}
+
+impl Drop for SourceSeat {
+    fn drop(&mut self) {
+        let mut counts = self
+            .sources
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.source) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                counts.remove(&self.source);
+            }
+        }
+    }
+}
+
+/// Inbound connections at the most. Each costs two buffers and a file descriptor; the usual limit
+/// of 1,024 descriptors leaves room for as many outbound ones.
+const MAX_INBOUND: usize = 256;
+/// Of these, connections whose handshake may not be over.
+const MAX_HALF_OPEN: usize = 128;
+/// Inbound connections from one /24 or /48.
+const MAX_PER_SOURCE: usize = MAX_INBOUND / 4;
+/// A connection this old has finished its handshake, since the node closes it after five seconds
+/// otherwise. The shell cannot look into the handshake, and need not.
+const HANDSHAKE: Duration = Duration::from_secs(6);
+/// Keeps the two families of sources apart: a /48 has 48 bits.
+const V6_MARK: u64 = 1 << 63;
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn neighbours_in_one_network_are_one_source() {
+        let source = |text| Source::of(address(text));
+        assert_eq!(source("192.0.2.1"), source("192.0.2.254"));
+        assert_ne!(source("192.0.2.1"), source("192.0.3.1"));
+        assert_eq!(source("2001:db8:1::1"), source("2001:db8:1:ffff::2"));
+        assert_ne!(source("2001:db8:1::1"), source("2001:db8:2::1"));
+        assert_ne!(source("0.0.1.0"), source("0:0:1::"));
+    }
+
+    /// Somebody connects.
+    async fn arrive(door: &Door, from: &str) -> Option<Seat> {
+        door.admit(address(from), door.place().await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn one_source_cannot_take_all_places() {
+        let door = Door::new(false);
+        let mut seats = Vec::new();
+        for _ in 0..MAX_PER_SOURCE {
+            seats.push(arrive(&door, "192.0.2.1").await.unwrap());
+        }
+        assert!(arrive(&door, "192.0.2.77").await.is_none());
+        assert!(arrive(&door, "198.51.100.1").await.is_some());
+        seats.pop();
+        assert!(arrive(&door, "::ffff:192.0.2.1").await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_half_open_connection_makes_room_for_another() {
+        let door = Door::new(false);
+        let mut holding = tokio::task::JoinSet::new();
+        for _ in 0..MAX_HALF_OPEN {
+            holding.spawn(hold(arrive(&door, "127.0.0.1").await));
+        }
+        tokio::task::yield_now().await;
+        assert!(holding.try_join_next().is_none());
+        let newcomer = arrive(&door, "127.0.0.1").await;
+        assert!(newcomer.is_some(), "nobody waits outside");
+        let evicted = timeout(HANDSHAKE / 2, holding.join_next()).await;
+        assert!(evicted.is_ok(), "one makes room");
+        assert!(holding.try_join_next().is_none(), "and only one");
+        assert_eq!(door.half_open.lock().seats.len(), MAX_HALF_OPEN);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_past_its_handshake_makes_room_for_nobody() {
+        let door = Door::new(false);
+        let mut holding = tokio::task::JoinSet::new();
+        holding.spawn(hold(arrive(&door, "127.0.0.1").await));
+        sleep(HANDSHAKE * 2).await;
+        assert!(door.half_open.lock().seats.is_empty());
+        let mut flood = Vec::new();
+        for _ in 1..MAX_INBOUND {
+            flood.push(arrive(&door, "127.0.0.1").await.unwrap());
+        }
+        sleep(HANDSHAKE * 2).await;
+        assert!(holding.try_join_next().is_none());
+        assert!(
+            timeout(HANDSHAKE, door.place()).await.is_err(),
+            "the rest wait outside"
+        );
+    }
+
+    #[tokio::test]
+    async fn the_local_profile_lets_in_nobody_but_loopback() {
+        let door = Door::new(true);
+        assert!(arrive(&door, "192.0.2.1").await.is_none());
+        assert!(arrive(&door, "127.0.0.9").await.is_some());
+        assert!(arrive(&door, "::1").await.is_some());
+    }
+}
