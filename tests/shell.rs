@@ -195,6 +195,61 @@ async fn two_nodes_part_in_good_order() {
 }
 
 #[tokio::test]
+async fn a_relay_that_crashes_comes_back_with_the_keys_it_had() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path().join("data");
+    let relay = open(&dir, "relay = true").await.unwrap();
+    let made = timeout(PATIENCE, async {
+        loop {
+            let keys = onion_files(&dir);
+            if keys.len() >= 2 {
+                break keys;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let made = made.await.expect("a relay makes its keys at once");
+    relay.handle().abort();
+    relay.handle().finished().await;
+    drop(relay);
+    let again = async {
+        // The storage thread writes what it has before it lets the directory go.
+        loop {
+            match open(&dir, "relay = true").await {
+                Ok(relay) => break relay,
+                Err(HostError::Dir(_)) => tokio::time::sleep(Duration::from_millis(20)).await,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    let again = timeout(PATIENCE, again)
+        .await
+        .expect("the lock goes with the node");
+    assert_eq!(peers(&again).await, 0);
+    again.handle().shutdown().await;
+    let kept = onion_files(&dir);
+    assert!(
+        made.iter().all(|key| kept.contains(key)),
+        "no key is made anew"
+    );
+}
+
+/// Names and contents of a relay's onion keys.
+fn onion_files(dir: &Path) -> Vec<(String, String)> {
+    let mut files: Vec<_> = std::fs::read_dir(dir.join("onion"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "key"))
+        .map(|path| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            (name, std::fs::read_to_string(&path).unwrap())
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+#[tokio::test]
 async fn half_open_connections_do_not_keep_a_peer_out() {
     let victim = ephemeral("").await;
     let mut flood = Vec::new();
