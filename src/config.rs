@@ -1,7 +1,7 @@
 //! Settings of a node: what the user said, and what it means.
 //!
 //! [`Settings`] holds what one source said; a flag wins over the environment, which wins over the
-//! [`file`], which wins over the default. [`Config`] is what they come to: every value is there,
+//! [`mod@file`], which wins over the default. [`Config`] is what they come to: every value is there,
 //! and they fit together. Nothing is read from the system here but the text of a file that the
 //! shell has opened, and nothing is ever lowered silently: what cannot be had is an error that
 //! names the cause and the remedy.

@@ -2,7 +2,7 @@
 //!
 //! Disk writes happen on a thread of their own. Records are committed in groups: the first one
 //! that arrives is written at once, those that arrive meanwhile share the next commit, and commits
-//! begin at least [`GROUP`] apart. A relay holds a cell back until its replay tag is durable (spec
+//! begin at least `GROUP` apart. A relay holds a cell back until its replay tag is durable (spec
 //! M9), so this interval bounds what durability adds to the latency of a hop.
 //!
 //! If the disk fails, the node is told nothing and therefore sends nothing; the write is tried
