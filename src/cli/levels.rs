@@ -16,7 +16,11 @@ use super::{Exit, Failure};
 /// [`Failure`] if the node has gone.
 pub(super) async fn run(node: &mut Node) -> Result<Exit, Failure> {
     let mut views = Vec::new();
-    for level in Level::ALL {
+    // `bulletin` is for cards alone; nobody chooses it for a message.
+    for level in Level::ALL
+        .into_iter()
+        .filter(|level| *level != Level::Bulletin)
+    {
         views.push(view(node, level).await?);
     }
     if node.screen.json {

@@ -8,7 +8,7 @@ use indicatif::ProgressBar;
 use serde_json::Value;
 
 use super::stage::describe;
-use crate::cli::print::Screen;
+use crate::cli::print::{Screen, field, number};
 
 /// Where stages are shown.
 pub(super) enum Progress {
@@ -37,10 +37,15 @@ impl Progress {
     pub(super) fn show(&mut self, stage: &Value) {
         let text = describe(stage);
         match self {
+            // A count goes on in its place; what is left behind is its end.
+            Self::Spinner(spinner) if is_count(stage) && !is_quarter(stage) => {
+                spinner.set_message(text);
+            }
             Self::Spinner(spinner) => {
                 spinner.println(format!("  {}", spinner.message()));
                 spinner.set_message(text);
             }
+            Self::Lines if is_count(stage) && !is_quarter(stage) => {}
             Self::Lines => {
                 // If nobody reads this, nothing is lost.
                 let _ = writeln!(stderr(), "{text}");
@@ -57,5 +62,32 @@ impl Progress {
             // As above.
             let _ = writeln!(stderr(), "  {last}");
         }
+    }
+}
+
+/// Whether a stage counts cells that leave, which may be many.
+fn is_count(stage: &Value) -> bool {
+    field(stage, "stage") == "dispatched"
+}
+
+/// Whether the count has just passed a quarter of its way.
+fn is_quarter(stage: &Value) -> bool {
+    let (cells, of) = (number(stage, "cells"), number(stage, "of"));
+    let quarters = |cells: u64| cells.saturating_mul(4).checked_div(of).unwrap_or(0);
+    quarters(cells) != quarters(cells.saturating_sub(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_long_count_is_told_four_times() {
+        let told = (1..=162)
+            .map(|cells| json!({"stage": "dispatched", "cells": cells, "of": 162}))
+            .filter(is_quarter);
+        assert_eq!(told.count(), 4);
     }
 }
