@@ -137,6 +137,19 @@ fn the_map_names_every_module_and_no_other() {
 }
 
 #[test]
+fn the_map_names_every_file_of_tests() {
+    let map = read("docs/design.md");
+    let missing = ["tests", "circuits/tests"].into_iter().flat_map(|folder| {
+        let files = names(folder)
+            .into_iter()
+            .filter(|name| name.ends_with(".rs"));
+        files.map(move |name| format!("{folder}/{name}"))
+    });
+    let missing = missing.filter(|path| !map.contains(&format!("\n| `{path}` |")));
+    none("docs/design.md, section \"Tests\"", missing.collect());
+}
+
+#[test]
 fn decisions_are_numbered_and_listed() {
     let list = read("docs/decisions/README.md");
     let pages = names("docs/decisions").into_iter();
