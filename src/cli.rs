@@ -15,6 +15,7 @@ mod node;
 mod options;
 mod outbox;
 mod print;
+mod raw;
 mod run;
 mod send;
 mod show;
@@ -78,6 +79,8 @@ enum Command {
     Status,
     /// Show what each level of privacy costs now, or what it lacks
     Levels,
+    /// Call a method of the node's JSON-RPC interface
+    Rpc(raw::Args),
     /// Run a whole network on this machine and watch a message cross it
     Demo(demo::Args),
 }
@@ -109,6 +112,7 @@ impl Cli {
             Command::Relays => node::with(&common, show::relays),
             Command::Status => node::with(&common, show::status),
             Command::Levels => node::with(&common, levels::run),
+            Command::Rpc(args) => node::with(&common, async |node| raw::run(node, args).await),
             Command::Demo(args) => demo::run(common.json, &args),
         }
     }

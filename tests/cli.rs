@@ -279,6 +279,7 @@ fn a_node_says_how_it_is_and_marks_local_figures() {
     let status: Value = serde_json::from_str(&succeeds(&node.run(&["status", "--json"]))).unwrap();
     assert_eq!(status["profile"], "local");
     assert_eq!(status["peers"], 0);
+    assert_eq!(succeeds(&node.run(&["rpc", "whisht_peers"])), "[]\n");
     for command in ["status", "levels", "peers", "relays", "outbox", "inbox"] {
         let shown = succeeds(&node.run(&[command]));
         for line in shown
@@ -317,6 +318,8 @@ fn bad_messages_are_usage_errors() {
         ),
         (&["inbox", "--body", "7"], "no message 7"),
         (&["cancel", "7"], "7"),
+        (&["rpc", "whisht_peer"], "did you mean whisht_peers?"),
+        (&["rpc", "whisht_inbox", "0x"], "no JSON"),
     ] {
         let said = fails(&node.run(args), 2);
         assert!(said.contains(part), "{args:?}: {said}");

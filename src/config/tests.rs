@@ -193,3 +193,14 @@ fn onion_services_are_refused_while_there_is_no_tor() {
     let refusal = build(&format!("peers = ['enode://{KEY}@{onion}']")).unwrap_err();
     assert!(refusal.contains("needs Tor"), "{refusal}");
 }
+
+#[test]
+fn the_operators_page_names_every_setting() {
+    let page = include_str!("../../docs/operating.md");
+    let rows: Vec<_> = page
+        .lines()
+        .filter(|line| line.contains("`WHISHT_") && line.starts_with("| `"))
+        .filter_map(|line| line.split('`').nth(1))
+        .collect();
+    assert_eq!(rows, KEYS);
+}

@@ -207,3 +207,12 @@ fn replies_are_plain_values() {
     assert_eq!(result(&Reply::Accepted(MessageId(7))), json!(7));
     assert_eq!(result(&Reply::Peers(Vec::new())), json!([]));
 }
+
+#[test]
+fn the_page_for_programs_names_every_method() {
+    let page = include_str!("../../docs/rpc.md");
+    let rows = page.lines().filter(|line| line.starts_with("| `whisht_"));
+    let mut named: Vec<_> = rows.filter_map(|line| line.split('`').nth(1)).collect();
+    named.sort_unstable();
+    assert_eq!(named, METHODS);
+}
