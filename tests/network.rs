@@ -54,14 +54,20 @@ fn request(to: Recipient, payload: Vec<u8>, level: Level) -> Command {
     })
 }
 
-/// Sends at a level and waits until the reader has it.
-fn deliver(world: &mut World, source: usize, reader: usize, payload: &[u8], level: Level) -> bool {
+/// Gives the reader a key, and the source the way to write to it.
+fn acquaint(world: &mut World, reader: usize) -> Recipient {
     let secret = ClientSecret::generate(&mut ChaCha20Rng::from_seed([9; 32]));
     let to = Recipient::Public(secret.public(), Topic([1, 2, 3, 4]));
     let identity = Identity::KeyPair(secret);
     world
         .command(reader, Command::AddIdentity("me".to_owned(), identity))
         .unwrap();
+    to
+}
+
+/// Sends at a level and waits until the reader has it.
+fn deliver(world: &mut World, source: usize, reader: usize, payload: &[u8], level: Level) -> bool {
+    let to = acquaint(world, reader);
     let reply = world
         .command(source, request(to, payload.to_vec(), level))
         .unwrap();
@@ -148,12 +154,7 @@ fn swift_and_open_messages_arrive() {
 #[test]
 fn a_message_survives_the_loss_of_a_middle_relay_in_mid_flight() {
     let (mut world, source, reader) = network(12);
-    let secret = ClientSecret::generate(&mut ChaCha20Rng::from_seed([9; 32]));
-    let to = Recipient::Public(secret.public(), Topic([1, 2, 3, 4]));
-    let identity = Identity::KeyPair(secret);
-    world
-        .command(reader, Command::AddIdentity("me".to_owned(), identity))
-        .unwrap();
+    let to = acquaint(&mut world, reader);
     world
         .command(source, request(to, vec![5; 3000], Level::Normal))
         .unwrap();

@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 use self::network::Network;
 use self::story::{Story, Turn};
 use self::tell::Teller;
+use super::node::busy_runtime;
 use super::{Exit, Failure};
 use crate::config::value;
 
@@ -46,16 +47,7 @@ pub(super) struct Args {
 /// [`Failure`] if the network does not come up, the level is refused, or the message is lost.
 pub(super) fn run(json: bool, args: &Args) -> Result<Exit, Failure> {
     let body = body(args.file.as_deref())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| {
-            Failure::new(
-                Exit::Failed,
-                format_args!("cannot start: {error}; check ulimit -n"),
-            )
-        })?;
-    runtime.block_on(play(&Teller::new(json, Instant::now()), args, body))
+    busy_runtime()?.block_on(play(&Teller::new(json, Instant::now()), args, body))
 }
 
 async fn play(teller: &Teller, args: &Args, body: Zeroizing<Vec<u8>>) -> Result<Exit, Failure> {

@@ -1,6 +1,9 @@
 //! A running node, as a command sees it.
 
+use std::io;
+
 use serde_json::{Value, json};
+use tokio::runtime::{Builder, Runtime};
 
 use super::print::Screen;
 use super::{Common, Exit, Failure};
@@ -48,14 +51,20 @@ impl Node {
 }
 
 /// A runtime for a command that only waits.
-pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| {
-            Failure::new(
-                Exit::Failed,
-                format_args!("cannot start: {error}; check ulimit -n"),
-            )
-        })
+pub(super) fn runtime() -> Result<Runtime, Failure> {
+    built(Builder::new_current_thread().enable_all().build())
+}
+
+/// A runtime for a command that is a node: one thread per core.
+pub(super) fn busy_runtime() -> Result<Runtime, Failure> {
+    built(Builder::new_multi_thread().enable_all().build())
+}
+
+fn built(runtime: io::Result<Runtime>) -> Result<Runtime, Failure> {
+    runtime.map_err(|error| {
+        Failure::new(
+            Exit::Failed,
+            format_args!("cannot start: {error}; check ulimit -n"),
+        )
+    })
 }

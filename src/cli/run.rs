@@ -8,6 +8,7 @@ use circuits::ids::Profile;
 use serde_json::{Value, json};
 use tracing_subscriber::EnvFilter;
 
+use super::node::busy_runtime;
 use super::options::Options;
 use super::print::Screen;
 use super::{Common, Exit, Failure};
@@ -49,12 +50,7 @@ pub(super) fn run(common: Common, args: Args) -> Result<Exit, Failure> {
              the likelier one of them is hostile"
         );
     }
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| {
-        Failure::new(
-            Exit::Failed,
-            format_args!("cannot start: {error}; check ulimit -u"),
-        )
-    })?;
+    let runtime = busy_runtime()?;
     let screen = Screen {
         json: common.json,
         local: config.node.profile == Profile::Local,
