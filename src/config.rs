@@ -135,7 +135,7 @@ impl Config {
     }
 
     /// Whether the node should be known by one key for all time. A node that nobody connects to
-    /// is better off with a new one for every run (design, section 3).
+    /// is better off with a new one for every run (docs/design.md, section "Identities").
     #[must_use]
     pub fn keeps_link_key(&self) -> bool {
         self.node.relay || self.listen != Listen::Nowhere

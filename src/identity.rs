@@ -2,7 +2,8 @@
 //!
 //! An identity is a secp256k1 key pair, or a key shared by a group together with the topic the
 //! group uses. This module gives names their rules, makes keys and writes them as JSON; it touches
-//! no file. Nothing here is derived from, or kept with, a link or relay key (design, section 3).
+//! no file. Nothing here is derived from, or kept with, a link or relay key (docs/design.md, section
+//! "Identities").
 //!
 //! The JSON holds the key in the clear: who can read the file has the identity, which is why the
 //! shell insists on 0600. Sealing at rest under a passphrase belongs to the keystore and is not

@@ -66,6 +66,7 @@ fn every_path_in_prose_exists() {
 fn every_citation_can_be_looked_up() {
     let rules = numbered("docs/spec.md");
     let facts = numbered("docs/protocol.md");
+    let notes = numbered("docs/anonymity.md");
     let mut dead = Vec::new();
     for (path, text) in files(&["src", "circuits", "tests", "fuzz/targets"], "rs") {
         let comments = text.lines().map(str::trim_start);
@@ -79,11 +80,19 @@ fn every_citation_can_be_looked_up() {
                 let lost = words.filter(rule).filter(|word| !rules.contains(*word));
                 dead.extend(lost.map(|word| format!("{path}: spec {word}")));
             }
-            if let Some((_, cited)) = line.split_once("protocol sheet ") {
-                let number = cited.split(|c: char| !c.is_ascii_digit() && c != '.');
+            for (cite, page, numbers) in [
+                ("protocol sheet ", "docs/protocol.md", &facts),
+                ("anonymity ", "docs/anonymity.md", &notes),
+                ("anonymity notes ", "docs/anonymity.md", &notes),
+            ] {
+                let Some((_, cited)) = line.split_once(cite) else {
+                    continue;
+                };
+                let number = cited.split(|c: char| !c.is_alphanumeric() && c != '.');
                 let number = number.take(1).collect::<String>();
-                if !facts.contains(number.trim_end_matches('.')) {
-                    dead.push(format!("{path}: protocol sheet {number}"));
+                let number = number.trim_end_matches('.');
+                if number.contains(|c: char| c.is_ascii_digit()) && !numbers.contains(number) {
+                    dead.push(format!("{path}: {number} is not in {page}"));
                 }
             }
             if let Some((before, after)) = line.split_once(".md, section \"") {

@@ -1,4 +1,4 @@
-//! The game of the all-or-nothing transform (anonymity.md 2.4), played by statistics.
+//! The game of the all-or-nothing transform (anonymity 2.4), played by statistics.
 //!
 //! The adversary names two envelopes of one class and fewer than `k` indices, gets those pieces of
 //! one of the two, and guesses which. It knows everything but the key, so it trains first: it makes
