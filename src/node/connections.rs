@@ -45,7 +45,8 @@ pub(super) struct Dialing {
 pub(super) struct Connection {
     pub(super) link: Link,
     pub(super) purpose: Purpose,
-    pub(super) outbound: bool,
+    /// Whom we dialled, if we did; the handshake has to prove it.
+    pub(super) dialed: Option<RelayKey>,
     pub(super) subnet: Subnet,
     /// What the other side proved to be; `None` until the handshake is over.
     pub(super) remote: Option<Remote>,
@@ -92,8 +93,11 @@ impl Connections {
         self.dialing.remove(&id)
     }
 
+    /// Whether a link to this peer is being made: dialled, or not through its handshake.
     pub(super) fn is_dialing(&self, key: RelayKey) -> bool {
+        let shaking = |link: &Connection| link.dialed == Some(key) && !link.is_open();
         self.dialing.values().any(|dialing| dialing.peer.key == key)
+            || self.open.values().any(shaking)
     }
 
     pub(super) fn insert(&mut self, id: LinkId, connection: Connection) {
@@ -190,20 +194,25 @@ impl Connection {
     pub(super) const fn new(
         link: Link,
         purpose: Purpose,
-        outbound: bool,
+        dialed: Option<RelayKey>,
         subnet: Subnet,
         now: Instant,
     ) -> Self {
         Self {
             link,
             purpose,
-            outbound,
+            dialed,
             subnet,
             remote: None,
             dark: Dark::Off,
             in_flight: 0,
             last_cell: now,
         }
+    }
+
+    /// Whether we dialled it.
+    pub(super) const fn outbound(&self) -> bool {
+        self.dialed.is_some()
     }
 
     /// Whether both sides speak this capability.

@@ -40,7 +40,7 @@ impl Node {
         match Link::dial(config, key, peer.key, &mut self.rng, now.mono) {
             Ok(link) => {
                 let subnet = peer.endpoint.subnet();
-                let connection = Connection::new(link, purpose, true, subnet, now.mono);
+                let connection = Connection::new(link, purpose, Some(peer.key), subnet, now.mono);
                 self.connections.insert(id, connection);
             }
             // The address names a key that is none: no use to try again.
@@ -59,7 +59,7 @@ impl Node {
         let config = self.link_config(Purpose::Peer);
         let link = Link::accept(config, Arc::clone(&self.me.link), now.mono);
         let subnet = from.map_or(Subnet::Onion, Subnet::of);
-        let connection = Connection::new(link, Purpose::Peer, false, subnet, now.mono);
+        let connection = Connection::new(link, Purpose::Peer, None, subnet, now.mono);
         self.connections.insert(id, connection);
     }
 
@@ -91,9 +91,16 @@ impl Node {
         };
         self.gossip.close(id);
         self.relays.directory.forget_link(id);
-        if let Some(remote) = connection.remote {
-            self.peering.lost(now.mono, remote.key, &mut self.rng);
-            self.cells_undeliverable(now, remote.short);
+        let proved = connection.remote.as_ref().map(|remote| remote.key);
+        // Of two links to one peer, the one that goes takes nothing with it.
+        let lost = proved
+            .or(connection.dialed)
+            .filter(|key| self.connections.to_key(*key).is_none());
+        if let Some(key) = lost {
+            self.peering.lost(now.mono, key, &mut self.rng);
+            self.cells_undeliverable(now, key.id().short());
+        }
+        if proved.is_some() {
             self.peers_changed(now);
         }
     }
@@ -264,11 +271,11 @@ impl Node {
         if gossip_older != gossip_younger {
             return gossip_older;
         }
-        if older.outbound == younger.outbound {
+        if older.outbound() == younger.outbound() {
             return false;
         }
         let ours_stays = self.me.key < key;
-        older.outbound == ours_stays
+        older.outbound() == ours_stays
     }
 
     /// Links that carry gossip.
@@ -284,7 +291,7 @@ impl Node {
         // we chose them.
         let ours = |link: &Connection| {
             let wanted = |remote: &Remote| self.peering.wants(remote.key);
-            link.outbound || link.remote.as_ref().is_some_and(wanted)
+            link.outbound() || link.remote.as_ref().is_some_and(wanted)
         };
         let successors: Vec<LinkId> = self
             .connections

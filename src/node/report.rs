@@ -243,7 +243,7 @@ impl Node {
                 Some(PeerView {
                     key: hex(&remote.key.0),
                     client: remote.client.clone(),
-                    outbound: link.outbound,
+                    outbound: link.outbound(),
                     capabilities: remote.shared.iter().map(Capability::to_string).collect(),
                     min_pow: info.map_or(0.0, |info| info.min_pow),
                     pow_rule: info.map_or("none", |info| info.rule.label()),

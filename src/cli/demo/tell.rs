@@ -44,7 +44,7 @@ impl Teller {
 
     pub(super) fn gathered(&self, relays: usize) -> io::Result<()> {
         self.say(&format!(
-            "directory: the source knows {relays} relays and has chosen its guard"
+            "directory: relays that the source can choose from: {relays}"
         ))
     }
 
