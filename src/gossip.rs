@@ -178,6 +178,12 @@ impl Gossip {
         self.known.given_first(&envelope)
     }
 
+    /// The connected peers that brought the envelope.
+    #[must_use]
+    pub fn bearers(&self, envelope: EnvelopeHash) -> &[LinkId] {
+        self.known.bearers(&envelope)
+    }
+
     /// How many of the connected peers have the envelope from us and did not send it themselves.
     #[must_use]
     pub fn given_to(&self, envelope: EnvelopeHash) -> usize {

@@ -106,18 +106,14 @@ pub(super) async fn status(node: &mut Node) -> Result<Exit, Failure> {
     let get = |name| field(status, name);
     let count = |name| grouped(number(status, name));
     let uptime = number(status, "uptime_secs").saturating_mul(1_000);
-    let relay = status
-        .get("relay")
-        .and_then(Value::as_bool)
-        .unwrap_or_default();
-    let role = if relay { "relay" } else { "no relay" };
     screen.line(format_args!(
         "client    {}, up {}",
         get("client"),
         duration(uptime)
     ))?;
     screen.line(format_args!("key       {}", short(&get("key"))))?;
-    screen.line(format_args!("role      {role}, profile {}", get("profile")))?;
+    screen.line(format_args!("profile   {}", get("profile")))?;
+    screen.line(format_args!("listed    {}", get("listed")))?;
     screen.line(format_args!(
         "peers     {}, of which {} speak dark/1",
         count("peers"),

@@ -74,6 +74,13 @@ impl Known {
             .map_or(0, |entry| entry.brought.len())
     }
 
+    /// The connected peers that sent us the envelope.
+    pub(super) fn bearers(&self, envelope: &EnvelopeHash) -> &[LinkId] {
+        self.envelopes
+            .get(envelope)
+            .map_or(&[], |entry| entry.brought.as_slice())
+    }
+
     /// How many of the connected peers have the envelope from us and did not send it themselves.
     pub(super) fn given_to(&self, envelope: &EnvelopeHash) -> usize {
         self.envelopes.get(envelope).map_or(0, |entry| {

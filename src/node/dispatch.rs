@@ -7,6 +7,7 @@
 use core::time::Duration;
 
 use circuits::cell::HopDelay;
+use circuits::ids::ShortId;
 use circuits::level::{Emission as Pace, Insertion, Level};
 use circuits::origin::{LayerSpec, seal};
 use circuits::path::Lifted;
@@ -113,13 +114,18 @@ impl Node {
                 );
             }
         }
-        self.watch(id, hash, Some(now.mono.after(OPEN_PATIENCE)));
+        self.watch(id, hash, None, Some(now.mono.after(OPEN_PATIENCE)));
     }
 
     /// Onto the stem, from which it enters the network elsewhere.
     fn insert_swiftly(&mut self, now: Now, id: MessageId, envelope: &Envelope) {
         if self.insert_by_stem(now, envelope) {
-            self.watch(id, envelope.hash(), Some(now.mono.after(STEM_PATIENCE)));
+            self.watch(
+                id,
+                envelope.hash(),
+                None,
+                Some(now.mono.after(STEM_PATIENCE)),
+            );
         } else {
             self.fail(
                 id,
@@ -196,8 +202,9 @@ impl Node {
         };
         match self.cut(now, level, *addressed, ticket) {
             Some((hash, emission)) => {
+                let guard = Some(emission.guard);
                 self.set_state(id, State::Emitting(emission));
-                self.watch(id, hash, None);
+                self.watch(id, hash, guard, None);
             }
             None => self.fail(
                 id,
@@ -359,13 +366,20 @@ impl Node {
         }
     }
 
-    pub(super) fn watch(&mut self, id: MessageId, hash: EnvelopeHash, deadline: Option<Instant>) {
+    fn watch(
+        &mut self,
+        id: MessageId,
+        hash: EnvelopeHash,
+        guard: Option<ShortId>,
+        deadline: Option<Instant>,
+    ) {
         if let Some(outgoing) = self.outbox.messages.get_mut(&id) {
             if deadline.is_some() {
                 outgoing.state = State::Watching;
             }
             outgoing.watch = Some(Watch {
                 hash,
+                guard,
                 deadline,
                 witnesses: 0,
             });

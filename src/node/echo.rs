@@ -6,13 +6,13 @@
 
 use core::time::Duration;
 
-use circuits::ids::Profile;
+use circuits::ids::{LinkId, Profile};
 use circuits::level::Insertion;
 use circuits::time::Now;
 
 use super::Node;
 use super::event::{MessageId, Stage};
-use super::outbox::{ATTEMPTS, Outgoing, State, WITNESSES};
+use super::outbox::{ATTEMPTS, Outgoing, State, WITNESSES, Watch};
 use crate::envelope::EnvelopeHash;
 
 impl Node {
@@ -49,12 +49,10 @@ impl Node {
         }
     }
 
-    /// Whether we exchange gossip with a guard of ours, which then could feign an echo.
-    fn guard_gossips(&self) -> bool {
-        let neighbours = self.gossip_neighbours();
-        self.guards
-            .members()
-            .any(|guard| neighbours.contains(&guard))
+    /// Whether anybody but the guard, who could feign an echo for us alone, brought an envelope.
+    fn has_honest_echo(&self, watch: Watch) -> bool {
+        let other = |link: &LinkId| self.connections.relay_at(*link) != watch.guard;
+        self.gossip.bearers(watch.hash).iter().any(other)
     }
 
     /// The echo did not come in time.
@@ -62,10 +60,10 @@ impl Node {
         let Some(outgoing) = self.outbox.messages.get_mut(&id) else {
             return;
         };
+        let watch = outgoing.watch;
         // One peer is enough in the end, unless it is the guard: who brings it first keeps us from
-        // hearing it of the others, since we pass it on to them (docs/decisions).
-        let alone = outgoing.watch.is_some_and(|watch| watch.witnesses > 0);
-        if alone && !self.guard_gossips() {
+        // hearing it of the others, since we pass it on to them (docs/decisions/0004).
+        if watch.is_some_and(|watch| self.has_honest_echo(watch)) {
             return self.end(id, Stage::Delivered);
         }
         if self.hears_nothing(now) {

@@ -92,6 +92,8 @@ pub(super) struct LaneQueue {
 #[derive(Clone, Copy)]
 pub(super) struct Watch {
     pub(super) hash: EnvelopeHash,
+    /// The first relay of its lanes, if it has any.
+    pub(super) guard: Option<ShortId>,
     /// When to try again; `None` while cells are still leaving.
     pub(super) deadline: Option<Instant>,
     /// Peers that brought it, as last reported.

@@ -301,6 +301,28 @@ impl Node {
             .insert(epoch, Publication::Solving(job, Box::new(draft)));
     }
 
+    /// Whether we stand in the directory, in the operator's words.
+    pub(super) fn listed(&self, now: Now) -> &'static str {
+        let epoch = Epoch::at(now.unix);
+        if !self.config.relay {
+            return "no: it does not relay";
+        }
+        if self.config.advertise.is_empty() {
+            return "no: it advertises no address";
+        }
+        if self.relays.lost.contains(&epoch) {
+            return "no: the keys of this epoch were lost; it is back in the next";
+        }
+        match self.relays.published.get(&epoch) {
+            Some(Publication::Made) => "yes",
+            Some(Publication::Solving(..)) => "soon: its puzzle is being solved",
+            _ if !self.stem.stem.can_stem() => {
+                "no: it needs two peers of its own choice that speak dark/1"
+            }
+            _ => "later: each relay waits for a random moment of the epoch",
+        }
+    }
+
     fn publication_time(&mut self, now: Now, epoch: Epoch) -> UnixSecs {
         match self.config.profile {
             Profile::Local => now.unix,

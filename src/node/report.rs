@@ -264,7 +264,7 @@ impl Node {
                 let id = descriptor.id();
                 let subnets = circuits::directory::Subnet::of_endpoints(descriptor.endpoints());
                 RelayView {
-                    id: id.short().to_string(),
+                    id: hex(&id.0),
                     subnet: subnets
                         .first()
                         .map_or_else(String::new, ToString::to_string),
@@ -295,6 +295,7 @@ impl Node {
             eligible_relays: snapshot.relays().len(),
             directory: if young { "young" } else { "settled" },
             relay: self.config.relay,
+            listed: self.listed(now),
             pool_envelopes: self.pool.len(),
             pool_bytes: self.pool.bytes(),
             cells_forwarded: self.counters.cells_forwarded,

@@ -77,7 +77,7 @@ pub struct PeerView {
 /// A relay in the directory.
 #[derive(Clone, Debug, Serialize)]
 pub struct RelayView {
-    /// Its short id, hexadecimal.
+    /// Its id (32 bytes, hexadecimal), as `--guard` and `--family` take it.
     pub id: String,
     /// Its subnet group.
     pub subnet: String,
@@ -115,6 +115,8 @@ pub struct StatusView {
     pub directory: &'static str,
     /// Whether we relay cells for others.
     pub relay: bool,
+    /// Whether we stand in the directory for this epoch, or why not.
+    pub listed: &'static str,
     /// Envelopes in the pool.
     pub pool_envelopes: usize,
     /// Bytes in the pool.
