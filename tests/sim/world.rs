@@ -4,12 +4,14 @@
 //! the order in which they were planned; so a seed replays a run exactly. Links deliver bytes in
 //! order after a fixed delay, jobs are done at once, and what is to be durable is.
 
+#![allow(dead_code, reason = "no test uses all that a world can do")]
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
 use circuits::directory::Endpoint as Advertised;
-use circuits::ids::{LinkId, Profile};
+use circuits::ids::{Epoch, LinkId, Profile};
 use circuits::level::Level;
 use circuits::secret::Secret;
 use circuits::time::{Instant, Now, UnixSecs};
@@ -17,8 +19,14 @@ use whisht::endpoint::{Endpoint, PeerAddr};
 use whisht::link::LinkKey;
 use whisht::node::{
     Command, CommandId, Event, Input, JobId, Node, NodeConfig, NodeKeys, Output, Refusal, Reply,
-    Restored, StoreId,
+    StatusView, StoreId,
 };
+
+pub(crate) mod disk;
+pub(crate) mod rogue;
+
+use disk::Disk;
+use rogue::Rogue;
 
 /// Nodes, the links between them, and what will happen next.
 pub(crate) struct World {
@@ -29,12 +37,24 @@ pub(crate) struct World {
     nodes: Vec<Place>,
     commands: u64,
     latency: Duration,
+    /// What the wall clock says at the start, and after a leap.
+    start: UnixSecs,
+}
+
+/// Who lives at a place.
+enum Body {
+    Honest(Box<Node>),
+    Rogue(Box<Rogue>),
+    /// Nobody, for the power has failed.
+    Dark,
 }
 
 /// A node and where it is.
 struct Place {
-    node: Option<Node>,
+    body: Body,
     addr: PeerAddr,
+    config: Option<NodeConfig>,
+    disk: Disk,
     wires: BTreeMap<LinkId, (usize, LinkId)>,
     events: Vec<(Instant, Event)>,
     replies: BTreeMap<CommandId, Result<Reply, Refusal>>,
@@ -61,6 +81,24 @@ impl World {
             nodes: Vec::new(),
             commands: 0,
             latency,
+            start: START,
+        }
+    }
+
+    /// The same in the last seconds of an epoch.
+    pub(crate) fn before_midnight(latency: Duration, left: u32) -> Self {
+        let end = Epoch::at(START).next().start();
+        Self {
+            start: UnixSecs(end.0 - left),
+            ..Self::new(latency)
+        }
+    }
+
+    /// All machines sleep: the wall clock goes on, and nothing else does.
+    pub(crate) fn leap(&mut self, secs: u32) {
+        self.start.0 += secs;
+        for at in 0..self.nodes.len() {
+            self.plan(at, self.now, Plan::Wake);
         }
     }
 
@@ -76,23 +114,16 @@ impl World {
         change: impl FnOnce(&mut NodeConfig),
     ) -> usize {
         let number = self.nodes.len();
-        let [high, low] = u16::try_from(number).unwrap().to_be_bytes();
-        let mut secret = [7; 32];
-        secret[30] = high + 1;
-        secret[31] = low;
-        let link = LinkKey::from_bytes(&mut secret).unwrap();
-        let port = 20_000 + u16::try_from(number).unwrap();
-        let endpoint = Endpoint::Tcp(([127, 0, 0, 1], port).into());
-        let addr = PeerAddr {
-            key: link.public(),
-            endpoint,
+        let addr = address(number);
+        let Endpoint::Tcp(socket) = addr.endpoint else {
+            panic!("the world has sockets only")
         };
         let mut config = NodeConfig {
             profile: Profile::Local,
             network: "test".to_owned(),
             level: Level::Normal,
             relay,
-            advertise: vec![Advertised::Ip4([127, 0, 0, 1].into(), port)],
+            advertise: vec![Advertised::Ip4([127, 0, 0, 1].into(), socket.port())],
             family: Vec::new(),
             listen_port: 0,
             peers: peers.iter().map(|peer| self.nodes[*peer].addr).collect(),
@@ -103,20 +134,97 @@ impl World {
             danger_reveal_paths: true,
         };
         change(&mut config);
-        let guard_seed = Secret::init_with(|seed| seed.fill(high ^ low ^ 0x55));
-        let keys = NodeKeys { link, guard_seed };
-        let seed = [u8::try_from(number % 251).unwrap(); 32];
-        let node = Node::new(config, keys, Restored::default(), seed, self.clock()).unwrap();
-        self.nodes.push(Place {
-            node: Some(node),
-            addr,
-            wires: BTreeMap::new(),
-            events: Vec::new(),
-            replies: BTreeMap::new(),
-            wake: None,
-        });
+        let node = self.build(number, &config, &Disk::default());
+        self.nodes.push(Place::new(node, addr, Some(config)));
         self.plan(number, self.now, Plan::Wake);
         number
+    }
+
+    /// Adds a machine that speaks the protocols and keeps no rule.
+    pub(crate) fn add_rogue(&mut self, manners: rogue::Manners) -> usize {
+        let number = self.nodes.len();
+        let rogue = Rogue::new(link_key(number), manners);
+        let body = Body::Rogue(Box::new(rogue));
+        self.nodes.push(Place::new(body, address(number), None));
+        number
+    }
+
+    /// The power of a node comes back: it has what was durable, and nothing else.
+    pub(crate) fn revive(&mut self, at: usize) {
+        let config = self.nodes[at].config.clone().unwrap();
+        self.nodes[at].wake = None;
+        let disk = std::mem::take(&mut self.nodes[at].disk);
+        let body = self.build(at, &config, &disk);
+        self.nodes[at].body = body;
+        self.nodes[at].disk = disk;
+        self.plan(at, self.now, Plan::Wake);
+    }
+
+    fn build(&self, number: usize, config: &NodeConfig, disk: &Disk) -> Body {
+        let low = u8::try_from(number % 251).unwrap();
+        let keys = NodeKeys {
+            link: link_key(number),
+            guard_seed: Secret::init_with(|seed| seed.fill(low ^ 0x55)),
+        };
+        let mut seed = [low; 32];
+        // A second run draws other random numbers.
+        seed[0] = u8::try_from(self.now.as_micros() % 251).unwrap();
+        let restored = disk.restored();
+        let node = Node::new(config.clone(), keys, restored, seed, self.clock()).unwrap();
+        Body::Honest(Box::new(node))
+    }
+
+    /// What a node has made durable; a test may damage it.
+    pub(crate) fn disk(&mut self, at: usize) -> &mut Disk {
+        &mut self.nodes[at].disk
+    }
+
+    /// The disk of a node works again: everything that was held back is durable now.
+    pub(crate) fn release_stores(&mut self, at: usize) {
+        if let Some(last) = self.nodes[at].disk.release() {
+            self.plan(at, self.now, Plan::Stored(last));
+        }
+    }
+
+    /// What a rogue has heard and how its lines are.
+    pub(crate) fn rogue(&self, at: usize) -> &Rogue {
+        match &self.nodes[at].body {
+            Body::Rogue(rogue) => rogue,
+            _ => panic!("{at} is honest"),
+        }
+    }
+
+    /// Lets a rogue do something.
+    pub(crate) fn incite<T>(
+        &mut self,
+        at: usize,
+        act: impl FnOnce(&mut Rogue, Now) -> (T, Vec<Output>),
+    ) -> T {
+        let now = self.clock();
+        let Body::Rogue(rogue) = &mut self.nodes[at].body else {
+            panic!("{at} is honest")
+        };
+        let (result, outputs) = act(rogue, now);
+        for output in outputs {
+            self.carry_out(at, output);
+        }
+        result
+    }
+
+    /// A rogue dials a node and is given a second for it; gives its end of the line.
+    pub(crate) fn intrude(&mut self, rogue: usize, node: usize) -> LinkId {
+        let peer = self.addr(node);
+        let line = self.incite(rogue, |rogue, _| rogue.dial(peer));
+        self.run(Duration::from_secs(1));
+        line
+    }
+
+    /// How a node says it is.
+    pub(crate) fn status(&mut self, at: usize) -> StatusView {
+        match self.command(at, Command::Status) {
+            Ok(Reply::Status(status)) => *status,
+            other => panic!("{other:?}"),
+        }
     }
 
     /// Simulated time since the start.
@@ -124,7 +232,7 @@ impl World {
         let secs = u32::try_from(self.now.as_micros() / 1_000_000).unwrap();
         Now {
             mono: self.now,
-            unix: UnixSecs(START.0 + secs),
+            unix: UnixSecs(self.start.0 + secs),
         }
     }
 
@@ -132,9 +240,7 @@ impl World {
     pub(crate) fn command(&mut self, at: usize, command: Command) -> Result<Reply, Refusal> {
         self.commands += 1;
         let id = CommandId(self.commands);
-        self.feed(at, |node, now| {
-            node.handle(now, Input::Command(id, command)).collect()
-        });
+        self.feed(at, Input::Command(id, command));
         self.nodes[at]
             .replies
             .remove(&id)
@@ -143,7 +249,7 @@ impl World {
 
     /// The power of this node fails: it says no farewell.
     pub(crate) fn kill(&mut self, at: usize) {
-        self.nodes[at].node = None;
+        self.nodes[at].body = Body::Dark;
         for (_, (other, link)) in std::mem::take(&mut self.nodes[at].wires) {
             self.plan(other, self.now.after(self.latency), Plan::Closed(link));
         }
@@ -199,69 +305,52 @@ impl World {
             Plan::Wake => {
                 if self.nodes[at].wake.is_none_or(|wake| wake <= self.now) {
                     self.nodes[at].wake = None;
-                    self.feed(at, |node, now| node.handle(now, Input::Timeout).collect());
+                    self.feed(at, Input::Timeout);
                 }
             }
             Plan::Dial(link, endpoint) => self.connect(at, link, endpoint),
             Plan::Bytes(link, bytes) => {
                 if self.nodes[at].wires.contains_key(&link) {
-                    let input = Input::Received(link, &bytes);
-                    self.feed(at, |node, now| node.handle(now, input).collect());
+                    self.feed(at, Input::Received(link, &bytes));
                 }
             }
-            Plan::Flushed(link, bytes) => {
-                self.feed(at, |node, now| {
-                    node.handle(now, Input::Flushed(link, bytes)).collect()
-                });
-            }
+            Plan::Flushed(link, bytes) => self.feed(at, Input::Flushed(link, bytes)),
             Plan::Closed(link) => {
                 self.nodes[at].wires.remove(&link);
-                self.feed(at, |node, now| {
-                    node.handle(now, Input::Closed(link)).collect()
-                });
+                self.feed(at, Input::Closed(link));
             }
-            Plan::Stored(id) => {
-                self.feed(at, |node, now| {
-                    node.handle(now, Input::Stored(id)).collect()
-                });
-            }
-            Plan::Worked(job, done) => {
-                self.feed(at, |node, now| {
-                    node.handle(now, Input::Worked(job, done)).collect()
-                });
-            }
+            Plan::Stored(id) => self.feed(at, Input::Stored(id)),
+            Plan::Worked(job, done) => self.feed(at, Input::Worked(job, done)),
         }
     }
 
     fn connect(&mut self, at: usize, link: LinkId, endpoint: Endpoint) {
-        let to = self
-            .nodes
-            .iter()
-            .position(|place| place.node.is_some() && place.addr.endpoint == endpoint);
+        let to = self.nodes.iter().position(|place| {
+            !matches!(place.body, Body::Dark) && place.addr.endpoint == endpoint
+        });
         let Some(to) = to else {
-            self.feed(at, |node, now| {
-                node.handle(now, Input::DialFailed(link)).collect()
-            });
+            self.feed(at, Input::DialFailed(link));
             return;
         };
-        let theirs = self.nodes[to].node.as_mut().unwrap().new_link();
+        let theirs = match &mut self.nodes[to].body {
+            Body::Honest(node) => node.new_link(),
+            Body::Rogue(rogue) => rogue.new_link(),
+            Body::Dark => return,
+        };
         self.nodes[at].wires.insert(link, (to, theirs));
         self.nodes[to].wires.insert(theirs, (at, link));
         let from = Some([127, 0, 0, 1].into());
-        self.feed(to, |node, now| {
-            node.handle(now, Input::Accepted(theirs, from)).collect()
-        });
-        self.feed(at, |node, now| {
-            node.handle(now, Input::Dialed(link)).collect()
-        });
+        self.feed(to, Input::Accepted(theirs, from));
+        self.feed(at, Input::Dialed(link));
     }
 
-    fn feed(&mut self, at: usize, input: impl FnOnce(&mut Node, Now) -> Vec<Output>) {
+    fn feed(&mut self, at: usize, input: Input<'_>) {
         let now = self.clock();
-        let Some(node) = self.nodes[at].node.as_mut() else {
-            return;
+        let outputs: Vec<Output> = match &mut self.nodes[at].body {
+            Body::Honest(node) => node.handle(now, input).collect(),
+            Body::Rogue(rogue) => rogue.handle(now, input),
+            Body::Dark => return,
         };
-        let outputs = input(node, now);
         for output in outputs {
             self.carry_out(at, output);
         }
@@ -282,7 +371,11 @@ impl World {
                     self.plan(to, soon, Plan::Closed(theirs));
                 }
             }
-            Output::Store(id, _) => self.plan(at, self.now, Plan::Stored(id)),
+            Output::Store(id, record) => {
+                if self.nodes[at].disk.store(id, record) {
+                    self.plan(at, self.now, Plan::Stored(id));
+                }
+            }
             Output::Work(id, mut job) => {
                 let done = loop {
                     if let Some(done) = job.step() {
@@ -303,6 +396,39 @@ impl World {
                 }
             }
         }
+    }
+}
+
+impl Place {
+    fn new(body: Body, addr: PeerAddr, config: Option<NodeConfig>) -> Self {
+        Self {
+            body,
+            addr,
+            config,
+            disk: Disk::default(),
+            wires: BTreeMap::new(),
+            events: Vec::new(),
+            replies: BTreeMap::new(),
+            wake: None,
+        }
+    }
+}
+
+/// The key of the machine with this number.
+fn link_key(number: usize) -> LinkKey {
+    let [high, low] = u16::try_from(number).unwrap().to_be_bytes();
+    let mut secret = [7; 32];
+    secret[30] = high + 1;
+    secret[31] = low;
+    LinkKey::from_bytes(&mut secret).unwrap()
+}
+
+/// Where the machine with this number is.
+fn address(number: usize) -> PeerAddr {
+    let port = 20_000 + u16::try_from(number).unwrap();
+    PeerAddr {
+        key: link_key(number).public(),
+        endpoint: Endpoint::Tcp(([127, 0, 0, 1], port).into()),
     }
 }
 

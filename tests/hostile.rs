@@ -1,0 +1,22 @@
+//! Whole nodes in simulated time, attacked by neighbours that speak every protocol.
+//!
+//! The tests are ordered by what is attacked: cells that pass through, links and the messages on
+//! them, envelopes before they are public, and the directory. `sim::rogue` is the attacker.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
+
+#[path = "sim/world.rs"]
+mod sim;
+
+#[path = "hostile/cells.rs"]
+mod cells;
+#[path = "hostile/replay.rs"]
+mod replay;
+#[path = "hostile/scene.rs"]
+mod scene;

@@ -1,0 +1,369 @@
+//! A neighbour that speaks every protocol correctly and keeps no rule of them.
+//!
+//! It has the interface of a node, so that the world runs it like one. By itself it finishes
+//! handshakes and, if its manners say so, sends a status; everything else is the test's to say.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use circuits::cell::Cell;
+use circuits::directory::{
+    Descriptor, Draft, Endpoint, PuzzleSearch, Requirements, SigningKey, VerifiedDescriptor,
+};
+use circuits::ids::{Epoch, LinkId, NetworkId, Profile, RelayKey};
+use circuits::keys::OnionSecret;
+use circuits::origin::Hop;
+use circuits::time::{Instant, Now};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use whisht::bloom::Bloom;
+use whisht::dark::DarkMessage;
+use whisht::endpoint::PeerAddr;
+use whisht::envelope::{Envelope, EnvelopeHash};
+use whisht::gossip::packet::{MinPow, Packet, code, outgoing};
+use whisht::link::{
+    Capability, DisconnectReason, Link, LinkConfig, LinkEvent, LinkKey, LinkLimits, Packing,
+    Priority,
+};
+use whisht::node::{Input, Output};
+
+/// What a rogue does unasked.
+#[derive(Clone, Copy)]
+pub(crate) struct Manners {
+    /// The network that its status of `dark/1` names; no status if there is none.
+    pub(crate) network: Option<NetworkId>,
+    pub(crate) shh: bool,
+    /// Whether it says anything at all on a line, after the line stands.
+    pub(crate) handshakes: bool,
+}
+
+impl Manners {
+    /// Those of a relay that nobody would suspect.
+    pub(crate) fn good() -> Self {
+        Self {
+            network: Some(NetworkId::new(Profile::Local, "test")),
+            shh: true,
+            handshakes: true,
+        }
+    }
+
+    /// Those of one that only carries cells.
+    pub(crate) fn cells_only() -> Self {
+        Self {
+            shh: false,
+            ..Self::good()
+        }
+    }
+}
+
+/// A malicious machine.
+pub(crate) struct Rogue {
+    pub(crate) manners: Manners,
+    pub(crate) rng: ChaCha20Rng,
+    key: Arc<LinkKey>,
+    config: Arc<LinkConfig>,
+    last: u64,
+    dialing: BTreeMap<LinkId, RelayKey>,
+    lines: BTreeMap<LinkId, Line>,
+}
+
+/// One end of a connection.
+#[derive(Default)]
+pub(crate) struct Line {
+    link: Option<Link>,
+    pub(crate) open: bool,
+    /// The last word of the other side.
+    pub(crate) farewell: Option<DisconnectReason>,
+    pub(crate) closed: bool,
+    pub(crate) heard: Vec<Heard>,
+}
+
+/// A message that came.
+pub(crate) struct Heard {
+    pub(crate) at: Instant,
+    pub(crate) capability: Capability,
+    pub(crate) code: u16,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl Rogue {
+    pub(super) fn new(key: LinkKey, manners: Manners) -> Self {
+        let mut capabilities = vec![Capability::DARK_1];
+        if manners.shh {
+            capabilities.push(Capability::SHH_6);
+        }
+        let mut seed = [0x66; 32];
+        seed[0] = key.public().0[0];
+        Self {
+            manners,
+            rng: ChaCha20Rng::from_seed(seed),
+            key: Arc::new(key),
+            config: Arc::new(LinkConfig {
+                client_id: "whisht/v0.1.0".to_owned(),
+                listen_port: 0,
+                capabilities,
+                limits: LinkLimits::default(),
+            }),
+            last: 0,
+            dialing: BTreeMap::new(),
+            lines: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn new_link(&mut self) -> LinkId {
+        self.last += 1;
+        LinkId(self.last)
+    }
+
+    pub(super) fn dial(&mut self, peer: PeerAddr) -> (LinkId, Vec<Output>) {
+        let id = self.new_link();
+        self.dialing.insert(id, peer.key);
+        self.lines.insert(id, Line::default());
+        (id, vec![Output::Dial(id, peer.endpoint)])
+    }
+
+    pub(super) fn handle(&mut self, now: Now, input: Input<'_>) -> Vec<Output> {
+        match input {
+            Input::Accepted(id, _) => {
+                let link = Link::accept(Arc::clone(&self.config), Arc::clone(&self.key), now.mono);
+                self.lines.entry(id).or_default().link = Some(link);
+            }
+            Input::Dialed(id) => {
+                let (config, key) = (Arc::clone(&self.config), Arc::clone(&self.key));
+                let link = Link::dial(config, key, self.dialing[&id], &mut self.rng, now.mono);
+                self.lines.entry(id).or_default().link = link.ok();
+            }
+            Input::DialFailed(id) | Input::Closed(id) => {
+                self.lines.entry(id).or_default().closed = true;
+            }
+            Input::Received(id, bytes) if self.manners.handshakes => {
+                self.receive(now, id, bytes);
+            }
+            _ => {}
+        }
+        self.transmit(now)
+    }
+
+    fn receive(&mut self, now: Now, id: LinkId, bytes: &[u8]) {
+        let line = self.lines.get_mut(&id).expect("a line of ours");
+        let Some(link) = &mut line.link else { return };
+        let _fault = link.receive(now.mono, &mut self.rng, bytes);
+        let mut opened = false;
+        while let Some(event) = link.poll_event() {
+            match event {
+                LinkEvent::Open { .. } => opened = true,
+                LinkEvent::Message {
+                    capability,
+                    code,
+                    payload,
+                } => line.heard.push(Heard {
+                    at: now.mono,
+                    capability,
+                    code,
+                    payload,
+                }),
+                LinkEvent::Disconnected(reason) => line.farewell = Some(reason),
+            }
+        }
+        line.open |= opened;
+        if opened {
+            self.introduce(now, id);
+        }
+    }
+
+    fn introduce(&mut self, now: Now, id: LinkId) {
+        if let Some(network) = self.manners.network {
+            let epoch = Epoch::at(now.unix);
+            self.queue_dark(id, &DarkMessage::Status { network, epoch });
+        }
+        if self.manners.shh {
+            let status = outgoing::status(MinPow::ZERO, &Bloom::FULL);
+            self.queue(id, Capability::SHH_6, u16::from(code::STATUS), status);
+        }
+    }
+
+    fn queue_dark(&mut self, id: LinkId, message: &DarkMessage) {
+        let payload = message.encode().expect("the message has a form");
+        self.queue(id, Capability::DARK_1, message.code().into(), payload);
+    }
+
+    fn queue(&mut self, id: LinkId, capability: Capability, code: u16, payload: Vec<u8>) {
+        if let Some(link) = self.lines.get_mut(&id).and_then(|line| line.link.as_mut()) {
+            let sent = link.send(
+                Priority::Control,
+                capability,
+                code,
+                payload,
+                Packing::Literal,
+            );
+            assert!(sent.is_ok() || !link.is_open(), "{sent:?}");
+        }
+    }
+
+    fn transmit(&mut self, now: Now) -> Vec<Output> {
+        let mut outputs = Vec::new();
+        for (id, line) in &mut self.lines {
+            let Some(link) = &mut line.link else { continue };
+            while let Some(bytes) = link.poll_transmit(now.mono, usize::MAX) {
+                outputs.push(Output::Send(*id, bytes));
+            }
+        }
+        outputs
+    }
+
+    /// Says something in `dark/1`.
+    pub(crate) fn say(&mut self, now: Now, line: LinkId, message: &DarkMessage) -> Vec<Output> {
+        self.queue_dark(line, message);
+        self.transmit(now)
+    }
+
+    /// Brings cells.
+    pub(crate) fn bring(&mut self, now: Now, line: LinkId, cells: &[Cell]) -> Vec<Output> {
+        let mut outputs = Vec::new();
+        for cell in cells {
+            let message = DarkMessage::Cell(Box::new(*cell.as_bytes()));
+            outputs.extend(self.say(now, line, &message));
+        }
+        outputs
+    }
+
+    /// Says whatever a test likes.
+    pub(crate) fn babble(
+        &mut self,
+        now: Now,
+        line: LinkId,
+        (capability, code): (Capability, u16),
+        payload: Vec<u8>,
+    ) -> Vec<Output> {
+        self.queue(line, capability, code, payload);
+        self.transmit(now)
+    }
+
+    /// Gives envelopes by gossip.
+    pub(crate) fn gossip(
+        &mut self,
+        now: Now,
+        line: LinkId,
+        envelopes: &[Envelope],
+    ) -> Vec<Output> {
+        let payload = outgoing::messages(envelopes);
+        let code = u16::from(code::MESSAGES);
+        self.babble(now, line, (Capability::SHH_6, code), payload)
+    }
+
+    pub(crate) fn line(&self, line: LinkId) -> &Line {
+        &self.lines[&line]
+    }
+
+    /// All lines, those of callers too.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = &Line> {
+        self.lines.values()
+    }
+
+    /// Its descriptor for an epoch, with an onion key that it keeps in mind.
+    pub(crate) fn descriptor(&mut self, now: Now, endpoints: Vec<Endpoint>, salt: u8) -> Vec<u8> {
+        let network = NetworkId::new(Profile::Local, "test");
+        let terms = Requirements::new(network, Profile::Local);
+        let epoch = Epoch::at(now.unix);
+        let key = self.key.public();
+        let mut search = PuzzleSearch::new(network, key, epoch, terms.effort, &mut self.rng);
+        let puzzle = loop {
+            if let Some(puzzle) = search.step() {
+                break puzzle;
+            }
+        };
+        let mut onion = || *OnionSecret::generate(&mut self.rng).public().as_bytes();
+        let draft = Draft {
+            epoch,
+            onion: onion(),
+            onion_next: onion(),
+            endpoints,
+            family: Vec::new(),
+            load: salt,
+            ticket_bits: 17,
+        };
+        let signing = SigningKey::new(self.key.to_bytes()).expect("a key signs");
+        let descriptor = Descriptor::sign(draft, puzzle, &signing, network).expect("it is short");
+        descriptor.raw().to_vec()
+    }
+}
+
+impl Line {
+    /// Whether the other side has not hung up.
+    pub(crate) fn stands(&self) -> bool {
+        self.open && !self.closed && self.farewell.is_none()
+    }
+
+    /// What came in `dark/1`, with the time it did.
+    pub(crate) fn dark(&self) -> impl Iterator<Item = (Instant, DarkMessage)> {
+        self.heard
+            .iter()
+            .filter(|heard| heard.capability == Capability::DARK_1)
+            .filter_map(|heard| {
+                let code = u8::try_from(heard.code).ok()?;
+                let message = DarkMessage::decode(code, &heard.payload).ok()??;
+                Some((heard.at, message))
+            })
+    }
+
+    /// Cells that came.
+    pub(crate) fn cells(&self) -> Vec<Instant> {
+        self.dark()
+            .filter(|(_, message)| matches!(message, DarkMessage::Cell(_)))
+            .map(|(at, _)| at)
+            .collect()
+    }
+
+    /// Envelopes that came on the stem.
+    pub(crate) fn stems(&self) -> Vec<EnvelopeHash> {
+        self.dark()
+            .filter_map(|(_, message)| match message {
+                DarkMessage::Stem(envelope) => Some(envelope.hash()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Envelopes that came by gossip.
+    pub(crate) fn gossiped(&self) -> Vec<(Instant, EnvelopeHash)> {
+        let mut hashes = Vec::new();
+        for heard in &self.heard {
+            if heard.capability != Capability::SHH_6 {
+                continue;
+            }
+            let code = u8::try_from(heard.code).unwrap();
+            if let Ok(Packet::Messages(envelopes)) = Packet::decode(code, &heard.payload) {
+                hashes.extend(envelopes.filter_map(|one| Some((heard.at, one.ok()?.hash()))));
+            }
+        }
+        hashes
+    }
+
+    /// Relays that the other side told of.
+    pub(crate) fn relays(&self) -> Vec<VerifiedDescriptor> {
+        let network = NetworkId::new(Profile::Local, "test");
+        let terms = Requirements::new(network, Profile::Local);
+        self.dark()
+            .filter_map(|(_, message)| match message {
+                DarkMessage::Descriptors(raw) => Some(raw),
+                _ => None,
+            })
+            .flatten()
+            .filter_map(|raw| Descriptor::decode(&raw).ok()?.verify(&terms).ok())
+            .collect()
+    }
+
+    /// A relay as a hop of a path, from what the other side told.
+    pub(crate) fn hop(&self, relay: RelayKey, epoch: Epoch) -> Hop {
+        let id = relay.id();
+        let onion = self
+            .relays()
+            .iter()
+            .filter(|descriptor| descriptor.id() == id)
+            .find_map(|descriptor| descriptor.onion(epoch).copied());
+        Hop {
+            id,
+            onion: onion.expect("the relay stands in the directory"),
+        }
+    }
+}
