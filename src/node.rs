@@ -250,7 +250,7 @@ impl Node {
         let due = [
             self.timers.next_due(),
             links,
-            self.onion.next_due(),
+            self.onion.next_due(self.durable.waiting()),
             self.stem.next_due(),
             self.outbox.next_due(),
             self.gossip.next_due(),

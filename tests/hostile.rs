@@ -16,6 +16,10 @@ mod sim;
 
 #[path = "hostile/cells.rs"]
 mod cells;
+#[path = "hostile/envelopes.rs"]
+mod envelopes;
+#[path = "hostile/links.rs"]
+mod links;
 #[path = "hostile/replay.rs"]
 mod replay;
 #[path = "hostile/scene.rs"]

@@ -184,6 +184,12 @@ impl Connections {
             .map(|_| id)
     }
 
+    /// Whether a relay is a neighbour that takes no cells and will not.
+    pub(super) fn refuses_cells(&self, relay: ShortId) -> bool {
+        let link = self.by_relay.get(&relay).and_then(|id| self.open.get(id));
+        link.is_some_and(|link| link.dark == Dark::Off)
+    }
+
     /// What cells call the other end of a link.
     pub(super) fn relay_at(&self, id: LinkId) -> Option<ShortId> {
         Some(self.open.get(&id)?.remote.as_ref()?.short)

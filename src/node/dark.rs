@@ -61,6 +61,8 @@ impl Node {
             connection.dark = Dark::Off;
             if connection.purpose == Purpose::Cells {
                 self.disconnect(now, id, DisconnectReason::UselessPeer);
+            } else if let Some(relay) = self.connections.relay_at(id) {
+                self.cells_undeliverable(now, relay);
             }
             return;
         }

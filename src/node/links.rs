@@ -123,6 +123,7 @@ impl Node {
     /// Lets links notice that time has passed; closes those that waited too long.
     pub(super) fn run_link_timeouts(&mut self, now: Now) {
         let mut over = Vec::new();
+        let mut mute = Vec::new();
         for (id, connection) in self.connections.iter_mut() {
             let due = connection
                 .link
@@ -131,11 +132,15 @@ impl Node {
             let silent = matches!(connection.dark, Dark::AwaitingStatus(due) if due <= now.mono);
             if silent {
                 connection.dark = Dark::Off;
+                mute.extend(connection.remote.as_ref().map(|remote| remote.short));
             }
             let timed_out = due && connection.link.handle_timeout(now.mono).is_err();
             if timed_out || (silent && connection.purpose == Purpose::Cells) {
                 over.push(id);
             }
+        }
+        for relay in mute {
+            self.cells_undeliverable(now, relay);
         }
         for id in over {
             self.close(now, id);
@@ -241,8 +246,9 @@ impl Node {
             }
             self.disconnect(now, older, DisconnectReason::AlreadyConnected);
         }
-        let gossip_peers = self.gossip_peers();
-        if gossips && gossip_peers > self.config.max_peers {
+        // Peers that the user named come in whoever is there: strangers cannot keep them out.
+        let invited = self.connections.get(id).is_some_and(Connection::outbound);
+        if gossips && !invited && self.gossip_peers() > self.config.max_peers {
             self.disconnect(now, id, DisconnectReason::TooManyPeers);
             return;
         }

@@ -49,10 +49,11 @@ impl Onion {
         }
     }
 
-    /// When there is something to open, to pass on or to insert.
-    pub(super) fn next_due(&self) -> Option<Instant> {
+    /// When there is something to pass on or to insert, or to open if opened cells are stored.
+    pub(super) fn next_due(&self, waiting: usize) -> Option<Instant> {
         [
-            self.relay.next_due(),
+            // While the disk is behind there is nothing to do about cells that wait to be opened.
+            self.relay.next_due().filter(|_| waiting < MOST_WAITING),
             self.mix.next_due(),
             self.held.next_due(),
         ]
@@ -216,15 +217,17 @@ impl Node {
             return;
         }
         let waiting: usize = self.onion.unsent.values().map(Vec::len).sum();
-        let Some(peer) = self
-            .relays
-            .address_of(next)
-            .filter(|_| waiting < MOST_UNSENT)
-        else {
+        let for_it = self.onion.unsent.get(&next).map_or(0, Vec::len);
+        let room = waiting < MOST_UNSENT && for_it < MOST_UNSENT_FOR_ONE;
+        let Some(peer) = self.relays.address_of(next).filter(|_| room) else {
             self.counters.cells_dropped += 1;
             return;
         };
         self.onion.unsent.entry(next).or_default().push(cell);
+        if self.connections.refuses_cells(next) {
+            self.cells_undeliverable(now, next);
+            return;
+        }
         self.make_room_for_a_cell_link(now);
         self.dial(peer, Purpose::Cells);
     }
@@ -386,6 +389,9 @@ const MOST_WAITING: usize = 1024;
 
 /// Cells that wait for a connection at once.
 const MOST_UNSENT: usize = 1024;
+
+/// The same for one relay, so that one that lets us wait costs the others no room.
+const MOST_UNSENT_FOR_ONE: usize = MOST_UNSENT / 4;
 
 /// Links made for cells at once (anonymity W6).
 const MOST_CELL_LINKS: usize = 64;

@@ -127,9 +127,28 @@ impl Node {
             }
         }
         for (epoch, raw) in restored.own_descriptors {
+            self.keep_promises(&raw);
             self.relays.published.insert(epoch, Publication::Made);
             // Refused only if it is out of date, and then nobody wants it.
             let _stale = self.relays.directory.insert(now, Source::Own, &raw);
+        }
+    }
+
+    /// Another onion key than the one that we announced for an epoch would be equivocation. Where
+    /// the announced one is gone, we do without for that epoch, however often we start.
+    fn keep_promises(&mut self, raw: &[u8]) {
+        let Ok(descriptor) = Descriptor::decode(raw) else {
+            return;
+        };
+        let draft = descriptor.draft();
+        let promises = [
+            (draft.epoch, draft.onion),
+            (draft.epoch.next(), draft.onion_next),
+        ];
+        for (epoch, promised) in promises {
+            if self.relays.onion.get(&epoch) != Some(&promised) {
+                self.relays.lost.insert(epoch);
+            }
         }
     }
 
@@ -145,6 +164,7 @@ impl Node {
         self.relays
             .published
             .retain(|published, _| *published >= epoch.previous());
+        self.relays.lost.retain(|lost| *lost >= epoch.previous());
         if self.config.relay {
             self.keep_onion_keys(epoch);
             self.publish(now, epoch);

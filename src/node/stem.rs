@@ -36,7 +36,7 @@ impl StemDuty {
     pub(super) fn new(rng: &mut ChaCha20Rng, now: Instant) -> Self {
         Self {
             stem: Stem::new(rng, now),
-            embargo: Embargo::new(MOST_TRAVELLING),
+            embargo: Embargo::new(MOST_TRAVELLING + MOST_OWN),
             travelling: BTreeMap::new(),
             bytes: 0,
         }
@@ -62,7 +62,8 @@ impl StemDuty {
     /// Whether there is room for one more.
     fn has_room(&self, envelope: &Envelope) -> bool {
         self.travelling.contains_key(&envelope.hash())
-            || self.bytes.saturating_add(envelope.size()) <= TRAVELLING_BYTES
+            || self.travelling.len() < MOST_TRAVELLING
+                && self.bytes.saturating_add(envelope.size()) <= TRAVELLING_BYTES
     }
 
     /// Notes that an envelope is here; `false` if it came this way before.
@@ -162,8 +163,12 @@ impl Node {
     }
 }
 
-/// Envelopes on the stem at once; when there are more, the one due soonest is diffused early.
+/// Foreign envelopes on the stem at once; more are dropped, and the embargo of whoever sent them
+/// brings them out. Diffusing another in their place would let a flood name whose that one is.
 const MOST_TRAVELLING: usize = 4096;
+
+/// Room for our own, and those rebuilt here, beyond that.
+const MOST_OWN: usize = 4096;
 
 /// The same in bytes.
 const TRAVELLING_BYTES: usize = 32 * 1024 * 1024;

@@ -102,9 +102,9 @@ fn a_neighbour_that_floods_cells_loses_its_own_and_nobody_elses() {
     let flood: Vec<Cell> = (0..400).map(|_| scene.echo()).collect();
     let honest: Vec<Cell> = (0..20).map(|_| scene.echo()).collect();
     for (pair, cell) in flood.chunks(20).zip(honest) {
-        scene.world.incite(accomplice, |rogue, now| {
-            ((), rogue.bring(now, line, pair))
-        });
+        scene
+            .world
+            .incite(accomplice, |rogue, now| ((), rogue.bring(now, line, pair)));
         scene.bring(&[cell]);
         scene.world.run(Duration::from_millis(100));
     }
@@ -128,9 +128,9 @@ fn the_33rd_stranger_may_not_bring_cells() {
     }
     // The scene's own rogue is the first stranger, so the last of these is the 33rd.
     for ((stranger, line), cell) in strangers.into_iter().zip(cells) {
-        scene.world.incite(stranger, |rogue, now| {
-            ((), rogue.bring(now, line, &[cell]))
-        });
+        scene
+            .world
+            .incite(stranger, |rogue, now| ((), rogue.bring(now, line, &[cell])));
     }
     scene.run(2);
     assert_eq!(scene.line().cells().len(), 31);

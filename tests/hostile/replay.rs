@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use circuits::ids::Epoch;
 
-use crate::scene::{Scene, TARGET};
+use crate::scene::{Scene, TARGET, name_peers};
 use crate::sim::World;
 use crate::sim::rogue::Manners;
 
@@ -18,7 +18,10 @@ fn a_cell_that_a_neighbour_replays_passes_once() {
     scene.run(5);
     assert_eq!(scene.line().cells().len(), 1);
     assert_eq!(scene.dropped(), 2);
-    assert!(scene.line().stands(), "a replay costs no neighbour its link");
+    assert!(
+        scene.line().stands(),
+        "a replay costs no neighbour its link"
+    );
 }
 
 #[test]
@@ -54,6 +57,7 @@ fn restart(scene: &mut Scene) {
     scene.world.kill(TARGET);
     scene.run(2);
     scene.world.revive(TARGET);
+    name_peers(&mut scene.world, TARGET);
     scene.run(5);
     scene.line = scene.world.intrude(scene.rogue, TARGET);
 }
@@ -107,7 +111,11 @@ fn a_cell_is_not_replayed_across_the_end_of_an_epoch() {
     assert_eq!(scene.line().cells().len(), 1, "the old key's tags are kept");
     scene.bring(&[unused]);
     scene.run(2);
-    assert_eq!(scene.line().cells().len(), 2, "the old key still opens cells");
+    assert_eq!(
+        scene.line().cells().len(),
+        2,
+        "the old key still opens cells"
+    );
 }
 
 #[test]

@@ -28,13 +28,18 @@ pub(crate) fn relays_in(mut world: World) -> World {
         world.add(true, &[]);
     }
     for relay in 0..RELAYS {
-        for step in 1..=2 {
-            let peer = world.addr((relay + step) % RELAYS);
-            world.command(relay, Command::AddPeer(peer)).unwrap();
-        }
+        name_peers(&mut world, relay);
     }
     world.run(Duration::from_secs(5));
     world
+}
+
+/// Gives a relay the two peers that it dials; it does not remember them when it starts anew.
+pub(crate) fn name_peers(world: &mut World, relay: usize) {
+    for step in 1..=2 {
+        let peer = world.addr((relay + step) % RELAYS);
+        world.command(relay, Command::AddPeer(peer)).unwrap();
+    }
 }
 
 /// The relays, and a rogue with a line to one of them.
@@ -137,9 +142,14 @@ impl Scene {
 
     /// An envelope that is nobody's.
     pub(crate) fn envelope(&mut self) -> Envelope {
+        self.envelope_for(600)
+    }
+
+    /// One that lives at least so many seconds: the shorter, the less work it is.
+    pub(crate) fn envelope_for(&mut self, secs: u64) -> Envelope {
         let unix = self.world.clock().unix;
         self.world.incite(self.rogue, |rogue, _| {
-            let life = Life::at_least(Duration::from_secs(600));
+            let life = Life::at_least(Duration::from_secs(secs));
             let draft = dummy(&mut rogue.rng, unix, life, 0.002).unwrap();
             let mut search = draft
                 .seal_job(Generations::Modern)

@@ -240,12 +240,7 @@ impl Rogue {
     }
 
     /// Gives envelopes by gossip.
-    pub(crate) fn gossip(
-        &mut self,
-        now: Now,
-        line: LinkId,
-        envelopes: &[Envelope],
-    ) -> Vec<Output> {
+    pub(crate) fn gossip(&mut self, now: Now, line: LinkId, envelopes: &[Envelope]) -> Vec<Output> {
         let payload = outgoing::messages(envelopes);
         let code = u16::from(code::MESSAGES);
         self.babble(now, line, (Capability::SHH_6, code), payload)

@@ -325,9 +325,10 @@ impl World {
     }
 
     fn connect(&mut self, at: usize, link: LinkId, endpoint: Endpoint) {
-        let to = self.nodes.iter().position(|place| {
-            !matches!(place.body, Body::Dark) && place.addr.endpoint == endpoint
-        });
+        let to = self
+            .nodes
+            .iter()
+            .position(|place| !matches!(place.body, Body::Dark) && place.addr.endpoint == endpoint);
         let Some(to) = to else {
             self.feed(at, Input::DialFailed(link));
             return;

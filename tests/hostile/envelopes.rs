@@ -1,0 +1,82 @@
+//! Envelopes before and after they are public (anonymity 5.23, 5.26, spec M10, M11).
+
+use std::time::Duration;
+
+use whisht::dark::DarkMessage;
+use whisht::envelope::Envelope;
+
+use crate::scene::{RELAYS, Scene, TARGET};
+use crate::sim::rogue::Manners;
+
+#[test]
+fn an_envelope_on_the_stem_is_in_nobodys_hands_until_it_is_public() {
+    let mut scene = Scene::new();
+    let spy = scene.world.add_rogue(Manners::good());
+    let line = scene.world.intrude(spy, TARGET);
+    let envelope = scene.envelope();
+    let hash = envelope.hash();
+    scene.say(&DarkMessage::Stem(envelope));
+    let ask = DarkMessage::GetEnvelopes(vec![hash]);
+    scene
+        .world
+        .incite(spy, |rogue, now| ((), rogue.say(now, line, &ask)));
+    let held = |scene: &mut Scene| scene.world.status(TARGET).pool_envelopes == 0;
+    let mut hidden = 0;
+    while held(&mut scene) && hidden < 1200 {
+        scene.world.run(Duration::from_millis(500));
+        let heard = scene.world.rogue(spy).line(line).gossiped();
+        if held(&mut scene) {
+            assert!(heard.is_empty(), "it was given away from the stem");
+        }
+        hidden += 1;
+    }
+    // The embargo of one node or another has brought it out, to everybody.
+    scene.run(10);
+    let heard = scene.world.rogue(spy).line(line).gossiped();
+    assert!(heard.iter().any(|(_, heard)| *heard == hash));
+    for relay in 0..RELAYS {
+        assert_eq!(scene.world.status(relay).pool_envelopes, 1);
+    }
+}
+
+#[test]
+fn a_flood_on_the_stem_takes_no_more_than_its_room_and_shows_nobody_elses_envelope() {
+    let mut scene = Scene::new();
+    let first = scene.envelope();
+    scene.say(&DarkMessage::Stem(first.clone()));
+    scene.world.run(Duration::from_millis(100));
+    let flood: Vec<Envelope> = (0..4_200).map(|_| scene.envelope_for(20)).collect();
+    let line = scene.line;
+    for envelope in flood {
+        scene.world.incite(scene.rogue, |rogue, now| {
+            ((), rogue.say(now, line, &DarkMessage::Stem(envelope)))
+        });
+    }
+    scene.world.run(Duration::from_millis(100));
+    let pooled = scene.world.status(TARGET).pool_envelopes;
+    // Of so many embargoes a few are over by themselves; none is cut short to make room.
+    assert!(pooled < 60, "{pooled} were diffused at once");
+    let seen = scene.line().gossiped();
+    assert!(seen.iter().all(|(_, hash)| *hash != first.hash()));
+    assert!(scene.line().stands());
+}
+
+#[test]
+fn an_envelope_is_offered_to_nobody_before_a_peer_brought_it_and_to_the_others_after() {
+    let mut scene = Scene::new();
+    let spy = scene.world.add_rogue(Manners::good());
+    let line = scene.world.intrude(spy, TARGET);
+    let envelope = scene.envelope();
+    let hash = envelope.hash();
+    let bringer = scene.line;
+    scene.world.incite(scene.rogue, |rogue, now| {
+        ((), rogue.gossip(now, bringer, &[envelope]))
+    });
+    scene.run(10);
+    let heard = scene.world.rogue(spy).line(line).gossiped();
+    assert_eq!(heard.iter().filter(|(_, heard)| *heard == hash).count(), 1);
+    assert!(
+        scene.line().gossiped().is_empty(),
+        "the bringer gets nothing back"
+    );
+}
