@@ -28,7 +28,7 @@ fn a_cell_that_a_neighbour_replays_passes_once() {
 fn a_cell_that_is_replayed_over_another_link_passes_once() {
     let mut scene = Scene::new();
     let cell = scene.echo();
-    scene.bring(&[cell.clone()]);
+    scene.bring(std::slice::from_ref(&cell));
     scene.run(1);
     let accomplice = scene.world.add_rogue(Manners::cells_only());
     let line = scene.world.intrude(accomplice, TARGET);
@@ -67,7 +67,7 @@ fn a_cell_is_not_replayed_by_making_the_relay_start_again() {
     let mut scene = Scene::new();
     let cell = scene.echo();
     let later = scene.echo();
-    scene.bring(&[cell.clone()]);
+    scene.bring(std::slice::from_ref(&cell));
     scene.run(1);
     assert_eq!(scene.line().cells().len(), 1);
     restart(&mut scene);
@@ -84,7 +84,7 @@ fn a_cell_lost_with_the_power_before_its_tag_was_durable_never_left() {
     let mut scene = Scene::new();
     let cell = scene.echo();
     scene.world.disk(TARGET).hang();
-    scene.bring(&[cell.clone()]);
+    scene.bring(std::slice::from_ref(&cell));
     scene.run(1);
     assert!(scene.line().cells().is_empty());
     restart(&mut scene);
@@ -101,7 +101,7 @@ fn a_cell_is_not_replayed_across_the_end_of_an_epoch() {
     let epoch = Epoch::at(scene.world.clock().unix);
     let cell = scene.echo();
     let unused = scene.echo();
-    scene.bring(&[cell.clone()]);
+    scene.bring(std::slice::from_ref(&cell));
     scene.run(1);
     assert_eq!(scene.line().cells().len(), 1);
     scene.run(30);
@@ -143,7 +143,7 @@ fn a_relay_whose_tag_log_is_damaged_erases_the_key_and_is_silent_until_its_next(
     let mut scene = Scene::in_world(world, Manners::good());
     let epoch = Epoch::at(scene.world.clock().unix);
     let (cell, unused) = (scene.echo(), scene.echo());
-    scene.bring(&[cell.clone()]);
+    scene.bring(std::slice::from_ref(&cell));
     scene.run(1);
     scene.world.kill(TARGET);
     scene.world.disk(TARGET).corrupt_log(epoch);
