@@ -1,4 +1,4 @@
-//! Cells that are damaged, too many, or lead nowhere (anonymity 3.11, 5.1, 5.3, 5.7, 5.8).
+//! Cells that are damaged, too many, or lead nowhere (anonymity 3.11).
 
 use std::time::Duration;
 

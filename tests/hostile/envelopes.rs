@@ -1,4 +1,4 @@
-//! Envelopes before and after they are public (anonymity 5.23, 5.26, spec M10, M11).
+//! Envelopes before and after they are public (spec M10, M11).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a neighbour may say on a link, and what it costs (spec M8, M12, M17, anonymity 5.29).
+//! What a neighbour may say on a link, and what it costs (spec M8, M12, M17).
 
 use circuits::directory::Endpoint;
 use circuits::ids::{NetworkId, Profile};

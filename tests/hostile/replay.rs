@@ -1,4 +1,4 @@
-//! A cell that passes twice would tell its path (anonymity 5.2, spec M9).
+//! A cell that passes twice would tell its path (spec M9).
 
 use std::time::Duration;
 
