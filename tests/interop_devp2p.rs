@@ -1,10 +1,12 @@
-//! A live link with somebody else's RLPx: @ethereumjs/devp2p, which dials us and is dialled.
+//! A live link with somebody else's RLPx: @ethereumjs/devp2p, which dials us and is dialled; first
+//! a bare link, then a node in a process of its own.
 //!
 //! Needs Node.js and `npm ci` in tests/interop/devp2p. Where these are missing the tests say
 //! `SKIPPED` and pass, unless CI is `true` or WHISHT_REQUIRE_INTEROP is set: then they fail.
 
 #![expect(
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
     reason = "what does not go as planned is a failed test"
@@ -133,6 +135,80 @@ fn converse(mut wire: Wire, mut peer: Peer, key: &LinkKey) {
     peer.ends_well();
 }
 
+#[test]
+fn devp2p_dials_a_running_node() {
+    let Some(node) = node() else { return };
+    let whisht = Whisht::run(&[]);
+    let enode: PeerAddr = whisht.enode.parse().unwrap();
+    let Endpoint::Tcp(addr) = enode.endpoint else {
+        panic!("it listens on TCP");
+    };
+    let port = addr.port().to_string();
+    let mut peer = Peer::quiet(&node, &["dial", "127.0.0.1", &port, &whisht.enode]);
+    greets(&mut peer);
+}
+
+#[test]
+fn a_running_node_dials_devp2p() {
+    let Some(node) = node() else { return };
+    let mut peer = Peer::quiet(&node, &["listen", "127.0.0.1", "0"]);
+    let listening = peer.next();
+    let enode = listening.get("enode").and_then(Value::as_str);
+    let _whisht = Whisht::run(&["--peer", enode.expect("it listens")]);
+    greets(&mut peer);
+}
+
+/// Hello and status, as the peer saw them.
+fn greets(peer: &mut Peer) {
+    let opened = peer.next();
+    assert_eq!(opened["event"], "open", "{opened}");
+    assert_eq!(opened["capabilities"], json!(["dark/1", "shh/6"]));
+    let client = opened["client"].as_str().unwrap();
+    assert!(client.starts_with("whisht/v"), "{client}");
+    let status = peer.next();
+    assert_eq!(status["event"], "packet", "{status}");
+    assert_eq!(status["code"], STATUS, "{status}");
+    let payload = hex::decode(status["payload"].as_str().unwrap()).unwrap();
+    // Version 6, work .002, no bloom, no light node.
+    let expected = "cc06883f60624dd2f1a9fc8080";
+    assert_eq!(hex::encode(payload), expected);
+}
+
+/// `whisht run`, killed when the test ends.
+struct Whisht {
+    process: Child,
+    enode: String,
+}
+
+impl Whisht {
+    fn run(args: &[&str]) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_whisht"))
+            .args(["run", "--json", "--ephemeral", "--listen", "127.0.0.1:0"])
+            .args(["--profile", "local", "--network", "interop"])
+            .args(args)
+            // The program refuses settings that it does not know.
+            .env_remove("WHISHT_REQUIRE_INTEROP")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let output = process.stdout.take().unwrap();
+        BufReader::new(output).read_line(&mut line).unwrap();
+        let banner: Value = serde_json::from_str(&line).expect("it says where it listens");
+        let enode = banner["enode"][0].as_str().unwrap().to_owned();
+        Self { process, enode }
+    }
+}
+
+impl Drop for Whisht {
+    fn drop(&mut self) {
+        // An error means that it has ended already.
+        let _ended = self.process.kill();
+        let _reaped = self.process.wait();
+    }
+}
+
 fn packet(code: u16, payload: &[u8]) -> Value {
     json!({ "event": "packet", "code": code, "payload": hex::encode(payload) })
 }
@@ -218,11 +294,17 @@ struct Peer {
 }
 
 impl Peer {
+    /// One that sends two packets after its status.
     fn start(node: &Path, arguments: &[&str]) -> Self {
+        let sends = ["--send", "1=c2c107", "--send", "127=81ff"];
+        Self::quiet(node, &[arguments, &sends].concat())
+    }
+
+    /// One that sends nothing but its status.
+    fn quiet(node: &Path, arguments: &[&str]) -> Self {
         let mut process = Command::new(node)
             .arg("peer.mjs")
             .args(arguments)
-            .args(["--send", "1=c2c107", "--send", "127=81ff"])
             .current_dir(folder())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
