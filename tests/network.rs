@@ -200,3 +200,49 @@ fn a_network_that_is_too_small_is_refused_by_name_and_number() {
     assert_eq!(refusal.kind, whisht::node::RefusalKind::Policy);
     assert!(refusal.cause.contains("needs at least"), "{refusal}");
 }
+
+#[test]
+fn a_rendezvous_that_is_gone_costs_a_new_envelope_and_no_lower_level() {
+    let (mut world, source, reader) = network(12);
+    let to = acquaint(&mut world, reader);
+    world
+        .command(source, request(to, vec![7; 100], Level::Normal))
+        .unwrap();
+    let lanes = |world: &World| {
+        world
+            .events(source)
+            .iter()
+            .find_map(|(_, event)| match event {
+                Event::Trace(Trace::Lanes { lanes }) => Some(lanes.clone()),
+                _ => None,
+            })
+    };
+    assert!(world.run_until_so(Duration::from_secs(60), |world| lanes(world).is_some()));
+    let rendezvous = *lanes(&world).unwrap()[0].last().unwrap();
+    let victim = (0..12).find(|relay| world.addr(*relay).key.id().short() == rendezvous.0);
+    world.kill(victim.unwrap());
+    let ended = |world: &World| {
+        let end = |stage: &Stage| matches!(stage, Stage::Delivered | Stage::Failed { .. });
+        stages(world, source).iter().any(end)
+    };
+    assert!(world.run_until_so(Duration::from_secs(180), ended));
+
+    let stages = stages(&world, source);
+    assert!(
+        stages.contains(&Stage::Retrying { attempt: 2 }),
+        "{stages:?}"
+    );
+    assert_eq!(stages.last(), Some(&Stage::Delivered), "{stages:?}");
+    let envelopes: Vec<&String> = stages
+        .iter()
+        .filter_map(|stage| match stage {
+            Stage::Sealed { envelope, .. } => Some(envelope),
+            _ => None,
+        })
+        .collect();
+    assert!(envelopes.len() >= 2 && envelopes[0] != envelopes[1]);
+    let planned = stages
+        .iter()
+        .filter(|stage| matches!(stage, Stage::Planned { .. }));
+    assert_eq!(planned.count(), envelopes.len(), "each attempt took lanes");
+}

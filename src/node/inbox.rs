@@ -9,7 +9,10 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
+use circuits::time::Now;
+
 use super::command::{Identity, Refusal};
+use super::timers::Timer;
 use super::view::{IdentityView, MessageView};
 use super::{Event, Node, Output, hex};
 use crate::envelope::{Envelope, EnvelopeHash, Topic};
@@ -53,11 +56,13 @@ struct Message {
 }
 
 impl Inbox {
-    /// Puts an envelope in line to be tried.
-    pub(super) fn offer(&mut self, envelope: Envelope, pow: PowChecked) {
-        if !self.filters.is_empty() && self.waiting.len() < MOST_WAITING {
+    /// Puts an envelope in line to be tried; `false` if there is nobody to try it for.
+    pub(super) fn offer(&mut self, envelope: Envelope, pow: PowChecked) -> bool {
+        let wanted = !self.filters.is_empty() && self.waiting.len() < MOST_WAITING;
+        if wanted {
             self.waiting.push_back((envelope, pow));
         }
+        wanted
     }
 
     pub(super) fn add(&mut self, name: String, identity: Identity) -> Result<(), Refusal> {
@@ -219,7 +224,7 @@ impl Node {
     pub(super) fn open_envelopes(&mut self) {
         for _ in 0..TRIED_AT_ONCE {
             let Some((envelope, pow)) = self.inbox.waiting.pop_front() else {
-                return;
+                return self.timers.rest(Timer::Open);
             };
             for message in self.inbox.open(&envelope, &pow) {
                 self.outputs
@@ -229,11 +234,17 @@ impl Node {
     }
 
     /// Starts to listen for an identity, in what the pool already holds too.
-    pub(super) fn add_identity(&mut self, name: String, identity: Identity) -> Result<(), Refusal> {
+    pub(super) fn add_identity(
+        &mut self,
+        now: Now,
+        name: String,
+        identity: Identity,
+    ) -> Result<(), Refusal> {
         self.inbox.add(name, identity)?;
         for pooled in self.pool.iter() {
             self.inbox.offer(pooled.envelope.clone(), pooled.pow);
         }
+        self.timers.hasten(Timer::Open, now.mono);
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ use circuits::ids::LinkId;
 use circuits::time::Now;
 
 use super::event::Trace;
+use super::timers::Timer;
 use super::{Node, hex};
 use crate::envelope::{Envelope, EnvelopeHash, InTime};
 use crate::gossip::{GossipFault, Send};
@@ -57,7 +58,10 @@ impl Node {
             });
         }
         self.gossip.pooled(now, &envelope, from);
-        self.inbox.offer(envelope, pow);
+        if self.inbox.offer(envelope, pow) {
+            self.timers
+                .hasten(Timer::Open, now.mono.after(Timer::Open.period()));
+        }
     }
 
     /// Gives peers what is due to them.

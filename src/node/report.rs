@@ -48,7 +48,7 @@ impl Node {
                 Ok(Reply::Done)
             }
             Command::AddIdentity(name, identity) => {
-                self.add_identity(name, identity).map(|()| Reply::Done)
+                self.add_identity(now, name, identity).map(|()| Reply::Done)
             }
             Command::Send(request) => self.send(now, request).map(Reply::Accepted),
             Command::Cancel(message) if self.cancel(message) => Ok(Reply::Done),

@@ -51,6 +51,13 @@ impl Timers {
         }
     }
 
+    /// Puts a chore off until something [hastens](Self::hasten) it: there is nothing to do.
+    pub(super) fn rest(&mut self, timer: Timer) {
+        if let Some((_, due)) = self.0.iter_mut().find(|(other, _)| *other == timer) {
+            *due = Instant::from_micros(u64::MAX);
+        }
+    }
+
     /// When the next chore is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.0.iter().map(|(_, due)| *due).min()
@@ -58,7 +65,7 @@ impl Timers {
 }
 
 impl Timer {
-    const fn period(self) -> Duration {
+    pub(super) const fn period(self) -> Duration {
         match self {
             Self::ExpirePool | Self::Redial => Duration::from_secs(1),
             Self::Epoch => Duration::from_secs(5),
