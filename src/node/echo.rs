@@ -78,7 +78,7 @@ impl Node {
             return self.fail(
                 id,
                 &format!(
-                    "no echo from {WITNESSES} peers after {attempts} attempt(s); \
+                    "attempt {attempts} got no echo from {WITNESSES} peers; \
                  see `whisht peers` and `whisht status`, then send it again"
                 ),
             );

@@ -1,11 +1,11 @@
-//! Shows stages as they come: a spinner on a terminal, plain lines elsewhere, nothing under
-//! `--json`.
+//! Shows stages as they come, on standard error: a spinner on a terminal, plain lines elsewhere,
+//! objects under `--json`.
 
 use std::io::{IsTerminal, Write, stderr};
 use std::time::Duration;
 
 use indicatif::ProgressBar;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::stage::describe;
 use crate::cli::print::{Screen, field, number};
@@ -16,14 +16,14 @@ pub(super) enum Progress {
     Spinner(ProgressBar),
     /// A line for each stage.
     Lines,
-    /// Nowhere.
-    Silent,
+    /// An object for each stage, with the message's number in it.
+    Json(u64),
 }
 
 impl Progress {
     pub(super) fn start(screen: Screen, id: u64) -> Self {
         if screen.json {
-            return Self::Silent;
+            return Self::Json(id);
         }
         if !stderr().is_terminal() {
             return Self::Lines;
@@ -35,23 +35,22 @@ impl Progress {
 
     /// Shows that a message reached a stage.
     pub(super) fn show(&mut self, stage: &Value) {
-        let text = describe(stage);
-        match self {
+        // If nobody reads this, nothing is lost.
+        let _ = match self {
+            Self::Json(id) => writeln!(stderr(), "{}", json!({"id": id, "reached": stage})),
             // A count goes on in its place; what is left behind is its end.
             Self::Spinner(spinner) if is_count(stage) && !is_quarter(stage) => {
-                spinner.set_message(text);
+                spinner.set_message(describe(stage));
+                Ok(())
             }
             Self::Spinner(spinner) => {
                 spinner.println(format!("  {}", spinner.message()));
-                spinner.set_message(text);
+                spinner.set_message(describe(stage));
+                Ok(())
             }
-            Self::Lines if is_count(stage) && !is_quarter(stage) => {}
-            Self::Lines => {
-                // If nobody reads this, nothing is lost.
-                let _ = writeln!(stderr(), "{text}");
-            }
-            Self::Silent => {}
-        }
+            Self::Lines if is_count(stage) && !is_quarter(stage) => Ok(()),
+            Self::Lines => writeln!(stderr(), "{}", describe(stage)),
+        };
     }
 
     /// Leaves the last stage standing.

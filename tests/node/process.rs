@@ -1,0 +1,194 @@
+//! A node in a process of its own, started and asked as a user would: by the program's commands.
+//!
+//! Every wait is bounded, and says what it waited for when it ends in vain. A node is killed when
+//! its value is dropped; what it logged is shown if the test fails.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// A running `whisht run`.
+pub(crate) struct NodeProcess {
+    child: Child,
+    name: String,
+    dir: PathBuf,
+    log: PathBuf,
+    banner: Value,
+}
+
+impl NodeProcess {
+    /// Starts a node of the profile `local` with a data directory of this name in `parent`, and
+    /// waits until it says where it listens. A directory that is there already is used again.
+    pub(crate) fn start(parent: &Path, name: &str, args: &[&str]) -> Self {
+        let (dir, log) = (parent.join(name), parent.join(format!("{name}.log")));
+        let mut child = whisht(&dir)
+            .args(["run", "--json", "--threads", "1"])
+            .args(["--profile", "local", "--network", "processes"])
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(
+                File::options()
+                    .append(true)
+                    .create(true)
+                    .open(&log)
+                    .unwrap(),
+            )
+            .spawn()
+            .unwrap();
+        let output = child.stdout.take().unwrap();
+        let mut node = Self {
+            child,
+            name: name.to_owned(),
+            dir,
+            log,
+            banner: Value::Null,
+        };
+        let (sender, line) = mpsc::channel();
+        thread::spawn(move || {
+            let mut line = String::new();
+            // An error shows as an empty line.
+            let _read = BufReader::new(output).read_line(&mut line);
+            // Nobody waits any more if it is late.
+            let _sent = sender.send(line);
+        });
+        let line = line
+            .recv_timeout(PATIENCE)
+            .unwrap_or_else(|_| panic!("{name} does not say where it listens"));
+        node.banner = serde_json::from_str(&line)
+            .unwrap_or_else(|_| panic!("{name} did not come up; it said {line:?}"));
+        node
+    }
+
+    /// How a peer names it.
+    pub(crate) fn enode(&self) -> &str {
+        self.banner["enode"][0].as_str().unwrap()
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> &str {
+        self.banner["listen"][0].as_str().unwrap()
+    }
+
+    /// Its data directory.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Runs a command against it.
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        self.begin(args).end()
+    }
+
+    /// Starts a command that takes its time.
+    pub(crate) fn begin(&self, args: &[&str]) -> Running {
+        let child = whisht(&self.dir)
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let id = child.id();
+        let (sender, output) = mpsc::channel();
+        thread::spawn(move || {
+            // Nobody waits any more if it is late.
+            let _sent = sender.send(child.wait_with_output().unwrap());
+        });
+        Running {
+            what: format!("`{}` at {}", args.join(" "), self.name),
+            id,
+            output,
+        }
+    }
+
+    /// Runs a command that should succeed, and gives what it printed as JSON.
+    pub(crate) fn ask(&self, args: &[&str]) -> Value {
+        let output = self.run(&[args, &["--json"]].concat());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{args:?} at {}: {said}", self.name);
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Its messages, one for each line.
+    pub(crate) fn inbox(&self) -> Vec<Value> {
+        let output = self.run(&["inbox", "--json"]);
+        lines(&output.stdout)
+    }
+
+    /// Ends it as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for NodeProcess {
+    fn drop(&mut self) {
+        // Errors mean that it has ended already.
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        if thread::panicking() && !log.is_empty() {
+            println!("--- {} logged\n{log}", self.name);
+        }
+    }
+}
+
+/// A command under way.
+pub(crate) struct Running {
+    what: String,
+    id: u32,
+    output: mpsc::Receiver<Output>,
+}
+
+impl Running {
+    /// Waits until it ends.
+    pub(crate) fn end(self) -> Output {
+        self.output.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+            let id = self.id.to_string();
+            // If it ended just now, all is well.
+            let _killed = Command::new("kill").args(["-KILL", &id]).status();
+            panic!("{} does not end", self.what)
+        })
+    }
+}
+
+/// Every line of an output as JSON.
+pub(crate) fn lines(output: &[u8]) -> Vec<Value> {
+    let text = String::from_utf8_lossy(output);
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line:?}")))
+        .collect()
+}
+
+/// Looks again and again until there is what is looked for.
+pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(start.elapsed() < PATIENCE, "in vain: {what}");
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// The program, without anything of ours in its environment.
+fn whisht(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_whisht"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("WHISHT_") {
+            command.env_remove(name);
+        }
+    }
+    command.arg("--data-dir").arg(dir).stdin(Stdio::null());
+    command
+}
+
+/// Far more than anything here needs; only bounds the wait for what is stuck.
+const PATIENCE: Duration = Duration::from_secs(90);
