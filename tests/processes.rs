@@ -142,7 +142,8 @@ impl Network {
         let stages = lines(&sent.stderr);
         assert_eq!(sent.status.code(), Some(0), "{stages:?}");
         let outcome = lines(&sent.stdout);
-        assert_eq!(outcome[0]["last"]["stage"], "delivered", "{outcome:?}");
+        assert_eq!(outcome[0]["delivered"], true, "{outcome:?}");
+        assert_eq!(outcome[0]["first_gossip"], false, "{outcome:?}");
         let reached = |stage: &str| -> Vec<&Value> {
             let all = stages.iter().map(|line| &line["reached"]);
             all.filter(|reached| reached["stage"] == stage).collect()

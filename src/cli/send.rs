@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use circuits::level::Level;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use self::progress::Progress;
@@ -98,7 +98,7 @@ pub(super) async fn run(node: &mut Node, args: Args) -> Result<Exit, Failure> {
 /// Shows stages until one is final.
 async fn follow(node: &mut Node, id: u64, limit: Option<Duration>) -> Result<Exit, Failure> {
     let mut progress = Progress::start(node.screen, id);
-    let mut last = Value::Null;
+    let mut reached = Map::new();
     let patience = tokio::time::sleep(limit.unwrap_or(Duration::MAX));
     tokio::pin!(patience);
     let exit = loop {
@@ -111,8 +111,9 @@ async fn follow(node: &mut Node, id: u64, limit: Option<Duration>) -> Result<Exi
             continue;
         };
         progress.show(&stage);
-        last = stage;
-        match field(&last, "stage").as_str() {
+        let name = field(&stage, "stage");
+        reached.insert(name.clone(), stage);
+        match name.as_str() {
             "delivered" => break Exit::Done,
             "failed" => break Exit::Expired,
             _ => {}
@@ -120,14 +121,32 @@ async fn follow(node: &mut Node, id: u64, limit: Option<Duration>) -> Result<Exi
     };
     progress.end();
     if node.screen.json {
-        let outcome = json!({"id": id, "last": last, "exit": exit.code()});
-        node.screen.value(&outcome)?;
+        node.screen.value(&outcome(id, exit, &reached))?;
     } else if exit == Exit::Pending {
         node.screen.line(format_args!(
             "message {id} has not come back yet; the node goes on, see `whisht outbox`"
         ))?;
     }
     Ok(exit)
+}
+
+/// What became of a message, from the last report of each stage that it reached.
+fn outcome(id: u64, exit: Exit, reached: &Map<String, Value>) -> Value {
+    let told = |stage: &str, field: &str| {
+        let stage = reached.get(stage)?;
+        stage.get(field).cloned()
+    };
+    json!({
+        "id": id,
+        "delivered": exit == Exit::Done,
+        "exit": exit.code(),
+        "attempts": told("sealing", "attempt"),
+        "envelope": told("sealed", "envelope"),
+        "lanes": told("planned", "lanes"),
+        "peers": told("seen", "peers"),
+        "first_gossip": told("seen", "first_gossip"),
+        "reason": told("failed", "reason"),
+    })
 }
 
 /// The stage that an event tells of our message. After lost events, the outbox knows.
