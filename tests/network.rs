@@ -15,7 +15,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use whisht::envelope::Topic;
 use whisht::message::ClientSecret;
-use whisht::node::{Command, Event, Identity, Recipient, Reply, SendRequest, Stage, Trace};
+use whisht::node::{Command, Event, Identity, Name, Recipient, Reply, SendRequest, Stage, Trace};
 
 #[path = "sim/world.rs"]
 mod sim;
@@ -91,6 +91,15 @@ fn stages(world: &World, at: usize) -> Vec<Stage> {
     world.events(at).iter().filter_map(stage).collect()
 }
 
+/// The lanes that a source chose for its first attempt.
+fn lanes(world: &World, source: usize) -> Option<Vec<Vec<Name>>> {
+    let mut events = world.events(source).iter();
+    events.find_map(|(_, event)| match event {
+        Event::Trace(Trace::Lanes { lanes }) => Some(lanes.clone()),
+        _ => None,
+    })
+}
+
 #[test]
 fn a_message_goes_through_onion_lanes_into_the_network() {
     let (mut world, source, reader) = network(12);
@@ -159,17 +168,10 @@ fn a_message_survives_the_loss_of_a_middle_relay_in_mid_flight() {
     world
         .command(source, request(to, vec![5; 3000], Level::Normal))
         .unwrap();
-    let lanes = |world: &World| {
-        world
-            .events(source)
-            .iter()
-            .find_map(|(_, event)| match event {
-                Event::Trace(Trace::Lanes { lanes }) => Some(lanes.clone()),
-                _ => None,
-            })
-    };
-    assert!(world.run_until_so(Duration::from_secs(60), |world| lanes(world).is_some()));
-    let victim = lanes(&world).unwrap()[0][1];
+    assert!(world.run_until_so(Duration::from_secs(60), |world| {
+        lanes(world, source).is_some()
+    }));
+    let victim = lanes(&world, source).unwrap()[0][1];
     let victim = (0..12)
         .find(|relay| world.addr(*relay).key.id().short() == victim.0)
         .unwrap();
@@ -208,17 +210,10 @@ fn a_rendezvous_that_is_gone_costs_a_new_envelope_and_no_lower_level() {
     world
         .command(source, request(to, vec![7; 100], Level::Normal))
         .unwrap();
-    let lanes = |world: &World| {
-        world
-            .events(source)
-            .iter()
-            .find_map(|(_, event)| match event {
-                Event::Trace(Trace::Lanes { lanes }) => Some(lanes.clone()),
-                _ => None,
-            })
-    };
-    assert!(world.run_until_so(Duration::from_secs(60), |world| lanes(world).is_some()));
-    let rendezvous = *lanes(&world).unwrap()[0].last().unwrap();
+    assert!(world.run_until_so(Duration::from_secs(60), |world| {
+        lanes(world, source).is_some()
+    }));
+    let rendezvous = *lanes(&world, source).unwrap()[0].last().unwrap();
     let victim = (0..12).find(|relay| world.addr(*relay).key.id().short() == rendezvous.0);
     world.kill(victim.unwrap());
     let ended = |world: &World| {
