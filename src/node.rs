@@ -6,7 +6,7 @@
 //!
 //! One file for each concern: `links` (connections come, speak and go), `dark` (what whisht nodes
 //! say to each other), `public` (envelopes that everybody has), `onion` (cells that pass through),
-//! `stem` (envelopes on their way in), `relays` (the directory and our place in it), `outbox` and
+//! `stem` (envelopes on their way in), `relays` (the directory), `listing` (our place in it), `outbox` and
 //! `dispatch`, `echo` (messages we send), `inbox` (messages we receive), `report` (what users ask for).
 
 mod command;
@@ -19,6 +19,7 @@ mod event;
 mod inbox;
 mod input;
 mod links;
+mod listing;
 mod onion;
 mod outbox;
 mod output;
@@ -44,6 +45,7 @@ use rand_core::{Rng, SeedableRng};
 
 use self::connections::Connections;
 use self::inbox::Inbox;
+use self::listing::Listing;
 use self::onion::Onion;
 use self::outbox::Outbox;
 use self::peering::Peering;
@@ -85,6 +87,7 @@ pub struct Node {
     stem: StemDuty,
     onion: Onion,
     relays: Relays,
+    listing: Listing,
     guards: Guards,
     inbox: Inbox,
     outbox: Outbox,
@@ -181,6 +184,7 @@ impl Node {
             stem: StemDuty::new(&mut rng, now.mono),
             onion: Onion::new(me.id),
             relays: Relays::new(directory),
+            listing: Listing::default(),
             guards,
             inbox: Inbox::default(),
             outbox: Outbox::default(),

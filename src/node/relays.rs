@@ -1,44 +1,34 @@
-//! The node's view of the relays: the directory, its own place in it, and its onion keys.
+//! The node's view of the relays: the directory that neighbours fill, and what is drawn from it.
 //!
-//! A relay makes its onion keys one epoch ahead, says so in a descriptor that it has made durable
-//! before anybody sees it (a second, different one would be equivocation), and forgets each key
-//! when its time is over. A node that is no relay only listens and asks.
+//! What a neighbour tells is judged by the directory and passed on if it is news; guards and lanes
+//! come from a snapshot of it. Our own place in the directory is `listing`'s business.
 
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use circuits::directory::{
-    Descriptor, Directory, Draft, Inserted, PuzzleSearch, PuzzleSolution, Request, Requirements,
-    Snapshot, Source, Subnet, VerifiedDescriptor,
+    Directory, Inserted, Request, Snapshot, Source, Subnet, VerifiedDescriptor,
 };
-use circuits::ids::{Epoch, LinkId, Profile, RelayId, ShortId};
+use circuits::ids::{Epoch, LinkId, RelayId, ShortId};
 use circuits::keys::OnionSecret;
 use circuits::level::LevelRules;
 use circuits::path::{BadPathRules, Exclusions, PathPicker, PathRefusal, PathRules, Plan};
 use circuits::relay::{ReplayLog, ReplaySet};
 use circuits::sample;
-use circuits::secret::Secret;
-use circuits::time::{Instant, Now, UnixSecs};
+use circuits::time::{Instant, Now};
 
 use super::connections::{Dark, Purpose};
+use super::listing::Publication;
 use super::output::{Output, Record};
-use super::store::After;
 use super::timers::Timer;
-use super::work::{Job, JobId};
 use super::{Event, Node};
 use crate::dark::DarkMessage;
 use crate::endpoint::PeerAddr;
 use crate::link::{Capability, Priority};
 
-/// Relays, and our own keys among them.
+/// The relays that we know.
 pub(super) struct Relays {
     pub(super) directory: Directory,
-    /// The public halves of our onion keys.
-    onion: BTreeMap<Epoch, [u8; 32]>,
-    /// Epochs for which our descriptor exists, is being made, or is due at a random time.
-    published: BTreeMap<Epoch, Publication>,
-    /// Epochs whose key had to be erased; a second key for one of them would be equivocation.
-    lost: BTreeSet<Epoch>,
     /// Whether the directory says something that was not stored and told yet.
     changed: bool,
     /// The epoch at the last look.
@@ -51,16 +41,6 @@ pub(super) struct Relays {
     snapshot: Option<Snapshot>,
     /// How many relays were usable when that was last told.
     told: usize,
-}
-
-/// How far our descriptor for an epoch is.
-enum Publication {
-    /// To be made from this second on.
-    Due(UnixSecs),
-    /// Its puzzle is being solved.
-    Solving(JobId, Box<Draft>),
-    /// It exists.
-    Made,
 }
 
 /// Why there are no lanes for an envelope.
@@ -78,9 +58,6 @@ impl Relays {
     pub(super) fn new(directory: Directory) -> Self {
         Self {
             directory,
-            onion: BTreeMap::new(),
-            published: BTreeMap::new(),
-            lost: BTreeSet::new(),
             changed: false,
             epoch: Epoch(0),
             stored_guards: Vec::new(),
@@ -121,34 +98,16 @@ impl Node {
                 // It may lack a tag: the key goes with it, and the relay is silent until the
                 // next key is valid.
                 Err(_) => {
-                    self.relays.lost.insert(epoch);
+                    self.listing.lost.insert(epoch);
                     self.erase_onion_key(epoch);
                 }
             }
         }
         for (epoch, raw) in restored.own_descriptors {
             self.keep_promises(&raw);
-            self.relays.published.insert(epoch, Publication::Made);
+            self.listing.published.insert(epoch, Publication::Made);
             // Refused only if it is out of date, and then nobody wants it.
             let _stale = self.relays.directory.insert(now, Source::Own, &raw);
-        }
-    }
-
-    /// Another onion key than the one that we announced for an epoch would be equivocation. Where
-    /// the announced one is gone, we do without for that epoch, however often we start.
-    fn keep_promises(&mut self, raw: &[u8]) {
-        let Ok(descriptor) = Descriptor::decode(raw) else {
-            return;
-        };
-        let draft = descriptor.draft();
-        let promises = [
-            (draft.epoch, draft.onion),
-            (draft.epoch.next(), draft.onion_next),
-        ];
-        for (epoch, promised) in promises {
-            if self.relays.onion.get(&epoch) != Some(&promised) {
-                self.relays.lost.insert(epoch);
-            }
         }
     }
 
@@ -156,15 +115,15 @@ impl Node {
     pub(super) fn turn_epoch(&mut self, now: Now) {
         self.relays.directory.expire(now.unix);
         for epoch in self.onion.relay.expire(now) {
-            self.relays.onion.remove(&epoch);
+            self.listing.onion.remove(&epoch);
             self.onion.logs.remove(&epoch);
             self.erase_onion_key(epoch);
         }
         let epoch = Epoch::at(now.unix);
-        self.relays
+        self.listing
             .published
             .retain(|published, _| *published >= epoch.previous());
-        self.relays.lost.retain(|lost| *lost >= epoch.previous());
+        self.listing.lost.retain(|lost| *lost >= epoch.previous());
         if self.config.relay {
             self.keep_onion_keys(epoch);
             self.publish(now, epoch);
@@ -237,154 +196,6 @@ impl Node {
         self.timers.hasten(Timer::Epoch, now.mono.after(GATHER));
     }
 
-    /// Makes the keys of this epoch and the next, if they are not there.
-    fn keep_onion_keys(&mut self, epoch: Epoch) {
-        for epoch in [epoch, epoch.next()] {
-            if self.relays.onion.contains_key(&epoch) || self.relays.lost.contains(&epoch) {
-                continue;
-            }
-            let secret = OnionSecret::generate(&mut self.rng);
-            let copy = Secret::init_with(|copy| copy.copy_from_slice(secret.expose().expose()));
-            let (log, header) = ReplayLog::create(epoch, secret.public());
-            for record in [
-                Record::OnionKey(epoch, copy),
-                Record::ReplayTags(epoch, header),
-            ] {
-                let store = self.durable.store(record);
-                self.outputs.push_back(store);
-            }
-            self.install_onion_key(epoch, secret, log, ReplaySet::default());
-        }
-    }
-
-    fn install_onion_key(
-        &mut self,
-        epoch: Epoch,
-        secret: OnionSecret,
-        log: ReplayLog,
-        tags: ReplaySet,
-    ) {
-        let public = *secret.public().as_bytes();
-        match self.onion.relay.install_key(epoch, secret, tags) {
-            Ok(()) => {
-                self.relays.onion.insert(epoch, public);
-                self.onion.logs.insert(epoch, log);
-            }
-            Err(_) => self.bug("an onion key was made twice"),
-        }
-    }
-
-    fn erase_onion_key(&mut self, epoch: Epoch) {
-        let store = self.durable.store(Record::EraseOnionKey(epoch));
-        self.outputs.push_back(store);
-    }
-
-    /// Begins our descriptor for an epoch when its time has come.
-    ///
-    /// On `main` that is a random second in the first half of the epoch, so that it tells nothing
-    /// of when we started (spec M12). A relay without a stem for what it rebuilds stays out.
-    fn publish(&mut self, now: Now, epoch: Epoch) {
-        let due = match self.relays.published.get(&epoch) {
-            Some(Publication::Due(due)) => *due,
-            Some(Publication::Solving(..) | Publication::Made) => return,
-            None => {
-                let due = self.publication_time(now, epoch);
-                self.relays.published.insert(epoch, Publication::Due(due));
-                due
-            }
-        };
-        if due > now.unix || !self.stem.stem.can_stem() || self.config.advertise.is_empty() {
-            return;
-        }
-        let (Some(onion), Some(onion_next)) = (
-            self.relays.onion.get(&epoch),
-            self.relays.onion.get(&epoch.next()),
-        ) else {
-            return;
-        };
-        let draft = Draft {
-            epoch,
-            onion: *onion,
-            onion_next: *onion_next,
-            endpoints: self.config.advertise.clone(),
-            family: self.config.family.clone(),
-            load: self.onion.load(),
-            ticket_bits: self.onion.rendezvous.required_bits().get(),
-        };
-        let Requirements {
-            network, effort, ..
-        } = self.me.requirements;
-        let search = PuzzleSearch::new(network, self.me.key, epoch, effort, &mut self.rng);
-        let job = self.start(Job::Puzzle(Box::new(search)));
-        self.relays
-            .published
-            .insert(epoch, Publication::Solving(job, Box::new(draft)));
-    }
-
-    /// Whether we stand in the directory, in the operator's words.
-    pub(super) fn listed(&self, now: Now) -> &'static str {
-        let epoch = Epoch::at(now.unix);
-        if !self.config.relay {
-            return "no: it does not relay";
-        }
-        if self.config.advertise.is_empty() {
-            return "no: it advertises no address";
-        }
-        if self.relays.lost.contains(&epoch) {
-            return "no: the keys of this epoch were lost; it is back in the next";
-        }
-        match self.relays.published.get(&epoch) {
-            Some(Publication::Made) => "yes",
-            Some(Publication::Solving(..)) => "soon: its puzzle is being solved",
-            _ if !self.stem.stem.can_stem() => {
-                "no: it needs two peers of its own choice that speak dark/1"
-            }
-            _ => "later: each relay waits for a random moment of the epoch",
-        }
-    }
-
-    fn publication_time(&mut self, now: Now, epoch: Epoch) -> UnixSecs {
-        match self.config.profile {
-            Profile::Local => now.unix,
-            Profile::Main => epoch
-                .start()
-                .after(sample::below(&mut self.rng, Epoch::SECS / 2)),
-        }
-    }
-
-    /// The puzzle of one of our descriptors is solved: signs it and makes it durable.
-    pub(super) fn on_puzzle(&mut self, job: JobId, solution: PuzzleSolution) {
-        let solved = |(epoch, publication): (&Epoch, &Publication)| match publication {
-            Publication::Solving(solving, draft) if *solving == job => {
-                Some((*epoch, draft.as_ref().clone()))
-            }
-            _ => None,
-        };
-        let Some((epoch, draft)) = self.relays.published.iter().find_map(solved) else {
-            return;
-        };
-        let network = self.me.requirements.network;
-        match Descriptor::sign(draft, solution, &self.me.signing, network) {
-            Ok(descriptor) => {
-                self.relays.published.insert(epoch, Publication::Made);
-                let raw = descriptor.raw().to_vec();
-                let record = Record::OwnDescriptor(epoch, raw.clone());
-                let store = self.durable.store(record);
-                self.outputs.push_back(store);
-                self.durable.wait(After::Publish(raw));
-            }
-            Err(_) => {
-                self.bug("our own descriptor breaks a rule of the format");
-                self.relays.published.remove(&epoch);
-            }
-        }
-    }
-
-    /// Our descriptor would survive a crash: everybody may see it now.
-    pub(super) fn publish_descriptor(&mut self, now: Now, raw: &[u8]) {
-        self.take_descriptor(now, Source::Own, None, raw);
-    }
-
     pub(super) fn on_descriptors(&mut self, now: Now, from: LinkId, descriptors: &[Vec<u8>]) {
         let Some(source) = self.source(from) else {
             return;
@@ -400,7 +211,7 @@ impl Node {
     }
 
     /// Takes in one descriptor and passes on what is news; says whether it was.
-    fn take_descriptor(
+    pub(super) fn take_descriptor(
         &mut self,
         now: Now,
         source: Source,
