@@ -1,24 +1,19 @@
-//! A live link with somebody else's RLPx: @ethereumjs/devp2p, which dials us and is dialled; first
-//! a bare link, then a node in a process of its own.
+//! A live link with somebody else's RLPx: @ethereumjs/devp2p, which dials us and is dialled.
 //!
 //! Needs Node.js and `npm ci` in tests/interop/devp2p. Where these are missing the tests say
 //! `SKIPPED` and pass, unless CI is `true` or WHISHT_REQUIRE_INTEROP is set: then they fail.
 
 #![expect(
     clippy::expect_used,
-    clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
     reason = "what does not go as planned is a failed test"
 )]
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver};
-use std::thread;
 use std::time::Duration;
 
 use circuits::time::Instant;
@@ -31,6 +26,11 @@ use whisht::link::{
     Priority,
 };
 
+#[path = "interop/peer.rs"]
+mod peer;
+
+use peer::Peer;
+
 const STATUS: u16 = 0;
 const MESSAGES: u16 = 1;
 /// The highest code, whose number on the wire takes two bytes.
@@ -38,7 +38,7 @@ const P2P_MESSAGE: u16 = 127;
 
 #[test]
 fn devp2p_dials_us() {
-    let Some(node) = node() else { return };
+    let Some(node) = peer::node() else { return };
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let key = key(5);
@@ -46,10 +46,8 @@ fn devp2p_dials_us() {
         key: key.public(),
         endpoint: Endpoint::Tcp(listener.local_addr().unwrap()),
     };
-    let peer = Peer::start(
-        &node,
-        &["dial", "127.0.0.1", &port.to_string(), &enode.to_string()],
-    );
+    let (port, enode) = (port.to_string(), enode.to_string());
+    let peer = start(&node, &["dial", "127.0.0.1", &port, &enode]);
     let (stream, _) = listener.accept().unwrap();
     let link = Link::accept(config(), Arc::clone(&key), Instant::ZERO);
     converse(Wire::new(link, stream), peer, &key);
@@ -57,8 +55,8 @@ fn devp2p_dials_us() {
 
 #[test]
 fn we_dial_devp2p() {
-    let Some(node) = node() else { return };
-    let mut peer = Peer::start(&node, &["listen", "127.0.0.1", "0"]);
+    let Some(node) = peer::node() else { return };
+    let mut peer = start(&node, &["listen", "127.0.0.1", "0"]);
     let listening = peer.next();
     let enode = listening.get("enode").and_then(Value::as_str);
     let enode: PeerAddr = enode.expect("it listens").parse().unwrap();
@@ -76,6 +74,12 @@ fn we_dial_devp2p() {
         Instant::ZERO,
     );
     converse(Wire::new(link.unwrap(), stream), peer, &key);
+}
+
+/// A peer that sends two packets after its status.
+fn start(node: &Path, arguments: &[&str]) -> Peer {
+    let sends = ["--send", "1=c2c107", "--send", "127=81ff"];
+    Peer::start(node, &[arguments, &sends].concat())
 }
 
 /// What both tests do once there is a connection.
@@ -133,80 +137,6 @@ fn converse(mut wire: Wire, mut peer: Peer, key: &LinkKey) {
         json!({ "event": "closed", "reason": 8, "by": "them" })
     );
     peer.ends_well();
-}
-
-#[test]
-fn devp2p_dials_a_running_node() {
-    let Some(node) = node() else { return };
-    let whisht = Whisht::run(&[]);
-    let enode: PeerAddr = whisht.enode.parse().unwrap();
-    let Endpoint::Tcp(addr) = enode.endpoint else {
-        panic!("it listens on TCP");
-    };
-    let port = addr.port().to_string();
-    let mut peer = Peer::quiet(&node, &["dial", "127.0.0.1", &port, &whisht.enode]);
-    greets(&mut peer);
-}
-
-#[test]
-fn a_running_node_dials_devp2p() {
-    let Some(node) = node() else { return };
-    let mut peer = Peer::quiet(&node, &["listen", "127.0.0.1", "0"]);
-    let listening = peer.next();
-    let enode = listening.get("enode").and_then(Value::as_str);
-    let _whisht = Whisht::run(&["--peer", enode.expect("it listens")]);
-    greets(&mut peer);
-}
-
-/// Hello and status, as the peer saw them.
-fn greets(peer: &mut Peer) {
-    let opened = peer.next();
-    assert_eq!(opened["event"], "open", "{opened}");
-    assert_eq!(opened["capabilities"], json!(["dark/1", "shh/6"]));
-    let client = opened["client"].as_str().unwrap();
-    assert!(client.starts_with("whisht/v"), "{client}");
-    let status = peer.next();
-    assert_eq!(status["event"], "packet", "{status}");
-    assert_eq!(status["code"], STATUS, "{status}");
-    let payload = hex::decode(status["payload"].as_str().unwrap()).unwrap();
-    // Version 6, work .002, no bloom, no light node.
-    let expected = "cc06883f60624dd2f1a9fc8080";
-    assert_eq!(hex::encode(payload), expected);
-}
-
-/// `whisht run`, killed when the test ends.
-struct Whisht {
-    process: Child,
-    enode: String,
-}
-
-impl Whisht {
-    fn run(args: &[&str]) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_whisht"))
-            .args(["run", "--json", "--ephemeral", "--listen", "127.0.0.1:0"])
-            .args(["--profile", "local", "--network", "interop"])
-            .args(args)
-            // The program refuses settings that it does not know.
-            .env_remove("WHISHT_REQUIRE_INTEROP")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let output = process.stdout.take().unwrap();
-        BufReader::new(output).read_line(&mut line).unwrap();
-        let banner: Value = serde_json::from_str(&line).expect("it says where it listens");
-        let enode = banner["enode"][0].as_str().unwrap().to_owned();
-        Self { process, enode }
-    }
-}
-
-impl Drop for Whisht {
-    fn drop(&mut self) {
-        // An error means that it has ended already.
-        let _ended = self.process.kill();
-        let _reaped = self.process.wait();
-    }
 }
 
 fn packet(code: u16, payload: &[u8]) -> Value {
@@ -286,89 +216,5 @@ impl Wire {
     }
 }
 
-/// The other program.
-struct Peer {
-    process: Child,
-    /// What it writes, read by a thread so that waiting for it can end.
-    lines: Receiver<String>,
-}
-
-impl Peer {
-    /// One that sends two packets after its status.
-    fn start(node: &Path, arguments: &[&str]) -> Self {
-        let sends = ["--send", "1=c2c107", "--send", "127=81ff"];
-        Self::quiet(node, &[arguments, &sends].concat())
-    }
-
-    /// One that sends nothing but its status.
-    fn quiet(node: &Path, arguments: &[&str]) -> Self {
-        let mut process = Command::new(node)
-            .arg("peer.mjs")
-            .args(arguments)
-            .current_dir(folder())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("node starts");
-        let output = BufReader::new(process.stdout.take().unwrap());
-        let (sender, lines) = mpsc::channel();
-        thread::spawn(move || {
-            for line in output.lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        Self { process, lines }
-    }
-
-    /// The next thing that it saw.
-    fn next(&mut self) -> Value {
-        let line = self
-            .lines
-            .recv_timeout(PATIENCE)
-            .expect("the peer says nothing");
-        serde_json::from_str(&line).unwrap_or_else(|_| panic!("the peer said {line:?}"))
-    }
-
-    fn ends_well(mut self) {
-        assert!(self.process.wait().unwrap().success());
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        // Only matters when a test fails half way; errors mean that it has ended already.
-        let _ended = self.process.kill();
-        let _reaped = self.process.wait();
-    }
-}
-
-/// Where Node.js is, if it and the modules are here.
-fn node() -> Option<PathBuf> {
-    let missing = if !folder().join("node_modules/@ethereumjs/devp2p").is_dir() {
-        "the modules (run npm ci in tests/interop/devp2p)"
-    } else if Command::new("node").arg("--version").output().is_err() {
-        "Node.js"
-    } else {
-        return Some(PathBuf::from("node"));
-    };
-    let required = std::env::var_os("CI").is_some_and(|value| value == "true")
-        || std::env::var_os("WHISHT_REQUIRE_INTEROP").is_some();
-    assert!(!required, "missing: {missing}");
-    // Past the test harness, which keeps what a passing test prints to itself.
-    let mut terminal = std::io::stderr();
-    writeln!(
-        terminal,
-        "SKIPPED: no link with devp2p, for want of {missing}"
-    )
-    .unwrap();
-    None
-}
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/devp2p")
-}
-
-/// Far more than either side needs; only bounds the wait for a peer that is stuck.
+/// Far more than the peer needs; only bounds the wait for one that is stuck.
 const PATIENCE: Duration = Duration::from_secs(60);

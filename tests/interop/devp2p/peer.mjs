@@ -1,8 +1,9 @@
 // A Whisper peer made of @ethereumjs/devp2p, for tests that need somebody else's RLPx.
 //
-//   node peer.mjs listen HOST PORT          [--send CODE=HEX]...    port 0: any free one
-//   node peer.mjs dial   HOST PORT ENODE    [--send CODE=HEX]...    ENODE: URL, or the bare key
+//   node peer.mjs listen HOST PORT          [--client NAME] [--send CODE=HEX]...
+//   node peer.mjs dial   HOST PORT ENODE    [--client NAME] [--send CODE=HEX]...
 //
+// Port 0 is any free one; ENODE is a URL, or the bare key; NAME is what the hello says.
 // Speaks shh/6: sends a status as soon as the link is open, and the packets given by --send (code
 // of shh/6, payload in RLP) when the other side's status has come. Tells on standard output what it
 // sees, one JSON object a line:
@@ -29,7 +30,10 @@ const STATUS = 0
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { send: { type: 'string', multiple: true, default: [] } },
+  options: {
+    client: { type: 'string', default: 'devp2p-js/10.0.0' },
+    send: { type: 'string', multiple: true, default: [] },
+  },
 })
 const [mode, host, port, enode] = positionals
 const packets = values.send.map((text) => {
@@ -60,7 +64,7 @@ class Shh {
 
 const rlpx = new RLPx(new Uint8Array(randomBytes(32)), {
   capabilities: [{ name: 'shh', version: 6, length: 128, constructor: Shh }],
-  clientId: new TextEncoder().encode('devp2p-js/10.0.0'),
+  clientId: new TextEncoder().encode(values.client),
   common: new Common({ chain: Mainnet }),
   listenPort: null,
   maxPeers: 1,

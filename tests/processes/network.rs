@@ -1,0 +1,217 @@
+//! A whole network of processes on loopback, built and used with nothing but the program itself.
+//!
+//! Eight relays, a source and a reader, each with a data directory, a listener and a local socket
+//! of its own. What the library's tests prove in simulated time has to hold here for real: files,
+//! signals, sockets, and a relay that loses its power.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use circuits::ids::RelayKey;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::node::{NodeProcess, lines, until};
+
+#[test]
+fn processes_deliver_messages_before_and_after_a_relay_loses_its_power() {
+    let mut network = Network::start();
+    let to = network.reader.ask(&["id", "new", "desk"]);
+    let to = to["public_key"].as_str().unwrap();
+    network.hush_is_refused(to);
+
+    let body: Vec<u8> = (0..=255).cycle().take(3_000).collect();
+    network.deliver(to, "desk", &body);
+
+    network.cut_the_power_of_a_relay();
+
+    let password = network.write("password", b"a hedge full of sparrows\n");
+    for node in [&network.source, &network.reader] {
+        let shared = ["id", "new", "room", "--shared", "--topic", "0x1a2b3c4d"];
+        node.ask(&[&shared[..], &["--password-file", &password]].concat());
+    }
+    network.deliver("room", "room", b"after the storm");
+}
+
+struct Network {
+    scratch: TempDir,
+    relays: Vec<NodeProcess>,
+    source: NodeProcess,
+    reader: NodeProcess,
+}
+
+impl Network {
+    /// Starts everybody, and waits until the source and the reader know all relays.
+    fn start() -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path();
+        let mut relays: Vec<NodeProcess> = Vec::new();
+        for number in 0..RELAYS {
+            let before = relays.iter().rev().take(2).map(NodeProcess::enode);
+            let relay = relay(dir, number, "127.0.0.1:0", &before.collect::<Vec<_>>());
+            relays.push(relay);
+        }
+        // The first two had too few to dial when they came.
+        for (relay, peers) in [(0, [3, 5]), (1, [4, 6])] {
+            for peer in peers {
+                relays[relay].ask(&["peers", "--add", relays[peer].enode()]);
+            }
+        }
+        let client = |name, numbers: [usize; 4]| {
+            let peers = numbers.map(|number| relays[number].enode()).join(",");
+            let args = ["--listen", "127.0.0.1:0", "--peer", &peers];
+            NodeProcess::start(dir, name, &args)
+        };
+        let source = client("source", [0, 2, 4, 6]);
+        let reader = client("reader", [1, 3, 5, 7]);
+        for (node, name) in [(&source, "the source"), (&reader, "the reader")] {
+            until(&format!("{name} knows all relays and has peers"), || {
+                let status = node.ask(&["status"]);
+                let enough = status["eligible_relays"] == RELAYS && status["dark_peers"] == 4;
+                enough.then_some(())
+            });
+        }
+        Self {
+            scratch,
+            relays,
+            source,
+            reader,
+        }
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> String {
+        let path = self.scratch.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// A level that this version cannot keep sends nothing, and says so.
+    fn hush_is_refused(&self, to: &str) {
+        let file = self.write("refused", b"quiet");
+        let refused = self
+            .source
+            .run(&["send", "--to", to, "-f", &file, "--level", "hush"]);
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(5), "{said}");
+        assert!(said.contains("`hush` is not there yet"), "{said}");
+        assert_eq!(self.source.ask(&["outbox"]), json!([]));
+    }
+
+    /// Sends a file from the source, and waits until the reader has it. The source must see it
+    /// come back before it gossips it itself.
+    fn deliver(&self, to: &str, identity: &str, body: &[u8]) {
+        let file = self.write("body", body);
+        let sending = self.source.begin(&[
+            "send",
+            "--to",
+            to,
+            "-f",
+            &file,
+            "--level",
+            "normal",
+            "--ttl",
+            "10m",
+            "--json",
+            "--timeout",
+            "80s",
+        ]);
+        let payload = hex::encode(body);
+        let message = until(&format!("the message to {identity} arrives"), || {
+            let mut messages = self.reader.inbox().into_iter();
+            messages.find(|message| message["payload"] == payload)
+        });
+        assert_eq!(message["to"], identity);
+        assert_eq!(message["from"], Value::Null);
+        let number = message["number"].to_string();
+        assert_eq!(self.reader.run(&["inbox", "--body", &number]).stdout, body);
+
+        let sent = sending.end();
+        let stages = lines(&sent.stderr);
+        assert_eq!(sent.status.code(), Some(0), "{stages:?}");
+        let outcome = lines(&sent.stdout);
+        assert_eq!(outcome[0]["delivered"], true, "{outcome:?}");
+        assert_eq!(outcome[0]["first_gossip"], false, "{outcome:?}");
+        let reached = |stage: &str| -> Vec<&Value> {
+            let all = stages.iter().map(|line| &line["reached"]);
+            all.filter(|reached| reached["stage"] == stage).collect()
+        };
+        assert!(!reached("planned").is_empty(), "{stages:?}");
+        let seen = reached("seen");
+        assert!(!seen.is_empty(), "{stages:?}");
+        assert!(
+            seen.iter().all(|seen| seen["first_gossip"] == false),
+            "the source was the first to gossip its own envelope: {stages:?}"
+        );
+    }
+
+    /// Kills a relay and starts it again: it must be the same one to everybody, and must say
+    /// nothing about itself that differs from what it said before.
+    fn cut_the_power_of_a_relay(&mut self) {
+        let (enode, address) = {
+            let relay = &self.relays[VICTIM];
+            (relay.enode().to_owned(), relay.address().to_owned())
+        };
+        let key = enode.strip_prefix("enode://").unwrap();
+        let (key, _) = key.split_once('@').unwrap();
+        let told = descriptors(self.relays[VICTIM].dir());
+        assert!(!told.is_empty());
+        self.relays[VICTIM].kill();
+        until("the source misses the relay that was killed", || {
+            (!has(&self.source.ask(&["peers"]), "key", key)).then_some(())
+        });
+
+        let peers = [VICTIM - 1, VICTIM - 2].map(|peer| self.relays[peer].enode());
+        let back = relay(self.scratch.path(), VICTIM, &address, &peers);
+        assert_eq!(back.enode(), enode);
+        self.relays[VICTIM] = back;
+        until("the source and its relay are peers again", || {
+            has(&self.source.ask(&["peers"]), "key", key).then_some(())
+        });
+        let id = RelayKey(hex::decode(key).unwrap().try_into().unwrap()).id();
+        let relays = self.source.ask(&["relays"]);
+        assert!(
+            has(&relays, "id", &hex::encode(id.0)),
+            "the source forgot the relay"
+        );
+        let status = self.source.ask(&["status"]);
+        assert_eq!(status["eligible_relays"], RELAYS, "{status}");
+        let tells = descriptors(self.relays[VICTIM].dir());
+        for (epoch, descriptor) in told {
+            assert!(
+                tells.get(&epoch) == Some(&descriptor),
+                "the relay says two things about epoch {epoch}"
+            );
+        }
+    }
+}
+
+/// Starts a relay, or starts it again.
+fn relay(dir: &Path, number: usize, listen: &str, peers: &[&str]) -> NodeProcess {
+    let peers = peers.join(",");
+    let mut args = vec!["--relay", "--listen", listen];
+    if !peers.is_empty() {
+        args.extend(["--peer", &peers]);
+    }
+    NodeProcess::start(dir, &format!("relay-{number}"), &args)
+}
+
+/// Whether a list has an object with this field.
+fn has(list: &Value, field: &str, value: &str) -> bool {
+    let mut objects = list.as_array().unwrap().iter();
+    objects.any(|object| object[field] == value)
+}
+
+/// What a relay made durable about itself, by epoch.
+fn descriptors(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = fs::read_dir(dir.join("descriptor")).unwrap();
+    let read = |file: fs::DirEntry| {
+        let name = file.file_name().into_string().unwrap();
+        (name, fs::read(file.path()).unwrap())
+    };
+    files.map(|file| read(file.unwrap())).collect()
+}
+
+const RELAYS: usize = 8;
+/// A peer of the source.
+const VICTIM: usize = 4;
