@@ -60,7 +60,7 @@ struct Common {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a node until it is told to stop
-    Run(run::Args),
+    Run(Box<run::Args>),
     /// Make and list identities
     Id(id::Args),
     /// Send a message and follow it on its way
@@ -100,7 +100,7 @@ impl Cli {
     fn run(self) -> Result<Exit, Failure> {
         let Self { common, command } = self;
         match command {
-            Command::Run(args) => run::run(common, args),
+            Command::Run(args) => run::run(common, *args),
             Command::Id(args) => id::run(&common, args),
             Command::Send(args) => node::with(&common, async |node| send::run(node, args).await),
             Command::Inbox(args) => node::with(&common, async |node| inbox::run(node, args).await),

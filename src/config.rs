@@ -6,7 +6,9 @@
 //! shell has opened, and nothing is ever lowered silently: what cannot be had is an error that
 //! names the cause and the remedy.
 
+mod entry;
 pub mod file;
+pub mod rpc;
 pub mod value;
 
 use std::net::{IpAddr, SocketAddr};
@@ -18,6 +20,7 @@ use circuits::level::Level;
 use crate::endpoint::{Endpoint, PeerAddr};
 use crate::node::NodeConfig;
 
+use rpc::{NotLoopback, RpcConfig, RpcSettings};
 use value::NetworkName;
 
 /// What one source says; `None` where it says nothing.
@@ -49,6 +52,8 @@ pub struct Settings {
     pub guard: Option<RelayId>,
     /// Threads for proof of work. Default: one per core.
     pub threads: Option<usize>,
+    /// The table `[rpc]`.
+    pub rpc: RpcSettings,
 }
 
 impl Settings {
@@ -69,6 +74,7 @@ impl Settings {
             pool_mb: self.pool_mb.or(weaker.pool_mb),
             guard: self.guard.or(weaker.guard),
             threads: self.threads.or(weaker.threads),
+            rpc: self.rpc.over(weaker.rpc),
         }
     }
 }
@@ -82,6 +88,8 @@ pub struct Config {
     pub listen: Listen,
     /// Threads for proof of work; as many as there are cores if not given.
     pub threads: Option<usize>,
+    /// The doors for other programs.
+    pub rpc: RpcConfig,
 }
 
 impl Config {
@@ -131,6 +139,7 @@ impl Config {
             node,
             listen,
             threads: settings.threads,
+            rpc: RpcConfig::build(settings.rpc)?,
         })
     }
 
@@ -293,6 +302,9 @@ pub enum ConfigError {
         /// The setting.
         setting: &'static str,
     },
+    /// A door for programs would open to other machines.
+    #[error(transparent)]
+    RpcLeavesMachine(#[from] NotLoopback),
     /// A relay that says no address is no use to anybody.
     #[error(
         "a relay must say where others can reach it, and the addresses it listens on do not say \
@@ -310,7 +322,7 @@ impl ConfigError {
     pub const fn is_policy(&self) -> bool {
         matches!(
             self,
-            Self::LevelNotThere(_) | Self::LocalLeavesMachine { .. }
+            Self::LevelNotThere(_) | Self::LocalLeavesMachine { .. } | Self::RpcLeavesMachine(_)
         )
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn check() -> Result<(), Failure> {
 }
 
 /// What the options of all commands read, and the log filter.
-pub(super) const KNOWN: [&str; 17] = [
+pub(super) const KNOWN: [&str; 23] = [
     "WHISHT_ADVERTISE",
     "WHISHT_CONFIG",
     "WHISHT_DATA_DIR",
@@ -45,6 +45,12 @@ pub(super) const KNOWN: [&str; 17] = [
     "WHISHT_POOL_MB",
     "WHISHT_PROFILE",
     "WHISHT_RELAY",
+    "WHISHT_RPC_ALLOW_KEY_EXPORT",
+    "WHISHT_RPC_DANGER_NO_TOKEN",
+    "WHISHT_RPC_HTTP",
+    "WHISHT_RPC_MODULES",
+    "WHISHT_RPC_ORIGINS",
+    "WHISHT_RPC_WS",
     "WHISHT_THREADS",
 ];
 

@@ -1,7 +1,11 @@
 //! The settings of a node as flags and environment variables.
 //!
 //! Every setting has one name: the flag `--min-pow`, the variable `WHISHT_MIN_POW` and the key
-//! `min-pow` of the file are the same. A list given as a flag replaces the list in the file.
+//! `min-pow` of the file are the same. A list given as a flag replaces the list in the file. A
+//! table of the file has a module of its own here, flattened into [`Options`]: the flag
+//! `--rpc-http` is the key `rpc.http`.
+
+mod rpc;
 
 use std::net::SocketAddr;
 
@@ -73,6 +77,8 @@ pub(super) struct Options {
     /// Threads for proof of work [default: one per core]
     #[arg(long, env = "WHISHT_THREADS", value_name = "COUNT", value_parser = threads)]
     threads: Option<usize>,
+    #[command(flatten)]
+    rpc: rpc::Options,
 }
 
 impl From<Options> for Settings {
@@ -92,6 +98,7 @@ impl From<Options> for Settings {
             pool_mb,
             guard,
             threads,
+            rpc,
         } = options;
         let listen = if no_listen { Some(Vec::new()) } else { listen };
         Self {
@@ -108,6 +115,7 @@ impl From<Options> for Settings {
             pool_mb,
             guard,
             threads,
+            rpc: rpc.into(),
         }
     }
 }

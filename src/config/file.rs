@@ -1,4 +1,4 @@
-//! The configuration file: TOML, one level deep, every key known.
+//! The configuration file: TOML, tables one level deep, every key known.
 //!
 //! ```toml
 //! level = "normal"
@@ -6,20 +6,25 @@
 //! listen = ["0.0.0.0:20819", "[::]:20819"]
 //! advertise = ["203.0.113.7:20819"]
 //! peers = ["enode://...@203.0.113.9:20819"]
+//!
+//! [rpc]
+//! http = "127.0.0.1:8545"
 //! ```
 //!
 //! A key that nobody knows is an error and names the nearest one: a setting that is silently
 //! ignored may be the one that somebody's safety depends on.
+//!
+//! A new table is a module beside this one ([`super::rpc`] is the pattern), a field of
+//! [`Settings`], and a line in [`SECTIONS`].
 
-use core::fmt;
-use core::ops::RangeInclusive;
-use core::str::FromStr;
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
 use super::Settings;
-use super::value::{self, BadValue};
+use super::entry::{Wrong, count, flag, list, number, parsed, text};
+use super::rpc;
+use super::value;
 use crate::nearest::nearest;
 
 /// Reads a file's text. `path` is for the error message.
@@ -41,16 +46,26 @@ pub fn parse(path: &Path, text: &str) -> Result<Settings, FileError> {
     })?;
     let mut settings = Settings::default();
     for (key, value) in table.get_ref() {
-        let offset = key.span().start;
-        set(&mut settings, key.get_ref(), value.get_ref()).map_err(|cause| match cause {
-            Wrong::Key => at(offset, unknown(key.get_ref())),
-            Wrong::Value(cause) => at(offset, format!("`{}`: {cause}", key.get_ref())),
-        })?;
+        let (offset, name) = (key.span().start, key.get_ref());
+        let Some(section) = SECTIONS.iter().find(|section| section.name == name) else {
+            set(&mut settings, name, value.get_ref())
+                .map_err(|wrong| at(offset, explain(name, value.get_ref(), wrong)))?;
+            continue;
+        };
+        let DeValue::Table(entries) = value.get_ref() else {
+            let cause = format!("`{name}`: it is a table; write [{name}] and its settings below");
+            return Err(at(offset, cause));
+        };
+        for (key, value) in entries {
+            let name = format!("{}.{}", section.name, key.get_ref());
+            (section.set)(&mut settings, key.get_ref(), value.get_ref())
+                .map_err(|wrong| at(key.span().start, explain(&name, value.get_ref(), wrong)))?;
+        }
     }
     Ok(settings)
 }
 
-/// Every key, in the order of [`Settings`].
+/// Every key outside the tables, in the order of [`Settings`].
 pub const KEYS: [&str; 13] = [
     "profile",
     "network",
@@ -67,12 +82,39 @@ pub const KEYS: [&str; 13] = [
     "threads",
 ];
 
+/// A table of the file.
+#[derive(Debug)]
+pub struct Section {
+    /// Its name, as in `[rpc]`.
+    name: &'static str,
+    /// Its keys.
+    keys: &'static [&'static str],
+    /// Takes one entry in.
+    set: fn(&mut Settings, &str, &DeValue<'_>) -> Result<(), Wrong>,
+}
+
+/// Every table, in the order of [`Settings`].
+const SECTIONS: [Section; 1] = [Section {
+    name: "rpc",
+    keys: &rpc::KEYS,
+    set: |settings, key, value| settings.rpc.set(key, value),
+}];
+
+/// Every key in full, as in `level` and `rpc.http`.
+pub fn keys() -> impl Iterator<Item = String> {
+    let inside = SECTIONS.iter().flat_map(|section| {
+        let full = move |key: &&str| format!("{}.{key}", section.name);
+        section.keys.iter().map(full)
+    });
+    KEYS.map(str::to_owned).into_iter().chain(inside)
+}
+
 fn set(settings: &mut Settings, key: &str, value: &DeValue<'_>) -> Result<(), Wrong> {
     match key {
         "profile" => settings.profile = Some(value::profile(text(value)?)?),
         "network" => settings.network = Some(text(value)?.parse()?),
         "level" => settings.level = Some(value::level(text(value)?)?),
-        "relay" => settings.relay = Some(value.as_bool().ok_or_else(|| wants("true or false"))?),
+        "relay" => settings.relay = Some(flag(value)?),
         "listen" => settings.listen = Some(list(value, parsed)?),
         "advertise" => settings.advertise = Some(list(value, parsed)?),
         "family" => settings.family = Some(list(value, value::relay)?),
@@ -87,63 +129,34 @@ fn set(settings: &mut Settings, key: &str, value: &DeValue<'_>) -> Result<(), Wr
     Ok(())
 }
 
-/// What is wrong with an entry.
-enum Wrong {
-    Key,
-    Value(BadValue),
-}
-
-impl From<BadValue> for Wrong {
-    fn from(error: BadValue) -> Self {
-        Self::Value(error)
+/// What is wrong with an entry, and what would help.
+fn explain(name: &str, value: &DeValue<'_>, wrong: Wrong) -> String {
+    match wrong {
+        Wrong::Value(cause) => format!("`{name}`: {cause}"),
+        Wrong::Key if value.is_table() => unknown_section(name),
+        Wrong::Key => unknown(name),
     }
 }
 
-fn wants(what: &str) -> BadValue {
-    BadValue::new(format_args!("it wants {what}"))
+fn unknown_section(name: &str) -> String {
+    let names = SECTIONS.map(|section| section.name);
+    match nearest(name, names) {
+        Some(near) => format!("there is no table [{name}]; did you mean [{near}]?"),
+        None => format!("there is no table [{name}]; there are {}", names.join(", ")),
+    }
 }
 
-fn text<'a>(value: &'a DeValue<'_>) -> Result<&'a str, BadValue> {
-    value.as_str().ok_or_else(|| wants("a text in quotes"))
-}
-
-fn list<T>(
-    value: &DeValue<'_>,
-    read: impl Fn(&str) -> Result<T, BadValue>,
-) -> Result<Vec<T>, BadValue> {
-    let items = value
-        .as_array()
-        .ok_or_else(|| wants("a list of texts, [\"..\", \"..\"]"))?;
-    items
-        .iter()
-        .map(|item| read(text(item.get_ref())?))
-        .collect()
-}
-
-fn parsed<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, BadValue> {
-    text.parse()
-        .map_err(|error| BadValue::new(format_args!("{text:?}: {error}")))
-}
-
-fn count(value: &DeValue<'_>, bounds: RangeInclusive<usize>) -> Result<usize, BadValue> {
-    let integer = value.as_integer().ok_or_else(|| wants("a whole number"))?;
-    let parsed = i128::from_str_radix(integer.as_str(), integer.radix());
-    value::count(parsed.unwrap_or(i128::MAX), bounds)
-}
-
-fn number(value: &DeValue<'_>) -> Result<f64, BadValue> {
-    let digits = match value {
-        DeValue::Float(float) => float.as_str(),
-        DeValue::Integer(integer) => integer.as_str(),
-        _ => return Err(wants("a number")),
-    };
-    digits.parse().map_err(|_| wants("a number"))
-}
-
-fn unknown(key: &str) -> String {
-    match nearest(key, KEYS) {
-        Some(near) => format!("there is no setting {key:?}; did you mean `{near}`?"),
-        None => format!("there is no setting {key:?}; there are {}", KEYS.join(", ")),
+fn unknown(name: &str) -> String {
+    let known: Vec<String> = keys().collect();
+    // Somebody who knows the key, but not its table, types it alone.
+    let tail = |key: &&String| key.split_once('.').is_some_and(|(_, tail)| tail == name);
+    let near = known.iter().find(tail).map(String::as_str);
+    match near.or_else(|| nearest(name, known.iter().map(String::as_str))) {
+        Some(near) => format!("there is no setting {name:?}; did you mean `{near}`?"),
+        None => format!(
+            "there is no setting {name:?}; there are {}",
+            known.join(", ")
+        ),
     }
 }
 

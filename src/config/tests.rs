@@ -1,6 +1,7 @@
 use std::path::Path;
 
-use super::file::{KEYS, parse};
+use super::file::{KEYS, keys, parse};
+use super::rpc::Module;
 use super::*;
 
 const KEY: &str = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798\
@@ -67,7 +68,7 @@ fn an_unknown_key_names_file_line_and_nearest_key() {
     assert!(
         read("[tor]\nonly = true")
             .unwrap_err()
-            .contains("there is no setting")
+            .contains("there is no table [tor]")
     );
     assert!(
         read("qqqqqqqqq = 1")
@@ -202,5 +203,81 @@ fn the_operators_page_names_every_setting() {
         .filter(|line| line.contains("`WHISHT_") && line.starts_with("| `"))
         .filter_map(|line| line.split('`').nth(1))
         .collect();
-    assert_eq!(rows, KEYS);
+    assert_eq!(rows, keys().collect::<Vec<_>>());
+}
+
+#[test]
+fn every_key_of_the_rpc_table_is_read() {
+    let text = "[rpc]\nhttp = '127.0.0.1:8545'\nws = '[::1]:8546'\nmodules = ['shh', 'admin']\n\
+                origins = ['http://localhost:3000']\nallow-key-export = true\n\
+                danger-no-token = true\n";
+    let written: Vec<_> = text
+        .lines()
+        .skip(1)
+        .filter_map(|line| Some(format!("rpc.{}", line.split(' ').next()?)))
+        .collect();
+    let known: Vec<_> = keys().filter(|key| key.starts_with("rpc.")).collect();
+    assert_eq!(written, known);
+    let rpc = build(text).unwrap().rpc;
+    assert_eq!(rpc.http, Some("127.0.0.1:8545".parse().unwrap()));
+    assert_eq!(rpc.ws, Some("[::1]:8546".parse().unwrap()));
+    assert_eq!(rpc.modules, [Module::Shh, Module::Admin]);
+    assert_eq!(rpc.origins, ["http://localhost:3000".parse().unwrap()]);
+    assert!(rpc.allow_key_export && rpc.danger_no_token);
+}
+
+#[test]
+fn without_settings_programs_come_by_the_local_socket_only() {
+    let rpc = build("").unwrap().rpc;
+    assert_eq!((rpc.http, rpc.ws), (None, None));
+    assert_eq!(rpc.modules, [Module::Shh, Module::Net, Module::Web3]);
+    assert!(rpc.origins.is_empty() && !rpc.allow_key_export && !rpc.danger_no_token);
+    let off = read("rpc.http = 'off'").unwrap();
+    let on = read("rpc.http = '127.0.0.1:8545'").unwrap();
+    let rpc = Config::build(off.over(on)).unwrap().rpc;
+    assert_eq!(rpc.http, None);
+}
+
+#[test]
+fn json_rpc_is_served_to_no_other_machine() {
+    for address in ["0.0.0.0:8545", "[::]:8545", "192.0.2.1:8545"] {
+        for key in ["http", "ws"] {
+            let text = format!("[rpc]\n{key} = '{address}'");
+            let error = Config::build(read(&text).unwrap()).unwrap_err();
+            assert!(error.is_policy(), "{error}");
+            let error = error.to_string();
+            assert!(error.contains(&format!("`rpc.{key}`")) && error.contains("127.0.0.1"));
+        }
+    }
+}
+
+#[test]
+fn a_mistyped_table_or_key_in_it_names_the_nearest() {
+    for (text, part) in [
+        ("[rcp]\nhttp = '127.0.0.1:1'", "did you mean [rpc]?"),
+        (
+            "[qqqqqqqq]\nhttp = 1",
+            "there is no table [qqqqqqqq]; there are",
+        ),
+        ("rpc = '127.0.0.1:1'", "`rpc`: it is a table"),
+        (
+            "[rpc]\nhtttp = '127.0.0.1:1'",
+            "config.toml:2: there is no setting \"rpc.htttp\"; did you mean `rpc.http`?",
+        ),
+        ("origins = []", "did you mean `rpc.origins`?"),
+        ("[rpc.http]\nport = 1", "`rpc.http`: it wants a text"),
+        ("[rpc]\nhttp = 'localhost:8545'", "such as 127.0.0.1:8545"),
+        ("[rpc]\nmodules = ['ssh']", "did you mean shh?"),
+        ("[rpc]\norigins = ['*']", "name each page's origin"),
+        ("[rpc]\norigins = ['null']", "name each page's origin"),
+        (
+            "[rpc]\norigins = ['http://localhost:3000/']",
+            "without a path",
+        ),
+        ("[rpc]\norigins = ['localhost']", "is no origin"),
+        ("[rpc]\nallow-key-export = 1", "true or false"),
+    ] {
+        let refusal = read(text).unwrap_err();
+        assert!(refusal.contains(part), "{refusal}");
+    }
 }
