@@ -3,6 +3,8 @@
 //! Every wait is bounded, and says what it waited for when it ends in vain. A node is killed when
 //! its value is dropped; what it logged is shown if the test fails.
 
+#![allow(dead_code, reason = "no test asks a node for everything")]
+
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -73,6 +75,11 @@ impl NodeProcess {
     /// Where it listens.
     pub(crate) fn address(&self) -> &str {
         self.banner["listen"][0].as_str().unwrap()
+    }
+
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Its data directory.

@@ -1,0 +1,147 @@
+//! The node that is attacked, and two honest nodes that have no other peer.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use circuits::ids::{NetworkId, Profile, RelayKey};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::time::{sleep, timeout};
+use whisht::endpoint::{Endpoint, PeerAddr};
+use whisht::shell::ipc::Client;
+
+use crate::gauge::Usage;
+use crate::node::NodeProcess;
+
+/// Everybody but the attackers.
+pub(crate) struct Arena {
+    scratch: TempDir,
+    victim: NodeProcess,
+    ann: NodeProcess,
+    ben: NodeProcess,
+}
+
+/// What an attacker knows of the node: what everybody may know, and what a local program can see.
+pub(crate) struct Target {
+    pub(crate) addr: SocketAddr,
+    pub(crate) key: RelayKey,
+    pub(crate) network: NetworkId,
+    pub(crate) ipc: PathBuf,
+}
+
+impl Arena {
+    /// Starts all three, and waits until the honest nodes are peers of the one in the middle.
+    pub(crate) async fn start() -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let listen = ["--listen", "127.0.0.1:0"];
+        let pool = POOL_MB.to_string();
+        let args = [&listen[..], &["--relay", "--pool-mb", &pool]].concat();
+        let victim = NodeProcess::start(scratch.path(), "victim", &args);
+        let honest = |name| {
+            // Their envelopes are worth more than the flood, or a full pool would not take them.
+            let args = ["--level", "open", "--min-pow", "0.05"];
+            let args = [&listen[..], &args, &["--peer", victim.enode()]].concat();
+            NodeProcess::start(scratch.path(), name, &args)
+        };
+        let (ann, ben) = (honest("ann"), honest("ben"));
+        let arena = Self {
+            victim,
+            ann,
+            ben,
+            scratch,
+        };
+        let mut client = arena.client().await;
+        for honest in [&arena.ann, &arena.ben] {
+            // Strangers cannot keep out whom the user named.
+            let peer = json!([honest.enode()]);
+            client.call("whisht_addPeer", peer).await.unwrap();
+        }
+        while peers(&mut client).await < 2 {
+            sleep(Duration::from_millis(100)).await;
+        }
+        arena
+    }
+
+    pub(crate) fn target(&self) -> Arc<Target> {
+        let PeerAddr { key, endpoint } = self.victim.enode().parse().unwrap();
+        let Endpoint::Tcp(addr) = endpoint else {
+            panic!("it listens on TCP")
+        };
+        Arc::new(Target {
+            addr,
+            key,
+            network: NetworkId::new(Profile::Local, "processes"),
+            ipc: socket(&self.victim),
+        })
+    }
+
+    /// The honest nodes.
+    pub(crate) fn honest(&self) -> [&NodeProcess; 2] {
+        [&self.ann, &self.ben]
+    }
+
+    /// The node under attack.
+    pub(crate) fn victim(&self) -> &NodeProcess {
+        &self.victim
+    }
+
+    /// A line to the node under attack, for its owner.
+    pub(crate) async fn client(&self) -> Client {
+        Client::connect(&socket(&self.victim)).await.unwrap()
+    }
+
+    /// What a node wrote to its standard error.
+    pub(crate) fn log(&self, name: &str) -> PathBuf {
+        self.scratch.path().join(format!("{name}.log"))
+    }
+
+    /// When all attackers are gone, so is everything they made the node hold, but for memory that
+    /// the allocator keeps.
+    pub(crate) async fn is_as_before(&self, quiet: &Usage) {
+        let mut client = self.client().await;
+        let calm = async {
+            while peers(&mut client).await > 2
+                || Usage::of(self).descriptors > quiet.descriptors + 2
+            {
+                sleep(Duration::from_millis(200)).await;
+            }
+        };
+        if timeout(AFTERMATH, calm).await.is_err() {
+            let now = Usage::of(self);
+            panic!(
+                "{} peers and {} descriptors are left, {} before the attack",
+                peers(&mut client).await,
+                now.descriptors,
+                quiet.descriptors
+            );
+        }
+    }
+
+    /// Nothing that a stranger did made the node think that it is broken itself.
+    pub(crate) fn logged_no_bug(&self) {
+        for name in ["victim", "ann", "ben"] {
+            let log = std::fs::read_to_string(self.log(name)).unwrap();
+            for sign in ["panicked", "this is a bug"] {
+                assert!(!log.contains(sign), "{name} logged: {log}");
+            }
+        }
+    }
+}
+
+/// How many peers a node has.
+async fn peers(client: &mut Client) -> u64 {
+    let status = client.call("whisht_status", json!([])).await.unwrap();
+    status.get("peers").and_then(Value::as_u64).unwrap()
+}
+
+/// A node's local socket.
+pub(crate) fn socket(node: &NodeProcess) -> PathBuf {
+    node.dir().join("whisht.ipc")
+}
+
+/// Room for envelopes in the node under attack: little, so that floods fill it.
+pub(crate) const POOL_MB: usize = 8;
+/// How long the node may take to notice that its attackers are gone.
+const AFTERMATH: Duration = Duration::from_secs(60);

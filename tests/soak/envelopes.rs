@@ -1,0 +1,165 @@
+//! Attacks with envelopes, and with whatever else `shh/6` carries.
+
+use std::io;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use circuits::time::UnixSecs;
+use rand_core::Rng;
+use whisht::bloom::Bloom;
+use whisht::envelope::{Envelope, Topic, Ttl, Unsealed};
+use whisht::gossip::packet::{MinPow, code, outgoing};
+use whisht::link::Capability;
+use whisht::pow::{Generations, SealJob};
+
+use crate::crowd::Attacker;
+use crate::wire::Wire;
+
+impl Attacker {
+    pub(crate) async fn mutant_shh(&mut self) -> io::Result<()> {
+        for _ in 0..8 {
+            let mut wire = self.peer().await?;
+            for _ in 0..10 {
+                let input = self.mutant("shh_packet");
+                let Some((&code, payload)) = input.split_first() else {
+                    continue;
+                };
+                if shh(&mut wire, code % 128, payload.to_vec()).await.is_err() {
+                    break;
+                }
+                wire.linger(Duration::from_millis(10)).await;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn oversized(&mut self) -> io::Result<()> {
+        let mut wire = self.peer().await?;
+        let code = [code::MESSAGES, code::BLOOM_EXCHANGE, code::P2P_MESSAGE, 40][self.below(4)];
+        let payload = vec![0xc1; (1 << 20) + self.below(900_000)];
+        shh(&mut wire, code, payload).await?;
+        wire.linger(Duration::from_secs(1)).await;
+        Ok(())
+    }
+
+    pub(crate) async fn low_pow(&mut self) -> io::Result<()> {
+        let envelopes: Vec<_> = (0..200)
+            .map(|_| self.unworthy(600, UNTIL_TOMORROW))
+            .collect();
+        self.bring(&envelopes).await
+    }
+
+    pub(crate) async fn untimely(&mut self) -> io::Result<()> {
+        let now = unix_now().0;
+        let envelopes: Vec<_> = (0..200)
+            .map(|_| {
+                let unsealed = self.unsealed(100, 60);
+                let expiry = [now - 1, now - 30, now - 9_999, now + 90, u32::MAX, 0];
+                let ttl = [60, 0, 1, u32::MAX];
+                let (expiry, ttl) = (expiry[self.below(6)], ttl[self.below(4)]);
+                Unsealed {
+                    expiry: UnixSecs(expiry),
+                    ttl: Ttl(ttl),
+                    ..unsealed
+                }
+                .seal(self.rng.next_u64())
+            })
+            .collect();
+        self.bring(&envelopes).await
+    }
+
+    pub(crate) async fn flood(&mut self) -> io::Result<()> {
+        let (len, ttl) = ([100, 600, 600, 9_000][self.below(4)], 20);
+        let envelopes: Vec<_> = (0..100).map(|_| self.worthy(len, ttl)).collect();
+        self.bring(&envelopes).await
+    }
+
+    pub(crate) async fn repetition(&mut self) -> io::Result<()> {
+        let envelope = self.worthy(600, 60);
+        let mut wire = self.peer().await?;
+        let same = outgoing::messages(&vec![envelope; 100]);
+        for _ in 0..20 {
+            shh(&mut wire, code::MESSAGES, same.clone()).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn fickle(&mut self) -> io::Result<()> {
+        let mut wire = self.peer().await?;
+        for _ in 0..500 {
+            if self.below(2) == 0 {
+                let mut bloom = Bloom::FULL;
+                self.rng.fill_bytes(&mut bloom.0);
+                shh(
+                    &mut wire,
+                    code::BLOOM_EXCHANGE,
+                    outgoing::bloom_exchange(&bloom),
+                )
+                .await?;
+            } else {
+                let min_pow = MinPow::new(f64::from(self.rng.next_u32()) / 1e9).unwrap();
+                shh(
+                    &mut wire,
+                    code::POW_REQUIREMENT,
+                    outgoing::pow_requirement(min_pow),
+                )
+                .await?;
+            }
+        }
+        wire.linger(Duration::from_secs(2)).await;
+        Ok(())
+    }
+
+    /// Brings envelopes in packets of a few.
+    async fn bring(&mut self, envelopes: &[Envelope]) -> io::Result<()> {
+        let mut wire = self.peer().await?;
+        for some in envelopes.chunks(5) {
+            shh(&mut wire, code::MESSAGES, outgoing::messages(some)).await?;
+        }
+        wire.linger(Duration::from_secs(1)).await;
+        Ok(())
+    }
+
+    /// An envelope that is nobody's, worth just what the node asks.
+    pub(crate) fn worthy(&mut self, data: usize, ttl: u32) -> Envelope {
+        let unsealed = self.unsealed(data, ttl);
+        let job = SealJob::for_minimum(&unsealed, Generations::Modern, MIN_POW).unwrap();
+        let mut search = job.search(&mut self.rng);
+        loop {
+            if let Some(nonce) = search.step(4_096) {
+                return unsealed.seal(nonce);
+            }
+        }
+    }
+
+    /// One that nobody worked for.
+    fn unworthy(&mut self, data: usize, ttl: u32) -> Envelope {
+        self.unsealed(data, ttl).seal(self.rng.next_u64())
+    }
+
+    fn unsealed(&mut self, data: usize, ttl: u32) -> Unsealed {
+        let mut unsealed = Unsealed {
+            expiry: unix_now().after(ttl),
+            ttl: Ttl(ttl),
+            topic: Topic::default(),
+            data: vec![0; data],
+        };
+        self.rng.fill_bytes(&mut unsealed.topic.0);
+        self.rng.fill_bytes(&mut unsealed.data);
+        unsealed
+    }
+}
+
+async fn shh(wire: &mut Wire, code: u8, payload: Vec<u8>) -> io::Result<()> {
+    wire.say(Capability::SHH_6, code.into(), payload).await
+}
+
+/// What the wall clock says.
+pub(crate) fn unix_now() -> UnixSecs {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    UnixSecs(u32::try_from(since.as_secs()).unwrap())
+}
+
+/// What a node of the profile `local` asks for.
+const MIN_POW: f64 = 0.002;
+/// So long a life makes the least work too little.
+const UNTIL_TOMORROW: u32 = 86_400;

@@ -1,0 +1,134 @@
+//! Attacks on the link itself, by peers that are introduced.
+
+use std::io;
+use std::time::Duration;
+
+use circuits::ids::Epoch;
+use tokio::time::sleep;
+use whisht::bloom::Bloom;
+use whisht::dark::DarkMessage;
+use whisht::gossip::packet::{MinPow, code, outgoing};
+use whisht::link::{Capability, DisconnectReason};
+
+use crate::crowd::Attacker;
+use crate::envelopes::unix_now;
+use crate::strangers::Raw;
+use crate::wire::{Wire, until_closed, write};
+
+impl Attacker {
+    /// A peer that has said all that a peer must.
+    pub(crate) async fn peer(&mut self) -> io::Result<Wire> {
+        let capabilities = [Capability::DARK_1, Capability::SHH_6];
+        let mut wire = Wire::open(&self.target, &mut self.rng, &capabilities).await?;
+        let (network, epoch) = (self.target.network, Epoch::at(unix_now()));
+        wire.dark(&DarkMessage::Status { network, epoch }).await?;
+        let status = outgoing::status(MinPow::ZERO, &Bloom::FULL);
+        wire.say(Capability::SHH_6, code::STATUS.into(), status)
+            .await?;
+        Ok(wire)
+    }
+
+    pub(crate) async fn broken_frames(&mut self) -> io::Result<()> {
+        let mut raw = Raw::open(&self.target, &mut self.rng).await?;
+        let wire = if self.below(2) == 0 {
+            self.junk(4_096)
+        } else {
+            let payload = self.junk(2_000);
+            let code = u16::try_from(self.below(200)).unwrap();
+            let mut wire = raw.seal(code, &payload);
+            let at = self.below(wire.len());
+            wire[at] ^= 1 << self.below(8);
+            wire
+        };
+        write(&mut raw.stream, &wire).await?;
+        until_closed(&mut raw.stream, Duration::from_secs(1)).await;
+        Ok(())
+    }
+
+    pub(crate) async fn unfinished_frame(&mut self) -> io::Result<()> {
+        let mut raw = Raw::open(&self.target, &mut self.rng).await?;
+        let len = 2_000_000 + self.below(400_000);
+        let mut wire = raw.seal(SHH_MESSAGES, &vec![0; len]);
+        wire.truncate(1_900_000);
+        write(&mut raw.stream, &wire).await?;
+        until_closed(&mut raw.stream, Duration::from_secs(3)).await;
+        Ok(())
+    }
+
+    pub(crate) async fn snappy_bomb(&mut self) -> io::Result<()> {
+        let mut raw = Raw::open(&self.target, &mut self.rng).await?;
+        let bomb = match self.below(3) {
+            // It says four gigabytes.
+            0 => [&[0xff, 0xff, 0xff, 0xff, 0x0f][..], &self.junk(1_000)].concat(),
+            // It is as long as may be, and almost nothing on the wire.
+            1 => {
+                let zeros = vec![0; 2 << 20];
+                snap::raw::Encoder::new().compress_vec(&zeros).unwrap()
+            }
+            _ => {
+                let packed = snap::raw::Encoder::new().compress_vec(&[7; 5_000]).unwrap();
+                self.mutate(&packed)
+            }
+        };
+        raw.frame(SHH_MESSAGES, &bomb).await?;
+        until_closed(&mut raw.stream, Duration::from_secs(1)).await;
+        Ok(())
+    }
+
+    pub(crate) async fn pings(&mut self) -> io::Result<()> {
+        let mut raw = Raw::open(&self.target, &mut self.rng).await?;
+        // An empty list as one Snappy literal. Nobody reads the answers.
+        let mut wire = Vec::new();
+        for _ in 0..5_000 {
+            raw.sealer.seal(PING, &[1, 0, 0xc0], &mut wire).unwrap();
+        }
+        write(&mut raw.stream, &wire).await?;
+        sleep(Duration::from_secs(1)).await;
+        Ok(())
+    }
+
+    pub(crate) async fn quitter(&mut self) -> io::Result<()> {
+        let mut wire = self.peer().await?;
+        let envelope = self.worthy(100, 60);
+        wire.say(
+            Capability::SHH_6,
+            code::MESSAGES.into(),
+            outgoing::messages(&[envelope]),
+        )
+        .await?;
+        match self.below(3) {
+            0 => wire.leave(DisconnectReason::Quitting).await,
+            1 => wire.stream.set_zero_linger(),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) async fn deaf(&mut self) -> io::Result<()> {
+        let mut wire = self.peer().await?;
+        let question = DarkMessage::GetDescriptors {
+            epoch: Epoch::at(unix_now()),
+            bucket: None,
+            have: Vec::new(),
+        };
+        let body = question.encode().unwrap();
+        for _ in 0..2_000 {
+            let code = question.code().into();
+            let (priority, packing) = (
+                whisht::link::Priority::Control,
+                whisht::link::Packing::Snappy,
+            );
+            let sent = wire
+                .link
+                .send(priority, Capability::DARK_1, code, body.clone(), packing);
+            sent.map_err(io::Error::other)?;
+        }
+        wire.flush().await?;
+        sleep(Duration::from_secs(10)).await;
+        Ok(())
+    }
+}
+
+/// Ping of the base protocol.
+const PING: u16 = 2;
+/// The code of envelopes where `dark/1` is shared too.
+const SHH_MESSAGES: u16 = 16 + 16 + 1;

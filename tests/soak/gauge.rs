@@ -1,0 +1,201 @@
+//! What the node under attack uses, measured from outside, and how much of it is too much.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::arena::{Arena, POOL_MB};
+
+/// What a process uses.
+#[derive(Clone, Copy)]
+pub(crate) struct Usage {
+    /// Bytes of memory.
+    pub(crate) memory: usize,
+    pub(crate) threads: usize,
+    /// Open file descriptors.
+    pub(crate) descriptors: usize,
+    /// Bytes in its data directory and its log.
+    pub(crate) disk: usize,
+}
+
+impl Usage {
+    /// What the node under attack uses now.
+    pub(crate) fn of(arena: &Arena) -> Self {
+        let process = format!("/proc/{}", arena.victim().id());
+        let status = fs::read_to_string(format!("{process}/status")).expect("the node lives");
+        let field = |name: &str| -> usize {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let number = line.and_then(|line| line.split_whitespace().next());
+            number.and_then(|number| number.parse().ok()).unwrap()
+        };
+        Self {
+            memory: field("VmRSS:") * 1_024,
+            threads: field("Threads:"),
+            descriptors: fs::read_dir(format!("{process}/fd")).unwrap().count(),
+            disk: bytes_below(arena.victim().dir()) + bytes_below(&arena.log("victim")),
+        }
+    }
+}
+
+/// The node's use of things over time.
+pub(crate) struct Gauge {
+    attackers: usize,
+    samples: Vec<Sample>,
+}
+
+/// One moment.
+struct Sample {
+    at: Duration,
+    usage: Usage,
+    peers: u64,
+    pooled: u64,
+    /// How long the node's owner waited for an answer.
+    answer: Duration,
+}
+
+impl Gauge {
+    /// Measures until `time` is over.
+    pub(crate) async fn watch(arena: &Arena, attackers: usize, time: Duration) -> Self {
+        let mut client = arena.client().await;
+        let begun = Instant::now();
+        let mut samples = Vec::new();
+        while begun.elapsed() < time {
+            let asked = Instant::now();
+            let status = timeout(PATIENCE, client.call("whisht_status", json!([]))).await;
+            let status = status.expect("the node answers").unwrap();
+            samples.push(Sample {
+                at: begun.elapsed(),
+                usage: Usage::of(arena),
+                peers: status["peers"].as_u64().unwrap(),
+                pooled: status["pool_envelopes"].as_u64().unwrap(),
+                answer: asked.elapsed(),
+            });
+            sleep(PERIOD).await;
+        }
+        Self { attackers, samples }
+    }
+
+    /// Fails if anything was used without a bound.
+    pub(crate) fn judge(&self) {
+        let ceiling = (QUIET_MB + 2 * POOL_MB + self.attackers * ATTACKER_MB) << 20;
+        for Sample { at, usage, .. } in &self.samples {
+            let Usage {
+                memory,
+                threads,
+                descriptors,
+                disk,
+            } = *usage;
+            assert!(memory <= ceiling, "{memory} bytes of memory at {at:.0?}");
+            assert!(threads <= MAX_THREADS, "{threads} threads at {at:.0?}");
+            assert!(
+                descriptors <= MAX_DESCRIPTORS,
+                "{descriptors} descriptors at {at:.0?}"
+            );
+            assert!(disk <= MAX_DISK, "{disk} bytes on disk at {at:.0?}");
+        }
+        // What was in use at the end of a long run must not be more than what was in use before
+        // its middle: then it would grow for ever.
+        let end = self
+            .samples
+            .last()
+            .map(|sample| sample.at)
+            .unwrap_or_default();
+        if end >= LONG {
+            let (early, late) = (self.peak(end / 4, end / 2), self.peak(end * 3 / 4, end));
+            assert!(
+                late <= early + (DRIFT_MB << 20),
+                "memory grows: {early} bytes in the second quarter, {late} in the last"
+            );
+        }
+    }
+
+    /// The most memory in use between two moments.
+    fn peak(&self, from: Duration, to: Duration) -> usize {
+        let between = self
+            .samples
+            .iter()
+            .filter(|one| (from..=to).contains(&one.at));
+        between
+            .map(|one| one.usage.memory)
+            .max()
+            .unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Gauge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "  second  memory KB  threads  descriptors  disk KB  peers  pool  answer ms"
+        )?;
+        let stride = self.samples.len().div_ceil(ROWS).max(1);
+        let last = self.samples.len().saturating_sub(1);
+        for (number, sample) in self.samples.iter().enumerate() {
+            if number % stride != 0 && number != last {
+                continue;
+            }
+            let Sample {
+                at,
+                usage,
+                peers,
+                pooled,
+                answer,
+            } = sample;
+            writeln!(
+                f,
+                "{:8}  {:9}  {:7}  {:11}  {:7}  {peers:5}  {pooled:4}  {:9}",
+                at.as_secs(),
+                usage.memory / 1_024,
+                usage.threads,
+                usage.descriptors,
+                usage.disk / 1_024,
+                answer.as_millis(),
+            )?;
+        }
+        let slowest = self.samples.iter().map(|sample| sample.answer).max();
+        let peak = self.peak(Duration::ZERO, Duration::MAX) / 1_024;
+        write!(
+            f,
+            "peak {peak} KB, slowest answer {:.1?}",
+            slowest.unwrap_or_default()
+        )
+    }
+}
+
+/// Bytes of a file, or of all files below a folder; what vanishes meanwhile does not count.
+fn bytes_below(path: &Path) -> usize {
+    let Ok(entries) = fs::read_dir(path) else {
+        let length = fs::metadata(path).map_or(0, |metadata| metadata.len());
+        return usize::try_from(length).unwrap();
+    };
+    entries
+        .flatten()
+        .map(|entry| bytes_below(&entry.path()))
+        .sum()
+}
+
+/// Between two samples.
+const PERIOD: Duration = Duration::from_millis(500);
+/// How long the node's owner waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Rows of the report.
+const ROWS: usize = 13;
+
+/// What a node without peers and envelopes uses, and room for what the allocator keeps.
+const QUIET_MB: usize = 48;
+/// What one peer can make a link hold: a frame of 2 MiB, its buffer, and what it inflates to.
+const ATTACKER_MB: usize = 6;
+/// Two for the runtime, one for the disk and one for searches, and a few that come and go.
+const MAX_THREADS: usize = 24;
+/// The connections and local clients that the node takes, and its own files.
+const MAX_DESCRIPTORS: usize = 256 + 32 + 64;
+/// Keys, records, tags of replayed cells, and a log.
+const MAX_DISK: usize = 64 << 20;
+/// From here on a run is long enough for a trend.
+const LONG: Duration = Duration::from_secs(600);
+/// What chance may add to the peak of a quarter.
+const DRIFT_MB: usize = 24;

@@ -1,0 +1,257 @@
+//! Those who only want to be served: two correspondents, and a relay that sends cells.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use circuits::cell::HopDelay;
+use circuits::directory::{Descriptor, Requirements};
+use circuits::ids::{Epoch, Profile};
+use circuits::keys::OnionSecret;
+use circuits::origin::{Hop, LayerSpec, seal};
+use circuits::shard::Payload;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep, timeout};
+use whisht::dark::DarkMessage;
+use whisht::link::{Capability, LinkEvent};
+use whisht::shell::ipc::Client;
+
+use crate::arena::{Arena, Target, socket};
+use crate::envelopes::unix_now;
+use crate::wire::Wire;
+
+/// Two people who write to each other in turn.
+pub(crate) struct Pair {
+    people: [Person; 2],
+    times: Vec<Duration>,
+}
+
+/// Somebody with a node.
+struct Person {
+    client: Client,
+    key: String,
+    /// The last message read.
+    read: u64,
+}
+
+impl Pair {
+    pub(crate) async fn new(arena: &Arena) -> Self {
+        let [ann, ben] = arena.honest();
+        Self {
+            people: [
+                Person::new(&socket(ann)).await,
+                Person::new(&socket(ben)).await,
+            ],
+            times: Vec::new(),
+        }
+    }
+
+    /// Exchanges messages until `time` is over.
+    pub(crate) async fn talk(mut self, time: Duration) -> Self {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            self.exchange().await;
+            sleep(BREATH).await;
+        }
+        self
+    }
+
+    /// One writes, the other reads; next time it is the other way round.
+    pub(crate) async fn exchange(&mut self) {
+        let begun = Instant::now();
+        let number = self.times.len();
+        let [one, other] = &mut self.people;
+        let (writer, reader) = match number % 2 {
+            0 => (one, other),
+            _ => (other, one),
+        };
+        let text = hex::encode(format!("message number {number}"));
+        let sent = writer.send(&reader.key, &text).await;
+        if timeout(PATIENCE, reader.receive(&text)).await.is_err() {
+            panic!("message number {number} did not arrive within {PATIENCE:?}");
+        }
+        self.times.push(begun.elapsed());
+        // It has arrived; that the sender has not seen it come back from two peers is of no matter.
+        let _over = writer.client.call("whisht_cancel", json!([sent])).await;
+    }
+}
+
+impl Person {
+    async fn new(socket: &std::path::Path) -> Self {
+        let mut client = Client::connect(socket).await.unwrap();
+        let identity = json!([{"name": "desk"}]);
+        let identity = client.call("whisht_newIdentity", identity).await.unwrap();
+        Self {
+            client,
+            key: identity["public_key"].as_str().unwrap().to_owned(),
+            read: 0,
+        }
+    }
+
+    async fn send(&mut self, to: &str, payload: &str) -> Value {
+        let letter = json!([{"to": to, "payload": payload, "level": "open", "life": 60}]);
+        self.client.call("whisht_send", letter).await.unwrap()
+    }
+
+    async fn receive(&mut self, payload: &str) {
+        loop {
+            let after = json!([self.read]);
+            let messages = self.client.call("whisht_inbox", after).await.unwrap();
+            for message in messages.as_array().unwrap() {
+                self.read = message["number"].as_u64().unwrap();
+                if message["payload"] == payload {
+                    return;
+                }
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+impl fmt::Display for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut times = self.times.clone();
+        times.sort();
+        let (middle, worst) = (times[times.len() / 2], times[times.len() - 1]);
+        write!(
+            f,
+            "messages: {} sent, all arrived; half within {middle:.1?}, all within {worst:.1?}",
+            times.len()
+        )
+    }
+}
+
+/// A relay that has the node pass on cells which come back to it.
+pub(crate) struct CellEcho {
+    target: Arc<Target>,
+    rng: ChaCha20Rng,
+    asked: usize,
+    answered: usize,
+}
+
+impl CellEcho {
+    pub(crate) fn new(target: &Arc<Target>, seed: u64) -> Self {
+        Self {
+            target: Arc::clone(target),
+            rng: ChaCha20Rng::seed_from_u64(seed),
+            asked: 0,
+            answered: 0,
+        }
+    }
+
+    /// Sends a cell now and then until `time` is over.
+    pub(crate) async fn keep_asking(mut self, time: Duration) -> Self {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            self.asked += 1;
+            if let Ok(Some(())) = timeout(PATIENCE, self.ask()).await {
+                self.answered += 1;
+            }
+            sleep(BREATH).await;
+        }
+        self
+    }
+
+    /// One cell, on a connection of its own; `None` if it does not come back.
+    async fn ask(&mut self) -> Option<()> {
+        let only_cells = [Capability::DARK_1];
+        let mut wire = Wire::open(&self.target, &mut self.rng, &only_cells)
+            .await
+            .ok()?;
+        let epoch = Epoch::at(unix_now());
+        let (network, bucket, have) = (self.target.network, None, Vec::new());
+        wire.dark(&DarkMessage::Status { network, epoch })
+            .await
+            .ok()?;
+        let question = DarkMessage::GetDescriptors {
+            epoch,
+            bucket,
+            have,
+        };
+        wire.dark(&question).await.ok()?;
+
+        let terms = Requirements::new(network, Profile::Local);
+        let id = self.target.key.id();
+        let onion = loop {
+            let DarkMessage::Descriptors(raw) = wire.next_dark().await? else {
+                continue;
+            };
+            let relays = raw
+                .iter()
+                .filter_map(|raw| Descriptor::decode(raw).ok()?.verify(&terms).ok());
+            let mut onions = relays
+                .filter(|relay| relay.id() == id)
+                .filter_map(|relay| relay.onion(epoch).copied());
+            if let Some(onion) = onions.next() {
+                break onion;
+            }
+        };
+        let myself = *OnionSecret::generate(&mut self.rng).public();
+        let hops = [
+            Hop { id, onion },
+            Hop {
+                id: wire.us().id(),
+                onion: myself,
+            },
+        ];
+        let layers = hops.map(|hop| LayerSpec {
+            hop,
+            delay: HopDelay::ZERO,
+        });
+        let delta = Payload::Drop.emit(&mut self.rng);
+        let cell = seal(&mut self.rng, epoch, &layers, false, &delta).unwrap();
+        wire.dark(&DarkMessage::Cell(Box::new(*cell.as_bytes())))
+            .await
+            .ok()?;
+        loop {
+            if let DarkMessage::Cell(_) = wire.next_dark().await? {
+                return Some(());
+            }
+        }
+    }
+
+    /// Fails unless nearly all came back. A connection may be hit by the door's rule for floods.
+    pub(crate) fn came_back(&self) {
+        assert!(
+            self.answered > 0 && self.answered * 10 >= self.asked * 9,
+            "of {} cells {} came back",
+            self.asked,
+            self.answered
+        );
+    }
+}
+
+impl fmt::Display for CellEcho {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cells: {} sent, {} came back", self.asked, self.answered)
+    }
+}
+
+impl Wire {
+    /// The next message of `dark/1`; `None` if there will be none.
+    async fn next_dark(&mut self) -> Option<DarkMessage> {
+        loop {
+            match self.next().await? {
+                LinkEvent::Message {
+                    capability: Capability::DARK_1,
+                    code,
+                    payload,
+                } => {
+                    let message = DarkMessage::decode(u8::try_from(code).ok()?, &payload);
+                    if let Some(message) = message.ok()? {
+                        return Some(message);
+                    }
+                }
+                LinkEvent::Disconnected(_) => return None,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// How long anything may take: far more than it does, however busy the machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two messages.
+const BREATH: Duration = Duration::from_millis(200);

@@ -1,0 +1,93 @@
+//! Attacks by programs of the same user on the node's local socket.
+
+use std::io;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+use crate::crowd::Attacker;
+
+impl Attacker {
+    pub(crate) async fn local_noise(&mut self) -> io::Result<()> {
+        let mut stream = self.local().await?;
+        let noise = match self.below(3) {
+            0 => self.junk(4_096),
+            1 => vec![b'['; self.below(100_000)],
+            _ => b"POST / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
+        };
+        stream.write_all(&noise).await?;
+        listen(&mut stream, Duration::from_secs(1)).await;
+        Ok(())
+    }
+
+    pub(crate) async fn local_mutants(&mut self) -> io::Result<()> {
+        let mut stream = self.local().await?;
+        for _ in 0..30 {
+            let request = self.request();
+            let request = self.mutate(request.to_string().as_bytes());
+            stream.write_all(&request).await?;
+            listen(&mut stream, Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn local_haste(&mut self) -> io::Result<()> {
+        let mut stream = self.local().await?;
+        let many = json!(vec![self.request(); 64]).to_string();
+        for _ in 0..20 {
+            timeout(Duration::from_secs(2), stream.write_all(many.as_bytes())).await??;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn local_giant(&mut self) -> io::Result<()> {
+        let mut stream = self.local().await?;
+        stream.write_all(b"[\"").await?;
+        for _ in 0..48 {
+            stream.write_all(&vec![b'x'; 65_536]).await?;
+        }
+        listen(&mut stream, Duration::from_secs(1)).await;
+        Ok(())
+    }
+
+    async fn local(&self) -> io::Result<UnixStream> {
+        UnixStream::connect(&self.target.ipc).await
+    }
+
+    /// Something that the node could do, or not, and that changes nothing.
+    fn request(&mut self) -> Value {
+        let methods = [
+            ("whisht_status", json!([])),
+            ("whisht_peers", json!([])),
+            ("whisht_relays", json!({})),
+            ("whisht_inbox", json!([3])),
+            ("whisht_outbox", json!([])),
+            ("whisht_identities", json!(null)),
+            ("whisht_cancel", json!([7])),
+            ("whisht_subscribe", json!(["events"])),
+            ("whisht_unsubscribe", json!(["0x1"])),
+            ("whisht_addPeer", json!(["enode://00@127.0.0.1:1"])),
+            (
+                "whisht_estimate",
+                json!([{"to": "nobody", "payload": "00"}]),
+            ),
+            (
+                "whisht_send",
+                json!([{"to": "nobody", "payload": "00", "life": 60}]),
+            ),
+            ("nonsense", json!([[[[]]]])),
+        ];
+        let (method, params) = &methods[self.below(methods.len())];
+        json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+    }
+}
+
+/// Reads and forgets for so long.
+async fn listen(stream: &mut UnixStream, time: Duration) {
+    let mut buffer = [0; 4_096];
+    let read = async { while let Ok(1..) = stream.read(&mut buffer).await {} };
+    let _over = timeout(time, read).await;
+}

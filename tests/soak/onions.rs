@@ -1,0 +1,105 @@
+//! Attacks with whatever `dark/1` carries.
+
+use std::io;
+use std::time::Duration;
+
+use circuits::geometry::CELL_LEN;
+use circuits::ids::Epoch;
+use rand_core::Rng;
+use whisht::dark::DarkMessage;
+use whisht::envelope::EnvelopeHash;
+use whisht::link::Capability;
+
+use crate::crowd::Attacker;
+use crate::envelopes::unix_now;
+
+impl Attacker {
+    pub(crate) async fn mutant_dark(&mut self) -> io::Result<()> {
+        for _ in 0..8 {
+            let mut wire = self.peer().await?;
+            for _ in 0..10 {
+                let input = self.mutant("dark_packet");
+                let Some((&code, payload)) = input.split_first() else {
+                    continue;
+                };
+                let (code, payload) = (u16::from(code % 16), payload.to_vec());
+                if wire.say(Capability::DARK_1, code, payload).await.is_err() {
+                    break;
+                }
+                wire.linger(Duration::from_millis(10)).await;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn cells(&mut self) -> io::Result<()> {
+        let mut wire = self.peer().await?;
+        let mut cell = Box::new([0; CELL_LEN]);
+        for number in 0..300 {
+            // Every third is the one before it.
+            if number % 3 != 0 {
+                let noise = self.mutant("cell");
+                self.rng.fill_bytes(&mut cell[..]);
+                let len = noise.len().min(CELL_LEN);
+                cell[..len].copy_from_slice(&noise[..len]);
+            }
+            wire.dark(&DarkMessage::Cell(cell.clone())).await?;
+        }
+        wire.linger(Duration::from_secs(1)).await;
+        Ok(())
+    }
+
+    pub(crate) async fn stems(&mut self) -> io::Result<()> {
+        let mut wire = self.peer().await?;
+        for _ in 0..100 {
+            let envelope = self.worthy(400, 60);
+            wire.dark(&DarkMessage::Stem(envelope)).await?;
+        }
+        wire.linger(Duration::from_secs(1)).await;
+        Ok(())
+    }
+
+    pub(crate) async fn hashes(&mut self) -> io::Result<()> {
+        let mut wire = self.peer().await?;
+        for number in 0..40 {
+            let mut hashes = vec![EnvelopeHash([0; 32]); 256];
+            for hash in &mut hashes {
+                self.rng.fill_bytes(&mut hash.0);
+            }
+            let message = match number % 2 {
+                0 => DarkMessage::Announce(hashes),
+                _ => DarkMessage::GetEnvelopes(hashes),
+            };
+            wire.dark(&message).await?;
+        }
+        wire.linger(Duration::from_secs(1)).await;
+        Ok(())
+    }
+
+    pub(crate) async fn descriptors(&mut self) -> io::Result<()> {
+        let mut wire = self.peer().await?;
+        for _ in 0..60 {
+            let epoch = Epoch(Epoch::at(unix_now()).0 + u32::try_from(self.below(3)).unwrap());
+            let message = match self.below(3) {
+                0 => {
+                    let (bucket, have) = (Some(7), vec![[7; 8]; self.below(2_000)]);
+                    DarkMessage::GetDescriptors {
+                        epoch,
+                        bucket,
+                        have,
+                    }
+                }
+                // A list of two bytes is a descriptor to the packet, and to nobody else.
+                1 => DarkMessage::Descriptors(vec![vec![0xc1, 0x80]; 60]),
+                _ => {
+                    let raw = self.mutant("descriptor");
+                    wire.say(Capability::DARK_1, 1, raw).await?;
+                    continue;
+                }
+            };
+            wire.dark(&message).await?;
+        }
+        wire.linger(Duration::from_secs(1)).await;
+        Ok(())
+    }
+}

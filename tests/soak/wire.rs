@@ -1,0 +1,173 @@
+//! A connection to the node under attack, spoken correctly: what is said on it is the caller's.
+
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use circuits::ids::RelayKey;
+use circuits::time::Instant;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use whisht::dark::DarkMessage;
+use whisht::link::{
+    Capability, DisconnectReason, Link, LinkConfig, LinkEvent, LinkKey, LinkLimits, Packing,
+    Priority, QueueBudgets,
+};
+
+use crate::arena::Target;
+
+/// An open link.
+pub(crate) struct Wire {
+    pub(crate) link: Link,
+    pub(crate) stream: TcpStream,
+    rng: ChaCha20Rng,
+    us: RelayKey,
+}
+
+impl Wire {
+    /// Connects under a new key and introduces itself.
+    pub(crate) async fn open(
+        target: &Target,
+        rng: &mut ChaCha20Rng,
+        capabilities: &[Capability],
+    ) -> io::Result<Self> {
+        let key = new_key(rng);
+        let us = key.public();
+        let stream = connect(target).await?;
+        let config = Arc::new(LinkConfig {
+            client_id: "whisht/v0.1.0".to_owned(),
+            listen_port: 0,
+            capabilities: capabilities.to_vec(),
+            limits: LinkLimits {
+                queue: QueueBudgets {
+                    cell: usize::MAX,
+                    control: usize::MAX,
+                    gossip: usize::MAX,
+                },
+                ..LinkLimits::default()
+            },
+        });
+        let link = Link::dial(config, key, target.key, rng, Instant::ZERO).unwrap();
+        let mut seed = [0; 32];
+        rng.fill_bytes(&mut seed);
+        let mut wire = Self {
+            link,
+            stream,
+            rng: ChaCha20Rng::from_seed(seed),
+            us,
+        };
+        wire.flush().await?;
+        match timeout(PATIENCE, wire.next()).await? {
+            Some(LinkEvent::Open { .. }) => Ok(wire),
+            _ => Err(ErrorKind::ConnectionRefused.into()),
+        }
+    }
+
+    /// Our key.
+    pub(crate) const fn us(&self) -> RelayKey {
+        self.us
+    }
+
+    /// Says one thing, compressed as it should be.
+    pub(crate) async fn say(
+        &mut self,
+        capability: Capability,
+        code: u16,
+        payload: Vec<u8>,
+    ) -> io::Result<()> {
+        self.link
+            .send(Priority::Gossip, capability, code, payload, Packing::Snappy)
+            .map_err(io::Error::other)?;
+        self.flush().await?;
+        self.skim()
+    }
+
+    /// Says one thing of `dark/1`.
+    pub(crate) async fn dark(&mut self, message: &DarkMessage) -> io::Result<()> {
+        let body = message.encode().unwrap();
+        self.say(Capability::DARK_1, message.code().into(), body)
+            .await
+    }
+
+    /// Says farewell.
+    pub(crate) async fn leave(&mut self, reason: DisconnectReason) -> io::Result<()> {
+        self.link.disconnect(reason);
+        self.flush().await
+    }
+
+    /// Writes what waits; a node that takes nothing for a while is left alone.
+    pub(crate) async fn flush(&mut self) -> io::Result<()> {
+        while let Some(bytes) = self.link.poll_transmit(Instant::ZERO, usize::MAX) {
+            write(&mut self.stream, &bytes).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the next event; `None` when the connection is over.
+    pub(crate) async fn next(&mut self) -> Option<LinkEvent> {
+        let mut buffer = vec![0; 16_384];
+        loop {
+            if let Some(event) = self.link.poll_event() {
+                return Some(event);
+            }
+            self.flush().await.ok()?;
+            match self.stream.read(&mut buffer).await {
+                Ok(len @ 1..) => self.take(&buffer[..len]),
+                _ => return None,
+            }
+        }
+    }
+
+    /// Reads and forgets for so long, or until the node hangs up.
+    pub(crate) async fn linger(&mut self, time: Duration) {
+        let _over = timeout(time, async { while self.next().await.is_some() {} }).await;
+    }
+
+    /// Reads what has come and forgets it; an error if the node has hung up.
+    fn skim(&mut self) -> io::Result<()> {
+        let mut buffer = [0; 16_384];
+        loop {
+            match self.stream.try_read(&mut buffer) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(len) => self.take(&buffer[..len]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        while self.link.poll_event().is_some() {}
+        Ok(())
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        // What is wrong with it shows as the end of the link.
+        let _fault = self.link.receive(Instant::ZERO, &mut self.rng, bytes);
+    }
+}
+
+/// A key that was never used.
+pub(crate) fn new_key(rng: &mut ChaCha20Rng) -> Arc<LinkKey> {
+    Arc::new(LinkKey::generate(rng))
+}
+
+/// A connection on which nothing was said.
+pub(crate) async fn connect(target: &Target) -> io::Result<TcpStream> {
+    timeout(PATIENCE, TcpStream::connect(target.addr)).await?
+}
+
+/// Writes, unless the node takes nothing for a while.
+pub(crate) async fn write(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
+    timeout(PATIENCE, stream.write_all(bytes)).await?
+}
+
+/// Waits until the node hangs up, for so long at the most.
+pub(crate) async fn until_closed(stream: &mut TcpStream, time: Duration) {
+    let mut buffer = [0; 1_024];
+    let closed = async { while let Ok(1..) = stream.read(&mut buffer).await {} };
+    let _over = timeout(time, closed).await;
+}
+
+/// How long an attacker waits for the node.
+const PATIENCE: Duration = Duration::from_secs(8);
