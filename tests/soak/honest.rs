@@ -146,7 +146,7 @@ impl CellEcho {
         let end = Instant::now() + time;
         while Instant::now() < end {
             self.asked += 1;
-            if let Ok(Some(())) = timeout(PATIENCE, self.ask()).await {
+            if let Ok(Some(())) = timeout(CELL_PATIENCE, self.ask()).await {
                 self.answered += 1;
             }
             sleep(BREATH).await;
@@ -253,5 +253,7 @@ impl Wire {
 
 /// How long anything may take: far more than it does, however busy the machine.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The same for one cell that nobody delays.
+const CELL_PATIENCE: Duration = Duration::from_secs(10);
 /// Between two messages.
 const BREATH: Duration = Duration::from_millis(200);

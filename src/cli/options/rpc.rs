@@ -4,6 +4,7 @@ use crate::config::rpc::{Door, Module, Origin, RpcSettings};
 
 /// Flags of the doors for other programs.
 #[derive(Debug, clap::Args)]
+#[group(id = "rpc")]
 #[command(next_help_heading = "JSON-RPC over TCP")]
 pub(super) struct Options {
     /// Serve HTTP here, to programs on this machine, such as 127.0.0.1:8545 [default: off]
