@@ -42,6 +42,8 @@ pub struct Settings {
     pub family: Option<Vec<RelayId>>,
     /// Peers to stay connected to. Default: none.
     pub peers: Option<Vec<PeerAddr>>,
+    /// Peers to stay connected to and to trust: mail servers. Default: none.
+    pub trusted_peers: Option<Vec<PeerAddr>>,
     /// Gossip peers at the most. Default: 25, as go-ethereum.
     pub max_peers: Option<usize>,
     /// The least proof of work accepted. Default: 0.2, as go-ethereum; 0.002 in a local network.
@@ -69,6 +71,7 @@ impl Settings {
             advertise: self.advertise.or(weaker.advertise),
             family: self.family.or(weaker.family),
             peers: self.peers.or(weaker.peers),
+            trusted_peers: self.trusted_peers.or(weaker.trusted_peers),
             max_peers: self.max_peers.or(weaker.max_peers),
             min_pow: self.min_pow.or(weaker.min_pow),
             pool_mb: self.pool_mb.or(weaker.pool_mb),
@@ -113,7 +116,8 @@ impl Config {
         }
         let advertise = advertised(profile, relay, advertise, &listen)?;
         let peers = settings.peers.unwrap_or_default();
-        for peer in &peers {
+        let trusted_peers = settings.trusted_peers.unwrap_or_default();
+        for peer in peers.iter().chain(&trusted_peers) {
             reachable(profile, peer.endpoint, "peer")?;
         }
         let min_pow = settings.min_pow.unwrap_or(match profile {
@@ -129,6 +133,7 @@ impl Config {
             family: settings.family.unwrap_or_default(),
             listen_port: 0,
             peers,
+            trusted_peers,
             max_peers: settings.max_peers.unwrap_or(MAX_PEERS),
             min_pow,
             pool_bytes: settings.pool_mb.unwrap_or(POOL_MB).saturating_mul(1 << 20),

@@ -21,7 +21,6 @@ use circuits::time::Now;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-use crate::bloom::Bloom;
 use crate::envelope::{Envelope, EnvelopeHash, InTime};
 use crate::link::Capability;
 use crate::pool::Pool;
@@ -42,6 +41,7 @@ pub mod packet;
 mod peer;
 mod queue;
 mod rule;
+mod wishes;
 
 pub use admission::Refused;
 pub use fault::{GossipFault, PeerFault};
@@ -76,6 +76,8 @@ impl Default for Config {
 #[derive(Debug)]
 pub struct Gossip {
     standards: Standards,
+    /// Whether we call ourselves a light node in what we say to new peers.
+    light: bool,
     mean_wait: Duration,
     rng: ChaCha20Rng,
     peers: BTreeMap<LinkId, Peer>,
@@ -108,7 +110,10 @@ pub struct Received {
     pub refused: Vec<(EnvelopeHash, Refused)>,
     /// Packets to send at once.
     pub replies: Vec<Send>,
-    /// A packet for a mail server or its client, not looked into.
+    /// Envelopes that a trusted peer handed over past all checks: for filters that take such, and
+    /// for nobody else. They are not for the pool.
+    pub direct: Vec<Envelope>,
+    /// Another packet for a mail server or its client, not looked into.
     pub p2p: Option<(P2pKind, Vec<u8>)>,
 }
 
@@ -118,6 +123,7 @@ impl Gossip {
     pub fn new(config: Config, seed: [u8; 32]) -> Self {
         Self {
             standards: Standards::new(config.min_pow, config.max_size),
+            light: false,
             mean_wait: config.mean_wait,
             rng: ChaCha20Rng::from_seed(seed),
             peers: BTreeMap::new(),
@@ -129,7 +135,8 @@ impl Gossip {
     #[must_use]
     pub fn open(&mut self, now: Now, link: LinkId, client_id: &str) -> Vec<Send> {
         self.peers.insert(link, Peer::new(now.mono, client_id));
-        let status = outgoing::status(self.standards.min_pow(), self.standards.bloom());
+        let standards = &self.standards;
+        let status = outgoing::status(standards.min_pow(), standards.bloom(), self.light);
         vec![shh(link, code::STATUS, status)]
     }
 
@@ -149,20 +156,17 @@ impl Gossip {
         self.standards.judge(now, envelope)
     }
 
-    /// Asks all peers for more or less proof of work from now on. What was enough before is
-    /// accepted for ten more seconds.
-    #[must_use]
-    pub fn set_min_pow(&mut self, now: Now, min_pow: MinPow) -> Vec<Send> {
-        self.standards.set_min_pow(now.mono, min_pow);
-        self.to_all(code::POW_REQUIREMENT, &outgoing::pow_requirement(min_pow))
+    /// Trusts the peer on this link until it is closed, as go-ethereum does: what it hands over
+    /// directly is taken past all checks. `false` if there is no such link.
+    pub fn trust(&mut self, link: LinkId) -> bool {
+        let peer = self.peers.get_mut(&link);
+        peer.map(|peer| peer.trusted = true).is_some()
     }
 
-    /// Asks all peers for the topics of a filter from now on, and tells them thereby what is read
-    /// here unless it is [`Bloom::FULL`]. What was wanted before is accepted for ten more seconds.
+    /// Whether the peer on this link is trusted.
     #[must_use]
-    pub fn set_bloom(&mut self, now: Now, bloom: Bloom) -> Vec<Send> {
-        self.standards.set_bloom(now.mono, bloom);
-        self.to_all(code::BLOOM_EXCHANGE, &outgoing::bloom_exchange(&bloom))
+    pub fn trusts(&self, link: LinkId) -> bool {
+        self.peers.get(&link).is_some_and(|peer| peer.trusted)
     }
 
     /// How many of the connected peers brought the envelope.
@@ -200,13 +204,6 @@ impl Gossip {
     /// All neighbours, for a listing.
     pub fn peers(&self) -> impl Iterator<Item = (LinkId, PeerInfo)> {
         self.peers.iter().map(|(link, peer)| (*link, peer.info()))
-    }
-
-    fn to_all(&self, code: u8, payload: &[u8]) -> Vec<Send> {
-        let links = self.peers.keys();
-        links
-            .map(|link| shh(*link, code, payload.to_vec()))
-            .collect()
     }
 
     /// Keeps what is remembered in proportion to the pool, which is bounded.

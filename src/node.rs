@@ -5,7 +5,8 @@
 //! randomness from one seed, so a run can be repeated exactly.
 //!
 //! One file for each concern: `links` (connections come, speak and go), `dark` (what whisht nodes
-//! say to each other), `public` (envelopes that everybody has), `onion` (cells that pass through),
+//! say to each other), `public` (envelopes that everybody has), `p2p` (what passes between two
+//! peers alone), `wishes` (what we ask of all peers), `onion` (cells that pass through),
 //! `stem` (envelopes on their way in), `relays` (the directory), `listing` (our place in it), `outbox` and
 //! `dispatch`, `echo` (messages we send), `inbox` (messages we receive), `report` (what users ask for).
 
@@ -23,6 +24,7 @@ mod listing;
 mod onion;
 mod outbox;
 mod output;
+mod p2p;
 mod peering;
 mod public;
 mod relays;
@@ -31,6 +33,7 @@ mod stem;
 mod store;
 mod timers;
 mod view;
+mod wishes;
 mod work;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -178,7 +181,7 @@ impl Node {
             durable: Durable::default(),
             last_job: 0,
             connections: Connections::default(),
-            peering: Peering::new(&config.peers, now.mono),
+            peering: Peering::new(config.peers.iter().chain(&config.trusted_peers), now.mono),
             pool: Pool::new(config.pool_bytes),
             gossip: Gossip::new(gossip_config, gossip_seed),
             stem: StemDuty::new(&mut rng, now.mono),

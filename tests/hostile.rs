@@ -16,6 +16,8 @@ mod sim;
 
 #[path = "hostile/cells.rs"]
 mod cells;
+#[path = "hostile/direct.rs"]
+mod direct;
 #[path = "hostile/envelopes.rs"]
 mod envelopes;
 #[path = "hostile/links.rs"]

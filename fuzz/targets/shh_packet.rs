@@ -30,7 +30,7 @@ fn survives_rewriting(packet: Packet<'_>) {
     match packet {
         Packet::Status(status) => {
             let bloom = status.bloom.unwrap_or(Bloom::FULL);
-            let again = outgoing::status(status.min_pow, &bloom);
+            let again = outgoing::status(status.min_pow, &bloom, status.light);
             let read = Packet::decode(code::STATUS, &again);
             assert!(matches!(read, Ok(Packet::Status(read))
                 if read.min_pow == status.min_pow && read.bloom.unwrap_or(Bloom::FULL) == bloom));
@@ -90,7 +90,7 @@ impl Node {
             },
             alive: true,
         };
-        let status = outgoing::status(MinPow::ZERO, &Bloom::FULL);
+        let status = outgoing::status(MinPow::ZERO, &Bloom::FULL, false);
         for link in [SENDER, LISTENER] {
             assert_eq!(node.gossip.open(node.now, link, "Geth/v1.9.0").len(), 1);
             let taken = node

@@ -28,7 +28,7 @@ pub(super) fn check() -> Result<(), Failure> {
 }
 
 /// What the options of all commands read, and the log filter.
-pub(super) const KNOWN: [&str; 23] = [
+pub(super) const KNOWN: [&str; 24] = [
     "WHISHT_ADVERTISE",
     "WHISHT_CONFIG",
     "WHISHT_DATA_DIR",
@@ -52,6 +52,7 @@ pub(super) const KNOWN: [&str; 23] = [
     "WHISHT_RPC_ORIGINS",
     "WHISHT_RPC_WS",
     "WHISHT_THREADS",
+    "WHISHT_TRUSTED_PEER",
 ];
 
 #[cfg(test)]

@@ -62,6 +62,14 @@ pub(super) struct Options {
     /// Stay connected to this peer; may be repeated
     #[arg(long, env = "WHISHT_PEER", value_name = "ENODE", value_delimiter = ',')]
     peer: Option<Vec<PeerAddr>>,
+    /// Stay connected to this peer, and take what it hands over past all checks; may be repeated
+    #[arg(
+        long,
+        env = "WHISHT_TRUSTED_PEER",
+        value_name = "ENODE",
+        value_delimiter = ','
+    )]
+    trusted_peer: Option<Vec<PeerAddr>>,
     /// Gossip peers at the most [default: 25]
     #[arg(long, env = "WHISHT_MAX_PEERS", value_name = "COUNT", value_parser = max_peers)]
     max_peers: Option<usize>,
@@ -93,6 +101,7 @@ impl From<Options> for Settings {
             advertise,
             family,
             peer,
+            trusted_peer,
             max_peers,
             min_pow,
             pool_mb,
@@ -110,6 +119,7 @@ impl From<Options> for Settings {
             advertise,
             family,
             peers: peer,
+            trusted_peers: trusted_peer,
             max_peers,
             min_pow,
             pool_mb,

@@ -66,7 +66,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Settings, FileError> {
 }
 
 /// Every key outside the tables, in the order of [`Settings`].
-pub const KEYS: [&str; 13] = [
+pub const KEYS: [&str; 14] = [
     "profile",
     "network",
     "level",
@@ -75,6 +75,7 @@ pub const KEYS: [&str; 13] = [
     "advertise",
     "family",
     "peers",
+    "trusted-peers",
     "max-peers",
     "min-pow",
     "pool-mb",
@@ -119,6 +120,7 @@ fn set(settings: &mut Settings, key: &str, value: &DeValue<'_>) -> Result<(), Wr
         "advertise" => settings.advertise = Some(list(value, parsed)?),
         "family" => settings.family = Some(list(value, value::relay)?),
         "peers" => settings.peers = Some(list(value, parsed)?),
+        "trusted-peers" => settings.trusted_peers = Some(list(value, parsed)?),
         "max-peers" => settings.max_peers = Some(count(value, value::PEERS)?),
         "min-pow" => settings.min_pow = Some(value::min_pow(number(value)?)?),
         "pool-mb" => settings.pool_mb = Some(count(value, value::POOL_MB)?),

@@ -20,7 +20,8 @@ fn every_key_is_read() {
     let text = format!(
         "profile = 'local'\nnetwork = 'demo'\nlevel = 'swift'\nrelay = true\n\
          listen = ['127.0.0.1:1']\nadvertise = ['127.0.0.1:2']\nfamily = ['{KEY}']\n\
-         peers = ['enode://{KEY}@127.0.0.1:3']\nmax-peers = 7\nmin-pow = 1\npool-mb = 2\n\
+         peers = ['enode://{KEY}@127.0.0.1:3']\n\
+         trusted-peers = ['enode://{KEY}@127.0.0.1:4']\nmax-peers = 7\nmin-pow = 1\npool-mb = 2\n\
          guard = 'enode://{KEY}@127.0.0.1:3'\nthreads = 4\n"
     );
     let written: Vec<_> = text
@@ -42,6 +43,7 @@ fn every_key_is_read() {
         config.node.guard.into_iter().collect::<Vec<_>>()
     );
     assert_eq!(config.node.peers.len(), 1);
+    assert_eq!(config.node.trusted_peers.len(), 1);
     assert_eq!((config.node.max_peers, config.threads), (7, Some(4)));
     assert!((config.node.min_pow - 1.0).abs() < f64::EPSILON);
     assert_eq!(config.node.pool_bytes, 2 << 20);

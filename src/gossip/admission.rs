@@ -48,6 +48,10 @@ impl Standards {
         self.max_size
     }
 
+    pub(super) const fn set_max_size(&mut self, max_size: usize) {
+        self.max_size = max_size;
+    }
+
     pub(super) fn set_min_pow(&mut self, now: Instant, min_pow: MinPow) {
         self.min_pow.set(now, min_pow);
     }

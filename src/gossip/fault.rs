@@ -44,6 +44,9 @@ pub enum PeerFault {
     /// It sent something else before its status.
     #[error("packet before the status")]
     BeforeStatus,
+    /// It is a light node, as we are: neither would hear anything from the other.
+    #[error("both are light nodes")]
+    BothLight,
     /// It sent a packet that cannot be read.
     #[error("{0}")]
     Malformed(Malformed),

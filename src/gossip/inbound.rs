@@ -11,7 +11,7 @@ use crate::pool::Pool;
 use crate::pow::PowChecked;
 
 use super::packet::outgoing::Refusal;
-use super::packet::{Envelopes, Packet, code, outgoing};
+use super::packet::{Envelopes, P2pKind, Packet, code, outgoing};
 use super::{Gossip, GossipFault, PeerFault, Received, Refused, Send, shh};
 
 impl Gossip {
@@ -29,11 +29,11 @@ impl Gossip {
         payload: &[u8],
         pool: &Pool,
     ) -> Result<Received, GossipFault> {
-        let max_size = self.standards.max_size();
+        let longest = self.standards.max_size().max(LONGEST_PACKET);
         let peer = self.peers.get_mut(&link).ok_or(GossipFault::NoSuchLink)?;
         // go-ethereum sends its whole pool in one packet, whatever its size. Nobody has a reason
         // to exceed the largest message in any other.
-        if payload.len() > max_size && code != code::MESSAGES {
+        if payload.len() > longest && code != code::MESSAGES {
             return Err(PeerFault::Oversized.into());
         }
         let packet = Packet::decode(code, payload)?;
@@ -42,6 +42,9 @@ impl Gossip {
         }
         let mut received = Received::default();
         match packet {
+            Packet::Status(status) if status.light && self.light && !peer.greeted() => {
+                return Err(PeerFault::BothLight.into());
+            }
             Packet::Status(status) => peer.greet(&status),
             Packet::PowRequirement(min_pow) => peer.require(min_pow),
             Packet::BloomExchange(bloom) => peer.filter(bloom),
@@ -50,6 +53,11 @@ impl Gossip {
                 let batch = Keccak256::digest(payload).into();
                 received.replies = self.confirm(link, &batch, &received.refused);
             }
+            Packet::P2p(P2pKind::Message, envelopes) if peer.trusted => {
+                received.direct = Envelopes::p2p(envelopes)?.collect::<Result<_, _>>()?;
+            }
+            // From anybody else it is not even looked into.
+            Packet::P2p(P2pKind::Message, _) => {}
             Packet::P2p(kind, payload) => received.p2p = Some((kind, payload.to_vec())),
             // Confirmations prove nothing, success is seen when an envelope comes back; and we
             // stay below every rate limit in use.
@@ -166,3 +174,7 @@ const fn may_precede_status(packet: &Packet<'_>) -> bool {
             | Packet::Unknown(_)
     )
 }
+
+/// Bytes of any packet that an honest peer may send, however little we take in one envelope:
+/// go-ethereum's own limit.
+const LONGEST_PACKET: usize = 1 << 20;

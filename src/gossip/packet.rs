@@ -127,6 +127,20 @@ pub enum P2pKind {
     Message,
 }
 
+impl P2pKind {
+    /// The message code, relative to the capability's offset.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::SyncRequest => code::P2P_SYNC_REQUEST,
+            Self::SyncResponse => code::P2P_SYNC_RESPONSE,
+            Self::RequestComplete => code::P2P_REQUEST_COMPLETE,
+            Self::Request => code::P2P_REQUEST,
+            Self::Message => code::P2P_MESSAGE,
+        }
+    }
+}
+
 /// The envelopes of a packet, decoded one at a time.
 ///
 /// Ends after the first error.

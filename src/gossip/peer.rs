@@ -22,6 +22,8 @@ pub(super) struct Peer {
     /// greeted.
     early_pow: Option<MinPow>,
     early_bloom: Option<Bloom>,
+    /// Whether what it hands over directly is taken past all checks.
+    pub(super) trusted: bool,
     pub(super) allowance: Allowance,
     pub(super) queue: Queue,
     /// Envelopes that it brought, and that it was sent.
@@ -65,6 +67,8 @@ pub struct PeerInfo {
     pub bloom_bits: u32,
     /// Whether it calls itself a light node.
     pub light: bool,
+    /// Whether what it hands over directly is taken past all checks.
+    pub trusted: bool,
     /// Envelopes that it brought, repetitions included.
     pub brought: u64,
     /// Envelopes that it was sent.
@@ -82,6 +86,7 @@ impl Peer {
             greeting: None,
             early_pow: None,
             early_bloom: None,
+            trusted: false,
             allowance: Allowance::new(now),
             queue: Queue::default(),
             brought: 0,
@@ -182,6 +187,7 @@ impl Peer {
                 greeting.bloom.0.iter().map(|byte| byte.count_ones()).sum()
             }),
             light: greeting.is_some_and(|greeting| greeting.light),
+            trusted: self.trusted,
             brought: self.brought,
             sent: self.sent,
             waiting: self.queue.len(),

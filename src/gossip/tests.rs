@@ -3,6 +3,7 @@
 use circuits::time::{Instant, UnixSecs};
 
 use super::*;
+use crate::bloom::Bloom;
 use crate::envelope::{Topic, Ttl};
 
 const NOW: Now = Now {
@@ -21,7 +22,7 @@ fn between(links: [LinkId; 2]) -> Gossip {
         ..Config::default()
     };
     let mut gossip = Gossip::new(config, [1; 32]);
-    let status = outgoing::status(MinPow::ZERO, &Bloom::FULL);
+    let status = outgoing::status(MinPow::ZERO, &Bloom::FULL, false);
     for link in links {
         let _ = gossip.open(NOW, link, "Geth/v1.8.27");
         let _ = gossip.receive(NOW, link, code::STATUS, &status, &Pool::new(0));

@@ -1,5 +1,6 @@
 //! What a user can ask of a running node, and what the node answers.
 
+use circuits::ids::RelayKey;
 use circuits::level::Level;
 use core::time::Duration;
 use serde::Serialize;
@@ -7,14 +8,30 @@ use zeroize::Zeroizing;
 
 use super::event::MessageId;
 use super::view::{IdentityView, MessageView, OutgoingView, PeerView, RelayView, StatusView};
+use crate::bloom::Bloom;
 use crate::endpoint::PeerAddr;
-use crate::envelope::Topic;
+use crate::envelope::{Envelope, Topic};
+use crate::gossip::packet::MinPow;
 use crate::message::{ClientPublic, ClientSecret, SymKey};
 
 /// A wish of the user's.
 pub enum Command {
     /// Keep a connection to this peer.
     AddPeer(PeerAddr),
+    /// Trust the peer with this key until its connection ends: what it hands over directly is taken
+    /// past all checks.
+    TrustPeer(RelayKey),
+    /// Hand an envelope to the peer with this key and to nobody else. It takes it if it trusts us,
+    /// and knows then that it came from here.
+    HandOver(RelayKey, Envelope),
+    /// Ask peers for envelopes with at least this much work.
+    SetMinPow(MinPow),
+    /// Ask peers for the topics of this filter only. It tells them what is read here.
+    SetBloom(Bloom),
+    /// Accept envelopes up to this many bytes, counted as 20 and the data.
+    SetMaxSize(usize),
+    /// Call this node a light one towards peers that come from now on, or no longer.
+    SetLight(bool),
     /// Listen for messages to this identity, under this name.
     AddIdentity(String, Identity),
     /// Send a message.

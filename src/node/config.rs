@@ -28,6 +28,9 @@ pub struct NodeConfig {
     pub listen_port: u16,
     /// Peers to stay connected to.
     pub peers: Vec<PeerAddr>,
+    /// Peers to stay connected to whose P2P messages are taken at every connection. go-ethereum
+    /// forgets whom it trusts with each.
+    pub trusted_peers: Vec<PeerAddr>,
     /// Peers at the most, links that only carry cells not counted. go-ethereum's default is 25.
     pub max_peers: usize,
     /// The least proof of work that we accept, in Whisper's unit (2^bits / size / TTL).

@@ -18,7 +18,6 @@ use super::{Event, Node, Output, hex};
 use crate::envelope::{Envelope, EnvelopeHash, Topic};
 use crate::filter::{Arrival, Filter, FilterId, FilterKey, Filters, Received, TopicPrefix};
 use crate::message::{ClientPublic, ClientSecret, SymKey};
-use crate::pow::PowChecked;
 
 /// Identities, and what they received.
 #[derive(Default)]
@@ -26,7 +25,9 @@ pub(super) struct Inbox {
     filters: Filters,
     identities: BTreeMap<String, Known>,
     /// Envelopes that no key has been tried on.
-    waiting: VecDeque<(Envelope, PowChecked)>,
+    waiting: VecDeque<(Envelope, Arrival)>,
+    /// Bytes of those that were handed over: the pool holds the others anyway.
+    direct_bytes: usize,
     messages: VecDeque<Message>,
     bytes: usize,
     last: u64,
@@ -57,12 +58,29 @@ struct Message {
 
 impl Inbox {
     /// Puts an envelope in line to be tried; `false` if there is nobody to try it for.
-    pub(super) fn offer(&mut self, envelope: Envelope, pow: PowChecked) -> bool {
+    pub(super) fn offer(&mut self, envelope: Envelope, arrival: Arrival) -> bool {
         let wanted = !self.filters.is_empty() && self.waiting.len() < MOST_WAITING;
-        if wanted {
-            self.waiting.push_back((envelope, pow));
+        if !wanted {
+            return false;
         }
-        wanted
+        if arrival == Arrival::Direct {
+            let bytes = self.direct_bytes.saturating_add(envelope.size());
+            if bytes > MOST_DIRECT_BYTES {
+                return false;
+            }
+            self.direct_bytes = bytes;
+        }
+        self.waiting.push_back((envelope, arrival));
+        true
+    }
+
+    /// Takes the next envelope off the line.
+    fn next_waiting(&mut self) -> Option<(Envelope, Arrival)> {
+        let (envelope, arrival) = self.waiting.pop_front()?;
+        if arrival == Arrival::Direct {
+            self.direct_bytes = self.direct_bytes.saturating_sub(envelope.size());
+        }
+        Some((envelope, arrival))
     }
 
     pub(super) fn add(&mut self, name: String, identity: Identity) -> Result<(), Refusal> {
@@ -102,7 +120,8 @@ impl Inbox {
             topics,
             source: None,
             minimum_pow: 0.0,
-            allow_p2p: false,
+            // Whom the user trusts may hand over what was missed.
+            allow_p2p: true,
         });
         self.identities.insert(name, Known { filter, key });
         Ok(())
@@ -155,8 +174,7 @@ impl Inbox {
     }
 
     /// Tries one envelope with every key; what it opened is kept and returned.
-    fn open(&mut self, envelope: &Envelope, pow: &PowChecked) -> Vec<MessageView> {
-        let arrival = Arrival::Gossip { pow: pow.best() };
+    fn open(&mut self, envelope: &Envelope, arrival: Arrival) -> Vec<MessageView> {
         let taken = self.filters.offer(envelope, arrival);
         let mut views = Vec::with_capacity(taken.len());
         for (filter, received) in taken {
@@ -223,10 +241,10 @@ impl Node {
     /// Tries our keys on envelopes that were pooled since, a bounded number at a time.
     pub(super) fn open_envelopes(&mut self) {
         for _ in 0..TRIED_AT_ONCE {
-            let Some((envelope, pow)) = self.inbox.waiting.pop_front() else {
+            let Some((envelope, arrival)) = self.inbox.next_waiting() else {
                 return self.timers.rest(Timer::Open);
             };
-            for message in self.inbox.open(&envelope, &pow) {
+            for message in self.inbox.open(&envelope, arrival) {
                 self.outputs
                     .push_back(Output::Notify(Event::Message(message)));
             }
@@ -241,8 +259,12 @@ impl Node {
         identity: Identity,
     ) -> Result<(), Refusal> {
         self.inbox.add(name, identity)?;
+        let topics = self.inbox.filters.bloom();
+        self.widen_bloom(now, &topics);
         for pooled in self.pool.iter() {
-            self.inbox.offer(pooled.envelope.clone(), pooled.pow);
+            let pow = pooled.pow.best();
+            self.inbox
+                .offer(pooled.envelope.clone(), Arrival::Gossip { pow });
         }
         self.timers.hasten(Timer::Open, now.mono);
         Ok(())
@@ -257,6 +279,10 @@ const MOST_WAITING: usize = 65_536;
 
 /// Identities at once.
 const MOST_IDENTITIES: usize = 256;
+
+/// Bytes of envelopes in line that were handed over and are not in the pool; beyond them the rest
+/// is dropped, to be asked for again.
+const MOST_DIRECT_BYTES: usize = 64 * 1024 * 1024;
 
 /// Messages kept until the node stops; the oldest go first.
 const MOST_MESSAGES: usize = 4096;

@@ -25,7 +25,7 @@ struct Wanted {
 }
 
 impl Peering {
-    pub(super) fn new(peers: &[PeerAddr], now: Instant) -> Self {
+    pub(super) fn new<'a>(peers: impl IntoIterator<Item = &'a PeerAddr>, now: Instant) -> Self {
         let mut peering = Self {
             wanted: BTreeMap::new(),
         };

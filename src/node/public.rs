@@ -11,6 +11,7 @@ use super::event::Trace;
 use super::timers::Timer;
 use super::{Node, hex};
 use crate::envelope::{Envelope, EnvelopeHash, InTime};
+use crate::filter::Arrival;
 use crate::gossip::{GossipFault, Send};
 use crate::link::{Capability, DisconnectReason, Priority};
 use crate::pool::Inserted;
@@ -27,6 +28,10 @@ impl Node {
                 }
                 for hash in received.brought {
                     self.on_echo(hash);
+                }
+                self.on_direct(now, received.direct);
+                if let Some((kind, payload)) = received.p2p {
+                    self.on_p2p(now, from, kind, &payload);
                 }
             }
             Err(GossipFault::Peer(_)) => {
@@ -58,7 +63,17 @@ impl Node {
             });
         }
         self.gossip.pooled(now, &envelope, from);
-        if self.inbox.offer(envelope, pow) {
+        let arrival = match from {
+            // To a light node all that peers bring counts as handed over, as in go-ethereum.
+            Some(_) if self.gossip.is_light() => Arrival::Direct,
+            _ => Arrival::Gossip { pow: pow.best() },
+        };
+        self.offer_to_filters(now, envelope, arrival);
+    }
+
+    /// Puts an envelope in line to be tried with our keys.
+    pub(super) fn offer_to_filters(&mut self, now: Now, envelope: Envelope, arrival: Arrival) {
+        if self.inbox.offer(envelope, arrival) {
             self.timers
                 .hasten(Timer::Open, now.mono.after(Timer::Open.period()));
         }

@@ -12,6 +12,7 @@ use super::command::{Command, Recipient, Refusal, RefusalKind, Reply, SendReques
 use super::input::CommandId;
 use super::links::CLIENT_ID;
 use super::outbox::{State, WITNESSES};
+use super::p2p::no_such_peer;
 use super::view::{EstimateView, LevelView, OutgoingView, PeerView, RelayView, StatusView};
 use super::{Node, Output, hex};
 use crate::compose::{self, Draft, Letter, Life};
@@ -45,6 +46,24 @@ impl Node {
             Command::AddPeer(peer) => {
                 self.peering.add(peer, now.mono);
                 self.redial(now.mono);
+                Ok(Reply::Done)
+            }
+            Command::TrustPeer(key) if self.trust_peer(key) => Ok(Reply::Done),
+            Command::TrustPeer(_) => Err(no_such_peer()),
+            Command::HandOver(key, envelope) => {
+                self.hand_over(key, &envelope).map(|()| Reply::Done)
+            }
+            Command::SetMinPow(min_pow) => {
+                self.set_min_pow(now, min_pow);
+                Ok(Reply::Done)
+            }
+            Command::SetBloom(bloom) => {
+                self.set_bloom(now, bloom);
+                Ok(Reply::Done)
+            }
+            Command::SetMaxSize(bytes) => self.set_max_size(bytes).map(|()| Reply::Done),
+            Command::SetLight(light) => {
+                self.gossip.set_light(light);
                 Ok(Reply::Done)
             }
             Command::AddIdentity(name, identity) => {
@@ -247,6 +266,7 @@ impl Node {
                     capabilities: remote.shared.iter().map(Capability::to_string).collect(),
                     min_pow: info.map_or(0.0, |info| info.min_pow),
                     pow_rule: info.map_or("none", |info| info.rule.label()),
+                    trusted: info.is_some_and(|info| info.trusted),
                     received: info.map_or(0, |info| info.brought),
                     sent: info.map_or(0, |info| info.sent),
                 })

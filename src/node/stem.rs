@@ -158,7 +158,7 @@ impl Node {
     /// What every envelope must pass before it is passed on, wherever it comes from.
     pub(super) fn check(&self, now: Now, envelope: &Envelope) -> Option<(PowChecked, InTime)> {
         let in_time = InTime::judge(envelope.expiry(), envelope.ttl(), now.unix).ok()?;
-        let pow = PowChecked::judge(envelope, in_time, self.config.min_pow).ok()?;
+        let pow = PowChecked::judge(envelope, in_time, self.own_minimum()).ok()?;
         Some((pow, in_time))
     }
 }

@@ -68,6 +68,8 @@ pub struct PeerView {
     pub min_pow: f64,
     /// Which proof-of-work rule it is judged to follow.
     pub pow_rule: &'static str,
+    /// Whether what it hands over directly is taken past all checks.
+    pub trusted: bool,
     /// Envelopes it brought.
     pub received: u64,
     /// Envelopes it was given.

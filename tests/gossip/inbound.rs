@@ -17,7 +17,7 @@ fn min_pow(value: f64) -> MinPow {
 }
 
 fn status() -> Vec<u8> {
-    outgoing::status(min_pow(0.0), &Bloom::FULL)
+    outgoing::status(min_pow(0.0), &Bloom::FULL, false)
 }
 
 #[test]
@@ -109,6 +109,98 @@ fn p2p_packets_are_handed_on_unread() {
     let received = node.receive(A, code::P2P_REQUEST, &[0xde, 0xad]).unwrap();
     assert_eq!(received.p2p, Some((P2pKind::Request, vec![0xde, 0xad])));
     assert!(received.admitted.is_empty());
+}
+
+#[test]
+fn only_a_trusted_peer_hands_envelopes_over_and_past_all_checks() {
+    let mut node = Node::new(1e9);
+    node.greet(A, GETH_OLD);
+    let (worthless, dead) = (plain(1), timed(START - 90_000, 50, 2));
+    let single = outgoing::p2p_message(&worthless);
+    let list = outgoing::messages(&[worthless.clone(), dead.clone()]);
+    for packet in [&single, &list] {
+        let received = node.receive(A, code::P2P_MESSAGE, packet).unwrap();
+        assert!(received.direct.is_empty() && received.p2p.is_none());
+    }
+    assert!(node.gossip.trust(A) && node.gossip.trusts(A));
+    let received = node.receive(A, code::P2P_MESSAGE, &single).unwrap();
+    assert_eq!(received.direct, [worthless.clone()]);
+    let received = node.receive(A, code::P2P_MESSAGE, &list).unwrap();
+    assert_eq!(received.direct, [worthless.clone(), dead]);
+    // They are nobody else's to see.
+    assert!(received.admitted.is_empty() && received.brought.is_empty());
+    assert_eq!(node.gossip.brought_by(worthless.hash()), 0);
+    assert!(node.run(Duration::from_secs(60)).is_empty());
+}
+
+#[test]
+fn p2p_garbage_is_ignored_from_strangers_and_ends_the_link_of_a_trusted_peer() {
+    let mut node = Node::new(0.0);
+    node.greet(A, GETH_OLD);
+    for garbage in [&[][..], &[0xde, 0xad], &[0xc1, 0xc0]] {
+        assert!(node.receive(A, code::P2P_MESSAGE, garbage).is_ok());
+    }
+    assert!(node.gossip.trust(A));
+    let fault = node.receive(A, code::P2P_MESSAGE, &[0xde, 0xad]);
+    assert!(fault.unwrap_err().blames_peer());
+}
+
+#[test]
+fn trust_ends_with_the_link() {
+    let mut node = Node::new(0.0);
+    node.greet(A, GETH_OLD);
+    assert!(node.gossip.trust(A));
+    node.gossip.close(A);
+    assert!(!node.gossip.trust(A), "nobody is there to be trusted");
+    node.greet(A, GETH_OLD);
+    assert!(!node.gossip.trusts(A));
+}
+
+#[test]
+fn two_light_nodes_part_and_a_light_one_says_so_to_those_who_come() {
+    let mut node = Node::new(0.0);
+    node.greet(A, GETH_OLD);
+    node.gossip.set_light(true);
+    let sends = node.gossip.open(node.now, B, GETH_OLD);
+    let light = outgoing::status(MinPow::ZERO, &Bloom::FULL, true);
+    assert_eq!(sends[0].payload, light);
+    let fault = node.receive(B, code::STATUS, &light).unwrap_err();
+    assert_eq!(fault, GossipFault::Peer(PeerFault::BothLight));
+    assert_eq!(fault.disconnect_reason(), Some(0x10));
+    // Peers that were there before are not asked again.
+    assert!(node.receive(A, code::STATUS, &light).is_ok());
+    // It goes on passing envelopes on, as go-ethereum's do.
+    node.greet(C, GETH_OLD);
+    assert_eq!(node.bring(A, &[plain(1)]), Ok(1));
+    assert!(was_sent(&node.run(Duration::from_secs(5)), C, &plain(1)));
+}
+
+#[test]
+fn a_filter_is_widened_only_if_it_was_ever_narrowed() {
+    let mut node = Node::new(0.0);
+    node.greet(A, GETH_OLD);
+    let (one, other) = (
+        Bloom::merged(Topic([9, 9, 9, 1])),
+        Bloom::merged(Topic([8, 8, 8, 1])),
+    );
+    assert!(node.gossip.widen_bloom(node.now, &one).is_empty());
+    let _ = node.gossip.set_bloom(node.now, one);
+    assert!(node.gossip.widen_bloom(node.now, &one).is_empty());
+    let sends = node.gossip.widen_bloom(node.now, &other);
+    let mut both = one;
+    both.add(&other);
+    assert_eq!(sends[0].payload, outgoing::bloom_exchange(&both));
+}
+
+#[test]
+fn a_small_limit_on_envelopes_is_none_on_packets() {
+    let mut node = Node::new(0.0);
+    node.greet(A, GETH_OLD);
+    node.gossip.set_max_size(1);
+    assert_eq!(node.bring(A, &[plain(1)]), Ok(0), "refused, and forgiven");
+    assert!(node.receive(A, 77, &[0; 1_000]).is_ok());
+    node.gossip.set_max_size(10 << 20);
+    assert!(node.receive(A, 77, &vec![0; 10 << 20]).is_ok());
 }
 
 #[test]
@@ -205,7 +297,7 @@ fn what_was_enough_before_is_accepted_for_ten_seconds() {
     let sends = node.gossip.open(node.now, B, GETH_OLD);
     assert_eq!(
         sends[0].payload,
-        outgoing::status(min_pow(1e6), &Bloom::FULL)
+        outgoing::status(min_pow(1e6), &Bloom::FULL, false)
     );
 }
 

@@ -114,7 +114,7 @@ impl History {
             Event::Status(peer, strict) => {
                 let min_pow = MinPow::new(if strict { 1e9 } else { 0.0 }).unwrap();
                 let was_greeted = self.links[Self::slot(peer)].greeted;
-                let status = outgoing::status(min_pow, &Bloom::FULL);
+                let status = outgoing::status(min_pow, &Bloom::FULL, false);
                 if self.give(peer, code::STATUS, &status) && !was_greeted {
                     let link = &mut self.links[Self::slot(peer)];
                     link.greeted = true;

@@ -49,7 +49,7 @@ fn a_peer_that_never_says_its_status_is_sent_no_envelope() {
     let _ = node.gossip.open(node.now, A, GETH_OLD);
     node.post(&plain(1));
     assert!(node.run(MINUTE).is_empty());
-    let status = outgoing::status(MinPow::ZERO, &Bloom::FULL);
+    let status = outgoing::status(MinPow::ZERO, &Bloom::FULL, false);
     let _ = node.receive(A, code::STATUS, &status).unwrap();
     assert!(was_sent(&node.run(SECOND), A, &plain(1)));
 }

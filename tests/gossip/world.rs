@@ -58,7 +58,7 @@ impl Node {
 
     pub(super) fn greet_with(&mut self, link: LinkId, client: &str, min_pow: f64, bloom: &Bloom) {
         let _ = self.gossip.open(self.now, link, client);
-        let status = outgoing::status(MinPow::new(min_pow).unwrap(), bloom);
+        let status = outgoing::status(MinPow::new(min_pow).unwrap(), bloom, false);
         let _ = self.receive(link, code::STATUS, &status).unwrap();
     }
 

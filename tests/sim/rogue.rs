@@ -177,7 +177,7 @@ impl Rogue {
             self.queue_dark(id, &DarkMessage::Status { network, epoch });
         }
         if self.manners.shh {
-            let status = outgoing::status(MinPow::ZERO, &Bloom::FULL);
+            let status = outgoing::status(MinPow::ZERO, &Bloom::FULL, false);
             self.queue(id, Capability::SHH_6, u16::from(code::STATUS), status);
         }
     }

@@ -127,6 +127,7 @@ impl World {
             family: Vec::new(),
             listen_port: 0,
             peers: peers.iter().map(|peer| self.nodes[*peer].addr).collect(),
+            trusted_peers: Vec::new(),
             max_peers: 25,
             min_pow: 0.002,
             pool_bytes: 1 << 24,

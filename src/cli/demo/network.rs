@@ -197,6 +197,7 @@ impl Planned {
             family: Vec::new(),
             listen_port: 0,
             peers,
+            trusted_peers: Vec::new(),
             max_peers: MOST_PEERS,
             min_pow: MIN_POW,
             pool_bytes: POOL_BYTES,

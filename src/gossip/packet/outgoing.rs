@@ -8,9 +8,9 @@ use crate::envelope::{Envelope, EnvelopeHash};
 use super::{MinPow, VERSION};
 
 /// Our status, in four fields, because nim-eth waits for that many: the version, what we require,
-/// the filter (empty for that of a full node), and that we are no light node.
+/// the filter (empty for that of a full node), and whether we are a light node.
 #[must_use]
-pub fn status(min_pow: MinPow, bloom: &Bloom) -> Vec<u8> {
+pub fn status(min_pow: MinPow, bloom: &Bloom, light: bool) -> Vec<u8> {
     let mut status = RlpStream::new_list(4);
     status.append(&VERSION).append(&min_pow.value().to_bits());
     if bloom.is_full() {
@@ -18,7 +18,7 @@ pub fn status(min_pow: MinPow, bloom: &Bloom) -> Vec<u8> {
     } else {
         status.append(&bloom.0.as_slice());
     }
-    status.append(&false);
+    status.append(&light);
     status.out().into()
 }
 

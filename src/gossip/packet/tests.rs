@@ -153,7 +153,7 @@ fn every_packet_that_geth_judged_is_judged_alike() {
 
 #[test]
 fn our_status_is_that_of_geth() {
-    let status = outgoing::status(MinPow::new(0.2).unwrap(), &Bloom::FULL);
+    let status = outgoing::status(MinPow::new(0.2).unwrap(), &Bloom::FULL, false);
     assert_eq!(hex::encode(status), "cc06883fc999999999999a8080");
 }
 

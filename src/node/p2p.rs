@@ -1,0 +1,81 @@
+//! What passes between two peers past gossip: trust, envelopes handed over, and requests.
+//!
+//! Trust is given to a connection, not to a key: it ends with the link, as in go-ethereum, unless
+//! the configuration trusts the peer at every connect. What a trusted peer hands over is offered to
+//! filters that take such envelopes and to nothing else; it is never pooled or passed on. From
+//! anybody else such packets are not even looked into.
+//!
+//! Requests to mail servers and their answers arrive here unread; to whom they are of no use they
+//! are of no harm.
+
+use circuits::ids::{LinkId, RelayKey};
+use circuits::time::Now;
+
+use super::Node;
+use super::command::Refusal;
+use crate::envelope::Envelope;
+use crate::filter::Arrival;
+use crate::gossip::packet::{P2pKind, outgoing};
+use crate::link::{Capability, Priority};
+
+impl Node {
+    /// Trusts the peer with this key for as long as its connection stands; `false` if there is
+    /// none.
+    pub(super) fn trust_peer(&mut self, key: RelayKey) -> bool {
+        let link = self.connections.to_key(key);
+        link.is_some_and(|link| self.gossip.trust(link))
+    }
+
+    /// Hands envelopes to one peer, past gossip: it takes them if it trusts us.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] if the peer is not there, or has not read what was sent before.
+    pub(super) fn hand_over(&mut self, key: RelayKey, envelope: &Envelope) -> Result<(), Refusal> {
+        let link = self.connections.to_key(key).ok_or_else(no_such_peer)?;
+        let payload = outgoing::p2p_message(envelope);
+        if self.send_p2p(link, P2pKind::Message, payload) {
+            return Ok(());
+        }
+        let waiting = self.p2p_backlog(link).ok_or_else(no_such_peer)?;
+        Err(Refusal::usage(
+            format!("the peer takes nothing now: {waiting} bytes wait for it"),
+            "try again in a moment",
+        ))
+    }
+
+    /// Queues a packet past gossip; `false` if there is no such peer or no room for it now
+    /// ([`p2p_backlog`](Self::p2p_backlog)).
+    pub(super) fn send_p2p(&mut self, to: LinkId, kind: P2pKind, payload: Vec<u8>) -> bool {
+        let code = u16::from(kind.code());
+        self.queue(to, Priority::Gossip, Capability::SHH_6, code, payload)
+    }
+
+    /// Bytes that wait for a peer: who has much to send goes on when this is zero. `None` if the
+    /// peer is gone.
+    pub(super) fn p2p_backlog(&self, to: LinkId) -> Option<usize> {
+        let connection = self.connections.get(to)?;
+        Some(connection.link.queued_bytes())
+    }
+
+    /// A trusted peer handed over envelopes: they go to the filters and nowhere else.
+    pub(super) fn on_direct(&mut self, now: Now, envelopes: Vec<Envelope>) {
+        for envelope in envelopes {
+            self.offer_to_filters(now, envelope, Arrival::Direct);
+        }
+    }
+
+    /// A peer asks for old mail, or answers: nobody here serves mail or waits for it.
+    pub(super) fn on_p2p(&mut self, now: Now, from: LinkId, kind: P2pKind, payload: &[u8]) {
+        let trusted = self.gossip.trusts(from);
+        let bytes = payload.len();
+        tracing::trace!(?now, ?kind, bytes, trusted, "a packet for a mail server");
+    }
+}
+
+pub(super) fn no_such_peer() -> Refusal {
+    Refusal::usage(
+        "no connected peer that gossips has this key",
+        "`whisht peers` lists those that are connected",
+    )
+}

@@ -1,0 +1,128 @@
+//! What a neighbour hands over past gossip, trusted and not (protocol sheet 5.4).
+
+use circuits::ids::LinkId;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use whisht::compose::{Letter, Life, Recipient, draft};
+use whisht::envelope::{Envelope, Topic};
+use whisht::gossip::packet::{code, outgoing};
+use whisht::link::Capability;
+use whisht::message::ClientSecret;
+use whisht::node::{Command, Event, Identity};
+
+use crate::scene::{Scene, TARGET};
+
+/// An envelope for the target's user without any work, which no gossip would carry.
+fn unpaid(scene: &mut Scene) -> Envelope {
+    let secret = ClientSecret::generate(&mut ChaCha20Rng::from_seed([9; 32]));
+    let letter = Letter {
+        topic: Topic([1, 2, 3, 4]),
+        recipient: Recipient::Asymmetric(&secret.public()),
+        signer: None,
+        payload: b"mail",
+        life: Life::at_least(std::time::Duration::from_secs(600)),
+        pow_minimum: 0.002,
+    };
+    let unix = scene.world.clock().unix;
+    let mut rng = ChaCha20Rng::from_seed([8; 32]);
+    let envelope = draft(&mut rng, unix, &letter).unwrap().unsealed.seal(7);
+    let identity = Identity::KeyPair(secret);
+    scene
+        .world
+        .command(TARGET, Command::AddIdentity("me".to_owned(), identity))
+        .unwrap();
+    envelope
+}
+
+fn hand_over(scene: &mut Scene, line: LinkId, payload: Vec<u8>) {
+    let what = (Capability::SHH_6, u16::from(code::P2P_MESSAGE));
+    scene.world.incite(scene.rogue, |rogue, now| {
+        ((), rogue.babble(now, line, what, payload))
+    });
+    scene.run(2);
+}
+
+fn messages(scene: &Scene) -> usize {
+    let events = scene.world.events(TARGET).iter();
+    events
+        .filter(|(_, event)| matches!(event, Event::Message(_)))
+        .count()
+}
+
+#[test]
+fn what_a_stranger_hands_over_is_not_looked_at_and_a_trusted_peers_mail_reaches_the_user_alone() {
+    let mut scene = Scene::new();
+    let envelope = unpaid(&mut scene);
+    let (line, payload) = (scene.line, outgoing::p2p_message(&envelope));
+    hand_over(&mut scene, line, payload.clone());
+    assert_eq!(messages(&scene), 0);
+    let rogue = scene.world.addr(scene.rogue).key;
+    scene
+        .world
+        .command(TARGET, Command::TrustPeer(rogue))
+        .unwrap();
+    hand_over(&mut scene, line, payload);
+    assert_eq!(messages(&scene), 1);
+    assert_eq!(scene.world.status(TARGET).pool_envelopes, 0);
+}
+
+#[test]
+fn trust_does_not_outlive_the_connection() {
+    let mut scene = Scene::new();
+    let envelope = unpaid(&mut scene);
+    let rogue = scene.world.addr(scene.rogue).key;
+    scene
+        .world
+        .command(TARGET, Command::TrustPeer(rogue))
+        .unwrap();
+    // The younger of two links to one key stays, and it is not trusted.
+    let line = scene.world.intrude(scene.rogue, TARGET);
+    hand_over(&mut scene, line, outgoing::p2p_message(&envelope));
+    assert!(scene.world.rogue(scene.rogue).line(line).stands());
+    assert_eq!(messages(&scene), 0);
+}
+
+#[test]
+fn a_peer_that_the_configuration_trusts_is_trusted_at_every_connection() {
+    let mut scene = Scene::new();
+    let rogue = scene.world.addr(scene.rogue);
+    let reader = scene
+        .world
+        .add_with(false, &[], |config| config.trusted_peers = vec![rogue]);
+    scene.run(5);
+    let trusted = |scene: &mut Scene| {
+        let Ok(whisht::node::Reply::Peers(peers)) = scene.world.command(reader, Command::Peers)
+        else {
+            panic!("no list of peers");
+        };
+        peers.iter().filter(|peer| peer.trusted).count()
+    };
+    assert_eq!(trusted(&mut scene), 1);
+    let _line = scene.world.intrude(scene.rogue, reader);
+    assert_eq!(trusted(&mut scene), 1, "a new connection is trusted too");
+}
+
+#[test]
+fn an_envelope_handed_to_one_peer_goes_to_nobody_else() {
+    let mut scene = Scene::new();
+    let envelope = unpaid(&mut scene);
+    let rogue = scene.world.addr(scene.rogue).key;
+    let command = Command::HandOver(rogue, envelope.clone());
+    scene.world.command(TARGET, command).unwrap();
+    scene.run(30);
+    let handed = scene
+        .line()
+        .heard
+        .iter()
+        .filter(|heard| heard.code == u16::from(code::P2P_MESSAGE))
+        .map(|heard| heard.payload.clone())
+        .collect::<Vec<_>>();
+    assert_eq!(handed, [outgoing::p2p_message(&envelope)]);
+    assert!(scene.line().gossiped().is_empty());
+    assert_eq!(scene.world.status(TARGET).pool_envelopes, 0);
+    let nobody = scene.world.addr(1).key;
+    let stranger = circuits::ids::RelayKey([3; 64]);
+    let to = |key| Command::HandOver(key, envelope.clone());
+    assert!(scene.world.command(TARGET, to(nobody)).is_ok());
+    assert!(scene.world.command(TARGET, to(stranger)).is_err());
+}
