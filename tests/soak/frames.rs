@@ -22,7 +22,7 @@ impl Attacker {
         let mut wire = Wire::open(&self.target, &mut self.rng, &capabilities).await?;
         let (network, epoch) = (self.target.network, Epoch::at(unix_now()));
         wire.dark(&DarkMessage::Status { network, epoch }).await?;
-        let status = outgoing::status(MinPow::ZERO, &Bloom::FULL);
+        let status = outgoing::status(MinPow::ZERO, &Bloom::FULL, false);
         wire.say(Capability::SHH_6, code::STATUS.into(), status)
             .await?;
         Ok(wire)
