@@ -83,6 +83,8 @@ pub struct Node {
     counters: Counters,
     durable: Durable<After>,
     last_job: u64,
+    /// Hashes a second that searches get, once that is known.
+    hash_rate: Option<f64>,
     connections: Connections,
     peering: Peering,
     pool: Pool,
@@ -180,6 +182,7 @@ impl Node {
             counters: Counters::default(),
             durable: Durable::default(),
             last_job: 0,
+            hash_rate: None,
             connections: Connections::default(),
             peering: Peering::new(config.peers.iter().chain(&config.trusted_peers), now.mono),
             pool: Pool::new(config.pool_bytes),
@@ -219,6 +222,8 @@ impl Node {
             Input::Flushed(link, bytes) => self.on_flushed(link, bytes),
             Input::Closed(link) => self.on_closed(now, link),
             Input::Stored(id) => self.on_stored(now, id),
+            Input::Working(job, tried) => self.on_working(job, tried),
+            Input::HashRate(rate) => self.hash_rate = (rate > 0.0).then_some(rate),
             Input::Worked(job, done) => self.on_worked(now, job, done),
             Input::Command(id, command) => self.on_command(now, id, command),
         }

@@ -16,9 +16,11 @@ use thiserror::Error;
 
 use crate::envelope::{Envelope, InTime};
 
-pub use self::seal::{Generations, SealJob, SealSearch, TooMuchWork};
+pub use self::lanes::Lanes;
+pub use self::seal::{Generations, Goal, OutOfTime, SealJob, SealSearch, TooMuchWork};
 pub use self::target::{class_bits, required_bits};
 
+mod lanes;
 mod midstate;
 mod seal;
 mod target;

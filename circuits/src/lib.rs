@@ -16,6 +16,8 @@
 //! The crate knows nothing of Whisper, sockets, files, clocks or global randomness: time is an
 //! argument, randomness is a generator that the caller seeds, and an envelope is a byte string.
 
+#![forbid(unsafe_code)]
+
 pub mod aont;
 pub mod bytes;
 pub mod cell;

@@ -102,9 +102,17 @@ fn row(view: &Value) -> [String; 8] {
         grouped(number(view, "envelope_bytes")),
         grouped(number(view, "cells")),
         grouped(number(view, "network_bytes")),
-        grouped(number(view, "expected_hashes")),
+        sealing(view),
         field(view, "missing"),
     ]
+}
+
+/// How long the proof of work takes here; until the machine's rate is known, how much it is.
+fn sealing(view: &Value) -> String {
+    match view.get("sealing_ms").and_then(Value::as_u64) {
+        Some(millis) => duration(millis),
+        None => format!("{} hashes", grouped(number(view, "expected_hashes"))),
+    }
 }
 
 const HEADING: [&str; 8] = [
@@ -114,7 +122,7 @@ const HEADING: [&str; 8] = [
     "BYTES",
     "CELLS",
     "OVER ALL HOPS",
-    "HASHES",
+    "SEALING",
     "MISSING",
 ];
 /// Length of the message that the table is about.

@@ -24,6 +24,7 @@ use super::work::{Job, JobId};
 use super::{Node, Output, hex};
 use crate::envelope::{Envelope, EnvelopeHash};
 use crate::estimate::Journey;
+use crate::pow::{OutOfTime, SealJob};
 
 impl Node {
     /// Takes on a message, or says why not. Nothing is sent if it is refused.
@@ -62,14 +63,51 @@ impl Node {
             attempt,
             bits: job.bits(),
             expected_hashes: job.expected_hashes(),
+            expected_seconds: self.expected_seconds(&job),
         };
         let search = job.search(&mut self.rng);
         let id = self.start(Job::Seal(Box::new(search)));
         Ok((State::Sealing(id, draft.unsealed), stage))
     }
 
-    /// The nonce of one of our envelopes was found.
-    pub(super) fn on_sealed(&mut self, now: Now, job: JobId, nonce: u64) {
+    /// How long a search takes on average, if this machine's rate is known.
+    pub(super) fn expected_seconds(&self, job: &SealJob) -> Option<f64> {
+        self.hash_rate.map(|rate| job.expected_hashes() / rate)
+    }
+
+    /// The search for the nonce of one of our envelopes goes on.
+    pub(super) fn on_working(&mut self, job: JobId, tried: u64) {
+        let found = self.outbox.messages.iter().find_map(|(id, outgoing)| {
+            match (&outgoing.state, &outgoing.stage) {
+                (
+                    State::Sealing(sealing, _),
+                    Stage::Sealing {
+                        expected_hashes, ..
+                    }
+                    | Stage::Searching {
+                        expected_hashes, ..
+                    },
+                ) if *sealing == job => Some((*id, *expected_hashes)),
+                _ => None,
+            }
+        });
+        if let Some((id, expected_hashes)) = found {
+            self.stage(
+                id,
+                Stage::Searching {
+                    tried,
+                    expected_hashes,
+                },
+            );
+        }
+    }
+
+    /// The search for the nonce of one of our envelopes is over.
+    pub(super) fn on_sealed(&mut self, now: Now, job: JobId, nonce: Result<u64, OutOfTime>) {
+        // Our own searches have no limit of time.
+        let Ok(nonce) = nonce else {
+            return self.bug("the proof of work of a message ran out of time");
+        };
         let found = self
             .outbox
             .messages

@@ -39,6 +39,16 @@ pub enum Stage {
         bits: u32,
         /// Mean number of hashes until they are found.
         expected_hashes: f64,
+        /// Mean time until then in seconds, at the rate measured on this machine.
+        expected_seconds: Option<f64>,
+    },
+    /// The search for proof of work goes on. However long it has lasted, what is still to be
+    /// expected is the same: it is a matter of luck.
+    Searching {
+        /// Hashes tried so far.
+        tried: u64,
+        /// Mean number of hashes that such a search needs from its beginning.
+        expected_hashes: f64,
     },
     /// The envelope is complete.
     Sealed {

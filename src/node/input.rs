@@ -27,8 +27,12 @@ pub enum Input<'a> {
     Closed(LinkId),
     /// Every `Output::Store` up to this one would survive a crash.
     Stored(StoreId),
+    /// A job goes on, and has tried so many hashes in all. Costs nothing; may never come.
+    Working(JobId, u64),
     /// A job is done, or was stopped.
     Worked(JobId, Option<Done>),
+    /// How many hashes a second the shell tries, measured on this machine. May never come.
+    HashRate(f64),
     /// The user wants something.
     Command(CommandId, Command),
 }

@@ -23,7 +23,8 @@ pub enum Output {
     Close(LinkId),
     /// Make this record durable; answer with `Input::Stored`.
     Store(StoreId, Record),
-    /// Run this job on a thread of its own; answer with `Input::Worked`.
+    /// Run this job on threads of its own, for no longer than its limit; answer with
+    /// `Input::Worked`, and before that with `Input::Working` as often as seems right.
     Work(JobId, Job),
     /// Stop this job; answer with `Input::Worked(.., None)` unless it was done already.
     CancelWork(JobId),

@@ -225,12 +225,16 @@ impl Node {
             stem,
         };
         let latency = journey.latency();
+        let sealing = self
+            .expected_seconds(&job)
+            .and_then(|seconds| core::time::Duration::try_from_secs_f64(seconds).ok());
         let millis =
             |time: core::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         Ok(EstimateView {
             level,
             envelope_bytes,
             expected_hashes: job.expected_hashes(),
+            sealing_ms: sealing.and_then(|time| u64::try_from(time.as_millis()).ok()),
             cells: pieces,
             network_bytes: u64::try_from(cell_hops)
                 .unwrap_or(u64::MAX)

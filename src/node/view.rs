@@ -155,6 +155,8 @@ pub struct EstimateView {
     pub envelope_bytes: usize,
     /// Mean number of hashes for its proof of work.
     pub expected_hashes: f64,
+    /// Mean time for them in milliseconds, at the rate measured on this machine.
+    pub sealing_ms: Option<u64>,
     /// Cells that leave this node.
     pub cells: usize,
     /// Bytes of cells over all hops.

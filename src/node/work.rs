@@ -1,13 +1,18 @@
 //! Long computations: described by the node, run by the shell on threads of its own.
 //!
 //! A job is a search that advances in bounded steps, so that it can be cancelled and so that a
-//! simulator can answer it without waiting.
+//! simulator can answer it without waiting. It reads no clock: if it may take only so long
+//! ([`Job::limit`]), whoever runs it lets it step until then and asks what it has
+//! ([`Job::time_up`]). It knows no threads either: whoever has several splits it
+//! ([`Job::split`]), takes the first answer and drops the other parts.
+
+use core::time::Duration;
 
 use circuits::directory::{PuzzleSearch, PuzzleSolution};
 use circuits::rendezvous::TicketSearch;
 use circuits::shard::Ticket;
 
-use crate::pow::SealSearch;
+use crate::pow::{OutOfTime, SealSearch};
 
 /// Numbers the jobs of one node.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -33,9 +38,54 @@ impl Job {
     /// Searches on for a few milliseconds; gives what was found, if it was.
     pub fn step(&mut self) -> Option<Done> {
         match self {
-            Self::Seal(search) => search.step(HASHES).map(Done::Sealed),
+            Self::Seal(search) => {
+                let nonce = search.step(search.stride())?;
+                Some(Done::Sealed(Ok(nonce)))
+            }
             Self::Ticket(search) => search.step(HASHES).map(Done::Ticket),
             Self::Puzzle(search) => search.step().map(Done::Puzzle),
+        }
+    }
+
+    /// At most `parts` jobs, at least one, of which the first to find something answers for all.
+    /// Only the search for an envelope's nonce comes apart; the others are short.
+    #[must_use]
+    pub fn split(self, parts: usize) -> Vec<Self> {
+        match self {
+            Self::Seal(search) => {
+                let parts = search.split(parts).into_iter();
+                parts.map(|part| Self::Seal(Box::new(part))).collect()
+            }
+            Self::Ticket(_) | Self::Puzzle(_) => vec![self],
+        }
+    }
+
+    /// How long it may take, from its first step; for ever, if nothing is said.
+    #[must_use]
+    pub fn limit(&self) -> Option<Duration> {
+        match self {
+            Self::Seal(search) => search.goal().limit(),
+            Self::Ticket(_) | Self::Puzzle(_) => None,
+        }
+    }
+
+    /// What the parts of one job have together when its time is up; nothing if it has no limit.
+    #[must_use]
+    pub fn time_up(parts: Vec<Self>) -> Option<Done> {
+        let searches = parts.into_iter().filter_map(|part| match part {
+            Self::Seal(search) if search.goal().limit().is_some() => Some(*search),
+            _ => None,
+        });
+        let best = searches.reduce(SealSearch::better)?;
+        Some(Done::Sealed(best.time_up()))
+    }
+
+    /// How many hashes the search for an envelope's nonce has tried; other jobs do not say.
+    #[must_use]
+    pub fn tried(&self) -> Option<u64> {
+        match self {
+            Self::Seal(search) => Some(search.tried()),
+            Self::Ticket(_) | Self::Puzzle(_) => None,
         }
     }
 }
@@ -43,13 +93,13 @@ impl Job {
 /// What a search found.
 #[derive(Debug)]
 pub enum Done {
-    /// An envelope's nonce.
-    Sealed(u64),
+    /// An envelope's nonce; none if the job's time was up before.
+    Sealed(Result<u64, OutOfTime>),
     /// A ticket.
     Ticket(Ticket),
     /// A puzzle's solution.
     Puzzle(PuzzleSolution),
 }
 
-/// Hashes between two looks at the cancel flag: about 4 ms on one core.
+/// Hashes of a ticket between two looks at the cancel flag: about 4 ms on one core.
 const HASHES: u32 = 8192;

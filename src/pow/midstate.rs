@@ -1,21 +1,37 @@
 //! Keccak-256 of a fixed prefix and a nonce, as cheap as one permutation.
 //!
 //! A search hashes the same bytes again and again with another nonce behind them. Everything
-//! before the last block is absorbed once; a try then mixes eight bytes into a prepared block and
-//! permutes, twice where nonce and padding straddle a block boundary. The result is that of the
-//! ordinary hash, and the tests hold it against one.
+//! before the last block is absorbed once; a try then puts eight bytes into a prepared block and
+//! permutes. Where a nonce lies across two blocks, its first bytes change so rarely that the block
+//! they are in counts as fixed too, for as long as they stay the same. Only a nonce that just
+//! fills its block costs two permutations, since the padding needs another one.
+//!
+//! The result is that of the ordinary hash, and the tests hold it against one.
 
-use keccak::{Fn1600, Keccak, State1600};
+use keccak::{Keccak, State1600};
+
+use super::lanes::{Lanes, Wanted};
 
 /// Keccak-256 after all but the end of its input.
 #[derive(Clone)]
 pub(super) struct Midstate {
+    /// The whole blocks, and what there is of the one in which the nonce begins.
     absorbed: State1600,
-    /// What is still to come, padded, with the nonce left zero: one block or two.
-    tail: [u64; 2 * LANES],
-    tail_lanes: usize,
-    /// The byte of `tail` at which the nonce stands.
+    /// Where in its block the nonce begins.
     nonce_at: usize,
+}
+
+/// The last block of many tries, which differ in their nonces only.
+#[derive(Clone, Debug)]
+pub(super) struct Block {
+    /// The sponge with everything but the nonce in it, ready to be permuted.
+    pub(super) state: State1600,
+    /// Which word of the state takes the nonce's first bytes, and which the others.
+    pub(super) at: [usize; 2],
+    /// How far into the first of these words the nonce begins, in bits.
+    shift: u32,
+    /// Whether a block of mere padding follows.
+    pub(super) padding_follows: bool,
 }
 
 impl Midstate {
@@ -23,81 +39,155 @@ impl Midstate {
         let mut absorbed = [0; 25];
         let whole = prefix.chunks_exact(RATE);
         let rest = whole.remainder();
-        Keccak::new().with_f1600(|permute| {
-            for block in whole {
-                absorb(&mut absorbed, words(block), permute);
-            }
-        });
-
-        let mut end = rest.to_vec();
-        end.extend_from_slice(&[0; NONCE_LEN]);
-        end.push(PAD_FIRST);
-        end.resize(end.len().next_multiple_of(RATE), 0);
-        if let Some(last) = end.last_mut() {
-            *last |= PAD_LAST;
+        for block in whole {
+            absorb(&mut absorbed, block);
+            permute(&mut absorbed);
         }
-        let mut tail = [0; 2 * LANES];
-        for (lane, word) in tail.iter_mut().zip(words(&end)) {
-            *lane = word;
-        }
+        absorb(&mut absorbed, rest);
         Self {
             absorbed,
-            tail,
-            tail_lanes: end.len() / 8,
             nonce_at: rest.len(),
         }
     }
 
-    /// The first of `nonces` whose hash passes `check`.
-    ///
-    /// A hash comes as four words, each read big-endian from the digest.
+    /// The first of `count` nonces from `start` that is wanted; no nonce may pass 2^64.
     pub(super) fn find(
         &self,
-        mut nonces: impl Iterator<Item = u64>,
-        check: impl Fn([u64; 4]) -> bool,
+        lanes: Lanes,
+        mut start: u64,
+        mut count: u64,
+        wanted: Wanted,
     ) -> Option<u64> {
-        let mut found = None;
-        Keccak::new().with_f1600(|permute| {
-            found = nonces.find(|&nonce| check(self.hash(nonce, permute)));
-        });
-        found
+        while count > 0 {
+            let (block, run) = self.block(start);
+            let run = run.min(count);
+            if let Some(nonce) = lanes.find(&block, start, run, wanted) {
+                return Some(nonce);
+            }
+            start = start.wrapping_add(run);
+            count = count.saturating_sub(run);
+        }
+        None
     }
 
-    fn hash(&self, nonce: u64, permute: Fn1600) -> [u64; 4] {
-        // The nonce is big-endian and lanes are little-endian; it may lie across two lanes.
-        let shifted = u128::from(nonce.swap_bytes()) << (8 * (self.nonce_at % 8));
-        let halves = shifted.to_le_bytes();
-        let mut tail = self.tail;
-        let at = self.nonce_at / 8;
-        for (lane, word) in tail.iter_mut().skip(at).zip(words(&halves)) {
-            *lane ^= word;
+    /// The ordinary hash under one nonce.
+    pub(super) fn digest(&self, nonce: u64) -> [u8; 32] {
+        let (block, _) = self.block(nonce);
+        let mut state = block.state;
+        block.absorb_nonce(&mut state, nonce);
+        permute(&mut state);
+        if block.padding_follows {
+            absorb_padding(&mut state, 0);
+            permute(&mut state);
         }
+        let mut digest = [0; 32];
+        for (to, word) in digest.chunks_exact_mut(8).zip(state) {
+            to.copy_from_slice(&word.to_le_bytes());
+        }
+        digest
+    }
 
-        let mut state = self.absorbed;
-        let blocks = tail.chunks_exact(LANES).take(self.tail_lanes / LANES);
-        for block in blocks {
-            absorb(&mut state, block.iter().copied(), permute);
+    /// The block for tries from `nonce` on, and for how many nonces it holds.
+    fn block(&self, nonce: u64) -> (Block, u64) {
+        let word = self.nonce_at / 8;
+        let shift = bits(self.nonce_at % 8);
+        let mut block = Block {
+            state: self.absorbed,
+            at: [word, word + 1],
+            shift,
+            padding_follows: self.nonce_at + NONCE_LEN == RATE,
+        };
+        let over = (self.nonce_at + NONCE_LEN).saturating_sub(RATE);
+        if over == 0 {
+            if !block.padding_follows {
+                absorb_padding(&mut block.state, self.nonce_at + NONCE_LEN);
+            }
+            return (block, u64::MAX);
         }
-        let [a, b, c, d, ..] = state;
-        [a, b, c, d].map(u64::swap_bytes)
+        // Of the two words the first is in this block, and the second the first of the next.
+        let [first, _] = block.words(nonce);
+        if let Some(last) = block.state.get_mut(LAST_WORD) {
+            *last ^= first;
+        }
+        permute(&mut block.state);
+        absorb_padding(&mut block.state, over);
+        block.at = [CAPACITY_WORD, 0];
+        let run = 1_u64 << bits(over);
+        (block, run.saturating_sub(nonce % run))
     }
 }
 
-fn absorb(state: &mut State1600, block: impl Iterator<Item = u64>, permute: Fn1600) {
-    for (lane, word) in state.iter_mut().zip(block) {
-        *lane ^= word;
+impl Block {
+    /// What the nonce adds to the two words of [`Block::at`]. It is big-endian, and words are
+    /// little-endian; it may lie across two of them.
+    pub(super) fn words(&self, nonce: u64) -> [u64; 2] {
+        let bytes = nonce.swap_bytes();
+        let first = match self.at {
+            // The first bytes went into the block before.
+            [CAPACITY_WORD, _] => 0,
+            _ => bytes.unbounded_shl(self.shift),
+        };
+        [first, bytes.unbounded_shr(u64::BITS - self.shift)]
     }
-    permute(state);
+
+    /// Any state, with a nonce at any place.
+    #[cfg(test)]
+    pub(super) fn of(state: State1600, word: usize, shift: u32, padding_follows: bool) -> Self {
+        Self {
+            state,
+            at: [word, word + 1],
+            shift,
+            padding_follows,
+        }
+    }
+
+    fn absorb_nonce(&self, state: &mut State1600, nonce: u64) {
+        for (at, word) in self.at.into_iter().zip(self.words(nonce)) {
+            if let Some(lane) = state.get_mut(at) {
+                *lane ^= word;
+            }
+        }
+    }
 }
 
-fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {
-    let (words, _) = bytes.as_chunks::<8>();
-    words.iter().copied().map(u64::from_le_bytes)
+/// Adds at most one block of input.
+fn absorb(state: &mut State1600, block: &[u8]) {
+    for (lane, bytes) in state.iter_mut().zip(block.chunks(8)) {
+        let mut word = [0; 8];
+        for (to, from) in word.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        *lane ^= u64::from_le_bytes(word);
+    }
+}
+
+/// Adds the padding of a last block that holds `len` bytes, less than it could.
+fn absorb_padding(state: &mut State1600, len: usize) {
+    let mut padding = [0; RATE];
+    if let Some(first) = padding.get_mut(len) {
+        *first = PAD_FIRST;
+    }
+    if let Some(last) = padding.last_mut() {
+        *last |= PAD_LAST;
+    }
+    absorb(state, &padding);
+}
+
+/// Keccak-f\[1600\].
+pub(super) fn permute(state: &mut State1600) {
+    Keccak::new().with_f1600(|permute| permute(state));
+}
+
+fn bits(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(0).saturating_mul(8)
 }
 
 /// Bytes of input per permutation.
 const RATE: usize = 136;
-const LANES: usize = RATE / 8;
+/// The last word of the state that takes input.
+const LAST_WORD: usize = RATE / 8 - 1;
+/// The first that takes none.
+const CAPACITY_WORD: usize = RATE / 8;
 const NONCE_LEN: usize = 8;
 /// The padding of Keccak before NIST changed it.
 const PAD_FIRST: u8 = 0x01;
@@ -121,10 +211,22 @@ mod tests {
                 .chain_update(nonce.to_be_bytes())
                 .finalize()
                 .into();
-            let found = Midstate::new(&prefix).find(core::iter::once(nonce), |words| {
-                words.map(u64::to_be_bytes).concat() == expected
-            });
-            assert_eq!(found, Some(nonce), "prefix of {len} bytes");
+            let midstate = Midstate::new(&prefix);
+            assert_eq!(midstate.digest(nonce), expected, "prefix of {len} bytes");
+        }
+    }
+
+    #[test]
+    fn a_block_holds_for_the_nonces_that_begin_alike() {
+        for len in 0..RATE {
+            let midstate = Midstate::new(&vec![1; len]);
+            let (_, run) = midstate.block(0x0102_0304_0506_07fe);
+            let expected = match len {
+                ..=128 => u64::MAX,
+                129 => 2,
+                _ => (1 << (8 * (len - 128))) - 0x0102_0304_0506_07fe % (1 << (8 * (len - 128))),
+            };
+            assert_eq!(run, expected, "prefix of {len} bytes");
         }
     }
 }

@@ -1,19 +1,22 @@
 //! The search for a nonce, in steps of bounded work.
 //!
-//! A job says what is to be reached; a search walks from a random nonce and stops at the first
-//! that reaches it, so that the nonce tells nothing about how long the search took or how fast the
-//! machine is. Nonces lie in `[2^56, 2^64)` and wrap inside it: all of them are eight bytes long,
-//! and the envelope's length does not depend on luck (spec M5).
+//! A job says what is to be hashed and what is to be reached; a search walks from a random nonce
+//! and stops at the first that reaches it, so that the nonce tells nothing about how long the
+//! search took or how fast the machine is. Nonces lie in `[2^56, 2^64)` and wrap inside it: all of
+//! them are eight bytes long, and the envelope's length does not depend on luck (spec M5).
 //!
-//! Searches know no threads. Several may run on one job, each from its own start; the caller
-//! stops them when one has found.
+//! Searches know neither threads nor clocks. Whoever has several threads splits a search, lets
+//! each part run and stops the others when one has found; whoever has a clock ends a search whose
+//! [`Goal`] names a time, and asks it with [`SealSearch::time_up`] what it has.
 
 use core::fmt;
+use core::time::Duration;
 
 use rand_core::CryptoRng;
 use sha3::{Digest, Keccak256};
 use thiserror::Error;
 
+use super::lanes::{Lanes, Wanted};
 use super::midstate::Midstate;
 use super::{Generation, LEGACY_ZEROS, required_bits};
 use crate::envelope::Unsealed;
@@ -30,15 +33,78 @@ pub enum Generations {
     Both,
 }
 
-/// What a search has to reach. Cheap to hand to several threads.
+/// What a search is to bring, and how long it may take.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Goal {
+    /// The first nonce of at least so many zero bits, however long that takes.
+    Bits(u32),
+    /// The same, but it fails after this time: go-ethereum's positive `powTarget` with `powTime`
+    /// (protocol sheet 3.4). Any number of bits may be asked for.
+    BitsWithin(u32, Duration),
+    /// Works for all of this time and brings the best nonce seen: go-ethereum's negative
+    /// `powTarget`, and 0 in `shh/5`. There the envelope's expiry grows by the same time, before
+    /// it is hashed; that is for the caller to do.
+    BestIn(Duration),
+}
+
+impl Goal {
+    /// The zero bits to be reached; none if the best is wanted.
+    #[must_use]
+    pub const fn bits(self) -> Option<u32> {
+        match self {
+            Self::Bits(bits) | Self::BitsWithin(bits, _) => Some(bits),
+            Self::BestIn(_) => None,
+        }
+    }
+
+    /// The time after which the search is to be ended from outside.
+    #[must_use]
+    pub const fn limit(self) -> Option<Duration> {
+        match self {
+            Self::Bits(_) => None,
+            Self::BitsWithin(_, limit) | Self::BestIn(limit) => Some(limit),
+        }
+    }
+}
+
+/// What a search hashes, and what it has to reach.
 #[derive(Clone)]
 pub struct SealJob {
     without_nonce: Vec<u8>,
     generations: Generations,
-    bits: u32,
+    goal: Goal,
 }
 
 impl SealJob {
+    /// A job over the bytes that the work is to be bound to: the envelope's RLP without its nonce,
+    /// in whatever version of the protocol.
+    ///
+    /// # Errors
+    ///
+    /// [`TooMuchWork`] if no computer would finish and no time would end it.
+    pub fn over(
+        without_nonce: Vec<u8>,
+        generations: Generations,
+        goal: Goal,
+    ) -> Result<Self, TooMuchWork> {
+        let job = Self {
+            without_nonce,
+            generations,
+            goal,
+        };
+        let most = match generations {
+            Generations::Both => MAX_BITS_BOTH,
+            Generations::Legacy | Generations::Modern => MAX_BITS,
+        };
+        match goal {
+            Goal::Bits(_) if job.total_bits() > most => Err(TooMuchWork {
+                bits: job.total_bits(),
+                most,
+            }),
+            _ => Ok(job),
+        }
+    }
+
     /// A job of exactly `bits` zero bits for each generation asked for.
     ///
     /// # Errors
@@ -49,20 +115,7 @@ impl SealJob {
         generations: Generations,
         bits: u32,
     ) -> Result<Self, TooMuchWork> {
-        let job = Self {
-            without_nonce: unsealed.without_nonce(),
-            generations,
-            bits,
-        };
-        let bits = job.total_bits();
-        let most = match generations {
-            Generations::Both => MAX_BITS_BOTH,
-            Generations::Legacy | Generations::Modern => MAX_BITS,
-        };
-        if bits > most {
-            return Err(TooMuchWork { bits, most });
-        }
-        Ok(job)
+        Self::over(unsealed.without_nonce(), generations, Goal::Bits(bits))
     }
 
     /// A job that makes work of at least `minimum`, whatever shape the envelope has.
@@ -83,16 +136,28 @@ impl SealJob {
         Self::new(unsealed, generations, bits)
     }
 
-    /// How many hashes a search needs on average; hash rate turns it into a time.
+    /// How many hashes a search needs on average; hash rate turns it into a time. A search for the
+    /// best in a given time needs none in particular, and 0 is said for it.
     #[must_use]
     pub fn expected_hashes(&self) -> f64 {
-        f64::from(2).powi(i32::try_from(self.total_bits()).unwrap_or(i32::MAX))
+        match self.goal {
+            Goal::BestIn(_) => 0.0,
+            Goal::Bits(_) | Goal::BitsWithin(..) => {
+                f64::from(2).powi(i32::try_from(self.total_bits()).unwrap_or(i32::MAX))
+            }
+        }
     }
 
-    /// The zero bits for each generation.
+    /// The zero bits for each generation; 0 where the best is wanted.
     #[must_use]
-    pub const fn bits(&self) -> u32 {
-        self.bits
+    pub fn bits(&self) -> u32 {
+        self.goal.bits().unwrap_or(0)
+    }
+
+    /// What the search is to bring.
+    #[must_use]
+    pub const fn goal(&self) -> Goal {
+        self.goal
     }
 
     /// Whose rules the seal will satisfy.
@@ -101,9 +166,9 @@ impl SealJob {
         self.generations
     }
 
-    /// Begins a search at a random nonce.
+    /// Begins a search at a random nonce, with the fastest hashing that this machine has.
     pub fn search(&self, rng: &mut impl CryptoRng) -> SealSearch {
-        let next = loop {
+        let start = loop {
             let start = rng.next_u64();
             if start >= FIRST_NONCE {
                 break start;
@@ -130,16 +195,21 @@ impl SealJob {
         SealSearch {
             first,
             second,
-            bits: self.bits,
-            next,
+            goal: self.goal,
+            lanes: Lanes::fastest(),
+            next: start,
             tried: 0,
+            best: Best {
+                nonce: start,
+                bits: 0,
+            },
         }
     }
 
     fn total_bits(&self) -> u32 {
         match self.generations {
-            Generations::Both => self.bits.saturating_mul(2),
-            Generations::Legacy | Generations::Modern => self.bits,
+            Generations::Both => self.bits().saturating_mul(2),
+            Generations::Legacy | Generations::Modern => self.bits(),
         }
     }
 }
@@ -149,42 +219,102 @@ impl fmt::Debug for SealJob {
         let Self {
             without_nonce: _,
             generations,
-            bits,
+            goal,
         } = self;
-        write!(f, "SealJob({generations:?}, {bits} bits)")
+        write!(f, "SealJob({generations:?}, {goal:?})")
     }
 }
 
 /// A search under way.
+#[derive(Clone)]
 pub struct SealSearch {
     first: Trial,
     second: Option<Trial>,
-    bits: u32,
+    goal: Goal,
+    lanes: Lanes,
     next: u64,
     tried: u64,
+    best: Best,
+}
+
+/// The best nonce seen, and how many zero bits it makes in the generation that counts fewer.
+#[derive(Clone, Copy)]
+struct Best {
+    nonce: u64,
+    bits: u32,
 }
 
 impl SealSearch {
     /// Tries at most `max_tries` nonces; the first that reaches the target ends the step.
+    ///
+    /// Where the best is wanted no step brings anything: the search goes on until its time is up.
     pub fn step(&mut self, max_tries: u32) -> Option<u64> {
-        let Self {
-            first,
-            second,
-            bits,
-            next,
-            tried,
-        } = self;
-        let nonces = (0..max_tries).map(|_| {
-            let nonce = *next;
-            *next = nonce.checked_add(1).unwrap_or(FIRST_NONCE);
-            *tried = tried.saturating_add(1);
-            nonce
-        });
-        first.hits(*bits, nonces).find(|&nonce| {
-            second
-                .as_ref()
-                .is_none_or(|second| second.hits(*bits, [nonce]).next().is_some())
-        })
+        let mut left = u64::from(max_tries);
+        while left > 0 {
+            let wanted = self.wanted();
+            let (hit, tried) = self.next_hit(wanted, left);
+            left = left.saturating_sub(tried);
+            let Some(hit) = hit else {
+                continue;
+            };
+            if self.goal.bits().is_some() {
+                return Some(hit.nonce);
+            }
+            self.best = hit;
+        }
+        None
+    }
+
+    /// What the search has when its time is up.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfTime`] if its goal was a target, which it has not reached.
+    pub fn time_up(&self) -> Result<u64, OutOfTime> {
+        match self.goal {
+            Goal::BestIn(_) => Ok(self.best.nonce),
+            Goal::Bits(_) | Goal::BitsWithin(..) => Err(OutOfTime {
+                seconds: self.goal.limit().unwrap_or_default().as_secs(),
+            }),
+        }
+    }
+
+    /// Divides what is left into `parts` searches, at least one, that try no nonce twice between
+    /// them: each has as much to go through as no computer finishes.
+    #[must_use]
+    pub fn split(self, parts: usize) -> Vec<Self> {
+        let parts = u64::try_from(parts).unwrap_or(u64::MAX).max(1);
+        let stride = NONCES.checked_div(parts).unwrap_or(NONCES);
+        let part = |number: u64| {
+            let mut part = self.clone();
+            part.next = later(self.next, stride.saturating_mul(number));
+            part.tried = if number == 0 { self.tried } else { 0 };
+            part
+        };
+        (0..parts).map(part).collect()
+    }
+
+    /// Of two parts of one search the one that has seen the better nonce.
+    #[must_use]
+    pub fn better(self, other: Self) -> Self {
+        if other.best.bits > self.best.bits {
+            other
+        } else {
+            self
+        }
+    }
+
+    /// Hashes in another way than the fastest; what is found does not depend on it.
+    #[must_use]
+    pub fn with_lanes(mut self, lanes: Lanes) -> Self {
+        self.lanes = lanes;
+        self
+    }
+
+    /// How many nonces are worth trying in one step: some milliseconds on any machine.
+    #[must_use]
+    pub fn stride(&self) -> u32 {
+        HASHES_PER_LANE.saturating_mul(self.lanes.width())
     }
 
     /// How many nonces were tried so far.
@@ -192,11 +322,42 @@ impl SealSearch {
     pub const fn tried(&self) -> u64 {
         self.tried
     }
+
+    /// What the search is to bring.
+    #[must_use]
+    pub const fn goal(&self) -> Goal {
+        self.goal
+    }
+
+    /// The zero bits of which the next nonce is to be told.
+    fn wanted(&self) -> u32 {
+        self.goal
+            .bits()
+            .unwrap_or_else(|| self.best.bits.saturating_add(1))
+    }
+
+    /// The next nonce of at least `bits` zero bits, if there is one among the next `most`, and how
+    /// many were tried for it.
+    fn next_hit(&mut self, bits: u32, most: u64) -> (Option<Best>, u64) {
+        let start = self.next;
+        let count = most.min(u64::MAX.saturating_sub(start).saturating_add(1));
+        let candidate = self.first.find(self.lanes, start, count, bits);
+        let tried = candidate.map_or(count, |nonce| nonce.saturating_sub(start).saturating_add(1));
+        self.next = later(start, tried);
+        self.tried = self.tried.saturating_add(tried);
+        let hit = candidate.map(|nonce| {
+            let first = self.first.zero_bits(nonce);
+            let second = self.second.as_ref().map(|trial| trial.zero_bits(nonce));
+            let bits = second.map_or(first, |second| first.min(second));
+            Best { nonce, bits }
+        });
+        (hit.filter(|hit| hit.bits >= bits), tried)
+    }
 }
 
 impl fmt::Debug for SealSearch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SealSearch({} bits, {} tried)", self.bits, self.tried)
+        write!(f, "SealSearch({:?}, {} tried)", self.goal, self.tried)
     }
 }
 
@@ -213,144 +374,53 @@ pub struct TooMuchWork {
     pub most: u32,
 }
 
+/// The time of a search went by before its target was reached; go-ethereum's words for it.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("failed to reach the PoW target, specified pow time ({seconds} seconds) was insufficient")]
+pub struct OutOfTime {
+    /// How long it was allowed to take.
+    pub seconds: u64,
+}
+
 /// One generation's hash of the envelope under its nonces.
+#[derive(Clone)]
 struct Trial {
     generation: Generation,
     midstate: Midstate,
 }
 
 impl Trial {
-    /// Those of `nonces` in which the generation counts at least `bits`.
-    fn hits(&self, bits: u32, nonces: impl IntoIterator<Item = u64>) -> impl Iterator<Item = u64> {
-        let mut nonces = nonces.into_iter();
-        let enough = move |words| zero_bits_of_words(self.generation, words) >= bits;
-        core::iter::from_fn(move || self.midstate.find(&mut nonces, enough))
+    /// The first of `count` nonces from `start` in which at least `bits` seem to count: exact up
+    /// to the 64 that a word holds.
+    fn find(&self, lanes: Lanes, start: u64, count: u64, bits: u32) -> Option<u64> {
+        let wanted = Wanted::new(self.generation, bits);
+        self.midstate.find(lanes, start, count, wanted)
+    }
+
+    /// What the generation counts under one nonce.
+    fn zero_bits(&self, nonce: u64) -> u32 {
+        self.generation.zero_bits(&self.midstate.digest(nonce))
     }
 }
 
-/// [`Generation::zero_bits`] of a digest in four big-endian words.
-fn zero_bits_of_words(generation: Generation, words: [u64; 4]) -> u32 {
-    let [first, .., last] = words;
-    match generation {
-        Generation::Modern if first != 0 => first.leading_zeros(),
-        Generation::Legacy if last != 0 => last.trailing_zeros(),
-        _ => generation.zero_bits(&bytes_of(words)),
+/// The nonce that comes `by` after another, within the range of eight bytes.
+const fn later(nonce: u64, by: u64) -> u64 {
+    match nonce.checked_add(by) {
+        Some(next) => next,
+        None => nonce.wrapping_add(by).wrapping_add(FIRST_NONCE),
     }
-}
-
-fn bytes_of(words: [u64; 4]) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    for (to, word) in bytes.chunks_exact_mut(8).zip(words) {
-        to.copy_from_slice(&word.to_be_bytes());
-    }
-    bytes
 }
 
 /// The least nonce of eight bytes.
 const FIRST_NONCE: u64 = 1 << 56;
+/// How many there are.
+const NONCES: u64 = u64::MAX - FIRST_NONCE + 1;
 /// A day's work for a few hundred fast machines.
 const MAX_BITS: u32 = 56;
 /// Sealing for both generations pays the product (spec M23).
 const MAX_BITS_BOTH: u32 = 34;
+/// Hashes in one lane between two looks at the clock: some milliseconds.
+const HASHES_PER_LANE: u32 = 4096;
 
 #[cfg(test)]
-mod tests {
-    use circuits::time::UnixSecs;
-    use rand_chacha::ChaCha20Rng;
-    use rand_core::SeedableRng;
-
-    use super::super::PowHashes;
-    use super::*;
-    use crate::envelope::{Topic, Ttl};
-
-    fn unsealed(len: usize) -> Unsealed {
-        Unsealed {
-            expiry: UnixSecs(1_700_000_000),
-            ttl: Ttl(3_600),
-            topic: Topic([1, 2, 3, 4]),
-            data: vec![0xa5; len],
-        }
-    }
-
-    fn seal(job: &SealJob, seed: u64) -> u64 {
-        let mut search = job.search(&mut ChaCha20Rng::seed_from_u64(seed));
-        loop {
-            if let Some(nonce) = search.step(64) {
-                return nonce;
-            }
-        }
-    }
-
-    #[test]
-    fn what_the_search_finds_the_judge_accepts() {
-        for len in [0, 100, 120, 535, 1_150] {
-            for generations in [Generations::Modern, Generations::Legacy, Generations::Both] {
-                let unsealed = unsealed(len);
-                let job = SealJob::new(&unsealed, generations, 5).unwrap();
-                let nonce = seal(&job, 7);
-                assert!(nonce >= FIRST_NONCE);
-                let hashes = PowHashes::of(&unsealed.seal(nonce));
-                if generations != Generations::Legacy {
-                    assert!(Generation::Modern.zero_bits(&hashes.modern) >= 5);
-                }
-                if generations != Generations::Modern {
-                    assert!(Generation::Legacy.zero_bits(&hashes.legacy) >= 5);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_search_stops_at_the_first_hit() {
-        let job = SealJob::new(&unsealed(535), Generations::Modern, 4).unwrap();
-        let mut search = job.search(&mut ChaCha20Rng::seed_from_u64(1));
-        let start = search.next;
-        let nonce = loop {
-            if let Some(nonce) = search.step(3) {
-                break nonce;
-            }
-        };
-        assert_eq!(search.tried(), nonce - start + 1);
-        for earlier in start..nonce {
-            let hashes = PowHashes::of(&unsealed(535).seal(earlier));
-            assert!(Generation::Modern.zero_bits(&hashes.modern) < 4);
-        }
-    }
-
-    #[test]
-    fn a_step_is_bounded() {
-        let job = SealJob::new(&unsealed(535), Generations::Modern, 56).unwrap();
-        let mut search = job.search(&mut ChaCha20Rng::seed_from_u64(1));
-        assert_eq!(search.step(100), None);
-        assert_eq!(search.step(50), None);
-        assert_eq!(search.tried(), 150);
-    }
-
-    #[test]
-    fn nonces_wrap_inside_the_range_of_eight_bytes() {
-        let job = SealJob::new(&unsealed(535), Generations::Modern, 56).unwrap();
-        let mut search = job.search(&mut ChaCha20Rng::seed_from_u64(1));
-        search.next = u64::MAX;
-        search.step(2);
-        assert_eq!(search.next, FIRST_NONCE + 1);
-    }
-
-    #[test]
-    fn both_generations_are_refused_where_the_product_is_out_of_reach() {
-        assert!(SealJob::new(&unsealed(535), Generations::Both, 17).is_ok());
-        let refused = SealJob::new(&unsealed(535), Generations::Both, 18).unwrap_err();
-        assert_eq!((refused.bits, refused.most), (36, 34));
-        assert!(refused.to_string().contains("shorten the lifetime"));
-    }
-
-    #[test]
-    fn an_infinite_minimum_starts_no_search() {
-        assert!(SealJob::for_minimum(&unsealed(9), Generations::Modern, f64::INFINITY).is_err());
-    }
-
-    #[test]
-    fn expected_hashes_are_a_power_of_two() {
-        let job = SealJob::new(&unsealed(535), Generations::Both, 10).unwrap();
-        assert!((job.expected_hashes() - 1_048_576.0).abs() < 0.5);
-    }
-}
+mod tests;

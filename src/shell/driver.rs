@@ -93,6 +93,11 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
         // The driver is gone if this fails.
         let _ = stored.send(Answer::Stored(id));
     })?;
+    let measured = to_answers.clone();
+    workers.when_measured(move |rate| {
+        // As above.
+        let _ = measured.send(Answer::HashRate(rate));
+    });
     let mut outside = Outside {
         clock,
         loopback_only,
@@ -143,8 +148,12 @@ pub(super) enum Answer {
     Flushed(LinkId, usize),
     /// Records are durable.
     Stored(StoreId),
+    /// A job has tried so many hashes.
+    Working(JobId, u64),
     /// A job is over.
     Worked(JobId, Option<Done>),
+    /// All threads together try so many hashes a second.
+    HashRate(f64),
 }
 
 struct Driver {
@@ -223,6 +232,8 @@ impl Driver {
             }
             Answer::Flushed(link, len) => self.feed(Input::Flushed(link, len)),
             Answer::Stored(id) => self.feed(Input::Stored(id)),
+            Answer::Working(job, tried) => self.feed(Input::Working(job, tried)),
+            Answer::HashRate(rate) => self.feed(Input::HashRate(rate)),
             Answer::Worked(job, done) => {
                 self.outside.jobs.remove(&job);
                 self.feed(Input::Worked(job, done));
@@ -367,11 +378,17 @@ impl Outside {
     }
 
     fn work(&mut self, id: JobId, job: Job) {
-        let answers = self.to_answers.clone();
-        let cancel = self.workers.run(job, move |done| {
-            // The driver is gone if this fails.
-            let _ = answers.send(Answer::Worked(id, done));
-        });
+        let (progress, answers) = (self.to_answers.clone(), self.to_answers.clone());
+        let cancel = self.workers.run(
+            job,
+            move |tried| {
+                // The driver is gone if this fails, here and below.
+                let _ = progress.send(Answer::Working(id, tried));
+            },
+            move |done| {
+                let _ = answers.send(Answer::Worked(id, done));
+            },
+        );
         self.jobs.insert(id, cancel);
     }
 

@@ -1,21 +1,35 @@
 //! Threads for long searches: proof of work, tickets, puzzles.
 //!
 //! One pool serves all nodes of a process. Jobs take turns of one step (a few milliseconds), so
-//! that a ticket does not wait behind a proof of work of minutes. A job can be cancelled between
-//! two steps, and a job that panics is reported as not done instead of taking a thread with it.
+//! that a ticket does not wait behind a proof of work of minutes. A proof of work is one job in as
+//! many parts as there are threads: the first to find something answers for all. Jobs can be
+//! cancelled and run out of time between two steps, and a part that panics is given up instead of
+//! taking a thread with it.
+//!
+//! The threads have the lowest priority there is, so that they take what the node and the rest of
+//! the machine leave over; what that is worth in hashes is measured when they start.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the threads measure what they do"
+)]
+
+mod rate;
+mod task;
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::{io, thread};
 
+use self::rate::Rate;
+use self::task::{Part, Report, Task, Turn};
 use crate::node::{Done, Job};
 
 /// A pool of threads; they end when the pool is dropped.
 #[derive(Debug)]
 pub struct Workers {
     shared: Arc<Shared>,
+    threads: usize,
 }
 
 impl Workers {
@@ -25,15 +39,21 @@ impl Workers {
     ///
     /// What the operating system says if it starts no thread.
     pub fn start(threads: usize) -> io::Result<Self> {
-        let shared = Arc::<Shared>::default();
+        let threads = threads.max(1);
+        let shared = Arc::new(Shared::new(threads));
         let workers = Self {
             shared: Arc::clone(&shared),
+            threads,
         };
-        for _ in 0..threads.max(1) {
+        for _ in 0..threads {
             let shared = Arc::clone(&shared);
             thread::Builder::new()
-                .name("whisht-search".into())
-                .spawn(move || shared.work())?;
+                .name(THREAD_NAME.into())
+                .spawn(move || {
+                    yield_to_others();
+                    shared.rate.measure();
+                    shared.work();
+                })?;
         }
         Ok(workers)
     }
@@ -44,22 +64,26 @@ impl Workers {
         thread::available_parallelism().map_or(1, usize::from)
     }
 
-    /// Queues a job. `report` is called once, on a thread of the pool, with what was found, or
-    /// with `None` if the job was cancelled.
+    /// Queues a job. While it runs, `progress` is told now and then how many hashes it has tried;
+    /// `report` is called once with what was found, or with `None` if the job was cancelled. Both
+    /// are called on a thread of the pool.
     pub(super) fn run(
         &self,
         job: Job,
+        progress: impl Fn(u64) + Send + Sync + 'static,
         report: impl FnOnce(Option<Done>) + Send + 'static,
     ) -> Cancel {
-        let cancelled = Arc::<AtomicBool>::default();
-        let task = Task {
-            job,
-            cancelled: Arc::clone(&cancelled),
-            report: Box::new(report),
-        };
-        self.shared.lock().tasks.push_back(task);
-        self.shared.wake.notify_one();
-        Cancel(cancelled)
+        let report: Report = Box::new(report);
+        let (task, parts) = Task::new(job, self.threads, Box::new(progress), report);
+        self.shared.lock().parts.extend(parts);
+        self.shared.wake.notify_all();
+        Cancel(task)
+    }
+
+    /// Tells, once it is known, how many hashes a second all threads together try. It may be told
+    /// at once.
+    pub(super) fn when_measured(&self, tell: impl FnOnce(f64) + Send + 'static) {
+        self.shared.rate.when_known(Box::new(tell));
     }
 }
 
@@ -73,39 +97,36 @@ impl Drop for Workers {
 /// Stops a job at its next step when dropped.
 #[derive(Debug)]
 #[must_use]
-pub(super) struct Cancel(Arc<AtomicBool>);
+pub(super) struct Cancel(Arc<Task>);
 
 impl Drop for Cancel {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.stop();
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
+    rate: Rate,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
-    tasks: VecDeque<Task>,
+    parts: VecDeque<Part>,
     stopped: bool,
 }
 
-struct Task {
-    job: Job,
-    cancelled: Arc<AtomicBool>,
-    report: Box<dyn FnOnce(Option<Done>) + Send>,
-}
-
-impl std::fmt::Debug for Task {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Task").finish_non_exhaustive()
-    }
-}
-
 impl Shared {
+    fn new(threads: usize) -> Self {
+        Self {
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            rate: Rate::of(threads),
+        }
+    }
+
     /// Nothing is left half-done under this lock, so a poisoned one is as good as any.
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
@@ -113,24 +134,22 @@ impl Shared {
 
     /// The life of one thread.
     fn work(&self) {
-        while let Some(task) = self.next() {
-            if task.cancelled.load(Ordering::Relaxed) {
-                (task.report)(None);
-            } else if let Some(unfinished) = turn(task) {
-                self.lock().tasks.push_back(unfinished);
+        while let Some(part) = self.next() {
+            if let Turn::Unfinished(part) = part.turn() {
+                self.lock().parts.push_back(part);
             }
         }
     }
 
-    /// Waits for a task; `None` once the pool is gone.
-    fn next(&self) -> Option<Task> {
+    /// Waits for something to do; `None` once the pool is gone.
+    fn next(&self) -> Option<Part> {
         let mut queue = self.lock();
         loop {
             if queue.stopped {
                 return None;
             }
-            if let Some(task) = queue.tasks.pop_front() {
-                return Some(task);
+            if let Some(part) = queue.parts.pop_front() {
+                return Some(part);
             }
             queue = self
                 .wake
@@ -140,16 +159,22 @@ impl Shared {
     }
 }
 
-/// One step of a task; gives it back if it is not done.
-fn turn(mut task: Task) -> Option<Task> {
-    // A job that panicked is never stepped again, so what state it is in does not matter.
-    match catch_unwind(AssertUnwindSafe(|| task.job.step())) {
-        Ok(None) => return Some(task),
-        Ok(Some(done)) => (task.report)(Some(done)),
-        Err(_) => {
-            tracing::error!("a search panicked; this is a bug, please report it");
-            (task.report)(None);
-        }
+/// Lets every other thread of the machine go first. On Linux a priority belongs to a thread;
+/// elsewhere it would be that of the whole process, and stays as it is.
+fn yield_to_others() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) =
+        rustix::process::setpriority_process(Some(rustix::thread::gettid()), LOWEST_PRIORITY)
+    {
+        tracing::debug!(%error, "searches run at ordinary priority");
     }
-    None
 }
+
+/// Shown by tools that list threads.
+const THREAD_NAME: &str = "whisht-search";
+/// "Nicest": a seventieth of an ordinary thread's share where both want to run.
+#[cfg(target_os = "linux")]
+const LOWEST_PRIORITY: i32 = 19;
+
+#[cfg(test)]
+mod tests;

@@ -106,6 +106,35 @@ fn no_lint_is_switched_off_for_a_whole_file_of_the_core() {
 }
 
 #[test]
+fn unsafe_code_lives_in_one_module_and_says_why_it_is_sound() {
+    let keyword = ["uns", "afe"].concat();
+    let mut found = Vec::new();
+    for (path, text) in files(
+        &["src", "circuits", "tests", "benches", "fuzz/targets"],
+        "rs",
+    ) {
+        let home = path == "src/pow/lanes.rs" || path.starts_with("src/pow/lanes/");
+        for (number, line) in code(&text) {
+            let mut words = line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            if !words.any(|word| word == keyword) {
+                continue;
+            }
+            let above: Vec<&str> = text.lines().take(number - 1).map(str::trim_start).collect();
+            let comment = above.iter().rev().take_while(|line| line.starts_with("//"));
+            let said = comment
+                .into_iter()
+                .any(|line| line.starts_with("// SAFETY: "));
+            if !home || !said {
+                found.push(format!("{path}:{number}: {}", line.trim()));
+            }
+        }
+    }
+    assert!(read("Cargo.toml").contains("\nunsafe_code = \"deny\"\n"));
+    assert!(read("circuits/src/lib.rs").contains("\n#![forbid(unsafe_code)]\n"));
+    none("only src/pow/lanes may, with a SAFETY comment above", found);
+}
+
+#[test]
 fn nothing_is_left_for_later() {
     let marks = [["TO", "DO"], ["FIX", "ME"], ["XX", "X"], ["HA", "CK"]].map(|mark| mark.concat());
     let mut found = Vec::new();

@@ -18,8 +18,8 @@ use circuits::time::{Instant, Now, UnixSecs};
 use whisht::endpoint::{Endpoint, PeerAddr};
 use whisht::link::LinkKey;
 use whisht::node::{
-    Command, CommandId, Event, Input, JobId, Node, NodeConfig, NodeKeys, Output, Refusal, Reply,
-    StatusView, StoreId,
+    Command, CommandId, Done, Event, Input, Job, JobId, Node, NodeConfig, NodeKeys, Output,
+    Refusal, Reply, StatusView, StoreId,
 };
 
 pub(crate) mod disk;
@@ -68,7 +68,7 @@ enum Plan {
     Flushed(LinkId, usize),
     Closed(LinkId),
     Stored(StoreId),
-    Worked(JobId, Option<whisht::node::Done>),
+    Worked(JobId, Option<Done>),
 }
 
 impl World {
@@ -378,13 +378,9 @@ impl World {
                     self.plan(at, self.now, Plan::Stored(id));
                 }
             }
-            Output::Work(id, mut job) => {
-                let done = loop {
-                    if let Some(done) = job.step() {
-                        break done;
-                    }
-                };
-                self.plan(at, self.now, Plan::Worked(id, Some(done)));
+            Output::Work(id, job) => {
+                let (done, took) = work(job);
+                self.plan(at, self.now.after(took), Plan::Worked(id, done));
             }
             Output::CancelWork(_) => {}
             Output::Reply(id, reply) => {
@@ -416,6 +412,23 @@ impl Place {
     }
 }
 
+/// What a job finds. That takes no time here, unless the job runs out of what it was given: then
+/// it has tried as many hashes as every machine of this world does in that time.
+fn work(mut job: Job) -> (Option<Done>, Duration) {
+    let limit = job.limit();
+    let most = limit.map(|limit| limit.as_secs().saturating_mul(HASHES_PER_SECOND));
+    loop {
+        if let (Some(limit), Some(most)) = (limit, most)
+            && job.tried() >= Some(most)
+        {
+            return (Job::time_up(vec![job]), limit);
+        }
+        if let Some(done) = job.step() {
+            return (Some(done), Duration::ZERO);
+        }
+    }
+}
+
 /// The key of the machine with this number.
 fn link_key(number: usize) -> LinkKey {
     let [high, low] = u16::try_from(number).unwrap().to_be_bytes();
@@ -433,6 +446,9 @@ fn address(number: usize) -> PeerAddr {
         endpoint: Endpoint::Tcp(([127, 0, 0, 1], port).into()),
     }
 }
+
+/// A whole number of steps, whatever the real machine hashes with.
+const HASHES_PER_SECOND: u64 = 131_072;
 
 /// A Saturday in 2026, in the middle of an epoch.
 const START: UnixSecs = UnixSecs(1_795_240_000);

@@ -153,7 +153,7 @@ impl Story {
                 self.ended = true;
                 self.failure = Some(reason.clone());
             }
-            Stage::Sealed { .. } | Stage::Retrying { .. } => {}
+            Stage::Searching { .. } | Stage::Sealed { .. } | Stage::Retrying { .. } => {}
         }
         Some(Turn::Stage(stage.clone()))
     }

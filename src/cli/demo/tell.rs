@@ -112,7 +112,7 @@ impl Teller {
             )),
             Stage::Delivered => self.say("echo: enough for the source to know that it is out"),
             Stage::Failed { reason } => self.say(&format!("failed: {reason}")),
-            Stage::Dispatched { .. } => Ok(()),
+            Stage::Searching { .. } | Stage::Dispatched { .. } => Ok(()),
         }
     }
 

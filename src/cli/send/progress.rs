@@ -14,8 +14,9 @@ use crate::cli::print::{Screen, field, number};
 pub(super) enum Progress {
     /// One line that moves.
     Spinner(ProgressBar),
-    /// A line for each stage.
-    Lines,
+    /// A line for each stage, and one for each quarter of the expected work, of which so many
+    /// were told.
+    Lines(u64),
     /// An object for each stage, with the message's number in it.
     Json(u64),
 }
@@ -26,7 +27,7 @@ impl Progress {
             return Self::Json(id);
         }
         if !stderr().is_terminal() {
-            return Self::Lines;
+            return Self::Lines(0);
         }
         let spinner = ProgressBar::new_spinner().with_message(format!("message {id} accepted"));
         spinner.enable_steady_tick(Duration::from_millis(100));
@@ -48,8 +49,15 @@ impl Progress {
                 spinner.set_message(describe(stage));
                 Ok(())
             }
-            Self::Lines if is_count(stage) && !is_quarter(stage) => Ok(()),
-            Self::Lines => writeln!(stderr(), "{}", describe(stage)),
+            Self::Lines(told) if is_search(stage) => match quarters_of_search(stage) {
+                quarters if quarters > *told => {
+                    *told = quarters;
+                    writeln!(stderr(), "{}", describe(stage))
+                }
+                _ => Ok(()),
+            },
+            Self::Lines(_) if is_count(stage) && !is_quarter(stage) => Ok(()),
+            Self::Lines(_) => writeln!(stderr(), "{}", describe(stage)),
         };
     }
 
@@ -64,12 +72,22 @@ impl Progress {
     }
 }
 
-/// Whether a stage counts cells that leave, which may be many.
+/// Whether a stage counts what may be many: hashes tried, or cells that leave.
 fn is_count(stage: &Value) -> bool {
-    field(stage, "stage") == "dispatched"
+    is_search(stage) || field(stage, "stage") == "dispatched"
 }
 
-/// Whether the count has just passed a quarter of its way.
+fn is_search(stage: &Value) -> bool {
+    field(stage, "stage") == "searching"
+}
+
+/// How many quarters of the expected work are done; luck may ask for more than four.
+fn quarters_of_search(stage: &Value) -> u64 {
+    let (tried, expected) = (number(stage, "tried"), number(stage, "expected_hashes"));
+    tried.saturating_mul(4).checked_div(expected).unwrap_or(0)
+}
+
+/// Whether a count of cells has just passed a quarter of its way.
 fn is_quarter(stage: &Value) -> bool {
     let (cells, of) = (number(stage, "cells"), number(stage, "of"));
     let quarters = |cells: u64| cells.saturating_mul(4).checked_div(of).unwrap_or(0);

@@ -1,18 +1,16 @@
 //! The stages of a message in words.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
-use crate::cli::print::{field, grouped, number};
+use crate::cli::print::{duration, field, grouped, number};
 
 /// What a stage means to the user.
 pub(in crate::cli) fn describe(stage: &Value) -> String {
     match field(stage, "stage").as_str() {
-        "sealing" => format!(
-            "sealing, attempt {}: {} bits, about {} hashes",
-            number(stage, "attempt"),
-            number(stage, "bits"),
-            grouped(number(stage, "expected_hashes"))
-        ),
+        "sealing" => sealing(stage),
+        "searching" => searching(stage),
         "sealed" => format!("sealed: {} bytes", grouped(number(stage, "bytes"))),
         "planned" => planned(stage),
         "dispatched" => format!(
@@ -32,6 +30,33 @@ pub(in crate::cli) fn describe(stage: &Value) -> String {
         "failed" => format!("given up: {}", field(stage, "reason")),
         other => other.to_owned(),
     }
+}
+
+fn sealing(stage: &Value) -> String {
+    let time = seconds(stage, "expected_seconds")
+        .map_or_else(String::new, |time| format!(", {time} on average"));
+    format!(
+        "sealing, attempt {}: {} bits, about {} hashes{time}",
+        number(stage, "attempt"),
+        number(stage, "bits"),
+        grouped(number(stage, "expected_hashes")),
+    )
+}
+
+fn searching(stage: &Value) -> String {
+    let (tried, expected) = (number(stage, "tried"), number(stage, "expected_hashes"));
+    let percent = tried.saturating_mul(100).checked_div(expected).unwrap_or(0);
+    format!(
+        "sealing: {} hashes tried, {percent} % of the expected work",
+        grouped(tried)
+    )
+}
+
+/// A time that is told in seconds, in words.
+fn seconds(stage: &Value, name: &str) -> Option<String> {
+    let seconds = stage.get(name)?.as_f64()?;
+    let time = Duration::try_from_secs_f64(seconds).ok()?;
+    Some(duration(u64::try_from(time.as_millis()).ok()?))
 }
 
 fn planned(stage: &Value) -> String {
@@ -61,8 +86,25 @@ mod tests {
                     attempt: 2,
                     bits: 18,
                     expected_hashes: 262_144.0,
+                    expected_seconds: None,
                 },
                 "sealing, attempt 2: 18 bits, about 262,144 hashes",
+            ),
+            (
+                Stage::Sealing {
+                    attempt: 1,
+                    bits: 25,
+                    expected_hashes: 33_554_432.0,
+                    expected_seconds: Some(2.25),
+                },
+                "sealing, attempt 1: 25 bits, about 33,554,432 hashes, 2.2 s on average",
+            ),
+            (
+                Stage::Searching {
+                    tried: 40_265_318,
+                    expected_hashes: 33_554_432.0,
+                },
+                "sealing: 40,265,318 hashes tried, 119 % of the expected work",
             ),
             (
                 Stage::Sealed {

@@ -1,0 +1,25 @@
+//! One lane, for every machine: the crate `keccak`, which knows what ARM processors have for it.
+
+use super::super::midstate::permute;
+use super::{Digests, PADDING, SideBySide, Sponges};
+
+/// There wherever this program runs.
+#[derive(Clone, Copy)]
+pub(super) struct Scalar;
+
+impl SideBySide<1> for Scalar {
+    fn digests(&self, sponges: &Sponges<1>, padding_follows: bool) -> Digests<1> {
+        let mut state = sponges.map(|[word]| word);
+        permute(&mut state);
+        if padding_follows {
+            for (at, padding) in PADDING {
+                if let Some(word) = state.get_mut(at) {
+                    *word ^= padding;
+                }
+            }
+            permute(&mut state);
+        }
+        let [a, b, c, d, ..] = state;
+        [[a], [b], [c], [d]]
+    }
+}

@@ -1,0 +1,233 @@
+use circuits::time::UnixSecs;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+use super::super::PowHashes;
+use super::*;
+use crate::envelope::{Topic, Ttl};
+
+fn unsealed(len: usize) -> Unsealed {
+    Unsealed {
+        expiry: UnixSecs(1_700_000_000),
+        ttl: Ttl(3_600),
+        topic: Topic([1, 2, 3, 4]),
+        data: vec![0xa5; len],
+    }
+}
+
+fn seal(job: &SealJob, seed: u64) -> u64 {
+    let mut search = job.search(&mut ChaCha20Rng::seed_from_u64(seed));
+    loop {
+        if let Some(nonce) = search.step(64) {
+            return nonce;
+        }
+    }
+}
+
+#[test]
+fn what_the_search_finds_the_judge_accepts() {
+    for len in [0, 100, 120, 535, 1_150] {
+        for generations in [Generations::Modern, Generations::Legacy, Generations::Both] {
+            let unsealed = unsealed(len);
+            let job = SealJob::new(&unsealed, generations, 5).unwrap();
+            let nonce = seal(&job, 7);
+            assert!(nonce >= FIRST_NONCE);
+            let hashes = PowHashes::of(&unsealed.seal(nonce));
+            if generations != Generations::Legacy {
+                assert!(Generation::Modern.zero_bits(&hashes.modern) >= 5);
+            }
+            if generations != Generations::Modern {
+                assert!(Generation::Legacy.zero_bits(&hashes.legacy) >= 5);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_search_stops_at_the_first_hit() {
+    let job = SealJob::new(&unsealed(535), Generations::Modern, 4).unwrap();
+    let mut search = job.search(&mut ChaCha20Rng::seed_from_u64(1));
+    let start = search.next;
+    let nonce = loop {
+        if let Some(nonce) = search.step(3) {
+            break nonce;
+        }
+    };
+    assert_eq!(search.tried(), nonce - start + 1);
+    for earlier in start..nonce {
+        let hashes = PowHashes::of(&unsealed(535).seal(earlier));
+        assert!(Generation::Modern.zero_bits(&hashes.modern) < 4);
+    }
+}
+
+#[test]
+fn a_step_is_bounded() {
+    let job = SealJob::new(&unsealed(535), Generations::Modern, 56).unwrap();
+    let mut search = job.search(&mut ChaCha20Rng::seed_from_u64(1));
+    assert_eq!(search.step(100), None);
+    assert_eq!(search.step(50), None);
+    assert_eq!(search.tried(), 150);
+}
+
+#[test]
+fn nonces_wrap_inside_the_range_of_eight_bytes() {
+    let job = SealJob::new(&unsealed(535), Generations::Modern, 56).unwrap();
+    let mut search = job.search(&mut ChaCha20Rng::seed_from_u64(1));
+    search.next = u64::MAX;
+    search.step(2);
+    assert_eq!(search.next, FIRST_NONCE + 1);
+}
+
+#[test]
+fn both_generations_are_refused_where_the_product_is_out_of_reach() {
+    assert!(SealJob::new(&unsealed(535), Generations::Both, 17).is_ok());
+    let refused = SealJob::new(&unsealed(535), Generations::Both, 18).unwrap_err();
+    assert_eq!((refused.bits, refused.most), (36, 34));
+    assert!(refused.to_string().contains("shorten the lifetime"));
+}
+
+#[test]
+fn an_infinite_minimum_starts_no_search() {
+    assert!(SealJob::for_minimum(&unsealed(9), Generations::Modern, f64::INFINITY).is_err());
+}
+
+#[test]
+fn expected_hashes_are_a_power_of_two() {
+    let job = SealJob::new(&unsealed(535), Generations::Both, 10).unwrap();
+    assert!((job.expected_hashes() - 1_048_576.0).abs() < 0.5);
+}
+
+fn rng() -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(1)
+}
+
+fn job(generations: Generations, goal: Goal) -> SealJob {
+    SealJob::over(unsealed(535).without_nonce(), generations, goal).unwrap()
+}
+
+/// The bits of a nonce in the generation that counts fewer, by the ordinary hash.
+fn bits(generations: Generations, nonce: u64) -> u32 {
+    let hashes = PowHashes::of(&unsealed(535).seal(nonce));
+    let modern = Generation::Modern.zero_bits(&hashes.modern);
+    let legacy = Generation::Legacy.zero_bits(&hashes.legacy);
+    match generations {
+        Generations::Modern => modern,
+        Generations::Legacy => legacy,
+        Generations::Both => modern.min(legacy),
+    }
+}
+
+#[test]
+fn all_lanes_find_the_same_nonce_after_the_same_number_of_tries() {
+    for generations in [Generations::Modern, Generations::Legacy, Generations::Both] {
+        let job = job(generations, Goal::Bits(6));
+        let found: Vec<_> = Lanes::NAMES
+            .into_iter()
+            .filter_map(Lanes::named)
+            .map(|lanes| {
+                let mut search = job.search(&mut rng()).with_lanes(lanes);
+                let nonce = core::iter::repeat_with(|| search.step(1_001))
+                    .flatten()
+                    .next();
+                (nonce, search.tried())
+            })
+            .collect();
+        assert!(found.iter().all(|one| *one == found[0]), "{found:?}");
+    }
+}
+
+#[test]
+fn a_search_for_the_best_keeps_the_first_of_the_best() {
+    for generations in [Generations::Modern, Generations::Legacy, Generations::Both] {
+        let mut search = job(generations, Goal::BestIn(Duration::from_secs(1))).search(&mut rng());
+        let start = search.next;
+        for _ in 0..3 {
+            assert_eq!(search.step(500), None);
+        }
+        let best = (start..start + 1_500)
+            .map(|nonce| bits(generations, nonce))
+            .max()
+            .unwrap();
+        let first = (start..start + 1_500).find(|nonce| bits(generations, *nonce) == best);
+        assert_eq!(search.time_up().ok(), first);
+        assert_eq!(search.tried(), 1_500);
+    }
+}
+
+#[test]
+fn a_search_for_the_best_that_has_no_time_at_all_still_has_a_nonce() {
+    let search = job(Generations::Modern, Goal::BestIn(Duration::ZERO)).search(&mut rng());
+    assert!(search.time_up().unwrap() >= FIRST_NONCE);
+}
+
+#[test]
+fn a_target_that_is_not_reached_in_time_fails_in_the_words_of_geth() {
+    let goal = Goal::BitsWithin(4_000, Duration::from_secs(3));
+    let mut search = job(Generations::Legacy, goal).search(&mut rng());
+    assert_eq!(search.step(100), None);
+    assert_eq!(
+        search.time_up().unwrap_err().to_string(),
+        "failed to reach the PoW target, specified pow time (3 seconds) was insufficient"
+    );
+}
+
+#[test]
+fn a_target_that_is_reached_in_time_ends_the_search() {
+    let goal = Goal::BitsWithin(4, Duration::from_secs(3));
+    let mut search = job(Generations::Legacy, goal).search(&mut rng());
+    let nonce = search.step(10_000).unwrap();
+    assert!(bits(Generations::Legacy, nonce) >= 4);
+}
+
+#[test]
+fn parts_of_a_search_are_far_apart_and_the_first_goes_on_where_it_was() {
+    let mut search = job(Generations::Modern, Goal::Bits(56)).search(&mut rng());
+    search.step(10);
+    let next = search.next;
+    let parts = search.split(3);
+    let starts: Vec<u64> = parts.iter().map(|part| part.next).collect();
+    assert_eq!((starts.len(), starts[0]), (3, next));
+    assert!(starts.iter().all(|start| *start >= FIRST_NONCE));
+    for (one, other) in [(0, 1), (1, 2), (2, 0)] {
+        // How far it is from one to the other, going round inside the range.
+        let (from, to) = (starts[one] - FIRST_NONCE, starts[other] - FIRST_NONCE);
+        let way = to.checked_sub(from).unwrap_or_else(|| NONCES - (from - to));
+        assert!(way >= NONCES / 3);
+    }
+    assert_eq!(parts.iter().map(SealSearch::tried).sum::<u64>(), 10);
+    let one = job(Generations::Modern, Goal::Bits(56)).search(&mut rng());
+    assert_eq!(one.split(0).len(), 1);
+}
+
+#[test]
+fn of_two_parts_the_one_with_the_better_nonce_answers() {
+    let job = job(Generations::Modern, Goal::BestIn(Duration::from_secs(1)));
+    let mut parts = job.search(&mut rng()).split(4);
+    for part in &mut parts {
+        part.step(300);
+    }
+    let nonces: Vec<u64> = parts.iter().map(|part| part.time_up().unwrap()).collect();
+    let most = nonces
+        .iter()
+        .map(|nonce| bits(Generations::Modern, *nonce))
+        .max();
+    let best = parts.into_iter().reduce(SealSearch::better).unwrap();
+    assert_eq!(
+        Some(bits(Generations::Modern, best.time_up().unwrap())),
+        most
+    );
+}
+
+#[test]
+fn other_bytes_than_an_envelope_can_be_sealed() {
+    let bytes = b"seven fields of shh/5".to_vec();
+    let job = SealJob::over(bytes.clone(), Generations::Legacy, Goal::Bits(7)).unwrap();
+    let nonce = job.search(&mut rng()).step(100_000).unwrap();
+    let inner = Keccak256::digest(&bytes);
+    let hash = Keccak256::new()
+        .chain_update(inner)
+        .chain_update([0; 24])
+        .chain_update(nonce.to_be_bytes())
+        .finalize();
+    assert!(Generation::Legacy.zero_bits(&hash.into()) >= 7);
+}

@@ -1,0 +1,184 @@
+//! One job in parts: who finds something first, when time is up, and how far it is.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::node::{Done, Job};
+
+/// Called once with what came of a job.
+pub(super) type Report = Box<dyn FnOnce(Option<Done>) + Send>;
+
+/// Called now and then with the number of hashes tried.
+pub(super) type Progress = Box<dyn Fn(u64) + Send + Sync>;
+
+/// What the parts of one job share.
+pub(super) struct Task {
+    /// Cancelled, or answered: the parts that are left have nothing to do.
+    over: AtomicBool,
+    tried: AtomicU64,
+    limit: Option<Duration>,
+    progress: Progress,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Taken by whoever answers.
+    report: Option<Report>,
+    /// Parts that have not ended.
+    running: usize,
+    /// Parts that ran until time was up.
+    ended: Vec<Job>,
+    /// When the first step began.
+    begun: Option<Instant>,
+    /// When somebody was last told how far it is.
+    told: Option<Instant>,
+}
+
+/// A part of a job, waiting for its turn.
+pub(super) struct Part {
+    job: Job,
+    task: Arc<Task>,
+}
+
+/// What came of a turn.
+pub(super) enum Turn {
+    /// There is nothing more to do for this part.
+    Ended,
+    /// It wants another turn.
+    Unfinished(Part),
+}
+
+impl Task {
+    /// A job in at most `threads` parts.
+    pub(super) fn new(
+        job: Job,
+        threads: usize,
+        progress: Progress,
+        report: Report,
+    ) -> (Arc<Self>, Vec<Part>) {
+        let limit = job.limit();
+        let jobs = job.split(threads);
+        let state = State {
+            report: Some(report),
+            running: jobs.len(),
+            ended: Vec::new(),
+            begun: None,
+            told: None,
+        };
+        let task = Arc::new(Self {
+            over: AtomicBool::new(false),
+            tried: AtomicU64::new(0),
+            limit,
+            progress,
+            state: Mutex::new(state),
+        });
+        let part = |job| Part {
+            job,
+            task: Arc::clone(&task),
+        };
+        let parts = jobs.into_iter().map(part).collect();
+        (task, parts)
+    }
+
+    /// Lets no part take another step.
+    pub(super) fn stop(&self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+
+    /// Gives the answer, unless there was one.
+    fn answer(&self, done: Option<Done>) {
+        self.stop();
+        let report = self.lock().report.take();
+        if let Some(report) = report {
+            report(done);
+        }
+    }
+
+    /// A part will not go on. The last one answers with what all of them have, if nobody has.
+    fn leave(&self, job: Option<Job>) {
+        let mut state = self.lock();
+        state.ended.extend(job);
+        state.running = state.running.saturating_sub(1);
+        if state.running == 0 {
+            let ended = std::mem::take(&mut state.ended);
+            drop(state);
+            self.answer(Job::time_up(ended));
+        }
+    }
+
+    /// Whether the job has run for as long as it may; its time begins with the first question.
+    fn out_of_time(&self, now: Instant) -> bool {
+        let Some(limit) = self.limit else {
+            return false;
+        };
+        let begun = *self.lock().begun.get_or_insert(now);
+        now.saturating_duration_since(begun) >= limit
+    }
+
+    /// Counts hashes, and tells how many there are if that was not told for a while.
+    fn count(&self, hashes: u64, now: Instant) {
+        let tried = self.tried.fetch_add(hashes, Ordering::Relaxed);
+        let mut state = self.lock();
+        let told = *state.told.get_or_insert(now);
+        if now.saturating_duration_since(told) >= BETWEEN_REPORTS {
+            state.told = Some(now);
+            drop(state);
+            (self.progress)(tried.saturating_add(hashes));
+        }
+    }
+
+    /// What is under this lock is changed in single steps, so a poisoned one is as good as any.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Part {
+    /// Takes one step.
+    pub(super) fn turn(mut self) -> Turn {
+        if self.task.over.load(Ordering::Relaxed) {
+            self.task.answer(None);
+            return Turn::Ended;
+        }
+        if self.task.out_of_time(Instant::now()) {
+            let Self { job, task } = self;
+            task.leave(Some(job));
+            return Turn::Ended;
+        }
+        let before = self.job.tried();
+        // A job that panicked is never stepped again, so what state it is in does not matter.
+        match catch_unwind(AssertUnwindSafe(|| self.job.step())) {
+            Ok(None) => {
+                if let (Some(before), Some(tried)) = (before, self.job.tried()) {
+                    self.task
+                        .count(tried.saturating_sub(before), Instant::now());
+                }
+                return Turn::Unfinished(self);
+            }
+            Ok(Some(done)) => self.task.answer(Some(done)),
+            Err(_) => {
+                tracing::error!("a search panicked; this is a bug, please report it");
+                self.task.leave(None);
+            }
+        }
+        Turn::Ended
+    }
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Part").finish_non_exhaustive()
+    }
+}
+
+/// Somebody may be watching.
+const BETWEEN_REPORTS: Duration = Duration::from_millis(500);

@@ -1,0 +1,115 @@
+use std::sync::mpsc;
+use std::time::Duration;
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+use super::*;
+use crate::pow::{Generations, Goal, SealJob};
+
+/// Long enough for the busiest machine; nothing is measured against it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn seal(goal: Goal) -> Job {
+    let job = SealJob::over(vec![7; 600], Generations::Modern, goal).unwrap();
+    Job::Seal(Box::new(job.search(&mut ChaCha20Rng::from_seed([1; 32]))))
+}
+
+/// Runs a job; its answer comes through the channel.
+fn run(workers: &Workers, job: Job) -> (Cancel, mpsc::Receiver<Option<Done>>) {
+    let (report, answer) = mpsc::channel();
+    let cancel = workers.run(job, |_| {}, move |done| report.send(done).unwrap());
+    (cancel, answer)
+}
+
+fn wait(answer: &mpsc::Receiver<Option<Done>>) -> Option<Done> {
+    answer.recv_timeout(PATIENCE).unwrap()
+}
+
+/// Waits until no part of a job is left in any thread.
+fn gone(cancel: &Cancel) {
+    while Arc::strong_count(&cancel.0) > 1 {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn the_first_to_find_answers_and_stops_the_others() {
+    let workers = Workers::start(3).unwrap();
+    let (cancel, answer) = run(&workers, seal(Goal::Bits(8)));
+    assert!(matches!(wait(&answer), Some(Done::Sealed(Ok(_)))));
+    gone(&cancel);
+}
+
+#[test]
+fn a_job_that_is_cancelled_says_so_once() {
+    let workers = Workers::start(2).unwrap();
+    let (cancel, answer) = run(&workers, seal(Goal::Bits(56)));
+    cancel.0.stop();
+    assert!(wait(&answer).is_none());
+    gone(&cancel);
+}
+
+#[test]
+fn a_target_that_time_does_not_suffice_for_is_an_answer() {
+    let workers = Workers::start(2).unwrap();
+    for limit in [Duration::ZERO, Duration::from_millis(30)] {
+        let (_cancel, answer) = run(&workers, seal(Goal::BitsWithin(200, limit)));
+        assert!(matches!(wait(&answer), Some(Done::Sealed(Err(_)))));
+    }
+}
+
+#[test]
+fn the_best_of_all_threads_is_told_when_time_is_up() {
+    let workers = Workers::start(3).unwrap();
+    for limit in [Duration::ZERO, Duration::from_millis(30)] {
+        let (_cancel, answer) = run(&workers, seal(Goal::BestIn(limit)));
+        assert!(matches!(wait(&answer), Some(Done::Sealed(Ok(_)))));
+    }
+}
+
+#[test]
+fn a_short_job_does_not_wait_for_a_long_one() {
+    let workers = Workers::start(1).unwrap();
+    let (_long, never) = run(&workers, seal(Goal::Bits(56)));
+    let (_short, answer) = run(&workers, seal(Goal::Bits(4)));
+    assert!(matches!(wait(&answer), Some(Done::Sealed(Ok(_)))));
+    assert!(never.try_recv().is_err());
+}
+
+#[test]
+fn a_long_search_tells_how_far_it_is() {
+    let workers = Workers::start(2).unwrap();
+    let (tell, told) = mpsc::channel();
+    let progress = move |tried| {
+        // Nobody listens any more after the second.
+        let _ = tell.send(tried);
+    };
+    let _cancel = workers.run(seal(Goal::Bits(56)), progress, |_| {});
+    let first: u64 = told.recv_timeout(PATIENCE).unwrap();
+    let second = told.recv_timeout(PATIENCE).unwrap();
+    assert!(0 < first && first < second);
+}
+
+#[test]
+fn the_rate_is_told_to_whoever_asks_before_or_after_it_is_known() {
+    let workers = Workers::start(2).unwrap();
+    for _ in 0..2 {
+        let (tell, told) = mpsc::channel();
+        workers.when_measured(move |rate| tell.send(rate).unwrap());
+        let rate = told.recv_timeout(PATIENCE).unwrap();
+        assert!(rate.is_finite() && rate > 0.0);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_threads_that_search_have_the_lowest_priority_and_the_others_keep_theirs() {
+    let workers = Workers::start(2).unwrap();
+    let (tell, told) = mpsc::channel();
+    let priority = || rustix::process::getpriority_process(Some(rustix::thread::gettid()));
+    let report = move |_| tell.send(priority()).unwrap();
+    let _cancel = workers.run(seal(Goal::Bits(1)), |_| {}, report);
+    assert_eq!(told.recv_timeout(PATIENCE).unwrap(), Ok(LOWEST_PRIORITY));
+    assert!(priority().unwrap() < LOWEST_PRIORITY);
+}
