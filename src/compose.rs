@@ -21,7 +21,7 @@ use circuits::time::UnixSecs;
 use rand_core::CryptoRng;
 use thiserror::Error;
 
-use crate::envelope::{SizeClass, Topic, TtlClass, Unsealed};
+use crate::envelope::{Marking, SizeClass, Topic, TtlClass, Unsealed};
 use crate::message::{
     self, ASYMMETRIC_OVERHEAD, ClientPublic, ClientSecret, Padding, Plaintext, SYMMETRIC_OVERHEAD,
     SymKey,
@@ -180,6 +180,7 @@ impl Draft {
             expiry,
             ttl: life.ttl(),
             topic,
+            marking: Marking::Absent,
             data,
         };
         Self {

@@ -1,9 +1,11 @@
 //! The outer message: what every node on the way can see.
 //!
-//! An `shh/6` envelope is the canonical RLP of `[expiry, ttl, topic, data, nonce]` (protocol sheet
-//! 3.1; EIP-627 calls the integers fixed-width, the wire does not). It is named by the Keccak-256
-//! of exactly those bytes, so decoding keeps them, shares them between clones and never writes
-//! them again.
+//! It comes in two forms, each the canonical RLP of one list: `[expiry, ttl, topic, data, nonce]` in
+//! `shh/6` (protocol sheet 3.1; EIP-627 calls the integers fixed-width, the wire does not) and
+//! `[version, expiry, ttl, topic, aes nonce, data, nonce]` in `shh/5` (sheet 9). It is named by the
+//! Keccak-256 of exactly those bytes, so decoding keeps them, shares them between clones and never
+//! writes them again. Nor can anybody turn one form into the other: the work was done over the
+//! bytes, and would be lost.
 //!
 //! Decoding settles form only. Whether an envelope is alive ([`InTime`]), was worked for
 //! ([`crate::pow`]) or means anything to us ([`crate::message`]) is judged elsewhere. Topic and
@@ -16,11 +18,13 @@ use circuits::time::UnixSecs;
 use sha3::{Digest, Keccak256};
 
 pub use self::class::{SizeClass, TtlClass};
+pub use self::form::{AesNonce, Form, Marking};
 pub use self::intime::{InTime, Untimely};
 pub use self::wire::EnvelopeError;
-use self::wire::{Fields, encode};
+use self::wire::{Fields, Outside, encode, without_last};
 
 mod class;
+mod form;
 mod intime;
 mod wire;
 
@@ -29,26 +33,52 @@ mod wire;
 pub struct Envelope(Arc<Parts>);
 
 impl Envelope {
-    /// Takes the bytes of one envelope, all of them.
+    /// Takes the bytes of one envelope of `shh/6`, all of them.
     ///
     /// # Errors
     ///
-    /// Names the first thing that is not as canonical RLP of five fields must be. Whoever sent it
-    /// is to blame: no honest software writes such bytes.
+    /// As [`decode_as`](Self::decode_as).
     pub fn decode(rlp: &[u8]) -> Result<Self, EnvelopeError> {
-        Ok(Self::new(Fields::parse(rlp)?, rlp.into()))
+        Self::decode_as(Form::V6, rlp)
     }
 
-    /// Encodes five fields. Lengths are the caller's business; nothing is refused.
+    /// Takes the bytes of one envelope of this form, all of them.
+    ///
+    /// # Errors
+    ///
+    /// Names the first thing that is not as canonical RLP of that form's fields must be. Whoever
+    /// sent it is to blame: no honest software writes such bytes.
+    pub fn decode_as(form: Form, rlp: &[u8]) -> Result<Self, EnvelopeError> {
+        Ok(Self::new(form, Fields::parse(form, rlp)?, rlp.into()))
+    }
+
+    /// Encodes the five fields of `shh/6`. Lengths are the caller's business; nothing is refused.
     #[must_use]
     pub fn build(expiry: UnixSecs, ttl: Ttl, topic: Topic, data: Vec<u8>, nonce: u64) -> Self {
         Unsealed {
             expiry,
             ttl,
             topic,
+            marking: Marking::Absent,
             data,
         }
         .seal(nonce)
+    }
+
+    /// Which of the two forms it has, and so which peers can be given it.
+    #[must_use]
+    pub fn form(&self) -> Form {
+        self.0.form
+    }
+
+    /// What its outside says of its encryption; `None` if it is of a later version of `shh/5`,
+    /// which is passed on and opened by nobody (protocol sheet 9).
+    #[must_use]
+    pub fn marking(&self) -> Option<Marking> {
+        match self.form() {
+            Form::V5 => Outside::of(self.as_rlp()).marking(),
+            Form::V6 => Some(Marking::Absent),
+        }
     }
 
     /// The bytes on the wire.
@@ -102,21 +132,31 @@ impl Envelope {
         sent(self.expiry(), self.ttl())
     }
 
-    /// The size by which geth and the older proof of work count: `20 + len(data)`.
+    /// The size by which geth and the older proof of work count: `20 + len(data)`, in `shh/5` the
+    /// lengths of version and AES nonce besides.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.data().len().saturating_add(HEADER_SIZE)
+        let outside = match self.form() {
+            Form::V5 => Outside::of(self.as_rlp()).len(),
+            Form::V6 => 0,
+        };
+        size(outside, self.data())
     }
 
-    /// `RLP([expiry, ttl, topic, data])`: what the work was done over.
+    /// The RLP of all fields but the nonce: what the work was done over.
     #[must_use]
     pub fn without_nonce(&self) -> Vec<u8> {
-        encode(self.expiry(), self.ttl(), self.topic(), self.data(), None)
+        without_last(self.form(), self.as_rlp(), self.0.fields.data.end)
     }
 
-    fn new(fields: Fields, rlp: Box<[u8]>) -> Self {
+    fn new(form: Form, fields: Fields, rlp: Box<[u8]>) -> Self {
         let hash = EnvelopeHash(Keccak256::digest(&rlp).into());
-        Self(Arc::new(Parts { fields, hash, rlp }))
+        Self(Arc::new(Parts {
+            form,
+            fields,
+            hash,
+            rlp,
+        }))
     }
 }
 
@@ -143,21 +183,29 @@ pub struct Unsealed {
     pub ttl: Ttl,
     /// The hint for its readers.
     pub topic: Topic,
+    /// What its outside says of its encryption: this makes it `shh/5` or `shh/6`.
+    pub marking: Marking,
     /// The encrypted message.
     pub data: Vec<u8>,
 }
 
 impl Unsealed {
-    /// `RLP([expiry, ttl, topic, data])`: what the work is done over.
+    /// Which of the two forms it will have.
+    #[must_use]
+    pub const fn form(&self) -> Form {
+        self.marking.form()
+    }
+
+    /// The RLP of all fields but the nonce: what the work is done over.
     #[must_use]
     pub fn without_nonce(&self) -> Vec<u8> {
-        encode(self.expiry, self.ttl, self.topic, &self.data, None)
+        encode(self, None)
     }
 
     /// Closes the envelope with the nonce that was found.
     #[must_use]
     pub fn seal(&self, nonce: u64) -> Envelope {
-        let rlp = encode(self.expiry, self.ttl, self.topic, &self.data, Some(nonce));
+        let rlp = encode(self, Some(nonce));
         // The data ends where the last field begins.
         let data_end = rlp.len().saturating_sub(rlp::encode(&nonce).len());
         let fields = Fields {
@@ -167,13 +215,13 @@ impl Unsealed {
             data: data_end.saturating_sub(self.data.len())..data_end,
             nonce,
         };
-        Envelope::new(fields, rlp.into())
+        Envelope::new(self.form(), fields, rlp.into())
     }
 
-    /// The size that geth counts: `20 + len(data)`.
+    /// The size that geth counts, as [`Envelope::size`].
     #[must_use]
     pub fn size(&self) -> usize {
-        self.data.len().saturating_add(HEADER_SIZE)
+        size(self.marking.outside().len(), &self.data)
     }
 }
 
@@ -209,6 +257,7 @@ impl fmt::Debug for EnvelopeHash {
 
 /// What [`Envelope`] shares between its clones.
 struct Parts {
+    form: Form,
     fields: Fields,
     hash: EnvelopeHash,
     rlp: Box<[u8]>,
@@ -216,6 +265,12 @@ struct Parts {
 
 const fn sent(expiry: UnixSecs, ttl: Ttl) -> UnixSecs {
     UnixSecs(expiry.0.wrapping_sub(ttl.0))
+}
+
+fn size(outside: usize, data: &[u8]) -> usize {
+    data.len()
+        .saturating_add(outside)
+        .saturating_add(HEADER_SIZE)
 }
 
 /// What geth adds to the data for the fields around it.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::bloom::Bloom;
-use crate::envelope::{Envelope, EnvelopeHash, Topic};
+use crate::envelope::{Envelope, EnvelopeHash, Marking, Topic};
 use crate::message::{self, ClientPublic, ClientSecret, Opened, SymKey, Unverified};
 
 /// What a subscriber asks for.
@@ -255,15 +255,29 @@ impl Filters {
     }
 
     /// The keys that open this envelope, and what they open. Costs the same whether any does.
+    ///
+    /// An envelope of `shh/5` shows which kind of key it is for, and only those are tried: what
+    /// that saves depends on what everybody sees, and not on what we read.
     fn open(&self, envelope: &Envelope) -> Vec<(KeyId, Opened)> {
+        let Some(marking) = envelope.marking() else {
+            return Vec::new();
+        };
         let data = envelope.data();
         let unverified: Vec<_> = self
             .keys
             .iter()
             .filter_map(|(id, (key, _))| {
-                let opened = match key {
-                    FilterKey::Asymmetric(key) => Unverified::asymmetric(key, data),
-                    FilterKey::Symmetric(key) => Unverified::symmetric(key, data),
+                let opened = match (key, marking) {
+                    (FilterKey::Asymmetric(key), Marking::Absent | Marking::Asymmetric) => {
+                        Unverified::asymmetric(envelope.form(), key, data)
+                    }
+                    (FilterKey::Symmetric(key), Marking::Absent) => {
+                        Unverified::symmetric(key, data)
+                    }
+                    (FilterKey::Symmetric(key), Marking::Symmetric(nonce)) => {
+                        Unverified::symmetric_v5(key, nonce, data)
+                    }
+                    _ => return None,
                 };
                 Some((*id, opened.ok()?))
             })

@@ -2,7 +2,8 @@
 //!
 //! The data of an envelope is a [`Plaintext`] under AES-256-GCM with a shared key (28 bytes more)
 //! or under [ECIES](crate::ecies) to a public key (113 bytes more; protocol sheet 4.3 and 4.4).
-//! Nothing outside says which, or whose: readers try their keys. Opening a stranger's message and
+//! Nothing outside says which, or whose: readers try their keys. Messages of `shh/5` have a codec
+//! of their own, [`v5`], and the same keys. Opening a stranger's message and
 //! failing costs what succeeding costs, as far as this module can see to it, because whoever
 //! watches a machine's timing must not learn which envelopes it could read.
 //!
@@ -23,21 +24,29 @@ pub use self::keys::{ClientPublic, ClientSecret, InvalidKey, SymKey, ZeroKey};
 use self::plaintext::Parsed;
 pub use self::plaintext::{Malformed, Padding, PayloadTooLong, Plaintext, longest_payload};
 use crate::ecies::{self, EciesError};
+use crate::envelope::{AesNonce, Form};
 
 mod keys;
 mod plaintext;
+pub mod v5;
 
 /// What symmetric encryption adds: the tag, and the nonce behind it.
-pub const SYMMETRIC_OVERHEAD: usize = TAG_LEN + NONCE_LEN;
+pub const SYMMETRIC_OVERHEAD: usize = TAG_LEN + AesNonce::LEN;
 /// What encryption to a public key adds.
 pub const ASYMMETRIC_OVERHEAD: usize = ecies::OVERHEAD;
 
 /// Encrypts to everybody who has `key`; the result is the data of an envelope.
 #[must_use]
 pub fn seal_symmetric(rng: &mut impl CryptoRng, key: &SymKey, plaintext: &Plaintext) -> Vec<u8> {
-    let mut nonce = [0; NONCE_LEN];
+    let (AesNonce(nonce), mut data) = encrypt(rng, key, plaintext.as_bytes());
+    data.extend_from_slice(&nonce);
+    data
+}
+
+/// Encrypts under a nonce that it draws: `ciphertext | tag`, and room for the nonce behind it.
+fn encrypt(rng: &mut impl CryptoRng, key: &SymKey, plaintext: &[u8]) -> (AesNonce, Vec<u8>) {
+    let mut nonce = [0; AesNonce::LEN];
     rng.fill_bytes(&mut nonce);
-    let plaintext = plaintext.as_bytes();
     let mut data = Vec::with_capacity(plaintext.len().saturating_add(SYMMETRIC_OVERHEAD));
     data.extend_from_slice(plaintext);
     #[expect(
@@ -49,8 +58,7 @@ pub fn seal_symmetric(rng: &mut impl CryptoRng, key: &SymKey, plaintext: &Plaint
         .encrypt_inout_detached(&nonce.into(), b"", InOutBuf::from(data.as_mut_slice()))
         .expect("length within the limit of GCM");
     data.extend_from_slice(&tag);
-    data.extend_from_slice(&nonce);
-    data
+    (AesNonce(nonce), data)
 }
 
 /// Encrypts to one person; the result is the data of an envelope.
@@ -78,7 +86,7 @@ pub fn open_symmetric(key: &SymKey, data: &[u8]) -> Result<Opened, OpenError> {
 ///
 /// For nearly every envelope: it is for somebody else.
 pub fn open_asymmetric(key: &ClientSecret, data: &[u8]) -> Result<Opened, OpenError> {
-    Unverified::asymmetric(key, data)?.verify()
+    Unverified::asymmetric(Form::V6, key, data)?.verify()
 }
 
 /// Reads a decrypted message.
@@ -87,12 +95,7 @@ pub fn open_asymmetric(key: &ClientSecret, data: &[u8]) -> Result<Opened, OpenEr
 ///
 /// Whoever knew the key wrote something that is no message.
 pub fn parse(plaintext: &[u8]) -> Result<Opened, OpenError> {
-    let parsed = Parsed::new(Zeroizing::new(plaintext.to_vec()))?;
-    Unverified {
-        parsed,
-        recipient: None,
-    }
-    .verify()
+    Unverified::parse(Form::V6, plaintext)?.verify()
 }
 
 /// A message that was for us.
@@ -128,7 +131,7 @@ pub enum OpenError {
     #[error("not encrypted under this key, or altered")]
     Symmetric,
     /// It is too short to be encrypted under a shared key.
-    #[error("data is shorter than {SYMMETRIC_OVERHEAD} bytes")]
+    #[error("data is too short to be encrypted under a shared key")]
     TooShort,
 }
 
@@ -140,35 +143,65 @@ pub(crate) struct Unverified {
 }
 
 impl Unverified {
+    /// Of an envelope of `shh/6`: the nonce stands behind the ciphertext.
     pub(crate) fn symmetric(key: &SymKey, data: &[u8]) -> Result<Self, OpenError> {
-        let (rest, nonce) = data
-            .split_last_chunk::<NONCE_LEN>()
+        let (sealed, nonce) = data
+            .split_last_chunk::<{ AesNonce::LEN }>()
             .ok_or(OpenError::TooShort)?;
-        let (body, tag) = rest
+        Self::decrypt(Form::V6, key, AesNonce(*nonce), sealed)
+    }
+
+    /// Of an envelope of `shh/5`, which shows the nonce.
+    pub(crate) fn symmetric_v5(
+        key: &SymKey,
+        nonce: AesNonce,
+        data: &[u8],
+    ) -> Result<Self, OpenError> {
+        Self::decrypt(Form::V5, key, nonce, data)
+    }
+
+    pub(crate) fn asymmetric(
+        form: Form,
+        key: &ClientSecret,
+        data: &[u8],
+    ) -> Result<Self, OpenError> {
+        let plaintext = ecies::decrypt(key.key(), b"", data)?;
+        Ok(Self {
+            parsed: Parsed::new(form, plaintext)?,
+            recipient: Some(key.public()),
+        })
+    }
+
+    fn decrypt(
+        form: Form,
+        key: &SymKey,
+        AesNonce(nonce): AesNonce,
+        sealed: &[u8],
+    ) -> Result<Self, OpenError> {
+        let (body, tag) = sealed
             .split_last_chunk::<TAG_LEN>()
             .ok_or(OpenError::TooShort)?;
         let mut plaintext = Zeroizing::new(body.to_vec());
         let verdict = key.cipher().decrypt_inout_detached(
-            nonce.into(),
+            &nonce.into(),
             b"",
             InOutBuf::from(plaintext.as_mut_slice()),
             tag.into(),
         );
         if verdict.is_err() {
-            decoy_decryption(key, nonce, &mut plaintext);
+            decoy_decryption(key, &nonce, &mut plaintext);
             return Err(OpenError::Symmetric);
         }
         Ok(Self {
-            parsed: Parsed::new(plaintext)?,
+            parsed: Parsed::new(form, plaintext)?,
             recipient: None,
         })
     }
 
-    pub(crate) fn asymmetric(key: &ClientSecret, data: &[u8]) -> Result<Self, OpenError> {
-        let plaintext = ecies::decrypt(key.key(), b"", data)?;
+    fn parse(form: Form, plaintext: &[u8]) -> Result<Self, OpenError> {
         Ok(Self {
-            parsed: Parsed::new(plaintext)?,
-            recipient: Some(key.public()),
+            parsed: Parsed::new(form, Zeroizing::new(plaintext.to_vec()))?,
+            recipient: None,
         })
     }
 
@@ -193,7 +226,7 @@ pub(crate) fn decoy_recovery(data: &[u8]) {
 }
 
 /// Takes the time of the decryption that a wrong tag prevented.
-fn decoy_decryption(key: &SymKey, nonce: &[u8; NONCE_LEN], body: &mut [u8]) {
+fn decoy_decryption(key: &SymKey, nonce: &[u8; AesNonce::LEN], body: &mut [u8]) {
     let mut counter = [0; 16];
     for (to, from) in counter.iter_mut().zip(nonce) {
         *to = *from;
@@ -204,7 +237,6 @@ fn decoy_decryption(key: &SymKey, nonce: &[u8; NONCE_LEN], body: &mut [u8]) {
 }
 
 const TAG_LEN: usize = 16;
-const NONCE_LEN: usize = 12;
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,8 @@
 //! protocol number, count different bits of different hashes (protocol sheet 3.4). To one the
 //! other's envelopes look unpaid. An envelope is welcome here if *either* generation says so
 //! ([`PowChecked::judge`]); what a peer of known generation would punish is for the gossip to
-//! decide, with the value that [`PowChecked`] carries.
+//! decide, with the value that [`PowChecked`] carries. `shh/5` ended before the younger generation
+//! began: its envelopes have only the work that the older one counts (protocol sheet 9).
 //!
 //! `Generation` also exists outside this pair (EIP-627 read literally); no peer that can be
 //! talked to uses it.
@@ -14,7 +15,7 @@ use core::fmt;
 use sha3::{Digest, Keccak256};
 use thiserror::Error;
 
-use crate::envelope::{Envelope, InTime};
+use crate::envelope::{Envelope, Form, InTime};
 
 pub use self::lanes::Lanes;
 pub use self::seal::{Generations, Goal, OutOfTime, SealJob, SealSearch, TooMuchWork};
@@ -50,7 +51,7 @@ impl Generation {
 /// The work in one envelope by both counts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PowValues {
-    /// By the rules of [`Generation::Modern`].
+    /// By the rules of [`Generation::Modern`]; nothing in `shh/5`, which does not know them.
     pub modern: f64,
     /// By the rules of [`Generation::Legacy`].
     pub legacy: f64,
@@ -71,11 +72,14 @@ impl PowValues {
         let hashes = PowHashes::of(envelope);
         let seconds = envelope.ttl().0.wrapping_add(skew);
         Self {
-            modern: work(
-                Generation::Modern.zero_bits(&hashes.modern),
-                hashes.len,
-                seconds,
-            ),
+            modern: match envelope.form() {
+                Form::V5 => 0.0,
+                Form::V6 => work(
+                    Generation::Modern.zero_bits(&hashes.modern),
+                    hashes.len,
+                    seconds,
+                ),
+            },
             legacy: work(
                 Generation::Legacy.zero_bits(&hashes.legacy),
                 envelope.size(),
@@ -110,11 +114,11 @@ pub fn work(zero_bits: u32, size: usize, seconds: u32) -> f64 {
 /// The two hashes whose bits are counted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PowHashes {
-    /// `K256(rlp4 | nonce)`.
+    /// `K256(rlp | nonce)`.
     pub modern: [u8; 32],
-    /// `K256(K256(rlp4) | 24 zero bytes | nonce)`.
+    /// `K256(K256(rlp) | 24 zero bytes | nonce)`.
     pub legacy: [u8; 32],
-    /// The length of `rlp4`, the envelope's RLP without its nonce: the modern size.
+    /// The length of `rlp`, that of the envelope without its nonce: the modern size.
     pub len: usize,
 }
 

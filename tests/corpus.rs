@@ -55,6 +55,7 @@ replay! {
     dark_packet: 20_000,
     descriptor: 20_000,
     envelope: 20_000,
+    envelope_v5: 20_000,
     hello: 20_000,
     message: 5_000,
     rlpx_frame: 3_000,

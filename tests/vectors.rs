@@ -17,6 +17,8 @@ mod bloom;
 mod envelope;
 #[path = "vectors/message.rs"]
 mod message;
+#[path = "vectors/message_v5.rs"]
+mod message_v5;
 #[path = "vectors/pow.rs"]
 mod pow;
 
@@ -25,6 +27,7 @@ fn cases(file: &str, list: &str) -> Vec<Value> {
     let text = match file {
         "bloom" => include_str!("vectors/bloom.json"),
         "envelope_v6" => include_str!("vectors/envelope_v6.json"),
+        "message_v5" => include_str!("vectors/message_v5.json"),
         "message_v6_asym" => include_str!("vectors/message_v6_asym.json"),
         "message_v6_sym" => include_str!("vectors/message_v6_sym.json"),
         "pow" => include_str!("vectors/pow.json"),

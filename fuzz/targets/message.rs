@@ -1,4 +1,5 @@
-//! Any bytes as a plaintext, as data under a known shared key, and as data to a known person.
+//! Any bytes as a plaintext of either form, as data under a known shared key, and as data to a known
+//! person.
 //!
 //! A fuzzer forges no tags, so the bytes are also sealed with the known keys first: that is what
 //! somebody can send who knows a key.
@@ -8,8 +9,9 @@ use std::sync::OnceLock;
 use circuits::secret::Secret;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+use whisht::envelope::Marking;
 use whisht::message::{
-    self, ClientSecret, Opened, Padding, Plaintext, SymKey, open_asymmetric, open_symmetric,
+    self, ClientSecret, Opened, Padding, Plaintext, SymKey, open_asymmetric, open_symmetric, v5,
 };
 
 /// Parses and opens. Panics if a rule is broken.
@@ -17,6 +19,9 @@ pub fn message(data: &[u8]) {
     let parsed = message::parse(data);
     if let Ok(opened) = &parsed {
         check(data, opened);
+    }
+    if let Ok(opened) = v5::parse(data) {
+        check_v5(data, &opened);
     }
     let keys = keys();
     if let Ok(opened) = open_symmetric(&keys.shared, data) {
@@ -26,6 +31,7 @@ pub fn message(data: &[u8]) {
         assert_eq!(opened.recipient, Some(keys.person.public()));
     }
     say(keys, data);
+    say_v5(keys, data);
 }
 
 /// The parts of a plaintext lie in it one after another.
@@ -39,6 +45,21 @@ fn check(plaintext: &[u8], opened: &Opened) {
     assert_eq!(opened.signer.is_some(), flags & 0b100 != 0);
 }
 
+/// So do they in `shh/5`, the padding first; its size counts the bytes that say it.
+fn check_v5(plaintext: &[u8], opened: &Opened) {
+    let flags = plaintext[0];
+    let width = usize::from(flags & 0b011);
+    let end = plaintext.len() - if flags & 0b100 == 0 { 0 } else { 65 };
+    let block = plaintext[1..1 + width]
+        .iter()
+        .rev()
+        .fold(0, |size, &byte| size << 8 | usize::from(byte));
+    let (padding, payload) = plaintext[1..end].split_at(block);
+    assert_eq!(opened.padding, padding[width..]);
+    assert_eq!(opened.payload.as_slice(), payload);
+    assert_eq!(opened.signer.is_some(), flags & 0b100 != 0);
+}
+
 /// What is said comes back, whatever it is.
 fn say(keys: &Keys, payload: &[u8]) {
     let mut rng = ChaCha20Rng::from_seed([1; 32]);
@@ -48,6 +69,22 @@ fn say(keys: &Keys, payload: &[u8]) {
     assert_eq!(opened.payload.as_slice(), payload);
     let data = message::seal_asymmetric(&mut rng, &keys.person.public(), &plaintext);
     let opened = open_asymmetric(&keys.person, &data).unwrap();
+    assert_eq!(opened.payload.as_slice(), payload);
+}
+
+/// The same in `shh/5`.
+fn say_v5(keys: &Keys, payload: &[u8]) {
+    let mut rng = ChaCha20Rng::from_seed([1; 32]);
+    let plaintext = v5::Plaintext::build(&mut rng, payload, Padding::Align, None).unwrap();
+    assert_eq!(plaintext.as_bytes().len() % 256, 0);
+    let (marking, data) = v5::seal_symmetric(&mut rng, &keys.shared, &plaintext);
+    let Marking::Symmetric(nonce) = marking else {
+        panic!("not marked as under a shared key");
+    };
+    let opened = v5::open_symmetric(&keys.shared, nonce, &data).unwrap();
+    assert_eq!(opened.payload.as_slice(), payload);
+    let (_, data) = v5::seal_asymmetric(&mut rng, &keys.person.public(), &plaintext);
+    let opened = v5::open_asymmetric(&keys.person, &data).unwrap();
     assert_eq!(opened.payload.as_slice(), payload);
 }
 

@@ -2,6 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod v5;
+
 fn decode(hex: &str) -> Result<Envelope, EnvelopeError> {
     Envelope::decode(&hex::decode(hex.replace(' ', "")).unwrap())
 }

@@ -1,4 +1,4 @@
-//! The five fields as canonical RLP (Ethereum yellow paper, appendix B).
+//! The fields of either form as canonical RLP (Ethereum yellow paper, appendix B).
 //!
 //! RLP gives every value one shortest encoding; peers refuse all others, because two encodings of
 //! one envelope would be two names for it. So does the cursor that reads here.
@@ -9,7 +9,7 @@ use circuits::time::UnixSecs;
 use rlp::RlpStream;
 use thiserror::Error;
 
-use super::{Topic, Ttl};
+use super::{AesNonce, Form, Marking, Topic, Ttl, Unsealed};
 use crate::items::Items;
 
 /// The fields of an envelope; the data by its place in the bytes.
@@ -22,11 +22,23 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    pub(super) fn parse(rlp: &[u8]) -> Result<Self, EnvelopeError> {
+    pub(super) fn parse(form: Form, rlp: &[u8]) -> Result<Self, EnvelopeError> {
         let mut items = Items::only_list(rlp).map_err(|_| EnvelopeError::NotOneList)?;
+        if form == Form::V5 {
+            let version = items.bytes().map_err(|_| EnvelopeError::Version)?;
+            if version.len() > LONGEST_VERSION {
+                return Err(EnvelopeError::Version);
+            }
+        }
         let expiry = u32_of(&mut items).ok_or(EnvelopeError::Expiry)?;
         let ttl = u32_of(&mut items).ok_or(EnvelopeError::Ttl)?;
         let topic = items.array().map_err(|_| EnvelopeError::Topic)?;
+        if form == Form::V5 {
+            let nonce = items.bytes().map_err(|_| EnvelopeError::AesNonce)?;
+            if !matches!(nonce.len(), 0 | AesNonce::LEN) {
+                return Err(EnvelopeError::AesNonce);
+            }
+        }
         let data = items.bytes().map_err(|_| EnvelopeError::Data)?;
         let data_end = rlp.len().saturating_sub(items.remaining());
         let nonce = items.integer().map_err(|_| EnvelopeError::Nonce)?;
@@ -41,24 +53,94 @@ impl Fields {
     }
 }
 
-/// `RLP([expiry, ttl, topic, data])`, or with the nonce as a fifth.
-pub(super) fn encode(
-    expiry: UnixSecs,
-    ttl: Ttl,
-    topic: Topic,
-    data: &[u8],
-    nonce: Option<u64>,
-) -> Vec<u8> {
-    let mut stream = RlpStream::new_list(if nonce.is_some() { 5 } else { 4 });
+/// The two fields that only `shh/5` has. They are read again whenever they are wanted, which is
+/// seldom, instead of being kept with every envelope.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Outside<'a> {
+    pub(super) version: &'a [u8],
+    pub(super) aes_nonce: &'a [u8],
+}
+
+impl<'a> Outside<'a> {
+    /// Of an envelope of `shh/5` that was found well-formed.
+    pub(super) fn of(rlp: &'a [u8]) -> Self {
+        let read = || {
+            let mut items = Items::only_list(rlp).ok()?;
+            let version = items.bytes().ok()?;
+            for _between in 0..3 {
+                items.bytes().ok()?;
+            }
+            let aes_nonce = items.bytes().ok()?;
+            Some(Self { version, aes_nonce })
+        };
+        read().unwrap_or_default()
+    }
+
+    pub(super) const fn len(self) -> usize {
+        self.version.len().saturating_add(self.aes_nonce.len())
+    }
+
+    /// What it says of the encryption, if it is of the version that is known.
+    pub(super) fn marking(self) -> Option<Marking> {
+        // Little-endian, and not held to its shortest form: any bytes of zero are version 0.
+        if self.version.iter().any(|&byte| byte != 0) {
+            return None;
+        }
+        Some(match self.aes_nonce.try_into() {
+            Ok(nonce) => Marking::Symmetric(AesNonce(nonce)),
+            Err(_) => Marking::Asymmetric,
+        })
+    }
+}
+
+/// All fields in the order of the wire; the nonce, if it is there, as the last of them.
+pub(super) fn encode(unsealed: &Unsealed, nonce: Option<u64>) -> Vec<u8> {
+    let Unsealed {
+        expiry,
+        ttl,
+        topic,
+        marking,
+        data,
+    } = unsealed;
+    let fields = worked_over(marking.form());
+    let mut stream = RlpStream::new_list(if nonce.is_some() { fields + 1 } else { fields });
+    let Outside { version, aes_nonce } = marking.outside();
+    if marking.form() == Form::V5 {
+        stream.append(&version);
+    }
     stream
         .append(&expiry.0)
         .append(&ttl.0)
-        .append(&topic.0.as_slice())
-        .append(&data);
+        .append(&topic.0.as_slice());
+    if marking.form() == Form::V5 {
+        stream.append(&aes_nonce);
+    }
+    stream.append(&data.as_slice());
     if let Some(nonce) = nonce {
         stream.append(&nonce);
     }
     stream.out().into()
+}
+
+/// An envelope without its last field, which begins at `end`: the same bytes in a shorter list.
+pub(super) fn without_last(form: Form, rlp: &[u8], end: usize) -> Vec<u8> {
+    let start = match rlp.first() {
+        Some(&long @ 0xf8..) => 1 + usize::from(long - 0xf7),
+        _ => 1,
+    };
+    let fields = rlp.get(start..end).unwrap_or_default();
+    let count = worked_over(form);
+    let mut stream = RlpStream::new_list(count);
+    stream.append_raw(fields, count);
+    stream.out().into()
+}
+
+/// How many fields the work is done over: all but the nonce.
+const fn worked_over(form: Form) -> usize {
+    match form {
+        Form::V5 => 6,
+        Form::V6 => 4,
+    }
 }
 
 /// Why bytes are no envelope: the first thing in them that is missing, of the wrong kind or
@@ -66,6 +148,9 @@ pub(super) fn encode(
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
 pub enum EnvelopeError {
+    /// The AES nonce is no string of 12 bytes, nor an empty one.
+    #[error("envelope has a malformed AES nonce")]
+    AesNonce,
     /// The data is no byte string.
     #[error("envelope has malformed data")]
     Data,
@@ -78,7 +163,7 @@ pub enum EnvelopeError {
     /// The whole is not one list and nothing else.
     #[error("envelope is not one RLP list")]
     NotOneList,
-    /// More than five fields.
+    /// More fields than the form has.
     #[error("envelope has too many fields")]
     TooManyFields,
     /// The topic is no string of four bytes.
@@ -87,8 +172,14 @@ pub enum EnvelopeError {
     /// The lifetime is no integer of 32 bits.
     #[error("envelope has a malformed lifetime")]
     Ttl,
+    /// The version is no string of at most four bytes.
+    #[error("envelope has a malformed version")]
+    Version,
 }
 
 fn u32_of(items: &mut Items<'_>) -> Option<u32> {
     u32::try_from(items.integer().ok()?).ok()
 }
+
+/// What peers take for a version at the most, in bytes.
+const LONGEST_VERSION: usize = 4;

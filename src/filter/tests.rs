@@ -3,8 +3,8 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 use super::*;
-use crate::envelope::Ttl;
-use crate::message::{Padding, Plaintext, seal_asymmetric, seal_symmetric};
+use crate::envelope::{AesNonce, Form, Ttl, Unsealed};
+use crate::message::{Padding, Plaintext, seal_asymmetric, seal_symmetric, v5};
 
 const TOPIC: Topic = Topic([0xaa, 0xbb, 0xcc, 0xdd]);
 const GOSSIP: Arrival = Arrival::Gossip { pow: 0.5 };
@@ -51,6 +51,22 @@ impl World {
         Envelope::build(UnixSecs(1_700_000_000), Ttl(50), TOPIC, data, self.sent)
     }
 
+    fn envelope_v5(&mut self, (marking, data): (Marking, Vec<u8>)) -> Envelope {
+        self.sent += 1;
+        let unsealed = Unsealed {
+            expiry: UnixSecs(1_700_000_000),
+            ttl: Ttl(50),
+            topic: TOPIC,
+            marking,
+            data,
+        };
+        unsealed.seal(self.sent)
+    }
+
+    fn plaintext_v5(&mut self, text: &[u8]) -> v5::Plaintext {
+        v5::Plaintext::build(&mut self.rng, text, Padding::Align, Some(&self.writer)).unwrap()
+    }
+
     fn seal_shared(&mut self, text: &[u8], signed: bool) -> Envelope {
         let signer = signed.then_some(&self.writer);
         let plaintext = Plaintext::build(&mut self.rng, text, Padding::Align, signer).unwrap();
@@ -83,6 +99,56 @@ fn each_key_opens_its_own_messages() {
     filters.offer(&world.seal_for_reader(b"to one"), GOSSIP);
     assert_eq!(texts(&mut filters, shared), [b"to all"]);
     assert_eq!(texts(&mut filters, person), [b"to one"]);
+}
+
+#[test]
+fn the_same_keys_open_messages_of_shh_5() {
+    let mut world = World::new();
+    let mut filters = Filters::new();
+    let shared = filters.install(world.symmetric());
+    let person = filters.install(world.asymmetric());
+    let (to_all, to_one) = (world.plaintext_v5(b"to all"), world.plaintext_v5(b"to one"));
+    let to_all = v5::seal_symmetric(&mut world.rng, &world.shared, &to_all);
+    let to_one = v5::seal_asymmetric(&mut world.rng, &world.reader.public(), &to_one);
+    filters.offer(&world.envelope_v5(to_all), GOSSIP);
+    filters.offer(&world.envelope_v5(to_one), GOSSIP);
+    let messages = filters.drain(shared).unwrap();
+    assert_eq!(messages.len(), 1);
+    assert_eq!(messages[0].opened.payload.as_slice(), b"to all");
+    assert_eq!(messages[0].opened.signer, Some(world.writer.public()));
+    assert_eq!(texts(&mut filters, person), [b"to one"]);
+}
+
+#[test]
+fn an_envelope_of_shh_5_is_opened_only_as_it_is_marked() {
+    let mut world = World::new();
+    let mut filters = Filters::new();
+    filters.install(world.symmetric());
+    filters.install(world.asymmetric());
+    let text = world.plaintext_v5(b"x");
+    let (marking, shared) = v5::seal_symmetric(&mut world.rng, &world.shared, &text);
+    let (_, person) = v5::seal_asymmetric(&mut world.rng, &world.reader.public(), &text);
+    let other = Marking::Symmetric(AesNonce([0; 12]));
+    for mismatch in [
+        (Marking::Asymmetric, shared.clone()),
+        (other, shared.clone()),
+        (marking, person),
+        (Marking::Absent, shared.clone()),
+    ] {
+        let envelope = world.envelope_v5(mismatch);
+        assert!(filters.offer(&envelope, GOSSIP).is_empty());
+    }
+    // The same bytes under a version that does not exist yet.
+    let right = world.envelope_v5((marking, shared));
+    let later: Vec<u8> = right
+        .as_rlp()
+        .iter()
+        .enumerate()
+        .map(|(at, &byte)| if at == 3 { 1 } else { byte })
+        .collect();
+    let later = Envelope::decode_as(Form::V5, &later).unwrap();
+    assert!(filters.offer(&later, GOSSIP).is_empty());
+    assert_eq!(filters.offer(&right, GOSSIP).len(), 1);
 }
 
 #[test]

@@ -2,7 +2,9 @@
 //!
 //! `flags 1 | size field n | payload | padding | [signature 65]` (protocol sheet 4.1). Flags: two
 //! bits give `n`, one says whether there is a signature; the size field is little-endian. The
-//! signer's key is not sent, it is recovered from the signature.
+//! signer's key is not sent, it is recovered from the signature. In `shh/5` the padding stands
+//! before the payload, and the size is that of the padding, its own bytes counted (sheet 9); both
+//! are read here, and `shh/5` is written in [`super::v5`].
 //!
 //! Reading follows the one parser that is known to be safe: others cut out slices before they
 //! compared lengths, and anybody who knew a key could stop their process with three bytes.
@@ -17,8 +19,9 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::keys::{ClientPublic, ClientSecret};
+use crate::envelope::Form;
 
-/// A message ready to be encrypted. Wiped when dropped.
+/// A message of `shh/6` ready to be encrypted. Wiped when dropped.
 pub struct Plaintext(Zeroizing<Vec<u8>>);
 
 /// How a message is brought to a length that does not show its own.
@@ -111,7 +114,7 @@ pub fn longest_payload(len: usize, signed: bool) -> Option<usize> {
     })
 }
 
-/// A decrypted, well-formed message whose signature has not been looked at.
+/// A decrypted, well-formed message of either form whose signature has not been looked at.
 pub(super) struct Parsed {
     bytes: Zeroizing<Vec<u8>>,
     payload: Range<usize>,
@@ -121,7 +124,7 @@ pub(super) struct Parsed {
 
 impl Parsed {
     /// Finds the parts of a plaintext.
-    pub(super) fn new(bytes: Zeroizing<Vec<u8>>) -> Result<Self, Malformed> {
+    pub(super) fn new(form: Form, bytes: Zeroizing<Vec<u8>>) -> Result<Self, Malformed> {
         let &flags = bytes.first().ok_or(Malformed::Empty)?;
         let signed = flags & SIGNED != 0;
         let mut end = bytes.len();
@@ -141,14 +144,30 @@ impl Parsed {
             .iter()
             .rev()
             .fold(0_usize, |len, &byte| len << 8 | usize::from(byte));
-        let payload_end = start.saturating_add(len);
-        if payload_end > end {
-            return Err(Malformed::NoRoomForPayload);
-        }
+        let (payload, padding) = match form {
+            Form::V5 => {
+                let payload = match width {
+                    0 => start,
+                    _ if len < width => return Err(Malformed::PaddingWithoutItsSize),
+                    _ => len.saturating_add(1),
+                };
+                if payload > end {
+                    return Err(Malformed::NoRoomForPadding);
+                }
+                (payload..end, start..payload)
+            }
+            Form::V6 => {
+                let payload_end = start.saturating_add(len);
+                if payload_end > end {
+                    return Err(Malformed::NoRoomForPayload);
+                }
+                (start..payload_end, payload_end..end)
+            }
+        };
         Ok(Self {
             bytes,
-            payload: start..payload_end,
-            padding: payload_end..end,
+            payload,
+            padding,
             signed,
         })
     }
@@ -193,6 +212,9 @@ pub enum Malformed {
     /// Not even flags.
     #[error("message is empty")]
     Empty,
+    /// The padding of `shh/5` is longer than what there is.
+    #[error("message is shorter than the size of its padding says")]
+    NoRoomForPadding,
     /// The size field says more than there is.
     #[error("message is shorter than its size field says")]
     NoRoomForPayload,
@@ -202,6 +224,9 @@ pub enum Malformed {
     /// The size field itself is cut.
     #[error("message is too short for its size field")]
     NoRoomForSize,
+    /// The padding of `shh/5` is shorter than its own size field, which it contains.
+    #[error("message has padding shorter than the size that it begins with")]
+    PaddingWithoutItsSize,
 }
 
 /// The payload does not fit.
@@ -225,7 +250,7 @@ const fn size_width(payload_len: usize) -> usize {
     }
 }
 
-fn sign(body: &[u8], signer: &ClientSecret) -> [u8; SIGNATURE_LEN] {
+pub(super) fn sign(body: &[u8], signer: &ClientSecret) -> [u8; SIGNATURE_LEN] {
     let digest = Message::from_digest(Keccak256::digest(body).into());
     let (id, compact) =
         RecoverableSignature::sign_ecdsa_recoverable(digest, signer.key()).serialize_compact();
@@ -252,13 +277,13 @@ fn recover(body: &[u8], signature: &[u8; SIGNATURE_LEN]) -> Option<ClientPublic>
 /// Bits of the flags that give the width of the size field.
 const SIZE_WIDTH: u8 = 0b011;
 /// Bit of the flags that announces a signature.
-const SIGNED: u8 = 0b100;
+pub(super) const SIGNED: u8 = 0b100;
 /// `r 32 | s 32 | recovery id 1`.
-const SIGNATURE_LEN: usize = 65;
+pub(super) const SIGNATURE_LEN: usize = 65;
 /// What automatic padding fills up to a multiple of.
-const ALIGNMENT: usize = 256;
+pub(super) const ALIGNMENT: usize = 256;
 /// What three bytes of size can say.
-const LONGEST_PAYLOAD: usize = (1 << 24) - 1;
+pub(super) const LONGEST_PAYLOAD: usize = (1 << 24) - 1;
 /// `r` is the x coordinate of the curve's generator, `s` is one: valid over every body.
 const DECOY_SIGNATURE: [u8; SIGNATURE_LEN] = [
     0x79, 0xbe, 0x66, 0x7e, 0xf9, 0xdc, 0xbb, 0xac, 0x55, 0xa0, 0x62, 0x95, 0xce, 0x87, 0x0b, 0x07,

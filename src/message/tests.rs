@@ -54,7 +54,7 @@ fn data_shorter_than_nonce_and_tag_is_refused() {
 fn a_well_sealed_message_of_nothing_crashes_nobody() {
     // Encryption of zero bytes is valid; a message without flags is not.
     let key = SymKey::generate(&mut rng());
-    let nonce = [1; NONCE_LEN];
+    let nonce = [1; AesNonce::LEN];
     let mut nothing = [0; 0];
     let tag = key
         .cipher()

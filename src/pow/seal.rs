@@ -19,7 +19,7 @@ use thiserror::Error;
 use super::lanes::{Lanes, Wanted};
 use super::midstate::Midstate;
 use super::{Generation, LEGACY_ZEROS, required_bits};
-use crate::envelope::Unsealed;
+use crate::envelope::{Form, Unsealed};
 
 /// Whose rules a seal is to satisfy.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -105,6 +105,24 @@ impl SealJob {
         }
     }
 
+    /// A job over an envelope. One of `shh/5` is always sealed for the older generation, since
+    /// nobody counts by another there.
+    ///
+    /// # Errors
+    ///
+    /// [`TooMuchWork`] if no computer would finish and no time would end it.
+    pub fn for_goal(
+        unsealed: &Unsealed,
+        generations: Generations,
+        goal: Goal,
+    ) -> Result<Self, TooMuchWork> {
+        let generations = match unsealed.form() {
+            Form::V5 => Generations::Legacy,
+            Form::V6 => generations,
+        };
+        Self::over(unsealed.without_nonce(), generations, goal)
+    }
+
     /// A job of exactly `bits` zero bits for each generation asked for.
     ///
     /// # Errors
@@ -115,13 +133,13 @@ impl SealJob {
         generations: Generations,
         bits: u32,
     ) -> Result<Self, TooMuchWork> {
-        Self::over(unsealed.without_nonce(), generations, Goal::Bits(bits))
+        Self::for_goal(unsealed, generations, Goal::Bits(bits))
     }
 
     /// A job that makes work of at least `minimum`, whatever shape the envelope has.
     ///
-    /// Peers divide by `20 + len(data)` or by the length of the RLP without nonce; the larger
-    /// counts here, as the second can outgrow the first in large envelopes of long life.
+    /// Peers divide by [`Unsealed::size`] or, in `shh/6`, by the length of the RLP without nonce;
+    /// the larger counts here, as the second can outgrow the first in large envelopes of long life.
     ///
     /// # Errors
     ///
@@ -131,7 +149,10 @@ impl SealJob {
         generations: Generations,
         minimum: f64,
     ) -> Result<Self, TooMuchWork> {
-        let size = unsealed.size().max(unsealed.without_nonce().len());
+        let size = match unsealed.form() {
+            Form::V5 => unsealed.size(),
+            Form::V6 => unsealed.size().max(unsealed.without_nonce().len()),
+        };
         let bits = required_bits(minimum, size, unsealed.ttl);
         Self::new(unsealed, generations, bits)
     }

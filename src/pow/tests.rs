@@ -1,8 +1,10 @@
 use circuits::time::UnixSecs;
 use proptest::prelude::*;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
 
 use super::*;
-use crate::envelope::{Topic, Ttl};
+use crate::envelope::{AesNonce, Marking, Topic, Ttl, Unsealed};
 
 fn envelope(nonce: u64) -> Envelope {
     Envelope::build(
@@ -25,6 +27,37 @@ fn counts_recorded_envelopes_as_both_generations_do() {
         good.modern.to_bits(),
         0.196_923_076_923_076_92_f64.to_bits()
     );
+}
+
+#[test]
+fn the_older_rule_alone_counts_the_work_of_shh_5() {
+    let unsealed = Unsealed {
+        expiry: UnixSecs(0x5f5e_1032),
+        ttl: Ttl(50),
+        topic: Topic([0xde, 0xad, 0xbe, 0xef]),
+        marking: Marking::Symmetric(AesNonce([7; 12])),
+        data: b"hello whisper".to_vec(),
+    };
+    let recorded = PowValues::of(&unsealed.seal(0x0102_0304_0506_0708));
+    assert_eq!(recorded.legacy.to_bits(), (1.0_f64 / 46.0 / 50.0).to_bits());
+    // Sealed for both, whatever is asked: there is only one.
+    let job = SealJob::for_minimum(&unsealed, Generations::Both, 0.2).unwrap();
+    assert_eq!(job.generations(), Generations::Legacy);
+    let mut search = job.search(&mut ChaCha20Rng::seed_from_u64(1));
+    let nonce = core::iter::repeat_with(|| search.step(4_096)).find_map(|found| found);
+    let values = PowValues::of(&unsealed.seal(nonce.unwrap()));
+    assert!(values.legacy >= 0.2 && values.modern.to_bits() == 0);
+    // And a nonce that only the younger rule likes is worth nothing.
+    let modern = (0..)
+        .map(|nonce| unsealed.seal(nonce))
+        .find(|sealed| {
+            let hashes = PowHashes::of(sealed);
+            Generation::Modern.zero_bits(&hashes.modern) >= 9
+                && Generation::Legacy.zero_bits(&hashes.legacy) == 0
+        })
+        .unwrap();
+    let in_time = InTime::judge(modern.expiry(), modern.ttl(), modern.sent()).unwrap();
+    assert_eq!(PowChecked::judge(&modern, in_time, 0.1), Err(LowPow));
 }
 
 #[test]

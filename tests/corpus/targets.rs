@@ -17,6 +17,8 @@ pub mod dark_packet;
 pub mod descriptor;
 #[path = "../../fuzz/targets/envelope.rs"]
 pub mod envelope;
+#[path = "../../fuzz/targets/envelope_v5.rs"]
+pub mod envelope_v5;
 #[path = "../../fuzz/targets/hello.rs"]
 pub mod hello;
 #[path = "../../fuzz/targets/message.rs"]

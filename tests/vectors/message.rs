@@ -12,10 +12,10 @@ use whisht::message::{
 use super::{array, bytes, cases, int, name, text};
 
 /// Gives out what the recorded program's random source gave, and nothing else.
-struct Replay(Vec<u8>);
+pub(super) struct Replay(pub(super) Vec<u8>);
 
 impl Replay {
-    fn of(case: &Value, fields: &[&str]) -> Self {
+    pub(super) fn of(case: &Value, fields: &[&str]) -> Self {
         let recorded = fields.iter().map(|field| &case["random"][field]);
         Self(
             recorded
@@ -50,11 +50,11 @@ fn secret(value: &Value) -> Secret<32> {
     Secret::take(&mut array(value))
 }
 
-fn client(value: &Value) -> ClientSecret {
+pub(super) fn client(value: &Value) -> ClientSecret {
     ClientSecret::from_bytes(&secret(value)).unwrap()
 }
 
-fn sym(value: &Value) -> SymKey {
+pub(super) fn sym(value: &Value) -> SymKey {
     SymKey::new(secret(value)).unwrap()
 }
 
@@ -87,7 +87,7 @@ fn recorded(case: &Value) -> Envelope {
     envelope
 }
 
-fn check_opened(case: &Value, opened: &Opened) {
+pub(super) fn check_opened(case: &Value, opened: &Opened) {
     let context = name(case);
     let layout = &case["plaintext"];
     let raw = bytes(&layout["raw"]);
@@ -102,7 +102,7 @@ fn check_opened(case: &Value, opened: &Opened) {
     check_signer(opened.signer, &layout["recovered_public_key"], context);
 }
 
-fn check_signer(signer: Option<ClientPublic>, recorded: &Value, context: &str) {
+pub(super) fn check_signer(signer: Option<ClientPublic>, recorded: &Value, context: &str) {
     let recorded = (!recorded.is_null()).then(|| array(recorded));
     assert_eq!(signer.map(|key| key.to_bytes()), recorded, "{context}");
 }

@@ -67,7 +67,7 @@ fn bits_for_a_target_agree() {
             assert_eq!(bits, u32::MAX);
             continue;
         }
-        for program in ["bits_geth_v6", "bits_status_im"] {
+        for program in ["bits_geth_v6", "bits_geth_v5", "bits_status_im"] {
             assert_eq!(bits, int::<u32>(&case[program]), "{}", name(&case));
         }
     }

@@ -4,13 +4,14 @@ use rand_core::SeedableRng;
 
 use super::super::PowHashes;
 use super::*;
-use crate::envelope::{Topic, Ttl};
+use crate::envelope::{Marking, Topic, Ttl};
 
 fn unsealed(len: usize) -> Unsealed {
     Unsealed {
         expiry: UnixSecs(1_700_000_000),
         ttl: Ttl(3_600),
         topic: Topic([1, 2, 3, 4]),
+        marking: Marking::Absent,
         data: vec![0xa5; len],
     }
 }

@@ -1,0 +1,59 @@
+//! Any bytes as an envelope of `shh/5`: what decodes keeps its bytes, says what they say, is no
+//! envelope of the other form, and is judged by the one rule of work that it knows.
+
+use circuits::time::UnixSecs;
+use whisht::envelope::{Envelope, Form, InTime, Marking, Unsealed};
+use whisht::pow::{PowChecked, PowValues};
+
+/// Decodes, encodes again and judges. Panics if a rule is broken.
+pub fn envelope_v5(data: &[u8]) {
+    let Ok(envelope) = Envelope::decode_as(Form::V5, data) else {
+        return;
+    };
+    assert_eq!(envelope.as_rlp(), data);
+    assert_eq!(envelope.form(), Form::V5);
+    assert!(Envelope::decode_as(Form::V6, data).is_err());
+    let outside = envelope.size() - 20 - envelope.data().len();
+    assert!(outside <= 4 || (12..=16).contains(&outside));
+    if let Some(marking) = envelope.marking() {
+        seal_again(&envelope, marking);
+    }
+    for now in [envelope.sent(), envelope.sent().before(10), UnixSecs(0)] {
+        judge(&envelope, now);
+    }
+}
+
+/// The same message under the version that is in use: the same bytes, if it has that version.
+fn seal_again(envelope: &Envelope, marking: Marking) {
+    assert_eq!(marking.form(), Form::V5);
+    let unsealed = Unsealed {
+        expiry: envelope.expiry(),
+        ttl: envelope.ttl(),
+        topic: envelope.topic(),
+        marking,
+        data: envelope.data().to_vec(),
+    };
+    let again = unsealed.seal(envelope.nonce());
+    let read = Envelope::decode_as(Form::V5, again.as_rlp());
+    assert_eq!(read.as_ref().ok(), Some(&again));
+    assert_eq!(again.marking(), Some(marking));
+    assert_eq!(again.without_nonce(), unsealed.without_nonce());
+    if again.size() == envelope.size() {
+        assert_eq!(&again, envelope);
+        assert_eq!(again.without_nonce(), envelope.without_nonce());
+    }
+}
+
+/// An envelope without finite work does not get as far as the pool.
+fn judge(envelope: &Envelope, now: UnixSecs) {
+    let Ok(alive) = InTime::judge(envelope.expiry(), envelope.ttl(), now) else {
+        return;
+    };
+    let values = PowValues::with_skew(envelope, alive.skew());
+    assert_eq!(values.modern.to_bits(), 0);
+    assert!(values.legacy > 0.0);
+    let finite = values.best().is_finite();
+    assert!(finite || envelope.sent() < UnixSecs(11));
+    assert_eq!(PowChecked::judge(envelope, alive, 0.0).is_ok(), finite);
+    assert!(PowChecked::judge(envelope, alive, f64::INFINITY).is_err());
+}

@@ -1,0 +1,170 @@
+//! Messages of `shh/5`, as go-ethereum 1.7 writes them (protocol sheet 9).
+//!
+//! `flags 1 | [size n | padding] | payload | [signature 65]`. Two bits of the flags give `n`; the
+//! size is little-endian and counts its own bytes with the padding, and where `n` is zero there is
+//! none of either. Under a shared key the nonce of the cipher is a field of the envelope instead of
+//! the end of its data; to a public key the data is what it is in `shh/6`. Keys and signatures are
+//! the same, and so is the care taken in reading: see [`super::plaintext`].
+//!
+//! Nothing of ours is sent in this form: this is for those who talk to old programs.
+
+use rand_core::CryptoRng;
+use zeroize::Zeroizing;
+
+use super::plaintext::{ALIGNMENT, LONGEST_PAYLOAD, SIGNATURE_LEN, SIGNED, sign};
+use super::{
+    ClientPublic, ClientSecret, OpenError, Opened, Padding, PayloadTooLong, SymKey, Unverified,
+};
+use crate::ecies;
+use crate::envelope::{AesNonce, Form, Marking};
+
+/// A message ready to be encrypted. Wiped when dropped.
+pub struct Plaintext(Zeroizing<Vec<u8>>);
+
+impl Plaintext {
+    /// Lays out a message, padded and, if there is a signer, signed. [`Padding::Align`] is what
+    /// go-ethereum does by itself: nothing if the message fills a multiple of 256 bytes.
+    ///
+    /// A signature convinces everybody whom the recipient shows it to.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadTooLong`] if the payload does not fit; beside padding of more than 16 MB none
+    /// does.
+    pub fn build(
+        rng: &mut impl CryptoRng,
+        payload: &[u8],
+        padding: Padding<'_>,
+        signer: Option<&ClientSecret>,
+    ) -> Result<Self, PayloadTooLong> {
+        let fixed = 1 + signer.map_or(0, |_| SIGNATURE_LEN);
+        let bare = fixed.saturating_add(payload.len());
+        let block = match padding {
+            Padding::Align => bare.next_multiple_of(ALIGNMENT).saturating_sub(bare),
+            Padding::Given(bytes) => block_around(bytes.len()),
+            Padding::UpTo(len) => len.checked_sub(bare).ok_or_else(|| PayloadTooLong {
+                most: len.saturating_sub(fixed),
+            })?,
+        };
+        if block > LONGEST_BLOCK {
+            return Err(PayloadTooLong { most: 0 });
+        }
+        if payload.len() > LONGEST_PAYLOAD {
+            return Err(PayloadTooLong {
+                most: LONGEST_PAYLOAD,
+            });
+        }
+
+        let [low, middle, high, ..] = block.to_le_bytes();
+        let signed = if signer.is_some() { SIGNED } else { 0 };
+        let mut bytes = Zeroizing::new(Vec::with_capacity(bare.saturating_add(block)));
+        match size_width(block) {
+            0 => bytes.push(signed),
+            1 => bytes.extend_from_slice(&[signed | 1, low]),
+            2 => bytes.extend_from_slice(&[signed | 2, low, middle]),
+            _ => bytes.extend_from_slice(&[signed | 3, low, middle, high]),
+        }
+        if let Padding::Given(padding) = padding {
+            bytes.extend_from_slice(padding);
+        } else {
+            let start = bytes.len();
+            bytes.resize(block.saturating_add(1), 0);
+            rng.fill_bytes(bytes.get_mut(start..).unwrap_or_default());
+        }
+        bytes.extend_from_slice(payload);
+        if let Some(signer) = signer {
+            let signature = sign(&bytes, signer);
+            bytes.extend_from_slice(&signature);
+        }
+        Ok(Self(bytes))
+    }
+
+    /// The bytes to be encrypted.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl core::fmt::Debug for Plaintext {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Plaintext(..)")
+    }
+}
+
+/// Encrypts to everybody who has `key`; the result is two fields of an envelope.
+#[must_use]
+pub fn seal_symmetric(
+    rng: &mut impl CryptoRng,
+    key: &SymKey,
+    plaintext: &Plaintext,
+) -> (Marking, Vec<u8>) {
+    let (nonce, data) = super::encrypt(rng, key, plaintext.as_bytes());
+    (Marking::Symmetric(nonce), data)
+}
+
+/// Encrypts to one person; the result is two fields of an envelope.
+#[must_use]
+pub fn seal_asymmetric(
+    rng: &mut impl CryptoRng,
+    recipient: &ClientPublic,
+    plaintext: &Plaintext,
+) -> (Marking, Vec<u8>) {
+    let data = ecies::encrypt(rng, recipient.key(), b"", plaintext.as_bytes());
+    (Marking::Asymmetric, data)
+}
+
+/// Opens the data of an envelope with a shared key.
+///
+/// # Errors
+///
+/// For nearly every envelope: it is for somebody else.
+pub fn open_symmetric(key: &SymKey, nonce: AesNonce, data: &[u8]) -> Result<Opened, OpenError> {
+    Unverified::symmetric_v5(key, nonce, data)?.verify()
+}
+
+/// Opens the data of an envelope with a person's key.
+///
+/// # Errors
+///
+/// For nearly every envelope: it is for somebody else.
+pub fn open_asymmetric(key: &ClientSecret, data: &[u8]) -> Result<Opened, OpenError> {
+    Unverified::asymmetric(Form::V5, key, data)?.verify()
+}
+
+/// Reads a decrypted message.
+///
+/// # Errors
+///
+/// Whoever knew the key wrote something that is no message.
+pub fn parse(plaintext: &[u8]) -> Result<Opened, OpenError> {
+    Unverified::parse(Form::V5, plaintext)?.verify()
+}
+
+/// Length of a padding block that holds so many bytes, and its own size in as few as can say it.
+fn block_around(padding: usize) -> usize {
+    if padding == 0 {
+        return 0;
+    }
+    let block = |width| padding.saturating_add(width);
+    (1..=3)
+        .map(|width| (width, block(width)))
+        .find(|&(width, block)| size_width(block) == width)
+        .map_or(usize::MAX, |(_, block)| block)
+}
+
+/// How many bytes it takes to say the length of a padding block; none if there is no block.
+const fn size_width(block: usize) -> usize {
+    match block {
+        0 => 0,
+        1..0x100 => 1,
+        0x100..0x1_0000 => 2,
+        _ => 3,
+    }
+}
+
+/// What three bytes of size can say.
+const LONGEST_BLOCK: usize = (1 << 24) - 1;
+
+#[cfg(test)]
+mod tests;
