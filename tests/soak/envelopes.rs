@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use circuits::time::UnixSecs;
 use rand_core::Rng;
 use whisht::bloom::Bloom;
-use whisht::envelope::{Envelope, Topic, Ttl, Unsealed};
+use whisht::envelope::{Envelope, Marking, Topic, Ttl, Unsealed};
 use whisht::gossip::packet::{MinPow, code, outgoing};
 use whisht::link::Capability;
 use whisht::pow::{Generations, SealJob};
@@ -141,6 +141,7 @@ impl Attacker {
             expiry: unix_now().after(ttl),
             ttl: Ttl(ttl),
             topic: Topic::default(),
+            marking: Marking::Absent,
             data: vec![0; data],
         };
         self.rng.fill_bytes(&mut unsealed.topic.0);
