@@ -15,7 +15,7 @@ use criterion::{
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use sha3::{Digest, Keccak256};
-use whisht::envelope::{Topic, Ttl, Unsealed};
+use whisht::envelope::{Marking, Topic, Ttl, Unsealed};
 use whisht::pow::{Generations, Lanes, SealJob};
 
 /// Nonces for one measurement.
@@ -26,6 +26,7 @@ fn envelope() -> Unsealed {
         expiry: circuits::time::UnixSecs(1_800_000_000),
         ttl: Ttl(3_600),
         topic: Topic([1, 2, 3, 4]),
+        marking: Marking::Absent,
         data: Vec::new(),
     };
     while unsealed.seal(u64::MAX).as_rlp().len() < 600 {
