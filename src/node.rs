@@ -8,7 +8,8 @@
 //! say to each other), `public` (envelopes that everybody has), `p2p` (what passes between two
 //! peers alone), `wishes` (what we ask of all peers), `onion` (cells that pass through),
 //! `stem` (envelopes on their way in), `relays` (the directory), `listing` (our place in it), `outbox` and
-//! `dispatch`, `echo` (messages we send), `inbox` (messages we receive), `report` (what users ask for).
+//! `dispatch`, `echo` (messages we send), `inbox` (messages we receive), `whisper` (keys, filters and
+//! posts of `shh_*` clients), `report` (what users ask for).
 
 mod command;
 mod config;
@@ -33,6 +34,7 @@ mod stem;
 mod store;
 mod timers;
 mod view;
+mod whisper;
 mod wishes;
 mod work;
 
@@ -56,6 +58,7 @@ use self::relays::Relays;
 use self::stem::StemDuty;
 use self::store::{After, Durable};
 use self::timers::{Timer, Timers};
+use self::whisper::Whisper;
 use crate::envelope::EnvelopeHash;
 use crate::gossip::{self, Gossip, packet::MinPow};
 use crate::link::{Capability, LinkConfig, LinkKey, LinkLimits};
@@ -64,12 +67,15 @@ use crate::pool::Pool;
 pub use command::{Command, Identity, Recipient, Refusal, RefusalKind, Reply, SendRequest};
 pub use config::{NodeConfig, NodeKeys, Restored};
 pub use event::{Event, MessageId, Name, Stage, Trace};
+pub use links::CLIENT_ID;
 pub use input::{CommandId, Input, StoreId};
 pub use output::{Output, Record};
 pub use view::{
-    EstimateView, IdentityView, LevelView, MessageView, OutgoingView, PeerView, RelayView,
+    EstimateView, IdentityView, LevelView, MessageView, NodeView, OutgoingView, PeerView, RelayView,
     StatusView,
 };
+pub use whisper::{Criteria, FilterKeyId, Post, PostTo, ShhCommand, ShhError, ShhInfo, ShhReply};
+pub use wishes::MOST_SIZE;
 pub use work::{Done, Job, JobId};
 
 /// A Whisper relay node.
@@ -96,6 +102,7 @@ pub struct Node {
     guards: Guards,
     inbox: Inbox,
     outbox: Outbox,
+    whisper: Whisper,
     /// When a peer last brought an envelope.
     last_foreign: Instant,
     /// Envelopes that were seen to leave, as far as traces are wanted.
@@ -118,7 +125,7 @@ impl Me {
     fn new(config: &NodeConfig, link: LinkKey) -> Result<Self, BadSigningKey> {
         let introduce = |capabilities: &[Capability]| {
             Arc::new(LinkConfig {
-                client_id: links::CLIENT_ID.to_owned(),
+                client_id: CLIENT_ID.to_owned(),
                 listen_port: config.listen_port,
                 capabilities: capabilities.to_vec(),
                 limits: LinkLimits::default(),
@@ -194,6 +201,7 @@ impl Node {
             guards,
             inbox: Inbox::default(),
             outbox: Outbox::default(),
+            whisper: Whisper::default(),
             last_foreign: now.mono,
             traced: BTreeSet::new(),
             config,
@@ -251,6 +259,7 @@ impl Node {
         self.release_held(now);
         self.end_embargoes(now);
         self.emit_cells(now);
+        self.give_up_posts(now);
         self.run_gossip(now);
     }
 
@@ -265,6 +274,7 @@ impl Node {
             self.onion.next_due(self.durable.waiting()),
             self.stem.next_due(),
             self.outbox.next_due(),
+            self.whisper.posts.next_due(),
             self.gossip.next_due(),
         ];
         let next = due.into_iter().flatten().min().unwrap_or(now.mono);
@@ -285,7 +295,7 @@ impl Node {
             Some(Done::Puzzle(solution)) => self.on_puzzle(job, solution),
             Some(Done::Sealed(nonce)) => self.on_sealed(now, job, nonce),
             Some(Done::Ticket(ticket)) => self.on_ticket(now, job, ticket),
-            None => {}
+            None => self.on_post_stopped(job),
         }
     }
 

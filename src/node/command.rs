@@ -7,7 +7,10 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::event::MessageId;
-use super::view::{IdentityView, MessageView, OutgoingView, PeerView, RelayView, StatusView};
+use super::view::{
+    IdentityView, MessageView, NodeView, OutgoingView, PeerView, RelayView, StatusView,
+};
+use super::whisper::{ShhCommand, ShhError, ShhReply};
 use crate::bloom::Bloom;
 use crate::endpoint::PeerAddr;
 use crate::envelope::{Envelope, Topic};
@@ -18,6 +21,10 @@ use crate::message::{ClientPublic, ClientSecret, SymKey};
 pub enum Command {
     /// Keep a connection to this peer.
     AddPeer(PeerAddr),
+    /// Let go of this peer, and connect to it no more.
+    RemovePeer(RelayKey),
+    /// Let this peer in however many there are, or no longer.
+    AlwaysAdmit(RelayKey, bool),
     /// Trust the peer with this key until its connection ends: what it hands over directly is taken
     /// past all checks.
     TrustPeer(RelayKey),
@@ -42,6 +49,8 @@ pub enum Command {
     Identities,
     /// Messages received with a number above this one.
     Inbox(u64),
+    /// What the node is to its peers.
+    Node,
     /// Messages on their way.
     Outbox,
     /// Our peers.
@@ -52,6 +61,8 @@ pub enum Command {
     Status,
     /// What a message would cost, without sending it.
     Estimate(SendRequest),
+    /// A call of a `shh_*` method; [`Reply::Shh`] answers it.
+    Shh(ShhCommand),
     /// Close all links in good order and emit no more output.
     Shutdown,
 }
@@ -106,6 +117,9 @@ pub enum Reply {
     Inbox(Vec<MessageView>),
     /// Messages on their way.
     Outbox(Vec<OutgoingView>),
+    /// What the node is to its peers.
+    #[serde(skip)]
+    Node(NodeView),
     /// Our peers.
     Peers(Vec<PeerView>),
     /// The relays we know.
@@ -114,6 +128,9 @@ pub enum Reply {
     Status(Box<StatusView>),
     /// What a message would cost.
     Estimate(super::view::EstimateView),
+    /// What came of a `shh_*` call, errors in go-ethereum's words among it.
+    #[serde(skip)]
+    Shh(Result<ShhReply, ShhError>),
 }
 
 /// Why a command is not carried out: the cause, and what would help.

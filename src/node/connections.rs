@@ -10,7 +10,7 @@ use circuits::directory::Subnet;
 use circuits::ids::{LinkId, RelayKey, ShortId};
 use circuits::time::Instant;
 
-use crate::endpoint::PeerAddr;
+use crate::endpoint::{Endpoint, PeerAddr};
 use crate::link::{Capability, Link};
 
 /// All connections, from the dial on.
@@ -48,6 +48,8 @@ pub(super) struct Connection {
     /// Whom we dialled, if we did; the handshake has to prove it.
     pub(super) dialed: Option<RelayKey>,
     pub(super) subnet: Subnet,
+    /// Where it was reached, or came from (then with port 0), if that shows.
+    pub(super) address: Option<Endpoint>,
     /// What the other side proved to be; `None` until the handshake is over.
     pub(super) remote: Option<Remote>,
     pub(super) dark: Dark,
@@ -209,6 +211,7 @@ impl Connection {
             purpose,
             dialed,
             subnet,
+            address: None,
             remote: None,
             dark: Dark::Off,
             in_flight: 0,

@@ -31,16 +31,11 @@ impl Node {
     pub(super) fn send(&mut self, now: Now, request: SendRequest) -> Result<MessageId, Refusal> {
         let level = request.level.unwrap_or(self.config.level);
         self.level_available(now, level)?;
-        if self.outbox.on_their_way() >= MOST_ON_THEIR_WAY {
-            return Err(Refusal::policy(
-                format!("{MOST_ON_THEIR_WAY} messages are on their way already"),
-                "wait for one to arrive, or cancel one (`whisht outbox` lists them)",
-            ));
-        }
+        self.room_for_one()?;
         let (state, stage) = self.begin_attempt(now, &request, 1)?;
         let id = self.outbox.add(Outgoing {
             level,
-            request,
+            request: Some(request),
             attempt: 1,
             stage: stage.clone(),
             state,
@@ -104,6 +99,9 @@ impl Node {
 
     /// The search for the nonce of one of our envelopes is over.
     pub(super) fn on_sealed(&mut self, now: Now, job: JobId, nonce: Result<u64, OutOfTime>) {
+        if self.on_post_sealed(now, job, nonce) {
+            return;
+        }
         // Our own searches have no limit of time.
         let Ok(nonce) = nonce else {
             return self.bug("the proof of work of a message ran out of time");
@@ -121,13 +119,51 @@ impl Node {
         let Some((id, envelope, level)) = found else {
             return;
         };
-        self.stage(
-            id,
-            Stage::Sealed {
-                envelope: hex(&envelope.hash().0),
-                bytes: envelope.as_rlp().len(),
-            },
-        );
+        self.stage(id, sealed(&envelope));
+        self.insert(now, id, level, envelope);
+    }
+
+    /// Takes on an envelope that is sealed already, or says why not. It is sent once: its maker
+    /// knows it by its hash, and another one would have another.
+    pub(super) fn send_sealed(
+        &mut self,
+        now: Now,
+        level: Level,
+        envelope: Envelope,
+    ) -> Result<(), Refusal> {
+        self.level_available(now, level)?;
+        self.room_for_one()?;
+        let stage = sealed(&envelope);
+        let id = self.outbox.add(Outgoing {
+            level,
+            request: None,
+            attempt: 1,
+            stage: stage.clone(),
+            state: State::Watching,
+            watch: None,
+        });
+        self.stage(id, stage);
+        self.insert(now, id, level, envelope);
+        match self.outbox.messages.get(&id).map(|outgoing| &outgoing.stage) {
+            Some(Stage::Failed { reason }) => {
+                Err(Refusal::policy(reason.clone(), "send it again"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn room_for_one(&self) -> Result<(), Refusal> {
+        if self.outbox.on_their_way() < MOST_ON_THEIR_WAY {
+            return Ok(());
+        }
+        Err(Refusal::policy(
+            format!("{MOST_ON_THEIR_WAY} messages are on their way already"),
+            "wait for one to arrive, or cancel one (`whisht outbox` lists them)",
+        ))
+    }
+
+    /// Lets a sealed envelope go the way of its level.
+    fn insert(&mut self, now: Now, id: MessageId, level: Level, envelope: Envelope) {
         match level.rules().insertion {
             Insertion::Gossip => self.insert_openly(now, id, envelope),
             Insertion::Stem => self.insert_swiftly(now, id, &envelope),
@@ -450,6 +486,13 @@ impl Node {
             self.outputs
                 .push_back(Output::Notify(Event::Outgoing(id, stage)));
         }
+    }
+}
+
+fn sealed(envelope: &Envelope) -> Stage {
+    Stage::Sealed {
+        envelope: hex(&envelope.hash().0),
+        bytes: envelope.as_rlp().len(),
     }
 }
 

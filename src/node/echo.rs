@@ -72,7 +72,8 @@ impl Node {
         let Some(outgoing) = self.outbox.messages.get_mut(&id) else {
             return;
         };
-        let retries = outgoing.level.rules().insertion == Insertion::HeldStem;
+        let can_retry = outgoing.request.is_some();
+        let retries = can_retry && outgoing.level.rules().insertion == Insertion::HeldStem;
         if !retries || outgoing.attempt >= ATTEMPTS {
             let attempts = outgoing.attempt;
             return self.fail(
@@ -115,7 +116,10 @@ impl Node {
         let Some(mut outgoing) = self.outbox.messages.remove(&id) else {
             return;
         };
-        let begun = self.begin_attempt(now, &outgoing.request, attempt);
+        let Some(request) = &outgoing.request else {
+            return self.bug("a message was to be made again that cannot be");
+        };
+        let begun = self.begin_attempt(now, request, attempt);
         match begun {
             Ok((state, stage)) => {
                 outgoing.state = state;

@@ -1,9 +1,12 @@
 //! What the node tells a user unasked.
 
+use std::sync::Arc;
+
 use circuits::ids::ShortId;
 use serde::Serialize;
 
 use super::view::MessageView;
+use crate::filter::{FilterId, Received};
 
 /// Numbers the messages a user sends, upwards from 1, for as long as the node runs.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -22,6 +25,10 @@ pub enum Event {
     Peers(usize),
     /// Relays usable for paths, as of now.
     Relays(usize),
+    /// A message that a [`ShhCommand::Subscribe`](super::ShhCommand::Subscribe) asked for. Only its
+    /// subscriber is told, in go-ethereum's shape.
+    #[serde(skip)]
+    Filtered(FilterId, Arc<Received>),
     /// What only a demonstration may see; never emitted unless the configuration says
     /// `danger_reveal_paths`.
     Trace(Trace),

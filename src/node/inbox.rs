@@ -4,7 +4,7 @@
 //! so that forwarding never waits for decryption. Messages live in memory only: after a restart
 //! the network still holds whatever has not expired, and gossip brings it again.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
@@ -24,6 +24,8 @@ use crate::message::{ClientPublic, ClientSecret, SymKey};
 pub(super) struct Inbox {
     filters: Filters,
     identities: BTreeMap<String, Known>,
+    /// Filters whose messages are told at once; those of other clients keep theirs until polled.
+    told: BTreeSet<FilterId>,
     /// Envelopes that no key has been tried on.
     waiting: VecDeque<(Envelope, Arrival)>,
     /// Bytes of those that were handed over: the pool holds the others anyway.
@@ -173,22 +175,56 @@ impl Inbox {
         newer.map(Message::view).collect()
     }
 
-    /// Tries one envelope with every key; what it opened is kept and returned.
-    fn open(&mut self, envelope: &Envelope, arrival: Arrival) -> Vec<MessageView> {
+    /// Installs a filter of a client; what it takes is told at once, or kept until it is polled.
+    pub(super) fn install(&mut self, filter: Filter, told: bool) -> FilterId {
+        let id = self.filters.install(filter);
+        if told {
+            self.told.insert(id);
+        }
+        id
+    }
+
+    /// Removes a filter of a client; says whether there was one.
+    pub(super) fn uninstall(&mut self, id: FilterId) -> bool {
+        self.told.remove(&id);
+        self.filters.remove(id)
+    }
+
+    /// What a filter took since it was last asked; `None` if there is no such filter.
+    pub(super) fn poll(&mut self, id: FilterId) -> Option<Vec<Arc<Received>>> {
+        self.filters.drain(id)
+    }
+
+    /// Filters of all kinds.
+    pub(super) fn filters(&self) -> usize {
+        self.filters.len()
+    }
+
+    /// Envelopes that no key has been tried on.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Tries one envelope with every key; what it opened is kept, and told to whom it concerns.
+    fn open(&mut self, envelope: &Envelope, arrival: Arrival) -> Vec<Event> {
         let taken = self.filters.offer(envelope, arrival);
-        let mut views = Vec::with_capacity(taken.len());
+        let mut events = Vec::with_capacity(taken.len());
         for (filter, received) in taken {
-            // It is kept here; nobody polls the filter.
-            let _polled = self.filters.drain(filter);
             let name = self
                 .identities
                 .iter()
                 .find(|(_, known)| known.filter == filter);
             if let Some((name, _)) = name {
-                views.extend(self.keep(name.clone(), &received));
+                // It is kept here; nobody polls the filter.
+                let _polled = self.filters.drain(filter);
+                let message = self.keep(name.clone(), &received);
+                events.extend(message.map(Event::Message));
+            } else if self.told.contains(&filter) {
+                let _polled = self.filters.drain(filter);
+                events.push(Event::Filtered(filter, received));
             }
         }
-        views
+        events
     }
 
     /// Keeps a message, unless it is here: the pool is tried again for every new identity.
@@ -244,9 +280,8 @@ impl Node {
             let Some((envelope, arrival)) = self.inbox.next_waiting() else {
                 return self.timers.rest(Timer::Open);
             };
-            for message in self.inbox.open(&envelope, arrival) {
-                self.outputs
-                    .push_back(Output::Notify(Event::Message(message)));
+            for event in self.inbox.open(&envelope, arrival) {
+                self.outputs.push_back(Output::Notify(event));
             }
         }
     }

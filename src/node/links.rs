@@ -16,7 +16,7 @@ use super::connections::{Connection, Dark, Dialing, Purpose, Remote};
 use super::output::Output;
 use super::timers::Timer;
 use super::{Event, Node};
-use crate::endpoint::PeerAddr;
+use crate::endpoint::{Endpoint, PeerAddr};
 use crate::link::{Capability, DisconnectReason, Link, LinkConfig, LinkEvent, Packing, Priority};
 
 impl Node {
@@ -40,7 +40,9 @@ impl Node {
         match Link::dial(config, key, peer.key, &mut self.rng, now.mono) {
             Ok(link) => {
                 let subnet = peer.endpoint.subnet();
-                let connection = Connection::new(link, purpose, Some(peer.key), subnet, now.mono);
+                let mut connection =
+                    Connection::new(link, purpose, Some(peer.key), subnet, now.mono);
+                connection.address = Some(peer.endpoint);
                 self.connections.insert(id, connection);
             }
             // The address names a key that is none: no use to try again.
@@ -59,7 +61,8 @@ impl Node {
         let config = self.link_config(Purpose::Peer);
         let link = Link::accept(config, Arc::clone(&self.me.link), now.mono);
         let subnet = from.map_or(Subnet::Onion, Subnet::of);
-        let connection = Connection::new(link, Purpose::Peer, None, subnet, now.mono);
+        let mut connection = Connection::new(link, Purpose::Peer, None, subnet, now.mono);
+        connection.address = from.map(|ip| Endpoint::Tcp((ip, 0).into()));
         self.connections.insert(id, connection);
     }
 
@@ -247,7 +250,8 @@ impl Node {
             self.disconnect(now, older, DisconnectReason::AlreadyConnected);
         }
         // Peers that the user named come in whoever is there: strangers cannot keep them out.
-        let invited = self.connections.get(id).is_some_and(Connection::outbound);
+        let dialled = self.connections.get(id).is_some_and(Connection::outbound);
+        let invited = dialled || self.peering.always_admits(key);
         if gossips && !invited && self.gossip_peers() > self.config.max_peers {
             self.disconnect(now, id, DisconnectReason::TooManyPeers);
             return;
@@ -356,7 +360,7 @@ impl Node {
 }
 
 /// What we call ourselves in the hello message: nothing that tells one installation from another.
-pub(super) const CLIENT_ID: &str = concat!("whisht/v", env!("CARGO_PKG_VERSION"));
+pub const CLIENT_ID: &str = concat!("whisht/v", env!("CARGO_PKG_VERSION"));
 
 /// How long a link that was made for a cell is kept warm.
 const CELL_LINK_IDLE: Duration = Duration::from_secs(600);

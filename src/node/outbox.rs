@@ -33,7 +33,8 @@ pub(super) struct Outbox {
 /// One message.
 pub(super) struct Outgoing {
     pub(super) level: Level,
-    pub(super) request: SendRequest,
+    /// What it is made of, if it can be made again.
+    pub(super) request: Option<SendRequest>,
     pub(super) attempt: u32,
     pub(super) stage: Stage,
     pub(super) state: State,

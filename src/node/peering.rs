@@ -4,7 +4,7 @@
 //! same peer do not come back in step.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use circuits::ids::RelayKey;
 use circuits::time::Instant;
@@ -15,6 +15,8 @@ use crate::endpoint::PeerAddr;
 /// The peers that the user named.
 pub(super) struct Peering {
     wanted: BTreeMap<RelayKey, Wanted>,
+    /// Peers that come in whoever is there already.
+    always: BTreeSet<RelayKey>,
 }
 
 struct Wanted {
@@ -28,6 +30,7 @@ impl Peering {
     pub(super) fn new<'a>(peers: impl IntoIterator<Item = &'a PeerAddr>, now: Instant) -> Self {
         let mut peering = Self {
             wanted: BTreeMap::new(),
+            always: BTreeSet::new(),
         };
         for peer in peers {
             peering.add(*peer, now);
@@ -45,6 +48,25 @@ impl Peering {
                 wait: FIRST_WAIT,
             },
         );
+    }
+
+    /// Wants a peer no more; a link to it is not touched.
+    pub(super) fn remove(&mut self, key: RelayKey) {
+        self.wanted.remove(&key);
+    }
+
+    /// Lets a peer in however many there are, or no longer. Beyond [`MOST_ALWAYS`] nobody more is.
+    pub(super) fn always_admit(&mut self, key: RelayKey, always: bool) {
+        if !always {
+            self.always.remove(&key);
+        } else if self.always.len() < MOST_ALWAYS {
+            self.always.insert(key);
+        }
+    }
+
+    /// Whether a peer comes in however many there are.
+    pub(super) fn always_admits(&self, key: RelayKey) -> bool {
+        self.always.contains(&key)
     }
 
     /// Whether the user named this peer.
@@ -88,6 +110,9 @@ impl Peering {
 
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LAST_WAIT: Duration = Duration::from_secs(60);
+
+/// Peers that are let in however many there are.
+const MOST_ALWAYS: usize = 256;
 
 #[cfg(test)]
 mod tests {

@@ -1,9 +1,10 @@
 //! What a user asks of a running node.
 //!
 //! Answers are made from what the node has now; nothing here changes what it does, but for the
-//! commands that say so (adding a peer or an identity, sending, cancelling, stopping).
+//! commands that say so (adding a peer or an identity, sending, cancelling, stopping). What clients of
+//! `shh_*` ask is answered in `whisper`.
 
-use circuits::ids::Profile;
+use circuits::ids::{Profile, RelayKey};
 use circuits::level::{Emission, Insertion, Level};
 use circuits::shard::Class;
 use circuits::time::Now;
@@ -13,9 +14,12 @@ use super::input::CommandId;
 use super::links::CLIENT_ID;
 use super::outbox::{State, WITNESSES};
 use super::p2p::no_such_peer;
-use super::view::{EstimateView, LevelView, OutgoingView, PeerView, RelayView, StatusView};
+use super::view::{
+    EstimateView, LevelView, NodeView, OutgoingView, PeerView, RelayView, StatusView,
+};
 use super::{Node, Output, hex};
 use crate::compose::{self, Draft, Letter, Life};
+use crate::endpoint::Endpoint;
 use crate::estimate::Journey;
 use crate::link::{Capability, DisconnectReason};
 use crate::pow::{Generations, SealJob};
@@ -48,6 +52,14 @@ impl Node {
                 self.redial(now.mono);
                 Ok(Reply::Done)
             }
+            Command::RemovePeer(key) => {
+                self.remove_peer(now, key);
+                Ok(Reply::Done)
+            }
+            Command::AlwaysAdmit(key, always) => {
+                self.peering.always_admit(key, always);
+                Ok(Reply::Done)
+            }
             Command::TrustPeer(key) if self.trust_peer(key) => Ok(Reply::Done),
             Command::TrustPeer(_) => Err(no_such_peer()),
             Command::HandOver(key, envelope) => {
@@ -77,11 +89,13 @@ impl Node {
             )),
             Command::Identities => Ok(Reply::Identities(self.inbox.identities())),
             Command::Inbox(after) => Ok(Reply::Inbox(self.inbox.messages(after))),
+            Command::Node => Ok(Reply::Node(self.node_view())),
             Command::Outbox => Ok(Reply::Outbox(self.outgoing())),
             Command::Peers => Ok(Reply::Peers(self.peer_views())),
             Command::Relays => Ok(Reply::Relays(self.relay_views(now))),
             Command::Status => Ok(Reply::Status(Box::new(self.status(now)))),
             Command::Estimate(request) => self.estimate(now, &request).map(Reply::Estimate),
+            Command::Shh(command) => return self.on_shh_command(now, id, command),
             Command::Shutdown => {
                 self.shut_down(now);
                 Ok(Reply::Done)
@@ -266,6 +280,9 @@ impl Node {
                 Some(PeerView {
                     key: hex(&remote.key.0),
                     client: remote.client.clone(),
+                    address: link.address.map(|address| address.to_string()),
+                    named: self.peering.wants(remote.key),
+                    always_admitted: self.peering.always_admits(remote.key),
                     outbound: link.outbound(),
                     capabilities: remote.shared.iter().map(Capability::to_string).collect(),
                     min_pow: info.map_or(0.0, |info| info.min_pow),
@@ -276,6 +293,27 @@ impl Node {
                 })
             })
             .collect()
+    }
+
+    fn node_view(&self) -> NodeView {
+        let advertised = self.config.advertise.iter().copied();
+        NodeView {
+            key: hex(&self.me.key.0),
+            client: CLIENT_ID.to_owned(),
+            advertised: advertised
+                .map(|endpoint| Endpoint::from(endpoint).to_string())
+                .collect(),
+            min_pow: self.gossip.min_pow().value(),
+            max_message_size: self.gossip.max_size(),
+        }
+    }
+
+    /// Lets go of a peer that the user wants no more.
+    fn remove_peer(&mut self, now: Now, key: RelayKey) {
+        self.peering.remove(key);
+        if let Some(link) = self.connections.to_key(key) {
+            self.disconnect(now, link, DisconnectReason::Requested);
+        }
     }
 
     fn relay_views(&mut self, now: Now) -> Vec<RelayView> {
@@ -358,6 +396,9 @@ impl Node {
             if let State::Sealing(job, _) | State::Ticket(job, _) = &outgoing.state {
                 self.outputs.push_back(Output::CancelWork(*job));
             }
+        }
+        for job in self.whisper.posts.jobs() {
+            self.outputs.push_back(Output::CancelWork(job));
         }
     }
 }

@@ -60,8 +60,14 @@ pub struct PeerView {
     pub key: String,
     /// What it calls itself.
     pub client: String,
+    /// Where it was reached, or came from (then with port 0), if that shows.
+    pub address: Option<String>,
     /// Whether we dialled it.
     pub outbound: bool,
+    /// Whether the user named it, so that it is dialled whenever it is lost.
+    pub named: bool,
+    /// Whether the user wants it let in however many there are.
+    pub always_admitted: bool,
     /// Capabilities in use, such as `shh/6`.
     pub capabilities: Vec<String>,
     /// The least proof of work it wants.
@@ -74,6 +80,21 @@ pub struct PeerView {
     pub received: u64,
     /// Envelopes it was given.
     pub sent: u64,
+}
+
+/// The node itself, as peers meet it.
+#[derive(Clone, Debug)]
+pub struct NodeView {
+    /// Its link key (64 bytes, hexadecimal).
+    pub key: String,
+    /// Name and version.
+    pub client: String,
+    /// Where it tells others that it can be reached.
+    pub advertised: Vec<String>,
+    /// The work that it asks peers for.
+    pub min_pow: f64,
+    /// The largest envelope that it accepts.
+    pub max_message_size: usize,
 }
 
 /// A relay in the directory.

@@ -50,4 +50,4 @@ impl Node {
 }
 
 /// Bytes of the largest envelope that may be asked for: go-ethereum's own limit.
-pub(super) const MOST_SIZE: usize = 10 << 20;
+pub const MOST_SIZE: usize = 10 << 20;

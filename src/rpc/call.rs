@@ -10,25 +10,48 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::RpcError;
+use super::{RpcError, admin, shh};
 use crate::endpoint::PeerAddr;
 use crate::envelope::Topic;
 use crate::identity::{IdentityName, Wanted, parse_topic};
 use crate::message::ClientPublic;
-use crate::nearest::nearest;
-use crate::node::{Command, MessageId, Recipient, SendRequest};
+use crate::node::{Command, Criteria, MessageId, Recipient, Reply, SendRequest, ShhCommand};
 
 /// What a caller wants done.
 #[derive(Debug)]
 pub enum Call {
-    /// Something of the node.
-    Node(Command),
+    /// Something of the node, and how its reply is written.
+    Node(Command, Render),
+    /// Nothing: the result is known.
+    Known(Value),
     /// A new identity: made, kept, and then given to the node.
     NewIdentity(IdentityName, Wanted),
+    /// A key made of a password, which takes a while; then [`shh::keep_key`](super::shh::keep_key).
+    KeyFromPassword(Zeroizing<String>),
+    /// What the node says of itself: [`Command::Node`], then
+    /// [`admin::node_info`](super::admin::node_info).
+    NodeInfo,
+    /// Which modules can be called here: [`admin::modules`](super::admin::modules).
+    Modules,
     /// To be told of events on this connection.
     Subscribe,
     /// No longer to be told.
     Unsubscribe(String),
+    /// To be told of messages on this connection: [`ShhCommand::Subscribe`], whose filter goes by
+    /// a [name](super::shh::subscription_id) here.
+    ShhSubscribe(Criteria),
+    /// No longer to be told of those that go by this name.
+    ShhUnsubscribe(String),
+}
+
+/// How the reply to a command is written.
+pub type Render = fn(&Reply) -> Result<Value, RpcError>;
+
+/// What the connection that a call comes from may do.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Permissions {
+    /// Ask for private and shared keys.
+    pub export_keys: bool,
 }
 
 impl Call {
@@ -37,7 +60,23 @@ impl Call {
     /// # Errors
     ///
     /// [`RpcError`] names the method, or the parameter and what is wrong with it.
-    pub fn read(method: &str, params: Value, rng: &mut impl CryptoRng) -> Result<Self, RpcError> {
+    pub fn read(
+        method: &str,
+        params: Option<Value>,
+        permissions: Permissions,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, RpcError> {
+        if method.starts_with("whisht_") {
+            return Self::read_own(method, params.unwrap_or_default(), rng);
+        }
+        let call = match method.split_once('_') {
+            Some(("shh", _)) => shh::read(method, params, permissions),
+            _ => admin::read(method, params),
+        };
+        call.unwrap_or_else(|| Err(RpcError::unknown_method(method)))
+    }
+
+    fn read_own(method: &str, params: Value, rng: &mut impl CryptoRng) -> Result<Self, RpcError> {
         let command = match method {
             "whisht_addPeer" => add_peer(params)?,
             "whisht_cancel" => Command::Cancel(MessageId(number(params, "id")?)),
@@ -55,14 +94,63 @@ impl Call {
             "whisht_status" => nothing(params, Command::Status)?,
             "whisht_subscribe" => return subscribe(params),
             "whisht_unsubscribe" => return text(params, "subscription").map(Self::Unsubscribe),
-            _ => return Err(RpcError::unknown_method(method, nearest(method, METHODS))),
+            _ => return Err(RpcError::unknown_method(method)),
         };
-        Ok(Self::Node(command))
+        Ok(Self::plain(command))
+    }
+
+    /// A command whose reply is written as it is.
+    pub(super) fn plain(command: Command) -> Self {
+        Self::Node(command, super::result)
+    }
+
+    /// A call of a `shh_*` method.
+    pub(super) fn shh(command: ShhCommand) -> Self {
+        Self::plain(Command::Shh(command))
     }
 }
 
 /// Every method.
-pub const METHODS: [&str; 13] = [
+pub const METHODS: [&str; 52] = [
+    "admin_addPeer",
+    "admin_addTrustedPeer",
+    "admin_nodeInfo",
+    "admin_peers",
+    "admin_removePeer",
+    "admin_removeTrustedPeer",
+    "net_listening",
+    "net_peerCount",
+    "net_version",
+    "rpc_modules",
+    "shh_addPrivateKey",
+    "shh_addSymKey",
+    "shh_cancelLightClient",
+    "shh_deleteKeyPair",
+    "shh_deleteMessageFilter",
+    "shh_deleteSymKey",
+    "shh_generateSymKeyFromPassword",
+    "shh_getFilterMessages",
+    "shh_getPrivateKey",
+    "shh_getPublicKey",
+    "shh_getSymKey",
+    "shh_hasKeyPair",
+    "shh_hasSymKey",
+    "shh_info",
+    "shh_makeLightClient",
+    "shh_markTrustedPeer",
+    "shh_newKeyPair",
+    "shh_newMessageFilter",
+    "shh_newSymKey",
+    "shh_post",
+    "shh_setBloomFilter",
+    "shh_setMaxMessageSize",
+    "shh_setMinPoW",
+    "shh_subscribe",
+    "shh_uninstallFilter",
+    "shh_unsubscribe",
+    "shh_version",
+    "web3_clientVersion",
+    "web3_sha3",
     "whisht_addPeer",
     "whisht_cancel",
     "whisht_estimate",

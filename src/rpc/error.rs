@@ -1,9 +1,14 @@
 //! Errors as a JSON-RPC caller sees them.
+//!
+//! Methods of our own explain themselves: a kind, a cause and a remedy stand in `data`. What
+//! go-ethereum has a text for is said in its words and without more, since programs compare them.
 
 use core::fmt;
 
 use serde_json::{Value, json};
 
+use super::METHODS;
+use crate::nearest::nearest;
 use crate::node::{Refusal, RefusalKind};
 
 /// Why a call was not carried out.
@@ -15,8 +20,8 @@ pub struct RpcError {
     pub kind: Kind,
     /// What is the matter.
     pub cause: String,
-    /// What the caller can do.
-    pub remedy: String,
+    /// What the caller can do; `None` in an error worded like go-ethereum's.
+    pub remedy: Option<String>,
 }
 
 /// Kinds of errors.
@@ -66,51 +71,71 @@ impl RpcError {
     /// An error of the server's own, with the code that JSON-RPC leaves to servers.
     pub fn server(kind: Kind, cause: impl fmt::Display, remedy: impl fmt::Display) -> Self {
         Self {
-            code: -32000,
+            code: SERVER,
             kind,
             cause: cause.to_string(),
-            remedy: remedy.to_string(),
+            remedy: Some(remedy.to_string()),
         }
     }
 
-    /// The text is no JSON.
-    pub fn parse(cause: impl fmt::Display) -> Self {
-        Self::usage(-32700, cause, "send one JSON-RPC 2.0 request after another")
+    /// The text is no JSON. go-ethereum's code for it is the one that JSON-RPC has for requests of
+    /// the wrong shape, and the other way round.
+    pub fn not_json(cause: impl fmt::Display) -> Self {
+        Self::plain(-32600, cause)
     }
 
     /// The JSON is no request.
-    pub fn invalid_request(cause: impl fmt::Display) -> Self {
-        let remedy = "send {\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"whisht_status\"}";
-        Self::usage(-32600, cause, remedy)
+    pub fn no_request(cause: impl fmt::Display) -> Self {
+        Self::plain(-32700, cause)
     }
 
-    /// There is no such method; the nearest one is named.
+    /// There is no such method.
     #[must_use]
-    pub fn unknown_method(method: &str, nearest: Option<&str>) -> Self {
-        let remedy = nearest.map_or_else(
-            || "methods begin with whisht_, for example whisht_status".to_owned(),
-            |nearest| format!("did you mean {nearest}?"),
-        );
-        Self::usage(
-            -32601,
-            format_args!("there is no method {method:?}"),
-            remedy,
-        )
+    pub fn unknown_method(method: &str) -> Self {
+        if method.starts_with("whisht_") {
+            let remedy = nearest(method, METHODS).map_or_else(
+                || "docs/rpc.md names them all".to_owned(),
+                |nearest| format!("did you mean {nearest}?"),
+            );
+            let cause = format_args!("there is no method {method:?}");
+            return Self::usage(-32601, cause, remedy);
+        }
+        // What has not two parts, go-ethereum takes for a module without a method.
+        let end = if method.split('_').count() == 2 {
+            ""
+        } else {
+            "_"
+        };
+        let cause = format_args!("The method {method}{end} does not exist/is not available");
+        Self::plain(-32601, cause)
     }
 
-    /// The parameters do not fit the method.
+    /// The parameters do not fit the method; for methods of our own.
     pub fn invalid_params(cause: impl fmt::Display, remedy: impl fmt::Display) -> Self {
         Self::usage(-32602, cause, remedy)
+    }
+
+    /// The parameters do not fit the method, in go-ethereum's words.
+    pub(super) fn bad_params(cause: impl fmt::Display) -> Self {
+        Self::plain(-32602, cause)
+    }
+
+    /// The method fails, in go-ethereum's words.
+    pub(super) fn failed(cause: impl fmt::Display) -> Self {
+        Self::plain(SERVER, cause)
     }
 
     /// As JSON-RPC wants it.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        json!({
-            "code": self.code,
-            "message": self.to_string(),
-            "data": {"kind": self.kind.word(), "cause": self.cause, "remedy": self.remedy},
-        })
+        match &self.remedy {
+            None => json!({"code": self.code, "message": self.cause}),
+            Some(remedy) => json!({
+                "code": self.code,
+                "message": self.to_string(),
+                "data": {"kind": self.kind.word(), "cause": self.cause, "remedy": remedy},
+            }),
+        }
     }
 
     fn usage(code: i32, cause: impl fmt::Display, remedy: impl fmt::Display) -> Self {
@@ -118,7 +143,16 @@ impl RpcError {
             code,
             kind: Kind::Usage,
             cause: cause.to_string(),
-            remedy: remedy.to_string(),
+            remedy: Some(remedy.to_string()),
+        }
+    }
+
+    fn plain(code: i32, cause: impl fmt::Display) -> Self {
+        Self {
+            code,
+            kind: Kind::Usage,
+            cause: cause.to_string(),
+            remedy: None,
         }
     }
 }
@@ -130,18 +164,25 @@ impl From<Refusal> for RpcError {
             RefusalKind::Policy => Kind::Policy,
         };
         Self {
-            code: -32000,
+            code: SERVER,
             kind,
             cause: refusal.cause,
-            remedy: refusal.remedy,
+            remedy: Some(refusal.remedy),
         }
     }
 }
 
 impl fmt::Display for RpcError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; {}", self.cause, self.remedy)
+        f.write_str(&self.cause)?;
+        match &self.remedy {
+            Some(remedy) => write!(f, "; {remedy}"),
+            None => Ok(()),
+        }
     }
 }
 
 impl core::error::Error for RpcError {}
+
+/// The code that JSON-RPC leaves to servers.
+const SERVER: i32 = -32000;

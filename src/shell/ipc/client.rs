@@ -129,20 +129,20 @@ fn event(mut message: Value) -> Option<Value> {
         .map(Value::take)
 }
 
-/// An error as the node sent it.
+/// An error as the node sent it. Those in go-ethereum's words are only a message.
 fn read_error(error: &Value) -> RpcError {
-    let part = |name: &str| {
-        let part = error.get("data").and_then(|data| data.get(name));
-        part.and_then(Value::as_str).unwrap_or_default()
-    };
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+    let part = |name: &str| text(error.get("data").and_then(|data| data.get(name)));
     let code = error.get("code").and_then(Value::as_i64);
     RpcError {
         code: code
             .and_then(|code| i32::try_from(code).ok())
             .unwrap_or_default(),
-        kind: Kind::of(part("kind")).unwrap_or(Kind::Usage),
-        cause: part("cause").to_owned(),
-        remedy: part("remedy").to_owned(),
+        kind: part("kind").and_then(|kind| Kind::of(&kind)).unwrap_or(Kind::Usage),
+        cause: part("cause")
+            .or_else(|| text(error.get("message")))
+            .unwrap_or_default(),
+        remedy: part("remedy"),
     }
 }
 

@@ -15,7 +15,7 @@ use super::framing::Inbox;
 use super::{Keeper, Service};
 use crate::identity::{IdentityName, Wanted};
 use crate::node::{Command, Reply};
-use crate::rpc::{self, Call, Kind, Request, RpcError};
+use crate::rpc::{self, Call, Incoming, Kind, Permissions, Request, RpcError};
 use crate::shell::identities::{self, SaveError};
 use crate::shell::{Events, Seen, Stopped, random};
 
@@ -69,54 +69,56 @@ impl Session {
                 Ok(Some(value)) => self.on_value(&value).await?,
                 Ok(None) => return Ok(()),
                 Err(error) => {
-                    self.send(&rpc::response(Value::Null, Err(RpcError::parse(error))))
-                        .await?;
+                    self.send(&rpc::failure(&RpcError::not_json(error))).await?;
                     return Err(Gone);
                 }
             }
         }
     }
 
-    /// Answers a request, or a list of them.
+    /// Answers a request, or a list of them. After something else the connection ends.
     async fn on_value(&mut self, value: &[u8]) -> Result<(), Gone> {
-        let response = match serde_json::from_slice(value) {
-            Err(error) => Some(rpc::response(Value::Null, Err(RpcError::parse(error)))),
-            Ok(Value::Array(requests)) if (1..=MAX_BATCH).contains(&requests.len()) => {
+        let response = match Incoming::read(value) {
+            Ok(None) => return Ok(()),
+            Ok(Some(Incoming::One(request))) => self.respond(request).await,
+            Ok(Some(Incoming::Many(requests))) => {
                 let mut responses = Vec::new();
                 for request in requests {
-                    responses.extend(self.respond(request).await);
+                    responses.push(self.respond(request).await);
                 }
-                (!responses.is_empty()).then_some(Value::Array(responses))
+                Value::Array(responses)
             }
-            Ok(Value::Array(_)) => {
-                let cause = format!("a list holds 1 to {MAX_BATCH} requests");
-                Some(rpc::response(
-                    Value::Null,
-                    Err(RpcError::invalid_request(cause)),
-                ))
+            Err(error) => {
+                self.send(&rpc::failure(&error)).await?;
+                return Err(Gone);
             }
-            Ok(request) => self.respond(request).await,
         };
-        match response {
-            Some(response) => self.send(&response).await,
-            None => Ok(()),
-        }
+        self.send(&response).await
     }
 
-    /// The response to one request; none to a notification.
-    async fn respond(&mut self, request: Value) -> Option<Value> {
-        let request = match Request::read(request) {
-            Ok(request) => request,
-            Err((id, error)) => return Some(rpc::response(id, Err(error))),
-        };
+    async fn respond(&mut self, request: Request) -> Value {
         let outcome = self.call(&request.method, request.params).await;
-        request.id.map(|id| rpc::response(id, outcome))
+        rpc::response(request.id, outcome)
     }
 
-    async fn call(&mut self, method: &str, params: Value) -> Result<Value, RpcError> {
-        match Call::read(method, params, &mut generator()?)? {
-            Call::Node(command) => Ok(rpc::result(&self.command(command).await?)),
+    async fn call(&mut self, method: &str, params: Option<Value>) -> Result<Value, RpcError> {
+        let permissions = Permissions::default();
+        match Call::read(method, params, permissions, &mut generator()?)? {
+            Call::Node(command, render) => render(&self.command(command).await?),
+            Call::Known(value) => Ok(value),
             Call::NewIdentity(name, wanted) => self.new_identity(name, wanted).await,
+            Call::KeyFromPassword(password) => {
+                let made = spawn_blocking(move || rpc::shh::keep_key(&password));
+                let command = made.await.map_err(|_| stopped(Stopped))?;
+                rpc::result(&self.command(command).await?)
+            }
+            Call::NodeInfo => match self.command(Command::Node).await? {
+                Reply::Node(node) => {
+                    Ok(rpc::admin::node_info(&node, self.service.handle.addresses()))
+                }
+                other => rpc::result(&other),
+            },
+            Call::Modules => Ok(rpc::admin::modules(["admin", "net", "shh", "web3", "whisht"])),
             Call::Subscribe => {
                 self.subscription = Some(self.service.handle.subscribe());
                 Ok(SUBSCRIPTION.into())
@@ -124,6 +126,7 @@ impl Session {
             Call::Unsubscribe(id) => {
                 Ok((id == SUBSCRIPTION && self.subscription.take().is_some()).into())
             }
+            Call::ShhSubscribe(_) | Call::ShhUnsubscribe(_) => Err(rpc::shh::no_notifications()),
         }
     }
 
@@ -161,7 +164,7 @@ impl Session {
 
     /// What the node knows of an identity.
     async fn identity(&self, name: &IdentityName) -> Result<Option<Value>, RpcError> {
-        let known = rpc::result(&self.command(Command::Identities).await?);
+        let known = rpc::result(&self.command(Command::Identities).await?)?;
         let mut known = known.as_array().into_iter().flatten();
         Ok(known
             .find(|identity| identity["name"] == name.as_str())
@@ -170,7 +173,10 @@ impl Session {
 
     async fn on_event(&mut self, seen: Option<Seen>) -> Result<(), Gone> {
         match seen {
-            Some(Seen::Event(event)) => self.send(&rpc::event(SUBSCRIPTION, &event)).await,
+            Some(Seen::Event(event)) => match rpc::event(SUBSCRIPTION, &event) {
+                Some(event) => self.send(&event).await,
+                None => Ok(()),
+            },
             Some(Seen::Lost(count)) => self.send(&rpc::lost(SUBSCRIPTION, count)).await,
             None => Err(Gone),
         }
@@ -222,8 +228,6 @@ fn unsaved(error: SaveError) -> RpcError {
 
 /// A message of 64 KB in hexadecimal digits takes 128 KB; nothing legitimate comes near this.
 const MAX_REQUEST: usize = 1 << 20;
-/// Requests in one list.
-const MAX_BATCH: usize = 64;
 /// A client that takes nothing for this long is gone.
 const STALL: Duration = Duration::from_secs(10);
 /// A connection has one subscription, so that one name is enough.

@@ -1,0 +1,112 @@
+//! Keys that clients left with the node: in memory, each under a random id.
+//!
+//! The id says nothing about the key, and the same key may be here twice. A filter that was
+//! installed with a key keeps it when the key is deleted here, as in go-ethereum.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use circuits::secret::Secret;
+use rand_core::CryptoRng;
+
+use super::ShhError;
+use crate::message::{ClientSecret, SymKey};
+
+/// All keys.
+#[derive(Default)]
+pub(super) struct Keys {
+    pairs: BTreeMap<String, Arc<ClientSecret>>,
+    /// `None` is the key of zeros, which can be kept and asked for and nothing else.
+    shared: BTreeMap<String, Option<Arc<SymKey>>>,
+}
+
+impl Keys {
+    pub(super) fn new_pair(&mut self, rng: &mut impl CryptoRng) -> Result<String, ShhError> {
+        let key = ClientSecret::generate(rng);
+        self.add_pair(rng, key)
+    }
+
+    pub(super) fn add_pair(
+        &mut self,
+        rng: &mut impl CryptoRng,
+        key: ClientSecret,
+    ) -> Result<String, ShhError> {
+        insert(&mut self.pairs, rng, Arc::new(key))
+    }
+
+    pub(super) fn delete_pair(&mut self, id: String) -> Result<(), ShhError> {
+        match self.pairs.remove(&id) {
+            Some(_) => Ok(()),
+            None => Err(ShhError::KeyPairNotFound { id }),
+        }
+    }
+
+    pub(super) fn pair(&self, id: &str) -> Result<&Arc<ClientSecret>, ShhError> {
+        self.pairs.get(id).ok_or(ShhError::InvalidId)
+    }
+
+    pub(super) fn secret_of_pair(&self, id: &str) -> Result<Secret<32>, ShhError> {
+        Ok(copy(self.pair(id)?.expose()))
+    }
+
+    pub(super) fn new_shared(&mut self, rng: &mut impl CryptoRng) -> Result<String, ShhError> {
+        let key = SymKey::generate(rng);
+        insert(&mut self.shared, rng, Some(Arc::new(key)))
+    }
+
+    pub(super) fn add_shared(
+        &mut self,
+        rng: &mut impl CryptoRng,
+        key: Secret<32>,
+    ) -> Result<String, ShhError> {
+        let key = SymKey::new(key).ok().map(Arc::new);
+        insert(&mut self.shared, rng, key)
+    }
+
+    pub(super) fn delete_shared(&mut self, id: &str) -> bool {
+        self.shared.remove(id).is_some()
+    }
+
+    pub(super) fn has_shared(&self, id: &str) -> bool {
+        self.shared.contains_key(id)
+    }
+
+    /// A key that can be used.
+    pub(super) fn shared(&self, id: &str) -> Result<&Arc<SymKey>, ShhError> {
+        let key = self.shared.get(id).ok_or(ShhError::NoSymKey)?;
+        key.as_ref().ok_or(ShhError::InvalidSymKey)
+    }
+
+    pub(super) fn secret_of_shared(&self, id: &str) -> Result<Secret<32>, ShhError> {
+        let key = self.shared.get(id).ok_or(ShhError::NoSymKey)?;
+        Ok(copy(key.as_ref().map_or(&[0; 32], |key| key.expose())))
+    }
+}
+
+/// Keeps a value under a new id.
+fn insert<T>(
+    map: &mut BTreeMap<String, T>,
+    rng: &mut impl CryptoRng,
+    value: T,
+) -> Result<String, ShhError> {
+    if map.len() >= MOST_KEYS {
+        return Err(ShhError::TooManyKeys(MOST_KEYS));
+    }
+    let id = new_id(rng);
+    map.insert(id.clone(), value);
+    Ok(id)
+}
+
+/// 64 hexadecimal digits that nobody can guess and that never come twice.
+pub(super) fn new_id(rng: &mut impl CryptoRng) -> String {
+    let mut id = [0; 32];
+    rng.fill_bytes(&mut id);
+    super::super::hex(&id)
+}
+
+fn copy(key: &[u8; 32]) -> Secret<32> {
+    Secret::init_with(|bytes| bytes.copy_from_slice(key))
+}
+
+/// Keys of one kind at the most.
+const MOST_KEYS: usize = 4096;

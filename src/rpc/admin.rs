@@ -1,0 +1,152 @@
+//! What tools of go-ethereum ask besides Whisper: peers, the node's address, versions.
+//!
+//! A tool that adds peers or shows them finds what it needs; everything about chains is absent.
+
+use core::fmt;
+use std::net::SocketAddr;
+
+use circuits::ids::RelayKey;
+use serde_json::{Map, Value, json};
+use sha3::{Digest, Keccak256};
+
+use super::call::Call;
+use super::enode::Enode;
+use super::value::{bytes, from_bytes, from_float, only, text};
+use super::RpcError;
+use crate::endpoint::{Endpoint, PeerAddr};
+use crate::node::{CLIENT_ID, Command, NodeView, PeerView, Reply};
+
+/// Reads a call. `None` if there is no such method.
+pub(super) fn read(method: &str, params: Option<Value>) -> Option<Result<Call, RpcError>> {
+    let call = match method {
+        "admin_addPeer" => peer(method, params).map(Command::AddPeer).map(Call::plain),
+        "admin_removePeer" => key(method, params).map(Command::RemovePeer).map(Call::plain),
+        "admin_addTrustedPeer" => key(method, params)
+            .map(|key| Command::AlwaysAdmit(key, true))
+            .map(Call::plain),
+        "admin_removeTrustedPeer" => key(method, params)
+            .map(|key| Command::AlwaysAdmit(key, false))
+            .map(Call::plain),
+        "admin_peers" => Ok(Call::Node(Command::Peers, peers)),
+        "admin_nodeInfo" => Ok(Call::NodeInfo),
+        "net_version" => Ok(Call::Known(NETWORK.into())),
+        "net_listening" => Ok(Call::Known(true.into())),
+        "net_peerCount" => Ok(Call::Node(Command::Peers, peer_count)),
+        "web3_clientVersion" => Ok(Call::Known(CLIENT_ID.into())),
+        "web3_sha3" => only(method, params, bytes)
+            .map(|data| Call::Known(from_bytes(&Keccak256::digest(&*data)))),
+        "rpc_modules" => Ok(Call::Modules),
+        _ => return None,
+    };
+    Some(call)
+}
+
+/// The peer that a URL names and where it listens, be it an onion service.
+fn peer(method: &str, params: Option<Value>) -> Result<PeerAddr, RpcError> {
+    let url = only(method, params, text)?;
+    if let Ok(peer) = url.parse() {
+        return Ok(peer);
+    }
+    let node = Enode::parse(&url).map_err(invalid)?;
+    let address = node.address.filter(|address| address.port() != 0);
+    let address = address.ok_or_else(|| invalid("it names no address to connect to"))?;
+    Ok(PeerAddr {
+        key: node.key,
+        endpoint: Endpoint::Tcp(address),
+    })
+}
+
+/// The key in a URL.
+fn key(method: &str, params: Option<Value>) -> Result<RelayKey, RpcError> {
+    let url = only(method, params, text)?;
+    match url.parse::<PeerAddr>() {
+        Ok(peer) => Ok(peer.key),
+        Err(_) => Enode::parse(&url).map(|node| node.key).map_err(invalid),
+    }
+}
+
+fn invalid(error: impl fmt::Display) -> RpcError {
+    RpcError::failed(format_args!("invalid enode: {error}"))
+}
+
+fn peer_count(reply: &Reply) -> Result<Value, RpcError> {
+    match reply {
+        Reply::Peers(peers) => Ok(format!("{:#x}", peers.len()).into()),
+        other => super::result(other),
+    }
+}
+
+fn peers(reply: &Reply) -> Result<Value, RpcError> {
+    match reply {
+        Reply::Peers(peers) => Ok(peers.iter().map(peer_info).collect()),
+        other => super::result(other),
+    }
+}
+
+fn peer_info(peer: &PeerView) -> Value {
+    let address = peer.address.as_deref().unwrap_or_default();
+    let protocols: Map<String, Value> = peer
+        .capabilities
+        .iter()
+        .filter_map(|capability| Some((capability.split_once('/')?.0.to_owned(), "unknown".into())))
+        .collect();
+    json!({
+        "enode": format!("enode://{}@{address}", peer.key),
+        "id": id(&peer.key),
+        "name": peer.client,
+        "caps": peer.capabilities,
+        "network": {
+            "localAddress": "",
+            "remoteAddress": address,
+            "inbound": !peer.outbound,
+            "trusted": peer.always_admitted,
+            "static": peer.named,
+        },
+        "protocols": protocols,
+    })
+}
+
+/// The answer to `admin_nodeInfo`: what the node says of itself, and where the shell listens.
+#[must_use]
+pub fn node_info(node: &NodeView, listening: &[SocketAddr]) -> Value {
+    let first = listening.first();
+    let ip = first.map_or_else(|| "127.0.0.1".to_owned(), |address| address.ip().to_string());
+    let port = first.map_or(0, SocketAddr::port);
+    let address = match (node.advertised.first(), first) {
+        (Some(advertised), _) => advertised.clone(),
+        (None, Some(address)) => address.to_string(),
+        (None, None) => "127.0.0.1:0".to_owned(),
+    };
+    json!({
+        "id": id(&node.key),
+        "name": node.client,
+        // No discovery runs, which go-ethereum says by this port.
+        "enode": format!("enode://{}@{address}?discport=0", node.key),
+        "ip": ip,
+        "ports": {"discovery": 0, "listener": port},
+        "listenAddr": first.map(SocketAddr::to_string).unwrap_or_default(),
+        "protocols": {"shh": {
+            "maxMessageSize": node.max_message_size,
+            "minimumPoW": from_float(node.min_pow),
+            "version": "6.0",
+        }},
+    })
+}
+
+/// The answer to `rpc_modules`, for a connection on which these modules can be called.
+#[must_use]
+pub fn modules<'a>(modules: impl IntoIterator<Item = &'a str>) -> Value {
+    let mut names: Vec<&str> = modules.into_iter().chain(["rpc"]).collect();
+    names.sort_unstable();
+    let version = |name: &str| (name.to_owned(), Value::from("1.0"));
+    names.into_iter().map(version).collect::<Map<_, _>>().into()
+}
+
+/// go-ethereum names a node by the hash of its key.
+fn id(key: &str) -> String {
+    hex::encode(Keccak256::digest(hex::decode(key).unwrap_or_default()))
+}
+
+/// The number of the network: go-ethereum's default. Whisper has no such numbers and no chain, and
+/// clients that ask want any.
+const NETWORK: &str = "1";

@@ -1,0 +1,269 @@
+//! Enode URLs as go-ethereum reads them, with its texts for what is wrong with one.
+//!
+//! Programs paste these URLs into `shh_*` and `admin_*` calls and show the errors to people, so the
+//! accepted forms are those of p2p/enode in version 1.8.27. The host is an IP literal; a URL that
+//! is only a key, with or without scheme, names a node that nobody can dial. Everywhere else in
+//! this program peers are read by [`crate::endpoint`], which explains mistakes at more length.
+
+use core::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use circuits::ids::RelayKey;
+use thiserror::Error;
+
+use crate::link::is_on_curve;
+
+/// A node's key and, if the URL says so, where it listens.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Enode {
+    pub(super) key: RelayKey,
+    pub(super) address: Option<SocketAddr>,
+}
+
+impl Enode {
+    /// Reads a URL.
+    pub(super) fn parse(url: &str) -> Result<Self, EnodeError> {
+        let rest = strip_scheme(url);
+        let bare = rest.unwrap_or(url);
+        if !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            let key = parse_key(bare)?;
+            return Ok(Self { key, address: None });
+        }
+        let rest = rest.ok_or(if has_scheme(url) {
+            EnodeError::MissingNodeId
+        } else {
+            EnodeError::Scheme
+        })?;
+        let (rest, _fragment) = split(rest, '#');
+        let (rest, query) = split(rest, '?');
+        let (authority, _path) = split(rest, '/');
+        let (key, host) = authority
+            .rsplit_once('@')
+            .ok_or(EnodeError::MissingNodeId)?;
+        let key = parse_key(key)?;
+        let (host, port) = split_port(host)?;
+        let ip: IpAddr = host.parse().map_err(|_| EnodeError::Ip)?;
+        let port = parse_port(port).ok_or(EnodeError::Port)?;
+        match discovery_port(query) {
+            None | Some("") => {}
+            Some(port) if parse_port(port).is_some() => {}
+            Some(_) => return Err(EnodeError::DiscoveryPort),
+        }
+        let address = Some(SocketAddr::new(ip.to_canonical(), port));
+        Ok(Self { key, address })
+    }
+}
+
+/// What is wrong with an enode URL, in geth's words.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+pub(super) enum EnodeError {
+    /// The discovery port is no 16-bit number.
+    #[error("invalid discport in query")]
+    DiscoveryPort,
+    /// The host has no port, or brackets and colons do not fit.
+    #[error("invalid host: {0}")]
+    Host(&'static str),
+    /// The host is no IP literal.
+    #[error("invalid IP address")]
+    Ip,
+    /// There is nothing before an `@`.
+    #[error("does not contain node ID")]
+    MissingNodeId,
+    /// The key is no key.
+    #[error("invalid node ID ({0})")]
+    NodeId(NodeIdError),
+    /// The port is no 16-bit number.
+    #[error("invalid port")]
+    Port,
+    /// The URL begins with something else than `enode:`.
+    #[error("invalid URL scheme, want \"enode\"")]
+    Scheme,
+}
+
+/// What is wrong with the key in an enode URL, in geth's words.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+pub(super) enum NodeIdError {
+    /// A byte is no hexadecimal digit.
+    #[error("encoding/hex: invalid byte: {}", Unicode(*.0))]
+    Digit(u8),
+    /// Not 64 bytes.
+    #[error("wrong length, want 128 hex chars")]
+    Length,
+    /// Half a byte too many.
+    #[error("encoding/hex: odd length hex string")]
+    OddLength,
+    /// Not a point of the curve.
+    #[error("invalid secp256k1 public key")]
+    OffCurve,
+}
+
+/// Writes a byte as Go's `%#U` does.
+struct Unicode(u8);
+
+impl fmt::Display for Unicode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "U+{:04X}", self.0)?;
+        if self.0.is_ascii_graphic() || self.0 == b' ' {
+            write!(f, " '{}'", char::from(self.0))?;
+        }
+        Ok(())
+    }
+}
+
+fn strip_scheme(url: &str) -> Option<&str> {
+    let (scheme, rest) = url.split_once("://")?;
+    scheme.eq_ignore_ascii_case("enode").then_some(rest)
+}
+
+/// Whether the scheme is right although no `//` follows.
+fn has_scheme(url: &str) -> bool {
+    url.split_once(':')
+        .is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("enode"))
+}
+
+fn parse_key(digits: &str) -> Result<RelayKey, EnodeError> {
+    let bytes = hex::decode(digits).map_err(|_| {
+        let stranger = digits.bytes().find(|byte| !byte.is_ascii_hexdigit());
+        EnodeError::NodeId(stranger.map_or(NodeIdError::OddLength, NodeIdError::Digit))
+    })?;
+    let key = bytes
+        .try_into()
+        .map(RelayKey)
+        .map_err(|_| EnodeError::NodeId(NodeIdError::Length))?;
+    if is_on_curve(&key) {
+        Ok(key)
+    } else {
+        Err(EnodeError::NodeId(NodeIdError::OffCurve))
+    }
+}
+
+/// Splits `host:port` or `[v6]:port`.
+fn split_port(host: &str) -> Result<(&str, &str), EnodeError> {
+    if let Some(bracketed) = host.strip_prefix('[') {
+        let (ip, rest) = bracketed
+            .split_once(']')
+            .ok_or(EnodeError::Host("missing ']' in address"))?;
+        let port = rest
+            .strip_prefix(':')
+            .ok_or(EnodeError::Host("missing port in address"))?;
+        return Ok((ip, port));
+    }
+    let (ip, port) = host
+        .split_once(':')
+        .ok_or(EnodeError::Host("missing port in address"))?;
+    if port.contains(':') {
+        return Err(EnodeError::Host("too many colons in address"));
+    }
+    Ok((ip, port))
+}
+
+/// Reads a port of decimal digits only: Rust's own parser would take a sign.
+fn parse_port(digits: &str) -> Option<u16> {
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|_| plain)
+}
+
+/// The first `discport` of a query.
+fn discovery_port(query: &str) -> Option<&str> {
+    query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("discport="))
+}
+
+/// What comes before the first `mark`, and after it.
+fn split(text: &str, mark: char) -> (&str, &str) {
+    text.split_once(mark).unwrap_or((text, ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KEY: &str = "1dd9d65c4552b5eb43d5ad55a2ee3f56c6cbc1c64a5c8d659f51fcd51bace24\
+                       351232b8d7821617d2b29b54b81cdefb9b3e9c37d7fd5f63270bcc9e1a6f6a439";
+
+    fn error(url: &str) -> String {
+        Enode::parse(url).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn complete_urls_give_an_address() {
+        for (rest, address) in [
+            ("@127.0.0.1:52150", "127.0.0.1:52150"),
+            ("@[::]:52150", "[::]:52150"),
+            ("@127.0.0.1:52150?discport=22334", "127.0.0.1:52150"),
+            ("@127.0.0.1:52150?discport=0", "127.0.0.1:52150"),
+            ("@[::ffff:10.1.2.3]:5/", "10.1.2.3:5"),
+        ] {
+            let node = Enode::parse(&format!("enode://{KEY}{rest}")).unwrap();
+            assert_eq!(node.address, Some(address.parse().unwrap()));
+            assert_eq!(hex::encode(node.key.0), KEY);
+        }
+    }
+
+    #[test]
+    fn a_key_alone_is_an_incomplete_node_however_it_is_written() {
+        let upper = KEY.to_uppercase();
+        for url in [KEY, &upper, &format!("ENODE://{KEY}")] {
+            let node = Enode::parse(url).unwrap();
+            assert_eq!((hex::encode(node.key.0).as_str(), node.address), (KEY, None));
+        }
+    }
+
+    #[test]
+    fn errors_are_worded_as_by_geth() {
+        assert_eq!(error("http://foobar"), "invalid URL scheme, want \"enode\"");
+        assert_eq!(error("foobar"), "invalid URL scheme, want \"enode\"");
+        assert_eq!(error(""), "invalid URL scheme, want \"enode\"");
+        assert_eq!(error("enode:x"), "does not contain node ID");
+        assert_eq!(error("enode://"), "does not contain node ID");
+        assert_eq!(error("enode://10.0.0.1:30303"), "does not contain node ID");
+        for short in ["01010101", "enode://01010101", "enode://01010101@1.2.3.4:3"] {
+            assert_eq!(
+                error(short),
+                "invalid node ID (wrong length, want 128 hex chars)"
+            );
+        }
+        assert_eq!(
+            error("enode://xyz@1.2.3.4:3"),
+            "invalid node ID (encoding/hex: invalid byte: U+0078 'x')"
+        );
+        assert_eq!(
+            error("enode://010@1.2.3.4:3"),
+            "invalid node ID (encoding/hex: odd length hex string)"
+        );
+        assert_eq!(
+            error(&format!("enode://{}@1.2.3.4:3", "01".repeat(64))),
+            "invalid node ID (invalid secp256k1 public key)"
+        );
+        let with = |rest: &str| error(&format!("enode://{KEY}{rest}"));
+        assert_eq!(with("@hostname:3"), "invalid IP address");
+        assert_eq!(with("@127.0.0.1:foo"), "invalid port");
+        assert_eq!(with("@127.0.0.1:"), "invalid port");
+        assert_eq!(with("@127.0.0.1:+3"), "invalid port");
+        assert_eq!(with("@127.0.0.1:65536"), "invalid port");
+        assert_eq!(
+            with("@127.0.0.1:3?discport=foo"),
+            "invalid discport in query"
+        );
+        assert_eq!(with("@127.0.0.1"), "invalid host: missing port in address");
+        assert_eq!(with("@::1:3"), "invalid host: too many colons in address");
+        assert_eq!(with("@[::1:3"), "invalid host: missing ']' in address");
+    }
+
+    proptest! {
+        #[test]
+        fn every_address_is_read(ip: IpAddr, tcp: u16, udp: u16) {
+            let address = SocketAddr::new(ip, tcp);
+            let node = Enode::parse(&format!("enode://{KEY}@{address}?discport={udp}")).unwrap();
+            prop_assert_eq!(node.address, Some(SocketAddr::new(ip.to_canonical(), tcp)));
+        }
+
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "(enode://)?[0-9a-f:@?=\\[\\]#/é]{0,40}") {
+            let _verdict = Enode::parse(&text);
+        }
+    }
+}

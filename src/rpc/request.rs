@@ -1,0 +1,131 @@
+//! Requests and responses, and lists of them, by go-ethereum's rules.
+//!
+//! The rules are older than most programs that rely on them and not quite those of JSON-RPC 2.0: a
+//! request without an id is a mistake and no notification, `jsonrpc` is not looked at, member names
+//! are read in capitals too, and an error that belongs to no request carries no `id` at all. After
+//! such an error a connection that could bring more requests ends.
+
+use serde_json::{Map, Value, json};
+
+use super::RpcError;
+
+/// A request as it came.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Echoed in the response: a number in its own digits, a text or null.
+    pub id: Value,
+    /// What to do.
+    pub method: String,
+    /// With what; `None` if the request does not say.
+    pub params: Option<Value>,
+}
+
+/// What came in one piece.
+#[derive(Clone, Debug)]
+pub enum Incoming {
+    /// One request; wants one response.
+    One(Request),
+    /// A list of requests; wants a list of responses in the same order, even of none.
+    Many(Vec<Request>),
+}
+
+impl Incoming {
+    /// Reads the first JSON value of a text; `None` if there is only white space.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it; [`failure`] makes an answer of that.
+    pub fn read(text: &[u8]) -> Result<Option<Self>, RpcError> {
+        let mut values = serde_json::Deserializer::from_slice(text).into_iter();
+        match values.next() {
+            None => Ok(None),
+            Some(Err(error)) => Err(RpcError::not_json(error)),
+            Some(Ok(Value::Array(list))) if list.len() > MOST_REQUESTS => Err(
+                RpcError::no_request(format_args!("a list holds at most {MOST_REQUESTS} requests")),
+            ),
+            Some(Ok(Value::Array(list))) => {
+                let requests = list.into_iter().map(Request::read);
+                requests.collect::<Result<_, _>>().map(|many| Some(Self::Many(many)))
+            }
+            Some(Ok(value)) => {
+                let request = Request::read(value)?;
+                if !request.is_addressed() {
+                    return Err(RpcError::unknown_method(&request.method));
+                }
+                Ok(Some(Self::One(request)))
+            }
+        }
+    }
+}
+
+impl Request {
+    /// Reads a request.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it. A list in which one is wrong is wrong as a whole.
+    pub fn read(value: Value) -> Result<Self, RpcError> {
+        let Value::Object(mut members) = value else {
+            return Err(RpcError::no_request("the request is no object"));
+        };
+        let id = take(&mut members, "id");
+        let method = match take(&mut members, "method") {
+            Some(Value::String(method)) => method,
+            None | Some(Value::Null) => String::new(),
+            Some(_) => return Err(RpcError::no_request("`method` is no text")),
+        };
+        let id = match id {
+            Some(id @ (Value::Null | Value::Number(_) | Value::String(_))) => id,
+            Some(_) => return Err(RpcError::no_request("invalid request id")),
+            None => return Err(RpcError::no_request("missing request id")),
+        };
+        let params = take(&mut members, "params");
+        let request = Self { id, method, params };
+        if request.is_subscription() && request.subscription_name().is_none() {
+            return Err(RpcError::not_json("Unable to parse subscription request"));
+        }
+        Ok(request)
+    }
+
+    /// Whether the method names a module and what to do there.
+    fn is_addressed(&self) -> bool {
+        self.method.split('_').count() == 2
+    }
+
+    fn is_subscription(&self) -> bool {
+        self.method.ends_with("_subscribe") && !self.method.starts_with("whisht_")
+    }
+
+    /// What is subscribed to: the first parameter, in go-ethereum a method of its own.
+    fn subscription_name(&self) -> Option<&str> {
+        self.params.as_ref()?.as_array()?.first()?.as_str()
+    }
+}
+
+/// The response to a request.
+#[must_use]
+pub fn response(id: Value, outcome: Result<Value, RpcError>) -> Value {
+    match outcome {
+        Ok(result) => json!({"jsonrpc": "2.0", "id": id, "result": result}),
+        Err(error) => json!({"jsonrpc": "2.0", "id": id, "error": error.to_json()}),
+    }
+}
+
+/// The answer to what was no request.
+#[must_use]
+pub fn failure(error: &RpcError) -> Value {
+    json!({"jsonrpc": "2.0", "error": error.to_json()})
+}
+
+/// The member of this name, in small letters or any others.
+pub(super) fn take(members: &mut Map<String, Value>, name: &str) -> Option<Value> {
+    if let Some(found) = members.remove(name) {
+        return Some(found);
+    }
+    let other = members.keys().find(|key| key.eq_ignore_ascii_case(name));
+    let other = other.cloned()?;
+    members.remove(&other)
+}
+
+/// Requests in one list.
+const MOST_REQUESTS: usize = 1024;

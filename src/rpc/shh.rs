@@ -1,0 +1,181 @@
+//! The `shh_*` methods of go-ethereum 1.8: their parameters to commands, their results to JSON.
+//!
+//! Names, shapes, member order, number formats and error texts are go-ethereum's (protocol sheet
+//! 7.2), checked against a recording of the original; docs/compatibility.md lists what differs and
+//! why. Nothing here decides anything: `node::whisper` does.
+
+mod criteria;
+mod keys;
+mod message;
+mod post;
+
+use circuits::secret::Secret;
+use rand_core::CryptoRng;
+use serde_json::{Value, json};
+
+use super::call::Call;
+use super::enode::Enode;
+use super::value::{Args, bytes, float, from_bytes, from_float, only, text, whole};
+use super::{Permissions, RpcError};
+use crate::bloom::Bloom;
+use crate::filter::Received;
+use crate::gossip::packet::MinPow;
+use crate::message::SymKey;
+use crate::node::{Command, MOST_SIZE, ShhCommand, ShhError, ShhInfo, ShhReply};
+
+/// Reads a call. `None` if there is no such method.
+pub(super) fn read(
+    method: &str,
+    params: Option<Value>,
+    permissions: Permissions,
+) -> Option<Result<Call, RpcError>> {
+    let command = match method {
+        "shh_version" => return Some(Ok(Call::Known("6.0".into()))),
+        "shh_info" => Ok(ShhCommand::Info),
+        "shh_setMaxMessageSize" => return Some(set_max_size(method, params).map(Call::plain)),
+        "shh_setMinPoW" => return Some(set_min_pow(method, params).map(Call::plain)),
+        "shh_setBloomFilter" => return Some(set_bloom(method, params).map(Call::plain)),
+        "shh_markTrustedPeer" => trust_peer(method, params),
+        "shh_makeLightClient" => return Some(Ok(Call::plain(Command::SetLight(true)))),
+        "shh_cancelLightClient" => return Some(Ok(Call::plain(Command::SetLight(false)))),
+        "shh_newKeyPair" => Ok(ShhCommand::NewKeyPair),
+        "shh_addPrivateKey" => keys::add_pair(method, params),
+        "shh_deleteKeyPair" => only(method, params, text).map(ShhCommand::DeleteKeyPair),
+        "shh_hasKeyPair" => only(method, params, text).map(ShhCommand::HasKeyPair),
+        "shh_getPublicKey" => only(method, params, text).map(ShhCommand::PublicKey),
+        "shh_getPrivateKey" => keys::export(permissions).and_then(|()| only(method, params, text).map(ShhCommand::PrivateKey)),
+        "shh_newSymKey" => Ok(ShhCommand::NewSymKey),
+        "shh_addSymKey" => keys::add_shared(method, params),
+        "shh_generateSymKeyFromPassword" => {
+            let password = only(method, params, text);
+            return Some(password.map(|password| Call::KeyFromPassword(password.into())));
+        }
+        "shh_deleteSymKey" => only(method, params, text).map(ShhCommand::DeleteSymKey),
+        "shh_hasSymKey" => only(method, params, text).map(ShhCommand::HasSymKey),
+        "shh_getSymKey" => keys::export(permissions).and_then(|()| only(method, params, text).map(ShhCommand::SymKey)),
+        "shh_post" => post::read(method, params),
+        "shh_newMessageFilter" => criteria::read(method, params).map(ShhCommand::NewFilter),
+        "shh_getFilterMessages" => only(method, params, text).map(ShhCommand::Messages),
+        "shh_deleteMessageFilter" | "shh_uninstallFilter" => only(method, params, text).map(ShhCommand::DeleteFilter),
+        "shh_subscribe" => return Some(subscribe(method, params)),
+        "shh_unsubscribe" => return Some(only(method, params, text).map(Call::ShhUnsubscribe)),
+        _ => return None,
+    };
+    Some(command.map(Call::shh))
+}
+
+fn set_max_size(method: &str, params: Option<Value>) -> Result<Command, RpcError> {
+    let wanted = only(method, params, whole)?;
+    let size = usize::try_from(wanted).ok().filter(|size| *size <= MOST_SIZE);
+    let too_large = || format!("message size too large [{wanted}>{MOST_SIZE}]");
+    size.map(Command::SetMaxSize).ok_or_else(|| RpcError::failed(too_large()))
+}
+
+fn set_min_pow(method: &str, params: Option<Value>) -> Result<Command, RpcError> {
+    let wanted = only(method, params, float)?;
+    let invalid = || RpcError::failed(format_args!("invalid PoW: {wanted:.6}"));
+    MinPow::new(wanted).map(Command::SetMinPow).ok_or_else(invalid)
+}
+
+fn set_bloom(method: &str, params: Option<Value>) -> Result<Command, RpcError> {
+    let filter = only(method, params, bytes)?;
+    let size = filter.len();
+    let bloom = <[u8; 64]>::try_from(filter.as_slice());
+    bloom
+        .map(|bloom| Command::SetBloom(Bloom(bloom)))
+        .map_err(|_| RpcError::failed(format_args!("invalid bloom filter size: {size}")))
+}
+
+fn trust_peer(method: &str, params: Option<Value>) -> Result<ShhCommand, RpcError> {
+    let url = only(method, params, text)?;
+    let peer = Enode::parse(&url).map_err(RpcError::failed)?;
+    Ok(ShhCommand::TrustPeer(peer.key))
+}
+
+fn subscribe(method: &str, params: Option<Value>) -> Result<Call, RpcError> {
+    let name = params.as_ref().and_then(|params| params.get(0)?.as_str());
+    if let Some(name) = name.filter(|name| *name != "messages") {
+        // In go-ethereum what is subscribed to is a method.
+        return Err(RpcError::unknown_method(&format!("shh_{name}")));
+    }
+    let mut args = Args::new(method, params, 2)?;
+    let _name = args.read(text)?;
+    let criteria = criteria::read_next(&mut args)?;
+    Ok(Call::ShhSubscribe(criteria))
+}
+
+/// The result of a call.
+///
+/// # Errors
+///
+/// The node's own, in go-ethereum's words.
+pub(super) fn result(reply: &Result<ShhReply, ShhError>) -> Result<Value, RpcError> {
+    match reply {
+        Err(error) => Err(RpcError::failed(error)),
+        Ok(reply) => Ok(match reply {
+            ShhReply::Done => true.into(),
+            ShhReply::Known(known) => (*known).into(),
+            ShhReply::Id(id) => id.as_str().into(),
+            ShhReply::PublicKey(key) => from_bytes(&key.to_bytes()),
+            ShhReply::Secret(key) => from_bytes(key.expose()),
+            ShhReply::Info(info) => self::info(info),
+            ShhReply::Messages(list) => {
+                list.iter().map(|received| message::view(received)).collect()
+            }
+            ShhReply::Posted(hash) => from_bytes(&hash.0),
+            // Whoever serves the connection gives it another name.
+            ShhReply::Subscribed(filter) => filter.0.into(),
+        }),
+    }
+}
+
+fn info(info: &ShhInfo) -> Value {
+    json!({
+        "memory": info.memory,
+        "messages": info.messages,
+        "minPow": from_float(info.min_pow),
+        "maxMessageSize": info.max_message_size,
+    })
+}
+
+/// What makes a key of a password usable: the node keeps it, and its reply names it. Call it where a
+/// noticeable fraction of a second does not matter.
+#[must_use]
+pub fn keep_key(password: &str) -> Command {
+    let key = match SymKey::from_password(password) {
+        Ok(key) => Secret::init_with(|bytes| bytes.copy_from_slice(key.expose())),
+        // The key of zeros is kept like any other, and belongs to no password anybody can find.
+        Err(_) => Secret::init_with(|_| ()),
+    };
+    Command::Shh(ShhCommand::AddSymKey(key))
+}
+
+/// What a subscriber is told of a message.
+#[must_use]
+pub fn notification(subscription: &str, received: &Received) -> Value {
+    json!({
+        "jsonrpc": "2.0",
+        "method": "shh_subscription",
+        "params": {"subscription": subscription, "result": message::view(received)},
+    })
+}
+
+/// A name for a new subscription: nobody can guess it, and it has no leading zeros.
+#[must_use]
+pub fn subscription_id(rng: &mut impl CryptoRng) -> String {
+    let mut id = [0; 16];
+    rng.fill_bytes(&mut id);
+    format!("{:#x}", u128::from_be_bytes(id))
+}
+
+/// The connection cannot bring notifications.
+#[must_use]
+pub fn no_notifications() -> RpcError {
+    RpcError::failed("notifications not supported")
+}
+
+/// The connection has no subscription of this name.
+#[must_use]
+pub fn no_subscription() -> RpcError {
+    RpcError::failed("subscription not found")
+}

@@ -1,0 +1,47 @@
+//! Keys that come as parameters.
+
+use circuits::secret::Secret;
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::super::value::{bytes, only};
+use super::super::{Permissions, RpcError};
+use crate::message::ClientSecret;
+use crate::node::ShhCommand;
+
+/// Whether keys may be handed out.
+pub(super) fn export(permissions: Permissions) -> Result<(), RpcError> {
+    match permissions.export_keys {
+        true => Ok(()),
+        false => Err(RpcError::failed(
+            "keys are not handed out here; `allow-key-export` in the table [rpc] of the \
+             configuration file would allow it",
+        )),
+    }
+}
+
+pub(super) fn add_pair(method: &str, params: Option<Value>) -> Result<ShhCommand, RpcError> {
+    let key = secret(only(method, params, bytes)?)
+        .map_err(|_| RpcError::failed("invalid length, need 256 bits"))?;
+    let is_zero = key.expose() == &[0; 32];
+    ClientSecret::from_bytes(&key)
+        .map(ShhCommand::AddKeyPair)
+        .map_err(|_| {
+            RpcError::failed(match is_zero {
+                true => "invalid private key, zero or negative",
+                false => "invalid private key, >=N",
+            })
+        })
+}
+
+pub(super) fn add_shared(method: &str, params: Option<Value>) -> Result<ShhCommand, RpcError> {
+    secret(only(method, params, bytes)?)
+        .map(ShhCommand::AddSymKey)
+        .map_err(|len| RpcError::failed(format_args!("wrong key size: {len}")))
+}
+
+/// 32 bytes; how many there are, if there are others.
+fn secret(bytes: Zeroizing<Vec<u8>>) -> Result<Secret<32>, usize> {
+    let key: &[u8; 32] = bytes.as_slice().try_into().map_err(|_| bytes.len())?;
+    Ok(Secret::init_with(|secret| secret.copy_from_slice(key)))
+}
