@@ -67,12 +67,12 @@ use crate::pool::Pool;
 pub use command::{Command, Identity, Recipient, Refusal, RefusalKind, Reply, SendRequest};
 pub use config::{NodeConfig, NodeKeys, Restored};
 pub use event::{Event, MessageId, Name, Stage, Trace};
-pub use links::CLIENT_ID;
 pub use input::{CommandId, Input, StoreId};
+pub use links::CLIENT_ID;
 pub use output::{Output, Record};
 pub use view::{
-    EstimateView, IdentityView, LevelView, MessageView, NodeView, OutgoingView, PeerView, RelayView,
-    StatusView,
+    EstimateView, IdentityView, LevelView, MessageView, NodeView, OutgoingView, PeerView,
+    RelayView, StatusView,
 };
 pub use whisper::{Criteria, FilterKeyId, Post, PostTo, ShhCommand, ShhError, ShhInfo, ShhReply};
 pub use wishes::MOST_SIZE;

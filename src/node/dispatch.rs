@@ -144,10 +144,13 @@ impl Node {
         });
         self.stage(id, stage);
         self.insert(now, id, level, envelope);
-        match self.outbox.messages.get(&id).map(|outgoing| &outgoing.stage) {
-            Some(Stage::Failed { reason }) => {
-                Err(Refusal::policy(reason.clone(), "send it again"))
-            }
+        match self
+            .outbox
+            .messages
+            .get(&id)
+            .map(|outgoing| &outgoing.stage)
+        {
+            Some(Stage::Failed { reason }) => Err(Refusal::policy(reason.clone(), "send it again")),
             _ => Ok(()),
         }
     }

@@ -76,9 +76,7 @@ impl Node {
             ShhCommand::Subscribe(criteria) => {
                 self.subscribe(now, criteria).map(ShhReply::Subscribed)
             }
-            ShhCommand::Unsubscribe(filter) => {
-                Ok(ShhReply::Known(self.inbox.uninstall(filter)))
-            }
+            ShhCommand::Unsubscribe(filter) => Ok(ShhReply::Known(self.inbox.uninstall(filter))),
             // It does not come here: the answer waits for the seal.
             ShhCommand::Post(_) => Err(ShhError::Busy),
         }

@@ -9,10 +9,10 @@ use circuits::ids::RelayKey;
 use serde_json::{Map, Value, json};
 use sha3::{Digest, Keccak256};
 
+use super::RpcError;
 use super::call::Call;
 use super::enode::Enode;
 use super::value::{bytes, from_bytes, from_float, only, text};
-use super::RpcError;
 use crate::endpoint::{Endpoint, PeerAddr};
 use crate::node::{CLIENT_ID, Command, NodeView, PeerView, Reply};
 
@@ -20,7 +20,9 @@ use crate::node::{CLIENT_ID, Command, NodeView, PeerView, Reply};
 pub(super) fn read(method: &str, params: Option<Value>) -> Option<Result<Call, RpcError>> {
     let call = match method {
         "admin_addPeer" => peer(method, params).map(Command::AddPeer).map(Call::plain),
-        "admin_removePeer" => key(method, params).map(Command::RemovePeer).map(Call::plain),
+        "admin_removePeer" => key(method, params)
+            .map(Command::RemovePeer)
+            .map(Call::plain),
         "admin_addTrustedPeer" => key(method, params)
             .map(|key| Command::AlwaysAdmit(key, true))
             .map(Call::plain),
@@ -110,7 +112,10 @@ fn peer_info(peer: &PeerView) -> Value {
 #[must_use]
 pub fn node_info(node: &NodeView, listening: &[SocketAddr]) -> Value {
     let first = listening.first();
-    let ip = first.map_or_else(|| "127.0.0.1".to_owned(), |address| address.ip().to_string());
+    let ip = first.map_or_else(
+        || "127.0.0.1".to_owned(),
+        |address| address.ip().to_string(),
+    );
     let port = first.map_or(0, SocketAddr::port);
     let address = match (node.advertised.first(), first) {
         (Some(advertised), _) => advertised.clone(),

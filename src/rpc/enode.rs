@@ -208,7 +208,10 @@ mod tests {
         let upper = KEY.to_uppercase();
         for url in [KEY, &upper, &format!("ENODE://{KEY}")] {
             let node = Enode::parse(url).unwrap();
-            assert_eq!((hex::encode(node.key.0).as_str(), node.address), (KEY, None));
+            assert_eq!(
+                (hex::encode(node.key.0).as_str(), node.address),
+                (KEY, None)
+            );
         }
     }
 

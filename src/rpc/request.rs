@@ -40,12 +40,16 @@ impl Incoming {
         match values.next() {
             None => Ok(None),
             Some(Err(error)) => Err(RpcError::not_json(error)),
-            Some(Ok(Value::Array(list))) if list.len() > MOST_REQUESTS => Err(
-                RpcError::no_request(format_args!("a list holds at most {MOST_REQUESTS} requests")),
-            ),
+            Some(Ok(Value::Array(list))) if list.len() > MOST_REQUESTS => {
+                Err(RpcError::no_request(format_args!(
+                    "a list holds at most {MOST_REQUESTS} requests"
+                )))
+            }
             Some(Ok(Value::Array(list))) => {
                 let requests = list.into_iter().map(Request::read);
-                requests.collect::<Result<_, _>>().map(|many| Some(Self::Many(many)))
+                requests
+                    .collect::<Result<_, _>>()
+                    .map(|many| Some(Self::Many(many)))
             }
             Some(Ok(value)) => {
                 let request = Request::read(value)?;

@@ -43,7 +43,8 @@ pub(super) fn read(
         "shh_deleteKeyPair" => only(method, params, text).map(ShhCommand::DeleteKeyPair),
         "shh_hasKeyPair" => only(method, params, text).map(ShhCommand::HasKeyPair),
         "shh_getPublicKey" => only(method, params, text).map(ShhCommand::PublicKey),
-        "shh_getPrivateKey" => keys::export(permissions).and_then(|()| only(method, params, text).map(ShhCommand::PrivateKey)),
+        "shh_getPrivateKey" => keys::export(permissions)
+            .and_then(|()| only(method, params, text).map(ShhCommand::PrivateKey)),
         "shh_newSymKey" => Ok(ShhCommand::NewSymKey),
         "shh_addSymKey" => keys::add_shared(method, params),
         "shh_generateSymKeyFromPassword" => {
@@ -52,11 +53,14 @@ pub(super) fn read(
         }
         "shh_deleteSymKey" => only(method, params, text).map(ShhCommand::DeleteSymKey),
         "shh_hasSymKey" => only(method, params, text).map(ShhCommand::HasSymKey),
-        "shh_getSymKey" => keys::export(permissions).and_then(|()| only(method, params, text).map(ShhCommand::SymKey)),
+        "shh_getSymKey" => keys::export(permissions)
+            .and_then(|()| only(method, params, text).map(ShhCommand::SymKey)),
         "shh_post" => post::read(method, params),
         "shh_newMessageFilter" => criteria::read(method, params).map(ShhCommand::NewFilter),
         "shh_getFilterMessages" => only(method, params, text).map(ShhCommand::Messages),
-        "shh_deleteMessageFilter" | "shh_uninstallFilter" => only(method, params, text).map(ShhCommand::DeleteFilter),
+        "shh_deleteMessageFilter" | "shh_uninstallFilter" => {
+            only(method, params, text).map(ShhCommand::DeleteFilter)
+        }
         "shh_subscribe" => return Some(subscribe(method, params)),
         "shh_unsubscribe" => return Some(only(method, params, text).map(Call::ShhUnsubscribe)),
         _ => return None,
@@ -66,15 +70,20 @@ pub(super) fn read(
 
 fn set_max_size(method: &str, params: Option<Value>) -> Result<Command, RpcError> {
     let wanted = only(method, params, whole)?;
-    let size = usize::try_from(wanted).ok().filter(|size| *size <= MOST_SIZE);
+    let size = usize::try_from(wanted)
+        .ok()
+        .filter(|size| *size <= MOST_SIZE);
     let too_large = || format!("message size too large [{wanted}>{MOST_SIZE}]");
-    size.map(Command::SetMaxSize).ok_or_else(|| RpcError::failed(too_large()))
+    size.map(Command::SetMaxSize)
+        .ok_or_else(|| RpcError::failed(too_large()))
 }
 
 fn set_min_pow(method: &str, params: Option<Value>) -> Result<Command, RpcError> {
     let wanted = only(method, params, float)?;
     let invalid = || RpcError::failed(format_args!("invalid PoW: {wanted:.6}"));
-    MinPow::new(wanted).map(Command::SetMinPow).ok_or_else(invalid)
+    MinPow::new(wanted)
+        .map(Command::SetMinPow)
+        .ok_or_else(invalid)
 }
 
 fn set_bloom(method: &str, params: Option<Value>) -> Result<Command, RpcError> {
@@ -119,9 +128,10 @@ pub(super) fn result(reply: &Result<ShhReply, ShhError>) -> Result<Value, RpcErr
             ShhReply::PublicKey(key) => from_bytes(&key.to_bytes()),
             ShhReply::Secret(key) => from_bytes(key.expose()),
             ShhReply::Info(info) => self::info(info),
-            ShhReply::Messages(list) => {
-                list.iter().map(|received| message::view(received)).collect()
-            }
+            ShhReply::Messages(list) => list
+                .iter()
+                .map(|received| message::view(received))
+                .collect(),
             ShhReply::Posted(hash) => from_bytes(&hash.0),
             // Whoever serves the connection gives it another name.
             ShhReply::Subscribed(filter) => filter.0.into(),

@@ -10,8 +10,8 @@ use std::vec::IntoIter;
 use serde_json::{Map, Number, Value};
 use zeroize::Zeroizing;
 
-use super::request::take;
 use super::RpcError;
+use super::request::take;
 use crate::envelope::Topic;
 
 /// Positional parameters, taken one after another.
@@ -23,7 +23,11 @@ pub(super) struct Args {
 
 impl Args {
     /// The parameters of a method that wants so many.
-    pub(super) fn new(method: &str, params: Option<Value>, wanted: usize) -> Result<Self, RpcError> {
+    pub(super) fn new(
+        method: &str,
+        params: Option<Value>,
+        wanted: usize,
+    ) -> Result<Self, RpcError> {
         match params {
             Some(Value::Array(values)) => Ok(Self {
                 values: values.into_iter(),
@@ -47,8 +51,9 @@ impl Args {
         let value = self.values.next().ok_or_else(|| {
             RpcError::bad_params(format_args!("missing value for required argument {at}"))
         })?;
-        let read = read(value)
-            .map_err(|Wrong(what)| RpcError::bad_params(format_args!("invalid argument {at}: {what}")))?;
+        let read = read(value).map_err(|Wrong(what)| {
+            RpcError::bad_params(format_args!("invalid argument {at}: {what}"))
+        })?;
         self.next += 1;
         if self.next == self.wanted && self.values.len() > 0 {
             return Err(RpcError::bad_params(format_args!(
@@ -75,7 +80,10 @@ fn exported(method: &str) -> String {
     let mut letters = name.chars();
     let first = letters.next().map(|first| first.to_ascii_uppercase());
     let rest = letters.as_str();
-    format!("{module}_{}{rest}", first.map(String::from).unwrap_or_default())
+    format!(
+        "{module}_{}{rest}",
+        first.map(String::from).unwrap_or_default()
+    )
 }
 
 /// What is wrong with a value.
@@ -162,7 +170,9 @@ pub(super) fn float(value: Value) -> Result<f64, Wrong> {
 
 /// True or false.
 pub(super) fn flag(value: Value) -> Result<bool, Wrong> {
-    value.as_bool().ok_or_else(|| Wrong::new("neither true nor false"))
+    value
+        .as_bool()
+        .ok_or_else(|| Wrong::new("neither true nor false"))
 }
 
 /// Bytes; the text that held them is wiped, since it may have been a key.
@@ -285,7 +295,13 @@ mod tests {
 
     #[test]
     fn numbers_are_no_texts_and_texts_no_numbers() {
-        for bad in [json!("1"), json!(-1), json!(1.5), json!(4_294_967_296_u64), json!([])] {
+        for bad in [
+            json!("1"),
+            json!(-1),
+            json!(1.5),
+            json!(4_294_967_296_u64),
+            json!([]),
+        ] {
             assert!(whole(bad).is_err());
         }
         assert_eq!(whole(json!(4_294_967_295_u64)), Ok(u32::MAX));
@@ -296,7 +312,10 @@ mod tests {
     #[test]
     fn a_method_that_wants_parameters_and_gets_none_says_so_as_go_does() {
         let error = only("shh_addSymKey", None, bytes).unwrap_err();
-        assert_eq!(error.to_string(), "shh_AddSymKey expects 1 parameters, got 0");
+        assert_eq!(
+            error.to_string(),
+            "shh_AddSymKey expects 1 parameters, got 0"
+        );
     }
 
     proptest! {

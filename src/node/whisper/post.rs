@@ -23,7 +23,9 @@ use super::no_peer;
 use crate::compose::{self, Letter, Life, Recipient};
 use crate::envelope::{Envelope, EnvelopeHash, Ttl, Unsealed};
 use crate::gossip::{Refused, Rule};
-use crate::message::{self, ClientPublic, ClientSecret, Padding, PayloadTooLong, Plaintext, SymKey};
+use crate::message::{
+    self, ClientPublic, ClientSecret, Padding, PayloadTooLong, Plaintext, SymKey,
+};
 use crate::node::input::CommandId;
 use crate::node::work::{Job, JobId};
 use crate::node::{Node, Output, Refusal, hex};
@@ -184,7 +186,8 @@ impl Node {
         if level.rules().insertion == Insertion::Gossip {
             return Ok(Way::Gossip);
         }
-        self.level_available(now, level).map_err(ShhError::Refused)?;
+        self.level_available(now, level)
+            .map_err(ShhError::Refused)?;
         Ok(Way::Hidden(level))
     }
 
@@ -210,9 +213,13 @@ impl Node {
             [] => Padding::Align,
             given => Padding::Given(given),
         };
-        let plaintext =
-            Plaintext::build(&mut self.rng, &post.payload, padding, keys.signer.as_deref())
-                .map_err(|PayloadTooLong { most }| ShhError::MessageTooLarge { most })?;
+        let plaintext = Plaintext::build(
+            &mut self.rng,
+            &post.payload,
+            padding,
+            keys.signer.as_deref(),
+        )
+        .map_err(|PayloadTooLong { most }| ShhError::MessageTooLarge { most })?;
         let data = match &keys.reader {
             Reader::Public(key) => message::seal_asymmetric(&mut self.rng, key, &plaintext),
             Reader::Shared(key) => message::seal_symmetric(&mut self.rng, key, &plaintext),
@@ -313,8 +320,10 @@ impl Node {
                 self.pool_envelope(now, envelope, pow, in_time, None);
             }
             Way::Hidden(level) => {
-                self.level_available(now, level).map_err(ShhError::Refused)?;
-                self.send_sealed(now, level, envelope).map_err(ShhError::Refused)?;
+                self.level_available(now, level)
+                    .map_err(ShhError::Refused)?;
+                self.send_sealed(now, level, envelope)
+                    .map_err(ShhError::Refused)?;
             }
         }
         Ok(hash)

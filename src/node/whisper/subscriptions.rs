@@ -35,11 +35,7 @@ impl Polled {
 }
 
 impl Node {
-    pub(super) fn new_filter(
-        &mut self,
-        now: Now,
-        criteria: Criteria,
-    ) -> Result<String, ShhError> {
+    pub(super) fn new_filter(&mut self, now: Now, criteria: Criteria) -> Result<String, ShhError> {
         let topics = bloom(&criteria.topics);
         let filter = self.filter(criteria)?;
         if self.whisper.polled.0.len() >= MOST_FILTERS {
@@ -50,13 +46,21 @@ impl Node {
         let filter = self.install(now, filter, &topics, false)?;
         let id = new_id(&mut self.rng);
         let polled = now.mono;
-        self.whisper.polled.0.insert(id.clone(), Entry { filter, polled });
+        self.whisper
+            .polled
+            .0
+            .insert(id.clone(), Entry { filter, polled });
         Ok(id)
     }
 
     /// What a filter took since it was last asked.
     pub(super) fn poll(&mut self, now: Now, id: &str) -> Result<Vec<Arc<Received>>, ShhError> {
-        let entry = self.whisper.polled.0.get_mut(id).ok_or(ShhError::NoFilter)?;
+        let entry = self
+            .whisper
+            .polled
+            .0
+            .get_mut(id)
+            .ok_or(ShhError::NoFilter)?;
         entry.polled = now.mono;
         self.inbox.poll(entry.filter).ok_or(ShhError::NoFilter)
     }
@@ -69,11 +73,7 @@ impl Node {
     }
 
     /// Installs a filter whose messages come as events.
-    pub(super) fn subscribe(
-        &mut self,
-        now: Now,
-        criteria: Criteria,
-    ) -> Result<FilterId, ShhError> {
+    pub(super) fn subscribe(&mut self, now: Now, criteria: Criteria) -> Result<FilterId, ShhError> {
         if matches!(criteria.key, FilterKeyId::Shared(_)) && criteria.topics.is_empty() {
             return Err(ShhError::MissingTopic);
         }

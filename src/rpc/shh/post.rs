@@ -22,7 +22,10 @@ fn post(mut fields: Fields) -> Result<Result<Post, RpcError>, Wrong> {
     let not_empty = |text: &String| !text.is_empty();
     let to = recipient(
         fields.read("symKeyID", text)?.filter(not_empty),
-        fields.read("pubKey", bytes)?.as_deref().map_or(&[], Vec::as_slice),
+        fields
+            .read("pubKey", bytes)?
+            .as_deref()
+            .map_or(&[], Vec::as_slice),
     );
     let sign_as = fields.read("sig", text)?.filter(not_empty);
     let ttl = Ttl(fields.read("ttl", whole)?.unwrap_or_default());
@@ -31,10 +34,13 @@ fn post(mut fields: Fields) -> Result<Result<Post, RpcError>, Wrong> {
     let padding = fields.read("padding", bytes)?.unwrap_or_default().to_vec();
     let pow_target = fields.read("powTarget", float)?.unwrap_or_default();
     let pow_time = fields.read("powTime", whole)?.unwrap_or_default();
-    let peer = fields.read("targetPeer", text)?.filter(not_empty).map(|url| {
-        let peer = Enode::parse(&url).map_err(|error| error.to_string())?;
-        Ok(peer.key)
-    });
+    let peer = fields
+        .read("targetPeer", text)?
+        .filter(not_empty)
+        .map(|url| {
+            let peer = Enode::parse(&url).map_err(|error| error.to_string())?;
+            Ok(peer.key)
+        });
     let level = fields.read("level", level)?;
     Ok(to.map(|to| Post {
         to,

@@ -138,7 +138,9 @@ fn read_error(error: &Value) -> RpcError {
         code: code
             .and_then(|code| i32::try_from(code).ok())
             .unwrap_or_default(),
-        kind: part("kind").and_then(|kind| Kind::of(&kind)).unwrap_or(Kind::Usage),
+        kind: part("kind")
+            .and_then(|kind| Kind::of(&kind))
+            .unwrap_or(Kind::Usage),
         cause: part("cause")
             .or_else(|| text(error.get("message")))
             .unwrap_or_default(),

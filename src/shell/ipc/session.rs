@@ -113,12 +113,15 @@ impl Session {
                 rpc::result(&self.command(command).await?)
             }
             Call::NodeInfo => match self.command(Command::Node).await? {
-                Reply::Node(node) => {
-                    Ok(rpc::admin::node_info(&node, self.service.handle.addresses()))
-                }
+                Reply::Node(node) => Ok(rpc::admin::node_info(
+                    &node,
+                    self.service.handle.addresses(),
+                )),
                 other => rpc::result(&other),
             },
-            Call::Modules => Ok(rpc::admin::modules(["admin", "net", "shh", "web3", "whisht"])),
+            Call::Modules => Ok(rpc::admin::modules([
+                "admin", "net", "shh", "web3", "whisht",
+            ])),
             Call::Subscribe => {
                 self.subscription = Some(self.service.handle.subscribe());
                 Ok(SUBSCRIPTION.into())
