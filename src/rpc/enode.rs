@@ -29,10 +29,9 @@ impl Enode {
             let key = parse_key(bare)?;
             return Ok(Self { key, address: None });
         }
-        let rest = rest.ok_or(if has_scheme(url) {
-            EnodeError::MissingNodeId
-        } else {
-            EnodeError::Scheme
+        let rest = rest.ok_or_else(|| match has_scheme(url) {
+            true => EnodeError::MissingNodeId,
+            false => EnodeError::Scheme,
         })?;
         let (rest, _fragment) = split(rest, '#');
         let (rest, query) = split(rest, '?');

@@ -237,7 +237,7 @@ pub(super) fn from_float(number: f64) -> Value {
     let size = number.abs();
     let text = if !number.is_finite() {
         "0".to_owned()
-    } else if size != 0.0 && (size < 1e-6 || size >= 1e21) {
+    } else if size != 0.0 && !(1e-6..1e21).contains(&size) {
         let text = format!("{number:e}");
         match text.split_once('e') {
             Some((digits, exponent)) if !exponent.starts_with('-') => {
