@@ -259,7 +259,6 @@ impl Node {
         self.release_held(now);
         self.end_embargoes(now);
         self.emit_cells(now);
-        self.give_up_posts(now);
         self.run_gossip(now);
     }
 
@@ -274,7 +273,6 @@ impl Node {
             self.onion.next_due(self.durable.waiting()),
             self.stem.next_due(),
             self.outbox.next_due(),
-            self.whisper.posts.next_due(),
             self.gossip.next_due(),
         ];
         let next = due.into_iter().flatten().min().unwrap_or(now.mono);

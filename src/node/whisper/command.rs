@@ -11,6 +11,7 @@ use super::super::command::Refusal;
 use crate::envelope::{EnvelopeHash, Topic, Ttl};
 use crate::filter::{FilterId, Received};
 use crate::message::{ClientPublic, ClientSecret};
+use crate::pow::OutOfTime;
 
 /// A call of a `shh_*` method, unless another [`Command`](crate::node::Command) does what it says.
 /// Keys and filters go by ids that the node made up.
@@ -216,13 +217,8 @@ pub enum ShhError {
     #[error("message rejected, PoW too low")]
     PowTooLow,
     /// The time for sealing is over.
-    #[error(
-        "failed to reach the PoW target, specified pow time ({seconds} seconds) was insufficient"
-    )]
-    SealTooSlow {
-        /// The time there was.
-        seconds: u32,
-    },
+    #[error(transparent)]
+    OutOfTime(#[from] OutOfTime),
     /// The URL of the peer that a post is for cannot be read.
     #[error("failed to parse target peer: {0}")]
     TargetPeer(String),

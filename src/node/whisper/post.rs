@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use circuits::ids::RelayKey;
 use circuits::level::{Insertion, Level};
-use circuits::time::{Instant, Now};
+use circuits::time::Now;
 
 use super::command::{Post, PostTo, ShhError, ShhReply};
 use super::no_peer;
@@ -28,8 +28,8 @@ use crate::message::{
 };
 use crate::node::input::CommandId;
 use crate::node::work::{Job, JobId};
-use crate::node::{Node, Output, Refusal, hex};
-use crate::pow::{Generations, SealJob, TooMuchWork};
+use crate::node::{Node, Refusal, hex};
+use crate::pow::{Generations, Goal, OutOfTime, SealJob, required_bits};
 
 /// Posts that are being sealed.
 #[derive(Default)]
@@ -38,8 +38,6 @@ pub(in crate::node) struct Posts(BTreeMap<JobId, Pending>);
 struct Pending {
     command: CommandId,
     sealing: Sealing,
-    /// When the client's patience is over.
-    deadline: Instant,
 }
 
 /// A post that lacks only its seal.
@@ -47,7 +45,6 @@ struct Sealing {
     unsealed: Unsealed,
     way: Way,
     pow_target: f64,
-    pow_time: u32,
 }
 
 /// Where a sealed envelope goes.
@@ -73,20 +70,9 @@ enum Reader {
 }
 
 impl Posts {
-    /// When the next post is given up.
-    pub(in crate::node) fn next_due(&self) -> Option<Instant> {
-        self.0.values().map(|pending| pending.deadline).min()
-    }
-
     /// The searches under way.
     pub(in crate::node) fn jobs(&self) -> impl Iterator<Item = JobId> {
         self.0.keys().copied()
-    }
-
-    fn overdue(&self, now: Instant) -> Option<JobId> {
-        let overdue = |pending: &Pending| pending.deadline <= now;
-        let found = self.0.iter().find(|(_, pending)| overdue(pending));
-        found.map(|(job, _)| *job)
     }
 }
 
@@ -101,12 +87,10 @@ impl Node {
     ) -> Result<Option<EnvelopeHash>, ShhError> {
         let keys = self.post_keys(post)?;
         let way = self.way(now, post)?;
-        let (pow_target, pow_time) = (post.pow_target, post.pow_time);
-        let too_slow = ShhError::SealTooSlow { seconds: pow_time };
-        if pow_target > 0.0 && pow_time == 0 {
-            return Err(too_slow);
+        if post.pow_target > 0.0 && post.pow_time == 0 {
+            return Err(OutOfTime { seconds: 0 }.into());
         }
-        self.enough_asked(way, pow_target)?;
+        self.enough_asked(way, post.pow_target)?;
         if self.whisper.posts.0.len() >= MOST_POSTS {
             return Err(ShhError::Busy);
         }
@@ -117,8 +101,7 @@ impl Node {
         let sealing = Sealing {
             unsealed,
             way,
-            pow_target,
-            pow_time,
+            pow_target: post.pow_target,
         };
         let Some(job) = job else {
             let envelope = sealing.unsealed.seal(0);
@@ -126,40 +109,35 @@ impl Node {
         };
         let search = job.search(&mut self.rng);
         let job = self.start(Job::Seal(Box::new(search)));
-        let deadline = now.mono.after(Duration::from_secs(pow_time.into()));
-        let pending = Pending {
-            command,
-            sealing,
-            deadline,
-        };
-        self.whisper.posts.0.insert(job, pending);
+        self.whisper
+            .posts
+            .0
+            .insert(job, Pending { command, sealing });
         Ok(None)
     }
 
-    /// The nonce of a post was found; `false` if the search was for something else.
-    pub(in crate::node) fn on_post_sealed(&mut self, now: Now, job: JobId, nonce: u64) -> bool {
-        let Some(pending) = self.whisper.posts.0.remove(&job) else {
+    /// The search for the nonce of a post is over; `false` if it was for something else.
+    pub(in crate::node) fn on_post_sealed(
+        &mut self,
+        now: Now,
+        job: JobId,
+        nonce: Result<u64, OutOfTime>,
+    ) -> bool {
+        let Some(Pending { command, sealing }) = self.whisper.posts.0.remove(&job) else {
             return false;
         };
-        let envelope = pending.sealing.unsealed.seal(nonce);
-        let sent = self.send_post(now, &pending.sealing, envelope);
-        self.answer_shh(pending.command, sent.map(ShhReply::Posted));
+        let sent = nonce.map_err(ShhError::from).and_then(|nonce| {
+            let envelope = sealing.unsealed.seal(nonce);
+            self.send_post(now, &sealing, envelope)
+        });
+        self.answer_shh(command, sent.map(ShhReply::Posted));
         true
     }
 
-    /// Gives up searches that took longer than their clients wanted to wait.
-    pub(in crate::node) fn give_up_posts(&mut self, now: Now) {
-        while let Some(job) = self.whisper.posts.overdue(now.mono) {
-            self.outputs.push_back(Output::CancelWork(job));
-            self.on_post_stopped(job);
-        }
-    }
-
-    /// A search ended without a nonce.
+    /// A search was stopped.
     pub(in crate::node) fn on_post_stopped(&mut self, job: JobId) {
         if let Some(pending) = self.whisper.posts.0.remove(&job) {
-            let seconds = pending.sealing.pow_time;
-            self.answer_shh(pending.command, Err(ShhError::SealTooSlow { seconds }));
+            self.answer_shh(pending.command, Err(ShhError::NotAdded));
         }
     }
 
@@ -228,46 +206,53 @@ impl Node {
             Ttl(0) => DEFAULT_TTL,
             given => given,
         };
-        let unsealed = Unsealed {
+        let mut unsealed = Unsealed {
             expiry: now.unix.after(ttl.0),
             ttl,
             topic: post.topic,
             data,
         };
-        if post.pow_target == 0.0 {
-            return Ok((unsealed, None));
-        }
-        let job = self.plain_job(&unsealed, post.pow_target, post.pow_time);
-        let job = job.map_err(|_| ShhError::SealTooSlow {
-            seconds: post.pow_time,
-        })?;
-        Ok((unsealed, Some(job)))
+        let job = if post.pow_target > 0.0 {
+            Some(self.job_for(&unsealed, post)?)
+        } else if post.pow_target < 0.0 {
+            // As much work as there is time for, and the time comes on top of the life.
+            let patience = patience(post);
+            unsealed.expiry = unsealed.expiry.after(post.pow_time.min(LONGEST_SEAL));
+            Some(job(&unsealed, self.one_rule(), Goal::BestIn(patience))?)
+        } else {
+            None
+        };
+        Ok((unsealed, job))
     }
 
     /// The search that satisfies our peers: each judges by one of two rules and would hang up on us
-    /// for a seal by the other. Where both are needed, both are sought if the time should do for
-    /// that, and otherwise the one that more of the network goes by.
-    fn plain_job(
-        &self,
-        unsealed: &Unsealed,
-        pow_target: f64,
-        pow_time: u32,
-    ) -> Result<SealJob, TooMuchWork> {
-        let rules = || self.gossip.peers().map(|(_, peer)| peer.rule);
-        let legacy = rules().any(|rule| matches!(rule, Rule::Legacy | Rule::Both));
-        let modern = rules().any(|rule| matches!(rule, Rule::Modern | Rule::Both));
-        let job = |generations| SealJob::for_minimum(unsealed, generations, pow_target);
-        match (legacy, modern) {
-            (true, false) => job(Generations::Legacy),
-            (false, _) => job(Generations::Modern),
-            (true, true) => {
-                let affordable = f64::from(pow_time) * SLOW_RATE;
-                match job(Generations::Both) {
-                    Ok(both) if both.expected_hashes() <= affordable => Ok(both),
-                    _ => job(Generations::Modern),
-                }
+    /// for a seal by the other. Where both are needed, both are sought if that should take half the
+    /// time there is, and otherwise the one that more of the network goes by.
+    fn job_for(&self, unsealed: &Unsealed, post: &Post) -> Result<SealJob, ShhError> {
+        let size = unsealed.size().max(unsealed.without_nonce().len());
+        let bits = required_bits(post.pow_target, size, unsealed.ttl);
+        let goal = Goal::BitsWithin(bits, patience(post));
+        if self.judged_by(Rule::Legacy) && self.judged_by(Rule::Modern) {
+            let both = job(unsealed, Generations::Both, goal)?;
+            let expected = self.expected_seconds(&both);
+            if expected.is_some_and(|secs| 2.0 * secs <= patience(post).as_secs_f64()) {
+                return Ok(both);
             }
         }
+        job(unsealed, self.one_rule(), goal)
+    }
+
+    fn one_rule(&self) -> Generations {
+        match self.judged_by(Rule::Legacy) && !self.judged_by(Rule::Modern) {
+            true => Generations::Legacy,
+            false => Generations::Modern,
+        }
+    }
+
+    /// Whether a peer hangs up for envelopes that do not satisfy this rule.
+    fn judged_by(&self, rule: Rule) -> bool {
+        let mut peers = self.gossip.peers();
+        peers.any(|(_, peer)| peer.rule == rule || peer.rule == Rule::Both)
     }
 
     /// An envelope that looks like every other one of ours.
@@ -296,10 +281,11 @@ impl Node {
         let draft = compose::draft(&mut self.rng, now.unix, &letter).map_err(|error| {
             ShhError::Refused(Refusal::usage(error.to_string(), error.remedy()))
         })?;
-        let job = draft.seal_job(Generations::Modern);
-        let job = job.map_err(|_| ShhError::SealTooSlow {
-            seconds: post.pow_time,
-        })?;
+        let goal = match post.pow_target > 0.0 {
+            true => Goal::BitsWithin(draft.bits, patience(post)),
+            false => Goal::Bits(draft.bits),
+        };
+        let job = job(&draft.unsealed, Generations::Modern, goal)?;
         Ok((draft.unsealed, Some(job)))
     }
 
@@ -330,6 +316,17 @@ impl Node {
     }
 }
 
+fn job(unsealed: &Unsealed, rules: Generations, goal: Goal) -> Result<SealJob, ShhError> {
+    let job = SealJob::over(unsealed.without_nonce(), rules, goal);
+    // Only a search without an end is refused.
+    job.map_err(|error| ShhError::Refused(Refusal::usage(error.to_string(), "ask for less work")))
+}
+
+/// How long the client lets us search.
+fn patience(post: &Post) -> Duration {
+    Duration::from_secs(post.pow_time.min(LONGEST_SEAL).into())
+}
+
 /// Why our own gossip does not take an envelope, in go-ethereum's words.
 fn refusal(refused: Refused, hash: EnvelopeHash) -> ShhError {
     let hash = hex(&hash.0);
@@ -344,8 +341,8 @@ fn refusal(refused: Refused, hash: EnvelopeHash) -> ShhError {
 /// The life of a post that names none.
 const DEFAULT_TTL: Ttl = Ttl(50);
 
-/// Hashes a second that the slowest machine in use should do, with some to spare for bad luck.
-const SLOW_RATE: f64 = 500_000.0;
+/// Seconds that a search takes at the most, whatever the client says.
+const LONGEST_SEAL: u32 = 3600;
 
 /// Posts that are being sealed at the most.
 const MOST_POSTS: usize = 64;
