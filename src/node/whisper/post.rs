@@ -21,7 +21,7 @@ use circuits::time::Now;
 use super::command::{Post, PostTo, ShhError, ShhReply};
 use super::no_peer;
 use crate::compose::{self, Letter, Life, Recipient};
-use crate::envelope::{Envelope, EnvelopeHash, Ttl, Unsealed};
+use crate::envelope::{Envelope, EnvelopeHash, Marking, Ttl, Unsealed};
 use crate::gossip::{Refused, Rule};
 use crate::message::{
     self, ClientPublic, ClientSecret, Padding, PayloadTooLong, Plaintext, SymKey,
@@ -207,6 +207,7 @@ impl Node {
             given => given,
         };
         let mut unsealed = Unsealed {
+            marking: Marking::Absent,
             expiry: now.unix.after(ttl.0),
             ttl,
             topic: post.topic,
