@@ -1,9 +1,13 @@
-//! Who hears what, and when: the flooding of envelopes between neighbours by `shh/6`.
+//! Who hears what, and when: the flooding of envelopes between neighbours by `shh/6` and `shh/5`.
 //!
 //! Every envelope that a peer brings, and that is alive, paid for and wanted, goes to every other
 //! peer that wants it, after a waiting time drawn for each of them. What a peer would punish is
 //! not sent to it: too little work by *its* formula, a topic outside its filter, a life that ends
 //! too soon or has not begun, a packet too long. It is sent nothing before it has said its status.
+//!
+//! A link speaks one of the two versions, and carries envelopes of that form only. They share the
+//! pool, but nobody can turn one into the other: the work is bound to the bytes. So an envelope of
+//! `shh/5` goes to the old peers alone, and one of `shh/6`, which all of our own are, to the others.
 //!
 //! Nothing here can tell the node's own envelopes from foreign ones. There is no call to make one
 //! known as ours; what peers can observe depends only on what crossed their links and on what the
@@ -21,14 +25,14 @@ use circuits::time::Now;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-use crate::envelope::{Envelope, EnvelopeHash, InTime};
+use crate::envelope::{Envelope, EnvelopeHash, Form, InTime};
 use crate::link::Capability;
 use crate::pool::Pool;
 use crate::pow::PowChecked;
 
 use self::admission::Standards;
 use self::known::Known;
-use self::packet::{MinPow, P2pKind, code, outgoing};
+use self::packet::{MinPow, P2pKind, code, outgoing, v5};
 use self::peer::Peer;
 
 mod admission;
@@ -131,13 +135,32 @@ impl Gossip {
         }
     }
 
-    /// A link was opened to a peer that calls itself `client_id`. Our status goes out at once.
+    /// A link of `shh/6` was opened to a peer that calls itself `client_id`. Our status goes out at
+    /// once.
     #[must_use]
     pub fn open(&mut self, now: Now, link: LinkId, client_id: &str) -> Vec<Send> {
-        self.peers.insert(link, Peer::new(now.mono, client_id));
+        self.open_as(now, link, Form::V6, client_id)
+    }
+
+    /// A link was opened that speaks this version. Our status goes out at once.
+    #[must_use]
+    pub fn open_as(&mut self, now: Now, link: LinkId, form: Form, client_id: &str) -> Vec<Send> {
+        self.peers
+            .insert(link, Peer::new(now.mono, form, client_id));
         let standards = &self.standards;
-        let status = outgoing::status(standards.min_pow(), standards.bloom(), self.light);
-        vec![shh(link, code::STATUS, status)]
+        vec![match form {
+            Form::V5 => shh_5(link, v5::code::STATUS, v5::status()),
+            Form::V6 => {
+                let status = outgoing::status(standards.min_pow(), standards.bloom(), self.light);
+                shh(link, code::STATUS, status)
+            }
+        }]
+    }
+
+    /// Which version a link speaks; `None` if it was never opened, or is closed.
+    #[must_use]
+    pub fn form(&self, link: LinkId) -> Option<Form> {
+        self.peers.get(&link).map(Peer::form)
     }
 
     /// A link was closed.
@@ -224,6 +247,15 @@ const fn shh(link: LinkId, code: u8, payload: Vec<u8>) -> Send {
     Send {
         link,
         capability: Capability::SHH_6,
+        code,
+        payload,
+    }
+}
+
+const fn shh_5(link: LinkId, code: u8, payload: Vec<u8>) -> Send {
+    Send {
+        link,
+        capability: Capability::SHH_5,
         code,
         payload,
     }

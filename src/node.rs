@@ -133,7 +133,7 @@ impl Me {
         };
         let key = link.public();
         Ok(Self {
-            as_peer: introduce(&[Capability::DARK_1, Capability::SHH_6]),
+            as_peer: introduce(&[Capability::DARK_1, Capability::SHH_5, Capability::SHH_6]),
             as_relay: introduce(&[Capability::DARK_1]),
             signing: SigningKey::new(link.to_bytes())?,
             key,

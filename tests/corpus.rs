@@ -61,6 +61,7 @@ replay! {
     rlpx_frame: 3_000,
     rlpx_handshake: 5_000,
     shard: 20_000,
+    shh5_packet: 5_000,
     shh_packet: 20_000,
 }
 

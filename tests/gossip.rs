@@ -16,5 +16,7 @@ mod invariants;
 mod outbound;
 #[path = "gossip/privacy.rs"]
 mod privacy;
+#[path = "gossip/v5.rs"]
+mod v5;
 #[path = "gossip/world.rs"]
 mod world;

@@ -10,7 +10,7 @@ use core::time::Duration;
 use circuits::time::{Instant, Now};
 
 use crate::bloom::Bloom;
-use crate::envelope::{Envelope, InTime, Untimely};
+use crate::envelope::{Envelope, Form, InTime, Untimely};
 use crate::pow::PowChecked;
 
 use super::packet::MinPow;
@@ -104,10 +104,15 @@ pub enum Refused {
 }
 
 impl Refused {
-    /// Whether it happens to honest peers: nobody is blamed, nobody is told.
+    /// Whether it happens to honest peers: nobody is blamed, nobody is told. In `shh/5` nobody
+    /// can know what work and which topics we want, since there is no packet to say it.
     #[must_use]
-    pub const fn is_innocent(self) -> bool {
-        matches!(self, Self::Untimely(untimely) if untimely.is_innocent())
+    pub const fn is_innocent(self, form: Form) -> bool {
+        match self {
+            Self::LowPow | Self::TopicNotWanted => matches!(form, Form::V5),
+            Self::TooLarge => false,
+            Self::Untimely(untimely) => untimely.is_innocent(),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use circuits::ids::LinkId;
 use circuits::time::Now;
 use sha3::{Digest, Keccak256};
 
-use crate::envelope::{Envelope, EnvelopeHash, InTime};
+use crate::envelope::{Envelope, EnvelopeHash, Form, InTime};
 use crate::pool::Pool;
 use crate::pow::PowChecked;
 
@@ -15,7 +15,7 @@ use super::packet::{Envelopes, P2pKind, Packet, code, outgoing};
 use super::{Gossip, GossipFault, PeerFault, Received, Refused, Send, shh};
 
 impl Gossip {
-    /// Takes in a packet of `shh/6`, its payload no longer compressed.
+    /// Takes in a packet of `shh`, in the version of this link, its payload no longer compressed.
     ///
     /// # Errors
     ///
@@ -31,12 +31,16 @@ impl Gossip {
     ) -> Result<Received, GossipFault> {
         let longest = self.standards.max_size().max(LONGEST_PACKET);
         let peer = self.peers.get_mut(&link).ok_or(GossipFault::NoSuchLink)?;
+        let form = peer.form();
         // go-ethereum sends its whole pool in one packet, whatever its size. Nobody has a reason
         // to exceed the largest message in any other.
-        if payload.len() > longest && code != code::MESSAGES {
+        if payload.len() > longest && (form, code) != (Form::V6, code::MESSAGES) {
             return Err(PeerFault::Oversized.into());
         }
-        let packet = Packet::decode(code, payload)?;
+        let packet = match form {
+            Form::V5 => Packet::decode_v5(code, payload)?,
+            Form::V6 => Packet::decode(code, payload)?,
+        };
         if !peer.greeted() && !may_precede_status(&packet) {
             return Err(PeerFault::BeforeStatus.into());
         }
@@ -49,15 +53,21 @@ impl Gossip {
             Packet::PowRequirement(min_pow) => peer.require(min_pow),
             Packet::BloomExchange(bloom) => peer.filter(bloom),
             Packet::Messages(envelopes) => {
-                received = self.receive_messages(now, link, envelopes, pool)?;
+                received = self.receive_messages(now, (link, form), envelopes, pool)?;
                 let batch = Keccak256::digest(payload).into();
                 received.replies = self.confirm(link, &batch, &received.refused);
             }
             Packet::P2p(P2pKind::Message, envelopes) if peer.trusted => {
-                received.direct = Envelopes::p2p(envelopes)?.collect::<Result<_, _>>()?;
+                let envelopes = match form {
+                    Form::V5 => Envelopes::single(envelopes)?,
+                    Form::V6 => Envelopes::p2p(envelopes)?,
+                };
+                received.direct = envelopes.collect::<Result<_, _>>()?;
             }
             // From anybody else it is not even looked into.
             Packet::P2p(P2pKind::Message, _) => {}
+            // What a mail server gives out is of `shh/6`, and could not be given to this peer.
+            Packet::P2p(..) if form == Form::V5 => {}
             Packet::P2p(kind, payload) => received.p2p = Some((kind, payload.to_vec())),
             // Confirmations prove nothing, success is seen when an envelope comes back; and we
             // stay below every rate limit in use.
@@ -72,7 +82,7 @@ impl Gossip {
     fn receive_messages(
         &mut self,
         now: Now,
-        link: LinkId,
+        (link, form): (LinkId, Form),
         envelopes: Envelopes<'_>,
         pool: &Pool,
     ) -> Result<Received, GossipFault> {
@@ -93,7 +103,7 @@ impl Gossip {
                         received.admitted.push((envelope, pow, in_time));
                     }
                 }
-                Err(refused) if refused.is_innocent() => {}
+                Err(refused) if refused.is_innocent(form) => {}
                 Err(refused) => {
                     self.blame(now, link, refused)?;
                     received.refused.push((hash, refused));

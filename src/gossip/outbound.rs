@@ -7,13 +7,13 @@ use circuits::sample;
 use circuits::time::{Instant, Now};
 use rand_chacha::ChaCha20Rng;
 
-use crate::envelope::{Envelope, EnvelopeHash};
+use crate::envelope::{Envelope, EnvelopeHash, Form};
 use crate::pool::Pool;
 
 use super::known::Known;
-use super::packet::{code, outgoing};
+use super::packet::{code, outgoing, v5};
 use super::peer::{Peer, Verdict};
-use super::{Gossip, Send, shh};
+use super::{Gossip, Send, shh, shh_5};
 
 impl Gossip {
     /// An envelope entered the public pool; `from` is the link that brought it, if one did.
@@ -24,14 +24,15 @@ impl Gossip {
         }
         let known_by = self.known.by(&hash);
         for (link, peer) in &mut self.peers {
-            if peer.wants_topic(envelope.topic()) && known_by.binary_search(link).is_err() {
+            if peer.wants(envelope) && known_by.binary_search(link).is_err() {
                 let wait = sample::exponential(&mut self.rng, self.mean_wait);
                 peer.queue.push(now.mono.after(wait), hash);
             }
         }
     }
 
-    /// Sends what is due: to each peer at most one packet, and at most three in a second. A peer
+    /// Sends what is due: to each peer at most one packet, and at most three in a second; in
+    /// `shh/5`, where a packet holds one envelope, as many at a time as one packet would. A peer
     /// whose link is `congested` is left alone for a moment.
     #[must_use]
     pub fn tick(&mut self, now: Now, pool: &Pool, congested: impl Fn(LinkId) -> bool) -> Vec<Send> {
@@ -53,7 +54,16 @@ impl Gossip {
             let envelopes = next_packet(*link, peer, &mut self.known, now, pool);
             if !envelopes.is_empty() {
                 peer.queue.shut(now.mono.after(PACKET_GAP));
-                sends.push(shh(*link, code::MESSAGES, outgoing::messages(&envelopes)));
+                match peer.form() {
+                    Form::V5 => sends.extend(
+                        envelopes
+                            .iter()
+                            .map(|envelope| shh_5(*link, v5::code::MESSAGE, v5::message(envelope))),
+                    ),
+                    Form::V6 => {
+                        sends.push(shh(*link, code::MESSAGES, outgoing::messages(&envelopes)));
+                    }
+                }
             }
         }
         sends
@@ -109,7 +119,8 @@ fn next_packet(
         if packet_len(alone) > MAX_PACKET {
             continue;
         }
-        if !packet.is_empty() && packet_len(body + alone) > FULL_PACKET {
+        let burst = peer.form() == Form::V5 && packet.len() == MAX_BURST;
+        if burst || (!packet.is_empty() && packet_len(body + alone) > FULL_PACKET) {
             peer.queue.put_back(hash);
             break;
         }
@@ -142,5 +153,9 @@ const CONGESTION_PAUSE: Duration = Duration::from_millis(250);
 /// Bytes of a packet at the most, unless a single envelope is longer: long frames would hold up
 /// the cells on the same connection.
 const FULL_PACKET: usize = 16_384;
+/// Packets of `shh/5` that leave at once. The shortest message that go-ethereum pads has 300 bytes, so
+/// a burst of its like is as long as the packets of `shh/6`, and a flood of shorter ones costs the
+/// peer no more frames than it takes from others in one tick.
+const MAX_BURST: usize = 32;
 /// Bytes of any packet at the most: go-ethereum's limit on what it takes.
 const MAX_PACKET: usize = 1 << 20;

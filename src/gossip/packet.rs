@@ -1,4 +1,5 @@
-//! The packets of `shh/6`: what a peer may send, and what we send.
+//! The packets of `shh/6`: what a peer may send, and what we send. Those of `shh/5` are read into the
+//! same values by [`v5`].
 //!
 //! EIP-627 names the codes; where it and go-ethereum differ, go-ethereum is followed, because its
 //! nodes are the ones that hang up. Strict here means what go-ethereum refuses with disconnect
@@ -10,11 +11,12 @@
 //! work and wanted is not decided here, nor who may send what: a P2P packet is passed on unread.
 
 use crate::bloom::Bloom;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Form};
 use crate::items::{Item, Items, NotRlp};
 
 pub mod outgoing;
 mod status;
+pub mod v5;
 
 pub use status::{MinPow, RateLimits, Status};
 
@@ -91,6 +93,7 @@ impl<'a> Packet<'a> {
                 items: Items::new(payload)
                     .list()
                     .map_err(|_| Malformed::MessagesNotAList)?,
+                form: Form::V6,
                 left: MAX_ENVELOPES,
             }),
             code::POW_REQUIREMENT => Self::PowRequirement(decode_pow_requirement(payload)?),
@@ -147,6 +150,7 @@ impl P2pKind {
 #[derive(Clone, Debug)]
 pub struct Envelopes<'a> {
     items: Items<'a>,
+    form: Form,
     left: usize,
 }
 
@@ -166,8 +170,11 @@ impl<'a> Envelopes<'a> {
         // An envelope starts with its expiry, which is a string; a list of them with a list.
         let bare = matches!(inside.clone().item(), Ok(Item::Bytes(_)));
         let items = if bare { Items::new(whole) } else { inside };
-        let left = MAX_ENVELOPES;
-        Ok(Self { items, left })
+        Ok(Self {
+            items,
+            form: Form::V6,
+            left: MAX_ENVELOPES,
+        })
     }
 
     fn decode_next(&mut self) -> Result<Envelope, Malformed> {
@@ -176,7 +183,7 @@ impl<'a> Envelopes<'a> {
             .checked_sub(1)
             .ok_or(Malformed::TooManyEnvelopes)?;
         let envelope = self.items.raw_list().map_err(|_| Malformed::Envelope)?;
-        Envelope::decode(envelope).map_err(|_| Malformed::Envelope)
+        Envelope::decode_as(self.form, envelope).map_err(|_| Malformed::Envelope)
     }
 }
 
@@ -263,6 +270,9 @@ pub enum Malformed {
     /// A status that is not a list; `shh/5` sends a bare number.
     #[error("status is not a list")]
     StatusNotAList,
+    /// A status of `shh/5` that is not a bare number; `shh/6` sends a list.
+    #[error("status is not a number")]
+    StatusNotANumber,
     /// More envelopes than [`MAX_ENVELOPES`].
     #[error("packet carries too many envelopes")]
     TooManyEnvelopes,

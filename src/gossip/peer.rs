@@ -3,7 +3,7 @@
 use circuits::time::{Instant, UnixSecs};
 
 use crate::bloom::Bloom;
-use crate::envelope::{Envelope, Topic};
+use crate::envelope::{Envelope, Form};
 use crate::pool::Pooled;
 
 use super::allowance::Allowance;
@@ -14,6 +14,8 @@ use super::rule::Rule;
 /// A neighbour's state.
 #[derive(Debug)]
 pub(super) struct Peer {
+    /// Which version of the protocol the link speaks, and so which envelopes it carries.
+    form: Form,
     client: String,
     named_rule: Rule,
     /// Absent until its status has come.
@@ -55,6 +57,8 @@ pub(super) enum Verdict {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct PeerInfo {
+    /// Which version of the protocol it speaks: it is given envelopes of that form only.
+    pub form: Form,
     /// What it calls itself, shortened and made printable.
     pub client: String,
     /// The proof-of-work rule that it is taken to judge by.
@@ -79,10 +83,14 @@ pub struct PeerInfo {
 
 impl Peer {
     /// A peer that has only said hello.
-    pub(super) fn new(now: Instant, client: &str) -> Self {
+    pub(super) fn new(now: Instant, form: Form, client: &str) -> Self {
         Self {
+            form,
             client: printable(client),
-            named_rule: Rule::of_client(client),
+            named_rule: match form {
+                Form::V5 => Rule::Legacy,
+                Form::V6 => Rule::of_client(client),
+            },
             greeting: None,
             early_pow: None,
             early_bloom: None,
@@ -92,6 +100,11 @@ impl Peer {
             brought: 0,
             sent: 0,
         }
+    }
+
+    /// Which version of the protocol the link speaks.
+    pub(super) const fn form(&self) -> Form {
+        self.form
     }
 
     /// Whether its status has come: before that it is sent no envelope.
@@ -142,11 +155,11 @@ impl Peer {
             .is_some_and(|greeting| greeting.confirmations == Some(true))
     }
 
-    /// Whether it wants envelopes of this topic.
-    pub(super) fn wants_topic(&self, topic: Topic) -> bool {
-        self.greeting
-            .as_ref()
-            .is_some_and(|greeting| greeting.bloom.wants(topic))
+    /// Whether it can be given this envelope and wants its topic.
+    pub(super) fn wants(&self, envelope: &Envelope) -> bool {
+        let greeting = self.greeting.as_ref();
+        envelope.form() == self.form
+            && greeting.is_some_and(|greeting| greeting.bloom.wants(envelope.topic()))
     }
 
     /// Judges an envelope of the pool by what the peer would punish.
@@ -156,8 +169,8 @@ impl Peer {
             return Verdict::Never;
         };
         let (rule, min) = (self.rule(), greeting.min_pow.value());
-        if envelope.expiry() < now.after(LEAST_LIFE)
-            || !greeting.bloom.wants(envelope.topic())
+        if !self.wants(envelope)
+            || envelope.expiry() < now.after(LEAST_LIFE)
             || !rule.satisfied(pow, min)
         {
             return Verdict::Never;
@@ -179,6 +192,7 @@ impl Peer {
     pub(super) fn info(&self) -> PeerInfo {
         let greeting = self.greeting.as_ref();
         PeerInfo {
+            form: self.form,
             client: self.client.clone(),
             rule: self.rule(),
             greeted: greeting.is_some(),

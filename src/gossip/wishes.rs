@@ -1,4 +1,4 @@
-//! What we tell all peers that we want, and change while they listen.
+//! What we tell all peers that we want, and change while they listen. `shh/5` has no words for it.
 //!
 //! Each of these wishes can be read by every peer. Less than everything (a filter, the light flag)
 //! tells what is read here, so a node that hides its readers never calls for it by itself; a user
@@ -8,6 +8,7 @@ use circuits::ids::LinkId;
 use circuits::time::Now;
 
 use crate::bloom::Bloom;
+use crate::envelope::Form;
 
 use super::packet::{MinPow, code, outgoing};
 use super::{Gossip, Send, shh};
@@ -76,8 +77,9 @@ impl Gossip {
     }
 
     fn to_all(&self, code: u8, payload: &[u8]) -> Vec<Send> {
-        let links = self.peers.keys();
+        let peers = self.peers.iter();
+        let told = peers.filter(|(_, peer)| peer.form() == Form::V6);
         let send = |link: &LinkId| shh(*link, code, payload.to_vec());
-        links.map(send).collect()
+        told.map(|(link, _)| send(link)).collect()
     }
 }

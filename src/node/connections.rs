@@ -11,6 +11,7 @@ use circuits::ids::{LinkId, RelayKey, ShortId};
 use circuits::time::Instant;
 
 use crate::endpoint::{Endpoint, PeerAddr};
+use crate::envelope::Form;
 use crate::link::{Capability, Link};
 
 /// All connections, from the dial on.
@@ -229,6 +230,14 @@ impl Connection {
         self.remote
             .as_ref()
             .is_some_and(|remote| remote.shared.contains(&capability))
+    }
+
+    /// The version of Whisper that both sides speak, if any.
+    pub(super) fn gossips(&self) -> Option<Form> {
+        if self.speaks(Capability::SHH_6) {
+            return Some(Form::V6);
+        }
+        self.speaks(Capability::SHH_5).then_some(Form::V5)
     }
 
     /// Whether the handshake is over.

@@ -146,7 +146,7 @@ impl Node {
             .filter(|(_, outgoing)| plain(outgoing))
             .filter_map(|(id, outgoing)| Some((*id, outgoing.watch?)))
             .collect();
-        let enough = self.gossip_peers().clamp(1, WITNESSES);
+        let enough = self.witnesses().clamp(1, WITNESSES);
         for (id, watch) in watched {
             let peers = self.gossip.given_to(watch.hash) + self.gossip.brought_by(watch.hash);
             if peers >= enough {

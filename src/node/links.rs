@@ -17,6 +17,7 @@ use super::output::Output;
 use super::timers::Timer;
 use super::{Event, Node};
 use crate::endpoint::{Endpoint, PeerAddr};
+use crate::envelope::Form;
 use crate::link::{Capability, DisconnectReason, Link, LinkConfig, LinkEvent, Packing, Priority};
 
 impl Node {
@@ -233,7 +234,6 @@ impl Node {
         shared: Vec<Capability>,
     ) {
         let short = key.id().short();
-        let gossips = shared.contains(&Capability::SHH_6);
         let dark = shared.contains(&Capability::DARK_1);
         let remote = Remote {
             key,
@@ -241,7 +241,9 @@ impl Node {
             client: client.clone(),
             shared,
         };
-        if let Some(older) = self.connections.identify(id, remote) {
+        let older = self.connections.identify(id, remote);
+        let form = self.connections.get(id).and_then(Connection::gossips);
+        if let Some(older) = older {
             if self.older_stays(older, id, key) {
                 self.connections.prefer(older);
                 self.disconnect(now, id, DisconnectReason::AlreadyConnected);
@@ -252,7 +254,7 @@ impl Node {
         // Peers that the user named come in whoever is there: strangers cannot keep them out.
         let dialled = self.connections.get(id).is_some_and(Connection::outbound);
         let invited = dialled || self.peering.always_admits(key);
-        if gossips && !invited && self.gossip_peers() > self.config.max_peers {
+        if form.is_some() && !invited && self.gossip_peers() > self.config.max_peers {
             self.disconnect(now, id, DisconnectReason::TooManyPeers);
             return;
         }
@@ -260,8 +262,8 @@ impl Node {
         if dark {
             self.open_dark(now, id);
         }
-        if gossips {
-            let sends = self.gossip.open(now, id, &client);
+        if let Some(form) = form {
+            let sends = self.gossip.open_as(now, id, form, &client);
             self.queue_shh(sends);
             if self.config.trusted_peers.iter().any(|peer| peer.key == key) {
                 self.gossip.trust(id);
@@ -271,18 +273,16 @@ impl Node {
     }
 
     /// Of two links to one peer the one that the lower key dialled stays, so that both sides
-    /// agree; but a link for gossip is never given up for one that carries cells only.
+    /// agree; but a link for gossip is never given up for one that carries cells only, or an older
+    /// version.
     fn older_stays(&self, older: LinkId, younger: LinkId, key: RelayKey) -> bool {
         let link = |id| self.connections.get(id);
         let (Some(older), Some(younger)) = (link(older), link(younger)) else {
             return false;
         };
-        let (gossip_older, gossip_younger) = (
-            older.speaks(Capability::SHH_6),
-            younger.speaks(Capability::SHH_6),
-        );
+        let (gossip_older, gossip_younger) = (older.gossips(), younger.gossips());
         if gossip_older != gossip_younger {
-            return gossip_older;
+            return gossip_older > gossip_younger;
         }
         if older.outbound() == younger.outbound() {
             return false;
@@ -291,11 +291,19 @@ impl Node {
         older.outbound() == ours_stays
     }
 
-    /// Links that carry gossip.
+    /// Links that carry gossip, of whichever version.
     pub(super) fn gossip_peers(&self) -> usize {
         self.connections
             .iter()
-            .filter(|(_, link)| link.speaks(Capability::SHH_6))
+            .filter(|(_, link)| link.gossips().is_some())
+            .count()
+    }
+
+    /// Links that carry envelopes of ours, which are all of `shh/6`.
+    pub(super) fn witnesses(&self) -> usize {
+        let links = self.connections.iter();
+        links
+            .filter(|(_, link)| link.gossips() == Some(Form::V6))
             .count()
     }
 

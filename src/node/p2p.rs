@@ -13,9 +13,9 @@ use circuits::time::Now;
 
 use super::Node;
 use super::command::Refusal;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Form};
 use crate::filter::Arrival;
-use crate::gossip::packet::{P2pKind, outgoing};
+use crate::gossip::packet::{P2pKind, outgoing, v5};
 use crate::link::{Capability, Priority};
 
 impl Node {
@@ -30,11 +30,29 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// [`Refusal`] if the peer is not there, or has not read what was sent before.
+    /// [`Refusal`] if the peer is not there, speaks another version, or has not read what was sent
+    /// before.
     pub(super) fn hand_over(&mut self, key: RelayKey, envelope: &Envelope) -> Result<(), Refusal> {
         let link = self.connections.to_key(key).ok_or_else(no_such_peer)?;
+        let form = self.gossip.form(link).ok_or_else(no_such_peer)?;
+        if form != envelope.form() {
+            return Err(Refusal::usage(
+                format!(
+                    "the peer speaks {form}, and this is an envelope of {}",
+                    envelope.form()
+                ),
+                "send it to a peer that speaks the same",
+            ));
+        }
         let payload = outgoing::p2p_message(envelope);
-        if self.send_p2p(link, P2pKind::Message, payload) {
+        let handed = match form {
+            Form::V5 => {
+                let code = u16::from(v5::code::P2P_MESSAGE);
+                self.queue(link, Priority::Gossip, Capability::SHH_5, code, payload)
+            }
+            Form::V6 => self.send_p2p(link, P2pKind::Message, payload),
+        };
+        if handed {
             return Ok(());
         }
         let waiting = self.p2p_backlog(link).ok_or_else(no_such_peer)?;
@@ -44,7 +62,7 @@ impl Node {
         ))
     }
 
-    /// Queues a packet past gossip; `false` if there is no such peer or no room for it now
+    /// Queues a packet of `shh/6` past gossip; `false` if no such peer speaks it or has room now
     /// ([`p2p_backlog`](Self::p2p_backlog)).
     pub(super) fn send_p2p(&mut self, to: LinkId, kind: P2pKind, payload: Vec<u8>) -> bool {
         let code = u16::from(kind.code());

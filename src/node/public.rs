@@ -10,10 +10,10 @@ use circuits::time::Now;
 use super::event::Trace;
 use super::timers::Timer;
 use super::{Node, hex};
-use crate::envelope::{Envelope, EnvelopeHash, InTime};
+use crate::envelope::{Envelope, EnvelopeHash, Form, InTime};
 use crate::filter::Arrival;
 use crate::gossip::{GossipFault, Send};
-use crate::link::{Capability, DisconnectReason, Priority};
+use crate::link::{DisconnectReason, Priority};
 use crate::pool::Inserted;
 use crate::pow::PowChecked;
 
@@ -57,7 +57,10 @@ impl Node {
             return;
         }
         if from.is_some() {
-            self.last_foreign = now.mono;
+            // One of `shh/5` says nothing of whether ours would get anywhere.
+            if envelope.form() == Form::V6 {
+                self.last_foreign = now.mono;
+            }
             self.trace(|| Trace::Pooled {
                 envelope: hex(&hash.0),
             });
@@ -99,13 +102,13 @@ impl Node {
     pub(super) fn queue_shh(&mut self, sends: Vec<Send>) {
         for Send {
             link,
+            capability,
             code,
             payload,
-            ..
         } in sends
         {
             let code = u16::from(code);
-            self.queue(link, Priority::Gossip, Capability::SHH_6, code, payload);
+            self.queue(link, Priority::Gossip, capability, code, payload);
         }
     }
 

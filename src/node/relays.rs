@@ -24,7 +24,7 @@ use super::timers::Timer;
 use super::{Event, Node};
 use crate::dark::DarkMessage;
 use crate::endpoint::PeerAddr;
-use crate::link::{Capability, Priority};
+use crate::link::Priority;
 
 /// The relays that we know.
 pub(super) struct Relays {
@@ -319,7 +319,7 @@ impl Node {
     pub(super) fn gossip_neighbours(&self) -> BTreeSet<RelayId> {
         self.connections
             .iter()
-            .filter(|(_, link)| link.speaks(Capability::SHH_6))
+            .filter(|(_, link)| link.gossips().is_some())
             .filter_map(|(_, link)| Some(link.remote.as_ref()?.key.id()))
             .collect()
     }

@@ -179,7 +179,7 @@ impl Node {
             ));
         }
         if rules.insertion == Insertion::HeldStem {
-            let peers = self.gossip_peers();
+            let peers = self.witnesses();
             if peers < WITNESSES {
                 return Err(Refusal::policy(
                     format!(

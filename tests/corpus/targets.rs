@@ -29,5 +29,7 @@ pub mod rlpx_frame;
 pub mod rlpx_handshake;
 #[path = "../../fuzz/targets/shard.rs"]
 pub mod shard;
+#[path = "../../fuzz/targets/shh5_packet.rs"]
+pub mod shh5_packet;
 #[path = "../../fuzz/targets/shh_packet.rs"]
 pub mod shh_packet;

@@ -6,11 +6,11 @@ use serde_json::Value;
 use super::*;
 use crate::envelope::EnvelopeHash;
 
-fn vectors() -> Value {
+pub(super) fn vectors() -> Value {
     serde_json::from_str(include_str!("../../../tests/vectors/status.json")).unwrap()
 }
 
-fn bytes(value: &Value) -> Vec<u8> {
+pub(super) fn bytes(value: &Value) -> Vec<u8> {
     hex::decode(value.as_str().unwrap()).unwrap()
 }
 
@@ -54,7 +54,7 @@ fn every_recorded_packet_is_read_as_its_fields_say() {
         let payload = bytes(&case["payload"]);
         let name = format!("{kind}: {}", case["name"]);
         if kind.starts_with("v5_") {
-            // Another protocol version, which never shares a link with this one.
+            // Another protocol version, which never shares a link with this one: see `v5`.
             continue;
         }
         match (kind, Packet::decode(code(case), &payload).unwrap()) {

@@ -1,0 +1,144 @@
+//! One packet of `shh/5` from a peer: the first byte is its code, the rest its payload.
+//!
+//! What is read must survive being written and read again. A node that takes it in passes it on to
+//! another old peer as it was, and shows nothing of it to one that speaks `shh/6`.
+
+use core::time::Duration;
+
+use circuits::ids::LinkId;
+use circuits::time::{Instant, Now, UnixSecs};
+use whisht::bloom::Bloom;
+use whisht::envelope::Form;
+use whisht::gossip::packet::{self, Envelopes, MinPow, P2pKind, Packet, outgoing, v5};
+use whisht::gossip::{Config, Gossip, GossipFault, PeerFault};
+use whisht::link::Capability;
+use whisht::pool::Pool;
+
+/// Reads one packet, and lets a node with three peers take it in. Panics if a rule is broken.
+pub fn shh5_packet(data: &[u8]) {
+    let Some((&code, payload)) = data.split_first() else {
+        return;
+    };
+    match Packet::decode_v5(code, payload) {
+        Ok(Packet::Messages(envelopes)) => survive_rewriting(envelopes),
+        Ok(Packet::P2p(P2pKind::Message, envelope)) => {
+            if let Ok(envelopes) = Envelopes::single(envelope) {
+                survive_rewriting(envelopes);
+            }
+        }
+        _ => {}
+    }
+    let mut node = Node::new();
+    node.take(code, payload);
+    node.take(code, payload);
+    node.run();
+}
+
+fn survive_rewriting(envelopes: Envelopes<'_>) {
+    let mut count = 0;
+    for envelope in envelopes.flatten() {
+        assert_eq!(envelope.form(), Form::V5);
+        let again = v5::message(&envelope);
+        let Ok(Packet::Messages(mut read)) = Packet::decode_v5(v5::code::MESSAGE, &again) else {
+            panic!("an envelope does not survive being written");
+        };
+        assert_eq!(read.next(), Some(Ok(envelope)));
+        assert_eq!(read.next(), None);
+        count += 1;
+    }
+    assert!(count <= 1);
+}
+
+/// A node between the peer that sends the packet and two that only listen.
+struct Node {
+    gossip: Gossip,
+    pool: Pool,
+    now: Now,
+    alive: bool,
+}
+
+impl Node {
+    fn new() -> Self {
+        let config = Config {
+            min_pow: MinPow::new(LEAST_WORK).unwrap(),
+            ..Config::default()
+        };
+        let mut node = Self {
+            gossip: Gossip::new(config, [7; 32]),
+            pool: Pool::new(1 << 20),
+            now: Now {
+                mono: Instant::ZERO,
+                unix: UnixSecs(NOW),
+            },
+            alive: true,
+        };
+        let status = outgoing::status(MinPow::ZERO, &Bloom::FULL, false);
+        for (link, form, status) in [
+            (SENDER, Form::V5, v5::status()),
+            (OLD, Form::V5, v5::status()),
+            (NEW, Form::V6, status),
+        ] {
+            let sends = node.gossip.open_as(node.now, link, form, "Geth/v1.7.3");
+            assert_eq!(sends.len(), 1);
+            let code = packet::code::STATUS;
+            let taken = node
+                .gossip
+                .receive(node.now, link, code, &status, &node.pool);
+            assert!(taken.is_ok());
+        }
+        assert!(node.gossip.trust(SENDER));
+        node
+    }
+
+    fn take(&mut self, code: u8, payload: &[u8]) {
+        if !self.alive {
+            return;
+        }
+        match self
+            .gossip
+            .receive(self.now, SENDER, code, payload, &self.pool)
+        {
+            Ok(received) => {
+                assert!(received.replies.is_empty() && received.p2p.is_none());
+                assert!(received.direct.len() <= 1 && received.brought.len() <= 1);
+                assert!(received.admitted.len() <= received.brought.len());
+                for (envelope, pow, in_time) in received.admitted {
+                    let _ = self.pool.insert(envelope.clone(), pow, in_time);
+                    self.gossip.pooled(self.now, &envelope, Some(SENDER));
+                }
+            }
+            Err(fault) => {
+                // Whoever does not know what we want is never blamed for it.
+                assert!(!matches!(
+                    fault,
+                    GossipFault::NoSuchLink | GossipFault::Peer(PeerFault::TooManyRefused(_))
+                ));
+                self.alive = false;
+            }
+        }
+    }
+
+    fn run(&mut self) {
+        for _ in 0..8 {
+            self.now.mono = self.now.mono.after(Duration::from_secs(1));
+            self.now.unix = self.now.unix.after(1);
+            for send in self.gossip.tick(self.now, &self.pool, |_| false) {
+                // The sender has brought everything that there is.
+                assert_eq!((send.link, send.capability), (OLD, Capability::SHH_5));
+                let Ok(Packet::Messages(envelopes)) = Packet::decode_v5(send.code, &send.payload)
+                else {
+                    panic!("something else than an envelope was sent");
+                };
+                assert!(envelopes.map(|one| one.unwrap()).count() == 1);
+            }
+        }
+    }
+}
+
+const SENDER: LinkId = LinkId(1);
+const OLD: LinkId = LinkId(2);
+const NEW: LinkId = LinkId(3);
+/// Less than the envelopes of the corpus that are worked for, more than those that are not.
+const LEAST_WORK: f64 = 0.0001;
+/// The second in which the envelopes of the corpus are alive.
+const NOW: u32 = 1_600_000_000;

@@ -1,0 +1,294 @@
+//! Peers that speak `shh/5` beside others that speak `shh/6`.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use circuits::time::{Instant, UnixSecs};
+use whisht::bloom::Bloom;
+use whisht::envelope::{AesNonce, Envelope, Form, Marking, Topic, Ttl, Unsealed};
+use whisht::gossip::packet::v5::{self, code};
+use whisht::gossip::packet::{MinPow, Packet};
+use whisht::gossip::{GossipFault, PeerFault, Received, Refused, Send};
+use whisht::link::Capability;
+use whisht::pow::PowValues;
+
+use super::world::*;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const GETH_7: &str = "Geth/v1.7.3-stable/linux-amd64/go1.9.2";
+
+/// An envelope of `shh/5` without work, told from others by its number.
+fn old(number: u32) -> Envelope {
+    old_of(number, 660, 32)
+}
+
+fn old_of(number: u32, ttl: u32, len: usize) -> Envelope {
+    let data = [number.to_be_bytes().to_vec(), vec![3; len - 4]].concat();
+    let unsealed = Unsealed {
+        expiry: UnixSecs(START - 60 + ttl),
+        ttl: Ttl(ttl),
+        topic: Topic([1, 2, 3, 4]),
+        marking: Marking::Symmetric(AesNonce([9; 12])),
+        data,
+    };
+    unsealed.seal(7)
+}
+
+fn greet_old(node: &mut Node, link: circuits::ids::LinkId) {
+    let sends = node.gossip.open_as(node.now, link, Form::V5, GETH_7);
+    assert_eq!(sends.len(), 1);
+    assert_eq!(sends[0].capability, Capability::SHH_5);
+    assert_eq!((sends[0].code, &sends[0].payload[..]), (0, &[0x05][..]));
+    let _ = node.receive(link, code::STATUS, &v5::status()).unwrap();
+}
+
+fn bring(node: &mut Node, link: circuits::ids::LinkId, envelope: &Envelope) -> Received {
+    let packet = v5::message(envelope);
+    node.receive(link, code::MESSAGE, &packet).unwrap()
+}
+
+/// The one envelope of a packet of `shh/5`.
+fn only(send: &Send) -> Envelope {
+    assert_eq!(send.capability, Capability::SHH_5);
+    let Ok(Packet::Messages(mut envelopes)) = Packet::decode_v5(send.code, &send.payload) else {
+        panic!("not a message: {send:?}");
+    };
+    let envelope = envelopes.next().unwrap().unwrap();
+    assert_eq!(envelope.as_rlp(), send.payload);
+    envelope
+}
+
+#[test]
+fn each_envelope_goes_only_to_peers_that_speak_its_version() {
+    let mut node = Node::new(0.0);
+    greet_old(&mut node, A);
+    greet_old(&mut node, B);
+    node.greet(C, GETH_OLD);
+    let received = bring(&mut node, A, &old(1));
+    assert_eq!((received.admitted.len(), received.brought.len()), (1, 1));
+    assert_eq!(node.bring(C, &[plain(1)]), Ok(1));
+    node.post(&plain(2));
+    let sent = node.run(MINUTE);
+    let (to_old, to_new): (Vec<_>, Vec<_>) = sent.iter().partition(|(_, send)| send.link != C);
+    assert_eq!(to_old.len(), 1);
+    assert_eq!((to_old[0].1.link, only(&to_old[0].1)), (B, old(1)));
+    assert_eq!(to_new.len(), 1);
+    assert_eq!(envelopes(&to_new[0].1), [plain(2)]);
+    // Both lie in one pool.
+    assert_eq!(node.pool.len(), 3);
+    assert!(node.run(MINUTE).is_empty());
+}
+
+#[test]
+fn a_new_old_peer_gets_what_the_pool_holds_of_its_version() {
+    let mut node = Node::new(0.0);
+    for number in 0..50 {
+        node.post(&plain(number));
+        node.post(&old(number));
+    }
+    greet_old(&mut node, A);
+    let sent = node.run(MINUTE);
+    let given: BTreeSet<_> = sent.iter().map(|(_, send)| only(send).hash()).collect();
+    assert_eq!((sent.len(), given.len()), (50, 50));
+    assert!((0..50).all(|number| given.contains(&old(number).hash())));
+}
+
+/// How many packets left, and how many bytes, at each moment.
+fn bursts(sent: &[Sent]) -> Vec<(Instant, usize, usize)> {
+    let mut bursts: Vec<(Instant, usize, usize)> = Vec::new();
+    for (time, send) in sent {
+        match bursts.last_mut() {
+            Some((last, packets, bytes)) if last == time => {
+                *packets += 1;
+                *bytes += send.payload.len();
+            }
+            _ => bursts.push((*time, 1, send.payload.len())),
+        }
+    }
+    bursts
+}
+
+#[test]
+fn bursts_are_bounded_in_packets_and_bytes_and_leave_three_times_a_second() {
+    for (len, count, burst) in [(32, 500, 32), (1_000, 200, 15), (9_000, 20, 1)] {
+        let mut node = Node::new(0.0);
+        for number in 0..count {
+            node.post(&old_of(number, 660, len));
+        }
+        greet_old(&mut node, A);
+        let sent = node.run(MINUTE);
+        assert_eq!(sent.len(), usize::try_from(count).unwrap());
+        let bursts = bursts(&sent);
+        let (_, packets, bytes) = bursts[0];
+        assert_eq!(packets, burst, "of {len} bytes");
+        assert!(bytes <= 16_384);
+        for pair in bursts.windows(2) {
+            assert_eq!(pair[1].0.since(pair[0].0), Duration::from_millis(334));
+        }
+    }
+}
+
+#[test]
+fn an_envelope_longer_than_a_burst_goes_alone() {
+    let mut node = Node::new(0.0);
+    node.post(&old_of(1, 660, 40_000));
+    node.post(&old(2));
+    greet_old(&mut node, A);
+    let sent = node.run(MINUTE);
+    assert_eq!(bursts(&sent).len(), 2);
+}
+
+#[test]
+fn too_little_work_is_dropped_without_blame_or_memory() {
+    let mut node = Node::new(1e9);
+    greet_old(&mut node, A);
+    for number in 0..1_000 {
+        let received = bring(&mut node, A, &old(number));
+        assert!(received.admitted.is_empty() && received.brought.is_empty());
+        assert!(received.refused.is_empty() && received.replies.is_empty());
+    }
+    assert_eq!(node.gossip.brought_by(old(0).hash()), 0);
+}
+
+#[test]
+fn a_topic_that_we_do_not_want_is_dropped_without_blame_because_nobody_could_know() {
+    let mut node = Node::new(0.0);
+    greet_old(&mut node, A);
+    node.greet(B, GETH_OLD);
+    let sends = node.gossip.set_bloom(node.now, Bloom::EMPTY);
+    assert_eq!(sends.len(), 1, "there is no packet to tell an old peer");
+    assert_eq!(sends[0].link, B);
+    let sends = node.gossip.set_min_pow(node.now, MinPow::ZERO);
+    assert!(sends.iter().all(|send| send.link == B));
+    let _ = node.run(Duration::from_secs(11));
+    for number in 0..100 {
+        assert!(bring(&mut node, A, &old(number)).brought.is_empty());
+    }
+}
+
+#[test]
+fn envelopes_out_of_time_cost_an_old_peer_the_link_as_they_do_others() {
+    let mut node = Node::new(0.0);
+    greet_old(&mut node, A);
+    // It died sixty seconds ago; what died on the way here would be nobody's fault.
+    for number in 0..16 {
+        let received = bring(&mut node, A, &old_of(number, 1, 40));
+        assert_eq!(received.refused.len(), 1);
+    }
+    let packet = v5::message(&old_of(16, 1, 40));
+    let fault = node.receive(A, code::MESSAGE, &packet).unwrap_err();
+    assert!(matches!(
+        fault,
+        GossipFault::Peer(PeerFault::TooManyRefused(Refused::Untimely(_)))
+    ));
+}
+
+#[test]
+fn the_work_of_an_old_envelope_counts_by_the_older_rule_alone() {
+    let sealed = |enough: &dyn Fn(PowValues) -> bool| {
+        let unsealed = |nonce| {
+            let unsealed = Unsealed {
+                expiry: UnixSecs(START + 600),
+                ttl: Ttl(660),
+                topic: Topic([1, 2, 3, 4]),
+                marking: Marking::Asymmetric,
+                data: vec![5; 40],
+            };
+            unsealed.seal(nonce)
+        };
+        (0..1 << 22)
+            .map(unsealed)
+            .find(|envelope| enough(PowValues::of(envelope)))
+            .unwrap()
+    };
+    let (good, bad) = (
+        sealed(&|pow| pow.legacy >= 0.01),
+        sealed(&|pow| pow.legacy < 0.001),
+    );
+    let mut node = Node::new(0.01);
+    greet_old(&mut node, A);
+    greet_old(&mut node, B);
+    assert_eq!(bring(&mut node, A, &good).admitted.len(), 1);
+    assert!(bring(&mut node, A, &bad).admitted.is_empty());
+    let sent = node.run(MINUTE);
+    assert_eq!(sent.len(), 1);
+    assert_eq!((sent[0].1.link, only(&sent[0].1)), (B, good));
+}
+
+#[test]
+fn a_broken_packet_costs_the_link() {
+    let later = v5::message(&plain(1));
+    for (code, payload) in [
+        (code::STATUS, &[0xc1, 0x05][..]),
+        (code::STATUS, &[0x06]),
+        (code::MESSAGE, &[0x80]),
+        (code::MESSAGE, &[0xc0]),
+        (code::MESSAGE, &[]),
+        (code::MESSAGE, &later),
+    ] {
+        let mut node = Node::new(0.0);
+        greet_old(&mut node, A);
+        let fault = node.receive(A, code, payload).unwrap_err();
+        assert!(fault.blames_peer(), "{code} {payload:02x?}");
+    }
+}
+
+#[test]
+fn an_envelope_before_the_status_costs_the_link() {
+    let mut node = Node::new(0.0);
+    let _ = node.gossip.open_as(node.now, A, Form::V5, GETH_7);
+    let fault = node.receive(A, code::MESSAGE, &v5::message(&old(1)));
+    assert_eq!(
+        fault.unwrap_err(),
+        GossipFault::Peer(PeerFault::BeforeStatus)
+    );
+}
+
+#[test]
+fn a_packet_beyond_the_largest_message_is_refused() {
+    let mut node = Node::new(0.0);
+    greet_old(&mut node, A);
+    // Nobody sends a pool at once here, so code 1 has no licence either.
+    let packet = v5::message(&old_of(1, 660, 1 << 20));
+    let fault = node.receive(A, code::MESSAGE, &packet).unwrap_err();
+    assert_eq!(fault, GossipFault::Peer(PeerFault::Oversized));
+}
+
+#[test]
+fn an_envelope_handed_over_counts_only_from_a_trusted_peer_and_is_not_passed_on() {
+    let mut node = Node::new(1e9);
+    greet_old(&mut node, A);
+    greet_old(&mut node, B);
+    let packet = v5::message(&old(1));
+    let received = node.receive(A, code::P2P_MESSAGE, &packet).unwrap();
+    assert!(received.direct.is_empty());
+    assert!(node.receive(A, code::P2P_MESSAGE, &[0xff]).is_ok());
+    assert!(node.gossip.trust(A));
+    let received = node.receive(A, code::P2P_MESSAGE, &packet).unwrap();
+    assert_eq!(received.direct, [old(1)]);
+    assert!(node.run(MINUTE).is_empty());
+    assert!(node.receive(A, code::P2P_MESSAGE, &[0xff]).is_err());
+}
+
+#[test]
+fn a_request_for_old_mail_and_codes_without_meaning_are_ignored() {
+    let mut node = Node::new(0.0);
+    greet_old(&mut node, A);
+    for code in code::P2P_REQUEST..64 {
+        let received = node.receive(A, code, &v5::message(&old(1))).unwrap();
+        assert!(received.p2p.is_none() && received.brought.is_empty());
+    }
+}
+
+#[test]
+fn a_listing_shows_the_version_and_the_only_rule_it_has() {
+    let mut node = Node::new(0.0);
+    greet_old(&mut node, A);
+    let _ = node.gossip.open(node.now, B, "Geth/v1.9.25");
+    let peers: Vec<_> = node.gossip.peers().map(|(_, peer)| peer).collect();
+    assert_eq!((peers[0].form, peers[0].rule.label()), (Form::V5, "legacy"));
+    assert!(peers[0].greeted && peers[0].bloom_bits == 512);
+    assert_eq!((peers[1].form, peers[1].rule.label()), (Form::V6, "modern"));
+    assert_eq!(node.gossip.form(A), Some(Form::V5));
+    assert_eq!(node.gossip.form(C), None);
+}
