@@ -21,7 +21,7 @@ use circuits::time::Now;
 use super::command::{Post, PostTo, ShhError, ShhReply};
 use super::no_peer;
 use crate::compose::{self, Letter, Life, Recipient};
-use crate::envelope::{Envelope, EnvelopeHash, Marking, Ttl, Unsealed};
+use crate::envelope::{Envelope, EnvelopeHash, Form, Marking, Ttl, Unsealed};
 use crate::gossip::{Refused, Rule};
 use crate::message::{
     self, ClientPublic, ClientSecret, Padding, PayloadTooLong, Plaintext, SymKey,
@@ -250,9 +250,12 @@ impl Node {
         }
     }
 
-    /// Whether a peer hangs up for envelopes that do not satisfy this rule.
+    /// Whether a peer that is given our envelopes hangs up for those that do not satisfy this rule.
     fn judged_by(&self, rule: Rule) -> bool {
-        let mut peers = self.gossip.peers();
+        let mut peers = self
+            .gossip
+            .peers()
+            .filter(|(_, peer)| peer.form == Form::V6);
         peers.any(|(_, peer)| peer.rule == rule || peer.rule == Rule::Both)
     }
 
