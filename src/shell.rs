@@ -3,7 +3,7 @@
 //! [`start`] gives a [`Node`](crate::node::Node) a task of its own (`driver`), which turns what
 //! happens outside into inputs and carries out the outputs. The node decides everything; the shell
 //! only bounds what a stranger can make it hold: connections, half-open connections, bytes in
-//! flight. A [`Handle`] is how the rest of the process talks to a running node; [`ipc`] is how
+//! flight. A [`Handle`] is how the rest of the process talks to a running node; [`rpc`] is how
 //! other processes do. Several nodes can run in one process and share one pool of [`Workers`].
 //!
 //! Nothing here prints, and nothing here logs an address, a topic or a hash.
@@ -15,8 +15,8 @@ mod driver;
 mod handle;
 pub mod host;
 pub mod identities;
-pub mod ipc;
 pub mod listen;
+pub mod rpc;
 pub mod signal;
 pub mod store;
 mod tcp;

@@ -12,7 +12,7 @@ use crate::rpc::Kind;
 use crate::shell::data_dir::DirError;
 use crate::shell::host::HostError;
 use crate::shell::identities::SaveError;
-use crate::shell::ipc::{BindError, ClientError};
+use crate::shell::rpc::{BindError, ClientError};
 
 /// What the shell that called us is told.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -17,7 +17,7 @@ use crate::envelope::Topic;
 use crate::identity::{IdentityName, Wanted, parse_topic};
 use crate::node::Identity;
 use crate::shell::data_dir::DataDir;
-use crate::shell::ipc::{Client, ClientError};
+use crate::shell::rpc::{Client, ClientError};
 use crate::shell::{identities, random};
 
 /// Options of `whisht id`.

@@ -7,7 +7,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::print::Screen;
 use super::{Common, Exit, Failure};
-use crate::shell::ipc::Client;
+use crate::shell::rpc::Client;
 
 /// A connection to the running node, and where to print.
 pub(super) struct Node {

@@ -50,6 +50,15 @@ pub(super) fn run(common: Common, args: Args) -> Result<Exit, Failure> {
              the likelier one of them is hostile"
         );
     }
+    if config.rpc.danger_no_token && (config.rpc.http.is_some() || config.rpc.ws.is_some()) {
+        tracing::warn!(
+            "JSON-RPC over TCP asks for no token: every program on this machine, of whatever user, \
+             can use this node"
+        );
+    }
+    if config.rpc.allow_key_export {
+        tracing::warn!("JSON-RPC hands out private keys to whoever may call shh");
+    }
     let runtime = busy_runtime()?;
     let screen = Screen {
         json: common.json,
@@ -107,6 +116,7 @@ fn from_file(named: Option<&Path>, place: &Place) -> Result<Settings, Failure> {
 
 /// Says what others need to know.
 fn banner(screen: Screen, host: &Host, node: &NodeConfig) -> io::Result<()> {
+    let doors = host.doors();
     let addresses = host.handle().addresses();
     let enodes: Vec<_> = addresses
         .iter()
@@ -117,6 +127,9 @@ fn banner(screen: Screen, host: &Host, node: &NodeConfig) -> io::Result<()> {
             "enode": enodes,
             "listen": addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>(),
             "ipc": host.ipc_path(),
+            "http": doors.http().map(|at| format!("http://{at}")),
+            "ws": doors.ws().map(|at| format!("ws://{at}")),
+            "rpc_token": doors.token_path(),
             "level": node.level.word(),
             "profile": node.profile.label(),
             "network": node.network,
@@ -147,6 +160,15 @@ fn banner(screen: Screen, host: &Host, node: &NodeConfig) -> io::Result<()> {
         screen.line("              (others replace the loopback address by this machine's own)")?;
     }
     screen.line(format_args!("local socket  {}", host.ipc_path().display()))?;
+    if let Some(at) = doors.http() {
+        screen.line(format_args!("JSON-RPC      http://{at}"))?;
+    }
+    if let Some(at) = doors.ws() {
+        screen.line(format_args!("JSON-RPC      ws://{at}"))?;
+    }
+    if let Some(path) = doors.token_path() {
+        screen.line(format_args!("token         {}", path.display()))?;
+    }
     screen.line(format_args!("level         {}", node.level))
 }
 

@@ -7,6 +7,7 @@
 //! guard-seed       ranks the guards (spec M1); apart from the link key, so that neither tells
 //!                  the other
 //! port             the port last listened on
+//! rpc-token        what programs show at the doors over TCP
 //! onion/           <epoch>.key and <epoch>.tags, together or not at all (spec M9)
 //! descriptor/      <epoch>: what we told the network about ourselves
 //! directory.bin    what relays told us
@@ -114,6 +115,15 @@ impl DataDir {
     /// [`DirError`] if the file holds no seed or cannot be read or written.
     pub fn guard_seed(&self) -> Result<Secret<16>, DirError> {
         self.secret("guard-seed")
+    }
+
+    /// What programs have to show over TCP; drawn anew if there is none yet.
+    ///
+    /// # Errors
+    ///
+    /// [`DirError`] if the file holds no token or cannot be read or written.
+    pub fn rpc_token(&self) -> Result<Secret<32>, DirError> {
+        self.secret(RPC_TOKEN)
     }
 
     /// The port last listened on, if one is known.
@@ -328,7 +338,10 @@ pub(super) const ONION: &str = "onion";
 pub(super) const DESCRIPTOR: &str = "descriptor";
 /// Client keys.
 pub(super) const IDENTITIES: &str = "identities";
-const IPC: &str = "whisht.ipc";
+/// The local socket.
+pub(super) const IPC: &str = "whisht.ipc";
+/// What programs show over TCP.
+pub(super) const RPC_TOKEN: &str = "rpc-token";
 const LOCK: &str = "lock";
 const PORT: &str = "port";
 const PROFILE: &str = "profile";

@@ -1,4 +1,4 @@
-//! A node with everything around it: data directory, listeners, identities, local socket.
+//! A node with everything around it: data directory, listeners, identities, doors for programs.
 //!
 //! This is what `whisht run` runs. The order matters: the directory is locked before anything in
 //! it is read, the port is known before the node is told of it, and the node knows its identities
@@ -14,10 +14,10 @@ use circuits::ids::RelayKey;
 use circuits::secret::Secret;
 use zeroize::Zeroizing;
 
-use super::data_dir::{DataDir, DirError, at};
+use super::data_dir::{DataDir, DirError, IPC, at};
 use super::driver::StartError;
-use super::ipc::{BindError, Keeper, Server, Service};
 use super::listen::{self, ListenError};
+use super::rpc::{BindError, Bound, DoorError, Doors, Keeper, Service, TokenFile};
 use super::store::{self, Storage};
 use super::{Handle, NoRandomness, Setup, Stopped, Workers, identities, random, start};
 use crate::config::{Config, Listen};
@@ -38,9 +38,9 @@ pub enum Place {
 pub struct Host {
     handle: Handle,
     key: RelayKey,
-    server: Server,
-    /// Removed after the socket in it.
-    _socket_dir: Option<PrivateDir>,
+    doors: Doors,
+    /// Removed after what is in it.
+    _private_dir: Option<PrivateDir>,
 }
 
 impl Host {
@@ -73,7 +73,13 @@ impl Host {
             .filter_map(|listener| listener.local_addr().ok())
             .collect();
         config.bound(&addresses);
-        let (socket_dir, socket) = socket(&storage, ipc)?;
+        let bound = Bound::bind(&config.rpc)?;
+        let (lobby, private_dir) = lobby(&storage)?;
+        let socket = ipc.map_or_else(|| lobby.join(IPC), Path::to_owned);
+        let token = match bound.is_open() && !config.rpc.danger_no_token {
+            true => Some(token(&storage, &lobby)?),
+            false => None,
+        };
 
         let keeper = Keeper::from(&storage);
         let threads = config.threads.unwrap_or_else(Workers::available);
@@ -92,18 +98,16 @@ impl Host {
                 .command(Command::AddIdentity(name.to_string(), identity))
                 .await??;
         }
-        let server = Server::start(
-            &socket,
-            Service {
-                handle: handle.clone(),
-                keeper,
-            },
-        )?;
+        let service = Service {
+            handle: handle.clone(),
+            keeper,
+        };
+        let doors = Doors::open(&socket, bound, &config.rpc, token, &service)?;
         Ok(Self {
             handle,
             key,
-            server,
-            _socket_dir: socket_dir,
+            doors,
+            _private_dir: private_dir,
         })
     }
 
@@ -119,10 +123,16 @@ impl Host {
         self.key
     }
 
+    /// Where other programs find it.
+    #[must_use]
+    pub const fn doors(&self) -> &Doors {
+        &self.doors
+    }
+
     /// Its local socket.
     #[must_use]
     pub fn ipc_path(&self) -> &Path {
-        self.server.path()
+        self.doors.ipc_path()
     }
 }
 
@@ -154,25 +164,26 @@ fn bind(storage: &Storage, listen: &Listen) -> Result<Vec<tokio::net::TcpListene
     Ok(listeners)
 }
 
-/// Where the local socket goes. An ephemeral node gets a directory of its own for it.
-fn socket(
-    storage: &Storage,
-    ipc: Option<&Path>,
-) -> Result<(Option<PrivateDir>, PathBuf), HostError> {
-    if let Some(path) = ipc {
-        return Ok((None, path.to_owned()));
-    }
+/// Where other programs find the socket and the token. An ephemeral node gets a directory of its
+/// own for them.
+fn lobby(storage: &Storage) -> Result<(PathBuf, Option<PrivateDir>), HostError> {
     match storage {
-        Storage::Disk(dir) => Ok((None, dir.ipc_path())),
+        Storage::Disk(dir) => Ok((dir.path().to_owned(), None)),
         Storage::Memory => {
             let dir = PrivateDir::make()?;
-            let path = dir.0.join("whisht.ipc");
-            Ok((Some(dir), path))
+            Ok((dir.0.clone(), Some(dir)))
         }
     }
 }
 
-/// A directory for one socket, removed on drop.
+fn token(storage: &Storage, lobby: &Path) -> Result<TokenFile, DirError> {
+    match storage {
+        Storage::Disk(dir) => TokenFile::of(dir),
+        Storage::Memory => TokenFile::passing(lobby),
+    }
+}
+
+/// A directory for what an ephemeral node shows to other programs, removed on drop.
 #[derive(Debug)]
 struct PrivateDir(PathBuf);
 
@@ -210,6 +221,9 @@ pub enum HostError {
     /// The data directory.
     #[error(transparent)]
     Dir(#[from] DirError),
+    /// A door over TCP.
+    #[error(transparent)]
+    Door(#[from] DoorError),
     /// The listeners.
     #[error(transparent)]
     Listen(#[from] ListenError),

@@ -61,7 +61,7 @@ pub(super) fn tune(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+pub(super) fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,

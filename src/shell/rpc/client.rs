@@ -69,15 +69,14 @@ impl Client {
         }
     }
 
-    /// Asks to be told of events; [`Client::next_event`] gives them.
+    /// Asks to be told of events; [`Client::next_event`] gives them. What comes back is the
+    /// subscription's id.
     ///
     /// # Errors
     ///
     /// As [`Client::call`].
-    pub async fn subscribe(&mut self) -> Result<(), ClientError> {
-        self.call("whisht_subscribe", json!(["events"]))
-            .await
-            .map(|_| ())
+    pub async fn subscribe(&mut self) -> Result<Value, ClientError> {
+        self.call("whisht_subscribe", json!(["events"])).await
     }
 
     /// Waits for the next event. May be given up and called again.

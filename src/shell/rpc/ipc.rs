@@ -1,62 +1,33 @@
-//! The node's door for other programs of the same user: a Unix socket that speaks JSON-RPC.
+//! The local socket.
 //!
 //! The socket is 0600 and lies in a directory that only its owner can enter; whoever can open it
-//! may do everything that the node's owner may, so there is no further authentication. The number
-//! of clients and the size of a request are bounded; a client that does not read its responses is
-//! dropped.
-
-mod client;
-mod framing;
-mod session;
+//! may do everything that the node's owner may, so there is no further authentication. Requests
+//! follow one another with or without anything in between, since web3 sends nothing; answers end
+//! in a line break. The number of clients and the size of a request are bounded; a client that does
+//! not read its answers is dropped.
 
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use tokio::net::UnixListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::Handle;
-use super::data_dir::DataDir;
-use super::store::Storage;
-
-pub use client::{Client, ClientError};
-
-/// What the sessions act upon.
-#[derive(Clone, Debug)]
-pub struct Service {
-    /// The node.
-    pub handle: Handle,
-    /// Where new identities are kept.
-    pub keeper: Keeper,
-}
-
-/// Where sessions keep identities. They do not hold the data directory: it is free for the next
-/// node as soon as this one has ended, whatever its clients do.
-#[derive(Clone, Debug)]
-pub enum Keeper {
-    /// Nowhere.
-    Memory,
-    /// In a data directory, while the node has it.
-    Disk(Weak<DataDir>),
-}
-
-impl From<&Storage> for Keeper {
-    fn from(storage: &Storage) -> Self {
-        match storage {
-            Storage::Memory => Self::Memory,
-            Storage::Disk(dir) => Self::Disk(Arc::downgrade(dir)),
-        }
-    }
-}
+use super::Service;
+use super::converse::{Gone, Goodbye, Read, Received, Write, converse};
+use super::framing::Inbox;
+use super::limits::{MAX_CLIENTS_IPC, MAX_REQUEST_IPC};
+use super::session::{Access, Session};
+use crate::rpc::{self, Kind, RpcError};
 
 /// A socket that is being served, until this is dropped.
 #[derive(Debug)]
-pub struct Server {
+pub(super) struct Server {
     path: PathBuf,
     _tasks: JoinSet<()>,
 }
@@ -67,7 +38,7 @@ impl Server {
     /// # Errors
     ///
     /// [`BindError`] if another node serves there, or the socket cannot be made.
-    pub fn start(path: &Path, service: Service) -> Result<Self, BindError> {
+    pub(super) fn start(path: &Path, access: Access, service: Service) -> Result<Self, BindError> {
         let fail = |error| BindError::System {
             path: path.to_owned(),
             error,
@@ -76,7 +47,7 @@ impl Server {
         let listener = UnixListener::bind(path).map_err(fail)?;
         fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(fail)?;
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, service));
+        tasks.spawn(accept(listener, access, service));
         Ok(Self {
             path: path.to_owned(),
             _tasks: tasks,
@@ -84,8 +55,7 @@ impl Server {
     }
 
     /// Where the socket is.
-    #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 }
@@ -107,7 +77,7 @@ fn remove_leftover(path: &Path) -> Result<(), BindError> {
             path: path.to_owned(),
         });
     }
-    if UnixStream::connect(path).is_ok() {
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
         return Err(BindError::Served {
             path: path.to_owned(),
         });
@@ -119,20 +89,20 @@ fn remove_leftover(path: &Path) -> Result<(), BindError> {
 }
 
 /// Takes clients in. Sessions end with the task that owns them.
-async fn accept(listener: UnixListener, service: Service) {
-    let seats = Arc::new(Semaphore::new(MAX_CLIENTS));
+async fn accept(listener: UnixListener, access: Access, service: Service) {
+    let seats = Arc::new(Semaphore::new(MAX_CLIENTS_IPC));
     let mut sessions = JoinSet::new();
     loop {
         match listener.accept().await {
             Ok((stream, _)) => match Arc::clone(&seats).try_acquire_owned() {
                 Ok(seat) => {
-                    let service = service.clone();
+                    let session = Session::new(service.clone(), access.clone());
                     sessions.spawn(async move {
-                        session::run(stream, service).await;
+                        serve(stream, session).await;
                         drop(seat);
                     });
                 }
-                Err(_) => session::turn_away(&stream),
+                Err(_) => turn_away(&stream),
             },
             Err(error) => {
                 tracing::warn!(%error, "cannot accept local clients; trying again");
@@ -140,6 +110,60 @@ async fn accept(listener: UnixListener, service: Service) {
             }
         }
         while sessions.try_join_next().is_some() {}
+    }
+}
+
+async fn serve(stream: UnixStream, session: Session) {
+    let (stream, writer) = stream.into_split();
+    let reader = Reader {
+        stream,
+        inbox: Inbox::default(),
+    };
+    converse(session, reader, Writer(writer)).await;
+}
+
+/// Tells a client that there are too many, as far as it listens.
+fn turn_away(stream: &UnixStream) {
+    let error = RpcError::server(Kind::Busy, "too many clients", "close another one");
+    // A fresh socket has room for one line; whether it is read does not matter.
+    let _ = stream.try_write(rpc::failure(&error).to_string().as_bytes());
+}
+
+struct Reader {
+    stream: OwnedReadHalf,
+    inbox: Inbox,
+}
+
+impl Read for Reader {
+    async fn next(&mut self) -> Received {
+        loop {
+            match self.inbox.next(MAX_REQUEST_IPC) {
+                Ok(Some(text)) => return Received::Text(text),
+                Ok(None) => {}
+                Err(error) => {
+                    let last = rpc::failure(&RpcError::not_json(error));
+                    return Received::Unreadable(Some(last.to_string()));
+                }
+            }
+            match self.stream.read_buf(self.inbox.buffer()).await {
+                Ok(1..) => {}
+                _ => return Received::Nothing,
+            }
+        }
+    }
+}
+
+struct Writer(OwnedWriteHalf);
+
+impl Write for Writer {
+    async fn write(&mut self, mut text: String) -> Result<(), Gone> {
+        text.push('\n');
+        self.0.write_all(text.as_bytes()).await.map_err(|_| Gone)
+    }
+
+    async fn close(&mut self, _: Goodbye) {
+        // If this fails the client has closed already.
+        let _ = self.0.shutdown().await;
     }
 }
 
@@ -174,6 +198,3 @@ pub enum BindError {
         error: io::Error,
     },
 }
-
-/// Clients at the most.
-const MAX_CLIENTS: usize = 32;

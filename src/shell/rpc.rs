@@ -1,0 +1,205 @@
+//! The node's doors for other programs on this machine.
+//!
+//! There is always a Unix socket, for programs of the same user; HTTP and WebSocket over loopback
+//! are opened when the configuration says so. What comes in by any of them becomes requests of a
+//! `session`, which knows what its client subscribed to; the transports differ only in how bytes
+//! become texts and back. Over TCP there is a `guard` before the session: Host, Origin and token.
+//!
+//! Nothing here looks into a method's parameters or results: that is [`crate::rpc`].
+
+mod client;
+mod converse;
+mod framing;
+mod guard;
+mod http;
+mod ipc;
+mod limits;
+mod seats;
+mod session;
+mod subscriptions;
+mod tcp;
+mod token;
+mod ws;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Weak};
+
+use tokio::net::TcpListener;
+
+use super::Handle;
+use super::data_dir::DataDir;
+use super::store::Storage;
+use crate::config::rpc::RpcConfig;
+
+pub use client::{Client, ClientError};
+pub use ipc::BindError;
+pub use token::TokenFile;
+
+/// What the sessions act upon.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// The node.
+    pub handle: Handle,
+    /// Where new identities are kept.
+    pub keeper: Keeper,
+}
+
+/// Where sessions keep identities. They do not hold the data directory: it is free for the next
+/// node as soon as this one has ended, whatever its clients do.
+#[derive(Clone, Debug)]
+pub enum Keeper {
+    /// Nowhere.
+    Memory,
+    /// In a data directory, while the node has it.
+    Disk(Weak<DataDir>),
+}
+
+impl From<&Storage> for Keeper {
+    fn from(storage: &Storage) -> Self {
+        match storage {
+            Storage::Memory => Self::Memory,
+            Storage::Disk(dir) => Self::Disk(Arc::downgrade(dir)),
+        }
+    }
+}
+
+/// Listeners for the doors over TCP, bound before the node starts: an address that cannot be had
+/// must not cost a node its peers.
+#[derive(Debug)]
+pub struct Bound {
+    http: Option<TcpListener>,
+    ws: Option<TcpListener>,
+    /// Both protocols share the first listener.
+    shared: bool,
+}
+
+impl Bound {
+    /// Binds what the configuration names.
+    ///
+    /// # Errors
+    ///
+    /// [`DoorError`] names the address that cannot be had.
+    pub fn bind(config: &RpcConfig) -> Result<Self, DoorError> {
+        let bind = |setting, address: Option<SocketAddr>| {
+            address
+                .map(|address| {
+                    super::listen::bind_one(address).map_err(|error| DoorError {
+                        setting,
+                        address,
+                        error,
+                    })
+                })
+                .transpose()
+        };
+        let shared = config.http.is_some() && config.http == config.ws;
+        Ok(Self {
+            http: bind("rpc.http", config.http)?,
+            ws: match shared {
+                true => None,
+                false => bind("rpc.ws", config.ws)?,
+            },
+            shared,
+        })
+    }
+
+    /// Whether there is anything to guard with a token.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.http.is_some() || self.ws.is_some()
+    }
+}
+
+/// The doors of a running node, until this is dropped.
+#[derive(Debug)]
+pub struct Doors {
+    ipc: ipc::Server,
+    http: Option<SocketAddr>,
+    ws: Option<SocketAddr>,
+    token: Option<TokenFile>,
+    _tcp: Vec<tcp::Server>,
+}
+
+impl Doors {
+    /// Opens the local socket at `ipc`, and lets programs in at the listeners. Without a token,
+    /// every program on this machine may come in there.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError`] if the local socket cannot be made.
+    pub fn open(
+        ipc: &Path,
+        bound: Bound,
+        config: &RpcConfig,
+        token: Option<TokenFile>,
+        service: &Service,
+    ) -> Result<Self, BindError> {
+        let address = |listener: &Option<TcpListener>| listener.as_ref()?.local_addr().ok();
+        let (http, ws) = (address(&bound.http), address(&bound.ws));
+        let ws = if bound.shared { http } else { ws };
+        let tcp = tcp::Tcp::new(config, token.as_ref(), service);
+        let listeners = [
+            (
+                bound.http,
+                tcp::Speaks {
+                    http: true,
+                    ws: bound.shared,
+                },
+            ),
+            (
+                bound.ws,
+                tcp::Speaks {
+                    http: false,
+                    ws: true,
+                },
+            ),
+        ];
+        Ok(Self {
+            ipc: ipc::Server::start(ipc, session::Access::all(config), service.clone())?,
+            http,
+            ws,
+            token,
+            _tcp: listeners
+                .into_iter()
+                .filter_map(|(listener, speaks)| Some(tcp.serve(listener?, speaks)))
+                .collect(),
+        })
+    }
+
+    /// The local socket.
+    #[must_use]
+    pub fn ipc_path(&self) -> &Path {
+        self.ipc.path()
+    }
+
+    /// Where HTTP is served, if anywhere.
+    #[must_use]
+    pub const fn http(&self) -> Option<SocketAddr> {
+        self.http
+    }
+
+    /// Where WebSocket is served, if anywhere.
+    #[must_use]
+    pub const fn ws(&self) -> Option<SocketAddr> {
+        self.ws
+    }
+
+    /// The file that holds what programs have to show over TCP, if they have to show anything.
+    #[must_use]
+    pub fn token_path(&self) -> Option<&Path> {
+        self.token.as_ref().map(TokenFile::path)
+    }
+}
+
+/// A door over TCP cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot serve JSON-RPC at {address}: {error}; choose another port with `{setting}`")]
+pub struct DoorError {
+    /// The setting that names the address.
+    pub setting: &'static str,
+    /// The address.
+    pub address: SocketAddr,
+    /// What the system says.
+    pub error: io::Error,
+}

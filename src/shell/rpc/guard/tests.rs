@@ -1,0 +1,189 @@
+//! Attacks on the doors, by what their requests look like.
+
+use axum::http::Request;
+use circuits::secret::Secret;
+
+use super::*;
+
+/// A request as an honest program sends it, with other headers instead or besides.
+fn request(uri: &str, headers: &[(&str, &str)]) -> request::Parts {
+    let mut request = Request::post(uri);
+    for name in ["host", "authorization"] {
+        if headers.iter().all(|(other, _)| *other != name) {
+            let value = match name {
+                "host" => "127.0.0.1:8545".to_owned(),
+                _ => format!("Bearer {}", digits()),
+            };
+            request = request.header(name, value);
+        }
+    }
+    for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
+        request = request.header(*name, *value);
+    }
+    request.body(()).unwrap().into_parts().0
+}
+
+fn digits() -> String {
+    "5a".repeat(32)
+}
+
+fn guard() -> Guard {
+    Guard {
+        token: Some(Token::new(&Secret::take(&mut [0x5a; 32]))),
+        origins: vec!["http://localhost:3000".parse().unwrap()],
+    }
+}
+
+fn verdict(uri: &str, headers: &[(&str, &str)]) -> Option<Barred> {
+    guard().judge(&request(uri, headers)).err()
+}
+
+#[test]
+fn an_honest_program_is_let_in() {
+    for host in [
+        "127.0.0.1:8545",
+        "127.0.0.1",
+        "LocalHost:8545",
+        "[::1]:8546",
+        "127.3.2.1:1",
+    ] {
+        assert_eq!(verdict("/", &[("host", host)]), None, "{host}");
+    }
+    assert_eq!(verdict("/any/path?or=query", &[]), None);
+    assert_eq!(verdict("http://127.0.0.1:8545/", &[]), None);
+}
+
+#[test]
+fn a_rebound_name_is_not_let_in() {
+    for host in [
+        "evil.example:8545",
+        "evil.example",
+        "127.0.0.1.evil.example:8545",
+        "localhost.evil.example",
+        "localhost.",
+        "localhost@evil.example",
+        "evil.example@127.0.0.1",
+        "127.0.0.1:8545@evil.example",
+        "0.0.0.0:8545",
+        "192.0.2.1:8545",
+        "[::ffff:127.0.0.1]:8545",
+        "2130706433",
+        "127.0.0.1, evil.example",
+    ] {
+        assert_eq!(
+            verdict("/", &[("host", host)]),
+            Some(Barred::Host),
+            "{host}"
+        );
+    }
+}
+
+#[test]
+fn a_request_without_a_host_or_with_two_is_not_let_in() {
+    assert_eq!(verdict("/", &[("host", "")]), Some(Barred::Host));
+    let two = [("host", "127.0.0.1:8545"), ("host", "evil.example")];
+    assert_eq!(verdict("/", &two), Some(Barred::Host));
+    assert_eq!(verdict("http://evil.example/", &[]), Some(Barred::Host));
+}
+
+#[test]
+fn a_page_that_nobody_named_is_not_let_in_even_with_the_token() {
+    for origin in [
+        "http://evil.example",
+        "null",
+        "file://",
+        "http://localhost",
+        "http://localhost:3001",
+        "https://localhost:3000",
+        "http://localhost:3000.evil.example",
+        "http://127.0.0.1:8545",
+    ] {
+        let verdict = verdict("/", &[("origin", origin)]);
+        assert_eq!(verdict, Some(Barred::Origin), "{origin}");
+    }
+    let two = [
+        ("origin", "http://localhost:3000"),
+        ("origin", "http://evil.example"),
+    ];
+    assert_eq!(verdict("/", &two), Some(Barred::Origin));
+    assert_eq!(verdict("/", &[("origin", "http://localhost:3000")]), None);
+}
+
+#[test]
+fn a_page_that_was_named_still_needs_the_token() {
+    let named = [("origin", "http://localhost:3000"), ("authorization", "")];
+    assert_eq!(verdict("/", &named), Some(Barred::Token));
+}
+
+#[test]
+fn another_users_program_is_not_let_in() {
+    let token = digits();
+    for shown in [
+        String::new(),
+        token.clone(),
+        "Bearer".to_owned(),
+        "Bearer ".to_owned(),
+        format!("Bearer {}", "5a".repeat(31)),
+        format!("Bearer {token}00"),
+        format!("Bearer  {token}"),
+        format!("Bearer {}", "00".repeat(32)),
+        format!("Token {token}"),
+        format!("Basic {token}"),
+        format!("Basic {}", STANDARD.encode(&token)),
+        format!("Basic {}", STANDARD.encode(format!("{token}:"))),
+        format!("Basic {}", STANDARD.encode(format!("me:{token}0"))),
+    ] {
+        let verdict = verdict("/", &[("authorization", &shown)]);
+        assert_eq!(verdict, Some(Barred::Token), "{shown:?}");
+    }
+    let (bearer, other) = (format!("Bearer {token}"), "Bearer 00".to_owned());
+    let two = [
+        ("authorization", bearer.as_str()),
+        ("authorization", &other),
+    ];
+    assert_eq!(verdict("/", &two), Some(Barred::Token));
+}
+
+#[test]
+fn the_token_may_be_the_password_of_a_url() {
+    for user in ["", "me"] {
+        let shown = format!("bAsIc {}", STANDARD.encode(format!("{user}:{}", digits())));
+        assert_eq!(verdict("/", &[("authorization", &shown)]), None);
+    }
+}
+
+#[test]
+fn a_token_in_a_link_opens_a_websocket_only() {
+    let link = format!("/?x=1&token={}", digits());
+    let none = [("authorization", "")];
+    assert_eq!(verdict(&link, &none), Some(Barred::Token));
+    let mut upgrade = request(&link, &[("authorization", ""), ("upgrade", "websocket")]);
+    assert_eq!(
+        guard().judge(&upgrade).err(),
+        Some(Barred::Token),
+        "a POST is no upgrade"
+    );
+    upgrade.method = Method::GET;
+    assert_eq!(guard().judge(&upgrade).err(), None);
+    let mut wrong = request(
+        "/?token=00",
+        &[("authorization", ""), ("upgrade", "websocket")],
+    );
+    wrong.method = Method::GET;
+    assert_eq!(guard().judge(&wrong).err(), Some(Barred::Token));
+}
+
+#[test]
+fn without_a_token_host_and_origin_are_still_checked() {
+    let guard = Guard {
+        token: None,
+        origins: Vec::new(),
+    };
+    let judge = |headers: &[(&str, &str)]| guard.judge(&request("/", headers)).err();
+    assert_eq!(judge(&[("authorization", "")]), None);
+    assert_eq!(judge(&[("host", "evil.example")]), Some(Barred::Host));
+    assert_eq!(
+        judge(&[("origin", "http://localhost:3000")]),
+        Some(Barred::Origin)
+    );
+}

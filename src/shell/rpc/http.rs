@@ -1,0 +1,179 @@
+//! HTTP: one body, one request or list of them, one answer.
+//!
+//! Statuses and texts are go-ethereum's (tests/vectors/rpc_transcript.json), and so is what counts
+//! as a request: any path, `POST` with a JSON content type; an empty `GET` is answered with nothing,
+//! for whoever looks whether anybody is there. Pages of a named origin get what a browser wants to
+//! see before it shows them an answer.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequestParts, Request, WebSocketUpgrade};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request};
+use axum::response::IntoResponse;
+use futures_util::StreamExt;
+use tokio::time::timeout;
+
+use super::guard::{Admitted, is_upgrade};
+use super::limits::{BODY, MAX_REQUEST};
+use super::tcp::Connection;
+
+/// Answers a request.
+pub(super) async fn answer(connection: Arc<Connection>, request: Request) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let guard = &connection.tcp.guard;
+    let page = match guard.page(&parts) {
+        Ok(page) => page,
+        Err(barred) => return plain(barred.status(), barred.text()),
+    };
+    let mut response = match guard.judge(&parts) {
+        // A browser asks before it sends a token, and shows none when it does.
+        Err(_) if page.is_some() && parts.method == Method::OPTIONS => {
+            empty(StatusCode::NO_CONTENT)
+        }
+        Err(barred) => plain(barred.status(), barred.text()),
+        Ok(admitted) => {
+            if !connection.seat.promote() {
+                return plain(StatusCode::SERVICE_UNAVAILABLE, "too many clients");
+            }
+            serve(&connection, admitted, parts, body).await
+        }
+    };
+    if let Some(page) = page {
+        allow(response.headers_mut(), page);
+    }
+    response
+}
+
+/// Answers a request that may be answered.
+async fn serve(
+    connection: &Arc<Connection>,
+    _: Admitted,
+    parts: request::Parts,
+    body: Body,
+) -> Response<Body> {
+    if connection.speaks.ws && is_upgrade(&parts) {
+        return upgrade(connection, parts).await;
+    }
+    if !connection.speaks.http {
+        return plain(
+            StatusCode::UPGRADE_REQUIRED,
+            "this address speaks WebSocket",
+        );
+    }
+    let length = length(&parts.headers);
+    match parts.method {
+        Method::GET if length.unwrap_or(0) == 0 => return empty(StatusCode::OK),
+        Method::OPTIONS => return empty(StatusCode::OK),
+        Method::POST => {}
+        _ => return plain(StatusCode::METHOD_NOT_ALLOWED, "method not allowed"),
+    }
+    if let Some(length) = length.filter(|length| *length > MAX_REQUEST) {
+        let text = format!("content length too large ({length}>{MAX_REQUEST})");
+        return plain(StatusCode::PAYLOAD_TOO_LARGE, &text);
+    }
+    if !is_json(&parts.headers) {
+        let text = "invalid content type, only application/json is supported";
+        return plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, text);
+    }
+    let body = match timeout(BODY, read(body)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(refusal)) => return refusal,
+        Err(_) => return plain(StatusCode::REQUEST_TIMEOUT, "the body took too long"),
+    };
+    let answer = connection.tcp.short_session().answer(&body).await;
+    let json = HeaderValue::from_static("application/json");
+    let text = answer.text.map_or_else(String::new, |text| text + "\n");
+    ([(header::CONTENT_TYPE, json)], text).into_response()
+}
+
+/// Goes on as a WebSocket.
+async fn upgrade(connection: &Arc<Connection>, mut parts: request::Parts) -> Response<Body> {
+    let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
+        Ok(upgrade) => upgrade,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let Some(to_session) = connection.upgrade() else {
+        return plain(StatusCode::BAD_REQUEST, "the connection is no longer HTTP");
+    };
+    upgrade
+        .max_message_size(MAX_REQUEST)
+        .max_frame_size(MAX_REQUEST)
+        .on_upgrade(|socket| async {
+            // If this fails the listener has ended.
+            let _ = to_session.send(socket);
+        })
+}
+
+/// Reads a body that is not too long.
+async fn read(body: Body) -> Result<Vec<u8>, Response<Body>> {
+    let mut chunks = body.into_data_stream();
+    let mut read = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk: Bytes =
+            chunk.map_err(|_| plain(StatusCode::BAD_REQUEST, "the body cannot be read"))?;
+        if read.len() + chunk.len() > MAX_REQUEST {
+            let text = format!("content length too large (>{MAX_REQUEST})");
+            return Err(plain(StatusCode::PAYLOAD_TOO_LARGE, &text));
+        }
+        read.extend_from_slice(&chunk);
+    }
+    Ok(read)
+}
+
+/// What a head says of the length of its body.
+fn length(headers: &HeaderMap) -> Option<usize> {
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        return Some(1);
+    }
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}
+
+/// Whether a body is said to be JSON. No web page can say so without asking first.
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let kind = value.unwrap_or_default().split(|byte| *byte == b';').next();
+    let kind = kind.unwrap_or_default().trim_ascii();
+    let known: [&[u8]; 3] = [
+        b"application/json",
+        b"application/json-rpc",
+        b"application/jsonrequest",
+    ];
+    known.iter().any(|known| kind.eq_ignore_ascii_case(known))
+}
+
+/// What a browser wants to see before it lets a page of another origin have an answer.
+fn allow(headers: &mut HeaderMap, page: HeaderValue) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, page);
+    headers.insert(header::VARY, HeaderValue::from_static("origin"));
+    for (name, value) in [
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "POST"),
+        (
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "authorization, content-type",
+        ),
+        (header::ACCESS_CONTROL_MAX_AGE, "600"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}
+
+fn empty(status: StatusCode) -> Response<Body> {
+    status.into_response()
+}
+
+fn plain(status: StatusCode, text: &str) -> Response<Body> {
+    let mut response = (status, format!("{text}\n")).into_response();
+    if status == StatusCode::UNAUTHORIZED {
+        let scheme = HeaderValue::from_static("Bearer");
+        response
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, scheme);
+    }
+    response
+}

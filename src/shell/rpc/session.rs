@@ -1,0 +1,410 @@
+//! One client: what it may do, what it asks, what it subscribed to.
+//!
+//! A session knows nothing of sockets. It turns a text into the text that answers it, and what the
+//! node tells everybody into what this client is told. A subscription to messages is a filter of
+//! the node's; it goes with the session.
+
+use std::sync::Arc;
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
+
+use super::limits::Pace;
+use super::subscriptions::{Opening, Subscriptions, Target};
+use super::{Keeper, Service};
+use crate::config::rpc::{Module, RpcConfig};
+use crate::identity::{IdentityName, Wanted};
+use crate::node::{Command, Criteria, Event, Reply, ShhCommand, ShhReply};
+use crate::rpc::{self, Call, Incoming, Kind, Permissions, Request, RpcError, shh};
+use crate::shell::identities::{self, SaveError};
+use crate::shell::{Events, Seen, Stopped, random};
+
+/// What a client may do, by the door that it came through.
+#[derive(Clone, Debug)]
+pub(super) struct Access {
+    modules: Arc<[Module]>,
+    permissions: Permissions,
+    notifications: bool,
+    /// How fast it may ask; as fast as it can if `None`.
+    pace: Option<Arc<Pace>>,
+}
+
+impl Access {
+    /// Over the local socket: everything but what the user has to allow expressly.
+    pub(super) fn all(config: &RpcConfig) -> Self {
+        Self {
+            modules: Module::ALL.into(),
+            permissions: permissions(config),
+            notifications: true,
+            pace: None,
+        }
+    }
+
+    /// Over TCP: what the configuration names.
+    pub(super) fn over_tcp(config: &RpcConfig, pace: Arc<Pace>) -> Self {
+        Self {
+            modules: config.modules.as_slice().into(),
+            permissions: permissions(config),
+            notifications: true,
+            pace: Some(pace),
+        }
+    }
+
+    /// The same where nothing can be told but in an answer.
+    pub(super) fn without_notifications(self) -> Self {
+        Self {
+            notifications: false,
+            ..self
+        }
+    }
+
+    fn allows(&self, method: &str) -> bool {
+        method == MODULES || Module::of(method).is_some_and(|it| self.modules.contains(&it))
+    }
+}
+
+const fn permissions(config: &RpcConfig) -> Permissions {
+    Permissions {
+        export_keys: config.allow_key_export,
+    }
+}
+
+/// One client, until [`Session::close`].
+pub(super) struct Session {
+    client: Arc<Client>,
+    /// Everything that the node tells, while there is a subscription.
+    events: Option<Events>,
+}
+
+/// What the requests under way share.
+struct Client {
+    service: Service,
+    access: Access,
+    subscriptions: Subscriptions,
+}
+
+/// What a text is answered with.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// The text, if there is anything to say.
+    pub(super) text: Option<String>,
+    /// Whether a connection that could bring more requests has to end.
+    pub(super) is_last: bool,
+    /// Keeps notifications back until the answer is written.
+    _opening: Option<Opening>,
+}
+
+impl Session {
+    pub(super) fn new(service: Service, access: Access) -> Self {
+        let client = Client {
+            service,
+            access,
+            subscriptions: Subscriptions::default(),
+        };
+        Self {
+            client: Arc::new(client),
+            events: None,
+        }
+    }
+
+    /// Answers a text: a request, or a list of them. It is read at once, and carried out as the
+    /// future is polled.
+    pub(super) fn answer(&mut self, text: &[u8]) -> impl Future<Output = Answer> + Send + use<> {
+        let incoming = Incoming::read(text);
+        let opening = incoming.as_ref().is_ok_and(may_subscribe).then(|| {
+            let handle = &self.client.service.handle;
+            self.events.get_or_insert_with(|| handle.subscribe());
+            self.client.subscriptions.opening()
+        });
+        let client = Arc::clone(&self.client);
+        async move {
+            let (value, is_last) = match incoming {
+                Ok(None) => (None, false),
+                Ok(Some(incoming)) => (Some(client.answer(incoming).await), false),
+                Err(error) => (Some(rpc::failure(&error)), true),
+            };
+            Answer {
+                text: value.map(|value| value.to_string()),
+                is_last,
+                _opening: opening,
+            }
+        }
+    }
+
+    /// Waits for what the client has to be told; `None` once the node has ended. May be given up
+    /// and called again.
+    pub(super) async fn notifications(&mut self) -> Option<Vec<String>> {
+        let subscriptions = &self.client.subscriptions;
+        if subscriptions.is_empty() {
+            self.events = None;
+        }
+        let Some(events) = self.events.as_mut().filter(|_| !subscriptions.is_opening()) else {
+            self.client.service.handle.finished().await;
+            return None;
+        };
+        let seen = events.next().await?;
+        let texts = match seen {
+            Seen::Event(event) => subscriptions
+                .of(&event)
+                .iter()
+                .filter_map(|id| Some(notification(id, &event)?.to_string()))
+                .collect(),
+            Seen::Lost(count) => subscriptions
+                .all()
+                .iter()
+                .map(|(id, target)| lost(id, *target, count).to_string())
+                .collect(),
+        };
+        Some(texts)
+    }
+
+    /// Gives back what the client's subscriptions hold.
+    pub(super) async fn close(self) {
+        for target in self.client.subscriptions.close() {
+            self.client.release(target).await;
+        }
+    }
+}
+
+/// Whether an answer may name a new subscription.
+fn may_subscribe(incoming: &Option<Incoming>) -> bool {
+    let subscribes = |request: &Request| request.method.ends_with("_subscribe");
+    match incoming {
+        None => false,
+        Some(Incoming::One(request)) => subscribes(request),
+        Some(Incoming::Many(requests)) => requests.iter().any(subscribes),
+    }
+}
+
+impl Client {
+    async fn answer(self: &Arc<Self>, incoming: Incoming) -> Value {
+        match incoming {
+            Incoming::One(request) => {
+                self.wait(1).await;
+                self.respond(request).await
+            }
+            Incoming::Many(requests) => {
+                self.wait(requests.len()).await;
+                let mut responses = Vec::with_capacity(requests.len());
+                for request in requests {
+                    responses.push(self.respond(request).await);
+                }
+                Value::Array(responses)
+            }
+        }
+    }
+
+    /// Waits until so many requests may be carried out.
+    async fn wait(&self, requests: usize) {
+        if let Some(pace) = &self.access.pace {
+            pace.turn(requests).await;
+        }
+    }
+
+    async fn respond(self: &Arc<Self>, request: Request) -> Value {
+        let Request { id, method, params } = request;
+        rpc::response(id, self.call(&method, params).await)
+    }
+
+    async fn call(
+        self: &Arc<Self>,
+        method: &str,
+        params: Option<Value>,
+    ) -> Result<Value, RpcError> {
+        if !self.access.allows(method) {
+            return Err(RpcError::unknown_method(method));
+        }
+        match Call::read(method, params, self.access.permissions, &mut generator()?)? {
+            Call::Known(value) => Ok(value),
+            Call::Node(command, render) => render(&self.command(command).await?),
+            Call::Modules => {
+                let modules = self.access.modules.iter().map(|module| module.word());
+                Ok(rpc::admin::modules(modules))
+            }
+            Call::NodeInfo => match self.command(Command::Node).await? {
+                Reply::Node(node) => {
+                    let listening = self.service.handle.addresses();
+                    Ok(rpc::admin::node_info(&node, listening))
+                }
+                other => rpc::result(&other),
+            },
+            Call::NewIdentity(name, wanted) => self.new_identity(name, wanted).await,
+            Call::KeyFromPassword(password) => {
+                let made = spawn_blocking(move || shh::keep_key(&password));
+                let keep = made.await.map_err(|_| stopped(Stopped))?;
+                rpc::result(&self.command(keep).await?)
+            }
+            Call::Subscribe => self.subscribe(Target::Events).await,
+            Call::Unsubscribe(id) => Ok(self.unsubscribe(&id, is_events).await.into()),
+            Call::ShhSubscribe(criteria) => self.subscribe_to_messages(criteria).await,
+            Call::ShhUnsubscribe(id) => self.unsubscribe_from_messages(&id).await,
+        }
+    }
+
+    async fn command(&self, command: Command) -> Result<Reply, RpcError> {
+        self.service
+            .handle
+            .command(command)
+            .await
+            .map_err(stopped)?
+            .map_err(RpcError::from)
+    }
+
+    async fn subscribe_to_messages(
+        self: &Arc<Self>,
+        criteria: Criteria,
+    ) -> Result<Value, RpcError> {
+        if !self.access.notifications {
+            return Err(shh::no_notifications());
+        }
+        let client = Arc::clone(self);
+        // Goes on if the connection ends half way: a filter that is installed has to be removed.
+        let subscribing = tokio::spawn(async move {
+            let command = Command::Shh(ShhCommand::Subscribe(criteria));
+            match client.command(command).await? {
+                Reply::Shh(Ok(ShhReply::Subscribed(filter))) => {
+                    client.subscribe(Target::Filter(filter)).await
+                }
+                other => rpc::result(&other),
+            }
+        });
+        subscribing.await.map_err(|_| stopped(Stopped))?
+    }
+
+    async fn subscribe(&self, target: Target) -> Result<Value, RpcError> {
+        if !self.access.notifications {
+            return Err(shh::no_notifications());
+        }
+        match self.subscriptions.add(target, &mut generator()?) {
+            Some(id) => Ok(id.into()),
+            None => {
+                self.release(target).await;
+                Err(full())
+            }
+        }
+    }
+
+    async fn unsubscribe_from_messages(&self, id: &str) -> Result<Value, RpcError> {
+        if !self.access.notifications {
+            return Err(shh::no_notifications());
+        }
+        match self.unsubscribe(id, |target| !is_events(target)).await {
+            true => Ok(true.into()),
+            false => Err(shh::no_subscription()),
+        }
+    }
+
+    /// Ends a subscription of the kind that `wanted` tells; whether there was one.
+    async fn unsubscribe(&self, id: &str, wanted: fn(Target) -> bool) -> bool {
+        match self.subscriptions.remove(id, wanted) {
+            Some(target) => {
+                self.release(target).await;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Gives back what a subscription held.
+    async fn release(&self, target: Target) {
+        if let Target::Filter(filter) = target {
+            // Without a node there is no filter.
+            let _ = self
+                .command(Command::Shh(ShhCommand::Unsubscribe(filter)))
+                .await;
+        }
+    }
+
+    /// Makes an identity, keeps it, and gives it to the node: in this order, so that a message can
+    /// never be sealed to a key that is lost afterwards.
+    async fn new_identity(&self, name: IdentityName, wanted: Wanted) -> Result<Value, RpcError> {
+        if self.identity(&name).await?.is_some() {
+            return Err(unsaved(SaveError::Taken(name)));
+        }
+        let keeper = self.service.keeper.clone();
+        let mut rng = generator()?;
+        let saved_as = name.clone();
+        let made = spawn_blocking(move || {
+            let identity = wanted.make(&mut rng);
+            if let Keeper::Disk(dir) = keeper {
+                let dir = dir.upgrade().ok_or_else(|| stopped(Stopped))?;
+                identities::save(&dir, &saved_as, &identity).map_err(unsaved)?;
+            }
+            Ok::<_, RpcError>(identity)
+        });
+        let identity = made.await.map_err(|_| stopped(Stopped))??;
+        self.command(Command::AddIdentity(name.to_string(), identity))
+            .await?;
+        Ok(self.identity(&name).await?.unwrap_or_default())
+    }
+
+    /// What the node knows of an identity.
+    async fn identity(&self, name: &IdentityName) -> Result<Option<Value>, RpcError> {
+        let known = rpc::result(&self.command(Command::Identities).await?)?;
+        let mut known = known.as_array().into_iter().flatten();
+        Ok(known
+            .find(|identity| identity["name"] == name.as_str())
+            .cloned())
+    }
+}
+
+fn notification(id: &str, event: &Event) -> Option<Value> {
+    match event {
+        Event::Filtered(_, received) => Some(shh::notification(id, received)),
+        other => rpc::event(id, other),
+    }
+}
+
+/// What a client is told that did not read fast enough. Where a message belongs there is no room
+/// for anything else: clients of go-ethereum look into whatever comes, but ignore methods that they
+/// do not know.
+fn lost(id: &str, target: Target, count: u64) -> Value {
+    match target {
+        Target::Events => rpc::lost(id, count),
+        Target::Filter(_) => json!({
+            "jsonrpc": "2.0",
+            "method": "whisht_lost",
+            "params": {"subscription": id, "count": count},
+        }),
+    }
+}
+
+fn is_events(target: Target) -> bool {
+    target == Target::Events
+}
+
+fn full() -> RpcError {
+    let cause = "too many subscriptions on one connection";
+    RpcError::server(Kind::Busy, cause, "end one, or open another connection")
+}
+
+fn generator() -> Result<ChaCha20Rng, RpcError> {
+    let seed = random().map_err(|error| {
+        RpcError::server(
+            Kind::Stopped,
+            error,
+            "the node cannot work without random numbers",
+        )
+    })?;
+    Ok(ChaCha20Rng::from_seed(seed))
+}
+
+fn stopped(error: Stopped) -> RpcError {
+    RpcError::server(Kind::Stopped, error, "nothing was done")
+}
+
+fn unsaved(error: SaveError) -> RpcError {
+    match error {
+        SaveError::Taken(name) => RpcError::server(
+            Kind::Usage,
+            format_args!("there is an identity named `{name}` already"),
+            "choose another name",
+        ),
+        SaveError::Dir(error) => RpcError::server(Kind::Storage, error, "nothing was kept"),
+    }
+}
+
+/// What go-ethereum's console calls first, to learn what else there is.
+const MODULES: &str = "rpc_modules";

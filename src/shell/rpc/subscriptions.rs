@@ -1,0 +1,168 @@
+//! What one client subscribed to.
+//!
+//! The node tells every session everything; this table is what keeps a client from seeing another
+//! one's messages. Ids are drawn at random, so that a client cannot guess another's either.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rand_core::CryptoRng;
+
+use super::limits::MAX_SUBSCRIPTIONS;
+use crate::filter::FilterId;
+use crate::node::Event;
+use crate::rpc::shh;
+
+/// A client's subscriptions, shared by its session and the requests that it has under way.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Subscriptions(Arc<Mutex<Table>>);
+
+#[derive(Debug, Default)]
+struct Table {
+    targets: BTreeMap<String, Target>,
+    /// Answers under way that may name a new subscription.
+    opening: usize,
+    /// The client has gone.
+    closed: bool,
+}
+
+/// What a subscription is to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Target {
+    /// Everything that happens to the node.
+    Events,
+    /// The messages that a filter of the node takes.
+    Filter(FilterId),
+}
+
+impl Subscriptions {
+    /// Adds a subscription and gives its id; `None` if there is no room, or nobody left.
+    pub(super) fn add(&self, target: Target, rng: &mut impl CryptoRng) -> Option<String> {
+        let id = shh::subscription_id(rng);
+        let mut table = self.lock();
+        if table.closed || table.targets.len() >= MAX_SUBSCRIPTIONS {
+            return None;
+        }
+        table.targets.insert(id.clone(), target);
+        Some(id)
+    }
+
+    /// Removes a subscription of the kind that `wanted` tells.
+    pub(super) fn remove(&self, id: &str, wanted: fn(Target) -> bool) -> Option<Target> {
+        let mut table = self.lock();
+        table.targets.get(id).filter(|target| wanted(**target))?;
+        table.targets.remove(id)
+    }
+
+    /// Removes all, and takes no more.
+    pub(super) fn close(&self) -> Vec<Target> {
+        let mut table = self.lock();
+        table.closed = true;
+        std::mem::take(&mut table.targets).into_values().collect()
+    }
+
+    /// Whether there are none, and none about to be.
+    pub(super) fn is_empty(&self) -> bool {
+        let table = self.lock();
+        table.targets.is_empty() && table.opening == 0
+    }
+
+    /// Notes that an answer may name a new subscription, until what is returned is dropped. No
+    /// notification may overtake that answer: a client would not know what it belongs to.
+    pub(super) fn opening(&self) -> Opening {
+        self.lock().opening += 1;
+        Opening(self.clone())
+    }
+
+    /// Whether such an answer is under way.
+    pub(super) fn is_opening(&self) -> bool {
+        self.lock().opening > 0
+    }
+
+    /// The subscriptions that an event is for.
+    pub(super) fn of(&self, event: &Event) -> Vec<String> {
+        let wanted = match event {
+            Event::Filtered(filter, _) => Target::Filter(*filter),
+            _ => Target::Events,
+        };
+        self.select(|target| target == wanted)
+    }
+
+    /// All subscriptions, with what each is to.
+    pub(super) fn all(&self) -> Vec<(String, Target)> {
+        let table = self.lock();
+        let pairs = table.targets.iter();
+        pairs.map(|(id, target)| (id.clone(), *target)).collect()
+    }
+
+    fn select(&self, wanted: impl Fn(Target) -> bool) -> Vec<String> {
+        let all = self.all().into_iter();
+        all.filter(|(_, target)| wanted(*target))
+            .map(|(id, _)| id)
+            .collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An answer that may name a new subscription.
+#[derive(Debug)]
+pub(super) struct Opening(Subscriptions);
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        let mut table = self.0.lock();
+        table.opening = table.opening.saturating_sub(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+
+    use super::*;
+
+    fn add(subscriptions: &Subscriptions, rng: &mut ChaCha20Rng) -> Option<String> {
+        subscriptions.add(Target::Events, rng)
+    }
+
+    #[test]
+    fn a_client_has_so_many_subscriptions_and_no_more() {
+        let subscriptions = Subscriptions::default();
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let ids: Vec<_> = (0..MAX_SUBSCRIPTIONS)
+            .map(|_| add(&subscriptions, &mut rng).unwrap())
+            .collect();
+        assert_eq!(add(&subscriptions, &mut rng), None);
+        assert_eq!(subscriptions.remove(&ids[0], |_| false), None);
+        assert_eq!(
+            subscriptions.remove(&ids[0], |_| true),
+            Some(Target::Events)
+        );
+        assert_eq!(subscriptions.remove(&ids[0], |_| true), None);
+        assert!(add(&subscriptions, &mut rng).is_some());
+        assert_eq!(subscriptions.close().len(), MAX_SUBSCRIPTIONS);
+        assert_eq!(add(&subscriptions, &mut rng), None, "nobody is left");
+    }
+
+    #[test]
+    fn an_event_of_the_node_is_for_those_who_want_all() {
+        let subscriptions = Subscriptions::default();
+        assert!(subscriptions.of(&Event::Peers(1)).is_empty());
+        let id = add(&subscriptions, &mut ChaCha20Rng::seed_from_u64(1)).unwrap();
+        assert_eq!(subscriptions.of(&Event::Peers(1)), [id]);
+    }
+
+    #[test]
+    fn notifications_wait_for_the_answer_that_names_them() {
+        let subscriptions = Subscriptions::default();
+        let (first, second) = (subscriptions.opening(), subscriptions.opening());
+        drop(first);
+        assert!(subscriptions.is_opening() && !subscriptions.is_empty());
+        drop(second);
+        assert!(!subscriptions.is_opening() && subscriptions.is_empty());
+    }
+}
