@@ -28,6 +28,8 @@ use whisht::link::{
 
 #[path = "interop/peer.rs"]
 mod peer;
+#[path = "interop/script.rs"]
+mod script;
 
 use peer::Peer;
 
@@ -79,7 +81,7 @@ fn we_dial_devp2p() {
 /// A peer that sends two packets after its status.
 fn start(node: &Path, arguments: &[&str]) -> Peer {
     let sends = ["--send", "1=c2c107", "--send", "127=81ff"];
-    Peer::start(node, &[arguments, &sends].concat())
+    peer::start(node, &[arguments, &sends].concat())
 }
 
 /// What both tests do once there is a connection.

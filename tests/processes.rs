@@ -21,3 +21,5 @@ mod network;
 mod node;
 #[path = "interop/peer.rs"]
 mod peer;
+#[path = "interop/script.rs"]
+mod script;

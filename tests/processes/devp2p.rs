@@ -36,7 +36,7 @@ fn a_node_dials_devp2p_and_gives_it_an_envelope() {
 /// The peer, under a name that tells by which rule it judges work: from one of which that is not
 /// known, the node keeps what does not satisfy every rule.
 fn start(program: &Path, arguments: &[&str]) -> Peer {
-    Peer::start(program, &[arguments, &["--client", CLIENT]].concat())
+    peer::start(program, &[arguments, &["--client", CLIENT]].concat())
 }
 
 /// What both tests do once there is, or will be, a connection.

@@ -69,17 +69,22 @@ impl NodeProcess {
 
     /// How a peer names it.
     pub(crate) fn enode(&self) -> &str {
-        self.banner["enode"][0].as_str().unwrap()
+        self.banner()["enode"][0].as_str().unwrap()
     }
 
     /// Where it listens.
     pub(crate) fn address(&self) -> &str {
-        self.banner["listen"][0].as_str().unwrap()
+        self.banner()["listen"][0].as_str().unwrap()
     }
 
     /// The number of its process.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What it said when it came up.
+    pub(crate) const fn banner(&self) -> &Value {
+        &self.banner
     }
 
     /// Its data directory.
