@@ -20,7 +20,7 @@ use whisht::config::{Config, file};
 use whisht::endpoint::{Endpoint, PeerAddr};
 use whisht::node::{Command, Reply};
 use whisht::shell::host::{Host, HostError, Place};
-use whisht::shell::ipc::{Client, ClientError};
+use whisht::shell::rpc::{Client, ClientError};
 
 /// Far longer than anything here takes on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -402,12 +402,12 @@ async fn a_new_identity_is_kept_and_listened_for() {
 async fn a_subscriber_is_told_of_peers() {
     let host = ephemeral("").await;
     let mut client = Client::connect(host.ipc_path()).await.unwrap();
-    client.subscribe().await.unwrap();
+    let id = client.subscribe().await.unwrap();
     let _peer = ephemeral(&format!("peers = ['{}']", enode(&host))).await;
     let told = async { while client.next_event().await.unwrap() != json!({"peers": 1}) {} };
     timeout(PATIENCE, told).await.expect("an event");
     let ended = client
-        .call("whisht_unsubscribe", json!(["0x1"]))
+        .call("whisht_unsubscribe", json!([id]))
         .await
         .unwrap();
     assert_eq!(ended, json!(true));

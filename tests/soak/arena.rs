@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 use whisht::endpoint::{Endpoint, PeerAddr};
-use whisht::shell::ipc::Client;
+use whisht::shell::rpc::Client;
 
 use crate::gauge::Usage;
 use crate::node::NodeProcess;

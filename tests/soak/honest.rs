@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 use whisht::dark::DarkMessage;
 use whisht::link::{Capability, LinkEvent};
-use whisht::shell::ipc::Client;
+use whisht::shell::rpc::Client;
 
 use crate::arena::{Arena, Target, socket};
 use crate::envelopes::unix_now;

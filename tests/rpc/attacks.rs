@@ -1,0 +1,301 @@
+//! What others on this machine can try: web pages in its user's browser, programs of other users,
+//! and clients that are broken.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::client::{
+    PATIENCE, Ws, call, exchange, http, node, post, read_answer, request, rpc, token,
+};
+
+/// A request that would change something.
+fn harmful() -> String {
+    rpc(1, "shh_setMinPoW", json!([9.0]))
+}
+
+/// Asserts that none of it was carried out.
+async fn assert_unharmed(host: &whisht::shell::host::Host) {
+    let info = call(host, "shh_info", json!([])).await;
+    assert_eq!(info["result"]["minPow"].to_string(), "0.002");
+}
+
+#[tokio::test]
+async fn dns_rebinding_reaches_nothing() {
+    let host = node("danger-no-token = true\norigins = ['http://evil.example']").await;
+    let port = http(&host).port();
+    for name in [
+        format!("evil.example:{port}"),
+        "evil.example".to_owned(),
+        format!("localhost.evil.example:{port}"),
+        format!("127.0.0.1.nip.example:{port}"),
+    ] {
+        // The browser takes us for the page's own server, and sends no Origin, or the page's.
+        for origin in ["", "http://evil.example"] {
+            let headers = [("host", name.as_str()), ("origin", origin)];
+            let answer = post(&host, &headers, &harmful()).await;
+            assert_eq!(
+                (answer.status, answer.body.as_str()),
+                (403, "invalid host specified\n")
+            );
+            let upgrade = Ws::try_connect(&host, "/", &headers).await;
+            assert_eq!(upgrade.err(), Some(403), "{name}");
+        }
+    }
+    assert_unharmed(&host).await;
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_reaches_nothing_even_if_it_knows_the_token() {
+    let host = node("origins = ['http://localhost:3000']").await;
+    let shown = format!("Bearer {}", token(&host));
+    for origin in [
+        "http://evil.example",
+        "null",
+        "http://localhost:3001",
+        "https://localhost:3000",
+    ] {
+        let answer = post(&host, &[("origin", origin)], &harmful()).await;
+        assert_eq!(answer.status, 403, "{origin}");
+        assert_eq!(answer.header("access-control-allow-origin"), None);
+        let ask = [
+            ("origin", origin),
+            ("access-control-request-method", "POST"),
+        ];
+        let preflight = exchange(&host, &request(&host, "OPTIONS", &ask, "")).await;
+        assert_eq!(preflight.status, 403, "{origin}");
+        let headers = [("origin", origin), ("authorization", shown.as_str())];
+        let upgrade = Ws::try_connect(&host, "/", &headers).await;
+        assert_eq!(upgrade.err(), Some(403), "{origin}");
+    }
+    assert_unharmed(&host).await;
+}
+
+#[tokio::test]
+async fn a_form_of_a_foreign_page_reaches_nothing() {
+    // What a page can send without asking first: no JSON content type, no token.
+    let host = node("danger-no-token = true").await;
+    for kind in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+        "",
+    ] {
+        let headers = [("content-type", kind)];
+        assert_eq!(
+            post(&host, &headers, &harmful()).await.status,
+            415,
+            "{kind}"
+        );
+    }
+    assert_unharmed(&host).await;
+}
+
+#[tokio::test]
+async fn a_page_that_was_named_asks_first_and_is_answered() {
+    let host = node("origins = ['http://localhost:3000']").await;
+    let origin = ("origin", "http://localhost:3000");
+    let ask = [
+        origin,
+        ("authorization", ""),
+        ("access-control-request-method", "POST"),
+        (
+            "access-control-request-headers",
+            "authorization,content-type",
+        ),
+    ];
+    let preflight = exchange(&host, &request(&host, "OPTIONS", &ask, "")).await;
+    assert_eq!(preflight.status, 204);
+    let allowed = preflight.header("access-control-allow-headers").unwrap();
+    assert!(allowed.contains("authorization") && allowed.contains("content-type"));
+    let answer = post(&host, &[origin], &rpc(1, "shh_version", json!([]))).await;
+    assert_eq!(answer.json()["result"], "6.0");
+    let page = answer.header("access-control-allow-origin");
+    assert_eq!(page, Some("http://localhost:3000"));
+    // Its WebSocket can send no headers, so the token comes with the address.
+    let path = format!("/?token={}", token(&host));
+    let mut ws = Ws::try_connect(&host, &path, &[origin]).await.ok().unwrap();
+    assert_eq!(ws.ask("shh_version", json!([])).await, "6.0");
+    let without = Ws::try_connect(&host, "/", &[origin]).await;
+    assert_eq!(without.err(), Some(401));
+}
+
+#[tokio::test]
+async fn another_users_program_reaches_nothing_without_the_token() {
+    let host = node("").await;
+    let wrong = format!("Bearer {}", "0".repeat(64));
+    for shown in ["", "Bearer", wrong.as_str()] {
+        let headers = [("authorization", shown)];
+        let answer = post(&host, &headers, &harmful()).await;
+        assert_eq!(
+            (answer.status, answer.header("www-authenticate")),
+            (401, Some("Bearer"))
+        );
+        assert!(!answer.body.contains(&token(&host)));
+        let upgrade = Ws::try_connect(&host, "/", &headers).await;
+        assert_eq!(upgrade.err(), Some(401));
+    }
+    let path = format!("/?token={}", "0".repeat(64));
+    assert_eq!(Ws::try_connect(&host, &path, &[]).await.err(), Some(401));
+    assert_unharmed(&host).await;
+}
+
+#[tokio::test]
+async fn silent_connections_neither_pile_up_nor_keep_the_owner_out() {
+    let host = node("").await;
+    let mut ws = Ws::connect(&host).await;
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(TcpStream::connect(http(&host)).await.unwrap());
+    }
+    assert_unharmed(&host).await;
+    assert_eq!(
+        ws.ask("shh_version", json!([])).await,
+        "6.0",
+        "who is in stays in"
+    );
+    // The first had to make room; the last is still there.
+    let read = timeout(PATIENCE, silent[0].read_u8()).await;
+    assert!(read.expect("it is closed").is_err());
+    let last = silent.last_mut().unwrap();
+    assert!(
+        timeout(Duration::from_millis(200), last.read_u8())
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test]
+async fn clients_with_the_token_are_bounded_too() {
+    let host = node("").await;
+    let mut clients = Vec::new();
+    let refusal = loop {
+        let shown = format!("Bearer {}", token(&host));
+        match Ws::try_connect(&host, "/", &[("authorization", &shown)]).await {
+            Ok(client) => clients.push(client),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!((refusal, clients.len()), (503, 64));
+    clients.pop();
+    let back = async {
+        while call_status(&host).await != 200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, back)
+        .await
+        .expect("a place is free again");
+}
+
+async fn call_status(host: &whisht::shell::host::Host) -> u16 {
+    post(host, &[], &rpc(1, "shh_version", json!([])))
+        .await
+        .status
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_never_ends_is_cut_off() {
+    let host = node("").await;
+    let begun = tokio::time::Instant::now();
+    for sent in [&b""[..], b"P", b"POST / HTTP/1.1\r\nhost: 127.0.0.1\r\nx: "] {
+        let mut stream = TcpStream::connect(http(&host)).await.unwrap();
+        stream.write_all(sent).await.unwrap();
+        let mut rest = Vec::new();
+        // Whether a status comes first does not matter.
+        let _ = stream.read_to_end(&mut rest).await;
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(120),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_never_ends_is_cut_off() {
+    let host = node("").await;
+    let body = rpc(1, "shh_version", json!([]));
+    let whole = request(&host, "POST", &[("content-length", "1000")], &body);
+    let mut stream = TcpStream::connect(http(&host)).await.unwrap();
+    stream.write_all(&whole).await.unwrap();
+    let begun = tokio::time::Instant::now();
+    assert_eq!(read_answer(&mut stream).await.status, 408);
+    assert!(begun.elapsed() <= Duration::from_secs(31));
+}
+
+#[tokio::test]
+async fn a_body_in_pieces_is_no_longer_than_one_in_one() {
+    let host = node("").await;
+    let headers = [("transfer-encoding", "chunked"), ("content-length", "")];
+    let mut sent = request(&host, "POST", &headers, "");
+    let chunk = "a".repeat(0x1000);
+    for _ in 0..200 {
+        sent.extend(format!("1000\r\n{chunk}\r\n").bytes());
+    }
+    sent.extend(b"0\r\n\r\n");
+    let answer = exchange(&host, &sent).await;
+    assert!(answer.status == 413 || answer.status == 0, "{answer:?}");
+    assert_unharmed(&host).await;
+
+    let text = rpc(1, "shh_version", json!([]));
+    let (one, two) = text.split_at(10);
+    let mut sent = request(&host, "POST", &headers, "");
+    for part in [one, two] {
+        sent.extend(format!("{:x}\r\n{part}\r\n", part.len()).bytes());
+    }
+    sent.extend(b"0\r\n\r\n");
+    assert_eq!(exchange(&host, &sent).await.json()["result"], "6.0");
+}
+
+#[tokio::test]
+async fn a_websocket_message_that_is_too_long_ends_the_connection_and_nothing_else() {
+    let host = node("").await;
+    let mut ws = Ws::connect(&host).await;
+    let long = format!("[\"{}\"]", "a".repeat(512 * 1024));
+    // The node may close before it has read everything.
+    ws.try_send(&long).await;
+    assert_eq!(ws.next().await, None);
+    assert_unharmed(&host).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_no_answers_is_dropped() {
+    let host = node("").await;
+    let mut ws = Ws::connect(&host).await;
+    let list: Vec<_> = (0..1000)
+        .map(|id| json!({"id": id, "method": "shh_version", "params": []}))
+        .collect();
+    let list = json!(list).to_string();
+    let flood = async { while ws.try_send(&list).await {} };
+    timeout(Duration::from_secs(600), flood)
+        .await
+        .expect("it is cut off");
+    assert_unharmed(&host).await;
+}
+
+#[tokio::test]
+async fn a_list_that_is_too_long_is_refused_as_a_whole() {
+    let host = node("").await;
+    let list = json!(vec![json!({"id": 1, "method": "shh_version"}); 1025]);
+    let answer = post(&host, &[], &list.to_string()).await.json();
+    assert_eq!(answer["error"]["code"], -32700, "{answer}");
+}
+
+#[tokio::test]
+async fn deep_nesting_does_not_overflow_the_stack() {
+    let host = node("").await;
+    let deep = "[".repeat(200_000);
+    let answer = post(&host, &[], &deep).await.json();
+    assert!(answer.get("error").is_some());
+    let mut ws = Ws::connect(&host).await;
+    ws.send(&format!(
+        "{{\"id\":1,\"method\":\"shh_post\",\"params\":{deep}"
+    ))
+    .await;
+    assert!(ws.next().await.unwrap().get("error").is_some());
+    assert_unharmed(&host).await;
+}

@@ -1,0 +1,248 @@
+//! Programs that come to the doors, honest or not: HTTP by the byte, WebSocket by the frame.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
+use tokio_tungstenite::tungstenite::{Error, Message};
+use whisht::config::{Config, file};
+use whisht::shell::host::{Host, Place};
+
+/// Far longer than anything here takes on an idle machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A node in a network of this test's own, with both doors open at one port.
+pub(crate) async fn node(more: &str) -> Host {
+    Host::open(config(more), &Place::Ephemeral, None)
+        .await
+        .unwrap()
+}
+
+/// The same in a data directory.
+pub(crate) async fn node_in(dir: &Path, more: &str) -> Host {
+    Host::open(config(more), &Place::Directory(dir.to_owned()), None)
+        .await
+        .unwrap()
+}
+
+/// Its settings, and further lines of them; those of the table `[rpc]` come last.
+fn config(more: &str) -> Config {
+    let base = "profile = 'local'\nnetwork = 'rpc-test'\nlevel = 'open'\nthreads = 1\n\
+                listen = ['127.0.0.1:0']\n[rpc]\n";
+    let mut text = format!("{base}{more}\n");
+    for door in ["http", "ws"] {
+        if !more.contains(&format!("{door} = ")) {
+            text += &format!("{door} = '127.0.0.1:0'\n");
+        }
+    }
+    Config::build(file::parse(Path::new("test"), &text).unwrap()).unwrap()
+}
+
+/// Where it serves HTTP.
+pub(crate) fn http(host: &Host) -> SocketAddr {
+    host.doors().http().unwrap()
+}
+
+/// What its programs have to show.
+pub(crate) fn token(host: &Host) -> String {
+    std::fs::read_to_string(host.doors().token_path().unwrap()).unwrap()
+}
+
+/// An answer over HTTP.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// A header's value.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (found, value) = line.split_once(": ")?;
+            found.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("{self:?}"))
+    }
+}
+
+/// A request as an honest program with the token sends it; headers of the same name as one of its
+/// own replace that one, and are left out if they are empty.
+pub(crate) fn request(host: &Host, method: &str, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
+    let own = [
+        ("host", http(host).to_string()),
+        ("authorization", authorization(host)),
+        ("content-type", "application/json".to_owned()),
+        ("content-length", body.len().to_string()),
+        ("connection", "close".to_owned()),
+    ];
+    let mut head = format!("{method} / HTTP/1.1\r\n");
+    let is_given = |name: &str| {
+        headers
+            .iter()
+            .any(|(given, _)| given.eq_ignore_ascii_case(name))
+    };
+    for (name, value) in own.iter().filter(|(name, _)| !is_given(name)) {
+        head += &format!("{name}: {value}\r\n");
+    }
+    for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
+        head += &format!("{name}: {value}\r\n");
+    }
+    format!("{head}\r\n{body}").into_bytes()
+}
+
+fn authorization(host: &Host) -> String {
+    match host.doors().token_path() {
+        Some(_) => format!("Bearer {}", token(host)),
+        None => String::new(),
+    }
+}
+
+/// Sends bytes to where HTTP is served and reads what comes until the node closes.
+pub(crate) async fn exchange(host: &Host, sent: &[u8]) -> Answer {
+    let mut stream = TcpStream::connect(http(host)).await.unwrap();
+    // The node may answer and close before it has read everything.
+    let _ = stream.write_all(sent).await;
+    read_answer(&mut stream).await
+}
+
+/// Reads an answer until the node closes.
+pub(crate) async fn read_answer(stream: &mut TcpStream) -> Answer {
+    let mut received = Vec::new();
+    // A connection that is reset has said what it had to say.
+    let _ = timeout(PATIENCE, stream.read_to_end(&mut received))
+        .await
+        .expect("an answer, and then the end");
+    let text = String::from_utf8(received).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+    Answer {
+        status: status.unwrap_or_default(),
+        head: head.to_owned(),
+        body: body.to_owned(),
+    }
+}
+
+/// Posts a text as an honest program does, but for these headers.
+pub(crate) async fn post(host: &Host, headers: &[(&str, &str)], body: &str) -> Answer {
+    exchange(host, &request(host, "POST", headers, body)).await
+}
+
+/// Calls a method over HTTP.
+pub(crate) async fn call(host: &Host, method: &str, params: Value) -> Value {
+    post(host, &[], &rpc(1, method, params)).await.json()
+}
+
+/// A request's text.
+pub(crate) fn rpc(id: u64, method: &str, params: Value) -> String {
+    json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string()
+}
+
+/// A client over WebSocket.
+pub(crate) struct Ws(WebSocketStream<TcpStream>);
+
+impl Ws {
+    /// Connects as an honest program does.
+    pub(crate) async fn connect(host: &Host) -> Self {
+        let shown = authorization(host);
+        match Self::try_connect(host, "/", &[("authorization", &shown)]).await {
+            Ok(ws) => ws,
+            Err(status) => panic!("not let in: {status}"),
+        }
+    }
+
+    /// Connects, or gives the status that the node answers with.
+    pub(crate) async fn try_connect(
+        host: &Host,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Self, u16> {
+        let at = host.doors().ws().unwrap();
+        let stream = TcpStream::connect(at).await.unwrap();
+        let mut request = format!("ws://{at}{path}").into_client_request().unwrap();
+        for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
+            let name: HeaderName = name.parse().unwrap();
+            request
+                .headers_mut()
+                .insert(name, HeaderValue::from_str(value).unwrap());
+        }
+        match tokio_tungstenite::client_async(request, stream).await {
+            Ok((socket, _)) => Ok(Self(socket)),
+            Err(Error::Http(response)) => Err(response.status().as_u16()),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    pub(crate) async fn send(&mut self, text: &str) {
+        self.0.send(Message::text(text)).await.unwrap();
+    }
+
+    /// Sends, and tells whether the node still took it.
+    pub(crate) async fn try_send(&mut self, text: &str) -> bool {
+        self.0.send(Message::text(text)).await.is_ok()
+    }
+
+    /// The next text; `None` if the node closes.
+    pub(crate) async fn next(&mut self) -> Option<Value> {
+        self.next_text()
+            .await
+            .map(|text| serde_json::from_str(&text).unwrap())
+    }
+
+    pub(crate) async fn next_text(&mut self) -> Option<String> {
+        loop {
+            let message = timeout(PATIENCE, self.0.next()).await.expect("a message");
+            match message {
+                Some(Ok(Message::Text(text))) => return Some(text.to_string()),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
+                Some(Ok(other)) => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Whether nothing comes for a while.
+    pub(crate) async fn is_silent(&mut self, patience: Duration) -> bool {
+        timeout(patience, self.0.next()).await.is_err()
+    }
+
+    /// Calls a method; what comes before the answer must not be anything else.
+    pub(crate) async fn call(&mut self, method: &str, params: Value) -> Value {
+        self.send(&rpc(7, method, params)).await;
+        let answer = self.next().await.expect("an answer");
+        assert_eq!(answer["id"], 7, "{answer}");
+        answer
+    }
+
+    /// Calls a method that succeeds.
+    pub(crate) async fn ask(&mut self, method: &str, params: Value) -> Value {
+        let mut answer = self.call(method, params).await;
+        assert!(answer.get("error").is_none(), "{answer}");
+        answer["result"].take()
+    }
+}
+
+/// Calls a method over the local socket.
+pub(crate) async fn ipc(host: &Host, method: &str, params: Value) -> Value {
+    let mut stream = UnixStream::connect(host.ipc_path()).await.unwrap();
+    let sent = rpc(1, method, params);
+    stream.write_all(sent.as_bytes()).await.unwrap();
+    let mut received = Vec::new();
+    while !received.ends_with(b"\n") {
+        let read = timeout(PATIENCE, stream.read_buf(&mut received)).await;
+        assert_ne!(read.expect("an answer").unwrap(), 0, "the node hangs up");
+    }
+    serde_json::from_slice(&received).unwrap()
+}

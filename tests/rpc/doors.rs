@@ -1,0 +1,218 @@
+//! What the doors are: addresses, the token's file, modules, and what is left when a node ends.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use whisht::config::{Config, file};
+use whisht::shell::host::{Host, HostError, Place};
+
+use crate::client::{Ws, call, exchange, http, ipc, node, node_in, post, request, rpc, token};
+
+#[tokio::test]
+async fn the_token_is_made_once_and_only_its_owner_can_read_it() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path().join("data");
+    let host = node_in(&dir, "").await;
+    let path = host.doors().token_path().unwrap().to_owned();
+    assert_eq!(path, dir.join("rpc-token"));
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let first = token(&host);
+    assert_eq!(first.len(), 64);
+    host.handle().shutdown().await;
+    drop(host);
+    let again = node_in(&dir, "").await;
+    assert_eq!(token(&again), first);
+}
+
+#[tokio::test]
+async fn an_ephemeral_node_leaves_neither_token_nor_listener_behind() {
+    let host = node("").await;
+    let (path, at) = (host.doors().token_path().unwrap().to_owned(), http(&host));
+    assert!(path.exists());
+    host.handle().shutdown().await;
+    drop(host);
+    assert!(!path.exists() && !path.parent().unwrap().exists());
+    assert!(
+        TcpStream::connect(at).await.is_err(),
+        "the port is free again"
+    );
+}
+
+#[tokio::test]
+async fn without_a_door_over_tcp_there_is_no_token() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path().join("data");
+    let host = node_in(&dir, "http = 'off'\nws = 'off'").await;
+    assert!(host.doors().http().is_none() && host.doors().ws().is_none());
+    assert!(host.doors().token_path().is_none() && !dir.join("rpc-token").exists());
+    assert_eq!(ipc(&host, "shh_version", json!([])).await["result"], "6.0");
+}
+
+#[tokio::test]
+async fn two_addresses_speak_one_protocol_each_and_one_address_both() {
+    let both = node("").await;
+    assert_eq!(both.doors().http(), both.doors().ws());
+    assert_eq!(call(&both, "shh_version", json!([])).await["result"], "6.0");
+    assert_eq!(
+        Ws::connect(&both).await.ask("shh_version", json!([])).await,
+        "6.0"
+    );
+
+    let apart = node("ws = '127.0.0.2:0'").await;
+    assert_ne!(apart.doors().http(), apart.doors().ws());
+    assert_eq!(
+        call(&apart, "shh_version", json!([])).await["result"],
+        "6.0"
+    );
+    assert_eq!(
+        Ws::connect(&apart)
+            .await
+            .ask("shh_version", json!([]))
+            .await,
+        "6.0"
+    );
+
+    let only = node("http = 'off'").await;
+    assert_eq!(
+        Ws::connect(&only).await.ask("shh_version", json!([])).await,
+        "6.0"
+    );
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_named_before_the_node_starts() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = taken.local_addr().unwrap();
+    let text =
+        format!("profile = 'local'\nnetwork = 'rpc-test'\nlisten = []\n[rpc]\nhttp = '{at}'");
+    let config = Config::build(file::parse(Path::new("test"), &text).unwrap()).unwrap();
+    let error = Host::open(config, &Place::Ephemeral, None)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, HostError::Door(_)));
+    let error = error.to_string();
+    assert!(
+        error.contains(&at.to_string()) && error.contains("`rpc.http`"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_named_can_be_called_on_the_local_socket_only() {
+    let host = node("").await;
+    let mut ws = Ws::connect(&host).await;
+    for (method, named) in [
+        ("admin_nodeInfo", false),
+        ("whisht_status", false),
+        ("whisht_inbox", false),
+        ("net_version", true),
+        ("web3_clientVersion", true),
+        ("shh_info", true),
+    ] {
+        let answers = [
+            call(&host, method, json!([])).await,
+            ws.call(method, json!([])).await,
+        ];
+        for answer in answers {
+            match named {
+                true => assert!(answer.get("result").is_some(), "{answer}"),
+                false => {
+                    assert_eq!(answer["error"]["code"], -32601, "{answer}");
+                    let text = answer["error"]["message"].as_str().unwrap();
+                    assert!(text.contains(method), "{text}");
+                }
+            }
+        }
+        let answer = ipc(&host, method, json!([])).await;
+        assert!(answer.get("result").is_some(), "{answer}");
+    }
+    let modules = call(&host, "rpc_modules", json!([])).await;
+    let named = json!({"net": "1.0", "rpc": "1.0", "shh": "1.0", "web3": "1.0"});
+    assert_eq!(modules["result"], named);
+    let all = ipc(&host, "rpc_modules", json!([])).await;
+    assert!(all["result"].get("whisht").is_some() && all["result"].get("admin").is_some());
+
+    let host = node("modules = ['admin']").await;
+    let info = call(&host, "admin_nodeInfo", json!([])).await;
+    let enode = info["result"]["enode"].as_str().unwrap();
+    let listening = host.handle().addresses().first().unwrap();
+    assert!(enode.contains(&listening.to_string()), "{enode}");
+    let answer = call(&host, "shh_version", json!([])).await;
+    assert_eq!(answer["error"]["code"], -32601);
+}
+
+#[tokio::test]
+async fn keys_are_not_handed_out_unless_that_is_allowed() {
+    for (more, allowed) in [("", false), ("allow-key-export = true", true)] {
+        let host = node(more).await;
+        let pair = call(&host, "shh_newKeyPair", json!([])).await["result"].clone();
+        let shared = call(&host, "shh_newSymKey", json!([])).await["result"].clone();
+        for (method, id) in [("shh_getPrivateKey", &pair), ("shh_getSymKey", &shared)] {
+            for answer in [
+                call(&host, method, json!([id])).await,
+                ipc(&host, method, json!([id])).await,
+            ] {
+                assert_eq!(answer.get("result").is_some(), allowed, "{answer}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn ids_come_back_digit_for_digit_on_every_door() {
+    let host = node("").await;
+    for id in [
+        "3189160981001186",
+        "9007199254740993",
+        "1.50",
+        "-0",
+        "\"a\\u0062\"",
+        "null",
+    ] {
+        let sent = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"shh_version\"}}");
+        let expected: Value = serde_json::from_str(id).unwrap();
+        let wanted = format!("{{\"jsonrpc\":\"2.0\",\"id\":{expected},\"result\":\"6.0\"}}");
+        assert_eq!(post(&host, &[], &sent).await.body, format!("{wanted}\n"));
+        let mut ws = Ws::connect(&host).await;
+        ws.send(&sent).await;
+        assert_eq!(ws.next_text().await.unwrap(), wanted);
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_takes_long_holds_up_no_other() {
+    let host = node("").await;
+    let mut ws = Ws::connect(&host).await;
+    let key = ws.ask("shh_newSymKey", json!([])).await;
+    // No search finds so much work in a minute.
+    let post = json!([{"symKeyID": key, "topic": "0x07678231", "payload": "0x01", "ttl": 60,
+                       "powTarget": 1e12, "powTime": 60}]);
+    ws.send(&rpc(1, "shh_post", post)).await;
+    ws.send(&rpc(2, "shh_version", json!([]))).await;
+    assert_eq!(ws.next().await.unwrap()["id"], 2);
+}
+
+#[tokio::test]
+async fn a_connection_stays_for_the_next_request() {
+    let host = node("").await;
+    let body = rpc(1, "shh_version", json!([]));
+    let twice = [
+        request(&host, "POST", &[("connection", "keep-alive")], &body),
+        request(&host, "POST", &[], &body),
+    ];
+    let answer = exchange(&host, &twice.concat()).await;
+    let both = format!("{}{}", answer.head, answer.body);
+    assert_eq!(both.matches("200 OK").count(), 2, "{both}");
+}
+
+#[tokio::test]
+async fn clients_are_told_when_the_node_ends() {
+    let host = node("").await;
+    let mut ws = Ws::connect(&host).await;
+    ws.ask("shh_version", json!([])).await;
+    host.handle().shutdown().await;
+    assert_eq!(ws.next().await, None);
+}
