@@ -53,8 +53,16 @@ impl Node {
     ) {
         let hash = envelope.hash();
         self.stem.seen(hash);
-        if self.pool.insert(envelope.clone(), pow, in_time) != Inserted::New {
-            return;
+        match self.pool.insert(envelope.clone(), pow, in_time) {
+            Inserted::New => {}
+            Inserted::Known => return,
+            Inserted::NoRoom => {
+                // Only what everybody can see is remembered: an envelope from a stem is not.
+                if from.is_some() {
+                    self.gossip.declined(now, hash);
+                }
+                return;
+            }
         }
         if from.is_some() {
             // One of `shh/5` says nothing of whether ours would get anywhere.
@@ -107,8 +115,11 @@ impl Node {
             payload,
         } in sends
         {
-            let code = u16::from(code);
-            self.queue(link, Priority::Gossip, capability, code, payload);
+            let priority = match capability {
+                Capability::DARK_1 => Priority::Control,
+                _ => Priority::Gossip,
+            };
+            self.queue(link, priority, capability, u16::from(code), payload);
         }
     }
 
@@ -128,6 +139,14 @@ impl Node {
             self.trace(|| Trace::Gossiped {
                 envelope: hex(&hash.0),
             });
+        }
+    }
+
+    /// A whisht peer announces envelopes; those that we hold have come back from it, as if it had
+    /// brought them.
+    pub(super) fn on_announce(&mut self, now: Now, from: LinkId, envelopes: Vec<EnvelopeHash>) {
+        for hash in self.gossip.announced(now, from, envelopes, &self.pool) {
+            self.on_echo(hash);
         }
     }
 

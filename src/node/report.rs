@@ -288,6 +288,8 @@ impl Node {
                     min_pow: info.map_or(0.0, |info| info.min_pow),
                     pow_rule: info.map_or("none", |info| info.rule.label()),
                     trusted: info.is_some_and(|info| info.trusted),
+                    pulls: info.is_some_and(|info| info.pulls),
+                    rating: info.map_or(0, |info| info.rating),
                     received: info.map_or(0, |info| info.brought),
                     sent: info.map_or(0, |info| info.sent),
                 })

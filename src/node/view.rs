@@ -76,6 +76,10 @@ pub struct PeerView {
     pub pow_rule: &'static str,
     /// Whether what it hands over directly is taken past all checks.
     pub trusted: bool,
+    /// Whether it is told hashes and asks for what it lacks, as whisht nodes do.
+    pub pulls: bool,
+    /// From -100 to 100: what it brought, by its work, less what it did wrong.
+    pub rating: i8,
     /// Envelopes it brought.
     pub received: u64,
     /// Envelopes it was given.

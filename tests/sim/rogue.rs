@@ -35,6 +35,8 @@ pub(crate) struct Manners {
     pub(crate) shh: bool,
     /// Whether it says anything at all on a line, after the line stands.
     pub(crate) handshakes: bool,
+    /// Whether it asks for every envelope that is announced to it.
+    pub(crate) asks: bool,
 }
 
 impl Manners {
@@ -44,6 +46,7 @@ impl Manners {
             network: Some(NetworkId::new(Profile::Local, "test")),
             shh: true,
             handshakes: true,
+            asks: true,
         }
     }
 
@@ -84,6 +87,25 @@ pub(crate) struct Heard {
     pub(crate) capability: Capability,
     pub(crate) code: u16,
     pub(crate) payload: Vec<u8>,
+}
+
+impl Heard {
+    /// The message, if it is one of `dark/1`.
+    fn dark(&self) -> Option<DarkMessage> {
+        if self.capability != Capability::DARK_1 {
+            return None;
+        }
+        let code = u8::try_from(self.code).ok()?;
+        DarkMessage::decode(code, &self.payload).ok()?
+    }
+
+    /// Hashes that are announced in it.
+    fn announced(&self) -> Vec<EnvelopeHash> {
+        match self.dark() {
+            Some(DarkMessage::Announce(hashes)) => hashes,
+            _ => Vec::new(),
+        }
+    }
 }
 
 impl Rogue {
@@ -149,6 +171,7 @@ impl Rogue {
         let Some(link) = &mut line.link else { return };
         let _fault = link.receive(now.mono, &mut self.rng, bytes);
         let mut opened = false;
+        let mut wanted = Vec::new();
         while let Some(event) = link.poll_event() {
             match event {
                 LinkEvent::Open { .. } => opened = true,
@@ -156,18 +179,25 @@ impl Rogue {
                     capability,
                     code,
                     payload,
-                } => line.heard.push(Heard {
-                    at: now.mono,
-                    capability,
-                    code,
-                    payload,
-                }),
+                } => {
+                    let heard = Heard {
+                        at: now.mono,
+                        capability,
+                        code,
+                        payload,
+                    };
+                    wanted.extend(heard.announced());
+                    line.heard.push(heard);
+                }
                 LinkEvent::Disconnected(reason) => line.farewell = Some(reason),
             }
         }
         line.open |= opened;
         if opened {
             self.introduce(now, id);
+        }
+        if self.manners.asks && !wanted.is_empty() {
+            self.queue_dark(id, &DarkMessage::GetEnvelopes(wanted));
         }
     }
 
@@ -291,14 +321,8 @@ impl Line {
 
     /// What came in `dark/1`, with the time it did.
     pub(crate) fn dark(&self) -> impl Iterator<Item = (Instant, DarkMessage)> {
-        self.heard
-            .iter()
-            .filter(|heard| heard.capability == Capability::DARK_1)
-            .filter_map(|heard| {
-                let code = u8::try_from(heard.code).ok()?;
-                let message = DarkMessage::decode(code, &heard.payload).ok()??;
-                Some((heard.at, message))
-            })
+        let heard = self.heard.iter();
+        heard.filter_map(|heard| Some((heard.at, heard.dark()?)))
     }
 
     /// Cells that came.
@@ -332,6 +356,16 @@ impl Line {
             }
         }
         hashes
+    }
+
+    /// Hashes that were announced.
+    pub(crate) fn announced(&self) -> Vec<(Instant, EnvelopeHash)> {
+        let all = self.heard.iter();
+        all.flat_map(|heard| {
+            let hashes = heard.announced().into_iter();
+            hashes.map(|hash| (heard.at, hash)).collect::<Vec<_>>()
+        })
+        .collect()
     }
 
     /// Relays that the other side told of.
