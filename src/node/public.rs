@@ -13,7 +13,7 @@ use super::{Node, hex};
 use crate::envelope::{Envelope, EnvelopeHash, Form, InTime};
 use crate::filter::Arrival;
 use crate::gossip::{GossipFault, Send};
-use crate::link::{DisconnectReason, Priority};
+use crate::link::{Capability, DisconnectReason, Priority};
 use crate::pool::Inserted;
 use crate::pow::PowChecked;
 

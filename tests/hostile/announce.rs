@@ -45,7 +45,9 @@ fn an_envelope_that_travels_on_a_stem_is_asked_for_and_denied_like_one_that_does
     for round in 0..5 {
         let mut world = World::new(Duration::from_millis(5));
         // Other numbers draw other fates.
-        (0..round).for_each(|_| drop(world.add(false, &[])));
+        for _ in 0..round {
+            world.add(false, &[]);
+        }
         // What it passes on along the stem ends in the dark, until its embargo is over.
         let sinks = [0; 2].map(|_| world.add_rogue(Manners::good()));
         let node = world.add(false, &sinks);
