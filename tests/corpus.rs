@@ -60,6 +60,7 @@ replay! {
     message: 5_000,
     rlpx_frame: 3_000,
     rlpx_handshake: 5_000,
+    rpc_request: 20_000,
     shard: 20_000,
     shh_packet: 20_000,
 }

@@ -27,6 +27,8 @@ pub mod message;
 pub mod rlpx_frame;
 #[path = "../../fuzz/targets/rlpx_handshake.rs"]
 pub mod rlpx_handshake;
+#[path = "../../fuzz/targets/rpc_request.rs"]
+pub mod rpc_request;
 #[path = "../../fuzz/targets/shard.rs"]
 pub mod shard;
 #[path = "../../fuzz/targets/shh_packet.rs"]

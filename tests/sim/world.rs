@@ -248,6 +248,17 @@ impl World {
             .expect("commands are answered at once")
     }
 
+    /// Asks a node something that may take it up to an hour.
+    pub(crate) fn ask(&mut self, at: usize, command: Command) -> Result<Reply, Refusal> {
+        self.commands += 1;
+        let id = CommandId(self.commands);
+        self.feed(at, Input::Command(id, command));
+        self.run_until_so(Duration::from_secs(3_601), |world| {
+            world.nodes[at].replies.contains_key(&id)
+        });
+        self.nodes[at].replies.remove(&id).expect("an answer")
+    }
+
     /// The power of this node fails: it says no farewell.
     pub(crate) fn kill(&mut self, at: usize) {
         self.nodes[at].body = Body::Dark;
