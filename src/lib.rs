@@ -25,6 +25,7 @@ pub mod gossip;
 pub mod identity;
 mod items;
 pub mod link;
+pub mod mail;
 pub mod message;
 pub mod nearest;
 pub mod node;

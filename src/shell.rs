@@ -8,6 +8,7 @@
 //!
 //! Nothing here prints, and nothing here logs an address, a topic or a hash.
 
+pub mod archive;
 pub mod clock;
 pub mod data_dir;
 mod door;

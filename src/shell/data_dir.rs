@@ -11,6 +11,7 @@
 //! descriptor/      <epoch>: what we told the network about ourselves
 //! directory.bin    what relays told us
 //! identities/      <name>.json: client keys
+//! mail.db          a mail server's envelopes; mail.db-wal and mail.db-shm belong to it
 //! ```
 //!
 //! Directories are 0700 and files 0600. What others can read is refused, not mended: a key that
@@ -96,6 +97,12 @@ impl DataDir {
     #[must_use]
     pub fn ipc_path(&self) -> PathBuf {
         self.path.join(IPC)
+    }
+
+    /// Where a mail server keeps its envelopes.
+    #[must_use]
+    pub(super) fn mail_path(&self) -> PathBuf {
+        self.path.join(MAIL)
     }
 
     /// The link key; drawn anew if there is none yet.
@@ -330,6 +337,7 @@ pub(super) const DESCRIPTOR: &str = "descriptor";
 pub(super) const IDENTITIES: &str = "identities";
 const IPC: &str = "whisht.ipc";
 const LOCK: &str = "lock";
+const MAIL: &str = "mail.db";
 const PORT: &str = "port";
 const PROFILE: &str = "profile";
 
