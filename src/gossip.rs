@@ -186,6 +186,13 @@ impl Gossip {
         peer.map(|peer| peer.trusted = true).is_some()
     }
 
+    /// Trusts the peer on this link no longer.
+    pub fn distrust(&mut self, link: LinkId) {
+        if let Some(peer) = self.peers.get_mut(&link) {
+            peer.trusted = false;
+        }
+    }
+
     /// Whether the peer on this link is trusted.
     #[must_use]
     pub fn trusts(&self, link: LinkId) -> bool {

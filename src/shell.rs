@@ -18,6 +18,7 @@ pub mod host;
 pub mod identities;
 pub mod ipc;
 pub mod listen;
+pub mod mail;
 pub mod signal;
 pub mod store;
 mod tcp;

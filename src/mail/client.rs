@@ -17,8 +17,7 @@ use super::cursor::Cursor;
 use super::request::{Limit, Request};
 use super::response::{Completion, NotACompletion};
 use crate::bloom::Bloom;
-use crate::envelope::{Envelope, EnvelopeHash};
-use crate::gossip::packet::{Envelopes, Malformed};
+use crate::envelope::{Envelope, EnvelopeHash, Form};
 
 /// What a client wants.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -226,23 +225,14 @@ impl Client {
         });
     }
 
-    /// A P2P message came (code 127); gives the envelopes in it that are new and were asked for.
-    ///
-    /// # Errors
-    ///
-    /// [`Malformed`]: the server is hung up on.
-    pub fn on_messages(
-        &mut self,
-        now: Instant,
-        payload: &[u8],
-    ) -> Result<Vec<Envelope>, Malformed> {
+    /// A P2P message came (code 127); gives the envelopes of it that are new and were asked for.
+    pub fn on_messages(&mut self, now: Instant, envelopes: Vec<Envelope>) -> Vec<Envelope> {
         let Stage::Asked(asked) = &mut self.stage else {
-            return Ok(Vec::new());
+            return Vec::new();
         };
         asked.heard = now;
         let mut new = Vec::new();
-        for envelope in Envelopes::p2p(payload)? {
-            let envelope = envelope?;
+        for envelope in envelopes {
             asked.count = asked.count.saturating_add(1);
             if !self.wish.admits(&envelope) {
                 self.tally.unasked = self.tally.unasked.saturating_add(1);
@@ -263,7 +253,7 @@ impl Client {
         } else if self.known.len() >= usize::try_from(MOST).unwrap_or(usize::MAX) {
             self.stage = Stage::Over(Outcome::Enough);
         }
-        Ok(new)
+        new
     }
 
     /// The end of an answer came (code 125).
@@ -358,7 +348,8 @@ impl Client {
 
 impl Wish {
     fn admits(&self, envelope: &Envelope) -> bool {
-        (self.lower..=self.upper).contains(&envelope.sent()) && self.bloom.wants(envelope.topic())
+        envelope.form() == Form::V6
+            && (self.lower..=self.upper).contains(&envelope.sent()) && self.bloom.wants(envelope.topic())
     }
 }
 

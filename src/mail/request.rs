@@ -19,7 +19,7 @@ use rlp::RlpStream;
 use super::RequestId;
 use super::cursor::{BadCursor, Cursor};
 use crate::bloom::Bloom;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, Form};
 use crate::items::{Item, Items, NotRlp};
 
 /// What a client asks for.
@@ -103,8 +103,10 @@ impl Packet {
         match id.try_into() {
             Ok(id) => Ok(Self::Plain(RequestId(id), Request::read_plain(fields))),
             Err(_) => Envelope::decode(whole)
+                .ok()
+                .filter(|envelope| envelope.form() == Form::V6)
                 .map(Self::Sealed)
-                .map_err(|_| NotARequest),
+                .ok_or(NotARequest),
         }
     }
 

@@ -21,7 +21,7 @@ use super::request::{Limit, Packet, Request};
 use super::response::{Completion, messages};
 use super::{RequestId, sync};
 use crate::envelope::EnvelopeHash;
-use crate::gossip::packet::code;
+use crate::gossip::packet::P2pKind;
 
 /// The state of all clients.
 #[derive(Debug)]
@@ -43,8 +43,8 @@ pub enum Action {
     Find(QueryId, Query),
     /// The peer breaks the protocol, or does not stop asking.
     HangUp(LinkId),
-    /// Send a packet of `shh/6`, in this order with others on the link.
-    Send(LinkId, u8, Vec<u8>),
+    /// Send a packet, in this order with others on the link.
+    Send(LinkId, P2pKind, Vec<u8>),
 }
 
 /// One request being carried out.
@@ -137,7 +137,7 @@ impl Server {
         }
         let refuse = |reason: &str| {
             let payload = sync::SyncResponse::refusal(reason);
-            vec![Action::Send(link, code::P2P_SYNC_RESPONSE, payload)]
+            vec![Action::Send(link, P2pKind::SyncResponse, payload)]
         };
         let Ok(request) = sync::read_request(payload) else {
             return vec![Action::HangUp(link)];
@@ -324,14 +324,14 @@ impl Answer {
                 };
                 let done = over.then(|| complete(link, &done));
                 packets
-                    .map(|packet| Action::Send(link, code::P2P_MESSAGE, packet))
+                    .map(|packet| Action::Send(link, P2pKind::Message, packet))
                     .chain(done)
                     .collect()
             }
             Manner::Server if envelopes.is_empty() && !over => Vec::new(),
             Manner::Server => sync::responses(&envelopes, more, over)
                 .into_iter()
-                .map(|packet| Action::Send(link, code::P2P_SYNC_RESPONSE, packet))
+                .map(|packet| Action::Send(link, P2pKind::SyncResponse, packet))
                 .collect(),
         };
         (actions, over)
@@ -342,7 +342,7 @@ impl Answer {
             Manner::Client => fail(link, self.id, reason),
             Manner::Server => Action::Send(
                 link,
-                code::P2P_SYNC_RESPONSE,
+                P2pKind::SyncResponse,
                 sync::SyncResponse::refusal(reason),
             ),
         }
@@ -355,7 +355,7 @@ fn fail(link: LinkId, id: RequestId, reason: &str) -> Action {
 }
 
 fn complete(link: LinkId, completion: &Completion) -> Action {
-    Action::Send(link, code::P2P_REQUEST_COMPLETE, completion.encode())
+    Action::Send(link, P2pKind::RequestComplete, completion.encode())
 }
 
 /// What status-im says for it.

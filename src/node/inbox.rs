@@ -76,6 +76,11 @@ impl Inbox {
         true
     }
 
+    /// Whether anything that was handed over is still in line.
+    pub(super) const fn has_direct(&self) -> bool {
+        self.direct_bytes > 0
+    }
+
     /// Takes the next envelope off the line.
     fn next_waiting(&mut self) -> Option<(Envelope, Arrival)> {
         let (envelope, arrival) = self.waiting.pop_front()?;
@@ -281,6 +286,9 @@ impl Node {
                 return self.timers.rest(Timer::Open);
             };
             for event in self.inbox.open(&envelope, arrival) {
+                if arrival == Arrival::Direct && matches!(event, Event::Message(_)) {
+                    self.on_fetched_message();
+                }
                 self.outputs.push_back(Output::Notify(event));
             }
         }

@@ -94,6 +94,7 @@ impl Node {
             return;
         };
         self.gossip.close(id);
+        self.mail_link_closed(id);
         self.relays.directory.forget_link(id);
         let proved = connection.remote.as_ref().map(|remote| remote.key);
         // Of two links to one peer, the one that goes takes nothing with it.

@@ -22,14 +22,14 @@ impl Node {
         let Ok(code) = u8::try_from(code) else { return };
         match self.gossip.receive(now, from, code, payload, &self.pool) {
             Ok(received) => {
-                self.queue_shh(received.replies);
                 for (envelope, pow, in_time) in received.admitted {
                     self.pool_envelope(now, envelope, pow, in_time, Some(from));
                 }
+                self.acknowledge_mail(received.replies);
                 for hash in received.brought {
                     self.on_echo(hash);
                 }
-                self.on_direct(now, received.direct);
+                self.on_direct(now, from, received.direct);
                 if let Some((kind, payload)) = received.p2p {
                     self.on_p2p(now, from, kind, &payload);
                 }
@@ -66,6 +66,7 @@ impl Node {
             });
         }
         self.gossip.pooled(now, &envelope, from);
+        self.keep_mail(&envelope);
         let arrival = match from {
             // To a light node all that peers bring counts as handed over, as in go-ethereum.
             Some(_) if self.gossip.is_light() => Arrival::Direct,

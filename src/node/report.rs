@@ -87,6 +87,7 @@ impl Node {
                 format!("no message {} is on its way", message.0),
                 "`whisht outbox` lists those that are",
             )),
+            Command::FetchMail(request) => self.begin_fetch(now, request).map(Reply::Fetch),
             Command::Identities => Ok(Reply::Identities(self.inbox.identities())),
             Command::Inbox(after) => Ok(Reply::Inbox(self.inbox.messages(after))),
             Command::Node => Ok(Reply::Node(self.node_view())),
@@ -364,6 +365,7 @@ impl Node {
             cells_dropped: self.counters.cells_dropped,
             rebuilt: self.counters.rebuilt,
             outgoing: self.outbox.on_their_way(),
+            mail: self.mail_view(),
             levels: self.level_views(now),
         }
     }

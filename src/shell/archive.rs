@@ -74,35 +74,53 @@ trait Shelf: Send {
     fn contents(&mut self) -> Result<Contents, ArchiveError>;
 }
 
-/// The archive's side of a driver: takes tasks, reports words.
-#[derive(Debug)]
-pub struct Archive {
-    tasks: Sender<Task>,
-    finished: oneshot::Receiver<()>,
+/// An archive that was opened and does nothing yet.
+pub struct Opened {
+    shelf: Box<dyn Shelf>,
+    bounds: Bounds,
 }
 
-impl Archive {
-    /// Opens an archive; it is there, and of this version, when this returns. `report` is called
-    /// on the archive's thread. Opening may block, for a database as long as it takes to answer.
+impl Opened {
+    /// Opens an archive; it is there, and of this version, when this returns. Blocks, for a
+    /// database as long as it takes to answer.
     ///
     /// # Errors
     ///
     /// [`ArchiveError`] names what is in the way.
-    pub fn open(
-        site: &Site,
-        bounds: Bounds,
-        report: impl Fn(Word) + Send + 'static,
-    ) -> Result<Self, ArchiveError> {
+    pub fn at(site: &Site, bounds: Bounds) -> Result<Self, ArchiveError> {
         let shelf: Box<dyn Shelf> = match site {
             Site::Directory(dir) => Box::new(Sqlite::open(dir)?),
             Site::Memory => Box::new(Sqlite::in_memory()?),
             Site::Postgres(url) => Box::new(Postgres::open(url.clone())?),
         };
+        Ok(Self { shelf, bounds })
+    }
+}
+
+impl core::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Opened").finish_non_exhaustive()
+    }
+}
+
+/// The archive's side of a driver: takes tasks, reports words.
+#[derive(Debug)]
+pub(super) struct Archive {
+    tasks: Sender<Task>,
+    finished: oneshot::Receiver<()>,
+}
+
+impl Archive {
+    /// Gives an archive a thread of its own, on which `report` is called.
+    pub(super) fn start(
+        opened: Opened,
+        report: impl Fn(Word) + Send + 'static,
+    ) -> io::Result<Self> {
         let (tasks, queue) = channel();
         let (running, finished) = oneshot::channel::<()>();
         let mut keeper = Keeper {
-            shelf,
-            bounds,
+            shelf: opened.shelf,
+            bounds: opened.bounds,
             report,
             batches: Vec::new(),
             questions: VecDeque::new(),
@@ -114,8 +132,7 @@ impl Archive {
             .spawn(move || {
                 keeper.run(&queue);
                 drop(running);
-            })
-            .map_err(ArchiveError::Thread)?;
+            })?;
         Ok(Self { tasks, finished })
     }
 

@@ -132,6 +132,7 @@ impl World {
             min_pow: 0.002,
             pool_bytes: 1 << 24,
             guard: None,
+            mail: None,
             danger_reveal_paths: true,
         };
         change(&mut config);

@@ -119,7 +119,8 @@ pub struct BadUrl;
 /// A connection, or the wish for one.
 pub(super) struct Postgres {
     config: Config,
-    runtime: Runtime,
+    /// There until this is dropped.
+    runtime: Option<Runtime>,
     client: Option<Client>,
     /// Before this, no new connection is tried.
     not_before: Instant,
@@ -140,7 +141,7 @@ impl Postgres {
             .map_err(ArchiveError::Thread)?;
         let mut postgres = Self {
             config,
-            runtime,
+            runtime: Some(runtime),
             client: None,
             not_before: Instant::now(),
             wait: FIRST_WAIT,
@@ -158,7 +159,7 @@ impl Postgres {
         self.not_before = Instant::now() + self.wait;
         self.wait = self.wait.saturating_mul(2).min(LAST_WAIT);
         let config = &self.config;
-        let client = self.runtime.block_on(async {
+        let client = block_on(self.runtime.as_ref(), async {
             let (client, connection) = config.connect(NoTls).await?;
             tokio::spawn(async move {
                 // Whoever uses the client is told of the error.
@@ -170,7 +171,7 @@ impl Postgres {
                 .await?;
             Ok::<_, PostgresError>((client, row.try_get::<_, i32>(0)?))
         });
-        let (client, version) = client?;
+        let (client, version) = client.ok_or(PostgresError::Waiting)??;
         if version != VERSION {
             return Err(ArchiveError::Later);
         }
@@ -192,18 +193,18 @@ impl Postgres {
         let Some(client) = &mut self.client else {
             return Err(PostgresError::Waiting.into());
         };
-        let done = self
-            .runtime
-            .block_on(async { tokio::time::timeout(PATIENCE, work(client)).await });
+        let done = block_on(self.runtime.as_ref(), async {
+            tokio::time::timeout(PATIENCE, work(client)).await
+        });
         match done {
-            Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) => {
+            Some(Ok(Ok(done))) => Ok(done),
+            Some(Ok(Err(error))) => {
                 if client.is_closed() {
                     self.client = None;
                 }
                 Err(PostgresError::from(error).into())
             }
-            Err(_) => {
+            Some(Err(_)) | None => {
                 // What is still under way on it must not come between what follows.
                 self.client = None;
                 Err(PostgresError::Slow.into())
@@ -339,6 +340,19 @@ impl Postgres {
     }
 }
 
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // A runtime may be dropped anywhere only if nobody waits for its tasks.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn block_on<T>(runtime: Option<&Runtime>, work: impl Future<Output = T>) -> Option<T> {
+    runtime.map(|runtime| runtime.block_on(work))
+}
+
 fn place(row: &tokio_postgres::Row) -> Result<Place, tokio_postgres::Error> {
     let sent: i64 = row.try_get(0)?;
     let hash: &[u8] = row.try_get(1)?;
@@ -419,17 +433,21 @@ const SCHEMA: &str = "
     SET client_min_messages TO warning;
     BEGIN;
     SELECT pg_advisory_xact_lock(2003334515);
-    CREATE TABLE IF NOT EXISTS whisht_archive (version integer NOT NULL);
-    INSERT INTO whisht_archive SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM whisht_archive);
-    CREATE TABLE IF NOT EXISTS whisht_envelope (
-        sent  bigint NOT NULL,
-        hash  bytea NOT NULL,
-        topic bytea NOT NULL,
-        size  integer NOT NULL,
-        data  bytea NOT NULL,
-        PRIMARY KEY (sent, hash) INCLUDE (topic, size)
-    );
-    ALTER TABLE whisht_envelope ALTER COLUMN data SET STORAGE EXTERNAL;
+    DO $make$ BEGIN
+        IF to_regclass('whisht_archive') IS NULL THEN
+            CREATE TABLE whisht_archive (version integer NOT NULL);
+            INSERT INTO whisht_archive VALUES (1);
+            CREATE TABLE whisht_envelope (
+                sent  bigint NOT NULL,
+                hash  bytea NOT NULL,
+                topic bytea NOT NULL,
+                size  integer NOT NULL,
+                data  bytea NOT NULL,
+                PRIMARY KEY (sent, hash) INCLUDE (topic, size)
+            );
+            ALTER TABLE whisht_envelope ALTER COLUMN data SET STORAGE EXTERNAL;
+        END IF;
+    END $make$;
     COMMIT;
 ";
 const INSERT: &str = "

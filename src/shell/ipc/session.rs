@@ -106,6 +106,11 @@ impl Session {
         match Call::read(method, params, permissions, &mut generator()?)? {
             Call::Node(command, render) => render(&self.command(command).await?),
             Call::Known(value) => Ok(value),
+            Call::FetchMail(wanted) => {
+                let made = spawn_blocking(move || wanted.command());
+                let command = made.await.map_err(|_| stopped(Stopped))??;
+                rpc::result(&self.command(command).await?)
+            }
             Call::NewIdentity(name, wanted) => self.new_identity(name, wanted).await,
             Call::KeyFromPassword(password) => {
                 let made = spawn_blocking(move || rpc::shh::keep_key(&password));
