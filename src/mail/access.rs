@@ -46,11 +46,11 @@ impl Access {
     ) -> Result<(RequestId, Request), (RequestId, Denied)> {
         match packet {
             Packet::Plain(id, request) => {
-                let welcome = self.welcome(peer).map_err(|denied| (id, denied));
-                welcome.and_then(|()| match request {
+                let request = request.map_err(Denied::Bad);
+                match self.welcome(peer).and(request) {
                     Ok(request) => Ok((id, request)),
-                    Err(bad) => Err((id, Denied::Bad(bad))),
-                })
+                    Err(denied) => Err((id, denied)),
+                }
             }
             Packet::Sealed(envelope) => {
                 let id = RequestId(envelope.hash().0);

@@ -349,7 +349,8 @@ impl Client {
 impl Wish {
     fn admits(&self, envelope: &Envelope) -> bool {
         envelope.form() == Form::V6
-            && (self.lower..=self.upper).contains(&envelope.sent()) && self.bloom.wants(envelope.topic())
+            && (self.lower..=self.upper).contains(&envelope.sent())
+            && self.bloom.wants(envelope.topic())
     }
 }
 

@@ -46,7 +46,7 @@ pub enum Site {
     /// In memory: everything is gone when the process ends.
     Memory,
     /// In a database, which other servers may use too.
-    Postgres(PostgresUrl),
+    Postgres(Box<PostgresUrl>),
 }
 
 /// How much is kept, and for how long.
@@ -91,7 +91,7 @@ impl Opened {
         let shelf: Box<dyn Shelf> = match site {
             Site::Directory(dir) => Box::new(Sqlite::open(dir)?),
             Site::Memory => Box::new(Sqlite::in_memory()?),
-            Site::Postgres(url) => Box::new(Postgres::open(url.clone())?),
+            Site::Postgres(url) => Box::new(Postgres::open(PostgresUrl::clone(url))?),
         };
         Ok(Self { shelf, bounds })
     }

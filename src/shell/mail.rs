@@ -26,7 +26,7 @@ pub async fn open(
         return Ok((None, None));
     };
     let site = match (&config.store, storage) {
-        (MailStore::Postgres(url), _) => Site::Postgres(url.parse()?),
+        (MailStore::Postgres(url), _) => Site::Postgres(Box::new(url.parse()?)),
         (MailStore::Sqlite, Storage::Disk(dir)) => Site::Directory(dir.clone()),
         (MailStore::Sqlite, Storage::Memory) => Site::Memory,
     };

@@ -21,6 +21,10 @@ pub mod envelope;
 pub mod envelope_v5;
 #[path = "../../fuzz/targets/hello.rs"]
 pub mod hello;
+#[path = "../../fuzz/targets/mail_request.rs"]
+pub mod mail_request;
+#[path = "../../fuzz/targets/mail_response.rs"]
+pub mod mail_response;
 #[path = "../../fuzz/targets/message.rs"]
 pub mod message;
 #[path = "../../fuzz/targets/rlpx_frame.rs"]

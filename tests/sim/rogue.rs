@@ -33,6 +33,10 @@ pub(crate) struct Manners {
     /// The network that its status of `dark/1` names; no status if there is none.
     pub(crate) network: Option<NetworkId>,
     pub(crate) shh: bool,
+    /// What it calls itself.
+    pub(crate) client: &'static str,
+    /// Whether it wants its packets acknowledged, as status-im does.
+    pub(crate) confirmed: bool,
     /// Whether it says anything at all on a line, after the line stands.
     pub(crate) handshakes: bool,
 }
@@ -43,6 +47,8 @@ impl Manners {
         Self {
             network: Some(NetworkId::new(Profile::Local, "test")),
             shh: true,
+            client: "whisht/v0.1.0",
+            confirmed: false,
             handshakes: true,
         }
     }
@@ -99,7 +105,7 @@ impl Rogue {
             rng: ChaCha20Rng::from_seed(seed),
             key: Arc::new(key),
             config: Arc::new(LinkConfig {
-                client_id: "whisht/v0.1.0".to_owned(),
+                client_id: manners.client.to_owned(),
                 listen_port: 0,
                 capabilities,
                 limits: LinkLimits::default(),
@@ -177,7 +183,10 @@ impl Rogue {
             self.queue_dark(id, &DarkMessage::Status { network, epoch });
         }
         if self.manners.shh {
-            let status = outgoing::status(MinPow::ZERO, &Bloom::FULL, false);
+            let status = match self.manners.confirmed {
+                true => vec![0xc5, 6, 0x80, 0x80, 0x80, 1],
+                false => outgoing::status(MinPow::ZERO, &Bloom::FULL, false),
+            };
             self.queue(id, Capability::SHH_6, u16::from(code::STATUS), status);
         }
     }

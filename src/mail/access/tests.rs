@@ -4,7 +4,7 @@ use rand_core::SeedableRng;
 
 use super::*;
 use crate::bloom::Bloom;
-use crate::envelope::{Topic, Ttl, Unsealed};
+use crate::envelope::{Marking, Topic, Ttl, Unsealed};
 use crate::mail::request::Limit;
 use crate::message::{ClientPublic, Padding, Plaintext, seal_asymmetric, seal_symmetric};
 
@@ -59,6 +59,7 @@ fn sealed(to: &To<'_>, signed: bool) -> Packet {
         expiry: NOW,
         ttl: Ttl(10),
         topic: Topic::default(),
+        marking: Marking::Absent,
         data,
     };
     Packet::Sealed(unsealed.seal(1 << 60))
@@ -153,6 +154,7 @@ fn a_request_without_a_lifetime_makes_no_infinite_work() {
         expiry: NOW,
         ttl: Ttl(0),
         topic: Topic::default(),
+        marking: Marking::Absent,
         data: envelope.data().to_vec(),
     };
     let packet = Packet::Sealed(endless.seal(1));

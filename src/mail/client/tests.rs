@@ -1,5 +1,5 @@
 use super::*;
-use crate::envelope::{Topic, Ttl, Unsealed};
+use crate::envelope::{Marking, Topic, Ttl, Unsealed};
 use crate::mail::cursor::Place;
 
 const FIRST: EnvelopeHash = EnvelopeHash([1; 32]);
@@ -22,6 +22,7 @@ fn envelope(sent: u32) -> Envelope {
         expiry: UnixSecs(sent + 60),
         ttl: Ttl(60),
         topic: Topic::default(),
+        marking: Marking::Absent,
         data: vec![1; 40],
     }
     .seal(7)

@@ -7,7 +7,7 @@ use super::super::budget::{PATIENCE, WHOLE};
 use super::super::request::LIMIT_PLAIN;
 use super::*;
 use crate::bloom::Bloom;
-use crate::envelope::{Envelope, Topic, Ttl, Unsealed};
+use crate::envelope::{Envelope, Marking, Topic, Ttl, Unsealed};
 use crate::message::ClientSecret;
 
 const PEER: RelayKey = RelayKey([1; 64]);
@@ -52,6 +52,7 @@ fn envelopes(count: u32) -> Vec<Envelope> {
             expiry: UnixSecs(1_000 + number),
             ttl: Ttl(60),
             topic: Topic::default(),
+            marking: Marking::Absent,
             data: vec![1; 40],
         }
         .seal(number.into())

@@ -2,7 +2,7 @@ use circuits::time::UnixSecs;
 use proptest::prelude::*;
 
 use super::*;
-use crate::envelope::{EnvelopeHash, Topic, Ttl, Unsealed};
+use crate::envelope::{EnvelopeHash, Marking, Topic, Ttl, Unsealed};
 use crate::mail::cursor::Place;
 
 fn envelope(number: u32, len: usize) -> Envelope {
@@ -10,6 +10,7 @@ fn envelope(number: u32, len: usize) -> Envelope {
         expiry: UnixSecs(1_600_000_000),
         ttl: Ttl(60),
         topic: Topic::default(),
+        marking: Marking::Absent,
         data: vec![7; len],
     }
     .seal(number.into())

@@ -48,7 +48,7 @@ enum State {
     /// There is no link yet; so long it may take.
     Connecting(Instant),
     /// There is.
-    Open(Open),
+    Open(Box<Open>),
 }
 
 struct Open {
@@ -335,13 +335,13 @@ impl Node {
             return self.give_up(FetchEnd::Refused, Some(reason.to_owned()));
         }
         let trusted_before = self.gossip.trusts(link);
-        fetching.state = State::Open(Open {
+        fetching.state = State::Open(Box::new(Open {
             link,
             client: Client::new(fetching.wish, dialect),
             sealing: None,
             trusted_before,
             stands: true,
-        });
+        }));
         self.gossip.trust(link);
         self.ask(now);
     }

@@ -466,7 +466,7 @@ const DELETE: &str = "
     DELETE FROM whisht_envelope WHERE (sent, hash) IN
     (SELECT sent, hash FROM whisht_envelope WHERE sent < $1 ORDER BY sent, hash LIMIT $2)
     RETURNING size";
-const SUM: &str = "SELECT coalesce(sum(size + $1), 0)::bigint FROM whisht_envelope";
+const SUM: &str = "SELECT coalesce(sum(size + $1::bigint), 0)::bigint FROM whisht_envelope";
 const CONTENTS: &str = "
     SELECT pg_total_relation_size('whisht_envelope'), (SELECT min(sent) FROM whisht_envelope)";
 const VERSION: i32 = 1;

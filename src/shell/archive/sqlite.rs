@@ -63,12 +63,41 @@ impl Sqlite {
         Ok((used.saturating_mul(page), free.saturating_mul(page)))
     }
 
+    /// The oldest envelopes, as far as they are too old, or too much by `excess` bytes. An envelope
+    /// takes more room than its bytes, so half of the excess goes at a time.
+    fn going(&self, before: UnixSecs, excess: u64) -> Result<Vec<i64>, ArchiveError> {
+        let mut oldest = self.db.prepare_cached(
+            "SELECT rowid, sent, size FROM envelope ORDER BY sent, hash LIMIT ?1",
+        )?;
+        let mut rows = oldest.query([STEP])?;
+        let (mut going, mut wanted) = (Vec::new(), excess.div_ceil(2));
+        while let Some(row) = rows.next()? {
+            let too_old = row.get::<_, u32>(1)? < before.0;
+            if !too_old && wanted == 0 {
+                break;
+            }
+            let size = u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0);
+            wanted = wanted.saturating_sub(size);
+            going.push(row.get(0)?);
+        }
+        Ok(going)
+    }
+
     /// Gives a part of the free space back to the file system: one page for each row.
     fn vacuum(&self) -> Result<(), ArchiveError> {
         let mut vacuum = self.db.prepare_cached(VACUUM)?;
         let mut pages = vacuum.query([])?;
         while pages.next()?.is_some() {}
         Ok(())
+    }
+
+    /// Brings the write-ahead log into the main file.
+    #[cfg(test)]
+    pub(super) fn db_checkpoint(&self) {
+        let done = self
+            .db
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        assert!(done.is_ok());
     }
 
     /// The index from the query's start on, one row beyond its effort.
@@ -144,19 +173,20 @@ impl Shelf for Sqlite {
 
     fn trim(&mut self, before: UnixSecs, most_bytes: u64) -> Result<bool, ArchiveError> {
         let (used, free) = self.bytes()?;
-        let most = match used > most_bytes {
-            true => u32::MAX,
-            false => before.0,
-        };
-        let mut delete = self.db.prepare_cached(
-            "DELETE FROM envelope WHERE rowid IN
-             (SELECT rowid FROM envelope WHERE sent < ?1 ORDER BY sent, hash LIMIT ?2)",
-        )?;
-        let gone = delete.execute(params![most, STEP])?;
+        let excess = used.saturating_sub(most_bytes);
+        let going = self.going(before, excess)?;
+        let transaction = self.db.transaction()?;
+        {
+            let mut delete = transaction.prepare_cached("DELETE FROM envelope WHERE rowid = ?1")?;
+            for number in &going {
+                delete.execute([number])?;
+            }
+        }
+        transaction.commit()?;
         if free > SPARE {
             self.vacuum()?;
         }
-        Ok(gone > 0 || free > SPARE.saturating_mul(2))
+        Ok(!going.is_empty() || free > SPARE.saturating_mul(2))
     }
 
     fn contents(&mut self) -> Result<Contents, ArchiveError> {
