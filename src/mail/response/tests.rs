@@ -20,7 +20,7 @@ fn envelope(number: u32, len: usize) -> Envelope {
 #[test]
 fn a_single_envelope_goes_bare_and_several_in_a_list() {
     let one = envelope(1, 50);
-    assert_eq!(messages(&[one.clone()], true), [one.as_rlp()]);
+    assert_eq!(messages(core::slice::from_ref(&one), true), [one.as_rlp()]);
     let both = [one, envelope(2, 50)];
     assert_eq!(messages(&both, false).len(), 2);
     let [packet] = messages(&both, true).try_into().unwrap();

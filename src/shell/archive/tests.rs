@@ -12,11 +12,13 @@ use super::*;
 use crate::bloom::Bloom;
 use crate::envelope::{EnvelopeHash, Marking, Ttl, Unsealed};
 
-#[expect(clippy::print_stderr, reason = "a test that is skipped has to say so")]
 mod cluster;
 
-/// What every store must do, whatever it is made of. Each begins with an empty one.
-const CONTRACT: [(&str, fn(&mut dyn Shelf)); 9] = [
+/// Something that a store must do; begins with an empty one.
+type Clause = fn(&mut dyn Shelf);
+
+/// What every store must do, whatever it is made of.
+const CONTRACT: [(&str, Clause); 9] = [
     ("nothing_is_found_in_an_empty_archive", nothing_in_nothing),
     ("what_was_kept_comes_back_in_order", in_order),
     ("keeping_twice_is_keeping_once", twice_is_once),
