@@ -11,6 +11,7 @@ mod exit;
 mod id;
 mod inbox;
 mod levels;
+mod mail;
 mod node;
 mod options;
 mod outbox;
@@ -79,6 +80,8 @@ enum Command {
     Status,
     /// Show what each level of privacy costs now, or what it lacks
     Levels,
+    /// Keep what is flooded for others, or fetch what was missed
+    Mail(mail::Args),
     /// Call a method of the node's JSON-RPC interface
     Rpc(raw::Args),
     /// Run a whole network on this machine and watch a message cross it
@@ -112,6 +115,7 @@ impl Cli {
             Command::Relays => node::with(&common, show::relays),
             Command::Status => node::with(&common, show::status),
             Command::Levels => node::with(&common, levels::run),
+            Command::Mail(args) => mail::run(common, args),
             Command::Rpc(args) => node::with(&common, async |node| raw::run(node, args).await),
             Command::Demo(args) => demo::run(common.json, &args),
         }

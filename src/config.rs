@@ -8,6 +8,7 @@
 
 mod entry;
 pub mod file;
+pub mod mail;
 pub mod rpc;
 pub mod value;
 
@@ -18,8 +19,9 @@ use circuits::ids::{Profile, RelayId};
 use circuits::level::Level;
 
 use crate::endpoint::{Endpoint, PeerAddr};
-use crate::node::NodeConfig;
+use crate::node::{MailService, NodeConfig};
 
+use mail::{MailConfig, MailSettings};
 use rpc::{NotLoopback, RpcConfig, RpcSettings};
 use value::NetworkName;
 
@@ -54,6 +56,8 @@ pub struct Settings {
     pub guard: Option<RelayId>,
     /// Threads for proof of work. Default: one per core.
     pub threads: Option<usize>,
+    /// The table `[mail]`.
+    pub mail: MailSettings,
     /// The table `[rpc]`.
     pub rpc: RpcSettings,
 }
@@ -77,6 +81,7 @@ impl Settings {
             pool_mb: self.pool_mb.or(weaker.pool_mb),
             guard: self.guard.or(weaker.guard),
             threads: self.threads.or(weaker.threads),
+            mail: self.mail.over(weaker.mail),
             rpc: self.rpc.over(weaker.rpc),
         }
     }
@@ -91,6 +96,8 @@ pub struct Config {
     pub listen: Listen,
     /// Threads for proof of work; as many as there are cores if not given.
     pub threads: Option<usize>,
+    /// The mail server, if the node is one.
+    pub mail: Option<MailConfig>,
     /// The doors for other programs.
     pub rpc: RpcConfig,
 }
@@ -124,6 +131,7 @@ impl Config {
             Profile::Main => MIN_POW,
             Profile::Local => MIN_POW_LOCAL,
         });
+        let mail = MailConfig::build(settings.mail);
         let node = NodeConfig {
             profile,
             network,
@@ -138,12 +146,16 @@ impl Config {
             min_pow,
             pool_bytes: settings.pool_mb.unwrap_or(POOL_MB).saturating_mul(1 << 20),
             guard: settings.guard,
+            mail: mail.as_ref().map(|mail| MailService {
+                allow: mail.allow.clone(),
+            }),
             danger_reveal_paths: false,
         };
         Ok(Self {
             node,
             listen,
             threads: settings.threads,
+            mail,
             rpc: RpcConfig::build(settings.rpc)?,
         })
     }

@@ -189,6 +189,25 @@ impl Filters {
         envelope: &Envelope,
         arrival: Arrival,
     ) -> Vec<(FilterId, Arc<Received>)> {
+        self.deliver(envelope, arrival, None)
+    }
+
+    /// The same for one filter alone: the others had the envelope before it was installed.
+    pub fn offer_again(
+        &mut self,
+        envelope: &Envelope,
+        arrival: Arrival,
+        only: FilterId,
+    ) -> Vec<(FilterId, Arc<Received>)> {
+        self.deliver(envelope, arrival, Some(only))
+    }
+
+    fn deliver(
+        &mut self,
+        envelope: &Envelope,
+        arrival: Arrival,
+        only: Option<FilterId>,
+    ) -> Vec<(FilterId, Arc<Received>)> {
         let mut taken = Vec::new();
         for (key, opened) in self.open(envelope) {
             let received = Arc::new(Received {
@@ -197,7 +216,8 @@ impl Filters {
                 arrival,
             });
             let users = self.keys.get(&key).map(|(_, users)| users);
-            for &id in users.into_iter().flatten() {
+            let wanted = |id: &&FilterId| only.is_none_or(|only| only == **id);
+            for &id in users.into_iter().flatten().filter(wanted) {
                 if let Some(Installed { filter, inbox }) = self.installed.get_mut(&id)
                     && filter.takes(&received)
                 {
@@ -206,7 +226,27 @@ impl Filters {
                 }
             }
         }
+        if !taken.is_empty() {
+            self.make_room();
+        }
         taken
+    }
+
+    /// Drops the oldest messages of the fullest inboxes as long as all of them together hold too
+    /// much.
+    fn make_room(&mut self) {
+        loop {
+            let inboxes = || self.installed.values().map(|installed| &installed.inbox);
+            if inboxes().map(|inbox| inbox.bytes).sum::<usize>() <= MAX_BYTES_IN_ALL {
+                return;
+            }
+            let inboxes = self.installed.values_mut();
+            let fullest = inboxes.max_by_key(|installed| installed.inbox.bytes);
+            match fullest {
+                Some(installed) => installed.inbox.drop_oldest(),
+                None => return,
+            }
+        }
     }
 
     /// Everything that a filter took since it was last asked, oldest first; `None` if there is no
@@ -353,11 +393,17 @@ impl Inbox {
         self.bytes = self.bytes.saturating_add(received.envelope.size());
         self.messages.push_back(Arc::clone(received));
         while self.messages.len() > MAX_MESSAGES || self.bytes > MAX_BYTES {
-            let Some(oldest) = self.messages.pop_front() else {
-                break;
-            };
-            self.bytes = self.bytes.saturating_sub(oldest.envelope.size());
-            self.known.remove(&oldest.envelope.hash());
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        match self.messages.pop_front() {
+            Some(oldest) => {
+                self.bytes = self.bytes.saturating_sub(oldest.envelope.size());
+                self.known.remove(&oldest.envelope.hash());
+            }
+            None => self.bytes = 0,
         }
     }
 }
@@ -366,6 +412,8 @@ impl Inbox {
 const MAX_MESSAGES: usize = 4_096;
 /// Most bytes of data that wait in one inbox.
 const MAX_BYTES: usize = 32 << 20;
+/// Most bytes of data that wait in all inboxes together.
+const MAX_BYTES_IN_ALL: usize = 128 << 20;
 
 #[cfg(test)]
 mod tests;

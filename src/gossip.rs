@@ -14,6 +14,9 @@
 //! public pool holds. Forwarding is scheduled before anybody tries to read an envelope, and never
 //! waits for it (docs/threat-model.md).
 //!
+//! Neighbours that are whisht nodes tell each other hashes and ask for what they lack (`notice`,
+//! `pull`); all others are given envelopes.
+//!
 //! No socket, clock or thread: packets come in by [`Gossip::receive`] and go out by
 //! [`Gossip::tick`].
 
@@ -34,16 +37,20 @@ use self::admission::Standards;
 use self::known::Known;
 use self::packet::{MinPow, P2pKind, code, outgoing, v5};
 use self::peer::Peer;
+use self::pull::Pulls;
 
 mod admission;
 mod allowance;
 mod fault;
 mod inbound;
 mod known;
+mod notice;
 mod outbound;
 pub mod packet;
 mod peer;
+mod pull;
 mod queue;
+mod rating;
 mod rule;
 mod wishes;
 
@@ -64,6 +71,9 @@ pub struct Config {
     /// How long an envelope waits for each peer, on average. Longer hides better where envelopes
     /// come from, and delays them at every hop; go-ethereum's tick is 300 ms.
     pub mean_wait: Duration,
+    /// How many whisht peers are given the body of each envelope unasked, drawn anew for each, and
+    /// never more than one in four; the others are told its hash. More is faster and costs more.
+    pub bodies: usize,
 }
 
 impl Default for Config {
@@ -72,6 +82,7 @@ impl Default for Config {
             min_pow: MinPow::DEFAULT,
             max_size: 1 << 20,
             mean_wait: Duration::from_millis(300),
+            bodies: 2,
         }
     }
 }
@@ -86,6 +97,9 @@ pub struct Gossip {
     rng: ChaCha20Rng,
     peers: BTreeMap<LinkId, Peer>,
     known: Known,
+    pulls: Pulls,
+    /// How many whisht peers are given the body of an envelope unasked.
+    bodies: usize,
 }
 
 /// A packet to be sent.
@@ -132,6 +146,8 @@ impl Gossip {
             rng: ChaCha20Rng::from_seed(seed),
             peers: BTreeMap::new(),
             known: Known::default(),
+            pulls: Pulls::default(),
+            bodies: config.bodies,
         }
     }
 
@@ -164,9 +180,10 @@ impl Gossip {
     }
 
     /// A link was closed.
-    pub fn close(&mut self, link: LinkId) {
+    pub fn close(&mut self, now: Now, link: LinkId) {
         if self.peers.remove(&link).is_some() {
             self.known.close(link);
+            self.pulls.close(now.mono, link);
         }
     }
 
@@ -186,16 +203,23 @@ impl Gossip {
         peer.map(|peer| peer.trusted = true).is_some()
     }
 
+    /// Trusts the peer on this link no longer.
+    pub fn distrust(&mut self, link: LinkId) {
+        if let Some(peer) = self.peers.get_mut(&link) {
+            peer.trusted = false;
+        }
+    }
+
     /// Whether the peer on this link is trusted.
     #[must_use]
     pub fn trusts(&self, link: LinkId) -> bool {
         self.peers.get(&link).is_some_and(|peer| peer.trusted)
     }
 
-    /// How many of the connected peers brought the envelope.
+    /// How many of the connected peers brought the envelope, or announced it while it was here.
     #[must_use]
     pub fn brought_by(&self, envelope: EnvelopeHash) -> usize {
-        self.known.brought_by(&envelope)
+        self.known.bearers(envelope).count()
     }
 
     /// Whether we gave the envelope to a peer before any peer had brought it: then it entered the
@@ -206,15 +230,14 @@ impl Gossip {
     }
 
     /// The connected peers that brought the envelope.
-    #[must_use]
-    pub fn bearers(&self, envelope: EnvelopeHash) -> &[LinkId] {
-        self.known.bearers(&envelope)
+    pub fn bearers(&self, envelope: EnvelopeHash) -> impl Iterator<Item = LinkId> {
+        self.known.bearers(envelope)
     }
 
     /// How many of the connected peers have the envelope from us and did not send it themselves.
     #[must_use]
     pub fn given_to(&self, envelope: EnvelopeHash) -> usize {
-        self.known.given_to(&envelope)
+        self.known.given_to(envelope)
     }
 
     /// Envelopes have left the pool for good.
@@ -236,8 +259,10 @@ impl Gossip {
             self.known.retain(|envelope| pool.contains(envelope));
         }
         for peer in self.peers.values_mut() {
-            if peer.queue.len() > most {
-                peer.queue.reset();
+            for queue in [&mut peer.queue, &mut peer.notices.queue] {
+                if queue.len() > most {
+                    queue.reset();
+                }
             }
         }
     }

@@ -4,7 +4,7 @@
 //! the time, given bytes and seeded randomness, and compile without tokio; `shell` and `cli`
 //! (feature `shell`) own the sockets, files, clocks and threads. Dependence runs one way:
 //!
-//! `cli -> shell -> node -> gossip -> {pool, filter, link} -> {envelope, message, pow, bloom} ->
+//! `cli -> shell -> node -> mail -> gossip -> {pool, filter, link} -> {envelope, message, pow, bloom} ->
 //! circuits`
 //!
 //! docs/design.md is the map, docs/wire.md the formats to the byte.
@@ -25,6 +25,7 @@ pub mod gossip;
 pub mod identity;
 mod items;
 pub mod link;
+pub mod mail;
 pub mod message;
 pub mod nearest;
 pub mod node;

@@ -6,7 +6,7 @@
 //!
 //! One file for each concern: `links` (connections come, speak and go), `dark` (what whisht nodes
 //! say to each other), `public` (envelopes that everybody has), `p2p` (what passes between two
-//! peers alone), `wishes` (what we ask of all peers), `onion` (cells that pass through),
+//! peers alone), `mail` (old mail, for others and for us), `wishes` (what we ask of all peers), `onion` (cells that pass through),
 //! `stem` (envelopes on their way in), `relays` (the directory), `listing` (our place in it), `outbox` and
 //! `dispatch`, `echo` (messages we send), `inbox` (messages we receive), `whisper` (keys, filters and
 //! posts of `shh_*` clients), `report` (what users ask for).
@@ -22,6 +22,7 @@ mod inbox;
 mod input;
 mod links;
 mod listing;
+mod mail;
 mod onion;
 mod outbox;
 mod output;
@@ -51,6 +52,7 @@ use rand_core::{Rng, SeedableRng};
 use self::connections::Connections;
 use self::inbox::Inbox;
 use self::listing::Listing;
+use self::mail::{Mail, Serving};
 use self::onion::Onion;
 use self::outbox::Outbox;
 use self::peering::Peering;
@@ -62,17 +64,22 @@ use self::whisper::Whisper;
 use crate::envelope::EnvelopeHash;
 use crate::gossip::{self, Gossip, packet::MinPow};
 use crate::link::{Capability, LinkConfig, LinkKey, LinkLimits};
+use crate::mail::access::Access;
+use crate::message::{ClientSecret, SymKey};
 use crate::pool::Pool;
 
-pub use command::{Command, Identity, Recipient, Refusal, RefusalKind, Reply, SendRequest};
-pub use config::{NodeConfig, NodeKeys, Restored};
-pub use event::{Event, MessageId, Name, Stage, Trace};
+pub use command::{
+    Command, FetchRequest, Identity, MailSource, Recipient, Refusal, RefusalKind, Reply,
+    SendRequest,
+};
+pub use config::{MailService, NodeConfig, NodeKeys, Restored};
+pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, Name, Stage, Trace};
 pub use input::{CommandId, Input, StoreId};
 pub use links::CLIENT_ID;
 pub use output::{Output, Record};
 pub use view::{
-    EstimateView, IdentityView, LevelView, MessageView, NodeView, OutgoingView, PeerView,
-    RelayView, StatusView,
+    EstimateView, FetchView, IdentityView, LevelView, MailView, MessageView, NodeView,
+    OutgoingView, PeerView, RelayView, StatusView,
 };
 pub use whisper::{Criteria, FilterKeyId, Post, PostTo, ShhCommand, ShhError, ShhInfo, ShhReply};
 pub use wishes::MOST_SIZE;
@@ -103,6 +110,7 @@ pub struct Node {
     inbox: Inbox,
     outbox: Outbox,
     whisper: Whisper,
+    mail: Mail,
     /// When a peer last brought an envelope.
     last_foreign: Instant,
     /// Envelopes that were seen to leave, as far as traces are wanted.
@@ -144,6 +152,24 @@ impl Me {
     }
 }
 
+/// The mail server that a configuration asks for, if it does.
+fn serving(
+    config: &NodeConfig,
+    link: &LinkKey,
+    password: Option<SymKey>,
+) -> Result<Option<Serving>, BadSigningKey> {
+    let Some(service) = &config.mail else {
+        return Ok(None);
+    };
+    let access = Access {
+        password,
+        node: ClientSecret::from_bytes(&link.to_bytes()).map_err(|_| BadSigningKey)?,
+        allowed: service.allow.iter().copied().collect(),
+        min_pow: config.min_pow,
+    };
+    Ok(Some(Serving::new(access, config.pool_bytes)))
+}
+
 /// What happened since the start, in numbers too coarse to tell anything about anybody.
 #[derive(Default)]
 struct Counters {
@@ -174,6 +200,10 @@ impl Node {
         let me = Me::new(&config, keys.link)?;
         let requirements = me.requirements;
         let directory = Directory::new(requirements, Limits::default(), None, now.unix);
+        let mail = Mail::new(
+            serving(&config, &me.link, keys.mail_password)?,
+            &keys.guard_seed,
+        );
         let mut guards = Guards::new(GuardSeed(keys.guard_seed), me.id);
         guards.pin(config.guard);
         let gossip_config = gossip::Config {
@@ -202,6 +232,7 @@ impl Node {
             inbox: Inbox::default(),
             outbox: Outbox::default(),
             whisper: Whisper::default(),
+            mail,
             last_foreign: now.mono,
             traced: BTreeSet::new(),
             config,
@@ -232,10 +263,12 @@ impl Node {
             Input::Stored(id) => self.on_stored(now, id),
             Input::Working(job, tried) => self.on_working(job, tried),
             Input::HashRate(rate) => self.hash_rate = (rate > 0.0).then_some(rate),
+            Input::Archived(word) => self.on_archived(now, word),
             Input::Worked(job, done) => self.on_worked(now, job, done),
             Input::Command(id, command) => self.on_command(now, id, command),
         }
         self.run_due(now);
+        self.run_mail(now);
         self.transmit(now);
         self.schedule(now);
         Drain { node: self }
@@ -273,6 +306,7 @@ impl Node {
             self.onion.next_due(self.durable.waiting()),
             self.stem.next_due(),
             self.outbox.next_due(),
+            self.mail.next_due(),
             self.gossip.next_due(),
         ];
         let next = due.into_iter().flatten().min().unwrap_or(now.mono);
@@ -291,6 +325,9 @@ impl Node {
     fn on_worked(&mut self, now: Now, job: JobId, done: Option<Done>) {
         match done {
             Some(Done::Puzzle(solution)) => self.on_puzzle(job, solution),
+            Some(Done::Sealed(Ok(nonce))) if self.seals_request(job) => {
+                self.on_request_sealed(now, nonce);
+            }
             Some(Done::Sealed(nonce)) => self.on_sealed(now, job, nonce),
             Some(Done::Ticket(ticket)) => self.on_ticket(now, job, ticket),
             None => self.on_post_stopped(job),

@@ -11,6 +11,7 @@ pub mod admin;
 mod call;
 mod enode;
 mod error;
+pub mod mail;
 mod request;
 pub mod shh;
 mod value;
@@ -47,6 +48,7 @@ pub fn result(reply: &Reply) -> Result<Value, RpcError> {
     Ok(match reply {
         Reply::Done => Value::Bool(true),
         Reply::Accepted(id) => to_value(id),
+        Reply::Fetch(view) => to_value(view),
         Reply::Identities(list) => to_value(list),
         Reply::Inbox(list) => to_value(list),
         Reply::Node(node) => admin::node_info(node, &[]),

@@ -8,6 +8,7 @@
 //!
 //! Nothing here prints, and nothing here logs an address, a topic or a hash.
 
+pub mod archive;
 pub mod clock;
 pub mod data_dir;
 mod door;
@@ -16,6 +17,7 @@ mod handle;
 pub mod host;
 pub mod identities;
 pub mod listen;
+pub mod mail;
 pub mod rpc;
 pub mod signal;
 pub mod store;

@@ -8,6 +8,8 @@
     reason = "what does not turn out as it should is a failed test"
 )]
 
+#[path = "gossip/cost.rs"]
+mod cost;
 #[path = "gossip/inbound.rs"]
 mod inbound;
 #[path = "gossip/invariants.rs"]
@@ -16,6 +18,8 @@ mod invariants;
 mod outbound;
 #[path = "gossip/privacy.rs"]
 mod privacy;
+#[path = "gossip/pull.rs"]
+mod pull;
 #[path = "gossip/v5.rs"]
 mod v5;
 #[path = "gossip/world.rs"]

@@ -14,6 +14,8 @@
 #[path = "sim/world.rs"]
 mod sim;
 
+#[path = "hostile/announce.rs"]
+mod announce;
 #[path = "hostile/cells.rs"]
 mod cells;
 #[path = "hostile/direct.rs"]

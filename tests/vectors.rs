@@ -15,6 +15,8 @@ use serde_json::Value;
 mod bloom;
 #[path = "vectors/envelope.rs"]
 mod envelope;
+#[path = "vectors/mail.rs"]
+mod mail;
 #[path = "vectors/message.rs"]
 mod message;
 #[path = "vectors/message_v5.rs"]
@@ -27,10 +29,12 @@ fn cases(file: &str, list: &str) -> Vec<Value> {
     let text = match file {
         "bloom" => include_str!("vectors/bloom.json"),
         "envelope_v6" => include_str!("vectors/envelope_v6.json"),
+        "mailserver_request" => include_str!("vectors/mailserver_request.json"),
         "message_v5" => include_str!("vectors/message_v5.json"),
         "message_v6_asym" => include_str!("vectors/message_v6_asym.json"),
         "message_v6_sym" => include_str!("vectors/message_v6_sym.json"),
         "pow" => include_str!("vectors/pow.json"),
+        "status" => include_str!("vectors/status.json"),
         "symkey_from_password" => include_str!("vectors/symkey_from_password.json"),
         _ => panic!("no vectors named {file}"),
     };

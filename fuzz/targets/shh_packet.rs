@@ -118,7 +118,7 @@ impl Node {
             }
             Err(fault) => {
                 assert!(fault.blames_peer());
-                self.gossip.close(SENDER);
+                self.gossip.close(self.now, SENDER);
                 self.alive = false;
             }
         }

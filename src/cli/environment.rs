@@ -28,7 +28,7 @@ pub(super) fn check() -> Result<(), Failure> {
 }
 
 /// What the options of all commands read, and the log filter.
-pub(super) const KNOWN: [&str; 24] = [
+pub(super) const KNOWN: [&str; 30] = [
     "WHISHT_ADVERTISE",
     "WHISHT_CONFIG",
     "WHISHT_DATA_DIR",
@@ -38,6 +38,12 @@ pub(super) const KNOWN: [&str; 24] = [
     "WHISHT_LEVEL",
     "WHISHT_LISTEN",
     "WHISHT_LOG",
+    "WHISHT_MAIL_ALLOW",
+    "WHISHT_MAIL_DAYS",
+    "WHISHT_MAIL_MAX_MB",
+    "WHISHT_MAIL_PASSWORD_FILE",
+    "WHISHT_MAIL_SERVE",
+    "WHISHT_MAIL_STORE",
     "WHISHT_MAX_PEERS",
     "WHISHT_MIN_POW",
     "WHISHT_NETWORK",

@@ -12,6 +12,7 @@ use crate::rpc::Kind;
 use crate::shell::data_dir::DirError;
 use crate::shell::host::HostError;
 use crate::shell::identities::SaveError;
+use crate::shell::mail::MailError;
 use crate::shell::rpc::{BindError, ClientError};
 
 /// What the shell that called us is told.
@@ -167,6 +168,9 @@ impl From<HostError> for Failure {
     fn from(error: HostError) -> Self {
         match error {
             HostError::Dir(error) => error.into(),
+            HostError::Mail(error @ (MailError::TooOpen { .. } | MailError::Empty { .. })) => {
+                Self::new(Exit::Refused, error)
+            }
             HostError::Bind(error @ BindError::Served { .. }) => Self::new(Exit::Locked, error),
             error => Self::new(Exit::Failed, error),
         }

@@ -117,27 +117,33 @@ impl New {
 
     /// The first line of the password file.
     fn password(&self) -> Result<Option<Zeroizing<String>>, Failure> {
-        let Some(path) = &self.password_file else {
-            return Ok(None);
-        };
-        let read = match path.as_os_str() == "-" {
-            true => std::io::read_to_string(std::io::stdin()),
-            false => std::fs::read_to_string(path),
-        };
-        let text = read.map(Zeroizing::new).map_err(|error| {
-            Failure::usage(format_args!(
-                "cannot read the password from {}: {error}; name a readable file",
-                path.display()
-            ))
-        })?;
-        let line = text.lines().next().unwrap_or_default();
-        if line.is_empty() {
-            return Err(Failure::usage(
-                "the password file is empty; write one line into it",
-            ));
-        }
-        Ok(Some(Zeroizing::new(line.to_owned())))
+        self.password_file.as_deref().map(first_line).transpose()
     }
+}
+
+/// The first line of a file, or of standard input for `-`: a password.
+///
+/// # Errors
+///
+/// [`Failure`] if there is none.
+pub(super) fn first_line(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let read = match path.as_os_str() == "-" {
+        true => std::io::read_to_string(std::io::stdin()),
+        false => std::fs::read_to_string(path),
+    };
+    let text = read.map(Zeroizing::new).map_err(|error| {
+        Failure::usage(format_args!(
+            "cannot read the password from {}: {error}; name a readable file",
+            path.display()
+        ))
+    })?;
+    let line = text.lines().next().unwrap_or_default();
+    if line.is_empty() {
+        return Err(Failure::usage(
+            "the password file is empty; write one line into it",
+        ));
+    }
+    Ok(Zeroizing::new(line.to_owned()))
 }
 
 /// An identity as the node would show it.

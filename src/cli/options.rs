@@ -5,6 +5,7 @@
 //! table of the file has a module of its own here, flattened into [`Options`]: the flag
 //! `--rpc-http` is the key `rpc.http`.
 
+mod mail;
 mod rpc;
 
 use std::net::SocketAddr;
@@ -86,6 +87,8 @@ pub(super) struct Options {
     #[arg(long, env = "WHISHT_THREADS", value_name = "COUNT", value_parser = threads)]
     threads: Option<usize>,
     #[command(flatten)]
+    mail: mail::Options,
+    #[command(flatten)]
     rpc: rpc::Options,
 }
 
@@ -107,6 +110,7 @@ impl From<Options> for Settings {
             pool_mb,
             guard,
             threads,
+            mail,
             rpc,
         } = options;
         let listen = if no_listen { Some(Vec::new()) } else { listen };
@@ -125,6 +129,7 @@ impl From<Options> for Settings {
             pool_mb,
             guard,
             threads,
+            mail: mail.into(),
             rpc: rpc.into(),
         }
     }

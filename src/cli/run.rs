@@ -12,9 +12,11 @@ use super::node::busy_runtime;
 use super::options::Options;
 use super::print::Screen;
 use super::{Common, Exit, Failure};
+use crate::config::mail::{MailConfig, MailStore};
 use crate::config::{Config, Settings, file};
 use crate::endpoint::{Endpoint, PeerAddr};
 use crate::node::{Command, NodeConfig, Reply};
+use crate::shell::archive::PostgresUrl;
 use crate::shell::host::{Host, Place};
 use crate::shell::signal::Interrupts;
 
@@ -37,12 +39,32 @@ pub(super) struct Args {
 ///
 /// [`Failure`] if it does not come up.
 pub(super) fn run(common: Common, args: Args) -> Result<Exit, Failure> {
+    run_with(common, args, |_| {})
+}
+
+/// Runs a node that is a mail server, whatever the configuration says.
+///
+/// # Errors
+///
+/// [`Failure`] if it does not come up.
+pub(super) fn serve_mail(common: Common, args: Args) -> Result<Exit, Failure> {
+    run_with(common, args, |settings| settings.mail.serve = Some(true))
+}
+
+fn run_with(
+    common: Common,
+    args: Args,
+    change: impl FnOnce(&mut Settings),
+) -> Result<Exit, Failure> {
     log();
+    no_password_in_arguments()?;
     let place = match args.ephemeral {
         true => Place::Ephemeral,
         false => Place::Directory(common.data_dir()?),
     };
-    let settings = Settings::from(args.options).over(from_file(args.config.as_deref(), &place)?);
+    let mut settings =
+        Settings::from(args.options).over(from_file(args.config.as_deref(), &place)?);
+    change(&mut settings);
     let config = Config::build(settings)?;
     if matches!(place, Place::Ephemeral) && config.node.guard.is_none() {
         tracing::warn!(
@@ -71,12 +93,12 @@ pub(super) fn run(common: Common, args: Args) -> Result<Exit, Failure> {
                 format_args!("cannot listen for signals: {error}"),
             )
         })?;
-        let node = config.node.clone();
+        let (node, mail) = (config.node.clone(), config.mail.clone());
         let host = tokio::select! {
             host = Host::open(config, &place, common.ipc.as_deref()) => host?,
             () = interrupts.next() => return Ok(Exit::Failed),
         };
-        banner(screen, &host, &node)?;
+        banner(screen, &host, &node, mail.as_ref())?;
         tokio::select! {
             () = interrupts.next() => {}
             () = host.handle().finished() => {
@@ -115,7 +137,12 @@ fn from_file(named: Option<&Path>, place: &Place) -> Result<Settings, Failure> {
 }
 
 /// Says what others need to know.
-fn banner(screen: Screen, host: &Host, node: &NodeConfig) -> io::Result<()> {
+fn banner(
+    screen: Screen,
+    host: &Host,
+    node: &NodeConfig,
+    mail: Option<&MailConfig>,
+) -> io::Result<()> {
     let doors = host.doors();
     let addresses = host.handle().addresses();
     let enodes: Vec<_> = addresses
@@ -134,6 +161,7 @@ fn banner(screen: Screen, host: &Host, node: &NodeConfig) -> io::Result<()> {
             "profile": node.profile.label(),
             "network": node.network,
             "relay": node.relay,
+            "mail": mail.is_some(),
         }));
     }
     screen.line(format_args!(
@@ -169,7 +197,49 @@ fn banner(screen: Screen, host: &Host, node: &NodeConfig) -> io::Result<()> {
     if let Some(path) = doors.token_path() {
         screen.line(format_args!("token         {}", path.display()))?;
     }
-    screen.line(format_args!("level         {}", node.level))
+    screen.line(format_args!("level         {}", node.level))?;
+    mail.map_or(Ok(()), |mail| {
+        screen.line(format_args!("mail server   {}", offer(mail)))
+    })
+}
+
+/// What a mail server keeps, and for whom.
+fn offer(mail: &MailConfig) -> String {
+    let place = match mail.store {
+        MailStore::Postgres(_) => "in PostgreSQL",
+        MailStore::Sqlite => "in mail.db",
+    };
+    let whom = match (&mail.password_file, mail.allow.len()) {
+        (Some(_), 0) => "whoever knows its password".to_owned(),
+        (Some(_), named) => format!("whoever knows its password, and {named} peers without"),
+        (None, 0) => "everybody".to_owned(),
+        (None, named) => format!("{named} peers only"),
+    };
+    let (days, megabytes) = (mail.age / 86_400, mail.bytes >> 20);
+    format!("keeps {days} days, {megabytes} MB at the most, {place}; answers {whom}")
+}
+
+/// Every process of the machine can read the arguments of every other.
+fn no_password_in_arguments() -> Result<(), Failure> {
+    let shows = |argument: std::ffi::OsString| {
+        let argument = argument.to_string_lossy();
+        let url = argument.split_once('=').map_or(&*argument, |(flag, url)| {
+            if flag.starts_with("--") {
+                url
+            } else {
+                &argument
+            }
+        });
+        let url = url.parse::<PostgresUrl>();
+        url.is_ok_and(|url| url.has_password())
+    };
+    match std::env::args_os().any(shows) {
+        true => Err(Failure::usage(
+            "a password must not be an argument, which every user of the machine can read; put \
+             the address into the configuration file, or the password into PGPASSFILE",
+        )),
+        false => Ok(()),
+    }
 }
 
 /// How a peer would name us. What an unspecified address is to others, we cannot know.

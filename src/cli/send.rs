@@ -215,7 +215,7 @@ fn eprint_hint() {
 }
 
 /// Reads a time: a number and `s`, `m`, `h` or `d`.
-fn time(text: &str) -> Result<Duration, String> {
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     let unit = |suffix, secs: u64| {
         let count = text.strip_suffix(suffix)?.parse::<u64>().ok()?;
         count

@@ -23,8 +23,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::Settings;
 use super::entry::{Wrong, count, flag, list, number, parsed, text};
-use super::rpc;
 use super::value;
+use super::{mail, rpc};
 use crate::nearest::nearest;
 
 /// Reads a file's text. `path` is for the error message.
@@ -95,11 +95,18 @@ pub struct Section {
 }
 
 /// Every table, in the order of [`Settings`].
-const SECTIONS: [Section; 1] = [Section {
-    name: "rpc",
-    keys: &rpc::KEYS,
-    set: |settings, key, value| settings.rpc.set(key, value),
-}];
+const SECTIONS: [Section; 2] = [
+    Section {
+        name: "mail",
+        keys: &mail::KEYS,
+        set: |settings, key, value| settings.mail.set(key, value),
+    },
+    Section {
+        name: "rpc",
+        keys: &rpc::KEYS,
+        set: |settings, key, value| settings.rpc.set(key, value),
+    },
+];
 
 /// Every key in full, as in `level` and `rpc.http`.
 pub fn keys() -> impl Iterator<Item = String> {

@@ -80,6 +80,22 @@ pub fn relay(text: &str) -> Result<RelayId, BadValue> {
     }
 }
 
+/// Reads a peer: its key (128 hexadecimal digits), or its enode URL.
+///
+/// # Errors
+///
+/// [`BadValue`] for anything else.
+pub fn peer_key(text: &str) -> Result<RelayKey, BadValue> {
+    let key = text.strip_prefix("enode://").map_or(text, |rest| {
+        rest.split_once('@').map_or(rest, |(key, _)| key)
+    });
+    let mut full = [0; 64];
+    hex::decode_to_slice(key, &mut full).map_err(|_| {
+        BadValue::new("a peer is named by its enode URL, or the 128 hexadecimal digits in it")
+    })?;
+    Ok(RelayKey(full))
+}
+
 /// Reads a threshold of proof of work.
 ///
 /// # Errors
@@ -124,5 +140,9 @@ impl BadValue {
 pub const PEERS: RangeInclusive<usize> = 1..=500;
 /// Bounds of `pool-mb`.
 pub const POOL_MB: RangeInclusive<usize> = 1..=65_536;
+/// Bounds of `mail.max-mb`.
+pub const MAIL_MB: RangeInclusive<usize> = 1..=16_777_216;
+/// Bounds of `mail.days`: an archive without an end is one that somebody's safety depends on.
+pub const MAIL_DAYS: RangeInclusive<usize> = 1..=3_650;
 /// Bounds of `threads`.
 pub const THREADS: RangeInclusive<usize> = 1..=1024;

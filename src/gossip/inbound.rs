@@ -97,14 +97,20 @@ impl Gossip {
             }
             match self.admit(now, &envelope, pool) {
                 Ok(new) => {
-                    self.known.brought(hash, link);
+                    let pow = new.map(|(pow, _)| pow);
+                    let pow = pow.or_else(|| Some(pool.get(&hash)?.pow));
+                    self.note_brought(now, link, hash, pow);
                     received.brought.push(hash);
                     if let Some((pow, in_time)) = new {
+                        self.note_work(link, pow);
                         received.admitted.push((envelope, pow, in_time));
                     }
                 }
-                Err(refused) if refused.is_innocent(form) => {}
+                Err(refused) if refused.is_innocent(form) => {
+                    let _announcers = self.pulls.arrived(now.mono, &hash);
+                }
                 Err(refused) => {
+                    self.pulls.declined(now.mono, hash);
                     self.blame(now, link, refused)?;
                     received.refused.push((hash, refused));
                 }
@@ -132,9 +138,35 @@ impl Gossip {
         self.standards.judge(now, envelope).map(Some)
     }
 
+    /// Notes who has the envelope: whoever brought it, and whoever had announced it.
+    fn note_brought(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        envelope: EnvelopeHash,
+        pow: Option<PowChecked>,
+    ) {
+        let crossed = self.known.crossed(&envelope, link);
+        self.known.brought(envelope, link);
+        if let (false, Some(pow), Some(peer)) = (crossed, pow, self.peers.get_mut(&link)) {
+            peer.passed_on(&pow);
+        }
+        for announcer in self.pulls.arrived(now.mono, &envelope) {
+            self.known.announced(envelope, announcer);
+        }
+    }
+
+    fn note_work(&mut self, link: LinkId, pow: PowChecked) {
+        let minimum = self.standards.min_pow().value();
+        if let Some(peer) = self.peers.get_mut(&link) {
+            peer.rating.brought(pow.best() / minimum);
+        }
+    }
+
     /// Takes one off the peer's allowance.
     fn blame(&mut self, now: Now, link: LinkId, refused: Refused) -> Result<(), GossipFault> {
         let peer = self.peers.get_mut(&link).ok_or(GossipFault::NoSuchLink)?;
+        peer.rating.was_refused();
         if peer.allowance.spend(now.mono) {
             Ok(())
         } else {

@@ -1,6 +1,7 @@
 //! What peers are sent, and when.
 
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 use circuits::ids::LinkId;
 use circuits::sample;
@@ -8,63 +9,87 @@ use circuits::time::{Instant, Now};
 use rand_chacha::ChaCha20Rng;
 
 use crate::envelope::{Envelope, EnvelopeHash, Form};
-use crate::pool::Pool;
+use crate::pool::{Pool, Pooled};
 
 use super::known::Known;
+use super::notice::{Exchange, announce, answer};
 use super::packet::{code, outgoing, v5};
 use super::peer::{Peer, Verdict};
 use super::{Gossip, Send, shh, shh_5};
 
 impl Gossip {
     /// An envelope entered the public pool; `from` is the link that brought it, if one did.
+    ///
+    /// Whisht peers are told its hash, but for a few that are given it; all others are given it.
     pub fn pooled(&mut self, now: Now, envelope: &Envelope, from: Option<LinkId>) {
         let hash = envelope.hash();
         if let Some(link) = from.filter(|link| self.peers.contains_key(link)) {
             self.known.brought(hash, link);
         }
-        let known_by = self.known.by(&hash);
+        for announcer in self.pulls.arrived(now.mono, &hash) {
+            self.known.announced(hash, announcer);
+        }
+        let mut favoured = self.favoured(envelope);
         for (link, peer) in &mut self.peers {
-            if peer.wants(envelope) && known_by.binary_search(link).is_err() {
-                let wait = sample::exponential(&mut self.rng, self.mean_wait);
-                peer.queue.push(now.mono.after(wait), hash);
+            if !peer.wants(envelope) || self.known.crossed(&hash, *link) {
+                continue;
             }
+            let queue = match peer.exchange {
+                Exchange::Open => continue,
+                Exchange::Pull if favoured.remove(link) => &mut peer.queue,
+                Exchange::Pull => &mut peer.notices.queue,
+                Exchange::Push => &mut peer.queue,
+            };
+            let wait = sample::exponential(&mut self.rng, self.mean_wait);
+            queue.push(now.mono.after(wait), hash);
         }
     }
 
-    /// Sends what is due: to each peer at most one packet, and at most three in a second; in
-    /// `shh/5`, where a packet holds one envelope, as many at a time as one packet would. A peer
-    /// whose link is `congested` is left alone for a moment.
+    /// Draws the whisht peers that are given an envelope without asking for it, among those that
+    /// are not known to have it.
+    fn favoured(&mut self, envelope: &Envelope) -> BTreeSet<LinkId> {
+        let hash = envelope.hash();
+        let lacks = |(link, peer): &(&LinkId, &Peer)| {
+            peer.exchange == Exchange::Pull
+                && peer.wants(envelope)
+                && !self.known.knows(&hash, **link)
+        };
+        let mut lacking: Vec<LinkId> = self
+            .peers
+            .iter()
+            .filter(lacks)
+            .map(|(link, _)| *link)
+            .collect();
+        let pulls = |peer: &&Peer| peer.exchange == Exchange::Pull;
+        let bodies = self.peers.values().filter(pulls).count() / PEERS_PER_BODY;
+        shuffle(&mut self.rng, &mut lacking);
+        lacking.into_iter().take(bodies.min(self.bodies)).collect()
+    }
+
+    /// Sends what is due: to each peer at most one packet of envelopes that it did not ask for, and
+    /// at most three of these in a second; in `shh/5`, where a packet holds one envelope, as many at
+    /// a time as one packet would. A peer whose link is `congested` is left alone for a moment.
     #[must_use]
     pub fn tick(&mut self, now: Now, pool: &Pool, congested: impl Fn(LinkId) -> bool) -> Vec<Send> {
         self.bound_memory(pool);
-        let mut sends = Vec::new();
+        let mut sends = self.ask(now);
         for (link, peer) in &mut self.peers {
-            if !peer.queue.due(now.mono) {
+            if peer.next_due().is_none_or(|due| due > now.mono) {
                 continue;
             }
             if congested(*link) {
-                peer.queue.shut(now.mono.after(CONGESTION_PAUSE));
+                peer.shut(now.mono.after(CONGESTION_PAUSE));
                 continue;
             }
-            if peer.queue.rescan_due(now.mono) {
+            if peer.scanned_queue().rescan_due(now.mono) {
                 let mut unknown = unknown_to(*link, peer, &self.known, now, pool);
                 shuffle(&mut self.rng, &mut unknown);
-                peer.queue.refill(now.mono, unknown);
+                peer.scanned_queue().refill(now.mono, unknown);
             }
-            let envelopes = next_packet(*link, peer, &mut self.known, now, pool);
-            if !envelopes.is_empty() {
-                peer.queue.shut(now.mono.after(PACKET_GAP));
-                match peer.form() {
-                    Form::V5 => sends.extend(
-                        envelopes
-                            .iter()
-                            .map(|envelope| shh_5(*link, v5::code::MESSAGE, v5::message(envelope))),
-                    ),
-                    Form::V6 => {
-                        sends.push(shh(*link, code::MESSAGES, outgoing::messages(&envelopes)));
-                    }
-                }
-            }
+            let known = &mut self.known;
+            sends.extend(answer(*link, peer, known, now, pool));
+            sends.extend(push(*link, peer, known, now, pool));
+            sends.extend(announce(*link, peer, known, now, pool));
         }
         sends
     }
@@ -72,12 +97,12 @@ impl Gossip {
     /// When [`tick`](Self::tick) has something to do next.
     #[must_use]
     pub fn next_due(&self) -> Option<Instant> {
-        let peers = self.peers.values();
-        peers.filter_map(|peer| peer.queue.next_due()).min()
+        let peers = self.peers.values().filter_map(Peer::next_due);
+        peers.chain(self.pulls.next_due()).min()
     }
 }
 
-/// Everything in the pool that the peer wants and that never crossed its link.
+/// Everything in the pool that the peer wants and has not heard of.
 fn unknown_to(
     link: LinkId,
     peer: &Peer,
@@ -88,24 +113,27 @@ fn unknown_to(
     pool.iter()
         .filter(|pooled| peer.verdict(now.unix, pooled) != Verdict::Never)
         .map(|pooled| pooled.envelope.hash())
-        .filter(|hash| !known.knows(hash, link))
+        .filter(|hash| !known.told(hash, link))
         .collect()
 }
 
-/// Takes as many envelopes off the peer's line as one packet holds, and notes them as known.
-fn next_packet(
-    link: LinkId,
-    peer: &mut Peer,
-    known: &mut Known,
-    now: Now,
-    pool: &Pool,
-) -> Vec<Envelope> {
-    let mut packet = Vec::new();
-    let mut body = 0;
+/// The next packet of envelopes that the peer did not ask for.
+fn push(link: LinkId, peer: &mut Peer, known: &mut Known, now: Now, pool: &Pool) -> Vec<Send> {
+    if !peer.queue.due(now.mono) {
+        return Vec::new();
+    }
+    let mut packet = Packet::default();
     while let Some(hash) = peer.queue.pop(now.mono) {
-        let Some(pooled) = pool.get(&hash).filter(|_| !known.knows(&hash, link)) else {
+        let Some(pooled) = pool.get(&hash) else {
             continue;
         };
+        if known.knows(&hash, link) {
+            // It has announced the envelope meanwhile, and is told that it is here too.
+            if peer.exchange == Exchange::Pull && !known.told(&hash, link) {
+                peer.notices.queue.push(now.mono, hash);
+            }
+            continue;
+        }
         match peer.verdict(now.unix, pooled) {
             Verdict::Never => continue,
             Verdict::Later(secs) => {
@@ -115,21 +143,74 @@ fn next_packet(
             }
             Verdict::Send => {}
         }
+        match packet.take(pooled) {
+            Taken::Yes => {
+                known.given(hash, link);
+                peer.sent = peer.sent.saturating_add(1);
+            }
+            Taken::Never => {}
+            Taken::NotNow => {
+                peer.queue.put_back(hash);
+                break;
+            }
+        }
+    }
+    let sends = packet.seal(link, peer.form());
+    if !sends.is_empty() {
+        peer.queue.shut(now.mono.after(PACKET_GAP));
+    }
+    sends
+}
+
+/// A packet of envelopes that is being filled.
+#[derive(Default)]
+pub(super) struct Packet {
+    envelopes: Vec<Envelope>,
+    body: usize,
+}
+
+/// Whether an envelope went into a packet.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Taken {
+    /// It is in.
+    Yes,
+    /// It comes first in the next one.
+    NotNow,
+    /// It is too long for any that go-ethereum takes.
+    Never,
+}
+
+impl Packet {
+    /// Puts an envelope in, if there is room.
+    pub(super) fn take(&mut self, pooled: &Pooled) -> Taken {
         let alone = pooled.envelope.as_rlp().len();
         if packet_len(alone) > MAX_PACKET {
-            continue;
+            return Taken::Never;
         }
-        let burst = peer.form() == Form::V5 && packet.len() == MAX_BURST;
-        if burst || (!packet.is_empty() && packet_len(body + alone) > FULL_PACKET) {
-            peer.queue.put_back(hash);
-            break;
+        let full = match pooled.envelope.form() {
+            Form::V5 => self.envelopes.len() == MAX_BURST,
+            Form::V6 => false,
+        };
+        if full || (!self.envelopes.is_empty() && packet_len(self.body + alone) > FULL_PACKET) {
+            return Taken::NotNow;
         }
-        body += alone;
-        known.given(hash, link);
-        peer.sent = peer.sent.saturating_add(1);
-        packet.push(pooled.envelope.clone());
+        self.body += alone;
+        self.envelopes.push(pooled.envelope.clone());
+        Taken::Yes
     }
-    packet
+
+    /// What is sent to a peer: one packet, or in `shh/5` one for each envelope.
+    pub(super) fn seal(self, link: LinkId, form: Form) -> Vec<Send> {
+        let alone = |envelope| shh_5(link, v5::code::MESSAGE, v5::message(envelope));
+        match form {
+            _ if self.envelopes.is_empty() => Vec::new(),
+            Form::V5 => self.envelopes.iter().map(alone).collect(),
+            Form::V6 => {
+                let payload = outgoing::messages(&self.envelopes);
+                vec![shh(link, code::MESSAGES, payload)]
+            }
+        }
+    }
 }
 
 const fn packet_len(body: usize) -> usize {
@@ -137,14 +218,17 @@ const fn packet_len(body: usize) -> usize {
 }
 
 /// Fisher and Yates: every order has the same probability.
-fn shuffle(rng: &mut ChaCha20Rng, envelopes: &mut [EnvelopeHash]) {
-    for last in (1..envelopes.len()).rev() {
+fn shuffle<T>(rng: &mut ChaCha20Rng, items: &mut [T]) {
+    for last in (1..items.len()).rev() {
         let bound = u32::try_from(last).unwrap_or(u32::MAX).saturating_add(1);
         let other = usize::try_from(sample::below(rng, bound)).unwrap_or(last);
-        envelopes.swap(last, other);
+        items.swap(last, other);
     }
 }
 
+/// One whisht peer in so many is given a body: where there are few, hearing of the envelope from
+/// them is worth more than the time.
+const PEERS_PER_BODY: usize = 4;
 /// Least time between two packets of messages to one peer: three in a second, which is below
 /// every rate limit in use.
 const PACKET_GAP: Duration = Duration::from_millis(334);

@@ -5,11 +5,14 @@ use circuits::time::{Instant, UnixSecs};
 use crate::bloom::Bloom;
 use crate::envelope::{Envelope, Form};
 use crate::pool::Pooled;
+use crate::pow::{Generation, Generations, PowChecked};
 
 use super::allowance::Allowance;
+use super::notice::{Exchange, Notices};
 use super::packet::{MinPow, Status};
 use super::queue::Queue;
-use super::rule::Rule;
+use super::rating::Rating;
+use super::rule::{Evidence, Rule};
 
 /// A neighbour's state.
 #[derive(Debug)]
@@ -27,7 +30,11 @@ pub(super) struct Peer {
     /// Whether what it hands over directly is taken past all checks.
     pub(super) trusted: bool,
     pub(super) allowance: Allowance,
+    pub(super) rating: Rating,
+    evidence: Evidence,
+    pub(super) exchange: Exchange,
     pub(super) queue: Queue,
+    pub(super) notices: Notices,
     /// Envelopes that it brought, and that it was sent.
     pub(super) brought: u64,
     pub(super) sent: u64,
@@ -79,6 +86,31 @@ pub struct PeerInfo {
     pub sent: u64,
     /// Envelopes that wait for it.
     pub waiting: usize,
+    /// Whether it is told hashes and asks for what it lacks, as whisht nodes do.
+    pub pulls: bool,
+    /// From -100 to 100: what it brought, by its work, less what it did wrong.
+    pub rating: i8,
+}
+
+impl PeerInfo {
+    /// Whether the peer takes an envelope that is sealed for these generations and this minimum, as
+    /// far as its filter lets it.
+    #[must_use]
+    pub fn takes(&self, generations: Generations, minimum: f64) -> bool {
+        let satisfies = |generation| match generations {
+            Generations::Both => true,
+            Generations::Legacy => generation == Generation::Legacy,
+            Generations::Modern => generation == Generation::Modern,
+        };
+        let (legacy, modern) = (satisfies(Generation::Legacy), satisfies(Generation::Modern));
+        let rule = match self.rule {
+            Rule::Both => legacy && modern,
+            Rule::Either => legacy || modern,
+            Rule::Legacy => legacy,
+            Rule::Modern => modern,
+        };
+        self.greeted && (self.min_pow == 0.0 || rule && self.min_pow <= minimum)
+    }
 }
 
 impl Peer {
@@ -96,7 +128,11 @@ impl Peer {
             early_bloom: None,
             trusted: false,
             allowance: Allowance::new(now),
+            rating: Rating::default(),
+            evidence: Evidence::default(),
+            exchange: Exchange::default(),
             queue: Queue::default(),
+            notices: Notices::default(),
             brought: 0,
             sent: 0,
         }
@@ -123,7 +159,11 @@ impl Peer {
             light: status.light,
             confirmations: status.confirmations,
         });
-        self.queue.want_rescan();
+        self.evidence.requires(status.min_pow.value());
+        if let Some(min_pow) = self.early_pow {
+            self.evidence.requires(min_pow.value());
+        }
+        self.want_rescan();
     }
 
     /// It requires another proof of work from now on.
@@ -131,7 +171,8 @@ impl Peer {
         match &mut self.greeting {
             Some(greeting) => {
                 greeting.min_pow = min_pow;
-                self.queue.want_rescan();
+                self.evidence.requires(min_pow.value());
+                self.want_rescan();
             }
             None => self.early_pow = Some(min_pow),
         }
@@ -142,10 +183,44 @@ impl Peer {
         match &mut self.greeting {
             Some(greeting) => {
                 greeting.bloom = bloom;
-                self.queue.want_rescan();
+                self.want_rescan();
             }
             None => self.early_bloom = Some(bloom),
         }
+    }
+
+    /// What it wants has changed: the pool is to be read through again.
+    pub(super) fn want_rescan(&mut self) {
+        if !self.greeted() {
+            return;
+        }
+        match self.exchange {
+            Exchange::Open => {}
+            Exchange::Pull => self.notices.queue.want_rescan(),
+            Exchange::Push => self.queue.want_rescan(),
+        }
+    }
+
+    /// The line in which it waits for what the pool held when it came.
+    pub(super) const fn scanned_queue(&mut self) -> &mut Queue {
+        match self.exchange {
+            Exchange::Pull => &mut self.notices.queue,
+            Exchange::Open | Exchange::Push => &mut self.queue,
+        }
+    }
+
+    /// When there is something to send to it next.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        [self.queue.next_due(), self.notices.next_due()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Leaves it alone for a while.
+    pub(super) fn shut(&mut self, until: Instant) {
+        self.queue.shut(until);
+        self.notices.shut(until);
     }
 
     /// Whether it wants to be told what became of its packets.
@@ -204,7 +279,18 @@ impl Peer {
             trusted: self.trusted,
             brought: self.brought,
             sent: self.sent,
-            waiting: self.queue.len(),
+            waiting: self.queue.len() + self.notices.queue.len(),
+            pulls: self.exchange == Exchange::Pull,
+            rating: self.rating.score(),
+        }
+    }
+
+    /// It passed on an envelope that had not crossed its link before.
+    pub(super) fn passed_on(&mut self, pow: &PowChecked) {
+        let before = self.rule();
+        self.evidence.passed_on(pow);
+        if self.rule() != before {
+            self.want_rescan();
         }
     }
 
@@ -213,7 +299,9 @@ impl Peer {
         match &self.greeting {
             // The mark of status-im, which refuses without hanging up.
             Some(greeting) if greeting.confirmations.is_some() => Rule::Either,
-            _ => self.named_rule,
+            // Whisht nodes pass on what the crowd seals, which says nothing of what they take.
+            _ if self.named_rule == Rule::Either => Rule::Either,
+            _ => self.evidence.rule().unwrap_or(self.named_rule),
         }
     }
 }

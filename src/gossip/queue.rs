@@ -44,10 +44,18 @@ impl Queue {
 
     /// Takes the next envelope that is due.
     pub(super) fn pop(&mut self, now: Instant) -> Option<EnvelopeHash> {
-        match self.fresh.first_entry() {
-            Some(first) if first.key().0 <= now => Some(first.remove()),
-            _ => self.backlog.pop(),
-        }
+        self.pop_fresh(now).or_else(|| self.pop_backlog())
+    }
+
+    /// Takes the next envelope that is due among those that were pooled since the last scan.
+    pub(super) fn pop_fresh(&mut self, now: Instant) -> Option<EnvelopeHash> {
+        let first = self.fresh.first_entry()?;
+        (first.key().0 <= now).then(|| first.remove())
+    }
+
+    /// Takes the next envelope of those that were in the pool before.
+    pub(super) fn pop_backlog(&mut self) -> Option<EnvelopeHash> {
+        self.backlog.pop()
     }
 
     /// Asks for the pool to be read through, at most once in [`RESCAN_GAP`].
@@ -86,13 +94,27 @@ impl Queue {
 
     /// When there is something to do next.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        let fresh = self.fresh.keys().next().map(|(due, _)| *due);
-        let backlog = (!self.backlog.is_empty()).then_some(self.gate);
-        [fresh, backlog, self.rescan]
+        [self.next_due_fresh(), self.next_due_backlog()]
             .into_iter()
             .flatten()
             .min()
-            .map(|due| due.max(self.gate))
+    }
+
+    /// When something pooled since the last scan is due, or the pool is to be read through.
+    pub(super) fn next_due_fresh(&self) -> Option<Instant> {
+        let fresh = self.fresh.keys().next().map(|(due, _)| *due);
+        let next = [fresh, self.rescan].into_iter().flatten().min();
+        next.map(|due| due.max(self.gate))
+    }
+
+    /// When something that was in the pool before may go.
+    pub(super) fn next_due_backlog(&self) -> Option<Instant> {
+        (!self.backlog.is_empty()).then_some(self.gate)
+    }
+
+    /// Whether something pooled since the last scan is due now.
+    pub(super) fn fresh_due(&self, now: Instant) -> bool {
+        self.next_due_fresh().is_some_and(|due| due <= now)
     }
 
     /// Number of envelopes waiting.

@@ -4,7 +4,9 @@
 //! and from 1.9 on (modern; see [`crate::pow`]). A peer that finds too little work by its own
 //! formula hangs up on whoever relayed the envelope, and nothing in the protocol says which
 //! formula that is. The name in the hello is a hint, and a status of five fields is the mark of
-//! status-im, which never hangs up for this; from anybody else both formulas must be satisfied.
+//! status-im, which never hangs up for this. From anybody else both formulas must be satisfied,
+//! until it has shown its own: what a peer passes on has satisfied it. Who shows what is not so
+//! gains nothing but envelopes that it then refuses (docs/decisions/0005).
 
 use crate::pow::{Generation, PowChecked};
 
@@ -64,6 +66,55 @@ impl Rule {
     }
 }
 
+/// What a peer has shown of its rule by what it passed on.
+///
+/// An envelope that one formula finds sufficient and the other does not shows which of them the
+/// peer is not judging by. Three are asked for, in case one slipped through while the peer changed
+/// its minimum; they have to be new to the link, so that nothing is shown by repetition.
+#[derive(Debug, Default)]
+pub(super) struct Evidence {
+    /// The least that it has required since it came, and never more than [`TOLERATED`].
+    minimum: Option<f64>,
+    legacy_only: u8,
+    modern_only: u8,
+}
+
+impl Evidence {
+    /// It requires this much from now on.
+    pub(super) fn requires(&mut self, min: f64) {
+        let before = self.minimum.unwrap_or(TOLERATED);
+        self.minimum = Some(before.min(min));
+    }
+
+    /// It passed on an envelope that had not crossed its link before.
+    pub(super) fn passed_on(&mut self, pow: &PowChecked) {
+        let Some(minimum) = self.minimum else { return };
+        let modern = pow.value(Generation::Modern) >= minimum;
+        let legacy = pow.value(Generation::Legacy) >= minimum;
+        match (legacy, modern) {
+            (true, false) => self.legacy_only = self.legacy_only.saturating_add(1),
+            (false, true) => self.modern_only = self.modern_only.saturating_add(1),
+            (true, true) | (false, false) => {}
+        }
+    }
+
+    /// The rule that was shown, if one was.
+    pub(super) const fn rule(&self) -> Option<Rule> {
+        match (self.legacy_only, self.modern_only) {
+            (ENOUGH.., 0) => Some(Rule::Legacy),
+            (0, ENOUGH..) => Some(Rule::Modern),
+            // It passes on what fails the one, and what fails the other.
+            (ENOUGH.., ENOUGH..) => Some(Rule::Either),
+            _ => None,
+        }
+    }
+}
+
+/// Envelopes that show a rule.
+const ENOUGH: u8 = 3;
+/// What go-ethereum takes whatever it announces, if its operator did not change it while it ran.
+const TOLERATED: f64 = 0.2;
+
 /// Major and minor of a part like `v1.8.27-stable`.
 fn version(part: &str) -> Option<(u32, u32)> {
     let (major, rest) = part.strip_prefix('v')?.split_once('.')?;
@@ -73,7 +124,76 @@ fn version(part: &str) -> Option<(u32, u32)> {
 
 #[cfg(test)]
 mod tests {
+    use circuits::time::UnixSecs;
+
     use super::*;
+    use crate::envelope::{Envelope, InTime, Topic, Ttl};
+
+    const NOW: UnixSecs = UnixSecs(1_700_000_000);
+
+    /// Work of which one generation, or both, or neither counts at least 0.01.
+    fn work(legacy: bool, modern: bool) -> PowChecked {
+        (0..1_000_000)
+            .map(|nonce| Envelope::build(NOW.after(60), Ttl(60), Topic([1; 4]), vec![3; 40], nonce))
+            .filter_map(|envelope| {
+                let in_time = InTime::judge(envelope.expiry(), envelope.ttl(), NOW).ok()?;
+                PowChecked::judge(&envelope, in_time, 0.0).ok()
+            })
+            .find(|pow| {
+                (pow.value(Generation::Legacy) >= 0.01) == legacy
+                    && (pow.value(Generation::Modern) >= 0.01) == modern
+            })
+            .unwrap()
+    }
+
+    fn shown(requires: f64, passed_on: &[(PowChecked, usize)]) -> Option<Rule> {
+        let mut evidence = Evidence::default();
+        evidence.requires(requires);
+        for (pow, times) in passed_on {
+            (0..*times).for_each(|_| evidence.passed_on(pow));
+        }
+        evidence.rule()
+    }
+
+    #[test]
+    fn three_envelopes_of_one_kind_show_a_rule_and_two_do_not() {
+        let (old, new) = (work(true, false), work(false, true));
+        assert_eq!(shown(0.01, &[(old, 2)]), None);
+        assert_eq!(shown(0.01, &[(old, 3)]), Some(Rule::Legacy));
+        assert_eq!(shown(0.01, &[(new, 300)]), Some(Rule::Modern));
+        assert_eq!(shown(0.01, &[(new, 3), (old, 3)]), Some(Rule::Either));
+    }
+
+    #[test]
+    fn who_contradicts_itself_once_has_shown_nothing() {
+        let (old, new) = (work(true, false), work(false, true));
+        assert_eq!(shown(0.01, &[(old, 1), (new, 200)]), None);
+        assert_eq!(shown(0.01, &[(old, 200), (new, 2)]), None);
+    }
+
+    #[test]
+    fn what_both_or_neither_accept_shows_nothing() {
+        let (both, neither) = (work(true, true), work(false, false));
+        assert_eq!(shown(0.01, &[(both, 200), (neither, 200)]), None);
+    }
+
+    #[test]
+    fn who_requires_nothing_shows_nothing_and_a_high_requirement_is_not_believed() {
+        let old = work(true, false);
+        assert_eq!(shown(0.0, &[(old, 200)]), None);
+        // go-ethereum announces 10 and goes on taking 0.2, so less than 10 is no evidence.
+        assert_eq!(shown(10.0, &[(old, 200)]), None);
+    }
+
+    #[test]
+    fn what_was_required_before_counts_as_long_as_the_link_stands() {
+        let old = work(true, false);
+        let mut evidence = Evidence::default();
+        evidence.requires(0.0);
+        evidence.requires(0.01);
+        (0..9).for_each(|_| evidence.passed_on(&old));
+        assert_eq!(evidence.rule(), None);
+    }
 
     #[test]
     fn names_are_read_as_far_as_they_say_something() {

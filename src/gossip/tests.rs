@@ -69,7 +69,7 @@ fn a_closed_link_leaves_nothing_behind_but_the_names_of_envelopes() {
     let mut gossip = between([LinkId(1), LinkId(2)]);
     let packet = outgoing::messages(&[envelope(1)]);
     let _ = gossip.receive(NOW, LinkId(1), code::MESSAGES, &packet, &Pool::new(0));
-    gossip.close(LinkId(1));
+    gossip.close(NOW, LinkId(1));
     let hash = envelope(1).hash();
     assert!(!gossip.known.knows(&hash, LinkId(1)));
     gossip.forget(&[hash]);

@@ -2,13 +2,14 @@
 
 use circuits::ids::RelayKey;
 use circuits::level::Level;
+use circuits::time::UnixSecs;
 use core::time::Duration;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::event::MessageId;
 use super::view::{
-    IdentityView, MessageView, NodeView, OutgoingView, PeerView, RelayView, StatusView,
+    FetchView, IdentityView, MessageView, NodeView, OutgoingView, PeerView, RelayView, StatusView,
 };
 use super::whisper::{ShhCommand, ShhError, ShhReply};
 use crate::bloom::Bloom;
@@ -45,6 +46,8 @@ pub enum Command {
     Send(SendRequest),
     /// Forget a message that is on its way; pieces already sent cannot be recalled.
     Cancel(MessageId),
+    /// Fetch what was missed from a mail server; its progress comes as events.
+    FetchMail(FetchRequest),
     /// The identities we listen for.
     Identities,
     /// Messages received with a number above this one.
@@ -95,6 +98,38 @@ pub struct SendRequest {
     pub life: Duration,
 }
 
+/// What is to be fetched from a mail server.
+pub struct FetchRequest {
+    /// Which server; the first trusted peer of the configuration if none is named.
+    pub from: Option<MailSource>,
+    /// What entered the network from this second on.
+    pub since: UnixSecs,
+    /// What entered it until this second; until now if not given.
+    pub until: Option<UnixSecs>,
+    /// Only what may be under these topics, and much else that hides them; everything if there are
+    /// none.
+    pub topics: Vec<Topic>,
+    /// Ask for exactly these topics, and let the server know them.
+    pub narrow: bool,
+    /// What the server's password makes, if it has one.
+    pub password: Option<SymKey>,
+}
+
+impl core::fmt::Debug for FetchRequest {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("FetchRequest(..)")
+    }
+}
+
+/// A mail server.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum MailSource {
+    /// Here; it is connected to if it is no peer yet.
+    At(PeerAddr),
+    /// The peer with this key.
+    Peer(RelayKey),
+}
+
 /// Whom a message is for.
 pub enum Recipient {
     /// The holder of this key, under this topic.
@@ -111,6 +146,8 @@ pub enum Reply {
     Done,
     /// The message is accepted; its progress comes as events with this number.
     Accepted(MessageId),
+    /// The exchange with a mail server has begun; its progress comes as events with this number.
+    Fetch(FetchView),
     /// The identities we listen for.
     Identities(Vec<IdentityView>),
     /// Messages received.

@@ -1,12 +1,13 @@
 //! What a node is told when it starts: settings, keys, and what it remembered.
 
 use circuits::directory::Endpoint;
-use circuits::ids::{Epoch, NetworkId, Profile, RelayId};
+use circuits::ids::{Epoch, NetworkId, Profile, RelayId, RelayKey};
 use circuits::level::Level;
 use circuits::secret::Secret;
 
 use crate::endpoint::PeerAddr;
 use crate::link::LinkKey;
+use crate::message::SymKey;
 
 /// Settings of a node; every value is valid by construction.
 #[derive(Clone, Debug)]
@@ -39,6 +40,8 @@ pub struct NodeConfig {
     pub pool_bytes: usize,
     /// A relay to use as the guard, whatever the ranking says.
     pub guard: Option<RelayId>,
+    /// Whether to be a mail server, and whose.
+    pub mail: Option<MailService>,
     /// Tells paths and what relays see as trace events. For demonstrations only.
     pub danger_reveal_paths: bool,
 }
@@ -51,12 +54,21 @@ impl NodeConfig {
     }
 }
 
+/// A mail server: keeps what enters the pool, and gives it to those who may ask.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct MailService {
+    /// Peers that need no password. If there are none, and no password, everybody is answered.
+    pub allow: Vec<RelayKey>,
+}
+
 /// The secrets of a node, none of which names a client.
 pub struct NodeKeys {
     /// The key that peers know us by. A relay keeps it; a source uses a fresh one for every run.
     pub link: LinkKey,
     /// Ranks the relays for the choice of a guard, so that it outlives lost state (spec M1).
     pub guard_seed: Secret<16>,
+    /// What the password of a mail server makes, if it has one.
+    pub mail_password: Option<SymKey>,
 }
 
 /// What an earlier run left behind; empty for a first start.

@@ -59,6 +59,7 @@ impl Node {
         };
         if !ours {
             connection.dark = Dark::Off;
+            self.gossip.settle(id, false);
             if connection.purpose == Purpose::Cells {
                 self.disconnect(now, id, DisconnectReason::UselessPeer);
             } else if let Some(relay) = self.connections.relay_at(id) {
@@ -67,6 +68,7 @@ impl Node {
             return;
         }
         connection.dark = Dark::Ready;
+        self.gossip.settle(id, true);
         self.peers_changed(now);
         if let Some(relay) = self.connections.relay_at(id) {
             self.guard_answered(relay);
@@ -98,10 +100,10 @@ impl Node {
                 Err(_) => self.counters.cells_dropped += 1,
             },
             DarkMessage::Stem(envelope) => self.on_stem(now, id, envelope),
-            // A second status says nothing new. Announcing comes with the pull protocol.
-            DarkMessage::Status { .. }
-            | DarkMessage::Announce(_)
-            | DarkMessage::GetEnvelopes(_) => {}
+            DarkMessage::Announce(envelopes) => self.on_announce(now, id, envelopes),
+            DarkMessage::GetEnvelopes(envelopes) => self.gossip.asked(id, envelopes),
+            // A second status says nothing new.
+            DarkMessage::Status { .. } => {}
         }
     }
 

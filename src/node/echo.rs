@@ -51,8 +51,8 @@ impl Node {
 
     /// Whether anybody but the guard, who could feign an echo for us alone, brought an envelope.
     fn has_honest_echo(&self, watch: Watch) -> bool {
-        let other = |link: &LinkId| self.connections.relay_at(*link) != watch.guard;
-        self.gossip.bearers(watch.hash).iter().any(other)
+        let other = |link: LinkId| self.connections.relay_at(link) != watch.guard;
+        self.gossip.bearers(watch.hash).any(other)
     }
 
     /// The echo did not come in time.

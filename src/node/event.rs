@@ -21,6 +21,8 @@ pub enum Event {
     Message(MessageView),
     /// A message of ours moved on.
     Outgoing(MessageId, Stage),
+    /// Mail that is being fetched from a server moved on.
+    Fetch(FetchId, FetchStage),
     /// A peer finished its handshake, or is gone; how many there are now.
     Peers(usize),
     /// Relays usable for paths, as of now.
@@ -101,6 +103,70 @@ pub enum Stage {
         /// What is the matter, and what would help.
         reason: String,
     },
+}
+
+/// Numbers the exchanges with mail servers, upwards from 1, for as long as the node runs.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
+pub struct FetchId(pub u64);
+
+/// How far an exchange with a mail server is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "stage")]
+pub enum FetchStage {
+    /// The server is being connected to, unless it is a peer.
+    Connecting,
+    /// A request went out.
+    Asked {
+        /// Which page of the answer it is for, from 1.
+        page: u32,
+    },
+    /// So much has come.
+    Received {
+        /// Envelopes that were asked for.
+        envelopes: u32,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// It is over, and our keys were tried on everything that came.
+    Ended {
+        /// How.
+        end: FetchEnd,
+        /// What is the matter, in the server's words or ours, if something is.
+        reason: Option<String>,
+        /// Pages asked for.
+        pages: u32,
+        /// Envelopes that were asked for and came.
+        envelopes: u32,
+        /// Their bytes.
+        bytes: u64,
+        /// Of these, envelopes that the pool does not hold.
+        new: u32,
+        /// Messages that our keys opened.
+        messages: u32,
+        /// Envelopes that came unasked, and were dropped.
+        unasked: u32,
+    },
+}
+
+/// How an exchange with a mail server ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FetchEnd {
+    /// That was all, says the server.
+    Complete,
+    /// There is more than one exchange may bring.
+    Enough,
+    /// The server breaks the rules of the exchange.
+    Lied,
+    /// Nothing more comes from a server that never says whether that was all.
+    Quiet,
+    /// The server does not do it.
+    Refused,
+    /// The server does not answer.
+    Silent,
+    /// The server is not there.
+    Unreachable,
 }
 
 /// What a relay could see, for the demonstration's last table.

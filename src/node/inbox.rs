@@ -27,12 +27,20 @@ pub(super) struct Inbox {
     /// Filters whose messages are told at once; those of other clients keep theirs until polled.
     told: BTreeSet<FilterId>,
     /// Envelopes that no key has been tried on.
-    waiting: VecDeque<(Envelope, Arrival)>,
+    waiting: VecDeque<Waiting>,
     /// Bytes of those that were handed over: the pool holds the others anyway.
     direct_bytes: usize,
     messages: VecDeque<Message>,
     bytes: usize,
     last: u64,
+}
+
+/// An envelope in line.
+struct Waiting {
+    envelope: Envelope,
+    arrival: Arrival,
+    /// The filter that came after it, if it is in line a second time.
+    only: Option<FilterId>,
 }
 
 /// An identity that is listened for.
@@ -61,31 +69,46 @@ struct Message {
 impl Inbox {
     /// Puts an envelope in line to be tried; `false` if there is nobody to try it for.
     pub(super) fn offer(&mut self, envelope: Envelope, arrival: Arrival) -> bool {
+        self.line_up(Waiting {
+            envelope,
+            arrival,
+            only: None,
+        })
+    }
+
+    fn line_up(&mut self, waiting: Waiting) -> bool {
         let wanted = !self.filters.is_empty() && self.waiting.len() < MOST_WAITING;
         if !wanted {
             return false;
         }
-        if arrival == Arrival::Direct {
-            let bytes = self.direct_bytes.saturating_add(envelope.size());
+        if waiting.arrival == Arrival::Direct {
+            let bytes = self.direct_bytes.saturating_add(waiting.envelope.size());
             if bytes > MOST_DIRECT_BYTES {
                 return false;
             }
             self.direct_bytes = bytes;
         }
-        self.waiting.push_back((envelope, arrival));
+        self.waiting.push_back(waiting);
         true
     }
 
-    /// Takes the next envelope off the line.
-    fn next_waiting(&mut self) -> Option<(Envelope, Arrival)> {
-        let (envelope, arrival) = self.waiting.pop_front()?;
-        if arrival == Arrival::Direct {
-            self.direct_bytes = self.direct_bytes.saturating_sub(envelope.size());
-        }
-        Some((envelope, arrival))
+    /// Whether anything that was handed over is still in line.
+    pub(super) const fn has_direct(&self) -> bool {
+        self.direct_bytes > 0
     }
 
-    pub(super) fn add(&mut self, name: String, identity: Identity) -> Result<(), Refusal> {
+    /// Takes the next envelope off the line.
+    fn next_waiting(&mut self) -> Option<Waiting> {
+        let waiting = self.waiting.pop_front()?;
+        if waiting.arrival == Arrival::Direct {
+            let size = waiting.envelope.size();
+            self.direct_bytes = self.direct_bytes.saturating_sub(size);
+        }
+        Some(waiting)
+    }
+
+    /// Listens for an identity from now on; gives its filter.
+    pub(super) fn add(&mut self, name: String, identity: Identity) -> Result<FilterId, Refusal> {
         if self.identities.contains_key(&name) {
             return Err(Refusal::usage(
                 format!("there is an identity `{name}` already"),
@@ -126,7 +149,7 @@ impl Inbox {
             allow_p2p: true,
         });
         self.identities.insert(name, Known { filter, key });
-        Ok(())
+        Ok(filter)
     }
 
     /// The secret key of a named key pair, to sign with.
@@ -206,8 +229,16 @@ impl Inbox {
     }
 
     /// Tries one envelope with every key; what it opened is kept, and told to whom it concerns.
-    fn open(&mut self, envelope: &Envelope, arrival: Arrival) -> Vec<Event> {
-        let taken = self.filters.offer(envelope, arrival);
+    fn open(&mut self, waiting: &Waiting) -> Vec<Event> {
+        let Waiting {
+            envelope,
+            arrival,
+            only,
+        } = waiting;
+        let taken = match only {
+            Some(filter) => self.filters.offer_again(envelope, *arrival, *filter),
+            None => self.filters.offer(envelope, *arrival),
+        };
         let mut events = Vec::with_capacity(taken.len());
         for (filter, received) in taken {
             let name = self
@@ -277,10 +308,13 @@ impl Node {
     /// Tries our keys on envelopes that were pooled since, a bounded number at a time.
     pub(super) fn open_envelopes(&mut self) {
         for _ in 0..TRIED_AT_ONCE {
-            let Some((envelope, arrival)) = self.inbox.next_waiting() else {
+            let Some(waiting) = self.inbox.next_waiting() else {
                 return self.timers.rest(Timer::Open);
             };
-            for event in self.inbox.open(&envelope, arrival) {
+            for event in self.inbox.open(&waiting) {
+                if waiting.arrival == Arrival::Direct && matches!(event, Event::Message(_)) {
+                    self.on_fetched_message();
+                }
                 self.outputs.push_back(Output::Notify(event));
             }
         }
@@ -293,13 +327,16 @@ impl Node {
         name: String,
         identity: Identity,
     ) -> Result<(), Refusal> {
-        self.inbox.add(name, identity)?;
+        let filter = self.inbox.add(name, identity)?;
         let topics = self.inbox.filters.bloom();
         self.widen_bloom(now, &topics);
         for pooled in self.pool.iter() {
             let pow = pooled.pow.best();
-            self.inbox
-                .offer(pooled.envelope.clone(), Arrival::Gossip { pow });
+            self.inbox.line_up(Waiting {
+                envelope: pooled.envelope.clone(),
+                arrival: Arrival::Gossip { pow },
+                only: Some(filter),
+            });
         }
         self.timers.hasten(Timer::Open, now.mono);
         Ok(())

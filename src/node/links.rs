@@ -93,7 +93,8 @@ impl Node {
         let Some(connection) = self.connections.remove(id) else {
             return;
         };
-        self.gossip.close(id);
+        self.gossip.close(now, id);
+        self.mail_link_closed(id);
         self.relays.directory.forget_link(id);
         let proved = connection.remote.as_ref().map(|remote| remote.key);
         // Of two links to one peer, the one that goes takes nothing with it.
@@ -136,6 +137,7 @@ impl Node {
             let silent = matches!(connection.dark, Dark::AwaitingStatus(due) if due <= now.mono);
             if silent {
                 connection.dark = Dark::Off;
+                self.gossip.settle(id, false);
                 mute.extend(connection.remote.as_ref().map(|remote| remote.short));
             }
             let timed_out = due && connection.link.handle_timeout(now.mono).is_err();
@@ -264,6 +266,9 @@ impl Node {
         }
         if let Some(form) = form {
             let sends = self.gossip.open_as(now, id, form, &client);
+            if dark && form == Form::V6 {
+                self.gossip.hold(id);
+            }
             self.queue_shh(sends);
             if self.config.trusted_peers.iter().any(|peer| peer.key == key) {
                 self.gossip.trust(id);

@@ -11,6 +11,7 @@ use super::event::Event;
 use super::input::{CommandId, StoreId};
 use super::work::{Job, JobId};
 use crate::endpoint::Endpoint;
+use crate::mail::archive::Task;
 
 /// One thing to do outside.
 #[derive(Debug)]
@@ -23,6 +24,9 @@ pub enum Output {
     Close(LinkId),
     /// Make this record durable; answer with `Input::Stored`.
     Store(StoreId, Record),
+    /// Put this to the archive of the mail server; answer with `Input::Archived`. Only a node that
+    /// is a mail server says so.
+    Archive(Task),
     /// Run this job on threads of its own, for no longer than its limit; answer with
     /// `Input::Worked`, and before that with `Input::Working` as often as seems right.
     Work(JobId, Job),

@@ -5,16 +5,13 @@
 //! filters that take such envelopes and to nothing else; it is never pooled or passed on. From
 //! anybody else such packets are not even looked into.
 //!
-//! Requests to mail servers and their answers arrive here unread; to whom they are of no use they
-//! are of no harm.
+//! Requests to mail servers and their answers are the business of `mail`.
 
 use circuits::ids::{LinkId, RelayKey};
-use circuits::time::Now;
 
 use super::Node;
 use super::command::Refusal;
 use crate::envelope::{Envelope, Form};
-use crate::filter::Arrival;
 use crate::gossip::packet::{P2pKind, outgoing, v5};
 use crate::link::{Capability, Priority};
 
@@ -74,20 +71,6 @@ impl Node {
     pub(super) fn p2p_backlog(&self, to: LinkId) -> Option<usize> {
         let connection = self.connections.get(to)?;
         Some(connection.link.queued_bytes())
-    }
-
-    /// A trusted peer handed over envelopes: they go to the filters and nowhere else.
-    pub(super) fn on_direct(&mut self, now: Now, envelopes: Vec<Envelope>) {
-        for envelope in envelopes {
-            self.offer_to_filters(now, envelope, Arrival::Direct);
-        }
-    }
-
-    /// A peer asks for old mail, or answers: nobody here serves mail or waits for it.
-    pub(super) fn on_p2p(&mut self, now: Now, from: LinkId, kind: P2pKind, payload: &[u8]) {
-        let trusted = self.gossip.trusts(from);
-        let bytes = payload.len();
-        tracing::trace!(?now, ?kind, bytes, trusted, "a packet for a mail server");
     }
 }
 

@@ -13,7 +13,7 @@ use super::{Node, hex};
 use crate::envelope::{Envelope, EnvelopeHash, Form, InTime};
 use crate::filter::Arrival;
 use crate::gossip::{GossipFault, Send};
-use crate::link::{DisconnectReason, Priority};
+use crate::link::{Capability, DisconnectReason, Priority};
 use crate::pool::Inserted;
 use crate::pow::PowChecked;
 
@@ -22,14 +22,14 @@ impl Node {
         let Ok(code) = u8::try_from(code) else { return };
         match self.gossip.receive(now, from, code, payload, &self.pool) {
             Ok(received) => {
-                self.queue_shh(received.replies);
                 for (envelope, pow, in_time) in received.admitted {
                     self.pool_envelope(now, envelope, pow, in_time, Some(from));
                 }
+                self.acknowledge_mail(received.replies);
                 for hash in received.brought {
                     self.on_echo(hash);
                 }
-                self.on_direct(now, received.direct);
+                self.on_direct(now, from, received.direct);
                 if let Some((kind, payload)) = received.p2p {
                     self.on_p2p(now, from, kind, &payload);
                 }
@@ -53,8 +53,16 @@ impl Node {
     ) {
         let hash = envelope.hash();
         self.stem.seen(hash);
-        if self.pool.insert(envelope.clone(), pow, in_time) != Inserted::New {
-            return;
+        match self.pool.insert(envelope.clone(), pow, in_time) {
+            Inserted::New => {}
+            Inserted::Known => return,
+            Inserted::NoRoom => {
+                // Only what everybody can see is remembered: an envelope from a stem is not.
+                if from.is_some() {
+                    self.gossip.declined(now, hash);
+                }
+                return;
+            }
         }
         if from.is_some() {
             // One of `shh/5` says nothing of whether ours would get anywhere.
@@ -66,6 +74,7 @@ impl Node {
             });
         }
         self.gossip.pooled(now, &envelope, from);
+        self.keep_mail(&envelope);
         let arrival = match from {
             // To a light node all that peers bring counts as handed over, as in go-ethereum.
             Some(_) if self.gossip.is_light() => Arrival::Direct,
@@ -107,8 +116,11 @@ impl Node {
             payload,
         } in sends
         {
-            let code = u16::from(code);
-            self.queue(link, Priority::Gossip, capability, code, payload);
+            let priority = match capability {
+                Capability::DARK_1 => Priority::Control,
+                _ => Priority::Gossip,
+            };
+            self.queue(link, priority, capability, u16::from(code), payload);
         }
     }
 
@@ -128,6 +140,14 @@ impl Node {
             self.trace(|| Trace::Gossiped {
                 envelope: hex(&hash.0),
             });
+        }
+    }
+
+    /// A whisht peer announces envelopes; those that we hold have come back from it, as if it had
+    /// brought them.
+    pub(super) fn on_announce(&mut self, now: Now, from: LinkId, envelopes: Vec<EnvelopeHash>) {
+        for hash in self.gossip.announced(now, from, envelopes, &self.pool) {
+            self.on_echo(hash);
         }
     }
 

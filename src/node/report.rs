@@ -87,6 +87,7 @@ impl Node {
                 format!("no message {} is on its way", message.0),
                 "`whisht outbox` lists those that are",
             )),
+            Command::FetchMail(request) => self.begin_fetch(now, request).map(Reply::Fetch),
             Command::Identities => Ok(Reply::Identities(self.inbox.identities())),
             Command::Inbox(after) => Ok(Reply::Inbox(self.inbox.messages(after))),
             Command::Node => Ok(Reply::Node(self.node_view())),
@@ -288,6 +289,8 @@ impl Node {
                     min_pow: info.map_or(0.0, |info| info.min_pow),
                     pow_rule: info.map_or("none", |info| info.rule.label()),
                     trusted: info.is_some_and(|info| info.trusted),
+                    pulls: info.is_some_and(|info| info.pulls),
+                    rating: info.map_or(0, |info| info.rating),
                     received: info.map_or(0, |info| info.brought),
                     sent: info.map_or(0, |info| info.sent),
                 })
@@ -364,6 +367,7 @@ impl Node {
             cells_dropped: self.counters.cells_dropped,
             rebuilt: self.counters.rebuilt,
             outgoing: self.outbox.on_their_way(),
+            mail: self.mail_view(),
             levels: self.level_views(now),
         }
     }

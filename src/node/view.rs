@@ -76,6 +76,10 @@ pub struct PeerView {
     pub pow_rule: &'static str,
     /// Whether what it hands over directly is taken past all checks.
     pub trusted: bool,
+    /// Whether it is told hashes and asks for what it lacks, as whisht nodes do.
+    pub pulls: bool,
+    /// From -100 to 100: what it brought, by its work, less what it did wrong.
+    pub rating: i8,
     /// Envelopes it brought.
     pub received: u64,
     /// Envelopes it was given.
@@ -110,6 +114,39 @@ pub struct RelayView {
     pub guard: bool,
     /// Ticket bits it asks for as a rendezvous.
     pub ticket_bits: u8,
+}
+
+/// An exchange with a mail server, as it begins.
+#[derive(Clone, Debug, Serialize)]
+pub struct FetchView {
+    /// Its number.
+    pub fetch: super::event::FetchId,
+    /// The server's key (64 bytes, hexadecimal).
+    pub server: String,
+    /// The first second that is asked for (since 1970); earlier than what was wanted.
+    pub since: u32,
+    /// The last second that is asked for.
+    pub until: u32,
+    /// The share of all topics that is asked for: what the server learns is that we want something
+    /// in it.
+    pub share: f64,
+}
+
+/// How a mail server is.
+#[derive(Clone, Debug, Serialize)]
+pub struct MailView {
+    /// Envelopes that were made durable since the start.
+    pub kept: u64,
+    /// Envelopes that wait for the archive.
+    pub waiting: u64,
+    /// Bytes that the archive takes, as of the last envelope.
+    pub bytes: u64,
+    /// When the life of the oldest began (seconds since 1970), if there is one.
+    pub oldest: Option<u32>,
+    /// Requests being answered now.
+    pub answering: usize,
+    /// Envelopes given out since the start.
+    pub given: u64,
 }
 
 /// How the node is.
@@ -152,6 +189,8 @@ pub struct StatusView {
     pub rebuilt: u64,
     /// Messages on their way.
     pub outgoing: usize,
+    /// The mail server, if the node is one.
+    pub mail: Option<MailView>,
     /// For each level that is not available now, why.
     pub levels: Vec<LevelView>,
 }

@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{RpcError, admin, shh};
+use super::mail::Wanted as WantedMail;
+use super::{RpcError, admin, mail, shh};
 use crate::endpoint::PeerAddr;
 use crate::envelope::Topic;
 use crate::identity::{IdentityName, Wanted, parse_topic};
@@ -24,6 +25,9 @@ pub enum Call {
     Node(Command, Render),
     /// Nothing: the result is known.
     Known(Value),
+    /// Mail to be fetched: [`mail::Wanted::command`](super::mail::Wanted::command), which may take
+    /// a while.
+    FetchMail(Box<WantedMail>),
     /// A new identity: made, kept, and then given to the node.
     NewIdentity(IdentityName, Wanted),
     /// A key made of a password, which takes a while; then [`shh::keep_key`](super::shh::keep_key).
@@ -81,6 +85,7 @@ impl Call {
             "whisht_addPeer" => add_peer(params)?,
             "whisht_cancel" => Command::Cancel(MessageId(number(params, "id")?)),
             "whisht_estimate" => Command::Estimate(send_request(params, rng)?),
+            "whisht_fetchMail" => return mail::fetch(params),
             "whisht_identities" => nothing(params, Command::Identities)?,
             "whisht_inbox" => Command::Inbox(match is_empty(&params) {
                 true => 0,
@@ -111,7 +116,7 @@ impl Call {
 }
 
 /// Every method.
-pub const METHODS: [&str; 52] = [
+pub const METHODS: [&str; 53] = [
     "admin_addPeer",
     "admin_addTrustedPeer",
     "admin_nodeInfo",
@@ -154,6 +159,7 @@ pub const METHODS: [&str; 52] = [
     "whisht_addPeer",
     "whisht_cancel",
     "whisht_estimate",
+    "whisht_fetchMail",
     "whisht_identities",
     "whisht_inbox",
     "whisht_newIdentity",
@@ -307,7 +313,7 @@ fn number(params: Value, name: &str) -> Result<u64, RpcError> {
 }
 
 /// Named parameters, or one object among positional ones.
-fn object<T: DeserializeOwned>(params: Value) -> Result<T, RpcError> {
+pub(super) fn object<T: DeserializeOwned>(params: Value) -> Result<T, RpcError> {
     let fields = match params {
         Value::Array(mut list) if list.len() == 1 => list.pop().unwrap_or_default(),
         other => other,
@@ -335,7 +341,7 @@ fn nothing(params: Value, command: Command) -> Result<Command, RpcError> {
     }
 }
 
-fn bad(name: &str, cause: impl fmt::Display, remedy: impl fmt::Display) -> RpcError {
+pub(super) fn bad(name: &str, cause: impl fmt::Display, remedy: impl fmt::Display) -> RpcError {
     RpcError::invalid_params(format_args!("`{name}`: {cause}"), remedy)
 }
 

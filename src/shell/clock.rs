@@ -42,7 +42,7 @@ impl Clock {
 }
 
 /// The wall clock; a clock set before 1970 reads as 1970, one set after 2106 as 2106.
-fn unix() -> UnixSecs {
+pub(super) fn unix() -> UnixSecs {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

@@ -12,6 +12,7 @@
 //! descriptor/      <epoch>: what we told the network about ourselves
 //! directory.bin    what relays told us
 //! identities/      <name>.json: client keys
+//! mail.db          a mail server's envelopes; mail.db-wal and mail.db-shm belong to it
 //! ```
 //!
 //! Directories are 0700 and files 0600. What others can read is refused, not mended: a key that
@@ -97,6 +98,12 @@ impl DataDir {
     #[must_use]
     pub fn ipc_path(&self) -> PathBuf {
         self.path.join(IPC)
+    }
+
+    /// Where a mail server keeps its envelopes.
+    #[must_use]
+    pub(super) fn mail_path(&self) -> PathBuf {
+        self.path.join(MAIL)
     }
 
     /// The link key; drawn anew if there is none yet.
@@ -343,6 +350,7 @@ pub(super) const IPC: &str = "whisht.ipc";
 /// What programs show over TCP.
 pub(super) const RPC_TOKEN: &str = "rpc-token";
 const LOCK: &str = "lock";
+const MAIL: &str = "mail.db";
 const PORT: &str = "port";
 const PROFILE: &str = "profile";
 

@@ -19,6 +19,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Sleep, timeout};
 
+use super::archive::{Archive, Opened};
 use super::clock::Clock;
 use super::door::{Door, Seat};
 use super::handle::{Ask, Handle};
@@ -27,6 +28,7 @@ use super::tcp::{self, Connection, FromNet, Line};
 use super::workers::{Cancel, Workers};
 use super::{NoRandomness, random};
 use crate::endpoint::Endpoint;
+use crate::mail::archive::Word;
 use crate::node::{
     Command, CommandId, Done, Event, Input, Job, JobId, Node, NodeConfig, NodeKeys, Output,
     Refusal, Reply, Restored, StoreId,
@@ -46,6 +48,8 @@ pub struct Setup {
     pub listeners: Vec<TcpListener>,
     /// Who does its searches.
     pub workers: Arc<Workers>,
+    /// Where it keeps mail for others, if it is a mail server.
+    pub archive: Option<Opened>,
 }
 
 /// Why a node does not start.
@@ -75,6 +79,7 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
         storage,
         listeners,
         workers,
+        archive,
     } = setup;
     let addresses = listeners
         .iter()
@@ -98,6 +103,13 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
         // As above.
         let _ = measured.send(Answer::HashRate(rate));
     });
+    let archived = to_answers.clone();
+    let archive = archive.map(|opened| {
+        Archive::start(opened, move |word| {
+            // The driver is gone if this fails.
+            let _ = archived.send(Answer::Archived(word));
+        })
+    });
     let mut outside = Outside {
         clock,
         loopback_only,
@@ -110,6 +122,7 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
         last_command: 0,
         due: None,
         store,
+        archive: archive.transpose()?,
         workers,
         events: events.clone(),
         to_net,
@@ -150,6 +163,8 @@ pub(super) enum Answer {
     Stored(StoreId),
     /// A job has tried so many hashes.
     Working(JobId, u64),
+    /// The archive did something.
+    Archived(Word),
     /// A job is over.
     Worked(JobId, Option<Done>),
     /// All threads together try so many hashes a second.
@@ -234,6 +249,7 @@ impl Driver {
             Answer::Stored(id) => self.feed(Input::Stored(id)),
             Answer::Working(job, tried) => self.feed(Input::Working(job, tried)),
             Answer::HashRate(rate) => self.feed(Input::HashRate(rate)),
+            Answer::Archived(word) => self.feed(Input::Archived(word)),
             Answer::Worked(job, done) => {
                 self.outside.jobs.remove(&job);
                 self.feed(Input::Worked(job, done));
@@ -255,6 +271,7 @@ impl Driver {
         while self.net.try_recv().is_ok() {}
         let Outside {
             store,
+            archive,
             mut tasks,
             links,
             dialing,
@@ -268,6 +285,9 @@ impl Driver {
             tracing::debug!("some links did not close in time");
         }
         store.finish().await;
+        if let Some(archive) = archive {
+            archive.finish().await;
+        }
     }
 }
 
@@ -287,6 +307,7 @@ struct Outside {
     /// When the node wants to be called at the latest.
     due: Option<Instant>,
     store: Store,
+    archive: Option<Archive>,
     workers: Arc<Workers>,
     events: broadcast::Sender<Arc<Event>>,
     to_net: mpsc::Sender<FromNet>,
@@ -327,6 +348,11 @@ impl Outside {
                 }
             }
             Output::Store(id, record) => self.store.put(id, record),
+            Output::Archive(task) => {
+                if let Some(archive) = &self.archive {
+                    archive.put(task);
+                }
+            }
             Output::Work(id, job) => self.work(id, job),
             Output::CancelWork(id) => drop(self.jobs.remove(&id)),
             Output::Reply(id, reply) => {

@@ -17,11 +17,13 @@ use zeroize::Zeroizing;
 use super::data_dir::{DataDir, DirError, IPC, at};
 use super::driver::StartError;
 use super::listen::{self, ListenError};
+use super::mail::{self, MailError};
 use super::rpc::{BindError, Bound, DoorError, Doors, Keeper, Service, TokenFile};
 use super::store::{self, Storage};
 use super::{Handle, NoRandomness, Setup, Stopped, Workers, identities, random, start};
 use crate::config::{Config, Listen};
 use crate::link::LinkKey;
+use crate::message::SymKey;
 use crate::node::{Command, NodeKeys, Refusal, Restored};
 
 /// Where a node keeps what it has to remember.
@@ -61,7 +63,8 @@ impl Host {
                 Storage::Disk(Arc::new(DataDir::open(path, profile, network)?))
             }
         };
-        let keys = keys(&storage, &config)?;
+        let (archive, mail_password) = mail::open(config.mail.as_ref(), &storage).await?;
+        let keys = keys(&storage, &config, mail_password)?;
         let key = keys.link.public();
         let (restored, known) = match &storage {
             Storage::Memory => (Restored::default(), Vec::new()),
@@ -91,6 +94,7 @@ impl Host {
             storage,
             listeners,
             workers,
+            archive,
         };
         let handle = start(setup)?;
         for (name, identity) in known {
@@ -136,7 +140,11 @@ impl Host {
     }
 }
 
-fn keys(storage: &Storage, config: &Config) -> Result<NodeKeys, HostError> {
+fn keys(
+    storage: &Storage,
+    config: &Config,
+    mail_password: Option<SymKey>,
+) -> Result<NodeKeys, HostError> {
     let mut link = match storage {
         Storage::Disk(dir) if config.keeps_link_key() => Zeroizing::new(*dir.node_key()?.expose()),
         _ => Zeroizing::new(random()?),
@@ -146,7 +154,11 @@ fn keys(storage: &Storage, config: &Config) -> Result<NodeKeys, HostError> {
         Storage::Memory => Secret::take(&mut random()?),
     };
     let link = LinkKey::from_bytes(&mut link).map_err(|_| HostError::BadNodeKey)?;
-    Ok(NodeKeys { link, guard_seed })
+    Ok(NodeKeys {
+        link,
+        guard_seed,
+        mail_password,
+    })
 }
 
 /// Binds the listeners, and remembers the port if the node chose it.
@@ -227,6 +239,9 @@ pub enum HostError {
     /// The listeners.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The mail server.
+    #[error(transparent)]
+    Mail(#[from] MailError),
     /// Nothing to make keys of.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),

@@ -150,7 +150,7 @@ fn trust_ends_with_the_link() {
     let mut node = Node::new(0.0);
     node.greet(A, GETH_OLD);
     assert!(node.gossip.trust(A));
-    node.gossip.close(A);
+    node.gossip.close(node.now, A);
     assert!(!node.gossip.trust(A), "nobody is there to be trusted");
     node.greet(A, GETH_OLD);
     assert!(!node.gossip.trusts(A));

@@ -83,7 +83,8 @@ impl History {
     }
 
     fn close(&mut self, peer: u64) {
-        self.node.gossip.close(self.link(peer));
+        let now = self.node.now;
+        self.node.gossip.close(now, self.link(peer));
         self.links[Self::slot(peer)] = Link::default();
     }
 

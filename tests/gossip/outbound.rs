@@ -398,8 +398,8 @@ fn a_closed_link_is_sent_nothing_and_forgotten() {
     node.greet(A, GETH_OLD);
     node.greet(B, GETH_OLD);
     assert_eq!(node.bring(A, &[plain(1)]), Ok(1));
-    node.gossip.close(A);
-    node.gossip.close(B);
+    node.gossip.close(node.now, A);
+    node.gossip.close(node.now, B);
     assert!(node.run(MINUTE).is_empty());
     assert_eq!(node.gossip.next_due(), None);
     assert_eq!(node.gossip.brought_by(plain(1).hash()), 0);

@@ -58,6 +58,11 @@ impl Node {
 
     pub(super) fn greet_with(&mut self, link: LinkId, client: &str, min_pow: f64, bloom: &Bloom) {
         let _ = self.gossip.open(self.now, link, client);
+        self.say_status(link, min_pow, bloom);
+    }
+
+    /// Takes in a peer's status.
+    pub(super) fn say_status(&mut self, link: LinkId, min_pow: f64, bloom: &Bloom) {
         let status = outgoing::status(MinPow::new(min_pow).unwrap(), bloom, false);
         let _ = self.receive(link, code::STATUS, &status).unwrap();
     }

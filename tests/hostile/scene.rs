@@ -147,21 +147,7 @@ impl Scene {
 
     /// One that lives at least so many seconds: the shorter, the less work it is.
     pub(crate) fn envelope_for(&mut self, secs: u64) -> Envelope {
-        let unix = self.world.clock().unix;
-        self.world.incite(self.rogue, |rogue, _| {
-            let life = Life::at_least(Duration::from_secs(secs));
-            let draft = dummy(&mut rogue.rng, unix, life, 0.002).unwrap();
-            let mut search = draft
-                .seal_job(Generations::Modern)
-                .unwrap()
-                .search(&mut rogue.rng);
-            let nonce = loop {
-                if let Some(nonce) = search.step(8192) {
-                    break nonce;
-                }
-            };
-            (draft.unsealed.seal(nonce), Vec::new())
-        })
+        envelope_of(&mut self.world, self.rogue, secs)
     }
 
     pub(crate) fn dropped(&mut self) -> u64 {
@@ -171,4 +157,23 @@ impl Scene {
     pub(crate) fn forwarded(&mut self) -> u64 {
         self.world.status(TARGET).cells_forwarded
     }
+}
+
+/// An envelope that is nobody's, made by a rogue.
+pub(crate) fn envelope_of(world: &mut World, rogue: usize, secs: u64) -> Envelope {
+    let unix = world.clock().unix;
+    world.incite(rogue, |rogue, _| {
+        let life = Life::at_least(Duration::from_secs(secs));
+        let draft = dummy(&mut rogue.rng, unix, life, 0.002).unwrap();
+        let mut search = draft
+            .seal_job(Generations::Modern)
+            .unwrap()
+            .search(&mut rogue.rng);
+        let nonce = loop {
+            if let Some(nonce) = search.step(8192) {
+                break nonce;
+            }
+        };
+        (draft.unsealed.seal(nonce), Vec::new())
+    })
 }

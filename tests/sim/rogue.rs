@@ -33,8 +33,14 @@ pub(crate) struct Manners {
     /// The network that its status of `dark/1` names; no status if there is none.
     pub(crate) network: Option<NetworkId>,
     pub(crate) shh: bool,
+    /// What it calls itself.
+    pub(crate) client: &'static str,
+    /// Whether it wants its packets acknowledged, as status-im does.
+    pub(crate) confirmed: bool,
     /// Whether it says anything at all on a line, after the line stands.
     pub(crate) handshakes: bool,
+    /// Whether it asks for every envelope that is announced to it.
+    pub(crate) asks: bool,
 }
 
 impl Manners {
@@ -43,7 +49,10 @@ impl Manners {
         Self {
             network: Some(NetworkId::new(Profile::Local, "test")),
             shh: true,
+            client: "whisht/v0.1.0",
+            confirmed: false,
             handshakes: true,
+            asks: true,
         }
     }
 
@@ -86,6 +95,25 @@ pub(crate) struct Heard {
     pub(crate) payload: Vec<u8>,
 }
 
+impl Heard {
+    /// The message, if it is one of `dark/1`.
+    fn dark(&self) -> Option<DarkMessage> {
+        if self.capability != Capability::DARK_1 {
+            return None;
+        }
+        let code = u8::try_from(self.code).ok()?;
+        DarkMessage::decode(code, &self.payload).ok()?
+    }
+
+    /// Hashes that are announced in it.
+    fn announced(&self) -> Vec<EnvelopeHash> {
+        match self.dark() {
+            Some(DarkMessage::Announce(hashes)) => hashes,
+            _ => Vec::new(),
+        }
+    }
+}
+
 impl Rogue {
     pub(super) fn new(key: LinkKey, manners: Manners) -> Self {
         let mut capabilities = vec![Capability::DARK_1];
@@ -99,7 +127,7 @@ impl Rogue {
             rng: ChaCha20Rng::from_seed(seed),
             key: Arc::new(key),
             config: Arc::new(LinkConfig {
-                client_id: "whisht/v0.1.0".to_owned(),
+                client_id: manners.client.to_owned(),
                 listen_port: 0,
                 capabilities,
                 limits: LinkLimits::default(),
@@ -149,6 +177,7 @@ impl Rogue {
         let Some(link) = &mut line.link else { return };
         let _fault = link.receive(now.mono, &mut self.rng, bytes);
         let mut opened = false;
+        let mut wanted = Vec::new();
         while let Some(event) = link.poll_event() {
             match event {
                 LinkEvent::Open { .. } => opened = true,
@@ -156,18 +185,25 @@ impl Rogue {
                     capability,
                     code,
                     payload,
-                } => line.heard.push(Heard {
-                    at: now.mono,
-                    capability,
-                    code,
-                    payload,
-                }),
+                } => {
+                    let heard = Heard {
+                        at: now.mono,
+                        capability,
+                        code,
+                        payload,
+                    };
+                    wanted.extend(heard.announced());
+                    line.heard.push(heard);
+                }
                 LinkEvent::Disconnected(reason) => line.farewell = Some(reason),
             }
         }
         line.open |= opened;
         if opened {
             self.introduce(now, id);
+        }
+        if self.manners.asks && !wanted.is_empty() {
+            self.queue_dark(id, &DarkMessage::GetEnvelopes(wanted));
         }
     }
 
@@ -177,7 +213,10 @@ impl Rogue {
             self.queue_dark(id, &DarkMessage::Status { network, epoch });
         }
         if self.manners.shh {
-            let status = outgoing::status(MinPow::ZERO, &Bloom::FULL, false);
+            let status = match self.manners.confirmed {
+                true => vec![0xc5, 6, 0x80, 0x80, 0x80, 1],
+                false => outgoing::status(MinPow::ZERO, &Bloom::FULL, false),
+            };
             self.queue(id, Capability::SHH_6, u16::from(code::STATUS), status);
         }
     }
@@ -291,14 +330,8 @@ impl Line {
 
     /// What came in `dark/1`, with the time it did.
     pub(crate) fn dark(&self) -> impl Iterator<Item = (Instant, DarkMessage)> {
-        self.heard
-            .iter()
-            .filter(|heard| heard.capability == Capability::DARK_1)
-            .filter_map(|heard| {
-                let code = u8::try_from(heard.code).ok()?;
-                let message = DarkMessage::decode(code, &heard.payload).ok()??;
-                Some((heard.at, message))
-            })
+        let heard = self.heard.iter();
+        heard.filter_map(|heard| Some((heard.at, heard.dark()?)))
     }
 
     /// Cells that came.
@@ -332,6 +365,16 @@ impl Line {
             }
         }
         hashes
+    }
+
+    /// Hashes that were announced.
+    pub(crate) fn announced(&self) -> Vec<(Instant, EnvelopeHash)> {
+        let all = self.heard.iter();
+        all.flat_map(|heard| {
+            let hashes = heard.announced().into_iter();
+            hashes.map(|hash| (heard.at, hash)).collect::<Vec<_>>()
+        })
+        .collect()
     }
 
     /// Relays that the other side told of.

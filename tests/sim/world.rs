@@ -17,14 +17,18 @@ use circuits::secret::Secret;
 use circuits::time::{Instant, Now, UnixSecs};
 use whisht::endpoint::{Endpoint, PeerAddr};
 use whisht::link::LinkKey;
+use whisht::mail::archive::Word;
+use whisht::message::SymKey;
 use whisht::node::{
     Command, CommandId, Done, Event, Input, Job, JobId, Node, NodeConfig, NodeKeys, Output,
     Refusal, Reply, StatusView, StoreId,
 };
 
+pub(crate) mod archive;
 pub(crate) mod disk;
 pub(crate) mod rogue;
 
+use archive::Archive;
 use disk::Disk;
 use rogue::Rogue;
 
@@ -37,6 +41,8 @@ pub(crate) struct World {
     nodes: Vec<Place>,
     commands: u64,
     latency: Duration,
+    /// The key of every mail server's password, if they have one.
+    pub(crate) mail_password: Option<[u8; 32]>,
     /// What the wall clock says at the start, and after a leap.
     start: UnixSecs,
 }
@@ -55,6 +61,7 @@ struct Place {
     addr: PeerAddr,
     config: Option<NodeConfig>,
     disk: Disk,
+    archive: Archive,
     wires: BTreeMap<LinkId, (usize, LinkId)>,
     events: Vec<(Instant, Event)>,
     replies: BTreeMap<CommandId, Result<Reply, Refusal>>,
@@ -68,6 +75,7 @@ enum Plan {
     Flushed(LinkId, usize),
     Closed(LinkId),
     Stored(StoreId),
+    Archived(Word),
     Worked(JobId, Option<Done>),
 }
 
@@ -81,6 +89,7 @@ impl World {
             nodes: Vec::new(),
             commands: 0,
             latency,
+            mail_password: None,
             start: START,
         }
     }
@@ -132,6 +141,7 @@ impl World {
             min_pow: 0.002,
             pool_bytes: 1 << 24,
             guard: None,
+            mail: None,
             danger_reveal_paths: true,
         };
         change(&mut config);
@@ -166,6 +176,9 @@ impl World {
         let keys = NodeKeys {
             link: link_key(number),
             guard_seed: Secret::init_with(|seed| seed.fill(low ^ 0x55)),
+            mail_password: self
+                .mail_password
+                .map(|key| SymKey::new(Secret::init_with(|own| *own = key)).unwrap()),
         };
         let mut seed = [low; 32];
         // A second run draws other random numbers.
@@ -184,6 +197,18 @@ impl World {
     pub(crate) fn release_stores(&mut self, at: usize) {
         if let Some(last) = self.nodes[at].disk.release() {
             self.plan(at, self.now, Plan::Stored(last));
+        }
+    }
+
+    /// What a mail server keeps; a test may slow it down.
+    pub(crate) fn archive(&mut self, at: usize) -> &mut Archive {
+        &mut self.nodes[at].archive
+    }
+
+    /// The archive of a node works again.
+    pub(crate) fn release_archive(&mut self, at: usize) {
+        for word in self.nodes[at].archive.release() {
+            self.plan(at, self.now, Plan::Archived(word));
         }
     }
 
@@ -246,6 +271,17 @@ impl World {
             .replies
             .remove(&id)
             .expect("commands are answered at once")
+    }
+
+    /// Asks a node something that may take it up to an hour.
+    pub(crate) fn ask(&mut self, at: usize, command: Command) -> Result<Reply, Refusal> {
+        self.commands += 1;
+        let id = CommandId(self.commands);
+        self.feed(at, Input::Command(id, command));
+        self.run_until_so(Duration::from_secs(3_601), |world| {
+            world.nodes[at].replies.contains_key(&id)
+        });
+        self.nodes[at].replies.remove(&id).expect("an answer")
     }
 
     /// The power of this node fails: it says no farewell.
@@ -321,6 +357,7 @@ impl World {
                 self.feed(at, Input::Closed(link));
             }
             Plan::Stored(id) => self.feed(at, Input::Stored(id)),
+            Plan::Archived(word) => self.feed(at, Input::Archived(word)),
             Plan::Worked(job, done) => self.feed(at, Input::Worked(job, done)),
         }
     }
@@ -378,6 +415,11 @@ impl World {
                     self.plan(at, self.now, Plan::Stored(id));
                 }
             }
+            Output::Archive(task) => {
+                if let Some(word) = self.nodes[at].archive.take(task) {
+                    self.plan(at, soon, Plan::Archived(word));
+                }
+            }
             Output::Work(id, job) => {
                 let (done, took) = work(job);
                 self.plan(at, self.now.after(took), Plan::Worked(id, done));
@@ -404,6 +446,7 @@ impl Place {
             addr,
             config,
             disk: Disk::default(),
+            archive: Archive::default(),
             wires: BTreeMap::new(),
             events: Vec::new(),
             replies: BTreeMap::new(),

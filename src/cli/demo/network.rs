@@ -202,6 +202,7 @@ impl Planned {
             min_pow: MIN_POW,
             pool_bytes: POOL_BYTES,
             guard: None,
+            mail: None,
             danger_reveal_paths: true,
         };
         let guard_seed = Secret::take(&mut random().map_err(failed)?);
@@ -210,11 +211,13 @@ impl Planned {
             keys: NodeKeys {
                 link: key,
                 guard_seed,
+                mail_password: None,
             },
             restored: Restored::default(),
             storage: Storage::Memory,
             listeners: vec![listener],
             workers: Arc::clone(&common.workers),
+            archive: None,
         })
         .map_err(failed)?;
         let (mut events, tell) = (handle.subscribe(), common.tell.clone());

@@ -350,3 +350,26 @@ const LONGEST_SEAL: u32 = 3600;
 
 /// Posts that are being sealed at the most.
 const MOST_POSTS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_search_lasts_longer_than_an_hour() {
+        let post = |pow_time| Post {
+            to: PostTo::Shared(String::new()),
+            sign_as: None,
+            ttl: Ttl(10),
+            topic: crate::envelope::Topic([1; 4]),
+            payload: Vec::new().into(),
+            padding: Vec::new(),
+            pow_target: 1e300,
+            pow_time,
+            peer: None,
+            level: None,
+        };
+        assert_eq!(patience(&post(u32::MAX)), Duration::from_secs(3600));
+        assert_eq!(patience(&post(2)), Duration::from_secs(2));
+    }
+}

@@ -66,6 +66,20 @@ pub(crate) fn append(path: &Path) -> io::Result<File> {
     private().append(true).open(path)
 }
 
+/// Makes a file if there is none, and leaves it as it is otherwise.
+///
+/// # Errors
+///
+/// What the operating system says.
+pub(crate) fn create(path: &Path) -> io::Result<()> {
+    private()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)?;
+    sync_parent(path)
+}
+
 /// Opens the lock file without changing it.
 pub(super) fn open_lock(path: &Path) -> io::Result<File> {
     private()

@@ -230,6 +230,11 @@ impl Client {
                 }
                 other => rpc::result(&other),
             },
+            Call::FetchMail(wanted) => {
+                let made = spawn_blocking(move || wanted.command());
+                let command = made.await.map_err(|_| stopped(Stopped))??;
+                rpc::result(&self.command(command).await?)
+            }
             Call::NewIdentity(name, wanted) => self.new_identity(name, wanted).await,
             Call::KeyFromPassword(password) => {
                 let made = spawn_blocking(move || shh::keep_key(&password));

@@ -1,0 +1,115 @@
+//! What a mail client may send: the first byte says in which form, the rest is the request.
+//!
+//! Whatever is read must survive being written and read again, and a server that takes it in must
+//! keep to its bounds, whatever its archive finds.
+
+use std::collections::BTreeSet;
+
+use circuits::ids::{LinkId, RelayKey};
+use circuits::secret::Secret;
+use circuits::time::{Instant, Now, UnixSecs};
+use whisht::mail::access::Access;
+use whisht::mail::archive::Page;
+use whisht::mail::request::{LIMIT_ALL, Packet, Request};
+use whisht::mail::server::{Action, PAGE_BYTES, PAGE_EFFORT, Server};
+use whisht::mail::{MAX_PACKET, sync};
+use whisht::message::ClientSecret;
+
+/// Reads one request, and lets a server take it in. Panics if a rule is broken.
+pub fn mail_request(data: &[u8]) {
+    let Some((&form, payload)) = data.split_first() else {
+        return;
+    };
+    let now = Now {
+        mono: Instant::ZERO,
+        unix: UnixSecs(NOW),
+    };
+    match form % 3 {
+        0 => {
+            if let Ok(Packet::Plain(id, Ok(request))) = Packet::decode(payload) {
+                let again = Packet::decode(&request.to_plain(id));
+                assert!(matches!(again, Ok(Packet::Plain(same, Ok(read)))
+                    if same == id && read == request));
+            }
+            serve(|server| server.on_request(now, LINK, PEER, payload));
+        }
+        1 => {
+            if let Ok(request) = Request::read(payload, now.unix) {
+                assert!(request.limit.granted() <= LIMIT_ALL);
+                // Packed bytes may end before they begin, as go-ethereum has it.
+                if request.lower <= request.upper && request.upper != UnixSecs(0) {
+                    assert_eq!(
+                        Request::read(&request.to_list(), now.unix),
+                        Ok(keep(&request))
+                    );
+                }
+            }
+        }
+        _ => {
+            if let Ok(request) = sync::read_request(payload) {
+                let (lower, upper) = (request.lower, request.upper);
+                let again = sync::request(lower, upper, &request.bloom, request.after);
+                let read = sync::read_request(&again).expect("it survives being written");
+                assert_eq!((read.lower, read.upper), (lower, upper));
+                assert_eq!((read.bloom, read.after), (request.bloom, request.after));
+            }
+            serve(|server| server.on_sync_request(now, LINK, PEER, payload));
+        }
+    }
+}
+
+/// A request as a list says it: "all" has no word there.
+fn keep(request: &Request) -> Request {
+    use whisht::mail::request::Limit;
+    let limit = match request.limit {
+        Limit::All => Limit::Unsaid,
+        limit => limit,
+    };
+    Request {
+        limit,
+        ..request.clone()
+    }
+}
+
+/// A server that answers everybody, from an archive that has nothing and never ends.
+fn serve(ask: impl FnOnce(&mut Server) -> Vec<Action>) {
+    let mut server = Server::new(Access {
+        password: None,
+        node: ClientSecret::from_bytes(&Secret::init_with(|key| key.fill(7))).expect("a key"),
+        allowed: BTreeSet::new(),
+        min_pow: 0.0,
+    });
+    let mut actions = ask(&mut server);
+    for _ in 0..1_000 {
+        for action in core::mem::take(&mut actions) {
+            match action {
+                Action::Send(link, _, packet) => {
+                    assert!(link == LINK && packet.len() <= MAX_PACKET);
+                }
+                Action::HangUp(link) => {
+                    assert_eq!(link, LINK);
+                    server.close(link);
+                }
+                Action::Find(id, query) => {
+                    assert!(query.bytes <= PAGE_BYTES && query.effort <= PAGE_EFFORT);
+                    let barren = Page {
+                        envelopes: Vec::new(),
+                        more: query.after,
+                        effort: query.effort,
+                    };
+                    actions.extend(server.on_page(id, Ok(barren)));
+                }
+            }
+        }
+        actions.extend(server.go_on(|_| true));
+        if actions.is_empty() {
+            assert_eq!(server.answering(), 0, "an answer is stuck");
+            return;
+        }
+    }
+    panic!("one request keeps the server busy without an end");
+}
+
+const LINK: LinkId = LinkId(1);
+const PEER: RelayKey = RelayKey([1; 64]);
+const NOW: u32 = 1_600_000_000;

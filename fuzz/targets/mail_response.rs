@@ -1,0 +1,112 @@
+//! What a mail server may send: packets one after another, each a byte for its kind, two for its
+//! length, and its payload.
+//!
+//! A client in the middle of an exchange takes them in. It must keep what it was promised: nothing
+//! unasked gets through, nothing twice, and the exchange ends.
+
+use core::time::Duration;
+use std::collections::BTreeSet;
+
+use circuits::time::{Instant, UnixSecs};
+use whisht::bloom::Bloom;
+use whisht::envelope::{Envelope, EnvelopeHash};
+use whisht::gossip::packet::Envelopes;
+use whisht::mail::MAX_PACKET;
+use whisht::mail::client::{Client, Dialect, Wish};
+use whisht::mail::response::{Completion, messages};
+use whisht::mail::sync::SyncResponse;
+
+/// Lets a client take in what a server says. Panics if a rule is broken.
+pub fn mail_response(data: &[u8]) {
+    let wish = Wish {
+        lower: UnixSecs(NOW - 86_400),
+        upper: UnixSecs(NOW),
+        bloom: Bloom::FULL,
+    };
+    let mut client = Client::new(wish, Dialect::StatusIm);
+    let mut now = Instant::ZERO;
+    let mut seen = BTreeSet::new();
+    let mut rest = data;
+    while let Some(Said {
+        kind,
+        payload,
+        left,
+    }) = next(rest)
+    {
+        rest = left;
+        if client.is_ready() {
+            // The server knows the name of every request.
+            client.asked(now, EnvelopeHash([1; 32]));
+        }
+        now = now.after(Duration::from_secs(1));
+        match kind % 3 {
+            0 => {
+                if let Ok(envelopes) = Envelopes::p2p(payload) {
+                    let Ok(envelopes) = envelopes.collect::<Result<Vec<Envelope>, _>>() else {
+                        return;
+                    };
+                    for envelope in client.on_messages(now, envelopes) {
+                        let sent = envelope.sent();
+                        assert!(
+                            (wish.lower..=wish.upper).contains(&sent),
+                            "it was not asked for"
+                        );
+                        assert!(seen.insert(envelope.hash()), "it came twice");
+                        assert!(messages(&[envelope], true)[0].len() <= MAX_PACKET);
+                    }
+                }
+            }
+            1 => {
+                if let Ok(completion) = Completion::decode(payload) {
+                    assert_eq!(Completion::decode(&completion.encode()), Ok(completion));
+                }
+                if client.on_completion(now, payload).is_err() {
+                    return;
+                }
+            }
+            _ => {
+                if let Ok(response) = SyncResponse::decode(payload) {
+                    assert!(response.envelopes.len() <= payload.len());
+                }
+            }
+        }
+        client.on_time(now);
+        let tally = client.tally();
+        assert_eq!(usize::try_from(tally.envelopes), Ok(seen.len()));
+    }
+    // A server that has nothing more to say is not waited for without an end.
+    for _ in 0..8 {
+        if client.is_ready() {
+            client.asked(now, EnvelopeHash([1; 32]));
+        }
+        match client.next_due() {
+            Some(due) => {
+                now = now.max(due);
+                client.on_time(now);
+            }
+            None => break,
+        }
+    }
+    assert!(client.outcome().is_some(), "the exchange does not end");
+}
+
+/// One packet, and what comes after it.
+struct Said<'a> {
+    kind: u8,
+    payload: &'a [u8],
+    left: &'a [u8],
+}
+
+/// Takes a packet off the front.
+fn next(data: &[u8]) -> Option<Said<'_>> {
+    let (&[kind, high, low], rest) = data.split_first_chunk()?;
+    let len = usize::from(u16::from_be_bytes([high, low])).min(rest.len());
+    let (payload, left) = rest.split_at(len);
+    Some(Said {
+        kind,
+        payload,
+        left,
+    })
+}
+
+const NOW: u32 = 1_600_000_000;

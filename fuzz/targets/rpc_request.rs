@@ -1,0 +1,41 @@
+//! Any text as JSON-RPC: it must be answered, and what is answered must be JSON that belongs to it.
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use whisht::rpc::{self, Call, Incoming, METHODS, Permissions, Request};
+
+/// Reads requests and their parameters. Panics if a rule is broken.
+pub fn rpc_request(data: &[u8]) {
+    match Incoming::read(data) {
+        Ok(None) => assert!(data.iter().all(u8::is_ascii_whitespace)),
+        Ok(Some(Incoming::One(request))) => understand(request),
+        Ok(Some(Incoming::Many(requests))) => requests.into_iter().for_each(understand),
+        Err(error) => {
+            let answer = rpc::failure(&error);
+            assert!(answer.get("id").is_none() && answer.get("error").is_some());
+        }
+    }
+}
+
+fn understand(request: Request) {
+    let Request { id, method, params } = request;
+    let digits = id.to_string();
+    let mut rng = ChaCha20Rng::from_seed([1; 32]);
+    for export_keys in [false, true] {
+        let permissions = Permissions { export_keys };
+        let outcome = match Call::read(&method, params.clone(), permissions, &mut rng) {
+            Ok(Call::Known(value)) => Ok(value),
+            Ok(_) => continue,
+            Err(error) => {
+                let known = METHODS.contains(&method.as_str());
+                // A subscription that there is not is a method that there is not.
+                let subscribes = method.ends_with("_subscribe");
+                assert!(subscribes || known == (error.code != -32601));
+                Err(error)
+            }
+        };
+        let answer = rpc::response(id.clone(), outcome).to_string();
+        let head = format!("{{\"jsonrpc\":\"2.0\",\"id\":{digits},\"");
+        assert!(answer.starts_with(&head));
+    }
+}

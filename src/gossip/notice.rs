@@ -1,0 +1,268 @@
+//! Announcing envelopes to whisht peers, and giving them what they ask for.
+//!
+//! A whisht peer is told the hash of an envelope and asks for the body; only a few of them, drawn
+//! anew for each envelope, are given it unasked, so that it travels fast. Both happen after a wait
+//! drawn for that peer, like everything that follows an insertion into the pool. What is asked for
+//! is looked up in the public pool and nowhere else: what is on its way, held or on a stem is
+//! unknown here by the same path as what never existed (spec M11). There is no "I do not have it".
+
+use core::time::Duration;
+use std::collections::VecDeque;
+
+use circuits::ids::LinkId;
+use circuits::time::{Instant, Now};
+
+use crate::dark::{DarkMessage, MAX_HASHES};
+use crate::envelope::EnvelopeHash;
+use crate::link::Capability;
+use crate::pool::Pool;
+
+use super::known::Known;
+use super::outbound::{Packet, Taken};
+use super::peer::{Peer, Verdict};
+use super::queue::Queue;
+use super::{Gossip, Send};
+
+/// How envelopes are exchanged with a peer.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Exchange {
+    /// It speaks plain Whisper: it is given envelopes.
+    #[default]
+    Push,
+    /// It has still to say whether it announces. It is given nothing yet.
+    Open,
+    /// Both sides announce, and ask.
+    Pull,
+}
+
+/// What is announced to a peer, and what it asked for.
+#[derive(Debug, Default)]
+pub(super) struct Notices {
+    /// Hashes to be announced.
+    pub(super) queue: Queue,
+    /// No hashes of old envelopes before this.
+    backlog_gate: Instant,
+    /// What it asked for.
+    asked: VecDeque<EnvelopeHash>,
+    /// No answer before this.
+    answer_gate: Instant,
+}
+
+impl Notices {
+    /// The peer asks for envelopes. What is beyond the bound it may ask for again.
+    fn ask(&mut self, envelopes: Vec<EnvelopeHash>) {
+        for envelope in envelopes {
+            if self.asked.len() < MOST_ASKED {
+                self.asked.push_back(envelope);
+            }
+        }
+    }
+
+    /// When there is something to say next.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let answer = (!self.asked.is_empty()).then_some(self.answer_gate);
+        [answer, self.queue.next_due_fresh(), self.backlog_due()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Old envelopes wait until the peer has been given what it asked for: it sets the pace.
+    fn backlog_due(&self) -> Option<Instant> {
+        let idle = self.asked.is_empty();
+        let due = self.queue.next_due_backlog().filter(|_| idle)?;
+        Some(due.max(self.backlog_gate))
+    }
+
+    /// Leaves the peer alone for a while.
+    pub(super) fn shut(&mut self, until: Instant) {
+        self.queue.shut(until);
+        self.answer_gate = self.answer_gate.max(until);
+    }
+}
+
+impl Gossip {
+    /// The peer on this link may turn out to announce: it is given nothing until
+    /// [`settle`](Self::settle) says how it is.
+    pub fn hold(&mut self, link: LinkId) {
+        if let Some(peer) = self.peers.get_mut(&link) {
+            peer.exchange = Exchange::Open;
+        }
+    }
+
+    /// Whether the peer on this link announces and asks, or is to be given everything.
+    pub fn settle(&mut self, link: LinkId, pulls: bool) {
+        if let Some(peer) = self.peers.get_mut(&link)
+            && peer.exchange == Exchange::Open
+        {
+            peer.exchange = if pulls {
+                Exchange::Pull
+            } else {
+                Exchange::Push
+            };
+            peer.want_rescan();
+        }
+    }
+
+    /// A peer announces what its pool holds. Gives the envelopes that we hold too and did not know
+    /// to be there: for them this is as good as having been brought.
+    pub fn announced(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        envelopes: Vec<EnvelopeHash>,
+        pool: &Pool,
+    ) -> Vec<EnvelopeHash> {
+        let pulls = |peer: &Peer| peer.exchange == Exchange::Pull && peer.greeted();
+        if !self.peers.get(&link).is_some_and(pulls) {
+            return Vec::new();
+        }
+        let mut shared = Vec::new();
+        for envelope in envelopes {
+            if !pool.contains(&envelope) {
+                self.pulls
+                    .announced(&mut self.rng, now.mono, link, envelope);
+            } else if self.known.announced(envelope, link) {
+                shared.push(envelope);
+            }
+        }
+        shared
+    }
+
+    /// A peer asks for envelopes. They are given by [`tick`](Self::tick) if the pool holds them then.
+    pub fn asked(&mut self, link: LinkId, envelopes: Vec<EnvelopeHash>) {
+        if let Some(peer) = self.peers.get_mut(&link)
+            && peer.exchange == Exchange::Pull
+        {
+            peer.notices.ask(envelopes);
+        }
+    }
+
+    /// An envelope that a peer brought found no room in the pool: it is not asked for again for a
+    /// while.
+    pub fn declined(&mut self, now: Now, envelope: EnvelopeHash) {
+        self.pulls.declined(now.mono, envelope);
+    }
+
+    /// Asks for what is due to be asked for.
+    pub(super) fn ask(&mut self, now: Now) -> Vec<Send> {
+        let turn = self.pulls.run(&mut self.rng, now.mono);
+        for link in turn.failed {
+            if let Some(peer) = self.peers.get_mut(&link) {
+                peer.rating.broke_a_promise();
+            }
+        }
+        let asks = turn.ask.into_iter();
+        asks.flat_map(|(link, envelopes)| {
+            let packets = envelopes.chunks(MAX_HASHES);
+            let message = |hashes: &[EnvelopeHash]| DarkMessage::GetEnvelopes(hashes.to_vec());
+            packets
+                .filter_map(|hashes| dark(link, &message(hashes)))
+                .collect::<Vec<_>>()
+        })
+        .collect()
+    }
+}
+
+/// The next packet of what the peer asked for.
+pub(super) fn answer(
+    link: LinkId,
+    peer: &mut Peer,
+    known: &mut Known,
+    now: Now,
+    pool: &Pool,
+) -> Vec<Send> {
+    if now.mono < peer.notices.answer_gate {
+        return Vec::new();
+    }
+    let mut packet = Packet::default();
+    while let Some(hash) = peer.notices.asked.pop_front() {
+        let Some(pooled) = pool.get(&hash).filter(|_| !known.knows(&hash, link)) else {
+            continue;
+        };
+        if peer.verdict(now.unix, pooled) != Verdict::Send {
+            continue;
+        }
+        match packet.take(pooled) {
+            Taken::Yes => {
+                known.given(hash, link);
+                peer.sent = peer.sent.saturating_add(1);
+            }
+            Taken::Never => {}
+            Taken::NotNow => {
+                peer.notices.asked.push_front(hash);
+                break;
+            }
+        }
+    }
+    let sends = packet.seal(link, peer.form());
+    if !sends.is_empty() {
+        peer.notices.answer_gate = now.mono.after(ANSWER_GAP);
+    }
+    sends
+}
+
+/// The next packet of hashes that the peer has not been told.
+pub(super) fn announce(
+    link: LinkId,
+    peer: &mut Peer,
+    known: &mut Known,
+    now: Now,
+    pool: &Pool,
+) -> Option<Send> {
+    let old = peer
+        .notices
+        .backlog_due()
+        .is_some_and(|due| due <= now.mono);
+    if !old && !peer.notices.queue.fresh_due(now.mono) {
+        return None;
+    }
+    let mut hashes = Vec::new();
+    while hashes.len() < MAX_HASHES {
+        let queue = &mut peer.notices.queue;
+        let next = queue.pop_fresh(now.mono);
+        let next = next.or_else(|| if old { queue.pop_backlog() } else { None });
+        let Some(hash) = next else { break };
+        let Some(pooled) = pool.get(&hash).filter(|_| !known.told(&hash, link)) else {
+            continue;
+        };
+        match peer.verdict(now.unix, pooled) {
+            Verdict::Send => {
+                known.tell(hash, link);
+                hashes.push(hash);
+            }
+            Verdict::Later(secs) => {
+                let due = now.mono.after(Duration::from_secs(secs.into()));
+                peer.notices.queue.push(due, hash);
+            }
+            Verdict::Never => {}
+        }
+    }
+    if hashes.is_empty() {
+        return None;
+    }
+    peer.notices.queue.shut(now.mono.after(NOTICE_GAP));
+    if old {
+        peer.notices.backlog_gate = now.mono.after(BACKLOG_GAP);
+    }
+    dark(link, &DarkMessage::Announce(hashes))
+}
+
+fn dark(link: LinkId, message: &DarkMessage) -> Option<Send> {
+    Some(Send {
+        link,
+        capability: Capability::DARK_1,
+        code: message.code(),
+        payload: message.encode().ok()?,
+    })
+}
+
+/// Envelopes that a peer may be waiting for: four packets of requests.
+const MOST_ASKED: usize = 1_024;
+/// Least time between two answers to one peer: 160 KB a second.
+const ANSWER_GAP: Duration = Duration::from_millis(100);
+/// Least time between two packets of hashes to one peer.
+const NOTICE_GAP: Duration = Duration::from_millis(334);
+/// Least time between two packets with hashes of old envelopes: a new peer asks for as many as it
+/// can be given in that time.
+const BACKLOG_GAP: Duration = Duration::from_secs(1);

@@ -1,0 +1,111 @@
+//! What a node says to the archive that its shell keeps, and what it is told.
+//!
+//! The node hands envelopes over in batches and hears when a batch is durable; it asks for pages
+//! and gets them, each bounded in envelopes, in bytes and in the work that it may cost. Whether
+//! the archive is a file or a database, and where, is the shell's business.
+//!
+//! An archive keeps an envelope once, in the order of [`Place`], and gives none back that it did
+//! not get. What is too old or too much goes, the oldest first.
+
+use core::fmt;
+
+use circuits::time::UnixSecs;
+
+use super::cursor::Place;
+use crate::bloom::Bloom;
+use crate::envelope::Envelope;
+
+/// Numbers the batches handed to the archive, upwards from 1.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct BatchId(pub u64);
+
+/// Numbers the questions put to the archive.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct QueryId(pub u64);
+
+/// Something for the archive to do.
+pub enum Task {
+    /// Make these envelopes durable; answered by [`Word::Kept`]. An archive that fails tries again
+    /// until it succeeds: what it never answers, nobody is told that it is kept.
+    Keep(BatchId, Vec<Envelope>),
+    /// Find a page; answered by [`Word::Found`].
+    Find(QueryId, Query),
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Keep(..) => "Keep(..)",
+            Self::Find(..) => "Find(..)",
+        })
+    }
+}
+
+/// What the archive says.
+#[derive(Debug)]
+pub enum Word {
+    /// Every batch up to this one would survive a crash. How much is kept, if it was counted.
+    Kept(BatchId, Option<Contents>),
+    /// The answer to a question.
+    Found(QueryId, Result<Page, Unavailable>),
+}
+
+/// A question: the envelopes of a range of time that a bloom admits, from a place on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Query {
+    /// The first second of the range.
+    pub lower: UnixSecs,
+    /// The last second of the range.
+    pub upper: UnixSecs,
+    /// Which topics are wanted.
+    pub bloom: Bloom,
+    /// Only what comes after this place.
+    pub after: Option<Place>,
+    /// Envelopes at the most.
+    pub limit: usize,
+    /// Bytes of envelopes at the most; a first one that is longer is given all the same.
+    pub bytes: usize,
+    /// Envelopes that may be looked at.
+    pub effort: usize,
+}
+
+impl Query {
+    /// The place behind which the answer begins; `None` if it begins where the range does.
+    ///
+    /// A place before the range, which only a forger names, counts as none.
+    #[must_use]
+    pub fn start(&self) -> Option<Place> {
+        self.after.filter(|place| place.sent >= self.lower)
+    }
+
+    /// Whether an envelope belongs into the answer, its place apart.
+    #[must_use]
+    pub fn wants(&self, envelope: &Envelope) -> bool {
+        (self.lower..=self.upper).contains(&envelope.sent()) && self.bloom.wants(envelope.topic())
+    }
+}
+
+/// A part of an answer, in the order of the archive.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Page {
+    /// The envelopes.
+    pub envelopes: Vec<Envelope>,
+    /// The last place that was looked at, if there are others behind it in the range.
+    pub more: Option<Place>,
+    /// How many envelopes were looked at.
+    pub effort: usize,
+}
+
+/// How much an archive holds.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Contents {
+    /// Bytes in use, indices included.
+    pub bytes: u64,
+    /// The start of the life of the oldest.
+    pub oldest: Option<UnixSecs>,
+}
+
+/// The archive does not answer; why is in the log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the archive does not answer; try again later")]
+pub struct Unavailable;

@@ -1,0 +1,247 @@
+use super::*;
+use crate::envelope::{Marking, Topic, Ttl, Unsealed};
+use crate::mail::cursor::Place;
+
+const FIRST: EnvelopeHash = EnvelopeHash([1; 32]);
+
+fn at(secs: u64) -> Instant {
+    Instant::ZERO.after(Duration::from_secs(secs))
+}
+
+fn client(dialect: Dialect) -> Client {
+    let wish = Wish {
+        lower: UnixSecs(1_000),
+        upper: UnixSecs(2_000_000),
+        bloom: Bloom::FULL,
+    };
+    Client::new(wish, dialect)
+}
+
+fn envelope(sent: u32) -> Envelope {
+    Unsealed {
+        expiry: UnixSecs(sent + 60),
+        ttl: Ttl(60),
+        topic: Topic::default(),
+        marking: Marking::Absent,
+        data: vec![1; 40],
+    }
+    .seal(7)
+}
+
+fn done(id: EnvelopeHash, cursor: Option<u32>) -> Vec<u8> {
+    let place = |sent| Place {
+        sent: UnixSecs(sent),
+        hash: EnvelopeHash([9; 32]),
+    };
+    Completion::Done {
+        id: RequestId(id.0),
+        last: None,
+        cursor: cursor.map(|sent| place(sent).into()),
+    }
+    .encode()
+}
+
+fn failed(id: EnvelopeHash, reason: &str) -> Vec<u8> {
+    Completion::Failed {
+        id: RequestId(id.0),
+        reason: reason.to_owned(),
+    }
+    .encode()
+}
+
+#[test]
+fn pages_follow_one_another_until_there_is_no_cursor() {
+    let mut client = client(Dialect::StatusIm);
+    for page in 0..3_u8 {
+        assert!(client.is_ready());
+        let id = EnvelopeHash([page; 32]);
+        client.asked(at(0), id);
+        let new = client.on_messages(at(0), vec![envelope(2_000 + u32::from(page))]);
+        assert_eq!(new.len(), 1);
+        let cursor = (page < 2).then(|| 5_000 + u32::from(page));
+        client.on_completion(at(0), &done(id, cursor)).unwrap();
+    }
+    assert_eq!(client.outcome(), Some(&Outcome::Complete));
+    assert_eq!((client.tally().pages, client.tally().envelopes), (3, 3));
+}
+
+#[test]
+fn the_cursor_goes_back_to_the_server_as_it_came() {
+    let mut client = client(Dialect::StatusIm);
+    client.asked(at(0), FIRST);
+    let _ = client.on_messages(at(0), vec![envelope(2_000)]);
+    client.on_completion(at(0), &done(FIRST, Some(77))).unwrap();
+    let request = Request::read(&client.payload(), UnixSecs(0)).unwrap();
+    assert_eq!(request.after.unwrap().place.sent, UnixSecs(77));
+    assert_eq!(request.limit, Limit::Count(PAGE));
+}
+
+#[test]
+fn what_was_not_asked_for_and_what_came_before_are_dropped() {
+    let mut client = client(Dialect::StatusIm);
+    client.asked(at(0), FIRST);
+    let wanted = envelope(1_000);
+    let sent = vec![
+        envelope(999),
+        wanted.clone(),
+        wanted.clone(),
+        envelope(2_000_001),
+    ];
+    assert_eq!(client.on_messages(at(0), sent), [wanted]);
+    assert_eq!(client.tally().unasked, 2);
+}
+
+#[test]
+fn a_response_flood_ends_the_exchange() {
+    let mut client = client(Dialect::StatusIm);
+    client.asked(at(0), FIRST);
+    for round in 0..3_u32 {
+        let flood = (0..PAGE).map(|number| envelope(2_000 + round * PAGE + number));
+        let _ = client.on_messages(at(0), flood.collect());
+    }
+    assert_eq!(client.outcome(), Some(&Outcome::Lied(Lie::Flood)));
+    assert!(client.on_messages(at(0), vec![envelope(9_000)]).is_empty());
+}
+
+#[test]
+fn what_comes_before_anything_was_asked_is_dropped() {
+    let mut client = client(Dialect::StatusIm);
+    assert!(client.on_messages(at(0), vec![envelope(2_000)]).is_empty());
+    client.on_completion(at(0), &done(FIRST, None)).unwrap();
+    assert!(client.is_ready());
+}
+
+#[test]
+fn a_cursor_loop_by_a_lying_server_is_left() {
+    let mut client = client(Dialect::StatusIm);
+    for (round, cursor) in [10, 20, 10].into_iter().enumerate() {
+        client.asked(at(0), FIRST);
+        let _ = client.on_messages(at(0), vec![envelope(3_000 + u32::try_from(round).unwrap())]);
+        client
+            .on_completion(at(0), &done(FIRST, Some(cursor)))
+            .unwrap();
+    }
+    assert_eq!(client.outcome(), Some(&Outcome::Lied(Lie::Circle)));
+}
+
+#[test]
+fn a_server_that_leads_on_and_on_to_nothing_is_left() {
+    let mut client = client(Dialect::StatusIm);
+    let mut pages = 0;
+    while client.outcome().is_none() {
+        client.asked(at(0), FIRST);
+        client
+            .on_completion(at(0), &done(FIRST, Some(10 + pages)))
+            .unwrap();
+        pages += 1;
+    }
+    assert_eq!(client.outcome(), Some(&Outcome::Lied(Lie::Circle)));
+    assert_eq!(pages, MOST_BARREN + 1);
+}
+
+#[test]
+fn the_end_of_another_request_says_nothing() {
+    let mut client = client(Dialect::StatusIm);
+    client.asked(at(0), FIRST);
+    client
+        .on_completion(at(0), &done(EnvelopeHash([2; 32]), None))
+        .unwrap();
+    assert_eq!(client.outcome(), None);
+    assert_eq!(client.on_completion(at(0), &[0xc0]), Err(NotACompletion));
+}
+
+#[test]
+fn a_refusal_is_shown_without_what_could_move_a_cursor() {
+    let mut client = client(Dialect::StatusIm);
+    client.asked(at(0), FIRST);
+    client
+        .on_completion(at(0), &failed(FIRST, "no\u{1b}[2J"))
+        .unwrap();
+    let refused = Outcome::Refused("no?[2J".to_owned());
+    assert_eq!(client.outcome(), Some(&refused));
+}
+
+#[test]
+fn a_server_that_asks_for_patience_is_asked_again_but_not_for_ever() {
+    let mut client = client(Dialect::StatusIm);
+    let mut clock = 0;
+    for _ in 0..MOST_PAUSES {
+        client.asked(at(clock), FIRST);
+        client
+            .on_completion(at(clock), &failed(FIRST, "rate limit exceeded"))
+            .unwrap();
+        assert!(!client.is_ready() && client.outcome().is_none());
+        clock += 2;
+        client.on_time(at(clock));
+        assert!(client.is_ready());
+    }
+    client.asked(at(clock), FIRST);
+    client
+        .on_completion(at(clock), &failed(FIRST, "rate limit exceeded"))
+        .unwrap();
+    assert!(matches!(client.outcome(), Some(Outcome::Refused(_))));
+}
+
+#[test]
+fn silence_is_an_outcome_and_a_drip_is_not_endless() {
+    let mut silent = client(Dialect::StatusIm);
+    silent.asked(at(0), FIRST);
+    silent.on_time(at(14));
+    assert_eq!(silent.outcome(), None);
+    silent.on_time(at(15));
+    assert_eq!(silent.outcome(), Some(&Outcome::Silent));
+
+    let mut drip = client(Dialect::StatusIm);
+    drip.asked(at(0), FIRST);
+    for secs in 0..600 {
+        let _ = drip.on_messages(at(secs), vec![envelope(5_000)]);
+        drip.on_time(at(secs));
+    }
+    drip.on_time(at(600));
+    assert_eq!(drip.outcome(), Some(&Outcome::Lied(Lie::Stall)));
+}
+
+#[test]
+fn a_server_of_go_ethereums_ends_when_it_is_quiet() {
+    let mut client = client(Dialect::Geth);
+    assert_eq!(client.payload().len(), 72);
+    client.asked(at(0), FIRST);
+    let _ = client.on_messages(at(1), vec![envelope(2_000)]);
+    client.on_time(at(5));
+    assert_eq!(client.outcome(), None);
+    client.on_time(at(6));
+    assert_eq!(client.outcome(), Some(&Outcome::Quiet));
+}
+
+#[test]
+fn an_unknown_server_is_asked_as_status_im_first_and_as_go_ethereum_if_it_is_silent() {
+    let mut client = client(Dialect::Unknown);
+    assert_ne!(client.payload().len(), 72);
+    client.asked(at(0), FIRST);
+    client.on_time(at(15));
+    assert!(client.is_ready());
+    assert_eq!(client.payload().len(), 72);
+}
+
+#[test]
+fn names_tell_how_a_server_wants_to_be_asked() {
+    for (name, dialect) in [
+        ("Geth/v1.8.27-stable/linux", Dialect::Geth),
+        ("wnode/v6.0/linux/go1.10", Dialect::Geth),
+        ("whisht/v0.1.0", Dialect::StatusIm),
+        ("StatusIM/v0.28.4/linux-amd64/go1.12", Dialect::StatusIm),
+        ("Statusd/v0.30/linux", Dialect::StatusIm),
+        ("nim-eth", Dialect::Unknown),
+        ("", Dialect::Unknown),
+    ] {
+        assert_eq!(Dialect::of_client(name), dialect, "{name}");
+    }
+}
+
+#[test]
+fn a_link_that_ends_ends_the_exchange() {
+    let mut client = client(Dialect::StatusIm);
+    client.asked(at(0), FIRST);
+    client.on_closed();
+    assert_eq!(client.outcome(), Some(&Outcome::Silent));
+}

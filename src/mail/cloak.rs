@@ -1,0 +1,211 @@
+//! What a mail server may see of what its client is after.
+//!
+//! Whoever downloads a part tells which part. So the whole is asked for unless the user names
+//! topics; then the bloom that is asked with is filled up with random bits until a quarter of all
+//! topics pass it ([`SHARE`]), and the range is rounded to hours. The random bits are always the
+//! same for the same topics: two different fillings would have the topics in common and little
+//! else. They come from a secret of this node, so no server can make them again, and they do not
+//! depend on the server, so several of them learn no more together than one.
+//!
+//! What remains visible is in docs/threat-model.md.
+
+use circuits::secret::Secret;
+use circuits::time::UnixSecs;
+use hkdf::Hkdf;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::bloom::Bloom;
+use crate::envelope::Topic;
+
+/// Hides topics among others.
+#[derive(Debug)]
+pub struct Cloak {
+    secret: Secret<32>,
+}
+
+impl Cloak {
+    /// Makes the secret of a node's cloaks from one that it keeps for good.
+    #[must_use]
+    pub fn new(kept: &[u8]) -> Self {
+        Self {
+            secret: Secret::init_with(|secret| derive(kept, LABEL, secret)),
+        }
+    }
+
+    /// The bloom to ask with for these topics: everything if there are none.
+    #[must_use]
+    pub fn bloom(&self, topics: &[Topic]) -> Bloom {
+        if topics.is_empty() {
+            return Bloom::FULL;
+        }
+        let mut bloom = narrow(topics);
+        let mut rng = self.rng(topics);
+        // Every draw sets a bit with some chance, so this ends; the bound only says so.
+        for _ in 0..MOST_DRAWS {
+            if bits(&bloom) >= LEAST_BITS {
+                break;
+            }
+            let bit = rng.next_u32() % 512;
+            let (byte, shift) = (usize::try_from(bit / 8).unwrap_or(0), bit % 8);
+            if let Some(byte) = bloom.0.get_mut(byte) {
+                *byte |= 1 << shift;
+            }
+        }
+        bloom
+    }
+
+    /// The randomness that belongs to a set of topics, in whatever order they are named.
+    fn rng(&self, topics: &[Topic]) -> ChaCha20Rng {
+        let mut sorted: Vec<[u8; 4]> = topics.iter().map(|topic| topic.0).collect();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let mut seed = Zeroizing::new([0; 32]);
+        derive(self.secret.expose(), &sorted.concat(), &mut seed);
+        ChaCha20Rng::from_seed(*seed)
+    }
+}
+
+/// The narrowest bloom that admits these topics: it names them to the server.
+#[must_use]
+pub fn narrow(topics: &[Topic]) -> Bloom {
+    let mut bloom = Bloom::EMPTY;
+    for topic in topics {
+        bloom.add(&Bloom::merged(*topic));
+    }
+    bloom
+}
+
+/// The share of all topics that pass a bloom: three bits have to be set, each as likely as any.
+#[must_use]
+pub fn share(bloom: &Bloom) -> f64 {
+    (f64::from(bits(bloom)) / 512.0).powi(3)
+}
+
+/// The range to ask for to get what entered the network from `since` to `until`: whole hours, and
+/// earlier by what an envelope's life may have begun before it was let go.
+///
+/// Our own envelopes date themselves back to a lattice of a sixth of their life, so one that came
+/// in at `since` and is gone by now may bear an older date by a fifth of the time that has passed.
+#[must_use]
+pub fn hours(since: UnixSecs, until: UnixSecs, now: UnixSecs) -> (UnixSecs, UnixSecs) {
+    let passed = now.0.saturating_sub(since.0);
+    let earlier = (passed / 5).min(LATTICE).saturating_add(LAG);
+    let lower = since.before(earlier).0 / HOUR * HOUR;
+    let upper = until.0.div_ceil(HOUR).saturating_mul(HOUR);
+    (UnixSecs(lower), UnixSecs(upper))
+}
+
+fn bits(bloom: &Bloom) -> u32 {
+    bloom.0.iter().map(|byte| byte.count_ones()).sum()
+}
+
+fn derive(secret: &[u8], info: &[u8], to: &mut [u8; 32]) {
+    #[expect(
+        clippy::expect_used,
+        reason = "HKDF refuses only what is longer than 255 hashes"
+    )]
+    Hkdf::<Sha256>::new(None, secret)
+        .expand(info, to)
+        .expect("one hash is within the limit of HKDF");
+}
+
+/// The least share of topics that a cloaked request asks for.
+pub const SHARE: f64 = 0.25;
+/// The bits that make it: 512 times the cube root of a quarter, rounded up.
+const LEAST_BITS: u32 = 323;
+/// Draws after which more than `LEAST_BITS` are set, but for a chance that nobody meets.
+const MOST_DRAWS: u32 = 16 * 512;
+const LABEL: &[u8] = b"whisht/1/mail-cloak";
+
+const HOUR: u32 = 3_600;
+/// A sixth of the longest life that we give.
+const LATTICE: u32 = 12 * HOUR;
+/// What else an envelope may wait before it is let go.
+const LAG: u32 = 900;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn cloak() -> Cloak {
+        Cloak::new(b"a secret that this node keeps")
+    }
+
+    #[test]
+    fn without_topics_everything_is_asked_for() {
+        assert_eq!(cloak().bloom(&[]), Bloom::FULL);
+    }
+
+    #[test]
+    fn one_topic_is_hidden_among_a_quarter_of_all() {
+        let topic = Topic([0xde, 0xad, 0xbe, 0xef]);
+        let bloom = cloak().bloom(&[topic]);
+        assert!(bloom.wants(topic));
+        assert!(share(&bloom) >= SHARE, "{}", share(&bloom));
+        let mut rng = ChaCha20Rng::from_seed([3; 32]);
+        let passing = (0..20_000).filter(|_| bloom.wants(Topic(rng.next_u32().to_be_bytes())));
+        let passing = passing.count();
+        assert!((4_800..=5_600).contains(&passing), "{passing} of 20000");
+    }
+
+    #[test]
+    fn asking_twice_for_the_same_topics_shows_nothing_new() {
+        let (a, b) = (Topic([1, 2, 3, 4]), Topic([9, 8, 7, 6]));
+        assert_eq!(cloak().bloom(&[a, b]), cloak().bloom(&[b, a, a]));
+        assert_eq!(cloak().bloom(&[a]), cloak().bloom(&[a]));
+    }
+
+    #[test]
+    fn another_node_fills_up_with_other_bits() {
+        let topic = [Topic([1, 2, 3, 4])];
+        let other = Cloak::new(b"another secret");
+        assert_ne!(cloak().bloom(&topic), other.bloom(&topic));
+    }
+
+    #[test]
+    fn many_topics_are_never_cut_down() {
+        let topics: Vec<Topic> = (0..400_u32)
+            .map(|n| Topic((n * 77_777).to_be_bytes()))
+            .collect();
+        let bloom = cloak().bloom(&topics);
+        assert!(topics.iter().all(|topic| bloom.wants(*topic)));
+    }
+
+    #[test]
+    fn ranges_are_whole_hours_around_what_is_wanted() {
+        let now = UnixSecs(1_800_000_123);
+        let (lower, upper) = hours(now.before(86_400), now, now);
+        assert_eq!((lower.0 % HOUR, upper.0 % HOUR), (0, 0));
+        assert!(upper >= now && upper.0 - now.0 < HOUR);
+        let earlier = now.0 - 86_400 - lower.0;
+        assert!(
+            earlier >= 86_400 / 5,
+            "an envelope of a day dates back four hours"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_asked_for_passes_and_so_does_a_quarter(topics: Vec<[u8; 4]>) {
+            prop_assume!(!topics.is_empty());
+            let topics: Vec<Topic> = topics.into_iter().map(Topic).collect();
+            let bloom = cloak().bloom(&topics);
+            prop_assert!(topics.iter().all(|topic| bloom.wants(*topic)));
+            prop_assert!(share(&bloom) >= SHARE);
+        }
+
+        #[test]
+        fn no_range_leaves_out_a_moment_asked_for(since: u32, len: u32, more: u32) {
+            let since = UnixSecs(since);
+            let until = since.after(len);
+            let (lower, upper) = hours(since, until, until.after(more));
+            prop_assert!(lower <= since);
+            prop_assert!(upper >= until || upper.0 >= u32::MAX / HOUR * HOUR);
+        }
+    }
+}

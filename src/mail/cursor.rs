@@ -1,0 +1,153 @@
+//! The order of the archive, and the cursor by which a client goes on in it.
+//!
+//! An envelope's place is the start of its life, then its hash: 36 bytes that sort as the pair
+//! does. go-ethereum and status-im name their records so, and status-im hands the place of the
+//! last envelope out as the cursor. It is a position and nothing more: whoever forges one only
+//! begins elsewhere in a range that they may read anyway.
+
+use core::fmt;
+
+use circuits::bytes::Reader;
+use circuits::time::UnixSecs;
+
+use crate::envelope::{Envelope, EnvelopeHash, Topic};
+
+/// An envelope's place in the order of an archive.
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Place {
+    /// When its life began: expiry less lifetime.
+    pub sent: UnixSecs,
+    /// Its name.
+    pub hash: EnvelopeHash,
+}
+
+impl Place {
+    /// Bytes of a place.
+    pub const LEN: usize = 36;
+
+    /// Where an envelope belongs.
+    #[must_use]
+    pub fn of(envelope: &Envelope) -> Self {
+        Self {
+            sent: envelope.sent(),
+            hash: envelope.hash(),
+        }
+    }
+
+    /// `sent 4 | hash 32`, as the servers name their records.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; Self::LEN] {
+        let mut bytes = [0; Self::LEN];
+        let (sent, hash) = bytes.split_at_mut(4);
+        sent.copy_from_slice(&self.sent.0.to_be_bytes());
+        hash.copy_from_slice(&self.hash.0);
+        bytes
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Place([redacted])")
+    }
+}
+
+/// Where an answer stopped, as servers and clients say it to each other.
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Cursor {
+    /// The place of the envelope that was looked at last.
+    pub place: Place,
+    /// Later versions of status-go put the topic behind the place and want it back. It says
+    /// nothing about the order.
+    pub topic: Option<Topic>,
+}
+
+impl Cursor {
+    /// Reads a cursor; `None` for the empty one, which means the beginning, or the end.
+    ///
+    /// # Errors
+    ///
+    /// [`BadCursor`] for every other length.
+    pub fn read(bytes: &[u8]) -> Result<Option<Self>, BadCursor> {
+        let mut reader = Reader::new(bytes);
+        if reader.remaining() == 0 {
+            return Ok(None);
+        }
+        let sent = reader.u32().map_err(|_| BadCursor)?;
+        let hash = reader.array().map_err(|_| BadCursor)?;
+        let topic = match reader.remaining() {
+            0 => None,
+            _ => Some(Topic(reader.array().map_err(|_| BadCursor)?)),
+        };
+        reader.finish().map_err(|_| BadCursor)?;
+        let place = Place {
+            sent: UnixSecs(sent),
+            hash: EnvelopeHash(hash),
+        };
+        Ok(Some(Self { place, topic }))
+    }
+
+    /// The bytes that [`Self::read`] reads.
+    #[must_use]
+    pub fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = self.place.to_bytes().to_vec();
+        bytes.extend(self.topic.into_iter().flat_map(|topic| topic.0));
+        bytes
+    }
+}
+
+impl From<Place> for Cursor {
+    fn from(place: Place) -> Self {
+        Self { place, topic: None }
+    }
+}
+
+impl fmt::Debug for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cursor([redacted])")
+    }
+}
+
+/// The bytes are no cursor of a mail server.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("cursor has neither 36 nor 40 bytes")]
+pub struct BadCursor;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn place(sent: u32, hash: [u8; 32]) -> Place {
+        Place {
+            sent: UnixSecs(sent),
+            hash: EnvelopeHash(hash),
+        }
+    }
+
+    #[test]
+    fn a_cursor_with_a_topic_behind_it_goes_back_as_it_came() {
+        let mut bytes = place(7, [9; 32]).to_bytes().to_vec();
+        bytes.extend([1, 2, 3, 4]);
+        let cursor = Cursor::read(&bytes).unwrap().unwrap();
+        assert_eq!(cursor.place, place(7, [9; 32]));
+        assert_eq!(cursor.to_bytes(), bytes);
+    }
+
+    #[test]
+    fn cursors_of_other_lengths_are_refused() {
+        for len in (1..64).filter(|len| ![36, 40].contains(len)) {
+            assert_eq!(Cursor::read(&vec![0; len]), Err(BadCursor), "{len}");
+        }
+        assert_eq!(Cursor::read(&[]), Ok(None));
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_sort_as_places_do(a: (u32, [u8; 32]), b: (u32, [u8; 32])) {
+            let (a, b) = (place(a.0, a.1), place(b.0, b.1));
+            prop_assert_eq!(a.cmp(&b), a.to_bytes().cmp(&b.to_bytes()));
+            prop_assert_eq!(Cursor::read(&a.to_bytes()), Ok(Some(a.into())));
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! What a client asks for, in the four ways that are alive (protocol sheet 8.1 and 8.2).
+//!
+//! | form | bytes | travels |
+//! |---|---|---|
+//! | list | RLP `[lower, upper, bloom, limit, cursor, batch]` | sealed in an envelope |
+//! | packed | `lower 4 \| upper 4 [\| bloom 64 [\| limit 4 [\| cursor]]]` | sealed in an envelope |
+//! | plain | RLP `[id, from, to, limit, cursor, bloom]` | as it is |
+//!
+//! The first 72 bytes of the packed form are go-ethereum's whole request, which ignores what
+//! follows. Its clients cannot read a list of envelopes, so only who asked by a list or plainly is
+//! answered with lists.
+//!
+//! Form is all that is judged here. Who may ask is said in [`super::access`].
+
+use circuits::bytes::Reader;
+use circuits::time::UnixSecs;
+use rlp::RlpStream;
+
+use super::RequestId;
+use super::cursor::{BadCursor, Cursor};
+use crate::bloom::Bloom;
+use crate::envelope::{Envelope, Form};
+use crate::items::{Item, Items, NotRlp};
+
+/// What a client asks for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Request {
+    /// The first second of the range.
+    pub lower: UnixSecs,
+    /// The last second of the range.
+    pub upper: UnixSecs,
+    /// Which topics are wanted.
+    pub bloom: Bloom,
+    /// Envelopes at the most, as far as the client says.
+    pub limit: Limit,
+    /// Where an earlier answer stopped.
+    pub after: Option<Cursor>,
+    /// Whether the client reads several envelopes in one packet.
+    pub batch: bool,
+}
+
+/// How many envelopes a client wants.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Limit {
+    /// All: go-ethereum's clients know neither limit nor cursor, and could not ask for the rest.
+    All,
+    /// As many as the server thinks fit.
+    Unsaid,
+    /// So many.
+    Count(u32),
+}
+
+impl Limit {
+    const fn of(count: u32) -> Self {
+        match count {
+            0 => Self::Unsaid,
+            count => Self::Count(count),
+        }
+    }
+
+    const fn count(self) -> u32 {
+        match self {
+            Self::All | Self::Unsaid => 0,
+            Self::Count(count) => count,
+        }
+    }
+
+    /// The number that a server keeps to.
+    #[must_use]
+    pub fn granted(self) -> u32 {
+        match self {
+            Self::All => LIMIT_ALL,
+            Self::Unsaid => LIMIT_UNSAID,
+            Self::Count(count) => count.min(LIMIT_MOST),
+        }
+    }
+}
+
+/// A packet with code 126.
+#[derive(Clone, Debug)]
+pub enum Packet {
+    /// An envelope with a request in it.
+    Sealed(Envelope),
+    /// A request as it is.
+    Plain(RequestId, Result<Request, BadRequest>),
+}
+
+impl Packet {
+    /// Tells the two apart: an envelope begins with a number of four bytes at the most, a plain
+    /// request with a name of 32.
+    ///
+    /// # Errors
+    ///
+    /// [`NotARequest`] for whatever is neither. Bytes after the first item are ignored, as
+    /// go-ethereum does.
+    pub fn decode(payload: &[u8]) -> Result<Self, NotARequest> {
+        let whole = Items::new(payload).raw_list().map_err(|_| NotARequest)?;
+        let mut fields = Items::new(whole).list().map_err(|_| NotARequest)?;
+        let id = match fields.item().map_err(|_| NotARequest)? {
+            Item::Bytes(id) => id,
+            Item::List(_) => return Err(NotARequest),
+        };
+        match id.try_into() {
+            Ok(id) => Ok(Self::Plain(RequestId(id), Request::read_plain(fields))),
+            Err(_) => Envelope::decode(whole)
+                .ok()
+                .filter(|envelope| envelope.form() == Form::V6)
+                .map(Self::Sealed)
+                .ok_or(NotARequest),
+        }
+    }
+
+    /// What the answer calls the request.
+    #[must_use]
+    pub fn id(&self) -> RequestId {
+        match self {
+            Self::Sealed(envelope) => RequestId(envelope.hash().0),
+            Self::Plain(id, _) => *id,
+        }
+    }
+}
+
+impl Request {
+    /// Reads what was sealed in an envelope: a list, or packed bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`BadRequest`] names what is wrong.
+    pub fn read(payload: &[u8], now: UnixSecs) -> Result<Self, BadRequest> {
+        // Packed bytes that are one list by chance would have to ask for the year 2072.
+        match Items::only_list(payload) {
+            Ok(fields) => Self::read_list(fields, now),
+            Err(NotRlp) => Self::read_packed(payload),
+        }
+    }
+
+    /// The list. Its published description lacks the last field, and means no batches by that.
+    fn read_list(mut fields: Items<'_>, now: UnixSecs) -> Result<Self, BadRequest> {
+        let lower = seconds(&mut fields)?;
+        let upper = match seconds(&mut fields)? {
+            UnixSecs(0) => now.after(UNTIL_NOW),
+            upper => upper,
+        };
+        let bloom = bloom(&mut fields)?;
+        let limit = Limit::of(number(&mut fields)?);
+        let after = cursor(&mut fields)?;
+        let batch = match fields.is_empty() {
+            true => false,
+            false => match number(&mut fields)? {
+                flag @ (0 | 1) => flag == 1,
+                _ => return Err(BadRequest::Malformed),
+            },
+        };
+        fields.finish().map_err(|_| BadRequest::Malformed)?;
+        Self {
+            lower,
+            upper,
+            bloom,
+            limit,
+            after,
+            batch,
+        }
+        .forwards()
+    }
+
+    fn read_packed(payload: &[u8]) -> Result<Self, BadRequest> {
+        let mut reader = Reader::new(payload);
+        let mut second = || reader.u32().map(UnixSecs).map_err(|_| BadRequest::Length);
+        let (lower, upper) = (second()?, second()?);
+        let bloom = match reader.remaining() {
+            0 => Bloom::FULL,
+            _ => Bloom(reader.array().map_err(|_| BadRequest::Length)?),
+        };
+        let limit = reader.u32().map_or(Limit::All, Limit::of);
+        Ok(Self {
+            lower,
+            upper,
+            bloom,
+            limit,
+            after: Cursor::read(reader.rest()).ok().flatten(),
+            batch: false,
+        })
+    }
+
+    /// The plain list, from its second field on.
+    fn read_plain(mut fields: Items<'_>) -> Result<Self, BadRequest> {
+        let (lower, upper) = (seconds(&mut fields)?, seconds(&mut fields)?);
+        let limit = number(&mut fields)?;
+        let after = cursor(&mut fields)?;
+        let bloom = bloom(&mut fields)?;
+        fields.finish().map_err(|_| BadRequest::Malformed)?;
+        if limit > LIMIT_PLAIN {
+            return Err(BadRequest::Limit);
+        }
+        Self {
+            lower,
+            upper,
+            bloom,
+            limit: Limit::of(limit),
+            after,
+            batch: true,
+        }
+        .forwards()
+    }
+
+    fn forwards(self) -> Result<Self, BadRequest> {
+        if self.lower > self.upper {
+            Err(BadRequest::Backwards)
+        } else {
+            Ok(self)
+        }
+    }
+
+    /// The list, to be sealed in an envelope: status-im's main form.
+    #[must_use]
+    pub fn to_list(&self) -> Vec<u8> {
+        let mut list = RlpStream::new_list(6);
+        list.append(&self.lower.0)
+            .append(&self.upper.0)
+            .append(&self.bloom.0.as_slice())
+            .append(&self.limit.count());
+        append_cursor(&mut list, self.after);
+        list.append(&u8::from(self.batch));
+        list.out().into()
+    }
+
+    /// Packed bytes, to be sealed in an envelope; 72 of them for go-ethereum, which knows neither
+    /// limit nor cursor.
+    #[must_use]
+    pub fn to_packed(&self) -> Vec<u8> {
+        let mut bytes = self.lower.0.to_be_bytes().to_vec();
+        bytes.extend_from_slice(&self.upper.0.to_be_bytes());
+        bytes.extend_from_slice(&self.bloom.0);
+        if self.limit != Limit::All {
+            bytes.extend_from_slice(&self.limit.count().to_be_bytes());
+            bytes.extend(self.after.into_iter().flat_map(Cursor::to_bytes));
+        }
+        bytes
+    }
+
+    /// The whole packet of the plain form.
+    #[must_use]
+    pub fn to_plain(&self, id: RequestId) -> Vec<u8> {
+        let mut list = RlpStream::new_list(6);
+        list.append(&id.0.as_slice())
+            .append(&self.lower.0)
+            .append(&self.upper.0)
+            .append(&self.limit.count());
+        append_cursor(&mut list, self.after);
+        list.append(&self.bloom.0.as_slice());
+        list.out().into()
+    }
+}
+
+pub(super) fn append_cursor(list: &mut RlpStream, after: Option<Cursor>) {
+    list.append(&after.map_or_else(Vec::new, Cursor::to_bytes));
+}
+
+pub(super) fn number(fields: &mut Items<'_>) -> Result<u32, BadRequest> {
+    let wide = fields.integer().map_err(|_| BadRequest::Malformed)?;
+    u32::try_from(wide).map_err(|_| BadRequest::Malformed)
+}
+
+pub(super) fn seconds(fields: &mut Items<'_>) -> Result<UnixSecs, BadRequest> {
+    number(fields).map(UnixSecs)
+}
+
+pub(super) fn bloom(fields: &mut Items<'_>) -> Result<Bloom, BadRequest> {
+    fields.array().map(Bloom).map_err(|_| BadRequest::Bloom)
+}
+
+pub(super) fn cursor(fields: &mut Items<'_>) -> Result<Option<Cursor>, BadRequest> {
+    let bytes = fields.bytes().map_err(|_| BadRequest::Malformed)?;
+    Ok(Cursor::read(bytes)?)
+}
+
+/// A packet is neither an envelope nor a plain request: its sender is hung up on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("packet is neither an envelope nor a request")]
+pub struct NotARequest;
+
+/// Why a request is not carried out. The client is told, unless it is go-ethereum's.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadRequest {
+    /// The range ends before it begins.
+    #[error("the range ends before it begins")]
+    Backwards,
+    /// The bloom has another length than 64 bytes.
+    #[error("the bloom filter has the wrong length")]
+    Bloom,
+    /// The cursor is none of a mail server.
+    #[error("the cursor has the wrong length")]
+    Cursor,
+    /// Packed bytes of another length than 8, or 72 and more.
+    #[error("the request has the wrong length")]
+    Length,
+    /// More envelopes than one answer holds.
+    #[error("the limit is above {LIMIT_PLAIN}")]
+    Limit,
+    /// The fields of a list are not what they should be.
+    #[error("the request is malformed")]
+    Malformed,
+}
+
+impl From<BadCursor> for BadRequest {
+    fn from(_: BadCursor) -> Self {
+        Self::Cursor
+    }
+}
+
+/// What a list means by no end: a minute ahead of now, for clocks that are.
+const UNTIL_NOW: u32 = 60;
+/// Envelopes for a request that names no limit, as status-im has it.
+pub const LIMIT_UNSAID: u32 = 2_000;
+/// Envelopes of one answer at the most, whatever a sealed request asks for.
+pub const LIMIT_MOST: u32 = 10_000;
+/// What a plain request may ask for, as status-im has it.
+pub const LIMIT_PLAIN: u32 = 1_000;
+/// Envelopes for a client that cannot ask for the rest.
+pub const LIMIT_ALL: u32 = 100_000;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::envelope::{EnvelopeHash, Topic};
+use crate::mail::cursor::Place;
+
+const NOW: UnixSecs = UnixSecs(1_600_000_000);
+
+fn list(fields: &[&[u8]]) -> Vec<u8> {
+    let mut list = RlpStream::new_list(fields.len());
+    for field in fields {
+        list.append_raw(field, 1);
+    }
+    list.out().into()
+}
+
+fn number(value: u32) -> Vec<u8> {
+    rlp::encode(&value).into()
+}
+
+fn string(bytes: &[u8]) -> Vec<u8> {
+    rlp::encode(&bytes).into()
+}
+
+/// The fields of a list, to be spoilt one at a time.
+fn fields() -> Vec<Vec<u8>> {
+    vec![
+        number(10),
+        number(20),
+        string(&[0xff; 64]),
+        number(7),
+        string(&[]),
+        number(1),
+    ]
+}
+
+fn read(fields: &[Vec<u8>]) -> Result<Request, BadRequest> {
+    let fields: Vec<&[u8]> = fields.iter().map(Vec::as_slice).collect();
+    Request::read(&list(&fields), NOW)
+}
+
+#[test]
+fn a_list_says_everything() {
+    let request = read(&fields()).unwrap();
+    assert_eq!((request.lower, request.upper), (UnixSecs(10), UnixSecs(20)));
+    assert_eq!(request.limit, Limit::Count(7));
+    assert!(request.bloom.is_full() && request.batch && request.after.is_none());
+}
+
+#[test]
+fn a_list_as_published_lacks_the_batch_and_means_none() {
+    let request = read(fields().get(..5).unwrap()).unwrap();
+    assert!(!request.batch);
+}
+
+#[test]
+fn an_end_of_zero_means_now_and_a_minute() {
+    let mut fields = fields();
+    fields[1] = number(0);
+    assert_eq!(read(&fields).unwrap().upper, NOW.after(60));
+}
+
+#[test]
+fn a_limit_of_zero_is_the_servers_own_and_a_huge_one_is_cut() {
+    let mut fields = fields();
+    fields[3] = number(0);
+    assert_eq!(read(&fields).unwrap().limit.granted(), LIMIT_UNSAID);
+    fields[3] = number(u32::MAX);
+    assert_eq!(read(&fields).unwrap().limit.granted(), LIMIT_MOST);
+}
+
+#[test]
+fn each_field_of_a_list_is_held_to_its_form() {
+    for (field, bad, expected) in [
+        (0, string(&[1, 0, 0, 0, 0]), BadRequest::Malformed),
+        (0, number(21), BadRequest::Backwards),
+        (1, vec![0xc0], BadRequest::Malformed),
+        (2, string(&[0xff; 63]), BadRequest::Bloom),
+        (2, string(&[]), BadRequest::Bloom),
+        (3, vec![0xc0], BadRequest::Malformed),
+        (4, string(&[1; 35]), BadRequest::Cursor),
+        (4, string(&[1; 37]), BadRequest::Cursor),
+        (5, number(2), BadRequest::Malformed),
+    ] {
+        let mut fields = fields();
+        fields[field] = bad;
+        assert_eq!(read(&fields), Err(expected), "field {field}");
+    }
+    let mut seven = fields();
+    seven.push(number(0));
+    assert_eq!(read(&seven), Err(BadRequest::Malformed));
+    assert_eq!(read(&fields()[..3]), Err(BadRequest::Malformed));
+}
+
+#[test]
+fn packed_bytes_have_the_lengths_of_go_ethereum() {
+    for len in 0..120 {
+        let payload = vec![0; len];
+        let taken = Request::read(&payload, NOW).is_ok();
+        assert_eq!(taken, len == 8 || len >= 72, "{len}");
+    }
+}
+
+#[test]
+fn what_follows_the_packed_bloom_is_limit_and_cursor_if_it_can_be() {
+    let place = Place {
+        sent: UnixSecs(9),
+        hash: EnvelopeHash([3; 32]),
+    };
+    let mut payload = vec![0; 72];
+    payload.extend(5_u32.to_be_bytes());
+    assert_eq!(Request::read(&payload, NOW).unwrap().limit, Limit::Count(5));
+    payload.extend(place.to_bytes());
+    let request = Request::read(&payload, NOW).unwrap();
+    assert_eq!(request.after, Some(place.into()));
+    payload.push(0);
+    assert_eq!(Request::read(&payload, NOW).unwrap().after, None);
+    assert!(!request.batch, "go-ethereum's clients cannot read a list");
+}
+
+#[test]
+fn a_plain_request_for_too_much_is_refused() {
+    let request = Request {
+        limit: Limit::Count(LIMIT_PLAIN + 1),
+        ..read(&fields()).unwrap()
+    };
+    let packet = Packet::decode(&request.to_plain(RequestId([7; 32]))).unwrap();
+    assert!(matches!(
+        packet,
+        Packet::Plain(RequestId(id), Err(BadRequest::Limit)) if id == [7; 32]
+    ));
+}
+
+#[test]
+fn what_is_neither_envelope_nor_request_is_neither() {
+    for payload in [
+        &[][..],
+        &[0x80],
+        &[0xc0],
+        &[0xc1, 0xc0],
+        &[0xc3, 1, 2, 3],
+        &[0xff; 40],
+    ] {
+        assert_eq!(Packet::decode(payload).err(), Some(NotARequest));
+    }
+}
+
+prop_compose! {
+    fn any_request()(
+        lower in 0..u32::MAX,
+        len: u32,
+        bloom: [[u8; 32]; 2],
+        limit in 0..=LIMIT_PLAIN,
+        after: Option<(u32, [u8; 32], Option<[u8; 4]>)>,
+    ) -> Request {
+        let mut bits = [0; 64];
+        bits.copy_from_slice(&bloom.concat());
+        Request {
+            lower: UnixSecs(lower),
+            upper: UnixSecs(lower).after(len.max(1)),
+            bloom: Bloom(bits),
+            limit: Limit::of(limit),
+            after: after.map(|(sent, hash, topic)| Cursor {
+                place: Place { sent: UnixSecs(sent), hash: EnvelopeHash(hash) },
+                topic: topic.map(Topic),
+            }),
+            batch: true,
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn lists_survive_being_written(request in any_request(), batch: bool) {
+        let request = Request { batch, ..request };
+        prop_assert_eq!(Request::read(&request.to_list(), NOW), Ok(request));
+    }
+
+    #[test]
+    fn packed_bytes_survive_being_written(request in any_request()) {
+        let request = Request { batch: false, ..request };
+        prop_assert_eq!(Request::read(&request.to_packed(), NOW), Ok(request));
+    }
+
+    #[test]
+    fn plain_requests_survive_being_written(request in any_request(), id: [u8; 32]) {
+        let packet = Packet::decode(&request.to_plain(RequestId(id)));
+        let Ok(Packet::Plain(read_id, Ok(read))) = packet else {
+            return Err(TestCaseError::fail("it is no plain request"));
+        };
+        prop_assert_eq!((read_id, read), (RequestId(id), request));
+    }
+
+    #[test]
+    fn any_bytes_are_read_without_harm(bytes: Vec<u8>) {
+        let _ = Packet::decode(&bytes);
+        let _ = Request::read(&bytes, NOW);
+    }
+}

@@ -1,0 +1,102 @@
+use circuits::time::UnixSecs;
+use proptest::prelude::*;
+
+use super::*;
+use crate::envelope::{Marking, Topic, Ttl, Unsealed};
+use crate::gossip::packet::Envelopes;
+use crate::mail::cursor::Place;
+
+fn envelope(number: u32, len: usize) -> Envelope {
+    Unsealed {
+        expiry: UnixSecs(1_600_000_000),
+        ttl: Ttl(60),
+        topic: Topic::default(),
+        marking: Marking::Absent,
+        data: vec![7; len],
+    }
+    .seal(number.into())
+}
+
+#[test]
+fn a_single_envelope_goes_bare_and_several_in_a_list() {
+    let one = envelope(1, 50);
+    assert_eq!(messages(core::slice::from_ref(&one), true), [one.as_rlp()]);
+    let both = [one, envelope(2, 50)];
+    assert_eq!(messages(&both, false).len(), 2);
+    let [packet] = messages(&both, true).try_into().unwrap();
+    let read: Vec<Envelope> = Envelopes::p2p(&packet)
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(read, both);
+}
+
+#[test]
+fn no_packet_is_longer_than_every_peer_takes() {
+    let large: Vec<Envelope> = (0..5).map(|number| envelope(number, 400_000)).collect();
+    let packets = messages(&large, true);
+    assert_eq!(packets.len(), 3);
+    assert!(packets.iter().all(|packet| packet.len() <= MAX_PACKET));
+    // Exactly full: the header counts.
+    let half = MAX_PACKET / 2;
+    let overhead = envelope(1, half).as_rlp().len() - half;
+    let first = envelope(1, half - overhead - 4);
+    let second = envelope(2, half - overhead);
+    let [packet] = messages(&[first.clone(), second], true).try_into().unwrap();
+    assert_eq!(packet.len(), MAX_PACKET);
+    let longer = envelope(2, half - overhead + 1);
+    assert_eq!(messages(&[first, longer], true).len(), 2);
+}
+
+#[test]
+fn an_envelope_too_long_for_any_packet_is_left_out() {
+    let envelopes = [envelope(1, MAX_PACKET), envelope(2, 10)];
+    assert_eq!(messages(&envelopes, true), [envelopes[1].as_rlp()]);
+}
+
+#[test]
+fn completions_have_the_lengths_of_status_im() {
+    for len in 0..160 {
+        let payload: Vec<u8> = rlp::encode(&vec![1_u8; len]).into();
+        let read = Completion::decode(&payload).is_ok();
+        assert_eq!(read, [32, 64, 100, 104].contains(&len), "{len}");
+    }
+}
+
+#[test]
+fn a_failure_carries_its_reason_and_no_novel() {
+    let failure = |text: &str| Completion::Failed {
+        id: RequestId([9; 32]),
+        reason: text.to_owned(),
+    };
+    let said = failure("rate limit exceeded");
+    assert_eq!(Completion::decode(&said.encode()), Ok(said));
+    let novel = failure(&"x".repeat(MAX_REASON + 1));
+    assert_eq!(Completion::decode(&novel.encode()), Err(NotACompletion));
+    let cut: Vec<u8> = rlp::encode(&b"ERROR=short".to_vec()).into();
+    assert_eq!(Completion::decode(&cut), Err(NotACompletion));
+}
+
+proptest! {
+    #[test]
+    fn completions_survive_being_written(
+        id: [u8; 32],
+        last: Option<[u8; 32]>,
+        cursor: Option<(u32, [u8; 32])>,
+    ) {
+        prop_assume!(!id.starts_with(ERROR) && last != Some([0; 32]));
+        let completion = Completion::Done {
+            id: RequestId(id),
+            last: last.map(EnvelopeHash),
+            cursor: cursor.map(|(sent, hash)| {
+                Place { sent: UnixSecs(sent), hash: EnvelopeHash(hash) }.into()
+            }),
+        };
+        prop_assert_eq!(Completion::decode(&completion.encode()), Ok(completion));
+    }
+
+    #[test]
+    fn any_bytes_are_read_without_harm(bytes: Vec<u8>) {
+        let _ = Completion::decode(&bytes);
+    }
+}

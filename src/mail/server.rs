@@ -1,0 +1,383 @@
+//! A mail server, as a machine: told what clients ask and what the archive finds, it says what to
+//! send and what to look for.
+//!
+//! A peer is answered one request after another, a page at a time, and the next page is looked for
+//! only when the one before has left: a client that does not read costs one page. How many ask at
+//! once, how much each may ask for and how often has a bound beside it. Refusals are told to the
+//! client (go-ethereum's ignores them); only what is malformed, or a flood, costs the link.
+//!
+//! The archive itself is behind [`Action::Find`]; nothing here knows what it is made of.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use circuits::ids::{LinkId, RelayKey};
+use circuits::time::Now;
+
+use super::access::Access;
+use super::archive::{Page, Query, QueryId, Unavailable};
+use super::budget::{Budget, Toll};
+use super::cursor::{Cursor, Place};
+use super::request::{Limit, Packet, Request};
+use super::response::{Completion, messages};
+use super::{RequestId, sync};
+use crate::envelope::EnvelopeHash;
+use crate::gossip::packet::P2pKind;
+
+/// The state of all clients.
+#[derive(Debug)]
+pub struct Server {
+    access: Access,
+    budgets: BTreeMap<RelayKey, Budget>,
+    /// What each link waits for, the first of them under way.
+    desks: BTreeMap<LinkId, VecDeque<Answer>>,
+    queries: BTreeMap<QueryId, LinkId>,
+    last_query: u64,
+    /// Envelopes given out since the start.
+    given: u64,
+}
+
+/// Something to be done.
+#[derive(Debug)]
+pub enum Action {
+    /// Ask the archive; the answer goes to [`Server::on_page`].
+    Find(QueryId, Query),
+    /// The peer breaks the protocol, or does not stop asking.
+    HangUp(LinkId),
+    /// Send a packet, in this order with others on the link.
+    Send(LinkId, P2pKind, Vec<u8>),
+}
+
+/// One request being carried out.
+#[derive(Debug)]
+struct Answer {
+    id: RequestId,
+    manner: Manner,
+    request: Request,
+    /// Envelopes that may still be sent.
+    left: u32,
+    /// Envelopes that may still be looked at.
+    effort: usize,
+    after: Option<Place>,
+    last: Option<EnvelopeHash>,
+    stage: Stage,
+}
+
+/// In which packets an answer goes out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Manner {
+    /// Codes 127 and 125.
+    Client,
+    /// Code 124.
+    Server,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stage {
+    /// The link has to be free before the next page is looked for.
+    Waiting,
+    /// The archive is looking.
+    Asked(QueryId),
+}
+
+impl Server {
+    /// A server without clients.
+    #[must_use]
+    pub const fn new(access: Access) -> Self {
+        Self {
+            access,
+            budgets: BTreeMap::new(),
+            desks: BTreeMap::new(),
+            queries: BTreeMap::new(),
+            last_query: 0,
+            given: 0,
+        }
+    }
+
+    /// A packet with code 126 came.
+    #[must_use]
+    pub fn on_request(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        peer: RelayKey,
+        payload: &[u8],
+    ) -> Vec<Action> {
+        let toll = self.charge(now, peer);
+        if toll == Toll::Flood {
+            return vec![Action::HangUp(link)];
+        }
+        if payload.len() > MAX_REQUEST {
+            return Vec::new();
+        }
+        let Ok(packet) = Packet::decode(payload) else {
+            return vec![Action::HangUp(link)];
+        };
+        let admitted = match toll {
+            Toll::Paid => self.access.admit(peer, packet, now.unix),
+            Toll::Empty | Toll::Flood => return vec![fail(link, packet.id(), TOO_OFTEN)],
+        };
+        match admitted {
+            Ok((id, request)) => self.take_on(link, id, Manner::Client, request),
+            Err((id, denied)) => vec![fail(link, id, &denied.to_string())],
+        }
+    }
+
+    /// A packet with code 123 came: another server asks. It has no way to show a password.
+    #[must_use]
+    pub fn on_sync_request(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        peer: RelayKey,
+        payload: &[u8],
+    ) -> Vec<Action> {
+        let toll = self.charge(now, peer);
+        if toll == Toll::Flood {
+            return vec![Action::HangUp(link)];
+        }
+        let refuse = |reason: &str| {
+            let payload = sync::SyncResponse::refusal(reason);
+            vec![Action::Send(link, P2pKind::SyncResponse, payload)]
+        };
+        let Ok(request) = sync::read_request(payload) else {
+            return vec![Action::HangUp(link)];
+        };
+        match (toll, self.access.welcome(peer)) {
+            (Toll::Paid, Ok(())) => self.take_on(link, RequestId([0; 32]), Manner::Server, request),
+            (Toll::Paid, Err(denied)) => refuse(&denied.to_string()),
+            (Toll::Empty | Toll::Flood, _) => refuse(TOO_OFTEN),
+        }
+    }
+
+    /// The archive found a page, or does not answer.
+    #[must_use]
+    pub fn on_page(&mut self, query: QueryId, found: Result<Page, Unavailable>) -> Vec<Action> {
+        let Some(link) = self.queries.remove(&query) else {
+            return Vec::new();
+        };
+        let desk = self.desks.get_mut(&link);
+        let Some(answer) = desk.and_then(VecDeque::front_mut) else {
+            return Vec::new();
+        };
+        if answer.stage != Stage::Asked(query) {
+            return Vec::new();
+        }
+        match found {
+            Ok(page) => {
+                let given = u64::try_from(page.envelopes.len()).unwrap_or(u64::MAX);
+                self.given = self.given.saturating_add(given);
+                let (actions, over) = answer.on_page(link, page);
+                if over {
+                    self.end(link);
+                }
+                actions
+            }
+            Err(unavailable) => {
+                let refusal = answer.refuse(link, &unavailable.to_string());
+                self.end(link);
+                vec![refusal]
+            }
+        }
+    }
+
+    /// Looks for the next page of every answer whose link is free.
+    #[must_use]
+    pub fn go_on(&mut self, free: impl Fn(LinkId) -> bool) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for (link, desk) in &mut self.desks {
+            let Some(answer) = desk.front_mut() else {
+                continue;
+            };
+            if answer.stage != Stage::Waiting || !free(*link) {
+                continue;
+            }
+            self.last_query = self.last_query.saturating_add(1);
+            let id = QueryId(self.last_query);
+            answer.stage = Stage::Asked(id);
+            self.queries.insert(id, *link);
+            actions.push(Action::Find(id, answer.query()));
+        }
+        actions
+    }
+
+    /// A link was closed: nobody waits for its answers.
+    pub fn close(&mut self, link: LinkId) {
+        self.desks.remove(&link);
+        self.queries.retain(|_, asker| *asker != link);
+    }
+
+    /// Whether some answer waits for its link.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        let mut fronts = self.desks.values().filter_map(VecDeque::front);
+        fronts.any(|answer| answer.stage == Stage::Waiting)
+    }
+
+    /// Requests being answered, or in line.
+    #[must_use]
+    pub fn answering(&self) -> usize {
+        self.desks.values().map(VecDeque::len).sum()
+    }
+
+    /// Envelopes given out since the start.
+    #[must_use]
+    pub const fn given(&self) -> u64 {
+        self.given
+    }
+
+    fn charge(&mut self, now: Now, peer: RelayKey) -> Toll {
+        if self.budgets.len() >= MOST_BUDGETS {
+            self.budgets.retain(|_, budget| !budget.is_whole(now.mono));
+        }
+        if self.budgets.len() >= MOST_BUDGETS && !self.budgets.contains_key(&peer) {
+            return Toll::Empty;
+        }
+        let budget = self.budgets.entry(peer);
+        budget
+            .or_insert_with(|| Budget::new(now.mono))
+            .spend(now.mono)
+    }
+
+    fn take_on(
+        &mut self,
+        link: LinkId,
+        id: RequestId,
+        manner: Manner,
+        request: Request,
+    ) -> Vec<Action> {
+        let crowded = !self.desks.contains_key(&link) && self.desks.len() >= MOST_CLIENTS;
+        let answer = Answer::new(id, manner, request);
+        if crowded {
+            return vec![answer.refuse(link, CROWDED)];
+        }
+        let desk = self.desks.entry(link).or_default();
+        if desk.len() >= MOST_AT_ONCE {
+            return vec![answer.refuse(link, TOO_OFTEN)];
+        }
+        desk.push_back(answer);
+        Vec::new()
+    }
+
+    /// The first answer of a link is over.
+    fn end(&mut self, link: LinkId) {
+        if let Some(desk) = self.desks.get_mut(&link) {
+            desk.pop_front();
+            if desk.is_empty() {
+                self.desks.remove(&link);
+            }
+        }
+    }
+}
+
+impl Answer {
+    fn new(id: RequestId, manner: Manner, request: Request) -> Self {
+        let effort = match request.limit {
+            Limit::All => EFFORT_ALL,
+            Limit::Unsaid | Limit::Count(_) => EFFORT,
+        };
+        Self {
+            id,
+            manner,
+            left: request.limit.granted(),
+            effort,
+            after: request.after.map(|cursor| cursor.place),
+            last: None,
+            stage: Stage::Waiting,
+            request,
+        }
+    }
+
+    fn query(&self) -> Query {
+        Query {
+            lower: self.request.lower,
+            upper: self.request.upper,
+            bloom: self.request.bloom,
+            after: self.after,
+            limit: usize::try_from(self.left).unwrap_or(usize::MAX),
+            bytes: PAGE_BYTES,
+            effort: self.effort.min(PAGE_EFFORT),
+        }
+    }
+
+    /// The packets of a page, and whether they end the answer.
+    fn on_page(&mut self, link: LinkId, page: Page) -> (Vec<Action>, bool) {
+        let Page {
+            envelopes,
+            more,
+            effort,
+        } = page;
+        let count = u32::try_from(envelopes.len()).unwrap_or(u32::MAX);
+        self.left = self.left.saturating_sub(count);
+        self.effort = self.effort.saturating_sub(effort.max(1));
+        self.last = envelopes.last().map(|last| last.hash()).or(self.last);
+        let over = more.is_none() || self.left == 0 || self.effort == 0;
+        self.after = more.or(self.after);
+        self.stage = Stage::Waiting;
+        let more = more.map(Cursor::from);
+        let actions = match self.manner {
+            Manner::Client => {
+                let packets = messages(&envelopes, self.request.batch).into_iter();
+                let done = Completion::Done {
+                    id: self.id,
+                    last: self.last,
+                    cursor: more,
+                };
+                let done = over.then(|| complete(link, &done));
+                packets
+                    .map(|packet| Action::Send(link, P2pKind::Message, packet))
+                    .chain(done)
+                    .collect()
+            }
+            Manner::Server if envelopes.is_empty() && !over => Vec::new(),
+            Manner::Server => sync::responses(&envelopes, more, over)
+                .into_iter()
+                .map(|packet| Action::Send(link, P2pKind::SyncResponse, packet))
+                .collect(),
+        };
+        (actions, over)
+    }
+
+    fn refuse(&self, link: LinkId, reason: &str) -> Action {
+        match self.manner {
+            Manner::Client => fail(link, self.id, reason),
+            Manner::Server => Action::Send(
+                link,
+                P2pKind::SyncResponse,
+                sync::SyncResponse::refusal(reason),
+            ),
+        }
+    }
+}
+
+fn fail(link: LinkId, id: RequestId, reason: &str) -> Action {
+    let reason = reason.to_owned();
+    complete(link, &Completion::Failed { id, reason })
+}
+
+fn complete(link: LinkId, completion: &Completion) -> Action {
+    Action::Send(link, P2pKind::RequestComplete, completion.encode())
+}
+
+/// What status-im says for it.
+const TOO_OFTEN: &str = "rate limit exceeded";
+const CROWDED: &str = "too many clients at once; try again later";
+
+/// Bytes of the longest request that is looked at: those in use have less than a thousand.
+pub const MAX_REQUEST: usize = 16 * 1024;
+/// Requests of one peer that may be in line.
+pub const MOST_AT_ONCE: usize = 4;
+/// Peers answered at once.
+pub const MOST_CLIENTS: usize = 64;
+/// Peers whose budgets are remembered.
+const MOST_BUDGETS: usize = 4_096;
+/// Bytes of one page. With [`MOST_CLIENTS`] it bounds what slow clients make us hold.
+pub const PAGE_BYTES: usize = 192 * 1024;
+/// Envelopes that the archive looks at for one page: some milliseconds.
+pub const PAGE_EFFORT: usize = 4_096;
+/// Envelopes looked at for one request; then the client is given a cursor.
+pub const EFFORT: usize = 32 * PAGE_EFFORT;
+/// The same for clients that cannot ask for the rest.
+const EFFORT_ALL: usize = 256 * PAGE_EFFORT;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,304 @@
+use core::time::Duration;
+
+use circuits::secret::Secret;
+use circuits::time::{Instant, UnixSecs};
+
+use super::super::budget::{PATIENCE, WHOLE};
+use super::super::request::LIMIT_PLAIN;
+use super::*;
+use crate::bloom::Bloom;
+use crate::envelope::{Envelope, Marking, Topic, Ttl, Unsealed};
+use crate::message::ClientSecret;
+
+const PEER: RelayKey = RelayKey([1; 64]);
+const LINK: LinkId = LinkId(1);
+
+fn now(secs: u64) -> Now {
+    Now {
+        mono: Instant::ZERO.after(Duration::from_secs(secs)),
+        unix: UnixSecs(1_600_000_000),
+    }
+}
+
+/// A server that answers everybody.
+fn server() -> Server {
+    let node = Secret::init_with(|bytes| bytes.fill(3));
+    Server::new(Access {
+        password: None,
+        node: ClientSecret::from_bytes(&node).unwrap(),
+        allowed: std::collections::BTreeSet::new(),
+        min_pow: 0.0,
+    })
+}
+
+fn request(limit: u32) -> Request {
+    Request {
+        lower: UnixSecs(0),
+        upper: UnixSecs(u32::MAX),
+        bloom: Bloom::FULL,
+        limit: Limit::Count(limit),
+        after: None,
+        batch: true,
+    }
+}
+
+fn plain(id: u8, limit: u32) -> Vec<u8> {
+    request(limit).to_plain(RequestId([id; 32]))
+}
+
+fn envelopes(count: u32) -> Vec<Envelope> {
+    let sealed = |number: u32| {
+        Unsealed {
+            expiry: UnixSecs(1_000 + number),
+            ttl: Ttl(60),
+            topic: Topic::default(),
+            marking: Marking::Absent,
+            data: vec![1; 40],
+        }
+        .seal(number.into())
+    };
+    (0..count).map(sealed).collect()
+}
+
+fn page(envelopes: Vec<Envelope>, more: bool) -> Page {
+    let last = envelopes.last().map(Place::of);
+    Page {
+        effort: envelopes.len(),
+        more: last.filter(|_| more),
+        envelopes,
+    }
+}
+
+/// The question that the server puts to the archive now; exactly one.
+fn asked(server: &mut Server) -> (QueryId, Query) {
+    let actions = server.go_on(|_| true);
+    match actions.as_slice() {
+        [Action::Find(id, query)] => (*id, *query),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn completion(actions: &[Action]) -> Completion {
+    match actions.last() {
+        Some(Action::Send(LINK, P2pKind::RequestComplete, payload)) => {
+            Completion::decode(payload).unwrap()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn reason(actions: &[Action]) -> String {
+    match completion(actions) {
+        Completion::Failed { reason, .. } => reason,
+        done @ Completion::Done { .. } => panic!("{done:?}"),
+    }
+}
+
+#[test]
+fn an_answer_is_envelopes_and_then_a_word_of_completion() {
+    let mut server = server();
+    assert!(
+        server
+            .on_request(now(0), LINK, PEER, &plain(9, 100))
+            .is_empty()
+    );
+    let (id, query) = asked(&mut server);
+    assert_eq!(query.limit, 100);
+    let found = envelopes(3);
+    let actions = server.on_page(id, Ok(page(found.clone(), false)));
+    assert_eq!(actions.len(), 2, "one packet and the completion");
+    assert_eq!(
+        completion(&actions),
+        Completion::Done {
+            id: RequestId([9; 32]),
+            last: Some(found[2].hash()),
+            cursor: None,
+        }
+    );
+    assert_eq!((server.answering(), server.given()), (0, 3));
+}
+
+#[test]
+fn the_next_page_is_looked_for_only_when_the_link_is_free() {
+    let mut server = server();
+    let _ = server.on_request(now(0), LINK, PEER, &plain(9, 100));
+    let (id, _) = asked(&mut server);
+    let first = envelopes(40);
+    let actions = server.on_page(id, Ok(page(first.clone(), true)));
+    assert!(matches!(actions.as_slice(), [Action::Send(..)]));
+    assert!(
+        server.go_on(|_| false).is_empty(),
+        "the client does not read"
+    );
+    let (_, query) = asked(&mut server);
+    assert_eq!(query.after, first.last().map(Place::of));
+    assert_eq!(query.limit, 60, "forty of a hundred are sent");
+    assert!(server.go_on(|_| true).is_empty(), "one question at a time");
+}
+
+#[test]
+fn a_limit_that_is_reached_ends_with_a_cursor() {
+    let mut server = server();
+    let _ = server.on_request(now(0), LINK, PEER, &plain(9, 2));
+    let (id, _) = asked(&mut server);
+    let found = envelopes(2);
+    let actions = server.on_page(id, Ok(page(found.clone(), true)));
+    let Completion::Done { cursor, .. } = completion(&actions) else {
+        panic!("it is done");
+    };
+    assert_eq!(
+        cursor.map(|cursor| cursor.place),
+        Some(Place::of(&found[1]))
+    );
+}
+
+#[test]
+fn amplification_is_bounded_by_effort_and_the_client_goes_on_from_there() {
+    let mut server = server();
+    let _ = server.on_request(now(0), LINK, PEER, &plain(9, LIMIT_PLAIN));
+    let place = Place::of(&envelopes(1)[0]);
+    let mut effort = 0;
+    loop {
+        let (id, query) = asked(&mut server);
+        effort += query.effort;
+        // A filter that nothing passes, over an archive without an end.
+        let barren = Page {
+            envelopes: Vec::new(),
+            more: Some(place),
+            effort: query.effort,
+        };
+        let actions = server.on_page(id, Ok(barren));
+        if let Some(Action::Send(..)) = actions.last() {
+            let Completion::Done { cursor, last, .. } = completion(&actions) else {
+                panic!("it is done");
+            };
+            assert_eq!(cursor.map(|cursor| cursor.place), Some(place));
+            assert_eq!(last, None);
+            break;
+        }
+    }
+    assert_eq!(effort, EFFORT);
+}
+
+#[test]
+fn a_request_flood_is_told_to_wait_and_then_hung_up_on() {
+    let mut server = server();
+    let mut refused = 0;
+    for asking in 0..WHOLE + PATIENCE {
+        let actions = server.on_request(now(0), LINK, PEER, &plain(1, 1));
+        if asking >= WHOLE {
+            assert_eq!(reason(&actions), "rate limit exceeded");
+            refused += 1;
+        }
+    }
+    assert_eq!(refused, PATIENCE);
+    let actions = server.on_request(now(0), LINK, PEER, &plain(1, 1));
+    assert!(matches!(actions.as_slice(), [Action::HangUp(LINK)]));
+    // A new connection of the same peer has the same purse.
+    let actions = server.on_request(now(0), LinkId(2), PEER, &plain(1, 1));
+    assert!(matches!(actions.as_slice(), [Action::HangUp(LinkId(2))]));
+    // Whoever waits is answered again.
+    let later = server.on_request(now(60), LINK, PEER, &plain(1, 1));
+    assert!(later.is_empty() || reason(&later) == "rate limit exceeded");
+}
+
+#[test]
+fn requests_beyond_the_line_are_refused_and_those_in_it_are_answered_in_turn() {
+    let mut server = server();
+    for id in 0..4 {
+        assert!(
+            server
+                .on_request(now(0), LINK, PEER, &plain(id, 5))
+                .is_empty()
+        );
+    }
+    let fifth = server.on_request(now(0), LINK, PEER, &plain(4, 5));
+    assert_eq!(reason(&fifth), "rate limit exceeded");
+    for expected in 0..4 {
+        let (id, _) = asked(&mut server);
+        let actions = server.on_page(id, Ok(Page::default()));
+        assert_eq!(completion(&actions).id(), RequestId([expected; 32]));
+    }
+}
+
+#[test]
+fn a_crowd_of_clients_cannot_make_us_hold_more_than_so_many_answers() {
+    let mut server = server();
+    for client in 0..100_u8 {
+        let link = LinkId(u64::from(client) + 10);
+        let actions = server.on_request(now(0), link, RelayKey([client; 64]), &plain(1, 5));
+        assert_eq!(actions.is_empty(), usize::from(client) < MOST_CLIENTS);
+    }
+    assert_eq!(server.answering(), MOST_CLIENTS);
+}
+
+#[test]
+fn a_half_open_client_costs_nothing_once_its_link_is_gone() {
+    let mut server = server();
+    let _ = server.on_request(now(0), LINK, PEER, &plain(9, 100));
+    let (id, _) = asked(&mut server);
+    server.close(LINK);
+    assert_eq!(server.answering(), 0);
+    assert!(server.on_page(id, Ok(page(envelopes(5), true))).is_empty());
+    assert!(!server.is_waiting());
+}
+
+#[test]
+fn an_archive_that_fails_is_no_silence() {
+    let mut server = server();
+    let _ = server.on_request(now(0), LINK, PEER, &plain(9, 100));
+    let (id, _) = asked(&mut server);
+    let actions = server.on_page(id, Err(Unavailable));
+    assert!(reason(&actions).contains("does not answer"));
+    assert_eq!(server.answering(), 0);
+}
+
+#[test]
+fn garbage_costs_the_link_and_a_novel_is_not_read() {
+    let mut server = server();
+    let actions = server.on_request(now(0), LINK, PEER, &[0xc0]);
+    assert!(matches!(actions.as_slice(), [Action::HangUp(LINK)]));
+    let novel = vec![0; MAX_REQUEST + 1];
+    assert!(server.on_request(now(0), LINK, PEER, &novel).is_empty());
+}
+
+#[test]
+fn a_forged_cursor_leads_nowhere_but_into_the_range() {
+    let mut server = server();
+    let forged = Request {
+        lower: UnixSecs(500),
+        upper: UnixSecs(600),
+        after: Some(Cursor {
+            place: Place {
+                sent: UnixSecs(3),
+                hash: EnvelopeHash([0xff; 32]),
+            },
+            topic: None,
+        }),
+        ..request(5)
+    };
+    let payload = forged.to_plain(RequestId([1; 32]));
+    let _ = server.on_request(now(0), LINK, PEER, &payload);
+    let (_, query) = asked(&mut server);
+    assert_eq!(query.start(), None, "the range begins at its beginning");
+    assert_eq!((query.lower, query.upper), (UnixSecs(500), UnixSecs(600)));
+}
+
+#[test]
+fn another_server_is_answered_in_its_own_packets() {
+    let mut server = server();
+    let payload = sync::request(UnixSecs(0), UnixSecs(u32::MAX), &Bloom::FULL, None);
+    assert!(
+        server
+            .on_sync_request(now(0), LINK, PEER, &payload)
+            .is_empty()
+    );
+    let (id, _) = asked(&mut server);
+    let found = envelopes(3);
+    let actions = server.on_page(id, Ok(page(found.clone(), false)));
+    let [Action::Send(LINK, P2pKind::SyncResponse, packet)] = actions.as_slice() else {
+        panic!("{actions:?}");
+    };
+    let read = sync::SyncResponse::decode(packet).unwrap();
+    assert!(read.last && read.envelopes == found);
+}

@@ -1,0 +1,499 @@
+//! The client's side: asks a server for what was missed, and gives it to the filters.
+//!
+//! One exchange at a time. The server is connected to if it is no peer yet, trusted for as long as
+//! the exchange lasts, and asked under a key made for this one request. The next page is asked for
+//! when our keys have been tried on the last: a server cannot make us hold more than that.
+
+use circuits::ids::{LinkId, RelayKey};
+use circuits::time::{Instant, Now};
+use core::time::Duration;
+
+use super::super::command::{FetchRequest, MailSource, Refusal};
+use super::super::connections::Purpose;
+use super::super::event::{Event, FetchEnd, FetchId, FetchStage};
+use super::super::output::Output;
+use super::super::view::FetchView;
+use super::super::work::{Job, JobId};
+use super::super::{Node, hex};
+use crate::endpoint::PeerAddr;
+use crate::envelope::{Envelope, Marking, Topic, Ttl, Unsealed};
+use crate::gossip::Rule;
+use crate::gossip::packet::P2pKind;
+use crate::link::{Capability, DisconnectReason};
+use crate::mail::client::{Client, Dialect, Outcome, Tally, Wish};
+use crate::mail::cloak;
+use crate::message::{
+    ClientPublic, ClientSecret, Padding, Plaintext, SymKey, seal_asymmetric, seal_symmetric,
+};
+use crate::pow::{Generations, SealJob};
+
+/// An exchange with a mail server.
+pub(in super::super) struct Fetching {
+    id: FetchId,
+    server: RelayKey,
+    wish: Wish,
+    password: Option<SymKey>,
+    /// Whether the connection was made for this, and is to be ended after it.
+    dialed: bool,
+    state: State,
+    /// Envelopes that were not in the pool.
+    new: u32,
+    /// Messages that our keys opened.
+    messages: u32,
+    /// Envelopes that the user has been told of.
+    told: u32,
+}
+
+enum State {
+    /// There is no link yet; so long it may take.
+    Connecting(Instant),
+    /// There is.
+    Open(Box<Open>),
+}
+
+struct Open {
+    link: LinkId,
+    client: Client,
+    /// The envelope of the next request, while its proof of work is sought.
+    sealing: Option<(JobId, Unsealed)>,
+    /// Whether the peer was trusted before.
+    trusted_before: bool,
+    stands: bool,
+}
+
+impl Fetching {
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        match &self.state {
+            State::Connecting(until) => Some(*until),
+            State::Open(open) => open.client.next_due(),
+        }
+    }
+
+    pub(super) fn close(&mut self, link: LinkId) {
+        if let State::Open(open) = &mut self.state
+            && open.link == link
+        {
+            open.stands = false;
+            open.client.on_closed();
+        }
+    }
+
+    /// The exchange over this link, if it is this one.
+    fn over(&mut self, from: LinkId) -> Option<&mut Open> {
+        match &mut self.state {
+            State::Open(open) if open.link == from => Some(open),
+            _ => None,
+        }
+    }
+}
+
+impl Node {
+    /// Begins to fetch, or says why not.
+    pub(in super::super) fn begin_fetch(
+        &mut self,
+        now: Now,
+        request: FetchRequest,
+    ) -> Result<FetchView, Refusal> {
+        if self.mail.fetching.is_some() {
+            return Err(Refusal::usage(
+                "mail is being fetched already",
+                "wait until that is done",
+            ));
+        }
+        let server = self.mail_source(request.from)?;
+        let wish = self.wish(now, &request)?;
+        self.mail.last_fetch = self.mail.last_fetch.saturating_add(1);
+        let id = FetchId(self.mail.last_fetch);
+        let key = match &server {
+            MailSource::At(peer) => peer.key,
+            MailSource::Peer(key) => *key,
+        };
+        let known = self.connections.to_key(key).is_some();
+        let dialed = match server {
+            MailSource::At(peer) if !known => {
+                self.dial(peer, Purpose::Peer);
+                !self.peering.wants(key)
+            }
+            _ => false,
+        };
+        self.mail.fetching = Some(Box::new(Fetching {
+            id,
+            server: key,
+            wish,
+            password: request.password,
+            dialed,
+            state: State::Connecting(now.mono.after(CONNECT)),
+            new: 0,
+            messages: 0,
+            told: 0,
+        }));
+        self.tell_fetch(id, FetchStage::Connecting);
+        Ok(FetchView {
+            fetch: id,
+            server: hex(&key.0),
+            since: wish.lower.0,
+            until: wish.upper.0,
+            share: cloak::share(&wish.bloom),
+        })
+    }
+
+    /// Which server is meant.
+    fn mail_source(&self, named: Option<MailSource>) -> Result<MailSource, Refusal> {
+        let source = match named {
+            Some(MailSource::Peer(key)) if self.connections.to_key(key).is_none() => {
+                let known = self.trusted_peer(|peer| peer.key == key);
+                known.map(MailSource::At).ok_or_else(|| {
+                    Refusal::usage(
+                        "no connected peer has this key",
+                        "give the server's whole enode URL",
+                    )
+                })?
+            }
+            Some(source) => source,
+            None => {
+                let connected = |peer: &PeerAddr| self.connections.to_key(peer.key).is_some();
+                let chosen = self.trusted_peer(connected);
+                let chosen = chosen.or_else(|| self.trusted_peer(|_| true));
+                chosen.map(MailSource::At).ok_or_else(|| {
+                    Refusal::usage(
+                        "no mail server is known",
+                        "name one with --from, or in the setting trusted-peers",
+                    )
+                })?
+            }
+        };
+        let key = match &source {
+            MailSource::At(peer) => peer.key,
+            MailSource::Peer(key) => *key,
+        };
+        if key == self.me.key {
+            return Err(Refusal::usage(
+                "this is the node's own address",
+                "name another node",
+            ));
+        }
+        Ok(source)
+    }
+
+    fn trusted_peer(&self, is: impl Fn(&PeerAddr) -> bool) -> Option<PeerAddr> {
+        let peers = self.config.trusted_peers.iter();
+        peers.copied().find(|peer| is(peer))
+    }
+
+    /// What the server will see of what the user wants.
+    fn wish(&self, now: Now, request: &FetchRequest) -> Result<Wish, Refusal> {
+        let until = request.until.unwrap_or(now.unix);
+        if request.since > until {
+            return Err(Refusal::usage(
+                "the range ends before it begins",
+                "give an earlier beginning, or a later end",
+            ));
+        }
+        if request.narrow && request.topics.is_empty() {
+            return Err(Refusal::usage(
+                "there is no topic to narrow the request to",
+                "name topics, or ask for everything",
+            ));
+        }
+        if request.topics.len() > MOST_TOPICS {
+            return Err(Refusal::usage(
+                format!("there are more than {MOST_TOPICS} topics"),
+                "ask for everything: so many topics are nearly that",
+            ));
+        }
+        let (lower, upper) = cloak::hours(request.since, until, now.unix);
+        let bloom = match request.narrow {
+            true => cloak::narrow(&request.topics),
+            false => self.mail.cloak.bloom(&request.topics),
+        };
+        Ok(Wish {
+            lower,
+            upper,
+            bloom,
+        })
+    }
+
+    /// Takes what the server of the exchange sent; gives back what is for the filters.
+    pub(super) fn on_fetched(
+        &mut self,
+        now: Now,
+        from: LinkId,
+        envelopes: Vec<Envelope>,
+    ) -> Vec<Envelope> {
+        let Some(fetching) = &mut self.mail.fetching else {
+            return envelopes;
+        };
+        let Some(open) = fetching.over(from) else {
+            return envelopes;
+        };
+        let mut wanted = open.client.on_messages(now.mono, envelopes);
+        // What is in the pool has been offered to every filter.
+        wanted.retain(|envelope| !self.pool.contains(&envelope.hash()));
+        let new = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
+        fetching.new = fetching.new.saturating_add(new);
+        wanted
+    }
+
+    pub(super) fn on_mail_complete(&mut self, now: Now, from: LinkId, payload: &[u8]) {
+        let fetching = self.mail.fetching.as_mut();
+        let Some(open) = fetching.and_then(|fetching| fetching.over(from)) else {
+            return;
+        };
+        if open.client.on_completion(now.mono, payload).is_err() {
+            self.hang_up(now, from);
+        }
+    }
+
+    /// Whether a search is for the nonce of a request.
+    pub(in super::super) fn seals_request(&self, job: JobId) -> bool {
+        let fetching = self.mail.fetching.as_ref();
+        fetching.is_some_and(|fetching| match &fetching.state {
+            State::Connecting(_) => false,
+            State::Open(open) => matches!(open.sealing, Some((sealing, _)) if sealing == job),
+        })
+    }
+
+    /// The nonce of the next request was found.
+    pub(in super::super) fn on_request_sealed(&mut self, now: Now, nonce: u64) {
+        let fetching = self.mail.fetching.as_mut();
+        let Some(State::Open(open)) = fetching.map(|fetching| &mut fetching.state) else {
+            return;
+        };
+        let Some((_, unsealed)) = open.sealing.take() else {
+            return;
+        };
+        let envelope = unsealed.seal(nonce);
+        let link = open.link;
+        open.client.asked(now.mono, envelope.hash());
+        let page = open.client.tally().pages;
+        let payload = envelope.as_rlp().to_vec();
+        // If the link has no room now, the server's silence will say so.
+        self.send_p2p(link, P2pKind::Request, payload);
+        if let Some(id) = self.mail.fetching.as_ref().map(|fetching| fetching.id) {
+            self.tell_fetch(id, FetchStage::Asked { page });
+        }
+    }
+
+    /// A key of ours opened something that was handed over.
+    pub(in super::super) fn on_fetched_message(&mut self) {
+        if let Some(fetching) = &mut self.mail.fetching {
+            fetching.messages = fetching.messages.saturating_add(1);
+        }
+    }
+
+    /// Goes on with the exchange as far as it can.
+    pub(super) fn fetch_mail(&mut self, now: Now) {
+        let Some(fetching) = &mut self.mail.fetching else {
+            return;
+        };
+        match &mut fetching.state {
+            State::Connecting(until) => {
+                let late = *until <= now.mono;
+                self.open_exchange(now, late);
+            }
+            State::Open(open) => {
+                open.client.on_time(now.mono);
+                let digested = !self.inbox.has_direct();
+                if open.client.outcome().is_some() {
+                    if digested {
+                        self.end_exchange(now);
+                    }
+                } else if open.client.is_ready() && open.sealing.is_none() && digested {
+                    self.ask(now);
+                }
+            }
+        }
+        self.tell_progress();
+    }
+
+    /// Starts to ask once the link stands.
+    fn open_exchange(&mut self, now: Now, late: bool) {
+        let Some(fetching) = &mut self.mail.fetching else {
+            return;
+        };
+        let link = self.connections.to_key(fetching.server);
+        let connection = link.and_then(|link| Some((link, self.connections.get(link)?)));
+        let greeted = |link: LinkId| {
+            let mut peers = self.gossip.peers();
+            peers.any(|(peer, info)| peer == link && info.greeted)
+        };
+        let gossips =
+            connection.filter(|(id, link)| link.speaks(Capability::SHH_6) && greeted(*id));
+        let Some((link, connection)) = gossips else {
+            if late {
+                self.give_up(FetchEnd::Unreachable, None);
+            }
+            return;
+        };
+        let name = connection
+            .remote
+            .as_ref()
+            .map(|remote| remote.client.as_str());
+        let dialect = Dialect::of_client(name.unwrap_or_default());
+        if dialect == Dialect::Geth && fetching.password.is_none() {
+            let reason = "servers of go-ethereum want a password; name its file";
+            return self.give_up(FetchEnd::Refused, Some(reason.to_owned()));
+        }
+        let trusted_before = self.gossip.trusts(link);
+        fetching.state = State::Open(Box::new(Open {
+            link,
+            client: Client::new(fetching.wish, dialect),
+            sealing: None,
+            trusted_before,
+            stands: true,
+        }));
+        self.gossip.trust(link);
+        self.ask(now);
+    }
+
+    /// Seals the next request.
+    fn ask(&mut self, now: Now) {
+        let Some(fetching) = &mut self.mail.fetching else {
+            return;
+        };
+        let State::Open(open) = &mut fetching.state else {
+            return;
+        };
+        let signer = ClientSecret::generate(&mut self.rng);
+        let payload = open.client.payload();
+        let plaintext =
+            Plaintext::build(&mut self.rng, &payload, Padding::Align, Some(&signer)).ok();
+        let data = plaintext.and_then(|plaintext| match &fetching.password {
+            Some(key) => Some(seal_symmetric(&mut self.rng, key, &plaintext)),
+            None => {
+                let key = client_public(fetching.server)?;
+                Some(seal_asymmetric(&mut self.rng, &key, &plaintext))
+            }
+        });
+        let Some(data) = data else {
+            return self.bug("a mail request could not be sealed");
+        };
+        let unsealed = Unsealed {
+            expiry: now.unix.after(REQUEST_TTL.0),
+            ttl: REQUEST_TTL,
+            topic: Topic::default(),
+            marking: Marking::Absent,
+            data,
+        };
+        let info = self.gossip.peers().find(|(link, _)| *link == open.link);
+        let (rule, wanted) = info.map_or((Rule::Both, 0.0), |(_, info)| (info.rule, info.min_pow));
+        let generations = match rule {
+            Rule::Legacy => Generations::Legacy,
+            Rule::Modern | Rule::Either => Generations::Modern,
+            Rule::Both => Generations::Both,
+        };
+        let minimum = self.config.min_pow.max(wanted);
+        match SealJob::for_minimum(&unsealed, generations, minimum) {
+            Ok(job) => {
+                let search = job.search(&mut self.rng);
+                self.last_job = self.last_job.saturating_add(1);
+                let id = JobId(self.last_job);
+                open.sealing = Some((id, unsealed));
+                self.outputs
+                    .push_back(Output::Work(id, Job::Seal(Box::new(search))));
+            }
+            Err(error) => {
+                let reason = format!("the server wants more proof of work than there is: {error}");
+                self.give_up(FetchEnd::Refused, Some(reason));
+            }
+        }
+    }
+
+    /// The exchange is over and what it brought has been tried.
+    fn end_exchange(&mut self, now: Now) {
+        let Some(fetching) = &mut self.mail.fetching else {
+            return;
+        };
+        let State::Open(open) = &fetching.state else {
+            return;
+        };
+        let (link, dialed) = (open.link, fetching.dialed && open.stands);
+        let (end, reason) = match open.client.outcome() {
+            Some(Outcome::Complete) => (FetchEnd::Complete, None),
+            Some(Outcome::Quiet) => (FetchEnd::Quiet, None),
+            Some(Outcome::Enough) => (FetchEnd::Enough, None),
+            Some(Outcome::Refused(reason)) => (FetchEnd::Refused, Some(reason.clone())),
+            Some(Outcome::Lied(lie)) => (FetchEnd::Lied, Some(lie.to_string())),
+            Some(Outcome::Silent) | None => (FetchEnd::Silent, None),
+        };
+        if !open.trusted_before {
+            self.gossip.distrust(link);
+        }
+        self.give_up(end, reason);
+        if dialed {
+            self.disconnect(now, link, DisconnectReason::Requested);
+        }
+    }
+
+    /// Forgets the exchange and tells what came of it.
+    fn give_up(&mut self, end: FetchEnd, reason: Option<String>) {
+        let Some(fetching) = self.mail.fetching.take() else {
+            return;
+        };
+        let tally = match &fetching.state {
+            State::Connecting(_) => Tally::default(),
+            State::Open(open) => {
+                let job = open.sealing.as_ref().map(|(job, _)| *job);
+                self.outputs.extend(job.map(Output::CancelWork));
+                open.client.tally()
+            }
+        };
+        self.tell_fetch(
+            fetching.id,
+            FetchStage::Ended {
+                end,
+                reason,
+                pages: tally.pages,
+                envelopes: tally.envelopes,
+                bytes: tally.bytes,
+                new: fetching.new,
+                messages: fetching.messages,
+                unasked: tally.unasked,
+            },
+        );
+    }
+
+    /// Tells the user now and then how far it is.
+    fn tell_progress(&mut self) {
+        let Some(fetching) = &mut self.mail.fetching else {
+            return;
+        };
+        let State::Open(open) = &fetching.state else {
+            return;
+        };
+        let tally = open.client.tally();
+        if tally.envelopes.saturating_sub(fetching.told) < TOLD_EVERY {
+            return;
+        }
+        fetching.told = tally.envelopes;
+        let id = fetching.id;
+        self.tell_fetch(
+            id,
+            FetchStage::Received {
+                envelopes: tally.envelopes,
+                bytes: tally.bytes,
+            },
+        );
+    }
+
+    fn tell_fetch(&mut self, id: FetchId, stage: FetchStage) {
+        self.outputs
+            .push_back(Output::Notify(Event::Fetch(id, stage)));
+    }
+}
+
+/// A node's key as one that messages can be sealed to.
+fn client_public(RelayKey(key): RelayKey) -> Option<ClientPublic> {
+    let mut bytes = [0x04; 65];
+    bytes.get_mut(1..)?.copy_from_slice(&key);
+    ClientPublic::from_bytes(&bytes).ok()
+}
+
+/// How long the connection may take.
+const CONNECT: Duration = Duration::from_secs(20);
+/// The life of a request, which servers do not look at; the shorter, the less work it is.
+const REQUEST_TTL: Ttl = Ttl(10);
+/// Topics of one request: with more, most of the bloom is theirs.
+const MOST_TOPICS: usize = 64;
+/// Envelopes between two words on how far it is.
+const TOLD_EVERY: u32 = 100;

@@ -1,0 +1,146 @@
+//! `whisht_fetchMail`: what is to be fetched, and from whom.
+
+use circuits::ids::RelayKey;
+use circuits::time::UnixSecs;
+use serde::Deserialize;
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::RpcError;
+use super::call::{Call, bad, object};
+use crate::endpoint::PeerAddr;
+use crate::identity::parse_topic;
+use crate::message::SymKey;
+use crate::node::{Command, FetchRequest, MailSource};
+
+/// What the method takes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Params {
+    /// An enode URL, or the key of a peer.
+    from: Option<String>,
+    /// Seconds since 1970.
+    since: u32,
+    /// Seconds since 1970; now if absent.
+    until: Option<u32>,
+    /// Everything if absent.
+    topics: Option<Vec<String>>,
+    narrow: Option<bool>,
+    password: Option<Zeroizing<String>>,
+}
+
+/// Mail to be fetched, with a password that is no key yet.
+#[derive(Debug)]
+pub struct Wanted {
+    request: FetchRequest,
+    password: Option<Zeroizing<String>>,
+}
+
+impl Wanted {
+    /// The command that fetches it. Making a key of a password takes a while.
+    ///
+    /// # Errors
+    ///
+    /// [`RpcError`] for the one password that makes no key.
+    pub fn command(mut self) -> Result<Command, RpcError> {
+        if let Some(password) = &self.password {
+            let key = SymKey::from_password(password);
+            self.request.password =
+                Some(key.map_err(|error| bad("password", error, "use another one"))?);
+        }
+        Ok(Command::FetchMail(self.request))
+    }
+}
+
+/// Reads the parameters.
+pub(super) fn fetch(params: Value) -> Result<Call, RpcError> {
+    let params: Params = object(params)?;
+    let topics = params.topics.unwrap_or_default();
+    let topics: Result<_, _> = topics.iter().map(|topic| parse_topic(topic)).collect();
+    let request = FetchRequest {
+        from: params.from.as_deref().map(source).transpose()?,
+        since: UnixSecs(params.since),
+        until: params.until.map(UnixSecs),
+        topics: topics.map_err(|error| bad("topics", error, "give four bytes each"))?,
+        narrow: params.narrow.unwrap_or(false),
+        password: None,
+    };
+    Ok(Call::FetchMail(Box::new(Wanted {
+        request,
+        password: params.password,
+    })))
+}
+
+fn source(text: &str) -> Result<MailSource, RpcError> {
+    let mut key = [0; 64];
+    if hex::decode_to_slice(text, &mut key).is_ok() {
+        return Ok(MailSource::Peer(RelayKey(key)));
+    }
+    let peer = text.parse::<PeerAddr>().map_err(|error| {
+        bad(
+            "from",
+            error,
+            "give enode://KEY@ADDRESS:PORT, or the key of a peer",
+        )
+    })?;
+    Ok(MailSource::At(peer))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::envelope::Topic;
+
+    fn wanted(params: Value) -> Result<Wanted, RpcError> {
+        match fetch(json!([params]))? {
+            Call::FetchMail(wanted) => Ok(*wanted),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn only_the_beginning_of_the_range_must_be_said() {
+        let Wanted { request, password } = wanted(json!({"since": 5})).unwrap();
+        assert_eq!(request.since, UnixSecs(5));
+        assert!(request.from.is_none() && request.until.is_none() && password.is_none());
+        assert!(request.topics.is_empty() && !request.narrow);
+    }
+
+    #[test]
+    fn a_server_is_named_by_address_or_key() {
+        let key = "ab".repeat(64);
+        let by_key = wanted(json!({"since": 5, "from": key})).unwrap();
+        let named = RelayKey([0xab; 64]);
+        assert_eq!(by_key.request.from, Some(MailSource::Peer(named)));
+        let enode = format!("enode://{key}@127.0.0.1:30303");
+        let by_address = wanted(json!({"since": 5, "from": enode})).unwrap();
+        assert!(matches!(
+            by_address.request.from,
+            Some(MailSource::At(peer)) if peer.key == named
+        ));
+        let error = wanted(json!({"since": 5, "from": "nobody"})).unwrap_err();
+        assert!(error.cause.starts_with("`from`"), "{error}");
+    }
+
+    #[test]
+    fn a_password_becomes_the_key_that_every_program_makes_of_it() {
+        let params = json!({"since": 5, "topics": ["0x01020304"], "password": "test"});
+        let command = wanted(params).unwrap().command().unwrap();
+        let Command::FetchMail(request) = command else {
+            panic!("mail is fetched");
+        };
+        assert_eq!(request.topics, [Topic([1, 2, 3, 4])]);
+        let key = request.password.unwrap();
+        assert!(hex::encode(key.expose()).starts_with("a82a520aff70f7a9"));
+    }
+
+    #[test]
+    fn what_is_no_topic_or_no_field_is_named() {
+        let error = wanted(json!({"since": 5, "topics": ["0x01"]})).unwrap_err();
+        assert!(error.cause.starts_with("`topics`"), "{error}");
+        let error = wanted(json!({"since": 5, "narow": true})).unwrap_err();
+        assert!(error.cause.contains("narow"), "{error}");
+    }
+}

@@ -1,0 +1,486 @@
+//! The archive in a PostgreSQL, which several servers may share.
+//!
+//! An envelope is named by the start of its life and its hash, and is inserted unless it is there:
+//! servers that got the same envelope write it once, whoever comes first, and none of them keeps
+//! anything of its own. Commits wait for the database's log, so what was reported kept survives
+//! its crash too. A lost connection is made again, at growing intervals; meanwhile callers get an
+//! error and try again.
+//!
+//! Traffic to the database is not encrypted. Its content is public anyway, and the password does
+//! not cross the line as such; a database on another machine still belongs behind a tunnel or in
+//! a network of one's own.
+
+use core::fmt;
+use core::str::FromStr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use circuits::time::UnixSecs;
+use tokio::runtime::{Builder, Runtime};
+use tokio_postgres::config::Host;
+use tokio_postgres::error::DbError;
+use tokio_postgres::{Client, Config, NoTls};
+
+use super::passfile::{self, BadFile, Login};
+use super::{ArchiveError, Row, Shelf, choose, decode};
+use crate::envelope::{Envelope, EnvelopeHash, Topic};
+use crate::mail::archive::{Contents, Page, Query};
+use crate::mail::cursor::Place;
+
+/// Where a database is, and how to log in. Prints no password.
+#[derive(Clone)]
+pub struct PostgresUrl {
+    config: Config,
+    has_password: bool,
+}
+
+impl PostgresUrl {
+    /// Whether the URL itself holds a password: then it must not be an argument, which every
+    /// process of the machine can read.
+    #[must_use]
+    pub const fn has_password(&self) -> bool {
+        self.has_password
+    }
+
+    /// Finds the password where PostgreSQL's own programs do, unless the URL has it: in
+    /// `PGPASSWORD`, in the file that `PGPASSFILE` names, in `~/.pgpass`.
+    fn with_password(mut self) -> Result<Config, BadFile> {
+        if self.has_password {
+            return Ok(self.config);
+        }
+        if let Some(password) = std::env::var_os("PGPASSWORD") {
+            self.config.password(password.as_encoded_bytes());
+            return Ok(self.config);
+        }
+        let home = || std::env::home_dir().map(|home| home.join(".pgpass"));
+        let file = std::env::var_os("PGPASSFILE").map(PathBuf::from);
+        if let Some(file) = file.or_else(home) {
+            let host = match self.config.get_hosts().first() {
+                Some(Host::Tcp(host)) => host.clone(),
+                _ => "localhost".to_owned(),
+            };
+            let user = self.config.get_user().unwrap_or_default().to_owned();
+            let login = Login {
+                host: &host,
+                port: self.config.get_ports().first().copied().unwrap_or(5432),
+                database: self.config.get_dbname().unwrap_or(&user),
+                user: &user,
+            };
+            if let Some(password) = passfile::find(&file, &login)? {
+                self.config.password(password.as_bytes());
+            }
+        }
+        Ok(self.config)
+    }
+}
+
+impl FromStr for PostgresUrl {
+    type Err = BadUrl;
+
+    fn from_str(url: &str) -> Result<Self, BadUrl> {
+        if !["postgres://", "postgresql://"]
+            .iter()
+            .any(|scheme| url.starts_with(scheme))
+        {
+            return Err(BadUrl);
+        }
+        let mut config: Config = url.parse().map_err(|_| BadUrl)?;
+        let has_password = config.get_password().is_some();
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT);
+        }
+        if config.get_application_name().is_none() {
+            config.application_name("whisht");
+        }
+        Ok(Self {
+            config,
+            has_password,
+        })
+    }
+}
+
+impl fmt::Debug for PostgresUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PostgresUrl(..)")
+    }
+}
+
+impl PartialEq for PostgresUrl {
+    fn eq(&self, other: &Self) -> bool {
+        self.config == other.config
+    }
+}
+
+/// The text is no URL of a PostgreSQL.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("it is no address of a PostgreSQL; write postgres://USER@HOST/DATABASE")]
+pub struct BadUrl;
+
+/// A connection, or the wish for one.
+pub(super) struct Postgres {
+    config: Config,
+    /// There until this is dropped.
+    runtime: Option<Runtime>,
+    client: Option<Client>,
+    /// Before this, no new connection is tried.
+    not_before: Instant,
+    wait: Duration,
+    /// When the size was last summed up, and what came of it.
+    summed: Option<Instant>,
+    /// Bytes above the bound that are still to go.
+    excess: u64,
+}
+
+impl Postgres {
+    /// Connects, and makes the tables if there are none.
+    pub(super) fn open(url: PostgresUrl) -> Result<Self, ArchiveError> {
+        let config = url.with_password().map_err(PostgresError::Password)?;
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(ArchiveError::Thread)?;
+        let mut postgres = Self {
+            config,
+            runtime: Some(runtime),
+            client: None,
+            not_before: Instant::now(),
+            wait: FIRST_WAIT,
+            summed: None,
+            excess: 0,
+        };
+        postgres.connect()?;
+        Ok(postgres)
+    }
+
+    fn connect(&mut self) -> Result<(), ArchiveError> {
+        if Instant::now() < self.not_before {
+            return Err(PostgresError::Waiting.into());
+        }
+        self.not_before = Instant::now() + self.wait;
+        self.wait = self.wait.saturating_mul(2).min(LAST_WAIT);
+        let config = &self.config;
+        let client = block_on(self.runtime.as_ref(), async {
+            let (client, connection) = config.connect(NoTls).await?;
+            tokio::spawn(async move {
+                // Whoever uses the client is told of the error.
+                let _ = connection.await;
+            });
+            client.batch_execute(SCHEMA).await?;
+            let row = client
+                .query_one("SELECT version FROM whisht_archive", &[])
+                .await?;
+            Ok::<_, PostgresError>((client, row.try_get::<_, i32>(0)?))
+        });
+        let (client, version) = client.ok_or(PostgresError::Waiting)??;
+        if version != VERSION {
+            return Err(ArchiveError::Later);
+        }
+        self.client = Some(client);
+        self.wait = FIRST_WAIT;
+        self.not_before = Instant::now();
+        Ok(())
+    }
+
+    /// Does something with the database. A connection that is lost is made anew next time.
+    fn with<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut Client) -> Result<T, tokio_postgres::Error>,
+    ) -> Result<T, ArchiveError> {
+        if self.client.as_ref().is_none_or(Client::is_closed) {
+            self.client = None;
+            self.connect()?;
+        }
+        let Some(client) = &mut self.client else {
+            return Err(PostgresError::Waiting.into());
+        };
+        let done = block_on(self.runtime.as_ref(), async {
+            tokio::time::timeout(PATIENCE, work(client)).await
+        });
+        match done {
+            Some(Ok(Ok(done))) => Ok(done),
+            Some(Ok(Err(error))) => {
+                if client.is_closed() {
+                    self.client = None;
+                }
+                Err(PostgresError::from(error).into())
+            }
+            Some(Err(_)) | None => {
+                // What is still under way on it must not come between what follows.
+                self.client = None;
+                Err(PostgresError::Slow.into())
+            }
+        }
+    }
+
+    /// How many bytes there are too many. Summing up reads the whole index, so that is done now
+    /// and then only.
+    fn measure(&mut self, most_bytes: u64) -> Result<(), ArchiveError> {
+        if self.summed.is_some_and(|at| at.elapsed() < SUM_UP) {
+            return Ok(());
+        }
+        self.summed = Some(Instant::now());
+        let bytes: i64 = self.with(async |client| {
+            let row = client.query_one(SUM, &[&BOOK_KEEPING]).await?;
+            row.try_get(0)
+        })?;
+        self.excess = u64::try_from(bytes).unwrap_or(0).saturating_sub(most_bytes);
+        Ok(())
+    }
+}
+
+impl Shelf for Postgres {
+    fn keep(&mut self, envelopes: &[Envelope]) -> Result<(), ArchiveError> {
+        let (mut sent, mut hashes, mut topics) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut sizes, mut data) = (Vec::new(), Vec::new());
+        let found: Vec<([u8; 32], [u8; 4])> = envelopes
+            .iter()
+            .map(|envelope| (envelope.hash().0, envelope.topic().0))
+            .collect();
+        for (envelope, (hash, topic)) in envelopes.iter().zip(&found) {
+            sent.push(i64::from(envelope.sent().0));
+            hashes.push(hash.as_slice());
+            topics.push(topic.as_slice());
+            sizes.push(i32::try_from(envelope.as_rlp().len()).unwrap_or(i32::MAX));
+            data.push(envelope.as_rlp());
+        }
+        self.with(async |client| {
+            let insert = client.prepare(INSERT).await?;
+            client
+                .execute(&insert, &[&sent, &hashes, &topics, &sizes, &data])
+                .await
+                .map(|_| ())
+        })
+    }
+
+    fn find(&mut self, query: &Query) -> Result<Page, ArchiveError> {
+        let after = query.start();
+        let (sent, hash) = match &after {
+            Some(place) => (place.sent, place.hash.0.as_slice()),
+            None => (query.lower, [].as_slice()),
+        };
+        let (sent, upper) = (i64::from(sent.0), i64::from(query.upper.0));
+        let most = i64::try_from(query.effort.saturating_add(1)).unwrap_or(i64::MAX);
+        let rows = self.with(async |client| {
+            let rows = client.query(INDEX, &[&sent, &hash, &upper, &most]).await?;
+            rows.iter().map(row).collect::<Result<Vec<Row>, _>>()
+        })?;
+        let choice = choose(&rows, query);
+        let places: Vec<Place> = choice
+            .wanted
+            .iter()
+            .filter_map(|wanted| rows.get(*wanted))
+            .map(|row| row.place)
+            .collect();
+        Ok(Page {
+            envelopes: self.fetch(&places)?,
+            more: choice.more,
+            effort: choice.effort,
+        })
+    }
+
+    fn trim(&mut self, before: UnixSecs, most_bytes: u64) -> Result<bool, ArchiveError> {
+        self.measure(most_bytes)?;
+        let most = match self.excess {
+            0 => i64::from(before.0),
+            _ => i64::MAX,
+        };
+        let sizes: Vec<i64> = self.with(async |client| {
+            let transaction = client.transaction().await?;
+            // One server at a time clears away.
+            let row = transaction
+                .query_one("SELECT pg_try_advisory_xact_lock($1)", &[&LOCK_TRIM])
+                .await?;
+            if !row.try_get::<_, bool>(0)? {
+                return Ok(Vec::new());
+            }
+            let gone = transaction.query(DELETE, &[&most, &STEP]).await?;
+            transaction.commit().await?;
+            gone.iter()
+                .map(|row| row.try_get::<_, i32>(0).map(i64::from))
+                .collect()
+        })?;
+        for size in &sizes {
+            let freed = u64::try_from(size.saturating_add(BOOK_KEEPING)).unwrap_or(0);
+            self.excess = self.excess.saturating_sub(freed);
+        }
+        Ok(!sizes.is_empty())
+    }
+
+    fn contents(&mut self) -> Result<Contents, ArchiveError> {
+        let (bytes, oldest) = self.with(async |client| {
+            let row = client.query_one(CONTENTS, &[]).await?;
+            Ok((row.try_get::<_, i64>(0)?, row.try_get::<_, Option<i64>>(1)?))
+        })?;
+        Ok(Contents {
+            bytes: u64::try_from(bytes).unwrap_or(0),
+            oldest: oldest.and_then(|oldest| u32::try_from(oldest).ok().map(UnixSecs)),
+        })
+    }
+}
+
+impl Postgres {
+    /// The envelopes of these places, in their order. One that another server has just cleared
+    /// away is missing.
+    fn fetch(&mut self, places: &[Place]) -> Result<Vec<Envelope>, ArchiveError> {
+        let sent: Vec<i64> = places.iter().map(|place| i64::from(place.sent.0)).collect();
+        let hashes: Vec<&[u8]> = places.iter().map(|place| place.hash.0.as_slice()).collect();
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found = self.with(async |client| {
+            let rows = client.query(FETCH, &[&sent, &hashes]).await?;
+            rows.iter()
+                .map(|found| Ok((place(found)?, found.try_get::<_, Vec<u8>>(2)?)))
+                .collect::<Result<Vec<_>, tokio_postgres::Error>>()
+        })?;
+        Ok(found
+            .into_iter()
+            .filter_map(|(place, bytes)| decode(place, &bytes))
+            .collect())
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // A runtime may be dropped anywhere only if nobody waits for its tasks.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn block_on<T>(runtime: Option<&Runtime>, work: impl Future<Output = T>) -> Option<T> {
+    runtime.map(|runtime| runtime.block_on(work))
+}
+
+fn place(row: &tokio_postgres::Row) -> Result<Place, tokio_postgres::Error> {
+    let sent: i64 = row.try_get(0)?;
+    let hash: &[u8] = row.try_get(1)?;
+    Ok(Place {
+        sent: UnixSecs(u32::try_from(sent).unwrap_or(u32::MAX)),
+        // What has another length is not what was stored, and will not fit its bytes.
+        hash: EnvelopeHash(hash.try_into().unwrap_or_default()),
+    })
+}
+
+fn row(row: &tokio_postgres::Row) -> Result<Row, tokio_postgres::Error> {
+    let topic: &[u8] = row.try_get(2)?;
+    let size: i32 = row.try_get(3)?;
+    Ok(Row {
+        place: place(row)?,
+        topic: Topic(topic.try_into().unwrap_or_default()),
+        size: usize::try_from(size).unwrap_or(0),
+    })
+}
+
+/// Why a database is not to be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PostgresError {
+    /// It is not reached, or the connection broke.
+    #[error("{0}; check that it runs, and mail.store")]
+    Connection(tokio_postgres::Error),
+    /// It refuses.
+    #[error("{cause} ({code}){}", remedy(code))]
+    Database {
+        /// Its own words.
+        cause: String,
+        /// Its own name for the error.
+        code: String,
+    },
+    /// The password cannot be looked up.
+    #[error(transparent)]
+    Password(BadFile),
+    /// It does not answer in time.
+    #[error("it does not answer")]
+    Slow,
+    /// The last attempt failed just now.
+    #[error("it is not reached; trying again in a moment")]
+    Waiting,
+}
+
+impl From<tokio_postgres::Error> for PostgresError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        match error.as_db_error().map(DbError::message) {
+            Some(message) => Self::Database {
+                cause: message.to_owned(),
+                code: error
+                    .code()
+                    .map_or_else(String::new, |code| code.code().to_owned()),
+            },
+            None => Self::Connection(error),
+        }
+    }
+}
+
+/// What helps against the database's commonest refusals.
+fn remedy(code: &str) -> &'static str {
+    match code {
+        "28000" | "28P01" => {
+            "; put the password into the configuration file, PGPASSWORD or PGPASSFILE"
+        }
+        "3D000" => "; make the database with `createdb`",
+        "42501" => "; let this user make tables in the schema",
+        "53100" => "; make room on its disk",
+        _ => "",
+    }
+}
+
+/// Several servers may come up at once: one of them makes the tables.
+const SCHEMA: &str = "
+    SET synchronous_commit TO on;
+    SET statement_timeout TO '20s';
+    SET client_min_messages TO warning;
+    BEGIN;
+    SELECT pg_advisory_xact_lock(2003334515);
+    DO $make$ BEGIN
+        IF to_regclass('whisht_archive') IS NULL THEN
+            CREATE TABLE whisht_archive (version integer NOT NULL);
+            INSERT INTO whisht_archive VALUES (1);
+            CREATE TABLE whisht_envelope (
+                sent  bigint NOT NULL,
+                hash  bytea NOT NULL,
+                topic bytea NOT NULL,
+                size  integer NOT NULL,
+                data  bytea NOT NULL,
+                PRIMARY KEY (sent, hash) INCLUDE (topic, size)
+            );
+            ALTER TABLE whisht_envelope ALTER COLUMN data SET STORAGE EXTERNAL;
+        END IF;
+    END $make$;
+    COMMIT;
+";
+const INSERT: &str = "
+    INSERT INTO whisht_envelope (sent, hash, topic, size, data)
+    SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::integer[], $5::bytea[])
+    ON CONFLICT DO NOTHING";
+/// Answered from the index alone.
+const INDEX: &str = "
+    SELECT sent, hash, topic, size FROM whisht_envelope
+    WHERE (sent, hash) > ($1, $2) AND sent <= $3 ORDER BY sent, hash LIMIT $4";
+const FETCH: &str = "
+    SELECT sent, hash, data FROM whisht_envelope
+    WHERE (sent, hash) IN (SELECT * FROM unnest($1::bigint[], $2::bytea[]))
+    ORDER BY sent, hash";
+const DELETE: &str = "
+    DELETE FROM whisht_envelope WHERE (sent, hash) IN
+    (SELECT sent, hash FROM whisht_envelope WHERE sent < $1 ORDER BY sent, hash LIMIT $2)
+    RETURNING size";
+const SUM: &str = "SELECT coalesce(sum(size + $1::bigint), 0)::bigint FROM whisht_envelope";
+const CONTENTS: &str = "
+    SELECT pg_total_relation_size('whisht_envelope'), (SELECT min(sent) FROM whisht_envelope)";
+const VERSION: i32 = 1;
+/// Names our clearing away among the locks of the database.
+const LOCK_TRIM: i64 = 2_003_334_516;
+/// What an envelope takes beside its bytes, in table and index.
+const BOOK_KEEPING: i64 = 200;
+/// Envelopes that go in one step.
+const STEP: i64 = 500;
+/// Between two sums over all envelopes.
+const SUM_UP: Duration = Duration::from_secs(600);
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(10);
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LAST_WAIT: Duration = Duration::from_secs(60);

@@ -1,0 +1,233 @@
+//! What announcing saves, and what it costs in time: a network of nodes with eight peers each.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use circuits::ids::LinkId;
+use circuits::time::{Instant, Now, UnixSecs};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use whisht::bloom::Bloom;
+use whisht::dark::DarkMessage;
+use whisht::envelope::Envelope;
+use whisht::gossip::packet::{MinPow, code, outgoing};
+use whisht::gossip::{Config, Gossip, Send};
+use whisht::link::Capability;
+use whisht::pool::{Inserted, Pool};
+
+use super::world::{START, sized};
+
+const NODES: usize = 32;
+const PEERS: usize = 8;
+/// One way, as across a continent.
+const LATENCY: Duration = Duration::from_millis(40);
+const BEGIN: Instant = Instant::from_micros(5_000_000);
+
+/// The link of a node to another is called after the other.
+const fn link(to: usize) -> LinkId {
+    LinkId(to as u64 + 1)
+}
+
+struct Member {
+    gossip: Gossip,
+    pool: Pool,
+    peers: Vec<usize>,
+}
+
+struct Mesh {
+    members: Vec<Member>,
+    /// Packets under way by arrival; the number keeps equal times apart.
+    wire: BTreeMap<(Instant, u64), (usize, usize, Send)>,
+    serial: u64,
+    now: Instant,
+    /// Bytes on the wire since the network stood.
+    bytes: usize,
+}
+
+impl Mesh {
+    fn new(bodies: usize) -> Self {
+        let config = Config {
+            min_pow: MinPow::ZERO,
+            bodies,
+            ..Config::default()
+        };
+        let members = neighbours()
+            .into_iter()
+            .enumerate()
+            .map(|(at, peers)| Member {
+                gossip: Gossip::new(config, [u8::try_from(at).unwrap(); 32]),
+                pool: Pool::new(1 << 24),
+                peers: peers.into_iter().collect(),
+            })
+            .collect();
+        let mut mesh = Self {
+            members,
+            wire: BTreeMap::new(),
+            serial: 0,
+            now: BEGIN,
+            bytes: 0,
+        };
+        let (clock, status) = (
+            mesh.clock(),
+            outgoing::status(MinPow::ZERO, &Bloom::FULL, false),
+        );
+        for member in &mut mesh.members {
+            for peer in &member.peers {
+                let _ = member.gossip.open(clock, link(*peer), "whisht/v0.1.0");
+                member.gossip.hold(link(*peer));
+                let greeting = (code::STATUS, status.as_slice());
+                let _ = member
+                    .gossip
+                    .receive(clock, link(*peer), greeting.0, greeting.1, &member.pool)
+                    .unwrap();
+                member.gossip.settle(link(*peer), true);
+            }
+        }
+        mesh.run(Duration::from_secs(10));
+        mesh.bytes = 0;
+        mesh
+    }
+
+    fn clock(&self) -> Now {
+        let passed = self.now.since(BEGIN).as_secs();
+        Now {
+            mono: self.now,
+            unix: UnixSecs(START + u32::try_from(passed).unwrap()),
+        }
+    }
+
+    fn insert(&mut self, at: usize, envelope: &Envelope, from: Option<usize>) {
+        let clock = self.clock();
+        let member = &mut self.members[at];
+        let (pow, in_time) = member.gossip.judge(clock, envelope).unwrap();
+        if member.pool.insert(envelope.clone(), pow, in_time) == Inserted::New {
+            member.gossip.pooled(clock, envelope, from.map(link));
+        }
+    }
+
+    fn arrive(&mut self, at: usize, from: usize, send: Send) {
+        let clock = self.clock();
+        let member = &mut self.members[at];
+        if send.capability == Capability::SHH_6 {
+            let received = member
+                .gossip
+                .receive(clock, link(from), send.code, &send.payload, &member.pool)
+                .unwrap();
+            for (envelope, ..) in received.admitted {
+                self.insert(at, &envelope, Some(from));
+            }
+            return;
+        }
+        match DarkMessage::decode(send.code, &send.payload) {
+            Ok(Some(DarkMessage::Announce(hashes))) => {
+                let _ = member
+                    .gossip
+                    .announced(clock, link(from), hashes, &member.pool);
+            }
+            Ok(Some(DarkMessage::GetEnvelopes(hashes))) => member.gossip.asked(link(from), hashes),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Lets time pass until `so`, or for `time`.
+    fn run_until(&mut self, time: Duration, so: impl Fn(&Self) -> bool) {
+        let end = self.now.after(time);
+        while !so(self) {
+            let wire = self.wire.first_key_value().map(|((at, _), _)| *at);
+            let due = self
+                .members
+                .iter()
+                .filter_map(|member| member.gossip.next_due());
+            let Some(next) = due.chain(wire).min().filter(|next| *next <= end) else {
+                break;
+            };
+            self.now = self.now.max(next);
+            while let Some(first) = self.wire.first_entry() {
+                if first.key().0 > self.now {
+                    break;
+                }
+                let (at, from, send) = first.remove();
+                self.arrive(at, from, send);
+            }
+            for from in 0..NODES {
+                let clock = self.clock();
+                let member = &mut self.members[from];
+                for send in member.gossip.tick(clock, &member.pool, |_| false) {
+                    self.bytes += frame(send.payload.len());
+                    self.serial += 1;
+                    let to = usize::try_from(send.link.0).unwrap() - 1;
+                    let key = (self.now.after(LATENCY), self.serial);
+                    self.wire.insert(key, (to, from, send));
+                }
+            }
+        }
+    }
+
+    fn run(&mut self, time: Duration) {
+        let end = self.now.after(time);
+        self.run_until(time, |_| false);
+        self.now = end;
+    }
+
+    fn everywhere(&self, envelope: &Envelope) -> bool {
+        let hash = envelope.hash();
+        self.members
+            .iter()
+            .all(|member| member.pool.contains(&hash))
+    }
+}
+
+/// Bytes of the frame around a payload: header, two MACs, message code, padding.
+const fn frame(payload: usize) -> usize {
+    32 + (payload + 1).next_multiple_of(16) + 16
+}
+
+/// Who is linked with whom: eight random circles through all, two steps each.
+fn neighbours() -> Vec<BTreeSet<usize>> {
+    let mut rng = ChaCha20Rng::from_seed([5; 32]);
+    let mut peers = vec![BTreeSet::new(); NODES];
+    for _ in 0..PEERS / 2 {
+        let mut circle: Vec<usize> = (0..NODES).collect();
+        for last in (1..NODES).rev() {
+            let other = usize::try_from(rng.next_u64() % (last as u64 + 1)).unwrap();
+            circle.swap(last, other);
+        }
+        for (at, node) in circle.iter().enumerate() {
+            let next = circle[(at + 1) % NODES];
+            peers[*node].insert(next);
+            peers[next].insert(*node);
+        }
+    }
+    peers
+}
+
+/// Bytes that each node sent for each envelope, and the mean time until all had it.
+fn measure(bodies: usize) -> (f64, Duration) {
+    const ENVELOPES: u32 = 40;
+    let mut mesh = Mesh::new(bodies);
+    let mut time = Duration::ZERO;
+    for number in 0..ENVELOPES {
+        let envelope = sized(number, 535);
+        mesh.insert(usize::try_from(number).unwrap() % NODES, &envelope, None);
+        let begin = mesh.now;
+        mesh.run_until(Duration::from_secs(30), |mesh| mesh.everywhere(&envelope));
+        assert!(mesh.everywhere(&envelope));
+        time += mesh.now.since(begin);
+        mesh.run(Duration::from_secs(3));
+    }
+    let each = f64::from(ENVELOPES) * NODES as f64;
+    (mesh.bytes as f64 / each, time / ENVELOPES)
+}
+
+#[test]
+fn announcing_saves_most_of_the_bytes_and_costs_little_time() {
+    let (all, quick) = measure(usize::MAX);
+    println!("bodies to all peers: {all:.0} bytes, {quick:.2?}");
+    for bodies in 0..=4 {
+        let (bytes, time) = measure(bodies);
+        println!("bodies to {bodies}: {bytes:.0} bytes, {time:.2?}");
+    }
+    let (bytes, time) = measure(Config::default().bodies);
+    assert!(bytes < 0.6 * all, "{bytes:.0} bytes instead of {all:.0}");
+    assert!(time < 2 * quick, "{time:?} instead of {quick:?}");
+}

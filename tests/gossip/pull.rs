@@ -1,0 +1,351 @@
+//! Announcing and asking between whisht nodes (spec M11).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use circuits::ids::LinkId;
+use whisht::bloom::Bloom;
+use whisht::dark::DarkMessage;
+use whisht::envelope::{Envelope, EnvelopeHash, Topic};
+use whisht::gossip::Send;
+use whisht::link::Capability;
+
+use super::world::*;
+
+const WHISHT: &str = "whisht/v0.1.0";
+const MINUTE: Duration = Duration::from_secs(60);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A node among peers that announce.
+fn among(links: impl IntoIterator<Item = LinkId>) -> Node {
+    let mut node = Node::new(0.0);
+    for link in links {
+        meet(&mut node, link);
+    }
+    let _ = node.run(SECOND);
+    node
+}
+
+/// A peer comes that announces and asks.
+fn meet(node: &mut Node, link: LinkId) {
+    let _ = node.gossip.open(node.now, link, WHISHT);
+    node.gossip.hold(link);
+    node.say_status(link, 0.0, &Bloom::FULL);
+    node.gossip.settle(link, true);
+}
+
+/// An envelope that outlives every test.
+fn lasting(number: u64) -> Envelope {
+    timed(START - 60, 100_000, number)
+}
+
+fn announced(send: &Send) -> Option<Vec<EnvelopeHash>> {
+    match dark(send)? {
+        DarkMessage::Announce(hashes) => Some(hashes),
+        _ => None,
+    }
+}
+
+fn asked_for(send: &Send) -> Option<Vec<EnvelopeHash>> {
+    match dark(send)? {
+        DarkMessage::GetEnvelopes(hashes) => Some(hashes),
+        _ => None,
+    }
+}
+
+fn dark(send: &Send) -> Option<DarkMessage> {
+    (send.capability == Capability::DARK_1).then(|| {
+        DarkMessage::decode(send.code, &send.payload)
+            .unwrap()
+            .unwrap()
+    })
+}
+
+/// What each peer was told, in order.
+fn told(sent: &[Sent]) -> BTreeMap<LinkId, Vec<EnvelopeHash>> {
+    let mut peers: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (_, send) in sent {
+        if let Some(hashes) = announced(send) {
+            peers.entry(send.link).or_default().extend(hashes);
+        }
+    }
+    peers
+}
+
+/// What was given, hashes and requests left aside.
+fn given(sent: &[Sent]) -> BTreeMap<LinkId, Vec<EnvelopeHash>> {
+    let gives = |(_, send): &&Sent| send.capability == Capability::SHH_6;
+    let sent: Vec<Sent> = sent.iter().filter(gives).cloned().collect();
+    by_peer(&sent)
+}
+
+#[test]
+fn two_peers_are_given_an_envelope_and_the_others_its_hash() {
+    let mut node = among((1..=8).map(LinkId));
+    let mut favoured = BTreeMap::new();
+    for number in 0..200 {
+        node.post(&lasting(number));
+        let sent = node.run(Duration::from_secs(10));
+        let (given, told) = (given(&sent), told(&sent));
+        assert_eq!((given.len(), told.len()), (2, 6));
+        assert!(given.keys().all(|link| !told.contains_key(link)));
+        for link in given.keys() {
+            *favoured.entry(*link).or_insert(0) += 1;
+        }
+    }
+    // 50 expected for each, standard deviation 6.1.
+    assert!(
+        favoured.values().all(|count| (25..=75).contains(count)),
+        "{favoured:?}"
+    );
+}
+
+#[test]
+fn each_peer_hears_of_an_envelope_after_a_wait_of_its_own() {
+    let mut node = among((1..=8).map(LinkId));
+    let mut waits = Vec::new();
+    for number in 0..100_u64 {
+        let begin = node.now.mono;
+        node.post(&lasting(number));
+        let sent = node.run(Duration::from_secs(10));
+        assert_eq!(sent.len(), 8);
+        waits.extend(sent.iter().map(|(at, _)| at.since(begin).as_secs_f64()));
+    }
+    let mean = waits.iter().sum::<f64>() / 800.0;
+    assert!((0.27..0.33).contains(&mean), "{mean}");
+}
+
+#[test]
+fn a_new_peer_is_told_the_whole_pool_in_no_order_a_packet_a_second_and_given_nothing() {
+    let mut node = Node::new(0.0);
+    for number in 0..1_000 {
+        node.post(&plain(number));
+    }
+    meet(&mut node, A);
+    let sent = node.run(MINUTE);
+    let hashes = &told(&sent)[&A];
+    let distinct: BTreeSet<_> = hashes.iter().collect();
+    assert_eq!((hashes.len(), distinct.len()), (1_000, 1_000));
+    assert!(!hashes.is_sorted());
+    assert!(given(&sent).is_empty());
+    assert_eq!(sent.len(), 1_000_usize.div_ceil(256));
+    for pair in sent.windows(2) {
+        assert_eq!(pair[1].0.since(pair[0].0), SECOND);
+    }
+}
+
+#[test]
+fn a_new_peer_is_told_no_more_while_it_waits_for_what_it_asked() {
+    let mut node = Node::new(0.0);
+    for number in 0..600 {
+        node.post(&sized(number, 9_000));
+    }
+    meet(&mut node, A);
+    let sent = node.run(Duration::from_millis(10));
+    let first = announced(&sent[0].1).unwrap();
+    node.gossip.asked(A, first.clone());
+    // One envelope in each packet, ten packets a second.
+    let sent = node.run(Duration::from_secs(25));
+    assert_eq!(told(&sent).len(), 0, "256 envelopes take 25.6 s");
+    assert_eq!(given(&sent)[&A].len(), 251);
+    assert_eq!(told(&node.run(SECOND))[&A].len(), 256);
+}
+
+#[test]
+fn what_a_peer_asks_for_is_given_once_and_from_the_pool_alone() {
+    let mut node = among([A]);
+    node.post(&plain(1));
+    node.post(&plain(3));
+    // What is unknown is passed over in silence.
+    let ask = [1, 2, 3, 3].map(|number| plain(number).hash()).to_vec();
+    node.gossip.asked(A, ask.clone());
+    let sent = node.run(MINUTE);
+    assert_eq!(given(&sent)[&A], [plain(1).hash(), plain(3).hash()]);
+    node.gossip.asked(A, ask.clone());
+    assert!(node.run(MINUTE).is_empty());
+    // What it brought itself is not given back.
+    assert_eq!(node.bring(A, &[plain(2)]), Ok(1));
+    node.gossip.asked(A, ask);
+    assert!(node.run(MINUTE).is_empty());
+}
+
+#[test]
+fn who_never_asks_is_given_no_more_than_chance_gives_it() {
+    for (peers, bodies) in [(3, 0), (4, 100), (8, 200), (25, 200)] {
+        let mut node = among((1..=peers).map(LinkId));
+        for number in 0..100 {
+            node.post(&plain(number));
+        }
+        let given = given(&node.run(MINUTE));
+        let sum = given.values().map(Vec::len).sum::<usize>();
+        assert_eq!(sum, bodies, "{peers} peers");
+    }
+}
+
+#[test]
+fn every_unknown_hash_is_asked_for_of_one_of_those_who_announced_it() {
+    let mut node = among([A, B, C]);
+    node.post(&plain(0));
+    let _ = node.run(MINUTE);
+    let hashes: Vec<_> = (0..100).map(|number| plain(number).hash()).collect();
+    let shared = node
+        .gossip
+        .announced(node.now, A, hashes.clone(), &node.pool);
+    assert!(shared.len() <= 1, "what was given to it is no news");
+    let _ = node
+        .gossip
+        .announced(node.now, B, hashes.clone(), &node.pool);
+    let sent = node.run(Duration::from_secs(2));
+    let asked: Vec<_> = sent
+        .iter()
+        .filter_map(|(_, send)| asked_for(send))
+        .collect();
+    let all: BTreeSet<_> = asked.iter().flatten().copied().collect();
+    assert_eq!(asked.iter().map(Vec::len).sum::<usize>(), 99);
+    assert_eq!(all, hashes[1..].iter().copied().collect());
+    let whom: BTreeSet<_> = sent.iter().map(|(_, send)| send.link).collect();
+    assert_eq!(whom, [A, B].into());
+}
+
+#[test]
+fn a_request_that_is_not_answered_goes_to_another_and_costs_rating() {
+    let mut node = among([A, B]);
+    let hash = plain(1).hash();
+    let _ = node.gossip.announced(node.now, A, vec![hash], &node.pool);
+    let sent = node.run(Duration::from_secs(2));
+    assert_eq!((sent.len(), sent[0].1.link), (1, A));
+    let _ = node.gossip.announced(node.now, B, vec![hash], &node.pool);
+    let sent = node.run(Duration::from_secs(5));
+    assert_eq!((sent.len(), sent[0].1.link), (1, B));
+    assert_eq!(node.bring(B, &[plain(1)]), Ok(1));
+    let rating: BTreeMap<_, _> = node
+        .gossip
+        .peers()
+        .map(|(link, peer)| (link, peer.rating))
+        .collect();
+    assert!(rating[&A] < 0 && rating[&B] > 0, "{rating:?}");
+}
+
+#[test]
+fn announcing_an_envelope_is_as_good_a_witness_as_bringing_it() {
+    let mut node = among([A, B, C]);
+    let hash = plain(1).hash();
+    // Before it is here, in either order, and after.
+    let _ = node.gossip.announced(node.now, A, vec![hash], &node.pool);
+    assert_eq!(node.gossip.brought_by(hash), 0, "nobody has shown it yet");
+    assert_eq!(node.bring(B, &[plain(1)]), Ok(1));
+    assert_eq!(node.gossip.brought_by(hash), 2);
+    let shared = node
+        .gossip
+        .announced(node.now, C, vec![hash; 3], &node.pool);
+    assert_eq!(shared, [hash]);
+    assert_eq!(node.gossip.brought_by(hash), 3);
+    // Who announced it is told in return, so that it has a witness too; nobody is given it.
+    let sent = node.run(MINUTE);
+    assert_eq!(told(&sent).into_keys().collect::<Vec<_>>(), [A, C]);
+    assert!(given(&sent).is_empty());
+}
+
+#[test]
+fn nothing_is_given_or_told_before_it_is_known_how_the_peer_is() {
+    let mut node = Node::new(0.0);
+    node.post(&plain(1));
+    let _ = node.gossip.open(node.now, A, WHISHT);
+    node.gossip.hold(A);
+    node.say_status(A, 0.0, &Bloom::FULL);
+    node.post(&plain(2));
+    assert!(node.run(Duration::from_secs(4)).is_empty());
+    node.gossip.settle(A, false);
+    let sent = node.run(MINUTE);
+    assert_eq!((given(&sent)[&A].len(), told(&sent).len()), (2, 0));
+    // It announces nothing, so it is not listened to.
+    let hashes = vec![plain(3).hash()];
+    let _ = node
+        .gossip
+        .announced(node.now, A, hashes.clone(), &node.pool);
+    node.gossip.asked(A, hashes);
+    assert!(node.run(MINUTE).is_empty());
+    // Nor does it change its mind.
+    node.gossip.settle(A, true);
+    node.post(&plain(4));
+    assert_eq!(given(&node.run(MINUTE))[&A].len(), 1);
+}
+
+#[test]
+fn a_peer_is_told_of_nothing_that_it_does_not_want() {
+    let mut node = Node::new(0.0);
+    let _ = node.gossip.open(node.now, A, WHISHT);
+    node.gossip.hold(A);
+    node.say_status(A, 0.0, &Bloom::merged(Topic([9, 9, 9, 1])));
+    node.gossip.settle(A, true);
+    let _ = node.run(SECOND);
+    let (wanted, other) = (about([9, 9, 9, 1]), about([1, 1, 1, 1]));
+    node.post(&other);
+    node.post(&wanted);
+    for number in 0..20 {
+        node.post(&plain(number));
+    }
+    let sent = node.run(MINUTE);
+    let heard: Vec<_> = given(&sent).into_iter().chain(told(&sent)).collect();
+    assert_eq!(heard, [(A, vec![wanted.hash()])]);
+    node.gossip.asked(A, vec![other.hash()]);
+    assert!(node.run(MINUTE).is_empty());
+}
+
+/// The owner asks for its own envelope like everybody, and answers for it like everybody.
+#[test]
+fn a_spy_that_announces_and_asks_sees_the_same_for_an_own_envelope_as_for_a_foreign_one() {
+    let envelope = plain(1_000);
+    let hash = envelope.hash();
+    let watch = |own: bool| {
+        let mut node = among((1..=5).map(LinkId));
+        for number in 0..50 {
+            node.post(&plain(number));
+        }
+        let _ = node.run(MINUTE);
+        if own {
+            assert!(node.gossip.judge(node.now, &envelope).is_ok());
+        }
+        let spy = LinkId(5);
+        node.gossip.asked(spy, vec![hash]);
+        let mut sent = node.run(Duration::from_secs(10));
+        assert!(sent.is_empty(), "it is in no pool");
+        let _ = node.gossip.announced(node.now, spy, vec![hash], &node.pool);
+        sent.extend(node.run(Duration::from_secs(2)));
+        assert_eq!(asked_for(&sent[0].1), Some(vec![hash]));
+        if own {
+            assert_eq!(node.gossip.brought_by(hash), 0);
+        }
+        let received = node.bring(spy, std::slice::from_ref(&envelope));
+        sent.extend(node.run(Duration::from_secs(10)));
+        node.gossip.asked(LinkId(4), vec![hash]);
+        sent.extend(node.run(Duration::from_secs(10)));
+        (received, sent)
+    };
+    assert_eq!(watch(true), watch(false));
+}
+
+#[test]
+fn a_flood_of_requests_is_answered_ten_packets_a_second_and_no_faster() {
+    let mut node = Node::new(0.0);
+    for number in 0..3_000 {
+        node.post(&sized(number, 9_000));
+    }
+    meet(&mut node, A);
+    let all: Vec<_> = (0..3_000)
+        .map(|number| sized(number, 9_000).hash())
+        .collect();
+    for _ in 0..10 {
+        for chunk in all.chunks(256) {
+            node.gossip.asked(A, chunk.to_vec());
+        }
+    }
+    let sent = node.run(Duration::from_secs(10));
+    assert_eq!(given(&sent)[&A].len(), 100 + 1);
+    let sent = node.run(Duration::from_secs(600));
+    assert_eq!(
+        given(&sent)[&A].len(),
+        1_024 - 101,
+        "the rest was not remembered"
+    );
+}

@@ -1,0 +1,165 @@
+//! Announcing and asking, with a neighbour that lies, floods and listens (spec M11).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use circuits::ids::LinkId;
+use whisht::dark::DarkMessage;
+use whisht::envelope::EnvelopeHash;
+use whisht::node::{Command, PeerView, Reply};
+
+use crate::scene::{RELAYS, Scene, TARGET, envelope_of};
+use crate::sim::World;
+use crate::sim::rogue::{Line, Manners};
+
+/// Hashes that the target asked for on a line, in order.
+fn requests(world: &World, rogue: usize, line: LinkId) -> Vec<EnvelopeHash> {
+    let dark = world.rogue(rogue).line(line).dark();
+    dark.filter_map(|(_, message)| match message {
+        DarkMessage::GetEnvelopes(hashes) => Some(hashes),
+        _ => None,
+    })
+    .flatten()
+    .collect()
+}
+
+fn invented(number: u32) -> EnvelopeHash {
+    let mut hash = [0xaa; 32];
+    hash[..4].copy_from_slice(&number.to_be_bytes());
+    EnvelopeHash(hash)
+}
+
+fn peer(scene: &mut Scene, at: usize) -> PeerView {
+    let key = hex::encode(scene.world.addr(at).key.0);
+    let Ok(Reply::Peers(peers)) = scene.world.command(TARGET, Command::Peers) else {
+        panic!("no list of peers");
+    };
+    peers.into_iter().find(|peer| peer.key == key).unwrap()
+}
+
+/// Whoever holds a piece of somebody's secret envelope may try to find its owner: by announcing it
+/// and seeing who asks, or by asking and seeing who answers.
+#[test]
+fn an_envelope_that_travels_on_a_stem_is_asked_for_and_denied_like_one_that_does_not_exist() {
+    let mut watched = 0;
+    for round in 0..5 {
+        let mut world = World::new(Duration::from_millis(5));
+        // Other numbers draw other fates.
+        for _ in 0..round {
+            world.add(false, &[]);
+        }
+        // What it passes on along the stem ends in the dark, until its embargo is over.
+        let sinks = [0; 2].map(|_| world.add_rogue(Manners::good()));
+        let node = world.add(false, &sinks);
+        let spy = world.add_rogue(Manners::good());
+        world.run(Duration::from_secs(2));
+        let line = world.intrude(spy, node);
+        let secret = envelope_of(&mut world, spy, 600);
+        let (travelling, nothing) = (secret.hash(), invented(1));
+        for message in [
+            DarkMessage::Stem(secret),
+            DarkMessage::GetEnvelopes(vec![travelling, nothing]),
+            DarkMessage::Announce(vec![travelling, nothing]),
+        ] {
+            world.incite(spy, |rogue, now| ((), rogue.say(now, line, &message)));
+            world.run(Duration::from_secs(1));
+        }
+        let stems = |sink: &usize| world.rogue(*sink).lines().flat_map(Line::stems).count();
+        let stemmed = sinks.iter().map(stems).sum::<usize>();
+        if world.status(node).pool_envelopes > 0 || stemmed == 0 {
+            // One node in ten ends a stem.
+            continue;
+        }
+        watched += 1;
+        assert!(world.rogue(spy).line(line).gossiped().is_empty());
+        let asked: BTreeSet<_> = requests(&world, spy, line).into_iter().collect();
+        assert_eq!(asked, [travelling, nothing].into());
+    }
+    assert!(watched > 1, "{watched} stems were watched");
+}
+
+#[test]
+fn a_neighbour_that_announces_and_never_delivers_loses_its_rating_and_delays_nobody_for_long() {
+    let mut scene = Scene::new();
+    let envelope = scene.envelope();
+    let hash = envelope.hash();
+    let (liar, lie) = (scene.rogue, scene.line);
+    scene.say(&DarkMessage::Announce(vec![hash]));
+    scene.run(1);
+    assert_eq!(requests(&scene.world, liar, lie), [hash]);
+    // Another has it, and answers.
+    let honest = scene.world.add_rogue(Manners::good());
+    let line = scene.world.intrude(honest, TARGET);
+    let announce = DarkMessage::Announce(vec![hash]);
+    scene
+        .world
+        .incite(honest, |rogue, now| ((), rogue.say(now, line, &announce)));
+    scene.run(6);
+    assert_eq!(requests(&scene.world, honest, line), [hash]);
+    scene.world.incite(honest, |rogue, now| {
+        ((), rogue.gossip(now, line, &[envelope]))
+    });
+    scene.run(10);
+    for relay in 0..RELAYS {
+        assert_eq!(scene.world.status(relay).pool_envelopes, 1);
+    }
+    assert!(peer(&mut scene, liar).rating < 0);
+    assert!(peer(&mut scene, honest).rating > 0);
+}
+
+#[test]
+fn a_flood_of_invented_hashes_is_asked_for_a_packet_at_a_time_and_keeps_no_envelope_out() {
+    let mut scene = Scene::new();
+    for packet in 0..400 {
+        let hashes = (0..256)
+            .map(|number| invented(packet << 8 | number))
+            .collect();
+        scene.say(&DarkMessage::Announce(hashes));
+    }
+    scene.run(1);
+    assert!(scene.line().stands());
+    let asked = requests(&scene.world, scene.rogue, scene.line).len();
+    assert!(asked <= 256, "{asked} at once");
+    let envelope = scene.envelope();
+    let honest = scene.world.add_rogue(Manners::good());
+    let line = scene.world.intrude(honest, TARGET);
+    let announce = DarkMessage::Announce(vec![envelope.hash()]);
+    scene
+        .world
+        .incite(honest, |rogue, now| ((), rogue.say(now, line, &announce)));
+    scene.run(2);
+    assert_eq!(requests(&scene.world, honest, line), [envelope.hash()]);
+    scene.run(600);
+    let flooder = scene.rogue;
+    assert!(peer(&mut scene, flooder).rating < -50);
+}
+
+#[test]
+fn a_neighbour_that_asks_for_nothing_gets_the_whole_pool_by_name_and_little_of_it_in_body() {
+    let mut scene = Scene::with(Manners {
+        asks: false,
+        ..Manners::good()
+    });
+    let envelope = scene.envelope();
+    let hash = envelope.hash();
+    let bringer = scene.world.add_rogue(Manners::good());
+    let line = scene.world.intrude(bringer, TARGET);
+    scene.world.incite(bringer, |rogue, now| {
+        ((), rogue.gossip(now, line, &[envelope]))
+    });
+    scene.run(5);
+    let late = scene.world.add_rogue(Manners {
+        asks: false,
+        ..Manners::good()
+    });
+    let line = scene.world.intrude(late, TARGET);
+    scene.run(5);
+    let heard = scene.world.rogue(late).line(line);
+    assert!(heard.gossiped().is_empty());
+    let announced: Vec<_> = heard
+        .announced()
+        .into_iter()
+        .map(|(_, hash)| hash)
+        .collect();
+    assert_eq!(announced, [hash]);
+}

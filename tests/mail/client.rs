@@ -1,0 +1,369 @@
+//! Fetching what one missed: from an honest server, and from others.
+
+use std::time::Duration;
+
+use circuits::ids::LinkId;
+use circuits::time::UnixSecs;
+use whisht::bloom::Bloom;
+use whisht::envelope::{Envelope, EnvelopeHash, Marking, Topic, Ttl, Unsealed};
+use whisht::gossip::packet::code;
+use whisht::link::Capability;
+use whisht::mail::RequestId;
+use whisht::mail::cursor::Place;
+use whisht::mail::request::Packet;
+use whisht::mail::response::{Completion, messages};
+use whisht::message::{self, Padding, Plaintext, seal_asymmetric};
+use whisht::node::{FetchEnd, FetchRequest, FetchStage, MailSource};
+
+use crate::scene::{
+    SERVER, TOPIC, WRITER, a_day, begin, desk, ended, fetch, forget, inbox, key, reader, world,
+    world_with, write,
+};
+use crate::sim::World;
+use crate::sim::rogue::Manners;
+
+#[test]
+fn who_was_away_gets_what_was_missed_and_nobody_notices() {
+    let mut world = world();
+    write(&mut world, "the hedge, at nine");
+    forget(&mut world);
+    let third = world.add(false, &[SERVER]);
+    let reader = reader(&mut world);
+    let day = a_day(&world);
+    let (end, envelopes, messages) = fetch(&mut world, reader, day);
+    assert_eq!((end, envelopes, messages), (FetchEnd::Complete, 1, 1));
+    let inbox = inbox(&mut world, reader);
+    assert_eq!(inbox[0].payload, hex::encode("the hedge, at nine"));
+    // It is dead: it is pooled nowhere, and goes to nobody else.
+    world.run(Duration::from_secs(10));
+    for node in [SERVER, WRITER, third, reader] {
+        assert_eq!(world.status(node).pool_envelopes, 0);
+    }
+    assert_eq!(
+        world.status(reader).peers,
+        0,
+        "the server was no peer before"
+    );
+}
+
+#[test]
+fn fetching_twice_brings_no_message_twice() {
+    let mut world = world();
+    write(&mut world, "once");
+    forget(&mut world);
+    let reader = reader(&mut world);
+    for expected in [1, 0] {
+        let day = a_day(&world);
+        let (_, envelopes, messages) = fetch(&mut world, reader, day);
+        assert_eq!((envelopes, messages), (1, expected));
+    }
+    assert_eq!(inbox(&mut world, reader).len(), 1);
+}
+
+#[test]
+fn a_password_is_needed_where_there_is_one() {
+    let mut world = world_with(Some([9; 32]));
+    write(&mut world, "for those who know");
+    forget(&mut world);
+    let reader = reader(&mut world);
+    let wrong = FetchRequest {
+        password: Some(key([8; 32])),
+        ..a_day(&world)
+    };
+    assert_eq!(fetch(&mut world, reader, wrong).0, FetchEnd::Refused);
+    let none = FetchRequest {
+        password: None,
+        ..a_day(&world)
+    };
+    assert_eq!(fetch(&mut world, reader, none).0, FetchEnd::Refused);
+    let Some(FetchStage::Ended { reason, .. }) = ended(&world, reader) else {
+        panic!("it has ended");
+    };
+    assert!(reason.unwrap().contains("wants its password"));
+    let right = a_day(&world);
+    let (end, _, messages) = fetch(&mut world, reader, right);
+    assert_eq!((end, messages), (FetchEnd::Complete, 1));
+}
+
+#[test]
+fn a_topic_is_asked_for_among_a_quarter_of_all() {
+    let mut world = world();
+    write(&mut world, "one");
+    forget(&mut world);
+    let reader = reader(&mut world);
+    let request = |world: &World, narrow| FetchRequest {
+        topics: vec![TOPIC],
+        narrow,
+        ..a_day(world)
+    };
+    let cloaked = request(&world, false);
+    let view = begin(&mut world, reader, cloaked).unwrap();
+    assert!((0.25..0.5).contains(&view.share), "{}", view.share);
+    assert_eq!((view.since % 3_600, view.until % 3_600), (0, 0));
+    world.run(Duration::from_secs(30));
+    let narrow = request(&world, true);
+    let view = begin(&mut world, reader, narrow).unwrap();
+    assert!(view.share < 0.001, "{}", view.share);
+    world.run(Duration::from_secs(30));
+    assert_eq!(inbox(&mut world, reader).len(), 1);
+}
+
+#[test]
+fn requests_that_make_no_sense_are_refused_at_once() {
+    let mut world = world();
+    let reader = reader(&mut world);
+    let now = world.clock().unix;
+    let own = world.addr(reader);
+    let day = || a_day(&world);
+    let bad = [
+        FetchRequest {
+            from: None,
+            ..day()
+        },
+        FetchRequest {
+            from: Some(MailSource::At(own)),
+            ..day()
+        },
+        FetchRequest {
+            since: UnixSecs(now.0 + 100),
+            ..day()
+        },
+        FetchRequest {
+            narrow: true,
+            ..day()
+        },
+        FetchRequest {
+            topics: vec![Topic::default(); 65],
+            ..day()
+        },
+    ];
+    for request in bad {
+        assert!(begin(&mut world, reader, request).is_err());
+    }
+    let first = a_day(&world);
+    begin(&mut world, reader, first).unwrap();
+    let second = a_day(&world);
+    assert!(begin(&mut world, reader, second).is_err(), "one at a time");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_not_waited_for_for_ever() {
+    let mut world = world();
+    let reader = reader(&mut world);
+    world.kill(SERVER);
+    let day = a_day(&world);
+    assert_eq!(fetch(&mut world, reader, day).0, FetchEnd::Unreachable);
+}
+
+#[test]
+fn a_node_that_is_no_mail_server_is_silence() {
+    let mut world = world();
+    let reader = reader(&mut world);
+    let request = FetchRequest {
+        from: Some(MailSource::At(world.addr(WRITER))),
+        ..a_day(&world)
+    };
+    assert_eq!(fetch(&mut world, reader, request).0, FetchEnd::Silent);
+}
+
+/// A reader, and a machine that pretends to be a mail server.
+struct Liar {
+    world: World,
+    reader: usize,
+    rogue: usize,
+}
+
+impl Liar {
+    fn new(client: &'static str) -> Self {
+        let mut world = world();
+        let reader = reader(&mut world);
+        let rogue = world.add_rogue(Manners {
+            client,
+            ..Manners::good()
+        });
+        Self {
+            world,
+            reader,
+            rogue,
+        }
+    }
+
+    /// The reader begins to fetch from the liar.
+    fn begin(&mut self) {
+        let request = FetchRequest {
+            from: Some(MailSource::At(self.world.addr(self.rogue))),
+            password: Some(key([5; 32])),
+            ..a_day(&self.world)
+        };
+        begin(&mut self.world, self.reader, request).unwrap();
+        self.world.run(Duration::from_secs(3));
+    }
+
+    /// The line on which the reader came.
+    fn line(&self) -> LinkId {
+        LinkId(1)
+    }
+
+    /// The hashes of the requests that came.
+    fn requests(&self) -> Vec<EnvelopeHash> {
+        let heard = &self.world.rogue(self.rogue).line(self.line()).heard;
+        heard
+            .iter()
+            .filter(|heard| heard.capability == Capability::SHH_6)
+            .filter(|heard| heard.code == u16::from(code::P2P_REQUEST))
+            .map(|heard| match Packet::decode(&heard.payload) {
+                Ok(Packet::Sealed(envelope)) => envelope.hash(),
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    fn say(&mut self, code: u8, payload: Vec<u8>) {
+        let line = self.line();
+        self.world.incite(self.rogue, |rogue, now| {
+            let what = (Capability::SHH_6, u16::from(code));
+            ((), rogue.babble(now, line, what, payload))
+        });
+        self.world.run(Duration::from_secs(2));
+    }
+
+    fn hand_over(&mut self, envelopes: &[Envelope]) {
+        for packet in messages(envelopes, true) {
+            self.say(code::P2P_MESSAGE, packet);
+        }
+    }
+
+    fn complete(&mut self, cursor: Option<u32>) {
+        let request = self.requests().last().copied().unwrap();
+        let place = |sent| Place {
+            sent: UnixSecs(sent),
+            hash: EnvelopeHash([3; 32]),
+        };
+        let completion = Completion::Done {
+            id: RequestId(request.0),
+            last: None,
+            cursor: cursor.map(|sent| place(sent).into()),
+        };
+        self.say(code::P2P_REQUEST_COMPLETE, completion.encode());
+    }
+
+    /// An envelope for the desk, made an hour ago, without any work.
+    fn letter(&mut self, number: u32) -> Envelope {
+        let sent = self.world.clock().unix.0 - 3_600;
+        self.world.incite(self.rogue, |rogue, _| {
+            let text = format!("letter {number}");
+            let plaintext =
+                Plaintext::build(&mut rogue.rng, text.as_bytes(), Padding::Align, None).unwrap();
+            let data = seal_asymmetric(&mut rogue.rng, &desk().public(), &plaintext);
+            let unsealed = Unsealed {
+                expiry: UnixSecs(sent + 60),
+                ttl: Ttl(60),
+                topic: TOPIC,
+                marking: Marking::Absent,
+                data,
+            };
+            (unsealed.seal(number.into()), Vec::new())
+        })
+    }
+
+    fn end(&self) -> Option<FetchEnd> {
+        match ended(&self.world, self.reader)? {
+            FetchStage::Ended { end, .. } => Some(end),
+            _ => None,
+        }
+    }
+}
+
+#[test]
+fn a_cursor_loop_by_a_lying_server_ends_the_exchange() {
+    let mut liar = Liar::new("whisht/v0.1.0");
+    liar.begin();
+    for (round, cursor) in [5, 6, 5].into_iter().enumerate() {
+        assert_eq!(liar.requests().len(), round + 1);
+        let letter = liar.letter(u32::try_from(round).unwrap());
+        liar.hand_over(&[letter]);
+        liar.complete(Some(cursor));
+    }
+    assert_eq!(liar.end(), Some(FetchEnd::Lied));
+    let received = inbox(&mut liar.world, liar.reader);
+    assert_eq!(received.len(), 3, "what came is dealt with all the same");
+}
+
+#[test]
+fn a_response_flood_from_a_peer_without_trust_is_not_even_read() {
+    let mut liar = Liar::new("whisht/v0.1.0");
+    let (rogue, reader) = (liar.rogue, liar.reader);
+    let line = liar.world.intrude(rogue, reader);
+    assert_eq!(line, liar.line());
+    let letter = liar.letter(1);
+    for _ in 0..50 {
+        liar.hand_over(core::slice::from_ref(&letter));
+        liar.say(code::P2P_MESSAGE, vec![0xff; 1_000]);
+        liar.say(code::P2P_REQUEST_COMPLETE, vec![0xff; 1_000]);
+    }
+    assert!(liar.world.rogue(rogue).line(line).stands());
+    assert!(inbox(&mut liar.world, reader).is_empty());
+    assert_eq!(liar.world.status(reader).pool_envelopes, 0);
+}
+
+#[test]
+fn trust_ends_with_the_exchange() {
+    let mut liar = Liar::new("whisht/v0.1.0");
+    let (rogue, reader) = (liar.rogue, liar.reader);
+    liar.world.intrude(rogue, reader);
+    liar.begin();
+    let letter = liar.letter(1);
+    liar.hand_over(&[letter]);
+    liar.complete(None);
+    assert_eq!(liar.end(), Some(FetchEnd::Complete));
+    let late = liar.letter(2);
+    liar.hand_over(&[late]);
+    assert_eq!(inbox(&mut liar.world, reader).len(), 1);
+    // It was a peer before, and is one still.
+    assert_eq!(liar.world.status(reader).peers, 1);
+}
+
+#[test]
+fn a_server_of_go_ethereums_is_asked_and_believed_in_its_own_way() {
+    let mut liar = Liar::new("Geth/v1.8.27-stable/linux-amd64/go1.10");
+    liar.begin();
+    let asked = liar.world.rogue(liar.rogue).line(liar.line()).heard.iter();
+    let request = asked
+        .filter(|heard| heard.code == u16::from(code::P2P_REQUEST))
+        .find_map(|heard| Envelope::decode(&heard.payload).ok())
+        .unwrap();
+    let opened = message::open_symmetric(&key([5; 32]), request.data()).unwrap();
+    assert_eq!(opened.payload.len(), 72);
+    assert!(opened.payload.ends_with(&Bloom::FULL.0));
+    for number in 0..3 {
+        let letter = liar.letter(number);
+        liar.hand_over(&[letter]);
+    }
+    liar.world.run(Duration::from_secs(6));
+    assert_eq!(liar.end(), Some(FetchEnd::Quiet));
+    assert_eq!(inbox(&mut liar.world, liar.reader).len(), 3);
+}
+
+#[test]
+fn what_was_not_asked_for_never_reaches_a_key() {
+    let mut liar = Liar::new("whisht/v0.1.0");
+    liar.begin();
+    let old = liar.letter(1);
+    let older = Unsealed {
+        expiry: UnixSecs(old.expiry().0 - 10 * 86_400),
+        ttl: Ttl(60),
+        topic: old.topic(),
+        marking: Marking::Absent,
+        data: old.data().to_vec(),
+    };
+    liar.hand_over(&[older.seal(1)]);
+    liar.complete(None);
+    let Some(FetchStage::Ended {
+        unasked, messages, ..
+    }) = ended(&liar.world, liar.reader)
+    else {
+        panic!("it has ended");
+    };
+    assert_eq!((unasked, messages), (1, 0));
+    assert!(inbox(&mut liar.world, liar.reader).is_empty());
+}

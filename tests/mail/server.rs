@@ -1,0 +1,206 @@
+//! What a mail server keeps, when it says so, and what strangers can make it do.
+
+use std::time::Duration;
+
+use circuits::ids::LinkId;
+use whisht::bloom::Bloom;
+use whisht::dark::DarkMessage;
+use whisht::envelope::Envelope;
+use whisht::gossip::packet::{Envelopes, code, outgoing};
+use whisht::link::Capability;
+use whisht::mail::RequestId;
+use whisht::mail::request::{Limit, Request};
+use whisht::mail::response::Completion;
+use whisht::pow::Generations;
+
+use crate::scene::{SERVER, a_day, fetch, forget, reader, world, write};
+use crate::sim::World;
+use crate::sim::rogue::Manners;
+
+/// An envelope of nobody's, that lives a quarter of an hour.
+fn envelope(world: &mut World, rogue: usize) -> Envelope {
+    let unix = world.clock().unix;
+    world.incite(rogue, |rogue, _| {
+        let life = whisht::compose::Life::at_least(Duration::from_secs(600));
+        let draft = whisht::compose::dummy(&mut rogue.rng, unix, life, 0.002).unwrap();
+        let mut search = draft
+            .seal_job(Generations::Modern)
+            .unwrap()
+            .search(&mut rogue.rng);
+        let nonce = loop {
+            if let Some(nonce) = search.step(8192) {
+                break nonce;
+            }
+        };
+        (draft.unsealed.seal(nonce), Vec::new())
+    })
+}
+
+fn say(world: &mut World, rogue: usize, line: LinkId, code: u8, payload: Vec<u8>) {
+    world.incite(rogue, |rogue, now| {
+        let what = (Capability::SHH_6, u16::from(code));
+        ((), rogue.babble(now, line, what, payload))
+    });
+    world.run(Duration::from_secs(1));
+}
+
+/// The payloads of a code that a rogue heard.
+fn heard(world: &World, rogue: usize, line: LinkId, code: u8) -> Vec<Vec<u8>> {
+    let heard = world.rogue(rogue).line(line).heard.iter();
+    heard
+        .filter(|heard| heard.capability == Capability::SHH_6 && heard.code == u16::from(code))
+        .map(|heard| heard.payload.clone())
+        .collect()
+}
+
+fn request(limit: u32) -> Vec<u8> {
+    Request {
+        lower: circuits::time::UnixSecs(0),
+        upper: circuits::time::UnixSecs(u32::MAX),
+        bloom: Bloom::FULL,
+        limit: Limit::Count(limit),
+        after: None,
+        batch: true,
+    }
+    .to_plain(RequestId([7; 32]))
+}
+
+#[test]
+fn what_is_flooded_is_kept_and_outlives_the_server() {
+    let mut world = world();
+    write(&mut world, "one");
+    write(&mut world, "two");
+    assert_eq!(world.archive(SERVER).envelopes().count(), 2);
+    let mail = world.status(SERVER).mail.unwrap();
+    assert_eq!((mail.kept, mail.waiting), (2, 0));
+    forget(&mut world);
+    world.kill(SERVER);
+    world.revive(SERVER);
+    let reader = reader(&mut world);
+    let day = a_day(&world);
+    let (_, envelopes, messages) = fetch(&mut world, reader, day);
+    assert_eq!((envelopes, messages), (2, 2));
+}
+
+#[test]
+fn an_envelope_on_the_stem_is_kept_only_when_it_is_public() {
+    let mut world = world();
+    let rogue = world.add_rogue(Manners::good());
+    let line = world.intrude(rogue, SERVER);
+    let envelope = envelope(&mut world, rogue);
+    let stem = DarkMessage::Stem(envelope);
+    world.incite(rogue, |rogue, now| ((), rogue.say(now, line, &stem)));
+    let mut hidden = 0;
+    loop {
+        world.run(Duration::from_millis(200));
+        let public = world.status(SERVER).pool_envelopes;
+        let kept = world.archive(SERVER).envelopes().count();
+        assert!(kept <= public, "it was kept before it was public");
+        if kept == 1 {
+            break;
+        }
+        hidden += 1;
+        assert!(hidden < 3_000, "it never became public");
+    }
+}
+
+#[test]
+fn a_batch_is_acknowledged_only_when_it_would_survive_a_crash() {
+    let mut world = world();
+    let rogue = world.add_rogue(Manners {
+        confirmed: true,
+        client: "StatusIM/v0.28",
+        ..Manners::good()
+    });
+    let line = world.intrude(rogue, SERVER);
+    world.archive(SERVER).hang();
+    let first = envelope(&mut world, rogue);
+    let batch = outgoing::messages(&[first]);
+    say(&mut world, rogue, line, code::MESSAGES, batch.clone());
+    // A repetition is no more durable than the first time.
+    say(&mut world, rogue, line, code::MESSAGES, batch);
+    assert_eq!(world.status(SERVER).pool_envelopes, 1);
+    assert!(heard(&world, rogue, line, code::BATCH_ACKNOWLEDGED).is_empty());
+    world.release_archive(SERVER);
+    world.run(Duration::from_secs(1));
+    assert_eq!(
+        heard(&world, rogue, line, code::BATCH_ACKNOWLEDGED).len(),
+        2
+    );
+    // With nothing to wait for it comes at once.
+    say(&mut world, rogue, line, code::MESSAGES, vec![0xc0]);
+    assert_eq!(
+        heard(&world, rogue, line, code::BATCH_ACKNOWLEDGED).len(),
+        3
+    );
+}
+
+#[test]
+fn a_request_flood_ends_with_the_link_and_costs_nobody_else() {
+    let mut world = world();
+    write(&mut world, "one");
+    let rogue = world.add_rogue(Manners::good());
+    let line = world.intrude(rogue, SERVER);
+    for _ in 0..100 {
+        world.incite(rogue, |rogue, now| {
+            let what = (Capability::SHH_6, u16::from(code::P2P_REQUEST));
+            ((), rogue.babble(now, line, what, request(1)))
+        });
+    }
+    world.run(Duration::from_secs(2));
+    assert!(!world.rogue(rogue).line(line).stands());
+    forget(&mut world);
+    let reader = reader(&mut world);
+    let day = a_day(&world);
+    let (_, _, messages) = fetch(&mut world, reader, day);
+    assert_eq!(messages, 1);
+}
+
+#[test]
+fn a_plain_request_is_answered_with_a_list_and_a_cursor() {
+    let mut world = world();
+    for text in ["one", "two", "three"] {
+        write(&mut world, text);
+    }
+    let rogue = world.add_rogue(Manners::good());
+    let line = world.intrude(rogue, SERVER);
+    say(&mut world, rogue, line, code::P2P_REQUEST, request(2));
+    let messages = heard(&world, rogue, line, code::P2P_MESSAGE);
+    assert_eq!(Envelopes::p2p(&messages[0]).unwrap().count(), 2);
+    let ends = heard(&world, rogue, line, code::P2P_REQUEST_COMPLETE);
+    let Completion::Done { id, cursor, .. } = Completion::decode(&ends[0]).unwrap() else {
+        panic!("it is done");
+    };
+    assert_eq!(id, RequestId([7; 32]));
+    assert!(cursor.is_some(), "a third one is left");
+}
+
+#[test]
+fn an_archive_that_fails_is_told_to_the_client() {
+    let mut world = world();
+    write(&mut world, "one");
+    world.archive(SERVER).break_down();
+    let rogue = world.add_rogue(Manners::good());
+    let line = world.intrude(rogue, SERVER);
+    say(&mut world, rogue, line, code::P2P_REQUEST, request(2));
+    let ends = heard(&world, rogue, line, code::P2P_REQUEST_COMPLETE);
+    let end = Completion::decode(&ends[0]).unwrap();
+    assert!(matches!(end, Completion::Failed { .. }), "{end:?}");
+}
+
+#[test]
+fn a_node_that_is_no_mail_server_says_nothing_even_to_garbage() {
+    let mut world = world();
+    let rogue = world.add_rogue(Manners::good());
+    let line = world.intrude(rogue, crate::scene::WRITER);
+    for payload in [request(2), vec![0xff; 40]] {
+        say(&mut world, rogue, line, code::P2P_REQUEST, payload.clone());
+        say(&mut world, rogue, line, code::P2P_SYNC_REQUEST, payload);
+    }
+    assert!(world.rogue(rogue).line(line).stands());
+    assert!(heard(&world, rogue, line, code::P2P_REQUEST_COMPLETE).is_empty());
+    // A mail server hangs up for it, as go-ethereum's does.
+    let line = world.intrude(rogue, SERVER);
+    say(&mut world, rogue, line, code::P2P_REQUEST, vec![0xff; 40]);
+    assert!(!world.rogue(rogue).line(line).stands());
+}

@@ -1,0 +1,95 @@
+//! A mail server's archive in memory, that can be slow and can fail.
+
+use std::collections::BTreeMap;
+
+use whisht::envelope::Envelope;
+use whisht::mail::archive::{Contents, Page, Query, Task, Unavailable, Word};
+use whisht::mail::cursor::Place;
+
+/// What one node keeps for others. It outlives the node, as a disk does.
+#[derive(Default)]
+pub(crate) struct Archive {
+    kept: BTreeMap<Place, Envelope>,
+    /// Tasks that wait, if the archive hangs.
+    held: Option<Vec<Task>>,
+    broken: bool,
+}
+
+impl Archive {
+    /// From now on nothing is done.
+    pub(crate) fn hang(&mut self) {
+        self.held = Some(Vec::new());
+    }
+
+    /// From now on nothing is found.
+    pub(crate) fn break_down(&mut self) {
+        self.broken = true;
+    }
+
+    /// Does a task; none of it is done while the archive hangs.
+    pub(super) fn take(&mut self, task: Task) -> Option<Word> {
+        match &mut self.held {
+            Some(held) => {
+                held.push(task);
+                None
+            }
+            None => Some(self.work(task)),
+        }
+    }
+
+    /// Does what was held back.
+    pub(super) fn release(&mut self) -> Vec<Word> {
+        let held = self.held.take().unwrap_or_default();
+        held.into_iter().map(|task| self.work(task)).collect()
+    }
+
+    /// Everything that is kept.
+    pub(crate) fn envelopes(&self) -> impl Iterator<Item = &Envelope> {
+        self.kept.values()
+    }
+
+    fn work(&mut self, task: Task) -> Word {
+        match task {
+            Task::Keep(id, envelopes) => {
+                let placed = envelopes.into_iter().map(|one| (Place::of(&one), one));
+                self.kept.extend(placed);
+                let contents = Contents {
+                    bytes: 0,
+                    oldest: self.kept.keys().next().map(|place| place.sent),
+                };
+                Word::Kept(id, Some(contents))
+            }
+            Task::Find(id, _) if self.broken => Word::Found(id, Err(Unavailable)),
+            Task::Find(id, query) => Word::Found(id, Ok(self.page(&query))),
+        }
+    }
+
+    /// As slow and as plain as can be.
+    fn page(&self, query: &Query) -> Page {
+        let behind = |place: &Place| match query.start() {
+            Some(start) => *place > start,
+            None => place.sent >= query.lower,
+        };
+        let mut page = Page::default();
+        let mut last = None;
+        let mut bytes = 0;
+        for (place, envelope) in &self.kept {
+            if !behind(place) || place.sent > query.upper {
+                continue;
+            }
+            let wanted = query.wants(envelope);
+            let full = page.envelopes.len() == query.limit || bytes > query.bytes;
+            if page.effort == query.effort || (wanted && full) {
+                page.more = last;
+                break;
+            }
+            if wanted {
+                bytes += envelope.as_rlp().len();
+                page.envelopes.push(envelope.clone());
+            }
+            page.effort += 1;
+            last = Some(*place);
+        }
+        page
+    }
+}
