@@ -12,6 +12,7 @@ pub mod rpc;
 pub mod value;
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use circuits::directory;
 use circuits::ids::{Profile, RelayId};
@@ -54,6 +55,8 @@ pub struct Settings {
     pub guard: Option<RelayId>,
     /// Threads for proof of work. Default: one per core.
     pub threads: Option<usize>,
+    /// The file with the password of the identities. Default: ask, if there is a terminal.
+    pub password_file: Option<PathBuf>,
     /// The table `[rpc]`.
     pub rpc: RpcSettings,
 }
@@ -77,6 +80,7 @@ impl Settings {
             pool_mb: self.pool_mb.or(weaker.pool_mb),
             guard: self.guard.or(weaker.guard),
             threads: self.threads.or(weaker.threads),
+            password_file: self.password_file.or(weaker.password_file),
             rpc: self.rpc.over(weaker.rpc),
         }
     }
@@ -91,6 +95,8 @@ pub struct Config {
     pub listen: Listen,
     /// Threads for proof of work; as many as there are cores if not given.
     pub threads: Option<usize>,
+    /// The file with the password of the identities.
+    pub password_file: Option<PathBuf>,
     /// The doors for other programs.
     pub rpc: RpcConfig,
 }
@@ -144,6 +150,7 @@ impl Config {
             node,
             listen,
             threads: settings.threads,
+            password_file: settings.password_file,
             rpc: RpcConfig::build(settings.rpc)?,
         })
     }

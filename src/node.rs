@@ -64,7 +64,9 @@ use crate::gossip::{self, Gossip, packet::MinPow};
 use crate::link::{Capability, LinkConfig, LinkKey, LinkLimits};
 use crate::pool::Pool;
 
-pub use command::{Command, Identity, Recipient, Refusal, RefusalKind, Reply, SendRequest};
+pub use command::{
+    Command, Identity, Outline, Recipient, Refusal, RefusalKind, Reply, SendRequest,
+};
 pub use config::{NodeConfig, NodeKeys, Restored};
 pub use event::{Event, MessageId, Name, Stage, Trace};
 pub use input::{CommandId, Input, StoreId};

@@ -8,6 +8,7 @@
 mod rpc;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use circuits::ids::{Profile, RelayId};
 use circuits::level::Level;
@@ -85,6 +86,9 @@ pub(super) struct Options {
     /// Threads for proof of work [default: one per core]
     #[arg(long, env = "WHISHT_THREADS", value_name = "COUNT", value_parser = threads)]
     threads: Option<usize>,
+    /// The file whose first line is the password of the identities [default: ask]
+    #[arg(long, env = "WHISHT_PASSWORD_FILE", value_name = "FILE")]
+    password_file: Option<PathBuf>,
     #[command(flatten)]
     rpc: rpc::Options,
 }
@@ -107,6 +111,7 @@ impl From<Options> for Settings {
             pool_mb,
             guard,
             threads,
+            password_file,
             rpc,
         } = options;
         let listen = if no_listen { Some(Vec::new()) } else { listen };
@@ -125,6 +130,7 @@ impl From<Options> for Settings {
             pool_mb,
             guard,
             threads,
+            password_file,
             rpc: rpc.into(),
         }
     }

@@ -1,5 +1,7 @@
 //! `whisht run`: the node, until it is told to stop.
 
+mod keyring;
+
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -10,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::node::busy_runtime;
 use super::options::Options;
+use super::passwords::Guessing;
 use super::print::Screen;
 use super::{Common, Exit, Failure};
 use crate::config::{Config, Settings, file};
@@ -29,6 +32,11 @@ pub(super) struct Args {
     /// Keep everything in memory; nothing is left when the node ends
     #[arg(long)]
     ephemeral: bool,
+    /// Do not ask for a password; relay, and read nothing until `whisht unlock`
+    #[arg(long)]
+    locked: bool,
+    #[command(flatten)]
+    guessing: Guessing,
 }
 
 /// Runs a node.
@@ -50,6 +58,8 @@ pub(super) fn run(common: Common, args: Args) -> Result<Exit, Failure> {
              the likelier one of them is hostile"
         );
     }
+    let storage = place.open(&config)?;
+    let keyring = keyring::open(&storage, &config, args.locked, args.guessing.cost())?;
     let runtime = busy_runtime()?;
     let screen = Screen {
         json: common.json,
@@ -63,11 +73,12 @@ pub(super) fn run(common: Common, args: Args) -> Result<Exit, Failure> {
             )
         })?;
         let node = config.node.clone();
+        let identities = (keyring.open(), keyring.locked().len());
         let host = tokio::select! {
-            host = Host::open(config, &place, common.ipc.as_deref()) => host?,
+            host = Host::start(config, storage, keyring, common.ipc.as_deref()) => host?,
             () = interrupts.next() => return Ok(Exit::Failed),
         };
-        banner(screen, &host, &node)?;
+        banner(screen, &host, &node, identities)?;
         tokio::select! {
             () = interrupts.next() => {}
             () = host.handle().finished() => {
@@ -106,7 +117,12 @@ fn from_file(named: Option<&Path>, place: &Place) -> Result<Settings, Failure> {
 }
 
 /// Says what others need to know.
-fn banner(screen: Screen, host: &Host, node: &NodeConfig) -> io::Result<()> {
+fn banner(
+    screen: Screen,
+    host: &Host,
+    node: &NodeConfig,
+    (open, locked): (usize, usize),
+) -> io::Result<()> {
     let addresses = host.handle().addresses();
     let enodes: Vec<_> = addresses
         .iter()
@@ -121,6 +137,8 @@ fn banner(screen: Screen, host: &Host, node: &NodeConfig) -> io::Result<()> {
             "profile": node.profile.label(),
             "network": node.network,
             "relay": node.relay,
+            "identities": open,
+            "locked": locked,
         }));
     }
     screen.line(format_args!(
@@ -147,7 +165,13 @@ fn banner(screen: Screen, host: &Host, node: &NodeConfig) -> io::Result<()> {
         screen.line("              (others replace the loopback address by this machine's own)")?;
     }
     screen.line(format_args!("local socket  {}", host.ipc_path().display()))?;
-    screen.line(format_args!("level         {}", node.level))
+    screen.line(format_args!("level         {}", node.level))?;
+    match locked {
+        0 => screen.line(format_args!("identities    {open}")),
+        _ => screen.line(format_args!(
+            "identities    {open}, and {locked} locked: `whisht unlock` opens them"
+        )),
+    }
 }
 
 /// How a peer would name us. What an unspecified address is to others, we cannot know.

@@ -10,10 +10,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{RpcError, admin, shh};
+use super::{KeyCall, RpcError, admin, shh};
 use crate::endpoint::PeerAddr;
 use crate::envelope::Topic;
-use crate::identity::{IdentityName, Wanted, parse_topic};
+use crate::identity::parse_topic;
 use crate::message::ClientPublic;
 use crate::node::{Command, Criteria, MessageId, Recipient, Reply, SendRequest, ShhCommand};
 
@@ -24,8 +24,8 @@ pub enum Call {
     Node(Command, Render),
     /// Nothing: the result is known.
     Known(Value),
-    /// A new identity: made, kept, and then given to the node.
-    NewIdentity(IdentityName, Wanted),
+    /// Something with the keys of identities.
+    Keys(KeyCall),
     /// A key made of a password, which takes a while; then [`shh::keep_key`](super::shh::keep_key).
     KeyFromPassword(Zeroizing<String>),
     /// What the node says of itself: [`Command::Node`], then
@@ -79,6 +79,11 @@ impl Call {
     fn read_own(method: &str, params: Value, rng: &mut impl CryptoRng) -> Result<Self, RpcError> {
         let command = match method {
             "whisht_addPeer" => add_peer(params)?,
+            "whisht_changePassword"
+            | "whisht_exportIdentity"
+            | "whisht_importIdentity"
+            | "whisht_newIdentity"
+            | "whisht_unlock" => return KeyCall::read(method, params).map(Self::Keys),
             "whisht_cancel" => Command::Cancel(MessageId(number(params, "id")?)),
             "whisht_estimate" => Command::Estimate(send_request(params, rng)?),
             "whisht_identities" => nothing(params, Command::Identities)?,
@@ -86,7 +91,6 @@ impl Call {
                 true => 0,
                 false => number(params, "after")?,
             }),
-            "whisht_newIdentity" => return new_identity(params),
             "whisht_outbox" => nothing(params, Command::Outbox)?,
             "whisht_peers" => nothing(params, Command::Peers)?,
             "whisht_relays" => nothing(params, Command::Relays)?,
@@ -111,7 +115,7 @@ impl Call {
 }
 
 /// Every method.
-pub const METHODS: [&str; 52] = [
+pub const METHODS: [&str; 56] = [
     "admin_addPeer",
     "admin_addTrustedPeer",
     "admin_nodeInfo",
@@ -153,8 +157,11 @@ pub const METHODS: [&str; 52] = [
     "web3_sha3",
     "whisht_addPeer",
     "whisht_cancel",
+    "whisht_changePassword",
     "whisht_estimate",
+    "whisht_exportIdentity",
     "whisht_identities",
+    "whisht_importIdentity",
     "whisht_inbox",
     "whisht_newIdentity",
     "whisht_outbox",
@@ -163,6 +170,7 @@ pub const METHODS: [&str; 52] = [
     "whisht_send",
     "whisht_status",
     "whisht_subscribe",
+    "whisht_unlock",
     "whisht_unsubscribe",
 ];
 
@@ -248,39 +256,6 @@ fn recipient(
     Ok(Recipient::Public(key, topic.unwrap_or_else(random)))
 }
 
-/// What `whisht_newIdentity` takes: a key pair, unless a topic is given.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct IdentityParams {
-    name: String,
-    topic: Option<String>,
-    password: Option<Zeroizing<String>>,
-}
-
-fn new_identity(params: Value) -> Result<Call, RpcError> {
-    let IdentityParams {
-        name,
-        topic,
-        password,
-    } = object(params)?;
-    let name = name
-        .parse()
-        .map_err(|error| bad("name", error, "choose another one"))?;
-    let topic = topic.as_deref().map(parse_topic).transpose();
-    let wanted = match (
-        topic.map_err(|error| bad("topic", error, "choose one"))?,
-        password,
-    ) {
-        (None, None) => Wanted::KeyPair,
-        (Some(topic), None) => Wanted::Shared(topic),
-        (Some(topic), Some(password)) => Wanted::FromPassword(topic, password),
-        (None, Some(_)) => {
-            return Err(bad("topic", "a shared key needs one", "give four bytes"));
-        }
-    };
-    Ok(Call::NewIdentity(name, wanted))
-}
-
 /// The only parameter, or the one of this name.
 fn only(params: Value, name: &str) -> Result<Value, RpcError> {
     let found = match params {
@@ -293,7 +268,7 @@ fn only(params: Value, name: &str) -> Result<Value, RpcError> {
     })
 }
 
-fn text(params: Value, name: &str) -> Result<String, RpcError> {
+pub(super) fn text(params: Value, name: &str) -> Result<String, RpcError> {
     match only(params, name)? {
         Value::String(text) => Ok(text),
         _ => Err(bad(name, "it is no text", "put it in quotes")),
@@ -307,7 +282,7 @@ fn number(params: Value, name: &str) -> Result<u64, RpcError> {
 }
 
 /// Named parameters, or one object among positional ones.
-fn object<T: DeserializeOwned>(params: Value) -> Result<T, RpcError> {
+pub(super) fn object<T: DeserializeOwned>(params: Value) -> Result<T, RpcError> {
     let fields = match params {
         Value::Array(mut list) if list.len() == 1 => list.pop().unwrap_or_default(),
         other => other,
@@ -335,7 +310,7 @@ fn nothing(params: Value, command: Command) -> Result<Command, RpcError> {
     }
 }
 
-fn bad(name: &str, cause: impl fmt::Display, remedy: impl fmt::Display) -> RpcError {
+pub(super) fn bad(name: &str, cause: impl fmt::Display, remedy: impl fmt::Display) -> RpcError {
     RpcError::invalid_params(format_args!("`{name}`: {cause}"), remedy)
 }
 

@@ -10,7 +10,8 @@
 //! onion/           <epoch>.key and <epoch>.tags, together or not at all (spec M9)
 //! descriptor/      <epoch>: what we told the network about ourselves
 //! directory.bin    what relays told us
-//! identities/      <name>.json: client keys
+//! keystore/        <name>.json: client keys, sealed
+//! identities/      <name>.json: client keys in the clear, as version 0.1 left them
 //! ```
 //!
 //! Directories are 0700 and files 0600. What others can read is refused, not mended: a key that
@@ -73,7 +74,7 @@ impl DataDir {
             }
             Err(TryLockError::Error(error)) => return Err(at(&lock_path, error)),
         }
-        for part in [ONION, DESCRIPTOR, IDENTITIES] {
+        for part in [ONION, DESCRIPTOR, KEYSTORE] {
             make_private(&path.join(part))?;
         }
         check_all(path)?;
@@ -253,6 +254,14 @@ pub enum DirError {
         /// The file.
         path: PathBuf,
     },
+    /// A file among the sealed keys that is none, or cannot be one of ours.
+    #[error("{}: {cause}", path.display())]
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what would help.
+        cause: String,
+    },
     /// A symbolic link where a file or directory should be.
     #[error(
         "{} is a symbolic link, whose target may be open to others; put the file itself there",
@@ -326,8 +335,10 @@ pub enum DirError {
 pub(super) const ONION: &str = "onion";
 /// Our descriptors.
 pub(super) const DESCRIPTOR: &str = "descriptor";
-/// Client keys.
+/// Client keys in the clear, of version 0.1.
 pub(super) const IDENTITIES: &str = "identities";
+/// Client keys.
+pub(super) const KEYSTORE: &str = "keystore";
 const IPC: &str = "whisht.ipc";
 const LOCK: &str = "lock";
 const PORT: &str = "port";

@@ -14,15 +14,14 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use tokio::net::UnixListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::Handle;
-use super::data_dir::DataDir;
-use super::store::Storage;
+use super::keeper::Keeper;
 
 pub use client::{Client, ClientError};
 
@@ -31,27 +30,8 @@ pub use client::{Client, ClientError};
 pub struct Service {
     /// The node.
     pub handle: Handle,
-    /// Where new identities are kept.
+    /// What keeps its identities.
     pub keeper: Keeper,
-}
-
-/// Where sessions keep identities. They do not hold the data directory: it is free for the next
-/// node as soon as this one has ended, whatever its clients do.
-#[derive(Clone, Debug)]
-pub enum Keeper {
-    /// Nowhere.
-    Memory,
-    /// In a data directory, while the node has it.
-    Disk(Weak<DataDir>),
-}
-
-impl From<&Storage> for Keeper {
-    fn from(storage: &Storage) -> Self {
-        match storage {
-            Storage::Memory => Self::Memory,
-            Storage::Disk(dir) => Self::Disk(Arc::downgrade(dir)),
-        }
-    }
 }
 
 /// A socket that is being served, until this is dropped.

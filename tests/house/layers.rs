@@ -17,6 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["endpoint", "estimate", "gossip"],
     &["node"],
     &["identity"],
+    &["keystore"],
     &["config", "rpc"],
     &["shell"],
     &["cli"],
