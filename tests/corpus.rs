@@ -57,6 +57,7 @@ replay! {
     envelope: 20_000,
     envelope_v5: 20_000,
     hello: 20_000,
+    keystore_json: 5_000,
     message: 5_000,
     rlpx_frame: 3_000,
     rlpx_handshake: 5_000,
