@@ -25,7 +25,7 @@ pub enum Kept {
     /// In the clear: a file of version 0.1.
     Plain(Identity),
     /// Sealed under a password, which may be empty.
-    Sealed(SealedIdentity),
+    Sealed(Box<SealedIdentity>),
 }
 
 impl Kept {
@@ -72,7 +72,7 @@ pub fn list(dir: &DataDir) -> Result<Vec<(IdentityName, Kept)>, DirError> {
                 cause: NOT_OURS.to_owned(),
             });
         };
-        kept.push((name.clone(), Kept::Sealed(sealed)));
+        kept.push((name.clone(), Kept::Sealed(Box::new(sealed))));
     }
     for path in paths(&dir.path().join(IDENTITIES))? {
         let (name, identity) = read_plain(&path)?;
@@ -115,7 +115,7 @@ pub fn create(
 /// [`KeyError::NotSealed`] for one that lies in the clear.
 pub fn export(dir: &DataDir, name: &IdentityName) -> Result<SealedIdentity, KeyError> {
     match find(dir, name)? {
-        Kept::Sealed(sealed) => Ok(sealed),
+        Kept::Sealed(sealed) => Ok(*sealed),
         Kept::Plain(_) => Err(KeyError::NotSealed(name.clone())),
     }
 }

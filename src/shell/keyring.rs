@@ -40,7 +40,7 @@ impl Keyring {
                     keyring.open.push((name, identity));
                 }
                 Kept::Sealed(sealed) if sealed.is_protected() => {
-                    keyring.locked.push((name, sealed));
+                    keyring.locked.push((name, *sealed));
                 }
                 Kept::Sealed(sealed) => {
                     let identity = identities::open(&name, &sealed, None)?;

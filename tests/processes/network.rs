@@ -5,7 +5,8 @@
 //! signals, sockets, and a relay that loses its power.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use circuits::ids::RelayKey;
