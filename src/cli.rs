@@ -15,11 +15,13 @@ mod mail;
 mod node;
 mod options;
 mod outbox;
+mod passwords;
 mod print;
 mod raw;
 mod run;
 mod send;
 mod show;
+mod unlock;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -62,8 +64,10 @@ struct Common {
 enum Command {
     /// Run a node until it is told to stop
     Run(Box<run::Args>),
-    /// Make and list identities
+    /// Make, list, carry and seal identities
     Id(id::Args),
+    /// Give a running node the password of identities that are locked
+    Unlock(unlock::Args),
     /// Send a message and follow it on its way
     Send(send::Args),
     /// Read messages that arrived
@@ -105,6 +109,9 @@ impl Cli {
         match command {
             Command::Run(args) => run::run(common, *args),
             Command::Id(args) => id::run(&common, args),
+            Command::Unlock(args) => {
+                node::with(&common, async |node| unlock::run(node, args).await)
+            }
             Command::Send(args) => node::with(&common, async |node| send::run(node, args).await),
             Command::Inbox(args) => node::with(&common, async |node| inbox::run(node, args).await),
             Command::Outbox => node::with(&common, outbox::run),

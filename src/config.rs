@@ -13,6 +13,7 @@ pub mod rpc;
 pub mod value;
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use circuits::directory;
 use circuits::ids::{Profile, RelayId};
@@ -58,6 +59,8 @@ pub struct Settings {
     pub threads: Option<usize>,
     /// The table `[mail]`.
     pub mail: MailSettings,
+    /// The file with the password of the identities. Default: ask, if there is a terminal.
+    pub password_file: Option<PathBuf>,
     /// The table `[rpc]`.
     pub rpc: RpcSettings,
 }
@@ -82,6 +85,7 @@ impl Settings {
             guard: self.guard.or(weaker.guard),
             threads: self.threads.or(weaker.threads),
             mail: self.mail.over(weaker.mail),
+            password_file: self.password_file.or(weaker.password_file),
             rpc: self.rpc.over(weaker.rpc),
         }
     }
@@ -98,6 +102,8 @@ pub struct Config {
     pub threads: Option<usize>,
     /// The mail server, if the node is one.
     pub mail: Option<MailConfig>,
+    /// The file with the password of the identities.
+    pub password_file: Option<PathBuf>,
     /// The doors for other programs.
     pub rpc: RpcConfig,
 }
@@ -156,6 +162,7 @@ impl Config {
             listen,
             threads: settings.threads,
             mail,
+            password_file: settings.password_file,
             rpc: RpcConfig::build(settings.rpc)?,
         })
     }

@@ -1,20 +1,19 @@
 //! Client identities: how a user names and keeps the keys that messages are read and signed with.
 //!
 //! An identity is a secp256k1 key pair, or a key shared by a group together with the topic the
-//! group uses. This module gives names their rules, makes keys and writes them as JSON; it touches
-//! no file. Nothing here is derived from, or kept with, a link or relay key (docs/design.md, section
+//! group uses. This module gives names their rules and makes keys; [`crate::keystore`] seals them.
+//! Nothing here is derived from, or kept with, a link or relay key (docs/design.md, section
 //! "Identities").
 //!
-//! The JSON holds the key in the clear: who can read the file has the identity, which is why the
-//! shell insists on 0600. Sealing at rest under a passphrase belongs to the keystore and is not
-//! there yet.
+//! Version 0.1 kept keys in files of their own, in the clear. [`from_json`] reads those, so that
+//! they can be sealed; nothing writes them any more.
 
 use core::fmt;
 use core::str::FromStr;
 
 use circuits::secret::Secret;
 use rand_core::CryptoRng;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::envelope::Topic;
@@ -112,24 +111,7 @@ impl fmt::Debug for Wanted {
     }
 }
 
-/// Writes an identity for its file.
-#[must_use]
-pub fn to_json(identity: &node::Identity) -> Zeroizing<String> {
-    let entry = match identity {
-        node::Identity::KeyPair(secret) => Entry::KeyPair {
-            secret: Zeroizing::new(hex::encode(secret.expose())),
-            public: hex::encode(secret.public().to_bytes()),
-        },
-        node::Identity::Shared(key, topic) => Entry::Shared {
-            key: Zeroizing::new(hex::encode(key.expose())),
-            topic: hex::encode(topic.0),
-        },
-    };
-    // Strings and an enum: there is nothing in it that JSON cannot say.
-    Zeroizing::new(serde_json::to_string_pretty(&entry).unwrap_or_default())
-}
-
-/// Reads an identity from its file.
+/// Reads an identity from a file in the clear.
 ///
 /// # Errors
 ///
@@ -153,7 +135,7 @@ pub fn from_json(json: &str) -> Result<node::Identity, DamagedIdentity> {
 }
 
 /// The file's content.
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case", tag = "kind")]
 enum Entry {
     KeyPair {
@@ -191,36 +173,45 @@ mod tests {
         wanted.make(&mut ChaCha20Rng::from_seed([1; 32]))
     }
 
-    #[test]
-    fn a_key_pair_survives_its_file() {
-        let node::Identity::KeyPair(secret) = made(Wanted::KeyPair) else {
-            panic!("a key pair")
-        };
-        let public = secret.public();
-        let json = to_json(&node::Identity::KeyPair(secret));
-        let Ok(node::Identity::KeyPair(read)) = from_json(&json) else {
-            panic!("a key pair")
-        };
-        assert_eq!(read.public(), public);
-    }
+    /// As version 0.1 wrote them.
+    const KEY_PAIR: &str = r#"{
+  "kind": "key_pair",
+  "secret": "b71c71a67e1177ad4e901695e1b4b9ee17ae16c6668d313eac2f96dbcda3f291",
+  "public": "04ca634cae0d49acb401d8a4c6b6fe8c55b70d115bf400769cc1400f3258cd31387574077f301b421bc84df7266c44e9e6d569fc56be00812904767bf5ccd1fc7f"
+}"#;
+    const SHARED: &str = r#"{
+  "kind": "shared",
+  "key": "a82a520aff70f7a989098376e48ec128f25f767085e84d7fb995a9815eebff0a",
+  "topic": "01020304"
+}"#;
 
     #[test]
-    fn a_password_makes_the_key_that_geth_makes() {
-        let wanted = Wanted::FromPassword(Topic([1, 2, 3, 4]), Zeroizing::new("test".into()));
-        let json = to_json(&made(wanted));
-        assert!(json.contains("a82a520aff70f7a989098376e48ec128f25f767085e84d7fb995a9815eebff0a"));
-        let Ok(node::Identity::Shared(_, topic)) = from_json(&json) else {
+    fn files_in_the_clear_are_still_read() {
+        let Ok(node::Identity::KeyPair(secret)) = from_json(KEY_PAIR) else {
+            panic!("a key pair")
+        };
+        let public = hex::encode(secret.public().to_bytes());
+        assert!(KEY_PAIR.contains(&public));
+        let Ok(node::Identity::Shared(_, topic)) = from_json(SHARED) else {
             panic!("a shared key")
         };
         assert_eq!(topic, Topic([1, 2, 3, 4]));
     }
 
     #[test]
+    fn a_password_makes_the_key_that_geth_makes() {
+        let wanted = Wanted::FromPassword(Topic([1, 2, 3, 4]), Zeroizing::new("test".into()));
+        let node::Identity::Shared(made, _) = made(wanted) else {
+            panic!("a shared key")
+        };
+        assert!(SHARED.contains(&hex::encode(made.expose())));
+    }
+
+    #[test]
     fn an_edited_file_is_refused() {
-        let json = to_json(&made(Wanted::KeyPair));
-        assert!(from_json(&json.replace("04", "05")).is_err());
-        assert!(from_json(&json.replace("key_pair", "other")).is_err());
-        assert!(from_json(&json.replace("{", "{\"more\":1,")).is_err());
+        assert!(from_json(&KEY_PAIR.replace("04", "05")).is_err());
+        assert!(from_json(&KEY_PAIR.replace("key_pair", "other")).is_err());
+        assert!(from_json(&KEY_PAIR.replace("{", "{\"more\":1,")).is_err());
         assert!(from_json("").is_err());
     }
 

@@ -24,6 +24,7 @@ pub mod filter;
 pub mod gossip;
 pub mod identity;
 mod items;
+pub mod keystore;
 pub mod link;
 pub mod mail;
 pub mod message;

@@ -69,7 +69,7 @@ use crate::message::{ClientSecret, SymKey};
 use crate::pool::Pool;
 
 pub use command::{
-    Command, FetchRequest, Identity, MailSource, Recipient, Refusal, RefusalKind, Reply,
+    Command, FetchRequest, Identity, MailSource, Outline, Recipient, Refusal, RefusalKind, Reply,
     SendRequest,
 };
 pub use config::{MailService, NodeConfig, NodeKeys, Restored};

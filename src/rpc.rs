@@ -11,6 +11,7 @@ pub mod admin;
 mod call;
 mod enode;
 mod error;
+mod keys;
 pub mod mail;
 mod request;
 pub mod shh;
@@ -22,6 +23,7 @@ use crate::node::{Event, Reply};
 
 pub use call::{Call, METHODS, Permissions, Render};
 pub use error::{Kind, RpcError};
+pub use keys::KeyCall;
 pub use request::{Incoming, Request, failure, response};
 
 /// What a subscriber is told of an event; nothing of those that are for somebody else.

@@ -8,6 +8,11 @@
     reason = "helpers of tests may fail loudly, and wait"
 )]
 
+#[path = "cli/keystore.rs"]
+mod keystore;
+#[path = "cli/terminal.rs"]
+mod terminal;
+
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -102,13 +107,29 @@ impl Drop for Running {
 
 struct Scratch {
     _dir: tempfile::TempDir,
+    /// A directory that is there.
+    parent: PathBuf,
+    /// The data directory in it, which is not there yet.
     path: PathBuf,
 }
 
 fn scratch() -> Scratch {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("data");
-    Scratch { _dir: dir, path }
+    let parent = dir.path().to_owned();
+    let path = parent.join("data");
+    Scratch {
+        _dir: dir,
+        parent,
+        path,
+    }
+}
+
+/// A file that only its owner can read; its path.
+fn secret_file(dir: &Path, name: &str, content: &str) -> String {
+    let path = dir.join(name);
+    fs::write(&path, content).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    path.to_str().unwrap().to_owned()
 }
 
 #[test]
@@ -204,7 +225,7 @@ fn a_directory_open_to_others_is_refused_by_policy() {
     let data = scratch();
     fs::create_dir(&data.path).unwrap();
     fs::set_permissions(&data.path, Permissions::from_mode(0o755)).unwrap();
-    let said = fails(&run(&data.path, &["id", "new", "me"]), 5);
+    let said = fails(&run(&data.path, &["id", "new", "me", "--no-password"]), 5);
     assert!(said.contains("chmod 0700"), "{said}");
 }
 
@@ -224,29 +245,32 @@ fn errors_are_json_where_json_is_asked_for() {
 fn identities_are_made_and_listed_without_a_node() {
     let data = scratch();
     let dir = &data.path;
-    let made: Value =
-        serde_json::from_str(&succeeds(&run(dir, &["id", "new", "desk", "--json"]))).unwrap();
+    let made: Value = serde_json::from_str(&succeeds(&run(
+        dir,
+        &["id", "new", "desk", "--no-password", "--json"],
+    )))
+    .unwrap();
     let key = made["public_key"].as_str().unwrap();
     assert_eq!((key.len(), key.get(..2)), (130, Some("04")));
-    assert!(fails(&run(dir, &["id", "new", "desk"]), 2).contains("`desk` already"));
+    assert!(
+        fails(&run(dir, &["id", "new", "desk", "--no-password"]), 2).contains("`desk` already")
+    );
 
-    let password = dir.join("identities-password");
-    fs::write(&password, "test\n").unwrap();
-    fs::set_permissions(&password, Permissions::from_mode(0o600)).unwrap();
-    let topic = ["--shared", "--topic", "0x01020304", "--password-file"];
+    let password = secret_file(dir, "group-password", "test\n");
+    let topic = ["--shared", "--topic", "0x01020304", "--group-password-file"];
     let args = [
-        &["id", "new", "us"][..],
+        &["id", "new", "us", "--no-password"][..],
         &topic,
-        &[password.to_str().unwrap()],
+        &[&password],
     ]
     .concat();
     succeeds(&run(dir, &args));
-    let kept = fs::read_to_string(dir.join("identities/us.json")).unwrap();
-    assert!(kept.contains("a82a520aff70f7a989098376e48ec128f25f767085e84d7fb995a9815eebff0a"));
+    let kept = fs::read_to_string(dir.join("keystore/us.json")).unwrap();
+    assert!(!kept.contains("a82a520aff70f7a989098376e48ec128f25f767085e84d7fb995a9815eebff0a"));
 
     let listed = succeeds(&run(dir, &["id", "list"]));
     assert!(
-        listed.contains(key) && listed.contains("us    shared key  0x01020304"),
+        listed.contains(key) && listed.contains("us    shared key    0x01020304"),
         "{listed}"
     );
 }
@@ -295,7 +319,7 @@ fn a_node_says_how_it_is_and_marks_local_figures() {
 fn a_level_that_is_not_there_is_refused_before_anything_is_sent() {
     let data = scratch();
     let node = Running::start(&data.path, &["--listen", "127.0.0.1:0"]);
-    succeeds(&node.run(&["id", "new", "me"]));
+    succeeds(&node.run(&["id", "new", "me", "--no-password"]));
     for level in ["hush", "dark"] {
         let said = fails(&node.run(&["send", "--to", "me", "--level", level]), 5);
         assert!(said.contains("not there yet"), "{said}");
@@ -344,7 +368,7 @@ fn a_message_crosses_two_nodes_and_the_body_survives_byte_for_byte() {
     );
     let peers = ["--peer", sender.enode(), "--peer", middle.enode()];
     let reader = Running::start(&three.path, &[&listen[..], &peers].concat());
-    let key = succeeds(&reader.run(&["id", "new", "desk", "--json"]));
+    let key = succeeds(&reader.run(&["id", "new", "desk", "--no-password", "--json"]));
     let key: Value = serde_json::from_str(&key).unwrap();
     let key = key["public_key"].as_str().unwrap();
 

@@ -59,6 +59,7 @@ replay! {
     hello: 20_000,
     mail_request: 5_000,
     mail_response: 20_000,
+    keystore_json: 5_000,
     message: 5_000,
     rlpx_frame: 3_000,
     rlpx_handshake: 5_000,

@@ -378,13 +378,21 @@ async fn a_new_identity_is_kept_and_listened_for() {
     let host = open(&dir, "").await.unwrap();
     let mut client = Client::connect(host.ipc_path()).await.unwrap();
     let made = client
-        .call("whisht_newIdentity", json!([{"name": "desk"}]))
+        .call(
+            "whisht_newIdentity",
+            json!([{"name": "desk", "password": ""}]),
+        )
         .await
         .unwrap();
-    let group = json!([{"name": "us", "topic": "0x01020304", "password": "test"}]);
+    let group = json!([{
+        "name": "us", "topic": "0x01020304", "group_password": "test", "password": ""
+    }]);
     client.call("whisht_newIdentity", group).await.unwrap();
     let again = client
-        .call("whisht_newIdentity", json!([{"name": "desk"}]))
+        .call(
+            "whisht_newIdentity",
+            json!([{"name": "desk", "password": ""}]),
+        )
         .await;
     assert!(matches!(again, Err(ClientError::Refused(error)) if error.cause.contains("`desk`")));
     host.handle().shutdown().await;

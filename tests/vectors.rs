@@ -15,6 +15,8 @@ use serde_json::Value;
 mod bloom;
 #[path = "vectors/envelope.rs"]
 mod envelope;
+#[path = "vectors/keystore.rs"]
+mod keystore;
 #[path = "vectors/mail.rs"]
 mod mail;
 #[path = "vectors/message.rs"]
@@ -30,6 +32,7 @@ fn cases(file: &str, list: &str) -> Vec<Value> {
         "bloom" => include_str!("vectors/bloom.json"),
         "envelope_v6" => include_str!("vectors/envelope_v6.json"),
         "mailserver_request" => include_str!("vectors/mailserver_request.json"),
+        "keystore_v3" => include_str!("vectors/keystore_v3.json"),
         "message_v5" => include_str!("vectors/message_v5.json"),
         "message_v6_asym" => include_str!("vectors/message_v6_asym.json"),
         "message_v6_sym" => include_str!("vectors/message_v6_sym.json"),

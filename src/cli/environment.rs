@@ -28,7 +28,7 @@ pub(super) fn check() -> Result<(), Failure> {
 }
 
 /// What the options of all commands read, and the log filter.
-pub(super) const KNOWN: [&str; 30] = [
+pub(super) const KNOWN: [&str; 31] = [
     "WHISHT_ADVERTISE",
     "WHISHT_CONFIG",
     "WHISHT_DATA_DIR",
@@ -47,6 +47,7 @@ pub(super) const KNOWN: [&str; 30] = [
     "WHISHT_MAX_PEERS",
     "WHISHT_MIN_POW",
     "WHISHT_NETWORK",
+    "WHISHT_PASSWORD_FILE",
     "WHISHT_PEER",
     "WHISHT_POOL_MB",
     "WHISHT_PROFILE",

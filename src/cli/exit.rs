@@ -11,8 +11,9 @@ use crate::node::{Refusal, RefusalKind};
 use crate::rpc::Kind;
 use crate::shell::data_dir::DirError;
 use crate::shell::host::HostError;
-use crate::shell::identities::SaveError;
+use crate::shell::identities::KeyError;
 use crate::shell::mail::MailError;
+use crate::shell::password::PasswordFileError;
 use crate::shell::rpc::{BindError, ClientError};
 
 /// What the shell that called us is told.
@@ -30,7 +31,7 @@ pub enum Exit {
     Expired = 4,
     /// A rule of privacy forbids it, so nothing was done.
     Refused = 5,
-    /// Another process holds what is needed.
+    /// Another process, or a password, holds what is needed.
     Locked = 6,
 }
 
@@ -70,6 +71,12 @@ impl Failure {
             exit,
             message: message.to_string(),
         }
+    }
+
+    /// The code that it ends with.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        self.exit
     }
 
     /// A mistake of the user's.
@@ -113,7 +120,7 @@ impl From<ClientError> for Failure {
             ClientError::Refused(refusal) => match refusal.kind {
                 Kind::Policy => Exit::Refused,
                 Kind::Usage => Exit::Usage,
-                Kind::Busy => Exit::Locked,
+                Kind::Busy | Kind::Locked => Exit::Locked,
                 Kind::Stopped | Kind::Storage => Exit::Failed,
             },
             _ => Exit::Failed,
@@ -151,6 +158,7 @@ impl From<DirError> for Failure {
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         let exit = match refusal.kind {
+            RefusalKind::Locked => Exit::Locked,
             RefusalKind::Policy => Exit::Refused,
             RefusalKind::Usage => Exit::Usage,
         };
@@ -168,6 +176,7 @@ impl From<HostError> for Failure {
     fn from(error: HostError) -> Self {
         match error {
             HostError::Dir(error) => error.into(),
+            HostError::Key(error) => error.into(),
             HostError::Mail(error @ (MailError::TooOpen { .. } | MailError::Empty { .. })) => {
                 Self::new(Exit::Refused, error)
             }
@@ -177,11 +186,22 @@ impl From<HostError> for Failure {
     }
 }
 
-impl From<SaveError> for Failure {
-    fn from(error: SaveError) -> Self {
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
         match error {
-            SaveError::Dir(error) => error.into(),
-            error @ SaveError::Taken(_) => Self::usage(error),
+            KeyError::Dir(error) => error.into(),
+            error if error.is_locked() => Self::new(Exit::Locked, error),
+            error @ KeyError::NoRandomness(_) => Self::new(Exit::Failed, error),
+            error => Self::usage(error),
+        }
+    }
+}
+
+impl From<PasswordFileError> for Failure {
+    fn from(error: PasswordFileError) -> Self {
+        match error {
+            error @ PasswordFileError::TooOpen { .. } => Self::new(Exit::Refused, error),
+            error => Self::usage(error),
         }
     }
 }

@@ -1,24 +1,24 @@
 //! `whisht id`: identities.
 //!
 //! Where a node runs, it makes and keeps them, so that it listens for them at once. Where none
-//! does, they are written into the data directory, and the next run finds them.
+//! does, they are written into the data directory, and the next run finds them. Either way each
+//! lies sealed in a file of its own, in the format of Ethereum's wallets.
 
-use std::path::{Path, PathBuf};
+mod keys;
+mod transfer;
 
-use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng;
-use serde_json::{Value, json};
-use zeroize::Zeroizing;
+use std::path::PathBuf;
 
+use serde_json::Value;
+
+use self::keys::{Keys, Making};
 use super::node::runtime;
+use super::passwords::{self, Sealed};
 use super::print::{Screen, field, rows};
 use super::{Common, Exit, Failure};
 use crate::envelope::Topic;
-use crate::identity::{IdentityName, Wanted, parse_topic};
-use crate::node::Identity;
-use crate::shell::data_dir::DataDir;
-use crate::shell::rpc::{Client, ClientError};
-use crate::shell::{identities, random};
+use crate::identity::{IdentityName, parse_topic};
+use crate::shell::password;
 
 /// Options of `whisht id`.
 #[derive(Debug, clap::Args)]
@@ -31,8 +31,14 @@ pub(super) struct Args {
 enum Action {
     /// Make an identity: a key pair, or with --shared a key for a group
     New(New),
-    /// List identities
+    /// List identities; needs no password
     List,
+    /// Write the sealed key file of an identity, for a backup or for another program
+    Export(transfer::Export),
+    /// Take in a key file of another whisht, of go-ethereum, or of a wallet
+    Import(transfer::Import),
+    /// Change the password of an identity
+    Passwd(Passwd),
 }
 
 #[derive(Debug, clap::Args)]
@@ -48,144 +54,114 @@ struct New {
     /// Derive the shared key from the password in this file, as every Whisper program does; `-`
     /// reads standard input
     #[arg(long, requires = "shared", value_name = "FILE")]
-    password_file: Option<PathBuf>,
+    group_password_file: Option<PathBuf>,
+    #[command(flatten)]
+    sealed: Sealed,
 }
 
-/// Makes or lists identities.
+#[derive(Debug, clap::Args)]
+struct Passwd {
+    /// The identity
+    name: IdentityName,
+    /// Take the old password from the first line of this file; `-` reads standard input
+    #[arg(long, value_name = "FILE")]
+    old_password_file: Option<PathBuf>,
+    #[command(flatten)]
+    sealed: Sealed,
+}
+
+/// Does something with identities.
 ///
 /// # Errors
 ///
-/// [`Failure`] if the name is taken, or the directory cannot be used.
+/// [`Failure`] if a name is taken or unknown, a password is wrong, or the directory cannot be used.
 pub(super) fn run(common: &Common, args: Args) -> Result<Exit, Failure> {
     let screen = Screen {
         json: common.json,
         local: false,
     };
     runtime()?.block_on(async {
-        let client = match Client::connect(&common.ipc()?).await {
-            Ok(client) => Some(client),
-            Err(ClientError::NoNode { .. }) if common.ipc.is_none() => None,
-            Err(error) => return Err(error.into()),
-        };
-        match (args.action, client) {
-            (Action::New(new), Some(client)) => new.ask(client, screen).await,
-            (Action::New(new), None) => new.make(&common.data_dir()?, screen),
-            (Action::List, Some(mut client)) => {
-                list(screen, client.call("whisht_identities", json!([])).await?)
-            }
-            (Action::List, None) => {
-                let dir = DataDir::lock(&common.data_dir()?)?;
-                let known = identities::load(&dir)?;
-                list(
-                    screen,
-                    known
-                        .iter()
-                        .map(|(name, identity)| view(name, identity))
-                        .collect(),
-                )
-            }
+        let mut keys = Keys::find(common).await?;
+        match args.action {
+            Action::New(new) => new.run(&mut keys, screen).await,
+            Action::List => list(screen, &keys.list().await?),
+            Action::Export(export) => export.run(&mut keys, screen).await,
+            Action::Import(import) => import.run(&mut keys, screen).await,
+            Action::Passwd(passwd) => passwd.run(&mut keys, screen).await,
         }
     })
 }
 
 impl New {
-    /// Has the running node make it.
-    async fn ask(self, mut client: Client, screen: Screen) -> Result<Exit, Failure> {
-        let password = self.password()?;
-        let params = json!([{
-            "name": self.name.as_str(),
-            "topic": self.topic.map(|topic| hex::encode(topic.0)),
-            "password": password.as_ref().map(|password| password.as_str()),
-        }]);
-        let view = client.call("whisht_newIdentity", params).await?;
-        made(screen, &view)
-    }
-
-    /// Writes it into the data directory.
-    fn make(self, path: &Path, screen: Screen) -> Result<Exit, Failure> {
-        let wanted = match (self.topic, self.password()?) {
-            (None, _) => Wanted::KeyPair,
-            (Some(topic), None) => Wanted::Shared(topic),
-            (Some(topic), Some(password)) => Wanted::FromPassword(topic, password),
+    async fn run(self, keys: &mut Keys, screen: Screen) -> Result<Exit, Failure> {
+        let path = self.group_password_file.as_deref();
+        let making = Making {
+            name: self.name,
+            topic: self.topic,
+            group_password: path.map(password::first_line).transpose()?,
         };
-        let dir = DataDir::lock(path)?;
-        let seed = random().map_err(|error| Failure::new(Exit::Failed, error))?;
-        let identity = wanted.make(&mut ChaCha20Rng::from_seed(seed));
-        identities::save(&dir, &self.name, &identity)?;
-        made(screen, &view(&self.name, &identity))
-    }
-
-    /// The first line of the password file.
-    fn password(&self) -> Result<Option<Zeroizing<String>>, Failure> {
-        self.password_file.as_deref().map(first_line).transpose()
-    }
-}
-
-/// The first line of a file, or of standard input for `-`: a password.
-///
-/// # Errors
-///
-/// [`Failure`] if there is none.
-pub(super) fn first_line(path: &Path) -> Result<Zeroizing<String>, Failure> {
-    let read = match path.as_os_str() == "-" {
-        true => std::io::read_to_string(std::io::stdin()),
-        false => std::fs::read_to_string(path),
-    };
-    let text = read.map(Zeroizing::new).map_err(|error| {
-        Failure::usage(format_args!(
-            "cannot read the password from {}: {error}; name a readable file",
-            path.display()
-        ))
-    })?;
-    let line = text.lines().next().unwrap_or_default();
-    if line.is_empty() {
-        return Err(Failure::usage(
-            "the password file is empty; write one line into it",
-        ));
-    }
-    Ok(Zeroizing::new(line.to_owned()))
-}
-
-/// An identity as the node would show it.
-fn view(name: &IdentityName, identity: &Identity) -> Value {
-    match identity {
-        Identity::KeyPair(secret) => json!({
-            "name": name.as_str(),
-            "kind": "key pair",
-            "public_key": hex::encode(secret.public().to_bytes()),
-            "topic": null,
-        }),
-        Identity::Shared(_, topic) => json!({
-            "name": name.as_str(),
-            "kind": "shared key",
-            "public_key": null,
-            "topic": hex::encode(topic.0),
-        }),
+        let cost = self.sealed.guessing().cost();
+        let given = self.sealed.given()?;
+        let made = match keys.create(&making, given.as_ref(), cost).await {
+            // A node that keeps nothing needs no password; the others say so.
+            Err(failure) if given.is_none() && failure.exit() == Exit::Locked => {
+                let asked = passwords::ask_new(&format!("`{}`", making.name))?;
+                keys.create(&making, Some(&asked), cost).await?
+            }
+            made => made?,
+        };
+        show_new(screen, "made", &made)
     }
 }
 
-fn made(screen: Screen, view: &Value) -> Result<Exit, Failure> {
+impl Passwd {
+    async fn run(self, keys: &mut Keys, screen: Screen) -> Result<Exit, Failure> {
+        let Self { name, sealed, .. } = &self;
+        // What lies in the clear cannot be exported, and has no password either.
+        let exported = keys.export(name).await;
+        let protected = exported.is_ok_and(|exported| exported.is_protected());
+        let old = match (&self.old_password_file, protected) {
+            (Some(path), _) => Some(passwords::from_file(path)?),
+            (None, true) => Some(passwords::ask(&format!("old password for `{name}`: "))?),
+            (None, false) => None,
+        };
+        let new = match sealed.given()? {
+            Some(new) => new,
+            None => passwords::ask_new(&format!("`{name}`"))?,
+        };
+        let cost = sealed.guessing().cost();
+        keys.change_password(name, old.as_ref(), &new, cost).await?;
+        match screen.json {
+            true => screen.value(&serde_json::json!({"changed": name.as_str()}))?,
+            false => screen.line(format_args!(
+                "{name} is sealed under its new password; copies of the old file still open with \
+                 the old one"
+            ))?,
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// Shows an identity that is new here.
+fn show_new(screen: Screen, how: &str, view: &Value) -> Result<Exit, Failure> {
+    let name = field(view, "name");
     if screen.json {
         screen.value(view)?;
     } else if view.get("public_key").is_some_and(Value::is_string) {
-        screen.line(format_args!(
-            "made {}; others write to",
-            field(view, "name")
-        ))?;
+        screen.line(format_args!("{how} {name}; others write to"))?;
         screen.line(format_args!("0x{}", plain(view, "public_key")))?;
     } else {
         screen.line(format_args!(
-            "made {}, topic 0x{}; everybody who has the key can read and write",
-            field(view, "name"),
+            "{how} {name}, topic 0x{}; everybody who has the key can read and write",
             plain(view, "topic")
         ))?;
     }
     Ok(Exit::Done)
 }
 
-fn list(screen: Screen, views: Value) -> Result<Exit, Failure> {
+fn list(screen: Screen, views: &Value) -> Result<Exit, Failure> {
     if screen.json {
-        screen.value(&views)?;
+        screen.value(views)?;
         return Ok(Exit::Done);
     }
     let row = |view: &Value| {
@@ -195,16 +171,23 @@ fn list(screen: Screen, views: Value) -> Result<Exit, Failure> {
         } else {
             key
         };
+        let locked = view.get("locked").and_then(Value::as_bool);
         [
             field(view, "name"),
             field(view, "kind"),
+            if locked.unwrap_or_default() {
+                "locked"
+            } else {
+                ""
+            }
+            .to_owned(),
             format!("0x{address}"),
         ]
     };
-    let heading = ["NAME", "KIND", "PUBLIC KEY OR TOPIC"];
+    let heading = ["NAME", "KIND", "", "PUBLIC KEY OR TOPIC"];
     screen.table(
         heading,
-        &rows(&views, row),
+        &rows(views, row),
         "no identities; make one with `whisht id new NAME`",
     )?;
     Ok(Exit::Done)

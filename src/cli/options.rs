@@ -9,6 +9,7 @@ mod mail;
 mod rpc;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use circuits::ids::{Profile, RelayId};
 use circuits::level::Level;
@@ -86,6 +87,9 @@ pub(super) struct Options {
     /// Threads for proof of work [default: one per core]
     #[arg(long, env = "WHISHT_THREADS", value_name = "COUNT", value_parser = threads)]
     threads: Option<usize>,
+    /// The file whose first line is the password of the identities [default: ask]
+    #[arg(long, env = "WHISHT_PASSWORD_FILE", value_name = "FILE")]
+    password_file: Option<PathBuf>,
     #[command(flatten)]
     mail: mail::Options,
     #[command(flatten)]
@@ -111,6 +115,7 @@ impl From<Options> for Settings {
             guard,
             threads,
             mail,
+            password_file,
             rpc,
         } = options;
         let listen = if no_listen { Some(Vec::new()) } else { listen };
@@ -130,6 +135,7 @@ impl From<Options> for Settings {
             guard,
             threads,
             mail: mail.into(),
+            password_file,
             rpc: rpc.into(),
         }
     }

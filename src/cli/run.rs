@@ -1,21 +1,22 @@
 //! `whisht run`: the node, until it is told to stop.
 
+mod banner;
+mod keyring;
+
 use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use circuits::ids::Profile;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 
 use super::node::busy_runtime;
 use super::options::Options;
+use super::passwords::Guessing;
 use super::print::Screen;
 use super::{Common, Exit, Failure};
-use crate::config::mail::{MailConfig, MailStore};
 use crate::config::{Config, Settings, file};
-use crate::endpoint::{Endpoint, PeerAddr};
-use crate::node::{Command, NodeConfig, Reply};
+use crate::node::{Command, Reply};
 use crate::shell::archive::PostgresUrl;
 use crate::shell::host::{Host, Place};
 use crate::shell::signal::Interrupts;
@@ -31,6 +32,11 @@ pub(super) struct Args {
     /// Keep everything in memory; nothing is left when the node ends
     #[arg(long)]
     ephemeral: bool,
+    /// Do not ask for a password; relay, and read nothing until `whisht unlock`
+    #[arg(long)]
+    locked: bool,
+    #[command(flatten)]
+    guessing: Guessing,
 }
 
 /// Runs a node.
@@ -81,6 +87,8 @@ fn run_with(
     if config.rpc.allow_key_export {
         tracing::warn!("JSON-RPC hands out private keys to whoever may call shh");
     }
+    let storage = place.open(&config)?;
+    let keyring = keyring::open(&storage, &config, args.locked, args.guessing.cost())?;
     let runtime = busy_runtime()?;
     let screen = Screen {
         json: common.json,
@@ -94,11 +102,12 @@ fn run_with(
             )
         })?;
         let (node, mail) = (config.node.clone(), config.mail.clone());
+        let identities = (keyring.open(), keyring.locked().len());
         let host = tokio::select! {
-            host = Host::open(config, &place, common.ipc.as_deref()) => host?,
+            host = Host::start(config, storage, keyring, common.ipc.as_deref()) => host?,
             () = interrupts.next() => return Ok(Exit::Failed),
         };
-        banner(screen, &host, &node, mail.as_ref())?;
+        banner::show(screen, &host, &node, mail.as_ref(), identities)?;
         tokio::select! {
             () = interrupts.next() => {}
             () = host.handle().finished() => {
@@ -136,89 +145,6 @@ fn from_file(named: Option<&Path>, place: &Place) -> Result<Settings, Failure> {
     }
 }
 
-/// Says what others need to know.
-fn banner(
-    screen: Screen,
-    host: &Host,
-    node: &NodeConfig,
-    mail: Option<&MailConfig>,
-) -> io::Result<()> {
-    let doors = host.doors();
-    let addresses = host.handle().addresses();
-    let enodes: Vec<_> = addresses
-        .iter()
-        .map(|address| enode(host, *address))
-        .collect();
-    if screen.json {
-        return screen.value(&json!({
-            "enode": enodes,
-            "listen": addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>(),
-            "ipc": host.ipc_path(),
-            "http": doors.http().map(|at| format!("http://{at}")),
-            "ws": doors.ws().map(|at| format!("ws://{at}")),
-            "rpc_token": doors.token_path(),
-            "level": node.level.word(),
-            "profile": node.profile.label(),
-            "network": node.network,
-            "relay": node.relay,
-            "mail": mail.is_some(),
-        }));
-    }
-    screen.line(format_args!(
-        "whisht {} on the network `{}` ({}), {}",
-        env!("CARGO_PKG_VERSION"),
-        node.network,
-        node.profile.label(),
-        if node.relay {
-            "relaying for others"
-        } else {
-            "not relaying"
-        }
-    ))?;
-    for (address, enode) in addresses.iter().zip(&enodes) {
-        screen.line(format_args!("listening on  {address}"))?;
-        screen.line(format_args!("enode         {enode}"))?;
-    }
-    if addresses.is_empty() {
-        screen.line("listening on  nothing; connections go out only")?;
-    } else if addresses
-        .iter()
-        .any(|address| address.ip().is_unspecified())
-    {
-        screen.line("              (others replace the loopback address by this machine's own)")?;
-    }
-    screen.line(format_args!("local socket  {}", host.ipc_path().display()))?;
-    if let Some(at) = doors.http() {
-        screen.line(format_args!("JSON-RPC      http://{at}"))?;
-    }
-    if let Some(at) = doors.ws() {
-        screen.line(format_args!("JSON-RPC      ws://{at}"))?;
-    }
-    if let Some(path) = doors.token_path() {
-        screen.line(format_args!("token         {}", path.display()))?;
-    }
-    screen.line(format_args!("level         {}", node.level))?;
-    mail.map_or(Ok(()), |mail| {
-        screen.line(format_args!("mail server   {}", offer(mail)))
-    })
-}
-
-/// What a mail server keeps, and for whom.
-fn offer(mail: &MailConfig) -> String {
-    let place = match mail.store {
-        MailStore::Postgres(_) => "in PostgreSQL",
-        MailStore::Sqlite => "in mail.db",
-    };
-    let whom = match (&mail.password_file, mail.allow.len()) {
-        (Some(_), 0) => "whoever knows its password".to_owned(),
-        (Some(_), named) => format!("whoever knows its password, and {named} peers without"),
-        (None, 0) => "everybody".to_owned(),
-        (None, named) => format!("{named} peers only"),
-    };
-    let (days, megabytes) = (mail.age / 86_400, mail.bytes >> 20);
-    format!("keeps {days} days, {megabytes} MB at the most, {place}; answers {whom}")
-}
-
 /// Every process of the machine can read the arguments of every other.
 fn no_password_in_arguments() -> Result<(), Failure> {
     let shows = |argument: std::ffi::OsString| {
@@ -240,21 +166,6 @@ fn no_password_in_arguments() -> Result<(), Failure> {
         )),
         false => Ok(()),
     }
-}
-
-/// How a peer would name us. What an unspecified address is to others, we cannot know.
-fn enode(host: &Host, mut address: SocketAddr) -> String {
-    if address.ip().is_unspecified() {
-        address.set_ip(match address.ip() {
-            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    PeerAddr {
-        key: host.key(),
-        endpoint: Endpoint::Tcp(address),
-    }
-    .to_string()
 }
 
 /// Says what becomes of messages on their way.

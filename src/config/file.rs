@@ -66,7 +66,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Settings, FileError> {
 }
 
 /// Every key outside the tables, in the order of [`Settings`].
-pub const KEYS: [&str; 14] = [
+pub const KEYS: [&str; 15] = [
     "profile",
     "network",
     "level",
@@ -81,6 +81,7 @@ pub const KEYS: [&str; 14] = [
     "pool-mb",
     "guard",
     "threads",
+    "password-file",
 ];
 
 /// A table of the file.
@@ -132,6 +133,7 @@ fn set(settings: &mut Settings, key: &str, value: &DeValue<'_>) -> Result<(), Wr
         "min-pow" => settings.min_pow = Some(value::min_pow(number(value)?)?),
         "pool-mb" => settings.pool_mb = Some(count(value, value::POOL_MB)?),
         "guard" => settings.guard = Some(value::relay(text(value)?)?),
+        "password-file" => settings.password_file = Some(text(value)?.into()),
         "threads" => settings.threads = Some(count(value, value::THREADS)?),
         _ => return Err(Wrong::Key),
     }

@@ -22,7 +22,7 @@ fn every_key_is_read() {
          listen = ['127.0.0.1:1']\nadvertise = ['127.0.0.1:2']\nfamily = ['{KEY}']\n\
          peers = ['enode://{KEY}@127.0.0.1:3']\n\
          trusted-peers = ['enode://{KEY}@127.0.0.1:4']\nmax-peers = 7\nmin-pow = 1\npool-mb = 2\n\
-         guard = 'enode://{KEY}@127.0.0.1:3'\nthreads = 4\n"
+         guard = 'enode://{KEY}@127.0.0.1:3'\nthreads = 4\npassword-file = '/run/password'\n"
     );
     let written: Vec<_> = text
         .lines()
@@ -45,6 +45,10 @@ fn every_key_is_read() {
     assert_eq!(config.node.peers.len(), 1);
     assert_eq!(config.node.trusted_peers.len(), 1);
     assert_eq!((config.node.max_peers, config.threads), (7, Some(4)));
+    assert_eq!(
+        config.password_file.as_deref(),
+        Some(Path::new("/run/password"))
+    );
     assert!((config.node.min_pow - 1.0).abs() < f64::EPSILON);
     assert_eq!(config.node.pool_bytes, 2 << 20);
 }

@@ -42,6 +42,8 @@ pub enum Command {
     SetLight(bool),
     /// Listen for messages to this identity, under this name.
     AddIdentity(String, Identity),
+    /// Know that there is an identity of this name whose key is locked away.
+    AddLocked(String, Outline),
     /// Send a message.
     Send(SendRequest),
     /// Forget a message that is on its way; pieces already sent cannot be recalled.
@@ -82,6 +84,37 @@ pub enum Identity {
     KeyPair(ClientSecret),
     /// A shared key: messages under one topic.
     Shared(SymKey, Topic),
+}
+
+impl Identity {
+    /// What may be known of it without its key.
+    #[must_use]
+    pub const fn outline(&self) -> Outline {
+        match self {
+            Self::KeyPair(secret) => Outline::KeyPair(secret.public()),
+            Self::Shared(_, topic) => Outline::Shared(*topic),
+        }
+    }
+}
+
+/// What is known of an identity without its key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outline {
+    /// A key pair with this public key.
+    KeyPair(ClientPublic),
+    /// A shared key that goes with this topic.
+    Shared(Topic),
+}
+
+impl Outline {
+    /// The kind in words: `key pair` or `shared key`.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::KeyPair(_) => "key pair",
+            Self::Shared(_) => "shared key",
+        }
+    }
 }
 
 /// A message to be sent.
@@ -186,6 +219,8 @@ pub struct Refusal {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefusalKind {
+    /// The identity's key is locked away (exit code 6).
+    Locked,
     /// The request makes no sense as it stands (exit code 2).
     Usage,
     /// A rule of the privacy level cannot be kept, so nothing was sent (exit code 5).

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use circuits::time::Now;
 
-use super::command::{Identity, Refusal};
+use super::command::{Identity, Outline, Refusal};
 use super::timers::Timer;
 use super::view::{IdentityView, MessageView};
 use super::{Event, Node, Output, hex};
@@ -26,6 +26,8 @@ pub(super) struct Inbox {
     identities: BTreeMap<String, Known>,
     /// Filters whose messages are told at once; those of other clients keep theirs until polled.
     told: BTreeSet<FilterId>,
+    /// Identities whose keys are locked away: what can be known of them.
+    locked: BTreeMap<String, Outline>,
     /// Envelopes that no key has been tried on.
     waiting: VecDeque<Waiting>,
     /// Bytes of those that were handed over: the pool holds the others anyway.
@@ -148,8 +150,29 @@ impl Inbox {
             // Whom the user trusts may hand over what was missed.
             allow_p2p: true,
         });
+        self.locked.remove(&name);
         self.identities.insert(name, Known { filter, key });
         Ok(filter)
+    }
+
+    /// Notes an identity that cannot be listened for yet.
+    pub(super) fn add_locked(&mut self, name: String, outline: Outline) -> Result<(), Refusal> {
+        if self.identities.contains_key(&name) || self.locked.contains_key(&name) {
+            return Err(Refusal::usage(
+                format!("there is an identity `{name}` already"),
+                "choose another name (`whisht id list` shows those in use)",
+            ));
+        }
+        self.locked.insert(name, outline);
+        Ok(())
+    }
+
+    /// Why an identity of this name cannot be used, if that is because its key is locked away.
+    pub(super) fn locked(&self, name: &str) -> Result<(), Refusal> {
+        match self.locked.contains_key(name) {
+            true => Err(Refusal::locked(format!("the identity `{name}` is locked"))),
+            false => Ok(()),
+        }
     }
 
     /// The secret key of a named key pair, to sign with.
@@ -168,34 +191,48 @@ impl Inbox {
         }
     }
 
+    /// All of them, in the order of their names.
     pub(super) fn identities(&self) -> Vec<IdentityView> {
-        let view = |(name, known): (&String, &Known)| {
-            let name = name.clone();
-            match &known.key {
-                Key::Pair(secret) => IdentityView {
-                    name,
-                    kind: "key pair",
-                    public_key: Some(hex(&secret.public().to_bytes())),
-                    topic: None,
+        let open = self.identities.iter().map(|(name, known)| {
+            let outline = match &known.key {
+                Key::Pair(secret) => Outline::KeyPair(secret.public()),
+                Key::Shared(_, topic) => Outline::Shared(*topic),
+            };
+            (name, outline, false)
+        });
+        let locked = self.locked.iter();
+        let locked = locked.map(|(name, outline)| (name, *outline, true));
+        let mut views: Vec<IdentityView> = open
+            .chain(locked)
+            .map(|(name, outline, locked)| IdentityView {
+                name: name.clone(),
+                kind: outline.kind(),
+                public_key: match outline {
+                    Outline::KeyPair(public) => Some(hex(&public.to_bytes())),
+                    Outline::Shared(_) => None,
                 },
-                Key::Shared(_, topic) => IdentityView {
-                    name,
-                    kind: "shared key",
-                    public_key: None,
-                    topic: Some(hex(&topic.0)),
+                topic: match outline {
+                    Outline::KeyPair(_) => None,
+                    Outline::Shared(topic) => Some(hex(&topic.0)),
                 },
-            }
-        };
-        self.identities.iter().map(view).collect()
+                locked,
+            })
+            .collect();
+        views.sort_by(|one, other| one.name.cmp(&other.name));
+        views
     }
 
-    /// Messages with a number above `after`, oldest first.
-    pub(super) fn messages(&self, after: u64) -> Vec<MessageView> {
+    /// Messages with a number above `after`, oldest first. Refused if every identity is locked:
+    /// an empty list would say that there is no mail.
+    pub(super) fn messages(&self, after: u64) -> Result<Vec<MessageView>, Refusal> {
+        if self.identities.is_empty() && !self.locked.is_empty() {
+            return Err(Refusal::locked("all identities are locked".to_owned()));
+        }
         let newer = self
             .messages
             .iter()
             .filter(|message| message.number > after);
-        newer.map(Message::view).collect()
+        Ok(newer.map(Message::view).collect())
     }
 
     /// Installs a filter of a client; what it takes is told at once, or kept until it is polled.

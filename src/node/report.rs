@@ -34,6 +34,15 @@ impl Refusal {
         }
     }
 
+    /// The key that this takes is locked away.
+    pub(super) fn locked(cause: impl Into<String>) -> Self {
+        Self {
+            kind: RefusalKind::Locked,
+            cause: cause.into(),
+            remedy: "unlock it with `whisht unlock`".to_owned(),
+        }
+    }
+
     /// A rule of the level cannot be kept.
     pub(super) fn policy(cause: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
@@ -81,6 +90,9 @@ impl Node {
             Command::AddIdentity(name, identity) => {
                 self.add_identity(now, name, identity).map(|()| Reply::Done)
             }
+            Command::AddLocked(name, outline) => {
+                self.inbox.add_locked(name, outline).map(|()| Reply::Done)
+            }
             Command::Send(request) => self.send(now, request).map(Reply::Accepted),
             Command::Cancel(message) if self.cancel(message) => Ok(Reply::Done),
             Command::Cancel(message) => Err(Refusal::usage(
@@ -89,7 +101,7 @@ impl Node {
             )),
             Command::FetchMail(request) => self.begin_fetch(now, request).map(Reply::Fetch),
             Command::Identities => Ok(Reply::Identities(self.inbox.identities())),
-            Command::Inbox(after) => Ok(Reply::Inbox(self.inbox.messages(after))),
+            Command::Inbox(after) => self.inbox.messages(after).map(Reply::Inbox),
             Command::Node => Ok(Reply::Node(self.node_view())),
             Command::Outbox => Ok(Reply::Outbox(self.outgoing())),
             Command::Peers => Ok(Reply::Peers(self.peer_views())),
@@ -111,6 +123,12 @@ impl Node {
         now: Now,
         request: &SendRequest,
     ) -> Result<(Draft, SealJob), Refusal> {
+        if let Some(name) = &request.sign_as {
+            self.inbox.locked(name)?;
+        }
+        if let Recipient::Shared(name) = &request.to {
+            self.inbox.locked(name)?;
+        }
         let signer = match &request.sign_as {
             Some(name) => Some(self.inbox.secret(name).ok_or_else(|| {
                 Refusal::usage(

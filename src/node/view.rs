@@ -28,7 +28,7 @@ pub struct MessageView {
     pub payload: String,
 }
 
-/// An identity that the node listens for.
+/// An identity that the node listens for, or would if its key were not locked away.
 #[derive(Clone, Debug, Serialize)]
 pub struct IdentityView {
     /// The name the user gave it.
@@ -39,6 +39,8 @@ pub struct IdentityView {
     pub public_key: Option<String>,
     /// The topic it goes with, of a shared key.
     pub topic: Option<String>,
+    /// Whether its key is locked away: nothing is read or signed with it until it is unlocked.
+    pub locked: bool,
 }
 
 /// A message on its way.

@@ -11,10 +11,10 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::mail::Wanted as WantedMail;
-use super::{RpcError, admin, mail, shh};
+use super::{KeyCall, RpcError, admin, mail, shh};
 use crate::endpoint::PeerAddr;
 use crate::envelope::Topic;
-use crate::identity::{IdentityName, Wanted, parse_topic};
+use crate::identity::parse_topic;
 use crate::message::ClientPublic;
 use crate::node::{Command, Criteria, MessageId, Recipient, Reply, SendRequest, ShhCommand};
 
@@ -28,8 +28,8 @@ pub enum Call {
     /// Mail to be fetched: [`mail::Wanted::command`](super::mail::Wanted::command), which may take
     /// a while.
     FetchMail(Box<WantedMail>),
-    /// A new identity: made, kept, and then given to the node.
-    NewIdentity(IdentityName, Wanted),
+    /// Something with the keys of identities.
+    Keys(KeyCall),
     /// A key made of a password, which takes a while; then [`shh::keep_key`](super::shh::keep_key).
     KeyFromPassword(Zeroizing<String>),
     /// What the node says of itself: [`Command::Node`], then
@@ -83,6 +83,11 @@ impl Call {
     fn read_own(method: &str, params: Value, rng: &mut impl CryptoRng) -> Result<Self, RpcError> {
         let command = match method {
             "whisht_addPeer" => add_peer(params)?,
+            "whisht_changePassword"
+            | "whisht_exportIdentity"
+            | "whisht_importIdentity"
+            | "whisht_newIdentity"
+            | "whisht_unlock" => return KeyCall::read(method, params).map(Self::Keys),
             "whisht_cancel" => Command::Cancel(MessageId(number(params, "id")?)),
             "whisht_estimate" => Command::Estimate(send_request(params, rng)?),
             "whisht_fetchMail" => return mail::fetch(params),
@@ -91,7 +96,6 @@ impl Call {
                 true => 0,
                 false => number(params, "after")?,
             }),
-            "whisht_newIdentity" => return new_identity(params),
             "whisht_outbox" => nothing(params, Command::Outbox)?,
             "whisht_peers" => nothing(params, Command::Peers)?,
             "whisht_relays" => nothing(params, Command::Relays)?,
@@ -116,7 +120,7 @@ impl Call {
 }
 
 /// Every method.
-pub const METHODS: [&str; 53] = [
+pub const METHODS: [&str; 57] = [
     "admin_addPeer",
     "admin_addTrustedPeer",
     "admin_nodeInfo",
@@ -158,9 +162,12 @@ pub const METHODS: [&str; 53] = [
     "web3_sha3",
     "whisht_addPeer",
     "whisht_cancel",
+    "whisht_changePassword",
     "whisht_estimate",
+    "whisht_exportIdentity",
     "whisht_fetchMail",
     "whisht_identities",
+    "whisht_importIdentity",
     "whisht_inbox",
     "whisht_newIdentity",
     "whisht_outbox",
@@ -169,6 +176,7 @@ pub const METHODS: [&str; 53] = [
     "whisht_send",
     "whisht_status",
     "whisht_subscribe",
+    "whisht_unlock",
     "whisht_unsubscribe",
 ];
 
@@ -254,39 +262,6 @@ fn recipient(
     Ok(Recipient::Public(key, topic.unwrap_or_else(random)))
 }
 
-/// What `whisht_newIdentity` takes: a key pair, unless a topic is given.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct IdentityParams {
-    name: String,
-    topic: Option<String>,
-    password: Option<Zeroizing<String>>,
-}
-
-fn new_identity(params: Value) -> Result<Call, RpcError> {
-    let IdentityParams {
-        name,
-        topic,
-        password,
-    } = object(params)?;
-    let name = name
-        .parse()
-        .map_err(|error| bad("name", error, "choose another one"))?;
-    let topic = topic.as_deref().map(parse_topic).transpose();
-    let wanted = match (
-        topic.map_err(|error| bad("topic", error, "choose one"))?,
-        password,
-    ) {
-        (None, None) => Wanted::KeyPair,
-        (Some(topic), None) => Wanted::Shared(topic),
-        (Some(topic), Some(password)) => Wanted::FromPassword(topic, password),
-        (None, Some(_)) => {
-            return Err(bad("topic", "a shared key needs one", "give four bytes"));
-        }
-    };
-    Ok(Call::NewIdentity(name, wanted))
-}
-
 /// The only parameter, or the one of this name.
 fn only(params: Value, name: &str) -> Result<Value, RpcError> {
     let found = match params {
@@ -299,7 +274,7 @@ fn only(params: Value, name: &str) -> Result<Value, RpcError> {
     })
 }
 
-fn text(params: Value, name: &str) -> Result<String, RpcError> {
+pub(super) fn text(params: Value, name: &str) -> Result<String, RpcError> {
     match only(params, name)? {
         Value::String(text) => Ok(text),
         _ => Err(bad(name, "it is no text", "put it in quotes")),

@@ -29,6 +29,8 @@ pub struct RpcError {
 pub enum Kind {
     /// A limit of the server is reached.
     Busy,
+    /// A password is missing or wrong.
+    Locked,
     /// A rule of the privacy level cannot be kept, so nothing was sent.
     Policy,
     /// The node has ended.
@@ -45,6 +47,7 @@ impl Kind {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Busy => "busy",
+            Self::Locked => "locked",
             Self::Policy => "policy",
             Self::Stopped => "stopped",
             Self::Storage => "storage",
@@ -57,6 +60,7 @@ impl Kind {
     pub fn of(word: &str) -> Option<Self> {
         [
             Self::Busy,
+            Self::Locked,
             Self::Policy,
             Self::Stopped,
             Self::Storage,
@@ -160,6 +164,7 @@ impl RpcError {
 impl From<Refusal> for RpcError {
     fn from(refusal: Refusal) -> Self {
         let kind = match refusal.kind {
+            RefusalKind::Locked => Kind::Locked,
             RefusalKind::Usage => Kind::Usage,
             RefusalKind::Policy => Kind::Policy,
         };

@@ -124,17 +124,17 @@ fn identities_are_key_pairs_unless_a_topic_is_given() {
     use crate::identity::Wanted;
 
     let wanted = |params| match call("whisht_newIdentity", json!([params])).unwrap() {
-        Call::NewIdentity(_, wanted) => wanted,
+        Call::Keys(KeyCall::New { wanted, .. }) => wanted,
         other => panic!("{other:?}"),
     };
     assert!(matches!(wanted(json!({"name": "me"})), Wanted::KeyPair));
     let group = json!({"name": "us", "topic": "0x01020304"});
     assert!(matches!(wanted(group), Wanted::Shared(Topic([1, 2, 3, 4]))));
-    let password = json!({"name": "us", "topic": "0x01020304", "password": "x"});
+    let password = json!({"name": "us", "topic": "0x01020304", "group_password": "x"});
     assert!(matches!(wanted(password), Wanted::FromPassword(..)));
     let refused = refusal(
         "whisht_newIdentity",
-        json!([{"name": "us", "password": "hunter2"}]),
+        json!([{"name": "us", "group_password": "hunter2"}]),
     );
     assert!(
         refused.contains("`topic`") && !refused.contains("hunter2"),
@@ -146,6 +146,44 @@ fn identities_are_key_pairs_unless_a_topic_is_given() {
 /// What a text that holds no request is answered.
 fn not_a_request(text: &str) -> Value {
     failure(&Incoming::read(text.as_bytes()).unwrap_err())
+}
+
+#[test]
+fn a_password_that_is_left_out_is_not_an_empty_one() {
+    let password = |params| match call("whisht_newIdentity", json!([params])).unwrap() {
+        Call::Keys(KeyCall::New { password, .. }) => password.map(|password| password.is_empty()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(password(json!({"name": "me"})), None);
+    assert_eq!(password(json!({"name": "me", "password": ""})), Some(true));
+    assert_eq!(
+        password(json!({"name": "me", "password": "x"})),
+        Some(false)
+    );
+}
+
+#[test]
+fn no_password_and_no_key_shows_in_a_call() {
+    for (method, params) in [
+        ("whisht_unlock", json!([{"password": "hunter2"}])),
+        (
+            "whisht_newIdentity",
+            json!([{"name": "me", "password": "hunter2"}]),
+        ),
+        (
+            "whisht_importIdentity",
+            json!([{"file": "{}", "password": "hunter2"}]),
+        ),
+        (
+            "whisht_changePassword",
+            json!([{"name": "me", "old": "hunter2", "new": "hunter2"}]),
+        ),
+    ] {
+        let shown = format!("{:?}", call(method, params).unwrap());
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+    let long = json!([{"password": "hunter2".repeat(200)}]);
+    assert!(!refusal("whisht_unlock", long).contains("hunter2"));
 }
 
 #[test]

@@ -11,7 +11,8 @@
 //! onion/           <epoch>.key and <epoch>.tags, together or not at all (spec M9)
 //! descriptor/      <epoch>: what we told the network about ourselves
 //! directory.bin    what relays told us
-//! identities/      <name>.json: client keys
+//! keystore/        <name>.json: client keys, sealed
+//! identities/      <name>.json: client keys in the clear, as version 0.1 left them
 //! mail.db          a mail server's envelopes; mail.db-wal and mail.db-shm belong to it
 //! ```
 //!
@@ -75,7 +76,7 @@ impl DataDir {
             }
             Err(TryLockError::Error(error)) => return Err(at(&lock_path, error)),
         }
-        for part in [ONION, DESCRIPTOR, IDENTITIES] {
+        for part in [ONION, DESCRIPTOR, KEYSTORE] {
             make_private(&path.join(part))?;
         }
         check_all(path)?;
@@ -270,6 +271,14 @@ pub enum DirError {
         /// The file.
         path: PathBuf,
     },
+    /// A file among the sealed keys that is none, or cannot be one of ours.
+    #[error("{}: {cause}", path.display())]
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what would help.
+        cause: String,
+    },
     /// A symbolic link where a file or directory should be.
     #[error(
         "{} is a symbolic link, whose target may be open to others; put the file itself there",
@@ -343,12 +352,14 @@ pub enum DirError {
 pub(super) const ONION: &str = "onion";
 /// Our descriptors.
 pub(super) const DESCRIPTOR: &str = "descriptor";
-/// Client keys.
+/// Client keys in the clear, of version 0.1.
 pub(super) const IDENTITIES: &str = "identities";
 /// The local socket.
 pub(super) const IPC: &str = "whisht.ipc";
 /// What programs show over TCP.
 pub(super) const RPC_TOKEN: &str = "rpc-token";
+/// Client keys.
+pub(super) const KEYSTORE: &str = "keystore";
 const LOCK: &str = "lock";
 const MAIL: &str = "mail.db";
 const PORT: &str = "port";

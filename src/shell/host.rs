@@ -16,15 +16,18 @@ use zeroize::Zeroizing;
 
 use super::data_dir::{DataDir, DirError, IPC, at};
 use super::driver::StartError;
+use super::identities::KeyError;
+use super::keeper::Keeper;
+use super::keyring::Keyring;
 use super::listen::{self, ListenError};
 use super::mail::{self, MailError};
-use super::rpc::{BindError, Bound, DoorError, Doors, Keeper, Service, TokenFile};
+use super::rpc::{BindError, Bound, DoorError, Doors, Service, TokenFile};
 use super::store::{self, Storage};
-use super::{Handle, NoRandomness, Setup, Stopped, Workers, identities, random, start};
+use super::{Handle, NoRandomness, Setup, Stopped, Workers, random, start};
 use crate::config::{Config, Listen};
 use crate::link::LinkKey;
 use crate::message::SymKey;
-use crate::node::{Command, NodeKeys, Refusal, Restored};
+use crate::node::{NodeKeys, Refusal, Restored};
 
 /// Where a node keeps what it has to remember.
 #[derive(Clone, Debug)]
@@ -33,6 +36,24 @@ pub enum Place {
     Directory(PathBuf),
     /// Nowhere: everything is gone when the process ends.
     Ephemeral,
+}
+
+impl Place {
+    /// Opens it, for the network that the node is to join.
+    ///
+    /// # Errors
+    ///
+    /// [`DirError`] if the directory cannot be used.
+    pub fn open(&self, config: &Config) -> Result<Storage, DirError> {
+        match self {
+            Self::Ephemeral => Ok(Storage::Memory),
+            Self::Directory(path) => {
+                let (profile, network) = (config.node.profile, &config.node.network);
+                let dir = DataDir::open(path, profile, network)?;
+                Ok(Storage::Disk(Arc::new(dir)))
+            }
+        }
+    }
 }
 
 /// A running node and what belongs to it.
@@ -46,29 +67,39 @@ pub struct Host {
 }
 
 impl Host {
-    /// Starts a node. `ipc` names another socket than the one in the data directory.
+    /// Starts a node whose identities stay locked if they have a password. `ipc` names another
+    /// socket than the one in the data directory.
     ///
     /// # Errors
     ///
     /// [`HostError`]; whatever was opened is closed again.
     pub async fn open(
-        mut config: Config,
+        config: Config,
         place: &Place,
         ipc: Option<&Path>,
     ) -> Result<Self, HostError> {
-        let storage = match place {
-            Place::Ephemeral => Storage::Memory,
-            Place::Directory(path) => {
-                let (profile, network) = (config.node.profile, &config.node.network);
-                Storage::Disk(Arc::new(DataDir::open(path, profile, network)?))
-            }
-        };
+        let storage = place.open(&config)?;
+        let keyring = Keyring::read(&storage)?;
+        Self::start(config, storage, keyring, ipc).await
+    }
+
+    /// Starts a node with what was opened for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Host::open`].
+    pub async fn start(
+        mut config: Config,
+        storage: Storage,
+        keyring: Keyring,
+        ipc: Option<&Path>,
+    ) -> Result<Self, HostError> {
         let (archive, mail_password) = mail::open(config.mail.as_ref(), &storage).await?;
         let keys = keys(&storage, &config, mail_password)?;
         let key = keys.link.public();
-        let (restored, known) = match &storage {
-            Storage::Memory => (Restored::default(), Vec::new()),
-            Storage::Disk(dir) => (store::load(dir)?, identities::load(dir)?),
+        let restored = match &storage {
+            Storage::Memory => Restored::default(),
+            Storage::Disk(dir) => store::load(dir)?,
         };
         let listeners = bind(&storage, &config.listen)?;
         let addresses: Vec<SocketAddr> = listeners
@@ -97,10 +128,8 @@ impl Host {
             archive,
         };
         let handle = start(setup)?;
-        for (name, identity) in known {
-            handle
-                .command(Command::AddIdentity(name.to_string(), identity))
-                .await??;
+        for command in keyring.into_commands() {
+            handle.command(command).await??;
         }
         let service = Service {
             handle: handle.clone(),
@@ -236,6 +265,9 @@ pub enum HostError {
     /// A door over TCP.
     #[error(transparent)]
     Door(#[from] DoorError),
+    /// An identity.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The listeners.
     #[error(transparent)]
     Listen(#[from] ListenError),

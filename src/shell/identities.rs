@@ -1,129 +1,400 @@
-//! Client identities in the data directory: one file each, `identities/<name>.json`.
+//! Client identities in the data directory: one sealed file each, `keystore/<name>.json`.
+//!
+//! Version 0.1 kept them in the clear, as `identities/<name>.json`. Such a file is still read, and
+//! [`seal_plain`] replaces it as soon as there is a password: the sealed file is written, made
+//! durable, read back and opened before the other one is erased, so that a crash in between leaves
+//! both, and the next attempt begins again. While both are there, the one in the clear counts.
+//!
+//! Everything here blocks, some of it for the second that a key derivation takes.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 
-use super::data_dir::{DataDir, DirError, IDENTITIES, at};
-use crate::identity::{self, IdentityName};
-use crate::node::Identity;
+use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-/// Writes a new identity.
-///
-/// # Errors
-///
-/// [`SaveError::Taken`] if there is one of that name: its key would be lost.
-pub fn save(dir: &DataDir, name: &IdentityName, identity: &Identity) -> Result<(), SaveError> {
-    let path = path(dir, name);
-    let json = identity::to_json(identity);
-    let mut options = OpenOptions::new();
-    let mut file = match options.write(true).create_new(true).mode(0o600).open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            return Err(SaveError::Taken(name.clone()));
+use super::NoRandomness;
+use super::data_dir::{DataDir, DirError, IDENTITIES, KEYSTORE, at, files};
+use crate::identity::{self, IdentityName, Wanted};
+use crate::keystore::{Address, BadKdf, Cost, KeystoreError, LOST, Password, SealedIdentity};
+use crate::node::{Identity, Outline};
+
+/// An identity as it lies on the disk.
+pub enum Kept {
+    /// In the clear: a file of version 0.1.
+    Plain(Identity),
+    /// Sealed under a password, which may be empty.
+    Sealed(Box<SealedIdentity>),
+}
+
+impl Kept {
+    /// What can be known of it without a password.
+    #[must_use]
+    pub fn outline(&self) -> Option<Outline> {
+        match self {
+            Self::Plain(identity) => Some(identity.outline()),
+            Self::Sealed(sealed) => sealed.outline(),
         }
-        Err(error) => return Err(at(&path, error).into()),
-    };
-    file.write_all(json.as_bytes())
-        .and_then(|()| file.sync_all())
-        .map_err(|error| SaveError::Dir(at(&path, error)))
+    }
+
+    /// Whether it takes a password to use it.
+    #[must_use]
+    pub fn is_protected(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Sealed(sealed) => sealed.is_protected(),
+        }
+    }
 }
 
-/// Reads every identity, in the order of their names.
+/// What a new file is sealed under.
+#[derive(Clone, Copy, Debug)]
+pub struct Sealing<'a> {
+    /// The password; empty for none.
+    pub password: &'a Password,
+    /// How much work each guess at it is.
+    pub cost: Cost,
+}
+
+/// Every identity, in the order of their names.
 ///
 /// # Errors
 ///
-/// [`DirError`] names the file that is damaged or cannot be read.
-pub fn load(dir: &DataDir) -> Result<Vec<(IdentityName, Identity)>, DirError> {
-    let folder = dir.path().join(IDENTITIES);
-    let mut identities = Vec::new();
-    for entry in fs::read_dir(&folder).map_err(|error| at(&folder, error))? {
-        let path = entry.map_err(|error| at(&folder, error))?.path();
-        let name = path.file_stem().and_then(|stem| stem.to_str());
-        let Some(name) = name.and_then(|name| name.parse::<IdentityName>().ok()) else {
-            return Err(DirError::Damaged { path });
+/// [`DirError`] names the file that is damaged, or that has no business there.
+pub fn list(dir: &DataDir) -> Result<Vec<(IdentityName, Kept)>, DirError> {
+    let mut kept = Vec::new();
+    for path in paths(&dir.path().join(KEYSTORE))? {
+        let sealed = read_sealed(&path)?;
+        let Some(name) = sealed.name().filter(|name| sealed_path(dir, name) == path) else {
+            return Err(DirError::KeyFile {
+                path,
+                cause: NOT_OURS.to_owned(),
+            });
         };
-        let json = fs::read_to_string(&path)
-            .map(Zeroizing::new)
-            .map_err(|error| at(&path, error))?;
-        let identity = identity::from_json(&json).map_err(|_| DirError::Damaged { path })?;
-        identities.push((name, identity));
+        kept.push((name.clone(), Kept::Sealed(Box::new(sealed))));
     }
-    identities.sort_by(|(one, _), (other, _)| one.cmp(other));
-    Ok(identities)
+    for path in paths(&dir.path().join(IDENTITIES))? {
+        let (name, identity) = read_plain(&path)?;
+        let outline = Some(identity.outline());
+        match kept.iter_mut().find(|(taken, _)| *taken == name) {
+            Some((_, sealed)) if sealed.outline() != outline => {
+                let cause = TWICE.to_owned();
+                return Err(DirError::KeyFile { path, cause });
+            }
+            Some((_, sealed)) => *sealed = Kept::Plain(identity),
+            None => kept.push((name, Kept::Plain(identity))),
+        }
+    }
+    kept.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(kept)
 }
 
-fn path(dir: &DataDir, name: &IdentityName) -> PathBuf {
+/// Makes an identity and keeps it.
+///
+/// # Errors
+///
+/// [`KeyError::Taken`] if there is one of that name: its key would be lost.
+pub fn create(
+    dir: &DataDir,
+    name: &IdentityName,
+    wanted: Wanted,
+    sealing: Sealing<'_>,
+    rng: &mut impl CryptoRng,
+) -> Result<Identity, KeyError> {
+    free(dir, name)?;
+    let identity = wanted.make(rng);
+    save(dir, name, &identity, sealing, rng)?;
+    Ok(identity)
+}
+
+/// The sealed file of an identity, as it is.
+///
+/// # Errors
+///
+/// [`KeyError::NotSealed`] for one that lies in the clear.
+pub fn export(dir: &DataDir, name: &IdentityName) -> Result<SealedIdentity, KeyError> {
+    match find(dir, name)? {
+        Kept::Sealed(sealed) => Ok(*sealed),
+        Kept::Plain(_) => Err(KeyError::NotSealed(name.clone())),
+    }
+}
+
+/// Keeps the identity of a file that this program or another one wrote, sealed anew under the same
+/// password at the cost that is ours.
+///
+/// # Errors
+///
+/// [`KeyError::Importing`] if the file or the password is no good; [`KeyError::Taken`].
+pub fn import(
+    dir: &DataDir,
+    file: &str,
+    name: Option<IdentityName>,
+    sealing: Sealing<'_>,
+    rng: &mut impl CryptoRng,
+) -> Result<(IdentityName, Identity), KeyError> {
+    let sealed = SealedIdentity::parse(file).map_err(importing)?;
+    let identity = sealed.open(sealing.password).map_err(importing)?;
+    let name = name.or_else(|| given_name(&sealed, &identity));
+    let name = name.ok_or(KeyError::NeedsName)?;
+    save(dir, &name, &identity, sealing, rng)?;
+    Ok((name, identity))
+}
+
+/// Seals an identity under another password. One that lies in the clear needs no old one.
+///
+/// # Errors
+///
+/// [`KeyError::Opening`] if the old password is wrong; the file is then as it was.
+pub fn change_password(
+    dir: &DataDir,
+    name: &IdentityName,
+    old: Option<&Password>,
+    new: Sealing<'_>,
+    rng: &mut impl CryptoRng,
+) -> Result<(), KeyError> {
+    let identity = match find(dir, name)? {
+        Kept::Plain(identity) => return seal_plain(dir, name, &identity, new, rng),
+        Kept::Sealed(sealed) => open(name, &sealed, old)?,
+    };
+    let sealed = SealedIdentity::seal(name, &identity, new.password, new.cost, rng)?;
+    Ok(write(&sealed_path(dir, name), &sealed)?)
+}
+
+/// Opens a sealed identity; one without a password needs none.
+///
+/// # Errors
+///
+/// [`KeyError::NeedsPassword`], or [`KeyError::Opening`] if it is the wrong one.
+pub fn open(
+    name: &IdentityName,
+    sealed: &SealedIdentity,
+    password: Option<&Password>,
+) -> Result<Identity, KeyError> {
+    let none = Password::none();
+    let password = match (sealed.is_protected(), password) {
+        (false, _) => &none,
+        (true, Some(password)) => password,
+        (true, None) => return Err(KeyError::NeedsPassword),
+    };
+    sealed.open(password).map_err(|error| opening(name, error))
+}
+
+/// Seals an identity that lies in the clear, and erases the file that it lay in.
+///
+/// # Errors
+///
+/// [`KeyError`]; the file in the clear is then still there.
+pub fn seal_plain(
+    dir: &DataDir,
+    name: &IdentityName,
+    identity: &Identity,
+    sealing: Sealing<'_>,
+    rng: &mut impl CryptoRng,
+) -> Result<(), KeyError> {
+    let sealed = SealedIdentity::seal(name, identity, sealing.password, sealing.cost, rng)?;
+    let path = sealed_path(dir, name);
+    write(&path, &sealed)?;
+    // What was written is the only copy from here on.
+    let written = read_sealed(&path)?;
+    let reread = written
+        .open(sealing.password)
+        .map_err(|error| opening(name, error))?;
+    if reread.outline() != identity.outline() {
+        return Err(opening(name, KeystoreError::Damaged("key")));
+    }
+    let plain = plain_path(dir, name);
+    files::erase(&plain).map_err(|error| at(&plain, error))?;
+    // Not empty yet, or gone already: both are fine.
+    let _ = fs::remove_dir(dir.path().join(IDENTITIES));
+    Ok(())
+}
+
+/// Writes a new file. The caller holds the directory, so nobody takes the name meanwhile.
+fn save(
+    dir: &DataDir,
+    name: &IdentityName,
+    identity: &Identity,
+    sealing: Sealing<'_>,
+    rng: &mut impl CryptoRng,
+) -> Result<(), KeyError> {
+    let sealed = SealedIdentity::seal(name, identity, sealing.password, sealing.cost, rng)?;
+    free(dir, name)?;
+    Ok(write(&sealed_path(dir, name), &sealed)?)
+}
+
+/// Refuses a name that is taken.
+fn free(dir: &DataDir, name: &IdentityName) -> Result<(), KeyError> {
+    for path in [sealed_path(dir, name), plain_path(dir, name)] {
+        match fs::symlink_metadata(&path) {
+            Ok(_) => return Err(KeyError::Taken(name.clone())),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(at(&path, error).into()),
+        }
+    }
+    Ok(())
+}
+
+fn find(dir: &DataDir, name: &IdentityName) -> Result<Kept, KeyError> {
+    let mut kept = list(dir)?.into_iter();
+    kept.find(|(own, _)| own == name)
+        .map(|(_, kept)| kept)
+        .ok_or_else(|| KeyError::Unknown(name.clone()))
+}
+
+/// What to call an identity whose importer does not say: what its file says, or the head of its
+/// address.
+fn given_name(sealed: &SealedIdentity, identity: &Identity) -> Option<IdentityName> {
+    match (sealed.name(), identity.outline()) {
+        (Some(name), _) => Some(name.clone()),
+        (None, Outline::KeyPair(public)) => {
+            let digits = hex::encode(Address::of(&public).0);
+            format!("key-{}", digits.get(..8)?).parse().ok()
+        }
+        (None, Outline::Shared(_)) => None,
+    }
+}
+
+/// The files of a folder, if there is one. What a crash left unfinished is not among them.
+fn paths(folder: &Path) -> Result<Vec<PathBuf>, DirError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(at(folder, error)),
+    };
+    let paths: io::Result<Vec<PathBuf>> = entries.map(|entry| Ok(entry?.path())).collect();
+    let mut paths = paths.map_err(|error| at(folder, error))?;
+    paths.retain(|path| path.extension().is_none_or(|extension| extension != "new"));
+    Ok(paths)
+}
+
+fn read_sealed(path: &Path) -> Result<SealedIdentity, DirError> {
+    let text = fs::read_to_string(path).map_err(|error| at(path, error))?;
+    SealedIdentity::parse(&text).map_err(|error| DirError::KeyFile {
+        path: path.to_owned(),
+        cause: error.to_string(),
+    })
+}
+
+fn read_plain(path: &Path) -> Result<(IdentityName, Identity), DirError> {
+    let damaged = || DirError::KeyFile {
+        path: path.to_owned(),
+        cause: "it holds no identity; restore it from a backup".to_owned(),
+    };
+    let name = path.file_stem().and_then(|stem| stem.to_str());
+    let name = name.and_then(|name| name.parse().ok());
+    let json = fs::read_to_string(path)
+        .map(Zeroizing::new)
+        .map_err(|error| at(path, error))?;
+    let identity = identity::from_json(&json).map_err(|_| damaged())?;
+    Ok((name.ok_or_else(damaged)?, identity))
+}
+
+fn write(path: &Path, sealed: &SealedIdentity) -> Result<(), DirError> {
+    files::replace(path, sealed.to_json().as_bytes()).map_err(|error| at(path, error))
+}
+
+fn sealed_path(dir: &DataDir, name: &IdentityName) -> PathBuf {
+    dir.path().join(KEYSTORE).join(format!("{name}.json"))
+}
+
+fn plain_path(dir: &DataDir, name: &IdentityName) -> PathBuf {
     dir.path().join(IDENTITIES).join(format!("{name}.json"))
 }
 
-/// Why an identity is not saved.
+fn opening(name: &IdentityName, error: KeystoreError) -> KeyError {
+    KeyError::Opening {
+        name: name.clone(),
+        error,
+    }
+}
+
+const fn importing(error: KeystoreError) -> KeyError {
+    KeyError::Importing { error }
+}
+
+/// Why nothing came of an identity.
 #[derive(Debug, thiserror::Error)]
-pub enum SaveError {
-    /// The directory cannot be written.
+#[non_exhaustive]
+pub enum KeyError {
+    /// The data directory.
     #[error(transparent)]
     Dir(#[from] DirError),
+    /// A file to be imported does not open.
+    #[error("the file does not open: {error}{}", lost(*error))]
+    Importing {
+        /// What is the matter.
+        error: KeystoreError,
+    },
+    /// The key derivation is not carried out.
+    #[error(transparent)]
+    Kdf(#[from] BadKdf),
+    /// There is no data directory.
+    #[error("the node keeps nothing on disk; start one without --ephemeral")]
+    KeepsNothing,
+    /// Neither the user nor the file says what to call it.
+    #[error("the file does not say what to call it; choose a name with --name")]
+    NeedsName,
+    /// It takes a password, and none was given.
+    #[error("a password is needed; give it when asked, or name its file with --password-file")]
+    NeedsPassword,
+    /// No random numbers for a key.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    /// There is nothing to unlock.
+    #[error("no identity `{0}` is locked; `whisht id list` shows which are")]
+    NotLocked(IdentityName),
+    /// It lies in the clear, and nobody should carry it about like that.
+    #[error("`{0}` lies in the clear; seal it first with `whisht id passwd {0}`")]
+    NotSealed(IdentityName),
+    /// The file does not open.
+    #[error("`{name}` does not open: {error}{}", lost(*error))]
+    Opening {
+        /// The identity.
+        name: IdentityName,
+        /// What is the matter.
+        error: KeystoreError,
+    },
     /// There is one of that name.
     #[error("there is an identity named `{0}` already; choose another name")]
     Taken(IdentityName),
+    /// There is none of that name.
+    #[error("there is no identity named `{0}`; `whisht id list` shows those there are")]
+    Unknown(IdentityName),
 }
+
+impl KeyError {
+    /// Whether a password is missing or wrong.
+    #[must_use]
+    pub const fn is_locked(&self) -> bool {
+        matches!(
+            self,
+            Self::NeedsPassword
+                | Self::Importing {
+                    error: KeystoreError::WrongPassword
+                }
+                | Self::Opening {
+                    error: KeystoreError::WrongPassword,
+                    ..
+                }
+        )
+    }
+}
+
+/// What a wrong password means, if that is what it was.
+fn lost(error: KeystoreError) -> String {
+    match error {
+        KeystoreError::WrongPassword => format!("; try again. {LOST}"),
+        _ => String::new(),
+    }
+}
+
+const NOT_OURS: &str = "\
+    it is not the file of an identity of that name; move it away, and bring its key in with \
+    `whisht id import FILE`";
+const TWICE: &str = "\
+    there is another identity of that name in keystore/; rename one of the two files, or move it \
+    away";
 
 #[cfg(test)]
-mod tests {
-    use circuits::ids::Profile;
-    use rand_chacha::ChaCha20Rng;
-    use rand_core::SeedableRng;
-
-    use super::*;
-    use crate::envelope::Topic;
-    use crate::identity::Wanted;
-
-    fn name(name: &str) -> IdentityName {
-        name.parse().unwrap()
-    }
-
-    #[test]
-    fn identities_come_back_by_name() {
-        let scratch = tempfile::tempdir().unwrap();
-        let path = scratch.path().join("data");
-        let dir = DataDir::open(&path, Profile::Main, "test").unwrap();
-        let mut rng = ChaCha20Rng::from_seed([1; 32]);
-        save(&dir, &name("zoe"), &Wanted::KeyPair.make(&mut rng)).unwrap();
-        save(
-            &dir,
-            &name("group"),
-            &Wanted::Shared(Topic([7; 4])).make(&mut rng),
-        )
-        .unwrap();
-        let read = load(&dir).unwrap();
-        let names: Vec<_> = read.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["group", "zoe"]);
-
-        drop(dir);
-        assert!(
-            DataDir::open(&path, Profile::Main, "test").is_ok(),
-            "the files are private"
-        );
-    }
-
-    #[test]
-    fn a_key_is_never_overwritten() {
-        let scratch = tempfile::tempdir().unwrap();
-        let dir = DataDir::open(&scratch.path().join("data"), Profile::Main, "test").unwrap();
-        let mut rng = ChaCha20Rng::from_seed([1; 32]);
-        save(&dir, &name("me"), &Wanted::KeyPair.make(&mut rng)).unwrap();
-        let again = save(&dir, &name("me"), &Wanted::KeyPair.make(&mut rng));
-        assert!(matches!(again, Err(SaveError::Taken(_))));
-    }
-
-    #[test]
-    fn a_damaged_identity_is_named() {
-        let scratch = tempfile::tempdir().unwrap();
-        let dir = DataDir::open(&scratch.path().join("data"), Profile::Main, "test").unwrap();
-        fs::write(dir.path().join("identities/me.json"), "{}").unwrap();
-        let error = load(&dir).map(|_| ()).unwrap_err().to_string();
-        assert!(error.contains("me.json is damaged"), "{error}");
-    }
-}
+mod tests;

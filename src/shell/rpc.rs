@@ -24,13 +24,11 @@ mod ws;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Weak};
 
 use tokio::net::TcpListener;
 
 use super::Handle;
-use super::data_dir::DataDir;
-use super::store::Storage;
+use super::keeper::Keeper;
 use crate::config::rpc::RpcConfig;
 
 pub use client::{Client, ClientError};
@@ -42,27 +40,8 @@ pub use token::TokenFile;
 pub struct Service {
     /// The node.
     pub handle: Handle,
-    /// Where new identities are kept.
+    /// What keeps its identities.
     pub keeper: Keeper,
-}
-
-/// Where sessions keep identities. They do not hold the data directory: it is free for the next
-/// node as soon as this one has ended, whatever its clients do.
-#[derive(Clone, Debug)]
-pub enum Keeper {
-    /// Nowhere.
-    Memory,
-    /// In a data directory, while the node has it.
-    Disk(Weak<DataDir>),
-}
-
-impl From<&Storage> for Keeper {
-    fn from(storage: &Storage) -> Self {
-        match storage {
-            Storage::Memory => Self::Memory,
-            Storage::Disk(dir) => Self::Disk(Arc::downgrade(dir)),
-        }
-    }
 }
 
 /// Listeners for the doors over TCP, bound before the node starts: an address that cannot be had

@@ -21,6 +21,8 @@ pub mod envelope;
 pub mod envelope_v5;
 #[path = "../../fuzz/targets/hello.rs"]
 pub mod hello;
+#[path = "../../fuzz/targets/keystore_json.rs"]
+pub mod keystore_json;
 #[path = "../../fuzz/targets/mail_request.rs"]
 pub mod mail_request;
 #[path = "../../fuzz/targets/mail_response.rs"]

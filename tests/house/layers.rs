@@ -18,6 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["mail"],
     &["node"],
     &["identity"],
+    &["keystore"],
     &["config", "rpc"],
     &["shell"],
     &["cli"],

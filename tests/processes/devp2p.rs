@@ -75,7 +75,7 @@ fn converse(scratch: &TempDir, node: &NodeProcess, mut peer: Peer, outbound: boo
 
 /// Sends a message to the node itself, which has to read it too; its envelope's topic.
 fn send(scratch: &TempDir, node: &NodeProcess) -> String {
-    let to = node.ask(&["id", "new", "desk"]);
+    let to = node.ask(&["id", "new", "desk", "--no-password"]);
     let body = scratch.path().join("body");
     std::fs::write(&body, "good evening").unwrap();
     node.ask(&[

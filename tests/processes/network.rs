@@ -5,7 +5,8 @@
 //! signals, sockets, and a relay that loses its power.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use circuits::ids::RelayKey;
@@ -17,7 +18,7 @@ use crate::node::{NodeProcess, lines, until};
 #[test]
 fn processes_deliver_messages_before_and_after_a_relay_loses_its_power() {
     let mut network = Network::start();
-    let to = network.reader.ask(&["id", "new", "desk"]);
+    let to = network.reader.ask(&["id", "new", "desk", "--no-password"]);
     let to = to["public_key"].as_str().unwrap();
     network.hush_is_refused(to);
 
@@ -29,7 +30,13 @@ fn processes_deliver_messages_before_and_after_a_relay_loses_its_power() {
     let password = network.write("password", b"a hedge full of sparrows\n");
     for node in [&network.source, &network.reader] {
         let shared = ["id", "new", "room", "--shared", "--topic", "0x1a2b3c4d"];
-        node.ask(&[&shared[..], &["--password-file", &password]].concat());
+        node.ask(
+            &[
+                &shared[..],
+                &["--no-password", "--group-password-file", &password],
+            ]
+            .concat(),
+        );
     }
     network.deliver("room", "room", b"after the storm");
 }
@@ -83,6 +90,7 @@ impl Network {
     fn write(&self, name: &str, bytes: &[u8]) -> String {
         let path = self.scratch.path().join(name);
         fs::write(&path, bytes).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         path.to_str().unwrap().to_owned()
     }
 

@@ -11,7 +11,6 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::super::id::first_line;
 use super::super::node::Node;
 use super::super::print::{Screen, field, grouped, number};
 use super::super::send::time;
@@ -19,6 +18,7 @@ use super::super::{Exit, Failure};
 use crate::envelope::Topic;
 use crate::identity::parse_topic;
 use crate::shell::clock::Clock;
+use crate::shell::password::first_line;
 
 /// Options of `whisht mail fetch`.
 #[derive(Debug, clap::Args)]

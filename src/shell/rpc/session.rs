@@ -11,14 +11,15 @@ use rand_core::SeedableRng;
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
+use super::Service;
 use super::limits::Pace;
 use super::subscriptions::{Opening, Subscriptions, Target};
-use super::{Keeper, Service};
 use crate::config::rpc::{Module, RpcConfig};
-use crate::identity::{IdentityName, Wanted};
+use crate::identity::IdentityName;
 use crate::node::{Command, Criteria, Event, Reply, ShhCommand, ShhReply};
-use crate::rpc::{self, Call, Incoming, Kind, Permissions, Request, RpcError, shh};
-use crate::shell::identities::{self, SaveError};
+use crate::rpc::{self, Call, Incoming, KeyCall, Kind, Permissions, Request, RpcError, shh};
+use crate::shell::identities::KeyError;
+use crate::shell::keeper::{KeepError, Unlocked};
 use crate::shell::{Events, Seen, Stopped, random};
 
 /// What a client may do, by the door that it came through.
@@ -235,7 +236,7 @@ impl Client {
                 let command = made.await.map_err(|_| stopped(Stopped))??;
                 rpc::result(&self.command(command).await?)
             }
-            Call::NewIdentity(name, wanted) => self.new_identity(name, wanted).await,
+            Call::Keys(call) => self.keys(call).await,
             Call::KeyFromPassword(password) => {
                 let made = spawn_blocking(move || shh::keep_key(&password));
                 let keep = made.await.map_err(|_| stopped(Stopped))?;
@@ -322,26 +323,47 @@ impl Client {
         }
     }
 
-    /// Makes an identity, keeps it, and gives it to the node: in this order, so that a message can
-    /// never be sealed to a key that is lost afterwards.
-    async fn new_identity(&self, name: IdentityName, wanted: Wanted) -> Result<Value, RpcError> {
-        if self.identity(&name).await?.is_some() {
-            return Err(unsaved(SaveError::Taken(name)));
-        }
-        let keeper = self.service.keeper.clone();
-        let mut rng = generator()?;
-        let saved_as = name.clone();
-        let made = spawn_blocking(move || {
-            let identity = wanted.make(&mut rng);
-            if let Keeper::Disk(dir) = keeper {
-                let dir = dir.upgrade().ok_or_else(|| stopped(Stopped))?;
-                identities::save(&dir, &saved_as, &identity).map_err(unsaved)?;
+    async fn keys(&self, call: KeyCall) -> Result<Value, RpcError> {
+        let Service { handle, keeper } = &self.service;
+        let name = match call {
+            KeyCall::New {
+                name,
+                wanted,
+                password,
+                cost,
+            } => {
+                let kept = keeper.create(handle, name.clone(), wanted, password, cost);
+                kept.await.map(|()| name)?
             }
-            Ok::<_, RpcError>(identity)
-        });
-        let identity = made.await.map_err(|_| stopped(Stopped))??;
-        self.command(Command::AddIdentity(name.to_string(), identity))
-            .await?;
+            KeyCall::Import {
+                file,
+                name,
+                password,
+                cost,
+            } => keeper.import(handle, file, name, password, cost).await?,
+            KeyCall::ChangePassword {
+                name,
+                old,
+                new,
+                cost,
+            } => {
+                let changed = keeper.change_password(name.clone(), old, new, cost);
+                changed.await.map(|()| name)?
+            }
+            KeyCall::Export(name) => {
+                let sealed = keeper.export(name.clone()).await?;
+                let address = sealed.address().map(|address| hex::encode(address.0));
+                let file = sealed.to_json();
+                return Ok(json!({"name": name.as_str(), "address": address, "file": file}));
+            }
+            KeyCall::Unlock { password, name } => {
+                let Unlocked { opened, locked } = keeper.unlock(handle, password, name).await?;
+                let texts = |names: &[IdentityName]| -> Vec<String> {
+                    names.iter().map(ToString::to_string).collect()
+                };
+                return Ok(json!({"opened": texts(&opened), "locked": texts(&locked)}));
+            }
+        };
         Ok(self.identity(&name).await?.unwrap_or_default())
     }
 
@@ -400,14 +422,23 @@ fn stopped(error: Stopped) -> RpcError {
     RpcError::server(Kind::Stopped, error, "nothing was done")
 }
 
-fn unsaved(error: SaveError) -> RpcError {
-    match error {
-        SaveError::Taken(name) => RpcError::server(
-            Kind::Usage,
-            format_args!("there is an identity named `{name}` already"),
-            "choose another name",
-        ),
-        SaveError::Dir(error) => RpcError::server(Kind::Storage, error, "nothing was kept"),
+impl From<KeepError> for RpcError {
+    fn from(error: KeepError) -> Self {
+        match error {
+            KeepError::Refused(refusal) => refusal.into(),
+            KeepError::Stopped(error) => stopped(error),
+            KeepError::Key(error) => {
+                let kind = match &error {
+                    error if error.is_locked() => Kind::Locked,
+                    KeyError::Dir(_) | KeyError::NoRandomness(_) => Kind::Storage,
+                    _ => Kind::Usage,
+                };
+                // These errors end in their remedy.
+                let text = error.to_string();
+                let (cause, remedy) = text.split_once("; ").unwrap_or((&text, "nothing was done"));
+                Self::server(kind, cause, remedy)
+            }
+        }
     }
 }
 

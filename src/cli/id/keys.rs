@@ -1,0 +1,192 @@
+//! Where identities are kept: with the node that runs, or, where none does, in the data directory.
+
+use serde_json::{Value, json};
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use zeroize::Zeroizing;
+
+use crate::cli::{Common, Exit, Failure};
+use crate::envelope::Topic;
+use crate::identity::{IdentityName, Wanted};
+use crate::keystore::{Cost, Password, SealedIdentity};
+use crate::node::{Identity, Outline};
+use crate::shell::data_dir::DataDir;
+use crate::shell::identities::{self, Kept, Sealing};
+use crate::shell::rpc::{Client, ClientError};
+use crate::shell::random;
+
+/// Who keeps the identities.
+pub(super) enum Keys {
+    /// A running node.
+    Node(Client),
+    /// A directory that no node uses, held while the command runs.
+    Directory(DataDir),
+}
+
+/// What to make.
+pub(super) struct Making {
+    pub(super) name: IdentityName,
+    /// Of a shared key.
+    pub(super) topic: Option<Topic>,
+    /// What the shared key is derived from.
+    pub(super) group_password: Option<Zeroizing<String>>,
+}
+
+impl Keys {
+    /// Finds out who keeps them.
+    pub(super) async fn find(common: &Common) -> Result<Self, Failure> {
+        match Client::connect(&common.ipc()?).await {
+            Ok(client) => Ok(Self::Node(client)),
+            Err(ClientError::NoNode { .. }) if common.ipc.is_none() => {
+                Ok(Self::Directory(DataDir::lock(&common.data_dir()?)?))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// All of them, as a node would show them.
+    pub(super) async fn list(&mut self) -> Result<Value, Failure> {
+        match self {
+            Self::Node(client) => Ok(client.call("whisht_identities", json!([])).await?),
+            Self::Directory(dir) => {
+                let kept = identities::list(dir)?;
+                let view = |(name, kept): &(IdentityName, Kept)| {
+                    Some(view(name, kept.outline()?, kept.is_protected()))
+                };
+                Ok(kept.iter().filter_map(view).collect())
+            }
+        }
+    }
+
+    /// Makes an identity.
+    pub(super) async fn create(
+        &mut self,
+        making: &Making,
+        password: Option<&Password>,
+        cost: Cost,
+    ) -> Result<Value, Failure> {
+        let Making {
+            name,
+            topic,
+            group_password,
+        } = making;
+        match self {
+            Self::Node(client) => {
+                let params = json!([{
+                    "name": name.as_str(),
+                    "topic": topic.map(|topic| hex::encode(topic.0)),
+                    "group_password": group_password.as_ref().map(|password| password.as_str()),
+                    "password": password.map(Password::expose),
+                    "danger_light_kdf": cost == Cost::DangerLight,
+                }]);
+                Ok(client.call("whisht_newIdentity", params).await?)
+            }
+            Self::Directory(dir) => {
+                let wanted = match (topic, group_password) {
+                    (None, _) => Wanted::KeyPair,
+                    (Some(topic), None) => Wanted::Shared(*topic),
+                    (Some(topic), Some(password)) => Wanted::FromPassword(*topic, password.clone()),
+                };
+                let password = password.ok_or(identities::KeyError::NeedsPassword)?;
+                let sealing = Sealing { password, cost };
+                let made = identities::create(dir, name, wanted, sealing, &mut generator()?)?;
+                Ok(opened(name, &made))
+            }
+        }
+    }
+
+    /// Takes in the identity of a key file.
+    pub(super) async fn import(
+        &mut self,
+        file: &str,
+        name: Option<IdentityName>,
+        password: &Password,
+        cost: Cost,
+    ) -> Result<Value, Failure> {
+        match self {
+            Self::Node(client) => {
+                let params = json!([{
+                    "file": file,
+                    "name": name.as_ref().map(IdentityName::as_str),
+                    "password": password.expose(),
+                    "danger_light_kdf": cost == Cost::DangerLight,
+                }]);
+                Ok(client.call("whisht_importIdentity", params).await?)
+            }
+            Self::Directory(dir) => {
+                let sealing = Sealing { password, cost };
+                let rng = &mut generator()?;
+                let (name, identity) = identities::import(dir, file, name, sealing, rng)?;
+                Ok(opened(&name, &identity))
+            }
+        }
+    }
+
+    /// The sealed file of an identity.
+    pub(super) async fn export(&mut self, name: &IdentityName) -> Result<SealedIdentity, Failure> {
+        match self {
+            Self::Node(client) => {
+                let params = json!([name.as_str()]);
+                let exported = client.call("whisht_exportIdentity", params).await?;
+                let file = exported.get("file").and_then(Value::as_str);
+                SealedIdentity::parse(file.unwrap_or_default())
+                    .map_err(|error| Failure::new(Exit::Failed, error))
+            }
+            Self::Directory(dir) => Ok(identities::export(dir, name)?),
+        }
+    }
+
+    /// Seals an identity under another password.
+    pub(super) async fn change_password(
+        &mut self,
+        name: &IdentityName,
+        old: Option<&Password>,
+        new: &Password,
+        cost: Cost,
+    ) -> Result<(), Failure> {
+        match self {
+            Self::Node(client) => {
+                let params = json!([{
+                    "name": name.as_str(),
+                    "old": old.map(Password::expose),
+                    "new": new.expose(),
+                    "danger_light_kdf": cost == Cost::DangerLight,
+                }]);
+                client.call("whisht_changePassword", params).await?;
+            }
+            Self::Directory(dir) => {
+                let sealing = Sealing {
+                    password: new,
+                    cost,
+                };
+                identities::change_password(dir, name, old, sealing, &mut generator()?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn generator() -> Result<ChaCha20Rng, Failure> {
+    let seed = random().map_err(|error| Failure::new(Exit::Failed, error))?;
+    Ok(ChaCha20Rng::from_seed(seed))
+}
+
+fn opened(name: &IdentityName, identity: &Identity) -> Value {
+    view(name, identity.outline(), false)
+}
+
+/// An identity as the node would show it.
+fn view(name: &IdentityName, outline: Outline, locked: bool) -> Value {
+    let (public_key, topic) = match outline {
+        Outline::KeyPair(public) => (Some(hex::encode(public.to_bytes())), None),
+        Outline::Shared(topic) => (None, Some(hex::encode(topic.0))),
+    };
+    json!({
+        "name": name.as_str(),
+        "kind": outline.kind(),
+        "public_key": public_key,
+        "topic": topic,
+        "locked": locked,
+    })
+}

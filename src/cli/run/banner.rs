@@ -1,0 +1,124 @@
+//! What `whisht run` says once the node is up: how others reach it, and what it has.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use serde_json::json;
+
+use crate::cli::print::Screen;
+use crate::config::mail::{MailConfig, MailStore};
+use crate::endpoint::{Endpoint, PeerAddr};
+use crate::node::NodeConfig;
+use crate::shell::host::Host;
+
+/// Says what others need to know. `open` and `locked` count the identities.
+///
+/// # Errors
+///
+/// Whatever keeps standard output from being written.
+pub(super) fn show(
+    screen: Screen,
+    host: &Host,
+    node: &NodeConfig,
+    mail: Option<&MailConfig>,
+    (open, locked): (usize, usize),
+) -> io::Result<()> {
+    let doors = host.doors();
+    let addresses = host.handle().addresses();
+    let enodes: Vec<_> = addresses
+        .iter()
+        .map(|address| enode(host, *address))
+        .collect();
+    if screen.json {
+        return screen.value(&json!({
+            "enode": enodes,
+            "listen": addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>(),
+            "ipc": host.ipc_path(),
+            "http": doors.http().map(|at| format!("http://{at}")),
+            "ws": doors.ws().map(|at| format!("ws://{at}")),
+            "rpc_token": doors.token_path(),
+            "level": node.level.word(),
+            "profile": node.profile.label(),
+            "network": node.network,
+            "relay": node.relay,
+            "mail": mail.is_some(),
+            "identities": open,
+            "locked": locked,
+        }));
+    }
+    screen.line(format_args!(
+        "whisht {} on the network `{}` ({}), {}",
+        env!("CARGO_PKG_VERSION"),
+        node.network,
+        node.profile.label(),
+        if node.relay {
+            "relaying for others"
+        } else {
+            "not relaying"
+        }
+    ))?;
+    for (address, enode) in addresses.iter().zip(&enodes) {
+        screen.line(format_args!("listening on  {address}"))?;
+        screen.line(format_args!("enode         {enode}"))?;
+    }
+    if addresses.is_empty() {
+        screen.line("listening on  nothing; connections go out only")?;
+    } else if addresses
+        .iter()
+        .any(|address| address.ip().is_unspecified())
+    {
+        screen.line("              (others replace the loopback address by this machine's own)")?;
+    }
+    screen.line(format_args!("local socket  {}", host.ipc_path().display()))?;
+    if let Some(at) = doors.http() {
+        screen.line(format_args!("JSON-RPC      http://{at}"))?;
+    }
+    if let Some(at) = doors.ws() {
+        screen.line(format_args!("JSON-RPC      ws://{at}"))?;
+    }
+    if let Some(path) = doors.token_path() {
+        screen.line(format_args!("token         {}", path.display()))?;
+    }
+    screen.line(format_args!("level         {}", node.level))?;
+    match locked {
+        0 => screen.line(format_args!("identities    {open}"))?,
+        _ => screen.line(format_args!(
+            "identities    {open}, and {locked} locked: `whisht unlock` opens them"
+        ))?,
+    }
+    match mail {
+        Some(mail) => screen.line(format_args!("mail server   {}", offer(mail))),
+        None => Ok(()),
+    }
+}
+
+/// What a mail server keeps, and for whom.
+fn offer(mail: &MailConfig) -> String {
+    let place = match mail.store {
+        MailStore::Postgres(_) => "in PostgreSQL",
+        MailStore::Sqlite => "in mail.db",
+    };
+    let whom = match (&mail.password_file, mail.allow.len()) {
+        (Some(_), 0) => "whoever knows its password".to_owned(),
+        (Some(_), named) => format!("whoever knows its password, and {named} peers without"),
+        (None, 0) => "everybody".to_owned(),
+        (None, named) => format!("{named} peers only"),
+    };
+    let (days, megabytes) = (mail.age / 86_400, mail.bytes >> 20);
+    format!("keeps {days} days, {megabytes} MB at the most, {place}; answers {whom}")
+}
+
+/// How a peer would name us. What an unspecified address is to others, we cannot know.
+fn enode(host: &Host, mut address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    PeerAddr {
+        key: host.key(),
+        endpoint: Endpoint::Tcp(address),
+    }
+    .to_string()
+}

@@ -1,0 +1,214 @@
+//! Sealed keys at rest: the format and its rules. The shell does the files.
+//!
+//! Each identity is one file of the Web3 Secret Storage format, version 3, which go-ethereum and
+//! every wallet read. A key pair's file is an ordinary one; what we add (the name, the public key)
+//! stands in a member `whisht` that others pass over. A shared key with its topic goes into the
+//! same container, without an address, so that no wallet takes it for an account.
+//!
+//! Without the password a file tells the name, the public key or topic, and whether there is a
+//! password at all; with it, the key, and that nothing was changed. A lost password cannot be
+//! reset by anybody: see [`LOST`].
+
+mod file;
+mod kdf;
+mod label;
+mod v3;
+
+use circuits::secret::Secret;
+use rand_core::CryptoRng;
+use sha3::{Digest, Keccak256};
+
+use self::label::Label;
+use self::v3::Container;
+use crate::identity::IdentityName;
+use crate::message::{ClientPublic, ClientSecret, SymKey};
+use crate::node::{Identity, Outline};
+
+pub use file::geth_name;
+pub use kdf::{BadKdf, Cost, Kdf, Password, PasswordTooLong};
+pub use v3::Address;
+
+/// An identity as its file has it.
+#[derive(Clone, Debug)]
+pub struct SealedIdentity {
+    container: Container,
+    label: Option<Label>,
+}
+
+impl SealedIdentity {
+    /// Seals an identity. Takes as long as the key derivation wants: about a second at
+    /// [`Cost::Standard`]. An empty password is sealed at the light cost, since no work protects
+    /// what everybody can guess at once.
+    ///
+    /// # Errors
+    ///
+    /// [`BadKdf`], which parameters of our own do not bring about.
+    pub fn seal(
+        name: &IdentityName,
+        identity: &Identity,
+        password: &Password,
+        cost: Cost,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, BadKdf> {
+        let cost = match password.is_empty() {
+            true => Cost::DangerLight,
+            false => cost,
+        };
+        let kdf = Kdf::scrypt(cost, rng);
+        Self::seal_with(name, identity, password, kdf, rng)
+    }
+
+    /// Seals an identity with a key derivation of one's choice.
+    ///
+    /// # Errors
+    ///
+    /// [`BadKdf`] if the derivation cannot be done.
+    pub fn seal_with(
+        name: &IdentityName,
+        identity: &Identity,
+        password: &Password,
+        kdf: Kdf,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, BadKdf> {
+        let (secret, address) = match identity {
+            Identity::KeyPair(secret) => (secret.expose(), Some(Address::of(&secret.public()))),
+            Identity::Shared(key, _) => (key.expose(), None),
+        };
+        let (mut container, key) = Container::seal(secret, address, kdf, password, rng)?;
+        let label = Label {
+            name: name.clone(),
+            outline: identity.outline(),
+            protected: !password.is_empty(),
+        };
+        label.attach(&mut container, &key);
+        Ok(Self {
+            container,
+            label: Some(label),
+        })
+    }
+
+    /// Reads a file's text, of ours or of another program.
+    ///
+    /// # Errors
+    ///
+    /// [`KeystoreError`] says whether it is damaged, or of a kind that we do not read.
+    pub fn parse(text: &str) -> Result<Self, KeystoreError> {
+        let container = Container::parse(text)?;
+        let label = container.label.as_ref().map(Label::read).transpose()?;
+        Ok(Self { container, label })
+    }
+
+    /// The file's text.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        self.container.to_json()
+    }
+
+    /// Unseals it. Takes as long as the file's key derivation wants.
+    ///
+    /// # Errors
+    ///
+    /// [`KeystoreError::WrongPassword`], or [`KeystoreError::Damaged`] if the password is right
+    /// and something else was changed.
+    pub fn open(&self, password: &Password) -> Result<Identity, KeystoreError> {
+        let (secret, key) = self.container.open(password)?;
+        if let Some(label) = &self.label {
+            label.check(&self.container, &key)?;
+        }
+        match self.outline() {
+            Some(Outline::Shared(topic)) => {
+                let key = SymKey::new(secret).map_err(|_| KeystoreError::Damaged("key"))?;
+                Ok(Identity::Shared(key, topic))
+            }
+            Some(Outline::KeyPair(public)) => self.key_pair(&secret, Some(public)),
+            None => self.key_pair(&secret, None),
+        }
+    }
+
+    /// What the identity is called; `None` for a file of another program.
+    #[must_use]
+    pub fn name(&self) -> Option<&IdentityName> {
+        self.label.as_ref().map(|label| &label.name)
+    }
+
+    /// What is known of the key without the password; `None` for a file of another program.
+    #[must_use]
+    pub fn outline(&self) -> Option<Outline> {
+        self.label.as_ref().map(|label| label.outline)
+    }
+
+    /// Whether there is a password, as far as the file tells.
+    #[must_use]
+    pub fn is_protected(&self) -> bool {
+        self.label.as_ref().is_none_or(|label| label.protected)
+    }
+
+    /// The account's address, of a key pair.
+    #[must_use]
+    pub const fn address(&self) -> Option<Address> {
+        self.container.address
+    }
+
+    fn key_pair(
+        &self,
+        secret: &Secret<32>,
+        public: Option<ClientPublic>,
+    ) -> Result<Identity, KeystoreError> {
+        let secret = ClientSecret::from_bytes(secret).map_err(|_| KeystoreError::Damaged("key"))?;
+        if public.is_some_and(|public| public != secret.public()) {
+            return Err(KeystoreError::Damaged("public key"));
+        }
+        let address = Address::of(&secret.public());
+        if self.container.address.is_some_and(|said| said != address) {
+            return Err(KeystoreError::Damaged("address"));
+        }
+        Ok(Identity::KeyPair(secret))
+    }
+}
+
+impl Address {
+    /// The address of a public key.
+    #[must_use]
+    pub fn of(public: &ClientPublic) -> Self {
+        let point = public.to_bytes();
+        let hash: [u8; 32] = Keccak256::digest(point.split_at(1).1).into();
+        let mut address = [0; 20];
+        for (to, from) in address.iter_mut().zip(hash.iter().skip(12)) {
+            *to = *from;
+        }
+        Self(address)
+    }
+}
+
+/// Why a file yields no identity.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeystoreError {
+    /// This part of the file makes no sense, or does not fit the rest.
+    #[error("the key file is damaged (its {0} makes no sense); restore it from a backup")]
+    Damaged(&'static str),
+    /// The key derivation is not carried out.
+    #[error(transparent)]
+    Kdf(#[from] BadKdf),
+    /// Another cipher than AES-128 in counter mode.
+    #[error("the key file uses a cipher that the format does not know; it needs aes-128-ctr")]
+    UnknownCipher,
+    /// Another key derivation than scrypt, or PBKDF2 with HMAC-SHA-256.
+    #[error("the key file uses a key derivation other than scrypt or pbkdf2 with hmac-sha256")]
+    UnknownKdf,
+    /// Another version than 3.
+    #[error("the key file is not of version 3, the only one that is read")]
+    UnknownVersion,
+    /// The MAC is another one. A changed ciphertext cannot be told from a wrong password.
+    #[error("the password is wrong")]
+    WrongPassword,
+}
+
+/// What to say to somebody whose password does not work.
+pub const LOST: &str = "\
+    Nobody can reset a password. Without it messages sealed to this identity can never be read, \
+    and nothing can be signed with it again. If it is lost, make a new identity with `whisht id \
+    new NAME` and tell your correspondents its key";
+
+#[cfg(test)]
+mod tests;

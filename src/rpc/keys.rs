@@ -1,0 +1,177 @@
+//! Calls that have to do with the keys of identities, and their passwords.
+//!
+//! No result of theirs holds a key in the clear. A password that is left out is not an empty one:
+//! a node that keeps what it makes insists on being told.
+
+use serde::Deserialize;
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::RpcError;
+use super::call::{bad, object, text};
+use crate::identity::{IdentityName, Wanted, parse_topic};
+use crate::keystore::{Cost, Password};
+
+/// What a caller wants done with the keys of identities.
+#[derive(Debug)]
+pub enum KeyCall {
+    /// Seal an identity under another password.
+    ChangePassword {
+        /// Which one.
+        name: IdentityName,
+        /// The password until now.
+        old: Option<Password>,
+        /// The password from now on; empty for none.
+        new: Password,
+        /// How much work a guess at it is to be.
+        cost: Cost,
+    },
+    /// Hand out the sealed file of an identity.
+    Export(IdentityName),
+    /// Keep the identity of a key file.
+    Import {
+        /// The file's text.
+        file: String,
+        /// What to call it; what its file says, if not given.
+        name: Option<IdentityName>,
+        /// What opens the file, and what it is sealed under here.
+        password: Password,
+        /// How much work a guess at it is to be.
+        cost: Cost,
+    },
+    /// Make an identity, keep it, and listen for it.
+    New {
+        /// What to call it.
+        name: IdentityName,
+        /// Of which kind.
+        wanted: Wanted,
+        /// What to seal it under; empty for nothing.
+        password: Option<Password>,
+        /// How much work a guess at it is to be.
+        cost: Cost,
+    },
+    /// Open identities that are locked.
+    Unlock {
+        /// What opens them.
+        password: Password,
+        /// Which one; all that it opens, if not given.
+        name: Option<IdentityName>,
+    },
+}
+
+impl KeyCall {
+    /// Reads the parameters of a method.
+    pub(super) fn read(method: &str, params: Value) -> Result<Self, RpcError> {
+        match method {
+            "whisht_changePassword" => change_password(params),
+            "whisht_exportIdentity" => Ok(Self::Export(name(&text(params, "name")?)?)),
+            "whisht_importIdentity" => import(params),
+            "whisht_newIdentity" => new(params),
+            _ => unlock(params),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangeParams {
+    name: String,
+    old: Option<Zeroizing<String>>,
+    new: Zeroizing<String>,
+    #[serde(default)]
+    danger_light_kdf: bool,
+}
+
+fn change_password(params: Value) -> Result<KeyCall, RpcError> {
+    let params: ChangeParams = object(params)?;
+    Ok(KeyCall::ChangePassword {
+        name: name(&params.name)?,
+        old: params.old.map(password).transpose()?,
+        new: password(params.new)?,
+        cost: cost(params.danger_light_kdf),
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ImportParams {
+    file: String,
+    name: Option<String>,
+    password: Zeroizing<String>,
+    #[serde(default)]
+    danger_light_kdf: bool,
+}
+
+fn import(params: Value) -> Result<KeyCall, RpcError> {
+    let params: ImportParams = object(params)?;
+    Ok(KeyCall::Import {
+        file: params.file,
+        name: params.name.as_deref().map(name).transpose()?,
+        password: password(params.password)?,
+        cost: cost(params.danger_light_kdf),
+    })
+}
+
+/// A key pair, unless a topic is given.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewParams {
+    name: String,
+    topic: Option<String>,
+    /// What the shared key is derived from; drawn at random if absent.
+    group_password: Option<Zeroizing<String>>,
+    password: Option<Zeroizing<String>>,
+    #[serde(default)]
+    danger_light_kdf: bool,
+}
+
+fn new(params: Value) -> Result<KeyCall, RpcError> {
+    let params: NewParams = object(params)?;
+    let topic = params.topic.as_deref().map(parse_topic).transpose();
+    let topic = topic.map_err(|error| bad("topic", error, "choose one"))?;
+    let wanted = match (topic, params.group_password) {
+        (None, None) => Wanted::KeyPair,
+        (Some(topic), None) => Wanted::Shared(topic),
+        (Some(topic), Some(password)) => Wanted::FromPassword(topic, password),
+        (None, Some(_)) => {
+            return Err(bad("topic", "a shared key needs one", "give four bytes"));
+        }
+    };
+    Ok(KeyCall::New {
+        name: name(&params.name)?,
+        wanted,
+        password: params.password.map(password).transpose()?,
+        cost: cost(params.danger_light_kdf),
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UnlockParams {
+    password: Zeroizing<String>,
+    name: Option<String>,
+}
+
+fn unlock(params: Value) -> Result<KeyCall, RpcError> {
+    let params: UnlockParams = object(params)?;
+    Ok(KeyCall::Unlock {
+        password: password(params.password)?,
+        name: params.name.as_deref().map(name).transpose()?,
+    })
+}
+
+fn name(text: &str) -> Result<IdentityName, RpcError> {
+    text.parse()
+        .map_err(|error| bad("name", error, "choose another one"))
+}
+
+fn password(text: Zeroizing<String>) -> Result<Password, RpcError> {
+    Password::new(text).map_err(|error| bad("password", error, "give a shorter one"))
+}
+
+const fn cost(light: bool) -> Cost {
+    match light {
+        true => Cost::DangerLight,
+        false => Cost::Standard,
+    }
+}

@@ -1,0 +1,340 @@
+use std::os::unix::fs::PermissionsExt;
+
+use circuits::ids::Profile;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+use super::*;
+use crate::envelope::Topic;
+
+/// As version 0.1 wrote it.
+const PLAIN: &str = r#"{
+  "kind": "key_pair",
+  "secret": "b71c71a67e1177ad4e901695e1b4b9ee17ae16c6668d313eac2f96dbcda3f291",
+  "public": "04ca634cae0d49acb401d8a4c6b6fe8c55b70d115bf400769cc1400f3258cd31387574077f301b421bc84df7266c44e9e6d569fc56be00812904767bf5ccd1fc7f"
+}"#;
+
+struct Scratch {
+    _dir: tempfile::TempDir,
+    path: PathBuf,
+    dir: DataDir,
+}
+
+fn scratch() -> Scratch {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("data");
+    let data = DataDir::open(&path, Profile::Main, "test").unwrap();
+    Scratch {
+        _dir: dir,
+        path,
+        dir: data,
+    }
+}
+
+/// With a file of version 0.1 in it.
+fn upgraded(name: &str) -> Scratch {
+    let scratch = scratch();
+    let folder = scratch.path.join(IDENTITIES);
+    fs::create_dir_all(&folder).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+    let path = plain_path(&scratch.dir, &named(name));
+    fs::write(&path, PLAIN).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    scratch
+}
+
+fn named(name: &str) -> IdentityName {
+    name.parse().unwrap()
+}
+
+fn rng() -> ChaCha20Rng {
+    ChaCha20Rng::from_seed([1; 32])
+}
+
+fn password(text: &str) -> Password {
+    Password::new(Zeroizing::new(text.to_owned())).unwrap()
+}
+
+const fn under(password: &Password) -> Sealing<'_> {
+    Sealing {
+        password,
+        cost: Cost::DangerLight,
+    }
+}
+
+fn names(dir: &DataDir) -> Vec<String> {
+    let kept = list(dir).unwrap();
+    kept.iter().map(|(name, _)| name.to_string()).collect()
+}
+
+/// What an identity is without looking at its key.
+fn found(dir: &DataDir, name: &str) -> Outline {
+    find(dir, &named(name)).unwrap().outline().unwrap()
+}
+
+#[test]
+fn identities_come_back_by_name_and_only_with_their_password() {
+    let scratch = scratch();
+    let (dir, hedge) = (&scratch.dir, password("hedge"));
+    let zoe = create(
+        dir,
+        &named("zoe"),
+        Wanted::KeyPair,
+        under(&hedge),
+        &mut rng(),
+    )
+    .unwrap();
+    let group = Wanted::Shared(Topic([7; 4]));
+    create(dir, &named("group"), group, under(&hedge), &mut rng()).unwrap();
+    assert_eq!(names(dir), ["group", "zoe"]);
+    assert_eq!(found(dir, "zoe"), zoe.outline());
+    assert_eq!(found(dir, "group"), Outline::Shared(Topic([7; 4])));
+
+    let sealed = export(dir, &named("zoe")).unwrap();
+    let opened = open(&named("zoe"), &sealed, Some(&hedge)).unwrap();
+    assert_eq!(opened.outline(), zoe.outline());
+    let none = open(&named("zoe"), &sealed, None).map(|_| ()).unwrap_err();
+    assert!(matches!(none, KeyError::NeedsPassword));
+    let wrong = open(&named("zoe"), &sealed, Some(&password("hegde"))).map(|_| ());
+    let wrong = wrong.unwrap_err();
+    assert!(wrong.is_locked());
+    assert!(
+        wrong.to_string().contains("Nobody can reset a password"),
+        "{wrong}"
+    );
+}
+
+#[test]
+fn every_file_is_private() {
+    let scratch = scratch();
+    create(
+        &scratch.dir,
+        &named("me"),
+        Wanted::KeyPair,
+        under(&password("x")),
+        &mut rng(),
+    )
+    .unwrap();
+    drop(scratch.dir);
+    assert!(DataDir::open(&scratch.path, Profile::Main, "test").is_ok());
+    let file = scratch.path.join("keystore/me.json");
+    assert_eq!(
+        fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    let refusal = DataDir::open(&scratch.path, Profile::Main, "test").map(|_| ());
+    assert!(matches!(refusal, Err(DirError::TooOpen { .. })));
+}
+
+#[test]
+fn a_key_is_never_overwritten() {
+    let scratch = upgraded("old");
+    let (dir, hedge) = (&scratch.dir, password("hedge"));
+    create(
+        dir,
+        &named("me"),
+        Wanted::KeyPair,
+        under(&hedge),
+        &mut rng(),
+    )
+    .unwrap();
+    let file = export(dir, &named("me")).unwrap().to_json();
+    for name in ["me", "old"] {
+        let again = create(
+            dir,
+            &named(name),
+            Wanted::KeyPair,
+            under(&hedge),
+            &mut rng(),
+        );
+        assert!(matches!(again, Err(KeyError::Taken(_))), "{name}");
+        let again = import(dir, &file, Some(named(name)), under(&hedge), &mut rng());
+        assert!(matches!(again, Err(KeyError::Taken(_))), "{name}");
+    }
+    assert_eq!(export(dir, &named("me")).unwrap().to_json(), file);
+}
+
+#[test]
+fn what_a_crash_left_unfinished_is_passed_over() {
+    let scratch = scratch();
+    fs::write(scratch.path.join("keystore/me.new"), "{\"crypto\":").unwrap();
+    assert!(names(&scratch.dir).is_empty());
+    create(
+        &scratch.dir,
+        &named("me"),
+        Wanted::KeyPair,
+        under(&password("x")),
+        &mut rng(),
+    )
+    .unwrap();
+    assert_eq!(names(&scratch.dir), ["me"]);
+    assert!(!scratch.path.join("keystore/me.new").exists());
+}
+
+#[test]
+fn a_file_that_is_damaged_or_none_of_ours_is_named_with_the_remedy() {
+    let scratch = scratch();
+    let path = scratch.path.join("keystore/me.json");
+    fs::write(&path, "{}").unwrap();
+    let refusal = list(&scratch.dir).map(|_| ()).unwrap_err().to_string();
+    assert!(
+        refusal.contains("me.json") && refusal.contains("backup"),
+        "{refusal}"
+    );
+    fs::remove_file(&path).unwrap();
+
+    let hedge = password("x");
+    create(
+        &scratch.dir,
+        &named("me"),
+        Wanted::KeyPair,
+        under(&hedge),
+        &mut rng(),
+    )
+    .unwrap();
+    fs::rename(&path, scratch.path.join("keystore/you.json")).unwrap();
+    let refusal = list(&scratch.dir).map(|_| ()).unwrap_err().to_string();
+    assert!(
+        refusal.contains("you.json") && refusal.contains("whisht id import"),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn a_file_travels_to_another_keystore_and_keeps_its_name() {
+    let (home, away) = (scratch(), scratch());
+    let hedge = password("hedge");
+    let us = Wanted::Shared(Topic([1, 2, 3, 4]));
+    create(&home.dir, &named("us"), us, under(&hedge), &mut rng()).unwrap();
+    let file = export(&home.dir, &named("us")).unwrap().to_json();
+
+    let refusal = import(&away.dir, &file, None, under(&password("?")), &mut rng());
+    assert!(refusal.map(|_| ()).unwrap_err().is_locked());
+    assert!(names(&away.dir).is_empty());
+    let (name, _) = import(&away.dir, &file, None, under(&hedge), &mut rng()).unwrap();
+    assert_eq!(name, named("us"));
+    assert_eq!(found(&away.dir, "us"), found(&home.dir, "us"));
+    import(
+        &away.dir,
+        &file,
+        Some(named("them")),
+        under(&hedge),
+        &mut rng(),
+    )
+    .unwrap();
+    assert_eq!(names(&away.dir), ["them", "us"]);
+}
+
+#[test]
+fn a_file_of_geth_is_named_by_its_address() {
+    let vectors = include_str!("../../../tests/vectors/keystore_v3.json");
+    let vectors: serde_json::Value = serde_json::from_str(vectors).unwrap();
+    let case = &vectors["cases"][0];
+    let scratch = scratch();
+    let known = password(case["password"].as_str().unwrap());
+    let file = case["keystore"].to_string();
+    let (name, identity) = import(&scratch.dir, &file, None, under(&known), &mut rng()).unwrap();
+    assert_eq!(name, named("key-6facbb69"));
+    let Identity::KeyPair(secret) = identity else {
+        panic!("a key pair")
+    };
+    assert_eq!(
+        hex::encode(secret.expose()),
+        case["private_key"].as_str().unwrap()
+    );
+    // Its own file is another one: named, and sealed anew.
+    let kept = export(&scratch.dir, &name).unwrap();
+    assert_eq!(kept.name(), Some(&name));
+    assert!(open(&name, &kept, Some(&known)).is_ok());
+}
+
+#[test]
+fn a_changed_password_opens_and_the_old_one_no_longer_does() {
+    let scratch = scratch();
+    let (dir, me, one, two) = (&scratch.dir, named("me"), password("one"), password("two"));
+    create(dir, &me, Wanted::KeyPair, under(&one), &mut rng()).unwrap();
+    let before = found(dir, "me");
+    let refusal = change_password(dir, &me, Some(&two), under(&two), &mut rng());
+    assert!(refusal.unwrap_err().is_locked());
+    change_password(dir, &me, Some(&one), under(&two), &mut rng()).unwrap();
+    let sealed = export(dir, &me).unwrap();
+    assert!(open(&me, &sealed, Some(&one)).is_err());
+    assert_eq!(open(&me, &sealed, Some(&two)).unwrap().outline(), before);
+
+    change_password(dir, &me, Some(&two), under(&Password::none()), &mut rng()).unwrap();
+    let sealed = export(dir, &me).unwrap();
+    assert!(!sealed.is_protected() && open(&me, &sealed, None).is_ok());
+    let missing = change_password(dir, &named("you"), None, under(&one), &mut rng());
+    assert!(matches!(missing, Err(KeyError::Unknown(_))));
+}
+
+#[test]
+fn a_key_in_the_clear_is_sealed_and_its_file_is_gone() {
+    let scratch = upgraded("old");
+    let (dir, hedge) = (&scratch.dir, password("hedge"));
+    let before = found(dir, "old");
+    assert!(matches!(
+        export(dir, &named("old")),
+        Err(KeyError::NotSealed(_))
+    ));
+    change_password(dir, &named("old"), None, under(&hedge), &mut rng()).unwrap();
+    assert!(!scratch.path.join(IDENTITIES).exists());
+    let sealed = export(dir, &named("old")).unwrap();
+    assert_eq!(
+        open(&named("old"), &sealed, Some(&hedge))
+            .unwrap()
+            .outline(),
+        before
+    );
+}
+
+#[test]
+fn sealing_that_was_cut_short_anywhere_loses_nothing() {
+    let (one, two) = (password("one"), password("two"));
+    // After the sealed file was written, and before the one in the clear was erased.
+    let scratch = upgraded("old");
+    let (dir, old) = (&scratch.dir, named("old"));
+    let before = found(dir, "old");
+    change_password(dir, &old, None, under(&one), &mut rng()).unwrap();
+    let folder = scratch.path.join(IDENTITIES);
+    fs::create_dir(&folder).unwrap();
+    fs::write(plain_path(dir, &old), PLAIN).unwrap();
+    let Kept::Plain(identity) = find(dir, &old).unwrap() else {
+        panic!("the one in the clear counts")
+    };
+    assert_eq!(names(dir), ["old"]);
+    // The user types another password this time; that one holds.
+    seal_plain(dir, &old, &identity, under(&two), &mut rng()).unwrap();
+    let sealed = export(dir, &old).unwrap();
+    assert_eq!(open(&old, &sealed, Some(&two)).unwrap().outline(), before);
+
+    // In the middle of writing the sealed file.
+    let scratch = upgraded("old");
+    fs::write(scratch.path.join("keystore/old.new"), "{").unwrap();
+    assert!(matches!(find(&scratch.dir, &old), Ok(Kept::Plain(_))));
+}
+
+#[test]
+fn two_identities_of_one_name_are_not_taken_for_one() {
+    let scratch = upgraded("old");
+    let hedge = password("x");
+    create(
+        &scratch.dir,
+        &named("me"),
+        Wanted::KeyPair,
+        under(&hedge),
+        &mut rng(),
+    )
+    .unwrap();
+    fs::rename(
+        plain_path(&scratch.dir, &named("old")),
+        plain_path(&scratch.dir, &named("me")),
+    )
+    .unwrap();
+    let refusal = list(&scratch.dir).map(|_| ()).unwrap_err().to_string();
+    assert!(
+        refusal.contains("another identity of that name"),
+        "{refusal}"
+    );
+}

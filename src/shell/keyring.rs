@@ -1,0 +1,128 @@
+//! The identities that a node starts with: those that are open, and those that wait for a password.
+//!
+//! What has no password is open at once. What lies in the clear, from version 0.1, is open too; it
+//! is sealed when there is a password for it.
+
+use super::data_dir::DataDir;
+use super::identities::{self, Kept, KeyError, Sealing};
+use super::random;
+use super::store::Storage;
+use crate::identity::IdentityName;
+use crate::keystore::{Password, SealedIdentity};
+use crate::node::{Command, Identity};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+/// Identities before the node runs.
+#[derive(Default)]
+pub struct Keyring {
+    open: Vec<(IdentityName, Identity)>,
+    locked: Vec<(IdentityName, SealedIdentity)>,
+    /// Those among the open ones whose keys lie on the disk in the clear.
+    plain: Vec<IdentityName>,
+}
+
+impl Keyring {
+    /// Reads all identities, and opens those without a password.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`] names the file that is no good.
+    pub fn read(storage: &Storage) -> Result<Self, KeyError> {
+        let Storage::Disk(dir) = storage else {
+            return Ok(Self::default());
+        };
+        let mut keyring = Self::default();
+        for (name, kept) in identities::list(dir)? {
+            match kept {
+                Kept::Plain(identity) => {
+                    keyring.plain.push(name.clone());
+                    keyring.open.push((name, identity));
+                }
+                Kept::Sealed(sealed) if sealed.is_protected() => {
+                    keyring.locked.push((name, *sealed));
+                }
+                Kept::Sealed(sealed) => {
+                    let identity = identities::open(&name, &sealed, None)?;
+                    keyring.open.push((name, identity));
+                }
+            }
+        }
+        Ok(keyring)
+    }
+
+    /// How many are open.
+    #[must_use]
+    pub const fn open(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Those that wait for a password.
+    pub fn locked(&self) -> impl ExactSizeIterator<Item = &IdentityName> {
+        self.locked.iter().map(|(name, _)| name)
+    }
+
+    /// Those that lie on the disk in the clear.
+    #[must_use]
+    pub fn plain(&self) -> &[IdentityName] {
+        &self.plain
+    }
+
+    /// Opens what a password opens. Takes about a second for each that is locked.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`] if it opens none.
+    pub fn unlock(&mut self, password: &Password) -> Result<(), KeyError> {
+        let mut refusal = None;
+        let before = self.open.len();
+        for (name, sealed) in std::mem::take(&mut self.locked) {
+            match identities::open(&name, &sealed, Some(password)) {
+                Ok(identity) => self.open.push((name, identity)),
+                Err(error) => {
+                    refusal = refusal.or(Some(error));
+                    self.locked.push((name, sealed));
+                }
+            }
+        }
+        match refusal {
+            Some(refusal) if self.open.len() == before => Err(refusal),
+            _ => Ok(()),
+        }
+    }
+
+    /// Seals what lies in the clear.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`]; what is not sealed yet still lies in the clear.
+    pub fn seal_plain(&mut self, dir: &DataDir, sealing: Sealing<'_>) -> Result<(), KeyError> {
+        let mut rng = ChaCha20Rng::from_seed(random()?);
+        while let Some(name) = self.plain.last() {
+            if let Some((_, identity)) = self.open.iter().find(|(own, _)| own == name) {
+                identities::seal_plain(dir, name, identity, sealing, &mut rng)?;
+            }
+            self.plain.pop();
+        }
+        Ok(())
+    }
+
+    /// What a node has to be told of them.
+    pub(super) fn into_commands(self) -> impl Iterator<Item = Command> {
+        let open = self.open.into_iter();
+        let open = open.map(|(name, identity)| Command::AddIdentity(name.to_string(), identity));
+        let locked = self.locked.into_iter().filter_map(|(name, sealed)| {
+            Some(Command::AddLocked(name.to_string(), sealed.outline()?))
+        });
+        open.chain(locked)
+    }
+}
+
+impl std::fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keyring")
+            .field("open", &self.open.len())
+            .field("locked", &self.locked.len())
+            .finish_non_exhaustive()
+    }
+}

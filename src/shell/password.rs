@@ -1,0 +1,172 @@
+//! Passwords from files. They never come from an argument or a variable, which every process of
+//! the user, and some of others, could read.
+//!
+//! A password is the first line of the file. Others must not be able to read it; what systemd
+//! hands to a service (`LoadCredential=`) is group-readable by an access list for the service
+//! itself, and is taken as it is.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use crate::keystore::{Password, PasswordTooLong};
+
+/// Reads the password in a file; `-` stands for standard input.
+///
+/// # Errors
+///
+/// [`PasswordFileError`] if the file cannot be read, is open to others, or holds no password. An
+/// empty one has to be asked for in other ways.
+pub fn from_file(path: &Path) -> Result<Password, PasswordFileError> {
+    Ok(Password::new(first_line(path)?)?)
+}
+
+/// Reads the first line of a file, under the same rules.
+///
+/// # Errors
+///
+/// As [`from_file`].
+pub fn first_line(path: &Path) -> Result<Zeroizing<String>, PasswordFileError> {
+    let unreadable = |error| PasswordFileError::Unreadable {
+        path: path.to_owned(),
+        error,
+    };
+    let mut text = Zeroizing::new(String::with_capacity(ROOM));
+    if path.as_os_str() == "-" {
+        let mut input = io::stdin().lock().take(MOST_BYTES);
+        input.read_to_string(&mut text).map_err(unreadable)?;
+    } else {
+        let file = File::open(path).map_err(unreadable)?;
+        let mode = file.metadata().map_err(unreadable)?.permissions().mode();
+        if mode & forbidden(path) != 0 {
+            return Err(PasswordFileError::TooOpen {
+                path: path.to_owned(),
+                mode: mode & 0o777,
+            });
+        }
+        let mut input = file.take(MOST_BYTES);
+        input.read_to_string(&mut text).map_err(unreadable)?;
+    }
+    match text.lines().next() {
+        Some(line) if !line.is_empty() => Ok(Zeroizing::new(line.to_owned())),
+        _ => Err(PasswordFileError::Empty {
+            path: path.to_owned(),
+        }),
+    }
+}
+
+/// The permissions that a file must not give.
+fn forbidden(path: &Path) -> u32 {
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    match credentials {
+        Some(folder) if path.parent() == Some(&folder) => 0o037,
+        _ => 0o077,
+    }
+}
+
+/// Why a file yields no password.
+#[derive(Debug, thiserror::Error)]
+pub enum PasswordFileError {
+    /// Nothing on the first line.
+    #[error(
+        "the first line of {} is empty; write the password there, or say --no-password if there \
+         is to be none",
+        path.display()
+    )]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// More than anybody types.
+    #[error(transparent)]
+    TooLong(#[from] PasswordTooLong),
+    /// Others can read or write it.
+    #[error(
+        "{} is open to other users (mode {mode:04o}); run `chmod 0600 {}`, and change the password \
+         if somebody may have read it",
+        path.display(),
+        path.display()
+    )]
+    TooOpen {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// The operating system refuses, or it is no text.
+    #[error(
+        "cannot read the password from {}: {error}; name a readable file of text",
+        path.display()
+    )]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+}
+
+/// Bytes; a password has fewer.
+const MOST_BYTES: u64 = 4096;
+/// As much in memory, so that no growing buffer leaves a copy behind.
+const ROOM: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+
+    use super::*;
+
+    fn file(content: &str, mode: u32) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("password");
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        (dir, path)
+    }
+
+    #[test]
+    fn the_password_is_the_first_line_as_it_stands() {
+        for content in [
+            " hedge at nine \n",
+            " hedge at nine \r\nmore",
+            " hedge at nine ",
+        ] {
+            let (_dir, path) = file(content, 0o600);
+            assert_eq!(from_file(&path).unwrap().expose(), " hedge at nine ");
+        }
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_refused_with_the_remedy() {
+        for mode in [0o640, 0o604, 0o620, 0o777] {
+            let (_dir, path) = file("x", mode);
+            let refusal = from_file(&path).unwrap_err().to_string();
+            assert!(refusal.contains("chmod 0600"), "{refusal}");
+        }
+        let (_dir, path) = file("x", 0o400);
+        assert!(from_file(&path).is_ok());
+    }
+
+    #[test]
+    fn an_empty_line_is_no_password() {
+        for content in ["", "\n", "\r\n", "\nsecond"] {
+            let (_dir, path) = file(content, 0o600);
+            let refusal = from_file(&path).unwrap_err().to_string();
+            assert!(refusal.contains("--no-password"), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_password_is_not_read_to_its_end() {
+        let (_dir, path) = file(&"x".repeat(1_000_000), 0o600);
+        assert!(matches!(
+            from_file(&path),
+            Err(PasswordFileError::TooLong(_))
+        ));
+        assert!(from_file(Path::new("/nonexistent")).is_err());
+    }
+}

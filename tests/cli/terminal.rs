@@ -1,0 +1,187 @@
+//! Passwords by prompt. `script` lends the program a terminal; what it shows and what is typed go
+//! through pipes.
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use crate::{run, scratch, secret_file, succeeds};
+
+/// The program at a terminal of its own.
+struct Terminal {
+    child: Child,
+    keyboard: ChildStdin,
+    screen: Receiver<Vec<u8>>,
+    shown: String,
+    seen: usize,
+}
+
+impl Terminal {
+    fn open(dir: &Path, args: &str) -> Self {
+        let program = env!("CARGO_BIN_EXE_whisht");
+        let line = format!("'{program}' --data-dir '{}' {args}", dir.display());
+        let mut child = Command::new("script")
+            .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+            .env_remove("WHISHT_LOG")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("script(1), of Debian's package bsdutils, is there");
+        let mut output = child.stdout.take().unwrap();
+        let (sender, screen) = channel();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 1024];
+            while let Ok(count @ 1..) = output.read(&mut buffer) {
+                // Nobody looks any more if it is late.
+                let _sent = sender.send(buffer[..count].to_vec());
+            }
+        });
+        Self {
+            keyboard: child.stdin.take().unwrap(),
+            child,
+            screen,
+            shown: String::new(),
+            seen: 0,
+        }
+    }
+
+    /// Waits until something new is shown.
+    fn until(&mut self, text: &str) {
+        let start = Instant::now();
+        loop {
+            let new = self.shown.get(self.seen..).unwrap();
+            if let Some(at) = new.find(text) {
+                self.seen += at + text.len();
+                return;
+            }
+            assert!(
+                start.elapsed() < PATIENCE,
+                "no {text:?} in {:?}",
+                self.shown
+            );
+            if let Ok(bytes) = self.screen.recv_timeout(Duration::from_millis(100)) {
+                self.shown += &String::from_utf8_lossy(&bytes);
+            }
+        }
+    }
+
+    fn types(&mut self, line: &str) {
+        self.keyboard.write_all(line.as_bytes()).unwrap();
+        self.keyboard.write_all(b"\r").unwrap();
+    }
+
+    /// Waits for the end; how it ended, and everything shown.
+    fn end(mut self) -> (Option<i32>, String) {
+        let start = Instant::now();
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(start.elapsed() < PATIENCE, "still there: {:?}", self.shown);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        while let Ok(bytes) = self.screen.recv_timeout(Duration::from_secs(1)) {
+            self.shown += &String::from_utf8_lossy(&bytes);
+        }
+        let status = self.child.wait().unwrap();
+        (status.code(), std::mem::take(&mut self.shown))
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // It has ended if all went well. The terminal goes with it, and so does the program.
+        let _killed = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+/// Far more than anything here needs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_new_password_is_asked_for_twice_and_never_shown() {
+    let data = scratch();
+    let mut terminal = Terminal::open(&data.path, "id new desk --danger-light-kdf");
+    terminal.until("new password for `desk`: ");
+    terminal.types("hedge at nine");
+    terminal.until("once more: ");
+    terminal.types("hedge at nine");
+    let (code, shown) = terminal.end();
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(
+        shown.contains("made desk") && !shown.contains("hedge"),
+        "{shown}"
+    );
+
+    let file = secret_file(&data.parent, "hedge", "hedge at nine\n");
+    let args = [
+        "id",
+        "passwd",
+        "desk",
+        "--old-password-file",
+        &file,
+        "--no-password",
+    ];
+    succeeds(&run(&data.path, &args));
+}
+
+#[test]
+fn a_slip_of_the_finger_and_an_empty_line_seal_nothing() {
+    let data = scratch();
+    let mut terminal = Terminal::open(&data.path, "id new desk --danger-light-kdf");
+    terminal.until("new password for `desk`: ");
+    terminal.types("hedge");
+    terminal.until("once more: ");
+    terminal.types("hegde");
+    terminal.until("not the same");
+    assert_eq!(terminal.end().0, Some(2));
+
+    let mut terminal = Terminal::open(&data.path, "id new desk");
+    terminal.until("new password for `desk`: ");
+    terminal.types("");
+    terminal.until("--no-password");
+    assert_eq!(terminal.end().0, Some(2));
+    assert_eq!(
+        succeeds(&run(&data.path, &["id", "list", "--json"])),
+        "[]\n"
+    );
+}
+
+#[test]
+fn a_node_asks_at_its_start_and_again_after_a_wrong_password() {
+    let data = scratch();
+    let hedge = secret_file(&data.parent, "hedge", "hedge at nine\n");
+    let args = [
+        "id",
+        "new",
+        "desk",
+        "--danger-light-kdf",
+        "--password-file",
+        &hedge,
+    ];
+    succeeds(&run(&data.path, &args));
+    let node = "run --profile local --network cli-test --no-listen --threads 1";
+    let mut terminal = Terminal::open(&data.path, node);
+    terminal.until("password for desk (Enter to start locked): ");
+    terminal.types("hedge at ten");
+    terminal.until("Nobody can reset a password");
+    terminal.until("password for desk (Enter to start locked): ");
+    terminal.types("hedge at nine");
+    terminal.until("identities    1");
+    succeeds(&run(&data.path, &["inbox"]));
+    // Ctrl-C.
+    terminal.keyboard.write_all(&[3]).unwrap();
+    let (code, shown) = terminal.end();
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(!shown.contains("at nine"), "{shown}");
+
+    let mut terminal = Terminal::open(&data.path, node);
+    terminal.until("Enter to start locked");
+    terminal.types("");
+    terminal.until("1 locked: `whisht unlock` opens them");
+    let mut unlocking = Terminal::open(&data.path, "unlock");
+    unlocking.until("password for desk: ");
+    unlocking.types("hedge at nine");
+    unlocking.until("unlocked desk");
+    assert_eq!(unlocking.end().0, Some(0));
+}
