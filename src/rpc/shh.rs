@@ -120,6 +120,8 @@ fn subscribe(method: &str, params: Option<Value>) -> Result<Call, RpcError> {
 /// The node's own, in go-ethereum's words.
 pub(super) fn result(reply: &Result<ShhReply, ShhError>) -> Result<Value, RpcError> {
     match reply {
+        // go-ethereum has nothing like it, so that it may be explained.
+        Err(ShhError::Refused(refusal)) => Err(refusal.clone().into()),
         Err(error) => Err(RpcError::failed(error)),
         Ok(reply) => Ok(match reply {
             ShhReply::Done => true.into(),

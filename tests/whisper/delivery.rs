@@ -61,7 +61,7 @@ fn a_signed_message_under_a_shared_key_is_polled_and_told() {
         (&json!("0x6869"), &json!(60))
     );
     assert!(message["pow"].as_f64() >= Some(0.01));
-    assert_eq!(told(&world, 1, subscription), [message.clone()]);
+    assert_eq!(told(&world, 1, subscription), std::slice::from_ref(message));
 
     let again = call(&mut world, 1, "shh_getFilterMessages", json!([filter]));
     assert_eq!(again.unwrap(), json!([]));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use circuits::level::Level;
 use serde_json::{Value, json};
+use whisht::rpc::Kind;
 
 use crate::client::{A_WHILE, call, error, letter, pair, payloads, share_key, text};
 use crate::sim::World;
@@ -99,9 +100,12 @@ fn a_level_that_cannot_be_kept_is_refused_with_the_reason() {
     let mut post = letter(&key, "0x00000001", "0x01");
     for level in ["swift", "normal", "dark"] {
         post["level"] = level.into();
-        let refused = error(&mut world, 0, "shh_post", json!([post]));
-        let expected = format!("message not sent: level `{level}`");
-        assert!(refused.starts_with(&expected), "{refused}");
+        let refused = call(&mut world, 0, "shh_post", json!([post])).unwrap_err();
+        assert_eq!((refused.code, refused.kind), (-32000, Kind::Policy));
+        assert!(
+            refused.cause.starts_with(&format!("level `{level}`")),
+            "{refused}"
+        );
     }
     post["level"] = "loud".into();
     let malformed = error(&mut world, 0, "shh_post", json!([post]));

@@ -187,8 +187,8 @@ pub enum ShhError {
         id: String,
     },
     /// The message cannot go the way that it was to go.
-    #[error("message not sent: {0}")]
-    Refused(Refusal),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The message fits no envelope.
     #[error("message too large: {most} bytes fit at the most")]
     MessageTooLarge {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::super::value::{bytes, only};
-use super::super::{Permissions, RpcError};
+use super::super::{Kind, Permissions, RpcError};
 use crate::message::ClientSecret;
 use crate::node::ShhCommand;
 
@@ -13,9 +13,10 @@ use crate::node::ShhCommand;
 pub(super) fn export(permissions: Permissions) -> Result<(), RpcError> {
     match permissions.export_keys {
         true => Ok(()),
-        false => Err(RpcError::failed(
-            "keys are not handed out here; `allow-key-export` in the table [rpc] of the \
-             configuration file would allow it",
+        false => Err(RpcError::server(
+            Kind::Policy,
+            "keys are not handed out here",
+            "start the node with --rpc-allow-key-export if its clients may have them",
         )),
     }
 }
