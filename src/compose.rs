@@ -10,6 +10,9 @@
 //! lag between start and insertion. Each draft draws its lag from the latency of the slowest
 //! interactive level; a path that takes time of its own uses that time up first.
 //!
+//! All of that is `shh/6`. For whoever has to write to old programs there is [`v5`], which leaves
+//! everything to its caller.
+//!
 //! A draft has everything but its proof of work. Nothing here sends, stores or remembers it.
 
 use core::fmt;
@@ -27,6 +30,8 @@ use crate::message::{
     SymKey,
 };
 use crate::pow::{Generations, SealJob, TooMuchWork, class_bits};
+
+pub mod v5;
 
 /// What is to be said, to whom, and for how long it shall be readable.
 #[derive(Clone, Copy, Debug)]

@@ -24,6 +24,8 @@ mod direct;
 mod envelopes;
 #[path = "hostile/links.rs"]
 mod links;
+#[path = "hostile/old.rs"]
+mod old;
 #[path = "hostile/replay.rs"]
 mod replay;
 #[path = "hostile/scene.rs"]

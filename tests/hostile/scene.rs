@@ -63,7 +63,9 @@ impl Scene {
         let rogue = world.add_rogue(manners);
         let line = world.intrude(rogue, TARGET);
         let mut scene = Self { world, rogue, line };
-        scene.ask_for_relays();
+        if manners.network.is_some() {
+            scene.ask_for_relays();
+        }
         scene
     }
 

@@ -1,13 +1,23 @@
 //! A whole node beside somebody else's RLPx: @ethereumjs/devp2p dials a running `whisht run`, is
-//! dialled by it, and is given the envelope that a `whisht send` posts.
+//! dialled by it, and is given the envelope that a `whisht send` posts. With nothing but `shh/5` it
+//! brings messages and is given those of its like.
 //!
 //! Needs Node.js and `npm ci` in tests/interop/devp2p; where these are missing, the rule of
 //! `tests/interop_devp2p.rs` holds: the tests say `SKIPPED`, or fail where they are required.
 
+use std::iter;
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use circuits::time::UnixSecs;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
 use serde_json::json;
 use tempfile::TempDir;
+use whisht::compose::Recipient;
+use whisht::compose::v5::{Letter, draft};
+use whisht::envelope::{Topic, Ttl};
+use whisht::message::{ClientPublic, Padding};
 
 use crate::node::{NodeProcess, until};
 use crate::peer::{self, Peer};
@@ -33,6 +43,70 @@ fn a_node_dials_devp2p_and_gives_it_an_envelope() {
     converse(&scratch, &node, peer, true);
 }
 
+#[test]
+fn peers_that_speak_only_shh_5_are_heard_and_given_what_they_can_read() {
+    let Some(program) = peer::node() else { return };
+    let scratch = tempfile::tempdir().unwrap();
+    let old = |arguments: &[&str]| Peer::start(&program, &[arguments, &["--speak", "5"]].concat());
+    let mut listener = old(&["listen", "127.0.0.1", "0"]);
+    let listening = listener.next();
+    let enode = listening["enode"].as_str().expect("it listens");
+    let node = node(&scratch, &["--peer", enode]);
+    assert_eq!(listener.next()["event"], "open");
+    assert_eq!(packet(&mut listener, STATUS), "05");
+
+    // One old peer writes to the node's user; the node reads it, and gives it to the other.
+    let identity = node.ask(&["id", "new", "archive"]);
+    let (host, port) = node.address().split_once(':').unwrap();
+    let write = |text: &str| {
+        let envelope = old_envelope(identity["public_key"].as_str().unwrap(), text);
+        let send = format!("1={envelope}");
+        let dial = ["dial", host, port, node.enode(), "--send", &send];
+        (old(&dial), envelope)
+    };
+    let (mut writer, envelope) = write("from the past");
+    assert_eq!(packet(&mut listener, MESSAGES), envelope);
+    let message = until("the node reads a message of shh/5", || node.inbox().pop());
+    assert_eq!(message["payload"], hex::encode("from the past"));
+    for peer in node.ask(&["peers"]).as_array().unwrap() {
+        assert_eq!(peer["capabilities"], json!(["shh/5"]));
+        assert_eq!(peer["pow_rule"], "legacy");
+    }
+    assert_eq!(writer.next()["event"], "open");
+    assert_eq!(packet(&mut writer, STATUS), "05");
+
+    // The node's own message is of `shh/6`: the next that the old peer hears is of its like.
+    send(&scratch, &node);
+    let (second, envelope) = write("once more");
+    assert_eq!(packet(&mut listener, MESSAGES), envelope);
+    for peer in [writer, second, listener] {
+        peer.ends_well();
+    }
+}
+
+/// A message in the form of `shh/5` to the person with this key, as a packet holds it.
+fn old_envelope(to: &str, text: &str) -> String {
+    let mut rng = ChaCha20Rng::from_seed([5; 32]);
+    let to = ClientPublic::from_bytes(&hex::decode(to).unwrap()).unwrap();
+    let letter = Letter {
+        topic: Topic([0x0a, 0x0b, 0x0c, 0x0d]),
+        recipient: Recipient::Asymmetric(&to),
+        signer: None,
+        payload: text.as_bytes(),
+        padding: Padding::Align,
+        ttl: Ttl(600),
+        pow_target: MIN_POW,
+        work_time: 60,
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let now = UnixSecs(u32::try_from(now.as_secs()).unwrap());
+    // A little while ago, as the clocks of two programs need not agree.
+    let draft = draft(&mut rng, now.before(60), &letter).unwrap();
+    let mut search = draft.seal_job().unwrap().search(&mut rng);
+    let nonce = iter::repeat_with(|| search.step(8_192)).find_map(|found| found);
+    hex::encode(draft.unsealed.seal(nonce.unwrap()).as_rlp())
+}
+
 /// The peer, under a name that tells by which rule it judges work: from one of which that is not
 /// known, the node keeps what does not satisfy every rule.
 fn start(program: &Path, arguments: &[&str]) -> Peer {
@@ -47,12 +121,12 @@ fn converse(scratch: &TempDir, node: &NodeProcess, mut peer: Peer, outbound: boo
     assert_eq!(open["event"], "open", "{open}");
     assert_eq!(open["id"], key);
     assert_eq!(open["version"], 5);
-    assert_eq!(open["capabilities"], json!(["dark/1", "shh/6"]));
+    assert_eq!(open["capabilities"], json!(["dark/1", "shh/5", "shh/6"]));
     assert_eq!(open["client"], node.ask(&["status"])["client"]);
 
     // Version 6, the least work as the bits of a float, a bloom filter that lets everything
     // through, and no light node.
-    let least = hex::encode(0.2_f64.to_be_bytes());
+    let least = hex::encode(MIN_POW.to_be_bytes());
     assert_eq!(packet(&mut peer, STATUS), format!("cc0688{least}8080"));
 
     let seen = until("the node has its peer", || {
@@ -90,16 +164,18 @@ fn send(scratch: &TempDir, node: &NodeProcess) -> String {
         "-f",
         body.to_str().unwrap(),
     ]);
+    let payload = hex::encode("good evening");
     let message = until("the node can read what it sent to itself", || {
-        node.inbox().pop()
+        let mut inbox = node.inbox().into_iter();
+        inbox.find(|message| message["payload"] == *payload)
     });
-    assert_eq!(message["payload"], hex::encode("good evening"));
     message["topic"].as_str().unwrap().to_owned()
 }
 
 /// A node that asks for as much work as the peer does: of less the peer would be given nothing.
 fn node(scratch: &TempDir, args: &[&str]) -> NodeProcess {
-    let args = [&["--listen", "127.0.0.1:0", "--min-pow", "0.2"], args].concat();
+    let least = MIN_POW.to_string();
+    let args = [&["--listen", "127.0.0.1:0", "--min-pow", &least], args].concat();
     NodeProcess::start(scratch.path(), "node", &args)
 }
 
@@ -115,6 +191,8 @@ fn packet(peer: &mut Peer, code: u64) -> String {
     }
 }
 
+/// What devp2p asks for, in the form of `shh/6`.
+const MIN_POW: f64 = 0.2;
 /// As go-ethereum called itself when it had the rule of today.
 const CLIENT: &str = "Geth/v1.9.25-stable/linux-amd64/go1.15";
 /// A list without envelopes.

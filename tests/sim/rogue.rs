@@ -19,8 +19,8 @@ use rand_core::SeedableRng;
 use whisht::bloom::Bloom;
 use whisht::dark::DarkMessage;
 use whisht::endpoint::PeerAddr;
-use whisht::envelope::{Envelope, EnvelopeHash};
-use whisht::gossip::packet::{MinPow, Packet, code, outgoing};
+use whisht::envelope::{Envelope, EnvelopeHash, Form};
+use whisht::gossip::packet::{MinPow, Packet, code, outgoing, v5};
 use whisht::link::{
     Capability, DisconnectReason, Link, LinkConfig, LinkEvent, LinkKey, LinkLimits, Packing,
     Priority,
@@ -32,7 +32,8 @@ use whisht::node::{Input, Output};
 pub(crate) struct Manners {
     /// The network that its status of `dark/1` names; no status if there is none.
     pub(crate) network: Option<NetworkId>,
-    pub(crate) shh: bool,
+    /// The version of Whisper that it speaks, if any.
+    pub(crate) shh: Option<Form>,
     /// What it calls itself.
     pub(crate) client: &'static str,
     /// Whether it wants its packets acknowledged, as status-im does.
@@ -48,7 +49,7 @@ impl Manners {
     pub(crate) fn good() -> Self {
         Self {
             network: Some(NetworkId::new(Profile::Local, "test")),
-            shh: true,
+            shh: Some(Form::V6),
             client: "whisht/v0.1.0",
             confirmed: false,
             handshakes: true,
@@ -59,7 +60,16 @@ impl Manners {
     /// Those of one that only carries cells.
     pub(crate) fn cells_only() -> Self {
         Self {
-            shh: false,
+            shh: None,
+            ..Self::good()
+        }
+    }
+
+    /// Those of go-ethereum 1.7: `shh/5`, and nothing of ours.
+    pub(crate) fn old() -> Self {
+        Self {
+            network: None,
+            shh: Some(Form::V5),
             ..Self::good()
         }
     }
@@ -116,10 +126,11 @@ impl Heard {
 
 impl Rogue {
     pub(super) fn new(key: LinkKey, manners: Manners) -> Self {
-        let mut capabilities = vec![Capability::DARK_1];
-        if manners.shh {
-            capabilities.push(Capability::SHH_6);
+        let mut capabilities = Vec::new();
+        if manners.shh != Some(Form::V5) {
+            capabilities.push(Capability::DARK_1);
         }
+        capabilities.extend(manners.shh.map(shh));
         let mut seed = [0x66; 32];
         seed[0] = key.public().0[0];
         Self {
@@ -212,12 +223,13 @@ impl Rogue {
             let epoch = Epoch::at(now.unix);
             self.queue_dark(id, &DarkMessage::Status { network, epoch });
         }
-        if self.manners.shh {
-            let status = match self.manners.confirmed {
-                true => vec![0xc5, 6, 0x80, 0x80, 0x80, 1],
-                false => outgoing::status(MinPow::ZERO, &Bloom::FULL, false),
+        if let Some(form) = self.manners.shh {
+            let status = match form {
+                Form::V5 => v5::status(),
+                Form::V6 if self.manners.confirmed => vec![0xc5, 6, 0x80, 0x80, 0x80, 1],
+                Form::V6 => outgoing::status(MinPow::ZERO, &Bloom::FULL, false),
             };
-            self.queue(id, Capability::SHH_6, u16::from(code::STATUS), status);
+            self.queue(id, shh(form), u16::from(code::STATUS), status);
         }
     }
 
@@ -276,6 +288,13 @@ impl Rogue {
     ) -> Vec<Output> {
         self.queue(line, capability, code, payload);
         self.transmit(now)
+    }
+
+    /// Gives an envelope by the gossip of `shh/5`.
+    pub(crate) fn gossip_v5(&mut self, now: Now, line: LinkId, envelope: &Envelope) -> Vec<Output> {
+        let code = u16::from(v5::code::MESSAGE);
+        let payload = v5::message(envelope);
+        self.babble(now, line, (Capability::SHH_5, code), payload)
     }
 
     /// Gives envelopes by gossip.
@@ -377,6 +396,21 @@ impl Line {
         .collect()
     }
 
+    /// Envelopes that came by the gossip of `shh/5`.
+    pub(crate) fn gossiped_v5(&self) -> Vec<EnvelopeHash> {
+        let packets = self.heard.iter();
+        packets
+            .filter(|heard| heard.capability == Capability::SHH_5)
+            .filter_map(|heard| {
+                let code = u8::try_from(heard.code).unwrap();
+                match Packet::decode_v5(code, &heard.payload) {
+                    Ok(Packet::Messages(mut envelopes)) => Some(envelopes.next()?.unwrap().hash()),
+                    _ => None,
+                }
+            })
+            .collect()
+    }
+
     /// Relays that the other side told of.
     pub(crate) fn relays(&self) -> Vec<VerifiedDescriptor> {
         let network = NetworkId::new(Profile::Local, "test");
@@ -403,5 +437,13 @@ impl Line {
             id,
             onion: onion.expect("the relay stands in the directory"),
         }
+    }
+}
+
+/// The capability of a version of Whisper.
+fn shh(form: Form) -> Capability {
+    match form {
+        Form::V5 => Capability::SHH_5,
+        Form::V6 => Capability::SHH_6,
     }
 }

@@ -1,11 +1,11 @@
 // A Whisper peer made of @ethereumjs/devp2p, for tests that need somebody else's RLPx.
 //
-//   node peer.mjs listen HOST PORT          [--client NAME] [--send CODE=HEX]...
-//   node peer.mjs dial   HOST PORT ENODE    [--client NAME] [--send CODE=HEX]...
+//   node peer.mjs listen HOST PORT          [--speak 5] [--client NAME] [--send CODE=HEX]...
+//   node peer.mjs dial   HOST PORT ENODE    [--speak 5] [--client NAME] [--send CODE=HEX]...
 //
 // Port 0 is any free one; ENODE is a URL, or the bare key; NAME is what the hello says.
-// Speaks shh/6: sends a status as soon as the link is open, and the packets given by --send (code
-// of shh/6, payload in RLP) when the other side's status has come. Tells on standard output what it
+// Speaks shh/6, or with --speak 5 nothing but shh/5: sends a status as soon as the link is open, and
+// the packets given by --send (code of shh, payload in RLP) when the other side's status has come. Tells on standard output what it
 // sees, one JSON object a line:
 //
 //   {"event":"listening","enode":URL}
@@ -32,10 +32,12 @@ const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: {
     client: { type: 'string', default: 'devp2p-js/10.0.0' },
+    speak: { type: 'string', default: '6' },
     send: { type: 'string', multiple: true, default: [] },
   },
 })
 const [mode, host, port, enode] = positionals
+const old = values.speak === '5'
 const packets = values.send.map((text) => {
   const [code, payload] = text.split('=')
   return { code: Number(code), payload: Buffer.from(payload, 'hex') }
@@ -49,8 +51,8 @@ class Shh {
   constructor(version, peer, send) {
     this.events = new EventEmitter()
     this.write = (code, payload) => {
-      const old = peer.getHelloMessage().protocolVersion < 5
-      send(code, old ? payload : snappy.compress(payload))
+      const plain = peer.getHelloMessage().protocolVersion < 5
+      send(code, plain ? payload : snappy.compress(payload))
     }
   }
 
@@ -63,7 +65,9 @@ class Shh {
 }
 
 const rlpx = new RLPx(new Uint8Array(randomBytes(32)), {
-  capabilities: [{ name: 'shh', version: 6, length: 128, constructor: Shh }],
+  capabilities: [
+    { name: 'shh', version: old ? 5 : 6, length: old ? 64 : 128, constructor: Shh },
+  ],
   clientId: new TextEncoder().encode(values.client),
   common: new Common({ chain: Mainnet }),
   listenPort: null,
@@ -81,8 +85,9 @@ rlpx.events.on('peer:added', (peer) => {
     version: hello.protocolVersion,
     capabilities: hello.capabilities.map((item) => `${item.name}/${item.version}`),
   })
-  // Version, least work 0.2 as the bits of a float, a bloom that lets everything through, full node.
-  const status = [6, 0x3fc999999999999an, new Uint8Array(64).fill(0xff), 0]
+  // Version, least work 0.2 as the bits of a float, a bloom that lets everything through, full node;
+  // in shh/5 the version alone.
+  const status = old ? 5 : [6, 0x3fc999999999999an, new Uint8Array(64).fill(0xff), 0]
   peer.getProtocols()[0].write(STATUS, RLP.encode(status))
 })
 rlpx.events.on('peer:removed', (peer, reason, byUs) => {

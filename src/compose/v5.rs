@@ -1,0 +1,102 @@
+//! Envelopes of `shh/5`, as go-ethereum 1.7 would have composed them (protocol sheet 9).
+//!
+//! For callers who write to old programs, and who know what they show: lifetime, length, work and
+//! the moment of sending are theirs to choose, so none of the hygiene next door holds here. Nothing
+//! that this node says by itself takes this form. A protocol that only a few still speak hides
+//! nobody, and what is sent in it reaches nobody else.
+
+use core::time::Duration;
+
+use circuits::time::UnixSecs;
+use rand_core::CryptoRng;
+
+use super::Recipient;
+use crate::envelope::{Topic, Ttl, Unsealed};
+use crate::message::v5::{Plaintext, seal_asymmetric, seal_symmetric};
+use crate::message::{ClientSecret, Padding, PayloadTooLong};
+use crate::pow::{Generations, Goal, SealJob, TooMuchWork, required_bits};
+
+/// What is to be said, to whom, and what it may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Letter<'a> {
+    /// The hint for its readers.
+    pub topic: Topic,
+    /// Who can open it.
+    pub recipient: Recipient<'a>,
+    /// Who signs it, if anybody. A signature can be shown to others.
+    pub signer: Option<&'a ClientSecret>,
+    /// What is said.
+    pub payload: &'a [u8],
+    /// How its length is hidden; go-ethereum aligns it.
+    pub padding: Padding<'a>,
+    /// How long it is to live; zero means 50 seconds.
+    pub ttl: Ttl,
+    /// The least work it is to have. Zero means as much as `work_time` allows: then the life begins
+    /// only after that time.
+    pub pow_target: f64,
+    /// How long the search may take, in seconds.
+    pub work_time: u32,
+}
+
+/// An envelope that lacks only its proof of work.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Draft {
+    /// The envelope.
+    pub unsealed: Unsealed,
+    /// What the search for its nonce is to bring.
+    pub goal: Goal,
+}
+
+impl Draft {
+    /// The work that closes it: [`Unsealed::seal`] takes the nonce that the search finds.
+    ///
+    /// # Errors
+    ///
+    /// [`TooMuchWork`] never, since the search has a time.
+    pub fn seal_job(&self) -> Result<SealJob, TooMuchWork> {
+        SealJob::for_goal(&self.unsealed, Generations::Legacy, self.goal)
+    }
+}
+
+/// Drafts an envelope.
+///
+/// # Errors
+///
+/// [`PayloadTooLong`] if there is no message of that length.
+pub fn draft(
+    rng: &mut impl CryptoRng,
+    now: UnixSecs,
+    letter: &Letter<'_>,
+) -> Result<Draft, PayloadTooLong> {
+    let plaintext = Plaintext::build(rng, letter.payload, letter.padding, letter.signer)?;
+    let (marking, data) = match letter.recipient {
+        Recipient::Asymmetric(key) => seal_asymmetric(rng, key, &plaintext),
+        Recipient::Symmetric(key) => seal_symmetric(rng, key, &plaintext),
+    };
+    let ttl = match letter.ttl {
+        Ttl(0) => DEFAULT_TTL,
+        given => given,
+    };
+    let mut unsealed = Unsealed {
+        expiry: now.after(ttl.0),
+        ttl,
+        topic: letter.topic,
+        marking,
+        data,
+    };
+    let patience = Duration::from_secs(letter.work_time.into());
+    let goal = if letter.pow_target > 0.0 {
+        let bits = required_bits(letter.pow_target, unsealed.size(), ttl);
+        Goal::BitsWithin(bits, patience)
+    } else {
+        unsealed.expiry = unsealed.expiry.after(letter.work_time);
+        Goal::BestIn(patience)
+    };
+    Ok(Draft { unsealed, goal })
+}
+
+/// What go-ethereum takes for a life of zero.
+const DEFAULT_TTL: Ttl = Ttl(50);
+
+#[cfg(test)]
+mod tests;

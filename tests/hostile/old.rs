@@ -1,0 +1,192 @@
+//! Neighbours that speak nothing but `shh/5`, and what they could do to the others.
+
+use std::iter;
+use std::time::Duration;
+
+use circuits::ids::LinkId;
+use circuits::level::Level;
+use circuits::time::UnixSecs;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use whisht::compose::{
+    self,
+    v5::{Letter, draft},
+};
+use whisht::envelope::{Envelope, Marking, Topic, Ttl, Unsealed};
+use whisht::gossip::packet::v5::code;
+use whisht::message::{ClientSecret, Padding};
+use whisht::node::{Command, Event, Identity, Recipient, SendRequest, Stage};
+use zeroize::Zeroizing;
+
+use crate::scene::{Scene, TARGET};
+use crate::sim::rogue::Manners;
+
+/// A reader, always the same.
+fn reader() -> ClientSecret {
+    ClientSecret::generate(&mut ChaCha20Rng::from_seed([9; 32]))
+}
+
+/// A message of `shh/5` to the reader, with as much work as the scene's nodes ask for.
+fn old_letter(now: UnixSecs, text: &[u8]) -> Envelope {
+    let mut rng = ChaCha20Rng::from_seed([8; 32]);
+    let letter = Letter {
+        topic: Topic([1, 2, 3, 4]),
+        recipient: compose::Recipient::Asymmetric(&reader().public()),
+        signer: None,
+        payload: text,
+        padding: Padding::Align,
+        ttl: Ttl(600),
+        pow_target: 0.002,
+        work_time: 1,
+    };
+    let draft = draft(&mut rng, now, &letter).unwrap();
+    let mut search = draft.seal_job().unwrap().search(&mut rng);
+    let nonce = iter::repeat_with(|| search.step(8_192)).find_map(|found| found);
+    draft.unsealed.seal(nonce.unwrap())
+}
+
+/// A second old peer of the target.
+fn another(scene: &mut Scene) -> (usize, LinkId) {
+    let other = scene.world.add_rogue(Manners::old());
+    let line = scene.world.intrude(other, TARGET);
+    (other, line)
+}
+
+fn bring(scene: &mut Scene, envelope: &Envelope) {
+    let line = scene.line;
+    scene.world.incite(scene.rogue, |rogue, now| {
+        ((), rogue.gossip_v5(now, line, envelope))
+    });
+}
+
+#[test]
+fn old_envelopes_go_both_ways_through_a_node_and_new_ones_never_reach_an_old_peer() {
+    let mut scene = Scene::with(Manners::old());
+    let (other, other_line) = another(&mut scene);
+    let new = scene.world.add_rogue(Manners::good());
+    let new_line = scene.world.intrude(new, TARGET);
+    let identity = Identity::KeyPair(reader());
+    let add = Command::AddIdentity("me".to_owned(), identity);
+    scene.world.command(TARGET, add).unwrap();
+
+    let now = scene.world.clock().unix;
+    let (letter, answer) = (old_letter(now, b"there"), old_letter(now, b"and back"));
+    bring(&mut scene, &letter);
+    scene.world.incite(other, |rogue, now| {
+        ((), rogue.gossip_v5(now, other_line, &answer))
+    });
+    let modern = scene.envelope();
+    scene.world.incite(new, |rogue, now| {
+        ((), rogue.gossip(now, new_line, &[modern]))
+    });
+    scene.run(30);
+
+    assert_eq!(scene.line().gossiped_v5(), [answer.hash()]);
+    let heard = scene.world.rogue(other).line(other_line);
+    assert_eq!(heard.gossiped_v5(), [letter.hash()]);
+    for line in [scene.line(), heard, scene.world.rogue(new).line(new_line)] {
+        assert!(line.stands() && line.gossiped().is_empty());
+    }
+    // The target's user reads them, and no other node ever hears of them.
+    let events = scene.world.events(TARGET).iter();
+    let read = events.filter(|(_, event)| matches!(event, Event::Message(_)));
+    assert_eq!(read.count(), 2);
+    assert_eq!(scene.world.status(TARGET).pool_envelopes, 3);
+    assert_eq!(scene.world.status(1).pool_envelopes, 1);
+}
+
+#[test]
+fn envelopes_of_one_version_in_packets_of_the_other_cost_the_link() {
+    let mut scene = Scene::with(Manners::old());
+    let modern = scene.envelope();
+    bring(&mut scene, &modern);
+    scene.run(2);
+    assert!(!scene.line().stands());
+    assert_eq!(scene.world.status(TARGET).pool_envelopes, 0);
+
+    let mut scene = Scene::new();
+    let letter = old_letter(scene.world.clock().unix, b"x");
+    let line = scene.line;
+    scene.world.incite(scene.rogue, |rogue, now| {
+        ((), rogue.gossip(now, line, &[letter]))
+    });
+    scene.run(2);
+    assert!(!scene.line().stands());
+    assert_eq!(scene.world.status(TARGET).pool_envelopes, 0);
+}
+
+#[test]
+fn a_message_is_delivered_when_the_peers_have_it_that_can_be_given_it() {
+    let mut scene = Scene::with(Manners::old());
+    let sender = scene.world.add(false, &[TARGET]);
+    let old: Vec<(usize, LinkId)> = (0..3)
+        .map(|_| {
+            let old = scene.world.add_rogue(Manners::old());
+            (old, scene.world.intrude(old, sender))
+        })
+        .collect();
+    scene.run(5);
+    let request = SendRequest {
+        to: Recipient::Public(reader().public(), Topic([1, 2, 3, 4])),
+        sign_as: None,
+        payload: Zeroizing::new(b"hello".to_vec()),
+        level: Some(Level::Open),
+        life: Duration::from_secs(600),
+    };
+    scene.world.command(sender, Command::Send(request)).unwrap();
+    scene.run(30);
+    let mut events = scene.world.events(sender).iter();
+    assert!(events.any(|(_, event)| matches!(event, Event::Outgoing(_, Stage::Delivered))));
+    for (rogue, line) in old {
+        let line = scene.world.rogue(rogue).line(line);
+        assert!(line.stands() && line.gossiped_v5().is_empty());
+    }
+}
+
+#[test]
+fn an_envelope_of_the_other_version_is_not_handed_to_an_old_peer() {
+    let mut scene = Scene::with(Manners::old());
+    let old = scene.world.addr(scene.rogue).key;
+    let modern = scene.envelope();
+    let handed = Command::HandOver(old, modern);
+    let refused = scene.world.command(TARGET, handed).unwrap_err();
+    assert!(refused.cause.contains("speaks shh/5"));
+    let letter = old_letter(scene.world.clock().unix, b"by hand");
+    let handed = Command::HandOver(old, letter.clone());
+    scene.world.command(TARGET, handed).unwrap();
+    scene.run(2);
+    let packets = scene.line().heard.iter();
+    let direct: Vec<_> = packets
+        .filter(|heard| heard.code == u16::from(code::P2P_MESSAGE))
+        .map(|heard| heard.payload.as_slice())
+        .collect();
+    assert_eq!(direct, [letter.as_rlp()]);
+}
+
+#[test]
+fn a_flood_of_unpaid_old_envelopes_fills_nothing_and_stops_nobody() {
+    let mut scene = Scene::with(Manners::old());
+    let now = scene.world.clock().unix;
+    let unpaid = |number: u64| {
+        let unsealed = Unsealed {
+            expiry: now.after(86_400),
+            ttl: Ttl(86_400),
+            topic: Topic([1, 2, 3, 4]),
+            marking: Marking::Asymmetric,
+            data: vec![7; 600],
+        };
+        unsealed.seal(number)
+    };
+    for number in 0..2_000 {
+        bring(&mut scene, &unpaid(number));
+    }
+    let letter = old_letter(now, b"paid");
+    bring(&mut scene, &letter);
+    scene.run(5);
+    assert!(scene.line().stands(), "nobody told it what we want");
+    assert!(scene.world.status(TARGET).pool_envelopes <= 3);
+    let (other, line) = another(&mut scene);
+    scene.run(5);
+    let heard = scene.world.rogue(other).line(line).gossiped_v5();
+    assert!(heard.contains(&letter.hash()));
+}
