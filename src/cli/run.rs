@@ -119,7 +119,7 @@ fn run_with(
         }
         farewell(&host).await;
         tokio::select! {
-            () = host.handle().shutdown() => Ok(Exit::Done),
+            () = host.shutdown() => Ok(Exit::Done),
             // Asked twice: the user does not want to wait.
             () = interrupts.next() => Ok(Exit::Failed),
         }

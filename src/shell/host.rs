@@ -150,6 +150,12 @@ impl Host {
         &self.handle
     }
 
+    /// Ends the node in good order, and lets its clients hear of it.
+    pub async fn shutdown(mut self) {
+        self.handle.shutdown().await;
+        self.doors.ended().await;
+    }
+
     /// The key that peers know it by.
     #[must_use]
     pub const fn key(&self) -> RelayKey {

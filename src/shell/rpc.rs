@@ -26,6 +26,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 
 use super::Handle;
 use super::keeper::Keeper;
@@ -97,7 +98,7 @@ pub struct Doors {
     http: Option<SocketAddr>,
     ws: Option<SocketAddr>,
     token: Option<TokenFile>,
-    _tcp: Vec<tcp::Server>,
+    tcp: Vec<tcp::Server>,
 }
 
 impl Doors {
@@ -139,11 +140,24 @@ impl Doors {
             http,
             ws,
             token,
-            _tcp: listeners
+            tcp: listeners
                 .into_iter()
                 .filter_map(|(listener, speaks)| Some(tcp.serve(listener?, speaks)))
                 .collect(),
         })
+    }
+
+    /// Completes when the node has ended and its clients were told, as far as they listen.
+    pub async fn ended(&mut self) {
+        let goodbyes = async {
+            self.ipc.ended().await;
+            for server in &mut self.tcp {
+                server.ended().await;
+            }
+        };
+        if timeout(limits::GOODBYE, goodbyes).await.is_err() {
+            tracing::debug!("some clients did not take their leave in time");
+        }
     }
 
     /// The local socket.

@@ -213,6 +213,15 @@ impl Ws {
         }
     }
 
+    /// Why the node closes, if it says.
+    pub(crate) async fn close_code(&mut self) -> Option<u16> {
+        let message = timeout(PATIENCE, self.0.next()).await.expect("a message");
+        match message {
+            Some(Ok(Message::Close(Some(frame)))) => Some(frame.code.into()),
+            _ => None,
+        }
+    }
+
     /// Whether nothing comes for a while.
     pub(crate) async fn is_silent(&mut self, patience: Duration) -> bool {
         timeout(patience, self.0.next()).await.is_err()

@@ -4,11 +4,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::time::timeout;
 use whisht::config::{Config, file};
 use whisht::shell::host::{Host, HostError, Place};
 
-use crate::client::{Ws, call, exchange, http, ipc, node, node_in, post, request, rpc, token};
+use crate::client::{
+    PATIENCE, Ws, call, exchange, http, ipc, node, node_in, post, read_answer, request, rpc, token,
+};
 
 #[tokio::test]
 async fn the_token_is_made_once_and_only_its_owner_can_read_it() {
@@ -209,10 +213,19 @@ async fn a_connection_stays_for_the_next_request() {
 }
 
 #[tokio::test]
-async fn clients_are_told_when_the_node_ends() {
+async fn clients_are_told_when_the_node_ends_and_it_waits_for_none_of_them() {
     let host = node("").await;
     let mut ws = Ws::connect(&host).await;
     ws.ask("shh_version", json!([])).await;
-    host.handle().shutdown().await;
-    assert_eq!(ws.next().await, None);
+    let mut idle = TcpStream::connect(http(&host)).await.unwrap();
+    let body = rpc(1, "shh_version", json!([]));
+    let keep = request(&host, "POST", &[("connection", "keep-alive")], &body);
+    idle.write_all(&keep).await.unwrap();
+    let mut socket = UnixStream::connect(host.ipc_path()).await.unwrap();
+    // One that never says anything must not be waited for.
+    let _silent = TcpStream::connect(http(&host)).await.unwrap();
+    timeout(PATIENCE, host.shutdown()).await.expect("the end");
+    assert_eq!(ws.close_code().await, Some(1001));
+    assert_eq!(read_answer(&mut idle).await.status, 200);
+    assert_eq!(socket.read_u8().await.ok(), None);
 }

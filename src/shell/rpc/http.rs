@@ -9,13 +9,15 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, Request, WebSocketUpgrade};
-use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request};
+use axum::http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, request,
+};
 use axum::response::IntoResponse;
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
 use super::guard::{Admitted, is_upgrade};
-use super::limits::{BODY, MAX_REQUEST};
+use super::limits::{BODY, KEEP_ALIVE, MAX_REQUEST};
 use super::tcp::Connection;
 
 /// Answers a request.
@@ -82,9 +84,12 @@ async fn serve(
         Err(_) => return plain(StatusCode::REQUEST_TIMEOUT, "the body took too long"),
     };
     let answer = connection.tcp.short_session().answer(&body).await;
-    let json = HeaderValue::from_static("application/json");
     let text = answer.text.map_or_else(String::new, |text| text + "\n");
-    ([(header::CONTENT_TYPE, json)], text).into_response()
+    let headers = [
+        (header::CONTENT_TYPE, "application/json"),
+        (HeaderName::from_static("keep-alive"), KEEP_ALIVE),
+    ];
+    (headers, text).into_response()
 }
 
 /// Goes on as a WebSocket.

@@ -29,7 +29,7 @@ use crate::rpc::{self, Kind, RpcError};
 #[derive(Debug)]
 pub(super) struct Server {
     path: PathBuf,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 impl Server {
@@ -50,8 +50,13 @@ impl Server {
         tasks.spawn(accept(listener, access, service));
         Ok(Self {
             path: path.to_owned(),
-            _tasks: tasks,
+            tasks,
         })
+    }
+
+    /// Completes when the node has ended and the last client was told.
+    pub(super) async fn ended(&mut self) {
+        while self.tasks.join_next().await.is_some() {}
     }
 
     /// Where the socket is.
@@ -88,12 +93,16 @@ fn remove_leftover(path: &Path) -> Result<(), BindError> {
     })
 }
 
-/// Takes clients in. Sessions end with the task that owns them.
+/// Takes clients in until the node ends. Sessions end with the task that owns them.
 async fn accept(listener: UnixListener, access: Access, service: Service) {
     let seats = Arc::new(Semaphore::new(MAX_CLIENTS_IPC));
     let mut sessions = JoinSet::new();
     loop {
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = service.handle.finished() => break,
+        };
+        match accepted {
             Ok((stream, _)) => match Arc::clone(&seats).try_acquire_owned() {
                 Ok(seat) => {
                     let session = Session::new(service.clone(), access.clone());
@@ -111,6 +120,8 @@ async fn accept(listener: UnixListener, access: Access, service: Service) {
         }
         while sessions.try_join_next().is_some() {}
     }
+    drop(listener);
+    while sessions.join_next().await.is_some() {}
 }
 
 async fn serve(stream: UnixStream, session: Session) {

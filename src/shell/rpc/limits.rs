@@ -26,10 +26,14 @@ pub(super) const MAX_SUBSCRIPTIONS: usize = 64;
 pub(super) const MAX_HEAD: usize = 16 * 1024;
 /// A head that takes longer ends its connection; so does a silence between two requests.
 pub(super) const HEAD: Duration = Duration::from_secs(30);
+/// What a program is told of that silence: less, lest it begins just as we close.
+pub(super) const KEEP_ALIVE: &str = "timeout=20";
 /// A body that takes longer ends its connection.
 pub(super) const BODY: Duration = Duration::from_secs(30);
 /// A client that takes nothing for this long is gone.
 pub(super) const STALL: Duration = Duration::from_secs(10);
+/// What all clients together have to hear that the node ends.
+pub(super) const GOODBYE: Duration = Duration::from_secs(1);
 /// Requests a second, of all connections over TCP together.
 pub(super) const RATE: u32 = 5_000;
 /// Requests that may come at once after a silence.

@@ -444,3 +444,6 @@ impl From<KeepError> for RpcError {
 
 /// What go-ethereum's console calls first, to learn what else there is.
 const MODULES: &str = "rpc_modules";
+
+#[cfg(test)]
+mod tests;

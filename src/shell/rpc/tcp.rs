@@ -45,8 +45,13 @@ pub(super) struct Speaks {
 
 /// A listener that is being served, until this is dropped.
 #[derive(Debug)]
-pub(super) struct Server {
-    _tasks: JoinSet<()>,
+pub(super) struct Server(JoinSet<()>);
+
+impl Server {
+    /// Completes when the node has ended and the last client was told.
+    pub(super) async fn ended(&mut self) {
+        while self.0.join_next().await.is_some() {}
+    }
 }
 
 impl Tcp {
@@ -66,7 +71,7 @@ impl Tcp {
     pub(super) fn serve(&self, listener: TcpListener, speaks: Speaks) -> Server {
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, self.clone(), speaks));
-        Server { _tasks: tasks }
+        Server(tasks)
     }
 
     /// A session over WebSocket.
@@ -83,11 +88,15 @@ impl Tcp {
     }
 }
 
-/// Takes connections in. They end with the task that owns them.
+/// Takes connections in until the node ends. They end with the task that owns them.
 async fn accept(listener: TcpListener, tcp: Tcp, speaks: Speaks) {
     let mut connections = JoinSet::new();
     loop {
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = tcp.service.handle.finished() => break,
+        };
+        match accepted {
             Ok((stream, from)) => {
                 // A listener on loopback hears nobody else; this costs nothing.
                 if from.ip().to_canonical().is_loopback() {
@@ -101,6 +110,8 @@ async fn accept(listener: TcpListener, tcp: Tcp, speaks: Speaks) {
         }
         while connections.try_join_next().is_some() {}
     }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
 }
 
 /// Serves one connection.
@@ -140,13 +151,21 @@ async fn requests(stream: TcpStream, connection: Arc<Connection>) {
         let connection = Arc::clone(&connection);
         async move { Ok::<_, Infallible>(http::answer(connection, request.map(Body::new)).await) }
     });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
-        .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades()
-        .await;
+    let mut served = std::pin::pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD)
+            .max_buf_size(MAX_HEAD)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades()
+    );
+    let served = tokio::select! {
+        served = served.as_mut() => served,
+        () = connection.tcp.service.handle.finished() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
     if let Err(error) = served {
         tracing::debug!(%error, "a JSON-RPC connection ended early");
     }

@@ -2,6 +2,7 @@
 
 use axum::http::Request;
 use circuits::secret::Secret;
+use proptest::prelude::*;
 
 use super::*;
 
@@ -186,4 +187,29 @@ fn without_a_token_host_and_origin_are_still_checked() {
         judge(&[("origin", "http://localhost:3000")]),
         Some(Barred::Origin)
     );
+}
+
+proptest! {
+    #[test]
+    fn no_other_name_is_ever_let_in(host in "(localhost|127\\.0\\.0\\.1|evil\\.example)?[a-z0-9.:@/ \\[\\]]{0,12}") {
+        let mut parts = request("/", &[]);
+        let Ok(value) = HeaderValue::from_str(&host) else { return Ok(()) };
+        parts.headers.insert(header::HOST, value);
+        if guard().judge(&parts).is_ok() {
+            let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name);
+            let ip = host.parse::<std::net::SocketAddr>().map(|at| at.ip());
+            let ip = ip.or_else(|_| host.trim_matches(['[', ']']).parse::<IpAddr>());
+            let ip = ip.or_else(|_| name.trim_matches(['[', ']']).parse());
+            let is_loopback = ip.is_ok_and(|ip| ip.is_loopback());
+            prop_assert!(is_loopback || name.eq_ignore_ascii_case("localhost"), "{host}");
+        }
+    }
+
+    #[test]
+    fn no_other_token_is_ever_let_in(shown in "[ -~]{0,80}") {
+        let Ok(value) = HeaderValue::from_str(&shown) else { return Ok(()) };
+        let mut parts = request("/", &[]);
+        parts.headers.insert(header::AUTHORIZATION, value);
+        prop_assert_eq!(guard().judge(&parts).err(), Some(Barred::Token));
+    }
 }

@@ -1,0 +1,174 @@
+//! A session and a node that does what the test says.
+
+use std::time::Duration;
+
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::time::timeout;
+
+use super::*;
+use crate::config::rpc::RpcSettings;
+use crate::filter::FilterId;
+use crate::shell::Handle;
+use crate::shell::handle::Ask;
+
+/// The other side of a handle.
+struct FakeNode {
+    asks: mpsc::Receiver<Ask>,
+    events: broadcast::Sender<Arc<Event>>,
+    _running: watch::Sender<()>,
+}
+
+impl FakeNode {
+    /// Installs the filter of the next subscription.
+    async fn install(&mut self, filter: u64) {
+        match self.asks.recv().await.unwrap() {
+            Ask::Command(Command::Shh(ShhCommand::Subscribe(_)), answer) => {
+                let reply = Reply::Shh(Ok(ShhReply::Subscribed(FilterId(filter))));
+                answer.send(Ok(reply)).unwrap();
+            }
+            _ => panic!("a subscription"),
+        }
+    }
+
+    /// The filter that is given back next.
+    async fn removed(&mut self) -> u64 {
+        match self.asks.recv().await.unwrap() {
+            Ask::Command(Command::Shh(ShhCommand::Unsubscribe(filter)), answer) => {
+                // Whoever asked may have gone.
+                let _ = answer.send(Ok(Reply::Shh(Ok(ShhReply::Known(true)))));
+                filter.0
+            }
+            _ => panic!("the end of a subscription"),
+        }
+    }
+}
+
+/// A session with a node that forgets events beyond the last two.
+fn session() -> (Session, FakeNode) {
+    let (to_asks, asks) = mpsc::channel(8);
+    let (events, _) = broadcast::channel(2);
+    let (running, finished) = watch::channel(());
+    let handle = Handle {
+        asks: to_asks,
+        events: events.downgrade(),
+        addresses: Arc::new([]),
+        driver: tokio::spawn(std::future::pending::<()>()).abort_handle(),
+        finished,
+    };
+    let service = Service {
+        handle,
+        keeper: Keeper::Memory,
+    };
+    let config = RpcConfig::build(RpcSettings::default()).unwrap();
+    let node = FakeNode {
+        asks,
+        events,
+        _running: running,
+    };
+    (Session::new(service, Access::all(&config)), node)
+}
+
+const SUBSCRIBE: &[u8] =
+    br#"{"id":1,"method":"shh_subscribe","params":["messages",{"privateKeyID":"00"}]}"#;
+const SUBSCRIBE_TO_EVENTS: &[u8] = br#"{"id":1,"method":"whisht_subscribe","params":["events"]}"#;
+
+/// What was answered: the result.
+fn result(answer: &Answer) -> Value {
+    let answer: Value = serde_json::from_str(answer.text.as_ref().unwrap()).unwrap();
+    answer["result"].clone()
+}
+
+/// Whether there is nothing to tell.
+async fn is_silent(session: &mut Session) -> bool {
+    timeout(Duration::from_millis(50), session.notifications())
+        .await
+        .is_err()
+}
+
+#[tokio::test]
+async fn a_client_that_left_while_it_subscribed_leaves_no_filter() {
+    let (mut session, mut node) = session();
+    let answering = tokio::spawn(session.answer(SUBSCRIBE));
+    let Ask::Command(Command::Shh(ShhCommand::Subscribe(_)), reply) =
+        node.asks.recv().await.unwrap()
+    else {
+        panic!("a subscription");
+    };
+    answering.abort();
+    assert!(answering.await.is_err());
+    session.close().await;
+    reply
+        .send(Ok(Reply::Shh(Ok(ShhReply::Subscribed(FilterId(5))))))
+        .unwrap();
+    assert_eq!(node.removed().await, 5);
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_gives_all_its_filters_back() {
+    let (mut session, mut node) = session();
+    for filter in [5, 6] {
+        let answering = tokio::spawn(session.answer(SUBSCRIBE));
+        node.install(filter).await;
+        assert!(result(&answering.await.unwrap()).is_string());
+    }
+    let closing = tokio::spawn(session.close());
+    let removed = [node.removed().await, node.removed().await];
+    assert!(removed == [5, 6] || removed == [6, 5], "{removed:?}");
+    closing.await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_told_before_the_answer_that_names_the_subscription_is_written() {
+    let (mut session, node) = session();
+    let answer = session.answer(SUBSCRIBE_TO_EVENTS).await;
+    let id = result(&answer);
+    node.events.send(Arc::new(Event::Peers(1))).unwrap();
+    assert!(is_silent(&mut session).await);
+    // As the connection does once it has written it.
+    drop(answer);
+    let told = session.notifications().await.unwrap();
+    let told: Value = serde_json::from_str(told.first().unwrap()).unwrap();
+    assert_eq!(
+        told["params"],
+        json!({"subscription": id, "result": {"peers": 1}})
+    );
+}
+
+#[tokio::test]
+async fn who_reads_too_slowly_is_told_how_much_was_lost() {
+    let (mut session, mut node) = session();
+    let events = result(&session.answer(SUBSCRIBE_TO_EVENTS).await);
+    let answering = tokio::spawn(session.answer(SUBSCRIBE));
+    node.install(5).await;
+    let messages = result(&answering.await.unwrap());
+    for peers in 0..5 {
+        node.events.send(Arc::new(Event::Peers(peers))).unwrap();
+    }
+    let told = session.notifications().await.unwrap();
+    let mut told: Vec<Value> = told
+        .iter()
+        .map(|text| serde_json::from_str(text).unwrap())
+        .collect();
+    told.sort_by_key(|told| told["method"].to_string());
+    let [of_messages, of_events] = told.as_slice() else {
+        panic!("{told:?}");
+    };
+    assert_eq!(
+        of_events["params"],
+        json!({"subscription": events, "result": {"lost": 3}})
+    );
+    // web3 hands whatever has `_subscription` in its name to whoever waits for messages.
+    assert_eq!(of_messages["method"], "whisht_lost");
+    assert_eq!(
+        of_messages["params"],
+        json!({"subscription": messages, "count": 3})
+    );
+}
+
+#[tokio::test]
+async fn without_a_subscription_nothing_is_told_until_the_node_ends() {
+    let (mut session, node) = session();
+    assert!(is_silent(&mut session).await);
+    drop(node);
+    assert!(session.notifications().await.is_none());
+}
