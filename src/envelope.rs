@@ -12,25 +12,25 @@
 //! hash do not print: they would tie a log line to a conversation.
 
 use core::fmt;
-use std::sync::Arc;
 
 use circuits::time::UnixSecs;
-use sha3::{Digest, Keccak256};
 
 pub use self::class::{SizeClass, TtlClass};
 pub use self::form::{AesNonce, Form, Marking};
 pub use self::intime::{InTime, Untimely};
+use self::packed::Packed;
 pub use self::wire::EnvelopeError;
-use self::wire::{Fields, Outside, encode, without_last};
+use self::wire::{Outside, Places, Short, encode, without_last};
 
 mod class;
 mod form;
 mod intime;
+mod packed;
 mod wire;
 
 /// A sealed envelope. Clones share one allocation.
 #[derive(Clone)]
-pub struct Envelope(Arc<Parts>);
+pub struct Envelope(Packed);
 
 impl Envelope {
     /// Takes the bytes of one envelope of `shh/6`, all of them.
@@ -49,7 +49,7 @@ impl Envelope {
     /// Names the first thing that is not as canonical RLP of that form's fields must be. Whoever
     /// sent it is to blame: no honest software writes such bytes.
     pub fn decode_as(form: Form, rlp: &[u8]) -> Result<Self, EnvelopeError> {
-        Ok(Self::new(form, Fields::parse(form, rlp)?, rlp.into()))
+        Ok(Self(Packed::new(form, Places::find(form, rlp)?, rlp)))
     }
 
     /// Encodes the five fields of `shh/6`. Lengths are the caller's business; nothing is refused.
@@ -68,7 +68,7 @@ impl Envelope {
     /// Which of the two forms it has, and so which peers can be given it.
     #[must_use]
     pub fn form(&self) -> Form {
-        self.0.form
+        self.0.form()
     }
 
     /// What its outside says of its encryption; `None` if it is of a later version of `shh/5`,
@@ -84,44 +84,43 @@ impl Envelope {
     /// The bytes on the wire.
     #[must_use]
     pub fn as_rlp(&self) -> &[u8] {
-        &self.0.rlp
+        self.0.rlp()
     }
 
     /// The name of this envelope: Keccak-256 over [`as_rlp`](Self::as_rlp).
     #[must_use]
     pub fn hash(&self) -> EnvelopeHash {
-        self.0.hash
+        self.0.name()
     }
 
     /// The last second of its life.
     #[must_use]
     pub fn expiry(&self) -> UnixSecs {
-        self.0.fields.expiry
+        self.0.short().expiry
     }
 
     /// How long it asked to live.
     #[must_use]
     pub fn ttl(&self) -> Ttl {
-        self.0.fields.ttl
+        self.0.short().ttl
     }
 
     /// The hint by which readers choose what to try.
     #[must_use]
     pub fn topic(&self) -> Topic {
-        self.0.fields.topic
+        self.0.short().topic
     }
 
     /// The encrypted message.
     #[must_use]
     pub fn data(&self) -> &[u8] {
-        let place = self.0.fields.data.clone();
-        self.0.rlp.get(place).unwrap_or_default()
+        self.0.data()
     }
 
     /// The proof of work.
     #[must_use]
     pub fn nonce(&self) -> u64 {
-        self.0.fields.nonce
+        self.0.nonce()
     }
 
     /// When its life began, `expiry - ttl` in 32-bit arithmetic that wraps, as peers compute it.
@@ -129,7 +128,8 @@ impl Envelope {
     /// Only an envelope that [`InTime`] vouches for is known not to have wrapped.
     #[must_use]
     pub fn sent(&self) -> UnixSecs {
-        sent(self.expiry(), self.ttl())
+        let Short { expiry, ttl, .. } = self.0.short();
+        sent(expiry, ttl)
     }
 
     /// The size by which geth and the older proof of work count: `20 + len(data)`, in `shh/5` the
@@ -146,23 +146,13 @@ impl Envelope {
     /// The RLP of all fields but the nonce: what the work was done over.
     #[must_use]
     pub fn without_nonce(&self) -> Vec<u8> {
-        without_last(self.form(), self.as_rlp(), self.0.fields.data.end)
-    }
-
-    fn new(form: Form, fields: Fields, rlp: Box<[u8]>) -> Self {
-        let hash = EnvelopeHash(Keccak256::digest(&rlp).into());
-        Self(Arc::new(Parts {
-            form,
-            fields,
-            hash,
-            rlp,
-        }))
+        without_last(self.form(), self.as_rlp(), self.0.data_end())
     }
 }
 
 impl PartialEq for Envelope {
     fn eq(&self, other: &Self) -> bool {
-        self.0.hash == other.0.hash
+        self.hash() == other.hash()
     }
 }
 
@@ -170,7 +160,7 @@ impl Eq for Envelope {}
 
 impl fmt::Debug for Envelope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Envelope({} bytes)", self.0.rlp.len())
+        write!(f, "Envelope({} bytes)", self.as_rlp().len())
     }
 }
 
@@ -206,16 +196,9 @@ impl Unsealed {
     #[must_use]
     pub fn seal(&self, nonce: u64) -> Envelope {
         let rlp = encode(self, Some(nonce));
-        // The data ends where the last field begins.
-        let data_end = rlp.len().saturating_sub(rlp::encode(&nonce).len());
-        let fields = Fields {
-            expiry: self.expiry,
-            ttl: self.ttl,
-            topic: self.topic,
-            data: data_end.saturating_sub(self.data.len())..data_end,
-            nonce,
-        };
-        Envelope::new(self.form(), fields, rlp.into())
+        #[expect(clippy::expect_used, reason = "these fields were written a line above")]
+        let places = Places::find(self.form(), &rlp).expect("what is written can be read");
+        Envelope(Packed::new(self.form(), places, &rlp))
     }
 
     /// The size that geth counts, as [`Envelope::size`].
@@ -253,14 +236,6 @@ impl fmt::Debug for EnvelopeHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("EnvelopeHash([redacted])")
     }
-}
-
-/// What [`Envelope`] shares between its clones.
-struct Parts {
-    form: Form,
-    fields: Fields,
-    hash: EnvelopeHash,
-    rlp: Box<[u8]>,
 }
 
 const fn sent(expiry: UnixSecs, ttl: Ttl) -> UnixSecs {

@@ -2,10 +2,11 @@
 //!
 //! Everybody holds every envelope; who reads which must not show. So an envelope is not sorted by
 //! topic first: each distinct key tries each envelope, a failed trial does the work of a
-//! successful one, and one signature is recovered per envelope whether there is one or not. Only
-//! then are topic, source and work compared. The price is a trial per key (about a microsecond
-//! for a shared key, fifty for a person's) and one recovery; the gain is that timing tells a
-//! neighbour how many keys are tried here and not which envelopes they open.
+//! successful one, and one message is decrypted and one signature recovered per envelope, whether
+//! there is one or not. Only then are topic, source and work compared. The price is a trial per key
+//! (half a microsecond for a shared key, fifty for a person's: docs/benchmarks.md) and one
+//! recovery; the gain is that timing tells a neighbour how many keys are tried here and not which
+//! envelopes they open.
 //!
 //! Forwarding must not wait for any of this, and nothing here answers anybody.
 
@@ -17,7 +18,7 @@ use thiserror::Error;
 
 use crate::bloom::Bloom;
 use crate::envelope::{Envelope, EnvelopeHash, Marking, Topic};
-use crate::message::{self, ClientPublic, ClientSecret, Opened, SymKey, Unverified};
+use crate::message::{self, ClientPublic, ClientSecret, Opened, SymKey, Trials, Unverified};
 
 /// What a subscriber asks for.
 #[derive(Clone, Debug)]
@@ -303,6 +304,11 @@ impl Filters {
             return Vec::new();
         };
         let data = envelope.data();
+        let mut shared = match marking {
+            Marking::Absent => Trials::v6(data).ok(),
+            Marking::Symmetric(nonce) => Trials::v5(nonce, data).ok(),
+            Marking::Asymmetric => None,
+        };
         let unverified: Vec<_> = self
             .keys
             .iter()
@@ -311,17 +317,15 @@ impl Filters {
                     (FilterKey::Asymmetric(key), Marking::Absent | Marking::Asymmetric) => {
                         Unverified::asymmetric(envelope.form(), key, data)
                     }
-                    (FilterKey::Symmetric(key), Marking::Absent) => {
-                        Unverified::symmetric(key, data)
-                    }
-                    (FilterKey::Symmetric(key), Marking::Symmetric(nonce)) => {
-                        Unverified::symmetric_v5(key, nonce, data)
-                    }
-                    _ => return None,
+                    (FilterKey::Symmetric(key), _) => shared.as_mut()?.attempt(key),
+                    (FilterKey::Asymmetric(_), Marking::Symmetric(_)) => return None,
                 };
                 Some((*id, opened.ok()?))
             })
             .collect();
+        if let Some(shared) = shared {
+            shared.finish();
+        }
         if !self.keys.is_empty() && !unverified.iter().any(|(_, opened)| opened.is_signed()) {
             message::decoy_recovery(data);
         }

@@ -3,31 +3,30 @@
 //! The data of an envelope is a [`Plaintext`] under AES-256-GCM with a shared key (28 bytes more)
 //! or under [ECIES](crate::ecies) to a public key (113 bytes more; protocol sheet 4.3 and 4.4).
 //! Nothing outside says which, or whose: readers try their keys. Messages of `shh/5` have a codec
-//! of their own, [`v5`], and the same keys. Opening a stranger's message and
-//! failing costs what succeeding costs, as far as this module can see to it, because whoever
-//! watches a machine's timing must not learn which envelopes it could read.
+//! of their own, [`v5`], and the same keys. Finding that no key opens a message costs what opening
+//! it costs, as far as this module can see to it, because whoever watches a machine's timing must
+//! not learn which envelopes it could read.
 //!
 //! No forward secrecy and, if signed, no deniability: that is what `shh/6` is. Conversations put
 //! their own encryption inside.
 
 use core::fmt;
 
-use aes::Aes256;
 use aes_gcm::aead::{AeadInOut, inout::InOutBuf};
-use ctr::Ctr32BE;
-use ctr::cipher::{KeyIvInit, StreamCipher};
 use rand_core::CryptoRng;
 use thiserror::Error;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 pub use self::keys::{ClientPublic, ClientSecret, InvalidKey, SymKey, ZeroKey};
 use self::plaintext::Parsed;
 pub use self::plaintext::{Malformed, Padding, PayloadTooLong, Plaintext, longest_payload};
+pub(crate) use self::trials::Trials;
 use crate::ecies::{self, EciesError};
 use crate::envelope::{AesNonce, Form};
 
 mod keys;
 mod plaintext;
+mod trials;
 pub mod v5;
 
 /// What symmetric encryption adds: the tag, and the nonce behind it.
@@ -143,21 +142,20 @@ pub(crate) struct Unverified {
 }
 
 impl Unverified {
-    /// Of an envelope of `shh/6`: the nonce stands behind the ciphertext.
-    pub(crate) fn symmetric(key: &SymKey, data: &[u8]) -> Result<Self, OpenError> {
-        let (sealed, nonce) = data
-            .split_last_chunk::<{ AesNonce::LEN }>()
-            .ok_or(OpenError::TooShort)?;
-        Self::decrypt(Form::V6, key, AesNonce(*nonce), sealed)
+    /// Of an envelope of `shh/6`, with one key.
+    fn symmetric(key: &SymKey, data: &[u8]) -> Result<Self, OpenError> {
+        Self::only_try(Trials::v6(data)?, key)
     }
 
-    /// Of an envelope of `shh/5`, which shows the nonce.
-    pub(crate) fn symmetric_v5(
-        key: &SymKey,
-        nonce: AesNonce,
-        data: &[u8],
-    ) -> Result<Self, OpenError> {
-        Self::decrypt(Form::V5, key, nonce, data)
+    /// Of an envelope of `shh/5`, with one key.
+    fn symmetric_v5(key: &SymKey, nonce: AesNonce, data: &[u8]) -> Result<Self, OpenError> {
+        Self::only_try(Trials::v5(nonce, data)?, key)
+    }
+
+    fn only_try(mut trials: Trials<'_>, key: &SymKey) -> Result<Self, OpenError> {
+        let opened = trials.attempt(key);
+        trials.finish();
+        opened
     }
 
     pub(crate) fn asymmetric(
@@ -169,32 +167,6 @@ impl Unverified {
         Ok(Self {
             parsed: Parsed::new(form, plaintext)?,
             recipient: Some(key.public()),
-        })
-    }
-
-    fn decrypt(
-        form: Form,
-        key: &SymKey,
-        AesNonce(nonce): AesNonce,
-        sealed: &[u8],
-    ) -> Result<Self, OpenError> {
-        let (body, tag) = sealed
-            .split_last_chunk::<TAG_LEN>()
-            .ok_or(OpenError::TooShort)?;
-        let mut plaintext = Zeroizing::new(body.to_vec());
-        let verdict = key.cipher().decrypt_inout_detached(
-            &nonce.into(),
-            b"",
-            InOutBuf::from(plaintext.as_mut_slice()),
-            tag.into(),
-        );
-        if verdict.is_err() {
-            decoy_decryption(key, &nonce, &mut plaintext);
-            return Err(OpenError::Symmetric);
-        }
-        Ok(Self {
-            parsed: Parsed::new(form, plaintext)?,
-            recipient: None,
         })
     }
 
@@ -223,17 +195,6 @@ impl Unverified {
 /// Takes the time of recovering a signer, when there is none to recover.
 pub(crate) fn decoy_recovery(data: &[u8]) {
     plaintext::decoy_recovery(data);
-}
-
-/// Takes the time of the decryption that a wrong tag prevented.
-fn decoy_decryption(key: &SymKey, nonce: &[u8; AesNonce::LEN], body: &mut [u8]) {
-    let mut counter = [0; 16];
-    for (to, from) in counter.iter_mut().zip(nonce) {
-        *to = *from;
-    }
-    Ctr32BE::<Aes256>::new(key.expose().into(), &counter.into()).apply_keystream(body);
-    core::hint::black_box(&*body);
-    body.zeroize();
 }
 
 const TAG_LEN: usize = 16;

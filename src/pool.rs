@@ -5,25 +5,34 @@
 //! but what everybody can see decides, and least of all whether an envelope is ours, since an
 //! envelope that survives here and nowhere else would say so.
 //!
+//! A hundred thousand envelopes may be here, so the book-keeping is short: each lies in a numbered
+//! slot, and is found by the beginning of its hash, by the end of its life and by its rank, with
+//! little more than that number in each of the three. When one goes, the last takes its slot.
+//!
 //! The pool judges nothing itself: it takes no envelope without the proofs that its time and its
 //! work were checked.
 
 use core::fmt;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use circuits::time::UnixSecs;
 
 use crate::envelope::{Envelope, EnvelopeHash, InTime};
 use crate::pow::PowChecked;
 
+use self::heap::{Heap, Order, grow, index};
+
+mod heap;
+
 /// A bounded set of envelopes.
 pub struct Pool {
     max_bytes: usize,
     bytes: usize,
     size: usize,
-    entries: BTreeMap<EnvelopeHash, Pooled>,
-    by_expiry: BTreeSet<(UnixSecs, EnvelopeHash)>,
-    by_rank: BTreeSet<(Rank, EnvelopeHash)>,
+    slots: Vec<Slot>,
+    by_hash: BTreeSet<Entry>,
+    by_expiry: Heap,
+    by_rank: Heap,
 }
 
 /// An envelope in the pool and what it was admitted with.
@@ -55,57 +64,72 @@ impl Pool {
             max_bytes,
             bytes: 0,
             size: 0,
-            entries: BTreeMap::new(),
-            by_expiry: BTreeSet::new(),
-            by_rank: BTreeSet::new(),
+            slots: Vec::new(),
+            by_hash: BTreeSet::new(),
+            by_expiry: Heap::new(Order::Expiry),
+            by_rank: Heap::new(Order::Rank),
         }
     }
 
     /// Offers an envelope whose time and work were found good.
     pub fn insert(&mut self, envelope: Envelope, pow: PowChecked, _alive: InTime) -> Inserted {
         let hash = envelope.hash();
-        if self.entries.contains_key(&hash) {
+        if self.contains(&hash) {
             return Inserted::Known;
         }
-        let rank = Rank::of(&envelope, &pow);
-        let cost = cost(&envelope);
-        if !self.make_room(cost, (rank, hash)) {
+        let (cost, size) = (cost(&envelope), envelope.size());
+        let slot = Slot {
+            pooled: Pooled { envelope, pow },
+            in_expiry: 0,
+            in_rank: 0,
+        };
+        if !self.make_room(cost, &slot) {
             return Inserted::NoRoom;
         }
+        let Ok(number) = u32::try_from(self.slots.len()) else {
+            return Inserted::NoRoom;
+        };
         self.bytes = self.bytes.saturating_add(cost);
-        self.size = self.size.saturating_add(envelope.size());
-        self.by_expiry.insert((envelope.expiry(), hash));
-        self.by_rank.insert((rank, hash));
-        self.entries.insert(hash, Pooled { envelope, pow });
+        self.size = self.size.saturating_add(size);
+        grow(&mut self.slots);
+        self.slots.push(slot);
+        self.by_hash.insert(Entry::new(&hash, number));
+        self.by_expiry.push(&mut self.slots, number);
+        self.by_rank.push(&mut self.slots, number);
         Inserted::New
     }
 
     /// The envelope of this name.
     #[must_use]
     pub fn get(&self, hash: &EnvelopeHash) -> Option<&Pooled> {
-        self.entries.get(hash)
+        let number = self.find(hash)?;
+        Some(&self.slots.get(index(number))?.pooled)
     }
 
     /// Whether an envelope of this name is here.
     #[must_use]
     pub fn contains(&self, hash: &EnvelopeHash) -> bool {
-        self.entries.contains_key(hash)
+        self.find(hash).is_some()
     }
 
     /// All envelopes, in the order of their hashes.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Pooled> {
-        self.entries.values()
+    pub fn iter(&self) -> impl Iterator<Item = &Pooled> {
+        let slots = self.by_hash.iter();
+        slots.filter_map(|entry| Some(&self.slots.get(index(entry.slot))?.pooled))
     }
 
     /// Removes what has expired and returns the names.
     pub fn expire(&mut self, now: UnixSecs) -> Vec<EnvelopeHash> {
         let mut removed = Vec::new();
-        while let Some(&(expiry, hash)) = self.by_expiry.first() {
-            if expiry >= now {
+        while let Some(number) = self.by_expiry.first() {
+            let Some(slot) = self.slots.get(index(number)) else {
+                break;
+            };
+            if slot.pooled.envelope.expiry() >= now {
                 break;
             }
-            self.remove(&hash);
-            removed.push(hash);
+            removed.push(slot.pooled.envelope.hash());
+            self.remove(number);
         }
         removed
     }
@@ -125,46 +149,73 @@ impl Pool {
     /// Number of envelopes.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.slots.len()
     }
 
     /// Whether there is no envelope.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.slots.is_empty()
     }
 
     /// Evicts weaker envelopes until `cost` bytes fit; evicts nothing if they cannot.
-    fn make_room(&mut self, cost: usize, newcomer: (Rank, EnvelopeHash)) -> bool {
+    fn make_room(&mut self, cost: usize, newcomer: &Slot) -> bool {
         let Some(allowed) = self.max_bytes.checked_sub(cost) else {
             return false;
         };
         let mut left = self.bytes;
-        let mut evicted = Vec::new();
-        for &(rank, hash) in &self.by_rank {
+        let mut evicted = 0_usize;
+        for slot in self.by_rank.ascending(&self.slots) {
             if left <= allowed {
                 break;
             }
-            if (rank, hash) >= newcomer {
+            if Order::Rank.compare(slot, newcomer).is_ge() {
                 return false;
             }
-            if let Some(entry) = self.entries.get(&hash) {
-                left = left.saturating_sub(self::cost(&entry.envelope));
-            }
-            evicted.push(hash);
+            left = left.saturating_sub(self::cost(&slot.pooled.envelope));
+            evicted += 1;
         }
-        for hash in evicted {
-            self.remove(&hash);
+        for _ in 0..evicted {
+            if let Some(weakest) = self.by_rank.first() {
+                self.remove(weakest);
+            }
         }
         true
     }
 
-    fn remove(&mut self, hash: &EnvelopeHash) {
-        if let Some(Pooled { envelope, pow }) = self.entries.remove(hash) {
-            self.by_expiry.remove(&(envelope.expiry(), *hash));
-            self.by_rank.remove(&(Rank::of(&envelope, &pow), *hash));
-            self.bytes = self.bytes.saturating_sub(cost(&envelope));
-            self.size = self.size.saturating_sub(envelope.size());
+    fn find(&self, hash: &EnvelopeHash) -> Option<u32> {
+        let candidates = self
+            .by_hash
+            .range(Entry::new(hash, 0)..=Entry::new(hash, u32::MAX));
+        let mut numbers = candidates.map(|entry| entry.slot);
+        numbers.find(|number| {
+            let slot = self.slots.get(index(*number));
+            slot.is_some_and(|slot| slot.pooled.envelope.hash() == *hash)
+        })
+    }
+
+    /// Empties a slot, and moves the last one into it.
+    fn remove(&mut self, number: u32) {
+        let Some(slot) = self.slots.get(index(number)) else {
+            return;
+        };
+        let Slot {
+            in_expiry, in_rank, ..
+        } = *slot;
+        let envelope = slot.pooled.envelope.clone();
+        self.bytes = self.bytes.saturating_sub(cost(&envelope));
+        self.size = self.size.saturating_sub(envelope.size());
+        self.by_hash.remove(&Entry::new(&envelope.hash(), number));
+        self.by_expiry.remove(&mut self.slots, in_expiry);
+        self.by_rank.remove(&mut self.slots, in_rank);
+        self.slots.swap_remove(index(number));
+        if let Some(moved) = self.slots.get(index(number)) {
+            let hash = moved.pooled.envelope.hash();
+            let before = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+            self.by_hash.remove(&Entry::new(&hash, before));
+            self.by_hash.insert(Entry::new(&hash, number));
+            self.by_expiry.renumber(moved.in_expiry, number);
+            self.by_rank.renumber(moved.in_rank, number);
         }
     }
 }
@@ -175,19 +226,37 @@ impl fmt::Debug for Pool {
     }
 }
 
-/// The order of eviction: least work first, then the earliest sent.
-#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
-struct Rank {
-    /// The bits of a float that is finite and not negative sort as the float does.
-    work: u64,
-    sent: UnixSecs,
+/// Where an envelope lies, and its places in the two heaps.
+#[derive(Debug)]
+struct Slot {
+    pooled: Pooled,
+    in_expiry: u32,
+    in_rank: u32,
 }
 
-impl Rank {
-    fn of(envelope: &Envelope, pow: &PowChecked) -> Self {
+impl Slot {
+    /// Finite and not negative.
+    const fn work(&self) -> f64 {
+        self.pooled.pow.best()
+    }
+}
+
+/// The beginning of a hash, and the slot of the envelope that has it. Who makes several envelopes
+/// whose hashes begin alike makes us look at each of them, and gains nothing else.
+#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+struct Entry {
+    high: u32,
+    low: u32,
+    slot: u32,
+}
+
+impl Entry {
+    fn new(EnvelopeHash(hash): &EnvelopeHash, slot: u32) -> Self {
+        let [a, b, c, d, e, f, g, h, ..] = *hash;
         Self {
-            work: pow.best().to_bits(),
-            sent: envelope.sent(),
+            high: u32::from_be_bytes([a, b, c, d]),
+            low: u32::from_be_bytes([e, f, g, h]),
+            slot,
         }
     }
 }
@@ -196,8 +265,9 @@ fn cost(envelope: &Envelope) -> usize {
     envelope.as_rlp().len().saturating_add(BOOK_KEEPING)
 }
 
-/// What an envelope costs beside its bytes: shared parts and three entries in ordered maps.
-const BOOK_KEEPING: usize = 384;
+/// What an envelope costs beside its bytes: its name, its slot and its entries here and in the
+/// gossip's table of who knows it, and what the allocator adds.
+const BOOK_KEEPING: usize = 184;
 
 #[cfg(test)]
 mod tests;

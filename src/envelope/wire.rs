@@ -3,8 +3,6 @@
 //! RLP gives every value one shortest encoding; peers refuse all others, because two encodings of
 //! one envelope would be two names for it. So does the cursor that reads here.
 
-use core::ops::Range;
-
 use circuits::time::UnixSecs;
 use rlp::RlpStream;
 use thiserror::Error;
@@ -12,17 +10,21 @@ use thiserror::Error;
 use super::{AesNonce, Form, Marking, Topic, Ttl, Unsealed};
 use crate::items::Items;
 
-/// The fields of an envelope; the data by its place in the bytes.
-pub(super) struct Fields {
-    pub(super) expiry: UnixSecs,
-    pub(super) ttl: Ttl,
-    pub(super) topic: Topic,
-    pub(super) data: Range<usize>,
-    pub(super) nonce: u64,
+/// Where the fields of an envelope lie in its bytes. What comes before the data is below 64 bytes
+/// long, and so is the nonce.
+#[derive(Clone, Copy)]
+pub(super) struct Places {
+    /// Where the expiry begins; lifetime and topic follow it.
+    pub(super) first: u8,
+    /// Where the data begins, without its header.
+    pub(super) data: u8,
+    /// How long the nonce is, with its header. It is the last field.
+    pub(super) nonce_len: u8,
 }
 
-impl Fields {
-    pub(super) fn parse(form: Form, rlp: &[u8]) -> Result<Self, EnvelopeError> {
+impl Places {
+    /// Finds them, if the bytes are what they should be.
+    pub(super) fn find(form: Form, rlp: &[u8]) -> Result<Self, EnvelopeError> {
         let mut items = Items::only_list(rlp).map_err(|_| EnvelopeError::NotOneList)?;
         if form == Form::V5 {
             let version = items.bytes().map_err(|_| EnvelopeError::Version)?;
@@ -30,9 +32,10 @@ impl Fields {
                 return Err(EnvelopeError::Version);
             }
         }
-        let expiry = u32_of(&mut items).ok_or(EnvelopeError::Expiry)?;
-        let ttl = u32_of(&mut items).ok_or(EnvelopeError::Ttl)?;
-        let topic = items.array().map_err(|_| EnvelopeError::Topic)?;
+        let first = rlp.len().saturating_sub(items.remaining());
+        u32_of(&mut items).ok_or(EnvelopeError::Expiry)?;
+        u32_of(&mut items).ok_or(EnvelopeError::Ttl)?;
+        let _topic: [u8; 4] = items.array().map_err(|_| EnvelopeError::Topic)?;
         if form == Form::V5 {
             let nonce = items.bytes().map_err(|_| EnvelopeError::AesNonce)?;
             if !matches!(nonce.len(), 0 | AesNonce::LEN) {
@@ -40,17 +43,41 @@ impl Fields {
             }
         }
         let data = items.bytes().map_err(|_| EnvelopeError::Data)?;
-        let data_end = rlp.len().saturating_sub(items.remaining());
-        let nonce = items.integer().map_err(|_| EnvelopeError::Nonce)?;
+        let nonce_len = items.remaining();
+        items.integer().map_err(|_| EnvelopeError::Nonce)?;
         items.finish().map_err(|_| EnvelopeError::TooManyFields)?;
+        let before = rlp.len().saturating_sub(nonce_len);
         Ok(Self {
-            expiry: UnixSecs(expiry),
-            ttl: Ttl(ttl),
-            topic: Topic(topic),
-            data: data_end.saturating_sub(data.len())..data_end,
-            nonce,
+            first: short(first),
+            data: short(before.saturating_sub(data.len())),
+            nonce_len: short(nonce_len),
         })
     }
+}
+
+/// The fields that every form has before the data.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Short {
+    pub(super) expiry: UnixSecs,
+    pub(super) ttl: Ttl,
+    pub(super) topic: Topic,
+}
+
+impl Short {
+    /// Reads them, from the first on.
+    pub(super) fn read(fields: &[u8]) -> Option<Self> {
+        let mut items = Items::new(fields);
+        Some(Self {
+            expiry: UnixSecs(u32_of(&mut items)?),
+            ttl: Ttl(u32_of(&mut items)?),
+            topic: Topic(items.array().ok()?),
+        })
+    }
+}
+
+/// Reads the last field.
+pub(super) fn read_nonce(field: &[u8]) -> Option<u64> {
+    Items::new(field).integer().ok()
 }
 
 /// The two fields that only `shh/5` has. They are read again whenever they are wanted, which is
@@ -179,6 +206,11 @@ pub enum EnvelopeError {
 
 fn u32_of(items: &mut Items<'_>) -> Option<u32> {
     u32::try_from(items.integer().ok()?).ok()
+}
+
+/// A length within the first bytes of an envelope.
+fn short(len: usize) -> u8 {
+    u8::try_from(len).unwrap_or(u8::MAX)
 }
 
 /// What peers take for a version at the most, in bytes.

@@ -118,8 +118,66 @@ proptest! {
             prop_assert_eq!(pool.bytes(), bytes);
             prop_assert_eq!(pool.size(), size);
             prop_assert!(bytes <= 6_000);
-            prop_assert_eq!(pool.by_expiry.len(), pool.len());
-            prop_assert_eq!(pool.by_rank.len(), pool.len());
         }
     }
+
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn who_stays_and_who_goes_is_as_in_a_list_that_is_sorted_every_time(
+        steps in proptest::collection::vec((1_u32..300, 0_usize..900, any::<u8>(), 0_u32..400), 1..120),
+    ) {
+        const ROOM: usize = 20_000;
+        let mut pool = Pool::new(ROOM);
+        let mut list: Vec<Envelope> = Vec::new();
+        for (life, data, nonce, later) in steps {
+            let newcomer = envelope(life, data / 100 * 100, nonce.into());
+            prop_assert_eq!(offer(&mut pool, &newcomer), offer_to(&mut list, &newcomer, ROOM));
+            if nonce % 16 == 0 {
+                let mut expired = pool.expire(NOW.after(later));
+                let mut gone: Vec<_> = list
+                    .extract_if(.., |one| one.expiry() < NOW.after(later))
+                    .map(|one| one.hash())
+                    .collect();
+                expired.sort();
+                gone.sort();
+                prop_assert_eq!(expired, gone);
+            }
+            list.sort_by_key(Envelope::hash);
+            prop_assert!(pool.iter().map(|pooled| &pooled.envelope).eq(&list));
+            prop_assert!(list.iter().all(|one| pool.get(&one.hash()).unwrap().envelope == *one));
+        }
+    }
+}
+
+/// The rule of eviction in the plainest words.
+fn offer_to(list: &mut Vec<Envelope>, newcomer: &Envelope, room: usize) -> Inserted {
+    if list.contains(newcomer) {
+        return Inserted::Known;
+    }
+    let rank = |one: &Envelope| (work(one).to_bits(), one.sent(), one.hash());
+    list.sort_by_cached_key(rank);
+    let bytes = |list: &[Envelope]| list.iter().map(cost).sum::<usize>();
+    let mut left = &list[..];
+    while bytes(left) + cost(newcomer) > room {
+        match left {
+            [weakest, stronger @ ..] if rank(weakest) < rank(newcomer) => left = stronger,
+            _ => return Inserted::NoRoom,
+        }
+    }
+    *list = [left, core::slice::from_ref(newcomer)].concat();
+    Inserted::New
+}
+
+#[test]
+fn hashes_that_begin_alike_are_told_apart() {
+    let mut pool = Pool::new(1 << 20);
+    let one = envelope(100, 535, 1);
+    assert_eq!(offer(&mut pool, &one), Inserted::New);
+    let mut other = one.hash();
+    other.0[31] ^= 1;
+    assert!(pool.contains(&one.hash()) && !pool.contains(&other));
 }

@@ -58,22 +58,30 @@ struct Sample {
 }
 
 impl Gauge {
-    /// Measures until `time` is over.
+    /// Measures until `time` is over, and prints a row now and then: a run that fails has said how
+    /// it came to that.
     pub(crate) async fn watch(arena: &Arena, attackers: usize, time: Duration) -> Self {
         let mut client = arena.client().await;
         let begun = Instant::now();
-        let mut samples = Vec::new();
+        let mut samples: Vec<Sample> = Vec::new();
+        let mut next_row = Duration::ZERO;
+        println!("{HEADING}");
         while begun.elapsed() < time {
             let asked = Instant::now();
             let status = timeout(PATIENCE, client.call("whisht_status", json!([]))).await;
             let status = status.expect("the node answers").unwrap();
-            samples.push(Sample {
+            let sample = Sample {
                 at: begun.elapsed(),
                 usage: Usage::of(arena),
                 peers: status["peers"].as_u64().unwrap(),
                 pooled: status["pool_envelopes"].as_u64().unwrap(),
                 answer: asked.elapsed(),
-            });
+            };
+            if sample.at >= next_row {
+                println!("{sample}");
+                next_row += time / ROWS;
+            }
+            samples.push(sample);
             sleep(PERIOD).await;
         }
         Self { attackers, samples }
@@ -128,43 +136,44 @@ impl Gauge {
 
 impl fmt::Display for Gauge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "  second  memory KB  threads  descriptors  disk KB  peers  pool  answer ms"
-        )?;
-        let stride = self.samples.len().div_ceil(ROWS).max(1);
-        let last = self.samples.len().saturating_sub(1);
-        for (number, sample) in self.samples.iter().enumerate() {
-            if number % stride != 0 && number != last {
-                continue;
-            }
-            let Sample {
-                at,
-                usage,
-                peers,
-                pooled,
-                answer,
-            } = sample;
-            writeln!(
-                f,
-                "{:8}  {:9}  {:7}  {:11}  {:7}  {peers:5}  {pooled:4}  {:9}",
-                at.as_secs(),
-                usage.memory / 1_024,
-                usage.threads,
-                usage.descriptors,
-                usage.disk / 1_024,
-                answer.as_millis(),
-            )?;
+        if let Some(last) = self.samples.last() {
+            writeln!(f, "{HEADING}\n{last}")?;
         }
         let slowest = self.samples.iter().map(|sample| sample.answer).max();
-        let peak = self.peak(Duration::ZERO, Duration::MAX) / 1_024;
         write!(
             f,
-            "peak {peak} KB, slowest answer {:.1?}",
+            "peak {} KB, slowest answer {:.1?}",
+            self.peak(Duration::ZERO, Duration::MAX) / 1_024,
             slowest.unwrap_or_default()
         )
     }
 }
+
+impl fmt::Display for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            at,
+            usage,
+            peers,
+            pooled,
+            answer,
+        } = self;
+        write!(
+            f,
+            "{:8}  {:9}  {:7}  {:11}  {:7}  {peers:5}  {pooled:6}  {:9}",
+            at.as_secs(),
+            usage.memory / 1_024,
+            usage.threads,
+            usage.descriptors,
+            usage.disk / 1_024,
+            answer.as_millis(),
+        )
+    }
+}
+
+/// Names the columns of a [`Sample`].
+const HEADING: &str =
+    "  second  memory KB  threads  descriptors  disk KB  peers  pooled  answer ms";
 
 /// Bytes of a file, or of all files below a folder; what vanishes meanwhile does not count.
 fn bytes_below(path: &Path) -> usize {
@@ -183,7 +192,7 @@ const PERIOD: Duration = Duration::from_millis(500);
 /// How long the node's owner waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Rows of the report.
-const ROWS: usize = 13;
+const ROWS: u32 = 12;
 
 /// What a node without peers and envelopes uses, and room for what the allocator keeps.
 const QUIET_MB: usize = 48;

@@ -1,0 +1,215 @@
+//! One whole node and the peers around it, without sockets: what the node does is timed, what the
+//! peers do is not.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant as Clock};
+
+use circuits::ids::LinkId;
+use circuits::secret::Secret;
+use circuits::time::{Instant, Now, UnixSecs};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use whisht::bloom::Bloom;
+use whisht::config::{Config, file};
+use whisht::envelope::{Envelope, Topic, Ttl};
+use whisht::gossip::packet::{MinPow, Packet, code, outgoing};
+use whisht::link::{
+    Capability, Link, LinkConfig, LinkEvent, LinkKey, LinkLimits, Packing, Priority,
+};
+use whisht::node::{Input, Node, NodeConfig, NodeKeys, Output, Restored};
+
+/// A node with peers.
+pub(crate) struct Town {
+    node: Node,
+    peers: Vec<Peer>,
+    rng: ChaCha20Rng,
+    now: Now,
+    serial: u64,
+    /// When the node wants to be called.
+    due: Option<Instant>,
+    /// What the node has taken so far.
+    pub(crate) spent: Duration,
+}
+
+struct Peer {
+    id: LinkId,
+    link: Link,
+    /// Envelopes that it was given.
+    given: usize,
+}
+
+impl Town {
+    /// A node that has greeted so many full nodes, all of which only speak `shh/6`.
+    pub(crate) fn new(peers: usize) -> Self {
+        let keys = NodeKeys {
+            link: LinkKey::from_bytes(&mut [1; 32]).unwrap(),
+            guard_seed: Secret::init_with(|seed| seed.fill(2)),
+        };
+        let key = keys.link.public();
+        let now = Now {
+            mono: Instant::ZERO,
+            unix: START,
+        };
+        let node = Node::new(config(), keys, Restored::default(), [3; 32], now).unwrap();
+        let mut town = Self {
+            node,
+            peers: Vec::new(),
+            rng: ChaCha20Rng::seed_from_u64(4),
+            now,
+            serial: 1 << 56,
+            due: None,
+            spent: Duration::ZERO,
+        };
+        for _ in 0..peers {
+            let ours = Arc::new(LinkKey::generate(&mut town.rng));
+            let config = Arc::new(LinkConfig {
+                client_id: "Geth/v1.9.25-stable".to_owned(),
+                listen_port: 0,
+                capabilities: vec![Capability::SHH_6],
+                limits: LinkLimits::default(),
+            });
+            let link = Link::dial(config, ours, key, &mut town.rng, now.mono).unwrap();
+            let id = town.node.new_link();
+            town.peers.push(Peer { id, link, given: 0 });
+            town.feed(Input::Accepted(id, None));
+            town.settle();
+            let status = outgoing::status(MinPow::ZERO, &Bloom::FULL, false);
+            town.say(town.peers.len() - 1, code::STATUS, status);
+        }
+        town.spent = Duration::ZERO;
+        town
+    }
+
+    /// An envelope of 600 bytes that was never seen and lives for a minute.
+    pub(crate) fn envelope(&mut self) -> Envelope {
+        self.envelope_until(self.now.unix.after(60))
+    }
+
+    /// A packet of envelopes that expired on the way, for which nobody is blamed.
+    pub(crate) fn expired(&mut self, count: usize) -> Vec<u8> {
+        let expiry = self.now.unix.before(5);
+        let envelopes: Vec<_> = (0..count).map(|_| self.envelope_until(expiry)).collect();
+        outgoing::messages(&envelopes)
+    }
+
+    fn envelope_until(&mut self, expiry: UnixSecs) -> Envelope {
+        self.serial += 1;
+        let mut data = vec![0; DATA];
+        self.rng.fill_bytes(&mut data);
+        let envelope = Envelope::build(expiry, Ttl(100), Topic([7; 4]), data, self.serial);
+        assert_eq!(envelope.as_rlp().len(), 600);
+        envelope
+    }
+
+    /// Lets a peer send a packet, and the node do what follows from it at once.
+    pub(crate) fn say(&mut self, peer: usize, code: u8, payload: Vec<u8>) {
+        let (priority, packing) = (Priority::Gossip, Packing::Snappy);
+        let link = &mut self.peers[peer].link;
+        let sent = link.send(priority, Capability::SHH_6, code.into(), payload, packing);
+        sent.unwrap();
+        self.settle();
+    }
+
+    /// Lets time pass, in steps that the node asks for.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        let end = self.now.mono.after(time);
+        while let Some(due) = self.due.filter(|due| *due <= end) {
+            self.set_clock(due.max(self.now.mono));
+            self.feed(Input::Timeout);
+            self.settle();
+        }
+        self.set_clock(end);
+    }
+
+    /// How many envelopes a peer was given.
+    pub(crate) fn given(&self, peer: usize) -> usize {
+        self.peers[peer].given
+    }
+
+    /// Moves bytes to and fro until nobody has any left.
+    fn settle(&mut self) {
+        loop {
+            let mut sent = Vec::new();
+            for Peer { id, link, .. } in &mut self.peers {
+                if let Some(bytes) = link.poll_transmit(self.now.mono, usize::MAX) {
+                    sent.push((*id, bytes));
+                }
+            }
+            if sent.is_empty() {
+                return;
+            }
+            for (id, bytes) in sent {
+                for some in bytes.chunks(READ) {
+                    self.feed(Input::Received(id, some));
+                }
+            }
+        }
+    }
+
+    /// Tells the node one thing and does what it says.
+    fn feed(&mut self, input: Input<'_>) {
+        let mut flushed = Vec::new();
+        for output in self.handle(input) {
+            match output {
+                Output::Send(id, bytes) => {
+                    flushed.push((id, bytes.len()));
+                    let peer = self.peers.iter_mut().find(|peer| peer.id == id).unwrap();
+                    peer.take(self.now.mono, &mut self.rng, &bytes);
+                }
+                Output::Close(_) => panic!("the node hangs up"),
+                Output::Timeout(due) => self.due = Some(due),
+                _ => {}
+            }
+        }
+        for (id, len) in flushed {
+            self.feed(Input::Flushed(id, len));
+        }
+    }
+
+    /// What is timed.
+    #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+    fn handle(&mut self, input: Input<'_>) -> Vec<Output> {
+        let begun = Clock::now();
+        let outputs = self.node.handle(self.now, input).collect();
+        self.spent += begun.elapsed();
+        outputs
+    }
+
+    fn set_clock(&mut self, mono: Instant) {
+        let secs = u32::try_from(mono.as_micros() / 1_000_000).unwrap();
+        let unix = START.after(secs);
+        self.now = Now { mono, unix };
+    }
+}
+
+impl Peer {
+    fn take(&mut self, now: Instant, rng: &mut ChaCha20Rng, bytes: &[u8]) {
+        self.link.receive(now, rng, bytes).unwrap();
+        while let Some(event) = self.link.poll_event() {
+            let LinkEvent::Message { code, payload, .. } = event else {
+                continue;
+            };
+            let packet = Packet::decode(u8::try_from(code).unwrap(), &payload);
+            if let Ok(Packet::Messages(envelopes)) = packet {
+                self.given += envelopes.count();
+            }
+        }
+    }
+}
+
+fn config() -> NodeConfig {
+    let settings = "profile = 'local'\nnetwork = 'town'\nlevel = 'open'\nmax-peers = 500\n";
+    let settings = file::parse(Path::new("town"), settings).unwrap();
+    let mut config = Config::build(settings).unwrap().node;
+    // Every envelope is worth that; whether it is has to be found out all the same.
+    config.min_pow = 1e-9;
+    config
+}
+
+/// Bytes that a shell reads at once.
+const READ: usize = 16_384;
+/// What an envelope of 600 bytes holds.
+const DATA: usize = 600 - 26;
+/// A Saturday in 2026.
+const START: UnixSecs = UnixSecs(1_795_240_000);

@@ -1,0 +1,153 @@
+//! Trying one shared key after another on the data of one envelope.
+//!
+//! A trial checks the tag and no more, which takes as long for a stranger's envelope as for one of
+//! ours. What only the right key can do, the decryption, is done once for each envelope: with that
+//! key, or else for nobody, so that the clock does not tell. A key costs little, therefore, and
+//! what envelopes it opens costs nothing that shows.
+
+use aes::Aes256;
+use aes_gcm::aead::{AeadInOut, inout::InOutBuf};
+use ctr::Ctr32BE;
+use ctr::cipher::{KeyIvInit, StreamCipher};
+use zeroize::Zeroizing;
+
+use super::plaintext::Parsed;
+use super::{OpenError, SymKey, TAG_LEN, Unverified};
+use crate::envelope::{AesNonce, Form};
+
+/// The data of an envelope, as readers with shared keys see it.
+pub(crate) struct Trials<'a> {
+    form: Form,
+    nonce: AesNonce,
+    sealed: &'a [u8],
+    tag: &'a [u8; TAG_LEN],
+    /// A copy of what is sealed, which the right key decrypts in place and all others leave alone.
+    body: Zeroizing<Vec<u8>>,
+    tried: bool,
+    opened: bool,
+}
+
+impl<'a> Trials<'a> {
+    /// Of an envelope of `shh/6`: the nonce stands behind the ciphertext.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::TooShort`].
+    pub(crate) fn v6(data: &'a [u8]) -> Result<Self, OpenError> {
+        let (sealed, nonce) = data
+            .split_last_chunk::<{ AesNonce::LEN }>()
+            .ok_or(OpenError::TooShort)?;
+        Self::new(Form::V6, AesNonce(*nonce), sealed)
+    }
+
+    /// Of an envelope of `shh/5`, which shows the nonce.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::TooShort`].
+    pub(crate) fn v5(nonce: AesNonce, data: &'a [u8]) -> Result<Self, OpenError> {
+        Self::new(Form::V5, nonce, data)
+    }
+
+    fn new(form: Form, nonce: AesNonce, sealed: &'a [u8]) -> Result<Self, OpenError> {
+        let (sealed, tag) = sealed
+            .split_last_chunk::<TAG_LEN>()
+            .ok_or(OpenError::TooShort)?;
+        Ok(Self {
+            form,
+            nonce,
+            sealed,
+            tag,
+            body: Zeroizing::new(sealed.to_vec()),
+            tried: false,
+            opened: false,
+        })
+    }
+
+    /// Tries a key.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError::Symmetric`] for nearly every key, [`OpenError::Malformed`] if the right one
+    /// shows that its holder wrote nonsense.
+    pub(crate) fn attempt(&mut self, key: &SymKey) -> Result<Unverified, OpenError> {
+        self.tried = true;
+        let AesNonce(nonce) = &self.nonce;
+        let body = InOutBuf::from(self.body.as_mut_slice());
+        key.cipher()
+            .decrypt_inout_detached(nonce.into(), b"", body, self.tag.into())
+            .map_err(|_| OpenError::Symmetric)?;
+        self.opened = true;
+        let next = Zeroizing::new(self.sealed.to_vec());
+        let plaintext = core::mem::replace(&mut self.body, next);
+        Ok(Unverified {
+            parsed: Parsed::new(self.form, plaintext)?,
+            recipient: None,
+        })
+    }
+
+    /// Takes the time of a decryption if no key was right.
+    pub(crate) fn finish(mut self) {
+        if self.opened || !self.tried {
+            return;
+        }
+        let AesNonce(nonce) = self.nonce;
+        let mut counter = [0; 16];
+        for (to, from) in counter.iter_mut().zip(nonce) {
+            *to = from;
+        }
+        let key = core::hint::black_box([0; 32]);
+        Ctr32BE::<Aes256>::new(&key.into(), &counter.into()).apply_keystream(&mut self.body);
+        core::hint::black_box(&*self.body);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+
+    use super::*;
+    use crate::message::{Padding, Plaintext, seal_symmetric};
+
+    fn rng() -> ChaCha20Rng {
+        ChaCha20Rng::seed_from_u64(12)
+    }
+
+    fn sealed(rng: &mut ChaCha20Rng, key: &SymKey) -> Vec<u8> {
+        let plaintext = Plaintext::build(rng, b"a heron", Padding::Align, None).unwrap();
+        seal_symmetric(rng, key, &plaintext)
+    }
+
+    #[test]
+    fn the_right_key_opens_before_and_after_any_number_of_wrong_ones() {
+        let mut rng = rng();
+        let right = SymKey::generate(&mut rng);
+        let data = sealed(&mut rng, &right);
+        let mut trials = Trials::v6(&data).unwrap();
+        for _ in 0..3 {
+            for _ in 0..50 {
+                let wrong = trials.attempt(&SymKey::generate(&mut rng));
+                assert_eq!(wrong.err(), Some(OpenError::Symmetric));
+            }
+            let opened = trials.attempt(&right).unwrap().verify().unwrap();
+            assert_eq!(*opened.payload, b"a heron");
+        }
+        trials.finish();
+    }
+
+    #[test]
+    fn what_nobody_opened_is_decrypted_for_nobody() {
+        let mut rng = rng();
+        let stranger = SymKey::generate(&mut rng);
+        let data = sealed(&mut rng, &stranger);
+        let mut trials = Trials::v6(&data).unwrap();
+        let wrong = trials.attempt(&SymKey::generate(&mut rng));
+        assert!(wrong.is_err() && !trials.opened);
+        assert_eq!(*trials.body, trials.sealed);
+        trials.finish();
+        for len in 0..TAG_LEN + AesNonce::LEN {
+            assert_eq!(Trials::v6(&vec![0; len]).err(), Some(OpenError::TooShort));
+        }
+    }
+}

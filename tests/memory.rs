@@ -1,0 +1,148 @@
+//! What a hundred thousand envelopes take in memory, beside their own bytes.
+//!
+//! The allocator counts what is asked of it, so the figure does not depend on the machine. Two
+//! things keep something for each envelope: the pool, and the gossip's table of who knows it. The
+//! binary holds this one test, since what others allocate would count too.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::as_conversions,
+    reason = "a test may fail loudly, and prints what it measured"
+)]
+
+use std::alloc::System;
+use std::time::Duration;
+
+use circuits::ids::LinkId;
+use circuits::time::{Instant, Now, UnixSecs};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use whisht::bloom::Bloom;
+use whisht::envelope::{Envelope, Topic, Ttl};
+use whisht::gossip::packet::{MinPow, code, outgoing};
+use whisht::gossip::{Config, Gossip};
+use whisht::pool::{Inserted, Pool};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+#[test]
+fn a_hundred_thousand_envelopes_take_little_more_than_their_bytes() {
+    let before = allocated();
+    let mut node = Keeper::new();
+    let idle = allocated();
+    for packet in 0..ENVELOPES / PACKET {
+        node.receive(packet);
+    }
+    node.rest();
+    let (pool, rest) = node.take_apart();
+    let all = allocated() - idle;
+    drop(rest);
+    let pooled = allocated() - before;
+
+    let own: usize = pool.iter().map(|one| one.envelope.as_rlp().len()).sum();
+    assert_eq!((pool.len(), own), (ENVELOPES, ENVELOPES * 600));
+    let ratio = |bytes: usize| bytes as f64 / own as f64;
+    println!(
+        "{ENVELOPES} envelopes of 600 bytes: the pool takes {:.3} times as much, with the table \
+         of {PEERS} peers {:.3}",
+        ratio(pooled),
+        ratio(all)
+    );
+    assert!(ratio(pooled) <= 1.3, "{}", ratio(pooled));
+
+    drop(pool);
+    assert!(allocated() - before < 4_096, "something is left");
+}
+
+/// A pool, and gossip with a few peers, one of which brings everything.
+struct Keeper {
+    pool: Pool,
+    gossip: Gossip,
+    now: Now,
+}
+
+impl Keeper {
+    fn new() -> Self {
+        let config = Config {
+            min_pow: MinPow::ZERO,
+            ..Config::default()
+        };
+        let mut keeper = Self {
+            pool: Pool::new(1 << 30),
+            gossip: Gossip::new(config, [1; 32]),
+            now: Now {
+                mono: Instant::ZERO,
+                unix: START,
+            },
+        };
+        for peer in 1..=PEERS {
+            let link = LinkId(peer);
+            let _status = keeper.gossip.open(keeper.now, link, "Geth/v1.9.25-stable");
+            let status = outgoing::status(MinPow::ZERO, &Bloom::FULL, false);
+            keeper.take(link, code::STATUS, &status);
+        }
+        keeper
+    }
+
+    /// One packet comes, and after a moment the other peers have it.
+    fn receive(&mut self, packet: usize) {
+        let first = packet * PACKET;
+        let envelopes: Vec<_> = (first..first + PACKET).map(envelope).collect();
+        self.take(LinkId(1), code::MESSAGES, &outgoing::messages(&envelopes));
+        self.rest();
+    }
+
+    fn take(&mut self, link: LinkId, code: u8, payload: &[u8]) {
+        let received = self
+            .gossip
+            .receive(self.now, link, code, payload, &self.pool);
+        for (envelope, pow, in_time) in received.unwrap().admitted {
+            let inserted = self.pool.insert(envelope.clone(), pow, in_time);
+            assert_eq!(inserted, Inserted::New);
+            self.gossip.pooled(self.now, &envelope, Some(link));
+        }
+    }
+
+    /// Lets time pass until nobody waits for anything.
+    fn rest(&mut self) {
+        while let Some(due) = self.gossip.next_due() {
+            self.now.mono = due.max(self.now.mono).after(Duration::from_millis(1));
+            let _sent = self.gossip.tick(self.now, &self.pool, |_| false);
+        }
+    }
+
+    fn take_apart(self) -> (Pool, Gossip) {
+        (self.pool, self.gossip)
+    }
+}
+
+/// One of 600 bytes.
+fn envelope(number: usize) -> Envelope {
+    let number = u64::try_from(number).unwrap();
+    let mut data = vec![0x5a; 600 - 29];
+    data.iter_mut()
+        .zip(number.to_be_bytes())
+        .for_each(|(to, from)| *to = from);
+    Envelope::build(
+        START.after(80_000),
+        Ttl(86_400),
+        Topic([7; 4]),
+        data,
+        number | 1 << 63,
+    )
+}
+
+/// Bytes that are in use.
+fn allocated() -> usize {
+    let stats = ALLOCATOR.stats();
+    stats.bytes_allocated - stats.bytes_deallocated
+}
+
+/// As many as a pool of 80 MB holds.
+const ENVELOPES: usize = 100_000;
+/// Envelopes in one packet.
+const PACKET: usize = 25;
+/// Peers, one of which brings everything.
+const PEERS: u64 = 8;
+/// A Saturday in 2026.
+const START: UnixSecs = UnixSecs(1_795_240_000);
