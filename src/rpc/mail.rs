@@ -110,9 +110,10 @@ mod tests {
 
     #[test]
     fn a_server_is_named_by_address_or_key() {
-        let key = "ab".repeat(64);
+        let key = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798\
+                   483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8";
         let by_key = wanted(json!({"since": 5, "from": key})).unwrap();
-        let named = RelayKey([0xab; 64]);
+        let named = RelayKey(hex::decode(key).unwrap().try_into().unwrap());
         assert_eq!(by_key.request.from, Some(MailSource::Peer(named)));
         let enode = format!("enode://{key}@127.0.0.1:30303");
         let by_address = wanted(json!({"since": 5, "from": enode})).unwrap();

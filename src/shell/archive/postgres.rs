@@ -280,10 +280,10 @@ impl Shelf for Postgres {
 
     fn trim(&mut self, before: UnixSecs, most_bytes: u64) -> Result<bool, ArchiveError> {
         self.measure(most_bytes)?;
-        let most = match self.excess {
-            0 => i64::from(before.0),
-            _ => i64::MAX,
-        };
+        let (before, excess) = (
+            i64::from(before.0),
+            i64::try_from(self.excess).unwrap_or(i64::MAX),
+        );
         let sizes: Vec<i64> = self.with(async |client| {
             let transaction = client.transaction().await?;
             // One server at a time clears away.
@@ -293,7 +293,9 @@ impl Shelf for Postgres {
             if !row.try_get::<_, bool>(0)? {
                 return Ok(Vec::new());
             }
-            let gone = transaction.query(DELETE, &[&most, &STEP]).await?;
+            let gone = transaction
+                .query(DELETE, &[&STEP, &BOOK_KEEPING, &before, &excess])
+                .await?;
             transaction.commit().await?;
             gone.iter()
                 .map(|row| row.try_get::<_, i32>(0).map(i64::from))
@@ -462,9 +464,16 @@ const FETCH: &str = "
     SELECT sent, hash, data FROM whisht_envelope
     WHERE (sent, hash) IN (SELECT * FROM unnest($1::bigint[], $2::bytea[]))
     ORDER BY sent, hash";
+/// Of the oldest, those that are too old, and as many as are too much.
 const DELETE: &str = "
+    WITH oldest AS (
+        SELECT sent, hash, size + $2::bigint AS bytes FROM whisht_envelope
+        ORDER BY sent, hash LIMIT $1
+    ), counted AS (
+        SELECT sent, hash, sum(bytes) OVER (ORDER BY sent, hash) - bytes AS older FROM oldest
+    )
     DELETE FROM whisht_envelope WHERE (sent, hash) IN
-    (SELECT sent, hash FROM whisht_envelope WHERE sent < $1 ORDER BY sent, hash LIMIT $2)
+    (SELECT sent, hash FROM counted WHERE sent < $3 OR older < $4)
     RETURNING size";
 const SUM: &str = "SELECT coalesce(sum(size + $1::bigint), 0)::bigint FROM whisht_envelope";
 const CONTENTS: &str = "
