@@ -101,6 +101,53 @@ fn lanes(world: &World, source: usize) -> Option<Vec<Vec<Name>>> {
 }
 
 #[test]
+fn a_long_search_says_how_long_it_may_take_and_how_far_it_is() {
+    let mut world = World::new(Duration::from_millis(5));
+    let source = world.add_with(false, &[], |config| config.min_pow = 0.2);
+    world.run(Duration::from_secs(1));
+    let send = || {
+        let somebody = ClientSecret::generate(&mut ChaCha20Rng::from_seed([9; 32]));
+        let to = Recipient::Public(somebody.public(), Topic([1, 2, 3, 4]));
+        request(to, b"hard".to_vec(), Level::Open)
+    };
+    let Command::Send(wanted) = send() else {
+        panic!("a request to send")
+    };
+    let Reply::Estimate(estimate) = world.command(source, Command::Estimate(wanted)).unwrap()
+    else {
+        panic!("an estimate")
+    };
+    let millis = estimate.expected_hashes * 1e3 / f64::from(sim::HASHES_PER_SECOND);
+    assert_eq!(estimate.sealing_ms.unwrap().to_string(), millis.to_string());
+
+    world.command(source, send()).unwrap();
+    world.run(Duration::from_secs(1));
+    let stages = stages(&world, source);
+    let [
+        Stage::Sealing {
+            expected_hashes,
+            expected_seconds,
+            ..
+        },
+        Stage::Searching {
+            tried,
+            expected_hashes: wanted,
+        },
+        Stage::Sealed { .. },
+        ..,
+    ] = &stages[..]
+    else {
+        panic!("{stages:?}")
+    };
+    assert_eq!(
+        expected_seconds.unwrap().to_string(),
+        (millis / 1e3).to_string()
+    );
+    assert!(*tried > 0);
+    assert_eq!(expected_hashes.to_bits(), wanted.to_bits());
+}
+
+#[test]
 fn a_message_goes_through_onion_lanes_into_the_network() {
     let (mut world, source, reader) = network(12);
     assert!(deliver(&mut world, source, reader, b"hush", Level::Normal));

@@ -103,3 +103,6 @@ pub enum Done {
 
 /// Hashes of a ticket between two looks at the cancel flag: about 4 ms on one core.
 const HASHES: u32 = 8192;
+
+#[cfg(test)]
+mod tests;

@@ -43,7 +43,8 @@ pub enum Goal {
     BitsWithin(u32, Duration),
     /// Works for all of this time and brings the best nonce seen: go-ethereum's negative
     /// `powTarget`, and 0 in `shh/5`. There the envelope's expiry grows by the same time, before
-    /// it is hashed; that is for the caller to do.
+    /// it is hashed; that is for the caller to do. The work that comes of it tells how fast the
+    /// machine is, so nothing but what asks for it in those words is sealed like that.
     BestIn(Duration),
 }
 

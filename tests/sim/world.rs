@@ -76,7 +76,9 @@ enum Plan {
     Closed(LinkId),
     Stored(StoreId),
     Archived(Word),
+    Working(JobId, u64),
     Worked(JobId, Option<Done>),
+    HashRate,
 }
 
 impl World {
@@ -148,6 +150,7 @@ impl World {
         let node = self.build(number, &config, &Disk::default());
         self.nodes.push(Place::new(node, addr, Some(config)));
         self.plan(number, self.now, Plan::Wake);
+        self.plan(number, self.now, Plan::HashRate);
         number
     }
 
@@ -358,7 +361,9 @@ impl World {
             }
             Plan::Stored(id) => self.feed(at, Input::Stored(id)),
             Plan::Archived(word) => self.feed(at, Input::Archived(word)),
+            Plan::Working(job, tried) => self.feed(at, Input::Working(job, tried)),
             Plan::Worked(job, done) => self.feed(at, Input::Worked(job, done)),
+            Plan::HashRate => self.feed(at, Input::HashRate(f64::from(HASHES_PER_SECOND))),
         }
     }
 
@@ -421,7 +426,10 @@ impl World {
                 }
             }
             Output::Work(id, job) => {
-                let (done, took) = work(job);
+                let (told, done, took) = work(job);
+                if let Some(tried) = told {
+                    self.plan(at, self.now, Plan::Working(id, tried));
+                }
                 self.plan(at, self.now.after(took), Plan::Worked(id, done));
             }
             Output::CancelWork(_) => {}
@@ -455,20 +463,23 @@ impl Place {
     }
 }
 
-/// What a job finds. That takes no time here, unless the job runs out of what it was given: then
-/// it has tried as many hashes as every machine of this world does in that time.
-fn work(mut job: Job) -> (Option<Done>, Duration) {
+/// What a job tells on its way if it takes more than a step, and what it finds. That takes no time
+/// here, unless the job runs out of what it was given: then it has tried as many hashes as every
+/// machine of this world does in that time.
+fn work(mut job: Job) -> (Option<u64>, Option<Done>, Duration) {
     let limit = job.limit();
-    let most = limit.map(|limit| limit.as_secs().saturating_mul(HASHES_PER_SECOND));
+    let most = limit.map(|limit| limit.as_secs().saturating_mul(HASHES_PER_SECOND.into()));
+    let mut told = None;
     loop {
         if let (Some(limit), Some(most)) = (limit, most)
             && job.tried() >= Some(most)
         {
-            return (Job::time_up(vec![job]), limit);
+            return (told, Job::time_up(vec![job]), limit);
         }
         if let Some(done) = job.step() {
-            return (Some(done), Duration::ZERO);
+            return (told, Some(done), Duration::ZERO);
         }
+        told = job.tried();
     }
 }
 
@@ -491,7 +502,7 @@ fn address(number: usize) -> PeerAddr {
 }
 
 /// A whole number of steps, whatever the real machine hashes with.
-const HASHES_PER_SECOND: u64 = 131_072;
+pub(crate) const HASHES_PER_SECOND: u32 = 131_072;
 
 /// A Saturday in 2026, in the middle of an epoch.
 const START: UnixSecs = UnixSecs(1_795_240_000);
