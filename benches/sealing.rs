@@ -1,25 +1,35 @@
 //! How many nonces one core tries in a second: the crate `sha3`, and each of our ways to hash.
 //!
-//! Compare ratios within one run. `sha3` computes one `Keccak256` digest of all the bytes for each
+//! Compare ratios within one run; the last lines do, from short turns that all ways take by turns,
+//! each judged by its fastest, since a busy machine makes a turn longer and never shorter. `sha3` computes one `Keccak256` digest of all the bytes for each
 //! nonce, as a program does that knows nothing better; `sha3, absorbed once` keeps the state after
 //! everything but the nonce. The envelope has 600 bytes. Under the modern rule all of it is hashed
 //! with each nonce, under the legacy rule a block of 64 bytes.
 
-#![expect(clippy::print_stderr, clippy::unwrap_used, reason = "a benchmark")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark"
+)]
 
 use std::hint::black_box;
+use std::time::{Duration, Instant};
 
-use criterion::{
-    BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
-};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use sha3::{Digest, Keccak256};
 use whisht::envelope::{Marking, Topic, Ttl, Unsealed};
 use whisht::pow::{Generations, Lanes, SealJob};
 
-/// Nonces for one measurement.
-const TRIES: u32 = 4096;
+/// Nonces of one turn.
+const TRIES: u32 = 512;
+/// Turns of each way for the ratios.
+const TURNS: u32 = 400;
+
+/// A way to try nonces: its name, and one turn of it.
+type Way = (String, Box<dyn FnMut()>);
 
 fn envelope() -> Unsealed {
     let mut unsealed = Unsealed {
@@ -35,70 +45,114 @@ fn envelope() -> Unsealed {
     unsealed
 }
 
-/// Tries nonces with the ordinary hash, as long as it counts less than `bits`.
-fn ordinary(group: &mut BenchmarkGroup<'_, WallTime>, modern: bool) {
+/// Tries nonces with the ordinary hash over everything.
+fn ordinary(prefix: &[u8]) -> Way {
+    let mut input = prefix.to_vec();
+    input.extend_from_slice(&[0; 8]);
+    let at = prefix.len();
+    let mut nonce = 1_u64 << 60;
+    let turn = move || {
+        for _ in 0..TRIES {
+            nonce += 1;
+            let bytes = input.get_mut(at..).unwrap();
+            bytes.copy_from_slice(&nonce.to_be_bytes());
+            black_box(Keccak256::digest(&input));
+        }
+    };
+    ("sha3".to_owned(), Box::new(turn))
+}
+
+/// The same, with everything but the nonce absorbed beforehand.
+fn absorbed_once(prefix: &[u8]) -> Way {
+    let absorbed = Keccak256::new().chain_update(prefix);
+    let mut nonce = 1_u64 << 60;
+    let turn = move || {
+        for _ in 0..TRIES {
+            nonce += 1;
+            let hash = absorbed.clone().chain_update(nonce.to_be_bytes());
+            black_box(hash.finalize());
+        }
+    };
+    ("sha3, absorbed once".to_owned(), Box::new(turn))
+}
+
+/// Tries nonces as the node does, in these lanes.
+fn ours(generations: Generations, lanes: Lanes) -> Way {
+    // So many bits that no turn ends early.
+    let job = SealJob::new(&envelope(), generations, 56).unwrap();
+    let search = job.search(&mut ChaCha20Rng::from_seed([1; 32]));
+    let mut search = search.with_lanes(lanes);
+    let turn = move || {
+        black_box(search.step(TRIES));
+    };
+    (lanes.to_string(), Box::new(turn))
+}
+
+/// All ways under one rule.
+fn ways(generations: Generations) -> Vec<Way> {
     let envelope = envelope().without_nonce();
     let mut legacy = Keccak256::digest(&envelope).to_vec();
     legacy.extend_from_slice(&[0; 24]);
-    let prefix = if modern { envelope } else { legacy };
-    group.bench_function("sha3", |bencher| {
-        let mut input = prefix.clone();
-        input.extend_from_slice(&[0; 8]);
-        let mut nonce = 1_u64 << 60;
-        bencher.iter(|| {
-            for _ in 0..TRIES {
-                nonce += 1;
-                let at = input.len() - 8;
-                input
-                    .get_mut(at..)
-                    .unwrap()
-                    .copy_from_slice(&nonce.to_be_bytes());
-                black_box(Keccak256::digest(&input));
-            }
-        });
-    });
-    group.bench_function("sha3, absorbed once", |bencher| {
-        let absorbed = Keccak256::new().chain_update(&prefix);
-        let mut nonce = 1_u64 << 60;
-        bencher.iter(|| {
-            for _ in 0..TRIES {
-                nonce += 1;
-                let hash = absorbed.clone().chain_update(nonce.to_be_bytes());
-                black_box(hash.finalize());
-            }
-        });
-    });
-}
-
-fn ours(group: &mut BenchmarkGroup<'_, WallTime>, generations: Generations) {
-    // So many bits that no measurement ends early.
-    let job = SealJob::new(&envelope(), generations, 56).unwrap();
+    let prefix = match generations {
+        Generations::Modern => envelope,
+        Generations::Legacy | Generations::Both => legacy,
+    };
+    let mut ways = vec![ordinary(&prefix), absorbed_once(&prefix)];
     for name in Lanes::NAMES {
-        let Some(lanes) = Lanes::named(name) else {
-            eprintln!("SKIPPED: this processor has no {name}");
-            continue;
-        };
-        let mut search = job
-            .search(&mut ChaCha20Rng::from_seed([1; 32]))
-            .with_lanes(lanes);
-        group.bench_function(name, |bencher| {
-            bencher.iter(|| black_box(search.step(TRIES)));
-        });
+        match Lanes::named(name) {
+            Some(lanes) => ways.push(ours(generations, lanes)),
+            None => println!("SKIPPED: this processor has no {name}"),
+        }
     }
+    ways
 }
 
 fn sealing(criterion: &mut Criterion) {
-    for (rule, modern, generations) in [
-        ("modern", true, Generations::Modern),
-        ("legacy", false, Generations::Legacy),
-    ] {
+    for (rule, generations) in RULES {
         let mut group = criterion.benchmark_group(format!("seal 600 bytes, {rule} rule"));
         group.throughput(Throughput::Elements(u64::from(TRIES)));
-        ordinary(&mut group, modern);
-        ours(&mut group, generations);
+        for (name, mut turn) in ways(generations) {
+            group.bench_function(name, |bencher| bencher.iter(&mut turn));
+        }
         group.finish();
     }
+    for (rule, generations) in RULES {
+        println!("\n{rule} rule, the fastest of {TURNS} turns of {TRIES} nonces:");
+        ratios(&mut ways(generations));
+    }
 }
+
+/// Prints rates, and how many times the first way's and the second's they are.
+fn ratios(ways: &mut [Way]) {
+    let mut fastest = vec![Duration::MAX; ways.len()];
+    for _ in 0..TURNS {
+        for (least, (_, turn)) in fastest.iter_mut().zip(ways.iter_mut()) {
+            let begun = Instant::now();
+            turn();
+            *least = begun.elapsed().min(*least);
+        }
+    }
+    let rates: Vec<f64> = fastest
+        .iter()
+        .map(|time| f64::from(TRIES) / time.as_secs_f64())
+        .collect();
+    let [plain, absorbed, ..] = rates.as_slice() else {
+        return;
+    };
+    for ((name, _), rate) in ways.iter().zip(&rates) {
+        println!(
+            "{name:>20}: {:>7.2} M/s {:>6.2}x sha3 {:>6.2}x absorbed once",
+            rate / 1e6,
+            rate / plain,
+            rate / absorbed
+        );
+    }
+}
+
+const RULES: [(&str, Generations); 2] = [
+    ("modern", Generations::Modern),
+    ("legacy", Generations::Legacy),
+];
 
 criterion_group!(benches, sealing);
 criterion_main!(benches);
