@@ -24,8 +24,8 @@ const LATENCY: Duration = Duration::from_millis(40);
 const BEGIN: Instant = Instant::from_micros(5_000_000);
 
 /// The link of a node to another is called after the other.
-const fn link(to: usize) -> LinkId {
-    LinkId(to as u64 + 1)
+fn link(to: usize) -> LinkId {
+    LinkId(u64::try_from(to).unwrap() + 1)
 }
 
 struct Member {
@@ -191,7 +191,7 @@ fn neighbours() -> Vec<BTreeSet<usize>> {
     for _ in 0..PEERS / 2 {
         let mut circle: Vec<usize> = (0..NODES).collect();
         for last in (1..NODES).rev() {
-            let other = usize::try_from(rng.next_u64() % (last as u64 + 1)).unwrap();
+            let other = usize::try_from(rng.next_u64() % (u64::try_from(last).unwrap() + 1)).unwrap();
             circle.swap(last, other);
         }
         for (at, node) in circle.iter().enumerate() {
@@ -207,7 +207,9 @@ const ENVELOPES: u32 = 40;
 
 /// Bytes that each node sends for each of so many envelopes.
 fn bytes_each(mesh: &Mesh) -> f64 {
-    mesh.bytes as f64 / f64::from(ENVELOPES) / NODES as f64
+    let bytes = u32::try_from(mesh.bytes).unwrap();
+    let nodes = u32::try_from(NODES).unwrap();
+    f64::from(bytes) / f64::from(ENVELOPES) / f64::from(nodes)
 }
 
 /// One envelope at a time: bytes, and the mean time until all have it.

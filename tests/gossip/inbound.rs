@@ -124,7 +124,7 @@ fn only_a_trusted_peer_hands_envelopes_over_and_past_all_checks() {
     }
     assert!(node.gossip.trust(A) && node.gossip.trusts(A));
     let received = node.receive(A, code::P2P_MESSAGE, &single).unwrap();
-    assert_eq!(received.direct, [worthless.clone()]);
+    assert_eq!(received.direct, std::slice::from_ref(&worthless));
     let received = node.receive(A, code::P2P_MESSAGE, &list).unwrap();
     assert_eq!(received.direct, [worthless.clone(), dead]);
     // They are nobody else's to see.

@@ -10,6 +10,8 @@ use crate::config::rpc::RpcSettings;
 use crate::filter::FilterId;
 use crate::shell::Handle;
 use crate::shell::handle::Ask;
+use crate::shell::keeper::Keeper;
+use crate::shell::store::Storage;
 
 /// The other side of a handle.
 struct FakeNode {
@@ -57,7 +59,7 @@ fn session() -> (Session, FakeNode) {
     };
     let service = Service {
         handle,
-        keeper: Keeper::Memory,
+        keeper: Keeper::from(&Storage::Memory),
     };
     let config = RpcConfig::build(RpcSettings::default()).unwrap();
     let node = FakeNode {
