@@ -45,6 +45,7 @@ impl Town {
         let keys = NodeKeys {
             link: LinkKey::from_bytes(&mut [1; 32]).unwrap(),
             guard_seed: Secret::init_with(|seed| seed.fill(2)),
+            mail_password: None,
         };
         let key = keys.link.public();
         let now = Now {

@@ -191,7 +191,8 @@ fn neighbours() -> Vec<BTreeSet<usize>> {
     for _ in 0..PEERS / 2 {
         let mut circle: Vec<usize> = (0..NODES).collect();
         for last in (1..NODES).rev() {
-            let other = usize::try_from(rng.next_u64() % (u64::try_from(last).unwrap() + 1)).unwrap();
+            let other =
+                usize::try_from(rng.next_u64() % (u64::try_from(last).unwrap() + 1)).unwrap();
             circle.swap(last, other);
         }
         for (at, node) in circle.iter().enumerate() {

@@ -13,8 +13,8 @@ use crate::keystore::{Cost, Password, SealedIdentity};
 use crate::node::{Identity, Outline};
 use crate::shell::data_dir::DataDir;
 use crate::shell::identities::{self, Kept, Sealing};
-use crate::shell::rpc::{Client, ClientError};
 use crate::shell::random;
+use crate::shell::rpc::{Client, ClientError};
 
 /// Who keeps the identities.
 pub(super) enum Keys {
