@@ -358,6 +358,55 @@ fn bad_messages_are_usage_errors() {
 }
 
 #[test]
+fn fetching_mail_says_what_stands_in_the_way() {
+    let (data, other) = (scratch(), scratch());
+    let node = Running::start(&data.path, &["--listen", "127.0.0.1:0"]);
+    let said = fails(&node.run(&["mail", "fetch"]), 2);
+    assert!(said.contains("no mail server is known"), "{said}");
+    let said = fails(&node.run(&["mail", "fetch", "--narrow"]), 2);
+    assert!(said.contains("--topic"), "{said}");
+    let said = fails(&node.run(&["mail", "fetch", "--from", "nobody"]), 2);
+    assert!(said.contains("`from`"), "{said}");
+
+    let server = Running::start(&other.path, &["--listen", "127.0.0.1:0", "--mail-serve"]);
+    assert_eq!(server.banner["mail"], true);
+    let from = ["mail", "fetch", "--from", server.enode()];
+    let shown = succeeds(&node.run(&from));
+    assert!(shown.contains("0 envelopes came"), "{shown}");
+    let narrow = [&from[..], &["--topic", "0x01020304", "--narrow"]].concat();
+    let output = node.run(&narrow);
+    let warned = String::from_utf8_lossy(&output.stderr);
+    assert!(warned.contains("the server will know"), "{warned}");
+    let outcome: Value =
+        serde_json::from_str(&succeeds(&node.run(&[&from[..], &["--json"]].concat()))).unwrap();
+    assert_eq!(outcome["end"], "complete");
+    assert_eq!(outcome["exit"], 0);
+
+    let enode = server.enode().to_owned();
+    drop(server);
+    let said = fails(&node.run(&["mail", "fetch", "--from", &enode]), 3);
+    assert!(said.contains("not reached"), "{said}");
+}
+
+#[test]
+fn a_mail_server_takes_no_password_that_others_can_read() {
+    let data = scratch();
+    let store = "postgres://user:secret@localhost/mail";
+    let said = fails(&run(&data.path, &["mail", "serve", "--mail-store", store]), 2);
+    assert!(said.contains("PGPASSFILE") && !said.contains("secret"), "{said}");
+    let password = data.path.join("password");
+    fs::write(&password, "post office\n").unwrap();
+    fs::set_permissions(&password, Permissions::from_mode(0o644)).unwrap();
+    let local = ["mail", "serve", "--profile", "local", "--network", "cli-test"];
+    let file = ["--mail-password-file", password.to_str().unwrap()];
+    let said = fails(&run(&scratch().path, &[&local[..], &file].concat()), 5);
+    assert!(said.contains("chmod 0600"), "{said}");
+    let nowhere = ["--mail-store", "postgres://nobody@%2Fnonexistent/mail"];
+    let said = fails(&run(&scratch().path, &[&local[..], &nowhere].concat()), 1);
+    assert!(said.contains("the mail database"), "{said}");
+}
+
+#[test]
 fn a_message_crosses_two_nodes_and_the_body_survives_byte_for_byte() {
     let (one, two, three) = (scratch(), scratch(), scratch());
     let listen = ["--listen", "127.0.0.1:0", "--level", "open"];

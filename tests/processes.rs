@@ -7,19 +7,27 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stderr,
     clippy::print_stdout,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
     reason = "helpers of tests may fail loudly, and wait"
 )]
 
+#[path = "../src/shell/archive/tests/cluster.rs"]
+#[allow(dead_code, reason = "the unit tests use the rest of it")]
+mod cluster;
 #[path = "processes/devp2p.rs"]
 mod devp2p;
+#[path = "processes/mail.rs"]
+mod mail;
 #[path = "processes/network.rs"]
 mod network;
 #[path = "processes/node.rs"]
 mod node;
 #[path = "interop/peer.rs"]
 mod peer;
+#[path = "processes/statusim.rs"]
+mod statusim;
 #[path = "interop/script.rs"]
 mod script;

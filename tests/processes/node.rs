@@ -28,9 +28,15 @@ impl NodeProcess {
     /// Starts a node of the profile `local` with a data directory of this name in `parent`, and
     /// waits until it says where it listens. A directory that is there already is used again.
     pub(crate) fn start(parent: &Path, name: &str, args: &[&str]) -> Self {
+        Self::start_as(parent, name, &["run"], args)
+    }
+
+    /// The same by another command than `run`.
+    pub(crate) fn start_as(parent: &Path, name: &str, command: &[&str], args: &[&str]) -> Self {
         let (dir, log) = (parent.join(name), parent.join(format!("{name}.log")));
         let mut child = whisht(&dir)
-            .args(["run", "--json", "--threads", "1"])
+            .args(command)
+            .args(["--json", "--threads", "1"])
             .args(["--profile", "local", "--network", "processes"])
             .args(args)
             .stdout(Stdio::piped())

@@ -1,0 +1,155 @@
+//! A peer that behaves as status-im's nodes do: it wants its packets acknowledged.
+//!
+//! The machinery of a link is the library's own; this drives it over a socket, without a runtime.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use sha3::{Digest, Keccak256};
+use whisht::endpoint::{Endpoint, PeerAddr};
+use whisht::envelope::Envelope;
+use whisht::gossip::packet::{Packet, code, outgoing};
+use whisht::link::{
+    Capability, Link, LinkConfig, LinkEvent, LinkKey, LinkLimits, Packing, Priority,
+};
+
+/// A connection to a node.
+pub(crate) struct Peer {
+    stream: TcpStream,
+    link: Link,
+    rng: ChaCha20Rng,
+    started: Instant,
+    open: bool,
+    acknowledged: Vec<[u8; 32]>,
+}
+
+impl Peer {
+    /// Connects, and says hello and status.
+    pub(crate) fn connect(enode: &str, seed: u64) -> Self {
+        let peer: PeerAddr = enode.parse().unwrap();
+        let Endpoint::Tcp(address) = peer.endpoint else {
+            panic!("a node in a process has an address");
+        };
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(TICK)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        let config = Arc::new(LinkConfig {
+            client_id: "StatusIM/v0.28.4/linux-amd64/go1.12".to_owned(),
+            listen_port: 0,
+            capabilities: vec![Capability::SHH_6],
+            limits: LinkLimits::default(),
+        });
+        let key = Arc::new(LinkKey::generate(&mut rng));
+        let start = circuits::time::Instant::ZERO;
+        let link = Link::dial(config, key, peer.key, &mut rng, start).unwrap();
+        let mut node = Self {
+            stream,
+            link,
+            rng,
+            started: Instant::now(),
+            open: false,
+            acknowledged: Vec::new(),
+        };
+        while !node.open {
+            assert!(node.turn(), "the node hangs up on a greeting");
+            assert!(node.started.elapsed() < PATIENCE, "no handshake");
+        }
+        // Version 6, no work, everything, no light node, confirmations wanted.
+        node.say(code::STATUS, vec![0xc5, 6, 0x80, 0x80, 0x80, 1]);
+        node
+    }
+
+    /// Floods envelopes; gives the name under which they will be acknowledged. If the connection
+    /// is gone, they never are.
+    pub(crate) fn flood(&mut self, envelopes: &[Envelope]) -> [u8; 32] {
+        let payload = outgoing::messages(envelopes);
+        let batch = Keccak256::digest(&payload).into();
+        self.say(code::MESSAGES, payload);
+        batch
+    }
+
+    /// What was acknowledged since the last call, after a moment of listening; `None` once the
+    /// connection is gone.
+    pub(crate) fn listen(&mut self) -> Option<Vec<[u8; 32]>> {
+        let stands = self.turn();
+        let heard = std::mem::take(&mut self.acknowledged);
+        (stands || !heard.is_empty()).then_some(heard)
+    }
+
+    fn say(&mut self, code: u8, payload: Vec<u8>) {
+        let (capability, code) = (Capability::SHH_6, u16::from(code));
+        let sent = self.link.send(
+            Priority::Gossip,
+            capability,
+            code,
+            payload,
+            Packing::Snappy,
+        );
+        sent.unwrap();
+        self.write();
+    }
+
+    /// Writes what is to be written. A connection that breaks shows when it is read.
+    fn write(&mut self) {
+        let now = self.now();
+        while let Some(bytes) = self.link.poll_transmit(now, usize::MAX) {
+            let _written = self.stream.write_all(&bytes);
+        }
+    }
+
+    /// Reads for a moment; `false` once the connection is gone.
+    fn turn(&mut self) -> bool {
+        self.write();
+        let mut buffer = [0; 16_384];
+        match self.stream.read(&mut buffer) {
+            Ok(0) => return false,
+            Ok(len) => {
+                let now = self.now();
+                if self
+                    .link
+                    .receive(now, &mut self.rng, &buffer[..len])
+                    .is_err()
+                {
+                    return false;
+                }
+            }
+            Err(error) if is_pause(&error) => {}
+            Err(_) => return false,
+        }
+        while let Some(event) = self.link.poll_event() {
+            match event {
+                LinkEvent::Open { .. } => self.open = true,
+                LinkEvent::Message { code, payload, .. } => {
+                    let code = u8::try_from(code).unwrap();
+                    if let Ok(Packet::BatchAcknowledged(Some(batch))) =
+                        Packet::decode(code, &payload)
+                    {
+                        self.acknowledged.push(batch);
+                    }
+                }
+                LinkEvent::Disconnected(_) => return false,
+            }
+        }
+        self.write();
+        true
+    }
+
+    fn now(&self) -> circuits::time::Instant {
+        let micros = self.started.elapsed().as_micros();
+        circuits::time::Instant::from_micros(u64::try_from(micros).unwrap())
+    }
+}
+
+fn is_pause(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+/// How long one look at the socket takes.
+const TICK: Duration = Duration::from_millis(5);
+/// Only bounds the wait for a node that is stuck.
+const PATIENCE: Duration = Duration::from_secs(60);
