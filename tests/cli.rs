@@ -392,12 +392,25 @@ fn fetching_mail_says_what_stands_in_the_way() {
 fn a_mail_server_takes_no_password_that_others_can_read() {
     let data = scratch();
     let store = "postgres://user:secret@localhost/mail";
-    let said = fails(&run(&data.path, &["mail", "serve", "--mail-store", store]), 2);
-    assert!(said.contains("PGPASSFILE") && !said.contains("secret"), "{said}");
+    let said = fails(
+        &run(&data.path, &["mail", "serve", "--mail-store", store]),
+        2,
+    );
+    assert!(
+        said.contains("PGPASSFILE") && !said.contains("secret"),
+        "{said}"
+    );
     let password = data.path.join("password");
     fs::write(&password, "post office\n").unwrap();
     fs::set_permissions(&password, Permissions::from_mode(0o644)).unwrap();
-    let local = ["mail", "serve", "--profile", "local", "--network", "cli-test"];
+    let local = [
+        "mail",
+        "serve",
+        "--profile",
+        "local",
+        "--network",
+        "cli-test",
+    ];
     let file = ["--mail-password-file", password.to_str().unwrap()];
     let said = fails(&run(&scratch().path, &[&local[..], &file].concat()), 5);
     assert!(said.contains("chmod 0600"), "{said}");

@@ -27,7 +27,7 @@ mod network;
 mod node;
 #[path = "interop/peer.rs"]
 mod peer;
-#[path = "processes/statusim.rs"]
-mod statusim;
 #[path = "interop/script.rs"]
 mod script;
+#[path = "processes/statusim.rs"]
+mod statusim;

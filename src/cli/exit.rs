@@ -177,9 +177,7 @@ impl From<HostError> for Failure {
         match error {
             HostError::Dir(error) => error.into(),
             HostError::Key(error) => error.into(),
-            HostError::Mail(error @ (MailError::TooOpen { .. } | MailError::Empty { .. })) => {
-                Self::new(Exit::Refused, error)
-            }
+            HostError::Mail(MailError::Password(error)) => error.into(),
             HostError::Bind(error @ BindError::Served { .. }) => Self::new(Exit::Locked, error),
             error => Self::new(Exit::Failed, error),
         }

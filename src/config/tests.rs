@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use super::file::{KEYS, keys, parse};
+use super::mail::MailStore;
 use super::rpc::Module;
 use super::*;
 
@@ -230,6 +231,43 @@ fn every_key_of_the_rpc_table_is_read() {
     assert_eq!(rpc.modules, [Module::Shh, Module::Admin]);
     assert_eq!(rpc.origins, ["http://localhost:3000".parse().unwrap()]);
     assert!(rpc.allow_key_export && rpc.danger_no_token);
+}
+
+#[test]
+fn every_key_of_the_mail_table_is_read() {
+    let key = "ab".repeat(64);
+    let text = format!(
+        "[mail]\nserve = true\nstore = 'postgres://mail@db/mail'\nmax-mb = 7\ndays = 3\n\
+         password-file = '/run/mail'\nallow = ['enode://{key}@127.0.0.1:3', '{key}']\n"
+    );
+    let written: Vec<_> = text
+        .lines()
+        .skip(1)
+        .filter_map(|line| Some(format!("mail.{}", line.split(' ').next()?)))
+        .collect();
+    let known: Vec<_> = keys().filter(|key| key.starts_with("mail.")).collect();
+    assert_eq!(written, known);
+    let mail = build(&text).unwrap().mail.unwrap();
+    assert!(matches!(mail.store, MailStore::Postgres(_)));
+    assert_eq!((mail.bytes, mail.age), (7 << 20, 3 * 86_400));
+    assert_eq!(mail.password_file.as_deref(), Some(Path::new("/run/mail")));
+    assert_eq!(mail.allow.len(), 2);
+}
+
+#[test]
+fn a_node_is_no_mail_server_unless_it_is_told_to() {
+    assert!(build("").unwrap().mail.is_none());
+    assert!(build("[mail]\nmax-mb = 7\n").unwrap().mail.is_none());
+    let mail = build("[mail]\nserve = true\n").unwrap().mail.unwrap();
+    assert_eq!(mail.store, MailStore::Sqlite);
+    assert!(mail.allow.is_empty());
+    let error = read("[mail]\nstore = 'mysql://db/mail'\n")
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("postgres://USER@HOST/DATABASE"), "{error}");
+    for days in ["0", "3651"] {
+        assert!(read(&format!("[mail]\ndays = {days}\n")).is_err());
+    }
 }
 
 #[test]

@@ -122,7 +122,10 @@ fn flood(
         if left.is_empty() && batches.is_empty() {
             return;
         }
-        assert!(began.elapsed() < PATIENCE, "the server does not acknowledge");
+        assert!(
+            began.elapsed() < PATIENCE,
+            "the server does not acknowledge"
+        );
     }
 }
 
@@ -134,8 +137,7 @@ fn hour(seconds: u32) -> Vec<Envelope> {
     let mut rng = ChaCha20Rng::seed_from_u64(4);
     let seal = |second: u32| {
         let text = second.to_string();
-        let plaintext =
-            Plaintext::build(&mut rng, text.as_bytes(), Padding::Align, None).unwrap();
+        let plaintext = Plaintext::build(&mut rng, text.as_bytes(), Padding::Align, None).unwrap();
         let unsealed = Unsealed {
             expiry: UnixSecs(begin + second + LIFE),
             ttl: Ttl(LIFE),

@@ -83,13 +83,9 @@ impl Peer {
 
     fn say(&mut self, code: u8, payload: Vec<u8>) {
         let (capability, code) = (Capability::SHH_6, u16::from(code));
-        let sent = self.link.send(
-            Priority::Gossip,
-            capability,
-            code,
-            payload,
-            Packing::Snappy,
-        );
+        let sent = self
+            .link
+            .send(Priority::Gossip, capability, code, payload, Packing::Snappy);
         sent.unwrap();
         self.write();
     }
