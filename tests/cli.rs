@@ -490,3 +490,52 @@ fn a_node_told_to_end_ends_in_good_order() {
     assert_eq!(status.code(), Some(0));
     assert!(!socket.exists());
 }
+
+#[test]
+fn json_rpc_for_other_machines_is_refused_by_policy() {
+    let data = scratch();
+    for flag in ["--rpc-http", "--rpc-ws"] {
+        let said = fails(&run(&data.path, &["run", flag, "0.0.0.0:8545"]), 5);
+        assert!(said.contains("stays on this machine"), "{said}");
+    }
+    assert!(!data.path.exists(), "before anything was done");
+}
+
+#[test]
+fn a_node_says_where_programs_reach_it_and_whether_it_asks_them_for_a_token() {
+    let data = scratch();
+    let doors = ["--rpc-http", "127.0.0.1:0", "--rpc-ws", "127.0.0.1:0"];
+    let args = [&["--listen", "127.0.0.1:0"], &doors[..]].concat();
+    let node = Running::start(&data.path, &args);
+    let token = data.path.join("rpc-token");
+    assert_eq!(node.banner["rpc_token"], token.to_str().unwrap());
+    for (door, scheme) in [("http", "http://127.0.0.1:"), ("ws", "ws://127.0.0.1:")] {
+        let address = node.banner[door].as_str().unwrap();
+        assert!(address.starts_with(scheme), "{address}");
+    }
+    drop(node);
+
+    let log = data.parent.join("log");
+    let mut child = whisht(&data.path)
+        .args(["run", "--profile", "local", "--network", "cli-test"])
+        .args([&args[..], &["--rpc-danger-no-token"]].concat())
+        .stdout(Stdio::piped())
+        .stderr(fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let banner: Vec<String> = lines
+        .map_while(Result::ok)
+        .take_while(|line| !line.contains("level "))
+        .collect();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let said = |part: &str| banner.iter().any(|line| line.contains(part));
+    assert!(
+        said("http://127.0.0.1:") && said("ws://127.0.0.1:"),
+        "{banner:?}"
+    );
+    assert!(!said("token"), "{banner:?}");
+    let log = fs::read_to_string(log).unwrap();
+    assert!(log.contains("every program on this machine"), "{log}");
+}

@@ -17,24 +17,24 @@ use whisht::shell::host::Host;
 
 use crate::client::{PATIENCE, Ws, call, exchange, node, request};
 
-/// Where this node answers otherwise: the case, what it answers, and why.
+/// Where this node answers otherwise: the case, what it answers, and how the row of
+/// docs/compatibility.md begins that says why.
 const DIFFERENCES: &[(&str, &str, &str)] = &[
-    (
-        "batch",
-        "\"result\":\"1\"",
-        "Whisper has no network numbers; go-ethereum's was set by a flag",
-    ),
+    ("batch", "\"result\":\"1\"", "| `net_version` |"),
     (
         "OPTIONS",
-        "invalid origin; name it in rpc.origins to let its pages in\n",
-        "a page that nobody named gets no answer at all",
+        FOREIGN,
+        "| an `Origin` that is not named gets 403, preflights too |",
     ),
     (
         "foreign Origin header, no cross-origin configuration: answered, no allow header",
-        "invalid origin; name it in rpc.origins to let its pages in\n",
-        "go-ethereum carries the request out and hides only the answer",
+        FOREIGN,
+        "| an `Origin` that is not named gets 403, preflights too |",
     ),
 ];
+
+/// What a page is told that nobody named.
+const FOREIGN: &str = "invalid origin; name it in rpc.origins to let its pages in\n";
 
 #[tokio::test]
 async fn everything_that_was_said_to_go_ethereum_is_answered_as_it_was_then() {
@@ -63,9 +63,13 @@ async fn everything_that_was_said_to_go_ethereum_is_answered_as_it_was_then() {
         }
     }
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
-    differing.dedup();
-    for (name, ..) in DIFFERENCES {
+    let page = include_str!("../../docs/compatibility.md");
+    for (name, _, row) in DIFFERENCES {
         assert!(differing.contains(name), "{name} is no difference any more");
+        assert!(
+            page.contains(row),
+            "docs/compatibility.md does not say {row}"
+        );
     }
 }
 
