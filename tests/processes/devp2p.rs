@@ -47,7 +47,7 @@ fn a_node_dials_devp2p_and_gives_it_an_envelope() {
 fn peers_that_speak_only_shh_5_are_heard_and_given_what_they_can_read() {
     let Some(program) = peer::node() else { return };
     let scratch = tempfile::tempdir().unwrap();
-    let old = |arguments: &[&str]| Peer::start(&program, &[arguments, &["--speak", "5"]].concat());
+    let old = |arguments: &[&str]| peer::start(&program, &[arguments, &["--speak", "5"]].concat());
     let mut listener = old(&["listen", "127.0.0.1", "0"]);
     let listening = listener.next();
     let enode = listening["enode"].as_str().expect("it listens");

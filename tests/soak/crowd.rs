@@ -97,6 +97,7 @@ impl Attacker {
             Attack::Quitter => self.quitter().await,
             Attack::Deaf => self.deaf().await,
             Attack::MutantShh => self.mutant_shh().await,
+            Attack::MutantOld => self.mutant_old().await,
             Attack::Oversized => self.oversized().await,
             Attack::LowPow => self.low_pow().await,
             Attack::Untimely => self.untimely().await,
@@ -208,6 +209,8 @@ attacks! {
     Deaf,
     /// Packets of `shh/6` with damage.
     MutantShh,
+    /// Packets of `shh/5` with damage.
+    MutantOld,
     /// Packets beyond every limit.
     Oversized,
     /// Envelopes that nobody worked for.

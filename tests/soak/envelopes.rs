@@ -7,7 +7,7 @@ use circuits::time::UnixSecs;
 use rand_core::Rng;
 use whisht::bloom::Bloom;
 use whisht::envelope::{Envelope, Marking, Topic, Ttl, Unsealed};
-use whisht::gossip::packet::{MinPow, code, outgoing};
+use whisht::gossip::packet::{MinPow, code, outgoing, v5};
 use whisht::link::Capability;
 use whisht::pow::{Generations, SealJob};
 
@@ -24,6 +24,26 @@ impl Attacker {
                     continue;
                 };
                 if shh(&mut wire, code % 128, payload.to_vec()).await.is_err() {
+                    break;
+                }
+                wire.linger(Duration::from_millis(10)).await;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn mutant_old(&mut self) -> io::Result<()> {
+        let old = Capability::SHH_5;
+        for _ in 0..8 {
+            let mut wire = Wire::open(&self.target, &mut self.rng, &[old]).await?;
+            wire.say(old, v5::code::STATUS.into(), v5::status()).await?;
+            for _ in 0..10 {
+                let input = self.mutant("shh5_packet");
+                let Some((&code, payload)) = input.split_first() else {
+                    continue;
+                };
+                let said = wire.say(old, u16::from(code % 64), payload.to_vec());
+                if said.await.is_err() {
                     break;
                 }
                 wire.linger(Duration::from_millis(10)).await;
