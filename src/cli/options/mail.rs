@@ -10,6 +10,7 @@ use crate::config::value::{self, BadValue};
 
 /// Flags of a mail server.
 #[derive(Debug, clap::Args)]
+#[group(id = "mail")]
 #[command(next_help_heading = "Mail server")]
 pub(super) struct Options {
     /// Keep what is flooded, and give it to those who were away

@@ -473,7 +473,7 @@ const DELETE: &str = "
         SELECT sent, hash, sum(bytes) OVER (ORDER BY sent, hash) - bytes AS older FROM oldest
     )
     DELETE FROM whisht_envelope WHERE (sent, hash) IN
-    (SELECT sent, hash FROM counted WHERE sent < $3 OR older < $4)
+    (SELECT sent, hash FROM counted WHERE sent < $3 OR older < $4::bigint)
     RETURNING size";
 const SUM: &str = "SELECT coalesce(sum(size + $1::bigint), 0)::bigint FROM whisht_envelope";
 const CONTENTS: &str = "
