@@ -400,6 +400,7 @@ fn a_mail_server_takes_no_password_that_others_can_read() {
         said.contains("PGPASSFILE") && !said.contains("secret"),
         "{said}"
     );
+    fs::create_dir_all(&data.path).unwrap();
     let password = data.path.join("password");
     fs::write(&password, "post office\n").unwrap();
     fs::set_permissions(&password, Permissions::from_mode(0o644)).unwrap();

@@ -56,7 +56,7 @@ fn peers_that_speak_only_shh_5_are_heard_and_given_what_they_can_read() {
     assert_eq!(packet(&mut listener, STATUS), "05");
 
     // One old peer writes to the node's user; the node reads it, and gives it to the other.
-    let identity = node.ask(&["id", "new", "archive"]);
+    let identity = node.ask(&["id", "new", "archive", "--no-password"]);
     let (host, port) = node.address().split_once(':').unwrap();
     let write = |text: &str| {
         let envelope = old_envelope(identity["public_key"].as_str().unwrap(), text);

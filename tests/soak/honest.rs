@@ -81,7 +81,7 @@ impl Pair {
 impl Person {
     async fn new(socket: &std::path::Path) -> Self {
         let mut client = Client::connect(socket).await.unwrap();
-        let identity = json!([{"name": "desk"}]);
+        let identity = json!([{"name": "desk", "password": ""}]);
         let identity = client.call("whisht_newIdentity", identity).await.unwrap();
         Self {
             client,
