@@ -15,7 +15,7 @@
 //! ignored may be the one that somebody's safety depends on.
 //!
 //! A new table is a module beside this one ([`super::rpc`] is the pattern), a field of
-//! [`Settings`], and a line in [`SECTIONS`].
+//! [`Settings`], and a line in `SECTIONS`.
 
 use std::path::{Path, PathBuf};
 

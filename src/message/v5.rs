@@ -4,7 +4,7 @@
 //! size is little-endian and counts its own bytes with the padding, and where `n` is zero there is
 //! none of either. Under a shared key the nonce of the cipher is a field of the envelope instead of
 //! the end of its data; to a public key the data is what it is in `shh/6`. Keys and signatures are
-//! the same, and so is the care taken in reading: see [`super::plaintext`].
+//! the same, and so is the care taken in reading: see `message::plaintext`.
 //!
 //! Nothing of ours is sent in this form: this is for those who talk to old programs.
 

@@ -30,12 +30,12 @@ pub enum Call {
     FetchMail(Box<WantedMail>),
     /// Something with the keys of identities.
     Keys(KeyCall),
-    /// A key made of a password, which takes a while; then [`shh::keep_key`](super::shh::keep_key).
+    /// A key made of a password, which takes a while; then [`shh::keep_key`].
     KeyFromPassword(Zeroizing<String>),
     /// What the node says of itself: [`Command::Node`], then
-    /// [`admin::node_info`](super::admin::node_info).
+    /// [`admin::node_info`].
     NodeInfo,
-    /// Which modules can be called here: [`admin::modules`](super::admin::modules).
+    /// Which modules can be called here: [`admin::modules`].
     Modules,
     /// To be told of events on this connection.
     Subscribe,

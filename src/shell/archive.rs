@@ -1,6 +1,6 @@
 //! Keeps a mail server's envelopes: in a file of the data directory, or in a PostgreSQL.
 //!
-//! Both stores are asked in the same blocking words ([`Shelf`]), on a thread of their own, so that
+//! Both stores are asked in the same blocking words (`Shelf`), on a thread of their own, so that
 //! a slow disk or database holds up nobody. Envelopes that arrive while one batch is being written
 //! share the next. A store that fails is tried again until it succeeds; meanwhile nothing is
 //! reported kept, and whoever asks is told to come back later.
