@@ -21,7 +21,8 @@ struct Terminal {
 impl Terminal {
     fn open(dir: &Path, args: &str) -> Self {
         let program = env!("CARGO_BIN_EXE_whisht");
-        let line = format!("'{program}' --data-dir '{}' {args}", dir.display());
+        // Without `exec` a shell that is not bash would wait, and die of the same Ctrl-C.
+        let line = format!("exec '{program}' --data-dir '{}' {args}", dir.display());
         let mut child = Command::new("script")
             .args(["--quiet", "--return", "--command", &line, "/dev/null"])
             .env_remove("WHISHT_LOG")
