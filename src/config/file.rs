@@ -66,7 +66,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Settings, FileError> {
 }
 
 /// Every key outside the tables, in the order of [`Settings`].
-pub const KEYS: [&str; 15] = [
+pub const KEYS: [&str; 16] = [
     "profile",
     "network",
     "level",

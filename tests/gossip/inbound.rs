@@ -452,11 +452,11 @@ fn a_peer_that_limits_the_rate_is_sent_no_more_than_it_wants() {
     let status = hex::decode("d106883f60624dd2f1a9fc808001c30a0280").unwrap();
     let _ = node.receive(A, code::STATUS, &status).unwrap();
     node.greet(B, GETH_NEW);
-    let count = |node: &mut Node, first: u64| {
+    let count = |node: &mut Node, first: u32| {
         let begin = node.now.mono;
         let mut sent = Vec::new();
         for number in first..first + 40 {
-            let envelope = timed(START - 60, 5_000, number * 1_000_000);
+            let envelope = timed(START - 60, 5_000 + number, 0);
             node.post(&sealed(&envelope, |pow| pow.best() >= 0.002));
             sent.extend(node.run(Duration::from_millis(250)));
         }

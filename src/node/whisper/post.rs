@@ -21,7 +21,7 @@ use circuits::time::Now;
 use super::command::{Post, PostTo, ShhError, ShhReply};
 use super::no_peer;
 use crate::compose::{self, Letter, Life, Recipient};
-use crate::envelope::{Envelope, EnvelopeHash, Form, Marking, Ttl, Unsealed};
+use crate::envelope::{Envelope, EnvelopeHash, Marking, Ttl, Unsealed};
 use crate::gossip::Refused;
 use crate::message::{
     self, ClientPublic, ClientSecret, Padding, PayloadTooLong, Plaintext, SymKey,
