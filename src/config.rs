@@ -20,7 +20,7 @@ use circuits::ids::{Profile, RelayId};
 use circuits::level::Level;
 
 use crate::endpoint::{Endpoint, PeerAddr};
-use crate::node::{MailService, NodeConfig};
+use crate::node::{MailService, NodeConfig, PowGeneration};
 
 use mail::{MailConfig, MailSettings};
 use rpc::{NotLoopback, RpcConfig, RpcSettings};
@@ -51,6 +51,8 @@ pub struct Settings {
     pub max_peers: Option<usize>,
     /// The least proof of work accepted. Default: 0.2, as go-ethereum; 0.002 in a local network.
     pub min_pow: Option<f64>,
+    /// Whose rule of proof of work open messages satisfy. Default: the peers'.
+    pub pow_generation: Option<PowGeneration>,
     /// Room for envelopes, in megabytes. Default: 64.
     pub pool_mb: Option<usize>,
     /// The relay to use as the guard. Default: as the guard seed ranks them.
@@ -81,6 +83,7 @@ impl Settings {
             trusted_peers: self.trusted_peers.or(weaker.trusted_peers),
             max_peers: self.max_peers.or(weaker.max_peers),
             min_pow: self.min_pow.or(weaker.min_pow),
+            pow_generation: self.pow_generation.or(weaker.pow_generation),
             pool_mb: self.pool_mb.or(weaker.pool_mb),
             guard: self.guard.or(weaker.guard),
             threads: self.threads.or(weaker.threads),
@@ -150,6 +153,7 @@ impl Config {
             trusted_peers,
             max_peers: settings.max_peers.unwrap_or(MAX_PEERS),
             min_pow,
+            pow_generation: settings.pow_generation.unwrap_or_default(),
             pool_bytes: settings.pool_mb.unwrap_or(POOL_MB).saturating_mul(1 << 20),
             guard: settings.guard,
             mail: mail.as_ref().map(|mail| MailService {

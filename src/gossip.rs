@@ -210,6 +210,12 @@ impl Gossip {
         }
     }
 
+    /// What the peer on this link is worth, from -100 to 100.
+    #[must_use]
+    pub fn rating(&self, link: LinkId) -> Option<i8> {
+        self.peers.get(&link).map(|peer| peer.rating.score())
+    }
+
     /// Whether the peer on this link is trusted.
     #[must_use]
     pub fn trusts(&self, link: LinkId) -> bool {

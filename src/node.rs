@@ -31,6 +31,8 @@ mod peering;
 mod public;
 mod relays;
 mod report;
+mod sealing;
+mod standing;
 mod stem;
 mod store;
 mod timers;
@@ -57,6 +59,7 @@ use self::onion::Onion;
 use self::outbox::Outbox;
 use self::peering::Peering;
 use self::relays::Relays;
+use self::standing::Standings;
 use self::stem::StemDuty;
 use self::store::{After, Durable};
 use self::timers::{Timer, Timers};
@@ -72,7 +75,7 @@ pub use command::{
     Command, FetchRequest, Identity, MailSource, Outline, Recipient, Refusal, RefusalKind, Reply,
     SendRequest,
 };
-pub use config::{MailService, NodeConfig, NodeKeys, Restored};
+pub use config::{MailService, NodeConfig, NodeKeys, PowGeneration, Restored};
 pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, Name, Stage, Trace};
 pub use input::{CommandId, Input, StoreId};
 pub use links::CLIENT_ID;
@@ -100,6 +103,7 @@ pub struct Node {
     hash_rate: Option<f64>,
     connections: Connections,
     peering: Peering,
+    standings: Standings,
     pool: Pool,
     gossip: Gossip,
     stem: StemDuty,
@@ -222,6 +226,7 @@ impl Node {
             hash_rate: None,
             connections: Connections::default(),
             peering: Peering::new(config.peers.iter().chain(&config.trusted_peers), now.mono),
+            standings: Standings::default(),
             pool: Pool::new(config.pool_bytes),
             gossip: Gossip::new(gossip_config, gossip_seed),
             stem: StemDuty::new(&mut rng, now.mono),

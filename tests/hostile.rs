@@ -22,6 +22,10 @@ mod cells;
 mod direct;
 #[path = "hostile/envelopes.rs"]
 mod envelopes;
+#[path = "hostile/generations.rs"]
+mod generations;
+#[path = "hostile/geth.rs"]
+mod geth;
 #[path = "hostile/links.rs"]
 mod links;
 #[path = "hostile/old.rs"]
@@ -30,3 +34,5 @@ mod old;
 mod replay;
 #[path = "hostile/scene.rs"]
 mod scene;
+#[path = "hostile/strangers.rs"]
+mod strangers;

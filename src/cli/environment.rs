@@ -28,7 +28,7 @@ pub(super) fn check() -> Result<(), Failure> {
 }
 
 /// What the options of all commands read, and the log filter.
-pub(super) const KNOWN: [&str; 31] = [
+pub(super) const KNOWN: [&str; 32] = [
     "WHISHT_ADVERTISE",
     "WHISHT_CONFIG",
     "WHISHT_DATA_DIR",
@@ -50,6 +50,7 @@ pub(super) const KNOWN: [&str; 31] = [
     "WHISHT_PASSWORD_FILE",
     "WHISHT_PEER",
     "WHISHT_POOL_MB",
+    "WHISHT_POW_GENERATION",
     "WHISHT_PROFILE",
     "WHISHT_RELAY",
     "WHISHT_RPC_ALLOW_KEY_EXPORT",

@@ -17,6 +17,7 @@ use circuits::level::Level;
 use crate::config::Settings;
 use crate::config::value::{self, BadValue, NetworkName};
 use crate::endpoint::{Endpoint, PeerAddr};
+use crate::node::PowGeneration;
 
 /// Flags of a node.
 #[derive(Debug, clap::Args)]
@@ -78,6 +79,14 @@ pub(super) struct Options {
     /// The least proof of work accepted [default: 0.2, in a local network 0.002]
     #[arg(long, env = "WHISHT_MIN_POW", value_name = "POW", value_parser = min_pow)]
     min_pow: Option<f64>,
+    /// Whose rule of proof of work open messages satisfy: auto, both, legacy or modern [default: auto]
+    #[arg(
+        long,
+        env = "WHISHT_POW_GENERATION",
+        value_name = "WHOSE",
+        value_parser = value::pow_generation
+    )]
+    pow_generation: Option<PowGeneration>,
     /// Room for envelopes, in megabytes [default: 64]
     #[arg(long, env = "WHISHT_POOL_MB", value_name = "MB", value_parser = pool_mb)]
     pool_mb: Option<usize>,
@@ -111,6 +120,7 @@ impl From<Options> for Settings {
             trusted_peer,
             max_peers,
             min_pow,
+            pow_generation,
             pool_mb,
             guard,
             threads,
@@ -131,6 +141,7 @@ impl From<Options> for Settings {
             trusted_peers: trusted_peer,
             max_peers,
             min_pow,
+            pow_generation,
             pool_mb,
             guard,
             threads,

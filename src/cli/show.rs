@@ -49,16 +49,32 @@ pub(super) async fn peers(node: &mut Node, args: PeersArgs) -> Result<Exit, Fail
             field(peer, "capabilities"),
             field(peer, "min_pow"),
             field(peer, "pow_rule"),
+            notes(peer),
+            field(peer, "rating"),
             grouped(number(peer, "received")),
             grouped(number(peer, "sent")),
         ]
     };
     let heading = [
-        "KEY", "", "CLIENT", "SPEAKS", "MIN POW", "POW RULE", "BROUGHT", "GIVEN",
+        "KEY", "", "CLIENT", "SPEAKS", "MIN POW", "POW RULE", "", "RATING", "BROUGHT", "GIVEN",
     ];
     let empty = "no peers; connect to one with `whisht peers --add ENODE`";
     node.screen.table(heading, &rows(&peers, row), empty)?;
     Ok(Exit::Done)
+}
+
+/// What else is to be said of a peer.
+fn notes(peer: &Value) -> String {
+    let is = |name| peer.get(name).and_then(Value::as_bool).unwrap_or_default();
+    let notes = [
+        (is("trusted"), "trusted"),
+        (!is("served"), "takes no messages of ours"),
+    ];
+    let notes: Vec<_> = notes
+        .into_iter()
+        .filter_map(|(holds, note)| holds.then_some(note))
+        .collect();
+    notes.join(", ")
 }
 
 /// Shows relays.
@@ -119,6 +135,18 @@ pub(super) async fn status(node: &mut Node) -> Result<Exit, Failure> {
         count("peers"),
         count("dark_peers")
     ))?;
+    if number(status, "unserved_peers") > 0 {
+        screen.line(format_args!(
+            "          {} take no hidden messages of ours: see POW RULE and MIN POW in `whisht peers`",
+            count("unserved_peers")
+        ))?;
+    }
+    if number(status, "refused") > 0 {
+        screen.line(format_args!(
+            "          {} keys and addresses are not let in for a while",
+            count("refused")
+        ))?;
+    }
     screen.line(format_args!(
         "relays    {} known, {} usable; directory {}",
         count("relays"),

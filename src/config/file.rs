@@ -66,7 +66,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Settings, FileError> {
 }
 
 /// Every key outside the tables, in the order of [`Settings`].
-pub const KEYS: [&str; 15] = [
+pub const KEYS: [&str; 16] = [
     "profile",
     "network",
     "level",
@@ -78,6 +78,7 @@ pub const KEYS: [&str; 15] = [
     "trusted-peers",
     "max-peers",
     "min-pow",
+    "pow-generation",
     "pool-mb",
     "guard",
     "threads",
@@ -131,6 +132,9 @@ fn set(settings: &mut Settings, key: &str, value: &DeValue<'_>) -> Result<(), Wr
         "trusted-peers" => settings.trusted_peers = Some(list(value, parsed)?),
         "max-peers" => settings.max_peers = Some(count(value, value::PEERS)?),
         "min-pow" => settings.min_pow = Some(value::min_pow(number(value)?)?),
+        "pow-generation" => {
+            settings.pow_generation = Some(value::pow_generation(text(value)?)?);
+        }
         "pool-mb" => settings.pool_mb = Some(count(value, value::POOL_MB)?),
         "guard" => settings.guard = Some(value::relay(text(value)?)?),
         "password-file" => settings.password_file = Some(text(value)?.into()),

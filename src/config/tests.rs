@@ -22,7 +22,8 @@ fn every_key_is_read() {
         "profile = 'local'\nnetwork = 'demo'\nlevel = 'swift'\nrelay = true\n\
          listen = ['127.0.0.1:1']\nadvertise = ['127.0.0.1:2']\nfamily = ['{KEY}']\n\
          peers = ['enode://{KEY}@127.0.0.1:3']\n\
-         trusted-peers = ['enode://{KEY}@127.0.0.1:4']\nmax-peers = 7\nmin-pow = 1\npool-mb = 2\n\
+         trusted-peers = ['enode://{KEY}@127.0.0.1:4']\nmax-peers = 7\nmin-pow = 1\n\
+         pow-generation = 'both'\npool-mb = 2\n\
          guard = 'enode://{KEY}@127.0.0.1:3'\nthreads = 4\npassword-file = '/run/password'\n"
     );
     let written: Vec<_> = text

@@ -8,6 +8,7 @@ use circuits::ids::{Profile, RelayId, RelayKey};
 use circuits::level::Level;
 
 use crate::nearest::nearest;
+use crate::node::PowGeneration;
 
 /// A network's name: it goes into the network id.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -105,6 +106,18 @@ pub fn min_pow(value: f64) -> Result<f64, BadValue> {
     (value.is_finite() && value >= 0.0)
         .then_some(value)
         .ok_or_else(|| BadValue::new("it is not a number from 0 upwards, such as 0.2"))
+}
+
+/// Reads whose rule of proof of work is meant.
+///
+/// # Errors
+///
+/// [`BadValue`] names the words that there are.
+pub fn pow_generation(word: &str) -> Result<PowGeneration, BadValue> {
+    PowGeneration::ALL
+        .into_iter()
+        .find(|generation| generation.word() == word)
+        .ok_or_else(|| BadValue::new("it is `auto`, `both`, `legacy` or `modern`"))
 }
 
 /// Checks a count.

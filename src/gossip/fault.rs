@@ -58,5 +58,27 @@ pub enum PeerFault {
     TooManyRefused(Refused),
 }
 
+impl PeerFault {
+    /// Whether it can only be the peer's own doing: others can make an honest peer pass on an
+    /// envelope that comes too late, but not one without work, and no packet that cannot be read.
+    #[must_use]
+    pub const fn is_strike(self) -> bool {
+        match self {
+            Self::BeforeStatus | Self::Malformed(_) | Self::Oversized => true,
+            Self::TooManyRefused(refused) => matches!(refused, Refused::LowPow),
+            Self::BothLight => false,
+        }
+    }
+
+    /// Whether it merely speaks another language: it is kept out, and its neighbours are not.
+    #[must_use]
+    pub const fn is_incompatible(self) -> bool {
+        matches!(
+            self,
+            Self::Malformed(Malformed::Version | Malformed::StatusNotAList)
+        )
+    }
+}
+
 /// The base protocol's number for a breach of a sub-protocol.
 const SUBPROTOCOL_ERROR: u8 = 0x10;

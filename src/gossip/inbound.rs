@@ -55,7 +55,7 @@ impl Gossip {
             Packet::Messages(envelopes) => {
                 received = self.receive_messages(now, (link, form), envelopes, pool)?;
                 let batch = Keccak256::digest(payload).into();
-                received.replies = self.confirm(link, &batch, &received.refused);
+                received.replies = self.confirm(now, link, &batch, &received.refused);
             }
             Packet::P2p(P2pKind::Message, envelopes) if peer.trusted => {
                 let envelopes = match form {
@@ -69,11 +69,11 @@ impl Gossip {
             // What a mail server gives out is of `shh/6`, and could not be given to this peer.
             Packet::P2p(..) if form == Form::V5 => {}
             Packet::P2p(kind, payload) => received.p2p = Some((kind, payload.to_vec())),
-            // Confirmations prove nothing, success is seen when an envelope comes back; and we
-            // stay below every rate limit in use.
+            Packet::RateLimits(Some(limits)) => peer.limit(limits),
+            // Confirmations prove nothing: success is seen when an envelope comes back.
             Packet::BatchAcknowledged(_)
             | Packet::MessagesResponse(_)
-            | Packet::RateLimits(_)
+            | Packet::RateLimits(None)
             | Packet::Unknown(_) => {}
         }
         Ok(received)
@@ -111,7 +111,10 @@ impl Gossip {
                 }
                 Err(refused) => {
                     self.pulls.declined(now.mono, hash);
-                    self.blame(now, link, refused)?;
+                    // Nobody can know that we take less than everybody else.
+                    if refused != Refused::TooLarge || envelope.size() > LONGEST_PACKET {
+                        self.blame(now, link, refused)?;
+                    }
                     received.refused.push((hash, refused));
                 }
             }
@@ -177,18 +180,17 @@ impl Gossip {
     /// What status-im expects after a packet of messages: first what was wrong, then that all was
     /// read. Nobody else is told.
     fn confirm(
-        &self,
+        &mut self,
+        now: Now,
         link: LinkId,
         batch: &[u8; 32],
         refused: &[(EnvelopeHash, Refused)],
     ) -> Vec<Send> {
-        let expected = self
-            .peers
-            .get(&link)
-            .is_some_and(|peer| peer.wants_confirmations());
-        if !expected {
+        let peer = self.peers.get_mut(&link);
+        let Some(peer) = peer.filter(|peer| peer.wants_confirmations()) else {
             return Vec::new();
-        }
+        };
+        peer.charge(now.mono, 2);
         let refused: Vec<_> = refused
             .iter()
             .map(|(envelope, refused)| (*envelope, Refusal::from(*refused)))

@@ -157,7 +157,7 @@ fn push(link: LinkId, peer: &mut Peer, known: &mut Known, now: Now, pool: &Pool)
     }
     let sends = packet.seal(link, peer.form());
     if !sends.is_empty() {
-        peer.queue.shut(now.mono.after(PACKET_GAP));
+        peer.queue.shut(now.mono.after(peer.packet_gap()));
     }
     sends
 }
@@ -229,9 +229,6 @@ fn shuffle<T>(rng: &mut ChaCha20Rng, items: &mut [T]) {
 /// One whisht peer in so many is given a body: where there are few, hearing of the envelope from
 /// them is worth more than the time.
 const PEERS_PER_BODY: usize = 4;
-/// Least time between two packets of messages to one peer: three in a second, which is below
-/// every rate limit in use.
-const PACKET_GAP: Duration = Duration::from_millis(334);
 /// How long a peer is left alone whose link has no room.
 const CONGESTION_PAUSE: Duration = Duration::from_millis(250);
 /// Bytes of a packet at the most, unless a single envelope is longer: long frames would hold up

@@ -1,5 +1,7 @@
 //! One neighbour: what it said of itself, what it wants, and what waits for it.
 
+use core::time::Duration;
+
 use circuits::time::{Instant, UnixSecs};
 
 use crate::bloom::Bloom;
@@ -9,7 +11,7 @@ use crate::pow::{Generation, Generations, PowChecked};
 
 use super::allowance::Allowance;
 use super::notice::{Exchange, Notices};
-use super::packet::{MinPow, Status};
+use super::packet::{MinPow, RateLimits, Status};
 use super::queue::Queue;
 use super::rating::Rating;
 use super::rule::{Evidence, Rule};
@@ -47,6 +49,7 @@ struct Greeting {
     bloom: Bloom,
     light: bool,
     confirmations: Option<bool>,
+    limits: Option<RateLimits>,
 }
 
 /// Whether an envelope may be sent to a peer.
@@ -158,6 +161,7 @@ impl Peer {
             bloom: self.early_bloom.or(status.bloom).unwrap_or(Bloom::FULL),
             light: status.light,
             confirmations: status.confirmations,
+            limits: status.rate_limits,
         });
         self.evidence.requires(status.min_pow.value());
         if let Some(min_pow) = self.early_pow {
@@ -186,6 +190,39 @@ impl Peer {
                 self.want_rescan();
             }
             None => self.early_bloom = Some(bloom),
+        }
+    }
+
+    /// It wants to be sent to at this rate from now on.
+    pub(super) const fn limit(&mut self, limits: RateLimits) {
+        if let Some(greeting) = &mut self.greeting {
+            greeting.limits = Some(limits);
+        }
+    }
+
+    /// The time that every packet costs under the limits that it set, if it set any.
+    fn packet_cost(&self) -> Duration {
+        let limits = self.greeting.as_ref().and_then(|greeting| greeting.limits);
+        let rate = limits.and_then(|limits| {
+            let set = [limits.ip, limits.peer]
+                .into_iter()
+                .filter(|limit| *limit > 0);
+            set.min()
+        });
+        let rate = rate.map_or(u32::MAX, |rate| u32::try_from(rate).unwrap_or(u32::MAX));
+        Duration::from_secs(1) / rate
+    }
+
+    /// Least time between two packets of envelopes that it did not ask for.
+    pub(super) fn packet_gap(&self) -> Duration {
+        PACKET_GAP.max(self.packet_cost())
+    }
+
+    /// So many short packets went to it besides: what waits for it waits the longer, if it counts.
+    pub(super) fn charge(&mut self, now: Instant, packets: u32) {
+        let cost = self.packet_cost().saturating_mul(packets);
+        if cost >= LEAST_COST {
+            self.queue.delay(now, cost);
         }
     }
 
@@ -321,6 +358,11 @@ fn printable(client: &str) -> String {
         .collect()
 }
 
+/// Least time between two packets of messages to one peer: three in a second, which is below
+/// every rate limit in use.
+const PACKET_GAP: Duration = Duration::from_millis(334);
+/// Limits of a thousand packets a second and more are none.
+const LEAST_COST: Duration = Duration::from_millis(1);
 /// Seconds that an envelope must have left to be worth sending: a peer whose clock is ahead would
 /// punish us for an expired one.
 const LEAST_LIFE: u32 = 15;

@@ -92,6 +92,11 @@ impl Queue {
         self.gate = until;
     }
 
+    /// Lets the next packet leave so much later than it might.
+    pub(super) fn delay(&mut self, now: Instant, by: Duration) {
+        self.gate = self.gate.max(now).after(by);
+    }
+
     /// When there is something to do next.
     pub(super) fn next_due(&self) -> Option<Instant> {
         [self.next_due_fresh(), self.next_due_backlog()]

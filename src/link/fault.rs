@@ -117,6 +117,21 @@ pub enum PeerFault {
 }
 
 impl PeerFault {
+    /// Whether it can only be the peer's own doing, proved by the keys of the session: whoever
+    /// stands on the line can break a MAC, but cannot make one.
+    #[must_use]
+    pub const fn is_strike(self) -> bool {
+        matches!(
+            self,
+            Self::CodeMalformed
+                | Self::CodeOutOfRange
+                | Self::FrameEmpty
+                | Self::FrameTooLong
+                | Self::PayloadLength
+                | Self::SnappyMalformed
+        )
+    }
+
     /// What the peer is told about it. Before the keys agree, and where they stop agreeing, there
     /// is nothing to say; the rest follows geth.
     const fn reason(self) -> Option<DisconnectReason> {

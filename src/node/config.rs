@@ -36,6 +36,8 @@ pub struct NodeConfig {
     pub max_peers: usize,
     /// The least proof of work that we accept, in Whisper's unit (2^bits / size / TTL).
     pub min_pow: f64,
+    /// For which rule of proof of work messages are sealed that hide nobody.
+    pub pow_generation: PowGeneration,
     /// Room for envelopes, in bytes.
     pub pool_bytes: usize,
     /// A relay to use as the guard, whatever the ranking says.
@@ -44,6 +46,37 @@ pub struct NodeConfig {
     pub mail: Option<MailService>,
     /// Tells paths and what relays see as trace events. For demonstrations only.
     pub danger_reveal_paths: bool,
+}
+
+/// For which generation of the proof-of-work rule a message at level `open` is sealed. At all other
+/// levels it is the modern one (docs/decisions/0005).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum PowGeneration {
+    /// As the peers need it: both where there are peers of both kinds and it costs seconds.
+    #[default]
+    Auto,
+    /// Both, where it can be done at all; else the modern one.
+    Both,
+    /// go-ethereum up to 1.8.
+    Legacy,
+    /// go-ethereum from 1.9 on.
+    Modern,
+}
+
+impl PowGeneration {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Both, Self::Legacy, Self::Modern];
+
+    /// The word that users know it by.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Both => "both",
+            Self::Legacy => "legacy",
+            Self::Modern => "modern",
+        }
+    }
 }
 
 impl NodeConfig {

@@ -12,6 +12,7 @@ use circuits::time::Now;
 
 use super::Node;
 use super::connections::{Dark, Purpose};
+use super::standing::Blame;
 use crate::dark::DarkMessage;
 use crate::link::{Capability, DisconnectReason, Priority};
 
@@ -40,6 +41,7 @@ impl Node {
             Ok(Ok(None)) => return,
             Ok(Err(_)) | Err(_) => {
                 self.counters.malformed += 1;
+                self.strike(now, id, Blame::AddressToo);
                 self.disconnect(now, id, DisconnectReason::SubprotocolError);
                 return;
             }

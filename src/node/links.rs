@@ -14,11 +14,14 @@ use circuits::time::{Instant, Now};
 
 use super::connections::{Connection, Dark, Dialing, Purpose, Remote};
 use super::output::Output;
+use super::standing::Blame;
 use super::timers::Timer;
 use super::{Event, Node};
 use crate::endpoint::{Endpoint, PeerAddr};
 use crate::envelope::Form;
-use crate::link::{Capability, DisconnectReason, Link, LinkConfig, LinkEvent, Packing, Priority};
+use crate::link::{
+    Capability, DisconnectReason, Link, LinkConfig, LinkEvent, LinkFault, Packing, Priority,
+};
 
 impl Node {
     /// Connects to a peer unless that is done or under way.
@@ -76,8 +79,11 @@ impl Node {
             .receive(now.mono, &mut self.rng, bytes)
             .err();
         self.take_link_events(now, id);
-        if fault.is_some() {
+        if let Some(fault) = fault {
             self.counters.link_faults += 1;
+            if matches!(fault, LinkFault::Peer(fault) if fault.is_strike()) {
+                self.strike(now, id, Blame::AddressToo);
+            }
             self.close(now, id);
         }
     }
@@ -93,6 +99,7 @@ impl Node {
         let Some(connection) = self.connections.remove(id) else {
             return;
         };
+        self.note_use(now, id, &connection);
         self.gossip.close(now, id);
         self.mail_link_closed(id);
         self.relays.directory.forget_link(id);
@@ -253,10 +260,11 @@ impl Node {
             }
             self.disconnect(now, older, DisconnectReason::AlreadyConnected);
         }
-        // Peers that the user named come in whoever is there: strangers cannot keep them out.
-        let dialled = self.connections.get(id).is_some_and(Connection::outbound);
-        let invited = dialled || self.peering.always_admits(key);
-        if form.is_some() && !invited && self.gossip_peers() > self.config.max_peers {
+        if self.is_refused(now, id, key) {
+            self.disconnect(now, id, DisconnectReason::UselessPeer);
+            return;
+        }
+        if form.is_some() && !self.has_room_for(now, id, key) {
             self.disconnect(now, id, DisconnectReason::TooManyPeers);
             return;
         }

@@ -24,6 +24,8 @@ struct Wanted {
     /// `None` while connected or being dialled.
     next_try: Option<Instant>,
     wait: Duration,
+    /// It broke the protocol: not before this.
+    put_off: Instant,
 }
 
 impl Peering {
@@ -46,6 +48,7 @@ impl Peering {
                 peer,
                 next_try: Some(now),
                 wait: FIRST_WAIT,
+                put_off: now,
             },
         );
     }
@@ -94,6 +97,13 @@ impl Peering {
         }
     }
 
+    /// A peer broke the protocol: it is not dialled again before this.
+    pub(super) fn put_off(&mut self, key: RelayKey, until: Instant) {
+        if let Some(wanted) = self.wanted.get_mut(&key) {
+            wanted.put_off = wanted.put_off.max(until);
+        }
+    }
+
     /// A dial failed or a link was lost: waits, then tries again.
     pub(super) fn lost(&mut self, now: Instant, key: RelayKey, rng: &mut impl Rng) {
         let Some(wanted) = self.wanted.get_mut(&key) else {
@@ -103,7 +113,8 @@ impl Peering {
             .unwrap_or(u64::MAX)
             .max(1);
         let extra = Duration::from_micros(rng.next_u64() % spread);
-        wanted.next_try = Some(now.after(wanted.wait.saturating_add(extra)));
+        let next_try = now.after(wanted.wait.saturating_add(extra));
+        wanted.next_try = Some(next_try.max(wanted.put_off));
         wanted.wait = wanted.wait.saturating_mul(2).min(LAST_WAIT);
     }
 }
@@ -142,6 +153,18 @@ mod tests {
         peering.lost(later, peer().key, &mut rng);
         assert!(peering.due(later).is_empty());
         assert_eq!(peering.due(later.after(Duration::from_secs(2))).len(), 1);
+    }
+
+    #[test]
+    fn a_peer_that_is_put_off_is_not_dialled_before_its_time() {
+        let mut rng = ChaCha20Rng::from_seed([0; 32]);
+        let mut peering = Peering::new(&[peer()], Instant::ZERO);
+        assert_eq!(peering.due(Instant::ZERO).len(), 1);
+        let until = Instant::ZERO.after(LAST_WAIT * 9);
+        peering.put_off(peer().key, until);
+        peering.lost(Instant::ZERO, peer().key, &mut rng);
+        assert!(peering.due(Instant::ZERO.after(LAST_WAIT * 8)).is_empty());
+        assert_eq!(peering.due(until).len(), 1);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use circuits::ids::LinkId;
 use circuits::time::Now;
 
 use super::event::Trace;
+use super::standing::Blame;
 use super::timers::Timer;
 use super::{Node, hex};
 use crate::envelope::{Envelope, EnvelopeHash, Form, InTime};
@@ -34,8 +35,13 @@ impl Node {
                     self.on_p2p(now, from, kind, &payload);
                 }
             }
-            Err(GossipFault::Peer(_)) => {
+            Err(GossipFault::Peer(fault)) => {
                 self.counters.malformed += 1;
+                if fault.is_incompatible() {
+                    self.strike(now, from, Blame::KeyAlone);
+                } else if fault.is_strike() {
+                    self.strike(now, from, Blame::AddressToo);
+                }
                 self.disconnect(now, from, DisconnectReason::SubprotocolError);
             }
             Err(GossipFault::NoSuchLink) => {}

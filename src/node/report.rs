@@ -22,7 +22,7 @@ use crate::compose::{self, Draft, Letter, Life};
 use crate::endpoint::Endpoint;
 use crate::estimate::Journey;
 use crate::link::{Capability, DisconnectReason};
-use crate::pow::{Generations, SealJob};
+use crate::pow::SealJob;
 
 impl Refusal {
     /// The request makes no sense as it stands.
@@ -171,7 +171,9 @@ impl Node {
         };
         let draft = compose::draft(&mut self.rng, now.unix, &letter)
             .map_err(|error| Refusal::usage(error.to_string(), error.remedy()))?;
-        let job = draft.seal_job(Generations::Modern).map_err(|error| {
+        let level = request.level.unwrap_or(self.config.level);
+        let generations = self.generations(level, draft.bits);
+        let job = draft.seal_job(generations).map_err(|error| {
             Refusal::usage(
                 error.to_string(),
                 "choose a shorter life, or send less at a time",
@@ -306,6 +308,7 @@ impl Node {
                     capabilities: remote.shared.iter().map(Capability::to_string).collect(),
                     min_pow: info.map_or(0.0, |info| info.min_pow),
                     pow_rule: info.map_or("none", |info| info.rule.label()),
+                    served: info.is_none_or(|info| !info.greeted || self.serves(info)),
                     trusted: info.is_some_and(|info| info.trusted),
                     pulls: info.is_some_and(|info| info.pulls),
                     rating: info.map_or(0, |info| info.rating),
@@ -374,6 +377,8 @@ impl Node {
             dark_peers: links()
                 .filter(|link| link.speaks(Capability::DARK_1))
                 .count(),
+            unserved_peers: self.unserved_peers(),
+            refused: self.standings.refused(now.mono),
             relays: self.relays.directory.len(),
             eligible_relays: snapshot.relays().len(),
             directory: if young { "young" } else { "settled" },

@@ -76,6 +76,9 @@ pub struct PeerView {
     pub min_pow: f64,
     /// Which proof-of-work rule it is judged to follow.
     pub pow_rule: &'static str,
+    /// Whether it takes our hidden messages, as far as is known: neither its rule nor the work that it
+    /// asks for is in the way. They reach others all the same.
+    pub served: bool,
     /// Whether what it hands over directly is taken past all checks.
     pub trusted: bool,
     /// Whether it is told hashes and asks for what it lacks, as whisht nodes do.
@@ -169,6 +172,10 @@ pub struct StatusView {
     pub peers: usize,
     /// Of these, peers that speak `dark/1`.
     pub dark_peers: usize,
+    /// Gossip peers that do not take our hidden messages, by their rule or the work they ask for.
+    pub unserved_peers: usize,
+    /// Keys and addresses that are not let in for a while.
+    pub refused: usize,
     /// Relays known, and usable for paths.
     pub relays: usize,
     /// Relays usable for paths now.

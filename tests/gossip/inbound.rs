@@ -197,7 +197,13 @@ fn a_small_limit_on_envelopes_is_none_on_packets() {
     let mut node = Node::new(0.0);
     node.greet(A, GETH_OLD);
     node.gossip.set_max_size(1);
-    assert_eq!(node.bring(A, &[plain(1)]), Ok(0), "refused, and forgiven");
+    for number in 0..100 {
+        assert_eq!(
+            node.bring(A, &[plain(number)]),
+            Ok(0),
+            "refused, and forgiven"
+        );
+    }
     assert!(node.receive(A, 77, &[0; 1_000]).is_ok());
     node.gossip.set_max_size(10 << 20);
     assert!(node.receive(A, 77, &vec![0; 10 << 20]).is_ok());
@@ -418,4 +424,65 @@ fn stores(case: &Value) -> bool {
     node.now.mono = node.now.mono.after(Duration::from_secs(10));
     node.greet(A, GETH_OLD);
     node.bring(A, &[envelope]) == Ok(1)
+}
+
+#[test]
+fn faults_that_others_can_cause_are_no_strikes() {
+    for (refused, strike) in [
+        (Refused::LowPow, true),
+        (Refused::TooLarge, false),
+        (Refused::TopicNotWanted, false),
+        (Refused::Untimely(Untimely::SentInFuture), false),
+        (Refused::Untimely(Untimely::Expired), false),
+    ] {
+        assert_eq!(
+            PeerFault::TooManyRefused(refused).is_strike(),
+            strike,
+            "{refused}"
+        );
+    }
+    assert!(PeerFault::BeforeStatus.is_strike() && !PeerFault::BothLight.is_strike());
+}
+
+#[test]
+fn a_peer_that_limits_the_rate_is_sent_no_more_than_it_wants() {
+    let mut node = Node::new(0.0);
+    let _ = node.gossip.open(node.now, A, "StatusIM/v0.40.0");
+    // Six fields: confirmations, and ten packets a second by address, two by peer.
+    let status = hex::decode("d106883f60624dd2f1a9fc808001c30a0280").unwrap();
+    let _ = node.receive(A, code::STATUS, &status).unwrap();
+    node.greet(B, GETH_NEW);
+    let count = |node: &mut Node, first: u32| {
+        let begin = node.now.mono;
+        let mut sent = Vec::new();
+        for number in first..first + 40 {
+            let envelope = timed(START - 60, 5_000 + number, 0);
+            node.post(&sealed(&envelope, |pow| pow.best() >= 0.002));
+            sent.extend(node.run(Duration::from_millis(250)));
+        }
+        let to = |link| sent.iter().filter(|(_, send)| send.link == link).count();
+        (to(A), to(B), node.now.mono.since(begin).as_secs())
+    };
+    let (slow, quick, secs) = count(&mut node, 1);
+    assert_eq!(secs, 10);
+    assert!(
+        (15..=20).contains(&slow) && quick >= 25,
+        "{slow} and {quick} packets"
+    );
+    // Told otherwise, and charged for the confirmations that its own packets cost.
+    let _ = node
+        .receive(A, code::RATE_LIMITS, &[0xc3, 0x80, 0x04, 0x80])
+        .unwrap();
+    let mut confirmed = 0;
+    for number in 0..20 {
+        let packet = outgoing::messages(&[timed(START - 50, 5_000, number)]);
+        confirmed += node
+            .receive(A, code::MESSAGES, &packet)
+            .unwrap()
+            .replies
+            .len();
+    }
+    assert_eq!(confirmed, 40);
+    let (slow, _, _) = count(&mut node, 100);
+    assert_eq!(slow, 0, "ten seconds are spent on forty packets");
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use circuits::ids::LinkId;
+use proptest::prelude::*;
 use whisht::bloom::Bloom;
 use whisht::dark::DarkMessage;
 use whisht::envelope::{Envelope, EnvelopeHash, Topic};
@@ -348,4 +349,101 @@ fn a_flood_of_requests_is_answered_ten_packets_a_second_and_no_faster() {
         1_024 - 101,
         "the rest was not remembered"
     );
+}
+
+/// Something that happens to a node among three peers that announce.
+#[derive(Clone, Debug)]
+enum Event {
+    Announce(u64, Vec<u32>),
+    Ask(u64, Vec<u32>),
+    Bring(u64, Vec<u32>),
+    Post(u32),
+    Return(u64),
+    Wait(u16),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let some = || prop::collection::vec(0..40_u32, 0..6);
+    prop_oneof![
+        3 => (1..4_u64, some()).prop_map(|(peer, some)| Event::Announce(peer, some)),
+        3 => (1..4_u64, some()).prop_map(|(peer, some)| Event::Ask(peer, some)),
+        3 => (1..4_u64, some()).prop_map(|(peer, some)| Event::Bring(peer, some)),
+        2 => (0..40_u32).prop_map(Event::Post),
+        1 => (1..4_u64).prop_map(Event::Return),
+        4 => (0..3_000_u16).prop_map(Event::Wait),
+    ]
+}
+
+/// What a peer was told, what crossed its link, and what it was asked for since it last said so.
+#[derive(Default)]
+struct Books {
+    link: u64,
+    told: BTreeSet<EnvelopeHash>,
+    crossed: BTreeSet<EnvelopeHash>,
+    announced: BTreeSet<EnvelopeHash>,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever peers announce, ask and bring: nothing is told or given twice over one link, given
+    /// from anywhere but the pool, or asked of a peer that did not announce it.
+    #[test]
+    fn books_are_kept_on_every_link(events in prop::collection::vec(event(), 1..150)) {
+        let mut node = among([A, B, C]);
+        let mut books: BTreeMap<u64, Books> = (1..4)
+            .map(|peer| (peer, Books { link: peer, ..Books::default() }))
+            .collect();
+        let mut next = 10;
+        for event in events {
+            match event {
+                Event::Announce(peer, numbers) => {
+                    let hashes: Vec<_> = numbers.iter().map(|one| plain(*one).hash()).collect();
+                    let book = books.get_mut(&peer).unwrap();
+                    book.announced.extend(&hashes);
+                    let link = LinkId(book.link);
+                    let _ = node.gossip.announced(node.now, link, hashes, &node.pool);
+                }
+                Event::Ask(peer, numbers) => {
+                    let hashes = numbers.iter().map(|one| plain(*one).hash()).collect();
+                    node.gossip.asked(LinkId(books[&peer].link), hashes);
+                }
+                Event::Bring(peer, numbers) => {
+                    let envelopes: Vec<_> = numbers.iter().map(|one| plain(*one)).collect();
+                    let book = books.get_mut(&peer).unwrap();
+                    book.crossed.extend(envelopes.iter().map(Envelope::hash));
+                    prop_assert!(node.bring(LinkId(book.link), &envelopes).is_ok());
+                }
+                Event::Post(number) => {
+                    if !node.pool.contains(&plain(number).hash()) {
+                        node.post(&plain(number));
+                    }
+                }
+                Event::Return(peer) => {
+                    let book = books.get_mut(&peer).unwrap();
+                    node.gossip.close(node.now, LinkId(book.link));
+                    *book = Books { link: next, ..Books::default() };
+                    meet(&mut node, LinkId(next));
+                    next += 1;
+                }
+                Event::Wait(millis) => {
+                    for (_, send) in node.run(Duration::from_millis(millis.into())) {
+                        let book = books.values_mut().find(|book| book.link == send.link.0).unwrap();
+                        for hash in announced(&send).into_iter().flatten() {
+                            prop_assert!(book.told.insert(hash) && !book.crossed.contains(&hash));
+                        }
+                        for hash in asked_for(&send).into_iter().flatten() {
+                            prop_assert!(book.announced.contains(&hash));
+                        }
+                        if send.capability == Capability::SHH_6 {
+                            for envelope in envelopes(&send) {
+                                prop_assert!(book.crossed.insert(envelope.hash()));
+                                prop_assert!(node.pool.contains(&envelope.hash()));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
 }

@@ -34,12 +34,15 @@ pub(crate) struct Manners {
     pub(crate) network: Option<NetworkId>,
     /// The version of Whisper that it speaks, if any.
     pub(crate) shh: Option<Form>,
-    /// What it calls itself.
-    pub(crate) client: &'static str,
     /// Whether it wants its packets acknowledged, as status-im does.
     pub(crate) confirmed: bool,
+    pub(crate) dark: bool,
     /// Whether it says anything at all on a line, after the line stands.
     pub(crate) handshakes: bool,
+    /// What it calls itself.
+    pub(crate) client: &'static str,
+    /// The least work that it asks for.
+    pub(crate) min_pow: f64,
     /// Whether it asks for every envelope that is announced to it.
     pub(crate) asks: bool,
 }
@@ -50,10 +53,23 @@ impl Manners {
         Self {
             network: Some(NetworkId::new(Profile::Local, "test")),
             shh: Some(Form::V6),
-            client: "whisht/v0.1.0",
             confirmed: false,
+            dark: true,
             handshakes: true,
+            client: "whisht/v0.1.0",
+            min_pow: 0.0,
             asks: true,
+        }
+    }
+
+    /// Those of somebody else's program, which speaks plain Whisper only.
+    pub(crate) fn plain(client: &'static str) -> Self {
+        Self {
+            network: None,
+            dark: false,
+            client,
+            min_pow: 0.002,
+            ..Self::good()
         }
     }
 
@@ -127,7 +143,7 @@ impl Heard {
 impl Rogue {
     pub(super) fn new(key: LinkKey, manners: Manners) -> Self {
         let mut capabilities = Vec::new();
-        if manners.shh != Some(Form::V5) {
+        if manners.dark && manners.shh != Some(Form::V5) {
             capabilities.push(Capability::DARK_1);
         }
         capabilities.extend(manners.shh.map(shh));
@@ -224,10 +240,11 @@ impl Rogue {
             self.queue_dark(id, &DarkMessage::Status { network, epoch });
         }
         if let Some(form) = self.manners.shh {
+            let min_pow = MinPow::new(self.manners.min_pow).expect("it is finite");
             let status = match form {
                 Form::V5 => v5::status(),
                 Form::V6 if self.manners.confirmed => vec![0xc5, 6, 0x80, 0x80, 0x80, 1],
-                Form::V6 => outgoing::status(MinPow::ZERO, &Bloom::FULL, false),
+                Form::V6 => outgoing::status(min_pow, &Bloom::FULL, false),
             };
             self.queue(id, shh(form), u16::from(code::STATUS), status);
         }

@@ -21,7 +21,7 @@ use whisht::mail::archive::Word;
 use whisht::message::SymKey;
 use whisht::node::{
     Command, CommandId, Done, Event, Input, Job, JobId, Node, NodeConfig, NodeKeys, Output,
-    Refusal, Reply, StatusView, StoreId,
+    PowGeneration, Refusal, Reply, StatusView, StoreId,
 };
 
 pub(crate) mod archive;
@@ -141,6 +141,7 @@ impl World {
             trusted_peers: Vec::new(),
             max_peers: 25,
             min_pow: 0.002,
+            pow_generation: PowGeneration::Auto,
             pool_bytes: 1 << 24,
             guard: None,
             mail: None,

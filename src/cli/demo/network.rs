@@ -21,7 +21,7 @@ use crate::envelope::Topic;
 use crate::link::LinkKey;
 use crate::message::{ClientPublic, ClientSecret};
 use crate::node::{
-    Command, Event, Identity, NodeConfig, NodeKeys, Recipient, Restored, SendRequest,
+    Command, Event, Identity, NodeConfig, NodeKeys, PowGeneration, Recipient, Restored, SendRequest,
 };
 use crate::shell::store::Storage;
 use crate::shell::{Handle, Seen, Setup, Workers, random, start};
@@ -200,6 +200,7 @@ impl Planned {
             trusted_peers: Vec::new(),
             max_peers: MOST_PEERS,
             min_pow: MIN_POW,
+            pow_generation: PowGeneration::Auto,
             pool_bytes: POOL_BYTES,
             guard: None,
             mail: None,

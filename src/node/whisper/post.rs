@@ -21,8 +21,8 @@ use circuits::time::Now;
 use super::command::{Post, PostTo, ShhError, ShhReply};
 use super::no_peer;
 use crate::compose::{self, Letter, Life, Recipient};
-use crate::envelope::{Envelope, EnvelopeHash, Form, Marking, Ttl, Unsealed};
-use crate::gossip::{Refused, Rule};
+use crate::envelope::{Envelope, EnvelopeHash, Marking, Ttl, Unsealed};
+use crate::gossip::Refused;
 use crate::message::{
     self, ClientPublic, ClientSecret, Padding, PayloadTooLong, Plaintext, SymKey,
 };
@@ -219,7 +219,11 @@ impl Node {
             // As much work as there is time for, and the time comes on top of the life.
             let patience = patience(post);
             unsealed.expiry = unsealed.expiry.after(post.pow_time.min(LONGEST_SEAL));
-            Some(job(&unsealed, self.one_rule(), Goal::BestIn(patience))?)
+            Some(job(
+                &unsealed,
+                self.one_generation(),
+                Goal::BestIn(patience),
+            )?)
         } else {
             None
         };
@@ -227,36 +231,20 @@ impl Node {
     }
 
     /// The search that satisfies our peers: each judges by one of two rules and would hang up on us
-    /// for a seal by the other. Where both are needed, both are sought if that should take half the
-    /// time there is, and otherwise the one that more of the network goes by.
+    /// for a seal by the other. Where both are wanted, both are sought if that should take half the
+    /// time there is.
     fn job_for(&self, unsealed: &Unsealed, post: &Post) -> Result<SealJob, ShhError> {
         let size = unsealed.size().max(unsealed.without_nonce().len());
         let bits = required_bits(post.pow_target, size, unsealed.ttl);
         let goal = Goal::BitsWithin(bits, patience(post));
-        if self.judged_by(Rule::Legacy) && self.judged_by(Rule::Modern) {
+        if self.wants_both() {
             let both = job(unsealed, Generations::Both, goal)?;
             let expected = self.expected_seconds(&both);
             if expected.is_some_and(|secs| 2.0 * secs <= patience(post).as_secs_f64()) {
                 return Ok(both);
             }
         }
-        job(unsealed, self.one_rule(), goal)
-    }
-
-    fn one_rule(&self) -> Generations {
-        match self.judged_by(Rule::Legacy) && !self.judged_by(Rule::Modern) {
-            true => Generations::Legacy,
-            false => Generations::Modern,
-        }
-    }
-
-    /// Whether a peer that is given our envelopes hangs up for those that do not satisfy this rule.
-    fn judged_by(&self, rule: Rule) -> bool {
-        let mut peers = self
-            .gossip
-            .peers()
-            .filter(|(_, peer)| peer.form == Form::V6);
-        peers.any(|(_, peer)| peer.rule == rule || peer.rule == Rule::Both)
+        job(unsealed, self.one_generation(), goal)
     }
 
     /// An envelope that looks like every other one of ours.

@@ -1,0 +1,83 @@
+//! For which generation of the proof-of-work rule our own messages are sealed.
+//!
+//! What travels hidden is sealed for the modern rule, always: what an envelope of the crowd looks
+//! like must depend neither on the sender's settings nor on its peers, and both rules at once cost
+//! the product. A message at level `open` hides nobody, and is sealed as its owner says, or as the
+//! peers need it (docs/decisions/0005).
+
+use circuits::level::{Insertion, Level};
+
+use super::Node;
+use super::config::PowGeneration;
+use crate::envelope::Form;
+use crate::gossip::{PeerInfo, Rule};
+use crate::pow::Generations;
+
+impl Node {
+    /// For whom a message of this level and so many bits is sealed.
+    pub(super) fn generations(&self, level: Level, bits: u32) -> Generations {
+        if level.rules().insertion != Insertion::Gossip {
+            return Generations::Modern;
+        }
+        let most = match self.config.pow_generation {
+            PowGeneration::Both => MOST_BITS,
+            _ => MOST_BITS_UNASKED,
+        };
+        match self.wants_both() && bits.saturating_mul(2) <= most {
+            true => Generations::Both,
+            false => self.one_generation(),
+        }
+    }
+
+    /// Whether envelopes that hide nobody should satisfy both rules, where that can be afforded.
+    pub(super) fn wants_both(&self) -> bool {
+        match self.config.pow_generation {
+            PowGeneration::Auto => self.judged_by(Rule::Legacy) && self.judged_by(Rule::Modern),
+            PowGeneration::Both => true,
+            PowGeneration::Legacy | PowGeneration::Modern => false,
+        }
+    }
+
+    /// The rule that such envelopes satisfy where both cannot be afforded.
+    pub(super) fn one_generation(&self) -> Generations {
+        match self.config.pow_generation {
+            PowGeneration::Legacy => Generations::Legacy,
+            PowGeneration::Both | PowGeneration::Modern => Generations::Modern,
+            PowGeneration::Auto => {
+                match self.judged_by(Rule::Legacy) && !self.judged_by(Rule::Modern) {
+                    true => Generations::Legacy,
+                    false => Generations::Modern,
+                }
+            }
+        }
+    }
+
+    /// Whether a peer takes hidden messages of ours, as far as its filter lets it: neither its rule
+    /// nor the work that it asks for is in the way.
+    pub(super) fn serves(&self, peer: &PeerInfo) -> bool {
+        peer.form == Form::V6 && peer.takes(Generations::Modern, self.config.min_pow)
+    }
+
+    /// Peers that do not take them.
+    pub(super) fn unserved_peers(&self) -> usize {
+        let peers = self.gossip.peers();
+        peers
+            .filter(|(_, peer)| peer.greeted && !self.serves(peer))
+            .count()
+    }
+
+    /// Whether a peer may hang up for an envelope that does not satisfy this rule.
+    fn judged_by(&self, rule: Rule) -> bool {
+        let mut peers = self.gossip.peers();
+        peers.any(|(_, peer)| {
+            let judges = peer.rule == rule || peer.rule == Rule::Both;
+            peer.form == Form::V6 && peer.min_pow > 0.0 && judges
+        })
+    }
+}
+
+/// Zero bits of both rules together at the most, where the user wants both: a quarter of an hour on
+/// a fast machine (spec M23).
+const MOST_BITS: u32 = 34;
+/// The same where nobody asked for it: seconds.
+const MOST_BITS_UNASKED: u32 = 26;

@@ -1,0 +1,108 @@
+//! Peers that judge work by another rule, and what is sealed for them (docs/decisions/0005).
+
+use std::time::Duration;
+
+use circuits::level::Level;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use whisht::envelope::Topic;
+use whisht::gossip::packet::{Packet, code};
+use whisht::message::ClientSecret;
+use whisht::node::{Command, PowGeneration, Recipient, Reply, SendRequest};
+use whisht::pow::PowValues;
+
+use crate::sim::World;
+use crate::sim::rogue::{Line, Manners};
+
+const OLD: &str = "Geth/v1.8.27-stable/linux-amd64/go1.10.4";
+const NEW: &str = "Geth/v1.9.20-stable/linux-amd64/go1.14";
+
+fn open_message() -> SendRequest {
+    let secret = ClientSecret::generate(&mut ChaCha20Rng::from_seed([9; 32]));
+    SendRequest {
+        to: Recipient::Public(secret.public(), Topic([1, 2, 3, 4])),
+        sign_as: None,
+        payload: b"plainly".to_vec().into(),
+        level: Some(Level::Open),
+        life: Duration::from_secs(600),
+    }
+}
+
+/// A node that has dialled one peer for each name.
+fn beside(clients: &[&'static str], generation: PowGeneration) -> (World, usize, Vec<usize>) {
+    let mut world = World::new(Duration::from_millis(5));
+    let peers: Vec<usize> = clients
+        .iter()
+        .map(|client| world.add_rogue(Manners::plain(client)))
+        .collect();
+    let node = world.add_with(false, &peers, |config| config.pow_generation = generation);
+    world.run(Duration::from_secs(5));
+    (world, node, peers)
+}
+
+/// The work in every envelope that came on a line.
+fn work(line: &Line) -> Vec<PowValues> {
+    let heard = line.heard.iter();
+    heard
+        .filter(|heard| heard.code == u16::from(code::MESSAGES))
+        .filter_map(
+            |heard| match Packet::decode(code::MESSAGES, &heard.payload) {
+                Ok(Packet::Messages(envelopes)) => Some(envelopes),
+                _ => None,
+            },
+        )
+        .flatten()
+        .map(|envelope| PowValues::of(&envelope.unwrap()))
+        .collect()
+}
+
+fn expected_hashes(world: &mut World, node: usize) -> f64 {
+    match world.command(node, Command::Estimate(open_message())) {
+        Ok(Reply::Estimate(estimate)) => estimate.expected_hashes,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_open_message_is_sealed_for_the_only_peer_that_there_is() {
+    for (client, old) in [(OLD, true), (NEW, false)] {
+        let (mut world, node, peers) = beside(&[client], PowGeneration::Auto);
+        world.command(node, Command::Send(open_message())).unwrap();
+        world.run(Duration::from_secs(10));
+        let line = world.rogue(peers[0]).lines().next().unwrap();
+        let work = work(line);
+        assert_eq!(work.len(), 1, "{client}");
+        let judged = if old { work[0].legacy } else { work[0].modern };
+        assert!(judged >= 0.002, "{client}");
+    }
+}
+
+#[test]
+fn where_peers_of_both_kinds_are_there_an_open_message_satisfies_both_if_that_is_cheap() {
+    let squared = |world: &mut World, node| {
+        let hashes = expected_hashes(world, node);
+        (hashes.log2().round() as u32).is_multiple_of(2) && hashes > f64::from(1 << 20)
+    };
+    let (mut world, node, _) = beside(&[OLD, NEW], PowGeneration::Auto);
+    assert!(squared(&mut world, node));
+    let (mut world, node, _) = beside(&["nobody/knows"], PowGeneration::Auto);
+    assert!(squared(&mut world, node), "an unknown one may be either");
+    let (mut world, node, _) = beside(&[OLD, NEW], PowGeneration::Modern);
+    assert!(!squared(&mut world, node));
+    let (mut world, node, _) = beside(&[NEW], PowGeneration::Both);
+    assert!(squared(&mut world, node));
+    let (mut world, node, _) = beside(&["whisht/v9"], PowGeneration::Auto);
+    assert!(!squared(&mut world, node), "our own kind takes either");
+}
+
+#[test]
+fn peers_that_do_not_take_hidden_messages_are_counted() {
+    let (mut world, node, _) = beside(&[OLD, NEW, "nobody/knows"], PowGeneration::Legacy);
+    assert_eq!(world.status(node).unserved_peers, 2);
+    let Ok(Reply::Peers(peers)) = world.command(node, Command::Peers) else {
+        panic!("no list of peers");
+    };
+    for peer in peers {
+        assert_eq!(peer.served, peer.client == NEW, "{}", peer.client);
+    }
+}

@@ -1,0 +1,149 @@
+//! What brings go-ethereum down (protocol sheet 10.4): survived here, and never sent from here.
+
+use circuits::time::UnixSecs;
+use proptest::prelude::*;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use secp256k1::PublicKey;
+use whisht::ecies;
+use whisht::envelope::{Envelope, Topic, Ttl};
+use whisht::link::DisconnectReason;
+use whisht::message::{
+    self, ASYMMETRIC_OVERHEAD, ClientSecret, Padding, Plaintext, SymKey, longest_payload,
+};
+use whisht::node::{Command, Event, Identity};
+use whisht::pow::PowValues;
+
+use crate::scene::{Scene, TARGET};
+
+fn rng() -> ChaCha20Rng {
+    ChaCha20Rng::from_seed([0x6e; 32])
+}
+
+/// An envelope around any data, with enough work for the target.
+fn around(now: UnixSecs, data: &[u8], ttl: u32) -> Envelope {
+    let build = |nonce| {
+        let expiry = UnixSecs(now.0 - 2 + ttl);
+        Envelope::build(expiry, Ttl(ttl), Topic([1, 2, 3, 4]), data.to_vec(), nonce)
+    };
+    let enough = |envelope: &Envelope| PowValues::of(envelope).best() >= 0.002;
+    (0..).map(build).find(enough).unwrap()
+}
+
+/// A scene whose target listens with a key, and that key's public half.
+fn listening() -> (Scene, PublicKey) {
+    let mut scene = Scene::new();
+    let secret = ClientSecret::generate(&mut rng());
+    let public = PublicKey::from_slice(&secret.public().to_bytes()).unwrap();
+    let identity = Identity::KeyPair(secret);
+    let command = Command::AddIdentity("me".to_owned(), identity);
+    scene.world.command(TARGET, command).unwrap();
+    (scene, public)
+}
+
+/// Brings an envelope to the target by gossip, and lets it be tried with every key.
+fn bring(scene: &mut Scene, envelope: Envelope) {
+    let line = scene.line;
+    scene.world.incite(scene.rogue, |rogue, now| {
+        ((), rogue.gossip(now, line, &[envelope]))
+    });
+    scene.run(2);
+}
+
+fn messages(scene: &Scene) -> usize {
+    let events = scene.world.events(TARGET).iter();
+    events
+        .filter(|(_, event)| matches!(event, Event::Message(_)))
+        .count()
+}
+
+#[test]
+fn plaintexts_whose_size_field_points_beyond_their_end_are_read_by_nobody_and_passed_on() {
+    let (mut scene, to) = listening();
+    let bombs: [&[u8]; 6] = [
+        &[0x03],
+        &[0x01, 0x01],
+        &[0x01, 0x02, 0x09],
+        &[0x03, 0x03, 0x00, 0x00],
+        &[0x04],
+        &[],
+    ];
+    for (count, bomb) in bombs.into_iter().enumerate() {
+        let data = ecies::encrypt(&mut rng(), &to, &[], bomb);
+        let envelope = around(
+            scene.world.clock().unix,
+            &data,
+            60 + u32::try_from(count).unwrap(),
+        );
+        bring(&mut scene, envelope);
+        assert_eq!(scene.world.status(TARGET).pool_envelopes, count + 1);
+    }
+    assert_eq!(messages(&scene), 0);
+    assert!(scene.line().stands());
+}
+
+#[test]
+fn an_ecies_body_shorter_than_its_own_parts_is_survived() {
+    let (mut scene, to) = listening();
+    let whole = ecies::encrypt(&mut rng(), &to, &[], b"");
+    assert_eq!(whole.len(), ASYMMETRIC_OVERHEAD);
+    for (count, len) in [0, 1, 64, 65, 66, 97, 98, 112].into_iter().enumerate() {
+        let envelope = around(scene.world.clock().unix, &whole[..len], 60);
+        bring(&mut scene, envelope);
+        assert_eq!(scene.world.status(TARGET).pool_envelopes, count + 1);
+    }
+    assert_eq!(messages(&scene), 0);
+}
+
+#[test]
+fn a_lifetime_of_zero_is_refused_and_has_no_work_to_print() {
+    let (mut scene, _) = listening();
+    let now = scene.world.clock().unix;
+    let envelope = Envelope::build(now, Ttl(0), Topic([1; 4]), vec![1; 40], 0);
+    bring(&mut scene, envelope);
+    assert_eq!(scene.world.status(TARGET).pool_envelopes, 0);
+    assert!(scene.line().stands(), "once is forgiven");
+}
+
+/// That it cannot be sent is tested beside [`DisconnectReason`], which has no name for it.
+#[test]
+fn a_farewell_with_reason_17_is_read() {
+    for compressed in [false, true] {
+        let read = DisconnectReason::decode(&[0xc1, 0x11], compressed);
+        assert_eq!(read.to_string(), "unknown disconnect reason 17");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// go-ethereum checks that the size field is there, and then believes it.
+    #[test]
+    fn no_plaintext_of_ours_points_beyond_its_end(
+        payload in prop::collection::vec(any::<u8>(), 0..700),
+        room in 0..600_usize,
+        signed: bool,
+    ) {
+        let signer = signed.then(|| ClientSecret::generate(&mut rng()));
+        let len = payload.len() + 1 + 3 + room + if signed { 65 } else { 0 };
+        for padding in [Padding::Align, Padding::UpTo(len)] {
+            let plaintext = Plaintext::build(&mut rng(), &payload, padding, signer.as_ref());
+            let Ok(plaintext) = plaintext else {
+                prop_assert!(longest_payload(len, signed) < Some(payload.len()));
+                continue;
+            };
+            let bytes = plaintext.as_bytes();
+            let end = bytes.len() - if signed { 65 } else { 0 };
+            let field = usize::from(bytes[0] & 3);
+            prop_assert_eq!(bytes[0] & 4 == 4, signed);
+            let size = bytes[1..=field].iter().rev().fold(0, |size, byte| size << 8 | usize::from(*byte));
+            prop_assert!(1 + field + size <= end);
+            prop_assert_eq!(&bytes[1 + field..1 + field + size], payload.as_slice());
+            let key = ClientSecret::generate(&mut rng());
+            let sealed = message::seal_asymmetric(&mut rng(), &key.public(), &plaintext);
+            prop_assert!(sealed.len() > ASYMMETRIC_OVERHEAD);
+            let sealed = message::seal_symmetric(&mut rng(), &SymKey::generate(&mut rng()), &plaintext);
+            prop_assert!(sealed.len() > 28);
+        }
+    }
+}
