@@ -262,7 +262,8 @@ impl Gossip {
     fn bound_memory(&mut self, pool: &Pool) {
         let most = pool.len().saturating_mul(2).saturating_add(SLACK);
         if self.known.len() > most {
-            self.known.retain(|envelope| pool.contains(envelope));
+            let pooled = pool.iter().map(|pooled| pooled.envelope.hash());
+            self.known.keep_only(pooled);
         }
         for peer in self.peers.values_mut() {
             for queue in [&mut peer.queue, &mut peer.notices.queue] {
