@@ -5,6 +5,7 @@
 //! table of the file has a module of its own here, flattened into [`Options`]: the flag
 //! `--rpc-http` is the key `rpc.http`.
 
+mod discovery;
 mod mail;
 mod rpc;
 
@@ -91,6 +92,8 @@ pub(super) struct Options {
     #[arg(long, env = "WHISHT_PASSWORD_FILE", value_name = "FILE")]
     password_file: Option<PathBuf>,
     #[command(flatten)]
+    discovery: discovery::Options,
+    #[command(flatten)]
     mail: mail::Options,
     #[command(flatten)]
     rpc: rpc::Options,
@@ -114,6 +117,7 @@ impl From<Options> for Settings {
             pool_mb,
             guard,
             threads,
+            discovery,
             mail,
             password_file,
             rpc,
@@ -134,6 +138,7 @@ impl From<Options> for Settings {
             pool_mb,
             guard,
             threads,
+            discovery: discovery.into(),
             mail: mail.into(),
             password_file,
             rpc: rpc.into(),
