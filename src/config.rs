@@ -6,6 +6,7 @@
 //! shell has opened, and nothing is ever lowered silently: what cannot be had is an error that
 //! names the cause and the remedy.
 
+pub mod discovery;
 mod entry;
 pub mod file;
 pub mod mail;
@@ -19,9 +20,11 @@ use circuits::directory;
 use circuits::ids::{Profile, RelayId};
 use circuits::level::Level;
 
+use crate::discovery::Contact;
 use crate::endpoint::{Endpoint, PeerAddr};
 use crate::node::{MailService, NodeConfig, PowGeneration};
 
+use discovery::DiscoverySettings;
 use mail::{MailConfig, MailSettings};
 use rpc::{NotLoopback, RpcConfig, RpcSettings};
 use value::NetworkName;
@@ -59,6 +62,8 @@ pub struct Settings {
     pub guard: Option<RelayId>,
     /// Threads for proof of work. Default: one per core.
     pub threads: Option<usize>,
+    /// The table `[discovery]`.
+    pub discovery: DiscoverySettings,
     /// The table `[mail]`.
     pub mail: MailSettings,
     /// The file with the password of the identities. Default: ask, if there is a terminal.
@@ -87,6 +92,7 @@ impl Settings {
             pool_mb: self.pool_mb.or(weaker.pool_mb),
             guard: self.guard.or(weaker.guard),
             threads: self.threads.or(weaker.threads),
+            discovery: self.discovery.over(weaker.discovery),
             mail: self.mail.over(weaker.mail),
             password_file: self.password_file.or(weaker.password_file),
             rpc: self.rpc.over(weaker.rpc),
@@ -141,6 +147,7 @@ impl Config {
             Profile::Local => MIN_POW_LOCAL,
         });
         let mail = MailConfig::build(settings.mail);
+        let discovery = bootnodes(profile, settings.discovery, &listen)?;
         let node = NodeConfig {
             profile,
             network,
@@ -151,6 +158,8 @@ impl Config {
             listen_port: 0,
             peers,
             trusted_peers,
+            discovery,
+            listening: Vec::new(),
             max_peers: settings.max_peers.unwrap_or(MAX_PEERS),
             min_pow,
             pow_generation: settings.pow_generation.unwrap_or_default(),
@@ -180,6 +189,7 @@ impl Config {
 
     /// Fills in what is known once the listeners are bound.
     pub fn bound(&mut self, addresses: &[SocketAddr]) {
+        self.node.listening = addresses.to_vec();
         self.node.listen_port = addresses.first().map_or(0, SocketAddr::port);
         if self.node.relay && self.node.advertise.is_empty() {
             self.node.advertise = addresses.iter().copied().map(to_directory).collect();
@@ -210,6 +220,29 @@ fn listen(profile: Profile, addresses: Option<Vec<SocketAddr>>) -> Result<Listen
     } else {
         Listen::At(addresses)
     })
+}
+
+/// Whom discovery asks first, if there is to be discovery.
+fn bootnodes(
+    profile: Profile,
+    settings: DiscoverySettings,
+    listen: &Listen,
+) -> Result<Option<Vec<Contact>>, ConfigError> {
+    let bootnodes = settings.bootnodes.unwrap_or_default();
+    if !settings.enabled.unwrap_or(false) {
+        return match bootnodes.is_empty() {
+            true => Ok(None),
+            false => Err(ConfigError::BootnodesWithoutDiscovery),
+        };
+    }
+    if *listen == Listen::Nowhere {
+        return Err(ConfigError::DiscoveryNeedsListener);
+    }
+    for contact in &bootnodes {
+        let endpoint = Endpoint::Tcp(contact.socket());
+        reachable(profile, endpoint, "discovery.bootnodes")?;
+    }
+    Ok(Some(bootnodes))
 }
 
 /// Where to listen.
@@ -301,6 +334,18 @@ pub enum ConfigError {
     /// An address is advertised by a node that relays nothing.
     #[error("`advertise` is for relays; add --relay, or leave it out")]
     AdvertiseWithoutRelay,
+    /// Somebody is to be asked for peers, by a node that asks nobody.
+    #[error(
+        "`discovery.bootnodes` names nodes to ask for peers, and discovery is off; add \
+         --discovery-enabled, or leave them out"
+    )]
+    BootnodesWithoutDiscovery,
+    /// A node that does not listen does not want to be known.
+    #[error(
+        "discovery tells strangers where this node is, and a node that does not listen tells \
+         nobody; leave out --no-listen, or --discovery-enabled"
+    )]
+    DiscoveryNeedsListener,
     /// A level that this version does not have.
     #[error(
         "the level `{0}` is not there yet: it needs cover traffic that this version does not send; \
@@ -350,7 +395,10 @@ impl ConfigError {
     pub const fn is_policy(&self) -> bool {
         matches!(
             self,
-            Self::LevelNotThere(_) | Self::LocalLeavesMachine { .. } | Self::RpcLeavesMachine(_)
+            Self::DiscoveryNeedsListener
+                | Self::LevelNotThere(_)
+                | Self::LocalLeavesMachine { .. }
+                | Self::RpcLeavesMachine(_)
         )
     }
 }

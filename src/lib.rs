@@ -16,6 +16,7 @@ pub mod compose;
 #[cfg(feature = "shell")]
 pub mod config;
 pub mod dark;
+pub mod discovery;
 pub mod ecies;
 pub mod endpoint;
 pub mod envelope;

@@ -4,7 +4,7 @@
 //! [`Output`]s say. The node reads no clock, opens no socket, starts no thread and draws all its
 //! randomness from one seed, so a run can be repeated exactly.
 //!
-//! One file for each concern: `links` (connections come, speak and go), `dark` (what whisht nodes
+//! One file for each concern: `links` (connections come, speak and go), `found` (peers that nobody named), `dark` (what whisht nodes
 //! say to each other), `public` (envelopes that everybody has), `p2p` (what passes between two
 //! peers alone), `mail` (old mail, for others and for us), `wishes` (what we ask of all peers), `onion` (cells that pass through),
 //! `stem` (envelopes on their way in), `relays` (the directory), `listing` (our place in it), `outbox` and
@@ -18,6 +18,7 @@ mod dark;
 mod dispatch;
 mod echo;
 mod event;
+mod found;
 mod inbox;
 mod input;
 mod links;
@@ -45,7 +46,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use circuits::directory::{BadSigningKey, Directory, Limits, Requirements, SigningKey};
-use circuits::ids::{LinkId, RelayId, RelayKey};
+use circuits::ids::{LinkId, Profile, RelayId, RelayKey};
 use circuits::path::{GuardSeed, Guards};
 use circuits::time::{Instant, Now};
 use rand_chacha::ChaCha20Rng;
@@ -64,6 +65,7 @@ use self::stem::StemDuty;
 use self::store::{After, Durable};
 use self::timers::{Timer, Timers};
 use self::whisper::Whisper;
+use crate::discovery::{self, Discovery};
 use crate::envelope::EnvelopeHash;
 use crate::gossip::{self, Gossip, packet::MinPow};
 use crate::link::{Capability, LinkConfig, LinkKey, LinkLimits};
@@ -104,6 +106,7 @@ pub struct Node {
     connections: Connections,
     peering: Peering,
     standings: Standings,
+    discovery: Option<Discovery>,
     pool: Pool,
     gossip: Gossip,
     stem: StemDuty,
@@ -216,6 +219,16 @@ impl Node {
         };
         let mut gossip_seed = [0; 32];
         rng.fill_bytes(&mut gossip_seed);
+        let discovery = config.discovery.as_ref().map(|bootnodes| {
+            let mut seed = [0; 32];
+            rng.fill_bytes(&mut seed);
+            let config = discovery::Config {
+                bootnodes: bootnodes.clone(),
+                own: config.listening.clone(),
+                loopback_only: config.profile == Profile::Local,
+            };
+            Discovery::new(config, Arc::clone(&me.link), seed, now.mono)
+        });
         let mut node = Self {
             started: now.mono,
             outputs: VecDeque::new(),
@@ -227,6 +240,7 @@ impl Node {
             connections: Connections::default(),
             peering: Peering::new(config.peers.iter().chain(&config.trusted_peers), now.mono),
             standings: Standings::default(),
+            discovery,
             pool: Pool::new(config.pool_bytes),
             gossip: Gossip::new(gossip_config, gossip_seed),
             stem: StemDuty::new(&mut rng, now.mono),
@@ -265,6 +279,7 @@ impl Node {
             Input::Received(link, bytes) => self.on_received(now, link, bytes),
             Input::Flushed(link, bytes) => self.on_flushed(link, bytes),
             Input::Closed(link) => self.on_closed(now, link),
+            Input::Datagram(from, bytes) => self.on_datagram(now, from, bytes),
             Input::Stored(id) => self.on_stored(now, id),
             Input::Working(job, tried) => self.on_working(job, tried),
             Input::HashRate(rate) => self.hash_rate = (rate > 0.0).then_some(rate),
@@ -287,7 +302,10 @@ impl Node {
                 Timer::Epoch => self.turn_epoch(now),
                 Timer::ExpirePool => self.expire_pool(now),
                 Timer::Open => self.open_envelopes(),
-                Timer::Redial => self.redial(now.mono),
+                Timer::Redial => {
+                    self.redial(now.mono);
+                    self.dial_found(now);
+                }
             }
         }
         self.run_link_timeouts(now);
@@ -298,6 +316,7 @@ impl Node {
         self.end_embargoes(now);
         self.emit_cells(now);
         self.run_gossip(now);
+        self.run_discovery(now);
     }
 
     /// Asks to be called when the next thing is due.
@@ -313,6 +332,7 @@ impl Node {
             self.outbox.next_due(),
             self.mail.next_due(),
             self.gossip.next_due(),
+            self.discovery.as_ref().map(Discovery::poll_timeout),
         ];
         let next = due.into_iter().flatten().min().unwrap_or(now.mono);
         self.outputs.push_back(Output::Timeout(next.max(now.mono)));

@@ -25,6 +25,7 @@ pub mod rpc;
 pub mod signal;
 pub mod store;
 mod tcp;
+pub mod udp;
 mod workers;
 
 pub use driver::{Setup, StartError, start};

@@ -54,6 +54,7 @@ replay! {
     cell: 3_000,
     dark_packet: 20_000,
     descriptor: 20_000,
+    discv4_packet: 3_000,
     envelope: 20_000,
     envelope_v5: 20_000,
     hello: 20_000,

@@ -28,10 +28,12 @@ pub(super) fn check() -> Result<(), Failure> {
 }
 
 /// What the options of all commands read, and the log filter.
-pub(super) const KNOWN: [&str; 32] = [
+pub(super) const KNOWN: [&str; 34] = [
     "WHISHT_ADVERTISE",
     "WHISHT_CONFIG",
     "WHISHT_DATA_DIR",
+    "WHISHT_DISCOVERY_BOOTNODES",
+    "WHISHT_DISCOVERY_ENABLED",
     "WHISHT_FAMILY",
     "WHISHT_GUARD",
     "WHISHT_IPC",

@@ -5,6 +5,7 @@
 //! table of the file has a module of its own here, flattened into [`Options`]: the flag
 //! `--rpc-http` is the key `rpc.http`.
 
+mod discovery;
 mod mail;
 mod rpc;
 
@@ -100,6 +101,8 @@ pub(super) struct Options {
     #[arg(long, env = "WHISHT_PASSWORD_FILE", value_name = "FILE")]
     password_file: Option<PathBuf>,
     #[command(flatten)]
+    discovery: discovery::Options,
+    #[command(flatten)]
     mail: mail::Options,
     #[command(flatten)]
     rpc: rpc::Options,
@@ -124,6 +127,7 @@ impl From<Options> for Settings {
             pool_mb,
             guard,
             threads,
+            discovery,
             mail,
             password_file,
             rpc,
@@ -145,6 +149,7 @@ impl From<Options> for Settings {
             pool_mb,
             guard,
             threads,
+            discovery: discovery.into(),
             mail: mail.into(),
             password_file,
             rpc: rpc.into(),

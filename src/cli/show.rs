@@ -38,13 +38,15 @@ pub(super) async fn peers(node: &mut Node, args: PeersArgs) -> Result<Exit, Fail
         return Ok(Exit::Done);
     }
     let row = |peer: &Value| {
-        let outbound = peer
-            .get("outbound")
-            .and_then(Value::as_bool)
-            .unwrap_or_default();
+        let flag = |name| peer.get(name).and_then(Value::as_bool).unwrap_or_default();
         [
             short(&field(peer, "key")),
-            if outbound { "out" } else { "in" }.to_owned(),
+            match (flag("found"), flag("outbound")) {
+                (true, _) => "found",
+                (false, true) => "out",
+                (false, false) => "in",
+            }
+            .to_owned(),
             field(peer, "client"),
             field(peer, "capabilities"),
             field(peer, "min_pow"),
@@ -146,6 +148,14 @@ pub(super) async fn status(node: &mut Node) -> Result<Exit, Failure> {
             "          {} keys and addresses are not let in for a while",
             count("refused")
         ))?;
+    }
+    match status.get("discovery").and_then(Value::as_u64) {
+        None => screen.line("discovery off")?,
+        Some(known) => screen.line(format_args!(
+            "discovery {} nodes known; {} of the peers come from it",
+            grouped(known),
+            count("found_peers")
+        ))?,
     }
     screen.line(format_args!(
         "relays    {} known, {} usable; directory {}",

@@ -24,7 +24,7 @@ use toml::de::{DeTable, DeValue};
 use super::Settings;
 use super::entry::{Wrong, count, flag, list, number, parsed, text};
 use super::value;
-use super::{mail, rpc};
+use super::{discovery, mail, rpc};
 use crate::nearest::nearest;
 
 /// Reads a file's text. `path` is for the error message.
@@ -97,7 +97,12 @@ pub struct Section {
 }
 
 /// Every table, in the order of [`Settings`].
-const SECTIONS: [Section; 2] = [
+const SECTIONS: [Section; 3] = [
+    Section {
+        name: "discovery",
+        keys: &discovery::KEYS,
+        set: |settings, key, value| settings.discovery.set(key, value),
+    },
     Section {
         name: "mail",
         keys: &mail::KEYS,

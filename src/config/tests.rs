@@ -56,6 +56,32 @@ fn every_key_is_read() {
 }
 
 #[test]
+fn discovery_is_off_unless_the_operator_wants_it() {
+    assert!(build("").unwrap().node.discovery.is_none());
+    let on = build("[discovery]\nenabled = true\n").unwrap();
+    assert!(
+        on.node
+            .discovery
+            .is_some_and(|bootnodes| bootnodes.is_empty())
+    );
+    let named =
+        format!("[discovery]\nenabled = true\nbootnodes = ['enode://{KEY}@8.8.8.8:1025']\n");
+    assert_eq!(build(&named).unwrap().node.discovery.unwrap().len(), 1);
+}
+
+#[test]
+fn discovery_that_makes_no_sense_or_tells_too_much_is_refused() {
+    let bootnodes = format!("bootnodes = ['enode://{KEY}@8.8.8.8:1025']\n");
+    let off = build(&format!("[discovery]\n{bootnodes}")).unwrap_err();
+    assert!(off.contains("--discovery-enabled"), "{off}");
+    let deaf = build("listen = []\n[discovery]\nenabled = true\n").unwrap_err();
+    assert!(deaf.contains("does not listen"), "{deaf}");
+    let local = "profile = 'local'\nnetwork = 'demo'\n[discovery]\nenabled = true\n";
+    let far = build(&format!("{local}{bootnodes}")).unwrap_err();
+    assert!(far.contains("never leaves this machine"), "{far}");
+}
+
+#[test]
 fn an_empty_file_means_the_defaults() {
     let config = build("").unwrap();
     assert_eq!(config.node.network, "whisht");

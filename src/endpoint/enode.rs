@@ -2,7 +2,7 @@
 //!
 //! The address is an IPv4 or bracketed IPv6 address or a version 3 onion name, never a host name:
 //! looking one up would tell a name server whom we are about to meet. go-ethereum's `?discport=`
-//! is accepted and ignored, since whisht runs no UDP discovery.
+//! is passed over here: it is for discovery, which reads it itself.
 
 use core::fmt;
 use core::str::FromStr;

@@ -108,7 +108,7 @@ impl Drop for WipedKey {
 }
 
 /// The 64 bytes that devp2p calls a node's identity.
-pub(super) fn to_relay_key(key: &PublicKey) -> RelayKey {
+pub(crate) fn to_relay_key(key: &PublicKey) -> RelayKey {
     let [_, xy @ ..] = key.serialize_uncompressed();
     RelayKey(xy)
 }

@@ -1,10 +1,13 @@
 //! What a node is told when it starts: settings, keys, and what it remembered.
 
+use std::net::SocketAddr;
+
 use circuits::directory::Endpoint;
 use circuits::ids::{Epoch, NetworkId, Profile, RelayId, RelayKey};
 use circuits::level::Level;
 use circuits::secret::Secret;
 
+use crate::discovery::Contact;
 use crate::endpoint::PeerAddr;
 use crate::link::LinkKey;
 use crate::message::SymKey;
@@ -32,6 +35,11 @@ pub struct NodeConfig {
     /// Peers to stay connected to whose P2P messages are taken at every connection. go-ethereum
     /// forgets whom it trusts with each.
     pub trusted_peers: Vec<PeerAddr>,
+    /// Whom to ask first for peers that nobody named; `None` to ask nobody, and to answer nobody.
+    /// It tells strangers our address.
+    pub discovery: Option<Vec<Contact>>,
+    /// Where we listen; discovery tells it.
+    pub listening: Vec<SocketAddr>,
     /// Peers at the most, links that only carry cells not counted. go-ethereum's default is 25.
     pub max_peers: usize,
     /// The least proof of work that we accept, in Whisper's unit (2^bits / size / TTL).

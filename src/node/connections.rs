@@ -96,6 +96,11 @@ impl Connections {
         self.dialing.remove(&id)
     }
 
+    /// Dials that the shell has not answered yet.
+    pub(super) fn dialing(&self) -> impl Iterator<Item = &Dialing> {
+        self.dialing.values()
+    }
+
     /// Whether a link to this peer is being made: dialled, or not through its handshake.
     pub(super) fn is_dialing(&self, key: RelayKey) -> bool {
         let shaking = |link: &Connection| link.dialed == Some(key) && !link.is_open();

@@ -1,6 +1,6 @@
 //! What a shell tells the node.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use circuits::ids::LinkId;
 
@@ -26,6 +26,8 @@ pub enum Input<'a> {
     Flushed(LinkId, usize),
     /// The connection ended, by whichever side. Nothing more comes from it.
     Closed(LinkId),
+    /// A datagram arrived at the socket of discovery, from this address.
+    Datagram(SocketAddr, &'a [u8]),
     /// Every `Output::Store` up to this one would survive a crash.
     Stored(StoreId),
     /// A job goes on, and has tried so many hashes in all. Costs nothing; may never come.

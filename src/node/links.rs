@@ -325,7 +325,7 @@ impl Node {
         // we chose them.
         let ours = |link: &Connection| {
             let wanted = |remote: &Remote| self.peering.wants(remote.key);
-            link.outbound() || link.remote.as_ref().is_some_and(wanted)
+            (link.outbound() && !self.is_found(link)) || link.remote.as_ref().is_some_and(wanted)
         };
         let successors: Vec<LinkId> = self
             .connections

@@ -1,6 +1,7 @@
 //! What the node asks of a shell.
 
 use core::fmt;
+use std::net::SocketAddr;
 
 use circuits::ids::{Epoch, LinkId};
 use circuits::secret::Secret;
@@ -22,6 +23,8 @@ pub enum Output {
     Send(LinkId, Vec<u8>),
     /// Write what is still to be written (for a second at most), then close.
     Close(LinkId),
+    /// Send this datagram from the socket of discovery. It may be lost.
+    Datagram(SocketAddr, Vec<u8>),
     /// Make this record durable; answer with `Input::Stored`.
     Store(StoreId, Record),
     /// Put this to the archive of the mail server; answer with `Input::Archived`. Only a node that

@@ -19,6 +19,7 @@ use super::view::{
 };
 use super::{Node, Output, hex};
 use crate::compose::{self, Draft, Letter, Life};
+use crate::discovery::Discovery;
 use crate::endpoint::Endpoint;
 use crate::estimate::Journey;
 use crate::link::{Capability, DisconnectReason};
@@ -305,6 +306,7 @@ impl Node {
                     named: self.peering.wants(remote.key),
                     always_admitted: self.peering.always_admits(remote.key),
                     outbound: link.outbound(),
+                    found: self.is_found(link),
                     capabilities: remote.shared.iter().map(Capability::to_string).collect(),
                     min_pow: info.map_or(0.0, |info| info.min_pow),
                     pow_rule: info.map_or("none", |info| info.rule.label()),
@@ -390,6 +392,10 @@ impl Node {
             cells_dropped: self.counters.cells_dropped,
             rebuilt: self.counters.rebuilt,
             outgoing: self.outbox.on_their_way(),
+            discovery: self.discovery.as_ref().map(Discovery::known),
+            found_peers: links()
+                .filter(|link| link.is_open() && self.is_found(link))
+                .count(),
             mail: self.mail_view(),
             levels: self.level_views(now),
         }

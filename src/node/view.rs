@@ -66,6 +66,8 @@ pub struct PeerView {
     pub address: Option<String>,
     /// Whether we dialled it.
     pub outbound: bool,
+    /// Whether discovery named it, rather than the user.
+    pub found: bool,
     /// Whether the user named it, so that it is dialled whenever it is lost.
     pub named: bool,
     /// Whether the user wants it let in however many there are.
@@ -198,6 +200,10 @@ pub struct StatusView {
     pub rebuilt: u64,
     /// Messages on their way.
     pub outgoing: usize,
+    /// Nodes that discovery knows to be where they say; nothing if there is no discovery.
+    pub discovery: Option<usize>,
+    /// Of the peers, those that discovery named.
+    pub found_peers: usize,
     /// The mail server, if the node is one.
     pub mail: Option<MailView>,
     /// For each level that is not available now, why.

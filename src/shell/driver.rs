@@ -14,7 +14,7 @@ use std::time::Duration;
 use circuits::directory::BadSigningKey;
 use circuits::ids::{LinkId, Profile};
 use circuits::time::Instant;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Sleep, timeout};
@@ -25,6 +25,7 @@ use super::door::{Door, Seat};
 use super::handle::{Ask, Handle};
 use super::store::{Storage, Store};
 use super::tcp::{self, Connection, FromNet, Line};
+use super::udp::{self, Datagrams};
 use super::workers::{Cancel, Workers};
 use super::{NoRandomness, random};
 use crate::endpoint::Endpoint;
@@ -46,6 +47,8 @@ pub struct Setup {
     pub storage: Storage,
     /// Where it listens.
     pub listeners: Vec<TcpListener>,
+    /// The sockets of discovery, if there is to be any.
+    pub datagrams: Vec<UdpSocket>,
     /// Who does its searches.
     pub workers: Arc<Workers>,
     /// Where it keeps mail for others, if it is a mail server.
@@ -78,6 +81,7 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
         restored,
         storage,
         listeners,
+        datagrams,
         workers,
         archive,
     } = setup;
@@ -91,6 +95,8 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
 
     let (to_answers, answers) = mpsc::unbounded_channel();
     let (to_net, net) = mpsc::channel(NET_QUEUE);
+    let (to_node, arrived) = mpsc::channel(udp::QUEUE);
+    let datagrams = Datagrams::start(datagrams, loopback_only, &to_node);
     let (to_asks, asks) = mpsc::channel(ASK_QUEUE);
     let (events, _) = broadcast::channel(EVENT_QUEUE);
     let stored = to_answers.clone();
@@ -113,6 +119,7 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
     let mut outside = Outside {
         clock,
         loopback_only,
+        datagrams,
         links: BTreeMap::new(),
         dialing: BTreeMap::new(),
         doors: JoinSet::new(),
@@ -136,6 +143,7 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
         asks,
         answers,
         net,
+        arrived,
     };
     let driver = tokio::spawn(async move {
         driver.run().await;
@@ -177,6 +185,7 @@ struct Driver {
     asks: mpsc::Receiver<Ask>,
     answers: mpsc::UnboundedReceiver<Answer>,
     net: mpsc::Receiver<FromNet>,
+    arrived: mpsc::Receiver<udp::Arrived>,
 }
 
 impl Driver {
@@ -199,6 +208,9 @@ impl Driver {
                     Some(Ask::Shutdown) | None => break,
                 },
                 Some(event) = self.net.recv() => self.on_net(event),
+                Some((from, bytes)) = self.arrived.recv() => {
+                    self.feed(Input::Datagram(from, &bytes));
+                }
             }
             while self.outside.tasks.try_join_next().is_some() {}
         }
@@ -295,6 +307,7 @@ impl Driver {
 struct Outside {
     clock: Clock,
     loopback_only: bool,
+    datagrams: Datagrams,
     links: BTreeMap<LinkId, Line>,
     dialing: BTreeMap<LinkId, AbortHandle>,
     /// Listeners.
@@ -347,6 +360,7 @@ impl Outside {
                     self.answer(Answer::NotDialed(link));
                 }
             }
+            Output::Datagram(to, bytes) => self.datagrams.send(to, &bytes),
             Output::Store(id, record) => self.store.put(id, record),
             Output::Archive(task) => {
                 if let Some(archive) = &self.archive {

@@ -23,6 +23,7 @@ use super::listen::{self, ListenError};
 use super::mail::{self, MailError};
 use super::rpc::{BindError, Bound, DoorError, Doors, Service, TokenFile};
 use super::store::{self, Storage};
+use super::udp::{self, UdpError};
 use super::{Handle, NoRandomness, Setup, Stopped, Workers, random, start};
 use crate::config::{Config, Listen};
 use crate::link::LinkKey;
@@ -107,6 +108,10 @@ impl Host {
             .filter_map(|listener| listener.local_addr().ok())
             .collect();
         config.bound(&addresses);
+        let datagrams = match config.node.discovery {
+            Some(_) => udp::bind(&addresses)?,
+            None => Vec::new(),
+        };
         let bound = Bound::bind(&config.rpc)?;
         let (lobby, private_dir) = lobby(&storage)?;
         let socket = ipc.map_or_else(|| lobby.join(IPC), Path::to_owned);
@@ -124,6 +129,7 @@ impl Host {
             restored,
             storage,
             listeners,
+            datagrams,
             workers,
             archive,
         };
@@ -289,6 +295,9 @@ pub enum HostError {
     /// The node itself.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The sockets of discovery.
+    #[error(transparent)]
+    Udp(#[from] UdpError),
     /// The node ended at once.
     #[error(transparent)]
     Stopped(#[from] Stopped),

@@ -13,6 +13,7 @@ mod framing;
 mod guard;
 mod http;
 mod ipc;
+mod keys;
 mod limits;
 mod seats;
 mod session;

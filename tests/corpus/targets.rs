@@ -15,6 +15,8 @@ pub mod cell;
 pub mod dark_packet;
 #[path = "../../fuzz/targets/descriptor.rs"]
 pub mod descriptor;
+#[path = "../../fuzz/targets/discv4_packet.rs"]
+pub mod discv4_packet;
 #[path = "../../fuzz/targets/envelope.rs"]
 pub mod envelope;
 #[path = "../../fuzz/targets/envelope_v5.rs"]

@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["bloom", "message", "pow"],
     &["compose", "dark", "filter", "link", "pool"],
     &["endpoint", "estimate", "gossip"],
-    &["mail"],
+    &["discovery", "mail"],
     &["node"],
     &["identity"],
     &["keystore"],

@@ -7,7 +7,9 @@
 #![allow(dead_code, reason = "no test uses all that a world can do")]
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use circuits::directory::Endpoint as Advertised;
@@ -15,6 +17,7 @@ use circuits::ids::{Epoch, LinkId, Profile};
 use circuits::level::Level;
 use circuits::secret::Secret;
 use circuits::time::{Instant, Now, UnixSecs};
+use whisht::discovery::{self, Discovery};
 use whisht::endpoint::{Endpoint, PeerAddr};
 use whisht::link::LinkKey;
 use whisht::mail::archive::Word;
@@ -45,6 +48,12 @@ pub(crate) struct World {
     pub(crate) mail_password: Option<[u8; 32]>,
     /// What the wall clock says at the start, and after a leap.
     start: UnixSecs,
+    /// Who cannot be dialled: the router before it lets nobody in.
+    walled: BTreeSet<usize>,
+    /// What rogues are found by; they answer and ask nothing.
+    found_by: BTreeMap<usize, Discovery>,
+    /// Who sent datagrams, and where to.
+    datagrams: BTreeSet<(usize, SocketAddr)>,
 }
 
 /// Who lives at a place.
@@ -74,6 +83,7 @@ enum Plan {
     Bytes(LinkId, Vec<u8>),
     Flushed(LinkId, usize),
     Closed(LinkId),
+    Datagram(SocketAddr, Vec<u8>),
     Stored(StoreId),
     Archived(Word),
     Working(JobId, u64),
@@ -93,7 +103,38 @@ impl World {
             latency,
             mail_password: None,
             start: START,
+            walled: BTreeSet::new(),
+            found_by: BTreeMap::new(),
+            datagrams: BTreeSet::new(),
         }
+    }
+
+    /// Adds a machine that discovery finds, whatever it is otherwise.
+    pub(crate) fn add_found_rogue(&mut self, manners: rogue::Manners) -> usize {
+        let number = self.add_rogue(manners);
+        let Endpoint::Tcp(own) = self.addr(number).endpoint else {
+            panic!("the world has sockets only")
+        };
+        let config = discovery::Config {
+            bootnodes: Vec::new(),
+            own: vec![own],
+            loopback_only: true,
+        };
+        let key = Arc::new(link_key(number));
+        let machine = Discovery::new(config, key, [7; 32], self.now);
+        self.found_by.insert(number, machine);
+        number
+    }
+
+    /// Where a node sent datagrams to.
+    pub(crate) fn datagrams_of(&self, at: usize) -> Vec<SocketAddr> {
+        let own = self.datagrams.iter().filter(|(from, _)| *from == at);
+        own.map(|(_, to)| *to).collect()
+    }
+
+    /// Puts a node behind a router that lets out what it dials, and nobody in.
+    pub(crate) fn wall_in(&mut self, at: usize) {
+        self.walled.insert(at);
     }
 
     /// The same in the last seconds of an epoch.
@@ -139,6 +180,8 @@ impl World {
             listen_port: 0,
             peers: peers.iter().map(|peer| self.nodes[*peer].addr).collect(),
             trusted_peers: Vec::new(),
+            discovery: None,
+            listening: vec![socket],
             max_peers: 25,
             min_pow: 0.002,
             pow_generation: PowGeneration::Auto,
@@ -360,6 +403,17 @@ impl World {
                 self.nodes[at].wires.remove(&link);
                 self.feed(at, Input::Closed(link));
             }
+            Plan::Datagram(from, bytes) => {
+                let now = self.clock();
+                let Some(machine) = self.found_by.get_mut(&at) else {
+                    return self.feed(at, Input::Datagram(from, &bytes));
+                };
+                machine.receive(now, from, &bytes);
+                let answers: Vec<_> = std::iter::from_fn(|| machine.poll_transmit()).collect();
+                for (to, bytes) in answers {
+                    self.carry_out(at, Output::Datagram(to, bytes));
+                }
+            }
             Plan::Stored(id) => self.feed(at, Input::Stored(id)),
             Plan::Archived(word) => self.feed(at, Input::Archived(word)),
             Plan::Working(job, tried) => self.feed(at, Input::Working(job, tried)),
@@ -373,7 +427,7 @@ impl World {
             .nodes
             .iter()
             .position(|place| !matches!(place.body, Body::Dark) && place.addr.endpoint == endpoint);
-        let Some(to) = to else {
+        let Some(to) = to.filter(|to| !self.walled.contains(to)) else {
             self.feed(at, Input::DialFailed(link));
             return;
         };
@@ -414,6 +468,15 @@ impl World {
             Output::Close(link) => {
                 if let Some((to, theirs)) = self.nodes[at].wires.remove(&link) {
                     self.plan(to, soon, Plan::Closed(theirs));
+                }
+            }
+            Output::Datagram(to, bytes) => {
+                self.datagrams.insert((at, to));
+                let from = self.nodes[at].addr.endpoint;
+                let mut places = self.nodes.iter();
+                let to = places.position(|place| place.addr.endpoint == Endpoint::Tcp(to));
+                if let (Some(to), Endpoint::Tcp(from)) = (to, from) {
+                    self.plan(to, soon, Plan::Datagram(from, bytes));
                 }
             }
             Output::Store(id, record) => {

@@ -198,6 +198,8 @@ impl Planned {
             listen_port: 0,
             peers,
             trusted_peers: Vec::new(),
+            discovery: None,
+            listening: Vec::new(),
             max_peers: MOST_PEERS,
             min_pow: MIN_POW,
             pow_generation: PowGeneration::Auto,
@@ -217,6 +219,7 @@ impl Planned {
             restored: Restored::default(),
             storage: Storage::Memory,
             listeners: vec![listener],
+            datagrams: Vec::new(),
             workers: Arc::clone(&common.workers),
             archive: None,
         })

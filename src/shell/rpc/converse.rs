@@ -8,6 +8,7 @@
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use super::limits::{MAX_UNDER_WAY, STALL};
 use super::session::Session;
@@ -85,7 +86,8 @@ async fn talk(
                 None => return Ok(Goodbye::GoingAway),
             },
             received = reader.next(), if under_way.len() < MAX_UNDER_WAY => match received {
-                Received::Text(text) => under_way.push(session.answer(&text)),
+                // It may hold a password.
+                Received::Text(text) => under_way.push(session.answer(&Zeroizing::new(text))),
                 Received::Unreadable(last) => {
                     if let Some(text) = last {
                         write(writer, text).await?;

@@ -11,15 +11,12 @@ use rand_core::SeedableRng;
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
-use super::Service;
 use super::limits::Pace;
 use super::subscriptions::{Opening, Subscriptions, Target};
+use super::{Service, keys};
 use crate::config::rpc::{Module, RpcConfig};
-use crate::identity::IdentityName;
 use crate::node::{Command, Criteria, Event, Reply, ShhCommand, ShhReply};
-use crate::rpc::{self, Call, Incoming, KeyCall, Kind, Permissions, Request, RpcError, shh};
-use crate::shell::identities::KeyError;
-use crate::shell::keeper::{KeepError, Unlocked};
+use crate::rpc::{self, Call, Incoming, Kind, Permissions, Request, RpcError, shh};
 use crate::shell::{Events, Seen, Stopped, random};
 
 /// What a client may do, by the door that it came through.
@@ -236,7 +233,7 @@ impl Client {
                 let command = made.await.map_err(|_| stopped(Stopped))??;
                 rpc::result(&self.command(command).await?)
             }
-            Call::Keys(call) => self.keys(call).await,
+            Call::Keys(call) => keys::carry_out(self.service.clone(), call).await,
             Call::KeyFromPassword(password) => {
                 let made = spawn_blocking(move || shh::keep_key(&password));
                 let keep = made.await.map_err(|_| stopped(Stopped))?;
@@ -322,59 +319,6 @@ impl Client {
                 .await;
         }
     }
-
-    async fn keys(&self, call: KeyCall) -> Result<Value, RpcError> {
-        let Service { handle, keeper } = &self.service;
-        let name = match call {
-            KeyCall::New {
-                name,
-                wanted,
-                password,
-                cost,
-            } => {
-                let kept = keeper.create(handle, name.clone(), wanted, password, cost);
-                kept.await.map(|()| name)?
-            }
-            KeyCall::Import {
-                file,
-                name,
-                password,
-                cost,
-            } => keeper.import(handle, file, name, password, cost).await?,
-            KeyCall::ChangePassword {
-                name,
-                old,
-                new,
-                cost,
-            } => {
-                let changed = keeper.change_password(name.clone(), old, new, cost);
-                changed.await.map(|()| name)?
-            }
-            KeyCall::Export(name) => {
-                let sealed = keeper.export(name.clone()).await?;
-                let address = sealed.address().map(|address| hex::encode(address.0));
-                let file = sealed.to_json();
-                return Ok(json!({"name": name.as_str(), "address": address, "file": file}));
-            }
-            KeyCall::Unlock { password, name } => {
-                let Unlocked { opened, locked } = keeper.unlock(handle, password, name).await?;
-                let texts = |names: &[IdentityName]| -> Vec<String> {
-                    names.iter().map(ToString::to_string).collect()
-                };
-                return Ok(json!({"opened": texts(&opened), "locked": texts(&locked)}));
-            }
-        };
-        Ok(self.identity(&name).await?.unwrap_or_default())
-    }
-
-    /// What the node knows of an identity.
-    async fn identity(&self, name: &IdentityName) -> Result<Option<Value>, RpcError> {
-        let known = rpc::result(&self.command(Command::Identities).await?)?;
-        let mut known = known.as_array().into_iter().flatten();
-        Ok(known
-            .find(|identity| identity["name"] == name.as_str())
-            .cloned())
-    }
 }
 
 fn notification(id: &str, event: &Event) -> Option<Value> {
@@ -418,28 +362,8 @@ fn generator() -> Result<ChaCha20Rng, RpcError> {
     Ok(ChaCha20Rng::from_seed(seed))
 }
 
-fn stopped(error: Stopped) -> RpcError {
+pub(super) fn stopped(error: Stopped) -> RpcError {
     RpcError::server(Kind::Stopped, error, "nothing was done")
-}
-
-impl From<KeepError> for RpcError {
-    fn from(error: KeepError) -> Self {
-        match error {
-            KeepError::Refused(refusal) => refusal.into(),
-            KeepError::Stopped(error) => stopped(error),
-            KeepError::Key(error) => {
-                let kind = match &error {
-                    error if error.is_locked() => Kind::Locked,
-                    KeyError::Dir(_) | KeyError::NoRandomness(_) => Kind::Storage,
-                    _ => Kind::Usage,
-                };
-                // These errors end in their remedy.
-                let text = error.to_string();
-                let (cause, remedy) = text.split_once("; ").unwrap_or((&text, "nothing was done"));
-                Self::server(kind, cause, remedy)
-            }
-        }
-    }
 }
 
 /// What go-ethereum's console calls first, to learn what else there is.

@@ -1,0 +1,47 @@
+//! Any bytes as a packet of discovery: opened, sealed again, and given to a machine.
+//!
+//! A fuzzer forges no hashes or signatures; what it changes is mostly refused for that. The corpus
+//! holds packets that are good, of every type.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use circuits::time::{Instant, Now, UnixSecs};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use whisht::discovery::{Config, Discovery, Packet, open, seal};
+use whisht::link::LinkKey;
+
+/// Opens, seals and receives. Panics if a rule is broken.
+pub fn discv4_packet(data: &[u8]) {
+    let key = Arc::new(LinkKey::generate(&mut ChaCha20Rng::from_seed([1; 32])));
+    if let Ok(opened) = open(data, UnixSecs(0)) {
+        if let Packet::Neighbours(contacts) = &opened.packet {
+            assert!(contacts.len() <= Packet::MOST_NEIGHBOURS);
+        }
+        let (bytes, hash) = seal(&opened.packet, UnixSecs(1), &key);
+        let again = open(&bytes, UnixSecs(1)).expect("what was sealed can be opened");
+        assert_eq!(again.packet, opened.packet);
+        assert_eq!((again.hash, again.from), (hash, key.public()));
+    }
+    receive(key, data);
+}
+
+/// Whatever comes, a machine sends no more than an answer and a question, to where it came from.
+fn receive(key: Arc<LinkKey>, data: &[u8]) {
+    let now = Now {
+        mono: Instant::from_micros(1),
+        unix: UnixSecs(0),
+    };
+    let from: SocketAddr = ([11, 1, 1, 1], 30303).into();
+    let config = Config {
+        bootnodes: Vec::new(),
+        own: vec![([12, 1, 1, 1], 30303).into()],
+        loopback_only: false,
+    };
+    let mut machine = Discovery::new(config, key, [2; 32], now.mono);
+    machine.receive(now, from, data);
+    let sent: Vec<_> = std::iter::from_fn(|| machine.poll_transmit()).collect();
+    assert!(sent.len() <= 2 && sent.iter().all(|(to, _)| *to == from));
+    assert_eq!(machine.known(), 0, "nobody is believed at once");
+}

@@ -1,0 +1,327 @@
+//! A node as discovery knows it, and which addresses may be told to whom.
+
+use core::fmt;
+use core::str::FromStr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use circuits::ids::RelayKey;
+use sha3::{Digest, Keccak256};
+
+use crate::endpoint::{Endpoint, EnodeError, PeerAddr};
+
+/// Who somebody is, and where. `Debug` does not show it.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub struct Contact {
+    /// The link key.
+    pub key: RelayKey,
+    /// The address, of both sockets.
+    pub ip: IpAddr,
+    /// The port for discovery.
+    pub udp: u16,
+    /// The port for links; 0 if there is none.
+    pub tcp: u16,
+}
+
+impl Contact {
+    /// A peer whose port for discovery is its port for links, as it is unless somebody says
+    /// otherwise; `None` for an onion service, which has no such socket.
+    #[must_use]
+    pub fn of(peer: &PeerAddr) -> Option<Self> {
+        match peer.endpoint {
+            Endpoint::Tcp(address) => Some(Self {
+                key: peer.key,
+                ip: address.ip().to_canonical(),
+                udp: address.port(),
+                tcp: address.port(),
+            }),
+            Endpoint::Onion(..) => None,
+        }
+    }
+
+    /// Where its packets come from and go to.
+    #[must_use]
+    pub fn socket(&self) -> SocketAddr {
+        (self.ip, self.udp).into()
+    }
+
+    /// How to dial it; `None` if it takes no connections.
+    #[must_use]
+    pub fn peer(&self) -> Option<PeerAddr> {
+        (self.tcp != 0).then(|| PeerAddr {
+            key: self.key,
+            endpoint: Endpoint::Tcp((self.ip, self.tcp).into()),
+        })
+    }
+
+    /// Where it stands among all nodes.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place::of(&self.key)
+    }
+}
+
+impl fmt::Debug for Contact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Contact([redacted])")
+    }
+}
+
+impl FromStr for Contact {
+    type Err = EnodeError;
+
+    /// Reads an enode URL, with go-ethereum's `?discport=` where the two ports differ.
+    fn from_str(url: &str) -> Result<Self, EnodeError> {
+        let contact = Self::of(&url.parse()?).ok_or(EnodeError::NotAnAddress)?;
+        let discport = url.split_once("?discport=").map(|(_, port)| port.parse());
+        match discport {
+            None => Ok(contact),
+            Some(Ok(udp)) if udp != 0 => Ok(Self { udp, ..contact }),
+            Some(_) => Err(EnodeError::BadPort),
+        }
+    }
+}
+
+/// The Keccak-256 hash of a key: distances are measured between these.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Place([u8; 32]);
+
+impl Place {
+    /// The place of a key, or of a target that is no key.
+    #[must_use]
+    pub fn of(key: &RelayKey) -> Self {
+        Self(Keccak256::digest(key.0).into())
+    }
+
+    /// The exclusive or of two places; orders others by how near they are.
+    #[must_use]
+    pub fn distance(&self, other: &Self) -> [u8; 32] {
+        let mut distance = self.0;
+        for (byte, other) in distance.iter_mut().zip(other.0) {
+            *byte ^= other;
+        }
+        distance
+    }
+
+    /// The number of the highest bit in which two places differ, from 1 to 256; 0 if in none.
+    #[must_use]
+    pub fn log_distance(&self, other: &Self) -> u16 {
+        let distance = self.distance(other);
+        let mut bits: u16 = 256;
+        for byte in distance {
+            let zeros = byte.leading_zeros();
+            bits = bits.saturating_sub(u16::try_from(zeros).unwrap_or(0));
+            if byte != 0 {
+                break;
+            }
+        }
+        bits
+    }
+}
+
+/// How far an address reaches.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Reach {
+    /// Nobody can be there: unspecified, multicast, reserved, of documentation.
+    Nowhere,
+    /// This machine.
+    Loopback,
+    /// A network of somebody's own.
+    Private,
+    /// Everywhere.
+    Public,
+}
+
+impl Reach {
+    /// How far this address reaches.
+    #[must_use]
+    pub const fn of(ip: IpAddr) -> Self {
+        match ip.to_canonical() {
+            IpAddr::V4(ip) => Self::of_v4(ip),
+            IpAddr::V6(ip) => Self::of_v6(ip),
+        }
+    }
+
+    const fn of_v4(ip: Ipv4Addr) -> Self {
+        let [a, b, c, _] = ip.octets();
+        match (a, b, c) {
+            (127, ..) => Self::Loopback,
+            (10, ..) | (192, 168, _) | (172, 16..=31, _) | (169, 254, _) | (100, 64..=127, _) => {
+                Self::Private
+            }
+            (0 | 224.., ..)
+            | (192, 0, 0 | 2)
+            | (192, 88, 99)
+            | (198, 18..=19, _)
+            | (198, 51, 100)
+            | (203, 0, 113) => Self::Nowhere,
+            _ => Self::Public,
+        }
+    }
+
+    const fn of_v6(ip: Ipv6Addr) -> Self {
+        if ip.is_loopback() {
+            return Self::Loopback;
+        }
+        if ip.is_unique_local() || ip.is_unicast_link_local() {
+            return Self::Private;
+        }
+        // Only 2000::/3 is given out; of it, some is for documentation and tunnels.
+        match ip.segments() {
+            [0x2001, 0xdb8, ..] | [0x2001, 0..0x200, ..] | [0x2002, ..] => Self::Nowhere,
+            [0x2000..=0x3fff, ..] => Self::Public,
+            _ => Self::Nowhere,
+        }
+    }
+
+    /// Whether somebody at an address of this reach may be told of one of the other reach, or may
+    /// tell it: nobody is sent to machines behind somebody else's door.
+    #[must_use]
+    pub fn may_hear_of(self, other: Self) -> bool {
+        other >= self && other != Self::Nowhere
+    }
+}
+
+/// The part of an address that its owner cannot easily change: the /24 of IPv4, the /48 of IPv6.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct Prefix([u8; 6]);
+
+impl Prefix {
+    pub(super) const fn of(ip: IpAddr) -> Self {
+        match ip.to_canonical() {
+            IpAddr::V4(ip) => {
+                let [a, b, c, _] = ip.octets();
+                // No prefix in use begins like that.
+                Self([0xff, 0xff, 0xff, a, b, c])
+            }
+            IpAddr::V6(ip) => {
+                let [a, b, c, d, e, f, ..] = ip.octets();
+                Self([a, b, c, d, e, f])
+            }
+        }
+    }
+}
+
+/// Below this, ports belong to services of the system: nobody is made to write to those.
+pub(super) const LOWEST_PORT: u16 = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reach(ip: &str) -> Reach {
+        Reach::of(ip.parse().unwrap())
+    }
+
+    #[test]
+    fn addresses_are_told_apart_by_how_far_they_reach() {
+        for (expected, addresses) in [
+            (
+                Reach::Loopback,
+                &["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"][..],
+            ),
+            (
+                Reach::Private,
+                &[
+                    "10.1.2.3",
+                    "192.168.0.1",
+                    "172.31.0.1",
+                    "169.254.1.1",
+                    "100.64.0.1",
+                    "fd00::1",
+                    "fe80::1",
+                ],
+            ),
+            (
+                Reach::Nowhere,
+                &[
+                    "0.0.0.0",
+                    "0.1.2.3",
+                    "224.0.0.1",
+                    "255.255.255.255",
+                    "240.0.0.1",
+                    "192.0.2.1",
+                    "198.51.100.7",
+                    "203.0.113.9",
+                    "198.18.0.1",
+                    "192.0.0.1",
+                    "::",
+                    "ff02::1",
+                    "2001:db8::1",
+                    "2002:7f00:1::1",
+                    "2001::1",
+                    "64:ff9b::1",
+                    "4000::1",
+                ],
+            ),
+            (
+                Reach::Public,
+                &[
+                    "8.8.8.8",
+                    "172.32.0.1",
+                    "100.128.0.1",
+                    "2001:4860::1",
+                    "2a00::1",
+                ],
+            ),
+        ] {
+            for address in addresses {
+                assert_eq!(reach(address), expected, "{address}");
+            }
+        }
+    }
+
+    #[test]
+    fn strangers_hear_nothing_of_machines_behind_a_door() {
+        use Reach::{Loopback, Nowhere, Private, Public};
+        for (who, may) in [
+            (Public, &[Public][..]),
+            (Private, &[Private, Public]),
+            (Loopback, &[Loopback, Private, Public]),
+            (Nowhere, &[Loopback, Private, Public]),
+        ] {
+            for of in [Nowhere, Loopback, Private, Public] {
+                assert_eq!(who.may_hear_of(of), may.contains(&of), "{who:?} of {of:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn distance_counts_from_the_highest_bit() {
+        let place = |byte: u8, at: usize| {
+            let mut bytes = [0; 32];
+            bytes[at] = byte;
+            Place(bytes)
+        };
+        let zero = Place([0; 32]);
+        assert_eq!(zero.log_distance(&zero), 0);
+        assert_eq!(zero.log_distance(&place(0x80, 0)), 256);
+        assert_eq!(zero.log_distance(&place(0x01, 0)), 249);
+        assert_eq!(zero.log_distance(&place(0x80, 1)), 248);
+        assert_eq!(zero.log_distance(&place(0x01, 31)), 1);
+        assert_eq!(place(0x81, 3).log_distance(&place(0x80, 3)), 225);
+    }
+
+    #[test]
+    fn a_bootnode_may_have_another_port_for_discovery() {
+        let key = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798\
+                   483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8";
+        let read = |rest: &str| format!("enode://{key}@{rest}").parse::<Contact>();
+        let ports = |rest: &str| read(rest).map(|contact| (contact.udp, contact.tcp));
+        assert_eq!(ports("8.8.8.8:30303"), Ok((30303, 30303)));
+        assert_eq!(ports("8.8.8.8:30303?discport=30301"), Ok((30301, 30303)));
+        assert_eq!(read("8.8.8.8:30303?discport=0"), Err(EnodeError::BadPort));
+        let onion = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion:80";
+        assert_eq!(read(onion), Err(EnodeError::NotAnAddress));
+    }
+
+    #[test]
+    fn a_contact_does_not_print() {
+        let contact = Contact {
+            key: RelayKey([7; 64]),
+            ip: Ipv4Addr::LOCALHOST.into(),
+            udp: 1,
+            tcp: 2,
+        };
+        assert_eq!(format!("{contact:?}"), "Contact([redacted])");
+    }
+}

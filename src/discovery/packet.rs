@@ -1,0 +1,301 @@
+//! The packets of discovery, version 4 (protocol sheet 1.8): `hash | signature | type | RLP`.
+//!
+//! The hash covers everything behind it and only guards against accidents; the signature names the
+//! sender, since its key is recovered from it. What costs nothing is checked first: length, hash,
+//! form, expiry; the signature comes last, so that old or broken packets cost no curve operation.
+//!
+//! As EIP-8 wants it, elements and bytes that nobody here knows are passed over. So are neighbours
+//! whose address or key has a strange length; whether a key is one is left to whoever asked.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use circuits::ids::RelayKey;
+use circuits::time::UnixSecs;
+use rlp::RlpStream;
+use secp256k1::Message;
+use secp256k1::ecdsa::{RecoverableSignature, RecoveryId};
+use sha3::{Digest, Keccak256};
+
+use super::contact::Contact;
+use crate::items::{Items, NotRlp};
+use crate::link::{LinkKey, to_relay_key};
+
+/// What a packet says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Packet {
+    /// Are you there? Also says on which port the sender takes links.
+    Ping {
+        /// Where the sender is, as far as it knows and wants to say; the packet's source tells more.
+        from: (IpAddr, u16),
+        /// The sender's port for links; 0 for none.
+        tcp: u16,
+        /// Where the packet goes, as the sender sees it.
+        to: (IpAddr, u16),
+    },
+    /// Yes, to the ping of this hash.
+    Pong {
+        /// The first 32 bytes of the ping.
+        ping: [u8; 32],
+        /// Where the packet goes, as the sender sees it.
+        to: (IpAddr, u16),
+    },
+    /// Whom do you know near this target?
+    FindNode {
+        /// A key, or what could be one.
+        target: RelayKey,
+    },
+    /// Some of those I know.
+    Neighbours(Vec<Contact>),
+}
+
+/// A packet that was opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// Its first 32 bytes, which a pong repeats.
+    pub hash: [u8; 32],
+    /// Who signed it.
+    pub from: RelayKey,
+    /// What it says.
+    pub packet: Packet,
+}
+
+/// Signs a packet; gives its bytes and its hash.
+#[must_use]
+pub fn seal(packet: &Packet, expiry: UnixSecs, key: &LinkKey) -> (Vec<u8>, [u8; 32]) {
+    let body = packet.encode(expiry);
+    let digest: [u8; 32] = Keccak256::digest(&body).into();
+    let message = Message::from_digest(digest);
+    let (id, rs) =
+        RecoverableSignature::sign_ecdsa_recoverable(message, key.expose()).serialize_compact();
+    let mut bytes = vec![0; HASH_LEN];
+    bytes.extend_from_slice(&rs);
+    bytes.push(id.to_u8());
+    bytes.extend_from_slice(&body);
+    let hash: [u8; 32] = Keccak256::digest(bytes.get(HASH_LEN..).unwrap_or_default()).into();
+    for (to, from) in bytes.iter_mut().zip(hash) {
+        *to = from;
+    }
+    (bytes, hash)
+}
+
+/// Reads a packet and finds out who signed it.
+///
+/// # Errors
+///
+/// [`BadPacket`] names the first rule broken.
+pub fn open(bytes: &[u8], now: UnixSecs) -> Result<Opened, BadPacket> {
+    if bytes.len() > MOST_BYTES {
+        return Err(BadPacket::TooLong);
+    }
+    let (hash, signed) = bytes
+        .split_first_chunk::<HASH_LEN>()
+        .ok_or(BadPacket::TooShort)?;
+    let (signature, body) = signed
+        .split_first_chunk::<SIGNATURE_LEN>()
+        .ok_or(BadPacket::TooShort)?;
+    if Keccak256::digest(signed)[..] != hash[..] {
+        return Err(BadPacket::WrongHash);
+    }
+    let (packet, expiry) = Packet::decode(body)?;
+    if expiry < u64::from(now.0) {
+        return Err(BadPacket::Expired);
+    }
+    let digest: [u8; 32] = Keccak256::digest(body).into();
+    let from = signer(signature, digest).ok_or(BadPacket::WrongSignature)?;
+    Ok(Opened {
+        hash: *hash,
+        from,
+        packet,
+    })
+}
+
+impl Packet {
+    /// The most contacts that one packet holds within the length that everybody accepts.
+    pub const MOST_NEIGHBOURS: usize = 12;
+
+    fn encode(&self, expiry: UnixSecs) -> Vec<u8> {
+        let mut stream;
+        let kind = match self {
+            Self::Ping { from, tcp, to } => {
+                stream = RlpStream::new_list(4);
+                stream.append(&VERSION);
+                endpoint(&mut stream, *from, *tcp);
+                endpoint(&mut stream, *to, 0);
+                PING
+            }
+            Self::Pong { ping, to } => {
+                stream = RlpStream::new_list(3);
+                endpoint(&mut stream, *to, 0);
+                stream.append(&ping.as_slice());
+                PONG
+            }
+            Self::FindNode { target } => {
+                stream = RlpStream::new_list(2);
+                stream.append(&target.0.as_slice());
+                FIND_NODE
+            }
+            Self::Neighbours(contacts) => {
+                stream = RlpStream::new_list(2);
+                stream.begin_list(contacts.len());
+                for contact in contacts {
+                    stream.begin_list(4);
+                    address(&mut stream, contact.ip);
+                    stream.append(&contact.udp).append(&contact.tcp);
+                    stream.append(&contact.key.0.as_slice());
+                }
+                NEIGHBOURS
+            }
+        };
+        stream.append(&expiry.0);
+        let mut body = vec![kind];
+        body.extend_from_slice(&stream.out());
+        body
+    }
+
+    /// Reads type and RLP; gives the packet and when it expires.
+    fn decode(body: &[u8]) -> Result<(Self, u64), BadPacket> {
+        let (kind, rlp) = body.split_first().ok_or(BadPacket::TooShort)?;
+        let mut items = Items::new(rlp).list()?;
+        let packet = match *kind {
+            PING => {
+                items.item()?;
+                let (ip, udp, tcp) = read_endpoint(&mut items)?;
+                let from = (ip, udp);
+                let (ip, udp, _) = read_endpoint(&mut items)?;
+                let to = (ip, udp);
+                Self::Ping { from, tcp, to }
+            }
+            PONG => {
+                let (ip, udp, _) = read_endpoint(&mut items)?;
+                let ping = items.array()?;
+                Self::Pong {
+                    ping,
+                    to: (ip, udp),
+                }
+            }
+            FIND_NODE => Self::FindNode {
+                target: RelayKey(items.array()?),
+            },
+            NEIGHBOURS => Self::Neighbours(read_contacts(items.list()?)?),
+            _ => return Err(BadPacket::UnknownKind),
+        };
+        Ok((packet, items.integer()?))
+    }
+}
+
+fn endpoint(stream: &mut RlpStream, (ip, udp): (IpAddr, u16), tcp: u16) {
+    stream.begin_list(3);
+    address(stream, ip);
+    stream.append(&udp).append(&tcp);
+}
+
+fn address(stream: &mut RlpStream, ip: IpAddr) {
+    match ip {
+        IpAddr::V4(ip) => stream.append(&ip.octets().as_slice()),
+        IpAddr::V6(ip) => stream.append(&ip.octets().as_slice()),
+    };
+}
+
+/// An endpoint that nobody relies upon: an address of a strange length reads as none.
+fn read_endpoint(items: &mut Items<'_>) -> Result<(IpAddr, u16, u16), NotRlp> {
+    let mut endpoint = items.list()?;
+    let ip = read_address(endpoint.bytes()?).unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+    Ok((ip, port(&mut endpoint)?, port(&mut endpoint)?))
+}
+
+fn read_contacts(mut items: Items<'_>) -> Result<Vec<Contact>, NotRlp> {
+    let mut contacts = Vec::new();
+    while !items.is_empty() {
+        let mut item = items.list()?;
+        let ip = read_address(item.bytes()?);
+        let (udp, tcp) = (port(&mut item)?, port(&mut item)?);
+        let key = item.bytes()?.try_into().map(RelayKey);
+        let (Some(ip), Ok(key)) = (ip, key) else {
+            continue;
+        };
+        // The packet's length bounds the list; more than anybody sends costs nobody anything.
+        if contacts.len() < Packet::MOST_NEIGHBOURS {
+            contacts.push(Contact { key, ip, udp, tcp });
+        }
+    }
+    Ok(contacts)
+}
+
+fn read_address(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(|octets| Ipv4Addr::from(octets).into());
+    let v6 = || {
+        <[u8; 16]>::try_from(bytes)
+            .ok()
+            .map(|octets| IpAddr::from(Ipv6Addr::from(octets)).to_canonical())
+    };
+    v4.ok().or_else(v6)
+}
+
+/// A port, with or without leading zeros: devp2p for JavaScript writes two bytes always.
+fn port(items: &mut Items<'_>) -> Result<u16, NotRlp> {
+    match *items.bytes()? {
+        [] => Ok(0),
+        [low] => Ok(low.into()),
+        [high, low] => Ok(u16::from_be_bytes([high, low])),
+        _ => Err(NotRlp),
+    }
+}
+
+fn signer(signature: &[u8; SIGNATURE_LEN], digest: [u8; 32]) -> Option<RelayKey> {
+    let [rs @ .., id] = signature;
+    let id = match id {
+        0 => RecoveryId::Zero,
+        1 => RecoveryId::One,
+        _ => return None,
+    };
+    RecoverableSignature::from_compact(rs, id)
+        .ok()?
+        .recover_ecdsa(Message::from_digest(digest))
+        .ok()
+        .map(|point| to_relay_key(&point))
+}
+
+/// Why a packet is not looked at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum BadPacket {
+    /// Its time is over: it may be a replay.
+    #[error("the packet has expired")]
+    Expired,
+    /// Its fields are not those of its type.
+    #[error("the packet is no RLP of its type")]
+    Malformed,
+    /// Longer than anybody may send.
+    #[error("the packet is longer than {MOST_BYTES} bytes")]
+    TooLong,
+    /// Shorter than hash, signature and type.
+    #[error("the packet is cut short")]
+    TooShort,
+    /// A type of another version.
+    #[error("the packet is of an unknown type")]
+    UnknownKind,
+    /// Damaged on its way.
+    #[error("the packet does not have the hash that it begins with")]
+    WrongHash,
+    /// Signed by nobody.
+    #[error("the packet's signature names no key")]
+    WrongSignature,
+}
+
+impl From<NotRlp> for BadPacket {
+    fn from(_: NotRlp) -> Self {
+        Self::Malformed
+    }
+}
+
+const HASH_LEN: usize = 32;
+const SIGNATURE_LEN: usize = 65;
+/// Everybody's limit.
+pub(super) const MOST_BYTES: usize = 1280;
+const VERSION: u8 = 4;
+const PING: u8 = 1;
+const PONG: u8 = 2;
+const FIND_NODE: u8 = 3;
+const NEIGHBOURS: u8 = 4;
+
+#[cfg(test)]
+mod tests;

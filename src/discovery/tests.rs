@@ -1,0 +1,494 @@
+use std::collections::BTreeSet;
+
+use super::*;
+
+/// Machines at addresses of their own, and datagrams between them.
+struct Net {
+    now: Now,
+    machines: Vec<(SocketAddr, Discovery)>,
+    /// When, from where, to where, what.
+    flying: VecDeque<(Instant, SocketAddr, SocketAddr, Vec<u8>)>,
+    /// Datagrams to addresses where nobody is.
+    strays: Vec<(SocketAddr, SocketAddr, usize)>,
+    sent: BTreeMap<SocketAddr, usize>,
+}
+
+const LATENCY: Duration = Duration::from_millis(20);
+
+fn key(number: u8) -> Arc<LinkKey> {
+    Arc::new(LinkKey::from_bytes(&mut [number.max(1); 32]).unwrap())
+}
+
+/// Each machine is in a network of its own.
+fn socket(number: u8) -> SocketAddr {
+    ([11, number, 1, 1], 30303).into()
+}
+
+fn contact(number: u8) -> Contact {
+    let at = socket(number);
+    Contact {
+        key: key(number).public(),
+        ip: at.ip(),
+        udp: at.port(),
+        tcp: at.port(),
+    }
+}
+
+fn machine(number: u8, bootnodes: &[u8], now: Instant) -> Discovery {
+    let config = Config {
+        bootnodes: bootnodes.iter().copied().map(contact).collect(),
+        own: vec![socket(number)],
+        loopback_only: false,
+    };
+    Discovery::new(config, key(number), [number; 32], now)
+}
+
+impl Net {
+    fn new() -> Self {
+        Self {
+            now: Now {
+                mono: Instant::from_micros(1_000_000),
+                unix: UnixSecs(1_795_240_000),
+            },
+            machines: Vec::new(),
+            flying: VecDeque::new(),
+            strays: Vec::new(),
+            sent: BTreeMap::new(),
+        }
+    }
+
+    fn add(&mut self, number: u8, bootnodes: &[u8]) {
+        let machine = machine(number, bootnodes, self.now.mono);
+        self.machines.push((socket(number), machine));
+    }
+
+    fn machine(&mut self, number: u8) -> &mut Discovery {
+        let at = socket(number);
+        let mut machines = self.machines.iter_mut();
+        machines
+            .find(|(own, _)| *own == at)
+            .map(|(_, machine)| machine)
+            .unwrap()
+    }
+
+    /// Lets time pass in steps of ten milliseconds.
+    fn run(&mut self, time: Duration) {
+        let end = self.now.mono.after(time);
+        let (mono, unix) = (self.now.mono, self.now.unix);
+        while self.now.mono < end {
+            self.now.mono = self.now.mono.after(Duration::from_millis(10));
+            let secs = self.now.mono.since(mono).as_secs();
+            self.now.unix = unix.after(u32::try_from(secs).unwrap());
+            while self
+                .flying
+                .front()
+                .is_some_and(|(due, ..)| *due <= self.now.mono)
+            {
+                let (_, from, to, bytes) = self.flying.pop_front().unwrap();
+                self.deliver(from, to, &bytes);
+            }
+            for (_, machine) in &mut self.machines {
+                if machine.poll_timeout() <= self.now.mono {
+                    machine.handle_timeout(self.now);
+                }
+            }
+            self.collect();
+        }
+    }
+
+    fn deliver(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+        match self.machines.iter_mut().find(|(own, _)| *own == to) {
+            Some((_, machine)) => machine.receive(self.now, from, bytes),
+            None => self.strays.push((from, to, bytes.len())),
+        }
+        self.collect();
+    }
+
+    fn collect(&mut self) {
+        for (own, machine) in &mut self.machines {
+            while let Some((to, bytes)) = machine.poll_transmit() {
+                *self.sent.entry(*own).or_default() += bytes.len();
+                self.flying
+                    .push_back((self.now.mono.after(LATENCY), *own, to, bytes));
+            }
+        }
+    }
+
+    /// Somebody who keeps no rule writes to machine 1; gives what comes back at once.
+    fn attack(&mut self, from: SocketAddr, who: u8, packet: &Packet) -> Vec<(SocketAddr, Vec<u8>)> {
+        let (bytes, _) = seal(packet, self.now.unix.after(20), &key(who));
+        self.throw(from, &bytes)
+    }
+
+    fn throw(&mut self, from: SocketAddr, bytes: &[u8]) -> Vec<(SocketAddr, Vec<u8>)> {
+        let now = self.now;
+        let victim = self.machine(1);
+        victim.receive(now, from, bytes);
+        std::iter::from_fn(|| victim.poll_transmit()).collect()
+    }
+
+    /// Who keeps no rule but this one: answers the ping that comes back, and so proves an address.
+    fn prove(&mut self, from: SocketAddr, who: u8) {
+        let back = self.attack(from, who, &ping());
+        let asked = back.iter().find_map(|(_, bytes)| {
+            let opened = open(bytes, self.now.unix).unwrap();
+            matches!(opened.packet, Packet::Ping { .. }).then_some(opened.hash)
+        });
+        let pong = Packet::Pong {
+            ping: asked.expect("it asks back"),
+            to: (socket(1).ip(), 30303),
+        };
+        self.attack(from, who, &pong);
+    }
+}
+
+fn ping() -> Packet {
+    Packet::Ping {
+        from: ([0, 0, 0, 0].into(), 0),
+        tcp: 30303,
+        to: (socket(1).ip(), 30303),
+    }
+}
+
+fn find(number: u8) -> Packet {
+    Packet::FindNode {
+        target: key(number).public(),
+    }
+}
+
+fn bytes(packets: &[(SocketAddr, Vec<u8>)]) -> usize {
+    packets.iter().map(|(_, bytes)| bytes.len()).sum()
+}
+
+#[test]
+fn nodes_that_know_one_bootnode_find_each_other() {
+    let mut net = Net::new();
+    net.add(1, &[]);
+    for number in 2..=40 {
+        net.add(number, &[1]);
+    }
+    net.run(Duration::from_secs(60));
+    for number in 1..=40 {
+        let known = net.machine(number).known();
+        assert!(known >= 12, "{number} knows {known}");
+    }
+    assert!(net.strays.is_empty());
+}
+
+#[test]
+fn a_node_that_goes_is_forgotten() {
+    let mut net = Net::new();
+    net.add(1, &[]);
+    for number in 2..=6 {
+        net.add(number, &[1]);
+    }
+    net.run(Duration::from_secs(30));
+    assert_eq!(net.machine(1).known(), 5);
+    net.machines.retain(|(at, _)| *at != socket(6));
+    net.run(Duration::from_secs(1_500));
+    assert_eq!(net.machine(1).known(), 4);
+}
+
+#[test]
+fn a_bootnode_that_is_late_is_asked_again() {
+    let mut net = Net::new();
+    net.add(2, &[1]);
+    net.run(Duration::from_secs(60));
+    assert!(net.strays.len() <= 5, "waits grow: {}", net.strays.len());
+    net.add(1, &[]);
+    net.run(Duration::from_secs(120));
+    assert_eq!((net.machine(1).known(), net.machine(2).known()), (1, 1));
+}
+
+#[test]
+fn candidates_can_be_dialled_and_come_in_random_order() {
+    let mut net = Net::new();
+    net.add(1, &[]);
+    for number in 2..=12 {
+        net.add(number, &[1]);
+    }
+    net.run(Duration::from_secs(30));
+    let machine = net.machine(1);
+    let mut order = || {
+        machine
+            .candidates()
+            .map(|peer| peer.key)
+            .collect::<Vec<_>>()
+    };
+    let (one, other) = (order(), order());
+    assert_eq!(one.len(), 11);
+    assert_ne!(one, other);
+    assert_eq!(BTreeSet::from_iter(one), BTreeSet::from_iter(other));
+}
+
+#[test]
+fn amplification_an_address_that_proved_nothing_gets_little_more_than_it_sent() {
+    let mut net = Net::new();
+    net.add(1, &[]);
+    for number in 2..=30 {
+        net.add(number, &[1]);
+    }
+    net.run(Duration::from_secs(30));
+    // The attacker writes in the victim's name and cannot read what comes back.
+    let victim = socket(99);
+    let (mut asked, mut answered) = (0, 0);
+    for round in 0..1_000 {
+        let packet = if round % 2 == 0 { ping() } else { find(7) };
+        let (bytes_in, _) = seal(&packet, net.now.unix.after(20), &key(200));
+        asked += bytes_in.len();
+        let back = net.throw(victim, &bytes_in);
+        assert!(back.iter().all(|(to, _)| *to == victim));
+        answered += bytes(&back);
+        net.now.mono = net.now.mono.after(Duration::from_millis(1));
+    }
+    assert!(answered < asked, "{answered} for {asked}");
+    assert!(net.attack(victim, 200, &find(7)).is_empty());
+}
+
+#[test]
+fn a_pong_from_elsewhere_or_to_nothing_proves_nothing() {
+    let mut net = Net::new();
+    net.add(1, &[]);
+    let (here, there) = (socket(98), socket(99));
+    let back = net.attack(there, 200, &ping());
+    let asked = back
+        .iter()
+        .map(|(_, bytes)| open(bytes, net.now.unix).unwrap());
+    let asked = asked.filter(|opened| matches!(opened.packet, Packet::Ping { .. }));
+    let hash = asked.map(|opened| opened.hash).next().unwrap();
+    let pong = |ping| Packet::Pong {
+        ping,
+        to: (socket(1).ip(), 30303),
+    };
+    net.attack(here, 200, &pong(hash));
+    net.attack(there, 201, &pong(hash));
+    net.attack(there, 200, &pong([7; 32]));
+    assert_eq!(net.machine(1).known(), 0);
+    net.attack(there, 200, &pong(hash));
+    assert_eq!(net.machine(1).known(), 1);
+}
+
+#[test]
+fn table_poisoning_one_subnet_does_not_become_the_table() {
+    let mut net = Net::new();
+    net.add(1, &[]);
+    for number in 2..=20 {
+        net.add(number, &[1]);
+    }
+    net.run(Duration::from_secs(30));
+    let honest = net.machine(1).known();
+    for who in 100..=250 {
+        let from = SocketAddr::from(([66, 6, 6, who], 30303));
+        net.prove(from, who);
+        net.now.mono = net.now.mono.after(Duration::from_millis(200));
+    }
+    let known = net.machine(1).known();
+    assert!(
+        known >= honest && known <= honest + 10,
+        "{honest} and then {known}"
+    );
+    let theirs = |peer: &PeerAddr| matches!(peer.endpoint, crate::endpoint::Endpoint::Tcp(at) if at.ip().to_string().starts_with("66."));
+    let hostile = net.machine(1).candidates().filter(theirs).count();
+    assert!(hostile <= 10, "{hostile}");
+}
+
+#[test]
+fn neighbours_that_nobody_asked_for_are_not_believed() {
+    let mut net = Net::new();
+    net.add(1, &[]);
+    net.prove(socket(99), 200);
+    let named: Vec<Contact> = (50..62).map(contact).collect();
+    for _ in 0..5 {
+        assert!(
+            net.attack(socket(99), 200, &Packet::Neighbours(named.clone()))
+                .is_empty()
+        );
+    }
+    net.run(Duration::from_millis(50));
+    assert!(net.strays.iter().all(|(_, to, _)| *to == socket(99)));
+}
+
+/// A node that answers every question with the same neighbours, many of them.
+fn liar(net: &mut Net, named: &[Contact], time: Duration) -> BTreeMap<SocketAddr, usize> {
+    let (at, who) = (socket(99), 200);
+    net.prove(at, who);
+    let mut written: BTreeMap<SocketAddr, usize> = BTreeMap::new();
+    let end = net.now.mono.after(time);
+    while net.now.mono < end {
+        net.now.mono = net.now.mono.after(Duration::from_millis(50));
+        let now = net.now;
+        let machine = net.machine(1);
+        machine.handle_timeout(now);
+        let sent: Vec<_> = std::iter::from_fn(|| machine.poll_transmit()).collect();
+        for (to, bytes) in sent {
+            *written.entry(to).or_default() += bytes.len();
+            let opened = open(&bytes, now.unix).unwrap();
+            match opened.packet {
+                Packet::Ping { .. } if to == at => {
+                    let pong = Packet::Pong {
+                        ping: opened.hash,
+                        to: (socket(1).ip(), 30303),
+                    };
+                    net.attack(at, who, &pong);
+                }
+                Packet::FindNode { .. } if to == at => {
+                    for part in named.chunks(Packet::MOST_NEIGHBOURS) {
+                        net.attack(at, who, &Packet::Neighbours(part.to_vec()));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    written
+}
+
+#[test]
+fn neighbours_flood_costs_a_bounded_number_of_packets() {
+    let mut net = Net::new();
+    net.add(1, &[]);
+    let named: Vec<Contact> = (2..=90).map(contact).collect();
+    let written = liar(&mut net, &named, Duration::from_secs(60));
+    let others = written.iter().filter(|(to, _)| **to != socket(99));
+    // Sixteen of each answer are taken at the most, and a walk begins every five seconds or later.
+    assert!(others.clone().count() <= 16, "{}", others.count());
+    let most = written.values().max().unwrap();
+    assert!(*most < 10_000, "{most}");
+    assert_eq!(net.machine(1).known(), 1);
+}
+
+#[test]
+fn neighbours_behind_doors_on_system_ports_or_without_keys_are_not_written_to() {
+    let mut net = Net::new();
+    net.add(1, &[]);
+    let at = |ip: [u8; 4], udp: u16| Contact {
+        ip: ip.into(),
+        udp,
+        ..contact(50)
+    };
+    let named = [
+        at([127, 0, 0, 1], 30303),
+        at([10, 0, 0, 1], 30303),
+        at([192, 168, 1, 1], 30303),
+        at([224, 0, 0, 1], 30303),
+        at([0, 0, 0, 0], 30303),
+        at([8, 8, 8, 8], 53),
+        at([8, 8, 4, 4], 123),
+        Contact {
+            key: RelayKey([0xff; 64]),
+            ..contact(51)
+        },
+        contact(1),
+    ];
+    let written = liar(&mut net, &named, Duration::from_secs(30));
+    assert_eq!(written.keys().copied().collect::<Vec<_>>(), [socket(99)]);
+}
+
+#[test]
+fn strangers_are_not_told_of_machines_behind_our_door() {
+    let mut net = Net::new();
+    net.add(1, &[]);
+    let private = SocketAddr::from(([192, 168, 1, 7], 30303));
+    net.prove(private, 150);
+    net.prove(socket(99), 200);
+    net.prove(socket(98), 201);
+    let told = |net: &mut Net, from: SocketAddr, who: u8| -> BTreeSet<IpAddr> {
+        let unix = net.now.unix;
+        let back = net.attack(from, who, &find(7));
+        let opened = back
+            .iter()
+            .map(|(_, bytes)| open(bytes, unix).unwrap().packet);
+        let contacts = opened.filter_map(|packet| match packet {
+            Packet::Neighbours(contacts) => Some(contacts),
+            _ => None,
+        });
+        contacts.flatten().map(|contact| contact.ip).collect()
+    };
+    assert_eq!(
+        told(&mut net, socket(99), 200),
+        BTreeSet::from([socket(98).ip()])
+    );
+    let both = BTreeSet::from([socket(98).ip(), socket(99).ip()]);
+    assert_eq!(told(&mut net, private, 150), both);
+}
+
+#[test]
+fn replay_an_old_packet_moves_nothing() {
+    let mut net = Net::new();
+    net.add(1, &[]);
+    let (recorded, _) = seal(&ping(), net.now.unix.after(20), &key(200));
+    assert_eq!(net.throw(socket(99), &recorded).len(), 2);
+    net.now.unix = net.now.unix.after(21);
+    assert!(net.throw(socket(99), &recorded).is_empty());
+    assert!(net.throw(socket(98), &recorded).is_empty());
+}
+
+#[test]
+fn a_flood_from_many_false_addresses_leaves_room_for_our_own_questions() {
+    let mut net = Net::new();
+    net.add(1, &[]);
+    net.add(2, &[1]);
+    net.run(Duration::from_secs(2));
+    for i in 0..=255_u8 {
+        for j in 0..4 {
+            net.attack(([77, i, j, 1], 30303).into(), 200, &ping());
+        }
+    }
+    let machine = net.machine(1);
+    assert!(machine.pings.len() <= MOST_PINGS_BACK);
+    assert!(machine.transmits.len() <= MOST_TRANSMITS);
+    net.run(Duration::from_secs(30));
+    assert_eq!(net.machine(1).known(), 1);
+}
+
+#[test]
+fn a_local_network_writes_and_listens_to_this_machine_only() {
+    let config = Config {
+        bootnodes: vec![contact(9)],
+        own: vec![([127, 0, 0, 1], 30303).into()],
+        loopback_only: true,
+    };
+    let net = Net::new();
+    let mut machine = Discovery::new(config, key(1), [1; 32], net.now.mono);
+    machine.handle_timeout(net.now);
+    assert!(machine.poll_transmit().is_none());
+    let (bytes, _) = seal(&ping(), net.now.unix.after(20), &key(2));
+    machine.receive(net.now, socket(9), &bytes);
+    machine.receive(net.now, ([192, 168, 1, 1], 30303).into(), &bytes);
+    assert!(machine.poll_transmit().is_none());
+    machine.receive(net.now, ([127, 0, 0, 1], 30303).into(), &bytes);
+    assert_eq!(std::iter::from_fn(|| machine.poll_transmit()).count(), 2);
+}
+
+#[test]
+fn an_address_behind_a_door_is_not_told_to_strangers() {
+    let net = Net::new();
+    let private: SocketAddr = ([192, 168, 1, 1], 30303).into();
+    let config = Config {
+        bootnodes: vec![contact(9)],
+        own: vec![private],
+        loopback_only: false,
+    };
+    let machine = Discovery::new(config, key(1), [1; 32], net.now.mono);
+    let told = |to: [u8; 4]| machine.own_address(to.into());
+    assert_eq!(told([192, 168, 1, 9]), private);
+    assert_eq!(told([11, 9, 1, 1]), ([0, 0, 0, 0], 30303).into());
+}
+
+#[test]
+fn a_sated_node_hardly_writes() {
+    let mut net = Net::new();
+    net.add(1, &[]);
+    net.add(2, &[1]);
+    net.run(Duration::from_secs(30));
+    let now = net.now.mono;
+    for number in [1, 2] {
+        net.machine(number).set_hungry(false, now);
+    }
+    net.run(Duration::from_secs(10));
+    net.sent.clear();
+    net.run(Duration::from_secs(600));
+    let sent = net.sent.get(&socket(1)).copied().unwrap_or_default();
+    // A ping and its answer every ten to twenty seconds, either way.
+    assert!(sent < 30_000, "{sent}");
+}

@@ -1,0 +1,93 @@
+//! Calls that have to do with the keys of identities: what a keeper does, as results and errors.
+
+use serde_json::{Value, json};
+
+use super::Service;
+use super::session::stopped;
+use crate::identity::IdentityName;
+use crate::node::Command;
+use crate::rpc::{self, KeyCall, Kind, RpcError};
+use crate::shell::Stopped;
+use crate::shell::identities::KeyError;
+use crate::shell::keeper::{KeepError, Unlocked};
+
+/// Carries out a call to its end, even if its client does not wait for it: a key that is kept has
+/// to be listened for.
+pub(super) async fn carry_out(service: Service, call: KeyCall) -> Result<Value, RpcError> {
+    let done = tokio::spawn(async move { keys(&service, call).await });
+    done.await.map_err(|_| stopped(Stopped))?
+}
+
+async fn keys(service: &Service, call: KeyCall) -> Result<Value, RpcError> {
+    let Service { handle, keeper } = service;
+    let name = match call {
+        KeyCall::New {
+            name,
+            wanted,
+            password,
+            cost,
+        } => {
+            let kept = keeper.create(handle, name.clone(), wanted, password, cost);
+            kept.await.map(|()| name)?
+        }
+        KeyCall::Import {
+            file,
+            name,
+            password,
+            cost,
+        } => keeper.import(handle, file, name, password, cost).await?,
+        KeyCall::ChangePassword {
+            name,
+            old,
+            new,
+            cost,
+        } => {
+            let changed = keeper.change_password(name.clone(), old, new, cost);
+            changed.await.map(|()| name)?
+        }
+        KeyCall::Export(name) => {
+            let sealed = keeper.export(name.clone()).await?;
+            let address = sealed.address().map(|address| hex::encode(address.0));
+            let file = sealed.to_json();
+            return Ok(json!({"name": name.as_str(), "address": address, "file": file}));
+        }
+        KeyCall::Unlock { password, name } => {
+            let Unlocked { opened, locked } = keeper.unlock(handle, password, name).await?;
+            let texts = |names: &[IdentityName]| -> Vec<String> {
+                names.iter().map(ToString::to_string).collect()
+            };
+            return Ok(json!({"opened": texts(&opened), "locked": texts(&locked)}));
+        }
+    };
+    Ok(identity(service, &name).await?.unwrap_or_default())
+}
+
+/// What the node knows of an identity.
+async fn identity(service: &Service, name: &IdentityName) -> Result<Option<Value>, RpcError> {
+    let known = service.handle.command(Command::Identities).await;
+    let known = rpc::result(&known.map_err(stopped)??)?;
+    let mut known = known.as_array().into_iter().flatten();
+    Ok(known
+        .find(|identity| identity["name"] == name.as_str())
+        .cloned())
+}
+
+impl From<KeepError> for RpcError {
+    fn from(error: KeepError) -> Self {
+        match error {
+            KeepError::Refused(refusal) => refusal.into(),
+            KeepError::Stopped(error) => stopped(error),
+            KeepError::Key(error) => {
+                let kind = match &error {
+                    error if error.is_locked() => Kind::Locked,
+                    KeyError::Dir(_) | KeyError::NoRandomness(_) => Kind::Storage,
+                    _ => Kind::Usage,
+                };
+                // These errors end in their remedy.
+                let text = error.to_string();
+                let (cause, remedy) = text.split_once("; ").unwrap_or((&text, "nothing was done"));
+                Self::server(kind, cause, remedy)
+            }
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Peers that nobody named: nodes that find each other from one bootnode, in simulated time, on
+//! real sockets and with somebody else's discovery; and friends whom no dial can reach.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may fail loudly"
+)]
+
+#[path = "discovery/devp2p.rs"]
+mod devp2p;
+#[path = "discovery/friends.rs"]
+mod friends;
+#[path = "interop/script.rs"]
+mod script;
+#[path = "sim/world.rs"]
+mod sim;
+#[path = "discovery/sockets.rs"]
+mod sockets;
+#[path = "discovery/worlds.rs"]
+mod worlds;

@@ -1,0 +1,69 @@
+//! Two friends behind routers that let nobody in: a common friend carries what they say, by doing
+//! what every node does.
+
+use std::time::Duration;
+
+use circuits::level::Level;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use whisht::envelope::Topic;
+use whisht::message::{ClientPublic, ClientSecret};
+use whisht::node::{Command, Event, Identity, Recipient, Reply, SendRequest};
+
+use crate::sim::World;
+
+/// Gives a node a key; how to write to it.
+fn acquaint(world: &mut World, at: usize) -> ClientPublic {
+    let seed = [u8::try_from(at).unwrap(); 32];
+    let secret = ClientSecret::generate(&mut ChaCha20Rng::from_seed(seed));
+    let public = secret.public();
+    let identity = Command::AddIdentity("me".to_owned(), Identity::KeyPair(secret));
+    world.command(at, identity).unwrap();
+    public
+}
+
+fn says(world: &mut World, from: usize, to: (usize, ClientPublic), text: &str) -> bool {
+    let request = SendRequest {
+        to: Recipient::Public(to.1, Topic([1, 2, 3, 4])),
+        sign_as: None,
+        payload: text.as_bytes().to_vec().into(),
+        level: Some(Level::Open),
+        life: Duration::from_secs(600),
+    };
+    let sent = world.command(from, Command::Send(request)).unwrap();
+    assert!(matches!(sent, Reply::Accepted(_)));
+    let heard = hex::encode(text);
+    let hears = |world: &World| {
+        let mut events = world.events(to.0).iter();
+        events
+            .any(|(_, event)| matches!(event, Event::Message(message) if message.payload == heard))
+    };
+    world.run_until_so(Duration::from_secs(120), hears)
+}
+
+#[test]
+fn friends_whom_no_dial_reaches_talk_through_a_common_friend() {
+    let mut world = World::new(Duration::from_millis(20));
+    let common = world.add(false, &[]);
+    let alice = world.add(false, &[common]);
+    let bob = world.add(false, &[common, alice]);
+    world.wall_in(alice);
+    world.wall_in(bob);
+    let bobs = world.addr(bob);
+    world.command(alice, Command::AddPeer(bobs)).unwrap();
+    let to_alice = (alice, acquaint(&mut world, alice));
+    let to_bob = (bob, acquaint(&mut world, bob));
+    world.run(Duration::from_secs(30));
+    // Each names the other, and reaches the common friend alone.
+    for at in [alice, bob] {
+        assert_eq!(world.status(at).peers, 1, "{at}");
+    }
+    assert!(says(&mut world, alice, to_bob, "the hedge, at nine"));
+    assert!(says(&mut world, bob, to_alice, "at ten"));
+    // Without the common friend nobody brings anything.
+    world.kill(common);
+    world.run(Duration::from_secs(5));
+    for at in [alice, bob] {
+        assert_eq!(world.status(at).peers, 0, "{at}");
+    }
+}

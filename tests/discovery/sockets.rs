@@ -1,0 +1,112 @@
+//! Nodes with sockets of their own on loopback.
+
+use std::net::UdpSocket;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+use whisht::config::{Config, file};
+use whisht::endpoint::{Endpoint, PeerAddr};
+use whisht::node::{Command, Reply, StatusView};
+use whisht::shell::host::{Host, HostError, Place};
+
+/// Far longer than anything here takes on an idle machine.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A node that keeps nothing, with further lines of the table `[discovery]`.
+pub(crate) async fn open(more: &str) -> Result<Host, HostError> {
+    open_at("127.0.0.1:0", more).await
+}
+
+async fn open_at(address: &str, more: &str) -> Result<Host, HostError> {
+    let text = format!(
+        "profile = 'local'\nnetwork = 'discovery-test'\nthreads = 1\nmax-peers = 12\n\
+         listen = ['{address}']\n[discovery]\nenabled = true\n{more}"
+    );
+    let config = Config::build(file::parse(Path::new("test"), &text).unwrap()).unwrap();
+    Host::open(config, &Place::Ephemeral, None).await
+}
+
+/// The line that names a node as bootnode.
+pub(crate) fn first(enode: &str) -> String {
+    format!("bootnodes = ['{enode}']\n")
+}
+
+pub(crate) fn enode(host: &Host) -> String {
+    let address = *host.handle().addresses().first().unwrap();
+    let peer = PeerAddr {
+        key: host.key(),
+        endpoint: Endpoint::Tcp(address),
+    };
+    peer.to_string()
+}
+
+pub(crate) async fn status(host: &Host) -> StatusView {
+    match host.handle().command(Command::Status).await {
+        Ok(Ok(Reply::Status(status))) => *status,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Waits until a node says of itself what is wanted.
+pub(crate) async fn until(host: &Host, what: &str, so: impl Fn(&StatusView) -> bool) {
+    let waited = timeout(PATIENCE, async {
+        while !so(&status(host).await) {
+            sleep(Duration::from_millis(50)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "in vain: {what}");
+}
+
+#[tokio::test]
+async fn nodes_on_loopback_find_each_other_from_one_bootnode() {
+    let bootnode = open("").await.unwrap();
+    let first = first(&enode(&bootnode));
+    let mut nodes = Vec::new();
+    for _ in 0..7 {
+        nodes.push(open(&first).await.unwrap());
+    }
+    for node in &nodes {
+        until(node, "knows most of the others", |status| {
+            status.discovery >= Some(6)
+        })
+        .await;
+        until(node, "has peers that nobody named", |status| {
+            status.peers >= 2
+        })
+        .await;
+    }
+    // The bootnode may go: the others know each other.
+    bootnode.handle().shutdown().await;
+    drop(bootnode);
+    for node in &nodes {
+        until(node, "still has peers", |status| status.peers >= 1).await;
+    }
+}
+
+#[tokio::test]
+async fn garbage_at_the_socket_of_discovery_costs_nobody_a_link() {
+    let bootnode = open("").await.unwrap();
+    let first = first(&enode(&bootnode));
+    let node = open(&first).await.unwrap();
+    until(&node, "has a peer", |status| status.peers == 1).await;
+    let target = *bootnode.handle().addresses().first().unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for len in (0..1_500).step_by(7) {
+        socket.send_to(&vec![0xa5; len], target).unwrap();
+    }
+    let newcomer = open(&first).await.unwrap();
+    until(&newcomer, "finds both", |status| {
+        status.discovery >= Some(2)
+    })
+    .await;
+    assert!(status(&node).await.peers >= 1);
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_for_datagrams_is_named() {
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let at = taken.local_addr().unwrap().to_string();
+    let refusal = open_at(&at, "").await.unwrap_err().to_string();
+    assert!(refusal.contains(&at), "{refusal}");
+}

@@ -1,0 +1,143 @@
+//! Whole nodes in simulated time.
+
+use std::time::Duration;
+
+use circuits::ids::Profile;
+use circuits::level::Level;
+use whisht::discovery::Contact;
+use whisht::node::{Command, NodeConfig, PeerView, Reply};
+
+use crate::sim::World;
+use crate::sim::rogue::Manners;
+
+/// A node that asks the first one of the world.
+fn seeker(world: &World) -> impl FnOnce(&mut NodeConfig) + use<> {
+    let bootnode = Contact::of(&world.addr(0)).unwrap();
+    move |config| config.discovery = Some(vec![bootnode])
+}
+
+fn peers(world: &mut World, at: usize) -> Vec<PeerView> {
+    match world.command(at, Command::Peers) {
+        Ok(Reply::Peers(peers)) => peers,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A bootnode and so many who know nobody else.
+fn crowd(count: usize, max_peers: usize) -> World {
+    let mut world = World::new(Duration::from_millis(20));
+    world.add_with(false, &[], |config| {
+        config.discovery = Some(Vec::new());
+        config.max_peers = max_peers;
+    });
+    for _ in 0..count {
+        let seeker = seeker(&world);
+        world.add_with(false, &[], |config| {
+            seeker(config);
+            config.max_peers = max_peers;
+        });
+    }
+    world
+}
+
+#[test]
+fn nodes_that_know_one_bootnode_become_peers_of_each_other() {
+    let mut world = crowd(11, 9);
+    world.run(Duration::from_secs(60));
+    for at in 0..12 {
+        let status = world.status(at);
+        let known = status.discovery.unwrap_or_default();
+        assert!(known >= 8, "{at} knows {known}");
+        assert!(status.peers >= 3, "{at} has {} peers", status.peers);
+    }
+}
+
+#[test]
+fn a_third_of_the_peers_at_the_most_are_dialled_because_they_were_found() {
+    let mut world = crowd(14, 9);
+    let mut most = 0;
+    for _ in 0..30 {
+        world.run(Duration::from_secs(4));
+        for at in 0..15 {
+            let peers = peers(&mut world, at);
+            let found = peers.iter().filter(|peer| peer.found).count();
+            assert!(found <= 3, "{at} has {found}");
+            assert!(peers.iter().all(|peer| !peer.found || peer.outbound));
+            most = most.max(found);
+        }
+    }
+    assert_eq!(most, 3);
+}
+
+#[test]
+fn a_node_without_discovery_neither_asks_nor_answers() {
+    let mut world = World::new(Duration::from_millis(20));
+    world.add(false, &[]);
+    let seeker = seeker(&world);
+    let at = world.add_with(false, &[], seeker);
+    world.run(Duration::from_secs(60));
+    assert_eq!(world.status(0).discovery, None);
+    assert_eq!(world.status(at).discovery, Some(0));
+    assert_eq!((world.status(0).peers, world.status(at).peers), (0, 0));
+    assert!(world.datagrams_of(0).is_empty() && !world.datagrams_of(at).is_empty());
+}
+
+#[test]
+fn found_peers_carry_gossip_and_are_given_no_stems() {
+    let mut world = crowd(5, 12);
+    world.run(Duration::from_secs(60));
+    let status = world.status(3);
+    assert!(status.found_peers > 0 && status.dark_peers > 1);
+    // Stems need peers of one's own choice; nobody here has chosen one.
+    let mut levels = status.levels.iter();
+    let swift = levels.find(|level| level.level == Level::Swift).unwrap();
+    assert!(swift.missing.is_some());
+    let named = world.addr(0);
+    world.command(3, Command::AddPeer(named)).unwrap();
+    let named = world.addr(1);
+    world.command(3, Command::AddPeer(named)).unwrap();
+    world.run(Duration::from_secs(60));
+    let status = world.status(3);
+    let mut levels = status.levels.iter();
+    let swift = levels.find(|level| level.level == Level::Swift).unwrap();
+    assert_eq!(swift.missing, None);
+}
+
+#[test]
+fn a_found_node_that_is_no_whisper_node_is_not_dialled_again_and_again() {
+    let mut world = World::new(Duration::from_millis(20));
+    let mute = Manners {
+        handshakes: false,
+        ..Manners::good()
+    };
+    world.add_found_rogue(mute);
+    let seeker = seeker(&world);
+    let at = world.add_with(false, &[], seeker);
+    world.run(Duration::from_secs(3_600));
+    assert_eq!(
+        world.status(at).discovery,
+        Some(1),
+        "it is there, and answers"
+    );
+    let dials = world.rogue(0).lines().count();
+    assert!((2..=6).contains(&dials), "{dials}");
+}
+
+#[test]
+fn a_local_network_asks_nobody_beyond_this_machine() {
+    let mut world = World::new(Duration::from_millis(20));
+    world.add_with(false, &[], |config| config.discovery = Some(Vec::new()));
+    let seeker = seeker(&world);
+    let far = "enode://79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798\
+               483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8@8.8.8.8:30303";
+    let at = world.add_with(false, &[], |config| {
+        seeker(config);
+        assert_eq!(config.profile, Profile::Local);
+        let bootnodes = config.discovery.get_or_insert_default();
+        bootnodes.push(far.parse().unwrap());
+    });
+    world.run(Duration::from_secs(30));
+    assert_eq!(world.status(at).discovery, Some(1));
+    let asked = world.datagrams_of(at);
+    assert!(asked.iter().all(|to| to.ip().is_loopback()), "{asked:?}");
+}
