@@ -9,6 +9,7 @@
 mod entry;
 pub mod file;
 pub mod rpc;
+pub mod tor;
 pub mod value;
 
 use std::net::{IpAddr, SocketAddr};
@@ -21,6 +22,7 @@ use crate::endpoint::{Endpoint, PeerAddr};
 use crate::node::NodeConfig;
 
 use rpc::{NotLoopback, RpcConfig, RpcSettings};
+use tor::{TorConfig, TorError, TorSettings, Via};
 use value::NetworkName;
 
 /// What one source says; `None` where it says nothing.
@@ -56,6 +58,8 @@ pub struct Settings {
     pub threads: Option<usize>,
     /// The table `[rpc]`.
     pub rpc: RpcSettings,
+    /// The table `[tor]`.
+    pub tor: TorSettings,
 }
 
 impl Settings {
@@ -78,6 +82,7 @@ impl Settings {
             guard: self.guard.or(weaker.guard),
             threads: self.threads.or(weaker.threads),
             rpc: self.rpc.over(weaker.rpc),
+            tor: self.tor.over(weaker.tor),
         }
     }
 }
@@ -93,6 +98,8 @@ pub struct Config {
     pub threads: Option<usize>,
     /// The doors for other programs.
     pub rpc: RpcConfig,
+    /// Whether links go through Tor.
+    pub tor: TorConfig,
 }
 
 impl Config {
@@ -108,17 +115,18 @@ impl Config {
         if !matches!(level, Level::Open | Level::Swift | Level::Normal) {
             return Err(ConfigError::LevelNotThere(level));
         }
-        let listen = listen(profile, settings.listen)?;
+        let tor = TorConfig::build(settings.tor, profile)?;
+        let listen = listen(profile, &tor, settings.listen)?;
         let relay = settings.relay.unwrap_or(false);
         let advertise = settings.advertise.unwrap_or_default();
         for endpoint in &advertise {
-            reachable(profile, *endpoint, "advertise")?;
+            reachable(profile, &tor, *endpoint, "advertise")?;
         }
-        let advertise = advertised(profile, relay, advertise, &listen)?;
+        let advertise = advertised(profile, &tor, relay, advertise, &listen)?;
         let peers = settings.peers.unwrap_or_default();
         let trusted_peers = settings.trusted_peers.unwrap_or_default();
         for peer in peers.iter().chain(&trusted_peers) {
-            reachable(profile, peer.endpoint, "peer")?;
+            reachable(profile, &tor, peer.endpoint, "peer")?;
         }
         let min_pow = settings.min_pow.unwrap_or(match profile {
             Profile::Main => MIN_POW,
@@ -145,6 +153,7 @@ impl Config {
             listen,
             threads: settings.threads,
             rpc: RpcConfig::build(settings.rpc)?,
+            tor,
         })
     }
 
@@ -162,6 +171,21 @@ impl Config {
             self.node.advertise = addresses.iter().copied().map(to_directory).collect();
         }
     }
+
+    /// Whether others are to reach this node: a relay always, any other that listens.
+    #[must_use]
+    pub fn is_reachable(&self) -> bool {
+        self.node.relay || self.listen != Listen::Nowhere
+    }
+
+    /// Tells the node the onion service that leads to it.
+    pub fn reached_by(&mut self, onion: Option<Endpoint>) {
+        if let Some(onion) = onion.filter(|_| self.node.relay).map(endpoint_to_directory)
+            && !self.node.advertise.contains(&onion)
+        {
+            self.node.advertise.push(onion);
+        }
+    }
 }
 
 fn network(profile: Profile, name: Option<NetworkName>) -> Result<String, ConfigError> {
@@ -172,15 +196,24 @@ fn network(profile: Profile, name: Option<NetworkName>) -> Result<String, Config
     }
 }
 
-fn listen(profile: Profile, addresses: Option<Vec<SocketAddr>>) -> Result<Listen, ConfigError> {
+fn listen(
+    profile: Profile,
+    tor: &TorConfig,
+    addresses: Option<Vec<SocketAddr>>,
+) -> Result<Listen, ConfigError> {
     let Some(addresses) = addresses else {
-        return Ok(match profile {
-            Profile::Main => Listen::Everywhere,
-            Profile::Local => Listen::Loopback,
+        return Ok(match (&tor.via, profile) {
+            // Arti's own onion service needs no listener.
+            (Via::Arti(_), _) if tor.only => Listen::Nowhere,
+            (_, Profile::Main) if !tor.only => Listen::Everywhere,
+            _ => Listen::Loopback,
         });
     };
     for address in &addresses {
-        reachable(profile, Endpoint::Tcp(*address), "listen")?;
+        if tor.only && !address.ip().is_loopback() {
+            return Err(ConfigError::ListensBesideTor(*address));
+        }
+        reachable(profile, tor, Endpoint::Tcp(*address), "listen")?;
     }
     Ok(if addresses.is_empty() {
         Listen::Nowhere
@@ -205,6 +238,7 @@ pub enum Listen {
 /// Where a relay says that it can be reached.
 fn advertised(
     profile: Profile,
+    tor: &TorConfig,
     relay: bool,
     said: Vec<Endpoint>,
     listen: &Listen,
@@ -215,10 +249,15 @@ fn advertised(
             false => Err(ConfigError::AdvertiseWithoutRelay),
         };
     }
+    if tor.only {
+        return behind_tor(tor, &said);
+    }
     let from_listen = |address: &SocketAddr| to_directory(*address);
     let is_particular = |address: &&SocketAddr| is_public(address.ip());
     match (listen, profile) {
-        (Listen::Nowhere, _) => Err(ConfigError::RelayNeedsListener),
+        (Listen::Nowhere, _) if !matches!(tor.via, Via::Arti(_)) => {
+            Err(ConfigError::RelayNeedsListener)
+        }
         _ if !said.is_empty() => Ok(said.into_iter().map(endpoint_to_directory).collect()),
         // Loopback addresses are filled in when the ports are known.
         (_, Profile::Local) => Ok(Vec::new()),
@@ -230,6 +269,23 @@ fn advertised(
                 .collect())
         }
         _ => Err(ConfigError::RelayNeedsAddress),
+    }
+}
+
+/// Where a relay that nobody may know the address of can be reached: its onion service. That of
+/// arti is filled in when it is known.
+fn behind_tor(tor: &TorConfig, said: &[Endpoint]) -> Result<Vec<directory::Endpoint>, ConfigError> {
+    if let Some(Endpoint::Tcp(address)) = said.iter().find(|said| !said.is_onion()) {
+        return Err(ConfigError::AdvertisesBesideTor(*address));
+    }
+    let daemons = match &tor.via {
+        Via::Daemon(daemon) => daemon.onion,
+        Via::Arti(_) | Via::Nobody => None,
+    };
+    let onions: Vec<_> = said.iter().copied().chain(daemons).collect();
+    match (&tor.via, onions.is_empty()) {
+        (Via::Daemon(_), true) => Err(ConfigError::RelayNeedsOnion),
+        _ => Ok(onions.into_iter().map(endpoint_to_directory).collect()),
     }
 }
 
@@ -245,11 +301,13 @@ fn is_public(ip: IpAddr) -> bool {
 /// Checks that this build and this profile can use an endpoint.
 fn reachable(
     profile: Profile,
+    tor: &TorConfig,
     endpoint: Endpoint,
     setting: &'static str,
 ) -> Result<(), ConfigError> {
     match endpoint {
-        Endpoint::Onion(..) => Err(ConfigError::OnionNotThere { setting }),
+        Endpoint::Onion(..) if !tor.is_on() => Err(ConfigError::OnionWithoutTor { setting }),
+        Endpoint::Onion(..) => Ok(()),
         Endpoint::Tcp(address) if profile == Profile::Local && !address.ip().is_loopback() => {
             Err(ConfigError::LocalLeavesMachine { setting, address })
         }
@@ -298,12 +356,24 @@ pub enum ConfigError {
     /// A local network must not be mistaken for another.
     #[error("a local network needs a name; add --network NAME")]
     LocalNeedsName,
-    /// Tor is not there yet.
+    /// An address of this machine would be told to everybody.
     #[error(
-        "`{setting}` names an onion service, which needs Tor, and Tor is not there yet; use an IP \
-         address"
+        "`advertise` names {0}, which tells everybody where this machine is; with tor.only a relay \
+         is reached by its onion service alone"
     )]
-    OnionNotThere {
+    AdvertisesBesideTor(SocketAddr),
+    /// Others could reach this machine without Tor.
+    #[error(
+        "`listen` names {0}, which others can reach without Tor; with tor.only use an address of \
+         loopback, or --no-listen"
+    )]
+    ListensBesideTor(SocketAddr),
+    /// An onion service is dialled through Tor, or not at all.
+    #[error(
+        "`{setting}` names an onion service, which needs Tor; set tor.mode to \"arti\", or to \
+         \"socks\" if a Tor daemon runs here"
+    )]
+    OnionWithoutTor {
         /// The setting.
         setting: &'static str,
     },
@@ -316,6 +386,15 @@ pub enum ConfigError {
          it; add --advertise ADDRESS:PORT"
     )]
     RelayNeedsAddress,
+    /// A relay behind a daemon has to know its onion service.
+    #[error(
+        "a relay behind a Tor daemon must say its onion service; set tor.onion to what stands in the \
+         file `hostname` of the daemon's HiddenServiceDir, and the port"
+    )]
+    RelayNeedsOnion,
+    /// The settings of Tor do not fit together.
+    #[error(transparent)]
+    Tor(#[from] TorError),
     /// A relay that does not listen cannot be reached.
     #[error("a relay must listen; leave out --no-listen, or --relay")]
     RelayNeedsListener,
@@ -327,7 +406,17 @@ impl ConfigError {
     pub const fn is_policy(&self) -> bool {
         matches!(
             self,
-            Self::LevelNotThere(_) | Self::LocalLeavesMachine { .. } | Self::RpcLeavesMachine(_)
+            Self::AdvertisesBesideTor(_)
+                | Self::LevelNotThere(_)
+                | Self::ListensBesideTor(_)
+                | Self::LocalLeavesMachine { .. }
+                | Self::OnionWithoutTor { .. }
+                | Self::RpcLeavesMachine(_)
+                | Self::Tor(
+                    TorError::LocalNeedsPrivateTor
+                        | TorError::OnlyNeedsTor
+                        | TorError::SocksLeavesMachine(_)
+                )
         )
     }
 }

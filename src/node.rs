@@ -18,6 +18,7 @@ mod dark;
 mod dispatch;
 mod echo;
 mod event;
+mod held;
 mod inbox;
 mod input;
 mod links;
@@ -67,7 +68,7 @@ use crate::pool::Pool;
 pub use command::{Command, Identity, Recipient, Refusal, RefusalKind, Reply, SendRequest};
 pub use config::{NodeConfig, NodeKeys, Restored};
 pub use event::{Event, MessageId, Name, Stage, Trace};
-pub use input::{CommandId, Input, StoreId};
+pub use input::{CommandId, Input, Reach, StoreId};
 pub use links::CLIENT_ID;
 pub use output::{Output, Record};
 pub use view::{
@@ -103,6 +104,10 @@ pub struct Node {
     inbox: Inbox,
     outbox: Outbox,
     whisper: Whisper,
+    /// Whether links can be had.
+    reach: Reach,
+    /// When that last changed.
+    reach_changed: Instant,
     /// When a peer last brought an envelope.
     last_foreign: Instant,
     /// Envelopes that were seen to leave, as far as traces are wanted.
@@ -202,6 +207,8 @@ impl Node {
             inbox: Inbox::default(),
             outbox: Outbox::default(),
             whisper: Whisper::default(),
+            reach: Reach::default(),
+            reach_changed: now.mono,
             last_foreign: now.mono,
             traced: BTreeSet::new(),
             config,
@@ -233,6 +240,7 @@ impl Node {
             Input::Working(job, tried) => self.on_working(job, tried),
             Input::HashRate(rate) => self.hash_rate = (rate > 0.0).then_some(rate),
             Input::Worked(job, done) => self.on_worked(now, job, done),
+            Input::Reach(reach) => self.on_reach(now, reach),
             Input::Command(id, command) => self.on_command(now, id, command),
         }
         self.run_due(now);
@@ -250,6 +258,7 @@ impl Node {
                 Timer::ExpirePool => self.expire_pool(now),
                 Timer::Open => self.open_envelopes(),
                 Timer::Redial => self.redial(now.mono),
+                Timer::Resume => self.resume_held(now),
             }
         }
         self.run_link_timeouts(now);

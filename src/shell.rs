@@ -17,13 +17,16 @@ pub mod host;
 pub mod identities;
 pub mod ipc;
 pub mod listen;
+mod route;
 pub mod signal;
 pub mod store;
 mod tcp;
+mod way;
 mod workers;
 
 pub use driver::{Setup, StartError, start};
 pub use handle::{Events, Handle, Seen, Stopped};
+pub use way::{Way, WayError};
 pub use workers::Workers;
 
 /// Fills an array from the operating system's generator.

@@ -6,6 +6,7 @@
 //! `--rpc-http` is the key `rpc.http`.
 
 mod rpc;
+mod tor;
 
 use std::net::SocketAddr;
 
@@ -87,6 +88,8 @@ pub(super) struct Options {
     threads: Option<usize>,
     #[command(flatten)]
     rpc: rpc::Options,
+    #[command(flatten)]
+    tor: tor::Options,
 }
 
 impl From<Options> for Settings {
@@ -108,6 +111,7 @@ impl From<Options> for Settings {
             guard,
             threads,
             rpc,
+            tor,
         } = options;
         let listen = if no_listen { Some(Vec::new()) } else { listen };
         Self {
@@ -126,6 +130,7 @@ impl From<Options> for Settings {
             guard,
             threads,
             rpc: rpc.into(),
+            tor: tor.into(),
         }
     }
 }

@@ -24,6 +24,7 @@ use toml::de::{DeTable, DeValue};
 use super::Settings;
 use super::entry::{Wrong, count, flag, list, number, parsed, text};
 use super::rpc;
+use super::tor;
 use super::value;
 use crate::nearest::nearest;
 
@@ -95,11 +96,18 @@ pub struct Section {
 }
 
 /// Every table, in the order of [`Settings`].
-const SECTIONS: [Section; 1] = [Section {
-    name: "rpc",
-    keys: &rpc::KEYS,
-    set: |settings, key, value| settings.rpc.set(key, value),
-}];
+const SECTIONS: [Section; 2] = [
+    Section {
+        name: "rpc",
+        keys: &rpc::KEYS,
+        set: |settings, key, value| settings.rpc.set(key, value),
+    },
+    Section {
+        name: "tor",
+        keys: &tor::KEYS,
+        set: |settings, key, value| settings.tor.set(key, value),
+    },
+];
 
 /// Every key in full, as in `level` and `rpc.http`.
 pub fn keys() -> impl Iterator<Item = String> {

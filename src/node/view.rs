@@ -152,6 +152,10 @@ pub struct StatusView {
     pub rebuilt: u64,
     /// Messages on their way.
     pub outgoing: usize,
+    /// Why nothing can leave this machine; absent if something can.
+    pub shut: Option<String>,
+    /// The onion services that lead to this relay.
+    pub onion: Vec<String>,
     /// For each level that is not available now, why.
     pub levels: Vec<LevelView>,
 }

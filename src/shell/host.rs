@@ -19,8 +19,12 @@ use super::driver::StartError;
 use super::ipc::{BindError, Keeper, Server, Service};
 use super::listen::{self, ListenError};
 use super::store::{self, Storage};
-use super::{Handle, NoRandomness, Setup, Stopped, Workers, identities, random, start};
+use super::{
+    Handle, NoRandomness, Setup, Stopped, Way, WayError, Workers, identities, random, start,
+};
+use crate::config::tor::{TorConfig, Via};
 use crate::config::{Config, Listen};
+use crate::endpoint::Endpoint;
 use crate::link::LinkKey;
 use crate::node::{Command, NodeKeys, Refusal, Restored};
 
@@ -39,8 +43,11 @@ pub struct Host {
     handle: Handle,
     key: RelayKey,
     server: Server,
+    onion: Option<Endpoint>,
     /// Removed after the socket in it.
     _socket_dir: Option<PrivateDir>,
+    /// Removed after the Tor that works in it.
+    _tor_dir: Option<PrivateDir>,
 }
 
 impl Host {
@@ -73,6 +80,9 @@ impl Host {
             .filter_map(|listener| listener.local_addr().ok())
             .collect();
         config.bound(&addresses);
+        let (tor_dir, tor_state) = tor_state(&storage, &config.tor)?;
+        let way = Way::open(&config.tor, &tor_state, config.is_reachable()).await?;
+        config.reached_by(way.onion());
         let (socket_dir, socket) = socket(&storage, ipc)?;
 
         let keeper = Keeper::from(&storage);
@@ -83,9 +93,11 @@ impl Host {
             keys,
             restored,
             storage,
+            way,
             listeners,
             workers,
         };
+        let onion = setup.way.onion();
         let handle = start(setup)?;
         for (name, identity) in known {
             handle
@@ -103,7 +115,9 @@ impl Host {
             handle,
             key,
             server,
+            onion,
             _socket_dir: socket_dir,
+            _tor_dir: tor_dir,
         })
     }
 
@@ -117,6 +131,12 @@ impl Host {
     #[must_use]
     pub const fn key(&self) -> RelayKey {
         self.key
+    }
+
+    /// The onion service that leads to it.
+    #[must_use]
+    pub const fn onion(&self) -> Option<Endpoint> {
+        self.onion
     }
 
     /// Its local socket.
@@ -172,7 +192,23 @@ fn socket(
     }
 }
 
-/// A directory for one socket, removed on drop.
+/// Where the Tor in this process keeps its state. An ephemeral node gets a directory of its own.
+fn tor_state(
+    storage: &Storage,
+    tor: &TorConfig,
+) -> Result<(Option<PrivateDir>, PathBuf), HostError> {
+    match (storage, &tor.via) {
+        (Storage::Disk(dir), _) => Ok((None, dir.path().join("arti"))),
+        (Storage::Memory, Via::Arti(_)) => {
+            let dir = PrivateDir::make()?;
+            let path = dir.0.clone();
+            Ok((Some(dir), path))
+        }
+        (Storage::Memory, _) => Ok((None, PathBuf::new())),
+    }
+}
+
+/// A directory of this run, removed on drop with all that is in it.
 #[derive(Debug)]
 struct PrivateDir(PathBuf);
 
@@ -193,8 +229,8 @@ impl PrivateDir {
 
 impl Drop for PrivateDir {
     fn drop(&mut self) {
-        // An empty directory in a temporary place does no harm.
-        let _ = fs::remove_dir(&self.0);
+        // What is left in a temporary place does no harm; there is nobody to tell.
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -225,4 +261,7 @@ pub enum HostError {
     /// The node ended at once.
     #[error(transparent)]
     Stopped(#[from] Stopped),
+    /// There is no way out.
+    #[error(transparent)]
+    Way(#[from] WayError),
 }
