@@ -65,7 +65,13 @@ impl World {
         let mut relays: Vec<NodeProcess> = Vec::new();
         for number in 0..ARTI_RELAYS {
             let peers = enodes(relays.iter().rev().take(2));
-            relays.push(arti(dir, &format!("relay{number}"), &tor, &["--relay"], &peers));
+            relays.push(arti(
+                dir,
+                &format!("relay{number}"),
+                &tor,
+                &["--relay"],
+                &peers,
+            ));
         }
         let peers = enodes(&relays[..2]);
         let (behind_relay, last) = socks_relay(dir, &tor, &peers);
@@ -148,7 +154,8 @@ impl World {
         let sent = sending.end();
         let said = String::from_utf8_lossy(&sent.stdout);
         assert!(sent.status.success(), "{said}");
-        let waited = |line: &Value| line["stage"] == "waiting" || line["stage"]["stage"] == "waiting";
+        let waited =
+            |line: &Value| line["stage"] == "waiting" || line["stage"]["stage"] == "waiting";
         assert!(lines(&sent.stdout).iter().any(waited), "{said}");
     }
 
@@ -157,8 +164,18 @@ impl World {
         fs::write(&file, body).unwrap();
         let file = file.to_str().unwrap();
         self.source.begin(&[
-            "send", "--to", &self.desk, "-f", file, "--level", "normal", "--ttl", "20m", "--json",
-            "--timeout", "170s",
+            "send",
+            "--to",
+            &self.desk,
+            "-f",
+            file,
+            "--level",
+            "normal",
+            "--ttl",
+            "20m",
+            "--json",
+            "--timeout",
+            "170s",
         ])
     }
 
@@ -166,7 +183,9 @@ impl World {
         let payload = hex::encode(body);
         until("the message arrives", || {
             let messages = self.reader.inbox();
-            messages.iter().find(|message| message["payload"] == payload)?;
+            messages
+                .iter()
+                .find(|message| message["payload"] == payload)?;
             Some(())
         });
     }
@@ -184,7 +203,13 @@ impl World {
 
 /// A node with a Tor of its own, and nothing else to leave by.
 fn arti(dir: &Path, name: &str, tor: &TorNetwork, more: &[&str], peers: &str) -> NodeProcess {
-    let mut args = vec!["--tor-mode", "arti", "--tor-only", "--tor-network", tor.description()];
+    let mut args = vec![
+        "--tor-mode",
+        "arti",
+        "--tor-only",
+        "--tor-network",
+        tor.description(),
+    ];
     args.extend(more);
     if !peers.is_empty() {
         args.extend(["--peer", peers]);
@@ -201,8 +226,19 @@ fn socks_relay(dir: &Path, tor: &TorNetwork, peers: &str) -> (TorDaemon, NodePro
     let (listen, socks) = (listen.to_string(), format!("127.0.0.1:{}", daemon.socks));
     let onion = daemon.onion();
     let args = [
-        "--relay", "--tor-mode", "socks", "--tor-only", "--tor-private-daemon", "--tor-socks",
-        &socks, "--tor-onion", &onion, "--listen", &listen, "--peer", peers,
+        "--relay",
+        "--tor-mode",
+        "socks",
+        "--tor-only",
+        "--tor-private-daemon",
+        "--tor-socks",
+        &socks,
+        "--tor-onion",
+        &onion,
+        "--listen",
+        &listen,
+        "--peer",
+        peers,
     ];
     let node = NodeProcess::start(dir, "socks-relay", &args);
     (daemon, node)
@@ -212,8 +248,15 @@ fn socks_relay(dir: &Path, tor: &TorNetwork, peers: &str) -> (TorDaemon, NodePro
 fn socks_client(dir: &Path, daemon: &TorDaemon, peers: &str) -> NodeProcess {
     let socks = format!("127.0.0.1:{}", daemon.socks);
     let args = [
-        "--tor-mode", "socks", "--tor-only", "--tor-private-daemon", "--tor-socks", &socks,
-        "--no-listen", "--peer", peers,
+        "--tor-mode",
+        "socks",
+        "--tor-only",
+        "--tor-private-daemon",
+        "--tor-socks",
+        &socks,
+        "--no-listen",
+        "--peer",
+        peers,
     ];
     NodeProcess::start(dir, "source", &args)
 }

@@ -62,12 +62,12 @@ pub(super) fn run(common: Common, args: Args) -> Result<Exit, Failure> {
                 format_args!("cannot listen for signals: {error}"),
             )
         })?;
-        let node = config.node.clone();
+        let (node, tor_only) = (config.node.clone(), config.tor.only);
         let host = tokio::select! {
             host = Host::open(config, &place, common.ipc.as_deref()) => host?,
             () = interrupts.next() => return Ok(Exit::Failed),
         };
-        banner(screen, &host, &node)?;
+        banner(screen, &host, &node, tor_only)?;
         tokio::select! {
             () = interrupts.next() => {}
             () = host.handle().finished() => {
@@ -106,12 +106,9 @@ fn from_file(named: Option<&Path>, place: &Place) -> Result<Settings, Failure> {
 }
 
 /// Says what others need to know.
-fn banner(screen: Screen, host: &Host, node: &NodeConfig) -> io::Result<()> {
+fn banner(screen: Screen, host: &Host, node: &NodeConfig, tor_only: bool) -> io::Result<()> {
     let addresses = host.handle().addresses();
-    let enodes: Vec<_> = addresses
-        .iter()
-        .map(|address| enode(host, *address))
-        .collect();
+    let enodes = enodes(host, tor_only);
     if screen.json {
         return screen.value(&json!({
             "enode": enodes,
@@ -134,15 +131,18 @@ fn banner(screen: Screen, host: &Host, node: &NodeConfig) -> io::Result<()> {
             "not relaying"
         }
     ))?;
-    for (address, enode) in addresses.iter().zip(&enodes) {
+    for address in addresses {
         screen.line(format_args!("listening on  {address}"))?;
+    }
+    for enode in &enodes {
         screen.line(format_args!("enode         {enode}"))?;
     }
-    if addresses.is_empty() {
+    if addresses.is_empty() && host.onion().is_none() {
         screen.line("listening on  nothing; connections go out only")?;
-    } else if addresses
-        .iter()
-        .any(|address| address.ip().is_unspecified())
+    } else if !tor_only
+        && addresses
+            .iter()
+            .any(|address| address.ip().is_unspecified())
     {
         screen.line("              (others replace the loopback address by this machine's own)")?;
     }
@@ -150,19 +150,26 @@ fn banner(screen: Screen, host: &Host, node: &NodeConfig) -> io::Result<()> {
     screen.line(format_args!("level         {}", node.level))
 }
 
-/// How a peer would name us. What an unspecified address is to others, we cannot know.
-fn enode(host: &Host, mut address: SocketAddr) -> String {
+/// How peers would name us: by our onion service, and by our addresses unless nobody may know them.
+fn enodes(host: &Host, tor_only: bool) -> Vec<String> {
+    let addresses = host.handle().addresses().iter().filter(|_| !tor_only);
+    let endpoints = addresses.copied().map(specific).map(Endpoint::Tcp);
+    let endpoints = host.onion().into_iter().chain(endpoints);
+    let key = host.key();
+    endpoints
+        .map(|endpoint| PeerAddr { key, endpoint }.to_string())
+        .collect()
+}
+
+/// What an unspecified address is to others, we cannot know.
+fn specific(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
-    PeerAddr {
-        key: host.key(),
-        endpoint: Endpoint::Tcp(address),
-    }
-    .to_string()
+    address
 }
 
 /// Says what becomes of messages on their way.

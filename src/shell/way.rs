@@ -116,7 +116,10 @@ impl Way {
             #[cfg(feature = "tor")]
             Via::Arti(arti) => Self::by_arti(arti, state, serve).await,
             #[cfg(not(feature = "tor"))]
-            Via::Arti(_) => Err(WayError::NoArti),
+            Via::Arti(_) => {
+                let _ = (state, serve);
+                Err(WayError::NoArti)
+            }
         }
     }
 

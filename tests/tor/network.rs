@@ -158,7 +158,9 @@ impl TorNetwork {
             for relay in others.iter().filter(lacking) {
                 send("-HUP", &relay.child);
             }
-            if wait(Duration::from_secs(2), || !others.iter().any(|relay| lacking(&relay))) {
+            if wait(Duration::from_secs(2), || {
+                !others.iter().any(|relay| lacking(&relay))
+            }) {
                 return;
             }
         }
@@ -223,15 +225,21 @@ impl Identity {
         private(&dir.join(&names[0]));
         private(&keys);
         let certificate = certify(&keys, directory_port);
-        let relays: Vec<Child> = names.iter().zip(ports).map(|(name, port)| {
-            private(&dir.join(name));
-            make_keys(dir, name, *port)
-        }).collect();
+        let relays: Vec<Child> = names
+            .iter()
+            .zip(ports)
+            .map(|(name, port)| {
+                private(&dir.join(name));
+                make_keys(dir, name, *port)
+            })
+            .collect();
         for mut relay in relays.into_iter().chain([certificate]) {
             assert!(relay.wait().unwrap().success(), "tor makes no keys");
         }
         let text = fs::read_to_string(keys.join("authority_certificate")).unwrap();
-        let fingerprint = text.lines().find_map(|line| line.strip_prefix("fingerprint "));
+        let fingerprint = text
+            .lines()
+            .find_map(|line| line.strip_prefix("fingerprint "));
         Self {
             v3: fingerprint.unwrap().to_owned(),
             rsa: second_word(&dir.join(&names[0]).join("fingerprint")),
@@ -241,7 +249,9 @@ impl Identity {
 
     fn for_tor(&self, port: u16, directory_port: u16) -> String {
         let Self { v3, rsa, .. } = self;
-        format!("DirAuthority tor0 orport={port} no-v2 v3ident={v3} 127.0.0.1:{directory_port} {rsa}\n")
+        format!(
+            "DirAuthority tor0 orport={port} no-v2 v3ident={v3} 127.0.0.1:{directory_port} {rsa}\n"
+        )
     }
 
     fn for_arti(&self, port: u16) -> String {
@@ -293,13 +303,22 @@ fn certify(keys: &Path, directory_port: u16) -> Child {
 
 fn make_keys(dir: &Path, name: &str, port: u16) -> Child {
     Command::new("tor")
-        .args(["--hush", "-f", "/dev/null", "--ignore-missing-torrc", "--list-fingerprint"])
+        .args([
+            "--hush",
+            "-f",
+            "/dev/null",
+            "--ignore-missing-torrc",
+            "--list-fingerprint",
+        ])
         .args(["--GeoIPFile", "/dev/null", "--GeoIPv6File", "/dev/null"])
         .args(["--Nickname", name, "--ORPort", &format!("127.0.0.1:{port}")])
         .arg("--DataDirectory")
         .arg(dir.join(name))
         // Any will do, so that no public one is asked.
-        .args(["--DirAuthority", "x 127.0.0.1:1 ffffffffffffffffffffffffffffffffffffffff"])
+        .args([
+            "--DirAuthority",
+            "x 127.0.0.1:1 ffffffffffffffffffffffffffffffffffffffff",
+        ])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -361,7 +380,9 @@ fn run_tor(dir: &Path, torrc: &Path) -> Child {
 }
 
 fn send(signal: &str, child: &Child) {
-    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();
+    let sent = Command::new("kill")
+        .args([signal, &child.id().to_string()])
+        .status();
     assert!(sent.unwrap().success());
 }
 
@@ -373,7 +394,11 @@ fn end(child: &mut Child) {
 
 /// Tor works in no directory that others can read.
 fn private(dir: &Path) {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).unwrap();
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .unwrap();
 }
 
 /// Ports that nobody uses now, all different.
@@ -381,7 +406,9 @@ fn free_ports(count: usize) -> Vec<u16> {
     let held: Vec<TcpListener> = (0..count)
         .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
         .collect();
-    held.iter().map(|held| held.local_addr().unwrap().port()).collect()
+    held.iter()
+        .map(|held| held.local_addr().unwrap().port())
+        .collect()
 }
 
 fn second_word(path: &Path) -> String {
@@ -390,7 +417,10 @@ fn second_word(path: &Path) -> String {
 }
 
 fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
 }
 
 fn wait(patience: Duration, mut until: impl FnMut() -> bool) -> bool {
