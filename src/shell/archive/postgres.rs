@@ -42,6 +42,23 @@ impl PostgresUrl {
         self.has_password
     }
 
+    /// Whether no connection to the database leaves this machine, and no name has to be looked up:
+    /// it is at an address of loopback, or behind a socket in the file system.
+    #[must_use]
+    pub fn stays_here(&self) -> bool {
+        let hosts = self.config.get_hosts();
+        let addresses = self.config.get_hostaddrs();
+        let here = |host: &Host| match host {
+            Host::Tcp(name) => name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()),
+            Host::Unix(_) => true,
+        };
+        match (hosts.is_empty(), addresses.is_empty()) {
+            (_, false) => addresses.iter().all(IpAddr::is_loopback),
+            (false, true) => hosts.iter().all(here),
+            (true, true) => false,
+        }
+    }
+
     /// Finds the password where PostgreSQL's own programs do, unless the URL has it: in
     /// `PGPASSWORD`, in the file that `PGPASSFILE` names, in `~/.pgpass`.
     fn with_password(mut self) -> Result<Config, BadFile> {
