@@ -5,6 +5,8 @@
 //! had ([`Reach`]), from what Tor reports of itself and from what becomes of dials. While the way
 //! is shut, the node keeps its messages; it never looks for another way.
 
+mod control;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -260,8 +262,9 @@ async fn watch_daemon(
     reach: watch::Sender<Reach>,
     mut news: mpsc::UnboundedReceiver<News>,
 ) {
+    let mut told = None;
     loop {
-        let found = ask_daemon(&config).await;
+        let found = ask_daemon(&config, &mut told).await;
         let pause = match found {
             Reach::Open => CHECK,
             Reach::Shut(_) => RETRY,
@@ -285,13 +288,38 @@ async fn until_bad(news: &mut mpsc::UnboundedReceiver<News>) -> Option<()> {
     }
 }
 
-async fn ask_daemon(config: &DaemonConfig) -> Reach {
+/// Whether a daemon carries links. That it listens decides, unless its control port knows better;
+/// one that cannot be asked there is a mistake to be told, and no reason to send nothing.
+async fn ask_daemon(config: &DaemonConfig, told: &mut Option<String>) -> Reach {
     let address = config.socks;
-    match timeout(ANSWER, TcpStream::connect(address)).await {
-        Ok(Ok(_)) => Reach::Open,
-        _ => Reach::shut(format_args!(
+    if !matches!(
+        timeout(ANSWER, TcpStream::connect(address)).await,
+        Ok(Ok(_))
+    ) {
+        return Reach::shut(format_args!(
             "no Tor daemon answers at {address}; start it (systemctl start tor), or check tor.socks"
+        ));
+    }
+    let Some(control) = &config.control else {
+        return Reach::Open;
+    };
+    match control::ask(control).await {
+        Ok(health) if health.percent < 100 => Reach::shut(format_args!(
+            "the Tor daemon is starting: {} %, {}",
+            health.percent, health.doing
         )),
+        Ok(health) if !health.circuit => {
+            Reach::shut("the Tor daemon has no circuit; its network may be gone")
+        }
+        Ok(_) => Reach::Open,
+        Err(error) => {
+            let error = error.to_string();
+            if told.as_ref() != Some(&error) {
+                tracing::warn!("tor.control is of no use: {error}");
+                *told = Some(error);
+            }
+            Reach::Open
+        }
     }
 }
 

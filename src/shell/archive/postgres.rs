@@ -12,6 +12,7 @@
 
 use core::fmt;
 use core::str::FromStr;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
