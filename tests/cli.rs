@@ -8,6 +8,8 @@
     reason = "helpers of tests may fail loudly, and wait"
 )]
 
+#[path = "cli/endings.rs"]
+mod endings;
 #[path = "cli/keystore.rs"]
 mod keystore;
 #[path = "cli/terminal.rs"]
@@ -227,18 +229,6 @@ fn a_directory_open_to_others_is_refused_by_policy() {
     fs::set_permissions(&data.path, Permissions::from_mode(0o755)).unwrap();
     let said = fails(&run(&data.path, &["id", "new", "me", "--no-password"]), 5);
     assert!(said.contains("chmod 0700"), "{said}");
-}
-
-#[test]
-fn errors_are_json_where_json_is_asked_for() {
-    let data = scratch();
-    let said = fails(&run(&data.path, &["status", "--json"]), 1);
-    let error: Value = serde_json::from_str(&said).unwrap();
-    assert_eq!(error["exit"], 1);
-    assert!(
-        error["error"].as_str().unwrap().contains("whisht run"),
-        "{said}"
-    );
 }
 
 #[test]
