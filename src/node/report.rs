@@ -329,6 +329,7 @@ impl Node {
             advertised: advertised
                 .map(|endpoint| Endpoint::from(endpoint).to_string())
                 .collect(),
+            discovery: self.discovery.is_some(),
             min_pow: self.gossip.min_pow().value(),
             max_message_size: self.gossip.max_size(),
         }
