@@ -288,9 +288,14 @@ fn a_directory_of_a_local_network_is_refused_to_the_public_one() {
 #[test]
 fn a_node_says_how_it_is_and_marks_local_figures() {
     let data = scratch();
-    let node = Running::start(&data.path, &["--listen", "127.0.0.1:0"]);
+    let node = Running::start(
+        &data.path,
+        &["--listen", "127.0.0.1:0", "--discovery-enabled"],
+    );
     assert_eq!(node.banner["profile"], "local");
+    assert_eq!(node.banner["discovery"], true);
     let status: Value = serde_json::from_str(&succeeds(&node.run(&["status", "--json"]))).unwrap();
+    assert_eq!(status["discovery"], 0);
     assert_eq!(status["profile"], "local");
     assert_eq!(status["peers"], 0);
     assert_eq!(succeeds(&node.run(&["rpc", "whisht_peers"])), "[]\n");
