@@ -168,8 +168,10 @@ async fn keys_are_not_handed_out_unless_that_is_allowed() {
 #[tokio::test]
 async fn key_files_leave_over_tcp_only_where_keys_may_and_over_the_local_socket_always() {
     for (more, allowed) in [("", false), ("allow-key-export = true", true)] {
-        let host = node(&format!("modules = ['whisht']\n{more}")).await;
-        let identity = json!([{"name": "desk"}]);
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path().join("data");
+        let host = node_in(&dir, &format!("modules = ['whisht']\n{more}")).await;
+        let identity = json!([{"name": "desk", "password": "", "danger_light_kdf": true}]);
         let made = call(&host, "whisht_newIdentity", identity).await;
         assert_eq!(made["result"]["name"], "desk", "{made}");
         let desk = json!(["desk"]);
