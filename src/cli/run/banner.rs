@@ -40,6 +40,7 @@ pub(super) fn show(
             "profile": node.profile.label(),
             "network": node.network,
             "relay": node.relay,
+            "discovery": node.discovery.is_some(),
             "mail": mail.is_some(),
             "identities": open,
             "locked": locked,
@@ -67,6 +68,14 @@ pub(super) fn show(
         screen.line("listening on  nothing; connections go out only")?;
     } else if !tor_only && addresses.iter().any(unspecified) {
         screen.line("              (others replace the loopback address by this machine's own)")?;
+    }
+    if let Some(bootnodes) = &node.discovery {
+        screen.line(match bootnodes.len() {
+            0 => "discovery     tells strangers where this node is; knows nobody to ask".to_owned(),
+            count => format!(
+                "discovery     tells strangers where this node is; asks {count} bootnodes first"
+            ),
+        })?;
     }
     screen.line(format_args!("local socket  {}", host.ipc_path().display()))?;
     if let Some(at) = doors.http() {
