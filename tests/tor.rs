@@ -39,6 +39,20 @@ fn a_message_passes_relays_that_have_no_address_but_an_onion_service() {
     world.everybody_is_reached_by_onion();
     world.deliver(b"through onions only");
     world.a_relay_comes_back_under_the_same_address();
+    println!("DBG restarted");
+    let sending = world.begin_send(b"and after a restart");
+    for round in 0..12 {
+        std::thread::sleep(std::time::Duration::from_secs(5));
+        println!("DBG {round} outbox {}", world.source.ask(&["outbox"]));
+        println!("DBG {round} inbox {}", world.reader.inbox().len());
+    }
+    for node in world.relays.iter().chain([&world.source, &world.reader]) {
+        println!("DBG node {}", node.ask(&["status"]));
+        println!("DBG peers {}", node.ask(&["peers"]));
+        println!("DBG relays {}", node.ask(&["relays"]));
+    }
+    drop(sending);
+    println!("DBG end");
     world.deliver(b"and after a restart");
     world.a_message_outlives_the_tor_that_was_to_carry_it();
 }
@@ -82,9 +96,9 @@ impl World {
             }
         }
         let reader = arti(dir, "reader", &tor, &[], &enodes(&relays[1..4]));
-        let way_out = tor.daemon("way-out", None);
+        let way_out = tor.daemon("wayout", None);
         let source = socks_client(dir, &way_out, &enodes([&relays[0], &relays[2], &relays[4]]));
-        let desk = reader.ask(&["id", "new", "desk"]);
+        let desk = reader.ask(&["id", "new", "desk", "--no-password"]);
         Self {
             desk: desk["public_key"].as_str().unwrap().to_owned(),
             scratch,
@@ -120,8 +134,10 @@ impl World {
     fn deliver(&self, body: &[u8]) {
         let sending = self.begin_send(body);
         self.arrives(body);
+        println!("DBG arrived {:?}", std::time::SystemTime::now());
         let sent = sending.end();
         let said = String::from_utf8_lossy(&sent.stderr);
+        println!("DBG {}", String::from_utf8_lossy(&sent.stdout));
         assert!(sent.status.success(), "{said}");
     }
 
@@ -221,7 +237,7 @@ fn arti(dir: &Path, name: &str, tor: &TorNetwork, more: &[&str], peers: &str) ->
 fn socks_relay(dir: &Path, tor: &TorNetwork, peers: &str) -> (TorDaemon, NodeProcess) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = listener.local_addr().unwrap();
-    let daemon = tor.daemon("behind-relay", Some(listen.port()));
+    let daemon = tor.daemon("behind", Some(listen.port()));
     drop(listener);
     let (listen, socks) = (listen.to_string(), format!("127.0.0.1:{}", daemon.socks));
     let onion = daemon.onion();

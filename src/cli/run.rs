@@ -207,7 +207,7 @@ fn log() {
     let filter = EnvFilter::builder()
         .with_env_var("WHISHT_LOG")
         .try_from_env()
-        .unwrap_or_else(|_| EnvFilter::new("warn,whisht=info"));
+        .unwrap_or_else(|_| EnvFilter::new("error,whisht=info"));
     // Only fails if a logger was set before; that one serves as well.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)

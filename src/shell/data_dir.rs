@@ -229,7 +229,9 @@ fn make_private(path: &Path) -> Result<(), DirError> {
 
 /// Checks a directory, and everything in it, for who may read it.
 fn check_all(path: &Path) -> Result<(), DirError> {
-    if check_mode(path)? {
+    // What is in arti's directory is arti's to judge, which makes files that only the directory's
+    // own mode keeps from others.
+    if check_mode(path)? && !path.ends_with(ARTI) {
         for entry in fs::read_dir(path).map_err(|error| at(path, error))? {
             check_all(&entry.map_err(|error| at(path, error))?.path())?;
         }
@@ -360,6 +362,8 @@ pub enum DirError {
     },
 }
 
+/// What the Tor in this process keeps.
+pub(super) const ARTI: &str = "arti";
 /// Onion keys and their logs.
 pub(super) const ONION: &str = "onion";
 /// Our descriptors.

@@ -14,7 +14,7 @@ use circuits::ids::RelayKey;
 use circuits::secret::Secret;
 use zeroize::Zeroizing;
 
-use super::data_dir::{DataDir, DirError, IPC, at};
+use super::data_dir::{ARTI, DataDir, DirError, IPC, at};
 use super::driver::StartError;
 use super::identities::KeyError;
 use super::keeper::Keeper;
@@ -261,7 +261,7 @@ fn tor_state(
     tor: &TorConfig,
 ) -> Result<(Option<PrivateDir>, PathBuf), HostError> {
     match (storage, &tor.via) {
-        (Storage::Disk(dir), _) => Ok((None, dir.path().join("arti"))),
+        (Storage::Disk(dir), _) => Ok((None, dir.path().join(ARTI))),
         (Storage::Memory, Via::Arti(_)) => {
             let dir = PrivateDir::make()?;
             let path = dir.0.clone();

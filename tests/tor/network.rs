@@ -187,7 +187,13 @@ impl TorDaemon {
             let log = fs::read_to_string(&log).unwrap_or_default();
             log.contains("Bootstrapped 100%")
         };
-        assert!(wait(PATIENCE, ready), "a Tor daemon does not get ready");
+        let is_ready = wait(PATIENCE, ready);
+        assert!(
+            is_ready,
+            "a Tor daemon does not get ready: {}\n{}",
+            fs::read_to_string(&log).unwrap_or_default(),
+            fs::read_to_string(self.dir.join("out.log")).unwrap_or_default()
+        );
     }
 
     /// Ends it as a power cut would.
