@@ -53,7 +53,7 @@ impl Terminal {
             path: String::new(),
         };
         terminal.until("\n");
-        terminal.path = terminal.shown[..terminal.seen].trim().to_owned();
+        terminal.path = terminal.shown.lines().next().unwrap().to_owned();
         terminal
     }
 
