@@ -7,7 +7,7 @@
 //! taking a thread with it.
 //!
 //! The threads have the lowest priority there is, so that they take what the node and the rest of
-//! the machine leave over; what that is worth in hashes is measured when they start.
+//! the machine leave over; what they can do at best is measured when they start.
 
 #![expect(
     clippy::disallowed_methods,
@@ -123,7 +123,7 @@ impl Shared {
         Self {
             queue: Mutex::default(),
             wake: Condvar::new(),
-            rate: Rate::of(threads),
+            rate: Rate::of(threads, Workers::available()),
         }
     }
 

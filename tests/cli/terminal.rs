@@ -16,13 +16,18 @@ struct Terminal {
     screen: Receiver<Vec<u8>>,
     shown: String,
     seen: usize,
+    /// The terminal's file.
+    path: String,
 }
 
 impl Terminal {
     fn open(dir: &Path, args: &str) -> Self {
         let program = env!("CARGO_BIN_EXE_whisht");
         // Without `exec` a shell that is not bash would wait, and die of the same Ctrl-C.
-        let line = format!("exec '{program}' --data-dir '{}' {args}", dir.display());
+        let line = format!(
+            "tty; exec '{program}' --data-dir '{}' {args}",
+            dir.display()
+        );
         let mut child = Command::new("script")
             .args(["--quiet", "--return", "--command", &line, "/dev/null"])
             .env_remove("WHISHT_LOG")
@@ -39,13 +44,17 @@ impl Terminal {
                 let _sent = sender.send(buffer[..count].to_vec());
             }
         });
-        Self {
+        let mut terminal = Self {
             keyboard: child.stdin.take().unwrap(),
             child,
             screen,
             shown: String::new(),
             seen: 0,
-        }
+            path: String::new(),
+        };
+        terminal.until("\n");
+        terminal.path = terminal.shown.lines().next().unwrap().to_owned();
+        terminal
     }
 
     /// Waits until something new is shown.
@@ -68,9 +77,22 @@ impl Terminal {
         }
     }
 
+    /// Types a password once the terminal hides it, which is a moment after the prompt.
     fn types(&mut self, line: &str) {
+        let start = Instant::now();
+        while !self.hides() {
+            assert!(start.elapsed() < PATIENCE, "it shows what is typed");
+            std::thread::sleep(Duration::from_millis(5));
+        }
         self.keyboard.write_all(line.as_bytes()).unwrap();
         self.keyboard.write_all(b"\r").unwrap();
+    }
+
+    /// Whether what is typed is not shown.
+    fn hides(&self) -> bool {
+        let told = Command::new("stty").args(["-F", &self.path, "-a"]).output();
+        let told = String::from_utf8(told.unwrap().stdout).unwrap();
+        told.split_whitespace().any(|flag| flag == "-echo")
     }
 
     /// Waits for the end; how it ended, and everything shown.

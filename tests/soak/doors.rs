@@ -133,13 +133,20 @@ impl Attacker {
         [head.as_bytes(), body].concat()
     }
 
-    /// A request with damage.
+    /// A request with damage, and none that a node rightly obeys: whoever has the token may ask of
+    /// it that it takes no more than some wish of the attacker's allows, and honest messages with it.
     fn mutant_request(&mut self) -> Vec<u8> {
-        match self.below(2) {
-            0 => self.mutant("rpc_request"),
-            _ => {
-                let request = self.request().to_string();
-                self.mutate(request.as_bytes())
+        loop {
+            let request = match self.below(2) {
+                0 => self.mutant("rpc_request"),
+                _ => {
+                    let request = self.request().to_string();
+                    self.mutate(request.as_bytes())
+                }
+            };
+            let is_wish = |name: &[u8]| name.eq_ignore_ascii_case(b"shh_set");
+            if !request.windows(7).any(is_wish) {
+                return request;
             }
         }
     }

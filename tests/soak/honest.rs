@@ -70,6 +70,9 @@ impl Pair {
         let text = hex::encode(format!("message number {number}"));
         let sent = writer.send(&reader.key, &text).await;
         if timeout(PATIENCE, reader.receive(&text)).await.is_err() {
+            for person in &mut self.people {
+                person.tell_how_it_is().await;
+            }
             panic!("message number {number} did not arrive within {PATIENCE:?}");
         }
         self.times.push(begun.elapsed());
@@ -93,6 +96,19 @@ impl Person {
     async fn send(&mut self, to: &str, payload: &str) -> Value {
         let letter = json!([{"to": to, "payload": payload, "level": "open", "life": 60}]);
         self.client.call("whisht_send", letter).await.unwrap()
+    }
+
+    /// Prints what may explain that a message was lost.
+    async fn tell_how_it_is(&mut self) {
+        for method in ["whisht_status", "whisht_peers"] {
+            let told = self.client.call(method, json!([])).await.unwrap();
+            println!("{method}: {told}");
+        }
+        let outbox = self.client.call("whisht_outbox", json!([])).await.unwrap();
+        println!(
+            "last of the outbox: {:?}",
+            outbox.as_array().unwrap().last()
+        );
     }
 
     async fn receive(&mut self, payload: &str) {

@@ -1,7 +1,8 @@
 //! How fast this machine hashes: every thread of the pool tries for a moment, all at once.
 //!
-//! The figure is what the threads got beside everything else that ran at that moment, since that
-//! is what a search gets too.
+//! The figure lasts as long as the node, so it must not depend on what else ran when the node was
+//! started: each thread tries in turns shorter than what the system gives it at a time, and the
+//! fastest counts. It is what a search gets while nothing else wants the machine.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -23,30 +24,38 @@ struct Measured {
     missing: usize,
     /// Hashes a second of those that have.
     sum: f64,
+    /// What of that they get when all of them search: there may be more threads than cores.
+    share: f64,
     waiting: Vec<Tell>,
 }
 
 impl Rate {
-    /// Of so many threads.
-    pub(super) fn of(threads: usize) -> Self {
+    /// Of so many threads on so many cores.
+    pub(super) fn of(threads: usize, cores: usize) -> Self {
+        let count = |number| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
         Self(Mutex::new(Measured {
             missing: threads,
             sum: 0.0,
+            share: (count(cores) / count(threads)).min(1.0),
             waiting: Vec::new(),
         }))
     }
 
     /// Measures the thread that calls.
     pub(super) fn measure(&self) {
-        let rate = hashes_per_second();
+        self.add(hashes_per_second());
+    }
+
+    fn add(&self, rate: f64) {
         let mut measured = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         measured.sum += rate;
         measured.missing = measured.missing.saturating_sub(1);
         if measured.missing == 0 {
-            let (sum, waiting) = (measured.sum, std::mem::take(&mut measured.waiting));
+            let waiting = std::mem::take(&mut measured.waiting);
+            let rate = measured.all();
             drop(measured);
             for tell in waiting {
-                tell(sum);
+                tell(rate);
             }
         }
     }
@@ -58,9 +67,16 @@ impl Rate {
             measured.waiting.push(tell);
             return;
         }
-        let sum = measured.sum;
+        let rate = measured.all();
         drop(measured);
-        tell(sum);
+        tell(rate);
+    }
+}
+
+impl Measured {
+    /// Of all threads together.
+    fn all(&self) -> f64 {
+        self.sum * self.share
     }
 }
 
@@ -74,16 +90,13 @@ fn hashes_per_second() -> f64 {
     // No nonce leaves this function.
     let mut search = job.search(&mut ChaCha20Rng::from_seed([0; 32]));
     let begun = Instant::now();
-    let mut tried: u32 = 0;
-    let took = loop {
-        search.step(SAMPLE_STEP);
-        tried = tried.saturating_add(SAMPLE_STEP);
-        let took = begun.elapsed();
-        if took >= SAMPLE {
-            break took;
-        }
-    };
-    f64::from(tried) / took.as_secs_f64()
+    let mut best: f64 = 0.0;
+    while begun.elapsed() < SAMPLE {
+        let turn = Instant::now();
+        search.step(TURN);
+        best = best.max(f64::from(TURN) / turn.elapsed().as_secs_f64());
+    }
+    best
 }
 
 impl fmt::Debug for Rate {
@@ -94,7 +107,28 @@ impl fmt::Debug for Rate {
 
 /// Long enough for a processor to speed up.
 const SAMPLE: Duration = Duration::from_millis(40);
-/// Hashes between two looks at the clock.
-const SAMPLE_STEP: u32 = 1024;
+/// Hashes of one turn: less than a millisecond's worth where there are lanes, a few where not.
+const TURN: u32 = 8192;
 /// About an envelope of the smallest class; no length makes a difference.
 const SAMPLE_LEN: usize = 600;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn threads_beyond_the_cores_add_nothing() {
+        for (threads, cores, told) in [(1, 2, 1e6), (2, 2, 2e6), (8, 2, 2e6)] {
+            let rate = Rate::of(threads, cores);
+            let (tell, heard) = mpsc::channel();
+            rate.when_known(Box::new(move |rate| tell.send(rate).unwrap()));
+            for _ in 0..threads {
+                assert!(heard.try_recv().is_err(), "not before all have measured");
+                rate.add(1e6);
+            }
+            assert!((heard.try_recv().unwrap() - told).abs() < 1.0);
+        }
+    }
+}
