@@ -288,3 +288,38 @@ fn a_rendezvous_that_is_gone_costs_a_new_envelope_and_no_lower_level() {
         .filter(|stage| matches!(stage, Stage::Planned { .. }));
     assert_eq!(planned.count(), envelopes.len(), "each attempt took lanes");
 }
+
+#[test]
+fn a_link_for_cells_does_not_keep_a_named_peer_from_becoming_one() {
+    let (mut world, source, reader) = network(12);
+    assert!(deliver(
+        &mut world,
+        source,
+        reader,
+        &[7; 3_000],
+        Level::Normal
+    ));
+    let spoken = |world: &mut World, at: usize, key| match world.ask(at, Command::Peers).unwrap() {
+        Reply::Peers(peers) => {
+            let links = peers.into_iter().filter(|peer| peer.key == key);
+            links.flat_map(|peer| peer.capabilities).collect::<Vec<_>>()
+        }
+        other => panic!("{other:?}"),
+    };
+    let mut met = 0;
+    for at in 0..12 {
+        for other in 0..12 {
+            let peer = world.addr(other);
+            let key = hex::encode(peer.key.0);
+            if spoken(&mut world, at, key.clone()) != ["dark/1"] {
+                continue;
+            }
+            world.command(at, Command::AddPeer(peer)).unwrap();
+            world.run(Duration::from_secs(5));
+            let both = ["dark/1", "shh/6"];
+            assert_eq!(spoken(&mut world, at, key), both, "{at} and {other}");
+            met += 1;
+        }
+    }
+    assert!(met > 0, "no two relays had a link for cells only");
+}

@@ -103,9 +103,29 @@ impl Connections {
 
     /// Whether a link to this peer is being made: dialled, or not through its handshake.
     pub(super) fn is_dialing(&self, key: RelayKey) -> bool {
-        let shaking = |link: &Connection| link.dialed == Some(key) && !link.is_open();
-        self.dialing.values().any(|dialing| dialing.peer.key == key)
-            || self.open.values().any(shaking)
+        self.makes(key, |_| true)
+    }
+
+    /// The same of a link that is to be more than one for cells.
+    pub(super) fn is_dialing_as_peer(&self, key: RelayKey) -> bool {
+        self.makes(key, |purpose| purpose == Purpose::Peer)
+    }
+
+    fn makes(&self, key: RelayKey, suits: impl Fn(Purpose) -> bool) -> bool {
+        let dialed = |dialing: &Dialing| dialing.peer.key == key && suits(dialing.purpose);
+        let shaking =
+            |link: &Connection| link.dialed == Some(key) && !link.is_open() && suits(link.purpose);
+        self.dialing.values().any(dialed) || self.open.values().any(shaking)
+    }
+
+    /// Whether there is a link to this peer that is more than one for cells: it carries gossip, or
+    /// would if the other side spoke any.
+    pub(super) fn is_peer(&self, key: RelayKey) -> bool {
+        let link = self.to_key(key).and_then(|id| self.get(id));
+        link.is_some_and(|link| {
+            let ours = link.outbound() && link.purpose == Purpose::Peer && link.is_open();
+            ours || link.gossips().is_some()
+        })
     }
 
     pub(super) fn insert(&mut self, id: LinkId, connection: Connection) {

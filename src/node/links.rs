@@ -24,10 +24,19 @@ use crate::link::{
 };
 
 impl Node {
-    /// Connects to a peer unless that is done or under way.
+    /// Connects to a peer unless that is done or under way. A link that carries cells only, which
+    /// the other side may have made, does not do for a peer.
     pub(super) fn dial(&mut self, peer: PeerAddr, purpose: Purpose) {
-        let known = self.connections.to_key(peer.key).is_some();
-        if peer.key == self.me.key || known || self.connections.is_dialing(peer.key) {
+        let key = peer.key;
+        let done = match purpose {
+            Purpose::Peer => {
+                self.connections.is_peer(key) || self.connections.is_dialing_as_peer(key)
+            }
+            Purpose::Cells => {
+                self.connections.to_key(key).is_some() || self.connections.is_dialing(key)
+            }
+        };
+        if key == self.me.key || done {
             return;
         }
         let link = self.connections.begin_dial(peer, purpose);
@@ -104,13 +113,14 @@ impl Node {
         self.mail_link_closed(id);
         self.relays.directory.forget_link(id);
         let proved = connection.remote.as_ref().map(|remote| remote.key);
-        // Of two links to one peer, the one that goes takes nothing with it.
-        let lost = proved
-            .or(connection.dialed)
-            .filter(|key| self.connections.to_key(*key).is_none());
-        if let Some(key) = lost {
-            self.peering.lost(now.mono, key, &mut self.rng);
-            self.cells_undeliverable(now, key.id().short());
+        // Of two links to one peer, the one that goes takes nothing with it that the other does.
+        if let Some(key) = proved.or(connection.dialed) {
+            if !self.connections.is_peer(key) {
+                self.peering.lost(now.mono, key, &mut self.rng);
+            }
+            if self.connections.to_key(key).is_none() {
+                self.cells_undeliverable(now, key.id().short());
+            }
         }
         if proved.is_some() {
             self.peers_changed(now);
@@ -268,7 +278,9 @@ impl Node {
             self.disconnect(now, id, DisconnectReason::TooManyPeers);
             return;
         }
-        self.peering.connected(key);
+        if self.connections.is_peer(key) {
+            self.peering.connected(key);
+        }
         if dark {
             self.open_dark(now, id);
         }

@@ -32,7 +32,7 @@ use super::{NoRandomness, random};
 use crate::endpoint::Endpoint;
 use crate::mail::archive::Word;
 use crate::node::{
-    Command, CommandId, Done, Event, Input, Job, JobId, Node, NodeConfig, NodeKeys, Output,
+    Command, CommandId, Done, Event, Input, Job, JobId, Node, NodeConfig, NodeKeys, Output, Reach,
     Refusal, Reply, Restored, StoreId,
 };
 
@@ -233,6 +233,10 @@ impl Driver {
 
     fn on_reach(&mut self) {
         let reach = self.outside.way.reach.borrow_and_update().clone();
+        match &reach {
+            Reach::Open => tracing::info!("links can be had"),
+            Reach::Shut(reason) => tracing::info!("no links for now: {reason}"),
+        }
         self.feed(Input::Reach(reach));
     }
 

@@ -209,4 +209,4 @@ fn whisht(dir: &Path) -> Command {
 }
 
 /// Far more than anything here needs; only bounds the wait for what is stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(90);

@@ -120,22 +120,6 @@ impl TorNetwork {
         daemon
     }
 
-    /// Stops every relay as a machine does that is suspended.
-    pub(crate) fn freeze(&self) {
-        self.signal("-STOP");
-    }
-
-    /// Lets them go on.
-    pub(crate) fn thaw(&self) {
-        self.signal("-CONT");
-    }
-
-    fn signal(&self, signal: &str) {
-        for relay in &self.relays {
-            send(signal, &relay.child);
-        }
-    }
-
     /// Whether the authority lists every relay before the time is up.
     fn is_complete(&self, patience: Duration) -> bool {
         let consensus = self.dir.join("tor0/cached-microdesc-consensus");
