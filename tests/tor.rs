@@ -23,7 +23,6 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 
-use serde_json::Value;
 use tempfile::TempDir;
 
 use network::{TorDaemon, TorNetwork};

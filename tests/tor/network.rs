@@ -1,5 +1,5 @@
 //! A private Tor network on loopback: one directory authority and four relays, all of them Debian's
-//! `tor`, as docs/tor.md describes it.
+//! `tor`, set up so that its first consensus comes at a second of our choosing.
 //!
 //! Bounded in every respect: five processes, a start that is tried three times at most, waits that
 //! end. The daemons watch the process of the test and end with it, however it ends.
