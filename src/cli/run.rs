@@ -57,6 +57,36 @@ pub(super) fn serve_mail(common: Common, args: Args) -> Result<Exit, Failure> {
     run_with(common, args, |settings| settings.mail.serve = Some(true))
 }
 
+/// Runs a node for those who watch it: with JSON for them, and with nobody to ask for a password.
+///
+/// # Errors
+///
+/// [`Failure`] if it does not come up.
+pub(super) fn as_subject(mut common: Common, mut args: Args) -> Result<Exit, Failure> {
+    common.json = true;
+    args.locked = true;
+    run(common, args)
+}
+
+/// What would be run, and where.
+///
+/// # Errors
+///
+/// [`Failure`] if the settings do not fit together.
+pub(super) fn plan(common: &Common, args: Args) -> Result<(Place, Config), Failure> {
+    no_password_in_arguments()?;
+    let place = place(common, &args)?;
+    let settings = Settings::from(args.options).over(from_file(args.config.as_deref(), &place)?);
+    Ok((place, Config::build(settings)?))
+}
+
+fn place(common: &Common, args: &Args) -> Result<Place, Failure> {
+    Ok(match args.ephemeral {
+        true => Place::Ephemeral,
+        false => Place::Directory(common.data_dir()?),
+    })
+}
+
 fn run_with(
     common: Common,
     args: Args,
@@ -64,10 +94,7 @@ fn run_with(
 ) -> Result<Exit, Failure> {
     log();
     no_password_in_arguments()?;
-    let place = match args.ephemeral {
-        true => Place::Ephemeral,
-        false => Place::Directory(common.data_dir()?),
-    };
+    let place = place(&common, &args)?;
     let mut settings =
         Settings::from(args.options).over(from_file(args.config.as_deref(), &place)?);
     change(&mut settings);
