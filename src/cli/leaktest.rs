@@ -41,6 +41,7 @@ use crate::shell::signal::Interrupts;
 
 /// Options of `whisht leaktest`.
 #[derive(Debug, clap::Args)]
+#[group(id = "leaktest")]
 pub(super) struct Args {
     /// How long to watch, once the node is up
     #[arg(

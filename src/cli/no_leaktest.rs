@@ -4,6 +4,7 @@ use super::{Common, Exit, Failure, run};
 
 /// Options of `whisht leaktest`.
 #[derive(Debug, clap::Args)]
+#[group(id = "leaktest")]
 pub(super) struct Args {
     #[command(flatten)]
     node: run::Args,

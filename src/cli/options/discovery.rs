@@ -5,6 +5,7 @@ use crate::discovery::Contact;
 
 /// Flags of discovery.
 #[derive(Debug, clap::Args)]
+#[group(id = "discovery")]
 #[command(next_help_heading = "Discovery")]
 pub(super) struct Options {
     /// Look for peers that nobody named, and be found: tells strangers this node's address
