@@ -14,7 +14,7 @@ mod stop;
 mod tracee;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{ChildStderr, ChildStdout, Command, Stdio};
@@ -141,7 +141,7 @@ type Started = (Pid, Option<ChildStdout>, Option<ChildStderr>);
 fn hold(watched: &Watched) -> Result<Started, WatchError> {
     let mut command = Command::new("/proc/self/exe");
     command
-        .args([OsStr::new("leaktest-part"), OsStr::new("hold")])
+        .args(["leaktest-part", "hold", "--"])
         .arg(&watched.program)
         .args(&watched.arguments)
         .stdin(Stdio::null())
@@ -190,7 +190,12 @@ fn wait(
 ) -> Option<(rustix::process::Pid, Stop)> {
     let ours = WaitOptions::from_bits_retain(ALL_KINDS | OWN_THREAD);
     loop {
-        match waitpid(process, options | ours) {
+        // Without a number, `waitpid` means our own process group.
+        let changed = match process {
+            Some(process) => waitpid(Some(process), options | ours),
+            None => rustix::process::wait(options | ours),
+        };
+        match changed {
             Ok(Some((thread, status))) => return Some((thread, Stop::decode(status.as_raw()))),
             Ok(None) | Err(rustix::io::Errno::INTR) => {}
             Err(_) => return None,
