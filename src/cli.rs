@@ -36,6 +36,7 @@ mod send;
 mod show;
 mod unlock;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -118,12 +119,25 @@ enum Command {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help that was asked for is no mistake.
+        Err(error) if error.use_stderr() && wants_json(std::env::args_os()) => {
+            return Failure::from(error).report(true);
+        }
+        Err(error) => error.exit(),
+    };
     let json = cli.common.json;
     match environment::check().and_then(|()| cli.run()) {
         Ok(exit) => exit.into(),
         Err(failure) => failure.report(json),
     }
+}
+
+/// Whether JSON was asked for on a command line that makes no sense as a whole.
+fn wants_json(args: impl Iterator<Item = OsString>) -> bool {
+    args.take_while(|arg| arg != "--")
+        .any(|arg| arg == "--json")
 }
 
 impl Cli {

@@ -438,7 +438,7 @@ impl Discovery {
         let ip = own
             .map(SocketAddr::ip)
             .filter(|ip| Reach::of(to).may_hear_of(Reach::of(*ip)))
-            .unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+            .unwrap_or_else(|| Ipv4Addr::UNSPECIFIED.into());
         (ip, own.map_or(0, SocketAddr::port)).into()
     }
 

@@ -8,6 +8,8 @@
     reason = "helpers of tests may fail loudly, and wait"
 )]
 
+#[path = "cli/endings.rs"]
+mod endings;
 #[path = "cli/keystore.rs"]
 mod keystore;
 #[path = "cli/terminal.rs"]
@@ -230,18 +232,6 @@ fn a_directory_open_to_others_is_refused_by_policy() {
 }
 
 #[test]
-fn errors_are_json_where_json_is_asked_for() {
-    let data = scratch();
-    let said = fails(&run(&data.path, &["status", "--json"]), 1);
-    let error: Value = serde_json::from_str(&said).unwrap();
-    assert_eq!(error["exit"], 1);
-    assert!(
-        error["error"].as_str().unwrap().contains("whisht run"),
-        "{said}"
-    );
-}
-
-#[test]
 fn identities_are_made_and_listed_without_a_node() {
     let data = scratch();
     let dir = &data.path;
@@ -298,9 +288,14 @@ fn a_directory_of_a_local_network_is_refused_to_the_public_one() {
 #[test]
 fn a_node_says_how_it_is_and_marks_local_figures() {
     let data = scratch();
-    let node = Running::start(&data.path, &["--listen", "127.0.0.1:0"]);
+    let node = Running::start(
+        &data.path,
+        &["--listen", "127.0.0.1:0", "--discovery-enabled"],
+    );
     assert_eq!(node.banner["profile"], "local");
+    assert_eq!(node.banner["discovery"], true);
     let status: Value = serde_json::from_str(&succeeds(&node.run(&["status", "--json"]))).unwrap();
+    assert_eq!(status["discovery"], 0);
     assert_eq!(status["profile"], "local");
     assert_eq!(status["peers"], 0);
     assert_eq!(succeeds(&node.run(&["rpc", "whisht_peers"])), "[]\n");

@@ -26,6 +26,8 @@
 mod arena;
 #[path = "soak/crowd.rs"]
 mod crowd;
+#[path = "soak/doors.rs"]
+mod doors;
 #[path = "soak/envelopes.rs"]
 mod envelopes;
 #[path = "soak/frames.rs"]
@@ -36,6 +38,8 @@ mod gauge;
 mod honest;
 #[path = "soak/locals.rs"]
 mod locals;
+#[path = "soak/mail.rs"]
+mod mail;
 #[path = "corpus/mutate.rs"]
 #[allow(dead_code, reason = "the corpus test uses more of it")]
 mod mutate;
@@ -113,6 +117,7 @@ async fn a_node_under_attack_keeps_serving_and_stays_bounded() {
     echoes.came_back();
     gauge.judge();
     arena.is_as_before(&quiet).await;
+    arena.gives_mail_out();
     arena.logged_no_bug();
 }
 

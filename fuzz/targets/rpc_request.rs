@@ -22,7 +22,10 @@ fn understand(request: Request) {
     let digits = id.to_string();
     let mut rng = ChaCha20Rng::from_seed([1; 32]);
     for export_keys in [false, true] {
-        let permissions = Permissions { export_keys };
+        let permissions = Permissions {
+            export_keys,
+            export_files: export_keys,
+        };
         let outcome = match Call::read(&method, params.clone(), permissions, &mut rng) {
             Ok(Call::Known(value)) => Ok(value),
             Ok(_) => continue,

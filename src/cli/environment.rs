@@ -73,6 +73,11 @@ mod tests {
     use crate::cli::Cli;
 
     #[test]
+    fn the_options_of_all_commands_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
     fn the_list_holds_exactly_what_the_options_read() {
         let command = Cli::command();
         let mut read: Vec<_> = std::iter::once(&command)

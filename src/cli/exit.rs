@@ -104,6 +104,18 @@ impl Failure {
     }
 }
 
+/// What is wrong with the command line, in clap's words but on one line and without the usage.
+impl From<clap::Error> for Failure {
+    fn from(error: clap::Error) -> Self {
+        let text = error.render().to_string();
+        let paragraphs = text.strip_prefix("error: ").unwrap_or(&text).split("\n\n");
+        let words = paragraphs
+            .filter(|part| !part.starts_with("Usage:") && !part.starts_with("For more information"))
+            .map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
+        Self::usage(words.collect::<Vec<_>>().join("; "))
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {

@@ -26,7 +26,7 @@ pub struct RpcSettings {
     pub modules: Option<Vec<Module>>,
     /// Web pages that may call from a browser. Default: none.
     pub origins: Option<Vec<Origin>>,
-    /// Whether private and shared keys are handed out. Default: no.
+    /// Whether private and shared keys are handed out, and sealed ones over TCP. Default: no.
     pub allow_key_export: Option<bool>,
     /// Whether programs are let in over TCP without the token. Default: no.
     pub danger_no_token: Option<bool>,
@@ -82,7 +82,7 @@ pub struct RpcConfig {
     pub modules: Vec<Module>,
     /// Web pages that may call from a browser.
     pub origins: Vec<Origin>,
-    /// Whether private and shared keys are handed out.
+    /// Whether private and shared keys are handed out, and sealed ones over TCP.
     pub allow_key_export: bool,
     /// Whether programs are let in over TCP without the token.
     pub danger_no_token: bool,

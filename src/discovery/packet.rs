@@ -199,7 +199,7 @@ fn address(stream: &mut RlpStream, ip: IpAddr) {
 /// An endpoint that nobody relies upon: an address of a strange length reads as none.
 fn read_endpoint(items: &mut Items<'_>) -> Result<(IpAddr, u16, u16), NotRlp> {
     let mut endpoint = items.list()?;
-    let ip = read_address(endpoint.bytes()?).unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+    let ip = read_address(endpoint.bytes()?).unwrap_or_else(|| Ipv4Addr::UNSPECIFIED.into());
     Ok((ip, port(&mut endpoint)?, port(&mut endpoint)?))
 }
 

@@ -60,6 +60,10 @@ impl Node {
             Command::AddPeer(peer) => {
                 self.peering.add(peer, now.mono);
                 self.redial(now.mono);
+                if self.connections.to_key(peer.key).is_some() {
+                    // A peer that was found, or came by itself, may be given stems from now on.
+                    self.peers_changed(now);
+                }
                 Ok(Reply::Done)
             }
             Command::RemovePeer(key) => {
@@ -196,7 +200,7 @@ impl Node {
         }
         if rules.insertion == Insertion::Stem && !self.stem.stem.can_stem() {
             return Err(Refusal::policy(
-                format!("level `{level}` needs two peers that speak dark/1 and that we dialled"),
+                format!("level `{level}` needs two peers that speak dark/1 and that you named"),
                 "add whisht nodes with --peer or in the configuration file",
             ));
         }
@@ -329,6 +333,7 @@ impl Node {
             advertised: advertised
                 .map(|endpoint| Endpoint::from(endpoint).to_string())
                 .collect(),
+            discovery: self.discovery.is_some(),
             min_pow: self.gossip.min_pow().value(),
             max_message_size: self.gossip.max_size(),
         }

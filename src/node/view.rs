@@ -102,6 +102,8 @@ pub struct NodeView {
     pub client: String,
     /// Where it tells others that it can be reached.
     pub advertised: Vec<String>,
+    /// Whether discovery runs, at the ports where it listens.
+    pub discovery: bool,
     /// The work that it asks peers for.
     pub min_pow: f64,
     /// The largest envelope that it accepts.

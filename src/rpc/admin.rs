@@ -122,13 +122,18 @@ pub fn node_info(node: &NodeView, listening: &[SocketAddr]) -> Value {
         (None, Some(address)) => address.to_string(),
         (None, None) => "127.0.0.1:0".to_owned(),
     };
+    // It takes datagrams where it listens; 0 says that no discovery runs.
+    let discovery = if node.discovery { port } else { 0 };
+    let query = match address.rsplit_once(':') {
+        Some((_, same)) if node.discovery && same.parse() == Ok(discovery) => String::new(),
+        _ => format!("?discport={discovery}"),
+    };
     json!({
         "id": id(&node.key),
         "name": node.client,
-        // No discovery runs, which go-ethereum says by this port.
-        "enode": format!("enode://{}@{address}?discport=0", node.key),
+        "enode": format!("enode://{}@{address}{query}", node.key),
         "ip": ip,
-        "ports": {"discovery": 0, "listener": port},
+        "ports": {"discovery": discovery, "listener": port},
         "listenAddr": first.map(SocketAddr::to_string).unwrap_or_default(),
         "protocols": {"shh": {
             "maxMessageSize": node.max_message_size,

@@ -11,7 +11,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::mail::Wanted as WantedMail;
-use super::{KeyCall, RpcError, admin, mail, shh};
+use super::{KeyCall, Kind, RpcError, admin, mail, shh};
 use crate::endpoint::PeerAddr;
 use crate::envelope::Topic;
 use crate::identity::parse_topic;
@@ -54,8 +54,30 @@ pub type Render = fn(&Reply) -> Result<Value, RpcError>;
 /// What the connection that a call comes from may do.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Permissions {
-    /// Ask for private and shared keys.
+    /// Ask for private and shared keys in the clear.
     pub export_keys: bool,
+    /// Ask for the sealed files of identities.
+    pub export_files: bool,
+}
+
+impl Permissions {
+    /// Whether keys may be handed out in the clear.
+    pub(super) fn keys(self) -> Result<(), RpcError> {
+        if self.export_keys { Ok(()) } else { kept() }
+    }
+
+    /// Whether key files may be handed out.
+    pub(super) fn files(self) -> Result<(), RpcError> {
+        if self.export_files { Ok(()) } else { kept() }
+    }
+}
+
+fn kept() -> Result<(), RpcError> {
+    Err(RpcError::server(
+        Kind::Policy,
+        "keys are not handed out here",
+        "start the node with --rpc-allow-key-export if its clients may have them",
+    ))
 }
 
 impl Call {
@@ -71,7 +93,7 @@ impl Call {
         rng: &mut impl CryptoRng,
     ) -> Result<Self, RpcError> {
         if method.starts_with("whisht_") {
-            return Self::read_own(method, params.unwrap_or_default(), rng);
+            return Self::read_own(method, params.unwrap_or_default(), permissions, rng);
         }
         let call = match method.split_once('_') {
             Some(("shh", _)) => shh::read(method, params, permissions),
@@ -80,14 +102,21 @@ impl Call {
         call.unwrap_or_else(|| Err(RpcError::unknown_method(method)))
     }
 
-    fn read_own(method: &str, params: Value, rng: &mut impl CryptoRng) -> Result<Self, RpcError> {
+    fn read_own(
+        method: &str,
+        params: Value,
+        permissions: Permissions,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, RpcError> {
         let command = match method {
             "whisht_addPeer" => add_peer(params)?,
             "whisht_changePassword"
             | "whisht_exportIdentity"
             | "whisht_importIdentity"
             | "whisht_newIdentity"
-            | "whisht_unlock" => return KeyCall::read(method, params).map(Self::Keys),
+            | "whisht_unlock" => {
+                return KeyCall::read(method, params, permissions).map(Self::Keys);
+            }
             "whisht_cancel" => Command::Cancel(MessageId(number(params, "id")?)),
             "whisht_estimate" => Command::Estimate(send_request(params, rng)?),
             "whisht_fetchMail" => return mail::fetch(params),

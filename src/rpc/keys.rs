@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::RpcError;
 use super::call::{bad, object, text};
+use super::{Permissions, RpcError};
 use crate::identity::{IdentityName, Wanted, parse_topic};
 use crate::keystore::{Cost, Password};
 
@@ -61,10 +61,17 @@ pub enum KeyCall {
 
 impl KeyCall {
     /// Reads the parameters of a method.
-    pub(super) fn read(method: &str, params: Value) -> Result<Self, RpcError> {
+    pub(super) fn read(
+        method: &str,
+        params: Value,
+        permissions: Permissions,
+    ) -> Result<Self, RpcError> {
         match method {
             "whisht_changePassword" => change_password(params),
-            "whisht_exportIdentity" => Ok(Self::Export(name(&text(params, "name")?)?)),
+            "whisht_exportIdentity" => {
+                permissions.files()?;
+                Ok(Self::Export(name(&text(params, "name")?)?))
+            }
             "whisht_importIdentity" => import(params),
             "whisht_newIdentity" => new(params),
             _ => unlock(params),

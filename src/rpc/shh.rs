@@ -43,7 +43,8 @@ pub(super) fn read(
         "shh_deleteKeyPair" => only(method, params, text).map(ShhCommand::DeleteKeyPair),
         "shh_hasKeyPair" => only(method, params, text).map(ShhCommand::HasKeyPair),
         "shh_getPublicKey" => only(method, params, text).map(ShhCommand::PublicKey),
-        "shh_getPrivateKey" => keys::export(permissions)
+        "shh_getPrivateKey" => permissions
+            .keys()
             .and_then(|()| only(method, params, text).map(ShhCommand::PrivateKey)),
         "shh_newSymKey" => Ok(ShhCommand::NewSymKey),
         "shh_addSymKey" => keys::add_shared(method, params),
@@ -53,7 +54,8 @@ pub(super) fn read(
         }
         "shh_deleteSymKey" => only(method, params, text).map(ShhCommand::DeleteSymKey),
         "shh_hasSymKey" => only(method, params, text).map(ShhCommand::HasSymKey),
-        "shh_getSymKey" => keys::export(permissions)
+        "shh_getSymKey" => permissions
+            .keys()
             .and_then(|()| only(method, params, text).map(ShhCommand::SymKey)),
         "shh_post" => post::read(method, params),
         "shh_newMessageFilter" => criteria::read(method, params).map(ShhCommand::NewFilter),

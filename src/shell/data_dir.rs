@@ -36,8 +36,19 @@ use super::{NoRandomness, random};
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
-    /// Locked for as long as it is open.
-    _lock: File,
+    _lock: Lock,
+}
+
+/// The lock on a directory, until it is dropped.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // To close the file is not enough while a program is being started: until it has begun, its
+        // process holds all our files.
+        let _ = self.0.unlock();
+    }
 }
 
 impl DataDir {
@@ -63,8 +74,8 @@ impl DataDir {
         make_private(path)?;
         check_mode(path)?;
         let lock_path = path.join(LOCK);
-        let mut lock = files::open_lock(&lock_path).map_err(|error| at(&lock_path, error))?;
-        match lock.try_lock() {
+        let mut lock = Lock(files::open_lock(&lock_path).map_err(|error| at(&lock_path, error))?);
+        match lock.0.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let holder = fs::read_to_string(&lock_path).unwrap_or_default();
@@ -80,8 +91,9 @@ impl DataDir {
             make_private(&path.join(part))?;
         }
         check_all(path)?;
-        lock.set_len(0)
-            .and_then(|()| writeln!(lock, "{}", std::process::id()))
+        lock.0
+            .set_len(0)
+            .and_then(|()| writeln!(lock.0, "{}", std::process::id()))
             .map_err(|error| at(&lock_path, error))?;
         Ok(Self {
             path: path.to_owned(),

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 use whisht::config::{Config, file};
+use whisht::discovery::Contact;
 use whisht::endpoint::{Endpoint, PeerAddr};
-use whisht::node::{Command, Reply, StatusView};
+use whisht::node::{Command, NodeView, Reply, StatusView};
+use whisht::rpc;
 use whisht::shell::host::{Host, HostError, Place};
 
 /// Far longer than anything here takes on an idle machine.
@@ -101,6 +103,29 @@ async fn garbage_at_the_socket_of_discovery_costs_nobody_a_link() {
     })
     .await;
     assert!(status(&node).await.peers >= 1);
+}
+
+#[tokio::test]
+async fn tools_are_told_where_discovery_takes_datagrams() {
+    let host = open("").await.unwrap();
+    let Ok(Ok(Reply::Node(node))) = host.handle().command(Command::Node).await else {
+        panic!("what the node is");
+    };
+    let info = |listening| rpc::admin::node_info(&node, listening);
+    let own = info(host.handle().addresses());
+    // Without a port of its own in the URL it is that of links, as in go-ethereum.
+    assert_eq!(own["enode"], enode(&host));
+    assert_eq!(own["ports"]["discovery"], own["ports"]["listener"]);
+
+    let node = NodeView {
+        advertised: vec!["192.0.2.1:443".to_owned()],
+        ..node.clone()
+    };
+    let info = |listening| rpc::admin::node_info(&node, listening);
+    let elsewhere = info(&["127.0.0.1:30303".parse().unwrap()]);
+    let url = elsewhere["enode"].as_str().unwrap();
+    assert!(url.ends_with("@192.0.2.1:443?discport=30303"), "{url}");
+    assert_eq!(url.parse::<Contact>().unwrap().udp, 30303);
 }
 
 #[tokio::test]

@@ -92,14 +92,14 @@ fn a_named_peer_that_breaks_the_protocol_is_dialled_again_but_not_in_a_loop() {
     scene.run(2);
     let before = scene.world.rogue(rogue).lines().count();
     // Calls are numbered from the same series as its own; the last one is the node's.
-    let line = LinkId(before as u64);
+    let line = LinkId(u64::try_from(before).unwrap());
     misbehave(&mut scene.world, rogue, line);
     assert!(!scene.world.rogue(rogue).line(line).stands());
     scene.run(50);
     assert_eq!(scene.world.rogue(rogue).lines().count(), before);
     scene.run(15);
     assert_eq!(scene.world.rogue(rogue).lines().count(), before + 1);
-    let line = LinkId(before as u64 + 1);
+    let line = LinkId(u64::try_from(before).unwrap() + 1);
     assert!(scene.world.rogue(rogue).line(line).stands());
 }
 

@@ -166,6 +166,34 @@ async fn keys_are_not_handed_out_unless_that_is_allowed() {
 }
 
 #[tokio::test]
+async fn key_files_leave_over_tcp_only_where_keys_may_and_over_the_local_socket_always() {
+    for (more, allowed) in [("", false), ("allow-key-export = true", true)] {
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path().join("data");
+        let host = node_in(&dir, &format!("modules = ['whisht']\n{more}")).await;
+        let identity = json!([{"name": "desk", "password": "", "danger_light_kdf": true}]);
+        let made = call(&host, "whisht_newIdentity", identity).await;
+        assert_eq!(made["result"]["name"], "desk", "{made}");
+        let desk = json!(["desk"]);
+        let over_tcp = [
+            call(&host, "whisht_exportIdentity", desk.clone()).await,
+            Ws::connect(&host)
+                .await
+                .call("whisht_exportIdentity", desk.clone())
+                .await,
+        ];
+        for answer in over_tcp {
+            match allowed {
+                true => assert!(answer["result"]["file"].is_string(), "{answer}"),
+                false => assert_eq!(answer["error"]["data"]["kind"], "policy", "{answer}"),
+            }
+        }
+        let answer = ipc(&host, "whisht_exportIdentity", desk).await;
+        assert!(answer["result"]["file"].is_string(), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn ids_come_back_digit_for_digit_on_every_door() {
     let host = node("").await;
     for id in [

@@ -29,6 +29,9 @@ pub(crate) struct Target {
     pub(crate) key: RelayKey,
     pub(crate) network: NetworkId,
     pub(crate) ipc: PathBuf,
+    /// Where JSON-RPC is served over HTTP and WebSocket.
+    pub(crate) door: SocketAddr,
+    pub(crate) token: String,
 }
 
 impl Arena {
@@ -37,7 +40,7 @@ impl Arena {
         let scratch = tempfile::tempdir().unwrap();
         let listen = ["--listen", "127.0.0.1:0"];
         let pool = POOL_MB.to_string();
-        let args = [&listen[..], &["--relay", "--pool-mb", &pool]].concat();
+        let args = [&listen[..], &["--relay", "--pool-mb", &pool], &SERVICES].concat();
         let victim = NodeProcess::start(scratch.path(), "victim", &args);
         let honest = |name| {
             // Their envelopes are worth more than the flood, or a full pool would not take them.
@@ -69,11 +72,15 @@ impl Arena {
         let Endpoint::Tcp(addr) = endpoint else {
             panic!("it listens on TCP")
         };
+        let said = |name: &str| self.victim.banner()[name].as_str().unwrap();
+        let (door, token) = (said("http"), said("rpc_token"));
         Arc::new(Target {
             addr,
             key,
             network: NetworkId::new(Profile::Local, "processes"),
             ipc: socket(&self.victim),
+            door: door.strip_prefix("http://").unwrap().parse().unwrap(),
+            token: std::fs::read_to_string(token).unwrap(),
         })
     }
 
@@ -119,6 +126,17 @@ impl Arena {
         }
     }
 
+    /// The archive still answers, and what the honest nodes said is in it.
+    pub(crate) fn gives_mail_out(&self) {
+        let fetch = ["mail", "fetch", "--from", self.victim.enode(), "--json"];
+        let output = self.ann.run(&[&fetch[..], &["--since", "1h"]].concat());
+        let said = String::from_utf8_lossy(&output.stderr);
+        // There may be more than one exchange brings.
+        assert!(matches!(output.status.code(), Some(0 | 3)), "{said}");
+        let end: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(end["envelopes"].as_u64() > Some(0), "{end}");
+    }
+
     /// Nothing that a stranger did made the node think that it is broken itself.
     pub(crate) fn logged_no_bug(&self) {
         for name in ["victim", "ann", "ben"] {
@@ -143,5 +161,17 @@ pub(crate) fn socket(node: &NodeProcess) -> PathBuf {
 
 /// Room for envelopes in the node under attack: little, so that floods fill it.
 pub(crate) const POOL_MB: usize = 8;
+/// What the node under attack does besides: it keeps mail, on little room too, and serves JSON-RPC
+/// over TCP.
+const SERVICES: [&str; 8] = [
+    "--mail-serve",
+    "--mail-max-mb=8",
+    "--rpc-http",
+    "127.0.0.1:0",
+    "--rpc-ws",
+    "127.0.0.1:0",
+    "--rpc-modules",
+    "net,shh,web3,whisht",
+];
 /// How long the node may take to notice that its attackers are gone.
 const AFTERMATH: Duration = Duration::from_secs(60);

@@ -113,6 +113,14 @@ impl Attacker {
             Attack::LocalMutants => self.local_mutants().await,
             Attack::LocalHaste => self.local_haste().await,
             Attack::LocalGiant => self.local_giant().await,
+            Attack::DoorNoise => self.door_noise().await,
+            Attack::DoorMutants => self.door_mutants().await,
+            Attack::DoorHaste => self.door_haste().await,
+            Attack::SocketMutants => self.socket_mutants().await,
+            Attack::SocketDeaf => self.socket_deaf().await,
+            Attack::MutantMail => self.mutant_mail().await,
+            Attack::HungryMail => self.hungry_mail().await,
+            Attack::DeafMail => self.deaf_mail().await,
         }
     }
 
@@ -241,6 +249,22 @@ attacks! {
     LocalHaste,
     /// A request without an end.
     LocalGiant,
+    /// Anything over HTTP, without the token.
+    DoorNoise,
+    /// Requests over HTTP with damage.
+    DoorMutants,
+    /// Requests over HTTP whose answers nobody reads.
+    DoorHaste,
+    /// Requests over WebSocket with damage, and then anything.
+    SocketMutants,
+    /// Subscribes and asks over WebSocket, and reads nothing.
+    SocketDeaf,
+    /// Requests for mail with damage.
+    MutantMail,
+    /// Asks for all mail again and again.
+    HungryMail,
+    /// Asks for all mail and reads none of it.
+    DeafMail,
 }
 
 /// How often each attack was made, and was not to be made.

@@ -170,7 +170,7 @@ impl Attacker {
     }
 }
 
-async fn shh(wire: &mut Wire, code: u8, payload: Vec<u8>) -> io::Result<()> {
+pub(crate) async fn shh(wire: &mut Wire, code: u8, payload: Vec<u8>) -> io::Result<()> {
     wire.say(Capability::SHH_6, code.into(), payload).await
 }
 

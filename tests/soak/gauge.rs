@@ -200,8 +200,8 @@ const QUIET_MB: usize = 48;
 const ATTACKER_MB: usize = 6;
 /// Two for the runtime, one for the disk and one for searches, and a few that come and go.
 const MAX_THREADS: usize = 24;
-/// The connections and local clients that the node takes, and its own files.
-const MAX_DESCRIPTORS: usize = 256 + 32 + 64;
+/// The connections, local clients and those over TCP that the node takes, and its own files.
+const MAX_DESCRIPTORS: usize = 256 + 32 + 128 + 64;
 /// Keys, records, tags of replayed cells, and a log.
 const MAX_DISK: usize = 64 << 20;
 /// From here on a run is long enough for a trend.

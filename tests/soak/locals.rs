@@ -58,7 +58,7 @@ impl Attacker {
     }
 
     /// Something that the node could do, or not, and that changes nothing.
-    fn request(&mut self) -> Value {
+    pub(crate) fn request(&mut self) -> Value {
         let methods = [
             ("whisht_status", json!([])),
             ("whisht_peers", json!([])),

@@ -32,7 +32,10 @@ pub(crate) fn call(
     method: &str,
     params: Value,
 ) -> Result<Value, RpcError> {
-    let permissions = Permissions { export_keys: true };
+    let permissions = Permissions {
+        export_keys: true,
+        export_files: true,
+    };
     let mut rng = ChaCha20Rng::from_seed([3; 32]);
     match Call::read(method, Some(params), permissions, &mut rng)? {
         Call::Node(command, render) => render(&world.ask(at, command)?),

@@ -29,7 +29,7 @@ pub(super) struct Options {
         value_delimiter = ','
     )]
     rpc_origins: Option<Vec<Origin>>,
-    /// Hand out private and shared keys to whoever may call shh
+    /// Hand out private and shared keys to whoever may call shh, and sealed ones over TCP too
     #[arg(
         long, env = "WHISHT_RPC_ALLOW_KEY_EXPORT", value_name = "BOOL", num_args = 0..=1,
         require_equals = true, default_missing_value = "true"

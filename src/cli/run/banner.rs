@@ -41,6 +41,7 @@ pub(super) fn show(
             "profile": node.profile.label(),
             "network": node.network,
             "relay": node.relay,
+            "discovery": node.discovery.is_some(),
             "mail": mail.is_some(),
             "identities": open,
             "locked": locked,
@@ -68,6 +69,14 @@ pub(super) fn show(
         .any(|address| address.ip().is_unspecified())
     {
         screen.line("              (others replace the loopback address by this machine's own)")?;
+    }
+    if let Some(bootnodes) = &node.discovery {
+        screen.line(match bootnodes.len() {
+            0 => "discovery     tells strangers where this node is; knows nobody to ask".to_owned(),
+            count => format!(
+                "discovery     tells strangers where this node is; asks {count} bootnodes first"
+            ),
+        })?;
     }
     screen.line(format_args!("local socket  {}", host.ipc_path().display()))?;
     if let Some(at) = doors.http() {

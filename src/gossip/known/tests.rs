@@ -78,7 +78,7 @@ fn only_what_is_still_pooled_is_kept() {
         known.given(envelope, LinkId(1));
         known.brought(envelope, LinkId(2));
     }
-    let kept = |envelope: &EnvelopeHash| envelope.0[0] % 7 == 0;
+    let kept = |envelope: &EnvelopeHash| envelope.0[0].is_multiple_of(7);
     known.keep_only(all.clone().filter(kept).chain([EnvelopeHash([200; 32])]));
     assert_eq!(known.len(), 15);
     for envelope in all {

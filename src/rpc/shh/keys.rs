@@ -4,22 +4,10 @@ use circuits::secret::Secret;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::super::RpcError;
 use super::super::value::{bytes, only};
-use super::super::{Kind, Permissions, RpcError};
 use crate::message::ClientSecret;
 use crate::node::ShhCommand;
-
-/// Whether keys may be handed out.
-pub(super) fn export(permissions: Permissions) -> Result<(), RpcError> {
-    match permissions.export_keys {
-        true => Ok(()),
-        false => Err(RpcError::server(
-            Kind::Policy,
-            "keys are not handed out here",
-            "start the node with --rpc-allow-key-export if its clients may have them",
-        )),
-    }
-}
 
 pub(super) fn add_pair(method: &str, params: Option<Value>) -> Result<ShhCommand, RpcError> {
     let key = secret(only(method, params, bytes)?)

@@ -30,11 +30,15 @@ pub(super) struct Access {
 }
 
 impl Access {
-    /// Over the local socket: everything but what the user has to allow expressly.
+    /// Over the local socket: everything but what the user has to allow expressly. Whoever can
+    /// open it can read the key files too.
     pub(super) fn all(config: &RpcConfig) -> Self {
         Self {
             modules: Module::ALL.into(),
-            permissions: permissions(config),
+            permissions: Permissions {
+                export_keys: config.allow_key_export,
+                export_files: true,
+            },
             notifications: true,
             pace: None,
         }
@@ -44,7 +48,10 @@ impl Access {
     pub(super) fn over_tcp(config: &RpcConfig, pace: Arc<Pace>) -> Self {
         Self {
             modules: config.modules.as_slice().into(),
-            permissions: permissions(config),
+            permissions: Permissions {
+                export_keys: config.allow_key_export,
+                export_files: config.allow_key_export,
+            },
             notifications: true,
             pace: Some(pace),
         }
@@ -60,12 +67,6 @@ impl Access {
 
     fn allows(&self, method: &str) -> bool {
         method == MODULES || Module::of(method).is_some_and(|it| self.modules.contains(&it))
-    }
-}
-
-const fn permissions(config: &RpcConfig) -> Permissions {
-    Permissions {
-        export_keys: config.allow_key_export,
     }
 }
 

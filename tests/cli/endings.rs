@@ -1,0 +1,99 @@
+//! How commands end: what is said of a failure as JSON, and the code for a message given up.
+
+use std::fs::{self, Permissions};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Output, Stdio};
+
+use serde_json::Value;
+
+use crate::{Running, fails, run, scratch, stdout, succeeds, whisht};
+
+/// What a command that fails says where JSON is asked for.
+fn told(output: &Output, code: i32) -> String {
+    let said = fails(output, code);
+    assert_eq!(stdout(output), "", "{said}");
+    let error: Value = serde_json::from_str(&said).expect("one object of JSON");
+    assert_eq!(error["exit"], code);
+    error["error"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn errors_are_json_where_json_is_asked_for() {
+    let data = scratch();
+    let said = told(&run(&data.path, &["status", "--json"]), 1);
+    assert!(said.contains("whisht run"), "{said}");
+}
+
+#[test]
+fn mistakes_on_the_command_line_are_json_where_json_is_asked_for() {
+    let data = scratch();
+    for (args, part) in [
+        (&["run", "--json", "--levle", "open"][..], "'--level'"),
+        (&["--json", "run", "--max-peers", "0"], "from 1 to 500"),
+        (&["stauts", "--json"], "'status'"),
+        (&["send", "--json"], "--to <KEY|NAME>"),
+        (&["--json"], "requires a subcommand"),
+    ] {
+        let said = told(&run(&data.path, args), 2);
+        assert!(said.contains(part), "{args:?}: {said}");
+        assert!(!said.starts_with("error:") && !said.contains("Usage:") && !said.contains('\n'));
+    }
+    let said = fails(&run(&data.path, &["stauts"]), 2);
+    assert!(said.starts_with("error:"), "{said}");
+    // What comes after two dashes is no flag.
+    let said = fails(&run(&data.path, &["status", "--", "--json"]), 2);
+    assert!(said.starts_with("error:"), "{said}");
+    let shown = succeeds(&run(&data.path, &["--json", "--help"]));
+    assert!(shown.contains("Usage:"), "{shown}");
+}
+
+#[test]
+fn mistakes_in_the_file_and_the_environment_are_json_where_json_is_asked_for() {
+    let data = scratch();
+    let with = |name: &str, value: &str| {
+        let mut command = whisht(&data.path);
+        command.args(["run", "--json"]).env(name, value);
+        told(&command.output().unwrap(), 2)
+    };
+    assert!(with("WHISHT_LEVLE", "open").contains("WHISHT_LEVEL"));
+    assert!(with("WHISHT_LEVEL", "normall").contains("did you mean normal?"));
+    succeeds(&run(&data.path, &["id", "list"]));
+    let file = data.path.join("config.toml");
+    fs::write(&file, "max_peers = 3\n").unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    let said = told(&run(&data.path, &["run", "--json"]), 2);
+    assert!(said.contains("did you mean `max-peers`?"), "{said}");
+}
+
+#[test]
+fn whoever_waits_for_a_message_that_is_given_up_ends_with_4() {
+    let data = scratch();
+    // Without a peer nothing comes back, so the message stays on its way.
+    let node = Running::start(&data.path, &["--no-listen", "--level", "open"]);
+    succeeds(&node.run(&["id", "new", "me", "--no-password"]));
+    let mut sending = whisht(&data.path)
+        .args(["send", "--to", "me", "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    sending.stdin.take().unwrap().write_all(b"hello").unwrap();
+    let id = (0..600).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let outbox = succeeds(&node.run(&["outbox", "--json"]));
+        let outbox: Value = serde_json::from_str(&outbox).unwrap();
+        outbox[0]["id"].as_u64()
+    });
+    let id = id.expect("the message is on its way").to_string();
+    succeeds(&node.run(&["cancel", &id]));
+    let sent = sending.wait_with_output().unwrap();
+    assert_eq!(sent.status.code(), Some(4));
+    let outcome: Value = serde_json::from_str(&stdout(&sent)).unwrap();
+    assert_eq!(
+        (&outcome["delivered"], &outcome["exit"]),
+        (&false.into(), &4.into())
+    );
+    let reason = outcome["reason"].as_str().unwrap();
+    assert!(reason.contains("cancelled"), "{reason}");
+}

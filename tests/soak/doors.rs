@@ -1,0 +1,142 @@
+//! Attacks at the door for JSON-RPC over HTTP and WebSocket: by programs that have no token, and by
+//! those that have it.
+
+use std::io;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
+use crate::crowd::Attacker;
+use crate::wire::{until_closed, write};
+
+impl Attacker {
+    pub(crate) async fn door_noise(&mut self) -> io::Result<()> {
+        let mut stream = self.door().await?;
+        match self.below(4) {
+            0 => write(&mut stream, &self.junk(8_192)).await?,
+            // A head without an end.
+            1 => {
+                write(&mut stream, b"POST / HTTP/1.1\r\n").await?;
+                for _ in 0..40 {
+                    let field = [b"x: ".to_vec(), vec![b'y'; 1_000], b"\r\n".to_vec()].concat();
+                    write(&mut stream, &field).await?;
+                }
+            }
+            // Without a token, and with more to say than is read.
+            2 => {
+                let head = "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 90000000\r\n\r\n";
+                write(&mut stream, head.as_bytes()).await?;
+                for _ in 0..64 {
+                    write(&mut stream, &vec![b'['; 65_536]).await?;
+                }
+            }
+            _ => {}
+        }
+        until_closed(&mut stream, Duration::from_secs(3)).await;
+        Ok(())
+    }
+
+    pub(crate) async fn door_mutants(&mut self) -> io::Result<()> {
+        for _ in 0..20 {
+            let body = self.mutant_request();
+            let mut request = self.post(&body);
+            if self.below(3) == 0 {
+                request = self.mutate(&request);
+            }
+            let mut stream = self.door().await?;
+            write(&mut stream, &request).await?;
+            until_closed(&mut stream, Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn door_haste(&mut self) -> io::Result<()> {
+        let request = self.request().to_string();
+        let many = self.post(request.as_bytes()).repeat(64);
+        let mut stream = self.door().await?;
+        for _ in 0..20 {
+            timeout(Duration::from_secs(2), stream.write_all(&many)).await??;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn socket_mutants(&mut self) -> io::Result<()> {
+        let mut socket = self.socket().await?;
+        for _ in 0..30 {
+            let request = self.mutant_request();
+            let message = match self.below(4) {
+                0 => Message::binary(request),
+                1 => Message::Ping(self.junk(125).into()),
+                _ => Message::text(String::from_utf8_lossy(&request).into_owned()),
+            };
+            socket.send(message).await.map_err(io::Error::other)?;
+            let _nothing = timeout(Duration::from_millis(20), socket.next()).await;
+        }
+        // Without the frames that the protocol prescribes.
+        let junk = self.junk(4_096);
+        write(socket.get_mut(), &junk).await?;
+        until_closed(socket.get_mut(), Duration::from_secs(1)).await;
+        Ok(())
+    }
+
+    pub(crate) async fn socket_deaf(&mut self) -> io::Result<()> {
+        let mut socket = self.socket().await?;
+        let subscription =
+            r#"{"jsonrpc":"2.0","id":1,"method":"whisht_subscribe","params":["events"]}"#;
+        for _ in 0..80 {
+            let sent = socket.send(Message::text(subscription));
+            sent.await.map_err(io::Error::other)?;
+        }
+        for _ in 0..2_000 {
+            let request = Message::text(self.request().to_string());
+            match timeout(Duration::from_secs(2), socket.send(request)).await {
+                Ok(sent) => sent.map_err(io::Error::other)?,
+                Err(_) => break,
+            }
+        }
+        sleep(Duration::from_secs(5)).await;
+        Ok(())
+    }
+
+    async fn door(&self) -> io::Result<TcpStream> {
+        TcpStream::connect(self.target.door).await
+    }
+
+    async fn socket(&self) -> io::Result<WebSocketStream<TcpStream>> {
+        let stream = self.door().await?;
+        let url = format!("ws://{}", self.target.door);
+        let mut request = url.into_client_request().unwrap();
+        let shown = format!("Bearer {}", self.target.token).parse().unwrap();
+        request.headers_mut().insert("authorization", shown);
+        let opened = tokio_tungstenite::client_async(request, stream).await;
+        opened.map(|(socket, _)| socket).map_err(io::Error::other)
+    }
+
+    /// A request over HTTP from a program that has the token.
+    fn post(&self, body: &[u8]) -> Vec<u8> {
+        let head = format!(
+            "POST / HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            self.target.token,
+            body.len()
+        );
+        [head.as_bytes(), body].concat()
+    }
+
+    /// A request with damage.
+    fn mutant_request(&mut self) -> Vec<u8> {
+        match self.below(2) {
+            0 => self.mutant("rpc_request"),
+            _ => {
+                let request = self.request().to_string();
+                self.mutate(request.as_bytes())
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Attacks on the mail server that the node is.
+
+use std::io;
+use std::time::Duration;
+
+use circuits::time::UnixSecs;
+use rand_core::Rng;
+use tokio::time::sleep;
+use whisht::bloom::Bloom;
+use whisht::gossip::packet::code;
+use whisht::link::{Capability, Packing, Priority};
+use whisht::mail::RequestId;
+use whisht::mail::request::{Limit, Request};
+
+use crate::crowd::Attacker;
+use crate::envelopes::{shh, unix_now};
+
+impl Attacker {
+    pub(crate) async fn mutant_mail(&mut self) -> io::Result<()> {
+        for _ in 0..4 {
+            let mut wire = self.peer().await?;
+            for _ in 0..10 {
+                let input = self.mutant("mail_request");
+                let Some((&form, payload)) = input.split_first() else {
+                    continue;
+                };
+                let code = match form % 3 {
+                    2 => code::P2P_SYNC_REQUEST,
+                    _ => code::P2P_REQUEST,
+                };
+                if shh(&mut wire, code, payload.to_vec()).await.is_err() {
+                    break;
+                }
+                wire.linger(Duration::from_millis(10)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whoever waits between requests gets more of them answered.
+    pub(crate) async fn hungry_mail(&mut self) -> io::Result<()> {
+        let mut wire = self.peer().await?;
+        for _ in 0..30 {
+            let request = self.request_for_everything();
+            shh(&mut wire, code::P2P_REQUEST, request).await?;
+            wire.linger(Duration::from_millis(100)).await;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn deaf_mail(&mut self) -> io::Result<()> {
+        let mut wire = self.peer().await?;
+        for _ in 0..60 {
+            let request = self.request_for_everything();
+            let (priority, code) = (Priority::Gossip, code::P2P_REQUEST.into());
+            let sent = wire
+                .link
+                .send(priority, Capability::SHH_6, code, request, Packing::Snappy);
+            sent.map_err(io::Error::other)?;
+        }
+        wire.flush().await?;
+        sleep(Duration::from_secs(10)).await;
+        Ok(())
+    }
+
+    /// A good request for all that there is.
+    fn request_for_everything(&mut self) -> Vec<u8> {
+        let mut id = RequestId([0; 32]);
+        self.rng.fill_bytes(&mut id.0);
+        let request = Request {
+            lower: UnixSecs(0),
+            upper: unix_now(),
+            bloom: Bloom::FULL,
+            limit: Limit::Count(1_000),
+            after: None,
+            batch: true,
+        };
+        request.to_plain(id)
+    }
+}
