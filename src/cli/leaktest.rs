@@ -167,9 +167,17 @@ fn helper<'a>(config: &Config, peers: impl Iterator<Item = &'a str>) -> Vec<OsSt
     let network = &config.node.network;
     let fixed = ["run", "--json", "--ephemeral", "--listen", "127.0.0.1:0"];
     let named = ["--threads", "1", "--level", "open", "--profile", profile];
-    let all = fixed.into_iter().chain(named).chain(["--network", network]);
-    let peers = peers.flat_map(|peer| ["--peer", peer]);
-    all.chain(peers).map(OsString::from).collect()
+    let mut all = [&fixed[..], &named, &["--network", network]].concat();
+    if config.node.discovery.is_some() {
+        all.push("--discovery-enabled");
+    }
+    for peer in peers {
+        all.extend(["--peer", peer]);
+        if config.node.discovery.is_some() {
+            all.extend(["--discovery-bootnodes", peer]);
+        }
+    }
+    all.into_iter().map(OsString::from).collect()
 }
 
 /// Says what is about to run.

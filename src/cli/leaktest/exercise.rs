@@ -62,6 +62,9 @@ pub(super) async fn all(node: &Banner, partner: Option<&Banner>, steps: &mut Ste
     };
     let dead = session.neighbours(&keys, partner).await;
     session.talk(&keys).await;
+    for enode in partner.into_iter().flat_map(Banner::enodes) {
+        session.hand_over(&keys, enode).await;
+    }
     session.mail().await;
     if let Some(at) = node.text("http") {
         let outcome = http(at, node.text("rpc_token")).await;
@@ -100,10 +103,25 @@ async fn other_end(node: &Banner, partner: &Banner, steps: &mut Steps) {
     }
 }
 
-/// Keys made for the occasion, by id, and the public one itself.
+/// Keys made for the occasion, by id, the public one itself, and the work that envelopes need.
 struct Keys {
     symmetric: Value,
     public: String,
+    work: Value,
+}
+
+impl Keys {
+    /// An envelope that only this program can read.
+    fn envelope(&self) -> Value {
+        json!({
+            "symKeyID": self.symmetric,
+            "topic": TOPIC,
+            "payload": "0x6c65616b",
+            "ttl": LIFE,
+            "powTarget": self.work,
+            "powTime": 5,
+        })
+    }
 }
 
 /// Calls to one node.
@@ -165,9 +183,11 @@ impl<'a> Session<'a> {
     async fn keys(&mut self) -> Option<Keys> {
         let pair = self.call("shh_newKeyPair", json!([])).await?;
         let public = self.call("shh_getPublicKey", json!([pair])).await?;
+        let mut info = self.call("shh_info", json!([])).await?;
         Some(Keys {
             symmetric: self.call("shh_newSymKey", json!([])).await?,
             public: public.as_str()?.to_owned(),
+            work: info.get_mut("minPow")?.take(),
         })
     }
 
@@ -209,14 +229,17 @@ impl<'a> Session<'a> {
 
     /// Posts an envelope at the node's own level that only this program can read.
     async fn post(&mut self, keys: &Keys) {
-        let message = json!([{
-            "symKeyID": keys.symmetric,
-            "topic": TOPIC,
-            "payload": "0x6c65616b",
-            "ttl": LIFE,
-            "powTime": 2,
-        }]);
-        self.call("shh_post", message).await;
+        self.call("shh_post", json!([keys.envelope()])).await;
+    }
+
+    /// Hands an envelope to the partner, and to nobody else.
+    async fn hand_over(&mut self, keys: &Keys, enode: &str) {
+        let mut envelope = keys.envelope();
+        if let Some(envelope) = envelope.as_object_mut() {
+            envelope.insert("targetPeer".to_owned(), enode.into());
+            envelope.insert("level".to_owned(), "open".into());
+        }
+        self.call("shh_post", json!([envelope])).await;
     }
 
     /// Asks the first trusted peer for the mail of the last minutes; refused, if there is none.
@@ -290,7 +313,7 @@ pub(super) async fn idle(left: Duration) {
 }
 
 /// What changes nothing.
-const QUESTIONS: [&str; 15] = [
+const QUESTIONS: [&str; 14] = [
     "whisht_status",
     "whisht_peers",
     "whisht_relays",
@@ -303,7 +326,6 @@ const QUESTIONS: [&str; 15] = [
     "net_peerCount",
     "net_version",
     "rpc_modules",
-    "shh_info",
     "shh_version",
     "web3_clientVersion",
 ];

@@ -3,11 +3,16 @@
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::thread;
 
 use clap::Subcommand;
 use nix::sys::signal::{Signal, raise};
 
-use super::plant;
+use super::judge::Allowed;
+use super::watch::{Report, Watch, Watched};
+use super::{plant, report};
+use crate::cli::node::runtime;
+use crate::cli::print::Screen;
 use crate::cli::{Exit, Failure};
 
 /// Options of `whisht leaktest-part`.
@@ -30,6 +35,22 @@ enum Part {
     Plant,
     /// Leak in the way of a child
     PlantChild,
+    /// Keep many threads busy, and end while they are
+    PlantCrowd,
+    /// Become a program, from a thread that is not the first
+    PlantExec {
+        /// The program
+        program: OsString,
+        /// Its arguments
+        arguments: Vec<OsString>,
+    },
+    /// Watch a program, whatever it is, and print what it did
+    Watch {
+        /// The program
+        program: OsString,
+        /// Its arguments
+        arguments: Vec<OsString>,
+    },
 }
 
 /// Plays a part.
@@ -53,7 +74,44 @@ pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
             plant::child()?;
             Ok(Exit::Done)
         }
+        Part::PlantCrowd => {
+            plant::crowd();
+            Ok(Exit::Done)
+        }
+        Part::PlantExec { program, arguments } => {
+            let become_it = move || Command::new(program).args(arguments).exec();
+            match thread::spawn(become_it).join() {
+                Ok(error) => Err(failed("become the program", error)),
+                Err(_) => Err(failed("become the program", "the thread has failed")),
+            }
+        }
+        Part::Watch { program, arguments } => watch(Watched {
+            program,
+            arguments,
+            settings: true,
+        }),
     }
+}
+
+fn watch(program: Watched) -> Result<Exit, Failure> {
+    runtime()?.block_on(async {
+        let mut watch = Watch::start(program, Allowed::loopback())
+            .await
+            .map_err(|error| failed("watch", error))?;
+        let report = (&mut watch.report).await;
+        let Report { ledger, end } = report
+            .map_err(|error| failed("watch", error))?
+            .map_err(|error| failed("watch", error))?;
+        let screen = Screen {
+            json: true,
+            local: false,
+        };
+        screen.value(&report::seen(&ledger, end))?;
+        Ok(match ledger.total() {
+            0 => Exit::Done,
+            _ => Exit::Leaked,
+        })
+    })
 }
 
 fn failed(what: &str, error: impl std::fmt::Display) -> Failure {

@@ -135,66 +135,80 @@ impl Report {
     }
 
     fn json(&self) -> Value {
-        let Ledger {
-            leaks,
-            further,
-            spoke,
-            counts,
-        } = &self.node.ledger;
-        let leaks: Vec<_> = leaks
-            .iter()
-            .map(|(entry, times)| {
-                json!({
-                    "kind": entry.kind.to_string(),
-                    "to": entry.to,
-                    "program": entry.who.program,
-                    "thread": entry.who.thread,
-                    "after_ms": millis(times.first),
-                    "times": times.count,
-                    "refused": times.refused,
-                })
-            })
-            .collect();
-        let spoke = spoke
-            .iter()
-            .map(|(to, times)| json!({"to": to.to_string(), "times": times}));
         let steps = self
             .steps
             .iter()
             .map(|step| json!({"what": step.what, "outcome": step.outcome.to_string()}));
-        json!({
-            "leaked": !leaks.is_empty(),
-            "leaks": leaks,
-            "further_leaks": further,
-            "proof": {"caught": self.proof.caught, "impossible": self.proof.impossible},
-            "watched": {
-                "ms": millis(self.took),
-                "system_calls": counts.system_calls,
-                "processes": counts.processes,
-                "threads": counts.threads,
-                "sockets": counts.sockets,
-                "connects": counts.connects,
-                "binds": counts.binds,
-                "listens": counts.listens,
-                "sends": counts.sends,
-                "files": counts.files,
-            },
-            "spoke": spoke.collect::<Vec<_>>(),
-            "exercised": steps.collect::<Vec<_>>(),
-            "finish": match self.finish {
+        let mut all = seen(&self.node.ledger, self.node.end);
+        if let Value::Object(all) = &mut all {
+            let Proof { caught, impossible } = self.proof;
+            let finish = match self.finish {
                 Finish::Early => "early",
                 Finish::Interrupted => "interrupted",
                 Finish::InTime => "in time",
                 Finish::NeverUp => "never up",
-            },
-            "end": ended(self.node.end),
-            "log": match self.finish {
+            };
+            let log = match self.finish {
                 Finish::InTime | Finish::Interrupted => &[],
                 Finish::Early | Finish::NeverUp => self.node.log.as_slice(),
-            },
-            "exit": self.exit().code(),
-        })
+            };
+            all.insert(
+                "proof".into(),
+                json!({"caught": caught, "impossible": impossible}),
+            );
+            all.insert("exercised".into(), steps.collect());
+            all.insert("ms".into(), millis(self.took).into());
+            all.insert("finish".into(), finish.into());
+            all.insert("log".into(), log.into());
+            all.insert("exit".into(), self.exit().code().into());
+        }
+        all
     }
+}
+
+/// What a watcher saw, for programs.
+pub(super) fn seen(ledger: &Ledger, end: End) -> Value {
+    let Ledger {
+        leaks,
+        further,
+        spoke,
+        counts,
+    } = ledger;
+    let leaks: Vec<_> = leaks
+        .iter()
+        .map(|(entry, times)| {
+            json!({
+                "kind": entry.kind.to_string(),
+                "to": entry.to,
+                "program": entry.who.program,
+                "thread": entry.who.thread,
+                "after_ms": millis(times.first),
+                "times": times.count,
+                "refused": times.refused,
+            })
+        })
+        .collect();
+    let spoke = spoke
+        .iter()
+        .map(|(to, times)| json!({"to": to.to_string(), "times": times}));
+    json!({
+        "leaked": !leaks.is_empty(),
+        "leaks": leaks,
+        "further_leaks": further,
+        "spoke": spoke.collect::<Vec<_>>(),
+        "watched": {
+            "system_calls": counts.system_calls,
+            "processes": counts.processes,
+            "threads": counts.threads,
+            "sockets": counts.sockets,
+            "connects": counts.connects,
+            "binds": counts.binds,
+            "listens": counts.listens,
+            "sends": counts.sends,
+            "files": counts.files,
+        },
+        "end": ended(end),
+    })
 }
 
 /// What the watcher is worth.
@@ -211,11 +225,11 @@ pub(super) fn proven(proof: &Proof) -> String {
 
 fn watched(counts: &Counts) -> String {
     format!(
-        "{} system calls of {} threads in {} processes; {} sockets, {} connects, {} binds, {} \
+        "{} system calls in {} threads and {} processes; {} sockets, {} connects, {} binds, {} \
          listens, {} sends to an address, {} files",
         grouped(counts.system_calls),
-        counts.threads,
-        counts.processes,
+        grouped(counts.threads),
+        grouped(counts.processes),
         grouped(counts.sockets),
         grouped(counts.connects),
         grouped(counts.binds),

@@ -96,9 +96,16 @@ impl Subject {
 pub(super) struct Rising(oneshot::Receiver<Value>);
 
 impl Rising {
-    /// What it says once it is up; `None` if it never is, or not in time.
+    /// What it says once it is up; `None` if it is not in time. If it ends before, this never does:
+    /// whoever waits hears of the end.
     pub(super) async fn up(self, patience: Duration) -> Option<Banner> {
-        timeout(patience, self.0).await.ok()?.ok().map(Banner)
+        let said = async {
+            match self.0.await {
+                Ok(banner) => Banner(banner),
+                Err(_) => std::future::pending().await,
+            }
+        };
+        timeout(patience, said).await.ok()
     }
 }
 
