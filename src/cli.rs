@@ -43,6 +43,12 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub use exit::{Exit, Failure};
+#[cfg(not(all(
+    target_os = "linux",
+    target_env = "gnu",
+    any(target_arch = "aarch64", target_arch = "x86_64")
+)))]
+use no_leaktest as leaktest;
 
 /// What was typed.
 #[derive(Debug, Parser)]
@@ -107,11 +113,6 @@ enum Command {
     /// Run a node as it is configured, and report what leaves this machine past Tor
     Leaktest(Box<leaktest::Args>),
     /// What `leaktest` runs
-    #[cfg(all(
-        target_os = "linux",
-        target_env = "gnu",
-        any(target_arch = "aarch64", target_arch = "x86_64")
-    ))]
     #[command(hide = true)]
     LeaktestPart(leaktest::part::Args),
 }
@@ -163,11 +164,6 @@ impl Cli {
             Command::Rpc(args) => node::with(&common, async |node| raw::run(node, args).await),
             Command::Demo(args) => demo::run(common.json, &args),
             Command::Leaktest(args) => leaktest::run(common, *args),
-            #[cfg(all(
-                target_os = "linux",
-                target_env = "gnu",
-                any(target_arch = "aarch64", target_arch = "x86_64")
-            ))]
             Command::LeaktestPart(args) => leaktest::part::run(args),
         }
     }

@@ -17,7 +17,11 @@ pub(super) struct Args {
 /// [`Failure`], always.
 pub(super) fn run(_common: Common, args: Args) -> Result<Exit, Failure> {
     drop(args.node);
-    Err(Failure::new(
+    Err(nothing_to_watch_with())
+}
+
+fn nothing_to_watch_with() -> Failure {
+    Failure::new(
         Exit::Failed,
         format_args!(
             "a node can be watched only where its system calls can be: on Linux with the GNU C \
@@ -25,5 +29,24 @@ pub(super) fn run(_common: Common, args: Args) -> Result<Exit, Failure> {
             std::env::consts::OS,
             std::env::consts::ARCH,
         ),
-    ))
+    )
+}
+
+pub(super) mod part {
+    //! What a leak test would run.
+
+    use crate::cli::{Exit, Failure};
+
+    /// Options of `whisht leaktest-part`.
+    #[derive(Debug, clap::Args)]
+    pub(crate) struct Args {}
+
+    /// Says why there is nothing to run.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`], always.
+    pub(crate) fn run(_args: Args) -> Result<Exit, Failure> {
+        Err(super::nothing_to_watch_with())
+    }
 }
