@@ -16,15 +16,14 @@ mod inbox;
     any(target_arch = "aarch64", target_arch = "x86_64")
 ))]
 mod leaktest;
+mod levels;
+mod mail;
 #[cfg(not(all(
     target_os = "linux",
     target_env = "gnu",
     any(target_arch = "aarch64", target_arch = "x86_64")
 )))]
-#[path = "cli/no_leaktest.rs"]
-mod leaktest;
-mod levels;
-mod mail;
+mod no_leaktest;
 mod node;
 mod options;
 mod outbox;
@@ -42,13 +41,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub use exit::{Exit, Failure};
 #[cfg(not(all(
     target_os = "linux",
     target_env = "gnu",
     any(target_arch = "aarch64", target_arch = "x86_64")
 )))]
-use no_leaktest as leaktest;
+use self::no_leaktest as leaktest;
+pub use exit::{Exit, Failure};
 
 /// What was typed.
 #[derive(Debug, Parser)]

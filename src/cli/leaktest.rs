@@ -61,9 +61,12 @@ pub(super) struct Args {
 /// # Errors
 ///
 /// [`Failure`] if the watcher cannot be proven, or the node not be started.
-pub(super) fn run(common: Common, args: Args) -> Result<Exit, Failure> {
+pub(super) fn run(mut common: Common, mut args: Args) -> Result<Exit, Failure> {
     if args.as_node {
-        return run::as_subject(common, args.node);
+        // Whoever watches reads JSON, and types no password.
+        common.json = true;
+        args.node.locked = true;
+        return run::run(common, args.node);
     }
     let screen = Screen {
         json: common.json,

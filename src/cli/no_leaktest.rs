@@ -15,8 +15,9 @@ pub(super) struct Args {
 /// # Errors
 ///
 /// [`Failure`], always.
-pub(super) fn run(_common: Common, args: Args) -> Result<Exit, Failure> {
-    drop(args.node);
+pub(super) fn run(common: Common, args: Args) -> Result<Exit, Failure> {
+    // What is mistyped is told here as anywhere.
+    run::plan(&common, args.node)?;
     Err(nothing_to_watch_with())
 }
 

@@ -34,7 +34,7 @@ pub(super) struct Args {
     ephemeral: bool,
     /// Do not ask for a password; relay, and read nothing until `whisht unlock`
     #[arg(long)]
-    locked: bool,
+    pub(super) locked: bool,
     #[command(flatten)]
     guessing: Guessing,
 }
@@ -55,17 +55,6 @@ pub(super) fn run(common: Common, args: Args) -> Result<Exit, Failure> {
 /// [`Failure`] if it does not come up.
 pub(super) fn serve_mail(common: Common, args: Args) -> Result<Exit, Failure> {
     run_with(common, args, |settings| settings.mail.serve = Some(true))
-}
-
-/// Runs a node for those who watch it: with JSON for them, and with nobody to ask for a password.
-///
-/// # Errors
-///
-/// [`Failure`] if it does not come up.
-pub(super) fn as_subject(mut common: Common, mut args: Args) -> Result<Exit, Failure> {
-    common.json = true;
-    args.locked = true;
-    run(common, args)
 }
 
 /// What would be run, and where.
