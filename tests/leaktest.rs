@@ -7,7 +7,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,
     clippy::indexing_slicing,
@@ -278,7 +277,7 @@ fn a_node_that_is_in_use_is_left_alone() {
         return;
     };
     let second = walled()
-        .expect("there was one before")
+        .unwrap()
         .args(["leaktest", "--seconds", "1", "--data-dir"])
         .arg(&dir)
         .args(LOCAL)

@@ -115,7 +115,9 @@ async fn follow(
     tokio::pin!(work);
     let finish = loop {
         tokio::select! {
-            report = &mut node.watch.report => return Ok((Finish::Early, node.outcome(report)?)),
+            report = &mut node.watch.report => {
+                return Ok((Finish::Early, node.outcome(report).await?));
+            }
             Some(leak) = node.watch.news.recv() => {
                 note(format_args!("leak: {} {}", leak.kind, leak.to));
             }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::judge::Allowed;
@@ -23,6 +24,8 @@ use crate::cli::print::safe;
 pub(super) struct Subject {
     pub(super) watch: Watch,
     log: Log,
+    /// Ends when nobody can write to the log any more.
+    logging: JoinSet<()>,
 }
 
 /// The last lines of a log.
@@ -47,16 +50,21 @@ impl Subject {
         };
         let mut watch = Watch::start(node, allowed).await.map_err(failed)?;
         let (tell, banner) = oneshot::channel();
-        let log = Log::default();
+        let (log, mut logging) = (Log::default(), JoinSet::new());
         if let Some(stdout) = watch.stdout.take() {
             let stdout = pipe::Receiver::from_owned_fd(stdout.into()).map_err(failed)?;
             tokio::spawn(first_line(stdout, tell));
         }
         if let Some(stderr) = watch.stderr.take() {
             let stderr = pipe::Receiver::from_owned_fd(stderr.into()).map_err(failed)?;
-            tokio::spawn(last_lines(stderr, Arc::clone(&log)));
+            logging.spawn(last_lines(stderr, Arc::clone(&log)));
         }
-        Ok((Self { watch, log }, Rising(banner)))
+        let subject = Self {
+            watch,
+            log,
+            logging,
+        };
+        Ok((subject, Rising(banner)))
     }
 
     /// Ends it in good order, or else in disorder.
@@ -73,15 +81,17 @@ impl Subject {
                 (&mut self.watch.report).await
             }
         };
-        self.outcome(report)
+        self.outcome(report).await
     }
 
     /// What it did, if it has ended by itself.
-    pub(super) fn outcome(
-        &self,
+    pub(super) async fn outcome(
+        &mut self,
         report: Result<Result<Report, WatchError>, oneshot::error::RecvError>,
     ) -> Result<Outcome, Failure> {
         let Report { ledger, end } = report.map_err(failed)?.map_err(failed)?;
+        // Its last words may still be in the pipe.
+        let _ = timeout(LAST_WORDS, self.logging.join_next()).await;
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Outcome {
             ledger,
@@ -178,6 +188,9 @@ async fn last_lines(stderr: pipe::Receiver, log: Log) {
 
 /// How long a node may take to end in good order.
 const FAREWELL: Duration = Duration::from_secs(15);
+
+/// How long they may take to come.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Lines of its log that are kept.
 const LOGGED: usize = 12;
