@@ -68,14 +68,13 @@ impl Report {
             watched(counts)
         ))?;
         screen.line(format_args!("exercised: {}", exercised(&self.steps)))?;
-        let places: Vec<_> = spoke.keys().map(ToString::to_string).collect();
-        if let Some((last, _)) = places.split_last() {
-            let shown = places.get(..places.len().min(SHOWN)).unwrap_or_default();
-            let more = match places.len().saturating_sub(SHOWN) {
+        if !spoke.is_empty() {
+            let named: Vec<_> = spoke.keys().take(SHOWN).map(ToString::to_string).collect();
+            let more = match spoke.len().saturating_sub(SHOWN) {
                 0 => String::new(),
-                more => format!(" and {more} more, the last {last}"),
+                more => format!(" and {more} more"),
             };
-            screen.line(format_args!("spoke to: {}{more}", shown.join(", ")))?;
+            screen.line(format_args!("spoke to: {}{more}", named.join(", ")))?;
         }
         if leaks.is_empty() {
             return self.conclude(screen);
