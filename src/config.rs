@@ -11,6 +11,7 @@ mod entry;
 pub mod file;
 pub mod mail;
 pub mod rpc;
+pub mod tor;
 pub mod value;
 
 use std::net::{IpAddr, SocketAddr};
@@ -27,6 +28,7 @@ use crate::node::{MailService, NodeConfig, PowGeneration};
 use discovery::DiscoverySettings;
 use mail::{MailConfig, MailSettings};
 use rpc::{NotLoopback, RpcConfig, RpcSettings};
+use tor::{TorConfig, TorError, TorSettings, Via};
 use value::NetworkName;
 
 /// What one source says; `None` where it says nothing.
@@ -70,6 +72,8 @@ pub struct Settings {
     pub password_file: Option<PathBuf>,
     /// The table `[rpc]`.
     pub rpc: RpcSettings,
+    /// The table `[tor]`.
+    pub tor: TorSettings,
 }
 
 impl Settings {
@@ -96,6 +100,7 @@ impl Settings {
             mail: self.mail.over(weaker.mail),
             password_file: self.password_file.or(weaker.password_file),
             rpc: self.rpc.over(weaker.rpc),
+            tor: self.tor.over(weaker.tor),
         }
     }
 }
@@ -115,6 +120,8 @@ pub struct Config {
     pub password_file: Option<PathBuf>,
     /// The doors for other programs.
     pub rpc: RpcConfig,
+    /// Whether links go through Tor.
+    pub tor: TorConfig,
 }
 
 impl Config {
@@ -130,24 +137,25 @@ impl Config {
         if !matches!(level, Level::Open | Level::Swift | Level::Normal) {
             return Err(ConfigError::LevelNotThere(level));
         }
-        let listen = listen(profile, settings.listen)?;
+        let tor = TorConfig::build(settings.tor, profile)?;
+        let listen = listen(profile, &tor, settings.listen)?;
         let relay = settings.relay.unwrap_or(false);
         let advertise = settings.advertise.unwrap_or_default();
         for endpoint in &advertise {
-            reachable(profile, *endpoint, "advertise")?;
+            reachable(profile, &tor, *endpoint, "advertise")?;
         }
-        let advertise = advertised(profile, relay, advertise, &listen)?;
+        let advertise = advertised(profile, &tor, relay, advertise, &listen)?;
         let peers = settings.peers.unwrap_or_default();
         let trusted_peers = settings.trusted_peers.unwrap_or_default();
         for peer in peers.iter().chain(&trusted_peers) {
-            reachable(profile, peer.endpoint, "peer")?;
+            reachable(profile, &tor, peer.endpoint, "peer")?;
         }
         let min_pow = settings.min_pow.unwrap_or(match profile {
             Profile::Main => MIN_POW,
             Profile::Local => MIN_POW_LOCAL,
         });
         let mail = MailConfig::build(settings.mail);
-        let discovery = bootnodes(profile, settings.discovery, &listen)?;
+        let discovery = bootnodes(profile, &tor, settings.discovery, &listen)?;
         let node = NodeConfig {
             profile,
             network,
@@ -177,6 +185,7 @@ impl Config {
             mail,
             password_file: settings.password_file,
             rpc: RpcConfig::build(settings.rpc)?,
+            tor,
         })
     }
 
@@ -187,12 +196,31 @@ impl Config {
         self.node.relay || self.listen != Listen::Nowhere
     }
 
-    /// Fills in what is known once the listeners are bound.
+    /// Fills in what is known once the listeners are bound. With `tor.only` nobody is told, since
+    /// only a daemon on this machine connects to them.
     pub fn bound(&mut self, addresses: &[SocketAddr]) {
+        if self.tor.only {
+            return;
+        }
         self.node.listening = addresses.to_vec();
         self.node.listen_port = addresses.first().map_or(0, SocketAddr::port);
         if self.node.relay && self.node.advertise.is_empty() {
             self.node.advertise = addresses.iter().copied().map(to_directory).collect();
+        }
+    }
+
+    /// Whether others are to reach this node: a relay always, any other that listens.
+    #[must_use]
+    pub fn is_reachable(&self) -> bool {
+        self.node.relay || self.listen != Listen::Nowhere
+    }
+
+    /// Tells the node the onion service that leads to it.
+    pub fn reached_by(&mut self, onion: Option<Endpoint>) {
+        if let Some(onion) = onion.filter(|_| self.node.relay).map(endpoint_to_directory)
+            && !self.node.advertise.contains(&onion)
+        {
+            self.node.advertise.push(onion);
         }
     }
 }
@@ -205,15 +233,24 @@ fn network(profile: Profile, name: Option<NetworkName>) -> Result<String, Config
     }
 }
 
-fn listen(profile: Profile, addresses: Option<Vec<SocketAddr>>) -> Result<Listen, ConfigError> {
+fn listen(
+    profile: Profile,
+    tor: &TorConfig,
+    addresses: Option<Vec<SocketAddr>>,
+) -> Result<Listen, ConfigError> {
     let Some(addresses) = addresses else {
-        return Ok(match profile {
-            Profile::Main => Listen::Everywhere,
-            Profile::Local => Listen::Loopback,
+        return Ok(match (&tor.via, profile) {
+            // Arti's own onion service needs no listener.
+            (Via::Arti(_), _) if tor.only => Listen::Nowhere,
+            (_, Profile::Main) if !tor.only => Listen::Everywhere,
+            _ => Listen::Loopback,
         });
     };
     for address in &addresses {
-        reachable(profile, Endpoint::Tcp(*address), "listen")?;
+        if tor.only && !address.ip().is_loopback() {
+            return Err(ConfigError::ListensBesideTor(*address));
+        }
+        reachable(profile, tor, Endpoint::Tcp(*address), "listen")?;
     }
     Ok(if addresses.is_empty() {
         Listen::Nowhere
@@ -225,6 +262,7 @@ fn listen(profile: Profile, addresses: Option<Vec<SocketAddr>>) -> Result<Listen
 /// Whom discovery asks first, if there is to be discovery.
 fn bootnodes(
     profile: Profile,
+    tor: &TorConfig,
     settings: DiscoverySettings,
     listen: &Listen,
 ) -> Result<Option<Vec<Contact>>, ConfigError> {
@@ -235,12 +273,15 @@ fn bootnodes(
             false => Err(ConfigError::BootnodesWithoutDiscovery),
         };
     }
+    if tor.is_on() {
+        return Err(ConfigError::DiscoveryBesideTor);
+    }
     if *listen == Listen::Nowhere {
         return Err(ConfigError::DiscoveryNeedsListener);
     }
     for contact in &bootnodes {
         let endpoint = Endpoint::Tcp(contact.socket());
-        reachable(profile, endpoint, "discovery.bootnodes")?;
+        reachable(profile, tor, endpoint, "discovery.bootnodes")?;
     }
     Ok(Some(bootnodes))
 }
@@ -261,6 +302,7 @@ pub enum Listen {
 /// Where a relay says that it can be reached.
 fn advertised(
     profile: Profile,
+    tor: &TorConfig,
     relay: bool,
     said: Vec<Endpoint>,
     listen: &Listen,
@@ -271,10 +313,15 @@ fn advertised(
             false => Err(ConfigError::AdvertiseWithoutRelay),
         };
     }
+    if tor.only {
+        return behind_tor(tor, &said);
+    }
     let from_listen = |address: &SocketAddr| to_directory(*address);
     let is_particular = |address: &&SocketAddr| is_public(address.ip());
     match (listen, profile) {
-        (Listen::Nowhere, _) => Err(ConfigError::RelayNeedsListener),
+        (Listen::Nowhere, _) if !matches!(tor.via, Via::Arti(_)) => {
+            Err(ConfigError::RelayNeedsListener)
+        }
         _ if !said.is_empty() => Ok(said.into_iter().map(endpoint_to_directory).collect()),
         // Loopback addresses are filled in when the ports are known.
         (_, Profile::Local) => Ok(Vec::new()),
@@ -286,6 +333,23 @@ fn advertised(
                 .collect())
         }
         _ => Err(ConfigError::RelayNeedsAddress),
+    }
+}
+
+/// Where a relay that nobody may know the address of can be reached: its onion service. That of
+/// arti is filled in when it is known.
+fn behind_tor(tor: &TorConfig, said: &[Endpoint]) -> Result<Vec<directory::Endpoint>, ConfigError> {
+    if let Some(Endpoint::Tcp(address)) = said.iter().find(|said| !said.is_onion()) {
+        return Err(ConfigError::AdvertisesBesideTor(*address));
+    }
+    let daemons = match &tor.via {
+        Via::Daemon(daemon) => daemon.onion,
+        Via::Arti(_) | Via::Nobody => None,
+    };
+    let onions: Vec<_> = said.iter().copied().chain(daemons).collect();
+    match (&tor.via, onions.is_empty()) {
+        (Via::Daemon(_), true) => Err(ConfigError::RelayNeedsOnion),
+        _ => Ok(onions.into_iter().map(endpoint_to_directory).collect()),
     }
 }
 
@@ -301,11 +365,13 @@ fn is_public(ip: IpAddr) -> bool {
 /// Checks that this build and this profile can use an endpoint.
 fn reachable(
     profile: Profile,
+    tor: &TorConfig,
     endpoint: Endpoint,
     setting: &'static str,
 ) -> Result<(), ConfigError> {
     match endpoint {
-        Endpoint::Onion(..) => Err(ConfigError::OnionNotThere { setting }),
+        Endpoint::Onion(..) if !tor.is_on() => Err(ConfigError::OnionWithoutTor { setting }),
+        Endpoint::Onion(..) => Ok(()),
         Endpoint::Tcp(address) if profile == Profile::Local && !address.ip().is_loopback() => {
             Err(ConfigError::LocalLeavesMachine { setting, address })
         }
@@ -340,6 +406,12 @@ pub enum ConfigError {
          --discovery-enabled, or leave them out"
     )]
     BootnodesWithoutDiscovery,
+    /// Discovery goes by UDP, which Tor does not carry.
+    #[error(
+        "discovery tells strangers where this machine is, by UDP, which Tor does not carry; leave \
+         out --discovery-enabled, and name peers with --peer"
+    )]
+    DiscoveryBesideTor,
     /// A node that does not listen does not want to be known.
     #[error(
         "discovery tells strangers where this node is, and a node that does not listen tells \
@@ -366,12 +438,24 @@ pub enum ConfigError {
     /// A local network must not be mistaken for another.
     #[error("a local network needs a name; add --network NAME")]
     LocalNeedsName,
-    /// Tor is not there yet.
+    /// An address of this machine would be told to everybody.
     #[error(
-        "`{setting}` names an onion service, which needs Tor, and Tor is not there yet; use an IP \
-         address"
+        "`advertise` names {0}, which tells everybody where this machine is; with tor.only a relay \
+         is reached by its onion service alone"
     )]
-    OnionNotThere {
+    AdvertisesBesideTor(SocketAddr),
+    /// Others could reach this machine without Tor.
+    #[error(
+        "`listen` names {0}, which others can reach without Tor; with tor.only use an address of \
+         loopback, or --no-listen"
+    )]
+    ListensBesideTor(SocketAddr),
+    /// An onion service is dialled through Tor, or not at all.
+    #[error(
+        "`{setting}` names an onion service, which needs Tor; set tor.mode to \"arti\", or to \
+         \"socks\" if a Tor daemon runs here"
+    )]
+    OnionWithoutTor {
         /// The setting.
         setting: &'static str,
     },
@@ -384,6 +468,15 @@ pub enum ConfigError {
          it; add --advertise ADDRESS:PORT"
     )]
     RelayNeedsAddress,
+    /// A relay behind a daemon has to know its onion service.
+    #[error(
+        "a relay behind a Tor daemon must say its onion service; set tor.onion to what stands in the \
+         file `hostname` of the daemon's HiddenServiceDir, and the port"
+    )]
+    RelayNeedsOnion,
+    /// The settings of Tor do not fit together.
+    #[error(transparent)]
+    Tor(#[from] TorError),
     /// A relay that does not listen cannot be reached.
     #[error("a relay must listen; leave out --no-listen, or --relay")]
     RelayNeedsListener,
@@ -395,10 +488,19 @@ impl ConfigError {
     pub const fn is_policy(&self) -> bool {
         matches!(
             self,
-            Self::DiscoveryNeedsListener
+            Self::AdvertisesBesideTor(_)
+                | Self::DiscoveryBesideTor
+                | Self::DiscoveryNeedsListener
                 | Self::LevelNotThere(_)
+                | Self::ListensBesideTor(_)
                 | Self::LocalLeavesMachine { .. }
+                | Self::OnionWithoutTor { .. }
                 | Self::RpcLeavesMachine(_)
+                | Self::Tor(
+                    TorError::LocalNeedsPrivateTor
+                        | TorError::OnlyNeedsTor
+                        | TorError::SocksLeavesMachine(_)
+                )
         )
     }
 }

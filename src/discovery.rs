@@ -7,7 +7,7 @@
 //!
 //! **It tells strangers our address**, which is what it is for; a node has none unless its operator
 //! wants it. It writes nothing to a place that it has not been told of by its operator or by a node
-//! that it asked, and it tells of others only to those who proved where they are ([`proof`]). Every
+//! that it asked, and it tells of others only to those who proved where they are (`proof`). Every
 //! table, list and rate in it is bounded, in all and for each prefix of addresses.
 
 mod budget;

@@ -45,7 +45,19 @@ impl From<directory::Endpoint> for Endpoint {
     }
 }
 
+/// The name of an onion service's key, with `.onion`.
+#[must_use]
+pub fn onion_name(key: &[u8; 32]) -> String {
+    format!("{}.onion", onion::encode(key))
+}
+
 impl Endpoint {
+    /// Whether only Tor leads there.
+    #[must_use]
+    pub const fn is_onion(&self) -> bool {
+        matches!(self, Self::Onion(..))
+    }
+
     /// The subnet that it counts against where diversity is asked for.
     #[must_use]
     pub fn subnet(&self) -> directory::Subnet {

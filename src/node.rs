@@ -19,6 +19,7 @@ mod dispatch;
 mod echo;
 mod event;
 mod found;
+mod held;
 mod inbox;
 mod input;
 mod links;
@@ -79,7 +80,7 @@ pub use command::{
 };
 pub use config::{MailService, NodeConfig, NodeKeys, PowGeneration, Restored};
 pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, Name, Stage, Trace};
-pub use input::{CommandId, Input, StoreId};
+pub use input::{CommandId, Input, Reach, StoreId};
 pub use links::CLIENT_ID;
 pub use output::{Output, Record};
 pub use view::{
@@ -118,6 +119,10 @@ pub struct Node {
     outbox: Outbox,
     whisper: Whisper,
     mail: Mail,
+    /// Whether links can be had.
+    reach: Reach,
+    /// When that last changed.
+    reach_changed: Instant,
     /// When a peer last brought an envelope.
     last_foreign: Instant,
     /// Envelopes that were seen to leave, as far as traces are wanted.
@@ -252,6 +257,8 @@ impl Node {
             outbox: Outbox::default(),
             whisper: Whisper::default(),
             mail,
+            reach: Reach::default(),
+            reach_changed: now.mono,
             last_foreign: now.mono,
             traced: BTreeSet::new(),
             config,
@@ -285,6 +292,7 @@ impl Node {
             Input::HashRate(rate) => self.hash_rate = (rate > 0.0).then_some(rate),
             Input::Archived(word) => self.on_archived(now, word),
             Input::Worked(job, done) => self.on_worked(now, job, done),
+            Input::Reach(reach) => self.on_reach(now, reach),
             Input::Command(id, command) => self.on_command(now, id, command),
         }
         self.run_due(now);
@@ -306,6 +314,7 @@ impl Node {
                     self.redial(now.mono);
                     self.dial_found(now);
                 }
+                Timer::Resume => self.resume_held(now),
             }
         }
         self.run_link_timeouts(now);

@@ -21,15 +21,18 @@ pub mod keyring;
 pub mod listen;
 pub mod mail;
 pub mod password;
+mod route;
 pub mod rpc;
 pub mod signal;
 pub mod store;
 mod tcp;
 pub mod udp;
+mod way;
 mod workers;
 
 pub use driver::{Setup, StartError, start};
 pub use handle::{Events, Handle, Seen, Stopped};
+pub use way::{Way, WayError};
 pub use workers::Workers;
 
 /// Fills an array from the operating system's generator.

@@ -8,6 +8,7 @@
 mod discovery;
 mod mail;
 mod rpc;
+mod tor;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -106,6 +107,8 @@ pub(super) struct Options {
     mail: mail::Options,
     #[command(flatten)]
     rpc: rpc::Options,
+    #[command(flatten)]
+    tor: tor::Options,
 }
 
 impl From<Options> for Settings {
@@ -131,6 +134,7 @@ impl From<Options> for Settings {
             mail,
             password_file,
             rpc,
+            tor,
         } = options;
         let listen = if no_listen { Some(Vec::new()) } else { listen };
         Self {
@@ -153,6 +157,7 @@ impl From<Options> for Settings {
             mail: mail.into(),
             password_file,
             rpc: rpc.into(),
+            tor: tor.into(),
         }
     }
 }

@@ -118,12 +118,13 @@ fn run_with(
             )
         })?;
         let (node, mail) = (config.node.clone(), config.mail.clone());
+        let tor_only = config.tor.only;
         let identities = (keyring.open(), keyring.locked().len());
         let host = tokio::select! {
             host = Host::start(config, storage, keyring, common.ipc.as_deref()) => host?,
             () = interrupts.next() => return Ok(Exit::Failed),
         };
-        banner::show(screen, &host, &node, mail.as_ref(), identities)?;
+        banner::show(screen, &host, &node, tor_only, mail.as_ref(), identities)?;
         tokio::select! {
             () = interrupts.next() => {}
             () = host.handle().finished() => {

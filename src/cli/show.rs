@@ -132,6 +132,15 @@ pub(super) async fn status(node: &mut Node) -> Result<Exit, Failure> {
     screen.line(format_args!("key       {}", short(&get("key"))))?;
     screen.line(format_args!("profile   {}", get("profile")))?;
     screen.line(format_args!("listed    {}", get("listed")))?;
+    for onion in status["onion"].as_array().into_iter().flatten() {
+        screen.line(format_args!(
+            "onion     {}",
+            onion.as_str().unwrap_or_default()
+        ))?;
+    }
+    if let Some(reason) = status["shut"].as_str() {
+        screen.line(format_args!("shut      {reason}; messages are kept"))?;
+    }
     screen.line(format_args!(
         "peers     {}, of which {} speak dark/1",
         count("peers"),

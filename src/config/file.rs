@@ -24,7 +24,7 @@ use toml::de::{DeTable, DeValue};
 use super::Settings;
 use super::entry::{Wrong, count, flag, list, number, parsed, text};
 use super::value;
-use super::{discovery, mail, rpc};
+use super::{discovery, mail, rpc, tor};
 use crate::nearest::nearest;
 
 /// Reads a file's text. `path` is for the error message.
@@ -97,7 +97,7 @@ pub struct Section {
 }
 
 /// Every table, in the order of [`Settings`].
-const SECTIONS: [Section; 3] = [
+const SECTIONS: [Section; 4] = [
     Section {
         name: "discovery",
         keys: &discovery::KEYS,
@@ -112,6 +112,11 @@ const SECTIONS: [Section; 3] = [
         name: "rpc",
         keys: &rpc::KEYS,
         set: |settings, key, value| settings.rpc.set(key, value),
+    },
+    Section {
+        name: "tor",
+        keys: &tor::KEYS,
+        set: |settings, key, value| settings.tor.set(key, value),
     },
 ];
 

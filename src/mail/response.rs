@@ -70,9 +70,12 @@ impl Completion {
             if text.len() > MAX_REASON {
                 return Err(NotACompletion);
             }
+            let mut reason = String::from_utf8_lossy(text).into_owned();
+            // What stands for a broken byte is longer than the byte.
+            reason.truncate(reason.floor_char_boundary(MAX_REASON));
             return Ok(Self::Failed {
                 id: RequestId(*id),
-                reason: String::from_utf8_lossy(text).into_owned(),
+                reason,
             });
         }
         let (id, rest) = inner.split_first_chunk().ok_or(NotACompletion)?;

@@ -19,6 +19,7 @@ use rand_core::Rng;
 
 use super::command::{Refusal, SendRequest};
 use super::event::{Event, MessageId, Name, Stage, Trace};
+use super::input::Reach;
 use super::outbox::{Addressed, Emission, LaneQueue, MOST_ON_THEIR_WAY, Outgoing, State, Watch};
 use super::work::{Job, JobId};
 use super::{Node, Output, hex};
@@ -30,17 +31,27 @@ impl Node {
     /// Takes on a message, or says why not. Nothing is sent if it is refused.
     pub(super) fn send(&mut self, now: Now, request: SendRequest) -> Result<MessageId, Refusal> {
         let level = request.level.unwrap_or(self.config.level);
-        self.level_available(now, level)?;
+        let shut = self.reach != Reach::Open;
+        if !shut {
+            self.level_available(now, level)?;
+        }
         self.room_for_one()?;
-        let (state, stage) = self.begin_attempt(now, &request, 1)?;
-        let id = self.outbox.add(Outgoing {
-            level,
-            request: Some(request),
-            attempt: 1,
-            stage: stage.clone(),
-            state,
-            watch: None,
-        });
+        let outgoing = match shut {
+            true => self.hold_new(now, level, request)?,
+            false => {
+                let (state, stage) = self.begin_attempt(now, &request, 1)?;
+                Outgoing {
+                    level,
+                    request: Some(request),
+                    attempt: 1,
+                    stage,
+                    state,
+                    watch: None,
+                }
+            }
+        };
+        let stage = outgoing.stage.clone();
+        let id = self.outbox.add(outgoing);
         self.outputs
             .push_back(Output::Notify(Event::Outgoing(id, stage)));
         Ok(id)
@@ -120,6 +131,9 @@ impl Node {
             return;
         };
         self.stage(id, sealed(&envelope));
+        if level.rules().insertion != Insertion::Gossip && self.hold(id) {
+            return;
+        }
         self.insert(now, id, level, envelope);
     }
 

@@ -112,7 +112,8 @@ impl Node {
         }
     }
 
-    fn retry(&mut self, now: Now, id: MessageId, attempt: u32) {
+    /// Begins an attempt with a new envelope.
+    pub(super) fn retry(&mut self, now: Now, id: MessageId, attempt: u32) {
         let Some(mut outgoing) = self.outbox.messages.remove(&id) else {
             return;
         };

@@ -59,6 +59,11 @@ pub enum Stage {
         /// Mean number of hashes that such a search needs from its beginning.
         expected_hashes: f64,
     },
+    /// Nothing can leave this machine; the message is kept until something can.
+    Waiting {
+        /// What is the matter, and what would help.
+        reason: String,
+    },
     /// The envelope is complete.
     Sealed {
         /// Its hash, hexadecimal.

@@ -1,5 +1,6 @@
 //! What a shell tells the node.
 
+use core::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use circuits::ids::LinkId;
@@ -38,8 +39,27 @@ pub enum Input<'a> {
     Worked(JobId, Option<Done>),
     /// How many hashes a second the shell tries, measured on this machine. May never come.
     HashRate(f64),
+    /// Whether links can be had has changed.
+    Reach(Reach),
     /// The user wants something.
     Command(CommandId, Command),
+}
+
+/// Whether the machine can make links at all.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Reach {
+    /// As far as is known.
+    #[default]
+    Open,
+    /// Not now, and this is why.
+    Shut(String),
+}
+
+impl Reach {
+    /// Not now, and this is why.
+    pub fn shut(reason: impl fmt::Display) -> Self {
+        Self::Shut(reason.to_string())
+    }
 }
 
 /// Numbers the records handed to the shell, upwards from 1.

@@ -50,6 +50,8 @@ pub(super) enum State {
     Ticket(JobId, Box<Addressed>),
     /// The next moment at which a cell may leave.
     Emitting(Emission),
+    /// A way out of this machine.
+    Held,
     /// The echo.
     Watching,
     /// Nothing.
@@ -145,7 +147,7 @@ impl Outgoing {
                 .map(|lane| lane.next)
                 .min(),
             State::Watching => self.watch.and_then(|watch| watch.deadline),
-            State::Sealing(..) | State::Ticket(..) | State::Ended => None,
+            State::Sealing(..) | State::Ticket(..) | State::Held | State::Ended => None,
         }
     }
 }

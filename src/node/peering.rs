@@ -154,6 +154,16 @@ impl Peering {
         }
     }
 
+    /// Tries every peer that waits to be tried again at once: what kept us from them is over.
+    pub(super) fn hasten(&mut self, now: Instant) {
+        for wanted in self.wanted.values_mut() {
+            if wanted.next_try.is_some() {
+                wanted.next_try = Some(now);
+                wanted.wait = FIRST_WAIT;
+            }
+        }
+    }
+
     /// A dial failed or a link was lost: waits, then tries again.
     pub(super) fn lost(&mut self, now: Instant, key: RelayKey, rng: &mut impl Rng) {
         let mut after = |wait: Duration| {

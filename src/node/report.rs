@@ -10,7 +10,7 @@ use circuits::shard::Class;
 use circuits::time::Now;
 
 use super::command::{Command, Recipient, Refusal, RefusalKind, Reply, SendRequest};
-use super::input::CommandId;
+use super::input::{CommandId, Reach};
 use super::links::CLIENT_ID;
 use super::outbox::{State, WITNESSES};
 use super::p2p::no_such_peer;
@@ -402,8 +402,19 @@ impl Node {
                 .filter(|link| link.is_open() && self.is_found(link))
                 .count(),
             mail: self.mail_view(),
+            shut: match &self.reach {
+                Reach::Open => None,
+                Reach::Shut(reason) => Some(reason.clone()),
+            },
+            onion: self.onion_services(),
             levels: self.level_views(now),
         }
+    }
+
+    fn onion_services(&self) -> Vec<String> {
+        let endpoints = self.config.advertise.iter().copied().map(Endpoint::from);
+        let onions = endpoints.filter(Endpoint::is_onion);
+        onions.map(|endpoint| endpoint.to_string()).collect()
     }
 
     fn level_views(&mut self, now: Now) -> Vec<LevelView> {

@@ -14,6 +14,8 @@ pub(super) enum Timer {
     ExpirePool,
     /// Dial the peers that we want and do not have.
     Redial,
+    /// Send what waited for the way out.
+    Resume,
     /// Rotate onion keys, publish our descriptor, forget old ones.
     Epoch,
     /// Try our keys on what was pooled since; apart from pooling, so that forwarding never waits.
@@ -23,7 +25,7 @@ pub(super) enum Timer {
 }
 
 /// When each chore is due.
-pub(super) struct Timers([(Timer, Instant); 5]);
+pub(super) struct Timers([(Timer, Instant); 6]);
 
 impl Timers {
     /// Everything is due at once.
@@ -31,6 +33,7 @@ impl Timers {
         Self([
             (Timer::ExpirePool, now),
             (Timer::Redial, now),
+            (Timer::Resume, now),
             (Timer::Epoch, now),
             (Timer::Open, now),
             (Timer::CloseIdle, now),
@@ -67,7 +70,7 @@ impl Timers {
 impl Timer {
     pub(super) const fn period(self) -> Duration {
         match self {
-            Self::ExpirePool | Self::Redial => Duration::from_secs(1),
+            Self::ExpirePool | Self::Redial | Self::Resume => Duration::from_secs(1),
             Self::Epoch => Duration::from_secs(5),
             Self::Open => Duration::from_millis(50),
             Self::CloseIdle => Duration::from_secs(30),
@@ -86,7 +89,7 @@ mod tests {
         while let Some(timer) = timers.pop_due(Instant::ZERO) {
             first.push(timer);
         }
-        assert_eq!(first.len(), 5);
+        assert_eq!(first.len(), 6);
         assert_eq!(timers.next_due(), Some(Instant::from_micros(50_000)));
         assert_eq!(
             timers.pop_due(Instant::from_micros(50_000)),

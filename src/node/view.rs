@@ -208,6 +208,10 @@ pub struct StatusView {
     pub found_peers: usize,
     /// The mail server, if the node is one.
     pub mail: Option<MailView>,
+    /// Why nothing can leave this machine; absent if something can.
+    pub shut: Option<String>,
+    /// The onion services that lead to this relay.
+    pub onion: Vec<String>,
     /// For each level that is not available now, why.
     pub levels: Vec<LevelView>,
 }

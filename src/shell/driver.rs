@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use std::time::Duration;
 use circuits::directory::BadSigningKey;
 use circuits::ids::{LinkId, Profile};
 use circuits::time::Instant;
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Sleep, timeout};
@@ -23,9 +22,11 @@ use super::archive::{Archive, Opened};
 use super::clock::Clock;
 use super::door::{Door, Seat};
 use super::handle::{Ask, Handle};
+use super::route::Wire;
 use super::store::{Storage, Store};
 use super::tcp::{self, Connection, FromNet, Line};
 use super::udp::{self, Datagrams};
+use super::way::Way;
 use super::workers::{Cancel, Workers};
 use super::{NoRandomness, random};
 use crate::endpoint::Endpoint;
@@ -45,6 +46,8 @@ pub struct Setup {
     pub restored: Restored,
     /// Where it keeps what must outlive a crash.
     pub storage: Storage,
+    /// How its links leave the machine.
+    pub way: Way,
     /// Where it listens.
     pub listeners: Vec<TcpListener>,
     /// The sockets of discovery, if there is to be any.
@@ -80,6 +83,7 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
         keys,
         restored,
         storage,
+        way,
         listeners,
         datagrams,
         workers,
@@ -131,6 +135,7 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
         store,
         archive: archive.transpose()?,
         workers,
+        way,
         events: events.clone(),
         to_net,
         to_answers,
@@ -162,7 +167,7 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
 #[derive(Debug)]
 pub(super) enum Answer {
     /// A connection stands.
-    Dialed(LinkId, TcpStream),
+    Dialed(LinkId, Wire),
     /// A connection cannot be had.
     NotDialed(LinkId),
     /// Bytes went to the operating system.
@@ -192,6 +197,7 @@ impl Driver {
     async fn run(mut self) {
         let timer = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(timer);
+        self.on_reach();
         self.feed(Input::Timeout);
         loop {
             let armed = self.outside.arm(timer.as_mut());
@@ -207,6 +213,7 @@ impl Driver {
                     Some(Ask::Command(command, answer)) => self.on_command(command, answer),
                     Some(Ask::Shutdown) | None => break,
                 },
+                Ok(()) = self.outside.way.reach.changed() => self.on_reach(),
                 Some(event) = self.net.recv() => self.on_net(event),
                 Some((from, bytes)) = self.arrived.recv() => {
                     self.feed(Input::Datagram(from, &bytes));
@@ -224,12 +231,17 @@ impl Driver {
         }
     }
 
+    fn on_reach(&mut self) {
+        let reach = self.outside.way.reach.borrow_and_update().clone();
+        self.feed(Input::Reach(reach));
+    }
+
     fn on_net(&mut self, event: FromNet) {
         match event {
-            FromNet::Accepted(stream, seat) => {
+            FromNet::Accepted(wire, seat) => {
                 let link = self.node.new_link();
                 let from = seat.source();
-                self.outside.open(link, stream, Some(seat));
+                self.outside.open(link, wire, Some(seat));
                 self.feed(Input::Accepted(link, from));
             }
             // After `Output::Close`, the node knows the link no more.
@@ -246,10 +258,10 @@ impl Driver {
 
     fn on_answer(&mut self, answer: Answer) {
         match answer {
-            Answer::Dialed(link, stream) => {
+            Answer::Dialed(link, wire) => {
                 // Unless the node has closed it in the meantime, and was told so.
                 if self.outside.dialing.remove(&link).is_some() {
-                    self.outside.open(link, stream, None);
+                    self.outside.open(link, wire, None);
                     self.feed(Input::Dialed(link));
                 }
             }
@@ -322,6 +334,7 @@ struct Outside {
     store: Store,
     archive: Option<Archive>,
     workers: Arc<Workers>,
+    way: Way,
     events: broadcast::Sender<Arc<Event>>,
     to_net: mpsc::Sender<FromNet>,
     to_answers: mpsc::UnboundedSender<Answer>,
@@ -333,6 +346,11 @@ impl Outside {
         for listener in listeners {
             self.doors
                 .spawn(tcp::accept(listener, door.clone(), self.to_net.clone()));
+        }
+        #[cfg(feature = "tor")]
+        if let Some(incoming) = self.way.incoming.take() {
+            self.doors
+                .spawn(tcp::accept_onion(incoming, door, self.to_net.clone()));
         }
     }
 
@@ -384,22 +402,30 @@ impl Outside {
     }
 
     /// Makes a task of a connection that stands.
-    fn open(&mut self, link: LinkId, stream: TcpStream, seat: Option<Seat>) {
-        let (line, connection) = Connection::new(link, stream, seat);
+    fn open(&mut self, link: LinkId, wire: Wire, seat: Option<Seat>) {
+        let (line, connection) = Connection::new(link, wire, seat);
         self.links.insert(link, line);
         self.tasks
             .spawn(connection.run(self.to_net.clone(), self.to_answers.clone()));
     }
 
     fn dial(&mut self, link: LinkId, endpoint: Endpoint) {
-        let Some(target) = self.reachable(endpoint) else {
+        if !self.may_dial(endpoint) {
             return self.answer(Answer::NotDialed(link));
-        };
-        let answers = self.to_answers.clone();
+        }
+        let (answers, route) = (self.to_answers.clone(), self.way.route.clone());
+        let reporter = self.way.reporter();
         let task = self.tasks.spawn(async move {
-            let answer = match tcp::dial(target).await {
-                Ok(stream) => Answer::Dialed(link, stream),
-                Err(_) => Answer::NotDialed(link),
+            let answer = match route.dial(endpoint).await {
+                Ok(wire) => {
+                    reporter.dialed();
+                    Answer::Dialed(link, wire)
+                }
+                Err(unreached) => {
+                    tracing::debug!(%unreached, "a link cannot be had");
+                    reporter.failed(unreached);
+                    Answer::NotDialed(link)
+                }
             };
             // The driver is gone if this fails.
             let _ = answers.send(answer);
@@ -407,13 +433,11 @@ impl Outside {
         self.dialing.insert(link, task);
     }
 
-    /// Where this shell can go. The local profile never leaves the machine (spec M17).
-    fn reachable(&self, endpoint: Endpoint) -> Option<SocketAddr> {
+    /// The local profile never leaves the machine, but by a private Tor (spec M17).
+    fn may_dial(&self, endpoint: Endpoint) -> bool {
         match endpoint {
-            Endpoint::Tcp(address) => {
-                (!self.loopback_only || address.ip().is_loopback()).then_some(address)
-            }
-            Endpoint::Onion(..) => None,
+            Endpoint::Tcp(address) => !self.loopback_only || address.ip().is_loopback(),
+            Endpoint::Onion(..) => true,
         }
     }
 

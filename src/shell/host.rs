@@ -24,8 +24,10 @@ use super::mail::{self, MailError};
 use super::rpc::{BindError, Bound, DoorError, Doors, Service, TokenFile};
 use super::store::{self, Storage};
 use super::udp::{self, UdpError};
-use super::{Handle, NoRandomness, Setup, Stopped, Workers, random, start};
+use super::{Handle, NoRandomness, Setup, Stopped, Way, WayError, Workers, random, start};
+use crate::config::tor::{TorConfig, Via};
 use crate::config::{Config, Listen};
+use crate::endpoint::Endpoint;
 use crate::link::LinkKey;
 use crate::message::SymKey;
 use crate::node::{NodeKeys, Refusal, Restored};
@@ -63,8 +65,11 @@ pub struct Host {
     handle: Handle,
     key: RelayKey,
     doors: Doors,
+    onion: Option<Endpoint>,
     /// Removed after what is in it.
     _private_dir: Option<PrivateDir>,
+    /// Removed after the Tor that works in it.
+    _tor_dir: Option<PrivateDir>,
 }
 
 impl Host {
@@ -95,7 +100,8 @@ impl Host {
         keyring: Keyring,
         ipc: Option<&Path>,
     ) -> Result<Self, HostError> {
-        let (archive, mail_password) = mail::open(config.mail.as_ref(), &storage).await?;
+        let (archive, mail_password) =
+            mail::open(config.mail.as_ref(), &storage, config.tor.only).await?;
         let keys = keys(&storage, &config, mail_password)?;
         let key = keys.link.public();
         let restored = match &storage {
@@ -112,6 +118,9 @@ impl Host {
             Some(_) => udp::bind(&addresses)?,
             None => Vec::new(),
         };
+        let (tor_dir, tor_state) = tor_state(&storage, &config.tor)?;
+        let way = Way::open(&config.tor, &tor_state, config.is_reachable()).await?;
+        config.reached_by(way.onion());
         let bound = Bound::bind(&config.rpc)?;
         let (lobby, private_dir) = lobby(&storage)?;
         let socket = ipc.map_or_else(|| lobby.join(IPC), Path::to_owned);
@@ -128,11 +137,13 @@ impl Host {
             keys,
             restored,
             storage,
+            way,
             listeners,
             datagrams,
             workers,
             archive,
         };
+        let onion = setup.way.onion();
         let handle = start(setup)?;
         for command in keyring.into_commands() {
             handle.command(command).await??;
@@ -146,7 +157,9 @@ impl Host {
             handle,
             key,
             doors,
+            onion,
             _private_dir: private_dir,
+            _tor_dir: tor_dir,
         })
     }
 
@@ -172,6 +185,12 @@ impl Host {
     #[must_use]
     pub const fn doors(&self) -> &Doors {
         &self.doors
+    }
+
+    /// The onion service that leads to it.
+    #[must_use]
+    pub const fn onion(&self) -> Option<Endpoint> {
+        self.onion
     }
 
     /// Its local socket.
@@ -236,7 +255,23 @@ fn token(storage: &Storage, lobby: &Path) -> Result<TokenFile, DirError> {
     }
 }
 
-/// A directory for what an ephemeral node shows to other programs, removed on drop.
+/// Where the Tor in this process keeps its state. An ephemeral node gets a directory of its own.
+fn tor_state(
+    storage: &Storage,
+    tor: &TorConfig,
+) -> Result<(Option<PrivateDir>, PathBuf), HostError> {
+    match (storage, &tor.via) {
+        (Storage::Disk(dir), _) => Ok((None, dir.path().join("arti"))),
+        (Storage::Memory, Via::Arti(_)) => {
+            let dir = PrivateDir::make()?;
+            let path = dir.0.clone();
+            Ok((Some(dir), path))
+        }
+        (Storage::Memory, _) => Ok((None, PathBuf::new())),
+    }
+}
+
+/// A directory of this run, removed on drop with all that is in it.
 #[derive(Debug)]
 struct PrivateDir(PathBuf);
 
@@ -257,8 +292,8 @@ impl PrivateDir {
 
 impl Drop for PrivateDir {
     fn drop(&mut self) {
-        // An empty directory in a temporary place does no harm.
-        let _ = fs::remove_dir(&self.0);
+        // What is left in a temporary place does no harm; there is nobody to tell.
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -301,4 +336,7 @@ pub enum HostError {
     /// The node ended at once.
     #[error(transparent)]
     Stopped(#[from] Stopped),
+    /// There is no way out.
+    #[error(transparent)]
+    Way(#[from] WayError),
 }

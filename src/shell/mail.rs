@@ -4,14 +4,14 @@ use std::path::Path;
 
 use tokio::task::{JoinError, spawn_blocking};
 
-use super::archive::{ArchiveError, BadUrl, Bounds, Opened, Site};
+use super::archive::{ArchiveError, BadUrl, Bounds, Opened, PostgresUrl, Site};
 use super::password::{PasswordFileError, first_line};
 use super::store::Storage;
 use crate::config::mail::{MailConfig, MailStore};
 use crate::message::{SymKey, ZeroKey};
 
 /// Opens the archive that a configuration asks for, and reads the password; nothing if the node
-/// is no mail server.
+/// is no mail server. With `stay_here`, no database is taken that is anywhere else.
 ///
 /// # Errors
 ///
@@ -19,12 +19,19 @@ use crate::message::{SymKey, ZeroKey};
 pub async fn open(
     config: Option<&MailConfig>,
     storage: &Storage,
+    stay_here: bool,
 ) -> Result<(Option<Opened>, Option<SymKey>), MailError> {
     let Some(config) = config else {
         return Ok((None, None));
     };
     let site = match (&config.store, storage) {
-        (MailStore::Postgres(url), _) => Site::Postgres(Box::new(url.parse()?)),
+        (MailStore::Postgres(url), _) => {
+            let url: PostgresUrl = url.parse()?;
+            if stay_here && !url.stays_here() {
+                return Err(MailError::DatabaseBesideTor);
+            }
+            Site::Postgres(Box::new(url))
+        }
         (MailStore::Sqlite, Storage::Disk(dir)) => Site::Directory(dir.clone()),
         (MailStore::Sqlite, Storage::Memory) => Site::Memory,
     };
@@ -57,6 +64,13 @@ pub enum MailError {
     /// The setting names no store.
     #[error("`mail.store`: {0}")]
     BadUrl(#[from] BadUrl),
+    /// Nothing but Tor, and a database that is reached without it.
+    #[error(
+        "`mail.store` names a database that is reached by name or over the network, and tor.only \
+         lets nothing out but Tor; write its address of loopback (postgres://USER@127.0.0.1/NAME) or \
+         its socket (postgres://USER@%2Fvar%2Frun%2Fpostgresql/NAME), or use mail.store = \"sqlite\""
+    )]
+    DatabaseBesideTor,
     /// The password file.
     #[error(transparent)]
     Password(#[from] PasswordFileError),

@@ -5,26 +5,26 @@
 //! once. Nothing is parsed here.
 
 use std::future::pending;
-use std::io;
-use std::net::SocketAddr;
+#[cfg(feature = "tor")]
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use circuits::ids::LinkId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::door::{Door, Seat, hold};
 use super::driver::Answer;
 use super::listen::tune;
+use super::route::{Reader, Wire, Writer};
 
 /// What strangers can cause; comes through a bounded channel.
 #[derive(Debug)]
 pub(super) enum FromNet {
     /// Somebody connected.
-    Accepted(TcpStream, Seat),
+    Accepted(Wire, Seat),
     /// Bytes arrived.
     Received(LinkId, Vec<u8>),
     /// The connection ended; nothing more comes from it.
@@ -50,7 +50,7 @@ impl Line {
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) link: LinkId,
-    pub(super) stream: TcpStream,
+    pub(super) wire: Wire,
     /// Its place among the inbound connections, if it is one.
     pub(super) seat: Option<Seat>,
     chunks: mpsc::UnboundedReceiver<Vec<u8>>,
@@ -58,7 +58,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(link: LinkId, stream: TcpStream, seat: Option<Seat>) -> (Line, Self) {
+    pub(super) fn new(link: LinkId, wire: Wire, seat: Option<Seat>) -> (Line, Self) {
         let (to_chunks, chunks) = mpsc::unbounded_channel();
         let (open, closing) = oneshot::channel();
         let line = Line {
@@ -69,7 +69,7 @@ impl Connection {
             line,
             Self {
                 link,
-                stream,
+                wire,
                 seat,
                 chunks,
                 closing,
@@ -85,12 +85,12 @@ impl Connection {
     ) {
         let Self {
             link,
-            stream,
+            wire,
             seat,
             chunks,
             closing,
         } = self;
-        let (reader, writer) = stream.into_split();
+        let (reader, writer) = wire.split();
         tokio::select! {
             () = read(link, reader, &net) => {}
             () = write(link, writer, chunks, answers) => {}
@@ -103,7 +103,7 @@ impl Connection {
 }
 
 /// Reads until the other side ends.
-async fn read(link: LinkId, mut reader: OwnedReadHalf, net: &mpsc::Sender<FromNet>) {
+async fn read(link: LinkId, mut reader: Reader, net: &mpsc::Sender<FromNet>) {
     let mut buffer = vec![0; READ_BUFFER];
     while let Ok(len @ 1..) = reader.read(&mut buffer).await {
         let bytes = buffer.get(..len).unwrap_or_default().to_vec();
@@ -117,7 +117,7 @@ async fn read(link: LinkId, mut reader: OwnedReadHalf, net: &mpsc::Sender<FromNe
 /// it said last is still worth reading for a moment.
 async fn write(
     link: LinkId,
-    mut writer: OwnedWriteHalf,
+    mut writer: Writer,
     mut chunks: mpsc::UnboundedReceiver<Vec<u8>>,
     answers: mpsc::UnboundedSender<Answer>,
 ) {
@@ -125,7 +125,11 @@ async fn write(
     while chunks.recv_many(&mut batch, WRITE_BATCH).await > 0 {
         let bytes = batch.concat();
         batch.clear();
-        if !matches!(timeout(STALL, writer.write_all(&bytes)).await, Ok(Ok(()))) {
+        let written = async {
+            writer.write_all(&bytes).await?;
+            writer.flush().await
+        };
+        if !matches!(timeout(STALL, written).await, Ok(Ok(()))) {
             sleep(LINGER).await;
             return;
         }
@@ -142,13 +146,6 @@ async fn write(
 async fn linger(closing: oneshot::Receiver<()>) {
     let _ = closing.await;
     sleep(LINGER).await;
-}
-
-/// Connects.
-pub(super) async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = timeout(DIAL, TcpStream::connect(address)).await??;
-    tune(&stream)?;
-    Ok(stream)
 }
 
 /// Takes connections in, for as long as the driver listens.
@@ -172,7 +169,36 @@ pub(super) async fn accept(listener: TcpListener, door: Door, net: mpsc::Sender<
         if tune(&stream).is_err() {
             continue;
         }
-        if net.send(FromNet::Accepted(stream, seat)).await.is_err() {
+        if net
+            .send(FromNet::Accepted(Wire::Tcp(stream), seat))
+            .await
+            .is_err()
+        {
+            return;
+        }
+    }
+}
+
+/// Takes streams in that come to our onion service, for as long as there is one.
+#[cfg(feature = "tor")]
+pub(super) async fn accept_onion(
+    mut incoming: whisht_tor::Incoming,
+    door: Door,
+    net: mpsc::Sender<FromNet>,
+) {
+    loop {
+        let Ok(place) = door.place().await else {
+            return;
+        };
+        let Some(stream) = incoming.next().await else {
+            return;
+        };
+        // Tor tells no source, as a daemon's connections over loopback do not.
+        let Some(seat) = door.admit(Ipv4Addr::LOCALHOST.into(), place) else {
+            continue;
+        };
+        let wire = Wire::Arti(Box::new(stream));
+        if net.send(FromNet::Accepted(wire, seat)).await.is_err() {
             return;
         }
     }
@@ -182,8 +208,6 @@ pub(super) async fn accept(listener: TcpListener, door: Door, net: mpsc::Sender<
 const STALL: Duration = Duration::from_secs(30);
 /// What a connection has for its last words.
 const LINGER: Duration = Duration::from_secs(1);
-/// A connection that takes longer to make would be useless for cells.
-const DIAL: Duration = Duration::from_secs(10);
 /// Between two attempts to accept, when the process has no file descriptor left.
 const ACCEPT_RETRY: Duration = Duration::from_millis(500);
 /// Bytes read at once.
@@ -193,6 +217,8 @@ const WRITE_BATCH: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpStream;
+
     use super::*;
 
     /// A connection's task, the driver's ends of it, and the other side.
@@ -209,7 +235,7 @@ mod tests {
             .await
             .unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let (line, connection) = Connection::new(LinkId(1), stream, None);
+        let (line, connection) = Connection::new(LinkId(1), Wire::Tcp(stream), None);
         let (to_net, net) = mpsc::channel(1);
         let (to_answers, answers) = mpsc::unbounded_channel();
         tokio::spawn(connection.run(to_net, to_answers));

@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -87,14 +88,17 @@ impl Attacker {
 
     pub(crate) async fn socket_deaf(&mut self) -> io::Result<()> {
         let mut socket = self.socket().await?;
-        let subscription =
-            r#"{"jsonrpc":"2.0","id":1,"method":"whisht_subscribe","params":["events"]}"#;
+        let ask = |method: &str, params: Value| {
+            let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+            Message::text(request.to_string())
+        };
         for _ in 0..80 {
-            let sent = socket.send(Message::text(subscription));
+            let subscription = ask("whisht_subscribe", json!(["events"]));
+            let sent = socket.send(subscription);
             sent.await.map_err(io::Error::other)?;
         }
         for _ in 0..2_000 {
-            let request = Message::text(self.request().to_string());
+            let request = ask("whisht_status", json!([]));
             match timeout(Duration::from_secs(2), socket.send(request)).await {
                 Ok(sent) => sent.map_err(io::Error::other)?,
                 Err(_) => break,

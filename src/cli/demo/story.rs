@@ -133,6 +133,8 @@ impl Story {
     fn take_stage(&mut self, stage: &Stage) -> Option<Turn> {
         match stage {
             Stage::Sealing { attempt, .. } => self.attempts = *attempt,
+            // A demonstration has no Tor to wait for.
+            Stage::Waiting { .. } => {}
             Stage::Planned { k, n, .. } => self.pieces = Some((*k, *n)),
             Stage::Dispatched { cells, .. } => {
                 let first = self.sights.cells_sent == 0 && *cells > 0;

@@ -107,6 +107,7 @@ impl Teller {
             Stage::Seen { peers, .. } => self.say(&format!(
                 "echo: {peers} peers brought it back to the source"
             )),
+            Stage::Waiting { reason } => self.say(&format!("wait: {reason}")),
             Stage::Retrying { attempt } => self.say(&format!(
                 "echo: none in time; attempt {attempt} with a new envelope"
             )),

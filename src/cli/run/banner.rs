@@ -11,7 +11,8 @@ use crate::endpoint::{Endpoint, PeerAddr};
 use crate::node::NodeConfig;
 use crate::shell::host::Host;
 
-/// Says what others need to know. `open` and `locked` count the identities.
+/// Says what others need to know, and with `tor_only` no address of this machine. `open` and
+/// `locked` count the identities.
 ///
 /// # Errors
 ///
@@ -20,15 +21,13 @@ pub(super) fn show(
     screen: Screen,
     host: &Host,
     node: &NodeConfig,
+    tor_only: bool,
     mail: Option<&MailConfig>,
     (open, locked): (usize, usize),
 ) -> io::Result<()> {
     let doors = host.doors();
     let addresses = host.handle().addresses();
-    let enodes: Vec<_> = addresses
-        .iter()
-        .map(|address| enode(host, *address))
-        .collect();
+    let enodes = enodes(host, tor_only);
     if screen.json {
         return screen.value(&json!({
             "enode": enodes,
@@ -58,16 +57,16 @@ pub(super) fn show(
             "not relaying"
         }
     ))?;
-    for (address, enode) in addresses.iter().zip(&enodes) {
+    for address in addresses {
         screen.line(format_args!("listening on  {address}"))?;
+    }
+    for enode in &enodes {
         screen.line(format_args!("enode         {enode}"))?;
     }
-    if addresses.is_empty() {
+    let unspecified = |address: &SocketAddr| address.ip().is_unspecified();
+    if addresses.is_empty() && host.onion().is_none() {
         screen.line("listening on  nothing; connections go out only")?;
-    } else if addresses
-        .iter()
-        .any(|address| address.ip().is_unspecified())
-    {
+    } else if !tor_only && addresses.iter().any(unspecified) {
         screen.line("              (others replace the loopback address by this machine's own)")?;
     }
     if let Some(bootnodes) = &node.discovery {
@@ -117,17 +116,25 @@ fn offer(mail: &MailConfig) -> String {
     format!("keeps {days} days, {megabytes} MB at the most, {place}; answers {whom}")
 }
 
-/// How a peer would name us. What an unspecified address is to others, we cannot know.
-fn enode(host: &Host, mut address: SocketAddr) -> String {
+/// How peers would name us: by our onion service, and by our addresses unless nobody may know them.
+fn enodes(host: &Host, tor_only: bool) -> Vec<String> {
+    let addresses = host.handle().addresses().iter().filter(|_| !tor_only);
+    let endpoints = addresses.copied().map(specific).map(Endpoint::Tcp);
+    let key = host.key();
+    host.onion()
+        .into_iter()
+        .chain(endpoints)
+        .map(|endpoint| PeerAddr { key, endpoint }.to_string())
+        .collect()
+}
+
+/// What an unspecified address is to others, we cannot know.
+fn specific(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
-    PeerAddr {
-        key: host.key(),
-        endpoint: Endpoint::Tcp(address),
-    }
-    .to_string()
+    address
 }

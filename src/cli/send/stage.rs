@@ -18,6 +18,7 @@ pub(in crate::cli) fn describe(stage: &Value) -> String {
             number(stage, "cells"),
             number(stage, "of")
         ),
+        "waiting" => format!("kept until it can leave: {}", field(stage, "reason")),
         "seen" => match number(stage, "peers") {
             1 => "came back from 1 peer".to_owned(),
             peers => format!("came back from {peers} peers"),
@@ -132,6 +133,12 @@ mod tests {
                     first_gossip: false,
                 },
                 "came back from 1 peer",
+            ),
+            (
+                Stage::Waiting {
+                    reason: "no Tor".into(),
+                },
+                "kept until it can leave: no Tor",
             ),
             (Stage::Delivered, "delivered: the network has it"),
             (

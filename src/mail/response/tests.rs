@@ -77,6 +77,13 @@ fn a_failure_carries_its_reason_and_no_novel() {
     assert_eq!(Completion::decode(&cut), Err(NotACompletion));
 }
 
+#[test]
+fn a_reason_that_is_no_text_does_not_grow_when_it_is_read() {
+    let broken: Vec<u8> = [b"ERROR=".as_slice(), &[9; 32], &[0xf8; MAX_REASON]].concat();
+    let read = Completion::decode(&rlp::encode(&broken)).unwrap();
+    assert_eq!(Completion::decode(&read.encode()), Ok(read));
+}
+
 proptest! {
     #[test]
     fn completions_survive_being_written(

@@ -12,6 +12,7 @@
 
 use core::fmt;
 use core::str::FromStr;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,23 @@ impl PostgresUrl {
     #[must_use]
     pub const fn has_password(&self) -> bool {
         self.has_password
+    }
+
+    /// Whether no connection to the database leaves this machine, and no name has to be looked up:
+    /// it is at an address of loopback, or behind a socket in the file system.
+    #[must_use]
+    pub fn stays_here(&self) -> bool {
+        let hosts = self.config.get_hosts();
+        let addresses = self.config.get_hostaddrs();
+        let here = |host: &Host| match host {
+            Host::Tcp(name) => name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()),
+            Host::Unix(_) => true,
+        };
+        match (hosts.is_empty(), addresses.is_empty()) {
+            (_, false) => addresses.iter().all(IpAddr::is_loopback),
+            (false, true) => hosts.iter().all(here),
+            (true, true) => false,
+        }
     }
 
     /// Finds the password where PostgreSQL's own programs do, unless the URL has it: in

@@ -1,0 +1,339 @@
+//! The way out of this machine, and whether it is open.
+//!
+//! [`Way::open`] starts what the configuration asks for: nothing, the Tor in this process with its
+//! onion service, or the watch over a Tor daemon. From then on a task says whether links can be
+//! had ([`Reach`]), from what Tor reports of itself and from what becomes of dials. While the way
+//! is shut, the node keeps its messages; it never looks for another way.
+
+mod control;
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::route::{Route, Unreached};
+use crate::config::tor::{DaemonConfig, TorConfig, Via};
+use crate::endpoint::Endpoint;
+use crate::node::Reach;
+
+/// How a node's links leave the machine.
+#[derive(Debug)]
+pub struct Way {
+    /// The way itself.
+    pub(super) route: Route,
+    /// The onion service that leads to us.
+    onion: Option<Endpoint>,
+    /// Streams that come to the onion service of the Tor in this process.
+    #[cfg(feature = "tor")]
+    pub(super) incoming: Option<whisht_tor::Incoming>,
+    /// Whether links can be had.
+    pub(super) reach: watch::Receiver<Reach>,
+    news: mpsc::UnboundedSender<News>,
+    /// Ends with the way.
+    _watch: JoinSet<()>,
+    #[cfg(feature = "tor")]
+    _service: Option<whisht_tor::OnionService>,
+}
+
+/// Why there is no way out.
+#[derive(Debug, thiserror::Error)]
+pub enum WayError {
+    /// The file that describes the private network.
+    #[error("cannot read {}: {error}; check tor.network", path.display())]
+    Network {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// The Tor in this process does not start.
+    #[cfg(feature = "tor")]
+    #[error("Tor does not start: {0}")]
+    Tor(#[from] whisht_tor::StartError),
+    /// This program was built without arti.
+    #[cfg(not(feature = "tor"))]
+    #[error("this whisht was built without arti; use tor.mode = \"socks\"")]
+    NoArti,
+}
+
+/// What became of dials.
+#[derive(Clone, Copy, Debug)]
+enum News {
+    Dialed,
+    NoTor,
+}
+
+/// Tells a [`Way`] what became of a dial.
+#[derive(Clone, Debug)]
+pub(super) struct Reporter(mpsc::UnboundedSender<News>);
+
+impl Reporter {
+    /// A link stands.
+    pub(super) fn dialed(&self) {
+        // The watch is gone if this fails, and the node with it.
+        let _ = self.0.send(News::Dialed);
+    }
+
+    /// A link could not be had.
+    pub(super) fn failed(&self, unreached: Unreached) {
+        if unreached == Unreached::NoTor {
+            let _ = self.0.send(News::NoTor);
+        }
+    }
+}
+
+impl Way {
+    /// Plain connections.
+    #[must_use]
+    pub fn direct() -> Self {
+        let (_, reach) = watch::channel(Reach::Open);
+        let (news, _) = mpsc::unbounded_channel();
+        Self {
+            route: Route::Direct,
+            onion: None,
+            #[cfg(feature = "tor")]
+            incoming: None,
+            reach,
+            news,
+            _watch: JoinSet::new(),
+            #[cfg(feature = "tor")]
+            _service: None,
+        }
+    }
+
+    /// Starts what the configuration asks for. `state` is a directory of its own for arti, which
+    /// keeps the key of the onion service there. `serve` says whether others are to reach us.
+    pub(super) async fn open(
+        config: &TorConfig,
+        state: &Path,
+        serve: bool,
+    ) -> Result<Self, WayError> {
+        match &config.via {
+            Via::Nobody => Ok(Self::direct()),
+            Via::Daemon(daemon) => Ok(Self::by_daemon(daemon)),
+            #[cfg(feature = "tor")]
+            Via::Arti(arti) => Self::by_arti(arti, state, serve).await,
+            #[cfg(not(feature = "tor"))]
+            Via::Arti(_) => {
+                let _ = (state, serve);
+                Err(WayError::NoArti)
+            }
+        }
+    }
+
+    /// The onion service that leads to us.
+    #[must_use]
+    pub const fn onion(&self) -> Option<Endpoint> {
+        self.onion
+    }
+
+    /// Whom to tell what became of a dial.
+    pub(super) fn reporter(&self) -> Reporter {
+        Reporter(self.news.clone())
+    }
+
+    fn by_daemon(config: &DaemonConfig) -> Self {
+        let (sender, reach) = watch::channel(Reach::shut("the Tor daemon has not been asked yet"));
+        let (news, heard) = mpsc::unbounded_channel();
+        let mut watch = JoinSet::new();
+        watch.spawn(watch_daemon(config.clone(), sender, heard));
+        Self {
+            route: Route::Daemon(config.socks),
+            onion: config.onion,
+            #[cfg(feature = "tor")]
+            incoming: None,
+            reach,
+            news,
+            _watch: watch,
+            #[cfg(feature = "tor")]
+            _service: None,
+        }
+    }
+
+    #[cfg(feature = "tor")]
+    async fn by_arti(
+        config: &crate::config::tor::ArtiConfig,
+        state: &Path,
+        serve: bool,
+    ) -> Result<Self, WayError> {
+        let tor = std::sync::Arc::new(whisht_tor::Tor::start(settings(config, state)?).await?);
+        let (service, incoming, onion) = match serve {
+            false => (None, None, None),
+            true => {
+                let readers = config.readers.iter();
+                let settings = whisht_tor::ServiceSettings {
+                    port: config.onion_port,
+                    readers: readers
+                        .map(|reader| whisht_tor::Reader {
+                            name: reader.name.clone(),
+                            key: reader.key.clone(),
+                        })
+                        .collect(),
+                };
+                let (service, incoming) = tor.listen(&settings)?;
+                let onion = format!("{}:{}", service.name(), config.onion_port)
+                    .parse()
+                    .ok();
+                (Some(service), Some(incoming), onion)
+            }
+        };
+        let (sender, reach) = watch::channel(Reach::shut("Tor is starting"));
+        let (news, heard) = mpsc::unbounded_channel();
+        let mut watch = JoinSet::new();
+        watch.spawn(watch_arti(tor.progress(), sender, heard));
+        Ok(Self {
+            route: Route::Arti(tor),
+            onion,
+            incoming,
+            reach,
+            news,
+            _watch: watch,
+            _service: service,
+        })
+    }
+}
+
+#[cfg(feature = "tor")]
+fn settings(
+    config: &crate::config::tor::ArtiConfig,
+    state: &Path,
+) -> Result<whisht_tor::Settings, WayError> {
+    let read = |path: &std::path::PathBuf| {
+        std::fs::read_to_string(path).map_err(|error| WayError::Network {
+            path: path.clone(),
+            error,
+        })
+    };
+    Ok(whisht_tor::Settings {
+        directory: state.to_owned(),
+        network: config.network.as_ref().map(read).transpose()?,
+        bridges: config.bridges.clone(),
+        transports: config
+            .transports
+            .iter()
+            .map(|transport| whisht_tor::Transport {
+                protocols: transport.protocols.clone(),
+                program: transport.program.clone(),
+            })
+            .collect(),
+        keys: config.keys.clone(),
+    })
+}
+
+/// Says whether the Tor in this process carries links: by its own report, and against it if dials
+/// show that its network is gone, which it may not notice for hours.
+#[cfg(feature = "tor")]
+async fn watch_arti(
+    mut progress: watch::Receiver<whisht_tor::Progress>,
+    reach: watch::Sender<Reach>,
+    mut news: mpsc::UnboundedReceiver<News>,
+) {
+    let mut lost = false;
+    loop {
+        let now = progress.borrow_and_update().clone();
+        publish(
+            &reach,
+            match (now.ready, lost) {
+                (true, false) => Reach::Open,
+                (true, true) => Reach::shut("Tor cannot reach its network"),
+                (false, _) => Reach::shut(format_args!("Tor is starting: {now}")),
+            },
+        );
+        tokio::select! {
+            changed = progress.changed() => if changed.is_err() {
+                return;
+            },
+            heard = news.recv() => match heard {
+                Some(News::Dialed) => lost = false,
+                Some(News::NoTor) => lost = true,
+                None => return,
+            },
+        }
+    }
+}
+
+/// Says whether a daemon is there, asking it again and again while it is not.
+async fn watch_daemon(
+    config: DaemonConfig,
+    reach: watch::Sender<Reach>,
+    mut news: mpsc::UnboundedReceiver<News>,
+) {
+    let mut told = None;
+    loop {
+        let found = ask_daemon(&config, &mut told).await;
+        let pause = match found {
+            Reach::Open => CHECK,
+            Reach::Shut(_) => RETRY,
+        };
+        publish(&reach, found);
+        tokio::select! {
+            () = sleep(pause) => {}
+            // A dial that found no Tor is reason to look at once.
+            heard = until_bad(&mut news) => if heard.is_none() {
+                return;
+            },
+        }
+    }
+}
+
+async fn until_bad(news: &mut mpsc::UnboundedReceiver<News>) -> Option<()> {
+    loop {
+        if matches!(news.recv().await?, News::NoTor) {
+            return Some(());
+        }
+    }
+}
+
+/// Whether a daemon carries links. That it listens decides, unless its control port knows better;
+/// one that cannot be asked there is a mistake to be told, and no reason to send nothing.
+async fn ask_daemon(config: &DaemonConfig, told: &mut Option<String>) -> Reach {
+    let address = config.socks;
+    if !matches!(
+        timeout(ANSWER, TcpStream::connect(address)).await,
+        Ok(Ok(_))
+    ) {
+        return Reach::shut(format_args!(
+            "no Tor daemon answers at {address}; start it (systemctl start tor), or check tor.socks"
+        ));
+    }
+    let Some(control) = &config.control else {
+        return Reach::Open;
+    };
+    match control::ask(control).await {
+        Ok(health) if health.percent < 100 => Reach::shut(format_args!(
+            "the Tor daemon is starting: {} %, {}",
+            health.percent, health.doing
+        )),
+        Ok(health) if !health.circuit => {
+            Reach::shut("the Tor daemon has no circuit; its network may be gone")
+        }
+        Ok(_) => Reach::Open,
+        Err(error) => {
+            let error = error.to_string();
+            if told.as_ref() != Some(&error) {
+                tracing::warn!("tor.control is of no use: {error}");
+                *told = Some(error);
+            }
+            Reach::Open
+        }
+    }
+}
+
+fn publish(reach: &watch::Sender<Reach>, now: Reach) {
+    reach.send_if_modified(|last| {
+        let changed = *last != now;
+        *last = now;
+        changed
+    });
+}
+
+/// Between two looks at a daemon that is there.
+const CHECK: Duration = Duration::from_secs(15);
+/// Between two looks at one that is not.
+const RETRY: Duration = Duration::from_secs(1);
+/// A daemon on this machine answers at once.
+const ANSWER: Duration = Duration::from_secs(2);

@@ -1,0 +1,218 @@
+//! What a Tor daemon says of itself on its control port (tor's control-spec).
+//!
+//! Each question is a conversation of its own that only reads: PROTOCOLINFO, the proof that we may
+//! ask, GETINFO. The proof is SAFECOOKIE, by which the daemon proves first that it can read the
+//! cookie too; whoever else listens there learns nothing. Answers are bounded in length and number,
+//! and nothing of ours depends on them but the word that links can be had.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use tokio::io::{
+    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, Take,
+};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use crate::config::tor::Control;
+use crate::shell::random;
+
+/// How far a daemon is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Health {
+    /// 0 to 100.
+    pub(super) percent: u8,
+    /// What it does, in its own words.
+    pub(super) doing: String,
+    /// Whether it has a circuit that carries traffic.
+    pub(super) circuit: bool,
+}
+
+/// Why a daemon does not say.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ControlError {
+    /// It asks for a proof that we do not have.
+    #[error("it asks for a password; set CookieAuthentication 1 in the torrc instead")]
+    Password,
+    /// The file that proves who may ask.
+    #[error("cannot read its cookie {}: {error}; let this user read it (Debian: group debian-tor)", path.display())]
+    Cookie {
+        /// The file, as the daemon names it.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Something else listens there.
+    #[error("what listens there does not know the cookie, so it is no Tor daemon of this machine")]
+    Stranger,
+    /// It does not talk as Tor does.
+    #[error("it does not talk as a Tor daemon does")]
+    Unintelligible,
+    /// No connection, or none that lasts.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// Asks a daemon how far it is.
+///
+/// # Errors
+///
+/// [`ControlError`] names what is in the way.
+pub(super) async fn ask(control: &Control) -> Result<Health, ControlError> {
+    let conversation = async {
+        match control {
+            Control::Tcp(address) => Conversation::new(TcpStream::connect(address).await?),
+            Control::Unix(path) => Conversation::new(UnixStream::connect(path).await?),
+        }
+        .health()
+        .await
+    };
+    let silent = || Err(io::Error::from(io::ErrorKind::TimedOut).into());
+    timeout(ANSWER, conversation)
+        .await
+        .unwrap_or_else(|_| silent())
+}
+
+type Reader = BufReader<Take<Box<dyn AsyncRead + Send + Unpin>>>;
+
+struct Conversation {
+    reader: Reader,
+    writer: Box<dyn AsyncWrite + Send + Unpin>,
+}
+
+impl Conversation {
+    fn new(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
+        let (reader, writer) = tokio::io::split(stream);
+        let reader: Box<dyn AsyncRead + Send + Unpin> = Box::new(reader);
+        Self {
+            reader: BufReader::new(reader.take(MOST_SAID)),
+            writer: Box::new(writer),
+        }
+    }
+
+    async fn health(mut self) -> Result<Health, ControlError> {
+        let methods = self.say("PROTOCOLINFO 1").await?;
+        let methods = methods.iter().find_map(|line| line.strip_prefix("AUTH "));
+        self.authenticate(methods.ok_or(ControlError::Unintelligible)?)
+            .await?;
+        let question = "GETINFO status/bootstrap-phase status/circuit-established";
+        health(&self.say(question).await?).ok_or(ControlError::Unintelligible)
+    }
+
+    async fn authenticate(&mut self, methods: &str) -> Result<(), ControlError> {
+        let offered = field(methods, "METHODS").unwrap_or_default();
+        let offers = |method| offered.split(',').any(|offered| offered == method);
+        let proof = if offers("NULL") {
+            String::new()
+        } else if offers("SAFECOOKIE") {
+            let path = field(methods, "COOKIEFILE").ok_or(ControlError::Unintelligible)?;
+            self.prove(PathBuf::from(path)).await?
+        } else {
+            return Err(ControlError::Password);
+        };
+        self.say(&format!("AUTHENTICATE {proof}")).await?;
+        Ok(())
+    }
+
+    /// Lets the daemon prove that it knows the cookie, and makes our own proof.
+    async fn prove(&mut self, path: PathBuf) -> Result<String, ControlError> {
+        let cookie = match cookie(&path).await {
+            Ok(cookie) => cookie,
+            Err(error) => return Err(ControlError::Cookie { path, error }),
+        };
+        let ours = random::<32>().map_err(|_| io::Error::other("no randomness"))?;
+        let challenge = format!("AUTHCHALLENGE SAFECOOKIE {}", hex::encode(ours));
+        let answer = self.say(&challenge).await?;
+        let answer = answer.first().ok_or(ControlError::Unintelligible)?;
+        let bytes = |name| {
+            let text = field(answer, name)?;
+            hex::decode(text).ok().filter(|bytes| bytes.len() == 32)
+        };
+        let (Some(theirs), Some(proof)) = (bytes("SERVERNONCE"), bytes("SERVERHASH")) else {
+            return Err(ControlError::Unintelligible);
+        };
+        mac(OF_DAEMON, &cookie, &ours, &theirs)
+            .verify_slice(&proof)
+            .map_err(|_| ControlError::Stranger)?;
+        let mac = mac(OF_CONTROLLER, &cookie, &ours, &theirs);
+        Ok(hex::encode(mac.finalize().into_bytes()))
+    }
+
+    /// Says one line, and gives the lines of the answer without their codes.
+    async fn say(&mut self, line: &str) -> Result<Vec<String>, ControlError> {
+        self.writer.write_all(line.as_bytes()).await?;
+        self.writer.write_all(b"\r\n").await?;
+        self.writer.flush().await?;
+        let mut said = Vec::new();
+        loop {
+            let mut line = String::new();
+            self.reader.read_line(&mut line).await?;
+            let line = line.strip_suffix("\r\n");
+            let line = line.and_then(|line| line.strip_prefix("250"));
+            match line.and_then(|line| line.split_at_checked(1)) {
+                Some(("-", text)) => said.push(text.to_owned()),
+                Some((" ", text)) => {
+                    said.push(text.to_owned());
+                    return Ok(said);
+                }
+                _ => return Err(ControlError::Unintelligible),
+            }
+        }
+    }
+}
+
+fn health(said: &[String]) -> Option<Health> {
+    let value = |name| said.iter().find_map(|line| line.strip_prefix(name));
+    let phase = value("status/bootstrap-phase=")?;
+    Some(Health {
+        percent: field(phase, "PROGRESS")?.parse().ok()?,
+        doing: field(phase, "SUMMARY")?.to_owned(),
+        circuit: value("status/circuit-established=")? == "1",
+    })
+}
+
+/// The value of `name=value` or `name="value"` in a line. Tor escapes quotes in values, which no
+/// value that is read here has.
+fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    let starts = |(at, _): &(usize, &str)| {
+        line.get(..*at)
+            .is_some_and(|before| before.is_empty() || before.ends_with(' '))
+    };
+    let pattern = format!("{name}=");
+    let (at, _) = line.match_indices(&pattern).find(starts)?;
+    let value = line.get(at..)?.strip_prefix(&pattern)?;
+    match value.strip_prefix('"') {
+        Some(quoted) => quoted.split('"').next(),
+        None => value.split(' ').next(),
+    }
+}
+
+async fn cookie(path: &PathBuf) -> io::Result<Zeroizing<[u8; 32]>> {
+    let mut cookie = Zeroizing::new([0; 32]);
+    let mut file = tokio::fs::File::open(path).await?;
+    file.read_exact(&mut *cookie).await?;
+    Ok(cookie)
+}
+
+#[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+fn mac(whose: &[u8], cookie: &[u8; 32], ours: &[u8], theirs: &[u8]) -> Hmac<Sha256> {
+    let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(whose).expect("any length");
+    mac.chain_update(cookie)
+        .chain_update(ours)
+        .chain_update(theirs)
+}
+
+/// The keys of both proofs, by control-spec 3.24.
+const OF_DAEMON: &[u8] = b"Tor safe cookie authentication server-to-controller hash";
+const OF_CONTROLLER: &[u8] = b"Tor safe cookie authentication controller-to-server hash";
+/// Bytes of a whole conversation; a real one has under a thousand.
+const MOST_SAID: u64 = 16 << 10;
+/// A daemon on this machine answers at once.
+const ANSWER: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,270 @@
+//! Nodes behind Tor: real processes, real daemons, a private Tor network on loopback.
+//!
+//! Relays that have no address but an onion service carry a message at `normal` from a source
+//! behind one daemon to a reader with a Tor of its own; a relay comes back under the same address;
+//! and when the source's Tor dies in the middle of a message, the message waits, leaves nowhere
+//! else, and arrives once Tor is back.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "helpers of tests may fail loudly, and wait"
+)]
+
+#[path = "tor/network.rs"]
+mod network;
+#[path = "processes/node.rs"]
+mod node;
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use network::{TorDaemon, TorNetwork};
+use node::{NodeProcess, lines, until};
+
+#[test]
+fn a_message_passes_relays_that_have_no_address_but_an_onion_service() {
+    if !network::is_installed() {
+        println!("SKIPPED: tor is not installed");
+        return;
+    }
+    let mut world = World::start();
+    world.everybody_is_reached_by_onion();
+    world.deliver(b"through onions only");
+    world.a_relay_comes_back_under_the_same_address();
+    world.deliver(b"and after a restart");
+    world.a_message_outlives_the_tor_that_was_to_carry_it();
+}
+
+struct World {
+    scratch: TempDir,
+    tor: TorNetwork,
+    relays: Vec<NodeProcess>,
+    source: NodeProcess,
+    /// By which the source leaves its machine.
+    way_out: TorDaemon,
+    reader: NodeProcess,
+    /// Of the reader's identity.
+    desk: String,
+    _behind_relay: TorDaemon,
+}
+
+impl World {
+    /// Four relays with a Tor of their own and one behind a daemon, all with `tor.only`.
+    fn start() -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let dir = scratch.path();
+        let tor = TorNetwork::start(dir);
+        let mut relays: Vec<NodeProcess> = Vec::new();
+        for number in 0..ARTI_RELAYS {
+            let peers = enodes(relays.iter().rev().take(2));
+            relays.push(arti(
+                dir,
+                &format!("relay{number}"),
+                &tor,
+                &["--relay"],
+                &peers,
+            ));
+        }
+        let peers = enodes(&relays[..2]);
+        let (behind_relay, last) = socks_relay(dir, &tor, &peers);
+        relays.push(last);
+        for (relay, peers) in [(0, [2, 3]), (1, [3, 4])] {
+            for peer in peers {
+                relays[relay].ask(&["peers", "--add", relays[peer].enode()]);
+            }
+        }
+        let reader = arti(dir, "reader", &tor, &[], &enodes(&relays[1..4]));
+        let way_out = tor.daemon("way-out", None);
+        let source = socks_client(dir, &way_out, &enodes([&relays[0], &relays[2], &relays[4]]));
+        let desk = reader.ask(&["id", "new", "desk"]);
+        Self {
+            desk: desk["public_key"].as_str().unwrap().to_owned(),
+            scratch,
+            tor,
+            relays,
+            source,
+            way_out,
+            reader,
+            _behind_relay: behind_relay,
+        }
+    }
+
+    fn everybody_is_reached_by_onion(&self) {
+        for relay in &self.relays {
+            assert!(relay.enode().contains(".onion:"), "{}", relay.enode());
+            let status = relay.ask(&["status"]);
+            assert_eq!(status["onion"].as_array().unwrap().len(), 1, "{status}");
+        }
+        for (node, name) in [(&self.source, "the source"), (&self.reader, "the reader")] {
+            until(&format!("{name} knows all relays and has peers"), || {
+                let status = node.ask(&["status"]);
+                let relays = status["eligible_relays"] == self.relays.len();
+                let enough = relays && status["dark_peers"].as_u64() >= Some(2);
+                enough.then_some(())
+            });
+        }
+        for relay in self.source.ask(&["relays"]).as_array().unwrap() {
+            assert_eq!(relay["subnet"], "onion", "{relay}");
+        }
+    }
+
+    /// Sends from the source, and waits until the reader has it and the source knows.
+    fn deliver(&self, body: &[u8]) {
+        let sending = self.begin_send(body);
+        self.arrives(body);
+        let sent = sending.end();
+        let said = String::from_utf8_lossy(&sent.stderr);
+        assert!(sent.status.success(), "{said}");
+    }
+
+    fn a_relay_comes_back_under_the_same_address(&mut self) {
+        let before = self.relays[1].enode().to_owned();
+        self.relays[1].kill();
+        let peers = enodes([&self.relays[0], &self.relays[3]]);
+        let dir = self.scratch.path();
+        self.relays[1] = arti(dir, "relay1", &self.tor, &["--relay"], &peers);
+        assert_eq!(self.relays[1].enode(), before);
+    }
+
+    fn a_message_outlives_the_tor_that_was_to_carry_it(&mut self) {
+        let body = vec![7; 9_000];
+        let sending = self.begin_send(&body);
+        until("the first cells leave", || {
+            let stage = self.stage();
+            ["dispatched", "sealed", "planned"]
+                .contains(&stage.as_str())
+                .then_some(())
+        });
+        self.way_out.kill();
+        until("the message waits for Tor", || {
+            (self.stage() == "waiting").then_some(())
+        });
+        let shut = self.source.ask(&["status"])["shut"].to_string();
+        assert!(shut.contains("no Tor daemon answers"), "{shut}");
+        self.way_out.start();
+        self.arrives(&body);
+        let sent = sending.end();
+        let said = String::from_utf8_lossy(&sent.stdout);
+        assert!(sent.status.success(), "{said}");
+        let waited =
+            |line: &Value| line["stage"] == "waiting" || line["stage"]["stage"] == "waiting";
+        assert!(lines(&sent.stdout).iter().any(waited), "{said}");
+    }
+
+    fn begin_send(&self, body: &[u8]) -> node::Running {
+        let file = self.scratch.path().join("body");
+        fs::write(&file, body).unwrap();
+        let file = file.to_str().unwrap();
+        self.source.begin(&[
+            "send",
+            "--to",
+            &self.desk,
+            "-f",
+            file,
+            "--level",
+            "normal",
+            "--ttl",
+            "20m",
+            "--json",
+            "--timeout",
+            "170s",
+        ])
+    }
+
+    fn arrives(&self, body: &[u8]) {
+        let payload = hex::encode(body);
+        until("the message arrives", || {
+            let messages = self.reader.inbox();
+            messages
+                .iter()
+                .find(|message| message["payload"] == payload)?;
+            Some(())
+        });
+    }
+
+    /// Of the newest message of the source.
+    fn stage(&self) -> String {
+        let outbox = self.source.ask(&["outbox"]);
+        let newest = outbox.as_array().and_then(|messages| messages.last());
+        let stage = newest.map_or("", |message| {
+            message["stage"]["stage"].as_str().unwrap_or_default()
+        });
+        stage.to_owned()
+    }
+}
+
+/// A node with a Tor of its own, and nothing else to leave by.
+fn arti(dir: &Path, name: &str, tor: &TorNetwork, more: &[&str], peers: &str) -> NodeProcess {
+    let mut args = vec![
+        "--tor-mode",
+        "arti",
+        "--tor-only",
+        "--tor-network",
+        tor.description(),
+    ];
+    args.extend(more);
+    if !peers.is_empty() {
+        args.extend(["--peer", peers]);
+    }
+    NodeProcess::start(dir, name, &args)
+}
+
+/// A relay behind a daemon, which leads to its listener.
+fn socks_relay(dir: &Path, tor: &TorNetwork, peers: &str) -> (TorDaemon, NodeProcess) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = listener.local_addr().unwrap();
+    let daemon = tor.daemon("behind-relay", Some(listen.port()));
+    drop(listener);
+    let (listen, socks) = (listen.to_string(), format!("127.0.0.1:{}", daemon.socks));
+    let onion = daemon.onion();
+    let args = [
+        "--relay",
+        "--tor-mode",
+        "socks",
+        "--tor-only",
+        "--tor-private-daemon",
+        "--tor-socks",
+        &socks,
+        "--tor-onion",
+        &onion,
+        "--listen",
+        &listen,
+        "--peer",
+        peers,
+    ];
+    let node = NodeProcess::start(dir, "socks-relay", &args);
+    (daemon, node)
+}
+
+/// A node that only goes out, by a daemon.
+fn socks_client(dir: &Path, daemon: &TorDaemon, peers: &str) -> NodeProcess {
+    let socks = format!("127.0.0.1:{}", daemon.socks);
+    let args = [
+        "--tor-mode",
+        "socks",
+        "--tor-only",
+        "--tor-private-daemon",
+        "--tor-socks",
+        &socks,
+        "--no-listen",
+        "--peer",
+        peers,
+    ];
+    NodeProcess::start(dir, "source", &args)
+}
+
+fn enodes<'a>(nodes: impl IntoIterator<Item = &'a NodeProcess>) -> String {
+    let enodes: Vec<&str> = nodes.into_iter().map(NodeProcess::enode).collect();
+    enodes.join(",")
+}
+
+/// With one more behind a daemon, enough for lanes of `normal`.
+const ARTI_RELAYS: usize = 4;

@@ -1,0 +1,98 @@
+//! Our onion service: what it is called, and who knocks.
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use safelog::DisplayRedacted;
+use tor_cell::relaycell::msg::{Connected, End, EndReason};
+use tor_hsservice::{RendRequest, RunningOnionService, StreamRequest, handle_rend_requests};
+use tor_proto::stream::IncomingStreamRequest;
+
+use crate::Stream;
+use crate::error::StartError;
+
+/// A running onion service. Dropping it takes it off the network; streams that stand remain.
+pub struct OnionService {
+    _running: Arc<RunningOnionService>,
+    name: String,
+}
+
+impl OnionService {
+    pub(crate) fn open(
+        running: Arc<RunningOnionService>,
+        requests: impl futures_util::Stream<Item = RendRequest> + Send + 'static,
+        port: u16,
+    ) -> Result<(Self, Incoming), StartError> {
+        let name = running
+            .onion_address()
+            .ok_or_else(|| StartError::System("the onion service has no key".to_owned()))?
+            .display_unredacted()
+            .to_string();
+        let service = Self {
+            _running: running,
+            name,
+        };
+        Ok((service, Incoming::new(requests, port)))
+    }
+
+    /// Its name, with `.onion`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl fmt::Debug for OnionService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnionService([redacted])")
+    }
+}
+
+/// Streams that others open to our service.
+pub struct Incoming(BoxStream<'static, Stream>);
+
+impl Incoming {
+    /// Takes requests for `port`, as many at once as may wait for slow circuits.
+    fn new(
+        requests: impl futures_util::Stream<Item = RendRequest> + Send + 'static,
+        port: u16,
+    ) -> Self {
+        let answers = handle_rend_requests(requests).map(move |request| answer(request, port));
+        Self(
+            answers
+                .buffer_unordered(AT_ONCE)
+                .filter_map(async |stream| stream)
+                .boxed(),
+        )
+    }
+
+    /// The next stream; `None` once the service has ended.
+    pub async fn next(&mut self) -> Option<Stream> {
+        self.0.next().await
+    }
+}
+
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Incoming(..)")
+    }
+}
+
+/// Accepts a stream to our port, and refuses anything else in the words of other implementations.
+async fn answer(request: StreamRequest, port: u16) -> Option<Stream> {
+    match request.request() {
+        IncomingStreamRequest::Begin(begin) if begin.port() == port => {
+            // A circuit that broke in the meantime is nobody's loss but the caller's.
+            request.accept(Connected::new_empty()).await.ok()
+        }
+        _ => {
+            let _ = request.reject(End::new_with_reason(EndReason::DONE)).await;
+            None
+        }
+    }
+}
+
+/// Streams whose acceptance may wait for a circuit that somebody keeps slow.
+const AT_ONCE: usize = 64;
