@@ -31,11 +31,13 @@ use self::exercise::Steps;
 use self::judge::Allowed;
 use self::proof::prove;
 use self::report::{Finish, Report, proven};
-use self::subject::{Rising, Subject};
+use self::subject::{Banner, Rising, Subject};
 use super::node::busy_runtime;
 use super::print::Screen;
 use super::{Common, Exit, Failure, run};
 use crate::config::Config;
+use crate::config::tor::Via;
+use crate::shell::Entries;
 use crate::shell::host::Place;
 use crate::shell::signal::Interrupts;
 
@@ -76,6 +78,7 @@ pub(super) fn run(mut common: Common, mut args: Args) -> Result<Exit, Failure> {
     let (place, config) = run::plan(&common, args.node)?;
     // Another node may be using the directory, and must not be disturbed.
     drop(place.open(&config)?);
+    let allowed = allowed(&place, &config)?;
     busy_runtime()?.block_on(async {
         let mut interrupts = Interrupts::take().map_err(failed)?;
         let proof = tokio::select! {
@@ -85,7 +88,7 @@ pub(super) fn run(mut common: Common, mut args: Args) -> Result<Exit, Failure> {
         note(proven(&proof));
         introduce(&place);
         let begun = Instant::now();
-        let (node, rising) = Subject::start(own_arguments(), true, Allowed::of(&config)).await?;
+        let (node, rising) = Subject::start(own_arguments(), true, allowed).await?;
         let mut steps = Steps::new();
         let mut partner = None;
         let work = work(rising, &config, seconds, &mut partner, &mut steps);
@@ -140,9 +143,12 @@ async fn work(
         return Finish::NeverUp;
     };
     note("the node is up");
+    if config.tor.is_on() {
+        exercise::reach(&node).await;
+    }
     let end = Instant::now() + seconds;
     let all = async {
-        let helper = Subject::start(helper(config, node.enodes()), false, Allowed::loopback());
+        let helper = Subject::start(helper(config, &node), false, Allowed::loopback());
         let banner = match helper.await {
             Ok((subject, rising)) => {
                 *partner = Some(subject);
@@ -150,12 +156,28 @@ async fn work(
             }
             Err(_) => None,
         };
-        exercise::all(&node, banner.as_ref(), steps).await;
+        exercise::all(&node, banner.as_ref(), config.tor.is_on(), steps).await;
     };
     // What has not been tried by then is missing in the report.
     let _ = timeout_at(end, all).await;
     exercise::idle(end.saturating_duration_since(Instant::now())).await;
     Finish::InTime
+}
+
+/// Where this node may go besides loopback.
+fn allowed(place: &Place, config: &Config) -> Result<Allowed, Failure> {
+    let mut entries = match place {
+        Place::Directory(path) => Entries::of(&config.tor, path).map_err(failed)?,
+        // It tells nobody where its Tor keeps the list of relays.
+        Place::Ephemeral if matches!(config.tor.via, Via::Arti(_)) => {
+            return Err(Failure::usage(
+                "which relays Tor may talk to is read from the data directory; leave out \
+                 --ephemeral, and name a directory with --data-dir",
+            ));
+        }
+        Place::Ephemeral => Entries::default(),
+    };
+    Ok(Allowed::and(move |place| entries.holds(place)))
 }
 
 /// What was typed, and the word that makes it a node.
@@ -167,7 +189,8 @@ fn own_arguments() -> Vec<OsString> {
 }
 
 /// A second node of the same network, which keeps nothing, and goes nowhere but to the first.
-fn helper<'a>(config: &Config, peers: impl Iterator<Item = &'a str>) -> Vec<OsString> {
+fn helper(config: &Config, node: &Banner) -> Vec<OsString> {
+    let peers = node.enodes();
     let profile = config.node.profile.label();
     let network = &config.node.network;
     let fixed = ["run", "--json", "--ephemeral", "--listen", "127.0.0.1:0"];
@@ -176,7 +199,7 @@ fn helper<'a>(config: &Config, peers: impl Iterator<Item = &'a str>) -> Vec<OsSt
     if config.node.discovery.is_some() {
         all.push("--discovery-enabled");
     }
-    for peer in peers {
+    for peer in &peers {
         all.extend(["--peer", peer]);
         if config.node.discovery.is_some() {
             all.extend(["--discovery-bootnodes", peer]);

@@ -261,7 +261,7 @@ fn tor_state(
     tor: &TorConfig,
 ) -> Result<(Option<PrivateDir>, PathBuf), HostError> {
     match (storage, &tor.via) {
-        (Storage::Disk(dir), _) => Ok((None, dir.path().join("arti"))),
+        (Storage::Disk(dir), _) => Ok((None, dir.path().join(super::way::STATE))),
         (Storage::Memory, Via::Arti(_)) => {
             let dir = PrivateDir::make()?;
             let path = dir.0.clone();

@@ -197,6 +197,54 @@ impl Way {
     }
 }
 
+/// Where Tor may be met outside of this machine.
+#[derive(Clone, Debug, Default)]
+pub struct Entries {
+    #[cfg(feature = "tor")]
+    arti: Option<whisht_tor::Entries>,
+}
+
+impl Entries {
+    /// What a configuration allows. `data_dir` is the node's own directory.
+    ///
+    /// # Errors
+    ///
+    /// [`WayError`] if Tor cannot be started like this.
+    pub fn of(config: &TorConfig, data_dir: &Path) -> Result<Self, WayError> {
+        match &config.via {
+            // A daemon is on loopback.
+            Via::Nobody | Via::Daemon(_) => Ok(Self::default()),
+            #[cfg(feature = "tor")]
+            Via::Arti(arti) => Ok(Self {
+                arti: Some(whisht_tor::Entries::of(&settings(
+                    arti,
+                    &data_dir.join(STATE),
+                )?)?),
+            }),
+            #[cfg(not(feature = "tor"))]
+            Via::Arti(_) => {
+                let _ = data_dir;
+                Err(WayError::NoArti)
+            }
+        }
+    }
+
+    /// Whether Tor is there. A Tor in this process may have heard of new places meanwhile.
+    pub fn holds(&mut self, place: std::net::SocketAddr) -> bool {
+        #[cfg(feature = "tor")]
+        let holds = self
+            .arti
+            .as_mut()
+            .is_some_and(|entries| entries.holds(place));
+        #[cfg(not(feature = "tor"))]
+        let holds = {
+            let _ = place;
+            false
+        };
+        holds
+    }
+}
+
 #[cfg(feature = "tor")]
 fn settings(
     config: &crate::config::tor::ArtiConfig,
@@ -331,6 +379,8 @@ fn publish(reach: &watch::Sender<Reach>, now: Reach) {
     });
 }
 
+/// In a data directory, what the Tor in this process keeps.
+pub(super) const STATE: &str = "arti";
 /// Between two looks at a daemon that is there.
 const CHECK: Duration = Duration::from_secs(15);
 /// Between two looks at one that is not.

@@ -6,7 +6,7 @@
 //! nothing, so that something happens even where there is no network.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use super::note;
 use super::subject::Banner;
+use crate::cli::print::safe;
 use crate::shell::clock::Clock;
 use crate::shell::rpc::{Client, ClientError};
 
@@ -53,17 +54,49 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Has a node do everything, with the help of a partner if there is one.
-pub(super) async fn all(node: &Banner, partner: Option<&Banner>, steps: &mut Steps) {
+/// Waits until Tor carries links, or for as long as that takes where it does.
+pub(super) async fn reach(node: &Banner) {
+    let mut told = None;
+    let reached = async {
+        loop {
+            let status = async {
+                let mut client = Client::connect(&node.ipc()).await?;
+                client.call("whisht_status", json!([])).await
+            };
+            let status = status.await.unwrap_or_default();
+            match status.get("shut").and_then(Value::as_str).map(safe) {
+                None if status.is_object() => return,
+                shut => {
+                    if shut.is_some() && shut != told {
+                        note(shut.as_deref().unwrap_or_default());
+                        told = shut;
+                    }
+                    sleep(GLANCE).await;
+                }
+            }
+        }
+    };
+    match timeout(REACHING, reached).await {
+        Ok(()) => note("Tor carries links"),
+        Err(_) => note("Tor does not carry links yet; going on all the same"),
+    }
+}
+
+/// Has a node do everything, with the help of a partner if there is one. `clear` says whether it
+/// may be told to go to a clear address, since all its ways lead through Tor.
+pub(super) async fn all(node: &Banner, partner: Option<&Banner>, clear: bool, steps: &mut Steps) {
     let mut session = Session::new(node.ipc(), "", steps);
     session.look_around().await;
     let Some(keys) = session.keys().await else {
         return;
     };
     let dead = session.neighbours(&keys, partner).await;
+    if clear {
+        session.stranger(&keys).await;
+    }
     session.talk(&keys).await;
     for enode in partner.into_iter().flat_map(Banner::enodes) {
-        session.hand_over(&keys, enode).await;
+        session.hand_over(&keys, &enode).await;
     }
     session.mail().await;
     if let Some(at) = node.text("http") {
@@ -92,7 +125,7 @@ async fn other_end(node: &Banner, partner: &Banner, steps: &mut Steps) {
         session.post(&keys).await;
     }
     if node.keeps_mail()
-        && let Some(enode) = node.enodes().next()
+        && let Some(enode) = node.enodes().into_iter().next()
     {
         let mut request = range();
         if let Some(request) = request.as_object_mut() {
@@ -111,6 +144,12 @@ struct Keys {
 }
 
 impl Keys {
+    /// How a peer with the public key would be named.
+    fn enode(&self, place: SocketAddr) -> String {
+        let key = self.public.strip_prefix("0x04").unwrap_or_default();
+        format!("enode://{key}@{place}")
+    }
+
     /// An envelope that only this program can read.
     fn envelope(&self) -> Value {
         json!({
@@ -198,14 +237,20 @@ impl<'a> Session<'a> {
             self.call("whisht_addPeer", json!([enode])).await;
         }
         let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.ok()?;
-        let port = silent.local_addr().ok()?.port();
-        let key = keys.public.strip_prefix("0x04")?;
-        let enode = format!("enode://{key}@127.0.0.1:{port}");
+        let enode = keys.enode(silent.local_addr().ok()?);
         self.call("admin_addPeer", json!([enode])).await;
         sleep(MEETING).await;
         self.call("admin_removePeer", json!([enode])).await;
         self.call("whisht_peers", json!([])).await;
         Some(silent)
+    }
+
+    /// A peer at an address that belongs to nobody, which only Tor may be asked for.
+    async fn stranger(&mut self, keys: &Keys) {
+        let enode = keys.enode(NOBODY);
+        self.call("whisht_addPeer", json!([enode])).await;
+        sleep(MEETING).await;
+        self.call("admin_removePeer", json!([enode])).await;
     }
 
     /// Posts, reads and sends, from a key made for it to itself.
@@ -335,6 +380,13 @@ const TOPIC: &str = "0x6c65616b";
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An address for documentation (RFC 5737), and the port of what discards everything.
+const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);
+
+/// How long Tor may take to be there, and between two looks.
+const REACHING: Duration = Duration::from_secs(120);
+const GLANCE: Duration = Duration::from_millis(500);
 
 /// How long two nodes get to become peers, and a message to leave.
 const MEETING: Duration = Duration::from_millis(1_500);

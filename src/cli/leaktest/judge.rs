@@ -8,41 +8,29 @@
 //! theirs. One kind of program there is known to send on what it hears, so port 53 of loopback is no
 //! exception: a resolver.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 
 use super::sockaddr::{Address, INET, INET6, NETLINK, UNIX};
-use crate::config::Config;
 
-/// Where a node may go besides loopback.
-#[derive(Clone, Debug, Default)]
+/// Where a node may go: loopback, and Tor.
 pub(super) struct Allowed {
-    /// Tor's own addresses.
-    tor: BTreeSet<SocketAddr>,
+    tor: Box<dyn FnMut(SocketAddr) -> bool + Send>,
 }
 
 impl Allowed {
-    /// What the settings of a node allow: nothing, without Tor.
-    pub(super) const fn of(_config: &Config) -> Self {
-        Self {
-            tor: BTreeSet::new(),
-        }
-    }
-
     /// Nothing but loopback.
-    pub(super) const fn loopback() -> Self {
-        Self {
-            tor: BTreeSet::new(),
-        }
+    pub(super) fn loopback() -> Self {
+        Self::and(|_| false)
     }
 
-    fn holds(&self, place: SocketAddr) -> bool {
-        self.tor.contains(&place)
+    /// Besides loopback wherever this says that Tor is.
+    pub(super) fn and(tor: impl FnMut(SocketAddr) -> bool + Send + 'static) -> Self {
+        Self { tor: Box::new(tor) }
     }
 
     /// Judges a call.
-    pub(super) fn judge(&self, call: &Call) -> Verdict {
+    pub(super) fn judge(&mut self, call: &Call) -> Verdict {
         match call {
             Call::Connect(to) => self.outgoing(Kind::Connect, to),
             Call::Send(to) => self.outgoing(Kind::Datagram, to),
@@ -54,7 +42,7 @@ impl Allowed {
         }
     }
 
-    fn outgoing(&self, kind: Kind, to: &Address) -> Verdict {
+    fn outgoing(&mut self, kind: Kind, to: &Address) -> Verdict {
         let place = match to {
             Address::Internet(place) => *place,
             // To connect to no family undoes a connection; to send there sends.
@@ -64,16 +52,13 @@ impl Allowed {
             Address::Other(family) => return leak(kind, format_args!("family {family}")),
             Address::Garbled => return leak(kind, "an address that cannot be read"),
         };
-        if self.holds(place) {
-            return Verdict::Spoke(place);
-        }
-        if RESOLVERS.contains(&place.port()) {
-            return leak(Kind::Lookup, place);
-        }
         // Whoever connects to the unspecified address reaches this machine.
-        match place.ip().is_loopback() || place.ip().is_unspecified() {
-            true => Verdict::Spoke(place),
-            false => leak(kind, place),
+        let local = place.ip().is_loopback() || place.ip().is_unspecified();
+        match (local, RESOLVERS.contains(&place.port())) {
+            (true, false) => Verdict::Spoke(place),
+            (false, _) if (self.tor)(place) => Verdict::Spoke(place),
+            (_, true) => leak(Kind::Lookup, place),
+            (false, false) => leak(kind, place),
         }
     }
 }

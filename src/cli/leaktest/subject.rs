@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -142,10 +143,25 @@ impl Banner {
             .into()
     }
 
-    /// How its peers name it, on loopback.
-    pub(super) fn enodes(&self) -> impl Iterator<Item = &str> {
-        let list = self.0.get("enode").and_then(Value::as_array);
-        list.into_iter().flatten().filter_map(Value::as_str)
+    /// How its peers name it, on loopback; nothing, if it listens nowhere there.
+    pub(super) fn enodes(&self) -> Vec<String> {
+        let texts = |name: &str| {
+            let list = self.0.get(name).and_then(Value::as_array);
+            list.into_iter().flatten().filter_map(Value::as_str)
+        };
+        let key = texts("enode").find_map(|enode| Some(enode.split_once('@')?.0));
+        let places = texts("listen").filter_map(|place| place.parse().ok());
+        let loopback = places.filter_map(|mut place: SocketAddr| {
+            if place.ip().is_unspecified() {
+                place.set_ip(match place {
+                    SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                    SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+                });
+            }
+            place.ip().is_loopback().then_some(place)
+        });
+        key.map(|key| loopback.map(|place| format!("{key}@{place}")).collect())
+            .unwrap_or_default()
     }
 
     /// One of its texts.

@@ -67,13 +67,19 @@ fn everywhere_else_is_a_leak() {
 #[test]
 fn tor_may_be_on_another_machine() {
     let tor: SocketAddr = "10.0.0.1:9050".parse().unwrap();
-    let allowed = Allowed {
-        tor: BTreeSet::from([tor]),
-    };
-    let connect = |place: &str| allowed.judge(&Call::Connect(internet(place)));
+    let mut allowed = Allowed::and(move |place| place == tor);
+    let mut connect = |place: &str| allowed.judge(&Call::Connect(internet(place)));
     assert_eq!(connect("10.0.0.1:9050"), Verdict::Spoke(tor));
     assert!(matches!(connect("10.0.0.1:9051"), Verdict::Leak(_)));
     assert!(matches!(connect("10.0.0.2:9050"), Verdict::Leak(_)));
+}
+
+#[test]
+fn a_relay_at_the_port_of_resolvers_is_a_relay() {
+    let mut allowed = Allowed::and(|place| place.port() == 53);
+    let mut connect = |place: &str| allowed.judge(&Call::Connect(internet(place)));
+    assert!(matches!(connect("192.0.2.1:53"), Verdict::Spoke(_)));
+    assert!(matches!(connect("127.0.0.53:53"), Verdict::Leak(_)));
 }
 
 #[test]
