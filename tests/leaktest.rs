@@ -14,6 +14,11 @@
     reason = "helpers of tests may fail loudly, and wait"
 )]
 
+#[path = "leaktest/behind_tor.rs"]
+mod behind_tor;
+#[path = "tor/network.rs"]
+#[allow(dead_code, reason = "the tests of Tor itself use the rest of it")]
+mod network;
 #[path = "leaktest/watcher.rs"]
 mod watcher;
 
@@ -75,6 +80,12 @@ impl Found {
             let text = |name: &str| leak[name].as_str().unwrap();
             (text("kind"), text("to"), leak["refused"].as_bool().unwrap())
         })
+    }
+
+    /// Where it went, among what it may.
+    fn spoke(&self) -> impl Iterator<Item = &str> {
+        let places = self.report["spoke"].as_array().unwrap().iter();
+        places.map(|place| place["to"].as_str().unwrap())
     }
 
     fn outcome(&self, what: &str) -> &str {
