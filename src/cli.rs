@@ -3,15 +3,27 @@
 //! Each subcommand has a file. Most of them talk to a running node over its local socket; `run`
 //! and `demo` are the node. Results go to standard output, progress and errors to standard error,
 //! and `--json` turns both into JSON. Exit codes: 0 done, 1 failed, 2 usage, 3 not delivered yet,
-//! 4 expired, 5 refused by policy, 6 locked.
+//! 4 expired, 5 refused by policy, 6 locked, 7 leaked.
 
 mod demo;
 mod environment;
 mod exit;
 mod id;
 mod inbox;
+#[cfg(all(
+    target_os = "linux",
+    target_env = "gnu",
+    any(target_arch = "aarch64", target_arch = "x86_64")
+))]
+mod leaktest;
 mod levels;
 mod mail;
+#[cfg(not(all(
+    target_os = "linux",
+    target_env = "gnu",
+    any(target_arch = "aarch64", target_arch = "x86_64")
+)))]
+mod no_leaktest;
 mod node;
 mod options;
 mod outbox;
@@ -29,6 +41,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+#[cfg(not(all(
+    target_os = "linux",
+    target_env = "gnu",
+    any(target_arch = "aarch64", target_arch = "x86_64")
+)))]
+use self::no_leaktest as leaktest;
 pub use exit::{Exit, Failure};
 
 /// What was typed.
@@ -91,6 +109,11 @@ enum Command {
     Rpc(raw::Args),
     /// Run a whole network on this machine and watch a message cross it
     Demo(demo::Args),
+    /// Run a node as it is configured, and report what leaves this machine past Tor
+    Leaktest(Box<leaktest::Args>),
+    /// What `leaktest` runs
+    #[command(hide = true)]
+    LeaktestPart(leaktest::part::Args),
 }
 
 /// Runs the program.
@@ -139,6 +162,8 @@ impl Cli {
             Command::Mail(args) => mail::run(common, args),
             Command::Rpc(args) => node::with(&common, async |node| raw::run(node, args).await),
             Command::Demo(args) => demo::run(common.json, &args),
+            Command::Leaktest(args) => leaktest::run(common, *args),
+            Command::LeaktestPart(args) => leaktest::part::run(args),
         }
     }
 }

@@ -32,7 +32,7 @@ mod workers;
 
 pub use driver::{Setup, StartError, start};
 pub use handle::{Events, Handle, Seen, Stopped};
-pub use way::{Way, WayError};
+pub use way::{Entries, Way, WayError};
 pub use workers::Workers;
 
 /// Fills an array from the operating system's generator.

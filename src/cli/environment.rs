@@ -28,7 +28,7 @@ pub(super) fn check() -> Result<(), Failure> {
 }
 
 /// What the options of all commands read, and the log filter.
-pub(super) const KNOWN: [&str; 34] = [
+pub(super) const KNOWN: [&str; 43] = [
     "WHISHT_ADVERTISE",
     "WHISHT_CONFIG",
     "WHISHT_DATA_DIR",
@@ -62,6 +62,15 @@ pub(super) const KNOWN: [&str; 34] = [
     "WHISHT_RPC_ORIGINS",
     "WHISHT_RPC_WS",
     "WHISHT_THREADS",
+    "WHISHT_TOR_CONTROL",
+    "WHISHT_TOR_KEYS",
+    "WHISHT_TOR_MODE",
+    "WHISHT_TOR_NETWORK",
+    "WHISHT_TOR_ONION",
+    "WHISHT_TOR_ONION_PORT",
+    "WHISHT_TOR_ONLY",
+    "WHISHT_TOR_PRIVATE_DAEMON",
+    "WHISHT_TOR_SOCKS",
     "WHISHT_TRUSTED_PEER",
 ];
 

@@ -33,6 +33,8 @@ pub enum Exit {
     Refused = 5,
     /// Another process, or a password, holds what is needed.
     Locked = 6,
+    /// Something leads out of this machine past Tor.
+    Leaked = 7,
 }
 
 impl Exit {
@@ -47,6 +49,7 @@ impl Exit {
             Self::Expired => 4,
             Self::Refused => 5,
             Self::Locked => 6,
+            Self::Leaked => 7,
         }
     }
 }

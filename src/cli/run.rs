@@ -34,7 +34,7 @@ pub(super) struct Args {
     ephemeral: bool,
     /// Do not ask for a password; relay, and read nothing until `whisht unlock`
     #[arg(long)]
-    locked: bool,
+    pub(super) locked: bool,
     #[command(flatten)]
     guessing: Guessing,
 }
@@ -57,6 +57,25 @@ pub(super) fn serve_mail(common: Common, args: Args) -> Result<Exit, Failure> {
     run_with(common, args, |settings| settings.mail.serve = Some(true))
 }
 
+/// What would be run, and where.
+///
+/// # Errors
+///
+/// [`Failure`] if the settings do not fit together.
+pub(super) fn plan(common: &Common, args: Args) -> Result<(Place, Config), Failure> {
+    no_password_in_arguments()?;
+    let place = place(common, &args)?;
+    let settings = Settings::from(args.options).over(from_file(args.config.as_deref(), &place)?);
+    Ok((place, Config::build(settings)?))
+}
+
+fn place(common: &Common, args: &Args) -> Result<Place, Failure> {
+    Ok(match args.ephemeral {
+        true => Place::Ephemeral,
+        false => Place::Directory(common.data_dir()?),
+    })
+}
+
 fn run_with(
     common: Common,
     args: Args,
@@ -64,10 +83,7 @@ fn run_with(
 ) -> Result<Exit, Failure> {
     log();
     no_password_in_arguments()?;
-    let place = match args.ephemeral {
-        true => Place::Ephemeral,
-        false => Place::Directory(common.data_dir()?),
-    };
+    let place = place(&common, &args)?;
     let mut settings =
         Settings::from(args.options).over(from_file(args.config.as_deref(), &place)?);
     change(&mut settings);

@@ -100,9 +100,9 @@ fn an_unknown_key_names_file_line_and_nearest_key() {
     );
     assert!(read("min_pow = 1").unwrap_err().contains("`min-pow`"));
     assert!(
-        read("[tor]\nonly = true")
+        read("[tro]\nonly = true")
             .unwrap_err()
-            .contains("there is no table [tor]")
+            .contains("there is no table [tro]")
     );
     assert!(
         read("qqqqqqqqq = 1")

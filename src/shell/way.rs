@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::data_dir::ARTI;
 use super::route::{Route, Unreached};
 use crate::config::tor::{DaemonConfig, TorConfig, Via};
 use crate::endpoint::Endpoint;
@@ -194,6 +195,54 @@ impl Way {
             _watch: watch,
             _service: service,
         })
+    }
+}
+
+/// Where Tor may be met outside of this machine.
+#[derive(Clone, Debug, Default)]
+pub struct Entries {
+    #[cfg(feature = "tor")]
+    arti: Option<whisht_tor::Entries>,
+}
+
+impl Entries {
+    /// What a configuration allows. `data_dir` is the node's own directory.
+    ///
+    /// # Errors
+    ///
+    /// [`WayError`] if Tor cannot be started like this.
+    pub fn of(config: &TorConfig, data_dir: &Path) -> Result<Self, WayError> {
+        match &config.via {
+            // A daemon is on loopback.
+            Via::Nobody | Via::Daemon(_) => Ok(Self::default()),
+            #[cfg(feature = "tor")]
+            Via::Arti(arti) => Ok(Self {
+                arti: Some(whisht_tor::Entries::of(&settings(
+                    arti,
+                    &data_dir.join(ARTI),
+                )?)?),
+            }),
+            #[cfg(not(feature = "tor"))]
+            Via::Arti(_) => {
+                let _ = data_dir;
+                Err(WayError::NoArti)
+            }
+        }
+    }
+
+    /// Whether Tor is there. A Tor in this process may have heard of new places meanwhile.
+    pub fn holds(&mut self, place: std::net::SocketAddr) -> bool {
+        #[cfg(feature = "tor")]
+        let holds = self
+            .arti
+            .as_mut()
+            .is_some_and(|entries| entries.holds(place));
+        #[cfg(not(feature = "tor"))]
+        let holds = {
+            let _ = place;
+            false
+        };
+        holds
     }
 }
 

@@ -10,12 +10,14 @@
 //! connection without the bridges that were asked for.
 
 mod client;
+mod entries;
 mod error;
 mod progress;
 mod service;
 mod settings;
 
 pub use client::{Dialed, Starting, Target, Tor};
+pub use entries::Entries;
 pub use error::{ConnectError, StartError};
 pub use progress::Progress;
 pub use service::{Incoming, OnionService};

@@ -1,0 +1,400 @@
+//! What a node does, done: links, gossip, messages, mail, and everything that programs may ask.
+//!
+//! Nothing here is written by, to, or with the identities of the user: they stay locked, and what is
+//! sent goes from a key made for it to itself. A refusal is as good an answer as any; what counts is
+//! what the node does meanwhile. There is a partner, a second node of this machine that keeps
+//! nothing, so that something happens even where there is no network.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
+
+use super::note;
+use super::subject::Banner;
+use crate::cli::print::safe;
+use crate::shell::clock::Clock;
+use crate::shell::rpc::{Client, ClientError};
+
+/// What was tried, in order.
+pub(super) type Steps = Vec<Step>;
+
+/// Something that was tried.
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    /// What.
+    pub(super) what: String,
+    /// What came of it.
+    pub(super) outcome: Outcome,
+}
+
+/// What came of something.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Outcome {
+    /// It was done.
+    Done,
+    /// The node does not do it, and says why.
+    Refused(String),
+    /// There was no answer in time.
+    Silent,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => f.write_str("done"),
+            Self::Refused(why) => write!(f, "refused: {why}"),
+            Self::Silent => f.write_str("no answer"),
+        }
+    }
+}
+
+/// Waits until Tor carries links, or for as long as that takes where it does.
+pub(super) async fn reach(node: &Banner) {
+    let mut told = None;
+    let reached = async {
+        loop {
+            let status = async {
+                let mut client = Client::connect(&node.ipc()).await?;
+                client.call("whisht_status", json!([])).await
+            };
+            let status = status.await.unwrap_or_default();
+            match status.get("shut").and_then(Value::as_str).map(safe) {
+                None if status.is_object() => return,
+                shut => {
+                    if shut.is_some() && shut != told {
+                        note(shut.as_deref().unwrap_or_default());
+                        told = shut;
+                    }
+                    sleep(GLANCE).await;
+                }
+            }
+        }
+    };
+    match timeout(REACHING, reached).await {
+        Ok(()) => note("Tor carries links"),
+        Err(_) => note("Tor does not carry links yet; going on all the same"),
+    }
+}
+
+/// Has a node do everything, with the help of a partner if there is one. `clear` says whether it
+/// may be told to go to a clear address, since all its ways lead through Tor.
+pub(super) async fn all(node: &Banner, partner: Option<&Banner>, clear: bool, steps: &mut Steps) {
+    let mut session = Session::new(node.ipc(), "", steps);
+    session.look_around().await;
+    let Some(keys) = session.keys().await else {
+        return;
+    };
+    let dead = session.neighbours(&keys, partner).await;
+    if clear {
+        session.stranger(&keys).await;
+    }
+    session.talk(&keys).await;
+    for enode in partner.into_iter().flat_map(Banner::enodes) {
+        session.hand_over(&keys, &enode).await;
+    }
+    session.mail().await;
+    if let Some(at) = node.text("http") {
+        let outcome = http(at, node.text("rpc_token")).await;
+        session.record("JSON-RPC over HTTP", outcome);
+    }
+    if let Some(at) = node.text("ws") {
+        let outcome = web_socket(at, node.text("rpc_token")).await;
+        session.record("JSON-RPC over WebSocket", outcome);
+    }
+    if let Some(partner) = partner {
+        other_end(node, partner, session.steps).await;
+    }
+    drop(dead);
+}
+
+/// The partner writes, so that the node has something to pass on, and asks it for mail.
+async fn other_end(node: &Banner, partner: &Banner, steps: &mut Steps) {
+    let mut session = Session::new(partner.ipc(), "partner: ", steps);
+    for enode in node.enodes() {
+        session.call("whisht_addPeer", json!([enode])).await;
+    }
+    // A link needs a moment, under a watcher more than one.
+    sleep(MEETING).await;
+    if let Some(keys) = session.keys().await {
+        session.post(&keys).await;
+    }
+    if node.keeps_mail()
+        && let Some(enode) = node.enodes().into_iter().next()
+    {
+        let mut request = range();
+        if let Some(request) = request.as_object_mut() {
+            request.insert("from".to_owned(), enode.into());
+        }
+        session.call("whisht_fetchMail", json!([request])).await;
+        sleep(MEETING).await;
+    }
+}
+
+/// Keys made for the occasion, by id, the public one itself, and the work that envelopes need.
+struct Keys {
+    symmetric: Value,
+    public: String,
+    work: Value,
+}
+
+impl Keys {
+    /// How a peer with the public key would be named.
+    fn enode(&self, place: SocketAddr) -> String {
+        let key = self.public.strip_prefix("0x04").unwrap_or_default();
+        format!("enode://{key}@{place}")
+    }
+
+    /// An envelope that only this program can read.
+    fn envelope(&self) -> Value {
+        json!({
+            "symKeyID": self.symmetric,
+            "topic": TOPIC,
+            "payload": "0x6c65616b",
+            "ttl": LIFE,
+            "powTarget": self.work,
+            "powTime": 5,
+        })
+    }
+}
+
+/// Calls to one node.
+struct Session<'a> {
+    path: PathBuf,
+    prefix: &'static str,
+    client: Option<Client>,
+    steps: &'a mut Steps,
+}
+
+impl<'a> Session<'a> {
+    const fn new(path: PathBuf, prefix: &'static str, steps: &'a mut Steps) -> Self {
+        Self {
+            path,
+            prefix,
+            client: None,
+            steps,
+        }
+    }
+
+    fn record(&mut self, what: &str, outcome: Outcome) {
+        let what = format!("{}{what}", self.prefix);
+        self.steps.push(Step { what, outcome });
+    }
+
+    /// Calls a method, and notes what came of it.
+    async fn call(&mut self, method: &str, params: Value) -> Option<Value> {
+        let answer = timeout(PATIENCE, self.ask(method, params)).await;
+        let (outcome, value) = match answer {
+            Ok(Ok(value)) => (Outcome::Done, Some(value)),
+            Ok(Err(ClientError::Refused(error))) => (Outcome::Refused(error.cause), None),
+            Ok(Err(_)) | Err(_) => {
+                // Half a conversation cannot be taken up again.
+                self.client = None;
+                (Outcome::Silent, None)
+            }
+        };
+        self.record(method, outcome);
+        value
+    }
+
+    async fn ask(&mut self, method: &str, params: Value) -> Result<Value, ClientError> {
+        let client = match &mut self.client {
+            Some(client) => client,
+            none => none.insert(Client::connect(&self.path).await?),
+        };
+        client.call(method, params).await
+    }
+
+    /// Everything that only asks.
+    async fn look_around(&mut self) {
+        for method in QUESTIONS {
+            self.call(method, json!([])).await;
+        }
+        self.call("web3_sha3", json!(["0x6c65616b"])).await;
+    }
+
+    /// Makes keys that the node forgets when it ends.
+    async fn keys(&mut self) -> Option<Keys> {
+        let pair = self.call("shh_newKeyPair", json!([])).await?;
+        let public = self.call("shh_getPublicKey", json!([pair])).await?;
+        let mut info = self.call("shh_info", json!([])).await?;
+        Some(Keys {
+            symmetric: self.call("shh_newSymKey", json!([])).await?,
+            public: public.as_str()?.to_owned(),
+            work: info.get_mut("minPow")?.take(),
+        })
+    }
+
+    /// A peer that is there, and one that takes connections and says nothing, for as long as what
+    /// comes back is kept.
+    async fn neighbours(&mut self, keys: &Keys, partner: Option<&Banner>) -> Option<TcpListener> {
+        for enode in partner.into_iter().flat_map(Banner::enodes) {
+            self.call("whisht_addPeer", json!([enode])).await;
+        }
+        let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.ok()?;
+        let enode = keys.enode(silent.local_addr().ok()?);
+        self.call("admin_addPeer", json!([enode])).await;
+        sleep(MEETING).await;
+        self.call("admin_removePeer", json!([enode])).await;
+        self.call("whisht_peers", json!([])).await;
+        Some(silent)
+    }
+
+    /// A peer at an address that belongs to nobody, which only Tor may be asked for.
+    async fn stranger(&mut self, keys: &Keys) {
+        let enode = keys.enode(NOBODY);
+        self.call("whisht_addPeer", json!([enode])).await;
+        sleep(MEETING).await;
+        self.call("admin_removePeer", json!([enode])).await;
+    }
+
+    /// Posts, reads and sends, from a key made for it to itself.
+    async fn talk(&mut self, keys: &Keys) {
+        let criteria = json!([{"symKeyID": keys.symmetric, "topics": [TOPIC]}]);
+        let filter = self.call("shh_newMessageFilter", criteria).await;
+        self.post(keys).await;
+        if let Some(filter) = filter {
+            self.call("shh_getFilterMessages", json!([filter])).await;
+            self.call("shh_deleteMessageFilter", json!([filter])).await;
+        }
+        let message = json!([{"to": keys.public, "payload": "6c65616b", "life": LIFE}]);
+        self.call("whisht_estimate", message.clone()).await;
+        if let Some(id) = self.call("whisht_send", message).await {
+            // Whatever leaves, leaves soon.
+            sleep(MEETING).await;
+            self.call("whisht_outbox", json!([])).await;
+            self.call("whisht_cancel", json!([id])).await;
+        }
+    }
+
+    /// Posts an envelope at the node's own level that only this program can read.
+    async fn post(&mut self, keys: &Keys) {
+        self.call("shh_post", json!([keys.envelope()])).await;
+    }
+
+    /// Hands an envelope to the partner, and to nobody else.
+    async fn hand_over(&mut self, keys: &Keys, enode: &str) {
+        let mut envelope = keys.envelope();
+        if let Some(envelope) = envelope.as_object_mut() {
+            envelope.insert("targetPeer".to_owned(), enode.into());
+            envelope.insert("level".to_owned(), "open".into());
+        }
+        self.call("shh_post", json!([envelope])).await;
+    }
+
+    /// Asks the first trusted peer for the mail of the last minutes; refused, if there is none.
+    async fn mail(&mut self) {
+        self.call("whisht_fetchMail", json!([range()])).await;
+    }
+}
+
+/// The last minutes.
+fn range() -> Value {
+    let now = Clock::start().now().unix;
+    json!({"since": now.before(MAIL_BEHIND).0})
+}
+
+/// A request as a program without a library would make it.
+async fn http(at: &str, token: Option<&str>) -> Outcome {
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"shh_version","params":[]}"#;
+    let head = format!(
+        "Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n",
+        body.len()
+    );
+    request(at.strip_prefix("http://"), token, "POST", &head, body).await
+}
+
+/// An upgrade to WebSocket, and no more.
+async fn web_socket(at: &str, token: Option<&str>) -> Outcome {
+    let head = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
+    request(at.strip_prefix("ws://"), token, "GET", head, "").await
+}
+
+async fn request(
+    at: Option<&str>,
+    token: Option<&str>,
+    method: &str,
+    head: &str,
+    body: &str,
+) -> Outcome {
+    let place = at.and_then(|at| at.parse::<SocketAddr>().ok());
+    let Some(place) = place.filter(|place| place.ip().is_loopback()) else {
+        return Outcome::Refused("not on loopback".to_owned());
+    };
+    let token = token.and_then(|path| std::fs::read_to_string(path).ok());
+    let authorization = token
+        .map(|token| format!("Authorization: Bearer {}\r\n", token.trim()))
+        .unwrap_or_default();
+    let request =
+        format!("{method} / HTTP/1.1\r\nHost: {place}\r\n{authorization}{head}\r\n{body}");
+    let exchange = async {
+        let mut stream = TcpStream::connect(place).await?;
+        stream.write_all(request.as_bytes()).await?;
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).await?;
+        Ok::<_, std::io::Error>(status)
+    };
+    match timeout(PATIENCE, exchange).await {
+        Ok(Ok(status)) => match status.get(9..) {
+            Some(b"200" | b"101") => Outcome::Done,
+            _ => Outcome::Refused(String::from_utf8_lossy(&status).into_owned()),
+        },
+        _ => Outcome::Silent,
+    }
+}
+
+/// Waits, and says now and then that this is no accident.
+pub(super) async fn idle(left: Duration) {
+    if left > WORTH_A_WORD {
+        note(format_args!("watching for another {} s", left.as_secs()));
+    }
+    sleep(left).await;
+}
+
+/// What changes nothing.
+const QUESTIONS: [&str; 14] = [
+    "whisht_status",
+    "whisht_peers",
+    "whisht_relays",
+    "whisht_identities",
+    "whisht_inbox",
+    "whisht_outbox",
+    "admin_nodeInfo",
+    "admin_peers",
+    "net_listening",
+    "net_peerCount",
+    "net_version",
+    "rpc_modules",
+    "shh_version",
+    "web3_clientVersion",
+];
+
+/// Marks the envelopes of this test.
+const TOPIC: &str = "0x6c65616b";
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An address for documentation (RFC 5737), and the port of what discards everything.
+const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);
+
+/// How long Tor may take to be there, and between two looks.
+const REACHING: Duration = Duration::from_secs(120);
+const GLANCE: Duration = Duration::from_millis(500);
+
+/// How long two nodes get to become peers, and a message to leave.
+const MEETING: Duration = Duration::from_millis(1_500);
+
+/// Seconds that what is sent is to live.
+const LIFE: u64 = 60;
+
+/// Seconds of mail that are asked for.
+const MAIL_BEHIND: u32 = 300;
+
+const WORTH_A_WORD: Duration = Duration::from_secs(3);

@@ -1,0 +1,161 @@
+//! What a watcher saw: leaks by kind, destination and thread, and counts of everything else.
+//!
+//! Bounded, whatever the watched program does: what repeats is counted, and of what differs only the
+//! first thousand are kept by name.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::judge::{Call, Kind, Leak};
+
+/// What was seen.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ledger {
+    /// What leaks, and how often.
+    pub(super) leaks: BTreeMap<Entry, Times>,
+    /// Leaks that found no room.
+    pub(super) further: u64,
+    /// Destinations on loopback and at Tor, and how often each was named.
+    pub(super) spoke: BTreeMap<SocketAddr, u64>,
+    /// All that was looked at.
+    pub(super) counts: Counts,
+}
+
+/// A leak and who did it.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct Entry {
+    pub(super) kind: Kind,
+    pub(super) to: String,
+    pub(super) who: Who,
+}
+
+/// A thread of a program.
+#[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct Who {
+    pub(super) program: String,
+    pub(super) thread: String,
+}
+
+/// When something happened, and how often.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Times {
+    /// Since the watcher began.
+    pub(super) first: Duration,
+    pub(super) count: u64,
+    /// Whether it was kept from happening, each time.
+    pub(super) refused: bool,
+}
+
+/// How much was looked at.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Counts {
+    pub(super) binds: u64,
+    pub(super) connects: u64,
+    pub(super) files: u64,
+    pub(super) listens: u64,
+    pub(super) processes: u64,
+    pub(super) sends: u64,
+    pub(super) sockets: u64,
+    pub(super) system_calls: u64,
+    pub(super) threads: u64,
+}
+
+impl Counts {
+    /// Counts a call.
+    pub(super) const fn count(&mut self, call: &Call) {
+        let counter = match call {
+            Call::Bind(_) => &mut self.binds,
+            Call::Connect(_) => &mut self.connects,
+            Call::Listen(_) => &mut self.listens,
+            Call::Open(_) => &mut self.files,
+            Call::Send(_) => &mut self.sends,
+            Call::Socket { .. } => &mut self.sockets,
+            Call::Unseen(_) => return,
+        };
+        *counter += 1;
+    }
+}
+
+impl Ledger {
+    /// Notes a leak; whether it is the first of its kind.
+    pub(super) fn leak(&mut self, leak: Leak, who: Who, at: Duration, refused: bool) -> bool {
+        let entry = Entry {
+            kind: leak.kind,
+            to: leak.to,
+            who,
+        };
+        if let Some(times) = self.leaks.get_mut(&entry) {
+            times.count += 1;
+            times.refused &= refused;
+            return false;
+        }
+        if self.leaks.len() >= MOST_ROWS {
+            self.further += 1;
+            return false;
+        }
+        let times = Times {
+            first: at,
+            count: 1,
+            refused,
+        };
+        self.leaks.insert(entry, times);
+        true
+    }
+
+    /// Notes a destination that a node may have.
+    pub(super) fn spoke(&mut self, to: SocketAddr) {
+        if self.spoke.len() < MOST_ROWS || self.spoke.contains_key(&to) {
+            *self.spoke.entry(to).or_default() += 1;
+        }
+    }
+
+    /// How many leaks there were, repetitions included.
+    pub(super) fn total(&self) -> u64 {
+        let named: u64 = self.leaks.values().map(|times| times.count).sum();
+        named.saturating_add(self.further)
+    }
+}
+
+/// Leaks, and destinations, that are kept by name.
+const MOST_ROWS: usize = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leak(to: impl ToString) -> Leak {
+        Leak {
+            kind: Kind::Connect,
+            to: to.to_string(),
+            harmless: false,
+        }
+    }
+
+    #[test]
+    fn what_repeats_is_counted() {
+        let mut ledger = Ledger::default();
+        let second = Duration::from_secs(1);
+        assert!(ledger.leak(leak("a"), Who::default(), second, true));
+        assert!(!ledger.leak(leak("a"), Who::default(), second * 2, false));
+        let times = ledger.leaks.values().next().unwrap();
+        assert_eq!(
+            (times.first, times.count, times.refused),
+            (second, 2, false)
+        );
+        assert_eq!(ledger.total(), 2);
+    }
+
+    #[test]
+    fn a_program_that_leaks_everywhere_does_not_fill_the_memory() {
+        let mut ledger = Ledger::default();
+        for to in 0..MOST_ROWS + 5 {
+            ledger.leak(leak(to), Who::default(), Duration::ZERO, true);
+            ledger.spoke(([127, 0, 0, 1], u16::try_from(to).unwrap()).into());
+        }
+        assert_eq!(ledger.leaks.len(), MOST_ROWS);
+        assert_eq!(ledger.spoke.len(), MOST_ROWS);
+        assert_eq!(ledger.further, 5);
+        assert_eq!(ledger.total(), u64::try_from(MOST_ROWS).unwrap() + 5);
+    }
+}

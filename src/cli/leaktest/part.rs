@@ -1,0 +1,119 @@
+//! What the leak test runs in processes of their own; nobody else has a use for it.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::thread;
+
+use clap::Subcommand;
+use nix::sys::signal::{Signal, raise};
+
+use super::judge::Allowed;
+use super::watch::{Report, Watch, Watched};
+use super::{plant, report};
+use crate::cli::node::runtime;
+use crate::cli::print::Screen;
+use crate::cli::{Exit, Failure};
+
+/// Options of `whisht leaktest-part`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    part: Part,
+}
+
+#[derive(Debug, Subcommand)]
+enum Part {
+    /// Stop, and once the watcher has taken hold become a program
+    Hold {
+        /// The program
+        program: OsString,
+        /// Its arguments
+        arguments: Vec<OsString>,
+    },
+    /// Leak in every way that the watcher must know
+    Plant,
+    /// Leak in the way of a child
+    PlantChild,
+    /// Keep many threads busy, and end while they are
+    PlantCrowd,
+    /// Become a program, from a thread that is not the first
+    PlantExec {
+        /// The program
+        program: OsString,
+        /// Its arguments
+        arguments: Vec<OsString>,
+    },
+    /// Watch a program, whatever it is, and print what it did
+    Watch {
+        /// The program
+        program: OsString,
+        /// Its arguments
+        arguments: Vec<OsString>,
+    },
+}
+
+/// Plays a part.
+///
+/// # Errors
+///
+/// [`Failure`] if there is no such program, or nobody to hear of the leaks.
+pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
+    match args.part {
+        Part::Hold { program, arguments } => {
+            let stopped = raise(Signal::SIGSTOP);
+            stopped.map_err(|error| failed("stop", error))?;
+            let error = Command::new(program).args(arguments).exec();
+            Err(failed("become the program", error))
+        }
+        Part::Plant => {
+            plant::all()?;
+            Ok(Exit::Done)
+        }
+        Part::PlantChild => {
+            plant::child()?;
+            Ok(Exit::Done)
+        }
+        Part::PlantCrowd => {
+            plant::crowd();
+            Ok(Exit::Done)
+        }
+        Part::PlantExec { program, arguments } => {
+            let become_it = move || Command::new(program).args(arguments).exec();
+            match thread::spawn(become_it).join() {
+                Ok(error) => Err(failed("become the program", error)),
+                Err(_) => Err(failed("become the program", "the thread has failed")),
+            }
+        }
+        Part::Watch { program, arguments } => watch(Watched {
+            program,
+            arguments,
+            settings: true,
+        }),
+    }
+}
+
+fn watch(program: Watched) -> Result<Exit, Failure> {
+    runtime()?.block_on(async {
+        let mut watch = Watch::start(program, Allowed::loopback())
+            .await
+            .map_err(|error| failed("watch", error))?;
+        let report = (&mut watch.report).await;
+        let Report { ledger, end } = report
+            .map_err(|error| failed("watch", error))?
+            .map_err(|error| failed("watch", error))?;
+        let screen = Screen {
+            json: true,
+            local: false,
+        };
+        screen.value(&report::seen(&ledger, end))?;
+        Ok(match ledger.total() {
+            0 => Exit::Done,
+            _ => Exit::Leaked,
+        })
+    })
+}
+
+fn failed(what: &str, error: impl std::fmt::Display) -> Failure {
+    Failure::new(Exit::Failed, format_args!("cannot {what}: {error}"))
+}

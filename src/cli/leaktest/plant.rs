@@ -1,0 +1,238 @@
+//! Leaks that are planted, one of every kind: a watcher that misses one proves nothing.
+//!
+//! Each has a destination of its own, so that what the watcher reports can be told apart, and all of
+//! them are addresses that stand for nobody (RFC 5737, RFC 3849, RFC 6761). They are refused before
+//! the kernel sees them; should one not be, it would lead nowhere.
+
+use std::io::{self, ErrorKind, IoSlice, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use socket2::{Domain, MsgHdr, Protocol, SockAddr, Socket, Type};
+
+use super::judge::Kind;
+use super::sockaddr::NETLINK;
+
+/// A leak that is planted.
+pub(super) struct Plant {
+    /// What a user calls it.
+    pub(super) name: &'static str,
+    /// What the watcher has to call it.
+    pub(super) kind: Kind,
+    /// How the destination that it reports has to begin.
+    pub(super) to: &'static str,
+    leak: fn() -> Outcome,
+}
+
+/// What came of a leak, as the leaking program saw it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Outcome {
+    /// This machine has no such sockets, so it cannot be planted here.
+    Impossible,
+    /// It went through.
+    Passed,
+    /// It was refused.
+    Refused,
+}
+
+impl Outcome {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Impossible => "impossible",
+            Self::Passed => "passed",
+            Self::Refused => "refused",
+        }
+    }
+
+    /// What the program says of it.
+    pub(super) fn read(word: &Value) -> Option<Self> {
+        let all = [Self::Impossible, Self::Passed, Self::Refused];
+        all.into_iter()
+            .find(|outcome| word.as_str() == Some(outcome.word()))
+    }
+
+    fn of<T>(result: io::Result<T>) -> Self {
+        match result {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => Self::Refused,
+            _ => Self::Passed,
+        }
+    }
+}
+
+/// All of them.
+pub(super) const PLANTS: [Plant; 13] = [
+    Plant {
+        name: "a TCP connection over IPv4",
+        kind: Kind::Connect,
+        to: "192.0.2.1:9",
+        leak: || tcp(Domain::IPV4, "192.0.2.1:9"),
+    },
+    Plant {
+        name: "a TCP connection over IPv6",
+        kind: Kind::Connect,
+        to: "[2001:db8::1]:9",
+        leak: || tcp(Domain::IPV6, "[2001:db8::1]:9"),
+    },
+    Plant {
+        name: "a TCP connection over IPv4 within IPv6",
+        kind: Kind::Connect,
+        to: "192.0.2.2:9",
+        leak: || tcp(Domain::IPV6, "[::ffff:192.0.2.2]:9"),
+    },
+    Plant {
+        name: "a UDP datagram",
+        kind: Kind::Datagram,
+        to: "192.0.2.3:9",
+        leak: || datagram(|socket| socket.send_to(b"leak", "192.0.2.3:9")),
+    },
+    Plant {
+        name: "a UDP datagram by sendmsg",
+        kind: Kind::Datagram,
+        to: "192.0.2.4:9",
+        leak: by_sendmsg,
+    },
+    Plant {
+        name: "a UDP socket with a destination",
+        kind: Kind::Connect,
+        to: "192.0.2.5:9",
+        leak: || datagram(|socket| socket.connect("192.0.2.5:9")),
+    },
+    Plant {
+        name: "a TCP listener on every address",
+        kind: Kind::Listen,
+        to: "0.0.0.0:",
+        leak: || Outcome::of(TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))),
+    },
+    Plant {
+        name: "a UDP socket on an address that others reach",
+        kind: Kind::Listen,
+        to: "192.0.2.6:9",
+        leak: || Outcome::of(UdpSocket::bind("192.0.2.6:9")),
+    },
+    Plant {
+        name: "a name look-up",
+        kind: Kind::Lookup,
+        to: "/etc/",
+        leak: || match ("leak.invalid", 9).to_socket_addrs() {
+            Ok(_) => Outcome::Passed,
+            Err(_) => Outcome::Refused,
+        },
+    },
+    Plant {
+        name: "a question for this machine's addresses",
+        kind: Kind::Lookup,
+        to: "the machine's addresses",
+        leak: || {
+            Outcome::of(Socket::new(
+                Domain::from(i32::from(NETLINK)),
+                Type::RAW,
+                None,
+            ))
+        },
+    },
+    Plant {
+        name: "a socket for raw packets",
+        kind: Kind::Socket,
+        to: "raw packets",
+        leak: || Outcome::of(Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4))),
+    },
+    Plant {
+        name: "a connection of a second thread",
+        kind: Kind::Connect,
+        to: "192.0.2.7:9",
+        leak: || {
+            let second = thread::spawn(|| tcp(Domain::IPV4, "192.0.2.7:9"));
+            second.join().unwrap_or(Outcome::Passed)
+        },
+    },
+    Plant {
+        name: "a connection of a child",
+        kind: Kind::Connect,
+        to: CHILDS,
+        leak: by_child,
+    },
+];
+
+/// Leaks in every way, and says what came of it, in order.
+///
+/// # Errors
+///
+/// If nobody reads it.
+pub(super) fn all() -> io::Result<()> {
+    let outcomes: Vec<_> = PLANTS.iter().map(|plant| (plant.leak)().word()).collect();
+    writeln!(io::stdout().lock(), "{}", json!(outcomes))
+}
+
+/// Leaks as a child of the one that leaks in every way.
+///
+/// # Errors
+///
+/// If nobody reads what came of it.
+pub(super) fn child() -> io::Result<()> {
+    let outcome = tcp(Domain::IPV4, CHILDS);
+    writeln!(io::stdout().lock(), "{}", json!(outcome.word()))
+}
+
+/// Keeps threads busy with system calls, so that most of them stand still at any moment, and ends
+/// without waiting for them.
+pub(super) fn crowd() {
+    for _ in 0..CROWD {
+        thread::spawn(|| {
+            loop {
+                thread::yield_now();
+            }
+        });
+    }
+    thread::spawn(|| tcp(Domain::IPV4, "192.0.2.9:9"))
+        .join()
+        .ok();
+}
+
+fn tcp(domain: Domain, to: &str) -> Outcome {
+    let Ok(socket) = Socket::new(domain, Type::STREAM, None) else {
+        return Outcome::Impossible;
+    };
+    match to.parse::<SocketAddr>() {
+        Ok(to) => Outcome::of(socket.connect_timeout(&to.into(), PATIENCE)),
+        Err(_) => Outcome::Passed,
+    }
+}
+
+fn datagram<T>(leak: impl FnOnce(&UdpSocket) -> io::Result<T>) -> Outcome {
+    match UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)) {
+        Ok(socket) => Outcome::of(leak(&socket)),
+        Err(_) => Outcome::Impossible,
+    }
+}
+
+fn by_sendmsg() -> Outcome {
+    let Ok(socket) = Socket::new(Domain::IPV4, Type::DGRAM, None) else {
+        return Outcome::Impossible;
+    };
+    let to = SockAddr::from(SocketAddr::from(([192, 0, 2, 4], 9)));
+    let text = [IoSlice::new(b"leak")];
+    let message = MsgHdr::new().with_addr(&to).with_buffers(&text);
+    Outcome::of(socket.sendmsg(&message, 0))
+}
+
+fn by_child() -> Outcome {
+    let mut command = Command::new("/proc/self/exe");
+    let command = command.args(["leaktest-part", "plant-child"]);
+    let Ok(output) = command.stderr(Stdio::inherit()).output() else {
+        return Outcome::Impossible;
+    };
+    let said = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    Outcome::read(&said).unwrap_or(Outcome::Passed)
+}
+
+/// Threads that are busy.
+const CROWD: usize = 40;
+
+/// Where the child leaks to.
+const CHILDS: &str = "192.0.2.8:9";
+
+/// How long a connection that is not refused may take.
+const PATIENCE: Duration = Duration::from_secs(1);

@@ -1,0 +1,274 @@
+//! What a leak test found, for people and for programs.
+
+use std::io;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::exercise::{Outcome as Answer, Steps};
+use super::ledger::{Counts, Ledger};
+use super::proof::Proof;
+use super::subject::Outcome;
+use super::watch::End;
+use crate::cli::Exit;
+use crate::cli::print::{Screen, duration, grouped};
+
+/// How a test came to its end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Finish {
+    /// The node ended before its time.
+    Early,
+    /// The user had seen enough.
+    Interrupted,
+    /// The time was up.
+    InTime,
+    /// The node was never up.
+    NeverUp,
+}
+
+/// All that is to be said.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) proof: Proof,
+    pub(super) node: Outcome,
+    pub(super) steps: Steps,
+    pub(super) took: Duration,
+    pub(super) finish: Finish,
+}
+
+impl Report {
+    /// What it comes to.
+    pub(super) fn exit(&self) -> Exit {
+        match (self.node.ledger.total(), self.finish) {
+            (1.., _) => Exit::Leaked,
+            (0, Finish::InTime) if self.node.end != End::Stopped => Exit::Done,
+            (0, _) => Exit::Failed,
+        }
+    }
+
+    /// Prints it.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps standard output from being written.
+    pub(super) fn print(&self, screen: Screen) -> io::Result<()> {
+        if screen.json {
+            return screen.value(&self.json());
+        }
+        let Ledger {
+            leaks,
+            spoke,
+            counts,
+            ..
+        } = &self.node.ledger;
+        screen.line(proven(&self.proof))?;
+        screen.line(format_args!(
+            "watched {}: {}",
+            duration(millis(self.took)),
+            watched(counts)
+        ))?;
+        screen.line(format_args!("exercised: {}", exercised(&self.steps)))?;
+        if !spoke.is_empty() {
+            let named: Vec<_> = spoke.keys().take(SHOWN).map(ToString::to_string).collect();
+            let more = match spoke.len().saturating_sub(SHOWN) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            screen.line(format_args!("spoke to: {}{more}", named.join(", ")))?;
+        }
+        if leaks.is_empty() {
+            return self.conclude(screen);
+        }
+        let rows: Vec<_> = leaks
+            .iter()
+            .map(|(entry, times)| {
+                [
+                    entry.kind.to_string(),
+                    entry.to.clone(),
+                    format!("{}/{}", entry.who.program, entry.who.thread),
+                    duration(millis(times.first)),
+                    grouped(times.count),
+                    refused(times.refused).to_owned(),
+                ]
+            })
+            .collect();
+        screen.line("")?;
+        let heading = ["LEAK", "TO", "PROGRAM/THREAD", "AFTER", "TIMES", ""];
+        screen.table(heading, &rows, "")?;
+        screen.line("")?;
+        self.conclude(screen)
+    }
+
+    fn conclude(&self, screen: Screen) -> io::Result<()> {
+        match self.finish {
+            Finish::InTime => {}
+            Finish::Interrupted => screen.line("interrupted: what comes later was not watched")?,
+            Finish::NeverUp => {
+                screen.line("the node did not come up in time, so nothing was exercised")?;
+                self.last_words(screen)?;
+            }
+            Finish::Early => {
+                screen.line(format_args!(
+                    "the node ended before its time, {}: what comes later was not watched",
+                    ended(self.node.end)
+                ))?;
+                self.last_words(screen)?;
+            }
+        }
+        match self.node.ledger.total() {
+            0 if self.exit() == Exit::Done => screen.line("nothing leaked"),
+            0 => screen.line("nothing leaked so far, which proves nothing"),
+            total => screen.line(format_args!(
+                "LEAKED: {} calls lead out of this machine past Tor; the watcher let none of them \
+                 go anywhere",
+                grouped(total)
+            )),
+        }
+    }
+
+    fn last_words(&self, screen: Screen) -> io::Result<()> {
+        for line in &self.node.log {
+            screen.line(format_args!("  | {line}"))?;
+        }
+        Ok(())
+    }
+
+    fn json(&self) -> Value {
+        let steps = self
+            .steps
+            .iter()
+            .map(|step| json!({"what": step.what, "outcome": step.outcome.to_string()}));
+        let mut all = seen(&self.node.ledger, self.node.end);
+        if let Value::Object(all) = &mut all {
+            let Proof { caught, impossible } = self.proof;
+            let finish = match self.finish {
+                Finish::Early => "early",
+                Finish::Interrupted => "interrupted",
+                Finish::InTime => "in time",
+                Finish::NeverUp => "never up",
+            };
+            let log = match self.finish {
+                Finish::InTime | Finish::Interrupted => &[],
+                Finish::Early | Finish::NeverUp => self.node.log.as_slice(),
+            };
+            all.insert(
+                "proof".into(),
+                json!({"caught": caught, "impossible": impossible}),
+            );
+            all.insert("exercised".into(), steps.collect());
+            all.insert("ms".into(), millis(self.took).into());
+            all.insert("finish".into(), finish.into());
+            all.insert("log".into(), log.into());
+            all.insert("exit".into(), self.exit().code().into());
+        }
+        all
+    }
+}
+
+/// What a watcher saw, for programs.
+pub(super) fn seen(ledger: &Ledger, end: End) -> Value {
+    let Ledger {
+        leaks,
+        further,
+        spoke,
+        counts,
+    } = ledger;
+    let leaks: Vec<_> = leaks
+        .iter()
+        .map(|(entry, times)| {
+            json!({
+                "kind": entry.kind.to_string(),
+                "to": entry.to,
+                "program": entry.who.program,
+                "thread": entry.who.thread,
+                "after_ms": millis(times.first),
+                "times": times.count,
+                "refused": times.refused,
+            })
+        })
+        .collect();
+    let spoke = spoke
+        .iter()
+        .map(|(to, times)| json!({"to": to.to_string(), "times": times}));
+    json!({
+        "leaked": !leaks.is_empty(),
+        "leaks": leaks,
+        "further_leaks": further,
+        "spoke": spoke.collect::<Vec<_>>(),
+        "watched": {
+            "system_calls": counts.system_calls,
+            "processes": counts.processes,
+            "threads": counts.threads,
+            "sockets": counts.sockets,
+            "connects": counts.connects,
+            "binds": counts.binds,
+            "listens": counts.listens,
+            "sends": counts.sends,
+            "files": counts.files,
+        },
+        "end": ended(end),
+    })
+}
+
+/// What the watcher is worth.
+pub(super) fn proven(proof: &Proof) -> String {
+    let Proof { caught, impossible } = proof;
+    match impossible {
+        0 => format!("watcher proven: {caught} of {caught} planted leaks caught"),
+        _ => format!(
+            "watcher proven: {caught} of {caught} planted leaks caught; {impossible} more cannot be \
+             planted here, where there are no such sockets"
+        ),
+    }
+}
+
+fn watched(counts: &Counts) -> String {
+    format!(
+        "{} system calls in {} threads and {} processes; {} sockets, {} connects, {} binds, {} \
+         listens, {} sends to an address, {} files",
+        grouped(counts.system_calls),
+        grouped(counts.threads),
+        grouped(counts.processes),
+        grouped(counts.sockets),
+        grouped(counts.connects),
+        grouped(counts.binds),
+        grouped(counts.listens),
+        grouped(counts.sends),
+        grouped(counts.files),
+    )
+}
+
+fn exercised(steps: &Steps) -> String {
+    let count = |outcome: fn(&Answer) -> bool| {
+        let steps = steps.iter().filter(|step| outcome(&step.outcome));
+        steps.count()
+    };
+    format!(
+        "{} done, {} refused, {} without an answer",
+        count(|answer| matches!(answer, Answer::Done)),
+        count(|answer| matches!(answer, Answer::Refused(_))),
+        count(|answer| matches!(answer, Answer::Silent)),
+    )
+}
+
+const fn refused(refused: bool) -> &'static str {
+    match refused {
+        true => "refused",
+        false => "seen",
+    }
+}
+
+fn ended(end: End) -> String {
+    match end {
+        End::Exited(code) => format!("with exit code {code}"),
+        End::Killed(signal) => format!("by signal {signal}"),
+        End::Stopped => "by the watcher's hand, which could not refuse a call".to_owned(),
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Destinations that are named.
+const SHOWN: usize = 8;

@@ -1,0 +1,305 @@
+//! `whisht leaktest` in a network of its own, without any route but loopback: what does not leak is
+//! said not to, and what does is caught, named and refused.
+//!
+//! The namespace is a second wall. Whatever the watcher should let through by mistake would end
+//! there; and what it reports it has caught before that wall, since a call that it refused says "not
+//! permitted", where the wall says "unreachable".
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "helpers of tests may fail loudly, and wait"
+)]
+
+#[path = "leaktest/behind_tor.rs"]
+mod behind_tor;
+#[path = "tor/network.rs"]
+#[allow(dead_code, reason = "the tests of Tor itself use the rest of it")]
+mod network;
+#[path = "leaktest/watcher.rs"]
+mod watcher;
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// The program in a network of its own, without anything of ours in its environment; `None`, and a
+/// word about it, where there are no such networks.
+fn walled() -> Option<Command> {
+    let enter = ["--net", "--map-root-user", "--", "sh", "-c"];
+    let lift = "ip link set lo up && exec \"$0\" \"$@\"";
+    let possible = Command::new("unshare")
+        .args(enter)
+        .args([lift, "true"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !possible {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "`unshare --net` and `ip` must be there in CI; see .ci/prepare"
+        );
+        eprintln!("SKIPPED: needs `unshare --net` (util-linux) and `ip` (iproute2)");
+        return None;
+    }
+    let mut command = Command::new("unshare");
+    command
+        .args(enter)
+        .args([lift, env!("CARGO_BIN_EXE_whisht")])
+        .stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("WHISHT_") {
+            command.env_remove(name);
+        }
+    }
+    Some(command)
+}
+
+/// How a test ended, and what it found.
+struct Found {
+    code: Option<i32>,
+    report: Value,
+}
+
+impl Found {
+    fn read(output: &Output) -> Self {
+        let said = String::from_utf8_lossy(&output.stderr);
+        Self {
+            code: output.status.code(),
+            report: serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{said}")),
+        }
+    }
+
+    fn leaks(&self) -> impl Iterator<Item = (&str, &str, bool)> {
+        self.report["leaks"].as_array().unwrap().iter().map(|leak| {
+            let text = |name: &str| leak[name].as_str().unwrap();
+            (text("kind"), text("to"), leak["refused"].as_bool().unwrap())
+        })
+    }
+
+    /// Where it went, among what it may.
+    fn spoke(&self) -> impl Iterator<Item = &str> {
+        let places = self.report["spoke"].as_array().unwrap().iter();
+        places.map(|place| place["to"].as_str().unwrap())
+    }
+
+    fn outcome(&self, what: &str) -> &str {
+        let steps = self.report["exercised"].as_array().unwrap();
+        let step = steps.iter().rfind(|step| step["what"] == what);
+        step.unwrap_or_else(|| panic!("{what}: {:#}", self.report))["outcome"]
+            .as_str()
+            .unwrap()
+    }
+
+    #[track_caller]
+    fn is_tight(&self) {
+        assert_eq!(self.code, Some(0), "{:#}", self.report);
+        assert_eq!(self.leaks().count(), 0, "{:#}", self.report);
+        assert_eq!(self.report["finish"], "in time");
+        assert_eq!(self.report["leaked"], false);
+    }
+
+    #[track_caller]
+    fn names(&self, kind: &str, to: &str, refused: bool) {
+        assert_eq!(self.code, Some(7), "{:#}", self.report);
+        assert_eq!(self.report["leaked"], true);
+        let found = self.leaks().any(|leak| leak == (kind, to, refused));
+        assert!(found, "no {kind} to {to}: {:#}", self.report);
+    }
+}
+
+/// Tests a node with these options, for as long as its exercise takes and a little more.
+fn test(dir: &Path, options: &[&str]) -> Option<Found> {
+    let output = walled()?
+        .args(["leaktest", "--json", "--seconds", "12", "--threads", "1"])
+        .arg("--data-dir")
+        .arg(dir)
+        .args(options)
+        .output()
+        .unwrap();
+    Some(Found::read(&output))
+}
+
+/// A data directory that is not there yet, in one that goes with the test.
+fn scratch() -> (tempfile::TempDir, PathBuf) {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("data");
+    (parent, dir)
+}
+
+const LOCAL: [&str; 6] = [
+    "--profile",
+    "local",
+    "--network",
+    "leaktest",
+    "--listen",
+    "127.0.0.1:0",
+];
+
+/// A key that belongs to somebody: 1.
+const KEY: &str = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798\
+                   483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8";
+
+fn enode(place: &str) -> String {
+    format!("enode://{KEY}@{place}")
+}
+
+#[test]
+fn a_node_that_stays_on_loopback_leaks_nothing_whatever_it_does() {
+    let (_parent, dir) = scratch();
+    let doors = ["--rpc-http", "127.0.0.1:8545", "--rpc-ws", "127.0.0.1:8546"];
+    let rest = ["--mail-serve", "--discovery-enabled", "--level", "open"];
+    let Some(found) = test(&dir, &[&LOCAL[..], &doors, &rest].concat()) else {
+        return;
+    };
+    found.is_tight();
+    assert!(found.report["proof"]["caught"].as_u64().unwrap() >= 10);
+    for what in [
+        "shh_post",
+        "whisht_send",
+        "JSON-RPC over HTTP",
+        "JSON-RPC over WebSocket",
+        "partner: shh_post",
+        "partner: whisht_fetchMail",
+    ] {
+        assert_eq!(found.outcome(what), "done", "{what}");
+    }
+    let watched = |what: &str| found.report["watched"][what].as_u64().unwrap();
+    assert!(watched("connects") > 0 && watched("listens") > 0 && watched("sends") > 0);
+}
+
+#[test]
+fn a_node_of_the_public_network_that_stays_on_loopback_leaks_nothing() {
+    let (_parent, dir) = scratch();
+    if let Some(found) = test(&dir, &["--listen", "127.0.0.1:0"]) {
+        found.is_tight();
+    }
+}
+
+#[test]
+fn a_peer_with_a_clear_address_is_a_leak() {
+    let (_parent, dir) = scratch();
+    let peer = enode("192.0.2.1:30303");
+    if let Some(found) = test(&dir, &["--no-listen", "--peer", &peer]) {
+        found.names("connect", "192.0.2.1:30303", true);
+        assert_eq!(found.report["finish"], "in time", "it went on all the same");
+    }
+}
+
+#[test]
+fn a_listener_that_others_reach_is_a_leak() {
+    let (_parent, dir) = scratch();
+    if let Some(found) = test(&dir, &["--listen", "0.0.0.0:20819"]) {
+        found.names("listen", "0.0.0.0:20819", true);
+        assert_eq!(found.report["finish"], "early");
+        let log = found.report["log"].to_string();
+        assert!(log.contains("cannot listen on 0.0.0.0:20819"), "{log}");
+    }
+}
+
+#[test]
+fn a_name_that_is_looked_up_is_a_leak() {
+    let (_parent, dir) = scratch();
+    let store = "postgres://me@leak.invalid/mail";
+    let mail = ["--mail-serve", "--mail-store", store];
+    if let Some(found) = test(&dir, &[&LOCAL[..], &mail].concat()) {
+        // To read the file harms nobody; what would have followed was refused.
+        found.names("look-up", "/etc/hosts", false);
+    }
+}
+
+/// Programs of this machine with this text among their arguments.
+fn running(argument: &Path) -> Vec<String> {
+    let argument = argument.to_str().unwrap();
+    let processes = std::fs::read_dir("/proc").unwrap();
+    processes
+        .filter_map(|process| {
+            let path = process.unwrap().path().join("cmdline");
+            let line = String::from_utf8_lossy(&std::fs::read(path).ok()?).into_owned();
+            line.contains(argument).then_some(line)
+        })
+        .collect()
+}
+
+/// A test whose node is up.
+fn under_way(dir: &Path) -> Option<Child> {
+    let mut test = walled()?
+        .args(["leaktest", "--json", "--seconds", "600", "--threads", "1"])
+        .arg("--data-dir")
+        .arg(dir)
+        .args(LOCAL)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(test.stderr.take().unwrap()).lines();
+    let up = said.any(|line| line.unwrap() == "the node is up");
+    assert!(up, "it never came up");
+    // Whatever else it says must have a place to go.
+    std::thread::spawn(move || said.count());
+    Some(test)
+}
+
+fn signal(process: &Child, signal: &str) {
+    let status = Command::new("kill")
+        .args([signal, &process.id().to_string()])
+        .status();
+    assert!(status.unwrap().success());
+}
+
+#[test]
+fn who_has_seen_enough_gets_the_report_and_no_node_is_left() {
+    let (_parent, dir) = scratch();
+    let Some(test) = under_way(&dir) else {
+        return;
+    };
+    signal(&test, "-INT");
+    let found = Found::read(&test.wait_with_output().unwrap());
+    assert_eq!(found.report["finish"], "interrupted");
+    assert_eq!(found.code, Some(1), "half a test proves nothing");
+    assert_eq!(running(&dir), Vec::<String>::new());
+}
+
+#[test]
+fn a_test_that_is_killed_takes_its_node_along() {
+    let (_parent, dir) = scratch();
+    let Some(mut test) = under_way(&dir) else {
+        return;
+    };
+    assert!(running(&dir).len() > 1, "there is a node");
+    signal(&test, "-KILL");
+    test.wait().unwrap();
+    let patience = Instant::now() + Duration::from_secs(20);
+    while !running(&dir).is_empty() {
+        assert!(Instant::now() < patience, "{:?}", running(&dir));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_node_that_is_in_use_is_left_alone() {
+    let (_parent, dir) = scratch();
+    let Some(test) = under_way(&dir) else {
+        return;
+    };
+    let second = walled()
+        .unwrap()
+        .args(["leaktest", "--seconds", "1", "--data-dir"])
+        .arg(&dir)
+        .args(LOCAL)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert_eq!(second.status.code(), Some(6), "{said}");
+    assert!(
+        said.contains("in use") && said.contains("--data-dir"),
+        "{said}"
+    );
+    signal(&test, "-INT");
+    test.wait_with_output().unwrap();
+}

@@ -1,0 +1,112 @@
+//! Nodes behind Tor, on a private Tor network of this machine.
+//!
+//! These run outside of the namespace, since Tor's relays are out here. What a node behind Tor is
+//! told to dial is an address that belongs to nobody.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use whisht::config::tor::{Mode, TorSettings};
+use whisht::config::{Config, Settings};
+use whisht::shell::Entries;
+
+use crate::network::{self, TorNetwork};
+use crate::{Found, scratch};
+
+/// What the leak test says of a node with these options.
+fn test(dir: &Path, options: &[&str]) -> Found {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_whisht"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("WHISHT_") {
+            command.env_remove(name);
+        }
+    }
+    let output = command
+        .args(["leaktest", "--json", "--seconds", "12", "--threads", "1"])
+        .args(["--profile", "local", "--network", "leaktest"])
+        .arg("--data-dir")
+        .arg(dir)
+        .args(options)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    Found::read(&output)
+}
+
+#[test]
+fn a_node_that_has_nothing_but_tor_leaks_nothing() {
+    if !network::is_installed() {
+        eprintln!("SKIPPED: tor is not installed");
+        return;
+    }
+    let (parent, dir) = scratch();
+    let tor = TorNetwork::start(parent.path());
+    arti(&dir, &tor);
+    daemon(&dir.with_extension("socks"), &tor);
+}
+
+/// With a Tor of its own.
+fn arti(dir: &Path, tor: &TorNetwork) {
+    let own = ["--tor-mode", "arti", "--tor-network", tor.description()];
+    let found = test(dir, &[&own[..], &["--tor-only"]].concat());
+    found.is_tight();
+    assert_eq!(found.outcome("whisht_addPeer"), "done");
+    assert!(found.spoke().count() > 0, "Tor was used");
+
+    // On loopback nobody asks which relays there are, so it is asked here.
+    let settings = Settings {
+        tor: TorSettings {
+            mode: Some(Mode::Arti),
+            network: Some(tor.description().into()),
+            ..TorSettings::default()
+        },
+        ..Settings::default()
+    };
+    let config = Config::build(settings).unwrap();
+    let mut entries = Entries::of(&config.tor, dir).unwrap();
+    let relays = relays(&dir.join("arti/cache/dir_blobs"));
+    assert_eq!(relays.len(), 5);
+    for relay in relays {
+        assert!(entries.holds(relay), "{relay}");
+    }
+    assert!(!entries.holds("127.0.0.1:9".parse().unwrap()));
+}
+
+/// The relays of the consensus that arti keeps.
+fn relays(blobs: &Path) -> Vec<SocketAddr> {
+    let files = fs::read_dir(blobs).unwrap().map(|file| file.unwrap());
+    let consensus = files
+        .filter(|file| file.file_name().to_str().unwrap().starts_with("con_"))
+        .map(|file| fs::read_to_string(file.path()).unwrap())
+        .next()
+        .unwrap();
+    let lines = consensus.lines().filter(|line| line.starts_with("r tor"));
+    lines
+        .map(|line| {
+            let words: Vec<&str> = line.split(' ').collect();
+            format!("{}:{}", words[5], words[6]).parse().unwrap()
+        })
+        .collect()
+}
+
+/// Behind a daemon, which it must be seen to use.
+fn daemon(dir: &Path, tor: &TorNetwork) {
+    let daemon = tor.daemon("leaktest", None);
+    let socks = format!("127.0.0.1:{}", daemon.socks);
+    let found = test(
+        dir,
+        &[
+            "--tor-mode",
+            "socks",
+            "--tor-only",
+            "--tor-private-daemon",
+            "--tor-socks",
+            &socks,
+            "--no-listen",
+        ],
+    );
+    found.is_tight();
+    assert!(found.spoke().any(|place| place == socks), "Tor was used");
+}

@@ -1,0 +1,137 @@
+//! The watcher over programs that do what a node does not: fork, exec, die, and hide.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::{Found, walled};
+
+/// What the watcher says of a program, which must not take long.
+fn watch(program: &[&str]) -> Option<Found> {
+    let mut command = walled()?;
+    command.args(["leaktest-part", "watch", "--"]).args(program);
+    let begun = Instant::now();
+    let mut watcher = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    while watcher.try_wait().unwrap().is_none() {
+        if begun.elapsed() > Duration::from_secs(60) {
+            watcher.kill().unwrap();
+            panic!("the watcher hangs over {program:?}");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Some(Found::read(&watcher.wait_with_output().unwrap()))
+}
+
+const WHISHT: &str = env!("CARGO_BIN_EXE_whisht");
+
+#[test]
+fn every_planted_leak_is_caught_and_refused() {
+    let Some(found) = watch(&[WHISHT, "leaktest-part", "plant"]) else {
+        return;
+    };
+    for (kind, to) in [
+        ("connect", "192.0.2.1:9"),
+        ("connect", "[2001:db8::1]:9"),
+        ("connect", "192.0.2.2:9"),
+        ("datagram", "192.0.2.3:9"),
+        ("datagram", "192.0.2.4:9"),
+        ("connect", "192.0.2.5:9"),
+        ("listen", "192.0.2.6:9"),
+        ("look-up", "the machine's addresses (netlink)"),
+        ("socket", "raw packets"),
+        ("connect", "192.0.2.7:9"),
+        ("connect", "192.0.2.8:9"),
+    ] {
+        // A machine without IPv6 has no sockets to plant it with.
+        let six = to == "[2001:db8::1]:9" || to == "192.0.2.2:9";
+        if !six || std::path::Path::new("/proc/net/if_inet6").exists() {
+            found.names(kind, to, true);
+        }
+    }
+    found.names("look-up", "/etc/hosts", false);
+    assert_eq!(found.report["watched"]["processes"], 2);
+}
+
+#[test]
+fn a_child_that_becomes_another_program_is_followed() {
+    let script = "(exec bash -c 'exec 3<>/dev/tcp/192.0.2.9/9') 2>/dev/null & wait; exit 3";
+    let Some(found) = watch(&["bash", "-c", script]) else {
+        return;
+    };
+    found.names("connect", "192.0.2.9:9", true);
+    assert_eq!(found.report["leaks"][0]["program"], "bash");
+    assert_eq!(found.report["end"], "with exit code 3");
+}
+
+#[test]
+fn a_program_that_is_replaced_from_one_of_its_threads_is_followed() {
+    let leak = "exec 3<>/dev/tcp/192.0.2.9/9";
+    let program = [
+        WHISHT,
+        "leaktest-part",
+        "plant-exec",
+        "--",
+        "bash",
+        "-c",
+        leak,
+    ];
+    let Some(found) = watch(&program) else {
+        return;
+    };
+    found.names("connect", "192.0.2.9:9", true);
+    assert_eq!(found.report["leaks"][0]["program"], "bash");
+}
+
+#[test]
+fn threads_that_die_while_they_stand_still_do_not_hold_it_up() {
+    let Some(found) = watch(&[WHISHT, "leaktest-part", "plant-crowd"]) else {
+        return;
+    };
+    found.names("connect", "192.0.2.9:9", true);
+    assert!(found.report["watched"]["threads"].as_u64().unwrap() > 2);
+    assert_eq!(found.report["end"], "with exit code 0");
+}
+
+#[test]
+fn a_program_that_is_killed_is_said_to_be() {
+    let Some(found) = watch(&["sh", "-c", "kill -KILL $$"]) else {
+        return;
+    };
+    assert_eq!(found.report["end"], "by signal 9");
+    assert_eq!(found.code, Some(0));
+}
+
+#[test]
+fn what_a_program_leaves_behind_ends_with_it() {
+    let begun = Instant::now();
+    let Some(found) = watch(&["sh", "-c", "sleep 300 & exit 0"]) else {
+        return;
+    };
+    assert_eq!(found.report["end"], "with exit code 0");
+    assert!(begun.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
+fn signals_arrive_as_if_nobody_watched() {
+    let script = "trap 'exit 4' USR1 CONT; kill -USR1 $$; exit 5";
+    let Some(found) = watch(&["sh", "-c", script]) else {
+        return;
+    };
+    assert_eq!(found.report["end"], "with exit code 4");
+}
+
+#[test]
+fn a_program_that_is_not_there_is_an_error() {
+    let Some(mut command) = walled() else {
+        return;
+    };
+    let output = command
+        .args(["leaktest-part", "watch", "--", "/nonexistent"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("\"with exit code 1\""), "{said}");
+}
