@@ -6,6 +6,7 @@
 //! 4 expired, 5 refused by policy, 6 locked, 7 leaked.
 
 mod demo;
+mod drain;
 mod environment;
 mod exit;
 mod id;
@@ -103,6 +104,8 @@ enum Command {
     Status,
     /// Show what each level of privacy costs now, or what it lacks
     Levels,
+    /// Take a relay out of the network without losing what it carries
+    Drain(drain::Args),
     /// Keep what is flooded for others, or fetch what was missed
     Mail(mail::Args),
     /// Call a method of the node's JSON-RPC interface
@@ -152,6 +155,7 @@ impl Cli {
             Command::Send(args) => node::with(&common, async |node| send::run(node, args).await),
             Command::Inbox(args) => node::with(&common, async |node| inbox::run(node, args).await),
             Command::Outbox => node::with(&common, outbox::run),
+            Command::Drain(args) => node::with(&common, async |node| drain::run(node, args).await),
             Command::Cancel(args) => {
                 node::with(&common, async |node| outbox::cancel(node, args).await)
             }

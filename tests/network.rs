@@ -323,3 +323,34 @@ fn a_link_for_cells_does_not_keep_a_named_peer_from_becoming_one() {
     }
     assert!(met > 0, "no two relays had a link for cells only");
 }
+
+#[test]
+fn a_relay_that_drains_goes_on_until_nobody_has_a_path_through_it() {
+    let (mut world, source, reader) = network(12);
+    let relays = |world: &mut World, at| world.status(at).eligible_relays;
+    assert_eq!(relays(&mut world, source), 12);
+    assert_eq!(world.status(3).drained_in_secs, None);
+    world.command(3, Command::Drain(true)).unwrap();
+    let left = world.status(3).drained_in_secs.unwrap();
+    assert!((13 * 3_600..=25 * 3_600).contains(&left), "{left}");
+    assert!(deliver(
+        &mut world,
+        source,
+        reader,
+        b"still there",
+        Level::Normal
+    ));
+
+    world.leap(left - 3_600);
+    world.run(Duration::from_secs(120));
+    assert_eq!(relays(&mut world, source), 11, "the others are listed anew");
+    world.leap(3_600);
+    world.run(Duration::from_secs(1));
+    let status = world.status(3);
+    assert_eq!(status.drained_in_secs, Some(0), "{}", status.listed);
+    world.command(3, Command::Drain(false)).unwrap();
+    world.run(Duration::from_secs(60));
+    assert_eq!(relays(&mut world, source), 12);
+    let refused = world.command(source, Command::Drain(true));
+    assert!(refused.unwrap_err().to_string().contains("relays nothing"));
+}

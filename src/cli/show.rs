@@ -132,6 +132,10 @@ pub(super) async fn status(node: &mut Node) -> Result<Exit, Failure> {
     screen.line(format_args!("key       {}", short(&get("key"))))?;
     screen.line(format_args!("profile   {}", get("profile")))?;
     screen.line(format_args!("listed    {}", get("listed")))?;
+    if let Some(left) = status.get("drained_in_secs").and_then(Value::as_u64) {
+        let left = duration(left.saturating_mul(1_000));
+        screen.line(format_args!("drained   in {left}"))?;
+    }
     for onion in status["onion"].as_array().into_iter().flatten() {
         screen.line(format_args!(
             "onion     {}",

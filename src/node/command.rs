@@ -48,6 +48,8 @@ pub enum Command {
     Send(SendRequest),
     /// Forget a message that is on its way; pieces already sent cannot be recalled.
     Cancel(MessageId),
+    /// Publish no further descriptor, so that nobody plans paths through us any more, or do again.
+    Drain(bool),
     /// Fetch what was missed from a mail server; its progress comes as events.
     FetchMail(FetchRequest),
     /// The identities we listen for.

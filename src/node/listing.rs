@@ -14,10 +14,12 @@ use circuits::sample;
 use circuits::secret::Secret;
 use circuits::time::{Now, UnixSecs};
 
-use super::Node;
+use super::command::Refusal;
 use super::output::Record;
 use super::store::After;
+use super::timers::Timer;
 use super::work::{Job, JobId};
+use super::{Node, Output};
 
 /// What we have made to be listed.
 #[derive(Default)]
@@ -28,6 +30,8 @@ pub(super) struct Listing {
     pub(super) published: BTreeMap<Epoch, Publication>,
     /// Epochs whose key had to be erased; a second key for one of them would be equivocation.
     pub(super) lost: BTreeSet<Epoch>,
+    /// Whether we publish no further descriptor.
+    draining: bool,
 }
 
 /// How far our descriptor for an epoch is.
@@ -106,6 +110,9 @@ impl Node {
     /// On `main` that is a random second in the first half of the epoch, so that it tells nothing
     /// of when we started (spec M12). A relay without a stem for what it rebuilds stays out.
     pub(super) fn publish(&mut self, now: Now, epoch: Epoch) {
+        if self.listing.draining {
+            return;
+        }
         let due = match self.listing.published.get(&epoch) {
             Some(Publication::Due(due)) => *due,
             Some(Publication::Solving(..) | Publication::Made) => return,
@@ -143,11 +150,52 @@ impl Node {
             .insert(epoch, Publication::Solving(job, Box::new(draft)));
     }
 
+    /// Publishes nothing further, and gives up what is not published yet; or goes back to normal.
+    pub(super) fn drain(&mut self, now: Now, drain: bool) -> Result<(), Refusal> {
+        if !self.config.relay {
+            return Err(Refusal::usage(
+                "this node relays nothing, so there is nothing to drain",
+                "stop it when you like",
+            ));
+        }
+        self.listing.draining = drain;
+        if !drain {
+            self.timers.hasten(Timer::Epoch, now.mono);
+            return Ok(());
+        }
+        let outputs = &mut self.outputs;
+        self.listing.published.retain(|_, publication| {
+            if let Publication::Solving(job, _) = publication {
+                outputs.push_back(Output::CancelWork(*job));
+            }
+            matches!(publication, Publication::Made)
+        });
+        Ok(())
+    }
+
+    /// While draining, the seconds until nobody has a path through us any more.
+    pub(super) fn drained_in(&self, now: Now) -> Option<u32> {
+        // A descriptor names the key of the epoch after its own too, and serves until that is over.
+        let made = |(epoch, publication): (&Epoch, &Publication)| {
+            let end = epoch.next().next().start().after(STRAGGLERS);
+            matches!(publication, Publication::Made).then_some(end)
+        };
+        let last = self.listing.published.iter().filter_map(made).max();
+        let left = last.map_or(0, |last: UnixSecs| last.0.saturating_sub(now.unix.0));
+        self.listing.draining.then_some(left)
+    }
+
     /// Whether we stand in the directory, in the operator's words.
     pub(super) fn listed(&self, now: Now) -> &'static str {
         let epoch = Epoch::at(now.unix);
         if !self.config.relay {
             return "no: it does not relay";
+        }
+        if self.listing.draining {
+            return match self.drained_in(now) {
+                Some(0) | None => "no: it is drained, and can be stopped",
+                Some(_) => "not for long: it drains",
+            };
         }
         if self.config.advertise.is_empty() {
             return "no: it advertises no address";
@@ -207,3 +255,6 @@ impl Node {
         self.take_descriptor(now, Source::Own, None, raw);
     }
 }
+
+/// Seconds after that in which cells may still come: their delays, and clocks that run late.
+const STRAGGLERS: u32 = 3_600;

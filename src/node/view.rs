@@ -190,6 +190,8 @@ pub struct StatusView {
     pub relay: bool,
     /// Whether we stand in the directory for this epoch, or why not.
     pub listed: &'static str,
+    /// While draining, the seconds until nobody has a path through us any more.
+    pub drained_in_secs: Option<u32>,
     /// Envelopes in the pool.
     pub pool_envelopes: usize,
     /// Bytes in the pool.

@@ -118,6 +118,7 @@ impl Call {
                 return KeyCall::read(method, params, permissions).map(Self::Keys);
             }
             "whisht_cancel" => Command::Cancel(MessageId(number(params, "id")?)),
+            "whisht_drain" => Command::Drain(flag(params, "drain")?),
             "whisht_estimate" => Command::Estimate(send_request(params, rng)?),
             "whisht_fetchMail" => return mail::fetch(params),
             "whisht_identities" => nothing(params, Command::Identities)?,
@@ -149,7 +150,7 @@ impl Call {
 }
 
 /// Every method.
-pub const METHODS: [&str; 57] = [
+pub const METHODS: [&str; 58] = [
     "admin_addPeer",
     "admin_addTrustedPeer",
     "admin_nodeInfo",
@@ -192,6 +193,7 @@ pub const METHODS: [&str; 57] = [
     "whisht_addPeer",
     "whisht_cancel",
     "whisht_changePassword",
+    "whisht_drain",
     "whisht_estimate",
     "whisht_exportIdentity",
     "whisht_fetchMail",
@@ -314,6 +316,12 @@ fn number(params: Value, name: &str) -> Result<u64, RpcError> {
     only(params, name)?
         .as_u64()
         .ok_or_else(|| bad(name, "it is no number", "give a whole number"))
+}
+
+fn flag(params: Value, name: &str) -> Result<bool, RpcError> {
+    only(params, name)?
+        .as_bool()
+        .ok_or_else(|| bad(name, "it is neither true nor false", "give one of them"))
 }
 
 /// Named parameters, or one object among positional ones.
