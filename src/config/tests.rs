@@ -234,7 +234,7 @@ fn the_operators_page_names_every_setting() {
     let page = include_str!("../../docs/operating.md");
     let rows: Vec<_> = page
         .lines()
-        .filter(|line| line.contains("`WHISHT_") && line.starts_with("| `"))
+        .filter(|line| line.contains("` | `--") && line.starts_with("| `"))
         .filter_map(|line| line.split('`').nth(1))
         .collect();
     assert_eq!(rows, keys().collect::<Vec<_>>());

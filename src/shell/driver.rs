@@ -197,7 +197,10 @@ impl Driver {
     async fn run(mut self) {
         let timer = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(timer);
-        self.on_reach();
+        // A node takes the way for open unless it is told.
+        if *self.outside.way.reach.borrow() != Reach::Open {
+            self.on_reach();
+        }
         self.feed(Input::Timeout);
         loop {
             let armed = self.outside.arm(timer.as_mut());
