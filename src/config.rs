@@ -8,27 +8,31 @@
 
 pub mod discovery;
 mod entry;
+mod error;
 pub mod file;
 pub mod mail;
+mod reach;
 pub mod rpc;
 pub mod tor;
 pub mod value;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use circuits::directory;
 use circuits::ids::{Profile, RelayId};
 use circuits::level::Level;
 
-use crate::discovery::Contact;
 use crate::endpoint::{Endpoint, PeerAddr};
 use crate::node::{MailService, NodeConfig, PowGeneration};
 
+pub use error::ConfigError;
+pub use reach::Listen;
+
 use discovery::DiscoverySettings;
 use mail::{MailConfig, MailSettings};
-use rpc::{NotLoopback, RpcConfig, RpcSettings};
-use tor::{TorConfig, TorError, TorSettings, Via};
+use reach::{advertised, bootnodes, endpoint_to_directory, listen, reachable, to_directory};
+use rpc::{RpcConfig, RpcSettings};
+use tor::{TorConfig, TorSettings};
 use value::NetworkName;
 
 /// What one source says; `None` where it says nothing.
@@ -193,7 +197,7 @@ impl Config {
     /// is better off with a new one for every run (docs/design.md, section "Identities").
     #[must_use]
     pub fn keeps_link_key(&self) -> bool {
-        self.node.relay || self.listen != Listen::Nowhere
+        self.is_reachable()
     }
 
     /// Fills in what is known once the listeners are bound. With `tor.only` nobody is told, since
@@ -230,278 +234,6 @@ fn network(profile: Profile, name: Option<NetworkName>) -> Result<String, Config
         (_, Some(name)) => Ok(name.into()),
         (Profile::Main, None) => Ok(PUBLIC_NETWORK.to_owned()),
         (Profile::Local, None) => Err(ConfigError::LocalNeedsName),
-    }
-}
-
-fn listen(
-    profile: Profile,
-    tor: &TorConfig,
-    addresses: Option<Vec<SocketAddr>>,
-) -> Result<Listen, ConfigError> {
-    let Some(addresses) = addresses else {
-        return Ok(match (&tor.via, profile) {
-            // Arti's own onion service needs no listener.
-            (Via::Arti(_), _) if tor.only => Listen::Nowhere,
-            (_, Profile::Main) if !tor.only => Listen::Everywhere,
-            _ => Listen::Loopback,
-        });
-    };
-    for address in &addresses {
-        if tor.only && !address.ip().is_loopback() {
-            return Err(ConfigError::ListensBesideTor(*address));
-        }
-        reachable(profile, tor, Endpoint::Tcp(*address), "listen")?;
-    }
-    Ok(if addresses.is_empty() {
-        Listen::Nowhere
-    } else {
-        Listen::At(addresses)
-    })
-}
-
-/// Whom discovery asks first, if there is to be discovery.
-fn bootnodes(
-    profile: Profile,
-    tor: &TorConfig,
-    settings: DiscoverySettings,
-    listen: &Listen,
-) -> Result<Option<Vec<Contact>>, ConfigError> {
-    let bootnodes = settings.bootnodes.unwrap_or_default();
-    if !settings.enabled.unwrap_or(false) {
-        return match bootnodes.is_empty() {
-            true => Ok(None),
-            false => Err(ConfigError::BootnodesWithoutDiscovery),
-        };
-    }
-    if tor.is_on() {
-        return Err(ConfigError::DiscoveryBesideTor);
-    }
-    if *listen == Listen::Nowhere {
-        return Err(ConfigError::DiscoveryNeedsListener);
-    }
-    for contact in &bootnodes {
-        let endpoint = Endpoint::Tcp(contact.socket());
-        reachable(profile, tor, endpoint, "discovery.bootnodes")?;
-    }
-    Ok(Some(bootnodes))
-}
-
-/// Where to listen.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Listen {
-    /// Nowhere: connections go out only.
-    Nowhere,
-    /// On every address of the machine.
-    Everywhere,
-    /// On loopback only.
-    Loopback,
-    /// On exactly these addresses.
-    At(Vec<SocketAddr>),
-}
-
-/// Where a relay says that it can be reached.
-fn advertised(
-    profile: Profile,
-    tor: &TorConfig,
-    relay: bool,
-    said: Vec<Endpoint>,
-    listen: &Listen,
-) -> Result<Vec<directory::Endpoint>, ConfigError> {
-    if !relay {
-        return match said.is_empty() {
-            true => Ok(Vec::new()),
-            false => Err(ConfigError::AdvertiseWithoutRelay),
-        };
-    }
-    if tor.only {
-        return behind_tor(tor, &said);
-    }
-    let from_listen = |address: &SocketAddr| to_directory(*address);
-    let is_particular = |address: &&SocketAddr| is_public(address.ip());
-    match (listen, profile) {
-        (Listen::Nowhere, _) if !matches!(tor.via, Via::Arti(_)) => {
-            Err(ConfigError::RelayNeedsListener)
-        }
-        _ if !said.is_empty() => Ok(said.into_iter().map(endpoint_to_directory).collect()),
-        // Loopback addresses are filled in when the ports are known.
-        (_, Profile::Local) => Ok(Vec::new()),
-        (Listen::At(addresses), _) if addresses.iter().any(|address| is_public(address.ip())) => {
-            Ok(addresses
-                .iter()
-                .filter(is_particular)
-                .map(from_listen)
-                .collect())
-        }
-        _ => Err(ConfigError::RelayNeedsAddress),
-    }
-}
-
-/// Where a relay that nobody may know the address of can be reached: its onion service. That of
-/// arti is filled in when it is known.
-fn behind_tor(tor: &TorConfig, said: &[Endpoint]) -> Result<Vec<directory::Endpoint>, ConfigError> {
-    if let Some(Endpoint::Tcp(address)) = said.iter().find(|said| !said.is_onion()) {
-        return Err(ConfigError::AdvertisesBesideTor(*address));
-    }
-    let daemons = match &tor.via {
-        Via::Daemon(daemon) => daemon.onion,
-        Via::Arti(_) | Via::Nobody => None,
-    };
-    let onions: Vec<_> = said.iter().copied().chain(daemons).collect();
-    match (&tor.via, onions.is_empty()) {
-        (Via::Daemon(_), true) => Err(ConfigError::RelayNeedsOnion),
-        _ => Ok(onions.into_iter().map(endpoint_to_directory).collect()),
-    }
-}
-
-/// Whether strangers could connect to an address, as far as the address itself tells.
-fn is_public(ip: IpAddr) -> bool {
-    let private = match ip {
-        IpAddr::V4(ip) => ip.is_private() || ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
-    };
-    !(private || ip.is_loopback() || ip.is_unspecified() || ip.is_multicast())
-}
-
-/// Checks that this build and this profile can use an endpoint.
-fn reachable(
-    profile: Profile,
-    tor: &TorConfig,
-    endpoint: Endpoint,
-    setting: &'static str,
-) -> Result<(), ConfigError> {
-    match endpoint {
-        Endpoint::Onion(..) if !tor.is_on() => Err(ConfigError::OnionWithoutTor { setting }),
-        Endpoint::Onion(..) => Ok(()),
-        Endpoint::Tcp(address) if profile == Profile::Local && !address.ip().is_loopback() => {
-            Err(ConfigError::LocalLeavesMachine { setting, address })
-        }
-        Endpoint::Tcp(_) => Ok(()),
-    }
-}
-
-fn endpoint_to_directory(endpoint: Endpoint) -> directory::Endpoint {
-    match endpoint {
-        Endpoint::Tcp(address) => to_directory(address),
-        Endpoint::Onion(key, port) => directory::Endpoint::Onion(key, port),
-    }
-}
-
-const fn to_directory(address: SocketAddr) -> directory::Endpoint {
-    match address {
-        SocketAddr::V4(address) => directory::Endpoint::Ip4(*address.ip(), address.port()),
-        SocketAddr::V6(address) => directory::Endpoint::Ip6(*address.ip(), address.port()),
-    }
-}
-
-/// Why settings do not fit together.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// An address is advertised by a node that relays nothing.
-    #[error("`advertise` is for relays; add --relay, or leave it out")]
-    AdvertiseWithoutRelay,
-    /// Somebody is to be asked for peers, by a node that asks nobody.
-    #[error(
-        "`discovery.bootnodes` names nodes to ask for peers, and discovery is off; add \
-         --discovery-enabled, or leave them out"
-    )]
-    BootnodesWithoutDiscovery,
-    /// Discovery goes by UDP, which Tor does not carry.
-    #[error(
-        "discovery tells strangers where this machine is, by UDP, which Tor does not carry; leave \
-         out --discovery-enabled, and name peers with --peer"
-    )]
-    DiscoveryBesideTor,
-    /// A node that does not listen does not want to be known.
-    #[error(
-        "discovery tells strangers where this node is, and a node that does not listen tells \
-         nobody; leave out --no-listen, or --discovery-enabled"
-    )]
-    DiscoveryNeedsListener,
-    /// A level that this version does not have.
-    #[error(
-        "the level `{0}` is not there yet: it needs cover traffic that this version does not send; \
-         choose open, swift or normal"
-    )]
-    LevelNotThere(Level),
-    /// A local network must stay on this machine.
-    #[error(
-        "`{setting}` names {address}, but the local profile never leaves this machine; use an \
-         address of loopback, or --profile main"
-    )]
-    LocalLeavesMachine {
-        /// The setting.
-        setting: &'static str,
-        /// The address.
-        address: SocketAddr,
-    },
-    /// A local network must not be mistaken for another.
-    #[error("a local network needs a name; add --network NAME")]
-    LocalNeedsName,
-    /// An address of this machine would be told to everybody.
-    #[error(
-        "`advertise` names {0}, which tells everybody where this machine is; with tor.only a relay \
-         is reached by its onion service alone"
-    )]
-    AdvertisesBesideTor(SocketAddr),
-    /// Others could reach this machine without Tor.
-    #[error(
-        "`listen` names {0}, which others can reach without Tor; with tor.only use an address of \
-         loopback, or --no-listen"
-    )]
-    ListensBesideTor(SocketAddr),
-    /// An onion service is dialled through Tor, or not at all.
-    #[error(
-        "`{setting}` names an onion service, which needs Tor; set tor.mode to \"arti\", or to \
-         \"socks\" if a Tor daemon runs here"
-    )]
-    OnionWithoutTor {
-        /// The setting.
-        setting: &'static str,
-    },
-    /// A door for programs would open to other machines.
-    #[error(transparent)]
-    RpcLeavesMachine(#[from] NotLoopback),
-    /// A relay that says no address is no use to anybody.
-    #[error(
-        "a relay must say where others can reach it, and the addresses it listens on do not say \
-         it; add --advertise ADDRESS:PORT"
-    )]
-    RelayNeedsAddress,
-    /// A relay behind a daemon has to know its onion service.
-    #[error(
-        "a relay behind a Tor daemon must say its onion service; set tor.onion to what stands in the \
-         file `hostname` of the daemon's HiddenServiceDir, and the port"
-    )]
-    RelayNeedsOnion,
-    /// The settings of Tor do not fit together.
-    #[error(transparent)]
-    Tor(#[from] TorError),
-    /// A relay that does not listen cannot be reached.
-    #[error("a relay must listen; leave out --no-listen, or --relay")]
-    RelayNeedsListener,
-}
-
-impl ConfigError {
-    /// Whether a rule of privacy is the reason, rather than a mistake.
-    #[must_use]
-    pub const fn is_policy(&self) -> bool {
-        matches!(
-            self,
-            Self::AdvertisesBesideTor(_)
-                | Self::DiscoveryBesideTor
-                | Self::DiscoveryNeedsListener
-                | Self::LevelNotThere(_)
-                | Self::ListensBesideTor(_)
-                | Self::LocalLeavesMachine { .. }
-                | Self::OnionWithoutTor { .. }
-                | Self::RpcLeavesMachine(_)
-                | Self::Tor(
-                    TorError::LocalNeedsPrivateTor
-                        | TorError::OnlyNeedsTor
-                        | TorError::SocksLeavesMachine(_)
-                )
-        )
     }
 }
 

@@ -16,6 +16,12 @@ fn build(text: &str) -> Result<Config, String> {
     Config::build(read(text).unwrap()).map_err(|error| error.to_string())
 }
 
+fn refusal(text: &str) -> ConfigError {
+    Config::build(read(text).unwrap()).unwrap_err()
+}
+
+const ONION: &str = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad";
+
 #[test]
 fn every_key_is_read() {
     let text = format!(
@@ -224,7 +230,7 @@ fn a_local_relay_advertises_where_it_came_to_listen() {
 
 #[test]
 fn onion_services_are_refused_while_there_is_no_tor() {
-    let onion = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion:80";
+    let onion = format!("{ONION}.onion:80");
     let refusal = build(&format!("peers = ['enode://{KEY}@{onion}']")).unwrap_err();
     assert!(refusal.contains("needs Tor"), "{refusal}");
 }
@@ -351,4 +357,45 @@ fn a_mistyped_table_or_key_in_it_names_the_nearest() {
         let refusal = read(text).unwrap_err();
         assert!(refusal.contains(part), "{refusal}");
     }
+}
+
+#[test]
+fn a_relay_behind_tor_needs_no_address_but_its_onion_service() {
+    let onion = format!("{ONION}.onion:20819");
+    let daemon =
+        |more: &str| format!("relay = true\n{more}[tor]\nmode = 'socks'\nonion = '{onion}'\n");
+    let config = build(&daemon("")).unwrap();
+    assert_eq!(config.node.advertise.len(), 1);
+    assert_eq!(config.listen, Listen::Everywhere);
+    let refused = refusal(&daemon("listen = []\n"));
+    assert!(
+        matches!(refused, ConfigError::RelayNeedsListener),
+        "{refused}"
+    );
+
+    let only = refusal("relay = true\n[tor]\nmode = 'socks'\nonly = true\n");
+    assert!(matches!(only, ConfigError::RelayNeedsOnion), "{only}");
+    let clear = "relay = true\nadvertise = ['192.0.2.1:20819']\n\
+                 [tor]\nmode = 'socks'\nonly = true\n";
+    let clear = refusal(clear);
+    assert!(clear.is_policy() && matches!(clear, ConfigError::AdvertisesBesideTor(_)));
+}
+
+#[cfg(feature = "tor")]
+#[test]
+fn a_relay_with_a_tor_of_its_own_learns_its_onion_service_later() {
+    let mut config = build("relay = true\n[tor]\nmode = 'arti'\nonly = true\n").unwrap();
+    assert!(config.node.advertise.is_empty() && config.listen == Listen::Nowhere);
+    config.bound(&[]);
+    let onion = format!("{ONION}.onion:20819");
+    config.reached_by(Some(onion.parse().unwrap()));
+    assert_eq!(config.node.advertise.len(), 1);
+    assert_eq!(config.node.listen_port, 0);
+}
+
+#[test]
+fn discovery_is_refused_behind_tor() {
+    let text = "[discovery]\nenabled = true\n[tor]\nmode = 'socks'\n";
+    let refused = refusal(text);
+    assert!(refused.is_policy() && matches!(refused, ConfigError::DiscoveryBesideTor));
 }
