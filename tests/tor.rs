@@ -21,11 +21,12 @@ mod node;
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use tempfile::TempDir;
 
-use network::{TorDaemon, TorNetwork};
+use network::{TorDaemon, TorNetwork, private};
 use node::{NodeProcess, until};
 
 #[test]
@@ -40,6 +41,8 @@ fn a_message_passes_relays_that_have_no_address_but_an_onion_service() {
     world.a_relay_comes_back_under_the_same_address();
     world.deliver(b"and after a restart");
     world.a_message_outlives_the_tor_that_was_to_carry_it();
+    world.a_node_with_a_bridge_goes_by_it();
+    world.a_relay_for_chosen_readers_is_found_by_nobody_else();
 }
 
 struct World {
@@ -155,6 +158,40 @@ impl World {
         assert!(sent.status.success(), "{said}");
     }
 
+    fn a_node_with_a_bridge_goes_by_it(&self) {
+        let (mut bridge, line) = self.tor.bridge("bridge");
+        let dir = self.scratch.path();
+        let peers = enodes([&self.relays[0]]);
+        let node = arti(dir, "bridged", &self.tor, &["--tor-bridge", &line], &peers);
+        has_peers(&node, 1);
+        bridge.kill();
+        // There is no other way, although every relay of the network would answer.
+        has_peers(&node, 0);
+    }
+
+    fn a_relay_for_chosen_readers_is_found_by_nobody_else(&self) {
+        let (dir, tor) = (self.scratch.path(), &self.tor);
+        let chosen = format!("alice=descriptor:x25519:{ALICE_PUBLIC}");
+        let known = enodes([&self.relays[0]]);
+        let closed = ["--relay", "--tor-reader", &chosen];
+        let closed = arti(dir, "closed", tor, &closed, &known);
+        let name = closed.enode().split(['@', '.']).nth(1).unwrap();
+        let keys = dir.join("keys");
+        private(&keys);
+        let key = format!("{name}:descriptor:x25519:{ALICE_PRIVATE}\n");
+        let file = keys.join("closed.auth_private");
+        fs::write(&file, key).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+
+        let both = enodes([&closed, &self.relays[0]]);
+        let mallory = arti(dir, "mallory", tor, &[], &both);
+        has_peers(&mallory, 1);
+        let keys = ["--tor-keys", keys.to_str().unwrap()];
+        let alice = arti(dir, "alice", tor, &keys, &both);
+        has_peers(&alice, 2);
+        assert_eq!(mallory.ask(&["status"])["peers"], 1);
+    }
+
     fn begin_send(&self, body: &[u8]) -> node::Running {
         let file = self.scratch.path().join("body");
         fs::write(&file, body).unwrap();
@@ -195,6 +232,13 @@ impl World {
         });
         stage.to_owned()
     }
+}
+
+/// Waits until a node has so many peers.
+fn has_peers(node: &NodeProcess, count: u64) {
+    until(&format!("{count} peers"), || {
+        (node.ask(&["status"])["peers"] == count).then_some(())
+    });
 }
 
 /// A node with a Tor of its own, and nothing else to leave by.
@@ -262,5 +306,8 @@ fn enodes<'a>(nodes: impl IntoIterator<Item = &'a NodeProcess>) -> String {
     enodes.join(",")
 }
 
+/// A pair made by `openssl genpkey -algorithm x25519`, as docs/operating.md says.
+const ALICE_PUBLIC: &str = "4I63T3MAOI3F3LFRSQLQW3QHKHKYCQUMP3GYW6SGOB5WUCCEQREA";
+const ALICE_PRIVATE: &str = "MASAUBOM3RM7GL23THEVW3S4IAXGZLPSVELR4RBHDVXQOUQOCRFA";
 /// With one more behind a daemon, enough for lanes of `normal`.
 const ARTI_RELAYS: usize = 4;

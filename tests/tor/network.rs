@@ -108,16 +108,20 @@ impl TorNetwork {
             torrc += &format!("HiddenServiceDir {}\n", service.display());
             torrc += &format!("HiddenServicePort 20819 127.0.0.1:{port}\n");
         }
-        let path = dir.join("torrc");
-        fs::write(&path, torrc).unwrap();
-        let mut daemon = TorDaemon {
-            child: None,
-            torrc: path,
-            dir,
-            socks,
-        };
-        daemon.start();
-        daemon
+        TorDaemon::new(dir, &torrc, socks)
+    }
+
+    /// Starts a bridge: a relay that stands in no directory. Gives its bridge line too.
+    pub(crate) fn bridge(&self, name: &str) -> (TorDaemon, String) {
+        let dir = self.dir.join(name);
+        private(&dir);
+        let port = free_ports(1)[0];
+        let mut torrc = common(&self.dir, name, &self.authority);
+        torrc += &relay_lines(port);
+        torrc += "BridgeRelay 1\nPublishServerDescriptor 0\n";
+        let bridge = TorDaemon::new(dir, &torrc, 0);
+        let fingerprint = second_word(&bridge.dir.join("fingerprint"));
+        (bridge, format!("127.0.0.1:{port} {fingerprint}"))
     }
 
     /// Whether the authority lists every relay before the time is up.
@@ -161,6 +165,19 @@ impl Drop for TorNetwork {
 }
 
 impl TorDaemon {
+    fn new(dir: PathBuf, torrc: &str, socks: u16) -> Self {
+        let path = dir.join("torrc");
+        fs::write(&path, torrc).unwrap();
+        let mut daemon = Self {
+            child: None,
+            torrc: path,
+            dir,
+            socks,
+        };
+        daemon.start();
+        daemon
+    }
+
     /// Starts it, again if it was killed, and waits until it is ready.
     pub(crate) fn start(&mut self) {
         let log = self.dir.join("notice.log");
@@ -383,7 +400,7 @@ fn end(child: &mut Child) {
 }
 
 /// Tor works in no directory that others can read.
-fn private(dir: &Path) {
+pub(crate) fn private(dir: &Path) {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
