@@ -89,7 +89,7 @@ impl Gauge {
 
     /// Fails if anything was used without a bound.
     pub(crate) fn judge(&self) {
-        let ceiling = (QUIET_MB + SEALING_MB + 2 * POOL_MB + self.attackers * ATTACKER_MB) << 20;
+        let ceiling = (QUIET_MB + 2 * POOL_MB + self.attackers * ATTACKER_MB) << 20;
         for Sample { at, usage, .. } in &self.samples {
             let Usage {
                 memory,
@@ -194,8 +194,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Rows of the report.
 const ROWS: u32 = 12;
 
-/// Scrypt at a wallet's cost, which a mutant that makes an identity asks for: one at a time.
-const SEALING_MB: usize = 256;
 /// What a node without peers and envelopes uses, and room for what the allocator keeps.
 const QUIET_MB: usize = 48;
 /// What one peer can make a link hold: a frame of 2 MiB, its buffer, and what it inflates to.
