@@ -85,7 +85,13 @@ impl World {
         }
         let reader = arti(dir, "reader", &tor, &[], &enodes(&relays[1..4]));
         let way_out = tor.daemon("wayout", None);
-        let source = socks_client(dir, &way_out, &enodes([&relays[0], &relays[2], &relays[4]]));
+        let source = socks(
+            dir,
+            "source",
+            &way_out,
+            &["--no-listen"],
+            &enodes([&relays[0], &relays[2], &relays[4]]),
+        );
         let desk = reader.ask(&["id", "new", "desk", "--no-password"]);
         Self {
             desk: desk["public_key"].as_str().unwrap().to_owned(),
@@ -263,42 +269,33 @@ fn socks_relay(dir: &Path, tor: &TorNetwork, peers: &str) -> (TorDaemon, NodePro
     let listen = listener.local_addr().unwrap();
     let daemon = tor.daemon("behind", Some(listen.port()));
     drop(listener);
-    let (listen, socks) = (listen.to_string(), format!("127.0.0.1:{}", daemon.socks));
     let onion = daemon.onion();
-    let args = [
+    let more = [
         "--relay",
-        "--tor-mode",
-        "socks",
-        "--tor-only",
-        "--tor-private-daemon",
-        "--tor-socks",
-        &socks,
         "--tor-onion",
         &onion,
         "--listen",
-        &listen,
-        "--peer",
-        peers,
+        &listen.to_string(),
     ];
-    let node = NodeProcess::start(dir, "socks-relay", &args);
+    let node = socks(dir, "socks-relay", &daemon, &more, peers);
     (daemon, node)
 }
 
-/// A node that only goes out, by a daemon.
-fn socks_client(dir: &Path, daemon: &TorDaemon, peers: &str) -> NodeProcess {
-    let socks = format!("127.0.0.1:{}", daemon.socks);
-    let args = [
+/// A node behind a daemon, with nothing else to leave by.
+fn socks(dir: &Path, name: &str, daemon: &TorDaemon, more: &[&str], peers: &str) -> NodeProcess {
+    let port = format!("127.0.0.1:{}", daemon.socks);
+    let mut args = vec![
         "--tor-mode",
         "socks",
         "--tor-only",
         "--tor-private-daemon",
         "--tor-socks",
-        &socks,
-        "--no-listen",
+        &port,
         "--peer",
         peers,
     ];
-    NodeProcess::start(dir, "source", &args)
+    args.extend(more);
+    NodeProcess::start(dir, name, &args)
 }
 
 fn enodes<'a>(nodes: impl IntoIterator<Item = &'a NodeProcess>) -> String {

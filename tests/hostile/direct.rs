@@ -8,7 +8,7 @@ use whisht::envelope::{Envelope, Topic};
 use whisht::gossip::packet::{code, outgoing};
 use whisht::link::Capability;
 use whisht::message::ClientSecret;
-use whisht::node::{Command, Event, Identity};
+use whisht::node::{Command, Identity};
 
 use crate::scene::{Scene, TARGET};
 
@@ -42,27 +42,20 @@ fn hand_over(scene: &mut Scene, line: LinkId, payload: Vec<u8>) {
     scene.run(2);
 }
 
-fn messages(scene: &Scene) -> usize {
-    let events = scene.world.events(TARGET).iter();
-    events
-        .filter(|(_, event)| matches!(event, Event::Message(_)))
-        .count()
-}
-
 #[test]
 fn what_a_stranger_hands_over_is_not_looked_at_and_a_trusted_peers_mail_reaches_the_user_alone() {
     let mut scene = Scene::new();
     let envelope = unpaid(&mut scene);
     let (line, payload) = (scene.line, outgoing::p2p_message(&envelope));
     hand_over(&mut scene, line, payload.clone());
-    assert_eq!(messages(&scene), 0);
+    assert_eq!(scene.messages(), 0);
     let rogue = scene.world.addr(scene.rogue).key;
     scene
         .world
         .command(TARGET, Command::TrustPeer(rogue))
         .unwrap();
     hand_over(&mut scene, line, payload);
-    assert_eq!(messages(&scene), 1);
+    assert_eq!(scene.messages(), 1);
     assert_eq!(scene.world.status(TARGET).pool_envelopes, 0);
 }
 
@@ -79,7 +72,7 @@ fn trust_does_not_outlive_the_connection() {
     let line = scene.world.intrude(scene.rogue, TARGET);
     hand_over(&mut scene, line, outgoing::p2p_message(&envelope));
     assert!(scene.world.rogue(scene.rogue).line(line).stands());
-    assert_eq!(messages(&scene), 0);
+    assert_eq!(scene.messages(), 0);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use whisht::link::DisconnectReason;
 use whisht::message::{
     self, ASYMMETRIC_OVERHEAD, ClientSecret, Padding, Plaintext, SymKey, longest_payload,
 };
-use whisht::node::{Command, Event, Identity};
+use whisht::node::{Command, Identity};
 use whisht::pow::PowValues;
 
 use crate::scene::{Scene, TARGET};
@@ -50,13 +50,6 @@ fn bring(scene: &mut Scene, envelope: Envelope) {
     scene.run(2);
 }
 
-fn messages(scene: &Scene) -> usize {
-    let events = scene.world.events(TARGET).iter();
-    events
-        .filter(|(_, event)| matches!(event, Event::Message(_)))
-        .count()
-}
-
 #[test]
 fn plaintexts_whose_size_field_points_beyond_their_end_are_read_by_nobody_and_passed_on() {
     let (mut scene, to) = listening();
@@ -78,7 +71,7 @@ fn plaintexts_whose_size_field_points_beyond_their_end_are_read_by_nobody_and_pa
         bring(&mut scene, envelope);
         assert_eq!(scene.world.status(TARGET).pool_envelopes, count + 1);
     }
-    assert_eq!(messages(&scene), 0);
+    assert_eq!(scene.messages(), 0);
     assert!(scene.line().stands());
 }
 
@@ -92,7 +85,7 @@ fn an_ecies_body_shorter_than_its_own_parts_is_survived() {
         bring(&mut scene, envelope);
         assert_eq!(scene.world.status(TARGET).pool_envelopes, count + 1);
     }
-    assert_eq!(messages(&scene), 0);
+    assert_eq!(scene.messages(), 0);
 }
 
 #[test]

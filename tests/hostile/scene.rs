@@ -10,7 +10,7 @@ use circuits::shard::Payload;
 use whisht::compose::{Life, dummy};
 use whisht::dark::DarkMessage;
 use whisht::envelope::Envelope;
-use whisht::node::Command;
+use whisht::node::{Command, Event};
 use whisht::pow::Generations;
 
 use crate::sim::World;
@@ -50,6 +50,14 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
+    /// Messages that have reached the user of the node under attack.
+    pub(crate) fn messages(&self) -> usize {
+        let events = self.world.events(TARGET).iter();
+        events
+            .filter(|(_, event)| matches!(event, Event::Message(_)))
+            .count()
+    }
+
     pub(crate) fn new() -> Self {
         Self::with(Manners::good())
     }
