@@ -18,8 +18,8 @@
 use core::fmt;
 use core::time::Duration;
 
+use circuits::distributions;
 use circuits::level::sample_lag;
-use circuits::sample;
 use circuits::time::UnixSecs;
 use rand_core::CryptoRng;
 use thiserror::Error;
@@ -140,7 +140,7 @@ impl Life {
             .collect();
         let class = match self.choice {
             LifeChoice::Shortest => fitting.first(),
-            LifeChoice::Any => sample::pick(rng, &fitting),
+            LifeChoice::Any => distributions::pick(rng, &fitting),
         };
         match class {
             Some(&class) => Ok((expiry(class), class)),

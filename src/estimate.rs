@@ -7,7 +7,7 @@
 
 use core::time::Duration;
 
-use circuits::sample::{exponential, one_in};
+use circuits::distributions::{exponential, one_in};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 

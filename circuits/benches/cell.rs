@@ -9,10 +9,10 @@
 use std::hint::black_box;
 
 use circuits::cell::{Cell, HopDelay};
+use circuits::cell_builder::{Hop, LayerSpec, seal};
 use circuits::geometry::DELTA_LEN;
 use circuits::ids::{Epoch, LinkId, RelayId};
 use circuits::keys::OnionSecret;
-use circuits::origin::{Hop, LayerSpec, seal};
 use circuits::relay::{OnionRelay, Peel, RelayLimits, ReplaySet};
 use circuits::secret::Secret;
 use circuits::time::{Instant, Now};

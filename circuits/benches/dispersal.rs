@@ -10,9 +10,9 @@
 use blake2::{Blake2b256, Digest};
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
+use circuits::dispersal::{Class, disperse, rebuild};
+use circuits::distributions;
 use circuits::geometry::SHARD_LEN;
-use circuits::sample;
-use circuits::shard::{Class, disperse, rebuild};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -55,7 +55,7 @@ fn dispersal(criterion: &mut Criterion) {
 /// All but `k` of the pieces, at random.
 fn lose<T>(rng: &mut ChaCha20Rng, class: Class, mut pieces: Vec<T>) -> Vec<T> {
     while pieces.len() > usize::from(class.k()) {
-        let lost = sample::below(rng, pieces.len().try_into().unwrap());
+        let lost = distributions::below(rng, pieces.len().try_into().unwrap());
         pieces.swap_remove(lost.try_into().unwrap());
     }
     pieces

@@ -57,35 +57,35 @@
 use core::fmt;
 use std::collections::BTreeSet;
 
-mod budget;
-mod crowd;
 mod descriptor;
 mod eligibility;
 mod endpoint;
 mod equivocation;
+mod observation;
 mod puzzle;
-mod sighting;
+mod rate_limit;
 mod signature;
 mod snapshot;
 mod store;
+mod subnet_counts;
 mod sync;
 mod table;
 
-pub use budget::Allowance;
 pub use descriptor::{
     BadDescriptor, Descriptor, DescriptorDigest, Draft, MAX_DESCRIPTOR_LEN, MAX_FAMILY,
     Requirements, TICKET_BITS, VerifiedDescriptor,
 };
 pub use endpoint::{Endpoint, Subnet};
 pub use equivocation::Proof;
+pub use observation::Source;
 pub use puzzle::{PuzzleSearch, PuzzleSolution};
-pub use sighting::Source;
+pub use rate_limit::Allowance;
 pub use signature::{BadSigningKey, SigningKey};
 pub use snapshot::{Relay, Snapshot};
 pub use sync::{MAX_ANSWER_LEN, MAX_PREFIXES, Request};
 
-use self::budget::Budget;
 use self::equivocation::Exclusions;
+use self::rate_limit::Budget;
 use self::table::{Table, main_subnet};
 use crate::ids::{Epoch, LinkId, RelayId, RelayKey, ShortId};
 use crate::time::{Now, UnixSecs};

@@ -11,8 +11,8 @@
 //! caller seal it for storage.
 
 pub(crate) mod element;
+mod keyring;
 pub(crate) mod layer;
-mod ring;
 
 use core::fmt;
 
@@ -22,7 +22,7 @@ use rand_core::CryptoRng;
 use subtle::ConstantTimeEq;
 
 use self::element::Element;
-pub use self::ring::{Held, KeyHeld, Keyring, acceptance};
+pub use self::keyring::{Held, KeyHeld, Keyring, acceptance};
 use crate::secret::Secret;
 
 /// The secret half of a relay's onion key, wiped on drop.

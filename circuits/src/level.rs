@@ -11,7 +11,7 @@ use core::time::Duration;
 
 use rand_core::CryptoRng;
 
-use crate::sample;
+use crate::distributions;
 
 /// How well a message is to be protected, weakest first.
 ///
@@ -131,7 +131,7 @@ impl LevelRules {
     /// Draws how long the rendezvous is to hold an envelope.
     #[must_use]
     pub fn sample_hold(&self, rng: &mut impl CryptoRng) -> Duration {
-        sample::exponential_within(rng, self.hold, LONGEST_WAIT)
+        distributions::exponential_within(rng, self.hold, LONGEST_WAIT)
     }
 }
 
@@ -203,7 +203,7 @@ pub fn sample_lag(rng: &mut impl CryptoRng) -> Duration {
     [PAYLOAD_GAP, DARK.hold]
         .into_iter()
         .chain(relays)
-        .map(|mean| sample::exponential_within(rng, mean, LONGEST_WAIT))
+        .map(|mean| distributions::exponential_within(rng, mean, LONGEST_WAIT))
         .sum()
 }
 

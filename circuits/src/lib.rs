@@ -3,15 +3,15 @@
 //! A cell travels through this crate in the order of its modules:
 //!
 //! 1. [`path`] picks lanes (guard, middles, rendezvous) from a frozen [`directory`] snapshot.
-//! 2. [`aont`] and [`shard`] turn an envelope into `n` pieces of which any `k` rebuild it.
-//! 3. [`origin`] seals each piece into one constant-size [`cell`].
+//! 2. [`aont`] and [`dispersal`] turn an envelope into `n` shards of which any `k` rebuild it.
+//! 3. [`cell_builder`] seals each shard into one constant-size [`cell`].
 //! 4. [`relay`] peels one layer at each hop; [`mix`] lets it wait.
-//! 5. [`rendezvous`] collects the pieces, and [`stem`] says where the envelope enters the network.
+//! 5. [`rendezvous`] collects the shards, and [`dandelion`] says where the envelope enters the network.
 //!
 //! [`level`] says what each level of privacy demands of all of this.
 //!
 //! Underneath lie the words that all of them share: [`bytes`], [`geometry`], [`ids`], [`keys`],
-//! [`sample`], [`secret`], [`time`].
+//! [`distributions`], [`secret`], [`time`].
 //!
 //! The crate knows nothing of Whisper, sockets, files, clocks or global randomness: time is an
 //! argument, randomness is a generator that the caller seeds, and an envelope is a byte string.
@@ -21,18 +21,18 @@
 pub mod aont;
 pub mod bytes;
 pub mod cell;
+pub mod cell_builder;
+pub mod dandelion;
 pub mod directory;
+pub mod dispersal;
+pub mod distributions;
 pub mod geometry;
 pub mod ids;
 pub mod keys;
 pub mod level;
 pub mod mix;
-pub mod origin;
 pub mod path;
 pub mod relay;
 pub mod rendezvous;
-pub mod sample;
 pub mod secret;
-pub mod shard;
-pub mod stem;
 pub mod time;

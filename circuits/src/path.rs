@@ -15,7 +15,7 @@
 //! use circuits::directory::{Relay, Snapshot, Subnet};
 //! use circuits::ids::{Epoch, Profile, RelayId};
 //! use circuits::keys::OnionSecret;
-//! use circuits::origin::Hop;
+//! use circuits::cell_builder::Hop;
 //! use circuits::path::{Exclusions, GuardSeed, Guards, PathPicker, PathRules};
 //! use circuits::secret::Secret;
 //! use circuits::time::UnixSecs;
@@ -53,22 +53,22 @@ use core::fmt;
 
 use rand_core::CryptoRng;
 
-mod fill;
 mod guard;
-mod lengths;
-mod report;
+mod lane_length;
+mod refusal;
 mod rules;
+mod search;
 
 pub use guard::{Guard, GuardSeed, Guards};
-pub use lengths::lane_lengths;
-pub use report::{PathRefusal, Removed, Rule};
+pub use lane_length::lane_lengths;
+pub use refusal::{PathRefusal, Removed, Rule};
 pub use rules::{BadPathRules, Exclusions, MAX_LANES, MAX_RELAYS, PathRules};
 
-use self::fill::{Search, Sharing};
+use self::search::{Search, Sharing};
+use crate::cell_builder::Hop;
 use crate::directory::{Relay, Snapshot};
+use crate::distributions;
 use crate::ids::Profile;
-use crate::origin::Hop;
-use crate::sample;
 
 /// Draws paths from one snapshot, by one set of rules. `Debug` shows how many relays it can choose
 /// from, not which.
@@ -452,7 +452,7 @@ fn shuffled<'a>(rng: &mut impl CryptoRng, relays: &[&'a Relay]) -> Vec<&'a Relay
     let mut relays = relays.to_vec();
     for last in (1..relays.len()).rev() {
         let bound = u32::try_from(last.saturating_add(1)).unwrap_or(u32::MAX);
-        let other = usize::try_from(sample::below(rng, bound)).unwrap_or(last);
+        let other = usize::try_from(distributions::below(rng, bound)).unwrap_or(last);
         relays.swap(last, other);
     }
     relays

@@ -10,19 +10,19 @@
 //! whoever made the cell can let it fail at any hop, so it says nothing about the neighbour that
 //! brought it, and no neighbour is punished for a single cell.
 
-mod intake;
-mod log;
-mod pace;
+mod ingress;
 mod peel;
-mod replay;
+mod rate_limit;
+mod replay_log;
+mod replay_set;
 
 use core::fmt;
 use core::time::Duration;
 
-use self::intake::Intake;
-pub use self::intake::RelayLimits;
-pub use self::log::{ReplayLog, ReplayLogError};
-pub use self::replay::{NotFresh, ReplaySet, ReplayTag};
+use self::ingress::Intake;
+pub use self::ingress::RelayLimits;
+pub use self::replay_log::{ReplayLog, ReplayLogError};
+pub use self::replay_set::{NotFresh, ReplaySet, ReplayTag};
 use crate::cell::{BadSlot, Cell};
 use crate::geometry::DELTA_LEN;
 use crate::ids::{Epoch, LinkId, RelayId, ShortId};

@@ -14,7 +14,7 @@
 //! envelopes, and whoever records its links and takes its key sees them too: the threshold
 //! protects against relays in the middle.
 
-mod demand;
+mod difficulty;
 mod table;
 mod ticket;
 
@@ -23,11 +23,11 @@ use core::time::Duration;
 
 pub use self::ticket::{TicketBits, TicketSearch, verify_ticket};
 
-use self::demand::Demand;
+use self::difficulty::Demand;
 use self::table::{Set, Table, Terms};
+use crate::dispersal::{Class, Shard, rebuild};
 use crate::geometry::SHARD_LEN;
 use crate::ids::{Epoch, LinkId, RelayId};
-use crate::shard::{Class, Shard, rebuild};
 use crate::time::{Instant, Now};
 
 /// Bounds of a rendezvous.

@@ -8,10 +8,10 @@ use std::sync::OnceLock;
 
 use circuits::bytes::part;
 use circuits::cell::{Cell, HopDelay, Slot};
+use circuits::cell_builder::{Hop, LayerSpec, seal};
 use circuits::geometry::{CELL_LEN, DELTA_LEN, SLOT_LEN};
 use circuits::ids::{Epoch, LinkId, RelayId};
 use circuits::keys::{OnionPublic, OnionSecret};
-use circuits::origin::{Hop, LayerSpec, seal};
 use circuits::relay::{Dropped, OnionRelay, Peeled, RelayLimits, ReplayLog, ReplaySet, ReplayTag};
 use circuits::secret::Secret;
 use circuits::time::{Instant, Now};

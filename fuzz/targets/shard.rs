@@ -5,10 +5,10 @@
 use core::time::Duration;
 use std::sync::OnceLock;
 
+use circuits::dispersal::{Class, Cookie, Payload, Shard, disperse};
 use circuits::geometry::{DELTA_LEN, SHARD_LEN};
 use circuits::ids::{Epoch, LinkId, RelayId};
 use circuits::rendezvous::{Rendezvous, RendezvousLimits, TicketBits, TicketSearch, Verdict};
-use circuits::shard::{Class, Cookie, Payload, Shard, disperse};
 use circuits::time::{Instant, Now, UnixSecs};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;

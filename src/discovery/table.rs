@@ -7,8 +7,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use circuits::distributions;
 use circuits::ids::RelayKey;
-use circuits::sample;
 use rand_core::CryptoRng;
 
 use super::contact::{Contact, Place, Prefix, Reach};
@@ -211,7 +211,7 @@ fn index(own: &Place, key: &RelayKey) -> usize {
 /// A random number below `count`; `None` if there is none.
 fn pick(count: usize, rng: &mut impl CryptoRng) -> Option<usize> {
     let count = u32::try_from(count).ok().filter(|count| *count > 0)?;
-    usize::try_from(sample::below(rng, count)).ok()
+    usize::try_from(distributions::below(rng, count)).ok()
 }
 
 /// Half of all nodes fall into the farthest bucket, a quarter into the next; none of the usual

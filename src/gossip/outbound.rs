@@ -3,8 +3,8 @@
 use core::time::Duration;
 use std::collections::BTreeSet;
 
+use circuits::distributions;
 use circuits::ids::LinkId;
-use circuits::sample;
 use circuits::time::{Instant, Now};
 use rand_chacha::ChaCha20Rng;
 
@@ -40,7 +40,7 @@ impl Gossip {
                 Exchange::Pull => &mut peer.notices.queue,
                 Exchange::Push => &mut peer.queue,
             };
-            let wait = sample::exponential(&mut self.rng, self.mean_wait);
+            let wait = distributions::exponential(&mut self.rng, self.mean_wait);
             queue.push(now.mono.after(wait), hash);
         }
     }
@@ -221,7 +221,7 @@ const fn packet_len(body: usize) -> usize {
 fn shuffle<T>(rng: &mut ChaCha20Rng, items: &mut [T]) {
     for last in (1..items.len()).rev() {
         let bound = u32::try_from(last).unwrap_or(u32::MAX).saturating_add(1);
-        let other = usize::try_from(sample::below(rng, bound)).unwrap_or(last);
+        let other = usize::try_from(distributions::below(rng, bound)).unwrap_or(last);
         items.swap(last, other);
     }
 }

@@ -12,8 +12,8 @@
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
+use circuits::distributions;
 use circuits::ids::LinkId;
-use circuits::sample;
 use circuits::time::Instant;
 use rand_chacha::ChaCha20Rng;
 
@@ -91,7 +91,7 @@ impl Pulls {
             return;
         }
         peer.named += 1;
-        let turn = now.after(sample::exponential(rng, MEAN_WAIT));
+        let turn = now.after(distributions::exponential(rng, MEAN_WAIT));
         self.turns.insert((turn, envelope));
         self.wanted.insert(
             envelope,
@@ -223,7 +223,7 @@ impl Pulls {
         let ready: Vec<LinkId> = wanted.announcers.iter().copied().filter(free).collect();
         let good: Vec<LinkId> = ready.iter().copied().filter(|link| !owes(link)).collect();
         // Who still owes an answer is asked when there is nobody else.
-        let drawn = sample::pick(rng, &good).or_else(|| sample::pick(rng, &ready));
+        let drawn = distributions::pick(rng, &good).or_else(|| distributions::pick(rng, &ready));
         wanted.turn = match drawn {
             Some(&link) => {
                 wanted.announcers.retain(|announcer| *announcer != link);

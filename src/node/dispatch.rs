@@ -7,13 +7,13 @@
 use core::time::Duration;
 
 use circuits::cell::HopDelay;
+use circuits::cell_builder::{LayerSpec, seal};
+use circuits::dispersal::{Class, Cookie, Payload, Shard, Ticket, disperse};
+use circuits::distributions::exponential;
 use circuits::ids::ShortId;
 use circuits::level::{Emission as Pace, Insertion, Level};
-use circuits::origin::{LayerSpec, seal};
 use circuits::path::Lifted;
 use circuits::rendezvous::{TicketBits, TicketSearch};
-use circuits::sample::exponential;
-use circuits::shard::{Class, Cookie, Payload, Shard, Ticket, disperse};
 use circuits::time::{Instant, Now};
 use rand_core::Rng;
 

@@ -7,10 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use circuits::directory::{Descriptor, Draft, PuzzleSearch, PuzzleSolution, Requirements, Source};
+use circuits::distributions;
 use circuits::ids::{Epoch, Profile};
 use circuits::keys::OnionSecret;
 use circuits::relay::{ReplayLog, ReplaySet};
-use circuits::sample;
 use circuits::secret::Secret;
 use circuits::time::{Now, UnixSecs};
 
@@ -218,7 +218,7 @@ impl Node {
             Profile::Local => now.unix,
             Profile::Main => epoch
                 .start()
-                .after(sample::below(&mut self.rng, Epoch::SECS / 2)),
+                .after(distributions::below(&mut self.rng, Epoch::SECS / 2)),
         }
     }
 

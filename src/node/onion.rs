@@ -8,12 +8,12 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use circuits::cell::Cell;
+use circuits::dispersal::Payload;
 use circuits::geometry::DELTA_LEN;
 use circuits::ids::{Epoch, LinkId, RelayId, ShortId};
 use circuits::mix::Mix;
 use circuits::relay::{OnionRelay, Peel, Peeled, RelayLimits, ReplayLog, ReplayTag};
 use circuits::rendezvous::{Rendezvous, RendezvousLimits, Verdict};
-use circuits::shard::Payload;
 use circuits::time::{Instant, Now};
 
 use super::connections::{Connection, Dark, Purpose};

@@ -9,12 +9,12 @@ use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
 use circuits::cell::HopDelay;
+use circuits::cell_builder::Hop;
+use circuits::dispersal::{Class, Cookie, Shard};
+use circuits::distributions::exponential;
 use circuits::ids::{Epoch, ShortId};
 use circuits::level::Level;
-use circuits::origin::Hop;
 use circuits::path::Plan;
-use circuits::sample::exponential;
-use circuits::shard::{Class, Cookie, Shard};
 use circuits::time::Instant;
 use rand_chacha::ChaCha20Rng;
 

@@ -9,12 +9,12 @@ use std::collections::BTreeSet;
 use circuits::directory::{
     Directory, Inserted, Request, Snapshot, Source, Subnet, VerifiedDescriptor,
 };
+use circuits::distributions;
 use circuits::ids::{Epoch, LinkId, RelayId, ShortId};
 use circuits::keys::OnionSecret;
 use circuits::level::LevelRules;
 use circuits::path::{BadPathRules, Exclusions, PathPicker, PathRefusal, PathRules, Plan};
 use circuits::relay::{ReplayLog, ReplaySet};
-use circuits::sample;
 use circuits::time::{Instant, Now};
 
 use super::connections::{Dark, Purpose};
@@ -158,7 +158,7 @@ impl Node {
             .iter()
             .filter(|(_, link)| link.dark == Dark::Ready);
         let dark: Vec<LinkId> = dark.map(|(id, _)| id).collect();
-        if let Some(link) = sample::pick(&mut self.rng, &dark) {
+        if let Some(link) = distributions::pick(&mut self.rng, &dark) {
             self.ask_for_descriptors(now, *link);
         }
         let first = self.guards.members().next().map(|guard| guard.short());

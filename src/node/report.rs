@@ -4,9 +4,9 @@
 //! commands that say so (adding a peer or an identity, sending, cancelling, stopping). What clients of
 //! `shh_*` ask is answered in `whisper`.
 
+use circuits::dispersal::Class;
 use circuits::ids::{Profile, RelayKey};
 use circuits::level::{Emission, Insertion, Level};
-use circuits::shard::Class;
 use circuits::time::Now;
 
 use super::command::{Command, Recipient, Refusal, RefusalKind, Reply, SendRequest};

@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use circuits::dandelion::{Embargo, Stem, StemOrigin, StemRoute};
 use circuits::ids::LinkId;
-use circuits::stem::{Embargo, Stem, StemOrigin, StemRoute};
 use circuits::time::{Instant, Now};
 use rand_chacha::ChaCha20Rng;
 

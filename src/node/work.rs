@@ -9,8 +9,8 @@
 use core::time::Duration;
 
 use circuits::directory::{PuzzleSearch, PuzzleSolution};
+use circuits::dispersal::Ticket;
 use circuits::rendezvous::TicketSearch;
-use circuits::shard::Ticket;
 
 use crate::pow::{OutOfTime, SealSearch};
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use circuits::cell::Cell;
+use circuits::cell_builder::Hop;
 use circuits::geometry::CELL_LEN;
 use circuits::keys::OnionSecret;
-use circuits::origin::Hop;
 
 use crate::scene::{RELAYS, Scene, TARGET};
 use crate::sim::rogue::Manners;

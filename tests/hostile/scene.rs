@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use circuits::cell::{Cell, HopDelay};
+use circuits::cell_builder::{Hop, LayerSpec, seal};
+use circuits::dispersal::Payload;
 use circuits::ids::{Epoch, LinkId};
 use circuits::keys::OnionSecret;
-use circuits::origin::{Hop, LayerSpec, seal};
-use circuits::shard::Payload;
 use whisht::compose::{Life, dummy};
 use whisht::dark::DarkMessage;
 use whisht::envelope::Envelope;

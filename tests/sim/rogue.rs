@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use circuits::cell::Cell;
+use circuits::cell_builder::Hop;
 use circuits::directory::{
     Descriptor, Draft, Endpoint, PuzzleSearch, Requirements, SigningKey, VerifiedDescriptor,
 };
 use circuits::ids::{Epoch, LinkId, NetworkId, Profile, RelayKey};
 use circuits::keys::OnionSecret;
-use circuits::origin::Hop;
 use circuits::time::{Instant, Now};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;

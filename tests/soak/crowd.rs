@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use circuits::sample;
+use circuits::distributions;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use tokio::task::JoinSet;
@@ -126,7 +126,7 @@ impl Attacker {
 
     /// Uniform below `bound`.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
-        let drawn = sample::below(&mut self.rng, u32::try_from(bound).unwrap());
+        let drawn = distributions::below(&mut self.rng, u32::try_from(bound).unwrap());
         usize::try_from(drawn).unwrap()
     }
 
@@ -145,7 +145,7 @@ impl Attacker {
             (Mutator::new(&name, inputs.clone()), inputs)
         });
         let count = u32::try_from(inputs.len()).unwrap();
-        let choice = usize::try_from(sample::below(&mut self.rng, count)).unwrap();
+        let choice = usize::try_from(distributions::below(&mut self.rng, count)).unwrap();
         mutator.mutate(&inputs[choice]).0
     }
 

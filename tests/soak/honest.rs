@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use circuits::cell::HopDelay;
+use circuits::cell_builder::{Hop, LayerSpec, seal};
 use circuits::directory::{Descriptor, Requirements};
+use circuits::dispersal::Payload;
 use circuits::ids::{Epoch, Profile};
 use circuits::keys::OnionSecret;
-use circuits::origin::{Hop, LayerSpec, seal};
-use circuits::shard::Payload;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use serde_json::{Value, json};

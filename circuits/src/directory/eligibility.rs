@@ -8,11 +8,11 @@
 //! and for a day of observation while the directory is young. The latter buys less, and the
 //! snapshot says so.
 
-use super::sighting::DAY;
+use super::observation::DAY;
 use super::table::{Held, Record};
 use super::{Directory, HOUR, Relay, Snapshot, Subnet};
+use crate::cell_builder::Hop;
 use crate::ids::{Epoch, Profile, RelayId};
-use crate::origin::Hop;
 use crate::time::UnixSecs;
 
 /// What makes a relay eligible.

@@ -9,8 +9,8 @@
 use core::fmt;
 
 use super::endpoint::Subnet;
+use crate::cell_builder::Hop;
 use crate::ids::{Epoch, Profile, RelayId};
-use crate::origin::Hop;
 
 /// A relay that paths may use.
 #[derive(Clone)]

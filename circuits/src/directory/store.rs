@@ -8,7 +8,7 @@
 
 use super::descriptor::{Descriptor, VerifiedDescriptor};
 use super::equivocation::Proof;
-use super::sighting::{History, Tellers};
+use super::observation::{History, Tellers};
 use super::table::{Dormant, Held, Record, main_subnet};
 use super::{Directory, Subnet};
 use crate::bytes::{Reader, Truncated};

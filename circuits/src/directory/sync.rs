@@ -9,8 +9,8 @@
 use rand_core::CryptoRng;
 
 use super::{Directory, Source};
+use crate::distributions;
 use crate::ids::Epoch;
-use crate::sample;
 use crate::time::Now;
 
 /// What to ask a neighbour for.
@@ -79,7 +79,7 @@ impl Directory {
             .map(|(_, raw)| raw)
             .collect();
         let places = u32::try_from(lacking.len()).unwrap_or(u32::MAX);
-        let start = usize::try_from(sample::below(rng, places)).unwrap_or(0);
+        let start = usize::try_from(distributions::below(rng, places)).unwrap_or(0);
         if start < lacking.len() {
             lacking.rotate_left(start);
         }

@@ -10,10 +10,10 @@
 
 use std::collections::BTreeMap;
 
-use super::crowd::Crowd;
 use super::descriptor::VerifiedDescriptor;
 use super::endpoint::{Endpoint, Subnet};
-use super::sighting::{History, Source, Tellers};
+use super::observation::{History, Source, Tellers};
+use super::subnet_counts::Crowd;
 use super::{Limits, Refused};
 use crate::ids::{Epoch, RelayId, ShortId};
 use crate::time::UnixSecs;

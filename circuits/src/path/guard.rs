@@ -13,7 +13,7 @@ use core::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::report::{PathRefusal, Removed, Rule};
+use super::refusal::{PathRefusal, Removed, Rule};
 use crate::bytes::{Reader, Truncated};
 use crate::directory::{Relay, Snapshot};
 use crate::ids::RelayId;

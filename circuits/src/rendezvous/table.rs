@@ -8,9 +8,9 @@
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::dispersal::{Class, Cookie, Ticket};
 use crate::geometry::SHARD_LEN;
 use crate::ids::{Epoch, LinkId};
-use crate::shard::{Class, Cookie, Ticket};
 use crate::time::Instant;
 
 /// What all shards of a set must agree on.

@@ -5,7 +5,7 @@ use rand_core::{CryptoRng, Rng, SeedableRng};
 
 use super::table::{PIECE_COST, SET_COST};
 use super::*;
-use crate::shard::{Cookie, Ticket, disperse};
+use crate::dispersal::{Cookie, Ticket, disperse};
 
 mod flood;
 

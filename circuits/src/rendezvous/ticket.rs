@@ -8,8 +8,8 @@
 use rand_core::CryptoRng;
 use sha2::{Digest, Sha256};
 
+use crate::dispersal::{Cookie, Ticket};
 use crate::ids::{Epoch, RelayId};
-use crate::shard::{Cookie, Ticket};
 
 /// How many leading zero bits a ticket's hash must show: 17 to 24.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -50,7 +50,7 @@ impl TicketBits {
 /// ```
 /// use circuits::ids::{Epoch, RelayId};
 /// use circuits::rendezvous::{TicketBits, TicketSearch, verify_ticket};
-/// use circuits::shard::Cookie;
+/// use circuits::dispersal::Cookie;
 /// # use rand_core::SeedableRng;
 /// # let mut rng = rand_chacha::ChaCha20Rng::from_seed([1; 32]);
 ///

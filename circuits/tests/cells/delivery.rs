@@ -1,7 +1,7 @@
 //! Cells that nobody attacks.
 
 use circuits::cell::HopDelay;
-use circuits::origin::{SealError, seal};
+use circuits::cell_builder::{SealError, seal};
 use circuits::relay::Peeled;
 use proptest::prelude::*;
 

@@ -1,10 +1,10 @@
 //! A path of relays whose secrets the test knows.
 
 use circuits::cell::{Cell, HopDelay};
+use circuits::cell_builder::{Hop, LayerSpec, seal};
 use circuits::geometry::DELTA_LEN;
 use circuits::ids::{Epoch, LinkId, RelayId};
 use circuits::keys::OnionSecret;
-use circuits::origin::{Hop, LayerSpec, seal};
 use circuits::relay::{Dropped, OnionRelay, Peeled, RelayLimits, ReplaySet};
 use circuits::secret::Secret;
 use circuits::time::{Instant, Now};

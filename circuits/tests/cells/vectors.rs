@@ -7,9 +7,9 @@
 use core::convert::Infallible;
 
 use circuits::cell::{Cell, HopDelay};
+use circuits::cell_builder::{Hop, LayerSpec, seal};
 use circuits::ids::{Epoch, RelayId};
 use circuits::keys::{OnionPublic, OnionSecret};
-use circuits::origin::{Hop, LayerSpec, seal};
 use circuits::relay::{Peeled, RelayLimits, ReplaySet};
 use circuits::secret::Secret;
 use curve25519_dalek::scalar::{Scalar, clamp_integer};

@@ -6,9 +6,9 @@
 //! adversary wins almost always against plain Reed-Solomon, which shows that it works, and must be
 //! at chance against the transform.
 
+use circuits::dispersal::{Class, disperse};
+use circuits::distributions;
 use circuits::geometry::SHARD_LEN;
-use circuits::sample;
-use circuits::shard::{Class, disperse};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRng, Rng, SeedableRng};
 use reed_solomon_erasure::galois_8::ReedSolomon;
@@ -83,7 +83,7 @@ fn play(k: u8, trials: u32, scheme: Scheme) -> Vec<(&'static str, f64)> {
                 figures.sum::<f64>() / f64::from(TRAINING)
             });
             for _ in 0..trials / 3 {
-                let secret = usize::from(sample::one_in(&mut rng, 2));
+                let secret = usize::from(distributions::one_in(&mut rng, 2));
                 let got = figure(&deal(&mut rng, scheme, secret), &plains);
                 let guess = usize::from((got - first).abs() > (got - second).abs());
                 *wins += f64::from(u8::from(guess == secret));
@@ -97,7 +97,7 @@ fn play(k: u8, trials: u32, scheme: Scheme) -> Vec<(&'static str, f64)> {
 fn choose(rng: &mut impl CryptoRng, class: Class) -> Vec<u8> {
     let mut left: Vec<_> = (0..class.n()).collect();
     while left.len() >= usize::from(class.k()) {
-        let spare = *sample::pick(rng, &left).unwrap();
+        let spare = *distributions::pick(rng, &left).unwrap();
         left.retain(|index| *index != spare);
     }
     left

@@ -3,13 +3,13 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 
+use circuits::dispersal::{Class, Cookie, Payload, Shard, disperse};
+use circuits::distributions;
 use circuits::geometry::DELTA_LEN;
 use circuits::ids::{Epoch, LinkId, RelayId};
 use circuits::rendezvous::{
     Rendezvous, RendezvousLimits, TicketBits, TicketSearch, Verdict, verify_ticket,
 };
-use circuits::sample;
-use circuits::shard::{Class, Cookie, Payload, Shard, disperse};
 use circuits::time::Now;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -62,7 +62,7 @@ fn envelopes_of_every_class_arrive_mixed_with_each_other_and_with_a_third_of_the
         rng.fill_bytes(&mut envelope);
         let mut bodies = bodies(&mut rng, &envelope);
         for _ in 0..bodies.len() / 3 {
-            let lost = sample::below(&mut rng, u32::try_from(bodies.len()).unwrap());
+            let lost = distributions::below(&mut rng, u32::try_from(bodies.len()).unwrap());
             bodies.swap_remove(usize::try_from(lost).unwrap());
         }
         let hold = Duration::from_secs(number);
@@ -77,12 +77,12 @@ fn envelopes_of_every_class_arrive_mixed_with_each_other_and_with_a_third_of_the
     };
     let mut arrived = BTreeMap::new();
     while !cells.is_empty() {
-        let next = sample::below(&mut rng, u32::try_from(cells.len()).unwrap());
+        let next = distributions::below(&mut rng, u32::try_from(cells.len()).unwrap());
         let (hold, body) = cells.swap_remove(usize::try_from(next).unwrap());
         let Ok(Payload::Shard(shard)) = Payload::parse(&body) else {
             panic!("every body is a shard");
         };
-        let from = LinkId(sample::below(&mut rng, 9).into());
+        let from = LinkId(distributions::below(&mut rng, 9).into());
         match rendezvous.accept(now, from, EPOCH, hold, false, shard) {
             Verdict::Complete { envelope, hold } => {
                 assert_eq!(arrived.insert(hold, envelope), None);

@@ -4,11 +4,11 @@ use core::convert::Infallible;
 use core::time::Duration;
 
 use circuits::aont;
+use circuits::dispersal::{Class, Cookie, Payload, Shard, Ticket, disperse, rebuild};
+use circuits::distributions;
 use circuits::geometry::DELTA_LEN;
 use circuits::ids::{Epoch, RelayId};
 use circuits::rendezvous::{TicketBits, TicketSearch, verify_ticket};
-use circuits::sample;
-use circuits::shard::{Class, Cookie, Payload, Shard, Ticket, disperse, rebuild};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{SeedableRng, TryCryptoRng, TryRng};
 use serde::Deserialize;
@@ -222,8 +222,10 @@ fn draws_are_the_recorded_ones() {
     for draw in samples.draws {
         let mean = Duration::from_millis(draw.mean_ms);
         let ours = match draw.limit_ms {
-            None => sample::exponential(&mut rng, mean),
-            Some(limit) => sample::exponential_within(&mut rng, mean, Duration::from_millis(limit)),
+            None => distributions::exponential(&mut rng, mean),
+            Some(limit) => {
+                distributions::exponential_within(&mut rng, mean, Duration::from_millis(limit))
+            }
         };
         // Logarithms may differ in their last bit from platform to platform.
         let recorded = Duration::from_micros(draw.micros);

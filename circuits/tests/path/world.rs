@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
+use circuits::cell_builder::Hop;
 use circuits::directory::{Relay, Snapshot, Subnet};
 use circuits::ids::{Epoch, Profile, RelayId};
 use circuits::keys::OnionPublic;
-use circuits::origin::Hop;
 use circuits::path::{Exclusions, GuardSeed, Guards, PathPicker, PathRefusal, PathRules, Plan};
 use circuits::secret::Secret;
 use circuits::time::UnixSecs;

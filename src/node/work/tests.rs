@@ -1,6 +1,6 @@
+use circuits::dispersal::Cookie;
 use circuits::ids::{Epoch, RelayId};
 use circuits::rendezvous::TicketBits;
-use circuits::shard::Cookie;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 

@@ -185,7 +185,7 @@ fn the_books_balance_whatever_happens() {
     let mut table = table(40);
     let mut known = BTreeSet::new();
     for step in 0..20_000_u64 {
-        let number = u64::from(crate::sample::below(&mut rng, 120));
+        let number = u64::from(crate::distributions::below(&mut rng, 120));
         let class = Class::ALL[usize::try_from(rng.next_u32() % 8).unwrap()];
         match rng.next_u32() % 8 {
             0 => drop(table.close(cookie(number))),

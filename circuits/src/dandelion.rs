@@ -23,8 +23,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use rand_core::CryptoRng;
 use sha2::{Digest, Sha256};
 
+use crate::distributions;
 use crate::ids::LinkId;
-use crate::sample;
 use crate::secret::Secret;
 use crate::time::Instant;
 
@@ -44,7 +44,7 @@ impl Stem {
     /// nodes do not change their routes together.
     #[must_use]
     pub fn new(rng: &mut impl CryptoRng, now: Instant) -> Self {
-        let phase = sample::below(rng, EPOCH_MILLIS);
+        let phase = distributions::below(rng, EPOCH_MILLIS);
         let mut stem = Self {
             candidates: BTreeSet::new(),
             successors: [None; 2],
@@ -112,7 +112,7 @@ impl Stem {
     /// Draws everything anew.
     fn begin_epoch(&mut self, rng: &mut impl CryptoRng) {
         self.seed = Secret::init_with(|seed| rng.fill_bytes(seed));
-        self.diffuser = sample::one_in(rng, DIFFUSER_ODDS);
+        self.diffuser = distributions::one_in(rng, DIFFUSER_ODDS);
         self.successors = [None; 2];
         self.fill(rng);
     }
@@ -127,7 +127,7 @@ impl Stem {
                 .copied()
                 .collect();
             if let Some(successor @ None) = self.successors.get_mut(place) {
-                *successor = sample::pick(rng, &free).copied();
+                *successor = distributions::pick(rng, &free).copied();
             }
         }
     }
@@ -221,7 +221,7 @@ impl Embargo {
         if self.by_hash.contains_key(&hash) {
             return None;
         }
-        let due = now.after(sample::exponential(rng, EMBARGO_MEAN));
+        let due = now.after(distributions::exponential(rng, EMBARGO_MEAN));
         self.by_hash.insert(hash, due);
         self.by_due.insert((due, hash));
         if self.by_hash.len() > self.capacity {

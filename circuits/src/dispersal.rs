@@ -11,13 +11,13 @@
 //! Collecting pieces, and deciding when to give up, is the [`rendezvous`](crate::rendezvous)'s.
 
 mod class;
-mod code;
+mod erasure;
 mod payload;
 
 use core::fmt;
 
 pub use self::class::Class;
-pub use self::code::{RebuildError, WrongClass, disperse, rebuild};
+pub use self::erasure::{RebuildError, WrongClass, disperse, rebuild};
 pub use self::payload::{Payload, Unfit};
 
 use crate::geometry::SHARD_LEN;

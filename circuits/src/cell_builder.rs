@@ -56,7 +56,7 @@ pub struct LayerSpec {
 /// use circuits::cell::HopDelay;
 /// use circuits::ids::{Epoch, LinkId, RelayId};
 /// use circuits::keys::OnionSecret;
-/// use circuits::origin::{Hop, LayerSpec, seal};
+/// use circuits::cell_builder::{Hop, LayerSpec, seal};
 /// use circuits::relay::{OnionRelay, Peeled, RelayLimits, ReplaySet};
 /// use circuits::time::{Instant, Now};
 /// # use rand_core::SeedableRng;

@@ -5,8 +5,8 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRng, Rng, SeedableRng};
 
 use super::*;
+use crate::distributions;
 use crate::geometry::DELTA_LEN;
-use crate::sample;
 
 type Pieces = Vec<Box<[u8; SHARD_LEN]>>;
 
@@ -32,7 +32,7 @@ fn choose(pieces: &Pieces, indices: impl IntoIterator<Item = u8>) -> Vec<(u8, &[
 fn shuffled(rng: &mut impl CryptoRng, class: Class) -> Vec<u8> {
     let mut left: Vec<_> = (0..class.n()).collect();
     let mut order = Vec::new();
-    while let Some(&index) = sample::pick(rng, &left) {
+    while let Some(&index) = distributions::pick(rng, &left) {
         left.retain(|&other| other != index);
         order.push(index);
     }
@@ -169,7 +169,7 @@ fn a_poisoned_piece_is_caught_and_no_other_choice_of_pieces_is_tried() {
         let mut pieces = disperse(&mut rng, class, &envelope).unwrap();
         let order = shuffled(&mut rng, class);
         let poisoned = usize::from(order[0]);
-        let byte = usize::try_from(sample::below(&mut rng, 615)).unwrap();
+        let byte = usize::try_from(distributions::below(&mut rng, 615)).unwrap();
         pieces[poisoned][byte] ^= 0x01;
         // All n pieces are given. Without the first one there would be enough good ones.
         let chosen = choose(&pieces, order);

@@ -36,7 +36,7 @@ fn network(rng: &mut ChaCha20Rng, size: usize, black_holes: usize) -> Vec<Node> 
         let mut outbound = Vec::new();
         while outbound.len() < PEERS {
             let bound = u32::try_from(size).unwrap();
-            let peer = usize::try_from(sample::below(rng, bound)).unwrap();
+            let peer = usize::try_from(distributions::below(rng, bound)).unwrap();
             if peer == dialler {
                 continue;
             }

@@ -37,7 +37,7 @@ impl Class {
     /// above 65,753.
     ///
     /// ```
-    /// use circuits::shard::Class;
+    /// use circuits::dispersal::Class;
     ///
     /// let class = Class::converge(563).ok_or("too long")?;
     /// assert_eq!((class.k(), class.n(), class.package_len()), (2, 3, 1230));

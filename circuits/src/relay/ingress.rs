@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use core::time::Duration;
 
 use super::Dropped;
-use super::pace::{Meter, Pace};
+use super::rate_limit::{Meter, Pace};
 use crate::cell::Cell;
 use crate::ids::LinkId;
 use crate::time::Instant;

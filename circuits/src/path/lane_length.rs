@@ -6,7 +6,7 @@
 
 use rand_core::CryptoRng;
 
-use crate::sample;
+use crate::distributions;
 
 /// Draws the number of relays before the rendezvous, for each of `lanes` lanes.
 ///
@@ -28,7 +28,7 @@ pub fn lane_lengths(
     for _ in 0..TRIES {
         let lengths: Vec<u8> = (0..lanes)
             .map(|_| {
-                let longer = u8::try_from(sample::below(rng, choices)).unwrap_or(0);
+                let longer = u8::try_from(distributions::below(rng, choices)).unwrap_or(0);
                 floor.saturating_add(longer)
             })
             .collect();
