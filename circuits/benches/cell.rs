@@ -13,7 +13,7 @@ use circuits::cell_builder::{Hop, LayerSpec, seal};
 use circuits::geometry::DELTA_LEN;
 use circuits::ids::{Epoch, LinkId, RelayId};
 use circuits::keys::OnionSecret;
-use circuits::relay::{OnionRelay, Peel, RelayLimits, ReplaySet};
+use circuits::relay::{OnionRelay, PeelResult, RelayLimits, ReplaySet};
 use circuits::secret::Secret;
 use circuits::time::{Instant, Now};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
@@ -69,7 +69,7 @@ fn relay() -> OnionRelay {
     relay
 }
 
-fn peel(relay: &mut OnionRelay, cell: Cell) -> Peel {
+fn peel(relay: &mut OnionRelay, cell: Cell) -> PeelResult {
     let now = Now {
         mono: Instant::ZERO,
         unix: EPOCH.start(),

@@ -6,7 +6,7 @@
 //! scalar modulo eight. [`OnionPublic`] is the proof that the check was made.
 //!
 //! A key lives from one hour before its epoch until twelve hours after it; then it is wiped,
-//! together with the tags of the cells it opened: see [`Keyring`]. The keys of a single layer are
+//! together with the tags of the cells it opened: see [`OnionKeyring`]. The keys of a single layer are
 //! derived in `layer`. Nothing here writes a key anywhere; [`OnionSecret::expose`] lets the
 //! caller seal it for storage.
 
@@ -22,7 +22,7 @@ use rand_core::CryptoRng;
 use subtle::ConstantTimeEq;
 
 use self::element::Element;
-pub use self::keyring::{Held, KeyHeld, Keyring, acceptance};
+pub use self::keyring::{DuplicateKey, HeldKey, OnionKeyring, acceptance};
 use crate::secret::Secret;
 
 /// The secret half of a relay's onion key, wiped on drop.

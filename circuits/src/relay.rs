@@ -1,6 +1,6 @@
 //! A relay: takes cells from its neighbours and peels one layer off each.
 //!
-//! Cells wait in a bounded, fair [`intake`](RelayLimits) and are peeled one at a time, no faster
+//! Cells wait in a bounded, fair [`ingress`](RelayLimits) and are peeled one at a time, no faster
 //! than the limits allow: call [`OnionRelay::accept`] as they arrive and [`OnionRelay::next_peel`]
 //! when [`OnionRelay::next_due`] says so. What comes out names a [`ReplayMark`] that must be on
 //! disk before the cell leaves or its content counts (spec M9); [`ReplayLog`] is the form it has
@@ -19,22 +19,22 @@ mod replay_set;
 use core::fmt;
 use core::time::Duration;
 
-use self::ingress::Intake;
+use self::ingress::IngressQueue;
 pub use self::ingress::RelayLimits;
 pub use self::replay_log::{ReplayLog, ReplayLogError};
-pub use self::replay_set::{NotFresh, ReplaySet, ReplayTag};
+pub use self::replay_set::{ReplaySet, ReplaySetError, ReplayTag};
 use crate::cell::{BadSlot, Cell};
 use crate::geometry::DELTA_LEN;
 use crate::ids::{Epoch, LinkId, RelayId, ShortId};
-use crate::keys::{Held, KeyHeld, Keyring, OnionSecret};
+use crate::keys::{DuplicateKey, HeldKey, OnionKeyring, OnionSecret};
 use crate::time::{Instant, Now};
 
 /// The onion half of a node: keys, the cells waiting to be peeled, and the tags of those that were.
 #[derive(Debug)]
 pub struct OnionRelay {
     id: RelayId,
-    keys: Keyring<ReplaySet>,
-    intake: Intake,
+    keys: OnionKeyring<ReplaySet>,
+    ingress: IngressQueue,
 }
 
 impl OnionRelay {
@@ -43,8 +43,8 @@ impl OnionRelay {
     pub const fn new(id: RelayId, limits: RelayLimits) -> Self {
         Self {
             id,
-            keys: Keyring::new(),
-            intake: Intake::new(limits),
+            keys: OnionKeyring::new(),
+            ingress: IngressQueue::new(limits),
         }
     }
 
@@ -53,19 +53,19 @@ impl OnionRelay {
     ///
     /// # Errors
     ///
-    /// [`KeyHeld`] if the epoch has a key: replacing it would forget tags.
+    /// [`DuplicateKey`] if the epoch has a key: replacing it would forget tags.
     pub fn install_key(
         &mut self,
         epoch: Epoch,
         secret: OnionSecret,
         seen: ReplaySet,
-    ) -> Result<(), KeyHeld> {
+    ) -> Result<(), DuplicateKey> {
         self.keys.insert(epoch, secret, seen)
     }
 
     /// The key of `epoch` and the tags seen under it.
     #[must_use]
-    pub fn key(&self, epoch: Epoch) -> Option<&Held<ReplaySet>> {
+    pub fn key(&self, epoch: Epoch) -> Option<&HeldKey<ReplaySet>> {
         self.keys.get(epoch)
     }
 
@@ -81,22 +81,22 @@ impl OnionRelay {
     ///
     /// Why it was dropped instead: the neighbour sends too fast, too much is waiting, or no key
     /// answers to the cell's hint.
-    pub fn accept(&mut self, now: Now, from: LinkId, cell: Cell) -> Result<(), Dropped> {
-        self.intake.admit(now.mono, from)?;
+    pub fn accept(&mut self, now: Now, from: LinkId, cell: Cell) -> Result<(), DropReason> {
+        self.ingress.admit(now.mono, from)?;
         if self.keys.find(cell.view().hint(), now.unix).is_none() {
-            return Err(Dropped::UnknownEpoch);
+            return Err(DropReason::UnknownEpoch);
         }
-        self.intake.push(from, cell)
+        self.ingress.push(from, cell)
     }
 
     /// Peels the next cell, taking neighbours in turn; `None` if nothing waits or it is too early.
-    pub fn next_peel(&mut self, now: Now) -> Option<Peel> {
-        let (from, cell) = self.intake.pop(now.mono)?;
+    pub fn next_peel(&mut self, now: Now) -> Option<PeelResult> {
+        let (from, cell) = self.ingress.pop(now.mono)?;
         let outcome = match self.keys.find(cell.view().hint(), now.unix) {
             Some((epoch, held)) => peel::peel(&self.id, epoch, held, cell),
-            None => Err(Dropped::UnknownEpoch),
+            None => Err(DropReason::UnknownEpoch),
         };
-        Some(Peel {
+        Some(PeelResult {
             from,
             outcome: outcome.unwrap_or_else(Peeled::Dropped),
         })
@@ -105,26 +105,26 @@ impl OnionRelay {
     /// When [`Self::next_peel`] has work to do: possibly in the past, `None` if nothing waits.
     #[must_use]
     pub fn next_due(&self) -> Option<Instant> {
-        self.intake.next_due()
+        self.ingress.next_due()
     }
 
     /// Number of cells that were queued and then lost their place to another neighbour's.
     #[must_use]
     pub const fn evicted(&self) -> u64 {
-        self.intake.evicted()
+        self.ingress.evicted()
     }
 
     /// Number of cells that wait to be peeled.
     #[must_use]
     pub const fn waiting(&self) -> usize {
-        self.intake.len()
+        self.ingress.len()
     }
 }
 
 /// One unit of work done.
 #[derive(Debug)]
 #[must_use]
-pub struct Peel {
+pub struct PeelResult {
     /// The neighbour that brought the cell.
     pub from: LinkId,
     /// What became of it.
@@ -157,7 +157,7 @@ pub enum Peeled {
         mark: ReplayMark,
     },
     /// Nothing: the cell broke a rule.
-    Dropped(Dropped),
+    Dropped(DropReason),
 }
 
 /// What a relay must remember of a cell for as long as it holds the key.
@@ -172,7 +172,7 @@ pub struct ReplayMark {
 /// Why a cell was dropped: for counting, never for an answer or a verdict on the neighbour.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
-pub enum Dropped {
+pub enum DropReason {
     /// Too many cells are waiting.
     Crowded,
     /// The neighbour exceeds its rate.
@@ -193,7 +193,7 @@ pub enum Dropped {
     UnknownEpoch,
 }
 
-impl fmt::Display for Dropped {
+impl fmt::Display for DropReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Crowded => "too many cells are waiting",
@@ -209,4 +209,4 @@ impl fmt::Display for Dropped {
     }
 }
 
-impl core::error::Error for Dropped {}
+impl core::error::Error for DropReason {}

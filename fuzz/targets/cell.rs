@@ -12,7 +12,9 @@ use circuits::cell_builder::{Hop, LayerSpec, seal};
 use circuits::geometry::{CELL_LEN, DELTA_LEN, SLOT_LEN};
 use circuits::ids::{Epoch, LinkId, RelayId};
 use circuits::keys::{OnionPublic, OnionSecret};
-use circuits::relay::{Dropped, OnionRelay, Peeled, RelayLimits, ReplayLog, ReplaySet, ReplayTag};
+use circuits::relay::{
+    DropReason, OnionRelay, Peeled, RelayLimits, ReplayLog, ReplaySet, ReplayTag,
+};
 use circuits::secret::Secret;
 use circuits::time::{Instant, Now};
 use rand_chacha::ChaCha8Rng;
@@ -47,11 +49,11 @@ fn arrives_once(cell: Cell) {
             assert_eq!(inner.view().version(), cell.view().version());
             assert_ne!(next, ids()[0].short());
             assert!(HopDelay::from_duration(delay).is_ok());
-            assert_eq!(dropped(&mut relay, &cell), Some(Dropped::Replayed));
+            assert_eq!(dropped(&mut relay, &cell), Some(DropReason::Replayed));
         }
         Peeled::Terminal { hold, .. } => {
             assert!(HopDelay::from_duration(hold).is_ok());
-            assert_eq!(dropped(&mut relay, &cell), Some(Dropped::Replayed));
+            assert_eq!(dropped(&mut relay, &cell), Some(DropReason::Replayed));
         }
     }
 }
@@ -144,7 +146,7 @@ fn peel(relay: &mut OnionRelay, cell: &Cell) -> Peeled {
     }
 }
 
-fn dropped(relay: &mut OnionRelay, cell: &Cell) -> Option<Dropped> {
+fn dropped(relay: &mut OnionRelay, cell: &Cell) -> Option<DropReason> {
     match peel(relay, cell) {
         Peeled::Dropped(why) => Some(why),
         Peeled::Forward { .. } | Peeled::Terminal { .. } => None,

@@ -12,7 +12,7 @@ use circuits::dispersal::Payload;
 use circuits::geometry::DELTA_LEN;
 use circuits::ids::{Epoch, LinkId, RelayId, ShortId};
 use circuits::mix::Mix;
-use circuits::relay::{OnionRelay, Peel, Peeled, RelayLimits, ReplayLog, ReplayTag};
+use circuits::relay::{OnionRelay, PeelResult, Peeled, RelayLimits, ReplayLog, ReplayTag};
 use circuits::rendezvous::{Rendezvous, RendezvousLimits, Verdict};
 use circuits::time::{Instant, Now};
 
@@ -139,7 +139,7 @@ impl Node {
         let mut opened = Vec::new();
         let mut tags: BTreeMap<Epoch, Vec<ReplayTag>> = BTreeMap::new();
         while opened.len() + self.durable.waiting() < MOST_WAITING {
-            let Some(Peel { from, outcome }) = self.onion.relay.next_peel(now) else {
+            let Some(PeelResult { from, outcome }) = self.onion.relay.next_peel(now) else {
                 break;
             };
             match &outcome {

@@ -15,26 +15,26 @@ use crate::time::UnixSecs;
 /// When the key of `epoch` opens cells: from one hour before the epoch until twelve hours after.
 #[must_use]
 pub const fn acceptance(epoch: Epoch) -> Range<UnixSecs> {
-    let end = epoch.next().start().after(AFTER);
-    epoch.start().before(BEFORE)..end
+    let end = epoch.next().start().after(ACCEPT_AFTER);
+    epoch.start().before(ACCEPT_BEFORE)..end
 }
 
 /// Onion keys by epoch, each with a companion that lives and dies with it.
 #[derive(Debug)]
-pub struct Keyring<T> {
-    held: BTreeMap<Epoch, Held<T>>,
+pub struct OnionKeyring<T> {
+    held: BTreeMap<Epoch, HeldKey<T>>,
 }
 
 /// One key and its companion; dropping it wipes the key.
 #[derive(Debug)]
-pub struct Held<T> {
+pub struct HeldKey<T> {
     /// The key itself.
     pub secret: OnionSecret,
     /// What must not outlive the key: at a relay, the tags of the cells it opened.
     pub companion: T,
 }
 
-impl<T> Keyring<T> {
+impl<T> OnionKeyring<T> {
     /// A ring without keys.
     #[must_use]
     pub const fn new() -> Self {
@@ -47,29 +47,29 @@ impl<T> Keyring<T> {
     ///
     /// # Errors
     ///
-    /// [`KeyHeld`] if there is one already: replacing it would forget its companion.
+    /// [`DuplicateKey`] if there is one already: replacing it would forget its companion.
     pub fn insert(
         &mut self,
         epoch: Epoch,
         secret: OnionSecret,
         companion: T,
-    ) -> Result<(), KeyHeld> {
+    ) -> Result<(), DuplicateKey> {
         if self.held.contains_key(&epoch) {
-            return Err(KeyHeld);
+            return Err(DuplicateKey);
         }
-        self.held.insert(epoch, Held { secret, companion });
+        self.held.insert(epoch, HeldKey { secret, companion });
         Ok(())
     }
 
     /// The key that a cell with `hint` asks for at `now`, if it is held and accepted.
-    pub fn find(&mut self, hint: u8, now: UnixSecs) -> Option<(Epoch, &mut Held<T>)> {
+    pub fn find(&mut self, hint: u8, now: UnixSecs) -> Option<(Epoch, &mut HeldKey<T>)> {
         let epoch = epoch_of(hint, now)?;
         self.held.get_mut(&epoch).map(|held| (epoch, held))
     }
 
     /// The key of `epoch`, whatever the time.
     #[must_use]
-    pub fn get(&self, epoch: Epoch) -> Option<&Held<T>> {
+    pub fn get(&self, epoch: Epoch) -> Option<&HeldKey<T>> {
         self.held.get(&epoch)
     }
 
@@ -82,7 +82,7 @@ impl<T> Keyring<T> {
     }
 }
 
-impl<T> Default for Keyring<T> {
+impl<T> Default for OnionKeyring<T> {
     fn default() -> Self {
         Self::new()
     }
@@ -90,15 +90,15 @@ impl<T> Default for Keyring<T> {
 
 /// The ring has a key for this epoch already.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct KeyHeld;
+pub struct DuplicateKey;
 
-impl fmt::Display for KeyHeld {
+impl fmt::Display for DuplicateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key for this epoch is held already")
     }
 }
 
-impl core::error::Error for KeyHeld {}
+impl core::error::Error for DuplicateKey {}
 
 /// The epoch with this hint whose key is accepted at `now`.
 fn epoch_of(hint: u8, now: UnixSecs) -> Option<Epoch> {
@@ -109,9 +109,9 @@ fn epoch_of(hint: u8, now: UnixSecs) -> Option<Epoch> {
 }
 
 /// Seconds before its epoch from which a key is accepted, for clocks that run early.
-const BEFORE: u32 = 3_600;
+const ACCEPT_BEFORE: u32 = 3_600;
 /// Seconds after its epoch for which a key is accepted, for cells on their way.
-const AFTER: u32 = Epoch::SECS;
+const ACCEPT_AFTER: u32 = Epoch::SECS;
 
 #[cfg(test)]
 mod tests {
@@ -122,8 +122,8 @@ mod tests {
         OnionSecret::from_secret(Secret::init_with(|bytes| bytes.fill(seed)))
     }
 
-    fn ring(epochs: impl IntoIterator<Item = u32>) -> Keyring<()> {
-        let mut ring = Keyring::new();
+    fn ring(epochs: impl IntoIterator<Item = u32>) -> OnionKeyring<()> {
+        let mut ring = OnionKeyring::new();
         for epoch in epochs {
             ring.insert(Epoch(epoch), key(1), ()).unwrap();
         }
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn a_second_key_for_an_epoch_is_refused() {
         let mut ring = ring([7]);
-        assert_eq!(ring.insert(Epoch(7), key(2), ()), Err(KeyHeld));
+        assert_eq!(ring.insert(Epoch(7), key(2), ()), Err(DuplicateKey));
         let held = ring.get(Epoch(7)).unwrap();
         assert_eq!(held.secret.public(), key(1).public());
     }

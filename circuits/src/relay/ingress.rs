@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use core::time::Duration;
 
-use super::Dropped;
-use super::rate_limit::{Meter, Pace};
+use super::DropReason;
+use super::rate_limit::{GcraLimiter, GcraQuota};
 use crate::cell::Cell;
 use crate::ids::LinkId;
 use crate::time::Instant;
@@ -41,24 +41,24 @@ impl Default for RelayLimits {
 
 /// Queues of cells, one for each neighbour.
 #[derive(Debug)]
-pub(super) struct Intake {
+pub(super) struct IngressQueue {
     limits: RelayLimits,
-    links: BTreeMap<LinkId, Link>,
+    links: BTreeMap<LinkId, PeerQueue>,
     /// Links with cells waiting, each once, in the order in which they are served.
     turns: VecDeque<LinkId>,
     waiting: usize,
     evicted: u64,
-    peeling: Meter,
+    peeling: GcraLimiter,
 }
 
 /// One neighbour.
 #[derive(Debug, Default)]
-struct Link {
-    rate: Meter,
+struct PeerQueue {
+    rate: GcraLimiter,
     cells: VecDeque<Cell>,
 }
 
-impl Intake {
+impl IngressQueue {
     pub(super) const fn new(limits: RelayLimits) -> Self {
         Self {
             limits,
@@ -66,31 +66,31 @@ impl Intake {
             turns: VecDeque::new(),
             waiting: 0,
             evicted: 0,
-            peeling: Meter::rested(),
+            peeling: GcraLimiter::idle(),
         }
     }
 
     /// Counts a cell against the rate of its neighbour.
-    pub(super) fn admit(&mut self, now: Instant, from: LinkId) -> Result<(), Dropped> {
+    pub(super) fn admit(&mut self, now: Instant, from: LinkId) -> Result<(), DropReason> {
         if !self.links.contains_key(&from) {
             // A neighbour at rest is the same as one never seen, so the map holds the active only.
             self.links
-                .retain(|_, link| !link.cells.is_empty() || !link.rate.is_rested(now));
+                .retain(|_, link| !link.cells.is_empty() || !link.rate.is_idle(now));
         }
-        let pace = Pace::with_burst(self.limits.link_rate, self.limits.link_burst);
-        if !self.links.entry(from).or_default().rate.take(pace, now) {
-            return Err(Dropped::Flooding);
+        let quota = GcraQuota::with_burst(self.limits.link_rate, self.limits.link_burst);
+        if !self.links.entry(from).or_default().rate.take(quota, now) {
+            return Err(DropReason::Flooding);
         }
         Ok(())
     }
 
     /// Queues an admitted cell. If too many wait in all, the neighbour with most of them loses its
     /// newest, which may be this one.
-    pub(super) fn push(&mut self, from: LinkId, cell: Cell) -> Result<(), Dropped> {
+    pub(super) fn push(&mut self, from: LinkId, cell: Cell) -> Result<(), DropReason> {
         let per_link = usize::try_from(self.limits.link_burst).unwrap_or(usize::MAX);
         let own = self.links.get(&from).map_or(0, |link| link.cells.len());
         if own >= per_link || (self.waiting >= self.limits.waiting && !self.make_room(own)) {
-            return Err(Dropped::Crowded);
+            return Err(DropReason::Crowded);
         }
         let link = self.links.entry(from).or_default();
         if link.cells.is_empty() {
@@ -104,7 +104,7 @@ impl Intake {
     /// The next cell in turn, if peeling is allowed now.
     pub(super) fn pop(&mut self, now: Instant) -> Option<(LinkId, Cell)> {
         let from = *self.turns.front()?;
-        if !self.peeling.take(self.peel_pace(), now) {
+        if !self.peeling.take(self.peel_quota(), now) {
             return None;
         }
         self.turns.pop_front();
@@ -120,7 +120,7 @@ impl Intake {
     /// When [`Self::pop`] has something to give; `None` if nothing waits.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let _ = self.turns.front()?;
-        Some(self.peeling.next_allowed(self.peel_pace()))
+        Some(self.peeling.next_allowed(self.peel_quota()))
     }
 
     /// Number of cells waiting.
@@ -146,13 +146,13 @@ impl Intake {
         true
     }
 
-    const fn peel_pace(&self) -> Pace {
-        Pace::per_second(self.limits.peel_rate, CATCH_UP)
+    const fn peel_quota(&self) -> GcraQuota {
+        GcraQuota::per_second(self.limits.peel_rate, MAX_CATCH_UP)
     }
 }
 
 /// How much peeling may run ahead of its rate, so that timers need not be fine.
-const CATCH_UP: Duration = Duration::from_millis(50);
+const MAX_CATCH_UP: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
 mod tests {
@@ -169,14 +169,19 @@ mod tests {
         cell.as_bytes()[1]
     }
 
-    fn offer(intake: &mut Intake, now: Instant, from: u64, number: u8) -> Result<(), Dropped> {
-        intake.admit(now, LinkId(from))?;
-        intake.push(LinkId(from), cell(number))
+    fn offer(
+        ingress: &mut IngressQueue,
+        now: Instant,
+        from: u64,
+        number: u8,
+    ) -> Result<(), DropReason> {
+        ingress.admit(now, LinkId(from))?;
+        ingress.push(LinkId(from), cell(number))
     }
 
     /// Everything that can be popped at `now`, as (link, number).
-    fn drain(intake: &mut Intake, now: Instant) -> Vec<(u64, u8)> {
-        let pop = || intake.pop(now);
+    fn drain(ingress: &mut IngressQueue, now: Instant) -> Vec<(u64, u8)> {
+        let pop = || ingress.pop(now);
         std::iter::from_fn(pop)
             .map(|(from, cell)| (from.0, number(&cell)))
             .collect()
@@ -187,31 +192,31 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_are_served_in_turn_and_their_cells_in_order() {
-        let mut intake = Intake::new(RelayLimits::default());
+    fn peers_are_served_in_turn_and_their_cells_in_order() {
+        let mut ingress = IngressQueue::new(RelayLimits::default());
         for n in 0..3 {
-            offer(&mut intake, second(1), 1, n).unwrap();
+            offer(&mut ingress, second(1), 1, n).unwrap();
         }
-        offer(&mut intake, second(1), 2, 9).unwrap();
-        let order = drain(&mut intake, second(1));
+        offer(&mut ingress, second(1), 2, 9).unwrap();
+        let order = drain(&mut ingress, second(1));
         assert_eq!(order, [(1, 0), (2, 9), (1, 1), (1, 2)]);
     }
 
     #[test]
-    fn a_flood_from_one_neighbour_costs_the_others_nothing() {
-        let mut intake = Intake::new(RelayLimits::default());
+    fn a_flood_from_one_peer_costs_the_others_nothing() {
+        let mut ingress = IngressQueue::new(RelayLimits::default());
         let mut served = 0;
         let mut honest = 0;
         for tick in 0..10_000 {
             let now = Instant::from_micros(tick * 1_000);
             for _ in 0..5 {
-                let _ = offer(&mut intake, now, 666, 0);
+                let _ = offer(&mut ingress, now, 666, 0);
             }
             if tick % 100 == 0 {
-                offer(&mut intake, now, tick % 7, 1).unwrap();
+                offer(&mut ingress, now, tick % 7, 1).unwrap();
                 honest += 1;
             }
-            served += drain(&mut intake, now)
+            served += drain(&mut ingress, now)
                 .iter()
                 .filter(|(_, n)| *n == 1)
                 .count();
@@ -220,8 +225,8 @@ mod tests {
     }
 
     #[test]
-    fn many_flooding_neighbours_leave_room_for_one_that_does_not() {
-        let mut intake = Intake::new(RelayLimits {
+    fn many_flooding_peers_leave_room_for_one_that_does_not() {
+        let mut ingress = IngressQueue::new(RelayLimits {
             waiting: 200,
             peel_rate: 50,
             ..RelayLimits::default()
@@ -230,89 +235,89 @@ mod tests {
         for tick in 0..600 {
             let now = Instant::from_micros(tick * 100_000);
             for sybil in 0..40 {
-                let _ = offer(&mut intake, now, 1_000 + sybil, 0);
-                let _ = offer(&mut intake, now, 1_000 + sybil, 0);
+                let _ = offer(&mut ingress, now, 1_000 + sybil, 0);
+                let _ = offer(&mut ingress, now, 1_000 + sybil, 0);
             }
             if tick % 30 == 0 {
-                offer(&mut intake, now, 1, 1).unwrap();
+                offer(&mut ingress, now, 1, 1).unwrap();
             }
-            assert!(intake.len() <= 200);
-            served += drain(&mut intake, now)
+            assert!(ingress.len() <= 200);
+            served += drain(&mut ingress, now)
                 .iter()
                 .filter(|(from, _)| *from == 1)
                 .count();
         }
         assert!(served >= 19, "served {served} of 20");
-        assert!(intake.evicted() > 0);
+        assert!(ingress.evicted() > 0);
     }
 
     #[test]
     fn a_burst_passes_and_more_is_dropped_not_queued() {
-        let mut intake = Intake::new(RelayLimits::default());
+        let mut ingress = IngressQueue::new(RelayLimits::default());
         for n in 0..100 {
-            assert_eq!(offer(&mut intake, second(1), 1, n), Ok(()));
+            assert_eq!(offer(&mut ingress, second(1), 1, n), Ok(()));
         }
         assert_eq!(
-            offer(&mut intake, second(1), 1, 100),
-            Err(Dropped::Flooding)
+            offer(&mut ingress, second(1), 1, 100),
+            Err(DropReason::Flooding)
         );
-        assert_eq!(intake.len(), 100);
+        assert_eq!(ingress.len(), 100);
     }
 
     #[test]
-    fn one_neighbour_never_has_more_than_its_burst_waiting() {
-        let mut intake = Intake::new(RelayLimits {
+    fn one_peer_never_has_more_than_its_burst_waiting() {
+        let mut ingress = IngressQueue::new(RelayLimits {
             peel_rate: 0,
             ..RelayLimits::default()
         });
         let mut last = Ok(());
         for tick in 0..1_000 {
-            last = offer(&mut intake, Instant::from_micros(tick * 50_000), 1, 0);
+            last = offer(&mut ingress, Instant::from_micros(tick * 50_000), 1, 0);
         }
-        assert_eq!(last, Err(Dropped::Crowded));
-        assert_eq!(intake.len(), 100);
+        assert_eq!(last, Err(DropReason::Crowded));
+        assert_eq!(ingress.len(), 100);
     }
 
     #[test]
     fn peeling_keeps_its_rate_whatever_waits() {
-        let mut intake = Intake::new(RelayLimits::default());
+        let mut ingress = IngressQueue::new(RelayLimits::default());
         let mut peeled = 0;
         for tick in 0..1_000 {
             let now = Instant::from_micros(tick * 10_000);
             for link in 0..100 {
-                let _ = offer(&mut intake, now, link, 0);
+                let _ = offer(&mut ingress, now, link, 0);
             }
-            peeled += drain(&mut intake, now).len();
+            peeled += drain(&mut ingress, now).len();
         }
         assert!((4_990..=5_030).contains(&peeled), "{peeled} in ten seconds");
     }
 
     #[test]
     fn the_next_instant_of_work_is_told_and_is_right() {
-        let mut intake = Intake::new(RelayLimits::default());
-        assert_eq!(intake.next_due(), None);
+        let mut ingress = IngressQueue::new(RelayLimits::default());
+        assert_eq!(ingress.next_due(), None);
         for n in 0..100 {
-            offer(&mut intake, second(1), 1, n).unwrap();
+            offer(&mut ingress, second(1), 1, n).unwrap();
         }
-        drain(&mut intake, second(1));
-        let due = intake.next_due().unwrap();
+        drain(&mut ingress, second(1));
+        let due = ingress.next_due().unwrap();
         assert!(due > second(1));
         assert!(
-            intake
+            ingress
                 .pop(Instant::from_micros(due.as_micros() - 1))
                 .is_none()
         );
-        assert!(intake.pop(due).is_some());
+        assert!(ingress.pop(due).is_some());
     }
 
     #[test]
-    fn neighbours_at_rest_are_forgotten() {
-        let mut intake = Intake::new(RelayLimits::default());
+    fn idle_peers_are_forgotten() {
+        let mut ingress = IngressQueue::new(RelayLimits::default());
         for link in 0..1_000 {
             let now = Instant::from_micros(link * 100_000);
-            offer(&mut intake, now, link, 0).unwrap();
-            drain(&mut intake, now);
+            offer(&mut ingress, now, link, 0).unwrap();
+            drain(&mut ingress, now);
         }
-        assert!(intake.links.len() < 10, "{} links", intake.links.len());
+        assert!(ingress.links.len() < 10, "{} links", ingress.links.len());
     }
 }

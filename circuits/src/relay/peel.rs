@@ -3,12 +3,12 @@
 //! The order of the checks is part of the protocol (spec F2): element, tag, replay, slot. Nothing of
 //! a cell is believed before its tag is; whatever fails, the sender learns nothing.
 
-use super::{Dropped, NotFresh, Peeled, ReplayMark, ReplaySet, ReplayTag};
+use super::{DropReason, Peeled, ReplayMark, ReplaySet, ReplaySetError, ReplayTag};
 use crate::bytes::{part, part_mut};
 use crate::cell::{Cell, Slot};
 use crate::geometry::{HEADER_STREAM_LEN, SLOT_LEN};
 use crate::ids::{Epoch, RelayId};
-use crate::keys::Held;
+use crate::keys::HeldKey;
 use crate::keys::element::Element;
 use crate::keys::layer::{Binding, LayerKeys};
 
@@ -16,19 +16,19 @@ use crate::keys::layer::{Binding, LayerKeys};
 pub(super) fn peel(
     id: &RelayId,
     epoch: Epoch,
-    held: &mut Held<ReplaySet>,
+    held: &mut HeldKey<ReplaySet>,
     mut cell: Cell,
-) -> Result<Peeled, Dropped> {
-    let Held {
+) -> Result<Peeled, DropReason> {
+    let HeldKey {
         secret,
         companion: seen,
     } = held;
     if seen.is_full() {
-        return Err(Dropped::ReplaySetFull);
+        return Err(DropReason::ReplaySetFull);
     }
     let alpha = *cell.view().alpha();
     let element = Element::decode(&alpha);
-    let shared = secret.agree(&element).ok_or(Dropped::LowOrder)?;
+    let shared = secret.agree(&element).ok_or(DropReason::LowOrder)?;
     let binding = Binding {
         alpha: &alpha,
         onion: secret.public(),
@@ -36,7 +36,7 @@ pub(super) fn peel(
         epoch,
     };
     let keys = LayerKeys::new(&shared, binding);
-    keys.open(&mut cell).map_err(|_| Dropped::Forged)?;
+    keys.open(&mut cell).map_err(|_| DropReason::Forged)?;
     let tag = ReplayTag(keys.replay_tag());
     seen.insert(tag)?;
     let mark = ReplayMark { epoch, tag };
@@ -44,14 +44,14 @@ pub(super) fn peel(
     let mut slots = [0; HEADER_STREAM_LEN];
     *part_mut::<0, _, _>(&mut slots) = *cell.view().beta();
     keys.apply_header_stream(&mut slots);
-    match Slot::parse(part::<0, _, _>(&slots)).map_err(Dropped::Slot)? {
+    match Slot::parse(part::<0, _, _>(&slots)).map_err(DropReason::Slot)? {
         Slot::Terminal { hold, bulletin } => Ok(Peeled::Terminal {
             hold: hold.as_duration(),
             bulletin,
             delta: Box::new(*cell.view().delta()),
             mark,
         }),
-        Slot::Forward { next, .. } if next == id.short() => Err(Dropped::NextIsSelf),
+        Slot::Forward { next, .. } if next == id.short() => Err(DropReason::NextIsSelf),
         Slot::Forward { next, delay, gamma } => {
             *cell.alpha_mut() = element.x25519(&keys.blind());
             *cell.gamma_mut() = gamma;
@@ -66,11 +66,11 @@ pub(super) fn peel(
     }
 }
 
-impl From<NotFresh> for Dropped {
-    fn from(why: NotFresh) -> Self {
+impl From<ReplaySetError> for DropReason {
+    fn from(why: ReplaySetError) -> Self {
         match why {
-            NotFresh::Full => Self::ReplaySetFull,
-            NotFresh::Seen => Self::Replayed,
+            ReplaySetError::Full => Self::ReplaySetFull,
+            ReplaySetError::Seen => Self::Replayed,
         }
     }
 }

@@ -37,7 +37,7 @@ impl ReplayLog {
     #[must_use]
     pub fn append(&mut self, tags: &[ReplayTag]) -> Vec<u8> {
         let mut out = Vec::new();
-        for block in tags.chunks(MAX_BLOCK) {
+        for block in tags.chunks(MAX_BLOCK_TAGS) {
             let count = u16::try_from(block.len()).unwrap_or(u16::MAX).to_be_bytes();
             out.extend_from_slice(&count);
             out.extend(block.iter().flat_map(|tag| tag.0));
@@ -143,7 +143,7 @@ fn header(epoch: Epoch, key: &OnionPublic) -> Vec<u8> {
 }
 
 /// Tags in one block at the most: what its count can say.
-const MAX_BLOCK: usize = 65_535;
+const MAX_BLOCK_TAGS: usize = 65_535;
 /// What a block shows of the chain.
 const CHECK_LEN: usize = 16;
 
@@ -151,7 +151,7 @@ const CHECK_LEN: usize = 16;
 mod tests {
     use super::*;
     use crate::keys::OnionSecret;
-    use crate::relay::NotFresh;
+    use crate::relay::ReplaySetError;
     use crate::secret::Secret;
 
     const EPOCH: Epoch = Epoch(7);
@@ -187,7 +187,7 @@ mod tests {
         let (_, mut seen) = read(&file).unwrap();
         assert_eq!(seen.len(), 50);
         for tag in tags(0..50) {
-            assert_eq!(seen.insert(tag), Err(NotFresh::Seen));
+            assert_eq!(seen.insert(tag), Err(ReplaySetError::Seen));
         }
     }
 
@@ -258,8 +258,8 @@ mod tests {
         let (_, mut seen) = ReplayLog::read(&file, EPOCH, &key(1), 10).unwrap();
         assert_eq!(seen.len(), 40);
         assert!(seen.is_full());
-        assert_eq!(seen.insert(ReplayTag([39; 16])), Err(NotFresh::Seen));
-        assert_eq!(seen.insert(ReplayTag([99; 16])), Err(NotFresh::Full));
+        assert_eq!(seen.insert(ReplayTag([39; 16])), Err(ReplaySetError::Seen));
+        assert_eq!(seen.insert(ReplayTag([99; 16])), Err(ReplaySetError::Full));
     }
 
     #[test]

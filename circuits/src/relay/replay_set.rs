@@ -2,7 +2,7 @@
 //!
 //! An approximate set would drop honest cells or forget old ones, so this one keeps all 16 bytes of
 //! each tag. It is bounded: when full, it takes no more, and cells under its key are refused. Tags
-//! are HKDF output, spread evenly over sorted shelves; a sender who searches for tags of one shelf
+//! are HKDF output, spread evenly over sorted buckets; a sender who searches for tags of one bucket
 //! makes inserting there slower by a memory copy, nothing worse. Dropping the set wipes it.
 
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ impl fmt::Debug for ReplayTag {
 /// The tags of one key.
 pub struct ReplaySet {
     /// Sorted tags by their first twelve bits.
-    shelves: BTreeMap<u16, Vec<ReplayTag>>,
+    buckets: BTreeMap<u16, Vec<ReplayTag>>,
     len: usize,
     limit: usize,
 }
@@ -38,7 +38,7 @@ impl ReplaySet {
     #[must_use]
     pub const fn with_limit(limit: usize) -> Self {
         Self {
-            shelves: BTreeMap::new(),
+            buckets: BTreeMap::new(),
             len: 0,
             limit,
         }
@@ -48,23 +48,23 @@ impl ReplaySet {
     ///
     /// # Errors
     ///
-    /// [`NotFresh`] if it is there already, or the set is full; nothing changes then.
-    pub fn insert(&mut self, tag: ReplayTag) -> Result<(), NotFresh> {
+    /// [`ReplaySetError`] if it is there already, or the set is full; nothing changes then.
+    pub fn insert(&mut self, tag: ReplayTag) -> Result<(), ReplaySetError> {
         let [first, second, ..] = tag.0;
-        let shelf = self
-            .shelves
+        let bucket = self
+            .buckets
             .entry(u16::from_be_bytes([first, second]) >> 4)
             .or_default();
-        let Err(place) = shelf.binary_search(&tag) else {
-            return Err(NotFresh::Seen);
+        let Err(place) = bucket.binary_search(&tag) else {
+            return Err(ReplaySetError::Seen);
         };
         if self.len >= self.limit {
-            return Err(NotFresh::Full);
+            return Err(ReplaySetError::Full);
         }
-        if shelf.len() == shelf.capacity() {
-            grow(shelf);
+        if bucket.len() == bucket.capacity() {
+            grow(bucket);
         }
-        shelf.insert(place, tag);
+        bucket.insert(place, tag);
         self.len += 1;
         Ok(())
     }
@@ -101,14 +101,14 @@ impl Default for ReplaySet {
 
 impl Drop for ReplaySet {
     fn drop(&mut self) {
-        self.shelves.values_mut().for_each(Zeroize::zeroize);
+        self.buckets.values_mut().for_each(Zeroize::zeroize);
     }
 }
 
 impl fmt::Debug for ReplaySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            shelves: _,
+            buckets: _,
             len,
             limit,
         } = self;
@@ -121,14 +121,14 @@ impl fmt::Debug for ReplaySet {
 
 /// Why a tag was not taken.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum NotFresh {
+pub enum ReplaySetError {
     /// The set is full.
     Full,
     /// The tag is in the set.
     Seen,
 }
 
-impl fmt::Display for NotFresh {
+impl fmt::Display for ReplaySetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Full => "replay set is full",
@@ -137,14 +137,14 @@ impl fmt::Display for NotFresh {
     }
 }
 
-impl core::error::Error for NotFresh {}
+impl core::error::Error for ReplaySetError {}
 
-/// Moves a shelf to a larger place and wipes the old one, which `Vec` alone would leave behind.
-fn grow(shelf: &mut Vec<ReplayTag>) {
-    let mut larger = Vec::with_capacity(shelf.len() + shelf.len() / 2 + 4);
-    larger.extend_from_slice(shelf);
-    shelf.zeroize();
-    *shelf = larger;
+/// Moves a bucket to a larger place and wipes the old one, which `Vec` alone would leave behind.
+fn grow(bucket: &mut Vec<ReplayTag>) {
+    let mut larger = Vec::with_capacity(bucket.len() + bucket.len() / 2 + 4);
+    larger.extend_from_slice(bucket);
+    bucket.zeroize();
+    *bucket = larger;
 }
 
 #[cfg(test)]
@@ -175,8 +175,8 @@ mod tests {
                 tag.0[0] = first;
                 tag.0[15] = last;
                 let expected = match (model.contains(&tag), model.len() == limit) {
-                    (true, _) => Err(NotFresh::Seen),
-                    (false, true) => Err(NotFresh::Full),
+                    (true, _) => Err(ReplaySetError::Seen),
+                    (false, true) => Err(ReplaySetError::Full),
                     (false, false) => Ok(()),
                 };
                 prop_assert_eq!(set.insert(tag), expected);
@@ -195,20 +195,24 @@ mod tests {
             assert_eq!(set.insert(tag(number)), Ok(()));
         }
         assert!(set.is_full());
-        assert_eq!(set.insert(tag(1_000)), Err(NotFresh::Full));
+        assert_eq!(set.insert(tag(1_000)), Err(ReplaySetError::Full));
         for number in 0..1_000 {
-            assert_eq!(set.insert(tag(number)), Err(NotFresh::Seen), "{number}");
+            assert_eq!(
+                set.insert(tag(number)),
+                Err(ReplaySetError::Seen),
+                "{number}"
+            );
         }
     }
 
     #[test]
-    fn tags_that_share_a_shelf_are_still_told_apart() {
+    fn tags_that_share_a_bucket_are_still_told_apart() {
         let mut set = ReplaySet::default();
         for number in 0..2_000_u32 {
             let mut tag = ReplayTag([7; 16]);
             tag.0[12..].copy_from_slice(&number.to_le_bytes());
             assert_eq!(set.insert(tag), Ok(()));
-            assert_eq!(set.insert(tag), Err(NotFresh::Seen));
+            assert_eq!(set.insert(tag), Err(ReplaySetError::Seen));
         }
     }
 }

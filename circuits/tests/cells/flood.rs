@@ -1,7 +1,7 @@
 //! A neighbour that sends more than its share takes nothing from the others.
 
 use circuits::ids::LinkId;
-use circuits::relay::{Dropped, OnionRelay, Peeled, RelayLimits, ReplaySet};
+use circuits::relay::{DropReason, OnionRelay, Peeled, RelayLimits, ReplaySet};
 
 use crate::path::{EPOCH, at, rng, sealed, stops};
 
@@ -21,7 +21,7 @@ fn cells_of_a_quiet_neighbour_pass_a_flood_of_junk_without_loss() {
     for milli in 0..10_000 {
         let now = at(EPOCH, milli * 1_000);
         let junk = relay.accept(now, LinkId(666), junk.clone());
-        refused += u32::from(junk == Err(Dropped::Flooding));
+        refused += u32::from(junk == Err(DropReason::Flooding));
         if milli % 500 == 0 {
             let (good, _) = sealed(&mut rng, &stops);
             relay.accept(now, LinkId(7), good).unwrap();

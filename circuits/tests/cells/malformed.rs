@@ -1,7 +1,7 @@
 //! Cells that no honest origin makes.
 
 use circuits::cell::{BadSlot, Cell, CellError, HopDelay};
-use circuits::relay::{Dropped, Peeled};
+use circuits::relay::{DropReason, Peeled};
 use curve25519_dalek::constants::EIGHT_TORSION;
 
 use crate::path::{EPOCH, Stop, dropped, peel, rng, sealed, stops};
@@ -56,7 +56,7 @@ fn an_element_of_low_order_is_refused_even_if_the_zero_secret_opens_the_cell() {
         let cell = Cell::parse(&cells[0]).unwrap();
         assert_eq!(
             dropped(&mut stop.relay(), cell),
-            Dropped::LowOrder,
+            DropReason::LowOrder,
             "{alpha:02x?}"
         );
     }
@@ -85,7 +85,7 @@ fn a_slot_that_breaks_a_rule_is_dropped_under_its_own_name() {
         let case = format!("delay {delay}, flags {flags:#b}, reserved {reserved}");
         assert_eq!(
             dropped(&mut stop.relay(), cell),
-            Dropped::Slot(why),
+            DropReason::Slot(why),
             "{case}"
         );
     }
@@ -108,7 +108,7 @@ fn delays_of_zero_and_of_the_maximum_are_obeyed() {
 fn a_cell_that_names_its_relay_as_the_next_hop_is_dropped() {
     let stop = &stops(&mut rng(34), 1)[0];
     let cell = with_slot(stop, reference::slot(stop.id.short().0, 0, 0, 0, [2; 16]));
-    assert_eq!(dropped(&mut stop.relay(), cell), Dropped::NextIsSelf);
+    assert_eq!(dropped(&mut stop.relay(), cell), DropReason::NextIsSelf);
 }
 
 #[test]
@@ -119,9 +119,9 @@ fn a_dropped_slot_is_remembered_like_any_other() {
     let mut relay = stop.relay();
     assert_eq!(
         dropped(&mut relay, cell.clone()),
-        Dropped::Slot(BadSlot::Keep)
+        DropReason::Slot(BadSlot::Keep)
     );
-    assert_eq!(dropped(&mut relay, cell), Dropped::Replayed);
+    assert_eq!(dropped(&mut relay, cell), DropReason::Replayed);
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn a_hint_without_a_key_is_dropped_before_it_is_queued() {
         let mut bytes = *cell.as_bytes();
         bytes[0] = 0x10 | hint;
         let cell = Cell::parse(&bytes).unwrap();
-        assert_eq!(dropped(&mut relay, cell), Dropped::UnknownEpoch);
+        assert_eq!(dropped(&mut relay, cell), DropReason::UnknownEpoch);
         assert_eq!(relay.next_due(), None);
     }
 }
@@ -151,7 +151,7 @@ fn noise_is_dropped() {
         bytes[0] = VERSION;
         assert_eq!(
             dropped(&mut relay, Cell::parse(&bytes).unwrap()),
-            Dropped::Forged
+            DropReason::Forged
         );
     }
 }

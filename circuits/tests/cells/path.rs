@@ -5,7 +5,7 @@ use circuits::cell_builder::{Hop, LayerSpec, seal};
 use circuits::geometry::DELTA_LEN;
 use circuits::ids::{Epoch, LinkId, RelayId};
 use circuits::keys::OnionSecret;
-use circuits::relay::{Dropped, OnionRelay, Peeled, RelayLimits, ReplaySet};
+use circuits::relay::{DropReason, OnionRelay, Peeled, RelayLimits, ReplaySet};
 use circuits::secret::Secret;
 use circuits::time::{Instant, Now};
 use rand_chacha::ChaCha20Rng;
@@ -137,7 +137,7 @@ pub(crate) fn forward(relay: &mut OnionRelay, cell: Cell) -> Cell {
 }
 
 /// As [`peel`], where the cell must be dropped.
-pub(crate) fn dropped(relay: &mut OnionRelay, cell: Cell) -> Dropped {
+pub(crate) fn dropped(relay: &mut OnionRelay, cell: Cell) -> DropReason {
     match peel(relay, cell) {
         Peeled::Dropped(why) => why,
         other => panic!("not dropped: {other:?}"),

@@ -2,7 +2,9 @@
 
 use circuits::cell::Cell;
 use circuits::ids::{Epoch, LinkId};
-use circuits::relay::{Dropped, OnionRelay, Peeled, RelayLimits, ReplayLog, ReplayMark, ReplaySet};
+use circuits::relay::{
+    DropReason, OnionRelay, Peeled, RelayLimits, ReplayLog, ReplayMark, ReplaySet,
+};
 use circuits::time::Now;
 
 use crate::path::{EPOCH, Stop, at, dropped, forward, peel, peel_at, rng, sealed, stops};
@@ -30,17 +32,17 @@ fn the_same_cell_passes_once_whoever_brings_it() {
     let (cell, _) = sealed(&mut rng, &stops);
     let mut first = stops[0].relay();
     let inner = forward(&mut first, cell.clone());
-    assert_eq!(dropped(&mut first, cell.clone()), Dropped::Replayed);
+    assert_eq!(dropped(&mut first, cell.clone()), DropReason::Replayed);
     first.accept(at(EPOCH, 1), LinkId(99), cell).unwrap();
     let fate = first.next_peel(at(EPOCH, 1)).unwrap().outcome;
     assert!(
-        matches!(fate, Peeled::Dropped(Dropped::Replayed)),
+        matches!(fate, Peeled::Dropped(DropReason::Replayed)),
         "{fate:?}"
     );
 
     let mut last = stops[1].relay();
     mark(peel(&mut last, inner.clone()));
-    assert_eq!(dropped(&mut last, inner), Dropped::Replayed);
+    assert_eq!(dropped(&mut last, inner), DropReason::Replayed);
 }
 
 #[test]
@@ -75,7 +77,7 @@ fn a_replay_after_a_restart_is_known_from_the_log() {
     let mut after = OnionRelay::new(stops[0].id, RelayLimits::default());
     after.install_key(EPOCH, stops[0].secret(), seen).unwrap();
     for cell in cells {
-        assert_eq!(dropped(&mut after, cell), Dropped::Replayed);
+        assert_eq!(dropped(&mut after, cell), DropReason::Replayed);
     }
     let (fresh, _) = sealed(&mut rng, &stops);
     forward(&mut after, fresh);
@@ -98,7 +100,10 @@ fn a_replay_after_the_epoch_is_known_until_the_key_is_gone() {
     let renamed = Cell::parse(&renamed).unwrap();
     let later = at(EPOCH.next(), 2);
     assert!(relay.expire(later).is_empty());
-    for (cell, why) in [(&cell, Dropped::Replayed), (&renamed, Dropped::Forged)] {
+    for (cell, why) in [
+        (&cell, DropReason::Replayed),
+        (&renamed, DropReason::Forged),
+    ] {
         let fate = peel_at(&mut relay, later, cell.clone());
         assert!(
             matches!(fate, Peeled::Dropped(got) if got == why),
@@ -114,14 +119,14 @@ fn a_replay_after_the_epoch_is_known_until_the_key_is_gone() {
     };
     let fate = peel_at(&mut relay, last, cell.clone());
     assert!(
-        matches!(fate, Peeled::Dropped(Dropped::Replayed)),
+        matches!(fate, Peeled::Dropped(DropReason::Replayed)),
         "{fate:?}"
     );
     let over = Now { unix: end, ..later };
     for cell in [&cell, &unseen] {
         let fate = peel_at(&mut relay, over, cell.clone());
         assert!(
-            matches!(fate, Peeled::Dropped(Dropped::UnknownEpoch)),
+            matches!(fate, Peeled::Dropped(DropReason::UnknownEpoch)),
             "{fate:?}"
         );
     }
@@ -140,7 +145,7 @@ fn a_cell_that_waits_past_the_end_of_its_key_is_dropped() {
     assert_eq!(relay.expire(later), [EPOCH]);
     let fate = relay.next_peel(later).unwrap().outcome;
     assert!(
-        matches!(fate, Peeled::Dropped(Dropped::UnknownEpoch)),
+        matches!(fate, Peeled::Dropped(DropReason::UnknownEpoch)),
         "{fate:?}"
     );
 }
@@ -154,9 +159,9 @@ fn the_ignored_top_bit_of_the_element_makes_no_second_cell() {
     alpha[31] ^= 0x80;
     let twin = with_alpha(cell.as_bytes(), alpha);
     let mut relay = stops[0].relay();
-    assert_eq!(dropped(&mut relay, twin.clone()), Dropped::Forged);
+    assert_eq!(dropped(&mut relay, twin.clone()), DropReason::Forged);
     forward(&mut relay, cell);
-    assert_eq!(dropped(&mut relay, twin), Dropped::Forged);
+    assert_eq!(dropped(&mut relay, twin), DropReason::Forged);
 }
 
 #[test]
@@ -183,9 +188,9 @@ fn a_second_spelling_of_the_element_makes_no_second_cell() {
     nine_plus_p[31] = 0x7f;
     let twin = with_alpha(&cells[0], nine_plus_p);
     let mut relay = stops[0].relay();
-    assert_eq!(dropped(&mut relay, twin.clone()), Dropped::Forged);
+    assert_eq!(dropped(&mut relay, twin.clone()), DropReason::Forged);
     mark(peel(&mut relay, Cell::parse(&cells[0]).unwrap()));
-    assert_eq!(dropped(&mut relay, twin), Dropped::Forged);
+    assert_eq!(dropped(&mut relay, twin), DropReason::Forged);
 }
 
 #[test]
@@ -201,7 +206,7 @@ fn a_full_replay_set_refuses_new_cells_and_still_knows_the_old() {
         forward(&mut relay, cell.clone());
     }
     for cell in cells {
-        assert_eq!(dropped(&mut relay, cell), Dropped::ReplaySetFull);
+        assert_eq!(dropped(&mut relay, cell), DropReason::ReplaySetFull);
     }
 }
 

@@ -3,13 +3,13 @@
 use circuits::cell::{Cell, CellError};
 use circuits::geometry::CELL_LEN;
 use circuits::ids::{Epoch, LinkId};
-use circuits::relay::{Dropped, OnionRelay, Peeled, ReplaySet};
+use circuits::relay::{DropReason, OnionRelay, Peeled, ReplaySet};
 
 use crate::path::{EPOCH, Stop, at, forward, peel, rng, sealed, stops};
 use crate::reference;
 
 /// How `relay` gets rid of `cell` with one bit flipped; panics if it does not.
-fn fate(relay: &mut OnionRelay, cell: &Cell, bit: usize) -> Option<Dropped> {
+fn fate(relay: &mut OnionRelay, cell: &Cell, bit: usize) -> Option<DropReason> {
     let mut bytes = *cell.as_bytes();
     bytes[bit / 8] ^= 1 << (bit % 8);
     match Cell::parse(&bytes) {
@@ -42,10 +42,10 @@ fn flip_every_bit(stop: &Stop, next: &Stop, cell: &Cell) {
                 for bit in (part..bits).step_by(8) {
                     let fate = fate(&mut relay, cell, bit);
                     let expected = match bit {
-                        0 => Some(Dropped::Forged),
-                        1..4 => Some(Dropped::UnknownEpoch),
+                        0 => Some(DropReason::Forged),
+                        1..4 => Some(DropReason::UnknownEpoch),
                         4..8 => None,
-                        _ => Some(Dropped::Forged),
+                        _ => Some(DropReason::Forged),
                     };
                     assert_eq!(fate, expected, "bit {bit}");
                 }
@@ -86,7 +86,10 @@ fn a_cell_for_one_relay_is_worthless_to_another() {
     };
     for relay in [&mut stops[1].relay(), &mut renamed.relay()] {
         let fate = peel(relay, cell.clone());
-        assert!(matches!(fate, Peeled::Dropped(Dropped::Forged)), "{fate:?}");
+        assert!(
+            matches!(fate, Peeled::Dropped(DropReason::Forged)),
+            "{fate:?}"
+        );
     }
     let later = Epoch(EPOCH.0 + 16);
     let mut relay = OnionRelay::new(stops[0].id, circuits::relay::RelayLimits::default());
@@ -95,7 +98,10 @@ fn a_cell_for_one_relay_is_worthless_to_another() {
         .unwrap();
     relay.accept(at(later, 1), LinkId(1), cell).unwrap();
     let fate = relay.next_peel(at(later, 1)).unwrap().outcome;
-    assert!(matches!(fate, Peeled::Dropped(Dropped::Forged)), "{fate:?}");
+    assert!(
+        matches!(fate, Peeled::Dropped(DropReason::Forged)),
+        "{fate:?}"
+    );
 }
 
 #[test]
@@ -109,7 +115,7 @@ fn parts_of_two_cells_do_not_combine() {
         bytes[range.clone()].copy_from_slice(&other.as_bytes()[range.clone()]);
         let fate = peel(&mut stops[0].relay(), Cell::parse(&bytes).unwrap());
         assert!(
-            matches!(fate, Peeled::Dropped(Dropped::Forged)),
+            matches!(fate, Peeled::Dropped(DropReason::Forged)),
             "{range:?}: {fate:?}"
         );
     }
@@ -145,7 +151,10 @@ fn a_sender_who_frames_a_relay_only_loses_a_cell() {
     let framed = forward(&mut stops[0].relay(), Cell::parse(&cells[0]).unwrap());
     for _ in 0..50 {
         let fate = peel(&mut second, framed.clone());
-        assert!(matches!(fate, Peeled::Dropped(Dropped::Forged)), "{fate:?}");
+        assert!(
+            matches!(fate, Peeled::Dropped(DropReason::Forged)),
+            "{fate:?}"
+        );
     }
     // The link from the first relay to the second carries the next cell as if nothing had been.
     let (cell, _) = sealed(&mut rng, &stops);
