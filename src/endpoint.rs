@@ -35,12 +35,12 @@ pub struct PeerAddr {
     pub endpoint: Endpoint,
 }
 
-impl From<directory::Endpoint> for Endpoint {
-    fn from(endpoint: directory::Endpoint) -> Self {
+impl From<directory::RelayEndpoint> for Endpoint {
+    fn from(endpoint: directory::RelayEndpoint) -> Self {
         match endpoint {
-            directory::Endpoint::Ip4(ip, port) => Self::Tcp((ip, port).into()),
-            directory::Endpoint::Ip6(ip, port) => Self::Tcp((ip, port).into()),
-            directory::Endpoint::Onion(key, port) => Self::Onion(key, port),
+            directory::RelayEndpoint::Ip4(ip, port) => Self::Tcp((ip, port).into()),
+            directory::RelayEndpoint::Ip6(ip, port) => Self::Tcp((ip, port).into()),
+            directory::RelayEndpoint::Onion(key, port) => Self::Onion(key, port),
         }
     }
 }

@@ -46,7 +46,7 @@ mod work;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use circuits::directory::{BadSigningKey, Directory, Limits, Requirements, SigningKey};
+use circuits::directory::{BadSigningKey, Directory, DirectoryLimits, Requirements, SigningKey};
 use circuits::ids::{LinkId, Profile, RelayId, RelayKey};
 use circuits::path::{GuardSeed, Guards};
 use circuits::time::{Instant, Now};
@@ -211,7 +211,7 @@ impl Node {
         let mut rng = ChaCha20Rng::from_seed(seed);
         let me = Me::new(&config, keys.link)?;
         let requirements = me.requirements;
-        let directory = Directory::new(requirements, Limits::default(), None, now.unix);
+        let directory = Directory::new(requirements, DirectoryLimits::default(), None, now.unix);
         let mail = Mail::new(
             serving(&config, &me.link, keys.mail_password)?,
             &keys.guard_seed,

@@ -7,13 +7,13 @@
 //! Paths are not drawn from the directory but from a [`Snapshot`] of it, frozen for an epoch.
 //!
 //! The directory opens no connection and reads no clock. Its caller floods what
-//! [`Inserted::New`] names, answers requests with [`Directory::lacking`], and stores
+//! [`DescriptorInsertion::New`] names, answers requests with [`Directory::lacking`], and stores
 //! [`Directory::export`].
 //!
 //! ```
 //! use circuits::directory::{
-//!     Descriptor, Directory, Draft, Endpoint, Inserted, Limits, PuzzleSearch, Requirements,
-//!     SigningKey, Source,
+//!     Descriptor, DescriptorDraft, DescriptorInsertion, DescriptorSource, Directory,
+//!     DirectoryLimits, PuzzleSearch, RelayEndpoint, Requirements, SigningKey,
 //! };
 //! use circuits::ids::{Epoch, NetworkId, Profile};
 //! use circuits::keys::OnionSecret;
@@ -34,11 +34,11 @@
 //!         break puzzle;
 //!     }
 //! };
-//! let draft = Draft {
+//! let draft = DescriptorDraft {
 //!     epoch,
 //!     onion: *OnionSecret::generate(&mut rng).public().as_bytes(),
 //!     onion_next: *OnionSecret::generate(&mut rng).public().as_bytes(),
-//!     endpoints: vec![Endpoint::Ip4([127, 0, 0, 1].into(), 20_819)],
+//!     endpoints: vec![RelayEndpoint::Ip4([127, 0, 0, 1].into(), 20_819)],
 //!     family: Vec::new(),
 //!     load: 0,
 //!     ticket_bits: 17,
@@ -47,9 +47,9 @@
 //!
 //! // A node takes it in; on the profile `local` paths may use it at once.
 //! let now = Now { mono: Instant::ZERO, unix: epoch.start() };
-//! let mut directory = Directory::new(terms, Limits::default(), None, now.unix);
-//! let inserted = directory.insert(now, Source::Own, descriptor.raw())?;
-//! assert!(matches!(inserted, Inserted::New(_)));
+//! let mut directory = Directory::new(terms, DirectoryLimits::default(), None, now.unix);
+//! let inserted = directory.insert(now, DescriptorSource::Own, descriptor.raw())?;
+//! assert!(matches!(inserted, DescriptorInsertion::New(_)));
 //! assert_eq!(directory.snapshot(now.unix).relays().len(), 1);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -72,27 +72,27 @@ mod sync;
 mod table;
 
 pub use descriptor::{
-    BadDescriptor, Descriptor, DescriptorDigest, Draft, MAX_DESCRIPTOR_LEN, MAX_FAMILY,
+    BadDescriptor, Descriptor, DescriptorDigest, DescriptorDraft, MAX_DESCRIPTOR_LEN, MAX_FAMILY,
     Requirements, TICKET_BITS, VerifiedDescriptor,
 };
-pub use endpoint::{Endpoint, Subnet};
-pub use equivocation::Proof;
-pub use observation::Source;
+pub use endpoint::{RelayEndpoint, Subnet};
+pub use equivocation::EquivocationProof;
+pub use observation::DescriptorSource;
 pub use puzzle::{PuzzleSearch, PuzzleSolution};
-pub use rate_limit::Allowance;
+pub use rate_limit::LinkQuota;
 pub use signature::{BadSigningKey, SigningKey};
-pub use snapshot::{Relay, Snapshot};
-pub use sync::{MAX_ANSWER_LEN, MAX_PREFIXES, Request};
+pub use snapshot::{EligibleRelay, Snapshot};
+pub use sync::{DescriptorRequest, MAX_ANSWER_LEN, MAX_PREFIXES};
 
-use self::equivocation::Exclusions;
-use self::rate_limit::Budget;
-use self::table::{Table, main_subnet};
+use self::equivocation::ExcludedRelays;
+use self::rate_limit::LinkRateLimiter;
+use self::table::{RelayTable, main_subnet};
 use crate::ids::{Epoch, LinkId, RelayId, RelayKey, ShortId};
 use crate::time::{Now, UnixSecs};
 
 /// Bounds of a directory.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Limits {
+pub struct DirectoryLimits {
     /// Relays altogether. Each takes up to 3 KB of descriptors and half as much around them.
     pub relays: usize,
     /// Relays of one /16 or /32: enough for a large hoster, too few to outnumber the rest.
@@ -102,12 +102,12 @@ pub struct Limits {
     /// Proofs of equivocation kept in full.
     pub proofs: usize,
     /// Descriptors that a link may send in vain.
-    pub wasted_checks: Allowance,
+    pub wasted_checks: LinkQuota,
     /// Requests for descriptors that a link may make.
-    pub requests: Allowance,
+    pub requests: LinkQuota,
 }
 
-impl Default for Limits {
+impl Default for DirectoryLimits {
     fn default() -> Self {
         Self {
             relays: 10_000,
@@ -115,12 +115,12 @@ impl Default for Limits {
             onion_relays: 2_500,
             proofs: 1_024,
             // A failed check takes up to 0.2 ms: a link can waste a thousandth of a core.
-            wasted_checks: Allowance {
+            wasted_checks: LinkQuota {
                 burst: 64,
                 every_micros: 200_000,
             },
             // A new neighbour asks for 256 buckets of two epochs, then now and then.
-            requests: Allowance {
+            requests: LinkQuota {
                 burst: 1_024,
                 every_micros: 500_000,
             },
@@ -128,7 +128,7 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
+impl DirectoryLimits {
     const fn of(&self, subnet: Subnet) -> usize {
         match subnet {
             Subnet::Onion => self.onion_relays,
@@ -145,10 +145,10 @@ pub struct Directory {
     /// When the directory last knew of no relay at all.
     since: UnixSecs,
     epoch: Epoch,
-    table: Table,
-    exclusions: Exclusions,
-    wasted_checks: Budget,
-    requests: Budget,
+    table: RelayTable,
+    exclusions: ExcludedRelays,
+    wasted_checks: LinkRateLimiter,
+    requests: LinkRateLimiter,
 }
 
 impl fmt::Debug for Directory {
@@ -163,9 +163,9 @@ impl fmt::Debug for Directory {
 
 /// What became of a descriptor.
 #[derive(Clone, Debug)]
-pub enum Inserted {
+pub enum DescriptorInsertion {
     /// It contradicts another: flood both, the relay is excluded.
-    Equivocation(Proof),
+    Equivocation(EquivocationProof),
     /// It is held already.
     Known,
     /// It is new and was kept: flood it to everybody but its sender.
@@ -180,7 +180,7 @@ impl Directory {
     #[must_use]
     pub fn new(
         terms: Requirements,
-        limits: Limits,
+        limits: DirectoryLimits,
         listed: Option<BTreeSet<RelayId>>,
         now: UnixSecs,
     ) -> Self {
@@ -189,10 +189,10 @@ impl Directory {
             listed,
             since: now,
             epoch: Epoch::at(now),
-            table: Table::new(limits),
-            exclusions: Exclusions::new(limits.proofs, limits.relays),
-            wasted_checks: Budget::new(limits.wasted_checks),
-            requests: Budget::new(limits.requests),
+            table: RelayTable::new(limits),
+            exclusions: ExcludedRelays::new(limits.proofs, limits.relays),
+            wasted_checks: LinkRateLimiter::new(limits.wasted_checks),
+            requests: LinkRateLimiter::new(limits.requests),
         }
     }
 
@@ -200,28 +200,35 @@ impl Directory {
     ///
     /// # Errors
     ///
-    /// [`Refused`]; the directory is unchanged then, and only [`Refused::Bad`] is the sender's
-    /// fault.
-    pub fn insert(&mut self, now: Now, source: Source, raw: &[u8]) -> Result<Inserted, Refused> {
-        let descriptor = Descriptor::decode(raw).map_err(Refused::Bad)?;
+    /// [`DescriptorRefusal`]; the directory is unchanged then, and only
+    /// [`DescriptorRefusal::Bad`] is the sender's fault.
+    pub fn insert(
+        &mut self,
+        now: Now,
+        source: DescriptorSource,
+        raw: &[u8],
+    ) -> Result<DescriptorInsertion, DescriptorRefusal> {
+        let descriptor = Descriptor::decode(raw).map_err(DescriptorRefusal::Bad)?;
         let (id, epoch) = (descriptor.key().id(), descriptor.draft().epoch);
         let digest = DescriptorDigest::of(raw);
         if self.is_known(now.unix, source, id, epoch, digest)? {
-            return Ok(Inserted::Known);
+            return Ok(DescriptorInsertion::Known);
         }
         // A relay that we know is checked whatever there is room for: it may contradict itself.
         if self.table.get(&id).is_none() {
             let subnet = main_subnet(&descriptor.draft().endpoints);
             self.table.room_for(&id, subnet)?;
         }
-        if let Source::Peer { link, .. } = source
+        if let DescriptorSource::Peer { link, .. } = source
             && !self.wasted_checks.take(now.mono, link)
         {
-            return Err(Refused::Budget);
+            return Err(DescriptorRefusal::OverQuota);
         }
-        let verified = descriptor.verify(&self.terms).map_err(Refused::Bad)?;
+        let verified = descriptor
+            .verify(&self.terms)
+            .map_err(DescriptorRefusal::Bad)?;
         let inserted = self.admit(now.unix, source, verified)?;
-        if let Source::Peer { link, .. } = source {
+        if let DescriptorSource::Peer { link, .. } = source {
             self.wasted_checks.give_back(link);
         }
         Ok(inserted)
@@ -231,64 +238,64 @@ impl Directory {
     ///
     /// # Errors
     ///
-    /// [`Refused`], as for [`insert`](Self::insert), but never [`Refused::Bad`] or
-    /// [`Refused::Budget`].
+    /// [`DescriptorRefusal`], as for [`insert`](Self::insert), but never
+    /// [`DescriptorRefusal::Bad`] or [`DescriptorRefusal::OverQuota`].
     pub fn admit(
         &mut self,
         now: UnixSecs,
-        source: Source,
+        source: DescriptorSource,
         descriptor: VerifiedDescriptor,
-    ) -> Result<Inserted, Refused> {
+    ) -> Result<DescriptorInsertion, DescriptorRefusal> {
         let (id, epoch) = (descriptor.id(), descriptor.epoch());
         if self.is_known(now, source, id, epoch, descriptor.digest())? {
-            return Ok(Inserted::Known);
+            return Ok(DescriptorInsertion::Known);
         }
         let record = self.table.get(&id);
         let proof = record.and_then(|record| {
             record
                 .latest_first()
-                .find_map(|held| Proof::between(&held.descriptor, &descriptor))
+                .find_map(|held| EquivocationProof::between(&held.descriptor, &descriptor))
         });
         if let Some(proof) = proof {
             self.table.remove(&id);
             self.exclusions.add(proof.clone());
-            return Ok(Inserted::Equivocation(proof));
+            return Ok(DescriptorInsertion::Equivocation(proof));
         }
         let subnet = main_subnet(descriptor.endpoints());
         if let Some(newest) = self.table.room_for(&id, subnet)? {
             self.table.remove(&newest);
         }
         self.table.keep(now, source, descriptor.clone());
-        Ok(Inserted::New(descriptor))
+        Ok(DescriptorInsertion::New(descriptor))
     }
 
     /// The checks that cost nothing: time, exclusion, and whether we hold these very bytes.
     fn is_known(
         &mut self,
         now: UnixSecs,
-        source: Source,
+        source: DescriptorSource,
         id: RelayId,
         epoch: Epoch,
         digest: DescriptorDigest,
-    ) -> Result<bool, Refused> {
+    ) -> Result<bool, DescriptorRefusal> {
         self.expire(now);
         let accepted = self.accepted_epochs(now);
         if epoch < *accepted.start() {
-            return Err(Refused::EpochStale);
+            return Err(DescriptorRefusal::EpochStale);
         }
         if epoch > *accepted.end() {
-            return Err(Refused::EpochFuture);
+            return Err(DescriptorRefusal::EpochFuture);
         }
         if self.exclusions.proves_with(&id, digest) {
             return Ok(true);
         }
         if self.exclusions.contains(&id) {
-            return Err(Refused::Excluded);
+            return Err(DescriptorRefusal::Excluded);
         }
         let held = self.table.get(&id).and_then(|record| record.held(epoch));
         let is_held = held.is_some_and(|held| held.descriptor.digest() == digest);
         if is_held {
-            self.table.told(now, source, &id, epoch);
+            self.table.record_report(now, source, &id, epoch);
         }
         Ok(is_held)
     }
@@ -305,7 +312,7 @@ impl Directory {
         let epoch = Epoch::at(now);
         let last = core::mem::replace(&mut self.epoch, epoch);
         if epoch > last {
-            self.table.turn_to(epoch);
+            self.table.advance_to(epoch);
             self.exclusions.expire(epoch);
             if self.table.is_blank() {
                 self.since = now;
@@ -363,7 +370,7 @@ impl Directory {
     }
 
     /// The proofs of equivocation that are kept.
-    pub fn proofs(&self) -> impl Iterator<Item = &Proof> {
+    pub fn proofs(&self) -> impl Iterator<Item = &EquivocationProof> {
         self.exclusions.proofs()
     }
 }
@@ -371,11 +378,11 @@ impl Directory {
 /// Why a descriptor was not taken in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum Refused {
+pub enum DescriptorRefusal {
     /// It is not valid. An honest neighbour would not have passed it on.
     Bad(BadDescriptor),
     /// The link has sent too much that was useless; nothing was checked.
-    Budget,
+    OverQuota,
     /// Its epoch has not begun.
     EpochFuture,
     /// Its epoch is over.
@@ -388,7 +395,7 @@ pub enum Refused {
     TableFull,
 }
 
-impl Refused {
+impl DescriptorRefusal {
     /// Whether the neighbour that sent it has broken a rule. The other reasons can befall an
     /// honest one.
     #[must_use]
@@ -397,11 +404,11 @@ impl Refused {
     }
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for DescriptorRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bad(reason) => fmt::Display::fmt(reason, f),
-            Self::Budget => f.write_str("link has sent too many useless descriptors"),
+            Self::OverQuota => f.write_str("link has sent too many useless descriptors"),
             Self::EpochFuture => f.write_str("descriptor's epoch has not begun"),
             Self::EpochStale => f.write_str("descriptor's epoch is over"),
             Self::Excluded => f.write_str("descriptor's relay is excluded for equivocation"),
@@ -411,7 +418,7 @@ impl fmt::Display for Refused {
     }
 }
 
-impl core::error::Error for Refused {
+impl core::error::Error for DescriptorRefusal {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Bad(reason) => Some(reason),

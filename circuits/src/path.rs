@@ -12,7 +12,7 @@
 //! ```
 //! use std::collections::BTreeSet;
 //!
-//! use circuits::directory::{Relay, Snapshot, Subnet};
+//! use circuits::directory::{EligibleRelay, Snapshot, Subnet};
 //! use circuits::ids::{Epoch, Profile, RelayId};
 //! use circuits::keys::OnionSecret;
 //! use circuits::cell_builder::Hop;
@@ -23,7 +23,7 @@
 //! use rand_core::SeedableRng;
 //!
 //! let mut rng = ChaCha20Rng::from_seed([1; 32]);
-//! let relays = (0..20).map(|number| Relay {
+//! let relays = (0..20).map(|number| EligibleRelay {
 //!     hop: Hop {
 //!         id: RelayId([number; 32]),
 //!         onion: *OnionSecret::from_secret(Secret::init_with(|key| key.fill(number))).public(),
@@ -66,7 +66,7 @@ pub use rules::{BadPathRules, Exclusions, MAX_LANES, MAX_RELAYS, PathRules};
 
 use self::search::{Search, Sharing};
 use crate::cell_builder::Hop;
-use crate::directory::{Relay, Snapshot};
+use crate::directory::{EligibleRelay, Snapshot};
 use crate::distributions;
 use crate::ids::Profile;
 
@@ -75,12 +75,12 @@ use crate::ids::Profile;
 pub struct PathPicker<'a> {
     snapshot: &'a Snapshot,
     rules: PathRules,
-    guard: &'a Relay,
+    guard: &'a EligibleRelay,
     exclusions: &'a Exclusions,
     /// What may stand beside the guard: no relation of it, not ourselves.
-    pool: Vec<&'a Relay>,
+    pool: Vec<&'a EligibleRelay>,
     /// What may be a rendezvous.
-    meeting: Vec<&'a Relay>,
+    meeting: Vec<&'a EligibleRelay>,
     removed: Removed,
     meets_neighbours: bool,
 }
@@ -359,7 +359,7 @@ impl<'a> PathPicker<'a> {
         &self,
         rng: &mut impl CryptoRng,
         search: &mut Search,
-        rendezvous: &'a Relay,
+        rendezvous: &'a EligibleRelay,
         lanes: usize,
         sharing: Sharing,
     ) -> Option<Plan> {
@@ -393,7 +393,12 @@ impl<'a> PathPicker<'a> {
         Some(self.plan(rendezvous, &middles, sharing))
     }
 
-    fn plan(&self, rendezvous: &Relay, middles: &[Vec<&Relay>], sharing: Sharing) -> Plan {
+    fn plan(
+        &self,
+        rendezvous: &EligibleRelay,
+        middles: &[Vec<&EligibleRelay>],
+        sharing: Sharing,
+    ) -> Plan {
         let lanes = middles
             .iter()
             .map(|middles| {
@@ -430,11 +435,11 @@ impl<'a> PathPicker<'a> {
 }
 
 /// Whether two relays may not stand in one lane.
-fn are_related(profile: Profile, one: &Relay, other: &Relay) -> bool {
+fn are_related(profile: Profile, one: &EligibleRelay, other: &EligibleRelay) -> bool {
     share_subnet(profile, one, other) || share_family(one, other)
 }
 
-fn share_subnet(profile: Profile, one: &Relay, other: &Relay) -> bool {
+fn share_subnet(profile: Profile, one: &EligibleRelay, other: &EligibleRelay) -> bool {
     profile == Profile::Main
         && one
             .subnets
@@ -443,12 +448,12 @@ fn share_subnet(profile: Profile, one: &Relay, other: &Relay) -> bool {
 }
 
 /// A snapshot keeps only mutual families, so one side's word is both sides'.
-fn share_family(one: &Relay, other: &Relay) -> bool {
+fn share_family(one: &EligibleRelay, other: &EligibleRelay) -> bool {
     one.family.contains(&other.hop.id)
 }
 
 /// The same relays in random order, every order equally likely.
-fn shuffled<'a>(rng: &mut impl CryptoRng, relays: &[&'a Relay]) -> Vec<&'a Relay> {
+fn shuffled<'a>(rng: &mut impl CryptoRng, relays: &[&'a EligibleRelay]) -> Vec<&'a EligibleRelay> {
     let mut relays = relays.to_vec();
     for last in (1..relays.len()).rev() {
         let bound = u32::try_from(last.saturating_add(1)).unwrap_or(u32::MAX);

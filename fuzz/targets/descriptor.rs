@@ -4,7 +4,8 @@
 //! lacks it, and survives a restart; everything else leaves the directory as it was.
 
 use circuits::directory::{
-    Descriptor, Directory, Inserted, Limits, Refused, Request, Requirements, Source,
+    Descriptor, DescriptorInsertion, DescriptorRefusal, DescriptorRequest, DescriptorSource,
+    Directory, DirectoryLimits, Requirements,
 };
 use circuits::ids::{Epoch, NetworkId, Profile};
 use circuits::time::{Instant, Now, UnixSecs};
@@ -15,8 +16,8 @@ use rand_core::SeedableRng;
 pub fn descriptor(data: &[u8]) {
     restore(data);
     let Ok(descriptor) = Descriptor::decode(data) else {
-        let refused = directory().insert(now(), Source::Own, data);
-        assert!(matches!(refused, Err(Refused::Bad(_))));
+        let refused = directory().insert(now(), DescriptorSource::Own, data);
+        assert!(matches!(refused, Err(DescriptorRefusal::Bad(_))));
         return;
     };
     assert_eq!(descriptor.raw(), data);
@@ -26,9 +27,9 @@ pub fn descriptor(data: &[u8]) {
     let is_current = [EPOCH.previous(), EPOCH].contains(&draft.epoch);
     let verified = descriptor.verify(&requirements());
     let mut directory = directory();
-    let inserted = directory.insert(now(), Source::Own, data);
+    let inserted = directory.insert(now(), DescriptorSource::Own, data);
     match inserted {
-        Ok(Inserted::New(kept)) => {
+        Ok(DescriptorInsertion::New(kept)) => {
             assert!(is_current && verified.is_ok());
             assert_eq!(kept.raw(), data);
         }
@@ -44,26 +45,26 @@ pub fn descriptor(data: &[u8]) {
 
 /// A descriptor that was taken in is found, handed on, and remembered.
 fn keeps(directory: &mut Directory, raw: &[u8]) {
-    let again = directory.insert(now(), Source::Own, raw);
-    assert!(matches!(again, Ok(Inserted::Known)));
+    let again = directory.insert(now(), DescriptorSource::Own, raw);
+    assert!(matches!(again, Ok(DescriptorInsertion::Known)));
     let kept = directory.iter().next().expect("one relay").clone();
     let found = directory
         .lookup(kept.id().short())
         .expect("by its short id");
     assert_eq!(found.raw(), raw);
 
-    let everything = Request {
+    let everything = DescriptorRequest {
         epoch: kept.epoch(),
         bucket: None,
         have: Vec::new(),
     };
     let mut rng = ChaCha20Rng::from_seed([0; 32]);
-    let answer = directory.lacking(now(), Source::Own, &everything, &mut rng);
+    let answer = directory.lacking(now(), DescriptorSource::Own, &everything, &mut rng);
     assert_eq!(answer, [raw]);
     let nothing = directory.requests(kept.epoch()).remove(0);
     assert!(
         directory
-            .lacking(now(), Source::Own, &nothing, &mut rng)
+            .lacking(now(), DescriptorSource::Own, &nothing, &mut rng)
             .is_empty()
     );
 
@@ -83,7 +84,7 @@ fn restore(data: &[u8]) {
 }
 
 fn directory() -> Directory {
-    Directory::new(requirements(), Limits::default(), None, now().unix)
+    Directory::new(requirements(), DirectoryLimits::default(), None, now().unix)
 }
 
 fn requirements() -> Requirements {

@@ -87,7 +87,7 @@ pub(super) fn advertised(
     relay: bool,
     said: Vec<Endpoint>,
     listen: &Listen,
-) -> Result<Vec<directory::Endpoint>, ConfigError> {
+) -> Result<Vec<directory::RelayEndpoint>, ConfigError> {
     if !relay {
         return match said.is_empty() {
             true => Ok(Vec::new()),
@@ -153,16 +153,16 @@ pub(super) fn reachable(
     }
 }
 
-pub(super) fn endpoint_to_directory(endpoint: Endpoint) -> directory::Endpoint {
+pub(super) fn endpoint_to_directory(endpoint: Endpoint) -> directory::RelayEndpoint {
     match endpoint {
         Endpoint::Tcp(address) => to_directory(address),
-        Endpoint::Onion(key, port) => directory::Endpoint::Onion(key, port),
+        Endpoint::Onion(key, port) => directory::RelayEndpoint::Onion(key, port),
     }
 }
 
-pub(super) const fn to_directory(address: SocketAddr) -> directory::Endpoint {
+pub(super) const fn to_directory(address: SocketAddr) -> directory::RelayEndpoint {
     match address {
-        SocketAddr::V4(address) => directory::Endpoint::Ip4(*address.ip(), address.port()),
-        SocketAddr::V6(address) => directory::Endpoint::Ip6(*address.ip(), address.port()),
+        SocketAddr::V4(address) => directory::RelayEndpoint::Ip4(*address.ip(), address.port()),
+        SocketAddr::V6(address) => directory::RelayEndpoint::Ip6(*address.ip(), address.port()),
     }
 }

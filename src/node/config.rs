@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use circuits::directory::Endpoint;
+use circuits::directory::RelayEndpoint;
 use circuits::ids::{Epoch, NetworkId, Profile, RelayId, RelayKey};
 use circuits::level::Level;
 use circuits::secret::Secret;
@@ -25,7 +25,7 @@ pub struct NodeConfig {
     /// our address to everybody; gives our own cells company.
     pub relay: bool,
     /// Where other relays can reach us; goes into the descriptor. A relay without is no use.
-    pub advertise: Vec<Endpoint>,
+    pub advertise: Vec<RelayEndpoint>,
     /// Other relays of the same operator; no path uses two of them, if they name us too.
     pub family: Vec<RelayId>,
     /// What the hello message says we listen on; 0 for nothing, as go-ethereum does.

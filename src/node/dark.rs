@@ -6,7 +6,7 @@
 use core::time::Duration;
 
 use circuits::cell::Cell;
-use circuits::directory::Request;
+use circuits::directory::DescriptorRequest;
 use circuits::ids::{Epoch, LinkId};
 use circuits::time::Now;
 
@@ -90,7 +90,7 @@ impl Node {
                 self.on_get_descriptors(
                     now,
                     id,
-                    &Request {
+                    &DescriptorRequest {
                         epoch,
                         bucket,
                         have,

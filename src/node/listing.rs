@@ -6,7 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use circuits::directory::{Descriptor, Draft, PuzzleSearch, PuzzleSolution, Requirements, Source};
+use circuits::directory::{
+    Descriptor, DescriptorDraft, DescriptorSource, PuzzleSearch, PuzzleSolution, Requirements,
+};
 use circuits::distributions;
 use circuits::ids::{Epoch, Profile};
 use circuits::keys::OnionSecret;
@@ -39,7 +41,7 @@ pub(super) enum Publication {
     /// To be made from this second on.
     Due(UnixSecs),
     /// Its puzzle is being solved.
-    Solving(JobId, Box<Draft>),
+    Solving(JobId, Box<DescriptorDraft>),
     /// It exists.
     Made,
 }
@@ -131,7 +133,7 @@ impl Node {
         ) else {
             return;
         };
-        let draft = Draft {
+        let draft = DescriptorDraft {
             epoch,
             onion: *onion,
             onion_next: *onion_next,
@@ -252,7 +254,7 @@ impl Node {
 
     /// Our descriptor would survive a crash: everybody may see it now.
     pub(super) fn publish_descriptor(&mut self, now: Now, raw: &[u8]) {
-        self.take_descriptor(now, Source::Own, None, raw);
+        self.take_descriptor(now, DescriptorSource::Own, None, raw);
     }
 }
 

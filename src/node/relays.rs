@@ -7,7 +7,8 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 
 use circuits::directory::{
-    Directory, Inserted, Request, Snapshot, Source, Subnet, VerifiedDescriptor,
+    DescriptorInsertion, DescriptorRequest, DescriptorSource, Directory, Snapshot, Subnet,
+    VerifiedDescriptor,
 };
 use circuits::distributions;
 use circuits::ids::{Epoch, LinkId, RelayId, ShortId};
@@ -107,7 +108,10 @@ impl Node {
             self.keep_promises(&raw);
             self.listing.published.insert(epoch, Publication::Made);
             // Refused only if it is out of date, and then nobody wants it.
-            let _stale = self.relays.directory.insert(now, Source::Own, &raw);
+            let _stale = self
+                .relays
+                .directory
+                .insert(now, DescriptorSource::Own, &raw);
         }
     }
 
@@ -214,17 +218,17 @@ impl Node {
     pub(super) fn take_descriptor(
         &mut self,
         now: Now,
-        source: Source,
+        source: DescriptorSource,
         from: Option<LinkId>,
         raw: &[u8],
     ) -> bool {
         match self.relays.directory.insert(now, source, raw) {
-            Ok(Inserted::New(descriptor)) => {
+            Ok(DescriptorInsertion::New(descriptor)) => {
                 self.directory_changed(now);
                 self.flood_descriptors(from, vec![descriptor.raw().to_vec()]);
                 true
             }
-            Ok(Inserted::Equivocation(proof)) => {
+            Ok(DescriptorInsertion::Equivocation(proof)) => {
                 self.directory_changed(now);
                 let both = proof
                     .descriptors()
@@ -232,7 +236,7 @@ impl Node {
                 self.flood_descriptors(None, both.to_vec());
                 true
             }
-            Ok(Inserted::Known) => false,
+            Ok(DescriptorInsertion::Known) => false,
             Err(_) => {
                 self.counters.descriptors_refused += 1;
                 false
@@ -257,7 +261,7 @@ impl Node {
     pub(super) fn ask_for_descriptors(&mut self, now: Now, link: LinkId) {
         let epoch = Epoch::at(now.unix);
         for epoch in [epoch.previous(), epoch] {
-            for Request {
+            for DescriptorRequest {
                 epoch,
                 bucket,
                 have,
@@ -273,7 +277,12 @@ impl Node {
         }
     }
 
-    pub(super) fn on_get_descriptors(&mut self, now: Now, from: LinkId, request: &Request) {
+    pub(super) fn on_get_descriptors(
+        &mut self,
+        now: Now,
+        from: LinkId,
+        request: &DescriptorRequest,
+    ) {
         let Some(source) = self.source(from) else {
             return;
         };
@@ -286,10 +295,10 @@ impl Node {
         }
     }
 
-    fn source(&self, link: LinkId) -> Option<Source> {
+    fn source(&self, link: LinkId) -> Option<DescriptorSource> {
         let connection = self.connections.get(link)?;
         let peer = connection.remote.as_ref()?.short;
-        Some(Source::Peer {
+        Some(DescriptorSource::Peer {
             link,
             peer,
             subnet: connection.subnet,

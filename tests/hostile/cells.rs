@@ -161,7 +161,7 @@ fn cells_that_wait_for_a_neighbour_that_never_says_its_status_are_dropped_not_ke
     });
     scene.world.intrude(mute, TARGET);
     let id = scene.world.addr(mute).key.id();
-    let endpoint = circuits::directory::Endpoint::Ip4([127, 0, 0, 1].into(), 1);
+    let endpoint = circuits::directory::RelayEndpoint::Ip4([127, 0, 0, 1].into(), 1);
     let raw = scene.world.incite(mute, |rogue, now| {
         (rogue.descriptor(now, vec![endpoint], 0), Vec::new())
     });
@@ -192,7 +192,7 @@ fn a_relay_that_lets_callers_wait_is_dialled_once_and_costs_nobody_elses_cells()
     let whisht::endpoint::Endpoint::Tcp(socket) = addr.endpoint else {
         panic!("the world has sockets only")
     };
-    let endpoint = circuits::directory::Endpoint::Ip4([127, 0, 0, 1].into(), socket.port());
+    let endpoint = circuits::directory::RelayEndpoint::Ip4([127, 0, 0, 1].into(), socket.port());
     let raw = scene.world.incite(tarpit, |rogue, now| {
         (rogue.descriptor(now, vec![endpoint], 0), Vec::new())
     });

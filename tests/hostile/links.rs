@@ -1,6 +1,6 @@
 //! What a neighbour may say on a link, and what it costs (spec M8, M12, M17).
 
-use circuits::directory::Endpoint;
+use circuits::directory::RelayEndpoint;
 use circuits::ids::{NetworkId, Profile};
 use whisht::dark::DarkMessage;
 use whisht::link::{Capability, DisconnectReason};
@@ -87,7 +87,7 @@ fn a_reserved_code_is_ignored() {
 #[test]
 fn a_relay_that_tells_two_stories_is_excluded_everywhere() {
     let mut scene = Scene::new();
-    let endpoint = || vec![Endpoint::Ip4([127, 0, 0, 1].into(), 9)];
+    let endpoint = || vec![RelayEndpoint::Ip4([127, 0, 0, 1].into(), 9)];
     for salt in 0..2 {
         let raw = scene.world.incite(scene.rogue, |rogue, now| {
             (rogue.descriptor(now, endpoint(), salt), Vec::new())
@@ -107,7 +107,7 @@ fn a_flood_of_worthless_descriptors_fills_no_directory_and_keeps_no_other_out() 
     let mut scene = Scene::new();
     let known = scene.world.status(TARGET).relays;
     let raw = scene.world.incite(scene.rogue, |rogue, now| {
-        let endpoints = vec![Endpoint::Ip4([127, 0, 0, 1].into(), 9)];
+        let endpoints = vec![RelayEndpoint::Ip4([127, 0, 0, 1].into(), 9)];
         (rogue.descriptor(now, endpoints, 0), Vec::new())
     });
     for n in 0..500_usize {

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use circuits::cell::Cell;
 use circuits::cell_builder::Hop;
 use circuits::directory::{
-    Descriptor, Draft, Endpoint, PuzzleSearch, Requirements, SigningKey, VerifiedDescriptor,
+    Descriptor, DescriptorDraft, PuzzleSearch, RelayEndpoint, Requirements, SigningKey,
+    VerifiedDescriptor,
 };
 use circuits::ids::{Epoch, LinkId, NetworkId, Profile, RelayKey};
 use circuits::keys::OnionSecret;
@@ -331,7 +332,12 @@ impl Rogue {
     }
 
     /// Its descriptor for an epoch, with an onion key that it keeps in mind.
-    pub(crate) fn descriptor(&mut self, now: Now, endpoints: Vec<Endpoint>, salt: u8) -> Vec<u8> {
+    pub(crate) fn descriptor(
+        &mut self,
+        now: Now,
+        endpoints: Vec<RelayEndpoint>,
+        salt: u8,
+    ) -> Vec<u8> {
         let network = NetworkId::new(Profile::Local, "test");
         let terms = Requirements::new(network, Profile::Local);
         let epoch = Epoch::at(now.unix);
@@ -343,7 +349,7 @@ impl Rogue {
             }
         };
         let mut onion = || *OnionSecret::generate(&mut self.rng).public().as_bytes();
-        let draft = Draft {
+        let draft = DescriptorDraft {
             epoch,
             onion: onion(),
             onion_next: onion(),

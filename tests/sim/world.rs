@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use circuits::directory::Endpoint as Advertised;
+use circuits::directory::RelayEndpoint as Advertised;
 use circuits::ids::{Epoch, LinkId, Profile};
 use circuits::level::Level;
 use circuits::secret::Secret;

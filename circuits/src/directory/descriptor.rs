@@ -2,8 +2,8 @@
 //!
 //! A descriptor travels and is stored as the bytes its relay signed; they are never written anew.
 //! Reading is strict: what is not the one encoding of its content is refused, so that a descriptor
-//! has one digest. [`Draft`] is content without proof, [`Descriptor`] is bytes that could be read,
-//! [`VerifiedDescriptor`] is what the directory keeps; only [`Descriptor::verify`] makes the last.
+//! has one digest. [`DescriptorDraft`] is content without proof, [`Descriptor`] is bytes that could be
+//! read, [`VerifiedDescriptor`] is what the directory keeps; only [`Descriptor::verify`] makes the last.
 
 mod fields;
 
@@ -13,8 +13,8 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use sha3::Keccak256;
 
-use self::fields::Fields;
-use super::endpoint::Endpoint;
+use self::fields::DescriptorFields;
+use super::endpoint::RelayEndpoint;
 use super::puzzle::{self, PuzzleSolution};
 use super::signature::{self, BadSigningKey, SIGNATURE_LEN, SigningKey};
 use crate::ids::{Epoch, NetworkId, Profile, RelayId, RelayKey};
@@ -49,15 +49,15 @@ impl Requirements {
 
 /// The content of a descriptor, but for key, puzzle and signature.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Draft {
+pub struct DescriptorDraft {
     /// The epoch that `onion` belongs to.
     pub epoch: Epoch,
     /// Onion key of `epoch`.
     pub onion: [u8; 32],
     /// Onion key of the epoch after it.
     pub onion_next: [u8; 32],
-    /// Where to dial: one to three, at most one of each kind, in the order of [`Endpoint`].
-    pub endpoints: Vec<Endpoint>,
+    /// Where to dial: one to three, at most one of each kind, in the order of [`RelayEndpoint`].
+    pub endpoints: Vec<RelayEndpoint>,
     /// Relays of the same operator, ascending, at most [`MAX_FAMILY`].
     pub family: Vec<RelayId>,
     /// Base-2 logarithm of the mean number of waiting cells in the last epoch.
@@ -69,7 +69,7 @@ pub struct Draft {
 /// A descriptor that could be read. Nothing it says is proven yet.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Descriptor {
-    fields: Fields,
+    fields: DescriptorFields,
     raw: Vec<u8>,
 }
 
@@ -83,12 +83,12 @@ impl Descriptor {
     ///
     /// [`BadDescriptor`] if the draft breaks a rule of the format.
     pub fn sign(
-        draft: Draft,
+        draft: DescriptorDraft,
         puzzle: PuzzleSolution,
         key: &SigningKey,
         network: NetworkId,
     ) -> Result<Self, BadDescriptor> {
-        let mut fields = Fields {
+        let mut fields = DescriptorFields {
             key: key.public(),
             draft,
             puzzle,
@@ -109,7 +109,7 @@ impl Descriptor {
         if raw.len() > MAX_DESCRIPTOR_LEN {
             return Err(BadDescriptor::Oversize);
         }
-        let fields = Fields::read(raw)?;
+        let fields = DescriptorFields::read(raw)?;
         check_form(&fields.draft)?;
         // The RLP reader forgives more than one spelling of a value; this does not.
         if fields.encode() != raw {
@@ -132,7 +132,7 @@ impl Descriptor {
     ///
     /// Names the first rule broken.
     pub fn verify(self, terms: &Requirements) -> Result<VerifiedDescriptor, BadDescriptor> {
-        let Fields {
+        let DescriptorFields {
             key,
             draft,
             puzzle,
@@ -166,7 +166,7 @@ impl Descriptor {
 
     /// What the relay says.
     #[must_use]
-    pub const fn draft(&self) -> &Draft {
+    pub const fn draft(&self) -> &DescriptorDraft {
         &self.fields.draft
     }
 
@@ -222,7 +222,7 @@ impl VerifiedDescriptor {
 
     /// Where the relay can be dialled.
     #[must_use]
-    pub fn endpoints(&self) -> &[Endpoint] {
+    pub fn endpoints(&self) -> &[RelayEndpoint] {
         &self.0.descriptor.draft().endpoints
     }
 
@@ -261,12 +261,12 @@ impl VerifiedDescriptor {
 impl VerifiedDescriptor {
     /// A descriptor that nobody signed, of a relay whose id is chosen freely: for tests of what
     /// comes after verification. `onion` is the draft's key, for this epoch and the next.
-    pub(super) fn unproven(id: RelayId, onion: OnionPublic, draft: Draft) -> Self {
+    pub(super) fn unproven(id: RelayId, onion: OnionPublic, draft: DescriptorDraft) -> Self {
         let puzzle = PuzzleSolution {
             nonce: [0; 16],
             solution: [0; 16],
         };
-        let fields = Fields {
+        let fields = DescriptorFields {
             key: RelayKey([0; 64]),
             draft,
             puzzle,
@@ -363,8 +363,8 @@ impl fmt::Display for BadDescriptor {
 impl core::error::Error for BadDescriptor {}
 
 /// The rules that concern one field alone.
-fn check_form(draft: &Draft) -> Result<(), BadDescriptor> {
-    let Draft {
+fn check_form(draft: &DescriptorDraft) -> Result<(), BadDescriptor> {
+    let DescriptorDraft {
         endpoints,
         family,
         ticket_bits,
@@ -386,7 +386,7 @@ fn check_form(draft: &Draft) -> Result<(), BadDescriptor> {
 }
 
 /// Keccak-256("whisht/1/descriptor" | network id | the fields before the signature).
-fn digest(network: NetworkId, fields: &Fields) -> [u8; 32] {
+fn digest(network: NetworkId, fields: &DescriptorFields) -> [u8; 32] {
     Keccak256::new()
         .chain_update(b"whisht/1/descriptor")
         .chain_update(network.0)

@@ -9,21 +9,21 @@
 //! snapshot says so.
 
 use super::observation::DAY;
-use super::table::{Held, Record};
-use super::{Directory, HOUR, Relay, Snapshot, Subnet};
+use super::table::{HeldDescriptor, RelayRecord};
+use super::{Directory, EligibleRelay, HOUR, Snapshot, Subnet};
 use crate::cell_builder::Hop;
 use crate::ids::{Epoch, Profile, RelayId};
 use crate::time::UnixSecs;
 
 /// What makes a relay eligible.
 #[derive(Clone, Copy)]
-enum Rule {
+enum EligibilityRule {
     /// Being known (`local`).
     Known,
     /// Having been seen long enough when the snapshot was frozen.
     Settled { frozen: UnixSecs },
     /// Being told identically by three neighbours, twice.
-    ToldThrice,
+    Corroborated,
 }
 
 impl Directory {
@@ -37,9 +37,9 @@ impl Directory {
         let frozen = epoch.start().before(HOUR);
         let is_young = self.is_young(now);
         let rule = match self.terms.profile {
-            Profile::Local => Rule::Known,
-            Profile::Main if is_young => Rule::ToldThrice,
-            Profile::Main => Rule::Settled { frozen },
+            Profile::Local => EligibilityRule::Known,
+            Profile::Main if is_young => EligibilityRule::Corroborated,
+            Profile::Main => EligibilityRule::Settled { frozen },
         };
         let relays = self
             .table
@@ -59,7 +59,13 @@ impl Directory {
         self.terms.profile == Profile::Main && self.since.after(DAY).after(HOUR) > frozen
     }
 
-    fn eligible(&self, id: &RelayId, record: &Record, epoch: Epoch, rule: Rule) -> Option<Relay> {
+    fn eligible(
+        &self,
+        id: &RelayId,
+        record: &RelayRecord,
+        epoch: Epoch,
+        rule: EligibilityRule,
+    ) -> Option<EligibleRelay> {
         // Two relays that share a short id: a cell could be meant for either.
         self.table.by_short_id(id.short())?;
         let before = record.held(epoch.previous());
@@ -67,26 +73,28 @@ impl Directory {
         let is_listed = self.listed.as_ref().map(|listed| listed.contains(id));
         let chosen = match (rule, is_listed) {
             (_, Some(false)) => None,
-            (Rule::Known, _) | (Rule::ToldThrice, Some(true)) => now.or(before),
-            (Rule::Settled { frozen }, _) => {
-                let is_settled = is_listed.is_some() || record.history.is_settled_at(frozen);
-                before.filter(|held| is_settled && (held.received <= frozen || is_enough(held)))
+            (EligibilityRule::Known, _) | (EligibilityRule::Corroborated, Some(true)) => {
+                now.or(before)
             }
-            (Rule::ToldThrice, None) => {
-                before.filter(|held| is_enough(held) && now.is_some_and(is_enough))
+            (EligibilityRule::Settled { frozen }, _) => {
+                let is_settled = is_listed.is_some() || record.history.is_settled_at(frozen);
+                before.filter(|held| is_settled && (held.received <= frozen || has_quorum(held)))
+            }
+            (EligibilityRule::Corroborated, None) => {
+                before.filter(|held| has_quorum(held) && now.is_some_and(has_quorum))
             }
         }?;
         as_relay(chosen, epoch)
     }
 }
 
-fn is_enough(held: &Held) -> bool {
-    held.tellers.is_enough()
+fn has_quorum(held: &HeldDescriptor) -> bool {
+    held.reported_from.has_quorum()
 }
 
-fn as_relay(held: &Held, epoch: Epoch) -> Option<Relay> {
+fn as_relay(held: &HeldDescriptor, epoch: Epoch) -> Option<EligibleRelay> {
     let descriptor = &held.descriptor;
-    Some(Relay {
+    Some(EligibleRelay {
         hop: Hop {
             id: descriptor.id(),
             onion: *descriptor.onion(epoch)?,

@@ -13,7 +13,7 @@ use crate::ids::Profile;
 
 /// An address and port. `Debug` does not show it.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Endpoint {
+pub enum RelayEndpoint {
     /// TCP over IPv4.
     Ip4(Ipv4Addr, u16),
     /// TCP over IPv6.
@@ -22,7 +22,7 @@ pub enum Endpoint {
     Onion([u8; 32], u16),
 }
 
-impl Endpoint {
+impl RelayEndpoint {
     /// The port; never zero in a verified descriptor.
     #[must_use]
     pub const fn port(&self) -> u16 {
@@ -79,9 +79,9 @@ impl Endpoint {
     }
 }
 
-impl fmt::Debug for Endpoint {
+impl fmt::Debug for RelayEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Endpoint([redacted])")
+        f.write_str("RelayEndpoint([redacted])")
     }
 }
 
@@ -117,13 +117,13 @@ impl Subnet {
 
     /// Every subnet that these endpoints stand in, at most two.
     #[must_use]
-    pub fn of_endpoints(endpoints: &[Endpoint]) -> Vec<Self> {
+    pub fn of_endpoints(endpoints: &[RelayEndpoint]) -> Vec<Self> {
         let mut subnets: Vec<Self> = endpoints
             .iter()
             .filter_map(|endpoint| match endpoint {
-                Endpoint::Ip4(ip, _) => Some(Self::of((*ip).into())),
-                Endpoint::Ip6(ip, _) => Some(Self::of((*ip).into())),
-                Endpoint::Onion(..) => None,
+                RelayEndpoint::Ip4(ip, _) => Some(Self::of((*ip).into())),
+                RelayEndpoint::Ip6(ip, _) => Some(Self::of((*ip).into())),
+                RelayEndpoint::Onion(..) => None,
             })
             .collect();
         if subnets.is_empty() {
@@ -190,12 +190,12 @@ mod kind {
 mod tests {
     use super::*;
 
-    fn ip4(text: &str) -> Endpoint {
-        Endpoint::Ip4(text.parse().unwrap(), 20_819)
+    fn ip4(text: &str) -> RelayEndpoint {
+        RelayEndpoint::Ip4(text.parse().unwrap(), 20_819)
     }
 
-    fn ip6(text: &str) -> Endpoint {
-        Endpoint::Ip6(text.parse().unwrap(), 20_819)
+    fn ip6(text: &str) -> RelayEndpoint {
+        RelayEndpoint::Ip6(text.parse().unwrap(), 20_819)
     }
 
     #[test]
@@ -228,27 +228,27 @@ mod tests {
         }
         assert!(ip4("8.8.8.8").allowed(Profile::Main));
         assert!(ip6("2a00:1450::1").allowed(Profile::Main));
-        assert!(Endpoint::Onion([7; 32], 1).allowed(Profile::Main));
+        assert!(RelayEndpoint::Onion([7; 32], 1).allowed(Profile::Main));
     }
 
     #[test]
     fn local_refuses_everything_that_leaves_the_machine() {
         assert!(ip4("127.3.2.1").allowed(Profile::Local));
         assert!(ip6("::1").allowed(Profile::Local));
-        assert!(Endpoint::Onion([7; 32], 1).allowed(Profile::Local));
+        assert!(RelayEndpoint::Onion([7; 32], 1).allowed(Profile::Local));
         assert!(!ip4("8.8.8.8").allowed(Profile::Local));
         assert!(!ip4("192.168.1.1").allowed(Profile::Local));
     }
 
     #[test]
     fn port_zero_is_never_allowed() {
-        assert!(!Endpoint::Onion([7; 32], 0).allowed(Profile::Main));
-        assert!(!Endpoint::Ip4(Ipv4Addr::LOCALHOST, 0).allowed(Profile::Local));
+        assert!(!RelayEndpoint::Onion([7; 32], 0).allowed(Profile::Main));
+        assert!(!RelayEndpoint::Ip4(Ipv4Addr::LOCALHOST, 0).allowed(Profile::Local));
     }
 
     #[test]
     fn an_onion_service_beside_an_address_adds_no_subnet() {
-        let onion = Endpoint::Onion([1; 32], 1);
+        let onion = RelayEndpoint::Onion([1; 32], 1);
         assert_eq!(Subnet::of_endpoints(&[onion]), [Subnet::Onion]);
         assert_eq!(
             Subnet::of_endpoints(&[ip4("8.9.1.1"), ip6("2a00:1450::1"), onion]),
@@ -271,7 +271,7 @@ mod tests {
         assert_eq!(Subnet::Ip4([8, 9]).to_string(), "8.9.0.0/16");
         assert_eq!(
             format!("{subnet:?} {:?}", ip4("8.8.8.8")),
-            "Subnet([redacted]) Endpoint([redacted])"
+            "Subnet([redacted]) RelayEndpoint([redacted])"
         );
     }
 }

@@ -12,12 +12,12 @@ use crate::ids::{Epoch, RelayId};
 
 /// Two valid descriptors of one relay that contradict each other.
 #[derive(Clone, Debug)]
-pub struct Proof {
+pub struct EquivocationProof {
     first: VerifiedDescriptor,
     second: VerifiedDescriptor,
 }
 
-impl Proof {
+impl EquivocationProof {
     /// Judges two descriptors of one relay: a proof, if no honest relay could have signed both.
     ///
     /// Contradictory are two different descriptors for one epoch, and a next key that is not the
@@ -60,7 +60,7 @@ impl Proof {
 }
 
 /// The relays that are excluded, and why.
-pub(super) struct Exclusions {
+pub(super) struct ExcludedRelays {
     relays: BTreeMap<RelayId, Exclusion>,
     /// Proofs kept in full; beyond that only the relay's id is.
     max_proofs: usize,
@@ -69,10 +69,10 @@ pub(super) struct Exclusions {
 
 struct Exclusion {
     until: Epoch,
-    proof: Option<Proof>,
+    proof: Option<EquivocationProof>,
 }
 
-impl Exclusions {
+impl ExcludedRelays {
     pub(super) const fn new(max_proofs: usize, max_relays: usize) -> Self {
         Self {
             relays: BTreeMap::new(),
@@ -99,7 +99,7 @@ impl Exclusions {
 
     /// Excludes the relay that a proof concerns. When there are too many, the exclusion that ends
     /// first goes.
-    pub(super) fn add(&mut self, proof: Proof) {
+    pub(super) fn add(&mut self, proof: EquivocationProof) {
         let until = proof.until();
         let kept = self.proofs().count() < self.max_proofs;
         self.relays.insert(
@@ -123,7 +123,7 @@ impl Exclusions {
     }
 
     /// The proofs, in the order of the relays' ids.
-    pub(super) fn proofs(&self) -> impl Iterator<Item = &Proof> {
+    pub(super) fn proofs(&self) -> impl Iterator<Item = &EquivocationProof> {
         self.relays.values().filter_map(|one| one.proof.as_ref())
     }
 }

@@ -10,7 +10,7 @@ use crate::time::UnixSecs;
 
 /// Who brought a descriptor.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Source {
+pub enum DescriptorSource {
     /// This node itself: its own descriptor.
     Own,
     /// A neighbour.
@@ -26,7 +26,7 @@ pub enum Source {
 
 /// When a relay was first seen, and when that was confirmed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct History {
+pub(super) struct RelayHistory {
     /// When its first descriptor came.
     pub(super) first_seen: UnixSecs,
     /// When it first renewed its descriptor in a later epoch.
@@ -37,7 +37,7 @@ pub(super) struct History {
     pub(super) second_peer: Option<UnixSecs>,
 }
 
-impl History {
+impl RelayHistory {
     pub(super) const fn new(now: UnixSecs) -> Self {
         Self {
             first_seen: now,
@@ -48,8 +48,8 @@ impl History {
     }
 
     /// A neighbour was found to know the relay.
-    pub(super) fn told(&mut self, now: UnixSecs, source: Source) {
-        let Source::Peer { peer, .. } = source else {
+    pub(super) fn record_report(&mut self, now: UnixSecs, source: DescriptorSource) {
+        let DescriptorSource::Peer { peer, .. } = source else {
             return;
         };
         match self.first_peer {
@@ -85,21 +85,21 @@ impl History {
 
 /// The different subnets that neighbours told the same thing from, three at the most.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(super) struct Tellers(Vec<Subnet>);
+pub(super) struct ReportingSubnets(Vec<Subnet>);
 
-impl Tellers {
-    pub(super) fn add(&mut self, source: Source) {
-        if let Source::Peer { subnet, .. } = source
+impl ReportingSubnets {
+    pub(super) fn add(&mut self, source: DescriptorSource) {
+        if let DescriptorSource::Peer { subnet, .. } = source
             && !self.0.contains(&subnet)
-            && !self.is_enough()
+            && !self.has_quorum()
         {
             self.0.push(subnet);
         }
     }
 
     /// Whether a young directory may believe it (spec M1, clause c).
-    pub(super) fn is_enough(&self) -> bool {
-        self.0.len() >= ENOUGH
+    pub(super) fn has_quorum(&self) -> bool {
+        self.0.len() >= QUORUM
     }
 
     pub(super) fn subnets(&self) -> &[Subnet] {
@@ -107,20 +107,20 @@ impl Tellers {
     }
 
     pub(super) fn restore(mut subnets: Vec<Subnet>) -> Self {
-        subnets.truncate(ENOUGH);
+        subnets.truncate(QUORUM);
         Self(subnets)
     }
 }
 
 pub(super) const DAY: u32 = 86_400;
-const ENOUGH: usize = 3;
+const QUORUM: usize = 3;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn peer(name: u8, subnet: u8) -> Source {
-        Source::Peer {
+    fn peer(name: u8, subnet: u8) -> DescriptorSource {
+        DescriptorSource::Peer {
             link: LinkId(u64::from(name)),
             peer: ShortId([name; 16]),
             subnet: Subnet::Ip4([8, subnet]),
@@ -130,20 +130,20 @@ mod tests {
     const START: UnixSecs = Epoch(40_000).start();
 
     #[test]
-    fn a_relay_settles_after_a_day_two_epochs_and_two_neighbours() {
-        let mut history = History::new(START);
-        history.told(START, peer(1, 1));
+    fn a_relay_settles_after_a_day_two_epochs_and_two_peers() {
+        let mut history = RelayHistory::new(START);
+        history.record_report(START, peer(1, 1));
         history.renewed(START.after(50_000));
-        history.told(START.after(60_000), peer(2, 1));
+        history.record_report(START.after(60_000), peer(2, 1));
         assert!(!history.is_settled_at(START.after(DAY - 1)));
         assert!(history.is_settled_at(START.after(DAY)));
     }
 
     #[test]
-    fn one_neighbour_that_repeats_itself_stays_one() {
-        let mut history = History::new(START);
+    fn one_peer_that_repeats_itself_stays_one() {
+        let mut history = RelayHistory::new(START);
         for hour in 0..100 {
-            history.told(START.after(hour * 3_600), peer(1, 1));
+            history.record_report(START.after(hour * 3_600), peer(1, 1));
             history.renewed(START.after(hour * 3_600));
         }
         assert!(!history.is_settled_at(START.after(100 * 3_600)));
@@ -151,22 +151,22 @@ mod tests {
 
     #[test]
     fn two_descriptors_handed_over_together_are_one_epoch() {
-        let mut history = History::new(START);
-        history.told(START, peer(1, 1));
-        history.told(START, peer(2, 2));
+        let mut history = RelayHistory::new(START);
+        history.record_report(START, peer(1, 1));
+        history.record_report(START, peer(2, 2));
         history.renewed(START.after(5));
         assert!(!history.is_settled_at(START.after(10 * DAY)));
     }
 
     #[test]
-    fn three_tellers_of_one_subnet_are_not_enough() {
-        let mut tellers = Tellers::default();
+    fn three_reports_from_one_subnet_are_no_quorum() {
+        let mut reported_from = ReportingSubnets::default();
         for name in 1..=9 {
-            tellers.add(peer(name, 1));
+            reported_from.add(peer(name, 1));
         }
-        tellers.add(peer(10, 2));
-        assert!(!tellers.is_enough());
-        tellers.add(peer(11, 3));
-        assert!(tellers.is_enough());
+        reported_from.add(peer(10, 2));
+        assert!(!reported_from.has_quorum());
+        reported_from.add(peer(11, 3));
+        assert!(reported_from.has_quorum());
     }
 }

@@ -14,7 +14,7 @@ use crate::ids::{Epoch, Profile, RelayId};
 
 /// A relay that paths may use.
 #[derive(Clone)]
-pub struct Relay {
+pub struct EligibleRelay {
     /// Id and onion key for the snapshot's epoch.
     pub hop: Hop,
     /// The subnets it stands in.
@@ -27,9 +27,9 @@ pub struct Relay {
     pub ticket_bits: u8,
 }
 
-impl fmt::Debug for Relay {
+impl fmt::Debug for EligibleRelay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Relay").field(&self.hop.id).finish()
+        f.debug_tuple("EligibleRelay").field(&self.hop.id).finish()
     }
 }
 
@@ -39,7 +39,7 @@ pub struct Snapshot {
     epoch: Epoch,
     profile: Profile,
     young: bool,
-    relays: Vec<Relay>,
+    relays: Vec<EligibleRelay>,
 }
 
 impl Snapshot {
@@ -50,7 +50,7 @@ impl Snapshot {
         epoch: Epoch,
         profile: Profile,
         young: bool,
-        relays: impl IntoIterator<Item = Relay>,
+        relays: impl IntoIterator<Item = EligibleRelay>,
     ) -> Self {
         let mut relays: Vec<_> = relays.into_iter().collect();
         relays.sort_by_key(|relay| relay.hop.id);
@@ -91,13 +91,13 @@ impl Snapshot {
 
     /// The relays, ascending by id.
     #[must_use]
-    pub fn relays(&self) -> &[Relay] {
+    pub fn relays(&self) -> &[EligibleRelay] {
         &self.relays
     }
 
     /// The relay with this id.
     #[must_use]
-    pub fn get(&self, id: &RelayId) -> Option<&Relay> {
+    pub fn get(&self, id: &RelayId) -> Option<&EligibleRelay> {
         let index = self
             .relays
             .binary_search_by_key(id, |relay| relay.hop.id)
@@ -129,7 +129,7 @@ impl Snapshot {
 }
 
 /// Strikes from each relay's family those that do not name it in turn. `relays` is sorted by id.
-fn keep_mutual_family(relays: &mut [Relay]) {
+fn keep_mutual_family(relays: &mut [EligibleRelay]) {
     let declared: Vec<_> = relays
         .iter()
         .map(|relay| (relay.hop.id, relay.family.clone()))

@@ -7,9 +7,9 @@
 //! believed. A record that cannot be read is skipped, never fatal: the network has the rest.
 
 use super::descriptor::{Descriptor, VerifiedDescriptor};
-use super::equivocation::Proof;
-use super::observation::{History, Tellers};
-use super::table::{Dormant, Held, Record, main_subnet};
+use super::equivocation::EquivocationProof;
+use super::observation::{RelayHistory, ReportingSubnets};
+use super::table::{DormantRelay, HeldDescriptor, RelayRecord, main_subnet};
 use super::{Directory, Subnet};
 use crate::bytes::{Reader, Truncated};
 use crate::ids::{Epoch, RelayId, ShortId};
@@ -73,20 +73,20 @@ impl Directory {
         let (id, last) = (newest.key().id(), newest.draft().epoch);
         let subnet = main_subnet(&newest.draft().endpoints);
         let mut held = Vec::new();
-        for (received, tellers, raw) in stored {
+        for (received, reported_from, raw) in stored {
             let descriptor = self.verify_stored(now, raw);
             held.extend(
                 descriptor
                     .filter(|one| one.id() == id)
-                    .map(|descriptor| Held {
+                    .map(|descriptor| HeldDescriptor {
                         descriptor,
                         received,
-                        tellers,
+                        reported_from,
                     }),
             );
         }
         if held.is_empty() {
-            self.retire(now, id, Dormant { history, last });
+            self.retire(now, id, DormantRelay { history, last });
         } else if self.is_unknown(&id) && matches!(self.table.room_for(&id, subnet), Ok(None)) {
             self.table.restore(now, subnet, history, held);
         }
@@ -97,11 +97,11 @@ impl Directory {
         let id = RelayId(body.array()?);
         let last = Epoch(body.u32()?);
         let history = read_history(body)?;
-        self.retire(now, id, Dormant { history, last });
+        self.retire(now, id, DormantRelay { history, last });
         Ok(())
     }
 
-    fn retire(&mut self, now: UnixSecs, id: RelayId, dormant: Dormant) {
+    fn retire(&mut self, now: UnixSecs, id: RelayId, dormant: DormantRelay) {
         if self.is_unknown(&id) && dormant.is_worth_keeping_at(Epoch::at(now)) {
             self.table.retire(id, dormant);
         }
@@ -117,7 +117,7 @@ impl Directory {
         if let (Ok(first), Ok(second)) = (first, second)
             && let (Ok(first), Ok(second)) = (first.verify(&self.terms), second.verify(&self.terms))
             && first.id() == second.id()
-            && let Some(proof) = Proof::between(&first, &second)
+            && let Some(proof) = EquivocationProof::between(&first, &second)
         {
             self.table.remove(&proof.relay());
             self.exclusions.add(proof);
@@ -134,31 +134,31 @@ impl Directory {
     }
 }
 
-fn write_relay(record: &Record) -> Vec<u8> {
+fn write_relay(record: &RelayRecord) -> Vec<u8> {
     let mut out = vec![kind::RELAY];
     write_history(&mut out, &record.history);
     for held in record.latest_first() {
         out.extend(held.received.0.to_be_bytes());
-        write_tellers(&mut out, &held.tellers);
+        write_reported_from(&mut out, &held.reported_from);
         write_raw(&mut out, held.descriptor.raw());
     }
     out
 }
 
 /// A relay's history, and of each descriptor when it came, who knew it, and its bytes.
-type StoredRelay<'a> = (History, Vec<(UnixSecs, Tellers, &'a [u8])>);
+type StoredRelay<'a> = (RelayHistory, Vec<(UnixSecs, ReportingSubnets, &'a [u8])>);
 
 fn read_relay<'a>(body: &mut Reader<'a>) -> Result<StoredRelay<'a>, Truncated> {
     let history = read_history(body)?;
     let mut held = Vec::new();
     while body.remaining() > 0 {
         let received = UnixSecs(body.u32()?);
-        held.push((received, read_tellers(body)?, read_raw(body)?));
+        held.push((received, read_reported_from(body)?, read_raw(body)?));
     }
     Ok((history, held))
 }
 
-fn write_dormant((id, dormant): (&RelayId, &Dormant)) -> Vec<u8> {
+fn write_dormant((id, dormant): (&RelayId, &DormantRelay)) -> Vec<u8> {
     let mut out = vec![kind::DORMANT];
     out.extend(id.0);
     out.extend(dormant.last.0.to_be_bytes());
@@ -166,8 +166,8 @@ fn write_dormant((id, dormant): (&RelayId, &Dormant)) -> Vec<u8> {
     out
 }
 
-fn write_history(out: &mut Vec<u8>, history: &History) {
-    let History {
+fn write_history(out: &mut Vec<u8>, history: &RelayHistory) {
+    let RelayHistory {
         first_seen,
         second_epoch,
         first_peer,
@@ -175,20 +175,20 @@ fn write_history(out: &mut Vec<u8>, history: &History) {
     } = history;
     out.extend(first_seen.0.to_be_bytes());
     write_moment(out, *second_epoch);
-    out.extend(first_peer.unwrap_or(NOBODY).0);
+    out.extend(first_peer.unwrap_or(NO_PEER).0);
     write_moment(out, *second_peer);
 }
 
-fn read_history(body: &mut Reader<'_>) -> Result<History, Truncated> {
-    Ok(History {
+fn read_history(body: &mut Reader<'_>) -> Result<RelayHistory, Truncated> {
+    Ok(RelayHistory {
         first_seen: UnixSecs(body.u32()?),
         second_epoch: read_moment(body)?,
-        first_peer: Some(ShortId(body.array()?)).filter(|peer| *peer != NOBODY),
+        first_peer: Some(ShortId(body.array()?)).filter(|peer| *peer != NO_PEER),
         second_peer: read_moment(body)?,
     })
 }
 
-fn write_proof(proof: &Proof) -> Vec<u8> {
+fn write_proof(proof: &EquivocationProof) -> Vec<u8> {
     let mut out = vec![kind::PROOF];
     for descriptor in proof.descriptors() {
         write_raw(&mut out, descriptor.raw());
@@ -204,9 +204,9 @@ fn read_moment(body: &mut Reader<'_>) -> Result<Option<UnixSecs>, Truncated> {
     Ok(Some(body.u32()?).filter(|at| *at != 0).map(UnixSecs))
 }
 
-fn write_tellers(out: &mut Vec<u8>, tellers: &Tellers) {
-    out.extend(u8::try_from(tellers.subnets().len()));
-    for subnet in tellers.subnets() {
+fn write_reported_from(out: &mut Vec<u8>, reported_from: &ReportingSubnets) {
+    out.extend(u8::try_from(reported_from.subnets().len()));
+    for subnet in reported_from.subnets() {
         let (tag, prefix) = match *subnet {
             Subnet::Ip4([a, b]) => (1, [a, b, 0, 0]),
             Subnet::Ip6(prefix) => (2, prefix),
@@ -217,7 +217,7 @@ fn write_tellers(out: &mut Vec<u8>, tellers: &Tellers) {
     }
 }
 
-fn read_tellers(body: &mut Reader<'_>) -> Result<Tellers, Truncated> {
+fn read_reported_from(body: &mut Reader<'_>) -> Result<ReportingSubnets, Truncated> {
     let mut subnets = Vec::new();
     for _ in 0..body.u8()? {
         let tag = body.u8()?;
@@ -229,7 +229,7 @@ fn read_tellers(body: &mut Reader<'_>) -> Result<Tellers, Truncated> {
             _ => Subnet::Onion,
         });
     }
-    Ok(Tellers::restore(subnets))
+    Ok(ReportingSubnets::restore(subnets))
 }
 
 fn write_raw(out: &mut Vec<u8>, raw: &[u8]) {
@@ -244,7 +244,7 @@ fn read_raw<'a>(body: &mut Reader<'a>) -> Result<&'a [u8], Truncated> {
 }
 
 /// Stands for "no neighbour": an id that no key has, as far as anybody can find.
-const NOBODY: ShortId = ShortId([0; 16]);
+const NO_PEER: ShortId = ShortId([0; 16]);
 
 /// First byte of a record.
 mod kind {

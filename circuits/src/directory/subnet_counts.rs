@@ -11,19 +11,19 @@ use crate::ids::RelayId;
 
 /// Counts of relays by subnet, with the newcomers of each in order of arrival.
 #[derive(Default)]
-pub(super) struct Crowd {
-    subnets: BTreeMap<Subnet, Members>,
+pub(super) struct SubnetCounts {
+    subnets: BTreeMap<Subnet, SubnetMembers>,
     /// Subnets that have newcomers, by number of members: the last one is the fullest.
     by_size: BTreeSet<(usize, Subnet)>,
 }
 
 #[derive(Default)]
-struct Members {
+struct SubnetMembers {
     count: usize,
     newcomers: BTreeMap<u64, RelayId>,
 }
 
-impl Crowd {
+impl SubnetCounts {
     /// Number of relays in a subnet.
     pub(super) fn count(&self, subnet: Subnet) -> usize {
         self.subnets.get(&subnet).map_or(0, |members| members.count)
@@ -64,7 +64,7 @@ impl Crowd {
         Some((*count, *id))
     }
 
-    fn change(&mut self, subnet: Subnet, edit: impl FnOnce(&mut Members)) {
+    fn change(&mut self, subnet: Subnet, edit: impl FnOnce(&mut SubnetMembers)) {
         let members = self.subnets.entry(subnet).or_default();
         self.by_size.remove(&(members.count, subnet));
         edit(members);
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn the_newest_of_the_fullest_subnet_is_found() {
-        let mut crowd = Crowd::default();
+        let mut crowd = SubnetCounts::default();
         crowd.add(A, id(1), Some(1));
         crowd.add(A, id(2), Some(2));
         crowd.add(B, id(3), Some(3));
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_full_subnet_without_newcomers_is_passed_over() {
-        let mut crowd = Crowd::default();
+        let mut crowd = SubnetCounts::default();
         for member in 1..=3 {
             crowd.add(A, id(member), Some(u64::from(member)));
             crowd.settle(A, u64::from(member));
@@ -115,8 +115,8 @@ mod tests {
     }
 
     #[test]
-    fn an_emptied_crowd_holds_nothing() {
-        let mut crowd = Crowd::default();
+    fn emptied_counts_hold_nothing() {
+        let mut crowd = SubnetCounts::default();
         crowd.add(A, id(1), Some(1));
         crowd.add(A, id(2), None);
         crowd.remove(A, Some(1));

@@ -8,14 +8,14 @@
 
 use rand_core::CryptoRng;
 
-use super::{Directory, Source};
+use super::{DescriptorSource, Directory};
 use crate::distributions;
 use crate::ids::Epoch;
 use crate::time::Now;
 
 /// What to ask a neighbour for.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Request {
+pub struct DescriptorRequest {
     /// The epoch of the descriptors.
     pub epoch: Epoch,
     /// Only relays whose id starts with this byte; all without it.
@@ -28,8 +28,8 @@ impl Directory {
     /// The requests that bring this directory up to date for an epoch: one, or one for each bucket
     /// if one has not room enough.
     #[must_use]
-    pub fn requests(&self, epoch: Epoch) -> Vec<Request> {
-        let request = |bucket| Request {
+    pub fn requests(&self, epoch: Epoch) -> Vec<DescriptorRequest> {
+        let request = |bucket| DescriptorRequest {
             epoch,
             bucket,
             have: self.digests(epoch, bucket),
@@ -56,16 +56,16 @@ impl Directory {
     pub fn lacking(
         &mut self,
         now: Now,
-        source: Source,
-        request: &Request,
+        source: DescriptorSource,
+        request: &DescriptorRequest,
         rng: &mut impl CryptoRng,
     ) -> Vec<Vec<u8>> {
-        if let Source::Peer { link, .. } = source
+        if let DescriptorSource::Peer { link, .. } = source
             && !self.requests.take(now.mono, link)
         {
             return Vec::new();
         }
-        let Request {
+        let DescriptorRequest {
             epoch,
             bucket,
             ref have,
@@ -97,7 +97,7 @@ impl Directory {
     fn note_known(
         &mut self,
         now: Now,
-        source: Source,
+        source: DescriptorSource,
         epoch: Epoch,
         bucket: Option<u8>,
         sorted: &[[u8; 8]],
@@ -114,7 +114,7 @@ impl Directory {
             .map(|(id, _)| *id)
             .collect();
         for id in known {
-            self.table.told(now.unix, source, &id, epoch);
+            self.table.record_report(now.unix, source, &id, epoch);
         }
     }
 

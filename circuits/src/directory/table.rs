@@ -11,33 +11,33 @@
 use std::collections::BTreeMap;
 
 use super::descriptor::VerifiedDescriptor;
-use super::endpoint::{Endpoint, Subnet};
-use super::observation::{History, Source, Tellers};
-use super::subnet_counts::Crowd;
-use super::{Limits, Refused};
+use super::endpoint::{RelayEndpoint, Subnet};
+use super::observation::{DescriptorSource, RelayHistory, ReportingSubnets};
+use super::subnet_counts::SubnetCounts;
+use super::{DescriptorRefusal, DirectoryLimits};
 use crate::ids::{Epoch, RelayId, ShortId};
 use crate::time::UnixSecs;
 
-pub(super) struct Table {
-    records: BTreeMap<RelayId, Record>,
-    dormant: BTreeMap<RelayId, Dormant>,
-    crowd: Crowd,
+pub(super) struct RelayTable {
+    records: BTreeMap<RelayId, RelayRecord>,
+    dormant: BTreeMap<RelayId, DormantRelay>,
+    subnet_counts: SubnetCounts,
     arrivals: u64,
-    limits: Limits,
+    limits: DirectoryLimits,
 }
 
 /// What is remembered of a relay that has no descriptor of use.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Dormant {
-    pub(super) history: History,
+pub(super) struct DormantRelay {
+    pub(super) history: RelayHistory,
     /// The epoch of its last descriptor.
     pub(super) last: Epoch,
 }
 
 /// What is known of one relay.
-pub(super) struct Record {
-    pub(super) history: History,
-    held: BTreeMap<Epoch, Held>,
+pub(super) struct RelayRecord {
+    pub(super) history: RelayHistory,
+    held: BTreeMap<Epoch, HeldDescriptor>,
     subnet: Subnet,
     /// The order of arrival, while the relay is a newcomer.
     arrival: Option<u64>,
@@ -45,29 +45,29 @@ pub(super) struct Record {
 
 /// A descriptor, when it came and who knew it.
 #[derive(Clone, Debug)]
-pub(super) struct Held {
+pub(super) struct HeldDescriptor {
     pub(super) descriptor: VerifiedDescriptor,
     pub(super) received: UnixSecs,
-    pub(super) tellers: Tellers,
+    pub(super) reported_from: ReportingSubnets,
 }
 
-impl Record {
-    pub(super) fn held(&self, epoch: Epoch) -> Option<&Held> {
+impl RelayRecord {
+    pub(super) fn held(&self, epoch: Epoch) -> Option<&HeldDescriptor> {
         self.held.get(&epoch)
     }
 
     /// Every descriptor, the latest epoch first.
-    pub(super) fn latest_first(&self) -> impl Iterator<Item = &Held> {
+    pub(super) fn latest_first(&self) -> impl Iterator<Item = &HeldDescriptor> {
         self.held.values().rev()
     }
 }
 
-impl Table {
-    pub(super) fn new(limits: Limits) -> Self {
+impl RelayTable {
+    pub(super) fn new(limits: DirectoryLimits) -> Self {
         Self {
             records: BTreeMap::new(),
             dormant: BTreeMap::new(),
-            crowd: Crowd::default(),
+            subnet_counts: SubnetCounts::default(),
             arrivals: 0,
             limits,
         }
@@ -82,20 +82,23 @@ impl Table {
         self.records.is_empty() && self.dormant.is_empty()
     }
 
-    pub(super) fn dormant(&self) -> impl Iterator<Item = (&RelayId, &Dormant)> {
+    pub(super) fn dormant(&self) -> impl Iterator<Item = (&RelayId, &DormantRelay)> {
         self.dormant.iter()
     }
 
-    pub(super) fn get(&self, id: &RelayId) -> Option<&Record> {
+    pub(super) fn get(&self, id: &RelayId) -> Option<&RelayRecord> {
         self.records.get(id)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&RelayId, &Record)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&RelayId, &RelayRecord)> {
         self.records.iter()
     }
 
     /// The records whose ids start with `byte`; all of them without it.
-    pub(super) fn bucket(&self, byte: Option<u8>) -> impl Iterator<Item = (&RelayId, &Record)> {
+    pub(super) fn bucket(
+        &self,
+        byte: Option<u8>,
+    ) -> impl Iterator<Item = (&RelayId, &RelayRecord)> {
         let (mut low, mut high) = ([0; 32], [u8::MAX; 32]);
         if let Some(byte) = byte {
             let ([low, ..], [high, ..]) = (&mut low, &mut high);
@@ -105,7 +108,7 @@ impl Table {
     }
 
     /// The one relay with this short id; none if there are two.
-    pub(super) fn by_short_id(&self, short: ShortId) -> Option<&Record> {
+    pub(super) fn by_short_id(&self, short: ShortId) -> Option<&RelayRecord> {
         let bound = |fill| {
             let mut id = [fill; 32];
             id.split_at_mut(16).0.copy_from_slice(&short.0);
@@ -119,12 +122,18 @@ impl Table {
     }
 
     /// Notes that a neighbour knows a descriptor that we hold.
-    pub(super) fn told(&mut self, now: UnixSecs, source: Source, id: &RelayId, epoch: Epoch) {
+    pub(super) fn record_report(
+        &mut self,
+        now: UnixSecs,
+        source: DescriptorSource,
+        id: &RelayId,
+        epoch: Epoch,
+    ) {
         if let Some(record) = self.records.get_mut(id)
             && let Some(held) = record.held.get_mut(&epoch)
         {
-            held.tellers.add(source);
-            record.history.told(now, source);
+            held.reported_from.add(source);
+            record.history.record_report(now, source);
         }
     }
 
@@ -133,53 +142,58 @@ impl Table {
         &self,
         id: &RelayId,
         subnet: Subnet,
-    ) -> Result<Option<RelayId>, Refused> {
+    ) -> Result<Option<RelayId>, DescriptorRefusal> {
         let record = self.records.get(id);
         if record.is_some_and(|record| record.subnet == subnet) {
             return Ok(None);
         }
-        let neighbours = self.crowd.count(subnet);
-        if neighbours >= self.limits.of(subnet) {
-            return Err(Refused::SubnetFull);
+        let members = self.subnet_counts.count(subnet);
+        if members >= self.limits.of(subnet) {
+            return Err(DescriptorRefusal::SubnetFull);
         }
         if record.is_some() || self.len() < self.limits.relays {
             return Ok(None);
         }
         // The relay that asks is itself the newest of its subnet: it stays out unless another
         // subnet is fuller.
-        match self.crowd.newest_in_fullest() {
-            Some((count, id)) if count > neighbours.saturating_add(1) => Ok(Some(id)),
-            _ => Err(Refused::TableFull),
+        match self.subnet_counts.newest_in_fullest() {
+            Some((count, id)) if count > members.saturating_add(1) => Ok(Some(id)),
+            _ => Err(DescriptorRefusal::TableFull),
         }
     }
 
     /// Keeps a descriptor. There must be [room](Self::room_for) for it.
-    pub(super) fn keep(&mut self, now: UnixSecs, source: Source, descriptor: VerifiedDescriptor) {
+    pub(super) fn keep(
+        &mut self,
+        now: UnixSecs,
+        source: DescriptorSource,
+        descriptor: VerifiedDescriptor,
+    ) {
         let (id, epoch) = (descriptor.id(), descriptor.epoch());
         let subnet = main_subnet(descriptor.endpoints());
-        let mut tellers = Tellers::default();
-        tellers.add(source);
-        let held = Held {
+        let mut reported_from = ReportingSubnets::default();
+        reported_from.add(source);
+        let held = HeldDescriptor {
             descriptor,
             received: now,
-            tellers,
+            reported_from,
         };
         if let Some(record) = self.records.get_mut(&id) {
             record.history.renewed(now);
-            record.history.told(now, source);
+            record.history.record_report(now, source);
             record.held.insert(epoch, held);
             let is_latest = record.held.keys().next_back() == Some(&epoch);
             if is_latest && record.subnet != subnet {
-                self.crowd.remove(record.subnet, record.arrival);
-                self.crowd.add(subnet, id, record.arrival);
+                self.subnet_counts.remove(record.subnet, record.arrival);
+                self.subnet_counts.add(subnet, id, record.arrival);
                 record.subnet = subnet;
             }
             return;
         }
         let dormant = self.dormant.remove(&id);
-        let mut history = dormant.map_or_else(|| History::new(now), |dormant| dormant.history);
+        let mut history = dormant.map_or_else(|| RelayHistory::new(now), |dormant| dormant.history);
         history.renewed(now);
-        history.told(now, source);
+        history.record_report(now, source);
         self.restore(now, subnet, history, [held]);
     }
 
@@ -188,8 +202,8 @@ impl Table {
         &mut self,
         now: UnixSecs,
         subnet: Subnet,
-        history: History,
-        held: impl IntoIterator<Item = Held>,
+        history: RelayHistory,
+        held: impl IntoIterator<Item = HeldDescriptor>,
     ) {
         let held: BTreeMap<_, _> = held
             .into_iter()
@@ -201,10 +215,10 @@ impl Table {
         self.arrivals = self.arrivals.saturating_add(1);
         let is_newcomer = !history.is_known_at(Epoch::at(now));
         let arrival = is_newcomer.then_some(self.arrivals);
-        self.crowd.add(subnet, id, arrival);
+        self.subnet_counts.add(subnet, id, arrival);
         self.records.insert(
             id,
-            Record {
+            RelayRecord {
                 history,
                 held,
                 subnet,
@@ -216,13 +230,13 @@ impl Table {
     /// Forgets a relay.
     pub(super) fn remove(&mut self, id: &RelayId) {
         if let Some(record) = self.records.remove(id) {
-            self.crowd.remove(record.subnet, record.arrival);
+            self.subnet_counts.remove(record.subnet, record.arrival);
         }
     }
 
     /// Remembers a relay by its history alone. When there are too many, the one that has been
     /// away for longest is forgotten.
-    pub(super) fn retire(&mut self, id: RelayId, dormant: Dormant) {
+    pub(super) fn retire(&mut self, id: RelayId, dormant: DormantRelay) {
         self.dormant.insert(id, dormant);
         if self.dormant.len() > self.limits.relays {
             let longest = self.dormant.iter().min_by_key(|(_, one)| one.last);
@@ -234,39 +248,39 @@ impl Table {
 
     /// Moves on to an epoch: drops descriptors from before the previous one, retires relays that
     /// have none left, and lets newcomers of earlier epochs settle.
-    pub(super) fn turn_to(&mut self, epoch: Epoch) {
-        let (crowd, mut retired) = (&mut self.crowd, Vec::new());
+    pub(super) fn advance_to(&mut self, epoch: Epoch) {
+        let (subnet_counts, mut retired) = (&mut self.subnet_counts, Vec::new());
         self.records.retain(|id, record| {
             let last = record.held.keys().next_back().copied();
             record.held.retain(|held, _| *held >= epoch.previous());
             if record.held.is_empty() {
-                crowd.remove(record.subnet, record.arrival);
+                subnet_counts.remove(record.subnet, record.arrival);
                 retired.extend(last.map(|last| (*id, record.history, last)));
                 return false;
             }
             if record.history.is_known_at(epoch)
                 && let Some(arrival) = record.arrival.take()
             {
-                crowd.settle(record.subnet, arrival);
+                subnet_counts.settle(record.subnet, arrival);
             }
             true
         });
         for (id, history, last) in retired {
-            self.retire(id, Dormant { history, last });
+            self.retire(id, DormantRelay { history, last });
         }
         self.dormant
             .retain(|_, dormant| dormant.is_worth_keeping_at(epoch));
     }
 }
 
-impl Dormant {
+impl DormantRelay {
     pub(super) fn is_worth_keeping_at(&self, epoch: Epoch) -> bool {
-        self.last.0.saturating_add(WEEK_OF_EPOCHS) >= epoch.0
+        self.last.0.saturating_add(MAX_DORMANT_EPOCHS) >= epoch.0
     }
 }
 
 /// The subnet that a relay counts against: the first that it stands in.
-pub(super) fn main_subnet(endpoints: &[Endpoint]) -> Subnet {
+pub(super) fn main_subnet(endpoints: &[RelayEndpoint]) -> Subnet {
     Subnet::of_endpoints(endpoints)
         .first()
         .copied()
@@ -274,4 +288,4 @@ pub(super) fn main_subnet(endpoints: &[Endpoint]) -> Subnet {
 }
 
 /// How long a relay is remembered after its last descriptor.
-const WEEK_OF_EPOCHS: u32 = 14;
+const MAX_DORMANT_EPOCHS: u32 = 14;

@@ -15,22 +15,22 @@ use crate::keys::OnionPublic;
 const EPOCH: Epoch = Epoch(40_000);
 const START: UnixSecs = EPOCH.start();
 
-const SMALL: Limits = Limits {
+const SMALL: DirectoryLimits = DirectoryLimits {
     relays: 500,
     relays_per_subnet: 40,
     onion_relays: 60,
     proofs: 8,
-    wasted_checks: Allowance {
+    wasted_checks: LinkQuota {
         burst: 1,
         every_micros: 1,
     },
-    requests: Allowance {
+    requests: LinkQuota {
         burst: 1,
         every_micros: 1,
     },
 };
 
-fn directory(limits: Limits) -> Directory {
+fn directory(limits: DirectoryLimits) -> Directory {
     let network = NetworkId::new(Profile::Main, "test");
     Directory::new(
         Requirements::new(network, Profile::Main),
@@ -40,8 +40,8 @@ fn directory(limits: Limits) -> Directory {
     )
 }
 
-fn peer(name: u8) -> Source {
-    Source::Peer {
+fn peer(name: u8) -> DescriptorSource {
+    DescriptorSource::Peer {
         link: LinkId(u64::from(name)),
         peer: ShortId([name; 16]),
         subnet: Subnet::Ip4([8, name]),
@@ -54,9 +54,9 @@ fn id(number: u32) -> RelayId {
     RelayId(id)
 }
 
-fn ip4(subnet: u16) -> Endpoint {
+fn ip4(subnet: u16) -> RelayEndpoint {
     let [a, b] = subnet.to_be_bytes();
-    Endpoint::Ip4([a, b, 1, 1].into(), 20_819)
+    RelayEndpoint::Ip4([a, b, 1, 1].into(), 20_819)
 }
 
 static ONION: LazyLock<OnionPublic> = LazyLock::new(|| {
@@ -64,8 +64,8 @@ static ONION: LazyLock<OnionPublic> = LazyLock::new(|| {
     OnionPublic::check(key.to_bytes()).unwrap()
 });
 
-fn draft(epoch: Epoch, endpoint: Endpoint) -> Draft {
-    Draft {
+fn draft(epoch: Epoch, endpoint: RelayEndpoint) -> DescriptorDraft {
+    DescriptorDraft {
         epoch,
         onion: *ONION.as_bytes(),
         onion_next: *ONION.as_bytes(),
@@ -76,11 +76,11 @@ fn draft(epoch: Epoch, endpoint: Endpoint) -> Draft {
     }
 }
 
-fn relay(number: u32, epoch: Epoch, endpoint: Endpoint) -> VerifiedDescriptor {
+fn relay(number: u32, epoch: Epoch, endpoint: RelayEndpoint) -> VerifiedDescriptor {
     unproven(id(number), draft(epoch, endpoint))
 }
 
-fn unproven(id: RelayId, draft: Draft) -> VerifiedDescriptor {
+fn unproven(id: RelayId, draft: DescriptorDraft) -> VerifiedDescriptor {
     VerifiedDescriptor::unproven(id, *ONION, draft)
 }
 
@@ -118,7 +118,7 @@ fn flood_of_one_subnet_stops_at_the_bound_and_keeps_the_first() {
         match verdict {
             Ok(_) => assert!(number < 40),
             Err(refused) => {
-                assert_eq!(refused, Refused::SubnetFull);
+                assert_eq!(refused, DescriptorRefusal::SubnetFull);
                 assert!(!refused.blames_sender());
             }
         }
@@ -133,7 +133,7 @@ fn flood_of_onion_services_counts_as_one_subnet() {
     for number in 0..1_000_u32 {
         let mut service = [0; 32];
         service[..4].copy_from_slice(&number.to_be_bytes());
-        let descriptor = relay(number, EPOCH, Endpoint::Onion(service, 1));
+        let descriptor = relay(number, EPOCH, RelayEndpoint::Onion(service, 1));
         let _full_or_not = directory.admit(START, peer(1), descriptor);
     }
     assert_eq!(directory.len(), SMALL.onion_relays);
@@ -193,7 +193,10 @@ fn a_full_table_gives_up_the_newest_newcomer_of_the_fullest_subnet() {
         "and only it"
     );
     // A sparse subnet pays for nobody: a newcomer to the fullest one stays out.
-    assert_eq!(add(&mut directory, 0x0900), Err(Refused::TableFull));
+    assert_eq!(
+        add(&mut directory, 0x0900),
+        Err(DescriptorRefusal::TableFull)
+    );
     // The crowd shrinks down to the size of the others, not below.
     for subnet in 0x0c00..0x0d00 {
         let _full_or_not = add(&mut directory, subnet);
@@ -206,7 +209,7 @@ fn prefix_collision_neither_of_two_relays_with_one_short_id_is_eligible() {
     let network = NetworkId::new(Profile::Local, "test");
     let terms = Requirements::new(network, Profile::Local);
     let mut directory = Directory::new(terms, SMALL, None, START);
-    let here = Endpoint::Ip4([127, 0, 0, 1].into(), 1);
+    let here = RelayEndpoint::Ip4([127, 0, 0, 1].into(), 1);
     let mut twin = id(1);
     twin.0[31] ^= 1;
     directory
@@ -230,7 +233,7 @@ fn prefix_collision_neither_of_two_relays_with_one_short_id_is_eligible() {
 
 #[test]
 fn exclusions_are_bounded_and_the_one_that_ends_first_goes() {
-    let limits = Limits {
+    let limits = DirectoryLimits {
         relays: 20,
         ..SMALL
     };
@@ -242,7 +245,7 @@ fn exclusions_are_bounded_and_the_one_that_ends_first_goes() {
         let other = unproven(id(number), other);
         directory.admit(START, peer(1), one).unwrap();
         let verdict = directory.admit(START, peer(1), other).unwrap();
-        assert!(matches!(verdict, Inserted::Equivocation(_)));
+        assert!(matches!(verdict, DescriptorInsertion::Equivocation(_)));
     }
     assert_eq!(directory.excluded(), 20);
     assert_eq!(directory.proofs().count(), limits.proofs);
@@ -281,7 +284,7 @@ fn flood_relays_that_gather_in_one_subnet_after_a_while_meet_the_same_bound() {
         .map(|number| directory.admit(later, peer(1), relay(number, EPOCH.next(), ip4(0x0900))))
         .collect();
     assert!(moved[..40].iter().all(Result::is_ok));
-    let refused = |verdict: &Result<_, _>| matches!(verdict, Err(Refused::SubnetFull));
+    let refused = |verdict: &Result<_, _>| matches!(verdict, Err(DescriptorRefusal::SubnetFull));
     assert!(moved[40..].iter().all(refused));
 }
 
@@ -347,7 +350,7 @@ fn a_clock_set_back_neither_panics_nor_revives_anything() {
         .admit(late, peer(1), relay(1, Epoch::at(late), ip4(0x0900)))
         .unwrap();
     let verdict = directory.admit(START, peer(1), relay(2, Epoch::at(late), ip4(0x0900)));
-    assert_eq!(verdict.unwrap_err(), Refused::EpochFuture);
+    assert_eq!(verdict.unwrap_err(), DescriptorRefusal::EpochFuture);
     assert_eq!(directory.len(), 1);
     directory.expire(UnixSecs(0));
     directory.expire(UnixSecs(u32::MAX));

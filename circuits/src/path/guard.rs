@@ -15,7 +15,7 @@ use sha2::Sha256;
 
 use super::refusal::{PathRefusal, Removed, Rule};
 use crate::bytes::{Reader, Truncated};
-use crate::directory::{Relay, Snapshot};
+use crate::directory::{EligibleRelay, Snapshot};
 use crate::ids::RelayId;
 use crate::secret::Secret;
 use crate::time::UnixSecs;
@@ -27,12 +27,12 @@ pub struct GuardSeed(pub Secret<16>);
 /// Proof that a relay is our guard now; only [`Guards::choose`] makes one. `Debug` does not show
 /// which.
 #[derive(Clone, Copy)]
-pub struct Guard<'a>(&'a Relay);
+pub struct Guard<'a>(&'a EligibleRelay);
 
 impl<'a> Guard<'a> {
     /// The relay.
     #[must_use]
-    pub const fn relay(&self) -> &'a Relay {
+    pub const fn relay(&self) -> &'a EligibleRelay {
         self.0
     }
 }

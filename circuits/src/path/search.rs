@@ -6,7 +6,7 @@
 //! that no directory can make it run for long.
 
 use super::are_related;
-use crate::directory::Relay;
+use crate::directory::EligibleRelay;
 use crate::ids::{Profile, RelayId};
 
 /// What the lanes of one envelope may have in common besides guard and rendezvous.
@@ -41,10 +41,10 @@ impl Search {
     /// Fills lanes with the given numbers of middles; `None` if none or not soon enough found.
     pub(super) fn fill<'a>(
         &mut self,
-        pool: &[&'a Relay],
+        pool: &[&'a EligibleRelay],
         middles: &[usize],
         sharing: Sharing,
-    ) -> Option<Vec<Vec<&'a Relay>>> {
+    ) -> Option<Vec<Vec<&'a EligibleRelay>>> {
         match sharing {
             Sharing::Nothing => self.fill_disjoint(pool, middles),
             Sharing::Middles => self.fill_sharing(pool, middles),
@@ -53,9 +53,9 @@ impl Search {
 
     fn fill_disjoint<'a>(
         &mut self,
-        pool: &[&'a Relay],
+        pool: &[&'a EligibleRelay],
         middles: &[usize],
-    ) -> Option<Vec<Vec<&'a Relay>>> {
+    ) -> Option<Vec<Vec<&'a EligibleRelay>>> {
         if middles.iter().sum::<usize>() > pool.len() {
             self.most_placed = self.most_placed.max(pool.len());
             return None;
@@ -80,10 +80,10 @@ impl Search {
     /// Fills the lanes one by one, preferring relays that stand in few lanes yet.
     fn fill_sharing<'a>(
         &mut self,
-        pool: &[&'a Relay],
+        pool: &[&'a EligibleRelay],
         middles: &[usize],
-    ) -> Option<Vec<Vec<&'a Relay>>> {
-        let mut lanes: Vec<Vec<&Relay>> = Vec::with_capacity(middles.len());
+    ) -> Option<Vec<Vec<&'a EligibleRelay>>> {
+        let mut lanes: Vec<Vec<&EligibleRelay>> = Vec::with_capacity(middles.len());
         for count in middles {
             let mut pool = pool.to_vec();
             let uses = |id: RelayId| {
@@ -100,9 +100,9 @@ impl Search {
 /// One state of the search.
 struct Seating<'p, 'a> {
     profile: Profile,
-    pool: &'p [&'a Relay],
+    pool: &'p [&'a EligibleRelay],
     taken: Vec<bool>,
-    lanes: Vec<Vec<&'a Relay>>,
+    lanes: Vec<Vec<&'a EligibleRelay>>,
     steps: usize,
     most_placed: usize,
 }
@@ -144,15 +144,15 @@ impl<'a> Seating<'_, 'a> {
     }
 
     /// Whether a relay is related to nobody in the open lane. Each look is a step.
-    fn fits(&mut self, relay: &Relay) -> bool {
+    fn fits(&mut self, relay: &EligibleRelay) -> bool {
         self.steps = self.steps.saturating_sub(1);
         self.lanes.last().is_some_and(|lane| {
-            let is_related = |other: &&Relay| are_related(self.profile, relay, other);
+            let is_related = |other: &&EligibleRelay| are_related(self.profile, relay, other);
             !lane.iter().any(is_related)
         })
     }
 
-    fn place(&mut self, place: usize, relay: &'a Relay) {
+    fn place(&mut self, place: usize, relay: &'a EligibleRelay) {
         self.mark(place, true);
         if let Some(lane) = self.lanes.last_mut() {
             lane.push(relay);

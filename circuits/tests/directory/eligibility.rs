@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use circuits::directory::{
-    Descriptor, Directory, Draft, Endpoint, Inserted, Limits, PuzzleSearch, Requirements, Snapshot,
+    Descriptor, DescriptorDraft, DescriptorInsertion, Directory, DirectoryLimits, PuzzleSearch,
+    RelayEndpoint, Requirements, Snapshot,
 };
 use circuits::ids::{Epoch, NetworkId, Profile, RelayId};
 use circuits::time::UnixSecs;
@@ -34,7 +35,7 @@ fn ids(snapshot: &Snapshot) -> BTreeSet<RelayId> {
 }
 
 #[test]
-fn a_relay_seen_for_a_day_in_two_epochs_from_two_neighbours_is_eligible() {
+fn a_relay_seen_for_a_day_in_two_epochs_from_two_peers_is_eligible() {
     let relay = TestRelay::new(1);
     let mut directory = directory();
     settle(&mut directory, &[&relay], 4);
@@ -93,7 +94,7 @@ fn a_descriptor_that_comes_after_the_freeze_counts_for_the_epoch_after() {
 }
 
 #[test]
-fn exclusive_a_relay_that_one_neighbour_alone_knows_never_becomes_eligible() {
+fn exclusive_a_relay_that_one_peer_alone_knows_never_becomes_eligible() {
     let (shared, exclusive) = (TestRelay::new(1), TestRelay::new(2));
     let mut directory = directory();
     for number in 0..4 {
@@ -110,7 +111,7 @@ fn exclusive_a_relay_that_one_neighbour_alone_knows_never_becomes_eligible() {
 }
 
 #[test]
-fn a_neighbour_that_says_it_knows_a_relay_counts_as_a_second_one() {
+fn a_peer_that_says_it_knows_a_relay_counts_as_a_second_one() {
     let relay = TestRelay::new(1);
     let (mut directory, mut neighbour) = (directory(), directory());
     let mut rng = ChaCha20Rng::from_seed([1; 32]);
@@ -133,7 +134,7 @@ fn a_neighbour_that_says_it_knows_a_relay_counts_as_a_second_one() {
 }
 
 #[test]
-fn a_young_directory_believes_three_neighbours_in_different_subnets_twice_each() {
+fn a_young_directory_believes_three_peers_in_different_subnets_twice_each() {
     let (thrice, twice) = (TestRelay::new(1), TestRelay::new(2));
     let mut directory = directory();
     let now = epoch(1).start().after(HOUR);
@@ -151,7 +152,7 @@ fn a_young_directory_believes_three_neighbours_in_different_subnets_twice_each()
 }
 
 #[test]
-fn eclipse_a_settled_directory_does_not_fall_back_to_what_neighbours_say() {
+fn eclipse_a_settled_directory_does_not_fall_back_to_what_peers_say() {
     let (old, fake) = (TestRelay::new(1), TestRelay::new(2));
     let mut directory = directory();
     settle(&mut directory, &[&old], 4);
@@ -174,7 +175,7 @@ fn a_caught_liar_leaves_the_frozen_list_at_once() {
     settle(&mut directory, &[&relay], 4);
     let now = epoch(3).start().after(2 * HOUR);
     assert_eq!(directory.snapshot(now).relays().len(), 1);
-    let other = relay.sign(Draft {
+    let other = relay.sign(DescriptorDraft {
         load: 8,
         ..relay.draft(epoch(3))
     });
@@ -183,10 +184,10 @@ fn a_caught_liar_leaves_the_frozen_list_at_once() {
 }
 
 #[test]
-fn with_a_pinned_list_nobody_else_is_eligible() {
+fn with_a_pinned_list_no_other_relay_is_eligible() {
     let (listed, other) = (TestRelay::new(1), TestRelay::new(2));
     let list = BTreeSet::from([listed.id()]);
-    let mut directory = Directory::new(terms(), Limits::default(), Some(list), START);
+    let mut directory = Directory::new(terms(), DirectoryLimits::default(), Some(list), START);
     // At once, while the directory is young.
     insert(&mut directory, START, 1, &listed.descriptor(EPOCH)).unwrap();
     assert_eq!(ids(&directory.snapshot(START)), [listed.id()].into());
@@ -210,12 +211,12 @@ fn on_local_every_relay_is_eligible_at_once() {
         .flatten()
         .next()
         .unwrap();
-    let draft = Draft {
-        endpoints: vec![Endpoint::Ip4([127, 0, 0, 1].into(), 20_819)],
+    let draft = DescriptorDraft {
+        endpoints: vec![RelayEndpoint::Ip4([127, 0, 0, 1].into(), 20_819)],
         ..relay.draft(EPOCH)
     };
     let signed = Descriptor::sign(draft, puzzle, &relay.key, network).unwrap();
-    let mut directory = Directory::new(terms, Limits::default(), None, START);
+    let mut directory = Directory::new(terms, DirectoryLimits::default(), None, START);
     directory.insert(at(START), peer(1), signed.raw()).unwrap();
     let snapshot = directory.snapshot(START);
     assert!(!snapshot.is_young());
@@ -239,9 +240,9 @@ fn family_counts_only_where_both_say_so() {
     // The first two name each other; the third claims both, unasked.
     let declared = [family(&[1]), family(&[0]), family(&[0, 1])];
     let list = relays.iter().map(TestRelay::id).collect();
-    let mut directory = Directory::new(terms(), Limits::default(), Some(list), START);
+    let mut directory = Directory::new(terms(), DirectoryLimits::default(), Some(list), START);
     for (relay, family) in relays.iter().zip(&declared) {
-        let raw = relay.sign(Draft {
+        let raw = relay.sign(DescriptorDraft {
             family: family.clone(),
             ..relay.draft(EPOCH)
         });
@@ -261,13 +262,13 @@ fn a_restart_changes_neither_the_list_nor_who_is_excluded() {
     settle(&mut before, &[&relay], 4);
     let now = epoch(3).start().after(2 * HOUR);
     insert(&mut before, now, 1, &liar.descriptor(epoch(3))).unwrap();
-    let other = liar.sign(Draft {
+    let other = liar.sign(DescriptorDraft {
         load: 8,
         ..liar.draft(epoch(3))
     });
     insert(&mut before, now, 1, &other).unwrap();
 
-    let mut after = Directory::new(terms(), Limits::default(), None, now);
+    let mut after = Directory::new(terms(), DirectoryLimits::default(), None, now);
     assert_eq!(after.import(now, before.export()), 1);
     assert_eq!(after.export(), before.export());
     let (was, is) = (before.snapshot(now), after.snapshot(now));
@@ -275,18 +276,22 @@ fn a_restart_changes_neither_the_list_nor_who_is_excluded() {
     assert_eq!(ids(&is), [relay.id()].into());
     assert!(!is.is_young());
     let verdict = insert(&mut after, now, 3, &liar.descriptor(epoch(3)));
-    assert!(matches!(verdict, Ok(Inserted::Known)), "part of the proof");
+    assert!(
+        matches!(verdict, Ok(DescriptorInsertion::Known)),
+        "part of the proof"
+    );
     assert_eq!(after.excluded(), 1);
 }
 
 #[test]
-fn a_node_that_slept_through_the_freeze_believes_three_neighbours_about_relays_it_knew() {
-    let (known, told_twice, stranger) = (TestRelay::new(1), TestRelay::new(2), TestRelay::new(3));
+fn a_node_that_slept_through_the_freeze_believes_three_peers_about_relays_it_knew() {
+    let (known, reported_twice, stranger) =
+        (TestRelay::new(1), TestRelay::new(2), TestRelay::new(3));
     let mut directory = directory();
-    settle(&mut directory, &[&known, &told_twice], 3);
+    settle(&mut directory, &[&known, &reported_twice], 3);
     // Asleep from the third epoch until two hours into the sixth.
     let now = epoch(5).start().after(2 * HOUR);
-    for (relay, neighbours) in [(&known, 3), (&told_twice, 2), (&stranger, 3)] {
+    for (relay, neighbours) in [(&known, 3), (&reported_twice, 2), (&stranger, 3)] {
         for name in 1..=neighbours {
             insert(&mut directory, now, name, &relay.descriptor(epoch(4))).unwrap();
         }
@@ -297,14 +302,14 @@ fn a_node_that_slept_through_the_freeze_believes_three_neighbours_about_relays_i
 }
 
 #[test]
-fn a_relay_that_was_away_for_days_is_no_stranger_when_it_returns() {
+fn a_relay_that_was_away_for_days_is_known_when_it_returns() {
     let relay = TestRelay::new(1);
     let mut awake = directory();
     settle(&mut awake, &[&relay], 2);
     // Nothing for six days, over a restart in the middle.
     let middle = epoch(8).start();
     awake.expire(middle);
-    let mut directory = Directory::new(terms(), Limits::default(), None, middle);
+    let mut directory = Directory::new(terms(), DirectoryLimits::default(), None, middle);
     assert_eq!(directory.import(middle, awake.export()), 0);
     assert_eq!(directory.export(), awake.export());
     let back = epoch(13).start().after(HOUR);
@@ -319,7 +324,7 @@ fn a_directory_that_comes_back_after_eight_days_is_young_again() {
     let mut before = directory();
     settle(&mut before, &[&TestRelay::new(1)], 4);
     let late = UnixSecs(epoch(3).start().0 + 8 * 86_400);
-    let mut after = Directory::new(terms(), Limits::default(), None, late);
+    let mut after = Directory::new(terms(), DirectoryLimits::default(), None, late);
     assert_eq!(after.import(late, before.export()), 0);
     assert!(after.is_young(late));
     before.expire(late);

@@ -1,21 +1,23 @@
 //! Relays that tell different nodes different things.
 
-use circuits::directory::{BadDescriptor, Draft, Inserted, Proof, Refused};
+use circuits::directory::{
+    BadDescriptor, DescriptorDraft, DescriptorInsertion, DescriptorRefusal, EquivocationProof,
+};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 use crate::relays::{EPOCH, START, TestRelay, at, directory, insert, is_new, peer};
 
-fn proof(verdict: Result<Inserted, Refused>) -> Proof {
+fn proof(verdict: Result<DescriptorInsertion, DescriptorRefusal>) -> EquivocationProof {
     match verdict {
-        Ok(Inserted::Equivocation(proof)) => proof,
+        Ok(DescriptorInsertion::Equivocation(proof)) => proof,
         other => panic!("no proof but {other:?}"),
     }
 }
 
 /// What the relay shows its victim: the same but for the onion key it will know it by.
 fn private(relay: &TestRelay) -> Vec<u8> {
-    relay.sign(Draft {
+    relay.sign(DescriptorDraft {
         onion: TestRelay::new(99).onion(EPOCH),
         ..relay.draft(EPOCH)
     })
@@ -43,7 +45,7 @@ fn two_descriptors_for_one_epoch_are_a_proof_whichever_comes_first() {
 fn a_next_key_that_is_not_kept_is_a_proof_whichever_comes_first() {
     let relay = TestRelay::new(1);
     let promise = relay.descriptor(EPOCH);
-    let breach = relay.sign(Draft {
+    let breach = relay.sign(DescriptorDraft {
         onion: TestRelay::new(99).onion(EPOCH),
         ..relay.draft(EPOCH.next())
     });
@@ -68,7 +70,7 @@ fn an_honest_relay_never_proves_itself_a_liar() {
         let raw = relay.descriptor(epoch);
         assert!(is_new(insert(&mut directory, epoch.start(), 1, &raw)));
         let again = insert(&mut directory, epoch.start(), 2, &raw);
-        assert!(matches!(again, Ok(Inserted::Known)));
+        assert!(matches!(again, Ok(DescriptorInsertion::Known)));
         epoch = epoch.next();
     }
     assert_eq!(directory.excluded(), 0);
@@ -83,7 +85,7 @@ fn a_proven_liar_is_out_for_this_epoch_and_two_more() {
     let (second, third) = (EPOCH.next().next(), EPOCH.next().next().next());
     for epoch in [EPOCH.next(), second] {
         let verdict = insert(&mut directory, epoch.start(), 1, &relay.descriptor(epoch));
-        assert_eq!(verdict.unwrap_err(), Refused::Excluded);
+        assert_eq!(verdict.unwrap_err(), DescriptorRefusal::Excluded);
     }
     assert!(is_new(insert(
         &mut directory,
@@ -94,7 +96,7 @@ fn a_proven_liar_is_out_for_this_epoch_and_two_more() {
 }
 
 #[test]
-fn a_proof_convinces_everybody_it_reaches_and_is_not_punished() {
+fn a_proof_convinces_every_directory_it_reaches_and_is_not_punished() {
     let relay = TestRelay::new(1);
     let mut victim = directory();
     insert(&mut victim, START, 1, &private(&relay)).unwrap();
@@ -103,11 +105,11 @@ fn a_proof_convinces_everybody_it_reaches_and_is_not_punished() {
     let [one, other] = proof.descriptors();
     assert!(is_new(bystander.insert(at(START), peer(3), one.raw())));
     let verdict = bystander.insert(at(START), peer(3), other.raw());
-    assert!(matches!(verdict, Ok(Inserted::Equivocation(_))));
+    assert!(matches!(verdict, Ok(DescriptorInsertion::Equivocation(_))));
     // The same two again, from somebody who heard of it elsewhere.
     for descriptor in proof.descriptors() {
         let verdict = bystander.insert(at(START), peer(4), descriptor.raw());
-        assert!(matches!(verdict, Ok(Inserted::Known)));
+        assert!(matches!(verdict, Ok(DescriptorInsertion::Known)));
     }
 }
 
@@ -129,9 +131,9 @@ fn framing_an_honest_relay_takes_its_key() {
         let verdict = insert(&mut directory, START, 2, &forged);
         let is_harmless = matches!(
             verdict,
-            Ok(Inserted::Known)
-                | Err(Refused::Budget
-                    | Refused::Bad(
+            Ok(DescriptorInsertion::Known)
+                | Err(DescriptorRefusal::OverQuota
+                    | DescriptorRefusal::Bad(
                         BadDescriptor::Signature
                             | BadDescriptor::NotCanonical
                             | BadDescriptor::Malformed
@@ -155,7 +157,7 @@ fn a_descriptor_for_one_victim_meets_the_public_one_at_the_first_exchange() {
     let answer = neighbour.lacking(at(START), peer(5), &requests[0], &mut rng);
     assert_eq!(answer.len(), 1);
     let verdict = insert(&mut victim, START, 2, &answer[0]);
-    assert!(matches!(verdict, Ok(Inserted::Equivocation(_))));
+    assert!(matches!(verdict, Ok(DescriptorInsertion::Equivocation(_))));
     // From now on the victim hands both to whoever asks.
     let request = &neighbour.requests(EPOCH)[0];
     let answer = victim.lacking(at(START), peer(2), request, &mut rng);

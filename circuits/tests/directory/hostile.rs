@@ -1,8 +1,8 @@
 //! Descriptors that must not get in.
 
 use circuits::directory::{
-    Allowance, BadDescriptor, Descriptor, Directory, Draft, Endpoint, Limits, MAX_DESCRIPTOR_LEN,
-    PuzzleSolution, Refused, Requirements,
+    BadDescriptor, Descriptor, DescriptorDraft, DescriptorRefusal, Directory, DirectoryLimits,
+    LinkQuota, MAX_DESCRIPTOR_LEN, PuzzleSolution, RelayEndpoint, Requirements,
 };
 use circuits::ids::{NetworkId, Profile, RelayId};
 use proptest::prelude::*;
@@ -12,7 +12,7 @@ use crate::relays::{EPOCH, HOUR, START, TestRelay, directory, insert, is_new, te
 
 fn verdict(raw: &[u8]) -> BadDescriptor {
     match insert(&mut directory(), START, 1, raw).unwrap_err() {
-        Refused::Bad(reason) => reason,
+        DescriptorRefusal::Bad(reason) => reason,
         other => panic!("refused for another reason: {other}"),
     }
 }
@@ -92,9 +92,9 @@ fn a_descriptor_of_another_network_is_refused() {
         network: NetworkId::new(Profile::Main, "elsewhere"),
         ..terms()
     };
-    let mut directory = Directory::new(elsewhere, Limits::default(), None, START);
+    let mut directory = Directory::new(elsewhere, DirectoryLimits::default(), None, START);
     let refused = insert(&mut directory, START, 1, &raw).unwrap_err();
-    assert_eq!(refused, Refused::Bad(BadDescriptor::Puzzle));
+    assert_eq!(refused, DescriptorRefusal::Bad(BadDescriptor::Puzzle));
 
     // Solved for this network, signed for the other.
     let crossed = Descriptor::sign(
@@ -139,9 +139,9 @@ fn a_puzzle_solved_with_too_little_effort_is_refused() {
         effort: u32::MAX,
         ..terms()
     };
-    let mut directory = Directory::new(costly, Limits::default(), None, START);
+    let mut directory = Directory::new(costly, DirectoryLimits::default(), None, START);
     let refused = insert(&mut directory, START, 1, &raw).unwrap_err();
-    assert_eq!(refused, Refused::Bad(BadDescriptor::Puzzle));
+    assert_eq!(refused, DescriptorRefusal::Bad(BadDescriptor::Puzzle));
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn onion_keys_that_would_tell_on_their_users_are_refused() {
         ("twist", twist),
         ("torsion", with_torsion(good)),
     ] {
-        let first = Draft {
+        let first = DescriptorDraft {
             onion: bad,
             ..relay.draft(EPOCH)
         };
@@ -176,7 +176,7 @@ fn onion_keys_that_would_tell_on_their_users_are_refused() {
             BadDescriptor::OnionKey,
             "{name}"
         );
-        let second = Draft {
+        let second = DescriptorDraft {
             onion_next: bad,
             ..relay.draft(EPOCH)
         };
@@ -206,8 +206,8 @@ fn addresses_inside_private_networks_are_refused() {
         [192, 168, 1, 1],
         [169, 254, 169, 254],
     ] {
-        let inside = Draft {
-            endpoints: vec![Endpoint::Ip4(ip.into(), 80)],
+        let inside = DescriptorDraft {
+            endpoints: vec![RelayEndpoint::Ip4(ip.into(), 80)],
             ..relay.draft(EPOCH)
         };
         assert_eq!(
@@ -224,13 +224,13 @@ fn drafts_that_break_the_format_cannot_even_be_signed() {
         nonce: [0; 16],
         solution: [0; 16],
     };
-    let signed = |edit: &dyn Fn(&mut Draft)| {
+    let signed = |edit: &dyn Fn(&mut DescriptorDraft)| {
         let mut draft = relay.draft(EPOCH);
         edit(&mut draft);
         Descriptor::sign(draft, puzzle, &relay.key, terms().network).unwrap_err()
     };
-    let ip4 = |last| Endpoint::Ip4([8, 8, 8, last].into(), 1);
-    let onion = Endpoint::Onion([1; 32], 1);
+    let ip4 = |last| RelayEndpoint::Ip4([8, 8, 8, last].into(), 1);
+    let onion = RelayEndpoint::Onion([1; 32], 1);
     let family = |ids: &[u8]| ids.iter().map(|id| RelayId([*id; 32])).collect::<Vec<_>>();
     assert_eq!(
         signed(&|draft| draft.endpoints.clear()),
@@ -269,11 +269,11 @@ fn drafts_that_break_the_format_cannot_even_be_signed() {
 #[test]
 fn the_largest_descriptor_fits_the_limit() {
     let relay = TestRelay::new(1);
-    let raw = relay.sign(Draft {
+    let raw = relay.sign(DescriptorDraft {
         endpoints: vec![
-            Endpoint::Ip4([8, 8, 8, 8].into(), u16::MAX),
-            Endpoint::Ip6("2a00:1450::1".parse().unwrap(), u16::MAX),
-            Endpoint::Onion([1; 32], u16::MAX),
+            RelayEndpoint::Ip4([8, 8, 8, 8].into(), u16::MAX),
+            RelayEndpoint::Ip6("2a00:1450::1".parse().unwrap(), u16::MAX),
+            RelayEndpoint::Onion([1; 32], u16::MAX),
         ],
         family: (0..16).map(|id| RelayId([id; 32])).collect(),
         load: u8::MAX,
@@ -318,7 +318,7 @@ fn bombs_of_nested_lists_and_huge_lengths_are_malformed() {
 #[test]
 fn other_spellings_of_the_same_content_are_refused() {
     let relay = TestRelay::new(1);
-    let raw = relay.sign(Draft {
+    let raw = relay.sign(DescriptorDraft {
         family: vec![RelayId([1; 32]), RelayId([2; 32])],
         ..relay.draft(EPOCH)
     });
@@ -349,22 +349,28 @@ fn stale_and_future_epochs_are_refused_to_the_second() {
     let first = EPOCH.start().before(HOUR);
     let last = EPOCH.next().next().start().before(1);
     let try_at = |now| insert(&mut directory(), now, 1, &raw);
-    assert_eq!(try_at(first.before(1)).unwrap_err(), Refused::EpochFuture);
+    assert_eq!(
+        try_at(first.before(1)).unwrap_err(),
+        DescriptorRefusal::EpochFuture
+    );
     assert!(is_new(try_at(first)));
     assert!(is_new(try_at(last)));
-    assert_eq!(try_at(last.after(1)).unwrap_err(), Refused::EpochStale);
+    assert_eq!(
+        try_at(last.after(1)).unwrap_err(),
+        DescriptorRefusal::EpochStale
+    );
 }
 
 #[test]
 fn flood_of_a_hundred_thousand_junk_descriptors_costs_a_bounded_number_of_checks() {
     let raw = TestRelay::new(1).descriptor(EPOCH);
     let honest = TestRelay::new(2).descriptor(EPOCH);
-    let limits = Limits {
-        wasted_checks: Allowance {
+    let limits = DirectoryLimits {
+        wasted_checks: LinkQuota {
             burst: 64,
             every_micros: 200_000,
         },
-        ..Limits::default()
+        ..DirectoryLimits::default()
     };
     let mut directory = Directory::new(terms(), limits, None, START);
     let mut checked = 0;
@@ -373,11 +379,11 @@ fn flood_of_a_hundred_thousand_junk_descriptors_costs_a_bounded_number_of_checks
         // The last bytes of the key: a new relay each time, whose puzzle nobody solved.
         junk[60..64].copy_from_slice(&attempt.to_be_bytes());
         match insert(&mut directory, START, 1, &junk).unwrap_err() {
-            Refused::Bad(reason) => {
+            DescriptorRefusal::Bad(reason) => {
                 assert_eq!(reason, BadDescriptor::Puzzle);
                 checked += 1;
             }
-            refused => assert_eq!(refused, Refused::Budget),
+            refused => assert_eq!(refused, DescriptorRefusal::OverQuota),
         }
     }
     assert_eq!(checked, 64);
@@ -408,11 +414,11 @@ proptest! {
     ) {
         let relay = TestRelay::new(3);
         let all = [
-            Endpoint::Ip4([8, 8, 8, 8].into(), ports[0]),
-            Endpoint::Ip6("2a00::1".parse().unwrap(), ports[1]),
-            Endpoint::Onion([1; 32], ports[2]),
+            RelayEndpoint::Ip4([8, 8, 8, 8].into(), ports[0]),
+            RelayEndpoint::Ip6("2a00::1".parse().unwrap(), ports[1]),
+            RelayEndpoint::Onion([1; 32], ports[2]),
         ];
-        let draft = Draft {
+        let draft = DescriptorDraft {
             epoch: circuits::ids::Epoch(epoch),
             endpoints: (0..3).filter(|kind| kinds >> kind & 1 == 1).map(|kind| all[kind]).collect(),
             family: family.into_iter().map(RelayId).collect(),

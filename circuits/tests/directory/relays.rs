@@ -1,8 +1,9 @@
 //! Relays for tests: keys that follow from a number, descriptors signed and solved in earnest.
 
 use circuits::directory::{
-    Descriptor, Directory, Draft, Endpoint, Inserted, Limits, PuzzleSearch, PuzzleSolution,
-    Refused, Requirements, SigningKey, Source, Subnet,
+    Descriptor, DescriptorDraft, DescriptorInsertion, DescriptorRefusal, DescriptorSource,
+    Directory, DirectoryLimits, PuzzleSearch, PuzzleSolution, RelayEndpoint, Requirements,
+    SigningKey, Subnet,
 };
 use circuits::ids::{Epoch, LinkId, NetworkId, Profile, RelayId, ShortId};
 use circuits::secret::Secret;
@@ -25,7 +26,7 @@ pub(crate) fn terms() -> Requirements {
 }
 
 pub(crate) fn directory() -> Directory {
-    Directory::new(terms(), Limits::default(), None, START)
+    Directory::new(terms(), DirectoryLimits::default(), None, START)
 }
 
 pub(crate) fn at(unix: UnixSecs) -> Now {
@@ -36,8 +37,8 @@ pub(crate) fn at(unix: UnixSecs) -> Now {
 }
 
 /// A neighbour in a /16 of its own.
-pub(crate) fn peer(name: u8) -> Source {
-    Source::Peer {
+pub(crate) fn peer(name: u8) -> DescriptorSource {
+    DescriptorSource::Peer {
         link: LinkId(u64::from(name)),
         peer: ShortId([name; 16]),
         subnet: Subnet::Ip4([9, name]),
@@ -49,12 +50,12 @@ pub(crate) fn insert(
     now: UnixSecs,
     name: u8,
     raw: &[u8],
-) -> Result<Inserted, Refused> {
+) -> Result<DescriptorInsertion, DescriptorRefusal> {
     directory.insert(at(now), peer(name), raw)
 }
 
-pub(crate) fn is_new(verdict: Result<Inserted, Refused>) -> bool {
-    matches!(verdict, Ok(Inserted::New(_)))
+pub(crate) fn is_new(verdict: Result<DescriptorInsertion, DescriptorRefusal>) -> bool {
+    matches!(verdict, Ok(DescriptorInsertion::New(_)))
 }
 
 pub(crate) struct TestRelay {
@@ -82,12 +83,12 @@ impl TestRelay {
         MontgomeryPoint::mul_base_clamped(secret).to_bytes()
     }
 
-    pub(crate) fn draft(&self, epoch: Epoch) -> Draft {
-        Draft {
+    pub(crate) fn draft(&self, epoch: Epoch) -> DescriptorDraft {
+        DescriptorDraft {
             epoch,
             onion: self.onion(epoch),
             onion_next: self.onion(epoch.next()),
-            endpoints: vec![Endpoint::Ip4([8, self.number, 1, 1].into(), 20_819)],
+            endpoints: vec![RelayEndpoint::Ip4([8, self.number, 1, 1].into(), 20_819)],
             family: Vec::new(),
             load: 7,
             ticket_bits: 17,
@@ -106,7 +107,7 @@ impl TestRelay {
             .unwrap()
     }
 
-    pub(crate) fn sign(&self, draft: Draft) -> Vec<u8> {
+    pub(crate) fn sign(&self, draft: DescriptorDraft) -> Vec<u8> {
         let puzzle = self.solve(draft.epoch);
         Descriptor::sign(draft, puzzle, &self.key, terms().network)
             .unwrap()

@@ -1,6 +1,8 @@
 //! How two directories find out what one of them lacks.
 
-use circuits::directory::{Allowance, Directory, Limits, MAX_ANSWER_LEN, MAX_PREFIXES, Request};
+use circuits::directory::{
+    DescriptorRequest, Directory, DirectoryLimits, LinkQuota, MAX_ANSWER_LEN, MAX_PREFIXES,
+};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
@@ -54,7 +56,7 @@ fn an_answer_fits_one_packet_and_a_bucket_holds_its_own() {
         )
         .unwrap();
     }
-    let everything = Request {
+    let everything = DescriptorRequest {
         epoch: EPOCH,
         bucket: None,
         have: Vec::new(),
@@ -65,7 +67,7 @@ fn an_answer_fits_one_packet_and_a_bucket_holds_its_own() {
 
     let mut found = 0;
     for byte in 0..=u8::MAX {
-        let request = Request {
+        let request = DescriptorRequest {
             bucket: Some(byte),
             ..everything.clone()
         };
@@ -90,7 +92,7 @@ fn descriptors_that_the_asker_keeps_refusing_do_not_block_the_rest() {
         .unwrap();
     }
     // The asker has room for nobody new, so it never gets to say that it has what it was sent.
-    let nothing = Request {
+    let nothing = DescriptorRequest {
         epoch: EPOCH,
         bucket: None,
         have: Vec::new(),
@@ -105,12 +107,12 @@ fn descriptors_that_the_asker_keeps_refusing_do_not_block_the_rest() {
 #[test]
 fn flood_of_requests_is_answered_as_often_as_the_link_may_ask() {
     let mut rng = ChaCha20Rng::from_seed([1; 32]);
-    let limits = Limits {
-        requests: Allowance {
+    let limits = DirectoryLimits {
+        requests: LinkQuota {
             burst: 10,
             every_micros: 1_000_000,
         },
-        ..Limits::default()
+        ..DirectoryLimits::default()
     };
     let mut directory = Directory::new(terms(), limits, None, START);
     insert(
@@ -120,7 +122,7 @@ fn flood_of_requests_is_answered_as_often_as_the_link_may_ask() {
         &TestRelay::new(1).descriptor(EPOCH),
     )
     .unwrap();
-    let request = Request {
+    let request = DescriptorRequest {
         epoch: EPOCH,
         bucket: None,
         have: Vec::new(),
@@ -147,7 +149,7 @@ fn absurd_requests_are_answered_without_harm() {
     )
     .unwrap();
     for epoch in [0, u32::MAX] {
-        let request = Request {
+        let request = DescriptorRequest {
             epoch: circuits::ids::Epoch(epoch),
             bucket: Some(0),
             have: vec![[0; 8]; MAX_PREFIXES],

@@ -1,6 +1,8 @@
 //! The recorded descriptor: every field, every byte (docs/wire/directory.md, "Vector").
 
-use circuits::directory::{Descriptor, Draft, Endpoint, PuzzleSolution, Requirements, SigningKey};
+use circuits::directory::{
+    Descriptor, DescriptorDraft, PuzzleSolution, RelayEndpoint, Requirements, SigningKey,
+};
 use circuits::ids::{Epoch, NetworkId, Profile, RelayId};
 use circuits::secret::Secret;
 use serde::Deserialize;
@@ -50,16 +52,16 @@ fn vector() -> Vector {
     serde_json::from_str(include_str!("../vectors/descriptor.json")).unwrap()
 }
 
-fn draft(vector: &Vector) -> Draft {
+fn draft(vector: &Vector) -> DescriptorDraft {
     let Endpoints { ip4, ip6, onion } = &vector.endpoints;
-    Draft {
+    DescriptorDraft {
         epoch: Epoch(vector.epoch),
         onion: bytes(&vector.onion),
         onion_next: bytes(&vector.onion_next),
         endpoints: vec![
-            Endpoint::Ip4(ip4.0.parse().unwrap(), ip4.1),
-            Endpoint::Ip6(ip6.0.parse().unwrap(), ip6.1),
-            Endpoint::Onion(bytes(&onion.0), onion.1),
+            RelayEndpoint::Ip4(ip4.0.parse().unwrap(), ip4.1),
+            RelayEndpoint::Ip6(ip6.0.parse().unwrap(), ip6.1),
+            RelayEndpoint::Onion(bytes(&onion.0), onion.1),
         ],
         family: vector.family.iter().map(|id| RelayId(bytes(id))).collect(),
         load: vector.load,

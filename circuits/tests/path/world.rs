@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use circuits::cell_builder::Hop;
-use circuits::directory::{Relay, Snapshot, Subnet};
+use circuits::directory::{EligibleRelay, Snapshot, Subnet};
 use circuits::ids::{Epoch, Profile, RelayId};
 use circuits::keys::OnionPublic;
 use circuits::path::{Exclusions, GuardSeed, Guards, PathPicker, PathRefusal, PathRules, Plan};
@@ -41,8 +41,8 @@ pub(crate) fn subnet(number: u16) -> Subnet {
     Subnet::Ip4(number.to_be_bytes())
 }
 
-pub(crate) fn relay(number: u16, subnets: &[Subnet], family: &[u16]) -> Relay {
-    Relay {
+pub(crate) fn relay(number: u16, subnets: &[Subnet], family: &[u16]) -> EligibleRelay {
+    EligibleRelay {
         hop: Hop {
             id: id(number),
             onion: *ONION,
@@ -94,7 +94,7 @@ pub(crate) fn pick(
 /// Whether two relays may not meet in a lane, read from the rule and not from the code.
 pub(crate) fn related(snapshot: &Snapshot, one: RelayId, other: RelayId) -> bool {
     let (one, other) = (snapshot.get(&one).unwrap(), snapshot.get(&other).unwrap());
-    let names = |a: &Relay, b: &Relay| a.family.contains(&b.hop.id);
+    let names = |a: &EligibleRelay, b: &EligibleRelay| a.family.contains(&b.hop.id);
     let family = names(one, other) && names(other, one);
     let subnets: BTreeSet<_> = one.subnets.iter().collect();
     let shared = other.subnets.iter().any(|subnet| subnets.contains(subnet));

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use circuits::directory::Endpoint as Advertised;
+use circuits::directory::RelayEndpoint as Advertised;
 use circuits::ids::{Profile, ShortId};
 use circuits::level::Level;
 use circuits::secret::Secret;

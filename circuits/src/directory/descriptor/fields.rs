@@ -1,25 +1,25 @@
 //! The fields of a descriptor, and their one RLP encoding.
 //!
 //! Reading is lenient where the crate `rlp` is; who reads must compare with what
-//! [`Fields::encode`] gives. Every list is bounded before it is walked, and nothing recurses.
+//! [`DescriptorFields::encode`] gives. Every list is bounded before it is walked, and nothing recurses.
 
 use rlp::{Rlp, RlpStream};
 
-use super::{BadDescriptor, Draft, MAX_FAMILY};
-use crate::directory::endpoint::Endpoint;
+use super::{BadDescriptor, DescriptorDraft, MAX_FAMILY};
+use crate::directory::endpoint::RelayEndpoint;
 use crate::directory::puzzle::PuzzleSolution;
 use crate::directory::signature::SIGNATURE_LEN;
 use crate::ids::{Epoch, RelayId, RelayKey};
 
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Fields {
+pub(super) struct DescriptorFields {
     pub(super) key: RelayKey,
-    pub(super) draft: Draft,
+    pub(super) draft: DescriptorDraft,
     pub(super) puzzle: PuzzleSolution,
     pub(super) signature: [u8; SIGNATURE_LEN],
 }
 
-impl Fields {
+impl DescriptorFields {
     pub(super) fn read(raw: &[u8]) -> Result<Self, BadDescriptor> {
         let fields = Rlp::new(raw);
         if uint(&fields, 0)? != u64::from(VERSION) {
@@ -27,7 +27,7 @@ impl Fields {
         }
         Ok(Self {
             key: RelayKey(array(&fields, 1)?),
-            draft: Draft {
+            draft: DescriptorDraft {
                 epoch: Epoch(number(&fields, 2)?),
                 onion: array(&fields, 3)?,
                 onion_next: array(&fields, 4)?,
@@ -86,9 +86,9 @@ impl Fields {
     }
 }
 
-fn endpoint(fields: &Rlp<'_>) -> Result<Endpoint, BadDescriptor> {
+fn endpoint(fields: &Rlp<'_>) -> Result<RelayEndpoint, BadDescriptor> {
     let address = fields.at(1).map_err(malformed)?;
-    Endpoint::from_parts(
+    RelayEndpoint::from_parts(
         number(fields, 0)?,
         address.data().map_err(malformed)?,
         number(fields, 2)?,
