@@ -5,7 +5,7 @@
 //! options: a picker without a guard, or without knowing which relays are our neighbours, cannot
 //! be built. What cannot be met is refused by name and number ([`PathRefusal`]), never met
 //! halfway. On the profile `local` some rules give way when a handful of relays leaves no choice,
-//! and the [`Plan`] says which.
+//! and the [`PathPlan`] says which.
 //!
 //! The module knows how a path behaves, not what it is for: levels are numbers here.
 //!
@@ -16,7 +16,7 @@
 //! use circuits::ids::{Epoch, Profile, RelayId};
 //! use circuits::keys::OnionSecret;
 //! use circuits::cell_builder::Hop;
-//! use circuits::path::{Exclusions, GuardSeed, Guards, PathPicker, PathRules};
+//! use circuits::path::{PathExclusions, GuardSeed, Guards, PathPicker, PathRules};
 //! use circuits::secret::Secret;
 //! use circuits::time::UnixSecs;
 //! use rand_chacha::ChaCha20Rng;
@@ -34,10 +34,10 @@
 //!     ticket_bits: 17,
 //! });
 //! let snapshot = Snapshot::new(Epoch(40_000), Profile::Main, false, relays);
-//! let exclusions = Exclusions {
+//! let exclusions = PathExclusions {
 //!     own: RelayId([99; 32]),
 //!     own_subnets: Vec::new(),
-//!     neighbours: BTreeSet::new(),
+//!     peers: BTreeSet::new(),
 //! };
 //! let mut guards = Guards::new(GuardSeed(Secret::init_with(|seed| seed.fill(7))), exclusions.own);
 //!
@@ -61,8 +61,8 @@ mod search;
 
 pub use guard::{Guard, GuardSeed, Guards};
 pub use lane_length::lane_lengths;
-pub use refusal::{PathRefusal, Removed, Rule};
-pub use rules::{BadPathRules, Exclusions, MAX_LANES, MAX_RELAYS, PathRules};
+pub use refusal::{PathRefusal, PathRule, RemovedRelays};
+pub use rules::{BadPathRules, MAX_LANES, MAX_RELAYS, PathExclusions, PathRules};
 
 use self::search::{Search, Sharing};
 use crate::cell_builder::Hop;
@@ -76,13 +76,13 @@ pub struct PathPicker<'a> {
     snapshot: &'a Snapshot,
     rules: PathRules,
     guard: &'a EligibleRelay,
-    exclusions: &'a Exclusions,
+    exclusions: &'a PathExclusions,
     /// What may stand beside the guard: no relation of it, not ourselves.
     pool: Vec<&'a EligibleRelay>,
     /// What may be a rendezvous.
-    meeting: Vec<&'a EligibleRelay>,
-    removed: Removed,
-    meets_neighbours: bool,
+    candidates: Vec<&'a EligibleRelay>,
+    removed: RemovedRelays,
+    allows_peer_rendezvous: bool,
 }
 
 impl fmt::Debug for PathPicker<'_> {
@@ -96,7 +96,7 @@ impl fmt::Debug for PathPicker<'_> {
 
 /// The paths of one envelope. `Debug` does not show them.
 #[derive(Clone)]
-pub struct Plan {
+pub struct PathPlan {
     /// The first relay of every lane.
     pub guard: Hop,
     /// The last layer of every lane.
@@ -104,53 +104,53 @@ pub struct Plan {
     /// Work that the rendezvous asks of a ticket, in bits.
     pub ticket_bits: u8,
     /// The lanes.
-    pub lanes: Vec<Lane>,
+    pub lanes: Vec<PathLane>,
     /// What was given up, on `local` only.
-    pub lifted: Lifted,
+    pub relaxed: RelaxedRules,
 }
 
-impl fmt::Debug for Plan {
+impl fmt::Debug for PathPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             guard: _,
             rendezvous: _,
             ticket_bits,
             lanes,
-            lifted,
+            relaxed,
         } = self;
-        f.debug_struct("Plan")
+        f.debug_struct("PathPlan")
             .field("ticket_bits", ticket_bits)
             .field("lanes", &lanes.len())
-            .field("lifted", lifted)
+            .field("relaxed", relaxed)
             .finish_non_exhaustive()
     }
 }
 
 /// One path: the guard, the middles, the rendezvous. `Debug` does not show it.
 #[derive(Clone)]
-pub struct Lane {
+pub struct PathLane {
     /// The hops in order.
     pub hops: Vec<Hop>,
 }
 
-impl fmt::Debug for Lane {
+impl fmt::Debug for PathLane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Lane([redacted])")
+        f.write_str("PathLane([redacted])")
     }
 }
 
 /// Rules that gave way for want of relays. Always empty on `main`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Lifted {
+pub struct RelaxedRules {
     /// Middles stand in more than one lane of the envelope.
     pub disjointness: bool,
     /// The rendezvous may be one of our neighbours.
-    pub neighbours: bool,
+    pub peers: bool,
 }
 
-/// Where a loop comes home.
+/// Where a loop ends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Home {
+pub enum LoopEnd {
     /// To a relay, from any other: its own key is the last layer.
     Relay,
     /// To a client, through its guard: nobody else has a link to it.
@@ -167,12 +167,12 @@ impl<'a> PathPicker<'a> {
         snapshot: &'a Snapshot,
         rules: PathRules,
         guard: Guard<'a>,
-        exclusions: &'a Exclusions,
+        exclusions: &'a PathExclusions,
     ) -> Result<Self, PathRefusal> {
         let guard = guard.relay();
-        let mut removed = Removed {
+        let mut removed = RemovedRelays {
             known: snapshot.relays().len(),
-            ..Removed::default()
+            ..RemovedRelays::default()
         };
         let mut pool = Vec::with_capacity(removed.known);
         for relay in snapshot.relays() {
@@ -196,18 +196,18 @@ impl<'a> PathPicker<'a> {
             guard,
             exclusions,
             pool,
-            meeting: Vec::new(),
+            candidates: Vec::new(),
             removed,
-            meets_neighbours: false,
+            allows_peer_rendezvous: false,
         };
         picker.check_snapshot()?;
-        picker.find_meeting_points()?;
+        picker.find_rendezvous_candidates()?;
         Ok(picker)
     }
 
     /// How many relays each rule took away.
     #[must_use]
-    pub const fn removed(&self) -> &Removed {
+    pub const fn removed(&self) -> &RemovedRelays {
         &self.removed
     }
 
@@ -217,12 +217,12 @@ impl<'a> PathPicker<'a> {
     /// # Errors
     ///
     /// [`PathRefusal`] if no choice of relays satisfies the rules.
-    pub fn pick(&self, rng: &mut impl CryptoRng) -> Result<Plan, PathRefusal> {
+    pub fn pick(&self, rng: &mut impl CryptoRng) -> Result<PathPlan, PathRefusal> {
         let lanes = usize::from(self.rules.lanes());
-        let meeting = shuffled(rng, &self.meeting);
+        let candidates = shuffled(rng, &self.candidates);
         let mut search = Search::new(self.snapshot.profile());
         for sharing in self.sharings() {
-            for rendezvous in meeting.iter().take(MAX_TRIES) {
+            for rendezvous in candidates.iter().take(MAX_TRIES) {
                 if let Some(plan) = self.draw(rng, &mut search, rendezvous, lanes, *sharing) {
                     return Ok(plan);
                 }
@@ -232,7 +232,7 @@ impl<'a> PathPicker<'a> {
         Err(self.too_few_middles(middles.saturating_mul(lanes), &search))
     }
 
-    /// Draws one single-lane plan for each of `pieces` that travel alone, no two with the same
+    /// Draws one single-lane plan for each of `shards` that travel alone, no two with the same
     /// rendezvous. Middles may repeat between them.
     ///
     /// # Errors
@@ -240,18 +240,18 @@ impl<'a> PathPicker<'a> {
     /// [`PathRefusal`] if no choice of relays satisfies the rules.
     pub fn pick_scattered(
         &self,
-        pieces: usize,
+        shards: usize,
         rng: &mut impl CryptoRng,
-    ) -> Result<Vec<Plan>, PathRefusal> {
-        if self.meeting.len() < pieces {
-            return Err(self.refusal(Rule::Rendezvous, pieces, self.meeting.len()));
+    ) -> Result<Vec<PathPlan>, PathRefusal> {
+        if self.candidates.len() < shards {
+            return Err(self.refusal(PathRule::Rendezvous, shards, self.candidates.len()));
         }
-        let meeting = shuffled(rng, &self.meeting);
+        let candidates = shuffled(rng, &self.candidates);
         let mut search = Search::new(self.snapshot.profile());
-        let mut plans = Vec::with_capacity(pieces);
+        let mut plans = Vec::with_capacity(shards);
         let mut failures = 0;
-        for rendezvous in meeting {
-            if plans.len() == pieces || failures == MAX_TRIES {
+        for rendezvous in candidates {
+            if plans.len() == shards || failures == MAX_TRIES {
                 break;
             }
             match self.draw(rng, &mut search, rendezvous, 1, Sharing::Nothing) {
@@ -260,12 +260,12 @@ impl<'a> PathPicker<'a> {
             }
         }
         match plans.len() {
-            found if found == pieces => Ok(plans),
+            found if found == shards => Ok(plans),
             0 => {
                 let middles = usize::from(self.rules.floor()).saturating_sub(1);
                 Err(self.too_few_middles(middles, &search))
             }
-            found => Err(self.refusal(Rule::Rendezvous, pieces, found)),
+            found => Err(self.refusal(PathRule::Rendezvous, shards, found)),
         }
     }
 
@@ -277,10 +277,14 @@ impl<'a> PathPicker<'a> {
     /// # Errors
     ///
     /// [`PathRefusal`] if no choice of relays satisfies the rules.
-    pub fn pick_loop(&self, home: Home, rng: &mut impl CryptoRng) -> Result<Vec<Hop>, PathRefusal> {
-        let ends = match home {
-            Home::Relay => 1,
-            Home::ThroughGuard => 2,
+    pub fn pick_loop(
+        &self,
+        end: LoopEnd,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Vec<Hop>, PathRefusal> {
+        let ends = match end {
+            LoopEnd::Relay => 1,
+            LoopEnd::ThroughGuard => 2,
         };
         let middles = usize::from(self.rules.floor()).saturating_sub(ends);
         let pool = shuffled(rng, &self.pool);
@@ -290,7 +294,7 @@ impl<'a> PathPicker<'a> {
         };
         let mut hops = vec![self.guard.hop];
         hops.extend(found.iter().flatten().map(|relay| relay.hop));
-        if home == Home::ThroughGuard {
+        if end == LoopEnd::ThroughGuard {
             hops.push(self.guard.hop);
         }
         Ok(hops)
@@ -310,46 +314,46 @@ impl<'a> PathPicker<'a> {
         let mut lanes = 1;
         if self.snapshot.profile() == Profile::Main {
             lanes = usize::from(self.rules.lanes());
-            if self.snapshot.is_young() && self.rules.wants_settled() {
-                return Err(self.refusal(Rule::Young, 0, 0));
+            if self.snapshot.is_young() && self.rules.requires_settled() {
+                return Err(self.refusal(PathRule::Young, 0, 0));
             }
             if others < self.rules.min_relays() {
-                return Err(self.refusal(Rule::Relays, self.rules.min_relays(), others));
+                return Err(self.refusal(PathRule::Relays, self.rules.min_relays(), others));
             }
             let subnets = self.snapshot.subnets();
             if subnets < self.rules.min_subnets() {
-                return Err(self.refusal(Rule::Subnets, self.rules.min_subnets(), subnets));
+                return Err(self.refusal(PathRule::Subnets, self.rules.min_subnets(), subnets));
             }
         }
         let middles = usize::from(self.rules.floor()).saturating_sub(1);
         let needed = middles.saturating_mul(lanes).saturating_add(2);
         if others < needed {
-            return Err(self.refusal(Rule::Relays, needed, others));
+            return Err(self.refusal(PathRule::Relays, needed, others));
         }
         Ok(())
     }
 
     /// Finds the relays that may be a rendezvous: none of our neighbours, none in our own subnet.
-    fn find_meeting_points(&mut self) -> Result<(), PathRefusal> {
+    fn find_rendezvous_candidates(&mut self) -> Result<(), PathRefusal> {
         let is_main = self.snapshot.profile() == Profile::Main;
-        let mut neighbours = Vec::new();
+        let mut peers = Vec::new();
         for relay in &self.pool {
             let is_ours = |subnet| self.exclusions.own_subnets.contains(subnet);
             if is_main && relay.subnets.iter().any(is_ours) {
                 self.removed.own_subnet += 1;
-            } else if self.exclusions.neighbours.contains(&relay.hop.id) {
-                neighbours.push(*relay);
+            } else if self.exclusions.peers.contains(&relay.hop.id) {
+                peers.push(*relay);
             } else {
-                self.meeting.push(relay);
+                self.candidates.push(relay);
             }
         }
-        self.removed.neighbours = neighbours.len();
-        if self.meeting.is_empty() && !is_main {
-            self.meets_neighbours = true;
-            self.meeting = neighbours;
+        self.removed.peers = peers.len();
+        if self.candidates.is_empty() && !is_main {
+            self.allows_peer_rendezvous = true;
+            self.candidates = peers;
         }
-        if self.meeting.is_empty() {
-            return Err(self.refusal(Rule::Rendezvous, 1, 0));
+        if self.candidates.is_empty() {
+            return Err(self.refusal(PathRule::Rendezvous, 1, 0));
         }
         Ok(())
     }
@@ -362,7 +366,7 @@ impl<'a> PathPicker<'a> {
         rendezvous: &'a EligibleRelay,
         lanes: usize,
         sharing: Sharing,
-    ) -> Option<Plan> {
+    ) -> Option<PathPlan> {
         let profile = self.snapshot.profile();
         let mut pool = self.pool.clone();
         pool.retain(|relay| {
@@ -398,33 +402,33 @@ impl<'a> PathPicker<'a> {
         rendezvous: &EligibleRelay,
         middles: &[Vec<&EligibleRelay>],
         sharing: Sharing,
-    ) -> Plan {
+    ) -> PathPlan {
         let lanes = middles
             .iter()
             .map(|middles| {
                 let mut hops = vec![self.guard.hop];
                 hops.extend(middles.iter().map(|relay| relay.hop));
                 hops.push(rendezvous.hop);
-                Lane { hops }
+                PathLane { hops }
             })
             .collect();
-        Plan {
+        PathPlan {
             guard: self.guard.hop,
             rendezvous: rendezvous.hop,
             ticket_bits: rendezvous.ticket_bits,
             lanes,
-            lifted: Lifted {
+            relaxed: RelaxedRules {
                 disjointness: sharing == Sharing::Middles,
-                neighbours: self.meets_neighbours,
+                peers: self.allows_peer_rendezvous,
             },
         }
     }
 
     fn too_few_middles(&self, needed: usize, search: &Search) -> PathRefusal {
-        self.refusal(Rule::Middles, needed, search.most_placed())
+        self.refusal(PathRule::Middles, needed, search.max_placed())
     }
 
-    fn refusal(&self, rule: Rule, needed: usize, known: usize) -> PathRefusal {
+    fn refusal(&self, rule: PathRule, needed: usize, known: usize) -> PathRefusal {
         PathRefusal {
             rule,
             needed,

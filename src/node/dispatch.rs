@@ -12,7 +12,7 @@ use circuits::dispersal::{Class, Cookie, Payload, Shard, Ticket, disperse};
 use circuits::distributions::exponential;
 use circuits::ids::ShortId;
 use circuits::level::{Emission as Pace, Insertion, Level};
-use circuits::path::Lifted;
+use circuits::path::RelaxedRules;
 use circuits::rendezvous::{TicketBits, TicketSearch};
 use circuits::time::{Instant, Now};
 use rand_core::Rng;
@@ -254,7 +254,7 @@ impl Node {
                     .collect(),
                 k: class.k(),
                 n: class.n(),
-                lifted: lifted(plan.lifted),
+                lifted: lifted(plan.relaxed),
             },
         );
         self.trace(|| Trace::Lanes {
@@ -520,12 +520,12 @@ const OPEN_PATIENCE: Duration = Duration::from_secs(60);
 const STEM_PATIENCE: Duration = Duration::from_secs(300);
 
 /// The rule that the local profile lifted for a set of lanes, in the user's words.
-fn lifted(lifted: Lifted) -> Option<String> {
+fn lifted(relaxed: RelaxedRules) -> Option<String> {
     let mut rules = Vec::new();
-    if lifted.disjointness {
+    if relaxed.disjointness {
         rules.push("lanes share middle relays");
     }
-    if lifted.neighbours {
+    if relaxed.peers {
         rules.push("the rendezvous is one of our peers");
     }
     (!rules.is_empty()).then(|| rules.join("; "))

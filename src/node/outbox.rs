@@ -14,7 +14,7 @@ use circuits::dispersal::{Class, Cookie, Shard};
 use circuits::distributions::exponential;
 use circuits::ids::{Epoch, ShortId};
 use circuits::level::Level;
-use circuits::path::Plan;
+use circuits::path::PathPlan;
 use circuits::time::Instant;
 use rand_chacha::ChaCha20Rng;
 
@@ -62,7 +62,7 @@ pub(super) enum State {
 pub(super) struct Addressed {
     pub(super) envelope: Envelope,
     pub(super) epoch: Epoch,
-    pub(super) plan: Plan,
+    pub(super) plan: PathPlan,
     pub(super) class: Class,
     pub(super) cookie: Cookie,
 }

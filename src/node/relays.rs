@@ -14,7 +14,7 @@ use circuits::distributions;
 use circuits::ids::{Epoch, LinkId, RelayId, ShortId};
 use circuits::keys::OnionSecret;
 use circuits::level::LevelRules;
-use circuits::path::{BadPathRules, Exclusions, PathPicker, PathRefusal, PathRules, Plan};
+use circuits::path::{BadPathRules, PathExclusions, PathPicker, PathPlan, PathRefusal, PathRules};
 use circuits::relay::{ReplayLog, ReplaySet};
 use circuits::time::{Instant, Now};
 
@@ -310,13 +310,13 @@ impl Node {
         &mut self,
         now: Now,
         rules: &LevelRules,
-    ) -> Result<(Epoch, Plan), NoLanes> {
+    ) -> Result<(Epoch, PathPlan), NoLanes> {
         let rules = PathRules::new(rules.relays, rules.lanes)?;
         let snapshot = self.snapshot(now);
         let guard = self.guards.choose(now.unix, &snapshot, GUARD_PATIENCE)?;
-        let exclusions = Exclusions {
+        let exclusions = PathExclusions {
             own: self.me.id,
-            neighbours: self.gossip_neighbours(),
+            peers: self.gossip_peer_ids(),
             own_subnets: self.own_subnets(),
         };
         let picker = PathPicker::new(&snapshot, rules, guard, &exclusions)?;
@@ -325,7 +325,7 @@ impl Node {
 
     /// Relays that we exchange gossip with: none of them may be a rendezvous, since it would see
     /// from whom it did not get what it rebuilt.
-    pub(super) fn gossip_neighbours(&self) -> BTreeSet<RelayId> {
+    pub(super) fn gossip_peer_ids(&self) -> BTreeSet<RelayId> {
         self.connections
             .iter()
             .filter(|(_, link)| link.gossips().is_some())

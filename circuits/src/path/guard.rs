@@ -13,7 +13,7 @@ use core::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::refusal::{PathRefusal, Removed, Rule};
+use super::refusal::{PathRefusal, PathRule, RemovedRelays};
 use crate::bytes::{Reader, Truncated};
 use crate::directory::{EligibleRelay, Snapshot};
 use crate::ids::RelayId;
@@ -105,7 +105,7 @@ impl Guards {
     ///
     /// # Errors
     ///
-    /// [`Rule::PinnedGuard`] or [`Rule::Guard`] if the relay is not in the snapshot.
+    /// [`PathRule::PinnedGuard`] or [`PathRule::Guard`] if the relay is not in the snapshot.
     pub fn choose<'a>(
         &mut self,
         now: UnixSecs,
@@ -116,7 +116,7 @@ impl Guards {
             let relay = snapshot.get(pinned);
             return relay
                 .map(Guard)
-                .ok_or_else(|| refusal(Rule::PinnedGuard, snapshot));
+                .ok_or_else(|| refusal(PathRule::PinnedGuard, snapshot));
         }
         self.refresh(now, snapshot);
         let mut members = self.members.iter();
@@ -131,7 +131,7 @@ impl Guards {
         };
         relay
             .map(Guard)
-            .ok_or_else(|| refusal(Rule::Guard, snapshot))
+            .ok_or_else(|| refusal(PathRule::Guard, snapshot))
     }
 
     /// Notes that a guard does not answer. Who reports this also tries the guard again now and
@@ -277,14 +277,14 @@ fn read_moment(reader: &mut Reader<'_>) -> Result<Option<UnixSecs>, Truncated> {
     Ok(Some(reader.u32()?).filter(|at| *at != 0).map(UnixSecs))
 }
 
-fn refusal(rule: Rule, snapshot: &Snapshot) -> PathRefusal {
+fn refusal(rule: PathRule, snapshot: &Snapshot) -> PathRefusal {
     PathRefusal {
         rule,
         needed: 1,
         known: 0,
-        removed: Removed {
+        removed: RemovedRelays {
             known: snapshot.relays().len(),
-            ..Removed::default()
+            ..RemovedRelays::default()
         },
     }
 }

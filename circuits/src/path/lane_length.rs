@@ -25,7 +25,7 @@ pub fn lane_lengths(
     let ceiling = ceiling.max(floor);
     let choices = u32::from(ceiling.abs_diff(floor)).saturating_add(1);
     let can_vary = choices > 1 && lanes > 1;
-    for _ in 0..TRIES {
+    for _ in 0..MAX_TRIES {
         let lengths: Vec<u8> = (0..lanes)
             .map(|_| {
                 let longer = u8::try_from(distributions::below(rng, choices)).unwrap_or(0);
@@ -54,7 +54,7 @@ fn middles(lengths: &[u8]) -> usize {
         .sum()
 }
 
-const TRIES: usize = 64;
+const MAX_TRIES: usize = 64;
 
 #[cfg(test)]
 mod tests {

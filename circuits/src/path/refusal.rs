@@ -6,19 +6,19 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PathRefusal {
     /// The rule that cannot be met.
-    pub rule: Rule,
+    pub rule: PathRule,
     /// How many it needs.
     pub needed: usize,
     /// How many there are.
     pub known: usize,
     /// What the other rules took away before.
-    pub removed: Removed,
+    pub removed: RemovedRelays,
 }
 
 /// The rules that a directory can fail.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum Rule {
+pub enum PathRule {
     /// The guard (or, once it is given up, a backup) is among the eligible relays.
     Guard,
     /// Middles of a lane share no subnet and no family, those of an envelope no relay.
@@ -37,7 +37,7 @@ pub enum Rule {
 
 /// How many relays each rule took away.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Removed {
+pub struct RemovedRelays {
     /// Eligible relays, before anything was taken away.
     pub known: usize,
     /// We ourselves.
@@ -51,7 +51,7 @@ pub struct Removed {
     /// Not for the rendezvous: relays in our own subnet.
     pub own_subnet: usize,
     /// Not for the rendezvous: our neighbours.
-    pub neighbours: usize,
+    pub peers: usize,
 }
 
 impl fmt::Display for PathRefusal {
@@ -63,24 +63,26 @@ impl fmt::Display for PathRefusal {
             removed,
         } = self;
         match rule {
-            Rule::Guard => f.write_str("the guard is not in the directory")?,
-            Rule::Middles => write!(
+            PathRule::Guard => f.write_str("the guard is not in the directory")?,
+            PathRule::Middles => write!(
                 f,
                 "needs at least {needed} relays that may stand between guard and rendezvous, \\
                  {known} found"
             )?,
-            Rule::PinnedGuard => f.write_str("the pinned guard is not in the directory")?,
-            Rule::Relays => write!(f, "needs at least {needed} eligible relays, {known} known")?,
-            Rule::Rendezvous => write!(
+            PathRule::PinnedGuard => f.write_str("the pinned guard is not in the directory")?,
+            PathRule::Relays => {
+                write!(f, "needs at least {needed} eligible relays, {known} known")?
+            }
+            PathRule::Rendezvous => write!(
                 f,
                 "needs at least {} that may be the rendezvous, {known} known",
                 relays(*needed)
             )?,
-            Rule::Subnets => write!(
+            PathRule::Subnets => write!(
                 f,
                 "needs eligible relays in at least {needed} subnets, {known} known"
             )?,
-            Rule::Young => f.write_str("needs a directory that is a day old")?,
+            PathRule::Young => f.write_str("needs a directory that is a day old")?,
         }
         fmt::Display::fmt(removed, f)
     }
@@ -88,7 +90,7 @@ impl fmt::Display for PathRefusal {
 
 impl core::error::Error for PathRefusal {}
 
-impl fmt::Display for Removed {
+impl fmt::Display for RemovedRelays {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             known,
@@ -97,13 +99,13 @@ impl fmt::Display for Removed {
             guard_subnet,
             guard_family,
             own_subnet,
-            neighbours,
+            peers,
         } = self;
         let rows = [
             (guard_subnet, "in the guard's subnet"),
             (guard_family, "of the guard's family"),
             (own_subnet, "in our own subnet"),
-            (neighbours, "our neighbours"),
+            (peers, "our neighbours"),
         ];
         if rows.iter().all(|(count, _)| **count == 0) {
             return Ok(());

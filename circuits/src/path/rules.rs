@@ -15,7 +15,7 @@ pub struct PathRules {
     lanes: u8,
     min_relays: usize,
     min_subnets: usize,
-    wants_settled: bool,
+    requires_settled: bool,
 }
 
 impl PathRules {
@@ -38,13 +38,13 @@ impl PathRules {
             lanes,
             min_relays: 0,
             min_subnets: 0,
-            wants_settled: false,
+            requires_settled: false,
         })
     }
 
     /// Paths of exactly `floor` relays.
     #[must_use]
-    pub const fn of_one_length(mut self) -> Self {
+    pub const fn with_fixed_length(mut self) -> Self {
         self.ceiling = self.floor;
         self
     }
@@ -52,7 +52,7 @@ impl PathRules {
     /// Refuses snapshots with fewer relays (ourselves not counted) in fewer subnets. Not applied
     /// on `local`.
     #[must_use]
-    pub const fn in_networks_of(mut self, relays: usize, subnets: usize) -> Self {
+    pub const fn with_min_network(mut self, relays: usize, subnets: usize) -> Self {
         self.min_relays = relays;
         self.min_subnets = subnets;
         self
@@ -60,8 +60,8 @@ impl PathRules {
 
     /// Refuses young snapshots, which rest on what neighbours say. Not applied on `local`.
     #[must_use]
-    pub const fn settled_only(mut self) -> Self {
-        self.wants_settled = true;
+    pub const fn requiring_settled(mut self) -> Self {
+        self.requires_settled = true;
         self
     }
 
@@ -97,36 +97,36 @@ impl PathRules {
 
     /// Whether young snapshots are refused.
     #[must_use]
-    pub const fn wants_settled(&self) -> bool {
-        self.wants_settled
+    pub const fn requires_settled(&self) -> bool {
+        self.requires_settled
     }
 }
 
 /// Who must not stand where. `Debug` shows how many, not who.
 #[derive(Clone, Eq, PartialEq)]
-pub struct Exclusions {
+pub struct PathExclusions {
     /// Ourselves: in no path. A node that is no relay gives the id of its link key, too.
     pub own: RelayId,
     /// The subnets that we stand in: none of them for the rendezvous.
     pub own_subnets: Vec<Subnet>,
-    /// Our present gossip neighbours: none of them may be the rendezvous, which would see the
+    /// Our present gossip peers: none of them may be the rendezvous, which would see the
     /// envelope leave and then see it come back from us first.
     ///
     /// On `local`, where a handful of nodes may all be neighbours, the rule gives way if it leaves
     /// nobody, and the plan says so.
-    pub neighbours: BTreeSet<RelayId>,
+    pub peers: BTreeSet<RelayId>,
 }
 
-impl fmt::Debug for Exclusions {
+impl fmt::Debug for PathExclusions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             own: _,
             own_subnets,
-            neighbours,
+            peers,
         } = self;
-        f.debug_struct("Exclusions")
+        f.debug_struct("PathExclusions")
             .field("own_subnets", &own_subnets.len())
-            .field("neighbours", &neighbours.len())
+            .field("peers", &peers.len())
             .finish_non_exhaustive()
     }
 }

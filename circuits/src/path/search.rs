@@ -21,7 +21,7 @@ pub(super) enum Sharing {
 pub(super) struct Search {
     profile: Profile,
     steps: usize,
-    most_placed: usize,
+    max_placed: usize,
 }
 
 impl Search {
@@ -29,13 +29,13 @@ impl Search {
         Self {
             profile,
             steps: MAX_STEPS,
-            most_placed: 0,
+            max_placed: 0,
         }
     }
 
     /// The largest number of middles that stood at once in any try.
-    pub(super) const fn most_placed(&self) -> usize {
-        self.most_placed
+    pub(super) const fn max_placed(&self) -> usize {
+        self.max_placed
     }
 
     /// Fills lanes with the given numbers of middles; `None` if none or not soon enough found.
@@ -57,24 +57,24 @@ impl Search {
         middles: &[usize],
     ) -> Option<Vec<Vec<&'a EligibleRelay>>> {
         if middles.iter().sum::<usize>() > pool.len() {
-            self.most_placed = self.most_placed.max(pool.len());
+            self.max_placed = self.max_placed.max(pool.len());
             return None;
         }
-        let steps = self.steps.min(STEPS_PER_CALL);
-        let mut seating = Seating {
+        let steps = self.steps.min(MAX_STEPS_PER_CALL);
+        let mut assignment = Assignment {
             profile: self.profile,
             pool,
             taken: vec![false; pool.len()],
             lanes: Vec::with_capacity(middles.len()),
             steps,
-            most_placed: 0,
+            max_placed: 0,
         };
-        let is_full = seating.seat_lanes(middles);
+        let is_full = assignment.assign_lanes(middles);
         self.steps = self
             .steps
-            .saturating_sub(steps.saturating_sub(seating.steps));
-        self.most_placed = self.most_placed.max(seating.most_placed);
-        is_full.then_some(seating.lanes)
+            .saturating_sub(steps.saturating_sub(assignment.steps));
+        self.max_placed = self.max_placed.max(assignment.max_placed);
+        is_full.then_some(assignment.lanes)
     }
 
     /// Fills the lanes one by one, preferring relays that stand in few lanes yet.
@@ -98,23 +98,23 @@ impl Search {
 }
 
 /// One state of the search.
-struct Seating<'p, 'a> {
+struct Assignment<'p, 'a> {
     profile: Profile,
     pool: &'p [&'a EligibleRelay],
     taken: Vec<bool>,
     lanes: Vec<Vec<&'a EligibleRelay>>,
     steps: usize,
-    most_placed: usize,
+    max_placed: usize,
 }
 
-impl<'a> Seating<'_, 'a> {
+impl<'a> Assignment<'_, 'a> {
     /// Opens the next lane and seats it and all after it.
-    fn seat_lanes(&mut self, middles: &[usize]) -> bool {
+    fn assign_lanes(&mut self, middles: &[usize]) -> bool {
         let Some((count, later)) = middles.split_first() else {
             return true;
         };
         self.lanes.push(Vec::with_capacity(*count));
-        if self.seat(*count, 0, later) {
+        if self.assign(*count, 0, later) {
             return true;
         }
         self.lanes.pop();
@@ -123,16 +123,16 @@ impl<'a> Seating<'_, 'a> {
 
     /// Seats `count` more relays in the lane that is open, from place `from` of the pool on, then
     /// the lanes after it. Never deeper than there are seats.
-    fn seat(&mut self, count: usize, from: usize, later: &[usize]) -> bool {
+    fn assign(&mut self, count: usize, from: usize, later: &[usize]) -> bool {
         let Some(left) = count.checked_sub(1) else {
-            return self.seat_lanes(later);
+            return self.assign_lanes(later);
         };
         for (place, relay) in self.pool.iter().enumerate().skip(from) {
             if self.taken.get(place) != Some(&false) || !self.fits(relay) {
                 continue;
             }
             self.place(place, relay);
-            if self.seat(left, place.saturating_add(1), later) {
+            if self.assign(left, place.saturating_add(1), later) {
                 return true;
             }
             self.unplace(place);
@@ -158,7 +158,7 @@ impl<'a> Seating<'_, 'a> {
             lane.push(relay);
         }
         let placed = self.lanes.iter().map(Vec::len).sum();
-        self.most_placed = self.most_placed.max(placed);
+        self.max_placed = self.max_placed.max(placed);
     }
 
     fn unplace(&mut self, place: usize) {
@@ -178,4 +178,4 @@ impl<'a> Seating<'_, 'a> {
 /// Steps of one search: some ten milliseconds.
 const MAX_STEPS: usize = 500_000;
 /// Steps of one call, so that lengths which cannot be had leave time for shorter ones.
-const STEPS_PER_CALL: usize = 50_000;
+const MAX_STEPS_PER_CALL: usize = 50_000;

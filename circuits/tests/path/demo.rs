@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 
 use circuits::directory::Snapshot;
 use circuits::ids::Profile;
-use circuits::path::{Exclusions, PathRules, Plan, Rule};
+use circuits::path::{PathExclusions, PathPlan, PathRule, PathRules};
 
-use crate::world::{alone, assert_keeps_the_rules, id, outsider, pick, relay, strangers, subnet};
+use crate::world::{
+    alone, assert_keeps_the_rules, id, outsider, pick, relay, subnet, unrelated_relays,
+};
 
-fn lengths(plan: &Plan) -> BTreeSet<usize> {
+fn lengths(plan: &PathPlan) -> BTreeSet<usize> {
     plan.lanes.iter().map(|lane| lane.hops.len() - 1).collect()
 }
 
@@ -19,13 +21,13 @@ fn normal() -> PathRules {
 
 #[test]
 fn twelve_relays_carry_disjoint_lanes_of_three_four_and_five() {
-    let snapshot = strangers(Profile::Local, 12);
+    let snapshot = unrelated_relays(Profile::Local, 12);
     // The sender is one of the twelve.
     let mut seen = BTreeSet::new();
     for seed in 0..200 {
         let plan = pick(&snapshot, normal(), &alone(id(5)), seed).unwrap();
         assert_keeps_the_rules(&plan, &snapshot, normal(), &alone(id(5)));
-        assert!(!plan.lifted.disjointness);
+        assert!(!plan.relaxed.disjointness);
         assert!(lengths(&plan).len() >= 2);
         seen.insert(lengths(&plan));
     }
@@ -37,29 +39,29 @@ fn twelve_relays_carry_disjoint_lanes_of_three_four_and_five() {
 
 #[test]
 fn eight_other_relays_leave_no_room_for_different_lengths() {
-    let snapshot = strangers(Profile::Local, 8);
+    let snapshot = unrelated_relays(Profile::Local, 8);
     for seed in 0..50 {
         let plan = pick(&snapshot, normal(), &alone(outsider()), seed).unwrap();
         assert_eq!(lengths(&plan), [3].into());
-        assert!(!plan.lifted.disjointness);
+        assert!(!plan.relaxed.disjointness);
     }
 }
 
 #[test]
 fn seven_other_relays_share_middles_and_say_so() {
-    let snapshot = strangers(Profile::Local, 8);
+    let snapshot = unrelated_relays(Profile::Local, 8);
     for seed in 0..50 {
         let plan = pick(&snapshot, normal(), &alone(id(0)), seed).unwrap();
         assert_keeps_the_rules(&plan, &snapshot, normal(), &alone(id(0)));
-        assert!(plan.lifted.disjointness);
+        assert!(plan.relaxed.disjointness);
         assert!(lengths(&plan).len() >= 2, "there is room to vary now");
     }
 }
 
 #[test]
 fn shared_middles_are_spread_over_the_relays_there_are() {
-    let snapshot = strangers(Profile::Local, 7);
-    let rules = normal().of_one_length();
+    let snapshot = unrelated_relays(Profile::Local, 7);
+    let rules = normal().with_fixed_length();
     for seed in 0..50 {
         let plan = pick(&snapshot, rules, &alone(outsider()), seed).unwrap();
         let middles = plan.lanes.iter().flat_map(|lane| &lane.hops[1..3]);
@@ -70,11 +72,11 @@ fn shared_middles_are_spread_over_the_relays_there_are() {
 
 #[test]
 fn the_same_eight_relays_are_refused_on_main() {
-    let snapshot = strangers(Profile::Main, 7);
+    let snapshot = unrelated_relays(Profile::Main, 7);
     let refusal = pick(&snapshot, normal(), &alone(outsider()), 1).unwrap_err();
     assert_eq!(
         (refusal.rule, refusal.needed, refusal.known),
-        (Rule::Relays, 8, 7)
+        (PathRule::Relays, 8, 7)
     );
     assert_eq!(
         refusal.to_string(),
@@ -84,20 +86,20 @@ fn the_same_eight_relays_are_refused_on_main() {
 
 #[test]
 fn three_relays_are_too_few_for_three_hops_and_a_rendezvous() {
-    let snapshot = strangers(Profile::Local, 3);
+    let snapshot = unrelated_relays(Profile::Local, 3);
     let refusal = pick(&snapshot, normal(), &alone(outsider()), 1).unwrap_err();
     assert_eq!(
         (refusal.rule, refusal.needed, refusal.known),
-        (Rule::Relays, 4, 3)
+        (PathRule::Relays, 4, 3)
     );
     assert_eq!(
         refusal.to_string(),
         "needs at least 4 eligible relays, 3 known"
     );
     // Four are enough, with a path of one length and shared middles.
-    let snapshot = strangers(Profile::Local, 4);
+    let snapshot = unrelated_relays(Profile::Local, 4);
     let plan = pick(&snapshot, normal(), &alone(outsider()), 1).unwrap();
-    assert!(plan.lifted.disjointness);
+    assert!(plan.relaxed.disjointness);
     assert_eq!(lengths(&plan), [3].into());
 }
 
@@ -115,34 +117,34 @@ fn local_lifts_subnets_but_not_families() {
     let refusal = pick(&snapshot, normal(), &alone(outsider()), 1).unwrap_err();
     assert_eq!(
         (refusal.rule, refusal.removed.guard_family),
-        (Rule::Rendezvous, 11)
+        (PathRule::Rendezvous, 11)
     );
 }
 
 #[test]
 fn local_lifts_minimum_sizes_and_age() {
-    let snapshot = crate::world::young(&strangers(Profile::Local, 12));
-    let rules = normal().in_networks_of(50, 20).settled_only();
+    let snapshot = crate::world::young(&unrelated_relays(Profile::Local, 12));
+    let rules = normal().with_min_network(50, 20).requiring_settled();
     assert!(pick(&snapshot, rules, &alone(outsider()), 1).is_ok());
 }
 
 #[test]
-fn where_everybody_is_a_neighbour_one_of_them_is_the_rendezvous_and_the_plan_says_so() {
-    let snapshot = strangers(Profile::Local, 12);
-    let some = Exclusions {
-        neighbours: (0..9).map(id).collect(),
+fn where_every_relay_is_a_peer_one_of_them_is_the_rendezvous_and_the_plan_says_so() {
+    let snapshot = unrelated_relays(Profile::Local, 12);
+    let some = PathExclusions {
+        peers: (0..9).map(id).collect(),
         ..alone(outsider())
     };
     for seed in 0..50 {
         let plan = pick(&snapshot, normal(), &some, seed).unwrap();
-        assert!(!plan.lifted.neighbours);
-        assert!(!some.neighbours.contains(&plan.rendezvous.id));
+        assert!(!plan.relaxed.peers);
+        assert!(!some.peers.contains(&plan.rendezvous.id));
     }
-    let all = Exclusions {
-        neighbours: (0..12).map(id).collect(),
+    let all = PathExclusions {
+        peers: (0..12).map(id).collect(),
         ..alone(outsider())
     };
     let plan = pick(&snapshot, normal(), &all, 1).unwrap();
-    assert!(plan.lifted.neighbours);
+    assert!(plan.relaxed.peers);
     assert_keeps_the_rules(&plan, &snapshot, normal(), &all);
 }

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use circuits::directory::{Snapshot, Subnet};
 use circuits::ids::{Profile, RelayId};
-use circuits::path::{Exclusions, Home, PathPicker, PathRules, Rule};
+use circuits::path::{LoopEnd, PathExclusions, PathPicker, PathRule, PathRules};
 use proptest::prelude::*;
 
 use crate::world::{
     NOW, alone, assert_keeps_the_rules, id, outsider, pick, related, relay, rng, seeded_guards,
-    strangers, subnet,
+    subnet, unrelated_relays,
 };
 
 /// A directory with few subnets and many families, so that rules bite.
@@ -34,21 +34,26 @@ fn crowded(profile: Profile, most: u16) -> impl Strategy<Value = Snapshot> {
     })
 }
 
-fn exclusions(most: u16) -> impl Strategy<Value = Exclusions> {
+fn exclusions(most: u16) -> impl Strategy<Value = PathExclusions> {
     (
         prop_oneof![Just(outsider()), (0..most).prop_map(id)],
         proptest::collection::vec(0_u16..9, 0..2),
         proptest::collection::btree_set(0..most, 0..4),
     )
-        .prop_map(|(own, own_subnets, neighbours)| Exclusions {
+        .prop_map(|(own, own_subnets, peers)| PathExclusions {
             own,
             own_subnets: own_subnets.into_iter().map(subnet).collect(),
-            neighbours: neighbours.into_iter().map(id).collect(),
+            peers: peers.into_iter().map(id).collect(),
         })
 }
 
 /// Whether lanes of the floor's length exist at all, found by trying everything.
-fn exists(snapshot: &Snapshot, guard: RelayId, rules: PathRules, exclusions: &Exclusions) -> bool {
+fn exists(
+    snapshot: &Snapshot,
+    guard: RelayId,
+    rules: PathRules,
+    exclusions: &PathExclusions,
+) -> bool {
     let ids: Vec<_> = snapshot
         .relays()
         .iter()
@@ -57,7 +62,7 @@ fn exists(snapshot: &Snapshot, guard: RelayId, rules: PathRules, exclusions: &Ex
         .collect();
     ids.iter().any(|meeting| {
         let ours = &snapshot.get(meeting).unwrap().subnets;
-        let may_meet = !exclusions.neighbours.contains(meeting)
+        let may_meet = !exclusions.peers.contains(meeting)
             && !ours
                 .iter()
                 .any(|subnet| exclusions.own_subnets.contains(subnet));
@@ -157,12 +162,12 @@ proptest! {
             let drawn = pick(&snapshot, rules, &exclusions, seed);
             // Lanes that may share their middles exist when one lane does.
             let one_lane = PathRules::new(floor, 1).unwrap();
-            let strict = Exclusions { own_subnets: Vec::new(), ..exclusions };
+            let strict = PathExclusions { own_subnets: Vec::new(), ..exclusions };
             let mut possible = exists(&snapshot, guard, one_lane, &strict);
             if snapshot.relays().iter().all(|relay| {
                 let id = relay.hop.id;
                 id == guard || id == strict.own || related(&snapshot, id, guard)
-                    || strict.neighbours.contains(&id)
+                    || strict.peers.contains(&id)
             }) {
                 possible = exists(&snapshot, guard, one_lane, &alone(strict.own));
             }
@@ -171,7 +176,7 @@ proptest! {
     }
 
     #[test]
-    fn scattered_pieces_meet_at_different_relays_and_keep_the_rules_each(
+    fn scattered_shards_meet_at_different_relays_and_keep_the_rules_each(
         snapshot in crowded(Profile::Main, 40),
         exclusions in exclusions(40),
         pieces in 1_usize..8,
@@ -202,12 +207,12 @@ proptest! {
         let mut guards = seeded_guards(seed, exclusions.own);
         let Ok(guard) = guards.choose(NOW, &snapshot, 0) else { return Ok(()) };
         let Ok(picker) = PathPicker::new(&snapshot, rules, guard, &exclusions) else { return Ok(()) };
-        for home in [Home::Relay, Home::ThroughGuard] {
-            let Ok(hops) = picker.pick_loop(home, &mut rng(seed)) else { continue };
+        for end in [LoopEnd::Relay, LoopEnd::ThroughGuard] {
+            let Ok(hops) = picker.pick_loop(end, &mut rng(seed)) else { continue };
             let mut ids: Vec<_> = hops.iter().map(|hop| hop.id).collect();
             prop_assert_eq!(ids.len(), usize::from(floor));
             prop_assert_eq!(ids[0], guard.relay().hop.id);
-            if home == Home::ThroughGuard {
+            if end == LoopEnd::ThroughGuard {
                 prop_assert_eq!(ids.pop(), Some(guard.relay().hop.id));
             }
             for (place, one) in ids.iter().enumerate() {
@@ -219,7 +224,7 @@ proptest! {
 
 #[test]
 fn rendezvous_and_middles_are_uniform_over_those_who_may_stand_there() {
-    let snapshot = strangers(Profile::Main, 21);
+    let snapshot = unrelated_relays(Profile::Main, 21);
     let exclusions = alone(outsider());
     let rules = PathRules::new(3, 3).unwrap();
     let mut guards = seeded_guards(1, outsider());
@@ -244,21 +249,21 @@ fn rendezvous_and_middles_are_uniform_over_those_who_may_stand_there() {
 
 #[test]
 fn lanes_of_one_envelope_have_different_lengths() {
-    let snapshot = strangers(Profile::Main, 60);
+    let snapshot = unrelated_relays(Profile::Main, 60);
     let rules = PathRules::new(3, 3).unwrap();
     for seed in 0..100 {
         let plan = pick(&snapshot, rules, &alone(outsider()), seed).unwrap();
         let lengths: BTreeSet<_> = plan.lanes.iter().map(|lane| lane.hops.len()).collect();
         assert!(lengths.len() >= 2);
     }
-    let fixed = PathRules::new(4, 3).unwrap().of_one_length();
+    let fixed = PathRules::new(4, 3).unwrap().with_fixed_length();
     let plan = pick(&snapshot, fixed, &alone(outsider()), 1).unwrap();
     assert!(plan.lanes.iter().all(|lane| lane.hops.len() == 5));
 }
 
 #[test]
 fn the_same_seed_draws_the_same_paths() {
-    let snapshot = strangers(Profile::Main, 30);
+    let snapshot = unrelated_relays(Profile::Main, 30);
     let rules = PathRules::new(3, 3).unwrap();
     let ids = |seed| {
         let plan = pick(&snapshot, rules, &alone(outsider()), seed).unwrap();
@@ -278,7 +283,7 @@ fn hostile_directories_cannot_make_the_search_run_for_long() {
     let refusal = pick(&snapshot, rules, &alone(outsider()), 1).unwrap_err();
     assert_eq!(
         (refusal.rule, refusal.needed, refusal.known),
-        (Rule::Middles, 6, 0)
+        (PathRule::Middles, 6, 0)
     );
 
     // Many lanes, each relay with one fitting partner only: the search has to give up, and does.
@@ -287,19 +292,19 @@ fn hostile_directories_cannot_make_the_search_run_for_long() {
     let snapshot = Snapshot::new(crate::world::EPOCH, Profile::Main, false, relays);
     let rules = PathRules::new(5, 16).unwrap();
     let refusal = pick(&snapshot, rules, &alone(outsider()), 1).unwrap_err();
-    assert_eq!(refusal.rule, Rule::Middles);
+    assert_eq!(refusal.rule, PathRule::Middles);
 }
 
 #[test]
 fn logs_show_no_path() {
-    let snapshot = strangers(Profile::Main, 30);
+    let snapshot = unrelated_relays(Profile::Main, 30);
     let exclusions = alone(outsider());
     let mut guards = seeded_guards(1, outsider());
     let guard = guards.choose(NOW, &snapshot, 0).unwrap();
     let rules = PathRules::new(3, 3).unwrap();
     let picker = PathPicker::new(&snapshot, rules, guard, &exclusions).unwrap();
     let plan = picker.pick(&mut rng(1)).unwrap();
-    assert_eq!(format!("{:?}", plan.lanes[0]), "Lane([redacted])");
+    assert_eq!(format!("{:?}", plan.lanes[0]), "PathLane([redacted])");
     let shown = format!("{plan:?} {picker:?} {exclusions:?} {guard:?}");
     for hop in plan.lanes.iter().flat_map(|lane| &lane.hops) {
         let start: String = hop.id.short().to_string().chars().take(8).collect();

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use circuits::directory::Snapshot;
 use circuits::ids::{Profile, RelayId};
-use circuits::path::{Guards, PathRefusal, Rule};
+use circuits::path::{Guards, PathRefusal, PathRule};
 use circuits::time::UnixSecs;
 
-use crate::world::{EPOCH, NOW, id, outsider, relay, seeded_guards, strangers, subnet, young};
+use crate::world::{
+    EPOCH, NOW, id, outsider, relay, seeded_guards, subnet, unrelated_relays, young,
+};
 
 const DAY: u32 = 86_400;
 
@@ -33,7 +35,7 @@ fn without(snapshot: &Snapshot, gone: &BTreeSet<RelayId>) -> Snapshot {
 
 #[test]
 fn churn_shooting_down_guard_after_guard_yields_three_and_no_fourth() {
-    let snapshot = strangers(Profile::Main, 200);
+    let snapshot = unrelated_relays(Profile::Main, 200);
     let mut guards = seeded_guards(1, outsider());
     let mut used = BTreeSet::new();
     for hour in 0..1_000 {
@@ -47,7 +49,7 @@ fn churn_shooting_down_guard_after_guard_yields_three_and_no_fourth() {
 
 #[test]
 fn churn_a_year_under_attack_costs_three_guards_for_each_period() {
-    let snapshot = strangers(Profile::Main, 200);
+    let snapshot = unrelated_relays(Profile::Main, 200);
     for seed in 0..10 {
         let mut guards = seeded_guards(seed, outsider());
         let mut used = BTreeSet::new();
@@ -64,7 +66,7 @@ fn churn_a_year_under_attack_costs_three_guards_for_each_period() {
 
 #[test]
 fn churn_guards_that_are_driven_out_of_the_directory_are_not_replaced_either() {
-    let all = strangers(Profile::Main, 200);
+    let all = unrelated_relays(Profile::Main, 200);
     let mut guards = seeded_guards(1, outsider());
     let mut used = BTreeSet::new();
     let mut refused = 0;
@@ -75,7 +77,7 @@ fn churn_guards_that_are_driven_out_of_the_directory_are_not_replaced_either() {
                 used.insert(guard);
             }
             Err(refusal) => {
-                assert_eq!(refusal.rule, Rule::Guard);
+                assert_eq!(refusal.rule, PathRule::Guard);
                 refused += 1;
             }
         }
@@ -94,7 +96,7 @@ fn churn_guards_that_are_driven_out_of_the_directory_are_not_replaced_either() {
 
 #[test]
 fn a_guard_that_is_down_is_waited_for_as_long_as_the_caller_says() {
-    let snapshot = strangers(Profile::Main, 50);
+    let snapshot = unrelated_relays(Profile::Main, 50);
     let mut guards = seeded_guards(1, outsider());
     let first = chosen(&mut guards, NOW, &snapshot, DAY).unwrap();
     guards.failed(NOW, &first);
@@ -120,13 +122,13 @@ fn a_guard_that_is_down_is_waited_for_as_long_as_the_caller_says() {
 
 #[test]
 fn an_absent_guard_is_refused_until_patience_ends_and_not_replaced_at_once() {
-    let all = strangers(Profile::Main, 50);
+    let all = unrelated_relays(Profile::Main, 50);
     let mut guards = seeded_guards(1, outsider());
     let first = chosen(&mut guards, NOW, &all, DAY).unwrap();
     let snapshot = without(&all, &[first].into());
     assert_eq!(
         chosen(&mut guards, NOW, &snapshot, DAY).unwrap_err().rule,
-        Rule::Guard
+        PathRule::Guard
     );
     let backup = chosen(&mut guards, NOW.after(DAY), &snapshot, DAY).unwrap();
     assert_ne!(backup, first);
@@ -139,7 +141,7 @@ fn an_absent_guard_is_refused_until_patience_ends_and_not_replaced_at_once() {
 
 #[test]
 fn a_node_that_loses_its_state_finds_the_same_guard_again() {
-    let snapshot = strangers(Profile::Main, 100);
+    let snapshot = unrelated_relays(Profile::Main, 100);
     for seed in 0..20 {
         let members = |guards: &mut Guards| {
             chosen(guards, NOW, &snapshot, 0).unwrap();
@@ -154,7 +156,7 @@ fn a_node_that_loses_its_state_finds_the_same_guard_again() {
 
 #[test]
 fn different_seeds_choose_evenly_among_the_relays() {
-    let snapshot = strangers(Profile::Main, 16);
+    let snapshot = unrelated_relays(Profile::Main, 16);
     let mut counts = std::collections::BTreeMap::<_, u32>::new();
     for seed in 0..=u8::MAX {
         let guard = chosen(&mut seeded_guards(seed, outsider()), NOW, &snapshot, 0).unwrap();
@@ -170,8 +172,8 @@ fn different_seeds_choose_evenly_among_the_relays() {
 
 #[test]
 fn relays_that_join_later_do_not_displace_a_guard() {
-    let few = strangers(Profile::Main, 10);
-    let many = strangers(Profile::Main, 500);
+    let few = unrelated_relays(Profile::Main, 10);
+    let many = unrelated_relays(Profile::Main, 500);
     let mut guards = seeded_guards(1, outsider());
     let first = chosen(&mut guards, NOW, &few, 0).unwrap();
     for day in 0..20 {
@@ -183,8 +185,8 @@ fn relays_that_join_later_do_not_displace_a_guard() {
 }
 
 #[test]
-fn a_new_period_makes_a_new_choice_and_not_for_everybody_on_one_day() {
-    let snapshot = strangers(Profile::Main, 500);
+fn a_new_period_makes_a_new_choice_and_not_for_all_nodes_on_one_day() {
+    let snapshot = unrelated_relays(Profile::Main, 500);
     let mut days = BTreeSet::new();
     for seed in 0..20 {
         let mut guards = seeded_guards(seed, outsider());
@@ -208,8 +210,8 @@ fn a_new_period_makes_a_new_choice_and_not_for_everybody_on_one_day() {
 
 #[test]
 fn what_was_chosen_young_is_chosen_once_more_when_the_directory_has_settled() {
-    let settled = strangers(Profile::Main, 100);
-    let told = young(&strangers(Profile::Main, 5));
+    let settled = unrelated_relays(Profile::Main, 100);
+    let told = young(&unrelated_relays(Profile::Main, 5));
     let mut guards = seeded_guards(1, outsider());
     chosen(&mut guards, NOW, &told, 0).unwrap();
     chosen(&mut guards, NOW.after(DAY), &settled, 0).unwrap();
@@ -226,21 +228,21 @@ fn what_was_chosen_young_is_chosen_once_more_when_the_directory_has_settled() {
 }
 
 #[test]
-fn a_pinned_guard_is_the_guard_or_nobody_is() {
-    let snapshot = strangers(Profile::Main, 50);
+fn a_pinned_guard_is_the_guard_or_no_relay_is() {
+    let snapshot = unrelated_relays(Profile::Main, 50);
     let mut guards = seeded_guards(1, outsider());
     guards.pin(Some(id(33)));
     assert_eq!(chosen(&mut guards, NOW, &snapshot, 0).unwrap(), id(33));
     let gone = without(&snapshot, &[id(33)].into());
     let refusal = chosen(&mut guards, NOW.after(DAY), &gone, 0).unwrap_err();
-    assert_eq!(refusal.rule, Rule::PinnedGuard);
+    assert_eq!(refusal.rule, PathRule::PinnedGuard);
     guards.pin(None);
     assert!(chosen(&mut guards, NOW, &snapshot, 0).is_ok());
 }
 
 #[test]
 fn we_are_never_our_own_guard() {
-    let snapshot = strangers(Profile::Main, 3);
+    let snapshot = unrelated_relays(Profile::Main, 3);
     for seed in 0..50 {
         assert_ne!(
             chosen(&mut seeded_guards(seed, id(1)), NOW, &snapshot, 0).unwrap(),
@@ -251,7 +253,7 @@ fn we_are_never_our_own_guard() {
 
 #[test]
 fn a_stored_choice_survives_and_a_damaged_one_does_no_harm() {
-    let snapshot = strangers(Profile::Main, 50);
+    let snapshot = unrelated_relays(Profile::Main, 50);
     let mut guards = seeded_guards(1, outsider());
     let first = chosen(&mut guards, NOW, &snapshot, 0).unwrap();
     guards.failed(NOW, &first);
@@ -261,7 +263,7 @@ fn a_stored_choice_survives_and_a_damaged_one_does_no_harm() {
     restored.import(&stored).unwrap();
     assert_eq!(restored.export(), stored);
     // Newcomers do not displace what was stored, and the failure is remembered.
-    let more = strangers(Profile::Main, 500);
+    let more = unrelated_relays(Profile::Main, 500);
     let backup = chosen(&mut restored, NOW.after(1), &more, 1).unwrap();
     assert_ne!(backup, first);
     assert!(guards.members().any(|member| member == backup));

@@ -2,10 +2,11 @@
 
 use circuits::directory::{Snapshot, Subnet};
 use circuits::ids::Profile;
-use circuits::path::{BadPathRules, Exclusions, PathPicker, PathRules, Rule};
+use circuits::path::{BadPathRules, PathExclusions, PathPicker, PathRule, PathRules};
 
 use crate::world::{
-    EPOCH, NOW, alone, id, outsider, pick, relay, rng, seeded_guards, strangers, subnet, young,
+    EPOCH, NOW, alone, id, outsider, pick, relay, rng, seeded_guards, subnet, unrelated_relays,
+    young,
 };
 
 fn rules() -> PathRules {
@@ -22,16 +23,16 @@ fn rules_that_no_cell_could_follow_are_refused() {
 
 #[test]
 fn an_empty_directory_has_no_guard() {
-    let snapshot = strangers(Profile::Main, 0);
+    let snapshot = unrelated_relays(Profile::Main, 0);
     let refusal = pick(&snapshot, rules(), &alone(outsider()), 1).unwrap_err();
-    assert_eq!(refusal.rule, Rule::Guard);
+    assert_eq!(refusal.rule, PathRule::Guard);
     assert_eq!(refusal.to_string(), "the guard is not in the directory");
 }
 
 #[test]
 fn a_level_for_large_networks_is_refused_in_a_small_one() {
-    let demanding = rules().in_networks_of(50, 20);
-    let snapshot = strangers(Profile::Main, 49);
+    let demanding = rules().with_min_network(50, 20);
+    let snapshot = unrelated_relays(Profile::Main, 49);
     let refusal = pick(&snapshot, demanding, &alone(outsider()), 1).unwrap_err();
     assert_eq!(
         refusal.to_string(),
@@ -51,40 +52,46 @@ fn a_level_for_large_networks_is_refused_in_a_small_one() {
 
 #[test]
 fn ourselves_do_not_count() {
-    let snapshot = strangers(Profile::Main, 8);
+    let snapshot = unrelated_relays(Profile::Main, 8);
     assert!(pick(&snapshot, rules(), &alone(outsider()), 1).is_ok());
     let refusal = pick(&snapshot, rules(), &alone(id(3)), 1).unwrap_err();
     assert_eq!(
         (refusal.rule, refusal.needed, refusal.known),
-        (Rule::Relays, 8, 7)
+        (PathRule::Relays, 8, 7)
     );
 }
 
 #[test]
 fn a_young_directory_is_refused_where_age_is_asked_for() {
-    let snapshot = young(&strangers(Profile::Main, 60));
+    let snapshot = young(&unrelated_relays(Profile::Main, 60));
     assert!(pick(&snapshot, rules(), &alone(outsider()), 1).is_ok());
-    let refusal = pick(&snapshot, rules().settled_only(), &alone(outsider()), 1).unwrap_err();
-    assert_eq!(refusal.rule, Rule::Young);
+    let refusal = pick(
+        &snapshot,
+        rules().requiring_settled(),
+        &alone(outsider()),
+        1,
+    )
+    .unwrap_err();
+    assert_eq!(refusal.rule, PathRule::Young);
     assert_eq!(refusal.to_string(), "needs a directory that is a day old");
 }
 
 #[test]
-fn a_neighbour_is_never_the_rendezvous() {
-    let snapshot = strangers(Profile::Main, 12);
-    let all_but_one = Exclusions {
-        neighbours: (0..12).filter(|number| *number != 7).map(id).collect(),
+fn a_peer_is_never_the_rendezvous() {
+    let snapshot = unrelated_relays(Profile::Main, 12);
+    let all_but_one = PathExclusions {
+        peers: (0..12).filter(|number| *number != 7).map(id).collect(),
         ..alone(outsider())
     };
     // Whoever is the guard, one relay is left to meet at, unless it is the guard itself.
     for seed in 0..20 {
         match pick(&snapshot, rules(), &all_but_one, seed) {
             Ok(plan) => assert_eq!(plan.rendezvous.id, id(7)),
-            Err(refusal) => assert_eq!(refusal.rule, Rule::Rendezvous),
+            Err(refusal) => assert_eq!(refusal.rule, PathRule::Rendezvous),
         }
     }
-    let all = Exclusions {
-        neighbours: (0..12).map(id).collect(),
+    let all = PathExclusions {
+        peers: (0..12).map(id).collect(),
         ..alone(outsider())
     };
     let refusal = pick(&snapshot, rules(), &all, 1).unwrap_err();
@@ -99,7 +106,7 @@ fn the_rendezvous_is_never_in_our_own_subnet() {
     let near = (0..6).map(|number| relay(number, &[subnet(number)], &[]));
     let far = (6..12).map(|number| relay(number, &[subnet(number), Subnet::Ip6([1; 4])], &[]));
     let snapshot = Snapshot::new(EPOCH, Profile::Main, false, near.chain(far));
-    let exclusions = Exclusions {
+    let exclusions = PathExclusions {
         own_subnets: (0..6).map(subnet).collect(),
         ..alone(outsider())
     };
@@ -111,8 +118,8 @@ fn the_rendezvous_is_never_in_our_own_subnet() {
 }
 
 #[test]
-fn scattering_needs_as_many_meeting_points_as_pieces() {
-    let snapshot = strangers(Profile::Main, 20);
+fn scattering_needs_as_many_rendezvous_as_shards() {
+    let snapshot = unrelated_relays(Profile::Main, 20);
     let one_lane = PathRules::new(5, 1).unwrap();
     let exclusions = alone(outsider());
     let mut guards = seeded_guards(1, outsider());
@@ -122,7 +129,7 @@ fn scattering_needs_as_many_meeting_points_as_pieces() {
     let refusal = picker.pick_scattered(20, &mut rng(1)).unwrap_err();
     assert_eq!(
         (refusal.rule, refusal.needed, refusal.known),
-        (Rule::Rendezvous, 20, 19)
+        (PathRule::Rendezvous, 20, 19)
     );
 }
 
@@ -133,9 +140,9 @@ fn the_picker_counts_what_each_rule_took() {
         relay(number, &[subnet(number / 2)], family)
     });
     let snapshot = Snapshot::new(EPOCH, Profile::Main, false, relays);
-    let exclusions = Exclusions {
+    let exclusions = PathExclusions {
         own_subnets: vec![subnet(9)],
-        neighbours: [id(10), id(11)].into(),
+        peers: [id(10), id(11)].into(),
         ..alone(id(16))
     };
     let mut guards = seeded_guards(1, id(16));
@@ -145,5 +152,5 @@ fn the_picker_counts_what_each_rule_took() {
     let removed = picker.removed();
     assert_eq!((removed.known, removed.own, removed.guard), (20, 1, 1));
     assert_eq!((removed.guard_subnet, removed.guard_family), (1, 2));
-    assert_eq!((removed.own_subnet, removed.neighbours), (2, 2));
+    assert_eq!((removed.own_subnet, removed.peers), (2, 2));
 }

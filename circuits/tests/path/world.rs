@@ -7,7 +7,9 @@ use circuits::cell_builder::Hop;
 use circuits::directory::{EligibleRelay, Snapshot, Subnet};
 use circuits::ids::{Epoch, Profile, RelayId};
 use circuits::keys::OnionPublic;
-use circuits::path::{Exclusions, GuardSeed, Guards, PathPicker, PathRefusal, PathRules, Plan};
+use circuits::path::{
+    GuardSeed, Guards, PathExclusions, PathPicker, PathPlan, PathRefusal, PathRules,
+};
 use circuits::secret::Secret;
 use circuits::time::UnixSecs;
 use curve25519_dalek::montgomery::MontgomeryPoint;
@@ -55,7 +57,7 @@ pub(crate) fn relay(number: u16, subnets: &[Subnet], family: &[u16]) -> Eligible
 }
 
 /// `count` relays, each in a subnet of its own, in no family.
-pub(crate) fn strangers(profile: Profile, count: u16) -> Snapshot {
+pub(crate) fn unrelated_relays(profile: Profile, count: u16) -> Snapshot {
     let relays = (0..count).map(|number| relay(number, &[subnet(number)], &[]));
     Snapshot::new(EPOCH, profile, false, relays)
 }
@@ -71,11 +73,11 @@ pub(crate) fn seeded_guards(seed: u8, own: RelayId) -> Guards {
 }
 
 /// Nobody is excluded but ourselves.
-pub(crate) fn alone(own: RelayId) -> Exclusions {
-    Exclusions {
+pub(crate) fn alone(own: RelayId) -> PathExclusions {
+    PathExclusions {
         own,
         own_subnets: Vec::new(),
-        neighbours: BTreeSet::new(),
+        peers: BTreeSet::new(),
     }
 }
 
@@ -83,9 +85,9 @@ pub(crate) fn alone(own: RelayId) -> Exclusions {
 pub(crate) fn pick(
     snapshot: &Snapshot,
     rules: PathRules,
-    exclusions: &Exclusions,
+    exclusions: &PathExclusions,
     seed: u8,
-) -> Result<Plan, PathRefusal> {
+) -> Result<PathPlan, PathRefusal> {
     let mut guards = seeded_guards(seed, exclusions.own);
     let guard = guards.choose(NOW, snapshot, 0)?;
     PathPicker::new(snapshot, rules, guard, exclusions)?.pick(&mut rng(seed))
@@ -103,23 +105,23 @@ pub(crate) fn related(snapshot: &Snapshot, one: RelayId, other: RelayId) -> bool
 
 /// Every rule of anonymity 3.5 and spec M18, one by one.
 pub(crate) fn assert_keeps_the_rules(
-    plan: &Plan,
+    plan: &PathPlan,
     snapshot: &Snapshot,
     rules: PathRules,
-    exclusions: &Exclusions,
+    exclusions: &PathExclusions,
 ) {
     let (guard, rendezvous) = (plan.guard.id, plan.rendezvous.id);
     let is_main = snapshot.profile() == Profile::Main;
     assert_ne!(guard, rendezvous, "the rendezvous is not the guard");
     assert_ne!(guard, exclusions.own);
     if is_main {
-        assert!(!plan.lifted.disjointness && !plan.lifted.neighbours);
+        assert!(!plan.relaxed.disjointness && !plan.relaxed.peers);
         let meeting = snapshot.get(&rendezvous).unwrap();
         let ours = &exclusions.own_subnets;
         assert!(!meeting.subnets.iter().any(|subnet| ours.contains(subnet)));
     }
-    if !plan.lifted.neighbours {
-        assert!(!exclusions.neighbours.contains(&rendezvous));
+    if !plan.relaxed.peers {
+        assert!(!exclusions.peers.contains(&rendezvous));
     }
     assert_eq!(
         plan.ticket_bits,
@@ -151,7 +153,7 @@ pub(crate) fn assert_keeps_the_rules(
         }
         middles.extend_from_slice(&ids[1..ids.len() - 1]);
     }
-    if !plan.lifted.disjointness {
+    if !plan.relaxed.disjointness {
         let different: BTreeSet<_> = middles.iter().collect();
         assert_eq!(
             different.len(),
