@@ -5,7 +5,7 @@
 //! shortest form, as Ethereum's own decoders do. Whether what a caller does not ask for is an
 //! error is the caller's choice, because the protocols differ in it: see [`Items::finish`].
 
-use circuits::bytes::Reader;
+use circuits::bytes::ByteReader;
 
 /// The items of an RLP list, or of a bare byte string taken as a sequence of items.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +53,7 @@ impl<'a> Items<'a> {
 
     /// Takes the next item.
     pub(crate) fn item(&mut self) -> Result<Item<'a>, NotRlp> {
-        let mut reader = Reader::new(self.left);
+        let mut reader = ByteReader::new(self.left);
         let first = reader.u8().map_err(|_| NotRlp)?;
         let item = match first {
             0..=0x7f => Item::Bytes(self.left.get(..1).ok_or(NotRlp)?),
@@ -117,12 +117,12 @@ pub(crate) fn integer(bytes: &[u8]) -> Result<u64, NotRlp> {
         .fold(0, |value, &byte| (value << 8) | u64::from(byte)))
 }
 
-fn take<'a>(reader: &mut Reader<'a>, len: usize) -> Result<&'a [u8], NotRlp> {
+fn take<'a>(reader: &mut ByteReader<'a>, len: usize) -> Result<&'a [u8], NotRlp> {
     reader.take(len).map_err(|_| NotRlp)
 }
 
 /// Takes content whose length needs `width` bytes of its own: only lengths above 55 do.
-fn take_long<'a>(reader: &mut Reader<'a>, width: u8) -> Result<&'a [u8], NotRlp> {
+fn take_long<'a>(reader: &mut ByteReader<'a>, width: u8) -> Result<&'a [u8], NotRlp> {
     let len = integer(take(reader, usize::from(width))?)?;
     if len <= 55 {
         return Err(NotRlp);

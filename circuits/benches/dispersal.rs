@@ -36,14 +36,14 @@ fn dispersal(criterion: &mut Criterion) {
             bencher.iter(|| parts.run());
         });
 
-        let pieces = disperse(&mut rng, class, &envelope).unwrap();
-        let pieces: Vec<_> = (0..)
-            .zip(&pieces)
-            .map(|(index, piece)| (index, piece.as_ref()))
+        let shards = disperse(&mut rng, class, &envelope).unwrap();
+        let shards: Vec<_> = (0..)
+            .zip(&shards)
+            .map(|(index, shard)| (index, shard.as_ref()))
             .collect();
         group.bench_function(BenchmarkId::new("rebuild", size), |bencher| {
             bencher.iter_batched(
-                || lose(&mut rng, class, pieces.clone()),
+                || lose(&mut rng, class, shards.clone()),
                 |left| rebuild(class, &left),
                 BatchSize::SmallInput,
             );
@@ -53,18 +53,18 @@ fn dispersal(criterion: &mut Criterion) {
 }
 
 /// All but `k` of the pieces, at random.
-fn lose<T>(rng: &mut ChaCha20Rng, class: Class, mut pieces: Vec<T>) -> Vec<T> {
-    while pieces.len() > usize::from(class.k()) {
-        let lost = distributions::below(rng, pieces.len().try_into().unwrap());
-        pieces.swap_remove(lost.try_into().unwrap());
+fn lose<T>(rng: &mut ChaCha20Rng, class: Class, mut shards: Vec<T>) -> Vec<T> {
+    while shards.len() > usize::from(class.k()) {
+        let lost = distributions::below(rng, shards.len().try_into().unwrap());
+        shards.swap_remove(lost.try_into().unwrap());
     }
-    pieces
+    shards
 }
 
 /// The parts of a dispersal, with everything made ready.
 struct Parts {
     codec: ReedSolomon,
-    pieces: Vec<[u8; SHARD_LEN]>,
+    shards: Vec<[u8; SHARD_LEN]>,
     package: Vec<u8>,
 }
 
@@ -73,14 +73,14 @@ impl Parts {
         let (k, n) = (usize::from(class.k()), usize::from(class.n()));
         Self {
             codec: ReedSolomon::new(k, n - k).unwrap(),
-            pieces: vec![[0x5a; SHARD_LEN]; n],
+            shards: vec![[0x5a; SHARD_LEN]; n],
             package: vec![0x5a; class.package_len()],
         }
     }
 
     fn run(&mut self) -> [u8; 32] {
         ChaCha20::new(&[7; 32].into(), &[0; 12].into()).apply_keystream(&mut self.package);
-        self.codec.encode(&mut self.pieces).unwrap();
+        self.codec.encode(&mut self.shards).unwrap();
         Blake2b256::digest(&self.package).into()
     }
 }

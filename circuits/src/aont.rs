@@ -23,7 +23,7 @@ use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
 use rand_core::CryptoRng;
 
-use crate::bytes::Writer;
+use crate::bytes::ByteWriter;
 use crate::geometry::{AONT_KEY_LEN, CANARY_LEN, PACKAGE_OVERHEAD};
 use crate::secret::Secret;
 
@@ -45,7 +45,7 @@ pub fn pack(
 
     // The one allocation: what is plain now is overwritten in place, and nothing moves.
     let mut package = vec![0; package_len];
-    let mut fields = Writer::new(&mut package);
+    let mut fields = ByteWriter::new(&mut package);
     fields.put(&length.to_be_bytes()).map_err(|_| TooLong)?;
     fields.put(envelope).map_err(|_| TooLong)?;
 

@@ -2,17 +2,17 @@
 //!
 //! Every fixed-width format above (cells, shards, tickets, records) goes through these two. All
 //! integers are big-endian. Trailing bytes are an error unless the caller takes them with
-//! [`Reader::rest`]; variable-length formats of foreign design (RLP) are not parsed here.
+//! [`ByteReader::rest`]; variable-length formats of foreign design (RLP) are not parsed here.
 
 use core::fmt;
 
 /// Takes fields off the front of a byte slice.
 #[derive(Clone, Debug)]
-pub struct Reader<'a> {
+pub struct ByteReader<'a> {
     left: &'a [u8],
 }
 
-impl<'a> Reader<'a> {
+impl<'a> ByteReader<'a> {
     /// Starts at the front of `bytes`.
     #[must_use]
     pub const fn new(bytes: &'a [u8]) -> Self {
@@ -105,11 +105,11 @@ impl<'a> Reader<'a> {
 
 /// Puts fields one after another into a buffer of fixed size.
 #[derive(Debug)]
-pub struct Writer<'a> {
+pub struct ByteWriter<'a> {
     left: &'a mut [u8],
 }
 
-impl<'a> Writer<'a> {
+impl<'a> ByteWriter<'a> {
     /// Starts at the front of `buffer`.
     #[must_use]
     pub const fn new(buffer: &'a mut [u8]) -> Self {
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn reads_fields_in_order_and_ends_exactly() {
-        let mut reader = Reader::new(&[1, 0, 2, 0, 0, 0, 3, 9, 9]);
+        let mut reader = ByteReader::new(&[1, 0, 2, 0, 0, 0, 3, 9, 9]);
         assert_eq!(reader.u8(), Ok(1));
         assert_eq!(reader.u16(), Ok(2));
         assert_eq!(reader.u32(), Ok(3));
@@ -230,20 +230,20 @@ mod tests {
 
     #[test]
     fn a_field_cut_short_consumes_nothing() {
-        let mut reader = Reader::new(&[7]);
+        let mut reader = ByteReader::new(&[7]);
         assert_eq!(reader.u16(), Err(Truncated));
         assert_eq!(reader.u8(), Ok(7));
     }
 
     #[test]
     fn trailing_bytes_are_an_error() {
-        assert_eq!(Reader::new(&[0]).finish(), Err(TrailingBytes));
+        assert_eq!(ByteReader::new(&[0]).finish(), Err(TrailingBytes));
     }
 
     #[test]
     fn the_writer_refuses_what_does_not_fit() {
         let mut buffer = [0; 3];
-        let mut writer = Writer::new(&mut buffer);
+        let mut writer = ByteWriter::new(&mut buffer);
         assert_eq!(writer.put(&[1, 2]), Ok(()));
         assert_eq!(writer.put(&[3, 4]), Err(Full));
         assert_eq!(buffer, [1, 2, 0]);

@@ -86,34 +86,34 @@ pub fn seal(
     check_path(layers)?;
     let hold = layers.last().ok_or(SealError::NoLayers)?.delay;
     let secret = Secret::init_with(|bytes| rng.fill_bytes(bytes));
-    let wraps = schedule(&secret, epoch, layers);
+    let prepared_layers = schedule(&secret, epoch, layers);
 
     let mut cell = Cell::blank(epoch);
     *cell.delta_mut() = *delta;
     innermost_header(
         rng,
-        &wraps,
+        &prepared_layers,
         Slot::Terminal { hold, bulletin },
         cell.beta_mut(),
     );
     let mut next: Option<RelayId> = None;
-    for (layer, wrap) in layers.iter().zip(&wraps).rev() {
+    for (layer, prepared) in layers.iter().zip(&prepared_layers).rev() {
         if let Some(next) = next.replace(layer.hop.id) {
             let slot = Slot::Forward {
                 next: next.short(),
                 delay: layer.delay,
                 gamma: *cell.view().gamma(),
             };
-            push_slot(slot, wrap, cell.beta_mut());
+            push_slot(slot, prepared, cell.beta_mut());
         }
-        *cell.alpha_mut() = wrap.alpha;
-        wrap.keys.seal(&mut cell);
+        *cell.alpha_mut() = prepared.alpha;
+        prepared.keys.seal(&mut cell);
     }
     Ok(cell)
 }
 
 /// What the origin knows of one layer before it builds the cell.
-struct Wrap {
+struct PreparedLayer {
     alpha: [u8; 32],
     keys: LayerKeys,
     /// Covers the slots and the slot that shifts in.
@@ -125,11 +125,11 @@ struct Wrap {
 /// Each layer's scalar is the one before times that layer's blinding factor, modulo the group
 /// order: one fixed-base and one variable-base multiplication per layer, where iterating X25519
 /// would take as many as there are layers before it.
-fn schedule(secret: &Secret<32>, epoch: Epoch, layers: &[LayerSpec]) -> Vec<Wrap> {
+fn schedule(secret: &Secret<32>, epoch: Epoch, layers: &[LayerSpec]) -> Vec<PreparedLayer> {
     let mut scalar = clamped_scalar(secret);
-    let mut wraps: Vec<Wrap> = Vec::with_capacity(layers.len());
+    let mut prepared_layers: Vec<PreparedLayer> = Vec::with_capacity(layers.len());
     for LayerSpec { hop, .. } in layers {
-        if let Some(before) = wraps.last() {
+        if let Some(before) = prepared_layers.last() {
             scalar *= clamped_scalar(&before.keys.blind());
         }
         let (alpha, shared) = element_and_secret(&scalar, &hop.onion);
@@ -143,14 +143,14 @@ fn schedule(secret: &Secret<32>, epoch: Epoch, layers: &[LayerSpec]) -> Vec<Wrap
             },
         );
         let stream = Secret::init_with(|stream| keys.apply_header_stream(stream));
-        wraps.push(Wrap {
+        prepared_layers.push(PreparedLayer {
             alpha,
             keys,
             stream,
         });
     }
     scalar.zeroize();
-    wraps
+    prepared_layers
 }
 
 /// The public element `scalar * G` and the secret `scalar * X`, both as u-coordinates.
@@ -169,17 +169,17 @@ fn element_and_secret(scalar: &Scalar, onion: &OnionPublic) -> ([u8; 32], Secret
 /// that the path does not use, and what the relays before it will have shifted in.
 fn innermost_header(
     rng: &mut impl CryptoRng,
-    wraps: &[Wrap],
+    prepared_layers: &[PreparedLayer],
     slot: Slot,
     beta: &mut [u8; BETA_LEN],
 ) {
-    let Some((last, before)) = wraps.split_last() else {
+    let Some((last, before)) = prepared_layers.split_last() else {
         return;
     };
     // Each relay adds its stream to the slots with a slot of zeros behind them, and shifts.
     let mut shifted = [0; HEADER_STREAM_LEN];
-    for wrap in before {
-        add(&mut shifted, wrap.stream.expose());
+    for prepared in before {
+        add(&mut shifted, prepared.stream.expose());
         shifted.rotate_left(SLOT_LEN);
         *part_mut::<BETA_LEN, SLOT_LEN, _>(&mut shifted) = [0; SLOT_LEN];
     }
@@ -195,10 +195,10 @@ fn innermost_header(
 
 /// Puts a slot before the others and encrypts all of them; the last one falls off the end, where
 /// the relay's own stream brings it back.
-fn push_slot(slot: Slot, wrap: &Wrap, beta: &mut [u8; BETA_LEN]) {
+fn push_slot(slot: Slot, prepared: &PreparedLayer, beta: &mut [u8; BETA_LEN]) {
     beta.rotate_right(SLOT_LEN);
     slot.emit(part_mut::<0, _, _>(beta));
-    add(beta, wrap.stream.expose());
+    add(beta, prepared.stream.expose());
 }
 
 /// Adds a stream to as many bytes as there are.
@@ -213,8 +213,8 @@ fn check_path(layers: &[LayerSpec]) -> Result<(), SealError> {
     if layers.len() > MAX_LAYERS {
         return Err(SealError::TooManyLayers);
     }
-    let neighbours = layers.iter().zip(layers.iter().skip(1));
-    for (one, next) in neighbours {
+    let adjacent = layers.iter().zip(layers.iter().skip(1));
+    for (one, next) in adjacent {
         if one.hop.id.short() == next.hop.id.short() {
             return Err(SealError::RelayTwiceInARow);
         }

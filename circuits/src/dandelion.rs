@@ -29,7 +29,7 @@ use crate::secret::Secret;
 use crate::time::Instant;
 
 /// Routes of this node's stem epoch.
-pub struct Stem {
+pub struct StemRouter {
     /// Outbound `dark/1` peers.
     candidates: BTreeSet<LinkId>,
     successors: [Option<LinkId>; 2],
@@ -39,7 +39,7 @@ pub struct Stem {
     ends: Instant,
 }
 
-impl Stem {
+impl StemRouter {
     /// A stem without peers, whose first epoch ends at a random time within ten minutes, so that
     /// nodes do not change their routes together.
     #[must_use]
@@ -98,7 +98,7 @@ impl Stem {
         match origin {
             StemOrigin::Own => match (mapped, other) {
                 (Some(link), Some(_)) => StemRoute::To(link),
-                _ => StemRoute::Stranded,
+                _ => StemRoute::NoSuccessors,
             },
             StemOrigin::From(_) if self.diffuser => StemRoute::Fluff,
             StemOrigin::From(sender) => [mapped, other]
@@ -149,10 +149,10 @@ impl Stem {
     }
 }
 
-impl fmt::Debug for Stem {
+impl fmt::Debug for StemRouter {
     /// Does not show routes, nor whether this node ends stems: logs outlive the epoch.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stem")
+        f.debug_struct("StemRouter")
             .field("can_stem", &self.can_stem())
             .finish_non_exhaustive()
     }
@@ -181,7 +181,7 @@ pub enum StemRoute {
     Fluff,
     /// Own, and fewer than two successors: it has to wait. Flooding it from here would name its
     /// origin.
-    Stranded,
+    NoSuccessors,
     /// On to this peer, on the stem.
     To(LinkId),
 }

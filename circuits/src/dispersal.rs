@@ -18,7 +18,7 @@ use core::fmt;
 
 pub use self::class::Class;
 pub use self::erasure::{RebuildError, WrongClass, disperse, rebuild};
-pub use self::payload::{Payload, Unfit};
+pub use self::payload::{Payload, PayloadError};
 
 use crate::geometry::SHARD_LEN;
 

@@ -16,10 +16,10 @@ use crate::distributions;
 /// How well a message is to be protected, weakest first.
 ///
 /// ```
-/// use circuits::level::{Level, Transport};
+/// use circuits::level::{Level, TransportPolicy};
 ///
 /// let level: Level = "dark".parse()?;
-/// assert_eq!(level.rules().transport, Transport::TorOnly);
+/// assert_eq!(level.rules().transport, TransportPolicy::TorOnly);
 /// # Ok::<(), circuits::level::UnknownLevel>(())
 /// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -113,25 +113,25 @@ pub struct LevelRules {
     pub relays: u8,
     /// Lanes of one envelope.
     pub lanes: u8,
-    /// Mean of the exponential wait at each relay, before [`LONGEST_WAIT`] is heeded.
+    /// Mean of the exponential wait at each relay, before [`MAX_WAIT`] is heeded.
     pub delay: Duration,
-    /// Mean of the exponential wait at the rendezvous, before [`LONGEST_WAIT`] is heeded.
+    /// Mean of the exponential wait at the rendezvous, before [`MAX_WAIT`] is heeded.
     pub hold: Duration,
     /// How a message is taken apart.
     pub dispersal: Dispersal,
     /// When cells leave.
-    pub emission: Emission,
+    pub emission: EmissionSchedule,
     /// How an envelope enters the network.
     pub insertion: Insertion,
     /// What the links must run over.
-    pub transport: Transport,
+    pub transport: TransportPolicy,
 }
 
 impl LevelRules {
     /// Draws how long the rendezvous is to hold an envelope.
     #[must_use]
     pub fn sample_hold(&self, rng: &mut impl CryptoRng) -> Duration {
-        distributions::exponential_within(rng, self.hold, LONGEST_WAIT)
+        distributions::exponential_within(rng, self.hold, MAX_WAIT)
     }
 }
 
@@ -149,7 +149,7 @@ pub enum Dispersal {
 
 /// When cells leave their origin.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Emission {
+pub enum EmissionSchedule {
     /// No cells.
     None,
     /// Each lane's cells follow one another at exponential gaps, once there is something to send.
@@ -180,7 +180,7 @@ pub enum Insertion {
 
 /// What the links of a node must run over.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Transport {
+pub enum TransportPolicy {
     /// Anything.
     Any,
     /// Tor only; without it nothing is sent.
@@ -190,7 +190,7 @@ pub enum Transport {
 }
 
 /// No cell waits longer anywhere; a longer draw is drawn again, or it would be dropped.
-pub const LONGEST_WAIT: Duration = Duration::from_secs(600);
+pub const MAX_WAIT: Duration = Duration::from_secs(600);
 
 /// Draws how far the start of an envelope's life lies back when it is sealed.
 ///
@@ -203,7 +203,7 @@ pub fn sample_lag(rng: &mut impl CryptoRng) -> Duration {
     [PAYLOAD_GAP, DARK.hold]
         .into_iter()
         .chain(relays)
-        .map(|mean| distributions::exponential_within(rng, mean, LONGEST_WAIT))
+        .map(|mean| distributions::exponential_within(rng, mean, MAX_WAIT))
         .sum()
 }
 
@@ -213,9 +213,9 @@ const OPEN: LevelRules = LevelRules {
     delay: Duration::ZERO,
     hold: Duration::ZERO,
     dispersal: Dispersal::None,
-    emission: Emission::None,
+    emission: EmissionSchedule::None,
     insertion: Insertion::Gossip,
-    transport: Transport::Any,
+    transport: TransportPolicy::Any,
 };
 
 const SWIFT: LevelRules = LevelRules {
@@ -229,11 +229,11 @@ const NORMAL: LevelRules = LevelRules {
     delay: Duration::from_millis(100),
     hold: Duration::from_secs(1),
     dispersal: Dispersal::Converge,
-    emission: Emission::OnDemand {
+    emission: EmissionSchedule::OnDemand {
         gap: Duration::from_millis(250),
     },
     insertion: Insertion::HeldStem,
-    transport: Transport::Any,
+    transport: TransportPolicy::Any,
 };
 
 const HUSH: LevelRules = LevelRules {
@@ -241,7 +241,7 @@ const HUSH: LevelRules = LevelRules {
     delay: Duration::from_secs(10),
     hold: Duration::from_secs(10),
     emission: STREAM,
-    transport: Transport::TorPreferred,
+    transport: TransportPolicy::TorPreferred,
     ..NORMAL
 };
 
@@ -250,7 +250,7 @@ const DARK: LevelRules = LevelRules {
     lanes: 1,
     delay: Duration::from_secs(20),
     dispersal: Dispersal::Scatter,
-    transport: Transport::TorOnly,
+    transport: TransportPolicy::TorOnly,
     ..HUSH
 };
 
@@ -262,7 +262,7 @@ const BULLETIN: LevelRules = LevelRules {
 };
 
 /// .3 payload slots and .2 loops per second.
-const STREAM: Emission = Emission::Stream {
+const STREAM: EmissionSchedule = EmissionSchedule::Stream {
     payload: PAYLOAD_GAP,
     loops: Duration::from_secs(5),
 };
@@ -311,9 +311,11 @@ mod tests {
                     transport,
                 } = level.rules();
                 let emission = match emission {
-                    Emission::None => "none".to_owned(),
-                    Emission::OnDemand { gap } => format!("{gap:?}"),
-                    Emission::Stream { payload, loops } => format!("{payload:.1?}+{loops:?}"),
+                    EmissionSchedule::None => "none".to_owned(),
+                    EmissionSchedule::OnDemand { gap } => format!("{gap:?}"),
+                    EmissionSchedule::Stream { payload, loops } => {
+                        format!("{payload:.1?}+{loops:?}")
+                    }
                 };
                 format!(
                     "{level:8} {relays} {lanes} {delay:?} {hold:?} \

@@ -15,23 +15,23 @@ use crate::time::Instant;
 /// Items that wait until they are due.
 #[derive(Debug)]
 pub struct Mix<T> {
-    waiting: BTreeMap<Ticket, Item<T>>,
-    /// Every waiting item's ticket, by the neighbour that brought it, in no order.
-    links: BTreeMap<LinkId, Vec<Ticket>>,
+    waiting: BTreeMap<MixKey, MixEntry<T>>,
+    /// Every waiting item's key, by the neighbour that brought it, in no order.
+    links: BTreeMap<LinkId, Vec<MixKey>>,
     pushed: u64,
     capacity: usize,
 }
 
 /// Where an item stands: by its instant, then by chance. The last part keeps tickets unique.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-struct Ticket {
+struct MixKey {
     due: Instant,
     chance: u64,
     number: u64,
 }
 
 #[derive(Debug)]
-struct Item<T> {
+struct MixEntry<T> {
     from: LinkId,
     /// Its place in the list of its neighbour.
     place: usize,
@@ -64,7 +64,7 @@ impl<T> Mix<T> {
         from: LinkId,
         value: T,
     ) -> Option<T> {
-        let ticket = Ticket {
+        let key = MixKey {
             due,
             chance: rng.next_u64(),
             number: self.pushed,
@@ -72,8 +72,8 @@ impl<T> Mix<T> {
         self.pushed += 1;
         let list = self.links.entry(from).or_default();
         let place = list.len();
-        list.push(ticket);
-        self.waiting.insert(ticket, Item { from, place, value });
+        list.push(key);
+        self.waiting.insert(key, MixEntry { from, place, value });
 
         let heaviest = if self.share(from) > self.capacity / 4 {
             from
@@ -87,18 +87,18 @@ impl<T> Mix<T> {
 
     /// Takes the next item that is due at `now`.
     pub fn pop_due(&mut self, now: Instant) -> Option<T> {
-        let (ticket, _) = self.waiting.first_key_value()?;
-        if ticket.due > now {
+        let (key, _) = self.waiting.first_key_value()?;
+        if key.due > now {
             return None;
         }
-        let ticket = *ticket;
-        self.remove(ticket)
+        let key = *key;
+        self.remove(key)
     }
 
     /// When the next item is due; `None` if nothing waits.
     #[must_use]
     pub fn next_due(&self) -> Option<Instant> {
-        self.waiting.keys().next().map(|ticket| ticket.due)
+        self.waiting.keys().next().map(|key| key.due)
     }
 
     /// Number of items waiting.
@@ -124,12 +124,12 @@ impl<T> Mix<T> {
 
     fn evict(&mut self, rng: &mut impl CryptoRng, link: LinkId) -> Option<T> {
         let list = self.links.get(&link)?;
-        let ticket = *list.get(below(rng, list.len()))?;
-        self.remove(ticket)
+        let key = *list.get(below(rng, list.len()))?;
+        self.remove(key)
     }
 
-    fn remove(&mut self, ticket: Ticket) -> Option<T> {
-        let Item { from, place, value } = self.waiting.remove(&ticket)?;
+    fn remove(&mut self, key: MixKey) -> Option<T> {
+        let MixEntry { from, place, value } = self.waiting.remove(&key)?;
         let list = self.links.get_mut(&from)?;
         list.swap_remove(place);
         match list.get(place).copied() {
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn one_neighbour_never_has_more_than_a_quarter() {
+    fn one_peer_never_has_more_than_a_quarter() {
         let mut mix = Mix::with_capacity(100);
         let mut rng = rng();
         let mut evicted = 0;
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_neighbour_at_its_bound_loses_its_own_items_and_nobody_elses() {
+    fn a_peer_at_its_bound_loses_its_own_items_only() {
         let mut mix = Mix::with_capacity(100);
         let mut rng = rng();
         for _ in 0..10 {
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_pool_takes_from_the_neighbour_with_most() {
+    fn a_full_mix_takes_from_the_peer_with_most() {
         let mut mix = Mix::with_capacity(100);
         let mut rng = rng();
         for link in 0..5 {

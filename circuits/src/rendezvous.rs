@@ -23,8 +23,8 @@ use core::time::Duration;
 
 pub use self::ticket::{TicketBits, TicketSearch, verify_ticket};
 
-use self::difficulty::Demand;
-use self::table::{Set, Table, Terms};
+use self::difficulty::TicketDifficulty;
+use self::table::{SetTerms, ShardSet, ShardSetTable};
 use crate::dispersal::{Class, Shard, rebuild};
 use crate::geometry::SHARD_LEN;
 use crate::ids::{Epoch, LinkId, RelayId};
@@ -60,8 +60,8 @@ impl Default for RendezvousLimits {
 pub struct Rendezvous {
     id: RelayId,
     limits: RendezvousLimits,
-    table: Table,
-    demand: Demand,
+    table: ShardSetTable,
+    difficulty: TicketDifficulty,
 }
 
 impl Rendezvous {
@@ -70,8 +70,8 @@ impl Rendezvous {
     pub fn new(id: RelayId, limits: RendezvousLimits) -> Self {
         Self {
             id,
-            table: Table::new(limits.bytes, limits.large_sets),
-            demand: Demand::new(free_load(&limits)),
+            table: ShardSetTable::new(limits.bytes, limits.large_sets),
+            difficulty: TicketDifficulty::new(free_load(&limits)),
             limits,
         }
     }
@@ -86,9 +86,9 @@ impl Rendezvous {
         hold: Duration,
         bulletin: bool,
         shard: Shard,
-    ) -> Verdict {
+    ) -> ShardOutcome {
         self.expire(now);
-        let terms = Terms {
+        let terms = SetTerms {
             class: shard.class,
             epoch,
             hold,
@@ -98,22 +98,22 @@ impl Rendezvous {
             return if self.ticket_serves(&shard, epoch) {
                 decode(terms, &[(shard.index, &shard.bytes)])
             } else {
-                Verdict::Rejected(Rejected::BadTicket)
+                ShardOutcome::Rejected(ShardRejection::BadTicket)
             };
         }
 
         if let Some(set) = self.table.get(shard.cookie) {
             return match judge(set, &terms, &shard) {
-                Verdict::Counted => self.collect(terms, Verdict::Counted, shard),
-                Verdict::Poisoned => {
+                ShardOutcome::Counted => self.collect(terms, ShardOutcome::Counted, shard),
+                ShardOutcome::Poisoned => {
                     self.table.close(shard.cookie);
-                    Verdict::Poisoned
+                    ShardOutcome::Poisoned
                 }
                 verdict => verdict,
             };
         }
         if !self.ticket_serves(&shard, epoch) {
-            return Verdict::Rejected(Rejected::BadTicket);
+            return ShardOutcome::Rejected(ShardRejection::BadTicket);
         }
         let timeout = if bulletin {
             self.limits.bulletin_timeout
@@ -122,36 +122,36 @@ impl Rendezvous {
         };
         let due = now.mono.after(timeout);
         if !self.table.open(shard.cookie, terms, from, due) {
-            return Verdict::Rejected(Rejected::NoRoom);
+            return ShardOutcome::Rejected(ShardRejection::NoRoom);
         }
-        self.collect(terms, Verdict::Opened, shard)
+        self.collect(terms, ShardOutcome::Opened, shard)
     }
 
     /// Adds a piece to its set, and decodes the set if that was the last one needed; otherwise the
     /// verdict is the one given.
-    fn collect(&mut self, terms: Terms, verdict: Verdict, shard: Shard) -> Verdict {
+    fn collect(&mut self, terms: SetTerms, verdict: ShardOutcome, shard: Shard) -> ShardOutcome {
         let cookie = shard.cookie;
         if !self.table.add(cookie, shard.index, shard.bytes) {
-            return Verdict::Rejected(Rejected::NoRoom);
+            return ShardOutcome::Rejected(ShardRejection::NoRoom);
         }
-        self.demand.count(SHARD_LEN);
+        self.difficulty.count(SHARD_LEN);
 
-        let pieces = self.table.get(cookie).and_then(|set| set.pieces.as_ref());
-        if pieces.is_none_or(|pieces| pieces.len() < usize::from(terms.class.k())) {
+        let shards = self.table.get(cookie).and_then(|set| set.shards.as_ref());
+        if shards.is_none_or(|shards| shards.len() < usize::from(terms.class.k())) {
             return verdict;
         }
-        let pieces = self.table.close(cookie);
-        let pieces: Vec<_> = pieces
+        let shards = self.table.close(cookie);
+        let shards: Vec<_> = shards
             .iter()
-            .map(|(index, piece)| (*index, piece.as_ref()))
+            .map(|(index, bytes)| (*index, bytes.as_ref()))
             .collect();
-        decode(terms, &pieces)
+        decode(terms, &shards)
     }
 
     /// Forgets the sets that timed out, and fixes the ticket price of an epoch that has begun.
     pub fn expire(&mut self, now: Now) {
         self.table.expire(now.mono);
-        self.demand.roll(now.unix);
+        self.difficulty.advance_epoch(now.unix);
     }
 
     /// When the next set times out.
@@ -169,11 +169,11 @@ impl Rendezvous {
     /// What this epoch's descriptor is to demand of tickets, from the load of the epoch before.
     #[must_use]
     pub fn required_bits(&self) -> TicketBits {
-        self.demand.current()
+        self.difficulty.current()
     }
 
     fn ticket_serves(&self, shard: &Shard, epoch: Epoch) -> bool {
-        let bits = self.demand.for_epoch(epoch);
+        let bits = self.difficulty.for_epoch(epoch);
         verify_ticket(&self.id, epoch, shard.cookie, shard.ticket, bits)
     }
 }
@@ -191,7 +191,7 @@ impl fmt::Debug for Rendezvous {
 /// What became of a shard. Nothing of it may reach the network.
 #[derive(Eq, PartialEq)]
 #[must_use]
-pub enum Verdict {
+pub enum ShardOutcome {
     /// The set is complete.
     Complete {
         /// What was dispersed; not judged yet.
@@ -206,12 +206,12 @@ pub enum Verdict {
     /// The set does not make a whole package, or two shards contradict each other; it is freed.
     Poisoned,
     /// The shard has no part in any set, and leaves no trace.
-    Rejected(Rejected),
+    Rejected(ShardRejection),
     /// A piece that is there already, or one of a set that is done with.
-    Swallowed,
+    Ignored,
 }
 
-impl fmt::Debug for Verdict {
+impl fmt::Debug for ShardOutcome {
     /// Does not show the envelope: that it was here, before everybody had it, is the secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -220,7 +220,7 @@ impl fmt::Debug for Verdict {
             Self::Opened => f.write_str("Opened"),
             Self::Poisoned => f.write_str("Poisoned"),
             Self::Rejected(reason) => f.debug_tuple("Rejected").field(reason).finish(),
-            Self::Swallowed => f.write_str("Swallowed"),
+            Self::Ignored => f.write_str("Ignored"),
         }
     }
 }
@@ -228,7 +228,7 @@ impl fmt::Debug for Verdict {
 /// Why a shard was rejected.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum Rejected {
+pub enum ShardRejection {
     /// It would open a set, but its ticket does not serve here, in this epoch, for this cookie.
     BadTicket,
     /// Its class differs from its set's.
@@ -243,7 +243,7 @@ pub enum Rejected {
     NoRoom,
 }
 
-impl fmt::Display for Rejected {
+impl fmt::Display for ShardRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::BadTicket => "ticket does not serve",
@@ -256,38 +256,38 @@ impl fmt::Display for Rejected {
     }
 }
 
-impl core::error::Error for Rejected {}
+impl core::error::Error for ShardRejection {}
 
 /// What becomes of a later shard of a set.
-fn judge(set: &Set, shard_terms: &Terms, shard: &Shard) -> Verdict {
+fn judge(set: &ShardSet, shard_terms: &SetTerms, shard: &Shard) -> ShardOutcome {
     let terms = &set.terms;
     if shard_terms.ticket != terms.ticket {
-        Verdict::Rejected(Rejected::OtherTicket)
+        ShardOutcome::Rejected(ShardRejection::OtherTicket)
     } else if shard_terms.class != terms.class {
-        Verdict::Rejected(Rejected::OtherClass)
+        ShardOutcome::Rejected(ShardRejection::OtherClass)
     } else if shard_terms.epoch != terms.epoch {
-        Verdict::Rejected(Rejected::OtherEpoch)
+        ShardOutcome::Rejected(ShardRejection::OtherEpoch)
     } else if shard_terms.hold != terms.hold {
-        Verdict::Rejected(Rejected::OtherHold)
-    } else if let Some(pieces) = &set.pieces {
-        match pieces.get(&shard.index) {
-            Some(piece) if *piece == shard.bytes => Verdict::Swallowed,
-            Some(_) => Verdict::Poisoned,
-            None => Verdict::Counted,
+        ShardOutcome::Rejected(ShardRejection::OtherHold)
+    } else if let Some(shards) = &set.shards {
+        match shards.get(&shard.index) {
+            Some(held) if *held == shard.bytes => ShardOutcome::Ignored,
+            Some(_) => ShardOutcome::Poisoned,
+            None => ShardOutcome::Counted,
         }
     } else {
-        Verdict::Swallowed
+        ShardOutcome::Ignored
     }
 }
 
 /// The one decode that a set gets.
-fn decode(terms: Terms, pieces: &[(u8, &[u8; SHARD_LEN])]) -> Verdict {
-    match rebuild(terms.class, pieces) {
-        Ok(envelope) => Verdict::Complete {
+fn decode(terms: SetTerms, shards: &[(u8, &[u8; SHARD_LEN])]) -> ShardOutcome {
+    match rebuild(terms.class, shards) {
+        Ok(envelope) => ShardOutcome::Complete {
             envelope,
             hold: terms.hold,
         },
-        Err(_) => Verdict::Poisoned,
+        Err(_) => ShardOutcome::Poisoned,
     }
 }
 

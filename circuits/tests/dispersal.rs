@@ -7,9 +7,9 @@
     reason = "helpers of tests may fail like tests"
 )]
 
-#[path = "dispersal/game.rs"]
-mod game;
 #[path = "dispersal/journey.rs"]
 mod journey;
+#[path = "dispersal/secrecy_game.rs"]
+mod secrecy_game;
 #[path = "dispersal/vectors.rs"]
 mod vectors;

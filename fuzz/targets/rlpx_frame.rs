@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use circuits::bytes::Reader;
+use circuits::bytes::ByteReader;
 use circuits::time::Instant;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -28,7 +28,7 @@ pub fn rlpx_frame(data: &[u8]) {
 fn codec(script: &[u8], flip: u8) {
     let (mut sealer, mut opener) = codecs();
     let (_, mut deceived) = codecs();
-    let mut reader = Reader::new(script);
+    let mut reader = ByteReader::new(script);
     while let Some((code, payload)) = message(&mut reader) {
         let mut wire = Vec::new();
         sealer.seal(code, payload, &mut wire).expect("fits a frame");
@@ -49,7 +49,7 @@ fn open_link(script: &[u8]) {
     let (mut link, mut sealer) = opened();
     let limits = LinkLimits::default();
     let mut rng = ChaCha20Rng::seed_from_u64(2);
-    let mut reader = Reader::new(script);
+    let mut reader = ByteReader::new(script);
     while let Some((code, payload)) = message(&mut reader) {
         let mut wire = Vec::new();
         sealer.seal(code, payload, &mut wire).expect("fits a frame");
@@ -78,7 +78,7 @@ fn open_link(script: &[u8]) {
     }
 }
 
-fn message<'a>(reader: &mut Reader<'a>) -> Option<(u16, &'a [u8])> {
+fn message<'a>(reader: &mut ByteReader<'a>) -> Option<(u16, &'a [u8])> {
     let code = reader.u16().ok()?;
     let len = usize::from(reader.u16().ok()?).min(reader.remaining());
     Some((code, reader.take(len).ok()?))

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use circuits::dispersal::{Class, Cookie, Payload, Shard, disperse};
 use circuits::geometry::{DELTA_LEN, SHARD_LEN};
 use circuits::ids::{Epoch, LinkId, RelayId};
-use circuits::rendezvous::{Rendezvous, RendezvousLimits, TicketBits, TicketSearch, Verdict};
+use circuits::rendezvous::{Rendezvous, RendezvousLimits, ShardOutcome, TicketBits, TicketSearch};
 use circuits::time::{Instant, Now, UnixSecs};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -92,12 +92,12 @@ impl World {
     fn honest(&mut self, set: u8, index: u8, from: u8) {
         let lent = lent(set);
         let shard = &lent.shards[usize::from(index) % lent.shards.len()];
-        if let Verdict::Complete { envelope, .. } = self.accept(from, shard.clone()) {
+        if let ShardOutcome::Complete { envelope, .. } = self.accept(from, shard.clone()) {
             assert_eq!(envelope, lent.envelope);
         }
     }
 
-    fn accept(&mut self, from: u8, shard: Shard) -> Verdict {
+    fn accept(&mut self, from: u8, shard: Shard) -> ShardOutcome {
         let from = LinkId(from.into());
         let verdict = self
             .rendezvous

@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 
-use circuits::bytes::Reader;
+use circuits::bytes::ByteReader;
 use circuits::ids::{RelayKey, ShortId};
 use rand_core::CryptoRng;
 use rlp::RlpStream;
@@ -203,7 +203,7 @@ impl Auth {
         read(key, bytes, Self::LEN, Self::from_plain, Self::from_rlp)
     }
 
-    fn from_plain(mut body: Reader<'_>) -> Option<Self> {
+    fn from_plain(mut body: ByteReader<'_>) -> Option<Self> {
         let signature = body.array().ok()?;
         body.array::<32>().ok()?; // hash of the ephemeral key, which the signature yields anyway
         Some(Self {
@@ -244,7 +244,7 @@ impl Ack {
         read(key, bytes, Self::LEN, Self::from_plain, Self::from_rlp)
     }
 
-    fn from_plain(mut body: Reader<'_>) -> Option<Self> {
+    fn from_plain(mut body: ByteReader<'_>) -> Option<Self> {
         Some(Self {
             ephemeral: body.array().ok()?,
             nonce: body.array().ok()?,
@@ -265,7 +265,7 @@ fn read<T>(
     key: &LinkKey,
     bytes: &[u8],
     least: usize,
-    from_plain: impl FnOnce(Reader<'_>) -> Option<T>,
+    from_plain: impl FnOnce(ByteReader<'_>) -> Option<T>,
     from_rlp: impl FnOnce(Items<'_>) -> Result<T, NotRlp>,
 ) -> Result<Reading<T>, PeerFault> {
     if bytes.len() < least {
@@ -274,7 +274,7 @@ fn read<T>(
     if bytes.len() == least
         && let Ok(body) = ecies::decrypt(key.expose(), &[], bytes)
     {
-        let content = from_plain(Reader::new(&body)).ok_or(PeerFault::HandshakeMalformed)?;
+        let content = from_plain(ByteReader::new(&body)).ok_or(PeerFault::HandshakeMalformed)?;
         return Ok(Reading::Done(content, Format::Plain));
     }
     let (prefix, sealed) = bytes

@@ -7,7 +7,7 @@
 
 use core::fmt;
 
-use circuits::bytes::Reader;
+use circuits::bytes::ByteReader;
 use circuits::time::UnixSecs;
 
 use crate::envelope::{Envelope, EnvelopeHash, Topic};
@@ -68,7 +68,7 @@ impl Cursor {
     ///
     /// [`BadCursor`] for every other length.
     pub fn read(bytes: &[u8]) -> Result<Option<Self>, BadCursor> {
-        let mut reader = Reader::new(bytes);
+        let mut reader = ByteReader::new(bytes);
         if reader.remaining() == 0 {
             return Ok(None);
         }

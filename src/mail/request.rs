@@ -12,7 +12,7 @@
 //!
 //! Form is all that is judged here. Who may ask is said in [`super::access`].
 
-use circuits::bytes::Reader;
+use circuits::bytes::ByteReader;
 use circuits::time::UnixSecs;
 use rlp::RlpStream;
 
@@ -164,7 +164,7 @@ impl Request {
     }
 
     fn read_packed(payload: &[u8]) -> Result<Self, BadRequest> {
-        let mut reader = Reader::new(payload);
+        let mut reader = ByteReader::new(payload);
         let mut second = || reader.u32().map(UnixSecs).map_err(|_| BadRequest::Length);
         let (lower, upper) = (second()?, second()?);
         let bloom = match reader.remaining() {

@@ -11,7 +11,7 @@ use circuits::cell_builder::{LayerSpec, seal};
 use circuits::dispersal::{Class, Cookie, Payload, Shard, Ticket, disperse};
 use circuits::distributions::exponential;
 use circuits::ids::ShortId;
-use circuits::level::{Emission as Pace, Insertion, Level};
+use circuits::level::{EmissionSchedule, Insertion, Level};
 use circuits::path::RelaxedRules;
 use circuits::rendezvous::{TicketBits, TicketSearch};
 use circuits::time::{Instant, Now};
@@ -319,7 +319,7 @@ impl Node {
             cookie,
         } = addressed;
         let rules = level.rules();
-        let Pace::OnDemand { gap } = rules.emission else {
+        let EmissionSchedule::OnDemand { gap } = rules.emission else {
             return None;
         };
         let pieces = disperse(&mut self.rng, class, envelope.as_rlp()).ok()?;

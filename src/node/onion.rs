@@ -13,7 +13,7 @@ use circuits::geometry::DELTA_LEN;
 use circuits::ids::{Epoch, LinkId, RelayId, ShortId};
 use circuits::mix::Mix;
 use circuits::relay::{OnionRelay, PeelResult, Peeled, RelayLimits, ReplayLog, ReplayTag};
-use circuits::rendezvous::{Rendezvous, RendezvousLimits, Verdict};
+use circuits::rendezvous::{Rendezvous, RendezvousLimits, ShardOutcome};
 use circuits::time::{Instant, Now};
 
 use super::connections::{Connection, Dark, Purpose};
@@ -280,16 +280,16 @@ impl Node {
         );
         let counts = matches!(
             verdict,
-            Verdict::Opened | Verdict::Counted | Verdict::Complete { .. }
+            ShardOutcome::Opened | ShardOutcome::Counted | ShardOutcome::Complete { .. }
         );
         if counts {
             let from = self.relay_name(arrival.from);
             self.trace(|| Trace::Terminal { from, k, n });
         }
         match verdict {
-            Verdict::Complete { envelope, hold } => self.on_rebuilt(now, &envelope, hold),
-            Verdict::Opened | Verdict::Counted | Verdict::Swallowed => {}
-            Verdict::Poisoned | Verdict::Rejected(_) => self.counters.cells_dropped += 1,
+            ShardOutcome::Complete { envelope, hold } => self.on_rebuilt(now, &envelope, hold),
+            ShardOutcome::Opened | ShardOutcome::Counted | ShardOutcome::Ignored => {}
+            ShardOutcome::Poisoned | ShardOutcome::Rejected(_) => self.counters.cells_dropped += 1,
         }
     }
 

@@ -6,7 +6,7 @@
 
 use circuits::dispersal::Class;
 use circuits::ids::{Profile, RelayKey};
-use circuits::level::{Emission, Insertion, Level};
+use circuits::level::{EmissionSchedule, Insertion, Level};
 use circuits::time::Now;
 
 use super::command::{Command, Recipient, Refusal, RefusalKind, Reply, SendRequest};
@@ -191,7 +191,7 @@ impl Node {
     /// Whether a message could be sent at a level now.
     pub(super) fn level_available(&mut self, now: Now, level: Level) -> Result<(), Refusal> {
         let rules = level.rules();
-        if let Emission::Stream { .. } = rules.emission {
+        if let EmissionSchedule::Stream { .. } = rules.emission {
             return Err(Refusal::policy(
                 format!(
                     "level `{level}` is not there yet: it needs cover traffic that never stops"
@@ -248,8 +248,8 @@ impl Node {
             Insertion::Gossip | Insertion::Stem => (Vec::new(), 0, 0, 0),
         };
         let gap = match rules.emission {
-            Emission::OnDemand { gap } => gap,
-            Emission::None | Emission::Stream { .. } => core::time::Duration::ZERO,
+            EmissionSchedule::OnDemand { gap } => gap,
+            EmissionSchedule::None | EmissionSchedule::Stream { .. } => core::time::Duration::ZERO,
         };
         let cell_hops = pieces
             .saturating_mul(hops)

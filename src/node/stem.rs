@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use circuits::dandelion::{Embargo, Stem, StemOrigin, StemRoute};
+use circuits::dandelion::{Embargo, StemOrigin, StemRoute, StemRouter};
 use circuits::ids::LinkId;
 use circuits::time::{Instant, Now};
 use rand_chacha::ChaCha20Rng;
@@ -20,7 +20,7 @@ use crate::pow::PowChecked;
 
 /// Routes, embargoes, and the envelopes themselves.
 pub(super) struct StemDuty {
-    pub(super) stem: Stem,
+    pub(super) stem: StemRouter,
     embargo: Embargo,
     travelling: BTreeMap<EnvelopeHash, Travelling>,
     bytes: usize,
@@ -35,7 +35,7 @@ struct Travelling {
 impl StemDuty {
     pub(super) fn new(rng: &mut ChaCha20Rng, now: Instant) -> Self {
         Self {
-            stem: Stem::new(rng, now),
+            stem: StemRouter::new(rng, now),
             embargo: Embargo::new(MOST_TRAVELLING + MOST_OWN),
             travelling: BTreeMap::new(),
             bytes: 0,
@@ -134,7 +134,7 @@ impl Node {
                 self.diffuse(now, hash);
                 true
             }
-            StemRoute::Stranded => {
+            StemRoute::NoSuccessors => {
                 self.stem.take(hash);
                 false
             }

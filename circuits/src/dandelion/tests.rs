@@ -15,19 +15,19 @@ fn secs(secs: u64) -> Instant {
     Instant::from_micros(secs * 1_000_000)
 }
 
-fn stem(rng: &mut ChaCha20Rng, links: &[u64]) -> Stem {
-    let mut stem = Stem::new(rng, Instant::ZERO);
+fn stem(rng: &mut ChaCha20Rng, links: &[u64]) -> StemRouter {
+    let mut stem = StemRouter::new(rng, Instant::ZERO);
     set(&mut stem, rng, links);
     stem
 }
 
-fn set(stem: &mut Stem, rng: &mut ChaCha20Rng, links: &[u64]) {
+fn set(stem: &mut StemRouter, rng: &mut ChaCha20Rng, links: &[u64]) {
     let links: Vec<_> = links.iter().copied().map(LinkId).collect();
     stem.set_successor_candidates(rng, &links);
 }
 
 /// A stem of a node that does not end foreign ones in its first epoch.
-fn relaying(rng: &mut ChaCha20Rng, links: &[u64]) -> Stem {
+fn relaying(rng: &mut ChaCha20Rng, links: &[u64]) -> StemRouter {
     core::iter::repeat_with(|| stem(rng, links))
         .find(|stem| !stem.diffuser)
         .unwrap()
@@ -142,7 +142,7 @@ fn a_node_never_floods_its_own_envelopes() {
         assert!(!stem.can_stem());
         for epoch in 1_000..1_100 {
             let route = stem.route(&mut rng, secs(600 * epoch), StemOrigin::Own);
-            assert_eq!(route, StemRoute::Stranded);
+            assert_eq!(route, StemRoute::NoSuccessors);
         }
     }
 }
@@ -293,7 +293,7 @@ fn debug_shows_neither_routes_nor_hashes() {
     let mut rng = rng(17);
     assert_eq!(
         format!("{:?}", stem(&mut rng, &[1, 2])),
-        "Stem { can_stem: true, .. }"
+        "StemRouter { can_stem: true, .. }"
     );
     let mut embargo = Embargo::new(10);
     assert_eq!(embargo.watch(&mut rng, secs(0), hash(1)), None);

@@ -11,7 +11,7 @@ use super::equivocation::EquivocationProof;
 use super::observation::{RelayHistory, ReportingSubnets};
 use super::table::{DormantRelay, HeldDescriptor, RelayRecord, main_subnet};
 use super::{Directory, Subnet};
-use crate::bytes::{Reader, Truncated};
+use crate::bytes::{ByteReader, Truncated};
 use crate::ids::{Epoch, RelayId, ShortId};
 use crate::time::UnixSecs;
 
@@ -46,7 +46,7 @@ impl Directory {
             let Some((&kind, body)) = record.as_ref().split_first() else {
                 continue;
             };
-            let mut body = Reader::new(body);
+            let mut body = ByteReader::new(body);
             match kind {
                 kind::DORMANT => self.import_dormant(now, &mut body).unwrap_or_default(),
                 kind::HEADER => since = body.u32().map_or(now, UnixSecs),
@@ -61,7 +61,7 @@ impl Directory {
         self.len()
     }
 
-    fn import_relay(&mut self, now: UnixSecs, body: &mut Reader<'_>) -> Result<(), Truncated> {
+    fn import_relay(&mut self, now: UnixSecs, body: &mut ByteReader<'_>) -> Result<(), Truncated> {
         let (history, stored) = read_relay(body)?;
         // Written newest first, and all of one relay.
         let Some(newest) = stored
@@ -93,7 +93,11 @@ impl Directory {
         Ok(())
     }
 
-    fn import_dormant(&mut self, now: UnixSecs, body: &mut Reader<'_>) -> Result<(), Truncated> {
+    fn import_dormant(
+        &mut self,
+        now: UnixSecs,
+        body: &mut ByteReader<'_>,
+    ) -> Result<(), Truncated> {
         let id = RelayId(body.array()?);
         let last = Epoch(body.u32()?);
         let history = read_history(body)?;
@@ -111,7 +115,7 @@ impl Directory {
         self.table.get(id).is_none() && !self.exclusions.contains(id)
     }
 
-    fn import_proof(&mut self, now: UnixSecs, body: &mut Reader<'_>) -> Result<(), Truncated> {
+    fn import_proof(&mut self, now: UnixSecs, body: &mut ByteReader<'_>) -> Result<(), Truncated> {
         let first = Descriptor::decode(read_raw(body)?);
         let second = Descriptor::decode(read_raw(body)?);
         if let (Ok(first), Ok(second)) = (first, second)
@@ -148,7 +152,7 @@ fn write_relay(record: &RelayRecord) -> Vec<u8> {
 /// A relay's history, and of each descriptor when it came, who knew it, and its bytes.
 type StoredRelay<'a> = (RelayHistory, Vec<(UnixSecs, ReportingSubnets, &'a [u8])>);
 
-fn read_relay<'a>(body: &mut Reader<'a>) -> Result<StoredRelay<'a>, Truncated> {
+fn read_relay<'a>(body: &mut ByteReader<'a>) -> Result<StoredRelay<'a>, Truncated> {
     let history = read_history(body)?;
     let mut held = Vec::new();
     while body.remaining() > 0 {
@@ -179,7 +183,7 @@ fn write_history(out: &mut Vec<u8>, history: &RelayHistory) {
     write_moment(out, *second_peer);
 }
 
-fn read_history(body: &mut Reader<'_>) -> Result<RelayHistory, Truncated> {
+fn read_history(body: &mut ByteReader<'_>) -> Result<RelayHistory, Truncated> {
     Ok(RelayHistory {
         first_seen: UnixSecs(body.u32()?),
         second_epoch: read_moment(body)?,
@@ -200,7 +204,7 @@ fn write_moment(out: &mut Vec<u8>, moment: Option<UnixSecs>) {
     out.extend(moment.map_or(0, |at| at.0).to_be_bytes());
 }
 
-fn read_moment(body: &mut Reader<'_>) -> Result<Option<UnixSecs>, Truncated> {
+fn read_moment(body: &mut ByteReader<'_>) -> Result<Option<UnixSecs>, Truncated> {
     Ok(Some(body.u32()?).filter(|at| *at != 0).map(UnixSecs))
 }
 
@@ -217,7 +221,7 @@ fn write_reported_from(out: &mut Vec<u8>, reported_from: &ReportingSubnets) {
     }
 }
 
-fn read_reported_from(body: &mut Reader<'_>) -> Result<ReportingSubnets, Truncated> {
+fn read_reported_from(body: &mut ByteReader<'_>) -> Result<ReportingSubnets, Truncated> {
     let mut subnets = Vec::new();
     for _ in 0..body.u8()? {
         let tag = body.u8()?;
@@ -238,7 +242,7 @@ fn write_raw(out: &mut Vec<u8>, raw: &[u8]) {
     out.extend(raw.iter().take(len.into()));
 }
 
-fn read_raw<'a>(body: &mut Reader<'a>) -> Result<&'a [u8], Truncated> {
+fn read_raw<'a>(body: &mut ByteReader<'a>) -> Result<&'a [u8], Truncated> {
     let len = body.u16()?;
     body.take(len.into())
 }

@@ -27,17 +27,17 @@ pub fn disperse(
     }
     let package = aont::pack(rng, envelope, class.package_len()).map_err(|_| WrongClass)?;
     let (data, _) = package.as_chunks::<SHARD_LEN>();
-    let mut pieces: Vec<_> = data.iter().map(|piece| Box::new(*piece)).collect();
+    let mut shards: Vec<_> = data.iter().map(|shard| Box::new(*shard)).collect();
     if let Some(codec) = codec(class) {
-        pieces.resize_with(usize::from(class.n()), || Box::new([0; SHARD_LEN]));
-        let parity = pieces.iter_mut().skip(data.len());
-        let mut parity: Vec<_> = parity.map(|piece| piece.as_mut_slice()).collect();
+        shards.resize_with(usize::from(class.n()), || Box::new([0; SHARD_LEN]));
+        let parity = shards.iter_mut().skip(data.len());
+        let mut parity: Vec<_> = parity.map(|shard| shard.as_mut_slice()).collect();
         // Refuses counts and lengths that differ from the codec's; these are its own.
         codec
             .encode_sep(data, &mut parity)
             .map_err(|_| WrongClass)?;
     }
-    Ok(pieces)
+    Ok(shards)
 }
 
 /// Rebuilds the envelope from the first `k` of the given pieces, each with its index.
@@ -47,9 +47,9 @@ pub fn disperse(
 /// # Errors
 ///
 /// [`RebuildError`] if the pieces are too few, are no set, or do not make a whole package.
-pub fn rebuild(class: Class, pieces: &[(u8, &[u8; SHARD_LEN])]) -> Result<Vec<u8>, RebuildError> {
+pub fn rebuild(class: Class, shards: &[(u8, &[u8; SHARD_LEN])]) -> Result<Vec<u8>, RebuildError> {
     let k = usize::from(class.k());
-    let pieces = pieces.get(..k).ok_or(RebuildError::TooFewPieces)?;
+    let shards = shards.get(..k).ok_or(RebuildError::TooFewShards)?;
 
     let mut package = vec![0; usize::from(class.n()).saturating_mul(SHARD_LEN)];
     let (slots, _) = package.as_chunks_mut::<SHARD_LEN>();
@@ -57,21 +57,21 @@ pub fn rebuild(class: Class, pieces: &[(u8, &[u8; SHARD_LEN])]) -> Result<Vec<u8
         .iter_mut()
         .map(|slot| (slot.as_mut_slice(), false))
         .collect();
-    for (index, piece) in pieces {
+    for (index, shard) in shards {
         let (slot, present) = slots
             .get_mut(usize::from(*index))
             .ok_or(RebuildError::IndexOutOfRange)?;
         if *present {
             return Err(RebuildError::DuplicateIndex);
         }
-        slot.copy_from_slice(*piece);
+        slot.copy_from_slice(*shard);
         *present = true;
     }
     let complete = slots.iter().take(k).all(|(_, present)| *present);
     if let (false, Some(codec)) = (complete, codec(class)) {
         codec
             .reconstruct_data(&mut slots)
-            .map_err(|_| RebuildError::TooFewPieces)?;
+            .map_err(|_| RebuildError::TooFewShards)?;
     }
     package.truncate(class.package_len());
 
@@ -123,7 +123,7 @@ pub enum RebuildError {
     /// A piece was altered or is of another set: the package's zero bytes are not zero.
     NotWhole,
     /// Fewer than `k` pieces.
-    TooFewPieces,
+    TooFewShards,
     /// The envelope should have travelled in another class.
     WrongClass,
 }
@@ -132,9 +132,9 @@ impl fmt::Display for RebuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::DuplicateIndex => "two pieces carry the same index",
-            Self::IndexOutOfRange => "index is not below the number of pieces",
+            Self::IndexOutOfRange => "index is not below the number of shards",
             Self::NotWhole => "pieces do not make a whole package",
-            Self::TooFewPieces => "fewer pieces than the class requires",
+            Self::TooFewShards => "fewer pieces than the class requires",
             Self::WrongClass => "envelope should have travelled in another class",
         })
     }

@@ -5,7 +5,7 @@ use core::fmt;
 use rand_core::CryptoRng;
 
 use super::{Class, Cookie, Shard, Ticket};
-use crate::bytes::{Full, Reader, Truncated, Writer};
+use crate::bytes::{ByteReader, ByteWriter, Full, Truncated};
 use crate::geometry::{DELTA_LEN, SHARD_LEN};
 
 /// The body of a cell, as its last hop reads it.
@@ -35,10 +35,10 @@ impl Payload {
     ///
     /// # Errors
     ///
-    /// [`Unfit`] names the first rule broken. The cell's origin is to blame for each of them, and
+    /// [`PayloadError`] names the first rule broken. The cell's origin is to blame for each of them, and
     /// hears nothing: a body that is unfit is treated as [`Payload::Drop`].
-    pub fn parse(delta: &[u8; DELTA_LEN]) -> Result<Self, Unfit> {
-        let mut fields = Reader::new(delta);
+    pub fn parse(delta: &[u8; DELTA_LEN]) -> Result<Self, PayloadError> {
+        let mut fields = ByteReader::new(delta);
         let cookie = fields.array()?;
         let index = fields.u8()?;
         let k = fields.u8()?;
@@ -46,9 +46,10 @@ impl Payload {
         let flags = fields.u8()?;
         match flags {
             FLAGS_SHARD => {
-                let class = Class::from_parts(k, n, fields.u32()?).ok_or(Unfit::UnknownClass)?;
+                let class =
+                    Class::from_parts(k, n, fields.u32()?).ok_or(PayloadError::UnknownClass)?;
                 if index >= class.n() {
-                    return Err(Unfit::IndexOutOfRange);
+                    return Err(PayloadError::IndexOutOfRange);
                 }
                 Ok(Self::Shard(Shard {
                     cookie: Cookie(cookie),
@@ -61,7 +62,7 @@ impl Payload {
             FLAGS_LOOP => Ok(Self::Loop { nonce: cookie }),
             FLAGS_DROP => Ok(Self::Drop),
             FLAGS_MEET => Ok(Self::Meet(Box::new(fields.array()?))),
-            _ => Err(Unfit::UnknownFlags),
+            _ => Err(PayloadError::UnknownFlags),
         }
     }
 
@@ -77,7 +78,7 @@ impl Payload {
 
     fn write(&self, delta: &mut [u8; DELTA_LEN]) -> Result<(), Full> {
         let (head, tail) = delta.split_at_mut_checked(FLAGS_AT).ok_or(Full)?;
-        let (mut head, mut tail) = (Writer::new(head), Writer::new(tail));
+        let (mut head, mut tail) = (ByteWriter::new(head), ByteWriter::new(tail));
         match self {
             Self::Drop => tail.put(&[FLAGS_DROP]),
             Self::Loop { nonce } => {
@@ -115,7 +116,7 @@ impl fmt::Debug for Payload {
 /// Why the body of a cell is none.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum Unfit {
+pub enum PayloadError {
     /// The shard's index is not below `n`.
     IndexOutOfRange,
     /// The class table has no such k, n and length.
@@ -124,14 +125,14 @@ pub enum Unfit {
     UnknownFlags,
 }
 
-impl From<Truncated> for Unfit {
+impl From<Truncated> for PayloadError {
     /// Cannot come about, since the input's length is in its type; any reason will do.
     fn from(_: Truncated) -> Self {
         Self::UnknownFlags
     }
 }
 
-impl fmt::Display for Unfit {
+impl fmt::Display for PayloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::IndexOutOfRange => "shard index is not below the number of shards",
@@ -141,7 +142,7 @@ impl fmt::Display for Unfit {
     }
 }
 
-impl core::error::Error for Unfit {}
+impl core::error::Error for PayloadError {}
 
 const FLAGS_SHARD: u8 = 0;
 const FLAGS_LOOP: u8 = 1;

@@ -8,7 +8,7 @@ use super::*;
 use crate::distributions;
 use crate::geometry::DELTA_LEN;
 
-type Pieces = Vec<Box<[u8; SHARD_LEN]>>;
+type Shards = Vec<Box<[u8; SHARD_LEN]>>;
 
 fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
@@ -21,10 +21,10 @@ fn envelope(rng: &mut impl CryptoRng, class: Class) -> Vec<u8> {
 }
 
 /// The pieces with these indices, in this order.
-fn choose(pieces: &Pieces, indices: impl IntoIterator<Item = u8>) -> Vec<(u8, &[u8; SHARD_LEN])> {
+fn choose(shards: &Shards, indices: impl IntoIterator<Item = u8>) -> Vec<(u8, &[u8; SHARD_LEN])> {
     indices
         .into_iter()
-        .map(|index| (index, pieces[usize::from(index)].as_ref()))
+        .map(|index| (index, shards[usize::from(index)].as_ref()))
         .collect()
 }
 
@@ -100,30 +100,30 @@ fn an_envelope_goes_into_the_smallest_class_that_holds_it() {
 }
 
 #[test]
-fn any_k_pieces_rebuild_the_envelope_in_every_class() {
+fn any_k_shards_rebuild_the_envelope_in_every_class() {
     let mut rng = rng(1);
     for class in Class::ALL {
         let envelope = envelope(&mut rng, class);
-        let pieces = disperse(&mut rng, class, &envelope).unwrap();
-        assert_eq!(pieces.len(), usize::from(class.n()));
+        let shards = disperse(&mut rng, class, &envelope).unwrap();
+        assert_eq!(shards.len(), usize::from(class.n()));
 
         let (k, n) = (class.k(), class.n());
         let mut subsets = vec![(0..k).collect(), (n - k..n).collect()];
         subsets.extend((0..6).map(|_| shuffled(&mut rng, class)));
         for subset in subsets {
-            let chosen = choose(&pieces, subset.into_iter().take(usize::from(k)));
+            let chosen = choose(&shards, subset.into_iter().take(usize::from(k)));
             assert_eq!(rebuild(class, &chosen).as_ref(), Ok(&envelope));
         }
     }
 }
 
 #[test]
-fn every_pair_of_three_pieces_rebuilds_the_smallest_envelope() {
+fn every_pair_of_three_shards_rebuilds_the_smallest_envelope() {
     let mut rng = rng(2);
     let class = Class::converge(563).unwrap();
-    let pieces = disperse(&mut rng, class, &[7; 563]).unwrap();
+    let shards = disperse(&mut rng, class, &[7; 563]).unwrap();
     for (a, b) in [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)] {
-        assert_eq!(rebuild(class, &choose(&pieces, [a, b])), Ok(vec![7; 563]));
+        assert_eq!(rebuild(class, &choose(&shards, [a, b])), Ok(vec![7; 563]));
     }
 }
 
@@ -139,22 +139,22 @@ fn an_envelope_of_another_class_is_neither_dispersed_nor_rebuilt() {
     );
 
     let package = crate::aont::pack(&mut rng, &[0; 1_178], class.package_len()).unwrap();
-    let (pieces, _) = package.as_chunks::<SHARD_LEN>();
-    let pieces: Vec<_> = (0..).zip(pieces).collect();
-    assert_eq!(rebuild(class, &pieces), Err(RebuildError::WrongClass));
+    let (shards, _) = package.as_chunks::<SHARD_LEN>();
+    let shards: Vec<_> = (0..).zip(shards).collect();
+    assert_eq!(rebuild(class, &shards), Err(RebuildError::WrongClass));
 }
 
 #[test]
-fn pieces_that_are_no_set_are_refused_by_name() {
+fn shards_that_are_no_set_are_refused_by_name() {
     let mut rng = rng(4);
     let class = Class::converge(2_408).unwrap();
-    let pieces = disperse(&mut rng, class, &[1; 2_408]).unwrap();
-    assert_eq!(rebuild(class, &[]), Err(RebuildError::TooFewPieces));
-    let three = choose(&pieces, [0, 1, 5]);
-    assert_eq!(rebuild(class, &three), Err(RebuildError::TooFewPieces));
-    let twice = choose(&pieces, [0, 1, 5, 1]);
+    let shards = disperse(&mut rng, class, &[1; 2_408]).unwrap();
+    assert_eq!(rebuild(class, &[]), Err(RebuildError::TooFewShards));
+    let three = choose(&shards, [0, 1, 5]);
+    assert_eq!(rebuild(class, &three), Err(RebuildError::TooFewShards));
+    let twice = choose(&shards, [0, 1, 5, 1]);
     assert_eq!(rebuild(class, &twice), Err(RebuildError::DuplicateIndex));
-    let mut beyond = choose(&pieces, [0, 1, 2, 3]);
+    let mut beyond = choose(&shards, [0, 1, 2, 3]);
     beyond[3].0 = 6;
     assert_eq!(rebuild(class, &beyond), Err(RebuildError::IndexOutOfRange));
     beyond[3].0 = u8::MAX;
@@ -162,23 +162,23 @@ fn pieces_that_are_no_set_are_refused_by_name() {
 }
 
 #[test]
-fn a_poisoned_piece_is_caught_and_no_other_choice_of_pieces_is_tried() {
+fn a_poisoned_shard_is_caught_and_no_other_choice_of_shards_is_tried() {
     let mut rng = rng(5);
     for class in Class::ALL {
         let envelope = envelope(&mut rng, class);
-        let mut pieces = disperse(&mut rng, class, &envelope).unwrap();
+        let mut shards = disperse(&mut rng, class, &envelope).unwrap();
         let order = shuffled(&mut rng, class);
         let poisoned = usize::from(order[0]);
         let byte = usize::try_from(distributions::below(&mut rng, 615)).unwrap();
-        pieces[poisoned][byte] ^= 0x01;
+        shards[poisoned][byte] ^= 0x01;
         // All n pieces are given. Without the first one there would be enough good ones.
-        let chosen = choose(&pieces, order);
+        let chosen = choose(&shards, order);
         assert_eq!(rebuild(class, &chosen), Err(RebuildError::NotWhole));
     }
 }
 
 #[test]
-fn pieces_of_two_sets_or_with_swapped_indices_do_not_make_a_whole_package() {
+fn shards_of_two_sets_or_with_swapped_indices_do_not_make_a_whole_package() {
     let mut rng = rng(6);
     let class = Class::converge(563).unwrap();
     let [one, other] = [(); 2].map(|()| disperse(&mut rng, class, &[9; 563]).unwrap());
@@ -240,19 +240,24 @@ fn headers_that_lie_are_unfit() {
     let honest = Payload::Shard(shard(&mut rng, class, 2)).emit(&mut rng);
     // Offset and value of the altered field.
     for (name, at, value, reason) in [
-        ("index equal to n", 16, 3, Unfit::IndexOutOfRange),
-        ("index far beyond n", 16, 255, Unfit::IndexOutOfRange),
-        ("k of zero", 17, 0, Unfit::UnknownClass),
-        ("k of one", 17, 1, Unfit::UnknownClass),
-        ("k above n", 17, 4, Unfit::UnknownClass),
-        ("n of zero", 18, 0, Unfit::UnknownClass),
-        ("n below k", 18, 1, Unfit::UnknownClass),
-        ("n of another row", 18, 6, Unfit::UnknownClass),
-        ("n of 255", 18, 255, Unfit::UnknownClass),
-        ("length in the millions", 20, 1, Unfit::UnknownClass),
-        ("length one off", 23, 0xcf, Unfit::UnknownClass),
-        ("flags of no kind", 19, 4, Unfit::UnknownFlags),
-        ("flags with a high bit", 19, 0x80, Unfit::UnknownFlags),
+        ("index equal to n", 16, 3, PayloadError::IndexOutOfRange),
+        ("index far beyond n", 16, 255, PayloadError::IndexOutOfRange),
+        ("k of zero", 17, 0, PayloadError::UnknownClass),
+        ("k of one", 17, 1, PayloadError::UnknownClass),
+        ("k above n", 17, 4, PayloadError::UnknownClass),
+        ("n of zero", 18, 0, PayloadError::UnknownClass),
+        ("n below k", 18, 1, PayloadError::UnknownClass),
+        ("n of another row", 18, 6, PayloadError::UnknownClass),
+        ("n of 255", 18, 255, PayloadError::UnknownClass),
+        ("length in the millions", 20, 1, PayloadError::UnknownClass),
+        ("length one off", 23, 0xcf, PayloadError::UnknownClass),
+        ("flags of no kind", 19, 4, PayloadError::UnknownFlags),
+        (
+            "flags with a high bit",
+            19,
+            0x80,
+            PayloadError::UnknownFlags,
+        ),
     ] {
         let mut delta = honest.clone();
         delta[at] = value;
@@ -328,8 +333,8 @@ proptest! {
         let class = Class::converge(length).unwrap();
         let mut envelope = vec![0; length];
         rng.fill_bytes(&mut envelope);
-        let pieces = disperse(&mut rng, class, &envelope).unwrap();
+        let shards = disperse(&mut rng, class, &envelope).unwrap();
         let order = shuffled(&mut rng, class);
-        prop_assert_eq!(rebuild(class, &choose(&pieces, order)), Ok(envelope));
+        prop_assert_eq!(rebuild(class, &choose(&shards, order)), Ok(envelope));
     }
 }

@@ -14,7 +14,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::refusal::{PathRefusal, PathRule, RemovedRelays};
-use crate::bytes::{Reader, Truncated};
+use crate::bytes::{ByteReader, Truncated};
 use crate::directory::{EligibleRelay, Snapshot};
 use crate::ids::RelayId;
 use crate::secret::Secret;
@@ -52,11 +52,11 @@ pub struct Guards {
     /// Chosen from a young directory, to be chosen again.
     provisional: bool,
     /// In order of preference.
-    members: Vec<Member>,
+    members: Vec<RankedGuard>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Member {
+struct RankedGuard {
     id: RelayId,
     /// Since when it has not answered.
     silent: Option<UnixSecs>,
@@ -64,7 +64,7 @@ struct Member {
     absent: Option<UnixSecs>,
 }
 
-impl Member {
+impl RankedGuard {
     const fn new(id: RelayId) -> Self {
         Self {
             id,
@@ -175,12 +175,12 @@ impl Guards {
     /// [`Truncated`] if the bytes end too early; the choice is then made anew, which gives the
     /// same guards unless the directory has changed.
     pub fn import(&mut self, stored: &[u8]) -> Result<(), Truncated> {
-        let mut reader = Reader::new(stored);
+        let mut reader = ByteReader::new(stored);
         let period = reader.u32()?;
         let provisional = reader.u8()? != 0;
         let mut members = Vec::new();
         while reader.remaining() > 0 && members.len() < MEMBERS {
-            members.push(Member {
+            members.push(RankedGuard {
                 id: RelayId(reader.array()?),
                 silent: read_moment(&mut reader)?,
                 absent: read_moment(&mut reader)?,
@@ -192,7 +192,7 @@ impl Guards {
         Ok(())
     }
 
-    fn member(&mut self, id: &RelayId) -> Option<&mut Member> {
+    fn member(&mut self, id: &RelayId) -> Option<&mut RankedGuard> {
         self.members.iter_mut().find(|member| member.id == *id)
     }
 
@@ -230,7 +230,8 @@ impl Guards {
         ranked.sort_unstable();
         let vacant = MEMBERS.saturating_sub(self.members.len());
         let chosen = ranked.into_iter().take(vacant);
-        self.members.extend(chosen.map(|(_, id)| Member::new(id)));
+        self.members
+            .extend(chosen.map(|(_, id)| RankedGuard::new(id)));
     }
 
     /// HMAC-SHA256(seed, relay id | period), the lowest first.
@@ -273,7 +274,7 @@ impl fmt::Debug for Guards {
     }
 }
 
-fn read_moment(reader: &mut Reader<'_>) -> Result<Option<UnixSecs>, Truncated> {
+fn read_moment(reader: &mut ByteReader<'_>) -> Result<Option<UnixSecs>, Truncated> {
     Ok(Some(reader.u32()?).filter(|at| *at != 0).map(UnixSecs))
 }
 

@@ -14,7 +14,7 @@ use core::fmt;
 use sha2::{Digest, Sha256};
 
 use super::{ReplaySet, ReplayTag};
-use crate::bytes::{Reader, Truncated, part};
+use crate::bytes::{ByteReader, Truncated, part};
 use crate::ids::Epoch;
 use crate::keys::OnionPublic;
 
@@ -59,7 +59,7 @@ impl ReplayLog {
         limit: usize,
     ) -> Result<(Self, ReplaySet), ReplayLogError> {
         let (mut log, header) = Self::create(epoch, key);
-        let mut reader = Reader::new(bytes);
+        let mut reader = ByteReader::new(bytes);
         if reader.take(header.len())? != header {
             return Err(ReplayLogError::Foreign);
         }
@@ -73,7 +73,7 @@ impl ReplayLog {
 
     fn read_block(
         &mut self,
-        reader: &mut Reader<'_>,
+        reader: &mut ByteReader<'_>,
         seen: &mut ReplaySet,
     ) -> Result<(), ReplayLogError> {
         let count = reader.array()?;

@@ -12,21 +12,21 @@ use crate::ids::Epoch;
 use crate::time::UnixSecs;
 
 /// Prices of the last epochs, and the load that makes the next one.
-pub(super) struct Demand {
+pub(super) struct TicketDifficulty {
     /// Bytes that may be taken in during one epoch before the price rises.
     free: u64,
     epoch: Epoch,
     taken: u64,
-    prices: BTreeMap<Epoch, TicketBits>,
+    by_epoch: BTreeMap<Epoch, TicketBits>,
 }
 
-impl Demand {
+impl TicketDifficulty {
     pub(super) const fn new(free: u64) -> Self {
         Self {
             free,
             epoch: Epoch(0),
             taken: 0,
-            prices: BTreeMap::new(),
+            by_epoch: BTreeMap::new(),
         }
     }
 
@@ -38,15 +38,15 @@ impl Demand {
     }
 
     /// Fixes the price of a new epoch, if one has begun.
-    pub(super) fn roll(&mut self, now: UnixSecs) {
+    pub(super) fn advance_epoch(&mut self, now: UnixSecs) {
         let epoch = Epoch::at(now);
         if epoch == self.epoch {
             return;
         }
-        let price = self.price();
-        self.prices.insert(epoch, price);
-        while self.prices.len() > REMEMBERED {
-            self.prices.pop_first();
+        let bits = self.next_difficulty();
+        self.by_epoch.insert(epoch, bits);
+        while self.by_epoch.len() > MAX_EPOCHS {
+            self.by_epoch.pop_first();
         }
         self.epoch = epoch;
         self.taken = 0;
@@ -54,7 +54,7 @@ impl Demand {
 
     /// The price of the epoch that runs now.
     pub(super) fn current(&self) -> TicketBits {
-        self.prices
+        self.by_epoch
             .get(&self.epoch)
             .copied()
             .unwrap_or(TicketBits::MIN)
@@ -67,21 +67,21 @@ impl Demand {
     pub(super) fn for_epoch(&self, epoch: Epoch) -> TicketBits {
         [epoch, epoch.previous()]
             .into_iter()
-            .filter_map(|epoch| self.prices.get(&epoch).copied())
+            .filter_map(|epoch| self.by_epoch.get(&epoch).copied())
             .min()
             .unwrap_or(TicketBits::MIN)
     }
 
-    fn price(&self) -> TicketBits {
-        let mut price = TicketBits::MIN;
+    fn next_difficulty(&self) -> TicketBits {
+        let mut bits = TicketBits::MIN;
         let mut bearable = self.free.max(1);
-        while self.taken > bearable && price < TicketBits::MAX {
-            price = price.harder();
+        while self.taken > bearable && bits < TicketBits::MAX {
+            bits = bits.harder();
             bearable = bearable.saturating_mul(2);
         }
-        price
+        bits
     }
 }
 
 /// Epochs whose tickets can still arrive: the last, the running, the next, and one to spare.
-const REMEMBERED: usize = 4;
+const MAX_EPOCHS: usize = 4;

@@ -15,7 +15,7 @@ use crate::time::Instant;
 
 /// What all shards of a set must agree on.
 #[derive(Clone, Copy)]
-pub(super) struct Terms {
+pub(super) struct SetTerms {
     pub(super) class: Class,
     pub(super) epoch: Epoch,
     pub(super) hold: Duration,
@@ -23,47 +23,47 @@ pub(super) struct Terms {
 }
 
 /// One set, open or done with.
-pub(super) struct Set {
-    pub(super) terms: Terms,
+pub(super) struct ShardSet {
+    pub(super) terms: SetTerms,
     /// Pieces so far; none once the set is done with, and late shards are to be swallowed.
-    pub(super) pieces: Option<BTreeMap<u8, Box<[u8; SHARD_LEN]>>>,
+    pub(super) shards: Option<BTreeMap<u8, Box<[u8; SHARD_LEN]>>>,
     owner: LinkId,
     /// Number of this set in the order of opening.
     serial: u64,
     due: Instant,
 }
 
-impl Set {
+impl ShardSet {
     fn cost(&self) -> usize {
-        let pieces = self.pieces.as_ref().map_or(0, BTreeMap::len);
-        SET_COST.saturating_add(pieces.saturating_mul(PIECE_COST))
+        let shards = self.shards.as_ref().map_or(0, BTreeMap::len);
+        SET_COST.saturating_add(shards.saturating_mul(SHARD_COST))
     }
 
     fn is_large(&self) -> bool {
-        self.pieces.is_some() && is_large(self.terms.class)
+        self.shards.is_some() && is_large(self.terms.class)
     }
 }
 
 /// All sets, by cookie, by age and by neighbour.
-pub(super) struct Table {
+pub(super) struct ShardSetTable {
     max_bytes: usize,
     max_large: usize,
-    sets: BTreeMap<Cookie, Set>,
+    sets: BTreeMap<Cookie, ShardSet>,
     by_due: BTreeSet<(Instant, Cookie)>,
     large: BTreeMap<u64, Cookie>,
-    shares: BTreeMap<LinkId, Share>,
+    shares: BTreeMap<LinkId, PeerShare>,
     bytes: usize,
     opened: u64,
 }
 
 /// What one neighbour has delivered.
 #[derive(Default)]
-struct Share {
+struct PeerShare {
     bytes: usize,
     by_age: BTreeMap<u64, Cookie>,
 }
 
-impl Table {
+impl ShardSetTable {
     pub(super) const fn new(max_bytes: usize, max_large: usize) -> Self {
         Self {
             max_bytes,
@@ -85,7 +85,7 @@ impl Table {
         self.by_due.first().map(|(due, _)| *due)
     }
 
-    pub(super) fn get(&self, cookie: Cookie) -> Option<&Set> {
+    pub(super) fn get(&self, cookie: Cookie) -> Option<&ShardSet> {
         self.sets.get(&cookie)
     }
 
@@ -93,21 +93,21 @@ impl Table {
     pub(super) fn open(
         &mut self,
         cookie: Cookie,
-        terms: Terms,
+        terms: SetTerms,
         owner: LinkId,
         due: Instant,
     ) -> bool {
         if is_large(terms.class) && !self.make_room_for_large() {
             return false;
         }
-        if !self.make_room(SET_COST.saturating_add(PIECE_COST), cookie) {
+        if !self.make_room(SET_COST.saturating_add(SHARD_COST), cookie) {
             return false;
         }
         let serial = self.opened;
         self.opened = self.opened.saturating_add(1);
-        let set = Set {
+        let set = ShardSet {
             terms,
-            pieces: Some(BTreeMap::new()),
+            shards: Some(BTreeMap::new()),
             owner,
             serial,
             due,
@@ -124,19 +124,19 @@ impl Table {
     }
 
     /// Adds a piece to an open set; false if there is no such set, or no room even after eviction.
-    pub(super) fn add(&mut self, cookie: Cookie, index: u8, piece: Box<[u8; SHARD_LEN]>) -> bool {
-        if !self.make_room(PIECE_COST, cookie) {
+    pub(super) fn add(&mut self, cookie: Cookie, index: u8, shard: Box<[u8; SHARD_LEN]>) -> bool {
+        if !self.make_room(SHARD_COST, cookie) {
             return false;
         }
         let Some(set) = self.sets.get_mut(&cookie) else {
             return false;
         };
-        let Some(pieces) = &mut set.pieces else {
+        let Some(shards) = &mut set.shards else {
             return false;
         };
         let owner = set.owner;
-        if pieces.insert(index, piece).is_none() {
-            self.charge(owner, PIECE_COST);
+        if shards.insert(index, shard).is_none() {
+            self.charge(owner, SHARD_COST);
         }
         true
     }
@@ -147,12 +147,12 @@ impl Table {
             return BTreeMap::new();
         };
         let before = set.cost();
-        let pieces = set.pieces.take().unwrap_or_default();
+        let shards = set.shards.take().unwrap_or_default();
         let freed = before.saturating_sub(set.cost());
         let (owner, serial) = (set.owner, set.serial);
         self.large.remove(&serial);
         self.discharge(owner, freed);
-        pieces
+        shards
     }
 
     /// Forgets every set that is due.
@@ -236,14 +236,14 @@ impl Table {
 
 /// Whether a set of this class may grow so big that few of them are allowed.
 fn is_large(class: Class) -> bool {
-    class.package_len() > LARGE_ABOVE
+    class.package_len() > LARGE_PACKAGE_LEN
 }
 
 /// What one piece is charged: its bytes, and its share of map and allocator.
-pub(super) const PIECE_COST: usize = SHARD_LEN + 41;
+pub(super) const SHARD_COST: usize = SHARD_LEN + 41;
 
 /// What one set is charged besides its pieces: itself and its places in five maps.
 pub(super) const SET_COST: usize = 512;
 
 /// The package of a 9,788-byte envelope.
-const LARGE_ABOVE: usize = 9_840;
+const LARGE_PACKAGE_LEN: usize = 9_840;

@@ -3,7 +3,7 @@ use core::ops::Range;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRng, Rng, SeedableRng};
 
-use super::table::{PIECE_COST, SET_COST};
+use super::table::{SET_COST, SHARD_COST};
 use super::*;
 use crate::dispersal::{Cookie, Ticket, disperse};
 
@@ -44,7 +44,7 @@ fn set(rng: &mut impl CryptoRng, class: Class, envelope: &[u8]) -> Vec<Shard> {
     let mut cookie = Cookie([0; 16]);
     rng.fill_bytes(&mut cookie.0);
     let ticket = find_ticket(rng, cookie, TicketBits::MIN);
-    let pieces = disperse(rng, class, envelope).unwrap();
+    let shards = disperse(rng, class, envelope).unwrap();
     let shard = |(index, bytes)| Shard {
         cookie,
         class,
@@ -52,7 +52,7 @@ fn set(rng: &mut impl CryptoRng, class: Class, envelope: &[u8]) -> Vec<Shard> {
         ticket,
         bytes,
     };
-    (0..).zip(pieces).map(shard).collect()
+    (0..).zip(shards).map(shard).collect()
 }
 
 fn small_set(rng: &mut impl CryptoRng) -> Vec<Shard> {
@@ -60,19 +60,22 @@ fn small_set(rng: &mut impl CryptoRng) -> Vec<Shard> {
 }
 
 /// Hands over a shard with everything else as usual.
-fn give(rendezvous: &mut Rendezvous, shard: &Shard) -> Verdict {
+fn give(rendezvous: &mut Rendezvous, shard: &Shard) -> ShardOutcome {
     rendezvous.accept(START, LINK, EPOCH, HOLD, false, shard.clone())
 }
 
 fn give_all(rendezvous: &mut Rendezvous, shards: &[Shard], which: Range<usize>) {
     for shard in &shards[which] {
         let verdict = give(rendezvous, shard);
-        assert!(matches!(verdict, Verdict::Opened | Verdict::Counted));
+        assert!(matches!(
+            verdict,
+            ShardOutcome::Opened | ShardOutcome::Counted
+        ));
     }
 }
 
-fn complete(envelope: &[u8]) -> Verdict {
-    Verdict::Complete {
+fn complete(envelope: &[u8]) -> ShardOutcome {
+    ShardOutcome::Complete {
         envelope: envelope.to_vec(),
         hold: HOLD,
     }
@@ -103,9 +106,9 @@ fn late_shards_of_a_completed_set_are_swallowed_until_it_would_have_timed_out() 
     let late = |rendezvous: &mut Rendezvous, secs| {
         rendezvous.accept(at(secs), LINK, EPOCH, HOLD, false, shards[2].clone())
     };
-    assert_eq!(late(&mut rendezvous, 0), Verdict::Swallowed);
-    assert_eq!(late(&mut rendezvous, 30 * 60 - 1), Verdict::Swallowed);
-    assert_eq!(late(&mut rendezvous, 30 * 60), Verdict::Opened);
+    assert_eq!(late(&mut rendezvous, 0), ShardOutcome::Ignored);
+    assert_eq!(late(&mut rendezvous, 30 * 60 - 1), ShardOutcome::Ignored);
+    assert_eq!(late(&mut rendezvous, 30 * 60), ShardOutcome::Opened);
 }
 
 #[test]
@@ -118,9 +121,9 @@ fn a_package_that_travels_whole_keeps_nothing_but_needs_a_ticket() {
     assert_eq!(rendezvous.next_due(), None);
 
     shards[0].bytes[100] ^= 1;
-    assert_eq!(give(&mut rendezvous, &shards[0]), Verdict::Poisoned);
+    assert_eq!(give(&mut rendezvous, &shards[0]), ShardOutcome::Poisoned);
     shards[0].ticket.0[0] ^= 1;
-    let rejected = Verdict::Rejected(Rejected::BadTicket);
+    let rejected = ShardOutcome::Rejected(ShardRejection::BadTicket);
     assert_eq!(give(&mut rendezvous, &shards[0]), rejected);
     assert_eq!(rendezvous.bytes(), 0);
 }
@@ -128,7 +131,7 @@ fn a_package_that_travels_whole_keeps_nothing_but_needs_a_ticket() {
 #[test]
 fn a_ticket_serves_at_one_relay_in_one_epoch_for_one_cookie() {
     let shards = small_set(&mut rng(4));
-    let rejected = Verdict::Rejected(Rejected::BadTicket);
+    let rejected = ShardOutcome::Rejected(ShardRejection::BadTicket);
 
     let mut elsewhere = Rendezvous::new(RelayId([0x78; 32]), RendezvousLimits::default());
     assert_eq!(give(&mut elsewhere, &shards[0]), rejected);
@@ -142,7 +145,7 @@ fn a_ticket_serves_at_one_relay_in_one_epoch_for_one_cookie() {
     other.cookie.0[15] ^= 1;
     assert_eq!(give(&mut rendezvous, &other), rejected);
     assert_eq!(rendezvous.bytes(), 0);
-    assert_eq!(give(&mut rendezvous, &shards[0]), Verdict::Opened);
+    assert_eq!(give(&mut rendezvous, &shards[0]), ShardOutcome::Opened);
 }
 
 #[test]
@@ -159,13 +162,13 @@ fn a_shard_that_disagrees_with_its_set_is_rejected_and_does_the_set_no_harm() {
     let mut other_class = shards[1].clone();
     other_class.class = Class::converge(2_408).unwrap();
     for (shard, epoch, hold, reason) in [
-        (&other_ticket, EPOCH, HOLD, Rejected::OtherTicket),
-        (&other_class, EPOCH, HOLD, Rejected::OtherClass),
-        (&shards[1], EPOCH.next(), HOLD, Rejected::OtherEpoch),
-        (&shards[1], EPOCH, 2 * HOLD, Rejected::OtherHold),
+        (&other_ticket, EPOCH, HOLD, ShardRejection::OtherTicket),
+        (&other_class, EPOCH, HOLD, ShardRejection::OtherClass),
+        (&shards[1], EPOCH.next(), HOLD, ShardRejection::OtherEpoch),
+        (&shards[1], EPOCH, 2 * HOLD, ShardRejection::OtherHold),
     ] {
         let verdict = rendezvous.accept(START, LINK, epoch, hold, false, shard.clone());
-        assert_eq!(verdict, Verdict::Rejected(reason));
+        assert_eq!(verdict, ShardOutcome::Rejected(reason));
         assert_eq!(rendezvous.bytes(), before);
     }
     assert_eq!(give(&mut rendezvous, &shards[1]), complete(&[0x42; 563]));
@@ -186,7 +189,7 @@ fn the_same_shard_again_changes_nothing() {
     let mut rendezvous = rendezvous();
     give_all(&mut rendezvous, &shards, 0..1);
     let before = rendezvous.bytes();
-    assert_eq!(give(&mut rendezvous, &shards[0]), Verdict::Swallowed);
+    assert_eq!(give(&mut rendezvous, &shards[0]), ShardOutcome::Ignored);
     assert_eq!(rendezvous.bytes(), before);
     assert_eq!(give(&mut rendezvous, &shards[2]), complete(&[0x42; 563]));
 }
@@ -198,10 +201,10 @@ fn the_same_index_with_other_bytes_frees_the_set_for_good() {
     forged.bytes[614] ^= 0x80;
     let mut rendezvous = rendezvous();
     give_all(&mut rendezvous, &shards, 0..1);
-    assert_eq!(give(&mut rendezvous, &forged), Verdict::Poisoned);
+    assert_eq!(give(&mut rendezvous, &forged), ShardOutcome::Poisoned);
     assert_eq!(rendezvous.bytes(), SET_COST);
     for shard in &shards {
-        assert_eq!(give(&mut rendezvous, shard), Verdict::Swallowed);
+        assert_eq!(give(&mut rendezvous, shard), ShardOutcome::Ignored);
     }
 }
 
@@ -214,10 +217,10 @@ fn an_altered_shard_costs_one_decode_and_the_set() {
     shards[3].bytes[7] ^= 1;
     let mut rendezvous = rendezvous();
     give_all(&mut rendezvous, &shards, 0..7);
-    assert_eq!(give(&mut rendezvous, &shards[7]), Verdict::Poisoned);
+    assert_eq!(give(&mut rendezvous, &shards[7]), ShardOutcome::Poisoned);
     // Four good ones more would rebuild it, if anybody looked for the bad one.
     for shard in &shards[8..] {
-        assert_eq!(give(&mut rendezvous, shard), Verdict::Swallowed);
+        assert_eq!(give(&mut rendezvous, shard), ShardOutcome::Ignored);
         assert_eq!(rendezvous.bytes(), SET_COST);
     }
 }
@@ -230,7 +233,7 @@ fn shards_of_two_packages_under_one_cookie_are_caught() {
     shards[1].bytes = other[1].clone();
     let mut rendezvous = rendezvous();
     give_all(&mut rendezvous, &shards, 0..1);
-    assert_eq!(give(&mut rendezvous, &shards[1]), Verdict::Poisoned);
+    assert_eq!(give(&mut rendezvous, &shards[1]), ShardOutcome::Poisoned);
 }
 
 #[test]
@@ -240,7 +243,7 @@ fn an_index_beyond_the_set_is_never_rebuilt() {
     shards[1].index = 3;
     let mut rendezvous = rendezvous();
     give_all(&mut rendezvous, &shards, 0..1);
-    assert_eq!(give(&mut rendezvous, &shards[1]), Verdict::Poisoned);
+    assert_eq!(give(&mut rendezvous, &shards[1]), ShardOutcome::Poisoned);
 }
 
 #[test]
@@ -250,15 +253,15 @@ fn unfinished_sets_are_forgotten_after_half_an_hour_or_with_the_bulletin_flag_af
     let mut rendezvous = rendezvous();
     for (shard, flag) in [(hush, false), (bulletin, true)] {
         let verdict = rendezvous.accept(START, LINK, EPOCH, HOLD, flag, shard);
-        assert_eq!(verdict, Verdict::Opened);
+        assert_eq!(verdict, ShardOutcome::Opened);
     }
-    assert_eq!(rendezvous.bytes(), 2 * (SET_COST + PIECE_COST));
+    assert_eq!(rendezvous.bytes(), 2 * (SET_COST + SHARD_COST));
 
     assert_eq!(rendezvous.next_due(), Some(at(30 * 60).mono));
     rendezvous.expire(at(30 * 60 - 1));
-    assert_eq!(rendezvous.bytes(), 2 * (SET_COST + PIECE_COST));
+    assert_eq!(rendezvous.bytes(), 2 * (SET_COST + SHARD_COST));
     rendezvous.expire(at(30 * 60));
-    assert_eq!(rendezvous.bytes(), SET_COST + PIECE_COST);
+    assert_eq!(rendezvous.bytes(), SET_COST + SHARD_COST);
     assert_eq!(rendezvous.next_due(), Some(at(75 * 60).mono));
     rendezvous.expire(at(75 * 60));
     assert_eq!(rendezvous.bytes(), 0);
@@ -279,7 +282,7 @@ fn a_busy_epoch_makes_tickets_dearer_in_the_next_one() {
     let free = 500 * 24 / SHARD_LEN;
     for _ in 0..2 * free {
         let shard = small_set(&mut rng).remove(0);
-        assert_eq!(give(&mut rendezvous, &shard), Verdict::Opened);
+        assert_eq!(give(&mut rendezvous, &shard), ShardOutcome::Opened);
     }
     assert_eq!(rendezvous.required_bits(), TicketBits::MIN);
     rendezvous.expire(at(Epoch::SECS));
@@ -290,19 +293,19 @@ fn a_busy_epoch_makes_tickets_dearer_in_the_next_one() {
 
 #[test]
 fn a_ticket_is_judged_by_the_lower_of_the_prices_its_sender_can_have_read() {
-    let mut demand = Demand::new(1_000);
+    let mut demand = TicketDifficulty::new(1_000);
     let epoch = |number| Epoch(number).start();
-    demand.roll(epoch(10));
+    demand.advance_epoch(epoch(10));
     demand.count(4_001);
-    demand.roll(epoch(11));
+    demand.advance_epoch(epoch(11));
     demand.count(2_000);
-    demand.roll(epoch(12));
+    demand.advance_epoch(epoch(12));
 
     let bits = [9, 10, 11, 12, 13, 14].map(|number| demand.for_epoch(Epoch(number)).get());
     // Prices: 17 in epoch 10, 20 in 11 after four times the free load, 18 in 12 after twice.
     assert_eq!(bits, [17, 17, 17, 18, 18, 17]);
     demand.count(usize::MAX);
-    demand.roll(epoch(13));
+    demand.advance_epoch(epoch(13));
     assert_eq!(demand.current(), TicketBits::MAX);
 }
 

@@ -2,7 +2,7 @@
 
 use circuits::cell::Cell;
 
-use crate::path::{EPOCH, Stop, forward, rng, sealed, stops};
+use crate::path::{EPOCH, PathStop, forward, rng, sealed, stops};
 use crate::reference;
 
 /// Cells looked at for each length of path.
@@ -14,7 +14,7 @@ fn seen_at_the_end(len: usize) -> Vec<Vec<u8>> {
     // A seed for each length: the same draws at two lengths would show the same padding.
     let mut rng = rng(500 + u64::try_from(len).unwrap());
     let stops = stops(&mut rng, len);
-    let mut relays: Vec<_> = stops.iter().map(Stop::relay).collect();
+    let mut relays: Vec<_> = stops.iter().map(PathStop::relay).collect();
     let mut views = Vec::new();
     for _ in 0..CELLS {
         let (mut cell, _) = sealed(&mut rng, &stops);
@@ -26,7 +26,7 @@ fn seen_at_the_end(len: usize) -> Vec<Vec<u8>> {
     views
 }
 
-fn last_view(stop: &Stop, cell: &Cell) -> Vec<u8> {
+fn last_view(stop: &PathStop, cell: &Cell) -> Vec<u8> {
     let alpha = *cell.view().alpha();
     let shared = x25519_dalek::x25519(stop.secret, alpha);
     let layer = reference::layer(alpha, shared, stop.reference(), EPOCH.0);
@@ -91,7 +91,7 @@ fn slots_behind_the_last_one_are_never_zero_or_repeated() {
 fn a_cell_looks_random_from_its_second_byte_on_at_every_hop() {
     let mut rng = rng(52);
     let stops = stops(&mut rng, 6);
-    let mut relays: Vec<_> = stops.iter().map(Stop::relay).collect();
+    let mut relays: Vec<_> = stops.iter().map(PathStop::relay).collect();
     let mut at_hop: Vec<Vec<u8>> = vec![Vec::new(); 6];
     for _ in 0..60 {
         let (mut cell, _) = sealed(&mut rng, &stops);

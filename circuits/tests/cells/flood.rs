@@ -6,7 +6,7 @@ use circuits::relay::{DropReason, OnionRelay, Peeled, RelayLimits, ReplaySet};
 use crate::path::{EPOCH, at, rng, sealed, stops};
 
 #[test]
-fn cells_of_a_quiet_neighbour_pass_a_flood_of_junk_without_loss() {
+fn cells_of_a_quiet_peer_pass_a_flood_of_junk_without_loss() {
     let mut rng = rng(40);
     let stops = stops(&mut rng, 2);
     let mut relay = OnionRelay::new(stops[0].id, RelayLimits::default());

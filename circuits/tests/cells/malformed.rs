@@ -4,13 +4,13 @@ use circuits::cell::{BadSlot, Cell, CellError, HopDelay};
 use circuits::relay::{DropReason, Peeled};
 use curve25519_dalek::constants::EIGHT_TORSION;
 
-use crate::path::{EPOCH, Stop, dropped, peel, rng, sealed, stops};
+use crate::path::{EPOCH, PathStop, dropped, peel, rng, sealed, stops};
 use crate::reference;
 
 const VERSION: u8 = 0x10 | EPOCH.hint();
 
 /// A cell for one relay, genuine but for its slot.
-fn with_slot(stop: &Stop, slot: Vec<u8>) -> Cell {
+fn with_slot(stop: &PathStop, slot: Vec<u8>) -> Cell {
     let layers = reference::schedule([9; 32], &[stop.reference()], EPOCH.0);
     let cells = reference::wrap(VERSION, &layers, &[slot], &[3; 180], &[4; 647], |_, _| {});
     Cell::parse(&cells[0]).unwrap()

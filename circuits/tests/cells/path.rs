@@ -32,12 +32,12 @@ pub(crate) fn at(epoch: Epoch, micros: u64) -> Now {
 }
 
 /// A relay of the path: name and key of [`EPOCH`].
-pub(crate) struct Stop {
+pub(crate) struct PathStop {
     pub(crate) id: RelayId,
     pub(crate) secret: [u8; 32],
 }
 
-impl Stop {
+impl PathStop {
     pub(crate) fn secret(&self) -> OnionSecret {
         OnionSecret::from_secret(Secret::init_with(|bytes| *bytes = self.secret))
     }
@@ -50,8 +50,8 @@ impl Stop {
     }
 
     /// The same relay for the reference implementation.
-    pub(crate) fn reference(&self) -> reference::Relay {
-        reference::Relay {
+    pub(crate) fn reference(&self) -> reference::ReferenceRelay {
+        reference::ReferenceRelay {
             id: self.id.0,
             onion: *self.secret().public().as_bytes(),
         }
@@ -74,14 +74,14 @@ impl Stop {
 }
 
 /// `len` relays.
-pub(crate) fn stops(rng: &mut ChaCha20Rng, len: usize) -> Vec<Stop> {
+pub(crate) fn stops(rng: &mut ChaCha20Rng, len: usize) -> Vec<PathStop> {
     let mut bytes = || {
         let mut bytes = [0; 32];
         rng.fill_bytes(&mut bytes);
         bytes
     };
     (0..len)
-        .map(|_| Stop {
+        .map(|_| PathStop {
             id: RelayId(bytes()),
             secret: bytes(),
         })
@@ -89,7 +89,7 @@ pub(crate) fn stops(rng: &mut ChaCha20Rng, len: usize) -> Vec<Stop> {
 }
 
 /// The layers of a path, with delays that differ from hop to hop.
-pub(crate) fn layers(stops: &[Stop]) -> Vec<LayerSpec> {
+pub(crate) fn layers(stops: &[PathStop]) -> Vec<LayerSpec> {
     let delays = (1..).map(|n| HopDelay::from_units(n * 111).unwrap());
     stops
         .iter()
@@ -109,7 +109,7 @@ pub(crate) fn body(rng: &mut ChaCha20Rng) -> [u8; DELTA_LEN] {
 }
 
 /// A cell for the path, and its body.
-pub(crate) fn sealed(rng: &mut ChaCha20Rng, stops: &[Stop]) -> (Cell, [u8; DELTA_LEN]) {
+pub(crate) fn sealed(rng: &mut ChaCha20Rng, stops: &[PathStop]) -> (Cell, [u8; DELTA_LEN]) {
     let delta = body(rng);
     let cell = seal(rng, EPOCH, &layers(stops), false, &delta).unwrap();
     (cell, delta)

@@ -27,13 +27,13 @@ pub(crate) struct Layer {
 
 /// A relay as an origin knows it.
 #[derive(Clone, Copy)]
-pub(crate) struct Relay {
+pub(crate) struct ReferenceRelay {
     pub(crate) id: [u8; 32],
     pub(crate) onion: [u8; 32],
 }
 
 /// The keys of a layer from its element and secret.
-pub(crate) fn layer(alpha: [u8; 32], shared: [u8; 32], relay: Relay, epoch: u32) -> Layer {
+pub(crate) fn layer(alpha: [u8; 32], shared: [u8; 32], relay: ReferenceRelay, epoch: u32) -> Layer {
     let (prk, hkdf) = Hkdf::<Sha256>::extract(Some(b"whisht/1/cell"), &shared);
     let expand = |label: &str, key: &mut [u8]| {
         let info = [
@@ -66,7 +66,7 @@ pub(crate) fn layer(alpha: [u8; 32], shared: [u8; 32], relay: Relay, epoch: u32)
 }
 
 /// The layers of a path with secret `x`.
-pub(crate) fn schedule(x: [u8; 32], relays: &[Relay], epoch: u32) -> Vec<Layer> {
+pub(crate) fn schedule(x: [u8; 32], relays: &[ReferenceRelay], epoch: u32) -> Vec<Layer> {
     let mut alpha = x25519(x, x25519_dalek::X25519_BASEPOINT_BYTES);
     let mut factors = vec![x];
     let mut layers = Vec::new();

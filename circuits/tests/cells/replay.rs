@@ -7,7 +7,7 @@ use circuits::relay::{
 };
 use circuits::time::Now;
 
-use crate::path::{EPOCH, Stop, at, dropped, forward, peel, peel_at, rng, sealed, stops};
+use crate::path::{EPOCH, PathStop, at, dropped, forward, peel, peel_at, rng, sealed, stops};
 use crate::reference;
 
 /// What must be durable before the cell leaves.
@@ -26,7 +26,7 @@ fn with_alpha(cell: &[u8], alpha: [u8; 32]) -> Cell {
 }
 
 #[test]
-fn the_same_cell_passes_once_whoever_brings_it() {
+fn the_same_cell_passes_once_from_any_link() {
     let mut rng = rng(20);
     let stops = stops(&mut rng, 2);
     let (cell, _) = sealed(&mut rng, &stops);
@@ -212,7 +212,7 @@ fn a_full_replay_set_refuses_new_cells_and_still_knows_the_old() {
 
 #[test]
 fn a_key_is_not_replaced_by_one_that_has_forgotten() {
-    let stop: &Stop = &stops(&mut rng(28), 1)[0];
+    let stop: &PathStop = &stops(&mut rng(28), 1)[0];
     let mut relay = stop.relay();
     let again = relay.install_key(EPOCH, stop.secret(), ReplaySet::default());
     assert!(again.is_err());

@@ -5,7 +5,7 @@ use circuits::geometry::CELL_LEN;
 use circuits::ids::{Epoch, LinkId};
 use circuits::relay::{DropReason, OnionRelay, Peeled, ReplaySet};
 
-use crate::path::{EPOCH, Stop, at, forward, peel, rng, sealed, stops};
+use crate::path::{EPOCH, PathStop, at, forward, peel, rng, sealed, stops};
 use crate::reference;
 
 /// How `relay` gets rid of `cell` with one bit flipped; panics if it does not.
@@ -24,7 +24,7 @@ fn fate(relay: &mut OnionRelay, cell: &Cell, bit: usize) -> Option<DropReason> {
 
 /// Flips every bit of the cell as it arrives at `stop`, on as many threads as there are bytes in a
 /// word, and checks that the untouched cell still passes.
-fn flip_every_bit(stop: &Stop, next: &Stop, cell: &Cell) {
+fn flip_every_bit(stop: &PathStop, next: &PathStop, cell: &Cell) {
     let relay = || {
         let mut relay = stop.relay();
         // A neighbouring key that is accepted too: a flipped hint must not help.
@@ -80,7 +80,7 @@ fn a_cell_for_one_relay_is_worthless_to_another() {
     let stops = stops(&mut rng, 2);
     let (cell, _) = sealed(&mut rng, &stops);
     // Another key; the same key under another name; the same key in another epoch of equal hint.
-    let renamed = Stop {
+    let renamed = PathStop {
         id: stops[1].id,
         secret: stops[0].secret,
     };
@@ -125,7 +125,7 @@ fn parts_of_two_cells_do_not_combine() {
 fn a_sender_who_frames_a_relay_only_loses_a_cell() {
     let mut rng = rng(13);
     let stops = stops(&mut rng, 3);
-    let relays: Vec<_> = stops.iter().map(Stop::reference).collect();
+    let relays: Vec<_> = stops.iter().map(PathStop::reference).collect();
     let layers = reference::schedule([9; 32], &relays, EPOCH.0);
     let slots: Vec<_> = (0..3)
         .map(|place| match stops.get(place + 1) {

@@ -90,7 +90,7 @@ fn make(name: &str, epoch: u32, len: usize, bulletin: bool) -> Case {
     let relays: Vec<_> = secrets
         .iter()
         .enumerate()
-        .map(|(n, secret)| reference::Relay {
+        .map(|(n, secret)| reference::ReferenceRelay {
             id: named(&format!("{name}/relay {n}")),
             onion: x25519_dalek::x25519(*secret, x25519_dalek::X25519_BASEPOINT_BYTES),
         })
@@ -194,7 +194,7 @@ fn an_origin_that_draws_the_recorded_bytes_seals_the_recorded_cell() {
                 delay: HopDelay::from_units(layer.delay).unwrap(),
             })
             .collect();
-        let mut script = Script(hex::decode(case.x + &case.random).unwrap());
+        let mut script = ScriptedRng(hex::decode(case.x + &case.random).unwrap());
         let epoch = Epoch(case.epoch);
         let cell = seal(
             &mut script,
@@ -262,9 +262,9 @@ fn relays_make_each_recorded_cell_of_the_one_before() {
 }
 
 /// A generator that yields recorded bytes.
-struct Script(Vec<u8>);
+struct ScriptedRng(Vec<u8>);
 
-impl TryRng for Script {
+impl TryRng for ScriptedRng {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
@@ -286,4 +286,4 @@ impl TryRng for Script {
     }
 }
 
-impl TryCryptoRng for Script {}
+impl TryCryptoRng for ScriptedRng {}

@@ -1,4 +1,4 @@
-//! The recorded descriptor: every field, every byte (docs/wire/directory.md, "Vector").
+//! The recorded descriptor: every field, every byte (docs/wire/directory.md, "DescriptorVector").
 
 use circuits::directory::{
     Descriptor, DescriptorDraft, PuzzleSolution, RelayEndpoint, Requirements, SigningKey,
@@ -8,8 +8,8 @@ use circuits::secret::Secret;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
-struct Vector {
-    network: Network,
+struct DescriptorVector {
+    network: RecordedNetwork,
     signing_key: String,
     key: String,
     relay_id: String,
@@ -31,7 +31,7 @@ struct Vector {
 }
 
 #[derive(Deserialize)]
-struct Network {
+struct RecordedNetwork {
     profile: String,
     name: String,
     id: String,
@@ -48,11 +48,11 @@ fn bytes<const N: usize>(text: &str) -> [u8; N] {
     hex::decode(text).unwrap().try_into().unwrap()
 }
 
-fn vector() -> Vector {
+fn vector() -> DescriptorVector {
     serde_json::from_str(include_str!("../vectors/descriptor.json")).unwrap()
 }
 
-fn draft(vector: &Vector) -> DescriptorDraft {
+fn draft(vector: &DescriptorVector) -> DescriptorDraft {
     let Endpoints { ip4, ip6, onion } = &vector.endpoints;
     DescriptorDraft {
         epoch: Epoch(vector.epoch),

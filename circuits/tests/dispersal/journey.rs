@@ -8,7 +8,7 @@ use circuits::distributions;
 use circuits::geometry::DELTA_LEN;
 use circuits::ids::{Epoch, LinkId, RelayId};
 use circuits::rendezvous::{
-    Rendezvous, RendezvousLimits, TicketBits, TicketSearch, Verdict, verify_ticket,
+    Rendezvous, RendezvousLimits, ShardOutcome, TicketBits, TicketSearch, verify_ticket,
 };
 use circuits::time::Now;
 use rand_chacha::ChaCha20Rng;
@@ -84,11 +84,11 @@ fn envelopes_of_every_class_arrive_mixed_with_each_other_and_with_a_third_of_the
         };
         let from = LinkId(distributions::below(&mut rng, 9).into());
         match rendezvous.accept(now, from, EPOCH, hold, false, shard) {
-            Verdict::Complete { envelope, hold } => {
+            ShardOutcome::Complete { envelope, hold } => {
                 assert_eq!(arrived.insert(hold, envelope), None);
             }
             // 107 is no third of 162: one piece more than needed may be left.
-            Verdict::Counted | Verdict::Opened | Verdict::Swallowed => {}
+            ShardOutcome::Counted | ShardOutcome::Opened | ShardOutcome::Ignored => {}
             verdict => panic!("{verdict:?}"),
         }
     }

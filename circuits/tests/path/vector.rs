@@ -6,13 +6,13 @@ use rand_core::SeedableRng;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
-struct Vector {
+struct PathVector {
     seed: String,
-    draws: Vec<Draw>,
+    draws: Vec<LengthDraw>,
 }
 
 #[derive(Deserialize)]
-struct Draw {
+struct LengthDraw {
     floor: u8,
     ceiling: u8,
     lanes: usize,
@@ -22,13 +22,13 @@ struct Draw {
 
 #[test]
 fn the_recorded_draws_come_out_again_one_after_another() {
-    let Vector { seed, draws } =
+    let PathVector { seed, draws } =
         serde_json::from_str(include_str!("../vectors/lane_lengths.json")).unwrap();
     let seed = hex::decode(seed).unwrap().try_into().unwrap();
     let mut rng = ChaCha20Rng::from_seed(seed);
     assert!(draws.len() > 20);
     for draw in draws {
-        let Draw {
+        let LengthDraw {
             floor,
             ceiling,
             lanes,

@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use circuits::bytes::Reader;
+use circuits::bytes::ByteReader;
 use circuits::ids::Epoch;
 use circuits::secret::Secret;
 use sha2::{Digest, Sha256};
@@ -96,7 +96,7 @@ fn decode_directory(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
     if Sha256::digest(content).as_slice() != digest {
         return None;
     }
-    let mut reader = Reader::new(content.strip_prefix(DIRECTORY_MAGIC)?);
+    let mut reader = ByteReader::new(content.strip_prefix(DIRECTORY_MAGIC)?);
     let mut entries = Vec::new();
     while reader.remaining() > 0 {
         let len = usize::try_from(reader.u32().ok()?).ok()?;

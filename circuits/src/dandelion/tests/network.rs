@@ -5,8 +5,8 @@ use super::*;
 const PEERS: usize = 8;
 const HOP: Duration = Duration::from_millis(62);
 
-struct Node {
-    stem: Stem,
+struct StemNode {
+    stem: StemRouter,
     embargo: Embargo,
     /// What each link leads to: the node there, and its name for the link.
     links: BTreeMap<LinkId, (usize, LinkId)>,
@@ -15,7 +15,7 @@ struct Node {
 }
 
 /// How a stem ended.
-struct End {
+struct StemEnd {
     hops: usize,
     /// When somebody flooded it, and who.
     flooded: Instant,
@@ -23,10 +23,10 @@ struct End {
 }
 
 /// Nodes that dialled `PEERS` random others each.
-fn network(rng: &mut ChaCha20Rng, size: usize, black_holes: usize) -> Vec<Node> {
+fn network(rng: &mut ChaCha20Rng, size: usize, black_holes: usize) -> Vec<StemNode> {
     let mut nodes: Vec<_> = (0..size)
-        .map(|number| Node {
-            stem: Stem::new(rng, Instant::ZERO),
+        .map(|number| StemNode {
+            stem: StemRouter::new(rng, Instant::ZERO),
             embargo: Embargo::new(1_000),
             links: BTreeMap::new(),
             black_hole: number < black_holes,
@@ -52,7 +52,7 @@ fn network(rng: &mut ChaCha20Rng, size: usize, black_holes: usize) -> Vec<Node> 
 }
 
 /// Sends one envelope on its stem and waits until somebody floods it.
-fn send(nodes: &mut [Node], rng: &mut ChaCha20Rng, from: usize, hash: [u8; 32]) -> End {
+fn send(nodes: &mut [StemNode], rng: &mut ChaCha20Rng, from: usize, hash: [u8; 32]) -> StemEnd {
     let mut now = secs(1);
     let (mut place, mut origin) = (from, StemOrigin::Own);
     let mut crossed = BTreeSet::new();
@@ -70,7 +70,7 @@ fn send(nodes: &mut [Node], rng: &mut ChaCha20Rng, from: usize, hash: [u8; 32]) 
         }
         match node.stem.route(rng, now, origin) {
             StemRoute::Fluff => break Some((now, place)),
-            StemRoute::Stranded => panic!("every node has successors"),
+            StemRoute::NoSuccessors => panic!("every node has successors"),
             StemRoute::To(link) => {
                 let (peer, there) = node.links[&link];
                 (place, origin) = (peer, StemOrigin::From(there));
@@ -89,7 +89,7 @@ fn send(nodes: &mut [Node], rng: &mut ChaCha20Rng, from: usize, hash: [u8; 32]) 
     for node in nodes {
         node.embargo.seen(&hash);
     }
-    End { hops, flooded, by }
+    StemEnd { hops, flooded, by }
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn black_holes_delay_envelopes_but_lose_none() {
 }
 
 #[test]
-fn behind_a_black_hole_the_originator_is_one_of_those_who_may_flood() {
+fn behind_a_black_hole_the_originator_is_one_of_those_that_may_flood() {
     let mut rng = rng(23);
     let (mut longer, mut by_originator) = (0_u32, 0_u32);
     for _ in 0..40 {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::super::table::{Table, Terms};
+use super::super::table::{SetTerms, ShardSetTable};
 use super::*;
 
 /// A table with room for `sets` sets of one piece each.
-fn table(sets: usize) -> Table {
-    Table::new(sets * (SET_COST + PIECE_COST), 64)
+fn table(sets: usize) -> ShardSetTable {
+    ShardSetTable::new(sets * (SET_COST + SHARD_COST), 64)
 }
 
 fn cookie(number: u64) -> Cookie {
@@ -16,8 +16,8 @@ fn cookie(number: u64) -> Cookie {
     cookie
 }
 
-fn terms(class: Class) -> Terms {
-    Terms {
+fn terms(class: Class) -> SetTerms {
+    SetTerms {
         class,
         epoch: EPOCH,
         hold: HOLD,
@@ -26,7 +26,7 @@ fn terms(class: Class) -> Terms {
 }
 
 /// Opens a set with one piece, as `Rendezvous::accept` does.
-fn open(table: &mut Table, number: u64, class: Class, owner: LinkId) -> bool {
+fn open(table: &mut ShardSetTable, number: u64, class: Class, owner: LinkId) -> bool {
     // Later sets are due later.
     let due = Instant::from_micros(1_000 + number);
     table.open(cookie(number), terms(class), owner, due)
@@ -46,30 +46,30 @@ fn a_million_guessed_cookies_leave_no_trace_without_a_ticket() {
     for _ in 0..1_000_000 {
         rng.fill_bytes(&mut shard.cookie.0);
         match give(&mut rendezvous, &shard) {
-            Verdict::Opened => opened += 1,
-            verdict => assert_eq!(verdict, Verdict::Rejected(Rejected::BadTicket)),
+            ShardOutcome::Opened => opened += 1,
+            verdict => assert_eq!(verdict, ShardOutcome::Rejected(ShardRejection::BadTicket)),
         }
     }
     // One guess in 2^17 is a ticket: eight are expected, and cost what eight tickets cost.
     assert!(opened < 30, "{opened} sets");
-    assert_eq!(rendezvous.bytes(), opened * (SET_COST + PIECE_COST));
+    assert_eq!(rendezvous.bytes(), opened * (SET_COST + SHARD_COST));
 }
 
 #[test]
 fn half_finished_sets_fill_the_bound_and_no_more_and_then_go_away() {
-    let mut table = Table::new(1 << 20, 64);
+    let mut table = ShardSetTable::new(1 << 20, 64);
     for number in 0..20_000 {
         assert!(open(&mut table, number, small(), LinkId(number % 7)));
         assert!(table.bytes() <= 1 << 20);
     }
-    assert!(table.bytes() > (1 << 20) - SET_COST - PIECE_COST);
+    assert!(table.bytes() > (1 << 20) - SET_COST - SHARD_COST);
     table.expire(Instant::from_micros(u64::MAX));
     assert_eq!(table.bytes(), 0);
     assert_eq!(table.next_due(), None);
 }
 
 #[test]
-fn a_flood_through_one_neighbour_displaces_only_itself() {
+fn a_flood_through_one_peer_displaces_only_itself() {
     let mut table = table(100);
     for number in 0..10 {
         assert!(open(&mut table, number, small(), LinkId(1)));
@@ -115,9 +115,9 @@ fn few_heavy_sets_weigh_as_much_as_many_light_ones() {
 }
 
 #[test]
-fn large_sets_are_few_and_the_greediest_neighbour_gives_way() {
+fn large_sets_are_few_and_the_peer_with_most_gives_way() {
     let large = Class::converge(65_536).unwrap();
-    let mut table = Table::new(16 << 20, 64);
+    let mut table = ShardSetTable::new(16 << 20, 64);
     for number in 0..4 {
         assert!(open(&mut table, number, large, LinkId(1)));
     }
@@ -132,7 +132,7 @@ fn large_sets_are_few_and_the_greediest_neighbour_gives_way() {
 #[test]
 fn a_large_set_done_with_makes_room_for_another() {
     let large = Class::converge(65_536).unwrap();
-    let mut table = Table::new(16 << 20, 2);
+    let mut table = ShardSetTable::new(16 << 20, 2);
     assert!(open(&mut table, 0, large, LinkId(1)));
     assert!(open(&mut table, 1, large, LinkId(2)));
     table.close(cookie(0));
@@ -143,14 +143,14 @@ fn a_large_set_done_with_makes_room_for_another() {
 #[test]
 fn growing_sets_never_exceed_the_bound_nor_evict_themselves() {
     let class = Class::converge(9_788).unwrap();
-    let bound = SET_COST + 10 * PIECE_COST;
-    let mut table = Table::new(bound, 64);
+    let bound = SET_COST + 10 * SHARD_COST;
+    let mut table = ShardSetTable::new(bound, 64);
     assert!(open(&mut table, 0, class, LinkId(1)));
     let added = (1..16).filter(|index| table.add(cookie(0), *index, Box::new([0; SHARD_LEN])));
     assert_eq!(added.count(), 9);
     assert_eq!(table.bytes(), bound);
     assert_eq!(
-        table.get(cookie(0)).unwrap().pieces.as_ref().unwrap().len(),
+        table.get(cookie(0)).unwrap().shards.as_ref().unwrap().len(),
         10
     );
 }
@@ -158,14 +158,14 @@ fn growing_sets_never_exceed_the_bound_nor_evict_themselves() {
 #[test]
 fn a_bound_that_holds_nothing_rejects_everything() {
     let mut rng = rng(2);
-    for bytes in [0, SET_COST, SET_COST + PIECE_COST - 1] {
+    for bytes in [0, SET_COST, SET_COST + SHARD_COST - 1] {
         let limits = RendezvousLimits {
             bytes,
             ..RendezvousLimits::default()
         };
         let mut rendezvous = Rendezvous::new(ID, limits);
         let verdict = give(&mut rendezvous, &small_set(&mut rng)[0]);
-        assert_eq!(verdict, Verdict::Rejected(Rejected::NoRoom));
+        assert_eq!(verdict, ShardOutcome::Rejected(ShardRejection::NoRoom));
         assert_eq!(rendezvous.bytes(), 0);
     }
     let limits = RendezvousLimits {
@@ -176,7 +176,7 @@ fn a_bound_that_holds_nothing_rejects_everything() {
     let large = Class::converge(65_536).unwrap();
     let shards = set(&mut rng, large, &[1; 65_536]);
     let verdict = give(&mut rendezvous, &shards[0]);
-    assert_eq!(verdict, Verdict::Rejected(Rejected::NoRoom));
+    assert_eq!(verdict, ShardOutcome::Rejected(ShardRejection::NoRoom));
 }
 
 #[test]
@@ -205,10 +205,10 @@ fn the_books_balance_whatever_happens() {
         let held: usize = known
             .iter()
             .filter_map(|number| table.get(cookie(*number)))
-            .map(|set| SET_COST + set.pieces.as_ref().map_or(0, |p| p.len() * PIECE_COST))
+            .map(|set| SET_COST + set.shards.as_ref().map_or(0, |p| p.len() * SHARD_COST))
             .sum();
         assert_eq!(table.bytes(), held);
-        assert!(held <= 40 * (SET_COST + PIECE_COST));
+        assert!(held <= 40 * (SET_COST + SHARD_COST));
     }
     table.expire(Instant::from_micros(u64::MAX));
     assert_eq!(table.bytes(), 0);

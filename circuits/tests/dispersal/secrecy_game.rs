@@ -13,18 +13,18 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRng, Rng, SeedableRng};
 use reed_solomon_erasure::galois_8::ReedSolomon;
 
-type Piece = [u8; SHARD_LEN];
+type ShardBytes = [u8; SHARD_LEN];
 
 /// Makes all pieces of an envelope.
-type Scheme = fn(&mut ChaCha20Rng, Class, &[u8]) -> Vec<Piece>;
+type Scheme = fn(&mut ChaCha20Rng, Class, &[u8]) -> Vec<ShardBytes>;
 
 /// What is computed of the pieces that the adversary got, given what the two envelopes' pieces at
 /// the same places would be without the transform.
-type Figure = fn(got: &[Piece], plain: &[Vec<Piece>; 2]) -> f64;
+type Figure = fn(got: &[ShardBytes], plain: &[Vec<ShardBytes>; 2]) -> f64;
 
 const FIGURES: [(&str, Figure); 5] = [
     ("known bytes", known_bytes),
-    ("known sums of pieces", known_sums),
+    ("known sums of shards", known_sums),
     ("number of ones", |got, _| ones(got)),
     ("repeated bytes", |got, _| repeats(got)),
     ("histogram of bytes", |got, _| unevenness(got)),
@@ -33,7 +33,7 @@ const FIGURES: [(&str, Figure); 5] = [
 const TRAINING: u32 = 50;
 
 #[test]
-fn fewer_than_k_pieces_do_not_tell_which_of_two_envelopes_they_are_of() {
+fn fewer_than_k_shards_do_not_tell_which_of_two_envelopes_they_are_of() {
     for (k, trials) in [(2, 4_200), (4, 2_100), (16, 420)] {
         for (name, wins) in play(k, trials, transformed) {
             // Five standard deviations of a fair coin.
@@ -68,11 +68,11 @@ fn play(k: u8, trials: u32, scheme: Scheme) -> Vec<(&'static str, f64)> {
         choose(&mut rng, class),
         choose(&mut rng, class),
     ] {
-        let deal = |rng: &mut ChaCha20Rng, scheme: Scheme, which: usize| -> Vec<Piece> {
-            let pieces = scheme(rng, class, &envelopes[which]);
+        let deal = |rng: &mut ChaCha20Rng, scheme: Scheme, which: usize| -> Vec<ShardBytes> {
+            let shards = scheme(rng, class, &envelopes[which]);
             indices
                 .iter()
-                .map(|index| pieces[usize::from(*index)])
+                .map(|index| shards[usize::from(*index)])
                 .collect()
         };
         let plains = [0, 1].map(|which| deal(&mut rng, plain, which));
@@ -103,24 +103,24 @@ fn choose(rng: &mut impl CryptoRng, class: Class) -> Vec<u8> {
     left
 }
 
-fn transformed(rng: &mut ChaCha20Rng, class: Class, envelope: &[u8]) -> Vec<Piece> {
-    let pieces = disperse(rng, class, envelope).unwrap();
-    pieces.into_iter().map(|piece| *piece).collect()
+fn transformed(rng: &mut ChaCha20Rng, class: Class, envelope: &[u8]) -> Vec<ShardBytes> {
+    let shards = disperse(rng, class, envelope).unwrap();
+    shards.into_iter().map(|shard| *shard).collect()
 }
 
 /// The envelope in the place it has in a package, coded without the transform.
-fn plain(_: &mut ChaCha20Rng, class: Class, envelope: &[u8]) -> Vec<Piece> {
+fn plain(_: &mut ChaCha20Rng, class: Class, envelope: &[u8]) -> Vec<ShardBytes> {
     let (k, n) = (usize::from(class.k()), usize::from(class.n()));
     let mut package = vec![0; n * SHARD_LEN];
     package[4..4 + envelope.len()].copy_from_slice(envelope);
-    let (pieces, _) = package.as_chunks_mut::<SHARD_LEN>();
+    let (shards, _) = package.as_chunks_mut::<SHARD_LEN>();
     let codec = ReedSolomon::new(k, n - k).unwrap();
-    codec.encode(&mut *pieces).unwrap();
-    pieces.to_vec()
+    codec.encode(&mut *shards).unwrap();
+    shards.to_vec()
 }
 
 /// How many more bytes agree with the second envelope than with the first.
-fn known_bytes(got: &[Piece], plain: &[Vec<Piece>; 2]) -> f64 {
+fn known_bytes(got: &[ShardBytes], plain: &[Vec<ShardBytes>; 2]) -> f64 {
     let [first, second] = plain
         .each_ref()
         .map(|plain| equal(got.as_flattened(), plain.as_flattened()));
@@ -128,15 +128,15 @@ fn known_bytes(got: &[Piece], plain: &[Vec<Piece>; 2]) -> f64 {
 }
 
 /// The same for the sum of all pieces, which the code, being linear, preserves.
-fn known_sums(got: &[Piece], plain: &[Vec<Piece>; 2]) -> f64 {
+fn known_sums(got: &[ShardBytes], plain: &[Vec<ShardBytes>; 2]) -> f64 {
     let [first, second] = plain.each_ref().map(|plain| equal(&sum(got), &sum(plain)));
     second - first
 }
 
-fn sum(pieces: &[Piece]) -> Piece {
+fn sum(shards: &[ShardBytes]) -> ShardBytes {
     let mut sum = [0; SHARD_LEN];
-    for piece in pieces {
-        sum.iter_mut().zip(piece).for_each(|(a, b)| *a ^= b);
+    for shard in shards {
+        sum.iter_mut().zip(shard).for_each(|(a, b)| *a ^= b);
     }
     sum
 }
@@ -145,20 +145,20 @@ fn equal(a: &[u8], b: &[u8]) -> f64 {
     count(a.iter().zip(b).filter(|(a, b)| a == b).count())
 }
 
-fn ones(pieces: &[Piece]) -> f64 {
-    let bytes = pieces.as_flattened().iter();
+fn ones(shards: &[ShardBytes]) -> f64 {
+    let bytes = shards.as_flattened().iter();
     bytes.map(|byte| f64::from(byte.count_ones())).sum()
 }
 
-fn repeats(pieces: &[Piece]) -> f64 {
-    let pairs = pieces.as_flattened().windows(2);
+fn repeats(shards: &[ShardBytes]) -> f64 {
+    let pairs = shards.as_flattened().windows(2);
     count(pairs.filter(|pair| pair[0] == pair[1]).count())
 }
 
 /// Sum of squares of the counts of byte values.
-fn unevenness(pieces: &[Piece]) -> f64 {
+fn unevenness(shards: &[ShardBytes]) -> f64 {
     let mut counts = [0_u32; 256];
-    for byte in pieces.as_flattened() {
+    for byte in shards.as_flattened() {
         counts[usize::from(*byte)] += 1;
     }
     counts.iter().map(|count| f64::from(*count).powi(2)).sum()
