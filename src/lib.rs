@@ -15,7 +15,6 @@ pub mod cli;
 pub mod compose;
 #[cfg(feature = "shell")]
 pub mod config;
-pub mod dark;
 pub mod discovery;
 pub mod ecies;
 pub mod endpoint;
@@ -31,6 +30,7 @@ pub mod mail;
 pub mod message;
 pub mod nearest;
 pub mod node;
+pub mod onion_wire;
 pub mod pool;
 pub mod pow;
 pub mod rpc;

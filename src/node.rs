@@ -153,8 +153,8 @@ impl Me {
         };
         let key = link.public();
         Ok(Self {
-            as_peer: introduce(&[Capability::DARK_1, Capability::SHH_5, Capability::SHH_6]),
-            as_relay: introduce(&[Capability::DARK_1]),
+            as_peer: introduce(&[Capability::ONION_1, Capability::SHH_5, Capability::SHH_6]),
+            as_relay: introduce(&[Capability::ONION_1]),
             signing: SigningKey::new(link.to_bytes())?,
             key,
             id: key.id(),

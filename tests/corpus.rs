@@ -52,7 +52,7 @@ macro_rules! replay {
 
 replay! {
     cell: 3_000,
-    dark_packet: 20_000,
+    onion_packet: 20_000,
     descriptor: 20_000,
     discv4_packet: 3_000,
     envelope: 20_000,

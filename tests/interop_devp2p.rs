@@ -103,7 +103,7 @@ fn converse(mut wire: Wire, mut peer: Peer, key: &LinkKey) {
         "id": hex::encode(key.public().0),
         "client": "whisht/interop",
         "version": 5,
-        "capabilities": ["dark/1", "shh/6"],
+        "capabilities": ["onion/1", "shh/6"],
     });
     assert_eq!(peer.next(), opened);
     assert_eq!(wire.link.remote(), Some(remote));
@@ -153,7 +153,7 @@ fn config() -> Arc<LinkConfig> {
     Arc::new(LinkConfig {
         client_id: "whisht/interop".into(),
         listen_port: 0,
-        capabilities: vec![Capability::DARK_1, Capability::SHH_6],
+        capabilities: vec![Capability::ONION_1, Capability::SHH_6],
         limits: LinkLimits::default(),
     })
 }

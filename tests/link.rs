@@ -57,4 +57,4 @@ fn at(secs: u64) -> Instant {
     Instant::ZERO.after(Duration::from_secs(secs))
 }
 
-const BOTH: [Capability; 2] = [Capability::SHH_6, Capability::DARK_1];
+const BOTH: [Capability; 2] = [Capability::SHH_6, Capability::ONION_1];

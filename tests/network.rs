@@ -311,12 +311,12 @@ fn a_link_for_cells_does_not_keep_a_named_peer_from_becoming_one() {
         for other in 0..12 {
             let peer = world.addr(other);
             let key = hex::encode(peer.key.0);
-            if spoken(&mut world, at, key.clone()) != ["dark/1"] {
+            if spoken(&mut world, at, key.clone()) != ["onion/1"] {
                 continue;
             }
             world.command(at, Command::AddPeer(peer)).unwrap();
             world.run(Duration::from_secs(5));
-            let both = ["dark/1", "shh/6"];
+            let both = ["onion/1", "shh/6"];
             assert_eq!(spoken(&mut world, at, key), both, "{at} and {other}");
             met += 1;
         }

@@ -30,7 +30,7 @@ use crate::time::Instant;
 
 /// Routes of this node's stem epoch.
 pub struct StemRouter {
-    /// Outbound `dark/1` peers.
+    /// Outbound `onion/1` peers.
     candidates: BTreeSet<LinkId>,
     successors: [Option<LinkId>; 2],
     /// Decides which successor serves whom; drawn anew each epoch.
@@ -57,7 +57,7 @@ impl StemRouter {
         stem
     }
 
-    /// Tells which peers may be successors: those with `dark/1` whom this node dialled.
+    /// Tells which peers may be successors: those with `onion/1` whom this node dialled.
     ///
     /// A successor that is gone is replaced at once. One that is still there stays until the epoch
     /// ends, whoever else arrives: peers that could come and displace it would choose the route.

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::time::UnixSecs;
 
-/// A network that relays belong to; nodes of different networks never exchange `dark/1` data.
+/// A network that relays belong to; nodes of different networks never exchange `onion/1` data.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 pub struct NetworkId(pub [u8; 32]);
 

@@ -18,7 +18,7 @@ pub fn hello(data: &[u8]) {
     assert!(hello.client_id.len() <= MAX_CLIENT_ID);
     assert!(hello.client_id.chars().all(|c| matches!(c, ' '..='~')));
 
-    let ours = [Capability::SHH_5, Capability::DARK_1, Capability::SHH_6];
+    let ours = [Capability::SHH_5, Capability::ONION_1, Capability::SHH_6];
     let shared = Shared::negotiate(&ours, &hello.capabilities);
     let mut next = BASE_CODES;
     for capability in shared.iter() {

@@ -114,7 +114,7 @@ fn opened() -> (Link, Sealer) {
         let key = LinkKey::from_bytes(&mut [byte; 32]);
         Arc::new(key.expect("a small number is a key"))
     });
-    let capabilities = vec![Capability::DARK_1, Capability::SHH_6];
+    let capabilities = vec![Capability::ONION_1, Capability::SHH_6];
     let hello = hello::encode("fuzz", 0, &capabilities, &ours.public());
     let config = LinkConfig {
         client_id: String::new(),

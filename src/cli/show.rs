@@ -104,7 +104,7 @@ pub(super) async fn relays(node: &mut Node) -> Result<Exit, Failure> {
         ]
     };
     let heading = ["RELAY", "SUBNET", "PATHS", "", "TICKET BITS"];
-    let empty = "no relays known yet; peers that speak dark/1 tell of them";
+    let empty = "no relays known yet; peers that speak onion/1 tell of them";
     node.screen.table(heading, &rows(&relays, row), empty)?;
     Ok(Exit::Done)
 }
@@ -146,7 +146,7 @@ pub(super) async fn status(node: &mut Node) -> Result<Exit, Failure> {
         screen.line(format_args!("shut      {reason}; messages are kept"))?;
     }
     screen.line(format_args!(
-        "peers     {}, of which {} speak dark/1",
+        "peers     {}, of which {} speak onion/1",
         count("peers"),
         count("dark_peers")
     ))?;

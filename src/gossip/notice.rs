@@ -12,9 +12,9 @@ use std::collections::VecDeque;
 use circuits::ids::LinkId;
 use circuits::time::{Instant, Now};
 
-use crate::dark::{DarkMessage, MAX_HASHES};
 use crate::envelope::EnvelopeHash;
 use crate::link::Capability;
+use crate::onion_wire::{MAX_HASHES, OnionMessage};
 use crate::pool::Pool;
 
 use super::known::Known;
@@ -155,7 +155,7 @@ impl Gossip {
         let asks = turn.ask.into_iter();
         asks.flat_map(|(link, envelopes)| {
             let packets = envelopes.chunks(MAX_HASHES);
-            let message = |hashes: &[EnvelopeHash]| DarkMessage::GetEnvelopes(hashes.to_vec());
+            let message = |hashes: &[EnvelopeHash]| OnionMessage::GetEnvelopes(hashes.to_vec());
             packets
                 .filter_map(|hashes| dark(link, &message(hashes)))
                 .collect::<Vec<_>>()
@@ -245,13 +245,13 @@ pub(super) fn announce(
     if old {
         peer.notices.backlog_gate = now.mono.after(BACKLOG_GAP);
     }
-    dark(link, &DarkMessage::Announce(hashes))
+    dark(link, &OnionMessage::Announce(hashes))
 }
 
-fn dark(link: LinkId, message: &DarkMessage) -> Option<Send> {
+fn dark(link: LinkId, message: &OnionMessage) -> Option<Send> {
     Some(Send {
         link,
-        capability: Capability::DARK_1,
+        capability: Capability::ONION_1,
         code: message.code(),
         payload: message.encode().ok()?,
     })

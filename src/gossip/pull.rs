@@ -17,8 +17,8 @@ use circuits::ids::LinkId;
 use circuits::time::Instant;
 use rand_chacha::ChaCha20Rng;
 
-use crate::dark::MAX_HASHES;
 use crate::envelope::EnvelopeHash;
+use crate::onion_wire::MAX_HASHES;
 
 /// Everything that is to be asked for or was asked for.
 #[derive(Debug, Default)]

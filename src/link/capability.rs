@@ -18,7 +18,7 @@ pub struct Capability {
 
 impl Capability {
     /// The onion layer and directory of whisht.
-    pub const DARK_1: Self = Self::new("dark", 1, 16);
+    pub const ONION_1: Self = Self::new("onion", 1, 16);
     /// Whisper, fifth version.
     pub const SHH_5: Self = Self::new("shh", 5, 64);
     /// Whisper, sixth version (EIP-627).
@@ -153,13 +153,13 @@ mod tests {
     }
 
     #[test]
-    fn dark_comes_before_whisper_and_moves_it_up_by_sixteen() {
-        let ours = [Capability::SHH_6, Capability::SHH_5, Capability::DARK_1];
-        let shared = Shared::negotiate(&ours, &[listed("shh", 6), listed("dark", 1)]);
-        assert_eq!(shared.offset(Capability::DARK_1), Some(16));
+    fn onion_comes_before_whisper_and_moves_it_up_by_sixteen() {
+        let ours = [Capability::SHH_6, Capability::SHH_5, Capability::ONION_1];
+        let shared = Shared::negotiate(&ours, &[listed("shh", 6), listed("onion", 1)]);
+        assert_eq!(shared.offset(Capability::ONION_1), Some(16));
         assert_eq!(shared.offset(Capability::SHH_6), Some(32));
         assert_eq!(shared.offset(Capability::SHH_5), None);
-        assert_eq!(shared.locate(31), Some((Capability::DARK_1, 15)));
+        assert_eq!(shared.locate(31), Some((Capability::ONION_1, 15)));
         assert_eq!(shared.locate(32), Some((Capability::SHH_6, 0)));
         assert_eq!(shared.locate(159), Some((Capability::SHH_6, 127)));
         assert_eq!(shared.locate(160), None);

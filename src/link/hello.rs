@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn our_hello_reads_back_sorted() {
-        let ours = [Capability::SHH_6, Capability::SHH_5, Capability::DARK_1];
+        let ours = [Capability::SHH_6, Capability::SHH_5, Capability::ONION_1];
         let hello = Hello::decode(&encode("whisht", 20_819, &ours, &RelayKey([7; 64]))).unwrap();
         let listed: Vec<_> = hello
             .capabilities

@@ -80,20 +80,20 @@ impl Default for LinkLimits {
             rules: Vec::new(),
             queue: QueueBudgets::default(),
         };
-        [DARK_CELL, DARK_CIRCUIT]
+        [ONION_CELL, ONION_CIRCUIT]
             .into_iter()
             .fold(limits, |limits, code| {
-                limits.with_rule(Capability::DARK_1, code, CELL_PAYLOAD..=CELL_PAYLOAD)
+                limits.with_rule(Capability::ONION_1, code, CELL_PAYLOAD..=CELL_PAYLOAD)
             })
     }
 }
 
 /// Payload of a cell on the link: RLP, a list of one string. Three bytes of length for each.
 pub const CELL_PAYLOAD: usize = CELL_LEN + 3 + 3;
-/// Code of a cell in `dark/1`.
-const DARK_CELL: u16 = 3;
-/// Code of a splice's message in `dark/1`.
-const DARK_CIRCUIT: u16 = 7;
+/// Code of a cell in `onion/1`.
+const ONION_CELL: u16 = 3;
+/// Code of a splice's message in `onion/1`.
+const ONION_CIRCUIT: u16 = 7;
 
 #[cfg(test)]
 mod tests {
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn a_cell_has_one_length_and_other_messages_have_the_common_bound() {
         let limits = LinkLimits::default();
-        assert_eq!(limits.lengths(Capability::DARK_1, 3), 918..=918);
+        assert_eq!(limits.lengths(Capability::ONION_1, 3), 918..=918);
         assert_eq!(limits.lengths(Capability::SHH_6, 3), 0..=2_097_152);
     }
 

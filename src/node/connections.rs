@@ -31,7 +31,7 @@ pub(super) struct Connections {
 pub(super) enum Purpose {
     /// Gossip, and whatever else both sides speak.
     Peer,
-    /// Cells only, dialled because a cell has to go there; offers nothing but `dark/1`.
+    /// Cells only, dialled because a cell has to go there; offers nothing but `onion/1`.
     Cells,
 }
 
@@ -68,7 +68,7 @@ pub(super) struct Remote {
     pub(super) shared: Vec<Capability>,
 }
 
-/// How far `dark/1` is on a connection.
+/// How far `onion/1` is on a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Dark {
     /// Not spoken here, or the other side belongs to another network.

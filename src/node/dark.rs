@@ -13,8 +13,8 @@ use circuits::time::Now;
 use super::Node;
 use super::connections::{Dark, Purpose};
 use super::standing::Blame;
-use crate::dark::DarkMessage;
 use crate::link::{Capability, DisconnectReason, Priority};
+use crate::onion_wire::OnionMessage;
 
 impl Node {
     /// Says who we are, as soon as the handshake is over.
@@ -23,7 +23,7 @@ impl Node {
             connection.dark = Dark::AwaitingStatus(now.mono.after(STATUS_WAIT));
         }
         let network = self.me.requirements.network;
-        let status = DarkMessage::Status {
+        let status = OnionMessage::Status {
             network,
             epoch: Epoch::at(now.unix),
         };
@@ -34,7 +34,7 @@ impl Node {
         let Some(state) = self.connections.get(id).map(|connection| connection.dark) else {
             return;
         };
-        let message = u8::try_from(code).map(|code| DarkMessage::decode(code, payload));
+        let message = u8::try_from(code).map(|code| OnionMessage::decode(code, payload));
         let message = match message {
             Ok(Ok(Some(message))) => message,
             // Reserved: a later version may know it.
@@ -47,7 +47,7 @@ impl Node {
             }
         };
         match (state, message) {
-            (Dark::AwaitingStatus(_), DarkMessage::Status { network, .. }) => {
+            (Dark::AwaitingStatus(_), OnionMessage::Status { network, .. }) => {
                 self.on_dark_status(now, id, network == self.me.requirements.network);
             }
             (Dark::Ready, message) => self.on_dark_message(now, id, message),
@@ -79,10 +79,10 @@ impl Node {
         self.send_unsent_cells(now, id);
     }
 
-    fn on_dark_message(&mut self, now: Now, id: LinkId, message: DarkMessage) {
+    fn on_dark_message(&mut self, now: Now, id: LinkId, message: OnionMessage) {
         match message {
-            DarkMessage::Descriptors(descriptors) => self.on_descriptors(now, id, &descriptors),
-            DarkMessage::GetDescriptors {
+            OnionMessage::Descriptors(descriptors) => self.on_descriptors(now, id, &descriptors),
+            OnionMessage::GetDescriptors {
                 epoch,
                 bucket,
                 have,
@@ -97,24 +97,24 @@ impl Node {
                     },
                 );
             }
-            DarkMessage::Cell(bytes) => match Cell::parse(bytes.as_slice()) {
+            OnionMessage::Cell(bytes) => match Cell::parse(bytes.as_slice()) {
                 Ok(cell) => self.on_cell(now, id, cell),
                 Err(_) => self.counters.cells_dropped += 1,
             },
-            DarkMessage::Stem(envelope) => self.on_stem(now, id, envelope),
-            DarkMessage::Announce(envelopes) => self.on_announce(now, id, envelopes),
-            DarkMessage::GetEnvelopes(envelopes) => self.gossip.asked(id, envelopes),
+            OnionMessage::Stem(envelope) => self.on_stem(now, id, envelope),
+            OnionMessage::Announce(envelopes) => self.on_announce(now, id, envelopes),
+            OnionMessage::GetEnvelopes(envelopes) => self.gossip.asked(id, envelopes),
             // A second status says nothing new.
-            DarkMessage::Status { .. } => {}
+            OnionMessage::Status { .. } => {}
         }
     }
 
-    /// Queues one `dark/1` message; `false` if it cannot be sent.
+    /// Queues one `onion/1` message; `false` if it cannot be sent.
     pub(super) fn send_dark(
         &mut self,
         id: LinkId,
         priority: Priority,
-        message: &DarkMessage,
+        message: &OnionMessage,
     ) -> bool {
         let Ok(payload) = message.encode() else {
             return false;
@@ -122,7 +122,7 @@ impl Node {
         self.queue(
             id,
             priority,
-            Capability::DARK_1,
+            Capability::ONION_1,
             u16::from(message.code()),
             payload,
         )

@@ -2,7 +2,7 @@
 //!
 //! This file turns bytes into messages and hands each to the part of the node that it is for. It
 //! decides who is dialled, which of two links to one peer stays, and what a fault costs; what the
-//! messages mean is said elsewhere (`gossip` for `shh`, `dark` for `dark/1`).
+//! messages mean is said elsewhere (`gossip` for `shh`, `dark` for `onion/1`).
 
 use core::time::Duration;
 use std::net::IpAddr;
@@ -233,7 +233,7 @@ impl Node {
                     code,
                     payload,
                 } => {
-                    if capability == Capability::DARK_1 {
+                    if capability == Capability::ONION_1 {
                         self.on_dark(now, id, code, &payload);
                     } else {
                         self.on_shh(now, id, code, &payload);
@@ -253,7 +253,7 @@ impl Node {
         shared: Vec<Capability>,
     ) {
         let short = key.id().short();
-        let dark = shared.contains(&Capability::DARK_1);
+        let dark = shared.contains(&Capability::ONION_1);
         let remote = Remote {
             key,
             short,

@@ -209,7 +209,7 @@ impl Node {
             Some(Publication::Made) => "yes",
             Some(Publication::Solving(..)) => "soon: its puzzle is being solved",
             _ if !self.stem.stem.can_stem() => {
-                "no: it needs two peers of its own choice that speak dark/1"
+                "no: it needs two peers of its own choice that speak onion/1"
             }
             _ => "later: each relay waits for a random moment of the epoch",
         }

@@ -21,9 +21,9 @@ use super::event::{Name, Trace};
 use super::output::Record;
 use super::store::After;
 use super::{Node, hex};
-use crate::dark::DarkMessage;
 use crate::envelope::{Envelope, SizeClass};
 use crate::link::{DisconnectReason, Priority};
+use crate::onion_wire::OnionMessage;
 
 /// What a relay keeps while cells pass through it.
 pub(super) struct Onion {
@@ -236,7 +236,7 @@ impl Node {
         if let Some(connection) = self.connections.get_mut(link) {
             connection.last_cell = now.mono;
         }
-        let message = DarkMessage::Cell(Box::new(*cell.as_bytes()));
+        let message = OnionMessage::Cell(Box::new(*cell.as_bytes()));
         if !self.send_dark(link, Priority::Cell, &message) {
             self.counters.cells_dropped += 1;
         }

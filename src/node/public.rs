@@ -123,7 +123,7 @@ impl Node {
         } in sends
         {
             let priority = match capability {
-                Capability::DARK_1 => Priority::Control,
+                Capability::ONION_1 => Priority::Control,
                 _ => Priority::Gossip,
             };
             self.queue(link, priority, capability, u16::from(code), payload);

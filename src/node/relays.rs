@@ -23,9 +23,9 @@ use super::listing::Publication;
 use super::output::{Output, Record};
 use super::timers::Timer;
 use super::{Event, Node};
-use crate::dark::DarkMessage;
 use crate::endpoint::PeerAddr;
 use crate::link::Priority;
+use crate::onion_wire::OnionMessage;
 
 /// The relays that we know.
 pub(super) struct Relays {
@@ -251,7 +251,7 @@ impl Node {
             .filter(|(id, link)| link.dark == Dark::Ready && Some(*id) != except)
             .map(|(id, _)| id)
             .collect();
-        let message = DarkMessage::Descriptors(descriptors);
+        let message = OnionMessage::Descriptors(descriptors);
         for link in to {
             self.send_dark(link, Priority::Control, &message);
         }
@@ -267,7 +267,7 @@ impl Node {
                 have,
             } in self.relays.directory.requests(epoch)
             {
-                let message = DarkMessage::GetDescriptors {
+                let message = OnionMessage::GetDescriptors {
                     epoch,
                     bucket,
                     have,
@@ -290,7 +290,7 @@ impl Node {
             .relays
             .directory
             .lacking(now, source, request, &mut self.rng);
-        for message in DarkMessage::descriptors(lacking) {
+        for message in OnionMessage::descriptors(lacking) {
             self.send_dark(from, Priority::Control, &message);
         }
     }

@@ -201,7 +201,7 @@ impl Node {
         }
         if rules.insertion == Insertion::Stem && !self.stem.stem.can_stem() {
             return Err(Refusal::policy(
-                format!("level `{level}` needs two peers that speak dark/1 and that you named"),
+                format!("level `{level}` needs two peers that speak onion/1 and that you named"),
                 "add whisht nodes with --peer or in the configuration file",
             ));
         }
@@ -383,7 +383,7 @@ impl Node {
             uptime_secs: now.mono.since(self.started).as_secs(),
             peers: links().filter(open).count(),
             dark_peers: links()
-                .filter(|link| link.speaks(Capability::DARK_1))
+                .filter(|link| link.speaks(Capability::ONION_1))
                 .count(),
             unserved_peers: self.unserved_peers(),
             refused: self.standings.refused(now.mono),

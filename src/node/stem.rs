@@ -13,9 +13,9 @@ use rand_chacha::ChaCha20Rng;
 
 use super::event::Trace;
 use super::{Node, hex};
-use crate::dark::DarkMessage;
 use crate::envelope::{Envelope, EnvelopeHash, InTime};
 use crate::link::Priority;
+use crate::onion_wire::OnionMessage;
 use crate::pow::PowChecked;
 
 /// Routes, embargoes, and the envelopes themselves.
@@ -122,7 +122,7 @@ impl Node {
                 self.trace(|| Trace::Stem {
                     envelope: hex(&hash.0),
                 });
-                let message = DarkMessage::Stem(envelope.clone());
+                let message = OnionMessage::Stem(envelope.clone());
                 // A full queue loses it; the embargo brings it back.
                 self.send_dark(link, Priority::Control, &message);
                 if let Some(cut_short) = self.stem.embargo.watch(&mut self.rng, now.mono, hash.0) {

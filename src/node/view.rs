@@ -174,7 +174,7 @@ pub struct StatusView {
     pub uptime_secs: u64,
     /// Peers past the handshake.
     pub peers: usize,
-    /// Of these, peers that speak `dark/1`.
+    /// Of these, peers that speak `onion/1`.
     pub dark_peers: usize,
     /// Gossip peers that do not take our hidden messages, by their rule or the work they ask for.
     pub unserved_peers: usize,

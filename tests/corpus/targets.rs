@@ -11,8 +11,6 @@
 
 #[path = "../../fuzz/targets/cell.rs"]
 pub mod cell;
-#[path = "../../fuzz/targets/dark_packet.rs"]
-pub mod dark_packet;
 #[path = "../../fuzz/targets/descriptor.rs"]
 pub mod descriptor;
 #[path = "../../fuzz/targets/discv4_packet.rs"]
@@ -31,6 +29,8 @@ pub mod mail_request;
 pub mod mail_response;
 #[path = "../../fuzz/targets/message.rs"]
 pub mod message;
+#[path = "../../fuzz/targets/onion_packet.rs"]
+pub mod onion_packet;
 #[path = "../../fuzz/targets/rlpx_frame.rs"]
 pub mod rlpx_frame;
 #[path = "../../fuzz/targets/rlpx_handshake.rs"]

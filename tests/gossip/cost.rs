@@ -8,11 +8,11 @@ use circuits::time::{Instant, Now, UnixSecs};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use whisht::bloom::Bloom;
-use whisht::dark::DarkMessage;
 use whisht::envelope::Envelope;
 use whisht::gossip::packet::{MinPow, code, outgoing};
 use whisht::gossip::{Config, Gossip, Send};
 use whisht::link::Capability;
+use whisht::onion_wire::OnionMessage;
 use whisht::pool::{Inserted, Pool};
 
 use super::world::{START, sized};
@@ -120,13 +120,13 @@ impl Mesh {
             }
             return;
         }
-        match DarkMessage::decode(send.code, &send.payload) {
-            Ok(Some(DarkMessage::Announce(hashes))) => {
+        match OnionMessage::decode(send.code, &send.payload) {
+            Ok(Some(OnionMessage::Announce(hashes))) => {
                 let _ = member
                     .gossip
                     .announced(clock, link(from), hashes, &member.pool);
             }
-            Ok(Some(DarkMessage::GetEnvelopes(hashes))) => member.gossip.asked(link(from), hashes),
+            Ok(Some(OnionMessage::GetEnvelopes(hashes))) => member.gossip.asked(link(from), hashes),
             other => panic!("{other:?}"),
         }
     }

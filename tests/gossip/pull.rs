@@ -6,10 +6,10 @@ use std::time::Duration;
 use circuits::ids::LinkId;
 use proptest::prelude::*;
 use whisht::bloom::Bloom;
-use whisht::dark::DarkMessage;
 use whisht::envelope::{Envelope, EnvelopeHash, Topic};
 use whisht::gossip::Send;
 use whisht::link::Capability;
+use whisht::onion_wire::OnionMessage;
 
 use super::world::*;
 
@@ -42,21 +42,21 @@ fn lasting(number: u64) -> Envelope {
 
 fn announced(send: &Send) -> Option<Vec<EnvelopeHash>> {
     match dark(send)? {
-        DarkMessage::Announce(hashes) => Some(hashes),
+        OnionMessage::Announce(hashes) => Some(hashes),
         _ => None,
     }
 }
 
 fn asked_for(send: &Send) -> Option<Vec<EnvelopeHash>> {
     match dark(send)? {
-        DarkMessage::GetEnvelopes(hashes) => Some(hashes),
+        OnionMessage::GetEnvelopes(hashes) => Some(hashes),
         _ => None,
     }
 }
 
-fn dark(send: &Send) -> Option<DarkMessage> {
-    (send.capability == Capability::DARK_1).then(|| {
-        DarkMessage::decode(send.code, &send.payload)
+fn dark(send: &Send) -> Option<OnionMessage> {
+    (send.capability == Capability::ONION_1).then(|| {
+        OnionMessage::decode(send.code, &send.payload)
             .unwrap()
             .unwrap()
     })

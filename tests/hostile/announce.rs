@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use circuits::ids::LinkId;
-use whisht::dark::DarkMessage;
 use whisht::envelope::EnvelopeHash;
 use whisht::node::{Command, PeerView, Reply};
+use whisht::onion_wire::OnionMessage;
 
 use crate::scene::{RELAYS, Scene, TARGET, envelope_of};
 use crate::sim::World;
@@ -16,7 +16,7 @@ use crate::sim::rogue::{Line, Manners};
 fn requests(world: &World, rogue: usize, line: LinkId) -> Vec<EnvelopeHash> {
     let dark = world.rogue(rogue).line(line).dark();
     dark.filter_map(|(_, message)| match message {
-        DarkMessage::GetEnvelopes(hashes) => Some(hashes),
+        OnionMessage::GetEnvelopes(hashes) => Some(hashes),
         _ => None,
     })
     .flatten()
@@ -57,9 +57,9 @@ fn an_envelope_that_travels_on_a_stem_is_asked_for_and_denied_like_one_that_does
         let secret = envelope_of(&mut world, spy, 600);
         let (travelling, nothing) = (secret.hash(), invented(1));
         for message in [
-            DarkMessage::Stem(secret),
-            DarkMessage::GetEnvelopes(vec![travelling, nothing]),
-            DarkMessage::Announce(vec![travelling, nothing]),
+            OnionMessage::Stem(secret),
+            OnionMessage::GetEnvelopes(vec![travelling, nothing]),
+            OnionMessage::Announce(vec![travelling, nothing]),
         ] {
             world.incite(spy, |rogue, now| ((), rogue.say(now, line, &message)));
             world.run(Duration::from_secs(1));
@@ -84,13 +84,13 @@ fn a_neighbour_that_announces_and_never_delivers_loses_its_rating_and_delays_nob
     let envelope = scene.envelope();
     let hash = envelope.hash();
     let (liar, lie) = (scene.rogue, scene.line);
-    scene.say(&DarkMessage::Announce(vec![hash]));
+    scene.say(&OnionMessage::Announce(vec![hash]));
     scene.run(1);
     assert_eq!(requests(&scene.world, liar, lie), [hash]);
     // Another has it, and answers.
     let honest = scene.world.add_rogue(Manners::good());
     let line = scene.world.intrude(honest, TARGET);
-    let announce = DarkMessage::Announce(vec![hash]);
+    let announce = OnionMessage::Announce(vec![hash]);
     scene
         .world
         .incite(honest, |rogue, now| ((), rogue.say(now, line, &announce)));
@@ -114,7 +114,7 @@ fn a_flood_of_invented_hashes_is_asked_for_a_packet_at_a_time_and_keeps_no_envel
         let hashes = (0..256)
             .map(|number| invented(packet << 8 | number))
             .collect();
-        scene.say(&DarkMessage::Announce(hashes));
+        scene.say(&OnionMessage::Announce(hashes));
     }
     scene.run(1);
     assert!(scene.line().stands());
@@ -123,7 +123,7 @@ fn a_flood_of_invented_hashes_is_asked_for_a_packet_at_a_time_and_keeps_no_envel
     let envelope = scene.envelope();
     let honest = scene.world.add_rogue(Manners::good());
     let line = scene.world.intrude(honest, TARGET);
-    let announce = DarkMessage::Announce(vec![envelope.hash()]);
+    let announce = OnionMessage::Announce(vec![envelope.hash()]);
     scene
         .world
         .incite(honest, |rogue, now| ((), rogue.say(now, line, &announce)));

@@ -165,7 +165,7 @@ fn cells_that_wait_for_a_neighbour_that_never_says_its_status_are_dropped_not_ke
     let raw = scene.world.incite(mute, |rogue, now| {
         (rogue.descriptor(now, vec![endpoint], 0), Vec::new())
     });
-    scene.say(&whisht::dark::DarkMessage::Descriptors(vec![raw]));
+    scene.say(&whisht::onion_wire::OnionMessage::Descriptors(vec![raw]));
     scene.run(1);
     let onion = scene.world.incite(mute, |rogue, _| {
         (*OnionSecret::generate(&mut rogue.rng).public(), Vec::new())
@@ -196,7 +196,7 @@ fn a_relay_that_lets_callers_wait_is_dialled_once_and_costs_nobody_elses_cells()
     let raw = scene.world.incite(tarpit, |rogue, now| {
         (rogue.descriptor(now, vec![endpoint], 0), Vec::new())
     });
-    scene.say(&whisht::dark::DarkMessage::Descriptors(vec![raw]));
+    scene.say(&whisht::onion_wire::OnionMessage::Descriptors(vec![raw]));
     scene.run(1);
     let me = scene.myself();
     let hops = [

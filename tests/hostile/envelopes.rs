@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use whisht::dark::DarkMessage;
 use whisht::envelope::Envelope;
+use whisht::onion_wire::OnionMessage;
 
 use crate::scene::{RELAYS, Scene, TARGET};
 use crate::sim::rogue::Manners;
@@ -15,8 +15,8 @@ fn an_envelope_on_the_stem_is_in_nobodys_hands_until_it_is_public() {
     let line = scene.world.intrude(spy, TARGET);
     let envelope = scene.envelope();
     let hash = envelope.hash();
-    scene.say(&DarkMessage::Stem(envelope));
-    let ask = DarkMessage::GetEnvelopes(vec![hash]);
+    scene.say(&OnionMessage::Stem(envelope));
+    let ask = OnionMessage::GetEnvelopes(vec![hash]);
     scene
         .world
         .incite(spy, |rogue, now| ((), rogue.say(now, line, &ask)));
@@ -43,13 +43,13 @@ fn an_envelope_on_the_stem_is_in_nobodys_hands_until_it_is_public() {
 fn a_flood_on_the_stem_takes_no_more_than_its_room_and_shows_nobody_elses_envelope() {
     let mut scene = Scene::new();
     let first = scene.envelope();
-    scene.say(&DarkMessage::Stem(first.clone()));
+    scene.say(&OnionMessage::Stem(first.clone()));
     scene.world.run(Duration::from_millis(100));
     let flood: Vec<Envelope> = (0..4_200).map(|_| scene.envelope_for(20)).collect();
     let line = scene.line;
     for envelope in flood {
         scene.world.incite(scene.rogue, |rogue, now| {
-            ((), rogue.say(now, line, &DarkMessage::Stem(envelope)))
+            ((), rogue.say(now, line, &OnionMessage::Stem(envelope)))
         });
     }
     scene.world.run(Duration::from_millis(100));

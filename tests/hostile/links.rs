@@ -2,9 +2,9 @@
 
 use circuits::directory::RelayEndpoint;
 use circuits::ids::{NetworkId, Profile};
-use whisht::dark::DarkMessage;
 use whisht::link::{Capability, DisconnectReason};
 use whisht::node::Command;
+use whisht::onion_wire::OnionMessage;
 
 use crate::scene::{RELAYS, Scene, TARGET};
 use crate::sim::rogue::Manners;
@@ -60,7 +60,7 @@ fn a_malformed_body_ends_the_link_and_names_the_protocol() {
         let mut scene = Scene::new();
         let line = scene.line;
         scene.world.incite(scene.rogue, |rogue, now| {
-            let what = (Capability::DARK_1, code);
+            let what = (Capability::ONION_1, code);
             ((), rogue.babble(now, line, what, payload))
         });
         scene.run(1);
@@ -77,7 +77,7 @@ fn a_reserved_code_is_ignored() {
     let mut scene = Scene::new();
     let line = scene.line;
     scene.world.incite(scene.rogue, |rogue, now| {
-        let what = (Capability::DARK_1, 15);
+        let what = (Capability::ONION_1, 15);
         ((), rogue.babble(now, line, what, vec![0xff; 40]))
     });
     scene.run(1);
@@ -92,7 +92,7 @@ fn a_relay_that_tells_two_stories_is_excluded_everywhere() {
         let raw = scene.world.incite(scene.rogue, |rogue, now| {
             (rogue.descriptor(now, endpoint(), salt), Vec::new())
         });
-        scene.say(&DarkMessage::Descriptors(vec![raw]));
+        scene.say(&OnionMessage::Descriptors(vec![raw]));
         scene.run(2);
         let usable = RELAYS + usize::from(salt == 0);
         for relay in 0..RELAYS {
@@ -114,7 +114,7 @@ fn a_flood_of_worthless_descriptors_fills_no_directory_and_keeps_no_other_out() 
         let mut forged = raw.clone();
         let at = forged.len() - 1 - n % 60;
         forged[at] ^= 1;
-        scene.say(&DarkMessage::Descriptors(vec![forged]));
+        scene.say(&OnionMessage::Descriptors(vec![forged]));
     }
     scene.run(1);
     assert_eq!(scene.world.status(TARGET).relays, known);

@@ -8,9 +8,9 @@ use circuits::dispersal::Payload;
 use circuits::ids::{Epoch, LinkId};
 use circuits::keys::OnionSecret;
 use whisht::compose::{Life, dummy};
-use whisht::dark::DarkMessage;
 use whisht::envelope::Envelope;
 use whisht::node::{Command, Event};
+use whisht::onion_wire::OnionMessage;
 use whisht::pow::Generations;
 
 use crate::sim::World;
@@ -80,7 +80,7 @@ impl Scene {
     /// The rogue learns of the relays as everybody does.
     pub(crate) fn ask_for_relays(&mut self) {
         let epoch = Epoch::at(self.world.clock().unix);
-        self.say(&DarkMessage::GetDescriptors {
+        self.say(&OnionMessage::GetDescriptors {
             epoch,
             bucket: None,
             have: Vec::new(),
@@ -96,7 +96,7 @@ impl Scene {
         self.world.rogue(self.rogue).line(self.line)
     }
 
-    pub(crate) fn say(&mut self, message: &DarkMessage) {
+    pub(crate) fn say(&mut self, message: &OnionMessage) {
         let line = self.line;
         self.world
             .incite(self.rogue, |rogue, now| ((), rogue.say(now, line, message)));

@@ -13,7 +13,7 @@ use crate::tree::files;
 const LAYERS: &[&[&str]] = &[
     &["ecies", "envelope", "items", "nearest"],
     &["bloom", "message", "pow"],
-    &["compose", "dark", "filter", "link", "pool"],
+    &["compose", "filter", "link", "onion_wire", "pool"],
     &["endpoint", "estimate", "gossip"],
     &["discovery", "mail"],
     &["node"],

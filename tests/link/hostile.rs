@@ -14,7 +14,7 @@ use whisht::link::{
 use crate::raw::{RawPeer, snappy};
 use crate::{BOTH, at, config, events, key, rng};
 
-/// First code of `shh/6` where `dark/1` is shared too.
+/// First code of `shh/6` where `onion/1` is shared too.
 const SHH: u16 = 32;
 
 fn fault(fault: PeerFault) -> Result<(), LinkFault> {

@@ -71,7 +71,7 @@ impl Pair {
     /// Queues at the dialler.
     fn send(&mut self, priority: Priority, code: u16, payload: Vec<u8>) -> Result<(), SendError> {
         let (capability, packing) = match priority {
-            Priority::Cell => (Capability::DARK_1, Packing::Literal),
+            Priority::Cell => (Capability::ONION_1, Packing::Literal),
             _ => (Capability::SHH_6, Packing::Snappy),
         };
         self.dialler
@@ -82,7 +82,7 @@ impl Pair {
 #[test]
 fn both_ends_learn_who_the_other_is_and_what_they_share() {
     for (theirs, shared) in [
-        (&BOTH[..], vec![Capability::DARK_1, Capability::SHH_6]),
+        (&BOTH[..], vec![Capability::ONION_1, Capability::SHH_6]),
         (
             &[Capability::SHH_5, Capability::SHH_6],
             vec![Capability::SHH_6],
@@ -126,7 +126,7 @@ fn a_cell_is_976_bytes_on_the_wire_whatever_it_holds() {
             .receive(Instant::ZERO, &mut pair.rng, &wire)
             .unwrap();
         let cell = LinkEvent::Message {
-            capability: Capability::DARK_1,
+            capability: Capability::ONION_1,
             code: 3,
             payload,
         };
@@ -170,7 +170,7 @@ fn a_cell_overtakes_gossip_that_waits() {
             other => panic!("{other:?}"),
         })
         .collect();
-    assert_eq!(codes, [(Capability::SHH_6, 1), (Capability::DARK_1, 3)]);
+    assert_eq!(codes, [(Capability::SHH_6, 1), (Capability::ONION_1, 3)]);
 }
 
 #[test]
@@ -277,7 +277,7 @@ proptest! {
         let mut sent = [Vec::new(), Vec::new()];
         for (index, (code, len, cell)) in messages.into_iter().enumerate() {
             let (priority, capability, code, len) = if cell {
-                (Priority::Cell, Capability::DARK_1, 3, CELL_PAYLOAD)
+                (Priority::Cell, Capability::ONION_1, 3, CELL_PAYLOAD)
             } else {
                 (Priority::Gossip, Capability::SHH_6, code, len)
             };
@@ -288,7 +288,7 @@ proptest! {
         pair.run(Instant::ZERO);
         let seen = events(&mut pair.acceptor);
         let (cells, gossip): (Vec<_>, Vec<_>) = seen.into_iter().partition(|event| {
-            matches!(event, LinkEvent::Message { capability: Capability::DARK_1, .. })
+            matches!(event, LinkEvent::Message { capability: Capability::ONION_1, .. })
         });
         prop_assert_eq!(gossip, sent[0].clone());
         prop_assert_eq!(cells, sent[1].clone());

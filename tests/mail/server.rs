@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use circuits::ids::LinkId;
 use whisht::bloom::Bloom;
-use whisht::dark::DarkMessage;
 use whisht::envelope::Envelope;
 use whisht::gossip::packet::{Envelopes, code, outgoing};
 use whisht::link::Capability;
 use whisht::mail::RequestId;
 use whisht::mail::request::{Limit, Request};
 use whisht::mail::response::Completion;
+use whisht::onion_wire::OnionMessage;
 use whisht::pow::Generations;
 
 use crate::scene::{SERVER, a_day, fetch, forget, reader, world, write};
@@ -88,7 +88,7 @@ fn an_envelope_on_the_stem_is_kept_only_when_it_is_public() {
     let rogue = world.add_rogue(Manners::good());
     let line = world.intrude(rogue, SERVER);
     let envelope = envelope(&mut world, rogue);
-    let stem = DarkMessage::Stem(envelope);
+    let stem = OnionMessage::Stem(envelope);
     world.incite(rogue, |rogue, now| ((), rogue.say(now, line, &stem)));
     let mut hidden = 0;
     loop {

@@ -121,7 +121,7 @@ fn converse(scratch: &TempDir, node: &NodeProcess, mut peer: Peer, outbound: boo
     assert_eq!(open["event"], "open", "{open}");
     assert_eq!(open["id"], key);
     assert_eq!(open["version"], 5);
-    assert_eq!(open["capabilities"], json!(["dark/1", "shh/5", "shh/6"]));
+    assert_eq!(open["capabilities"], json!(["onion/1", "shh/5", "shh/6"]));
     assert_eq!(open["client"], node.ask(&["status"])["client"]);
 
     // Version 6, the least work as the bits of a float, a bloom filter that lets everything

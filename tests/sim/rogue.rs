@@ -18,7 +18,6 @@ use circuits::time::{Instant, Now};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use whisht::bloom::Bloom;
-use whisht::dark::DarkMessage;
 use whisht::endpoint::PeerAddr;
 use whisht::envelope::{Envelope, EnvelopeHash, Form};
 use whisht::gossip::packet::{MinPow, Packet, code, outgoing, v5};
@@ -27,11 +26,12 @@ use whisht::link::{
     Priority,
 };
 use whisht::node::{Input, Output};
+use whisht::onion_wire::OnionMessage;
 
 /// What a rogue does unasked.
 #[derive(Clone, Copy)]
 pub(crate) struct Manners {
-    /// The network that its status of `dark/1` names; no status if there is none.
+    /// The network that its status of `onion/1` names; no status if there is none.
     pub(crate) network: Option<NetworkId>,
     /// The version of Whisper that it speaks, if any.
     pub(crate) shh: Option<Form>,
@@ -123,19 +123,19 @@ pub(crate) struct Heard {
 }
 
 impl Heard {
-    /// The message, if it is one of `dark/1`.
-    fn dark(&self) -> Option<DarkMessage> {
-        if self.capability != Capability::DARK_1 {
+    /// The message, if it is one of `onion/1`.
+    fn dark(&self) -> Option<OnionMessage> {
+        if self.capability != Capability::ONION_1 {
             return None;
         }
         let code = u8::try_from(self.code).ok()?;
-        DarkMessage::decode(code, &self.payload).ok()?
+        OnionMessage::decode(code, &self.payload).ok()?
     }
 
     /// Hashes that are announced in it.
     fn announced(&self) -> Vec<EnvelopeHash> {
         match self.dark() {
-            Some(DarkMessage::Announce(hashes)) => hashes,
+            Some(OnionMessage::Announce(hashes)) => hashes,
             _ => Vec::new(),
         }
     }
@@ -145,7 +145,7 @@ impl Rogue {
     pub(super) fn new(key: LinkKey, manners: Manners) -> Self {
         let mut capabilities = Vec::new();
         if manners.dark && manners.shh != Some(Form::V5) {
-            capabilities.push(Capability::DARK_1);
+            capabilities.push(Capability::ONION_1);
         }
         capabilities.extend(manners.shh.map(shh));
         let mut seed = [0x66; 32];
@@ -231,14 +231,14 @@ impl Rogue {
             self.introduce(now, id);
         }
         if self.manners.asks && !wanted.is_empty() {
-            self.queue_dark(id, &DarkMessage::GetEnvelopes(wanted));
+            self.queue_dark(id, &OnionMessage::GetEnvelopes(wanted));
         }
     }
 
     fn introduce(&mut self, now: Now, id: LinkId) {
         if let Some(network) = self.manners.network {
             let epoch = Epoch::at(now.unix);
-            self.queue_dark(id, &DarkMessage::Status { network, epoch });
+            self.queue_dark(id, &OnionMessage::Status { network, epoch });
         }
         if let Some(form) = self.manners.shh {
             let min_pow = MinPow::new(self.manners.min_pow).expect("it is finite");
@@ -251,9 +251,9 @@ impl Rogue {
         }
     }
 
-    fn queue_dark(&mut self, id: LinkId, message: &DarkMessage) {
+    fn queue_dark(&mut self, id: LinkId, message: &OnionMessage) {
         let payload = message.encode().expect("the message has a form");
-        self.queue(id, Capability::DARK_1, message.code().into(), payload);
+        self.queue(id, Capability::ONION_1, message.code().into(), payload);
     }
 
     fn queue(&mut self, id: LinkId, capability: Capability, code: u16, payload: Vec<u8>) {
@@ -280,8 +280,8 @@ impl Rogue {
         outputs
     }
 
-    /// Says something in `dark/1`.
-    pub(crate) fn say(&mut self, now: Now, line: LinkId, message: &DarkMessage) -> Vec<Output> {
+    /// Says something in `onion/1`.
+    pub(crate) fn say(&mut self, now: Now, line: LinkId, message: &OnionMessage) -> Vec<Output> {
         self.queue_dark(line, message);
         self.transmit(now)
     }
@@ -290,7 +290,7 @@ impl Rogue {
     pub(crate) fn bring(&mut self, now: Now, line: LinkId, cells: &[Cell]) -> Vec<Output> {
         let mut outputs = Vec::new();
         for cell in cells {
-            let message = DarkMessage::Cell(Box::new(*cell.as_bytes()));
+            let message = OnionMessage::Cell(Box::new(*cell.as_bytes()));
             outputs.extend(self.say(now, line, &message));
         }
         outputs
@@ -370,8 +370,8 @@ impl Line {
         self.open && !self.closed && self.farewell.is_none()
     }
 
-    /// What came in `dark/1`, with the time it did.
-    pub(crate) fn dark(&self) -> impl Iterator<Item = (Instant, DarkMessage)> {
+    /// What came in `onion/1`, with the time it did.
+    pub(crate) fn dark(&self) -> impl Iterator<Item = (Instant, OnionMessage)> {
         let heard = self.heard.iter();
         heard.filter_map(|heard| Some((heard.at, heard.dark()?)))
     }
@@ -379,7 +379,7 @@ impl Line {
     /// Cells that came.
     pub(crate) fn cells(&self) -> Vec<Instant> {
         self.dark()
-            .filter(|(_, message)| matches!(message, DarkMessage::Cell(_)))
+            .filter(|(_, message)| matches!(message, OnionMessage::Cell(_)))
             .map(|(at, _)| at)
             .collect()
     }
@@ -388,7 +388,7 @@ impl Line {
     pub(crate) fn stems(&self) -> Vec<EnvelopeHash> {
         self.dark()
             .filter_map(|(_, message)| match message {
-                DarkMessage::Stem(envelope) => Some(envelope.hash()),
+                OnionMessage::Stem(envelope) => Some(envelope.hash()),
                 _ => None,
             })
             .collect()
@@ -440,7 +440,7 @@ impl Line {
         let terms = Requirements::new(network, Profile::Local);
         self.dark()
             .filter_map(|(_, message)| match message {
-                DarkMessage::Descriptors(raw) => Some(raw),
+                OnionMessage::Descriptors(raw) => Some(raw),
                 _ => None,
             })
             .flatten()

@@ -231,7 +231,7 @@ attacks! {
     Repetition,
     /// Wants something else every moment.
     Fickle,
-    /// Packets of `dark/1` with damage.
+    /// Packets of `onion/1` with damage.
     MutantDark,
     /// Cells that nobody can open, and one that was there before.
     Cells,

@@ -6,9 +6,9 @@ use std::time::Duration;
 use circuits::ids::Epoch;
 use tokio::time::sleep;
 use whisht::bloom::Bloom;
-use whisht::dark::DarkMessage;
 use whisht::gossip::packet::{MinPow, code, outgoing};
 use whisht::link::{Capability, DisconnectReason};
+use whisht::onion_wire::OnionMessage;
 
 use crate::crowd::Attacker;
 use crate::envelopes::unix_now;
@@ -18,10 +18,10 @@ use crate::wire::{Wire, until_closed, write};
 impl Attacker {
     /// A peer that has said all that a peer must.
     pub(crate) async fn peer(&mut self) -> io::Result<Wire> {
-        let capabilities = [Capability::DARK_1, Capability::SHH_6];
+        let capabilities = [Capability::ONION_1, Capability::SHH_6];
         let mut wire = Wire::open(&self.target, &mut self.rng, &capabilities).await?;
         let (network, epoch) = (self.target.network, Epoch::at(unix_now()));
-        wire.dark(&DarkMessage::Status { network, epoch }).await?;
+        wire.dark(&OnionMessage::Status { network, epoch }).await?;
         let status = outgoing::status(MinPow::ZERO, &Bloom::FULL, false);
         wire.say(Capability::SHH_6, code::STATUS.into(), status)
             .await?;
@@ -105,7 +105,7 @@ impl Attacker {
 
     pub(crate) async fn deaf(&mut self) -> io::Result<()> {
         let mut wire = self.peer().await?;
-        let question = DarkMessage::GetDescriptors {
+        let question = OnionMessage::GetDescriptors {
             epoch: Epoch::at(unix_now()),
             bucket: None,
             have: Vec::new(),
@@ -119,7 +119,7 @@ impl Attacker {
             );
             let sent = wire
                 .link
-                .send(priority, Capability::DARK_1, code, body.clone(), packing);
+                .send(priority, Capability::ONION_1, code, body.clone(), packing);
             sent.map_err(io::Error::other)?;
         }
         wire.flush().await?;
@@ -130,5 +130,5 @@ impl Attacker {
 
 /// Ping of the base protocol.
 const PING: u16 = 2;
-/// The code of envelopes where `dark/1` is shared too.
+/// The code of envelopes where `onion/1` is shared too.
 const SHH_MESSAGES: u16 = 16 + 16 + 1;

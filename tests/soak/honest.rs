@@ -14,8 +14,8 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
-use whisht::dark::DarkMessage;
 use whisht::link::{Capability, LinkEvent};
+use whisht::onion_wire::OnionMessage;
 use whisht::shell::rpc::Client;
 
 use crate::arena::{Arena, Target, socket};
@@ -172,16 +172,16 @@ impl CellEcho {
 
     /// One cell, on a connection of its own; `None` if it does not come back.
     async fn ask(&mut self) -> Option<()> {
-        let only_cells = [Capability::DARK_1];
+        let only_cells = [Capability::ONION_1];
         let mut wire = Wire::open(&self.target, &mut self.rng, &only_cells)
             .await
             .ok()?;
         let epoch = Epoch::at(unix_now());
         let (network, bucket, have) = (self.target.network, None, Vec::new());
-        wire.dark(&DarkMessage::Status { network, epoch })
+        wire.dark(&OnionMessage::Status { network, epoch })
             .await
             .ok()?;
-        let question = DarkMessage::GetDescriptors {
+        let question = OnionMessage::GetDescriptors {
             epoch,
             bucket,
             have,
@@ -191,7 +191,7 @@ impl CellEcho {
         let terms = Requirements::new(network, Profile::Local);
         let id = self.target.key.id();
         let onion = loop {
-            let DarkMessage::Descriptors(raw) = wire.next_dark().await? else {
+            let OnionMessage::Descriptors(raw) = wire.next_dark().await? else {
                 continue;
             };
             let relays = raw
@@ -218,11 +218,11 @@ impl CellEcho {
         });
         let delta = Payload::Drop.emit(&mut self.rng);
         let cell = seal(&mut self.rng, epoch, &layers, false, &delta).unwrap();
-        wire.dark(&DarkMessage::Cell(Box::new(*cell.as_bytes())))
+        wire.dark(&OnionMessage::Cell(Box::new(*cell.as_bytes())))
             .await
             .ok()?;
         loop {
-            if let DarkMessage::Cell(_) = wire.next_dark().await? {
+            if let OnionMessage::Cell(_) = wire.next_dark().await? {
                 return Some(());
             }
         }
@@ -246,16 +246,16 @@ impl fmt::Display for CellEcho {
 }
 
 impl Wire {
-    /// The next message of `dark/1`; `None` if there will be none.
-    async fn next_dark(&mut self) -> Option<DarkMessage> {
+    /// The next message of `onion/1`; `None` if there will be none.
+    async fn next_dark(&mut self) -> Option<OnionMessage> {
         loop {
             match self.next().await? {
                 LinkEvent::Message {
-                    capability: Capability::DARK_1,
+                    capability: Capability::ONION_1,
                     code,
                     payload,
                 } => {
-                    let message = DarkMessage::decode(u8::try_from(code).ok()?, &payload);
+                    let message = OnionMessage::decode(u8::try_from(code).ok()?, &payload);
                     if let Some(message) = message.ok()? {
                         return Some(message);
                     }

@@ -1,4 +1,4 @@
-//! Attacks with whatever `dark/1` carries.
+//! Attacks with whatever `onion/1` carries.
 
 use std::io;
 use std::time::Duration;
@@ -6,9 +6,9 @@ use std::time::Duration;
 use circuits::geometry::CELL_LEN;
 use circuits::ids::Epoch;
 use rand_core::Rng;
-use whisht::dark::DarkMessage;
 use whisht::envelope::EnvelopeHash;
 use whisht::link::Capability;
+use whisht::onion_wire::OnionMessage;
 
 use crate::crowd::Attacker;
 use crate::envelopes::unix_now;
@@ -18,12 +18,12 @@ impl Attacker {
         for _ in 0..8 {
             let mut wire = self.peer().await?;
             for _ in 0..10 {
-                let input = self.mutant("dark_packet");
+                let input = self.mutant("onion_packet");
                 let Some((&code, payload)) = input.split_first() else {
                     continue;
                 };
                 let (code, payload) = (u16::from(code % 16), payload.to_vec());
-                if wire.say(Capability::DARK_1, code, payload).await.is_err() {
+                if wire.say(Capability::ONION_1, code, payload).await.is_err() {
                     break;
                 }
                 wire.linger(Duration::from_millis(10)).await;
@@ -43,7 +43,7 @@ impl Attacker {
                 let len = noise.len().min(CELL_LEN);
                 cell[..len].copy_from_slice(&noise[..len]);
             }
-            wire.dark(&DarkMessage::Cell(cell.clone())).await?;
+            wire.dark(&OnionMessage::Cell(cell.clone())).await?;
         }
         wire.linger(Duration::from_secs(1)).await;
         Ok(())
@@ -53,7 +53,7 @@ impl Attacker {
         let mut wire = self.peer().await?;
         for _ in 0..100 {
             let envelope = self.worthy(400, 60);
-            wire.dark(&DarkMessage::Stem(envelope)).await?;
+            wire.dark(&OnionMessage::Stem(envelope)).await?;
         }
         wire.linger(Duration::from_secs(1)).await;
         Ok(())
@@ -67,8 +67,8 @@ impl Attacker {
                 self.rng.fill_bytes(&mut hash.0);
             }
             let message = match number % 2 {
-                0 => DarkMessage::Announce(hashes),
-                _ => DarkMessage::GetEnvelopes(hashes),
+                0 => OnionMessage::Announce(hashes),
+                _ => OnionMessage::GetEnvelopes(hashes),
             };
             wire.dark(&message).await?;
         }
@@ -83,17 +83,17 @@ impl Attacker {
             let message = match self.below(3) {
                 0 => {
                     let (bucket, have) = (Some(7), vec![[7; 8]; self.below(2_000)]);
-                    DarkMessage::GetDescriptors {
+                    OnionMessage::GetDescriptors {
                         epoch,
                         bucket,
                         have,
                     }
                 }
                 // A list of two bytes is a descriptor to the packet, and to nobody else.
-                1 => DarkMessage::Descriptors(vec![vec![0xc1, 0x80]; 60]),
+                1 => OnionMessage::Descriptors(vec![vec![0xc1, 0x80]; 60]),
                 _ => {
                     let raw = self.mutant("descriptor");
-                    wire.say(Capability::DARK_1, 1, raw).await?;
+                    wire.say(Capability::ONION_1, 1, raw).await?;
                     continue;
                 }
             };

@@ -132,7 +132,7 @@ impl Raw {
     }
 
     fn hello(&self) -> Vec<u8> {
-        let capabilities = [Capability::DARK_1, Capability::SHH_6];
+        let capabilities = [Capability::ONION_1, Capability::SHH_6];
         hello::encode("Geth/v1.9.25-stable", 0, &capabilities, &self.us)
     }
 

@@ -11,11 +11,11 @@ use rand_core::{Rng, SeedableRng};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use whisht::dark::DarkMessage;
 use whisht::link::{
     Capability, DisconnectReason, Link, LinkConfig, LinkEvent, LinkKey, LinkLimits, Packing,
     Priority, QueueBudgets,
 };
+use whisht::onion_wire::OnionMessage;
 
 use crate::arena::Target;
 
@@ -85,10 +85,10 @@ impl Wire {
         self.skim()
     }
 
-    /// Says one thing of `dark/1`.
-    pub(crate) async fn dark(&mut self, message: &DarkMessage) -> io::Result<()> {
+    /// Says one thing of `onion/1`.
+    pub(crate) async fn dark(&mut self, message: &OnionMessage) -> io::Result<()> {
         let body = message.encode().unwrap();
-        self.say(Capability::DARK_1, message.code().into(), body)
+        self.say(Capability::ONION_1, message.code().into(), body)
             .await
     }
 

@@ -31,7 +31,7 @@ fn a_peer_is_added_shown_and_removed() {
     let order = ["enode", "id", "name", "caps", "network", "protocols"];
     assert_eq!(peer.keys().collect::<Vec<_>>(), order);
     assert_eq!(peer["enode"], enode.as_str());
-    assert_eq!(peer["caps"], json!(["dark/1", "shh/6"]));
+    assert_eq!(peer["caps"], json!(["onion/1", "shh/6"]));
     assert_eq!(
         [
             &peer["network"]["inbound"],

@@ -1,7 +1,7 @@
-//! The message bodies of `dark/1`, the capability that whisht nodes share among themselves.
+//! The message bodies of `onion/1`, the capability that whisht nodes share among themselves.
 //!
 //! Seven kinds so far: who we are, relay descriptors and the request for them, cells, stems, and
-//! envelope hashes announced and asked for (docs/wire.md, section "dark/1"). Codes without a
+//! envelope hashes announced and asked for (docs/wire.md, section "onion/1"). Codes without a
 //! meaning are reserved and ignored, so that later versions can add to them.
 //!
 //! The reader is strict: one canonical form, nothing after it, every length checked before
@@ -15,7 +15,7 @@ use rlp::RlpStream;
 use crate::envelope::{Envelope, EnvelopeHash};
 use crate::items::{Items, NotRlp};
 
-/// The version, which is the first field of [`DarkMessage::Status`].
+/// The version, which is the first field of [`OnionMessage::Status`].
 pub const VERSION: u8 = 1;
 
 /// Bytes of the longest packet that is not a stem.
@@ -31,12 +31,12 @@ pub const MAX_PREFIXES: usize = 2_040;
 /// Envelope hashes in one packet at the most.
 pub const MAX_HASHES: usize = 256;
 
-/// A message of `dark/1`.
+/// A message of `onion/1`.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum DarkMessage {
+pub enum OnionMessage {
     /// Code 0, the first on every link.
     Status {
-        /// Peers of another network exchange nothing further over `dark/1`.
+        /// Peers of another network exchange nothing further over `onion/1`.
         network: NetworkId,
         /// The sender's epoch of onion keys.
         epoch: Epoch,
@@ -62,19 +62,19 @@ pub enum DarkMessage {
     GetEnvelopes(Vec<EnvelopeHash>),
 }
 
-impl DarkMessage {
+impl OnionMessage {
     /// Reads the message with `code`; `None` if the code is reserved.
     ///
     /// # Errors
     ///
     /// Names the first rule broken. The sender is to blame for each of them.
-    pub fn decode(code: u8, payload: &[u8]) -> Result<Option<Self>, DarkError> {
+    pub fn decode(code: u8, payload: &[u8]) -> Result<Option<Self>, OnionWireError> {
         let limit = match code {
             code::STEM => MAX_STEM_ENVELOPE + LONG_HEADER,
             _ => MAX_PACKET,
         };
         if payload.len() > limit {
-            return Err(DarkError::TooLong);
+            return Err(OnionWireError::TooLong);
         }
         Ok(Some(match code {
             code::STATUS => decode_status(payload)?,
@@ -107,7 +107,7 @@ impl DarkMessage {
     /// # Errors
     ///
     /// Refuses what [`decode`](Self::decode) would refuse: the caller put too much into it.
-    pub fn encode(&self) -> Result<Vec<u8>, DarkError> {
+    pub fn encode(&self) -> Result<Vec<u8>, OnionWireError> {
         match self {
             Self::Status { network, epoch } => {
                 let mut body = RlpStream::new_list(3);
@@ -123,7 +123,7 @@ impl DarkMessage {
                 have,
             } => {
                 if have.len() > MAX_PREFIXES {
-                    return Err(DarkError::TooMany);
+                    return Err(OnionWireError::TooMany);
                 }
                 let mut body = RlpStream::new_list(3);
                 body.append(&epoch.0)
@@ -160,10 +160,10 @@ impl DarkMessage {
     }
 }
 
-/// Why a body of `dark/1` is refused.
+/// Why a body of `onion/1` is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum DarkError {
+pub enum OnionWireError {
     /// A descriptor is longer than [`MAX_DESCRIPTOR`].
     #[error("descriptor is too long")]
     DescriptorTooLong,
@@ -183,68 +183,68 @@ pub enum DarkError {
     #[error("packet carries too many items")]
     TooMany,
     /// The status announces another version.
-    #[error("peer speaks another version of dark")]
+    #[error("peer speaks another version of onion")]
     Version,
 }
 
-impl From<NotRlp> for DarkError {
+impl From<NotRlp> for OnionWireError {
     fn from(_: NotRlp) -> Self {
         Self::Malformed
     }
 }
 
-fn decode_status(payload: &[u8]) -> Result<DarkMessage, DarkError> {
+fn decode_status(payload: &[u8]) -> Result<OnionMessage, OnionWireError> {
     let mut fields = Items::only_list(payload)?;
     if fields.integer()? != u64::from(VERSION) {
-        return Err(DarkError::Version);
+        return Err(OnionWireError::Version);
     }
     let network = NetworkId(fields.array()?);
     let epoch = take_epoch(&mut fields)?;
     fields.finish()?;
-    Ok(DarkMessage::Status { network, epoch })
+    Ok(OnionMessage::Status { network, epoch })
 }
 
-fn take_epoch(fields: &mut Items<'_>) -> Result<Epoch, DarkError> {
-    let epoch = u32::try_from(fields.integer()?).map_err(|_| DarkError::Malformed)?;
+fn take_epoch(fields: &mut Items<'_>) -> Result<Epoch, OnionWireError> {
+    let epoch = u32::try_from(fields.integer()?).map_err(|_| OnionWireError::Malformed)?;
     Ok(Epoch(epoch))
 }
 
-fn decode_descriptors(payload: &[u8]) -> Result<DarkMessage, DarkError> {
+fn decode_descriptors(payload: &[u8]) -> Result<OnionMessage, OnionWireError> {
     let mut items = Items::only_list(payload)?;
     let mut descriptors = Vec::new();
     while !items.is_empty() {
         let descriptor = items.raw_list()?;
         if descriptor.len() > MAX_DESCRIPTOR {
-            return Err(DarkError::DescriptorTooLong);
+            return Err(OnionWireError::DescriptorTooLong);
         }
         if descriptors.len() == MAX_DESCRIPTORS {
-            return Err(DarkError::TooMany);
+            return Err(OnionWireError::TooMany);
         }
         descriptors.push(descriptor.to_vec());
     }
-    Ok(DarkMessage::Descriptors(descriptors))
+    Ok(OnionMessage::Descriptors(descriptors))
 }
 
-fn encode_descriptors(descriptors: &[Vec<u8>]) -> Result<Vec<u8>, DarkError> {
+fn encode_descriptors(descriptors: &[Vec<u8>]) -> Result<Vec<u8>, OnionWireError> {
     if descriptors.len() > MAX_DESCRIPTORS {
-        return Err(DarkError::TooMany);
+        return Err(OnionWireError::TooMany);
     }
     let mut body = RlpStream::new_list(descriptors.len());
     for descriptor in descriptors {
         if descriptor.len() > MAX_DESCRIPTOR {
-            return Err(DarkError::DescriptorTooLong);
+            return Err(OnionWireError::DescriptorTooLong);
         }
         Items::only_list(descriptor)?;
         body.append_raw(descriptor, 1);
     }
     let body = body.out();
     if body.len() > MAX_PACKET {
-        return Err(DarkError::TooLong);
+        return Err(OnionWireError::TooLong);
     }
     Ok(body.into())
 }
 
-fn decode_get_descriptors(payload: &[u8]) -> Result<DarkMessage, DarkError> {
+fn decode_get_descriptors(payload: &[u8]) -> Result<OnionMessage, OnionWireError> {
     let mut fields = Items::only_list(payload)?;
     let epoch = take_epoch(&mut fields)?;
     // A byte string, not an integer: as an integer, bucket 0 would be the empty string, which
@@ -252,27 +252,27 @@ fn decode_get_descriptors(payload: &[u8]) -> Result<DarkMessage, DarkError> {
     let bucket = match fields.bytes()? {
         [] => None,
         [bucket] => Some(*bucket),
-        _ => return Err(DarkError::Malformed),
+        _ => return Err(OnionWireError::Malformed),
     };
     let (have, ragged) = fields.bytes()?.as_chunks();
     fields.finish()?;
     if !ragged.is_empty() {
-        return Err(DarkError::RaggedHashes);
+        return Err(OnionWireError::RaggedHashes);
     }
     if have.len() > MAX_PREFIXES {
-        return Err(DarkError::TooMany);
+        return Err(OnionWireError::TooMany);
     }
-    Ok(DarkMessage::GetDescriptors {
+    Ok(OnionMessage::GetDescriptors {
         epoch,
         bucket,
         have: have.to_vec(),
     })
 }
 
-fn decode_cell(payload: &[u8]) -> Result<DarkMessage, DarkError> {
+fn decode_cell(payload: &[u8]) -> Result<OnionMessage, OnionWireError> {
     let cell = only_bytes(payload)?;
-    let cell: &[u8; CELL_LEN] = cell.try_into().map_err(|_| DarkError::Malformed)?;
-    Ok(DarkMessage::Cell(Box::new(*cell)))
+    let cell: &[u8; CELL_LEN] = cell.try_into().map_err(|_| OnionWireError::Malformed)?;
+    Ok(OnionMessage::Cell(Box::new(*cell)))
 }
 
 /// Writes a cell's body by hand: it is the message that is sent most, and never varies.
@@ -283,37 +283,37 @@ fn encode_cell(cell: &[u8; CELL_LEN]) -> Vec<u8> {
     body
 }
 
-fn decode_stem(payload: &[u8]) -> Result<DarkMessage, DarkError> {
+fn decode_stem(payload: &[u8]) -> Result<OnionMessage, OnionWireError> {
     let mut items = Items::only_list(payload)?;
     let envelope = items.raw_list()?;
     items.finish()?;
-    let envelope = Envelope::decode(envelope).map_err(|_| DarkError::Envelope)?;
-    Ok(DarkMessage::Stem(envelope))
+    let envelope = Envelope::decode(envelope).map_err(|_| OnionWireError::Envelope)?;
+    Ok(OnionMessage::Stem(envelope))
 }
 
-fn encode_stem(envelope: &Envelope) -> Result<Vec<u8>, DarkError> {
+fn encode_stem(envelope: &Envelope) -> Result<Vec<u8>, OnionWireError> {
     if envelope.as_rlp().len() > MAX_STEM_ENVELOPE {
-        return Err(DarkError::TooLong);
+        return Err(OnionWireError::TooLong);
     }
     let mut body = RlpStream::new_list(1);
     body.append_raw(envelope.as_rlp(), 1);
     Ok(body.out().into())
 }
 
-fn decode_hashes(payload: &[u8]) -> Result<Vec<EnvelopeHash>, DarkError> {
+fn decode_hashes(payload: &[u8]) -> Result<Vec<EnvelopeHash>, OnionWireError> {
     let (hashes, ragged) = only_bytes(payload)?.as_chunks();
     if !ragged.is_empty() {
-        return Err(DarkError::RaggedHashes);
+        return Err(OnionWireError::RaggedHashes);
     }
     if hashes.len() > MAX_HASHES {
-        return Err(DarkError::TooMany);
+        return Err(OnionWireError::TooMany);
     }
     Ok(hashes.iter().copied().map(EnvelopeHash).collect())
 }
 
-fn encode_hashes(hashes: &[EnvelopeHash]) -> Result<Vec<u8>, DarkError> {
+fn encode_hashes(hashes: &[EnvelopeHash]) -> Result<Vec<u8>, OnionWireError> {
     if hashes.len() > MAX_HASHES {
-        return Err(DarkError::TooMany);
+        return Err(OnionWireError::TooMany);
     }
     let hashes: Vec<_> = hashes.iter().flat_map(|hash| hash.0).collect();
     let mut body = RlpStream::new_list(1);

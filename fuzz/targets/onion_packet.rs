@@ -1,15 +1,15 @@
-//! One packet of `dark/1` from a peer: the first byte is its code, the rest its body.
+//! One packet of `onion/1` from a peer: the first byte is its code, the rest its body.
 //!
 //! Every body has one form only, so what is read must be written as the same bytes.
 
-use whisht::dark::DarkMessage;
+use whisht::onion_wire::OnionMessage;
 
 /// Reads one packet. Panics if a rule is broken.
-pub fn dark_packet(data: &[u8]) {
+pub fn onion_packet(data: &[u8]) {
     let Some((&code, body)) = data.split_first() else {
         return;
     };
-    if let Ok(Some(message)) = DarkMessage::decode(code, body) {
+    if let Ok(Some(message)) = OnionMessage::decode(code, body) {
         assert_eq!(message.code(), code);
         assert_eq!(message.encode().as_deref(), Ok(body));
     }

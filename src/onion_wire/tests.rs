@@ -1,4 +1,4 @@
-//! Tests of the `dark/1` bodies.
+//! Tests of the `onion/1` bodies.
 
 use proptest::prelude::*;
 
@@ -11,7 +11,7 @@ fn envelope() -> Envelope {
     Envelope::decode(&rlp).unwrap()
 }
 
-fn message() -> impl Strategy<Value = DarkMessage> {
+fn message() -> impl Strategy<Value = OnionMessage> {
     let epoch = any::<u32>().prop_map(Epoch);
     let hashes = prop::collection::vec(any::<[u8; 32]>().prop_map(EnvelopeHash), 0..=MAX_HASHES);
     let descriptor = prop::collection::vec(any::<u8>(), 0..900).prop_map(|body| {
@@ -20,29 +20,29 @@ fn message() -> impl Strategy<Value = DarkMessage> {
         Vec::from(list.out())
     });
     prop_oneof![
-        (any::<[u8; 32]>(), epoch.clone()).prop_map(|(network, epoch)| DarkMessage::Status {
+        (any::<[u8; 32]>(), epoch.clone()).prop_map(|(network, epoch)| OnionMessage::Status {
             network: NetworkId(network),
             epoch
         }),
-        prop::collection::vec(descriptor, 0..16).prop_map(DarkMessage::Descriptors),
+        prop::collection::vec(descriptor, 0..16).prop_map(OnionMessage::Descriptors),
         (
             epoch,
             any::<Option<u8>>(),
             prop::collection::vec(any::<[u8; 8]>(), 0..100)
         )
-            .prop_map(|(epoch, bucket, have)| DarkMessage::GetDescriptors {
+            .prop_map(|(epoch, bucket, have)| OnionMessage::GetDescriptors {
                 epoch,
                 bucket,
                 have
             }),
         any::<[u8; 32]>().prop_map(|seed| {
-            DarkMessage::Cell(Box::new(core::array::from_fn(|i| {
+            OnionMessage::Cell(Box::new(core::array::from_fn(|i| {
                 seed.get(i % 32).copied().unwrap_or_default()
             })))
         }),
-        Just(DarkMessage::Stem(envelope())),
-        hashes.clone().prop_map(DarkMessage::Announce),
-        hashes.prop_map(DarkMessage::GetEnvelopes),
+        Just(OnionMessage::Stem(envelope())),
+        hashes.clone().prop_map(OnionMessage::Announce),
+        hashes.prop_map(OnionMessage::GetEnvelopes),
     ]
 }
 
@@ -50,21 +50,21 @@ proptest! {
     #[test]
     fn what_is_written_is_read_back(message in message()) {
         let body = message.encode().unwrap();
-        prop_assert_eq!(DarkMessage::decode(message.code(), &body), Ok(Some(message)));
+        prop_assert_eq!(OnionMessage::decode(message.code(), &body), Ok(Some(message)));
     }
 
     #[test]
     fn one_byte_more_or_less_is_refused(message in message()) {
         let mut body = message.encode().unwrap();
         body.push(0);
-        prop_assert!(DarkMessage::decode(message.code(), &body).is_err());
+        prop_assert!(OnionMessage::decode(message.code(), &body).is_err());
         body.truncate(body.len() - 2);
-        prop_assert!(DarkMessage::decode(message.code(), &body).is_err());
+        prop_assert!(OnionMessage::decode(message.code(), &body).is_err());
     }
 
     #[test]
     fn arbitrary_bytes_are_read_or_refused(code in 0..16_u8, body: Vec<u8>) {
-        if let Ok(Some(message)) = DarkMessage::decode(code, &body) {
+        if let Ok(Some(message)) = OnionMessage::decode(code, &body) {
             prop_assert_eq!(message.encode(), Ok(body));
         }
     }
@@ -73,7 +73,7 @@ proptest! {
 #[test]
 fn a_cell_is_918_bytes_whatever_it_holds() {
     for byte in [0x00, 0x7f, 0x80, 0xff] {
-        let body = DarkMessage::Cell(Box::new([byte; CELL_LEN]))
+        let body = OnionMessage::Cell(Box::new([byte; CELL_LEN]))
             .encode()
             .unwrap();
         assert_eq!(body.len(), 918);
@@ -86,8 +86,8 @@ fn a_cell_of_another_length_is_refused() {
         let mut body = RlpStream::new_list(1);
         body.append(&vec![7_u8; len]);
         assert_eq!(
-            DarkMessage::decode(3, &body.out()),
-            Err(DarkError::Malformed),
+            OnionMessage::decode(3, &body.out()),
+            Err(OnionWireError::Malformed),
             "{len}"
         );
     }
@@ -99,14 +99,14 @@ fn two_cells_in_one_packet_are_refused() {
     body.append(&vec![7_u8; CELL_LEN])
         .append(&vec![7_u8; CELL_LEN]);
     assert_eq!(
-        DarkMessage::decode(3, &body.out()),
-        Err(DarkError::Malformed)
+        OnionMessage::decode(3, &body.out()),
+        Err(OnionWireError::Malformed)
     );
 }
 
 #[test]
 fn bucket_zero_is_not_every_bucket() {
-    let ask = |bucket| DarkMessage::GetDescriptors {
+    let ask = |bucket| OnionMessage::GetDescriptors {
         epoch: Epoch(40_000),
         bucket,
         have: vec![],
@@ -120,7 +120,7 @@ fn bucket_zero_is_not_every_bucket() {
         Ok(vec![0xc5, 0x82, 0x9c, 0x40, 0x80, 0x80])
     );
     assert_eq!(
-        DarkMessage::decode(2, &[0xc5, 0x82, 0x9c, 0x40, 0x00, 0x80]),
+        OnionMessage::decode(2, &[0xc5, 0x82, 0x9c, 0x40, 0x00, 0x80]),
         Ok(Some(ask(Some(0))))
     );
 }
@@ -128,14 +128,20 @@ fn bucket_zero_is_not_every_bucket() {
 #[test]
 fn a_bucket_of_two_bytes_is_refused() {
     let body = [0xc5, 0x01, 0x82, 0x01, 0x02, 0x80];
-    assert_eq!(DarkMessage::decode(2, &body), Err(DarkError::Malformed));
+    assert_eq!(
+        OnionMessage::decode(2, &body),
+        Err(OnionWireError::Malformed)
+    );
 }
 
 #[test]
 fn another_version_is_named_as_such() {
     let mut body = RlpStream::new_list(3);
     body.append(&2_u8).append(&vec![0_u8; 32]).append(&5_u32);
-    assert_eq!(DarkMessage::decode(0, &body.out()), Err(DarkError::Version));
+    assert_eq!(
+        OnionMessage::decode(0, &body.out()),
+        Err(OnionWireError::Version)
+    );
 }
 
 #[test]
@@ -145,15 +151,15 @@ fn an_epoch_beyond_32_bits_is_refused() {
         .append(&vec![0_u8; 32])
         .append(&(1_u64 << 32));
     assert_eq!(
-        DarkMessage::decode(0, &body.out()),
-        Err(DarkError::Malformed)
+        OnionMessage::decode(0, &body.out()),
+        Err(OnionWireError::Malformed)
     );
 }
 
 #[test]
 fn reserved_codes_are_ignored_whatever_they_carry() {
     for code in 7..16 {
-        assert_eq!(DarkMessage::decode(code, &[0xff; 40]), Ok(None));
+        assert_eq!(OnionMessage::decode(code, &[0xff; 40]), Ok(None));
     }
 }
 
@@ -162,19 +168,28 @@ fn hashes_that_end_in_the_middle_are_refused() {
     let mut body = RlpStream::new_list(1);
     body.append(&vec![1_u8; 33]);
     let body = body.out();
-    assert_eq!(DarkMessage::decode(5, &body), Err(DarkError::RaggedHashes));
-    assert_eq!(DarkMessage::decode(6, &body), Err(DarkError::RaggedHashes));
+    assert_eq!(
+        OnionMessage::decode(5, &body),
+        Err(OnionWireError::RaggedHashes)
+    );
+    assert_eq!(
+        OnionMessage::decode(6, &body),
+        Err(OnionWireError::RaggedHashes)
+    );
 }
 
 #[test]
 fn hash_257_is_one_too_many() {
     let mut body = RlpStream::new_list(1);
     body.append(&vec![1_u8; 257 * 32]);
-    assert_eq!(DarkMessage::decode(5, &body.out()), Err(DarkError::TooMany));
+    assert_eq!(
+        OnionMessage::decode(5, &body.out()),
+        Err(OnionWireError::TooMany)
+    );
     let hashes = vec![EnvelopeHash([1; 32]); 257];
     assert_eq!(
-        DarkMessage::Announce(hashes).encode(),
-        Err(DarkError::TooMany)
+        OnionMessage::Announce(hashes).encode(),
+        Err(OnionWireError::TooMany)
     );
 }
 
@@ -187,12 +202,12 @@ fn a_descriptor_of_1025_bytes_is_refused() {
     let mut body = RlpStream::new_list(1);
     body.append_raw(&descriptor, 1);
     assert_eq!(
-        DarkMessage::decode(1, &body.out()),
-        Err(DarkError::DescriptorTooLong)
+        OnionMessage::decode(1, &body.out()),
+        Err(OnionWireError::DescriptorTooLong)
     );
     assert_eq!(
-        DarkMessage::Descriptors(vec![descriptor]).encode(),
-        Err(DarkError::DescriptorTooLong)
+        OnionMessage::Descriptors(vec![descriptor]).encode(),
+        Err(OnionWireError::DescriptorTooLong)
     );
 }
 
@@ -202,23 +217,32 @@ fn a_packet_of_empty_descriptors_is_refused_at_the_65th() {
     for _ in 0..65 {
         body.begin_list(0);
     }
-    assert_eq!(DarkMessage::decode(1, &body.out()), Err(DarkError::TooMany));
+    assert_eq!(
+        OnionMessage::decode(1, &body.out()),
+        Err(OnionWireError::TooMany)
+    );
 }
 
 #[test]
 fn a_packet_beyond_its_limit_is_refused_unread() {
     for code in [0, 1, 2, 3, 5, 6] {
         let body = vec![0xc0; MAX_PACKET + 1];
-        assert_eq!(DarkMessage::decode(code, &body), Err(DarkError::TooLong));
+        assert_eq!(
+            OnionMessage::decode(code, &body),
+            Err(OnionWireError::TooLong)
+        );
     }
     let body = vec![0xc0; MAX_STEM_ENVELOPE + LONG_HEADER + 1];
-    assert_eq!(DarkMessage::decode(4, &body), Err(DarkError::TooLong));
+    assert_eq!(OnionMessage::decode(4, &body), Err(OnionWireError::TooLong));
 }
 
 #[test]
 fn a_deep_nest_of_lists_is_no_stem() {
     let body: Vec<u8> = vec![0xc1; 4_000];
-    assert_eq!(DarkMessage::decode(4, &body), Err(DarkError::Malformed));
+    assert_eq!(
+        OnionMessage::decode(4, &body),
+        Err(OnionWireError::Malformed)
+    );
 }
 
 #[test]
@@ -232,12 +256,12 @@ fn descriptors_are_spread_over_packets_within_the_limits() {
         .map(|i| descriptor(i, 200 + usize::from(i) * 8))
         .chain([descriptor(0, 2_000)])
         .collect();
-    let packets = DarkMessage::descriptors(all.clone());
+    let packets = OnionMessage::descriptors(all.clone());
     let mut received = Vec::new();
     for packet in &packets {
         let body = packet.encode().unwrap();
-        match DarkMessage::decode(1, &body) {
-            Ok(Some(DarkMessage::Descriptors(some))) => received.extend(some),
+        match OnionMessage::decode(1, &body) {
+            Ok(Some(OnionMessage::Descriptors(some))) => received.extend(some),
             other => panic!("{other:?}"),
         }
     }
