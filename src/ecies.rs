@@ -37,7 +37,7 @@ pub fn encrypt(
     let mut iv = [0; IV_LEN];
     rng.fill_bytes(&mut iv);
 
-    let keys = Keys::derive(recipient, &ephemeral);
+    let keys = EciesKeys::derive(recipient, &ephemeral);
     let mut out = Vec::with_capacity(OVERHEAD.saturating_add(plaintext.len()));
     out.extend_from_slice(&ephemeral.public_key().serialize_uncompressed());
     ephemeral.non_secure_erase();
@@ -79,7 +79,7 @@ pub fn decrypt(
     let ephemeral =
         PublicKey::from_byte_array_uncompressed(*head).map_err(|_| EciesError::NotOnCurve)?;
 
-    let keys = Keys::derive(&ephemeral, recipient);
+    let keys = EciesKeys::derive(&ephemeral, recipient);
     // Decrypted first, so that a stranger's ciphertext costs what our own does; nobody sees the
     // plaintext before the tag is found right.
     let mut plaintext = Zeroizing::new(body.to_vec());
@@ -132,12 +132,12 @@ pub enum EciesError {
 }
 
 /// The two keys of one ciphertext.
-struct Keys {
+struct EciesKeys {
     cipher: Zeroizing<[u8; 16]>,
     mac: Zeroizing<[u8; 32]>,
 }
 
-impl Keys {
+impl EciesKeys {
     fn derive(theirs: &PublicKey, ours: &SecretKey) -> Self {
         let secret = agree(theirs, ours);
         let mut okm: [u8; 32] = Sha256::new()

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use circuits::directory;
 use circuits::ids::RelayKey;
 
-pub use enode::EnodeError;
+pub use enode::EnodeUrlError;
 
 /// An address to dial. `Debug` does not show it; `Display` does, for the user who gave it.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]

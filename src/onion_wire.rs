@@ -13,7 +13,7 @@ use circuits::ids::{Epoch, NetworkId};
 use rlp::RlpStream;
 
 use crate::envelope::{Envelope, EnvelopeHash};
-use crate::items::{Items, NotRlp};
+use crate::rlp_reader::{RlpError, RlpReader};
 
 /// The version, which is the first field of [`OnionMessage::Status`].
 pub const VERSION: u8 = 1;
@@ -187,14 +187,14 @@ pub enum OnionWireError {
     Version,
 }
 
-impl From<NotRlp> for OnionWireError {
-    fn from(_: NotRlp) -> Self {
+impl From<RlpError> for OnionWireError {
+    fn from(_: RlpError) -> Self {
         Self::Malformed
     }
 }
 
 fn decode_status(payload: &[u8]) -> Result<OnionMessage, OnionWireError> {
-    let mut fields = Items::only_list(payload)?;
+    let mut fields = RlpReader::only_list(payload)?;
     if fields.integer()? != u64::from(VERSION) {
         return Err(OnionWireError::Version);
     }
@@ -204,13 +204,13 @@ fn decode_status(payload: &[u8]) -> Result<OnionMessage, OnionWireError> {
     Ok(OnionMessage::Status { network, epoch })
 }
 
-fn take_epoch(fields: &mut Items<'_>) -> Result<Epoch, OnionWireError> {
+fn take_epoch(fields: &mut RlpReader<'_>) -> Result<Epoch, OnionWireError> {
     let epoch = u32::try_from(fields.integer()?).map_err(|_| OnionWireError::Malformed)?;
     Ok(Epoch(epoch))
 }
 
 fn decode_descriptors(payload: &[u8]) -> Result<OnionMessage, OnionWireError> {
-    let mut items = Items::only_list(payload)?;
+    let mut items = RlpReader::only_list(payload)?;
     let mut descriptors = Vec::new();
     while !items.is_empty() {
         let descriptor = items.raw_list()?;
@@ -234,7 +234,7 @@ fn encode_descriptors(descriptors: &[Vec<u8>]) -> Result<Vec<u8>, OnionWireError
         if descriptor.len() > MAX_DESCRIPTOR {
             return Err(OnionWireError::DescriptorTooLong);
         }
-        Items::only_list(descriptor)?;
+        RlpReader::only_list(descriptor)?;
         body.append_raw(descriptor, 1);
     }
     let body = body.out();
@@ -245,7 +245,7 @@ fn encode_descriptors(descriptors: &[Vec<u8>]) -> Result<Vec<u8>, OnionWireError
 }
 
 fn decode_get_descriptors(payload: &[u8]) -> Result<OnionMessage, OnionWireError> {
-    let mut fields = Items::only_list(payload)?;
+    let mut fields = RlpReader::only_list(payload)?;
     let epoch = take_epoch(&mut fields)?;
     // A byte string, not an integer: as an integer, bucket 0 would be the empty string, which
     // means every bucket.
@@ -284,7 +284,7 @@ fn encode_cell(cell: &[u8; CELL_LEN]) -> Vec<u8> {
 }
 
 fn decode_stem(payload: &[u8]) -> Result<OnionMessage, OnionWireError> {
-    let mut items = Items::only_list(payload)?;
+    let mut items = RlpReader::only_list(payload)?;
     let envelope = items.raw_list()?;
     items.finish()?;
     let envelope = Envelope::decode(envelope).map_err(|_| OnionWireError::Envelope)?;
@@ -322,8 +322,8 @@ fn encode_hashes(hashes: &[EnvelopeHash]) -> Result<Vec<u8>, OnionWireError> {
 }
 
 /// The one byte string of a list of one.
-fn only_bytes(payload: &[u8]) -> Result<&[u8], NotRlp> {
-    let mut items = Items::only_list(payload)?;
+fn only_bytes(payload: &[u8]) -> Result<&[u8], RlpError> {
+    let mut items = RlpReader::only_list(payload)?;
     let bytes = items.bytes()?;
     items.finish()?;
     Ok(bytes)

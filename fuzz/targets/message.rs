@@ -61,7 +61,7 @@ fn check_v5(plaintext: &[u8], opened: &Opened) {
 }
 
 /// What is said comes back, whatever it is.
-fn say(keys: &Keys, payload: &[u8]) {
+fn say(keys: &FuzzKeys, payload: &[u8]) {
     let mut rng = ChaCha20Rng::from_seed([1; 32]);
     let plaintext = Plaintext::build(&mut rng, payload, Padding::Align, None).unwrap();
     let data = message::seal_symmetric(&mut rng, &keys.shared, &plaintext);
@@ -73,7 +73,7 @@ fn say(keys: &Keys, payload: &[u8]) {
 }
 
 /// The same in `shh/5`.
-fn say_v5(keys: &Keys, payload: &[u8]) {
+fn say_v5(keys: &FuzzKeys, payload: &[u8]) {
     let mut rng = ChaCha20Rng::from_seed([1; 32]);
     let plaintext = v5::Plaintext::build(&mut rng, payload, Padding::Align, None).unwrap();
     assert_eq!(plaintext.as_bytes().len() % 256, 0);
@@ -88,15 +88,15 @@ fn say_v5(keys: &Keys, payload: &[u8]) {
     assert_eq!(opened.payload.as_slice(), payload);
 }
 
-struct Keys {
+struct FuzzKeys {
     shared: SymKey,
     person: ClientSecret,
 }
 
 /// The published keys that the corpus is sealed with.
-fn keys() -> &'static Keys {
-    static KEYS: OnceLock<Keys> = OnceLock::new();
-    KEYS.get_or_init(|| Keys {
+fn keys() -> &'static FuzzKeys {
+    static KEYS: OnceLock<FuzzKeys> = OnceLock::new();
+    KEYS.get_or_init(|| FuzzKeys {
         shared: SymKey::new(secret(&SHARED)).unwrap(),
         person: ClientSecret::from_bytes(&secret(&PERSON)).unwrap(),
     })

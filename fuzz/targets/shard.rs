@@ -16,7 +16,7 @@ use rand_core::SeedableRng;
 /// Runs one script. Panics if a rule is broken.
 pub fn shard(data: &[u8]) {
     let mut script = data.iter().copied();
-    let mut world = World::new();
+    let mut world = RendezvousWorld::new();
     while let Some(step) = script.next() {
         let mut next = || script.next().unwrap_or(0);
         match step % 4 {
@@ -42,12 +42,12 @@ pub fn shard(data: &[u8]) {
     world.end();
 }
 
-struct World {
+struct RendezvousWorld {
     rendezvous: Rendezvous,
     now: Now,
 }
 
-impl World {
+impl RendezvousWorld {
     fn new() -> Self {
         let limits = RendezvousLimits {
             bytes: BOUND,

@@ -3,7 +3,7 @@
 //! A mistyped `WHISHT_LEVLE=dark` must not run a node at another level than its owner believes.
 
 use super::{Exit, Failure};
-use crate::nearest::nearest;
+use crate::suggest::closest;
 
 /// Checks that there is no variable of ours that nobody reads.
 ///
@@ -14,7 +14,7 @@ pub(super) fn check() -> Result<(), Failure> {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
         if name.starts_with("WHISHT_") && !KNOWN.contains(&name.as_ref()) {
-            let hint = match nearest(&name, KNOWN) {
+            let hint = match closest(&name, KNOWN) {
                 Some(near) => format!("did you mean {near}?"),
                 None => "see `whisht run --help`".to_owned(),
             };

@@ -25,7 +25,7 @@ use super::Settings;
 use super::entry::{Wrong, count, flag, list, number, parsed, text};
 use super::value;
 use super::{discovery, mail, rpc, tor};
-use crate::nearest::nearest;
+use crate::suggest::closest;
 
 /// Reads a file's text. `path` is for the error message.
 ///
@@ -165,7 +165,7 @@ fn explain(name: &str, value: &DeValue<'_>, wrong: Wrong) -> String {
 
 fn unknown_section(name: &str) -> String {
     let names = SECTIONS.map(|section| section.name);
-    match nearest(name, names) {
+    match closest(name, names) {
         Some(near) => format!("there is no table [{name}]; did you mean [{near}]?"),
         None => format!("there is no table [{name}]; there are {}", names.join(", ")),
     }
@@ -176,7 +176,7 @@ fn unknown(name: &str) -> String {
     // Somebody who knows the key, but not its table, types it alone.
     let tail = |key: &&String| key.split_once('.').is_some_and(|(_, tail)| tail == name);
     let near = known.iter().find(tail).map(String::as_str);
-    match near.or_else(|| nearest(name, known.iter().map(String::as_str))) {
+    match near.or_else(|| closest(name, known.iter().map(String::as_str))) {
         Some(near) => format!("there is no setting {name:?}; did you mean `{near}`?"),
         None => format!(
             "there is no setting {name:?}; there are {}",

@@ -13,7 +13,7 @@ use toml::de::DeValue;
 
 use super::entry::{Wrong, flag, list, parsed, text};
 use super::value::BadValue;
-use crate::nearest::nearest;
+use crate::suggest::closest;
 
 /// What one source says; `None` where it says nothing.
 #[derive(Clone, Debug, Default)]
@@ -198,7 +198,7 @@ impl FromStr for Module {
         let found = Self::ALL.into_iter().find(|module| module.word() == word);
         found.ok_or_else(|| {
             let words = Self::ALL.map(Self::word);
-            BadValue::new(match nearest(word, words) {
+            BadValue::new(match closest(word, words) {
                 Some(near) => format!("there is no module {word:?}; did you mean {near}?"),
                 None => format!(
                     "there is no module {word:?}; there are {}",

@@ -18,7 +18,7 @@ use toml::de::DeValue;
 use super::entry::{Wrong, count, flag, list, parsed, text};
 use super::value::BadValue;
 use crate::endpoint::Endpoint;
-use crate::nearest::nearest;
+use crate::suggest::closest;
 
 /// What one source says; `None` where it says nothing.
 #[derive(Clone, Debug, Default)]
@@ -272,7 +272,7 @@ impl FromStr for Mode {
     fn from_str(word: &str) -> Result<Self, BadValue> {
         let found = Self::ALL.into_iter().find(|mode| mode.word() == word);
         found.ok_or_else(|| {
-            BadValue::new(match nearest(word, Self::ALL.map(Self::word)) {
+            BadValue::new(match closest(word, Self::ALL.map(Self::word)) {
                 Some(near) => format!("there is no mode {word:?}; did you mean {near}?"),
                 None => format!("there is no mode {word:?}; choose off, arti or socks"),
             })

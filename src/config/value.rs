@@ -7,8 +7,8 @@ use core::str::FromStr;
 use circuits::ids::{Profile, RelayId, RelayKey};
 use circuits::level::Level;
 
-use crate::nearest::nearest;
 use crate::node::PowGeneration;
+use crate::suggest::closest;
 
 /// A network's name: it goes into the network id.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -39,7 +39,7 @@ impl From<NetworkName> for String {
 /// [`BadValue`] names the nearest one.
 pub fn level(word: &str) -> Result<Level, BadValue> {
     word.parse()
-        .map_err(|error| match nearest(word, Level::ALL.map(Level::word)) {
+        .map_err(|error| match closest(word, Level::ALL.map(Level::word)) {
             Some(near) => BadValue::new(format_args!(
                 "there is no level {word:?}; did you mean {near}?"
             )),

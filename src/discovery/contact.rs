@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use circuits::ids::RelayKey;
 use sha3::{Digest, Keccak256};
 
-use crate::endpoint::{Endpoint, EnodeError, PeerAddr};
+use crate::endpoint::{Endpoint, EnodeUrlError, PeerAddr};
 
 /// Who somebody is, and where. `Debug` does not show it.
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -67,16 +67,16 @@ impl fmt::Debug for Contact {
 }
 
 impl FromStr for Contact {
-    type Err = EnodeError;
+    type Err = EnodeUrlError;
 
     /// Reads an enode URL, with go-ethereum's `?discport=` where the two ports differ.
-    fn from_str(url: &str) -> Result<Self, EnodeError> {
-        let contact = Self::of(&url.parse()?).ok_or(EnodeError::NotAnAddress)?;
+    fn from_str(url: &str) -> Result<Self, EnodeUrlError> {
+        let contact = Self::of(&url.parse()?).ok_or(EnodeUrlError::NotAnAddress)?;
         let discport = url.split_once("?discport=").map(|(_, port)| port.parse());
         match discport {
             None => Ok(contact),
             Some(Ok(udp)) if udp != 0 => Ok(Self { udp, ..contact }),
-            Some(_) => Err(EnodeError::BadPort),
+            Some(_) => Err(EnodeUrlError::BadPort),
         }
     }
 }
@@ -309,9 +309,12 @@ mod tests {
         let ports = |rest: &str| read(rest).map(|contact| (contact.udp, contact.tcp));
         assert_eq!(ports("8.8.8.8:30303"), Ok((30303, 30303)));
         assert_eq!(ports("8.8.8.8:30303?discport=30301"), Ok((30301, 30303)));
-        assert_eq!(read("8.8.8.8:30303?discport=0"), Err(EnodeError::BadPort));
+        assert_eq!(
+            read("8.8.8.8:30303?discport=0"),
+            Err(EnodeUrlError::BadPort)
+        );
         let onion = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion:80";
-        assert_eq!(read(onion), Err(EnodeError::NotAnAddress));
+        assert_eq!(read(onion), Err(EnodeUrlError::NotAnAddress));
     }
 
     #[test]

@@ -17,8 +17,8 @@ use secp256k1::ecdsa::{RecoverableSignature, RecoveryId};
 use sha3::{Digest, Keccak256};
 
 use super::contact::Contact;
-use crate::items::{Items, NotRlp};
 use crate::link::{LinkKey, to_relay_key};
+use crate::rlp_reader::{RlpError, RlpReader};
 
 /// What a packet says.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -155,7 +155,7 @@ impl Packet {
     /// Reads type and RLP; gives the packet and when it expires.
     fn decode(body: &[u8]) -> Result<(Self, u64), BadPacket> {
         let (kind, rlp) = body.split_first().ok_or(BadPacket::TooShort)?;
-        let mut items = Items::new(rlp).list()?;
+        let mut items = RlpReader::new(rlp).list()?;
         let packet = match *kind {
             PING => {
                 items.item()?;
@@ -197,13 +197,13 @@ fn address(stream: &mut RlpStream, ip: IpAddr) {
 }
 
 /// An endpoint that nobody relies upon: an address of a strange length reads as none.
-fn read_endpoint(items: &mut Items<'_>) -> Result<(IpAddr, u16, u16), NotRlp> {
+fn read_endpoint(items: &mut RlpReader<'_>) -> Result<(IpAddr, u16, u16), RlpError> {
     let mut endpoint = items.list()?;
     let ip = read_address(endpoint.bytes()?).unwrap_or_else(|| Ipv4Addr::UNSPECIFIED.into());
     Ok((ip, port(&mut endpoint)?, port(&mut endpoint)?))
 }
 
-fn read_contacts(mut items: Items<'_>) -> Result<Vec<Contact>, NotRlp> {
+fn read_contacts(mut items: RlpReader<'_>) -> Result<Vec<Contact>, RlpError> {
     let mut contacts = Vec::new();
     while !items.is_empty() {
         let mut item = items.list()?;
@@ -232,12 +232,12 @@ fn read_address(bytes: &[u8]) -> Option<IpAddr> {
 }
 
 /// A port, with or without leading zeros: devp2p for JavaScript writes two bytes always.
-fn port(items: &mut Items<'_>) -> Result<u16, NotRlp> {
+fn port(items: &mut RlpReader<'_>) -> Result<u16, RlpError> {
     match *items.bytes()? {
         [] => Ok(0),
         [low] => Ok(low.into()),
         [high, low] => Ok(u16::from_be_bytes([high, low])),
-        _ => Err(NotRlp),
+        _ => Err(RlpError),
     }
 }
 
@@ -281,8 +281,8 @@ pub enum BadPacket {
     WrongSignature,
 }
 
-impl From<NotRlp> for BadPacket {
-    fn from(_: NotRlp) -> Self {
+impl From<RlpError> for BadPacket {
+    fn from(_: RlpError) -> Self {
         Self::Malformed
     }
 }

@@ -19,7 +19,7 @@ fn rng() -> ChaCha20Rng {
 /// A ciphertext with a valid tag over whatever follows the ephemeral key.
 fn tagged(sealed: &[u8]) -> Vec<u8> {
     let ephemeral = random_key(&mut rng());
-    let keys = Keys::derive(&recipient().public_key(), &ephemeral);
+    let keys = EciesKeys::derive(&recipient().public_key(), &ephemeral);
     let mut out = ephemeral.public_key().serialize_uncompressed().to_vec();
     out.extend_from_slice(sealed);
     out.extend_from_slice(&keys.mac(sealed, b"").finalize().into_bytes());

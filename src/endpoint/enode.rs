@@ -14,15 +14,15 @@ use super::{Endpoint, PeerAddr, onion};
 use crate::link::is_on_curve;
 
 impl FromStr for PeerAddr {
-    type Err = EnodeError;
+    type Err = EnodeUrlError;
 
-    fn from_str(url: &str) -> Result<Self, EnodeError> {
+    fn from_str(url: &str) -> Result<Self, EnodeUrlError> {
         let rest = url
             .trim()
             .strip_prefix("enode://")
-            .ok_or(EnodeError::NotEnode)?;
+            .ok_or(EnodeUrlError::NotEnode)?;
         let rest = rest.split_once('?').map_or(rest, |(head, _query)| head);
-        let (key, endpoint) = rest.split_once('@').ok_or(EnodeError::AddressMissing)?;
+        let (key, endpoint) = rest.split_once('@').ok_or(EnodeUrlError::AddressMissing)?;
         Ok(Self {
             key: parse_key(key)?,
             endpoint: endpoint.parse()?,
@@ -37,23 +37,23 @@ impl fmt::Display for PeerAddr {
 }
 
 impl FromStr for Endpoint {
-    type Err = EnodeError;
+    type Err = EnodeUrlError;
 
-    fn from_str(text: &str) -> Result<Self, EnodeError> {
-        let (host, port) = text.rsplit_once(':').ok_or(EnodeError::PortMissing)?;
+    fn from_str(text: &str) -> Result<Self, EnodeUrlError> {
+        let (host, port) = text.rsplit_once(':').ok_or(EnodeUrlError::PortMissing)?;
         let port = port
             .parse()
             .ok()
             .filter(|port| *port != 0)
-            .ok_or(EnodeError::BadPort)?;
+            .ok_or(EnodeUrlError::BadPort)?;
         if let Some(name) = host.strip_suffix(".onion") {
             return onion::decode(name)
                 .map(|key| Self::Onion(key, port))
-                .ok_or(EnodeError::BadOnionName);
+                .ok_or(EnodeUrlError::BadOnionName);
         }
         text.parse::<SocketAddr>()
             .map(Self::Tcp)
-            .map_err(|_| EnodeError::NotAnAddress)
+            .map_err(|_| EnodeUrlError::NotAnAddress)
     }
 }
 
@@ -67,21 +67,21 @@ impl fmt::Display for Endpoint {
 }
 
 /// 64 bytes that are a point of secp256k1.
-fn parse_key(digits: &str) -> Result<RelayKey, EnodeError> {
+fn parse_key(digits: &str) -> Result<RelayKey, EnodeUrlError> {
     let mut key = [0; 64];
-    hex::decode_to_slice(digits, &mut key).map_err(|_| EnodeError::KeyNotHex)?;
+    hex::decode_to_slice(digits, &mut key).map_err(|_| EnodeUrlError::KeyNotHex)?;
     let key = RelayKey(key);
     if is_on_curve(&key) {
         Ok(key)
     } else {
-        Err(EnodeError::KeyNotOnCurve)
+        Err(EnodeUrlError::KeyNotOnCurve)
     }
 }
 
 /// Why a text names no peer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum EnodeError {
+pub enum EnodeUrlError {
     /// No `@` after the key.
     #[error("the address is missing; write enode://KEY@ADDRESS:PORT")]
     AddressMissing,
@@ -119,7 +119,7 @@ mod tests {
     const KEY: &str = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798\
                        483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8";
 
-    fn parse(rest: &str) -> Result<PeerAddr, EnodeError> {
+    fn parse(rest: &str) -> Result<PeerAddr, EnodeUrlError> {
         format!("enode://{KEY}@{rest}").parse()
     }
 
@@ -142,24 +142,24 @@ mod tests {
 
     #[test]
     fn each_mistake_has_its_own_name() {
-        assert_eq!(parse("example.org:1"), Err(EnodeError::NotAnAddress));
-        assert_eq!(parse("192.0.2.1"), Err(EnodeError::PortMissing));
-        assert_eq!(parse("192.0.2.1:0"), Err(EnodeError::BadPort));
-        assert_eq!(parse("192.0.2.1:65536"), Err(EnodeError::BadPort));
-        assert_eq!(parse("duck.onion:80"), Err(EnodeError::BadOnionName));
-        assert_eq!("http://x".parse::<PeerAddr>(), Err(EnodeError::NotEnode));
+        assert_eq!(parse("example.org:1"), Err(EnodeUrlError::NotAnAddress));
+        assert_eq!(parse("192.0.2.1"), Err(EnodeUrlError::PortMissing));
+        assert_eq!(parse("192.0.2.1:0"), Err(EnodeUrlError::BadPort));
+        assert_eq!(parse("192.0.2.1:65536"), Err(EnodeUrlError::BadPort));
+        assert_eq!(parse("duck.onion:80"), Err(EnodeUrlError::BadOnionName));
+        assert_eq!("http://x".parse::<PeerAddr>(), Err(EnodeUrlError::NotEnode));
         assert_eq!(
             "enode://ab".parse::<PeerAddr>(),
-            Err(EnodeError::AddressMissing)
+            Err(EnodeUrlError::AddressMissing)
         );
         assert_eq!(
             "enode://ab@1.2.3.4:1".parse::<PeerAddr>(),
-            Err(EnodeError::KeyNotHex)
+            Err(EnodeUrlError::KeyNotHex)
         );
         let off_curve = format!("enode://{}@1.2.3.4:1", KEY.replace("79be", "79bf"));
         assert_eq!(
             off_curve.parse::<PeerAddr>(),
-            Err(EnodeError::KeyNotOnCurve)
+            Err(EnodeUrlError::KeyNotOnCurve)
         );
     }
 }

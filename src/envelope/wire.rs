@@ -8,7 +8,7 @@ use rlp::RlpStream;
 use thiserror::Error;
 
 use super::{AesNonce, Form, Marking, Topic, Ttl, Unsealed};
-use crate::items::Items;
+use crate::rlp_reader::RlpReader;
 
 /// Where the fields of an envelope lie in its bytes. What comes before the data is below 64 bytes
 /// long, and so is the nonce.
@@ -25,7 +25,7 @@ pub(super) struct Places {
 impl Places {
     /// Finds them, if the bytes are what they should be.
     pub(super) fn find(form: Form, rlp: &[u8]) -> Result<Self, EnvelopeError> {
-        let mut items = Items::only_list(rlp).map_err(|_| EnvelopeError::NotOneList)?;
+        let mut items = RlpReader::only_list(rlp).map_err(|_| EnvelopeError::NotOneList)?;
         if form == Form::V5 {
             let version = items.bytes().map_err(|_| EnvelopeError::Version)?;
             if version.len() > LONGEST_VERSION {
@@ -66,7 +66,7 @@ pub(super) struct Short {
 impl Short {
     /// Reads them, from the first on.
     pub(super) fn read(fields: &[u8]) -> Option<Self> {
-        let mut items = Items::new(fields);
+        let mut items = RlpReader::new(fields);
         Some(Self {
             expiry: UnixSecs(u32_of(&mut items)?),
             ttl: Ttl(u32_of(&mut items)?),
@@ -77,7 +77,7 @@ impl Short {
 
 /// Reads the last field.
 pub(super) fn read_nonce(field: &[u8]) -> Option<u64> {
-    Items::new(field).integer().ok()
+    RlpReader::new(field).integer().ok()
 }
 
 /// The two fields that only `shh/5` has. They are read again whenever they are wanted, which is
@@ -92,7 +92,7 @@ impl<'a> Outside<'a> {
     /// Of an envelope of `shh/5` that was found well-formed.
     pub(super) fn of(rlp: &'a [u8]) -> Self {
         let read = || {
-            let mut items = Items::only_list(rlp).ok()?;
+            let mut items = RlpReader::only_list(rlp).ok()?;
             let version = items.bytes().ok()?;
             for _between in 0..3 {
                 items.bytes().ok()?;
@@ -204,7 +204,7 @@ pub enum EnvelopeError {
     Version,
 }
 
-fn u32_of(items: &mut Items<'_>) -> Option<u32> {
+fn u32_of(items: &mut RlpReader<'_>) -> Option<u32> {
     u32::try_from(items.integer().ok()?).ok()
 }
 

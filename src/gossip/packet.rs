@@ -12,7 +12,7 @@
 
 use crate::bloom::Bloom;
 use crate::envelope::{Envelope, Form};
-use crate::items::{Item, Items, NotRlp};
+use crate::rlp_reader::{RlpError, RlpItem, RlpReader};
 
 pub mod outgoing;
 mod status;
@@ -90,7 +90,7 @@ impl<'a> Packet<'a> {
         Ok(match code {
             code::STATUS => Self::Status(Status::decode(payload)?),
             code::MESSAGES => Self::Messages(Envelopes {
-                items: Items::new(payload)
+                items: RlpReader::new(payload)
                     .list()
                     .map_err(|_| Malformed::MessagesNotAList)?,
                 form: Form::V6,
@@ -98,13 +98,18 @@ impl<'a> Packet<'a> {
             }),
             code::POW_REQUIREMENT => Self::PowRequirement(decode_pow_requirement(payload)?),
             code::BLOOM_EXCHANGE => Self::BloomExchange(decode_bloom_exchange(payload)?),
-            code::BATCH_ACKNOWLEDGED => Self::BatchAcknowledged(Items::new(payload).array().ok()),
+            code::BATCH_ACKNOWLEDGED => {
+                Self::BatchAcknowledged(RlpReader::new(payload).array().ok())
+            }
             code::MESSAGES_RESPONSE => {
                 Self::MessagesResponse(MessagesResponse::decode(payload).ok())
             }
-            code::RATE_LIMITS => {
-                Self::RateLimits(Items::new(payload).list().and_then(RateLimits::decode).ok())
-            }
+            code::RATE_LIMITS => Self::RateLimits(
+                RlpReader::new(payload)
+                    .list()
+                    .and_then(RateLimits::decode)
+                    .ok(),
+            ),
             code::P2P_SYNC_REQUEST => Self::P2p(P2pKind::SyncRequest, payload),
             code::P2P_SYNC_RESPONSE => Self::P2p(P2pKind::SyncResponse, payload),
             code::P2P_REQUEST_COMPLETE => Self::P2p(P2pKind::RequestComplete, payload),
@@ -149,7 +154,7 @@ impl P2pKind {
 /// Ends after the first error.
 #[derive(Clone, Debug)]
 pub struct Envelopes<'a> {
-    items: Items<'a>,
+    items: RlpReader<'a>,
     form: Form,
     left: usize,
 }
@@ -162,14 +167,14 @@ impl<'a> Envelopes<'a> {
     ///
     /// [`Malformed::MessagesNotAList`] if it is neither.
     pub fn p2p(payload: &'a [u8]) -> Result<Self, Malformed> {
-        let mut packet = Items::new(payload);
+        let mut packet = RlpReader::new(payload);
         let whole = packet.raw_list().map_err(|_| Malformed::MessagesNotAList)?;
-        let inside = Items::new(whole)
+        let inside = RlpReader::new(whole)
             .list()
             .map_err(|_| Malformed::MessagesNotAList)?;
         // An envelope starts with its expiry, which is a string; a list of them with a list.
-        let bare = matches!(inside.clone().item(), Ok(Item::Bytes(_)));
-        let items = if bare { Items::new(whole) } else { inside };
+        let bare = matches!(inside.clone().item(), Ok(RlpItem::Bytes(_)));
+        let items = if bare { RlpReader::new(whole) } else { inside };
         Ok(Self {
             items,
             form: Form::V6,
@@ -196,7 +201,7 @@ impl Iterator for Envelopes<'_> {
         }
         let envelope = self.decode_next();
         if envelope.is_err() {
-            self.items = Items::default();
+            self.items = RlpReader::default();
         }
         Some(envelope)
     }
@@ -224,10 +229,10 @@ pub struct EnvelopeError {
 
 impl MessagesResponse {
     /// Reads `[1, [batch, [[envelope, code, description], ...]]]`.
-    fn decode(payload: &[u8]) -> Result<Self, NotRlp> {
-        let mut fields = Items::new(payload).list()?;
+    fn decode(payload: &[u8]) -> Result<Self, RlpError> {
+        let mut fields = RlpReader::new(payload).list()?;
         if fields.integer()? != 1 {
-            return Err(NotRlp);
+            return Err(RlpError);
         }
         let mut response = fields.list()?;
         let batch = response.array()?;
@@ -235,7 +240,7 @@ impl MessagesResponse {
         let mut errors = Vec::new();
         while !items.is_empty() {
             if errors.len() == MAX_RESPONSE_ERRORS {
-                return Err(NotRlp);
+                return Err(RlpError);
             }
             let mut error = items.list()?;
             errors.push(EnvelopeError {
@@ -282,13 +287,13 @@ pub enum Malformed {
 }
 
 fn decode_pow_requirement(payload: &[u8]) -> Result<MinPow, Malformed> {
-    let bits = Items::new(payload).integer();
+    let bits = RlpReader::new(payload).integer();
     let bits = bits.map_err(|_| Malformed::PowNotAnInteger)?;
     MinPow::from_bits(bits).ok_or(Malformed::PowNotANumber)
 }
 
 fn decode_bloom_exchange(payload: &[u8]) -> Result<Bloom, Malformed> {
-    let bytes: [u8; 64] = Items::new(payload)
+    let bytes: [u8; 64] = RlpReader::new(payload)
         .array()
         .map_err(|_| Malformed::BloomLength)?;
     Ok(Bloom(bytes))

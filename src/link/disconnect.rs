@@ -8,7 +8,7 @@
 use std::fmt;
 
 use super::snappy;
-use crate::items::{Item, Items, integer};
+use crate::rlp_reader::{RlpItem, RlpReader, integer};
 
 /// A reason for ending a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -67,9 +67,9 @@ impl DisconnectReason {
         let inflated = compressed
             .then(|| snappy::unpack(payload, &(0..=MAX_PAYLOAD)).ok())
             .flatten();
-        let number = match Items::new(inflated.as_deref().unwrap_or(payload)).item() {
-            Ok(Item::Bytes(bytes)) => integer(bytes).unwrap_or(0),
-            Ok(Item::List(mut items)) => items.integer().unwrap_or(0),
+        let number = match RlpReader::new(inflated.as_deref().unwrap_or(payload)).item() {
+            Ok(RlpItem::Bytes(bytes)) => integer(bytes).unwrap_or(0),
+            Ok(RlpItem::List(mut items)) => items.integer().unwrap_or(0),
             Err(_) => 0,
         };
         Self::from_number(number)

@@ -25,7 +25,7 @@ use super::frame::{Opener, Sealer};
 use super::key::{LinkKey, WipedKey, to_point, to_relay_key};
 use super::secrets::{Half, SessionSecrets};
 use crate::ecies;
-use crate::items::{Items, NotRlp};
+use crate::rlp_reader::{RlpError, RlpReader};
 
 /// What a finished handshake leaves behind.
 pub struct Session {
@@ -213,7 +213,7 @@ impl Auth {
         })
     }
 
-    fn from_rlp(mut body: Items<'_>) -> Result<Self, NotRlp> {
+    fn from_rlp(mut body: RlpReader<'_>) -> Result<Self, RlpError> {
         let auth = Self {
             signature: body.array()?,
             initiator: body.array()?,
@@ -251,7 +251,7 @@ impl Ack {
         })
     }
 
-    fn from_rlp(mut body: Items<'_>) -> Result<Self, NotRlp> {
+    fn from_rlp(mut body: RlpReader<'_>) -> Result<Self, RlpError> {
         let ack = Self {
             ephemeral: body.array()?,
             nonce: body.array()?,
@@ -266,7 +266,7 @@ fn read<T>(
     bytes: &[u8],
     least: usize,
     from_plain: impl FnOnce(ByteReader<'_>) -> Option<T>,
-    from_rlp: impl FnOnce(Items<'_>) -> Result<T, NotRlp>,
+    from_rlp: impl FnOnce(RlpReader<'_>) -> Result<T, RlpError>,
 ) -> Result<Reading<T>, PeerFault> {
     if bytes.len() < least {
         return Ok(Reading::Needs(least));
@@ -289,11 +289,11 @@ fn read<T>(
     }
     let body =
         ecies::decrypt(key.expose(), prefix, sealed).map_err(|_| PeerFault::HandshakeCiphertext)?;
-    Items::new(&body)
+    RlpReader::new(&body)
         .list()
         .and_then(from_rlp)
         .map(|content| Reading::Done(content, Format::Eip8))
-        .map_err(|NotRlp| PeerFault::HandshakeMalformed)
+        .map_err(|RlpError| PeerFault::HandshakeMalformed)
 }
 
 fn write_ack(

@@ -9,7 +9,7 @@ use rlp::RlpStream;
 
 use super::capability::{Advertised, Capability};
 use super::fault::PeerFault;
-use crate::items::{Items, NotRlp};
+use crate::rlp_reader::{RlpError, RlpReader};
 
 /// What a peer's Hello says.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -37,7 +37,7 @@ impl Hello {
         if payload.len() > MAX_PAYLOAD {
             return Err(PeerFault::FrameTooLong);
         }
-        let (hello, id) = Self::parse(payload).map_err(|NotRlp| PeerFault::HelloMalformed)?;
+        let (hello, id) = Self::parse(payload).map_err(|RlpError| PeerFault::HelloMalformed)?;
         let id = id.try_into().map_err(|_| PeerFault::IdentityInvalid)?;
         if id == [0; 64] {
             return Err(PeerFault::IdentityInvalid);
@@ -48,8 +48,8 @@ impl Hello {
         })
     }
 
-    fn parse(payload: &[u8]) -> Result<(Self, &[u8]), NotRlp> {
-        let mut fields = Items::new(payload).list()?;
+    fn parse(payload: &[u8]) -> Result<(Self, &[u8]), RlpError> {
+        let mut fields = RlpReader::new(payload).list()?;
         let version = fields.integer()?;
         let client_id = harmless(fields.bytes()?);
         let mut listed = fields.list()?;
@@ -61,7 +61,7 @@ impl Hello {
                 version: pair.integer()?,
             });
             if !pair.is_empty() {
-                return Err(NotRlp);
+                return Err(RlpError);
             }
         }
         let listen_port = fields.integer()?;

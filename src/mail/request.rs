@@ -20,7 +20,7 @@ use super::RequestId;
 use super::cursor::{BadCursor, Cursor};
 use crate::bloom::Bloom;
 use crate::envelope::{Envelope, Form};
-use crate::items::{Item, Items, NotRlp};
+use crate::rlp_reader::{RlpError, RlpItem, RlpReader};
 
 /// What a client asks for.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -94,11 +94,13 @@ impl Packet {
     /// [`NotARequest`] for whatever is neither. Bytes after the first item are ignored, as
     /// go-ethereum does.
     pub fn decode(payload: &[u8]) -> Result<Self, NotARequest> {
-        let whole = Items::new(payload).raw_list().map_err(|_| NotARequest)?;
-        let mut fields = Items::new(whole).list().map_err(|_| NotARequest)?;
+        let whole = RlpReader::new(payload)
+            .raw_list()
+            .map_err(|_| NotARequest)?;
+        let mut fields = RlpReader::new(whole).list().map_err(|_| NotARequest)?;
         let id = match fields.item().map_err(|_| NotARequest)? {
-            Item::Bytes(id) => id,
-            Item::List(_) => return Err(NotARequest),
+            RlpItem::Bytes(id) => id,
+            RlpItem::List(_) => return Err(NotARequest),
         };
         match id.try_into() {
             Ok(id) => Ok(Self::Plain(RequestId(id), Request::read_plain(fields))),
@@ -128,14 +130,14 @@ impl Request {
     /// [`BadRequest`] names what is wrong.
     pub fn read(payload: &[u8], now: UnixSecs) -> Result<Self, BadRequest> {
         // Packed bytes that are one list by chance would have to ask for the year 2072.
-        match Items::only_list(payload) {
+        match RlpReader::only_list(payload) {
             Ok(fields) => Self::read_list(fields, now),
-            Err(NotRlp) => Self::read_packed(payload),
+            Err(RlpError) => Self::read_packed(payload),
         }
     }
 
     /// The list. Its published description lacks the last field, and means no batches by that.
-    fn read_list(mut fields: Items<'_>, now: UnixSecs) -> Result<Self, BadRequest> {
+    fn read_list(mut fields: RlpReader<'_>, now: UnixSecs) -> Result<Self, BadRequest> {
         let lower = seconds(&mut fields)?;
         let upper = match seconds(&mut fields)? {
             UnixSecs(0) => now.after(UNTIL_NOW),
@@ -183,7 +185,7 @@ impl Request {
     }
 
     /// The plain list, from its second field on.
-    fn read_plain(mut fields: Items<'_>) -> Result<Self, BadRequest> {
+    fn read_plain(mut fields: RlpReader<'_>) -> Result<Self, BadRequest> {
         let (lower, upper) = (seconds(&mut fields)?, seconds(&mut fields)?);
         let limit = number(&mut fields)?;
         let after = cursor(&mut fields)?;
@@ -256,20 +258,20 @@ pub(super) fn append_cursor(list: &mut RlpStream, after: Option<Cursor>) {
     list.append(&after.map_or_else(Vec::new, Cursor::to_bytes));
 }
 
-pub(super) fn number(fields: &mut Items<'_>) -> Result<u32, BadRequest> {
+pub(super) fn number(fields: &mut RlpReader<'_>) -> Result<u32, BadRequest> {
     let wide = fields.integer().map_err(|_| BadRequest::Malformed)?;
     u32::try_from(wide).map_err(|_| BadRequest::Malformed)
 }
 
-pub(super) fn seconds(fields: &mut Items<'_>) -> Result<UnixSecs, BadRequest> {
+pub(super) fn seconds(fields: &mut RlpReader<'_>) -> Result<UnixSecs, BadRequest> {
     number(fields).map(UnixSecs)
 }
 
-pub(super) fn bloom(fields: &mut Items<'_>) -> Result<Bloom, BadRequest> {
+pub(super) fn bloom(fields: &mut RlpReader<'_>) -> Result<Bloom, BadRequest> {
     fields.array().map(Bloom).map_err(|_| BadRequest::Bloom)
 }
 
-pub(super) fn cursor(fields: &mut Items<'_>) -> Result<Option<Cursor>, BadRequest> {
+pub(super) fn cursor(fields: &mut RlpReader<'_>) -> Result<Option<Cursor>, BadRequest> {
     let bytes = fields.bytes().map_err(|_| BadRequest::Malformed)?;
     Ok(Cursor::read(bytes)?)
 }

@@ -11,7 +11,7 @@ use super::cursor::Cursor;
 use super::{MAX_PACKET, RequestId};
 use crate::envelope::{Envelope, EnvelopeHash};
 use crate::gossip::packet::outgoing;
-use crate::items::Items;
+use crate::rlp_reader::RlpReader;
 
 /// The end of an answer.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -64,7 +64,9 @@ impl Completion {
     /// [`NotACompletion`] for what a client of status-im hangs up on, and for a reason longer than
     /// anybody needs.
     pub fn decode(payload: &[u8]) -> Result<Self, NotACompletion> {
-        let inner = Items::new(payload).bytes().map_err(|_| NotACompletion)?;
+        let inner = RlpReader::new(payload)
+            .bytes()
+            .map_err(|_| NotACompletion)?;
         if let Some(failure) = inner.strip_prefix(ERROR) {
             let (id, text) = failure.split_first_chunk().ok_or(NotACompletion)?;
             if text.len() > MAX_REASON {

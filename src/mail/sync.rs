@@ -14,7 +14,7 @@ use super::response::MAX_REASON;
 use crate::bloom::Bloom;
 use crate::envelope::Envelope;
 use crate::gossip::packet::MAX_ENVELOPES;
-use crate::items::{Items, NotRlp};
+use crate::rlp_reader::{RlpError, RlpReader};
 
 /// Reads the payload of code 123: `[lower, upper, bloom, limit, cursor]`.
 ///
@@ -22,7 +22,7 @@ use crate::items::{Items, NotRlp};
 ///
 /// [`BadRequest`]: status-im drops the peer.
 pub fn read_request(payload: &[u8]) -> Result<Request, BadRequest> {
-    let list = Items::new(payload).list();
+    let list = RlpReader::new(payload).list();
     let mut fields = list.map_err(|_| BadRequest::Malformed)?;
     let (lower, upper) = (seconds(&mut fields)?, seconds(&mut fields)?);
     let bloom = bloom(&mut fields)?;
@@ -77,7 +77,7 @@ impl SyncResponse {
     ///
     /// [`NotASyncResponse`] if it is none, or longer than anything useful.
     pub fn decode(payload: &[u8]) -> Result<Self, NotASyncResponse> {
-        let mut fields = Items::new(payload).list()?;
+        let mut fields = RlpReader::new(payload).list()?;
         let mut list = fields.list()?;
         let mut envelopes = Vec::new();
         while !list.is_empty() {
@@ -154,8 +154,8 @@ fn encode(envelopes: &[&Envelope], more: Option<Cursor>, last: bool, error: &str
 #[error("packet is no answer to a mail server")]
 pub struct NotASyncResponse;
 
-impl From<NotRlp> for NotASyncResponse {
-    fn from(_: NotRlp) -> Self {
+impl From<RlpError> for NotASyncResponse {
+    fn from(_: RlpError) -> Self {
         Self
     }
 }

@@ -24,7 +24,7 @@ use super::outbox::{Addressed, Emission, LaneQueue, MOST_ON_THEIR_WAY, Outgoing,
 use super::work::{Job, JobId};
 use super::{Node, Output, hex};
 use crate::envelope::{Envelope, EnvelopeHash};
-use crate::estimate::Journey;
+use crate::latency_model::PathModel;
 use crate::pow::{OutOfTime, SealJob};
 
 impl Node {
@@ -429,16 +429,16 @@ impl Node {
     /// a random time on top keeps a rendezvous that withholds an envelope from timing the retry.
     fn patience(&mut self, lanes: Vec<usize>, delay: Duration, hold: Duration) -> Duration {
         let pieces = lanes.len();
-        let journey = Journey {
+        let model = PathModel {
             lanes,
-            pieces,
+            shards: pieces,
             needed: pieces,
             gap: Duration::ZERO,
             delay,
             hold,
             stem: true,
         };
-        let p999 = journey.latency().p999;
+        let p999 = model.latency().p999;
         let spread = u64::try_from(p999.as_micros()).unwrap_or(u64::MAX).max(1);
         p999 + Duration::from_micros(self.rng.next_u64() % spread)
     }

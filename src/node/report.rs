@@ -21,7 +21,7 @@ use super::{Node, Output, hex};
 use crate::compose::{self, Draft, Letter, Life};
 use crate::discovery::Discovery;
 use crate::endpoint::Endpoint;
-use crate::estimate::Journey;
+use crate::latency_model::PathModel;
 use crate::link::{Capability, DisconnectReason};
 use crate::pow::SealJob;
 
@@ -256,16 +256,16 @@ impl Node {
             .checked_div(lanes.len())
             .unwrap_or(0);
         let stem = rules.insertion != Insertion::Gossip;
-        let journey = Journey {
+        let model = PathModel {
             lanes,
-            pieces,
+            shards: pieces,
             needed,
             gap,
             delay: rules.delay,
             hold: rules.hold,
             stem,
         };
-        let latency = journey.latency();
+        let latency = model.latency();
         let sealing = self
             .expected_seconds(&job)
             .and_then(|seconds| core::time::Duration::try_from_secs_f64(seconds).ok());

@@ -8,8 +8,8 @@ use core::fmt;
 use serde_json::{Value, json};
 
 use super::METHODS;
-use crate::nearest::nearest;
 use crate::node::{Refusal, RefusalKind};
+use crate::suggest::closest;
 
 /// Why a call was not carried out.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -97,7 +97,7 @@ impl RpcError {
     #[must_use]
     pub fn unknown_method(method: &str) -> Self {
         if method.starts_with("whisht_") {
-            let remedy = nearest(method, METHODS).map_or_else(
+            let remedy = closest(method, METHODS).map_or_else(
                 || "docs/rpc.md names them all".to_owned(),
                 |nearest| format!("did you mean {nearest}?"),
             );

@@ -11,10 +11,10 @@ use crate::tree::files;
 
 /// From the ground up.
 const LAYERS: &[&[&str]] = &[
-    &["ecies", "envelope", "items", "nearest"],
+    &["ecies", "envelope", "rlp_reader", "suggest"],
     &["bloom", "message", "pow"],
     &["compose", "filter", "link", "onion_wire", "pool"],
-    &["endpoint", "estimate", "gossip"],
+    &["endpoint", "gossip", "latency_model"],
     &["discovery", "mail"],
     &["node"],
     &["identity"],

@@ -5,7 +5,7 @@
 //! that can be read but make no sense end the connection.
 
 use crate::bloom::Bloom;
-use crate::items::{Items, NotRlp};
+use crate::rlp_reader::{RlpError, RlpReader};
 
 use super::{Malformed, VERSION};
 
@@ -30,7 +30,7 @@ impl Status {
     /// If the requirement cannot be read, neither is the filter, and the peer counts as a full
     /// node without a requirement: so does go-ethereum.
     pub(super) fn decode(payload: &[u8]) -> Result<Self, Malformed> {
-        let mut fields = Items::new(payload)
+        let mut fields = RlpReader::new(payload)
             .list()
             .map_err(|_| Malformed::StatusNotAList)?;
         if fields.integer() != Ok(u64::from(VERSION)) {
@@ -60,11 +60,11 @@ impl Status {
     }
 }
 
-fn take_bool(fields: &mut Items<'_>) -> Result<bool, NotRlp> {
+fn take_bool(fields: &mut RlpReader<'_>) -> Result<bool, RlpError> {
     match fields.integer()? {
         0 => Ok(false),
         1 => Ok(true),
-        _ => Err(NotRlp),
+        _ => Err(RlpError),
     }
 }
 
@@ -111,7 +111,7 @@ pub struct RateLimits {
 }
 
 impl RateLimits {
-    pub(super) fn decode(mut fields: Items<'_>) -> Result<Self, NotRlp> {
+    pub(super) fn decode(mut fields: RlpReader<'_>) -> Result<Self, RlpError> {
         Ok(Self {
             ip: fields.integer()?,
             peer: fields.integer()?,

@@ -6,7 +6,7 @@
 
 use crate::bloom::Bloom;
 use crate::envelope::{Envelope, Form};
-use crate::items::Items;
+use crate::rlp_reader::RlpReader;
 
 use super::{Envelopes, Malformed, MinPow, P2pKind, Packet, Status};
 
@@ -49,9 +49,9 @@ impl<'a> Envelopes<'a> {
     ///
     /// [`Malformed::Envelope`] if it cannot be one.
     pub fn single(payload: &'a [u8]) -> Result<Self, Malformed> {
-        let envelope = Items::new(payload).raw_list();
+        let envelope = RlpReader::new(payload).raw_list();
         Ok(Self {
-            items: Items::new(envelope.map_err(|_| Malformed::Envelope)?),
+            items: RlpReader::new(envelope.map_err(|_| Malformed::Envelope)?),
             form: Form::V5,
             left: 1,
         })
@@ -72,7 +72,7 @@ pub fn message(envelope: &Envelope) -> Vec<u8> {
 
 /// A peer without a wish: it says none, and drops what it does not want.
 fn decode_status(payload: &[u8]) -> Result<Status, Malformed> {
-    let version = Items::new(payload).integer();
+    let version = RlpReader::new(payload).integer();
     if version.map_err(|_| Malformed::StatusNotANumber)? != u64::from(VERSION) {
         return Err(Malformed::Version);
     }

@@ -2,7 +2,7 @@
 
 /// The candidate most like `word`, if any is like it at all.
 #[must_use]
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = word.chars().count() / 2 + 1;
     candidates
         .into_iter()
@@ -44,8 +44,8 @@ mod tests {
     #[test]
     fn a_slip_finds_its_word_and_nonsense_finds_none() {
         let keys = ["level", "listen", "min-pow"];
-        assert_eq!(nearest("levle", keys), Some("level"));
-        assert_eq!(nearest("min_pow", keys), Some("min-pow"));
-        assert_eq!(nearest("zzzzzz", keys), None);
+        assert_eq!(closest("levle", keys), Some("level"));
+        assert_eq!(closest("min_pow", keys), Some("min-pow"));
+        assert_eq!(closest("zzzzzz", keys), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Predicts how long a message will take, by drawing from the same laws that will delay it.
 //!
-//! A set of pieces arrives when its `k`-th piece does, and that has no handy formula once lanes
-//! differ in length; so this plays the journey some thousand times with a fixed seed. The result
+//! A set of shards arrives when its `k`-th piece does, and that has no handy formula once lanes
+//! differ in length; so this samples the path some thousand times with a fixed seed. The result
 //! is a prediction for links of `LINK` each way; it contains neither the proof of work nor any
 //! measurement of the network as it is.
 
@@ -11,16 +11,16 @@ use circuits::distributions::{exponential, one_in};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-/// One journey to be played: numbers only.
+/// One path to be sampled: numbers only.
 #[derive(Clone, Debug)]
-pub struct Journey {
+pub struct PathModel {
     /// Relays before the rendezvous, for each lane.
     pub lanes: Vec<usize>,
     /// Pieces in all, spread evenly over the lanes.
-    pub pieces: usize,
+    pub shards: usize,
     /// Pieces that suffice.
     pub needed: usize,
-    /// Mean time between two pieces of one lane.
+    /// Mean time between two shards of one lane.
     pub gap: Duration,
     /// Mean wait at every relay.
     pub delay: Duration,
@@ -41,16 +41,19 @@ pub struct Latency {
     pub p999: Duration,
 }
 
-impl Journey {
-    /// Plays the journey until the figures settle.
+impl PathModel {
+    /// Samples the path until the figures settle.
     #[must_use]
     pub fn latency(&self) -> Latency {
         let mut rng = ChaCha20Rng::from_seed(*b"whisht: the price before paying.");
-        let mut times: Vec<Duration> = (0..ROUNDS).map(|_| self.play(&mut rng)).collect();
+        let mut times: Vec<Duration> = (0..SAMPLES).map(|_| self.sample(&mut rng)).collect();
         times.sort_unstable();
         let quantile = |per_mille: usize| {
-            let rank = ROUNDS.saturating_mul(per_mille) / 1000;
-            times.get(rank.min(ROUNDS - 1)).copied().unwrap_or_default()
+            let rank = SAMPLES.saturating_mul(per_mille) / 1000;
+            times
+                .get(rank.min(SAMPLES - 1))
+                .copied()
+                .unwrap_or_default()
         };
         Latency {
             median: quantile(500),
@@ -60,9 +63,9 @@ impl Journey {
     }
 
     /// The time from the first emission until most nodes hold the envelope.
-    fn play(&self, rng: &mut ChaCha20Rng) -> Duration {
-        let mut arrivals = Vec::with_capacity(self.pieces);
-        let per_lane = self.pieces.checked_div(self.lanes.len()).unwrap_or(0);
+    fn sample(&self, rng: &mut ChaCha20Rng) -> Duration {
+        let mut arrivals = Vec::with_capacity(self.shards);
+        let per_lane = self.shards.checked_div(self.lanes.len()).unwrap_or(0);
         for relays in &self.lanes {
             let mut leaves = Duration::ZERO;
             for _ in 0..per_lane {
@@ -88,7 +91,7 @@ impl Journey {
     }
 }
 
-const ROUNDS: usize = 4000;
+const SAMPLES: usize = 4000;
 
 /// One way over one link: the mean of the latency data behind the levels' table.
 const LINK: Duration = Duration::from_millis(62);
@@ -103,10 +106,10 @@ const FLUFF_ODDS: u32 = 10;
 mod tests {
     use super::*;
 
-    fn normal() -> Journey {
-        Journey {
+    fn normal() -> PathModel {
+        PathModel {
             lanes: vec![3, 4, 5],
-            pieces: 3,
+            shards: 3,
             needed: 2,
             gap: Duration::from_millis(250),
             delay: Duration::from_millis(100),
@@ -126,9 +129,9 @@ mod tests {
     }
 
     #[test]
-    fn more_pieces_take_longer() {
-        let large = Journey {
-            pieces: 162,
+    fn more_shards_take_longer() {
+        let large = PathModel {
+            shards: 162,
             needed: 107,
             ..normal()
         };
@@ -142,9 +145,9 @@ mod tests {
 
     #[test]
     fn a_journey_without_lanes_is_gossip_alone() {
-        let open = Journey {
+        let open = PathModel {
             lanes: vec![],
-            pieces: 0,
+            shards: 0,
             needed: 0,
             gap: Duration::ZERO,
             delay: Duration::ZERO,
