@@ -30,7 +30,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use whisht::bloom::Bloom;
 use whisht::endpoint::{Endpoint, PeerAddr};
-use whisht::envelope::{Envelope, Marking, Topic, Ttl, Unsealed};
+use whisht::envelope::{EncryptionHint, Envelope, Topic, Ttl, UnminedEnvelope};
 use whisht::gossip::packet::{MinPow, Packet, code, outgoing};
 use whisht::link::{
     Capability, Link, LinkConfig, LinkEvent, LinkKey, LinkLimits, Packing, Priority,
@@ -113,19 +113,19 @@ fn processor_time(process: u32) -> Duration {
 fn sealed(rng: &mut ChaCha20Rng) -> Envelope {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let now = UnixSecs(u32::try_from(now.as_secs()).unwrap());
-    let mut unsealed = Unsealed {
+    let mut unmined = UnminedEnvelope {
         expiry: now.after(120),
         ttl: Ttl(120),
         topic: Topic([7; 4]),
-        marking: Marking::Absent,
+        hint: EncryptionHint::Absent,
         data: vec![0; 600 - 26],
     };
-    rng.fill_bytes(&mut unsealed.data);
-    let job = SealJob::for_minimum(&unsealed, Generations::Modern, 0.002).unwrap();
+    rng.fill_bytes(&mut unmined.data);
+    let job = SealJob::for_minimum(&unmined, Generations::Modern, 0.002).unwrap();
     let mut search = job.search(rng);
     loop {
         if let Some(nonce) = search.step(1 << 12) {
-            return unsealed.seal(nonce);
+            return unmined.with_nonce(nonce);
         }
     }
 }

@@ -20,7 +20,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use sha3::{Digest, Keccak256};
-use whisht::envelope::{Marking, Topic, Ttl, Unsealed};
+use whisht::envelope::{EncryptionHint, Topic, Ttl, UnminedEnvelope};
 use whisht::pow::{Generations, Lanes, SealJob};
 
 /// Nonces of one turn.
@@ -31,18 +31,18 @@ const TURNS: u32 = 400;
 /// A way to try nonces: its name, and one turn of it.
 type Way = (String, Box<dyn FnMut()>);
 
-fn envelope() -> Unsealed {
-    let mut unsealed = Unsealed {
+fn envelope() -> UnminedEnvelope {
+    let mut unmined = UnminedEnvelope {
         expiry: circuits::time::UnixSecs(1_800_000_000),
         ttl: Ttl(3_600),
         topic: Topic([1, 2, 3, 4]),
-        marking: Marking::Absent,
+        hint: EncryptionHint::Absent,
         data: Vec::new(),
     };
-    while unsealed.seal(u64::MAX).as_rlp().len() < 600 {
-        unsealed.data.push(0xa5);
+    while unmined.with_nonce(u64::MAX).as_rlp().len() < 600 {
+        unmined.data.push(0xa5);
     }
-    unsealed
+    unmined
 }
 
 /// Tries nonces with the ordinary hash over everything.

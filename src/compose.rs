@@ -24,7 +24,7 @@ use circuits::time::UnixSecs;
 use rand_core::CryptoRng;
 use thiserror::Error;
 
-use crate::envelope::{Marking, SizeClass, Topic, TtlClass, Unsealed};
+use crate::envelope::{EncryptionHint, SizeClass, Topic, TtlClass, UnminedEnvelope};
 use crate::message::{
     self, ASYMMETRIC_OVERHEAD, ClientPublic, ClientSecret, Padding, Plaintext, SYMMETRIC_OVERHEAD,
     SymKey,
@@ -155,7 +155,7 @@ impl Life {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Draft {
     /// The envelope.
-    pub unsealed: Unsealed,
+    pub unmined: UnminedEnvelope,
     /// Its length.
     pub size: SizeClass,
     /// Its lifetime.
@@ -165,13 +165,13 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// The work that closes it: [`Unsealed::seal`] takes the nonce that the search finds.
+    /// The work that closes it: [`UnminedEnvelope::with_nonce`] takes the nonce that the search finds.
     ///
     /// # Errors
     ///
     /// [`TooMuchWork`] if no computer would finish.
     pub fn seal_job(&self, generations: Generations) -> Result<SealJob, TooMuchWork> {
-        SealJob::new(&self.unsealed, generations, self.bits)
+        SealJob::new(&self.unmined, generations, self.bits)
     }
 
     fn new(
@@ -181,15 +181,15 @@ impl Draft {
         data: Vec<u8>,
         pow_minimum: f64,
     ) -> Self {
-        let unsealed = Unsealed {
+        let unmined = UnminedEnvelope {
             expiry,
             ttl: life.ttl(),
             topic,
-            marking: Marking::Absent,
+            hint: EncryptionHint::Absent,
             data,
         };
         Self {
-            unsealed,
+            unmined,
             size,
             life,
             bits: class_bits(pow_minimum, size, life),

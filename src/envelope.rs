@@ -7,7 +7,7 @@
 //! writes them again. Nor can anybody turn one form into the other: the work was done over the
 //! bytes, and would be lost.
 //!
-//! Decoding settles form only. Whether an envelope is alive ([`InTime`]), was worked for
+//! Decoding settles form only. Whether an envelope is alive ([`NotExpired`]), was worked for
 //! ([`crate::pow`]) or means anything to us ([`crate::message`]) is judged elsewhere. Topic and
 //! hash do not print: they would tie a log line to a conversation.
 
@@ -16,21 +16,21 @@ use core::fmt;
 use circuits::time::UnixSecs;
 
 pub use self::class::{SizeClass, TtlClass};
-pub use self::form::{AesNonce, Form, Marking};
-pub use self::intime::{InTime, Untimely};
-use self::packed::Packed;
+use self::compact::CompactEnvelope;
+pub use self::expiry::{ExpiryError, NotExpired};
+pub use self::version::{AesNonce, EncryptionHint, ProtocolVersion};
 pub use self::wire::EnvelopeError;
-use self::wire::{Outside, Places, Short, encode, without_last};
+use self::wire::{FieldOffsets, FixedFields, V5Fields, encode, without_last};
 
 mod class;
-mod form;
-mod intime;
-mod packed;
+mod compact;
+mod expiry;
+mod version;
 mod wire;
 
 /// A sealed envelope. Clones share one allocation.
 #[derive(Clone)]
-pub struct Envelope(Packed);
+pub struct Envelope(CompactEnvelope);
 
 impl Envelope {
     /// Takes the bytes of one envelope of `shh/6`, all of them.
@@ -39,7 +39,7 @@ impl Envelope {
     ///
     /// As [`decode_as`](Self::decode_as).
     pub fn decode(rlp: &[u8]) -> Result<Self, EnvelopeError> {
-        Self::decode_as(Form::V6, rlp)
+        Self::decode_as(ProtocolVersion::V6, rlp)
     }
 
     /// Takes the bytes of one envelope of this form, all of them.
@@ -48,36 +48,40 @@ impl Envelope {
     ///
     /// Names the first thing that is not as canonical RLP of that form's fields must be. Whoever
     /// sent it is to blame: no honest software writes such bytes.
-    pub fn decode_as(form: Form, rlp: &[u8]) -> Result<Self, EnvelopeError> {
-        Ok(Self(Packed::new(form, Places::find(form, rlp)?, rlp)))
+    pub fn decode_as(protocol: ProtocolVersion, rlp: &[u8]) -> Result<Self, EnvelopeError> {
+        Ok(Self(CompactEnvelope::new(
+            protocol,
+            FieldOffsets::find(protocol, rlp)?,
+            rlp,
+        )))
     }
 
     /// Encodes the five fields of `shh/6`. Lengths are the caller's business; nothing is refused.
     #[must_use]
     pub fn build(expiry: UnixSecs, ttl: Ttl, topic: Topic, data: Vec<u8>, nonce: u64) -> Self {
-        Unsealed {
+        UnminedEnvelope {
             expiry,
             ttl,
             topic,
-            marking: Marking::Absent,
+            hint: EncryptionHint::Absent,
             data,
         }
-        .seal(nonce)
+        .with_nonce(nonce)
     }
 
     /// Which of the two forms it has, and so which peers can be given it.
     #[must_use]
-    pub fn form(&self) -> Form {
-        self.0.form()
+    pub fn protocol(&self) -> ProtocolVersion {
+        self.0.protocol()
     }
 
     /// What its outside says of its encryption; `None` if it is of a later version of `shh/5`,
     /// which is passed on and opened by nobody (protocol sheet 9).
     #[must_use]
-    pub fn marking(&self) -> Option<Marking> {
-        match self.form() {
-            Form::V5 => Outside::of(self.as_rlp()).marking(),
-            Form::V6 => Some(Marking::Absent),
+    pub fn hint(&self) -> Option<EncryptionHint> {
+        match self.protocol() {
+            ProtocolVersion::V5 => V5Fields::of(self.as_rlp()).hint(),
+            ProtocolVersion::V6 => Some(EncryptionHint::Absent),
         }
     }
 
@@ -96,19 +100,19 @@ impl Envelope {
     /// The last second of its life.
     #[must_use]
     pub fn expiry(&self) -> UnixSecs {
-        self.0.short().expiry
+        self.0.fixed_fields().expiry
     }
 
     /// How long it asked to live.
     #[must_use]
     pub fn ttl(&self) -> Ttl {
-        self.0.short().ttl
+        self.0.fixed_fields().ttl
     }
 
     /// The hint by which readers choose what to try.
     #[must_use]
     pub fn topic(&self) -> Topic {
-        self.0.short().topic
+        self.0.fixed_fields().topic
     }
 
     /// The encrypted message.
@@ -125,10 +129,10 @@ impl Envelope {
 
     /// When its life began, `expiry - ttl` in 32-bit arithmetic that wraps, as peers compute it.
     ///
-    /// Only an envelope that [`InTime`] vouches for is known not to have wrapped.
+    /// Only an envelope that [`NotExpired`] vouches for is known not to have wrapped.
     #[must_use]
     pub fn sent(&self) -> UnixSecs {
-        let Short { expiry, ttl, .. } = self.0.short();
+        let FixedFields { expiry, ttl, .. } = self.0.fixed_fields();
         sent(expiry, ttl)
     }
 
@@ -136,17 +140,17 @@ impl Envelope {
     /// lengths of version and AES nonce besides.
     #[must_use]
     pub fn size(&self) -> usize {
-        let outside = match self.form() {
-            Form::V5 => Outside::of(self.as_rlp()).len(),
-            Form::V6 => 0,
+        let v5_len = match self.protocol() {
+            ProtocolVersion::V5 => V5Fields::of(self.as_rlp()).len(),
+            ProtocolVersion::V6 => 0,
         };
-        size(outside, self.data())
+        size(v5_len, self.data())
     }
 
     /// The RLP of all fields but the nonce: what the work was done over.
     #[must_use]
     pub fn without_nonce(&self) -> Vec<u8> {
-        without_last(self.form(), self.as_rlp(), self.0.data_end())
+        without_last(self.protocol(), self.as_rlp(), self.0.data_end())
     }
 }
 
@@ -166,7 +170,7 @@ impl fmt::Debug for Envelope {
 
 /// An envelope that lacks only its proof of work.
 #[derive(Clone, Eq, PartialEq)]
-pub struct Unsealed {
+pub struct UnminedEnvelope {
     /// The last second of its life.
     pub expiry: UnixSecs,
     /// How long it is to live.
@@ -174,16 +178,16 @@ pub struct Unsealed {
     /// The hint for its readers.
     pub topic: Topic,
     /// What its outside says of its encryption: this makes it `shh/5` or `shh/6`.
-    pub marking: Marking,
+    pub hint: EncryptionHint,
     /// The encrypted message.
     pub data: Vec<u8>,
 }
 
-impl Unsealed {
+impl UnminedEnvelope {
     /// Which of the two forms it will have.
     #[must_use]
-    pub const fn form(&self) -> Form {
-        self.marking.form()
+    pub const fn protocol(&self) -> ProtocolVersion {
+        self.hint.protocol()
     }
 
     /// The RLP of all fields but the nonce: what the work is done over.
@@ -194,23 +198,24 @@ impl Unsealed {
 
     /// Closes the envelope with the nonce that was found.
     #[must_use]
-    pub fn seal(&self, nonce: u64) -> Envelope {
+    pub fn with_nonce(&self, nonce: u64) -> Envelope {
         let rlp = encode(self, Some(nonce));
         #[expect(clippy::expect_used, reason = "these fields were written a line above")]
-        let places = Places::find(self.form(), &rlp).expect("what is written can be read");
-        Envelope(Packed::new(self.form(), places, &rlp))
+        let offsets =
+            FieldOffsets::find(self.protocol(), &rlp).expect("what is written can be read");
+        Envelope(CompactEnvelope::new(self.protocol(), offsets, &rlp))
     }
 
     /// The size that geth counts, as [`Envelope::size`].
     #[must_use]
     pub fn size(&self) -> usize {
-        size(self.marking.outside().len(), &self.data)
+        size(self.hint.v5_fields().len(), &self.data)
     }
 }
 
-impl fmt::Debug for Unsealed {
+impl fmt::Debug for UnminedEnvelope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Unsealed({} bytes of data)", self.data.len())
+        write!(f, "UnminedEnvelope({} bytes of data)", self.data.len())
     }
 }
 
@@ -242,9 +247,9 @@ const fn sent(expiry: UnixSecs, ttl: Ttl) -> UnixSecs {
     UnixSecs(expiry.0.wrapping_sub(ttl.0))
 }
 
-fn size(outside: usize, data: &[u8]) -> usize {
+fn size(v5_len: usize, data: &[u8]) -> usize {
     data.len()
-        .saturating_add(outside)
+        .saturating_add(v5_len)
         .saturating_add(HEADER_SIZE)
 }
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::bloom::Bloom;
-use crate::envelope::{Envelope, EnvelopeHash, Marking, Topic};
+use crate::envelope::{EncryptionHint, Envelope, EnvelopeHash, Topic};
 use crate::message::{self, ClientPublic, ClientSecret, Opened, SymKey, Trials, Unverified};
 
 /// What a subscriber asks for.
@@ -300,25 +300,26 @@ impl Filters {
     /// An envelope of `shh/5` shows which kind of key it is for, and only those are tried: what
     /// that saves depends on what everybody sees, and not on what we read.
     fn open(&self, envelope: &Envelope) -> Vec<(KeyId, Opened)> {
-        let Some(marking) = envelope.marking() else {
+        let Some(hint) = envelope.hint() else {
             return Vec::new();
         };
         let data = envelope.data();
-        let mut shared = match marking {
-            Marking::Absent => Trials::v6(data).ok(),
-            Marking::Symmetric(nonce) => Trials::v5(nonce, data).ok(),
-            Marking::Asymmetric => None,
+        let mut shared = match hint {
+            EncryptionHint::Absent => Trials::v6(data).ok(),
+            EncryptionHint::Symmetric(nonce) => Trials::v5(nonce, data).ok(),
+            EncryptionHint::Asymmetric => None,
         };
         let unverified: Vec<_> = self
             .keys
             .iter()
             .filter_map(|(id, (key, _))| {
-                let opened = match (key, marking) {
-                    (FilterKey::Asymmetric(key), Marking::Absent | Marking::Asymmetric) => {
-                        Unverified::asymmetric(envelope.form(), key, data)
-                    }
+                let opened = match (key, hint) {
+                    (
+                        FilterKey::Asymmetric(key),
+                        EncryptionHint::Absent | EncryptionHint::Asymmetric,
+                    ) => Unverified::asymmetric(envelope.protocol(), key, data),
                     (FilterKey::Symmetric(key), _) => shared.as_mut()?.attempt(key),
-                    (FilterKey::Asymmetric(_), Marking::Symmetric(_)) => return None,
+                    (FilterKey::Asymmetric(_), EncryptionHint::Symmetric(_)) => return None,
                 };
                 Some((*id, opened.ok()?))
             })

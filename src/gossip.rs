@@ -28,7 +28,7 @@ use circuits::time::Now;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-use crate::envelope::{Envelope, EnvelopeHash, Form, InTime};
+use crate::envelope::{Envelope, EnvelopeHash, NotExpired, ProtocolVersion};
 use crate::link::Capability;
 use crate::pool::Pool;
 use crate::pow::PowChecked;
@@ -121,7 +121,7 @@ pub struct Send {
 pub struct Received {
     /// Envelopes that the pool does not hold, with the proofs that it asks for. The node puts
     /// each into the pool, reports it by [`Gossip::pooled`], and only then lets filters see it.
-    pub admitted: Vec<(Envelope, PowChecked, InTime)>,
+    pub admitted: Vec<(Envelope, PowChecked, NotExpired)>,
     /// All envelopes that were accepted, by name, whether the pool held them before or not.
     pub brought: Vec<EnvelopeHash>,
     /// Envelopes that were not accepted, and why, except those that expired on the way.
@@ -155,18 +155,24 @@ impl Gossip {
     /// once.
     #[must_use]
     pub fn open(&mut self, now: Now, link: LinkId, client_id: &str) -> Vec<Send> {
-        self.open_as(now, link, Form::V6, client_id)
+        self.open_as(now, link, ProtocolVersion::V6, client_id)
     }
 
     /// A link was opened that speaks this version. Our status goes out at once.
     #[must_use]
-    pub fn open_as(&mut self, now: Now, link: LinkId, form: Form, client_id: &str) -> Vec<Send> {
+    pub fn open_as(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        protocol: ProtocolVersion,
+        client_id: &str,
+    ) -> Vec<Send> {
         self.peers
-            .insert(link, Peer::new(now.mono, form, client_id));
+            .insert(link, Peer::new(now.mono, protocol, client_id));
         let standards = &self.standards;
-        vec![match form {
-            Form::V5 => shh_5(link, v5::code::STATUS, v5::status()),
-            Form::V6 => {
+        vec![match protocol {
+            ProtocolVersion::V5 => shh_5(link, v5::code::STATUS, v5::status()),
+            ProtocolVersion::V6 => {
                 let status = outgoing::status(standards.min_pow(), standards.bloom(), self.light);
                 shh(link, code::STATUS, status)
             }
@@ -175,8 +181,8 @@ impl Gossip {
 
     /// Which version a link speaks; `None` if it was never opened, or is closed.
     #[must_use]
-    pub fn form(&self, link: LinkId) -> Option<Form> {
-        self.peers.get(&link).map(Peer::form)
+    pub fn protocol(&self, link: LinkId) -> Option<ProtocolVersion> {
+        self.peers.get(&link).map(Peer::protocol)
     }
 
     /// A link was closed.
@@ -192,7 +198,11 @@ impl Gossip {
     /// # Errors
     ///
     /// Names the first of go-ethereum's rules that it breaks.
-    pub fn judge(&self, now: Now, envelope: &Envelope) -> Result<(PowChecked, InTime), Refused> {
+    pub fn judge(
+        &self,
+        now: Now,
+        envelope: &Envelope,
+    ) -> Result<(PowChecked, NotExpired), Refused> {
         self.standards.judge(now, envelope)
     }
 

@@ -22,7 +22,7 @@ use self::plaintext::Parsed;
 pub use self::plaintext::{Malformed, Padding, PayloadTooLong, Plaintext, longest_payload};
 pub(crate) use self::trials::Trials;
 use crate::ecies::{self, EciesError};
-use crate::envelope::{AesNonce, Form};
+use crate::envelope::{AesNonce, ProtocolVersion};
 
 mod keys;
 mod plaintext;
@@ -85,7 +85,7 @@ pub fn open_symmetric(key: &SymKey, data: &[u8]) -> Result<Opened, OpenError> {
 ///
 /// For nearly every envelope: it is for somebody else.
 pub fn open_asymmetric(key: &ClientSecret, data: &[u8]) -> Result<Opened, OpenError> {
-    Unverified::asymmetric(Form::V6, key, data)?.verify()
+    Unverified::asymmetric(ProtocolVersion::V6, key, data)?.verify()
 }
 
 /// Reads a decrypted message.
@@ -94,7 +94,7 @@ pub fn open_asymmetric(key: &ClientSecret, data: &[u8]) -> Result<Opened, OpenEr
 ///
 /// Whoever knew the key wrote something that is no message.
 pub fn parse(plaintext: &[u8]) -> Result<Opened, OpenError> {
-    Unverified::parse(Form::V6, plaintext)?.verify()
+    Unverified::parse(ProtocolVersion::V6, plaintext)?.verify()
 }
 
 /// A message that was for us.
@@ -159,20 +159,20 @@ impl Unverified {
     }
 
     pub(crate) fn asymmetric(
-        form: Form,
+        protocol: ProtocolVersion,
         key: &ClientSecret,
         data: &[u8],
     ) -> Result<Self, OpenError> {
         let plaintext = ecies::decrypt(key.key(), b"", data)?;
         Ok(Self {
-            parsed: Parsed::new(form, plaintext)?,
+            parsed: Parsed::new(protocol, plaintext)?,
             recipient: Some(key.public()),
         })
     }
 
-    fn parse(form: Form, plaintext: &[u8]) -> Result<Self, OpenError> {
+    fn parse(protocol: ProtocolVersion, plaintext: &[u8]) -> Result<Self, OpenError> {
         Ok(Self {
-            parsed: Parsed::new(form, Zeroizing::new(plaintext.to_vec()))?,
+            parsed: Parsed::new(protocol, Zeroizing::new(plaintext.to_vec()))?,
             recipient: None,
         })
     }

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 
 use circuits::time::UnixSecs;
 
-use crate::envelope::{Envelope, EnvelopeHash, InTime};
+use crate::envelope::{Envelope, EnvelopeHash, NotExpired};
 use crate::pow::PowChecked;
 
 use self::heap::{Heap, Order, grow, index};
@@ -72,7 +72,7 @@ impl Pool {
     }
 
     /// Offers an envelope whose time and work were found good.
-    pub fn insert(&mut self, envelope: Envelope, pow: PowChecked, _alive: InTime) -> Inserted {
+    pub fn insert(&mut self, envelope: Envelope, pow: PowChecked, _alive: NotExpired) -> Inserted {
         let hash = envelope.hash();
         if self.contains(&hash) {
             return Inserted::Known;

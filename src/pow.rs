@@ -15,7 +15,7 @@ use core::fmt;
 use sha3::{Digest, Keccak256};
 use thiserror::Error;
 
-use crate::envelope::{Envelope, Form, InTime};
+use crate::envelope::{Envelope, NotExpired, ProtocolVersion};
 
 pub use self::lanes::Lanes;
 pub use self::seal::{Generations, Goal, OutOfTime, SealJob, SealSearch, TooMuchWork};
@@ -64,7 +64,7 @@ impl PowValues {
         Self::with_skew(envelope, 0)
     }
 
-    /// The work over a lifetime that is longer by `skew` seconds ([`InTime::skew`]).
+    /// The work over a lifetime that is longer by `skew` seconds ([`NotExpired::skew`]).
     ///
     /// A lifetime that adds up to zero, with the wrap that peers allow, makes infinite work.
     #[must_use]
@@ -72,9 +72,9 @@ impl PowValues {
         let hashes = PowHashes::of(envelope);
         let seconds = envelope.ttl().0.wrapping_add(skew);
         Self {
-            modern: match envelope.form() {
-                Form::V5 => 0.0,
-                Form::V6 => work(
+            modern: match envelope.protocol() {
+                ProtocolVersion::V5 => 0.0,
+                ProtocolVersion::V6 => work(
                     Generation::Modern.zero_bits(&hashes.modern),
                     hashes.len,
                     seconds,
@@ -154,9 +154,13 @@ impl PowChecked {
     /// # Errors
     ///
     /// [`LowPow`] if neither does, or if the work is not a finite number: that happens to lifetimes
-    /// that [`InTime`] refuses, and to those that wrap within seconds of 1970.
-    pub fn judge(envelope: &Envelope, in_time: InTime, minimum: f64) -> Result<Self, LowPow> {
-        let values = PowValues::with_skew(envelope, in_time.skew());
+    /// that [`NotExpired`] refuses, and to those that wrap within seconds of 1970.
+    pub fn judge(
+        envelope: &Envelope,
+        not_expired: NotExpired,
+        minimum: f64,
+    ) -> Result<Self, LowPow> {
+        let values = PowValues::with_skew(envelope, not_expired.skew());
         if values.best().is_finite() && values.best() >= minimum {
             Ok(Self { values })
         } else {

@@ -99,8 +99,8 @@ impl Keeper {
         let received = self
             .gossip
             .receive(self.now, link, code, payload, &self.pool);
-        for (envelope, pow, in_time) in received.unwrap().admitted {
-            let inserted = self.pool.insert(envelope.clone(), pow, in_time);
+        for (envelope, pow, not_expired) in received.unwrap().admitted {
+            let inserted = self.pool.insert(envelope.clone(), pow, not_expired);
             assert_eq!(inserted, Inserted::New);
             self.gossip.pooled(self.now, &envelope, Some(link));
         }

@@ -2,7 +2,7 @@
 
 use circuits::time::UnixSecs;
 use whisht::bloom::Bloom;
-use whisht::envelope::{Envelope, InTime};
+use whisht::envelope::{Envelope, NotExpired};
 use whisht::pow::{PowChecked, PowValues};
 
 /// Decodes, encodes again and judges. Panics if a rule is broken.
@@ -29,7 +29,7 @@ pub fn envelope(data: &[u8]) {
 /// An envelope without finite work does not get as far as the pool.
 fn judge(envelope: &Envelope) {
     for now in [envelope.sent(), envelope.sent().before(10), UnixSecs(0)] {
-        let Ok(alive) = InTime::judge(envelope.expiry(), envelope.ttl(), now) else {
+        let Ok(alive) = NotExpired::check(envelope.expiry(), envelope.ttl(), now) else {
             continue;
         };
         assert!(alive.skew() <= 11);

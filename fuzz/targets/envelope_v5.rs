@@ -2,21 +2,21 @@
 //! envelope of the other form, and is judged by the one rule of work that it knows.
 
 use circuits::time::UnixSecs;
-use whisht::envelope::{Envelope, Form, InTime, Marking, Unsealed};
+use whisht::envelope::{EncryptionHint, Envelope, NotExpired, ProtocolVersion, UnminedEnvelope};
 use whisht::pow::{PowChecked, PowValues};
 
 /// Decodes, encodes again and judges. Panics if a rule is broken.
 pub fn envelope_v5(data: &[u8]) {
-    let Ok(envelope) = Envelope::decode_as(Form::V5, data) else {
+    let Ok(envelope) = Envelope::decode_as(ProtocolVersion::V5, data) else {
         return;
     };
     assert_eq!(envelope.as_rlp(), data);
-    assert_eq!(envelope.form(), Form::V5);
-    assert!(Envelope::decode_as(Form::V6, data).is_err());
+    assert_eq!(envelope.protocol(), ProtocolVersion::V5);
+    assert!(Envelope::decode_as(ProtocolVersion::V6, data).is_err());
     let outside = envelope.size() - 20 - envelope.data().len();
     assert!(outside <= 4 || (12..=16).contains(&outside));
-    if let Some(marking) = envelope.marking() {
-        seal_again(&envelope, marking);
+    if let Some(hint) = envelope.hint() {
+        seal_again(&envelope, hint);
     }
     for now in [envelope.sent(), envelope.sent().before(10), UnixSecs(0)] {
         judge(&envelope, now);
@@ -24,20 +24,20 @@ pub fn envelope_v5(data: &[u8]) {
 }
 
 /// The same message under the version that is in use: the same bytes, if it has that version.
-fn seal_again(envelope: &Envelope, marking: Marking) {
-    assert_eq!(marking.form(), Form::V5);
-    let unsealed = Unsealed {
+fn seal_again(envelope: &Envelope, hint: EncryptionHint) {
+    assert_eq!(hint.protocol(), ProtocolVersion::V5);
+    let unmined = UnminedEnvelope {
         expiry: envelope.expiry(),
         ttl: envelope.ttl(),
         topic: envelope.topic(),
-        marking,
+        hint,
         data: envelope.data().to_vec(),
     };
-    let again = unsealed.seal(envelope.nonce());
-    let read = Envelope::decode_as(Form::V5, again.as_rlp());
+    let again = unmined.with_nonce(envelope.nonce());
+    let read = Envelope::decode_as(ProtocolVersion::V5, again.as_rlp());
     assert_eq!(read.as_ref().ok(), Some(&again));
-    assert_eq!(again.marking(), Some(marking));
-    assert_eq!(again.without_nonce(), unsealed.without_nonce());
+    assert_eq!(again.hint(), Some(hint));
+    assert_eq!(again.without_nonce(), unmined.without_nonce());
     if again.size() == envelope.size() {
         assert_eq!(&again, envelope);
         assert_eq!(again.without_nonce(), envelope.without_nonce());
@@ -46,7 +46,7 @@ fn seal_again(envelope: &Envelope, marking: Marking) {
 
 /// An envelope without finite work does not get as far as the pool.
 fn judge(envelope: &Envelope, now: UnixSecs) {
-    let Ok(alive) = InTime::judge(envelope.expiry(), envelope.ttl(), now) else {
+    let Ok(alive) = NotExpired::check(envelope.expiry(), envelope.ttl(), now) else {
         return;
     };
     let values = PowValues::with_skew(envelope, alive.skew());

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use circuits::secret::Secret;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
-use whisht::envelope::Marking;
+use whisht::envelope::EncryptionHint;
 use whisht::message::{
     self, ClientSecret, Opened, Padding, Plaintext, SymKey, open_asymmetric, open_symmetric, v5,
 };
@@ -77,8 +77,8 @@ fn say_v5(keys: &FuzzKeys, payload: &[u8]) {
     let mut rng = ChaCha20Rng::from_seed([1; 32]);
     let plaintext = v5::Plaintext::build(&mut rng, payload, Padding::Align, None).unwrap();
     assert_eq!(plaintext.as_bytes().len() % 256, 0);
-    let (marking, data) = v5::seal_symmetric(&mut rng, &keys.shared, &plaintext);
-    let Marking::Symmetric(nonce) = marking else {
+    let (hint, data) = v5::seal_symmetric(&mut rng, &keys.shared, &plaintext);
+    let EncryptionHint::Symmetric(nonce) = hint else {
         panic!("not marked as under a shared key");
     };
     let opened = v5::open_symmetric(&keys.shared, nonce, &data).unwrap();

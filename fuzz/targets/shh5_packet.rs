@@ -8,7 +8,7 @@ use core::time::Duration;
 use circuits::ids::LinkId;
 use circuits::time::{Instant, Now, UnixSecs};
 use whisht::bloom::Bloom;
-use whisht::envelope::Form;
+use whisht::envelope::ProtocolVersion;
 use whisht::gossip::packet::{self, Envelopes, MinPow, P2pKind, Packet, outgoing, v5};
 use whisht::gossip::{Config, Gossip, GossipFault, PeerFault};
 use whisht::link::Capability;
@@ -37,7 +37,7 @@ pub fn shh5_packet(data: &[u8]) {
 fn survive_rewriting(envelopes: Envelopes<'_>) {
     let mut count = 0;
     for envelope in envelopes.flatten() {
-        assert_eq!(envelope.form(), Form::V5);
+        assert_eq!(envelope.protocol(), ProtocolVersion::V5);
         let again = v5::message(&envelope);
         let Ok(Packet::Messages(mut read)) = Packet::decode_v5(v5::code::MESSAGE, &again) else {
             panic!("an envelope does not survive being written");
@@ -73,12 +73,12 @@ impl Node {
             alive: true,
         };
         let status = outgoing::status(MinPow::ZERO, &Bloom::FULL, false);
-        for (link, form, status) in [
-            (SENDER, Form::V5, v5::status()),
-            (OLD, Form::V5, v5::status()),
-            (NEW, Form::V6, status),
+        for (link, protocol, status) in [
+            (SENDER, ProtocolVersion::V5, v5::status()),
+            (OLD, ProtocolVersion::V5, v5::status()),
+            (NEW, ProtocolVersion::V6, status),
         ] {
-            let sends = node.gossip.open_as(node.now, link, form, "Geth/v1.7.3");
+            let sends = node.gossip.open_as(node.now, link, protocol, "Geth/v1.7.3");
             assert_eq!(sends.len(), 1);
             let code = packet::code::STATUS;
             let taken = node
@@ -102,8 +102,8 @@ impl Node {
                 assert!(received.replies.is_empty() && received.p2p.is_none());
                 assert!(received.direct.len() <= 1 && received.brought.len() <= 1);
                 assert!(received.admitted.len() <= received.brought.len());
-                for (envelope, pow, in_time) in received.admitted {
-                    let _ = self.pool.insert(envelope.clone(), pow, in_time);
+                for (envelope, pow, not_expired) in received.admitted {
+                    let _ = self.pool.insert(envelope.clone(), pow, not_expired);
                     self.gossip.pooled(self.now, &envelope, Some(SENDER));
                 }
             }

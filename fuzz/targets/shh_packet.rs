@@ -111,8 +111,8 @@ impl Node {
         {
             Ok(received) => {
                 assert!(received.admitted.len() <= received.brought.len());
-                for (envelope, pow, in_time) in received.admitted {
-                    let _ = self.pool.insert(envelope.clone(), pow, in_time);
+                for (envelope, pow, not_expired) in received.admitted {
+                    let _ = self.pool.insert(envelope.clone(), pow, not_expired);
                     self.gossip.pooled(self.now, &envelope, Some(SENDER));
                 }
             }

@@ -3,7 +3,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 use super::*;
-use crate::envelope::{Envelope, InTime};
+use crate::envelope::{Envelope, NotExpired};
 use crate::message::{open_asymmetric, open_symmetric};
 use crate::pow::{Generation, PowChecked};
 
@@ -31,7 +31,7 @@ fn seal(draft: &Draft, generations: Generations) -> Envelope {
     let mut search = job.search(&mut rng(9));
     loop {
         if let Some(nonce) = search.step(1 << 16) {
-            return draft.unsealed.seal(nonce);
+            return draft.unmined.with_nonce(nonce);
         }
     }
 }
@@ -48,7 +48,7 @@ fn a_letter_goes_all_the_way_and_comes_back() {
     let envelope = seal(&draft, Generations::Modern);
 
     assert_eq!(envelope.as_rlp().len(), SizeClass::SMALLEST.len());
-    let alive = InTime::judge(envelope.expiry(), envelope.ttl(), NOW).unwrap();
+    let alive = NotExpired::check(envelope.expiry(), envelope.ttl(), NOW).unwrap();
     assert_eq!(alive.skew(), 0);
     let checked = PowChecked::judge(&envelope, alive, LOCAL_POW).unwrap();
     assert!(checked.value(Generation::Modern) >= LOCAL_POW);
@@ -64,7 +64,7 @@ fn legacy_peers_accept_a_legacy_seal_of_every_lifetime() {
         // Half a percent of the work, so that the test ends; what is judged is the arithmetic.
         draft.bits = class_bits(LOCAL_POW / 200.0, draft.size, draft.life);
         let envelope = seal(&draft, Generations::Legacy);
-        let alive = InTime::judge(envelope.expiry(), envelope.ttl(), NOW).unwrap();
+        let alive = NotExpired::check(envelope.expiry(), envelope.ttl(), NOW).unwrap();
         let checked = PowChecked::judge(&envelope, alive, LOCAL_POW / 200.0).unwrap();
         assert!(checked.value(Generation::Legacy) >= LOCAL_POW / 200.0);
     }
@@ -82,10 +82,10 @@ fn a_signed_letter_to_a_person_opens_there() {
         ..letter(Recipient::Asymmetric(&public), &[7; 1_000])
     };
     let draft = draft(&mut rng(3), NOW, &letter).unwrap();
-    let opened = open_asymmetric(&reader, &draft.unsealed.data).unwrap();
+    let opened = open_asymmetric(&reader, &draft.unmined.data).unwrap();
     assert_eq!(opened.payload.as_slice(), [7; 1_000]);
     assert_eq!(opened.signer, Some(writer.public()));
-    assert_eq!(draft.unsealed.seal(u64::MAX).as_rlp().len(), 2_408);
+    assert_eq!(draft.unmined.with_nonce(u64::MAX).as_rlp().len(), 2_408);
 }
 
 #[test]
@@ -225,8 +225,8 @@ proptest! {
         let (short, long) = (vec![1; short], vec![2; long]);
         let a = draft(&mut rng(seed), NOW, &letter(Recipient::Symmetric(&one), &short)).unwrap();
         let b = draft(&mut rng(seed), NOW, &letter(Recipient::Symmetric(&other), &long)).unwrap();
-        prop_assert_eq!(a.unsealed.data.len(), b.unsealed.data.len());
-        prop_assert_eq!((a.unsealed.expiry, a.unsealed.ttl), (b.unsealed.expiry, b.unsealed.ttl));
+        prop_assert_eq!(a.unmined.data.len(), b.unmined.data.len());
+        prop_assert_eq!((a.unmined.expiry, a.unmined.ttl), (b.unmined.expiry, b.unmined.ttl));
         prop_assert_eq!((a.size, a.life, a.bits), (b.size, b.life, b.bits));
     }
 }

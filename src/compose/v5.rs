@@ -11,7 +11,7 @@ use circuits::time::UnixSecs;
 use rand_core::CryptoRng;
 
 use super::Recipient;
-use crate::envelope::{Topic, Ttl, Unsealed};
+use crate::envelope::{Topic, Ttl, UnminedEnvelope};
 use crate::message::v5::{Plaintext, seal_asymmetric, seal_symmetric};
 use crate::message::{ClientSecret, Padding, PayloadTooLong};
 use crate::pow::{Generations, Goal, SealJob, TooMuchWork, required_bits};
@@ -42,19 +42,19 @@ pub struct Letter<'a> {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Draft {
     /// The envelope.
-    pub unsealed: Unsealed,
+    pub unmined: UnminedEnvelope,
     /// What the search for its nonce is to bring.
     pub goal: Goal,
 }
 
 impl Draft {
-    /// The work that closes it: [`Unsealed::seal`] takes the nonce that the search finds.
+    /// The work that closes it: [`UnminedEnvelope::with_nonce`] takes the nonce that the search finds.
     ///
     /// # Errors
     ///
     /// [`TooMuchWork`] never, since the search has a time.
     pub fn seal_job(&self) -> Result<SealJob, TooMuchWork> {
-        SealJob::for_goal(&self.unsealed, Generations::Legacy, self.goal)
+        SealJob::for_goal(&self.unmined, Generations::Legacy, self.goal)
     }
 }
 
@@ -69,7 +69,7 @@ pub fn draft(
     letter: &Letter<'_>,
 ) -> Result<Draft, PayloadTooLong> {
     let plaintext = Plaintext::build(rng, letter.payload, letter.padding, letter.signer)?;
-    let (marking, data) = match letter.recipient {
+    let (hint, data) = match letter.recipient {
         Recipient::Asymmetric(key) => seal_asymmetric(rng, key, &plaintext),
         Recipient::Symmetric(key) => seal_symmetric(rng, key, &plaintext),
     };
@@ -77,22 +77,22 @@ pub fn draft(
         Ttl(0) => DEFAULT_TTL,
         given => given,
     };
-    let mut unsealed = Unsealed {
+    let mut unmined = UnminedEnvelope {
         expiry: now.after(ttl.0),
         ttl,
         topic: letter.topic,
-        marking,
+        hint,
         data,
     };
     let patience = Duration::from_secs(letter.work_time.into());
     let goal = if letter.pow_target > 0.0 {
-        let bits = required_bits(letter.pow_target, unsealed.size(), ttl);
+        let bits = required_bits(letter.pow_target, unmined.size(), ttl);
         Goal::BitsWithin(bits, patience)
     } else {
-        unsealed.expiry = unsealed.expiry.after(letter.work_time);
+        unmined.expiry = unmined.expiry.after(letter.work_time);
         Goal::BestIn(patience)
     };
-    Ok(Draft { unsealed, goal })
+    Ok(Draft { unmined, goal })
 }
 
 /// What go-ethereum takes for a life of zero.

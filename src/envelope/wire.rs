@@ -7,13 +7,13 @@ use circuits::time::UnixSecs;
 use rlp::RlpStream;
 use thiserror::Error;
 
-use super::{AesNonce, Form, Marking, Topic, Ttl, Unsealed};
+use super::{AesNonce, EncryptionHint, ProtocolVersion, Topic, Ttl, UnminedEnvelope};
 use crate::rlp_reader::RlpReader;
 
 /// Where the fields of an envelope lie in its bytes. What comes before the data is below 64 bytes
 /// long, and so is the nonce.
 #[derive(Clone, Copy)]
-pub(super) struct Places {
+pub(super) struct FieldOffsets {
     /// Where the expiry begins; lifetime and topic follow it.
     pub(super) first: u8,
     /// Where the data begins, without its header.
@@ -22,13 +22,13 @@ pub(super) struct Places {
     pub(super) nonce_len: u8,
 }
 
-impl Places {
+impl FieldOffsets {
     /// Finds them, if the bytes are what they should be.
-    pub(super) fn find(form: Form, rlp: &[u8]) -> Result<Self, EnvelopeError> {
+    pub(super) fn find(protocol: ProtocolVersion, rlp: &[u8]) -> Result<Self, EnvelopeError> {
         let mut items = RlpReader::only_list(rlp).map_err(|_| EnvelopeError::NotOneList)?;
-        if form == Form::V5 {
+        if protocol == ProtocolVersion::V5 {
             let version = items.bytes().map_err(|_| EnvelopeError::Version)?;
-            if version.len() > LONGEST_VERSION {
+            if version.len() > MAX_VERSION_LEN {
                 return Err(EnvelopeError::Version);
             }
         }
@@ -36,7 +36,7 @@ impl Places {
         u32_of(&mut items).ok_or(EnvelopeError::Expiry)?;
         u32_of(&mut items).ok_or(EnvelopeError::Ttl)?;
         let _topic: [u8; 4] = items.array().map_err(|_| EnvelopeError::Topic)?;
-        if form == Form::V5 {
+        if protocol == ProtocolVersion::V5 {
             let nonce = items.bytes().map_err(|_| EnvelopeError::AesNonce)?;
             if !matches!(nonce.len(), 0 | AesNonce::LEN) {
                 return Err(EnvelopeError::AesNonce);
@@ -57,13 +57,13 @@ impl Places {
 
 /// The fields that every form has before the data.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Short {
+pub(super) struct FixedFields {
     pub(super) expiry: UnixSecs,
     pub(super) ttl: Ttl,
     pub(super) topic: Topic,
 }
 
-impl Short {
+impl FixedFields {
     /// Reads them, from the first on.
     pub(super) fn read(fields: &[u8]) -> Option<Self> {
         let mut items = RlpReader::new(fields);
@@ -83,12 +83,12 @@ pub(super) fn read_nonce(field: &[u8]) -> Option<u64> {
 /// The two fields that only `shh/5` has. They are read again whenever they are wanted, which is
 /// seldom, instead of being kept with every envelope.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Outside<'a> {
+pub(super) struct V5Fields<'a> {
     pub(super) version: &'a [u8],
     pub(super) aes_nonce: &'a [u8],
 }
 
-impl<'a> Outside<'a> {
+impl<'a> V5Fields<'a> {
     /// Of an envelope of `shh/5` that was found well-formed.
     pub(super) fn of(rlp: &'a [u8]) -> Self {
         let read = || {
@@ -108,38 +108,38 @@ impl<'a> Outside<'a> {
     }
 
     /// What it says of the encryption, if it is of the version that is known.
-    pub(super) fn marking(self) -> Option<Marking> {
+    pub(super) fn hint(self) -> Option<EncryptionHint> {
         // Little-endian, and not held to its shortest form: any bytes of zero are version 0.
         if self.version.iter().any(|&byte| byte != 0) {
             return None;
         }
         Some(match self.aes_nonce.try_into() {
-            Ok(nonce) => Marking::Symmetric(AesNonce(nonce)),
-            Err(_) => Marking::Asymmetric,
+            Ok(nonce) => EncryptionHint::Symmetric(AesNonce(nonce)),
+            Err(_) => EncryptionHint::Asymmetric,
         })
     }
 }
 
 /// All fields in the order of the wire; the nonce, if it is there, as the last of them.
-pub(super) fn encode(unsealed: &Unsealed, nonce: Option<u64>) -> Vec<u8> {
-    let Unsealed {
+pub(super) fn encode(unmined: &UnminedEnvelope, nonce: Option<u64>) -> Vec<u8> {
+    let UnminedEnvelope {
         expiry,
         ttl,
         topic,
-        marking,
+        hint,
         data,
-    } = unsealed;
-    let fields = worked_over(marking.form());
+    } = unmined;
+    let fields = fields_under_work(hint.protocol());
     let mut stream = RlpStream::new_list(if nonce.is_some() { fields + 1 } else { fields });
-    let Outside { version, aes_nonce } = marking.outside();
-    if marking.form() == Form::V5 {
+    let V5Fields { version, aes_nonce } = hint.v5_fields();
+    if hint.protocol() == ProtocolVersion::V5 {
         stream.append(&version);
     }
     stream
         .append(&expiry.0)
         .append(&ttl.0)
         .append(&topic.0.as_slice());
-    if marking.form() == Form::V5 {
+    if hint.protocol() == ProtocolVersion::V5 {
         stream.append(&aes_nonce);
     }
     stream.append(&data.as_slice());
@@ -150,23 +150,23 @@ pub(super) fn encode(unsealed: &Unsealed, nonce: Option<u64>) -> Vec<u8> {
 }
 
 /// An envelope without its last field, which begins at `end`: the same bytes in a shorter list.
-pub(super) fn without_last(form: Form, rlp: &[u8], end: usize) -> Vec<u8> {
+pub(super) fn without_last(protocol: ProtocolVersion, rlp: &[u8], end: usize) -> Vec<u8> {
     let start = match rlp.first() {
         Some(&long @ 0xf8..) => 1 + usize::from(long - 0xf7),
         _ => 1,
     };
     let fields = rlp.get(start..end).unwrap_or_default();
-    let count = worked_over(form);
+    let count = fields_under_work(protocol);
     let mut stream = RlpStream::new_list(count);
     stream.append_raw(fields, count);
     stream.out().into()
 }
 
 /// How many fields the work is done over: all but the nonce.
-const fn worked_over(form: Form) -> usize {
-    match form {
-        Form::V5 => 6,
-        Form::V6 => 4,
+const fn fields_under_work(protocol: ProtocolVersion) -> usize {
+    match protocol {
+        ProtocolVersion::V5 => 6,
+        ProtocolVersion::V6 => 4,
     }
 }
 
@@ -214,4 +214,4 @@ fn short(len: usize) -> u8 {
 }
 
 /// What peers take for a version at the most, in bytes.
-const LONGEST_VERSION: usize = 4;
+const MAX_VERSION_LEN: usize = 4;

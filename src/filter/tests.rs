@@ -3,7 +3,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 use super::*;
-use crate::envelope::{AesNonce, Form, Ttl, Unsealed};
+use crate::envelope::{AesNonce, ProtocolVersion, Ttl, UnminedEnvelope};
 use crate::message::{Padding, Plaintext, seal_asymmetric, seal_symmetric, v5};
 
 const TOPIC: Topic = Topic([0xaa, 0xbb, 0xcc, 0xdd]);
@@ -51,16 +51,16 @@ impl World {
         Envelope::build(UnixSecs(1_700_000_000), Ttl(50), TOPIC, data, self.sent)
     }
 
-    fn envelope_v5(&mut self, (marking, data): (Marking, Vec<u8>)) -> Envelope {
+    fn envelope_v5(&mut self, (hint, data): (EncryptionHint, Vec<u8>)) -> Envelope {
         self.sent += 1;
-        let unsealed = Unsealed {
+        let unmined = UnminedEnvelope {
             expiry: UnixSecs(1_700_000_000),
             ttl: Ttl(50),
             topic: TOPIC,
-            marking,
+            hint,
             data,
         };
-        unsealed.seal(self.sent)
+        unmined.with_nonce(self.sent)
     }
 
     fn plaintext_v5(&mut self, text: &[u8]) -> v5::Plaintext {
@@ -126,27 +126,27 @@ fn an_envelope_of_shh_5_is_opened_only_as_it_is_marked() {
     filters.install(world.symmetric());
     filters.install(world.asymmetric());
     let text = world.plaintext_v5(b"x");
-    let (marking, shared) = v5::seal_symmetric(&mut world.rng, &world.shared, &text);
+    let (hint, shared) = v5::seal_symmetric(&mut world.rng, &world.shared, &text);
     let (_, person) = v5::seal_asymmetric(&mut world.rng, &world.reader.public(), &text);
-    let other = Marking::Symmetric(AesNonce([0; 12]));
+    let other = EncryptionHint::Symmetric(AesNonce([0; 12]));
     for mismatch in [
-        (Marking::Asymmetric, shared.clone()),
+        (EncryptionHint::Asymmetric, shared.clone()),
         (other, shared.clone()),
-        (marking, person),
-        (Marking::Absent, shared.clone()),
+        (hint, person),
+        (EncryptionHint::Absent, shared.clone()),
     ] {
         let envelope = world.envelope_v5(mismatch);
         assert!(filters.offer(&envelope, GOSSIP).is_empty());
     }
     // The same bytes under a version that does not exist yet.
-    let right = world.envelope_v5((marking, shared));
+    let right = world.envelope_v5((hint, shared));
     let later: Vec<u8> = right
         .as_rlp()
         .iter()
         .enumerate()
         .map(|(at, &byte)| if at == 3 { 1 } else { byte })
         .collect();
-    let later = Envelope::decode_as(Form::V5, &later).unwrap();
+    let later = Envelope::decode_as(ProtocolVersion::V5, &later).unwrap();
     assert!(filters.offer(&later, GOSSIP).is_empty());
     assert_eq!(filters.offer(&right, GOSSIP).len(), 1);
 }

@@ -10,7 +10,7 @@ use core::time::Duration;
 use circuits::time::{Instant, Now};
 
 use crate::bloom::Bloom;
-use crate::envelope::{Envelope, Form, InTime, Untimely};
+use crate::envelope::{Envelope, ExpiryError, NotExpired, ProtocolVersion};
 use crate::pow::PowChecked;
 
 use super::packet::MinPow;
@@ -69,19 +69,19 @@ impl Standards {
         &self,
         now: Now,
         envelope: &Envelope,
-    ) -> Result<(PowChecked, InTime), Refused> {
-        let in_time = InTime::judge(envelope.expiry(), envelope.ttl(), now.unix)?;
+    ) -> Result<(PowChecked, NotExpired), Refused> {
+        let not_expired = NotExpired::check(envelope.expiry(), envelope.ttl(), now.unix)?;
         if envelope.size() > self.max_size {
             return Err(Refused::TooLarge);
         }
         let minimum = self.min_pow.accepted(now.mono).map(|min| min.value());
         let minimum = minimum.fold(f64::INFINITY, f64::min);
-        let pow = PowChecked::judge(envelope, in_time, minimum).map_err(|_| Refused::LowPow)?;
+        let pow = PowChecked::judge(envelope, not_expired, minimum).map_err(|_| Refused::LowPow)?;
         let mut blooms = self.bloom.accepted(now.mono);
         if !blooms.any(|bloom| bloom.admits(envelope.topic())) {
             return Err(Refused::TopicNotWanted);
         }
-        Ok((pow, in_time))
+        Ok((pow, not_expired))
     }
 }
 
@@ -100,16 +100,16 @@ pub enum Refused {
     TopicNotWanted,
     /// It is not alive.
     #[error("{0}")]
-    Untimely(#[from] Untimely),
+    Untimely(#[from] ExpiryError),
 }
 
 impl Refused {
     /// Whether it happens to honest peers: nobody is blamed, nobody is told. In `shh/5` nobody
     /// can know what work and which topics we want, since there is no packet to say it.
     #[must_use]
-    pub const fn is_innocent(self, form: Form) -> bool {
+    pub const fn is_innocent(self, protocol: ProtocolVersion) -> bool {
         match self {
-            Self::LowPow | Self::TopicNotWanted => matches!(form, Form::V5),
+            Self::LowPow | Self::TopicNotWanted => matches!(protocol, ProtocolVersion::V5),
             Self::TooLarge => false,
             Self::Untimely(untimely) => untimely.is_innocent(),
         }

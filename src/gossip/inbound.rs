@@ -6,7 +6,7 @@ use circuits::ids::LinkId;
 use circuits::time::Now;
 use sha3::{Digest, Keccak256};
 
-use crate::envelope::{Envelope, EnvelopeHash, Form, InTime};
+use crate::envelope::{Envelope, EnvelopeHash, NotExpired, ProtocolVersion};
 use crate::pool::Pool;
 use crate::pow::PowChecked;
 
@@ -31,15 +31,15 @@ impl Gossip {
     ) -> Result<Received, GossipFault> {
         let longest = self.standards.max_size().max(LONGEST_PACKET);
         let peer = self.peers.get_mut(&link).ok_or(GossipFault::NoSuchLink)?;
-        let form = peer.form();
+        let protocol = peer.protocol();
         // go-ethereum sends its whole pool in one packet, whatever its size. Nobody has a reason
         // to exceed the largest message in any other.
-        if payload.len() > longest && (form, code) != (Form::V6, code::MESSAGES) {
+        if payload.len() > longest && (protocol, code) != (ProtocolVersion::V6, code::MESSAGES) {
             return Err(PeerFault::Oversized.into());
         }
-        let packet = match form {
-            Form::V5 => Packet::decode_v5(code, payload)?,
-            Form::V6 => Packet::decode(code, payload)?,
+        let packet = match protocol {
+            ProtocolVersion::V5 => Packet::decode_v5(code, payload)?,
+            ProtocolVersion::V6 => Packet::decode(code, payload)?,
         };
         if !peer.greeted() && !may_precede_status(&packet) {
             return Err(PeerFault::BeforeStatus.into());
@@ -53,21 +53,21 @@ impl Gossip {
             Packet::PowRequirement(min_pow) => peer.require(min_pow),
             Packet::BloomExchange(bloom) => peer.filter(bloom),
             Packet::Messages(envelopes) => {
-                received = self.receive_messages(now, (link, form), envelopes, pool)?;
+                received = self.receive_messages(now, (link, protocol), envelopes, pool)?;
                 let batch = Keccak256::digest(payload).into();
                 received.replies = self.confirm(now, link, &batch, &received.refused);
             }
             Packet::P2p(P2pKind::Message, envelopes) if peer.trusted => {
-                let envelopes = match form {
-                    Form::V5 => Envelopes::single(envelopes)?,
-                    Form::V6 => Envelopes::p2p(envelopes)?,
+                let envelopes = match protocol {
+                    ProtocolVersion::V5 => Envelopes::single(envelopes)?,
+                    ProtocolVersion::V6 => Envelopes::p2p(envelopes)?,
                 };
                 received.direct = envelopes.collect::<Result<_, _>>()?;
             }
             // From anybody else it is not even looked into.
             Packet::P2p(P2pKind::Message, _) => {}
             // What a mail server gives out is of `shh/6`, and could not be given to this peer.
-            Packet::P2p(..) if form == Form::V5 => {}
+            Packet::P2p(..) if protocol == ProtocolVersion::V5 => {}
             Packet::P2p(kind, payload) => received.p2p = Some((kind, payload.to_vec())),
             Packet::RateLimits(Some(limits)) => peer.limit(limits),
             // Confirmations prove nothing: success is seen when an envelope comes back.
@@ -82,7 +82,7 @@ impl Gossip {
     fn receive_messages(
         &mut self,
         now: Now,
-        (link, form): (LinkId, Form),
+        (link, protocol): (LinkId, ProtocolVersion),
         envelopes: Envelopes<'_>,
         pool: &Pool,
     ) -> Result<Received, GossipFault> {
@@ -101,12 +101,12 @@ impl Gossip {
                     let pow = pow.or_else(|| Some(pool.get(&hash)?.pow));
                     self.note_brought(now, link, hash, pow);
                     received.brought.push(hash);
-                    if let Some((pow, in_time)) = new {
+                    if let Some((pow, not_expired)) = new {
                         self.note_work(link, pow);
-                        received.admitted.push((envelope, pow, in_time));
+                        received.admitted.push((envelope, pow, not_expired));
                     }
                 }
-                Err(refused) if refused.is_innocent(form) => {
+                Err(refused) if refused.is_innocent(protocol) => {
                     let _announcers = self.pulls.arrived(now.mono, &hash);
                 }
                 Err(refused) => {
@@ -133,9 +133,9 @@ impl Gossip {
         now: Now,
         envelope: &Envelope,
         pool: &Pool,
-    ) -> Result<Option<(PowChecked, InTime)>, Refused> {
+    ) -> Result<Option<(PowChecked, NotExpired)>, Refused> {
         if pool.contains(&envelope.hash()) {
-            let alive = InTime::judge(envelope.expiry(), envelope.ttl(), now.unix);
+            let alive = NotExpired::check(envelope.expiry(), envelope.ttl(), now.unix);
             return Ok(alive.map(|_| None)?);
         }
         self.standards.judge(now, envelope).map(Some)

@@ -195,7 +195,7 @@ pub(super) fn answer(
             }
         }
     }
-    let sends = packet.seal(link, peer.form());
+    let sends = packet.seal(link, peer.protocol());
     if !sends.is_empty() {
         peer.notices.answer_gate = now.mono.after(ANSWER_GAP);
     }

@@ -8,7 +8,7 @@ use circuits::ids::LinkId;
 use circuits::time::{Instant, Now};
 use rand_chacha::ChaCha20Rng;
 
-use crate::envelope::{Envelope, EnvelopeHash, Form};
+use crate::envelope::{Envelope, EnvelopeHash, ProtocolVersion};
 use crate::pool::{Pool, Pooled};
 
 use super::known::Known;
@@ -155,7 +155,7 @@ fn push(link: LinkId, peer: &mut Peer, known: &mut Known, now: Now, pool: &Pool)
             }
         }
     }
-    let sends = packet.seal(link, peer.form());
+    let sends = packet.seal(link, peer.protocol());
     if !sends.is_empty() {
         peer.queue.shut(now.mono.after(peer.packet_gap()));
     }
@@ -187,9 +187,9 @@ impl Packet {
         if packet_len(alone) > MAX_PACKET {
             return Taken::Never;
         }
-        let full = match pooled.envelope.form() {
-            Form::V5 => self.envelopes.len() == MAX_BURST,
-            Form::V6 => false,
+        let full = match pooled.envelope.protocol() {
+            ProtocolVersion::V5 => self.envelopes.len() == MAX_BURST,
+            ProtocolVersion::V6 => false,
         };
         if full || (!self.envelopes.is_empty() && packet_len(self.body + alone) > FULL_PACKET) {
             return Taken::NotNow;
@@ -200,12 +200,12 @@ impl Packet {
     }
 
     /// What is sent to a peer: one packet, or in `shh/5` one for each envelope.
-    pub(super) fn seal(self, link: LinkId, form: Form) -> Vec<Send> {
+    pub(super) fn seal(self, link: LinkId, protocol: ProtocolVersion) -> Vec<Send> {
         let alone = |envelope| shh_5(link, v5::code::MESSAGE, v5::message(envelope));
-        match form {
+        match protocol {
             _ if self.envelopes.is_empty() => Vec::new(),
-            Form::V5 => self.envelopes.iter().map(alone).collect(),
-            Form::V6 => {
+            ProtocolVersion::V5 => self.envelopes.iter().map(alone).collect(),
+            ProtocolVersion::V6 => {
                 let payload = outgoing::messages(&self.envelopes);
                 vec![shh(link, code::MESSAGES, payload)]
             }

@@ -11,7 +11,7 @@
 //! work and wanted is not decided here, nor who may send what: a P2P packet is passed on unread.
 
 use crate::bloom::Bloom;
-use crate::envelope::{Envelope, Form};
+use crate::envelope::{Envelope, ProtocolVersion};
 use crate::rlp_reader::{RlpError, RlpItem, RlpReader};
 
 pub mod outgoing;
@@ -93,7 +93,7 @@ impl<'a> Packet<'a> {
                 items: RlpReader::new(payload)
                     .list()
                     .map_err(|_| Malformed::MessagesNotAList)?,
-                form: Form::V6,
+                protocol: ProtocolVersion::V6,
                 left: MAX_ENVELOPES,
             }),
             code::POW_REQUIREMENT => Self::PowRequirement(decode_pow_requirement(payload)?),
@@ -155,7 +155,7 @@ impl P2pKind {
 #[derive(Clone, Debug)]
 pub struct Envelopes<'a> {
     items: RlpReader<'a>,
-    form: Form,
+    protocol: ProtocolVersion,
     left: usize,
 }
 
@@ -177,7 +177,7 @@ impl<'a> Envelopes<'a> {
         let items = if bare { RlpReader::new(whole) } else { inside };
         Ok(Self {
             items,
-            form: Form::V6,
+            protocol: ProtocolVersion::V6,
             left: MAX_ENVELOPES,
         })
     }
@@ -188,7 +188,7 @@ impl<'a> Envelopes<'a> {
             .checked_sub(1)
             .ok_or(Malformed::TooManyEnvelopes)?;
         let envelope = self.items.raw_list().map_err(|_| Malformed::Envelope)?;
-        Envelope::decode_as(self.form, envelope).map_err(|_| Malformed::Envelope)
+        Envelope::decode_as(self.protocol, envelope).map_err(|_| Malformed::Envelope)
     }
 }
 

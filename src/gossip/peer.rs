@@ -5,7 +5,7 @@ use core::time::Duration;
 use circuits::time::{Instant, UnixSecs};
 
 use crate::bloom::Bloom;
-use crate::envelope::{Envelope, Form};
+use crate::envelope::{Envelope, ProtocolVersion};
 use crate::pool::Pooled;
 use crate::pow::{Generation, Generations, PowChecked};
 
@@ -20,7 +20,7 @@ use super::rule::{Evidence, Rule};
 #[derive(Debug)]
 pub(super) struct Peer {
     /// Which version of the protocol the link speaks, and so which envelopes it carries.
-    form: Form,
+    protocol: ProtocolVersion,
     client: String,
     named_rule: Rule,
     /// Absent until its status has come.
@@ -68,7 +68,7 @@ pub(super) enum Verdict {
 #[non_exhaustive]
 pub struct PeerInfo {
     /// Which version of the protocol it speaks: it is given envelopes of that form only.
-    pub form: Form,
+    pub protocol: ProtocolVersion,
     /// What it calls itself, shortened and made printable.
     pub client: String,
     /// The proof-of-work rule that it is taken to judge by.
@@ -118,13 +118,13 @@ impl PeerInfo {
 
 impl Peer {
     /// A peer that has only said hello.
-    pub(super) fn new(now: Instant, form: Form, client: &str) -> Self {
+    pub(super) fn new(now: Instant, protocol: ProtocolVersion, client: &str) -> Self {
         Self {
-            form,
+            protocol,
             client: printable(client),
-            named_rule: match form {
-                Form::V5 => Rule::Legacy,
-                Form::V6 => Rule::of_client(client),
+            named_rule: match protocol {
+                ProtocolVersion::V5 => Rule::Legacy,
+                ProtocolVersion::V6 => Rule::of_client(client),
             },
             greeting: None,
             early_pow: None,
@@ -142,8 +142,8 @@ impl Peer {
     }
 
     /// Which version of the protocol the link speaks.
-    pub(super) const fn form(&self) -> Form {
-        self.form
+    pub(super) const fn protocol(&self) -> ProtocolVersion {
+        self.protocol
     }
 
     /// Whether its status has come: before that it is sent no envelope.
@@ -270,7 +270,7 @@ impl Peer {
     /// Whether it can be given this envelope and wants its topic.
     pub(super) fn wants(&self, envelope: &Envelope) -> bool {
         let greeting = self.greeting.as_ref();
-        envelope.form() == self.form
+        envelope.protocol() == self.protocol
             && greeting.is_some_and(|greeting| greeting.bloom.wants(envelope.topic()))
     }
 
@@ -304,7 +304,7 @@ impl Peer {
     pub(super) fn info(&self) -> PeerInfo {
         let greeting = self.greeting.as_ref();
         PeerInfo {
-            form: self.form,
+            protocol: self.protocol,
             client: self.client.clone(),
             rule: self.rule(),
             greeted: greeting.is_some(),

@@ -127,7 +127,7 @@ mod tests {
     use circuits::time::UnixSecs;
 
     use super::*;
-    use crate::envelope::{Envelope, InTime, Topic, Ttl};
+    use crate::envelope::{Envelope, NotExpired, Topic, Ttl};
 
     const NOW: UnixSecs = UnixSecs(1_700_000_000);
 
@@ -136,8 +136,8 @@ mod tests {
         (0..1_000_000)
             .map(|nonce| Envelope::build(NOW.after(60), Ttl(60), Topic([1; 4]), vec![3; 40], nonce))
             .filter_map(|envelope| {
-                let in_time = InTime::judge(envelope.expiry(), envelope.ttl(), NOW).ok()?;
-                PowChecked::judge(&envelope, in_time, 0.0).ok()
+                let not_expired = NotExpired::check(envelope.expiry(), envelope.ttl(), NOW).ok()?;
+                PowChecked::judge(&envelope, not_expired, 0.0).ok()
             })
             .find(|pow| {
                 (pow.value(Generation::Legacy) >= 0.01) == legacy

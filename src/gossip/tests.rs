@@ -51,9 +51,9 @@ fn a_line_that_outgrows_the_pool_is_read_anew_from_it() {
         gossip.pooled(NOW, &envelope(number), Some(LinkId(1)));
     }
     let last = envelope(20_000);
-    let (pow, in_time) = gossip.judge(NOW, &last).unwrap();
+    let (pow, not_expired) = gossip.judge(NOW, &last).unwrap();
     assert_eq!(
-        pool.insert(last.clone(), pow, in_time),
+        pool.insert(last.clone(), pow, not_expired),
         crate::pool::Inserted::New
     );
     gossip.pooled(NOW, &last, Some(LinkId(1)));

@@ -8,7 +8,7 @@ use circuits::ids::LinkId;
 use circuits::time::Now;
 
 use crate::bloom::Bloom;
-use crate::envelope::Form;
+use crate::envelope::ProtocolVersion;
 
 use super::packet::{MinPow, code, outgoing};
 use super::{Gossip, Send, shh};
@@ -78,7 +78,7 @@ impl Gossip {
 
     fn to_all(&self, code: u8, payload: &[u8]) -> Vec<Send> {
         let peers = self.peers.iter();
-        let told = peers.filter(|(_, peer)| peer.form() == Form::V6);
+        let told = peers.filter(|(_, peer)| peer.protocol() == ProtocolVersion::V6);
         let send = |link: &LinkId| shh(*link, code, payload.to_vec());
         told.map(|(link, _)| send(link)).collect()
     }

@@ -17,7 +17,7 @@ use super::cursor::Cursor;
 use super::request::{Limit, Request};
 use super::response::{Completion, NotACompletion};
 use crate::bloom::Bloom;
-use crate::envelope::{Envelope, EnvelopeHash, Form};
+use crate::envelope::{Envelope, EnvelopeHash, ProtocolVersion};
 
 /// What a client wants.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -348,7 +348,7 @@ impl Client {
 
 impl Wish {
     fn admits(&self, envelope: &Envelope) -> bool {
-        envelope.form() == Form::V6
+        envelope.protocol() == ProtocolVersion::V6
             && (self.lower..=self.upper).contains(&envelope.sent())
             && self.bloom.wants(envelope.topic())
     }

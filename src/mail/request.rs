@@ -19,7 +19,7 @@ use rlp::RlpStream;
 use super::RequestId;
 use super::cursor::{BadCursor, Cursor};
 use crate::bloom::Bloom;
-use crate::envelope::{Envelope, Form};
+use crate::envelope::{Envelope, ProtocolVersion};
 use crate::rlp_reader::{RlpError, RlpItem, RlpReader};
 
 /// What a client asks for.
@@ -106,7 +106,7 @@ impl Packet {
             Ok(id) => Ok(Self::Plain(RequestId(id), Request::read_plain(fields))),
             Err(_) => Envelope::decode(whole)
                 .ok()
-                .filter(|envelope| envelope.form() == Form::V6)
+                .filter(|envelope| envelope.protocol() == ProtocolVersion::V6)
                 .map(Self::Sealed)
                 .ok_or(NotARequest),
         }

@@ -226,8 +226,8 @@ mod tests {
         let key = ClientSecret::generate(&mut ChaCha20Rng::seed_from_u64(1)).public();
         let mut bytes = key.to_bytes();
         assert_eq!(ClientPublic::from_bytes(&bytes), Ok(key));
-        for form in [0x02, 0x03, 0x06, 0x07] {
-            bytes[0] = form;
+        for protocol in [0x02, 0x03, 0x06, 0x07] {
+            bytes[0] = protocol;
             assert_eq!(ClientPublic::from_bytes(&bytes), Err(InvalidKey));
         }
     }

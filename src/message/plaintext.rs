@@ -19,7 +19,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::keys::{ClientPublic, ClientSecret};
-use crate::envelope::Form;
+use crate::envelope::ProtocolVersion;
 
 /// A message of `shh/6` ready to be encrypted. Wiped when dropped.
 pub struct Plaintext(Zeroizing<Vec<u8>>);
@@ -124,7 +124,10 @@ pub(super) struct Parsed {
 
 impl Parsed {
     /// Finds the parts of a plaintext.
-    pub(super) fn new(form: Form, bytes: Zeroizing<Vec<u8>>) -> Result<Self, Malformed> {
+    pub(super) fn new(
+        protocol: ProtocolVersion,
+        bytes: Zeroizing<Vec<u8>>,
+    ) -> Result<Self, Malformed> {
         let &flags = bytes.first().ok_or(Malformed::Empty)?;
         let signed = flags & SIGNED != 0;
         let mut end = bytes.len();
@@ -144,8 +147,8 @@ impl Parsed {
             .iter()
             .rev()
             .fold(0_usize, |len, &byte| len << 8 | usize::from(byte));
-        let (payload, padding) = match form {
-            Form::V5 => {
+        let (payload, padding) = match protocol {
+            ProtocolVersion::V5 => {
                 let payload = match width {
                     0 => start,
                     _ if len < width => return Err(Malformed::PaddingWithoutItsSize),
@@ -156,7 +159,7 @@ impl Parsed {
                 }
                 (payload..end, start..payload)
             }
-            Form::V6 => {
+            ProtocolVersion::V6 => {
                 let payload_end = start.saturating_add(len);
                 if payload_end > end {
                     return Err(Malformed::NoRoomForPayload);

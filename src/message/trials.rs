@@ -13,11 +13,11 @@ use zeroize::Zeroizing;
 
 use super::plaintext::Parsed;
 use super::{OpenError, SymKey, TAG_LEN, Unverified};
-use crate::envelope::{AesNonce, Form};
+use crate::envelope::{AesNonce, ProtocolVersion};
 
 /// The data of an envelope, as readers with shared keys see it.
 pub(crate) struct Trials<'a> {
-    form: Form,
+    protocol: ProtocolVersion,
     nonce: AesNonce,
     sealed: &'a [u8],
     tag: &'a [u8; TAG_LEN],
@@ -37,7 +37,7 @@ impl<'a> Trials<'a> {
         let (sealed, nonce) = data
             .split_last_chunk::<{ AesNonce::LEN }>()
             .ok_or(OpenError::TooShort)?;
-        Self::new(Form::V6, AesNonce(*nonce), sealed)
+        Self::new(ProtocolVersion::V6, AesNonce(*nonce), sealed)
     }
 
     /// Of an envelope of `shh/5`, which shows the nonce.
@@ -46,15 +46,19 @@ impl<'a> Trials<'a> {
     ///
     /// [`OpenError::TooShort`].
     pub(crate) fn v5(nonce: AesNonce, data: &'a [u8]) -> Result<Self, OpenError> {
-        Self::new(Form::V5, nonce, data)
+        Self::new(ProtocolVersion::V5, nonce, data)
     }
 
-    fn new(form: Form, nonce: AesNonce, sealed: &'a [u8]) -> Result<Self, OpenError> {
+    fn new(
+        protocol: ProtocolVersion,
+        nonce: AesNonce,
+        sealed: &'a [u8],
+    ) -> Result<Self, OpenError> {
         let (sealed, tag) = sealed
             .split_last_chunk::<TAG_LEN>()
             .ok_or(OpenError::TooShort)?;
         Ok(Self {
-            form,
+            protocol,
             nonce,
             sealed,
             tag,
@@ -81,7 +85,7 @@ impl<'a> Trials<'a> {
         let next = Zeroizing::new(self.sealed.to_vec());
         let plaintext = core::mem::replace(&mut self.body, next);
         Ok(Unverified {
-            parsed: Parsed::new(self.form, plaintext)?,
+            parsed: Parsed::new(self.protocol, plaintext)?,
             recipient: None,
         })
     }

@@ -16,7 +16,7 @@ use super::{
     ClientPublic, ClientSecret, OpenError, Opened, Padding, PayloadTooLong, SymKey, Unverified,
 };
 use crate::ecies;
-use crate::envelope::{AesNonce, Form, Marking};
+use crate::envelope::{AesNonce, EncryptionHint, ProtocolVersion};
 
 /// A message ready to be encrypted. Wiped when dropped.
 pub struct Plaintext(Zeroizing<Vec<u8>>);
@@ -98,9 +98,9 @@ pub fn seal_symmetric(
     rng: &mut impl CryptoRng,
     key: &SymKey,
     plaintext: &Plaintext,
-) -> (Marking, Vec<u8>) {
+) -> (EncryptionHint, Vec<u8>) {
     let (nonce, data) = super::encrypt(rng, key, plaintext.as_bytes());
-    (Marking::Symmetric(nonce), data)
+    (EncryptionHint::Symmetric(nonce), data)
 }
 
 /// Encrypts to one person; the result is two fields of an envelope.
@@ -109,9 +109,9 @@ pub fn seal_asymmetric(
     rng: &mut impl CryptoRng,
     recipient: &ClientPublic,
     plaintext: &Plaintext,
-) -> (Marking, Vec<u8>) {
+) -> (EncryptionHint, Vec<u8>) {
     let data = ecies::encrypt(rng, recipient.key(), b"", plaintext.as_bytes());
-    (Marking::Asymmetric, data)
+    (EncryptionHint::Asymmetric, data)
 }
 
 /// Opens the data of an envelope with a shared key.
@@ -129,7 +129,7 @@ pub fn open_symmetric(key: &SymKey, nonce: AesNonce, data: &[u8]) -> Result<Open
 ///
 /// For nearly every envelope: it is for somebody else.
 pub fn open_asymmetric(key: &ClientSecret, data: &[u8]) -> Result<Opened, OpenError> {
-    Unverified::asymmetric(Form::V5, key, data)?.verify()
+    Unverified::asymmetric(ProtocolVersion::V5, key, data)?.verify()
 }
 
 /// Reads a decrypted message.
@@ -138,7 +138,7 @@ pub fn open_asymmetric(key: &ClientSecret, data: &[u8]) -> Result<Opened, OpenEr
 ///
 /// Whoever knew the key wrote something that is no message.
 pub fn parse(plaintext: &[u8]) -> Result<Opened, OpenError> {
-    Unverified::parse(Form::V5, plaintext)?.verify()
+    Unverified::parse(ProtocolVersion::V5, plaintext)?.verify()
 }
 
 /// Length of a padding block that holds so many bytes, and its own size in as few as can say it.

@@ -11,7 +11,7 @@ use circuits::ids::{LinkId, RelayKey, ShortId};
 use circuits::time::Instant;
 
 use crate::endpoint::{Endpoint, PeerAddr};
-use crate::envelope::Form;
+use crate::envelope::ProtocolVersion;
 use crate::link::{Capability, Link};
 
 /// All connections, from the dial on.
@@ -258,11 +258,12 @@ impl Connection {
     }
 
     /// The version of Whisper that both sides speak, if any.
-    pub(super) fn gossips(&self) -> Option<Form> {
+    pub(super) fn gossips(&self) -> Option<ProtocolVersion> {
         if self.speaks(Capability::SHH_6) {
-            return Some(Form::V6);
+            return Some(ProtocolVersion::V6);
         }
-        self.speaks(Capability::SHH_5).then_some(Form::V5)
+        self.speaks(Capability::SHH_5)
+            .then_some(ProtocolVersion::V5)
     }
 
     /// Whether the handshake is over.

@@ -73,7 +73,7 @@ impl Node {
         };
         let search = job.search(&mut self.rng);
         let id = self.start(Job::Seal(Box::new(search)));
-        Ok((State::Sealing(id, draft.unsealed), stage))
+        Ok((State::Sealing(id, draft.unmined), stage))
     }
 
     /// How long a search takes on average, if this machine's rate is known.
@@ -122,8 +122,8 @@ impl Node {
             .messages
             .iter()
             .find_map(|(id, outgoing)| match &outgoing.state {
-                State::Sealing(sealing, unsealed) if *sealing == job => {
-                    Some((*id, unsealed.seal(nonce), outgoing.level))
+                State::Sealing(sealing, unmined) if *sealing == job => {
+                    Some((*id, unmined.with_nonce(nonce), outgoing.level))
                 }
                 _ => None,
             });
@@ -192,11 +192,11 @@ impl Node {
     fn insert_openly(&mut self, now: Now, id: MessageId, envelope: Envelope) {
         let hash = envelope.hash();
         match self.check(now, &envelope) {
-            Some((pow, in_time)) => {
+            Some((pow, not_expired)) => {
                 self.trace(|| Trace::Fluff {
                     envelope: hex(&hash.0),
                 });
-                self.pool_envelope(now, envelope, pow, in_time, None);
+                self.pool_envelope(now, envelope, pow, not_expired, None);
             }
             None => {
                 return self.fail(

@@ -18,7 +18,7 @@ use super::standing::Blame;
 use super::timers::Timer;
 use super::{Event, Node};
 use crate::endpoint::{Endpoint, PeerAddr};
-use crate::envelope::Form;
+use crate::envelope::ProtocolVersion;
 use crate::link::{
     Capability, DisconnectReason, Link, LinkConfig, LinkEvent, LinkFault, Packing, Priority,
 };
@@ -261,7 +261,7 @@ impl Node {
             shared,
         };
         let older = self.connections.identify(id, remote);
-        let form = self.connections.get(id).and_then(Connection::gossips);
+        let protocol = self.connections.get(id).and_then(Connection::gossips);
         if let Some(older) = older {
             if self.older_stays(older, id, key) {
                 self.connections.prefer(older);
@@ -274,7 +274,7 @@ impl Node {
             self.disconnect(now, id, DisconnectReason::UselessPeer);
             return;
         }
-        if form.is_some() && !self.has_room_for(now, id, key) {
+        if protocol.is_some() && !self.has_room_for(now, id, key) {
             self.disconnect(now, id, DisconnectReason::TooManyPeers);
             return;
         }
@@ -284,9 +284,9 @@ impl Node {
         if dark {
             self.open_dark(now, id);
         }
-        if let Some(form) = form {
-            let sends = self.gossip.open_as(now, id, form, &client);
-            if dark && form == Form::V6 {
+        if let Some(protocol) = protocol {
+            let sends = self.gossip.open_as(now, id, protocol, &client);
+            if dark && protocol == ProtocolVersion::V6 {
                 self.gossip.hold(id);
             }
             self.queue_shh(sends);
@@ -328,7 +328,7 @@ impl Node {
     pub(super) fn witnesses(&self) -> usize {
         let links = self.connections.iter();
         links
-            .filter(|(_, link)| link.gossips() == Some(Form::V6))
+            .filter(|(_, link)| link.gossips() == Some(ProtocolVersion::V6))
             .count()
     }
 

@@ -21,7 +21,7 @@ use rand_chacha::ChaCha20Rng;
 use super::command::SendRequest;
 use super::event::{MessageId, Stage};
 use super::work::JobId;
-use crate::envelope::{Envelope, EnvelopeHash, Unsealed};
+use crate::envelope::{Envelope, EnvelopeHash, UnminedEnvelope};
 
 /// All messages of this run that are not forgotten yet.
 #[derive(Default)]
@@ -45,7 +45,7 @@ pub(super) struct Outgoing {
 /// What a message waits for.
 pub(super) enum State {
     /// Its nonce.
-    Sealing(JobId, Unsealed),
+    Sealing(JobId, UnminedEnvelope),
     /// A ticket for its rendezvous.
     Ticket(JobId, Box<Addressed>),
     /// The next moment at which a cell may leave.

@@ -11,7 +11,7 @@ use circuits::ids::{LinkId, RelayKey};
 
 use super::Node;
 use super::command::Refusal;
-use crate::envelope::{Envelope, Form};
+use crate::envelope::{Envelope, ProtocolVersion};
 use crate::gossip::packet::{P2pKind, outgoing, v5};
 use crate::link::{Capability, Priority};
 
@@ -31,23 +31,23 @@ impl Node {
     /// before.
     pub(super) fn hand_over(&mut self, key: RelayKey, envelope: &Envelope) -> Result<(), Refusal> {
         let link = self.connections.to_key(key).ok_or_else(no_such_peer)?;
-        let form = self.gossip.form(link).ok_or_else(no_such_peer)?;
-        if form != envelope.form() {
+        let protocol = self.gossip.protocol(link).ok_or_else(no_such_peer)?;
+        if protocol != envelope.protocol() {
             return Err(Refusal::usage(
                 format!(
-                    "the peer speaks {form}, and this is an envelope of {}",
-                    envelope.form()
+                    "the peer speaks {protocol}, and this is an envelope of {}",
+                    envelope.protocol()
                 ),
                 "send it to a peer that speaks the same",
             ));
         }
         let payload = outgoing::p2p_message(envelope);
-        let handed = match form {
-            Form::V5 => {
+        let handed = match protocol {
+            ProtocolVersion::V5 => {
                 let code = u16::from(v5::code::P2P_MESSAGE);
                 self.queue(link, Priority::Gossip, Capability::SHH_5, code, payload)
             }
-            Form::V6 => self.send_p2p(link, P2pKind::Message, payload),
+            ProtocolVersion::V6 => self.send_p2p(link, P2pKind::Message, payload),
         };
         if handed {
             return Ok(());

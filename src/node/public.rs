@@ -11,7 +11,7 @@ use super::event::Trace;
 use super::standing::Blame;
 use super::timers::Timer;
 use super::{Node, hex};
-use crate::envelope::{Envelope, EnvelopeHash, Form, InTime};
+use crate::envelope::{Envelope, EnvelopeHash, NotExpired, ProtocolVersion};
 use crate::filter::Arrival;
 use crate::gossip::{GossipFault, Send};
 use crate::link::{Capability, DisconnectReason, Priority};
@@ -23,8 +23,8 @@ impl Node {
         let Ok(code) = u8::try_from(code) else { return };
         match self.gossip.receive(now, from, code, payload, &self.pool) {
             Ok(received) => {
-                for (envelope, pow, in_time) in received.admitted {
-                    self.pool_envelope(now, envelope, pow, in_time, Some(from));
+                for (envelope, pow, not_expired) in received.admitted {
+                    self.pool_envelope(now, envelope, pow, not_expired, Some(from));
                 }
                 self.acknowledge_mail(received.replies);
                 for hash in received.brought {
@@ -54,12 +54,12 @@ impl Node {
         now: Now,
         envelope: Envelope,
         pow: PowChecked,
-        in_time: InTime,
+        not_expired: NotExpired,
         from: Option<LinkId>,
     ) {
         let hash = envelope.hash();
         self.stem.seen(hash);
-        match self.pool.insert(envelope.clone(), pow, in_time) {
+        match self.pool.insert(envelope.clone(), pow, not_expired) {
             Inserted::New => {}
             Inserted::Known => return,
             Inserted::NoRoom => {
@@ -72,7 +72,7 @@ impl Node {
         }
         if from.is_some() {
             // One of `shh/5` says nothing of whether ours would get anywhere.
-            if envelope.form() == Form::V6 {
+            if envelope.protocol() == ProtocolVersion::V6 {
                 self.last_foreign = now.mono;
             }
             self.trace(|| Trace::Pooled {

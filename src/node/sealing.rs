@@ -9,7 +9,7 @@ use circuits::level::{Insertion, Level};
 
 use super::Node;
 use super::config::PowGeneration;
-use crate::envelope::Form;
+use crate::envelope::ProtocolVersion;
 use crate::gossip::{PeerInfo, Rule};
 use crate::pow::Generations;
 
@@ -55,7 +55,7 @@ impl Node {
     /// Whether a peer takes hidden messages of ours, as far as its filter lets it: neither its rule
     /// nor the work that it asks for is in the way.
     pub(super) fn serves(&self, peer: &PeerInfo) -> bool {
-        peer.form == Form::V6 && peer.takes(Generations::Modern, self.config.min_pow)
+        peer.protocol == ProtocolVersion::V6 && peer.takes(Generations::Modern, self.config.min_pow)
     }
 
     /// Peers that do not take them.
@@ -71,7 +71,7 @@ impl Node {
         let mut peers = self.gossip.peers();
         peers.any(|(_, peer)| {
             let judges = peer.rule == rule || peer.rule == Rule::Both;
-            peer.form == Form::V6 && peer.min_pow > 0.0 && judges
+            peer.protocol == ProtocolVersion::V6 && peer.min_pow > 0.0 && judges
         })
     }
 }

@@ -13,7 +13,7 @@ use rand_chacha::ChaCha20Rng;
 
 use super::event::Trace;
 use super::{Node, hex};
-use crate::envelope::{Envelope, EnvelopeHash, InTime};
+use crate::envelope::{Envelope, EnvelopeHash, NotExpired};
 use crate::link::Priority;
 use crate::onion_wire::OnionMessage;
 use crate::pow::PowChecked;
@@ -147,19 +147,19 @@ impl Node {
         let Some(envelope) = self.stem.take(hash) else {
             return;
         };
-        if let Some((pow, in_time)) = self.check(now, &envelope) {
+        if let Some((pow, not_expired)) = self.check(now, &envelope) {
             self.trace(|| Trace::Fluff {
                 envelope: hex(&hash.0),
             });
-            self.pool_envelope(now, envelope, pow, in_time, None);
+            self.pool_envelope(now, envelope, pow, not_expired, None);
         }
     }
 
     /// What every envelope must pass before it is passed on, wherever it comes from.
-    pub(super) fn check(&self, now: Now, envelope: &Envelope) -> Option<(PowChecked, InTime)> {
-        let in_time = InTime::judge(envelope.expiry(), envelope.ttl(), now.unix).ok()?;
-        let pow = PowChecked::judge(envelope, in_time, self.own_minimum()).ok()?;
-        Some((pow, in_time))
+    pub(super) fn check(&self, now: Now, envelope: &Envelope) -> Option<(PowChecked, NotExpired)> {
+        let not_expired = NotExpired::check(envelope.expiry(), envelope.ttl(), now.unix).ok()?;
+        let pow = PowChecked::judge(envelope, not_expired, self.own_minimum()).ok()?;
+        Some((pow, not_expired))
     }
 }
 

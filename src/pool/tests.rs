@@ -11,13 +11,13 @@ fn envelope(life: u32, data: usize, nonce: u64) -> Envelope {
 }
 
 fn offer(pool: &mut Pool, envelope: &Envelope) -> Inserted {
-    let alive = InTime::judge(envelope.expiry(), envelope.ttl(), NOW).unwrap();
+    let alive = NotExpired::check(envelope.expiry(), envelope.ttl(), NOW).unwrap();
     let pow = PowChecked::judge(envelope, alive, 0.0).unwrap();
     pool.insert(envelope.clone(), pow, alive)
 }
 
 fn work(envelope: &Envelope) -> f64 {
-    let alive = InTime::judge(envelope.expiry(), envelope.ttl(), NOW).unwrap();
+    let alive = NotExpired::check(envelope.expiry(), envelope.ttl(), NOW).unwrap();
     PowChecked::judge(envelope, alive, 0.0).unwrap().best()
 }
 

@@ -19,7 +19,7 @@ use thiserror::Error;
 use super::lanes::{Lanes, Wanted};
 use super::midstate::Midstate;
 use super::{Generation, LEGACY_ZEROS, required_bits};
-use crate::envelope::{Form, Unsealed};
+use crate::envelope::{ProtocolVersion, UnminedEnvelope};
 
 /// Whose rules a seal is to satisfy.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -113,15 +113,15 @@ impl SealJob {
     ///
     /// [`TooMuchWork`] if no computer would finish and no time would end it.
     pub fn for_goal(
-        unsealed: &Unsealed,
+        unmined: &UnminedEnvelope,
         generations: Generations,
         goal: Goal,
     ) -> Result<Self, TooMuchWork> {
-        let generations = match unsealed.form() {
-            Form::V5 => Generations::Legacy,
-            Form::V6 => generations,
+        let generations = match unmined.protocol() {
+            ProtocolVersion::V5 => Generations::Legacy,
+            ProtocolVersion::V6 => generations,
         };
-        Self::over(unsealed.without_nonce(), generations, goal)
+        Self::over(unmined.without_nonce(), generations, goal)
     }
 
     /// A job of exactly `bits` zero bits for each generation asked for.
@@ -130,32 +130,32 @@ impl SealJob {
     ///
     /// [`TooMuchWork`] if no computer would finish.
     pub fn new(
-        unsealed: &Unsealed,
+        unmined: &UnminedEnvelope,
         generations: Generations,
         bits: u32,
     ) -> Result<Self, TooMuchWork> {
-        Self::for_goal(unsealed, generations, Goal::Bits(bits))
+        Self::for_goal(unmined, generations, Goal::Bits(bits))
     }
 
     /// A job that makes work of at least `minimum`, whatever shape the envelope has.
     ///
-    /// Peers divide by [`Unsealed::size`] or, in `shh/6`, by the length of the RLP without nonce;
+    /// Peers divide by [`UnminedEnvelope::size`] or, in `shh/6`, by the length of the RLP without nonce;
     /// the larger counts here, as the second can outgrow the first in large envelopes of long life.
     ///
     /// # Errors
     ///
     /// [`TooMuchWork`] if no computer would finish.
     pub fn for_minimum(
-        unsealed: &Unsealed,
+        unmined: &UnminedEnvelope,
         generations: Generations,
         minimum: f64,
     ) -> Result<Self, TooMuchWork> {
-        let size = match unsealed.form() {
-            Form::V5 => unsealed.size(),
-            Form::V6 => unsealed.size().max(unsealed.without_nonce().len()),
+        let size = match unmined.protocol() {
+            ProtocolVersion::V5 => unmined.size(),
+            ProtocolVersion::V6 => unmined.size().max(unmined.without_nonce().len()),
         };
-        let bits = required_bits(minimum, size, unsealed.ttl);
-        Self::new(unsealed, generations, bits)
+        let bits = required_bits(minimum, size, unmined.ttl);
+        Self::new(unmined, generations, bits)
     }
 
     /// How many hashes a search needs on average; hash rate turns it into a time. A search for the

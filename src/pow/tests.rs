@@ -4,7 +4,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 use super::*;
-use crate::envelope::{AesNonce, Marking, Topic, Ttl, Unsealed};
+use crate::envelope::{AesNonce, EncryptionHint, Topic, Ttl, UnminedEnvelope};
 
 fn envelope(nonce: u64) -> Envelope {
     Envelope::build(
@@ -31,33 +31,33 @@ fn counts_recorded_envelopes_as_both_generations_do() {
 
 #[test]
 fn the_older_rule_alone_counts_the_work_of_shh_5() {
-    let unsealed = Unsealed {
+    let unmined = UnminedEnvelope {
         expiry: UnixSecs(0x5f5e_1032),
         ttl: Ttl(50),
         topic: Topic([0xde, 0xad, 0xbe, 0xef]),
-        marking: Marking::Symmetric(AesNonce([7; 12])),
+        hint: EncryptionHint::Symmetric(AesNonce([7; 12])),
         data: b"hello whisper".to_vec(),
     };
-    let recorded = PowValues::of(&unsealed.seal(0x0102_0304_0506_0708));
+    let recorded = PowValues::of(&unmined.with_nonce(0x0102_0304_0506_0708));
     assert_eq!(recorded.legacy.to_bits(), (1.0_f64 / 46.0 / 50.0).to_bits());
     // Sealed for both, whatever is asked: there is only one.
-    let job = SealJob::for_minimum(&unsealed, Generations::Both, 0.2).unwrap();
+    let job = SealJob::for_minimum(&unmined, Generations::Both, 0.2).unwrap();
     assert_eq!(job.generations(), Generations::Legacy);
     let mut search = job.search(&mut ChaCha20Rng::seed_from_u64(1));
     let nonce = core::iter::repeat_with(|| search.step(4_096)).find_map(|found| found);
-    let values = PowValues::of(&unsealed.seal(nonce.unwrap()));
+    let values = PowValues::of(&unmined.with_nonce(nonce.unwrap()));
     assert!(values.legacy >= 0.2 && values.modern.to_bits() == 0);
     // And a nonce that only the younger rule likes is worth nothing.
     let modern = (0..)
-        .map(|nonce| unsealed.seal(nonce))
+        .map(|nonce| unmined.with_nonce(nonce))
         .find(|sealed| {
             let hashes = PowHashes::of(sealed);
             Generation::Modern.zero_bits(&hashes.modern) >= 9
                 && Generation::Legacy.zero_bits(&hashes.legacy) == 0
         })
         .unwrap();
-    let in_time = InTime::judge(modern.expiry(), modern.ttl(), modern.sent()).unwrap();
-    assert_eq!(PowChecked::judge(&modern, in_time, 0.1), Err(LowPow));
+    let not_expired = NotExpired::check(modern.expiry(), modern.ttl(), modern.sent()).unwrap();
+    assert_eq!(PowChecked::judge(&modern, not_expired, 0.1), Err(LowPow));
 }
 
 #[test]
@@ -69,19 +69,20 @@ fn a_hash_of_zeros_is_all_work_or_none() {
 #[test]
 fn either_generation_may_bring_the_work() {
     let envelope = envelope(42_474);
-    let in_time = InTime::judge(envelope.expiry(), envelope.ttl(), envelope.sent()).unwrap();
-    let checked = PowChecked::judge(&envelope, in_time, 0.5).unwrap();
+    let not_expired =
+        NotExpired::check(envelope.expiry(), envelope.ttl(), envelope.sent()).unwrap();
+    let checked = PowChecked::judge(&envelope, not_expired, 0.5).unwrap();
     assert!(checked.value(Generation::Legacy) >= 0.5);
     assert!(checked.value(Generation::Modern) < 0.5);
-    assert_eq!(PowChecked::judge(&envelope, in_time, 0.7), Err(LowPow));
+    assert_eq!(PowChecked::judge(&envelope, not_expired, 0.7), Err(LowPow));
 }
 
 #[test]
 fn an_early_clock_dilutes_the_work() {
     let envelope = envelope(42_474);
     let now = envelope.sent().before(10);
-    let in_time = InTime::judge(envelope.expiry(), envelope.ttl(), now).unwrap();
-    let checked = PowChecked::judge(&envelope, in_time, 0.0).unwrap();
+    let not_expired = NotExpired::check(envelope.expiry(), envelope.ttl(), now).unwrap();
+    let checked = PowChecked::judge(&envelope, not_expired, 0.0).unwrap();
     let diluted = 1_024.0_f64 / 33.0 / 61.0;
     assert_eq!(checked.best().to_bits(), diluted.to_bits());
 }
@@ -89,8 +90,12 @@ fn an_early_clock_dilutes_the_work() {
 #[test]
 fn a_minimum_that_is_no_number_accepts_nothing() {
     let envelope = envelope(42_474);
-    let in_time = InTime::judge(envelope.expiry(), envelope.ttl(), envelope.sent()).unwrap();
-    assert_eq!(PowChecked::judge(&envelope, in_time, f64::NAN), Err(LowPow));
+    let not_expired =
+        NotExpired::check(envelope.expiry(), envelope.ttl(), envelope.sent()).unwrap();
+    assert_eq!(
+        PowChecked::judge(&envelope, not_expired, f64::NAN),
+        Err(LowPow)
+    );
 }
 
 proptest! {

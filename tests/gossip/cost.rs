@@ -101,8 +101,8 @@ impl Mesh {
     fn insert(&mut self, at: usize, envelope: &Envelope, from: Option<usize>) {
         let clock = self.clock();
         let member = &mut self.members[at];
-        let (pow, in_time) = member.gossip.judge(clock, envelope).unwrap();
-        if member.pool.insert(envelope.clone(), pow, in_time) == Inserted::New {
+        let (pow, not_expired) = member.gossip.judge(clock, envelope).unwrap();
+        if member.pool.insert(envelope.clone(), pow, not_expired) == Inserted::New {
             member.gossip.pooled(clock, envelope, from.map(link));
         }
     }

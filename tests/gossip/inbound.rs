@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sha3::{Digest, Keccak256};
 use whisht::bloom::Bloom;
-use whisht::envelope::{Envelope, Topic, Ttl, Untimely};
+use whisht::envelope::{Envelope, ExpiryError, Topic, Ttl};
 use whisht::gossip::packet::{MinPow, P2pKind, Packet, code, outgoing};
 use whisht::gossip::{Config, Gossip, GossipFault, PeerFault, Refused};
 use whisht::pow::PowValues;
@@ -278,7 +278,7 @@ fn what_a_packet_brought_is_named_whether_it_is_new_or_not() {
     let packet = outgoing::messages(&[plain(1), plain(2), plain(2), future.clone()]);
     let received = node.receive(A, code::MESSAGES, &packet).unwrap();
     assert_eq!(received.brought, [plain(1).hash(), plain(2).hash()]);
-    let refused = Refused::Untimely(Untimely::SentInFuture);
+    let refused = Refused::Untimely(ExpiryError::SentInFuture);
     assert_eq!(received.refused, [(future.hash(), refused)]);
 }
 
@@ -432,8 +432,8 @@ fn faults_that_others_can_cause_are_no_strikes() {
         (Refused::LowPow, true),
         (Refused::TooLarge, false),
         (Refused::TopicNotWanted, false),
-        (Refused::Untimely(Untimely::SentInFuture), false),
-        (Refused::Untimely(Untimely::Expired), false),
+        (Refused::Untimely(ExpiryError::SentInFuture), false),
+        (Refused::Untimely(ExpiryError::Expired), false),
     ] {
         assert_eq!(
             PeerFault::TooManyRefused(refused).is_strike(),

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use circuits::time::{Instant, UnixSecs};
 use whisht::bloom::Bloom;
-use whisht::envelope::{AesNonce, Envelope, Form, Marking, Topic, Ttl, Unsealed};
+use whisht::envelope::{
+    AesNonce, EncryptionHint, Envelope, ProtocolVersion, Topic, Ttl, UnminedEnvelope,
+};
 use whisht::gossip::packet::v5::{self, code};
 use whisht::gossip::packet::{MinPow, Packet};
 use whisht::gossip::{GossipFault, PeerFault, Received, Refused, Send};
@@ -24,18 +26,20 @@ fn old(number: u32) -> Envelope {
 
 fn old_of(number: u32, ttl: u32, len: usize) -> Envelope {
     let data = [number.to_be_bytes().to_vec(), vec![3; len - 4]].concat();
-    let unsealed = Unsealed {
+    let unmined = UnminedEnvelope {
         expiry: UnixSecs(START - 60 + ttl),
         ttl: Ttl(ttl),
         topic: Topic([1, 2, 3, 4]),
-        marking: Marking::Symmetric(AesNonce([9; 12])),
+        hint: EncryptionHint::Symmetric(AesNonce([9; 12])),
         data,
     };
-    unsealed.seal(7)
+    unmined.with_nonce(7)
 }
 
 fn greet_old(node: &mut Node, link: circuits::ids::LinkId) {
-    let sends = node.gossip.open_as(node.now, link, Form::V5, GETH_7);
+    let sends = node
+        .gossip
+        .open_as(node.now, link, ProtocolVersion::V5, GETH_7);
     assert_eq!(sends.len(), 1);
     assert_eq!(sends[0].capability, Capability::SHH_5);
     assert_eq!((sends[0].code, &sends[0].payload[..]), (0, &[0x05][..]));
@@ -186,18 +190,18 @@ fn envelopes_out_of_time_cost_an_old_peer_the_link_as_they_do_others() {
 #[test]
 fn the_work_of_an_old_envelope_counts_by_the_older_rule_alone() {
     let sealed = |enough: &dyn Fn(PowValues) -> bool| {
-        let unsealed = |nonce| {
-            let unsealed = Unsealed {
+        let unmined = |nonce| {
+            let unmined = UnminedEnvelope {
                 expiry: UnixSecs(START + 600),
                 ttl: Ttl(660),
                 topic: Topic([1, 2, 3, 4]),
-                marking: Marking::Asymmetric,
+                hint: EncryptionHint::Asymmetric,
                 data: vec![5; 40],
             };
-            unsealed.seal(nonce)
+            unmined.with_nonce(nonce)
         };
         (0..1 << 22)
-            .map(unsealed)
+            .map(unmined)
             .find(|envelope| enough(PowValues::of(envelope)))
             .unwrap()
     };
@@ -236,7 +240,9 @@ fn a_broken_packet_costs_the_link() {
 #[test]
 fn an_envelope_before_the_status_costs_the_link() {
     let mut node = Node::new(0.0);
-    let _ = node.gossip.open_as(node.now, A, Form::V5, GETH_7);
+    let _ = node
+        .gossip
+        .open_as(node.now, A, ProtocolVersion::V5, GETH_7);
     let fault = node.receive(A, code::MESSAGE, &v5::message(&old(1)));
     assert_eq!(
         fault.unwrap_err(),
@@ -286,9 +292,15 @@ fn a_listing_shows_the_version_and_the_only_rule_it_has() {
     greet_old(&mut node, A);
     let _ = node.gossip.open(node.now, B, "Geth/v1.9.25");
     let peers: Vec<_> = node.gossip.peers().map(|(_, peer)| peer).collect();
-    assert_eq!((peers[0].form, peers[0].rule.label()), (Form::V5, "legacy"));
+    assert_eq!(
+        (peers[0].protocol, peers[0].rule.label()),
+        (ProtocolVersion::V5, "legacy")
+    );
     assert!(peers[0].greeted && peers[0].bloom_bits == 512);
-    assert_eq!((peers[1].form, peers[1].rule.label()), (Form::V6, "modern"));
-    assert_eq!(node.gossip.form(A), Some(Form::V5));
-    assert_eq!(node.gossip.form(C), None);
+    assert_eq!(
+        (peers[1].protocol, peers[1].rule.label()),
+        (ProtocolVersion::V6, "modern")
+    );
+    assert_eq!(node.gossip.protocol(A), Some(ProtocolVersion::V5));
+    assert_eq!(node.gossip.protocol(C), None);
 }

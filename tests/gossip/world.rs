@@ -77,8 +77,8 @@ impl Node {
         let received = self
             .gossip
             .receive(self.now, link, code, payload, &self.pool)?;
-        for (envelope, pow, in_time) in &received.admitted {
-            if self.pool.insert(envelope.clone(), *pow, *in_time) == Inserted::New {
+        for (envelope, pow, not_expired) in &received.admitted {
+            if self.pool.insert(envelope.clone(), *pow, *not_expired) == Inserted::New {
                 self.gossip.pooled(self.now, envelope, Some(link));
             }
         }
@@ -97,9 +97,9 @@ impl Node {
 
     /// Puts an envelope into the pool as if the user had posted it openly.
     pub(super) fn post(&mut self, envelope: &Envelope) {
-        let (pow, in_time) = self.gossip.judge(self.now, envelope).unwrap();
+        let (pow, not_expired) = self.gossip.judge(self.now, envelope).unwrap();
         assert_eq!(
-            self.pool.insert(envelope.clone(), pow, in_time),
+            self.pool.insert(envelope.clone(), pow, not_expired),
             Inserted::New
         );
         self.gossip.pooled(self.now, envelope, None);

@@ -25,7 +25,10 @@ fn unpaid(scene: &mut Scene) -> Envelope {
     };
     let unix = scene.world.clock().unix;
     let mut rng = ChaCha20Rng::from_seed([8; 32]);
-    let envelope = draft(&mut rng, unix, &letter).unwrap().unsealed.seal(7);
+    let envelope = draft(&mut rng, unix, &letter)
+        .unwrap()
+        .unmined
+        .with_nonce(7);
     let identity = Identity::KeyPair(secret);
     scene
         .world

@@ -12,7 +12,7 @@ use whisht::compose::{
     self,
     v5::{Letter, draft},
 };
-use whisht::envelope::{Envelope, Marking, Topic, Ttl, Unsealed};
+use whisht::envelope::{EncryptionHint, Envelope, Topic, Ttl, UnminedEnvelope};
 use whisht::gossip::packet::v5::code;
 use whisht::message::{ClientSecret, Padding};
 use whisht::node::{Command, Event, Identity, Recipient, SendRequest, Stage};
@@ -42,7 +42,7 @@ fn old_letter(now: UnixSecs, text: &[u8]) -> Envelope {
     let draft = draft(&mut rng, now, &letter).unwrap();
     let mut search = draft.seal_job().unwrap().search(&mut rng);
     let nonce = iter::repeat_with(|| search.step(8_192)).find_map(|found| found);
-    draft.unsealed.seal(nonce.unwrap())
+    draft.unmined.with_nonce(nonce.unwrap())
 }
 
 /// A second old peer of the target.
@@ -168,14 +168,14 @@ fn a_flood_of_unpaid_old_envelopes_fills_nothing_and_stops_nobody() {
     let mut scene = Scene::with(Manners::old());
     let now = scene.world.clock().unix;
     let unpaid = |number: u64| {
-        let unsealed = Unsealed {
+        let unmined = UnminedEnvelope {
             expiry: now.after(86_400),
             ttl: Ttl(86_400),
             topic: Topic([1, 2, 3, 4]),
-            marking: Marking::Asymmetric,
+            hint: EncryptionHint::Asymmetric,
             data: vec![7; 600],
         };
-        unsealed.seal(number)
+        unmined.with_nonce(number)
     };
     for number in 0..2_000 {
         bring(&mut scene, &unpaid(number));

@@ -184,6 +184,6 @@ pub(crate) fn envelope_of(world: &mut World, rogue: usize, secs: u64) -> Envelop
                 break nonce;
             }
         };
-        (draft.unsealed.seal(nonce), Vec::new())
+        (draft.unmined.with_nonce(nonce), Vec::new())
     })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use circuits::ids::LinkId;
 use circuits::time::UnixSecs;
 use whisht::bloom::Bloom;
-use whisht::envelope::{Envelope, EnvelopeHash, Marking, Topic, Ttl, Unsealed};
+use whisht::envelope::{EncryptionHint, Envelope, EnvelopeHash, Topic, Ttl, UnminedEnvelope};
 use whisht::gossip::packet::code;
 use whisht::link::Capability;
 use whisht::mail::RequestId;
@@ -255,14 +255,14 @@ impl Liar {
             let plaintext =
                 Plaintext::build(&mut rogue.rng, text.as_bytes(), Padding::Align, None).unwrap();
             let data = seal_asymmetric(&mut rogue.rng, &desk().public(), &plaintext);
-            let unsealed = Unsealed {
+            let unmined = UnminedEnvelope {
                 expiry: UnixSecs(sent + 60),
                 ttl: Ttl(60),
                 topic: TOPIC,
-                marking: Marking::Absent,
+                hint: EncryptionHint::Absent,
                 data,
             };
-            (unsealed.seal(number.into()), Vec::new())
+            (unmined.with_nonce(number.into()), Vec::new())
         })
     }
 
@@ -349,14 +349,14 @@ fn what_was_not_asked_for_never_reaches_a_key() {
     let mut liar = Liar::new("whisht/v0.1.0");
     liar.begin();
     let old = liar.letter(1);
-    let older = Unsealed {
+    let older = UnminedEnvelope {
         expiry: UnixSecs(old.expiry().0 - 10 * 86_400),
         ttl: Ttl(60),
         topic: old.topic(),
-        marking: Marking::Absent,
+        hint: EncryptionHint::Absent,
         data: old.data().to_vec(),
     };
-    liar.hand_over(&[older.seal(1)]);
+    liar.hand_over(&[older.with_nonce(1)]);
     liar.complete(None);
     let Some(FetchStage::Ended {
         unasked, messages, ..

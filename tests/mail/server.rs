@@ -32,7 +32,7 @@ fn envelope(world: &mut World, rogue: usize) -> Envelope {
                 break nonce;
             }
         };
-        (draft.unsealed.seal(nonce), Vec::new())
+        (draft.unmined.with_nonce(nonce), Vec::new())
     })
 }
 

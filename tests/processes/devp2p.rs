@@ -104,7 +104,7 @@ fn old_envelope(to: &str, text: &str) -> String {
     let draft = draft(&mut rng, now.before(60), &letter).unwrap();
     let mut search = draft.seal_job().unwrap().search(&mut rng);
     let nonce = iter::repeat_with(|| search.step(8_192)).find_map(|found| found);
-    hex::encode(draft.unsealed.seal(nonce.unwrap()).as_rlp())
+    hex::encode(draft.unmined.with_nonce(nonce.unwrap()).as_rlp())
 }
 
 /// The peer, under a name that tells by which rule it judges work: from one of which that is not

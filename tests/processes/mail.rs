@@ -14,7 +14,7 @@ use circuits::time::UnixSecs;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use serde_json::Value;
-use whisht::envelope::{Envelope, Marking, Topic, Ttl, Unsealed};
+use whisht::envelope::{EncryptionHint, Envelope, Topic, Ttl, UnminedEnvelope};
 use whisht::message::{Padding, Plaintext, SymKey, seal_symmetric};
 use whisht::pow::{Generations, SealJob};
 
@@ -138,21 +138,21 @@ fn hour(seconds: u32) -> Vec<Envelope> {
     let seal = |second: u32| {
         let text = second.to_string();
         let plaintext = Plaintext::build(&mut rng, text.as_bytes(), Padding::Align, None).unwrap();
-        let unsealed = Unsealed {
+        let unmined = UnminedEnvelope {
             expiry: UnixSecs(begin + second + LIFE),
             ttl: Ttl(LIFE),
             topic: TOPIC,
-            marking: Marking::Absent,
+            hint: EncryptionHint::Absent,
             data: seal_symmetric(&mut rng, &key, &plaintext),
         };
-        let job = SealJob::for_minimum(&unsealed, Generations::Modern, MIN_POW).unwrap();
+        let job = SealJob::for_minimum(&unmined, Generations::Modern, MIN_POW).unwrap();
         let mut search = job.search(&mut rng);
         let nonce = loop {
             if let Some(nonce) = search.step(8_192) {
                 break nonce;
             }
         };
-        unsealed.seal(nonce)
+        unmined.with_nonce(nonce)
     };
     (0..seconds).map(seal).collect()
 }

@@ -19,7 +19,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use whisht::bloom::Bloom;
 use whisht::endpoint::PeerAddr;
-use whisht::envelope::{Envelope, EnvelopeHash, Form};
+use whisht::envelope::{Envelope, EnvelopeHash, ProtocolVersion};
 use whisht::gossip::packet::{MinPow, Packet, code, outgoing, v5};
 use whisht::link::{
     Capability, DisconnectReason, Link, LinkConfig, LinkEvent, LinkKey, LinkLimits, Packing,
@@ -34,7 +34,7 @@ pub(crate) struct Manners {
     /// The network that its status of `onion/1` names; no status if there is none.
     pub(crate) network: Option<NetworkId>,
     /// The version of Whisper that it speaks, if any.
-    pub(crate) shh: Option<Form>,
+    pub(crate) shh: Option<ProtocolVersion>,
     /// Whether it wants its packets acknowledged, as status-im does.
     pub(crate) confirmed: bool,
     pub(crate) dark: bool,
@@ -53,7 +53,7 @@ impl Manners {
     pub(crate) fn good() -> Self {
         Self {
             network: Some(NetworkId::new(Profile::Local, "test")),
-            shh: Some(Form::V6),
+            shh: Some(ProtocolVersion::V6),
             confirmed: false,
             dark: true,
             handshakes: true,
@@ -86,7 +86,7 @@ impl Manners {
     pub(crate) fn old() -> Self {
         Self {
             network: None,
-            shh: Some(Form::V5),
+            shh: Some(ProtocolVersion::V5),
             ..Self::good()
         }
     }
@@ -144,7 +144,7 @@ impl Heard {
 impl Rogue {
     pub(super) fn new(key: LinkKey, manners: Manners) -> Self {
         let mut capabilities = Vec::new();
-        if manners.dark && manners.shh != Some(Form::V5) {
+        if manners.dark && manners.shh != Some(ProtocolVersion::V5) {
             capabilities.push(Capability::ONION_1);
         }
         capabilities.extend(manners.shh.map(shh));
@@ -240,14 +240,14 @@ impl Rogue {
             let epoch = Epoch::at(now.unix);
             self.queue_dark(id, &OnionMessage::Status { network, epoch });
         }
-        if let Some(form) = self.manners.shh {
+        if let Some(protocol) = self.manners.shh {
             let min_pow = MinPow::new(self.manners.min_pow).expect("it is finite");
-            let status = match form {
-                Form::V5 => v5::status(),
-                Form::V6 if self.manners.confirmed => vec![0xc5, 6, 0x80, 0x80, 0x80, 1],
-                Form::V6 => outgoing::status(min_pow, &Bloom::FULL, false),
+            let status = match protocol {
+                ProtocolVersion::V5 => v5::status(),
+                ProtocolVersion::V6 if self.manners.confirmed => vec![0xc5, 6, 0x80, 0x80, 0x80, 1],
+                ProtocolVersion::V6 => outgoing::status(min_pow, &Bloom::FULL, false),
             };
-            self.queue(id, shh(form), u16::from(code::STATUS), status);
+            self.queue(id, shh(protocol), u16::from(code::STATUS), status);
         }
     }
 
@@ -464,9 +464,9 @@ impl Line {
 }
 
 /// The capability of a version of Whisper.
-fn shh(form: Form) -> Capability {
-    match form {
-        Form::V5 => Capability::SHH_5,
-        Form::V6 => Capability::SHH_6,
+fn shh(protocol: ProtocolVersion) -> Capability {
+    match protocol {
+        ProtocolVersion::V5 => Capability::SHH_5,
+        ProtocolVersion::V6 => Capability::SHH_6,
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use circuits::time::UnixSecs;
 use rand_core::Rng;
 use whisht::bloom::Bloom;
-use whisht::envelope::{Envelope, Marking, Topic, Ttl, Unsealed};
+use whisht::envelope::{EncryptionHint, Envelope, Topic, Ttl, UnminedEnvelope};
 use whisht::gossip::packet::{MinPow, code, outgoing, v5};
 use whisht::link::Capability;
 use whisht::pow::{Generations, SealJob};
@@ -72,16 +72,16 @@ impl Attacker {
         let now = unix_now().0;
         let envelopes: Vec<_> = (0..200)
             .map(|_| {
-                let unsealed = self.unsealed(100, 60);
+                let unmined = self.unmined(100, 60);
                 let expiry = [now - 1, now - 30, now - 9_999, now + 90, u32::MAX, 0];
                 let ttl = [60, 0, 1, u32::MAX];
                 let (expiry, ttl) = (expiry[self.below(6)], ttl[self.below(4)]);
-                Unsealed {
+                UnminedEnvelope {
                     expiry: UnixSecs(expiry),
                     ttl: Ttl(ttl),
-                    ..unsealed
+                    ..unmined
                 }
-                .seal(self.rng.next_u64())
+                .with_nonce(self.rng.next_u64())
             })
             .collect();
         self.bring(&envelopes).await
@@ -141,32 +141,32 @@ impl Attacker {
 
     /// An envelope that is nobody's, worth just what the node asks.
     pub(crate) fn worthy(&mut self, data: usize, ttl: u32) -> Envelope {
-        let unsealed = self.unsealed(data, ttl);
-        let job = SealJob::for_minimum(&unsealed, Generations::Modern, MIN_POW).unwrap();
+        let unmined = self.unmined(data, ttl);
+        let job = SealJob::for_minimum(&unmined, Generations::Modern, MIN_POW).unwrap();
         let mut search = job.search(&mut self.rng);
         loop {
             if let Some(nonce) = search.step(4_096) {
-                return unsealed.seal(nonce);
+                return unmined.with_nonce(nonce);
             }
         }
     }
 
     /// One that nobody worked for.
     fn unworthy(&mut self, data: usize, ttl: u32) -> Envelope {
-        self.unsealed(data, ttl).seal(self.rng.next_u64())
+        self.unmined(data, ttl).with_nonce(self.rng.next_u64())
     }
 
-    fn unsealed(&mut self, data: usize, ttl: u32) -> Unsealed {
-        let mut unsealed = Unsealed {
+    fn unmined(&mut self, data: usize, ttl: u32) -> UnminedEnvelope {
+        let mut unmined = UnminedEnvelope {
             expiry: unix_now().after(ttl),
             ttl: Ttl(ttl),
             topic: Topic::default(),
-            marking: Marking::Absent,
+            hint: EncryptionHint::Absent,
             data: vec![0; data],
         };
-        self.rng.fill_bytes(&mut unsealed.topic.0);
-        self.rng.fill_bytes(&mut unsealed.data);
-        unsealed
+        self.rng.fill_bytes(&mut unmined.topic.0);
+        self.rng.fill_bytes(&mut unmined.data);
+        unmined
     }
 }
 

@@ -3,7 +3,9 @@
 use circuits::time::UnixSecs;
 use rlp::RlpStream;
 use serde_json::Value;
-use whisht::envelope::{AesNonce, Envelope, EnvelopeHash, Form, Marking, Topic, Ttl, Unsealed};
+use whisht::envelope::{
+    AesNonce, EncryptionHint, Envelope, EnvelopeHash, ProtocolVersion, Topic, Ttl, UnminedEnvelope,
+};
 use whisht::message::v5::{self, Plaintext};
 use whisht::message::{ClientPublic, Padding};
 use whisht::pow::{Generation, Generations, PowHashes, PowValues, SealJob};
@@ -20,7 +22,7 @@ fn of_kind(kind: &str) -> Vec<Value> {
 }
 
 fn recorded(case: &Value) -> Envelope {
-    Envelope::decode_as(Form::V5, &bytes(&case["envelope"]["rlp"])).unwrap()
+    Envelope::decode_as(ProtocolVersion::V5, &bytes(&case["envelope"]["rlp"])).unwrap()
 }
 
 fn nonce(value: &Value) -> AesNonce {
@@ -40,28 +42,28 @@ fn build(rng: &mut Replay, case: &Value) -> Plaintext {
 }
 
 /// Closes an envelope of these inputs and compares it with the recorded one.
-fn check_sealed(case: &Value, marking: Marking, data: Vec<u8>) {
+fn check_sealed(case: &Value, hint: EncryptionHint, data: Vec<u8>) {
     let envelope = &case["envelope"];
-    let unsealed = Unsealed {
+    let unmined = UnminedEnvelope {
         expiry: UnixSecs(int(&envelope["expiry"])),
         ttl: Ttl(int(&envelope["ttl"])),
         topic: Topic(array(&case["topic"])),
-        marking,
+        hint,
         data,
     };
-    let sealed = unsealed.seal(text(&envelope["env_nonce"]).parse().unwrap());
+    let sealed = unmined.with_nonce(text(&envelope["env_nonce"]).parse().unwrap());
     assert_eq!(sealed.as_rlp(), bytes(&envelope["rlp"]), "{}", name(case));
     let hash = EnvelopeHash(array(&envelope["hash"]));
     assert_eq!(sealed.hash(), hash, "{}", name(case));
     check_pow(&sealed, &envelope["pow"]["geth_1_8_27"], name(case));
-    check_target(case, &unsealed, &sealed);
+    check_target(case, &unmined, &sealed);
 }
 
 /// The nonce reaches the target for which it was searched, and so would ours.
-fn check_target(case: &Value, unsealed: &Unsealed, sealed: &Envelope) {
+fn check_target(case: &Value, unmined: &UnminedEnvelope, sealed: &Envelope) {
     let target: f64 = text(&case["pow_target"]).parse().unwrap();
     assert!(PowValues::of(sealed).legacy >= target, "{}", name(case));
-    let job = SealJob::for_minimum(unsealed, Generations::default(), target).unwrap();
+    let job = SealJob::for_minimum(unmined, Generations::default(), target).unwrap();
     let hashes = PowHashes::of(sealed);
     let bits = Generation::Legacy.zero_bits(&hashes.legacy);
     assert!(bits >= job.bits(), "{}", name(case));
@@ -88,9 +90,9 @@ fn symmetric_messages_are_sealed_byte_for_byte() {
     for case in of_kind("sym") {
         let mut rng = Replay::of(&case, &["default_padding", "gcm_nonce"]);
         let plaintext = build(&mut rng, &case);
-        let (marking, data) = v5::seal_symmetric(&mut rng, &sym(&case["sym_key"]), &plaintext);
+        let (hint, data) = v5::seal_symmetric(&mut rng, &sym(&case["sym_key"]), &plaintext);
         assert!(rng.0.is_empty(), "{}", name(&case));
-        check_sealed(&case, marking, data);
+        check_sealed(&case, hint, data);
     }
 }
 
@@ -99,7 +101,7 @@ fn symmetric_messages_open_to_what_was_said() {
     for case in of_kind("sym") {
         let envelope = recorded(&case);
         let nonce = nonce(&case["envelope"]["aes_nonce"]);
-        assert_eq!(envelope.marking(), Some(Marking::Symmetric(nonce)));
+        assert_eq!(envelope.hint(), Some(EncryptionHint::Symmetric(nonce)));
         let opened = v5::open_symmetric(&sym(&case["sym_key"]), nonce, envelope.data()).unwrap();
         assert_eq!(opened.recipient, None);
         check_opened(&case, &opened);
@@ -112,9 +114,9 @@ fn asymmetric_messages_are_sealed_byte_for_byte() {
         let mut rng = Replay::of(&case, &["default_padding", "ephemeral_private_key", "iv"]);
         let plaintext = build(&mut rng, &case);
         let recipient = ClientPublic::from_bytes(&bytes(&case["recipient_public_key"])).unwrap();
-        let (marking, data) = v5::seal_asymmetric(&mut rng, &recipient, &plaintext);
+        let (hint, data) = v5::seal_asymmetric(&mut rng, &recipient, &plaintext);
         assert!(rng.0.is_empty(), "{}", name(&case));
-        check_sealed(&case, marking, data);
+        check_sealed(&case, hint, data);
     }
 }
 
@@ -122,7 +124,7 @@ fn asymmetric_messages_are_sealed_byte_for_byte() {
 fn asymmetric_messages_open_to_what_was_said() {
     for case in of_kind("asym") {
         let envelope = recorded(&case);
-        assert_eq!(envelope.marking(), Some(Marking::Asymmetric));
+        assert_eq!(envelope.hint(), Some(EncryptionHint::Asymmetric));
         let key = client(&case["recipient_private_key"]);
         let opened = v5::open_asymmetric(&key, envelope.data()).unwrap();
         assert_eq!(opened.recipient, Some(key.public()));
@@ -135,7 +137,7 @@ fn bare_envelopes_decode_to_their_recorded_fields_unless_geth_would_hang_up() {
     for case in cases("message_v5", "envelope_cases") {
         let (rlp, aes_nonce) = (bytes(&case["rlp"]), bytes(&case["aes_nonce"]));
         assert_eq!(rlp, written(&case), "{}", name(&case));
-        let read = Envelope::decode_as(Form::V5, &rlp);
+        let read = Envelope::decode_as(ProtocolVersion::V5, &rlp);
         let Ok(envelope) = read else {
             assert_eq!(aes_nonce.len(), 5, "{}", name(&case));
             continue;
@@ -147,17 +149,17 @@ fn bare_envelopes_decode_to_their_recorded_fields_unless_geth_would_hang_up() {
         assert_eq!(envelope.data(), bytes(&case["data"]));
         assert_eq!(envelope.nonce().to_string(), text(&case["env_nonce"]));
         assert_eq!(envelope.hash(), EnvelopeHash(array(&case["hash"])));
-        assert_eq!(envelope.marking(), marking(&case), "{}", name(&case));
+        assert_eq!(envelope.hint(), hint(&case), "{}", name(&case));
         check_pow(&envelope, &case["pow_geth_1_8_27"], name(&case));
     }
 }
 
 /// The marking that version and AES nonce come to.
-fn marking(case: &Value) -> Option<Marking> {
+fn hint(case: &Value) -> Option<EncryptionHint> {
     let known = bytes(&case["version"]).iter().all(|&byte| byte == 0);
     known.then(|| match bytes(&case["aes_nonce"]).len() {
-        0 => Marking::Asymmetric,
-        _ => Marking::Symmetric(nonce(&case["aes_nonce"])),
+        0 => EncryptionHint::Asymmetric,
+        _ => EncryptionHint::Symmetric(nonce(&case["aes_nonce"])),
     })
 }
 

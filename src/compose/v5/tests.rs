@@ -2,7 +2,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 use super::*;
-use crate::envelope::{Envelope, Form, InTime, Marking};
+use crate::envelope::{EncryptionHint, Envelope, NotExpired, ProtocolVersion};
 use crate::message::SymKey;
 use crate::message::v5::{open_asymmetric, open_symmetric};
 use crate::pow::{PowChecked, PowValues};
@@ -30,7 +30,7 @@ fn letter<'a>(recipient: Recipient<'a>, payload: &'a [u8]) -> Letter<'a> {
 fn seal(draft: &Draft, tries: u32) -> Envelope {
     let mut search = draft.seal_job().unwrap().search(&mut rng(9));
     let nonce = search.step(tries).map_or_else(|| search.time_up(), Ok);
-    draft.unsealed.seal(nonce.unwrap())
+    draft.unmined.with_nonce(nonce.unwrap())
 }
 
 #[test]
@@ -44,10 +44,10 @@ fn a_letter_goes_all_the_way_and_comes_back() {
         ..letter(Recipient::Symmetric(&key), b"hello")
     };
     let envelope = seal(&draft(&mut rng(3), NOW, &letter).unwrap(), 1 << 20);
-    let read = Envelope::decode_as(Form::V5, envelope.as_rlp()).unwrap();
-    let alive = InTime::judge(read.expiry(), read.ttl(), NOW).unwrap();
+    let read = Envelope::decode_as(ProtocolVersion::V5, envelope.as_rlp()).unwrap();
+    let alive = NotExpired::check(read.expiry(), read.ttl(), NOW).unwrap();
     assert!(PowChecked::judge(&read, alive, 0.2).is_ok());
-    let Some(Marking::Symmetric(nonce)) = read.marking() else {
+    let Some(EncryptionHint::Symmetric(nonce)) = read.hint() else {
         panic!("not marked as under a shared key");
     };
     let opened = open_symmetric(&key, nonce, read.data()).unwrap();
@@ -61,8 +61,8 @@ fn a_letter_to_a_person_opens_there() {
     let public = reader.public();
     let letter = letter(Recipient::Asymmetric(&public), b"hello");
     let draft = draft(&mut rng(3), NOW, &letter).unwrap();
-    assert_eq!(draft.unsealed.marking, Marking::Asymmetric);
-    let opened = open_asymmetric(&reader, &draft.unsealed.data).unwrap();
+    assert_eq!(draft.unmined.hint, EncryptionHint::Asymmetric);
+    let opened = open_asymmetric(&reader, &draft.unmined.data).unwrap();
     assert_eq!(opened.payload.as_slice(), b"hello");
 }
 
@@ -77,8 +77,8 @@ fn no_target_means_to_work_for_all_of_the_time_and_to_live_after_it() {
     };
     let draft = draft(&mut rng(3), NOW, &letter).unwrap();
     assert_eq!(draft.goal, Goal::BestIn(Duration::from_secs(7)));
-    assert_eq!(draft.unsealed.expiry, NOW.after(50 + 7));
-    assert_eq!(draft.unsealed.ttl, Ttl(50));
+    assert_eq!(draft.unmined.expiry, NOW.after(50 + 7));
+    assert_eq!(draft.unmined.ttl, Ttl(50));
     let (little, much) = (seal(&draft, 100), seal(&draft, 100_000));
     assert!(PowValues::of(&much).legacy > PowValues::of(&little).legacy);
 }
@@ -92,7 +92,7 @@ fn a_target_ends_with_its_time() {
     };
     let draft = draft(&mut rng(3), NOW, &letter).unwrap();
     assert!(matches!(draft.goal, Goal::BitsWithin(_, time) if time.as_secs() == 5));
-    assert_eq!(draft.unsealed.expiry, NOW.after(50));
+    assert_eq!(draft.unmined.expiry, NOW.after(50));
     let mut search = draft.seal_job().unwrap().search(&mut rng(9));
     assert_eq!(search.step(1_000), None);
     assert!(search.time_up().is_err());

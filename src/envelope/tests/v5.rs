@@ -9,18 +9,21 @@ const ASYMMETRIC: &str =
     "e400845f5e10323284deadbeef808d68656c6c6f2077686973706572880102030405060708";
 
 fn decode(hex: &str) -> Result<Envelope, EnvelopeError> {
-    Envelope::decode_as(Form::V5, &hex::decode(hex.replace(' ', "")).unwrap())
+    Envelope::decode_as(
+        ProtocolVersion::V5,
+        &hex::decode(hex.replace(' ', "")).unwrap(),
+    )
 }
 
 #[test]
 fn reads_the_fields_of_a_recorded_envelope() {
     let envelope = decode(SYMMETRIC).unwrap();
-    assert_eq!(envelope.form(), Form::V5);
+    assert_eq!(envelope.protocol(), ProtocolVersion::V5);
     assert_eq!(envelope.expiry(), UnixSecs(0x5f5e_1032));
     assert_eq!(envelope.ttl(), Ttl(50));
     assert_eq!(envelope.topic(), Topic([0xde, 0xad, 0xbe, 0xef]));
-    let marking = Marking::Symmetric(AesNonce([7; 12]));
-    assert_eq!(envelope.marking(), Some(marking));
+    let hint = EncryptionHint::Symmetric(AesNonce([7; 12]));
+    assert_eq!(envelope.hint(), Some(hint));
     assert_eq!(envelope.data(), b"hello whisper");
     assert_eq!(envelope.nonce(), 0x0102_0304_0506_0708);
     assert_eq!(envelope.size(), 46);
@@ -33,12 +36,12 @@ fn reads_the_fields_of_a_recorded_envelope() {
 #[test]
 fn an_envelope_without_an_aes_nonce_is_to_a_public_key() {
     let envelope = decode(ASYMMETRIC).unwrap();
-    assert_eq!(envelope.marking(), Some(Marking::Asymmetric));
+    assert_eq!(envelope.hint(), Some(EncryptionHint::Asymmetric));
     assert_eq!(envelope.size(), 34);
 }
 
 #[test]
-fn a_later_version_is_an_envelope_that_nobody_opens() {
+fn a_later_version_is_an_envelope_that_no_key_opens() {
     for (version, known) in [
         ("00", true),
         ("80", true),
@@ -52,7 +55,7 @@ fn a_later_version_is_an_envelope_that_nobody_opens() {
         let header = format!("{:02x}", 0xf0 + grown);
         let bytes = SYMMETRIC.replacen("f000", &format!("{header}{version}"), 1);
         let envelope = decode(&bytes).unwrap();
-        assert_eq!(envelope.marking().is_some(), known, "{version}");
+        assert_eq!(envelope.hint().is_some(), known, "{version}");
         assert_eq!(envelope.data(), b"hello whisper");
     }
 }
@@ -80,7 +83,7 @@ fn an_aes_nonce_of_any_length_but_none_and_twelve_is_refused() {
             .append(&nonce.as_slice())
             .append(&&b"x"[..])
             .append(&1_u64);
-        let read = Envelope::decode_as(Form::V5, &stream.out());
+        let read = Envelope::decode_as(ProtocolVersion::V5, &stream.out());
         match len {
             0 | 12 => assert!(read.is_ok()),
             _ => assert_eq!(read, Err(EnvelopeError::AesNonce)),
@@ -113,7 +116,7 @@ fn six_and_eight_fields_are_refused() {
 fn an_envelope_cut_anywhere_is_refused() {
     let whole = hex::decode(SYMMETRIC).unwrap();
     for len in 0..whole.len() {
-        assert!(Envelope::decode_as(Form::V5, &whole[..len]).is_err());
+        assert!(Envelope::decode_as(ProtocolVersion::V5, &whole[..len]).is_err());
     }
 }
 
@@ -133,25 +136,25 @@ fn a_length_of_almost_2_to_the_64_allocates_nothing() {
 
 #[test]
 fn an_aes_nonce_does_not_print() {
-    let marking = decode(SYMMETRIC).unwrap().marking().unwrap();
+    let hint = decode(SYMMETRIC).unwrap().hint().unwrap();
     assert_eq!(
-        format!("{marking:?} {}", marking.form()),
+        format!("{hint:?} {}", hint.protocol()),
         "Symmetric(AesNonce([redacted])) shh/5"
     );
 }
 
 /// Any marking of this form.
-fn marking() -> impl Strategy<Value = Marking> {
+fn hint() -> impl Strategy<Value = EncryptionHint> {
     prop_oneof![
-        Just(Marking::Asymmetric),
-        any::<[u8; 12]>().prop_map(|nonce| Marking::Symmetric(AesNonce(nonce))),
+        Just(EncryptionHint::Asymmetric),
+        any::<[u8; 12]>().prop_map(|nonce| EncryptionHint::Symmetric(AesNonce(nonce))),
     ]
 }
 
 proptest! {
     #[test]
     fn what_was_sealed_decodes_to_the_same_bytes(
-        expiry: u32, ttl: u32, topic: [u8; 4], nonce: u64, marking in marking(),
+        expiry: u32, ttl: u32, topic: [u8; 4], nonce: u64, hint in hint(),
         data in prop_oneof![
             proptest::collection::vec(any::<u8>(), 0..3),
             proptest::collection::vec(any::<u8>(), 30..60),
@@ -159,25 +162,25 @@ proptest! {
             proptest::collection::vec(any::<u8>(), 65_480..65_560),
         ],
     ) {
-        let unsealed = Unsealed {
+        let unmined = UnminedEnvelope {
             expiry: UnixSecs(expiry),
             ttl: Ttl(ttl),
             topic: Topic(topic),
-            marking,
+            hint,
             data,
         };
-        let built = unsealed.seal(nonce);
-        let read = Envelope::decode_as(Form::V5, built.as_rlp()).unwrap();
+        let built = unmined.with_nonce(nonce);
+        let read = Envelope::decode_as(ProtocolVersion::V5, built.as_rlp()).unwrap();
         prop_assert_eq!(read.hash(), built.hash());
-        prop_assert_eq!((read.form(), built.form()), (Form::V5, Form::V5));
-        prop_assert_eq!((read.expiry(), read.ttl()), (unsealed.expiry, unsealed.ttl));
-        prop_assert_eq!((read.topic(), read.nonce()), (unsealed.topic, nonce));
-        prop_assert_eq!(read.marking(), Some(marking));
-        prop_assert_eq!(built.marking(), Some(marking));
-        prop_assert_eq!(read.data(), &unsealed.data[..]);
-        prop_assert_eq!(built.data(), &unsealed.data[..]);
-        prop_assert_eq!(read.size(), unsealed.size());
-        prop_assert_eq!(read.without_nonce(), unsealed.without_nonce());
+        prop_assert_eq!((read.protocol(), built.protocol()), (ProtocolVersion::V5, ProtocolVersion::V5));
+        prop_assert_eq!((read.expiry(), read.ttl()), (unmined.expiry, unmined.ttl));
+        prop_assert_eq!((read.topic(), read.nonce()), (unmined.topic, nonce));
+        prop_assert_eq!(read.hint(), Some(hint));
+        prop_assert_eq!(built.hint(), Some(hint));
+        prop_assert_eq!(read.data(), &unmined.data[..]);
+        prop_assert_eq!(built.data(), &unmined.data[..]);
+        prop_assert_eq!(read.size(), unmined.size());
+        prop_assert_eq!(read.without_nonce(), unmined.without_nonce());
     }
 
     #[test]
@@ -188,12 +191,12 @@ proptest! {
         for (at, byte) in edits {
             bytes[at] = byte;
         }
-        if let Ok(read) = Envelope::decode_as(Form::V5, &bytes) {
+        if let Ok(read) = Envelope::decode_as(ProtocolVersion::V5, &bytes) {
             prop_assert_eq!(read.as_rlp(), &bytes[..]);
             prop_assert!(Envelope::decode(&bytes).is_err());
             prop_assert_eq!(
                 read.size() - 20,
-                read.data().len() + Outside::of(&bytes).len()
+                read.data().len() + V5Fields::of(&bytes).len()
             );
         }
     }

@@ -5,7 +5,7 @@
 //! follows is the same; of what a status can say there it says nothing.
 
 use crate::bloom::Bloom;
-use crate::envelope::{Envelope, Form};
+use crate::envelope::{Envelope, ProtocolVersion};
 use crate::rlp_reader::RlpReader;
 
 use super::{Envelopes, Malformed, MinPow, P2pKind, Packet, Status};
@@ -52,7 +52,7 @@ impl<'a> Envelopes<'a> {
         let envelope = RlpReader::new(payload).raw_list();
         Ok(Self {
             items: RlpReader::new(envelope.map_err(|_| Malformed::Envelope)?),
-            form: Form::V5,
+            protocol: ProtocolVersion::V5,
             left: 1,
         })
     }

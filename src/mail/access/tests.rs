@@ -4,7 +4,7 @@ use rand_core::SeedableRng;
 
 use super::*;
 use crate::bloom::Bloom;
-use crate::envelope::{Marking, Topic, Ttl, Unsealed};
+use crate::envelope::{EncryptionHint, Topic, Ttl, UnminedEnvelope};
 use crate::mail::request::Limit;
 use crate::message::{ClientPublic, Padding, Plaintext, seal_asymmetric, seal_symmetric};
 
@@ -55,14 +55,14 @@ fn sealed(to: &To<'_>, signed: bool) -> Packet {
         To::Key(key) => seal_symmetric(&mut rng, key, &plaintext),
         To::Node(key) => seal_asymmetric(&mut rng, key, &plaintext),
     };
-    let unsealed = Unsealed {
+    let unmined = UnminedEnvelope {
         expiry: NOW,
         ttl: Ttl(10),
         topic: Topic::default(),
-        marking: Marking::Absent,
+        hint: EncryptionHint::Absent,
         data,
     };
-    Packet::Sealed(unsealed.seal(1 << 60))
+    Packet::Sealed(unmined.with_nonce(1 << 60))
 }
 
 fn plain() -> Packet {
@@ -150,14 +150,14 @@ fn a_request_without_a_lifetime_makes_no_infinite_work() {
     let Packet::Sealed(envelope) = sealed(&To::Key(&key(5)), true) else {
         panic!("it is sealed");
     };
-    let endless = Unsealed {
+    let endless = UnminedEnvelope {
         expiry: NOW,
         ttl: Ttl(0),
         topic: Topic::default(),
-        marking: Marking::Absent,
+        hint: EncryptionHint::Absent,
         data: envelope.data().to_vec(),
     };
-    let packet = Packet::Sealed(endless.seal(1));
+    let packet = Packet::Sealed(endless.with_nonce(1));
     let denied = verdict(&access(true, false), STRANGER, packet);
     assert_eq!(denied, Err(Denied::LowPow));
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::envelope::{Marking, Topic, Ttl, Unsealed};
+use crate::envelope::{EncryptionHint, Topic, Ttl, UnminedEnvelope};
 use crate::mail::cursor::Place;
 
 const FIRST: EnvelopeHash = EnvelopeHash([1; 32]);
@@ -18,14 +18,14 @@ fn client(dialect: Dialect) -> Client {
 }
 
 fn envelope(sent: u32) -> Envelope {
-    Unsealed {
+    UnminedEnvelope {
         expiry: UnixSecs(sent + 60),
         ttl: Ttl(60),
         topic: Topic::default(),
-        marking: Marking::Absent,
+        hint: EncryptionHint::Absent,
         data: vec![1; 40],
     }
-    .seal(7)
+    .with_nonce(7)
 }
 
 fn done(id: EnvelopeHash, cursor: Option<u32>) -> Vec<u8> {

@@ -2,19 +2,19 @@ use circuits::time::UnixSecs;
 use proptest::prelude::*;
 
 use super::*;
-use crate::envelope::{Marking, Topic, Ttl, Unsealed};
+use crate::envelope::{EncryptionHint, Topic, Ttl, UnminedEnvelope};
 use crate::gossip::packet::Envelopes;
 use crate::mail::cursor::Place;
 
 fn envelope(number: u32, len: usize) -> Envelope {
-    Unsealed {
+    UnminedEnvelope {
         expiry: UnixSecs(1_600_000_000),
         ttl: Ttl(60),
         topic: Topic::default(),
-        marking: Marking::Absent,
+        hint: EncryptionHint::Absent,
         data: vec![7; len],
     }
-    .seal(number.into())
+    .with_nonce(number.into())
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::super::budget::{PATIENCE, WHOLE};
 use super::super::request::LIMIT_PLAIN;
 use super::*;
 use crate::bloom::Bloom;
-use crate::envelope::{Envelope, Marking, Topic, Ttl, Unsealed};
+use crate::envelope::{EncryptionHint, Envelope, Topic, Ttl, UnminedEnvelope};
 use crate::message::ClientSecret;
 
 const PEER: RelayKey = RelayKey([1; 64]);
@@ -48,14 +48,14 @@ fn plain(id: u8, limit: u32) -> Vec<u8> {
 
 fn envelopes(count: u32) -> Vec<Envelope> {
     let sealed = |number: u32| {
-        Unsealed {
+        UnminedEnvelope {
             expiry: UnixSecs(1_000 + number),
             ttl: Ttl(60),
             topic: Topic::default(),
-            marking: Marking::Absent,
+            hint: EncryptionHint::Absent,
             data: vec![1; 40],
         }
-        .seal(number.into())
+        .with_nonce(number.into())
     };
     (0..count).map(sealed).collect()
 }

@@ -2,18 +2,18 @@ use circuits::time::UnixSecs;
 use proptest::prelude::*;
 
 use super::*;
-use crate::envelope::{EnvelopeHash, Marking, Topic, Ttl, Unsealed};
+use crate::envelope::{EncryptionHint, EnvelopeHash, Topic, Ttl, UnminedEnvelope};
 use crate::mail::cursor::Place;
 
 fn envelope(number: u32, len: usize) -> Envelope {
-    Unsealed {
+    UnminedEnvelope {
         expiry: UnixSecs(1_600_000_000),
         ttl: Ttl(60),
         topic: Topic::default(),
-        marking: Marking::Absent,
+        hint: EncryptionHint::Absent,
         data: vec![7; len],
     }
-    .seal(number.into())
+    .with_nonce(number.into())
 }
 
 fn cursor() -> Cursor {

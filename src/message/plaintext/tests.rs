@@ -9,7 +9,7 @@ fn rng() -> ChaCha20Rng {
 }
 
 fn parse(bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>), Malformed> {
-    let parsed = Parsed::new(Form::V6, Zeroizing::new(bytes.to_vec()))?;
+    let parsed = Parsed::new(ProtocolVersion::V6, Zeroizing::new(bytes.to_vec()))?;
     Ok((parsed.payload().to_vec(), parsed.padding().to_vec()))
 }
 
@@ -118,7 +118,7 @@ proptest! {
         let len = payload.len() + 3 + SIGNATURE_LEN + extra;
         for padding in [Padding::Align, Padding::UpTo(len), Padding::Given(&[1; 9])] {
             let built = Plaintext::build(&mut rng, &payload, padding, signer.as_ref()).unwrap();
-            let parsed = Parsed::new(Form::V6, Zeroizing::new(built.as_bytes().to_vec())).unwrap();
+            let parsed = Parsed::new(ProtocolVersion::V6, Zeroizing::new(built.as_bytes().to_vec())).unwrap();
             prop_assert_eq!(parsed.payload(), &payload[..]);
             prop_assert_eq!(parsed.signer().unwrap(), signer.as_ref().map(ClientSecret::public));
             match padding {
@@ -131,7 +131,7 @@ proptest! {
 
     #[test]
     fn parts_of_whatever_parses_lie_inside_it(bytes: Vec<u8>) {
-        if let Ok(parsed) = Parsed::new(Form::V6, Zeroizing::new(bytes.clone())) {
+        if let Ok(parsed) = Parsed::new(ProtocolVersion::V6, Zeroizing::new(bytes.clone())) {
             let signature = if parsed.is_signed() { SIGNATURE_LEN } else { 0 };
             let parts = parsed.payload().len() + parsed.padding().len() + signature;
             prop_assert_eq!(1 + usize::from(bytes[0] & 3) + parts, bytes.len());

@@ -102,8 +102,8 @@ fn data_shorter_than_its_tag_is_refused() {
 fn a_message_of_one_form_does_not_open_as_the_other() {
     let key = SymKey::generate(&mut rng());
     let plaintext = Plaintext::build(&mut rng(), b"hi", Padding::Align, None).unwrap();
-    let (marking, data) = seal_symmetric(&mut rng(), &key, &plaintext);
-    assert!(matches!(marking, Marking::Symmetric(_)));
+    let (hint, data) = seal_symmetric(&mut rng(), &key, &plaintext);
+    assert!(matches!(hint, EncryptionHint::Symmetric(_)));
     assert_eq!(
         crate::message::open_symmetric(&key, &data),
         Err(OpenError::Symmetric)
@@ -130,16 +130,16 @@ proptest! {
                     prop_assert_eq!(padding, given);
                 }
             }
-            let (marking, data) = seal_symmetric(&mut rng, &key, &plaintext);
-            let Marking::Symmetric(nonce) = marking else {
+            let (hint, data) = seal_symmetric(&mut rng, &key, &plaintext);
+            let EncryptionHint::Symmetric(nonce) = hint else {
                 return Err(TestCaseError::fail("not marked as symmetric"));
             };
             let opened = open_symmetric(&key, nonce, &data).unwrap();
             prop_assert_eq!(opened.payload.as_slice(), &payload[..]);
             prop_assert_eq!(opened.signer, signer.map(ClientSecret::public));
 
-            let (marking, data) = seal_asymmetric(&mut rng, &person.public(), &plaintext);
-            prop_assert_eq!(marking, Marking::Asymmetric);
+            let (hint, data) = seal_asymmetric(&mut rng, &person.public(), &plaintext);
+            prop_assert_eq!(hint, EncryptionHint::Asymmetric);
             let opened = open_asymmetric(&person, &data).unwrap();
             prop_assert_eq!(opened.payload.as_slice(), &payload[..]);
             prop_assert_eq!(opened.recipient, Some(person.public()));
@@ -159,8 +159,8 @@ proptest! {
     fn no_altered_byte_goes_unnoticed(at in 0_usize..272, flip in 1_u8..) {
         let key = SymKey::generate(&mut rng());
         let plaintext = Plaintext::build(&mut rng(), b"hello", Padding::Align, None).unwrap();
-        let (marking, mut data) = seal_symmetric(&mut rng(), &key, &plaintext);
-        let Marking::Symmetric(nonce) = marking else {
+        let (hint, mut data) = seal_symmetric(&mut rng(), &key, &plaintext);
+        let EncryptionHint::Symmetric(nonce) = hint else {
             return Err(TestCaseError::fail("not marked as symmetric"));
         };
         data[at] ^= flip;

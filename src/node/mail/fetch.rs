@@ -16,7 +16,7 @@ use super::super::view::FetchView;
 use super::super::work::{Job, JobId};
 use super::super::{Node, hex};
 use crate::endpoint::PeerAddr;
-use crate::envelope::{Envelope, Marking, Topic, Ttl, Unsealed};
+use crate::envelope::{EncryptionHint, Envelope, Topic, Ttl, UnminedEnvelope};
 use crate::gossip::Rule;
 use crate::gossip::packet::P2pKind;
 use crate::link::{Capability, DisconnectReason};
@@ -55,7 +55,7 @@ struct Open {
     link: LinkId,
     client: Client,
     /// The envelope of the next request, while its proof of work is sought.
-    sealing: Option<(JobId, Unsealed)>,
+    sealing: Option<(JobId, UnminedEnvelope)>,
     /// Whether the peer was trusted before.
     trusted_before: bool,
     stands: bool,
@@ -259,10 +259,10 @@ impl Node {
         let Some(State::Open(open)) = fetching.map(|fetching| &mut fetching.state) else {
             return;
         };
-        let Some((_, unsealed)) = open.sealing.take() else {
+        let Some((_, unmined)) = open.sealing.take() else {
             return;
         };
-        let envelope = unsealed.seal(nonce);
+        let envelope = unmined.with_nonce(nonce);
         let link = open.link;
         open.client.asked(now.mono, envelope.hash());
         let page = open.client.tally().pages;
@@ -368,11 +368,11 @@ impl Node {
         let Some(data) = data else {
             return self.bug("a mail request could not be sealed");
         };
-        let unsealed = Unsealed {
+        let unmined = UnminedEnvelope {
             expiry: now.unix.after(REQUEST_TTL.0),
             ttl: REQUEST_TTL,
             topic: Topic::default(),
-            marking: Marking::Absent,
+            hint: EncryptionHint::Absent,
             data,
         };
         let info = self.gossip.peers().find(|(link, _)| *link == open.link);
@@ -383,12 +383,12 @@ impl Node {
             Rule::Both => Generations::Both,
         };
         let minimum = self.config.min_pow.max(wanted);
-        match SealJob::for_minimum(&unsealed, generations, minimum) {
+        match SealJob::for_minimum(&unmined, generations, minimum) {
             Ok(job) => {
                 let search = job.search(&mut self.rng);
                 self.last_job = self.last_job.saturating_add(1);
                 let id = JobId(self.last_job);
-                open.sealing = Some((id, unsealed));
+                open.sealing = Some((id, unmined));
                 self.outputs
                     .push_back(Output::Work(id, Job::Seal(Box::new(search))));
             }

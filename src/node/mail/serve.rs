@@ -15,7 +15,7 @@ use circuits::time::Now;
 use super::super::output::Output;
 use super::super::view::MailView;
 use super::Node;
-use crate::envelope::{Envelope, Form};
+use crate::envelope::{Envelope, ProtocolVersion};
 use crate::gossip::Send;
 use crate::gossip::packet::P2pKind;
 use crate::mail::access::Access;
@@ -194,7 +194,7 @@ impl Node {
     /// client could read.
     pub(in super::super) fn keep_mail(&mut self, envelope: &Envelope) {
         if let Some(serving) = &mut self.mail.serving
-            && envelope.form() == Form::V6
+            && envelope.protocol() == ProtocolVersion::V6
         {
             serving.keeping.offer(envelope.clone());
         }
@@ -260,7 +260,7 @@ impl Node {
         if serving.keeping.wants_pool() {
             serving.keeping.gap = Gap::None;
             for pooled in self.pool.iter() {
-                if pooled.envelope.form() == Form::V6 {
+                if pooled.envelope.protocol() == ProtocolVersion::V6 {
                     serving.keeping.offer(pooled.envelope.clone());
                 }
             }

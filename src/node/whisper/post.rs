@@ -21,7 +21,7 @@ use circuits::time::Now;
 use super::command::{Post, PostTo, ShhError, ShhReply};
 use super::no_peer;
 use crate::compose::{self, Letter, Life, Recipient};
-use crate::envelope::{Envelope, EnvelopeHash, Marking, Ttl, Unsealed};
+use crate::envelope::{EncryptionHint, Envelope, EnvelopeHash, Ttl, UnminedEnvelope};
 use crate::gossip::Refused;
 use crate::message::{
     self, ClientPublic, ClientSecret, Padding, PayloadTooLong, Plaintext, SymKey,
@@ -42,7 +42,7 @@ struct Pending {
 
 /// A post that lacks only its seal.
 struct Sealing {
-    unsealed: Unsealed,
+    unmined: UnminedEnvelope,
     way: Way,
     pow_target: f64,
 }
@@ -94,17 +94,17 @@ impl Node {
         if self.whisper.posts.0.len() >= MOST_POSTS {
             return Err(ShhError::Busy);
         }
-        let (unsealed, job) = match way {
+        let (unmined, job) = match way {
             Way::Hidden(level) => self.draft_hidden(now, post, &keys, level)?,
             Way::Gossip | Way::Peer(_) => self.draft_plain(now, post, &keys)?,
         };
         let sealing = Sealing {
-            unsealed,
+            unmined,
             way,
             pow_target: post.pow_target,
         };
         let Some(job) = job else {
-            let envelope = sealing.unsealed.seal(0);
+            let envelope = sealing.unmined.with_nonce(0);
             return self.send_post(now, &sealing, envelope).map(Some);
         };
         let search = job.search(&mut self.rng);
@@ -127,7 +127,7 @@ impl Node {
             return false;
         };
         let sent = nonce.map_err(ShhError::from).and_then(|nonce| {
-            let envelope = sealing.unsealed.seal(nonce);
+            let envelope = sealing.unmined.with_nonce(nonce);
             self.send_post(now, &sealing, envelope)
         });
         self.answer_shh(command, sent.map(ShhReply::Posted));
@@ -186,7 +186,7 @@ impl Node {
         now: Now,
         post: &Post,
         keys: &PostKeys,
-    ) -> Result<(Unsealed, Option<SealJob>), ShhError> {
+    ) -> Result<(UnminedEnvelope, Option<SealJob>), ShhError> {
         let padding = match post.padding.as_slice() {
             [] => Padding::Align,
             given => Padding::Given(given),
@@ -206,45 +206,45 @@ impl Node {
             Ttl(0) => DEFAULT_TTL,
             given => given,
         };
-        let mut unsealed = Unsealed {
-            marking: Marking::Absent,
+        let mut unmined = UnminedEnvelope {
+            hint: EncryptionHint::Absent,
             expiry: now.unix.after(ttl.0),
             ttl,
             topic: post.topic,
             data,
         };
         let job = if post.pow_target > 0.0 {
-            Some(self.job_for(&unsealed, post)?)
+            Some(self.job_for(&unmined, post)?)
         } else if post.pow_target < 0.0 {
             // As much work as there is time for, and the time comes on top of the life.
             let patience = patience(post);
-            unsealed.expiry = unsealed.expiry.after(post.pow_time.min(LONGEST_SEAL));
+            unmined.expiry = unmined.expiry.after(post.pow_time.min(LONGEST_SEAL));
             Some(job(
-                &unsealed,
+                &unmined,
                 self.one_generation(),
                 Goal::BestIn(patience),
             )?)
         } else {
             None
         };
-        Ok((unsealed, job))
+        Ok((unmined, job))
     }
 
     /// The search that satisfies our peers: each judges by one of two rules and would hang up on us
     /// for a seal by the other. Where both are wanted, both are sought if that should take half the
     /// time there is.
-    fn job_for(&self, unsealed: &Unsealed, post: &Post) -> Result<SealJob, ShhError> {
-        let size = unsealed.size().max(unsealed.without_nonce().len());
-        let bits = required_bits(post.pow_target, size, unsealed.ttl);
+    fn job_for(&self, unmined: &UnminedEnvelope, post: &Post) -> Result<SealJob, ShhError> {
+        let size = unmined.size().max(unmined.without_nonce().len());
+        let bits = required_bits(post.pow_target, size, unmined.ttl);
         let goal = Goal::BitsWithin(bits, patience(post));
         if self.wants_both() {
-            let both = job(unsealed, Generations::Both, goal)?;
+            let both = job(unmined, Generations::Both, goal)?;
             let expected = self.expected_seconds(&both);
             if expected.is_some_and(|secs| 2.0 * secs <= patience(post).as_secs_f64()) {
                 return Ok(both);
             }
         }
-        job(unsealed, self.one_generation(), goal)
+        job(unmined, self.one_generation(), goal)
     }
 
     /// An envelope that looks like every other one of ours.
@@ -254,7 +254,7 @@ impl Node {
         post: &Post,
         keys: &PostKeys,
         level: Level,
-    ) -> Result<(Unsealed, Option<SealJob>), ShhError> {
+    ) -> Result<(UnminedEnvelope, Option<SealJob>), ShhError> {
         let rules = level.rules();
         let letter = Letter {
             topic: post.topic,
@@ -277,8 +277,8 @@ impl Node {
             true => Goal::BitsWithin(draft.bits, patience(post)),
             false => Goal::Bits(draft.bits),
         };
-        let job = job(&draft.unsealed, Generations::Modern, goal)?;
-        Ok((draft.unsealed, Some(job)))
+        let job = job(&draft.unmined, Generations::Modern, goal)?;
+        Ok((draft.unmined, Some(job)))
     }
 
     fn send_post(
@@ -294,8 +294,8 @@ impl Node {
             Way::Gossip => {
                 self.enough_asked(sealing.way, sealing.pow_target)?;
                 let judged = self.gossip.judge(now, &envelope);
-                let (pow, in_time) = judged.map_err(|refused| refusal(refused, hash))?;
-                self.pool_envelope(now, envelope, pow, in_time, None);
+                let (pow, not_expired) = judged.map_err(|refused| refusal(refused, hash))?;
+                self.pool_envelope(now, envelope, pow, not_expired, None);
             }
             Way::Hidden(level) => {
                 self.level_available(now, level)
@@ -308,8 +308,8 @@ impl Node {
     }
 }
 
-fn job(unsealed: &Unsealed, rules: Generations, goal: Goal) -> Result<SealJob, ShhError> {
-    let job = SealJob::over(unsealed.without_nonce(), rules, goal);
+fn job(unmined: &UnminedEnvelope, rules: Generations, goal: Goal) -> Result<SealJob, ShhError> {
+    let job = SealJob::over(unmined.without_nonce(), rules, goal);
     // Only a search without an end is refused.
     job.map_err(|error| ShhError::Refused(Refusal::usage(error.to_string(), "ask for less work")))
 }

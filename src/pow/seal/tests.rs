@@ -4,14 +4,14 @@ use rand_core::SeedableRng;
 
 use super::super::PowHashes;
 use super::*;
-use crate::envelope::{Marking, Topic, Ttl};
+use crate::envelope::{EncryptionHint, Topic, Ttl};
 
-fn unsealed(len: usize) -> Unsealed {
-    Unsealed {
+fn unmined(len: usize) -> UnminedEnvelope {
+    UnminedEnvelope {
         expiry: UnixSecs(1_700_000_000),
         ttl: Ttl(3_600),
         topic: Topic([1, 2, 3, 4]),
-        marking: Marking::Absent,
+        hint: EncryptionHint::Absent,
         data: vec![0xa5; len],
     }
 }
@@ -29,11 +29,11 @@ fn seal(job: &SealJob, seed: u64) -> u64 {
 fn what_the_search_finds_the_judge_accepts() {
     for len in [0, 100, 120, 535, 1_150] {
         for generations in [Generations::Modern, Generations::Legacy, Generations::Both] {
-            let unsealed = unsealed(len);
-            let job = SealJob::new(&unsealed, generations, 5).unwrap();
+            let unmined = unmined(len);
+            let job = SealJob::new(&unmined, generations, 5).unwrap();
             let nonce = seal(&job, 7);
             assert!(nonce >= FIRST_NONCE);
-            let hashes = PowHashes::of(&unsealed.seal(nonce));
+            let hashes = PowHashes::of(&unmined.with_nonce(nonce));
             if generations != Generations::Legacy {
                 assert!(Generation::Modern.zero_bits(&hashes.modern) >= 5);
             }
@@ -46,7 +46,7 @@ fn what_the_search_finds_the_judge_accepts() {
 
 #[test]
 fn a_search_stops_at_the_first_hit() {
-    let job = SealJob::new(&unsealed(535), Generations::Modern, 4).unwrap();
+    let job = SealJob::new(&unmined(535), Generations::Modern, 4).unwrap();
     let mut search = job.search(&mut ChaCha20Rng::seed_from_u64(1));
     let start = search.next;
     let nonce = loop {
@@ -56,14 +56,14 @@ fn a_search_stops_at_the_first_hit() {
     };
     assert_eq!(search.tried(), nonce - start + 1);
     for earlier in start..nonce {
-        let hashes = PowHashes::of(&unsealed(535).seal(earlier));
+        let hashes = PowHashes::of(&unmined(535).with_nonce(earlier));
         assert!(Generation::Modern.zero_bits(&hashes.modern) < 4);
     }
 }
 
 #[test]
 fn a_step_is_bounded() {
-    let job = SealJob::new(&unsealed(535), Generations::Modern, 56).unwrap();
+    let job = SealJob::new(&unmined(535), Generations::Modern, 56).unwrap();
     let mut search = job.search(&mut ChaCha20Rng::seed_from_u64(1));
     assert_eq!(search.step(100), None);
     assert_eq!(search.step(50), None);
@@ -72,7 +72,7 @@ fn a_step_is_bounded() {
 
 #[test]
 fn nonces_wrap_inside_the_range_of_eight_bytes() {
-    let job = SealJob::new(&unsealed(535), Generations::Modern, 56).unwrap();
+    let job = SealJob::new(&unmined(535), Generations::Modern, 56).unwrap();
     let mut search = job.search(&mut ChaCha20Rng::seed_from_u64(1));
     search.next = u64::MAX;
     search.step(2);
@@ -81,20 +81,20 @@ fn nonces_wrap_inside_the_range_of_eight_bytes() {
 
 #[test]
 fn both_generations_are_refused_where_the_product_is_out_of_reach() {
-    assert!(SealJob::new(&unsealed(535), Generations::Both, 17).is_ok());
-    let refused = SealJob::new(&unsealed(535), Generations::Both, 18).unwrap_err();
+    assert!(SealJob::new(&unmined(535), Generations::Both, 17).is_ok());
+    let refused = SealJob::new(&unmined(535), Generations::Both, 18).unwrap_err();
     assert_eq!((refused.bits, refused.most), (36, 34));
     assert!(refused.to_string().contains("shorten the lifetime"));
 }
 
 #[test]
 fn an_infinite_minimum_starts_no_search() {
-    assert!(SealJob::for_minimum(&unsealed(9), Generations::Modern, f64::INFINITY).is_err());
+    assert!(SealJob::for_minimum(&unmined(9), Generations::Modern, f64::INFINITY).is_err());
 }
 
 #[test]
 fn expected_hashes_are_a_power_of_two() {
-    let job = SealJob::new(&unsealed(535), Generations::Both, 10).unwrap();
+    let job = SealJob::new(&unmined(535), Generations::Both, 10).unwrap();
     assert!((job.expected_hashes() - 1_048_576.0).abs() < 0.5);
 }
 
@@ -103,12 +103,12 @@ fn rng() -> ChaCha20Rng {
 }
 
 fn job(generations: Generations, goal: Goal) -> SealJob {
-    SealJob::over(unsealed(535).without_nonce(), generations, goal).unwrap()
+    SealJob::over(unmined(535).without_nonce(), generations, goal).unwrap()
 }
 
 /// The bits of a nonce in the generation that counts fewer, by the ordinary hash.
 fn bits(generations: Generations, nonce: u64) -> u32 {
-    let hashes = PowHashes::of(&unsealed(535).seal(nonce));
+    let hashes = PowHashes::of(&unmined(535).with_nonce(nonce));
     let modern = Generation::Modern.zero_bits(&hashes.modern);
     let legacy = Generation::Legacy.zero_bits(&hashes.legacy);
     match generations {

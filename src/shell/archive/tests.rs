@@ -10,7 +10,7 @@ use serde_json::Value;
 use self::cluster::Cluster;
 use super::*;
 use crate::bloom::Bloom;
-use crate::envelope::{EnvelopeHash, Marking, Ttl, Unsealed};
+use crate::envelope::{EncryptionHint, EnvelopeHash, Ttl, UnminedEnvelope};
 
 mod cluster;
 
@@ -490,14 +490,14 @@ fn envelope(sent: u32, number: u32) -> Envelope {
 }
 
 fn sized(sent: u32, number: u32, len: usize) -> Envelope {
-    Unsealed {
+    UnminedEnvelope {
         expiry: UnixSecs(sent + 60),
         ttl: Ttl(60),
         topic: Topic(number.wrapping_mul(0x9e37_79b9).to_be_bytes()),
-        marking: Marking::Absent,
+        hint: EncryptionHint::Absent,
         data: vec![7; len],
     }
-    .seal(u64::from(number) + (1 << 60))
+    .with_nonce(u64::from(number) + (1 << 60))
 }
 
 fn query(lower: u32, upper: u32) -> Query {

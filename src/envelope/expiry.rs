@@ -10,36 +10,36 @@ use thiserror::Error;
 
 use super::{Ttl, sent};
 
-/// Proof that an envelope was alive when judged; only [`InTime::judge`] makes one.
+/// Proof that an envelope was alive when judged; only [`NotExpired::check`] makes one.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
-pub struct InTime {
+pub struct NotExpired {
     skew: u32,
 }
 
-impl InTime {
+impl NotExpired {
     /// Judges the two time fields of an envelope against the wall clock.
     ///
     /// # Errors
     ///
     /// Names the first rule broken. The sender is to blame unless the envelope has only just
-    /// expired: see [`Untimely::is_innocent`].
-    pub fn judge(expiry: UnixSecs, ttl: Ttl, now: UnixSecs) -> Result<Self, Untimely> {
+    /// expired: see [`ExpiryError::is_innocent`].
+    pub fn check(expiry: UnixSecs, ttl: Ttl, now: UnixSecs) -> Result<Self, ExpiryError> {
         if ttl == Ttl(0) {
-            return Err(Untimely::TtlZero);
+            return Err(ExpiryError::TtlZero);
         }
         if ttl.0 > expiry.0 {
-            return Err(Untimely::SentBeforeEpoch);
+            return Err(ExpiryError::SentBeforeEpoch);
         }
         let sent = sent(expiry, ttl);
-        if sent > now.after(ALLOWANCE) {
-            return Err(Untimely::SentInFuture);
+        if sent > now.after(MAX_CLOCK_SKEW) {
+            return Err(ExpiryError::SentInFuture);
         }
-        if expiry < now.before(2 * ALLOWANCE) {
-            return Err(Untimely::VeryOld);
+        if expiry < now.before(2 * MAX_CLOCK_SKEW) {
+            return Err(ExpiryError::VeryOld);
         }
         if expiry < now {
-            return Err(Untimely::Expired);
+            return Err(ExpiryError::Expired);
         }
         let skew = match sent.0.checked_sub(now.0) {
             None | Some(0) => 0,
@@ -59,7 +59,7 @@ impl InTime {
 /// Why an envelope is not alive.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
-pub enum Untimely {
+pub enum ExpiryError {
     /// It expired within the last 20 seconds.
     #[error("envelope has expired")]
     Expired,
@@ -77,7 +77,7 @@ pub enum Untimely {
     VeryOld,
 }
 
-impl Untimely {
+impl ExpiryError {
     /// Whether it happens to honest peers: the envelope is dropped without a word.
     #[must_use]
     pub const fn is_innocent(self) -> bool {
@@ -86,7 +86,7 @@ impl Untimely {
 }
 
 /// How far two honest clocks may disagree, in seconds.
-const ALLOWANCE: u32 = 10;
+const MAX_CLOCK_SKEW: u32 = 10;
 
 #[cfg(test)]
 mod tests {
@@ -94,9 +94,9 @@ mod tests {
 
     const NOW: UnixSecs = UnixSecs(1_700_000_000);
 
-    fn judge(sent: i64, ttl: u32) -> Result<u32, Untimely> {
+    fn judge(sent: i64, ttl: u32) -> Result<u32, ExpiryError> {
         let expiry = i64::from(NOW.0) + sent + i64::from(ttl);
-        InTime::judge(UnixSecs(expiry.try_into().unwrap()), Ttl(ttl), NOW).map(InTime::skew)
+        NotExpired::check(UnixSecs(expiry.try_into().unwrap()), Ttl(ttl), NOW).map(NotExpired::skew)
     }
 
     #[test]
@@ -108,7 +108,7 @@ mod tests {
     fn drops_an_envelope_that_just_expired_without_blame() {
         for age in [1, 20] {
             let verdict = judge(-50 - age, 50).unwrap_err();
-            assert_eq!(verdict, Untimely::Expired);
+            assert_eq!(verdict, ExpiryError::Expired);
             assert!(verdict.is_innocent());
         }
     }
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn blames_for_an_envelope_that_expired_21_seconds_ago() {
         let verdict = judge(-50 - 21, 50).unwrap_err();
-        assert_eq!(verdict, Untimely::VeryOld);
+        assert_eq!(verdict, ExpiryError::VeryOld);
         assert!(!verdict.is_innocent());
     }
 
@@ -125,18 +125,18 @@ mod tests {
         assert_eq!(judge(0, 50), Ok(0));
         assert_eq!(judge(1, 50), Ok(2));
         assert_eq!(judge(10, 50), Ok(11));
-        assert_eq!(judge(11, 50), Err(Untimely::SentInFuture));
+        assert_eq!(judge(11, 50), Err(ExpiryError::SentInFuture));
     }
 
     #[test]
     fn a_lifetime_of_zero_does_not_make_infinite_work() {
-        assert_eq!(judge(0, 0), Err(Untimely::TtlZero));
+        assert_eq!(judge(0, 0), Err(ExpiryError::TtlZero));
     }
 
     #[test]
     fn a_lifetime_that_wraps_the_clock_does_not_make_infinite_work() {
         // sent = now + 5, and lifetime + skew = 2^32: the divisor of the work would be zero.
-        let verdict = InTime::judge(NOW, Ttl(5_u32.wrapping_neg()), NOW);
-        assert_eq!(verdict.unwrap_err(), Untimely::SentBeforeEpoch);
+        let verdict = NotExpired::check(NOW, Ttl(5_u32.wrapping_neg()), NOW);
+        assert_eq!(verdict.unwrap_err(), ExpiryError::SentBeforeEpoch);
     }
 }

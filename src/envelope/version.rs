@@ -5,12 +5,12 @@
 
 use core::fmt;
 
-use super::wire::Outside;
+use super::wire::V5Fields;
 
 /// Which protocol an envelope belongs to. One of the other form is another envelope, with another
 /// name and no work, even if it holds the same message.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Form {
+pub enum ProtocolVersion {
     /// Seven fields: go-ethereum 1.7 to 1.8.2.
     V5,
     /// Five fields: everybody since.
@@ -18,7 +18,7 @@ pub enum Form {
     V6,
 }
 
-impl fmt::Display for Form {
+impl fmt::Display for ProtocolVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::V5 => "shh/5",
@@ -29,7 +29,7 @@ impl fmt::Display for Form {
 
 /// What the outside of an envelope says of its encryption.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Marking {
+pub enum EncryptionHint {
     /// Nothing (`shh/6`): readers try all their keys.
     #[default]
     Absent,
@@ -39,24 +39,24 @@ pub enum Marking {
     Symmetric(AesNonce),
 }
 
-impl Marking {
+impl EncryptionHint {
     /// The form that has such a marking.
     #[must_use]
-    pub const fn form(&self) -> Form {
+    pub const fn protocol(&self) -> ProtocolVersion {
         match self {
-            Self::Absent => Form::V6,
-            Self::Asymmetric | Self::Symmetric(_) => Form::V5,
+            Self::Absent => ProtocolVersion::V6,
+            Self::Asymmetric | Self::Symmetric(_) => ProtocolVersion::V5,
         }
     }
 
     /// The fields that say so.
-    pub(super) const fn outside(&self) -> Outside<'_> {
+    pub(super) const fn v5_fields(&self) -> V5Fields<'_> {
         let (version, aes_nonce): (&[u8], &[u8]) = match self {
             Self::Absent => (&[], &[]),
             Self::Asymmetric => (&VERSION, &[]),
             Self::Symmetric(AesNonce(nonce)) => (&VERSION, nonce),
         };
-        Outside { version, aes_nonce }
+        V5Fields { version, aes_nonce }
     }
 }
 

@@ -10,29 +10,29 @@ use std::sync::Arc;
 
 use sha3::{Digest, Keccak256};
 
-use super::wire::{Places, Short, read_nonce};
-use super::{EnvelopeHash, Form};
+use super::wire::{FieldOffsets, FixedFields, read_nonce};
+use super::{EnvelopeHash, ProtocolVersion};
 
 /// `name 32 | form 1 | places 3 | RLP`. Clones share it.
 #[derive(Clone)]
-pub(super) struct Packed(Arc<[u8]>);
+pub(super) struct CompactEnvelope(Arc<[u8]>);
 
-impl Packed {
+impl CompactEnvelope {
     /// Takes bytes in which the fields lie at these places.
-    pub(super) fn new(form: Form, places: Places, rlp: &[u8]) -> Self {
+    pub(super) fn new(protocol: ProtocolVersion, offsets: FieldOffsets, rlp: &[u8]) -> Self {
         let name: [u8; NAME_LEN] = Keccak256::digest(rlp).into();
-        let form = match form {
-            Form::V5 => MARK_OF_V5,
-            Form::V6 => MARK_OF_V6,
+        let protocol = match protocol {
+            ProtocolVersion::V5 => TAG_V5,
+            ProtocolVersion::V6 => TAG_V6,
         };
-        let Places {
+        let FieldOffsets {
             first,
             data,
             nonce_len,
-        } = places;
+        } = offsets;
         let mut bytes = Vec::with_capacity(HEAD_LEN.saturating_add(rlp.len()));
         bytes.extend_from_slice(&name);
-        bytes.extend_from_slice(&[form, first, data, nonce_len]);
+        bytes.extend_from_slice(&[protocol, first, data, nonce_len]);
         bytes.extend_from_slice(rlp);
         Self(bytes.into())
     }
@@ -41,10 +41,10 @@ impl Packed {
         EnvelopeHash(self.0.first_chunk().copied().unwrap_or_default())
     }
 
-    pub(super) fn form(&self) -> Form {
+    pub(super) fn protocol(&self) -> ProtocolVersion {
         match self.head() {
-            [MARK_OF_V5, ..] => Form::V5,
-            _ => Form::V6,
+            [TAG_V5, ..] => ProtocolVersion::V5,
+            _ => ProtocolVersion::V6,
         }
     }
 
@@ -65,10 +65,10 @@ impl Packed {
     }
 
     /// The fields before the data.
-    pub(super) fn short(&self) -> Short {
+    pub(super) fn fixed_fields(&self) -> FixedFields {
         let [_, first, ..] = self.head();
         let fields = self.rlp().get(usize::from(first)..).unwrap_or_default();
-        Short::read(fields).unwrap_or_default()
+        FixedFields::read(fields).unwrap_or_default()
     }
 
     pub(super) fn nonce(&self) -> u64 {
@@ -84,5 +84,5 @@ impl Packed {
 
 const NAME_LEN: usize = 32;
 const HEAD_LEN: usize = NAME_LEN + 4;
-const MARK_OF_V5: u8 = 5;
-const MARK_OF_V6: u8 = 6;
+const TAG_V5: u8 = 5;
+const TAG_V6: u8 = 6;
