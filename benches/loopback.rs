@@ -35,7 +35,7 @@ use whisht::gossip::packet::{MinPow, Packet, code, outgoing};
 use whisht::link::{
     Capability, Link, LinkConfig, LinkEvent, LinkKey, LinkLimits, Packing, Priority,
 };
-use whisht::pow::{Generations, SealJob};
+use whisht::pow::{Generations, PowJob};
 
 #[path = "../tests/processes/node.rs"]
 mod node;
@@ -121,7 +121,7 @@ fn sealed(rng: &mut ChaCha20Rng) -> Envelope {
         data: vec![0; 600 - 26],
     };
     rng.fill_bytes(&mut unmined.data);
-    let job = SealJob::for_minimum(&unmined, Generations::Modern, 0.002).unwrap();
+    let job = PowJob::for_minimum(&unmined, Generations::Modern, 0.002).unwrap();
     let mut search = job.search(rng);
     loop {
         if let Some(nonce) = search.step(1 << 12) {

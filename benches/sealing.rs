@@ -21,7 +21,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use sha3::{Digest, Keccak256};
 use whisht::envelope::{EncryptionHint, Topic, Ttl, UnminedEnvelope};
-use whisht::pow::{Generations, Lanes, SealJob};
+use whisht::pow::{Generations, KeccakBackend, PowJob};
 
 /// Nonces of one turn.
 const TRIES: u32 = 512;
@@ -77,15 +77,15 @@ fn absorbed_once(prefix: &[u8]) -> Way {
 }
 
 /// Tries nonces as the node does, in these lanes.
-fn ours(generations: Generations, lanes: Lanes) -> Way {
+fn ours(generations: Generations, backend: KeccakBackend) -> Way {
     // So many bits that no turn ends early.
-    let job = SealJob::new(&envelope(), generations, 56).unwrap();
+    let job = PowJob::new(&envelope(), generations, 56).unwrap();
     let search = job.search(&mut ChaCha20Rng::from_seed([1; 32]));
-    let mut search = search.with_lanes(lanes);
+    let mut search = search.with_backend(backend);
     let turn = move || {
         black_box(search.step(TRIES));
     };
-    (lanes.to_string(), Box::new(turn))
+    (backend.to_string(), Box::new(turn))
 }
 
 /// All ways under one rule.
@@ -98,9 +98,9 @@ fn ways(generations: Generations) -> Vec<Way> {
         Generations::Legacy | Generations::Both => legacy,
     };
     let mut ways = vec![ordinary(&prefix), absorbed_once(&prefix)];
-    for name in Lanes::NAMES {
-        match Lanes::named(name) {
-            Some(lanes) => ways.push(ours(generations, lanes)),
+    for name in KeccakBackend::NAMES {
+        match KeccakBackend::named(name) {
+            Some(backend) => ways.push(ours(generations, backend)),
             None => println!("SKIPPED: this processor has no {name}"),
         }
     }

@@ -29,7 +29,7 @@ use crate::message::{
     self, ASYMMETRIC_OVERHEAD, ClientPublic, ClientSecret, Padding, Plaintext, SYMMETRIC_OVERHEAD,
     SymKey,
 };
-use crate::pow::{Generations, SealJob, TooMuchWork, class_bits};
+use crate::pow::{Generations, PowJob, TooMuchWork, class_bits};
 
 pub mod v5;
 
@@ -170,8 +170,8 @@ impl Draft {
     /// # Errors
     ///
     /// [`TooMuchWork`] if no computer would finish.
-    pub fn seal_job(&self, generations: Generations) -> Result<SealJob, TooMuchWork> {
-        SealJob::new(&self.unmined, generations, self.bits)
+    pub fn pow_job(&self, generations: Generations) -> Result<PowJob, TooMuchWork> {
+        PowJob::new(&self.unmined, generations, self.bits)
     }
 
     fn new(

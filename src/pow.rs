@@ -3,7 +3,7 @@
 //! `work = 2^zero bits / size / lifetime`, but two generations of software, alive under one
 //! protocol number, count different bits of different hashes (protocol sheet 3.4). To one the
 //! other's envelopes look unpaid. An envelope is welcome here if *either* generation says so
-//! ([`PowChecked::judge`]); what a peer of known generation would punish is for the gossip to
+//! ([`PowChecked::check`]); what a peer of known generation would punish is for the gossip to
 //! decide, with the value that [`PowChecked`] carries. `shh/5` ended before the younger generation
 //! began: its envelopes have only the work that the older one counts (protocol sheet 9).
 //!
@@ -17,13 +17,13 @@ use thiserror::Error;
 
 use crate::envelope::{Envelope, NotExpired, ProtocolVersion};
 
-pub use self::lanes::Lanes;
-pub use self::seal::{Generations, Goal, OutOfTime, SealJob, SealSearch, TooMuchWork};
+pub use self::search::{Generations, NonceSearch, OutOfTime, PowGoal, PowJob, TooMuchWork};
+pub use self::simd::KeccakBackend;
 pub use self::target::{class_bits, required_bits};
 
-mod lanes;
 mod midstate;
-mod seal;
+mod search;
+mod simd;
 mod target;
 
 /// Which software's rules the work is counted by.
@@ -141,7 +141,7 @@ impl PowHashes {
     }
 }
 
-/// Proof that an envelope's work was found sufficient; only [`PowChecked::judge`] makes one.
+/// Proof that an envelope's work was found sufficient; only [`PowChecked::check`] makes one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[must_use]
 pub struct PowChecked {

@@ -38,7 +38,7 @@ fn judge(envelope: &Envelope) {
         // Within seconds of 1970 a lifetime of 136 years wraps to nothing, as peers let it.
         let finite = values.best().is_finite();
         assert!(finite || envelope.sent() < UnixSecs(11));
-        assert_eq!(PowChecked::judge(envelope, alive, 0.0).is_ok(), finite);
-        assert!(PowChecked::judge(envelope, alive, f64::INFINITY).is_err());
+        assert_eq!(PowChecked::check(envelope, alive, 0.0).is_ok(), finite);
+        assert!(PowChecked::check(envelope, alive, f64::INFINITY).is_err());
     }
 }

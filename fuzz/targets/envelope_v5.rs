@@ -54,6 +54,6 @@ fn judge(envelope: &Envelope, now: UnixSecs) {
     assert!(values.legacy > 0.0);
     let finite = values.best().is_finite();
     assert!(finite || envelope.sent() < UnixSecs(11));
-    assert_eq!(PowChecked::judge(envelope, alive, 0.0).is_ok(), finite);
-    assert!(PowChecked::judge(envelope, alive, f64::INFINITY).is_err());
+    assert_eq!(PowChecked::check(envelope, alive, 0.0).is_ok(), finite);
+    assert!(PowChecked::check(envelope, alive, f64::INFINITY).is_err());
 }

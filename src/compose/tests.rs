@@ -27,7 +27,7 @@ fn letter<'a>(recipient: Recipient<'a>, payload: &'a [u8]) -> Letter<'a> {
 }
 
 fn seal(draft: &Draft, generations: Generations) -> Envelope {
-    let job = draft.seal_job(generations).unwrap();
+    let job = draft.pow_job(generations).unwrap();
     let mut search = job.search(&mut rng(9));
     loop {
         if let Some(nonce) = search.step(1 << 16) {
@@ -50,7 +50,7 @@ fn a_letter_goes_all_the_way_and_comes_back() {
     assert_eq!(envelope.as_rlp().len(), SizeClass::SMALLEST.len());
     let alive = NotExpired::check(envelope.expiry(), envelope.ttl(), NOW).unwrap();
     assert_eq!(alive.skew(), 0);
-    let checked = PowChecked::judge(&envelope, alive, LOCAL_POW).unwrap();
+    let checked = PowChecked::check(&envelope, alive, LOCAL_POW).unwrap();
     assert!(checked.value(Generation::Modern) >= LOCAL_POW);
     let opened = open_symmetric(&key, envelope.data()).unwrap();
     assert_eq!(opened.payload.as_slice(), b"hello");
@@ -65,7 +65,7 @@ fn legacy_peers_accept_a_legacy_seal_of_every_lifetime() {
         draft.bits = class_bits(LOCAL_POW / 200.0, draft.size, draft.life);
         let envelope = seal(&draft, Generations::Legacy);
         let alive = NotExpired::check(envelope.expiry(), envelope.ttl(), NOW).unwrap();
-        let checked = PowChecked::judge(&envelope, alive, LOCAL_POW / 200.0).unwrap();
+        let checked = PowChecked::check(&envelope, alive, LOCAL_POW / 200.0).unwrap();
         assert!(checked.value(Generation::Legacy) >= LOCAL_POW / 200.0);
     }
 }

@@ -14,7 +14,7 @@ use super::Recipient;
 use crate::envelope::{Topic, Ttl, UnminedEnvelope};
 use crate::message::v5::{Plaintext, seal_asymmetric, seal_symmetric};
 use crate::message::{ClientSecret, Padding, PayloadTooLong};
-use crate::pow::{Generations, Goal, SealJob, TooMuchWork, required_bits};
+use crate::pow::{Generations, PowGoal, PowJob, TooMuchWork, required_bits};
 
 /// What is to be said, to whom, and what it may cost.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +44,7 @@ pub struct Draft {
     /// The envelope.
     pub unmined: UnminedEnvelope,
     /// What the search for its nonce is to bring.
-    pub goal: Goal,
+    pub goal: PowGoal,
 }
 
 impl Draft {
@@ -53,8 +53,8 @@ impl Draft {
     /// # Errors
     ///
     /// [`TooMuchWork`] never, since the search has a time.
-    pub fn seal_job(&self) -> Result<SealJob, TooMuchWork> {
-        SealJob::for_goal(&self.unmined, Generations::Legacy, self.goal)
+    pub fn pow_job(&self) -> Result<PowJob, TooMuchWork> {
+        PowJob::for_goal(&self.unmined, Generations::Legacy, self.goal)
     }
 }
 
@@ -87,10 +87,10 @@ pub fn draft(
     let patience = Duration::from_secs(letter.work_time.into());
     let goal = if letter.pow_target > 0.0 {
         let bits = required_bits(letter.pow_target, unmined.size(), ttl);
-        Goal::BitsWithin(bits, patience)
+        PowGoal::BitsWithin(bits, patience)
     } else {
         unmined.expiry = unmined.expiry.after(letter.work_time);
-        Goal::BestIn(patience)
+        PowGoal::BestIn(patience)
     };
     Ok(Draft { unmined, goal })
 }

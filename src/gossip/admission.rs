@@ -76,7 +76,7 @@ impl Standards {
         }
         let minimum = self.min_pow.accepted(now.mono).map(|min| min.value());
         let minimum = minimum.fold(f64::INFINITY, f64::min);
-        let pow = PowChecked::judge(envelope, not_expired, minimum).map_err(|_| Refused::LowPow)?;
+        let pow = PowChecked::check(envelope, not_expired, minimum).map_err(|_| Refused::LowPow)?;
         let mut blooms = self.bloom.accepted(now.mono);
         if !blooms.any(|bloom| bloom.admits(envelope.topic())) {
             return Err(Refused::TopicNotWanted);

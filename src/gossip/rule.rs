@@ -137,7 +137,7 @@ mod tests {
             .map(|nonce| Envelope::build(NOW.after(60), Ttl(60), Topic([1; 4]), vec![3; 40], nonce))
             .filter_map(|envelope| {
                 let not_expired = NotExpired::check(envelope.expiry(), envelope.ttl(), NOW).ok()?;
-                PowChecked::judge(&envelope, not_expired, 0.0).ok()
+                PowChecked::check(&envelope, not_expired, 0.0).ok()
             })
             .find(|pow| {
                 (pow.value(Generation::Legacy) >= 0.01) == legacy

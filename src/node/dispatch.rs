@@ -25,7 +25,7 @@ use super::work::{Job, JobId};
 use super::{Node, Output, hex};
 use crate::envelope::{Envelope, EnvelopeHash};
 use crate::latency_model::PathModel;
-use crate::pow::{OutOfTime, SealJob};
+use crate::pow::{OutOfTime, PowJob};
 
 impl Node {
     /// Takes on a message, or says why not. Nothing is sent if it is refused.
@@ -77,7 +77,7 @@ impl Node {
     }
 
     /// How long a search takes on average, if this machine's rate is known.
-    pub(super) fn expected_seconds(&self, job: &SealJob) -> Option<f64> {
+    pub(super) fn expected_seconds(&self, job: &PowJob) -> Option<f64> {
         self.hash_rate.map(|rate| job.expected_hashes() / rate)
     }
 

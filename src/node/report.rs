@@ -23,7 +23,7 @@ use crate::discovery::Discovery;
 use crate::endpoint::Endpoint;
 use crate::latency_model::PathModel;
 use crate::link::{Capability, DisconnectReason};
-use crate::pow::SealJob;
+use crate::pow::PowJob;
 
 impl Refusal {
     /// The request makes no sense as it stands.
@@ -128,7 +128,7 @@ impl Node {
         &mut self,
         now: Now,
         request: &SendRequest,
-    ) -> Result<(Draft, SealJob), Refusal> {
+    ) -> Result<(Draft, PowJob), Refusal> {
         if let Some(name) = &request.sign_as {
             self.inbox.locked(name)?;
         }
@@ -179,7 +179,7 @@ impl Node {
             .map_err(|error| Refusal::usage(error.to_string(), error.remedy()))?;
         let level = request.level.unwrap_or(self.config.level);
         let generations = self.generations(level, draft.bits);
-        let job = draft.seal_job(generations).map_err(|error| {
+        let job = draft.pow_job(generations).map_err(|error| {
             Refusal::usage(
                 error.to_string(),
                 "choose a shorter life, or send less at a time",

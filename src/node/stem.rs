@@ -158,7 +158,7 @@ impl Node {
     /// What every envelope must pass before it is passed on, wherever it comes from.
     pub(super) fn check(&self, now: Now, envelope: &Envelope) -> Option<(PowChecked, NotExpired)> {
         let not_expired = NotExpired::check(envelope.expiry(), envelope.ttl(), now.unix).ok()?;
-        let pow = PowChecked::judge(envelope, not_expired, self.own_minimum()).ok()?;
+        let pow = PowChecked::check(envelope, not_expired, self.own_minimum()).ok()?;
         Some((pow, not_expired))
     }
 }

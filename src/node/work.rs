@@ -3,7 +3,7 @@
 //! A job is a search that advances in bounded steps, so that it can be cancelled and so that a
 //! simulator can answer it without waiting. It reads no clock: if it may take only so long
 //! ([`Job::limit`]), whoever runs it lets it step until then and asks what it has
-//! ([`Job::time_up`]). It knows no threads either: whoever has several splits it
+//! ([`Job::finish`]). It knows no threads either: whoever has several splits it
 //! ([`Job::split`]), takes the first answer and drops the other parts.
 
 use core::time::Duration;
@@ -12,7 +12,7 @@ use circuits::directory::{PuzzleSearch, PuzzleSolution};
 use circuits::dispersal::Ticket;
 use circuits::rendezvous::TicketSearch;
 
-use crate::pow::{OutOfTime, SealSearch};
+use crate::pow::{NonceSearch, OutOfTime};
 
 /// Numbers the jobs of one node.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -21,7 +21,7 @@ pub struct JobId(pub u64);
 /// A search.
 pub enum Job {
     /// For an envelope's nonce.
-    Seal(Box<SealSearch>),
+    Seal(Box<NonceSearch>),
     /// For a ticket that opens a set at a rendezvous.
     Ticket(Box<TicketSearch>),
     /// For the solution of the puzzle that goes with our descriptor.
@@ -71,13 +71,13 @@ impl Job {
 
     /// What the parts of one job have together when its time is up; nothing if it has no limit.
     #[must_use]
-    pub fn time_up(parts: Vec<Self>) -> Option<Done> {
+    pub fn finish(parts: Vec<Self>) -> Option<Done> {
         let searches = parts.into_iter().filter_map(|part| match part {
             Self::Seal(search) if search.goal().limit().is_some() => Some(*search),
             _ => None,
         });
-        let best = searches.reduce(SealSearch::better)?;
-        Some(Done::Sealed(best.time_up()))
+        let best = searches.reduce(NonceSearch::better)?;
+        Some(Done::Sealed(best.finish()))
     }
 
     /// How many hashes the search for an envelope's nonce has tried; other jobs do not say.

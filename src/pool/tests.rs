@@ -12,13 +12,13 @@ fn envelope(life: u32, data: usize, nonce: u64) -> Envelope {
 
 fn offer(pool: &mut Pool, envelope: &Envelope) -> Inserted {
     let alive = NotExpired::check(envelope.expiry(), envelope.ttl(), NOW).unwrap();
-    let pow = PowChecked::judge(envelope, alive, 0.0).unwrap();
+    let pow = PowChecked::check(envelope, alive, 0.0).unwrap();
     pool.insert(envelope.clone(), pow, alive)
 }
 
 fn work(envelope: &Envelope) -> f64 {
     let alive = NotExpired::check(envelope.expiry(), envelope.ttl(), NOW).unwrap();
-    PowChecked::judge(envelope, alive, 0.0).unwrap().best()
+    PowChecked::check(envelope, alive, 0.0).unwrap().best()
 }
 
 #[test]

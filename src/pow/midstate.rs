@@ -10,7 +10,7 @@
 
 use keccak::{Keccak, State1600};
 
-use super::lanes::{Lanes, Wanted};
+use super::simd::{HashMask, KeccakBackend};
 
 /// Keccak-256 after all but the end of its input.
 #[derive(Clone)]
@@ -53,15 +53,15 @@ impl Midstate {
     /// The first of `count` nonces from `start` that is wanted; no nonce may pass 2^64.
     pub(super) fn find(
         &self,
-        lanes: Lanes,
+        backend: KeccakBackend,
         mut start: u64,
         mut count: u64,
-        wanted: Wanted,
+        wanted: HashMask,
     ) -> Option<u64> {
         while count > 0 {
             let (block, run) = self.block(start);
             let run = run.min(count);
-            if let Some(nonce) = lanes.find(&block, start, run, wanted) {
+            if let Some(nonce) = backend.find(&block, start, run, wanted) {
                 return Some(nonce);
             }
             start = start.wrapping_add(run);

@@ -41,7 +41,7 @@ fn the_older_rule_alone_counts_the_work_of_shh_5() {
     let recorded = PowValues::of(&unmined.with_nonce(0x0102_0304_0506_0708));
     assert_eq!(recorded.legacy.to_bits(), (1.0_f64 / 46.0 / 50.0).to_bits());
     // Sealed for both, whatever is asked: there is only one.
-    let job = SealJob::for_minimum(&unmined, Generations::Both, 0.2).unwrap();
+    let job = PowJob::for_minimum(&unmined, Generations::Both, 0.2).unwrap();
     assert_eq!(job.generations(), Generations::Legacy);
     let mut search = job.search(&mut ChaCha20Rng::seed_from_u64(1));
     let nonce = core::iter::repeat_with(|| search.step(4_096)).find_map(|found| found);
@@ -57,7 +57,7 @@ fn the_older_rule_alone_counts_the_work_of_shh_5() {
         })
         .unwrap();
     let not_expired = NotExpired::check(modern.expiry(), modern.ttl(), modern.sent()).unwrap();
-    assert_eq!(PowChecked::judge(&modern, not_expired, 0.1), Err(LowPow));
+    assert_eq!(PowChecked::check(&modern, not_expired, 0.1), Err(LowPow));
 }
 
 #[test]
@@ -71,10 +71,10 @@ fn either_generation_may_bring_the_work() {
     let envelope = envelope(42_474);
     let not_expired =
         NotExpired::check(envelope.expiry(), envelope.ttl(), envelope.sent()).unwrap();
-    let checked = PowChecked::judge(&envelope, not_expired, 0.5).unwrap();
+    let checked = PowChecked::check(&envelope, not_expired, 0.5).unwrap();
     assert!(checked.value(Generation::Legacy) >= 0.5);
     assert!(checked.value(Generation::Modern) < 0.5);
-    assert_eq!(PowChecked::judge(&envelope, not_expired, 0.7), Err(LowPow));
+    assert_eq!(PowChecked::check(&envelope, not_expired, 0.7), Err(LowPow));
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn an_early_clock_dilutes_the_work() {
     let envelope = envelope(42_474);
     let now = envelope.sent().before(10);
     let not_expired = NotExpired::check(envelope.expiry(), envelope.ttl(), now).unwrap();
-    let checked = PowChecked::judge(&envelope, not_expired, 0.0).unwrap();
+    let checked = PowChecked::check(&envelope, not_expired, 0.0).unwrap();
     let diluted = 1_024.0_f64 / 33.0 / 61.0;
     assert_eq!(checked.best().to_bits(), diluted.to_bits());
 }
@@ -93,7 +93,7 @@ fn a_minimum_that_is_no_number_accepts_nothing() {
     let not_expired =
         NotExpired::check(envelope.expiry(), envelope.ttl(), envelope.sent()).unwrap();
     assert_eq!(
-        PowChecked::judge(&envelope, not_expired, f64::NAN),
+        PowChecked::check(&envelope, not_expired, f64::NAN),
         Err(LowPow)
     );
 }

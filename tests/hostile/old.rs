@@ -40,7 +40,7 @@ fn old_letter(now: UnixSecs, text: &[u8]) -> Envelope {
         work_time: 1,
     };
     let draft = draft(&mut rng, now, &letter).unwrap();
-    let mut search = draft.seal_job().unwrap().search(&mut rng);
+    let mut search = draft.pow_job().unwrap().search(&mut rng);
     let nonce = iter::repeat_with(|| search.step(8_192)).find_map(|found| found);
     draft.unmined.with_nonce(nonce.unwrap())
 }

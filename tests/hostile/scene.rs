@@ -176,7 +176,7 @@ pub(crate) fn envelope_of(world: &mut World, rogue: usize, secs: u64) -> Envelop
         let life = Life::at_least(Duration::from_secs(secs));
         let draft = dummy(&mut rogue.rng, unix, life, 0.002).unwrap();
         let mut search = draft
-            .seal_job(Generations::Modern)
+            .pow_job(Generations::Modern)
             .unwrap()
             .search(&mut rogue.rng);
         let nonce = loop {

@@ -113,7 +113,7 @@ fn unsafe_code_lives_in_one_module_and_says_why_it_is_sound() {
         &["src", "circuits", "tests", "benches", "fuzz/targets"],
         "rs",
     ) {
-        let home = path == "src/pow/lanes.rs" || path.starts_with("src/pow/lanes/");
+        let home = path == "src/pow/simd.rs" || path.starts_with("src/pow/simd/");
         for (number, line) in code(&text) {
             let mut words = line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
             if !words.any(|word| word == keyword) {
@@ -131,7 +131,7 @@ fn unsafe_code_lives_in_one_module_and_says_why_it_is_sound() {
     }
     assert!(read("Cargo.toml").contains("\nunsafe_code = \"deny\"\n"));
     assert!(read("circuits/src/lib.rs").contains("\n#![forbid(unsafe_code)]\n"));
-    none("only src/pow/lanes may, with a SAFETY comment above", found);
+    none("only src/pow/simd may, with a SAFETY comment above", found);
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn envelope(world: &mut World, rogue: usize) -> Envelope {
         let life = whisht::compose::Life::at_least(Duration::from_secs(600));
         let draft = whisht::compose::dummy(&mut rogue.rng, unix, life, 0.002).unwrap();
         let mut search = draft
-            .seal_job(Generations::Modern)
+            .pow_job(Generations::Modern)
             .unwrap()
             .search(&mut rogue.rng);
         let nonce = loop {

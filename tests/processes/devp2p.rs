@@ -102,7 +102,7 @@ fn old_envelope(to: &str, text: &str) -> String {
     let now = UnixSecs(u32::try_from(now.as_secs()).unwrap());
     // A little while ago, as the clocks of two programs need not agree.
     let draft = draft(&mut rng, now.before(60), &letter).unwrap();
-    let mut search = draft.seal_job().unwrap().search(&mut rng);
+    let mut search = draft.pow_job().unwrap().search(&mut rng);
     let nonce = iter::repeat_with(|| search.step(8_192)).find_map(|found| found);
     hex::encode(draft.unmined.with_nonce(nonce.unwrap()).as_rlp())
 }

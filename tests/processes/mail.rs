@@ -16,7 +16,7 @@ use rand_core::{Rng, SeedableRng};
 use serde_json::Value;
 use whisht::envelope::{EncryptionHint, Envelope, Topic, Ttl, UnminedEnvelope};
 use whisht::message::{Padding, Plaintext, SymKey, seal_symmetric};
-use whisht::pow::{Generations, SealJob};
+use whisht::pow::{Generations, PowJob};
 
 use crate::cluster::Cluster;
 use crate::node::{NodeProcess, lines};
@@ -145,7 +145,7 @@ fn hour(seconds: u32) -> Vec<Envelope> {
             hint: EncryptionHint::Absent,
             data: seal_symmetric(&mut rng, &key, &plaintext),
         };
-        let job = SealJob::for_minimum(&unmined, Generations::Modern, MIN_POW).unwrap();
+        let job = PowJob::for_minimum(&unmined, Generations::Modern, MIN_POW).unwrap();
         let mut search = job.search(&mut rng);
         let nonce = loop {
             if let Some(nonce) = search.step(8_192) {

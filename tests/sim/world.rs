@@ -538,7 +538,7 @@ fn work(mut job: Job) -> (Option<u64>, Option<Done>, Duration) {
         if let (Some(limit), Some(most)) = (limit, most)
             && job.tried() >= Some(most)
         {
-            return (told, Job::time_up(vec![job]), limit);
+            return (told, Job::finish(vec![job]), limit);
         }
         if let Some(done) = job.step() {
             return (told, Some(done), Duration::ZERO);

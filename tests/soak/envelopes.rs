@@ -9,7 +9,7 @@ use whisht::bloom::Bloom;
 use whisht::envelope::{EncryptionHint, Envelope, Topic, Ttl, UnminedEnvelope};
 use whisht::gossip::packet::{MinPow, code, outgoing, v5};
 use whisht::link::Capability;
-use whisht::pow::{Generations, SealJob};
+use whisht::pow::{Generations, PowJob};
 
 use crate::crowd::Attacker;
 use crate::wire::Wire;
@@ -142,7 +142,7 @@ impl Attacker {
     /// An envelope that is nobody's, worth just what the node asks.
     pub(crate) fn worthy(&mut self, data: usize, ttl: u32) -> Envelope {
         let unmined = self.unmined(data, ttl);
-        let job = SealJob::for_minimum(&unmined, Generations::Modern, MIN_POW).unwrap();
+        let job = PowJob::for_minimum(&unmined, Generations::Modern, MIN_POW).unwrap();
         let mut search = job.search(&mut self.rng);
         loop {
             if let Some(nonce) = search.step(4_096) {

@@ -8,7 +8,7 @@ use whisht::envelope::{
 };
 use whisht::message::v5::{self, Plaintext};
 use whisht::message::{ClientPublic, Padding};
-use whisht::pow::{Generation, Generations, PowHashes, PowValues, SealJob};
+use whisht::pow::{Generation, Generations, PowHashes, PowJob, PowValues};
 
 use super::message::{Replay, check_opened, check_signer, client, sym};
 use super::{array, bytes, cases, float_bits, int, name, text};
@@ -63,7 +63,7 @@ fn check_sealed(case: &Value, hint: EncryptionHint, data: Vec<u8>) {
 fn check_target(case: &Value, unmined: &UnminedEnvelope, sealed: &Envelope) {
     let target: f64 = text(&case["pow_target"]).parse().unwrap();
     assert!(PowValues::of(sealed).legacy >= target, "{}", name(case));
-    let job = SealJob::for_minimum(unmined, Generations::default(), target).unwrap();
+    let job = PowJob::for_minimum(unmined, Generations::default(), target).unwrap();
     let hashes = PowHashes::of(sealed);
     let bits = Generation::Legacy.zero_bits(&hashes.legacy);
     assert!(bits >= job.bits(), "{}", name(case));

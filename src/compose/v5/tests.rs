@@ -28,8 +28,8 @@ fn letter<'a>(recipient: Recipient<'a>, payload: &'a [u8]) -> Letter<'a> {
 
 /// Seals with at most so many tries, which is all the time there is.
 fn seal(draft: &Draft, tries: u32) -> Envelope {
-    let mut search = draft.seal_job().unwrap().search(&mut rng(9));
-    let nonce = search.step(tries).map_or_else(|| search.time_up(), Ok);
+    let mut search = draft.pow_job().unwrap().search(&mut rng(9));
+    let nonce = search.step(tries).map_or_else(|| search.finish(), Ok);
     draft.unmined.with_nonce(nonce.unwrap())
 }
 
@@ -46,7 +46,7 @@ fn a_letter_goes_all_the_way_and_comes_back() {
     let envelope = seal(&draft(&mut rng(3), NOW, &letter).unwrap(), 1 << 20);
     let read = Envelope::decode_as(ProtocolVersion::V5, envelope.as_rlp()).unwrap();
     let alive = NotExpired::check(read.expiry(), read.ttl(), NOW).unwrap();
-    assert!(PowChecked::judge(&read, alive, 0.2).is_ok());
+    assert!(PowChecked::check(&read, alive, 0.2).is_ok());
     let Some(EncryptionHint::Symmetric(nonce)) = read.hint() else {
         panic!("not marked as under a shared key");
     };
@@ -76,7 +76,7 @@ fn no_target_means_to_work_for_all_of_the_time_and_to_live_after_it() {
         ..letter(Recipient::Symmetric(&key), b"hello")
     };
     let draft = draft(&mut rng(3), NOW, &letter).unwrap();
-    assert_eq!(draft.goal, Goal::BestIn(Duration::from_secs(7)));
+    assert_eq!(draft.goal, PowGoal::BestIn(Duration::from_secs(7)));
     assert_eq!(draft.unmined.expiry, NOW.after(50 + 7));
     assert_eq!(draft.unmined.ttl, Ttl(50));
     let (little, much) = (seal(&draft, 100), seal(&draft, 100_000));
@@ -91,9 +91,9 @@ fn a_target_ends_with_its_time() {
         ..letter(Recipient::Symmetric(&key), b"hello")
     };
     let draft = draft(&mut rng(3), NOW, &letter).unwrap();
-    assert!(matches!(draft.goal, Goal::BitsWithin(_, time) if time.as_secs() == 5));
+    assert!(matches!(draft.goal, PowGoal::BitsWithin(_, time) if time.as_secs() == 5));
     assert_eq!(draft.unmined.expiry, NOW.after(50));
-    let mut search = draft.seal_job().unwrap().search(&mut rng(9));
+    let mut search = draft.pow_job().unwrap().search(&mut rng(9));
     assert_eq!(search.step(1_000), None);
-    assert!(search.time_up().is_err());
+    assert!(search.finish().is_err());
 }

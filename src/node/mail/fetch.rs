@@ -25,7 +25,7 @@ use crate::mail::cloak;
 use crate::message::{
     ClientPublic, ClientSecret, Padding, Plaintext, SymKey, seal_asymmetric, seal_symmetric,
 };
-use crate::pow::{Generations, SealJob};
+use crate::pow::{Generations, PowJob};
 
 /// An exchange with a mail server.
 pub(in super::super) struct Fetching {
@@ -383,7 +383,7 @@ impl Node {
             Rule::Both => Generations::Both,
         };
         let minimum = self.config.min_pow.max(wanted);
-        match SealJob::for_minimum(&unmined, generations, minimum) {
+        match PowJob::for_minimum(&unmined, generations, minimum) {
             Ok(job) => {
                 let search = job.search(&mut self.rng);
                 self.last_job = self.last_job.saturating_add(1);

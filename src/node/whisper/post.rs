@@ -29,7 +29,7 @@ use crate::message::{
 use crate::node::input::CommandId;
 use crate::node::work::{Job, JobId};
 use crate::node::{Node, Refusal, hex};
-use crate::pow::{Generations, Goal, OutOfTime, SealJob, required_bits};
+use crate::pow::{Generations, OutOfTime, PowGoal, PowJob, required_bits};
 
 /// Posts that are being sealed.
 #[derive(Default)]
@@ -186,7 +186,7 @@ impl Node {
         now: Now,
         post: &Post,
         keys: &PostKeys,
-    ) -> Result<(UnminedEnvelope, Option<SealJob>), ShhError> {
+    ) -> Result<(UnminedEnvelope, Option<PowJob>), ShhError> {
         let padding = match post.padding.as_slice() {
             [] => Padding::Align,
             given => Padding::Given(given),
@@ -222,7 +222,7 @@ impl Node {
             Some(job(
                 &unmined,
                 self.one_generation(),
-                Goal::BestIn(patience),
+                PowGoal::BestIn(patience),
             )?)
         } else {
             None
@@ -233,10 +233,10 @@ impl Node {
     /// The search that satisfies our peers: each judges by one of two rules and would hang up on us
     /// for a seal by the other. Where both are wanted, both are sought if that should take half the
     /// time there is.
-    fn job_for(&self, unmined: &UnminedEnvelope, post: &Post) -> Result<SealJob, ShhError> {
+    fn job_for(&self, unmined: &UnminedEnvelope, post: &Post) -> Result<PowJob, ShhError> {
         let size = unmined.size().max(unmined.without_nonce().len());
         let bits = required_bits(post.pow_target, size, unmined.ttl);
-        let goal = Goal::BitsWithin(bits, patience(post));
+        let goal = PowGoal::BitsWithin(bits, patience(post));
         if self.wants_both() {
             let both = job(unmined, Generations::Both, goal)?;
             let expected = self.expected_seconds(&both);
@@ -254,7 +254,7 @@ impl Node {
         post: &Post,
         keys: &PostKeys,
         level: Level,
-    ) -> Result<(UnminedEnvelope, Option<SealJob>), ShhError> {
+    ) -> Result<(UnminedEnvelope, Option<PowJob>), ShhError> {
         let rules = level.rules();
         let letter = Letter {
             topic: post.topic,
@@ -274,8 +274,8 @@ impl Node {
             ShhError::Refused(Refusal::usage(error.to_string(), error.remedy()))
         })?;
         let goal = match post.pow_target > 0.0 {
-            true => Goal::BitsWithin(draft.bits, patience(post)),
-            false => Goal::Bits(draft.bits),
+            true => PowGoal::BitsWithin(draft.bits, patience(post)),
+            false => PowGoal::Bits(draft.bits),
         };
         let job = job(&draft.unmined, Generations::Modern, goal)?;
         Ok((draft.unmined, Some(job)))
@@ -308,8 +308,8 @@ impl Node {
     }
 }
 
-fn job(unmined: &UnminedEnvelope, rules: Generations, goal: Goal) -> Result<SealJob, ShhError> {
-    let job = SealJob::over(unmined.without_nonce(), rules, goal);
+fn job(unmined: &UnminedEnvelope, rules: Generations, goal: PowGoal) -> Result<PowJob, ShhError> {
+    let job = PowJob::over(unmined.without_nonce(), rules, goal);
     // Only a search without an end is refused.
     job.map_err(|error| ShhError::Refused(Refusal::usage(error.to_string(), "ask for less work")))
 }

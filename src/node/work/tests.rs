@@ -5,14 +5,14 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 use super::*;
-use crate::pow::{Generations, Goal, SealJob};
+use crate::pow::{Generations, PowGoal, PowJob};
 
 fn rng() -> ChaCha20Rng {
     ChaCha20Rng::from_seed([3; 32])
 }
 
-fn seal(goal: Goal) -> Job {
-    let job = SealJob::over(vec![7; 600], Generations::Modern, goal).unwrap();
+fn seal(goal: PowGoal) -> Job {
+    let job = PowJob::over(vec![7; 600], Generations::Modern, goal).unwrap();
     Job::Seal(Box::new(job.search(&mut rng())))
 }
 
@@ -30,35 +30,35 @@ fn ticket() -> Job {
 
 #[test]
 fn only_the_search_for_a_nonce_comes_apart() {
-    assert_eq!(seal(Goal::Bits(20)).split(4).len(), 4);
+    assert_eq!(seal(PowGoal::Bits(20)).split(4).len(), 4);
     assert_eq!(ticket().split(4).len(), 1);
 }
 
 #[test]
 fn a_job_without_a_limit_has_nothing_to_show_for_its_time() {
     let limit = Duration::from_secs(2);
-    assert_eq!(seal(Goal::BestIn(limit)).limit(), Some(limit));
-    for job in [seal(Goal::Bits(20)), ticket()] {
+    assert_eq!(seal(PowGoal::BestIn(limit)).limit(), Some(limit));
+    for job in [seal(PowGoal::Bits(20)), ticket()] {
         assert_eq!(job.limit(), None);
-        assert!(Job::time_up(vec![job]).is_none());
+        assert!(Job::finish(vec![job]).is_none());
     }
-    assert!(Job::time_up(Vec::new()).is_none());
+    assert!(Job::finish(Vec::new()).is_none());
 }
 
 #[test]
 fn the_parts_of_a_job_answer_with_the_best_of_their_nonces() {
-    let mut parts = seal(Goal::BestIn(Duration::from_secs(2))).split(3);
+    let mut parts = seal(PowGoal::BestIn(Duration::from_secs(2))).split(3);
     for part in &mut parts {
         assert!(part.step().is_none());
     }
     let each: Vec<u64> = parts
         .iter()
         .map(|part| match part {
-            Job::Seal(search) => search.time_up().unwrap(),
+            Job::Seal(search) => search.finish().unwrap(),
             _ => panic!("a part of another kind"),
         })
         .collect();
-    let Some(Done::Sealed(Ok(nonce))) = Job::time_up(parts) else {
+    let Some(Done::Sealed(Ok(nonce))) = Job::finish(parts) else {
         panic!("nothing was found");
     };
     assert!(each.contains(&nonce));
@@ -66,9 +66,9 @@ fn the_parts_of_a_job_answer_with_the_best_of_their_nonces() {
 
 #[test]
 fn a_target_out_of_reach_ends_with_the_reason() {
-    let mut job = seal(Goal::BitsWithin(300, Duration::from_secs(2)));
+    let mut job = seal(PowGoal::BitsWithin(300, Duration::from_secs(2)));
     assert!(job.step().is_none() && job.tried() > Some(0));
-    let Some(Done::Sealed(Err(late))) = Job::time_up(vec![job]) else {
+    let Some(Done::Sealed(Err(late))) = Job::finish(vec![job]) else {
         panic!("a hash of zeros");
     };
     assert_eq!(late.seconds, 2);

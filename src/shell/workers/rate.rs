@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-use crate::pow::{Generations, Goal, SealJob};
+use crate::pow::{Generations, PowGoal, PowJob};
 
 /// Told the rate once.
 pub(super) type Tell = Box<dyn FnOnce(f64) + Send>;
@@ -82,8 +82,8 @@ impl Measured {
 
 /// Searches for what cannot be found, and counts.
 fn hashes_per_second() -> f64 {
-    let out_of_reach = Goal::BitsWithin(u32::MAX, SAMPLE);
-    let job = SealJob::over(vec![0; SAMPLE_LEN], Generations::Modern, out_of_reach);
+    let out_of_reach = PowGoal::BitsWithin(u32::MAX, SAMPLE);
+    let job = PowJob::over(vec![0; SAMPLE_LEN], Generations::Modern, out_of_reach);
     let Ok(job) = job else {
         return 0.0;
     };

@@ -105,7 +105,7 @@ impl Task {
         if state.running == 0 {
             let ended = std::mem::take(&mut state.ended);
             drop(state);
-            self.answer(Job::time_up(ended));
+            self.answer(Job::finish(ended));
         }
     }
 

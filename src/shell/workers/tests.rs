@@ -5,13 +5,13 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 use super::*;
-use crate::pow::{Generations, Goal, SealJob};
+use crate::pow::{Generations, PowGoal, PowJob};
 
 /// Long enough for the busiest machine; nothing is measured against it.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-fn seal(goal: Goal) -> Job {
-    let job = SealJob::over(vec![7; 600], Generations::Modern, goal).unwrap();
+fn seal(goal: PowGoal) -> Job {
+    let job = PowJob::over(vec![7; 600], Generations::Modern, goal).unwrap();
     Job::Seal(Box::new(job.search(&mut ChaCha20Rng::from_seed([1; 32]))))
 }
 
@@ -36,7 +36,7 @@ fn gone(cancel: &Cancel) {
 #[test]
 fn the_first_to_find_answers_and_stops_the_others() {
     let workers = Workers::start(3).unwrap();
-    let (cancel, answer) = run(&workers, seal(Goal::Bits(8)));
+    let (cancel, answer) = run(&workers, seal(PowGoal::Bits(8)));
     assert!(matches!(wait(&answer), Some(Done::Sealed(Ok(_)))));
     gone(&cancel);
 }
@@ -44,7 +44,7 @@ fn the_first_to_find_answers_and_stops_the_others() {
 #[test]
 fn a_job_that_is_cancelled_says_so_once() {
     let workers = Workers::start(2).unwrap();
-    let (cancel, answer) = run(&workers, seal(Goal::Bits(56)));
+    let (cancel, answer) = run(&workers, seal(PowGoal::Bits(56)));
     cancel.0.stop();
     assert!(wait(&answer).is_none());
     gone(&cancel);
@@ -54,7 +54,7 @@ fn a_job_that_is_cancelled_says_so_once() {
 fn a_target_that_time_does_not_suffice_for_is_an_answer() {
     let workers = Workers::start(2).unwrap();
     for limit in [Duration::ZERO, Duration::from_millis(30)] {
-        let (_cancel, answer) = run(&workers, seal(Goal::BitsWithin(200, limit)));
+        let (_cancel, answer) = run(&workers, seal(PowGoal::BitsWithin(200, limit)));
         assert!(matches!(wait(&answer), Some(Done::Sealed(Err(_)))));
     }
 }
@@ -63,7 +63,7 @@ fn a_target_that_time_does_not_suffice_for_is_an_answer() {
 fn the_best_of_all_threads_is_told_when_time_is_up() {
     let workers = Workers::start(3).unwrap();
     for limit in [Duration::ZERO, Duration::from_millis(30)] {
-        let (_cancel, answer) = run(&workers, seal(Goal::BestIn(limit)));
+        let (_cancel, answer) = run(&workers, seal(PowGoal::BestIn(limit)));
         assert!(matches!(wait(&answer), Some(Done::Sealed(Ok(_)))));
     }
 }
@@ -71,8 +71,8 @@ fn the_best_of_all_threads_is_told_when_time_is_up() {
 #[test]
 fn a_short_job_does_not_wait_for_a_long_one() {
     let workers = Workers::start(1).unwrap();
-    let (_long, never) = run(&workers, seal(Goal::Bits(56)));
-    let (_short, answer) = run(&workers, seal(Goal::Bits(4)));
+    let (_long, never) = run(&workers, seal(PowGoal::Bits(56)));
+    let (_short, answer) = run(&workers, seal(PowGoal::Bits(4)));
     assert!(matches!(wait(&answer), Some(Done::Sealed(Ok(_)))));
     assert!(never.try_recv().is_err());
 }
@@ -85,7 +85,7 @@ fn a_long_search_tells_how_far_it_is() {
         // Nobody listens any more after the second.
         let _ = tell.send(tried);
     };
-    let _cancel = workers.run(seal(Goal::Bits(56)), progress, |_| {});
+    let _cancel = workers.run(seal(PowGoal::Bits(56)), progress, |_| {});
     let first: u64 = told.recv_timeout(PATIENCE).unwrap();
     let second = told.recv_timeout(PATIENCE).unwrap();
     assert!(0 < first && first < second);
@@ -109,7 +109,7 @@ fn the_threads_that_search_have_the_lowest_priority_and_the_others_keep_theirs()
     let (tell, told) = mpsc::channel();
     let priority = || rustix::process::getpriority_process(Some(rustix::thread::gettid()));
     let report = move |_| tell.send(priority()).unwrap();
-    let _cancel = workers.run(seal(Goal::Bits(1)), |_| {}, report);
+    let _cancel = workers.run(seal(PowGoal::Bits(1)), |_| {}, report);
     assert_eq!(told.recv_timeout(PATIENCE).unwrap(), Ok(LOWEST_PRIORITY));
     assert!(priority().unwrap() < LOWEST_PRIORITY);
 }

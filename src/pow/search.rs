@@ -7,7 +7,7 @@
 //!
 //! Searches know neither threads nor clocks. Whoever has several threads splits a search, lets
 //! each part run and stops the others when one has found; whoever has a clock ends a search whose
-//! [`Goal`] names a time, and asks it with [`SealSearch::time_up`] what it has.
+//! [`PowGoal`] names a time, and asks it with [`NonceSearch::finish`] what it has.
 
 use core::fmt;
 use core::time::Duration;
@@ -16,8 +16,8 @@ use rand_core::CryptoRng;
 use sha3::{Digest, Keccak256};
 use thiserror::Error;
 
-use super::lanes::{Lanes, Wanted};
 use super::midstate::Midstate;
+use super::simd::{HashMask, KeccakBackend};
 use super::{Generation, LEGACY_ZEROS, required_bits};
 use crate::envelope::{ProtocolVersion, UnminedEnvelope};
 
@@ -35,7 +35,7 @@ pub enum Generations {
 
 /// What a search is to bring, and how long it may take.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Goal {
+pub enum PowGoal {
     /// The first nonce of at least so many zero bits, however long that takes.
     Bits(u32),
     /// The same, but it fails after this time: go-ethereum's positive `powTarget` with `powTime`
@@ -48,7 +48,7 @@ pub enum Goal {
     BestIn(Duration),
 }
 
-impl Goal {
+impl PowGoal {
     /// The zero bits to be reached; none if the best is wanted.
     #[must_use]
     pub const fn bits(self) -> Option<u32> {
@@ -70,13 +70,13 @@ impl Goal {
 
 /// What a search hashes, and what it has to reach.
 #[derive(Clone)]
-pub struct SealJob {
+pub struct PowJob {
     without_nonce: Vec<u8>,
     generations: Generations,
-    goal: Goal,
+    goal: PowGoal,
 }
 
-impl SealJob {
+impl PowJob {
     /// A job over the bytes that the work is to be bound to: the envelope's RLP without its nonce,
     /// in whatever version of the protocol.
     ///
@@ -86,7 +86,7 @@ impl SealJob {
     pub fn over(
         without_nonce: Vec<u8>,
         generations: Generations,
-        goal: Goal,
+        goal: PowGoal,
     ) -> Result<Self, TooMuchWork> {
         let job = Self {
             without_nonce,
@@ -98,7 +98,7 @@ impl SealJob {
             Generations::Legacy | Generations::Modern => MAX_BITS,
         };
         match goal {
-            Goal::Bits(_) if job.total_bits() > most => Err(TooMuchWork {
+            PowGoal::Bits(_) if job.total_bits() > most => Err(TooMuchWork {
                 bits: job.total_bits(),
                 most,
             }),
@@ -115,7 +115,7 @@ impl SealJob {
     pub fn for_goal(
         unmined: &UnminedEnvelope,
         generations: Generations,
-        goal: Goal,
+        goal: PowGoal,
     ) -> Result<Self, TooMuchWork> {
         let generations = match unmined.protocol() {
             ProtocolVersion::V5 => Generations::Legacy,
@@ -134,7 +134,7 @@ impl SealJob {
         generations: Generations,
         bits: u32,
     ) -> Result<Self, TooMuchWork> {
-        Self::for_goal(unmined, generations, Goal::Bits(bits))
+        Self::for_goal(unmined, generations, PowGoal::Bits(bits))
     }
 
     /// A job that makes work of at least `minimum`, whatever shape the envelope has.
@@ -163,8 +163,8 @@ impl SealJob {
     #[must_use]
     pub fn expected_hashes(&self) -> f64 {
         match self.goal {
-            Goal::BestIn(_) => 0.0,
-            Goal::Bits(_) | Goal::BitsWithin(..) => {
+            PowGoal::BestIn(_) => 0.0,
+            PowGoal::Bits(_) | PowGoal::BitsWithin(..) => {
                 f64::from(2).powi(i32::try_from(self.total_bits()).unwrap_or(i32::MAX))
             }
         }
@@ -178,7 +178,7 @@ impl SealJob {
 
     /// What the search is to bring.
     #[must_use]
-    pub const fn goal(&self) -> Goal {
+    pub const fn goal(&self) -> PowGoal {
         self.goal
     }
 
@@ -189,7 +189,7 @@ impl SealJob {
     }
 
     /// Begins a search at a random nonce, with the fastest hashing that this machine has.
-    pub fn search(&self, rng: &mut impl CryptoRng) -> SealSearch {
+    pub fn search(&self, rng: &mut impl CryptoRng) -> NonceSearch {
         let start = loop {
             let start = rng.next_u64();
             if start >= FIRST_NONCE {
@@ -214,11 +214,11 @@ impl SealJob {
             // A legacy trial is always one permutation, so it goes first.
             Generations::Both => (legacy(), Some(modern())),
         };
-        SealSearch {
+        NonceSearch {
             first,
             second,
             goal: self.goal,
-            lanes: Lanes::fastest(),
+            backend: KeccakBackend::fastest(),
             next: start,
             tried: 0,
             best: Best {
@@ -236,24 +236,24 @@ impl SealJob {
     }
 }
 
-impl fmt::Debug for SealJob {
+impl fmt::Debug for PowJob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             without_nonce: _,
             generations,
             goal,
         } = self;
-        write!(f, "SealJob({generations:?}, {goal:?})")
+        write!(f, "PowJob({generations:?}, {goal:?})")
     }
 }
 
 /// A search under way.
 #[derive(Clone)]
-pub struct SealSearch {
+pub struct NonceSearch {
     first: Trial,
     second: Option<Trial>,
-    goal: Goal,
-    lanes: Lanes,
+    goal: PowGoal,
+    backend: KeccakBackend,
     next: u64,
     tried: u64,
     best: Best,
@@ -266,7 +266,7 @@ struct Best {
     bits: u32,
 }
 
-impl SealSearch {
+impl NonceSearch {
     /// Tries at most `max_tries` nonces; the first that reaches the target ends the step.
     ///
     /// Where the best is wanted no step brings anything: the search goes on until its time is up.
@@ -292,10 +292,10 @@ impl SealSearch {
     /// # Errors
     ///
     /// [`OutOfTime`] if its goal was a target, which it has not reached.
-    pub fn time_up(&self) -> Result<u64, OutOfTime> {
+    pub fn finish(&self) -> Result<u64, OutOfTime> {
         match self.goal {
-            Goal::BestIn(_) => Ok(self.best.nonce),
-            Goal::Bits(_) | Goal::BitsWithin(..) => Err(OutOfTime {
+            PowGoal::BestIn(_) => Ok(self.best.nonce),
+            PowGoal::Bits(_) | PowGoal::BitsWithin(..) => Err(OutOfTime {
                 seconds: self.goal.limit().unwrap_or_default().as_secs(),
             }),
         }
@@ -328,15 +328,15 @@ impl SealSearch {
 
     /// Hashes in another way than the fastest; what is found does not depend on it.
     #[must_use]
-    pub fn with_lanes(mut self, lanes: Lanes) -> Self {
-        self.lanes = lanes;
+    pub fn with_backend(mut self, backend: KeccakBackend) -> Self {
+        self.backend = backend;
         self
     }
 
     /// How many nonces are worth trying in one step: some milliseconds on any machine.
     #[must_use]
     pub fn stride(&self) -> u32 {
-        HASHES_PER_LANE.saturating_mul(self.lanes.width())
+        HASHES_PER_LANE_AND_STEP.saturating_mul(self.backend.width())
     }
 
     /// How many nonces were tried so far.
@@ -347,7 +347,7 @@ impl SealSearch {
 
     /// What the search is to bring.
     #[must_use]
-    pub const fn goal(&self) -> Goal {
+    pub const fn goal(&self) -> PowGoal {
         self.goal
     }
 
@@ -363,7 +363,7 @@ impl SealSearch {
     fn next_hit(&mut self, bits: u32, most: u64) -> (Option<Best>, u64) {
         let start = self.next;
         let count = most.min(u64::MAX.saturating_sub(start).saturating_add(1));
-        let candidate = self.first.find(self.lanes, start, count, bits);
+        let candidate = self.first.find(self.backend, start, count, bits);
         let tried = candidate.map_or(count, |nonce| nonce.saturating_sub(start).saturating_add(1));
         self.next = later(start, tried);
         self.tried = self.tried.saturating_add(tried);
@@ -377,9 +377,9 @@ impl SealSearch {
     }
 }
 
-impl fmt::Debug for SealSearch {
+impl fmt::Debug for NonceSearch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SealSearch({:?}, {} tried)", self.goal, self.tried)
+        write!(f, "NonceSearch({:?}, {} tried)", self.goal, self.tried)
     }
 }
 
@@ -414,9 +414,9 @@ struct Trial {
 impl Trial {
     /// The first of `count` nonces from `start` in which at least `bits` seem to count: exact up
     /// to the 64 that a word holds.
-    fn find(&self, lanes: Lanes, start: u64, count: u64, bits: u32) -> Option<u64> {
-        let wanted = Wanted::new(self.generation, bits);
-        self.midstate.find(lanes, start, count, wanted)
+    fn find(&self, backend: KeccakBackend, start: u64, count: u64, bits: u32) -> Option<u64> {
+        let wanted = HashMask::new(self.generation, bits);
+        self.midstate.find(backend, start, count, wanted)
     }
 
     /// What the generation counts under one nonce.
@@ -442,7 +442,7 @@ const MAX_BITS: u32 = 56;
 /// Sealing for both generations pays the product (spec M23).
 const MAX_BITS_BOTH: u32 = 34;
 /// Hashes in one lane between two looks at the clock: some milliseconds.
-const HASHES_PER_LANE: u32 = 4096;
+const HASHES_PER_LANE_AND_STEP: u32 = 4096;
 
 #[cfg(test)]
 mod tests;

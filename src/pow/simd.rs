@@ -4,7 +4,7 @@
 //! the processor's own operations: eight lanes with AVX-512 (which rotates and mixes three words
 //! in one instruction each), four with AVX2, and one, from the crate `keccak`, on everything else.
 //! Which of them is there is found out while the program runs, once for each search; a value of
-//! [`Lanes`] is the proof that it is.
+//! [`KeccakBackend`] is the proof that it is.
 //!
 //! This module and those below it are the only ones of the project that contain `unsafe`: to call
 //! what needs a processor's feature, and to read vectors as the words they are made of. What the
@@ -25,10 +25,10 @@ mod scalar;
 
 /// A way to hash that this machine can go.
 #[derive(Clone, Copy)]
-pub struct Lanes(Backend);
+pub struct KeccakBackend(BackendKind);
 
 #[derive(Clone, Copy)]
-enum Backend {
+enum BackendKind {
     Scalar(scalar::Scalar),
     #[cfg(target_arch = "x86_64")]
     Avx2(avx2::Avx2),
@@ -36,7 +36,7 @@ enum Backend {
     Avx512(avx512::Avx512),
 }
 
-impl Lanes {
+impl KeccakBackend {
     /// The names of all ways, slowest first, whether or not this machine can go them.
     pub const NAMES: [&'static str; 3] = ["scalar", "AVX2", "AVX-512"];
 
@@ -46,24 +46,24 @@ impl Lanes {
         #[cfg(target_arch = "x86_64")]
         {
             if let Some(token) = avx512::Avx512::detect() {
-                return Self(Backend::Avx512(token));
+                return Self(BackendKind::Avx512(token));
             }
             if let Some(token) = avx2::Avx2::detect() {
-                return Self(Backend::Avx2(token));
+                return Self(BackendKind::Avx2(token));
             }
         }
-        Self(Backend::Scalar(scalar::Scalar))
+        Self(BackendKind::Scalar(scalar::Scalar))
     }
 
     /// The way of this name, if this machine can go it.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         match name {
-            "scalar" => Some(Self(Backend::Scalar(scalar::Scalar))),
+            "scalar" => Some(Self(BackendKind::Scalar(scalar::Scalar))),
             #[cfg(target_arch = "x86_64")]
-            "AVX2" => avx2::Avx2::detect().map(|token| Self(Backend::Avx2(token))),
+            "AVX2" => avx2::Avx2::detect().map(|token| Self(BackendKind::Avx2(token))),
             #[cfg(target_arch = "x86_64")]
-            "AVX-512" => avx512::Avx512::detect().map(|token| Self(Backend::Avx512(token))),
+            "AVX-512" => avx512::Avx512::detect().map(|token| Self(BackendKind::Avx512(token))),
             _ => None,
         }
     }
@@ -72,40 +72,46 @@ impl Lanes {
     #[must_use]
     pub const fn width(self) -> u32 {
         match self.0 {
-            Backend::Scalar(_) => 1,
+            BackendKind::Scalar(_) => 1,
             #[cfg(target_arch = "x86_64")]
-            Backend::Avx2(_) => 4,
+            BackendKind::Avx2(_) => 4,
             #[cfg(target_arch = "x86_64")]
-            Backend::Avx512(_) => 8,
+            BackendKind::Avx512(_) => 8,
         }
     }
 
     /// The first of `count` nonces from `start` that is wanted; `block` has to hold for all.
-    pub(super) fn find(self, block: &Block, start: u64, count: u64, wanted: Wanted) -> Option<u64> {
+    pub(super) fn find(
+        self,
+        block: &Block,
+        start: u64,
+        count: u64,
+        wanted: HashMask,
+    ) -> Option<u64> {
         match self.0 {
-            Backend::Scalar(lanes) => find(&lanes, block, start, count, wanted),
+            BackendKind::Scalar(lanes) => find(&lanes, block, start, count, wanted),
             #[cfg(target_arch = "x86_64")]
-            Backend::Avx2(lanes) => find(&lanes, block, start, count, wanted),
+            BackendKind::Avx2(lanes) => find(&lanes, block, start, count, wanted),
             #[cfg(target_arch = "x86_64")]
-            Backend::Avx512(lanes) => find(&lanes, block, start, count, wanted),
+            BackendKind::Avx512(lanes) => find(&lanes, block, start, count, wanted),
         }
     }
 }
 
-impl fmt::Debug for Lanes {
+impl fmt::Debug for KeccakBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Lanes({self})")
+        write!(f, "KeccakBackend({self})")
     }
 }
 
-impl fmt::Display for Lanes {
+impl fmt::Display for KeccakBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            Backend::Scalar(_) => "scalar",
+            BackendKind::Scalar(_) => "scalar",
             #[cfg(target_arch = "x86_64")]
-            Backend::Avx2(_) => "AVX2",
+            BackendKind::Avx2(_) => "AVX2",
             #[cfg(target_arch = "x86_64")]
-            Backend::Avx512(_) => "AVX-512",
+            BackendKind::Avx512(_) => "AVX-512",
         })
     }
 }
@@ -113,12 +119,12 @@ impl fmt::Display for Lanes {
 /// Which digests a search looks for: those in which the bits of one word that the mask names are
 /// all zero.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted {
+pub(super) struct HashMask {
     last_word: bool,
     mask: u64,
 }
 
-impl Wanted {
+impl HashMask {
     /// Digests in which a generation counts at least `bits`, of which no more than 64 are looked
     /// at.
     pub(super) fn new(generation: Generation, bits: u32) -> Self {
@@ -150,13 +156,13 @@ trait SideBySide<const N: usize> {
     fn digests(&self, sponges: &Sponges<N>, padding_follows: bool) -> Digests<N>;
 }
 
-/// [`Lanes::find`] in groups of `N`.
+/// [`KeccakBackend::find`] in groups of `N`.
 fn find<const N: usize>(
     lanes: &impl SideBySide<N>,
     block: &Block,
     start: u64,
     count: u64,
-    wanted: Wanted,
+    wanted: HashMask,
 ) -> Option<u64> {
     let mut sponges = block.state.map(|word| [word; N]);
     let [first, second] = block

@@ -16,7 +16,7 @@ fn unmined(len: usize) -> UnminedEnvelope {
     }
 }
 
-fn seal(job: &SealJob, seed: u64) -> u64 {
+fn seal(job: &PowJob, seed: u64) -> u64 {
     let mut search = job.search(&mut ChaCha20Rng::seed_from_u64(seed));
     loop {
         if let Some(nonce) = search.step(64) {
@@ -30,7 +30,7 @@ fn what_the_search_finds_the_judge_accepts() {
     for len in [0, 100, 120, 535, 1_150] {
         for generations in [Generations::Modern, Generations::Legacy, Generations::Both] {
             let unmined = unmined(len);
-            let job = SealJob::new(&unmined, generations, 5).unwrap();
+            let job = PowJob::new(&unmined, generations, 5).unwrap();
             let nonce = seal(&job, 7);
             assert!(nonce >= FIRST_NONCE);
             let hashes = PowHashes::of(&unmined.with_nonce(nonce));
@@ -46,7 +46,7 @@ fn what_the_search_finds_the_judge_accepts() {
 
 #[test]
 fn a_search_stops_at_the_first_hit() {
-    let job = SealJob::new(&unmined(535), Generations::Modern, 4).unwrap();
+    let job = PowJob::new(&unmined(535), Generations::Modern, 4).unwrap();
     let mut search = job.search(&mut ChaCha20Rng::seed_from_u64(1));
     let start = search.next;
     let nonce = loop {
@@ -63,7 +63,7 @@ fn a_search_stops_at_the_first_hit() {
 
 #[test]
 fn a_step_is_bounded() {
-    let job = SealJob::new(&unmined(535), Generations::Modern, 56).unwrap();
+    let job = PowJob::new(&unmined(535), Generations::Modern, 56).unwrap();
     let mut search = job.search(&mut ChaCha20Rng::seed_from_u64(1));
     assert_eq!(search.step(100), None);
     assert_eq!(search.step(50), None);
@@ -72,7 +72,7 @@ fn a_step_is_bounded() {
 
 #[test]
 fn nonces_wrap_inside_the_range_of_eight_bytes() {
-    let job = SealJob::new(&unmined(535), Generations::Modern, 56).unwrap();
+    let job = PowJob::new(&unmined(535), Generations::Modern, 56).unwrap();
     let mut search = job.search(&mut ChaCha20Rng::seed_from_u64(1));
     search.next = u64::MAX;
     search.step(2);
@@ -81,20 +81,20 @@ fn nonces_wrap_inside_the_range_of_eight_bytes() {
 
 #[test]
 fn both_generations_are_refused_where_the_product_is_out_of_reach() {
-    assert!(SealJob::new(&unmined(535), Generations::Both, 17).is_ok());
-    let refused = SealJob::new(&unmined(535), Generations::Both, 18).unwrap_err();
+    assert!(PowJob::new(&unmined(535), Generations::Both, 17).is_ok());
+    let refused = PowJob::new(&unmined(535), Generations::Both, 18).unwrap_err();
     assert_eq!((refused.bits, refused.most), (36, 34));
     assert!(refused.to_string().contains("shorten the lifetime"));
 }
 
 #[test]
 fn an_infinite_minimum_starts_no_search() {
-    assert!(SealJob::for_minimum(&unmined(9), Generations::Modern, f64::INFINITY).is_err());
+    assert!(PowJob::for_minimum(&unmined(9), Generations::Modern, f64::INFINITY).is_err());
 }
 
 #[test]
 fn expected_hashes_are_a_power_of_two() {
-    let job = SealJob::new(&unmined(535), Generations::Both, 10).unwrap();
+    let job = PowJob::new(&unmined(535), Generations::Both, 10).unwrap();
     assert!((job.expected_hashes() - 1_048_576.0).abs() < 0.5);
 }
 
@@ -102,8 +102,8 @@ fn rng() -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(1)
 }
 
-fn job(generations: Generations, goal: Goal) -> SealJob {
-    SealJob::over(unmined(535).without_nonce(), generations, goal).unwrap()
+fn job(generations: Generations, goal: PowGoal) -> PowJob {
+    PowJob::over(unmined(535).without_nonce(), generations, goal).unwrap()
 }
 
 /// The bits of a nonce in the generation that counts fewer, by the ordinary hash.
@@ -121,12 +121,12 @@ fn bits(generations: Generations, nonce: u64) -> u32 {
 #[test]
 fn all_lanes_find_the_same_nonce_after_the_same_number_of_tries() {
     for generations in [Generations::Modern, Generations::Legacy, Generations::Both] {
-        let job = job(generations, Goal::Bits(6));
-        let found: Vec<_> = Lanes::NAMES
+        let job = job(generations, PowGoal::Bits(6));
+        let found: Vec<_> = KeccakBackend::NAMES
             .into_iter()
-            .filter_map(Lanes::named)
-            .map(|lanes| {
-                let mut search = job.search(&mut rng()).with_lanes(lanes);
+            .filter_map(KeccakBackend::named)
+            .map(|backend| {
+                let mut search = job.search(&mut rng()).with_backend(backend);
                 let nonce = core::iter::repeat_with(|| search.step(1_001))
                     .flatten()
                     .next();
@@ -140,7 +140,8 @@ fn all_lanes_find_the_same_nonce_after_the_same_number_of_tries() {
 #[test]
 fn a_search_for_the_best_keeps_the_first_of_the_best() {
     for generations in [Generations::Modern, Generations::Legacy, Generations::Both] {
-        let mut search = job(generations, Goal::BestIn(Duration::from_secs(1))).search(&mut rng());
+        let mut search =
+            job(generations, PowGoal::BestIn(Duration::from_secs(1))).search(&mut rng());
         let start = search.next;
         for _ in 0..3 {
             assert_eq!(search.step(500), None);
@@ -150,31 +151,31 @@ fn a_search_for_the_best_keeps_the_first_of_the_best() {
             .max()
             .unwrap();
         let first = (start..start + 1_500).find(|nonce| bits(generations, *nonce) == best);
-        assert_eq!(search.time_up().ok(), first);
+        assert_eq!(search.finish().ok(), first);
         assert_eq!(search.tried(), 1_500);
     }
 }
 
 #[test]
 fn a_search_for_the_best_that_has_no_time_at_all_still_has_a_nonce() {
-    let search = job(Generations::Modern, Goal::BestIn(Duration::ZERO)).search(&mut rng());
-    assert!(search.time_up().unwrap() >= FIRST_NONCE);
+    let search = job(Generations::Modern, PowGoal::BestIn(Duration::ZERO)).search(&mut rng());
+    assert!(search.finish().unwrap() >= FIRST_NONCE);
 }
 
 #[test]
 fn a_target_that_is_not_reached_in_time_fails_in_the_words_of_geth() {
-    let goal = Goal::BitsWithin(4_000, Duration::from_secs(3));
+    let goal = PowGoal::BitsWithin(4_000, Duration::from_secs(3));
     let mut search = job(Generations::Legacy, goal).search(&mut rng());
     assert_eq!(search.step(100), None);
     assert_eq!(
-        search.time_up().unwrap_err().to_string(),
+        search.finish().unwrap_err().to_string(),
         "failed to reach the PoW target, specified pow time (3 seconds) was insufficient"
     );
 }
 
 #[test]
 fn a_target_that_is_reached_in_time_ends_the_search() {
-    let goal = Goal::BitsWithin(4, Duration::from_secs(3));
+    let goal = PowGoal::BitsWithin(4, Duration::from_secs(3));
     let mut search = job(Generations::Legacy, goal).search(&mut rng());
     let nonce = search.step(10_000).unwrap();
     assert!(bits(Generations::Legacy, nonce) >= 4);
@@ -182,7 +183,7 @@ fn a_target_that_is_reached_in_time_ends_the_search() {
 
 #[test]
 fn parts_of_a_search_are_far_apart_and_the_first_goes_on_where_it_was() {
-    let mut search = job(Generations::Modern, Goal::Bits(56)).search(&mut rng());
+    let mut search = job(Generations::Modern, PowGoal::Bits(56)).search(&mut rng());
     search.step(10);
     let next = search.next;
     let parts = search.split(3);
@@ -195,26 +196,26 @@ fn parts_of_a_search_are_far_apart_and_the_first_goes_on_where_it_was() {
         let way = to.checked_sub(from).unwrap_or_else(|| NONCES - (from - to));
         assert!(way >= NONCES / 3);
     }
-    assert_eq!(parts.iter().map(SealSearch::tried).sum::<u64>(), 10);
-    let one = job(Generations::Modern, Goal::Bits(56)).search(&mut rng());
+    assert_eq!(parts.iter().map(NonceSearch::tried).sum::<u64>(), 10);
+    let one = job(Generations::Modern, PowGoal::Bits(56)).search(&mut rng());
     assert_eq!(one.split(0).len(), 1);
 }
 
 #[test]
 fn of_two_parts_the_one_with_the_better_nonce_answers() {
-    let job = job(Generations::Modern, Goal::BestIn(Duration::from_secs(1)));
+    let job = job(Generations::Modern, PowGoal::BestIn(Duration::from_secs(1)));
     let mut parts = job.search(&mut rng()).split(4);
     for part in &mut parts {
         part.step(300);
     }
-    let nonces: Vec<u64> = parts.iter().map(|part| part.time_up().unwrap()).collect();
+    let nonces: Vec<u64> = parts.iter().map(|part| part.finish().unwrap()).collect();
     let most = nonces
         .iter()
         .map(|nonce| bits(Generations::Modern, *nonce))
         .max();
-    let best = parts.into_iter().reduce(SealSearch::better).unwrap();
+    let best = parts.into_iter().reduce(NonceSearch::better).unwrap();
     assert_eq!(
-        Some(bits(Generations::Modern, best.time_up().unwrap())),
+        Some(bits(Generations::Modern, best.finish().unwrap())),
         most
     );
 }
@@ -222,7 +223,7 @@ fn of_two_parts_the_one_with_the_better_nonce_answers() {
 #[test]
 fn other_bytes_than_an_envelope_can_be_sealed() {
     let bytes = b"seven fields of shh/5".to_vec();
-    let job = SealJob::over(bytes.clone(), Generations::Legacy, Goal::Bits(7)).unwrap();
+    let job = PowJob::over(bytes.clone(), Generations::Legacy, PowGoal::Bits(7)).unwrap();
     let nonce = job.search(&mut rng()).step(100_000).unwrap();
     let inner = Keccak256::digest(&bytes);
     let hash = Keccak256::new()

@@ -5,16 +5,19 @@ use super::super::midstate::Midstate;
 use super::*;
 
 /// The ways that this machine can go.
-fn here() -> Vec<Lanes> {
-    Lanes::NAMES.into_iter().filter_map(Lanes::named).collect()
+fn here() -> Vec<KeccakBackend> {
+    KeccakBackend::NAMES
+        .into_iter()
+        .filter_map(KeccakBackend::named)
+        .collect()
 }
 
 /// What a run leaves out is said on the terminal, past the harness, which keeps what tests print.
 #[test]
 fn the_lanes_that_this_processor_lacks_are_named() {
     use std::io::Write;
-    for name in Lanes::NAMES {
-        let line = match Lanes::named(name) {
+    for name in KeccakBackend::NAMES {
+        let line = match KeccakBackend::named(name) {
             Some(_) => format!("TESTED: {name}\n"),
             None => format!("NOT TESTED: {name}, which this processor lacks\n"),
         };
@@ -64,11 +67,11 @@ fn digests<const N: usize>(
 #[test]
 fn every_name_is_that_of_its_lanes() {
     for lanes in here() {
-        assert!(Lanes::NAMES.contains(&lanes.to_string().as_str()));
+        assert!(KeccakBackend::NAMES.contains(&lanes.to_string().as_str()));
     }
-    assert!(Lanes::named("scalar").is_some() && Lanes::named("MMX").is_none());
+    assert!(KeccakBackend::named("scalar").is_some() && KeccakBackend::named("MMX").is_none());
     assert_eq!(
-        Lanes::fastest().to_string(),
+        KeccakBackend::fastest().to_string(),
         here().last().unwrap().to_string()
     );
 }
@@ -87,7 +90,7 @@ fn every_lane_agrees_with_the_ordinary_hash_at_every_alignment() {
                 let wanted = ordinary(&prefix, start + at);
                 let word = u64::from_le_bytes(wanted[..8].try_into().unwrap());
                 // Bits that are zero in this hash and, but for great luck, in none before it.
-                let exact = Wanted {
+                let exact = HashMask {
                     last_word: false,
                     mask: !word,
                 };
@@ -138,7 +141,7 @@ proptest! {
         let expected = (start..start + count)
             .find(|nonce| passes(generation, bits, &ordinary(&prefix, *nonce)));
         for lanes in here() {
-            let found = Midstate::new(&prefix).find(lanes, start, count, Wanted::new(generation, bits));
+            let found = Midstate::new(&prefix).find(lanes, start, count, HashMask::new(generation, bits));
             prop_assert_eq!(found, expected, "{}", lanes);
         }
     }
@@ -151,7 +154,7 @@ proptest! {
         tail = (tail.unbounded_shl(zeros)).swap_bytes();
         let bytes: [u8; 32] = [head, b, c, tail].map(u64::to_le_bytes).concat().try_into().unwrap();
         for (generation, word) in [(Generation::Modern, head), (Generation::Legacy, tail)] {
-            let wanted = Wanted::new(generation, bits);
+            let wanted = HashMask::new(generation, bits);
             prop_assert_eq!(word & wanted.mask == 0, passes(generation, bits, &bytes));
         }
     }
