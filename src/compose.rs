@@ -290,7 +290,7 @@ pub fn payload_capacity(
     life: TtlClass,
     signed: bool,
 ) -> usize {
-    message::longest_payload(plaintext_len(kind, size, life), signed).unwrap_or(0)
+    message::max_payload_len(plaintext_len(kind, size, life), signed).unwrap_or(0)
 }
 
 /// Why a letter became no envelope.

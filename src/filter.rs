@@ -18,7 +18,9 @@ use thiserror::Error;
 
 use crate::bloom::Bloom;
 use crate::envelope::{EncryptionHint, Envelope, EnvelopeHash, Topic};
-use crate::message::{self, ClientPublic, ClientSecret, Opened, SymKey, Trials, Unverified};
+use crate::message::{
+    self, ClientPublic, ClientSecret, DecryptedMessage, SymKey, TrialDecryption, UnverifiedMessage,
+};
 
 /// What a subscriber asks for.
 #[derive(Clone, Debug)]
@@ -127,7 +129,7 @@ pub struct Received {
     /// The envelope it came in.
     pub envelope: Envelope,
     /// What was in it.
-    pub opened: Opened,
+    pub opened: DecryptedMessage,
     /// How it came.
     pub arrival: Arrival,
 }
@@ -299,14 +301,14 @@ impl Filters {
     ///
     /// An envelope of `shh/5` shows which kind of key it is for, and only those are tried: what
     /// that saves depends on what everybody sees, and not on what we read.
-    fn open(&self, envelope: &Envelope) -> Vec<(KeyId, Opened)> {
+    fn open(&self, envelope: &Envelope) -> Vec<(KeyId, DecryptedMessage)> {
         let Some(hint) = envelope.hint() else {
             return Vec::new();
         };
         let data = envelope.data();
         let mut shared = match hint {
-            EncryptionHint::Absent => Trials::v6(data).ok(),
-            EncryptionHint::Symmetric(nonce) => Trials::v5(nonce, data).ok(),
+            EncryptionHint::Absent => TrialDecryption::v6(data).ok(),
+            EncryptionHint::Symmetric(nonce) => TrialDecryption::v5(nonce, data).ok(),
             EncryptionHint::Asymmetric => None,
         };
         let unverified: Vec<_> = self
@@ -317,7 +319,7 @@ impl Filters {
                     (
                         FilterKey::Asymmetric(key),
                         EncryptionHint::Absent | EncryptionHint::Asymmetric,
-                    ) => Unverified::asymmetric(envelope.protocol(), key, data),
+                    ) => UnverifiedMessage::asymmetric(envelope.protocol(), key, data),
                     (FilterKey::Symmetric(key), _) => shared.as_mut()?.attempt(key),
                     (FilterKey::Asymmetric(_), EncryptionHint::Symmetric(_)) => return None,
                 };

@@ -18,15 +18,15 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 pub use self::keys::{ClientPublic, ClientSecret, InvalidKey, SymKey, ZeroKey};
-use self::plaintext::Parsed;
-pub use self::plaintext::{Malformed, Padding, PayloadTooLong, Plaintext, longest_payload};
-pub(crate) use self::trials::Trials;
+use self::plaintext::ParsedPlaintext;
+pub use self::plaintext::{Padding, PayloadTooLong, Plaintext, PlaintextError, max_payload_len};
+pub(crate) use self::trial_decryption::TrialDecryption;
 use crate::ecies::{self, EciesError};
 use crate::envelope::{AesNonce, ProtocolVersion};
 
 mod keys;
 mod plaintext;
-mod trials;
+mod trial_decryption;
 pub mod v5;
 
 /// What symmetric encryption adds: the tag, and the nonce behind it.
@@ -75,8 +75,8 @@ pub fn seal_asymmetric(
 /// # Errors
 ///
 /// For nearly every envelope: it is for somebody else.
-pub fn open_symmetric(key: &SymKey, data: &[u8]) -> Result<Opened, OpenError> {
-    Unverified::symmetric(key, data)?.verify()
+pub fn decrypt_symmetric(key: &SymKey, data: &[u8]) -> Result<DecryptedMessage, DecryptError> {
+    UnverifiedMessage::symmetric(key, data)?.verify()
 }
 
 /// Opens the data of an envelope with a person's key.
@@ -84,8 +84,11 @@ pub fn open_symmetric(key: &SymKey, data: &[u8]) -> Result<Opened, OpenError> {
 /// # Errors
 ///
 /// For nearly every envelope: it is for somebody else.
-pub fn open_asymmetric(key: &ClientSecret, data: &[u8]) -> Result<Opened, OpenError> {
-    Unverified::asymmetric(ProtocolVersion::V6, key, data)?.verify()
+pub fn decrypt_asymmetric(
+    key: &ClientSecret,
+    data: &[u8],
+) -> Result<DecryptedMessage, DecryptError> {
+    UnverifiedMessage::asymmetric(ProtocolVersion::V6, key, data)?.verify()
 }
 
 /// Reads a decrypted message.
@@ -93,13 +96,13 @@ pub fn open_asymmetric(key: &ClientSecret, data: &[u8]) -> Result<Opened, OpenEr
 /// # Errors
 ///
 /// Whoever knew the key wrote something that is no message.
-pub fn parse(plaintext: &[u8]) -> Result<Opened, OpenError> {
-    Unverified::parse(ProtocolVersion::V6, plaintext)?.verify()
+pub fn parse(plaintext: &[u8]) -> Result<DecryptedMessage, DecryptError> {
+    UnverifiedMessage::parse(ProtocolVersion::V6, plaintext)?.verify()
 }
 
 /// A message that was for us.
 #[derive(Clone, Eq, PartialEq)]
-pub struct Opened {
+pub struct DecryptedMessage {
     /// What was said.
     pub payload: Zeroizing<Vec<u8>>,
     /// What was added to hide how much was said.
@@ -110,22 +113,22 @@ pub struct Opened {
     pub recipient: Option<ClientPublic>,
 }
 
-impl fmt::Debug for Opened {
+impl fmt::Debug for DecryptedMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Opened([redacted])")
+        f.write_str("DecryptedMessage([redacted])")
     }
 }
 
 /// Why data was not opened. For tests and local logs: nobody outside may learn it.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
-pub enum OpenError {
+pub enum DecryptError {
     /// It does not decrypt with a person's key.
     #[error("not encrypted to this key: {0}")]
     Asymmetric(#[from] EciesError),
     /// It decrypts to something that is no message.
     #[error("{0}")]
-    Malformed(#[from] Malformed),
+    Malformed(#[from] PlaintextError),
     /// It does not decrypt with a shared key, or was altered.
     #[error("not encrypted under this key, or altered")]
     Symmetric,
@@ -136,23 +139,23 @@ pub enum OpenError {
 
 /// A message that decrypted, before its signer is known: recovering costs as much as everything
 /// else together, and a reader with many keys wants to pay for it once.
-pub(crate) struct Unverified {
-    parsed: Parsed,
+pub(crate) struct UnverifiedMessage {
+    parsed: ParsedPlaintext,
     recipient: Option<ClientPublic>,
 }
 
-impl Unverified {
+impl UnverifiedMessage {
     /// Of an envelope of `shh/6`, with one key.
-    fn symmetric(key: &SymKey, data: &[u8]) -> Result<Self, OpenError> {
-        Self::only_try(Trials::v6(data)?, key)
+    fn symmetric(key: &SymKey, data: &[u8]) -> Result<Self, DecryptError> {
+        Self::only_try(TrialDecryption::v6(data)?, key)
     }
 
     /// Of an envelope of `shh/5`, with one key.
-    fn symmetric_v5(key: &SymKey, nonce: AesNonce, data: &[u8]) -> Result<Self, OpenError> {
-        Self::only_try(Trials::v5(nonce, data)?, key)
+    fn symmetric_v5(key: &SymKey, nonce: AesNonce, data: &[u8]) -> Result<Self, DecryptError> {
+        Self::only_try(TrialDecryption::v5(nonce, data)?, key)
     }
 
-    fn only_try(mut trials: Trials<'_>, key: &SymKey) -> Result<Self, OpenError> {
+    fn only_try(mut trials: TrialDecryption<'_>, key: &SymKey) -> Result<Self, DecryptError> {
         let opened = trials.attempt(key);
         trials.finish();
         opened
@@ -162,17 +165,17 @@ impl Unverified {
         protocol: ProtocolVersion,
         key: &ClientSecret,
         data: &[u8],
-    ) -> Result<Self, OpenError> {
+    ) -> Result<Self, DecryptError> {
         let plaintext = ecies::decrypt(key.key(), b"", data)?;
         Ok(Self {
-            parsed: Parsed::new(protocol, plaintext)?,
+            parsed: ParsedPlaintext::new(protocol, plaintext)?,
             recipient: Some(key.public()),
         })
     }
 
-    fn parse(protocol: ProtocolVersion, plaintext: &[u8]) -> Result<Self, OpenError> {
+    fn parse(protocol: ProtocolVersion, plaintext: &[u8]) -> Result<Self, DecryptError> {
         Ok(Self {
-            parsed: Parsed::new(protocol, Zeroizing::new(plaintext.to_vec()))?,
+            parsed: ParsedPlaintext::new(protocol, Zeroizing::new(plaintext.to_vec()))?,
             recipient: None,
         })
     }
@@ -182,8 +185,8 @@ impl Unverified {
         self.parsed.is_signed()
     }
 
-    pub(crate) fn verify(self) -> Result<Opened, OpenError> {
-        Ok(Opened {
+    pub(crate) fn verify(self) -> Result<DecryptedMessage, DecryptError> {
+        Ok(DecryptedMessage {
             signer: self.parsed.signer()?,
             payload: Zeroizing::new(self.parsed.payload().to_vec()),
             padding: self.parsed.padding().to_vec(),

@@ -11,7 +11,8 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use whisht::envelope::EncryptionHint;
 use whisht::message::{
-    self, ClientSecret, Opened, Padding, Plaintext, SymKey, open_asymmetric, open_symmetric, v5,
+    self, ClientSecret, DecryptedMessage, Padding, Plaintext, SymKey, decrypt_asymmetric,
+    decrypt_symmetric, v5,
 };
 
 /// Parses and opens. Panics if a rule is broken.
@@ -24,10 +25,10 @@ pub fn message(data: &[u8]) {
         check_v5(data, &opened);
     }
     let keys = keys();
-    if let Ok(opened) = open_symmetric(&keys.shared, data) {
+    if let Ok(opened) = decrypt_symmetric(&keys.shared, data) {
         assert!(opened.payload.len() < data.len());
     }
-    if let Ok(opened) = open_asymmetric(&keys.person, data) {
+    if let Ok(opened) = decrypt_asymmetric(&keys.person, data) {
         assert_eq!(opened.recipient, Some(keys.person.public()));
     }
     say(keys, data);
@@ -35,7 +36,7 @@ pub fn message(data: &[u8]) {
 }
 
 /// The parts of a plaintext lie in it one after another.
-fn check(plaintext: &[u8], opened: &Opened) {
+fn check(plaintext: &[u8], opened: &DecryptedMessage) {
     let flags = plaintext[0];
     let start = 1 + usize::from(flags & 0b011);
     let end = plaintext.len() - if flags & 0b100 == 0 { 0 } else { 65 };
@@ -46,7 +47,7 @@ fn check(plaintext: &[u8], opened: &Opened) {
 }
 
 /// So do they in `shh/5`, the padding first; its size counts the bytes that say it.
-fn check_v5(plaintext: &[u8], opened: &Opened) {
+fn check_v5(plaintext: &[u8], opened: &DecryptedMessage) {
     let flags = plaintext[0];
     let width = usize::from(flags & 0b011);
     let end = plaintext.len() - if flags & 0b100 == 0 { 0 } else { 65 };
@@ -65,26 +66,26 @@ fn say(keys: &FuzzKeys, payload: &[u8]) {
     let mut rng = ChaCha20Rng::from_seed([1; 32]);
     let plaintext = Plaintext::build(&mut rng, payload, Padding::Align, None).unwrap();
     let data = message::seal_symmetric(&mut rng, &keys.shared, &plaintext);
-    let opened = open_symmetric(&keys.shared, &data).unwrap();
+    let opened = decrypt_symmetric(&keys.shared, &data).unwrap();
     assert_eq!(opened.payload.as_slice(), payload);
     let data = message::seal_asymmetric(&mut rng, &keys.person.public(), &plaintext);
-    let opened = open_asymmetric(&keys.person, &data).unwrap();
+    let opened = decrypt_asymmetric(&keys.person, &data).unwrap();
     assert_eq!(opened.payload.as_slice(), payload);
 }
 
 /// The same in `shh/5`.
 fn say_v5(keys: &FuzzKeys, payload: &[u8]) {
     let mut rng = ChaCha20Rng::from_seed([1; 32]);
-    let plaintext = v5::Plaintext::build(&mut rng, payload, Padding::Align, None).unwrap();
+    let plaintext = v5::PlaintextV5::build(&mut rng, payload, Padding::Align, None).unwrap();
     assert_eq!(plaintext.as_bytes().len() % 256, 0);
     let (hint, data) = v5::seal_symmetric(&mut rng, &keys.shared, &plaintext);
     let EncryptionHint::Symmetric(nonce) = hint else {
         panic!("not marked as under a shared key");
     };
-    let opened = v5::open_symmetric(&keys.shared, nonce, &data).unwrap();
+    let opened = v5::decrypt_symmetric(&keys.shared, nonce, &data).unwrap();
     assert_eq!(opened.payload.as_slice(), payload);
     let (_, data) = v5::seal_asymmetric(&mut rng, &keys.person.public(), &plaintext);
-    let opened = v5::open_asymmetric(&keys.person, &data).unwrap();
+    let opened = v5::decrypt_asymmetric(&keys.person, &data).unwrap();
     assert_eq!(opened.payload.as_slice(), payload);
 }
 

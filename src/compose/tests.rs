@@ -4,7 +4,7 @@ use rand_core::SeedableRng;
 
 use super::*;
 use crate::envelope::{Envelope, NotExpired};
-use crate::message::{open_asymmetric, open_symmetric};
+use crate::message::{decrypt_asymmetric, decrypt_symmetric};
 use crate::pow::{Generation, PowChecked};
 
 const NOW: UnixSecs = UnixSecs(1_700_000_123);
@@ -52,7 +52,7 @@ fn a_letter_goes_all_the_way_and_comes_back() {
     assert_eq!(alive.skew(), 0);
     let checked = PowChecked::check(&envelope, alive, LOCAL_POW).unwrap();
     assert!(checked.value(Generation::Modern) >= LOCAL_POW);
-    let opened = open_symmetric(&key, envelope.data()).unwrap();
+    let opened = decrypt_symmetric(&key, envelope.data()).unwrap();
     assert_eq!(opened.payload.as_slice(), b"hello");
 }
 
@@ -82,7 +82,7 @@ fn a_signed_letter_to_a_person_opens_there() {
         ..letter(Recipient::Asymmetric(&public), &[7; 1_000])
     };
     let draft = draft(&mut rng(3), NOW, &letter).unwrap();
-    let opened = open_asymmetric(&reader, &draft.unmined.data).unwrap();
+    let opened = decrypt_asymmetric(&reader, &draft.unmined.data).unwrap();
     assert_eq!(opened.payload.as_slice(), [7; 1_000]);
     assert_eq!(opened.signer, Some(writer.public()));
     assert_eq!(draft.unmined.with_nonce(u64::MAX).as_rlp().len(), 2_408);

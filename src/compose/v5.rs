@@ -12,7 +12,7 @@ use rand_core::CryptoRng;
 
 use super::Recipient;
 use crate::envelope::{Topic, Ttl, UnminedEnvelope};
-use crate::message::v5::{Plaintext, seal_asymmetric, seal_symmetric};
+use crate::message::v5::{PlaintextV5, seal_asymmetric, seal_symmetric};
 use crate::message::{ClientSecret, Padding, PayloadTooLong};
 use crate::pow::{Generations, PowGoal, PowJob, TooMuchWork, required_bits};
 
@@ -68,7 +68,7 @@ pub fn draft(
     now: UnixSecs,
     letter: &Letter<'_>,
 ) -> Result<Draft, PayloadTooLong> {
-    let plaintext = Plaintext::build(rng, letter.payload, letter.padding, letter.signer)?;
+    let plaintext = PlaintextV5::build(rng, letter.payload, letter.padding, letter.signer)?;
     let (hint, data) = match letter.recipient {
         Recipient::Asymmetric(key) => seal_asymmetric(rng, key, &plaintext),
         Recipient::Symmetric(key) => seal_symmetric(rng, key, &plaintext),

@@ -63,8 +63,8 @@ impl World {
         unmined.with_nonce(self.sent)
     }
 
-    fn plaintext_v5(&mut self, text: &[u8]) -> v5::Plaintext {
-        v5::Plaintext::build(&mut self.rng, text, Padding::Align, Some(&self.writer)).unwrap()
+    fn plaintext_v5(&mut self, text: &[u8]) -> v5::PlaintextV5 {
+        v5::PlaintextV5::build(&mut self.rng, text, Padding::Align, Some(&self.writer)).unwrap()
     }
 
     fn seal_shared(&mut self, text: &[u8], signed: bool) -> Envelope {

@@ -16,7 +16,7 @@ use circuits::time::UnixSecs;
 use super::RequestId;
 use super::request::{BadRequest, Packet, Request};
 use crate::envelope::Envelope;
-use crate::message::{self, ClientSecret, Opened, SymKey};
+use crate::message::{self, ClientSecret, DecryptedMessage, SymKey};
 use crate::pow::PowValues;
 
 /// The keys and lists of a server.
@@ -86,7 +86,7 @@ impl Access {
         let by_password = self
             .password
             .as_ref()
-            .and_then(|key| message::open_symmetric(key, envelope.data()).ok());
+            .and_then(|key| message::decrypt_symmetric(key, envelope.data()).ok());
         let opened = match by_password {
             Some(opened) => opened,
             None => self.open_ours(peer, envelope)?,
@@ -98,8 +98,8 @@ impl Access {
     }
 
     /// Opens a request that was sealed to the node's own key.
-    fn open_ours(&self, peer: RelayKey, envelope: &Envelope) -> Result<Opened, Denied> {
-        let opened = message::open_asymmetric(&self.node, envelope.data());
+    fn open_ours(&self, peer: RelayKey, envelope: &Envelope) -> Result<DecryptedMessage, Denied> {
+        let opened = message::decrypt_asymmetric(&self.node, envelope.data());
         match (opened, &self.password) {
             (Ok(opened), _) => self.welcome(peer).map(|()| opened),
             (Err(_), Some(_)) => Err(Denied::WrongPassword),

@@ -57,7 +57,7 @@ impl SymKey {
     /// [`ZeroKey`], for no password anybody knows.
     pub fn from_password(password: &str) -> Result<Self, ZeroKey> {
         Self::new(Secret::init_with(|bytes| {
-            pbkdf2::pbkdf2_hmac::<Sha256>(password.as_bytes(), b"", PASSWORD_ROUNDS, bytes);
+            pbkdf2::pbkdf2_hmac::<Sha256>(password.as_bytes(), b"", PBKDF2_ROUNDS, bytes);
         }))
     }
 
@@ -194,7 +194,7 @@ impl fmt::Debug for ClientPublic {
 #[error("not a secp256k1 key")]
 pub struct InvalidKey;
 
-const PASSWORD_ROUNDS: u32 = 65_356;
+const PBKDF2_ROUNDS: u32 = 65_356;
 
 #[cfg(test)]
 mod tests {

@@ -55,12 +55,12 @@ impl Plaintext {
             Padding::Align => ALIGNMENT - bare % ALIGNMENT,
             Padding::Given(bytes) => bytes.len(),
             Padding::UpTo(len) => len.checked_sub(bare).ok_or_else(|| PayloadTooLong {
-                most: longest_payload(len, signer.is_some()).unwrap_or(0),
+                most: max_payload_len(len, signer.is_some()).unwrap_or(0),
             })?,
         };
-        if payload.len() > LONGEST_PAYLOAD {
+        if payload.len() > MAX_PAYLOAD_LEN {
             return Err(PayloadTooLong {
-                most: LONGEST_PAYLOAD,
+                most: MAX_PAYLOAD_LEN,
             });
         }
 
@@ -103,7 +103,7 @@ impl core::fmt::Debug for Plaintext {
 
 /// The longest payload of a plaintext of `len` bytes, if there can be any.
 #[must_use]
-pub fn longest_payload(len: usize, signed: bool) -> Option<usize> {
+pub fn max_payload_len(len: usize, signed: bool) -> Option<usize> {
     // The widest size field that its own payload needs leaves the answer; a narrower one may fit
     // where the wider just does not.
     (1..=3_usize).rev().find_map(|width| {
@@ -115,34 +115,34 @@ pub fn longest_payload(len: usize, signed: bool) -> Option<usize> {
 }
 
 /// A decrypted, well-formed message of either form whose signature has not been looked at.
-pub(super) struct Parsed {
+pub(super) struct ParsedPlaintext {
     bytes: Zeroizing<Vec<u8>>,
     payload: Range<usize>,
     padding: Range<usize>,
     signed: bool,
 }
 
-impl Parsed {
+impl ParsedPlaintext {
     /// Finds the parts of a plaintext.
     pub(super) fn new(
         protocol: ProtocolVersion,
         bytes: Zeroizing<Vec<u8>>,
-    ) -> Result<Self, Malformed> {
-        let &flags = bytes.first().ok_or(Malformed::Empty)?;
+    ) -> Result<Self, PlaintextError> {
+        let &flags = bytes.first().ok_or(PlaintextError::Empty)?;
         let signed = flags & SIGNED != 0;
         let mut end = bytes.len();
         if signed {
             end = end
                 .checked_sub(SIGNATURE_LEN)
                 .filter(|&end| end > 1)
-                .ok_or(Malformed::NoRoomForSignature)?;
+                .ok_or(PlaintextError::NoRoomForSignature)?;
         }
         let width = usize::from(flags & SIZE_WIDTH);
         let start = 1_usize.saturating_add(width);
         let size = bytes
             .get(1..start)
             .filter(|_| start <= end)
-            .ok_or(Malformed::NoRoomForSize)?;
+            .ok_or(PlaintextError::NoRoomForSize)?;
         let len = size
             .iter()
             .rev()
@@ -151,18 +151,18 @@ impl Parsed {
             ProtocolVersion::V5 => {
                 let payload = match width {
                     0 => start,
-                    _ if len < width => return Err(Malformed::PaddingWithoutItsSize),
+                    _ if len < width => return Err(PlaintextError::PaddingWithoutItsSize),
                     _ => len.saturating_add(1),
                 };
                 if payload > end {
-                    return Err(Malformed::NoRoomForPadding);
+                    return Err(PlaintextError::NoRoomForPadding);
                 }
                 (payload..end, start..payload)
             }
             ProtocolVersion::V6 => {
                 let payload_end = start.saturating_add(len);
                 if payload_end > end {
-                    return Err(Malformed::NoRoomForPayload);
+                    return Err(PlaintextError::NoRoomForPayload);
                 }
                 (start..payload_end, payload_end..end)
             }
@@ -188,7 +188,7 @@ impl Parsed {
     }
 
     /// Who signed, if anybody did.
-    pub(super) fn signer(&self) -> Result<Option<ClientPublic>, Malformed> {
+    pub(super) fn signer(&self) -> Result<Option<ClientPublic>, PlaintextError> {
         if !self.signed {
             return Ok(None);
         }
@@ -196,7 +196,7 @@ impl Parsed {
             .split_last_chunk::<SIGNATURE_LEN>()
             .and_then(|(body, signature)| recover(body, signature))
             .map(Some)
-            .ok_or(Malformed::BadSignature)
+            .ok_or(PlaintextError::BadSignature)
     }
 }
 
@@ -208,7 +208,7 @@ pub(super) fn decoy_recovery(body: &[u8]) {
 /// Why decrypted bytes are no message.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
-pub enum Malformed {
+pub enum PlaintextError {
     /// No key belongs to the signature.
     #[error("message has a signature that nobody can have made")]
     BadSignature,
@@ -286,7 +286,7 @@ pub(super) const SIGNATURE_LEN: usize = 65;
 /// What automatic padding fills up to a multiple of.
 pub(super) const ALIGNMENT: usize = 256;
 /// What three bytes of size can say.
-pub(super) const LONGEST_PAYLOAD: usize = (1 << 24) - 1;
+pub(super) const MAX_PAYLOAD_LEN: usize = (1 << 24) - 1;
 /// `r` is the x coordinate of the curve's generator, `s` is one: valid over every body.
 const DECOY_SIGNATURE: [u8; SIGNATURE_LEN] = [
     0x79, 0xbe, 0x66, 0x7e, 0xf9, 0xdc, 0xbb, 0xac, 0x55, 0xa0, 0x62, 0x95, 0xce, 0x87, 0x0b, 0x07,

@@ -22,10 +22,13 @@ fn only_the_key_it_was_sealed_with_opens_a_message() {
     let data = seal_symmetric(&mut rng(), &ours, &plaintext(b"hello"));
     assert_eq!(data.len(), 256 + SYMMETRIC_OVERHEAD);
     assert_eq!(
-        open_symmetric(&ours, &data).unwrap().payload.as_slice(),
+        decrypt_symmetric(&ours, &data).unwrap().payload.as_slice(),
         b"hello"
     );
-    assert_eq!(open_symmetric(&theirs, &data), Err(OpenError::Symmetric));
+    assert_eq!(
+        decrypt_symmetric(&theirs, &data),
+        Err(DecryptError::Symmetric)
+    );
 }
 
 #[test]
@@ -33,7 +36,7 @@ fn a_message_to_a_person_names_its_recipient() {
     let recipient = ClientSecret::generate(&mut rng());
     let data = seal_asymmetric(&mut rng(), &recipient.public(), &plaintext(b"hello"));
     assert_eq!(data.len(), 256 + ASYMMETRIC_OVERHEAD);
-    let opened = open_asymmetric(&recipient, &data).unwrap();
+    let opened = decrypt_asymmetric(&recipient, &data).unwrap();
     assert_eq!(opened.payload.as_slice(), b"hello");
     assert_eq!(opened.recipient, Some(recipient.public()));
     assert_eq!(opened.signer, None);
@@ -44,14 +47,14 @@ fn data_shorter_than_nonce_and_tag_is_refused() {
     let key = SymKey::generate(&mut rng());
     for len in 0..SYMMETRIC_OVERHEAD {
         assert_eq!(
-            open_symmetric(&key, &vec![7; len]),
-            Err(OpenError::TooShort)
+            decrypt_symmetric(&key, &vec![7; len]),
+            Err(DecryptError::TooShort)
         );
     }
 }
 
 #[test]
-fn a_well_sealed_message_of_nothing_crashes_nobody() {
+fn a_well_sealed_empty_message_is_refused() {
     // Encryption of zero bytes is valid; a message without flags is not.
     let key = SymKey::generate(&mut rng());
     let nonce = [1; AesNonce::LEN];
@@ -62,15 +65,15 @@ fn a_well_sealed_message_of_nothing_crashes_nobody() {
         .unwrap();
     let data = [&tag[..], &nonce[..]].concat();
     assert_eq!(
-        open_symmetric(&key, &data),
-        Err(OpenError::Malformed(Malformed::Empty))
+        decrypt_symmetric(&key, &data),
+        Err(DecryptError::Malformed(PlaintextError::Empty))
     );
 }
 
 #[test]
 fn an_opened_message_does_not_print() {
     let opened = parse(plaintext(b"secret").as_bytes()).unwrap();
-    assert_eq!(format!("{opened:?}"), "Opened([redacted])");
+    assert_eq!(format!("{opened:?}"), "DecryptedMessage([redacted])");
 }
 
 proptest! {
@@ -84,12 +87,12 @@ proptest! {
             Plaintext::build(&mut rng, &payload, Padding::Align, Some(&person)).unwrap();
 
         let data = seal_symmetric(&mut rng, &key, &plaintext);
-        let opened = open_symmetric(&key, &data).unwrap();
+        let opened = decrypt_symmetric(&key, &data).unwrap();
         prop_assert_eq!(opened.payload.as_slice(), &payload[..]);
         prop_assert_eq!(opened.signer, Some(person.public()));
 
         let data = seal_asymmetric(&mut rng, &person.public(), &plaintext);
-        let opened = open_asymmetric(&person, &data).unwrap();
+        let opened = decrypt_asymmetric(&person, &data).unwrap();
         prop_assert_eq!(opened.payload.as_slice(), &payload[..]);
         prop_assert_eq!(opened.signer, Some(person.public()));
     }
@@ -99,7 +102,7 @@ proptest! {
         let key = SymKey::generate(&mut rng());
         let mut data = seal_symmetric(&mut rng(), &key, &plaintext(b"hello"));
         data[at] ^= flip;
-        prop_assert_eq!(open_symmetric(&key, &data), Err(OpenError::Symmetric));
+        prop_assert_eq!(decrypt_symmetric(&key, &data), Err(DecryptError::Symmetric));
     }
 
     #[test]

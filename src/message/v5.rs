@@ -11,17 +11,18 @@
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::plaintext::{ALIGNMENT, LONGEST_PAYLOAD, SIGNATURE_LEN, SIGNED, sign};
+use super::plaintext::{ALIGNMENT, MAX_PAYLOAD_LEN, SIGNATURE_LEN, SIGNED, sign};
 use super::{
-    ClientPublic, ClientSecret, OpenError, Opened, Padding, PayloadTooLong, SymKey, Unverified,
+    ClientPublic, ClientSecret, DecryptError, DecryptedMessage, Padding, PayloadTooLong, SymKey,
+    UnverifiedMessage,
 };
 use crate::ecies;
 use crate::envelope::{AesNonce, EncryptionHint, ProtocolVersion};
 
 /// A message ready to be encrypted. Wiped when dropped.
-pub struct Plaintext(Zeroizing<Vec<u8>>);
+pub struct PlaintextV5(Zeroizing<Vec<u8>>);
 
-impl Plaintext {
+impl PlaintextV5 {
     /// Lays out a message, padded and, if there is a signer, signed. [`Padding::Align`] is what
     /// go-ethereum does by itself: nothing if the message fills a multiple of 256 bytes.
     ///
@@ -46,12 +47,12 @@ impl Plaintext {
                 most: len.saturating_sub(fixed),
             })?,
         };
-        if block > LONGEST_BLOCK {
+        if block > MAX_PADDING_BLOCK {
             return Err(PayloadTooLong { most: 0 });
         }
-        if payload.len() > LONGEST_PAYLOAD {
+        if payload.len() > MAX_PAYLOAD_LEN {
             return Err(PayloadTooLong {
-                most: LONGEST_PAYLOAD,
+                most: MAX_PAYLOAD_LEN,
             });
         }
 
@@ -86,9 +87,9 @@ impl Plaintext {
     }
 }
 
-impl core::fmt::Debug for Plaintext {
+impl core::fmt::Debug for PlaintextV5 {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("Plaintext(..)")
+        f.write_str("PlaintextV5(..)")
     }
 }
 
@@ -97,7 +98,7 @@ impl core::fmt::Debug for Plaintext {
 pub fn seal_symmetric(
     rng: &mut impl CryptoRng,
     key: &SymKey,
-    plaintext: &Plaintext,
+    plaintext: &PlaintextV5,
 ) -> (EncryptionHint, Vec<u8>) {
     let (nonce, data) = super::encrypt(rng, key, plaintext.as_bytes());
     (EncryptionHint::Symmetric(nonce), data)
@@ -108,7 +109,7 @@ pub fn seal_symmetric(
 pub fn seal_asymmetric(
     rng: &mut impl CryptoRng,
     recipient: &ClientPublic,
-    plaintext: &Plaintext,
+    plaintext: &PlaintextV5,
 ) -> (EncryptionHint, Vec<u8>) {
     let data = ecies::encrypt(rng, recipient.key(), b"", plaintext.as_bytes());
     (EncryptionHint::Asymmetric, data)
@@ -119,8 +120,12 @@ pub fn seal_asymmetric(
 /// # Errors
 ///
 /// For nearly every envelope: it is for somebody else.
-pub fn open_symmetric(key: &SymKey, nonce: AesNonce, data: &[u8]) -> Result<Opened, OpenError> {
-    Unverified::symmetric_v5(key, nonce, data)?.verify()
+pub fn decrypt_symmetric(
+    key: &SymKey,
+    nonce: AesNonce,
+    data: &[u8],
+) -> Result<DecryptedMessage, DecryptError> {
+    UnverifiedMessage::symmetric_v5(key, nonce, data)?.verify()
 }
 
 /// Opens the data of an envelope with a person's key.
@@ -128,8 +133,11 @@ pub fn open_symmetric(key: &SymKey, nonce: AesNonce, data: &[u8]) -> Result<Open
 /// # Errors
 ///
 /// For nearly every envelope: it is for somebody else.
-pub fn open_asymmetric(key: &ClientSecret, data: &[u8]) -> Result<Opened, OpenError> {
-    Unverified::asymmetric(ProtocolVersion::V5, key, data)?.verify()
+pub fn decrypt_asymmetric(
+    key: &ClientSecret,
+    data: &[u8],
+) -> Result<DecryptedMessage, DecryptError> {
+    UnverifiedMessage::asymmetric(ProtocolVersion::V5, key, data)?.verify()
 }
 
 /// Reads a decrypted message.
@@ -137,8 +145,8 @@ pub fn open_asymmetric(key: &ClientSecret, data: &[u8]) -> Result<Opened, OpenEr
 /// # Errors
 ///
 /// Whoever knew the key wrote something that is no message.
-pub fn parse(plaintext: &[u8]) -> Result<Opened, OpenError> {
-    Unverified::parse(ProtocolVersion::V5, plaintext)?.verify()
+pub fn parse(plaintext: &[u8]) -> Result<DecryptedMessage, DecryptError> {
+    UnverifiedMessage::parse(ProtocolVersion::V5, plaintext)?.verify()
 }
 
 /// Length of a padding block that holds so many bytes, and its own size in as few as can say it.
@@ -164,7 +172,7 @@ const fn size_width(block: usize) -> usize {
 }
 
 /// What three bytes of size can say.
-const LONGEST_BLOCK: usize = (1 << 24) - 1;
+const MAX_PADDING_BLOCK: usize = (1 << 24) - 1;
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use whisht::ecies;
 use whisht::envelope::{Envelope, Topic, Ttl};
 use whisht::link::DisconnectReason;
 use whisht::message::{
-    self, ASYMMETRIC_OVERHEAD, ClientSecret, Padding, Plaintext, SymKey, longest_payload,
+    self, ASYMMETRIC_OVERHEAD, ClientSecret, Padding, Plaintext, SymKey, max_payload_len,
 };
 use whisht::node::{Command, Identity};
 use whisht::pow::PowValues;
@@ -122,7 +122,7 @@ proptest! {
         for padding in [Padding::Align, Padding::UpTo(len)] {
             let plaintext = Plaintext::build(&mut rng(), &payload, padding, signer.as_ref());
             let Ok(plaintext) = plaintext else {
-                prop_assert!(longest_payload(len, signed) < Some(payload.len()));
+                prop_assert!(max_payload_len(len, signed) < Some(payload.len()));
                 continue;
             };
             let bytes = plaintext.as_bytes();

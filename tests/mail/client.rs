@@ -332,7 +332,7 @@ fn a_server_of_go_ethereums_is_asked_and_believed_in_its_own_way() {
         .filter(|heard| heard.code == u16::from(code::P2P_REQUEST))
         .find_map(|heard| Envelope::decode(&heard.payload).ok())
         .unwrap();
-    let opened = message::open_symmetric(&key([5; 32]), request.data()).unwrap();
+    let opened = message::decrypt_symmetric(&key([5; 32]), request.data()).unwrap();
     assert_eq!(opened.payload.len(), 72);
     assert!(opened.payload.ends_with(&Bloom::FULL.0));
     for number in 0..3 {

@@ -5,8 +5,8 @@ use rand_core::{Infallible, TryCryptoRng, TryRng};
 use serde_json::Value;
 use whisht::envelope::Envelope;
 use whisht::message::{
-    self, ClientPublic, ClientSecret, Opened, Padding, Plaintext, SymKey, open_asymmetric,
-    open_symmetric, seal_asymmetric, seal_symmetric,
+    self, ClientPublic, ClientSecret, DecryptedMessage, Padding, Plaintext, SymKey,
+    decrypt_asymmetric, decrypt_symmetric, seal_asymmetric, seal_symmetric,
 };
 
 use super::{array, bytes, cases, int, name, text};
@@ -87,7 +87,7 @@ fn recorded(case: &Value) -> Envelope {
     envelope
 }
 
-pub(super) fn check_opened(case: &Value, opened: &Opened) {
+pub(super) fn check_opened(case: &Value, opened: &DecryptedMessage) {
     let context = name(case);
     let layout = &case["plaintext"];
     let raw = bytes(&layout["raw"]);
@@ -121,7 +121,7 @@ fn symmetric_messages_are_sealed_byte_for_byte() {
 #[test]
 fn symmetric_messages_open_to_what_was_said() {
     for case in cases("message_v6_sym", "cases") {
-        let opened = open_symmetric(&sym(&case["sym_key"]), recorded(&case).data()).unwrap();
+        let opened = decrypt_symmetric(&sym(&case["sym_key"]), recorded(&case).data()).unwrap();
         assert_eq!(opened.recipient, None);
         check_opened(&case, &opened);
     }
@@ -143,7 +143,7 @@ fn asymmetric_messages_are_sealed_byte_for_byte() {
 fn asymmetric_messages_open_to_what_was_said() {
     for case in cases("message_v6_asym", "cases") {
         let key = client(&case["recipient_private_key"]);
-        let opened = open_asymmetric(&key, recorded(&case).data()).unwrap();
+        let opened = decrypt_asymmetric(&key, recorded(&case).data()).unwrap();
         assert_eq!(opened.recipient, Some(key.public()));
         check_opened(&case, &opened);
     }
@@ -158,9 +158,10 @@ fn tampered_messages_are_refused_where_the_programs_refuse_or_crash() {
             let accepted = <[u8; 32]>::try_from(bytes(&case["key"])).is_ok_and(|mut key| {
                 let key = Secret::take(&mut key);
                 if file == "message_v6_sym" {
-                    SymKey::new(key).is_ok_and(|key| open_symmetric(&key, envelope.data()).is_ok())
+                    SymKey::new(key)
+                        .is_ok_and(|key| decrypt_symmetric(&key, envelope.data()).is_ok())
                 } else {
-                    open_asymmetric(&ClientSecret::from_bytes(&key).unwrap(), envelope.data())
+                    decrypt_asymmetric(&ClientSecret::from_bytes(&key).unwrap(), envelope.data())
                         .is_ok()
                 }
             });

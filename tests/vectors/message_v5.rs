@@ -6,7 +6,7 @@ use serde_json::Value;
 use whisht::envelope::{
     AesNonce, EncryptionHint, Envelope, EnvelopeHash, ProtocolVersion, Topic, Ttl, UnminedEnvelope,
 };
-use whisht::message::v5::{self, Plaintext};
+use whisht::message::v5::{self, PlaintextV5};
 use whisht::message::{ClientPublic, Padding};
 use whisht::pow::{Generation, Generations, PowHashes, PowJob, PowValues};
 
@@ -29,13 +29,13 @@ fn nonce(value: &Value) -> AesNonce {
     AesNonce(array(value))
 }
 
-fn build(rng: &mut Replay, case: &Value) -> Plaintext {
+fn build(rng: &mut Replay, case: &Value) -> PlaintextV5 {
     let given = (!case["padding"].is_null()).then(|| bytes(&case["padding"]));
     let padding = given.as_deref().map_or(Padding::Align, Padding::Given);
     let signer = &case["signer_private_key"];
     let signer = (!signer.is_null()).then(|| client(signer));
     let plaintext =
-        Plaintext::build(rng, &bytes(&case["payload"]), padding, signer.as_ref()).unwrap();
+        PlaintextV5::build(rng, &bytes(&case["payload"]), padding, signer.as_ref()).unwrap();
     let raw = bytes(&case["plaintext"]["raw"]);
     assert_eq!(plaintext.as_bytes(), raw, "{}", name(case));
     plaintext
@@ -102,7 +102,7 @@ fn symmetric_messages_open_to_what_was_said() {
         let envelope = recorded(&case);
         let nonce = nonce(&case["envelope"]["aes_nonce"]);
         assert_eq!(envelope.hint(), Some(EncryptionHint::Symmetric(nonce)));
-        let opened = v5::open_symmetric(&sym(&case["sym_key"]), nonce, envelope.data()).unwrap();
+        let opened = v5::decrypt_symmetric(&sym(&case["sym_key"]), nonce, envelope.data()).unwrap();
         assert_eq!(opened.recipient, None);
         check_opened(&case, &opened);
     }
@@ -126,7 +126,7 @@ fn asymmetric_messages_open_to_what_was_said() {
         let envelope = recorded(&case);
         assert_eq!(envelope.hint(), Some(EncryptionHint::Asymmetric));
         let key = client(&case["recipient_private_key"]);
-        let opened = v5::open_asymmetric(&key, envelope.data()).unwrap();
+        let opened = v5::decrypt_asymmetric(&key, envelope.data()).unwrap();
         assert_eq!(opened.recipient, Some(key.public()));
         check_opened(&case, &opened);
     }

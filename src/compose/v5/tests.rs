@@ -4,7 +4,7 @@ use rand_core::SeedableRng;
 use super::*;
 use crate::envelope::{EncryptionHint, Envelope, NotExpired, ProtocolVersion};
 use crate::message::SymKey;
-use crate::message::v5::{open_asymmetric, open_symmetric};
+use crate::message::v5::{decrypt_asymmetric, decrypt_symmetric};
 use crate::pow::{PowChecked, PowValues};
 
 const NOW: UnixSecs = UnixSecs(1_700_000_000);
@@ -50,7 +50,7 @@ fn a_letter_goes_all_the_way_and_comes_back() {
     let Some(EncryptionHint::Symmetric(nonce)) = read.hint() else {
         panic!("not marked as under a shared key");
     };
-    let opened = open_symmetric(&key, nonce, read.data()).unwrap();
+    let opened = decrypt_symmetric(&key, nonce, read.data()).unwrap();
     assert_eq!(opened.payload.as_slice(), b"hello");
     assert_eq!(opened.signer, Some(writer.public()));
 }
@@ -62,7 +62,7 @@ fn a_letter_to_a_person_opens_there() {
     let letter = letter(Recipient::Asymmetric(&public), b"hello");
     let draft = draft(&mut rng(3), NOW, &letter).unwrap();
     assert_eq!(draft.unmined.hint, EncryptionHint::Asymmetric);
-    let opened = open_asymmetric(&reader, &draft.unmined.data).unwrap();
+    let opened = decrypt_asymmetric(&reader, &draft.unmined.data).unwrap();
     assert_eq!(opened.payload.as_slice(), b"hello");
 }
 

@@ -8,8 +8,8 @@ fn rng() -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(3)
 }
 
-fn parse(bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>), Malformed> {
-    let parsed = Parsed::new(ProtocolVersion::V6, Zeroizing::new(bytes.to_vec()))?;
+fn parse(bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>), PlaintextError> {
+    let parsed = ParsedPlaintext::new(ProtocolVersion::V6, Zeroizing::new(bytes.to_vec()))?;
     Ok((parsed.payload().to_vec(), parsed.padding().to_vec()))
 }
 
@@ -31,9 +31,9 @@ fn plaintexts_that_crashed_geth_are_refused() {
 fn a_size_field_cannot_reach_beyond_the_message() {
     assert_eq!(
         parse(&[0x03, 0xff, 0xff, 0xff, 0x01]),
-        Err(Malformed::NoRoomForPayload)
+        Err(PlaintextError::NoRoomForPayload)
     );
-    assert_eq!(parse(&[]), Err(Malformed::Empty));
+    assert_eq!(parse(&[]), Err(PlaintextError::Empty));
 }
 
 #[test]
@@ -78,25 +78,25 @@ fn given_padding_is_taken_as_it_is() {
 #[test]
 fn the_longest_payload_fits_and_one_more_byte_does_not() {
     for len in [2, 3, 256, 257, 258, 259, 260, 507, 65_480, 65_539, 65_541] {
-        let most = longest_payload(len, false).unwrap();
+        let most = max_payload_len(len, false).unwrap();
         let build = |payload: usize| {
             Plaintext::build(&mut rng(), &vec![1; payload], Padding::UpTo(len), None)
         };
         assert_eq!(build(most).unwrap().as_bytes().len(), len);
         assert_eq!(build(most + 1).unwrap_err(), PayloadTooLong { most });
     }
-    assert_eq!(longest_payload(1, false), None);
-    assert_eq!(longest_payload(67, true), Some(0));
-    assert_eq!(longest_payload(66, true), None);
+    assert_eq!(max_payload_len(1, false), None);
+    assert_eq!(max_payload_len(67, true), Some(0));
+    assert_eq!(max_payload_len(66, true), None);
 }
 
 #[test]
 fn payloads_beyond_three_bytes_of_size_are_refused() {
-    let payload = vec![0; LONGEST_PAYLOAD + 1];
+    let payload = vec![0; MAX_PAYLOAD_LEN + 1];
     assert_eq!(
         Plaintext::build(&mut rng(), &payload, Padding::Align, None).unwrap_err(),
         PayloadTooLong {
-            most: LONGEST_PAYLOAD
+            most: MAX_PAYLOAD_LEN
         }
     );
 }
@@ -118,7 +118,7 @@ proptest! {
         let len = payload.len() + 3 + SIGNATURE_LEN + extra;
         for padding in [Padding::Align, Padding::UpTo(len), Padding::Given(&[1; 9])] {
             let built = Plaintext::build(&mut rng, &payload, padding, signer.as_ref()).unwrap();
-            let parsed = Parsed::new(ProtocolVersion::V6, Zeroizing::new(built.as_bytes().to_vec())).unwrap();
+            let parsed = ParsedPlaintext::new(ProtocolVersion::V6, Zeroizing::new(built.as_bytes().to_vec())).unwrap();
             prop_assert_eq!(parsed.payload(), &payload[..]);
             prop_assert_eq!(parsed.signer().unwrap(), signer.as_ref().map(ClientSecret::public));
             match padding {
@@ -131,7 +131,7 @@ proptest! {
 
     #[test]
     fn parts_of_whatever_parses_lie_inside_it(bytes: Vec<u8>) {
-        if let Ok(parsed) = Parsed::new(ProtocolVersion::V6, Zeroizing::new(bytes.clone())) {
+        if let Ok(parsed) = ParsedPlaintext::new(ProtocolVersion::V6, Zeroizing::new(bytes.clone())) {
             let signature = if parsed.is_signed() { SIGNATURE_LEN } else { 0 };
             let parts = parsed.payload().len() + parsed.padding().len() + signature;
             prop_assert_eq!(1 + usize::from(bytes[0] & 3) + parts, bytes.len());

@@ -3,19 +3,19 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 use super::*;
-use crate::message::Malformed;
+use crate::message::PlaintextError;
 
 fn rng() -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(3)
 }
 
 fn plaintext(payload: &[u8], padding: Padding<'_>) -> Vec<u8> {
-    let plaintext = Plaintext::build(&mut rng(), payload, padding, None).unwrap();
+    let plaintext = PlaintextV5::build(&mut rng(), payload, padding, None).unwrap();
     plaintext.as_bytes().to_vec()
 }
 
 /// Payload and padding, or why there is neither.
-fn parts(bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>), OpenError> {
+fn parts(bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>), DecryptError> {
     parse(bytes).map(|opened| (opened.payload.to_vec(), opened.padding))
 }
 
@@ -45,18 +45,18 @@ fn a_message_is_padded_to_any_length_that_holds_it() {
         assert_eq!(written.len(), len);
         assert_eq!(parts(&written).unwrap().0, b"hi");
     }
-    let refused = Plaintext::build(&mut rng(), b"hi", Padding::UpTo(2), None);
+    let refused = PlaintextV5::build(&mut rng(), b"hi", Padding::UpTo(2), None);
     assert_eq!(refused.unwrap_err(), PayloadTooLong { most: 1 });
 }
 
 #[test]
 fn padding_that_three_bytes_cannot_count_is_refused() {
-    let most = LONGEST_BLOCK - 3;
-    assert_eq!(block_around(most), LONGEST_BLOCK);
+    let most = MAX_PADDING_BLOCK - 3;
+    assert_eq!(block_around(most), MAX_PADDING_BLOCK);
     let padding = vec![1; most + 1];
-    let refused = Plaintext::build(&mut rng(), b"", Padding::Given(&padding), None);
+    let refused = PlaintextV5::build(&mut rng(), b"", Padding::Given(&padding), None);
     assert_eq!(refused.unwrap_err(), PayloadTooLong { most: 0 });
-    let refused = Plaintext::build(&mut rng(), b"", Padding::UpTo(1 << 25), None);
+    let refused = PlaintextV5::build(&mut rng(), b"", Padding::UpTo(1 << 25), None);
     assert_eq!(refused.unwrap_err(), PayloadTooLong { most: 0 });
 }
 
@@ -64,18 +64,27 @@ fn padding_that_three_bytes_cannot_count_is_refused() {
 fn plaintexts_that_crashed_geth_are_refused() {
     for crasher in [&[0x01][..], &[0x02], &[0x03, 0x01]] {
         let refused = parts(crasher).unwrap_err();
-        assert_eq!(refused, OpenError::Malformed(Malformed::NoRoomForSize));
+        assert_eq!(
+            refused,
+            DecryptError::Malformed(PlaintextError::NoRoomForSize)
+        );
     }
 }
 
 #[test]
 fn a_padding_size_cannot_reach_beyond_the_message_or_into_the_signature() {
     let refused = parts(&[0x03, 0xff, 0xff, 0xff, 0x01]).unwrap_err();
-    assert_eq!(refused, OpenError::Malformed(Malformed::NoRoomForPadding));
+    assert_eq!(
+        refused,
+        DecryptError::Malformed(PlaintextError::NoRoomForPadding)
+    );
     let mut signed = vec![SIGNED | 1, 3, 0];
     signed.extend_from_slice(&[0; SIGNATURE_LEN]);
     let refused = parts(&signed).unwrap_err();
-    assert_eq!(refused, OpenError::Malformed(Malformed::NoRoomForPadding));
+    assert_eq!(
+        refused,
+        DecryptError::Malformed(PlaintextError::NoRoomForPadding)
+    );
 }
 
 #[test]
@@ -84,7 +93,7 @@ fn a_padding_size_that_does_not_count_itself_is_refused() {
         let refused = parts(bytes).unwrap_err();
         assert_eq!(
             refused,
-            OpenError::Malformed(Malformed::PaddingWithoutItsSize)
+            DecryptError::Malformed(PlaintextError::PaddingWithoutItsSize)
         );
     }
 }
@@ -93,20 +102,20 @@ fn a_padding_size_that_does_not_count_itself_is_refused() {
 fn data_shorter_than_its_tag_is_refused() {
     let key = SymKey::generate(&mut rng());
     for len in 0..16 {
-        let opened = open_symmetric(&key, AesNonce([1; 12]), &vec![7; len]);
-        assert_eq!(opened, Err(OpenError::TooShort));
+        let opened = decrypt_symmetric(&key, AesNonce([1; 12]), &vec![7; len]);
+        assert_eq!(opened, Err(DecryptError::TooShort));
     }
 }
 
 #[test]
 fn a_message_of_one_form_does_not_open_as_the_other() {
     let key = SymKey::generate(&mut rng());
-    let plaintext = Plaintext::build(&mut rng(), b"hi", Padding::Align, None).unwrap();
+    let plaintext = PlaintextV5::build(&mut rng(), b"hi", Padding::Align, None).unwrap();
     let (hint, data) = seal_symmetric(&mut rng(), &key, &plaintext);
     assert!(matches!(hint, EncryptionHint::Symmetric(_)));
     assert_eq!(
-        crate::message::open_symmetric(&key, &data),
-        Err(OpenError::Symmetric)
+        crate::message::decrypt_symmetric(&key, &data),
+        Err(DecryptError::Symmetric)
     );
 }
 
@@ -121,7 +130,7 @@ proptest! {
         let len = payload.len() + 1 + SIGNATURE_LEN + extra;
         let given = vec![5; extra];
         for padding in [Padding::Align, Padding::UpTo(len), Padding::Given(&given)] {
-            let plaintext = Plaintext::build(&mut rng, &payload, padding, signer).unwrap();
+            let plaintext = PlaintextV5::build(&mut rng, &payload, padding, signer).unwrap();
             match padding {
                 Padding::Align => prop_assert_eq!(plaintext.as_bytes().len() % 256, 0),
                 Padding::UpTo(len) => prop_assert_eq!(plaintext.as_bytes().len(), len),
@@ -134,13 +143,13 @@ proptest! {
             let EncryptionHint::Symmetric(nonce) = hint else {
                 return Err(TestCaseError::fail("not marked as symmetric"));
             };
-            let opened = open_symmetric(&key, nonce, &data).unwrap();
+            let opened = decrypt_symmetric(&key, nonce, &data).unwrap();
             prop_assert_eq!(opened.payload.as_slice(), &payload[..]);
             prop_assert_eq!(opened.signer, signer.map(ClientSecret::public));
 
             let (hint, data) = seal_asymmetric(&mut rng, &person.public(), &plaintext);
             prop_assert_eq!(hint, EncryptionHint::Asymmetric);
-            let opened = open_asymmetric(&person, &data).unwrap();
+            let opened = decrypt_asymmetric(&person, &data).unwrap();
             prop_assert_eq!(opened.payload.as_slice(), &payload[..]);
             prop_assert_eq!(opened.recipient, Some(person.public()));
         }
@@ -158,12 +167,12 @@ proptest! {
     #[test]
     fn no_altered_byte_goes_unnoticed(at in 0_usize..272, flip in 1_u8..) {
         let key = SymKey::generate(&mut rng());
-        let plaintext = Plaintext::build(&mut rng(), b"hello", Padding::Align, None).unwrap();
+        let plaintext = PlaintextV5::build(&mut rng(), b"hello", Padding::Align, None).unwrap();
         let (hint, mut data) = seal_symmetric(&mut rng(), &key, &plaintext);
         let EncryptionHint::Symmetric(nonce) = hint else {
             return Err(TestCaseError::fail("not marked as symmetric"));
         };
         data[at] ^= flip;
-        prop_assert_eq!(open_symmetric(&key, nonce, &data), Err(OpenError::Symmetric));
+        prop_assert_eq!(decrypt_symmetric(&key, nonce, &data), Err(DecryptError::Symmetric));
     }
 }

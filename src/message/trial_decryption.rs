@@ -11,12 +11,12 @@ use ctr::Ctr32BE;
 use ctr::cipher::{KeyIvInit, StreamCipher};
 use zeroize::Zeroizing;
 
-use super::plaintext::Parsed;
-use super::{OpenError, SymKey, TAG_LEN, Unverified};
+use super::plaintext::ParsedPlaintext;
+use super::{DecryptError, SymKey, TAG_LEN, UnverifiedMessage};
 use crate::envelope::{AesNonce, ProtocolVersion};
 
 /// The data of an envelope, as readers with shared keys see it.
-pub(crate) struct Trials<'a> {
+pub(crate) struct TrialDecryption<'a> {
     protocol: ProtocolVersion,
     nonce: AesNonce,
     sealed: &'a [u8],
@@ -27,16 +27,16 @@ pub(crate) struct Trials<'a> {
     opened: bool,
 }
 
-impl<'a> Trials<'a> {
+impl<'a> TrialDecryption<'a> {
     /// Of an envelope of `shh/6`: the nonce stands behind the ciphertext.
     ///
     /// # Errors
     ///
-    /// [`OpenError::TooShort`].
-    pub(crate) fn v6(data: &'a [u8]) -> Result<Self, OpenError> {
+    /// [`DecryptError::TooShort`].
+    pub(crate) fn v6(data: &'a [u8]) -> Result<Self, DecryptError> {
         let (sealed, nonce) = data
             .split_last_chunk::<{ AesNonce::LEN }>()
-            .ok_or(OpenError::TooShort)?;
+            .ok_or(DecryptError::TooShort)?;
         Self::new(ProtocolVersion::V6, AesNonce(*nonce), sealed)
     }
 
@@ -44,8 +44,8 @@ impl<'a> Trials<'a> {
     ///
     /// # Errors
     ///
-    /// [`OpenError::TooShort`].
-    pub(crate) fn v5(nonce: AesNonce, data: &'a [u8]) -> Result<Self, OpenError> {
+    /// [`DecryptError::TooShort`].
+    pub(crate) fn v5(nonce: AesNonce, data: &'a [u8]) -> Result<Self, DecryptError> {
         Self::new(ProtocolVersion::V5, nonce, data)
     }
 
@@ -53,10 +53,10 @@ impl<'a> Trials<'a> {
         protocol: ProtocolVersion,
         nonce: AesNonce,
         sealed: &'a [u8],
-    ) -> Result<Self, OpenError> {
+    ) -> Result<Self, DecryptError> {
         let (sealed, tag) = sealed
             .split_last_chunk::<TAG_LEN>()
-            .ok_or(OpenError::TooShort)?;
+            .ok_or(DecryptError::TooShort)?;
         Ok(Self {
             protocol,
             nonce,
@@ -72,20 +72,20 @@ impl<'a> Trials<'a> {
     ///
     /// # Errors
     ///
-    /// [`OpenError::Symmetric`] for nearly every key, [`OpenError::Malformed`] if the right one
+    /// [`DecryptError::Symmetric`] for nearly every key, [`DecryptError::Malformed`] if the right one
     /// shows that its holder wrote nonsense.
-    pub(crate) fn attempt(&mut self, key: &SymKey) -> Result<Unverified, OpenError> {
+    pub(crate) fn attempt(&mut self, key: &SymKey) -> Result<UnverifiedMessage, DecryptError> {
         self.tried = true;
         let AesNonce(nonce) = &self.nonce;
         let body = InOutBuf::from(self.body.as_mut_slice());
         key.cipher()
             .decrypt_inout_detached(nonce.into(), b"", body, self.tag.into())
-            .map_err(|_| OpenError::Symmetric)?;
+            .map_err(|_| DecryptError::Symmetric)?;
         self.opened = true;
         let next = Zeroizing::new(self.sealed.to_vec());
         let plaintext = core::mem::replace(&mut self.body, next);
-        Ok(Unverified {
-            parsed: Parsed::new(self.protocol, plaintext)?,
+        Ok(UnverifiedMessage {
+            parsed: ParsedPlaintext::new(self.protocol, plaintext)?,
             recipient: None,
         })
     }
@@ -128,11 +128,11 @@ mod tests {
         let mut rng = rng();
         let right = SymKey::generate(&mut rng);
         let data = sealed(&mut rng, &right);
-        let mut trials = Trials::v6(&data).unwrap();
+        let mut trials = TrialDecryption::v6(&data).unwrap();
         for _ in 0..3 {
             for _ in 0..50 {
                 let wrong = trials.attempt(&SymKey::generate(&mut rng));
-                assert_eq!(wrong.err(), Some(OpenError::Symmetric));
+                assert_eq!(wrong.err(), Some(DecryptError::Symmetric));
             }
             let opened = trials.attempt(&right).unwrap().verify().unwrap();
             assert_eq!(*opened.payload, b"a heron");
@@ -141,17 +141,20 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_opened_is_decrypted_for_nobody() {
+    fn data_that_no_key_opens_is_decrypted_once() {
         let mut rng = rng();
         let stranger = SymKey::generate(&mut rng);
         let data = sealed(&mut rng, &stranger);
-        let mut trials = Trials::v6(&data).unwrap();
+        let mut trials = TrialDecryption::v6(&data).unwrap();
         let wrong = trials.attempt(&SymKey::generate(&mut rng));
         assert!(wrong.is_err() && !trials.opened);
         assert_eq!(*trials.body, trials.sealed);
         trials.finish();
         for len in 0..TAG_LEN + AesNonce::LEN {
-            assert_eq!(Trials::v6(&vec![0; len]).err(), Some(OpenError::TooShort));
+            assert_eq!(
+                TrialDecryption::v6(&vec![0; len]).err(),
+                Some(DecryptError::TooShort)
+            );
         }
     }
 }
