@@ -22,11 +22,11 @@ use rand_core::SeedableRng;
 use secp256k1::ecdh::shared_secret_point;
 use whisht::ecies;
 use whisht::envelope::{Envelope, Topic, Ttl};
-use whisht::filter::{Arrival, Filter, FilterKey, Filters};
 use whisht::message::{
     ASYMMETRIC_OVERHEAD, ClientSecret, Padding, Plaintext, SYMMETRIC_OVERHEAD, SymKey,
     seal_asymmetric, seal_symmetric,
 };
+use whisht::subscriptions::{DeliveryPath, Filter, FilterKey, Filters};
 
 #[path = "support/least.rs"]
 mod least;
@@ -97,7 +97,7 @@ fn offer<'a>(filters: &'a mut Filters, envelopes: &'a [Envelope]) -> impl FnMut(
     let mut next = envelopes.iter().cycle();
     move || {
         let envelope = black_box(next.next().unwrap());
-        let taken = filters.offer(envelope, Arrival::Gossip { pow: 1.0 });
+        let taken = filters.offer(envelope, DeliveryPath::Gossip { pow: 1.0 });
         assert!(taken.is_empty());
     }
 }

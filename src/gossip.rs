@@ -29,8 +29,8 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 use crate::envelope::{Envelope, EnvelopeHash, NotExpired, ProtocolVersion};
+use crate::envelope_pool::Pool;
 use crate::link::Capability;
-use crate::pool::Pool;
 use crate::pow::PowChecked;
 
 use self::admission::Standards;

@@ -4,7 +4,7 @@
 //! the time, given bytes and seeded randomness, and compile without tokio; `shell` and `cli`
 //! (feature `shell`) own the sockets, files, clocks and threads. Dependence runs one way:
 //!
-//! `cli -> shell -> node -> mail -> gossip -> {pool, filter, link} -> {envelope, message, pow, bloom} ->
+//! `cli -> shell -> node -> mail -> gossip -> {envelope_pool, subscriptions, link} -> {envelope, message, pow, bloom} ->
 //! circuits`
 //!
 //! docs/design.md is the map, docs/wire.md the formats to the byte.
@@ -12,14 +12,14 @@
 pub mod bloom;
 #[cfg(feature = "shell")]
 pub mod cli;
-pub mod compose;
 #[cfg(feature = "shell")]
 pub mod config;
 pub mod discovery;
 pub mod ecies;
 pub mod endpoint;
 pub mod envelope;
-pub mod filter;
+pub mod envelope_builder;
+pub mod envelope_pool;
 pub mod gossip;
 pub mod identity;
 pub mod keystore;
@@ -29,10 +29,10 @@ pub mod mail;
 pub mod message;
 pub mod node;
 pub mod onion_wire;
-pub mod pool;
 pub mod pow;
 mod rlp_reader;
 pub mod rpc;
 #[cfg(feature = "shell")]
 pub mod shell;
+pub mod subscriptions;
 pub mod suggest;

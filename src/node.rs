@@ -68,11 +68,11 @@ use self::timers::{Timer, Timers};
 use self::whisper::Whisper;
 use crate::discovery::{self, Discovery};
 use crate::envelope::EnvelopeHash;
+use crate::envelope_pool::Pool;
 use crate::gossip::{self, Gossip, packet::MinPow};
 use crate::link::{Capability, LinkConfig, LinkKey, LinkLimits};
 use crate::mail::access::Access;
 use crate::message::{ClientSecret, SymKey};
-use crate::pool::Pool;
 
 pub use command::{
     Command, FetchRequest, Identity, MailSource, Outline, Recipient, Refusal, RefusalKind, Reply,

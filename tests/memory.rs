@@ -18,9 +18,9 @@ use circuits::time::{Instant, Now, UnixSecs};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use whisht::bloom::Bloom;
 use whisht::envelope::{Envelope, Topic, Ttl};
+use whisht::envelope_pool::{InsertOutcome, Pool};
 use whisht::gossip::packet::{MinPow, code, outgoing};
 use whisht::gossip::{Config, Gossip};
-use whisht::pool::{Inserted, Pool};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -101,7 +101,7 @@ impl Keeper {
             .receive(self.now, link, code, payload, &self.pool);
         for (envelope, pow, not_expired) in received.unwrap().admitted {
             let inserted = self.pool.insert(envelope.clone(), pow, not_expired);
-            assert_eq!(inserted, Inserted::New);
+            assert_eq!(inserted, InsertOutcome::New);
             self.gossip.pooled(self.now, &envelope, Some(link));
         }
     }

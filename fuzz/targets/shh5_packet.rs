@@ -9,10 +9,10 @@ use circuits::ids::LinkId;
 use circuits::time::{Instant, Now, UnixSecs};
 use whisht::bloom::Bloom;
 use whisht::envelope::ProtocolVersion;
+use whisht::envelope_pool::Pool;
 use whisht::gossip::packet::{self, Envelopes, MinPow, P2pKind, Packet, outgoing, v5};
 use whisht::gossip::{Config, Gossip, GossipFault, PeerFault};
 use whisht::link::Capability;
-use whisht::pool::Pool;
 
 /// Reads one packet, and lets a node with three peers take it in. Panics if a rule is broken.
 pub fn shh5_packet(data: &[u8]) {

@@ -8,9 +8,9 @@ use core::time::Duration;
 use circuits::ids::LinkId;
 use circuits::time::{Instant, Now, UnixSecs};
 use whisht::bloom::Bloom;
+use whisht::envelope_pool::Pool;
 use whisht::gossip::packet::{Envelopes, MinPow, P2pKind, Packet, code, outgoing};
 use whisht::gossip::{Config, Gossip};
-use whisht::pool::Pool;
 
 /// Reads one packet, and lets a node with two peers take it in. Panics if a rule is broken.
 pub fn shh_packet(data: &[u8]) {

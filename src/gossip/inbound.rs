@@ -7,7 +7,7 @@ use circuits::time::Now;
 use sha3::{Digest, Keccak256};
 
 use crate::envelope::{Envelope, EnvelopeHash, NotExpired, ProtocolVersion};
-use crate::pool::Pool;
+use crate::envelope_pool::Pool;
 use crate::pow::PowChecked;
 
 use super::packet::outgoing::Refusal;

@@ -13,9 +13,9 @@ use circuits::ids::LinkId;
 use circuits::time::{Instant, Now};
 
 use crate::envelope::EnvelopeHash;
+use crate::envelope_pool::Pool;
 use crate::link::Capability;
 use crate::onion_wire::{MAX_HASHES, OnionMessage};
-use crate::pool::Pool;
 
 use super::known::Known;
 use super::outbound::{Packet, Taken};

@@ -9,7 +9,7 @@ use circuits::time::{Instant, Now};
 use rand_chacha::ChaCha20Rng;
 
 use crate::envelope::{Envelope, EnvelopeHash, ProtocolVersion};
-use crate::pool::{Pool, Pooled};
+use crate::envelope_pool::{Pool, PooledEnvelope};
 
 use super::known::Known;
 use super::notice::{Exchange, announce, answer};
@@ -182,7 +182,7 @@ pub(super) enum Taken {
 
 impl Packet {
     /// Puts an envelope in, if there is room.
-    pub(super) fn take(&mut self, pooled: &Pooled) -> Taken {
+    pub(super) fn take(&mut self, pooled: &PooledEnvelope) -> Taken {
         let alone = pooled.envelope.as_rlp().len();
         if packet_len(alone) > MAX_PACKET {
             return Taken::Never;

@@ -6,7 +6,7 @@ use circuits::time::{Instant, UnixSecs};
 
 use crate::bloom::Bloom;
 use crate::envelope::{Envelope, ProtocolVersion};
-use crate::pool::Pooled;
+use crate::envelope_pool::PooledEnvelope;
 use crate::pow::{Generation, Generations, PowChecked};
 
 use super::allowance::Allowance;
@@ -275,8 +275,8 @@ impl Peer {
     }
 
     /// Judges an envelope of the pool by what the peer would punish.
-    pub(super) fn verdict(&self, now: UnixSecs, pooled: &Pooled) -> Verdict {
-        let Pooled { envelope, pow } = pooled;
+    pub(super) fn verdict(&self, now: UnixSecs, pooled: &PooledEnvelope) -> Verdict {
+        let PooledEnvelope { envelope, pow } = pooled;
         let Some(greeting) = &self.greeting else {
             return Verdict::Never;
         };

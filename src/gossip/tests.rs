@@ -54,7 +54,7 @@ fn a_line_that_outgrows_the_pool_is_read_anew_from_it() {
     let (pow, not_expired) = gossip.judge(NOW, &last).unwrap();
     assert_eq!(
         pool.insert(last.clone(), pow, not_expired),
-        crate::pool::Inserted::New
+        crate::envelope_pool::InsertOutcome::New
     );
     gossip.pooled(NOW, &last, Some(LinkId(1)));
     // The line is thrown away, and what the pool holds is found all the same.

@@ -55,12 +55,12 @@ impl Plaintext {
             Padding::Align => ALIGNMENT - bare % ALIGNMENT,
             Padding::Given(bytes) => bytes.len(),
             Padding::UpTo(len) => len.checked_sub(bare).ok_or_else(|| PayloadTooLong {
-                most: max_payload_len(len, signer.is_some()).unwrap_or(0),
+                max: max_payload_len(len, signer.is_some()).unwrap_or(0),
             })?,
         };
         if payload.len() > MAX_PAYLOAD_LEN {
             return Err(PayloadTooLong {
-                most: MAX_PAYLOAD_LEN,
+                max: MAX_PAYLOAD_LEN,
             });
         }
 
@@ -234,10 +234,10 @@ pub enum PlaintextError {
 
 /// The payload does not fit.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-#[error("the payload is too long: at most {most} bytes fit")]
+#[error("the payload is too long: at most {max} bytes fit")]
 pub struct PayloadTooLong {
     /// The longest payload that would.
-    pub most: usize,
+    pub max: usize,
 }
 
 /// Everything but payload and padding.

@@ -44,15 +44,15 @@ impl PlaintextV5 {
             Padding::Align => bare.next_multiple_of(ALIGNMENT).saturating_sub(bare),
             Padding::Given(bytes) => block_around(bytes.len()),
             Padding::UpTo(len) => len.checked_sub(bare).ok_or_else(|| PayloadTooLong {
-                most: len.saturating_sub(fixed),
+                max: len.saturating_sub(fixed),
             })?,
         };
         if block > MAX_PADDING_BLOCK {
-            return Err(PayloadTooLong { most: 0 });
+            return Err(PayloadTooLong { max: 0 });
         }
         if payload.len() > MAX_PAYLOAD_LEN {
             return Err(PayloadTooLong {
-                most: MAX_PAYLOAD_LEN,
+                max: MAX_PAYLOAD_LEN,
             });
         }
 

@@ -6,7 +6,7 @@ use circuits::ids::ShortId;
 use serde::Serialize;
 
 use super::view::MessageView;
-use crate::filter::{FilterId, Received};
+use crate::subscriptions::{FilterId, FilteredMessage};
 
 /// Numbers the messages a user sends, upwards from 1, for as long as the node runs.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
@@ -30,7 +30,7 @@ pub enum Event {
     /// A message that a [`ShhCommand::Subscribe`](super::ShhCommand::Subscribe) asked for. Only its
     /// subscriber is told, in go-ethereum's shape.
     #[serde(skip)]
-    Filtered(FilterId, Arc<Received>),
+    Filtered(FilterId, Arc<FilteredMessage>),
     /// What only a demonstration may see; never emitted unless the configuration says
     /// `danger_reveal_paths`.
     Trace(Trace),

@@ -16,8 +16,10 @@ use super::timers::Timer;
 use super::view::{IdentityView, MessageView};
 use super::{Event, Node, Output, hex};
 use crate::envelope::{Envelope, EnvelopeHash, Topic};
-use crate::filter::{Arrival, Filter, FilterId, FilterKey, Filters, Received, TopicPrefix};
 use crate::message::{ClientPublic, ClientSecret, SymKey};
+use crate::subscriptions::{
+    DeliveryPath, Filter, FilterId, FilterKey, FilteredMessage, Filters, TopicPrefix,
+};
 
 /// Identities, and what they received.
 #[derive(Default)]
@@ -40,7 +42,7 @@ pub(super) struct Inbox {
 /// An envelope in line.
 struct Waiting {
     envelope: Envelope,
-    arrival: Arrival,
+    arrival: DeliveryPath,
     /// The filter that came after it, if it is in line a second time.
     only: Option<FilterId>,
 }
@@ -70,7 +72,7 @@ struct Message {
 
 impl Inbox {
     /// Puts an envelope in line to be tried; `false` if there is nobody to try it for.
-    pub(super) fn offer(&mut self, envelope: Envelope, arrival: Arrival) -> bool {
+    pub(super) fn offer(&mut self, envelope: Envelope, arrival: DeliveryPath) -> bool {
         self.line_up(Waiting {
             envelope,
             arrival,
@@ -83,7 +85,7 @@ impl Inbox {
         if !wanted {
             return false;
         }
-        if waiting.arrival == Arrival::Direct {
+        if waiting.arrival == DeliveryPath::Direct {
             let bytes = self.direct_bytes.saturating_add(waiting.envelope.size());
             if bytes > MOST_DIRECT_BYTES {
                 return false;
@@ -102,7 +104,7 @@ impl Inbox {
     /// Takes the next envelope off the line.
     fn next_waiting(&mut self) -> Option<Waiting> {
         let waiting = self.waiting.pop_front()?;
-        if waiting.arrival == Arrival::Direct {
+        if waiting.arrival == DeliveryPath::Direct {
             let size = waiting.envelope.size();
             self.direct_bytes = self.direct_bytes.saturating_sub(size);
         }
@@ -251,7 +253,7 @@ impl Inbox {
     }
 
     /// What a filter took since it was last asked; `None` if there is no such filter.
-    pub(super) fn poll(&mut self, id: FilterId) -> Option<Vec<Arc<Received>>> {
+    pub(super) fn poll(&mut self, id: FilterId) -> Option<Vec<Arc<FilteredMessage>>> {
         self.filters.drain(id)
     }
 
@@ -296,7 +298,7 @@ impl Inbox {
     }
 
     /// Keeps a message, unless it is here: the pool is tried again for every new identity.
-    fn keep(&mut self, to: String, received: &Received) -> Option<MessageView> {
+    fn keep(&mut self, to: String, received: &FilteredMessage) -> Option<MessageView> {
         let envelope = &received.envelope;
         let same = |message: &Message| message.envelope == envelope.hash() && message.to == to;
         if self.messages.iter().any(same) {
@@ -349,7 +351,7 @@ impl Node {
                 return self.timers.rest(Timer::Open);
             };
             for event in self.inbox.open(&waiting) {
-                if waiting.arrival == Arrival::Direct && matches!(event, Event::Message(_)) {
+                if waiting.arrival == DeliveryPath::Direct && matches!(event, Event::Message(_)) {
                     self.on_fetched_message();
                 }
                 self.outputs.push_back(Output::Notify(event));
@@ -371,7 +373,7 @@ impl Node {
             let pow = pooled.pow.best();
             self.inbox.line_up(Waiting {
                 envelope: pooled.envelope.clone(),
-                arrival: Arrival::Gossip { pow },
+                arrival: DeliveryPath::Gossip { pow },
                 only: Some(filter),
             });
         }

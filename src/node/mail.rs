@@ -16,10 +16,10 @@ pub(super) use self::fetch::Fetching;
 pub(super) use self::serve::Serving;
 use super::Node;
 use crate::envelope::Envelope;
-use crate::filter::Arrival;
 use crate::gossip::packet::P2pKind;
 use crate::link::DisconnectReason;
 use crate::mail::cloak::Cloak;
+use crate::subscriptions::DeliveryPath;
 
 /// Both sides of the mail.
 pub(super) struct Mail {
@@ -63,7 +63,7 @@ impl Node {
     pub(super) fn on_direct(&mut self, now: Now, from: LinkId, envelopes: Vec<Envelope>) {
         let envelopes = self.on_fetched(now, from, envelopes);
         for envelope in envelopes {
-            self.offer_to_filters(now, envelope, Arrival::Direct);
+            self.offer_to_filters(now, envelope, DeliveryPath::Direct);
         }
     }
 

@@ -12,11 +12,11 @@ use super::standing::Blame;
 use super::timers::Timer;
 use super::{Node, hex};
 use crate::envelope::{Envelope, EnvelopeHash, NotExpired, ProtocolVersion};
-use crate::filter::Arrival;
+use crate::envelope_pool::InsertOutcome;
 use crate::gossip::{GossipFault, Send};
 use crate::link::{Capability, DisconnectReason, Priority};
-use crate::pool::Inserted;
 use crate::pow::PowChecked;
+use crate::subscriptions::DeliveryPath;
 
 impl Node {
     pub(super) fn on_shh(&mut self, now: Now, from: LinkId, code: u16, payload: &[u8]) {
@@ -60,9 +60,9 @@ impl Node {
         let hash = envelope.hash();
         self.stem.seen(hash);
         match self.pool.insert(envelope.clone(), pow, not_expired) {
-            Inserted::New => {}
-            Inserted::Known => return,
-            Inserted::NoRoom => {
+            InsertOutcome::New => {}
+            InsertOutcome::Known => return,
+            InsertOutcome::NoRoom => {
                 // Only what everybody can see is remembered: an envelope from a stem is not.
                 if from.is_some() {
                     self.gossip.declined(now, hash);
@@ -83,14 +83,14 @@ impl Node {
         self.keep_mail(&envelope);
         let arrival = match from {
             // To a light node all that peers bring counts as handed over, as in go-ethereum.
-            Some(_) if self.gossip.is_light() => Arrival::Direct,
-            _ => Arrival::Gossip { pow: pow.best() },
+            Some(_) if self.gossip.is_light() => DeliveryPath::Direct,
+            _ => DeliveryPath::Gossip { pow: pow.best() },
         };
         self.offer_to_filters(now, envelope, arrival);
     }
 
     /// Puts an envelope in line to be tried with our keys.
-    pub(super) fn offer_to_filters(&mut self, now: Now, envelope: Envelope, arrival: Arrival) {
+    pub(super) fn offer_to_filters(&mut self, now: Now, envelope: Envelope, arrival: DeliveryPath) {
         if self.inbox.offer(envelope, arrival) {
             self.timers
                 .hasten(Timer::Open, now.mono.after(Timer::Open.period()));

@@ -18,9 +18,9 @@ use super::view::{
     EstimateView, LevelView, NodeView, OutgoingView, PeerView, RelayView, StatusView,
 };
 use super::{Node, Output, hex};
-use crate::compose::{self, Draft, Letter, Life};
 use crate::discovery::Discovery;
 use crate::endpoint::Endpoint;
+use crate::envelope_builder::{self, EnvelopeDraft, Life, OutgoingMessage};
 use crate::latency_model::PathModel;
 use crate::link::{Capability, DisconnectReason};
 use crate::pow::PowJob;
@@ -128,7 +128,7 @@ impl Node {
         &mut self,
         now: Now,
         request: &SendRequest,
-    ) -> Result<(Draft, PowJob), Refusal> {
+    ) -> Result<(EnvelopeDraft, PowJob), Refusal> {
         if let Some(name) = &request.sign_as {
             self.inbox.locked(name)?;
         }
@@ -154,9 +154,11 @@ impl Node {
             })?),
         };
         let (topic, to) = match (&request.to, &shared) {
-            (Recipient::Public(key, topic), _) => (*topic, compose::Recipient::Asymmetric(key)),
+            (Recipient::Public(key, topic), _) => {
+                (*topic, envelope_builder::EncryptionKey::Asymmetric(key))
+            }
             (Recipient::Shared(_), Some((key, topic))) => {
-                (*topic, compose::Recipient::Symmetric(key))
+                (*topic, envelope_builder::EncryptionKey::Symmetric(key))
             }
             (Recipient::Shared(_), None) => {
                 return Err(Refusal::usage("the shared key is gone", "name another"));
@@ -164,7 +166,7 @@ impl Node {
         };
         let rules = request.level.unwrap_or(self.config.level).rules();
         let travel = rules.hold + rules.delay.saturating_mul(rules.relays.into());
-        let letter = Letter {
+        let message = OutgoingMessage {
             topic,
             recipient: to,
             signer: signer.as_deref(),
@@ -175,7 +177,7 @@ impl Node {
             },
             pow_minimum: self.config.min_pow,
         };
-        let draft = compose::draft(&mut self.rng, now.unix, &letter)
+        let draft = envelope_builder::draft(&mut self.rng, now.unix, &message)
             .map_err(|error| Refusal::usage(error.to_string(), error.remedy()))?;
         let level = request.level.unwrap_or(self.config.level);
         let generations = self.generations(level, draft.bits);

@@ -93,14 +93,14 @@ impl PowJob {
             generations,
             goal,
         };
-        let most = match generations {
+        let max = match generations {
             Generations::Both => MAX_BITS_BOTH,
             Generations::Legacy | Generations::Modern => MAX_BITS,
         };
         match goal {
-            PowGoal::Bits(_) if job.total_bits() > most => Err(TooMuchWork {
+            PowGoal::Bits(_) if job.total_bits() > max => Err(TooMuchWork {
                 bits: job.total_bits(),
-                most,
+                max,
             }),
             _ => Ok(job),
         }
@@ -360,9 +360,9 @@ impl NonceSearch {
 
     /// The next nonce of at least `bits` zero bits, if there is one among the next `most`, and how
     /// many were tried for it.
-    fn next_hit(&mut self, bits: u32, most: u64) -> (Option<Best>, u64) {
+    fn next_hit(&mut self, bits: u32, max: u64) -> (Option<Best>, u64) {
         let start = self.next;
-        let count = most.min(u64::MAX.saturating_sub(start).saturating_add(1));
+        let count = max.min(u64::MAX.saturating_sub(start).saturating_add(1));
         let candidate = self.first.find(self.backend, start, count, bits);
         let tried = candidate.map_or(count, |nonce| nonce.saturating_sub(start).saturating_add(1));
         self.next = later(start, tried);
@@ -386,14 +386,14 @@ impl fmt::Debug for NonceSearch {
 /// The work asked for is out of reach.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error(
-    "sealing would need 2^{bits} hashes, the limit is 2^{most}: \
+    "sealing would need 2^{bits} hashes, the limit is 2^{max}: \
      lower the proof of work, shorten the lifetime, or send less"
 )]
 pub struct TooMuchWork {
     /// Logarithm of the expected number of hashes.
     pub bits: u32,
     /// Logarithm of the largest number this program starts on.
-    pub most: u32,
+    pub max: u32,
 }
 
 /// The time of a search went by before its target was reached; go-ethereum's words for it.

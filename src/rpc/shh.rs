@@ -18,10 +18,10 @@ use super::enode::Enode;
 use super::value::{Args, bytes, float, from_bytes, from_float, only, text, whole};
 use super::{Permissions, RpcError};
 use crate::bloom::Bloom;
-use crate::filter::Received;
 use crate::gossip::packet::MinPow;
 use crate::message::SymKey;
 use crate::node::{Command, MOST_SIZE, ShhCommand, ShhError, ShhInfo, ShhReply};
+use crate::subscriptions::FilteredMessage;
 
 /// Reads a call. `None` if there is no such method.
 pub(super) fn read(
@@ -166,7 +166,7 @@ pub fn keep_key(password: &str) -> Command {
 
 /// What a subscriber is told of a message.
 #[must_use]
-pub fn notification(subscription: &str, received: &Received) -> Value {
+pub fn notification(subscription: &str, received: &FilteredMessage) -> Value {
     json!({
         "jsonrpc": "2.0",
         "method": "shh_subscription",

@@ -9,11 +9,11 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use whisht::bloom::Bloom;
 use whisht::envelope::Envelope;
+use whisht::envelope_pool::{InsertOutcome, Pool};
 use whisht::gossip::packet::{MinPow, code, outgoing};
 use whisht::gossip::{Config, Gossip, Send};
 use whisht::link::Capability;
 use whisht::onion_wire::OnionMessage;
-use whisht::pool::{Inserted, Pool};
 
 use super::world::{START, sized};
 
@@ -102,7 +102,7 @@ impl Mesh {
         let clock = self.clock();
         let member = &mut self.members[at];
         let (pow, not_expired) = member.gossip.judge(clock, envelope).unwrap();
-        if member.pool.insert(envelope.clone(), pow, not_expired) == Inserted::New {
+        if member.pool.insert(envelope.clone(), pow, not_expired) == InsertOutcome::New {
             member.gossip.pooled(clock, envelope, from.map(link));
         }
     }

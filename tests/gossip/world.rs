@@ -7,9 +7,9 @@ use circuits::ids::LinkId;
 use circuits::time::{Instant, Now, UnixSecs};
 use whisht::bloom::Bloom;
 use whisht::envelope::{Envelope, EnvelopeHash, Topic, Ttl};
+use whisht::envelope_pool::{InsertOutcome, Pool};
 use whisht::gossip::packet::{MinPow, Packet, code, outgoing};
 use whisht::gossip::{Config, Gossip, GossipFault, Received, Send};
-use whisht::pool::{Inserted, Pool};
 use whisht::pow::{Generation, PowValues};
 
 /// When every test begins.
@@ -78,7 +78,7 @@ impl Node {
             .gossip
             .receive(self.now, link, code, payload, &self.pool)?;
         for (envelope, pow, not_expired) in &received.admitted {
-            if self.pool.insert(envelope.clone(), *pow, *not_expired) == Inserted::New {
+            if self.pool.insert(envelope.clone(), *pow, *not_expired) == InsertOutcome::New {
                 self.gossip.pooled(self.now, envelope, Some(link));
             }
         }
@@ -100,7 +100,7 @@ impl Node {
         let (pow, not_expired) = self.gossip.judge(self.now, envelope).unwrap();
         assert_eq!(
             self.pool.insert(envelope.clone(), pow, not_expired),
-            Inserted::New
+            InsertOutcome::New
         );
         self.gossip.pooled(self.now, envelope, None);
     }

@@ -3,8 +3,8 @@
 use circuits::ids::LinkId;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
-use whisht::compose::{Letter, Life, Recipient, draft};
 use whisht::envelope::{Envelope, Topic};
+use whisht::envelope_builder::{EncryptionKey, Life, OutgoingMessage, draft};
 use whisht::gossip::packet::{code, outgoing};
 use whisht::link::Capability;
 use whisht::message::ClientSecret;
@@ -15,9 +15,9 @@ use crate::scene::{Scene, TARGET};
 /// An envelope for the target's user without any work, which no gossip would carry.
 fn unpaid(scene: &mut Scene) -> Envelope {
     let secret = ClientSecret::generate(&mut ChaCha20Rng::from_seed([9; 32]));
-    let letter = Letter {
+    let letter = OutgoingMessage {
         topic: Topic([1, 2, 3, 4]),
-        recipient: Recipient::Asymmetric(&secret.public()),
+        recipient: EncryptionKey::Asymmetric(&secret.public()),
         signer: None,
         payload: b"mail",
         life: Life::at_least(std::time::Duration::from_secs(600)),

@@ -8,11 +8,11 @@ use circuits::level::Level;
 use circuits::time::UnixSecs;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
-use whisht::compose::{
-    self,
-    v5::{Letter, draft},
-};
 use whisht::envelope::{EncryptionHint, Envelope, Topic, Ttl, UnminedEnvelope};
+use whisht::envelope_builder::{
+    self,
+    v5::{OutgoingMessageV5, draft},
+};
 use whisht::gossip::packet::v5::code;
 use whisht::message::{ClientSecret, Padding};
 use whisht::node::{Command, Event, Identity, Recipient, SendRequest, Stage};
@@ -29,9 +29,9 @@ fn reader() -> ClientSecret {
 /// A message of `shh/5` to the reader, with as much work as the scene's nodes ask for.
 fn old_letter(now: UnixSecs, text: &[u8]) -> Envelope {
     let mut rng = ChaCha20Rng::from_seed([8; 32]);
-    let letter = Letter {
+    let message = OutgoingMessageV5 {
         topic: Topic([1, 2, 3, 4]),
-        recipient: compose::Recipient::Asymmetric(&reader().public()),
+        recipient: envelope_builder::EncryptionKey::Asymmetric(&reader().public()),
         signer: None,
         payload: text,
         padding: Padding::Align,
@@ -39,7 +39,7 @@ fn old_letter(now: UnixSecs, text: &[u8]) -> Envelope {
         pow_target: 0.002,
         work_time: 1,
     };
-    let draft = draft(&mut rng, now, &letter).unwrap();
+    let draft = draft(&mut rng, now, &message).unwrap();
     let mut search = draft.pow_job().unwrap().search(&mut rng);
     let nonce = iter::repeat_with(|| search.step(8_192)).find_map(|found| found);
     draft.unmined.with_nonce(nonce.unwrap())

@@ -13,7 +13,13 @@ use crate::tree::files;
 const LAYERS: &[&[&str]] = &[
     &["ecies", "envelope", "rlp_reader", "suggest"],
     &["bloom", "message", "pow"],
-    &["compose", "filter", "link", "onion_wire", "pool"],
+    &[
+        "envelope_builder",
+        "envelope_pool",
+        "link",
+        "onion_wire",
+        "subscriptions",
+    ],
     &["endpoint", "gossip", "latency_model"],
     &["discovery", "mail"],
     &["node"],

@@ -21,8 +21,8 @@ use crate::sim::rogue::Manners;
 fn envelope(world: &mut World, rogue: usize) -> Envelope {
     let unix = world.clock().unix;
     world.incite(rogue, |rogue, _| {
-        let life = whisht::compose::Life::at_least(Duration::from_secs(600));
-        let draft = whisht::compose::dummy(&mut rogue.rng, unix, life, 0.002).unwrap();
+        let life = whisht::envelope_builder::Life::at_least(Duration::from_secs(600));
+        let draft = whisht::envelope_builder::dummy(&mut rogue.rng, unix, life, 0.002).unwrap();
         let mut search = draft
             .pow_job(Generations::Modern)
             .unwrap()

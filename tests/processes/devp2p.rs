@@ -14,9 +14,9 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use serde_json::json;
 use tempfile::TempDir;
-use whisht::compose::Recipient;
-use whisht::compose::v5::{Letter, draft};
 use whisht::envelope::{Topic, Ttl};
+use whisht::envelope_builder::EncryptionKey;
+use whisht::envelope_builder::v5::{OutgoingMessageV5, draft};
 use whisht::message::{ClientPublic, Padding};
 
 use crate::node::{NodeProcess, until};
@@ -88,9 +88,9 @@ fn peers_that_speak_only_shh_5_are_heard_and_given_what_they_can_read() {
 fn old_envelope(to: &str, text: &str) -> String {
     let mut rng = ChaCha20Rng::from_seed([5; 32]);
     let to = ClientPublic::from_bytes(&hex::decode(to).unwrap()).unwrap();
-    let letter = Letter {
+    let message = OutgoingMessageV5 {
         topic: Topic([0x0a, 0x0b, 0x0c, 0x0d]),
-        recipient: Recipient::Asymmetric(&to),
+        recipient: EncryptionKey::Asymmetric(&to),
         signer: None,
         payload: text.as_bytes(),
         padding: Padding::Align,
@@ -101,7 +101,7 @@ fn old_envelope(to: &str, text: &str) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let now = UnixSecs(u32::try_from(now.as_secs()).unwrap());
     // A little while ago, as the clocks of two programs need not agree.
-    let draft = draft(&mut rng, now.before(60), &letter).unwrap();
+    let draft = draft(&mut rng, now.before(60), &message).unwrap();
     let mut search = draft.pow_job().unwrap().search(&mut rng);
     let nonce = iter::repeat_with(|| search.step(8_192)).find_map(|found| found);
     hex::encode(draft.unmined.with_nonce(nonce.unwrap()).as_rlp())

@@ -6,9 +6,9 @@ use circuits::level::Level;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use serde_json::{Value, json};
-use whisht::filter::FilterId;
 use whisht::node::{Command, Event, Reply, ShhCommand, ShhReply};
 use whisht::rpc::{self, Call, Permissions, RpcError};
+use whisht::subscriptions::FilterId;
 
 use crate::sim::World;
 

@@ -3,9 +3,9 @@
 use circuits::secret::Secret;
 use serde_json::{Value, json};
 use whisht::envelope::Topic;
-use whisht::filter::FilterId;
 use whisht::message::SymKey;
 use whisht::node::{Command, Identity, Reply, ShhCommand, ShhReply};
+use whisht::subscriptions::FilterId;
 
 use crate::client::{
     A_WHILE, call, error, letter, pair, payloads, share_key, subscribe, text, told,

@@ -78,12 +78,12 @@ fn given_padding_is_taken_as_it_is() {
 #[test]
 fn the_longest_payload_fits_and_one_more_byte_does_not() {
     for len in [2, 3, 256, 257, 258, 259, 260, 507, 65_480, 65_539, 65_541] {
-        let most = max_payload_len(len, false).unwrap();
+        let max = max_payload_len(len, false).unwrap();
         let build = |payload: usize| {
             Plaintext::build(&mut rng(), &vec![1; payload], Padding::UpTo(len), None)
         };
-        assert_eq!(build(most).unwrap().as_bytes().len(), len);
-        assert_eq!(build(most + 1).unwrap_err(), PayloadTooLong { most });
+        assert_eq!(build(max).unwrap().as_bytes().len(), len);
+        assert_eq!(build(max + 1).unwrap_err(), PayloadTooLong { max });
     }
     assert_eq!(max_payload_len(1, false), None);
     assert_eq!(max_payload_len(67, true), Some(0));
@@ -96,7 +96,7 @@ fn payloads_beyond_three_bytes_of_size_are_refused() {
     assert_eq!(
         Plaintext::build(&mut rng(), &payload, Padding::Align, None).unwrap_err(),
         PayloadTooLong {
-            most: MAX_PAYLOAD_LEN
+            max: MAX_PAYLOAD_LEN
         }
     );
 }

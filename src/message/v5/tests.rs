@@ -46,18 +46,18 @@ fn a_message_is_padded_to_any_length_that_holds_it() {
         assert_eq!(parts(&written).unwrap().0, b"hi");
     }
     let refused = PlaintextV5::build(&mut rng(), b"hi", Padding::UpTo(2), None);
-    assert_eq!(refused.unwrap_err(), PayloadTooLong { most: 1 });
+    assert_eq!(refused.unwrap_err(), PayloadTooLong { max: 1 });
 }
 
 #[test]
 fn padding_that_three_bytes_cannot_count_is_refused() {
-    let most = MAX_PADDING_BLOCK - 3;
-    assert_eq!(block_around(most), MAX_PADDING_BLOCK);
-    let padding = vec![1; most + 1];
+    let max = MAX_PADDING_BLOCK - 3;
+    assert_eq!(block_around(max), MAX_PADDING_BLOCK);
+    let padding = vec![1; max + 1];
     let refused = PlaintextV5::build(&mut rng(), b"", Padding::Given(&padding), None);
-    assert_eq!(refused.unwrap_err(), PayloadTooLong { most: 0 });
+    assert_eq!(refused.unwrap_err(), PayloadTooLong { max: 0 });
     let refused = PlaintextV5::build(&mut rng(), b"", Padding::UpTo(1 << 25), None);
-    assert_eq!(refused.unwrap_err(), PayloadTooLong { most: 0 });
+    assert_eq!(refused.unwrap_err(), PayloadTooLong { max: 0 });
 }
 
 #[test]

@@ -9,9 +9,9 @@ use zeroize::Zeroizing;
 
 use super::super::command::Refusal;
 use crate::envelope::{EnvelopeHash, Topic, Ttl};
-use crate::filter::{FilterId, Received};
 use crate::message::{ClientPublic, ClientSecret};
 use crate::pow::OutOfTime;
+use crate::subscriptions::{FilterId, FilteredMessage};
 
 /// A call of a `shh_*` method, unless another [`Command`](crate::node::Command) does what it says.
 /// Keys and filters go by ids that the node made up.
@@ -129,7 +129,7 @@ pub enum ShhReply {
     /// How the node is.
     Info(ShhInfo),
     /// What a filter took, oldest first.
-    Messages(Vec<Arc<Received>>),
+    Messages(Vec<Arc<FilteredMessage>>),
     /// The envelope that a post became.
     Posted(EnvelopeHash),
     /// The filter whose messages come as events.

@@ -20,8 +20,8 @@ use circuits::time::Now;
 
 use super::command::{Post, PostTo, ShhError, ShhReply};
 use super::no_peer;
-use crate::compose::{self, Letter, Life, Recipient};
 use crate::envelope::{EncryptionHint, Envelope, EnvelopeHash, Ttl, UnminedEnvelope};
+use crate::envelope_builder::{self, EncryptionKey, Life, OutgoingMessage};
 use crate::gossip::Refused;
 use crate::message::{
     self, ClientPublic, ClientSecret, Padding, PayloadTooLong, Plaintext, SymKey,
@@ -197,7 +197,7 @@ impl Node {
             padding,
             keys.signer.as_deref(),
         )
-        .map_err(|PayloadTooLong { most }| ShhError::MessageTooLarge { most })?;
+        .map_err(|PayloadTooLong { max }| ShhError::MessageTooLarge { most: max })?;
         let data = match &keys.reader {
             Reader::Public(key) => message::seal_asymmetric(&mut self.rng, key, &plaintext),
             Reader::Shared(key) => message::seal_symmetric(&mut self.rng, key, &plaintext),
@@ -256,11 +256,11 @@ impl Node {
         level: Level,
     ) -> Result<(UnminedEnvelope, Option<PowJob>), ShhError> {
         let rules = level.rules();
-        let letter = Letter {
+        let message = OutgoingMessage {
             topic: post.topic,
             recipient: match &keys.reader {
-                Reader::Public(key) => Recipient::Asymmetric(key),
-                Reader::Shared(key) => Recipient::Symmetric(key),
+                Reader::Public(key) => EncryptionKey::Asymmetric(key),
+                Reader::Shared(key) => EncryptionKey::Symmetric(key),
             },
             signer: keys.signer.as_deref(),
             payload: &post.payload,
@@ -270,9 +270,10 @@ impl Node {
             },
             pow_minimum: self.config.min_pow.max(post.pow_target),
         };
-        let draft = compose::draft(&mut self.rng, now.unix, &letter).map_err(|error| {
-            ShhError::Refused(Refusal::usage(error.to_string(), error.remedy()))
-        })?;
+        let draft =
+            envelope_builder::draft(&mut self.rng, now.unix, &message).map_err(|error| {
+                ShhError::Refused(Refusal::usage(error.to_string(), error.remedy()))
+            })?;
         let goal = match post.pow_target > 0.0 {
             true => PowGoal::BitsWithin(draft.bits, patience(post)),
             false => PowGoal::Bits(draft.bits),

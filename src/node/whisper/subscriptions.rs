@@ -14,8 +14,8 @@ use super::keys::new_id;
 use super::{Criteria, FilterKeyId, ShhError};
 use crate::bloom::Bloom;
 use crate::envelope::Topic;
-use crate::filter::{Filter, FilterId, FilterKey, Received, TopicPrefix};
 use crate::node::Node;
+use crate::subscriptions::{Filter, FilterId, FilterKey, FilteredMessage, TopicPrefix};
 
 /// Filters whose messages wait to be fetched, by the ids that clients know.
 #[derive(Default)]
@@ -54,7 +54,11 @@ impl Node {
     }
 
     /// What a filter took since it was last asked.
-    pub(super) fn poll(&mut self, now: Now, id: &str) -> Result<Vec<Arc<Received>>, ShhError> {
+    pub(super) fn poll(
+        &mut self,
+        now: Now,
+        id: &str,
+    ) -> Result<Vec<Arc<FilteredMessage>>, ShhError> {
         let entry = self
             .whisper
             .polled

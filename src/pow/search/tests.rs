@@ -83,7 +83,7 @@ fn nonces_wrap_inside_the_range_of_eight_bytes() {
 fn both_generations_are_refused_where_the_product_is_out_of_reach() {
     assert!(PowJob::new(&unmined(535), Generations::Both, 17).is_ok());
     let refused = PowJob::new(&unmined(535), Generations::Both, 18).unwrap_err();
-    assert_eq!((refused.bits, refused.most), (36, 34));
+    assert_eq!((refused.bits, refused.max), (36, 34));
     assert!(refused.to_string().contains("shorten the lifetime"));
 }
 
@@ -209,15 +209,12 @@ fn of_two_parts_the_one_with_the_better_nonce_answers() {
         part.step(300);
     }
     let nonces: Vec<u64> = parts.iter().map(|part| part.finish().unwrap()).collect();
-    let most = nonces
+    let max = nonces
         .iter()
         .map(|nonce| bits(Generations::Modern, *nonce))
         .max();
     let best = parts.into_iter().reduce(NonceSearch::better).unwrap();
-    assert_eq!(
-        Some(bits(Generations::Modern, best.finish().unwrap())),
-        most
-    );
+    assert_eq!(Some(bits(Generations::Modern, best.finish().unwrap())), max);
 }
 
 #[test]

@@ -3,12 +3,12 @@
 use serde_json::{Map, Value};
 
 use super::super::value::{from_bytes, from_float};
-use crate::filter::{Arrival, Received};
 use crate::pow::PowValues;
+use crate::subscriptions::{DeliveryPath, FilteredMessage};
 
 /// Its members, in go-ethereum's order; the signer and the recipient only if there is one.
-pub(super) fn view(received: &Received) -> Value {
-    let Received {
+pub(super) fn view(received: &FilteredMessage) -> Value {
+    let FilteredMessage {
         envelope,
         opened,
         arrival,
@@ -35,10 +35,10 @@ pub(super) fn view(received: &Received) -> Value {
 ///
 /// Who hands one over may leave the life at zero, by which go-ethereum divides; it then has no
 /// number that JSON could say, and no answer. Here such an envelope lives for a second.
-fn work(received: &Received, arrival: Arrival) -> f64 {
+fn work(received: &FilteredMessage, arrival: DeliveryPath) -> f64 {
     match arrival {
-        Arrival::Gossip { pow } => pow,
-        Arrival::Direct => {
+        DeliveryPath::Gossip { pow } => pow,
+        DeliveryPath::Direct => {
             let pow = PowValues::of(&received.envelope).best();
             match pow.is_finite() {
                 true => pow,

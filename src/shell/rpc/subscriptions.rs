@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rand_core::CryptoRng;
 
 use super::limits::MAX_SUBSCRIPTIONS;
-use crate::filter::FilterId;
 use crate::node::Event;
 use crate::rpc::shh;
+use crate::subscriptions::FilterId;
 
 /// A client's subscriptions, shared by its session and the requests that it has under way.
 #[derive(Clone, Debug, Default)]

@@ -7,11 +7,11 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::config::rpc::RpcSettings;
-use crate::filter::FilterId;
 use crate::shell::Handle;
 use crate::shell::handle::Ask;
 use crate::shell::keeper::Keeper;
 use crate::shell::store::Storage;
+use crate::subscriptions::FilterId;
 
 /// The other side of a handle.
 struct FakeNode {

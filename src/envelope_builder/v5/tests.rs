@@ -13,8 +13,8 @@ fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
 }
 
-fn letter<'a>(recipient: Recipient<'a>, payload: &'a [u8]) -> Letter<'a> {
-    Letter {
+fn message<'a>(recipient: EncryptionKey<'a>, payload: &'a [u8]) -> OutgoingMessageV5<'a> {
+    OutgoingMessageV5 {
         topic: Topic([1, 2, 3, 4]),
         recipient,
         signer: None,
@@ -27,23 +27,23 @@ fn letter<'a>(recipient: Recipient<'a>, payload: &'a [u8]) -> Letter<'a> {
 }
 
 /// Seals with at most so many tries, which is all the time there is.
-fn seal(draft: &Draft, tries: u32) -> Envelope {
+fn seal(draft: &EnvelopeDraftV5, tries: u32) -> Envelope {
     let mut search = draft.pow_job().unwrap().search(&mut rng(9));
     let nonce = search.step(tries).map_or_else(|| search.finish(), Ok);
     draft.unmined.with_nonce(nonce.unwrap())
 }
 
 #[test]
-fn a_letter_goes_all_the_way_and_comes_back() {
+fn a_message_goes_all_the_way_and_comes_back() {
     let (key, writer) = (
         SymKey::generate(&mut rng(1)),
         ClientSecret::generate(&mut rng(2)),
     );
-    let letter = Letter {
+    let message = OutgoingMessageV5 {
         signer: Some(&writer),
-        ..letter(Recipient::Symmetric(&key), b"hello")
+        ..message(EncryptionKey::Symmetric(&key), b"hello")
     };
-    let envelope = seal(&draft(&mut rng(3), NOW, &letter).unwrap(), 1 << 20);
+    let envelope = seal(&draft(&mut rng(3), NOW, &message).unwrap(), 1 << 20);
     let read = Envelope::decode_as(ProtocolVersion::V5, envelope.as_rlp()).unwrap();
     let alive = NotExpired::check(read.expiry(), read.ttl(), NOW).unwrap();
     assert!(PowChecked::check(&read, alive, 0.2).is_ok());
@@ -56,11 +56,11 @@ fn a_letter_goes_all_the_way_and_comes_back() {
 }
 
 #[test]
-fn a_letter_to_a_person_opens_there() {
+fn a_message_to_a_person_opens_there() {
     let reader = ClientSecret::generate(&mut rng(1));
     let public = reader.public();
-    let letter = letter(Recipient::Asymmetric(&public), b"hello");
-    let draft = draft(&mut rng(3), NOW, &letter).unwrap();
+    let message = message(EncryptionKey::Asymmetric(&public), b"hello");
+    let draft = draft(&mut rng(3), NOW, &message).unwrap();
     assert_eq!(draft.unmined.hint, EncryptionHint::Asymmetric);
     let opened = decrypt_asymmetric(&reader, &draft.unmined.data).unwrap();
     assert_eq!(opened.payload.as_slice(), b"hello");
@@ -69,13 +69,13 @@ fn a_letter_to_a_person_opens_there() {
 #[test]
 fn no_target_means_to_work_for_all_of_the_time_and_to_live_after_it() {
     let key = SymKey::generate(&mut rng(1));
-    let letter = Letter {
+    let message = OutgoingMessageV5 {
         pow_target: 0.0,
         work_time: 7,
         ttl: Ttl(0),
-        ..letter(Recipient::Symmetric(&key), b"hello")
+        ..message(EncryptionKey::Symmetric(&key), b"hello")
     };
-    let draft = draft(&mut rng(3), NOW, &letter).unwrap();
+    let draft = draft(&mut rng(3), NOW, &message).unwrap();
     assert_eq!(draft.goal, PowGoal::BestIn(Duration::from_secs(7)));
     assert_eq!(draft.unmined.expiry, NOW.after(50 + 7));
     assert_eq!(draft.unmined.ttl, Ttl(50));
@@ -86,11 +86,11 @@ fn no_target_means_to_work_for_all_of_the_time_and_to_live_after_it() {
 #[test]
 fn a_target_ends_with_its_time() {
     let key = SymKey::generate(&mut rng(1));
-    let letter = Letter {
+    let message = OutgoingMessageV5 {
         pow_target: 1e12,
-        ..letter(Recipient::Symmetric(&key), b"hello")
+        ..message(EncryptionKey::Symmetric(&key), b"hello")
     };
-    let draft = draft(&mut rng(3), NOW, &letter).unwrap();
+    let draft = draft(&mut rng(3), NOW, &message).unwrap();
     assert!(matches!(draft.goal, PowGoal::BitsWithin(_, time) if time.as_secs() == 5));
     assert_eq!(draft.unmined.expiry, NOW.after(50));
     let mut search = draft.pow_job().unwrap().search(&mut rng(9));

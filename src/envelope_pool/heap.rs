@@ -7,7 +7,7 @@
 use core::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-use super::Slot;
+use super::PoolSlot;
 
 /// By what a heap orders.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +20,7 @@ pub(super) enum Order {
 
 impl Order {
     /// Who comes first; no two envelopes come at once. What decides seldom is looked up seldom.
-    pub(super) fn compare(self, one: &Slot, other: &Slot) -> Ordering {
+    pub(super) fn compare(self, one: &PoolSlot, other: &PoolSlot) -> Ordering {
         let [ours, theirs] = [one, other].map(|slot| &slot.pooled.envelope);
         let first = match self {
             Self::Expiry => ours.expiry().cmp(&theirs.expiry()),
@@ -32,7 +32,7 @@ impl Order {
         first.then_with(|| ours.hash().cmp(&theirs.hash()))
     }
 
-    const fn place(self, slot: &mut Slot) -> &mut u32 {
+    const fn place(self, slot: &mut PoolSlot) -> &mut u32 {
         match self {
             Self::Expiry => &mut slot.in_expiry,
             Self::Rank => &mut slot.in_rank,
@@ -61,7 +61,10 @@ impl Heap {
     }
 
     /// All in order, as far as they are asked for.
-    pub(super) fn ascending<'a>(&'a self, slots: &'a [Slot]) -> impl Iterator<Item = &'a Slot> {
+    pub(super) fn ascending<'a>(
+        &'a self,
+        slots: &'a [PoolSlot],
+    ) -> impl Iterator<Item = &'a PoolSlot> {
         let mut frontier = BinaryHeap::new();
         frontier.extend(self.candidate(slots, 0));
         core::iter::from_fn(move || {
@@ -74,7 +77,7 @@ impl Heap {
     }
 
     /// Takes in a slot.
-    pub(super) fn push(&mut self, slots: &mut [Slot], number: u32) {
+    pub(super) fn push(&mut self, slots: &mut [PoolSlot], number: u32) {
         let at = self.numbers.len();
         grow(&mut self.numbers);
         self.numbers.push(number);
@@ -82,7 +85,7 @@ impl Heap {
     }
 
     /// Takes out the slot whose number stands here.
-    pub(super) fn remove(&mut self, slots: &mut [Slot], at: u32) {
+    pub(super) fn remove(&mut self, slots: &mut [PoolSlot], at: u32) {
         let at = index(at);
         if at >= self.numbers.len() {
             return;
@@ -101,7 +104,7 @@ impl Heap {
     }
 
     /// Moves what stands at `at` up or down to where it belongs.
-    fn settle(&mut self, slots: &mut [Slot], at: usize) {
+    fn settle(&mut self, slots: &mut [PoolSlot], at: usize) {
         let mut at = at;
         while let Some(parent) = at.checked_sub(1).map(|below| below / 2)
             && self.precedes(slots, at, parent)
@@ -120,7 +123,7 @@ impl Heap {
         self.note(slots, at);
     }
 
-    fn first_child(&self, slots: &[Slot], at: usize) -> Option<usize> {
+    fn first_child(&self, slots: &[PoolSlot], at: usize) -> Option<usize> {
         let [left, right] = children(at);
         if self.precedes(slots, right, left) {
             return Some(right);
@@ -130,7 +133,7 @@ impl Heap {
 
     /// Whether what stands at one place comes before what stands at another; a place beyond the
     /// end precedes nobody.
-    fn precedes(&self, slots: &[Slot], one: usize, other: usize) -> bool {
+    fn precedes(&self, slots: &[PoolSlot], one: usize, other: usize) -> bool {
         match (self.slot(slots, one), self.slot(slots, other)) {
             (Some(one), Some(other)) => self.order.compare(one, other) == Ordering::Less,
             _ => false,
@@ -138,20 +141,20 @@ impl Heap {
     }
 
     /// Lets a slot know where it stands.
-    fn note(&self, slots: &mut [Slot], at: usize) {
+    fn note(&self, slots: &mut [PoolSlot], at: usize) {
         let slot = self.numbers.get(at).copied();
         if let Some(slot) = slot.and_then(|number| slots.get_mut(index(number))) {
             *self.order.place(slot) = u32::try_from(at).unwrap_or(u32::MAX);
         }
     }
 
-    fn candidate<'a>(&self, slots: &'a [Slot], at: usize) -> Option<Reverse<Candidate<'a>>> {
+    fn candidate<'a>(&self, slots: &'a [PoolSlot], at: usize) -> Option<Reverse<Candidate<'a>>> {
         let slot = self.slot(slots, at)?;
         let order = self.order;
         Some(Reverse(Candidate { order, slot, at }))
     }
 
-    fn slot<'a>(&self, slots: &'a [Slot], at: usize) -> Option<&'a Slot> {
+    fn slot<'a>(&self, slots: &'a [PoolSlot], at: usize) -> Option<&'a PoolSlot> {
         slots.get(index(*self.numbers.get(at)?))
     }
 }
@@ -159,7 +162,7 @@ impl Heap {
 /// A slot that may come next.
 struct Candidate<'a> {
     order: Order,
-    slot: &'a Slot,
+    slot: &'a PoolSlot,
     at: usize,
 }
 

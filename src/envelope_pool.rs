@@ -29,15 +29,15 @@ pub struct Pool {
     max_bytes: usize,
     bytes: usize,
     size: usize,
-    slots: Vec<Slot>,
-    by_hash: BTreeSet<Entry>,
+    slots: Vec<PoolSlot>,
+    by_hash: BTreeSet<IndexEntry>,
     by_expiry: Heap,
     by_rank: Heap,
 }
 
 /// An envelope in the pool and what it was admitted with.
 #[derive(Clone, Debug)]
-pub struct Pooled {
+pub struct PooledEnvelope {
     /// The envelope.
     pub envelope: Envelope,
     /// Its work, to be held against each peer's requirement.
@@ -47,7 +47,7 @@ pub struct Pooled {
 /// What became of an envelope that was offered to the pool.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
-pub enum Inserted {
+pub enum InsertOutcome {
     /// It was here already.
     Known,
     /// It is in the pool now; weaker ones may have gone.
@@ -72,36 +72,41 @@ impl Pool {
     }
 
     /// Offers an envelope whose time and work were found good.
-    pub fn insert(&mut self, envelope: Envelope, pow: PowChecked, _alive: NotExpired) -> Inserted {
+    pub fn insert(
+        &mut self,
+        envelope: Envelope,
+        pow: PowChecked,
+        _alive: NotExpired,
+    ) -> InsertOutcome {
         let hash = envelope.hash();
         if self.contains(&hash) {
-            return Inserted::Known;
+            return InsertOutcome::Known;
         }
         let (cost, size) = (cost(&envelope), envelope.size());
-        let slot = Slot {
-            pooled: Pooled { envelope, pow },
+        let slot = PoolSlot {
+            pooled: PooledEnvelope { envelope, pow },
             in_expiry: 0,
             in_rank: 0,
         };
         if !self.make_room(cost, &slot) {
-            return Inserted::NoRoom;
+            return InsertOutcome::NoRoom;
         }
         let Ok(number) = u32::try_from(self.slots.len()) else {
-            return Inserted::NoRoom;
+            return InsertOutcome::NoRoom;
         };
         self.bytes = self.bytes.saturating_add(cost);
         self.size = self.size.saturating_add(size);
         grow(&mut self.slots);
         self.slots.push(slot);
-        self.by_hash.insert(Entry::new(&hash, number));
+        self.by_hash.insert(IndexEntry::new(&hash, number));
         self.by_expiry.push(&mut self.slots, number);
         self.by_rank.push(&mut self.slots, number);
-        Inserted::New
+        InsertOutcome::New
     }
 
     /// The envelope of this name.
     #[must_use]
-    pub fn get(&self, hash: &EnvelopeHash) -> Option<&Pooled> {
+    pub fn get(&self, hash: &EnvelopeHash) -> Option<&PooledEnvelope> {
         let number = self.find(hash)?;
         Some(&self.slots.get(index(number))?.pooled)
     }
@@ -113,7 +118,7 @@ impl Pool {
     }
 
     /// All envelopes, in the order of their hashes.
-    pub fn iter(&self) -> impl Iterator<Item = &Pooled> {
+    pub fn iter(&self) -> impl Iterator<Item = &PooledEnvelope> {
         let slots = self.by_hash.iter();
         slots.filter_map(|entry| Some(&self.slots.get(index(entry.slot))?.pooled))
     }
@@ -159,7 +164,7 @@ impl Pool {
     }
 
     /// Evicts weaker envelopes until `cost` bytes fit; evicts nothing if they cannot.
-    fn make_room(&mut self, cost: usize, newcomer: &Slot) -> bool {
+    fn make_room(&mut self, cost: usize, newcomer: &PoolSlot) -> bool {
         let Some(allowed) = self.max_bytes.checked_sub(cost) else {
             return false;
         };
@@ -186,7 +191,7 @@ impl Pool {
     fn find(&self, hash: &EnvelopeHash) -> Option<u32> {
         let candidates = self
             .by_hash
-            .range(Entry::new(hash, 0)..=Entry::new(hash, u32::MAX));
+            .range(IndexEntry::new(hash, 0)..=IndexEntry::new(hash, u32::MAX));
         let mut numbers = candidates.map(|entry| entry.slot);
         numbers.find(|number| {
             let slot = self.slots.get(index(*number));
@@ -199,21 +204,22 @@ impl Pool {
         let Some(slot) = self.slots.get(index(number)) else {
             return;
         };
-        let Slot {
+        let PoolSlot {
             in_expiry, in_rank, ..
         } = *slot;
         let envelope = slot.pooled.envelope.clone();
         self.bytes = self.bytes.saturating_sub(cost(&envelope));
         self.size = self.size.saturating_sub(envelope.size());
-        self.by_hash.remove(&Entry::new(&envelope.hash(), number));
+        self.by_hash
+            .remove(&IndexEntry::new(&envelope.hash(), number));
         self.by_expiry.remove(&mut self.slots, in_expiry);
         self.by_rank.remove(&mut self.slots, in_rank);
         self.slots.swap_remove(index(number));
         if let Some(moved) = self.slots.get(index(number)) {
             let hash = moved.pooled.envelope.hash();
             let before = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
-            self.by_hash.remove(&Entry::new(&hash, before));
-            self.by_hash.insert(Entry::new(&hash, number));
+            self.by_hash.remove(&IndexEntry::new(&hash, before));
+            self.by_hash.insert(IndexEntry::new(&hash, number));
             self.by_expiry.renumber(moved.in_expiry, number);
             self.by_rank.renumber(moved.in_rank, number);
         }
@@ -228,13 +234,13 @@ impl fmt::Debug for Pool {
 
 /// Where an envelope lies, and its places in the two heaps.
 #[derive(Debug)]
-struct Slot {
-    pooled: Pooled,
+struct PoolSlot {
+    pooled: PooledEnvelope,
     in_expiry: u32,
     in_rank: u32,
 }
 
-impl Slot {
+impl PoolSlot {
     /// Finite and not negative.
     const fn work(&self) -> f64 {
         self.pooled.pow.best()
@@ -244,13 +250,13 @@ impl Slot {
 /// The beginning of a hash, and the slot of the envelope that has it. Who makes several envelopes
 /// whose hashes begin alike makes us look at each of them, and gains nothing else.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
-struct Entry {
+struct IndexEntry {
     high: u32,
     low: u32,
     slot: u32,
 }
 
-impl Entry {
+impl IndexEntry {
     fn new(EnvelopeHash(hash): &EnvelopeHash, slot: u32) -> Self {
         let [a, b, c, d, e, f, g, h, ..] = *hash;
         Self {
@@ -262,12 +268,12 @@ impl Entry {
 }
 
 fn cost(envelope: &Envelope) -> usize {
-    envelope.as_rlp().len().saturating_add(BOOK_KEEPING)
+    envelope.as_rlp().len().saturating_add(OVERHEAD)
 }
 
 /// What an envelope costs beside its bytes: its name, its slot and its entries here and in the
 /// gossip's table of who knows it, and what the allocator adds.
-const BOOK_KEEPING: usize = 184;
+const OVERHEAD: usize = 184;
 
 #[cfg(test)]
 mod tests;

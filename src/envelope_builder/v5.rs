@@ -10,7 +10,7 @@ use core::time::Duration;
 use circuits::time::UnixSecs;
 use rand_core::CryptoRng;
 
-use super::Recipient;
+use super::EncryptionKey;
 use crate::envelope::{Topic, Ttl, UnminedEnvelope};
 use crate::message::v5::{PlaintextV5, seal_asymmetric, seal_symmetric};
 use crate::message::{ClientSecret, Padding, PayloadTooLong};
@@ -18,11 +18,11 @@ use crate::pow::{Generations, PowGoal, PowJob, TooMuchWork, required_bits};
 
 /// What is to be said, to whom, and what it may cost.
 #[derive(Clone, Copy, Debug)]
-pub struct Letter<'a> {
+pub struct OutgoingMessageV5<'a> {
     /// The hint for its readers.
     pub topic: Topic,
     /// Who can open it.
-    pub recipient: Recipient<'a>,
+    pub recipient: EncryptionKey<'a>,
     /// Who signs it, if anybody. A signature can be shown to others.
     pub signer: Option<&'a ClientSecret>,
     /// What is said.
@@ -40,14 +40,14 @@ pub struct Letter<'a> {
 
 /// An envelope that lacks only its proof of work.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Draft {
+pub struct EnvelopeDraftV5 {
     /// The envelope.
     pub unmined: UnminedEnvelope,
     /// What the search for its nonce is to bring.
     pub goal: PowGoal,
 }
 
-impl Draft {
+impl EnvelopeDraftV5 {
     /// The work that closes it: [`UnminedEnvelope::with_nonce`] takes the nonce that the search finds.
     ///
     /// # Errors
@@ -66,33 +66,33 @@ impl Draft {
 pub fn draft(
     rng: &mut impl CryptoRng,
     now: UnixSecs,
-    letter: &Letter<'_>,
-) -> Result<Draft, PayloadTooLong> {
-    let plaintext = PlaintextV5::build(rng, letter.payload, letter.padding, letter.signer)?;
-    let (hint, data) = match letter.recipient {
-        Recipient::Asymmetric(key) => seal_asymmetric(rng, key, &plaintext),
-        Recipient::Symmetric(key) => seal_symmetric(rng, key, &plaintext),
+    message: &OutgoingMessageV5<'_>,
+) -> Result<EnvelopeDraftV5, PayloadTooLong> {
+    let plaintext = PlaintextV5::build(rng, message.payload, message.padding, message.signer)?;
+    let (hint, data) = match message.recipient {
+        EncryptionKey::Asymmetric(key) => seal_asymmetric(rng, key, &plaintext),
+        EncryptionKey::Symmetric(key) => seal_symmetric(rng, key, &plaintext),
     };
-    let ttl = match letter.ttl {
+    let ttl = match message.ttl {
         Ttl(0) => DEFAULT_TTL,
         given => given,
     };
     let mut unmined = UnminedEnvelope {
         expiry: now.after(ttl.0),
         ttl,
-        topic: letter.topic,
+        topic: message.topic,
         hint,
         data,
     };
-    let patience = Duration::from_secs(letter.work_time.into());
-    let goal = if letter.pow_target > 0.0 {
-        let bits = required_bits(letter.pow_target, unmined.size(), ttl);
+    let patience = Duration::from_secs(message.work_time.into());
+    let goal = if message.pow_target > 0.0 {
+        let bits = required_bits(message.pow_target, unmined.size(), ttl);
         PowGoal::BitsWithin(bits, patience)
     } else {
-        unmined.expiry = unmined.expiry.after(letter.work_time);
+        unmined.expiry = unmined.expiry.after(message.work_time);
         PowGoal::BestIn(patience)
     };
-    Ok(Draft { unmined, goal })
+    Ok(EnvelopeDraftV5 { unmined, goal })
 }
 
 /// What go-ethereum takes for a life of zero.

@@ -7,9 +7,9 @@ use crate::envelope::{AesNonce, ProtocolVersion, Ttl, UnminedEnvelope};
 use crate::message::{Padding, Plaintext, seal_asymmetric, seal_symmetric, v5};
 
 const TOPIC: Topic = Topic([0xaa, 0xbb, 0xcc, 0xdd]);
-const GOSSIP: Arrival = Arrival::Gossip { pow: 0.5 };
+const GOSSIP: DeliveryPath = DeliveryPath::Gossip { pow: 0.5 };
 
-struct World {
+struct FilterWorld {
     rng: ChaCha20Rng,
     shared: Arc<SymKey>,
     reader: Arc<ClientSecret>,
@@ -17,7 +17,7 @@ struct World {
     sent: u64,
 }
 
-impl World {
+impl FilterWorld {
     fn new() -> Self {
         let mut rng = ChaCha20Rng::seed_from_u64(11);
         Self {
@@ -91,7 +91,7 @@ fn texts(filters: &mut Filters, id: FilterId) -> Vec<Vec<u8>> {
 
 #[test]
 fn each_key_opens_its_own_messages() {
-    let mut world = World::new();
+    let mut world = FilterWorld::new();
     let mut filters = Filters::new();
     let shared = filters.install(world.symmetric());
     let person = filters.install(world.asymmetric());
@@ -103,7 +103,7 @@ fn each_key_opens_its_own_messages() {
 
 #[test]
 fn the_same_keys_open_messages_of_shh_5() {
-    let mut world = World::new();
+    let mut world = FilterWorld::new();
     let mut filters = Filters::new();
     let shared = filters.install(world.symmetric());
     let person = filters.install(world.asymmetric());
@@ -121,7 +121,7 @@ fn the_same_keys_open_messages_of_shh_5() {
 
 #[test]
 fn an_envelope_of_shh_5_is_opened_only_as_it_is_marked() {
-    let mut world = World::new();
+    let mut world = FilterWorld::new();
     let mut filters = Filters::new();
     filters.install(world.symmetric());
     filters.install(world.asymmetric());
@@ -153,7 +153,7 @@ fn an_envelope_of_shh_5_is_opened_only_as_it_is_marked() {
 
 #[test]
 fn polling_empties_the_inbox() {
-    let mut world = World::new();
+    let mut world = FilterWorld::new();
     let mut filters = Filters::new();
     let id = filters.install(world.symmetric());
     filters.offer(&world.seal_shared(b"once", false), GOSSIP);
@@ -163,7 +163,7 @@ fn polling_empties_the_inbox() {
 
 #[test]
 fn an_envelope_offered_twice_is_delivered_once() {
-    let mut world = World::new();
+    let mut world = FilterWorld::new();
     let mut filters = Filters::new();
     let id = filters.install(world.symmetric());
     let envelope = world.seal_shared(b"once", false);
@@ -174,7 +174,7 @@ fn an_envelope_offered_twice_is_delivered_once() {
 
 #[test]
 fn topics_match_by_their_beginning() {
-    let mut world = World::new();
+    let mut world = FilterWorld::new();
     let envelope = world.seal_shared(b"x", false);
     for (prefix, expected) in [
         (&[0xaa][..], 1),
@@ -206,7 +206,7 @@ fn a_topic_has_one_to_four_bytes() {
 
 #[test]
 fn a_filter_with_a_source_takes_that_signature_only() {
-    let mut world = World::new();
+    let mut world = FilterWorld::new();
     let mut filters = Filters::new();
     let source = Some(world.writer.public());
     filters.install(Filter {
@@ -240,7 +240,7 @@ fn a_filter_with_a_source_takes_that_signature_only() {
 
 #[test]
 fn work_is_compared_with_what_the_filter_asks() {
-    let mut world = World::new();
+    let mut world = FilterWorld::new();
     let mut filters = Filters::new();
     filters.install(Filter {
         minimum_pow: 0.5,
@@ -249,18 +249,20 @@ fn work_is_compared_with_what_the_filter_asks() {
     let envelope = world.seal_shared(b"x", false);
     assert!(
         filters
-            .offer(&envelope, Arrival::Gossip { pow: 0.49 })
+            .offer(&envelope, DeliveryPath::Gossip { pow: 0.49 })
             .is_empty()
     );
     assert_eq!(
-        filters.offer(&envelope, Arrival::Gossip { pow: 0.5 }).len(),
+        filters
+            .offer(&envelope, DeliveryPath::Gossip { pow: 0.5 })
+            .len(),
         1
     );
 }
 
 #[test]
 fn direct_messages_reach_only_filters_that_allow_them() {
-    let mut world = World::new();
+    let mut world = FilterWorld::new();
     let mut filters = Filters::new();
     filters.install(world.symmetric());
     let open = filters.install(Filter {
@@ -272,13 +274,13 @@ fn direct_messages_reach_only_filters_that_allow_them() {
         minimum_pow: 0.1,
         ..world.symmetric()
     });
-    let taken = filters.offer(&world.seal_shared(b"x", false), Arrival::Direct);
+    let taken = filters.offer(&world.seal_shared(b"x", false), DeliveryPath::Direct);
     assert_eq!(taken.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [open]);
 }
 
 #[test]
 fn filters_that_share_a_key_share_one_trial_and_part_cleanly() {
-    let mut world = World::new();
+    let mut world = FilterWorld::new();
     let mut filters = Filters::new();
     let one = filters.install(world.symmetric());
     let two = filters.install(world.symmetric());
@@ -296,7 +298,7 @@ fn filters_that_share_a_key_share_one_trial_and_part_cleanly() {
 
 #[test]
 fn a_flood_of_messages_leaves_the_newest() {
-    let mut world = World::new();
+    let mut world = FilterWorld::new();
     let mut filters = Filters::new();
     let id = filters.install(world.symmetric());
     let first = world.seal_shared(b"x", false);
@@ -312,7 +314,7 @@ fn a_flood_of_messages_leaves_the_newest() {
 
 #[test]
 fn the_bloom_is_narrow_only_if_every_filter_names_whole_topics() {
-    let world = World::new();
+    let world = FilterWorld::new();
     let mut filters = Filters::new();
     assert_eq!(filters.bloom(), Bloom::EMPTY);
     filters.install(Filter {
@@ -330,7 +332,7 @@ fn the_bloom_is_narrow_only_if_every_filter_names_whole_topics() {
 
 #[test]
 fn nothing_that_a_filter_asks_for_prints() {
-    let world = World::new();
+    let world = FilterWorld::new();
     let filter = Filter {
         topics: vec![TOPIC.into()],
         source: Some(world.writer.public()),

@@ -10,7 +10,7 @@ fn envelope(life: u32, data: usize, nonce: u64) -> Envelope {
     Envelope::build(NOW.after(life), Ttl(life + 60), Topic([7; 4]), data, nonce)
 }
 
-fn offer(pool: &mut Pool, envelope: &Envelope) -> Inserted {
+fn offer(pool: &mut Pool, envelope: &Envelope) -> InsertOutcome {
     let alive = NotExpired::check(envelope.expiry(), envelope.ttl(), NOW).unwrap();
     let pow = PowChecked::check(envelope, alive, 0.0).unwrap();
     pool.insert(envelope.clone(), pow, alive)
@@ -25,8 +25,8 @@ fn work(envelope: &Envelope) -> f64 {
 fn keeps_an_envelope_once() {
     let mut pool = Pool::new(1 << 20);
     let one = envelope(100, 535, 1);
-    assert_eq!(offer(&mut pool, &one), Inserted::New);
-    assert_eq!(offer(&mut pool, &one), Inserted::Known);
+    assert_eq!(offer(&mut pool, &one), InsertOutcome::New);
+    assert_eq!(offer(&mut pool, &one), InsertOutcome::Known);
     assert_eq!(pool.len(), 1);
     assert_eq!(pool.size(), one.size());
     assert!(pool.contains(&one.hash()));
@@ -37,8 +37,8 @@ fn keeps_an_envelope_once() {
 fn forgets_an_envelope_the_second_after_its_expiry() {
     let mut pool = Pool::new(1 << 20);
     let (early, late) = (envelope(100, 535, 1), envelope(200, 535, 2));
-    assert_eq!(offer(&mut pool, &early), Inserted::New);
-    assert_eq!(offer(&mut pool, &late), Inserted::New);
+    assert_eq!(offer(&mut pool, &early), InsertOutcome::New);
+    assert_eq!(offer(&mut pool, &late), InsertOutcome::New);
     assert!(pool.expire(NOW.after(100)).is_empty());
     assert_eq!(pool.expire(NOW.after(101)), [early.hash()]);
     assert_eq!(pool.expire(NOW.after(999)), [late.hash()]);
@@ -54,7 +54,7 @@ fn a_flood_of_weak_envelopes_cannot_displace_a_strong_one() {
         .find(|envelope| work(envelope) > 0.02)
         .unwrap();
     let mut pool = Pool::new(8 * cost(&strong));
-    assert_eq!(offer(&mut pool, &strong), Inserted::New);
+    assert_eq!(offer(&mut pool, &strong), InsertOutcome::New);
     for nonce in nonces.take(500) {
         let weak = envelope(100, 535, nonce);
         if work(&weak) < work(&strong) {
@@ -77,18 +77,21 @@ fn among_equals_the_first_sent_goes_first() {
         .find(|older| work(older).to_bits() == work(&newer).to_bits())
         .unwrap();
     let mut pool = Pool::new(cost(&newer).max(cost(&older)));
-    assert_eq!(offer(&mut pool, &older), Inserted::New);
-    assert_eq!(offer(&mut pool, &newer), Inserted::New);
+    assert_eq!(offer(&mut pool, &older), InsertOutcome::New);
+    assert_eq!(offer(&mut pool, &newer), InsertOutcome::New);
     assert!(!pool.contains(&older.hash()));
-    assert_eq!(offer(&mut pool, &older), Inserted::NoRoom);
+    assert_eq!(offer(&mut pool, &older), InsertOutcome::NoRoom);
 }
 
 #[test]
 fn an_envelope_larger_than_the_pool_evicts_nothing() {
     let mut pool = Pool::new(2_000);
     let small = envelope(100, 535, 1);
-    assert_eq!(offer(&mut pool, &small), Inserted::New);
-    assert_eq!(offer(&mut pool, &envelope(100, 2_000, 2)), Inserted::NoRoom);
+    assert_eq!(offer(&mut pool, &small), InsertOutcome::New);
+    assert_eq!(
+        offer(&mut pool, &envelope(100, 2_000, 2)),
+        InsertOutcome::NoRoom
+    );
     assert!(pool.contains(&small.hash()));
 }
 
@@ -99,7 +102,7 @@ fn a_million_empty_envelopes_cannot_hide_from_the_bound() {
         let _ = offer(&mut pool, &envelope(100, 0, nonce));
     }
     assert!(pool.bytes() <= 100_000);
-    assert!(pool.len() < 100_000 / BOOK_KEEPING);
+    assert!(pool.len() < 100_000 / OVERHEAD);
 }
 
 proptest! {
@@ -154,9 +157,9 @@ proptest! {
 }
 
 /// The rule of eviction in the plainest words.
-fn offer_to(list: &mut Vec<Envelope>, newcomer: &Envelope, room: usize) -> Inserted {
+fn offer_to(list: &mut Vec<Envelope>, newcomer: &Envelope, room: usize) -> InsertOutcome {
     if list.contains(newcomer) {
-        return Inserted::Known;
+        return InsertOutcome::Known;
     }
     let rank = |one: &Envelope| (work(one).to_bits(), one.sent(), one.hash());
     list.sort_by_cached_key(rank);
@@ -165,18 +168,18 @@ fn offer_to(list: &mut Vec<Envelope>, newcomer: &Envelope, room: usize) -> Inser
     while bytes(left) + cost(newcomer) > room {
         match left {
             [weakest, stronger @ ..] if rank(weakest) < rank(newcomer) => left = stronger,
-            _ => return Inserted::NoRoom,
+            _ => return InsertOutcome::NoRoom,
         }
     }
     *list = [left, core::slice::from_ref(newcomer)].concat();
-    Inserted::New
+    InsertOutcome::New
 }
 
 #[test]
 fn hashes_that_begin_alike_are_told_apart() {
     let mut pool = Pool::new(1 << 20);
     let one = envelope(100, 535, 1);
-    assert_eq!(offer(&mut pool, &one), Inserted::New);
+    assert_eq!(offer(&mut pool, &one), InsertOutcome::New);
     let mut other = one.hash();
     other.0[31] ^= 1;
     assert!(pool.contains(&one.hash()) && !pool.contains(&other));

@@ -35,11 +35,11 @@ pub mod v5;
 
 /// What is to be said, to whom, and for how long it shall be readable.
 #[derive(Clone, Copy, Debug)]
-pub struct Letter<'a> {
+pub struct OutgoingMessage<'a> {
     /// The hint for its readers.
     pub topic: Topic,
     /// Who can open it.
-    pub recipient: Recipient<'a>,
+    pub recipient: EncryptionKey<'a>,
     /// Who signs it, if anybody. A signature can be shown to others.
     pub signer: Option<&'a ClientSecret>,
     /// What is said.
@@ -52,27 +52,27 @@ pub struct Letter<'a> {
 
 /// Who can open a letter.
 #[derive(Clone, Copy, Debug)]
-pub enum Recipient<'a> {
+pub enum EncryptionKey<'a> {
     /// One person.
     Asymmetric(&'a ClientPublic),
     /// All who share a key.
     Symmetric(&'a SymKey),
 }
 
-impl Recipient<'_> {
+impl EncryptionKey<'_> {
     /// Which kind of encryption that takes.
     #[must_use]
-    pub const fn kind(&self) -> RecipientKind {
+    pub const fn kind(&self) -> EncryptionKind {
         match self {
-            Self::Asymmetric(_) => RecipientKind::Asymmetric,
-            Self::Symmetric(_) => RecipientKind::Symmetric,
+            Self::Asymmetric(_) => EncryptionKind::Asymmetric,
+            Self::Symmetric(_) => EncryptionKind::Symmetric,
         }
     }
 }
 
 /// The kinds of encryption, which differ in what they leave for the payload.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum RecipientKind {
+pub enum EncryptionKind {
     /// To a public key.
     Asymmetric,
     /// Under a shared key.
@@ -119,17 +119,17 @@ impl Life {
     ///
     /// # Errors
     ///
-    /// [`ComposeError::LifeTooLong`] if the longest class does not leave the wanted life.
+    /// [`EnvelopeBuildError::LifeTooLong`] if the longest class does not leave the wanted life.
     pub fn draw(
         self,
         rng: &mut impl CryptoRng,
         now: UnixSecs,
-    ) -> Result<(UnixSecs, TtlClass), ComposeError> {
+    ) -> Result<(UnixSecs, TtlClass), EnvelopeBuildError> {
         let insertion = now.after(seconds(self.travel));
         let latest = insertion.before(seconds(sample_lag(rng))).min(now);
-        let needed = seconds(self.wanted.saturating_add(RESERVE));
+        let needed = seconds(self.wanted.saturating_add(TTL_RESERVE));
         let expiry = |class: TtlClass| {
-            let start = class.lattice_floor(latest.before(LEAD));
+            let start = class.lattice_floor(latest.before(MIN_AGE_SECS));
             start.after(class.ttl().0)
         };
         let left = |class: TtlClass| expiry(class).0.saturating_sub(insertion.0);
@@ -144,8 +144,9 @@ impl Life {
         };
         match class {
             Some(&class) => Ok((expiry(class), class)),
-            None => Err(ComposeError::LifeTooLong {
-                most: Duration::from_secs(left(TtlClass::ThreeDays).into()).saturating_sub(RESERVE),
+            None => Err(EnvelopeBuildError::LifeTooLong {
+                max: Duration::from_secs(left(TtlClass::ThreeDays).into())
+                    .saturating_sub(TTL_RESERVE),
             }),
         }
     }
@@ -153,7 +154,7 @@ impl Life {
 
 /// An envelope that lacks only its proof of work.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Draft {
+pub struct EnvelopeDraft {
     /// The envelope.
     pub unmined: UnminedEnvelope,
     /// Its length.
@@ -164,7 +165,7 @@ pub struct Draft {
     pub bits: u32,
 }
 
-impl Draft {
+impl EnvelopeDraft {
     /// The work that closes it: [`UnminedEnvelope::with_nonce`] takes the nonce that the search finds.
     ///
     /// # Errors
@@ -205,37 +206,37 @@ impl Draft {
 pub fn draft(
     rng: &mut impl CryptoRng,
     now: UnixSecs,
-    letter: &Letter<'_>,
-) -> Result<Draft, ComposeError> {
-    let times = letter.life.draw(rng, now)?;
+    message: &OutgoingMessage<'_>,
+) -> Result<EnvelopeDraft, EnvelopeBuildError> {
+    let times = message.life.draw(rng, now)?;
     let (_, life) = times;
-    let kind = letter.recipient.kind();
-    let signed = letter.signer.is_some();
+    let kind = message.recipient.kind();
+    let signed = message.signer.is_some();
     let size = SizeClass::ALL
         .into_iter()
-        .find(|&size| payload_capacity(kind, size, life, signed) >= letter.payload.len())
-        .ok_or_else(|| ComposeError::PayloadTooLong {
-            len: letter.payload.len(),
-            most: payload_capacity(kind, SizeClass::LARGEST, life, signed),
+        .find(|&size| payload_capacity(kind, size, life, signed) >= message.payload.len())
+        .ok_or_else(|| EnvelopeBuildError::PayloadTooLong {
+            len: message.payload.len(),
+            max: payload_capacity(kind, SizeClass::LARGEST, life, signed),
         })?;
 
     let padding = Padding::UpTo(plaintext_len(kind, size, life));
-    let plaintext = Plaintext::build(rng, letter.payload, padding, letter.signer).map_err(
-        |message::PayloadTooLong { most }| ComposeError::PayloadTooLong {
-            len: letter.payload.len(),
-            most,
+    let plaintext = Plaintext::build(rng, message.payload, padding, message.signer).map_err(
+        |message::PayloadTooLong { max }| EnvelopeBuildError::PayloadTooLong {
+            len: message.payload.len(),
+            max,
         },
     )?;
-    let data = match letter.recipient {
-        Recipient::Asymmetric(key) => message::seal_asymmetric(rng, key, &plaintext),
-        Recipient::Symmetric(key) => message::seal_symmetric(rng, key, &plaintext),
+    let data = match message.recipient {
+        EncryptionKey::Asymmetric(key) => message::seal_asymmetric(rng, key, &plaintext),
+        EncryptionKey::Symmetric(key) => message::seal_symmetric(rng, key, &plaintext),
     };
-    Ok(Draft::new(
+    Ok(EnvelopeDraft::new(
         times,
         size,
-        letter.topic,
+        message.topic,
         data,
-        letter.pow_minimum,
+        message.pow_minimum,
     ))
 }
 
@@ -244,19 +245,19 @@ pub fn draft(
 ///
 /// # Errors
 ///
-/// [`ComposeError::NoClass`] if the data has another length for the lifetime in `times`.
+/// [`EnvelopeBuildError::NoClass`] if the data has another length for the lifetime in `times`.
 pub fn enclose(
     times: (UnixSecs, TtlClass),
     topic: Topic,
     data: Vec<u8>,
     pow_minimum: f64,
-) -> Result<Draft, ComposeError> {
+) -> Result<EnvelopeDraft, EnvelopeBuildError> {
     let (_, life) = times;
     let size = SizeClass::ALL
         .into_iter()
         .find(|size| size.data_len(life) == data.len())
-        .ok_or(ComposeError::NoClass { len: data.len() })?;
-    Ok(Draft::new(times, size, topic, data, pow_minimum))
+        .ok_or(EnvelopeBuildError::NoClass { len: data.len() })?;
+    Ok(EnvelopeDraft::new(times, size, topic, data, pow_minimum))
 }
 
 /// Drafts an envelope of the smallest class that nobody can open: cover for those that somebody
@@ -264,13 +265,13 @@ pub fn enclose(
 ///
 /// # Errors
 ///
-/// [`ComposeError::LifeTooLong`] if the longest class does not leave the wanted life.
+/// [`EnvelopeBuildError::LifeTooLong`] if the longest class does not leave the wanted life.
 pub fn dummy(
     rng: &mut impl CryptoRng,
     now: UnixSecs,
     life: Life,
     pow_minimum: f64,
-) -> Result<Draft, ComposeError> {
+) -> Result<EnvelopeDraft, EnvelopeBuildError> {
     let times = life.draw(rng, now)?;
     let (_, life) = times;
     let mut topic = Topic([0; 4]);
@@ -279,13 +280,13 @@ pub fn dummy(
     let mut data = vec![0; SizeClass::SMALLEST.data_len(life)];
     rng.fill_bytes(&mut data);
     let size = SizeClass::SMALLEST;
-    Ok(Draft::new(times, size, topic, data, pow_minimum))
+    Ok(EnvelopeDraft::new(times, size, topic, data, pow_minimum))
 }
 
 /// The longest payload that an envelope of this shape holds, in bytes.
 #[must_use]
 pub fn payload_capacity(
-    kind: RecipientKind,
+    kind: EncryptionKind,
     size: SizeClass,
     life: TtlClass,
     signed: bool,
@@ -296,15 +297,15 @@ pub fn payload_capacity(
 /// Why a letter became no envelope.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
-pub enum ComposeError {
+pub enum EnvelopeBuildError {
     /// No lifetime leaves the wanted life.
     #[error(
         "no envelope lives that long: the longest possible now is {}",
-        Hours(*most)
+        Hours(*max)
     )]
     LifeTooLong {
         /// The longest life that could be had.
-        most: Duration,
+        max: Duration,
     },
     /// Encrypted data has the length of no class.
     #[error("data of {len} bytes fits no size class exactly")]
@@ -313,16 +314,16 @@ pub enum ComposeError {
         len: usize,
     },
     /// The payload fits no envelope.
-    #[error("a payload of {len} bytes fits no envelope: at most {most} bytes do")]
+    #[error("a payload of {len} bytes fits no envelope: at most {max} bytes do")]
     PayloadTooLong {
         /// Its length.
         len: usize,
         /// The longest that would fit.
-        most: usize,
+        max: usize,
     },
 }
 
-impl ComposeError {
+impl EnvelopeBuildError {
     /// What would help.
     #[must_use]
     pub const fn remedy(&self) -> &'static str {
@@ -345,10 +346,10 @@ impl fmt::Display for Hours {
 }
 
 /// What encryption leaves of the data for the plaintext.
-fn plaintext_len(kind: RecipientKind, size: SizeClass, life: TtlClass) -> usize {
+fn plaintext_len(kind: EncryptionKind, size: SizeClass, life: TtlClass) -> usize {
     size.data_len(life).saturating_sub(match kind {
-        RecipientKind::Asymmetric => ASYMMETRIC_OVERHEAD,
-        RecipientKind::Symmetric => SYMMETRIC_OVERHEAD,
+        EncryptionKind::Asymmetric => ASYMMETRIC_OVERHEAD,
+        EncryptionKind::Symmetric => SYMMETRIC_OVERHEAD,
     })
 }
 
@@ -357,9 +358,9 @@ fn seconds(duration: Duration) -> u32 {
 }
 
 /// What a life is to last beyond what was wanted.
-const RESERVE: Duration = Duration::from_secs(15 * 60);
+const TTL_RESERVE: Duration = Duration::from_secs(15 * 60);
 /// The least age of an envelope when it is made, in seconds.
-const LEAD: u32 = 60;
+const MIN_AGE_SECS: u32 = 60;
 
 #[cfg(test)]
 mod tests;

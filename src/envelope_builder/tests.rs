@@ -15,8 +15,8 @@ fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
 }
 
-fn letter<'a>(recipient: Recipient<'a>, payload: &'a [u8]) -> Letter<'a> {
-    Letter {
+fn message<'a>(recipient: EncryptionKey<'a>, payload: &'a [u8]) -> OutgoingMessage<'a> {
+    OutgoingMessage {
         topic: TOPIC,
         recipient,
         signer: None,
@@ -26,7 +26,7 @@ fn letter<'a>(recipient: Recipient<'a>, payload: &'a [u8]) -> Letter<'a> {
     }
 }
 
-fn seal(draft: &Draft, generations: Generations) -> Envelope {
+fn seal(draft: &EnvelopeDraft, generations: Generations) -> Envelope {
     let job = draft.pow_job(generations).unwrap();
     let mut search = job.search(&mut rng(9));
     loop {
@@ -37,12 +37,12 @@ fn seal(draft: &Draft, generations: Generations) -> Envelope {
 }
 
 #[test]
-fn a_letter_goes_all_the_way_and_comes_back() {
+fn a_message_goes_all_the_way_and_comes_back() {
     let key = SymKey::generate(&mut rng(1));
     let draft = draft(
         &mut rng(2),
         NOW,
-        &letter(Recipient::Symmetric(&key), b"hello"),
+        &message(EncryptionKey::Symmetric(&key), b"hello"),
     )
     .unwrap();
     let envelope = seal(&draft, Generations::Modern);
@@ -71,17 +71,17 @@ fn legacy_peers_accept_a_legacy_seal_of_every_lifetime() {
 }
 
 #[test]
-fn a_signed_letter_to_a_person_opens_there() {
+fn a_signed_message_to_a_person_opens_there() {
     let (reader, writer) = (
         ClientSecret::generate(&mut rng(1)),
         ClientSecret::generate(&mut rng(2)),
     );
     let public = reader.public();
-    let letter = Letter {
+    let message = OutgoingMessage {
         signer: Some(&writer),
-        ..letter(Recipient::Asymmetric(&public), &[7; 1_000])
+        ..message(EncryptionKey::Asymmetric(&public), &[7; 1_000])
     };
-    let draft = draft(&mut rng(3), NOW, &letter).unwrap();
+    let draft = draft(&mut rng(3), NOW, &message).unwrap();
     let opened = decrypt_asymmetric(&reader, &draft.unmined.data).unwrap();
     assert_eq!(opened.payload.as_slice(), [7; 1_000]);
     assert_eq!(opened.signer, Some(writer.public()));
@@ -91,25 +91,28 @@ fn a_signed_letter_to_a_person_opens_there() {
 #[test]
 fn the_smallest_class_holds_what_the_specification_says() {
     let capacity = |kind| payload_capacity(kind, SizeClass::SMALLEST, TtlClass::SixHours, false);
-    assert_eq!(capacity(RecipientKind::Symmetric), 504);
-    assert_eq!(capacity(RecipientKind::Asymmetric), 419);
+    assert_eq!(capacity(EncryptionKind::Symmetric), 504);
+    assert_eq!(capacity(EncryptionKind::Asymmetric), 419);
 }
 
 #[test]
 fn every_capacity_is_exact() {
     let key = SymKey::generate(&mut rng(1));
     let reader = ClientSecret::generate(&mut rng(2)).public();
-    for recipient in [Recipient::Symmetric(&key), Recipient::Asymmetric(&reader)] {
+    for recipient in [
+        EncryptionKey::Symmetric(&key),
+        EncryptionKey::Asymmetric(&reader),
+    ] {
         for size in SizeClass::ALL {
-            let most = payload_capacity(recipient.kind(), size, TtlClass::HalfHour, false);
-            let payload = vec![1; most + 1];
+            let max = payload_capacity(recipient.kind(), size, TtlClass::HalfHour, false);
+            let payload = vec![1; max + 1];
             let life = Life::at_least(Duration::ZERO);
-            let fits = Letter {
+            let fits = OutgoingMessage {
                 life,
-                ..letter(recipient, &payload[..most])
+                ..message(recipient, &payload[..max])
             };
             assert_eq!(draft(&mut rng(3), NOW, &fits).unwrap().size, size);
-            let bursts = Letter {
+            let bursts = OutgoingMessage {
                 payload: &payload,
                 ..fits
             };
@@ -122,24 +125,24 @@ fn every_capacity_is_exact() {
 #[test]
 fn a_payload_of_48_kib_fits_and_a_larger_one_learns_the_maximum() {
     let key = SymKey::generate(&mut rng(1));
-    let recipient = Recipient::Symmetric(&key);
-    assert!(draft(&mut rng(2), NOW, &letter(recipient, &[1; 48 << 10])).is_ok());
-    let refused = draft(&mut rng(2), NOW, &letter(recipient, &[1; 70_000])).unwrap_err();
-    let ComposeError::PayloadTooLong { len: 70_000, most } = refused else {
+    let recipient = EncryptionKey::Symmetric(&key);
+    assert!(draft(&mut rng(2), NOW, &message(recipient, &[1; 48 << 10])).is_ok());
+    let refused = draft(&mut rng(2), NOW, &message(recipient, &[1; 70_000])).unwrap_err();
+    let EnvelopeBuildError::PayloadTooLong { len: 70_000, max } = refused else {
         panic!("{refused}");
     };
-    assert!(draft(&mut rng(2), NOW, &letter(recipient, &vec![1; most])).is_ok());
-    assert!(refused.to_string().contains(&most.to_string()));
+    assert!(draft(&mut rng(2), NOW, &message(recipient, &vec![1; max])).is_ok());
+    assert!(refused.to_string().contains(&max.to_string()));
 }
 
 #[test]
 fn a_life_that_no_class_leaves_is_refused_with_the_longest_possible() {
     let life = Life::at_least(Duration::from_secs(72 * 3_600));
-    let ComposeError::LifeTooLong { most } = life.draw(&mut rng(1), NOW).unwrap_err() else {
+    let EnvelopeBuildError::LifeTooLong { max } = life.draw(&mut rng(1), NOW).unwrap_err() else {
         panic!("refused for another reason");
     };
-    assert!(most >= Duration::from_secs(59 * 3_600));
-    assert!(Life::at_least(most).draw(&mut rng(1), NOW).is_ok());
+    assert!(max >= Duration::from_secs(59 * 3_600));
+    assert!(Life::at_least(max).draw(&mut rng(1), NOW).is_ok());
 }
 
 #[test]
@@ -148,7 +151,7 @@ fn data_of_no_class_is_not_enclosed() {
     assert!(enclose(times, TOPIC, vec![0; 535], LOCAL_POW).is_ok());
     assert_eq!(
         enclose(times, TOPIC, vec![0; 534], LOCAL_POW),
-        Err(ComposeError::NoClass { len: 534 })
+        Err(EnvelopeBuildError::NoClass { len: 534 })
     );
 }
 
@@ -223,8 +226,8 @@ proptest! {
     ) {
         let (one, other) = (SymKey::generate(&mut rng(1)), SymKey::generate(&mut rng(2)));
         let (short, long) = (vec![1; short], vec![2; long]);
-        let a = draft(&mut rng(seed), NOW, &letter(Recipient::Symmetric(&one), &short)).unwrap();
-        let b = draft(&mut rng(seed), NOW, &letter(Recipient::Symmetric(&other), &long)).unwrap();
+        let a = draft(&mut rng(seed), NOW, &message(EncryptionKey::Symmetric(&one), &short)).unwrap();
+        let b = draft(&mut rng(seed), NOW, &message(EncryptionKey::Symmetric(&other), &long)).unwrap();
         prop_assert_eq!(a.unmined.data.len(), b.unmined.data.len());
         prop_assert_eq!((a.unmined.expiry, a.unmined.ttl), (b.unmined.expiry, b.unmined.ttl));
         prop_assert_eq!((a.size, a.life, a.bits), (b.size, b.life, b.bits));

@@ -104,7 +104,7 @@ pub struct TopicLength;
 
 /// How an envelope came to us.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Arrival {
+pub enum DeliveryPath {
     /// Handed over by a trusted peer; its work was not looked at.
     Direct,
     /// With the gossip, and with this much work.
@@ -114,7 +114,7 @@ pub enum Arrival {
     },
 }
 
-impl Arrival {
+impl DeliveryPath {
     const fn pow(self) -> f64 {
         match self {
             Self::Direct => 0.0,
@@ -125,13 +125,13 @@ impl Arrival {
 
 /// A message that a filter took.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Received {
+pub struct FilteredMessage {
     /// The envelope it came in.
     pub envelope: Envelope,
     /// What was in it.
     pub opened: DecryptedMessage,
     /// How it came.
-    pub arrival: Arrival,
+    pub arrival: DeliveryPath,
 }
 
 /// Names an installed filter.
@@ -142,7 +142,7 @@ pub struct FilterId(pub u64);
 #[derive(Default)]
 pub struct Filters {
     next_id: u64,
-    installed: BTreeMap<FilterId, Installed>,
+    installed: BTreeMap<FilterId, InstalledFilter>,
     /// Each distinct key once, and the filters that use it.
     keys: BTreeMap<KeyId, (FilterKey, BTreeSet<FilterId>)>,
 }
@@ -164,14 +164,14 @@ impl Filters {
             .or_insert_with(|| (filter.key.clone(), BTreeSet::new()))
             .1
             .insert(id);
-        let inbox = Inbox::default();
-        self.installed.insert(id, Installed { filter, inbox });
+        let inbox = MessageQueue::default();
+        self.installed.insert(id, InstalledFilter { filter, inbox });
         id
     }
 
     /// Removes a filter and what it took; says whether there was one.
     pub fn remove(&mut self, id: FilterId) -> bool {
-        let Some(Installed { filter, inbox: _ }) = self.installed.remove(&id) else {
+        let Some(InstalledFilter { filter, inbox: _ }) = self.installed.remove(&id) else {
             return false;
         };
         let key = KeyId::of(&filter.key);
@@ -190,8 +190,8 @@ impl Filters {
     pub fn offer(
         &mut self,
         envelope: &Envelope,
-        arrival: Arrival,
-    ) -> Vec<(FilterId, Arc<Received>)> {
+        arrival: DeliveryPath,
+    ) -> Vec<(FilterId, Arc<FilteredMessage>)> {
         self.deliver(envelope, arrival, None)
     }
 
@@ -199,21 +199,21 @@ impl Filters {
     pub fn offer_again(
         &mut self,
         envelope: &Envelope,
-        arrival: Arrival,
+        arrival: DeliveryPath,
         only: FilterId,
-    ) -> Vec<(FilterId, Arc<Received>)> {
+    ) -> Vec<(FilterId, Arc<FilteredMessage>)> {
         self.deliver(envelope, arrival, Some(only))
     }
 
     fn deliver(
         &mut self,
         envelope: &Envelope,
-        arrival: Arrival,
+        arrival: DeliveryPath,
         only: Option<FilterId>,
-    ) -> Vec<(FilterId, Arc<Received>)> {
+    ) -> Vec<(FilterId, Arc<FilteredMessage>)> {
         let mut taken = Vec::new();
         for (key, opened) in self.open(envelope) {
-            let received = Arc::new(Received {
+            let received = Arc::new(FilteredMessage {
                 envelope: envelope.clone(),
                 opened,
                 arrival,
@@ -221,7 +221,7 @@ impl Filters {
             let users = self.keys.get(&key).map(|(_, users)| users);
             let wanted = |id: &&FilterId| only.is_none_or(|only| only == **id);
             for &id in users.into_iter().flatten().filter(wanted) {
-                if let Some(Installed { filter, inbox }) = self.installed.get_mut(&id)
+                if let Some(InstalledFilter { filter, inbox }) = self.installed.get_mut(&id)
                     && filter.takes(&received)
                 {
                     inbox.put(&received);
@@ -240,7 +240,7 @@ impl Filters {
     fn make_room(&mut self) {
         loop {
             let inboxes = || self.installed.values().map(|installed| &installed.inbox);
-            if inboxes().map(|inbox| inbox.bytes).sum::<usize>() <= MAX_BYTES_IN_ALL {
+            if inboxes().map(|inbox| inbox.bytes).sum::<usize>() <= MAX_TOTAL_BYTES {
                 return;
             }
             let inboxes = self.installed.values_mut();
@@ -254,7 +254,7 @@ impl Filters {
 
     /// Everything that a filter took since it was last asked, oldest first; `None` if there is no
     /// such filter.
-    pub fn drain(&mut self, id: FilterId) -> Option<Vec<Arc<Received>>> {
+    pub fn drain(&mut self, id: FilterId) -> Option<Vec<Arc<FilteredMessage>>> {
         self.installed
             .get_mut(&id)
             .map(|installed| core::mem::take(&mut installed.inbox).messages.into())
@@ -283,7 +283,7 @@ impl Filters {
     #[must_use]
     pub fn bloom(&self) -> Bloom {
         let mut bloom = Bloom::EMPTY;
-        for Installed { filter, .. } in self.installed.values() {
+        for InstalledFilter { filter, .. } in self.installed.values() {
             if filter.topics.is_empty() {
                 return Bloom::FULL;
             }
@@ -347,7 +347,7 @@ impl fmt::Debug for Filters {
 
 impl Filter {
     /// The rules of protocol sheet 6 for a message that this filter's key opened.
-    fn takes(&self, received: &Received) -> bool {
+    fn takes(&self, received: &FilteredMessage) -> bool {
         let topic = received.envelope.topic();
         let Self {
             key: _,
@@ -356,7 +356,7 @@ impl Filter {
             minimum_pow,
             allow_p2p,
         } = self;
-        (*allow_p2p || received.arrival != Arrival::Direct)
+        (*allow_p2p || received.arrival != DeliveryPath::Direct)
             && (topics.is_empty() || topics.iter().any(|prefix| prefix.matches(topic)))
             && (*minimum_pow <= 0.0 || received.arrival.pow() >= *minimum_pow)
             && (source.is_none() || *source == received.opened.signer)
@@ -379,21 +379,21 @@ impl KeyId {
     }
 }
 
-struct Installed {
+struct InstalledFilter {
     filter: Filter,
-    inbox: Inbox,
+    inbox: MessageQueue,
 }
 
 /// What a filter took and nobody fetched yet: bounded, the oldest goes first.
 #[derive(Default)]
-struct Inbox {
-    messages: VecDeque<Arc<Received>>,
+struct MessageQueue {
+    messages: VecDeque<Arc<FilteredMessage>>,
     known: BTreeSet<EnvelopeHash>,
     bytes: usize,
 }
 
-impl Inbox {
-    fn put(&mut self, received: &Arc<Received>) {
+impl MessageQueue {
+    fn put(&mut self, received: &Arc<FilteredMessage>) {
         if !self.known.insert(received.envelope.hash()) {
             return;
         }
@@ -420,7 +420,7 @@ const MAX_MESSAGES: usize = 4_096;
 /// Most bytes of data that wait in one inbox.
 const MAX_BYTES: usize = 32 << 20;
 /// Most bytes of data that wait in all inboxes together.
-const MAX_BYTES_IN_ALL: usize = 128 << 20;
+const MAX_TOTAL_BYTES: usize = 128 << 20;
 
 #[cfg(test)]
 mod tests;
