@@ -154,7 +154,7 @@ impl Peer {
         let link = Link::dial(config, ours, key, &mut rng, Instant::ZERO).unwrap();
         let stream = TcpStream::connect(addr).unwrap();
         let mut peer = Self { link, stream, rng };
-        while !matches!(peer.next(), Some(LinkEvent::Open { .. })) {}
+        while !matches!(peer.next(), Some(LinkEvent::Connected { .. })) {}
         peer.say(
             code::STATUS,
             outgoing::status(MinPow::ZERO, &Bloom::FULL, false),

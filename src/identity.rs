@@ -38,7 +38,7 @@ impl FromStr for IdentityName {
     fn from_str(name: &str) -> Result<Self, BadName> {
         let allowed = |c: char| matches!(c, 'a'..='z' | '0'..='9' | '-' | '_');
         let good = name.starts_with(|c: char| c.is_ascii_lowercase())
-            && name.len() <= LONGEST_NAME
+            && name.len() <= MAX_NAME_LEN
             && name.chars().all(allowed);
         good.then(|| Self(name.to_owned())).ok_or(BadName)
     }
@@ -54,7 +54,7 @@ impl fmt::Display for IdentityName {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "a name begins with a letter from a to z and goes on with letters, digits, `-` and `_`, \
-     {LONGEST_NAME} characters at the most"
+     {MAX_NAME_LEN} characters at the most"
 )]
 pub struct BadName;
 
@@ -76,7 +76,7 @@ pub fn parse_topic(text: &str) -> Result<Topic, BadTopic> {
 pub struct BadTopic;
 
 /// What kind of identity is to be made.
-pub enum Wanted {
+pub enum NewIdentity {
     /// A key pair of its own.
     KeyPair,
     /// A random key for a group; the others get it from the file.
@@ -85,7 +85,7 @@ pub enum Wanted {
     FromPassword(Topic, Zeroizing<String>),
 }
 
-impl Wanted {
+impl NewIdentity {
     /// Makes the key. A password takes a noticeable fraction of a second.
     pub fn make(self, rng: &mut impl CryptoRng) -> node::Identity {
         match self {
@@ -101,7 +101,7 @@ impl Wanted {
     }
 }
 
-impl fmt::Debug for Wanted {
+impl fmt::Debug for NewIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::KeyPair => "KeyPair",
@@ -118,7 +118,7 @@ impl fmt::Debug for Wanted {
 /// [`DamagedIdentity`] if it is no JSON of ours, or its keys are no keys.
 pub fn from_json(json: &str) -> Result<node::Identity, DamagedIdentity> {
     match serde_json::from_str(json).map_err(|_| DamagedIdentity)? {
-        Entry::KeyPair { secret, public } => {
+        IdentityEntry::KeyPair { secret, public } => {
             let secret = ClientSecret::from_bytes(&key(&secret)?).map_err(|_| DamagedIdentity)?;
             // The public half is there for the reader; if it differs, one of them was edited.
             if hex::encode(secret.public().to_bytes()) != public {
@@ -126,7 +126,7 @@ pub fn from_json(json: &str) -> Result<node::Identity, DamagedIdentity> {
             }
             Ok(node::Identity::KeyPair(secret))
         }
-        Entry::Shared { key: digits, topic } => {
+        IdentityEntry::Shared { key: digits, topic } => {
             let key = SymKey::new(key(&digits)?).map_err(|_| DamagedIdentity)?;
             let topic = parse_topic(&topic).map_err(|_| DamagedIdentity)?;
             Ok(node::Identity::Shared(key, topic))
@@ -137,7 +137,7 @@ pub fn from_json(json: &str) -> Result<node::Identity, DamagedIdentity> {
 /// The file's content.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case", tag = "kind")]
-enum Entry {
+enum IdentityEntry {
     KeyPair {
         secret: Zeroizing<String>,
         public: String,
@@ -160,7 +160,7 @@ fn key(digits: &str) -> Result<Secret<32>, DamagedIdentity> {
 pub struct DamagedIdentity;
 
 /// Fits a table, and any file system.
-const LONGEST_NAME: usize = 32;
+const MAX_NAME_LEN: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -169,7 +169,7 @@ mod tests {
 
     use super::*;
 
-    fn made(wanted: Wanted) -> node::Identity {
+    fn made(wanted: NewIdentity) -> node::Identity {
         wanted.make(&mut ChaCha20Rng::from_seed([1; 32]))
     }
 
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_password_makes_the_key_that_geth_makes() {
-        let wanted = Wanted::FromPassword(Topic([1, 2, 3, 4]), Zeroizing::new("test".into()));
+        let wanted = NewIdentity::FromPassword(Topic([1, 2, 3, 4]), Zeroizing::new("test".into()));
         let node::Identity::Shared(made, _) = made(wanted) else {
             panic!("a shared key")
         };

@@ -26,7 +26,7 @@ use crate::node::{Identity, Outline};
 
 pub use file::geth_name;
 pub use kdf::{BadKdf, Cost, Kdf, Password, PasswordTooLong};
-pub use v3::Address;
+pub use v3::EthereumAddress;
 
 /// An identity as its file has it.
 #[derive(Clone, Debug)]
@@ -71,7 +71,9 @@ impl SealedIdentity {
         rng: &mut impl CryptoRng,
     ) -> Result<Self, BadKdf> {
         let (secret, address) = match identity {
-            Identity::KeyPair(secret) => (secret.expose(), Some(Address::of(&secret.public()))),
+            Identity::KeyPair(secret) => {
+                (secret.expose(), Some(EthereumAddress::of(&secret.public())))
+            }
             Identity::Shared(key, _) => (key.expose(), None),
         };
         let (mut container, key) = Container::seal(secret, address, kdf, password, rng)?;
@@ -145,7 +147,7 @@ impl SealedIdentity {
 
     /// The account's address, of a key pair.
     #[must_use]
-    pub const fn address(&self) -> Option<Address> {
+    pub const fn address(&self) -> Option<EthereumAddress> {
         self.container.address
     }
 
@@ -158,7 +160,7 @@ impl SealedIdentity {
         if public.is_some_and(|public| public != secret.public()) {
             return Err(KeystoreError::Damaged("public key"));
         }
-        let address = Address::of(&secret.public());
+        let address = EthereumAddress::of(&secret.public());
         if self.container.address.is_some_and(|said| said != address) {
             return Err(KeystoreError::Damaged("address"));
         }
@@ -166,7 +168,7 @@ impl SealedIdentity {
     }
 }
 
-impl Address {
+impl EthereumAddress {
     /// The address of a public key.
     #[must_use]
     pub fn of(public: &ClientPublic) -> Self {

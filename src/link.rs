@@ -46,15 +46,15 @@ pub use self::limits::LinkLimits;
 pub use self::queue::{Priority, QueueBudgets};
 pub use self::snappy::Packing;
 
-use self::handshake::{Auth, Initiator, Reading, Session};
-use self::state::{ExpectAuth, ExpectHello, First, Introduction, State};
+use self::handshake::{Auth, Initiator, Reading, RlpxSession};
+use self::state::{ExpectAuth, ExpectHello, FirstMessage, Introduction, LinkState};
 
 /// One connection to a neighbour.
 pub struct Link {
     config: Arc<LinkConfig>,
     us: RelayKey,
     started: Instant,
-    state: State,
+    state: LinkState,
     /// The unit that is coming in: a handshake packet, a frame's header, or its body.
     inbox: Vec<u8>,
     /// How long that unit is.
@@ -81,7 +81,7 @@ pub struct LinkConfig {
 #[derive(Clone, Eq, PartialEq)]
 pub enum LinkEvent {
     /// Handshake and Hello are done; messages may be sent.
-    Open {
+    Connected {
         /// The peer's key, proved.
         remote: RelayKey,
         /// Name of the peer's program: at most 128 characters of printable ASCII.
@@ -106,12 +106,12 @@ impl fmt::Debug for LinkEvent {
     /// Shows the length of a payload, not the payload.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Open {
+            Self::Connected {
                 remote,
                 client_id,
                 shared,
             } => f
-                .debug_struct("Open")
+                .debug_struct("Connected")
                 .field("remote", remote)
                 .field("client_id", client_id)
                 .field("shared", shared)
@@ -135,7 +135,7 @@ pub enum SendError {
     CodeOutOfRange,
     /// The link is not open yet, or not any more.
     #[error("link is not open")]
-    NotOpen,
+    NotConnected,
     /// The peer does not speak this capability, or another version of it.
     #[error("capability is not shared with the peer")]
     NotShared,
@@ -166,7 +166,7 @@ impl Link {
         }
         let initiator = Initiator::new(key, remote, rng)?;
         let auth = initiator.auth().to_vec();
-        let state = State::ExpectAck(Box::new(initiator));
+        let state = LinkState::ExpectAck(Box::new(initiator));
         Ok(Self::new(config, us, state, now, handshake::Ack::LEN, auth))
     }
 
@@ -174,14 +174,14 @@ impl Link {
     #[must_use]
     pub fn accept(config: Arc<LinkConfig>, key: Arc<LinkKey>, now: Instant) -> Self {
         let us = key.public();
-        let state = State::ExpectAuth(ExpectAuth { key });
+        let state = LinkState::ExpectAuth(ExpectAuth { key });
         Self::new(config, us, state, now, Auth::LEN, Vec::new())
     }
 
     const fn new(
         config: Arc<LinkConfig>,
         us: RelayKey,
-        state: State,
+        state: LinkState,
         now: Instant,
         needs: usize,
         outbox: Vec<u8>,
@@ -246,8 +246,8 @@ impl Link {
         packing: Packing,
     ) -> Result<(), SendError> {
         match &mut self.state {
-            State::Open(open) => open.send(priority, capability, code, payload, packing),
-            _ => Err(SendError::NotOpen),
+            LinkState::Connected(open) => open.send(priority, capability, code, payload, packing),
+            _ => Err(SendError::NotConnected),
         }
     }
 
@@ -259,7 +259,7 @@ impl Link {
             return None;
         }
         let mut wire = std::mem::take(&mut self.outbox);
-        if let State::Open(open) = &mut self.state {
+        if let LinkState::Connected(open) = &mut self.state {
             open.transmit(now, budget, &mut wire);
         }
         (!wire.is_empty()).then_some(wire)
@@ -268,10 +268,10 @@ impl Link {
     /// Ends the link: drops what waits and tells the peer why, if there is a way to tell it.
     pub fn disconnect(&mut self, reason: DisconnectReason) {
         match &mut self.state {
-            State::ExpectHello(state) => state.say_farewell(reason, &mut self.outbox),
-            State::Open(open) => open.say_farewell(reason, &mut self.outbox),
-            State::ExpectAuth(_) | State::ExpectAck(_) => self.outbox.clear(),
-            State::Closing => {}
+            LinkState::ExpectHello(state) => state.send_disconnect(reason, &mut self.outbox),
+            LinkState::Connected(open) => open.send_disconnect(reason, &mut self.outbox),
+            LinkState::ExpectAuth(_) | LinkState::ExpectAck(_) => self.outbox.clear(),
+            LinkState::Closing => {}
         }
         self.close();
     }
@@ -280,8 +280,8 @@ impl Link {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.state {
-            State::Open(open) => Some(open.deadline()),
-            State::Closing => None,
+            LinkState::Connected(open) => Some(open.deadline()),
+            LinkState::Closing => None,
             _ => Some(self.started.after(HANDSHAKE_TIMEOUT)),
         }
     }
@@ -294,8 +294,8 @@ impl Link {
     /// link is closing then.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), LinkFault> {
         let verdict = match &mut self.state {
-            State::Open(open) => open.handle_timeout(now),
-            State::Closing => Ok(()),
+            LinkState::Connected(open) => open.handle_timeout(now),
+            LinkState::Closing => Ok(()),
             _ if now.since(self.started) >= HANDSHAKE_TIMEOUT => Err(PeerFault::HandshakeTimeout),
             _ => Ok(()),
         };
@@ -309,8 +309,8 @@ impl Link {
     #[must_use]
     pub fn handle(&self) -> Option<ShortId> {
         match &self.state {
-            State::ExpectHello(state) => Some(state.handle),
-            State::Open(open) => Some(open.handle),
+            LinkState::ExpectHello(state) => Some(state.handle),
+            LinkState::Connected(open) => Some(open.handle),
             _ => None,
         }
     }
@@ -319,8 +319,8 @@ impl Link {
     #[must_use]
     pub fn remote(&self) -> Option<RelayKey> {
         match &self.state {
-            State::ExpectHello(state) => Some(state.remote),
-            State::Open(open) => Some(open.remote),
+            LinkState::ExpectHello(state) => Some(state.remote),
+            LinkState::Connected(open) => Some(open.remote),
             _ => None,
         }
     }
@@ -329,7 +329,7 @@ impl Link {
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
         let queued = match &self.state {
-            State::Open(open) => open.queue.bytes(),
+            LinkState::Connected(open) => open.queue.bytes(),
             _ => 0,
         };
         queued.saturating_add(self.outbox.len())
@@ -340,7 +340,7 @@ impl Link {
     #[must_use]
     pub fn congested_since(&self) -> Option<Instant> {
         match &self.state {
-            State::Open(open) => open.queue.full_since(),
+            LinkState::Connected(open) => open.queue.full_since(),
             _ => None,
         }
     }
@@ -348,41 +348,41 @@ impl Link {
     /// Whether messages may be sent.
     #[must_use]
     pub const fn is_open(&self) -> bool {
-        matches!(self.state, State::Open(_))
+        matches!(self.state, LinkState::Connected(_))
     }
 
     /// Whether the link is over: nothing is read any more, and the socket should be closed when
     /// [`Self::poll_transmit`] has nothing left.
     #[must_use]
     pub const fn is_closing(&self) -> bool {
-        matches!(self.state, State::Closing)
+        matches!(self.state, LinkState::Closing)
     }
 
     /// Works on a complete unit and says how long the next one is.
     fn take_unit(&mut self, now: Instant, rng: &mut impl CryptoRng) -> Result<(), LinkFault> {
         match &mut self.state {
-            State::ExpectAuth(state) => match state.read(&self.inbox, rng)? {
+            LinkState::ExpectAuth(state) => match state.read(&self.inbox, rng)? {
                 Reading::Needs(total) => self.needs = total,
                 Reading::Done((ack, session), _) => {
                     self.outbox.extend(ack);
-                    self.greet(session);
+                    self.send_hello(session);
                 }
             },
-            State::ExpectAck(state) => match state.read_ack(&self.inbox)? {
+            LinkState::ExpectAck(state) => match state.read_ack(&self.inbox)? {
                 Reading::Needs(total) => self.needs = total,
-                Reading::Done(session, _) => self.greet(session),
+                Reading::Done(session, _) => self.send_hello(session),
             },
-            State::ExpectHello(state) => {
+            LinkState::ExpectHello(state) => {
                 let first = state.read(&mut self.inbox, &self.config, &self.us)?;
                 let needs = state.reader.needs();
                 self.expect(needs);
                 match first {
                     None => {}
-                    Some(First::Disconnect(reason)) => self.end(reason),
-                    Some(First::Hello(introduction)) => self.open(introduction, now),
+                    Some(FirstMessage::Disconnect(reason)) => self.end(reason),
+                    Some(FirstMessage::Hello(introduction)) => self.open(introduction, now),
                 }
             }
-            State::Open(open) => {
+            LinkState::Connected(open) => {
                 let event = open.read(now, &mut self.inbox, &self.config.limits)?;
                 let needs = open.reader.needs();
                 self.expect(needs);
@@ -392,24 +392,26 @@ impl Link {
                     Some(event) => self.events.push_back(event),
                 }
             }
-            State::Closing => {}
+            LinkState::Closing => {}
         }
         Ok(())
     }
 
     /// The keys agree: our Hello goes out at once, the peer's is awaited.
-    fn greet(&mut self, session: Session) {
+    fn send_hello(&mut self, session: RlpxSession) {
         let mut state = ExpectHello::new(session);
-        state.greet(&self.config, &self.us, &mut self.outbox);
+        state.send_hello(&self.config, &self.us, &mut self.outbox);
         self.expect(state.reader.needs());
-        self.state = State::ExpectHello(Box::new(state));
+        self.state = LinkState::ExpectHello(Box::new(state));
     }
 
     /// The peer is introduced.
     fn open(&mut self, introduction: Introduction, now: Instant) {
-        if let State::ExpectHello(state) = std::mem::replace(&mut self.state, State::Closing) {
+        if let LinkState::ExpectHello(state) =
+            std::mem::replace(&mut self.state, LinkState::Closing)
+        {
             let (open, event) = state.open(introduction, &self.config.limits, now);
-            self.state = State::Open(Box::new(open));
+            self.state = LinkState::Connected(Box::new(open));
             self.events.push_back(event);
         }
     }
@@ -430,7 +432,7 @@ impl Link {
     }
 
     fn close(&mut self) {
-        self.state = State::Closing;
+        self.state = LinkState::Closing;
         self.inbox = Vec::new();
     }
 
@@ -438,11 +440,11 @@ impl Link {
     fn expect(&mut self, len: usize) {
         self.needs = len;
         self.inbox.clear();
-        self.inbox.shrink_to(KEPT_BUFFER);
+        self.inbox.shrink_to(MAX_IDLE_BUFFER);
     }
 }
 
 /// Handshake and Hello, from the first byte, may take so long (geth's limit).
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A read buffer that grew beyond this is given back after use.
-const KEPT_BUFFER: usize = 16 * 1024;
+const MAX_IDLE_BUFFER: usize = 16 * 1024;

@@ -87,7 +87,7 @@ fn start(node: &Path, arguments: &[&str]) -> Peer {
 /// What both tests do once there is a connection.
 fn converse(mut wire: Wire, mut peer: Peer, key: &LinkKey) {
     let open = wire.next();
-    let LinkEvent::Open {
+    let LinkEvent::Connected {
         remote,
         client_id,
         shared,

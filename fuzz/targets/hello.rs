@@ -1,6 +1,6 @@
 //! Introductions, farewells and the table of shared capabilities.
 
-use whisht::link::capability::{BASE_CODES, Shared};
+use whisht::link::capability::{BASE_CODES, SharedCapabilities};
 use whisht::link::hello::{self, Hello, MAX_CLIENT_ID};
 use whisht::link::{Capability, DisconnectReason};
 
@@ -19,7 +19,7 @@ pub fn hello(data: &[u8]) {
     assert!(hello.client_id.chars().all(|c| matches!(c, ' '..='~')));
 
     let ours = [Capability::SHH_5, Capability::ONION_1, Capability::SHH_6];
-    let shared = Shared::negotiate(&ours, &hello.capabilities);
+    let shared = SharedCapabilities::negotiate(&ours, &hello.capabilities);
     let mut next = BASE_CODES;
     for capability in shared.iter() {
         assert!(ours.contains(&capability));
@@ -35,5 +35,8 @@ pub fn hello(data: &[u8]) {
     let again = hello::encode(&hello.client_id, 0, &all, &hello.id);
     let again = Hello::decode(&again).expect("our own hello");
     assert_eq!((again.client_id, again.id), (hello.client_id, hello.id));
-    assert_eq!(Shared::negotiate(&ours, &again.capabilities), shared);
+    assert_eq!(
+        SharedCapabilities::negotiate(&ours, &again.capabilities),
+        shared
+    );
 }

@@ -58,7 +58,7 @@ fn open_link(script: &[u8]) {
         while let Some(event) = link.poll_event() {
             assert!(!ended, "nothing follows a farewell");
             match event {
-                LinkEvent::Open { .. } => {}
+                LinkEvent::Connected { .. } => {}
                 LinkEvent::Disconnected(_) => ended = true,
                 LinkEvent::Message {
                     capability,

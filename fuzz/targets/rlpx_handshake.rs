@@ -24,11 +24,11 @@ pub fn rlpx_handshake(data: &[u8]) {
     });
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     match choice % 4 {
-        0 => stranger(Link::accept(config(), acceptor, Instant::ZERO), rest),
+        0 => unknown_peer(Link::accept(config(), acceptor, Instant::ZERO), rest),
         1 => {
             let remote = acceptor.public();
             let link = Link::dial(config(), dialler, remote, &mut rng, Instant::ZERO);
-            stranger(link.expect("a key is a point"), rest);
+            unknown_peer(link.expect("a key is a point"), rest);
         }
         2 => plaintext(&acceptor, rest, Auth::LEN, |packet| {
             let read = Auth::read(&acceptor, packet)?;
@@ -45,7 +45,7 @@ pub fn rlpx_handshake(data: &[u8]) {
 }
 
 /// A link survives what a stranger sends, in two pieces or at once, and judges both alike.
-fn stranger(mut link: Link, bytes: &[u8]) {
+fn unknown_peer(mut link: Link, bytes: &[u8]) {
     let mut rng = ChaCha20Rng::seed_from_u64(3);
     let result = link.receive(Instant::ZERO, &mut rng, bytes);
     assert_eq!(link.is_closing(), result.is_err());

@@ -60,7 +60,7 @@ struct Node {
 impl Node {
     fn new() -> Self {
         let config = Config {
-            min_pow: MinPow::new(LEAST_WORK).unwrap(),
+            min_pow: MinPow::new(MIN_WORK).unwrap(),
             ..Config::default()
         };
         let mut node = Self {
@@ -139,6 +139,6 @@ const SENDER: LinkId = LinkId(1);
 const OLD: LinkId = LinkId(2);
 const NEW: LinkId = LinkId(3);
 /// Less than the envelopes of the corpus that are worked for, more than those that are not.
-const LEAST_WORK: f64 = 0.0001;
+const MIN_WORK: f64 = 0.0001;
 /// The second in which the envelopes of the corpus are alive.
 const NOW: u32 = 1_600_000_000;

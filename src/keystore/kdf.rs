@@ -22,7 +22,7 @@ impl Password {
     ///
     /// [`PasswordTooLong`] beyond 1,024 bytes: that is no password but the wrong file.
     pub fn new(text: Zeroizing<String>) -> Result<Self, PasswordTooLong> {
-        match text.len() <= LONGEST_PASSWORD {
+        match text.len() <= MAX_PASSWORD_LEN {
             true => Ok(Self(text)),
             false => Err(PasswordTooLong),
         }
@@ -55,7 +55,7 @@ impl fmt::Debug for Password {
 
 /// The text is too long for a password.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("a password has {LONGEST_PASSWORD} bytes at the most; was this the right file?")]
+#[error("a password has {MAX_PASSWORD_LEN} bytes at the most; was this the right file?")]
 pub struct PasswordTooLong;
 
 /// How much work a new file asks of whoever guesses at its password.
@@ -73,13 +73,13 @@ pub enum Cost {
 /// A key derivation with its parameters.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Kdf {
-    pub(super) function: Function,
+    pub(super) function: KdfFunction,
     pub(super) salt: Vec<u8>,
 }
 
 /// The two functions that the format knows.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Function {
+pub(super) enum KdfFunction {
     Pbkdf2 { rounds: u32 },
     Scrypt { log_n: u8, r: u32, p: u32 },
 }
@@ -91,7 +91,7 @@ impl Kdf {
             Cost::Standard => (18, 8, 1),
             Cost::DangerLight => (12, 8, 6),
         };
-        Self::salted(Function::Scrypt { log_n, r, p }, rng)
+        Self::salted(KdfFunction::Scrypt { log_n, r, p }, rng)
     }
 
     /// PBKDF2 with a fresh salt, for programs that know nothing else.
@@ -103,15 +103,15 @@ impl Kdf {
         Ok(Self::salted(pbkdf2(rounds)?, rng))
     }
 
-    fn salted(function: Function, rng: &mut impl CryptoRng) -> Self {
+    fn salted(function: KdfFunction, rng: &mut impl CryptoRng) -> Self {
         let mut salt = vec![0; 32];
         rng.fill_bytes(&mut salt);
         Self { function, salt }
     }
 
     /// Puts together what a file asks for.
-    pub(super) fn new(function: Function, salt: Vec<u8>) -> Result<Self, BadKdf> {
-        match salt.len() <= LONGEST_SALT {
+    pub(super) fn new(function: KdfFunction, salt: Vec<u8>) -> Result<Self, BadKdf> {
+        match salt.len() <= MAX_SALT_LEN {
             true => Ok(Self { function, salt }),
             false => Err(BadKdf::Malformed),
         }
@@ -126,10 +126,10 @@ impl Kdf {
         let password = password.expose().as_bytes();
         let mut derived = Ok(());
         let key = Secret::init_with(|key| match self.function {
-            Function::Pbkdf2 { rounds } => {
+            KdfFunction::Pbkdf2 { rounds } => {
                 pbkdf2::pbkdf2_hmac::<Sha256>(password, &self.salt, rounds, key);
             }
-            Function::Scrypt { log_n, r, p } => {
+            KdfFunction::Scrypt { log_n, r, p } => {
                 derived = scrypt::Params::new(log_n, r, p)
                     .map_err(|_| BadKdf::TooCostly)
                     .and_then(|params| {
@@ -143,16 +143,16 @@ impl Kdf {
 }
 
 /// PBKDF2 with as many rounds, if that is within bounds.
-pub(super) fn pbkdf2(rounds: u64) -> Result<Function, BadKdf> {
+pub(super) fn pbkdf2(rounds: u64) -> Result<KdfFunction, BadKdf> {
     match u32::try_from(rounds) {
         Ok(0) => Err(BadKdf::Malformed),
-        Ok(rounds) if rounds <= MOST_ROUNDS => Ok(Function::Pbkdf2 { rounds }),
+        Ok(rounds) if rounds <= MAX_ROUNDS => Ok(KdfFunction::Pbkdf2 { rounds }),
         _ => Err(BadKdf::TooCostly),
     }
 }
 
 /// scrypt with these parameters, if they are within bounds.
-pub(super) fn scrypt(n: u64, r: u64, p: u64) -> Result<Function, BadKdf> {
+pub(super) fn scrypt(n: u64, r: u64, p: u64) -> Result<KdfFunction, BadKdf> {
     if n < 2 || !n.is_power_of_two() || r == 0 || p == 0 {
         return Err(BadKdf::Malformed);
     }
@@ -161,15 +161,15 @@ pub(super) fn scrypt(n: u64, r: u64, p: u64) -> Result<Function, BadKdf> {
         .and_then(|blocks| blocks.checked_mul(r))
         .and_then(|blocks| blocks.checked_mul(128));
     let work = n.checked_mul(r).and_then(|work| work.checked_mul(p));
-    let bounded = memory.is_some_and(|memory| memory <= MOST_MEMORY)
-        && work.is_some_and(|work| work <= MOST_WORK);
+    let bounded = memory.is_some_and(|memory| memory <= MAX_MEMORY)
+        && work.is_some_and(|work| work <= MAX_WORK);
     let narrow = (
         u8::try_from(n.trailing_zeros()),
         u32::try_from(r),
         u32::try_from(p),
     );
     match narrow {
-        (Ok(log_n), Ok(r), Ok(p)) if bounded => Ok(Function::Scrypt { log_n, r, p }),
+        (Ok(log_n), Ok(r), Ok(p)) if bounded => Ok(KdfFunction::Scrypt { log_n, r, p }),
         _ => Err(BadKdf::TooCostly),
     }
 }
@@ -206,21 +206,21 @@ pub enum BadKdf {
     /// More memory or work than a reasonable program asks for.
     #[error(
         "the key derivation asks for more than {} MB of memory, or about ten times the usual work",
-        MOST_MEMORY >> 20
+        MAX_MEMORY >> 20
     )]
     TooCostly,
 }
 
 /// Bytes.
-const LONGEST_PASSWORD: usize = 1024;
+const MAX_PASSWORD_LEN: usize = 1024;
 /// Bytes; everybody uses 32.
-const LONGEST_SALT: usize = 256;
+const MAX_SALT_LEN: usize = 256;
 /// About forty times what other programs write.
-const MOST_ROUNDS: u32 = 10_000_000;
+const MAX_ROUNDS: u32 = 10_000_000;
 /// Bytes: twice what go-ethereum's default takes, and a little for `p`.
-const MOST_MEMORY: u64 = (512 << 20) + (1 << 20);
+const MAX_MEMORY: u64 = (512 << 20) + (1 << 20);
 /// In units of N r p: eight times go-ethereum's default.
-const MOST_WORK: u64 = 1 << 24;
+const MAX_WORK: u64 = 1 << 24;
 
 #[cfg(test)]
 mod tests {
@@ -274,7 +274,7 @@ mod tests {
             assert_eq!(scrypt(n, r, p), Err(BadKdf::Malformed), "{n} {r} {p}");
         }
         assert_eq!(pbkdf2(0), Err(BadKdf::Malformed));
-        let salt = vec![0; LONGEST_SALT + 1];
+        let salt = vec![0; MAX_SALT_LEN + 1];
         let refused = Kdf::new(pbkdf2(1).unwrap(), salt);
         assert_eq!(refused, Err(BadKdf::Malformed));
     }

@@ -33,7 +33,7 @@ pub(super) struct Label {
 /// The member as JSON.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wire {
+pub(super) struct LabelJson {
     kind: String,
     name: String,
     protected: bool,
@@ -51,7 +51,7 @@ impl Label {
             Outline::KeyPair(public) => (Some(hex::encode(public.to_bytes())), None),
             Outline::Shared(topic) => (None, Some(hex::encode(topic.0))),
         };
-        container.label = Some(Wire {
+        container.label = Some(LabelJson {
             kind: self.outline.kind().to_owned(),
             name: self.name.to_string(),
             protected: self.protected,
@@ -62,7 +62,7 @@ impl Label {
     }
 
     /// Reads what a file says, which is not to be relied upon before [`Label::check`].
-    pub(super) fn read(wire: &Wire) -> Result<Self, KeystoreError> {
+    pub(super) fn read(wire: &LabelJson) -> Result<Self, KeystoreError> {
         let damaged = KeystoreError::Damaged("label");
         let outline = match (&wire.public_key, &wire.topic) {
             (Some(digits), None) => {

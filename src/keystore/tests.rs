@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::envelope::Topic;
-use crate::identity::Wanted;
+use crate::identity::NewIdentity;
 
 fn rng(seed: u8) -> ChaCha20Rng {
     ChaCha20Rng::from_seed([seed; 32])
@@ -35,11 +35,11 @@ fn secret(identity: &Identity) -> [u8; 32] {
 }
 
 fn key_pair() -> Identity {
-    Wanted::KeyPair.make(&mut rng(7))
+    NewIdentity::KeyPair.make(&mut rng(7))
 }
 
 fn shared() -> Identity {
-    Wanted::Shared(Topic([1, 2, 3, 4])).make(&mut rng(7))
+    NewIdentity::Shared(Topic([1, 2, 3, 4])).make(&mut rng(7))
 }
 
 /// The error of opening a file after one member was changed.
@@ -102,7 +102,7 @@ fn a_shared_key_is_no_account_to_a_wallet() {
         panic!("a key pair")
     };
     let address = sealed(&key_pair(), "x", 1).address();
-    assert_eq!(address, Some(Address::of(&secret.public())));
+    assert_eq!(address, Some(EthereumAddress::of(&secret.public())));
 }
 
 #[test]
@@ -272,7 +272,7 @@ fn what_we_do_not_read_is_told_from_what_is_damaged() {
         let refusal = SealedIdentity::parse(text).map(|_| ()).unwrap_err();
         assert!(matches!(refusal, Damaged("JSON" | "version")), "{text}");
     }
-    let padded = file.to_json() + &" ".repeat(v3::MOST_BYTES);
+    let padded = file.to_json() + &" ".repeat(v3::MAX_FILE_LEN);
     assert_eq!(
         SealedIdentity::parse(&padded).map(|_| ()),
         Err(Damaged("length"))

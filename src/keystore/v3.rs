@@ -19,21 +19,21 @@ use sha3::{Digest, Keccak256};
 use subtle::ConstantTimeEq;
 
 use super::KeystoreError;
-use super::kdf::{self, BadKdf, DerivedKey, Function, Kdf, Password};
+use super::kdf::{self, BadKdf, DerivedKey, Kdf, KdfFunction, Password};
 use super::label;
 
 /// The last 20 bytes of the Keccak-256 hash of a public key: what Ethereum calls an account.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Address(pub [u8; 20]);
+pub struct EthereumAddress(pub [u8; 20]);
 
 /// A file's content, still sealed.
 #[derive(Clone, Debug)]
 pub(super) struct Container {
-    pub(super) address: Option<Address>,
+    pub(super) address: Option<EthereumAddress>,
     pub(super) ciphertext: Vec<u8>,
     pub(super) iv: [u8; 16],
     pub(super) kdf: Kdf,
-    pub(super) label: Option<label::Wire>,
+    pub(super) label: Option<label::LabelJson>,
     mac: [u8; 32],
     id: String,
 }
@@ -42,7 +42,7 @@ impl Container {
     /// Seals 32 bytes.
     pub(super) fn seal(
         secret: &[u8; 32],
-        address: Option<Address>,
+        address: Option<EthereumAddress>,
         kdf: Kdf,
         password: &Password,
         rng: &mut impl CryptoRng,
@@ -93,7 +93,7 @@ impl Container {
 
     /// Reads a file's text.
     pub(super) fn parse(text: &str) -> Result<Self, KeystoreError> {
-        if text.len() > MOST_BYTES {
+        if text.len() > MAX_FILE_LEN {
             return Err(KeystoreError::Damaged("length"));
         }
         let mut value: Value =
@@ -137,8 +137,10 @@ impl Container {
             id,
         } = self;
         let (kdf, kdfparams) = match kdf.function {
-            Function::Pbkdf2 { rounds } => ("pbkdf2", KdfParams::pbkdf2(rounds.into(), &kdf.salt)),
-            Function::Scrypt { log_n, r, p } => {
+            KdfFunction::Pbkdf2 { rounds } => {
+                ("pbkdf2", KdfParams::pbkdf2(rounds.into(), &kdf.salt))
+            }
+            KdfFunction::Scrypt { log_n, r, p } => {
                 let n = 1_u64.checked_shl(log_n.into()).unwrap_or_default();
                 (
                     "scrypt",
@@ -176,7 +178,7 @@ struct File<'a> {
     id: &'a str,
     version: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    whisht: Option<&'a label::Wire>,
+    whisht: Option<&'a label::LabelJson>,
 }
 
 /// What is read, but for the part that tells more by its errors.
@@ -184,7 +186,7 @@ struct File<'a> {
 struct Outer {
     address: Option<String>,
     id: Option<String>,
-    whisht: Option<label::Wire>,
+    whisht: Option<label::LabelJson>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -296,8 +298,8 @@ impl Crypto {
     }
 }
 
-fn address(text: &str) -> Result<Address, KeystoreError> {
-    fixed(text.strip_prefix("0x").unwrap_or(text), "address").map(Address)
+fn address(text: &str) -> Result<EthereumAddress, KeystoreError> {
+    fixed(text.strip_prefix("0x").unwrap_or(text), "address").map(EthereumAddress)
 }
 
 fn fixed<const N: usize>(digits: &str, name: &'static str) -> Result<[u8; N], KeystoreError> {
@@ -339,4 +341,4 @@ const CIPHER: &str = "aes-128-ctr";
 const PRF: &str = "hmac-sha256";
 const VERSION: u64 = 3;
 /// Wallets add members of their own, but nobody needs this much.
-pub(super) const MOST_BYTES: usize = 64 * 1024;
+pub(super) const MAX_FILE_LEN: usize = 64 * 1024;

@@ -67,14 +67,14 @@ impl fmt::Display for Capability {
 
 /// A sub-protocol that a peer's Hello lists; most of them mean nothing to us.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Advertised {
+pub struct AdvertisedCapability {
     /// The name, which nobody has checked to be text.
     pub name: Vec<u8>,
     /// The version.
     pub version: u64,
 }
 
-impl Advertised {
+impl AdvertisedCapability {
     fn is(&self, capability: Capability) -> bool {
         self.name == capability.name.as_bytes() && self.version == u64::from(capability.version)
     }
@@ -82,14 +82,14 @@ impl Advertised {
 
 /// What two peers have in common, with the first message code of each.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Shared {
+pub struct SharedCapabilities {
     entries: Vec<(Capability, u16)>,
 }
 
-impl Shared {
+impl SharedCapabilities {
     /// Matches what we offer with what the peer lists.
     #[must_use]
-    pub fn negotiate(ours: &[Capability], theirs: &[Advertised]) -> Self {
+    pub fn negotiate(ours: &[Capability], theirs: &[AdvertisedCapability]) -> Self {
         let mut highest = BTreeMap::new();
         for &capability in ours {
             if theirs.iter().any(|listed| listed.is(capability)) {
@@ -145,8 +145,8 @@ pub const BASE_CODES: u16 = 16;
 mod tests {
     use super::*;
 
-    fn listed(name: &str, version: u64) -> Advertised {
-        Advertised {
+    fn listed(name: &str, version: u64) -> AdvertisedCapability {
+        AdvertisedCapability {
             name: name.as_bytes().to_vec(),
             version,
         }
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn onion_comes_before_whisper_and_moves_it_up_by_sixteen() {
         let ours = [Capability::SHH_6, Capability::SHH_5, Capability::ONION_1];
-        let shared = Shared::negotiate(&ours, &[listed("shh", 6), listed("onion", 1)]);
+        let shared = SharedCapabilities::negotiate(&ours, &[listed("shh", 6), listed("onion", 1)]);
         assert_eq!(shared.offset(Capability::ONION_1), Some(16));
         assert_eq!(shared.offset(Capability::SHH_6), Some(32));
         assert_eq!(shared.offset(Capability::SHH_5), None);
@@ -168,13 +168,19 @@ mod tests {
 
     #[test]
     fn a_name_that_only_begins_alike_is_another_capability() {
-        let shared = Shared::negotiate(&[Capability::SHH_6], &[listed("shh2", 6), listed("sh", 6)]);
+        let shared = SharedCapabilities::negotiate(
+            &[Capability::SHH_6],
+            &[listed("shh2", 6), listed("sh", 6)],
+        );
         assert!(shared.is_empty());
     }
 
     #[test]
     fn a_version_beyond_our_integers_matches_nothing() {
         let wrapped = (1 << 32) | 6;
-        assert!(Shared::negotiate(&[Capability::SHH_6], &[listed("shh", wrapped)]).is_empty());
+        assert!(
+            SharedCapabilities::negotiate(&[Capability::SHH_6], &[listed("shh", wrapped)])
+                .is_empty()
+        );
     }
 }

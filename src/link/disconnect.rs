@@ -40,14 +40,14 @@ pub enum DisconnectReason {
     /// A sub-protocol found fault with the peer.
     SubprotocolError,
     /// A number that has no name; only a peer can bring one.
-    Unnamed(Unnamed),
+    UnknownReason(UnknownReason),
 }
 
 /// A reason that is only a number. None can be made except by reading one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Unnamed(u64);
+pub struct UnknownReason(u64);
 
-impl Unnamed {
+impl UnknownReason {
     /// The number as the peer sent it.
     #[must_use]
     pub const fn number(self) -> u64 {
@@ -78,7 +78,7 @@ impl DisconnectReason {
     /// The payload that says this: a list with the reason. An unnamed reason says 0.
     pub(super) const fn encode(self) -> [u8; 2] {
         let byte = match self {
-            Self::Requested | Self::Unnamed(_) => 0x80, // the integer 0
+            Self::Requested | Self::UnknownReason(_) => 0x80, // the integer 0
             Self::NetworkError => 0x01,
             Self::BreachOfProtocol => 0x02,
             Self::UselessPeer => 0x03,
@@ -110,7 +110,7 @@ impl DisconnectReason {
             0x0a => Self::ConnectedToSelf,
             0x0b => Self::ReadTimeout,
             0x10 => Self::SubprotocolError,
-            other => Self::Unnamed(Unnamed(other)),
+            other => Self::UnknownReason(UnknownReason(other)),
         }
     }
 }
@@ -131,7 +131,9 @@ impl fmt::Display for DisconnectReason {
             Self::ConnectedToSelf => "connected to self",
             Self::ReadTimeout => "read timeout",
             Self::SubprotocolError => "subprotocol error",
-            Self::Unnamed(reason) => return write!(f, "unknown disconnect reason {}", reason.0),
+            Self::UnknownReason(reason) => {
+                return write!(f, "unknown disconnect reason {}", reason.0);
+            }
         })
     }
 }
@@ -179,7 +181,7 @@ mod tests {
     fn every_named_reason_reads_back() {
         for number in (0..0x0c).chain([0x10]) {
             let reason = DisconnectReason::from_number(number);
-            assert!(!matches!(reason, DisconnectReason::Unnamed(_)));
+            assert!(!matches!(reason, DisconnectReason::UnknownReason(_)));
             assert_eq!(DisconnectReason::decode(&reason.encode(), false), reason);
         }
     }

@@ -28,7 +28,7 @@ use crate::ecies;
 use crate::rlp_reader::{RlpError, RlpReader};
 
 /// What a finished handshake leaves behind.
-pub struct Session {
+pub struct RlpxSession {
     /// The peer, proved.
     pub remote: RelayKey,
     /// The name of this link in the slots of cells.
@@ -92,7 +92,7 @@ impl Initiator {
     /// # Errors
     ///
     /// The rule that the responder broke.
-    pub fn read_ack(&self, bytes: &[u8]) -> Result<Reading<Session>, PeerFault> {
+    pub fn read_ack(&self, bytes: &[u8]) -> Result<Reading<RlpxSession>, PeerFault> {
         let (ack, format) = match Ack::read(&self.key, bytes)? {
             Reading::Needs(total) => return Ok(Reading::Needs(total)),
             Reading::Done(ack, format) => (ack, format),
@@ -108,7 +108,7 @@ impl Initiator {
             nonce: &ack.nonce,
             packet: bytes,
         };
-        let session = Session::new(self.remote, &secrets, &ours, &theirs);
+        let session = RlpxSession::new(self.remote, &secrets, &ours, &theirs);
         Ok(Reading::Done(session, format))
     }
 }
@@ -126,7 +126,7 @@ pub fn respond(
     format: Format,
     packet: &[u8],
     rng: &mut impl CryptoRng,
-) -> Result<(Vec<u8>, Session), PeerFault> {
+) -> Result<(Vec<u8>, RlpxSession), PeerFault> {
     let remote = RelayKey(auth.initiator);
     let point = to_point(&remote).ok_or(PeerFault::HandshakeKey)?;
     let digest = challenge(&point, key.expose(), &auth.nonce);
@@ -147,11 +147,11 @@ pub fn respond(
         nonce: &auth.nonce,
         packet,
     };
-    let session = Session::new(remote, &secrets, &ours, &theirs);
+    let session = RlpxSession::new(remote, &secrets, &ours, &theirs);
     Ok((ack, session))
 }
 
-impl Session {
+impl RlpxSession {
     fn new(remote: RelayKey, secrets: &SessionSecrets, ours: &Half<'_>, theirs: &Half<'_>) -> Self {
         let (sealer, opener) = secrets.codecs(ours, theirs);
         Self {

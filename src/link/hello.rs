@@ -7,7 +7,7 @@
 use circuits::ids::RelayKey;
 use rlp::RlpStream;
 
-use super::capability::{Advertised, Capability};
+use super::capability::{AdvertisedCapability, Capability};
 use super::fault::PeerFault;
 use crate::rlp_reader::{RlpError, RlpReader};
 
@@ -19,7 +19,7 @@ pub struct Hello {
     /// Name of the program, made harmless.
     pub client_id: String,
     /// Capabilities in the peer's order, repetitions and all.
-    pub capabilities: Vec<Advertised>,
+    pub capabilities: Vec<AdvertisedCapability>,
     /// Port that the peer claims to listen on; geth always says 0.
     pub listen_port: u64,
     /// Identity, not yet compared with the one that the handshake proved.
@@ -56,7 +56,7 @@ impl Hello {
         let mut capabilities = Vec::new();
         while !listed.is_empty() {
             let mut pair = listed.list()?;
-            capabilities.push(Advertised {
+            capabilities.push(AdvertisedCapability {
                 name: pair.bytes()?.to_vec(),
                 version: pair.integer()?,
             });

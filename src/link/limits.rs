@@ -63,7 +63,7 @@ impl LinkLimits {
     }
 
     /// The longest frame content that can hold an allowed message.
-    pub(super) fn longest_content(&self) -> usize {
+    pub(super) fn max_content_len(&self) -> usize {
         let payload = self.rules.iter().map(|rule| *rule.lengths.end());
         let longest = payload.fold(self.payload, usize::max).min(MAX_CONTENT);
         snappy::max_packed_len(longest, Packing::Snappy)
@@ -113,10 +113,10 @@ mod tests {
             ..LinkLimits::default()
         };
         let wider = limits.clone().with_rule(Capability::SHH_6, 1, 0..=5_000);
-        assert!(limits.longest_content() < 5_000);
-        assert!(wider.longest_content() > 5_000);
+        assert!(limits.max_content_len() < 5_000);
+        assert!(wider.max_content_len() > 5_000);
         assert_eq!(wider.lengths(Capability::SHH_6, 1), 0..=5_000);
         let huge = limits.with_rule(Capability::SHH_6, 1, 0..=usize::MAX);
-        assert_eq!(huge.longest_content(), 0xff_ffff);
+        assert_eq!(huge.max_content_len(), 0xff_ffff);
     }
 }

@@ -48,32 +48,36 @@ impl Default for QueueBudgets {
 }
 
 /// A message, not yet a frame.
-pub(super) struct Waiting {
+pub(super) struct QueuedMessage {
     /// Code on the wire.
     pub(super) code: u16,
     pub(super) payload: Vec<u8>,
     pub(super) packing: Packing,
 }
 
-pub(super) struct Queue {
-    cells: Lane,
-    control: Lane,
-    gossip: Lane,
+pub(super) struct SendQueue {
+    cells: PriorityQueue,
+    control: PriorityQueue,
+    gossip: PriorityQueue,
     full_since: Option<Instant>,
 }
 
-impl Queue {
+impl SendQueue {
     pub(super) const fn new(budgets: QueueBudgets) -> Self {
         Self {
-            cells: Lane::new(budgets.cell),
-            control: Lane::new(budgets.control),
-            gossip: Lane::new(budgets.gossip),
+            cells: PriorityQueue::new(budgets.cell),
+            control: PriorityQueue::new(budgets.control),
+            gossip: PriorityQueue::new(budgets.gossip),
             full_since: None,
         }
     }
 
     /// Queues a message, or says that its lane has no room.
-    pub(super) fn push(&mut self, priority: Priority, message: Waiting) -> Result<(), LaneFull> {
+    pub(super) fn push(
+        &mut self,
+        priority: Priority,
+        message: QueuedMessage,
+    ) -> Result<(), QueueFull> {
         match priority {
             Priority::Cell => self.cells.push(message),
             Priority::Control => self.control.push(message),
@@ -82,20 +86,20 @@ impl Queue {
     }
 
     /// Takes the next message of the first lane that holds any.
-    pub(super) fn pop(&mut self) -> Option<Waiting> {
-        self.lanes_mut().into_iter().find_map(Lane::pop)
+    pub(super) fn pop(&mut self) -> Option<QueuedMessage> {
+        self.queues_mut().into_iter().find_map(PriorityQueue::pop)
     }
 
     /// The message that [`Self::pop`] would take.
-    pub(super) fn peek(&self) -> Option<&Waiting> {
-        self.lanes()
+    pub(super) fn peek(&self) -> Option<&QueuedMessage> {
+        self.queues()
             .into_iter()
-            .find_map(|lane| lane.waiting.front())
+            .find_map(|queue| queue.waiting.front())
     }
 
     /// Bytes waiting in all lanes, with an allowance for each message.
     pub(super) fn bytes(&self) -> usize {
-        self.lanes().iter().map(|lane| lane.bytes).sum()
+        self.queues().iter().map(|queue| queue.bytes).sum()
     }
 
     /// Notes whether a lane is full at `now`. [`Self::push`] knows no time, so this must follow it.
@@ -111,26 +115,26 @@ impl Queue {
     /// When [`Self::observe`] should be called next: at once if a lane filled up unseen.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.full_since {
-            Some(since) => Some(since.after(PATIENCE)),
+            Some(since) => Some(since.after(CONGESTION_TIMEOUT)),
             None => self.is_full().then_some(Instant::ZERO),
         }
     }
 
     fn is_full(&self) -> bool {
-        self.lanes().iter().any(|lane| lane.full)
+        self.queues().iter().any(|queue| queue.full)
     }
 
-    const fn lanes(&self) -> [&Lane; 3] {
+    const fn queues(&self) -> [&PriorityQueue; 3] {
         [&self.cells, &self.control, &self.gossip]
     }
 
-    const fn lanes_mut(&mut self) -> [&mut Lane; 3] {
+    const fn queues_mut(&mut self) -> [&mut PriorityQueue; 3] {
         [&mut self.cells, &mut self.control, &mut self.gossip]
     }
 }
 
-struct Lane {
-    waiting: VecDeque<Waiting>,
+struct PriorityQueue {
+    waiting: VecDeque<QueuedMessage>,
     bytes: usize,
     budget: usize,
     /// Set when the budget is used up; cleared when half of it is free again, so that a reader who
@@ -138,7 +142,7 @@ struct Lane {
     full: bool,
 }
 
-impl Lane {
+impl PriorityQueue {
     const fn new(budget: usize) -> Self {
         Self {
             waiting: VecDeque::new(),
@@ -148,20 +152,20 @@ impl Lane {
         }
     }
 
-    fn push(&mut self, message: Waiting) -> Result<(), LaneFull> {
+    fn push(&mut self, message: QueuedMessage) -> Result<(), QueueFull> {
         let bytes = self.bytes.saturating_add(cost(&message));
         if bytes >= self.budget {
             self.full = true;
         }
         if bytes > self.budget && !self.waiting.is_empty() {
-            return Err(LaneFull);
+            return Err(QueueFull);
         }
         self.bytes = bytes;
         self.waiting.push_back(message);
         Ok(())
     }
 
-    fn pop(&mut self) -> Option<Waiting> {
+    fn pop(&mut self) -> Option<QueuedMessage> {
         let message = self.waiting.pop_front()?;
         self.bytes = self.bytes.saturating_sub(cost(&message));
         if self.bytes <= self.budget / 2 {
@@ -172,31 +176,31 @@ impl Lane {
 }
 
 /// What a message counts for: its payload and about what a frame adds, so that empty ones count.
-fn cost(message: &Waiting) -> usize {
+fn cost(message: &QueuedMessage) -> usize {
     message.payload.len().saturating_add(64)
 }
 
 /// The lane has no room for the message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct LaneFull;
+pub(super) struct QueueFull;
 
 /// How long a lane may stay full before the peer counts as not reading.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const CONGESTION_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn message(code: u16, len: usize) -> Waiting {
-        Waiting {
+    fn message(code: u16, len: usize) -> QueuedMessage {
+        QueuedMessage {
             code,
             payload: vec![0; len],
             packing: Packing::Literal,
         }
     }
 
-    fn queue(gossip: usize) -> Queue {
-        Queue::new(QueueBudgets {
+    fn queue(gossip: usize) -> SendQueue {
+        SendQueue::new(QueueBudgets {
             gossip,
             ..QueueBudgets::default()
         })
@@ -218,7 +222,7 @@ mod tests {
     fn one_message_above_the_budget_fits_only_an_empty_lane() {
         let mut queue = queue(1_000);
         assert_eq!(queue.push(Priority::Gossip, message(1, 5_000)), Ok(()));
-        assert_eq!(queue.push(Priority::Gossip, message(2, 0)), Err(LaneFull));
+        assert_eq!(queue.push(Priority::Gossip, message(2, 0)), Err(QueueFull));
         queue.pop();
         assert_eq!(queue.push(Priority::Gossip, message(2, 0)), Ok(()));
     }
@@ -227,7 +231,10 @@ mod tests {
     fn full_gossip_leaves_room_for_cells() {
         let mut queue = queue(1_000);
         queue.push(Priority::Gossip, message(1, 900)).unwrap();
-        assert_eq!(queue.push(Priority::Gossip, message(1, 900)), Err(LaneFull));
+        assert_eq!(
+            queue.push(Priority::Gossip, message(1, 900)),
+            Err(QueueFull)
+        );
         assert_eq!(queue.push(Priority::Cell, message(2, 918)), Ok(()));
     }
 
@@ -250,7 +257,7 @@ mod tests {
         queue.observe(start);
         queue.observe(later);
         assert_eq!(queue.full_since(), Some(start));
-        assert_eq!(queue.deadline(), Some(start.after(PATIENCE)));
+        assert_eq!(queue.deadline(), Some(start.after(CONGESTION_TIMEOUT)));
     }
 
     #[test]

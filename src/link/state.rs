@@ -1,6 +1,6 @@
 //! The states of a link, one type each.
 //!
-//! `ExpectAuth` or `ExpectAck`, then `ExpectHello`, then `Open`: each holds what its phase needs and
+//! `ExpectAuth` or `ExpectAck`, then `ExpectHello`, then `Connected`: each holds what its phase needs and
 //! nothing else, and parses only what its phase allows. Checks borrow a state and may fail; the
 //! moves between states take them by value and cannot.
 
@@ -11,20 +11,20 @@ use circuits::ids::{RelayKey, ShortId};
 use circuits::time::Instant;
 use rand_core::CryptoRng;
 
-use super::capability::{BASE_CODES, Capability, Shared};
+use super::capability::{BASE_CODES, Capability, SharedCapabilities};
 use super::disconnect::DisconnectReason;
 use super::fault::PeerFault;
 use super::frame::{FrameReader, MAX_CODE_LEN, MAX_CONTENT, Sealer, wire_len};
-use super::handshake::{self, Auth, Initiator, Reading, Session};
+use super::handshake::{self, Auth, Initiator, Reading, RlpxSession};
 use super::hello::{self, Hello};
 use super::key::LinkKey;
 use super::limits::LinkLimits;
-use super::queue::{LaneFull, PATIENCE, Priority, Queue, Waiting};
+use super::queue::{CONGESTION_TIMEOUT, Priority, QueueFull, QueuedMessage, SendQueue};
 use super::snappy::{self, Packing};
 use super::{LinkConfig, LinkEvent, SendError};
 
 /// Where a link is.
-pub(super) enum State {
+pub(super) enum LinkState {
     /// Accepted; the peer speaks first.
     ExpectAuth(ExpectAuth),
     /// Dialled; our auth packet is on its way.
@@ -32,7 +32,7 @@ pub(super) enum State {
     /// Encrypted; both Hellos are on their way.
     ExpectHello(Box<ExpectHello>),
     /// In use.
-    Open(Box<Open>),
+    Connected(Box<Connected>),
     /// Over: nothing is read any more, a last message may have to be sent.
     Closing,
 }
@@ -48,7 +48,7 @@ impl ExpectAuth {
         &self,
         bytes: &[u8],
         rng: &mut impl CryptoRng,
-    ) -> Result<Reading<(Vec<u8>, Session)>, PeerFault> {
+    ) -> Result<Reading<(Vec<u8>, RlpxSession)>, PeerFault> {
         match Auth::read(&self.key, bytes)? {
             Reading::Needs(total) => Ok(Reading::Needs(total)),
             Reading::Done(auth, format) => handshake::respond(&self.key, &auth, format, bytes, rng)
@@ -66,7 +66,7 @@ pub(super) struct ExpectHello {
 }
 
 /// The messages that may come before an introduction.
-pub(super) enum First {
+pub(super) enum FirstMessage {
     Hello(Introduction),
     Disconnect(DisconnectReason),
 }
@@ -74,11 +74,11 @@ pub(super) enum First {
 /// Proof that a Hello was checked against the handshake; only [`ExpectHello::read`] makes one.
 pub(super) struct Introduction {
     client_id: String,
-    shared: Shared,
+    shared: SharedCapabilities,
 }
 
 impl ExpectHello {
-    pub(super) fn new(session: Session) -> Self {
+    pub(super) fn new(session: RlpxSession) -> Self {
         Self {
             remote: session.remote,
             handle: session.handle,
@@ -91,7 +91,7 @@ impl ExpectHello {
     }
 
     /// Appends our Hello to `wire`.
-    pub(super) fn greet(&mut self, config: &LinkConfig, us: &RelayKey, wire: &mut Vec<u8>) {
+    pub(super) fn send_hello(&mut self, config: &LinkConfig, us: &RelayKey, wire: &mut Vec<u8>) {
         let payload = hello::encode(
             &config.client_id,
             config.listen_port,
@@ -107,7 +107,7 @@ impl ExpectHello {
         part: &mut [u8],
         config: &LinkConfig,
         us: &RelayKey,
-    ) -> Result<Option<First>, PeerFault> {
+    ) -> Result<Option<FirstMessage>, PeerFault> {
         let longest = hello::MAX_PAYLOAD + 1; // the code of a Hello is one byte
         let Some((code, payload)) = self.reader.read(part, longest)? else {
             return Ok(None);
@@ -117,9 +117,9 @@ impl ExpectHello {
                 let hello = Hello::decode(payload)?;
                 self.writer.compressed = hello.speaks_snappy();
                 let introduction = self.judge(hello, config, us)?;
-                Ok(Some(First::Hello(introduction)))
+                Ok(Some(FirstMessage::Hello(introduction)))
             }
-            DISCONNECT => Ok(Some(First::Disconnect(DisconnectReason::decode(
+            DISCONNECT => Ok(Some(FirstMessage::Disconnect(DisconnectReason::decode(
                 payload, false,
             )))),
             _ => Err(PeerFault::HelloMissing),
@@ -138,7 +138,7 @@ impl ExpectHello {
         if hello.id == *us {
             return Err(PeerFault::ConnectedToSelf);
         }
-        let shared = Shared::negotiate(&config.capabilities, &hello.capabilities);
+        let shared = SharedCapabilities::negotiate(&config.capabilities, &hello.capabilities);
         if shared.is_empty() {
             return Err(PeerFault::NothingShared);
         }
@@ -154,20 +154,20 @@ impl ExpectHello {
         introduction: Introduction,
         limits: &LinkLimits,
         now: Instant,
-    ) -> (Open, LinkEvent) {
-        let event = LinkEvent::Open {
+    ) -> (Connected, LinkEvent) {
+        let event = LinkEvent::Connected {
             remote: self.remote,
             client_id: introduction.client_id,
             shared: introduction.shared.iter().collect(),
         };
-        let open = Open {
+        let open = Connected {
             handle: self.handle,
             remote: self.remote,
             writer: self.writer,
             reader: self.reader,
             shared: introduction.shared,
-            longest_content: limits.longest_content(),
-            queue: Queue::new(limits.queue),
+            max_content_len: limits.max_content_len(),
+            queue: SendQueue::new(limits.queue),
             heard: now,
             next_ping: now.after(PING_INTERVAL),
             ping_due: false,
@@ -176,28 +176,28 @@ impl ExpectHello {
         (open, event)
     }
 
-    pub(super) fn say_farewell(&mut self, reason: DisconnectReason, wire: &mut Vec<u8>) {
+    pub(super) fn send_disconnect(&mut self, reason: DisconnectReason, wire: &mut Vec<u8>) {
         self.writer
             .write(DISCONNECT, &reason.encode(), Packing::Literal, wire);
     }
 }
 
 /// A link in use.
-pub(super) struct Open {
+pub(super) struct Connected {
     pub(super) handle: ShortId,
     pub(super) remote: RelayKey,
     writer: MessageWriter,
     pub(super) reader: FrameReader,
-    shared: Shared,
-    longest_content: usize,
-    pub(super) queue: Queue,
+    shared: SharedCapabilities,
+    max_content_len: usize,
+    pub(super) queue: SendQueue,
     heard: Instant,
     next_ping: Instant,
     ping_due: bool,
     pong_due: bool,
 }
 
-impl Open {
+impl Connected {
     /// Takes the next part of a frame; reports what the frame means to the node, if anything.
     pub(super) fn read(
         &mut self,
@@ -205,7 +205,7 @@ impl Open {
         part: &mut [u8],
         limits: &LinkLimits,
     ) -> Result<Option<LinkEvent>, PeerFault> {
-        let Some((code, payload)) = self.reader.read(part, self.longest_content)? else {
+        let Some((code, payload)) = self.reader.read(part, self.max_content_len)? else {
             return Ok(None);
         };
         self.heard = now;
@@ -251,10 +251,10 @@ impl Open {
         if code >= capability.codes() {
             return Err(SendError::CodeOutOfRange);
         }
-        if payload.len() > LONGEST_PAYLOAD {
+        if payload.len() > MAX_PAYLOAD_LEN {
             return Err(SendError::PayloadTooLong);
         }
-        let message = Waiting {
+        let message = QueuedMessage {
             // Negotiation gives out no range that passes the end of the integers.
             code: offset.saturating_add(code),
             payload,
@@ -262,7 +262,7 @@ impl Open {
         };
         self.queue
             .push(priority, message)
-            .map_err(|LaneFull| SendError::QueueFull)
+            .map_err(|QueueFull| SendError::QueueFull)
     }
 
     /// Makes frames of what waits, as long as they fit `budget`; at least one.
@@ -289,7 +289,7 @@ impl Open {
 
     /// When [`Self::handle_timeout`] has something to do.
     pub(super) fn deadline(&self) -> Instant {
-        let silent = self.heard.after(MAX_SILENCE);
+        let silent = self.heard.after(SILENCE_TIMEOUT);
         let next = self.next_ping.min(silent);
         self.queue.deadline().map_or(next, |full| full.min(next))
     }
@@ -297,10 +297,10 @@ impl Open {
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Result<(), PeerFault> {
         self.queue.observe(now);
         let full_since = self.queue.full_since();
-        if full_since.is_some_and(|since| now.since(since) >= PATIENCE) {
+        if full_since.is_some_and(|since| now.since(since) >= CONGESTION_TIMEOUT) {
             return Err(PeerFault::ReadsTooSlowly);
         }
-        if now.since(self.heard) >= MAX_SILENCE {
+        if now.since(self.heard) >= SILENCE_TIMEOUT {
             return Err(PeerFault::Idle);
         }
         if now >= self.next_ping {
@@ -310,7 +310,7 @@ impl Open {
         Ok(())
     }
 
-    pub(super) fn say_farewell(&mut self, reason: DisconnectReason, wire: &mut Vec<u8>) {
+    pub(super) fn send_disconnect(&mut self, reason: DisconnectReason, wire: &mut Vec<u8>) {
         self.writer
             .write(DISCONNECT, &reason.encode(), Packing::Literal, wire);
     }
@@ -336,7 +336,7 @@ impl MessageWriter {
     fn write_raw(&mut self, code: u16, payload: &[u8], wire: &mut Vec<u8>) {
         #[expect(
             clippy::expect_used,
-            reason = "payloads end at LONGEST_PAYLOAD, base messages far below"
+            reason = "payloads end at MAX_PAYLOAD_LEN, base messages far below"
         )]
         self.sealer.seal(code, payload, wire).expect("fits a frame");
     }
@@ -351,10 +351,10 @@ const PONG: u16 = 0x03;
 /// Payload of Ping and Pong.
 const EMPTY_LIST: [u8; 1] = [0xc0];
 /// Longest payload that fits a frame however badly it compresses (by a sixth and 32 bytes).
-const LONGEST_PAYLOAD: usize = 14_000_000;
-const _: () = assert!(LONGEST_PAYLOAD + LONGEST_PAYLOAD / 6 + 32 + MAX_CODE_LEN <= MAX_CONTENT);
+const MAX_PAYLOAD_LEN: usize = 14_000_000;
+const _: () = assert!(MAX_PAYLOAD_LEN + MAX_PAYLOAD_LEN / 6 + 32 + MAX_CODE_LEN <= MAX_CONTENT);
 
 /// geth's interval; peers drop us after twice as much silence.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
 /// A peer that completed no frame for so long is gone.
-const MAX_SILENCE: Duration = Duration::from_secs(30);
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);

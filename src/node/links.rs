@@ -221,7 +221,7 @@ impl Node {
             .and_then(|connection| connection.link.poll_event())
         {
             match event {
-                LinkEvent::Open {
+                LinkEvent::Connected {
                     remote,
                     client_id,
                     shared,

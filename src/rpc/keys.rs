@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::call::{bad, object, text};
 use super::{Permissions, RpcError};
-use crate::identity::{IdentityName, Wanted, parse_topic};
+use crate::identity::{IdentityName, NewIdentity, parse_topic};
 use crate::keystore::{Cost, Password};
 
 /// What a caller wants done with the keys of identities.
@@ -44,7 +44,7 @@ pub enum KeyCall {
         /// What to call it.
         name: IdentityName,
         /// Of which kind.
-        wanted: Wanted,
+        wanted: NewIdentity,
         /// What to seal it under; empty for nothing.
         password: Option<Password>,
         /// How much work a guess at it is to be.
@@ -137,9 +137,9 @@ fn new(params: Value) -> Result<KeyCall, RpcError> {
     let topic = params.topic.as_deref().map(parse_topic).transpose();
     let topic = topic.map_err(|error| bad("topic", error, "choose one"))?;
     let wanted = match (topic, params.group_password) {
-        (None, None) => Wanted::KeyPair,
-        (Some(topic), None) => Wanted::Shared(topic),
-        (Some(topic), Some(password)) => Wanted::FromPassword(topic, password),
+        (None, None) => NewIdentity::KeyPair,
+        (Some(topic), None) => NewIdentity::Shared(topic),
+        (Some(topic), Some(password)) => NewIdentity::FromPassword(topic, password),
         (None, Some(_)) => {
             return Err(bad("topic", "a shared key needs one", "give four bytes"));
         }

@@ -121,17 +121,23 @@ fn parameters_may_be_positional_or_named() {
 
 #[test]
 fn identities_are_key_pairs_unless_a_topic_is_given() {
-    use crate::identity::Wanted;
+    use crate::identity::NewIdentity;
 
     let wanted = |params| match call("whisht_newIdentity", json!([params])).unwrap() {
         Call::Keys(KeyCall::New { wanted, .. }) => wanted,
         other => panic!("{other:?}"),
     };
-    assert!(matches!(wanted(json!({"name": "me"})), Wanted::KeyPair));
+    assert!(matches!(
+        wanted(json!({"name": "me"})),
+        NewIdentity::KeyPair
+    ));
     let group = json!({"name": "us", "topic": "0x01020304"});
-    assert!(matches!(wanted(group), Wanted::Shared(Topic([1, 2, 3, 4]))));
+    assert!(matches!(
+        wanted(group),
+        NewIdentity::Shared(Topic([1, 2, 3, 4]))
+    ));
     let password = json!({"name": "us", "topic": "0x01020304", "group_password": "x"});
-    assert!(matches!(wanted(password), Wanted::FromPassword(..)));
+    assert!(matches!(wanted(password), NewIdentity::FromPassword(..)));
     let refused = refusal(
         "whisht_newIdentity",
         json!([{"name": "us", "group_password": "hunter2"}]),

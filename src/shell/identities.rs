@@ -16,8 +16,10 @@ use zeroize::Zeroizing;
 
 use super::NoRandomness;
 use super::data_dir::{DataDir, DirError, IDENTITIES, KEYSTORE, at, files};
-use crate::identity::{self, IdentityName, Wanted};
-use crate::keystore::{Address, BadKdf, Cost, KeystoreError, LOST, Password, SealedIdentity};
+use crate::identity::{self, IdentityName, NewIdentity};
+use crate::keystore::{
+    BadKdf, Cost, EthereumAddress, KeystoreError, LOST, Password, SealedIdentity,
+};
 use crate::node::{Identity, Outline};
 
 /// An identity as it lies on the disk.
@@ -98,7 +100,7 @@ pub fn list(dir: &DataDir) -> Result<Vec<(IdentityName, Kept)>, DirError> {
 pub fn create(
     dir: &DataDir,
     name: &IdentityName,
-    wanted: Wanted,
+    wanted: NewIdentity,
     sealing: Sealing<'_>,
     rng: &mut impl CryptoRng,
 ) -> Result<Identity, KeyError> {
@@ -248,7 +250,7 @@ fn given_name(sealed: &SealedIdentity, identity: &Identity) -> Option<IdentityNa
     match (sealed.name(), identity.outline()) {
         (Some(name), _) => Some(name.clone()),
         (None, Outline::KeyPair(public)) => {
-            let digits = hex::encode(Address::of(&public).0);
+            let digits = hex::encode(EthereumAddress::of(&public).0);
             format!("key-{}", digits.get(..8)?).parse().ok()
         }
         (None, Outline::Shared(_)) => None,

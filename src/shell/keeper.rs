@@ -15,7 +15,7 @@ use super::data_dir::DataDir;
 use super::identities::{self, Kept, KeyError, Sealing};
 use super::store::Storage;
 use super::{Handle, Stopped, random};
-use crate::identity::{IdentityName, Wanted};
+use crate::identity::{IdentityName, NewIdentity};
 use crate::keystore::{Cost, Password, SealedIdentity};
 use crate::node::{Command, Identity, Refusal, Reply};
 
@@ -66,7 +66,7 @@ impl Keeper {
         &self,
         node: &Handle,
         name: IdentityName,
-        wanted: Wanted,
+        wanted: NewIdentity,
         password: Option<Password>,
         cost: Cost,
     ) -> Result<(), KeepError> {

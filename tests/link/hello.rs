@@ -1,7 +1,7 @@
 //! Introductions and farewells, held against recorded ones.
 
 use serde_json::Value;
-use whisht::link::capability::{Advertised, Shared};
+use whisht::link::capability::{AdvertisedCapability, SharedCapabilities};
 use whisht::link::hello::{self, Hello};
 use whisht::link::{Capability, DisconnectReason, LinkEvent, PeerFault};
 
@@ -20,8 +20,8 @@ fn bytes(value: &Value) -> Vec<u8> {
     hex::decode(value.as_str().unwrap()).unwrap()
 }
 
-fn advertised(pair: &Value) -> Advertised {
-    Advertised {
+fn advertised(pair: &Value) -> AdvertisedCapability {
+    AdvertisedCapability {
         name: pair[0].as_str().unwrap().as_bytes().to_vec(),
         version: pair[1].as_u64().unwrap(),
     }
@@ -144,13 +144,13 @@ fn recorded_negotiations_come_to_the_same_table() {
             .iter()
             .map(capability)
             .collect();
-        let theirs: Vec<Advertised> = case["theirs"]
+        let theirs: Vec<AdvertisedCapability> = case["theirs"]
             .as_array()
             .unwrap()
             .iter()
             .map(advertised)
             .collect();
-        let shared = Shared::negotiate(&ours, &theirs);
+        let shared = SharedCapabilities::negotiate(&ours, &theirs);
 
         let mut matches: Vec<&Value> = case["matches"].as_array().unwrap().iter().collect();
         matches.sort_by_key(|wanted| wanted["offset"].as_u64());

@@ -90,7 +90,7 @@ fn both_ends_learn_who_the_other_is_and_what_they_share() {
     ] {
         let mut pair = Pair::new(100, 7, theirs);
         pair.run(Instant::ZERO);
-        let open = |remote| LinkEvent::Open {
+        let open = |remote| LinkEvent::Connected {
             remote,
             client_id: "whisht/test".into(),
             shared: shared.clone(),
@@ -202,7 +202,7 @@ fn a_budget_is_kept_and_none_gives_nothing() {
 fn what_cannot_be_sent_is_refused_by_name() {
     let mut pair = Pair::new(u32::MAX, 1, &[Capability::SHH_6]);
     let early = pair.send(Priority::Gossip, 1, vec![]);
-    assert_eq!(early, Err(SendError::NotOpen));
+    assert_eq!(early, Err(SendError::NotConnected));
     pair.run(Instant::ZERO);
     let cell = pair.send(Priority::Cell, 3, vec![0; CELL_PAYLOAD]);
     assert_eq!(cell, Err(SendError::NotShared));
@@ -228,7 +228,7 @@ fn a_farewell_reaches_the_other_end_and_drops_what_waits() {
     assert!(pair.acceptor.is_closing());
     assert_eq!(pair.acceptor.poll_transmit(Instant::ZERO, 1), None);
     let late = pair.send(Priority::Gossip, 1, vec![]);
-    assert_eq!(late, Err(SendError::NotOpen));
+    assert_eq!(late, Err(SendError::NotConnected));
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn replay(mut link: Link, case: &Value, from: &str, opening: &Value, piece: usiz
     for frame in theirs {
         let code = frame["code"].as_u64().unwrap();
         let wanted = match code {
-            0 => LinkEvent::Open {
+            0 => LinkEvent::Connected {
                 remote: public(&case[from]),
                 client_id: format!("{from}/v1"),
                 shared: vec![ROOMY_SHH],

@@ -119,7 +119,7 @@ impl Peer {
         }
         while let Some(event) = self.link.poll_event() {
             match event {
-                LinkEvent::Open { .. } => self.open = true,
+                LinkEvent::Connected { .. } => self.open = true,
                 LinkEvent::Message { code, payload, .. } => {
                     let code = u8::try_from(code).unwrap();
                     if let Ok(Packet::BatchAcknowledged(Some(batch))) =

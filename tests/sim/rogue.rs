@@ -208,7 +208,7 @@ impl Rogue {
         let mut wanted = Vec::new();
         while let Some(event) = link.poll_event() {
             match event {
-                LinkEvent::Open { .. } => opened = true,
+                LinkEvent::Connected { .. } => opened = true,
                 LinkEvent::Message {
                     capability,
                     code,

@@ -61,7 +61,7 @@ impl Wire {
         };
         wire.flush().await?;
         match timeout(PATIENCE, wire.next()).await? {
-            Some(LinkEvent::Open { .. }) => Ok(wire),
+            Some(LinkEvent::Connected { .. }) => Ok(wire),
             _ => Err(ErrorKind::ConnectionRefused.into()),
         }
     }

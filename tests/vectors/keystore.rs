@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use whisht::identity::IdentityName;
-use whisht::keystore::{Address, Cost, KeystoreError, Password, SealedIdentity};
+use whisht::keystore::{Cost, EthereumAddress, KeystoreError, Password, SealedIdentity};
 use whisht::node::Identity;
 use zeroize::Zeroizing;
 
@@ -36,7 +36,10 @@ fn every_recorded_key_file_opens() {
             name(&case)
         );
         assert_eq!(secret.public().to_bytes(), array(&case["public_key"]));
-        assert_eq!(Address::of(&secret.public()).0, array(&case["address"]));
+        assert_eq!(
+            EthereumAddress::of(&secret.public()).0,
+            array(&case["address"])
+        );
     }
 }
 

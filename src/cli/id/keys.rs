@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::cli::{Common, Exit, Failure};
 use crate::envelope::Topic;
-use crate::identity::{IdentityName, Wanted};
+use crate::identity::{IdentityName, NewIdentity};
 use crate::keystore::{Cost, Password, SealedIdentity};
 use crate::node::{Identity, Outline};
 use crate::shell::data_dir::DataDir;
@@ -84,9 +84,11 @@ impl Keys {
             }
             Self::Directory(dir) => {
                 let wanted = match (topic, group_password) {
-                    (None, _) => Wanted::KeyPair,
-                    (Some(topic), None) => Wanted::Shared(*topic),
-                    (Some(topic), Some(password)) => Wanted::FromPassword(*topic, password.clone()),
+                    (None, _) => NewIdentity::KeyPair,
+                    (Some(topic), None) => NewIdentity::Shared(*topic),
+                    (Some(topic), Some(password)) => {
+                        NewIdentity::FromPassword(*topic, password.clone())
+                    }
                 };
                 let password = password.ok_or(identities::KeyError::NeedsPassword)?;
                 let sealing = Sealing { password, cost };

@@ -94,7 +94,7 @@ fn recorded_responders_are_reproduced() {
 }
 
 /// That the keys agree shows in the other end's first frame.
-fn opens_first_frame(mut session: Session, case: &Value, from: &str) {
+fn opens_first_frame(mut session: RlpxSession, case: &Value, from: &str) {
     let frames = case["frames"].as_array().unwrap();
     let hello = frames.iter().find(|frame| frame["from"] == from).unwrap();
     let mut wire = bytes(&hello["wire"]);

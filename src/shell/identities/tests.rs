@@ -79,12 +79,12 @@ fn identities_come_back_by_name_and_only_with_their_password() {
     let zoe = create(
         dir,
         &named("zoe"),
-        Wanted::KeyPair,
+        NewIdentity::KeyPair,
         under(&hedge),
         &mut rng(),
     )
     .unwrap();
-    let group = Wanted::Shared(Topic([7; 4]));
+    let group = NewIdentity::Shared(Topic([7; 4]));
     create(dir, &named("group"), group, under(&hedge), &mut rng()).unwrap();
     assert_eq!(names(dir), ["group", "zoe"]);
     assert_eq!(found(dir, "zoe"), zoe.outline());
@@ -110,7 +110,7 @@ fn every_file_is_private() {
     create(
         &scratch.dir,
         &named("me"),
-        Wanted::KeyPair,
+        NewIdentity::KeyPair,
         under(&password("x")),
         &mut rng(),
     )
@@ -134,7 +134,7 @@ fn a_key_is_never_overwritten() {
     create(
         dir,
         &named("me"),
-        Wanted::KeyPair,
+        NewIdentity::KeyPair,
         under(&hedge),
         &mut rng(),
     )
@@ -144,7 +144,7 @@ fn a_key_is_never_overwritten() {
         let again = create(
             dir,
             &named(name),
-            Wanted::KeyPair,
+            NewIdentity::KeyPair,
             under(&hedge),
             &mut rng(),
         );
@@ -163,7 +163,7 @@ fn what_a_crash_left_unfinished_is_passed_over() {
     create(
         &scratch.dir,
         &named("me"),
-        Wanted::KeyPair,
+        NewIdentity::KeyPair,
         under(&password("x")),
         &mut rng(),
     )
@@ -188,7 +188,7 @@ fn a_file_that_is_damaged_or_none_of_ours_is_named_with_the_remedy() {
     create(
         &scratch.dir,
         &named("me"),
-        Wanted::KeyPair,
+        NewIdentity::KeyPair,
         under(&hedge),
         &mut rng(),
     )
@@ -205,7 +205,7 @@ fn a_file_that_is_damaged_or_none_of_ours_is_named_with_the_remedy() {
 fn a_file_travels_to_another_keystore_and_keeps_its_name() {
     let (home, away) = (scratch(), scratch());
     let hedge = password("hedge");
-    let us = Wanted::Shared(Topic([1, 2, 3, 4]));
+    let us = NewIdentity::Shared(Topic([1, 2, 3, 4]));
     create(&home.dir, &named("us"), us, under(&hedge), &mut rng()).unwrap();
     let file = export(&home.dir, &named("us")).unwrap().to_json();
 
@@ -253,7 +253,7 @@ fn a_file_of_geth_is_named_by_its_address() {
 fn a_changed_password_opens_and_the_old_one_no_longer_does() {
     let scratch = scratch();
     let (dir, me, one, two) = (&scratch.dir, named("me"), password("one"), password("two"));
-    create(dir, &me, Wanted::KeyPair, under(&one), &mut rng()).unwrap();
+    create(dir, &me, NewIdentity::KeyPair, under(&one), &mut rng()).unwrap();
     let before = found(dir, "me");
     let refusal = change_password(dir, &me, Some(&two), under(&two), &mut rng());
     assert!(refusal.unwrap_err().is_locked());
@@ -322,7 +322,7 @@ fn two_identities_of_one_name_are_not_taken_for_one() {
     create(
         &scratch.dir,
         &named("me"),
-        Wanted::KeyPair,
+        NewIdentity::KeyPair,
         under(&hedge),
         &mut rng(),
     )
