@@ -14,8 +14,8 @@
 //! public pool holds. Forwarding is scheduled before anybody tries to read an envelope, and never
 //! waits for it (docs/threat-model.md).
 //!
-//! Neighbours that are whisht nodes tell each other hashes and ask for what they lack (`notice`,
-//! `pull`); all others are given envelopes.
+//! Neighbours that are whisht nodes tell each other hashes and ask for what they lack (`announce`,
+//! `fetcher`); all others are given envelopes.
 //!
 //! No socket, clock or thread: packets come in by [`Gossip::receive`] and go out by
 //! [`Gossip::tick`].
@@ -33,31 +33,31 @@ use crate::envelope_pool::Pool;
 use crate::link::Capability;
 use crate::pow::PowChecked;
 
-use self::admission::Standards;
-use self::known::Known;
+use self::fetcher::Pulls;
+use self::have_set::Known;
 use self::packet::{MinPow, P2pKind, code, outgoing, v5};
 use self::peer::Peer;
-use self::pull::Pulls;
+use self::validation::Standards;
 
-mod admission;
-mod allowance;
+mod announce;
 mod fault;
+mod fetcher;
+mod have_set;
 mod inbound;
-mod known;
-mod notice;
+mod local_policy;
 mod outbound;
 pub mod packet;
 mod peer;
-mod pull;
-mod queue;
-mod rating;
-mod rule;
-mod wishes;
+mod peer_score;
+mod pow_rule;
+mod rejection_quota;
+mod send_queue;
+mod validation;
 
-pub use admission::Refused;
 pub use fault::{GossipFault, PeerFault};
 pub use peer::PeerInfo;
-pub use rule::Rule;
+pub use pow_rule::Rule;
+pub use validation::Refused;
 
 /// What a [`Gossip`] is set up with.
 #[derive(Clone, Copy, Debug)]

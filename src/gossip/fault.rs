@@ -1,7 +1,7 @@
 //! Why a link must end, and by whose fault.
 
-use super::admission::Refused;
 use super::packet::Malformed;
+use super::validation::Refused;
 
 /// What went wrong with a packet. Whom to blame comes first, since policy follows from that.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]

@@ -11,8 +11,8 @@ use rand_chacha::ChaCha20Rng;
 use crate::envelope::{Envelope, EnvelopeHash, ProtocolVersion};
 use crate::envelope_pool::{Pool, PooledEnvelope};
 
-use super::known::Known;
-use super::notice::{Exchange, announce, answer};
+use super::announce::{Exchange, announce, answer};
+use super::have_set::Known;
 use super::packet::{code, outgoing, v5};
 use super::peer::{Peer, Verdict};
 use super::{Gossip, Send, shh, shh_5};

@@ -9,12 +9,12 @@ use crate::envelope::{Envelope, ProtocolVersion};
 use crate::envelope_pool::PooledEnvelope;
 use crate::pow::{Generation, Generations, PowChecked};
 
-use super::allowance::Allowance;
-use super::notice::{Exchange, Notices};
+use super::announce::{Exchange, Notices};
 use super::packet::{MinPow, RateLimits, Status};
-use super::queue::Queue;
-use super::rating::Rating;
-use super::rule::{Evidence, Rule};
+use super::peer_score::Rating;
+use super::pow_rule::{Evidence, Rule};
+use super::rejection_quota::Allowance;
+use super::send_queue::Queue;
 
 /// A neighbour's state.
 #[derive(Debug)]

@@ -17,10 +17,10 @@ use crate::envelope_pool::Pool;
 use crate::link::Capability;
 use crate::onion_wire::{MAX_HASHES, OnionMessage};
 
-use super::known::Known;
+use super::have_set::Known;
 use super::outbound::{Packet, Taken};
 use super::peer::{Peer, Verdict};
-use super::queue::Queue;
+use super::send_queue::Queue;
 use super::{Gossip, Send};
 
 /// How envelopes are exchanged with a peer.
