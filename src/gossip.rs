@@ -34,7 +34,7 @@ use crate::link::Capability;
 use crate::pow::PowChecked;
 
 use self::fetcher::Pulls;
-use self::have_set::Known;
+use self::have_set::PeerEnvelopeIndex;
 use self::packet::{MinPow, P2pKind, code, outgoing, v5};
 use self::peer::Peer;
 use self::validation::Standards;
@@ -96,7 +96,7 @@ pub struct Gossip {
     mean_wait: Duration,
     rng: ChaCha20Rng,
     peers: BTreeMap<LinkId, Peer>,
-    known: Known,
+    index: PeerEnvelopeIndex,
     pulls: Pulls,
     /// How many whisht peers are given the body of an envelope unasked.
     bodies: usize,
@@ -145,7 +145,7 @@ impl Gossip {
             mean_wait: config.mean_wait,
             rng: ChaCha20Rng::from_seed(seed),
             peers: BTreeMap::new(),
-            known: Known::default(),
+            index: PeerEnvelopeIndex::default(),
             pulls: Pulls::default(),
             bodies: config.bodies,
         }
@@ -188,7 +188,7 @@ impl Gossip {
     /// A link was closed.
     pub fn close(&mut self, now: Now, link: LinkId) {
         if self.peers.remove(&link).is_some() {
-            self.known.close(link);
+            self.index.remove_peer(link);
             self.pulls.close(now.mono, link);
         }
     }
@@ -234,32 +234,32 @@ impl Gossip {
 
     /// How many of the connected peers brought the envelope, or announced it while it was here.
     #[must_use]
-    pub fn brought_by(&self, envelope: EnvelopeHash) -> usize {
-        self.known.bearers(envelope).count()
+    pub fn holder_count(&self, envelope: EnvelopeHash) -> usize {
+        self.index.holders(envelope).count()
     }
 
     /// Whether we gave the envelope to a peer before any peer had brought it: then it entered the
     /// network here.
     #[must_use]
-    pub fn given_unasked(&self, envelope: EnvelopeHash) -> bool {
-        self.known.given_first(&envelope)
+    pub fn sent_before_received(&self, envelope: EnvelopeHash) -> bool {
+        self.index.sent_first(&envelope)
     }
 
     /// The connected peers that brought the envelope.
-    pub fn bearers(&self, envelope: EnvelopeHash) -> impl Iterator<Item = LinkId> {
-        self.known.bearers(envelope)
+    pub fn holders(&self, envelope: EnvelopeHash) -> impl Iterator<Item = LinkId> {
+        self.index.holders(envelope)
     }
 
     /// How many of the connected peers have the envelope from us and did not send it themselves.
     #[must_use]
-    pub fn given_to(&self, envelope: EnvelopeHash) -> usize {
-        self.known.given_to(envelope)
+    pub fn sent_to_count(&self, envelope: EnvelopeHash) -> usize {
+        self.index.sent_to_count(envelope)
     }
 
     /// Envelopes have left the pool for good.
     pub fn forget<'a>(&mut self, envelopes: impl IntoIterator<Item = &'a EnvelopeHash>) {
         for envelope in envelopes {
-            self.known.forget(envelope);
+            self.index.forget(envelope);
         }
     }
 
@@ -271,9 +271,9 @@ impl Gossip {
     /// Keeps what is remembered in proportion to the pool, which is bounded.
     fn bound_memory(&mut self, pool: &Pool) {
         let most = pool.len().saturating_mul(2).saturating_add(SLACK);
-        if self.known.len() > most {
+        if self.index.len() > most {
             let pooled = pool.iter().map(|pooled| pooled.envelope.hash());
-            self.known.keep_only(pooled);
+            self.index.keep_only(pooled);
         }
         for peer in self.peers.values_mut() {
             for queue in [&mut peer.queue, &mut peer.notices.queue] {

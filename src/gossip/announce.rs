@@ -17,7 +17,7 @@ use crate::envelope_pool::Pool;
 use crate::link::Capability;
 use crate::onion_wire::{MAX_HASHES, OnionMessage};
 
-use super::have_set::Known;
+use super::have_set::PeerEnvelopeIndex;
 use super::outbound::{Packet, Taken};
 use super::peer::{Peer, Verdict};
 use super::send_queue::Queue;
@@ -122,7 +122,7 @@ impl Gossip {
             if !pool.contains(&envelope) {
                 self.pulls
                     .announced(&mut self.rng, now.mono, link, envelope);
-            } else if self.known.announced(envelope, link) {
+            } else if self.index.mark_announced_by(envelope, link) {
                 shared.push(envelope);
             }
         }
@@ -168,7 +168,7 @@ impl Gossip {
 pub(super) fn answer(
     link: LinkId,
     peer: &mut Peer,
-    known: &mut Known,
+    index: &mut PeerEnvelopeIndex,
     now: Now,
     pool: &Pool,
 ) -> Vec<Send> {
@@ -177,7 +177,7 @@ pub(super) fn answer(
     }
     let mut packet = Packet::default();
     while let Some(hash) = peer.notices.asked.pop_front() {
-        let Some(pooled) = pool.get(&hash).filter(|_| !known.knows(&hash, link)) else {
+        let Some(pooled) = pool.get(&hash).filter(|_| !index.peer_has(&hash, link)) else {
             continue;
         };
         if peer.verdict(now.unix, pooled) != Verdict::Send {
@@ -185,7 +185,7 @@ pub(super) fn answer(
         }
         match packet.take(pooled) {
             Taken::Yes => {
-                known.given(hash, link);
+                index.mark_sent(hash, link);
                 peer.sent = peer.sent.saturating_add(1);
             }
             Taken::Never => {}
@@ -206,7 +206,7 @@ pub(super) fn answer(
 pub(super) fn announce(
     link: LinkId,
     peer: &mut Peer,
-    known: &mut Known,
+    index: &mut PeerEnvelopeIndex,
     now: Now,
     pool: &Pool,
 ) -> Option<Send> {
@@ -223,12 +223,15 @@ pub(super) fn announce(
         let next = queue.pop_fresh(now.mono);
         let next = next.or_else(|| if old { queue.pop_backlog() } else { None });
         let Some(hash) = next else { break };
-        let Some(pooled) = pool.get(&hash).filter(|_| !known.told(&hash, link)) else {
+        let Some(pooled) = pool
+            .get(&hash)
+            .filter(|_| !index.is_announced_to(&hash, link))
+        else {
             continue;
         };
         match peer.verdict(now.unix, pooled) {
             Verdict::Send => {
-                known.tell(hash, link);
+                index.mark_announced_to(hash, link);
                 hashes.push(hash);
             }
             Verdict::Later(secs) => {

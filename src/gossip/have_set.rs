@@ -1,12 +1,12 @@
 //! Who knows which envelope.
 //!
 //! One table for all peers instead of a set for each: an envelope is named once, and a peer has a
-//! seat with four marks beside it. What stands here changes only by what crossed that peer's
+//! slot with four flags beside it. What stands here changes only by what crossed that peer's
 //! link: it brought or announced the envelope, or was sent or told it. Our own envelopes are
 //! entered by the same doors or not at all, so the table cannot tell them apart.
 //!
 //! It holds as many envelopes as the pool, so an entry is short: half a hash, and half a byte for
-//! each of 32 seats. More peers than that sit on a second bench of as many, and so on. Two
+//! each of 32 slots. More peers than that sit on a second chunk of as many, and so on. Two
 //! envelopes whose hashes begin with the same 16 bytes would be one here: to make such a pair takes
 //! 2^64 hashes, and all it brings is that one of the two is passed on by fewer nodes.
 
@@ -19,261 +19,265 @@ use crate::envelope::EnvelopeHash;
 
 /// The table. Its caller keeps it no larger than the pool by telling it what to forget.
 #[derive(Default)]
-pub(super) struct Known {
-    seats: BTreeMap<LinkId, usize>,
-    /// Who sits where. No envelope has a mark at an empty seat.
-    sitting: Vec<Option<LinkId>>,
-    /// Marks at the first seats: every envelope of the table has an entry.
-    first: BTreeMap<Name, Marks>,
-    /// Marks at further seats, one bench after another, where there are any.
-    more: Vec<BTreeMap<Name, Marks>>,
+pub(super) struct PeerEnvelopeIndex {
+    slots: BTreeMap<LinkId, usize>,
+    /// Who sits where. No envelope has a flag at an empty slot.
+    occupants: Vec<Option<LinkId>>,
+    /// Flags at the first slots: every envelope of the table has an entry.
+    first_chunk: BTreeMap<ShortHash, Flags>,
+    /// Flags at further slots, one chunk after another, where there are any.
+    more_chunks: Vec<BTreeMap<ShortHash, Flags>>,
     /// Envelopes that we gave to a peer, or told it of, before any peer had shown them.
-    given_first: BTreeSet<Name>,
+    sent_first: BTreeSet<ShortHash>,
 }
 
-impl Known {
+impl PeerEnvelopeIndex {
     /// The peer sent us the envelope.
-    pub(super) fn brought(&mut self, envelope: EnvelopeHash, peer: LinkId) {
-        self.mark(envelope, peer, Marks::BROUGHT);
+    pub(super) fn mark_received(&mut self, envelope: EnvelopeHash, peer: LinkId) {
+        self.set_flag(envelope, peer, Flags::RECEIVED);
     }
 
     /// The peer told us that it has the envelope; `false` if it had shown that before.
-    pub(super) fn announced(&mut self, envelope: EnvelopeHash, peer: LinkId) -> bool {
-        let before = self.mark(envelope, peer, Marks::ANNOUNCED);
-        before & Marks::SHOWN == 0
+    pub(super) fn mark_announced_by(&mut self, envelope: EnvelopeHash, peer: LinkId) -> bool {
+        let before = self.set_flag(envelope, peer, Flags::ANNOUNCED_BY_PEER);
+        before & Flags::SHOWN_BY_PEER == 0
     }
 
     /// We sent the envelope to the peer.
-    pub(super) fn given(&mut self, envelope: EnvelopeHash, peer: LinkId) {
-        self.mark(envelope, peer, Marks::GIVEN);
+    pub(super) fn mark_sent(&mut self, envelope: EnvelopeHash, peer: LinkId) {
+        self.set_flag(envelope, peer, Flags::SENT);
     }
 
     /// We told the peer the envelope's hash. It has the envelope only if it asks for it.
-    pub(super) fn tell(&mut self, envelope: EnvelopeHash, peer: LinkId) {
-        self.mark(envelope, peer, Marks::TOLD);
+    pub(super) fn mark_announced_to(&mut self, envelope: EnvelopeHash, peer: LinkId) {
+        self.set_flag(envelope, peer, Flags::ANNOUNCED_TO_PEER);
     }
 
     /// Whether we gave it, or its hash, to a peer before any peer had shown it.
-    pub(super) fn given_first(&self, envelope: &EnvelopeHash) -> bool {
-        self.given_first.contains(&Name::of(envelope))
+    pub(super) fn sent_first(&self, envelope: &EnvelopeHash) -> bool {
+        self.sent_first.contains(&ShortHash::of(envelope))
     }
 
     /// Whether the peer has the envelope: it crossed the link in either direction, or the peer says
     /// so.
-    pub(super) fn knows(&self, envelope: &EnvelopeHash, peer: LinkId) -> bool {
-        self.get(envelope, peer) & (Marks::CROSSED | Marks::ANNOUNCED) != 0
+    pub(super) fn peer_has(&self, envelope: &EnvelopeHash, peer: LinkId) -> bool {
+        self.flags_of(envelope, peer) & (Flags::CROSSED | Flags::ANNOUNCED_BY_PEER) != 0
     }
 
     /// Whether the envelope itself has crossed the peer's link.
     pub(super) fn crossed(&self, envelope: &EnvelopeHash, peer: LinkId) -> bool {
-        self.get(envelope, peer) & Marks::CROSSED != 0
+        self.flags_of(envelope, peer) & Flags::CROSSED != 0
     }
 
     /// Whether the peer need not be told: it was, or the envelope has crossed its link. Having been
     /// told by it is no reason: it learns thereby that the envelope is here too.
-    pub(super) fn told(&self, envelope: &EnvelopeHash, peer: LinkId) -> bool {
-        self.get(envelope, peer) & (Marks::CROSSED | Marks::TOLD) != 0
+    pub(super) fn is_announced_to(&self, envelope: &EnvelopeHash, peer: LinkId) -> bool {
+        self.flags_of(envelope, peer) & (Flags::CROSSED | Flags::ANNOUNCED_TO_PEER) != 0
     }
 
     /// The connected peers that sent us the envelope or say that they have it.
-    pub(super) fn bearers(&self, envelope: EnvelopeHash) -> impl Iterator<Item = LinkId> {
-        self.by(envelope)
-            .filter(|(_, marks)| marks & Marks::SHOWN != 0)
+    pub(super) fn holders(&self, envelope: EnvelopeHash) -> impl Iterator<Item = LinkId> {
+        self.peers_with_flags(envelope)
+            .filter(|(_, flags)| flags & Flags::SHOWN_BY_PEER != 0)
             .map(|(peer, _)| peer)
     }
 
     /// How many of the connected peers have the envelope from us and did not show it themselves.
-    pub(super) fn given_to(&self, envelope: EnvelopeHash) -> usize {
-        self.by(envelope)
-            .filter(|(_, marks)| marks & (Marks::GIVEN | Marks::SHOWN) == Marks::GIVEN)
+    pub(super) fn sent_to_count(&self, envelope: EnvelopeHash) -> usize {
+        self.peers_with_flags(envelope)
+            .filter(|(_, flags)| flags & (Flags::SENT | Flags::SHOWN_BY_PEER) == Flags::SENT)
             .count()
     }
 
     /// Number of envelopes in the table.
     pub(super) fn len(&self) -> usize {
-        self.first.len()
+        self.first_chunk.len()
     }
 
     /// The envelope is gone.
     pub(super) fn forget(&mut self, envelope: &EnvelopeHash) {
-        let name = Name::of(envelope);
-        self.first.remove(&name);
-        self.given_first.remove(&name);
-        for bench in &mut self.more {
-            bench.remove(&name);
+        let name = ShortHash::of(envelope);
+        self.first_chunk.remove(&name);
+        self.sent_first.remove(&name);
+        for chunk in &mut self.more_chunks {
+            chunk.remove(&name);
         }
     }
 
     /// Forgets all envelopes but these.
     pub(super) fn keep_only(&mut self, envelopes: impl Iterator<Item = EnvelopeHash>) {
-        let kept = envelopes.filter_map(|envelope| self.first.remove_entry(&Name::of(&envelope)));
-        self.first = kept.collect();
-        let first = &self.first;
-        self.given_first.retain(|name| first.contains_key(name));
-        for bench in &mut self.more {
-            bench.retain(|name, _| first.contains_key(name));
+        let kept = envelopes
+            .filter_map(|envelope| self.first_chunk.remove_entry(&ShortHash::of(&envelope)));
+        self.first_chunk = kept.collect();
+        let first = &self.first_chunk;
+        self.sent_first.retain(|name| first.contains_key(name));
+        for chunk in &mut self.more_chunks {
+            chunk.retain(|name, _| first.contains_key(name));
         }
     }
 
-    /// The peer is gone; its number never comes back, but its seat is for the next.
-    pub(super) fn close(&mut self, peer: LinkId) {
-        let Some(seat) = self.seats.remove(&peer) else {
+    /// The peer is gone; its number never comes back, but its slot is for the next.
+    pub(super) fn remove_peer(&mut self, peer: LinkId) {
+        let Some(slot) = self.slots.remove(&peer) else {
             return;
         };
-        if let Some(sitting) = self.sitting.get_mut(seat) {
-            *sitting = None;
+        if let Some(occupants) = self.occupants.get_mut(slot) {
+            *occupants = None;
         }
-        match (seat / SEATS).checked_sub(1) {
-            None => self.first.values_mut().for_each(|marks| marks.clear(seat)),
-            Some(bench) => {
-                if let Some(bench) = self.more.get_mut(bench) {
-                    bench.values_mut().for_each(|marks| marks.clear(seat));
-                    bench.retain(|_, marks| *marks != Marks::default());
+        match (slot / SLOTS_PER_CHUNK).checked_sub(1) {
+            None => self
+                .first_chunk
+                .values_mut()
+                .for_each(|flags| flags.clear(slot)),
+            Some(chunk) => {
+                if let Some(chunk) = self.more_chunks.get_mut(chunk) {
+                    chunk.values_mut().for_each(|flags| flags.clear(slot));
+                    chunk.retain(|_, flags| *flags != Flags::default());
                 }
             }
         }
     }
 
-    /// Makes a mark, and gives those that were there.
-    fn mark(&mut self, envelope: EnvelopeHash, peer: LinkId, mark: u8) -> u8 {
-        let name = Name::of(&envelope);
-        let seat = self.seat(peer);
+    /// Makes a flag, and gives those that were there.
+    fn set_flag(&mut self, envelope: EnvelopeHash, peer: LinkId, flag: u8) -> u8 {
+        let name = ShortHash::of(&envelope);
+        let slot = self.slot(peer);
         let mut is_new = false;
-        let first = self.first.entry(name).or_insert_with(|| {
+        let first = self.first_chunk.entry(name).or_insert_with(|| {
             is_new = true;
-            Marks::default()
+            Flags::default()
         });
-        let before = match (seat / SEATS).checked_sub(1) {
-            None => first.add(seat, mark),
-            Some(bench) => {
-                if self.more.len() <= bench {
-                    self.more
-                        .resize_with(bench.saturating_add(1), BTreeMap::new);
+        let before = match (slot / SLOTS_PER_CHUNK).checked_sub(1) {
+            None => first.add(slot, flag),
+            Some(chunk) => {
+                if self.more_chunks.len() <= chunk {
+                    self.more_chunks
+                        .resize_with(chunk.saturating_add(1), BTreeMap::new);
                 }
-                let bench = self.more.get_mut(bench);
-                bench.map_or(0, |bench| bench.entry(name).or_default().add(seat, mark))
+                let chunk = self.more_chunks.get_mut(chunk);
+                chunk.map_or(0, |chunk| chunk.entry(name).or_default().add(slot, flag))
             }
         };
-        if is_new && mark & Marks::SHOWN == 0 {
-            self.given_first.insert(name);
+        if is_new && flag & Flags::SHOWN_BY_PEER == 0 {
+            self.sent_first.insert(name);
         }
         before
     }
 
-    /// The marks that an envelope has at a peer's seat.
-    fn get(&self, envelope: &EnvelopeHash, peer: LinkId) -> u8 {
-        let Some(&seat) = self.seats.get(&peer) else {
+    /// The flags that an envelope has at a peer's slot.
+    fn flags_of(&self, envelope: &EnvelopeHash, peer: LinkId) -> u8 {
+        let Some(&slot) = self.slots.get(&peer) else {
             return 0;
         };
-        let marks = self
-            .bench(seat / SEATS)
-            .and_then(|bench| bench.get(&Name::of(envelope)));
-        marks.map_or(0, |marks| marks.at(seat))
+        let flags = self
+            .chunk(slot / SLOTS_PER_CHUNK)
+            .and_then(|chunk| chunk.get(&ShortHash::of(envelope)));
+        flags.map_or(0, |flags| flags.at(slot))
     }
 
-    /// All peers, with the marks that an envelope has at their seats.
-    fn by(&self, envelope: EnvelopeHash) -> impl Iterator<Item = (LinkId, u8)> {
-        let name = Name::of(&envelope);
-        let benches = self.sitting.chunks(SEATS).enumerate();
-        let found = benches.filter_map(move |(number, peers)| {
-            let marks = *self.bench(number)?.get(&name)?;
-            Some((peers, marks))
+    /// All peers, with the flags that an envelope has at their slots.
+    fn peers_with_flags(&self, envelope: EnvelopeHash) -> impl Iterator<Item = (LinkId, u8)> {
+        let name = ShortHash::of(&envelope);
+        let chunks = self.occupants.chunks(SLOTS_PER_CHUNK).enumerate();
+        let found = chunks.filter_map(move |(number, peers)| {
+            let flags = *self.chunk(number)?.get(&name)?;
+            Some((peers, flags))
         });
-        found.flat_map(|(peers, marks)| {
+        found.flat_map(|(peers, flags)| {
             let peers = peers.iter().enumerate();
-            peers.filter_map(move |(seat, peer)| Some(((*peer)?, marks.at(seat))))
+            peers.filter_map(move |(slot, peer)| Some(((*peer)?, flags.at(slot))))
         })
     }
 
-    fn bench(&self, number: usize) -> Option<&BTreeMap<Name, Marks>> {
+    fn chunk(&self, number: usize) -> Option<&BTreeMap<ShortHash, Flags>> {
         match number.checked_sub(1) {
-            None => Some(&self.first),
-            Some(number) => self.more.get(number),
+            None => Some(&self.first_chunk),
+            Some(number) => self.more_chunks.get(number),
         }
     }
 
-    /// Where a peer sits; one that is new takes the first free seat.
-    fn seat(&mut self, peer: LinkId) -> usize {
-        let sitting = &mut self.sitting;
-        *self.seats.entry(peer).or_insert_with(|| {
-            let free = sitting.iter().position(Option::is_none);
-            let seat = free.unwrap_or(sitting.len());
-            match sitting.get_mut(seat) {
-                Some(sitting) => *sitting = Some(peer),
-                None => sitting.push(Some(peer)),
+    /// Where a peer sits; one that is new takes the first free slot.
+    fn slot(&mut self, peer: LinkId) -> usize {
+        let occupants = &mut self.occupants;
+        *self.slots.entry(peer).or_insert_with(|| {
+            let free = occupants.iter().position(Option::is_none);
+            let slot = free.unwrap_or(occupants.len());
+            match occupants.get_mut(slot) {
+                Some(occupants) => *occupants = Some(peer),
+                None => occupants.push(Some(peer)),
             }
-            seat
+            slot
         })
     }
 }
 
-impl fmt::Debug for Known {
+impl fmt::Debug for PeerEnvelopeIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Known({} envelopes)", self.len())
+        write!(f, "PeerEnvelopeIndex({} envelopes)", self.len())
     }
 }
 
 /// The beginning of an envelope's hash.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
-struct Name([u8; 16]);
+struct ShortHash([u8; 16]);
 
-impl Name {
+impl ShortHash {
     fn of(hash: &EnvelopeHash) -> Self {
         Self(hash.0.first_chunk().copied().unwrap_or_default())
     }
 }
 
-/// What crossed the links of the peers on one bench, four bits for each.
+/// What crossed the links of the peers on one chunk, four bits for each.
 #[derive(Clone, Copy, Default, Eq, PartialEq)]
-struct Marks([u8; SEATS / 2]);
+struct Flags([u8; SLOTS_PER_CHUNK / 2]);
 
-impl Marks {
+impl Flags {
     /// The peer sent us the envelope.
-    const BROUGHT: u8 = 1;
+    const RECEIVED: u8 = 1;
     /// It told us that it has the envelope.
-    const ANNOUNCED: u8 = 2;
+    const ANNOUNCED_BY_PEER: u8 = 2;
     /// We sent it the envelope.
-    const GIVEN: u8 = 4;
+    const SENT: u8 = 4;
     /// We told it that we have the envelope.
-    const TOLD: u8 = 8;
+    const ANNOUNCED_TO_PEER: u8 = 8;
     /// It has the envelope, as far as it says.
-    const SHOWN: u8 = Self::BROUGHT | Self::ANNOUNCED;
+    const SHOWN_BY_PEER: u8 = Self::RECEIVED | Self::ANNOUNCED_BY_PEER;
     /// The envelope itself has crossed the link.
-    const CROSSED: u8 = Self::BROUGHT | Self::GIVEN;
+    const CROSSED: u8 = Self::RECEIVED | Self::SENT;
 
     const ALL: u8 = 15;
 
-    fn at(self, seat: usize) -> u8 {
-        let (byte, shift) = place(seat);
+    fn at(self, slot: usize) -> u8 {
+        let (byte, shift) = flag_position(slot);
         self.0.get(byte).map_or(0, |pair| pair >> shift & Self::ALL)
     }
 
-    /// Adds marks at a seat, and gives those that were there.
-    fn add(&mut self, seat: usize, marks: u8) -> u8 {
-        let before = self.at(seat);
-        let (byte, shift) = place(seat);
+    /// Adds flags at a slot, and gives those that were there.
+    fn add(&mut self, slot: usize, flags: u8) -> u8 {
+        let before = self.at(slot);
+        let (byte, shift) = flag_position(slot);
         if let Some(pair) = self.0.get_mut(byte) {
-            *pair |= marks << shift;
+            *pair |= flags << shift;
         }
         before
     }
 
-    fn clear(&mut self, seat: usize) {
-        let (byte, shift) = place(seat);
+    fn clear(&mut self, slot: usize) {
+        let (byte, shift) = flag_position(slot);
         if let Some(pair) = self.0.get_mut(byte) {
             *pair &= !(Self::ALL << shift);
         }
     }
 }
 
-/// Which byte of a bench holds the marks of a seat, and by how much they are shifted in it.
-const fn place(seat: usize) -> (usize, u32) {
-    let seat = seat % SEATS;
-    (seat / 2, if seat.is_multiple_of(2) { 0 } else { 4 })
+/// Which byte of a chunk holds the flags of a slot, and by how much they are shifted in it.
+const fn flag_position(slot: usize) -> (usize, u32) {
+    let slot = slot % SLOTS_PER_CHUNK;
+    (slot / 2, if slot.is_multiple_of(2) { 0 } else { 4 })
 }
 
-/// Seats on one bench: more than the peers that a node has by default.
-const SEATS: usize = 32;
+/// Seats on one chunk: more than the peers that a node has by default.
+const SLOTS_PER_CHUNK: usize = 32;
 
 #[cfg(test)]
 mod tests;

@@ -149,13 +149,13 @@ impl Gossip {
         envelope: EnvelopeHash,
         pow: Option<PowChecked>,
     ) {
-        let crossed = self.known.crossed(&envelope, link);
-        self.known.brought(envelope, link);
+        let crossed = self.index.crossed(&envelope, link);
+        self.index.mark_received(envelope, link);
         if let (false, Some(pow), Some(peer)) = (crossed, pow, self.peers.get_mut(&link)) {
             peer.passed_on(&pow);
         }
         for announcer in self.pulls.arrived(now.mono, &envelope) {
-            self.known.announced(envelope, announcer);
+            self.index.mark_announced_by(envelope, announcer);
         }
     }
 

@@ -12,7 +12,7 @@ use crate::envelope::{Envelope, EnvelopeHash, ProtocolVersion};
 use crate::envelope_pool::{Pool, PooledEnvelope};
 
 use super::announce::{Exchange, announce, answer};
-use super::have_set::Known;
+use super::have_set::PeerEnvelopeIndex;
 use super::packet::{code, outgoing, v5};
 use super::peer::{Peer, Verdict};
 use super::{Gossip, Send, shh, shh_5};
@@ -24,14 +24,14 @@ impl Gossip {
     pub fn pooled(&mut self, now: Now, envelope: &Envelope, from: Option<LinkId>) {
         let hash = envelope.hash();
         if let Some(link) = from.filter(|link| self.peers.contains_key(link)) {
-            self.known.brought(hash, link);
+            self.index.mark_received(hash, link);
         }
         for announcer in self.pulls.arrived(now.mono, &hash) {
-            self.known.announced(hash, announcer);
+            self.index.mark_announced_by(hash, announcer);
         }
         let mut favoured = self.favoured(envelope);
         for (link, peer) in &mut self.peers {
-            if !peer.wants(envelope) || self.known.crossed(&hash, *link) {
+            if !peer.wants(envelope) || self.index.crossed(&hash, *link) {
                 continue;
             }
             let queue = match peer.exchange {
@@ -52,7 +52,7 @@ impl Gossip {
         let lacks = |(link, peer): &(&LinkId, &Peer)| {
             peer.exchange == Exchange::Pull
                 && peer.wants(envelope)
-                && !self.known.knows(&hash, **link)
+                && !self.index.peer_has(&hash, **link)
         };
         let mut lacking: Vec<LinkId> = self
             .peers
@@ -82,14 +82,14 @@ impl Gossip {
                 continue;
             }
             if peer.scanned_queue().rescan_due(now.mono) {
-                let mut unknown = unknown_to(*link, peer, &self.known, now, pool);
+                let mut unknown = unknown_to(*link, peer, &self.index, now, pool);
                 shuffle(&mut self.rng, &mut unknown);
                 peer.scanned_queue().refill(now.mono, unknown);
             }
-            let known = &mut self.known;
-            sends.extend(answer(*link, peer, known, now, pool));
-            sends.extend(push(*link, peer, known, now, pool));
-            sends.extend(announce(*link, peer, known, now, pool));
+            let index = &mut self.index;
+            sends.extend(answer(*link, peer, index, now, pool));
+            sends.extend(push(*link, peer, index, now, pool));
+            sends.extend(announce(*link, peer, index, now, pool));
         }
         sends
     }
@@ -106,19 +106,25 @@ impl Gossip {
 fn unknown_to(
     link: LinkId,
     peer: &Peer,
-    known: &Known,
+    index: &PeerEnvelopeIndex,
     now: Now,
     pool: &Pool,
 ) -> Vec<EnvelopeHash> {
     pool.iter()
         .filter(|pooled| peer.verdict(now.unix, pooled) != Verdict::Never)
         .map(|pooled| pooled.envelope.hash())
-        .filter(|hash| !known.told(hash, link))
+        .filter(|hash| !index.is_announced_to(hash, link))
         .collect()
 }
 
 /// The next packet of envelopes that the peer did not ask for.
-fn push(link: LinkId, peer: &mut Peer, known: &mut Known, now: Now, pool: &Pool) -> Vec<Send> {
+fn push(
+    link: LinkId,
+    peer: &mut Peer,
+    index: &mut PeerEnvelopeIndex,
+    now: Now,
+    pool: &Pool,
+) -> Vec<Send> {
     if !peer.queue.due(now.mono) {
         return Vec::new();
     }
@@ -127,9 +133,9 @@ fn push(link: LinkId, peer: &mut Peer, known: &mut Known, now: Now, pool: &Pool)
         let Some(pooled) = pool.get(&hash) else {
             continue;
         };
-        if known.knows(&hash, link) {
+        if index.peer_has(&hash, link) {
             // It has announced the envelope meanwhile, and is told that it is here too.
-            if peer.exchange == Exchange::Pull && !known.told(&hash, link) {
+            if peer.exchange == Exchange::Pull && !index.is_announced_to(&hash, link) {
                 peer.notices.queue.push(now.mono, hash);
             }
             continue;
@@ -145,7 +151,7 @@ fn push(link: LinkId, peer: &mut Peer, known: &mut Known, now: Now, pool: &Pool)
         }
         match packet.take(pooled) {
             Taken::Yes => {
-                known.given(hash, link);
+                index.mark_sent(hash, link);
                 peer.sent = peer.sent.saturating_add(1);
             }
             Taken::Never => {}

@@ -39,7 +39,7 @@ fn envelopes_that_the_pool_refuses_are_not_remembered_for_ever() {
         let packet = outgoing::messages(&envelopes);
         let received = gossip.receive(NOW, LinkId(1), code::MESSAGES, &packet, &pool);
         assert_eq!(received.unwrap().admitted.len(), 100);
-        assert!(gossip.known.len() <= SLACK + 100);
+        assert!(gossip.index.len() <= SLACK + 100);
     }
 }
 
@@ -71,7 +71,7 @@ fn a_closed_link_leaves_nothing_behind_but_the_names_of_envelopes() {
     let _ = gossip.receive(NOW, LinkId(1), code::MESSAGES, &packet, &Pool::new(0));
     gossip.close(NOW, LinkId(1));
     let hash = envelope(1).hash();
-    assert!(!gossip.known.knows(&hash, LinkId(1)));
+    assert!(!gossip.index.peer_has(&hash, LinkId(1)));
     gossip.forget(&[hash]);
-    assert_eq!(gossip.known.len(), 0);
+    assert_eq!(gossip.index.len(), 0);
 }

@@ -28,7 +28,7 @@ impl Node {
             return;
         };
         let id = *id;
-        let witnesses = self.gossip.brought_by(hash);
+        let witnesses = self.gossip.holder_count(hash);
         let Some(watch) = &mut outgoing.watch else {
             return;
         };
@@ -36,7 +36,7 @@ impl Node {
             return;
         }
         watch.witnesses = witnesses;
-        let first_gossip = self.gossip.given_unasked(hash);
+        let first_gossip = self.gossip.sent_before_received(hash);
         self.stage(
             id,
             Stage::Seen {
@@ -52,7 +52,7 @@ impl Node {
     /// Whether anybody but the guard, who could feign an echo for us alone, brought an envelope.
     fn has_honest_echo(&self, watch: Watch) -> bool {
         let other = |link: LinkId| self.connections.relay_at(link) != watch.guard;
-        self.gossip.bearers(watch.hash).any(other)
+        self.gossip.holders(watch.hash).any(other)
     }
 
     /// The echo did not come in time.
@@ -149,9 +149,10 @@ impl Node {
             .collect();
         let enough = self.witnesses().clamp(1, WITNESSES);
         for (id, watch) in watched {
-            let peers = self.gossip.given_to(watch.hash) + self.gossip.brought_by(watch.hash);
+            let peers =
+                self.gossip.sent_to_count(watch.hash) + self.gossip.holder_count(watch.hash);
             if peers >= enough {
-                let first_gossip = self.gossip.given_unasked(watch.hash);
+                let first_gossip = self.gossip.sent_before_received(watch.hash);
                 self.stage(
                     id,
                     Stage::Seen {

@@ -139,7 +139,7 @@ impl Node {
             .pool
             .iter()
             .map(|pooled| pooled.envelope.hash())
-            .filter(|hash| !self.traced.contains(hash) && self.gossip.given_to(*hash) > 0)
+            .filter(|hash| !self.traced.contains(hash) && self.gossip.sent_to_count(*hash) > 0)
             .collect();
         for hash in given {
             self.traced.insert(hash);

@@ -129,7 +129,7 @@ fn only_a_trusted_peer_hands_envelopes_over_and_past_all_checks() {
     assert_eq!(received.direct, [worthless.clone(), dead]);
     // They are nobody else's to see.
     assert!(received.admitted.is_empty() && received.brought.is_empty());
-    assert_eq!(node.gossip.brought_by(worthless.hash()), 0);
+    assert_eq!(node.gossip.holder_count(worthless.hash()), 0);
     assert!(node.run(Duration::from_secs(60)).is_empty());
 }
 
@@ -230,12 +230,12 @@ fn an_envelope_repeated_a_thousand_times_in_a_packet_is_one() {
     node.greet(A, GETH_OLD);
     let envelope = plain(1);
     assert_eq!(node.bring(A, &vec![envelope.clone(); 1_000]), Ok(1));
-    assert_eq!(node.gossip.brought_by(envelope.hash()), 1);
+    assert_eq!(node.gossip.holder_count(envelope.hash()), 1);
     // Nor is it punished to bring it again.
     for _ in 0..100 {
         assert_eq!(node.bring(A, std::slice::from_ref(&envelope)), Ok(0));
     }
-    assert_eq!(node.gossip.brought_by(envelope.hash()), 1);
+    assert_eq!(node.gossip.holder_count(envelope.hash()), 1);
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn an_envelope_that_expired_on_the_way_is_nobodys_fault() {
     for number in 0..100 {
         assert_eq!(node.bring(A, &[timed(START - 60, 50, number)]), Ok(0));
     }
-    assert_eq!(node.gossip.brought_by(timed(START - 60, 50, 0).hash()), 0);
+    assert_eq!(node.gossip.holder_count(timed(START - 60, 50, 0).hash()), 0);
 }
 
 #[test]

@@ -402,7 +402,7 @@ fn a_closed_link_is_sent_nothing_and_forgotten() {
     node.gossip.close(node.now, B);
     assert!(node.run(MINUTE).is_empty());
     assert_eq!(node.gossip.next_due(), None);
-    assert_eq!(node.gossip.brought_by(plain(1).hash()), 0);
+    assert_eq!(node.gossip.holder_count(plain(1).hash()), 0);
     assert_eq!(node.gossip.peers().count(), 0);
 }
 

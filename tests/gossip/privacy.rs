@@ -33,12 +33,12 @@ fn a_spy_sees_the_same_for_an_own_envelope_as_for_a_foreign_one() {
         // envelope to be sent is judged, and asks whether it has come back yet.
         if own {
             assert!(node.gossip.judge(node.now, &envelope).is_ok());
-            assert_eq!(node.gossip.brought_by(envelope.hash()), 0);
+            assert_eq!(node.gossip.holder_count(envelope.hash()), 0);
         }
         let mut sent = node.run(Duration::from_secs(10));
         let received = node.bring(SPY, std::slice::from_ref(&envelope));
         if own {
-            assert_eq!(node.gossip.brought_by(envelope.hash()), 1);
+            assert_eq!(node.gossip.holder_count(envelope.hash()), 1);
         }
         sent.extend(node.run(Duration::from_secs(10)));
         let again = node.bring(LinkId(2), std::slice::from_ref(&envelope));
@@ -61,14 +61,14 @@ fn an_envelope_that_two_peers_brought_has_come_back() {
     let mut node = surrounded();
     let own = plain(1_000);
     assert_eq!(node.bring(LinkId(1), std::slice::from_ref(&own)), Ok(1));
-    assert_eq!(node.gossip.brought_by(own.hash()), 1);
+    assert_eq!(node.gossip.holder_count(own.hash()), 1);
     // Sending it on is no witness, nor is the same peer a second one.
     let sent = node.run(Duration::from_secs(60));
     assert!(was_sent(&sent, LinkId(2), &own));
     assert_eq!(node.bring(LinkId(1), std::slice::from_ref(&own)), Ok(0));
-    assert_eq!(node.gossip.brought_by(own.hash()), 1);
+    assert_eq!(node.gossip.holder_count(own.hash()), 1);
     assert_eq!(node.bring(LinkId(2), std::slice::from_ref(&own)), Ok(0));
-    assert_eq!(node.gossip.brought_by(own.hash()), 2);
+    assert_eq!(node.gossip.holder_count(own.hash()), 2);
 }
 
 #[test]
@@ -82,8 +82,8 @@ fn where_an_envelope_entered_the_network_is_known_to_the_node_that_gave_it_first
         node.bring(LinkId(2), &[fluffed.clone(), foreign.clone()]),
         Ok(0)
     );
-    assert!(node.gossip.given_unasked(fluffed.hash()));
-    assert!(!node.gossip.given_unasked(foreign.hash()));
+    assert!(node.gossip.sent_before_received(fluffed.hash()));
+    assert!(!node.gossip.sent_before_received(foreign.hash()));
 }
 
 /// First-spy timing: whichever peer a new envelope came from, the others hear of it in every

@@ -233,14 +233,14 @@ fn announcing_an_envelope_is_as_good_a_witness_as_bringing_it() {
     let hash = plain(1).hash();
     // Before it is here, in either order, and after.
     let _ = node.gossip.announced(node.now, A, vec![hash], &node.pool);
-    assert_eq!(node.gossip.brought_by(hash), 0, "nobody has shown it yet");
+    assert_eq!(node.gossip.holder_count(hash), 0, "nobody has shown it yet");
     assert_eq!(node.bring(B, &[plain(1)]), Ok(1));
-    assert_eq!(node.gossip.brought_by(hash), 2);
+    assert_eq!(node.gossip.holder_count(hash), 2);
     let shared = node
         .gossip
         .announced(node.now, C, vec![hash; 3], &node.pool);
     assert_eq!(shared, [hash]);
-    assert_eq!(node.gossip.brought_by(hash), 3);
+    assert_eq!(node.gossip.holder_count(hash), 3);
     // Who announced it is told in return, so that it has a witness too; nobody is given it.
     let sent = node.run(MINUTE);
     assert_eq!(told(&sent).into_keys().collect::<Vec<_>>(), [A, C]);
@@ -315,7 +315,7 @@ fn a_spy_that_announces_and_asks_sees_the_same_for_an_own_envelope_as_for_a_fore
         sent.extend(node.run(Duration::from_secs(2)));
         assert_eq!(asked_for(&sent[0].1), Some(vec![hash]));
         if own {
-            assert_eq!(node.gossip.brought_by(hash), 0);
+            assert_eq!(node.gossip.holder_count(hash), 0);
         }
         let received = node.bring(spy, std::slice::from_ref(&envelope));
         sent.extend(node.run(Duration::from_secs(10)));

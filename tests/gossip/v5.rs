@@ -151,7 +151,7 @@ fn too_little_work_is_dropped_without_blame_or_memory() {
         assert!(received.admitted.is_empty() && received.brought.is_empty());
         assert!(received.refused.is_empty() && received.replies.is_empty());
     }
-    assert_eq!(node.gossip.brought_by(old(0).hash()), 0);
+    assert_eq!(node.gossip.holder_count(old(0).hash()), 0);
 }
 
 #[test]
