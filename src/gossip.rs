@@ -33,7 +33,7 @@ use crate::envelope_pool::Pool;
 use crate::link::Capability;
 use crate::pow::PowChecked;
 
-use self::fetcher::Pulls;
+use self::fetcher::EnvelopeFetcher;
 use self::have_set::PeerEnvelopeIndex;
 use self::packet::{MinPow, P2pKind, code, outgoing, v5};
 use self::peer::Peer;
@@ -97,7 +97,7 @@ pub struct Gossip {
     rng: ChaCha20Rng,
     peers: BTreeMap<LinkId, Peer>,
     index: PeerEnvelopeIndex,
-    pulls: Pulls,
+    fetcher: EnvelopeFetcher,
     /// How many whisht peers are given the body of an envelope unasked.
     bodies: usize,
 }
@@ -146,7 +146,7 @@ impl Gossip {
             rng: ChaCha20Rng::from_seed(seed),
             peers: BTreeMap::new(),
             index: PeerEnvelopeIndex::default(),
-            pulls: Pulls::default(),
+            fetcher: EnvelopeFetcher::default(),
             bodies: config.bodies,
         }
     }
@@ -189,7 +189,7 @@ impl Gossip {
     pub fn close(&mut self, now: Now, link: LinkId) {
         if self.peers.remove(&link).is_some() {
             self.index.remove_peer(link);
-            self.pulls.close(now.mono, link);
+            self.fetcher.remove_peer(now.mono, link);
         }
     }
 
@@ -276,7 +276,7 @@ impl Gossip {
             self.index.keep_only(pooled);
         }
         for peer in self.peers.values_mut() {
-            for queue in [&mut peer.queue, &mut peer.notices.queue] {
+            for queue in [&mut peer.queue, &mut peer.announcements.queue] {
                 if queue.len() > most {
                     queue.reset();
                 }

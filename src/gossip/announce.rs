@@ -25,42 +25,42 @@ use super::{Gossip, Send};
 
 /// How envelopes are exchanged with a peer.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) enum Exchange {
+pub(super) enum DeliveryMode {
     /// It speaks plain Whisper: it is given envelopes.
     #[default]
     Push,
     /// It has still to say whether it announces. It is given nothing yet.
-    Open,
+    Undecided,
     /// Both sides announce, and ask.
     Pull,
 }
 
 /// What is announced to a peer, and what it asked for.
 #[derive(Debug, Default)]
-pub(super) struct Notices {
+pub(super) struct AnnounceQueue {
     /// Hashes to be announced.
     pub(super) queue: Queue,
     /// No hashes of old envelopes before this.
-    backlog_gate: Instant,
+    backlog_not_before: Instant,
     /// What it asked for.
-    asked: VecDeque<EnvelopeHash>,
+    requested: VecDeque<EnvelopeHash>,
     /// No answer before this.
-    answer_gate: Instant,
+    serve_not_before: Instant,
 }
 
-impl Notices {
+impl AnnounceQueue {
     /// The peer asks for envelopes. What is beyond the bound it may ask for again.
-    fn ask(&mut self, envelopes: Vec<EnvelopeHash>) {
+    fn add_requests(&mut self, envelopes: Vec<EnvelopeHash>) {
         for envelope in envelopes {
-            if self.asked.len() < MOST_ASKED {
-                self.asked.push_back(envelope);
+            if self.requested.len() < MAX_REQUESTED {
+                self.requested.push_back(envelope);
             }
         }
     }
 
     /// When there is something to say next.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        let answer = (!self.asked.is_empty()).then_some(self.answer_gate);
+        let answer = (!self.requested.is_empty()).then_some(self.serve_not_before);
         [answer, self.queue.next_due_fresh(), self.backlog_due()]
             .into_iter()
             .flatten()
@@ -69,36 +69,36 @@ impl Notices {
 
     /// Old envelopes wait until the peer has been given what it asked for: it sets the pace.
     fn backlog_due(&self) -> Option<Instant> {
-        let idle = self.asked.is_empty();
+        let idle = self.requested.is_empty();
         let due = self.queue.next_due_backlog().filter(|_| idle)?;
-        Some(due.max(self.backlog_gate))
+        Some(due.max(self.backlog_not_before))
     }
 
     /// Leaves the peer alone for a while.
-    pub(super) fn shut(&mut self, until: Instant) {
-        self.queue.shut(until);
-        self.answer_gate = self.answer_gate.max(until);
+    pub(super) fn pause_until(&mut self, until: Instant) {
+        self.queue.pause_until(until);
+        self.serve_not_before = self.serve_not_before.max(until);
     }
 }
 
 impl Gossip {
     /// The peer on this link may turn out to announce: it is given nothing until
-    /// [`settle`](Self::settle) says how it is.
-    pub fn hold(&mut self, link: LinkId) {
+    /// [`decide_delivery`](Self::decide_delivery) says how it is.
+    pub fn defer_delivery(&mut self, link: LinkId) {
         if let Some(peer) = self.peers.get_mut(&link) {
-            peer.exchange = Exchange::Open;
+            peer.delivery = DeliveryMode::Undecided;
         }
     }
 
     /// Whether the peer on this link announces and asks, or is to be given everything.
-    pub fn settle(&mut self, link: LinkId, pulls: bool) {
+    pub fn decide_delivery(&mut self, link: LinkId, pulls: bool) {
         if let Some(peer) = self.peers.get_mut(&link)
-            && peer.exchange == Exchange::Open
+            && peer.delivery == DeliveryMode::Undecided
         {
-            peer.exchange = if pulls {
-                Exchange::Pull
+            peer.delivery = if pulls {
+                DeliveryMode::Pull
             } else {
-                Exchange::Push
+                DeliveryMode::Push
             };
             peer.want_rescan();
         }
@@ -106,22 +106,22 @@ impl Gossip {
 
     /// A peer announces what its pool holds. Gives the envelopes that we hold too and did not know
     /// to be there: for them this is as good as having been brought.
-    pub fn announced(
+    pub fn on_announced(
         &mut self,
         now: Now,
         link: LinkId,
         envelopes: Vec<EnvelopeHash>,
         pool: &Pool,
     ) -> Vec<EnvelopeHash> {
-        let pulls = |peer: &Peer| peer.exchange == Exchange::Pull && peer.greeted();
+        let pulls = |peer: &Peer| peer.delivery == DeliveryMode::Pull && peer.greeted();
         if !self.peers.get(&link).is_some_and(pulls) {
             return Vec::new();
         }
         let mut shared = Vec::new();
         for envelope in envelopes {
             if !pool.contains(&envelope) {
-                self.pulls
-                    .announced(&mut self.rng, now.mono, link, envelope);
+                self.fetcher
+                    .on_announced(&mut self.rng, now.mono, link, envelope);
             } else if self.index.mark_announced_by(envelope, link) {
                 shared.push(envelope);
             }
@@ -130,53 +130,54 @@ impl Gossip {
     }
 
     /// A peer asks for envelopes. They are given by [`tick`](Self::tick) if the pool holds them then.
-    pub fn asked(&mut self, link: LinkId, envelopes: Vec<EnvelopeHash>) {
+    pub fn on_requested(&mut self, link: LinkId, envelopes: Vec<EnvelopeHash>) {
         if let Some(peer) = self.peers.get_mut(&link)
-            && peer.exchange == Exchange::Pull
+            && peer.delivery == DeliveryMode::Pull
         {
-            peer.notices.ask(envelopes);
+            peer.announcements.add_requests(envelopes);
         }
     }
 
     /// An envelope that a peer brought found no room in the pool: it is not asked for again for a
     /// while.
-    pub fn declined(&mut self, now: Now, envelope: EnvelopeHash) {
-        self.pulls.declined(now.mono, envelope);
+    pub fn mark_rejected(&mut self, now: Now, envelope: EnvelopeHash) {
+        self.fetcher.reject(now.mono, envelope);
     }
 
     /// Asks for what is due to be asked for.
-    pub(super) fn ask(&mut self, now: Now) -> Vec<Send> {
-        let turn = self.pulls.run(&mut self.rng, now.mono);
-        for link in turn.failed {
+    pub(super) fn fetch_due(&mut self, now: Now) -> Vec<Send> {
+        let round = self.fetcher.run(&mut self.rng, now.mono);
+        for link in round.failed {
             if let Some(peer) = self.peers.get_mut(&link) {
                 peer.rating.broke_a_promise();
             }
         }
-        let asks = turn.ask.into_iter();
-        asks.flat_map(|(link, envelopes)| {
-            let packets = envelopes.chunks(MAX_HASHES);
-            let message = |hashes: &[EnvelopeHash]| OnionMessage::GetEnvelopes(hashes.to_vec());
-            packets
-                .filter_map(|hashes| dark(link, &message(hashes)))
-                .collect::<Vec<_>>()
-        })
-        .collect()
+        let requests = round.requests.into_iter();
+        requests
+            .flat_map(|(link, envelopes)| {
+                let packets = envelopes.chunks(MAX_HASHES);
+                let message = |hashes: &[EnvelopeHash]| OnionMessage::GetEnvelopes(hashes.to_vec());
+                packets
+                    .filter_map(|hashes| onion_packet(link, &message(hashes)))
+                    .collect::<Vec<_>>()
+            })
+            .collect()
     }
 }
 
 /// The next packet of what the peer asked for.
-pub(super) fn answer(
+pub(super) fn serve_requests(
     link: LinkId,
     peer: &mut Peer,
     index: &mut PeerEnvelopeIndex,
     now: Now,
     pool: &Pool,
 ) -> Vec<Send> {
-    if now.mono < peer.notices.answer_gate {
+    if now.mono < peer.announcements.serve_not_before {
         return Vec::new();
     }
     let mut packet = Packet::default();
-    while let Some(hash) = peer.notices.asked.pop_front() {
+    while let Some(hash) = peer.announcements.requested.pop_front() {
         let Some(pooled) = pool.get(&hash).filter(|_| !index.peer_has(&hash, link)) else {
             continue;
         };
@@ -190,20 +191,20 @@ pub(super) fn answer(
             }
             Taken::Never => {}
             Taken::NotNow => {
-                peer.notices.asked.push_front(hash);
+                peer.announcements.requested.push_front(hash);
                 break;
             }
         }
     }
     let sends = packet.seal(link, peer.protocol());
     if !sends.is_empty() {
-        peer.notices.answer_gate = now.mono.after(ANSWER_GAP);
+        peer.announcements.serve_not_before = now.mono.after(SERVE_INTERVAL);
     }
     sends
 }
 
 /// The next packet of hashes that the peer has not been told.
-pub(super) fn announce(
+pub(super) fn announce_hashes(
     link: LinkId,
     peer: &mut Peer,
     index: &mut PeerEnvelopeIndex,
@@ -211,15 +212,15 @@ pub(super) fn announce(
     pool: &Pool,
 ) -> Option<Send> {
     let old = peer
-        .notices
+        .announcements
         .backlog_due()
         .is_some_and(|due| due <= now.mono);
-    if !old && !peer.notices.queue.fresh_due(now.mono) {
+    if !old && !peer.announcements.queue.fresh_due(now.mono) {
         return None;
     }
     let mut hashes = Vec::new();
     while hashes.len() < MAX_HASHES {
-        let queue = &mut peer.notices.queue;
+        let queue = &mut peer.announcements.queue;
         let next = queue.pop_fresh(now.mono);
         let next = next.or_else(|| if old { queue.pop_backlog() } else { None });
         let Some(hash) = next else { break };
@@ -236,7 +237,7 @@ pub(super) fn announce(
             }
             Verdict::Later(secs) => {
                 let due = now.mono.after(Duration::from_secs(secs.into()));
-                peer.notices.queue.push(due, hash);
+                peer.announcements.queue.push(due, hash);
             }
             Verdict::Never => {}
         }
@@ -244,14 +245,16 @@ pub(super) fn announce(
     if hashes.is_empty() {
         return None;
     }
-    peer.notices.queue.shut(now.mono.after(NOTICE_GAP));
+    peer.announcements
+        .queue
+        .pause_until(now.mono.after(ANNOUNCE_INTERVAL));
     if old {
-        peer.notices.backlog_gate = now.mono.after(BACKLOG_GAP);
+        peer.announcements.backlog_not_before = now.mono.after(BACKLOG_INTERVAL);
     }
-    dark(link, &OnionMessage::Announce(hashes))
+    onion_packet(link, &OnionMessage::Announce(hashes))
 }
 
-fn dark(link: LinkId, message: &OnionMessage) -> Option<Send> {
+fn onion_packet(link: LinkId, message: &OnionMessage) -> Option<Send> {
     Some(Send {
         link,
         capability: Capability::ONION_1,
@@ -261,11 +264,11 @@ fn dark(link: LinkId, message: &OnionMessage) -> Option<Send> {
 }
 
 /// Envelopes that a peer may be waiting for: four packets of requests.
-const MOST_ASKED: usize = 1_024;
+const MAX_REQUESTED: usize = 1_024;
 /// Least time between two answers to one peer: 160 KB a second.
-const ANSWER_GAP: Duration = Duration::from_millis(100);
+const SERVE_INTERVAL: Duration = Duration::from_millis(100);
 /// Least time between two packets of hashes to one peer.
-const NOTICE_GAP: Duration = Duration::from_millis(334);
+const ANNOUNCE_INTERVAL: Duration = Duration::from_millis(334);
 /// Least time between two packets with hashes of old envelopes: a new peer asks for as many as it
 /// can be given in that time.
-const BACKLOG_GAP: Duration = Duration::from_secs(1);
+const BACKLOG_INTERVAL: Duration = Duration::from_secs(1);

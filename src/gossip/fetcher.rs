@@ -22,142 +22,142 @@ use crate::onion_wire::MAX_HASHES;
 
 /// Everything that is to be asked for or was asked for.
 #[derive(Debug, Default)]
-pub(super) struct Pulls {
-    wanted: BTreeMap<EnvelopeHash, Wanted>,
+pub(super) struct EnvelopeFetcher {
+    pending: BTreeMap<EnvelopeHash, PendingFetch>,
     /// When each of them has its next turn.
-    turns: BTreeSet<(Instant, EnvelopeHash)>,
-    peers: BTreeMap<LinkId, Announcer>,
+    schedule: BTreeSet<(Instant, EnvelopeHash)>,
+    peers: BTreeMap<LinkId, PeerFetchState>,
     /// What was refused for good, and until when it is not asked for again.
-    declined: BTreeMap<EnvelopeHash, Instant>,
+    rejected: BTreeMap<EnvelopeHash, Instant>,
 }
 
 /// An envelope that we do not hold.
 #[derive(Debug)]
-struct Wanted {
+struct PendingFetch {
     /// Whose bound it counts against.
-    first: LinkId,
+    charged_to: LinkId,
     /// Who announced it and has not been asked.
     announcers: Vec<LinkId>,
     /// Who was asked, and when.
-    asked: Option<(LinkId, Instant)>,
+    requested_from: Option<(LinkId, Instant)>,
     /// When its next turn is.
-    turn: Instant,
+    due: Instant,
 }
 
 /// What one peer has announced, and how it delivers.
 #[derive(Debug, Default)]
-struct Announcer {
+struct PeerFetchState {
     /// Envelopes that count against it.
-    named: usize,
+    charged: usize,
     /// Envelopes that it was asked for and has not delivered.
-    asked: usize,
+    in_flight: usize,
     /// When it last delivered something.
-    delivered: Instant,
+    last_delivery: Instant,
     /// It let a request go unanswered, and has delivered nothing since.
-    owes: bool,
+    timed_out: bool,
 }
 
 /// What is to be done now.
 #[derive(Debug, Default, Eq, PartialEq)]
-pub(super) struct Turn {
+pub(super) struct FetchRound {
     /// Whom to ask for what; at most [`MAX_HASHES`] of each.
-    pub(super) ask: BTreeMap<LinkId, Vec<EnvelopeHash>>,
+    pub(super) requests: BTreeMap<LinkId, Vec<EnvelopeHash>>,
     /// Peers that did not deliver, once for each envelope.
     pub(super) failed: Vec<LinkId>,
 }
 
-impl Pulls {
+impl EnvelopeFetcher {
     /// A peer announced an envelope that the pool does not hold.
-    pub(super) fn announced(
+    pub(super) fn on_announced(
         &mut self,
         rng: &mut ChaCha20Rng,
         now: Instant,
         link: LinkId,
         envelope: EnvelopeHash,
     ) {
-        if let Some(wanted) = self.wanted.get_mut(&envelope) {
-            let asked = wanted.asked.is_some_and(|(asked, _)| asked == link);
-            let room = wanted.announcers.len() < MOST_ANNOUNCERS;
-            if room && !asked && !wanted.announcers.contains(&link) {
-                wanted.announcers.push(link);
+        if let Some(fetch) = self.pending.get_mut(&envelope) {
+            let asked = fetch.requested_from.is_some_and(|(asked, _)| asked == link);
+            let room = fetch.announcers.len() < MAX_ANNOUNCERS;
+            if room && !asked && !fetch.announcers.contains(&link) {
+                fetch.announcers.push(link);
             }
             return;
         }
-        if self.is_declined(now, &envelope) || self.wanted.len() >= MOST_WANTED {
+        if self.is_rejected(now, &envelope) || self.pending.len() >= MAX_PENDING {
             return;
         }
         let peer = self.peers.entry(link).or_default();
-        if peer.named >= MOST_NAMED {
+        if peer.charged >= MAX_CHARGED {
             return;
         }
-        peer.named += 1;
-        let turn = now.after(distributions::exponential(rng, MEAN_WAIT));
-        self.turns.insert((turn, envelope));
-        self.wanted.insert(
+        peer.charged += 1;
+        let due = now.after(distributions::exponential(rng, MEAN_REQUEST_DELAY));
+        self.schedule.insert((due, envelope));
+        self.pending.insert(
             envelope,
-            Wanted {
-                first: link,
+            PendingFetch {
+                charged_to: link,
                 announcers: vec![link],
-                asked: None,
-                turn,
+                requested_from: None,
+                due,
             },
         );
     }
 
     /// The envelope is here, whoever brought it; gives those who had announced it.
-    pub(super) fn arrived(&mut self, now: Instant, envelope: &EnvelopeHash) -> Vec<LinkId> {
-        let Some(wanted) = self.remove(envelope) else {
+    pub(super) fn on_arrived(&mut self, now: Instant, envelope: &EnvelopeHash) -> Vec<LinkId> {
+        let Some(fetch) = self.remove(envelope) else {
             return Vec::new();
         };
-        let mut announcers = wanted.announcers;
-        if let Some((asked, _)) = wanted.asked {
+        let mut announcers = fetch.announcers;
+        if let Some((asked, _)) = fetch.requested_from {
             announcers.push(asked);
             if let Some(peer) = self.peers.get_mut(&asked) {
-                peer.delivered = now;
-                peer.owes = false;
+                peer.last_delivery = now;
+                peer.timed_out = false;
             }
         }
         announcers
     }
 
     /// The envelope is here and is not kept: it is not asked for again for a while.
-    pub(super) fn declined(&mut self, now: Instant, envelope: EnvelopeHash) {
+    pub(super) fn reject(&mut self, now: Instant, envelope: EnvelopeHash) {
         self.remove(&envelope);
-        if self.declined.len() >= MOST_DECLINED {
-            self.declined.retain(|_, until| now < *until);
+        if self.rejected.len() >= MAX_REJECTED {
+            self.rejected.retain(|_, until| now < *until);
         }
-        if self.declined.len() < MOST_DECLINED {
-            self.declined.insert(envelope, now.after(DECLINED));
+        if self.rejected.len() < MAX_REJECTED {
+            self.rejected.insert(envelope, now.after(REJECTED_TIMEOUT));
         }
     }
 
-    fn is_declined(&self, now: Instant, envelope: &EnvelopeHash) -> bool {
-        self.declined
+    fn is_rejected(&self, now: Instant, envelope: &EnvelopeHash) -> bool {
+        self.rejected
             .get(envelope)
             .is_some_and(|until| now < *until)
     }
 
     /// A link was closed: what it announced is asked of others.
-    pub(super) fn close(&mut self, now: Instant, link: LinkId) {
-        if self.peers.remove(&link).is_none() && self.wanted.is_empty() {
+    pub(super) fn remove_peer(&mut self, now: Instant, link: LinkId) {
+        if self.peers.remove(&link).is_none() && self.pending.is_empty() {
             return;
         }
         let mut orphans = Vec::new();
         let mut heirs = Vec::new();
-        for (envelope, wanted) in &mut self.wanted {
-            wanted.announcers.retain(|announcer| *announcer != link);
-            if wanted.asked.is_some_and(|(asked, _)| asked == link) {
-                wanted.asked = None;
-                self.turns.remove(&(wanted.turn, *envelope));
-                wanted.turn = now;
-                self.turns.insert((wanted.turn, *envelope));
+        for (envelope, fetch) in &mut self.pending {
+            fetch.announcers.retain(|announcer| *announcer != link);
+            if fetch.requested_from.is_some_and(|(asked, _)| asked == link) {
+                fetch.requested_from = None;
+                self.schedule.remove(&(fetch.due, *envelope));
+                fetch.due = now;
+                self.schedule.insert((fetch.due, *envelope));
             }
-            if wanted.asked.is_none() && wanted.announcers.is_empty() {
+            if fetch.requested_from.is_none() && fetch.announcers.is_empty() {
                 orphans.push(*envelope);
-            } else if wanted.first == link {
-                let heir = wanted.asked.map(|(asked, _)| asked);
-                let heir = heir.or_else(|| wanted.announcers.first().copied());
-                wanted.first = heir.unwrap_or(link);
+            } else if fetch.charged_to == link {
+                let heir = fetch.requested_from.map(|(asked, _)| asked);
+                let heir = heir.or_else(|| fetch.announcers.first().copied());
+                fetch.charged_to = heir.unwrap_or(link);
                 heirs.extend(heir);
             }
         }
@@ -165,119 +165,123 @@ impl Pulls {
             self.remove(&envelope);
         }
         for heir in heirs {
-            self.peers.entry(heir).or_default().named += 1;
+            self.peers.entry(heir).or_default().charged += 1;
         }
     }
 
     /// When [`run`](Self::run) has something to do next.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.turns.first().map(|(turn, _)| *turn)
+        self.schedule.first().map(|(due, _)| *due)
     }
 
     /// Draws whom to ask for what is due, and gives up on those who did not deliver.
-    pub(super) fn run(&mut self, rng: &mut ChaCha20Rng, now: Instant) -> Turn {
-        let mut turn = Turn::default();
-        while let Some(&(due, envelope)) = self.turns.first() {
+    pub(super) fn run(&mut self, rng: &mut ChaCha20Rng, now: Instant) -> FetchRound {
+        let mut round = FetchRound::default();
+        while let Some(&(due, envelope)) = self.schedule.first() {
             if due > now {
                 break;
             }
-            self.turns.remove(&(due, envelope));
-            self.take_turn(rng, now, envelope, &mut turn);
+            self.schedule.remove(&(due, envelope));
+            self.step(rng, now, envelope, &mut round);
         }
-        turn
+        round
     }
 
-    fn take_turn(
+    fn step(
         &mut self,
         rng: &mut ChaCha20Rng,
         now: Instant,
         envelope: EnvelopeHash,
-        turn: &mut Turn,
+        round: &mut FetchRound,
     ) {
-        let Some(wanted) = self.wanted.get_mut(&envelope) else {
+        let Some(fetch) = self.pending.get_mut(&envelope) else {
             return;
         };
-        if let Some((link, since)) = wanted.asked {
+        if let Some((link, since)) = fetch.requested_from {
             let peer = self.peers.entry(link).or_default();
-            let patience = peer.delivered.max(since).after(PATIENCE);
-            let until = patience.min(since.after(LAST_PATIENCE));
+            let deadline = peer.last_delivery.max(since).after(DELIVERY_TIMEOUT);
+            let until = deadline.min(since.after(TOTAL_TIMEOUT));
             if now < until {
-                wanted.turn = until;
-                self.turns.insert((until, envelope));
+                fetch.due = until;
+                self.schedule.insert((until, envelope));
                 return;
             }
-            wanted.asked = None;
-            peer.asked = peer.asked.saturating_sub(1);
-            peer.owes = true;
-            turn.failed.push(link);
+            fetch.requested_from = None;
+            peer.in_flight = peer.in_flight.saturating_sub(1);
+            peer.timed_out = true;
+            round.failed.push(link);
         }
-        if wanted.announcers.is_empty() {
+        if fetch.announcers.is_empty() {
             self.remove(&envelope);
             return;
         }
         let free = |link: &LinkId| {
             let peer = self.peers.get(link);
-            peer.is_none_or(|peer| peer.asked < MAX_HASHES)
+            peer.is_none_or(|peer| peer.in_flight < MAX_HASHES)
         };
-        let owes = |link: &LinkId| self.peers.get(link).is_some_and(|peer| peer.owes);
-        let ready: Vec<LinkId> = wanted.announcers.iter().copied().filter(free).collect();
-        let good: Vec<LinkId> = ready.iter().copied().filter(|link| !owes(link)).collect();
+        let timed_out = |link: &LinkId| self.peers.get(link).is_some_and(|peer| peer.timed_out);
+        let ready: Vec<LinkId> = fetch.announcers.iter().copied().filter(free).collect();
+        let good: Vec<LinkId> = ready
+            .iter()
+            .copied()
+            .filter(|link| !timed_out(link))
+            .collect();
         // Who still owes an answer is asked when there is nobody else.
         let drawn = distributions::pick(rng, &good).or_else(|| distributions::pick(rng, &ready));
-        wanted.turn = match drawn {
+        fetch.due = match drawn {
             Some(&link) => {
-                wanted.announcers.retain(|announcer| *announcer != link);
-                wanted.asked = Some((link, now));
-                self.peers.entry(link).or_default().asked += 1;
-                turn.ask.entry(link).or_default().push(envelope);
-                now.after(PATIENCE)
+                fetch.announcers.retain(|announcer| *announcer != link);
+                fetch.requested_from = Some((link, now));
+                self.peers.entry(link).or_default().in_flight += 1;
+                round.requests.entry(link).or_default().push(envelope);
+                now.after(DELIVERY_TIMEOUT)
             }
-            None => now.after(BUSY),
+            None => now.after(BUSY_RETRY_INTERVAL),
         };
-        self.turns.insert((wanted.turn, envelope));
+        self.schedule.insert((fetch.due, envelope));
     }
 
-    fn remove(&mut self, envelope: &EnvelopeHash) -> Option<Wanted> {
-        let wanted = self.wanted.remove(envelope)?;
-        self.turns.remove(&(wanted.turn, *envelope));
-        if let Some(peer) = self.peers.get_mut(&wanted.first) {
-            peer.named = peer.named.saturating_sub(1);
+    fn remove(&mut self, envelope: &EnvelopeHash) -> Option<PendingFetch> {
+        let fetch = self.pending.remove(envelope)?;
+        self.schedule.remove(&(fetch.due, *envelope));
+        if let Some(peer) = self.peers.get_mut(&fetch.charged_to) {
+            peer.charged = peer.charged.saturating_sub(1);
         }
-        if let Some(peer) = wanted
-            .asked
+        if let Some(peer) = fetch
+            .requested_from
             .and_then(|(asked, _)| self.peers.get_mut(&asked))
         {
-            peer.asked = peer.asked.saturating_sub(1);
+            peer.in_flight = peer.in_flight.saturating_sub(1);
         }
-        Some(wanted)
+        Some(fetch)
     }
 
     /// Envelopes that are to be asked for or were asked for.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.wanted.len()
+        self.pending.len()
     }
 }
 
 /// How long an announced envelope waits before it is asked for, on average: others announce it
 /// meanwhile, and whom we ask says less about who was first.
-const MEAN_WAIT: Duration = Duration::from_millis(100);
+const MEAN_REQUEST_DELAY: Duration = Duration::from_millis(100);
 /// How long a peer may deliver nothing of what it was asked for; several round trips through Tor.
-const PATIENCE: Duration = Duration::from_secs(5);
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one envelope may take altogether, however busily its bearer delivers others.
-const LAST_PATIENCE: Duration = Duration::from_secs(60);
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(60);
 /// When to look again for a peer with less to deliver.
-const BUSY: Duration = Duration::from_millis(250);
+const BUSY_RETRY_INTERVAL: Duration = Duration::from_millis(250);
 /// Peers remembered for one envelope.
-const MOST_ANNOUNCERS: usize = 8;
+const MAX_ANNOUNCERS: usize = 8;
 /// Envelopes that one peer was the first to announce.
-const MOST_NAMED: usize = 2_048;
+const MAX_CHARGED: usize = 2_048;
 /// Envelopes of all peers together.
-const MOST_WANTED: usize = 32_768;
+const MAX_PENDING: usize = 32_768;
 /// Refused envelopes that are remembered.
-const MOST_DECLINED: usize = 4_096;
+const MAX_REJECTED: usize = 4_096;
 /// For how long.
-const DECLINED: Duration = Duration::from_secs(60);
+const REJECTED_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests;

@@ -107,10 +107,10 @@ impl Gossip {
                     }
                 }
                 Err(refused) if refused.is_innocent(protocol) => {
-                    let _announcers = self.pulls.arrived(now.mono, &hash);
+                    let _announcers = self.fetcher.on_arrived(now.mono, &hash);
                 }
                 Err(refused) => {
-                    self.pulls.declined(now.mono, hash);
+                    self.fetcher.reject(now.mono, hash);
                     // Nobody can know that we take less than everybody else.
                     if refused != Refused::TooLarge || envelope.size() > LONGEST_PACKET {
                         self.blame(now, link, refused)?;
@@ -154,7 +154,7 @@ impl Gossip {
         if let (false, Some(pow), Some(peer)) = (crossed, pow, self.peers.get_mut(&link)) {
             peer.passed_on(&pow);
         }
-        for announcer in self.pulls.arrived(now.mono, &envelope) {
+        for announcer in self.fetcher.on_arrived(now.mono, &envelope) {
             self.index.mark_announced_by(envelope, announcer);
         }
     }

@@ -11,7 +11,7 @@ use rand_chacha::ChaCha20Rng;
 use crate::envelope::{Envelope, EnvelopeHash, ProtocolVersion};
 use crate::envelope_pool::{Pool, PooledEnvelope};
 
-use super::announce::{Exchange, announce, answer};
+use super::announce::{DeliveryMode, announce_hashes, serve_requests};
 use super::have_set::PeerEnvelopeIndex;
 use super::packet::{code, outgoing, v5};
 use super::peer::{Peer, Verdict};
@@ -26,7 +26,7 @@ impl Gossip {
         if let Some(link) = from.filter(|link| self.peers.contains_key(link)) {
             self.index.mark_received(hash, link);
         }
-        for announcer in self.pulls.arrived(now.mono, &hash) {
+        for announcer in self.fetcher.on_arrived(now.mono, &hash) {
             self.index.mark_announced_by(hash, announcer);
         }
         let mut favoured = self.favoured(envelope);
@@ -34,11 +34,11 @@ impl Gossip {
             if !peer.wants(envelope) || self.index.crossed(&hash, *link) {
                 continue;
             }
-            let queue = match peer.exchange {
-                Exchange::Open => continue,
-                Exchange::Pull if favoured.remove(link) => &mut peer.queue,
-                Exchange::Pull => &mut peer.notices.queue,
-                Exchange::Push => &mut peer.queue,
+            let queue = match peer.delivery {
+                DeliveryMode::Undecided => continue,
+                DeliveryMode::Pull if favoured.remove(link) => &mut peer.queue,
+                DeliveryMode::Pull => &mut peer.announcements.queue,
+                DeliveryMode::Push => &mut peer.queue,
             };
             let wait = distributions::exponential(&mut self.rng, self.mean_wait);
             queue.push(now.mono.after(wait), hash);
@@ -50,7 +50,7 @@ impl Gossip {
     fn favoured(&mut self, envelope: &Envelope) -> BTreeSet<LinkId> {
         let hash = envelope.hash();
         let lacks = |(link, peer): &(&LinkId, &Peer)| {
-            peer.exchange == Exchange::Pull
+            peer.delivery == DeliveryMode::Pull
                 && peer.wants(envelope)
                 && !self.index.peer_has(&hash, **link)
         };
@@ -60,7 +60,7 @@ impl Gossip {
             .filter(lacks)
             .map(|(link, _)| *link)
             .collect();
-        let pulls = |peer: &&Peer| peer.exchange == Exchange::Pull;
+        let pulls = |peer: &&Peer| peer.delivery == DeliveryMode::Pull;
         let bodies = self.peers.values().filter(pulls).count() / PEERS_PER_BODY;
         shuffle(&mut self.rng, &mut lacking);
         lacking.into_iter().take(bodies.min(self.bodies)).collect()
@@ -72,13 +72,13 @@ impl Gossip {
     #[must_use]
     pub fn tick(&mut self, now: Now, pool: &Pool, congested: impl Fn(LinkId) -> bool) -> Vec<Send> {
         self.bound_memory(pool);
-        let mut sends = self.ask(now);
+        let mut sends = self.fetch_due(now);
         for (link, peer) in &mut self.peers {
             if peer.next_due().is_none_or(|due| due > now.mono) {
                 continue;
             }
             if congested(*link) {
-                peer.shut(now.mono.after(CONGESTION_PAUSE));
+                peer.pause_until(now.mono.after(CONGESTION_PAUSE));
                 continue;
             }
             if peer.scanned_queue().rescan_due(now.mono) {
@@ -87,9 +87,9 @@ impl Gossip {
                 peer.scanned_queue().refill(now.mono, unknown);
             }
             let index = &mut self.index;
-            sends.extend(answer(*link, peer, index, now, pool));
+            sends.extend(serve_requests(*link, peer, index, now, pool));
             sends.extend(push(*link, peer, index, now, pool));
-            sends.extend(announce(*link, peer, index, now, pool));
+            sends.extend(announce_hashes(*link, peer, index, now, pool));
         }
         sends
     }
@@ -98,7 +98,7 @@ impl Gossip {
     #[must_use]
     pub fn next_due(&self) -> Option<Instant> {
         let peers = self.peers.values().filter_map(Peer::next_due);
-        peers.chain(self.pulls.next_due()).min()
+        peers.chain(self.fetcher.next_due()).min()
     }
 }
 
@@ -135,8 +135,8 @@ fn push(
         };
         if index.peer_has(&hash, link) {
             // It has announced the envelope meanwhile, and is told that it is here too.
-            if peer.exchange == Exchange::Pull && !index.is_announced_to(&hash, link) {
-                peer.notices.queue.push(now.mono, hash);
+            if peer.delivery == DeliveryMode::Pull && !index.is_announced_to(&hash, link) {
+                peer.announcements.queue.push(now.mono, hash);
             }
             continue;
         }
@@ -163,7 +163,7 @@ fn push(
     }
     let sends = packet.seal(link, peer.protocol());
     if !sends.is_empty() {
-        peer.queue.shut(now.mono.after(peer.packet_gap()));
+        peer.queue.pause_until(now.mono.after(peer.packet_gap()));
     }
     sends
 }

@@ -9,7 +9,7 @@ use crate::envelope::{Envelope, ProtocolVersion};
 use crate::envelope_pool::PooledEnvelope;
 use crate::pow::{Generation, Generations, PowChecked};
 
-use super::announce::{Exchange, Notices};
+use super::announce::{AnnounceQueue, DeliveryMode};
 use super::packet::{MinPow, RateLimits, Status};
 use super::peer_score::Rating;
 use super::pow_rule::{Evidence, Rule};
@@ -34,9 +34,9 @@ pub(super) struct Peer {
     pub(super) allowance: Allowance,
     pub(super) rating: Rating,
     evidence: Evidence,
-    pub(super) exchange: Exchange,
+    pub(super) delivery: DeliveryMode,
     pub(super) queue: Queue,
-    pub(super) notices: Notices,
+    pub(super) announcements: AnnounceQueue,
     /// Envelopes that it brought, and that it was sent.
     pub(super) brought: u64,
     pub(super) sent: u64,
@@ -133,9 +133,9 @@ impl Peer {
             allowance: Allowance::new(now),
             rating: Rating::default(),
             evidence: Evidence::default(),
-            exchange: Exchange::default(),
+            delivery: DeliveryMode::default(),
             queue: Queue::default(),
-            notices: Notices::default(),
+            announcements: AnnounceQueue::default(),
             brought: 0,
             sent: 0,
         }
@@ -231,33 +231,33 @@ impl Peer {
         if !self.greeted() {
             return;
         }
-        match self.exchange {
-            Exchange::Open => {}
-            Exchange::Pull => self.notices.queue.want_rescan(),
-            Exchange::Push => self.queue.want_rescan(),
+        match self.delivery {
+            DeliveryMode::Undecided => {}
+            DeliveryMode::Pull => self.announcements.queue.want_rescan(),
+            DeliveryMode::Push => self.queue.want_rescan(),
         }
     }
 
     /// The line in which it waits for what the pool held when it came.
     pub(super) const fn scanned_queue(&mut self) -> &mut Queue {
-        match self.exchange {
-            Exchange::Pull => &mut self.notices.queue,
-            Exchange::Open | Exchange::Push => &mut self.queue,
+        match self.delivery {
+            DeliveryMode::Pull => &mut self.announcements.queue,
+            DeliveryMode::Undecided | DeliveryMode::Push => &mut self.queue,
         }
     }
 
     /// When there is something to send to it next.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        [self.queue.next_due(), self.notices.next_due()]
+        [self.queue.next_due(), self.announcements.next_due()]
             .into_iter()
             .flatten()
             .min()
     }
 
     /// Leaves it alone for a while.
-    pub(super) fn shut(&mut self, until: Instant) {
-        self.queue.shut(until);
-        self.notices.shut(until);
+    pub(super) fn pause_until(&mut self, until: Instant) {
+        self.queue.pause_until(until);
+        self.announcements.pause_until(until);
     }
 
     /// Whether it wants to be told what became of its packets.
@@ -316,8 +316,8 @@ impl Peer {
             trusted: self.trusted,
             brought: self.brought,
             sent: self.sent,
-            waiting: self.queue.len() + self.notices.queue.len(),
-            pulls: self.exchange == Exchange::Pull,
+            waiting: self.queue.len() + self.announcements.queue.len(),
+            pulls: self.delivery == DeliveryMode::Pull,
             rating: self.rating.score(),
         }
     }

@@ -88,7 +88,7 @@ impl Queue {
     }
 
     /// Lets no packet leave before `until`.
-    pub(super) fn shut(&mut self, until: Instant) {
+    pub(super) fn pause_until(&mut self, until: Instant) {
         self.gate = until;
     }
 

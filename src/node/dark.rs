@@ -61,7 +61,7 @@ impl Node {
         };
         if !ours {
             connection.dark = Dark::Off;
-            self.gossip.settle(id, false);
+            self.gossip.decide_delivery(id, false);
             if connection.purpose == Purpose::Cells {
                 self.disconnect(now, id, DisconnectReason::UselessPeer);
             } else if let Some(relay) = self.connections.relay_at(id) {
@@ -70,7 +70,7 @@ impl Node {
             return;
         }
         connection.dark = Dark::Ready;
-        self.gossip.settle(id, true);
+        self.gossip.decide_delivery(id, true);
         self.peers_changed(now);
         if let Some(relay) = self.connections.relay_at(id) {
             self.guard_answered(relay);
@@ -103,7 +103,7 @@ impl Node {
             },
             OnionMessage::Stem(envelope) => self.on_stem(now, id, envelope),
             OnionMessage::Announce(envelopes) => self.on_announce(now, id, envelopes),
-            OnionMessage::GetEnvelopes(envelopes) => self.gossip.asked(id, envelopes),
+            OnionMessage::GetEnvelopes(envelopes) => self.gossip.on_requested(id, envelopes),
             // A second status says nothing new.
             OnionMessage::Status { .. } => {}
         }

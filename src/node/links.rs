@@ -154,7 +154,7 @@ impl Node {
             let silent = matches!(connection.dark, Dark::AwaitingStatus(due) if due <= now.mono);
             if silent {
                 connection.dark = Dark::Off;
-                self.gossip.settle(id, false);
+                self.gossip.decide_delivery(id, false);
                 mute.extend(connection.remote.as_ref().map(|remote| remote.short));
             }
             let timed_out = due && connection.link.handle_timeout(now.mono).is_err();
@@ -287,7 +287,7 @@ impl Node {
         if let Some(protocol) = protocol {
             let sends = self.gossip.open_as(now, id, protocol, &client);
             if dark && protocol == ProtocolVersion::V6 {
-                self.gossip.hold(id);
+                self.gossip.defer_delivery(id);
             }
             self.queue_shh(sends);
             if self.config.trusted_peers.iter().any(|peer| peer.key == key) {

@@ -65,7 +65,7 @@ impl Node {
             InsertOutcome::NoRoom => {
                 // Only what everybody can see is remembered: an envelope from a stem is not.
                 if from.is_some() {
-                    self.gossip.declined(now, hash);
+                    self.gossip.mark_rejected(now, hash);
                 }
                 return;
             }
@@ -152,7 +152,7 @@ impl Node {
     /// A whisht peer announces envelopes; those that we hold have come back from it, as if it had
     /// brought them.
     pub(super) fn on_announce(&mut self, now: Now, from: LinkId, envelopes: Vec<EnvelopeHash>) {
-        for hash in self.gossip.announced(now, from, envelopes, &self.pool) {
+        for hash in self.gossip.on_announced(now, from, envelopes, &self.pool) {
             self.on_echo(hash);
         }
     }

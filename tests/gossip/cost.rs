@@ -76,13 +76,13 @@ impl Mesh {
         for member in &mut mesh.members {
             for peer in &member.peers {
                 let _ = member.gossip.open(clock, link(*peer), "whisht/v0.1.0");
-                member.gossip.hold(link(*peer));
+                member.gossip.defer_delivery(link(*peer));
                 let greeting = (code::STATUS, status.as_slice());
                 let _ = member
                     .gossip
                     .receive(clock, link(*peer), greeting.0, greeting.1, &member.pool)
                     .unwrap();
-                member.gossip.settle(link(*peer), bodies.is_some());
+                member.gossip.decide_delivery(link(*peer), bodies.is_some());
             }
         }
         mesh.run(Duration::from_secs(10));
@@ -124,9 +124,11 @@ impl Mesh {
             Ok(Some(OnionMessage::Announce(hashes))) => {
                 let _ = member
                     .gossip
-                    .announced(clock, link(from), hashes, &member.pool);
+                    .on_announced(clock, link(from), hashes, &member.pool);
             }
-            Ok(Some(OnionMessage::GetEnvelopes(hashes))) => member.gossip.asked(link(from), hashes),
+            Ok(Some(OnionMessage::GetEnvelopes(hashes))) => {
+                member.gossip.on_requested(link(from), hashes)
+            }
             other => panic!("{other:?}"),
         }
     }

@@ -30,9 +30,9 @@ fn among(links: impl IntoIterator<Item = LinkId>) -> Node {
 /// A peer comes that announces and asks.
 fn meet(node: &mut Node, link: LinkId) {
     let _ = node.gossip.open(node.now, link, WHISHT);
-    node.gossip.hold(link);
+    node.gossip.defer_delivery(link);
     node.say_status(link, 0.0, &Bloom::FULL);
-    node.gossip.settle(link, true);
+    node.gossip.decide_delivery(link, true);
 }
 
 /// An envelope that outlives every test.
@@ -144,7 +144,7 @@ fn a_new_peer_is_told_no_more_while_it_waits_for_what_it_asked() {
     meet(&mut node, A);
     let sent = node.run(Duration::from_millis(10));
     let first = announced(&sent[0].1).unwrap();
-    node.gossip.asked(A, first.clone());
+    node.gossip.on_requested(A, first.clone());
     // One envelope in each packet, ten packets a second.
     let sent = node.run(Duration::from_secs(25));
     assert_eq!(told(&sent).len(), 0, "256 envelopes take 25.6 s");
@@ -159,14 +159,14 @@ fn what_a_peer_asks_for_is_given_once_and_from_the_pool_alone() {
     node.post(&plain(3));
     // What is unknown is passed over in silence.
     let ask = [1, 2, 3, 3].map(|number| plain(number).hash()).to_vec();
-    node.gossip.asked(A, ask.clone());
+    node.gossip.on_requested(A, ask.clone());
     let sent = node.run(MINUTE);
     assert_eq!(given(&sent)[&A], [plain(1).hash(), plain(3).hash()]);
-    node.gossip.asked(A, ask.clone());
+    node.gossip.on_requested(A, ask.clone());
     assert!(node.run(MINUTE).is_empty());
     // What it brought itself is not given back.
     assert_eq!(node.bring(A, &[plain(2)]), Ok(1));
-    node.gossip.asked(A, ask);
+    node.gossip.on_requested(A, ask);
     assert!(node.run(MINUTE).is_empty());
 }
 
@@ -191,11 +191,11 @@ fn every_unknown_hash_is_asked_for_of_one_of_those_who_announced_it() {
     let hashes: Vec<_> = (0..100).map(|number| plain(number).hash()).collect();
     let shared = node
         .gossip
-        .announced(node.now, A, hashes.clone(), &node.pool);
+        .on_announced(node.now, A, hashes.clone(), &node.pool);
     assert!(shared.len() <= 1, "what was given to it is no news");
     let _ = node
         .gossip
-        .announced(node.now, B, hashes.clone(), &node.pool);
+        .on_announced(node.now, B, hashes.clone(), &node.pool);
     let sent = node.run(Duration::from_secs(2));
     let asked: Vec<_> = sent
         .iter()
@@ -212,10 +212,14 @@ fn every_unknown_hash_is_asked_for_of_one_of_those_who_announced_it() {
 fn a_request_that_is_not_answered_goes_to_another_and_costs_rating() {
     let mut node = among([A, B]);
     let hash = plain(1).hash();
-    let _ = node.gossip.announced(node.now, A, vec![hash], &node.pool);
+    let _ = node
+        .gossip
+        .on_announced(node.now, A, vec![hash], &node.pool);
     let sent = node.run(Duration::from_secs(2));
     assert_eq!((sent.len(), sent[0].1.link), (1, A));
-    let _ = node.gossip.announced(node.now, B, vec![hash], &node.pool);
+    let _ = node
+        .gossip
+        .on_announced(node.now, B, vec![hash], &node.pool);
     let sent = node.run(Duration::from_secs(5));
     assert_eq!((sent.len(), sent[0].1.link), (1, B));
     assert_eq!(node.bring(B, &[plain(1)]), Ok(1));
@@ -232,13 +236,15 @@ fn announcing_an_envelope_is_as_good_a_witness_as_bringing_it() {
     let mut node = among([A, B, C]);
     let hash = plain(1).hash();
     // Before it is here, in either order, and after.
-    let _ = node.gossip.announced(node.now, A, vec![hash], &node.pool);
+    let _ = node
+        .gossip
+        .on_announced(node.now, A, vec![hash], &node.pool);
     assert_eq!(node.gossip.holder_count(hash), 0, "nobody has shown it yet");
     assert_eq!(node.bring(B, &[plain(1)]), Ok(1));
     assert_eq!(node.gossip.holder_count(hash), 2);
     let shared = node
         .gossip
-        .announced(node.now, C, vec![hash; 3], &node.pool);
+        .on_announced(node.now, C, vec![hash; 3], &node.pool);
     assert_eq!(shared, [hash]);
     assert_eq!(node.gossip.holder_count(hash), 3);
     // Who announced it is told in return, so that it has a witness too; nobody is given it.
@@ -252,22 +258,22 @@ fn nothing_is_given_or_told_before_it_is_known_how_the_peer_is() {
     let mut node = Node::new(0.0);
     node.post(&plain(1));
     let _ = node.gossip.open(node.now, A, WHISHT);
-    node.gossip.hold(A);
+    node.gossip.defer_delivery(A);
     node.say_status(A, 0.0, &Bloom::FULL);
     node.post(&plain(2));
     assert!(node.run(Duration::from_secs(4)).is_empty());
-    node.gossip.settle(A, false);
+    node.gossip.decide_delivery(A, false);
     let sent = node.run(MINUTE);
     assert_eq!((given(&sent)[&A].len(), told(&sent).len()), (2, 0));
     // It announces nothing, so it is not listened to.
     let hashes = vec![plain(3).hash()];
     let _ = node
         .gossip
-        .announced(node.now, A, hashes.clone(), &node.pool);
-    node.gossip.asked(A, hashes);
+        .on_announced(node.now, A, hashes.clone(), &node.pool);
+    node.gossip.on_requested(A, hashes);
     assert!(node.run(MINUTE).is_empty());
     // Nor does it change its mind.
-    node.gossip.settle(A, true);
+    node.gossip.decide_delivery(A, true);
     node.post(&plain(4));
     assert_eq!(given(&node.run(MINUTE))[&A].len(), 1);
 }
@@ -276,9 +282,9 @@ fn nothing_is_given_or_told_before_it_is_known_how_the_peer_is() {
 fn a_peer_is_told_of_nothing_that_it_does_not_want() {
     let mut node = Node::new(0.0);
     let _ = node.gossip.open(node.now, A, WHISHT);
-    node.gossip.hold(A);
+    node.gossip.defer_delivery(A);
     node.say_status(A, 0.0, &Bloom::merged(Topic([9, 9, 9, 1])));
-    node.gossip.settle(A, true);
+    node.gossip.decide_delivery(A, true);
     let _ = node.run(SECOND);
     let (wanted, other) = (about([9, 9, 9, 1]), about([1, 1, 1, 1]));
     node.post(&other);
@@ -289,7 +295,7 @@ fn a_peer_is_told_of_nothing_that_it_does_not_want() {
     let sent = node.run(MINUTE);
     let heard: Vec<_> = given(&sent).into_iter().chain(told(&sent)).collect();
     assert_eq!(heard, [(A, vec![wanted.hash()])]);
-    node.gossip.asked(A, vec![other.hash()]);
+    node.gossip.on_requested(A, vec![other.hash()]);
     assert!(node.run(MINUTE).is_empty());
 }
 
@@ -308,10 +314,12 @@ fn a_spy_that_announces_and_asks_sees_the_same_for_an_own_envelope_as_for_a_fore
             assert!(node.gossip.judge(node.now, &envelope).is_ok());
         }
         let spy = LinkId(5);
-        node.gossip.asked(spy, vec![hash]);
+        node.gossip.on_requested(spy, vec![hash]);
         let mut sent = node.run(Duration::from_secs(10));
         assert!(sent.is_empty(), "it is in no pool");
-        let _ = node.gossip.announced(node.now, spy, vec![hash], &node.pool);
+        let _ = node
+            .gossip
+            .on_announced(node.now, spy, vec![hash], &node.pool);
         sent.extend(node.run(Duration::from_secs(2)));
         assert_eq!(asked_for(&sent[0].1), Some(vec![hash]));
         if own {
@@ -319,7 +327,7 @@ fn a_spy_that_announces_and_asks_sees_the_same_for_an_own_envelope_as_for_a_fore
         }
         let received = node.bring(spy, std::slice::from_ref(&envelope));
         sent.extend(node.run(Duration::from_secs(10)));
-        node.gossip.asked(LinkId(4), vec![hash]);
+        node.gossip.on_requested(LinkId(4), vec![hash]);
         sent.extend(node.run(Duration::from_secs(10)));
         (received, sent)
     };
@@ -338,7 +346,7 @@ fn a_flood_of_requests_is_answered_ten_packets_a_second_and_no_faster() {
         .collect();
     for _ in 0..10 {
         for chunk in all.chunks(256) {
-            node.gossip.asked(A, chunk.to_vec());
+            node.gossip.on_requested(A, chunk.to_vec());
         }
     }
     let sent = node.run(Duration::from_secs(10));
@@ -402,11 +410,11 @@ proptest! {
                     let book = books.get_mut(&peer).unwrap();
                     book.announced.extend(&hashes);
                     let link = LinkId(book.link);
-                    let _ = node.gossip.announced(node.now, link, hashes, &node.pool);
+                    let _ = node.gossip.on_announced(node.now, link, hashes, &node.pool);
                 }
                 Event::Ask(peer, numbers) => {
                     let hashes = numbers.iter().map(|one| plain(*one).hash()).collect();
-                    node.gossip.asked(LinkId(books[&peer].link), hashes);
+                    node.gossip.on_requested(LinkId(books[&peer].link), hashes);
                 }
                 Event::Bring(peer, numbers) => {
                     let envelopes: Vec<_> = numbers.iter().map(|one| plain(*one)).collect();

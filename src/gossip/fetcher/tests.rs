@@ -8,16 +8,16 @@ const B: LinkId = LinkId(2);
 const C: LinkId = LinkId(3);
 
 /// A table, its randomness and its clock.
-struct Scene {
-    pulls: Pulls,
+struct FetcherFixture {
+    fetcher: EnvelopeFetcher,
     rng: ChaCha20Rng,
     now: Instant,
 }
 
-impl Scene {
+impl FetcherFixture {
     fn new(seed: u8) -> Self {
         Self {
-            pulls: Pulls::default(),
+            fetcher: EnvelopeFetcher::default(),
             rng: ChaCha20Rng::from_seed([seed; 32]),
             now: Instant::from_micros(1_000_000),
         }
@@ -25,16 +25,17 @@ impl Scene {
 
     fn announce(&mut self, link: LinkId, number: u32) {
         let hash = hash(number);
-        self.pulls.announced(&mut self.rng, self.now, link, hash);
+        self.fetcher
+            .on_announced(&mut self.rng, self.now, link, hash);
     }
 
-    fn wait(&mut self, time: Duration) -> Turn {
+    fn wait(&mut self, time: Duration) -> FetchRound {
         self.now = self.now.after(time);
-        self.pulls.run(&mut self.rng, self.now)
+        self.fetcher.run(&mut self.rng, self.now)
     }
 
     /// Long enough for every wait that is drawn here, and shorter than anybody's patience.
-    fn wait_out(&mut self) -> Turn {
+    fn wait_out(&mut self) -> FetchRound {
         self.wait(Duration::from_secs(3))
     }
 }
@@ -45,8 +46,9 @@ fn hash(number: u32) -> EnvelopeHash {
     EnvelopeHash(bytes)
 }
 
-fn asked(turn: &Turn) -> Vec<(LinkId, usize)> {
-    turn.ask
+fn asked(round: &FetchRound) -> Vec<(LinkId, usize)> {
+    round
+        .requests
         .iter()
         .map(|(link, list)| (*link, list.len()))
         .collect()
@@ -56,16 +58,19 @@ fn asked(turn: &Turn) -> Vec<(LinkId, usize)> {
 fn every_hash_is_asked_for_once_after_a_wait_of_one_of_those_who_announced_it() {
     let mut chosen = [0; 4];
     for seed in 0..200 {
-        let mut scene = Scene::new(seed);
+        let mut fixture = FetcherFixture::new(seed);
         for link in [A, B, C] {
-            scene.announce(link, 7);
+            fixture.announce(link, 7);
         }
-        assert_eq!(scene.wait(Duration::ZERO), Turn::default());
-        let turn = scene.wait_out();
-        assert_eq!(turn.ask.values().flatten().count(), 1);
-        let (link, _) = asked(&turn)[0];
+        assert_eq!(fixture.wait(Duration::ZERO), FetchRound::default());
+        let round = fixture.wait_out();
+        assert_eq!(round.requests.values().flatten().count(), 1);
+        let (link, _) = asked(&round)[0];
         chosen[usize::try_from(link.0).unwrap()] += 1;
-        assert_eq!(scene.wait(Duration::from_millis(1)), Turn::default());
+        assert_eq!(
+            fixture.wait(Duration::from_millis(1)),
+            FetchRound::default()
+        );
     }
     // 66.7 expected for each, standard deviation 6.7.
     assert!(
@@ -75,135 +80,135 @@ fn every_hash_is_asked_for_once_after_a_wait_of_one_of_those_who_announced_it() 
 }
 
 #[test]
-fn who_does_not_deliver_is_named_and_another_is_asked() {
-    let mut scene = Scene::new(1);
-    scene.announce(A, 7);
-    let _ = scene.wait_out();
-    scene.announce(B, 7);
-    let turn = scene.wait(PATIENCE);
-    assert_eq!(turn.failed, [A]);
-    assert_eq!(asked(&turn), [(B, 1)]);
-    let turn = scene.wait(PATIENCE);
-    assert_eq!(turn.failed, [B]);
-    assert_eq!(scene.pulls.len(), 0, "nobody is left to ask");
-    assert_eq!(scene.pulls.next_due(), None);
+fn a_fetch_that_times_out_goes_to_another_peer() {
+    let mut fixture = FetcherFixture::new(1);
+    fixture.announce(A, 7);
+    let _ = fixture.wait_out();
+    fixture.announce(B, 7);
+    let round = fixture.wait(DELIVERY_TIMEOUT);
+    assert_eq!(round.failed, [A]);
+    assert_eq!(asked(&round), [(B, 1)]);
+    let round = fixture.wait(DELIVERY_TIMEOUT);
+    assert_eq!(round.failed, [B]);
+    assert_eq!(fixture.fetcher.len(), 0, "nobody is left to ask");
+    assert_eq!(fixture.fetcher.next_due(), None);
 }
 
 #[test]
-fn who_owes_an_answer_is_asked_only_when_there_is_nobody_else() {
+fn a_peer_that_timed_out_is_asked_only_if_no_other_peer_announced() {
     for seed in 0..30 {
-        let mut scene = Scene::new(seed);
-        scene.announce(A, 1);
-        let _ = scene.wait_out();
-        let _ = scene.wait(PATIENCE);
-        scene.announce(A, 2);
-        scene.announce(B, 2);
-        scene.announce(A, 3);
-        assert_eq!(asked(&scene.wait_out()), [(A, 1), (B, 1)]);
+        let mut fixture = FetcherFixture::new(seed);
+        fixture.announce(A, 1);
+        let _ = fixture.wait_out();
+        let _ = fixture.wait(DELIVERY_TIMEOUT);
+        fixture.announce(A, 2);
+        fixture.announce(B, 2);
+        fixture.announce(A, 3);
+        assert_eq!(asked(&fixture.wait_out()), [(A, 1), (B, 1)]);
         // Having delivered, it is as good as any other.
-        let announcers = scene.pulls.arrived(scene.now, &hash(3));
+        let announcers = fixture.fetcher.on_arrived(fixture.now, &hash(3));
         assert_eq!(announcers, [A]);
-        assert!(!scene.pulls.peers[&A].owes);
+        assert!(!fixture.fetcher.peers[&A].timed_out);
     }
 }
 
 #[test]
-fn a_peer_that_delivers_slowly_is_given_time_but_not_for_ever() {
-    let mut scene = Scene::new(1);
+fn a_peer_that_delivers_slowly_is_given_limited_time() {
+    let mut fixture = FetcherFixture::new(1);
     for number in 0..100 {
-        scene.announce(A, number);
+        fixture.announce(A, number);
     }
-    let _ = scene.wait_out();
+    let _ = fixture.wait_out();
     for number in 0..14 {
-        let turn = scene.wait(Duration::from_secs(4));
-        assert_eq!(turn, Turn::default(), "after {number}");
-        let _ = scene.pulls.arrived(scene.now, &hash(number));
+        let round = fixture.wait(Duration::from_secs(4));
+        assert_eq!(round, FetchRound::default(), "after {number}");
+        let _ = fixture.fetcher.on_arrived(fixture.now, &hash(number));
     }
-    let turn = scene.wait(Duration::from_secs(4));
-    assert_eq!(turn.failed.len(), 86);
+    let round = fixture.wait(Duration::from_secs(4));
+    assert_eq!(round.failed.len(), 86);
 }
 
 #[test]
-fn nobody_is_asked_for_more_than_a_packet_at_a_time() {
-    let mut scene = Scene::new(1);
+fn a_peer_is_asked_for_at_most_one_packet_at_a_time() {
+    let mut fixture = FetcherFixture::new(1);
     for number in 0..600 {
-        scene.announce(A, number);
+        fixture.announce(A, number);
     }
-    assert_eq!(asked(&scene.wait_out()), [(A, MAX_HASHES)]);
-    assert_eq!(scene.wait(BUSY), Turn::default());
+    assert_eq!(asked(&fixture.wait_out()), [(A, MAX_HASHES)]);
+    assert_eq!(fixture.wait(BUSY_RETRY_INTERVAL), FetchRound::default());
     for number in 0..600 {
-        let _ = scene.pulls.arrived(scene.now, &hash(number));
+        let _ = fixture.fetcher.on_arrived(fixture.now, &hash(number));
     }
-    assert_eq!(scene.pulls.len(), 0);
+    assert_eq!(fixture.fetcher.len(), 0);
 }
 
 #[test]
-fn a_flood_of_invented_hashes_takes_its_bound_and_keeps_nobody_else_out() {
-    let mut scene = Scene::new(1);
+fn a_flood_of_invented_hashes_is_bounded_and_keeps_no_other_peer_out() {
+    let mut fixture = FetcherFixture::new(1);
     for number in 0..100_000 {
-        scene.announce(A, number);
+        fixture.announce(A, number);
     }
-    assert_eq!(scene.pulls.len(), MOST_NAMED);
-    scene.announce(B, 200_000);
-    assert_eq!(asked(&scene.wait_out()), [(A, MAX_HASHES), (B, 1)]);
+    assert_eq!(fixture.fetcher.len(), MAX_CHARGED);
+    fixture.announce(B, 200_000);
+    assert_eq!(asked(&fixture.wait_out()), [(A, MAX_HASHES), (B, 1)]);
     // Many such peers together fill the table and no more.
     for link in 10..40 {
         for number in 0..3_000 {
-            scene.announce(LinkId(link), u32::try_from(link).unwrap() << 20 | number);
+            fixture.announce(LinkId(link), u32::try_from(link).unwrap() << 20 | number);
         }
     }
-    assert_eq!(scene.pulls.len(), MOST_WANTED);
+    assert_eq!(fixture.fetcher.len(), MAX_PENDING);
 }
 
 #[test]
 fn what_a_closed_link_announced_is_asked_of_others_or_forgotten() {
-    let mut scene = Scene::new(1);
-    scene.announce(A, 1);
-    scene.announce(A, 2);
-    scene.announce(B, 2);
-    scene.announce(A, 3);
-    let _ = scene.wait_out();
-    scene.announce(B, 1);
-    scene.pulls.close(scene.now, A);
-    assert_eq!(scene.pulls.len(), 2);
-    let turn = scene.wait(PATIENCE);
-    assert!(turn.failed.iter().all(|link| *link == B));
-    scene.pulls.close(scene.now, B);
-    assert_eq!(scene.pulls.len(), 0);
-    assert!(scene.pulls.turns.is_empty() && scene.pulls.peers.is_empty());
+    let mut fixture = FetcherFixture::new(1);
+    fixture.announce(A, 1);
+    fixture.announce(A, 2);
+    fixture.announce(B, 2);
+    fixture.announce(A, 3);
+    let _ = fixture.wait_out();
+    fixture.announce(B, 1);
+    fixture.fetcher.remove_peer(fixture.now, A);
+    assert_eq!(fixture.fetcher.len(), 2);
+    let round = fixture.wait(DELIVERY_TIMEOUT);
+    assert!(round.failed.iter().all(|link| *link == B));
+    fixture.fetcher.remove_peer(fixture.now, B);
+    assert_eq!(fixture.fetcher.len(), 0);
+    assert!(fixture.fetcher.schedule.is_empty() && fixture.fetcher.peers.is_empty());
 }
 
 #[test]
 fn what_arrives_names_all_who_had_announced_it() {
-    let mut scene = Scene::new(1);
+    let mut fixture = FetcherFixture::new(1);
     for link in [A, B, C] {
-        scene.announce(link, 1);
+        fixture.announce(link, 1);
     }
-    let _ = scene.wait_out();
-    let mut announcers = scene.pulls.arrived(scene.now, &hash(1));
+    let _ = fixture.wait_out();
+    let mut announcers = fixture.fetcher.on_arrived(fixture.now, &hash(1));
     announcers.sort();
     assert_eq!(announcers, [A, B, C]);
-    assert!(scene.pulls.arrived(scene.now, &hash(1)).is_empty());
+    assert!(fixture.fetcher.on_arrived(fixture.now, &hash(1)).is_empty());
 }
 
 #[test]
 fn what_was_refused_is_not_asked_for_again_for_a_minute() {
-    let mut scene = Scene::new(1);
-    scene.announce(A, 1);
-    scene.pulls.declined(scene.now, hash(1));
-    scene.announce(B, 1);
-    assert_eq!(scene.wait_out(), Turn::default());
-    let _ = scene.wait(DECLINED);
-    scene.announce(B, 1);
-    assert_eq!(asked(&scene.wait_out()), [(B, 1)]);
+    let mut fixture = FetcherFixture::new(1);
+    fixture.announce(A, 1);
+    fixture.fetcher.reject(fixture.now, hash(1));
+    fixture.announce(B, 1);
+    assert_eq!(fixture.wait_out(), FetchRound::default());
+    let _ = fixture.wait(REJECTED_TIMEOUT);
+    fixture.announce(B, 1);
+    assert_eq!(asked(&fixture.wait_out()), [(B, 1)]);
     for number in 0..10_000 {
-        scene.pulls.declined(scene.now, hash(number));
+        fixture.fetcher.reject(fixture.now, hash(number));
     }
-    assert_eq!(scene.pulls.declined.len(), MOST_DECLINED);
+    assert_eq!(fixture.fetcher.rejected.len(), MAX_REJECTED);
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Event {
+enum FetchEvent {
     Announce(u64, u32),
     Arrive(u32),
     Decline(u32),
@@ -211,52 +216,52 @@ enum Event {
     Wait(u64),
 }
 
-fn event() -> impl Strategy<Value = Event> {
+fn event() -> impl Strategy<Value = FetchEvent> {
     prop_oneof![
-        6 => (1..5_u64, 0..12_u32).prop_map(|(link, number)| Event::Announce(link, number)),
-        2 => (0..12_u32).prop_map(Event::Arrive),
-        1 => (0..12_u32).prop_map(Event::Decline),
-        1 => (1..5_u64).prop_map(Event::Close),
-        3 => (0..8_000_u64).prop_map(Event::Wait),
+        6 => (1..5_u64, 0..12_u32).prop_map(|(link, number)| FetchEvent::Announce(link, number)),
+        2 => (0..12_u32).prop_map(FetchEvent::Arrive),
+        1 => (0..12_u32).prop_map(FetchEvent::Decline),
+        1 => (1..5_u64).prop_map(FetchEvent::Close),
+        3 => (0..8_000_u64).prop_map(FetchEvent::Wait),
     ]
 }
 
 proptest! {
     #[test]
     fn the_books_balance_whatever_happens(events in prop::collection::vec(event(), 1..200)) {
-        let mut scene = Scene::new(3);
+        let mut fixture = FetcherFixture::new(3);
         for event in events {
             match event {
-                Event::Announce(link, number) => scene.announce(LinkId(link), number),
-                Event::Arrive(number) => {
-                    let _ = scene.pulls.arrived(scene.now, &hash(number));
+                FetchEvent::Announce(link, number) => fixture.announce(LinkId(link), number),
+                FetchEvent::Arrive(number) => {
+                    let _ = fixture.fetcher.on_arrived(fixture.now, &hash(number));
                 }
-                Event::Decline(number) => scene.pulls.declined(scene.now, hash(number)),
-                Event::Close(link) => scene.pulls.close(scene.now, LinkId(link)),
-                Event::Wait(millis) => {
-                    let turn = scene.wait(Duration::from_millis(millis));
-                    for (link, envelopes) in &turn.ask {
+                FetchEvent::Decline(number) => fixture.fetcher.reject(fixture.now, hash(number)),
+                FetchEvent::Close(link) => fixture.fetcher.remove_peer(fixture.now, LinkId(link)),
+                FetchEvent::Wait(millis) => {
+                    let round = fixture.wait(Duration::from_millis(millis));
+                    for (link, envelopes) in &round.requests {
                         prop_assert!(envelopes.len() <= MAX_HASHES);
                         for envelope in envelopes {
-                            let asked = scene.pulls.wanted[envelope].asked;
+                            let asked = fixture.fetcher.pending[envelope].requested_from;
                             prop_assert_eq!(asked.map(|(asked, _)| asked), Some(*link));
                         }
                     }
                 }
             }
-            let turns: BTreeSet<_> = scene
-                .pulls
-                .wanted
+            let schedule: BTreeSet<_> = fixture
+                .fetcher
+                .pending
                 .iter()
-                .map(|(envelope, wanted)| (wanted.turn, *envelope))
+                .map(|(envelope, fetch)| (fetch.due, *envelope))
                 .collect();
-            prop_assert_eq!(&turns, &scene.pulls.turns);
-            for (link, peer) in &scene.pulls.peers {
-                let wanted = || scene.pulls.wanted.values();
-                let named = wanted().filter(|wanted| wanted.first == *link).count();
-                let asked = |wanted: &&Wanted| wanted.asked.is_some_and(|(asked, _)| asked == *link);
-                prop_assert_eq!(peer.named, named);
-                prop_assert_eq!(peer.asked, wanted().filter(asked).count());
+            prop_assert_eq!(&schedule, &fixture.fetcher.schedule);
+            for (link, peer) in &fixture.fetcher.peers {
+                let fetch = || fixture.fetcher.pending.values();
+                let named = fetch().filter(|fetch| fetch.charged_to == *link).count();
+                let asked = |fetch: &&PendingFetch| fetch.requested_from.is_some_and(|(asked, _)| asked == *link);
+                prop_assert_eq!(peer.charged, named);
+                prop_assert_eq!(peer.in_flight, fetch().filter(asked).count());
             }
         }
     }
