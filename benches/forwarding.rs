@@ -128,7 +128,7 @@ fn reject(packet: &[u8]) -> impl FnMut() {
         let mut good = 0;
         for envelope in envelopes {
             good +=
-                usize::from(envelope.is_ok_and(|envelope| gossip.judge(NOW, &envelope).is_ok()));
+                usize::from(envelope.is_ok_and(|envelope| gossip.validate(NOW, &envelope).is_ok()));
         }
         assert!(good < PACKET);
     }

@@ -37,7 +37,7 @@ use self::fetcher::EnvelopeFetcher;
 use self::have_set::PeerEnvelopeIndex;
 use self::packet::{MinPow, P2pKind, code, outgoing, v5};
 use self::peer::Peer;
-use self::validation::Standards;
+use self::validation::AdmissionPolicy;
 
 mod announce;
 mod fault;
@@ -56,8 +56,8 @@ mod validation;
 
 pub use fault::{GossipFault, PeerFault};
 pub use peer::PeerInfo;
-pub use pow_rule::Rule;
-pub use validation::Refused;
+pub use pow_rule::PowRule;
+pub use validation::EnvelopeRejected;
 
 /// What a [`Gossip`] is set up with.
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +90,7 @@ impl Default for Config {
 /// The state of all neighbours.
 #[derive(Debug)]
 pub struct Gossip {
-    standards: Standards,
+    policy: AdmissionPolicy,
     /// Whether we call ourselves a light node in what we say to new peers.
     light: bool,
     mean_wait: Duration,
@@ -125,7 +125,7 @@ pub struct Received {
     /// All envelopes that were accepted, by name, whether the pool held them before or not.
     pub brought: Vec<EnvelopeHash>,
     /// Envelopes that were not accepted, and why, except those that expired on the way.
-    pub refused: Vec<(EnvelopeHash, Refused)>,
+    pub refused: Vec<(EnvelopeHash, EnvelopeRejected)>,
     /// Packets to send at once.
     pub replies: Vec<Send>,
     /// Envelopes that a trusted peer handed over past all checks: for filters that take such, and
@@ -140,7 +140,7 @@ impl Gossip {
     #[must_use]
     pub fn new(config: Config, seed: [u8; 32]) -> Self {
         Self {
-            standards: Standards::new(config.min_pow, config.max_size),
+            policy: AdmissionPolicy::new(config.min_pow, config.max_size),
             light: false,
             mean_wait: config.mean_wait,
             rng: ChaCha20Rng::from_seed(seed),
@@ -169,11 +169,11 @@ impl Gossip {
     ) -> Vec<Send> {
         self.peers
             .insert(link, Peer::new(now.mono, protocol, client_id));
-        let standards = &self.standards;
+        let policy = &self.policy;
         vec![match protocol {
             ProtocolVersion::V5 => shh_5(link, v5::code::STATUS, v5::status()),
             ProtocolVersion::V6 => {
-                let status = outgoing::status(standards.min_pow(), standards.bloom(), self.light);
+                let status = outgoing::status(policy.min_pow(), policy.bloom(), self.light);
                 shh(link, code::STATUS, status)
             }
         }]
@@ -198,12 +198,12 @@ impl Gossip {
     /// # Errors
     ///
     /// Names the first of go-ethereum's rules that it breaks.
-    pub fn judge(
+    pub fn validate(
         &self,
         now: Now,
         envelope: &Envelope,
-    ) -> Result<(PowChecked, NotExpired), Refused> {
-        self.standards.judge(now, envelope)
+    ) -> Result<(PowChecked, NotExpired), EnvelopeRejected> {
+        self.policy.validate(now, envelope)
     }
 
     /// Trusts the peer on this link until it is closed, as go-ethereum does: what it hands over
@@ -222,8 +222,8 @@ impl Gossip {
 
     /// What the peer on this link is worth, from -100 to 100.
     #[must_use]
-    pub fn rating(&self, link: LinkId) -> Option<i8> {
-        self.peers.get(&link).map(|peer| peer.rating.score())
+    pub fn peer_score(&self, link: LinkId) -> Option<i8> {
+        self.peers.get(&link).map(|peer| peer.score.value())
     }
 
     /// Whether the peer on this link is trusted.

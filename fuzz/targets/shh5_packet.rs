@@ -111,7 +111,7 @@ impl Node {
                 // Whoever does not know what we want is never blamed for it.
                 assert!(!matches!(
                     fault,
-                    GossipFault::NoSuchLink | GossipFault::Peer(PeerFault::TooManyRefused(_))
+                    GossipFault::NoSuchLink | GossipFault::Peer(PeerFault::TooManyRejected(_))
                 ));
                 self.alive = false;
             }

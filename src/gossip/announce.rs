@@ -149,7 +149,7 @@ impl Gossip {
         let round = self.fetcher.run(&mut self.rng, now.mono);
         for link in round.failed {
             if let Some(peer) = self.peers.get_mut(&link) {
-                peer.rating.broke_a_promise();
+                peer.score.penalize_undelivered();
             }
         }
         let requests = round.requests.into_iter();

@@ -1,7 +1,7 @@
 //! Why a link must end, and by whose fault.
 
 use super::packet::Malformed;
-use super::validation::Refused;
+use super::validation::EnvelopeRejected;
 
 /// What went wrong with a packet. Whom to blame comes first, since policy follows from that.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -55,7 +55,7 @@ pub enum PeerFault {
     Oversized,
     /// It keeps sending envelopes that we refuse; this was the last of them.
     #[error("too many refused envelopes, at last: {0}")]
-    TooManyRefused(Refused),
+    TooManyRejected(EnvelopeRejected),
 }
 
 impl PeerFault {
@@ -65,7 +65,7 @@ impl PeerFault {
     pub const fn is_strike(self) -> bool {
         match self {
             Self::BeforeStatus | Self::Malformed(_) | Self::Oversized => true,
-            Self::TooManyRefused(refused) => matches!(refused, Refused::LowPow),
+            Self::TooManyRejected(refused) => matches!(refused, EnvelopeRejected::LowPow),
             Self::BothLight => false,
         }
     }

@@ -10,9 +10,9 @@ use crate::envelope::{Envelope, EnvelopeHash, NotExpired, ProtocolVersion};
 use crate::envelope_pool::Pool;
 use crate::pow::PowChecked;
 
-use super::packet::outgoing::Refusal;
+use super::packet::outgoing::ResponseErrorCode;
 use super::packet::{Envelopes, P2pKind, Packet, code, outgoing};
-use super::{Gossip, GossipFault, PeerFault, Received, Refused, Send, shh};
+use super::{EnvelopeRejected, Gossip, GossipFault, PeerFault, Received, Send, shh};
 
 impl Gossip {
     /// Takes in a packet of `shh`, in the version of this link, its payload no longer compressed.
@@ -29,7 +29,7 @@ impl Gossip {
         payload: &[u8],
         pool: &Pool,
     ) -> Result<Received, GossipFault> {
-        let longest = self.standards.max_size().max(LONGEST_PACKET);
+        let longest = self.policy.max_size().max(LONGEST_PACKET);
         let peer = self.peers.get_mut(&link).ok_or(GossipFault::NoSuchLink)?;
         let protocol = peer.protocol();
         // go-ethereum sends its whole pool in one packet, whatever its size. Nobody has a reason
@@ -112,7 +112,7 @@ impl Gossip {
                 Err(refused) => {
                     self.fetcher.reject(now.mono, hash);
                     // Nobody can know that we take less than everybody else.
-                    if refused != Refused::TooLarge || envelope.size() > LONGEST_PACKET {
+                    if refused != EnvelopeRejected::TooLarge || envelope.size() > LONGEST_PACKET {
                         self.blame(now, link, refused)?;
                     }
                     received.refused.push((hash, refused));
@@ -133,12 +133,12 @@ impl Gossip {
         now: Now,
         envelope: &Envelope,
         pool: &Pool,
-    ) -> Result<Option<(PowChecked, NotExpired)>, Refused> {
+    ) -> Result<Option<(PowChecked, NotExpired)>, EnvelopeRejected> {
         if pool.contains(&envelope.hash()) {
             let alive = NotExpired::check(envelope.expiry(), envelope.ttl(), now.unix);
             return Ok(alive.map(|_| None)?);
         }
-        self.standards.judge(now, envelope).map(Some)
+        self.policy.validate(now, envelope).map(Some)
     }
 
     /// Notes who has the envelope: whoever brought it, and whoever had announced it.
@@ -152,7 +152,7 @@ impl Gossip {
         let crossed = self.index.crossed(&envelope, link);
         self.index.mark_received(envelope, link);
         if let (false, Some(pow), Some(peer)) = (crossed, pow, self.peers.get_mut(&link)) {
-            peer.passed_on(&pow);
+            peer.on_relayed(&pow);
         }
         for announcer in self.fetcher.on_arrived(now.mono, &envelope) {
             self.index.mark_announced_by(envelope, announcer);
@@ -160,20 +160,25 @@ impl Gossip {
     }
 
     fn note_work(&mut self, link: LinkId, pow: PowChecked) {
-        let minimum = self.standards.min_pow().value();
+        let minimum = self.policy.min_pow().value();
         if let Some(peer) = self.peers.get_mut(&link) {
-            peer.rating.brought(pow.best() / minimum);
+            peer.score.reward(pow.best() / minimum);
         }
     }
 
     /// Takes one off the peer's allowance.
-    fn blame(&mut self, now: Now, link: LinkId, refused: Refused) -> Result<(), GossipFault> {
+    fn blame(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        refused: EnvelopeRejected,
+    ) -> Result<(), GossipFault> {
         let peer = self.peers.get_mut(&link).ok_or(GossipFault::NoSuchLink)?;
-        peer.rating.was_refused();
-        if peer.allowance.spend(now.mono) {
+        peer.score.penalize_rejected();
+        if peer.rejection_quota.spend(now.mono) {
             Ok(())
         } else {
-            Err(PeerFault::TooManyRefused(refused).into())
+            Err(PeerFault::TooManyRejected(refused).into())
         }
     }
 
@@ -184,7 +189,7 @@ impl Gossip {
         now: Now,
         link: LinkId,
         batch: &[u8; 32],
-        refused: &[(EnvelopeHash, Refused)],
+        refused: &[(EnvelopeHash, EnvelopeRejected)],
     ) -> Vec<Send> {
         let peer = self.peers.get_mut(&link);
         let Some(peer) = peer.filter(|peer| peer.wants_confirmations()) else {
@@ -193,7 +198,7 @@ impl Gossip {
         peer.charge(now.mono, 2);
         let refused: Vec<_> = refused
             .iter()
-            .map(|(envelope, refused)| (*envelope, Refusal::from(*refused)))
+            .map(|(envelope, refused)| (*envelope, ResponseErrorCode::from(*refused)))
             .collect();
         let response = outgoing::messages_response(batch, &refused);
         vec![

@@ -17,37 +17,37 @@ impl Gossip {
     /// The least proof of work that we ask of envelopes now.
     #[must_use]
     pub const fn min_pow(&self) -> MinPow {
-        self.standards.min_pow()
+        self.policy.min_pow()
     }
 
     /// Asks all peers for more or less proof of work from now on. What was enough before is
     /// accepted for ten more seconds.
     #[must_use]
     pub fn set_min_pow(&mut self, now: Now, min_pow: MinPow) -> Vec<Send> {
-        self.standards.set_min_pow(now.mono, min_pow);
+        self.policy.set_min_pow(now.mono, min_pow);
         self.to_all(code::POW_REQUIREMENT, &outgoing::pow_requirement(min_pow))
     }
 
     /// The filter that peers are told; [`Bloom::FULL`] unless somebody set another.
     #[must_use]
     pub const fn bloom(&self) -> &Bloom {
-        self.standards.bloom()
+        self.policy.bloom()
     }
 
     /// Asks all peers for the topics of a filter from now on, and tells them thereby what is read
     /// here unless it is [`Bloom::FULL`]. What was wanted before is accepted for ten more seconds.
     #[must_use]
     pub fn set_bloom(&mut self, now: Now, bloom: Bloom) -> Vec<Send> {
-        self.standards.set_bloom(now.mono, bloom);
+        self.policy.set_bloom(now.mono, bloom);
         self.to_all(code::BLOOM_EXCHANGE, &outgoing::bloom_exchange(&bloom))
     }
 
     /// Asks for these topics too, if we do not ask for all of theirs already.
     #[must_use]
     pub fn widen_bloom(&mut self, now: Now, topics: &Bloom) -> Vec<Send> {
-        let mut wider = *self.standards.bloom();
+        let mut wider = *self.policy.bloom();
         wider.add(topics);
-        if wider == *self.standards.bloom() {
+        if wider == *self.policy.bloom() {
             return Vec::new();
         }
         self.set_bloom(now, wider)
@@ -56,12 +56,12 @@ impl Gossip {
     /// Bytes of the largest envelope that we accept: 20 and its data.
     #[must_use]
     pub const fn max_size(&self) -> usize {
-        self.standards.max_size()
+        self.policy.max_size()
     }
 
     /// Accepts envelopes up to this size from now on; nobody is told.
     pub const fn set_max_size(&mut self, max_size: usize) {
-        self.standards.set_max_size(max_size);
+        self.policy.set_max_size(max_size);
     }
 
     /// Whether we call ourselves a light node.

@@ -213,12 +213,12 @@ pub struct MessagesResponse {
     /// Keccak-256 of the payload that is reported on.
     pub batch: [u8; 32],
     /// What was wrong with it; empty if all is well.
-    pub errors: Vec<EnvelopeError>,
+    pub errors: Vec<ResponseError>,
 }
 
 /// What status-im found wrong with one envelope.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct EnvelopeError {
+pub struct ResponseError {
     /// The envelope's hash.
     pub envelope: [u8; 32],
     /// 36 or 37 for its time, 37 or 38 for anything else, by version; in practice always "time".
@@ -243,7 +243,7 @@ impl MessagesResponse {
                 return Err(RlpError);
             }
             let mut error = items.list()?;
-            errors.push(EnvelopeError {
+            errors.push(ResponseError {
                 envelope: error.array()?,
                 code: error.integer()?,
                 description: String::from_utf8_lossy(error.bytes()?).into_owned(),

@@ -11,9 +11,9 @@ use crate::pow::{Generation, Generations, PowChecked};
 
 use super::announce::{AnnounceQueue, DeliveryMode};
 use super::packet::{MinPow, RateLimits, Status};
-use super::peer_score::Rating;
-use super::pow_rule::{Evidence, Rule};
-use super::rejection_quota::Allowance;
+use super::peer_score::PeerScore;
+use super::pow_rule::{PowRule, PowRuleEstimator};
+use super::rejection_quota::RejectionQuota;
 use super::send_queue::Queue;
 
 /// A neighbour's state.
@@ -22,7 +22,7 @@ pub(super) struct Peer {
     /// Which version of the protocol the link speaks, and so which envelopes it carries.
     protocol: ProtocolVersion,
     client: String,
-    named_rule: Rule,
+    client_rule: PowRule,
     /// Absent until its status has come.
     greeting: Option<Greeting>,
     /// Changes that overtook the status: go-ethereum announces them to peers that it has not yet
@@ -31,9 +31,9 @@ pub(super) struct Peer {
     early_bloom: Option<Bloom>,
     /// Whether what it hands over directly is taken past all checks.
     pub(super) trusted: bool,
-    pub(super) allowance: Allowance,
-    pub(super) rating: Rating,
-    evidence: Evidence,
+    pub(super) rejection_quota: RejectionQuota,
+    pub(super) score: PeerScore,
+    estimator: PowRuleEstimator,
     pub(super) delivery: DeliveryMode,
     pub(super) queue: Queue,
     pub(super) announcements: AnnounceQueue,
@@ -72,7 +72,7 @@ pub struct PeerInfo {
     /// What it calls itself, shortened and made printable.
     pub client: String,
     /// The proof-of-work rule that it is taken to judge by.
-    pub rule: Rule,
+    pub rule: PowRule,
     /// Whether its status has come; until then the next three say nothing.
     pub greeted: bool,
     /// The least proof of work that it wants.
@@ -92,7 +92,7 @@ pub struct PeerInfo {
     /// Whether it is told hashes and asks for what it lacks, as whisht nodes do.
     pub pulls: bool,
     /// From -100 to 100: what it brought, by its work, less what it did wrong.
-    pub rating: i8,
+    pub score: i8,
 }
 
 impl PeerInfo {
@@ -107,10 +107,10 @@ impl PeerInfo {
         };
         let (legacy, modern) = (satisfies(Generation::Legacy), satisfies(Generation::Modern));
         let rule = match self.rule {
-            Rule::Both => legacy && modern,
-            Rule::Either => legacy || modern,
-            Rule::Legacy => legacy,
-            Rule::Modern => modern,
+            PowRule::Both => legacy && modern,
+            PowRule::Either => legacy || modern,
+            PowRule::Legacy => legacy,
+            PowRule::Modern => modern,
         };
         self.greeted && (self.min_pow == 0.0 || rule && self.min_pow <= minimum)
     }
@@ -122,17 +122,17 @@ impl Peer {
         Self {
             protocol,
             client: printable(client),
-            named_rule: match protocol {
-                ProtocolVersion::V5 => Rule::Legacy,
-                ProtocolVersion::V6 => Rule::of_client(client),
+            client_rule: match protocol {
+                ProtocolVersion::V5 => PowRule::Legacy,
+                ProtocolVersion::V6 => PowRule::from_client_name(client),
             },
             greeting: None,
             early_pow: None,
             early_bloom: None,
             trusted: false,
-            allowance: Allowance::new(now),
-            rating: Rating::default(),
-            evidence: Evidence::default(),
+            rejection_quota: RejectionQuota::new(now),
+            score: PeerScore::default(),
+            estimator: PowRuleEstimator::default(),
             delivery: DeliveryMode::default(),
             queue: Queue::default(),
             announcements: AnnounceQueue::default(),
@@ -163,9 +163,9 @@ impl Peer {
             confirmations: status.confirmations,
             limits: status.rate_limits,
         });
-        self.evidence.requires(status.min_pow.value());
+        self.estimator.on_min_pow(status.min_pow.value());
         if let Some(min_pow) = self.early_pow {
-            self.evidence.requires(min_pow.value());
+            self.estimator.on_min_pow(min_pow.value());
         }
         self.want_rescan();
     }
@@ -175,7 +175,7 @@ impl Peer {
         match &mut self.greeting {
             Some(greeting) => {
                 greeting.min_pow = min_pow;
-                self.evidence.requires(min_pow.value());
+                self.estimator.on_min_pow(min_pow.value());
                 self.want_rescan();
             }
             None => self.early_pow = Some(min_pow),
@@ -283,7 +283,7 @@ impl Peer {
         let (rule, min) = (self.rule(), greeting.min_pow.value());
         if !self.wants(envelope)
             || envelope.expiry() < now.after(LEAST_LIFE)
-            || !rule.satisfied(pow, min)
+            || !rule.is_satisfied(pow, min)
         {
             return Verdict::Never;
         }
@@ -295,7 +295,7 @@ impl Peer {
         let settled = envelope.sent().after(CLOCK_MARGIN);
         match settled.0.saturating_sub(now.0) {
             0 => Verdict::Send,
-            _ if rule.satisfied(pow, min * stretch(envelope)) => Verdict::Send,
+            _ if rule.is_satisfied(pow, min * stretch(envelope)) => Verdict::Send,
             wait => Verdict::Later(wait),
         }
     }
@@ -318,27 +318,27 @@ impl Peer {
             sent: self.sent,
             waiting: self.queue.len() + self.announcements.queue.len(),
             pulls: self.delivery == DeliveryMode::Pull,
-            rating: self.rating.score(),
+            score: self.score.value(),
         }
     }
 
     /// It passed on an envelope that had not crossed its link before.
-    pub(super) fn passed_on(&mut self, pow: &PowChecked) {
+    pub(super) fn on_relayed(&mut self, pow: &PowChecked) {
         let before = self.rule();
-        self.evidence.passed_on(pow);
+        self.estimator.on_relayed(pow);
         if self.rule() != before {
             self.want_rescan();
         }
     }
 
     /// The rule that it judges proof of work by, as far as can be known.
-    fn rule(&self) -> Rule {
+    fn rule(&self) -> PowRule {
         match &self.greeting {
             // The mark of status-im, which refuses without hanging up.
-            Some(greeting) if greeting.confirmations.is_some() => Rule::Either,
+            Some(greeting) if greeting.confirmations.is_some() => PowRule::Either,
             // Whisht nodes pass on what the crowd seals, which says nothing of what they take.
-            _ if self.named_rule == Rule::Either => Rule::Either,
-            _ => self.evidence.rule().unwrap_or(self.named_rule),
+            _ if self.client_rule == PowRule::Either => PowRule::Either,
+            _ => self.estimator.estimate().unwrap_or(self.client_rule),
         }
     }
 }

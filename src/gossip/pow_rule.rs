@@ -12,7 +12,7 @@ use crate::pow::{Generation, PowChecked};
 
 /// What an envelope must satisfy before it is sent to a peer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Rule {
+pub enum PowRule {
     /// Both formulas: the peer's is unknown.
     Both,
     /// One of the two: the peer judges by either, or punishes neither.
@@ -23,10 +23,10 @@ pub enum Rule {
     Modern,
 }
 
-impl Rule {
+impl PowRule {
     /// Guesses from the name that a peer gives in its hello.
     #[must_use]
-    pub fn of_client(name: &str) -> Self {
+    pub fn from_client_name(name: &str) -> Self {
         let mut parts = name.split('/');
         match parts.next().unwrap_or_default() {
             // An operator may put a name of their own between program and version.
@@ -43,7 +43,7 @@ impl Rule {
 
     /// Whether an envelope with this proof of work satisfies a peer that requires `min`.
     #[must_use]
-    pub fn satisfied(self, pow: &PowChecked, min: f64) -> bool {
+    pub fn is_satisfied(self, pow: &PowChecked, min: f64) -> bool {
         let modern = pow.value(Generation::Modern) >= min;
         let legacy = pow.value(Generation::Legacy) >= min;
         match self {
@@ -72,22 +72,22 @@ impl Rule {
 /// peer is not judging by. Three are asked for, in case one slipped through while the peer changed
 /// its minimum; they have to be new to the link, so that nothing is shown by repetition.
 #[derive(Debug, Default)]
-pub(super) struct Evidence {
-    /// The least that it has required since it came, and never more than [`TOLERATED`].
+pub(super) struct PowRuleEstimator {
+    /// The least that it has required since it came, and never more than [`GETH_ACCEPTED_POW`].
     minimum: Option<f64>,
     legacy_only: u8,
     modern_only: u8,
 }
 
-impl Evidence {
+impl PowRuleEstimator {
     /// It requires this much from now on.
-    pub(super) fn requires(&mut self, min: f64) {
-        let before = self.minimum.unwrap_or(TOLERATED);
+    pub(super) fn on_min_pow(&mut self, min: f64) {
+        let before = self.minimum.unwrap_or(GETH_ACCEPTED_POW);
         self.minimum = Some(before.min(min));
     }
 
     /// It passed on an envelope that had not crossed its link before.
-    pub(super) fn passed_on(&mut self, pow: &PowChecked) {
+    pub(super) fn on_relayed(&mut self, pow: &PowChecked) {
         let Some(minimum) = self.minimum else { return };
         let modern = pow.value(Generation::Modern) >= minimum;
         let legacy = pow.value(Generation::Legacy) >= minimum;
@@ -99,21 +99,21 @@ impl Evidence {
     }
 
     /// The rule that was shown, if one was.
-    pub(super) const fn rule(&self) -> Option<Rule> {
+    pub(super) const fn estimate(&self) -> Option<PowRule> {
         match (self.legacy_only, self.modern_only) {
-            (ENOUGH.., 0) => Some(Rule::Legacy),
-            (0, ENOUGH..) => Some(Rule::Modern),
+            (MIN_SAMPLES.., 0) => Some(PowRule::Legacy),
+            (0, MIN_SAMPLES..) => Some(PowRule::Modern),
             // It passes on what fails the one, and what fails the other.
-            (ENOUGH.., ENOUGH..) => Some(Rule::Either),
+            (MIN_SAMPLES.., MIN_SAMPLES..) => Some(PowRule::Either),
             _ => None,
         }
     }
 }
 
 /// Envelopes that show a rule.
-const ENOUGH: u8 = 3;
+const MIN_SAMPLES: u8 = 3;
 /// What go-ethereum takes whatever it announces, if its operator did not change it while it ran.
-const TOLERATED: f64 = 0.2;
+const GETH_ACCEPTED_POW: f64 = 0.2;
 
 /// Major and minor of a part like `v1.8.27-stable`.
 fn version(part: &str) -> Option<(u32, u32)> {
@@ -146,26 +146,26 @@ mod tests {
             .unwrap()
     }
 
-    fn shown(requires: f64, passed_on: &[(PowChecked, usize)]) -> Option<Rule> {
-        let mut evidence = Evidence::default();
-        evidence.requires(requires);
+    fn shown(requires: f64, passed_on: &[(PowChecked, usize)]) -> Option<PowRule> {
+        let mut estimator = PowRuleEstimator::default();
+        estimator.on_min_pow(requires);
         for (pow, times) in passed_on {
-            (0..*times).for_each(|_| evidence.passed_on(pow));
+            (0..*times).for_each(|_| estimator.on_relayed(pow));
         }
-        evidence.rule()
+        estimator.estimate()
     }
 
     #[test]
     fn three_envelopes_of_one_kind_show_a_rule_and_two_do_not() {
         let (old, new) = (work(true, false), work(false, true));
         assert_eq!(shown(0.01, &[(old, 2)]), None);
-        assert_eq!(shown(0.01, &[(old, 3)]), Some(Rule::Legacy));
-        assert_eq!(shown(0.01, &[(new, 300)]), Some(Rule::Modern));
-        assert_eq!(shown(0.01, &[(new, 3), (old, 3)]), Some(Rule::Either));
+        assert_eq!(shown(0.01, &[(old, 3)]), Some(PowRule::Legacy));
+        assert_eq!(shown(0.01, &[(new, 300)]), Some(PowRule::Modern));
+        assert_eq!(shown(0.01, &[(new, 3), (old, 3)]), Some(PowRule::Either));
     }
 
     #[test]
-    fn who_contradicts_itself_once_has_shown_nothing() {
+    fn one_contradiction_leaves_the_rule_unknown() {
         let (old, new) = (work(true, false), work(false, true));
         assert_eq!(shown(0.01, &[(old, 1), (new, 200)]), None);
         assert_eq!(shown(0.01, &[(old, 200), (new, 2)]), None);
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn who_requires_nothing_shows_nothing_and_a_high_requirement_is_not_believed() {
+    fn a_zero_or_a_high_requirement_shows_no_rule() {
         let old = work(true, false);
         assert_eq!(shown(0.0, &[(old, 200)]), None);
         // go-ethereum announces 10 and goes on taking 0.2, so less than 10 is no evidence.
@@ -188,11 +188,11 @@ mod tests {
     #[test]
     fn what_was_required_before_counts_as_long_as_the_link_stands() {
         let old = work(true, false);
-        let mut evidence = Evidence::default();
-        evidence.requires(0.0);
-        evidence.requires(0.01);
-        (0..9).for_each(|_| evidence.passed_on(&old));
-        assert_eq!(evidence.rule(), None);
+        let mut estimator = PowRuleEstimator::default();
+        estimator.on_min_pow(0.0);
+        estimator.on_min_pow(0.01);
+        (0..9).for_each(|_| estimator.on_relayed(&old));
+        assert_eq!(estimator.estimate(), None);
     }
 
     #[test]
@@ -200,24 +200,24 @@ mod tests {
         for (name, rule) in [
             (
                 "Geth/v1.8.27-stable-4bcc0a37/linux-amd64/go1.10.4",
-                Rule::Legacy,
+                PowRule::Legacy,
             ),
-            ("Geth/v1.7.3/linux-amd64/go1.9", Rule::Legacy),
-            ("Geth/my node/v1.8.16/linux", Rule::Legacy),
-            ("Geth/v1.9.0-unstable/linux-amd64/go1.12", Rule::Modern),
-            ("Geth/v1.10.2/linux", Rule::Modern),
-            ("Geth/v2.0/linux", Rule::Modern),
-            ("Geth", Rule::Both),
-            ("Geth/vanity/linux", Rule::Both),
-            ("Geth/v1.x/linux", Rule::Both),
-            ("wnode/v6.0/linux/go1.10", Rule::Both),
-            ("Parity-Ethereum/v2.5.0/x86_64-linux-gnu", Rule::Both),
-            ("nim-eth", Rule::Modern),
-            ("whisht/0.1", Rule::Either),
-            ("", Rule::Both),
-            ("////", Rule::Both),
+            ("Geth/v1.7.3/linux-amd64/go1.9", PowRule::Legacy),
+            ("Geth/my node/v1.8.16/linux", PowRule::Legacy),
+            ("Geth/v1.9.0-unstable/linux-amd64/go1.12", PowRule::Modern),
+            ("Geth/v1.10.2/linux", PowRule::Modern),
+            ("Geth/v2.0/linux", PowRule::Modern),
+            ("Geth", PowRule::Both),
+            ("Geth/vanity/linux", PowRule::Both),
+            ("Geth/v1.x/linux", PowRule::Both),
+            ("wnode/v6.0/linux/go1.10", PowRule::Both),
+            ("Parity-Ethereum/v2.5.0/x86_64-linux-gnu", PowRule::Both),
+            ("nim-eth", PowRule::Modern),
+            ("whisht/0.1", PowRule::Either),
+            ("", PowRule::Both),
+            ("////", PowRule::Both),
         ] {
-            assert_eq!(Rule::of_client(name), rule, "{name}");
+            assert_eq!(PowRule::from_client_name(name), rule, "{name}");
         }
     }
 }

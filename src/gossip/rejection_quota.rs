@@ -11,39 +11,39 @@ use circuits::time::Instant;
 
 /// What is left of a peer's allowance.
 #[derive(Debug)]
-pub(super) struct Allowance {
-    left: u32,
+pub(super) struct RejectionQuota {
+    tokens: u32,
     /// From when the time towards the next one counts.
-    since: Instant,
+    refilled_at: Instant,
 }
 
-impl Allowance {
+impl RejectionQuota {
     /// The whole allowance.
     pub(super) const fn new(now: Instant) -> Self {
         Self {
-            left: WHOLE,
-            since: now,
+            tokens: MAX_TOKENS,
+            refilled_at: now,
         }
     }
 
     /// Takes one off; `false` if there was none left.
     pub(super) fn spend(&mut self, now: Instant) -> bool {
-        let grown = now.since(self.since).as_micros() / REGROWTH.as_micros();
-        let grown = u32::try_from(grown).unwrap_or(WHOLE).min(WHOLE);
+        let grown = now.since(self.refilled_at).as_micros() / REFILL_INTERVAL.as_micros();
+        let grown = u32::try_from(grown).unwrap_or(MAX_TOKENS).min(MAX_TOKENS);
         if grown > 0 {
-            self.left = self.left.saturating_add(grown).min(WHOLE);
-            self.since = now;
+            self.tokens = self.tokens.saturating_add(grown).min(MAX_TOKENS);
+            self.refilled_at = now;
         }
-        let spent = self.left.checked_sub(1);
-        self.left = spent.unwrap_or(0);
+        let spent = self.tokens.checked_sub(1);
+        self.tokens = spent.unwrap_or(0);
         spent.is_some()
     }
 }
 
 /// Bad envelopes that may come at once.
-const WHOLE: u32 = 16;
+const MAX_TOKENS: u32 = 16;
 /// How long one more takes to be forgiven.
-const REGROWTH: Duration = Duration::from_secs(10);
+const REFILL_INTERVAL: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
@@ -52,26 +52,26 @@ mod tests {
     #[test]
     fn the_seventeenth_at_once_is_one_too_many() {
         let now = Instant::from_micros(5);
-        let mut allowance = Allowance::new(now);
-        assert!((0..16).all(|_| allowance.spend(now)));
-        assert!(!allowance.spend(now));
+        let mut rejection_quota = RejectionQuota::new(now);
+        assert!((0..16).all(|_| rejection_quota.spend(now)));
+        assert!(!rejection_quota.spend(now));
     }
 
     #[test]
-    fn one_every_ten_seconds_goes_on_for_ever() {
+    fn one_every_ten_seconds_is_always_forgiven() {
         let mut now = Instant::ZERO;
-        let mut allowance = Allowance::new(now);
+        let mut rejection_quota = RejectionQuota::new(now);
         for _ in 0..100 {
-            now = now.after(REGROWTH);
-            assert!(allowance.spend(now));
+            now = now.after(REFILL_INTERVAL);
+            assert!(rejection_quota.spend(now));
         }
     }
 
     #[test]
     fn a_long_silence_saves_up_no_more_than_the_whole() {
-        let mut allowance = Allowance::new(Instant::ZERO);
+        let mut rejection_quota = RejectionQuota::new(Instant::ZERO);
         let now = Instant::from_micros(u64::MAX);
-        assert!((0..16).all(|_| allowance.spend(now)));
-        assert!(!allowance.spend(now));
+        assert!((0..16).all(|_| rejection_quota.spend(now)));
+        assert!(!rejection_quota.spend(now));
     }
 }

@@ -51,7 +51,7 @@ fn a_line_that_outgrows_the_pool_is_read_anew_from_it() {
         gossip.pooled(NOW, &envelope(number), Some(LinkId(1)));
     }
     let last = envelope(20_000);
-    let (pow, not_expired) = gossip.judge(NOW, &last).unwrap();
+    let (pow, not_expired) = gossip.validate(NOW, &last).unwrap();
     assert_eq!(
         pool.insert(last.clone(), pow, not_expired),
         crate::envelope_pool::InsertOutcome::New

@@ -14,22 +14,22 @@ use crate::envelope::{Envelope, ExpiryError, NotExpired, ProtocolVersion};
 use crate::pow::PowChecked;
 
 use super::packet::MinPow;
-use super::packet::outgoing::Refusal;
+use super::packet::outgoing::ResponseErrorCode;
 
 /// What an envelope must be like.
 #[derive(Debug)]
-pub(super) struct Standards {
-    min_pow: Graced<MinPow>,
-    bloom: Graced<Bloom>,
+pub(super) struct AdmissionPolicy {
+    min_pow: WithGrace<MinPow>,
+    bloom: WithGrace<Bloom>,
     max_size: usize,
 }
 
-impl Standards {
+impl AdmissionPolicy {
     /// A full node's: any topic.
     pub(super) const fn new(min_pow: MinPow, max_size: usize) -> Self {
         Self {
-            min_pow: Graced::new(min_pow),
-            bloom: Graced::new(Bloom::FULL),
+            min_pow: WithGrace::new(min_pow),
+            bloom: WithGrace::new(Bloom::FULL),
             max_size,
         }
     }
@@ -65,21 +65,22 @@ impl Standards {
     /// # Errors
     ///
     /// Names the first rule broken.
-    pub(super) fn judge(
+    pub(super) fn validate(
         &self,
         now: Now,
         envelope: &Envelope,
-    ) -> Result<(PowChecked, NotExpired), Refused> {
+    ) -> Result<(PowChecked, NotExpired), EnvelopeRejected> {
         let not_expired = NotExpired::check(envelope.expiry(), envelope.ttl(), now.unix)?;
         if envelope.size() > self.max_size {
-            return Err(Refused::TooLarge);
+            return Err(EnvelopeRejected::TooLarge);
         }
         let minimum = self.min_pow.accepted(now.mono).map(|min| min.value());
         let minimum = minimum.fold(f64::INFINITY, f64::min);
-        let pow = PowChecked::check(envelope, not_expired, minimum).map_err(|_| Refused::LowPow)?;
+        let pow = PowChecked::check(envelope, not_expired, minimum)
+            .map_err(|_| EnvelopeRejected::LowPow)?;
         let mut blooms = self.bloom.accepted(now.mono);
         if !blooms.any(|bloom| bloom.admits(envelope.topic())) {
-            return Err(Refused::TopicNotWanted);
+            return Err(EnvelopeRejected::TopicNotWanted);
         }
         Ok((pow, not_expired))
     }
@@ -88,7 +89,7 @@ impl Standards {
 /// Why an envelope is not accepted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Refused {
+pub enum EnvelopeRejected {
     /// It has less proof of work than required, by either formula.
     #[error("envelope has too little proof of work")]
     LowPow,
@@ -100,10 +101,10 @@ pub enum Refused {
     TopicNotWanted,
     /// It is not alive.
     #[error("{0}")]
-    Untimely(#[from] ExpiryError),
+    Expiry(#[from] ExpiryError),
 }
 
-impl Refused {
+impl EnvelopeRejected {
     /// Whether it happens to honest peers: nobody is blamed, nobody is told. In `shh/5` nobody
     /// can know what work and which topics we want, since there is no packet to say it.
     #[must_use]
@@ -111,28 +112,30 @@ impl Refused {
         match self {
             Self::LowPow | Self::TopicNotWanted => matches!(protocol, ProtocolVersion::V5),
             Self::TooLarge => false,
-            Self::Untimely(untimely) => untimely.is_innocent(),
+            Self::Expiry(untimely) => untimely.is_innocent(),
         }
     }
 }
 
-impl From<Refused> for Refusal {
-    fn from(refused: Refused) -> Self {
+impl From<EnvelopeRejected> for ResponseErrorCode {
+    fn from(refused: EnvelopeRejected) -> Self {
         match refused {
-            Refused::Untimely(_) => Self::Untimely,
-            Refused::LowPow | Refused::TooLarge | Refused::TopicNotWanted => Self::Other,
+            EnvelopeRejected::Expiry(_) => Self::Expiry,
+            EnvelopeRejected::LowPow
+            | EnvelopeRejected::TooLarge
+            | EnvelopeRejected::TopicNotWanted => Self::Other,
         }
     }
 }
 
 /// A value, and the one before it for as long as that counts.
 #[derive(Debug)]
-struct Graced<T> {
+struct WithGrace<T> {
     current: T,
     before: Option<(T, Instant)>,
 }
 
-impl<T> Graced<T> {
+impl<T> WithGrace<T> {
     const fn new(value: T) -> Self {
         Self {
             current: value,
@@ -142,7 +145,7 @@ impl<T> Graced<T> {
 
     fn set(&mut self, now: Instant, value: T) {
         let before = core::mem::replace(&mut self.current, value);
-        self.before = Some((before, now.after(GRACE)));
+        self.before = Some((before, now.after(GRACE_PERIOD)));
     }
 
     /// The values that count now.
@@ -154,4 +157,4 @@ impl<T> Graced<T> {
 }
 
 /// How long the old value counts beside the new one.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE_PERIOD: Duration = Duration::from_secs(10);

@@ -44,7 +44,7 @@ pub enum Dialect {
 impl Dialect {
     /// Guesses from the name that a server gives in its hello.
     #[must_use]
-    pub fn of_client(name: &str) -> Self {
+    pub fn from_client_name(name: &str) -> Self {
         let program = name.split('/').next().unwrap_or_default();
         match program.to_ascii_lowercase().as_str() {
             "geth" | "wnode" => Self::Geth,

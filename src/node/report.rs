@@ -320,7 +320,7 @@ impl Node {
                     served: info.is_none_or(|info| !info.greeted || self.serves(info)),
                     trusted: info.is_some_and(|info| info.trusted),
                     pulls: info.is_some_and(|info| info.pulls),
-                    rating: info.map_or(0, |info| info.rating),
+                    rating: info.map_or(0, |info| info.score),
                     received: info.map_or(0, |info| info.brought),
                     sent: info.map_or(0, |info| info.sent),
                 })

@@ -10,7 +10,7 @@ use circuits::level::{Insertion, Level};
 use super::Node;
 use super::config::PowGeneration;
 use crate::envelope::ProtocolVersion;
-use crate::gossip::{PeerInfo, Rule};
+use crate::gossip::{PeerInfo, PowRule};
 use crate::pow::Generations;
 
 impl Node {
@@ -32,7 +32,9 @@ impl Node {
     /// Whether envelopes that hide nobody should satisfy both rules, where that can be afforded.
     pub(super) fn wants_both(&self) -> bool {
         match self.config.pow_generation {
-            PowGeneration::Auto => self.judged_by(Rule::Legacy) && self.judged_by(Rule::Modern),
+            PowGeneration::Auto => {
+                self.judged_by(PowRule::Legacy) && self.judged_by(PowRule::Modern)
+            }
             PowGeneration::Both => true,
             PowGeneration::Legacy | PowGeneration::Modern => false,
         }
@@ -44,7 +46,7 @@ impl Node {
             PowGeneration::Legacy => Generations::Legacy,
             PowGeneration::Both | PowGeneration::Modern => Generations::Modern,
             PowGeneration::Auto => {
-                match self.judged_by(Rule::Legacy) && !self.judged_by(Rule::Modern) {
+                match self.judged_by(PowRule::Legacy) && !self.judged_by(PowRule::Modern) {
                     true => Generations::Legacy,
                     false => Generations::Modern,
                 }
@@ -67,10 +69,10 @@ impl Node {
     }
 
     /// Whether a peer may hang up for an envelope that does not satisfy this rule.
-    fn judged_by(&self, rule: Rule) -> bool {
+    fn judged_by(&self, rule: PowRule) -> bool {
         let mut peers = self.gossip.peers();
         peers.any(|(_, peer)| {
-            let judges = peer.rule == rule || peer.rule == Rule::Both;
+            let judges = peer.rule == rule || peer.rule == PowRule::Both;
             peer.protocol == ProtocolVersion::V6 && peer.min_pow > 0.0 && judges
         })
     }

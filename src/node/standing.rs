@@ -154,7 +154,7 @@ impl Node {
             .connections
             .iter()
             .filter(|(_, link)| stranger(link))
-            .filter_map(|(id, _)| Some((self.gossip.rating(id)?, id)))
+            .filter_map(|(id, _)| Some((self.gossip.peer_score(id)?, id)))
             .min()
             .filter(|(rating, _)| *rating < 0);
         if let Some((_, worst)) = worst {
@@ -167,7 +167,7 @@ impl Node {
     pub(super) fn note_use(&mut self, now: Now, id: LinkId, connection: &Connection) {
         let useful = self
             .gossip
-            .rating(id)
+            .peer_score(id)
             .is_some_and(|rating| rating >= USEFUL);
         if let Some(remote) = connection.remote.as_ref().filter(|_| useful) {
             self.standings.was_useful(now.mono, remote.key);

@@ -101,7 +101,7 @@ impl Mesh {
     fn insert(&mut self, at: usize, envelope: &Envelope, from: Option<usize>) {
         let clock = self.clock();
         let member = &mut self.members[at];
-        let (pow, not_expired) = member.gossip.judge(clock, envelope).unwrap();
+        let (pow, not_expired) = member.gossip.validate(clock, envelope).unwrap();
         if member.pool.insert(envelope.clone(), pow, not_expired) == InsertOutcome::New {
             member.gossip.pooled(clock, envelope, from.map(link));
         }

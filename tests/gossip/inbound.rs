@@ -7,7 +7,7 @@ use sha3::{Digest, Keccak256};
 use whisht::bloom::Bloom;
 use whisht::envelope::{Envelope, ExpiryError, Topic, Ttl};
 use whisht::gossip::packet::{MinPow, P2pKind, Packet, code, outgoing};
-use whisht::gossip::{Config, Gossip, GossipFault, PeerFault, Refused};
+use whisht::gossip::{Config, EnvelopeRejected, Gossip, GossipFault, PeerFault};
 use whisht::pow::PowValues;
 
 use super::world::*;
@@ -254,7 +254,7 @@ fn the_seventeenth_bad_envelope_costs_the_link_and_sixteen_do_not() {
     let fault = node.bring(A, &bad[16..]).unwrap_err();
     assert_eq!(
         fault,
-        GossipFault::Peer(PeerFault::TooManyRefused(Refused::LowPow))
+        GossipFault::Peer(PeerFault::TooManyRejected(EnvelopeRejected::LowPow))
     );
     assert_eq!(fault.disconnect_reason(), Some(0x10));
 }
@@ -278,7 +278,7 @@ fn what_a_packet_brought_is_named_whether_it_is_new_or_not() {
     let packet = outgoing::messages(&[plain(1), plain(2), plain(2), future.clone()]);
     let received = node.receive(A, code::MESSAGES, &packet).unwrap();
     assert_eq!(received.brought, [plain(1).hash(), plain(2).hash()]);
-    let refused = Refused::Untimely(ExpiryError::SentInFuture);
+    let refused = EnvelopeRejected::Expiry(ExpiryError::SentInFuture);
     assert_eq!(received.refused, [(future.hash(), refused)]);
 }
 
@@ -429,14 +429,14 @@ fn stores(case: &Value) -> bool {
 #[test]
 fn faults_that_others_can_cause_are_no_strikes() {
     for (refused, strike) in [
-        (Refused::LowPow, true),
-        (Refused::TooLarge, false),
-        (Refused::TopicNotWanted, false),
-        (Refused::Untimely(ExpiryError::SentInFuture), false),
-        (Refused::Untimely(ExpiryError::Expired), false),
+        (EnvelopeRejected::LowPow, true),
+        (EnvelopeRejected::TooLarge, false),
+        (EnvelopeRejected::TopicNotWanted, false),
+        (EnvelopeRejected::Expiry(ExpiryError::SentInFuture), false),
+        (EnvelopeRejected::Expiry(ExpiryError::Expired), false),
     ] {
         assert_eq!(
-            PeerFault::TooManyRefused(refused).is_strike(),
+            PeerFault::TooManyRejected(refused).is_strike(),
             strike,
             "{refused}"
         );

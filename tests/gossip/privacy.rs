@@ -32,7 +32,7 @@ fn a_spy_sees_the_same_for_an_own_envelope_as_for_a_foreign_one() {
         // What the owner does with its envelope before it comes back: it judges it, as every
         // envelope to be sent is judged, and asks whether it has come back yet.
         if own {
-            assert!(node.gossip.judge(node.now, &envelope).is_ok());
+            assert!(node.gossip.validate(node.now, &envelope).is_ok());
             assert_eq!(node.gossip.holder_count(envelope.hash()), 0);
         }
         let mut sent = node.run(Duration::from_secs(10));
@@ -52,7 +52,7 @@ fn a_spy_sees_the_same_for_an_own_envelope_as_for_a_foreign_one() {
 fn an_own_envelope_is_sent_to_nobody_before_a_peer_has_brought_it() {
     let mut node = surrounded();
     let own = plain(1_000);
-    assert!(node.gossip.judge(node.now, &own).is_ok());
+    assert!(node.gossip.validate(node.now, &own).is_ok());
     assert!(node.run(Duration::from_secs(60)).is_empty());
 }
 

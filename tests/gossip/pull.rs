@@ -226,7 +226,7 @@ fn a_request_that_is_not_answered_goes_to_another_and_costs_rating() {
     let rating: BTreeMap<_, _> = node
         .gossip
         .peers()
-        .map(|(link, peer)| (link, peer.rating))
+        .map(|(link, peer)| (link, peer.score))
         .collect();
     assert!(rating[&A] < 0 && rating[&B] > 0, "{rating:?}");
 }
@@ -311,7 +311,7 @@ fn a_spy_that_announces_and_asks_sees_the_same_for_an_own_envelope_as_for_a_fore
         }
         let _ = node.run(MINUTE);
         if own {
-            assert!(node.gossip.judge(node.now, &envelope).is_ok());
+            assert!(node.gossip.validate(node.now, &envelope).is_ok());
         }
         let spy = LinkId(5);
         node.gossip.on_requested(spy, vec![hash]);

@@ -10,7 +10,7 @@ use whisht::envelope::{
 };
 use whisht::gossip::packet::v5::{self, code};
 use whisht::gossip::packet::{MinPow, Packet};
-use whisht::gossip::{GossipFault, PeerFault, Received, Refused, Send};
+use whisht::gossip::{EnvelopeRejected, GossipFault, PeerFault, Received, Send};
 use whisht::link::Capability;
 use whisht::pow::PowValues;
 
@@ -183,7 +183,7 @@ fn envelopes_out_of_time_cost_an_old_peer_the_link_as_they_do_others() {
     let fault = node.receive(A, code::MESSAGE, &packet).unwrap_err();
     assert!(matches!(
         fault,
-        GossipFault::Peer(PeerFault::TooManyRefused(Refused::Untimely(_)))
+        GossipFault::Peer(PeerFault::TooManyRejected(EnvelopeRejected::Expiry(_)))
     ));
 }
 

@@ -97,7 +97,7 @@ impl Node {
 
     /// Puts an envelope into the pool as if the user had posted it openly.
     pub(super) fn post(&mut self, envelope: &Envelope) {
-        let (pow, not_expired) = self.gossip.judge(self.now, envelope).unwrap();
+        let (pow, not_expired) = self.gossip.validate(self.now, envelope).unwrap();
         assert_eq!(
             self.pool.insert(envelope.clone(), pow, not_expired),
             InsertOutcome::New

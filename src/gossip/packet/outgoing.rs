@@ -63,7 +63,10 @@ pub fn batch_acknowledged(batch: &[u8; 32]) -> Vec<u8> {
 
 /// status-im: what was wrong with the batch.
 #[must_use]
-pub fn messages_response(batch: &[u8; 32], refused: &[(EnvelopeHash, Refusal)]) -> Vec<u8> {
+pub fn messages_response(
+    batch: &[u8; 32],
+    refused: &[(EnvelopeHash, ResponseErrorCode)],
+) -> Vec<u8> {
     let mut packet = RlpStream::new_list(2);
     packet.append(&1_u8).begin_list(2).append(&batch.as_slice());
     packet.begin_list(refused.len());
@@ -85,25 +88,25 @@ pub fn p2p_message(envelope: &Envelope) -> Vec<u8> {
 
 /// What a [`messages_response`] says of one envelope. The texts never depend on the envelope.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Refusal {
+pub enum ResponseErrorCode {
     /// It was sent too early or too late.
-    Untimely,
+    Expiry,
     /// Anything else.
     Other,
 }
 
-impl Refusal {
+impl ResponseErrorCode {
     /// The numbers of status-im/whisper 1.4.10 to 1.6.2.
     const fn code(self) -> u8 {
         match self {
-            Self::Untimely => 36,
+            Self::Expiry => 36,
             Self::Other => 37,
         }
     }
 
     const fn description(self) -> &'static str {
         match self {
-            Self::Untimely => "envelope is not alive",
+            Self::Expiry => "envelope is not alive",
             Self::Other => "envelope refused",
         }
     }

@@ -179,8 +179,8 @@ fn a_status_of_six_fields_tells_its_rate_limits() {
 #[test]
 fn a_response_names_what_was_refused() {
     let refused = [
-        (EnvelopeHash([1; 32]), outgoing::Refusal::Untimely),
-        (EnvelopeHash([2; 32]), outgoing::Refusal::Other),
+        (EnvelopeHash([1; 32]), outgoing::ResponseErrorCode::Expiry),
+        (EnvelopeHash([2; 32]), outgoing::ResponseErrorCode::Other),
     ];
     let payload = outgoing::messages_response(&[9; 32], &refused);
     let Ok(Packet::MessagesResponse(Some(response))) = Packet::decode(12, &payload) else {
@@ -245,7 +245,7 @@ fn a_length_bomb_is_refused_before_anything_is_allocated() {
 
 #[test]
 fn a_response_with_endless_errors_is_not_read() {
-    let refused = vec![(EnvelopeHash([1; 32]), outgoing::Refusal::Other); 1_025];
+    let refused = vec![(EnvelopeHash([1; 32]), outgoing::ResponseErrorCode::Other); 1_025];
     let payload = outgoing::messages_response(&[9; 32], &refused);
     assert!(matches!(
         Packet::decode(12, &payload),

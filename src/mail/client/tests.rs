@@ -234,7 +234,7 @@ fn names_tell_how_a_server_wants_to_be_asked() {
         ("nim-eth", Dialect::Unknown),
         ("", Dialect::Unknown),
     ] {
-        assert_eq!(Dialect::of_client(name), dialect, "{name}");
+        assert_eq!(Dialect::from_client_name(name), dialect, "{name}");
     }
 }
 

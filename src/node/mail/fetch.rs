@@ -17,7 +17,7 @@ use super::super::work::{Job, JobId};
 use super::super::{Node, hex};
 use crate::endpoint::PeerAddr;
 use crate::envelope::{EncryptionHint, Envelope, Topic, Ttl, UnminedEnvelope};
-use crate::gossip::Rule;
+use crate::gossip::PowRule;
 use crate::gossip::packet::P2pKind;
 use crate::link::{Capability, DisconnectReason};
 use crate::mail::client::{Client, Dialect, Outcome, Tally, Wish};
@@ -329,7 +329,7 @@ impl Node {
             .remote
             .as_ref()
             .map(|remote| remote.client.as_str());
-        let dialect = Dialect::of_client(name.unwrap_or_default());
+        let dialect = Dialect::from_client_name(name.unwrap_or_default());
         if dialect == Dialect::Geth && fetching.password.is_none() {
             let reason = "servers of go-ethereum want a password; name its file";
             return self.give_up(FetchEnd::Refused, Some(reason.to_owned()));
@@ -376,11 +376,12 @@ impl Node {
             data,
         };
         let info = self.gossip.peers().find(|(link, _)| *link == open.link);
-        let (rule, wanted) = info.map_or((Rule::Both, 0.0), |(_, info)| (info.rule, info.min_pow));
+        let (rule, wanted) =
+            info.map_or((PowRule::Both, 0.0), |(_, info)| (info.rule, info.min_pow));
         let generations = match rule {
-            Rule::Legacy => Generations::Legacy,
-            Rule::Modern | Rule::Either => Generations::Modern,
-            Rule::Both => Generations::Both,
+            PowRule::Legacy => Generations::Legacy,
+            PowRule::Modern | PowRule::Either => Generations::Modern,
+            PowRule::Both => Generations::Both,
         };
         let minimum = self.config.min_pow.max(wanted);
         match PowJob::for_minimum(&unmined, generations, minimum) {

@@ -22,7 +22,7 @@ use super::command::{Post, PostTo, ShhError, ShhReply};
 use super::no_peer;
 use crate::envelope::{EncryptionHint, Envelope, EnvelopeHash, Ttl, UnminedEnvelope};
 use crate::envelope_builder::{self, EncryptionKey, Life, OutgoingMessage};
-use crate::gossip::Refused;
+use crate::gossip::EnvelopeRejected;
 use crate::message::{
     self, ClientPublic, ClientSecret, Padding, PayloadTooLong, Plaintext, SymKey,
 };
@@ -294,7 +294,7 @@ impl Node {
             Way::Peer(key) => self.hand_over(key, &envelope).map_err(ShhError::Refused)?,
             Way::Gossip => {
                 self.enough_asked(sealing.way, sealing.pow_target)?;
-                let judged = self.gossip.judge(now, &envelope);
+                let judged = self.gossip.validate(now, &envelope);
                 let (pow, not_expired) = judged.map_err(|refused| refusal(refused, hash))?;
                 self.pool_envelope(now, envelope, pow, not_expired, None);
             }
@@ -321,13 +321,13 @@ fn patience(post: &Post) -> Duration {
 }
 
 /// Why our own gossip does not take an envelope, in go-ethereum's words.
-fn refusal(refused: Refused, hash: EnvelopeHash) -> ShhError {
+fn refusal(refused: EnvelopeRejected, hash: EnvelopeHash) -> ShhError {
     let hash = hex(&hash.0);
     match refused {
-        Refused::TooLarge => ShhError::Huge { hash },
-        Refused::TopicNotWanted => ShhError::BloomMismatch { hash },
-        Refused::LowPow => ShhError::PowTooLow,
-        Refused::Untimely(_) => ShhError::NotAdded,
+        EnvelopeRejected::TooLarge => ShhError::Huge { hash },
+        EnvelopeRejected::TopicNotWanted => ShhError::BloomMismatch { hash },
+        EnvelopeRejected::LowPow => ShhError::PowTooLow,
+        EnvelopeRejected::Expiry(_) => ShhError::NotAdded,
     }
 }
 
