@@ -23,8 +23,8 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use whisht::envelope::{Envelope, Topic, Ttl};
-use whisht::gossip::packet::{Packet, code, outgoing};
-use whisht::gossip::{Config, Gossip};
+use whisht::gossip::packet::{ShhPacket, code, outgoing};
+use whisht::gossip::{Gossip, GossipConfig};
 
 #[path = "support/least.rs"]
 mod least;
@@ -119,9 +119,10 @@ fn bad(what: &str) -> Vec<u8> {
 
 /// Reads a packet as gossip does, and judges each envelope. What is not good is not kept.
 fn reject(packet: &[u8]) -> impl FnMut() {
-    let gossip = Gossip::new(Config::default(), [6; 32]);
+    let gossip = Gossip::new(GossipConfig::default(), [6; 32]);
     move || {
-        let Ok(Packet::Messages(envelopes)) = Packet::decode(code::MESSAGES, black_box(packet))
+        let Ok(ShhPacket::Messages(envelopes)) =
+            ShhPacket::decode(code::MESSAGES, black_box(packet))
         else {
             panic!("it is a list");
         };

@@ -31,7 +31,7 @@ use rand_core::{Rng, SeedableRng};
 use whisht::bloom::Bloom;
 use whisht::endpoint::{Endpoint, PeerAddr};
 use whisht::envelope::{EncryptionHint, Envelope, Topic, Ttl, UnminedEnvelope};
-use whisht::gossip::packet::{MinPow, Packet, code, outgoing};
+use whisht::gossip::packet::{MinPow, ShhPacket, code, outgoing};
 use whisht::link::{
     Capability, Link, LinkConfig, LinkEvent, LinkKey, LinkLimits, Packing, Priority,
 };
@@ -202,8 +202,8 @@ impl Peer {
     fn next_envelopes(&mut self) -> Option<usize> {
         loop {
             if let LinkEvent::Message { code, payload, .. } = self.next()?
-                && let Ok(Packet::Messages(envelopes)) =
-                    Packet::decode(u8::try_from(code).unwrap(), &payload)
+                && let Ok(ShhPacket::Messages(envelopes)) =
+                    ShhPacket::decode(u8::try_from(code).unwrap(), &payload)
             {
                 return Some(envelopes.count());
             }

@@ -36,7 +36,7 @@ use crate::pow::PowChecked;
 use self::fetcher::EnvelopeFetcher;
 use self::have_set::PeerEnvelopeIndex;
 use self::packet::{MinPow, P2pKind, code, outgoing, v5};
-use self::peer::Peer;
+use self::peer::GossipPeer;
 use self::validation::AdmissionPolicy;
 
 mod announce;
@@ -54,14 +54,14 @@ mod rejection_quota;
 mod send_queue;
 mod validation;
 
-pub use fault::{GossipFault, PeerFault};
+pub use fault::{GossipFault, ProtocolViolation};
 pub use peer::PeerInfo;
 pub use pow_rule::PowRule;
 pub use validation::EnvelopeRejected;
 
 /// What a [`Gossip`] is set up with.
 #[derive(Clone, Copy, Debug)]
-pub struct Config {
+pub struct GossipConfig {
     /// The least proof of work that we ask of envelopes. More keeps spam out and poor senders
     /// too; go-ethereum's default is 0.2.
     pub min_pow: MinPow,
@@ -70,19 +70,19 @@ pub struct Config {
     pub max_size: usize,
     /// How long an envelope waits for each peer, on average. Longer hides better where envelopes
     /// come from, and delays them at every hop; go-ethereum's tick is 300 ms.
-    pub mean_wait: Duration,
+    pub mean_delay: Duration,
     /// How many whisht peers are given the body of each envelope unasked, drawn anew for each, and
     /// never more than one in four; the others are told its hash. More is faster and costs more.
-    pub bodies: usize,
+    pub eager_push_peers: usize,
 }
 
-impl Default for Config {
+impl Default for GossipConfig {
     fn default() -> Self {
         Self {
             min_pow: MinPow::DEFAULT,
             max_size: 1 << 20,
-            mean_wait: Duration::from_millis(300),
-            bodies: 2,
+            mean_delay: Duration::from_millis(300),
+            eager_push_peers: 2,
         }
     }
 }
@@ -93,18 +93,18 @@ pub struct Gossip {
     policy: AdmissionPolicy,
     /// Whether we call ourselves a light node in what we say to new peers.
     light: bool,
-    mean_wait: Duration,
+    mean_delay: Duration,
     rng: ChaCha20Rng,
-    peers: BTreeMap<LinkId, Peer>,
+    peers: BTreeMap<LinkId, GossipPeer>,
     index: PeerEnvelopeIndex,
     fetcher: EnvelopeFetcher,
     /// How many whisht peers are given the body of an envelope unasked.
-    bodies: usize,
+    eager_push_peers: usize,
 }
 
 /// A packet to be sent.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Send {
+pub struct OutboundPacket {
     /// To whom.
     pub link: LinkId,
     /// By which sub-protocol.
@@ -118,16 +118,16 @@ pub struct Send {
 /// What a packet brought.
 #[derive(Debug, Default)]
 #[must_use]
-pub struct Received {
+pub struct PacketOutcome {
     /// Envelopes that the pool does not hold, with the proofs that it asks for. The node puts
-    /// each into the pool, reports it by [`Gossip::pooled`], and only then lets filters see it.
+    /// each into the pool, reports it by [`Gossip::on_pooled`], and only then lets filters see it.
     pub admitted: Vec<(Envelope, PowChecked, NotExpired)>,
     /// All envelopes that were accepted, by name, whether the pool held them before or not.
-    pub brought: Vec<EnvelopeHash>,
+    pub accepted: Vec<EnvelopeHash>,
     /// Envelopes that were not accepted, and why, except those that expired on the way.
-    pub refused: Vec<(EnvelopeHash, EnvelopeRejected)>,
+    pub rejected: Vec<(EnvelopeHash, EnvelopeRejected)>,
     /// Packets to send at once.
-    pub replies: Vec<Send>,
+    pub replies: Vec<OutboundPacket>,
     /// Envelopes that a trusted peer handed over past all checks: for filters that take such, and
     /// for nobody else. They are not for the pool.
     pub direct: Vec<Envelope>,
@@ -138,37 +138,37 @@ pub struct Received {
 impl Gossip {
     /// No neighbours yet. The waiting times are drawn from `seed`.
     #[must_use]
-    pub fn new(config: Config, seed: [u8; 32]) -> Self {
+    pub fn new(config: GossipConfig, seed: [u8; 32]) -> Self {
         Self {
             policy: AdmissionPolicy::new(config.min_pow, config.max_size),
             light: false,
-            mean_wait: config.mean_wait,
+            mean_delay: config.mean_delay,
             rng: ChaCha20Rng::from_seed(seed),
             peers: BTreeMap::new(),
             index: PeerEnvelopeIndex::default(),
             fetcher: EnvelopeFetcher::default(),
-            bodies: config.bodies,
+            eager_push_peers: config.eager_push_peers,
         }
     }
 
     /// A link of `shh/6` was opened to a peer that calls itself `client_id`. Our status goes out at
     /// once.
     #[must_use]
-    pub fn open(&mut self, now: Now, link: LinkId, client_id: &str) -> Vec<Send> {
-        self.open_as(now, link, ProtocolVersion::V6, client_id)
+    pub fn add_peer(&mut self, now: Now, link: LinkId, client_id: &str) -> Vec<OutboundPacket> {
+        self.add_peer_as(now, link, ProtocolVersion::V6, client_id)
     }
 
     /// A link was opened that speaks this version. Our status goes out at once.
     #[must_use]
-    pub fn open_as(
+    pub fn add_peer_as(
         &mut self,
         now: Now,
         link: LinkId,
         protocol: ProtocolVersion,
         client_id: &str,
-    ) -> Vec<Send> {
+    ) -> Vec<OutboundPacket> {
         self.peers
-            .insert(link, Peer::new(now.mono, protocol, client_id));
+            .insert(link, GossipPeer::new(now.mono, protocol, client_id));
         let policy = &self.policy;
         vec![match protocol {
             ProtocolVersion::V5 => shh_5(link, v5::code::STATUS, v5::status()),
@@ -182,11 +182,11 @@ impl Gossip {
     /// Which version a link speaks; `None` if it was never opened, or is closed.
     #[must_use]
     pub fn protocol(&self, link: LinkId) -> Option<ProtocolVersion> {
-        self.peers.get(&link).map(Peer::protocol)
+        self.peers.get(&link).map(GossipPeer::protocol)
     }
 
     /// A link was closed.
-    pub fn close(&mut self, now: Now, link: LinkId) {
+    pub fn remove_peer(&mut self, now: Now, link: LinkId) {
         if self.peers.remove(&link).is_some() {
             self.index.remove_peer(link);
             self.fetcher.remove_peer(now.mono, link);
@@ -285,8 +285,8 @@ impl Gossip {
     }
 }
 
-const fn shh(link: LinkId, code: u8, payload: Vec<u8>) -> Send {
-    Send {
+const fn shh(link: LinkId, code: u8, payload: Vec<u8>) -> OutboundPacket {
+    OutboundPacket {
         link,
         capability: Capability::SHH_6,
         code,
@@ -294,8 +294,8 @@ const fn shh(link: LinkId, code: u8, payload: Vec<u8>) -> Send {
     }
 }
 
-const fn shh_5(link: LinkId, code: u8, payload: Vec<u8>) -> Send {
-    Send {
+const fn shh_5(link: LinkId, code: u8, payload: Vec<u8>) -> OutboundPacket {
+    OutboundPacket {
         link,
         capability: Capability::SHH_5,
         code,

@@ -218,9 +218,9 @@ impl Node {
         );
         let mut guards = Guards::new(GuardSeed(keys.guard_seed), me.id);
         guards.pin(config.guard);
-        let gossip_config = gossip::Config {
+        let gossip_config = gossip::GossipConfig {
             min_pow: MinPow::new(config.min_pow).unwrap_or(MinPow::DEFAULT),
-            ..gossip::Config::default()
+            ..gossip::GossipConfig::default()
         };
         let mut gossip_seed = [0; 32];
         rng.fill_bytes(&mut gossip_seed);

@@ -20,7 +20,7 @@ use whisht::bloom::Bloom;
 use whisht::envelope::{Envelope, Topic, Ttl};
 use whisht::envelope_pool::{InsertOutcome, Pool};
 use whisht::gossip::packet::{MinPow, code, outgoing};
-use whisht::gossip::{Config, Gossip};
+use whisht::gossip::{Gossip, GossipConfig};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -66,9 +66,9 @@ struct Keeper {
 
 impl Keeper {
     fn new() -> Self {
-        let config = Config {
+        let config = GossipConfig {
             min_pow: MinPow::ZERO,
-            ..Config::default()
+            ..GossipConfig::default()
         };
         let mut keeper = Self {
             pool: Pool::new(1 << 30),
@@ -80,7 +80,9 @@ impl Keeper {
         };
         for peer in 1..=PEERS {
             let link = LinkId(peer);
-            let _status = keeper.gossip.open(keeper.now, link, "Geth/v1.9.25-stable");
+            let _status = keeper
+                .gossip
+                .add_peer(keeper.now, link, "Geth/v1.9.25-stable");
             let status = outgoing::status(MinPow::ZERO, &Bloom::FULL, false);
             keeper.take(link, code::STATUS, &status);
         }
@@ -102,7 +104,7 @@ impl Keeper {
         for (envelope, pow, not_expired) in received.unwrap().admitted {
             let inserted = self.pool.insert(envelope.clone(), pow, not_expired);
             assert_eq!(inserted, InsertOutcome::New);
-            self.gossip.pooled(self.now, &envelope, Some(link));
+            self.gossip.on_pooled(self.now, &envelope, Some(link));
         }
     }
 

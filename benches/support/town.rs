@@ -13,7 +13,7 @@ use rand_core::{Rng, SeedableRng};
 use whisht::bloom::Bloom;
 use whisht::config::{Config, file};
 use whisht::envelope::{Envelope, Topic, Ttl};
-use whisht::gossip::packet::{MinPow, Packet, code, outgoing};
+use whisht::gossip::packet::{MinPow, ShhPacket, code, outgoing};
 use whisht::link::{
     Capability, Link, LinkConfig, LinkEvent, LinkKey, LinkLimits, Packing, Priority,
 };
@@ -191,8 +191,8 @@ impl Peer {
             let LinkEvent::Message { code, payload, .. } = event else {
                 continue;
             };
-            let packet = Packet::decode(u8::try_from(code).unwrap(), &payload);
-            if let Ok(Packet::Messages(envelopes)) = packet {
+            let packet = ShhPacket::decode(u8::try_from(code).unwrap(), &payload);
+            if let Ok(ShhPacket::Messages(envelopes)) = packet {
                 self.given += envelopes.count();
             }
         }

@@ -10,8 +10,8 @@ use circuits::time::{Instant, Now, UnixSecs};
 use whisht::bloom::Bloom;
 use whisht::envelope::ProtocolVersion;
 use whisht::envelope_pool::Pool;
-use whisht::gossip::packet::{self, Envelopes, MinPow, P2pKind, Packet, outgoing, v5};
-use whisht::gossip::{Config, Gossip, GossipFault, PeerFault};
+use whisht::gossip::packet::{self, Envelopes, MinPow, P2pKind, ShhPacket, outgoing, v5};
+use whisht::gossip::{Gossip, GossipConfig, GossipFault, ProtocolViolation};
 use whisht::link::Capability;
 
 /// Reads one packet, and lets a node with three peers take it in. Panics if a rule is broken.
@@ -19,9 +19,9 @@ pub fn shh5_packet(data: &[u8]) {
     let Some((&code, payload)) = data.split_first() else {
         return;
     };
-    match Packet::decode_v5(code, payload) {
-        Ok(Packet::Messages(envelopes)) => survive_rewriting(envelopes),
-        Ok(Packet::P2p(P2pKind::Message, envelope)) => {
+    match ShhPacket::decode_v5(code, payload) {
+        Ok(ShhPacket::Messages(envelopes)) => survive_rewriting(envelopes),
+        Ok(ShhPacket::P2p(P2pKind::Message, envelope)) => {
             if let Ok(envelopes) = Envelopes::single(envelope) {
                 survive_rewriting(envelopes);
             }
@@ -39,7 +39,8 @@ fn survive_rewriting(envelopes: Envelopes<'_>) {
     for envelope in envelopes.flatten() {
         assert_eq!(envelope.protocol(), ProtocolVersion::V5);
         let again = v5::message(&envelope);
-        let Ok(Packet::Messages(mut read)) = Packet::decode_v5(v5::code::MESSAGE, &again) else {
+        let Ok(ShhPacket::Messages(mut read)) = ShhPacket::decode_v5(v5::code::MESSAGE, &again)
+        else {
             panic!("an envelope does not survive being written");
         };
         assert_eq!(read.next(), Some(Ok(envelope)));
@@ -59,9 +60,9 @@ struct Node {
 
 impl Node {
     fn new() -> Self {
-        let config = Config {
+        let config = GossipConfig {
             min_pow: MinPow::new(MIN_WORK).unwrap(),
-            ..Config::default()
+            ..GossipConfig::default()
         };
         let mut node = Self {
             gossip: Gossip::new(config, [7; 32]),
@@ -78,7 +79,9 @@ impl Node {
             (OLD, ProtocolVersion::V5, v5::status()),
             (NEW, ProtocolVersion::V6, status),
         ] {
-            let sends = node.gossip.open_as(node.now, link, protocol, "Geth/v1.7.3");
+            let sends = node
+                .gossip
+                .add_peer_as(node.now, link, protocol, "Geth/v1.7.3");
             assert_eq!(sends.len(), 1);
             let code = packet::code::STATUS;
             let taken = node
@@ -100,18 +103,19 @@ impl Node {
         {
             Ok(received) => {
                 assert!(received.replies.is_empty() && received.p2p.is_none());
-                assert!(received.direct.len() <= 1 && received.brought.len() <= 1);
-                assert!(received.admitted.len() <= received.brought.len());
+                assert!(received.direct.len() <= 1 && received.accepted.len() <= 1);
+                assert!(received.admitted.len() <= received.accepted.len());
                 for (envelope, pow, not_expired) in received.admitted {
                     let _ = self.pool.insert(envelope.clone(), pow, not_expired);
-                    self.gossip.pooled(self.now, &envelope, Some(SENDER));
+                    self.gossip.on_pooled(self.now, &envelope, Some(SENDER));
                 }
             }
             Err(fault) => {
                 // Whoever does not know what we want is never blamed for it.
                 assert!(!matches!(
                     fault,
-                    GossipFault::NoSuchLink | GossipFault::Peer(PeerFault::TooManyRejected(_))
+                    GossipFault::NoSuchLink
+                        | GossipFault::Peer(ProtocolViolation::TooManyRejected(_))
                 ));
                 self.alive = false;
             }
@@ -125,7 +129,8 @@ impl Node {
             for send in self.gossip.tick(self.now, &self.pool, |_| false) {
                 // The sender has brought everything that there is.
                 assert_eq!((send.link, send.capability), (OLD, Capability::SHH_5));
-                let Ok(Packet::Messages(envelopes)) = Packet::decode_v5(send.code, &send.payload)
+                let Ok(ShhPacket::Messages(envelopes)) =
+                    ShhPacket::decode_v5(send.code, &send.payload)
                 else {
                     panic!("something else than an envelope was sent");
                 };

@@ -9,15 +9,15 @@ use circuits::ids::LinkId;
 use circuits::time::{Instant, Now, UnixSecs};
 use whisht::bloom::Bloom;
 use whisht::envelope_pool::Pool;
-use whisht::gossip::packet::{Envelopes, MinPow, P2pKind, Packet, code, outgoing};
-use whisht::gossip::{Config, Gossip};
+use whisht::gossip::packet::{Envelopes, MinPow, P2pKind, ShhPacket, code, outgoing};
+use whisht::gossip::{Gossip, GossipConfig};
 
 /// Reads one packet, and lets a node with two peers take it in. Panics if a rule is broken.
 pub fn shh_packet(data: &[u8]) {
     let Some((&code, payload)) = data.split_first() else {
         return;
     };
-    if let Ok(packet) = Packet::decode(code, payload) {
+    if let Ok(packet) = ShhPacket::decode(code, payload) {
         survives_rewriting(packet);
     }
     let mut node = Node::new();
@@ -26,44 +26,44 @@ pub fn shh_packet(data: &[u8]) {
     node.run();
 }
 
-fn survives_rewriting(packet: Packet<'_>) {
+fn survives_rewriting(packet: ShhPacket<'_>) {
     match packet {
-        Packet::Status(status) => {
+        ShhPacket::Status(status) => {
             let bloom = status.bloom.unwrap_or(Bloom::FULL);
             let again = outgoing::status(status.min_pow, &bloom, status.light);
-            let read = Packet::decode(code::STATUS, &again);
-            assert!(matches!(read, Ok(Packet::Status(read))
+            let read = ShhPacket::decode(code::STATUS, &again);
+            assert!(matches!(read, Ok(ShhPacket::Status(read))
                 if read.min_pow == status.min_pow && read.bloom.unwrap_or(Bloom::FULL) == bloom));
         }
-        Packet::Messages(envelopes) => {
+        ShhPacket::Messages(envelopes) => {
             let envelopes: Result<Vec<_>, _> = envelopes.collect();
             let Ok(envelopes) = envelopes else { return };
             let again = outgoing::messages(&envelopes);
-            let Ok(Packet::Messages(read)) = Packet::decode(code::MESSAGES, &again) else {
+            let Ok(ShhPacket::Messages(read)) = ShhPacket::decode(code::MESSAGES, &again) else {
                 panic!("messages do not survive being written");
             };
             assert!(read.map(Result::ok).eq(envelopes.into_iter().map(Some)));
         }
-        Packet::PowRequirement(min) => {
+        ShhPacket::PowRequirement(min) => {
             let again = outgoing::pow_requirement(min);
-            let read = Packet::decode(code::POW_REQUIREMENT, &again);
-            assert!(matches!(read, Ok(Packet::PowRequirement(read)) if read == min));
+            let read = ShhPacket::decode(code::POW_REQUIREMENT, &again);
+            assert!(matches!(read, Ok(ShhPacket::PowRequirement(read)) if read == min));
         }
-        Packet::BloomExchange(bloom) => {
+        ShhPacket::BloomExchange(bloom) => {
             let again = outgoing::bloom_exchange(&bloom);
-            let read = Packet::decode(code::BLOOM_EXCHANGE, &again);
-            assert!(matches!(read, Ok(Packet::BloomExchange(read)) if read == bloom));
+            let read = ShhPacket::decode(code::BLOOM_EXCHANGE, &again);
+            assert!(matches!(read, Ok(ShhPacket::BloomExchange(read)) if read == bloom));
         }
-        Packet::P2p(P2pKind::Message, payload) => {
+        ShhPacket::P2p(P2pKind::Message, payload) => {
             if let Ok(envelopes) = Envelopes::p2p(payload) {
                 assert!(envelopes.count() <= payload.len());
             }
         }
-        Packet::BatchAcknowledged(_)
-        | Packet::MessagesResponse(_)
-        | Packet::RateLimits(_)
-        | Packet::P2p(..)
-        | Packet::Unknown(_) => {}
+        ShhPacket::BatchAcknowledged(_)
+        | ShhPacket::MessagesResponse(_)
+        | ShhPacket::RateLimits(_)
+        | ShhPacket::P2p(..)
+        | ShhPacket::Unknown(_) => {}
     }
 }
 
@@ -77,9 +77,9 @@ struct Node {
 
 impl Node {
     fn new() -> Self {
-        let config = Config {
+        let config = GossipConfig {
             min_pow: MinPow::ZERO,
-            ..Config::default()
+            ..GossipConfig::default()
         };
         let mut node = Self {
             gossip: Gossip::new(config, [7; 32]),
@@ -92,7 +92,7 @@ impl Node {
         };
         let status = outgoing::status(MinPow::ZERO, &Bloom::FULL, false);
         for link in [SENDER, LISTENER] {
-            assert_eq!(node.gossip.open(node.now, link, "Geth/v1.9.0").len(), 1);
+            assert_eq!(node.gossip.add_peer(node.now, link, "Geth/v1.9.0").len(), 1);
             let taken = node
                 .gossip
                 .receive(node.now, link, code::STATUS, &status, &node.pool);
@@ -110,15 +110,15 @@ impl Node {
             .receive(self.now, SENDER, code, payload, &self.pool)
         {
             Ok(received) => {
-                assert!(received.admitted.len() <= received.brought.len());
+                assert!(received.admitted.len() <= received.accepted.len());
                 for (envelope, pow, not_expired) in received.admitted {
                     let _ = self.pool.insert(envelope.clone(), pow, not_expired);
-                    self.gossip.pooled(self.now, &envelope, Some(SENDER));
+                    self.gossip.on_pooled(self.now, &envelope, Some(SENDER));
                 }
             }
             Err(fault) => {
                 assert!(fault.blames_peer());
-                self.gossip.close(self.now, SENDER);
+                self.gossip.remove_peer(self.now, SENDER);
                 self.alive = false;
             }
         }
@@ -132,8 +132,8 @@ impl Node {
                 // The sender has brought everything that there is.
                 assert_eq!(send.link, LISTENER);
                 assert!(send.payload.len() <= 1 << 20);
-                let read = Packet::decode(send.code, &send.payload);
-                let Ok(Packet::Messages(envelopes)) = read else {
+                let read = ShhPacket::decode(send.code, &send.payload);
+                let Ok(ShhPacket::Messages(envelopes)) = read else {
                     panic!("something else than messages was sent");
                 };
                 let count = envelopes.map(|one| assert!(one.is_ok())).count();

@@ -18,10 +18,10 @@ use crate::link::Capability;
 use crate::onion_wire::{MAX_HASHES, OnionMessage};
 
 use super::have_set::PeerEnvelopeIndex;
-use super::outbound::{Packet, Taken};
-use super::peer::{Peer, Verdict};
-use super::send_queue::Queue;
-use super::{Gossip, Send};
+use super::outbound::{PacketBuilder, PushResult};
+use super::peer::{ForwardDecision, GossipPeer};
+use super::send_queue::SendQueue;
+use super::{Gossip, OutboundPacket};
 
 /// How envelopes are exchanged with a peer.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -39,7 +39,7 @@ pub(super) enum DeliveryMode {
 #[derive(Debug, Default)]
 pub(super) struct AnnounceQueue {
     /// Hashes to be announced.
-    pub(super) queue: Queue,
+    pub(super) queue: SendQueue,
     /// No hashes of old envelopes before this.
     backlog_not_before: Instant,
     /// What it asked for.
@@ -113,7 +113,7 @@ impl Gossip {
         envelopes: Vec<EnvelopeHash>,
         pool: &Pool,
     ) -> Vec<EnvelopeHash> {
-        let pulls = |peer: &Peer| peer.delivery == DeliveryMode::Pull && peer.greeted();
+        let pulls = |peer: &GossipPeer| peer.delivery == DeliveryMode::Pull && peer.has_status();
         if !self.peers.get(&link).is_some_and(pulls) {
             return Vec::new();
         }
@@ -145,7 +145,7 @@ impl Gossip {
     }
 
     /// Asks for what is due to be asked for.
-    pub(super) fn fetch_due(&mut self, now: Now) -> Vec<Send> {
+    pub(super) fn fetch_due(&mut self, now: Now) -> Vec<OutboundPacket> {
         let round = self.fetcher.run(&mut self.rng, now.mono);
         for link in round.failed {
             if let Some(peer) = self.peers.get_mut(&link) {
@@ -168,35 +168,35 @@ impl Gossip {
 /// The next packet of what the peer asked for.
 pub(super) fn serve_requests(
     link: LinkId,
-    peer: &mut Peer,
+    peer: &mut GossipPeer,
     index: &mut PeerEnvelopeIndex,
     now: Now,
     pool: &Pool,
-) -> Vec<Send> {
+) -> Vec<OutboundPacket> {
     if now.mono < peer.announcements.serve_not_before {
         return Vec::new();
     }
-    let mut packet = Packet::default();
+    let mut packet = PacketBuilder::default();
     while let Some(hash) = peer.announcements.requested.pop_front() {
         let Some(pooled) = pool.get(&hash).filter(|_| !index.peer_has(&hash, link)) else {
             continue;
         };
-        if peer.verdict(now.unix, pooled) != Verdict::Send {
+        if peer.forward_decision(now.unix, pooled) != ForwardDecision::Now {
             continue;
         }
-        match packet.take(pooled) {
-            Taken::Yes => {
+        match packet.push(pooled) {
+            PushResult::Added => {
                 index.mark_sent(hash, link);
                 peer.sent = peer.sent.saturating_add(1);
             }
-            Taken::Never => {}
-            Taken::NotNow => {
+            PushResult::TooLong => {}
+            PushResult::Full => {
                 peer.announcements.requested.push_front(hash);
                 break;
             }
         }
     }
-    let sends = packet.seal(link, peer.protocol());
+    let sends = packet.finish(link, peer.protocol());
     if !sends.is_empty() {
         peer.announcements.serve_not_before = now.mono.after(SERVE_INTERVAL);
     }
@@ -206,11 +206,11 @@ pub(super) fn serve_requests(
 /// The next packet of hashes that the peer has not been told.
 pub(super) fn announce_hashes(
     link: LinkId,
-    peer: &mut Peer,
+    peer: &mut GossipPeer,
     index: &mut PeerEnvelopeIndex,
     now: Now,
     pool: &Pool,
-) -> Option<Send> {
+) -> Option<OutboundPacket> {
     let old = peer
         .announcements
         .backlog_due()
@@ -230,16 +230,16 @@ pub(super) fn announce_hashes(
         else {
             continue;
         };
-        match peer.verdict(now.unix, pooled) {
-            Verdict::Send => {
+        match peer.forward_decision(now.unix, pooled) {
+            ForwardDecision::Now => {
                 index.mark_announced_to(hash, link);
                 hashes.push(hash);
             }
-            Verdict::Later(secs) => {
+            ForwardDecision::Later(secs) => {
                 let due = now.mono.after(Duration::from_secs(secs.into()));
                 peer.announcements.queue.push(due, hash);
             }
-            Verdict::Never => {}
+            ForwardDecision::Never => {}
         }
     }
     if hashes.is_empty() {
@@ -254,8 +254,8 @@ pub(super) fn announce_hashes(
     onion_packet(link, &OnionMessage::Announce(hashes))
 }
 
-fn onion_packet(link: LinkId, message: &OnionMessage) -> Option<Send> {
-    Some(Send {
+fn onion_packet(link: LinkId, message: &OnionMessage) -> Option<OutboundPacket> {
+    Some(OutboundPacket {
         link,
         capability: Capability::ONION_1,
         code: message.code(),

@@ -1,6 +1,6 @@
 //! Why a link must end, and by whose fault.
 
-use super::packet::Malformed;
+use super::packet::MalformedPacket;
 use super::validation::EnvelopeRejected;
 
 /// What went wrong with a packet. Whom to blame comes first, since policy follows from that.
@@ -11,7 +11,7 @@ pub enum GossipFault {
     NoSuchLink,
     /// The peer broke the protocol.
     #[error("peer broke the protocol: {0}")]
-    Peer(#[from] PeerFault),
+    Peer(#[from] ProtocolViolation),
 }
 
 impl GossipFault {
@@ -31,16 +31,16 @@ impl GossipFault {
     }
 }
 
-impl From<Malformed> for GossipFault {
-    fn from(malformed: Malformed) -> Self {
-        Self::Peer(PeerFault::Malformed(malformed))
+impl From<MalformedPacket> for GossipFault {
+    fn from(malformed: MalformedPacket) -> Self {
+        Self::Peer(ProtocolViolation::MalformedPacket(malformed))
     }
 }
 
 /// How a peer broke the protocol.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum PeerFault {
+pub enum ProtocolViolation {
     /// It sent something else before its status.
     #[error("packet before the status")]
     BeforeStatus,
@@ -49,7 +49,7 @@ pub enum PeerFault {
     BothLight,
     /// It sent a packet that cannot be read.
     #[error("{0}")]
-    Malformed(Malformed),
+    MalformedPacket(MalformedPacket),
     /// It sent a packet longer than any honest one.
     #[error("packet is too long")]
     Oversized,
@@ -58,13 +58,13 @@ pub enum PeerFault {
     TooManyRejected(EnvelopeRejected),
 }
 
-impl PeerFault {
+impl ProtocolViolation {
     /// Whether it can only be the peer's own doing: others can make an honest peer pass on an
     /// envelope that comes too late, but not one without work, and no packet that cannot be read.
     #[must_use]
     pub const fn is_strike(self) -> bool {
         match self {
-            Self::BeforeStatus | Self::Malformed(_) | Self::Oversized => true,
+            Self::BeforeStatus | Self::MalformedPacket(_) | Self::Oversized => true,
             Self::TooManyRejected(refused) => matches!(refused, EnvelopeRejected::LowPow),
             Self::BothLight => false,
         }
@@ -75,7 +75,7 @@ impl PeerFault {
     pub const fn is_incompatible(self) -> bool {
         matches!(
             self,
-            Self::Malformed(Malformed::Version | Malformed::StatusNotAList)
+            Self::MalformedPacket(MalformedPacket::Version | MalformedPacket::StatusNotAList)
         )
     }
 }

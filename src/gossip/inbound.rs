@@ -11,8 +11,10 @@ use crate::envelope_pool::Pool;
 use crate::pow::PowChecked;
 
 use super::packet::outgoing::ResponseErrorCode;
-use super::packet::{Envelopes, P2pKind, Packet, code, outgoing};
-use super::{EnvelopeRejected, Gossip, GossipFault, PeerFault, Received, Send, shh};
+use super::packet::{Envelopes, P2pKind, ShhPacket, code, outgoing};
+use super::{
+    EnvelopeRejected, Gossip, GossipFault, OutboundPacket, PacketOutcome, ProtocolViolation, shh,
+};
 
 impl Gossip {
     /// Takes in a packet of `shh`, in the version of this link, its payload no longer compressed.
@@ -28,36 +30,36 @@ impl Gossip {
         code: u8,
         payload: &[u8],
         pool: &Pool,
-    ) -> Result<Received, GossipFault> {
-        let longest = self.policy.max_size().max(LONGEST_PACKET);
+    ) -> Result<PacketOutcome, GossipFault> {
+        let longest = self.policy.max_size().max(MAX_PACKET);
         let peer = self.peers.get_mut(&link).ok_or(GossipFault::NoSuchLink)?;
         let protocol = peer.protocol();
         // go-ethereum sends its whole pool in one packet, whatever its size. Nobody has a reason
         // to exceed the largest message in any other.
         if payload.len() > longest && (protocol, code) != (ProtocolVersion::V6, code::MESSAGES) {
-            return Err(PeerFault::Oversized.into());
+            return Err(ProtocolViolation::Oversized.into());
         }
         let packet = match protocol {
-            ProtocolVersion::V5 => Packet::decode_v5(code, payload)?,
-            ProtocolVersion::V6 => Packet::decode(code, payload)?,
+            ProtocolVersion::V5 => ShhPacket::decode_v5(code, payload)?,
+            ProtocolVersion::V6 => ShhPacket::decode(code, payload)?,
         };
-        if !peer.greeted() && !may_precede_status(&packet) {
-            return Err(PeerFault::BeforeStatus.into());
+        if !peer.has_status() && !may_precede_status(&packet) {
+            return Err(ProtocolViolation::BeforeStatus.into());
         }
-        let mut received = Received::default();
+        let mut received = PacketOutcome::default();
         match packet {
-            Packet::Status(status) if status.light && self.light && !peer.greeted() => {
-                return Err(PeerFault::BothLight.into());
+            ShhPacket::Status(status) if status.light && self.light && !peer.has_status() => {
+                return Err(ProtocolViolation::BothLight.into());
             }
-            Packet::Status(status) => peer.greet(&status),
-            Packet::PowRequirement(min_pow) => peer.require(min_pow),
-            Packet::BloomExchange(bloom) => peer.filter(bloom),
-            Packet::Messages(envelopes) => {
+            ShhPacket::Status(status) => peer.on_status(&status),
+            ShhPacket::PowRequirement(min_pow) => peer.set_min_pow(min_pow),
+            ShhPacket::BloomExchange(bloom) => peer.set_bloom(bloom),
+            ShhPacket::Messages(envelopes) => {
                 received = self.receive_messages(now, (link, protocol), envelopes, pool)?;
                 let batch = Keccak256::digest(payload).into();
-                received.replies = self.confirm(now, link, &batch, &received.refused);
+                received.replies = self.confirm(now, link, &batch, &received.rejected);
             }
-            Packet::P2p(P2pKind::Message, envelopes) if peer.trusted => {
+            ShhPacket::P2p(P2pKind::Message, envelopes) if peer.trusted => {
                 let envelopes = match protocol {
                     ProtocolVersion::V5 => Envelopes::single(envelopes)?,
                     ProtocolVersion::V6 => Envelopes::p2p(envelopes)?,
@@ -65,16 +67,16 @@ impl Gossip {
                 received.direct = envelopes.collect::<Result<_, _>>()?;
             }
             // From anybody else it is not even looked into.
-            Packet::P2p(P2pKind::Message, _) => {}
+            ShhPacket::P2p(P2pKind::Message, _) => {}
             // What a mail server gives out is of `shh/6`, and could not be given to this peer.
-            Packet::P2p(..) if protocol == ProtocolVersion::V5 => {}
-            Packet::P2p(kind, payload) => received.p2p = Some((kind, payload.to_vec())),
-            Packet::RateLimits(Some(limits)) => peer.limit(limits),
+            ShhPacket::P2p(..) if protocol == ProtocolVersion::V5 => {}
+            ShhPacket::P2p(kind, payload) => received.p2p = Some((kind, payload.to_vec())),
+            ShhPacket::RateLimits(Some(limits)) => peer.set_rate_limits(limits),
             // Confirmations prove nothing: success is seen when an envelope comes back.
-            Packet::BatchAcknowledged(_)
-            | Packet::MessagesResponse(_)
-            | Packet::RateLimits(None)
-            | Packet::Unknown(_) => {}
+            ShhPacket::BatchAcknowledged(_)
+            | ShhPacket::MessagesResponse(_)
+            | ShhPacket::RateLimits(None)
+            | ShhPacket::Unknown(_) => {}
         }
         Ok(received)
     }
@@ -85,9 +87,9 @@ impl Gossip {
         (link, protocol): (LinkId, ProtocolVersion),
         envelopes: Envelopes<'_>,
         pool: &Pool,
-    ) -> Result<Received, GossipFault> {
+    ) -> Result<PacketOutcome, GossipFault> {
         self.bound_memory(pool);
-        let mut received = Received::default();
+        let mut received = PacketOutcome::default();
         let mut seen = BTreeSet::new();
         for envelope in envelopes {
             let envelope = envelope?;
@@ -99,10 +101,10 @@ impl Gossip {
                 Ok(new) => {
                     let pow = new.map(|(pow, _)| pow);
                     let pow = pow.or_else(|| Some(pool.get(&hash)?.pow));
-                    self.note_brought(now, link, hash, pow);
-                    received.brought.push(hash);
+                    self.record_received(now, link, hash, pow);
+                    received.accepted.push(hash);
                     if let Some((pow, not_expired)) = new {
-                        self.note_work(link, pow);
+                        self.reward_work(link, pow);
                         received.admitted.push((envelope, pow, not_expired));
                     }
                 }
@@ -112,16 +114,16 @@ impl Gossip {
                 Err(refused) => {
                     self.fetcher.reject(now.mono, hash);
                     // Nobody can know that we take less than everybody else.
-                    if refused != EnvelopeRejected::TooLarge || envelope.size() > LONGEST_PACKET {
-                        self.blame(now, link, refused)?;
+                    if refused != EnvelopeRejected::TooLarge || envelope.size() > MAX_PACKET {
+                        self.penalize(now, link, refused)?;
                     }
-                    received.refused.push((hash, refused));
+                    received.rejected.push((hash, refused));
                 }
             }
         }
         let brought = u64::try_from(seen.len()).unwrap_or(u64::MAX);
         if let Some(peer) = self.peers.get_mut(&link) {
-            peer.brought = peer.brought.saturating_add(brought);
+            peer.received = peer.received.saturating_add(brought);
         }
         Ok(received)
     }
@@ -142,7 +144,7 @@ impl Gossip {
     }
 
     /// Notes who has the envelope: whoever brought it, and whoever had announced it.
-    fn note_brought(
+    fn record_received(
         &mut self,
         now: Now,
         link: LinkId,
@@ -159,7 +161,7 @@ impl Gossip {
         }
     }
 
-    fn note_work(&mut self, link: LinkId, pow: PowChecked) {
+    fn reward_work(&mut self, link: LinkId, pow: PowChecked) {
         let minimum = self.policy.min_pow().value();
         if let Some(peer) = self.peers.get_mut(&link) {
             peer.score.reward(pow.best() / minimum);
@@ -167,7 +169,7 @@ impl Gossip {
     }
 
     /// Takes one off the peer's allowance.
-    fn blame(
+    fn penalize(
         &mut self,
         now: Now,
         link: LinkId,
@@ -178,7 +180,7 @@ impl Gossip {
         if peer.rejection_quota.spend(now.mono) {
             Ok(())
         } else {
-            Err(PeerFault::TooManyRejected(refused).into())
+            Err(ProtocolViolation::TooManyRejected(refused).into())
         }
     }
 
@@ -190,7 +192,7 @@ impl Gossip {
         link: LinkId,
         batch: &[u8; 32],
         refused: &[(EnvelopeHash, EnvelopeRejected)],
-    ) -> Vec<Send> {
+    ) -> Vec<OutboundPacket> {
         let peer = self.peers.get_mut(&link);
         let Some(peer) = peer.filter(|peer| peer.wants_confirmations()) else {
             return Vec::new();
@@ -213,17 +215,17 @@ impl Gossip {
 }
 
 /// go-ethereum knows a peer before it has greeted it, and then announces changes too early.
-const fn may_precede_status(packet: &Packet<'_>) -> bool {
+const fn may_precede_status(packet: &ShhPacket<'_>) -> bool {
     matches!(
         packet,
-        Packet::Status(_)
-            | Packet::PowRequirement(_)
-            | Packet::BloomExchange(_)
-            | Packet::RateLimits(_)
-            | Packet::Unknown(_)
+        ShhPacket::Status(_)
+            | ShhPacket::PowRequirement(_)
+            | ShhPacket::BloomExchange(_)
+            | ShhPacket::RateLimits(_)
+            | ShhPacket::Unknown(_)
     )
 }
 
 /// Bytes of any packet that an honest peer may send, however little we take in one envelope:
 /// go-ethereum's own limit.
-const LONGEST_PACKET: usize = 1 << 20;
+const MAX_PACKET: usize = 1 << 20;

@@ -11,7 +11,7 @@ use crate::bloom::Bloom;
 use crate::envelope::ProtocolVersion;
 
 use super::packet::{MinPow, code, outgoing};
-use super::{Gossip, Send, shh};
+use super::{Gossip, OutboundPacket, shh};
 
 impl Gossip {
     /// The least proof of work that we ask of envelopes now.
@@ -23,7 +23,7 @@ impl Gossip {
     /// Asks all peers for more or less proof of work from now on. What was enough before is
     /// accepted for ten more seconds.
     #[must_use]
-    pub fn set_min_pow(&mut self, now: Now, min_pow: MinPow) -> Vec<Send> {
+    pub fn set_min_pow(&mut self, now: Now, min_pow: MinPow) -> Vec<OutboundPacket> {
         self.policy.set_min_pow(now.mono, min_pow);
         self.to_all(code::POW_REQUIREMENT, &outgoing::pow_requirement(min_pow))
     }
@@ -37,14 +37,14 @@ impl Gossip {
     /// Asks all peers for the topics of a filter from now on, and tells them thereby what is read
     /// here unless it is [`Bloom::FULL`]. What was wanted before is accepted for ten more seconds.
     #[must_use]
-    pub fn set_bloom(&mut self, now: Now, bloom: Bloom) -> Vec<Send> {
+    pub fn set_bloom(&mut self, now: Now, bloom: Bloom) -> Vec<OutboundPacket> {
         self.policy.set_bloom(now.mono, bloom);
         self.to_all(code::BLOOM_EXCHANGE, &outgoing::bloom_exchange(&bloom))
     }
 
     /// Asks for these topics too, if we do not ask for all of theirs already.
     #[must_use]
-    pub fn widen_bloom(&mut self, now: Now, topics: &Bloom) -> Vec<Send> {
+    pub fn widen_bloom(&mut self, now: Now, topics: &Bloom) -> Vec<OutboundPacket> {
         let mut wider = *self.policy.bloom();
         wider.add(topics);
         if wider == *self.policy.bloom() {
@@ -76,7 +76,7 @@ impl Gossip {
         self.light = light;
     }
 
-    fn to_all(&self, code: u8, payload: &[u8]) -> Vec<Send> {
+    fn to_all(&self, code: u8, payload: &[u8]) -> Vec<OutboundPacket> {
         let peers = self.peers.iter();
         let told = peers.filter(|(_, peer)| peer.protocol() == ProtocolVersion::V6);
         let send = |link: &LinkId| shh(*link, code, payload.to_vec());

@@ -14,14 +14,14 @@ use crate::envelope_pool::{Pool, PooledEnvelope};
 use super::announce::{DeliveryMode, announce_hashes, serve_requests};
 use super::have_set::PeerEnvelopeIndex;
 use super::packet::{code, outgoing, v5};
-use super::peer::{Peer, Verdict};
-use super::{Gossip, Send, shh, shh_5};
+use super::peer::{ForwardDecision, GossipPeer};
+use super::{Gossip, OutboundPacket, shh, shh_5};
 
 impl Gossip {
     /// An envelope entered the public pool; `from` is the link that brought it, if one did.
     ///
     /// Whisht peers are told its hash, but for a few that are given it; all others are given it.
-    pub fn pooled(&mut self, now: Now, envelope: &Envelope, from: Option<LinkId>) {
+    pub fn on_pooled(&mut self, now: Now, envelope: &Envelope, from: Option<LinkId>) {
         let hash = envelope.hash();
         if let Some(link) = from.filter(|link| self.peers.contains_key(link)) {
             self.index.mark_received(hash, link);
@@ -29,27 +29,27 @@ impl Gossip {
         for announcer in self.fetcher.on_arrived(now.mono, &hash) {
             self.index.mark_announced_by(hash, announcer);
         }
-        let mut favoured = self.favoured(envelope);
+        let mut eager_peers = self.eager_peers(envelope);
         for (link, peer) in &mut self.peers {
             if !peer.wants(envelope) || self.index.crossed(&hash, *link) {
                 continue;
             }
             let queue = match peer.delivery {
                 DeliveryMode::Undecided => continue,
-                DeliveryMode::Pull if favoured.remove(link) => &mut peer.queue,
+                DeliveryMode::Pull if eager_peers.remove(link) => &mut peer.queue,
                 DeliveryMode::Pull => &mut peer.announcements.queue,
                 DeliveryMode::Push => &mut peer.queue,
             };
-            let wait = distributions::exponential(&mut self.rng, self.mean_wait);
+            let wait = distributions::exponential(&mut self.rng, self.mean_delay);
             queue.push(now.mono.after(wait), hash);
         }
     }
 
     /// Draws the whisht peers that are given an envelope without asking for it, among those that
     /// are not known to have it.
-    fn favoured(&mut self, envelope: &Envelope) -> BTreeSet<LinkId> {
+    fn eager_peers(&mut self, envelope: &Envelope) -> BTreeSet<LinkId> {
         let hash = envelope.hash();
-        let lacks = |(link, peer): &(&LinkId, &Peer)| {
+        let lacks = |(link, peer): &(&LinkId, &GossipPeer)| {
             peer.delivery == DeliveryMode::Pull
                 && peer.wants(envelope)
                 && !self.index.peer_has(&hash, **link)
@@ -60,17 +60,25 @@ impl Gossip {
             .filter(lacks)
             .map(|(link, _)| *link)
             .collect();
-        let pulls = |peer: &&Peer| peer.delivery == DeliveryMode::Pull;
-        let bodies = self.peers.values().filter(pulls).count() / PEERS_PER_BODY;
+        let pulls = |peer: &&GossipPeer| peer.delivery == DeliveryMode::Pull;
+        let bodies = self.peers.values().filter(pulls).count() / PEERS_PER_EAGER_PUSH;
         shuffle(&mut self.rng, &mut lacking);
-        lacking.into_iter().take(bodies.min(self.bodies)).collect()
+        lacking
+            .into_iter()
+            .take(bodies.min(self.eager_push_peers))
+            .collect()
     }
 
     /// Sends what is due: to each peer at most one packet of envelopes that it did not ask for, and
     /// at most three of these in a second; in `shh/5`, where a packet holds one envelope, as many at
     /// a time as one packet would. A peer whose link is `congested` is left alone for a moment.
     #[must_use]
-    pub fn tick(&mut self, now: Now, pool: &Pool, congested: impl Fn(LinkId) -> bool) -> Vec<Send> {
+    pub fn tick(
+        &mut self,
+        now: Now,
+        pool: &Pool,
+        congested: impl Fn(LinkId) -> bool,
+    ) -> Vec<OutboundPacket> {
         self.bound_memory(pool);
         let mut sends = self.fetch_due(now);
         for (link, peer) in &mut self.peers {
@@ -78,17 +86,17 @@ impl Gossip {
                 continue;
             }
             if congested(*link) {
-                peer.pause_until(now.mono.after(CONGESTION_PAUSE));
+                peer.pause_until(now.mono.after(CONGESTION_BACKOFF));
                 continue;
             }
             if peer.scanned_queue().rescan_due(now.mono) {
-                let mut unknown = unknown_to(*link, peer, &self.index, now, pool);
+                let mut unknown = missing_at(*link, peer, &self.index, now, pool);
                 shuffle(&mut self.rng, &mut unknown);
                 peer.scanned_queue().refill(now.mono, unknown);
             }
             let index = &mut self.index;
             sends.extend(serve_requests(*link, peer, index, now, pool));
-            sends.extend(push(*link, peer, index, now, pool));
+            sends.extend(push_packet(*link, peer, index, now, pool));
             sends.extend(announce_hashes(*link, peer, index, now, pool));
         }
         sends
@@ -97,21 +105,21 @@ impl Gossip {
     /// When [`tick`](Self::tick) has something to do next.
     #[must_use]
     pub fn next_due(&self) -> Option<Instant> {
-        let peers = self.peers.values().filter_map(Peer::next_due);
+        let peers = self.peers.values().filter_map(GossipPeer::next_due);
         peers.chain(self.fetcher.next_due()).min()
     }
 }
 
 /// Everything in the pool that the peer wants and has not heard of.
-fn unknown_to(
+fn missing_at(
     link: LinkId,
-    peer: &Peer,
+    peer: &GossipPeer,
     index: &PeerEnvelopeIndex,
     now: Now,
     pool: &Pool,
 ) -> Vec<EnvelopeHash> {
     pool.iter()
-        .filter(|pooled| peer.verdict(now.unix, pooled) != Verdict::Never)
+        .filter(|pooled| peer.forward_decision(now.unix, pooled) != ForwardDecision::Never)
         .map(|pooled| pooled.envelope.hash())
         .filter(|hash| !index.is_announced_to(hash, link))
         .collect()
@@ -120,15 +128,15 @@ fn unknown_to(
 /// The next packet of envelopes that the peer did not ask for.
 fn push(
     link: LinkId,
-    peer: &mut Peer,
+    peer: &mut GossipPeer,
     index: &mut PeerEnvelopeIndex,
     now: Now,
     pool: &Pool,
-) -> Vec<Send> {
+) -> Vec<OutboundPacket> {
     if !peer.queue.due(now.mono) {
         return Vec::new();
     }
-    let mut packet = Packet::default();
+    let mut packet = PacketBuilder::default();
     while let Some(hash) = peer.queue.pop(now.mono) {
         let Some(pooled) = pool.get(&hash) else {
             continue;
@@ -140,73 +148,74 @@ fn push(
             }
             continue;
         }
-        match peer.verdict(now.unix, pooled) {
-            Verdict::Never => continue,
-            Verdict::Later(secs) => {
+        match peer.forward_decision(now.unix, pooled) {
+            ForwardDecision::Never => continue,
+            ForwardDecision::Later(secs) => {
                 let due = now.mono.after(Duration::from_secs(secs.into()));
                 peer.queue.push(due, hash);
                 continue;
             }
-            Verdict::Send => {}
+            ForwardDecision::Now => {}
         }
-        match packet.take(pooled) {
-            Taken::Yes => {
+        match packet.push(pooled) {
+            PushResult::Added => {
                 index.mark_sent(hash, link);
                 peer.sent = peer.sent.saturating_add(1);
             }
-            Taken::Never => {}
-            Taken::NotNow => {
+            PushResult::TooLong => {}
+            PushResult::Full => {
                 peer.queue.put_back(hash);
                 break;
             }
         }
     }
-    let sends = packet.seal(link, peer.protocol());
+    let sends = packet.finish(link, peer.protocol());
     if !sends.is_empty() {
-        peer.queue.pause_until(now.mono.after(peer.packet_gap()));
+        peer.queue
+            .pause_until(now.mono.after(peer.packet_interval()));
     }
     sends
 }
 
 /// A packet of envelopes that is being filled.
 #[derive(Default)]
-pub(super) struct Packet {
+pub(super) struct PacketBuilder {
     envelopes: Vec<Envelope>,
     body: usize,
 }
 
 /// Whether an envelope went into a packet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Taken {
+pub(super) enum PushResult {
     /// It is in.
-    Yes,
+    Added,
     /// It comes first in the next one.
-    NotNow,
+    Full,
     /// It is too long for any that go-ethereum takes.
-    Never,
+    TooLong,
 }
 
-impl Packet {
+impl PacketBuilder {
     /// Puts an envelope in, if there is room.
-    pub(super) fn take(&mut self, pooled: &PooledEnvelope) -> Taken {
+    pub(super) fn push(&mut self, pooled: &PooledEnvelope) -> PushResult {
         let alone = pooled.envelope.as_rlp().len();
         if packet_len(alone) > MAX_PACKET {
-            return Taken::Never;
+            return PushResult::TooLong;
         }
         let full = match pooled.envelope.protocol() {
             ProtocolVersion::V5 => self.envelopes.len() == MAX_BURST,
             ProtocolVersion::V6 => false,
         };
-        if full || (!self.envelopes.is_empty() && packet_len(self.body + alone) > FULL_PACKET) {
-            return Taken::NotNow;
+        if full || (!self.envelopes.is_empty() && packet_len(self.body + alone) > TARGET_PACKET) {
+            return PushResult::Full;
         }
         self.body += alone;
         self.envelopes.push(pooled.envelope.clone());
-        Taken::Yes
+        PushResult::Added
     }
 
     /// What is sent to a peer: one packet, or in `shh/5` one for each envelope.
-    pub(super) fn seal(self, link: LinkId, protocol: ProtocolVersion) -> Vec<Send> {
+    pub(super) fn finish(self, link: LinkId, protocol: ProtocolVersion) -> Vec<OutboundPacket> {
         let alone = |envelope| shh_5(link, v5::code::MESSAGE, v5::message(envelope));
         match protocol {
             _ if self.envelopes.is_empty() => Vec::new(),
@@ -234,12 +243,12 @@ fn shuffle<T>(rng: &mut ChaCha20Rng, items: &mut [T]) {
 
 /// One whisht peer in so many is given a body: where there are few, hearing of the envelope from
 /// them is worth more than the time.
-const PEERS_PER_BODY: usize = 4;
+const PEERS_PER_EAGER_PUSH: usize = 4;
 /// How long a peer is left alone whose link has no room.
-const CONGESTION_PAUSE: Duration = Duration::from_millis(250);
+const CONGESTION_BACKOFF: Duration = Duration::from_millis(250);
 /// Bytes of a packet at the most, unless a single envelope is longer: long frames would hold up
 /// the cells on the same connection.
-const FULL_PACKET: usize = 16_384;
+const TARGET_PACKET: usize = 16_384;
 /// Packets of `shh/5` that leave at once. The shortest message that go-ethereum pads has 300 bytes, so
 /// a burst of its like is as long as the packets of `shh/6`, and a flood of shorter ones costs the
 /// peer no more frames than it takes from others in one tick.

@@ -59,7 +59,7 @@ pub mod code {
 
 /// A packet that a peer sent.
 #[derive(Clone, Debug)]
-pub enum Packet<'a> {
+pub enum ShhPacket<'a> {
     /// Code 0.
     Status(Status),
     /// Code 1.
@@ -80,19 +80,19 @@ pub enum Packet<'a> {
     Unknown(u8),
 }
 
-impl<'a> Packet<'a> {
+impl<'a> ShhPacket<'a> {
     /// Reads the packet with `code`.
     ///
     /// # Errors
     ///
     /// Names the rule broken: one of those for which go-ethereum disconnects.
-    pub fn decode(code: u8, payload: &'a [u8]) -> Result<Self, Malformed> {
+    pub fn decode(code: u8, payload: &'a [u8]) -> Result<Self, MalformedPacket> {
         Ok(match code {
             code::STATUS => Self::Status(Status::decode(payload)?),
             code::MESSAGES => Self::Messages(Envelopes {
                 items: RlpReader::new(payload)
                     .list()
-                    .map_err(|_| Malformed::MessagesNotAList)?,
+                    .map_err(|_| MalformedPacket::MessagesNotAList)?,
                 protocol: ProtocolVersion::V6,
                 left: MAX_ENVELOPES,
             }),
@@ -165,13 +165,15 @@ impl<'a> Envelopes<'a> {
     ///
     /// # Errors
     ///
-    /// [`Malformed::MessagesNotAList`] if it is neither.
-    pub fn p2p(payload: &'a [u8]) -> Result<Self, Malformed> {
+    /// [`MalformedPacket::MessagesNotAList`] if it is neither.
+    pub fn p2p(payload: &'a [u8]) -> Result<Self, MalformedPacket> {
         let mut packet = RlpReader::new(payload);
-        let whole = packet.raw_list().map_err(|_| Malformed::MessagesNotAList)?;
+        let whole = packet
+            .raw_list()
+            .map_err(|_| MalformedPacket::MessagesNotAList)?;
         let inside = RlpReader::new(whole)
             .list()
-            .map_err(|_| Malformed::MessagesNotAList)?;
+            .map_err(|_| MalformedPacket::MessagesNotAList)?;
         // An envelope starts with its expiry, which is a string; a list of them with a list.
         let bare = matches!(inside.clone().item(), Ok(RlpItem::Bytes(_)));
         let items = if bare { RlpReader::new(whole) } else { inside };
@@ -182,18 +184,21 @@ impl<'a> Envelopes<'a> {
         })
     }
 
-    fn decode_next(&mut self) -> Result<Envelope, Malformed> {
+    fn decode_next(&mut self) -> Result<Envelope, MalformedPacket> {
         self.left = self
             .left
             .checked_sub(1)
-            .ok_or(Malformed::TooManyEnvelopes)?;
-        let envelope = self.items.raw_list().map_err(|_| Malformed::Envelope)?;
-        Envelope::decode_as(self.protocol, envelope).map_err(|_| Malformed::Envelope)
+            .ok_or(MalformedPacket::TooManyEnvelopes)?;
+        let envelope = self
+            .items
+            .raw_list()
+            .map_err(|_| MalformedPacket::Envelope)?;
+        Envelope::decode_as(self.protocol, envelope).map_err(|_| MalformedPacket::Envelope)
     }
 }
 
 impl Iterator for Envelopes<'_> {
-    type Item = Result<Envelope, Malformed>;
+    type Item = Result<Envelope, MalformedPacket>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.items.is_empty() {
@@ -256,7 +261,7 @@ impl MessagesResponse {
 /// Why a packet is refused. The sender is to blame for each of them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Malformed {
+pub enum MalformedPacket {
     /// A topic filter of a length other than 64 (in a status: or 0).
     #[error("bloom filter has the wrong length")]
     BloomLength,
@@ -286,16 +291,16 @@ pub enum Malformed {
     Version,
 }
 
-fn decode_pow_requirement(payload: &[u8]) -> Result<MinPow, Malformed> {
+fn decode_pow_requirement(payload: &[u8]) -> Result<MinPow, MalformedPacket> {
     let bits = RlpReader::new(payload).integer();
-    let bits = bits.map_err(|_| Malformed::PowNotAnInteger)?;
-    MinPow::from_bits(bits).ok_or(Malformed::PowNotANumber)
+    let bits = bits.map_err(|_| MalformedPacket::PowNotAnInteger)?;
+    MinPow::from_bits(bits).ok_or(MalformedPacket::PowNotANumber)
 }
 
-fn decode_bloom_exchange(payload: &[u8]) -> Result<Bloom, Malformed> {
+fn decode_bloom_exchange(payload: &[u8]) -> Result<Bloom, MalformedPacket> {
     let bytes: [u8; 64] = RlpReader::new(payload)
         .array()
-        .map_err(|_| Malformed::BloomLength)?;
+        .map_err(|_| MalformedPacket::BloomLength)?;
     Ok(Bloom(bytes))
 }
 

@@ -14,17 +14,17 @@ use super::packet::{MinPow, RateLimits, Status};
 use super::peer_score::PeerScore;
 use super::pow_rule::{PowRule, PowRuleEstimator};
 use super::rejection_quota::RejectionQuota;
-use super::send_queue::Queue;
+use super::send_queue::SendQueue;
 
 /// A neighbour's state.
 #[derive(Debug)]
-pub(super) struct Peer {
+pub(super) struct GossipPeer {
     /// Which version of the protocol the link speaks, and so which envelopes it carries.
     protocol: ProtocolVersion,
     client: String,
     client_rule: PowRule,
     /// Absent until its status has come.
-    greeting: Option<Greeting>,
+    status: Option<PeerStatus>,
     /// Changes that overtook the status: go-ethereum announces them to peers that it has not yet
     /// greeted.
     early_pow: Option<MinPow>,
@@ -35,16 +35,16 @@ pub(super) struct Peer {
     pub(super) score: PeerScore,
     estimator: PowRuleEstimator,
     pub(super) delivery: DeliveryMode,
-    pub(super) queue: Queue,
+    pub(super) queue: SendQueue,
     pub(super) announcements: AnnounceQueue,
     /// Envelopes that it brought, and that it was sent.
-    pub(super) brought: u64,
+    pub(super) received: u64,
     pub(super) sent: u64,
 }
 
 /// What a peer's status said, with later changes applied.
 #[derive(Debug)]
-struct Greeting {
+struct PeerStatus {
     min_pow: MinPow,
     bloom: Bloom,
     light: bool,
@@ -54,9 +54,9 @@ struct Greeting {
 
 /// Whether an envelope may be sent to a peer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Verdict {
+pub(super) enum ForwardDecision {
     /// Now.
-    Send,
+    Now,
     /// In so many seconds; ask again then.
     Later(u32),
     /// Not unless the peer changes its mind.
@@ -74,7 +74,7 @@ pub struct PeerInfo {
     /// The proof-of-work rule that it is taken to judge by.
     pub rule: PowRule,
     /// Whether its status has come; until then the next three say nothing.
-    pub greeted: bool,
+    pub has_status: bool,
     /// The least proof of work that it wants.
     pub min_pow: f64,
     /// How many of its filter's 512 bits are set; all of them for a full node.
@@ -84,7 +84,7 @@ pub struct PeerInfo {
     /// Whether what it hands over directly is taken past all checks.
     pub trusted: bool,
     /// Envelopes that it brought, repetitions included.
-    pub brought: u64,
+    pub received: u64,
     /// Envelopes that it was sent.
     pub sent: u64,
     /// Envelopes that wait for it.
@@ -99,7 +99,7 @@ impl PeerInfo {
     /// Whether the peer takes an envelope that is sealed for these generations and this minimum, as
     /// far as its filter lets it.
     #[must_use]
-    pub fn takes(&self, generations: Generations, minimum: f64) -> bool {
+    pub fn accepts(&self, generations: Generations, minimum: f64) -> bool {
         let satisfies = |generation| match generations {
             Generations::Both => true,
             Generations::Legacy => generation == Generation::Legacy,
@@ -112,11 +112,11 @@ impl PeerInfo {
             PowRule::Legacy => legacy,
             PowRule::Modern => modern,
         };
-        self.greeted && (self.min_pow == 0.0 || rule && self.min_pow <= minimum)
+        self.has_status && (self.min_pow == 0.0 || rule && self.min_pow <= minimum)
     }
 }
 
-impl Peer {
+impl GossipPeer {
     /// A peer that has only said hello.
     pub(super) fn new(now: Instant, protocol: ProtocolVersion, client: &str) -> Self {
         Self {
@@ -126,7 +126,7 @@ impl Peer {
                 ProtocolVersion::V5 => PowRule::Legacy,
                 ProtocolVersion::V6 => PowRule::from_client_name(client),
             },
-            greeting: None,
+            status: None,
             early_pow: None,
             early_bloom: None,
             trusted: false,
@@ -134,9 +134,9 @@ impl Peer {
             score: PeerScore::default(),
             estimator: PowRuleEstimator::default(),
             delivery: DeliveryMode::default(),
-            queue: Queue::default(),
+            queue: SendQueue::default(),
             announcements: AnnounceQueue::default(),
-            brought: 0,
+            received: 0,
             sent: 0,
         }
     }
@@ -147,16 +147,16 @@ impl Peer {
     }
 
     /// Whether its status has come: before that it is sent no envelope.
-    pub(super) const fn greeted(&self) -> bool {
-        self.greeting.is_some()
+    pub(super) const fn has_status(&self) -> bool {
+        self.status.is_some()
     }
 
     /// Takes in its status. A second one is ignored, as go-ethereum does.
-    pub(super) fn greet(&mut self, status: &Status) {
-        if self.greeted() {
+    pub(super) fn on_status(&mut self, status: &Status) {
+        if self.has_status() {
             return;
         }
-        self.greeting = Some(Greeting {
+        self.status = Some(PeerStatus {
             min_pow: self.early_pow.unwrap_or(status.min_pow),
             bloom: self.early_bloom.or(status.bloom).unwrap_or(Bloom::FULL),
             light: status.light,
@@ -171,10 +171,10 @@ impl Peer {
     }
 
     /// It requires another proof of work from now on.
-    pub(super) fn require(&mut self, min_pow: MinPow) {
-        match &mut self.greeting {
-            Some(greeting) => {
-                greeting.min_pow = min_pow;
+    pub(super) fn set_min_pow(&mut self, min_pow: MinPow) {
+        match &mut self.status {
+            Some(status) => {
+                status.min_pow = min_pow;
                 self.estimator.on_min_pow(min_pow.value());
                 self.want_rescan();
             }
@@ -183,10 +183,10 @@ impl Peer {
     }
 
     /// It wants other topics from now on.
-    pub(super) fn filter(&mut self, bloom: Bloom) {
-        match &mut self.greeting {
-            Some(greeting) => {
-                greeting.bloom = bloom;
+    pub(super) fn set_bloom(&mut self, bloom: Bloom) {
+        match &mut self.status {
+            Some(status) => {
+                status.bloom = bloom;
                 self.want_rescan();
             }
             None => self.early_bloom = Some(bloom),
@@ -194,15 +194,15 @@ impl Peer {
     }
 
     /// It wants to be sent to at this rate from now on.
-    pub(super) const fn limit(&mut self, limits: RateLimits) {
-        if let Some(greeting) = &mut self.greeting {
-            greeting.limits = Some(limits);
+    pub(super) const fn set_rate_limits(&mut self, limits: RateLimits) {
+        if let Some(status) = &mut self.status {
+            status.limits = Some(limits);
         }
     }
 
     /// The time that every packet costs under the limits that it set, if it set any.
     fn packet_cost(&self) -> Duration {
-        let limits = self.greeting.as_ref().and_then(|greeting| greeting.limits);
+        let limits = self.status.as_ref().and_then(|status| status.limits);
         let rate = limits.and_then(|limits| {
             let set = [limits.ip, limits.peer]
                 .into_iter()
@@ -214,21 +214,21 @@ impl Peer {
     }
 
     /// Least time between two packets of envelopes that it did not ask for.
-    pub(super) fn packet_gap(&self) -> Duration {
-        PACKET_GAP.max(self.packet_cost())
+    pub(super) fn packet_interval(&self) -> Duration {
+        PACKET_INTERVAL.max(self.packet_cost())
     }
 
     /// So many short packets went to it besides: what waits for it waits the longer, if it counts.
     pub(super) fn charge(&mut self, now: Instant, packets: u32) {
         let cost = self.packet_cost().saturating_mul(packets);
-        if cost >= LEAST_COST {
+        if cost >= MIN_COST {
             self.queue.delay(now, cost);
         }
     }
 
     /// What it wants has changed: the pool is to be read through again.
     pub(super) fn want_rescan(&mut self) {
-        if !self.greeted() {
+        if !self.has_status() {
             return;
         }
         match self.delivery {
@@ -239,7 +239,7 @@ impl Peer {
     }
 
     /// The line in which it waits for what the pool held when it came.
-    pub(super) const fn scanned_queue(&mut self) -> &mut Queue {
+    pub(super) const fn scanned_queue(&mut self) -> &mut SendQueue {
         match self.delivery {
             DeliveryMode::Pull => &mut self.announcements.queue,
             DeliveryMode::Undecided | DeliveryMode::Push => &mut self.queue,
@@ -262,59 +262,63 @@ impl Peer {
 
     /// Whether it wants to be told what became of its packets.
     pub(super) fn wants_confirmations(&self) -> bool {
-        self.greeting
+        self.status
             .as_ref()
-            .is_some_and(|greeting| greeting.confirmations == Some(true))
+            .is_some_and(|status| status.confirmations == Some(true))
     }
 
     /// Whether it can be given this envelope and wants its topic.
     pub(super) fn wants(&self, envelope: &Envelope) -> bool {
-        let greeting = self.greeting.as_ref();
+        let status = self.status.as_ref();
         envelope.protocol() == self.protocol
-            && greeting.is_some_and(|greeting| greeting.bloom.wants(envelope.topic()))
+            && status.is_some_and(|status| status.bloom.wants(envelope.topic()))
     }
 
     /// Judges an envelope of the pool by what the peer would punish.
-    pub(super) fn verdict(&self, now: UnixSecs, pooled: &PooledEnvelope) -> Verdict {
+    pub(super) fn forward_decision(
+        &self,
+        now: UnixSecs,
+        pooled: &PooledEnvelope,
+    ) -> ForwardDecision {
         let PooledEnvelope { envelope, pow } = pooled;
-        let Some(greeting) = &self.greeting else {
-            return Verdict::Never;
+        let Some(status) = &self.status else {
+            return ForwardDecision::Never;
         };
-        let (rule, min) = (self.rule(), greeting.min_pow.value());
+        let (rule, min) = (self.rule(), status.min_pow.value());
         if !self.wants(envelope)
-            || envelope.expiry() < now.after(LEAST_LIFE)
+            || envelope.expiry() < now.after(MIN_REMAINING_LIFE)
             || !rule.is_satisfied(pow, min)
         {
-            return Verdict::Never;
+            return ForwardDecision::Never;
         }
         if envelope.sent() > now {
-            return Verdict::Later(envelope.sent().0 - now.0);
+            return ForwardDecision::Later(envelope.sent().0 - now.0);
         }
         // A clock that is behind ours sees the envelope in the future still, and divides its work
         // by a life that is longer by as much: only work to spare goes out this early.
         let settled = envelope.sent().after(CLOCK_MARGIN);
         match settled.0.saturating_sub(now.0) {
-            0 => Verdict::Send,
-            _ if rule.is_satisfied(pow, min * stretch(envelope)) => Verdict::Send,
-            wait => Verdict::Later(wait),
+            0 => ForwardDecision::Now,
+            _ if rule.is_satisfied(pow, min * stretch(envelope)) => ForwardDecision::Now,
+            wait => ForwardDecision::Later(wait),
         }
     }
 
     /// What a listing of peers shows.
     pub(super) fn info(&self) -> PeerInfo {
-        let greeting = self.greeting.as_ref();
+        let status = self.status.as_ref();
         PeerInfo {
             protocol: self.protocol,
             client: self.client.clone(),
             rule: self.rule(),
-            greeted: greeting.is_some(),
-            min_pow: greeting.map_or(0.0, |greeting| greeting.min_pow.value()),
-            bloom_bits: greeting.map_or(0, |greeting| {
-                greeting.bloom.0.iter().map(|byte| byte.count_ones()).sum()
+            has_status: status.is_some(),
+            min_pow: status.map_or(0.0, |status| status.min_pow.value()),
+            bloom_bits: status.map_or(0, |status| {
+                status.bloom.0.iter().map(|byte| byte.count_ones()).sum()
             }),
-            light: greeting.is_some_and(|greeting| greeting.light),
+            light: status.is_some_and(|status| status.light),
             trusted: self.trusted,
-            brought: self.brought,
+            received: self.received,
             sent: self.sent,
             waiting: self.queue.len() + self.announcements.queue.len(),
             pulls: self.delivery == DeliveryMode::Pull,
@@ -333,9 +337,9 @@ impl Peer {
 
     /// The rule that it judges proof of work by, as far as can be known.
     fn rule(&self) -> PowRule {
-        match &self.greeting {
+        match &self.status {
             // The mark of status-im, which refuses without hanging up.
-            Some(greeting) if greeting.confirmations.is_some() => PowRule::Either,
+            Some(status) if status.confirmations.is_some() => PowRule::Either,
             // Whisht nodes pass on what the crowd seals, which says nothing of what they take.
             _ if self.client_rule == PowRule::Either => PowRule::Either,
             _ => self.estimator.estimate().unwrap_or(self.client_rule),
@@ -353,20 +357,20 @@ fn stretch(envelope: &Envelope) -> f64 {
 fn printable(client: &str) -> String {
     client
         .chars()
-        .take(CLIENT_CHARS)
+        .take(MAX_CLIENT_CHARS)
         .map(|c| if c.is_control() { '?' } else { c })
         .collect()
 }
 
 /// Least time between two packets of messages to one peer: three in a second, which is below
 /// every rate limit in use.
-const PACKET_GAP: Duration = Duration::from_millis(334);
+const PACKET_INTERVAL: Duration = Duration::from_millis(334);
 /// Limits of a thousand packets a second and more are none.
-const LEAST_COST: Duration = Duration::from_millis(1);
+const MIN_COST: Duration = Duration::from_millis(1);
 /// Seconds that an envelope must have left to be worth sending: a peer whose clock is ahead would
 /// punish us for an expired one.
-const LEAST_LIFE: u32 = 15;
+const MIN_REMAINING_LIFE: u32 = 15;
 /// Seconds by which a peer's clock may be behind before a young envelope costs us the peer.
 const CLOCK_MARGIN: u32 = 3;
 /// Characters of a peer's name that are kept.
-const CLIENT_CHARS: usize = 96;
+const MAX_CLIENT_CHARS: usize = 96;

@@ -16,13 +16,13 @@ use crate::envelope::EnvelopeHash;
 
 /// One peer's waiting line.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
+pub(super) struct SendQueue {
     /// Envelopes by the time at which they are due; the number keeps equal times apart.
     fresh: BTreeMap<(Instant, u64), EnvelopeHash>,
     /// Envelopes that were in the pool before; the last goes first.
     backlog: Vec<EnvelopeHash>,
     /// No packet leaves before this.
-    gate: Instant,
+    not_before: Instant,
     /// The pool is to be read through again, from this time on.
     rescan: Option<Instant>,
     /// The pool was read through; not again before this.
@@ -30,7 +30,7 @@ pub(super) struct Queue {
     serial: u64,
 }
 
-impl Queue {
+impl SendQueue {
     /// Lets an envelope wait until `due`.
     pub(super) fn push(&mut self, due: Instant, envelope: EnvelopeHash) {
         self.serial = self.serial.wrapping_add(1);
@@ -58,7 +58,7 @@ impl Queue {
         self.backlog.pop()
     }
 
-    /// Asks for the pool to be read through, at most once in [`RESCAN_GAP`].
+    /// Asks for the pool to be read through, at most once in [`RESCAN_INTERVAL`].
     pub(super) fn want_rescan(&mut self) {
         self.rescan.get_or_insert(self.scanned);
     }
@@ -72,7 +72,7 @@ impl Queue {
     pub(super) fn refill(&mut self, now: Instant, found: Vec<EnvelopeHash>) {
         self.backlog = found;
         self.rescan = None;
-        self.scanned = now.after(RESCAN_GAP);
+        self.scanned = now.after(RESCAN_INTERVAL);
     }
 
     /// Throws everything away, to be read anew from the pool.
@@ -89,12 +89,12 @@ impl Queue {
 
     /// Lets no packet leave before `until`.
     pub(super) fn pause_until(&mut self, until: Instant) {
-        self.gate = until;
+        self.not_before = until;
     }
 
     /// Lets the next packet leave so much later than it might.
     pub(super) fn delay(&mut self, now: Instant, by: Duration) {
-        self.gate = self.gate.max(now).after(by);
+        self.not_before = self.not_before.max(now).after(by);
     }
 
     /// When there is something to do next.
@@ -109,12 +109,12 @@ impl Queue {
     pub(super) fn next_due_fresh(&self) -> Option<Instant> {
         let fresh = self.fresh.keys().next().map(|(due, _)| *due);
         let next = [fresh, self.rescan].into_iter().flatten().min();
-        next.map(|due| due.max(self.gate))
+        next.map(|due| due.max(self.not_before))
     }
 
     /// When something that was in the pool before may go.
     pub(super) fn next_due_backlog(&self) -> Option<Instant> {
-        (!self.backlog.is_empty()).then_some(self.gate)
+        (!self.backlog.is_empty()).then_some(self.not_before)
     }
 
     /// Whether something pooled since the last scan is due now.
@@ -130,4 +130,4 @@ impl Queue {
 
 /// How long a peer that changes its mind waits for the pool to be read through again. What it no
 /// longer wants is withheld at once.
-const RESCAN_GAP: Duration = Duration::from_secs(5);
+const RESCAN_INTERVAL: Duration = Duration::from_secs(5);

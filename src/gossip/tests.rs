@@ -17,21 +17,21 @@ fn envelope(number: u32) -> Envelope {
 }
 
 fn between(links: [LinkId; 2]) -> Gossip {
-    let config = Config {
+    let config = GossipConfig {
         min_pow: MinPow::ZERO,
-        ..Config::default()
+        ..GossipConfig::default()
     };
     let mut gossip = Gossip::new(config, [1; 32]);
     let status = outgoing::status(MinPow::ZERO, &Bloom::FULL, false);
     for link in links {
-        let _ = gossip.open(NOW, link, "Geth/v1.8.27");
+        let _ = gossip.add_peer(NOW, link, "Geth/v1.8.27");
         let _ = gossip.receive(NOW, link, code::STATUS, &status, &Pool::new(0));
     }
     gossip
 }
 
 #[test]
-fn envelopes_that_the_pool_refuses_are_not_remembered_for_ever() {
+fn envelopes_that_the_pool_refuses_are_not_remembered() {
     let mut gossip = between([LinkId(1), LinkId(2)]);
     let pool = Pool::new(0);
     for batch in 0..200 {
@@ -48,7 +48,7 @@ fn a_line_that_outgrows_the_pool_is_read_anew_from_it() {
     let mut gossip = between([LinkId(1), LinkId(2)]);
     let mut pool = Pool::new(1 << 20);
     for number in 0..20_000 {
-        gossip.pooled(NOW, &envelope(number), Some(LinkId(1)));
+        gossip.on_pooled(NOW, &envelope(number), Some(LinkId(1)));
     }
     let last = envelope(20_000);
     let (pow, not_expired) = gossip.validate(NOW, &last).unwrap();
@@ -56,7 +56,7 @@ fn a_line_that_outgrows_the_pool_is_read_anew_from_it() {
         pool.insert(last.clone(), pow, not_expired),
         crate::envelope_pool::InsertOutcome::New
     );
-    gossip.pooled(NOW, &last, Some(LinkId(1)));
+    gossip.on_pooled(NOW, &last, Some(LinkId(1)));
     // The line is thrown away, and what the pool holds is found all the same.
     let sends = gossip.tick(NOW, &pool, |_| false);
     assert_eq!(sends.len(), 1);
@@ -69,7 +69,7 @@ fn a_closed_link_leaves_nothing_behind_but_the_names_of_envelopes() {
     let mut gossip = between([LinkId(1), LinkId(2)]);
     let packet = outgoing::messages(&[envelope(1)]);
     let _ = gossip.receive(NOW, LinkId(1), code::MESSAGES, &packet, &Pool::new(0));
-    gossip.close(NOW, LinkId(1));
+    gossip.remove_peer(NOW, LinkId(1));
     let hash = envelope(1).hash();
     assert!(!gossip.index.peer_has(&hash, LinkId(1)));
     gossip.forget(&[hash]);

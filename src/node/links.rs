@@ -109,7 +109,7 @@ impl Node {
             return;
         };
         self.note_use(now, id, &connection);
-        self.gossip.close(now, id);
+        self.gossip.remove_peer(now, id);
         self.mail_link_closed(id);
         self.relays.directory.forget_link(id);
         let proved = connection.remote.as_ref().map(|remote| remote.key);
@@ -285,7 +285,7 @@ impl Node {
             self.open_dark(now, id);
         }
         if let Some(protocol) = protocol {
-            let sends = self.gossip.open_as(now, id, protocol, &client);
+            let sends = self.gossip.add_peer_as(now, id, protocol, &client);
             if dark && protocol == ProtocolVersion::V6 {
                 self.gossip.defer_delivery(id);
             }

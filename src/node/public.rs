@@ -13,7 +13,7 @@ use super::timers::Timer;
 use super::{Node, hex};
 use crate::envelope::{Envelope, EnvelopeHash, NotExpired, ProtocolVersion};
 use crate::envelope_pool::InsertOutcome;
-use crate::gossip::{GossipFault, Send};
+use crate::gossip::{GossipFault, OutboundPacket};
 use crate::link::{Capability, DisconnectReason, Priority};
 use crate::pow::PowChecked;
 use crate::subscriptions::DeliveryPath;
@@ -27,7 +27,7 @@ impl Node {
                     self.pool_envelope(now, envelope, pow, not_expired, Some(from));
                 }
                 self.acknowledge_mail(received.replies);
-                for hash in received.brought {
+                for hash in received.accepted {
                     self.on_echo(hash);
                 }
                 self.on_direct(now, from, received.direct);
@@ -79,7 +79,7 @@ impl Node {
                 envelope: hex(&hash.0),
             });
         }
-        self.gossip.pooled(now, &envelope, from);
+        self.gossip.on_pooled(now, &envelope, from);
         self.keep_mail(&envelope);
         let arrival = match from {
             // To a light node all that peers bring counts as handed over, as in go-ethereum.
@@ -114,8 +114,8 @@ impl Node {
         self.queue_shh(sends);
     }
 
-    pub(super) fn queue_shh(&mut self, sends: Vec<Send>) {
-        for Send {
+    pub(super) fn queue_shh(&mut self, sends: Vec<OutboundPacket>) {
+        for OutboundPacket {
             link,
             capability,
             code,

@@ -317,11 +317,11 @@ impl Node {
                     capabilities: remote.shared.iter().map(Capability::to_string).collect(),
                     min_pow: info.map_or(0.0, |info| info.min_pow),
                     pow_rule: info.map_or("none", |info| info.rule.label()),
-                    served: info.is_none_or(|info| !info.greeted || self.serves(info)),
+                    served: info.is_none_or(|info| !info.has_status || self.serves(info)),
                     trusted: info.is_some_and(|info| info.trusted),
                     pulls: info.is_some_and(|info| info.pulls),
                     rating: info.map_or(0, |info| info.score),
-                    received: info.map_or(0, |info| info.brought),
+                    received: info.map_or(0, |info| info.received),
                     sent: info.map_or(0, |info| info.sent),
                 })
             })

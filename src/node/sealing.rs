@@ -57,14 +57,15 @@ impl Node {
     /// Whether a peer takes hidden messages of ours, as far as its filter lets it: neither its rule
     /// nor the work that it asks for is in the way.
     pub(super) fn serves(&self, peer: &PeerInfo) -> bool {
-        peer.protocol == ProtocolVersion::V6 && peer.takes(Generations::Modern, self.config.min_pow)
+        peer.protocol == ProtocolVersion::V6
+            && peer.accepts(Generations::Modern, self.config.min_pow)
     }
 
     /// Peers that do not take them.
     pub(super) fn unserved_peers(&self) -> usize {
         let peers = self.gossip.peers();
         peers
-            .filter(|(_, peer)| peer.greeted && !self.serves(peer))
+            .filter(|(_, peer)| peer.has_status && !self.serves(peer))
             .count()
     }
 

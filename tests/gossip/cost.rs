@@ -11,7 +11,7 @@ use whisht::bloom::Bloom;
 use whisht::envelope::Envelope;
 use whisht::envelope_pool::{InsertOutcome, Pool};
 use whisht::gossip::packet::{MinPow, code, outgoing};
-use whisht::gossip::{Config, Gossip, Send};
+use whisht::gossip::{Gossip, GossipConfig, OutboundPacket};
 use whisht::link::Capability;
 use whisht::onion_wire::OnionMessage;
 
@@ -37,7 +37,7 @@ struct Member {
 struct Mesh {
     members: Vec<Member>,
     /// Packets under way by arrival; the number keeps equal times apart.
-    wire: BTreeMap<(Instant, u64), (usize, usize, Send)>,
+    wire: BTreeMap<(Instant, u64), (usize, usize, OutboundPacket)>,
     serial: u64,
     now: Instant,
     /// Bytes on the wire since the network stood.
@@ -48,10 +48,10 @@ impl Mesh {
     /// Nodes that announce and give so many bodies unasked, or, without a number, that speak plain
     /// Whisper.
     fn new(bodies: Option<usize>) -> Self {
-        let config = Config {
+        let config = GossipConfig {
             min_pow: MinPow::ZERO,
-            bodies: bodies.unwrap_or(0),
-            ..Config::default()
+            eager_push_peers: bodies.unwrap_or(0),
+            ..GossipConfig::default()
         };
         let members = neighbours()
             .into_iter()
@@ -75,7 +75,7 @@ impl Mesh {
         );
         for member in &mut mesh.members {
             for peer in &member.peers {
-                let _ = member.gossip.open(clock, link(*peer), "whisht/v0.1.0");
+                let _ = member.gossip.add_peer(clock, link(*peer), "whisht/v0.1.0");
                 member.gossip.defer_delivery(link(*peer));
                 let greeting = (code::STATUS, status.as_slice());
                 let _ = member
@@ -103,11 +103,11 @@ impl Mesh {
         let member = &mut self.members[at];
         let (pow, not_expired) = member.gossip.validate(clock, envelope).unwrap();
         if member.pool.insert(envelope.clone(), pow, not_expired) == InsertOutcome::New {
-            member.gossip.pooled(clock, envelope, from.map(link));
+            member.gossip.on_pooled(clock, envelope, from.map(link));
         }
     }
 
-    fn arrive(&mut self, at: usize, from: usize, send: Send) {
+    fn arrive(&mut self, at: usize, from: usize, send: OutboundPacket) {
         let clock = self.clock();
         let member = &mut self.members[at];
         if send.capability == Capability::SHH_6 {
@@ -251,7 +251,7 @@ fn announcing_saves_two_bytes_in_five_and_takes_twice_the_time_at_the_most() {
     for bodies in 0..=2 {
         let ((bytes, time), rush) = (quiet(Some(bodies)), busy(Some(bodies)));
         println!("announced, bodies to {bodies}: {bytes:.0} bytes, {time:.2?}; busy {rush:.0}");
-        if bodies == Config::default().bodies {
+        if bodies == GossipConfig::default().eager_push_peers {
             assert!(bytes < 0.7 * all, "{bytes:.0} bytes instead of {all:.0}");
             assert!(rush < 0.6 * flood, "{rush:.0} bytes instead of {flood:.0}");
             assert!(time < 2 * quick, "{time:?} instead of {quick:?}");

@@ -6,8 +6,8 @@ use serde_json::Value;
 use sha3::{Digest, Keccak256};
 use whisht::bloom::Bloom;
 use whisht::envelope::{Envelope, ExpiryError, Topic, Ttl};
-use whisht::gossip::packet::{MinPow, P2pKind, Packet, code, outgoing};
-use whisht::gossip::{Config, EnvelopeRejected, Gossip, GossipFault, PeerFault};
+use whisht::gossip::packet::{MinPow, P2pKind, ShhPacket, code, outgoing};
+use whisht::gossip::{EnvelopeRejected, Gossip, GossipConfig, GossipFault, ProtocolViolation};
 use whisht::pow::PowValues;
 
 use super::world::*;
@@ -23,7 +23,7 @@ fn status() -> Vec<u8> {
 #[test]
 fn our_status_goes_out_as_soon_as_the_link_is_open() {
     let mut node = Node::new(0.2);
-    let sends = node.gossip.open(node.now, A, GETH_OLD);
+    let sends = node.gossip.add_peer(node.now, A, GETH_OLD);
     assert_eq!(sends.len(), 1);
     assert_eq!((sends[0].link, sends[0].code), (A, code::STATUS));
     assert_eq!(hex::encode(&sends[0].payload), "cc06883fc999999999999a8080");
@@ -32,10 +32,10 @@ fn our_status_goes_out_as_soon_as_the_link_is_open() {
 #[test]
 fn messages_before_the_status_cost_the_link() {
     let mut node = Node::new(0.0);
-    let _ = node.gossip.open(node.now, A, GETH_OLD);
+    let _ = node.gossip.add_peer(node.now, A, GETH_OLD);
     for code in [code::MESSAGES, code::BATCH_ACKNOWLEDGED, code::P2P_MESSAGE] {
         let fault = node.receive(A, code, &[0xc0]).unwrap_err();
-        assert_eq!(fault, GossipFault::Peer(PeerFault::BeforeStatus));
+        assert_eq!(fault, GossipFault::Peer(ProtocolViolation::BeforeStatus));
         assert_eq!(fault.disconnect_reason(), Some(0x10));
     }
 }
@@ -43,7 +43,7 @@ fn messages_before_the_status_cost_the_link() {
 #[test]
 fn a_requirement_before_the_status_counts_after_it() {
     let mut node = Node::new(0.0);
-    let _ = node.gossip.open(node.now, A, GETH_OLD);
+    let _ = node.gossip.add_peer(node.now, A, GETH_OLD);
     let requirement = outgoing::pow_requirement(min_pow(1e6));
     assert!(node.receive(A, code::POW_REQUIREMENT, &requirement).is_ok());
     let filter = outgoing::bloom_exchange(&Bloom::EMPTY);
@@ -128,7 +128,7 @@ fn only_a_trusted_peer_hands_envelopes_over_and_past_all_checks() {
     let received = node.receive(A, code::P2P_MESSAGE, &list).unwrap();
     assert_eq!(received.direct, [worthless.clone(), dead]);
     // They are nobody else's to see.
-    assert!(received.admitted.is_empty() && received.brought.is_empty());
+    assert!(received.admitted.is_empty() && received.accepted.is_empty());
     assert_eq!(node.gossip.holder_count(worthless.hash()), 0);
     assert!(node.run(Duration::from_secs(60)).is_empty());
 }
@@ -150,7 +150,7 @@ fn trust_ends_with_the_link() {
     let mut node = Node::new(0.0);
     node.greet(A, GETH_OLD);
     assert!(node.gossip.trust(A));
-    node.gossip.close(node.now, A);
+    node.gossip.remove_peer(node.now, A);
     assert!(!node.gossip.trust(A), "nobody is there to be trusted");
     node.greet(A, GETH_OLD);
     assert!(!node.gossip.trusts(A));
@@ -161,11 +161,11 @@ fn two_light_nodes_part_and_a_light_one_says_so_to_those_who_come() {
     let mut node = Node::new(0.0);
     node.greet(A, GETH_OLD);
     node.gossip.set_light(true);
-    let sends = node.gossip.open(node.now, B, GETH_OLD);
+    let sends = node.gossip.add_peer(node.now, B, GETH_OLD);
     let light = outgoing::status(MinPow::ZERO, &Bloom::FULL, true);
     assert_eq!(sends[0].payload, light);
     let fault = node.receive(B, code::STATUS, &light).unwrap_err();
-    assert_eq!(fault, GossipFault::Peer(PeerFault::BothLight));
+    assert_eq!(fault, GossipFault::Peer(ProtocolViolation::BothLight));
     assert_eq!(fault.disconnect_reason(), Some(0x10));
     // Peers that were there before are not asked again.
     assert!(node.receive(A, code::STATUS, &light).is_ok());
@@ -216,7 +216,7 @@ fn a_packet_beyond_the_largest_message_is_refused_unless_it_is_of_messages() {
     let long = vec![0; (1 << 20) + 1];
     for code in [code::BLOOM_EXCHANGE, code::P2P_MESSAGE, 77] {
         let fault = node.receive(A, code, &long).unwrap_err();
-        assert_eq!(fault, GossipFault::Peer(PeerFault::Oversized));
+        assert_eq!(fault, GossipFault::Peer(ProtocolViolation::Oversized));
         assert!(node.receive(A, 77, &long[1..]).is_ok());
     }
     // Two geths with a full pool would cut each other off here (go-ethereum issue 17560).
@@ -254,7 +254,7 @@ fn the_seventeenth_bad_envelope_costs_the_link_and_sixteen_do_not() {
     let fault = node.bring(A, &bad[16..]).unwrap_err();
     assert_eq!(
         fault,
-        GossipFault::Peer(PeerFault::TooManyRejected(EnvelopeRejected::LowPow))
+        GossipFault::Peer(ProtocolViolation::TooManyRejected(EnvelopeRejected::LowPow))
     );
     assert_eq!(fault.disconnect_reason(), Some(0x10));
 }
@@ -277,9 +277,9 @@ fn what_a_packet_brought_is_named_whether_it_is_new_or_not() {
     let future = timed(START + 11, 50, 1);
     let packet = outgoing::messages(&[plain(1), plain(2), plain(2), future.clone()]);
     let received = node.receive(A, code::MESSAGES, &packet).unwrap();
-    assert_eq!(received.brought, [plain(1).hash(), plain(2).hash()]);
+    assert_eq!(received.accepted, [plain(1).hash(), plain(2).hash()]);
     let refused = EnvelopeRejected::Expiry(ExpiryError::SentInFuture);
-    assert_eq!(received.refused, [(future.hash(), refused)]);
+    assert_eq!(received.rejected, [(future.hash(), refused)]);
 }
 
 #[test]
@@ -300,7 +300,7 @@ fn what_was_enough_before_is_accepted_for_ten_seconds() {
     let _ = node.run(Duration::from_secs(10));
     assert_eq!(node.bring(A, &[plain(2)]), Ok(0));
     // A later status tells the new value.
-    let sends = node.gossip.open(node.now, B, GETH_OLD);
+    let sends = node.gossip.add_peer(node.now, B, GETH_OLD);
     assert_eq!(
         sends[0].payload,
         outgoing::status(min_pow(1e6), &Bloom::FULL, false)
@@ -332,7 +332,7 @@ fn a_topic_that_was_wanted_before_is_accepted_for_ten_seconds() {
 #[test]
 fn status_im_is_told_what_became_of_its_packets_and_geth_is_not() {
     let mut node = Node::new(0.0);
-    let _ = node.gossip.open(node.now, A, "StatusIM/v0.34.0");
+    let _ = node.gossip.add_peer(node.now, A, "StatusIM/v0.34.0");
     let confirming = hex::decode("cd06883f60624dd2f1a9fc808001").unwrap();
     let _ = node.receive(A, code::STATUS, &confirming).unwrap();
     node.greet(B, GETH_NEW);
@@ -345,7 +345,8 @@ fn status_im_is_told_what_became_of_its_packets_and_geth_is_not() {
         [12, 11]
     );
     assert!(replies.iter().all(|reply| reply.link == A));
-    let Ok(Packet::MessagesResponse(Some(response))) = Packet::decode(12, &replies[0].payload)
+    let Ok(ShhPacket::MessagesResponse(Some(response))) =
+        ShhPacket::decode(12, &replies[0].payload)
     else {
         panic!("not a response");
     };
@@ -408,10 +409,10 @@ fn stores(case: &Value) -> bool {
     let envelope = sealed(&base, |pow: PowValues| pow.legacy >= enough);
 
     let min_pow = case["node_min_pow"].as_str().unwrap().parse().unwrap();
-    let config = Config {
+    let config = GossipConfig {
         min_pow: MinPow::new(min_pow).unwrap(),
         max_size: 1_000,
-        ..Config::default()
+        ..GossipConfig::default()
     };
     let mut node = Node::new(0.0);
     node.gossip = Gossip::new(config, [1; 32]);
@@ -436,18 +437,20 @@ fn faults_that_others_can_cause_are_no_strikes() {
         (EnvelopeRejected::Expiry(ExpiryError::Expired), false),
     ] {
         assert_eq!(
-            PeerFault::TooManyRejected(refused).is_strike(),
+            ProtocolViolation::TooManyRejected(refused).is_strike(),
             strike,
             "{refused}"
         );
     }
-    assert!(PeerFault::BeforeStatus.is_strike() && !PeerFault::BothLight.is_strike());
+    assert!(
+        ProtocolViolation::BeforeStatus.is_strike() && !ProtocolViolation::BothLight.is_strike()
+    );
 }
 
 #[test]
 fn a_peer_that_limits_the_rate_is_sent_no_more_than_it_wants() {
     let mut node = Node::new(0.0);
-    let _ = node.gossip.open(node.now, A, "StatusIM/v0.40.0");
+    let _ = node.gossip.add_peer(node.now, A, "StatusIM/v0.40.0");
     // Six fields: confirmations, and ten packets a second by address, two by peer.
     let status = hex::decode("d106883f60624dd2f1a9fc808001c30a0280").unwrap();
     let _ = node.receive(A, code::STATUS, &status).unwrap();

@@ -84,7 +84,7 @@ impl History {
 
     fn close(&mut self, peer: u64) {
         let now = self.node.now;
-        self.node.gossip.close(now, self.link(peer));
+        self.node.gossip.remove_peer(now, self.link(peer));
         self.links[Self::slot(peer)] = Link::default();
     }
 
@@ -105,10 +105,10 @@ impl History {
                 self.close(peer);
                 self.numbers[Self::slot(peer)] = self.next;
                 self.next += 1;
-                let sends = self
-                    .node
-                    .gossip
-                    .open(self.node.now, self.link(peer), CLIENTS[client]);
+                let sends =
+                    self.node
+                        .gossip
+                        .add_peer(self.node.now, self.link(peer), CLIENTS[client]);
                 assert_eq!(sends.len(), 1);
                 self.links[Self::slot(peer)].open = true;
             }
@@ -118,7 +118,7 @@ impl History {
                 let status = outgoing::status(min_pow, &Bloom::FULL, false);
                 if self.give(peer, code::STATUS, &status) && !was_greeted {
                     let link = &mut self.links[Self::slot(peer)];
-                    link.greeted = true;
+                    link.has_status = true;
                     link.wants_nothing |= strict;
                 }
             }
@@ -173,14 +173,14 @@ impl History {
         }
     }
 
-    fn check(&mut self, time: circuits::time::Instant, send: &whisht::gossip::Send) {
+    fn check(&mut self, time: circuits::time::Instant, send: &whisht::gossip::OutboundPacket) {
         let slot = self
             .numbers
             .iter()
             .position(|number| *number == send.link.0)
             .unwrap();
         let link = &mut self.links[slot];
-        assert!(link.open && link.greeted && !link.wants_nothing);
+        assert!(link.open && link.has_status && !link.wants_nothing);
         assert_eq!(send.code, code::MESSAGES);
         let envelopes = envelopes(send);
         assert!(!envelopes.is_empty());

@@ -46,7 +46,7 @@ fn an_envelope_that_a_peer_brings_meanwhile_is_not_sent_to_it() {
 #[test]
 fn a_peer_that_never_says_its_status_is_sent_no_envelope() {
     let mut node = Node::new(0.0);
-    let _ = node.gossip.open(node.now, A, GETH_OLD);
+    let _ = node.gossip.add_peer(node.now, A, GETH_OLD);
     node.post(&plain(1));
     assert!(node.run(MINUTE).is_empty());
     let status = outgoing::status(MinPow::ZERO, &Bloom::FULL, false);
@@ -266,7 +266,7 @@ fn each_peer_gets_only_what_its_own_formula_finds_enough() {
 fn status_im_gets_either_formula_since_it_punishes_neither() {
     let legacy = sealed_for(&plain(1), 0.01, &[Legacy]);
     let mut node = Node::new(0.0);
-    let _ = node.gossip.open(node.now, A, "StatusIM/v0.34.0");
+    let _ = node.gossip.add_peer(node.now, A, "StatusIM/v0.34.0");
     let confirming = hex::decode("cd06883f60624dd2f1a9fc808001").unwrap();
     let _ = node.receive(A, code::STATUS, &confirming).unwrap();
     let _ = node
@@ -398,8 +398,8 @@ fn a_closed_link_is_sent_nothing_and_forgotten() {
     node.greet(A, GETH_OLD);
     node.greet(B, GETH_OLD);
     assert_eq!(node.bring(A, &[plain(1)]), Ok(1));
-    node.gossip.close(node.now, A);
-    node.gossip.close(node.now, B);
+    node.gossip.remove_peer(node.now, A);
+    node.gossip.remove_peer(node.now, B);
     assert!(node.run(MINUTE).is_empty());
     assert_eq!(node.gossip.next_due(), None);
     assert_eq!(node.gossip.holder_count(plain(1).hash()), 0);
@@ -419,9 +419,9 @@ fn a_listing_shows_what_a_peer_said_and_nothing_a_terminal_would_obey() {
     let (link, peer) = node.gossip.peers().next().unwrap();
     assert_eq!((link, peer.client.as_str()), (A, "Geth/?[2J?/v1.8.27"));
     assert_eq!(peer.rule.label(), "legacy");
-    assert!(peer.greeted && !peer.light);
+    assert!(peer.has_status && !peer.light);
     assert_eq!((peer.min_pow, peer.bloom_bits), (0.5, 3));
-    assert_eq!((peer.brought, peer.sent, peer.waiting), (1, 0, 0));
+    assert_eq!((peer.received, peer.sent, peer.waiting), (1, 0, 0));
     let long = "x".repeat(10_000);
     node.greet(B, &long);
     assert!(node.gossip.peers().all(|(_, peer)| peer.client.len() < 200));

@@ -7,7 +7,7 @@ use circuits::ids::LinkId;
 use proptest::prelude::*;
 use whisht::bloom::Bloom;
 use whisht::envelope::{Envelope, EnvelopeHash, Topic};
-use whisht::gossip::Send;
+use whisht::gossip::OutboundPacket;
 use whisht::link::Capability;
 use whisht::onion_wire::OnionMessage;
 
@@ -29,7 +29,7 @@ fn among(links: impl IntoIterator<Item = LinkId>) -> Node {
 
 /// A peer comes that announces and asks.
 fn meet(node: &mut Node, link: LinkId) {
-    let _ = node.gossip.open(node.now, link, WHISHT);
+    let _ = node.gossip.add_peer(node.now, link, WHISHT);
     node.gossip.defer_delivery(link);
     node.say_status(link, 0.0, &Bloom::FULL);
     node.gossip.decide_delivery(link, true);
@@ -40,21 +40,21 @@ fn lasting(number: u64) -> Envelope {
     timed(START - 60, 100_000, number)
 }
 
-fn announced(send: &Send) -> Option<Vec<EnvelopeHash>> {
+fn announced(send: &OutboundPacket) -> Option<Vec<EnvelopeHash>> {
     match dark(send)? {
         OnionMessage::Announce(hashes) => Some(hashes),
         _ => None,
     }
 }
 
-fn asked_for(send: &Send) -> Option<Vec<EnvelopeHash>> {
+fn asked_for(send: &OutboundPacket) -> Option<Vec<EnvelopeHash>> {
     match dark(send)? {
         OnionMessage::GetEnvelopes(hashes) => Some(hashes),
         _ => None,
     }
 }
 
-fn dark(send: &Send) -> Option<OnionMessage> {
+fn dark(send: &OutboundPacket) -> Option<OnionMessage> {
     (send.capability == Capability::ONION_1).then(|| {
         OnionMessage::decode(send.code, &send.payload)
             .unwrap()
@@ -83,7 +83,7 @@ fn given(sent: &[Sent]) -> BTreeMap<LinkId, Vec<EnvelopeHash>> {
 #[test]
 fn two_peers_are_given_an_envelope_and_the_others_its_hash() {
     let mut node = among((1..=8).map(LinkId));
-    let mut favoured = BTreeMap::new();
+    let mut eager_peers = BTreeMap::new();
     for number in 0..200 {
         node.post(&lasting(number));
         let sent = node.run(Duration::from_secs(10));
@@ -91,13 +91,13 @@ fn two_peers_are_given_an_envelope_and_the_others_its_hash() {
         assert_eq!((given.len(), told.len()), (2, 6));
         assert!(given.keys().all(|link| !told.contains_key(link)));
         for link in given.keys() {
-            *favoured.entry(*link).or_insert(0) += 1;
+            *eager_peers.entry(*link).or_insert(0) += 1;
         }
     }
     // 50 expected for each, standard deviation 6.1.
     assert!(
-        favoured.values().all(|count| (25..=75).contains(count)),
-        "{favoured:?}"
+        eager_peers.values().all(|count| (25..=75).contains(count)),
+        "{eager_peers:?}"
     );
 }
 
@@ -257,7 +257,7 @@ fn announcing_an_envelope_is_as_good_a_witness_as_bringing_it() {
 fn nothing_is_given_or_told_before_it_is_known_how_the_peer_is() {
     let mut node = Node::new(0.0);
     node.post(&plain(1));
-    let _ = node.gossip.open(node.now, A, WHISHT);
+    let _ = node.gossip.add_peer(node.now, A, WHISHT);
     node.gossip.defer_delivery(A);
     node.say_status(A, 0.0, &Bloom::FULL);
     node.post(&plain(2));
@@ -281,7 +281,7 @@ fn nothing_is_given_or_told_before_it_is_known_how_the_peer_is() {
 #[test]
 fn a_peer_is_told_of_nothing_that_it_does_not_want() {
     let mut node = Node::new(0.0);
-    let _ = node.gossip.open(node.now, A, WHISHT);
+    let _ = node.gossip.add_peer(node.now, A, WHISHT);
     node.gossip.defer_delivery(A);
     node.say_status(A, 0.0, &Bloom::merged(Topic([9, 9, 9, 1])));
     node.gossip.decide_delivery(A, true);
@@ -429,7 +429,7 @@ proptest! {
                 }
                 Event::Return(peer) => {
                     let book = books.get_mut(&peer).unwrap();
-                    node.gossip.close(node.now, LinkId(book.link));
+                    node.gossip.remove_peer(node.now, LinkId(book.link));
                     *book = Books { link: next, ..Books::default() };
                     meet(&mut node, LinkId(next));
                     next += 1;

@@ -9,8 +9,10 @@ use whisht::envelope::{
     AesNonce, EncryptionHint, Envelope, ProtocolVersion, Topic, Ttl, UnminedEnvelope,
 };
 use whisht::gossip::packet::v5::{self, code};
-use whisht::gossip::packet::{MinPow, Packet};
-use whisht::gossip::{EnvelopeRejected, GossipFault, PeerFault, Received, Send};
+use whisht::gossip::packet::{MinPow, ShhPacket};
+use whisht::gossip::{
+    EnvelopeRejected, GossipFault, OutboundPacket, PacketOutcome, ProtocolViolation,
+};
 use whisht::link::Capability;
 use whisht::pow::PowValues;
 
@@ -39,22 +41,23 @@ fn old_of(number: u32, ttl: u32, len: usize) -> Envelope {
 fn greet_old(node: &mut Node, link: circuits::ids::LinkId) {
     let sends = node
         .gossip
-        .open_as(node.now, link, ProtocolVersion::V5, GETH_7);
+        .add_peer_as(node.now, link, ProtocolVersion::V5, GETH_7);
     assert_eq!(sends.len(), 1);
     assert_eq!(sends[0].capability, Capability::SHH_5);
     assert_eq!((sends[0].code, &sends[0].payload[..]), (0, &[0x05][..]));
     let _ = node.receive(link, code::STATUS, &v5::status()).unwrap();
 }
 
-fn bring(node: &mut Node, link: circuits::ids::LinkId, envelope: &Envelope) -> Received {
+fn bring(node: &mut Node, link: circuits::ids::LinkId, envelope: &Envelope) -> PacketOutcome {
     let packet = v5::message(envelope);
     node.receive(link, code::MESSAGE, &packet).unwrap()
 }
 
 /// The one envelope of a packet of `shh/5`.
-fn only(send: &Send) -> Envelope {
+fn only(send: &OutboundPacket) -> Envelope {
     assert_eq!(send.capability, Capability::SHH_5);
-    let Ok(Packet::Messages(mut envelopes)) = Packet::decode_v5(send.code, &send.payload) else {
+    let Ok(ShhPacket::Messages(mut envelopes)) = ShhPacket::decode_v5(send.code, &send.payload)
+    else {
         panic!("not a message: {send:?}");
     };
     let envelope = envelopes.next().unwrap().unwrap();
@@ -69,7 +72,7 @@ fn each_envelope_goes_only_to_peers_that_speak_its_version() {
     greet_old(&mut node, B);
     node.greet(C, GETH_OLD);
     let received = bring(&mut node, A, &old(1));
-    assert_eq!((received.admitted.len(), received.brought.len()), (1, 1));
+    assert_eq!((received.admitted.len(), received.accepted.len()), (1, 1));
     assert_eq!(node.bring(C, &[plain(1)]), Ok(1));
     node.post(&plain(2));
     let sent = node.run(MINUTE);
@@ -148,8 +151,8 @@ fn too_little_work_is_dropped_without_blame_or_memory() {
     greet_old(&mut node, A);
     for number in 0..1_000 {
         let received = bring(&mut node, A, &old(number));
-        assert!(received.admitted.is_empty() && received.brought.is_empty());
-        assert!(received.refused.is_empty() && received.replies.is_empty());
+        assert!(received.admitted.is_empty() && received.accepted.is_empty());
+        assert!(received.rejected.is_empty() && received.replies.is_empty());
     }
     assert_eq!(node.gossip.holder_count(old(0).hash()), 0);
 }
@@ -166,7 +169,7 @@ fn a_topic_that_we_do_not_want_is_dropped_without_blame_because_nobody_could_kno
     assert!(sends.iter().all(|send| send.link == B));
     let _ = node.run(Duration::from_secs(11));
     for number in 0..100 {
-        assert!(bring(&mut node, A, &old(number)).brought.is_empty());
+        assert!(bring(&mut node, A, &old(number)).accepted.is_empty());
     }
 }
 
@@ -177,13 +180,15 @@ fn envelopes_out_of_time_cost_an_old_peer_the_link_as_they_do_others() {
     // It died sixty seconds ago; what died on the way here would be nobody's fault.
     for number in 0..16 {
         let received = bring(&mut node, A, &old_of(number, 1, 40));
-        assert_eq!(received.refused.len(), 1);
+        assert_eq!(received.rejected.len(), 1);
     }
     let packet = v5::message(&old_of(16, 1, 40));
     let fault = node.receive(A, code::MESSAGE, &packet).unwrap_err();
     assert!(matches!(
         fault,
-        GossipFault::Peer(PeerFault::TooManyRejected(EnvelopeRejected::Expiry(_)))
+        GossipFault::Peer(ProtocolViolation::TooManyRejected(
+            EnvelopeRejected::Expiry(_)
+        ))
     ));
 }
 
@@ -242,11 +247,11 @@ fn an_envelope_before_the_status_costs_the_link() {
     let mut node = Node::new(0.0);
     let _ = node
         .gossip
-        .open_as(node.now, A, ProtocolVersion::V5, GETH_7);
+        .add_peer_as(node.now, A, ProtocolVersion::V5, GETH_7);
     let fault = node.receive(A, code::MESSAGE, &v5::message(&old(1)));
     assert_eq!(
         fault.unwrap_err(),
-        GossipFault::Peer(PeerFault::BeforeStatus)
+        GossipFault::Peer(ProtocolViolation::BeforeStatus)
     );
 }
 
@@ -257,7 +262,7 @@ fn a_packet_beyond_the_largest_message_is_refused() {
     // Nobody sends a pool at once here, so code 1 has no licence either.
     let packet = v5::message(&old_of(1, 660, 1 << 20));
     let fault = node.receive(A, code::MESSAGE, &packet).unwrap_err();
-    assert_eq!(fault, GossipFault::Peer(PeerFault::Oversized));
+    assert_eq!(fault, GossipFault::Peer(ProtocolViolation::Oversized));
 }
 
 #[test]
@@ -282,7 +287,7 @@ fn a_request_for_old_mail_and_codes_without_meaning_are_ignored() {
     greet_old(&mut node, A);
     for code in code::P2P_REQUEST..64 {
         let received = node.receive(A, code, &v5::message(&old(1))).unwrap();
-        assert!(received.p2p.is_none() && received.brought.is_empty());
+        assert!(received.p2p.is_none() && received.accepted.is_empty());
     }
 }
 
@@ -290,13 +295,13 @@ fn a_request_for_old_mail_and_codes_without_meaning_are_ignored() {
 fn a_listing_shows_the_version_and_the_only_rule_it_has() {
     let mut node = Node::new(0.0);
     greet_old(&mut node, A);
-    let _ = node.gossip.open(node.now, B, "Geth/v1.9.25");
+    let _ = node.gossip.add_peer(node.now, B, "Geth/v1.9.25");
     let peers: Vec<_> = node.gossip.peers().map(|(_, peer)| peer).collect();
     assert_eq!(
         (peers[0].protocol, peers[0].rule.label()),
         (ProtocolVersion::V5, "legacy")
     );
-    assert!(peers[0].greeted && peers[0].bloom_bits == 512);
+    assert!(peers[0].has_status && peers[0].bloom_bits == 512);
     assert_eq!(
         (peers[1].protocol, peers[1].rule.label()),
         (ProtocolVersion::V6, "modern")

@@ -8,8 +8,8 @@ use circuits::time::{Instant, Now, UnixSecs};
 use whisht::bloom::Bloom;
 use whisht::envelope::{Envelope, EnvelopeHash, Topic, Ttl};
 use whisht::envelope_pool::{InsertOutcome, Pool};
-use whisht::gossip::packet::{MinPow, Packet, code, outgoing};
-use whisht::gossip::{Config, Gossip, GossipFault, Received, Send};
+use whisht::gossip::packet::{MinPow, ShhPacket, code, outgoing};
+use whisht::gossip::{Gossip, GossipConfig, GossipFault, OutboundPacket, PacketOutcome};
 use whisht::pow::{Generation, PowValues};
 
 /// When every test begins.
@@ -29,7 +29,7 @@ pub(super) struct Node {
 }
 
 /// A packet and when it was sent.
-pub(super) type Sent = (Instant, Send);
+pub(super) type Sent = (Instant, OutboundPacket);
 
 impl Node {
     pub(super) fn new(min_pow: f64) -> Self {
@@ -37,9 +37,9 @@ impl Node {
     }
 
     pub(super) fn with_seed(min_pow: f64, seed: [u8; 32]) -> Self {
-        let config = Config {
+        let config = GossipConfig {
             min_pow: MinPow::new(min_pow).unwrap(),
-            ..Config::default()
+            ..GossipConfig::default()
         };
         Self {
             gossip: Gossip::new(config, seed),
@@ -57,7 +57,7 @@ impl Node {
     }
 
     pub(super) fn greet_with(&mut self, link: LinkId, client: &str, min_pow: f64, bloom: &Bloom) {
-        let _ = self.gossip.open(self.now, link, client);
+        let _ = self.gossip.add_peer(self.now, link, client);
         self.say_status(link, min_pow, bloom);
     }
 
@@ -73,13 +73,13 @@ impl Node {
         link: LinkId,
         code: u8,
         payload: &[u8],
-    ) -> Result<Received, GossipFault> {
+    ) -> Result<PacketOutcome, GossipFault> {
         let received = self
             .gossip
             .receive(self.now, link, code, payload, &self.pool)?;
         for (envelope, pow, not_expired) in &received.admitted {
             if self.pool.insert(envelope.clone(), *pow, *not_expired) == InsertOutcome::New {
-                self.gossip.pooled(self.now, envelope, Some(link));
+                self.gossip.on_pooled(self.now, envelope, Some(link));
             }
         }
         Ok(received)
@@ -102,7 +102,7 @@ impl Node {
             self.pool.insert(envelope.clone(), pow, not_expired),
             InsertOutcome::New
         );
-        self.gossip.pooled(self.now, envelope, None);
+        self.gossip.on_pooled(self.now, envelope, None);
     }
 
     /// Lets time pass, waking the gossip when it asks to be.
@@ -144,9 +144,9 @@ impl Node {
 }
 
 /// The envelopes of a packet.
-pub(super) fn envelopes(send: &Send) -> Vec<Envelope> {
-    match Packet::decode(send.code, &send.payload) {
-        Ok(Packet::Messages(envelopes)) => envelopes.map(Result::unwrap).collect(),
+pub(super) fn envelopes(send: &OutboundPacket) -> Vec<Envelope> {
+    match ShhPacket::decode(send.code, &send.payload) {
+        Ok(ShhPacket::Messages(envelopes)) => envelopes.map(Result::unwrap).collect(),
         other => panic!("not messages: {other:?}"),
     }
 }

@@ -6,7 +6,7 @@ use circuits::level::Level;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use whisht::envelope::Topic;
-use whisht::gossip::packet::{Packet, code};
+use whisht::gossip::packet::{ShhPacket, code};
 use whisht::message::ClientSecret;
 use whisht::node::{Command, PowGeneration, Recipient, Reply, SendRequest};
 use whisht::pow::PowValues;
@@ -46,8 +46,8 @@ fn work(line: &Line) -> Vec<PowValues> {
     heard
         .filter(|heard| heard.code == u16::from(code::MESSAGES))
         .filter_map(
-            |heard| match Packet::decode(code::MESSAGES, &heard.payload) {
-                Ok(Packet::Messages(envelopes)) => Some(envelopes),
+            |heard| match ShhPacket::decode(code::MESSAGES, &heard.payload) {
+                Ok(ShhPacket::Messages(envelopes)) => Some(envelopes),
                 _ => None,
             },
         )

@@ -12,7 +12,7 @@ use rand_core::SeedableRng;
 use sha3::{Digest, Keccak256};
 use whisht::endpoint::{Endpoint, PeerAddr};
 use whisht::envelope::Envelope;
-use whisht::gossip::packet::{Packet, code, outgoing};
+use whisht::gossip::packet::{ShhPacket, code, outgoing};
 use whisht::link::{
     Capability, Link, LinkConfig, LinkEvent, LinkKey, LinkLimits, Packing, Priority,
 };
@@ -122,8 +122,8 @@ impl Peer {
                 LinkEvent::Connected { .. } => self.open = true,
                 LinkEvent::Message { code, payload, .. } => {
                     let code = u8::try_from(code).unwrap();
-                    if let Ok(Packet::BatchAcknowledged(Some(batch))) =
-                        Packet::decode(code, &payload)
+                    if let Ok(ShhPacket::BatchAcknowledged(Some(batch))) =
+                        ShhPacket::decode(code, &payload)
                     {
                         self.acknowledged.push(batch);
                     }

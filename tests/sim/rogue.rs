@@ -20,7 +20,7 @@ use rand_core::SeedableRng;
 use whisht::bloom::Bloom;
 use whisht::endpoint::PeerAddr;
 use whisht::envelope::{Envelope, EnvelopeHash, ProtocolVersion};
-use whisht::gossip::packet::{MinPow, Packet, code, outgoing, v5};
+use whisht::gossip::packet::{MinPow, ShhPacket, code, outgoing, v5};
 use whisht::link::{
     Capability, DisconnectReason, Link, LinkConfig, LinkEvent, LinkKey, LinkLimits, Packing,
     Priority,
@@ -402,7 +402,7 @@ impl Line {
                 continue;
             }
             let code = u8::try_from(heard.code).unwrap();
-            if let Ok(Packet::Messages(envelopes)) = Packet::decode(code, &heard.payload) {
+            if let Ok(ShhPacket::Messages(envelopes)) = ShhPacket::decode(code, &heard.payload) {
                 hashes.extend(envelopes.filter_map(|one| Some((heard.at, one.ok()?.hash()))));
             }
         }
@@ -426,8 +426,10 @@ impl Line {
             .filter(|heard| heard.capability == Capability::SHH_5)
             .filter_map(|heard| {
                 let code = u8::try_from(heard.code).unwrap();
-                match Packet::decode_v5(code, &heard.payload) {
-                    Ok(Packet::Messages(mut envelopes)) => Some(envelopes.next()?.unwrap().hash()),
+                match ShhPacket::decode_v5(code, &heard.payload) {
+                    Ok(ShhPacket::Messages(mut envelopes)) => {
+                        Some(envelopes.next()?.unwrap().hash())
+                    }
                     _ => None,
                 }
             })

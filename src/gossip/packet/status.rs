@@ -7,7 +7,7 @@
 use crate::bloom::Bloom;
 use crate::rlp_reader::{RlpError, RlpReader};
 
-use super::{Malformed, VERSION};
+use super::{MalformedPacket, VERSION};
 
 /// What a peer says about itself in its first packet.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,12 +29,12 @@ impl Status {
     ///
     /// If the requirement cannot be read, neither is the filter, and the peer counts as a full
     /// node without a requirement: so does go-ethereum.
-    pub(super) fn decode(payload: &[u8]) -> Result<Self, Malformed> {
+    pub(super) fn decode(payload: &[u8]) -> Result<Self, MalformedPacket> {
         let mut fields = RlpReader::new(payload)
             .list()
-            .map_err(|_| Malformed::StatusNotAList)?;
+            .map_err(|_| MalformedPacket::StatusNotAList)?;
         if fields.integer() != Ok(u64::from(VERSION)) {
-            return Err(Malformed::Version);
+            return Err(MalformedPacket::Version);
         }
         let mut status = Self {
             min_pow: MinPow::ZERO,
@@ -46,11 +46,11 @@ impl Status {
         let Ok(bits) = fields.integer() else {
             return Ok(status);
         };
-        status.min_pow = MinPow::from_bits(bits).ok_or(Malformed::PowNotANumber)?;
+        status.min_pow = MinPow::from_bits(bits).ok_or(MalformedPacket::PowNotANumber)?;
         if let Ok(bytes) = fields.bytes()
             && !bytes.is_empty()
         {
-            let bytes = <[u8; 64]>::try_from(bytes).map_err(|_| Malformed::BloomLength)?;
+            let bytes = <[u8; 64]>::try_from(bytes).map_err(|_| MalformedPacket::BloomLength)?;
             status.bloom = Some(Bloom(bytes));
         }
         status.light = take_bool(&mut fields) == Ok(true);

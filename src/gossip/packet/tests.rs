@@ -27,9 +27,9 @@ fn code(case: &Value) -> u8 {
 }
 
 /// Reads a packet to its end, as a node would.
-fn read(code: u8, payload: &[u8]) -> Result<(), Malformed> {
-    match Packet::decode(code, payload)? {
-        Packet::Messages(mut envelopes) => envelopes.try_for_each(|one| one.map(drop)),
+fn read(code: u8, payload: &[u8]) -> Result<(), MalformedPacket> {
+    match ShhPacket::decode(code, payload)? {
+        ShhPacket::Messages(mut envelopes) => envelopes.try_for_each(|one| one.map(drop)),
         _ => Ok(()),
     }
 }
@@ -57,9 +57,9 @@ fn every_recorded_packet_is_read_as_its_fields_say() {
             // Another protocol version, which never shares a link with this one: see `v5`.
             continue;
         }
-        match (kind, Packet::decode(code(case), &payload).unwrap()) {
-            ("status", Packet::Status(status)) => check_status(&status, fields, &name),
-            ("pow_requirement", Packet::PowRequirement(min)) => {
+        match (kind, ShhPacket::decode(code(case), &payload).unwrap()) {
+            ("status", ShhPacket::Status(status)) => check_status(&status, fields, &name),
+            ("pow_requirement", ShhPacket::PowRequirement(min)) => {
                 assert_eq!(
                     min.value().to_bits(),
                     bits(&fields["pow_f64_bits"]),
@@ -67,30 +67,30 @@ fn every_recorded_packet_is_read_as_its_fields_say() {
                 );
                 assert_eq!(outgoing::pow_requirement(min), payload, "{name}");
             }
-            ("bloom_exchange", Packet::BloomExchange(bloom)) => {
+            ("bloom_exchange", ShhPacket::BloomExchange(bloom)) => {
                 assert_eq!(bloom, Bloom(array(&fields["bloom"])), "{name}");
                 assert_eq!(outgoing::bloom_exchange(&bloom), payload, "{name}");
             }
-            ("messages", Packet::Messages(envelopes)) => {
+            ("messages", ShhPacket::Messages(envelopes)) => {
                 let decoded: Vec<_> = envelopes.clone().map(Result::unwrap).collect();
                 assert_eq!(outgoing::messages(&decoded), payload, "{name}");
                 assert_eq!(rlps(envelopes), names(&fields["envelopes"]), "{name}");
             }
-            ("batch_acknowledged", Packet::BatchAcknowledged(Some(batch))) => {
+            ("batch_acknowledged", ShhPacket::BatchAcknowledged(Some(batch))) => {
                 assert_eq!(batch, array(&fields["batch_hash"]), "{name}");
                 assert_eq!(outgoing::batch_acknowledged(&batch), payload, "{name}");
             }
-            ("messages_response", Packet::MessagesResponse(Some(response))) => {
+            ("messages_response", ShhPacket::MessagesResponse(Some(response))) => {
                 check_response(&response, fields, &payload, &name);
             }
-            ("p2p_message", Packet::P2p(P2pKind::Message, inside)) => {
+            ("p2p_message", ShhPacket::P2p(P2pKind::Message, inside)) => {
                 let envelopes = Envelopes::p2p(inside).unwrap();
                 assert_eq!(rlps(envelopes), names(&fields["envelopes"]), "{name}");
             }
-            ("p2p_request", Packet::P2p(P2pKind::Request, _))
-            | ("p2p_request_complete", Packet::P2p(P2pKind::RequestComplete, _))
-            | ("p2p_sync_request", Packet::P2p(P2pKind::SyncRequest, _))
-            | ("p2p_sync_response", Packet::P2p(P2pKind::SyncResponse, _)) => {}
+            ("p2p_request", ShhPacket::P2p(P2pKind::Request, _))
+            | ("p2p_request_complete", ShhPacket::P2p(P2pKind::RequestComplete, _))
+            | ("p2p_sync_request", ShhPacket::P2p(P2pKind::SyncRequest, _))
+            | ("p2p_sync_response", ShhPacket::P2p(P2pKind::SyncResponse, _)) => {}
             (_, other) => panic!("{name}: {other:?}"),
         }
         read += 1;
@@ -160,7 +160,7 @@ fn our_status_is_that_of_geth() {
 #[test]
 fn a_status_of_six_fields_tells_its_rate_limits() {
     let payload = hex::decode("d106883fc999999999999a808001c30a0580").unwrap();
-    let Ok(Packet::Status(status)) = Packet::decode(0, &payload) else {
+    let Ok(ShhPacket::Status(status)) = ShhPacket::decode(0, &payload) else {
         panic!("not read");
     };
     assert_eq!(status.confirmations, Some(true));
@@ -171,8 +171,8 @@ fn a_status_of_six_fields_tells_its_rate_limits() {
     };
     assert_eq!(status.rate_limits, Some(limits));
     assert!(matches!(
-        Packet::decode(20, &[0xc3, 0x0a, 0x05, 0x80]),
-        Ok(Packet::RateLimits(Some(read))) if read == limits
+        ShhPacket::decode(20, &[0xc3, 0x0a, 0x05, 0x80]),
+        Ok(ShhPacket::RateLimits(Some(read))) if read == limits
     ));
 }
 
@@ -183,7 +183,7 @@ fn a_response_names_what_was_refused() {
         (EnvelopeHash([2; 32]), outgoing::ResponseErrorCode::Other),
     ];
     let payload = outgoing::messages_response(&[9; 32], &refused);
-    let Ok(Packet::MessagesResponse(Some(response))) = Packet::decode(12, &payload) else {
+    let Ok(ShhPacket::MessagesResponse(Some(response))) = ShhPacket::decode(12, &payload) else {
         panic!("not read");
     };
     assert_eq!(response.batch, [9; 32]);
@@ -206,10 +206,10 @@ fn the_header_of_a_messages_packet_is_as_long_as_announced() {
 fn a_million_empty_items_end_at_the_first() {
     let mut payload = vec![0xfa, 0x0f, 0x42, 0x40];
     payload.resize(1_000_004, 0xc0);
-    let Ok(Packet::Messages(mut envelopes)) = Packet::decode(1, &payload) else {
+    let Ok(ShhPacket::Messages(mut envelopes)) = ShhPacket::decode(1, &payload) else {
         panic!("not read");
     };
-    assert_eq!(envelopes.next(), Some(Err(Malformed::Envelope)));
+    assert_eq!(envelopes.next(), Some(Err(MalformedPacket::Envelope)));
     assert_eq!(envelopes.next(), None);
 }
 
@@ -221,7 +221,7 @@ fn envelope_65537_is_one_too_many() {
     let mut payload = vec![0xfa];
     payload.extend_from_slice(&len[1..]);
     payload.append(&mut body);
-    let Ok(Packet::Messages(mut envelopes)) = Packet::decode(1, &payload) else {
+    let Ok(ShhPacket::Messages(mut envelopes)) = ShhPacket::decode(1, &payload) else {
         panic!("not read");
     };
     assert!(
@@ -230,7 +230,10 @@ fn envelope_65537_is_one_too_many() {
             .take(MAX_ENVELOPES)
             .all(|one| one.is_ok())
     );
-    assert_eq!(envelopes.next(), Some(Err(Malformed::TooManyEnvelopes)));
+    assert_eq!(
+        envelopes.next(),
+        Some(Err(MalformedPacket::TooManyEnvelopes))
+    );
     assert_eq!(envelopes.next(), None);
 }
 
@@ -248,8 +251,8 @@ fn a_response_with_endless_errors_is_not_read() {
     let refused = vec![(EnvelopeHash([1; 32]), outgoing::ResponseErrorCode::Other); 1_025];
     let payload = outgoing::messages_response(&[9; 32], &refused);
     assert!(matches!(
-        Packet::decode(12, &payload),
-        Ok(Packet::MessagesResponse(None))
+        ShhPacket::decode(12, &payload),
+        Ok(ShhPacket::MessagesResponse(None))
     ));
 }
 
@@ -259,11 +262,11 @@ fn p2p_garbage_is_refused_only_when_looked_into() {
     assert!(read(127, &payload).is_ok());
     assert_eq!(
         Envelopes::p2p(&payload).unwrap_err(),
-        Malformed::MessagesNotAList
+        MalformedPacket::MessagesNotAList
     );
     assert_eq!(
         Envelopes::p2p(&[]).unwrap_err(),
-        Malformed::MessagesNotAList
+        MalformedPacket::MessagesNotAList
     );
     assert_eq!(Envelopes::p2p(&[0xc0]).unwrap().count(), 0);
 }
@@ -280,8 +283,8 @@ proptest! {
         match MinPow::from_bits(bits) {
             Some(min) => {
                 let payload = outgoing::pow_requirement(min);
-                let read = Packet::decode(2, &payload);
-                prop_assert!(matches!(read, Ok(Packet::PowRequirement(read)) if read == min));
+                let read = ShhPacket::decode(2, &payload);
+                prop_assert!(matches!(read, Ok(ShhPacket::PowRequirement(read)) if read == min));
             }
             None => {
                 let value = f64::from_bits(bits);

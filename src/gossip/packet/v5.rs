@@ -8,7 +8,7 @@ use crate::bloom::Bloom;
 use crate::envelope::{Envelope, ProtocolVersion};
 use crate::rlp_reader::RlpReader;
 
-use super::{Envelopes, Malformed, MinPow, P2pKind, Packet, Status};
+use super::{Envelopes, MalformedPacket, MinPow, P2pKind, ShhPacket, Status};
 
 /// The version, which is all of a status.
 pub const VERSION: u8 = 5;
@@ -25,13 +25,13 @@ pub mod code {
     pub const P2P_REQUEST: u8 = 3;
 }
 
-impl<'a> Packet<'a> {
+impl<'a> ShhPacket<'a> {
     /// Reads the packet of `shh/5` with `code`.
     ///
     /// # Errors
     ///
     /// Names the rule broken: one of those for which go-ethereum disconnects.
-    pub fn decode_v5(code: u8, payload: &'a [u8]) -> Result<Self, Malformed> {
+    pub fn decode_v5(code: u8, payload: &'a [u8]) -> Result<Self, MalformedPacket> {
         Ok(match code {
             code::STATUS => Self::Status(decode_status(payload)?),
             code::MESSAGE => Self::Messages(Envelopes::single(payload)?),
@@ -47,11 +47,11 @@ impl<'a> Envelopes<'a> {
     ///
     /// # Errors
     ///
-    /// [`Malformed::Envelope`] if it cannot be one.
-    pub fn single(payload: &'a [u8]) -> Result<Self, Malformed> {
+    /// [`MalformedPacket::Envelope`] if it cannot be one.
+    pub fn single(payload: &'a [u8]) -> Result<Self, MalformedPacket> {
         let envelope = RlpReader::new(payload).raw_list();
         Ok(Self {
-            items: RlpReader::new(envelope.map_err(|_| Malformed::Envelope)?),
+            items: RlpReader::new(envelope.map_err(|_| MalformedPacket::Envelope)?),
             protocol: ProtocolVersion::V5,
             left: 1,
         })
@@ -71,10 +71,10 @@ pub fn message(envelope: &Envelope) -> Vec<u8> {
 }
 
 /// A peer without a wish: it says none, and drops what it does not want.
-fn decode_status(payload: &[u8]) -> Result<Status, Malformed> {
+fn decode_status(payload: &[u8]) -> Result<Status, MalformedPacket> {
     let version = RlpReader::new(payload).integer();
-    if version.map_err(|_| Malformed::StatusNotANumber)? != u64::from(VERSION) {
-        return Err(Malformed::Version);
+    if version.map_err(|_| MalformedPacket::StatusNotANumber)? != u64::from(VERSION) {
+        return Err(MalformedPacket::Version);
     }
     Ok(Status {
         min_pow: MinPow::ZERO,

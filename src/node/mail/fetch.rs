@@ -315,7 +315,7 @@ impl Node {
         let connection = link.and_then(|link| Some((link, self.connections.get(link)?)));
         let greeted = |link: LinkId| {
             let mut peers = self.gossip.peers();
-            peers.any(|(peer, info)| peer == link && info.greeted)
+            peers.any(|(peer, info)| peer == link && info.has_status)
         };
         let gossips =
             connection.filter(|(id, link)| link.speaks(Capability::SHH_6) && greeted(*id));

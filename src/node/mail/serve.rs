@@ -16,7 +16,7 @@ use super::super::output::Output;
 use super::super::view::MailView;
 use super::Node;
 use crate::envelope::{Envelope, ProtocolVersion};
-use crate::gossip::Send;
+use crate::gossip::OutboundPacket;
 use crate::gossip::packet::P2pKind;
 use crate::mail::access::Access;
 use crate::mail::archive::{BatchId, Contents, Task, Word};
@@ -70,7 +70,7 @@ struct Keeping {
     last_batch: u64,
     taken: u64,
     /// Answers to peers, each with the number of the envelope that it waits for.
-    acknowledgements: VecDeque<(u64, Vec<Send>)>,
+    acknowledgements: VecDeque<(u64, Vec<OutboundPacket>)>,
     acknowledgement_bytes: usize,
     /// The archive missed some: the pool has to be offered again, up to this number.
     gap: Gap,
@@ -145,7 +145,7 @@ impl Keeping {
     }
 
     /// Every batch up to this one is durable; gives the answers that waited for it.
-    fn kept(&mut self, id: BatchId) -> Vec<Send> {
+    fn kept(&mut self, id: BatchId) -> Vec<OutboundPacket> {
         let durable = self.batches.partition_point(|(batch, _)| *batch <= id);
         for (_, last) in self.batches.drain(..durable) {
             self.durable = self.durable.max(last);
@@ -153,9 +153,9 @@ impl Keeping {
         if matches!(self.gap, Gap::Closing(last) if last <= self.durable) {
             self.gap = Gap::None;
         }
-        let waited = |(last, _): &(u64, Vec<Send>)| *last <= self.durable;
+        let waited = |(last, _): &(u64, Vec<OutboundPacket>)| *last <= self.durable;
         let count = self.acknowledgements.partition_point(waited);
-        let ready: Vec<Send> = self
+        let ready: Vec<OutboundPacket> = self
             .acknowledgements
             .drain(..count)
             .flat_map(|(_, sends)| sends)
@@ -165,7 +165,7 @@ impl Keeping {
     }
 
     /// Takes the answer to a packet, and gives back what may be said at once.
-    fn acknowledge(&mut self, sends: Vec<Send>) -> Vec<Send> {
+    fn acknowledge(&mut self, sends: Vec<OutboundPacket>) -> Vec<OutboundPacket> {
         let bytes = self.acknowledgement_bytes.saturating_add(weight(&sends));
         if sends.is_empty() || self.gap != Gap::None || bytes > MOST_ACKNOWLEDGEMENTS {
             return Vec::new();
@@ -201,7 +201,7 @@ impl Node {
     }
 
     /// What is to be said to a peer about a packet of envelopes, once they are kept.
-    pub(in super::super) fn acknowledge_mail(&mut self, replies: Vec<Send>) {
+    pub(in super::super) fn acknowledge_mail(&mut self, replies: Vec<OutboundPacket>) {
         let replies = match &mut self.mail.serving {
             Some(serving) => serving.keeping.acknowledge(replies),
             None => replies,
@@ -335,7 +335,7 @@ fn cost(envelope: &Envelope) -> usize {
     envelope.as_rlp().len().saturating_add(BOOK_KEEPING)
 }
 
-fn weight(sends: &[Send]) -> usize {
+fn weight(sends: &[OutboundPacket]) -> usize {
     sends.iter().map(|send| send.payload.len()).sum()
 }
 

@@ -7,9 +7,9 @@ use super::*;
 use crate::gossip::packet::tests::{bytes, vectors};
 
 /// Reads a packet to its end, as a node would.
-fn read(code: u8, payload: &[u8]) -> Result<usize, Malformed> {
-    match Packet::decode_v5(code, payload)? {
-        Packet::Messages(envelopes) => envelopes.map(|one| one.map(|_| 1)).sum(),
+fn read(code: u8, payload: &[u8]) -> Result<usize, MalformedPacket> {
+    match ShhPacket::decode_v5(code, payload)? {
+        ShhPacket::Messages(envelopes) => envelopes.map(|one| one.map(|_| 1)).sum(),
         _ => Ok(0),
     }
 }
@@ -22,18 +22,18 @@ fn every_recorded_packet_is_read_and_written_again() {
     let mut seen = Vec::new();
     for case in recorded {
         let (payload, code) = (bytes(&case["payload"]), case["code"].as_u64().unwrap());
-        let packet = Packet::decode_v5(code.try_into().unwrap(), &payload).unwrap();
+        let packet = ShhPacket::decode_v5(code.try_into().unwrap(), &payload).unwrap();
         let kind = case["kind"].as_str().unwrap();
         match (kind, packet) {
-            ("v5_status", Packet::Status(_)) => assert_eq!(status(), payload),
-            ("v5_messages", Packet::Messages(envelopes)) => {
+            ("v5_status", ShhPacket::Status(_)) => assert_eq!(status(), payload),
+            ("v5_messages", ShhPacket::Messages(envelopes)) => {
                 check_envelope(envelopes, &case["fields"]["envelope"], &payload);
             }
-            ("v5_p2p_message", Packet::P2p(P2pKind::Message, inside)) => {
+            ("v5_p2p_message", ShhPacket::P2p(P2pKind::Message, inside)) => {
                 let envelopes = Envelopes::single(inside).unwrap();
                 check_envelope(envelopes, &case["fields"]["envelope"], &payload);
             }
-            ("v5_p2p_request", Packet::P2p(P2pKind::Request, _)) => {}
+            ("v5_p2p_request", ShhPacket::P2p(P2pKind::Request, _)) => {}
             (_, other) => panic!("{kind}: {other:?}"),
         }
         seen.push(kind);
@@ -54,12 +54,12 @@ fn a_status_is_the_bare_number_five() {
     assert!(read(code::STATUS, &[0x05]).is_ok());
     assert!(read(code::STATUS, &[0x05, 0xff]).is_ok());
     for (payload, why) in [
-        (&[][..], Malformed::StatusNotANumber),
-        (&[0xc0], Malformed::StatusNotANumber),
-        (&[0xc1, 0x05], Malformed::StatusNotANumber),
-        (&[0x81, 0x05], Malformed::StatusNotANumber),
-        (&[0x80], Malformed::Version),
-        (&[0x06], Malformed::Version),
+        (&[][..], MalformedPacket::StatusNotANumber),
+        (&[0xc0], MalformedPacket::StatusNotANumber),
+        (&[0xc1, 0x05], MalformedPacket::StatusNotANumber),
+        (&[0x81, 0x05], MalformedPacket::StatusNotANumber),
+        (&[0x80], MalformedPacket::Version),
+        (&[0x06], MalformedPacket::Version),
     ] {
         assert_eq!(read(code::STATUS, payload), Err(why), "{payload:02x?}");
     }
@@ -71,9 +71,9 @@ fn a_list_of_envelopes_is_not_an_envelope() {
     assert_eq!(read(code::MESSAGE, &one), Ok(1));
     let mut list = vec![0xe5];
     list.extend_from_slice(&one);
-    assert_eq!(read(code::MESSAGE, &list), Err(Malformed::Envelope));
-    assert_eq!(read(code::MESSAGE, &[0xc0]), Err(Malformed::Envelope));
-    assert_eq!(read(code::MESSAGE, &[]), Err(Malformed::Envelope));
+    assert_eq!(read(code::MESSAGE, &list), Err(MalformedPacket::Envelope));
+    assert_eq!(read(code::MESSAGE, &[0xc0]), Err(MalformedPacket::Envelope));
+    assert_eq!(read(code::MESSAGE, &[]), Err(MalformedPacket::Envelope));
 }
 
 #[test]
@@ -86,14 +86,14 @@ fn a_second_envelope_behind_the_first_is_not_read() {
 fn an_envelope_of_shh_6_is_none_of_shh_5() {
     let other = "e2845f5e10323284deadbeef8d68656c6c6f2077686973706572880102030405060708";
     let other = hex::decode(other).unwrap();
-    assert_eq!(read(code::MESSAGE, &other), Err(Malformed::Envelope));
+    assert_eq!(read(code::MESSAGE, &other), Err(MalformedPacket::Envelope));
 }
 
 #[test]
 fn a_requirement_of_shh_6_is_taken_for_what_its_code_means_here() {
     // Code 2 asks for work in the other protocol; nobody looks into it here.
-    let packet = Packet::decode_v5(2, &[0x88, 0x3f, 0xc9, 0x99, 0x99, 0x99, 0x99, 0x99, 0x9a]);
-    assert!(matches!(packet, Ok(Packet::P2p(P2pKind::Message, _))));
+    let packet = ShhPacket::decode_v5(2, &[0x88, 0x3f, 0xc9, 0x99, 0x99, 0x99, 0x99, 0x99, 0x9a]);
+    assert!(matches!(packet, Ok(ShhPacket::P2p(P2pKind::Message, _))));
 }
 
 #[test]
