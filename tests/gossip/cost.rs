@@ -28,14 +28,14 @@ fn link(to: usize) -> LinkId {
     LinkId(u64::try_from(to).unwrap() + 1)
 }
 
-struct Member {
+struct MeshNode {
     gossip: Gossip,
     pool: Pool,
     peers: Vec<usize>,
 }
 
 struct Mesh {
-    members: Vec<Member>,
+    members: Vec<MeshNode>,
     /// Packets under way by arrival; the number keeps equal times apart.
     wire: BTreeMap<(Instant, u64), (usize, usize, OutboundPacket)>,
     serial: u64,
@@ -53,10 +53,10 @@ impl Mesh {
             eager_push_peers: bodies.unwrap_or(0),
             ..GossipConfig::default()
         };
-        let members = neighbours()
+        let members = random_peers()
             .into_iter()
             .enumerate()
-            .map(|(at, peers)| Member {
+            .map(|(at, peers)| MeshNode {
                 gossip: Gossip::new(config, [u8::try_from(at).unwrap(); 32]),
                 pool: Pool::new(1 << 24),
                 peers: peers.into_iter().collect(),
@@ -187,7 +187,7 @@ const fn frame(payload: usize) -> usize {
 }
 
 /// Who is linked with whom: eight random circles through all, two steps each.
-fn neighbours() -> Vec<BTreeSet<usize>> {
+fn random_peers() -> Vec<BTreeSet<usize>> {
     let mut rng = ChaCha20Rng::from_seed([5; 32]);
     let mut peers = vec![BTreeSet::new(); NODES];
     for _ in 0..PEERS / 2 {
@@ -245,7 +245,7 @@ fn busy(bodies: Option<usize>) -> f64 {
 }
 
 #[test]
-fn announcing_saves_two_bytes_in_five_and_takes_twice_the_time_at_the_most() {
+fn announcing_saves_two_bytes_in_five_and_at_most_doubles_the_time() {
     let ((all, quick), flood) = (quiet(None), busy(None));
     println!("plain: {all:.0} bytes, {quick:.2?}; busy {flood:.0}");
     for bodies in 0..=2 {

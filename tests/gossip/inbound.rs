@@ -22,7 +22,7 @@ fn status() -> Vec<u8> {
 
 #[test]
 fn our_status_goes_out_as_soon_as_the_link_is_open() {
-    let mut node = Node::new(0.2);
+    let mut node = TestNode::new(0.2);
     let sends = node.gossip.add_peer(node.now, A, GETH_OLD);
     assert_eq!(sends.len(), 1);
     assert_eq!((sends[0].link, sends[0].code), (A, code::STATUS));
@@ -31,7 +31,7 @@ fn our_status_goes_out_as_soon_as_the_link_is_open() {
 
 #[test]
 fn messages_before_the_status_cost_the_link() {
-    let mut node = Node::new(0.0);
+    let mut node = TestNode::new(0.0);
     let _ = node.gossip.add_peer(node.now, A, GETH_OLD);
     for code in [code::MESSAGES, code::BATCH_ACKNOWLEDGED, code::P2P_MESSAGE] {
         let fault = node.receive(A, code, &[0xc0]).unwrap_err();
@@ -42,7 +42,7 @@ fn messages_before_the_status_cost_the_link() {
 
 #[test]
 fn a_requirement_before_the_status_counts_after_it() {
-    let mut node = Node::new(0.0);
+    let mut node = TestNode::new(0.0);
     let _ = node.gossip.add_peer(node.now, A, GETH_OLD);
     let requirement = outgoing::pow_requirement(min_pow(1e6));
     assert!(node.receive(A, code::POW_REQUIREMENT, &requirement).is_ok());
@@ -56,8 +56,8 @@ fn a_requirement_before_the_status_counts_after_it() {
 
 #[test]
 fn a_second_status_changes_nothing() {
-    let mut node = Node::new(0.0);
-    node.greet_with(A, GETH_OLD, 3.0, &Bloom::EMPTY);
+    let mut node = TestNode::new(0.0);
+    node.connect_with(A, GETH_OLD, 3.0, &Bloom::EMPTY);
     assert!(node.receive(A, code::STATUS, &status()).is_ok());
     let (_, peer) = node.gossip.peers().next().unwrap();
     assert_eq!((peer.min_pow, peer.bloom_bits), (3.0, 0));
@@ -74,8 +74,8 @@ fn a_broken_packet_costs_the_link() {
         (code::POW_REQUIREMENT, &[0xc0]),
         (code::BLOOM_EXCHANGE, &[0x80]),
     ] {
-        let mut node = Node::new(0.0);
-        node.greet(A, GETH_OLD);
+        let mut node = TestNode::new(0.0);
+        node.connect(A, GETH_OLD);
         let fault = node.receive(A, code, payload).unwrap_err();
         assert!(fault.blames_peer(), "{code} {payload:02x?}");
         assert_eq!(fault.disconnect_reason(), Some(0x10));
@@ -84,8 +84,8 @@ fn a_broken_packet_costs_the_link() {
 
 #[test]
 fn what_has_no_meaning_here_is_ignored() {
-    let mut node = Node::new(0.0);
-    node.greet(A, GETH_OLD);
+    let mut node = TestNode::new(0.0);
+    node.connect(A, GETH_OLD);
     for code in (4..123).chain([128, 255]) {
         for payload in [&[][..], &[0xff; 9], &[0xc0]] {
             let received = node.receive(A, code, payload).unwrap();
@@ -95,8 +95,8 @@ fn what_has_no_meaning_here_is_ignored() {
 }
 
 #[test]
-fn a_link_that_was_never_opened_is_nobodys_fault_but_the_nodes() {
-    let mut node = Node::new(0.0);
+fn a_packet_on_an_unknown_link_is_the_nodes_fault() {
+    let mut node = TestNode::new(0.0);
     let fault = node.receive(A, code::STATUS, &status()).unwrap_err();
     assert_eq!(fault, GossipFault::NoSuchLink);
     assert!(!fault.blames_peer() && fault.disconnect_reason().is_none());
@@ -104,8 +104,8 @@ fn a_link_that_was_never_opened_is_nobodys_fault_but_the_nodes() {
 
 #[test]
 fn p2p_packets_are_handed_on_unread() {
-    let mut node = Node::new(0.0);
-    node.greet(A, GETH_OLD);
+    let mut node = TestNode::new(0.0);
+    node.connect(A, GETH_OLD);
     let received = node.receive(A, code::P2P_REQUEST, &[0xde, 0xad]).unwrap();
     assert_eq!(received.p2p, Some((P2pKind::Request, vec![0xde, 0xad])));
     assert!(received.admitted.is_empty());
@@ -113,8 +113,8 @@ fn p2p_packets_are_handed_on_unread() {
 
 #[test]
 fn only_a_trusted_peer_hands_envelopes_over_and_past_all_checks() {
-    let mut node = Node::new(1e9);
-    node.greet(A, GETH_OLD);
+    let mut node = TestNode::new(1e9);
+    node.connect(A, GETH_OLD);
     let (worthless, dead) = (plain(1), timed(START - 90_000, 50, 2));
     let single = outgoing::p2p_message(&worthless);
     let list = outgoing::messages(&[worthless.clone(), dead.clone()]);
@@ -134,9 +134,9 @@ fn only_a_trusted_peer_hands_envelopes_over_and_past_all_checks() {
 }
 
 #[test]
-fn p2p_garbage_is_ignored_from_strangers_and_ends_the_link_of_a_trusted_peer() {
-    let mut node = Node::new(0.0);
-    node.greet(A, GETH_OLD);
+fn p2p_garbage_is_ignored_from_untrusted_peers_and_ends_the_link_of_a_trusted_peer() {
+    let mut node = TestNode::new(0.0);
+    node.connect(A, GETH_OLD);
     for garbage in [&[][..], &[0xde, 0xad], &[0xc1, 0xc0]] {
         assert!(node.receive(A, code::P2P_MESSAGE, garbage).is_ok());
     }
@@ -147,19 +147,19 @@ fn p2p_garbage_is_ignored_from_strangers_and_ends_the_link_of_a_trusted_peer() {
 
 #[test]
 fn trust_ends_with_the_link() {
-    let mut node = Node::new(0.0);
-    node.greet(A, GETH_OLD);
+    let mut node = TestNode::new(0.0);
+    node.connect(A, GETH_OLD);
     assert!(node.gossip.trust(A));
     node.gossip.remove_peer(node.now, A);
     assert!(!node.gossip.trust(A), "nobody is there to be trusted");
-    node.greet(A, GETH_OLD);
+    node.connect(A, GETH_OLD);
     assert!(!node.gossip.trusts(A));
 }
 
 #[test]
 fn two_light_nodes_part_and_a_light_one_says_so_to_those_who_come() {
-    let mut node = Node::new(0.0);
-    node.greet(A, GETH_OLD);
+    let mut node = TestNode::new(0.0);
+    node.connect(A, GETH_OLD);
     node.gossip.set_light(true);
     let sends = node.gossip.add_peer(node.now, B, GETH_OLD);
     let light = outgoing::status(MinPow::ZERO, &Bloom::FULL, true);
@@ -170,15 +170,15 @@ fn two_light_nodes_part_and_a_light_one_says_so_to_those_who_come() {
     // Peers that were there before are not asked again.
     assert!(node.receive(A, code::STATUS, &light).is_ok());
     // It goes on passing envelopes on, as go-ethereum's do.
-    node.greet(C, GETH_OLD);
-    assert_eq!(node.bring(A, &[plain(1)]), Ok(1));
+    node.connect(C, GETH_OLD);
+    assert_eq!(node.deliver(A, &[plain(1)]), Ok(1));
     assert!(was_sent(&node.run(Duration::from_secs(5)), C, &plain(1)));
 }
 
 #[test]
 fn a_filter_is_widened_only_if_it_was_ever_narrowed() {
-    let mut node = Node::new(0.0);
-    node.greet(A, GETH_OLD);
+    let mut node = TestNode::new(0.0);
+    node.connect(A, GETH_OLD);
     let (one, other) = (
         Bloom::merged(Topic([9, 9, 9, 1])),
         Bloom::merged(Topic([8, 8, 8, 1])),
@@ -194,12 +194,12 @@ fn a_filter_is_widened_only_if_it_was_ever_narrowed() {
 
 #[test]
 fn a_small_limit_on_envelopes_is_none_on_packets() {
-    let mut node = Node::new(0.0);
-    node.greet(A, GETH_OLD);
+    let mut node = TestNode::new(0.0);
+    node.connect(A, GETH_OLD);
     node.gossip.set_max_size(1);
     for number in 0..100 {
         assert_eq!(
-            node.bring(A, &[plain(number)]),
+            node.deliver(A, &[plain(number)]),
             Ok(0),
             "refused, and forgiven"
         );
@@ -211,8 +211,8 @@ fn a_small_limit_on_envelopes_is_none_on_packets() {
 
 #[test]
 fn a_packet_beyond_the_largest_message_is_refused_unless_it_is_of_messages() {
-    let mut node = Node::new(0.0);
-    node.greet(A, GETH_OLD);
+    let mut node = TestNode::new(0.0);
+    node.connect(A, GETH_OLD);
     let long = vec![0; (1 << 20) + 1];
     for code in [code::BLOOM_EXCHANGE, code::P2P_MESSAGE, 77] {
         let fault = node.receive(A, code, &long).unwrap_err();
@@ -221,37 +221,37 @@ fn a_packet_beyond_the_largest_message_is_refused_unless_it_is_of_messages() {
     }
     // Two geths with a full pool would cut each other off here (go-ethereum issue 17560).
     let pool: Vec<_> = (0..1_200).map(|number| sized(number, 1_000)).collect();
-    assert_eq!(node.bring(A, &pool), Ok(1_200));
+    assert_eq!(node.deliver(A, &pool), Ok(1_200));
 }
 
 #[test]
 fn an_envelope_repeated_a_thousand_times_in_a_packet_is_one() {
-    let mut node = Node::new(0.0);
-    node.greet(A, GETH_OLD);
+    let mut node = TestNode::new(0.0);
+    node.connect(A, GETH_OLD);
     let envelope = plain(1);
-    assert_eq!(node.bring(A, &vec![envelope.clone(); 1_000]), Ok(1));
+    assert_eq!(node.deliver(A, &vec![envelope.clone(); 1_000]), Ok(1));
     assert_eq!(node.gossip.holder_count(envelope.hash()), 1);
     // Nor is it punished to bring it again.
     for _ in 0..100 {
-        assert_eq!(node.bring(A, std::slice::from_ref(&envelope)), Ok(0));
+        assert_eq!(node.deliver(A, std::slice::from_ref(&envelope)), Ok(0));
     }
     assert_eq!(node.gossip.holder_count(envelope.hash()), 1);
 }
 
 #[test]
 fn an_envelope_repeated_in_a_packet_that_is_refused_costs_once() {
-    let mut node = Node::new(1e9);
-    node.greet(A, GETH_OLD);
-    assert_eq!(node.bring(A, &vec![plain(1); 1_000]), Ok(0));
+    let mut node = TestNode::new(1e9);
+    node.connect(A, GETH_OLD);
+    assert_eq!(node.deliver(A, &vec![plain(1); 1_000]), Ok(0));
 }
 
 #[test]
 fn the_seventeenth_bad_envelope_costs_the_link_and_sixteen_do_not() {
-    let mut node = Node::new(1e9);
-    node.greet(A, GETH_OLD);
+    let mut node = TestNode::new(1e9);
+    node.connect(A, GETH_OLD);
     let bad: Vec<_> = (0..17).map(plain).collect();
-    assert_eq!(node.bring(A, &bad[..16]), Ok(0));
-    let fault = node.bring(A, &bad[16..]).unwrap_err();
+    assert_eq!(node.deliver(A, &bad[..16]), Ok(0));
+    let fault = node.deliver(A, &bad[16..]).unwrap_err();
     assert_eq!(
         fault,
         GossipFault::Peer(ProtocolViolation::TooManyRejected(EnvelopeRejected::LowPow))
@@ -260,20 +260,20 @@ fn the_seventeenth_bad_envelope_costs_the_link_and_sixteen_do_not() {
 }
 
 #[test]
-fn an_envelope_that_expired_on_the_way_is_nobodys_fault() {
-    let mut node = Node::new(0.0);
-    node.greet(A, GETH_OLD);
+fn an_envelope_that_expired_on_the_way_costs_the_peer_nothing() {
+    let mut node = TestNode::new(0.0);
+    node.connect(A, GETH_OLD);
     for number in 0..100 {
-        assert_eq!(node.bring(A, &[timed(START - 60, 50, number)]), Ok(0));
+        assert_eq!(node.deliver(A, &[timed(START - 60, 50, number)]), Ok(0));
     }
     assert_eq!(node.gossip.holder_count(timed(START - 60, 50, 0).hash()), 0);
 }
 
 #[test]
 fn what_a_packet_brought_is_named_whether_it_is_new_or_not() {
-    let mut node = Node::new(0.0);
-    node.greet(A, GETH_OLD);
-    assert_eq!(node.bring(A, &[plain(1)]), Ok(1));
+    let mut node = TestNode::new(0.0);
+    node.connect(A, GETH_OLD);
+    assert_eq!(node.deliver(A, &[plain(1)]), Ok(1));
     let future = timed(START + 11, 50, 1);
     let packet = outgoing::messages(&[plain(1), plain(2), plain(2), future.clone()]);
     let received = node.receive(A, code::MESSAGES, &packet).unwrap();
@@ -284,21 +284,21 @@ fn what_a_packet_brought_is_named_whether_it_is_new_or_not() {
 
 #[test]
 fn one_bad_envelope_does_not_spoil_the_rest_of_its_packet() {
-    let mut node = Node::new(0.0);
-    node.greet(A, GETH_OLD);
+    let mut node = TestNode::new(0.0);
+    node.connect(A, GETH_OLD);
     let future = timed(START + 11, 50, 1);
-    assert_eq!(node.bring(A, &[future, plain(1)]), Ok(1));
+    assert_eq!(node.deliver(A, &[future, plain(1)]), Ok(1));
 }
 
 #[test]
 fn what_was_enough_before_is_accepted_for_ten_seconds() {
-    let mut node = Node::new(0.0);
-    node.greet(A, GETH_OLD);
+    let mut node = TestNode::new(0.0);
+    node.connect(A, GETH_OLD);
     let sends = node.gossip.set_min_pow(node.now, min_pow(1e6));
     assert_eq!((sends[0].link, sends[0].code), (A, code::POW_REQUIREMENT));
-    assert_eq!(node.bring(A, &[plain(1)]), Ok(1));
+    assert_eq!(node.deliver(A, &[plain(1)]), Ok(1));
     let _ = node.run(Duration::from_secs(10));
-    assert_eq!(node.bring(A, &[plain(2)]), Ok(0));
+    assert_eq!(node.deliver(A, &[plain(2)]), Ok(0));
     // A later status tells the new value.
     let sends = node.gossip.add_peer(node.now, B, GETH_OLD);
     assert_eq!(
@@ -309,33 +309,33 @@ fn what_was_enough_before_is_accepted_for_ten_seconds() {
 
 #[test]
 fn what_is_enough_now_is_accepted_at_once() {
-    let mut node = Node::new(1e6);
-    node.greet(A, GETH_OLD);
+    let mut node = TestNode::new(1e6);
+    node.connect(A, GETH_OLD);
     let _ = node.gossip.set_min_pow(node.now, MinPow::ZERO);
-    assert_eq!(node.bring(A, &[plain(1)]), Ok(1));
+    assert_eq!(node.deliver(A, &[plain(1)]), Ok(1));
 }
 
 #[test]
 fn a_topic_that_was_wanted_before_is_accepted_for_ten_seconds() {
-    let mut node = Node::new(0.0);
-    node.greet(A, GETH_OLD);
+    let mut node = TestNode::new(0.0);
+    node.connect(A, GETH_OLD);
     let wanted = Bloom::merged(Topic([9, 9, 9, 1]));
     let sends = node.gossip.set_bloom(node.now, wanted);
     assert_eq!((sends[0].link, sends[0].code), (A, code::BLOOM_EXCHANGE));
     assert_eq!(sends[0].payload, outgoing::bloom_exchange(&wanted));
-    assert_eq!(node.bring(A, &[about([1, 1, 1, 1])]), Ok(1));
+    assert_eq!(node.deliver(A, &[about([1, 1, 1, 1])]), Ok(1));
     let _ = node.run(Duration::from_secs(10));
-    assert_eq!(node.bring(A, &[about([2, 2, 2, 2])]), Ok(0));
-    assert_eq!(node.bring(A, &[about([9, 9, 9, 1])]), Ok(1));
+    assert_eq!(node.deliver(A, &[about([2, 2, 2, 2])]), Ok(0));
+    assert_eq!(node.deliver(A, &[about([9, 9, 9, 1])]), Ok(1));
 }
 
 #[test]
 fn status_im_is_told_what_became_of_its_packets_and_geth_is_not() {
-    let mut node = Node::new(0.0);
+    let mut node = TestNode::new(0.0);
     let _ = node.gossip.add_peer(node.now, A, "StatusIM/v0.34.0");
     let confirming = hex::decode("cd06883f60624dd2f1a9fc808001").unwrap();
     let _ = node.receive(A, code::STATUS, &confirming).unwrap();
-    node.greet(B, GETH_NEW);
+    node.connect(B, GETH_NEW);
 
     let packet = outgoing::messages(&[plain(1), timed(START + 11, 50, 1)]);
     let batch: [u8; 32] = Keccak256::digest(&packet).into();
@@ -414,7 +414,7 @@ fn stores(case: &Value) -> bool {
         max_size: 1_000,
         ..GossipConfig::default()
     };
-    let mut node = Node::new(0.0);
+    let mut node = TestNode::new(0.0);
     node.gossip = Gossip::new(config, [1; 32]);
     let bloom = match case["node_bloom"].as_str().unwrap() {
         "none" => Bloom::FULL,
@@ -423,8 +423,8 @@ fn stores(case: &Value) -> bool {
     };
     let _ = node.gossip.set_bloom(node.now, bloom);
     node.now.mono = node.now.mono.after(Duration::from_secs(10));
-    node.greet(A, GETH_OLD);
-    node.bring(A, &[envelope]) == Ok(1)
+    node.connect(A, GETH_OLD);
+    node.deliver(A, &[envelope]) == Ok(1)
 }
 
 #[test]
@@ -449,13 +449,13 @@ fn faults_that_others_can_cause_are_no_strikes() {
 
 #[test]
 fn a_peer_that_limits_the_rate_is_sent_no_more_than_it_wants() {
-    let mut node = Node::new(0.0);
+    let mut node = TestNode::new(0.0);
     let _ = node.gossip.add_peer(node.now, A, "StatusIM/v0.40.0");
     // Six fields: confirmations, and ten packets a second by address, two by peer.
     let status = hex::decode("d106883f60624dd2f1a9fc808001c30a0280").unwrap();
     let _ = node.receive(A, code::STATUS, &status).unwrap();
-    node.greet(B, GETH_NEW);
-    let count = |node: &mut Node, first: u32| {
+    node.connect(B, GETH_NEW);
+    let count = |node: &mut TestNode, first: u32| {
         let begin = node.now.mono;
         let mut sent = Vec::new();
         for number in first..first + 40 {

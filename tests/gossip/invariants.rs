@@ -13,7 +13,7 @@ use super::world::*;
 
 /// Something that happens.
 #[derive(Clone, Debug)]
-enum Event {
+enum PeerEvent {
     Open(u64, usize),
     Status(u64, bool),
     Require(u64, bool),
@@ -25,22 +25,22 @@ enum Event {
     Wait(u16, bool),
 }
 
-fn event() -> impl Strategy<Value = Event> {
+fn event() -> impl Strategy<Value = PeerEvent> {
     let peer = 1..5_u64;
     let number = 0..60_u16;
     prop_oneof![
-        2 => (peer.clone(), 0..CLIENTS.len()).prop_map(|(peer, client)| Event::Open(peer, client)),
-        3 => (peer.clone(), any::<bool>()).prop_map(|(peer, strict)| Event::Status(peer, strict)),
-        1 => (peer.clone(), any::<bool>()).prop_map(|(peer, strict)| Event::Require(peer, strict)),
-        1 => (peer.clone(), 0..3_u8).prop_map(|(peer, kind)| Event::Filter(peer, kind)),
+        2 => (peer.clone(), 0..CLIENTS.len()).prop_map(|(peer, client)| PeerEvent::Open(peer, client)),
+        3 => (peer.clone(), any::<bool>()).prop_map(|(peer, strict)| PeerEvent::Status(peer, strict)),
+        1 => (peer.clone(), any::<bool>()).prop_map(|(peer, strict)| PeerEvent::Require(peer, strict)),
+        1 => (peer.clone(), 0..3_u8).prop_map(|(peer, kind)| PeerEvent::Filter(peer, kind)),
         5 => (peer.clone(), prop::collection::vec(number.clone(), 0..8))
-            .prop_map(|(peer, numbers)| Event::Bring(peer, numbers)),
+            .prop_map(|(peer, numbers)| PeerEvent::Bring(peer, numbers)),
         1 => (peer.clone(), any::<u8>(), any::<Vec<u8>>())
-            .prop_map(|(peer, code, payload)| Event::Garbage(peer, code, payload)),
-        2 => number.prop_map(Event::Post),
-        1 => peer.prop_map(Event::Close),
+            .prop_map(|(peer, code, payload)| PeerEvent::Garbage(peer, code, payload)),
+        2 => number.prop_map(PeerEvent::Post),
+        1 => peer.prop_map(PeerEvent::Close),
         5 => (0..2_000_u16, any::<bool>())
-            .prop_map(|(millis, congested)| Event::Wait(millis, congested)),
+            .prop_map(|(millis, congested)| PeerEvent::Wait(millis, congested)),
     ]
 }
 
@@ -48,27 +48,27 @@ const CLIENTS: [&str; 4] = [GETH_OLD, GETH_NEW, "whisht/0.1", "unheard of"];
 
 /// What the test knows of one link.
 #[derive(Clone, Debug, Default)]
-struct Link {
+struct LinkModel {
     open: bool,
-    greeted: bool,
+    has_status: bool,
     wants_nothing: bool,
     crossed: BTreeSet<EnvelopeHash>,
     last: Option<circuits::time::Instant>,
 }
 
-struct History {
-    node: Node,
-    links: Vec<Link>,
+struct GossipModel {
+    node: TestNode,
+    links: Vec<LinkModel>,
     /// Link numbers are never used twice.
     numbers: Vec<u64>,
     next: u64,
 }
 
-impl History {
+impl GossipModel {
     fn new() -> Self {
         Self {
-            node: Node::new(0.0),
-            links: vec![Link::default(); 5],
+            node: TestNode::new(0.0),
+            links: vec![LinkModel::default(); 5],
             numbers: vec![0; 5],
             next: 1,
         }
@@ -85,7 +85,7 @@ impl History {
     fn close(&mut self, peer: u64) {
         let now = self.node.now;
         self.node.gossip.remove_peer(now, self.link(peer));
-        self.links[Self::slot(peer)] = Link::default();
+        self.links[Self::slot(peer)] = LinkModel::default();
     }
 
     /// Gives the node a packet; a fault closes the link.
@@ -99,9 +99,9 @@ impl History {
         given
     }
 
-    fn happen(&mut self, event: Event) {
+    fn apply(&mut self, event: PeerEvent) {
         match event {
-            Event::Open(peer, client) => {
+            PeerEvent::Open(peer, client) => {
                 self.close(peer);
                 self.numbers[Self::slot(peer)] = self.next;
                 self.next += 1;
@@ -112,26 +112,26 @@ impl History {
                 assert_eq!(sends.len(), 1);
                 self.links[Self::slot(peer)].open = true;
             }
-            Event::Status(peer, strict) => {
+            PeerEvent::Status(peer, strict) => {
                 let min_pow = MinPow::new(if strict { 1e9 } else { 0.0 }).unwrap();
-                let was_greeted = self.links[Self::slot(peer)].greeted;
+                let had_status = self.links[Self::slot(peer)].has_status;
                 let status = outgoing::status(min_pow, &Bloom::FULL, false);
-                if self.give(peer, code::STATUS, &status) && !was_greeted {
+                if self.give(peer, code::STATUS, &status) && !had_status {
                     let link = &mut self.links[Self::slot(peer)];
                     link.has_status = true;
                     link.wants_nothing |= strict;
                 }
             }
-            Event::Require(peer, strict) => {
+            PeerEvent::Require(peer, strict) => {
                 let min_pow = MinPow::new(if strict { 1e9 } else { 0.0 }).unwrap();
                 let payload = outgoing::pow_requirement(min_pow);
-                if self.links[Self::slot(peer)].greeted
+                if self.links[Self::slot(peer)].has_status
                     && self.give(peer, code::POW_REQUIREMENT, &payload)
                 {
                     self.links[Self::slot(peer)].wants_nothing = strict;
                 }
             }
-            Event::Filter(peer, kind) => {
+            PeerEvent::Filter(peer, kind) => {
                 let bloom = match kind {
                     0 => Bloom::FULL,
                     1 => Bloom::merged(Topic([1, 2, 3, 4])),
@@ -143,25 +143,25 @@ impl History {
                     &outgoing::bloom_exchange(&bloom),
                 );
             }
-            Event::Bring(peer, numbers) => {
+            PeerEvent::Bring(peer, numbers) => {
                 let envelopes: Vec<_> = numbers.iter().map(|n| envelope(*n)).collect();
                 if self.give(peer, code::MESSAGES, &outgoing::messages(&envelopes)) {
                     let hashes = envelopes.iter().map(|envelope| envelope.hash());
                     self.links[Self::slot(peer)].crossed.extend(hashes);
                 }
             }
-            Event::Garbage(peer, code, payload) => {
+            PeerEvent::Garbage(peer, code, payload) => {
                 // What it may have set is not followed here; only survival is.
                 let _ = self.give(peer, code, &payload);
                 self.close(peer);
             }
-            Event::Post(number) => {
+            PeerEvent::Post(number) => {
                 if !self.node.pool.contains(&envelope(number).hash()) {
                     self.node.post(&envelope(number));
                 }
             }
-            Event::Close(peer) => self.close(peer),
-            Event::Wait(millis, congested) => {
+            PeerEvent::Close(peer) => self.close(peer),
+            PeerEvent::Wait(millis, congested) => {
                 let span = Duration::from_millis(millis.into());
                 let sent = self
                     .node
@@ -207,12 +207,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn nobody_is_sent_what_it_knows_or_does_not_want_or_too_much_at_once(
+    fn no_peer_is_sent_known_unwanted_or_too_many_envelopes(
         events in prop::collection::vec(event(), 1..200)
     ) {
-        let mut history = History::new();
+        let mut model = GossipModel::new();
         for event in events {
-            history.happen(event);
+            model.apply(event);
         }
     }
 }

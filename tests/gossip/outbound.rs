@@ -20,32 +20,32 @@ fn requirement(min_pow: f64) -> Vec<u8> {
 }
 
 #[test]
-fn an_envelope_goes_to_everybody_but_the_one_who_brought_it_and_once() {
-    let mut node = Node::new(0.0);
+fn an_envelope_goes_once_to_every_peer_except_its_sender() {
+    let mut node = TestNode::new(0.0);
     for link in [A, B, C] {
-        node.greet(link, GETH_OLD);
+        node.connect(link, GETH_OLD);
     }
-    assert_eq!(node.bring(A, &[plain(1)]), Ok(1));
+    assert_eq!(node.deliver(A, &[plain(1)]), Ok(1));
     let sent = by_peer(&node.run(MINUTE));
     assert_eq!(sent.keys().copied().collect::<Vec<_>>(), [B, C]);
     assert!(sent.values().all(|hashes| hashes == &[plain(1).hash()]));
-    assert_eq!(node.bring(B, &[plain(1)]), Ok(0));
+    assert_eq!(node.deliver(B, &[plain(1)]), Ok(0));
     assert!(node.run(MINUTE).is_empty());
 }
 
 #[test]
 fn an_envelope_that_a_peer_brings_meanwhile_is_not_sent_to_it() {
-    let mut node = Node::new(0.0);
-    node.greet(A, GETH_OLD);
-    node.greet(B, GETH_OLD);
-    assert_eq!(node.bring(A, &[plain(1)]), Ok(1));
-    assert_eq!(node.bring(B, &[plain(1)]), Ok(0));
+    let mut node = TestNode::new(0.0);
+    node.connect(A, GETH_OLD);
+    node.connect(B, GETH_OLD);
+    assert_eq!(node.deliver(A, &[plain(1)]), Ok(1));
+    assert_eq!(node.deliver(B, &[plain(1)]), Ok(0));
     assert!(node.run(MINUTE).is_empty());
 }
 
 #[test]
 fn a_peer_that_never_says_its_status_is_sent_no_envelope() {
-    let mut node = Node::new(0.0);
+    let mut node = TestNode::new(0.0);
     let _ = node.gossip.add_peer(node.now, A, GETH_OLD);
     node.post(&plain(1));
     assert!(node.run(MINUTE).is_empty());
@@ -56,12 +56,12 @@ fn a_peer_that_never_says_its_status_is_sent_no_envelope() {
 
 #[test]
 fn a_new_peer_gets_the_whole_pool_in_small_packets_three_a_second_and_in_no_order() {
-    let mut node = Node::new(0.0);
+    let mut node = TestNode::new(0.0);
     let pool: Vec<_> = (0..500).map(|number| sized(number, 535)).collect();
     for envelope in &pool {
         node.post(envelope);
     }
-    node.greet(A, GETH_OLD);
+    node.connect(A, GETH_OLD);
     let sent = node.run(MINUTE);
 
     let hashes = by_peer(&sent).remove(&A).unwrap();
@@ -89,23 +89,23 @@ fn a_packet_is_filled_to_its_last_byte_and_no_further() {
         let rest = 16_384 - 3 - half.as_rlp().len();
         let other = sized(2, rest - (half.as_rlp().len() - 8_000) + excess);
         assert_eq!(other.as_rlp().len(), rest + excess);
-        let mut node = Node::new(0.0);
+        let mut node = TestNode::new(0.0);
         node.post(&half);
         node.post(&other);
-        node.greet(A, GETH_OLD);
+        node.connect(A, GETH_OLD);
         assert_eq!(node.run(MINUTE).len(), packets);
     }
 }
 
 #[test]
 fn an_envelope_longer_than_a_packet_goes_alone() {
-    let mut node = Node::new(0.0);
+    let mut node = TestNode::new(0.0);
     for number in 0..5 {
         node.post(&sized(number, 100));
     }
     let long = sized(9, 40_000);
     node.post(&long);
-    node.greet(A, GETH_OLD);
+    node.connect(A, GETH_OLD);
     let sent = node.run(MINUTE);
     let packet = sent
         .iter()
@@ -118,11 +118,11 @@ fn an_envelope_longer_than_a_packet_goes_alone() {
 #[test]
 fn an_envelope_that_fills_a_mebibyte_is_not_sent_at_all() {
     // Its data and 20 bytes are within the limit of every geth, its packet is not.
-    let mut node = Node::new(0.0);
+    let mut node = TestNode::new(0.0);
     let huge = sized(1, (1 << 20) - 20);
     node.post(&huge);
     node.post(&sized(2, (1 << 20) - 40));
-    node.greet(A, GETH_OLD);
+    node.connect(A, GETH_OLD);
     let sent = node.run(MINUTE);
     assert_eq!(by_peer(&sent)[&A], [sized(2, (1 << 20) - 40).hash()]);
     assert!(sent[0].1.payload.len() <= 1 << 20);
@@ -130,11 +130,11 @@ fn an_envelope_that_fills_a_mebibyte_is_not_sent_at_all() {
 
 #[test]
 fn what_is_new_goes_before_what_was_in_the_pool() {
-    let mut node = Node::new(0.0);
+    let mut node = TestNode::new(0.0);
     for number in 0..1_000 {
         node.post(&sized(number, 535));
     }
-    node.greet(A, GETH_OLD);
+    node.connect(A, GETH_OLD);
     let _ = node.run(SECOND);
     node.post(&plain(7));
     let sent = node.run(Duration::from_secs(5));
@@ -143,8 +143,8 @@ fn what_is_new_goes_before_what_was_in_the_pool() {
 
 #[test]
 fn a_raised_requirement_is_honoured_at_once() {
-    let mut node = Node::new(0.0);
-    node.greet(A, GETH_OLD);
+    let mut node = TestNode::new(0.0);
+    node.connect(A, GETH_OLD);
     node.post(&plain(1));
     let _ = node
         .receive(A, code::POW_REQUIREMENT, &requirement(1e6))
@@ -154,8 +154,8 @@ fn a_raised_requirement_is_honoured_at_once() {
 
 #[test]
 fn a_lowered_requirement_brings_what_the_pool_held() {
-    let mut node = Node::new(0.0);
-    node.greet_with(A, GETH_OLD, 1e6, &Bloom::FULL);
+    let mut node = TestNode::new(0.0);
+    node.connect_with(A, GETH_OLD, 1e6, &Bloom::FULL);
     node.post(&plain(1));
     assert!(node.run(MINUTE).is_empty());
     let _ = node
@@ -166,8 +166,8 @@ fn a_lowered_requirement_brings_what_the_pool_held() {
 
 #[test]
 fn a_peer_that_changes_its_mind_often_waits_for_what_the_pool_held() {
-    let mut node = Node::new(0.0);
-    node.greet(A, GETH_OLD);
+    let mut node = TestNode::new(0.0);
+    node.connect(A, GETH_OLD);
     let _ = node.run(SECOND);
     let _ = node
         .receive(A, code::POW_REQUIREMENT, &requirement(1e6))
@@ -184,8 +184,8 @@ fn a_peer_that_changes_its_mind_often_waits_for_what_the_pool_held() {
 #[test]
 fn a_filter_is_honoured_at_once_and_so_is_a_wider_one() {
     let (cats, dogs) = (about([1, 2, 3, 0]), about([9, 9, 9, 9]));
-    let mut node = Node::new(0.0);
-    node.greet(A, GETH_OLD);
+    let mut node = TestNode::new(0.0);
+    node.connect(A, GETH_OLD);
     node.post(&cats);
     let narrow = outgoing::bloom_exchange(&Bloom::merged(dogs.topic()));
     let _ = node.receive(A, code::BLOOM_EXCHANGE, &narrow).unwrap();
@@ -203,19 +203,19 @@ fn a_filter_is_honoured_at_once_and_so_is_a_wider_one() {
 
 #[test]
 fn a_peer_that_wants_nothing_gets_nothing() {
-    let mut node = Node::new(0.0);
-    node.greet_with(A, GETH_OLD, 0.0, &Bloom::EMPTY);
+    let mut node = TestNode::new(0.0);
+    node.connect_with(A, GETH_OLD, 0.0, &Bloom::EMPTY);
     node.post(&plain(1));
     assert!(node.run(MINUTE).is_empty());
 }
 
 #[test]
 fn flapping_requirements_cost_neither_memory_nor_repetitions() {
-    let mut node = Node::new(0.0);
+    let mut node = TestNode::new(0.0);
     for number in 0..100 {
         node.post(&plain(number));
     }
-    node.greet(A, GETH_OLD);
+    node.connect(A, GETH_OLD);
     let mut sent = Vec::new();
     for round in 0..1_000 {
         let value = if round % 2 == 0 { 1e6 } else { 0.0 };
@@ -239,7 +239,7 @@ fn each_peer_gets_only_what_its_own_formula_finds_enough() {
     let of = |generations: &[_]| sealed_for(&plain(1), min, generations);
     let (legacy, modern, both) = (of(&[Legacy]), of(&[Modern]), of(&[Legacy, Modern]));
     let neither = of(&[]);
-    let mut node = Node::new(0.0);
+    let mut node = TestNode::new(0.0);
     let peers = [
         (GETH_OLD, vec![&legacy, &both]),
         (GETH_NEW, vec![&modern, &both]),
@@ -248,7 +248,7 @@ fn each_peer_gets_only_what_its_own_formula_finds_enough() {
         ("anything else", vec![&both]),
     ];
     for (link, (client, _)) in (1..).zip(&peers) {
-        node.greet_with(LinkId(link), client, min, &Bloom::FULL);
+        node.connect_with(LinkId(link), client, min, &Bloom::FULL);
     }
     for envelope in [&legacy, &modern, &both, &neither] {
         node.post(envelope);
@@ -265,7 +265,7 @@ fn each_peer_gets_only_what_its_own_formula_finds_enough() {
 #[test]
 fn status_im_gets_either_formula_since_it_punishes_neither() {
     let legacy = sealed_for(&plain(1), 0.01, &[Legacy]);
-    let mut node = Node::new(0.0);
+    let mut node = TestNode::new(0.0);
     let _ = node.gossip.add_peer(node.now, A, "StatusIM/v0.34.0");
     let confirming = hex::decode("cd06883f60624dd2f1a9fc808001").unwrap();
     let _ = node.receive(A, code::STATUS, &confirming).unwrap();
@@ -278,8 +278,8 @@ fn status_im_gets_either_formula_since_it_punishes_neither() {
 
 #[test]
 fn an_envelope_about_to_expire_is_not_sent() {
-    let mut node = Node::new(0.0);
-    node.greet(A, GETH_OLD);
+    let mut node = TestNode::new(0.0);
+    node.connect(A, GETH_OLD);
     let (doomed, alive) = (timed(START - 60, 74, 1), timed(START - 60, 85, 2));
     node.post(&doomed);
     node.post(&alive);
@@ -289,8 +289,8 @@ fn an_envelope_about_to_expire_is_not_sent() {
 
 #[test]
 fn an_envelope_from_the_future_waits_until_its_time_has_come() {
-    let mut node = Node::new(0.0);
-    node.greet(A, GETH_OLD);
+    let mut node = TestNode::new(0.0);
+    node.connect(A, GETH_OLD);
     let early = timed(START + 8, 600, 1);
     node.post(&early);
     assert!(node.run(Duration::from_secs(7)).is_empty());
@@ -304,8 +304,8 @@ fn a_young_envelope_without_work_to_spare_waits_for_slow_clocks() {
     let base = timed(START, 52, 0);
     let spare = sealed(&base, |pow| pow.legacy > min * 1.2);
     let bare = sealed(&base, |pow| pow.legacy >= min && pow.legacy < min * 1.05);
-    let mut node = Node::new(0.0);
-    node.greet_with(A, GETH_OLD, min, &Bloom::FULL);
+    let mut node = TestNode::new(0.0);
+    node.connect_with(A, GETH_OLD, min, &Bloom::FULL);
     node.post(&spare);
     node.post(&bare);
     let sent = node.run(Duration::from_millis(2_500));
@@ -315,9 +315,9 @@ fn a_young_envelope_without_work_to_spare_waits_for_slow_clocks() {
 
 #[test]
 fn waiting_times_are_exponential_and_differ_from_peer_to_peer() {
-    let mut node = Node::new(0.0);
-    node.greet(A, GETH_OLD);
-    node.greet(B, GETH_OLD);
+    let mut node = TestNode::new(0.0);
+    node.connect(A, GETH_OLD);
+    node.connect(B, GETH_OLD);
     let rounds = 1_000_u32;
     let mut waits = [Vec::new(), Vec::new()];
     for number in 0..rounds {
@@ -350,8 +350,8 @@ fn waiting_times_are_exponential_and_differ_from_peer_to_peer() {
 
 #[test]
 fn a_stream_of_envelopes_makes_at_most_three_packets_a_second() {
-    let mut node = Node::new(0.0);
-    node.greet(A, GETH_OLD);
+    let mut node = TestNode::new(0.0);
+    node.connect(A, GETH_OLD);
     let mut sent = Vec::new();
     for number in 0..500 {
         node.post(&plain(number));
@@ -365,9 +365,9 @@ fn a_stream_of_envelopes_makes_at_most_three_packets_a_second() {
 
 #[test]
 fn a_congested_link_is_left_alone_and_served_later() {
-    let mut node = Node::new(0.0);
-    node.greet(A, GETH_OLD);
-    node.greet(B, GETH_OLD);
+    let mut node = TestNode::new(0.0);
+    node.connect(A, GETH_OLD);
+    node.connect(B, GETH_OLD);
     node.post(&plain(1));
     let sent = node.run_with(MINUTE, |link| link == A);
     assert_eq!(by_peer(&sent).keys().copied().collect::<Vec<_>>(), [B]);
@@ -377,8 +377,8 @@ fn a_congested_link_is_left_alone_and_served_later() {
 
 #[test]
 fn a_link_that_stays_congested_does_not_hoard() {
-    let mut node = Node::new(0.0);
-    node.greet(A, GETH_OLD);
+    let mut node = TestNode::new(0.0);
+    node.connect(A, GETH_OLD);
     // Each lives for twenty seconds, so that the pool stays small.
     for number in 0..20_000_u32 {
         let second = START + number / 100;
@@ -394,10 +394,10 @@ fn a_link_that_stays_congested_does_not_hoard() {
 
 #[test]
 fn a_closed_link_is_sent_nothing_and_forgotten() {
-    let mut node = Node::new(0.0);
-    node.greet(A, GETH_OLD);
-    node.greet(B, GETH_OLD);
-    assert_eq!(node.bring(A, &[plain(1)]), Ok(1));
+    let mut node = TestNode::new(0.0);
+    node.connect(A, GETH_OLD);
+    node.connect(B, GETH_OLD);
+    assert_eq!(node.deliver(A, &[plain(1)]), Ok(1));
     node.gossip.remove_peer(node.now, A);
     node.gossip.remove_peer(node.now, B);
     assert!(node.run(MINUTE).is_empty());
@@ -408,14 +408,14 @@ fn a_closed_link_is_sent_nothing_and_forgotten() {
 
 #[test]
 fn a_listing_shows_what_a_peer_said_and_nothing_a_terminal_would_obey() {
-    let mut node = Node::new(0.0);
-    node.greet_with(
+    let mut node = TestNode::new(0.0);
+    node.connect_with(
         A,
         "Geth/\u{1b}[2J\n/v1.8.27",
         0.5,
         &Bloom::merged(Topic([9, 8, 7, 1])),
     );
-    assert_eq!(node.bring(A, &[plain(1)]), Ok(1));
+    assert_eq!(node.deliver(A, &[plain(1)]), Ok(1));
     let (link, peer) = node.gossip.peers().next().unwrap();
     assert_eq!((link, peer.client.as_str()), (A, "Geth/?[2J?/v1.8.27"));
     assert_eq!(peer.rule.label(), "legacy");
@@ -423,14 +423,14 @@ fn a_listing_shows_what_a_peer_said_and_nothing_a_terminal_would_obey() {
     assert_eq!((peer.min_pow, peer.bloom_bits), (0.5, 3));
     assert_eq!((peer.received, peer.sent, peer.waiting), (1, 0, 0));
     let long = "x".repeat(10_000);
-    node.greet(B, &long);
+    node.connect(B, &long);
     assert!(node.gossip.peers().all(|(_, peer)| peer.client.len() < 200));
 }
 
 #[test]
 fn an_envelope_that_left_the_pool_before_its_turn_is_not_sent() {
-    let mut node = Node::new(0.0);
-    node.greet_with(A, GETH_OLD, 0.0, &Bloom::FULL);
+    let mut node = TestNode::new(0.0);
+    node.connect_with(A, GETH_OLD, 0.0, &Bloom::FULL);
     let short: Envelope = timed(START - 5, 25, 1);
     node.post(&short);
     let _ = node.run_with(Duration::from_secs(30), |_| true);

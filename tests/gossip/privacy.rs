@@ -8,10 +8,10 @@ use whisht::envelope::Envelope;
 use super::world::*;
 
 /// A node that five peers surround; the last is the spy.
-fn surrounded() -> Node {
-    let mut node = Node::new(0.0);
+fn surrounded() -> TestNode {
+    let mut node = TestNode::new(0.0);
     for link in 1..=5 {
-        node.greet(LinkId(link), GETH_OLD);
+        node.connect(LinkId(link), GETH_OLD);
     }
     for number in 0..50 {
         node.post(&plain(number));
@@ -36,12 +36,12 @@ fn a_spy_sees_the_same_for_an_own_envelope_as_for_a_foreign_one() {
             assert_eq!(node.gossip.holder_count(envelope.hash()), 0);
         }
         let mut sent = node.run(Duration::from_secs(10));
-        let received = node.bring(SPY, std::slice::from_ref(&envelope));
+        let received = node.deliver(SPY, std::slice::from_ref(&envelope));
         if own {
             assert_eq!(node.gossip.holder_count(envelope.hash()), 1);
         }
         sent.extend(node.run(Duration::from_secs(10)));
-        let again = node.bring(LinkId(2), std::slice::from_ref(&envelope));
+        let again = node.deliver(LinkId(2), std::slice::from_ref(&envelope));
         sent.extend(node.run(Duration::from_secs(10)));
         (received, again, sent)
     };
@@ -49,7 +49,7 @@ fn a_spy_sees_the_same_for_an_own_envelope_as_for_a_foreign_one() {
 }
 
 #[test]
-fn an_own_envelope_is_sent_to_nobody_before_a_peer_has_brought_it() {
+fn an_own_envelope_is_sent_to_no_peer_before_a_peer_sent_it() {
     let mut node = surrounded();
     let own = plain(1_000);
     assert!(node.gossip.validate(node.now, &own).is_ok());
@@ -60,14 +60,14 @@ fn an_own_envelope_is_sent_to_nobody_before_a_peer_has_brought_it() {
 fn an_envelope_that_two_peers_brought_has_come_back() {
     let mut node = surrounded();
     let own = plain(1_000);
-    assert_eq!(node.bring(LinkId(1), std::slice::from_ref(&own)), Ok(1));
+    assert_eq!(node.deliver(LinkId(1), std::slice::from_ref(&own)), Ok(1));
     assert_eq!(node.gossip.holder_count(own.hash()), 1);
     // Sending it on is no witness, nor is the same peer a second one.
     let sent = node.run(Duration::from_secs(60));
     assert!(was_sent(&sent, LinkId(2), &own));
-    assert_eq!(node.bring(LinkId(1), std::slice::from_ref(&own)), Ok(0));
+    assert_eq!(node.deliver(LinkId(1), std::slice::from_ref(&own)), Ok(0));
     assert_eq!(node.gossip.holder_count(own.hash()), 1);
-    assert_eq!(node.bring(LinkId(2), std::slice::from_ref(&own)), Ok(0));
+    assert_eq!(node.deliver(LinkId(2), std::slice::from_ref(&own)), Ok(0));
     assert_eq!(node.gossip.holder_count(own.hash()), 2);
 }
 
@@ -76,10 +76,13 @@ fn where_an_envelope_entered_the_network_is_known_to_the_node_that_gave_it_first
     let mut node = surrounded();
     let (fluffed, foreign) = (plain(1_000), plain(1_001));
     node.post(&fluffed);
-    assert_eq!(node.bring(LinkId(1), std::slice::from_ref(&foreign)), Ok(1));
+    assert_eq!(
+        node.deliver(LinkId(1), std::slice::from_ref(&foreign)),
+        Ok(1)
+    );
     let _ = node.run(Duration::from_secs(10));
     assert_eq!(
-        node.bring(LinkId(2), &[fluffed.clone(), foreign.clone()]),
+        node.deliver(LinkId(2), &[fluffed.clone(), foreign.clone()]),
         Ok(0)
     );
     assert!(node.gossip.sent_before_received(fluffed.hash()));
@@ -94,7 +97,7 @@ fn no_peer_is_always_the_first_to_hear() {
     let mut firsts = [0_u32; 6];
     for number in 0..600 {
         let envelope: Envelope = timed(START - 60, 100_000, number);
-        assert_eq!(node.bring(LinkId(1), &[envelope]), Ok(1));
+        assert_eq!(node.deliver(LinkId(1), &[envelope]), Ok(1));
         let sent = node.run(Duration::from_secs(5));
         firsts[usize::try_from(sent[0].1.link.0).unwrap()] += 1;
     }
@@ -111,12 +114,12 @@ fn no_peer_is_always_the_first_to_hear() {
 #[test]
 fn the_same_seed_and_the_same_packets_give_the_same_behaviour() {
     let run = |seed: u8| {
-        let mut node = Node::with_seed(0.0, [seed; 32]);
+        let mut node = TestNode::with_seed(0.0, [seed; 32]);
         for link in [A, B, C] {
-            node.greet(link, GETH_OLD);
+            node.connect(link, GETH_OLD);
         }
         for number in 0..100 {
-            let _ = node.bring(A, &[plain(number)]);
+            let _ = node.deliver(A, &[plain(number)]);
         }
         node.run(Duration::from_secs(60))
     };

@@ -18,20 +18,20 @@ const MINUTE: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A node among peers that announce.
-fn among(links: impl IntoIterator<Item = LinkId>) -> Node {
-    let mut node = Node::new(0.0);
+fn among(links: impl IntoIterator<Item = LinkId>) -> TestNode {
+    let mut node = TestNode::new(0.0);
     for link in links {
-        meet(&mut node, link);
+        connect_announcing(&mut node, link);
     }
     let _ = node.run(SECOND);
     node
 }
 
 /// A peer comes that announces and asks.
-fn meet(node: &mut Node, link: LinkId) {
+fn connect_announcing(node: &mut TestNode, link: LinkId) {
     let _ = node.gossip.add_peer(node.now, link, WHISHT);
     node.gossip.defer_delivery(link);
-    node.say_status(link, 0.0, &Bloom::FULL);
+    node.receive_status(link, 0.0, &Bloom::FULL);
     node.gossip.decide_delivery(link, true);
 }
 
@@ -41,20 +41,20 @@ fn lasting(number: u64) -> Envelope {
 }
 
 fn announced(send: &OutboundPacket) -> Option<Vec<EnvelopeHash>> {
-    match dark(send)? {
+    match onion_message(send)? {
         OnionMessage::Announce(hashes) => Some(hashes),
         _ => None,
     }
 }
 
 fn asked_for(send: &OutboundPacket) -> Option<Vec<EnvelopeHash>> {
-    match dark(send)? {
+    match onion_message(send)? {
         OnionMessage::GetEnvelopes(hashes) => Some(hashes),
         _ => None,
     }
 }
 
-fn dark(send: &OutboundPacket) -> Option<OnionMessage> {
+fn onion_message(send: &OutboundPacket) -> Option<OnionMessage> {
     (send.capability == Capability::ONION_1).then(|| {
         OnionMessage::decode(send.code, &send.payload)
             .unwrap()
@@ -63,7 +63,7 @@ fn dark(send: &OutboundPacket) -> Option<OnionMessage> {
 }
 
 /// What each peer was told, in order.
-fn told(sent: &[Sent]) -> BTreeMap<LinkId, Vec<EnvelopeHash>> {
+fn announced_hashes(sent: &[Sent]) -> BTreeMap<LinkId, Vec<EnvelopeHash>> {
     let mut peers: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for (_, send) in sent {
         if let Some(hashes) = announced(send) {
@@ -74,7 +74,7 @@ fn told(sent: &[Sent]) -> BTreeMap<LinkId, Vec<EnvelopeHash>> {
 }
 
 /// What was given, hashes and requests left aside.
-fn given(sent: &[Sent]) -> BTreeMap<LinkId, Vec<EnvelopeHash>> {
+fn sent_envelopes(sent: &[Sent]) -> BTreeMap<LinkId, Vec<EnvelopeHash>> {
     let gives = |(_, send): &&Sent| send.capability == Capability::SHH_6;
     let sent: Vec<Sent> = sent.iter().filter(gives).cloned().collect();
     by_peer(&sent)
@@ -87,10 +87,14 @@ fn two_peers_are_given_an_envelope_and_the_others_its_hash() {
     for number in 0..200 {
         node.post(&lasting(number));
         let sent = node.run(Duration::from_secs(10));
-        let (given, told) = (given(&sent), told(&sent));
-        assert_eq!((given.len(), told.len()), (2, 6));
-        assert!(given.keys().all(|link| !told.contains_key(link)));
-        for link in given.keys() {
+        let (sent_envelopes, announced_hashes) = (sent_envelopes(&sent), announced_hashes(&sent));
+        assert_eq!((sent_envelopes.len(), announced_hashes.len()), (2, 6));
+        assert!(
+            sent_envelopes
+                .keys()
+                .all(|link| !announced_hashes.contains_key(link))
+        );
+        for link in sent_envelopes.keys() {
             *eager_peers.entry(*link).or_insert(0) += 1;
         }
     }
@@ -118,17 +122,17 @@ fn each_peer_hears_of_an_envelope_after_a_wait_of_its_own() {
 
 #[test]
 fn a_new_peer_is_told_the_whole_pool_in_no_order_a_packet_a_second_and_given_nothing() {
-    let mut node = Node::new(0.0);
+    let mut node = TestNode::new(0.0);
     for number in 0..1_000 {
         node.post(&plain(number));
     }
-    meet(&mut node, A);
+    connect_announcing(&mut node, A);
     let sent = node.run(MINUTE);
-    let hashes = &told(&sent)[&A];
+    let hashes = &announced_hashes(&sent)[&A];
     let distinct: BTreeSet<_> = hashes.iter().collect();
     assert_eq!((hashes.len(), distinct.len()), (1_000, 1_000));
     assert!(!hashes.is_sorted());
-    assert!(given(&sent).is_empty());
+    assert!(sent_envelopes(&sent).is_empty());
     assert_eq!(sent.len(), 1_000_usize.div_ceil(256));
     for pair in sent.windows(2) {
         assert_eq!(pair[1].0.since(pair[0].0), SECOND);
@@ -137,19 +141,23 @@ fn a_new_peer_is_told_the_whole_pool_in_no_order_a_packet_a_second_and_given_not
 
 #[test]
 fn a_new_peer_is_told_no_more_while_it_waits_for_what_it_asked() {
-    let mut node = Node::new(0.0);
+    let mut node = TestNode::new(0.0);
     for number in 0..600 {
         node.post(&sized(number, 9_000));
     }
-    meet(&mut node, A);
+    connect_announcing(&mut node, A);
     let sent = node.run(Duration::from_millis(10));
     let first = announced(&sent[0].1).unwrap();
     node.gossip.on_requested(A, first.clone());
     // One envelope in each packet, ten packets a second.
     let sent = node.run(Duration::from_secs(25));
-    assert_eq!(told(&sent).len(), 0, "256 envelopes take 25.6 s");
-    assert_eq!(given(&sent)[&A].len(), 251);
-    assert_eq!(told(&node.run(SECOND))[&A].len(), 256);
+    assert_eq!(
+        announced_hashes(&sent).len(),
+        0,
+        "256 envelopes take 25.6 s"
+    );
+    assert_eq!(sent_envelopes(&sent)[&A].len(), 251);
+    assert_eq!(announced_hashes(&node.run(SECOND))[&A].len(), 256);
 }
 
 #[test]
@@ -161,11 +169,14 @@ fn what_a_peer_asks_for_is_given_once_and_from_the_pool_alone() {
     let ask = [1, 2, 3, 3].map(|number| plain(number).hash()).to_vec();
     node.gossip.on_requested(A, ask.clone());
     let sent = node.run(MINUTE);
-    assert_eq!(given(&sent)[&A], [plain(1).hash(), plain(3).hash()]);
+    assert_eq!(
+        sent_envelopes(&sent)[&A],
+        [plain(1).hash(), plain(3).hash()]
+    );
     node.gossip.on_requested(A, ask.clone());
     assert!(node.run(MINUTE).is_empty());
     // What it brought itself is not given back.
-    assert_eq!(node.bring(A, &[plain(2)]), Ok(1));
+    assert_eq!(node.deliver(A, &[plain(2)]), Ok(1));
     node.gossip.on_requested(A, ask);
     assert!(node.run(MINUTE).is_empty());
 }
@@ -177,8 +188,8 @@ fn who_never_asks_is_given_no_more_than_chance_gives_it() {
         for number in 0..100 {
             node.post(&plain(number));
         }
-        let given = given(&node.run(MINUTE));
-        let sum = given.values().map(Vec::len).sum::<usize>();
+        let sent_envelopes = sent_envelopes(&node.run(MINUTE));
+        let sum = sent_envelopes.values().map(Vec::len).sum::<usize>();
         assert_eq!(sum, bodies, "{peers} peers");
     }
 }
@@ -222,7 +233,7 @@ fn a_request_that_is_not_answered_goes_to_another_and_costs_rating() {
         .on_announced(node.now, B, vec![hash], &node.pool);
     let sent = node.run(Duration::from_secs(5));
     assert_eq!((sent.len(), sent[0].1.link), (1, B));
-    assert_eq!(node.bring(B, &[plain(1)]), Ok(1));
+    assert_eq!(node.deliver(B, &[plain(1)]), Ok(1));
     let rating: BTreeMap<_, _> = node
         .gossip
         .peers()
@@ -240,7 +251,7 @@ fn announcing_an_envelope_is_as_good_a_witness_as_bringing_it() {
         .gossip
         .on_announced(node.now, A, vec![hash], &node.pool);
     assert_eq!(node.gossip.holder_count(hash), 0, "nobody has shown it yet");
-    assert_eq!(node.bring(B, &[plain(1)]), Ok(1));
+    assert_eq!(node.deliver(B, &[plain(1)]), Ok(1));
     assert_eq!(node.gossip.holder_count(hash), 2);
     let shared = node
         .gossip
@@ -249,22 +260,31 @@ fn announcing_an_envelope_is_as_good_a_witness_as_bringing_it() {
     assert_eq!(node.gossip.holder_count(hash), 3);
     // Who announced it is told in return, so that it has a witness too; nobody is given it.
     let sent = node.run(MINUTE);
-    assert_eq!(told(&sent).into_keys().collect::<Vec<_>>(), [A, C]);
-    assert!(given(&sent).is_empty());
+    assert_eq!(
+        announced_hashes(&sent).into_keys().collect::<Vec<_>>(),
+        [A, C]
+    );
+    assert!(sent_envelopes(&sent).is_empty());
 }
 
 #[test]
 fn nothing_is_given_or_told_before_it_is_known_how_the_peer_is() {
-    let mut node = Node::new(0.0);
+    let mut node = TestNode::new(0.0);
     node.post(&plain(1));
     let _ = node.gossip.add_peer(node.now, A, WHISHT);
     node.gossip.defer_delivery(A);
-    node.say_status(A, 0.0, &Bloom::FULL);
+    node.receive_status(A, 0.0, &Bloom::FULL);
     node.post(&plain(2));
     assert!(node.run(Duration::from_secs(4)).is_empty());
     node.gossip.decide_delivery(A, false);
     let sent = node.run(MINUTE);
-    assert_eq!((given(&sent)[&A].len(), told(&sent).len()), (2, 0));
+    assert_eq!(
+        (
+            sent_envelopes(&sent)[&A].len(),
+            announced_hashes(&sent).len()
+        ),
+        (2, 0)
+    );
     // It announces nothing, so it is not listened to.
     let hashes = vec![plain(3).hash()];
     let _ = node
@@ -275,15 +295,15 @@ fn nothing_is_given_or_told_before_it_is_known_how_the_peer_is() {
     // Nor does it change its mind.
     node.gossip.decide_delivery(A, true);
     node.post(&plain(4));
-    assert_eq!(given(&node.run(MINUTE))[&A].len(), 1);
+    assert_eq!(sent_envelopes(&node.run(MINUTE))[&A].len(), 1);
 }
 
 #[test]
 fn a_peer_is_told_of_nothing_that_it_does_not_want() {
-    let mut node = Node::new(0.0);
+    let mut node = TestNode::new(0.0);
     let _ = node.gossip.add_peer(node.now, A, WHISHT);
     node.gossip.defer_delivery(A);
-    node.say_status(A, 0.0, &Bloom::merged(Topic([9, 9, 9, 1])));
+    node.receive_status(A, 0.0, &Bloom::merged(Topic([9, 9, 9, 1])));
     node.gossip.decide_delivery(A, true);
     let _ = node.run(SECOND);
     let (wanted, other) = (about([9, 9, 9, 1]), about([1, 1, 1, 1]));
@@ -293,7 +313,10 @@ fn a_peer_is_told_of_nothing_that_it_does_not_want() {
         node.post(&plain(number));
     }
     let sent = node.run(MINUTE);
-    let heard: Vec<_> = given(&sent).into_iter().chain(told(&sent)).collect();
+    let heard: Vec<_> = sent_envelopes(&sent)
+        .into_iter()
+        .chain(announced_hashes(&sent))
+        .collect();
     assert_eq!(heard, [(A, vec![wanted.hash()])]);
     node.gossip.on_requested(A, vec![other.hash()]);
     assert!(node.run(MINUTE).is_empty());
@@ -325,7 +348,7 @@ fn a_spy_that_announces_and_asks_sees_the_same_for_an_own_envelope_as_for_a_fore
         if own {
             assert_eq!(node.gossip.holder_count(hash), 0);
         }
-        let received = node.bring(spy, std::slice::from_ref(&envelope));
+        let received = node.deliver(spy, std::slice::from_ref(&envelope));
         sent.extend(node.run(Duration::from_secs(10)));
         node.gossip.on_requested(LinkId(4), vec![hash]);
         sent.extend(node.run(Duration::from_secs(10)));
@@ -336,11 +359,11 @@ fn a_spy_that_announces_and_asks_sees_the_same_for_an_own_envelope_as_for_a_fore
 
 #[test]
 fn a_flood_of_requests_is_answered_ten_packets_a_second_and_no_faster() {
-    let mut node = Node::new(0.0);
+    let mut node = TestNode::new(0.0);
     for number in 0..3_000 {
         node.post(&sized(number, 9_000));
     }
-    meet(&mut node, A);
+    connect_announcing(&mut node, A);
     let all: Vec<_> = (0..3_000)
         .map(|number| sized(number, 9_000).hash())
         .collect();
@@ -350,10 +373,10 @@ fn a_flood_of_requests_is_answered_ten_packets_a_second_and_no_faster() {
         }
     }
     let sent = node.run(Duration::from_secs(10));
-    assert_eq!(given(&sent)[&A].len(), 100 + 1);
+    assert_eq!(sent_envelopes(&sent)[&A].len(), 100 + 1);
     let sent = node.run(Duration::from_secs(600));
     assert_eq!(
-        given(&sent)[&A].len(),
+        sent_envelopes(&sent)[&A].len(),
         1_024 - 101,
         "the rest was not remembered"
     );
@@ -361,7 +384,7 @@ fn a_flood_of_requests_is_answered_ten_packets_a_second_and_no_faster() {
 
 /// Something that happens to a node among three peers that announce.
 #[derive(Clone, Debug)]
-enum Event {
+enum PullEvent {
     Announce(u64, Vec<u32>),
     Ask(u64, Vec<u32>),
     Bring(u64, Vec<u32>),
@@ -370,23 +393,23 @@ enum Event {
     Wait(u16),
 }
 
-fn event() -> impl Strategy<Value = Event> {
+fn event() -> impl Strategy<Value = PullEvent> {
     let some = || prop::collection::vec(0..40_u32, 0..6);
     prop_oneof![
-        3 => (1..4_u64, some()).prop_map(|(peer, some)| Event::Announce(peer, some)),
-        3 => (1..4_u64, some()).prop_map(|(peer, some)| Event::Ask(peer, some)),
-        3 => (1..4_u64, some()).prop_map(|(peer, some)| Event::Bring(peer, some)),
-        2 => (0..40_u32).prop_map(Event::Post),
-        1 => (1..4_u64).prop_map(Event::Return),
-        4 => (0..3_000_u16).prop_map(Event::Wait),
+        3 => (1..4_u64, some()).prop_map(|(peer, some)| PullEvent::Announce(peer, some)),
+        3 => (1..4_u64, some()).prop_map(|(peer, some)| PullEvent::Ask(peer, some)),
+        3 => (1..4_u64, some()).prop_map(|(peer, some)| PullEvent::Bring(peer, some)),
+        2 => (0..40_u32).prop_map(PullEvent::Post),
+        1 => (1..4_u64).prop_map(PullEvent::Return),
+        4 => (0..3_000_u16).prop_map(PullEvent::Wait),
     ]
 }
 
 /// What a peer was told, what crossed its link, and what it was asked for since it last said so.
 #[derive(Default)]
-struct Books {
+struct LinkRecord {
     link: u64,
-    told: BTreeSet<EnvelopeHash>,
+    announced_to: BTreeSet<EnvelopeHash>,
     crossed: BTreeSet<EnvelopeHash>,
     announced: BTreeSet<EnvelopeHash>,
 }
@@ -399,46 +422,46 @@ proptest! {
     #[test]
     fn books_are_kept_on_every_link(events in prop::collection::vec(event(), 1..150)) {
         let mut node = among([A, B, C]);
-        let mut books: BTreeMap<u64, Books> = (1..4)
-            .map(|peer| (peer, Books { link: peer, ..Books::default() }))
+        let mut books: BTreeMap<u64, LinkRecord> = (1..4)
+            .map(|peer| (peer, LinkRecord { link: peer, ..LinkRecord::default() }))
             .collect();
         let mut next = 10;
         for event in events {
             match event {
-                Event::Announce(peer, numbers) => {
+                PullEvent::Announce(peer, numbers) => {
                     let hashes: Vec<_> = numbers.iter().map(|one| plain(*one).hash()).collect();
                     let book = books.get_mut(&peer).unwrap();
                     book.announced.extend(&hashes);
                     let link = LinkId(book.link);
                     let _ = node.gossip.on_announced(node.now, link, hashes, &node.pool);
                 }
-                Event::Ask(peer, numbers) => {
+                PullEvent::Ask(peer, numbers) => {
                     let hashes = numbers.iter().map(|one| plain(*one).hash()).collect();
                     node.gossip.on_requested(LinkId(books[&peer].link), hashes);
                 }
-                Event::Bring(peer, numbers) => {
+                PullEvent::Bring(peer, numbers) => {
                     let envelopes: Vec<_> = numbers.iter().map(|one| plain(*one)).collect();
                     let book = books.get_mut(&peer).unwrap();
                     book.crossed.extend(envelopes.iter().map(Envelope::hash));
-                    prop_assert!(node.bring(LinkId(book.link), &envelopes).is_ok());
+                    prop_assert!(node.deliver(LinkId(book.link), &envelopes).is_ok());
                 }
-                Event::Post(number) => {
+                PullEvent::Post(number) => {
                     if !node.pool.contains(&plain(number).hash()) {
                         node.post(&plain(number));
                     }
                 }
-                Event::Return(peer) => {
+                PullEvent::Return(peer) => {
                     let book = books.get_mut(&peer).unwrap();
                     node.gossip.remove_peer(node.now, LinkId(book.link));
-                    *book = Books { link: next, ..Books::default() };
-                    meet(&mut node, LinkId(next));
+                    *book = LinkRecord { link: next, ..LinkRecord::default() };
+                    connect_announcing(&mut node, LinkId(next));
                     next += 1;
                 }
-                Event::Wait(millis) => {
+                PullEvent::Wait(millis) => {
                     for (_, send) in node.run(Duration::from_millis(millis.into())) {
                         let book = books.values_mut().find(|book| book.link == send.link.0).unwrap();
                         for hash in announced(&send).into_iter().flatten() {
-                            prop_assert!(book.told.insert(hash) && !book.crossed.contains(&hash));
+                            prop_assert!(book.announced_to.insert(hash) && !book.crossed.contains(&hash));
                         }
                         for hash in asked_for(&send).into_iter().flatten() {
                             prop_assert!(book.announced.contains(&hash));

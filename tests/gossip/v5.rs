@@ -38,7 +38,7 @@ fn old_of(number: u32, ttl: u32, len: usize) -> Envelope {
     unmined.with_nonce(7)
 }
 
-fn greet_old(node: &mut Node, link: circuits::ids::LinkId) {
+fn connect_v5(node: &mut TestNode, link: circuits::ids::LinkId) {
     let sends = node
         .gossip
         .add_peer_as(node.now, link, ProtocolVersion::V5, GETH_7);
@@ -48,7 +48,7 @@ fn greet_old(node: &mut Node, link: circuits::ids::LinkId) {
     let _ = node.receive(link, code::STATUS, &v5::status()).unwrap();
 }
 
-fn bring(node: &mut Node, link: circuits::ids::LinkId, envelope: &Envelope) -> PacketOutcome {
+fn deliver(node: &mut TestNode, link: circuits::ids::LinkId, envelope: &Envelope) -> PacketOutcome {
     let packet = v5::message(envelope);
     node.receive(link, code::MESSAGE, &packet).unwrap()
 }
@@ -67,13 +67,13 @@ fn only(send: &OutboundPacket) -> Envelope {
 
 #[test]
 fn each_envelope_goes_only_to_peers_that_speak_its_version() {
-    let mut node = Node::new(0.0);
-    greet_old(&mut node, A);
-    greet_old(&mut node, B);
-    node.greet(C, GETH_OLD);
-    let received = bring(&mut node, A, &old(1));
+    let mut node = TestNode::new(0.0);
+    connect_v5(&mut node, A);
+    connect_v5(&mut node, B);
+    node.connect(C, GETH_OLD);
+    let received = deliver(&mut node, A, &old(1));
     assert_eq!((received.admitted.len(), received.accepted.len()), (1, 1));
-    assert_eq!(node.bring(C, &[plain(1)]), Ok(1));
+    assert_eq!(node.deliver(C, &[plain(1)]), Ok(1));
     node.post(&plain(2));
     let sent = node.run(MINUTE);
     let (to_old, to_new): (Vec<_>, Vec<_>) = sent.iter().partition(|(_, send)| send.link != C);
@@ -88,12 +88,12 @@ fn each_envelope_goes_only_to_peers_that_speak_its_version() {
 
 #[test]
 fn a_new_old_peer_gets_what_the_pool_holds_of_its_version() {
-    let mut node = Node::new(0.0);
+    let mut node = TestNode::new(0.0);
     for number in 0..50 {
         node.post(&plain(number));
         node.post(&old(number));
     }
-    greet_old(&mut node, A);
+    connect_v5(&mut node, A);
     let sent = node.run(MINUTE);
     let given: BTreeSet<_> = sent.iter().map(|(_, send)| only(send).hash()).collect();
     assert_eq!((sent.len(), given.len()), (50, 50));
@@ -118,11 +118,11 @@ fn bursts(sent: &[Sent]) -> Vec<(Instant, usize, usize)> {
 #[test]
 fn bursts_are_bounded_in_packets_and_bytes_and_leave_three_times_a_second() {
     for (len, count, burst) in [(32, 500, 32), (1_000, 200, 15), (9_000, 20, 1)] {
-        let mut node = Node::new(0.0);
+        let mut node = TestNode::new(0.0);
         for number in 0..count {
             node.post(&old_of(number, 660, len));
         }
-        greet_old(&mut node, A);
+        connect_v5(&mut node, A);
         let sent = node.run(MINUTE);
         assert_eq!(sent.len(), usize::try_from(count).unwrap());
         let bursts = bursts(&sent);
@@ -137,20 +137,20 @@ fn bursts_are_bounded_in_packets_and_bytes_and_leave_three_times_a_second() {
 
 #[test]
 fn an_envelope_longer_than_a_burst_goes_alone() {
-    let mut node = Node::new(0.0);
+    let mut node = TestNode::new(0.0);
     node.post(&old_of(1, 660, 40_000));
     node.post(&old(2));
-    greet_old(&mut node, A);
+    connect_v5(&mut node, A);
     let sent = node.run(MINUTE);
     assert_eq!(bursts(&sent).len(), 2);
 }
 
 #[test]
 fn too_little_work_is_dropped_without_blame_or_memory() {
-    let mut node = Node::new(1e9);
-    greet_old(&mut node, A);
+    let mut node = TestNode::new(1e9);
+    connect_v5(&mut node, A);
     for number in 0..1_000 {
-        let received = bring(&mut node, A, &old(number));
+        let received = deliver(&mut node, A, &old(number));
         assert!(received.admitted.is_empty() && received.accepted.is_empty());
         assert!(received.rejected.is_empty() && received.replies.is_empty());
     }
@@ -158,10 +158,10 @@ fn too_little_work_is_dropped_without_blame_or_memory() {
 }
 
 #[test]
-fn a_topic_that_we_do_not_want_is_dropped_without_blame_because_nobody_could_know() {
-    let mut node = Node::new(0.0);
-    greet_old(&mut node, A);
-    node.greet(B, GETH_OLD);
+fn a_topic_that_we_do_not_want_is_dropped_without_blame_since_shh_5_cannot_announce_a_filter() {
+    let mut node = TestNode::new(0.0);
+    connect_v5(&mut node, A);
+    node.connect(B, GETH_OLD);
     let sends = node.gossip.set_bloom(node.now, Bloom::EMPTY);
     assert_eq!(sends.len(), 1, "there is no packet to tell an old peer");
     assert_eq!(sends[0].link, B);
@@ -169,17 +169,17 @@ fn a_topic_that_we_do_not_want_is_dropped_without_blame_because_nobody_could_kno
     assert!(sends.iter().all(|send| send.link == B));
     let _ = node.run(Duration::from_secs(11));
     for number in 0..100 {
-        assert!(bring(&mut node, A, &old(number)).accepted.is_empty());
+        assert!(deliver(&mut node, A, &old(number)).accepted.is_empty());
     }
 }
 
 #[test]
 fn envelopes_out_of_time_cost_an_old_peer_the_link_as_they_do_others() {
-    let mut node = Node::new(0.0);
-    greet_old(&mut node, A);
+    let mut node = TestNode::new(0.0);
+    connect_v5(&mut node, A);
     // It died sixty seconds ago; what died on the way here would be nobody's fault.
     for number in 0..16 {
-        let received = bring(&mut node, A, &old_of(number, 1, 40));
+        let received = deliver(&mut node, A, &old_of(number, 1, 40));
         assert_eq!(received.rejected.len(), 1);
     }
     let packet = v5::message(&old_of(16, 1, 40));
@@ -214,11 +214,11 @@ fn the_work_of_an_old_envelope_counts_by_the_older_rule_alone() {
         sealed(&|pow| pow.legacy >= 0.01),
         sealed(&|pow| pow.legacy < 0.001),
     );
-    let mut node = Node::new(0.01);
-    greet_old(&mut node, A);
-    greet_old(&mut node, B);
-    assert_eq!(bring(&mut node, A, &good).admitted.len(), 1);
-    assert!(bring(&mut node, A, &bad).admitted.is_empty());
+    let mut node = TestNode::new(0.01);
+    connect_v5(&mut node, A);
+    connect_v5(&mut node, B);
+    assert_eq!(deliver(&mut node, A, &good).admitted.len(), 1);
+    assert!(deliver(&mut node, A, &bad).admitted.is_empty());
     let sent = node.run(MINUTE);
     assert_eq!(sent.len(), 1);
     assert_eq!((sent[0].1.link, only(&sent[0].1)), (B, good));
@@ -235,8 +235,8 @@ fn a_broken_packet_costs_the_link() {
         (code::MESSAGE, &[]),
         (code::MESSAGE, &later),
     ] {
-        let mut node = Node::new(0.0);
-        greet_old(&mut node, A);
+        let mut node = TestNode::new(0.0);
+        connect_v5(&mut node, A);
         let fault = node.receive(A, code, payload).unwrap_err();
         assert!(fault.blames_peer(), "{code} {payload:02x?}");
     }
@@ -244,7 +244,7 @@ fn a_broken_packet_costs_the_link() {
 
 #[test]
 fn an_envelope_before_the_status_costs_the_link() {
-    let mut node = Node::new(0.0);
+    let mut node = TestNode::new(0.0);
     let _ = node
         .gossip
         .add_peer_as(node.now, A, ProtocolVersion::V5, GETH_7);
@@ -257,8 +257,8 @@ fn an_envelope_before_the_status_costs_the_link() {
 
 #[test]
 fn a_packet_beyond_the_largest_message_is_refused() {
-    let mut node = Node::new(0.0);
-    greet_old(&mut node, A);
+    let mut node = TestNode::new(0.0);
+    connect_v5(&mut node, A);
     // Nobody sends a pool at once here, so code 1 has no licence either.
     let packet = v5::message(&old_of(1, 660, 1 << 20));
     let fault = node.receive(A, code::MESSAGE, &packet).unwrap_err();
@@ -267,9 +267,9 @@ fn a_packet_beyond_the_largest_message_is_refused() {
 
 #[test]
 fn an_envelope_handed_over_counts_only_from_a_trusted_peer_and_is_not_passed_on() {
-    let mut node = Node::new(1e9);
-    greet_old(&mut node, A);
-    greet_old(&mut node, B);
+    let mut node = TestNode::new(1e9);
+    connect_v5(&mut node, A);
+    connect_v5(&mut node, B);
     let packet = v5::message(&old(1));
     let received = node.receive(A, code::P2P_MESSAGE, &packet).unwrap();
     assert!(received.direct.is_empty());
@@ -283,8 +283,8 @@ fn an_envelope_handed_over_counts_only_from_a_trusted_peer_and_is_not_passed_on(
 
 #[test]
 fn a_request_for_old_mail_and_codes_without_meaning_are_ignored() {
-    let mut node = Node::new(0.0);
-    greet_old(&mut node, A);
+    let mut node = TestNode::new(0.0);
+    connect_v5(&mut node, A);
     for code in code::P2P_REQUEST..64 {
         let received = node.receive(A, code, &v5::message(&old(1))).unwrap();
         assert!(received.p2p.is_none() && received.accepted.is_empty());
@@ -293,8 +293,8 @@ fn a_request_for_old_mail_and_codes_without_meaning_are_ignored() {
 
 #[test]
 fn a_listing_shows_the_version_and_the_only_rule_it_has() {
-    let mut node = Node::new(0.0);
-    greet_old(&mut node, A);
+    let mut node = TestNode::new(0.0);
+    connect_v5(&mut node, A);
     let _ = node.gossip.add_peer(node.now, B, "Geth/v1.9.25");
     let peers: Vec<_> = node.gossip.peers().map(|(_, peer)| peer).collect();
     assert_eq!(

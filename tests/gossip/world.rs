@@ -22,7 +22,7 @@ pub(super) const A: LinkId = LinkId(1);
 pub(super) const B: LinkId = LinkId(2);
 pub(super) const C: LinkId = LinkId(3);
 
-pub(super) struct Node {
+pub(super) struct TestNode {
     pub(super) gossip: Gossip,
     pub(super) pool: Pool,
     pub(super) now: Now,
@@ -31,7 +31,7 @@ pub(super) struct Node {
 /// A packet and when it was sent.
 pub(super) type Sent = (Instant, OutboundPacket);
 
-impl Node {
+impl TestNode {
     pub(super) fn new(min_pow: f64) -> Self {
         Self::with_seed(min_pow, [1; 32])
     }
@@ -52,17 +52,17 @@ impl Node {
     }
 
     /// Opens a link to a peer that wants everything, and takes in its status.
-    pub(super) fn greet(&mut self, link: LinkId, client: &str) {
-        self.greet_with(link, client, 0.0, &Bloom::FULL);
+    pub(super) fn connect(&mut self, link: LinkId, client: &str) {
+        self.connect_with(link, client, 0.0, &Bloom::FULL);
     }
 
-    pub(super) fn greet_with(&mut self, link: LinkId, client: &str, min_pow: f64, bloom: &Bloom) {
+    pub(super) fn connect_with(&mut self, link: LinkId, client: &str, min_pow: f64, bloom: &Bloom) {
         let _ = self.gossip.add_peer(self.now, link, client);
-        self.say_status(link, min_pow, bloom);
+        self.receive_status(link, min_pow, bloom);
     }
 
     /// Takes in a peer's status.
-    pub(super) fn say_status(&mut self, link: LinkId, min_pow: f64, bloom: &Bloom) {
+    pub(super) fn receive_status(&mut self, link: LinkId, min_pow: f64, bloom: &Bloom) {
         let status = outgoing::status(MinPow::new(min_pow).unwrap(), bloom, false);
         let _ = self.receive(link, code::STATUS, &status).unwrap();
     }
@@ -86,7 +86,7 @@ impl Node {
     }
 
     /// Takes in a packet of messages and tells how many were new.
-    pub(super) fn bring(
+    pub(super) fn deliver(
         &mut self,
         link: LinkId,
         envelopes: &[Envelope],
