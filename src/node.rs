@@ -227,7 +227,7 @@ impl Node {
         let discovery = config.discovery.as_ref().map(|bootnodes| {
             let mut seed = [0; 32];
             rng.fill_bytes(&mut seed);
-            let config = discovery::Config {
+            let config = discovery::DiscoveryConfig {
                 bootnodes: bootnodes.clone(),
                 own: config.listening.clone(),
                 loopback_only: config.profile == Profile::Local,

@@ -9,18 +9,20 @@ use std::sync::Arc;
 use circuits::time::{Instant, Now, UnixSecs};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
-use whisht::discovery::{Config, Discovery, Packet, open, seal};
+use whisht::discovery::{
+    Discovery, DiscoveryConfig, DiscoveryPacket, decode_packet, encode_packet,
+};
 use whisht::link::LinkKey;
 
 /// Opens, seals and receives. Panics if a rule is broken.
 pub fn discv4_packet(data: &[u8]) {
     let key = Arc::new(LinkKey::generate(&mut ChaCha20Rng::from_seed([1; 32])));
-    if let Ok(opened) = open(data, UnixSecs(0)) {
-        if let Packet::Neighbours(contacts) = &opened.packet {
-            assert!(contacts.len() <= Packet::MOST_NEIGHBOURS);
+    if let Ok(opened) = decode_packet(data, UnixSecs(0)) {
+        if let DiscoveryPacket::Neighbors(contacts) = &opened.packet {
+            assert!(contacts.len() <= DiscoveryPacket::MAX_NEIGHBORS);
         }
-        let (bytes, hash) = seal(&opened.packet, UnixSecs(1), &key);
-        let again = open(&bytes, UnixSecs(1)).expect("what was sealed can be opened");
+        let (bytes, hash) = encode_packet(&opened.packet, UnixSecs(1), &key);
+        let again = decode_packet(&bytes, UnixSecs(1)).expect("what was sealed can be opened");
         assert_eq!(again.packet, opened.packet);
         assert_eq!((again.hash, again.from), (hash, key.public()));
     }
@@ -34,7 +36,7 @@ fn receive(key: Arc<LinkKey>, data: &[u8]) {
         unix: UnixSecs(0),
     };
     let from: SocketAddr = ([11, 1, 1, 1], 30303).into();
-    let config = Config {
+    let config = DiscoveryConfig {
         bootnodes: Vec::new(),
         own: vec![([12, 1, 1, 1], 30303).into()],
         loopback_only: false,

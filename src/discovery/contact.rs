@@ -55,8 +55,8 @@ impl Contact {
 
     /// Where it stands among all nodes.
     #[must_use]
-    pub fn place(&self) -> Place {
-        Place::of(&self.key)
+    pub fn node_id(&self) -> NodeId {
+        NodeId::of(&self.key)
     }
 }
 
@@ -83,9 +83,9 @@ impl FromStr for Contact {
 
 /// The Keccak-256 hash of a key: distances are measured between these.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct Place([u8; 32]);
+pub struct NodeId([u8; 32]);
 
-impl Place {
+impl NodeId {
     /// The place of a key, or of a target that is no key.
     #[must_use]
     pub fn of(key: &RelayKey) -> Self {
@@ -120,18 +120,18 @@ impl Place {
 
 /// How far an address reaches.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Reach {
+pub enum AddressScope {
     /// Nobody can be there: unspecified, multicast, reserved, of documentation.
-    Nowhere,
+    Unroutable,
     /// This machine.
     Loopback,
     /// A network of somebody's own.
     Private,
     /// Everywhere.
-    Public,
+    Global,
 }
 
-impl Reach {
+impl AddressScope {
     /// How far this address reaches.
     #[must_use]
     pub const fn of(ip: IpAddr) -> Self {
@@ -153,8 +153,8 @@ impl Reach {
             | (192, 88, 99)
             | (198, 18..=19, _)
             | (198, 51, 100)
-            | (203, 0, 113) => Self::Nowhere,
-            _ => Self::Public,
+            | (203, 0, 113) => Self::Unroutable,
+            _ => Self::Global,
         }
     }
 
@@ -167,17 +167,17 @@ impl Reach {
         }
         // Only 2000::/3 is given out; of it, some is for documentation and tunnels.
         match ip.segments() {
-            [0x2001, 0xdb8, ..] | [0x2001, 0..0x200, ..] | [0x2002, ..] => Self::Nowhere,
-            [0x2000..=0x3fff, ..] => Self::Public,
-            _ => Self::Nowhere,
+            [0x2001, 0xdb8, ..] | [0x2001, 0..0x200, ..] | [0x2002, ..] => Self::Unroutable,
+            [0x2000..=0x3fff, ..] => Self::Global,
+            _ => Self::Unroutable,
         }
     }
 
     /// Whether somebody at an address of this reach may be told of one of the other reach, or may
     /// tell it: nobody is sent to machines behind somebody else's door.
     #[must_use]
-    pub fn may_hear_of(self, other: Self) -> bool {
-        other >= self && other != Self::Nowhere
+    pub fn may_learn_of(self, other: Self) -> bool {
+        other >= self && other != Self::Unroutable
     }
 }
 
@@ -202,25 +202,25 @@ impl Prefix {
 }
 
 /// Below this, ports belong to services of the system: nobody is made to write to those.
-pub(super) const LOWEST_PORT: u16 = 1024;
+pub(super) const MIN_PORT: u16 = 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn reach(ip: &str) -> Reach {
-        Reach::of(ip.parse().unwrap())
+    fn scope(ip: &str) -> AddressScope {
+        AddressScope::of(ip.parse().unwrap())
     }
 
     #[test]
     fn addresses_are_told_apart_by_how_far_they_reach() {
         for (expected, addresses) in [
             (
-                Reach::Loopback,
+                AddressScope::Loopback,
                 &["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"][..],
             ),
             (
-                Reach::Private,
+                AddressScope::Private,
                 &[
                     "10.1.2.3",
                     "192.168.0.1",
@@ -232,7 +232,7 @@ mod tests {
                 ],
             ),
             (
-                Reach::Nowhere,
+                AddressScope::Unroutable,
                 &[
                     "0.0.0.0",
                     "0.1.2.3",
@@ -254,7 +254,7 @@ mod tests {
                 ],
             ),
             (
-                Reach::Public,
+                AddressScope::Global,
                 &[
                     "8.8.8.8",
                     "172.32.0.1",
@@ -265,22 +265,22 @@ mod tests {
             ),
         ] {
             for address in addresses {
-                assert_eq!(reach(address), expected, "{address}");
+                assert_eq!(scope(address), expected, "{address}");
             }
         }
     }
 
     #[test]
-    fn strangers_hear_nothing_of_machines_behind_a_door() {
-        use Reach::{Loopback, Nowhere, Private, Public};
+    fn a_scope_learns_only_of_equal_or_wider_scopes() {
+        use AddressScope::{Global, Loopback, Private, Unroutable};
         for (who, may) in [
-            (Public, &[Public][..]),
-            (Private, &[Private, Public]),
-            (Loopback, &[Loopback, Private, Public]),
-            (Nowhere, &[Loopback, Private, Public]),
+            (Global, &[Global][..]),
+            (Private, &[Private, Global]),
+            (Loopback, &[Loopback, Private, Global]),
+            (Unroutable, &[Loopback, Private, Global]),
         ] {
-            for of in [Nowhere, Loopback, Private, Public] {
-                assert_eq!(who.may_hear_of(of), may.contains(&of), "{who:?} of {of:?}");
+            for of in [Unroutable, Loopback, Private, Global] {
+                assert_eq!(who.may_learn_of(of), may.contains(&of), "{who:?} of {of:?}");
             }
         }
     }
@@ -290,9 +290,9 @@ mod tests {
         let place = |byte: u8, at: usize| {
             let mut bytes = [0; 32];
             bytes[at] = byte;
-            Place(bytes)
+            NodeId(bytes)
         };
-        let zero = Place([0; 32]);
+        let zero = NodeId([0; 32]);
         assert_eq!(zero.log_distance(&zero), 0);
         assert_eq!(zero.log_distance(&place(0x80, 0)), 256);
         assert_eq!(zero.log_distance(&place(0x01, 0)), 249);

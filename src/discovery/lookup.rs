@@ -7,29 +7,29 @@ use std::collections::BTreeSet;
 
 use circuits::ids::RelayKey;
 
-use super::contact::{Contact, Place};
+use super::contact::{Contact, NodeId};
 
 /// A walk under way.
 #[derive(Debug)]
 pub(super) struct Lookup {
     target: RelayKey,
-    place: Place,
+    target_id: NodeId,
     /// Everybody named, nearest first.
-    named: Vec<([u8; 32], Contact)>,
-    asked: BTreeSet<RelayKey>,
-    waiting: usize,
+    candidates: Vec<([u8; 32], Contact)>,
+    queried: BTreeSet<RelayKey>,
+    in_flight: usize,
 }
 
 impl Lookup {
     pub(super) fn new(target: RelayKey, from: Vec<Contact>) -> Self {
         let mut lookup = Self {
             target,
-            place: Place::of(&target),
-            named: Vec::new(),
-            asked: BTreeSet::new(),
-            waiting: 0,
+            target_id: NodeId::of(&target),
+            candidates: Vec::new(),
+            queried: BTreeSet::new(),
+            in_flight: 0,
         };
-        from.into_iter().for_each(|contact| lookup.name(contact));
+        from.into_iter().for_each(|contact| lookup.add(contact));
         lookup
     }
 
@@ -39,47 +39,48 @@ impl Lookup {
     }
 
     /// Somebody was named.
-    pub(super) fn name(&mut self, contact: Contact) {
-        let distance = self.place.distance(&contact.place());
+    pub(super) fn add(&mut self, contact: Contact) {
+        let distance = self.target_id.distance(&contact.node_id());
         if let Err(at) = self
-            .named
+            .candidates
             .binary_search_by_key(&distance, |(near, _)| *near)
         {
-            self.named.insert(at, (distance, contact));
-            self.named.truncate(NEAREST);
+            self.candidates.insert(at, (distance, contact));
+            self.candidates.truncate(MAX_CANDIDATES);
         }
     }
 
     /// Whom to ask now, if anybody. Each is asked once.
     pub(super) fn next(&mut self) -> Option<Contact> {
-        if self.waiting >= AT_ONCE || self.asked.len() >= MOST_ASKED {
+        if self.in_flight >= ALPHA || self.queried.len() >= MAX_QUERIES {
             return None;
         }
-        let new = |(_, contact): &&([u8; 32], Contact)| !self.asked.contains(&contact.key);
-        let (_, contact) = self.named.iter().find(new)?;
-        self.asked.insert(contact.key);
-        self.waiting = self.waiting.saturating_add(1);
+        let new = |(_, contact): &&([u8; 32], Contact)| !self.queried.contains(&contact.key);
+        let (_, contact) = self.candidates.iter().find(new)?;
+        self.queried.insert(contact.key);
+        self.in_flight = self.in_flight.saturating_add(1);
         Some(*contact)
     }
 
     /// Somebody who was asked has answered, or will not.
     pub(super) const fn done(&mut self) {
-        self.waiting = self.waiting.saturating_sub(1);
+        self.in_flight = self.in_flight.saturating_sub(1);
     }
 
     /// Whether nobody is left to ask or to wait for.
     pub(super) fn is_over(&self) -> bool {
-        let left = |(_, contact): &([u8; 32], Contact)| !self.asked.contains(&contact.key);
-        self.waiting == 0 && (self.asked.len() >= MOST_ASKED || !self.named.iter().any(left))
+        let left = |(_, contact): &([u8; 32], Contact)| !self.queried.contains(&contact.key);
+        self.in_flight == 0
+            && (self.queried.len() >= MAX_QUERIES || !self.candidates.iter().any(left))
     }
 }
 
 /// Kademlia's alpha: asked at once.
-const AT_ONCE: usize = 3;
+const ALPHA: usize = 3;
 /// Kademlia's k: nearest that have to be asked.
-const NEAREST: usize = 16;
+const MAX_CANDIDATES: usize = 16;
 /// Asked in all. A walk among honest nodes takes a few dozen; one among liars ends here.
-const MOST_ASKED: usize = 64;
+const MAX_QUERIES: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -102,8 +103,8 @@ mod tests {
     fn the_nearest_are_asked_first_and_three_at_once() {
         let from: Vec<Contact> = (1..=30).map(|byte| contact(byte, 0)).collect();
         let mut lookup = Lookup::new(RelayKey([0; 64]), from.clone());
-        let place = Place::of(&RelayKey([0; 64]));
-        let distance = |contact: &Contact| place.distance(&contact.place());
+        let place = NodeId::of(&RelayKey([0; 64]));
+        let distance = |contact: &Contact| place.distance(&contact.node_id());
         let asked: Vec<Contact> = std::iter::from_fn(|| lookup.next()).collect();
         assert_eq!(asked.len(), 3);
         assert!(asked.is_sorted_by_key(distance));
@@ -114,11 +115,11 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_asked_twice_however_often_named() {
+    fn no_node_is_queried_twice() {
         let mut lookup = Lookup::new(RelayKey([0; 64]), vec![contact(1, 0)]);
         assert!(lookup.next().is_some());
         lookup.done();
-        lookup.name(contact(1, 0));
+        lookup.add(contact(1, 0));
         assert!(lookup.next().is_none());
         assert!(lookup.is_over());
     }
@@ -134,10 +135,10 @@ mod tests {
                     asked += 1;
                 }
                 // Each answer names more, and always new ones.
-                names.by_ref().take(16).for_each(|contact| lookup.name(contact));
+                names.by_ref().take(16).for_each(|contact| lookup.add(contact));
                 lookup.done();
-                prop_assert!(asked <= MOST_ASKED);
-                prop_assert!(lookup.named.len() <= NEAREST);
+                prop_assert!(asked <= MAX_QUERIES);
+                prop_assert!(lookup.candidates.len() <= MAX_CANDIDATES);
             }
         }
     }

@@ -22,7 +22,7 @@ use crate::rlp_reader::{RlpError, RlpReader};
 
 /// What a packet says.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Packet {
+pub enum DiscoveryPacket {
     /// Are you there? Also says on which port the sender takes links.
     Ping {
         /// Where the sender is, as far as it knows and wants to say; the packet's source tells more.
@@ -45,23 +45,27 @@ pub enum Packet {
         target: RelayKey,
     },
     /// Some of those I know.
-    Neighbours(Vec<Contact>),
+    Neighbors(Vec<Contact>),
 }
 
 /// A packet that was opened.
 #[derive(Debug)]
-pub struct Opened {
+pub struct DecodedPacket {
     /// Its first 32 bytes, which a pong repeats.
     pub hash: [u8; 32],
     /// Who signed it.
     pub from: RelayKey,
     /// What it says.
-    pub packet: Packet,
+    pub packet: DiscoveryPacket,
 }
 
 /// Signs a packet; gives its bytes and its hash.
 #[must_use]
-pub fn seal(packet: &Packet, expiry: UnixSecs, key: &LinkKey) -> (Vec<u8>, [u8; 32]) {
+pub fn encode_packet(
+    packet: &DiscoveryPacket,
+    expiry: UnixSecs,
+    key: &LinkKey,
+) -> (Vec<u8>, [u8; 32]) {
     let body = packet.encode(expiry);
     let digest: [u8; 32] = Keccak256::digest(&body).into();
     let message = Message::from_digest(digest);
@@ -83,8 +87,8 @@ pub fn seal(packet: &Packet, expiry: UnixSecs, key: &LinkKey) -> (Vec<u8>, [u8; 
 /// # Errors
 ///
 /// [`BadPacket`] names the first rule broken.
-pub fn open(bytes: &[u8], now: UnixSecs) -> Result<Opened, BadPacket> {
-    if bytes.len() > MOST_BYTES {
+pub fn decode_packet(bytes: &[u8], now: UnixSecs) -> Result<DecodedPacket, BadPacket> {
+    if bytes.len() > MAX_PACKET_BYTES {
         return Err(BadPacket::TooLong);
     }
     let (hash, signed) = bytes
@@ -96,22 +100,22 @@ pub fn open(bytes: &[u8], now: UnixSecs) -> Result<Opened, BadPacket> {
     if Keccak256::digest(signed)[..] != hash[..] {
         return Err(BadPacket::WrongHash);
     }
-    let (packet, expiry) = Packet::decode(body)?;
+    let (packet, expiry) = DiscoveryPacket::decode(body)?;
     if expiry < u64::from(now.0) {
         return Err(BadPacket::Expired);
     }
     let digest: [u8; 32] = Keccak256::digest(body).into();
     let from = signer(signature, digest).ok_or(BadPacket::WrongSignature)?;
-    Ok(Opened {
+    Ok(DecodedPacket {
         hash: *hash,
         from,
         packet,
     })
 }
 
-impl Packet {
+impl DiscoveryPacket {
     /// The most contacts that one packet holds within the length that everybody accepts.
-    pub const MOST_NEIGHBOURS: usize = 12;
+    pub const MAX_NEIGHBORS: usize = 12;
 
     fn encode(&self, expiry: UnixSecs) -> Vec<u8> {
         let mut stream;
@@ -134,7 +138,7 @@ impl Packet {
                 stream.append(&target.0.as_slice());
                 FIND_NODE
             }
-            Self::Neighbours(contacts) => {
+            Self::Neighbors(contacts) => {
                 stream = RlpStream::new_list(2);
                 stream.begin_list(contacts.len());
                 for contact in contacts {
@@ -143,7 +147,7 @@ impl Packet {
                     stream.append(&contact.udp).append(&contact.tcp);
                     stream.append(&contact.key.0.as_slice());
                 }
-                NEIGHBOURS
+                NEIGHBORS
             }
         };
         stream.append(&expiry.0);
@@ -176,7 +180,7 @@ impl Packet {
             FIND_NODE => Self::FindNode {
                 target: RelayKey(items.array()?),
             },
-            NEIGHBOURS => Self::Neighbours(read_contacts(items.list()?)?),
+            NEIGHBORS => Self::Neighbors(read_contacts(items.list()?)?),
             _ => return Err(BadPacket::UnknownKind),
         };
         Ok((packet, items.integer()?))
@@ -214,7 +218,7 @@ fn read_contacts(mut items: RlpReader<'_>) -> Result<Vec<Contact>, RlpError> {
             continue;
         };
         // The packet's length bounds the list; more than anybody sends costs nobody anything.
-        if contacts.len() < Packet::MOST_NEIGHBOURS {
+        if contacts.len() < DiscoveryPacket::MAX_NEIGHBORS {
             contacts.push(Contact { key, ip, udp, tcp });
         }
     }
@@ -265,7 +269,7 @@ pub enum BadPacket {
     #[error("the packet is no RLP of its type")]
     Malformed,
     /// Longer than anybody may send.
-    #[error("the packet is longer than {MOST_BYTES} bytes")]
+    #[error("the packet is longer than {MAX_PACKET_BYTES} bytes")]
     TooLong,
     /// Shorter than hash, signature and type.
     #[error("the packet is cut short")]
@@ -290,12 +294,12 @@ impl From<RlpError> for BadPacket {
 const HASH_LEN: usize = 32;
 const SIGNATURE_LEN: usize = 65;
 /// Everybody's limit.
-pub(super) const MOST_BYTES: usize = 1280;
+pub(super) const MAX_PACKET_BYTES: usize = 1280;
 const VERSION: u8 = 4;
 const PING: u8 = 1;
 const PONG: u8 = 2;
 const FIND_NODE: u8 = 3;
-const NEIGHBOURS: u8 = 4;
+const NEIGHBORS: u8 = 4;
 
 #[cfg(test)]
 mod tests;

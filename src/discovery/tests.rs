@@ -35,7 +35,7 @@ fn contact(number: u8) -> Contact {
 }
 
 fn machine(number: u8, bootnodes: &[u8], now: Instant) -> Discovery {
-    let config = Config {
+    let config = DiscoveryConfig {
         bootnodes: bootnodes.iter().copied().map(contact).collect(),
         own: vec![socket(number)],
         loopback_only: false,
@@ -115,8 +115,13 @@ impl Net {
     }
 
     /// Somebody who keeps no rule writes to machine 1; gives what comes back at once.
-    fn attack(&mut self, from: SocketAddr, who: u8, packet: &Packet) -> Vec<(SocketAddr, Vec<u8>)> {
-        let (bytes, _) = seal(packet, self.now.unix.after(20), &key(who));
+    fn attack(
+        &mut self,
+        from: SocketAddr,
+        who: u8,
+        packet: &DiscoveryPacket,
+    ) -> Vec<(SocketAddr, Vec<u8>)> {
+        let (bytes, _) = encode_packet(packet, self.now.unix.after(20), &key(who));
         self.throw(from, &bytes)
     }
 
@@ -131,10 +136,10 @@ impl Net {
     fn prove(&mut self, from: SocketAddr, who: u8) {
         let back = self.attack(from, who, &ping());
         let asked = back.iter().find_map(|(_, bytes)| {
-            let opened = open(bytes, self.now.unix).unwrap();
-            matches!(opened.packet, Packet::Ping { .. }).then_some(opened.hash)
+            let opened = decode_packet(bytes, self.now.unix).unwrap();
+            matches!(opened.packet, DiscoveryPacket::Ping { .. }).then_some(opened.hash)
         });
-        let pong = Packet::Pong {
+        let pong = DiscoveryPacket::Pong {
             ping: asked.expect("it asks back"),
             to: (socket(1).ip(), 30303),
         };
@@ -142,16 +147,16 @@ impl Net {
     }
 }
 
-fn ping() -> Packet {
-    Packet::Ping {
+fn ping() -> DiscoveryPacket {
+    DiscoveryPacket::Ping {
         from: ([0, 0, 0, 0].into(), 0),
         tcp: 30303,
         to: (socket(1).ip(), 30303),
     }
 }
 
-fn find(number: u8) -> Packet {
-    Packet::FindNode {
+fn find(number: u8) -> DiscoveryPacket {
+    DiscoveryPacket::FindNode {
         target: key(number).public(),
     }
 }
@@ -234,7 +239,7 @@ fn amplification_an_address_that_proved_nothing_gets_little_more_than_it_sent() 
     let (mut asked, mut answered) = (0, 0);
     for round in 0..1_000 {
         let packet = if round % 2 == 0 { ping() } else { find(7) };
-        let (bytes_in, _) = seal(&packet, net.now.unix.after(20), &key(200));
+        let (bytes_in, _) = encode_packet(&packet, net.now.unix.after(20), &key(200));
         asked += bytes_in.len();
         let back = net.throw(victim, &bytes_in);
         assert!(back.iter().all(|(to, _)| *to == victim));
@@ -253,10 +258,10 @@ fn a_pong_from_elsewhere_or_to_nothing_proves_nothing() {
     let back = net.attack(there, 200, &ping());
     let asked = back
         .iter()
-        .map(|(_, bytes)| open(bytes, net.now.unix).unwrap());
-    let asked = asked.filter(|opened| matches!(opened.packet, Packet::Ping { .. }));
+        .map(|(_, bytes)| decode_packet(bytes, net.now.unix).unwrap());
+    let asked = asked.filter(|opened| matches!(opened.packet, DiscoveryPacket::Ping { .. }));
     let hash = asked.map(|opened| opened.hash).next().unwrap();
-    let pong = |ping| Packet::Pong {
+    let pong = |ping| DiscoveryPacket::Pong {
         ping,
         to: (socket(1).ip(), 30303),
     };
@@ -293,14 +298,14 @@ fn table_poisoning_one_subnet_does_not_become_the_table() {
 }
 
 #[test]
-fn neighbours_that_nobody_asked_for_are_not_believed() {
+fn unrequested_neighbors_packets_are_ignored() {
     let mut net = Net::new();
     net.add(1, &[]);
     net.prove(socket(99), 200);
     let named: Vec<Contact> = (50..62).map(contact).collect();
     for _ in 0..5 {
         assert!(
-            net.attack(socket(99), 200, &Packet::Neighbours(named.clone()))
+            net.attack(socket(99), 200, &DiscoveryPacket::Neighbors(named.clone()))
                 .is_empty()
         );
     }
@@ -322,18 +327,18 @@ fn liar(net: &mut Net, named: &[Contact], time: Duration) -> BTreeMap<SocketAddr
         let sent: Vec<_> = std::iter::from_fn(|| machine.poll_transmit()).collect();
         for (to, bytes) in sent {
             *written.entry(to).or_default() += bytes.len();
-            let opened = open(&bytes, now.unix).unwrap();
+            let opened = decode_packet(&bytes, now.unix).unwrap();
             match opened.packet {
-                Packet::Ping { .. } if to == at => {
-                    let pong = Packet::Pong {
+                DiscoveryPacket::Ping { .. } if to == at => {
+                    let pong = DiscoveryPacket::Pong {
                         ping: opened.hash,
                         to: (socket(1).ip(), 30303),
                     };
                     net.attack(at, who, &pong);
                 }
-                Packet::FindNode { .. } if to == at => {
-                    for part in named.chunks(Packet::MOST_NEIGHBOURS) {
-                        net.attack(at, who, &Packet::Neighbours(part.to_vec()));
+                DiscoveryPacket::FindNode { .. } if to == at => {
+                    for part in named.chunks(DiscoveryPacket::MAX_NEIGHBORS) {
+                        net.attack(at, who, &DiscoveryPacket::Neighbors(part.to_vec()));
                     }
                 }
                 _ => {}
@@ -344,7 +349,7 @@ fn liar(net: &mut Net, named: &[Contact], time: Duration) -> BTreeMap<SocketAddr
 }
 
 #[test]
-fn neighbours_flood_costs_a_bounded_number_of_packets() {
+fn a_neighbors_flood_costs_a_bounded_number_of_packets() {
     let mut net = Net::new();
     net.add(1, &[]);
     let named: Vec<Contact> = (2..=90).map(contact).collect();
@@ -358,7 +363,7 @@ fn neighbours_flood_costs_a_bounded_number_of_packets() {
 }
 
 #[test]
-fn neighbours_behind_doors_on_system_ports_or_without_keys_are_not_written_to() {
+fn private_addresses_system_ports_and_invalid_keys_are_not_written_to() {
     let mut net = Net::new();
     net.add(1, &[]);
     let at = |ip: [u8; 4], udp: u16| Contact {
@@ -385,7 +390,7 @@ fn neighbours_behind_doors_on_system_ports_or_without_keys_are_not_written_to() 
 }
 
 #[test]
-fn strangers_are_not_told_of_machines_behind_our_door() {
+fn public_nodes_do_not_learn_private_addresses() {
     let mut net = Net::new();
     net.add(1, &[]);
     let private = SocketAddr::from(([192, 168, 1, 7], 30303));
@@ -397,9 +402,9 @@ fn strangers_are_not_told_of_machines_behind_our_door() {
         let back = net.attack(from, who, &find(7));
         let opened = back
             .iter()
-            .map(|(_, bytes)| open(bytes, unix).unwrap().packet);
+            .map(|(_, bytes)| decode_packet(bytes, unix).unwrap().packet);
         let contacts = opened.filter_map(|packet| match packet {
-            Packet::Neighbours(contacts) => Some(contacts),
+            DiscoveryPacket::Neighbors(contacts) => Some(contacts),
             _ => None,
         });
         contacts.flatten().map(|contact| contact.ip).collect()
@@ -416,7 +421,7 @@ fn strangers_are_not_told_of_machines_behind_our_door() {
 fn replay_an_old_packet_moves_nothing() {
     let mut net = Net::new();
     net.add(1, &[]);
-    let (recorded, _) = seal(&ping(), net.now.unix.after(20), &key(200));
+    let (recorded, _) = encode_packet(&ping(), net.now.unix.after(20), &key(200));
     assert_eq!(net.throw(socket(99), &recorded).len(), 2);
     net.now.unix = net.now.unix.after(21);
     assert!(net.throw(socket(99), &recorded).is_empty());
@@ -435,15 +440,15 @@ fn a_flood_from_many_false_addresses_leaves_room_for_our_own_questions() {
         }
     }
     let machine = net.machine(1);
-    assert!(machine.pings.len() <= MOST_PINGS_BACK);
-    assert!(machine.transmits.len() <= MOST_TRANSMITS);
+    assert!(machine.pings.len() <= MAX_PENDING_PINGS_BACK);
+    assert!(machine.transmits.len() <= MAX_TRANSMITS);
     net.run(Duration::from_secs(30));
     assert_eq!(net.machine(1).known(), 1);
 }
 
 #[test]
 fn a_local_network_writes_and_listens_to_this_machine_only() {
-    let config = Config {
+    let config = DiscoveryConfig {
         bootnodes: vec![contact(9)],
         own: vec![([127, 0, 0, 1], 30303).into()],
         loopback_only: true,
@@ -452,7 +457,7 @@ fn a_local_network_writes_and_listens_to_this_machine_only() {
     let mut machine = Discovery::new(config, key(1), [1; 32], net.now.mono);
     machine.handle_timeout(net.now);
     assert!(machine.poll_transmit().is_none());
-    let (bytes, _) = seal(&ping(), net.now.unix.after(20), &key(2));
+    let (bytes, _) = encode_packet(&ping(), net.now.unix.after(20), &key(2));
     machine.receive(net.now, socket(9), &bytes);
     machine.receive(net.now, ([192, 168, 1, 1], 30303).into(), &bytes);
     assert!(machine.poll_transmit().is_none());
@@ -461,10 +466,10 @@ fn a_local_network_writes_and_listens_to_this_machine_only() {
 }
 
 #[test]
-fn an_address_behind_a_door_is_not_told_to_strangers() {
+fn a_private_own_address_is_not_sent_to_public_nodes() {
     let net = Net::new();
     let private: SocketAddr = ([192, 168, 1, 1], 30303).into();
-    let config = Config {
+    let config = DiscoveryConfig {
         bootnodes: vec![contact(9)],
         own: vec![private],
         loopback_only: false,
@@ -476,14 +481,14 @@ fn an_address_behind_a_door_is_not_told_to_strangers() {
 }
 
 #[test]
-fn a_sated_node_hardly_writes() {
+fn an_idle_node_hardly_writes() {
     let mut net = Net::new();
     net.add(1, &[]);
     net.add(2, &[1]);
     net.run(Duration::from_secs(30));
     let now = net.now.mono;
     for number in [1, 2] {
-        net.machine(number).set_hungry(false, now);
+        net.machine(number).set_seeking(false, now);
     }
     net.run(Duration::from_secs(10));
     net.sent.clear();

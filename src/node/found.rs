@@ -42,7 +42,7 @@ impl Node {
         let Some(discovery) = &mut self.discovery else {
             return;
         };
-        discovery.set_hungry(room > 0, now.mono);
+        discovery.set_seeking(room > 0, now.mono);
         if room == 0 {
             return;
         }

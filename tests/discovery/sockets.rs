@@ -13,7 +13,7 @@ use whisht::rpc;
 use whisht::shell::host::{Host, HostError, Place};
 
 /// Far longer than anything here takes on an idle machine.
-const PATIENCE: Duration = Duration::from_secs(90);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// A node that keeps nothing, with further lines of the table `[discovery]`.
 pub(crate) async fn open(more: &str) -> Result<Host, HostError> {
@@ -52,7 +52,7 @@ pub(crate) async fn status(host: &Host) -> StatusView {
 
 /// Waits until a node says of itself what is wanted.
 pub(crate) async fn until(host: &Host, what: &str, so: impl Fn(&StatusView) -> bool) {
-    let waited = timeout(PATIENCE, async {
+    let waited = timeout(CONNECT_TIMEOUT, async {
         while !so(&status(host).await) {
             sleep(Duration::from_millis(50)).await;
         }
@@ -87,7 +87,7 @@ async fn nodes_on_loopback_find_each_other_from_one_bootnode() {
 }
 
 #[tokio::test]
-async fn garbage_at_the_socket_of_discovery_costs_nobody_a_link() {
+async fn garbage_at_the_discovery_socket_costs_no_link() {
     let bootnode = open("").await.unwrap();
     let first = first(&enode(&bootnode));
     let node = open(&first).await.unwrap();

@@ -53,7 +53,7 @@ fn nodes_that_know_one_bootnode_become_peers_of_each_other() {
 }
 
 #[test]
-fn a_third_of_the_peers_at_the_most_are_dialled_because_they_were_found() {
+fn at_most_a_third_of_the_peers_are_discovered_ones() {
     let mut world = crowd(14, 9);
     let mut most = 0;
     for _ in 0..30 {
@@ -124,7 +124,7 @@ fn a_found_node_that_is_no_whisper_node_is_not_dialled_again_and_again() {
 }
 
 #[test]
-fn a_local_network_asks_nobody_beyond_this_machine() {
+fn a_local_network_asks_only_this_machine() {
     let mut world = World::new(Duration::from_millis(20));
     world.add_with(false, &[], |config| config.discovery = Some(Vec::new()));
     let seeker = seeker(&world);

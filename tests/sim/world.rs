@@ -115,7 +115,7 @@ impl World {
         let Endpoint::Tcp(own) = self.addr(number).endpoint else {
             panic!("the world has sockets only")
         };
-        let config = discovery::Config {
+        let config = discovery::DiscoveryConfig {
             bootnodes: Vec::new(),
             own: vec![own],
             loopback_only: true,

@@ -31,10 +31,11 @@ fn ip(text: &str) -> IpAddr {
 fn every_packet_of_eip_8_is_read() {
     let vectors = include_str!("../../../tests/vectors/discv4.json");
     let signer = serde_json::from_str::<Value>(vectors).unwrap()["signer"].clone();
-    let packets: Vec<Packet> = recorded()
+    let packets: Vec<DiscoveryPacket> = recorded()
         .iter()
         .map(|(name, bytes)| {
-            let opened = open(bytes, THEN).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let opened =
+                decode_packet(bytes, THEN).unwrap_or_else(|error| panic!("{name}: {error}"));
             assert_eq!(
                 hex::encode(opened.from.0),
                 signer.as_str().unwrap(),
@@ -45,7 +46,7 @@ fn every_packet_of_eip_8_is_read() {
         })
         .collect();
     let here = (ip("2001:db8:85a3:8d3:1319:8a2e:370:7348"), 2222);
-    let ping = |from, to| Packet::Ping {
+    let ping = |from, to| DiscoveryPacket::Ping {
         from: (ip(from), 3322),
         tcp: 5544,
         to,
@@ -54,12 +55,12 @@ fn every_packet_of_eip_8_is_read() {
     assert_eq!(packets[1], ping("2001:db8:3c4d:15::abcd:ef12", here));
     let hash = "fbc914b16819237dcd8801d7e53f69e9719adecb3cc0e790c57e91ca4461c954";
     assert!(
-        matches!(packets[2], Packet::Pong { ping, to } if to == here && hex::encode(ping) == hash)
+        matches!(packets[2], DiscoveryPacket::Pong { ping, to } if to == here && hex::encode(ping) == hash)
     );
     assert!(
-        matches!(packets[3], Packet::FindNode { target } if hex::encode(target.0) == signer.as_str().unwrap())
+        matches!(packets[3], DiscoveryPacket::FindNode { target } if hex::encode(target.0) == signer.as_str().unwrap())
     );
-    let Packet::Neighbours(contacts) = &packets[4] else {
+    let DiscoveryPacket::Neighbors(contacts) = &packets[4] else {
         panic!("neighbours")
     };
     let ports: Vec<_> = contacts
@@ -82,7 +83,7 @@ fn a_packet_replayed_after_its_time_is_refused_before_its_signature_is_looked_at
     for (name, mut bytes) in recorded() {
         let later = UnixSecs(THEN.0 + 1);
         assert_eq!(
-            open(&bytes, later).unwrap_err(),
+            decode_packet(&bytes, later).unwrap_err(),
             BadPacket::Expired,
             "{name}"
         );
@@ -91,12 +92,12 @@ fn a_packet_replayed_after_its_time_is_refused_before_its_signature_is_looked_at
         let hash: [u8; 32] = Keccak256::digest(&bytes[32..]).into();
         bytes[..32].copy_from_slice(&hash);
         assert_eq!(
-            open(&bytes, later).unwrap_err(),
+            decode_packet(&bytes, later).unwrap_err(),
             BadPacket::Expired,
             "{name}"
         );
         assert_eq!(
-            open(&bytes, THEN).unwrap_err(),
+            decode_packet(&bytes, THEN).unwrap_err(),
             BadPacket::WrongSignature,
             "{name}"
         );
@@ -105,23 +106,26 @@ fn a_packet_replayed_after_its_time_is_refused_before_its_signature_is_looked_at
 
 #[test]
 fn each_defect_has_its_own_name() {
-    let (bytes, _) = seal(
-        &Packet::FindNode {
+    let (bytes, _) = encode_packet(
+        &DiscoveryPacket::FindNode {
             target: RelayKey([7; 64]),
         },
         THEN,
         &key(1),
     );
-    assert_eq!(open(&[], THEN).unwrap_err(), BadPacket::TooShort);
-    assert_eq!(open(&bytes[..97], THEN).unwrap_err(), BadPacket::WrongHash);
+    assert_eq!(decode_packet(&[], THEN).unwrap_err(), BadPacket::TooShort);
+    assert_eq!(
+        decode_packet(&bytes[..97], THEN).unwrap_err(),
+        BadPacket::WrongHash
+    );
     let long = [&bytes[..], &[0; 1280]].concat();
-    assert_eq!(open(&long, THEN).unwrap_err(), BadPacket::TooLong);
+    assert_eq!(decode_packet(&long, THEN).unwrap_err(), BadPacket::TooLong);
     let rehashed = |change: &dyn Fn(&mut Vec<u8>)| {
         let mut bytes = bytes.clone();
         change(&mut bytes);
         let hash: [u8; 32] = Keccak256::digest(&bytes[32..]).into();
         bytes[..32].copy_from_slice(&hash);
-        open(&bytes, THEN).map(|opened| opened.from)
+        decode_packet(&bytes, THEN).map(|opened| opened.from)
     };
     assert_eq!(
         rehashed(&|bytes| bytes[97] = 9),
@@ -137,17 +141,17 @@ fn each_defect_has_its_own_name() {
 }
 
 #[test]
-fn the_largest_answer_fits_into_what_everybody_accepts() {
+fn the_largest_answer_fits_into_the_packet_limit() {
     let contact = Contact {
         key: key(1).public(),
         ip: ip("2a00:1450:4001:81b::200e"),
         udp: 65_535,
         tcp: 65_535,
     };
-    let packet = Packet::Neighbours(vec![contact; Packet::MOST_NEIGHBOURS]);
-    let (bytes, _) = seal(&packet, UnixSecs(u32::MAX), &key(1));
-    assert!(bytes.len() <= MOST_BYTES, "{}", bytes.len());
-    assert_eq!(open(&bytes, THEN).unwrap().packet, packet);
+    let packet = DiscoveryPacket::Neighbors(vec![contact; DiscoveryPacket::MAX_NEIGHBORS]);
+    let (bytes, _) = encode_packet(&packet, UnixSecs(u32::MAX), &key(1));
+    assert!(bytes.len() <= MAX_PACKET_BYTES, "{}", bytes.len());
+    assert_eq!(decode_packet(&bytes, THEN).unwrap().packet, packet);
 }
 
 fn contacts() -> impl Strategy<Value = Vec<Contact>> {
@@ -158,22 +162,22 @@ fn contacts() -> impl Strategy<Value = Vec<Contact>> {
         udp,
         tcp,
     });
-    prop::collection::vec(contact, 0..=Packet::MOST_NEIGHBOURS)
+    prop::collection::vec(contact, 0..=DiscoveryPacket::MAX_NEIGHBORS)
 }
 
-fn packets() -> impl Strategy<Value = Packet> {
+fn packets() -> impl Strategy<Value = DiscoveryPacket> {
     let to = (any::<IpAddr>(), any::<u16>()).prop_map(|(ip, port)| (ip.to_canonical(), port));
     prop_oneof![
-        (any::<u16>(), to.clone(), to.clone()).prop_map(|(tcp, from, to)| Packet::Ping {
+        (any::<u16>(), to.clone(), to.clone()).prop_map(|(tcp, from, to)| DiscoveryPacket::Ping {
             from,
             tcp,
             to
         }),
-        (any::<[u8; 32]>(), to).prop_map(|(ping, to)| Packet::Pong { ping, to }),
-        any::<u8>().prop_map(|byte| Packet::FindNode {
+        (any::<[u8; 32]>(), to).prop_map(|(ping, to)| DiscoveryPacket::Pong { ping, to }),
+        any::<u8>().prop_map(|byte| DiscoveryPacket::FindNode {
             target: RelayKey([byte; 64])
         }),
-        contacts().prop_map(Packet::Neighbours),
+        contacts().prop_map(DiscoveryPacket::Neighbors),
     ]
 }
 
@@ -181,26 +185,26 @@ proptest! {
     #[test]
     fn what_is_sealed_is_opened_and_names_its_sender(packet in packets(), expiry in 5_u32.., seed in 1_u8..9) {
         let key = key(seed);
-        let (bytes, hash) = seal(&packet, UnixSecs(expiry), &key);
-        let opened = open(&bytes, UnixSecs(expiry)).unwrap();
+        let (bytes, hash) = encode_packet(&packet, UnixSecs(expiry), &key);
+        let opened = decode_packet(&bytes, UnixSecs(expiry)).unwrap();
         prop_assert_eq!(opened.packet, packet);
         prop_assert_eq!(opened.hash, hash);
         prop_assert_eq!(opened.from, key.public());
         if expiry < u32::MAX {
-            prop_assert_eq!(open(&bytes, UnixSecs(expiry + 1)).unwrap_err(), BadPacket::Expired);
+            prop_assert_eq!(decode_packet(&bytes, UnixSecs(expiry + 1)).unwrap_err(), BadPacket::Expired);
         }
     }
 
     #[test]
     fn arbitrary_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-        prop_assert!(open(&bytes, THEN).is_err());
+        prop_assert!(decode_packet(&bytes, THEN).is_err());
     }
 
     #[test]
     fn a_flipped_bit_is_noticed(packet in packets(), at in any::<prop::sample::Index>(), bit in 0..8_u8) {
-        let (mut bytes, _) = seal(&packet, THEN, &key(1));
+        let (mut bytes, _) = encode_packet(&packet, THEN, &key(1));
         let at = at.index(bytes.len());
         bytes[at] ^= 1_u8 << bit;
-        prop_assert!(open(&bytes, THEN).is_err());
+        prop_assert!(decode_packet(&bytes, THEN).is_err());
     }
 }

@@ -11,36 +11,36 @@ use circuits::distributions;
 use circuits::ids::RelayKey;
 use rand_core::CryptoRng;
 
-use super::contact::{Contact, Place, Prefix, Reach};
+use super::contact::{AddressScope, Contact, NodeId, Prefix};
 
 /// Contacts by distance from us.
 #[derive(Debug)]
-pub(super) struct Table {
-    own: Place,
-    buckets: Vec<Bucket>,
+pub(super) struct RoutingTable {
+    own: NodeId,
+    buckets: Vec<KBucket>,
     /// Places that a prefix holds, in the buckets and on their waiting lists.
     prefixes: BTreeMap<Prefix, usize>,
 }
 
 #[derive(Debug, Default)]
-struct Bucket {
+struct KBucket {
     /// Who answered last stands first.
-    entries: VecDeque<Entry>,
+    entries: VecDeque<TableEntry>,
     /// Who would come in if there were room; the newest stands first.
-    waiting: VecDeque<Contact>,
+    replacements: VecDeque<Contact>,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct TableEntry {
     contact: Contact,
     failures: u8,
 }
 
-impl Table {
-    pub(super) fn new(own: Place) -> Self {
+impl RoutingTable {
+    pub(super) fn new(own: NodeId) -> Self {
         Self {
             own,
-            buckets: (0..BUCKETS).map(|_| Bucket::default()).collect(),
+            buckets: (0..BUCKET_COUNT).map(|_| KBucket::default()).collect(),
             prefixes: BTreeMap::new(),
         }
     }
@@ -55,12 +55,12 @@ impl Table {
         let Some(bucket) = self.buckets.get_mut(index(&self.own, &contact.key)) else {
             return;
         };
-        let known = |entry: &Entry| entry.contact.key == contact.key;
+        let known = |entry: &TableEntry| entry.contact.key == contact.key;
         if let Some(at) = bucket.entries.iter().position(known) {
             let moved = bucket.entries.remove(at);
             let same = moved.is_some_and(|entry| entry.contact.ip == contact.ip);
             if same || self.admits(&contact, Some(&contact.key)) {
-                self.front(contact);
+                self.push_front(contact);
             }
             if !same {
                 self.recount();
@@ -73,13 +73,13 @@ impl Table {
         let Some(bucket) = self.buckets.get_mut(index(&self.own, &contact.key)) else {
             return;
         };
-        if bucket.entries.len() < BUCKET {
-            bucket.waiting.retain(|other| other.key != contact.key);
-            self.front(contact);
+        if bucket.entries.len() < BUCKET_SIZE {
+            bucket.replacements.retain(|other| other.key != contact.key);
+            self.push_front(contact);
         } else {
-            bucket.waiting.retain(|other| other.key != contact.key);
-            bucket.waiting.push_front(contact);
-            bucket.waiting.truncate(WAITING);
+            bucket.replacements.retain(|other| other.key != contact.key);
+            bucket.replacements.push_front(contact);
+            bucket.replacements.truncate(MAX_REPLACEMENTS);
         }
         self.recount();
     }
@@ -100,15 +100,15 @@ impl Table {
             return;
         };
         entry.failures = entry.failures.saturating_add(1);
-        if entry.failures < MOST_FAILURES {
+        if entry.failures < MAX_FAILURES {
             return;
         }
         bucket.entries.remove(at);
-        if let Some(at) = pick(bucket.waiting.len(), rng)
-            && let Some(contact) = bucket.waiting.remove(at)
+        if let Some(at) = pick(bucket.replacements.len(), rng)
+            && let Some(contact) = bucket.replacements.remove(at)
         {
             // Last, so that it is the next to be asked whether it is still there.
-            bucket.entries.push_back(Entry {
+            bucket.entries.push_back(TableEntry {
                 contact,
                 failures: 0,
             });
@@ -119,14 +119,14 @@ impl Table {
     /// The nodes nearest to a place of those that `fits` lets through, nearest first.
     pub(super) fn nearest(
         &self,
-        place: &Place,
+        target: &NodeId,
         count: usize,
         fits: impl Fn(&Contact) -> bool,
     ) -> Vec<Contact> {
         let mut contacts: Vec<([u8; 32], Contact)> = self
             .contacts()
             .filter(|contact| fits(contact))
-            .map(|contact| (place.distance(&contact.place()), *contact))
+            .map(|contact| (target.distance(&contact.node_id()), *contact))
             .collect();
         contacts.sort_unstable_by_key(|(distance, _)| *distance);
         contacts.truncate(count);
@@ -146,7 +146,7 @@ impl Table {
 
     /// The node of a random bucket that has not been heard for longest.
     pub(super) fn stalest(&self, rng: &mut impl CryptoRng) -> Option<Contact> {
-        let filled: Vec<&Bucket> = self
+        let filled: Vec<&KBucket> = self
             .buckets
             .iter()
             .filter(|bucket| !bucket.entries.is_empty())
@@ -161,9 +161,9 @@ impl Table {
             .flat_map(|bucket| bucket.entries.iter().map(|entry| &entry.contact))
     }
 
-    fn front(&mut self, contact: Contact) {
+    fn push_front(&mut self, contact: Contact) {
         if let Some(bucket) = self.buckets.get_mut(index(&self.own, &contact.key)) {
-            bucket.entries.push_front(Entry {
+            bucket.entries.push_front(TableEntry {
                 contact,
                 failures: 0,
             });
@@ -173,7 +173,7 @@ impl Table {
     /// Whether a contact's prefix has a place left for it. Machines of one's own network are few,
     /// and all of one prefix.
     fn admits(&self, contact: &Contact, but: Option<&RelayKey>) -> bool {
-        if Reach::of(contact.ip) != Reach::Public {
+        if AddressScope::of(contact.ip) != AddressScope::Global {
             return true;
         }
         let prefix = Prefix::of(contact.ip);
@@ -182,11 +182,11 @@ impl Table {
         let in_bucket = bucket.map_or(0, |bucket| {
             let entries = bucket.entries.iter().map(|entry| &entry.contact);
             entries
-                .chain(&bucket.waiting)
+                .chain(&bucket.replacements)
                 .filter(|other| Prefix::of(other.ip) == prefix && Some(&other.key) != but)
                 .count()
         });
-        in_table < PREFIX_IN_TABLE && in_bucket < PREFIX_IN_BUCKET
+        in_table < MAX_PREFIX_IN_TABLE && in_bucket < MAX_PREFIX_IN_BUCKET
     }
 
     /// Counts the prefixes anew: the table is small, and a count kept by hand goes wrong.
@@ -194,7 +194,7 @@ impl Table {
         self.prefixes.clear();
         for bucket in &self.buckets {
             let entries = bucket.entries.iter().map(|entry| &entry.contact);
-            for contact in entries.chain(&bucket.waiting) {
+            for contact in entries.chain(&bucket.replacements) {
                 let count = self.prefixes.entry(Prefix::of(contact.ip)).or_default();
                 *count = count.saturating_add(1);
             }
@@ -203,9 +203,9 @@ impl Table {
 }
 
 /// The bucket that a key belongs to.
-fn index(own: &Place, key: &RelayKey) -> usize {
-    let distance = usize::from(own.log_distance(&Place::of(key)));
-    distance.saturating_sub(257 - BUCKETS)
+fn index(own: &NodeId, key: &RelayKey) -> usize {
+    let distance = usize::from(own.log_distance(&NodeId::of(key)));
+    distance.saturating_sub(257 - BUCKET_COUNT)
 }
 
 /// A random number below `count`; `None` if there is none.
@@ -216,17 +216,17 @@ fn pick(count: usize, rng: &mut impl CryptoRng) -> Option<usize> {
 
 /// Half of all nodes fall into the farthest bucket, a quarter into the next; none of the usual
 /// size are in more than the first dozen.
-const BUCKETS: usize = 17;
+const BUCKET_COUNT: usize = 17;
 /// Nodes in a bucket.
-const BUCKET: usize = 16;
+const BUCKET_SIZE: usize = 16;
 /// Nodes that wait for a place in a bucket.
-const WAITING: usize = 10;
+const MAX_REPLACEMENTS: usize = 10;
 /// Times that a node does not answer before it goes.
-const MOST_FAILURES: u8 = 3;
+const MAX_FAILURES: u8 = 3;
 /// Nodes of one prefix in a bucket and its waiting list.
-const PREFIX_IN_BUCKET: usize = 2;
+const MAX_PREFIX_IN_BUCKET: usize = 2;
 /// Nodes of one prefix in all.
-const PREFIX_IN_TABLE: usize = 10;
+const MAX_PREFIX_IN_TABLE: usize = 10;
 
 #[cfg(test)]
 mod tests {
@@ -241,8 +241,8 @@ mod tests {
         ChaCha20Rng::from_seed([1; 32])
     }
 
-    fn table() -> Table {
-        Table::new(Place::of(&RelayKey([0; 64])))
+    fn table() -> RoutingTable {
+        RoutingTable::new(NodeId::of(&RelayKey([0; 64])))
     }
 
     /// A node with a random key at an address.
@@ -268,9 +268,9 @@ mod tests {
         for _ in 0..2_000 {
             table.answered(contact([11, 1, 1, 9], &mut rng));
         }
-        assert!(table.len() <= PREFIX_IN_TABLE, "{}", table.len());
+        assert!(table.len() <= MAX_PREFIX_IN_TABLE, "{}", table.len());
         let farthest = table.buckets.last().unwrap();
-        assert_eq!(farthest.entries.len(), PREFIX_IN_BUCKET);
+        assert_eq!(farthest.entries.len(), MAX_PREFIX_IN_BUCKET);
         // Others still come in.
         for contact in crowd(50, &mut rng) {
             table.answered(contact);
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_answer_goes_and_one_that_waited_comes() {
+    fn a_failed_node_is_replaced_from_the_replacements() {
         let (mut table, mut rng) = (table(), rng());
         for contact in crowd(250, &mut rng) {
             table.answered(contact);
@@ -300,7 +300,7 @@ mod tests {
         let full = table.len();
         let gone = table.stalest(&mut rng).unwrap();
         let at = index(&table.own, &gone.key);
-        for failure in 1..=MOST_FAILURES {
+        for failure in 1..=MAX_FAILURES {
             assert!(
                 table.contacts().any(|contact| *contact == gone),
                 "{failure}"
@@ -308,7 +308,7 @@ mod tests {
             table.failed(&gone.key, &mut rng);
         }
         assert!(table.contacts().all(|contact| *contact != gone));
-        let waited = table.buckets[at].waiting.len() == WAITING - 1;
+        let waited = table.buckets[at].replacements.len() == MAX_REPLACEMENTS - 1;
         assert_eq!(table.len(), if waited { full } else { full - 1 });
     }
 
@@ -330,7 +330,7 @@ mod tests {
         let mut far = Vec::new();
         while far.len() < 3 {
             let node = contact([11, u8::try_from(far.len()).unwrap(), 1, 1], &mut rng);
-            if index(&table.own, &node.key) == BUCKETS - 1 {
+            if index(&table.own, &node.key) == BUCKET_COUNT - 1 {
                 far.push(node);
             }
         }
@@ -350,10 +350,10 @@ mod tests {
         for contact in crowd(250, &mut rng) {
             table.answered(contact);
         }
-        let target = contact([1, 1, 1, 1], &mut rng).place();
+        let target = contact([1, 1, 1, 1], &mut rng).node_id();
         let nearest = table.nearest(&target, 16, |_| true);
         assert_eq!(nearest.len(), 16);
-        let distance = |contact: &Contact| target.distance(&contact.place());
+        let distance = |contact: &Contact| target.distance(&contact.node_id());
         let farthest = nearest.iter().map(distance).max().unwrap();
         let others = table
             .contacts()
@@ -363,13 +363,13 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_bounded_whoever_fills_it() {
+    fn the_table_is_bounded() {
         let (mut table, mut rng) = (table(), rng());
         for _ in 0..5_000 {
             let [a, b, c, d] = rng.next_u32().to_be_bytes();
             table.answered(contact([a, b, c, d], &mut rng));
         }
-        assert!(table.len() <= BUCKETS * BUCKET);
-        assert!(table.prefixes.len() <= BUCKETS * (BUCKET + WAITING));
+        assert!(table.len() <= BUCKET_COUNT * BUCKET_SIZE);
+        assert!(table.prefixes.len() <= BUCKET_COUNT * (BUCKET_SIZE + MAX_REPLACEMENTS));
     }
 }

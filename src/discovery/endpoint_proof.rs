@@ -10,28 +10,30 @@ use std::net::IpAddr;
 use circuits::ids::RelayKey;
 use circuits::time::Instant;
 
-use super::contact::{Contact, Prefix, Reach};
+use super::contact::{AddressScope, Contact, Prefix};
 
 /// The proofs of the last day, bounded in number.
 #[derive(Debug, Default)]
-pub(super) struct Proofs(BTreeMap<RelayKey, Proof>);
+pub(super) struct EndpointProofs(BTreeMap<RelayKey, EndpointProof>);
 
 #[derive(Debug)]
-struct Proof {
+struct EndpointProof {
     ip: IpAddr,
     at: Instant,
 }
 
-impl Proofs {
+impl EndpointProofs {
     /// A node has answered from this address.
     pub(super) fn add(&mut self, contact: &Contact, now: Instant) {
         self.0.remove(&contact.key);
-        if Reach::of(contact.ip) == Reach::Public {
+        if AddressScope::of(contact.ip) == AddressScope::Global {
             let prefix = Prefix::of(contact.ip);
-            self.thin(MOST_OF_PREFIX, |proof| Prefix::of(proof.ip) == prefix);
+            self.evict_oldest(MAX_PROOFS_PER_PREFIX, |proof| {
+                Prefix::of(proof.ip) == prefix
+            });
         }
-        self.thin(MOST, |_| true);
-        let proof = Proof {
+        self.evict_oldest(MAX_PROOFS, |_| true);
+        let proof = EndpointProof {
             ip: contact.ip,
             at: now,
         };
@@ -39,13 +41,19 @@ impl Proofs {
     }
 
     /// Whether a node has answered from this address within the last `age`.
-    pub(super) fn holds(&self, key: &RelayKey, ip: IpAddr, age: Duration, now: Instant) -> bool {
+    pub(super) fn is_proven(
+        &self,
+        key: &RelayKey,
+        ip: IpAddr,
+        age: Duration,
+        now: Instant,
+    ) -> bool {
         let proof = self.0.get(key);
         proof.is_some_and(|proof| proof.ip == ip && now.since(proof.at) <= age)
     }
 
     /// Makes room for one more of a kind: the oldest goes.
-    fn thin(&mut self, most: usize, kind: impl Fn(&Proof) -> bool) {
+    fn evict_oldest(&mut self, most: usize, kind: impl Fn(&EndpointProof) -> bool) {
         let of_kind = || self.0.iter().filter(|(_, proof)| kind(proof));
         if of_kind().count() < most {
             return;
@@ -58,14 +66,14 @@ impl Proofs {
 }
 
 /// How long others are told of nodes after they proved where they are.
-pub(super) const ANSWERED_FOR: Duration = Duration::from_secs(24 * 3600);
+pub(super) const PROOF_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// How long we take it that somebody has such a proof of us. Half as long, so that a question is
 /// not in vain.
-pub(super) const ASKED_FOR: Duration = Duration::from_secs(12 * 3600);
+pub(super) const OWN_PROOF_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 /// Proofs in all.
-const MOST: usize = 1024;
+const MAX_PROOFS: usize = 1024;
 /// Proofs of one prefix, or whoever has many keys and one address would push out everybody else's.
-const MOST_OF_PREFIX: usize = 16;
+const MAX_PROOFS_PER_PREFIX: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -84,34 +92,34 @@ mod tests {
 
     #[test]
     fn a_proof_is_for_one_key_at_one_address_for_a_day() {
-        let mut proofs = Proofs::default();
+        let mut proofs = EndpointProofs::default();
         let (node, now) = (contact(1, [11, 1, 1, 1]), Instant::from_micros(5));
         proofs.add(&node, now);
-        let holds = |key, ip, now| proofs.holds(key, ip, ANSWERED_FOR, now);
-        assert!(holds(&node.key, node.ip, now.after(ANSWERED_FOR)));
-        assert!(!holds(
+        let is_proven = |key, ip, now| proofs.is_proven(key, ip, PROOF_LIFETIME, now);
+        assert!(is_proven(&node.key, node.ip, now.after(PROOF_LIFETIME)));
+        assert!(!is_proven(
             &node.key,
             node.ip,
-            now.after(ANSWERED_FOR + Duration::from_secs(1))
+            now.after(PROOF_LIFETIME + Duration::from_secs(1))
         ));
-        assert!(!holds(&node.key, [11, 1, 1, 2].into(), now));
-        assert!(!holds(&RelayKey([9; 64]), node.ip, now));
+        assert!(!is_proven(&node.key, [11, 1, 1, 2].into(), now));
+        assert!(!is_proven(&RelayKey([9; 64]), node.ip, now));
     }
 
     #[test]
     fn many_keys_at_one_address_push_out_only_each_other() {
-        let mut proofs = Proofs::default();
+        let mut proofs = EndpointProofs::default();
         let (honest, now) = (contact(0, [11, 1, 1, 1]), Instant::from_micros(5));
         proofs.add(&honest, now);
         for number in 1..5_000_u16 {
             proofs.add(&contact(number, [12, 1, 1, 1]), now);
         }
-        assert!(proofs.holds(&honest.key, honest.ip, ANSWERED_FOR, now));
-        assert_eq!(proofs.0.len(), 1 + MOST_OF_PREFIX);
+        assert!(proofs.is_proven(&honest.key, honest.ip, PROOF_LIFETIME, now));
+        assert_eq!(proofs.0.len(), 1 + MAX_PROOFS_PER_PREFIX);
         for number in 1..5_000_u16 {
             let [high, low] = number.to_be_bytes();
             proofs.add(&contact(number, [13, high, low, 1]), now);
         }
-        assert_eq!(proofs.0.len(), MOST);
+        assert_eq!(proofs.0.len(), MAX_PROOFS);
     }
 }
