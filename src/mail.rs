@@ -9,15 +9,15 @@
 //! Nothing here stores or sends. [`server`] and [`client`] are machines that are told what came
 //! and say what to do; [`archive`] is the vocabulary in which a node talks to the store that its
 //! shell keeps. A client tells the server what it reads about, unless it asks for more than it
-//! wants: [`cloak`] sees to that.
+//! wants: [`query_padding`] sees to that.
 
 pub mod access;
 pub mod archive;
-pub mod budget;
 pub mod client;
-pub mod cloak;
 pub mod cursor;
+pub mod query_padding;
 pub mod request;
+pub mod request_quota;
 pub mod response;
 pub mod server;
 pub mod sync;

@@ -12,18 +12,18 @@ use whisht::bloom::Bloom;
 use whisht::envelope::{Envelope, EnvelopeHash};
 use whisht::gossip::packet::Envelopes;
 use whisht::mail::MAX_PACKET;
-use whisht::mail::client::{Client, Dialect, Wish};
+use whisht::mail::client::{Dialect, MailClient, MailQuery};
 use whisht::mail::response::{Completion, messages};
 use whisht::mail::sync::SyncResponse;
 
 /// Lets a client take in what a server says. Panics if a rule is broken.
 pub fn mail_response(data: &[u8]) {
-    let wish = Wish {
+    let query = MailQuery {
         lower: UnixSecs(NOW - 86_400),
         upper: UnixSecs(NOW),
         bloom: Bloom::FULL,
     };
-    let mut client = Client::new(wish, Dialect::StatusIm);
+    let mut client = MailClient::new(query, Dialect::StatusIm);
     let mut now = Instant::ZERO;
     let mut seen = BTreeSet::new();
     let mut rest = data;
@@ -36,7 +36,7 @@ pub fn mail_response(data: &[u8]) {
         rest = left;
         if client.is_ready() {
             // The server knows the name of every request.
-            client.asked(now, EnvelopeHash([1; 32]));
+            client.on_sent(now, EnvelopeHash([1; 32]));
         }
         now = now.after(Duration::from_secs(1));
         match kind % 3 {
@@ -48,7 +48,7 @@ pub fn mail_response(data: &[u8]) {
                     for envelope in client.on_messages(now, envelopes) {
                         let sent = envelope.sent();
                         assert!(
-                            (wish.lower..=wish.upper).contains(&sent),
+                            (query.lower..=query.upper).contains(&sent),
                             "it was not asked for"
                         );
                         assert!(seen.insert(envelope.hash()), "it came twice");
@@ -70,19 +70,19 @@ pub fn mail_response(data: &[u8]) {
                 }
             }
         }
-        client.on_time(now);
-        let tally = client.tally();
-        assert_eq!(usize::try_from(tally.envelopes), Ok(seen.len()));
+        client.on_timeout(now);
+        let stats = client.stats();
+        assert_eq!(usize::try_from(stats.envelopes), Ok(seen.len()));
     }
     // A server that has nothing more to say is not waited for without an end.
     for _ in 0..8 {
         if client.is_ready() {
-            client.asked(now, EnvelopeHash([1; 32]));
+            client.on_sent(now, EnvelopeHash([1; 32]));
         }
         match client.next_due() {
             Some(due) => {
                 now = now.max(due);
-                client.on_time(now);
+                client.on_timeout(now);
             }
             None => break,
         }

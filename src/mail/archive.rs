@@ -4,14 +4,14 @@
 //! and gets them, each bounded in envelopes, in bytes and in the work that it may cost. Whether
 //! the archive is a file or a database, and where, is the shell's business.
 //!
-//! An archive keeps an envelope once, in the order of [`Place`], and gives none back that it did
+//! An archive keeps an envelope once, in the order of [`Position`], and gives none back that it did
 //! not get. What is too old or too much goes, the oldest first.
 
 use core::fmt;
 
 use circuits::time::UnixSecs;
 
-use super::cursor::Place;
+use super::cursor::Position;
 use crate::bloom::Bloom;
 use crate::envelope::Envelope;
 
@@ -24,15 +24,15 @@ pub struct BatchId(pub u64);
 pub struct QueryId(pub u64);
 
 /// Something for the archive to do.
-pub enum Task {
-    /// Make these envelopes durable; answered by [`Word::Kept`]. An archive that fails tries again
+pub enum ArchiveRequest {
+    /// Make these envelopes durable; answered by [`ArchiveResponse::Kept`]. An archive that fails tries again
     /// until it succeeds: what it never answers, nobody is told that it is kept.
     Keep(BatchId, Vec<Envelope>),
-    /// Find a page; answered by [`Word::Found`].
-    Find(QueryId, Query),
+    /// Find a page; answered by [`ArchiveResponse::Found`].
+    Find(QueryId, PageQuery),
 }
 
-impl fmt::Debug for Task {
+impl fmt::Debug for ArchiveRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Keep(..) => "Keep(..)",
@@ -43,24 +43,24 @@ impl fmt::Debug for Task {
 
 /// What the archive says.
 #[derive(Debug)]
-pub enum Word {
+pub enum ArchiveResponse {
     /// Every batch up to this one would survive a crash. How much is kept, if it was counted.
     Kept(BatchId, Option<Contents>),
     /// The answer to a question.
     Found(QueryId, Result<Page, Unavailable>),
 }
 
-/// A question: the envelopes of a range of time that a bloom admits, from a place on.
+/// A question: the envelopes of a range of time that a bloom admits, from a position on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Query {
+pub struct PageQuery {
     /// The first second of the range.
     pub lower: UnixSecs,
     /// The last second of the range.
     pub upper: UnixSecs,
     /// Which topics are wanted.
     pub bloom: Bloom,
-    /// Only what comes after this place.
-    pub after: Option<Place>,
+    /// Only what comes after this position.
+    pub after: Option<Position>,
     /// Envelopes at the most.
     pub limit: usize,
     /// Bytes of envelopes at the most; a first one that is longer is given all the same.
@@ -69,16 +69,16 @@ pub struct Query {
     pub effort: usize,
 }
 
-impl Query {
-    /// The place behind which the answer begins; `None` if it begins where the range does.
+impl PageQuery {
+    /// The position behind which the answer begins; `None` if it begins where the range does.
     ///
-    /// A place before the range, which only a forger names, counts as none.
+    /// A position before the range, which only a forger names, counts as none.
     #[must_use]
-    pub fn start(&self) -> Option<Place> {
-        self.after.filter(|place| place.sent >= self.lower)
+    pub fn start(&self) -> Option<Position> {
+        self.after.filter(|position| position.sent >= self.lower)
     }
 
-    /// Whether an envelope belongs into the answer, its place apart.
+    /// Whether an envelope belongs into the answer, its position apart.
     #[must_use]
     pub fn wants(&self, envelope: &Envelope) -> bool {
         (self.lower..=self.upper).contains(&envelope.sent()) && self.bloom.wants(envelope.topic())
@@ -90,8 +90,8 @@ impl Query {
 pub struct Page {
     /// The envelopes.
     pub envelopes: Vec<Envelope>,
-    /// The last place that was looked at, if there are others behind it in the range.
-    pub more: Option<Place>,
+    /// The last position that was looked at, if there are others behind it in the range.
+    pub more: Option<Position>,
     /// How many envelopes were looked at.
     pub effort: usize,
 }

@@ -21,7 +21,7 @@ use crate::envelope::{Envelope, EnvelopeHash, ProtocolVersion};
 
 /// What a client wants.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Wish {
+pub struct MailQuery {
     /// The first second of the range.
     pub lower: UnixSecs,
     /// The last second of the range.
@@ -56,24 +56,24 @@ impl Dialect {
 
 /// One exchange with one server.
 #[derive(Debug)]
-pub struct Client {
-    wish: Wish,
+pub struct MailClient {
+    query: MailQuery,
     dialect: Dialect,
-    stage: Stage,
+    state: ClientState,
     after: Option<Cursor>,
     /// Cursors that were followed.
     followed: BTreeSet<Cursor>,
     known: BTreeSet<EnvelopeHash>,
-    tally: Tally,
+    stats: FetchStats,
     /// Pages in a row that brought nothing new.
-    barren: u32,
+    empty_pages: u32,
     /// Times in a row that the server asked for patience.
     pauses: u32,
 }
 
 /// What an exchange has come to so far.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Tally {
+pub struct FetchStats {
     /// Pages asked for.
     pub pages: u32,
     /// Envelopes that were asked for and came, each once.
@@ -85,18 +85,18 @@ pub struct Tally {
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
-enum Stage {
+enum ClientState {
     /// A request may go out.
     Ready,
     /// The server wants us to wait before the next one.
     Paused(Instant),
     /// A request is out.
-    Asked(Asked),
-    Over(Outcome),
+    Asked(PendingPage),
+    Over(FetchOutcome),
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Asked {
+struct PendingPage {
     id: RequestId,
     since: Instant,
     /// When something last came.
@@ -109,25 +109,25 @@ struct Asked {
 
 /// How an exchange ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Outcome {
+pub enum FetchOutcome {
     /// The server says that this was all.
     Complete,
     /// A server of go-ethereum's has sent nothing more for a while; it never says whether that
     /// was all.
     Quiet,
     /// There is more than one exchange may bring.
-    Enough,
+    LimitReached,
     /// The server does not do it, for this reason.
     Refused(String),
     /// Nothing came.
-    Silent,
+    NoResponse,
     /// The server breaks the rules; what it sent is dealt with all the same.
-    Lied(Lie),
+    Misbehaved(ServerMisbehaviour),
 }
 
 /// What a server did wrong.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum Lie {
+pub enum ServerMisbehaviour {
     /// A cursor led to where we had been, or on and on to nothing.
     #[error("it leads in circles")]
     Circle,
@@ -139,24 +139,24 @@ pub enum Lie {
     Stall,
 }
 
-impl Client {
+impl MailClient {
     /// An exchange that has not begun.
     #[must_use]
-    pub const fn new(wish: Wish, dialect: Dialect) -> Self {
+    pub const fn new(query: MailQuery, dialect: Dialect) -> Self {
         Self {
-            wish,
+            query,
             dialect,
-            stage: Stage::Ready,
+            state: ClientState::Ready,
             after: None,
             followed: BTreeSet::new(),
             known: BTreeSet::new(),
-            tally: Tally {
+            stats: FetchStats {
                 pages: 0,
                 envelopes: 0,
                 bytes: 0,
                 unasked: 0,
             },
-            barren: 0,
+            empty_pages: 0,
             pauses: 0,
         }
     }
@@ -164,7 +164,7 @@ impl Client {
     /// Whether the next request may go out.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.stage == Stage::Ready
+        self.state == ClientState::Ready
     }
 
     /// The way the server is asked now.
@@ -175,34 +175,34 @@ impl Client {
 
     /// What has come so far.
     #[must_use]
-    pub const fn tally(&self) -> Tally {
-        self.tally
+    pub const fn stats(&self) -> FetchStats {
+        self.stats
     }
 
     /// How it ended, if it has.
     #[must_use]
-    pub const fn outcome(&self) -> Option<&Outcome> {
-        match &self.stage {
-            Stage::Over(outcome) => Some(outcome),
+    pub const fn outcome(&self) -> Option<&FetchOutcome> {
+        match &self.state {
+            ClientState::Over(outcome) => Some(outcome),
             _ => None,
         }
     }
 
     /// The next request, to be sealed in an envelope.
     #[must_use]
-    pub fn payload(&self) -> Vec<u8> {
-        let Wish {
+    pub fn next_request(&self) -> Vec<u8> {
+        let MailQuery {
             lower,
             upper,
             bloom,
-        } = self.wish;
+        } = self.query;
         let request = Request {
             lower,
             upper,
             bloom,
             limit: match self.dialect {
                 Dialect::Geth => Limit::All,
-                Dialect::StatusIm | Dialect::Unknown => Limit::Count(PAGE),
+                Dialect::StatusIm | Dialect::Unknown => Limit::Count(PAGE_LIMIT),
             },
             after: self.after,
             batch: self.dialect != Dialect::Geth,
@@ -214,9 +214,9 @@ impl Client {
     }
 
     /// The request went out in an envelope of this hash.
-    pub fn asked(&mut self, now: Instant, envelope: EnvelopeHash) {
-        self.tally.pages = self.tally.pages.saturating_add(1);
-        self.stage = Stage::Asked(Asked {
+    pub fn on_sent(&mut self, now: Instant, envelope: EnvelopeHash) {
+        self.stats.pages = self.stats.pages.saturating_add(1);
+        self.state = ClientState::Asked(PendingPage {
             id: RequestId(envelope.0),
             since: now,
             heard: now,
@@ -227,31 +227,31 @@ impl Client {
 
     /// A P2P message came (code 127); gives the envelopes of it that are new and were asked for.
     pub fn on_messages(&mut self, now: Instant, envelopes: Vec<Envelope>) -> Vec<Envelope> {
-        let Stage::Asked(asked) = &mut self.stage else {
+        let ClientState::Asked(asked) = &mut self.state else {
             return Vec::new();
         };
         asked.heard = now;
         let mut new = Vec::new();
         for envelope in envelopes {
             asked.count = asked.count.saturating_add(1);
-            if !self.wish.admits(&envelope) {
-                self.tally.unasked = self.tally.unasked.saturating_add(1);
+            if !self.query.admits(&envelope) {
+                self.stats.unasked = self.stats.unasked.saturating_add(1);
             } else if self.known.insert(envelope.hash()) {
                 let len = u64::try_from(envelope.as_rlp().len()).unwrap_or(u64::MAX);
-                self.tally.envelopes = self.tally.envelopes.saturating_add(1);
-                self.tally.bytes = self.tally.bytes.saturating_add(len);
+                self.stats.envelopes = self.stats.envelopes.saturating_add(1);
+                self.stats.bytes = self.stats.bytes.saturating_add(len);
                 asked.fresh = asked.fresh.saturating_add(1);
                 new.push(envelope);
             }
         }
         let most = match self.dialect {
-            Dialect::Geth => MOST,
-            Dialect::StatusIm | Dialect::Unknown => PAGE,
+            Dialect::Geth => MAX_ENVELOPES,
+            Dialect::StatusIm | Dialect::Unknown => PAGE_LIMIT,
         };
         if asked.count > most.saturating_add(SLACK) {
-            self.stage = Stage::Over(Outcome::Lied(Lie::Flood));
-        } else if self.known.len() >= usize::try_from(MOST).unwrap_or(usize::MAX) {
-            self.stage = Stage::Over(Outcome::Enough);
+            self.state = ClientState::Over(FetchOutcome::Misbehaved(ServerMisbehaviour::Flood));
+        } else if self.known.len() >= usize::try_from(MAX_ENVELOPES).unwrap_or(usize::MAX) {
+            self.state = ClientState::Over(FetchOutcome::LimitReached);
         }
         new
     }
@@ -263,14 +263,14 @@ impl Client {
     /// [`NotACompletion`]: the server is hung up on.
     pub fn on_completion(&mut self, now: Instant, payload: &[u8]) -> Result<(), NotACompletion> {
         let completion = Completion::decode(payload)?;
-        let asked = match &self.stage {
-            Stage::Asked(asked) if asked.id == completion.id() => *asked,
+        let asked = match &self.state {
+            ClientState::Asked(asked) if asked.id == completion.id() => *asked,
             // Of an earlier request, or of none.
             _ => return Ok(()),
         };
-        self.stage = match completion {
+        self.state = match completion {
             Completion::Failed { reason, .. } => self.refused(now, &reason),
-            Completion::Done { cursor: None, .. } => Stage::Over(Outcome::Complete),
+            Completion::Done { cursor: None, .. } => ClientState::Over(FetchOutcome::Complete),
             Completion::Done {
                 cursor: Some(cursor),
                 ..
@@ -282,71 +282,71 @@ impl Client {
     /// The link has ended.
     pub fn on_closed(&mut self) {
         if self.outcome().is_none() {
-            self.stage = Stage::Over(Outcome::Silent);
+            self.state = ClientState::Over(FetchOutcome::NoResponse);
         }
     }
 
     /// When something is to be given up.
     #[must_use]
     pub fn next_due(&self) -> Option<Instant> {
-        match &self.stage {
-            Stage::Asked(asked) => Some(asked.deadline(self.dialect)),
-            Stage::Paused(until) => Some(*until),
-            Stage::Ready | Stage::Over(_) => None,
+        match &self.state {
+            ClientState::Asked(asked) => Some(asked.deadline(self.dialect)),
+            ClientState::Paused(until) => Some(*until),
+            ClientState::Ready | ClientState::Over(_) => None,
         }
     }
 
     /// Time has passed.
-    pub fn on_time(&mut self, now: Instant) {
+    pub fn on_timeout(&mut self, now: Instant) {
         if self.next_due().is_none_or(|due| due > now) {
             return;
         }
-        self.stage = match &self.stage {
-            Stage::Asked(asked) => match (self.dialect, asked.count) {
-                (Dialect::Geth, 1..) => Stage::Over(Outcome::Quiet),
-                (Dialect::Unknown, 0) if self.tally.envelopes == 0 => {
+        self.state = match &self.state {
+            ClientState::Asked(asked) => match (self.dialect, asked.count) {
+                (Dialect::Geth, 1..) => ClientState::Over(FetchOutcome::Quiet),
+                (Dialect::Unknown, 0) if self.stats.envelopes == 0 => {
                     self.dialect = Dialect::Geth;
-                    Stage::Ready
+                    ClientState::Ready
                 }
-                (_, 0) => Stage::Over(Outcome::Silent),
-                (_, 1..) => Stage::Over(Outcome::Lied(Lie::Stall)),
+                (_, 0) => ClientState::Over(FetchOutcome::NoResponse),
+                (_, 1..) => ClientState::Over(FetchOutcome::Misbehaved(ServerMisbehaviour::Stall)),
             },
-            _ => Stage::Ready,
+            _ => ClientState::Ready,
         };
     }
 
     /// The server does not do it now, or not at all.
-    fn refused(&mut self, now: Instant, reason: &str) -> Stage {
+    fn refused(&mut self, now: Instant, reason: &str) -> ClientState {
         let reason: String = reason
             .chars()
-            .take(REASON_CHARS)
+            .take(MAX_REASON_CHARS)
             .map(|c| if c.is_control() { '?' } else { c })
             .collect();
-        let patience = PATIENT.iter().any(|word| reason.contains(word));
-        if patience && self.pauses < MOST_PAUSES {
+        let patience = RETRY_REASONS.iter().any(|word| reason.contains(word));
+        if patience && self.pauses < MAX_PAUSES {
             self.pauses = self.pauses.saturating_add(1);
-            return Stage::Paused(now.after(PAUSE));
+            return ClientState::Paused(now.after(PAUSE));
         }
-        Stage::Over(Outcome::Refused(reason))
+        ClientState::Over(FetchOutcome::Refused(reason))
     }
 
-    fn follow(&mut self, cursor: Cursor, asked: Asked) -> Stage {
+    fn follow(&mut self, cursor: Cursor, asked: PendingPage) -> ClientState {
         // One that names the end of a page can only be told from a dialect that knows pages.
         self.dialect = Dialect::StatusIm;
         self.pauses = 0;
-        self.barren = match asked.fresh {
-            0 => self.barren.saturating_add(1),
+        self.empty_pages = match asked.fresh {
+            0 => self.empty_pages.saturating_add(1),
             _ => 0,
         };
-        if self.barren > MOST_BARREN || !self.followed.insert(cursor) {
-            return Stage::Over(Outcome::Lied(Lie::Circle));
+        if self.empty_pages > MAX_EMPTY_PAGES || !self.followed.insert(cursor) {
+            return ClientState::Over(FetchOutcome::Misbehaved(ServerMisbehaviour::Circle));
         }
         self.after = Some(cursor);
-        Stage::Ready
+        ClientState::Ready
     }
 }
 
-impl Wish {
+impl MailQuery {
     fn admits(&self, envelope: &Envelope) -> bool {
         envelope.protocol() == ProtocolVersion::V6
             && (self.lower..=self.upper).contains(&envelope.sent())
@@ -354,38 +354,40 @@ impl Wish {
     }
 }
 
-impl Asked {
+impl PendingPage {
     fn deadline(&self, dialect: Dialect) -> Instant {
         let patience = match (dialect, self.count) {
-            (Dialect::Geth, 1..) => QUIET,
-            _ => SILENCE,
+            (Dialect::Geth, 1..) => QUIET_TIMEOUT,
+            _ => RESPONSE_TIMEOUT,
         };
-        self.heard.after(patience).min(self.since.after(WHOLE_PAGE))
+        self.heard
+            .after(patience)
+            .min(self.since.after(PAGE_TIMEOUT))
     }
 }
 
 /// Envelopes of one page: what status-im allows in each of its forms, so that we ask as others do.
-pub const PAGE: u32 = 1_000;
+pub const PAGE_LIMIT: u32 = 1_000;
 /// Envelopes of one exchange.
-pub const MOST: u32 = 1 << 18;
+pub const MAX_ENVELOPES: u32 = 1 << 18;
 /// Envelopes beyond a page that are forgiven, for servers that count batches.
 const SLACK: u32 = 1_000;
 /// Pages in a row without anything new: a narrow filter makes a server search long.
-const MOST_BARREN: u32 = 64;
+const MAX_EMPTY_PAGES: u32 = 64;
 /// Times in a row that a server may ask for patience.
-const MOST_PAUSES: u32 = 10;
+const MAX_PAUSES: u32 = 10;
 /// How long to wait then.
 const PAUSE: Duration = Duration::from_secs(2);
 /// How long a server may say nothing.
-pub const SILENCE: Duration = Duration::from_secs(15);
+pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(15);
 /// After how long without an envelope a server that knows no end is taken to have ended.
-const QUIET: Duration = Duration::from_secs(5);
+const QUIET_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one page may take.
-const WHOLE_PAGE: Duration = Duration::from_secs(600);
+const PAGE_TIMEOUT: Duration = Duration::from_secs(600);
 /// What servers say when they want to be asked later.
-const PATIENT: [&str; 2] = ["rate limit", "number of requests limit"];
+const RETRY_REASONS: [&str; 2] = ["rate limit", "number of requests limit"];
 /// Characters of a server's reason that are shown.
-const REASON_CHARS: usize = 160;
+const MAX_REASON_CHARS: usize = 160;
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! The order of the archive, and the cursor by which a client goes on in it.
 //!
-//! An envelope's place is the start of its life, then its hash: 36 bytes that sort as the pair
-//! does. go-ethereum and status-im name their records so, and status-im hands the place of the
+//! An envelope's position is the start of its life, then its hash: 36 bytes that sort as the pair
+//! does. go-ethereum and status-im name their records so, and status-im hands the position of the
 //! last envelope out as the cursor. It is a position and nothing more: whoever forges one only
 //! begins elsewhere in a range that they may read anyway.
 
@@ -12,17 +12,17 @@ use circuits::time::UnixSecs;
 
 use crate::envelope::{Envelope, EnvelopeHash, Topic};
 
-/// An envelope's place in the order of an archive.
+/// An envelope's position in the order of an archive.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
-pub struct Place {
+pub struct Position {
     /// When its life began: expiry less lifetime.
     pub sent: UnixSecs,
     /// Its name.
     pub hash: EnvelopeHash,
 }
 
-impl Place {
-    /// Bytes of a place.
+impl Position {
+    /// Bytes of a position.
     pub const LEN: usize = 36;
 
     /// Where an envelope belongs.
@@ -45,18 +45,18 @@ impl Place {
     }
 }
 
-impl fmt::Debug for Place {
+impl fmt::Debug for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Place([redacted])")
+        f.write_str("Position([redacted])")
     }
 }
 
 /// Where an answer stopped, as servers and clients say it to each other.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Cursor {
-    /// The place of the envelope that was looked at last.
-    pub place: Place,
-    /// Later versions of status-go put the topic behind the place and want it back. It says
+    /// The position of the envelope that was looked at last.
+    pub position: Position,
+    /// Later versions of status-go put the topic behind the position and want it back. It says
     /// nothing about the order.
     pub topic: Option<Topic>,
 }
@@ -79,25 +79,28 @@ impl Cursor {
             _ => Some(Topic(reader.array().map_err(|_| BadCursor)?)),
         };
         reader.finish().map_err(|_| BadCursor)?;
-        let place = Place {
+        let position = Position {
             sent: UnixSecs(sent),
             hash: EnvelopeHash(hash),
         };
-        Ok(Some(Self { place, topic }))
+        Ok(Some(Self { position, topic }))
     }
 
     /// The bytes that [`Self::read`] reads.
     #[must_use]
     pub fn to_bytes(self) -> Vec<u8> {
-        let mut bytes = self.place.to_bytes().to_vec();
+        let mut bytes = self.position.to_bytes().to_vec();
         bytes.extend(self.topic.into_iter().flat_map(|topic| topic.0));
         bytes
     }
 }
 
-impl From<Place> for Cursor {
-    fn from(place: Place) -> Self {
-        Self { place, topic: None }
+impl From<Position> for Cursor {
+    fn from(position: Position) -> Self {
+        Self {
+            position,
+            topic: None,
+        }
     }
 }
 
@@ -118,8 +121,8 @@ mod tests {
 
     use super::*;
 
-    fn place(sent: u32, hash: [u8; 32]) -> Place {
-        Place {
+    fn position(sent: u32, hash: [u8; 32]) -> Position {
+        Position {
             sent: UnixSecs(sent),
             hash: EnvelopeHash(hash),
         }
@@ -127,10 +130,10 @@ mod tests {
 
     #[test]
     fn a_cursor_with_a_topic_behind_it_goes_back_as_it_came() {
-        let mut bytes = place(7, [9; 32]).to_bytes().to_vec();
+        let mut bytes = position(7, [9; 32]).to_bytes().to_vec();
         bytes.extend([1, 2, 3, 4]);
         let cursor = Cursor::read(&bytes).unwrap().unwrap();
-        assert_eq!(cursor.place, place(7, [9; 32]));
+        assert_eq!(cursor.position, position(7, [9; 32]));
         assert_eq!(cursor.to_bytes(), bytes);
     }
 
@@ -145,7 +148,7 @@ mod tests {
     proptest! {
         #[test]
         fn bytes_sort_as_places_do(a: (u32, [u8; 32]), b: (u32, [u8; 32])) {
-            let (a, b) = (place(a.0, a.1), place(b.0, b.1));
+            let (a, b) = (position(a.0, a.1), position(b.0, b.1));
             prop_assert_eq!(a.cmp(&b), a.to_bytes().cmp(&b.to_bytes()));
             prop_assert_eq!(Cursor::read(&a.to_bytes()), Ok(Some(a.into())));
         }

@@ -14,10 +14,10 @@ use circuits::ids::{LinkId, RelayKey};
 use circuits::time::Now;
 
 use super::access::Access;
-use super::archive::{Page, Query, QueryId, Unavailable};
-use super::budget::{Budget, Toll};
-use super::cursor::{Cursor, Place};
+use super::archive::{Page, PageQuery, QueryId, Unavailable};
+use super::cursor::{Cursor, Position};
 use super::request::{Limit, Packet, Request};
+use super::request_quota::{QuotaResult, RequestQuota};
 use super::response::{Completion, messages};
 use super::{RequestId, sync};
 use crate::envelope::EnvelopeHash;
@@ -27,7 +27,7 @@ use crate::gossip::packet::P2pKind;
 #[derive(Debug)]
 pub struct Server {
     access: Access,
-    budgets: BTreeMap<RelayKey, Budget>,
+    quotas: BTreeMap<RelayKey, RequestQuota>,
     /// What each link waits for, the first of them under way.
     desks: BTreeMap<LinkId, VecDeque<Answer>>,
     queries: BTreeMap<QueryId, LinkId>,
@@ -40,7 +40,7 @@ pub struct Server {
 #[derive(Debug)]
 pub enum Action {
     /// Ask the archive; the answer goes to [`Server::on_page`].
-    Find(QueryId, Query),
+    Find(QueryId, PageQuery),
     /// The peer breaks the protocol, or does not stop asking.
     HangUp(LinkId),
     /// Send a packet, in this order with others on the link.
@@ -57,7 +57,7 @@ struct Answer {
     left: u32,
     /// Envelopes that may still be looked at.
     effort: usize,
-    after: Option<Place>,
+    after: Option<Position>,
     last: Option<EnvelopeHash>,
     stage: Stage,
 }
@@ -85,7 +85,7 @@ impl Server {
     pub const fn new(access: Access) -> Self {
         Self {
             access,
-            budgets: BTreeMap::new(),
+            quotas: BTreeMap::new(),
             desks: BTreeMap::new(),
             queries: BTreeMap::new(),
             last_query: 0,
@@ -102,8 +102,8 @@ impl Server {
         peer: RelayKey,
         payload: &[u8],
     ) -> Vec<Action> {
-        let toll = self.charge(now, peer);
-        if toll == Toll::Flood {
+        let quota = self.charge(now, peer);
+        if quota == QuotaResult::Flooding {
             return vec![Action::HangUp(link)];
         }
         if payload.len() > MAX_REQUEST {
@@ -112,9 +112,11 @@ impl Server {
         let Ok(packet) = Packet::decode(payload) else {
             return vec![Action::HangUp(link)];
         };
-        let admitted = match toll {
-            Toll::Paid => self.access.admit(peer, packet, now.unix),
-            Toll::Empty | Toll::Flood => return vec![fail(link, packet.id(), TOO_OFTEN)],
+        let admitted = match quota {
+            QuotaResult::Allowed => self.access.admit(peer, packet, now.unix),
+            QuotaResult::Exceeded | QuotaResult::Flooding => {
+                return vec![fail(link, packet.id(), TOO_OFTEN)];
+            }
         };
         match admitted {
             Ok((id, request)) => self.take_on(link, id, Manner::Client, request),
@@ -131,8 +133,8 @@ impl Server {
         peer: RelayKey,
         payload: &[u8],
     ) -> Vec<Action> {
-        let toll = self.charge(now, peer);
-        if toll == Toll::Flood {
+        let quota = self.charge(now, peer);
+        if quota == QuotaResult::Flooding {
             return vec![Action::HangUp(link)];
         }
         let refuse = |reason: &str| {
@@ -142,10 +144,12 @@ impl Server {
         let Ok(request) = sync::read_request(payload) else {
             return vec![Action::HangUp(link)];
         };
-        match (toll, self.access.welcome(peer)) {
-            (Toll::Paid, Ok(())) => self.take_on(link, RequestId([0; 32]), Manner::Server, request),
-            (Toll::Paid, Err(denied)) => refuse(&denied.to_string()),
-            (Toll::Empty | Toll::Flood, _) => refuse(TOO_OFTEN),
+        match (quota, self.access.welcome(peer)) {
+            (QuotaResult::Allowed, Ok(())) => {
+                self.take_on(link, RequestId([0; 32]), Manner::Server, request)
+            }
+            (QuotaResult::Allowed, Err(denied)) => refuse(&denied.to_string()),
+            (QuotaResult::Exceeded | QuotaResult::Flooding, _) => refuse(TOO_OFTEN),
         }
     }
 
@@ -225,16 +229,16 @@ impl Server {
         self.given
     }
 
-    fn charge(&mut self, now: Now, peer: RelayKey) -> Toll {
-        if self.budgets.len() >= MOST_BUDGETS {
-            self.budgets.retain(|_, budget| !budget.is_whole(now.mono));
+    fn charge(&mut self, now: Now, peer: RelayKey) -> QuotaResult {
+        if self.quotas.len() >= MOST_BUDGETS {
+            self.quotas.retain(|_, quota| !quota.is_full(now.mono));
         }
-        if self.budgets.len() >= MOST_BUDGETS && !self.budgets.contains_key(&peer) {
-            return Toll::Empty;
+        if self.quotas.len() >= MOST_BUDGETS && !self.quotas.contains_key(&peer) {
+            return QuotaResult::Exceeded;
         }
-        let budget = self.budgets.entry(peer);
-        budget
-            .or_insert_with(|| Budget::new(now.mono))
+        let quota = self.quotas.entry(peer);
+        quota
+            .or_insert_with(|| RequestQuota::new(now.mono))
             .spend(now.mono)
     }
 
@@ -280,15 +284,15 @@ impl Answer {
             manner,
             left: request.limit.granted(),
             effort,
-            after: request.after.map(|cursor| cursor.place),
+            after: request.after.map(|cursor| cursor.position),
             last: None,
             stage: Stage::Waiting,
             request,
         }
     }
 
-    fn query(&self) -> Query {
-        Query {
+    fn query(&self) -> PageQuery {
+        PageQuery {
             lower: self.request.lower,
             upper: self.request.upper,
             bloom: self.request.bloom,
@@ -368,7 +372,7 @@ pub const MAX_REQUEST: usize = 16 * 1024;
 pub const MOST_AT_ONCE: usize = 4;
 /// Peers answered at once.
 pub const MOST_CLIENTS: usize = 64;
-/// Peers whose budgets are remembered.
+/// Peers whose quotas are remembered.
 const MOST_BUDGETS: usize = 4_096;
 /// Bytes of one page. With [`MOST_CLIENTS`] it bounds what slow clients make us hold.
 pub const PAGE_BYTES: usize = 192 * 1024;

@@ -7,7 +7,7 @@ use circuits::ids::LinkId;
 
 use super::command::Command;
 use super::work::{Done, JobId};
-use crate::mail::archive::Word;
+use crate::mail::archive::ArchiveResponse;
 
 /// One thing that happened outside.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub enum Input<'a> {
     /// A job goes on, and has tried so many hashes in all. Costs nothing; may never come.
     Working(JobId, u64),
     /// The archive did what `Output::Archive` asked, or found it.
-    Archived(Word),
+    Archived(ArchiveResponse),
     /// A job is done, or was stopped.
     Worked(JobId, Option<Done>),
     /// How many hashes a second the shell tries, measured on this machine. May never come.

@@ -18,14 +18,14 @@ use super::Node;
 use crate::envelope::Envelope;
 use crate::gossip::packet::P2pKind;
 use crate::link::DisconnectReason;
-use crate::mail::cloak::Cloak;
+use crate::mail::query_padding::QueryPadding;
 use crate::subscriptions::DeliveryPath;
 
 /// Both sides of the mail.
 pub(super) struct Mail {
     serving: Option<Box<Serving>>,
     fetching: Option<Box<Fetching>>,
-    cloak: Cloak,
+    padding: QueryPadding,
     last_fetch: u64,
 }
 
@@ -35,7 +35,7 @@ impl Mail {
         Self {
             serving: serving.map(Box::new),
             fetching: None,
-            cloak: Cloak::new(kept.expose()),
+            padding: QueryPadding::new(kept.expose()),
             last_fetch: 0,
         }
     }

@@ -12,7 +12,7 @@ use super::event::Event;
 use super::input::{CommandId, StoreId};
 use super::work::{Job, JobId};
 use crate::endpoint::Endpoint;
-use crate::mail::archive::Task;
+use crate::mail::archive::ArchiveRequest;
 
 /// One thing to do outside.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub enum Output {
     Store(StoreId, Record),
     /// Put this to the archive of the mail server; answer with `Input::Archived`. Only a node that
     /// is a mail server says so.
-    Archive(Task),
+    Archive(ArchiveRequest),
     /// Run this job on threads of its own, for no longer than its limit; answer with
     /// `Input::Worked`, and before that with `Input::Working` as often as seems right.
     Work(JobId, Job),

@@ -33,8 +33,10 @@ use self::sqlite::Sqlite;
 use super::clock;
 use super::data_dir::DataDir;
 use crate::envelope::{Envelope, Topic};
-use crate::mail::archive::{BatchId, Contents, Page, Query, QueryId, Task, Unavailable, Word};
-use crate::mail::cursor::Place;
+use crate::mail::archive::{
+    ArchiveRequest, ArchiveResponse, BatchId, Contents, Page, PageQuery, QueryId, Unavailable,
+};
+use crate::mail::cursor::Position;
 
 pub use postgres::{BadUrl, PostgresUrl};
 
@@ -64,7 +66,7 @@ trait Shelf: Send {
     fn keep(&mut self, envelopes: &[Envelope]) -> Result<(), ArchiveError>;
 
     /// Finds a page.
-    fn find(&mut self, query: &Query) -> Result<Page, ArchiveError>;
+    fn find(&mut self, query: &PageQuery) -> Result<Page, ArchiveError>;
 
     /// Takes away some of what is too old or too much, the oldest first. Whether there is more of
     /// it.
@@ -106,7 +108,7 @@ impl core::fmt::Debug for Opened {
 /// The archive's side of a driver: takes tasks, reports words.
 #[derive(Debug)]
 pub(super) struct Archive {
-    tasks: Sender<Task>,
+    tasks: Sender<ArchiveRequest>,
     finished: oneshot::Receiver<()>,
 }
 
@@ -114,7 +116,7 @@ impl Archive {
     /// Gives an archive a thread of its own, on which `report` is called.
     pub(super) fn start(
         opened: Opened,
-        report: impl Fn(Word) + Send + 'static,
+        report: impl Fn(ArchiveResponse) + Send + 'static,
     ) -> io::Result<Self> {
         let (tasks, queue) = channel();
         let (running, finished) = oneshot::channel::<()>();
@@ -137,7 +139,7 @@ impl Archive {
     }
 
     /// Queues a task; never waits.
-    pub(super) fn put(&self, task: Task) {
+    pub(super) fn put(&self, task: ArchiveRequest) {
         if self.tasks.send(task).is_err() {
             tracing::error!("the archive's thread is gone; this is a bug, please report it");
         }
@@ -157,15 +159,15 @@ struct Keeper<R> {
     bounds: Bounds,
     report: R,
     batches: Vec<(BatchId, Vec<Envelope>)>,
-    questions: VecDeque<(QueryId, Query)>,
+    questions: VecDeque<(QueryId, PageQuery)>,
     /// Whether the log knows that the store fails.
     complained: bool,
     /// When to look again for what has to go.
     trim_at: Instant,
 }
 
-impl<R: Fn(Word)> Keeper<R> {
-    fn run(&mut self, queue: &Receiver<Task>) {
+impl<R: Fn(ArchiveResponse)> Keeper<R> {
+    fn run(&mut self, queue: &Receiver<ArchiveRequest>) {
         loop {
             let connected = self.gather(queue);
             let kept = self.keep();
@@ -183,7 +185,7 @@ impl<R: Fn(Word)> Keeper<R> {
 
     /// Takes what is queued, and waits for something if there is nothing to do. False once nobody
     /// can queue any more.
-    fn gather(&mut self, queue: &Receiver<Task>) -> bool {
+    fn gather(&mut self, queue: &Receiver<ArchiveRequest>) -> bool {
         if self.batches.is_empty() && self.questions.is_empty() {
             let wait = self.trim_at.saturating_duration_since(Instant::now());
             match queue.recv_timeout(wait) {
@@ -201,10 +203,10 @@ impl<R: Fn(Word)> Keeper<R> {
         }
     }
 
-    fn take(&mut self, task: Task) {
+    fn take(&mut self, task: ArchiveRequest) {
         match task {
-            Task::Keep(id, envelopes) => self.batches.push((id, envelopes)),
-            Task::Find(id, query) => self.questions.push_back((id, query)),
+            ArchiveRequest::Keep(id, envelopes) => self.batches.push((id, envelopes)),
+            ArchiveRequest::Find(id, query) => self.questions.push_back((id, query)),
         }
     }
 
@@ -220,7 +222,7 @@ impl<R: Fn(Word)> Keeper<R> {
             .flat_map(|(_, envelopes)| envelopes.iter().cloned())
             .collect();
         // Several servers that write to one database in the same order never block each other.
-        envelopes.sort_unstable_by_key(Place::of);
+        envelopes.sort_unstable_by_key(Position::of);
         envelopes.dedup();
         match self.shelf.keep(&envelopes) {
             Ok(()) => {
@@ -232,7 +234,7 @@ impl<R: Fn(Word)> Keeper<R> {
                 if contents.is_some_and(|contents| contents.bytes > self.bounds.bytes) {
                     self.trim_at = Instant::now();
                 }
-                (self.report)(Word::Kept(last, contents));
+                (self.report)(ArchiveResponse::Kept(last, contents));
                 true
             }
             Err(error) => {
@@ -248,7 +250,7 @@ impl<R: Fn(Word)> Keeper<R> {
                 self.complain(&error);
                 Unavailable
             });
-            (self.report)(Word::Found(id, found));
+            (self.report)(ArchiveResponse::Found(id, found));
         }
     }
 
@@ -278,7 +280,7 @@ impl<R: Fn(Word)> Keeper<R> {
 
 /// What an index tells of an envelope.
 struct Row {
-    place: Place,
+    place: Position,
     topic: Topic,
     size: usize,
 }
@@ -287,13 +289,13 @@ struct Row {
 struct Choice {
     /// Their numbers, counted from 0.
     wanted: Vec<usize>,
-    more: Option<Place>,
+    more: Option<Position>,
     effort: usize,
 }
 
 /// Goes through rows in order, of which there is one more than the query's effort if there are so
 /// many, and chooses as many as the query has room for.
-fn choose(rows: &[Row], query: &Query) -> Choice {
+fn choose(rows: &[Row], query: &PageQuery) -> Choice {
     let mut choice = Choice {
         wanted: Vec::new(),
         more: None,
@@ -321,9 +323,9 @@ fn choose(rows: &[Row], query: &Query) -> Choice {
 }
 
 /// Reads what a store gave back; what is not what it was stored as is left out.
-fn decode(place: Place, bytes: &[u8]) -> Option<Envelope> {
+fn decode(place: Position, bytes: &[u8]) -> Option<Envelope> {
     let envelope = Envelope::decode(bytes).ok();
-    let envelope = envelope.filter(|envelope| Place::of(envelope) == place);
+    let envelope = envelope.filter(|envelope| Position::of(envelope) == place);
     if envelope.is_none() {
         tracing::warn!("the mail archive holds an envelope that is damaged; it is left out");
     }

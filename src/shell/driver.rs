@@ -30,7 +30,7 @@ use super::way::Way;
 use super::workers::{Cancel, Workers};
 use super::{NoRandomness, random};
 use crate::endpoint::Endpoint;
-use crate::mail::archive::Word;
+use crate::mail::archive::ArchiveResponse;
 use crate::node::{
     Command, CommandId, Done, Event, Input, Job, JobId, Node, NodeConfig, NodeKeys, Output, Reach,
     Refusal, Reply, Restored, StoreId,
@@ -177,7 +177,7 @@ pub(super) enum Answer {
     /// A job has tried so many hashes.
     Working(JobId, u64),
     /// The archive did something.
-    Archived(Word),
+    Archived(ArchiveResponse),
     /// A job is over.
     Worked(JobId, Option<Done>),
     /// All threads together try so many hashes a second.

@@ -9,7 +9,7 @@ use whisht::envelope::{EncryptionHint, Envelope, EnvelopeHash, Topic, Ttl, Unmin
 use whisht::gossip::packet::code;
 use whisht::link::Capability;
 use whisht::mail::RequestId;
-use whisht::mail::cursor::Place;
+use whisht::mail::cursor::Position;
 use whisht::mail::request::Packet;
 use whisht::mail::response::{Completion, messages};
 use whisht::message::{self, Padding, Plaintext, seal_asymmetric};
@@ -235,14 +235,14 @@ impl Liar {
 
     fn complete(&mut self, cursor: Option<u32>) {
         let request = self.requests().last().copied().unwrap();
-        let place = |sent| Place {
+        let position = |sent| Position {
             sent: UnixSecs(sent),
             hash: EnvelopeHash([3; 32]),
         };
         let completion = Completion::Done {
             id: RequestId(request.0),
             last: None,
-            cursor: cursor.map(|sent| place(sent).into()),
+            cursor: cursor.map(|sent| position(sent).into()),
         };
         self.say(code::P2P_REQUEST_COMPLETE, completion.encode());
     }

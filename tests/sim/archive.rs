@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 
 use whisht::envelope::Envelope;
-use whisht::mail::archive::{Contents, Page, Query, Task, Unavailable, Word};
-use whisht::mail::cursor::Place;
+use whisht::mail::archive::{
+    ArchiveRequest, ArchiveResponse, Contents, Page, PageQuery, Unavailable,
+};
+use whisht::mail::cursor::Position;
 
 /// What one node keeps for others. It outlives the node, as a disk does.
 #[derive(Default)]
 pub(crate) struct Archive {
-    kept: BTreeMap<Place, Envelope>,
+    kept: BTreeMap<Position, Envelope>,
     /// Tasks that wait, if the archive hangs.
-    held: Option<Vec<Task>>,
+    held: Option<Vec<ArchiveRequest>>,
     broken: bool,
 }
 
@@ -27,7 +29,7 @@ impl Archive {
     }
 
     /// Does a task; none of it is done while the archive hangs.
-    pub(super) fn take(&mut self, task: Task) -> Option<Word> {
+    pub(super) fn take(&mut self, task: ArchiveRequest) -> Option<ArchiveResponse> {
         match &mut self.held {
             Some(held) => {
                 held.push(task);
@@ -38,7 +40,7 @@ impl Archive {
     }
 
     /// Does what was held back.
-    pub(super) fn release(&mut self) -> Vec<Word> {
+    pub(super) fn release(&mut self) -> Vec<ArchiveResponse> {
         let held = self.held.take().unwrap_or_default();
         held.into_iter().map(|task| self.work(task)).collect()
     }
@@ -48,25 +50,27 @@ impl Archive {
         self.kept.values()
     }
 
-    fn work(&mut self, task: Task) -> Word {
+    fn work(&mut self, task: ArchiveRequest) -> ArchiveResponse {
         match task {
-            Task::Keep(id, envelopes) => {
-                let placed = envelopes.into_iter().map(|one| (Place::of(&one), one));
+            ArchiveRequest::Keep(id, envelopes) => {
+                let placed = envelopes.into_iter().map(|one| (Position::of(&one), one));
                 self.kept.extend(placed);
                 let contents = Contents {
                     bytes: 0,
                     oldest: self.kept.keys().next().map(|place| place.sent),
                 };
-                Word::Kept(id, Some(contents))
+                ArchiveResponse::Kept(id, Some(contents))
             }
-            Task::Find(id, _) if self.broken => Word::Found(id, Err(Unavailable)),
-            Task::Find(id, query) => Word::Found(id, Ok(self.page(&query))),
+            ArchiveRequest::Find(id, _) if self.broken => {
+                ArchiveResponse::Found(id, Err(Unavailable))
+            }
+            ArchiveRequest::Find(id, query) => ArchiveResponse::Found(id, Ok(self.page(&query))),
         }
     }
 
     /// As slow and as plain as can be.
-    fn page(&self, query: &Query) -> Page {
-        let behind = |place: &Place| match query.start() {
+    fn page(&self, query: &PageQuery) -> Page {
+        let behind = |place: &Position| match query.start() {
             Some(start) => *place > start,
             None => place.sent >= query.lower,
         };

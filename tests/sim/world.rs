@@ -20,7 +20,7 @@ use circuits::time::{Instant, Now, UnixSecs};
 use whisht::discovery::{self, Discovery};
 use whisht::endpoint::{Endpoint, PeerAddr};
 use whisht::link::LinkKey;
-use whisht::mail::archive::Word;
+use whisht::mail::archive::ArchiveResponse;
 use whisht::message::SymKey;
 use whisht::node::{
     Command, CommandId, Done, Event, Input, Job, JobId, Node, NodeConfig, NodeKeys, Output,
@@ -85,7 +85,7 @@ enum Plan {
     Closed(LinkId),
     Datagram(SocketAddr, Vec<u8>),
     Stored(StoreId),
-    Archived(Word),
+    Archived(ArchiveResponse),
     Working(JobId, u64),
     Worked(JobId, Option<Done>),
     HashRate,

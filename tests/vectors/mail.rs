@@ -10,7 +10,7 @@ use whisht::envelope::{Envelope, EnvelopeHash};
 use whisht::gossip::packet::Envelopes;
 use whisht::mail::RequestId;
 use whisht::mail::access::Access;
-use whisht::mail::cursor::{Cursor, Place};
+use whisht::mail::cursor::{Cursor, Position};
 use whisht::mail::request::{Limit, Packet, Request};
 use whisht::mail::response::{Completion, messages};
 use whisht::mail::sync::{self, SyncResponse};
@@ -70,11 +70,11 @@ fn what_we_ask_of_go_ethereum_is_what_its_clients_ask() {
 #[test]
 fn places_are_the_keys_of_its_database() {
     for case in cases("mailserver_request", "db_key_cases") {
-        let place = Place {
+        let position = Position {
             sent: UnixSecs(int(&case["sent"])),
             hash: EnvelopeHash(array(&case["hash"])),
         };
-        assert_eq!(place.to_bytes().to_vec(), bytes(&case["db_key"]));
+        assert_eq!(position.to_bytes().to_vec(), bytes(&case["db_key"]));
     }
     for stored in cases("mailserver_request", "archive") {
         let envelope = Envelope::decode(&bytes(&stored["rlp"])).unwrap();

@@ -1,6 +1,6 @@
 use super::*;
 use crate::envelope::{EncryptionHint, Topic, Ttl, UnminedEnvelope};
-use crate::mail::cursor::Place;
+use crate::mail::cursor::Position;
 
 const FIRST: EnvelopeHash = EnvelopeHash([1; 32]);
 
@@ -8,13 +8,13 @@ fn at(secs: u64) -> Instant {
     Instant::ZERO.after(Duration::from_secs(secs))
 }
 
-fn client(dialect: Dialect) -> Client {
-    let wish = Wish {
+fn client(dialect: Dialect) -> MailClient {
+    let query = MailQuery {
         lower: UnixSecs(1_000),
         upper: UnixSecs(2_000_000),
         bloom: Bloom::FULL,
     };
-    Client::new(wish, dialect)
+    MailClient::new(query, dialect)
 }
 
 fn envelope(sent: u32) -> Envelope {
@@ -29,14 +29,14 @@ fn envelope(sent: u32) -> Envelope {
 }
 
 fn done(id: EnvelopeHash, cursor: Option<u32>) -> Vec<u8> {
-    let place = |sent| Place {
+    let position = |sent| Position {
         sent: UnixSecs(sent),
         hash: EnvelopeHash([9; 32]),
     };
     Completion::Done {
         id: RequestId(id.0),
         last: None,
-        cursor: cursor.map(|sent| place(sent).into()),
+        cursor: cursor.map(|sent| position(sent).into()),
     }
     .encode()
 }
@@ -55,31 +55,31 @@ fn pages_follow_one_another_until_there_is_no_cursor() {
     for page in 0..3_u8 {
         assert!(client.is_ready());
         let id = EnvelopeHash([page; 32]);
-        client.asked(at(0), id);
+        client.on_sent(at(0), id);
         let new = client.on_messages(at(0), vec![envelope(2_000 + u32::from(page))]);
         assert_eq!(new.len(), 1);
         let cursor = (page < 2).then(|| 5_000 + u32::from(page));
         client.on_completion(at(0), &done(id, cursor)).unwrap();
     }
-    assert_eq!(client.outcome(), Some(&Outcome::Complete));
-    assert_eq!((client.tally().pages, client.tally().envelopes), (3, 3));
+    assert_eq!(client.outcome(), Some(&FetchOutcome::Complete));
+    assert_eq!((client.stats().pages, client.stats().envelopes), (3, 3));
 }
 
 #[test]
 fn the_cursor_goes_back_to_the_server_as_it_came() {
     let mut client = client(Dialect::StatusIm);
-    client.asked(at(0), FIRST);
+    client.on_sent(at(0), FIRST);
     let _ = client.on_messages(at(0), vec![envelope(2_000)]);
     client.on_completion(at(0), &done(FIRST, Some(77))).unwrap();
-    let request = Request::read(&client.payload(), UnixSecs(0)).unwrap();
-    assert_eq!(request.after.unwrap().place.sent, UnixSecs(77));
-    assert_eq!(request.limit, Limit::Count(PAGE));
+    let request = Request::read(&client.next_request(), UnixSecs(0)).unwrap();
+    assert_eq!(request.after.unwrap().position.sent, UnixSecs(77));
+    assert_eq!(request.limit, Limit::Count(PAGE_LIMIT));
 }
 
 #[test]
 fn what_was_not_asked_for_and_what_came_before_are_dropped() {
     let mut client = client(Dialect::StatusIm);
-    client.asked(at(0), FIRST);
+    client.on_sent(at(0), FIRST);
     let wanted = envelope(1_000);
     let sent = vec![
         envelope(999),
@@ -88,18 +88,21 @@ fn what_was_not_asked_for_and_what_came_before_are_dropped() {
         envelope(2_000_001),
     ];
     assert_eq!(client.on_messages(at(0), sent), [wanted]);
-    assert_eq!(client.tally().unasked, 2);
+    assert_eq!(client.stats().unasked, 2);
 }
 
 #[test]
 fn a_response_flood_ends_the_exchange() {
     let mut client = client(Dialect::StatusIm);
-    client.asked(at(0), FIRST);
+    client.on_sent(at(0), FIRST);
     for round in 0..3_u32 {
-        let flood = (0..PAGE).map(|number| envelope(2_000 + round * PAGE + number));
+        let flood = (0..PAGE_LIMIT).map(|number| envelope(2_000 + round * PAGE_LIMIT + number));
         let _ = client.on_messages(at(0), flood.collect());
     }
-    assert_eq!(client.outcome(), Some(&Outcome::Lied(Lie::Flood)));
+    assert_eq!(
+        client.outcome(),
+        Some(&FetchOutcome::Misbehaved(ServerMisbehaviour::Flood))
+    );
     assert!(client.on_messages(at(0), vec![envelope(9_000)]).is_empty());
 }
 
@@ -115,13 +118,16 @@ fn what_comes_before_anything_was_asked_is_dropped() {
 fn a_cursor_loop_by_a_lying_server_is_left() {
     let mut client = client(Dialect::StatusIm);
     for (round, cursor) in [10, 20, 10].into_iter().enumerate() {
-        client.asked(at(0), FIRST);
+        client.on_sent(at(0), FIRST);
         let _ = client.on_messages(at(0), vec![envelope(3_000 + u32::try_from(round).unwrap())]);
         client
             .on_completion(at(0), &done(FIRST, Some(cursor)))
             .unwrap();
     }
-    assert_eq!(client.outcome(), Some(&Outcome::Lied(Lie::Circle)));
+    assert_eq!(
+        client.outcome(),
+        Some(&FetchOutcome::Misbehaved(ServerMisbehaviour::Circle))
+    );
 }
 
 #[test]
@@ -129,20 +135,23 @@ fn a_server_that_leads_on_and_on_to_nothing_is_left() {
     let mut client = client(Dialect::StatusIm);
     let mut pages = 0;
     while client.outcome().is_none() {
-        client.asked(at(0), FIRST);
+        client.on_sent(at(0), FIRST);
         client
             .on_completion(at(0), &done(FIRST, Some(10 + pages)))
             .unwrap();
         pages += 1;
     }
-    assert_eq!(client.outcome(), Some(&Outcome::Lied(Lie::Circle)));
-    assert_eq!(pages, MOST_BARREN + 1);
+    assert_eq!(
+        client.outcome(),
+        Some(&FetchOutcome::Misbehaved(ServerMisbehaviour::Circle))
+    );
+    assert_eq!(pages, MAX_EMPTY_PAGES + 1);
 }
 
 #[test]
 fn the_end_of_another_request_says_nothing() {
     let mut client = client(Dialect::StatusIm);
-    client.asked(at(0), FIRST);
+    client.on_sent(at(0), FIRST);
     client
         .on_completion(at(0), &done(EnvelopeHash([2; 32]), None))
         .unwrap();
@@ -153,74 +162,77 @@ fn the_end_of_another_request_says_nothing() {
 #[test]
 fn a_refusal_is_shown_without_what_could_move_a_cursor() {
     let mut client = client(Dialect::StatusIm);
-    client.asked(at(0), FIRST);
+    client.on_sent(at(0), FIRST);
     client
         .on_completion(at(0), &failed(FIRST, "no\u{1b}[2J"))
         .unwrap();
-    let refused = Outcome::Refused("no?[2J".to_owned());
+    let refused = FetchOutcome::Refused("no?[2J".to_owned());
     assert_eq!(client.outcome(), Some(&refused));
 }
 
 #[test]
-fn a_server_that_asks_for_patience_is_asked_again_but_not_for_ever() {
+fn a_server_that_asks_for_patience_is_asked_again_a_few_times() {
     let mut client = client(Dialect::StatusIm);
     let mut clock = 0;
-    for _ in 0..MOST_PAUSES {
-        client.asked(at(clock), FIRST);
+    for _ in 0..MAX_PAUSES {
+        client.on_sent(at(clock), FIRST);
         client
             .on_completion(at(clock), &failed(FIRST, "rate limit exceeded"))
             .unwrap();
         assert!(!client.is_ready() && client.outcome().is_none());
         clock += 2;
-        client.on_time(at(clock));
+        client.on_timeout(at(clock));
         assert!(client.is_ready());
     }
-    client.asked(at(clock), FIRST);
+    client.on_sent(at(clock), FIRST);
     client
         .on_completion(at(clock), &failed(FIRST, "rate limit exceeded"))
         .unwrap();
-    assert!(matches!(client.outcome(), Some(Outcome::Refused(_))));
+    assert!(matches!(client.outcome(), Some(FetchOutcome::Refused(_))));
 }
 
 #[test]
 fn silence_is_an_outcome_and_a_drip_is_not_endless() {
     let mut silent = client(Dialect::StatusIm);
-    silent.asked(at(0), FIRST);
-    silent.on_time(at(14));
+    silent.on_sent(at(0), FIRST);
+    silent.on_timeout(at(14));
     assert_eq!(silent.outcome(), None);
-    silent.on_time(at(15));
-    assert_eq!(silent.outcome(), Some(&Outcome::Silent));
+    silent.on_timeout(at(15));
+    assert_eq!(silent.outcome(), Some(&FetchOutcome::NoResponse));
 
     let mut drip = client(Dialect::StatusIm);
-    drip.asked(at(0), FIRST);
+    drip.on_sent(at(0), FIRST);
     for secs in 0..600 {
         let _ = drip.on_messages(at(secs), vec![envelope(5_000)]);
-        drip.on_time(at(secs));
+        drip.on_timeout(at(secs));
     }
-    drip.on_time(at(600));
-    assert_eq!(drip.outcome(), Some(&Outcome::Lied(Lie::Stall)));
+    drip.on_timeout(at(600));
+    assert_eq!(
+        drip.outcome(),
+        Some(&FetchOutcome::Misbehaved(ServerMisbehaviour::Stall))
+    );
 }
 
 #[test]
 fn a_server_of_go_ethereums_ends_when_it_is_quiet() {
     let mut client = client(Dialect::Geth);
-    assert_eq!(client.payload().len(), 72);
-    client.asked(at(0), FIRST);
+    assert_eq!(client.next_request().len(), 72);
+    client.on_sent(at(0), FIRST);
     let _ = client.on_messages(at(1), vec![envelope(2_000)]);
-    client.on_time(at(5));
+    client.on_timeout(at(5));
     assert_eq!(client.outcome(), None);
-    client.on_time(at(6));
-    assert_eq!(client.outcome(), Some(&Outcome::Quiet));
+    client.on_timeout(at(6));
+    assert_eq!(client.outcome(), Some(&FetchOutcome::Quiet));
 }
 
 #[test]
 fn an_unknown_server_is_asked_as_status_im_first_and_as_go_ethereum_if_it_is_silent() {
     let mut client = client(Dialect::Unknown);
-    assert_ne!(client.payload().len(), 72);
-    client.asked(at(0), FIRST);
-    client.on_time(at(15));
+    assert_ne!(client.next_request().len(), 72);
+    client.on_sent(at(0), FIRST);
+    client.on_timeout(at(15));
     assert!(client.is_ready());
-    assert_eq!(client.payload().len(), 72);
+    assert_eq!(client.next_request().len(), 72);
 }
 
 #[test]
@@ -241,7 +253,7 @@ fn names_tell_how_a_server_wants_to_be_asked() {
 #[test]
 fn a_link_that_ends_ends_the_exchange() {
     let mut client = client(Dialect::StatusIm);
-    client.asked(at(0), FIRST);
+    client.on_sent(at(0), FIRST);
     client.on_closed();
-    assert_eq!(client.outcome(), Some(&Outcome::Silent));
+    assert_eq!(client.outcome(), Some(&FetchOutcome::NoResponse));
 }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::envelope::{EnvelopeHash, Topic};
-use crate::mail::cursor::Place;
+use crate::mail::cursor::Position;
 
 const NOW: UnixSecs = UnixSecs(1_600_000_000);
 
@@ -103,16 +103,16 @@ fn packed_bytes_have_the_lengths_of_go_ethereum() {
 
 #[test]
 fn what_follows_the_packed_bloom_is_limit_and_cursor_if_it_can_be() {
-    let place = Place {
+    let position = Position {
         sent: UnixSecs(9),
         hash: EnvelopeHash([3; 32]),
     };
     let mut payload = vec![0; 72];
     payload.extend(5_u32.to_be_bytes());
     assert_eq!(Request::read(&payload, NOW).unwrap().limit, Limit::Count(5));
-    payload.extend(place.to_bytes());
+    payload.extend(position.to_bytes());
     let request = Request::read(&payload, NOW).unwrap();
-    assert_eq!(request.after, Some(place.into()));
+    assert_eq!(request.after, Some(position.into()));
     payload.push(0);
     assert_eq!(Request::read(&payload, NOW).unwrap().after, None);
     assert!(!request.batch, "go-ethereum's clients cannot read a list");
@@ -161,7 +161,7 @@ prop_compose! {
             bloom: Bloom(bits),
             limit: Limit::of(limit),
             after: after.map(|(sent, hash, topic)| Cursor {
-                place: Place { sent: UnixSecs(sent), hash: EnvelopeHash(hash) },
+                position: Position { sent: UnixSecs(sent), hash: EnvelopeHash(hash) },
                 topic: topic.map(Topic),
             }),
             batch: true,

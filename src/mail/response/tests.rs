@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::envelope::{EncryptionHint, Topic, Ttl, UnminedEnvelope};
 use crate::gossip::packet::Envelopes;
-use crate::mail::cursor::Place;
+use crate::mail::cursor::Position;
 
 fn envelope(number: u32, len: usize) -> Envelope {
     UnminedEnvelope {
@@ -96,7 +96,7 @@ proptest! {
             id: RequestId(id),
             last: last.map(EnvelopeHash),
             cursor: cursor.map(|(sent, hash)| {
-                Place { sent: UnixSecs(sent), hash: EnvelopeHash(hash) }.into()
+                Position { sent: UnixSecs(sent), hash: EnvelopeHash(hash) }.into()
             }),
         };
         prop_assert_eq!(Completion::decode(&completion.encode()), Ok(completion));

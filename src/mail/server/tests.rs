@@ -3,8 +3,8 @@ use core::time::Duration;
 use circuits::secret::Secret;
 use circuits::time::{Instant, UnixSecs};
 
-use super::super::budget::{PATIENCE, WHOLE};
 use super::super::request::LIMIT_PLAIN;
+use super::super::request_quota::{MAX_EXCESS, MAX_REQUESTS};
 use super::*;
 use crate::bloom::Bloom;
 use crate::envelope::{EncryptionHint, Envelope, Topic, Ttl, UnminedEnvelope};
@@ -61,7 +61,7 @@ fn envelopes(count: u32) -> Vec<Envelope> {
 }
 
 fn page(envelopes: Vec<Envelope>, more: bool) -> Page {
-    let last = envelopes.last().map(Place::of);
+    let last = envelopes.last().map(Position::of);
     Page {
         effort: envelopes.len(),
         more: last.filter(|_| more),
@@ -70,7 +70,7 @@ fn page(envelopes: Vec<Envelope>, more: bool) -> Page {
 }
 
 /// The question that the server puts to the archive now; exactly one.
-fn asked(server: &mut Server) -> (QueryId, Query) {
+fn asked(server: &mut Server) -> (QueryId, PageQuery) {
     let actions = server.go_on(|_| true);
     match actions.as_slice() {
         [Action::Find(id, query)] => (*id, *query),
@@ -131,7 +131,7 @@ fn the_next_page_is_looked_for_only_when_the_link_is_free() {
         "the client does not read"
     );
     let (_, query) = asked(&mut server);
-    assert_eq!(query.after, first.last().map(Place::of));
+    assert_eq!(query.after, first.last().map(Position::of));
     assert_eq!(query.limit, 60, "forty of a hundred are sent");
     assert!(server.go_on(|_| true).is_empty(), "one question at a time");
 }
@@ -147,8 +147,8 @@ fn a_limit_that_is_reached_ends_with_a_cursor() {
         panic!("it is done");
     };
     assert_eq!(
-        cursor.map(|cursor| cursor.place),
-        Some(Place::of(&found[1]))
+        cursor.map(|cursor| cursor.position),
+        Some(Position::of(&found[1]))
     );
 }
 
@@ -156,7 +156,7 @@ fn a_limit_that_is_reached_ends_with_a_cursor() {
 fn amplification_is_bounded_by_effort_and_the_client_goes_on_from_there() {
     let mut server = server();
     let _ = server.on_request(now(0), LINK, PEER, &plain(9, LIMIT_PLAIN));
-    let place = Place::of(&envelopes(1)[0]);
+    let position = Position::of(&envelopes(1)[0]);
     let mut effort = 0;
     loop {
         let (id, query) = asked(&mut server);
@@ -164,7 +164,7 @@ fn amplification_is_bounded_by_effort_and_the_client_goes_on_from_there() {
         // A filter that nothing passes, over an archive without an end.
         let barren = Page {
             envelopes: Vec::new(),
-            more: Some(place),
+            more: Some(position),
             effort: query.effort,
         };
         let actions = server.on_page(id, Ok(barren));
@@ -172,7 +172,7 @@ fn amplification_is_bounded_by_effort_and_the_client_goes_on_from_there() {
             let Completion::Done { cursor, last, .. } = completion(&actions) else {
                 panic!("it is done");
             };
-            assert_eq!(cursor.map(|cursor| cursor.place), Some(place));
+            assert_eq!(cursor.map(|cursor| cursor.position), Some(position));
             assert_eq!(last, None);
             break;
         }
@@ -184,14 +184,14 @@ fn amplification_is_bounded_by_effort_and_the_client_goes_on_from_there() {
 fn a_request_flood_is_told_to_wait_and_then_hung_up_on() {
     let mut server = server();
     let mut refused = 0;
-    for asking in 0..WHOLE + PATIENCE {
+    for asking in 0..MAX_REQUESTS + MAX_EXCESS {
         let actions = server.on_request(now(0), LINK, PEER, &plain(1, 1));
-        if asking >= WHOLE {
+        if asking >= MAX_REQUESTS {
             assert_eq!(reason(&actions), "rate limit exceeded");
             refused += 1;
         }
     }
-    assert_eq!(refused, PATIENCE);
+    assert_eq!(refused, MAX_EXCESS);
     let actions = server.on_request(now(0), LINK, PEER, &plain(1, 1));
     assert!(matches!(actions.as_slice(), [Action::HangUp(LINK)]));
     // A new connection of the same peer has the same purse.
@@ -269,7 +269,7 @@ fn a_forged_cursor_leads_nowhere_but_into_the_range() {
         lower: UnixSecs(500),
         upper: UnixSecs(600),
         after: Some(Cursor {
-            place: Place {
+            position: Position {
                 sent: UnixSecs(3),
                 hash: EnvelopeHash([0xff; 32]),
             },

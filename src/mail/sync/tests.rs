@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::envelope::{EncryptionHint, EnvelopeHash, Topic, Ttl, UnminedEnvelope};
-use crate::mail::cursor::Place;
+use crate::mail::cursor::Position;
 
 fn envelope(number: u32, len: usize) -> Envelope {
     UnminedEnvelope {
@@ -17,7 +17,7 @@ fn envelope(number: u32, len: usize) -> Envelope {
 }
 
 fn cursor() -> Cursor {
-    Place {
+    Position {
         sent: UnixSecs(5),
         hash: EnvelopeHash([6; 32]),
     }

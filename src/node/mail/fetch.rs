@@ -20,8 +20,8 @@ use crate::envelope::{EncryptionHint, Envelope, Topic, Ttl, UnminedEnvelope};
 use crate::gossip::PowRule;
 use crate::gossip::packet::P2pKind;
 use crate::link::{Capability, DisconnectReason};
-use crate::mail::client::{Client, Dialect, Outcome, Tally, Wish};
-use crate::mail::cloak;
+use crate::mail::client::{Dialect, FetchOutcome, FetchStats, MailClient, MailQuery};
+use crate::mail::query_padding;
 use crate::message::{
     ClientPublic, ClientSecret, Padding, Plaintext, SymKey, seal_asymmetric, seal_symmetric,
 };
@@ -31,7 +31,7 @@ use crate::pow::{Generations, PowJob};
 pub(in super::super) struct Fetching {
     id: FetchId,
     server: RelayKey,
-    wish: Wish,
+    query: MailQuery,
     password: Option<SymKey>,
     /// Whether the connection was made for this, and is to be ended after it.
     dialed: bool,
@@ -53,7 +53,7 @@ enum State {
 
 struct Open {
     link: LinkId,
-    client: Client,
+    client: MailClient,
     /// The envelope of the next request, while its proof of work is sought.
     sealing: Option<(JobId, UnminedEnvelope)>,
     /// Whether the peer was trusted before.
@@ -101,7 +101,7 @@ impl Node {
             ));
         }
         let server = self.mail_source(request.from)?;
-        let wish = self.wish(now, &request)?;
+        let query = self.query(now, &request)?;
         self.mail.last_fetch = self.mail.last_fetch.saturating_add(1);
         let id = FetchId(self.mail.last_fetch);
         let key = match &server {
@@ -119,7 +119,7 @@ impl Node {
         self.mail.fetching = Some(Box::new(Fetching {
             id,
             server: key,
-            wish,
+            query,
             password: request.password,
             dialed,
             state: State::Connecting(now.mono.after(CONNECT)),
@@ -131,9 +131,9 @@ impl Node {
         Ok(FetchView {
             fetch: id,
             server: hex(&key.0),
-            since: wish.lower.0,
-            until: wish.upper.0,
-            share: cloak::share(&wish.bloom),
+            since: query.lower.0,
+            until: query.upper.0,
+            share: query_padding::topic_share(&query.bloom),
         })
     }
 
@@ -181,7 +181,7 @@ impl Node {
     }
 
     /// What the server will see of what the user wants.
-    fn wish(&self, now: Now, request: &FetchRequest) -> Result<Wish, Refusal> {
+    fn query(&self, now: Now, request: &FetchRequest) -> Result<MailQuery, Refusal> {
         let until = request.until.unwrap_or(now.unix);
         if request.since > until {
             return Err(Refusal::usage(
@@ -201,12 +201,12 @@ impl Node {
                 "ask for everything: so many topics are nearly that",
             ));
         }
-        let (lower, upper) = cloak::hours(request.since, until, now.unix);
+        let (lower, upper) = query_padding::whole_hours(request.since, until, now.unix);
         let bloom = match request.narrow {
-            true => cloak::narrow(&request.topics),
-            false => self.mail.cloak.bloom(&request.topics),
+            true => query_padding::exact_bloom(&request.topics),
+            false => self.mail.padding.bloom(&request.topics),
         };
-        Ok(Wish {
+        Ok(MailQuery {
             lower,
             upper,
             bloom,
@@ -264,8 +264,8 @@ impl Node {
         };
         let envelope = unmined.with_nonce(nonce);
         let link = open.link;
-        open.client.asked(now.mono, envelope.hash());
-        let page = open.client.tally().pages;
+        open.client.on_sent(now.mono, envelope.hash());
+        let page = open.client.stats().pages;
         let payload = envelope.as_rlp().to_vec();
         // If the link has no room now, the server's silence will say so.
         self.send_p2p(link, P2pKind::Request, payload);
@@ -292,7 +292,7 @@ impl Node {
                 self.open_exchange(now, late);
             }
             State::Open(open) => {
-                open.client.on_time(now.mono);
+                open.client.on_timeout(now.mono);
                 let digested = !self.inbox.has_direct();
                 if open.client.outcome().is_some() {
                     if digested {
@@ -337,7 +337,7 @@ impl Node {
         let trusted_before = self.gossip.trusts(link);
         fetching.state = State::Open(Box::new(Open {
             link,
-            client: Client::new(fetching.wish, dialect),
+            client: MailClient::new(fetching.query, dialect),
             sealing: None,
             trusted_before,
             stands: true,
@@ -355,7 +355,7 @@ impl Node {
             return;
         };
         let signer = ClientSecret::generate(&mut self.rng);
-        let payload = open.client.payload();
+        let payload = open.client.next_request();
         let plaintext =
             Plaintext::build(&mut self.rng, &payload, Padding::Align, Some(&signer)).ok();
         let data = plaintext.and_then(|plaintext| match &fetching.password {
@@ -410,12 +410,14 @@ impl Node {
         };
         let (link, dialed) = (open.link, fetching.dialed && open.stands);
         let (end, reason) = match open.client.outcome() {
-            Some(Outcome::Complete) => (FetchEnd::Complete, None),
-            Some(Outcome::Quiet) => (FetchEnd::Quiet, None),
-            Some(Outcome::Enough) => (FetchEnd::Enough, None),
-            Some(Outcome::Refused(reason)) => (FetchEnd::Refused, Some(reason.clone())),
-            Some(Outcome::Lied(lie)) => (FetchEnd::Lied, Some(lie.to_string())),
-            Some(Outcome::Silent) | None => (FetchEnd::Silent, None),
+            Some(FetchOutcome::Complete) => (FetchEnd::Complete, None),
+            Some(FetchOutcome::Quiet) => (FetchEnd::Quiet, None),
+            Some(FetchOutcome::LimitReached) => (FetchEnd::Enough, None),
+            Some(FetchOutcome::Refused(reason)) => (FetchEnd::Refused, Some(reason.clone())),
+            Some(FetchOutcome::Misbehaved(misbehaviour)) => {
+                (FetchEnd::Lied, Some(misbehaviour.to_string()))
+            }
+            Some(FetchOutcome::NoResponse) | None => (FetchEnd::Silent, None),
         };
         if !open.trusted_before {
             self.gossip.distrust(link);
@@ -431,12 +433,12 @@ impl Node {
         let Some(fetching) = self.mail.fetching.take() else {
             return;
         };
-        let tally = match &fetching.state {
-            State::Connecting(_) => Tally::default(),
+        let stats = match &fetching.state {
+            State::Connecting(_) => FetchStats::default(),
             State::Open(open) => {
                 let job = open.sealing.as_ref().map(|(job, _)| *job);
                 self.outputs.extend(job.map(Output::CancelWork));
-                open.client.tally()
+                open.client.stats()
             }
         };
         self.tell_fetch(
@@ -444,12 +446,12 @@ impl Node {
             FetchStage::Ended {
                 end,
                 reason,
-                pages: tally.pages,
-                envelopes: tally.envelopes,
-                bytes: tally.bytes,
+                pages: stats.pages,
+                envelopes: stats.envelopes,
+                bytes: stats.bytes,
                 new: fetching.new,
                 messages: fetching.messages,
-                unasked: tally.unasked,
+                unasked: stats.unasked,
             },
         );
     }
@@ -462,17 +464,17 @@ impl Node {
         let State::Open(open) = &fetching.state else {
             return;
         };
-        let tally = open.client.tally();
-        if tally.envelopes.saturating_sub(fetching.told) < TOLD_EVERY {
+        let stats = open.client.stats();
+        if stats.envelopes.saturating_sub(fetching.told) < TOLD_EVERY {
             return;
         }
-        fetching.told = tally.envelopes;
+        fetching.told = stats.envelopes;
         let id = fetching.id;
         self.tell_fetch(
             id,
             FetchStage::Received {
-                envelopes: tally.envelopes,
-                bytes: tally.bytes,
+                envelopes: stats.envelopes,
+                bytes: stats.bytes,
             },
         );
     }

@@ -19,7 +19,7 @@ use crate::envelope::{Envelope, ProtocolVersion};
 use crate::gossip::OutboundPacket;
 use crate::gossip::packet::P2pKind;
 use crate::mail::access::Access;
-use crate::mail::archive::{BatchId, Contents, Task, Word};
+use crate::mail::archive::{ArchiveRequest, ArchiveResponse, BatchId, Contents};
 use crate::mail::server::{Action, Server};
 
 /// A mail server.
@@ -210,17 +210,17 @@ impl Node {
     }
 
     /// The archive says something.
-    pub(in super::super) fn on_archived(&mut self, now: Now, word: Word) {
+    pub(in super::super) fn on_archived(&mut self, now: Now, word: ArchiveResponse) {
         let Some(serving) = &mut self.mail.serving else {
             return;
         };
         match word {
-            Word::Kept(batch, contents) => {
+            ArchiveResponse::Kept(batch, contents) => {
                 serving.keeping.contents = contents.or(serving.keeping.contents);
                 let replies = serving.keeping.kept(batch);
                 self.queue_shh(replies);
             }
-            Word::Found(query, found) => {
+            ArchiveResponse::Found(query, found) => {
                 let actions = serving.server.on_page(query, found);
                 self.act(now, actions);
             }
@@ -270,7 +270,7 @@ impl Node {
         }
         while let Some((id, batch)) = serving.keeping.next_batch() {
             self.outputs
-                .push_back(Output::Archive(Task::Keep(id, batch)));
+                .push_back(Output::Archive(ArchiveRequest::Keep(id, batch)));
         }
         if serving.server.is_waiting() {
             let (connections, outbox) = (&self.connections, &serving.outbox);
@@ -287,7 +287,7 @@ impl Node {
             match action {
                 Action::Find(id, query) => {
                     self.outputs
-                        .push_back(Output::Archive(Task::Find(id, query)));
+                        .push_back(Output::Archive(ArchiveRequest::Find(id, query)));
                 }
                 Action::HangUp(link) => self.hang_up(now, link),
                 Action::Send(link, kind, payload) => {

@@ -25,8 +25,8 @@ use tokio_postgres::{Client, Config, NoTls};
 use super::passfile::{self, BadFile, Login};
 use super::{ArchiveError, Row, Shelf, choose, decode};
 use crate::envelope::{Envelope, EnvelopeHash, Topic};
-use crate::mail::archive::{Contents, Page, Query};
-use crate::mail::cursor::Place;
+use crate::mail::archive::{Contents, Page, PageQuery};
+use crate::mail::cursor::Position;
 
 /// Where a database is, and how to log in. Prints no password.
 #[derive(Clone)]
@@ -270,7 +270,7 @@ impl Shelf for Postgres {
         })
     }
 
-    fn find(&mut self, query: &Query) -> Result<Page, ArchiveError> {
+    fn find(&mut self, query: &PageQuery) -> Result<Page, ArchiveError> {
         let after = query.start();
         let (sent, hash) = match &after {
             Some(place) => (place.sent, place.hash.0.as_slice()),
@@ -283,7 +283,7 @@ impl Shelf for Postgres {
             rows.iter().map(row).collect::<Result<Vec<Row>, _>>()
         })?;
         let choice = choose(&rows, query);
-        let places: Vec<Place> = choice
+        let places: Vec<Position> = choice
             .wanted
             .iter()
             .filter_map(|wanted| rows.get(*wanted))
@@ -341,7 +341,7 @@ impl Shelf for Postgres {
 impl Postgres {
     /// The envelopes of these places, in their order. One that another server has just cleared
     /// away is missing.
-    fn fetch(&mut self, places: &[Place]) -> Result<Vec<Envelope>, ArchiveError> {
+    fn fetch(&mut self, places: &[Position]) -> Result<Vec<Envelope>, ArchiveError> {
         let sent: Vec<i64> = places.iter().map(|place| i64::from(place.sent.0)).collect();
         let hashes: Vec<&[u8]> = places.iter().map(|place| place.hash.0.as_slice()).collect();
         if places.is_empty() {
@@ -373,10 +373,10 @@ fn block_on<T>(runtime: Option<&Runtime>, work: impl Future<Output = T>) -> Opti
     runtime.map(|runtime| runtime.block_on(work))
 }
 
-fn place(row: &tokio_postgres::Row) -> Result<Place, tokio_postgres::Error> {
+fn place(row: &tokio_postgres::Row) -> Result<Position, tokio_postgres::Error> {
     let sent: i64 = row.try_get(0)?;
     let hash: &[u8] = row.try_get(1)?;
-    Ok(Place {
+    Ok(Position {
         sent: UnixSecs(u32::try_from(sent).unwrap_or(u32::MAX)),
         // What has another length is not what was stored, and will not fit its bytes.
         hash: EnvelopeHash(hash.try_into().unwrap_or_default()),

@@ -11,8 +11,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
 use super::{ArchiveError, Row, Shelf, choose, decode};
 use crate::envelope::{Envelope, EnvelopeHash, Topic};
-use crate::mail::archive::{Contents, Page, Query};
-use crate::mail::cursor::Place;
+use crate::mail::archive::{Contents, Page, PageQuery};
+use crate::mail::cursor::Position;
 use crate::shell::data_dir::{DataDir, files};
 
 /// An open file.
@@ -101,7 +101,7 @@ impl Sqlite {
     }
 
     /// The index from the query's start on, one row beyond its effort.
-    fn rows(&self, query: &Query) -> Result<(Vec<Row>, Vec<i64>), ArchiveError> {
+    fn rows(&self, query: &PageQuery) -> Result<(Vec<Row>, Vec<i64>), ArchiveError> {
         let after = query.start();
         let (sent, hash) = match &after {
             Some(place) => (place.sent, place.hash.0.as_slice()),
@@ -116,7 +116,7 @@ impl Sqlite {
         let (mut rows, mut numbers) = (Vec::new(), Vec::new());
         while let Some(row) = found.next()? {
             rows.push(Row {
-                place: Place {
+                place: Position {
                     sent: UnixSecs(row.get(0)?),
                     hash: EnvelopeHash(row.get(1)?),
                 },
@@ -151,7 +151,7 @@ impl Shelf for Sqlite {
         Ok(transaction.commit()?)
     }
 
-    fn find(&mut self, query: &Query) -> Result<Page, ArchiveError> {
+    fn find(&mut self, query: &PageQuery) -> Result<Page, ArchiveError> {
         let (rows, numbers) = self.rows(query)?;
         let choice = choose(&rows, query);
         let mut data = self

@@ -68,7 +68,7 @@ fn nothing_in_nothing(shelf: &mut dyn Shelf) {
 fn in_order(shelf: &mut dyn Shelf) {
     let mut envelopes: Vec<Envelope> = (0..50).map(|n| envelope(7_000 - n % 7, n)).collect();
     shelf.keep(&envelopes).unwrap();
-    envelopes.sort_by_key(Place::of);
+    envelopes.sort_by_key(Position::of);
     let page = shelf.find(&query(0, u32::MAX)).unwrap();
     assert_eq!((page.envelopes, page.more), (envelopes, None));
     let oldest = shelf.contents().unwrap().oldest;
@@ -98,7 +98,7 @@ fn recorded_ranges(shelf: &mut dyn Shelf) {
     shelf.keep(&stored).unwrap();
     for case in list(&file["query_cases"]) {
         let bloom = Bloom(bytes(&case["bloom"]).try_into().unwrap());
-        let asked = Query {
+        let asked = PageQuery {
             bloom,
             ..query(int(&case["lower"]), int(&case["upper"]))
         };
@@ -114,9 +114,9 @@ fn recorded_ranges(shelf: &mut dyn Shelf) {
 
 fn pages(shelf: &mut dyn Shelf) {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
-    let all: BTreeMap<Place, Envelope> = (0..400)
+    let all: BTreeMap<Position, Envelope> = (0..400)
         .map(|number| envelope(1_000 + rng.next_u32() % 50, number))
-        .map(|envelope| (Place::of(&envelope), envelope))
+        .map(|envelope| (Position::of(&envelope), envelope))
         .collect();
     shelf
         .keep(&all.values().cloned().collect::<Vec<_>>())
@@ -127,7 +127,7 @@ fn pages(shelf: &mut dyn Shelf) {
         for byte in &mut bloom.0 {
             *byte = rng.next_u32().to_be_bytes()[0] | rng.next_u32().to_be_bytes()[0];
         }
-        let mut asked = Query {
+        let mut asked = PageQuery {
             bloom,
             limit: 1 + usize::try_from(rng.next_u32() % 40).unwrap(),
             bytes: 100 + usize::try_from(rng.next_u32() % 4_000).unwrap(),
@@ -157,14 +157,14 @@ fn bounds(shelf: &mut dyn Shelf) {
     shelf.keep(&envelopes).unwrap();
     let len = envelopes[0].as_rlp().len();
     let found = |shelf: &mut dyn Shelf, limit, bytes, effort| {
-        let asked = Query {
+        let asked = PageQuery {
             limit,
             bytes,
             effort,
             ..query(0, u32::MAX)
         };
         let page = shelf.find(&asked).unwrap();
-        let last = page.envelopes.last().map(Place::of);
+        let last = page.envelopes.last().map(Position::of);
         assert_eq!(page.more, last.filter(|_| page.envelopes.len() < 10));
         page.envelopes.len()
     };
@@ -184,8 +184,8 @@ fn forged_cursors(shelf: &mut dyn Shelf) {
     let envelopes: Vec<Envelope> = (0..10).map(|n| envelope(100 + n, n)).collect();
     shelf.keep(&envelopes).unwrap();
     let found = |shelf: &mut dyn Shelf, sent, hash| {
-        let asked = Query {
-            after: Some(Place {
+        let asked = PageQuery {
+            after: Some(Position {
                 sent: UnixSecs(sent),
                 hash: EnvelopeHash([hash; 32]),
             }),
@@ -330,7 +330,7 @@ fn several_servers_share_one_database() {
                 own.rotate_left(server * 500);
                 for batch in own.chunks(170) {
                     let mut batch = batch.to_vec();
-                    batch.sort_unstable_by_key(Place::of);
+                    batch.sort_unstable_by_key(Position::of);
                     shelf.keep(&batch).unwrap();
                 }
             });
@@ -409,7 +409,7 @@ impl Shelf for Moody {
         self.inner.keep(envelopes)
     }
 
-    fn find(&mut self, query: &Query) -> Result<Page, ArchiveError> {
+    fn find(&mut self, query: &PageQuery) -> Result<Page, ArchiveError> {
         self.check()?;
         self.inner.find(query)
     }
@@ -438,20 +438,23 @@ fn nothing_is_reported_kept_before_a_failing_store_works_again() {
     };
     let (report, reports) = channel();
     let archive = Archive::start(opened, move |word| report.send(word).unwrap()).unwrap();
-    archive.put(Task::Keep(BatchId(1), vec![envelope(100, 1)]));
-    archive.put(Task::Keep(BatchId(2), vec![envelope(100, 2)]));
-    archive.put(Task::Find(QueryId(7), query(0, u32::MAX)));
+    archive.put(ArchiveRequest::Keep(BatchId(1), vec![envelope(100, 1)]));
+    archive.put(ArchiveRequest::Keep(BatchId(2), vec![envelope(100, 2)]));
+    archive.put(ArchiveRequest::Find(QueryId(7), query(0, u32::MAX)));
     let word = reports.recv().unwrap();
     assert!(
-        matches!(word, Word::Found(QueryId(7), Err(Unavailable))),
+        matches!(word, ArchiveResponse::Found(QueryId(7), Err(Unavailable))),
         "{word:?}"
     );
     assert!(reports.recv_timeout(RETRY / 4).is_err());
     *fails.lock().unwrap() = false;
     let word = reports.recv().unwrap();
-    assert!(matches!(word, Word::Kept(BatchId(2), Some(_))), "{word:?}");
-    archive.put(Task::Find(QueryId(8), query(0, u32::MAX)));
-    let Word::Found(QueryId(8), Ok(page)) = reports.recv().unwrap() else {
+    assert!(
+        matches!(word, ArchiveResponse::Kept(BatchId(2), Some(_))),
+        "{word:?}"
+    );
+    archive.put(ArchiveRequest::Find(QueryId(8), query(0, u32::MAX)));
+    let ArchiveResponse::Found(QueryId(8), Ok(page)) = reports.recv().unwrap() else {
         panic!("a page");
     };
     assert_eq!(page.envelopes.len(), 2);
@@ -469,7 +472,7 @@ fn what_is_queued_when_the_node_ends_is_kept() {
     let archive = Archive::start(Opened::at(&site, bounds).unwrap(), |_| {}).unwrap();
     for number in 0..100 {
         let batch = vec![envelope(100, number)];
-        archive.put(Task::Keep(BatchId(u64::from(number) + 1), batch));
+        archive.put(ArchiveRequest::Keep(BatchId(u64::from(number) + 1), batch));
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
@@ -500,8 +503,8 @@ fn sized(sent: u32, number: u32, len: usize) -> Envelope {
     .with_nonce(u64::from(number) + (1 << 60))
 }
 
-fn query(lower: u32, upper: u32) -> Query {
-    Query {
+fn query(lower: u32, upper: u32) -> PageQuery {
+    PageQuery {
         lower: UnixSecs(lower),
         upper: UnixSecs(upper),
         bloom: Bloom::FULL,

@@ -2,7 +2,7 @@
 //!
 //! Whoever downloads a part tells which part. So the whole is asked for unless the user names
 //! topics; then the bloom that is asked with is filled up with random bits until a quarter of all
-//! topics pass it ([`SHARE`]), and the range is rounded to hours. The random bits are always the
+//! topics pass it ([`MIN_TOPIC_SHARE`]), and the range is rounded to hours. The random bits are always the
 //! same for the same topics: two different fillings would have the topics in common and little
 //! else. They come from a secret of this node, so no server can make them again, and they do not
 //! depend on the server, so several of them learn no more together than one.
@@ -22,11 +22,11 @@ use crate::envelope::Topic;
 
 /// Hides topics among others.
 #[derive(Debug)]
-pub struct Cloak {
+pub struct QueryPadding {
     secret: Secret<32>,
 }
 
-impl Cloak {
+impl QueryPadding {
     /// Makes the secret of a node's cloaks from one that it keeps for good.
     #[must_use]
     pub fn new(kept: &[u8]) -> Self {
@@ -41,11 +41,11 @@ impl Cloak {
         if topics.is_empty() {
             return Bloom::FULL;
         }
-        let mut bloom = narrow(topics);
+        let mut bloom = exact_bloom(topics);
         let mut rng = self.rng(topics);
         // Every draw sets a bit with some chance, so this ends; the bound only says so.
-        for _ in 0..MOST_DRAWS {
-            if bits(&bloom) >= LEAST_BITS {
+        for _ in 0..MAX_DRAWS {
+            if bits(&bloom) >= MIN_BITS {
                 break;
             }
             let bit = rng.next_u32() % 512;
@@ -70,7 +70,7 @@ impl Cloak {
 
 /// The narrowest bloom that admits these topics: it names them to the server.
 #[must_use]
-pub fn narrow(topics: &[Topic]) -> Bloom {
+pub fn exact_bloom(topics: &[Topic]) -> Bloom {
     let mut bloom = Bloom::EMPTY;
     for topic in topics {
         bloom.add(&Bloom::merged(*topic));
@@ -80,7 +80,7 @@ pub fn narrow(topics: &[Topic]) -> Bloom {
 
 /// The share of all topics that pass a bloom: three bits have to be set, each as likely as any.
 #[must_use]
-pub fn share(bloom: &Bloom) -> f64 {
+pub fn topic_share(bloom: &Bloom) -> f64 {
     (f64::from(bits(bloom)) / 512.0).powi(3)
 }
 
@@ -90,7 +90,7 @@ pub fn share(bloom: &Bloom) -> f64 {
 /// Our own envelopes date themselves back to a lattice of a sixth of their life, so one that came
 /// in at `since` and is gone by now may bear an older date by a fifth of the time that has passed.
 #[must_use]
-pub fn hours(since: UnixSecs, until: UnixSecs, now: UnixSecs) -> (UnixSecs, UnixSecs) {
+pub fn whole_hours(since: UnixSecs, until: UnixSecs, now: UnixSecs) -> (UnixSecs, UnixSecs) {
     let passed = now.0.saturating_sub(since.0);
     let earlier = (passed / 5).min(LATTICE).saturating_add(LAG);
     let lower = since.before(earlier).0 / HOUR * HOUR;
@@ -113,11 +113,11 @@ fn derive(secret: &[u8], info: &[u8], to: &mut [u8; 32]) {
 }
 
 /// The least share of topics that a cloaked request asks for.
-pub const SHARE: f64 = 0.25;
+pub const MIN_TOPIC_SHARE: f64 = 0.25;
 /// The bits that make it: 512 times the cube root of a quarter, rounded up.
-const LEAST_BITS: u32 = 323;
-/// Draws after which more than `LEAST_BITS` are set, but for a chance that nobody meets.
-const MOST_DRAWS: u32 = 16 * 512;
+const MIN_BITS: u32 = 323;
+/// Draws after which more than `MIN_BITS` are set, but for a chance that nobody meets.
+const MAX_DRAWS: u32 = 16 * 512;
 const LABEL: &[u8] = b"whisht/1/mail-cloak";
 
 const HOUR: u32 = 3_600;
@@ -132,21 +132,25 @@ mod tests {
 
     use super::*;
 
-    fn cloak() -> Cloak {
-        Cloak::new(b"a secret that this node keeps")
+    fn padding() -> QueryPadding {
+        QueryPadding::new(b"a secret that this node keeps")
     }
 
     #[test]
     fn without_topics_everything_is_asked_for() {
-        assert_eq!(cloak().bloom(&[]), Bloom::FULL);
+        assert_eq!(padding().bloom(&[]), Bloom::FULL);
     }
 
     #[test]
     fn one_topic_is_hidden_among_a_quarter_of_all() {
         let topic = Topic([0xde, 0xad, 0xbe, 0xef]);
-        let bloom = cloak().bloom(&[topic]);
+        let bloom = padding().bloom(&[topic]);
         assert!(bloom.wants(topic));
-        assert!(share(&bloom) >= SHARE, "{}", share(&bloom));
+        assert!(
+            topic_share(&bloom) >= MIN_TOPIC_SHARE,
+            "{}",
+            topic_share(&bloom)
+        );
         let mut rng = ChaCha20Rng::from_seed([3; 32]);
         let passing = (0..20_000).filter(|_| bloom.wants(Topic(rng.next_u32().to_be_bytes())));
         let passing = passing.count();
@@ -156,15 +160,15 @@ mod tests {
     #[test]
     fn asking_twice_for_the_same_topics_shows_nothing_new() {
         let (a, b) = (Topic([1, 2, 3, 4]), Topic([9, 8, 7, 6]));
-        assert_eq!(cloak().bloom(&[a, b]), cloak().bloom(&[b, a, a]));
-        assert_eq!(cloak().bloom(&[a]), cloak().bloom(&[a]));
+        assert_eq!(padding().bloom(&[a, b]), padding().bloom(&[b, a, a]));
+        assert_eq!(padding().bloom(&[a]), padding().bloom(&[a]));
     }
 
     #[test]
     fn another_node_fills_up_with_other_bits() {
         let topic = [Topic([1, 2, 3, 4])];
-        let other = Cloak::new(b"another secret");
-        assert_ne!(cloak().bloom(&topic), other.bloom(&topic));
+        let other = QueryPadding::new(b"another secret");
+        assert_ne!(padding().bloom(&topic), other.bloom(&topic));
     }
 
     #[test]
@@ -172,14 +176,14 @@ mod tests {
         let topics: Vec<Topic> = (0..400_u32)
             .map(|n| Topic((n * 77_777).to_be_bytes()))
             .collect();
-        let bloom = cloak().bloom(&topics);
+        let bloom = padding().bloom(&topics);
         assert!(topics.iter().all(|topic| bloom.wants(*topic)));
     }
 
     #[test]
     fn ranges_are_whole_hours_around_what_is_wanted() {
         let now = UnixSecs(1_800_000_123);
-        let (lower, upper) = hours(now.before(86_400), now, now);
+        let (lower, upper) = whole_hours(now.before(86_400), now, now);
         assert_eq!((lower.0 % HOUR, upper.0 % HOUR), (0, 0));
         assert!(upper >= now && upper.0 - now.0 < HOUR);
         let earlier = now.0 - 86_400 - lower.0;
@@ -194,16 +198,16 @@ mod tests {
         fn what_was_asked_for_passes_and_so_does_a_quarter(topics: Vec<[u8; 4]>) {
             prop_assume!(!topics.is_empty());
             let topics: Vec<Topic> = topics.into_iter().map(Topic).collect();
-            let bloom = cloak().bloom(&topics);
+            let bloom = padding().bloom(&topics);
             prop_assert!(topics.iter().all(|topic| bloom.wants(*topic)));
-            prop_assert!(share(&bloom) >= SHARE);
+            prop_assert!(topic_share(&bloom) >= MIN_TOPIC_SHARE);
         }
 
         #[test]
         fn no_range_leaves_out_a_moment_asked_for(since: u32, len: u32, more: u32) {
             let since = UnixSecs(since);
             let until = since.after(len);
-            let (lower, upper) = hours(since, until, until.after(more));
+            let (lower, upper) = whole_hours(since, until, until.after(more));
             prop_assert!(lower <= since);
             prop_assert!(upper >= until || upper.0 >= u32::MAX / HOUR * HOUR);
         }
