@@ -71,7 +71,7 @@ use crate::envelope::EnvelopeHash;
 use crate::envelope_pool::Pool;
 use crate::gossip::{self, Gossip, packet::MinPow};
 use crate::link::{Capability, LinkConfig, LinkKey, LinkLimits};
-use crate::mail::access::Access;
+use crate::mail::access::AccessPolicy;
 use crate::message::{ClientSecret, SymKey};
 
 pub use command::{
@@ -173,7 +173,7 @@ fn serving(
     let Some(service) = &config.mail else {
         return Ok(None);
     };
-    let access = Access {
+    let access = AccessPolicy {
         password,
         node: ClientSecret::from_bytes(&link.to_bytes()).map_err(|_| BadSigningKey)?,
         allowed: service.allow.iter().copied().collect(),

@@ -13,7 +13,7 @@ mod sim;
 
 #[path = "mail/client.rs"]
 mod client;
-#[path = "mail/scene.rs"]
-mod scene;
+#[path = "mail/fixture.rs"]
+mod fixture;
 #[path = "mail/server.rs"]
 mod server;

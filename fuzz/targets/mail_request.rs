@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use circuits::ids::{LinkId, RelayKey};
 use circuits::secret::Secret;
 use circuits::time::{Instant, Now, UnixSecs};
-use whisht::mail::access::Access;
+use whisht::mail::access::AccessPolicy;
 use whisht::mail::archive::Page;
-use whisht::mail::request::{LIMIT_ALL, Packet, Request};
-use whisht::mail::server::{Action, PAGE_BYTES, PAGE_EFFORT, Server};
+use whisht::mail::request::{MAX_UNPAGED_LIMIT, MailRequest, RequestPacket};
+use whisht::mail::server::{MailServer, PAGE_BYTES, PAGE_EFFORT, ServerAction};
 use whisht::mail::{MAX_PACKET, sync};
 use whisht::message::ClientSecret;
 
@@ -26,20 +26,20 @@ pub fn mail_request(data: &[u8]) {
     };
     match form % 3 {
         0 => {
-            if let Ok(Packet::Plain(id, Ok(request))) = Packet::decode(payload) {
-                let again = Packet::decode(&request.to_plain(id));
-                assert!(matches!(again, Ok(Packet::Plain(same, Ok(read)))
+            if let Ok(RequestPacket::Plain(id, Ok(request))) = RequestPacket::decode(payload) {
+                let again = RequestPacket::decode(&request.to_plain(id));
+                assert!(matches!(again, Ok(RequestPacket::Plain(same, Ok(read)))
                     if same == id && read == request));
             }
             serve(|server| server.on_request(now, LINK, PEER, payload));
         }
         1 => {
-            if let Ok(request) = Request::read(payload, now.unix) {
-                assert!(request.limit.granted() <= LIMIT_ALL);
+            if let Ok(request) = MailRequest::read(payload, now.unix) {
+                assert!(request.limit.granted() <= MAX_UNPAGED_LIMIT);
                 // Packed bytes may end before they begin, as go-ethereum has it.
                 if request.lower <= request.upper && request.upper != UnixSecs(0) {
                     assert_eq!(
-                        Request::read(&request.to_list(), now.unix),
+                        MailRequest::read(&request.to_list(), now.unix),
                         Ok(keep(&request))
                     );
                 }
@@ -59,21 +59,21 @@ pub fn mail_request(data: &[u8]) {
 }
 
 /// A request as a list says it: "all" has no word there.
-fn keep(request: &Request) -> Request {
+fn keep(request: &MailRequest) -> MailRequest {
     use whisht::mail::request::Limit;
     let limit = match request.limit {
-        Limit::All => Limit::Unsaid,
+        Limit::All => Limit::Unspecified,
         limit => limit,
     };
-    Request {
+    MailRequest {
         limit,
         ..request.clone()
     }
 }
 
 /// A server that answers everybody, from an archive that has nothing and never ends.
-fn serve(ask: impl FnOnce(&mut Server) -> Vec<Action>) {
-    let mut server = Server::new(Access {
+fn serve(ask: impl FnOnce(&mut MailServer) -> Vec<ServerAction>) {
+    let mut server = MailServer::new(AccessPolicy {
         password: None,
         node: ClientSecret::from_bytes(&Secret::init_with(|key| key.fill(7))).expect("a key"),
         allowed: BTreeSet::new(),
@@ -83,14 +83,14 @@ fn serve(ask: impl FnOnce(&mut Server) -> Vec<Action>) {
     for _ in 0..1_000 {
         for action in core::mem::take(&mut actions) {
             match action {
-                Action::Send(link, _, packet) => {
+                ServerAction::Send(link, _, packet) => {
                     assert!(link == LINK && packet.len() <= MAX_PACKET);
                 }
-                Action::HangUp(link) => {
+                ServerAction::HangUp(link) => {
                     assert_eq!(link, LINK);
                     server.close(link);
                 }
-                Action::Find(id, query) => {
+                ServerAction::Find(id, query) => {
                     assert!(query.bytes <= PAGE_BYTES && query.effort <= PAGE_EFFORT);
                     let barren = Page {
                         envelopes: Vec::new(),
@@ -101,7 +101,7 @@ fn serve(ask: impl FnOnce(&mut Server) -> Vec<Action>) {
                 }
             }
         }
-        actions.extend(server.go_on(|_| true));
+        actions.extend(server.find_next_pages(|_| true));
         if actions.is_empty() {
             assert_eq!(server.answering(), 0, "an answer is stuck");
             return;

@@ -14,14 +14,14 @@ use circuits::ids::RelayKey;
 use circuits::time::UnixSecs;
 
 use super::RequestId;
-use super::request::{BadRequest, Packet, Request};
+use super::request::{BadRequest, MailRequest, RequestPacket};
 use crate::envelope::Envelope;
 use crate::message::{self, ClientSecret, DecryptedMessage, SymKey};
 use crate::pow::PowValues;
 
 /// The keys and lists of a server.
 #[derive(Debug)]
-pub struct Access {
+pub struct AccessPolicy {
     /// What the operator's password makes, if there is one.
     pub password: Option<SymKey>,
     /// The node's own key.
@@ -32,7 +32,7 @@ pub struct Access {
     pub min_pow: f64,
 }
 
-impl Access {
+impl AccessPolicy {
     /// Opens a request, and decides whether it is to be carried out.
     ///
     /// # Errors
@@ -41,20 +41,20 @@ impl Access {
     pub fn admit(
         &self,
         peer: RelayKey,
-        packet: Packet,
+        packet: RequestPacket,
         now: UnixSecs,
-    ) -> Result<(RequestId, Request), (RequestId, Denied)> {
+    ) -> Result<(RequestId, MailRequest), (RequestId, Denied)> {
         match packet {
-            Packet::Plain(id, request) => {
+            RequestPacket::Plain(id, request) => {
                 let request = request.map_err(Denied::Bad);
-                match self.welcome(peer).and(request) {
+                match self.check_peer(peer).and(request) {
                     Ok(request) => Ok((id, request)),
                     Err(denied) => Err((id, denied)),
                 }
             }
-            Packet::Sealed(envelope) => {
+            RequestPacket::Sealed(envelope) => {
                 let id = RequestId(envelope.hash().0);
-                match self.open(peer, &envelope, now) {
+                match self.decrypt(peer, &envelope, now) {
                     Ok(request) => Ok((id, request)),
                     Err(denied) => Err((id, denied)),
                 }
@@ -67,7 +67,7 @@ impl Access {
     /// # Errors
     ///
     /// [`Denied`] says what it would need.
-    pub fn welcome(&self, peer: RelayKey) -> Result<(), Denied> {
+    pub fn check_peer(&self, peer: RelayKey) -> Result<(), Denied> {
         let open = self.password.is_none() && self.allowed.is_empty();
         if open || self.allowed.contains(&peer) {
             Ok(())
@@ -78,7 +78,12 @@ impl Access {
         }
     }
 
-    fn open(&self, peer: RelayKey, envelope: &Envelope, now: UnixSecs) -> Result<Request, Denied> {
+    fn decrypt(
+        &self,
+        peer: RelayKey,
+        envelope: &Envelope,
+        now: UnixSecs,
+    ) -> Result<MailRequest, Denied> {
         let work = PowValues::of(envelope).best();
         if !work.is_finite() || work < self.min_pow {
             return Err(Denied::LowPow);
@@ -89,19 +94,23 @@ impl Access {
             .and_then(|key| message::decrypt_symmetric(key, envelope.data()).ok());
         let opened = match by_password {
             Some(opened) => opened,
-            None => self.open_ours(peer, envelope)?,
+            None => self.decrypt_for_node(peer, envelope)?,
         };
         if opened.signer.is_none() {
             return Err(Denied::Unsigned);
         }
-        Request::read(&opened.payload, now).map_err(Denied::Bad)
+        MailRequest::read(&opened.payload, now).map_err(Denied::Bad)
     }
 
     /// Opens a request that was sealed to the node's own key.
-    fn open_ours(&self, peer: RelayKey, envelope: &Envelope) -> Result<DecryptedMessage, Denied> {
+    fn decrypt_for_node(
+        &self,
+        peer: RelayKey,
+        envelope: &Envelope,
+    ) -> Result<DecryptedMessage, Denied> {
         let opened = message::decrypt_asymmetric(&self.node, envelope.data());
         match (opened, &self.password) {
-            (Ok(opened), _) => self.welcome(peer).map(|()| opened),
+            (Ok(opened), _) => self.check_peer(peer).map(|()| opened),
             (Err(_), Some(_)) => Err(Denied::WrongPassword),
             (Err(_), None) => Err(Denied::NotForUs),
         }

@@ -14,7 +14,7 @@ use circuits::time::{Instant, UnixSecs};
 
 use super::RequestId;
 use super::cursor::Cursor;
-use super::request::{Limit, Request};
+use super::request::{Limit, MailRequest};
 use super::response::{Completion, NotACompletion};
 use crate::bloom::Bloom;
 use crate::envelope::{Envelope, EnvelopeHash, ProtocolVersion};
@@ -196,7 +196,7 @@ impl MailClient {
             upper,
             bloom,
         } = self.query;
-        let request = Request {
+        let request = MailRequest {
             lower,
             upper,
             bloom,

@@ -24,7 +24,7 @@ use crate::rlp_reader::{RlpError, RlpItem, RlpReader};
 
 /// What a client asks for.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Request {
+pub struct MailRequest {
     /// The first second of the range.
     pub lower: UnixSecs,
     /// The last second of the range.
@@ -45,7 +45,7 @@ pub enum Limit {
     /// All: go-ethereum's clients know neither limit nor cursor, and could not ask for the rest.
     All,
     /// As many as the server thinks fit.
-    Unsaid,
+    Unspecified,
     /// So many.
     Count(u32),
 }
@@ -53,14 +53,14 @@ pub enum Limit {
 impl Limit {
     const fn of(count: u32) -> Self {
         match count {
-            0 => Self::Unsaid,
+            0 => Self::Unspecified,
             count => Self::Count(count),
         }
     }
 
     const fn count(self) -> u32 {
         match self {
-            Self::All | Self::Unsaid => 0,
+            Self::All | Self::Unspecified => 0,
             Self::Count(count) => count,
         }
     }
@@ -69,23 +69,23 @@ impl Limit {
     #[must_use]
     pub fn granted(self) -> u32 {
         match self {
-            Self::All => LIMIT_ALL,
-            Self::Unsaid => LIMIT_UNSAID,
-            Self::Count(count) => count.min(LIMIT_MOST),
+            Self::All => MAX_UNPAGED_LIMIT,
+            Self::Unspecified => DEFAULT_LIMIT,
+            Self::Count(count) => count.min(MAX_LIMIT),
         }
     }
 }
 
 /// A packet with code 126.
 #[derive(Clone, Debug)]
-pub enum Packet {
+pub enum RequestPacket {
     /// An envelope with a request in it.
     Sealed(Envelope),
     /// A request as it is.
-    Plain(RequestId, Result<Request, BadRequest>),
+    Plain(RequestId, Result<MailRequest, BadRequest>),
 }
 
-impl Packet {
+impl RequestPacket {
     /// Tells the two apart: an envelope begins with a number of four bytes at the most, a plain
     /// request with a name of 32.
     ///
@@ -103,7 +103,7 @@ impl Packet {
             RlpItem::List(_) => return Err(NotARequest),
         };
         match id.try_into() {
-            Ok(id) => Ok(Self::Plain(RequestId(id), Request::read_plain(fields))),
+            Ok(id) => Ok(Self::Plain(RequestId(id), MailRequest::read_plain(fields))),
             Err(_) => Envelope::decode(whole)
                 .ok()
                 .filter(|envelope| envelope.protocol() == ProtocolVersion::V6)
@@ -122,7 +122,7 @@ impl Packet {
     }
 }
 
-impl Request {
+impl MailRequest {
     /// Reads what was sealed in an envelope: a list, or packed bytes.
     ///
     /// # Errors
@@ -162,7 +162,7 @@ impl Request {
             after,
             batch,
         }
-        .forwards()
+        .check_range()
     }
 
     fn read_packed(payload: &[u8]) -> Result<Self, BadRequest> {
@@ -191,7 +191,7 @@ impl Request {
         let after = cursor(&mut fields)?;
         let bloom = bloom(&mut fields)?;
         fields.finish().map_err(|_| BadRequest::Malformed)?;
-        if limit > LIMIT_PLAIN {
+        if limit > MAX_PLAIN_LIMIT {
             return Err(BadRequest::Limit);
         }
         Self {
@@ -202,10 +202,10 @@ impl Request {
             after,
             batch: true,
         }
-        .forwards()
+        .check_range()
     }
 
-    fn forwards(self) -> Result<Self, BadRequest> {
+    fn check_range(self) -> Result<Self, BadRequest> {
         if self.lower > self.upper {
             Err(BadRequest::Backwards)
         } else {
@@ -298,7 +298,7 @@ pub enum BadRequest {
     #[error("the request has the wrong length")]
     Length,
     /// More envelopes than one answer holds.
-    #[error("the limit is above {LIMIT_PLAIN}")]
+    #[error("the limit is above {MAX_PLAIN_LIMIT}")]
     Limit,
     /// The fields of a list are not what they should be.
     #[error("the request is malformed")]
@@ -314,13 +314,13 @@ impl From<BadCursor> for BadRequest {
 /// What a list means by no end: a minute ahead of now, for clocks that are.
 const UNTIL_NOW: u32 = 60;
 /// Envelopes for a request that names no limit, as status-im has it.
-pub const LIMIT_UNSAID: u32 = 2_000;
+pub const DEFAULT_LIMIT: u32 = 2_000;
 /// Envelopes of one answer at the most, whatever a sealed request asks for.
-pub const LIMIT_MOST: u32 = 10_000;
+pub const MAX_LIMIT: u32 = 10_000;
 /// What a plain request may ask for, as status-im has it.
-pub const LIMIT_PLAIN: u32 = 1_000;
+pub const MAX_PLAIN_LIMIT: u32 = 1_000;
 /// Envelopes for a client that cannot ask for the rest.
-pub const LIMIT_ALL: u32 = 100_000;
+pub const MAX_UNPAGED_LIMIT: u32 = 100_000;
 
 #[cfg(test)]
 mod tests;

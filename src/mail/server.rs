@@ -6,17 +6,17 @@
 //! once, how much each may ask for and how often has a bound beside it. Refusals are told to the
 //! client (go-ethereum's ignores them); only what is malformed, or a flood, costs the link.
 //!
-//! The archive itself is behind [`Action::Find`]; nothing here knows what it is made of.
+//! The archive itself is behind [`ServerAction::Find`]; nothing here knows what it is made of.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use circuits::ids::{LinkId, RelayKey};
 use circuits::time::Now;
 
-use super::access::Access;
+use super::access::AccessPolicy;
 use super::archive::{Page, PageQuery, QueryId, Unavailable};
 use super::cursor::{Cursor, Position};
-use super::request::{Limit, Packet, Request};
+use super::request::{Limit, MailRequest, RequestPacket};
 use super::request_quota::{QuotaResult, RequestQuota};
 use super::response::{Completion, messages};
 use super::{RequestId, sync};
@@ -25,21 +25,21 @@ use crate::gossip::packet::P2pKind;
 
 /// The state of all clients.
 #[derive(Debug)]
-pub struct Server {
-    access: Access,
+pub struct MailServer {
+    access: AccessPolicy,
     quotas: BTreeMap<RelayKey, RequestQuota>,
     /// What each link waits for, the first of them under way.
-    desks: BTreeMap<LinkId, VecDeque<Answer>>,
+    queues: BTreeMap<LinkId, VecDeque<PendingAnswer>>,
     queries: BTreeMap<QueryId, LinkId>,
     last_query: u64,
     /// Envelopes given out since the start.
-    given: u64,
+    sent: u64,
 }
 
 /// Something to be done.
 #[derive(Debug)]
-pub enum Action {
-    /// Ask the archive; the answer goes to [`Server::on_page`].
+pub enum ServerAction {
+    /// Ask the archive; the answer goes to [`MailServer::on_page`].
     Find(QueryId, PageQuery),
     /// The peer breaks the protocol, or does not stop asking.
     HangUp(LinkId),
@@ -49,47 +49,47 @@ pub enum Action {
 
 /// One request being carried out.
 #[derive(Debug)]
-struct Answer {
+struct PendingAnswer {
     id: RequestId,
-    manner: Manner,
-    request: Request,
+    format: ReplyFormat,
+    request: MailRequest,
     /// Envelopes that may still be sent.
     left: u32,
     /// Envelopes that may still be looked at.
     effort: usize,
     after: Option<Position>,
     last: Option<EnvelopeHash>,
-    stage: Stage,
+    state: AnswerState,
 }
 
 /// In which packets an answer goes out.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Manner {
+enum ReplyFormat {
     /// Codes 127 and 125.
-    Client,
+    P2p,
     /// Code 124.
-    Server,
+    Sync,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Stage {
+enum AnswerState {
     /// The link has to be free before the next page is looked for.
     Waiting,
     /// The archive is looking.
     Asked(QueryId),
 }
 
-impl Server {
+impl MailServer {
     /// A server without clients.
     #[must_use]
-    pub const fn new(access: Access) -> Self {
+    pub const fn new(access: AccessPolicy) -> Self {
         Self {
             access,
             quotas: BTreeMap::new(),
-            desks: BTreeMap::new(),
+            queues: BTreeMap::new(),
             queries: BTreeMap::new(),
             last_query: 0,
-            given: 0,
+            sent: 0,
         }
     }
 
@@ -101,16 +101,16 @@ impl Server {
         link: LinkId,
         peer: RelayKey,
         payload: &[u8],
-    ) -> Vec<Action> {
+    ) -> Vec<ServerAction> {
         let quota = self.charge(now, peer);
         if quota == QuotaResult::Flooding {
-            return vec![Action::HangUp(link)];
+            return vec![ServerAction::HangUp(link)];
         }
         if payload.len() > MAX_REQUEST {
             return Vec::new();
         }
-        let Ok(packet) = Packet::decode(payload) else {
-            return vec![Action::HangUp(link)];
+        let Ok(packet) = RequestPacket::decode(payload) else {
+            return vec![ServerAction::HangUp(link)];
         };
         let admitted = match quota {
             QuotaResult::Allowed => self.access.admit(peer, packet, now.unix),
@@ -119,7 +119,7 @@ impl Server {
             }
         };
         match admitted {
-            Ok((id, request)) => self.take_on(link, id, Manner::Client, request),
+            Ok((id, request)) => self.enqueue(link, id, ReplyFormat::P2p, request),
             Err((id, denied)) => vec![fail(link, id, &denied.to_string())],
         }
     }
@@ -132,21 +132,21 @@ impl Server {
         link: LinkId,
         peer: RelayKey,
         payload: &[u8],
-    ) -> Vec<Action> {
+    ) -> Vec<ServerAction> {
         let quota = self.charge(now, peer);
         if quota == QuotaResult::Flooding {
-            return vec![Action::HangUp(link)];
+            return vec![ServerAction::HangUp(link)];
         }
         let refuse = |reason: &str| {
             let payload = sync::SyncResponse::refusal(reason);
-            vec![Action::Send(link, P2pKind::SyncResponse, payload)]
+            vec![ServerAction::Send(link, P2pKind::SyncResponse, payload)]
         };
         let Ok(request) = sync::read_request(payload) else {
-            return vec![Action::HangUp(link)];
+            return vec![ServerAction::HangUp(link)];
         };
-        match (quota, self.access.welcome(peer)) {
+        match (quota, self.access.check_peer(peer)) {
             (QuotaResult::Allowed, Ok(())) => {
-                self.take_on(link, RequestId([0; 32]), Manner::Server, request)
+                self.enqueue(link, RequestId([0; 32]), ReplyFormat::Sync, request)
             }
             (QuotaResult::Allowed, Err(denied)) => refuse(&denied.to_string()),
             (QuotaResult::Exceeded | QuotaResult::Flooding, _) => refuse(TOO_OFTEN),
@@ -155,21 +155,25 @@ impl Server {
 
     /// The archive found a page, or does not answer.
     #[must_use]
-    pub fn on_page(&mut self, query: QueryId, found: Result<Page, Unavailable>) -> Vec<Action> {
+    pub fn on_page(
+        &mut self,
+        query: QueryId,
+        found: Result<Page, Unavailable>,
+    ) -> Vec<ServerAction> {
         let Some(link) = self.queries.remove(&query) else {
             return Vec::new();
         };
-        let desk = self.desks.get_mut(&link);
-        let Some(answer) = desk.and_then(VecDeque::front_mut) else {
+        let queue = self.queues.get_mut(&link);
+        let Some(answer) = queue.and_then(VecDeque::front_mut) else {
             return Vec::new();
         };
-        if answer.stage != Stage::Asked(query) {
+        if answer.state != AnswerState::Asked(query) {
             return Vec::new();
         }
         match found {
             Ok(page) => {
                 let given = u64::try_from(page.envelopes.len()).unwrap_or(u64::MAX);
-                self.given = self.given.saturating_add(given);
+                self.sent = self.sent.saturating_add(given);
                 let (actions, over) = answer.on_page(link, page);
                 if over {
                     self.end(link);
@@ -186,54 +190,54 @@ impl Server {
 
     /// Looks for the next page of every answer whose link is free.
     #[must_use]
-    pub fn go_on(&mut self, free: impl Fn(LinkId) -> bool) -> Vec<Action> {
+    pub fn find_next_pages(&mut self, free: impl Fn(LinkId) -> bool) -> Vec<ServerAction> {
         let mut actions = Vec::new();
-        for (link, desk) in &mut self.desks {
-            let Some(answer) = desk.front_mut() else {
+        for (link, queue) in &mut self.queues {
+            let Some(answer) = queue.front_mut() else {
                 continue;
             };
-            if answer.stage != Stage::Waiting || !free(*link) {
+            if answer.state != AnswerState::Waiting || !free(*link) {
                 continue;
             }
             self.last_query = self.last_query.saturating_add(1);
             let id = QueryId(self.last_query);
-            answer.stage = Stage::Asked(id);
+            answer.state = AnswerState::Asked(id);
             self.queries.insert(id, *link);
-            actions.push(Action::Find(id, answer.query()));
+            actions.push(ServerAction::Find(id, answer.query()));
         }
         actions
     }
 
     /// A link was closed: nobody waits for its answers.
     pub fn close(&mut self, link: LinkId) {
-        self.desks.remove(&link);
+        self.queues.remove(&link);
         self.queries.retain(|_, asker| *asker != link);
     }
 
     /// Whether some answer waits for its link.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
-        let mut fronts = self.desks.values().filter_map(VecDeque::front);
-        fronts.any(|answer| answer.stage == Stage::Waiting)
+        let mut fronts = self.queues.values().filter_map(VecDeque::front);
+        fronts.any(|answer| answer.state == AnswerState::Waiting)
     }
 
     /// Requests being answered, or in line.
     #[must_use]
     pub fn answering(&self) -> usize {
-        self.desks.values().map(VecDeque::len).sum()
+        self.queues.values().map(VecDeque::len).sum()
     }
 
     /// Envelopes given out since the start.
     #[must_use]
-    pub const fn given(&self) -> u64 {
-        self.given
+    pub const fn sent(&self) -> u64 {
+        self.sent
     }
 
     fn charge(&mut self, now: Now, peer: RelayKey) -> QuotaResult {
-        if self.quotas.len() >= MOST_BUDGETS {
+        if self.quotas.len() >= MAX_QUOTAS {
             self.quotas.retain(|_, quota| !quota.is_full(now.mono));
         }
-        if self.quotas.len() >= MOST_BUDGETS && !self.quotas.contains_key(&peer) {
+        if self.quotas.len() >= MAX_QUOTAS && !self.quotas.contains_key(&peer) {
             return QuotaResult::Exceeded;
         }
         let quota = self.quotas.entry(peer);
@@ -242,51 +246,51 @@ impl Server {
             .spend(now.mono)
     }
 
-    fn take_on(
+    fn enqueue(
         &mut self,
         link: LinkId,
         id: RequestId,
-        manner: Manner,
-        request: Request,
-    ) -> Vec<Action> {
-        let crowded = !self.desks.contains_key(&link) && self.desks.len() >= MOST_CLIENTS;
-        let answer = Answer::new(id, manner, request);
+        format: ReplyFormat,
+        request: MailRequest,
+    ) -> Vec<ServerAction> {
+        let crowded = !self.queues.contains_key(&link) && self.queues.len() >= MAX_CLIENTS;
+        let answer = PendingAnswer::new(id, format, request);
         if crowded {
             return vec![answer.refuse(link, CROWDED)];
         }
-        let desk = self.desks.entry(link).or_default();
-        if desk.len() >= MOST_AT_ONCE {
+        let queue = self.queues.entry(link).or_default();
+        if queue.len() >= MAX_QUEUED {
             return vec![answer.refuse(link, TOO_OFTEN)];
         }
-        desk.push_back(answer);
+        queue.push_back(answer);
         Vec::new()
     }
 
     /// The first answer of a link is over.
     fn end(&mut self, link: LinkId) {
-        if let Some(desk) = self.desks.get_mut(&link) {
-            desk.pop_front();
-            if desk.is_empty() {
-                self.desks.remove(&link);
+        if let Some(queue) = self.queues.get_mut(&link) {
+            queue.pop_front();
+            if queue.is_empty() {
+                self.queues.remove(&link);
             }
         }
     }
 }
 
-impl Answer {
-    fn new(id: RequestId, manner: Manner, request: Request) -> Self {
+impl PendingAnswer {
+    fn new(id: RequestId, format: ReplyFormat, request: MailRequest) -> Self {
         let effort = match request.limit {
-            Limit::All => EFFORT_ALL,
-            Limit::Unsaid | Limit::Count(_) => EFFORT,
+            Limit::All => MAX_EFFORT_ALL,
+            Limit::Unspecified | Limit::Count(_) => MAX_EFFORT,
         };
         Self {
             id,
-            manner,
+            format,
             left: request.limit.granted(),
             effort,
             after: request.after.map(|cursor| cursor.position),
             last: None,
-            stage: Stage::Waiting,
+            state: AnswerState::Waiting,
             request,
         }
     }
@@ -304,7 +308,7 @@ impl Answer {
     }
 
     /// The packets of a page, and whether they end the answer.
-    fn on_page(&mut self, link: LinkId, page: Page) -> (Vec<Action>, bool) {
+    fn on_page(&mut self, link: LinkId, page: Page) -> (Vec<ServerAction>, bool) {
         let Page {
             envelopes,
             more,
@@ -316,10 +320,10 @@ impl Answer {
         self.last = envelopes.last().map(|last| last.hash()).or(self.last);
         let over = more.is_none() || self.left == 0 || self.effort == 0;
         self.after = more.or(self.after);
-        self.stage = Stage::Waiting;
+        self.state = AnswerState::Waiting;
         let more = more.map(Cursor::from);
-        let actions = match self.manner {
-            Manner::Client => {
+        let actions = match self.format {
+            ReplyFormat::P2p => {
                 let packets = messages(&envelopes, self.request.batch).into_iter();
                 let done = Completion::Done {
                     id: self.id,
@@ -328,23 +332,23 @@ impl Answer {
                 };
                 let done = over.then(|| complete(link, &done));
                 packets
-                    .map(|packet| Action::Send(link, P2pKind::Message, packet))
+                    .map(|packet| ServerAction::Send(link, P2pKind::Message, packet))
                     .chain(done)
                     .collect()
             }
-            Manner::Server if envelopes.is_empty() && !over => Vec::new(),
-            Manner::Server => sync::responses(&envelopes, more, over)
+            ReplyFormat::Sync if envelopes.is_empty() && !over => Vec::new(),
+            ReplyFormat::Sync => sync::responses(&envelopes, more, over)
                 .into_iter()
-                .map(|packet| Action::Send(link, P2pKind::SyncResponse, packet))
+                .map(|packet| ServerAction::Send(link, P2pKind::SyncResponse, packet))
                 .collect(),
         };
         (actions, over)
     }
 
-    fn refuse(&self, link: LinkId, reason: &str) -> Action {
-        match self.manner {
-            Manner::Client => fail(link, self.id, reason),
-            Manner::Server => Action::Send(
+    fn refuse(&self, link: LinkId, reason: &str) -> ServerAction {
+        match self.format {
+            ReplyFormat::P2p => fail(link, self.id, reason),
+            ReplyFormat::Sync => ServerAction::Send(
                 link,
                 P2pKind::SyncResponse,
                 sync::SyncResponse::refusal(reason),
@@ -353,13 +357,13 @@ impl Answer {
     }
 }
 
-fn fail(link: LinkId, id: RequestId, reason: &str) -> Action {
+fn fail(link: LinkId, id: RequestId, reason: &str) -> ServerAction {
     let reason = reason.to_owned();
     complete(link, &Completion::Failed { id, reason })
 }
 
-fn complete(link: LinkId, completion: &Completion) -> Action {
-    Action::Send(link, P2pKind::RequestComplete, completion.encode())
+fn complete(link: LinkId, completion: &Completion) -> ServerAction {
+    ServerAction::Send(link, P2pKind::RequestComplete, completion.encode())
 }
 
 /// What status-im says for it.
@@ -369,19 +373,19 @@ const CROWDED: &str = "too many clients at once; try again later";
 /// Bytes of the longest request that is looked at: those in use have less than a thousand.
 pub const MAX_REQUEST: usize = 16 * 1024;
 /// Requests of one peer that may be in line.
-pub const MOST_AT_ONCE: usize = 4;
+pub const MAX_QUEUED: usize = 4;
 /// Peers answered at once.
-pub const MOST_CLIENTS: usize = 64;
+pub const MAX_CLIENTS: usize = 64;
 /// Peers whose quotas are remembered.
-const MOST_BUDGETS: usize = 4_096;
-/// Bytes of one page. With [`MOST_CLIENTS`] it bounds what slow clients make us hold.
+const MAX_QUOTAS: usize = 4_096;
+/// Bytes of one page. With [`MAX_CLIENTS`] it bounds what slow clients make us hold.
 pub const PAGE_BYTES: usize = 192 * 1024;
 /// Envelopes that the archive looks at for one page: some milliseconds.
 pub const PAGE_EFFORT: usize = 4_096;
 /// Envelopes looked at for one request; then the client is given a cursor.
-pub const EFFORT: usize = 32 * PAGE_EFFORT;
+pub const MAX_EFFORT: usize = 32 * PAGE_EFFORT;
 /// The same for clients that cannot ask for the rest.
-const EFFORT_ALL: usize = 256 * PAGE_EFFORT;
+const MAX_EFFORT_ALL: usize = 256 * PAGE_EFFORT;
 
 #[cfg(test)]
 mod tests;

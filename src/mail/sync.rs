@@ -9,7 +9,9 @@ use rlp::RlpStream;
 
 use super::MAX_PACKET;
 use super::cursor::Cursor;
-use super::request::{BadRequest, Limit, Request, append_cursor, bloom, cursor, number, seconds};
+use super::request::{
+    BadRequest, Limit, MailRequest, append_cursor, bloom, cursor, number, seconds,
+};
 use super::response::MAX_REASON;
 use crate::bloom::Bloom;
 use crate::envelope::Envelope;
@@ -21,7 +23,7 @@ use crate::rlp_reader::{RlpError, RlpReader};
 /// # Errors
 ///
 /// [`BadRequest`]: status-im drops the peer.
-pub fn read_request(payload: &[u8]) -> Result<Request, BadRequest> {
+pub fn read_request(payload: &[u8]) -> Result<MailRequest, BadRequest> {
     let list = RlpReader::new(payload).list();
     let mut fields = list.map_err(|_| BadRequest::Malformed)?;
     let (lower, upper) = (seconds(&mut fields)?, seconds(&mut fields)?);
@@ -29,13 +31,13 @@ pub fn read_request(payload: &[u8]) -> Result<Request, BadRequest> {
     let limit = number(&mut fields)?;
     let after = cursor(&mut fields)?;
     fields.finish().map_err(|_| BadRequest::Malformed)?;
-    if !(1..=LIMIT).contains(&limit) {
+    if !(1..=MAX_SYNC_LIMIT).contains(&limit) {
         return Err(BadRequest::Limit);
     }
     if lower > upper {
         return Err(BadRequest::Backwards);
     }
-    Ok(Request {
+    Ok(MailRequest {
         lower,
         upper,
         bloom,
@@ -52,7 +54,7 @@ pub fn request(lower: UnixSecs, upper: UnixSecs, bloom: &Bloom, after: Option<Cu
     list.append(&lower.0)
         .append(&upper.0)
         .append(&bloom.0.as_slice())
-        .append(&LIMIT);
+        .append(&MAX_SYNC_LIMIT);
     append_cursor(&mut list, after);
     list.out().into()
 }
@@ -116,12 +118,12 @@ impl SyncResponse {
 /// The packets that carry a page; only the last of them is the end of the answer, if `last`.
 #[must_use]
 pub fn responses(envelopes: &[Envelope], more: Option<Cursor>, last: bool) -> Vec<Vec<u8>> {
-    let fits = |envelope: &&Envelope| envelope.as_rlp().len() <= ROOM;
+    let fits = |envelope: &&Envelope| envelope.as_rlp().len() <= MAX_BODY;
     let mut packets: Vec<Vec<&Envelope>> = vec![Vec::new()];
     let mut bytes = 0_usize;
     for envelope in envelopes.iter().filter(fits) {
         let len = envelope.as_rlp().len();
-        if bytes.saturating_add(len) > ROOM {
+        if bytes.saturating_add(len) > MAX_BODY {
             packets.push(Vec::new());
             bytes = 0;
         }
@@ -161,9 +163,9 @@ impl From<RlpError> for NotASyncResponse {
 }
 
 /// Envelopes that one request may ask for, as status-im has it.
-pub const LIMIT: u32 = 1_000;
+pub const MAX_SYNC_LIMIT: u32 = 1_000;
 /// What headers, cursor and flags leave of a packet.
-const ROOM: usize = MAX_PACKET - 64;
+const MAX_BODY: usize = MAX_PACKET - 64;
 
 #[cfg(test)]
 mod tests;

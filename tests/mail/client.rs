@@ -10,12 +10,12 @@ use whisht::gossip::packet::code;
 use whisht::link::Capability;
 use whisht::mail::RequestId;
 use whisht::mail::cursor::Position;
-use whisht::mail::request::Packet;
+use whisht::mail::request::RequestPacket;
 use whisht::mail::response::{Completion, messages};
 use whisht::message::{self, Padding, Plaintext, seal_asymmetric};
 use whisht::node::{FetchEnd, FetchRequest, FetchStage, MailSource};
 
-use crate::scene::{
+use crate::fixture::{
     SERVER, TOPIC, WRITER, a_day, begin, desk, ended, fetch, forget, inbox, key, reader, world,
     world_with, write,
 };
@@ -23,7 +23,7 @@ use crate::sim::World;
 use crate::sim::rogue::Manners;
 
 #[test]
-fn who_was_away_gets_what_was_missed_and_nobody_notices() {
+fn a_client_that_was_away_fetches_the_missed_messages_unnoticed() {
     let mut world = world();
     write(&mut world, "the hedge, at nine");
     forget(&mut world);
@@ -147,7 +147,7 @@ fn requests_that_make_no_sense_are_refused_at_once() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_not_waited_for_for_ever() {
+fn connecting_to_an_absent_server_times_out() {
     let mut world = world();
     let reader = reader(&mut world);
     world.kill(SERVER);
@@ -167,13 +167,13 @@ fn a_node_that_is_no_mail_server_is_silence() {
 }
 
 /// A reader, and a machine that pretends to be a mail server.
-struct Liar {
+struct ScriptedServer {
     world: World,
     reader: usize,
     rogue: usize,
 }
 
-impl Liar {
+impl ScriptedServer {
     fn new(client: &'static str) -> Self {
         let mut world = world();
         let reader = reader(&mut world);
@@ -188,7 +188,7 @@ impl Liar {
         }
     }
 
-    /// The reader begins to fetch from the liar.
+    /// The reader begins to fetch from the server.
     fn begin(&mut self) {
         let request = FetchRequest {
             from: Some(MailSource::At(self.world.addr(self.rogue))),
@@ -211,8 +211,8 @@ impl Liar {
             .iter()
             .filter(|heard| heard.capability == Capability::SHH_6)
             .filter(|heard| heard.code == u16::from(code::P2P_REQUEST))
-            .map(|heard| match Packet::decode(&heard.payload) {
-                Ok(Packet::Sealed(envelope)) => envelope.hash(),
+            .map(|heard| match RequestPacket::decode(&heard.payload) {
+                Ok(RequestPacket::Sealed(envelope)) => envelope.hash(),
                 other => panic!("{other:?}"),
             })
             .collect()
@@ -248,7 +248,7 @@ impl Liar {
     }
 
     /// An envelope for the desk, made an hour ago, without any work.
-    fn letter(&mut self, number: u32) -> Envelope {
+    fn missed_envelope(&mut self, number: u32) -> Envelope {
         let sent = self.world.clock().unix.0 - 3_600;
         self.world.incite(self.rogue, |rogue, _| {
             let text = format!("letter {number}");
@@ -276,58 +276,63 @@ impl Liar {
 
 #[test]
 fn a_cursor_loop_by_a_lying_server_ends_the_exchange() {
-    let mut liar = Liar::new("whisht/v0.1.0");
-    liar.begin();
+    let mut server = ScriptedServer::new("whisht/v0.1.0");
+    server.begin();
     for (round, cursor) in [5, 6, 5].into_iter().enumerate() {
-        assert_eq!(liar.requests().len(), round + 1);
-        let letter = liar.letter(u32::try_from(round).unwrap());
-        liar.hand_over(&[letter]);
-        liar.complete(Some(cursor));
+        assert_eq!(server.requests().len(), round + 1);
+        let letter = server.missed_envelope(u32::try_from(round).unwrap());
+        server.hand_over(&[letter]);
+        server.complete(Some(cursor));
     }
-    assert_eq!(liar.end(), Some(FetchEnd::Lied));
-    let received = inbox(&mut liar.world, liar.reader);
+    assert_eq!(server.end(), Some(FetchEnd::Lied));
+    let received = inbox(&mut server.world, server.reader);
     assert_eq!(received.len(), 3, "what came is dealt with all the same");
 }
 
 #[test]
 fn a_response_flood_from_a_peer_without_trust_is_not_even_read() {
-    let mut liar = Liar::new("whisht/v0.1.0");
-    let (rogue, reader) = (liar.rogue, liar.reader);
-    let line = liar.world.intrude(rogue, reader);
-    assert_eq!(line, liar.line());
-    let letter = liar.letter(1);
+    let mut server = ScriptedServer::new("whisht/v0.1.0");
+    let (rogue, reader) = (server.rogue, server.reader);
+    let line = server.world.intrude(rogue, reader);
+    assert_eq!(line, server.line());
+    let letter = server.missed_envelope(1);
     for _ in 0..50 {
-        liar.hand_over(core::slice::from_ref(&letter));
-        liar.say(code::P2P_MESSAGE, vec![0xff; 1_000]);
-        liar.say(code::P2P_REQUEST_COMPLETE, vec![0xff; 1_000]);
+        server.hand_over(core::slice::from_ref(&letter));
+        server.say(code::P2P_MESSAGE, vec![0xff; 1_000]);
+        server.say(code::P2P_REQUEST_COMPLETE, vec![0xff; 1_000]);
     }
-    assert!(liar.world.rogue(rogue).line(line).stands());
-    assert!(inbox(&mut liar.world, reader).is_empty());
-    assert_eq!(liar.world.status(reader).pool_envelopes, 0);
+    assert!(server.world.rogue(rogue).line(line).stands());
+    assert!(inbox(&mut server.world, reader).is_empty());
+    assert_eq!(server.world.status(reader).pool_envelopes, 0);
 }
 
 #[test]
 fn trust_ends_with_the_exchange() {
-    let mut liar = Liar::new("whisht/v0.1.0");
-    let (rogue, reader) = (liar.rogue, liar.reader);
-    liar.world.intrude(rogue, reader);
-    liar.begin();
-    let letter = liar.letter(1);
-    liar.hand_over(&[letter]);
-    liar.complete(None);
-    assert_eq!(liar.end(), Some(FetchEnd::Complete));
-    let late = liar.letter(2);
-    liar.hand_over(&[late]);
-    assert_eq!(inbox(&mut liar.world, reader).len(), 1);
+    let mut server = ScriptedServer::new("whisht/v0.1.0");
+    let (rogue, reader) = (server.rogue, server.reader);
+    server.world.intrude(rogue, reader);
+    server.begin();
+    let letter = server.missed_envelope(1);
+    server.hand_over(&[letter]);
+    server.complete(None);
+    assert_eq!(server.end(), Some(FetchEnd::Complete));
+    let late = server.missed_envelope(2);
+    server.hand_over(&[late]);
+    assert_eq!(inbox(&mut server.world, reader).len(), 1);
     // It was a peer before, and is one still.
-    assert_eq!(liar.world.status(reader).peers, 1);
+    assert_eq!(server.world.status(reader).peers, 1);
 }
 
 #[test]
 fn a_server_of_go_ethereums_is_asked_and_believed_in_its_own_way() {
-    let mut liar = Liar::new("Geth/v1.8.27-stable/linux-amd64/go1.10");
-    liar.begin();
-    let asked = liar.world.rogue(liar.rogue).line(liar.line()).heard.iter();
+    let mut server = ScriptedServer::new("Geth/v1.8.27-stable/linux-amd64/go1.10");
+    server.begin();
+    let asked = server
+        .world
+        .rogue(server.rogue)
+        .line(server.line())
+        .heard
+        .iter();
     let request = asked
         .filter(|heard| heard.code == u16::from(code::P2P_REQUEST))
         .find_map(|heard| Envelope::decode(&heard.payload).ok())
@@ -336,19 +341,19 @@ fn a_server_of_go_ethereums_is_asked_and_believed_in_its_own_way() {
     assert_eq!(opened.payload.len(), 72);
     assert!(opened.payload.ends_with(&Bloom::FULL.0));
     for number in 0..3 {
-        let letter = liar.letter(number);
-        liar.hand_over(&[letter]);
+        let letter = server.missed_envelope(number);
+        server.hand_over(&[letter]);
     }
-    liar.world.run(Duration::from_secs(6));
-    assert_eq!(liar.end(), Some(FetchEnd::Quiet));
-    assert_eq!(inbox(&mut liar.world, liar.reader).len(), 3);
+    server.world.run(Duration::from_secs(6));
+    assert_eq!(server.end(), Some(FetchEnd::Quiet));
+    assert_eq!(inbox(&mut server.world, server.reader).len(), 3);
 }
 
 #[test]
 fn what_was_not_asked_for_never_reaches_a_key() {
-    let mut liar = Liar::new("whisht/v0.1.0");
-    liar.begin();
-    let old = liar.letter(1);
+    let mut server = ScriptedServer::new("whisht/v0.1.0");
+    server.begin();
+    let old = server.missed_envelope(1);
     let older = UnminedEnvelope {
         expiry: UnixSecs(old.expiry().0 - 10 * 86_400),
         ttl: Ttl(60),
@@ -356,14 +361,14 @@ fn what_was_not_asked_for_never_reaches_a_key() {
         hint: EncryptionHint::Absent,
         data: old.data().to_vec(),
     };
-    liar.hand_over(&[older.with_nonce(1)]);
-    liar.complete(None);
+    server.hand_over(&[older.with_nonce(1)]);
+    server.complete(None);
     let Some(FetchStage::Ended {
         unasked, messages, ..
-    }) = ended(&liar.world, liar.reader)
+    }) = ended(&server.world, server.reader)
     else {
         panic!("it has ended");
     };
     assert_eq!((unasked, messages), (1, 0));
-    assert!(inbox(&mut liar.world, liar.reader).is_empty());
+    assert!(inbox(&mut server.world, server.reader).is_empty());
 }

@@ -8,12 +8,12 @@ use whisht::envelope::Envelope;
 use whisht::gossip::packet::{Envelopes, code, outgoing};
 use whisht::link::Capability;
 use whisht::mail::RequestId;
-use whisht::mail::request::{Limit, Request};
+use whisht::mail::request::{Limit, MailRequest};
 use whisht::mail::response::Completion;
 use whisht::onion_wire::OnionMessage;
 use whisht::pow::Generations;
 
-use crate::scene::{SERVER, a_day, fetch, forget, reader, world, write};
+use crate::fixture::{SERVER, a_day, fetch, forget, reader, world, write};
 use crate::sim::World;
 use crate::sim::rogue::Manners;
 
@@ -54,7 +54,7 @@ fn heard(world: &World, rogue: usize, line: LinkId, code: u8) -> Vec<Vec<u8>> {
 }
 
 fn request(limit: u32) -> Vec<u8> {
-    Request {
+    MailRequest {
         lower: circuits::time::UnixSecs(0),
         upper: circuits::time::UnixSecs(u32::MAX),
         bloom: Bloom::FULL,
@@ -136,7 +136,7 @@ fn a_batch_is_acknowledged_only_when_it_would_survive_a_crash() {
 }
 
 #[test]
-fn a_request_flood_ends_with_the_link_and_costs_nobody_else() {
+fn a_request_flood_ends_with_the_link_and_costs_no_other_client() {
     let mut world = world();
     write(&mut world, "one");
     let rogue = world.add_rogue(Manners::good());
@@ -192,7 +192,7 @@ fn an_archive_that_fails_is_told_to_the_client() {
 fn a_node_that_is_no_mail_server_says_nothing_even_to_garbage() {
     let mut world = world();
     let rogue = world.add_rogue(Manners::good());
-    let line = world.intrude(rogue, crate::scene::WRITER);
+    let line = world.intrude(rogue, crate::fixture::WRITER);
     for payload in [request(2), vec![0xff; 40]] {
         say(&mut world, rogue, line, code::P2P_REQUEST, payload.clone());
         say(&mut world, rogue, line, code::P2P_SYNC_REQUEST, payload);

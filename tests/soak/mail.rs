@@ -10,7 +10,7 @@ use whisht::bloom::Bloom;
 use whisht::gossip::packet::code;
 use whisht::link::{Capability, Packing, Priority};
 use whisht::mail::RequestId;
-use whisht::mail::request::{Limit, Request};
+use whisht::mail::request::{Limit, MailRequest};
 
 use crate::crowd::Attacker;
 use crate::envelopes::{shh, unix_now};
@@ -67,7 +67,7 @@ impl Attacker {
     fn request_for_everything(&mut self) -> Vec<u8> {
         let mut id = RequestId([0; 32]);
         self.rng.fill_bytes(&mut id.0);
-        let request = Request {
+        let request = MailRequest {
             lower: UnixSecs(0),
             upper: unix_now(),
             bloom: Bloom::FULL,

@@ -9,9 +9,9 @@ use whisht::bloom::Bloom;
 use whisht::envelope::{Envelope, EnvelopeHash};
 use whisht::gossip::packet::Envelopes;
 use whisht::mail::RequestId;
-use whisht::mail::access::Access;
+use whisht::mail::access::AccessPolicy;
 use whisht::mail::cursor::{Cursor, Position};
-use whisht::mail::request::{Limit, Packet, Request};
+use whisht::mail::request::{Limit, MailRequest, RequestPacket};
 use whisht::mail::response::{Completion, messages};
 use whisht::mail::sync::{self, SyncResponse};
 use whisht::message::{ClientSecret, SymKey};
@@ -19,10 +19,10 @@ use whisht::message::{ClientSecret, SymKey};
 use super::{array, bytes, cases, int, name, text};
 
 /// A server with the password of a case.
-fn server(case: &Value) -> Access {
+fn server(case: &Value) -> AccessPolicy {
     let password = SymKey::from_password(text(&case["password"])).unwrap();
     assert_eq!(password.expose(), &array::<32>(&case["sym_key"]));
-    Access {
+    AccessPolicy {
         password: Some(password),
         node: ClientSecret::from_bytes(&Secret::init_with(|key| key.fill(1))).unwrap(),
         allowed: std::collections::BTreeSet::new(),
@@ -33,7 +33,7 @@ fn server(case: &Value) -> Access {
 #[test]
 fn requests_of_go_ethereum_are_understood_as_its_server_does() {
     for case in cases("mailserver_request", "cases") {
-        let packet = Packet::decode(&bytes(&case["envelope_rlp"])).unwrap();
+        let packet = RequestPacket::decode(&bytes(&case["envelope_rlp"])).unwrap();
         let verdict = server(&case).admit(RelayKey([1; 64]), packet, UnixSecs(0));
         let accepted = case["accepted"].as_bool().unwrap();
         assert_eq!(verdict.is_ok(), accepted, "{}: {verdict:?}", name(&case));
@@ -55,7 +55,7 @@ fn what_we_ask_of_go_ethereum_is_what_its_clients_ask() {
         if !accepted || payload.len() != 72 {
             continue;
         }
-        let request = Request {
+        let request = MailRequest {
             lower: UnixSecs(int(&case["lower"])),
             upper: UnixSecs(int(&case["upper"])),
             bloom: Bloom(array(&case["bloom"])),
@@ -100,11 +100,11 @@ fn plain_requests_of_status_im_are_read_and_written_alike() {
     let mut plain = 0;
     for case in packets("p2p_request") {
         let (payload, fields) = (bytes(&case["payload"]), &case["fields"]);
-        match Packet::decode(&payload).unwrap() {
-            Packet::Sealed(envelope) => {
+        match RequestPacket::decode(&payload).unwrap() {
+            RequestPacket::Sealed(envelope) => {
                 assert_eq!(envelope.as_rlp(), bytes(&fields["envelope"]));
             }
-            Packet::Plain(id, request) => {
+            RequestPacket::Plain(id, request) => {
                 let request = request.unwrap();
                 assert_eq!(id, RequestId(array(&fields["id"])));
                 assert_eq!(request.lower.0, int::<u32>(&fields["from"]));

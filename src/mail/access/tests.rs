@@ -20,8 +20,8 @@ fn node() -> ClientSecret {
     ClientSecret::from_bytes(&Secret::init_with(|bytes| bytes.fill(3))).unwrap()
 }
 
-fn access(password: bool, friend: bool) -> Access {
-    Access {
+fn access(password: bool, friend: bool) -> AccessPolicy {
+    AccessPolicy {
         password: password.then(|| key(5)),
         node: node(),
         allowed: friend.then_some(FRIEND).into_iter().collect(),
@@ -29,8 +29,8 @@ fn access(password: bool, friend: bool) -> Access {
     }
 }
 
-fn request() -> Request {
-    Request {
+fn request() -> MailRequest {
+    MailRequest {
         lower: UnixSecs(10),
         upper: UnixSecs(20),
         bloom: Bloom::FULL,
@@ -45,7 +45,7 @@ enum To<'a> {
     Node(ClientPublic),
 }
 
-fn sealed(to: &To<'_>, signed: bool) -> Packet {
+fn sealed(to: &To<'_>, signed: bool) -> RequestPacket {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let signer = ClientSecret::generate(&mut rng);
     let signer = signed.then_some(&signer);
@@ -62,15 +62,15 @@ fn sealed(to: &To<'_>, signed: bool) -> Packet {
         hint: EncryptionHint::Absent,
         data,
     };
-    Packet::Sealed(unmined.with_nonce(1 << 60))
+    RequestPacket::Sealed(unmined.with_nonce(1 << 60))
 }
 
-fn plain() -> Packet {
-    Packet::Plain(RequestId([8; 32]), Ok(request()))
+fn plain() -> RequestPacket {
+    RequestPacket::Plain(RequestId([8; 32]), Ok(request()))
 }
 
 /// What becomes of a packet from a peer.
-fn verdict(access: &Access, peer: RelayKey, packet: Packet) -> Result<(), Denied> {
+fn verdict(access: &AccessPolicy, peer: RelayKey, packet: RequestPacket) -> Result<(), Denied> {
     match access.admit(peer, packet, NOW) {
         Ok((_, read)) => {
             assert_eq!(read, request());
@@ -81,7 +81,7 @@ fn verdict(access: &Access, peer: RelayKey, packet: Packet) -> Result<(), Denied
 }
 
 #[test]
-fn whoever_knows_the_password_is_answered() {
+fn a_client_with_the_password_is_answered() {
     let access = access(true, false);
     let by_password = || sealed(&To::Key(&key(5)), true);
     assert_eq!(verdict(&access, STRANGER, by_password()), Ok(()));
@@ -119,7 +119,7 @@ fn without_a_password_only_named_peers_are_answered() {
 }
 
 #[test]
-fn a_server_with_neither_is_open_to_everybody_who_can_address_it() {
+fn a_server_with_neither_answers_every_client() {
     let access = access(false, false);
     let to_node = sealed(&To::Node(node().public()), true);
     assert_eq!(verdict(&access, STRANGER, to_node), Ok(()));
@@ -137,7 +137,7 @@ fn an_unsigned_request_is_refused() {
 
 #[test]
 fn a_request_has_to_cost_what_an_envelope_costs() {
-    let access = Access {
+    let access = AccessPolicy {
         min_pow: 1_000.0,
         ..access(true, false)
     };
@@ -147,7 +147,7 @@ fn a_request_has_to_cost_what_an_envelope_costs() {
 
 #[test]
 fn a_request_without_a_lifetime_makes_no_infinite_work() {
-    let Packet::Sealed(envelope) = sealed(&To::Key(&key(5)), true) else {
+    let RequestPacket::Sealed(envelope) = sealed(&To::Key(&key(5)), true) else {
         panic!("it is sealed");
     };
     let endless = UnminedEnvelope {
@@ -157,7 +157,7 @@ fn a_request_without_a_lifetime_makes_no_infinite_work() {
         hint: EncryptionHint::Absent,
         data: envelope.data().to_vec(),
     };
-    let packet = Packet::Sealed(endless.with_nonce(1));
+    let packet = RequestPacket::Sealed(endless.with_nonce(1));
     let denied = verdict(&access(true, false), STRANGER, packet);
     assert_eq!(denied, Err(Denied::LowPow));
 }

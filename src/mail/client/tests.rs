@@ -71,7 +71,7 @@ fn the_cursor_goes_back_to_the_server_as_it_came() {
     client.on_sent(at(0), FIRST);
     let _ = client.on_messages(at(0), vec![envelope(2_000)]);
     client.on_completion(at(0), &done(FIRST, Some(77))).unwrap();
-    let request = Request::read(&client.next_request(), UnixSecs(0)).unwrap();
+    let request = MailRequest::read(&client.next_request(), UnixSecs(0)).unwrap();
     assert_eq!(request.after.unwrap().position.sent, UnixSecs(77));
     assert_eq!(request.limit, Limit::Count(PAGE_LIMIT));
 }

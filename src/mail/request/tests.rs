@@ -34,9 +34,9 @@ fn fields() -> Vec<Vec<u8>> {
     ]
 }
 
-fn read(fields: &[Vec<u8>]) -> Result<Request, BadRequest> {
+fn read(fields: &[Vec<u8>]) -> Result<MailRequest, BadRequest> {
     let fields: Vec<&[u8]> = fields.iter().map(Vec::as_slice).collect();
-    Request::read(&list(&fields), NOW)
+    MailRequest::read(&list(&fields), NOW)
 }
 
 #[test]
@@ -64,9 +64,9 @@ fn an_end_of_zero_means_now_and_a_minute() {
 fn a_limit_of_zero_is_the_servers_own_and_a_huge_one_is_cut() {
     let mut fields = fields();
     fields[3] = number(0);
-    assert_eq!(read(&fields).unwrap().limit.granted(), LIMIT_UNSAID);
+    assert_eq!(read(&fields).unwrap().limit.granted(), DEFAULT_LIMIT);
     fields[3] = number(u32::MAX);
-    assert_eq!(read(&fields).unwrap().limit.granted(), LIMIT_MOST);
+    assert_eq!(read(&fields).unwrap().limit.granted(), MAX_LIMIT);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn each_field_of_a_list_is_held_to_its_form() {
 fn packed_bytes_have_the_lengths_of_go_ethereum() {
     for len in 0..120 {
         let payload = vec![0; len];
-        let taken = Request::read(&payload, NOW).is_ok();
+        let taken = MailRequest::read(&payload, NOW).is_ok();
         assert_eq!(taken, len == 8 || len >= 72, "{len}");
     }
 }
@@ -109,25 +109,28 @@ fn what_follows_the_packed_bloom_is_limit_and_cursor_if_it_can_be() {
     };
     let mut payload = vec![0; 72];
     payload.extend(5_u32.to_be_bytes());
-    assert_eq!(Request::read(&payload, NOW).unwrap().limit, Limit::Count(5));
+    assert_eq!(
+        MailRequest::read(&payload, NOW).unwrap().limit,
+        Limit::Count(5)
+    );
     payload.extend(position.to_bytes());
-    let request = Request::read(&payload, NOW).unwrap();
+    let request = MailRequest::read(&payload, NOW).unwrap();
     assert_eq!(request.after, Some(position.into()));
     payload.push(0);
-    assert_eq!(Request::read(&payload, NOW).unwrap().after, None);
+    assert_eq!(MailRequest::read(&payload, NOW).unwrap().after, None);
     assert!(!request.batch, "go-ethereum's clients cannot read a list");
 }
 
 #[test]
 fn a_plain_request_for_too_much_is_refused() {
-    let request = Request {
-        limit: Limit::Count(LIMIT_PLAIN + 1),
+    let request = MailRequest {
+        limit: Limit::Count(MAX_PLAIN_LIMIT + 1),
         ..read(&fields()).unwrap()
     };
-    let packet = Packet::decode(&request.to_plain(RequestId([7; 32]))).unwrap();
+    let packet = RequestPacket::decode(&request.to_plain(RequestId([7; 32]))).unwrap();
     assert!(matches!(
         packet,
-        Packet::Plain(RequestId(id), Err(BadRequest::Limit)) if id == [7; 32]
+        RequestPacket::Plain(RequestId(id), Err(BadRequest::Limit)) if id == [7; 32]
     ));
 }
 
@@ -141,7 +144,7 @@ fn what_is_neither_envelope_nor_request_is_neither() {
         &[0xc3, 1, 2, 3],
         &[0xff; 40],
     ] {
-        assert_eq!(Packet::decode(payload).err(), Some(NotARequest));
+        assert_eq!(RequestPacket::decode(payload).err(), Some(NotARequest));
     }
 }
 
@@ -150,12 +153,12 @@ prop_compose! {
         lower in 0..u32::MAX,
         len: u32,
         bloom: [[u8; 32]; 2],
-        limit in 0..=LIMIT_PLAIN,
+        limit in 0..=MAX_PLAIN_LIMIT,
         after: Option<(u32, [u8; 32], Option<[u8; 4]>)>,
-    ) -> Request {
+    ) -> MailRequest {
         let mut bits = [0; 64];
         bits.copy_from_slice(&bloom.concat());
-        Request {
+        MailRequest {
             lower: UnixSecs(lower),
             upper: UnixSecs(lower).after(len.max(1)),
             bloom: Bloom(bits),
@@ -172,20 +175,20 @@ prop_compose! {
 proptest! {
     #[test]
     fn lists_survive_being_written(request in any_request(), batch: bool) {
-        let request = Request { batch, ..request };
-        prop_assert_eq!(Request::read(&request.to_list(), NOW), Ok(request));
+        let request = MailRequest { batch, ..request };
+        prop_assert_eq!(MailRequest::read(&request.to_list(), NOW), Ok(request));
     }
 
     #[test]
     fn packed_bytes_survive_being_written(request in any_request()) {
-        let request = Request { batch: false, ..request };
-        prop_assert_eq!(Request::read(&request.to_packed(), NOW), Ok(request));
+        let request = MailRequest { batch: false, ..request };
+        prop_assert_eq!(MailRequest::read(&request.to_packed(), NOW), Ok(request));
     }
 
     #[test]
     fn plain_requests_survive_being_written(request in any_request(), id: [u8; 32]) {
-        let packet = Packet::decode(&request.to_plain(RequestId(id)));
-        let Ok(Packet::Plain(read_id, Ok(read))) = packet else {
+        let packet = RequestPacket::decode(&request.to_plain(RequestId(id)));
+        let Ok(RequestPacket::Plain(read_id, Ok(read))) = packet else {
             return Err(TestCaseError::fail("it is no plain request"));
         };
         prop_assert_eq!((read_id, read), (RequestId(id), request));
@@ -193,7 +196,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_without_harm(bytes: Vec<u8>) {
-        let _ = Packet::decode(&bytes);
-        let _ = Request::read(&bytes, NOW);
+        let _ = RequestPacket::decode(&bytes);
+        let _ = MailRequest::read(&bytes, NOW);
     }
 }

@@ -3,7 +3,7 @@ use core::time::Duration;
 use circuits::secret::Secret;
 use circuits::time::{Instant, UnixSecs};
 
-use super::super::request::LIMIT_PLAIN;
+use super::super::request::MAX_PLAIN_LIMIT;
 use super::super::request_quota::{MAX_EXCESS, MAX_REQUESTS};
 use super::*;
 use crate::bloom::Bloom;
@@ -21,9 +21,9 @@ fn now(secs: u64) -> Now {
 }
 
 /// A server that answers everybody.
-fn server() -> Server {
+fn server() -> MailServer {
     let node = Secret::init_with(|bytes| bytes.fill(3));
-    Server::new(Access {
+    MailServer::new(AccessPolicy {
         password: None,
         node: ClientSecret::from_bytes(&node).unwrap(),
         allowed: std::collections::BTreeSet::new(),
@@ -31,8 +31,8 @@ fn server() -> Server {
     })
 }
 
-fn request(limit: u32) -> Request {
-    Request {
+fn request(limit: u32) -> MailRequest {
+    MailRequest {
         lower: UnixSecs(0),
         upper: UnixSecs(u32::MAX),
         bloom: Bloom::FULL,
@@ -70,24 +70,24 @@ fn page(envelopes: Vec<Envelope>, more: bool) -> Page {
 }
 
 /// The question that the server puts to the archive now; exactly one.
-fn asked(server: &mut Server) -> (QueryId, PageQuery) {
-    let actions = server.go_on(|_| true);
+fn asked(server: &mut MailServer) -> (QueryId, PageQuery) {
+    let actions = server.find_next_pages(|_| true);
     match actions.as_slice() {
-        [Action::Find(id, query)] => (*id, *query),
+        [ServerAction::Find(id, query)] => (*id, *query),
         other => panic!("{other:?}"),
     }
 }
 
-fn completion(actions: &[Action]) -> Completion {
+fn completion(actions: &[ServerAction]) -> Completion {
     match actions.last() {
-        Some(Action::Send(LINK, P2pKind::RequestComplete, payload)) => {
+        Some(ServerAction::Send(LINK, P2pKind::RequestComplete, payload)) => {
             Completion::decode(payload).unwrap()
         }
         other => panic!("{other:?}"),
     }
 }
 
-fn reason(actions: &[Action]) -> String {
+fn reason(actions: &[ServerAction]) -> String {
     match completion(actions) {
         Completion::Failed { reason, .. } => reason,
         done @ Completion::Done { .. } => panic!("{done:?}"),
@@ -115,7 +115,7 @@ fn an_answer_is_envelopes_and_then_a_word_of_completion() {
             cursor: None,
         }
     );
-    assert_eq!((server.answering(), server.given()), (0, 3));
+    assert_eq!((server.answering(), server.sent()), (0, 3));
 }
 
 #[test]
@@ -125,15 +125,18 @@ fn the_next_page_is_looked_for_only_when_the_link_is_free() {
     let (id, _) = asked(&mut server);
     let first = envelopes(40);
     let actions = server.on_page(id, Ok(page(first.clone(), true)));
-    assert!(matches!(actions.as_slice(), [Action::Send(..)]));
+    assert!(matches!(actions.as_slice(), [ServerAction::Send(..)]));
     assert!(
-        server.go_on(|_| false).is_empty(),
+        server.find_next_pages(|_| false).is_empty(),
         "the client does not read"
     );
     let (_, query) = asked(&mut server);
     assert_eq!(query.after, first.last().map(Position::of));
     assert_eq!(query.limit, 60, "forty of a hundred are sent");
-    assert!(server.go_on(|_| true).is_empty(), "one question at a time");
+    assert!(
+        server.find_next_pages(|_| true).is_empty(),
+        "one question at a time"
+    );
 }
 
 #[test]
@@ -155,7 +158,7 @@ fn a_limit_that_is_reached_ends_with_a_cursor() {
 #[test]
 fn amplification_is_bounded_by_effort_and_the_client_goes_on_from_there() {
     let mut server = server();
-    let _ = server.on_request(now(0), LINK, PEER, &plain(9, LIMIT_PLAIN));
+    let _ = server.on_request(now(0), LINK, PEER, &plain(9, MAX_PLAIN_LIMIT));
     let position = Position::of(&envelopes(1)[0]);
     let mut effort = 0;
     loop {
@@ -168,7 +171,7 @@ fn amplification_is_bounded_by_effort_and_the_client_goes_on_from_there() {
             effort: query.effort,
         };
         let actions = server.on_page(id, Ok(barren));
-        if let Some(Action::Send(..)) = actions.last() {
+        if let Some(ServerAction::Send(..)) = actions.last() {
             let Completion::Done { cursor, last, .. } = completion(&actions) else {
                 panic!("it is done");
             };
@@ -177,7 +180,7 @@ fn amplification_is_bounded_by_effort_and_the_client_goes_on_from_there() {
             break;
         }
     }
-    assert_eq!(effort, EFFORT);
+    assert_eq!(effort, MAX_EFFORT);
 }
 
 #[test]
@@ -193,10 +196,13 @@ fn a_request_flood_is_told_to_wait_and_then_hung_up_on() {
     }
     assert_eq!(refused, MAX_EXCESS);
     let actions = server.on_request(now(0), LINK, PEER, &plain(1, 1));
-    assert!(matches!(actions.as_slice(), [Action::HangUp(LINK)]));
+    assert!(matches!(actions.as_slice(), [ServerAction::HangUp(LINK)]));
     // A new connection of the same peer has the same purse.
     let actions = server.on_request(now(0), LinkId(2), PEER, &plain(1, 1));
-    assert!(matches!(actions.as_slice(), [Action::HangUp(LinkId(2))]));
+    assert!(matches!(
+        actions.as_slice(),
+        [ServerAction::HangUp(LinkId(2))]
+    ));
     // Whoever waits is answered again.
     let later = server.on_request(now(60), LINK, PEER, &plain(1, 1));
     assert!(later.is_empty() || reason(&later) == "rate limit exceeded");
@@ -227,9 +233,9 @@ fn a_crowd_of_clients_cannot_make_us_hold_more_than_so_many_answers() {
     for client in 0..100_u8 {
         let link = LinkId(u64::from(client) + 10);
         let actions = server.on_request(now(0), link, RelayKey([client; 64]), &plain(1, 5));
-        assert_eq!(actions.is_empty(), usize::from(client) < MOST_CLIENTS);
+        assert_eq!(actions.is_empty(), usize::from(client) < MAX_CLIENTS);
     }
-    assert_eq!(server.answering(), MOST_CLIENTS);
+    assert_eq!(server.answering(), MAX_CLIENTS);
 }
 
 #[test]
@@ -257,7 +263,7 @@ fn an_archive_that_fails_is_no_silence() {
 fn garbage_costs_the_link_and_a_novel_is_not_read() {
     let mut server = server();
     let actions = server.on_request(now(0), LINK, PEER, &[0xc0]);
-    assert!(matches!(actions.as_slice(), [Action::HangUp(LINK)]));
+    assert!(matches!(actions.as_slice(), [ServerAction::HangUp(LINK)]));
     let novel = vec![0; MAX_REQUEST + 1];
     assert!(server.on_request(now(0), LINK, PEER, &novel).is_empty());
 }
@@ -265,7 +271,7 @@ fn garbage_costs_the_link_and_a_novel_is_not_read() {
 #[test]
 fn a_forged_cursor_leads_nowhere_but_into_the_range() {
     let mut server = server();
-    let forged = Request {
+    let forged = MailRequest {
         lower: UnixSecs(500),
         upper: UnixSecs(600),
         after: Some(Cursor {
@@ -296,7 +302,7 @@ fn another_server_is_answered_in_its_own_packets() {
     let (id, _) = asked(&mut server);
     let found = envelopes(3);
     let actions = server.on_page(id, Ok(page(found.clone(), false)));
-    let [Action::Send(LINK, P2pKind::SyncResponse, packet)] = actions.as_slice() else {
+    let [ServerAction::Send(LINK, P2pKind::SyncResponse, packet)] = actions.as_slice() else {
         panic!("{actions:?}");
     };
     let read = sync::SyncResponse::decode(packet).unwrap();

@@ -31,7 +31,7 @@ fn a_request_survives_being_written() {
     assert_eq!((read.lower, read.upper), (UnixSecs(1), UnixSecs(2)));
     assert_eq!(
         (read.limit, read.after),
-        (Limit::Count(LIMIT), Some(cursor()))
+        (Limit::Count(MAX_SYNC_LIMIT), Some(cursor()))
     );
 }
 

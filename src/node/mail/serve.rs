@@ -18,22 +18,22 @@ use super::Node;
 use crate::envelope::{Envelope, ProtocolVersion};
 use crate::gossip::OutboundPacket;
 use crate::gossip::packet::P2pKind;
-use crate::mail::access::Access;
+use crate::mail::access::AccessPolicy;
 use crate::mail::archive::{ArchiveRequest, ArchiveResponse, BatchId, Contents};
-use crate::mail::server::{Action, Server};
+use crate::mail::server::{MailServer, ServerAction};
 
 /// A mail server.
 pub(in super::super) struct Serving {
-    server: Server,
+    server: MailServer,
     keeping: Keeping,
     /// Packets that wait for room on their link.
     outbox: BTreeMap<LinkId, VecDeque<(P2pKind, Vec<u8>)>>,
 }
 
 impl Serving {
-    pub(in super::super) fn new(access: Access, most_waiting: usize) -> Self {
+    pub(in super::super) fn new(access: AccessPolicy, most_waiting: usize) -> Self {
         Self {
-            server: Server::new(access),
+            server: MailServer::new(access),
             keeping: Keeping::new(most_waiting),
             outbox: BTreeMap::new(),
         }
@@ -52,7 +52,7 @@ impl Serving {
             bytes: contents.bytes,
             oldest: contents.oldest.map(|oldest| oldest.0),
             answering: self.server.answering(),
-            given: self.server.given(),
+            given: self.server.sent(),
         }
     }
 }
@@ -274,7 +274,7 @@ impl Node {
         }
         if serving.server.is_waiting() {
             let (connections, outbox) = (&self.connections, &serving.outbox);
-            let actions = serving.server.go_on(|link| {
+            let actions = serving.server.find_next_pages(|link| {
                 let backlog = connections.get(link).map(|link| link.link.queued_bytes());
                 backlog == Some(0) && !outbox.contains_key(&link)
             });
@@ -282,15 +282,15 @@ impl Node {
         }
     }
 
-    fn act(&mut self, now: Now, actions: Vec<Action>) {
+    fn act(&mut self, now: Now, actions: Vec<ServerAction>) {
         for action in actions {
             match action {
-                Action::Find(id, query) => {
+                ServerAction::Find(id, query) => {
                     self.outputs
                         .push_back(Output::Archive(ArchiveRequest::Find(id, query)));
                 }
-                Action::HangUp(link) => self.hang_up(now, link),
-                Action::Send(link, kind, payload) => {
+                ServerAction::HangUp(link) => self.hang_up(now, link),
+                ServerAction::Send(link, kind, payload) => {
                     if let Some(serving) = &mut self.mail.serving {
                         let outbox = serving.outbox.entry(link).or_default();
                         outbox.push_back((kind, payload));
