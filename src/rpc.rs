@@ -1,6 +1,6 @@
 //! The node's JSON-RPC 2.0 interface, without the socket.
 //!
-//! [`Incoming`] reads requests, [`Call`] turns a method and its parameters into something to do, and
+//! [`RpcMessage`] reads requests, [`RpcCall`] turns a method and its parameters into something to do, and
 //! the functions below turn what came of it back into JSON. The methods `whisht_*` are our own: their
 //! parameters may be positional or named, and their errors carry a kind, a cause and a remedy in
 //! `data`, so that no program has to read the message. All others are go-ethereum's, down to the
@@ -21,10 +21,10 @@ use serde_json::{Value, json};
 
 use crate::node::{Event, Reply};
 
-pub use call::{Call, METHODS, Permissions, Render};
-pub use error::{Kind, RpcError};
+pub use call::{METHODS, Permissions, Render, RpcCall};
+pub use error::{RpcError, RpcErrorKind};
 pub use keys::KeyCall;
-pub use request::{Incoming, Request, failure, response};
+pub use request::{RpcMessage, RpcRequest, failure, response};
 
 /// What a subscriber is told of an event; nothing of those that are for somebody else.
 #[must_use]

@@ -2,14 +2,14 @@
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
-use whisht::rpc::{self, Call, Incoming, METHODS, Permissions, Request};
+use whisht::rpc::{self, METHODS, Permissions, RpcCall, RpcMessage, RpcRequest};
 
 /// Reads requests and their parameters. Panics if a rule is broken.
 pub fn rpc_request(data: &[u8]) {
-    match Incoming::read(data) {
+    match RpcMessage::read(data) {
         Ok(None) => assert!(data.iter().all(u8::is_ascii_whitespace)),
-        Ok(Some(Incoming::One(request))) => understand(request),
-        Ok(Some(Incoming::Many(requests))) => requests.into_iter().for_each(understand),
+        Ok(Some(RpcMessage::Single(request))) => understand(request),
+        Ok(Some(RpcMessage::Batch(requests))) => requests.into_iter().for_each(understand),
         Err(error) => {
             let answer = rpc::failure(&error);
             assert!(answer.get("id").is_none() && answer.get("error").is_some());
@@ -17,8 +17,8 @@ pub fn rpc_request(data: &[u8]) {
     }
 }
 
-fn understand(request: Request) {
-    let Request { id, method, params } = request;
+fn understand(request: RpcRequest) {
+    let RpcRequest { id, method, params } = request;
     let digits = id.to_string();
     let mut rng = ChaCha20Rng::from_seed([1; 32]);
     for export_keys in [false, true] {
@@ -26,8 +26,8 @@ fn understand(request: Request) {
             export_keys,
             export_files: export_keys,
         };
-        let outcome = match Call::read(&method, params.clone(), permissions, &mut rng) {
-            Ok(Call::Known(value)) => Ok(value),
+        let outcome = match RpcCall::read(&method, params.clone(), permissions, &mut rng) {
+            Ok(RpcCall::Known(value)) => Ok(value),
             Ok(_) => continue,
             Err(error) => {
                 let known = METHODS.contains(&method.as_str());

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::config::ConfigError;
 use crate::config::file::FileError;
 use crate::node::{Refusal, RefusalKind};
-use crate::rpc::Kind;
+use crate::rpc::RpcErrorKind;
 use crate::shell::data_dir::DirError;
 use crate::shell::host::HostError;
 use crate::shell::identities::KeyError;
@@ -133,10 +133,10 @@ impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let exit = match &error {
             ClientError::Refused(refusal) => match refusal.kind {
-                Kind::Policy => Exit::Refused,
-                Kind::Usage => Exit::Usage,
-                Kind::Busy | Kind::Locked => Exit::Locked,
-                Kind::Stopped | Kind::Storage => Exit::Failed,
+                RpcErrorKind::Policy => Exit::Refused,
+                RpcErrorKind::Usage => Exit::Usage,
+                RpcErrorKind::Busy | RpcErrorKind::Locked => Exit::Locked,
+                RpcErrorKind::Stopped | RpcErrorKind::Storage => Exit::Failed,
             },
             _ => Exit::Failed,
         };

@@ -10,34 +10,36 @@ use serde_json::{Map, Value, json};
 use sha3::{Digest, Keccak256};
 
 use super::RpcError;
-use super::call::Call;
+use super::call::RpcCall;
 use super::enode::Enode;
 use super::value::{bytes, from_bytes, from_float, only, text};
 use crate::endpoint::{Endpoint, PeerAddr};
 use crate::node::{CLIENT_ID, Command, NodeView, PeerView, Reply};
 
 /// Reads a call. `None` if there is no such method.
-pub(super) fn read(method: &str, params: Option<Value>) -> Option<Result<Call, RpcError>> {
+pub(super) fn read(method: &str, params: Option<Value>) -> Option<Result<RpcCall, RpcError>> {
     let call = match method {
-        "admin_addPeer" => peer(method, params).map(Command::AddPeer).map(Call::plain),
+        "admin_addPeer" => peer(method, params)
+            .map(Command::AddPeer)
+            .map(RpcCall::plain),
         "admin_removePeer" => key(method, params)
             .map(Command::RemovePeer)
-            .map(Call::plain),
+            .map(RpcCall::plain),
         "admin_addTrustedPeer" => key(method, params)
             .map(|key| Command::AlwaysAdmit(key, true))
-            .map(Call::plain),
+            .map(RpcCall::plain),
         "admin_removeTrustedPeer" => key(method, params)
             .map(|key| Command::AlwaysAdmit(key, false))
-            .map(Call::plain),
-        "admin_peers" => Ok(Call::Node(Command::Peers, peers)),
-        "admin_nodeInfo" => Ok(Call::NodeInfo),
-        "net_version" => Ok(Call::Known(NETWORK.into())),
-        "net_listening" => Ok(Call::Known(true.into())),
-        "net_peerCount" => Ok(Call::Node(Command::Peers, peer_count)),
-        "web3_clientVersion" => Ok(Call::Known(CLIENT_ID.into())),
+            .map(RpcCall::plain),
+        "admin_peers" => Ok(RpcCall::Node(Command::Peers, peers)),
+        "admin_nodeInfo" => Ok(RpcCall::NodeInfo),
+        "net_version" => Ok(RpcCall::Known(NETWORK.into())),
+        "net_listening" => Ok(RpcCall::Known(true.into())),
+        "net_peerCount" => Ok(RpcCall::Node(Command::Peers, peer_count)),
+        "web3_clientVersion" => Ok(RpcCall::Known(CLIENT_ID.into())),
         "web3_sha3" => only(method, params, bytes)
-            .map(|data| Call::Known(from_bytes(&Keccak256::digest(&*data)))),
-        "rpc_modules" => Ok(Call::Modules),
+            .map(|data| RpcCall::Known(from_bytes(&Keccak256::digest(&*data)))),
+        "rpc_modules" => Ok(RpcCall::Modules),
         _ => return None,
     };
     Some(call)

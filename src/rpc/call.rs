@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::mail::Wanted as WantedMail;
-use super::{KeyCall, Kind, RpcError, admin, mail, shh};
+use super::mail::FetchCall;
+use super::{KeyCall, RpcError, RpcErrorKind, admin, mail, shh};
 use crate::endpoint::PeerAddr;
 use crate::envelope::Topic;
 use crate::identity::parse_topic;
@@ -20,14 +20,14 @@ use crate::node::{Command, Criteria, MessageId, Recipient, Reply, SendRequest, S
 
 /// What a caller wants done.
 #[derive(Debug)]
-pub enum Call {
+pub enum RpcCall {
     /// Something of the node, and how its reply is written.
     Node(Command, Render),
     /// Nothing: the result is known.
     Known(Value),
-    /// Mail to be fetched: [`mail::Wanted::command`](super::mail::Wanted::command), which may take
+    /// Mail to be fetched: [`mail::FetchCall::command`](super::mail::FetchCall::command), which may take
     /// a while.
-    FetchMail(Box<WantedMail>),
+    FetchMail(Box<FetchCall>),
     /// Something with the keys of identities.
     Keys(KeyCall),
     /// A key made of a password, which takes a while; then [`shh::keep_key`].
@@ -63,24 +63,32 @@ pub struct Permissions {
 impl Permissions {
     /// Whether keys may be handed out in the clear.
     pub(super) fn keys(self) -> Result<(), RpcError> {
-        if self.export_keys { Ok(()) } else { kept() }
+        if self.export_keys {
+            Ok(())
+        } else {
+            keys_not_exported()
+        }
     }
 
     /// Whether key files may be handed out.
     pub(super) fn files(self) -> Result<(), RpcError> {
-        if self.export_files { Ok(()) } else { kept() }
+        if self.export_files {
+            Ok(())
+        } else {
+            keys_not_exported()
+        }
     }
 }
 
-fn kept() -> Result<(), RpcError> {
+fn keys_not_exported() -> Result<(), RpcError> {
     Err(RpcError::server(
-        Kind::Policy,
+        RpcErrorKind::Policy,
         "keys are not handed out here",
         "start the node with --rpc-allow-key-export if its clients may have them",
     ))
 }
 
-impl Call {
+impl RpcCall {
     /// Reads the parameters of a method. `rng` draws the topic of a message that names none.
     ///
     /// # Errors
@@ -219,9 +227,9 @@ fn add_peer(params: Value) -> Result<Command, RpcError> {
     Ok(Command::AddPeer(peer))
 }
 
-fn subscribe(params: Value) -> Result<Call, RpcError> {
+fn subscribe(params: Value) -> Result<RpcCall, RpcError> {
     match text(params, "to")?.as_str() {
-        "events" => Ok(Call::Subscribe),
+        "events" => Ok(RpcCall::Subscribe),
         other => Err(RpcError::invalid_params(
             format_args!("there is nothing named {other:?} to subscribe to"),
             "subscribe to \"events\"",

@@ -22,7 +22,7 @@ pub(super) struct Enode {
 
 impl Enode {
     /// Reads a URL.
-    pub(super) fn parse(url: &str) -> Result<Self, EnodeError> {
+    pub(super) fn parse(url: &str) -> Result<Self, GethEnodeError> {
         let rest = strip_scheme(url);
         let bare = rest.unwrap_or(url);
         if !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -30,23 +30,23 @@ impl Enode {
             return Ok(Self { key, address: None });
         }
         let rest = rest.ok_or_else(|| match has_scheme(url) {
-            true => EnodeError::MissingNodeId,
-            false => EnodeError::Scheme,
+            true => GethEnodeError::MissingNodeId,
+            false => GethEnodeError::Scheme,
         })?;
         let (rest, _fragment) = split(rest, '#');
         let (rest, query) = split(rest, '?');
         let (authority, _path) = split(rest, '/');
         let (key, host) = authority
             .rsplit_once('@')
-            .ok_or(EnodeError::MissingNodeId)?;
+            .ok_or(GethEnodeError::MissingNodeId)?;
         let key = parse_key(key)?;
         let (host, port) = split_port(host)?;
-        let ip: IpAddr = host.parse().map_err(|_| EnodeError::Ip)?;
-        let port = parse_port(port).ok_or(EnodeError::Port)?;
+        let ip: IpAddr = host.parse().map_err(|_| GethEnodeError::Ip)?;
+        let port = parse_port(port).ok_or(GethEnodeError::Port)?;
         match discovery_port(query) {
             None | Some("") => {}
             Some(port) if parse_port(port).is_some() => {}
-            Some(_) => return Err(EnodeError::DiscoveryPort),
+            Some(_) => return Err(GethEnodeError::DiscoveryPort),
         }
         let address = Some(SocketAddr::new(ip.to_canonical(), port));
         Ok(Self { key, address })
@@ -55,7 +55,7 @@ impl Enode {
 
 /// What is wrong with an enode URL, in geth's words.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-pub(super) enum EnodeError {
+pub(super) enum GethEnodeError {
     /// The discovery port is no 16-bit number.
     #[error("invalid discport in query")]
     DiscoveryPort,
@@ -120,38 +120,38 @@ fn has_scheme(url: &str) -> bool {
         .is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("enode"))
 }
 
-fn parse_key(digits: &str) -> Result<RelayKey, EnodeError> {
+fn parse_key(digits: &str) -> Result<RelayKey, GethEnodeError> {
     let bytes = hex::decode(digits).map_err(|_| {
         let stranger = digits.bytes().find(|byte| !byte.is_ascii_hexdigit());
-        EnodeError::NodeId(stranger.map_or(NodeIdError::OddLength, NodeIdError::Digit))
+        GethEnodeError::NodeId(stranger.map_or(NodeIdError::OddLength, NodeIdError::Digit))
     })?;
     let key = bytes
         .try_into()
         .map(RelayKey)
-        .map_err(|_| EnodeError::NodeId(NodeIdError::Length))?;
+        .map_err(|_| GethEnodeError::NodeId(NodeIdError::Length))?;
     if is_on_curve(&key) {
         Ok(key)
     } else {
-        Err(EnodeError::NodeId(NodeIdError::OffCurve))
+        Err(GethEnodeError::NodeId(NodeIdError::OffCurve))
     }
 }
 
 /// Splits `host:port` or `[v6]:port`.
-fn split_port(host: &str) -> Result<(&str, &str), EnodeError> {
+fn split_port(host: &str) -> Result<(&str, &str), GethEnodeError> {
     if let Some(bracketed) = host.strip_prefix('[') {
         let (ip, rest) = bracketed
             .split_once(']')
-            .ok_or(EnodeError::Host("missing ']' in address"))?;
+            .ok_or(GethEnodeError::Host("missing ']' in address"))?;
         let port = rest
             .strip_prefix(':')
-            .ok_or(EnodeError::Host("missing port in address"))?;
+            .ok_or(GethEnodeError::Host("missing port in address"))?;
         return Ok((ip, port));
     }
     let (ip, port) = host
         .split_once(':')
-        .ok_or(EnodeError::Host("missing port in address"))?;
+        .ok_or(GethEnodeError::Host("missing port in address"))?;
     if port.contains(':') {
-        return Err(EnodeError::Host("too many colons in address"));
+        return Err(GethEnodeError::Host("too many colons in address"));
     }
     Ok((ip, port))
 }

@@ -17,7 +17,7 @@ pub struct RpcError {
     /// JSON-RPC's number for it.
     pub code: i32,
     /// Which kind, so that a program can tell them apart.
-    pub kind: Kind,
+    pub kind: RpcErrorKind,
     /// What is the matter.
     pub cause: String,
     /// What the caller can do; `None` in an error worded like go-ethereum's.
@@ -26,7 +26,7 @@ pub struct RpcError {
 
 /// Kinds of errors.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Kind {
+pub enum RpcErrorKind {
     /// A limit of the server is reached.
     Busy,
     /// A password is missing or wrong.
@@ -41,7 +41,7 @@ pub enum Kind {
     Usage,
 }
 
-impl Kind {
+impl RpcErrorKind {
     /// The word in `data.kind`.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -57,7 +57,7 @@ impl Kind {
 
     /// The kind of this word.
     #[must_use]
-    pub fn of(word: &str) -> Option<Self> {
+    pub fn from_word(word: &str) -> Option<Self> {
         [
             Self::Busy,
             Self::Locked,
@@ -73,7 +73,7 @@ impl Kind {
 
 impl RpcError {
     /// An error of the server's own, with the code that JSON-RPC leaves to servers.
-    pub fn server(kind: Kind, cause: impl fmt::Display, remedy: impl fmt::Display) -> Self {
+    pub fn server(kind: RpcErrorKind, cause: impl fmt::Display, remedy: impl fmt::Display) -> Self {
         Self {
             code: SERVER,
             kind,
@@ -145,7 +145,7 @@ impl RpcError {
     fn usage(code: i32, cause: impl fmt::Display, remedy: impl fmt::Display) -> Self {
         Self {
             code,
-            kind: Kind::Usage,
+            kind: RpcErrorKind::Usage,
             cause: cause.to_string(),
             remedy: Some(remedy.to_string()),
         }
@@ -154,7 +154,7 @@ impl RpcError {
     fn plain(code: i32, cause: impl fmt::Display) -> Self {
         Self {
             code,
-            kind: Kind::Usage,
+            kind: RpcErrorKind::Usage,
             cause: cause.to_string(),
             remedy: None,
         }
@@ -164,9 +164,9 @@ impl RpcError {
 impl From<Refusal> for RpcError {
     fn from(refusal: Refusal) -> Self {
         let kind = match refusal.kind {
-            RefusalKind::Locked => Kind::Locked,
-            RefusalKind::Usage => Kind::Usage,
-            RefusalKind::Policy => Kind::Policy,
+            RefusalKind::Locked => RpcErrorKind::Locked,
+            RefusalKind::Usage => RpcErrorKind::Usage,
+            RefusalKind::Policy => RpcErrorKind::Policy,
         };
         Self {
             code: SERVER,

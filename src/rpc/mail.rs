@@ -7,7 +7,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::RpcError;
-use super::call::{Call, bad, object};
+use super::call::{RpcCall, bad, object};
 use crate::endpoint::PeerAddr;
 use crate::identity::parse_topic;
 use crate::message::SymKey;
@@ -31,12 +31,12 @@ struct Params {
 
 /// Mail to be fetched, with a password that is no key yet.
 #[derive(Debug)]
-pub struct Wanted {
+pub struct FetchCall {
     request: FetchRequest,
     password: Option<Zeroizing<String>>,
 }
 
-impl Wanted {
+impl FetchCall {
     /// The command that fetches it. Making a key of a password takes a while.
     ///
     /// # Errors
@@ -53,7 +53,7 @@ impl Wanted {
 }
 
 /// Reads the parameters.
-pub(super) fn fetch(params: Value) -> Result<Call, RpcError> {
+pub(super) fn fetch(params: Value) -> Result<RpcCall, RpcError> {
     let params: Params = object(params)?;
     let topics = params.topics.unwrap_or_default();
     let topics: Result<_, _> = topics.iter().map(|topic| parse_topic(topic)).collect();
@@ -65,7 +65,7 @@ pub(super) fn fetch(params: Value) -> Result<Call, RpcError> {
         narrow: params.narrow.unwrap_or(false),
         password: None,
     };
-    Ok(Call::FetchMail(Box::new(Wanted {
+    Ok(RpcCall::FetchMail(Box::new(FetchCall {
         request,
         password: params.password,
     })))
@@ -93,16 +93,16 @@ mod tests {
     use super::*;
     use crate::envelope::Topic;
 
-    fn wanted(params: Value) -> Result<Wanted, RpcError> {
+    fn wanted(params: Value) -> Result<FetchCall, RpcError> {
         match fetch(json!([params]))? {
-            Call::FetchMail(wanted) => Ok(*wanted),
+            RpcCall::FetchMail(wanted) => Ok(*wanted),
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
     fn only_the_beginning_of_the_range_must_be_said() {
-        let Wanted { request, password } = wanted(json!({"since": 5})).unwrap();
+        let FetchCall { request, password } = wanted(json!({"since": 5})).unwrap();
         assert_eq!(request.since, UnixSecs(5));
         assert!(request.from.is_none() && request.until.is_none() && password.is_none());
         assert!(request.topics.is_empty() && !request.narrow);

@@ -11,7 +11,7 @@ use super::RpcError;
 
 /// A request as it came.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct RpcRequest {
     /// Echoed in the response: a number in its own digits, a text or null.
     pub id: Value,
     /// What to do.
@@ -22,14 +22,14 @@ pub struct Request {
 
 /// What came in one piece.
 #[derive(Clone, Debug)]
-pub enum Incoming {
+pub enum RpcMessage {
     /// One request; wants one response.
-    One(Request),
+    Single(RpcRequest),
     /// A list of requests; wants a list of responses in the same order, even of none.
-    Many(Vec<Request>),
+    Batch(Vec<RpcRequest>),
 }
 
-impl Incoming {
+impl RpcMessage {
     /// Reads the first JSON value of a text; `None` if there is only white space.
     ///
     /// # Errors
@@ -40,29 +40,27 @@ impl Incoming {
         match values.next() {
             None => Ok(None),
             Some(Err(error)) => Err(RpcError::not_json(error)),
-            Some(Ok(Value::Array(list))) if list.len() > MOST_REQUESTS => {
-                Err(RpcError::no_request(format_args!(
-                    "a list holds at most {MOST_REQUESTS} requests"
-                )))
-            }
+            Some(Ok(Value::Array(list))) if list.len() > MAX_BATCH => Err(RpcError::no_request(
+                format_args!("a list holds at most {MAX_BATCH} requests"),
+            )),
             Some(Ok(Value::Array(list))) => {
-                let requests = list.into_iter().map(Request::read);
+                let requests = list.into_iter().map(RpcRequest::read);
                 requests
                     .collect::<Result<_, _>>()
-                    .map(|many| Some(Self::Many(many)))
+                    .map(|many| Some(Self::Batch(many)))
             }
             Some(Ok(value)) => {
-                let request = Request::read(value)?;
+                let request = RpcRequest::read(value)?;
                 if !request.is_addressed() {
                     return Err(RpcError::unknown_method(&request.method));
                 }
-                Ok(Some(Self::One(request)))
+                Ok(Some(Self::Single(request)))
             }
         }
     }
 }
 
-impl Request {
+impl RpcRequest {
     /// Reads a request.
     ///
     /// # Errors
@@ -132,4 +130,4 @@ pub(super) fn take(members: &mut Map<String, Value>, name: &str) -> Option<Value
 }
 
 /// Requests in one list.
-const MOST_REQUESTS: usize = 1024;
+const MAX_BATCH: usize = 1024;

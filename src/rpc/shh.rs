@@ -13,9 +13,9 @@ use circuits::secret::Secret;
 use rand_core::CryptoRng;
 use serde_json::{Value, json};
 
-use super::call::Call;
+use super::call::RpcCall;
 use super::enode::Enode;
-use super::value::{Args, bytes, float, from_bytes, from_float, only, text, whole};
+use super::value::{PositionalParams, bytes, float, from_bytes, from_float, only, text, whole};
 use super::{Permissions, RpcError};
 use crate::bloom::Bloom;
 use crate::gossip::packet::MinPow;
@@ -28,16 +28,16 @@ pub(super) fn read(
     method: &str,
     params: Option<Value>,
     permissions: Permissions,
-) -> Option<Result<Call, RpcError>> {
+) -> Option<Result<RpcCall, RpcError>> {
     let command = match method {
-        "shh_version" => return Some(Ok(Call::Known("6.0".into()))),
+        "shh_version" => return Some(Ok(RpcCall::Known("6.0".into()))),
         "shh_info" => Ok(ShhCommand::Info),
-        "shh_setMaxMessageSize" => return Some(set_max_size(method, params).map(Call::plain)),
-        "shh_setMinPoW" => return Some(set_min_pow(method, params).map(Call::plain)),
-        "shh_setBloomFilter" => return Some(set_bloom(method, params).map(Call::plain)),
+        "shh_setMaxMessageSize" => return Some(set_max_size(method, params).map(RpcCall::plain)),
+        "shh_setMinPoW" => return Some(set_min_pow(method, params).map(RpcCall::plain)),
+        "shh_setBloomFilter" => return Some(set_bloom(method, params).map(RpcCall::plain)),
         "shh_markTrustedPeer" => trust_peer(method, params),
-        "shh_makeLightClient" => return Some(Ok(Call::plain(Command::SetLight(true)))),
-        "shh_cancelLightClient" => return Some(Ok(Call::plain(Command::SetLight(false)))),
+        "shh_makeLightClient" => return Some(Ok(RpcCall::plain(Command::SetLight(true)))),
+        "shh_cancelLightClient" => return Some(Ok(RpcCall::plain(Command::SetLight(false)))),
         "shh_newKeyPair" => Ok(ShhCommand::NewKeyPair),
         "shh_addPrivateKey" => keys::add_pair(method, params),
         "shh_deleteKeyPair" => only(method, params, text).map(ShhCommand::DeleteKeyPair),
@@ -50,7 +50,7 @@ pub(super) fn read(
         "shh_addSymKey" => keys::add_shared(method, params),
         "shh_generateSymKeyFromPassword" => {
             let password = only(method, params, text);
-            return Some(password.map(|password| Call::KeyFromPassword(password.into())));
+            return Some(password.map(|password| RpcCall::KeyFromPassword(password.into())));
         }
         "shh_deleteSymKey" => only(method, params, text).map(ShhCommand::DeleteSymKey),
         "shh_hasSymKey" => only(method, params, text).map(ShhCommand::HasSymKey),
@@ -64,10 +64,10 @@ pub(super) fn read(
             only(method, params, text).map(ShhCommand::DeleteFilter)
         }
         "shh_subscribe" => return Some(subscribe(method, params)),
-        "shh_unsubscribe" => return Some(only(method, params, text).map(Call::ShhUnsubscribe)),
+        "shh_unsubscribe" => return Some(only(method, params, text).map(RpcCall::ShhUnsubscribe)),
         _ => return None,
     };
-    Some(command.map(Call::shh))
+    Some(command.map(RpcCall::shh))
 }
 
 fn set_max_size(method: &str, params: Option<Value>) -> Result<Command, RpcError> {
@@ -103,16 +103,16 @@ fn trust_peer(method: &str, params: Option<Value>) -> Result<ShhCommand, RpcErro
     Ok(ShhCommand::TrustPeer(peer.key))
 }
 
-fn subscribe(method: &str, params: Option<Value>) -> Result<Call, RpcError> {
+fn subscribe(method: &str, params: Option<Value>) -> Result<RpcCall, RpcError> {
     let name = params.as_ref().and_then(|params| params.get(0)?.as_str());
     if let Some(name) = name.filter(|name| *name != "messages") {
         // In go-ethereum what is subscribed to is a method.
         return Err(RpcError::unknown_method(&format!("shh_{name}")));
     }
-    let mut args = Args::new(method, params, 2)?;
+    let mut args = PositionalParams::new(method, params, 2)?;
     let _name = args.read(text)?;
     let criteria = criteria::read_next(&mut args)?;
-    Ok(Call::ShhSubscribe(criteria))
+    Ok(RpcCall::ShhSubscribe(criteria))
 }
 
 /// The result of a call.

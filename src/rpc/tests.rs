@@ -9,14 +9,14 @@ use crate::node::{Command, MessageId, Recipient, SendRequest, Stage};
 const KEY: &str = "0x0479be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798\
                    483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8";
 
-fn call(method: &str, params: Value) -> Result<Call, RpcError> {
+fn call(method: &str, params: Value) -> Result<RpcCall, RpcError> {
     let mut rng = ChaCha20Rng::from_seed([1; 32]);
-    Call::read(method, Some(params), Permissions::default(), &mut rng)
+    RpcCall::read(method, Some(params), Permissions::default(), &mut rng)
 }
 
 fn send(params: Value) -> Result<SendRequest, RpcError> {
     match call("whisht_send", json!([params]))? {
-        Call::Node(Command::Send(request), _) => Ok(request),
+        RpcCall::Node(Command::Send(request), _) => Ok(request),
         other => panic!("{other:?}"),
     }
 }
@@ -45,7 +45,7 @@ fn an_unknown_method_names_the_nearest() {
 }
 
 #[test]
-fn a_message_to_a_key_gets_a_topic_that_nobody_chose() {
+fn a_message_to_a_key_gets_a_random_topic() {
     let request = send(json!({"to": KEY, "payload": "0x6869", "level": "normal"})).unwrap();
     assert!(matches!(request.to, Recipient::Public(_, topic) if topic != Topic::default()));
     assert_eq!(*request.payload, b"hi");
@@ -111,11 +111,14 @@ fn each_bad_parameter_is_named() {
 fn parameters_may_be_positional_or_named() {
     for params in [json!([7]), json!({"id": 7})] {
         let call = call("whisht_cancel", params).unwrap();
-        assert!(matches!(call, Call::Node(Command::Cancel(MessageId(7)), _)));
+        assert!(matches!(
+            call,
+            RpcCall::Node(Command::Cancel(MessageId(7)), _)
+        ));
     }
     for (params, number) in [(json!([]), 0), (json!([9]), 9), (json!({"after": 9}), 9)] {
         let call = call("whisht_inbox", params).unwrap();
-        assert!(matches!(call, Call::Node(Command::Inbox(after), _) if after == number));
+        assert!(matches!(call, RpcCall::Node(Command::Inbox(after), _) if after == number));
     }
 }
 
@@ -124,7 +127,7 @@ fn identities_are_key_pairs_unless_a_topic_is_given() {
     use crate::identity::NewIdentity;
 
     let wanted = |params| match call("whisht_newIdentity", json!([params])).unwrap() {
-        Call::Keys(KeyCall::New { wanted, .. }) => wanted,
+        RpcCall::Keys(KeyCall::New { wanted, .. }) => wanted,
         other => panic!("{other:?}"),
     };
     assert!(matches!(
@@ -151,13 +154,15 @@ fn identities_are_key_pairs_unless_a_topic_is_given() {
 
 /// What a text that holds no request is answered.
 fn not_a_request(text: &str) -> Value {
-    failure(&Incoming::read(text.as_bytes()).unwrap_err())
+    failure(&RpcMessage::read(text.as_bytes()).unwrap_err())
 }
 
 #[test]
 fn a_password_that_is_left_out_is_not_an_empty_one() {
     let password = |params| match call("whisht_newIdentity", json!([params])).unwrap() {
-        Call::Keys(KeyCall::New { password, .. }) => password.map(|password| password.is_empty()),
+        RpcCall::Keys(KeyCall::New { password, .. }) => {
+            password.map(|password| password.is_empty())
+        }
         other => panic!("{other:?}"),
     };
     assert_eq!(password(json!({"name": "me"})), None);
@@ -246,7 +251,7 @@ fn an_id_comes_back_in_its_own_digits() {
         "-123456789012345678901234567890",
     ] {
         let text = format!(r#"{{"ID":{id},"Method":"shh_version"}}{{"and":"more"}}"#);
-        let Ok(Some(Incoming::One(request))) = Incoming::read(text.as_bytes()) else {
+        let Ok(Some(RpcMessage::Single(request))) = RpcMessage::read(text.as_bytes()) else {
             panic!("one request")
         };
         let response = response(request.id, Ok(json!("6.0"))).to_string();
@@ -259,16 +264,16 @@ fn an_id_comes_back_in_its_own_digits() {
 
 #[test]
 fn an_empty_list_is_a_list_and_an_empty_text_is_nothing() {
-    let empty = Incoming::read(b" [] ");
-    assert!(matches!(empty, Ok(Some(Incoming::Many(list))) if list.is_empty()));
-    assert!(matches!(Incoming::read(b" \n"), Ok(None)));
+    let empty = RpcMessage::read(b" [] ");
+    assert!(matches!(empty, Ok(Some(RpcMessage::Batch(list))) if list.is_empty()));
+    assert!(matches!(RpcMessage::read(b" \n"), Ok(None)));
     let long = format!("[{}]", vec!["{}"; 1025].join(","));
     assert_eq!(not_a_request(&long)["error"]["code"], json!(-32700));
 }
 
 #[test]
 fn an_error_shows_kind_cause_and_remedy() {
-    let error = RpcError::server(Kind::Policy, "no relays", "wait");
+    let error = RpcError::server(RpcErrorKind::Policy, "no relays", "wait");
     assert_eq!(
         response(json!(1), Err(error)),
         json!({"jsonrpc": "2.0", "id": 1, "error": {
@@ -278,13 +283,13 @@ fn an_error_shows_kind_cause_and_remedy() {
         }})
     );
     for kind in [
-        Kind::Busy,
-        Kind::Policy,
-        Kind::Stopped,
-        Kind::Storage,
-        Kind::Usage,
+        RpcErrorKind::Busy,
+        RpcErrorKind::Policy,
+        RpcErrorKind::Stopped,
+        RpcErrorKind::Storage,
+        RpcErrorKind::Usage,
     ] {
-        assert_eq!(Kind::of(kind.word()), Some(kind));
+        assert_eq!(RpcErrorKind::from_word(kind.word()), Some(kind));
     }
 }
 

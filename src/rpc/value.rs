@@ -15,13 +15,13 @@ use super::request::take;
 use crate::envelope::Topic;
 
 /// Positional parameters, taken one after another.
-pub(super) struct Args {
+pub(super) struct PositionalParams {
     values: IntoIter<Value>,
     wanted: usize,
     next: usize,
 }
 
-impl Args {
+impl PositionalParams {
     /// The parameters of a method that wants so many.
     pub(super) fn new(
         method: &str,
@@ -45,13 +45,13 @@ impl Args {
     /// Reads the next parameter; after the last one, makes sure that nothing follows.
     pub(super) fn read<T>(
         &mut self,
-        read: impl FnOnce(Value) -> Result<T, Wrong>,
+        read: impl FnOnce(Value) -> Result<T, ValueError>,
     ) -> Result<T, RpcError> {
         let at = self.next;
         let value = self.values.next().ok_or_else(|| {
             RpcError::bad_params(format_args!("missing value for required argument {at}"))
         })?;
-        let read = read(value).map_err(|Wrong(what)| {
+        let read = read(value).map_err(|ValueError(what)| {
             RpcError::bad_params(format_args!("invalid argument {at}: {what}"))
         })?;
         self.next += 1;
@@ -69,9 +69,9 @@ impl Args {
 pub(super) fn only<T>(
     method: &str,
     params: Option<Value>,
-    read: impl FnOnce(Value) -> Result<T, Wrong>,
+    read: impl FnOnce(Value) -> Result<T, ValueError>,
 ) -> Result<T, RpcError> {
-    Args::new(method, params, 1)?.read(read)
+    PositionalParams::new(method, params, 1)?.read(read)
 }
 
 /// A method's name as Go has it: what follows the underscore begins with a capital.
@@ -88,9 +88,9 @@ fn exported(method: &str) -> String {
 
 /// What is wrong with a value.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) struct Wrong(pub(super) String);
+pub(super) struct ValueError(pub(super) String);
 
-impl Wrong {
+impl ValueError {
     pub(super) fn new(what: impl fmt::Display) -> Self {
         Self(what.to_string())
     }
@@ -98,15 +98,15 @@ impl Wrong {
 
 /// The members of an object, each of which may be missing. Members that nobody asks for are
 /// ignored.
-pub(super) struct Fields(Map<String, Value>);
+pub(super) struct ObjectParams(Map<String, Value>);
 
-impl Fields {
+impl ObjectParams {
     /// An object, or null for an empty one.
-    pub(super) fn new(value: Value) -> Result<Self, Wrong> {
+    pub(super) fn new(value: Value) -> Result<Self, ValueError> {
         match value {
             Value::Object(members) => Ok(Self(members)),
             Value::Null => Ok(Self(Map::new())),
-            _ => Err(Wrong::new("not an object")),
+            _ => Err(ValueError::new("not an object")),
         }
     }
 
@@ -114,13 +114,13 @@ impl Fields {
     pub(super) fn read<T>(
         &mut self,
         name: &str,
-        read: impl FnOnce(Value) -> Result<T, Wrong>,
-    ) -> Result<Option<T>, Wrong> {
+        read: impl FnOnce(Value) -> Result<T, ValueError>,
+    ) -> Result<Option<T>, ValueError> {
         match take(&mut self.0, name) {
             None | Some(Value::Null) => Ok(None),
             Some(value) => read(value)
                 .map(Some)
-                .map_err(|Wrong(what)| Wrong(format!("{name}: {what}"))),
+                .map_err(|ValueError(what)| ValueError(format!("{name}: {what}"))),
         }
     }
 
@@ -128,8 +128,8 @@ impl Fields {
     pub(super) fn read_unnamed<T>(
         &mut self,
         name: &str,
-        read: impl FnOnce(Value) -> Result<T, Wrong>,
-    ) -> Result<Option<T>, Wrong> {
+        read: impl FnOnce(Value) -> Result<T, ValueError>,
+    ) -> Result<Option<T>, ValueError> {
         match take(&mut self.0, name) {
             None | Some(Value::Null) => Ok(None),
             Some(value) => read(value).map(Some),
@@ -138,90 +138,91 @@ impl Fields {
 }
 
 /// A text; null is the empty one.
-pub(super) fn text(value: Value) -> Result<String, Wrong> {
+pub(super) fn text(value: Value) -> Result<String, ValueError> {
     match value {
         Value::String(text) => Ok(text),
         Value::Null => Ok(String::new()),
-        _ => Err(Wrong::new("not a text")),
+        _ => Err(ValueError::new("not a text")),
     }
 }
 
 /// A whole number of 32 bits; null is zero.
-pub(super) fn whole(value: Value) -> Result<u32, Wrong> {
+pub(super) fn whole(value: Value) -> Result<u32, ValueError> {
     match value {
         Value::Null => Ok(0),
         value => value
             .as_u64()
             .and_then(|number| u32::try_from(number).ok())
-            .ok_or_else(|| Wrong::new("not a whole number of 32 bits")),
+            .ok_or_else(|| ValueError::new("not a whole number of 32 bits")),
     }
 }
 
 /// A finite number; null is zero.
-pub(super) fn float(value: Value) -> Result<f64, Wrong> {
+pub(super) fn float(value: Value) -> Result<f64, ValueError> {
     match value {
         Value::Null => Ok(0.0),
         value => value
             .as_f64()
             .filter(|number| number.is_finite())
-            .ok_or_else(|| Wrong::new("not a number of 64 bits")),
+            .ok_or_else(|| ValueError::new("not a number of 64 bits")),
     }
 }
 
 /// True or false.
-pub(super) fn flag(value: Value) -> Result<bool, Wrong> {
+pub(super) fn flag(value: Value) -> Result<bool, ValueError> {
     value
         .as_bool()
-        .ok_or_else(|| Wrong::new("neither true nor false"))
+        .ok_or_else(|| ValueError::new("neither true nor false"))
 }
 
 /// Bytes; the text that held them is wiped, since it may have been a key.
-pub(super) fn bytes(value: Value) -> Result<Zeroizing<Vec<u8>>, Wrong> {
+pub(super) fn bytes(value: Value) -> Result<Zeroizing<Vec<u8>>, ValueError> {
     let text = Zeroizing::new(hexadecimal(value)?);
     let digits = digits(&text)?;
     hex::decode(digits)
         .map(Zeroizing::new)
-        .map_err(|_| Wrong::new("invalid hex string"))
+        .map_err(|_| ValueError::new("invalid hex string"))
 }
 
 /// A topic: four bytes.
-pub(super) fn topic(value: Value) -> Result<Topic, Wrong> {
+pub(super) fn topic(value: Value) -> Result<Topic, ValueError> {
     let text = hexadecimal(value)?;
     let digits = digits(&text)?;
     let mut topic = Topic::default();
     let wanted = 2 * topic.0.len();
     if digits.len() != wanted {
-        return Err(Wrong(format!(
+        return Err(ValueError(format!(
             "hex string has length {}, want {wanted} for Topic",
             digits.len()
         )));
     }
-    hex::decode_to_slice(digits, &mut topic.0).map_err(|_| Wrong::new("invalid hex string"))?;
+    hex::decode_to_slice(digits, &mut topic.0)
+        .map_err(|_| ValueError::new("invalid hex string"))?;
     Ok(topic)
 }
 
 /// A list of topics.
-pub(super) fn topics(value: Value) -> Result<Vec<Topic>, Wrong> {
+pub(super) fn topics(value: Value) -> Result<Vec<Topic>, ValueError> {
     match value {
         Value::Array(list) => list.into_iter().map(topic).collect(),
-        _ => Err(Wrong::new("topics: not a list")),
+        _ => Err(ValueError::new("topics: not a list")),
     }
 }
 
-fn hexadecimal(value: Value) -> Result<String, Wrong> {
+fn hexadecimal(value: Value) -> Result<String, ValueError> {
     match value {
         Value::String(text) => Ok(text),
-        _ => Err(Wrong::new("non-string")),
+        _ => Err(ValueError::new("non-string")),
     }
 }
 
 /// What follows the prefix. The empty text needs none.
-fn digits(text: &str) -> Result<&str, Wrong> {
+fn digits(text: &str) -> Result<&str, ValueError> {
     let prefixed = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
     match prefixed {
         None if text.is_empty() => Ok(""),
-        None => Err(Wrong::new("hex string without 0x prefix")),
-        Some(digits) if digits.len() % 2 == 1 => Err(Wrong::new("hex string of odd length")),
+        None => Err(ValueError::new("hex string without 0x prefix")),
+        Some(digits) if digits.len() % 2 == 1 => Err(ValueError::new("hex string of odd length")),
         Some(digits) => Ok(digits),
     }
 }

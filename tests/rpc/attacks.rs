@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::client::{
-    PATIENCE, Ws, call, exchange, http, node, post, read_answer, request, rpc, token,
+    CLIENT_TIMEOUT, Ws, call, exchange, http, node, post, read_answer, request, rpc, token,
 };
 
 /// A request that would change something.
@@ -158,7 +158,7 @@ async fn silent_connections_neither_pile_up_nor_keep_the_owner_out() {
         "who is in stays in"
     );
     // The first had to make room; the last is still there.
-    let read = timeout(PATIENCE, silent[0].read_u8()).await;
+    let read = timeout(CLIENT_TIMEOUT, silent[0].read_u8()).await;
     assert!(read.expect("it is closed").is_err());
     let last = silent.last_mut().unwrap();
     assert!(
@@ -186,7 +186,7 @@ async fn clients_with_the_token_are_bounded_too() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(PATIENCE, back)
+    timeout(CLIENT_TIMEOUT, back)
         .await
         .expect("a place is free again");
 }
@@ -228,7 +228,7 @@ async fn a_body_that_never_ends_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_body_in_pieces_is_no_longer_than_one_in_one() {
+async fn a_chunked_body_has_the_same_size_limit() {
     let host = node("").await;
     let headers = [("transfer-encoding", "chunked"), ("content-length", "")];
     let mut sent = request(&host, "POST", &headers, "");

@@ -17,7 +17,7 @@ use whisht::config::{Config, file};
 use whisht::shell::host::{Host, Place};
 
 /// Far longer than anything here takes on an idle machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A node in a network of this test's own, with both doors open at one port.
 pub(crate) async fn node(more: &str) -> Host {
@@ -58,13 +58,13 @@ pub(crate) fn token(host: &Host) -> String {
 
 /// An answer over HTTP.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct HttpAnswer {
     pub(crate) status: u16,
     pub(crate) head: String,
     pub(crate) body: String,
 }
 
-impl Answer {
+impl HttpAnswer {
     /// A header's value.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
@@ -111,7 +111,7 @@ fn authorization(host: &Host) -> String {
 }
 
 /// Sends bytes to where HTTP is served and reads what comes until the node closes.
-pub(crate) async fn exchange(host: &Host, sent: &[u8]) -> Answer {
+pub(crate) async fn exchange(host: &Host, sent: &[u8]) -> HttpAnswer {
     let mut stream = TcpStream::connect(http(host)).await.unwrap();
     // The node may answer and close before it has read everything.
     let _ = stream.write_all(sent).await;
@@ -119,16 +119,16 @@ pub(crate) async fn exchange(host: &Host, sent: &[u8]) -> Answer {
 }
 
 /// Reads an answer until the node closes.
-pub(crate) async fn read_answer(stream: &mut TcpStream) -> Answer {
+pub(crate) async fn read_answer(stream: &mut TcpStream) -> HttpAnswer {
     let mut received = Vec::new();
     // A connection that is reset has said what it had to say.
-    let _ = timeout(PATIENCE, stream.read_to_end(&mut received))
+    let _ = timeout(CLIENT_TIMEOUT, stream.read_to_end(&mut received))
         .await
         .expect("an answer, and then the end");
     let text = String::from_utf8(received).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok());
-    Answer {
+    HttpAnswer {
         status: status.unwrap_or_default(),
         head: head.to_owned(),
         body: body.to_owned(),
@@ -136,7 +136,7 @@ pub(crate) async fn read_answer(stream: &mut TcpStream) -> Answer {
 }
 
 /// Posts a text as an honest program does, but for these headers.
-pub(crate) async fn post(host: &Host, headers: &[(&str, &str)], body: &str) -> Answer {
+pub(crate) async fn post(host: &Host, headers: &[(&str, &str)], body: &str) -> HttpAnswer {
     exchange(host, &request(host, "POST", headers, body)).await
 }
 
@@ -203,7 +203,9 @@ impl Ws {
 
     pub(crate) async fn next_text(&mut self) -> Option<String> {
         loop {
-            let message = timeout(PATIENCE, self.0.next()).await.expect("a message");
+            let message = timeout(CLIENT_TIMEOUT, self.0.next())
+                .await
+                .expect("a message");
             match message {
                 Some(Ok(Message::Text(text))) => return Some(text.to_string()),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
@@ -215,7 +217,9 @@ impl Ws {
 
     /// Why the node closes, if it says.
     pub(crate) async fn close_code(&mut self) -> Option<u16> {
-        let message = timeout(PATIENCE, self.0.next()).await.expect("a message");
+        let message = timeout(CLIENT_TIMEOUT, self.0.next())
+            .await
+            .expect("a message");
         match message {
             Some(Ok(Message::Close(Some(frame)))) => Some(frame.code.into()),
             _ => None,
@@ -250,7 +254,7 @@ pub(crate) async fn ipc(host: &Host, method: &str, params: Value) -> Value {
     stream.write_all(sent.as_bytes()).await.unwrap();
     let mut received = Vec::new();
     while !received.ends_with(b"\n") {
-        let read = timeout(PATIENCE, stream.read_buf(&mut received)).await;
+        let read = timeout(CLIENT_TIMEOUT, stream.read_buf(&mut received)).await;
         assert_ne!(read.expect("an answer").unwrap(), 0, "the node hangs up");
     }
     serde_json::from_slice(&received).unwrap()

@@ -11,7 +11,8 @@ use whisht::config::{Config, file};
 use whisht::shell::host::{Host, HostError, Place};
 
 use crate::client::{
-    PATIENCE, Ws, call, exchange, http, ipc, node, node_in, post, read_answer, request, rpc, token,
+    CLIENT_TIMEOUT, Ws, call, exchange, http, ipc, node, node_in, post, read_answer, request, rpc,
+    token,
 };
 
 #[tokio::test]
@@ -252,7 +253,9 @@ async fn clients_are_told_when_the_node_ends_and_it_waits_for_none_of_them() {
     let mut socket = UnixStream::connect(host.ipc_path()).await.unwrap();
     // One that never says anything must not be waited for.
     let _silent = TcpStream::connect(http(&host)).await.unwrap();
-    timeout(PATIENCE, host.shutdown()).await.expect("the end");
+    timeout(CLIENT_TIMEOUT, host.shutdown())
+        .await
+        .expect("the end");
     assert_eq!(ws.close_code().await, Some(1001));
     assert_eq!(read_answer(&mut idle).await.status, 200);
     assert_eq!(socket.read_u8().await.ok(), None);

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use crate::client::{PATIENCE, Ws, call, node, rpc};
+use crate::client::{CLIENT_TIMEOUT, Ws, call, node, rpc};
 
 const TOPIC: &str = "0x07678231";
 
@@ -57,7 +57,7 @@ async fn a_message_reaches_its_subscriber_under_the_name_that_it_was_given() {
 }
 
 #[tokio::test]
-async fn nobody_sees_what_another_client_subscribed_to() {
+async fn no_client_sees_the_subscriptions_of_another() {
     let host = node("").await;
     let (mut one, mut two) = (Ws::connect(&host).await, Ws::connect(&host).await);
     let (first, second) = (key(&mut one).await, key(&mut two).await);
@@ -80,7 +80,7 @@ async fn nobody_sees_what_another_client_subscribed_to() {
 }
 
 #[tokio::test]
-async fn whoever_wants_all_events_is_not_told_others_messages() {
+async fn a_subscriber_to_all_events_gets_no_messages_of_other_clients() {
     let host = node("modules = ['shh', 'whisht']").await;
     let (mut one, mut two) = (Ws::connect(&host).await, Ws::connect(&host).await);
     let key = key(&mut one).await;
@@ -178,7 +178,9 @@ async fn the_local_socket_brings_notifications_too() {
             assert_ne!(stream.read_buf(&mut received).await.unwrap(), 0);
         }
     };
-    timeout(PATIENCE, reading).await.expect("a notification");
+    timeout(CLIENT_TIMEOUT, reading)
+        .await
+        .expect("a notification");
     let text = String::from_utf8(received).unwrap();
     let told: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
     assert_eq!(told["params"]["result"]["payload"], "0x01");

@@ -15,7 +15,7 @@ use whisht::endpoint::{Endpoint, PeerAddr};
 use whisht::node::Command;
 use whisht::shell::host::Host;
 
-use crate::client::{PATIENCE, Ws, call, exchange, node, request};
+use crate::client::{CLIENT_TIMEOUT, Ws, call, exchange, node, request};
 
 /// Where this node answers otherwise: the case, what it answers, and how the row of
 /// docs/compatibility.md begins that says why.
@@ -111,7 +111,7 @@ impl<'a> Replay<'a> {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        timeout(PATIENCE, connecting).await.expect("a peer");
+        timeout(CLIENT_TIMEOUT, connecting).await.expect("a peer");
         Self {
             host,
             ws: None,
@@ -133,7 +133,9 @@ impl<'a> Replay<'a> {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             };
-            timeout(PATIENCE, trying).await.expect("all keys are tried");
+            timeout(CLIENT_TIMEOUT, trying)
+                .await
+                .expect("all keys are tried");
         }
         let limit = match name {
             "envelope over the size limit (limit set to 500)" => 500,
@@ -221,7 +223,7 @@ impl<'a> Replay<'a> {
         let patience = if silence {
             Duration::from_millis(300)
         } else {
-            PATIENCE / 2
+            CLIENT_TIMEOUT / 2
         };
         let ours = match timeout(patience, ws.next()).await {
             Ok(Some(ours)) => ours,

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use serde_json::{Value, json};
 use whisht::node::{Command, Event, Reply, ShhCommand, ShhReply};
-use whisht::rpc::{self, Call, Permissions, RpcError};
+use whisht::rpc::{self, Permissions, RpcCall, RpcError};
 use whisht::subscriptions::FilterId;
 
 use crate::sim::World;
@@ -37,13 +37,13 @@ pub(crate) fn call(
         export_files: true,
     };
     let mut rng = ChaCha20Rng::from_seed([3; 32]);
-    match Call::read(method, Some(params), permissions, &mut rng)? {
-        Call::Node(command, render) => render(&world.ask(at, command)?),
-        Call::Known(value) => Ok(value),
-        Call::KeyFromPassword(password) => {
+    match RpcCall::read(method, Some(params), permissions, &mut rng)? {
+        RpcCall::Node(command, render) => render(&world.ask(at, command)?),
+        RpcCall::Known(value) => Ok(value),
+        RpcCall::KeyFromPassword(password) => {
             rpc::result(&world.ask(at, rpc::shh::keep_key(&password))?)
         }
-        Call::NodeInfo => match world.ask(at, Command::Node)? {
+        RpcCall::NodeInfo => match world.ask(at, Command::Node)? {
             Reply::Node(node) => Ok(rpc::admin::node_info(&node, &[])),
             other => panic!("{other:?}"),
         },
@@ -90,8 +90,8 @@ pub(crate) fn letter(key: &str, topic: &str, payload: &str) -> Value {
 pub(crate) fn subscribe(world: &mut World, at: usize, criteria: Value) -> FilterId {
     let mut rng = ChaCha20Rng::from_seed([3; 32]);
     let params = Some(json!(["messages", criteria]));
-    let call = Call::read("shh_subscribe", params, Permissions::default(), &mut rng);
-    let Ok(Call::ShhSubscribe(criteria)) = call else {
+    let call = RpcCall::read("shh_subscribe", params, Permissions::default(), &mut rng);
+    let Ok(RpcCall::ShhSubscribe(criteria)) = call else {
         panic!("{call:?}")
     };
     let command = Command::Shh(ShhCommand::Subscribe(criteria));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use circuits::level::Level;
 use serde_json::{Value, json};
-use whisht::rpc::Kind;
+use whisht::rpc::RpcErrorKind;
 
 use crate::client::{A_WHILE, call, error, letter, pair, payloads, share_key, text};
 use crate::sim::World;
@@ -101,7 +101,7 @@ fn a_level_that_cannot_be_kept_is_refused_with_the_reason() {
     for level in ["swift", "normal", "dark"] {
         post["level"] = level.into();
         let refused = call(&mut world, 0, "shh_post", json!([post])).unwrap_err();
-        assert_eq!((refused.code, refused.kind), (-32000, Kind::Policy));
+        assert_eq!((refused.code, refused.kind), (-32000, RpcErrorKind::Policy));
         assert!(
             refused.cause.starts_with(&format!("level `{level}`")),
             "{refused}"

@@ -3,20 +3,20 @@
 use serde_json::Value;
 
 use super::super::RpcError;
-use super::super::value::{Args, Fields, bytes, flag, float, text, topics};
+use super::super::value::{ObjectParams, PositionalParams, bytes, flag, float, text, topics};
 use crate::message::ClientPublic;
 use crate::node::{Criteria, FilterKeyId};
 
 /// The only parameter of a method.
 pub(super) fn read(method: &str, params: Option<Value>) -> Result<Criteria, RpcError> {
-    read_next(&mut Args::new(method, params, 1)?)
+    read_next(&mut PositionalParams::new(method, params, 1)?)
 }
 
 /// The next parameter of a method.
-pub(super) fn read_next(args: &mut Args) -> Result<Criteria, RpcError> {
+pub(super) fn read_next(args: &mut PositionalParams) -> Result<Criteria, RpcError> {
     let given = args.read(|value| {
-        let mut fields = Fields::new(value)?;
-        Ok(Given {
+        let mut fields = ObjectParams::new(value)?;
+        Ok(RawCriteria {
             shared: fields.read("symKeyID", text)?.unwrap_or_default(),
             pair: fields.read("privateKeyID", text)?.unwrap_or_default(),
             signer: fields.read("sig", bytes)?.unwrap_or_default().to_vec(),
@@ -29,7 +29,7 @@ pub(super) fn read_next(args: &mut Args) -> Result<Criteria, RpcError> {
 }
 
 /// What was given, each for itself well formed.
-struct Given {
+struct RawCriteria {
     shared: String,
     pair: String,
     signer: Vec<u8>,
@@ -38,7 +38,7 @@ struct Given {
     allow_p2p: bool,
 }
 
-impl Given {
+impl RawCriteria {
     fn check(self) -> Result<Criteria, RpcError> {
         let key = match (self.shared.is_empty(), self.pair.is_empty()) {
             (false, true) => FilterKeyId::Shared(self.shared),

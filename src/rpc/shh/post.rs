@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::super::RpcError;
 use super::super::enode::Enode;
-use super::super::value::{Fields, Wrong, bytes, float, only, text, topic, whole};
+use super::super::value::{ObjectParams, ValueError, bytes, float, only, text, topic, whole};
 use super::criteria::ONE_KEY;
 use crate::envelope::Ttl;
 use crate::message::ClientPublic;
@@ -13,12 +13,12 @@ use crate::node::{Post, PostTo, ShhCommand};
 
 /// Reads the parameters.
 pub(super) fn read(method: &str, params: Option<Value>) -> Result<ShhCommand, RpcError> {
-    let post = only(method, params, |value| post(Fields::new(value)?))??;
+    let post = only(method, params, |value| post(ObjectParams::new(value)?))??;
     Ok(ShhCommand::Post(Box::new(post)))
 }
 
 /// The outer error means that a field is malformed, the inner one that they make no sense together.
-fn post(mut fields: Fields) -> Result<Result<Post, RpcError>, Wrong> {
+fn post(mut fields: ObjectParams) -> Result<Result<Post, RpcError>, ValueError> {
     let not_empty = |text: &String| !text.is_empty();
     let to = recipient(
         fields.read("symKeyID", text)?.filter(not_empty),
@@ -67,6 +67,6 @@ fn recipient(shared: Option<String>, public: &[u8]) -> Result<PostTo, RpcError> 
 }
 
 /// A level of privacy, which go-ethereum does not know.
-fn level(value: Value) -> Result<Level, Wrong> {
-    text(value)?.parse().map_err(Wrong::new)
+fn level(value: Value) -> Result<Level, ValueError> {
+    text(value)?.parse().map_err(ValueError::new)
 }

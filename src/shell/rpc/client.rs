@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use super::framing::Inbox;
-use crate::rpc::{Kind, RpcError};
+use crate::rpc::{RpcError, RpcErrorKind};
 
 /// A connection to a running node.
 #[derive(Debug)]
@@ -138,8 +138,8 @@ fn read_error(error: &Value) -> RpcError {
             .and_then(|code| i32::try_from(code).ok())
             .unwrap_or_default(),
         kind: part("kind")
-            .and_then(|kind| Kind::of(&kind))
-            .unwrap_or(Kind::Usage),
+            .and_then(|kind| RpcErrorKind::from_word(&kind))
+            .unwrap_or(RpcErrorKind::Usage),
         cause: part("cause")
             .or_else(|| text(error.get("message")))
             .unwrap_or_default(),

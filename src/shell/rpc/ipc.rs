@@ -23,7 +23,7 @@ use super::converse::{Gone, Goodbye, Read, Received, Write, converse};
 use super::framing::Inbox;
 use super::limits::{MAX_CLIENTS_IPC, MAX_REQUEST_IPC};
 use super::session::{Access, Session};
-use crate::rpc::{self, Kind, RpcError};
+use crate::rpc::{self, RpcError, RpcErrorKind};
 
 /// A socket that is being served, until this is dropped.
 #[derive(Debug)]
@@ -135,7 +135,7 @@ async fn serve(stream: UnixStream, session: Session) {
 
 /// Tells a client that there are too many, as far as it listens.
 fn turn_away(stream: &UnixStream) {
-    let error = RpcError::server(Kind::Busy, "too many clients", "close another one");
+    let error = RpcError::server(RpcErrorKind::Busy, "too many clients", "close another one");
     // A fresh socket has room for one line; whether it is read does not matter.
     let _ = stream.try_write(rpc::failure(&error).to_string().as_bytes());
 }

@@ -6,7 +6,7 @@ use super::Service;
 use super::session::stopped;
 use crate::identity::IdentityName;
 use crate::node::Command;
-use crate::rpc::{self, KeyCall, Kind, RpcError};
+use crate::rpc::{self, KeyCall, RpcError, RpcErrorKind};
 use crate::shell::Stopped;
 use crate::shell::identities::KeyError;
 use crate::shell::keeper::{KeepError, Unlocked};
@@ -79,9 +79,9 @@ impl From<KeepError> for RpcError {
             KeepError::Stopped(error) => stopped(error),
             KeepError::Key(error) => {
                 let kind = match &error {
-                    error if error.is_locked() => Kind::Locked,
-                    KeyError::Dir(_) | KeyError::NoRandomness(_) => Kind::Storage,
-                    _ => Kind::Usage,
+                    error if error.is_locked() => RpcErrorKind::Locked,
+                    KeyError::Dir(_) | KeyError::NoRandomness(_) => RpcErrorKind::Storage,
+                    _ => RpcErrorKind::Usage,
                 };
                 // These errors end in their remedy.
                 let text = error.to_string();

@@ -16,7 +16,7 @@ use super::subscriptions::{Opening, Subscriptions, Target};
 use super::{Service, keys};
 use crate::config::rpc::{Module, RpcConfig};
 use crate::node::{Command, Criteria, Event, Reply, ShhCommand, ShhReply};
-use crate::rpc::{self, Call, Incoming, Kind, Permissions, Request, RpcError, shh};
+use crate::rpc::{self, Permissions, RpcCall, RpcError, RpcErrorKind, RpcMessage, RpcRequest, shh};
 use crate::shell::{Events, Seen, Stopped, random};
 
 /// What a client may do, by the door that it came through.
@@ -111,7 +111,7 @@ impl Session {
     /// Answers a text: a request, or a list of them. It is read at once, and carried out as the
     /// future is polled.
     pub(super) fn answer(&mut self, text: &[u8]) -> impl Future<Output = Answer> + Send + use<> {
-        let incoming = Incoming::read(text);
+        let incoming = RpcMessage::read(text);
         let opening = incoming.as_ref().is_ok_and(may_subscribe).then(|| {
             let handle = &self.client.service.handle;
             self.events.get_or_insert_with(|| handle.subscribe());
@@ -168,23 +168,23 @@ impl Session {
 }
 
 /// Whether an answer may name a new subscription.
-fn may_subscribe(incoming: &Option<Incoming>) -> bool {
-    let subscribes = |request: &Request| request.method.ends_with("_subscribe");
+fn may_subscribe(incoming: &Option<RpcMessage>) -> bool {
+    let subscribes = |request: &RpcRequest| request.method.ends_with("_subscribe");
     match incoming {
         None => false,
-        Some(Incoming::One(request)) => subscribes(request),
-        Some(Incoming::Many(requests)) => requests.iter().any(subscribes),
+        Some(RpcMessage::Single(request)) => subscribes(request),
+        Some(RpcMessage::Batch(requests)) => requests.iter().any(subscribes),
     }
 }
 
 impl Client {
-    async fn answer(self: &Arc<Self>, incoming: Incoming) -> Value {
+    async fn answer(self: &Arc<Self>, incoming: RpcMessage) -> Value {
         match incoming {
-            Incoming::One(request) => {
+            RpcMessage::Single(request) => {
                 self.wait(1).await;
                 self.respond(request).await
             }
-            Incoming::Many(requests) => {
+            RpcMessage::Batch(requests) => {
                 self.wait(requests.len()).await;
                 let mut responses = Vec::with_capacity(requests.len());
                 for request in requests {
@@ -202,8 +202,8 @@ impl Client {
         }
     }
 
-    async fn respond(self: &Arc<Self>, request: Request) -> Value {
-        let Request { id, method, params } = request;
+    async fn respond(self: &Arc<Self>, request: RpcRequest) -> Value {
+        let RpcRequest { id, method, params } = request;
         rpc::response(id, self.call(&method, params).await)
     }
 
@@ -215,35 +215,35 @@ impl Client {
         if !self.access.allows(method) {
             return Err(RpcError::unknown_method(method));
         }
-        match Call::read(method, params, self.access.permissions, &mut generator()?)? {
-            Call::Known(value) => Ok(value),
-            Call::Node(command, render) => render(&self.command(command).await?),
-            Call::Modules => {
+        match RpcCall::read(method, params, self.access.permissions, &mut generator()?)? {
+            RpcCall::Known(value) => Ok(value),
+            RpcCall::Node(command, render) => render(&self.command(command).await?),
+            RpcCall::Modules => {
                 let modules = self.access.modules.iter().map(|module| module.word());
                 Ok(rpc::admin::modules(modules))
             }
-            Call::NodeInfo => match self.command(Command::Node).await? {
+            RpcCall::NodeInfo => match self.command(Command::Node).await? {
                 Reply::Node(node) => {
                     let listening = self.service.handle.addresses();
                     Ok(rpc::admin::node_info(&node, listening))
                 }
                 other => rpc::result(&other),
             },
-            Call::FetchMail(wanted) => {
+            RpcCall::FetchMail(wanted) => {
                 let made = spawn_blocking(move || wanted.command());
                 let command = made.await.map_err(|_| stopped(Stopped))??;
                 rpc::result(&self.command(command).await?)
             }
-            Call::Keys(call) => keys::carry_out(self.service.clone(), call).await,
-            Call::KeyFromPassword(password) => {
+            RpcCall::Keys(call) => keys::carry_out(self.service.clone(), call).await,
+            RpcCall::KeyFromPassword(password) => {
                 let made = spawn_blocking(move || shh::keep_key(&password));
                 let keep = made.await.map_err(|_| stopped(Stopped))?;
                 rpc::result(&self.command(keep).await?)
             }
-            Call::Subscribe => self.subscribe(Target::Events).await,
-            Call::Unsubscribe(id) => Ok(self.unsubscribe(&id, is_events).await.into()),
-            Call::ShhSubscribe(criteria) => self.subscribe_to_messages(criteria).await,
-            Call::ShhUnsubscribe(id) => self.unsubscribe_from_messages(&id).await,
+            RpcCall::Subscribe => self.subscribe(Target::Events).await,
+            RpcCall::Unsubscribe(id) => Ok(self.unsubscribe(&id, is_events).await.into()),
+            RpcCall::ShhSubscribe(criteria) => self.subscribe_to_messages(criteria).await,
+            RpcCall::ShhUnsubscribe(id) => self.unsubscribe_from_messages(&id).await,
         }
     }
 
@@ -349,13 +349,17 @@ fn is_events(target: Target) -> bool {
 
 fn full() -> RpcError {
     let cause = "too many subscriptions on one connection";
-    RpcError::server(Kind::Busy, cause, "end one, or open another connection")
+    RpcError::server(
+        RpcErrorKind::Busy,
+        cause,
+        "end one, or open another connection",
+    )
 }
 
 fn generator() -> Result<ChaCha20Rng, RpcError> {
     let seed = random().map_err(|error| {
         RpcError::server(
-            Kind::Stopped,
+            RpcErrorKind::Stopped,
             error,
             "the node cannot work without random numbers",
         )
@@ -364,7 +368,7 @@ fn generator() -> Result<ChaCha20Rng, RpcError> {
 }
 
 pub(super) fn stopped(error: Stopped) -> RpcError {
-    RpcError::server(Kind::Stopped, error, "nothing was done")
+    RpcError::server(RpcErrorKind::Stopped, error, "nothing was done")
 }
 
 /// What go-ethereum's console calls first, to learn what else there is.
