@@ -8,10 +8,11 @@
 //!
 //! Nothing here prints, and nothing here logs an address, a topic or a hash.
 
+mod accept_limiter;
 pub mod archive;
 pub mod clock;
+mod connector;
 pub mod data_dir;
-mod door;
 mod driver;
 mod handle;
 pub mod host;
@@ -21,18 +22,17 @@ pub mod keyring;
 pub mod listen;
 pub mod mail;
 pub mod password;
-mod route;
 pub mod rpc;
 pub mod signal;
 pub mod store;
 mod tcp;
+mod transport;
 pub mod udp;
-mod way;
 mod workers;
 
 pub use driver::{Setup, StartError, start};
 pub use handle::{Events, Handle, Seen, Stopped};
-pub use way::{Entries, Way, WayError};
+pub use transport::{LinkTransport, TorEntryAddresses, TransportError};
 pub use workers::Workers;
 
 /// Fills an array from the operating system's generator.

@@ -37,7 +37,7 @@ use super::print::Screen;
 use super::{Common, Exit, Failure, run};
 use crate::config::Config;
 use crate::config::tor::Via;
-use crate::shell::Entries;
+use crate::shell::TorEntryAddresses;
 use crate::shell::host::Place;
 use crate::shell::signal::Interrupts;
 
@@ -167,7 +167,7 @@ async fn work(
 /// Where this node may go besides loopback.
 fn allowed(place: &Place, config: &Config) -> Result<Allowed, Failure> {
     let mut entries = match place {
-        Place::Directory(path) => Entries::of(&config.tor, path).map_err(failed)?,
+        Place::Directory(path) => TorEntryAddresses::of(&config.tor, path).map_err(failed)?,
         // It tells nobody where its Tor keeps the list of relays.
         Place::Ephemeral if matches!(config.tor.via, Via::Arti(_)) => {
             return Err(Failure::usage(
@@ -175,9 +175,9 @@ fn allowed(place: &Place, config: &Config) -> Result<Allowed, Failure> {
                  --ephemeral, and name a directory with --data-dir",
             ));
         }
-        Place::Ephemeral => Entries::default(),
+        Place::Ephemeral => TorEntryAddresses::default(),
     };
-    Ok(Allowed::and(move |place| entries.holds(place)))
+    Ok(Allowed::and(move |place| entries.contains(place)))
 }
 
 /// What was typed, and the word that makes it a node.

@@ -18,15 +18,15 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Sleep, timeout};
 
+use super::accept_limiter::{AcceptLimiter, AcceptPermit};
 use super::archive::{Archive, Opened};
 use super::clock::Clock;
-use super::door::{Door, Seat};
+use super::connector::LinkStream;
 use super::handle::{Ask, Handle};
-use super::route::Wire;
 use super::store::{Storage, Store};
 use super::tcp::{self, Connection, FromNet, Line};
+use super::transport::LinkTransport;
 use super::udp::{self, Datagrams};
-use super::way::Way;
 use super::workers::{Cancel, Workers};
 use super::{NoRandomness, random};
 use crate::endpoint::Endpoint;
@@ -47,7 +47,7 @@ pub struct Setup {
     /// Where it keeps what must outlive a crash.
     pub storage: Storage,
     /// How its links leave the machine.
-    pub way: Way,
+    pub transport: LinkTransport,
     /// Where it listens.
     pub listeners: Vec<TcpListener>,
     /// The sockets of discovery, if there is to be any.
@@ -83,7 +83,7 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
         keys,
         restored,
         storage,
-        way,
+        transport,
         listeners,
         datagrams,
         workers,
@@ -135,7 +135,7 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
         store,
         archive: archive.transpose()?,
         workers,
-        way,
+        transport,
         events: events.clone(),
         to_net,
         to_answers,
@@ -167,7 +167,7 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
 #[derive(Debug)]
 pub(super) enum Answer {
     /// A connection stands.
-    Dialed(LinkId, Wire),
+    Dialed(LinkId, LinkStream),
     /// A connection cannot be had.
     NotDialed(LinkId),
     /// Bytes went to the operating system.
@@ -198,7 +198,7 @@ impl Driver {
         let timer = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(timer);
         // A node takes the way for open unless it is told.
-        if *self.outside.way.reach.borrow() != Reach::Open {
+        if *self.outside.transport.reach.borrow() != Reach::Open {
             self.on_reach();
         }
         self.feed(Input::Timeout);
@@ -216,7 +216,7 @@ impl Driver {
                     Some(Ask::Command(command, answer)) => self.on_command(command, answer),
                     Some(Ask::Shutdown) | None => break,
                 },
-                Ok(()) = self.outside.way.reach.changed() => self.on_reach(),
+                Ok(()) = self.outside.transport.reach.changed() => self.on_reach(),
                 Some(event) = self.net.recv() => self.on_net(event),
                 Some((from, bytes)) = self.arrived.recv() => {
                     self.feed(Input::Datagram(from, &bytes));
@@ -235,7 +235,7 @@ impl Driver {
     }
 
     fn on_reach(&mut self) {
-        let reach = self.outside.way.reach.borrow_and_update().clone();
+        let reach = self.outside.transport.reach.borrow_and_update().clone();
         match &reach {
             Reach::Open => tracing::info!("links can be had"),
             Reach::Shut(reason) => tracing::info!("no links for now: {reason}"),
@@ -245,10 +245,10 @@ impl Driver {
 
     fn on_net(&mut self, event: FromNet) {
         match event {
-            FromNet::Accepted(wire, seat) => {
+            FromNet::Accepted(stream, permit) => {
                 let link = self.node.new_link();
-                let from = seat.source();
-                self.outside.open(link, wire, Some(seat));
+                let from = permit.source();
+                self.outside.open(link, stream, Some(permit));
                 self.feed(Input::Accepted(link, from));
             }
             // After `Output::Close`, the node knows the link no more.
@@ -265,10 +265,10 @@ impl Driver {
 
     fn on_answer(&mut self, answer: Answer) {
         match answer {
-            Answer::Dialed(link, wire) => {
+            Answer::Dialed(link, stream) => {
                 // Unless the node has closed it in the meantime, and was told so.
                 if self.outside.dialing.remove(&link).is_some() {
-                    self.outside.open(link, wire, None);
+                    self.outside.open(link, stream, None);
                     self.feed(Input::Dialed(link));
                 }
             }
@@ -341,7 +341,7 @@ struct Outside {
     store: Store,
     archive: Option<Archive>,
     workers: Arc<Workers>,
-    way: Way,
+    transport: LinkTransport,
     events: broadcast::Sender<Arc<Event>>,
     to_net: mpsc::Sender<FromNet>,
     to_answers: mpsc::UnboundedSender<Answer>,
@@ -349,15 +349,15 @@ struct Outside {
 
 impl Outside {
     fn listen(&mut self, listeners: Vec<TcpListener>) {
-        let door = Door::new(self.loopback_only);
+        let limiter = AcceptLimiter::new(self.loopback_only);
         for listener in listeners {
             self.doors
-                .spawn(tcp::accept(listener, door.clone(), self.to_net.clone()));
+                .spawn(tcp::accept(listener, limiter.clone(), self.to_net.clone()));
         }
         #[cfg(feature = "tor")]
-        if let Some(incoming) = self.way.incoming.take() {
+        if let Some(incoming) = self.transport.incoming.take() {
             self.doors
-                .spawn(tcp::accept_onion(incoming, door, self.to_net.clone()));
+                .spawn(tcp::accept_onion(incoming, limiter, self.to_net.clone()));
         }
     }
 
@@ -409,8 +409,8 @@ impl Outside {
     }
 
     /// Makes a task of a connection that stands.
-    fn open(&mut self, link: LinkId, wire: Wire, seat: Option<Seat>) {
-        let (line, connection) = Connection::new(link, wire, seat);
+    fn open(&mut self, link: LinkId, stream: LinkStream, permit: Option<AcceptPermit>) {
+        let (line, connection) = Connection::new(link, stream, permit);
         self.links.insert(link, line);
         self.tasks
             .spawn(connection.run(self.to_net.clone(), self.to_answers.clone()));
@@ -420,17 +420,17 @@ impl Outside {
         if !self.may_dial(endpoint) {
             return self.answer(Answer::NotDialed(link));
         }
-        let (answers, route) = (self.to_answers.clone(), self.way.route.clone());
-        let reporter = self.way.reporter();
+        let (answers, connector) = (self.to_answers.clone(), self.transport.connector.clone());
+        let reporter = self.transport.reporter();
         let task = self.tasks.spawn(async move {
-            let answer = match route.dial(endpoint).await {
-                Ok(wire) => {
-                    reporter.dialed();
-                    Answer::Dialed(link, wire)
+            let answer = match connector.dial(endpoint).await {
+                Ok(stream) => {
+                    reporter.connected();
+                    Answer::Dialed(link, stream)
                 }
-                Err(unreached) => {
-                    tracing::debug!(%unreached, "a link cannot be had");
-                    reporter.failed(unreached);
+                Err(error) => {
+                    tracing::debug!(%error, "a link cannot be had");
+                    reporter.failed(error);
                     Answer::NotDialed(link)
                 }
             };

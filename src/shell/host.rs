@@ -24,7 +24,9 @@ use super::mail::{self, MailError};
 use super::rpc::{BindError, Bound, DoorError, Doors, Service, TokenFile};
 use super::store::{self, Storage};
 use super::udp::{self, UdpError};
-use super::{Handle, NoRandomness, Setup, Stopped, Way, WayError, Workers, random, start};
+use super::{
+    Handle, LinkTransport, NoRandomness, Setup, Stopped, TransportError, Workers, random, start,
+};
 use crate::config::tor::{TorConfig, Via};
 use crate::config::{Config, Listen};
 use crate::endpoint::Endpoint;
@@ -119,8 +121,8 @@ impl Host {
             None => Vec::new(),
         };
         let (tor_dir, tor_state) = tor_state(&storage, &config.tor)?;
-        let way = Way::open(&config.tor, &tor_state, config.is_reachable()).await?;
-        config.reached_by(way.onion());
+        let transport = LinkTransport::open(&config.tor, &tor_state, config.is_reachable()).await?;
+        config.reached_by(transport.onion());
         let bound = Bound::bind(&config.rpc)?;
         let (lobby, private_dir) = lobby(&storage)?;
         let socket = ipc.map_or_else(|| lobby.join(IPC), Path::to_owned);
@@ -137,13 +139,13 @@ impl Host {
             keys,
             restored,
             storage,
-            way,
+            transport,
             listeners,
             datagrams,
             workers,
             archive,
         };
-        let onion = setup.way.onion();
+        let onion = setup.transport.onion();
         let handle = start(setup)?;
         for command in keyring.into_commands() {
             handle.command(command).await??;
@@ -338,5 +340,5 @@ pub enum HostError {
     Stopped(#[from] Stopped),
     /// There is no way out.
     #[error(transparent)]
-    Way(#[from] WayError),
+    Transport(#[from] TransportError),
 }

@@ -53,11 +53,11 @@ pub fn bind(listen: &Listen, remembered: Option<u16>) -> Result<Vec<TcpListener>
 /// # Errors
 ///
 /// What the operating system says; the connection is dead already in that case.
-pub(super) fn tune(stream: &TcpStream) -> io::Result<()> {
+pub(super) fn set_link_options(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     // What the kernel has taken, no cell can overtake: let it take little more than it sends.
     #[cfg(any(target_os = "android", target_os = "linux"))]
-    socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT)?;
+    socket2::SockRef::from(stream).set_tcp_notsent_lowat(MAX_UNSENT_BYTES)?;
     Ok(())
 }
 
@@ -114,7 +114,7 @@ const LAST_PORT: u16 = DEFAULT_PORT + 9;
 const BACKLOG: i32 = 256;
 /// Bytes that the kernel may hold without having sent them.
 #[cfg(any(target_os = "android", target_os = "linux"))]
-const UNSENT: u32 = 32 * 1024;
+const MAX_UNSENT_BYTES: u32 = 32 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -15,16 +15,16 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-use super::door::{Door, Seat, hold};
+use super::accept_limiter::{AcceptLimiter, AcceptPermit, until_evicted};
+use super::connector::{LinkStream, StreamReader, StreamWriter};
 use super::driver::Answer;
-use super::listen::tune;
-use super::route::{Reader, Wire, Writer};
+use super::listen::set_link_options;
 
 /// What strangers can cause; comes through a bounded channel.
 #[derive(Debug)]
 pub(super) enum FromNet {
     /// Somebody connected.
-    Accepted(Wire, Seat),
+    Accepted(LinkStream, AcceptPermit),
     /// Bytes arrived.
     Received(LinkId, Vec<u8>),
     /// The connection ended; nothing more comes from it.
@@ -50,15 +50,19 @@ impl Line {
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) link: LinkId,
-    pub(super) wire: Wire,
+    pub(super) stream: LinkStream,
     /// Its place among the inbound connections, if it is one.
-    pub(super) seat: Option<Seat>,
+    pub(super) permit: Option<AcceptPermit>,
     chunks: mpsc::UnboundedReceiver<Vec<u8>>,
     closing: oneshot::Receiver<()>,
 }
 
 impl Connection {
-    pub(super) fn new(link: LinkId, wire: Wire, seat: Option<Seat>) -> (Line, Self) {
+    pub(super) fn new(
+        link: LinkId,
+        stream: LinkStream,
+        permit: Option<AcceptPermit>,
+    ) -> (Line, Self) {
         let (to_chunks, chunks) = mpsc::unbounded_channel();
         let (open, closing) = oneshot::channel();
         let line = Line {
@@ -69,8 +73,8 @@ impl Connection {
             line,
             Self {
                 link,
-                wire,
-                seat,
+                stream,
+                permit,
                 chunks,
                 closing,
             },
@@ -85,17 +89,17 @@ impl Connection {
     ) {
         let Self {
             link,
-            wire,
-            seat,
+            stream,
+            permit,
             chunks,
             closing,
         } = self;
-        let (reader, writer) = wire.split();
+        let (reader, writer) = stream.split();
         tokio::select! {
             () = read(link, reader, &net) => {}
             () = write(link, writer, chunks, answers) => {}
             () = linger(closing) => {}
-            () = hold(seat) => {}
+            () = until_evicted(permit) => {}
         }
         // The driver is gone if this fails.
         let _ = net.send(FromNet::Ended(link)).await;
@@ -103,7 +107,7 @@ impl Connection {
 }
 
 /// Reads until the other side ends.
-async fn read(link: LinkId, mut reader: Reader, net: &mpsc::Sender<FromNet>) {
+async fn read(link: LinkId, mut reader: StreamReader, net: &mpsc::Sender<FromNet>) {
     let mut buffer = vec![0; READ_BUFFER];
     while let Ok(len @ 1..) = reader.read(&mut buffer).await {
         let bytes = buffer.get(..len).unwrap_or_default().to_vec();
@@ -117,7 +121,7 @@ async fn read(link: LinkId, mut reader: Reader, net: &mpsc::Sender<FromNet>) {
 /// it said last is still worth reading for a moment.
 async fn write(
     link: LinkId,
-    mut writer: Writer,
+    mut writer: StreamWriter,
     mut chunks: mpsc::UnboundedReceiver<Vec<u8>>,
     answers: mpsc::UnboundedSender<Answer>,
 ) {
@@ -149,10 +153,14 @@ async fn linger(closing: oneshot::Receiver<()>) {
 }
 
 /// Takes connections in, for as long as the driver listens.
-pub(super) async fn accept(listener: TcpListener, door: Door, net: mpsc::Sender<FromNet>) {
+pub(super) async fn accept(
+    listener: TcpListener,
+    limiter: AcceptLimiter,
+    net: mpsc::Sender<FromNet>,
+) {
     loop {
-        // A place first: while there is none, strangers wait in the operating system's queue.
-        let Ok(place) = door.place().await else {
+        // A slot first: while there is none, strangers wait in the operating system's queue.
+        let Ok(slot) = limiter.acquire_slot().await else {
             return;
         };
         let (stream, from) = match listener.accept().await {
@@ -163,14 +171,14 @@ pub(super) async fn accept(listener: TcpListener, door: Door, net: mpsc::Sender<
                 continue;
             }
         };
-        let Some(seat) = door.admit(from.ip(), place) else {
+        let Some(permit) = limiter.admit(from.ip(), slot) else {
             continue;
         };
-        if tune(&stream).is_err() {
+        if set_link_options(&stream).is_err() {
             continue;
         }
         if net
-            .send(FromNet::Accepted(Wire::Tcp(stream), seat))
+            .send(FromNet::Accepted(LinkStream::Tcp(stream), permit))
             .await
             .is_err()
         {
@@ -183,22 +191,22 @@ pub(super) async fn accept(listener: TcpListener, door: Door, net: mpsc::Sender<
 #[cfg(feature = "tor")]
 pub(super) async fn accept_onion(
     mut incoming: whisht_tor::Incoming,
-    door: Door,
+    limiter: AcceptLimiter,
     net: mpsc::Sender<FromNet>,
 ) {
     loop {
-        let Ok(place) = door.place().await else {
+        let Ok(slot) = limiter.acquire_slot().await else {
             return;
         };
         let Some(stream) = incoming.next().await else {
             return;
         };
         // Tor tells no source, as a daemon's connections over loopback do not.
-        let Some(seat) = door.admit(Ipv4Addr::LOCALHOST.into(), place) else {
+        let Some(permit) = limiter.admit(Ipv4Addr::LOCALHOST.into(), slot) else {
             continue;
         };
-        let wire = Wire::Arti(Box::new(stream));
-        if net.send(FromNet::Accepted(wire, seat)).await.is_err() {
+        let stream = LinkStream::Arti(Box::new(stream));
+        if net.send(FromNet::Accepted(stream, permit)).await.is_err() {
             return;
         }
     }
@@ -235,7 +243,7 @@ mod tests {
             .await
             .unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let (line, connection) = Connection::new(LinkId(1), Wire::Tcp(stream), None);
+        let (line, connection) = Connection::new(LinkId(1), LinkStream::Tcp(stream), None);
         let (to_net, net) = mpsc::channel(1);
         let (to_answers, answers) = mpsc::unbounded_channel();
         tokio::spawn(connection.run(to_net, to_answers));

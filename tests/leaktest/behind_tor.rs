@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use whisht::config::tor::{Mode, TorSettings};
 use whisht::config::{Config, Settings};
-use whisht::shell::Entries;
+use whisht::shell::TorEntryAddresses;
 
 use crate::network::{self, TorNetwork};
 use crate::{Found, scratch};
@@ -65,13 +65,13 @@ fn arti(dir: &Path, tor: &TorNetwork) {
         ..Settings::default()
     };
     let config = Config::build(settings).unwrap();
-    let mut entries = Entries::of(&config.tor, dir).unwrap();
+    let mut entries = TorEntryAddresses::of(&config.tor, dir).unwrap();
     let relays = relays(&dir.join("arti/cache/dir_blobs"));
     assert_eq!(relays.len(), 5);
     for relay in relays {
-        assert!(entries.holds(relay), "{relay}");
+        assert!(entries.contains(relay), "{relay}");
     }
-    assert!(!entries.holds("127.0.0.1:9".parse().unwrap()));
+    assert!(!entries.contains("127.0.0.1:9".parse().unwrap()));
 }
 
 /// The relays of the consensus that arti keeps.

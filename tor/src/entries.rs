@@ -18,7 +18,7 @@ use crate::settings::Settings;
 
 /// The addresses at which a client may enter the Tor network.
 #[derive(Clone, Debug)]
-pub struct Entries {
+pub struct EntryAddresses {
     /// From the settings.
     named: BTreeSet<SocketAddr>,
     /// From the consensus.
@@ -29,7 +29,7 @@ pub struct Entries {
     read: BTreeMap<OsString, u64>,
 }
 
-impl Entries {
+impl EntryAddresses {
     /// Those of a client with these settings.
     ///
     /// # Errors
@@ -59,7 +59,7 @@ impl Entries {
 
     /// Whether a connection may lead there. Looks whether there is a newer consensus before it
     /// says no.
-    pub fn holds(&mut self, place: SocketAddr) -> bool {
+    pub fn contains(&mut self, place: SocketAddr) -> bool {
         let known =
             |entries: &Self| entries.named.contains(&place) || entries.listed.contains(&place);
         known(self) || {
@@ -144,18 +144,18 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("entries-{}", std::process::id()));
         let blobs = dir.join("cache/dir_blobs");
         fs::create_dir_all(&blobs).unwrap();
-        let mut entries = Entries::of(&settings(dir.clone())).unwrap();
+        let mut entries = EntryAddresses::of(&settings(dir.clone())).unwrap();
         let relay = place("192.0.2.1:9001");
-        assert!(!entries.holds(relay));
+        assert!(!entries.contains(relay));
         fs::write(blobs.join("con_microdesc_sha3-256-00"), CONSENSUS).unwrap();
-        assert!(entries.holds(relay));
-        assert!(!entries.holds(place("192.0.2.1:9002")));
+        assert!(entries.contains(relay));
+        assert!(!entries.contains(place("192.0.2.1:9002")));
         fs::remove_dir_all(dir).unwrap();
     }
 
     #[test]
     fn a_client_is_born_with_relays() {
-        let entries = Entries::of(&settings("/nonexistent".into())).unwrap();
+        let entries = EntryAddresses::of(&settings("/nonexistent".into())).unwrap();
         assert!(entries.named.len() > 50, "{}", entries.named.len());
     }
 
@@ -166,7 +166,7 @@ mod tests {
             bridges: vec![line("192.0.2.7:443"), line("[2001:db8::7]:443")],
             ..settings("/nonexistent".into())
         };
-        let entries = Entries::of(&with_bridges).unwrap();
+        let entries = EntryAddresses::of(&with_bridges).unwrap();
         let bridges = ["192.0.2.7:443", "[2001:db8::7]:443"].map(place);
         assert_eq!(entries.named, BTreeSet::from(bridges));
         assert_eq!(entries.blobs, None);

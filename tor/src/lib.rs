@@ -17,7 +17,7 @@ mod service;
 mod settings;
 
 pub use client::{Dialed, Starting, Target, Tor};
-pub use entries::Entries;
+pub use entries::EntryAddresses;
 pub use error::{ConnectError, StartError};
 pub use progress::Progress;
 pub use service::{Incoming, OnionService};

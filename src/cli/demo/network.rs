@@ -24,7 +24,7 @@ use crate::node::{
     Command, Event, Identity, NodeConfig, NodeKeys, PowGeneration, Recipient, Restored, SendRequest,
 };
 use crate::shell::store::Storage;
-use crate::shell::{Handle, Seen, Setup, Way, Workers, random, start};
+use crate::shell::{Handle, LinkTransport, Seen, Setup, Workers, random, start};
 
 /// All nodes of the demonstration, and what they tell.
 pub(super) struct Network {
@@ -218,7 +218,7 @@ impl Planned {
             },
             restored: Restored::default(),
             storage: Storage::Memory,
-            way: Way::direct(),
+            transport: LinkTransport::direct(),
             listeners: vec![listener],
             datagrams: Vec::new(),
             workers: Arc::clone(&common.workers),

@@ -16,31 +16,31 @@ use super::random;
 
 /// Limits on inbound connections, shared by all listeners of a node.
 #[derive(Clone, Debug)]
-pub(super) struct Door {
+pub(super) struct AcceptLimiter {
     half_open: HalfOpen,
     inbound: Arc<Semaphore>,
-    sources: Sources,
+    sources: SourceCounts,
     loopback_only: bool,
 }
 
-impl Door {
+impl AcceptLimiter {
     pub(super) fn new(loopback_only: bool) -> Self {
         Self {
             half_open: HalfOpen::default(),
             inbound: Arc::new(Semaphore::new(MAX_INBOUND)),
-            sources: Sources::default(),
+            sources: SourceCounts::default(),
             loopback_only,
         }
     }
 
     /// Waits until there is room for one more.
-    pub(super) async fn place(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
+    pub(super) async fn acquire_slot(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
         Arc::clone(&self.inbound).acquire_owned().await
     }
 
     /// Judges who it is. Connections over loopback come from local users or from a Tor daemon, so
     /// that they have no source to be counted by.
-    pub(super) fn admit(&self, from: IpAddr, place: OwnedSemaphorePermit) -> Option<Seat> {
+    pub(super) fn admit(&self, from: IpAddr, slot: OwnedSemaphorePermit) -> Option<AcceptPermit> {
         let from = from.to_canonical();
         let source = match from.is_loopback() {
             true => None,
@@ -48,9 +48,9 @@ impl Door {
             false => Some(self.sources.enter(from)?),
         };
         let half_open = self.half_open.enter();
-        Some(Seat {
+        Some(AcceptPermit {
             half_open,
-            _place: place,
+            _slot: slot,
             source,
         })
     }
@@ -58,9 +58,11 @@ impl Door {
 
 /// Keeps a place among the inbound connections. Completes if the connection has to make room for
 /// another while its handshake may still be going on.
-pub(super) async fn hold(seat: Option<Seat>) {
-    if let Some(Seat { half_open, .. }) = seat
-        && timeout(HANDSHAKE, half_open.evicted()).await.is_ok()
+pub(super) async fn until_evicted(permit: Option<AcceptPermit>) {
+    if let Some(AcceptPermit { half_open, .. }) = permit
+        && timeout(HANDSHAKE_TIMEOUT, half_open.evicted())
+            .await
+            .is_ok()
     {
         return;
     }
@@ -69,16 +71,16 @@ pub(super) async fn hold(seat: Option<Seat>) {
 
 /// A place among the inbound connections, given back on drop.
 #[derive(Debug)]
-pub(super) struct Seat {
-    half_open: HalfOpenSeat,
-    _place: OwnedSemaphorePermit,
-    source: Option<SourceSeat>,
+pub(super) struct AcceptPermit {
+    half_open: HalfOpenPermit,
+    _slot: OwnedSemaphorePermit,
+    source: Option<SourcePermit>,
 }
 
-impl Seat {
+impl AcceptPermit {
     /// Who connected; `None` if it came over loopback.
     pub(super) fn source(&self) -> Option<IpAddr> {
-        self.source.as_ref().map(|seat| seat.address)
+        self.source.as_ref().map(|permit| permit.address)
     }
 }
 
@@ -88,36 +90,36 @@ impl Seat {
 /// most handshakes are hit within the fraction of a second that they take; if newcomers had to
 /// wait instead, a few connections that say nothing would keep everybody out.
 #[derive(Clone, Debug, Default)]
-struct HalfOpen(Arc<Mutex<Waiting>>);
+struct HalfOpen(Arc<Mutex<HalfOpenTable>>);
 
 #[derive(Debug, Default)]
-struct Waiting {
-    seats: BTreeMap<u64, oneshot::Sender<()>>,
+struct HalfOpenTable {
+    entries: BTreeMap<u64, oneshot::Sender<()>>,
     last: u64,
 }
 
 impl HalfOpen {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, HalfOpenTable> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enter(&self) -> HalfOpenSeat {
+    fn enter(&self) -> HalfOpenPermit {
         let (sender, evicted) = oneshot::channel();
-        let mut waiting = self.lock();
-        if waiting.seats.len() >= MAX_HALF_OPEN {
+        let mut table = self.lock();
+        if table.entries.len() >= MAX_HALF_OPEN {
             // Without randomness the oldest goes, which a flood can predict, but not prevent.
             let draw = random().map_or(0, u64::from_be_bytes);
-            let count = u64::try_from(waiting.seats.len())
+            let count = u64::try_from(table.entries.len())
                 .unwrap_or(u64::MAX)
                 .max(1);
             let unlucky = usize::try_from(draw % count).unwrap_or_default();
-            let unlucky = waiting.seats.keys().nth(unlucky).copied();
-            unlucky.map(|id| waiting.seats.remove(&id));
+            let unlucky = table.entries.keys().nth(unlucky).copied();
+            unlucky.map(|id| table.entries.remove(&id));
         }
-        waiting.last = waiting.last.wrapping_add(1);
-        let id = waiting.last;
-        waiting.seats.insert(id, sender);
-        HalfOpenSeat {
+        table.last = table.last.wrapping_add(1);
+        let id = table.last;
+        table.entries.insert(id, sender);
+        HalfOpenPermit {
             all: self.clone(),
             id,
             evicted: Some(evicted),
@@ -126,13 +128,13 @@ impl HalfOpen {
 }
 
 #[derive(Debug)]
-struct HalfOpenSeat {
+struct HalfOpenPermit {
     all: HalfOpen,
     id: u64,
     evicted: Option<oneshot::Receiver<()>>,
 }
 
-impl HalfOpenSeat {
+impl HalfOpenPermit {
     /// Completes when the connection has to make room for another.
     async fn evicted(mut self) {
         if let Some(evicted) = self.evicted.take() {
@@ -142,17 +144,17 @@ impl HalfOpenSeat {
     }
 }
 
-impl Drop for HalfOpenSeat {
+impl Drop for HalfOpenPermit {
     fn drop(&mut self) {
-        self.all.lock().seats.remove(&self.id);
+        self.all.lock().entries.remove(&self.id);
     }
 }
 
 /// A network that one operator can be expected to own: a /24 of IPv4, a /48 of IPv6.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-struct Source(u64);
+struct SourceNetwork(u64);
 
-impl Source {
+impl SourceNetwork {
     fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(address) => Self(u64::from(address.to_bits() >> 8)),
@@ -166,19 +168,19 @@ impl Source {
 
 /// How many inbound connections each source has.
 #[derive(Clone, Debug, Default)]
-struct Sources(Arc<Mutex<BTreeMap<Source, usize>>>);
+struct SourceCounts(Arc<Mutex<BTreeMap<SourceNetwork, usize>>>);
 
-impl Sources {
+impl SourceCounts {
     /// Counts one more; `None` if the source has its share already.
-    fn enter(&self, address: IpAddr) -> Option<SourceSeat> {
-        let source = Source::of(address);
+    fn enter(&self, address: IpAddr) -> Option<SourcePermit> {
+        let source = SourceNetwork::of(address);
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(source).or_default();
         if *count >= MAX_PER_SOURCE {
             return None;
         }
         *count += 1;
-        Some(SourceSeat {
+        Some(SourcePermit {
             sources: self.clone(),
             source,
             address,
@@ -187,13 +189,13 @@ impl Sources {
 }
 
 #[derive(Debug)]
-struct SourceSeat {
-    sources: Sources,
-    source: Source,
+struct SourcePermit {
+    sources: SourceCounts,
+    source: SourceNetwork,
     address: IpAddr,
 }
 
-impl Drop for SourceSeat {
+impl Drop for SourcePermit {
     fn drop(&mut self) {
         let mut counts = self
             .sources
@@ -218,7 +220,7 @@ const MAX_HALF_OPEN: usize = 128;
 const MAX_PER_SOURCE: usize = MAX_INBOUND / 4;
 /// A connection this old has finished its handshake, since the node closes it after five seconds
 /// otherwise. The shell cannot look into the handshake, and need not.
-const HANDSHAKE: Duration = Duration::from_secs(6);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(6);
 /// Keeps the two families of sources apart: a /48 has 48 bits.
 const V6_MARK: u64 = 1 << 63;
 
@@ -233,8 +235,8 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_in_one_network_are_one_source() {
-        let source = |text| Source::of(address(text));
+    fn addresses_in_one_network_are_one_source() {
+        let source = |text| SourceNetwork::of(address(text));
         assert_eq!(source("192.0.2.1"), source("192.0.2.254"));
         assert_ne!(source("192.0.2.1"), source("192.0.3.1"));
         assert_eq!(source("2001:db8:1::1"), source("2001:db8:1:ffff::2"));
@@ -243,64 +245,66 @@ mod tests {
     }
 
     /// Somebody connects.
-    async fn arrive(door: &Door, from: &str) -> Option<Seat> {
-        door.admit(address(from), door.place().await.unwrap())
+    async fn arrive(limiter: &AcceptLimiter, from: &str) -> Option<AcceptPermit> {
+        limiter.admit(address(from), limiter.acquire_slot().await.unwrap())
     }
 
     #[tokio::test]
-    async fn one_source_cannot_take_all_places() {
-        let door = Door::new(false);
-        let mut seats = Vec::new();
+    async fn one_source_cannot_take_all_slots() {
+        let limiter = AcceptLimiter::new(false);
+        let mut entries = Vec::new();
         for _ in 0..MAX_PER_SOURCE {
-            seats.push(arrive(&door, "192.0.2.1").await.unwrap());
+            entries.push(arrive(&limiter, "192.0.2.1").await.unwrap());
         }
-        assert!(arrive(&door, "192.0.2.77").await.is_none());
-        assert!(arrive(&door, "198.51.100.1").await.is_some());
-        seats.pop();
-        assert!(arrive(&door, "::ffff:192.0.2.1").await.is_some());
+        assert!(arrive(&limiter, "192.0.2.77").await.is_none());
+        assert!(arrive(&limiter, "198.51.100.1").await.is_some());
+        entries.pop();
+        assert!(arrive(&limiter, "::ffff:192.0.2.1").await.is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_half_open_connection_makes_room_for_another() {
-        let door = Door::new(false);
-        let mut holding = tokio::task::JoinSet::new();
+        let limiter = AcceptLimiter::new(false);
+        let mut waiters = tokio::task::JoinSet::new();
         for _ in 0..MAX_HALF_OPEN {
-            holding.spawn(hold(arrive(&door, "127.0.0.1").await));
+            waiters.spawn(until_evicted(arrive(&limiter, "127.0.0.1").await));
         }
         tokio::task::yield_now().await;
-        assert!(holding.try_join_next().is_none());
-        let newcomer = arrive(&door, "127.0.0.1").await;
+        assert!(waiters.try_join_next().is_none());
+        let newcomer = arrive(&limiter, "127.0.0.1").await;
         assert!(newcomer.is_some(), "nobody waits outside");
-        let evicted = timeout(HANDSHAKE / 2, holding.join_next()).await;
+        let evicted = timeout(HANDSHAKE_TIMEOUT / 2, waiters.join_next()).await;
         assert!(evicted.is_ok(), "one makes room");
-        assert!(holding.try_join_next().is_none(), "and only one");
-        assert_eq!(door.half_open.lock().seats.len(), MAX_HALF_OPEN);
+        assert!(waiters.try_join_next().is_none(), "and only one");
+        assert_eq!(limiter.half_open.lock().entries.len(), MAX_HALF_OPEN);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_past_its_handshake_makes_room_for_nobody() {
-        let door = Door::new(false);
-        let mut holding = tokio::task::JoinSet::new();
-        holding.spawn(hold(arrive(&door, "127.0.0.1").await));
-        sleep(HANDSHAKE * 2).await;
-        assert!(door.half_open.lock().seats.is_empty());
+    async fn a_connection_past_its_handshake_is_not_evicted() {
+        let limiter = AcceptLimiter::new(false);
+        let mut waiters = tokio::task::JoinSet::new();
+        waiters.spawn(until_evicted(arrive(&limiter, "127.0.0.1").await));
+        sleep(HANDSHAKE_TIMEOUT * 2).await;
+        assert!(limiter.half_open.lock().entries.is_empty());
         let mut flood = Vec::new();
         for _ in 1..MAX_INBOUND {
-            flood.push(arrive(&door, "127.0.0.1").await.unwrap());
+            flood.push(arrive(&limiter, "127.0.0.1").await.unwrap());
         }
-        sleep(HANDSHAKE * 2).await;
-        assert!(holding.try_join_next().is_none());
+        sleep(HANDSHAKE_TIMEOUT * 2).await;
+        assert!(waiters.try_join_next().is_none());
         assert!(
-            timeout(HANDSHAKE, door.place()).await.is_err(),
+            timeout(HANDSHAKE_TIMEOUT, limiter.acquire_slot())
+                .await
+                .is_err(),
             "the rest wait outside"
         );
     }
 
     #[tokio::test]
-    async fn the_local_profile_lets_in_nobody_but_loopback() {
-        let door = Door::new(true);
-        assert!(arrive(&door, "192.0.2.1").await.is_none());
-        assert!(arrive(&door, "127.0.0.9").await.is_some());
-        assert!(arrive(&door, "::1").await.is_some());
+    async fn the_local_profile_accepts_only_loopback() {
+        let limiter = AcceptLimiter::new(true);
+        assert!(arrive(&limiter, "192.0.2.1").await.is_none());
+        assert!(arrive(&limiter, "127.0.0.9").await.is_some());
+        assert!(arrive(&limiter, "::1").await.is_some());
     }
 }

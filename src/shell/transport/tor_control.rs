@@ -1,6 +1,6 @@
 //! What a Tor daemon says of itself on its control port (tor's control-spec).
 //!
-//! Each question is a conversation of its own that only reads: PROTOCOLINFO, the proof that we may
+//! Each question is a connection of its own that only reads: PROTOCOLINFO, the proof that we may
 //! ask, GETINFO. The proof is SAFECOOKIE, by which the daemon proves first that it can read the
 //! cookie too; whoever else listens there learns nothing. Answers are bounded in length and number,
 //! and nothing of ours depends on them but the word that links can be had.
@@ -23,7 +23,7 @@ use crate::shell::random;
 
 /// How far a daemon is.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Health {
+pub(super) struct DaemonHealth {
     /// 0 to 100.
     pub(super) percent: u8,
     /// What it does, in its own words.
@@ -48,10 +48,10 @@ pub(super) enum ControlError {
     },
     /// Something else listens there.
     #[error("what listens there does not know the cookie, so it is no Tor daemon of this machine")]
-    Stranger,
+    WrongServerHash,
     /// It does not talk as Tor does.
     #[error("it does not talk as a Tor daemon does")]
-    Unintelligible,
+    MalformedReply,
     /// No connection, or none that lasts.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -62,45 +62,45 @@ pub(super) enum ControlError {
 /// # Errors
 ///
 /// [`ControlError`] names what is in the way.
-pub(super) async fn ask(control: &Control) -> Result<Health, ControlError> {
-    let conversation = async {
+pub(super) async fn query(control: &Control) -> Result<DaemonHealth, ControlError> {
+    let exchange = async {
         match control {
-            Control::Tcp(address) => Conversation::new(TcpStream::connect(address).await?),
-            Control::Unix(path) => Conversation::new(UnixStream::connect(path).await?),
+            Control::Tcp(address) => ControlConnection::new(TcpStream::connect(address).await?),
+            Control::Unix(path) => ControlConnection::new(UnixStream::connect(path).await?),
         }
         .health()
         .await
     };
     let silent = || Err(io::Error::from(io::ErrorKind::TimedOut).into());
-    timeout(ANSWER, conversation)
+    timeout(REPLY_TIMEOUT, exchange)
         .await
         .unwrap_or_else(|_| silent())
 }
 
-type Reader = BufReader<Take<Box<dyn AsyncRead + Send + Unpin>>>;
+type ControlReader = BufReader<Take<Box<dyn AsyncRead + Send + Unpin>>>;
 
-struct Conversation {
-    reader: Reader,
+struct ControlConnection {
+    reader: ControlReader,
     writer: Box<dyn AsyncWrite + Send + Unpin>,
 }
 
-impl Conversation {
+impl ControlConnection {
     fn new(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
         let (reader, writer) = tokio::io::split(stream);
         let reader: Box<dyn AsyncRead + Send + Unpin> = Box::new(reader);
         Self {
-            reader: BufReader::new(reader.take(MOST_SAID)),
+            reader: BufReader::new(reader.take(MAX_CONVERSATION_BYTES)),
             writer: Box::new(writer),
         }
     }
 
-    async fn health(mut self) -> Result<Health, ControlError> {
-        let methods = self.say("PROTOCOLINFO 1").await?;
+    async fn health(mut self) -> Result<DaemonHealth, ControlError> {
+        let methods = self.command("PROTOCOLINFO 1").await?;
         let methods = methods.iter().find_map(|line| line.strip_prefix("AUTH "));
-        self.authenticate(methods.ok_or(ControlError::Unintelligible)?)
+        self.authenticate(methods.ok_or(ControlError::MalformedReply)?)
             .await?;
         let question = "GETINFO status/bootstrap-phase status/circuit-established";
-        health(&self.say(question).await?).ok_or(ControlError::Unintelligible)
+        health(&self.command(question).await?).ok_or(ControlError::MalformedReply)
     }
 
     async fn authenticate(&mut self, methods: &str) -> Result<(), ControlError> {
@@ -109,41 +109,41 @@ impl Conversation {
         let proof = if offers("NULL") {
             String::new()
         } else if offers("SAFECOOKIE") {
-            let path = field(methods, "COOKIEFILE").ok_or(ControlError::Unintelligible)?;
-            self.prove(PathBuf::from(path)).await?
+            let path = field(methods, "COOKIEFILE").ok_or(ControlError::MalformedReply)?;
+            self.safe_cookie_proof(PathBuf::from(path)).await?
         } else {
             return Err(ControlError::Password);
         };
-        self.say(&format!("AUTHENTICATE {proof}")).await?;
+        self.command(&format!("AUTHENTICATE {proof}")).await?;
         Ok(())
     }
 
     /// Lets the daemon prove that it knows the cookie, and makes our own proof.
-    async fn prove(&mut self, path: PathBuf) -> Result<String, ControlError> {
+    async fn safe_cookie_proof(&mut self, path: PathBuf) -> Result<String, ControlError> {
         let cookie = match cookie(&path).await {
             Ok(cookie) => cookie,
             Err(error) => return Err(ControlError::Cookie { path, error }),
         };
         let ours = random::<32>().map_err(|_| io::Error::other("no randomness"))?;
         let challenge = format!("AUTHCHALLENGE SAFECOOKIE {}", hex::encode(ours));
-        let answer = self.say(&challenge).await?;
-        let answer = answer.first().ok_or(ControlError::Unintelligible)?;
+        let answer = self.command(&challenge).await?;
+        let answer = answer.first().ok_or(ControlError::MalformedReply)?;
         let bytes = |name| {
             let text = field(answer, name)?;
             hex::decode(text).ok().filter(|bytes| bytes.len() == 32)
         };
         let (Some(theirs), Some(proof)) = (bytes("SERVERNONCE"), bytes("SERVERHASH")) else {
-            return Err(ControlError::Unintelligible);
+            return Err(ControlError::MalformedReply);
         };
-        mac(OF_DAEMON, &cookie, &ours, &theirs)
+        mac(SERVER_TO_CONTROLLER_KEY, &cookie, &ours, &theirs)
             .verify_slice(&proof)
-            .map_err(|_| ControlError::Stranger)?;
-        let mac = mac(OF_CONTROLLER, &cookie, &ours, &theirs);
+            .map_err(|_| ControlError::WrongServerHash)?;
+        let mac = mac(CONTROLLER_TO_SERVER_KEY, &cookie, &ours, &theirs);
         Ok(hex::encode(mac.finalize().into_bytes()))
     }
 
     /// Says one line, and gives the lines of the answer without their codes.
-    async fn say(&mut self, line: &str) -> Result<Vec<String>, ControlError> {
+    async fn command(&mut self, line: &str) -> Result<Vec<String>, ControlError> {
         self.writer.write_all(line.as_bytes()).await?;
         self.writer.write_all(b"\r\n").await?;
         self.writer.flush().await?;
@@ -159,16 +159,16 @@ impl Conversation {
                     said.push(text.to_owned());
                     return Ok(said);
                 }
-                _ => return Err(ControlError::Unintelligible),
+                _ => return Err(ControlError::MalformedReply),
             }
         }
     }
 }
 
-fn health(said: &[String]) -> Option<Health> {
+fn health(said: &[String]) -> Option<DaemonHealth> {
     let value = |name| said.iter().find_map(|line| line.strip_prefix(name));
     let phase = value("status/bootstrap-phase=")?;
-    Some(Health {
+    Some(DaemonHealth {
         percent: field(phase, "PROGRESS")?.parse().ok()?,
         doing: field(phase, "SUMMARY")?.to_owned(),
         circuit: value("status/circuit-established=")? == "1",
@@ -207,12 +207,12 @@ fn mac(whose: &[u8], cookie: &[u8; 32], ours: &[u8], theirs: &[u8]) -> Hmac<Sha2
 }
 
 /// The keys of both proofs, by control-spec 3.24.
-const OF_DAEMON: &[u8] = b"Tor safe cookie authentication server-to-controller hash";
-const OF_CONTROLLER: &[u8] = b"Tor safe cookie authentication controller-to-server hash";
+const SERVER_TO_CONTROLLER_KEY: &[u8] = b"Tor safe cookie authentication server-to-controller hash";
+const CONTROLLER_TO_SERVER_KEY: &[u8] = b"Tor safe cookie authentication controller-to-server hash";
 /// Bytes of a whole conversation; a real one has under a thousand.
-const MOST_SAID: u64 = 16 << 10;
+const MAX_CONVERSATION_BYTES: u64 = 16 << 10;
 /// A daemon on this machine answers at once.
-const ANSWER: Duration = Duration::from_secs(2);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,11 @@
 //! The way out of this machine, and whether it is open.
 //!
-//! [`Way::open`] starts what the configuration asks for: nothing, the Tor in this process with its
+//! [`LinkTransport::open`] starts what the configuration asks for: nothing, the Tor in this process with its
 //! onion service, or the watch over a Tor daemon. From then on a task says whether links can be
 //! had ([`Reach`]), from what Tor reports of itself and from what becomes of dials. While the way
 //! is shut, the node keeps its messages; it never looks for another way.
 
-mod control;
+mod tor_control;
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,17 +15,17 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::connector::{Connector, DialError};
 use super::data_dir::ARTI;
-use super::route::{Route, Unreached};
 use crate::config::tor::{DaemonConfig, TorConfig, Via};
 use crate::endpoint::Endpoint;
 use crate::node::Reach;
 
 /// How a node's links leave the machine.
 #[derive(Debug)]
-pub struct Way {
+pub struct LinkTransport {
     /// The way itself.
-    pub(super) route: Route,
+    pub(super) connector: Connector,
     /// The onion service that leads to us.
     onion: Option<Endpoint>,
     /// Streams that come to the onion service of the Tor in this process.
@@ -33,7 +33,7 @@ pub struct Way {
     pub(super) incoming: Option<whisht_tor::Incoming>,
     /// Whether links can be had.
     pub(super) reach: watch::Receiver<Reach>,
-    news: mpsc::UnboundedSender<News>,
+    outcomes: mpsc::UnboundedSender<DialOutcome>,
     /// Ends with the way.
     _watch: JoinSet<()>,
     #[cfg(feature = "tor")]
@@ -42,7 +42,7 @@ pub struct Way {
 
 /// Why there is no way out.
 #[derive(Debug, thiserror::Error)]
-pub enum WayError {
+pub enum TransportError {
     /// The file that describes the private network.
     #[error("cannot read {}: {error}; check tor.network", path.display())]
     Network {
@@ -63,43 +63,43 @@ pub enum WayError {
 
 /// What became of dials.
 #[derive(Clone, Copy, Debug)]
-enum News {
-    Dialed,
-    NoTor,
+enum DialOutcome {
+    Connected,
+    TorUnreachable,
 }
 
-/// Tells a [`Way`] what became of a dial.
+/// Tells a [`LinkTransport`] what became of a dial.
 #[derive(Clone, Debug)]
-pub(super) struct Reporter(mpsc::UnboundedSender<News>);
+pub(super) struct DialReporter(mpsc::UnboundedSender<DialOutcome>);
 
-impl Reporter {
+impl DialReporter {
     /// A link stands.
-    pub(super) fn dialed(&self) {
+    pub(super) fn connected(&self) {
         // The watch is gone if this fails, and the node with it.
-        let _ = self.0.send(News::Dialed);
+        let _ = self.0.send(DialOutcome::Connected);
     }
 
     /// A link could not be had.
-    pub(super) fn failed(&self, unreached: Unreached) {
-        if unreached == Unreached::NoTor {
-            let _ = self.0.send(News::NoTor);
+    pub(super) fn failed(&self, error: DialError) {
+        if error == DialError::TorUnreachable {
+            let _ = self.0.send(DialOutcome::TorUnreachable);
         }
     }
 }
 
-impl Way {
+impl LinkTransport {
     /// Plain connections.
     #[must_use]
     pub fn direct() -> Self {
         let (_, reach) = watch::channel(Reach::Open);
-        let (news, _) = mpsc::unbounded_channel();
+        let (outcomes, _) = mpsc::unbounded_channel();
         Self {
-            route: Route::Direct,
+            connector: Connector::Direct,
             onion: None,
             #[cfg(feature = "tor")]
             incoming: None,
             reach,
-            news,
+            outcomes,
             _watch: JoinSet::new(),
             #[cfg(feature = "tor")]
             _service: None,
@@ -112,16 +112,16 @@ impl Way {
         config: &TorConfig,
         state: &Path,
         serve: bool,
-    ) -> Result<Self, WayError> {
+    ) -> Result<Self, TransportError> {
         match &config.via {
             Via::Nobody => Ok(Self::direct()),
-            Via::Daemon(daemon) => Ok(Self::by_daemon(daemon)),
+            Via::Daemon(daemon) => Ok(Self::through_daemon(daemon)),
             #[cfg(feature = "tor")]
-            Via::Arti(arti) => Self::by_arti(arti, state, serve).await,
+            Via::Arti(arti) => Self::through_arti(arti, state, serve).await,
             #[cfg(not(feature = "tor"))]
             Via::Arti(_) => {
                 let _ = (state, serve);
-                Err(WayError::NoArti)
+                Err(TransportError::NoArti)
             }
         }
     }
@@ -133,22 +133,22 @@ impl Way {
     }
 
     /// Whom to tell what became of a dial.
-    pub(super) fn reporter(&self) -> Reporter {
-        Reporter(self.news.clone())
+    pub(super) fn reporter(&self) -> DialReporter {
+        DialReporter(self.outcomes.clone())
     }
 
-    fn by_daemon(config: &DaemonConfig) -> Self {
+    fn through_daemon(config: &DaemonConfig) -> Self {
         let (sender, reach) = watch::channel(Reach::shut("the Tor daemon has not been asked yet"));
-        let (news, heard) = mpsc::unbounded_channel();
+        let (outcomes, heard) = mpsc::unbounded_channel();
         let mut watch = JoinSet::new();
         watch.spawn(watch_daemon(config.clone(), sender, heard));
         Self {
-            route: Route::Daemon(config.socks),
+            connector: Connector::Daemon(config.socks),
             onion: config.onion,
             #[cfg(feature = "tor")]
             incoming: None,
             reach,
-            news,
+            outcomes,
             _watch: watch,
             #[cfg(feature = "tor")]
             _service: None,
@@ -156,11 +156,11 @@ impl Way {
     }
 
     #[cfg(feature = "tor")]
-    async fn by_arti(
+    async fn through_arti(
         config: &crate::config::tor::ArtiConfig,
         state: &Path,
         serve: bool,
-    ) -> Result<Self, WayError> {
+    ) -> Result<Self, TransportError> {
         let tor = std::sync::Arc::new(whisht_tor::Tor::start(settings(config, state)?).await?);
         let (service, incoming, onion) = match serve {
             false => (None, None, None),
@@ -183,15 +183,15 @@ impl Way {
             }
         };
         let (sender, reach) = watch::channel(Reach::shut("Tor is starting"));
-        let (news, heard) = mpsc::unbounded_channel();
+        let (outcomes, heard) = mpsc::unbounded_channel();
         let mut watch = JoinSet::new();
         watch.spawn(watch_arti(tor.progress(), sender, heard));
         Ok(Self {
-            route: Route::Arti(tor),
+            connector: Connector::Arti(tor),
             onion,
             incoming,
             reach,
-            news,
+            outcomes,
             _watch: watch,
             _service: service,
         })
@@ -200,24 +200,24 @@ impl Way {
 
 /// Where Tor may be met outside of this machine.
 #[derive(Clone, Debug, Default)]
-pub struct Entries {
+pub struct TorEntryAddresses {
     #[cfg(feature = "tor")]
-    arti: Option<whisht_tor::Entries>,
+    arti: Option<whisht_tor::EntryAddresses>,
 }
 
-impl Entries {
+impl TorEntryAddresses {
     /// What a configuration allows. `data_dir` is the node's own directory.
     ///
     /// # Errors
     ///
-    /// [`WayError`] if Tor cannot be started like this.
-    pub fn of(config: &TorConfig, data_dir: &Path) -> Result<Self, WayError> {
+    /// [`TransportError`] if Tor cannot be started like this.
+    pub fn of(config: &TorConfig, data_dir: &Path) -> Result<Self, TransportError> {
         match &config.via {
             // A daemon is on loopback.
             Via::Nobody | Via::Daemon(_) => Ok(Self::default()),
             #[cfg(feature = "tor")]
             Via::Arti(arti) => Ok(Self {
-                arti: Some(whisht_tor::Entries::of(&settings(
+                arti: Some(whisht_tor::EntryAddresses::of(&settings(
                     arti,
                     &data_dir.join(ARTI),
                 )?)?),
@@ -225,18 +225,18 @@ impl Entries {
             #[cfg(not(feature = "tor"))]
             Via::Arti(_) => {
                 let _ = data_dir;
-                Err(WayError::NoArti)
+                Err(TransportError::NoArti)
             }
         }
     }
 
     /// Whether Tor is there. A Tor in this process may have heard of new places meanwhile.
-    pub fn holds(&mut self, place: std::net::SocketAddr) -> bool {
+    pub fn contains(&mut self, place: std::net::SocketAddr) -> bool {
         #[cfg(feature = "tor")]
         let holds = self
             .arti
             .as_mut()
-            .is_some_and(|entries| entries.holds(place));
+            .is_some_and(|entries| entries.contains(place));
         #[cfg(not(feature = "tor"))]
         let holds = {
             let _ = place;
@@ -250,9 +250,9 @@ impl Entries {
 fn settings(
     config: &crate::config::tor::ArtiConfig,
     state: &Path,
-) -> Result<whisht_tor::Settings, WayError> {
+) -> Result<whisht_tor::Settings, TransportError> {
     let read = |path: &std::path::PathBuf| {
-        std::fs::read_to_string(path).map_err(|error| WayError::Network {
+        std::fs::read_to_string(path).map_err(|error| TransportError::Network {
             path: path.clone(),
             error,
         })
@@ -279,7 +279,7 @@ fn settings(
 async fn watch_arti(
     mut progress: watch::Receiver<whisht_tor::Progress>,
     reach: watch::Sender<Reach>,
-    mut news: mpsc::UnboundedReceiver<News>,
+    mut outcomes: mpsc::UnboundedReceiver<DialOutcome>,
 ) {
     let mut lost = false;
     loop {
@@ -296,9 +296,9 @@ async fn watch_arti(
             changed = progress.changed() => if changed.is_err() {
                 return;
             },
-            heard = news.recv() => match heard {
-                Some(News::Dialed) => lost = false,
-                Some(News::NoTor) => lost = true,
+            heard = outcomes.recv() => match heard {
+                Some(DialOutcome::Connected) => lost = false,
+                Some(DialOutcome::TorUnreachable) => lost = true,
                 None => return,
             },
         }
@@ -309,29 +309,29 @@ async fn watch_arti(
 async fn watch_daemon(
     config: DaemonConfig,
     reach: watch::Sender<Reach>,
-    mut news: mpsc::UnboundedReceiver<News>,
+    mut outcomes: mpsc::UnboundedReceiver<DialOutcome>,
 ) {
     let mut told = None;
     loop {
-        let found = ask_daemon(&config, &mut told).await;
+        let found = probe_daemon(&config, &mut told).await;
         let pause = match found {
-            Reach::Open => CHECK,
-            Reach::Shut(_) => RETRY,
+            Reach::Open => CHECK_INTERVAL,
+            Reach::Shut(_) => RETRY_INTERVAL,
         };
         publish(&reach, found);
         tokio::select! {
             () = sleep(pause) => {}
             // A dial that found no Tor is reason to look at once.
-            heard = until_bad(&mut news) => if heard.is_none() {
+            heard = until_unreachable(&mut outcomes) => if heard.is_none() {
                 return;
             },
         }
     }
 }
 
-async fn until_bad(news: &mut mpsc::UnboundedReceiver<News>) -> Option<()> {
+async fn until_unreachable(outcomes: &mut mpsc::UnboundedReceiver<DialOutcome>) -> Option<()> {
     loop {
-        if matches!(news.recv().await?, News::NoTor) {
+        if matches!(outcomes.recv().await?, DialOutcome::TorUnreachable) {
             return Some(());
         }
     }
@@ -339,10 +339,10 @@ async fn until_bad(news: &mut mpsc::UnboundedReceiver<News>) -> Option<()> {
 
 /// Whether a daemon carries links. That it listens decides, unless its control port knows better;
 /// one that cannot be asked there is a mistake to be told, and no reason to send nothing.
-async fn ask_daemon(config: &DaemonConfig, told: &mut Option<String>) -> Reach {
+async fn probe_daemon(config: &DaemonConfig, told: &mut Option<String>) -> Reach {
     let address = config.socks;
     if !matches!(
-        timeout(ANSWER, TcpStream::connect(address)).await,
+        timeout(REPLY_TIMEOUT, TcpStream::connect(address)).await,
         Ok(Ok(_))
     ) {
         return Reach::shut(format_args!(
@@ -352,7 +352,7 @@ async fn ask_daemon(config: &DaemonConfig, told: &mut Option<String>) -> Reach {
     let Some(control) = &config.control else {
         return Reach::Open;
     };
-    match control::ask(control).await {
+    match tor_control::query(control).await {
         Ok(health) if health.percent < 100 => Reach::shut(format_args!(
             "the Tor daemon is starting: {} %, {}",
             health.percent, health.doing
@@ -381,8 +381,8 @@ fn publish(reach: &watch::Sender<Reach>, now: Reach) {
 }
 
 /// Between two looks at a daemon that is there.
-const CHECK: Duration = Duration::from_secs(15);
+const CHECK_INTERVAL: Duration = Duration::from_secs(15);
 /// Between two looks at one that is not.
-const RETRY: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// A daemon on this machine answers at once.
-const ANSWER: Duration = Duration::from_secs(2);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(2);

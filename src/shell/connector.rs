@@ -1,6 +1,6 @@
 //! How a link leaves the machine: directly, through the Tor in this process, or by a Tor daemon.
 //!
-//! There is one route for all links, fixed when the node starts, and no second one for when it
+//! There is one connector for all links, fixed when the node starts, and no second one for when it
 //! fails: a dial that Tor cannot make is a dial that failed. No name is resolved here. Every dial
 //! through Tor has circuits of its own, so that two links of ours have nothing in common for a
 //! relay of Tor to see, and a link that is dialled again goes another way.
@@ -15,13 +15,13 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_socks::tcp::Socks5Stream;
 
-use super::listen::tune;
+use super::listen::set_link_options;
 use super::random;
 use crate::endpoint::{Endpoint, onion_name};
 
 /// The way that all links of a node take.
 #[derive(Clone, Debug)]
-pub(super) enum Route {
+pub(super) enum Connector {
     /// Plain connections.
     Direct,
     /// The Tor in this process.
@@ -33,7 +33,7 @@ pub(super) enum Route {
 
 /// Why a link cannot be had.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub(super) enum Unreached {
+pub(super) enum DialError {
     /// The other side does not answer, or not yet.
     #[error("the other side does not answer")]
     NoAnswer,
@@ -42,15 +42,15 @@ pub(super) enum Unreached {
     NeedsTor,
     /// Tor itself cannot be reached, or cannot reach its network.
     #[error("Tor is not there")]
-    NoTor,
+    TorUnreachable,
 }
 
-impl Route {
+impl Connector {
     /// Connects.
-    pub(super) async fn dial(&self, endpoint: Endpoint) -> Result<Wire, Unreached> {
-        let patience = match self {
-            Self::Direct => DIAL,
-            _ => DIAL_TOR,
+    pub(super) async fn dial(&self, endpoint: Endpoint) -> Result<LinkStream, DialError> {
+        let limit = match self {
+            Self::Direct => DIAL_TIMEOUT,
+            _ => TOR_DIAL_TIMEOUT,
         };
         let dial = async {
             match self {
@@ -60,69 +60,69 @@ impl Route {
                 Self::Daemon(socks) => daemon(*socks, endpoint).await,
             }
         };
-        timeout(patience, dial)
+        timeout(limit, dial)
             .await
-            .unwrap_or(Err(Unreached::NoAnswer))
+            .unwrap_or(Err(DialError::NoAnswer))
     }
 }
 
-async fn direct(endpoint: Endpoint) -> Result<Wire, Unreached> {
+async fn direct(endpoint: Endpoint) -> Result<LinkStream, DialError> {
     let Endpoint::Tcp(address) = endpoint else {
-        return Err(Unreached::NeedsTor);
+        return Err(DialError::NeedsTor);
     };
     let connected = async {
         let stream = TcpStream::connect(address).await?;
-        tune(&stream)?;
+        set_link_options(&stream)?;
         io::Result::Ok(stream)
     };
     connected
         .await
-        .map(Wire::Tcp)
-        .map_err(|_| Unreached::NoAnswer)
+        .map(LinkStream::Tcp)
+        .map_err(|_| DialError::NoAnswer)
 }
 
 #[cfg(feature = "tor")]
-async fn arti(tor: &whisht_tor::Tor, endpoint: Endpoint) -> Result<Wire, Unreached> {
+async fn arti(tor: &whisht_tor::Tor, endpoint: Endpoint) -> Result<LinkStream, DialError> {
     use whisht_tor::{ConnectError, Target};
     let target = match endpoint {
         Endpoint::Tcp(address) => Target::Clear(address),
         Endpoint::Onion(key, port) => Target::Onion(onion_name(&key), port),
     };
     match tor.dial(target).await {
-        Ok(stream) => Ok(Wire::Arti(Box::new(stream))),
-        Err(ConnectError::NoTor) => Err(Unreached::NoTor),
+        Ok(stream) => Ok(LinkStream::Arti(Box::new(stream))),
+        Err(ConnectError::NoTor) => Err(DialError::TorUnreachable),
         Err(error) => {
             tracing::debug!(%error, "a dial through Tor failed");
-            Err(Unreached::NoAnswer)
+            Err(DialError::NoAnswer)
         }
     }
 }
 
 /// By SOCKS5 with the address as text, so that the daemon and nobody else looks it up, and under
 /// a name of its own, which the daemon's `IsolateSOCKSAuth` turns into circuits of its own.
-async fn daemon(socks: SocketAddr, endpoint: Endpoint) -> Result<Wire, Unreached> {
-    let isolation = hex::encode(random::<16>().map_err(|_| Unreached::NoAnswer)?);
+async fn daemon(socks: SocketAddr, endpoint: Endpoint) -> Result<LinkStream, DialError> {
+    let isolation = hex::encode(random::<16>().map_err(|_| DialError::NoAnswer)?);
     let (host, port) = match endpoint {
         Endpoint::Tcp(address) => (address.ip().to_string(), address.port()),
         Endpoint::Onion(key, port) => (onion_name(&key), port),
     };
     let socket = TcpStream::connect(socks)
         .await
-        .map_err(|_| Unreached::NoTor)?;
-    tune(&socket).map_err(|_| Unreached::NoTor)?;
+        .map_err(|_| DialError::TorUnreachable)?;
+    set_link_options(&socket).map_err(|_| DialError::TorUnreachable)?;
     let target = (host.as_str(), port);
     match Socks5Stream::connect_with_password_and_socket(socket, target, &isolation, "x").await {
-        Ok(stream) => Ok(Wire::Tcp(stream.into_inner())),
+        Ok(stream) => Ok(LinkStream::Tcp(stream.into_inner())),
         Err(error) => {
             tracing::debug!(%error, "the Tor daemon could not connect");
-            Err(Unreached::NoAnswer)
+            Err(DialError::NoAnswer)
         }
     }
 }
 
 /// A connection, whichever way it went.
 #[derive(Debug)]
-pub(super) enum Wire {
+pub(super) enum LinkStream {
     /// A socket: a plain connection, or one to a Tor daemon.
     Tcp(TcpStream),
     /// A stream of the Tor in this process.
@@ -131,12 +131,12 @@ pub(super) enum Wire {
 }
 
 /// The half that is read.
-pub(super) type Reader = Pin<Box<dyn AsyncRead + Send>>;
+pub(super) type StreamReader = Pin<Box<dyn AsyncRead + Send>>;
 /// The half that is written. What is written may stay in it until it is flushed.
-pub(super) type Writer = Pin<Box<dyn AsyncWrite + Send>>;
+pub(super) type StreamWriter = Pin<Box<dyn AsyncWrite + Send>>;
 
-impl Wire {
-    pub(super) fn split(self) -> (Reader, Writer) {
+impl LinkStream {
+    pub(super) fn split(self) -> (StreamReader, StreamWriter) {
         match self {
             Self::Tcp(stream) => {
                 let (reader, writer) = stream.into_split();
@@ -152,6 +152,6 @@ impl Wire {
 }
 
 /// A plain connection that takes longer would be useless for cells.
-const DIAL: Duration = Duration::from_secs(10);
+const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Tor looks for the service's descriptor and builds two circuits first.
-const DIAL_TOR: Duration = Duration::from_secs(60);
+const TOR_DIAL_TIMEOUT: Duration = Duration::from_secs(60);

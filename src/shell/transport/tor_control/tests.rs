@@ -18,11 +18,11 @@ async fn daemon(stream: DuplexStream, answers: Vec<String>) -> Vec<String> {
     heard
 }
 
-async fn ask_one_that_says(answers: &[&str]) -> (Result<Health, ControlError>, Vec<String>) {
+async fn ask_one_that_says(answers: &[&str]) -> (Result<DaemonHealth, ControlError>, Vec<String>) {
     let (ours, theirs) = tokio::io::duplex(64 << 10);
     let answers = answers.iter().map(|&answer| answer.to_owned()).collect();
     let daemon = tokio::spawn(daemon(theirs, answers));
-    let health = Conversation::new(ours).health().await;
+    let health = ControlConnection::new(ours).health().await;
     (health, daemon.await.unwrap())
 }
 
@@ -65,7 +65,7 @@ async fn whoever_does_not_know_the_cookie_learns_nothing_of_it() {
         "11".repeat(32)
     );
     let (health, heard) = ask_one_that_says(&[&info, &challenge, "250 OK\r\n"]).await;
-    assert!(matches!(health, Err(ControlError::Stranger)));
+    assert!(matches!(health, Err(ControlError::WrongServerHash)));
     assert!(heard.iter().all(|line| !line.starts_with("AUTHENTICATE")));
 }
 
@@ -96,11 +96,11 @@ fn both_proofs_are_those_of_the_control_spec() {
         )
     };
     assert_eq!(
-        mac(OF_DAEMON),
+        mac(SERVER_TO_CONTROLLER_KEY),
         "1830d2de6e061e60adfa2c0c2a9257b7126e51b074f39bd4519d89229df08827"
     );
     assert_eq!(
-        mac(OF_CONTROLLER),
+        mac(CONTROLLER_TO_SERVER_KEY),
         "8d81b806c8314911da68057896783b1f28f640a588c9a2cfe902d371806bbf1a"
     );
 }
