@@ -31,7 +31,7 @@ pub mod udp;
 mod workers;
 
 pub use driver::{Setup, StartError, start};
-pub use handle::{Events, Handle, Seen, Stopped};
+pub use handle::{EventItem, Events, Handle, Stopped};
 pub use transport::{LinkTransport, TorEntryAddresses, TransportError};
 pub use workers::Workers;
 

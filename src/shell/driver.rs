@@ -22,11 +22,11 @@ use super::accept_limiter::{AcceptLimiter, AcceptPermit};
 use super::archive::{Archive, Opened};
 use super::clock::Clock;
 use super::connector::LinkStream;
-use super::handle::{Ask, Handle};
+use super::handle::{DriverRequest, Handle};
 use super::store::{Storage, Store};
-use super::tcp::{self, Connection, FromNet, Line};
+use super::tcp::{self, LinkHandle, LinkTask, NetEvent};
 use super::transport::LinkTransport;
-use super::udp::{self, Datagrams};
+use super::udp::{self, DiscoverySockets};
 use super::workers::{Cancel, Workers};
 use super::{NoRandomness, random};
 use crate::endpoint::Endpoint;
@@ -97,36 +97,36 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
     let loopback_only = config.profile == Profile::Local;
     let node = Node::new(config, keys, restored, random()?, clock.now())?;
 
-    let (to_answers, answers) = mpsc::unbounded_channel();
+    let (to_completions, completions) = mpsc::unbounded_channel();
     let (to_net, net) = mpsc::channel(NET_QUEUE);
     let (to_node, arrived) = mpsc::channel(udp::QUEUE);
-    let datagrams = Datagrams::start(datagrams, loopback_only, &to_node);
-    let (to_asks, asks) = mpsc::channel(ASK_QUEUE);
+    let datagrams = DiscoverySockets::start(datagrams, loopback_only, &to_node);
+    let (to_requests, requests) = mpsc::channel(REQUEST_QUEUE);
     let (events, _) = broadcast::channel(EVENT_QUEUE);
-    let stored = to_answers.clone();
+    let stored = to_completions.clone();
     let store = Store::open(storage, move |id| {
         // The driver is gone if this fails.
-        let _ = stored.send(Answer::Stored(id));
+        let _ = stored.send(Completion::Stored(id));
     })?;
-    let measured = to_answers.clone();
+    let measured = to_completions.clone();
     workers.when_measured(move |rate| {
         // As above.
-        let _ = measured.send(Answer::HashRate(rate));
+        let _ = measured.send(Completion::HashRate(rate));
     });
-    let archived = to_answers.clone();
+    let archived = to_completions.clone();
     let archive = archive.map(|opened| {
         Archive::start(opened, move |word| {
             // The driver is gone if this fails.
-            let _ = archived.send(Answer::Archived(word));
+            let _ = archived.send(Completion::Archived(word));
         })
     });
-    let mut outside = Outside {
+    let mut effects = EffectExecutor {
         clock,
         loopback_only,
         datagrams,
         links: BTreeMap::new(),
         dialing: BTreeMap::new(),
-        doors: JoinSet::new(),
+        acceptors: JoinSet::new(),
         tasks: JoinSet::new(),
         jobs: BTreeMap::new(),
         commands: BTreeMap::new(),
@@ -138,15 +138,15 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
         transport,
         events: events.clone(),
         to_net,
-        to_answers,
+        to_completions,
     };
-    outside.listen(listeners);
+    effects.listen(listeners);
     let (running, finished) = watch::channel(());
     let driver = Driver {
         node,
-        outside,
-        asks,
-        answers,
+        effects,
+        requests,
+        completions,
         net,
         arrived,
     };
@@ -155,7 +155,7 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
         drop(running);
     });
     Ok(Handle {
-        asks: to_asks,
+        requests: to_requests,
         events: events.downgrade(),
         addresses,
         driver: driver.abort_handle(),
@@ -165,7 +165,7 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
 
 /// The answer to something that the node asked for.
 #[derive(Debug)]
-pub(super) enum Answer {
+pub(super) enum Completion {
     /// A connection stands.
     Dialed(LinkId, LinkStream),
     /// A connection cannot be had.
@@ -186,11 +186,11 @@ pub(super) enum Answer {
 
 struct Driver {
     node: Node,
-    outside: Outside,
-    asks: mpsc::Receiver<Ask>,
-    answers: mpsc::UnboundedReceiver<Answer>,
-    net: mpsc::Receiver<FromNet>,
-    arrived: mpsc::Receiver<udp::Arrived>,
+    effects: EffectExecutor,
+    requests: mpsc::Receiver<DriverRequest>,
+    completions: mpsc::UnboundedReceiver<Completion>,
+    net: mpsc::Receiver<NetEvent>,
+    arrived: mpsc::Receiver<udp::ReceivedDatagram>,
 }
 
 impl Driver {
@@ -198,44 +198,44 @@ impl Driver {
         let timer = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(timer);
         // A node takes the way for open unless it is told.
-        if *self.outside.transport.reach.borrow() != Reach::Open {
+        if *self.effects.transport.reach.borrow() != Reach::Open {
             self.on_reach();
         }
         self.feed(Input::Timeout);
         loop {
-            let armed = self.outside.arm(timer.as_mut());
+            let armed = self.effects.arm(timer.as_mut());
             // What the node waits for goes first, then its timers; strangers come last.
             tokio::select! {
                 biased;
-                Some(answer) = self.answers.recv() => self.on_answer(answer),
+                Some(completion) = self.completions.recv() => self.on_completion(completion),
                 () = timer.as_mut(), if armed => {
-                    self.outside.due = None;
+                    self.effects.due = None;
                     self.feed(Input::Timeout);
                 }
-                ask = self.asks.recv() => match ask {
-                    Some(Ask::Command(command, answer)) => self.on_command(command, answer),
-                    Some(Ask::Shutdown) | None => break,
+                request = self.requests.recv() => match request {
+                    Some(DriverRequest::Command(command, answer)) => self.on_command(command, answer),
+                    Some(DriverRequest::Shutdown) | None => break,
                 },
-                Ok(()) = self.outside.transport.reach.changed() => self.on_reach(),
+                Ok(()) = self.effects.transport.reach.changed() => self.on_reach(),
                 Some(event) = self.net.recv() => self.on_net(event),
                 Some((from, bytes)) = self.arrived.recv() => {
                     self.feed(Input::Datagram(from, &bytes));
                 }
             }
-            while self.outside.tasks.try_join_next().is_some() {}
+            while self.effects.tasks.try_join_next().is_some() {}
         }
         self.finish().await;
     }
 
     /// Tells the node one thing and does what it says.
     fn feed(&mut self, input: Input<'_>) {
-        for output in self.node.handle(self.outside.clock.now(), input) {
-            self.outside.carry_out(output);
+        for output in self.node.handle(self.effects.clock.now(), input) {
+            self.effects.apply(output);
         }
     }
 
     fn on_reach(&mut self) {
-        let reach = self.outside.transport.reach.borrow_and_update().clone();
+        let reach = self.effects.transport.reach.borrow_and_update().clone();
         match &reach {
             Reach::Open => tracing::info!("links can be had"),
             Reach::Shut(reason) => tracing::info!("no links for now: {reason}"),
@@ -243,53 +243,53 @@ impl Driver {
         self.feed(Input::Reach(reach));
     }
 
-    fn on_net(&mut self, event: FromNet) {
+    fn on_net(&mut self, event: NetEvent) {
         match event {
-            FromNet::Accepted(stream, permit) => {
+            NetEvent::Accepted(stream, permit) => {
                 let link = self.node.new_link();
                 let from = permit.source();
-                self.outside.open(link, stream, Some(permit));
+                self.effects.open(link, stream, Some(permit));
                 self.feed(Input::Accepted(link, from));
             }
             // After `Output::Close`, the node knows the link no more.
-            FromNet::Received(link, bytes) if self.outside.links.contains_key(&link) => {
+            NetEvent::Received(link, bytes) if self.effects.links.contains_key(&link) => {
                 self.feed(Input::Received(link, &bytes));
             }
-            FromNet::Received(..) => {}
-            FromNet::Ended(link) => {
-                self.outside.links.remove(&link);
+            NetEvent::Received(..) => {}
+            NetEvent::Ended(link) => {
+                self.effects.links.remove(&link);
                 self.feed(Input::Closed(link));
             }
         }
     }
 
-    fn on_answer(&mut self, answer: Answer) {
-        match answer {
-            Answer::Dialed(link, stream) => {
+    fn on_completion(&mut self, completion: Completion) {
+        match completion {
+            Completion::Dialed(link, stream) => {
                 // Unless the node has closed it in the meantime, and was told so.
-                if self.outside.dialing.remove(&link).is_some() {
-                    self.outside.open(link, stream, None);
+                if self.effects.dialing.remove(&link).is_some() {
+                    self.effects.open(link, stream, None);
                     self.feed(Input::Dialed(link));
                 }
             }
-            Answer::NotDialed(link) => {
-                self.outside.dialing.remove(&link);
+            Completion::NotDialed(link) => {
+                self.effects.dialing.remove(&link);
                 self.feed(Input::DialFailed(link));
             }
-            Answer::Flushed(link, len) => self.feed(Input::Flushed(link, len)),
-            Answer::Stored(id) => self.feed(Input::Stored(id)),
-            Answer::Working(job, tried) => self.feed(Input::Working(job, tried)),
-            Answer::HashRate(rate) => self.feed(Input::HashRate(rate)),
-            Answer::Archived(word) => self.feed(Input::Archived(word)),
-            Answer::Worked(job, done) => {
-                self.outside.jobs.remove(&job);
+            Completion::Flushed(link, len) => self.feed(Input::Flushed(link, len)),
+            Completion::Stored(id) => self.feed(Input::Stored(id)),
+            Completion::Working(job, tried) => self.feed(Input::Working(job, tried)),
+            Completion::HashRate(rate) => self.feed(Input::HashRate(rate)),
+            Completion::Archived(word) => self.feed(Input::Archived(word)),
+            Completion::Worked(job, done) => {
+                self.effects.jobs.remove(&job);
                 self.feed(Input::Worked(job, done));
             }
         }
     }
 
     fn on_command(&mut self, command: Command, answer: oneshot::Sender<Result<Reply, Refusal>>) {
-        let id = self.outside.expect_reply(answer);
+        let id = self.effects.expect_reply(answer);
         self.feed(Input::Command(id, command));
     }
 
@@ -300,19 +300,19 @@ impl Driver {
         // Readers that wait for us to take something end; lines that are dropped say goodbye.
         self.net.close();
         while self.net.try_recv().is_ok() {}
-        let Outside {
+        let EffectExecutor {
             store,
             archive,
             mut tasks,
             links,
             dialing,
-            doors,
+            acceptors,
             ..
-        } = self.outside;
-        drop((links, doors));
+        } = self.effects;
+        drop((links, acceptors));
         dialing.into_values().for_each(|dial| dial.abort());
         let goodbyes = async { while tasks.join_next().await.is_some() {} };
-        if timeout(GOODBYE, goodbyes).await.is_err() {
+        if timeout(SHUTDOWN_TIMEOUT, goodbyes).await.is_err() {
             tracing::debug!("some links did not close in time");
         }
         store.finish().await;
@@ -323,14 +323,14 @@ impl Driver {
 }
 
 /// What the outputs act upon.
-struct Outside {
+struct EffectExecutor {
     clock: Clock,
     loopback_only: bool,
-    datagrams: Datagrams,
-    links: BTreeMap<LinkId, Line>,
+    datagrams: DiscoverySockets,
+    links: BTreeMap<LinkId, LinkHandle>,
     dialing: BTreeMap<LinkId, AbortHandle>,
     /// Listeners.
-    doors: JoinSet<()>,
+    acceptors: JoinSet<()>,
     /// Connections, and dials under way.
     tasks: JoinSet<()>,
     jobs: BTreeMap<JobId, Cancel>,
@@ -343,20 +343,20 @@ struct Outside {
     workers: Arc<Workers>,
     transport: LinkTransport,
     events: broadcast::Sender<Arc<Event>>,
-    to_net: mpsc::Sender<FromNet>,
-    to_answers: mpsc::UnboundedSender<Answer>,
+    to_net: mpsc::Sender<NetEvent>,
+    to_completions: mpsc::UnboundedSender<Completion>,
 }
 
-impl Outside {
+impl EffectExecutor {
     fn listen(&mut self, listeners: Vec<TcpListener>) {
         let limiter = AcceptLimiter::new(self.loopback_only);
         for listener in listeners {
-            self.doors
+            self.acceptors
                 .spawn(tcp::accept(listener, limiter.clone(), self.to_net.clone()));
         }
         #[cfg(feature = "tor")]
         if let Some(incoming) = self.transport.incoming.take() {
-            self.doors
+            self.acceptors
                 .spawn(tcp::accept_onion(incoming, limiter, self.to_net.clone()));
         }
     }
@@ -370,19 +370,19 @@ impl Outside {
         due.is_some()
     }
 
-    fn carry_out(&mut self, output: Output) {
+    fn apply(&mut self, output: Output) {
         match output {
             Output::Dial(link, endpoint) => self.dial(link, endpoint),
             Output::Send(link, bytes) => {
-                if let Some(line) = self.links.get(&link) {
-                    line.send(bytes);
+                if let Some(handle) = self.links.get(&link) {
+                    handle.send(bytes);
                 }
             }
             Output::Close(link) => {
                 self.links.remove(&link);
                 if let Some(dial) = self.dialing.remove(&link) {
                     dial.abort();
-                    self.answer(Answer::NotDialed(link));
+                    self.complete(Completion::NotDialed(link));
                 }
             }
             Output::Datagram(to, bytes) => self.datagrams.send(to, &bytes),
@@ -410,32 +410,35 @@ impl Outside {
 
     /// Makes a task of a connection that stands.
     fn open(&mut self, link: LinkId, stream: LinkStream, permit: Option<AcceptPermit>) {
-        let (line, connection) = Connection::new(link, stream, permit);
-        self.links.insert(link, line);
+        let (handle, connection) = LinkTask::new(link, stream, permit);
+        self.links.insert(link, handle);
         self.tasks
-            .spawn(connection.run(self.to_net.clone(), self.to_answers.clone()));
+            .spawn(connection.run(self.to_net.clone(), self.to_completions.clone()));
     }
 
     fn dial(&mut self, link: LinkId, endpoint: Endpoint) {
         if !self.may_dial(endpoint) {
-            return self.answer(Answer::NotDialed(link));
+            return self.complete(Completion::NotDialed(link));
         }
-        let (answers, connector) = (self.to_answers.clone(), self.transport.connector.clone());
+        let (completions, connector) = (
+            self.to_completions.clone(),
+            self.transport.connector.clone(),
+        );
         let reporter = self.transport.reporter();
         let task = self.tasks.spawn(async move {
-            let answer = match connector.dial(endpoint).await {
+            let completion = match connector.dial(endpoint).await {
                 Ok(stream) => {
                     reporter.connected();
-                    Answer::Dialed(link, stream)
+                    Completion::Dialed(link, stream)
                 }
                 Err(error) => {
                     tracing::debug!(%error, "a link cannot be had");
                     reporter.failed(error);
-                    Answer::NotDialed(link)
+                    Completion::NotDialed(link)
                 }
             };
             // The driver is gone if this fails.
-            let _ = answers.send(answer);
+            let _ = completions.send(completion);
         });
         self.dialing.insert(link, task);
     }
@@ -449,15 +452,15 @@ impl Outside {
     }
 
     fn work(&mut self, id: JobId, job: Job) {
-        let (progress, answers) = (self.to_answers.clone(), self.to_answers.clone());
+        let (progress, completions) = (self.to_completions.clone(), self.to_completions.clone());
         let cancel = self.workers.run(
             job,
             move |tried| {
                 // The driver is gone if this fails, here and below.
-                let _ = progress.send(Answer::Working(id, tried));
+                let _ = progress.send(Completion::Working(id, tried));
             },
             move |done| {
-                let _ = answers.send(Answer::Worked(id, done));
+                let _ = completions.send(Completion::Worked(id, done));
             },
         );
         self.jobs.insert(id, cancel);
@@ -470,17 +473,17 @@ impl Outside {
         id
     }
 
-    fn answer(&self, answer: Answer) {
+    fn complete(&self, completion: Completion) {
         // We hold the receiver's task; it cannot be gone.
-        let _ = self.to_answers.send(answer);
+        let _ = self.to_completions.send(completion);
     }
 }
 
 /// Reads that wait for the node, of at most 16 KB each.
 const NET_QUEUE: usize = 64;
 /// Commands that wait for the node; who asks for more waits.
-const ASK_QUEUE: usize = 64;
+const REQUEST_QUEUE: usize = 64;
 /// Events that a slow subscriber may fall behind.
 const EVENT_QUEUE: usize = 512;
 /// What all links together have to close in good order.
-const GOODBYE: Duration = Duration::from_secs(2);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);

@@ -10,7 +10,7 @@ use crate::node::{Command, Event, Refusal, Reply};
 
 /// What a handle asks of the driver.
 #[derive(Debug)]
-pub(super) enum Ask {
+pub(super) enum DriverRequest {
     /// Carry out a command and answer.
     Command(Command, oneshot::Sender<Result<Reply, Refusal>>),
     /// End in good order.
@@ -20,7 +20,7 @@ pub(super) enum Ask {
 /// A running node. Clones talk to the same node, which ends when the last of them is dropped.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    pub(super) asks: mpsc::Sender<Ask>,
+    pub(super) requests: mpsc::Sender<DriverRequest>,
     pub(super) events: broadcast::WeakSender<Arc<Event>>,
     pub(super) addresses: Arc<[SocketAddr]>,
     pub(super) driver: AbortHandle,
@@ -36,8 +36,8 @@ impl Handle {
     /// [`Stopped`] if the node has ended. The inner error is the node's own refusal.
     pub async fn command(&self, command: Command) -> Result<Result<Reply, Refusal>, Stopped> {
         let (answer, answered) = oneshot::channel();
-        self.asks
-            .send(Ask::Command(command, answer))
+        self.requests
+            .send(DriverRequest::Command(command, answer))
             .await
             .map_err(|_| Stopped)?;
         answered.await.map_err(|_| Stopped)
@@ -59,7 +59,7 @@ impl Handle {
     /// is done.
     pub async fn shutdown(&self) {
         // If the driver is gone already, there is nothing to wait for.
-        let _ = self.asks.send(Ask::Shutdown).await;
+        let _ = self.requests.send(DriverRequest::Shutdown).await;
         self.finished().await;
     }
 
@@ -81,10 +81,10 @@ pub struct Events(Option<broadcast::Receiver<Arc<Event>>>);
 
 impl Events {
     /// Waits for the next event; `None` once the node has ended.
-    pub async fn next(&mut self) -> Option<Seen> {
+    pub async fn next(&mut self) -> Option<EventItem> {
         match self.0.as_mut()?.recv().await {
-            Ok(event) => Some(Seen::Event(event)),
-            Err(broadcast::error::RecvError::Lagged(count)) => Some(Seen::Lost(count)),
+            Ok(event) => Some(EventItem::Event(event)),
+            Err(broadcast::error::RecvError::Lagged(count)) => Some(EventItem::Lagged(count)),
             Err(broadcast::error::RecvError::Closed) => None,
         }
     }
@@ -92,11 +92,11 @@ impl Events {
 
 /// What a subscriber sees.
 #[derive(Clone, Debug)]
-pub enum Seen {
+pub enum EventItem {
     /// Something happened.
     Event(Arc<Event>),
     /// So many events were not read in time.
-    Lost(u64),
+    Lagged(u64),
 }
 
 /// The node has ended.
@@ -116,9 +116,9 @@ mod tests {
             events.send(Arc::new(Event::Peers(peers))).unwrap();
         }
         drop(events);
-        assert!(matches!(slow.next().await, Some(Seen::Lost(3))));
+        assert!(matches!(slow.next().await, Some(EventItem::Lagged(3))));
         for expected in 3..5 {
-            let Some(Seen::Event(event)) = slow.next().await else {
+            let Some(EventItem::Event(event)) = slow.next().await else {
                 panic!("an event")
             };
             assert!(matches!(*event, Event::Peers(peers) if peers == expected));

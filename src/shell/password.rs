@@ -34,9 +34,9 @@ pub fn first_line(path: &Path) -> Result<Zeroizing<String>, PasswordFileError> {
         path: path.to_owned(),
         error,
     };
-    let mut text = Zeroizing::new(String::with_capacity(ROOM));
+    let mut text = Zeroizing::new(String::with_capacity(BUFFER_BYTES));
     if path.as_os_str() == "-" {
-        let mut input = io::stdin().lock().take(MOST_BYTES);
+        let mut input = io::stdin().lock().take(MAX_BYTES);
         input.read_to_string(&mut text).map_err(unreadable)?;
     } else {
         let file = File::open(path).map_err(unreadable)?;
@@ -47,7 +47,7 @@ pub fn first_line(path: &Path) -> Result<Zeroizing<String>, PasswordFileError> {
                 mode: mode & 0o777,
             });
         }
-        let mut input = file.take(MOST_BYTES);
+        let mut input = file.take(MAX_BYTES);
         input.read_to_string(&mut text).map_err(unreadable)?;
     }
     match text.lines().next() {
@@ -110,9 +110,9 @@ pub enum PasswordFileError {
 }
 
 /// Bytes; a password has fewer.
-const MOST_BYTES: u64 = 4096;
+const MAX_BYTES: u64 = 4096;
 /// As much in memory, so that no growing buffer leaves a copy behind.
-const ROOM: usize = 4096;
+const BUFFER_BYTES: usize = 4096;
 
 #[cfg(test)]
 mod tests {

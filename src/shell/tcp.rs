@@ -17,12 +17,12 @@ use tokio::time::{sleep, timeout};
 
 use super::accept_limiter::{AcceptLimiter, AcceptPermit, until_evicted};
 use super::connector::{LinkStream, StreamReader, StreamWriter};
-use super::driver::Answer;
+use super::driver::Completion;
 use super::listen::set_link_options;
 
 /// What strangers can cause; comes through a bounded channel.
 #[derive(Debug)]
-pub(super) enum FromNet {
+pub(super) enum NetEvent {
     /// Somebody connected.
     Accepted(LinkStream, AcceptPermit),
     /// Bytes arrived.
@@ -33,12 +33,12 @@ pub(super) enum FromNet {
 
 /// The driver's end of a connection. Dropping it closes the connection in good order.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct LinkHandle {
     chunks: mpsc::UnboundedSender<Vec<u8>>,
     _open: oneshot::Sender<()>,
 }
 
-impl Line {
+impl LinkHandle {
     /// Queues bytes; they are lost if the connection is ending.
     pub(super) fn send(&self, chunk: Vec<u8>) {
         // A closed channel means that `Ended` is on its way.
@@ -48,7 +48,7 @@ impl Line {
 
 /// The task's end of a connection.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct LinkTask {
     pub(super) link: LinkId,
     pub(super) stream: LinkStream,
     /// Its place among the inbound connections, if it is one.
@@ -57,20 +57,20 @@ pub(super) struct Connection {
     closing: oneshot::Receiver<()>,
 }
 
-impl Connection {
+impl LinkTask {
     pub(super) fn new(
         link: LinkId,
         stream: LinkStream,
         permit: Option<AcceptPermit>,
-    ) -> (Line, Self) {
+    ) -> (LinkHandle, Self) {
         let (to_chunks, chunks) = mpsc::unbounded_channel();
         let (open, closing) = oneshot::channel();
-        let line = Line {
+        let handle = LinkHandle {
             chunks: to_chunks,
             _open: open,
         };
         (
-            line,
+            handle,
             Self {
                 link,
                 stream,
@@ -84,8 +84,8 @@ impl Connection {
     /// Carries bytes both ways until either side ends.
     pub(super) async fn run(
         self,
-        net: mpsc::Sender<FromNet>,
-        answers: mpsc::UnboundedSender<Answer>,
+        net: mpsc::Sender<NetEvent>,
+        completions: mpsc::UnboundedSender<Completion>,
     ) {
         let Self {
             link,
@@ -97,21 +97,21 @@ impl Connection {
         let (reader, writer) = stream.split();
         tokio::select! {
             () = read(link, reader, &net) => {}
-            () = write(link, writer, chunks, answers) => {}
+            () = write(link, writer, chunks, completions) => {}
             () = linger(closing) => {}
             () = until_evicted(permit) => {}
         }
         // The driver is gone if this fails.
-        let _ = net.send(FromNet::Ended(link)).await;
+        let _ = net.send(NetEvent::Ended(link)).await;
     }
 }
 
 /// Reads until the other side ends.
-async fn read(link: LinkId, mut reader: StreamReader, net: &mpsc::Sender<FromNet>) {
+async fn read(link: LinkId, mut reader: StreamReader, net: &mpsc::Sender<NetEvent>) {
     let mut buffer = vec![0; READ_BUFFER];
     while let Ok(len @ 1..) = reader.read(&mut buffer).await {
         let bytes = buffer.get(..len).unwrap_or_default().to_vec();
-        if net.send(FromNet::Received(link, bytes)).await.is_err() {
+        if net.send(NetEvent::Received(link, bytes)).await.is_err() {
             return;
         }
     }
@@ -123,7 +123,7 @@ async fn write(
     link: LinkId,
     mut writer: StreamWriter,
     mut chunks: mpsc::UnboundedReceiver<Vec<u8>>,
-    answers: mpsc::UnboundedSender<Answer>,
+    completions: mpsc::UnboundedSender<Completion>,
 ) {
     let mut batch = Vec::new();
     while chunks.recv_many(&mut batch, WRITE_BATCH).await > 0 {
@@ -133,11 +133,14 @@ async fn write(
             writer.write_all(&bytes).await?;
             writer.flush().await
         };
-        if !matches!(timeout(STALL, written).await, Ok(Ok(()))) {
+        if !matches!(timeout(STALL_TIMEOUT, written).await, Ok(Ok(()))) {
             sleep(LINGER).await;
             return;
         }
-        if answers.send(Answer::Flushed(link, bytes.len())).is_err() {
+        if completions
+            .send(Completion::Flushed(link, bytes.len()))
+            .is_err()
+        {
             return;
         }
     }
@@ -156,7 +159,7 @@ async fn linger(closing: oneshot::Receiver<()>) {
 pub(super) async fn accept(
     listener: TcpListener,
     limiter: AcceptLimiter,
-    net: mpsc::Sender<FromNet>,
+    net: mpsc::Sender<NetEvent>,
 ) {
     loop {
         // A slot first: while there is none, strangers wait in the operating system's queue.
@@ -167,7 +170,7 @@ pub(super) async fn accept(
             Ok(arrival) => arrival,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connections; trying again");
-                sleep(ACCEPT_RETRY).await;
+                sleep(ACCEPT_RETRY_INTERVAL).await;
                 continue;
             }
         };
@@ -178,7 +181,7 @@ pub(super) async fn accept(
             continue;
         }
         if net
-            .send(FromNet::Accepted(LinkStream::Tcp(stream), permit))
+            .send(NetEvent::Accepted(LinkStream::Tcp(stream), permit))
             .await
             .is_err()
         {
@@ -192,7 +195,7 @@ pub(super) async fn accept(
 pub(super) async fn accept_onion(
     mut incoming: whisht_tor::Incoming,
     limiter: AcceptLimiter,
-    net: mpsc::Sender<FromNet>,
+    net: mpsc::Sender<NetEvent>,
 ) {
     loop {
         let Ok(slot) = limiter.acquire_slot().await else {
@@ -206,18 +209,18 @@ pub(super) async fn accept_onion(
             continue;
         };
         let stream = LinkStream::Arti(Box::new(stream));
-        if net.send(FromNet::Accepted(stream, permit)).await.is_err() {
+        if net.send(NetEvent::Accepted(stream, permit)).await.is_err() {
             return;
         }
     }
 }
 
 /// A reader that takes nothing for this long is gone.
-const STALL: Duration = Duration::from_secs(30);
+const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// What a connection has for its last words.
 const LINGER: Duration = Duration::from_secs(1);
 /// Between two attempts to accept, when the process has no file descriptor left.
-const ACCEPT_RETRY: Duration = Duration::from_millis(500);
+const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(500);
 /// Bytes read at once.
 const READ_BUFFER: usize = 16 * 1024;
 /// Chunks written at once. The node keeps less than a frame more than 64 KB in flight.
@@ -230,40 +233,40 @@ mod tests {
     use super::*;
 
     /// A connection's task, the driver's ends of it, and the other side.
-    struct Pair {
-        line: Option<Line>,
-        net: mpsc::Receiver<FromNet>,
-        answers: mpsc::UnboundedReceiver<Answer>,
+    struct TestLink {
+        handle: Option<LinkHandle>,
+        net: mpsc::Receiver<NetEvent>,
+        completions: mpsc::UnboundedReceiver<Completion>,
         peer: TcpStream,
     }
 
-    async fn pair() -> Pair {
+    async fn pair() -> TestLink {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap())
             .await
             .unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let (line, connection) = Connection::new(LinkId(1), LinkStream::Tcp(stream), None);
+        let (handle, connection) = LinkTask::new(LinkId(1), LinkStream::Tcp(stream), None);
         let (to_net, net) = mpsc::channel(1);
-        let (to_answers, answers) = mpsc::unbounded_channel();
-        tokio::spawn(connection.run(to_net, to_answers));
-        let line = Some(line);
-        Pair {
-            line,
+        let (to_completions, completions) = mpsc::unbounded_channel();
+        tokio::spawn(connection.run(to_net, to_completions));
+        let handle = Some(handle);
+        TestLink {
+            handle,
             net,
-            answers,
+            completions,
             peer,
         }
     }
 
-    impl Pair {
+    impl TestLink {
         /// Everything that arrives until the connection ends, which it must do once.
         async fn drain(&mut self) -> Vec<u8> {
             let mut received = Vec::new();
             loop {
                 match self.net.recv().await {
-                    Some(FromNet::Received(LinkId(1), bytes)) => received.extend(bytes),
-                    Some(FromNet::Ended(LinkId(1))) => break,
+                    Some(NetEvent::Received(LinkId(1), bytes)) => received.extend(bytes),
+                    Some(NetEvent::Ended(LinkId(1))) => break,
                     other => panic!("{other:?}"),
                 }
             }
@@ -274,10 +277,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_busy_node_loses_nothing_of_what_a_peer_says() {
-        let Pair {
+        let TestLink {
             mut net,
             mut peer,
-            line,
+            handle,
             ..
         } = pair().await;
         let said: Vec<u8> = (0..=255).cycle().take(1 << 20).collect();
@@ -285,20 +288,20 @@ mod tests {
         tokio::spawn(async move { peer.write_all(&copy).await });
         // The node takes one piece now and then; the peer waits.
         let mut received = Vec::new();
-        while let Some(FromNet::Received(_, bytes)) = net.recv().await {
+        while let Some(NetEvent::Received(_, bytes)) = net.recv().await {
             received.extend(bytes);
             tokio::task::yield_now().await;
         }
         assert!(received == said);
-        drop(line);
+        drop(handle);
     }
 
     #[tokio::test]
     async fn last_words_arrive_before_the_end() {
         let mut pair = pair().await;
         let words = vec![7; 100_000];
-        pair.line.as_ref().unwrap().send(words.clone());
-        pair.line = None;
+        pair.handle.as_ref().unwrap().send(words.clone());
+        pair.handle = None;
         let mut heard = Vec::new();
         pair.peer.read_to_end(&mut heard).await.unwrap();
         assert!(heard == words);
@@ -308,22 +311,25 @@ mod tests {
             .unwrap();
         pair.peer.shutdown().await.unwrap();
         assert_eq!(pair.drain().await, b"too late, but not lost");
-        let flushed = pair.answers.recv().await;
-        assert!(matches!(flushed, Some(Answer::Flushed(LinkId(1), 100_000))));
+        let flushed = pair.completions.recv().await;
+        assert!(matches!(
+            flushed,
+            Some(Completion::Flushed(LinkId(1), 100_000))
+        ));
     }
 
     #[tokio::test]
     async fn every_byte_handed_over_is_reported_once() {
         let mut pair = pair().await;
         for len in 1..100 {
-            pair.line.as_ref().unwrap().send(vec![0; len]);
+            pair.handle.as_ref().unwrap().send(vec![0; len]);
         }
         let mut heard = vec![0; 4950];
         pair.peer.read_exact(&mut heard).await.unwrap();
-        pair.line = None;
+        pair.handle = None;
         drop(pair.peer);
         let mut reported = 0;
-        while let Some(Answer::Flushed(LinkId(1), len)) = pair.answers.recv().await {
+        while let Some(Completion::Flushed(LinkId(1), len)) = pair.completions.recv().await {
             reported += len;
         }
         assert_eq!(reported, 4950);
@@ -335,16 +341,16 @@ mod tests {
         let begun = tokio::time::Instant::now();
         // More than any system buffers for a connection.
         for _ in 0..1_000 {
-            pair.line.as_ref().unwrap().send(vec![0; 64 * 1024]);
+            pair.handle.as_ref().unwrap().send(vec![0; 64 * 1024]);
         }
         assert!(pair.drain().await.is_empty());
-        assert!(begun.elapsed() >= STALL);
+        assert!(begun.elapsed() >= STALL_TIMEOUT);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_does_not_let_go_is_let_go() {
         let mut pair = pair().await;
-        pair.line = None;
+        pair.handle = None;
         let begun = tokio::time::Instant::now();
         assert!(pair.drain().await.is_empty());
         assert!(begun.elapsed() >= LINGER);

@@ -42,21 +42,21 @@ fn bind_one(address: SocketAddr) -> io::Result<UdpSocket> {
 
 /// All sockets of a node.
 #[derive(Debug)]
-pub(super) struct Datagrams {
+pub(super) struct DiscoverySockets {
     sockets: Vec<Arc<UdpSocket>>,
     loopback_only: bool,
     _readers: JoinSet<()>,
 }
 
 /// A datagram, and where it came from.
-pub(super) type Arrived = (SocketAddr, Vec<u8>);
+pub(super) type ReceivedDatagram = (SocketAddr, Vec<u8>);
 
-impl Datagrams {
+impl DiscoverySockets {
     /// Begins to read; what comes goes to `to_node`.
     pub(super) fn start(
         sockets: Vec<UdpSocket>,
         loopback_only: bool,
-        to_node: &mpsc::Sender<Arrived>,
+        to_node: &mpsc::Sender<ReceivedDatagram>,
     ) -> Self {
         let sockets: Vec<Arc<UdpSocket>> = sockets.into_iter().map(Arc::new).collect();
         let mut readers = JoinSet::new();
@@ -86,8 +86,12 @@ impl Datagrams {
     }
 }
 
-async fn read(socket: Arc<UdpSocket>, loopback_only: bool, to_node: mpsc::Sender<Arrived>) {
-    let mut buffer = [0; ROOM];
+async fn read(
+    socket: Arc<UdpSocket>,
+    loopback_only: bool,
+    to_node: mpsc::Sender<ReceivedDatagram>,
+) {
+    let mut buffer = [0; BUFFER_BYTES];
     loop {
         match socket.recv_from(&mut buffer).await {
             Ok((len, from)) if !loopback_only || from.ip().is_loopback() => {
@@ -121,6 +125,6 @@ pub struct UdpError {
 }
 
 /// A byte more than the longest packet, so that a longer one is seen to be too long.
-const ROOM: usize = 1281;
+const BUFFER_BYTES: usize = 1281;
 /// Datagrams that wait for the node.
 pub(super) const QUEUE: usize = 64;

@@ -24,7 +24,7 @@ use crate::node::{
     Command, Event, Identity, NodeConfig, NodeKeys, PowGeneration, Recipient, Restored, SendRequest,
 };
 use crate::shell::store::Storage;
-use crate::shell::{Handle, LinkTransport, Seen, Setup, Workers, random, start};
+use crate::shell::{EventItem, Handle, LinkTransport, Setup, Workers, random, start};
 
 /// All nodes of the demonstration, and what they tell.
 pub(super) struct Network {
@@ -229,7 +229,7 @@ impl Planned {
         tokio::spawn(async move {
             while let Some(seen) = events.next().await {
                 // What was lost is missing in the tale, and nothing else.
-                if let Seen::Event(event) = seen
+                if let EventItem::Event(event) = seen
                     && tell.send((role, event)).await.is_err()
                 {
                     return;

@@ -19,7 +19,7 @@ pub(super) struct Inbox {
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum Text {
     #[default]
-    Outside,
+    EffectExecutor,
     Inside,
     /// After a backslash: the next byte has no meaning.
     Escaped,
@@ -59,16 +59,16 @@ impl Inbox {
     /// Looks at one byte; whether it ends a value.
     const fn step(&mut self, byte: u8) -> Result<bool, FramingError> {
         match (self.text, byte) {
-            (Text::Outside, b'{' | b'[') => self.depth += 1,
-            (Text::Outside, b'}' | b']') => {
+            (Text::EffectExecutor, b'{' | b'[') => self.depth += 1,
+            (Text::EffectExecutor, b'}' | b']') => {
                 self.depth = self.depth.saturating_sub(1);
                 return Ok(self.depth == 0);
             }
-            (Text::Outside, _) if self.depth == 0 => return Err(FramingError::NotJson),
+            (Text::EffectExecutor, _) if self.depth == 0 => return Err(FramingError::NotJson),
             (Text::Inside, b'\\') => self.text = Text::Escaped,
-            (Text::Escaped, _) | (Text::Outside, b'"') => self.text = Text::Inside,
-            (Text::Inside, b'"') => self.text = Text::Outside,
-            (Text::Inside | Text::Outside, _) => {}
+            (Text::Escaped, _) | (Text::EffectExecutor, b'"') => self.text = Text::Inside,
+            (Text::Inside, b'"') => self.text = Text::EffectExecutor,
+            (Text::Inside | Text::EffectExecutor, _) => {}
         }
         Ok(false)
     }

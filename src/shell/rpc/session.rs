@@ -17,7 +17,7 @@ use super::{Service, keys};
 use crate::config::rpc::{Module, RpcConfig};
 use crate::node::{Command, Criteria, Event, Reply, ShhCommand, ShhReply};
 use crate::rpc::{self, Permissions, RpcCall, RpcError, RpcErrorKind, RpcMessage, RpcRequest, shh};
-use crate::shell::{Events, Seen, Stopped, random};
+use crate::shell::{EventItem, Events, Stopped, random};
 
 /// What a client may do, by the door that it came through.
 #[derive(Clone, Debug)]
@@ -145,12 +145,12 @@ impl Session {
         };
         let seen = events.next().await?;
         let texts = match seen {
-            Seen::Event(event) => subscriptions
+            EventItem::Event(event) => subscriptions
                 .of(&event)
                 .iter()
                 .filter_map(|id| Some(notification(id, &event)?.to_string()))
                 .collect(),
-            Seen::Lost(count) => subscriptions
+            EventItem::Lagged(count) => subscriptions
                 .all()
                 .iter()
                 .map(|(id, target)| lost(id, *target, count).to_string())

@@ -8,14 +8,14 @@ use tokio::time::timeout;
 use super::*;
 use crate::config::rpc::RpcSettings;
 use crate::shell::Handle;
-use crate::shell::handle::Ask;
+use crate::shell::handle::DriverRequest;
 use crate::shell::keeper::Keeper;
 use crate::shell::store::Storage;
 use crate::subscriptions::FilterId;
 
 /// The other side of a handle.
 struct FakeNode {
-    asks: mpsc::Receiver<Ask>,
+    requests: mpsc::Receiver<DriverRequest>,
     events: broadcast::Sender<Arc<Event>>,
     _running: watch::Sender<()>,
 }
@@ -23,8 +23,8 @@ struct FakeNode {
 impl FakeNode {
     /// Installs the filter of the next subscription.
     async fn install(&mut self, filter: u64) {
-        match self.asks.recv().await.unwrap() {
-            Ask::Command(Command::Shh(ShhCommand::Subscribe(_)), answer) => {
+        match self.requests.recv().await.unwrap() {
+            DriverRequest::Command(Command::Shh(ShhCommand::Subscribe(_)), answer) => {
                 let reply = Reply::Shh(Ok(ShhReply::Subscribed(FilterId(filter))));
                 answer.send(Ok(reply)).unwrap();
             }
@@ -34,8 +34,8 @@ impl FakeNode {
 
     /// The filter that is given back next.
     async fn removed(&mut self) -> u64 {
-        match self.asks.recv().await.unwrap() {
-            Ask::Command(Command::Shh(ShhCommand::Unsubscribe(filter)), answer) => {
+        match self.requests.recv().await.unwrap() {
+            DriverRequest::Command(Command::Shh(ShhCommand::Unsubscribe(filter)), answer) => {
                 // Whoever asked may have gone.
                 let _ = answer.send(Ok(Reply::Shh(Ok(ShhReply::Known(true)))));
                 filter.0
@@ -47,11 +47,11 @@ impl FakeNode {
 
 /// A session with a node that forgets events beyond the last two.
 fn session() -> (Session, FakeNode) {
-    let (to_asks, asks) = mpsc::channel(8);
+    let (to_requests, requests) = mpsc::channel(8);
     let (events, _) = broadcast::channel(2);
     let (running, finished) = watch::channel(());
     let handle = Handle {
-        asks: to_asks,
+        requests: to_requests,
         events: events.downgrade(),
         addresses: Arc::new([]),
         driver: tokio::spawn(std::future::pending::<()>()).abort_handle(),
@@ -63,7 +63,7 @@ fn session() -> (Session, FakeNode) {
     };
     let config = RpcConfig::build(RpcSettings::default()).unwrap();
     let node = FakeNode {
-        asks,
+        requests,
         events,
         _running: running,
     };
@@ -91,8 +91,8 @@ async fn is_silent(session: &mut Session) -> bool {
 async fn a_client_that_left_while_it_subscribed_leaves_no_filter() {
     let (mut session, mut node) = session();
     let answering = tokio::spawn(session.answer(SUBSCRIBE));
-    let Ask::Command(Command::Shh(ShhCommand::Subscribe(_)), reply) =
-        node.asks.recv().await.unwrap()
+    let DriverRequest::Command(Command::Shh(ShhCommand::Subscribe(_)), reply) =
+        node.requests.recv().await.unwrap()
     else {
         panic!("a subscription");
     };
