@@ -20,7 +20,7 @@ use whisht::config::{Config, file};
 use whisht::endpoint::{Endpoint, PeerAddr};
 use whisht::node::{Command, Reply};
 use whisht::shell::host::{Host, HostError, Place};
-use whisht::shell::rpc::{Client, ClientError};
+use whisht::shell::rpc::{RpcClient, RpcClientError};
 
 /// Far longer than anything here takes on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -160,7 +160,7 @@ async fn a_socket_left_by_a_crash_is_replaced() {
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
     assert!(socket.exists());
     let host = open(&dir, "").await.unwrap();
-    let mut client = Client::connect(host.ipc_path()).await.unwrap();
+    let mut client = RpcClient::connect(host.ipc_path()).await.unwrap();
     client.call("whisht_status", json!([])).await.unwrap();
 }
 
@@ -347,11 +347,11 @@ async fn a_client_too_many_is_turned_away_with_the_reason() {
     let host = ephemeral("").await;
     let mut clients = Vec::new();
     for _ in 0..32 {
-        let mut client = Client::connect(host.ipc_path()).await.unwrap();
+        let mut client = RpcClient::connect(host.ipc_path()).await.unwrap();
         client.call("whisht_outbox", json!([])).await.unwrap();
         clients.push(client);
     }
-    let mut late = Client::connect(host.ipc_path()).await.unwrap();
+    let mut late = RpcClient::connect(host.ipc_path()).await.unwrap();
     let refusal = late.call("whisht_outbox", json!([])).await.unwrap_err();
     assert!(
         refusal.to_string().contains("close another one"),
@@ -360,7 +360,7 @@ async fn a_client_too_many_is_turned_away_with_the_reason() {
     clients.pop();
     let again = async {
         loop {
-            let mut client = Client::connect(host.ipc_path()).await.unwrap();
+            let mut client = RpcClient::connect(host.ipc_path()).await.unwrap();
             if client.call("whisht_outbox", json!([])).await.is_ok() {
                 break;
             }
@@ -376,7 +376,7 @@ async fn a_new_identity_is_kept_and_listened_for() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path().join("data");
     let host = open(&dir, "").await.unwrap();
-    let mut client = Client::connect(host.ipc_path()).await.unwrap();
+    let mut client = RpcClient::connect(host.ipc_path()).await.unwrap();
     let made = client
         .call(
             "whisht_newIdentity",
@@ -394,12 +394,12 @@ async fn a_new_identity_is_kept_and_listened_for() {
             json!([{"name": "desk", "password": ""}]),
         )
         .await;
-    assert!(matches!(again, Err(ClientError::Refused(error)) if error.cause.contains("`desk`")));
+    assert!(matches!(again, Err(RpcClientError::Refused(error)) if error.cause.contains("`desk`")));
     host.handle().shutdown().await;
     drop((client, host));
 
     let host = open(&dir, "").await.unwrap();
-    let mut client = Client::connect(host.ipc_path()).await.unwrap();
+    let mut client = RpcClient::connect(host.ipc_path()).await.unwrap();
     let known = client.call("whisht_identities", json!([])).await.unwrap();
     let known = known.as_array().unwrap();
     assert_eq!(known.first(), Some(&made));
@@ -409,7 +409,7 @@ async fn a_new_identity_is_kept_and_listened_for() {
 #[tokio::test]
 async fn a_subscriber_is_told_of_peers() {
     let host = ephemeral("").await;
-    let mut client = Client::connect(host.ipc_path()).await.unwrap();
+    let mut client = RpcClient::connect(host.ipc_path()).await.unwrap();
     let id = client.subscribe().await.unwrap();
     let _peer = ephemeral(&format!("peers = ['{}']", enode(&host))).await;
     let told = async { while client.next_event().await.unwrap() != json!({"peers": 1}) {} };

@@ -14,7 +14,7 @@ use crate::shell::host::HostError;
 use crate::shell::identities::KeyError;
 use crate::shell::mail::MailError;
 use crate::shell::password::PasswordFileError;
-use crate::shell::rpc::{BindError, ClientError};
+use crate::shell::rpc::{IpcBindError, RpcClientError};
 
 /// What the shell that called us is told.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -129,10 +129,10 @@ impl From<io::Error> for Failure {
     }
 }
 
-impl From<ClientError> for Failure {
-    fn from(error: ClientError) -> Self {
+impl From<RpcClientError> for Failure {
+    fn from(error: RpcClientError) -> Self {
         let exit = match &error {
-            ClientError::Refused(refusal) => match refusal.kind {
+            RpcClientError::Refused(refusal) => match refusal.kind {
                 RpcErrorKind::Policy => Exit::Refused,
                 RpcErrorKind::Usage => Exit::Usage,
                 RpcErrorKind::Busy | RpcErrorKind::Locked => Exit::Locked,
@@ -193,7 +193,9 @@ impl From<HostError> for Failure {
             HostError::Dir(error) => error.into(),
             HostError::Key(error) => error.into(),
             HostError::Mail(MailError::Password(error)) => error.into(),
-            HostError::Bind(error @ BindError::Served { .. }) => Self::new(Exit::Locked, error),
+            HostError::IpcBind(error @ IpcBindError::Served { .. }) => {
+                Self::new(Exit::Locked, error)
+            }
             error => Self::new(Exit::Failed, error),
         }
     }

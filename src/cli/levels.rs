@@ -62,7 +62,7 @@ async fn view(node: &mut Node, level: Level) -> Result<Value, Failure> {
             }
             Ok(estimate)
         }
-        Err(crate::shell::rpc::ClientError::Refused(error)) => {
+        Err(crate::shell::rpc::RpcClientError::Refused(error)) => {
             Ok(json!({"level": level.word(), "missing": error.to_string()}))
         }
         Err(error) => Err(error.into()),

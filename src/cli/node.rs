@@ -7,11 +7,11 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::print::Screen;
 use super::{Common, Exit, Failure};
-use crate::shell::rpc::Client;
+use crate::shell::rpc::RpcClient;
 
 /// A connection to the running node, and where to print.
 pub(super) struct Node {
-    pub(super) client: Client,
+    pub(super) client: RpcClient,
     pub(super) screen: Screen,
     /// What `whisht_status` said.
     pub(super) status: Value,
@@ -27,7 +27,7 @@ pub(super) fn with(
     command: impl AsyncFnOnce(&mut Node) -> Result<Exit, Failure>,
 ) -> Result<Exit, Failure> {
     runtime()?.block_on(async {
-        let mut client = Client::connect(&common.ipc()?).await?;
+        let mut client = RpcClient::connect(&common.ipc()?).await?;
         let status = client.call("whisht_status", json!([])).await?;
         let local = status.get("profile").and_then(Value::as_str) == Some("local");
         let screen = Screen {

@@ -21,7 +21,7 @@ use super::keeper::Keeper;
 use super::keyring::Keyring;
 use super::listen::{self, ListenError};
 use super::mail::{self, MailError};
-use super::rpc::{BindError, Bound, DoorError, Doors, Service, TokenFile};
+use super::rpc::{BoundListeners, IpcBindError, RpcBindError, RpcServer, Service, TokenFile};
 use super::store::{self, Storage};
 use super::udp::{self, UdpError};
 use super::{
@@ -66,7 +66,7 @@ impl Place {
 pub struct Host {
     handle: Handle,
     key: RelayKey,
-    doors: Doors,
+    rpc: RpcServer,
     onion: Option<Endpoint>,
     /// Removed after what is in it.
     _private_dir: Option<PrivateDir>,
@@ -123,10 +123,10 @@ impl Host {
         let (tor_dir, tor_state) = tor_state(&storage, &config.tor)?;
         let transport = LinkTransport::open(&config.tor, &tor_state, config.is_reachable()).await?;
         config.reached_by(transport.onion());
-        let bound = Bound::bind(&config.rpc)?;
+        let bound = BoundListeners::bind(&config.rpc)?;
         let (lobby, private_dir) = lobby(&storage)?;
         let socket = ipc.map_or_else(|| lobby.join(IPC), Path::to_owned);
-        let token = match bound.is_open() && !config.rpc.danger_no_token {
+        let token = match bound.has_tcp() && !config.rpc.danger_no_token {
             true => Some(token(&storage, &lobby)?),
             false => None,
         };
@@ -154,11 +154,11 @@ impl Host {
             handle: handle.clone(),
             keeper,
         };
-        let doors = Doors::open(&socket, bound, &config.rpc, token, &service)?;
+        let rpc = RpcServer::open(&socket, bound, &config.rpc, token, &service)?;
         Ok(Self {
             handle,
             key,
-            doors,
+            rpc,
             onion,
             _private_dir: private_dir,
             _tor_dir: tor_dir,
@@ -174,7 +174,7 @@ impl Host {
     /// Ends the node in good order, and lets its clients hear of it.
     pub async fn shutdown(mut self) {
         self.handle.shutdown().await;
-        self.doors.ended().await;
+        self.rpc.ended().await;
     }
 
     /// The key that peers know it by.
@@ -185,8 +185,8 @@ impl Host {
 
     /// Where other programs find it.
     #[must_use]
-    pub const fn doors(&self) -> &Doors {
-        &self.doors
+    pub const fn rpc(&self) -> &RpcServer {
+        &self.rpc
     }
 
     /// The onion service that leads to it.
@@ -198,7 +198,7 @@ impl Host {
     /// Its local socket.
     #[must_use]
     pub fn ipc_path(&self) -> &Path {
-        self.doors.ipc_path()
+        self.rpc.ipc_path()
     }
 }
 
@@ -253,7 +253,7 @@ fn lobby(storage: &Storage) -> Result<(PathBuf, Option<PrivateDir>), HostError> 
 fn token(storage: &Storage, lobby: &Path) -> Result<TokenFile, DirError> {
     match storage {
         Storage::Disk(dir) => TokenFile::of(dir),
-        Storage::Memory => TokenFile::passing(lobby),
+        Storage::Memory => TokenFile::ephemeral(lobby),
     }
 }
 
@@ -304,7 +304,7 @@ impl Drop for PrivateDir {
 pub enum HostError {
     /// The local socket.
     #[error(transparent)]
-    Bind(#[from] BindError),
+    IpcBind(#[from] IpcBindError),
     /// The stored link key is no key.
     #[error("the file nodekey holds no key of secp256k1; restore it, or delete it for a new one")]
     BadNodeKey,
@@ -313,7 +313,7 @@ pub enum HostError {
     Dir(#[from] DirError),
     /// A door over TCP.
     #[error(transparent)]
-    Door(#[from] DoorError),
+    RpcBind(#[from] RpcBindError),
     /// An identity.
     #[error(transparent)]
     Key(#[from] KeyError),

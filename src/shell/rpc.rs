@@ -3,19 +3,19 @@
 //! There is always a Unix socket, for programs of the same user; HTTP and WebSocket over loopback
 //! are opened when the configuration says so. What comes in by any of them becomes requests of a
 //! `session`, which knows what its client subscribed to; the transports differ only in how bytes
-//! become texts and back. Over TCP there is a `guard` before the session: Host, Origin and token.
+//! become texts and back. Over TCP there is `auth` before the session: Host, Origin and token.
 //!
 //! Nothing here looks into a method's parameters or results: that is [`crate::rpc`].
 
+mod auth;
 mod client;
-mod converse;
+mod client_limiter;
+mod connection;
 mod framing;
-mod guard;
 mod http;
 mod ipc;
 mod keys;
 mod limits;
-mod seats;
 mod session;
 mod subscriptions;
 mod tcp;
@@ -33,8 +33,8 @@ use super::Handle;
 use super::keeper::Keeper;
 use crate::config::rpc::RpcConfig;
 
-pub use client::{Client, ClientError};
-pub use ipc::BindError;
+pub use client::{RpcClient, RpcClientError};
+pub use ipc::IpcBindError;
 pub use token::TokenFile;
 
 /// What the sessions act upon.
@@ -49,24 +49,24 @@ pub struct Service {
 /// Listeners for the doors over TCP, bound before the node starts: an address that cannot be had
 /// must not cost a node its peers.
 #[derive(Debug)]
-pub struct Bound {
+pub struct BoundListeners {
     http: Option<TcpListener>,
     ws: Option<TcpListener>,
     /// Both protocols share the first listener.
     shared: bool,
 }
 
-impl Bound {
+impl BoundListeners {
     /// Binds what the configuration names.
     ///
     /// # Errors
     ///
-    /// [`DoorError`] names the address that cannot be had.
-    pub fn bind(config: &RpcConfig) -> Result<Self, DoorError> {
+    /// [`RpcBindError`] names the address that cannot be had.
+    pub fn bind(config: &RpcConfig) -> Result<Self, RpcBindError> {
         let bind = |setting, address: Option<SocketAddr>| {
             address
                 .map(|address| {
-                    super::listen::bind_one(address).map_err(|error| DoorError {
+                    super::listen::bind_one(address).map_err(|error| RpcBindError {
                         setting,
                         address,
                         error,
@@ -87,63 +87,63 @@ impl Bound {
 
     /// Whether there is anything to guard with a token.
     #[must_use]
-    pub const fn is_open(&self) -> bool {
+    pub const fn has_tcp(&self) -> bool {
         self.http.is_some() || self.ws.is_some()
     }
 }
 
 /// The doors of a running node, until this is dropped.
 #[derive(Debug)]
-pub struct Doors {
-    ipc: ipc::Server,
+pub struct RpcServer {
+    ipc: ipc::IpcServer,
     http: Option<SocketAddr>,
     ws: Option<SocketAddr>,
     token: Option<TokenFile>,
-    tcp: Vec<tcp::Server>,
+    tcp: Vec<tcp::TcpServer>,
 }
 
-impl Doors {
+impl RpcServer {
     /// Opens the local socket at `ipc`, and lets programs in at the listeners. Without a token,
     /// every program on this machine may come in there.
     ///
     /// # Errors
     ///
-    /// [`BindError`] if the local socket cannot be made.
+    /// [`IpcBindError`] if the local socket cannot be made.
     pub fn open(
         ipc: &Path,
-        bound: Bound,
+        bound: BoundListeners,
         config: &RpcConfig,
         token: Option<TokenFile>,
         service: &Service,
-    ) -> Result<Self, BindError> {
+    ) -> Result<Self, IpcBindError> {
         let address = |listener: &Option<TcpListener>| listener.as_ref()?.local_addr().ok();
         let (http, ws) = (address(&bound.http), address(&bound.ws));
         let ws = if bound.shared { http } else { ws };
-        let tcp = tcp::Tcp::new(config, token.as_ref(), service);
+        let tcp = tcp::TcpContext::new(config, token.as_ref(), service);
         let listeners = [
             (
                 bound.http,
-                tcp::Speaks {
+                tcp::Protocols {
                     http: true,
                     ws: bound.shared,
                 },
             ),
             (
                 bound.ws,
-                tcp::Speaks {
+                tcp::Protocols {
                     http: false,
                     ws: true,
                 },
             ),
         ];
         Ok(Self {
-            ipc: ipc::Server::start(ipc, session::Access::all(config), service.clone())?,
+            ipc: ipc::IpcServer::start(ipc, session::ClientAccess::all(config), service.clone())?,
             http,
             ws,
             token,
             tcp: listeners
                 .into_iter()
-                .filter_map(|(listener, speaks)| Some(tcp.serve(listener?, speaks)))
+                .filter_map(|(listener, protocols)| Some(tcp.serve(listener?, protocols)))
                 .collect(),
         })
     }
@@ -156,7 +156,7 @@ impl Doors {
                 server.ended().await;
             }
         };
-        if timeout(limits::GOODBYE, goodbyes).await.is_err() {
+        if timeout(limits::SHUTDOWN_TIMEOUT, goodbyes).await.is_err() {
             tracing::debug!("some clients did not take their leave in time");
         }
     }
@@ -189,7 +189,7 @@ impl Doors {
 /// A door over TCP cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot serve JSON-RPC at {address}: {error}; choose another port with `{setting}`")]
-pub struct DoorError {
+pub struct RpcBindError {
     /// The setting that names the address.
     pub setting: &'static str,
     /// The address.

@@ -48,12 +48,12 @@ fn config(more: &str) -> Config {
 
 /// Where it serves HTTP.
 pub(crate) fn http(host: &Host) -> SocketAddr {
-    host.doors().http().unwrap()
+    host.rpc().http().unwrap()
 }
 
 /// What its programs have to show.
 pub(crate) fn token(host: &Host) -> String {
-    std::fs::read_to_string(host.doors().token_path().unwrap()).unwrap()
+    std::fs::read_to_string(host.rpc().token_path().unwrap()).unwrap()
 }
 
 /// An answer over HTTP.
@@ -104,7 +104,7 @@ pub(crate) fn request(host: &Host, method: &str, headers: &[(&str, &str)], body:
 }
 
 fn authorization(host: &Host) -> String {
-    match host.doors().token_path() {
+    match host.rpc().token_path() {
         Some(_) => format!("Bearer {}", token(host)),
         None => String::new(),
     }
@@ -169,7 +169,7 @@ impl Ws {
         path: &str,
         headers: &[(&str, &str)],
     ) -> Result<Self, u16> {
-        let at = host.doors().ws().unwrap();
+        let at = host.rpc().ws().unwrap();
         let stream = TcpStream::connect(at).await.unwrap();
         let mut request = format!("ws://{at}{path}").into_client_request().unwrap();
         for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {

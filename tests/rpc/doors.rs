@@ -20,7 +20,7 @@ async fn the_token_is_made_once_and_only_its_owner_can_read_it() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path().join("data");
     let host = node_in(&dir, "").await;
-    let path = host.doors().token_path().unwrap().to_owned();
+    let path = host.rpc().token_path().unwrap().to_owned();
     assert_eq!(path, dir.join("rpc-token"));
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -35,7 +35,7 @@ async fn the_token_is_made_once_and_only_its_owner_can_read_it() {
 #[tokio::test]
 async fn an_ephemeral_node_leaves_neither_token_nor_listener_behind() {
     let host = node("").await;
-    let (path, at) = (host.doors().token_path().unwrap().to_owned(), http(&host));
+    let (path, at) = (host.rpc().token_path().unwrap().to_owned(), http(&host));
     assert!(path.exists());
     host.handle().shutdown().await;
     drop(host);
@@ -51,15 +51,15 @@ async fn without_a_door_over_tcp_there_is_no_token() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path().join("data");
     let host = node_in(&dir, "http = 'off'\nws = 'off'").await;
-    assert!(host.doors().http().is_none() && host.doors().ws().is_none());
-    assert!(host.doors().token_path().is_none() && !dir.join("rpc-token").exists());
+    assert!(host.rpc().http().is_none() && host.rpc().ws().is_none());
+    assert!(host.rpc().token_path().is_none() && !dir.join("rpc-token").exists());
     assert_eq!(ipc(&host, "shh_version", json!([])).await["result"], "6.0");
 }
 
 #[tokio::test]
 async fn two_addresses_speak_one_protocol_each_and_one_address_both() {
     let both = node("").await;
-    assert_eq!(both.doors().http(), both.doors().ws());
+    assert_eq!(both.rpc().http(), both.rpc().ws());
     assert_eq!(call(&both, "shh_version", json!([])).await["result"], "6.0");
     assert_eq!(
         Ws::connect(&both).await.ask("shh_version", json!([])).await,
@@ -67,7 +67,7 @@ async fn two_addresses_speak_one_protocol_each_and_one_address_both() {
     );
 
     let apart = node("ws = '127.0.0.2:0'").await;
-    assert_ne!(apart.doors().http(), apart.doors().ws());
+    assert_ne!(apart.rpc().http(), apart.rpc().ws());
     assert_eq!(
         call(&apart, "shh_version", json!([])).await["result"],
         "6.0"
@@ -97,7 +97,7 @@ async fn an_address_that_is_taken_is_named_before_the_node_starts() {
     let error = Host::open(config, &Place::Ephemeral, None)
         .await
         .unwrap_err();
-    assert!(matches!(error, HostError::Door(_)));
+    assert!(matches!(error, HostError::RpcBind(_)));
     let error = error.to_string();
     assert!(
         error.contains(&at.to_string()) && error.contains("`rpc.http`"),

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 use whisht::endpoint::{Endpoint, PeerAddr};
-use whisht::shell::rpc::Client;
+use whisht::shell::rpc::RpcClient;
 
 use crate::gauge::Usage;
 use crate::node::NodeProcess;
@@ -95,8 +95,8 @@ impl Arena {
     }
 
     /// A line to the node under attack, for its owner.
-    pub(crate) async fn client(&self) -> Client {
-        Client::connect(&socket(&self.victim)).await.unwrap()
+    pub(crate) async fn client(&self) -> RpcClient {
+        RpcClient::connect(&socket(&self.victim)).await.unwrap()
     }
 
     /// What a node wrote to its standard error.
@@ -149,7 +149,7 @@ impl Arena {
 }
 
 /// How many peers a node has.
-async fn peers(client: &mut Client) -> u64 {
+async fn peers(client: &mut RpcClient) -> u64 {
     let status = client.call("whisht_status", json!([])).await.unwrap();
     status.get("peers").and_then(Value::as_u64).unwrap()
 }

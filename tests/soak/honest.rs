@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 use whisht::link::{Capability, LinkEvent};
 use whisht::onion_wire::OnionMessage;
-use whisht::shell::rpc::Client;
+use whisht::shell::rpc::RpcClient;
 
 use crate::arena::{Arena, Target, socket};
 use crate::envelopes::unix_now;
@@ -30,7 +30,7 @@ pub(crate) struct Pair {
 
 /// Somebody with a node.
 struct Person {
-    client: Client,
+    client: RpcClient,
     key: String,
     /// The last message read.
     read: u64,
@@ -83,7 +83,7 @@ impl Pair {
 
 impl Person {
     async fn new(socket: &std::path::Path) -> Self {
-        let mut client = Client::connect(socket).await.unwrap();
+        let mut client = RpcClient::connect(socket).await.unwrap();
         let identity = json!([{"name": "desk", "password": ""}]);
         let identity = client.call("whisht_newIdentity", identity).await.unwrap();
         Self {

@@ -14,12 +14,12 @@ use crate::node::{Identity, Outline};
 use crate::shell::data_dir::DataDir;
 use crate::shell::identities::{self, Kept, Sealing};
 use crate::shell::random;
-use crate::shell::rpc::{Client, ClientError};
+use crate::shell::rpc::{RpcClient, RpcClientError};
 
 /// Who keeps the identities.
 pub(super) enum Keys {
     /// A running node.
-    Node(Client),
+    Node(RpcClient),
     /// A directory that no node uses, held while the command runs.
     Directory(DataDir),
 }
@@ -36,9 +36,9 @@ pub(super) struct Making {
 impl Keys {
     /// Finds out who keeps them.
     pub(super) async fn find(common: &Common) -> Result<Self, Failure> {
-        match Client::connect(&common.ipc()?).await {
+        match RpcClient::connect(&common.ipc()?).await {
             Ok(client) => Ok(Self::Node(client)),
-            Err(ClientError::NoNode { .. }) if common.ipc.is_none() => {
+            Err(RpcClientError::NoNode { .. }) if common.ipc.is_none() => {
                 Ok(Self::Directory(DataDir::lock(&common.data_dir()?)?))
             }
             Err(error) => Err(error.into()),

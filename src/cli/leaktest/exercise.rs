@@ -19,7 +19,7 @@ use super::note;
 use super::subject::Banner;
 use crate::cli::print::safe;
 use crate::shell::clock::Clock;
-use crate::shell::rpc::{Client, ClientError};
+use crate::shell::rpc::{RpcClient, RpcClientError};
 
 /// What was tried, in order.
 pub(super) type Steps = Vec<Step>;
@@ -60,7 +60,7 @@ pub(super) async fn reach(node: &Banner) {
     let reached = async {
         loop {
             let status = async {
-                let mut client = Client::connect(&node.ipc()).await?;
+                let mut client = RpcClient::connect(&node.ipc()).await?;
                 client.call("whisht_status", json!([])).await
             };
             let status = status.await.unwrap_or_default();
@@ -167,7 +167,7 @@ impl Keys {
 struct Session<'a> {
     path: PathBuf,
     prefix: &'static str,
-    client: Option<Client>,
+    client: Option<RpcClient>,
     steps: &'a mut Steps,
 }
 
@@ -191,7 +191,7 @@ impl<'a> Session<'a> {
         let answer = timeout(PATIENCE, self.ask(method, params)).await;
         let (outcome, value) = match answer {
             Ok(Ok(value)) => (Outcome::Done, Some(value)),
-            Ok(Err(ClientError::Refused(error))) => (Outcome::Refused(error.cause), None),
+            Ok(Err(RpcClientError::Refused(error))) => (Outcome::Refused(error.cause), None),
             Ok(Err(_)) | Err(_) => {
                 // Half a conversation cannot be taken up again.
                 self.client = None;
@@ -202,10 +202,10 @@ impl<'a> Session<'a> {
         value
     }
 
-    async fn ask(&mut self, method: &str, params: Value) -> Result<Value, ClientError> {
+    async fn ask(&mut self, method: &str, params: Value) -> Result<Value, RpcClientError> {
         let client = match &mut self.client {
             Some(client) => client,
-            none => none.insert(Client::connect(&self.path).await?),
+            none => none.insert(RpcClient::connect(&self.path).await?),
         };
         client.call(method, params).await
     }

@@ -25,7 +25,7 @@ pub(super) fn show(
     mail: Option<&MailConfig>,
     (open, locked): (usize, usize),
 ) -> io::Result<()> {
-    let doors = host.doors();
+    let doors = host.rpc();
     let addresses = host.handle().addresses();
     let enodes = enodes(host, tor_only);
     if screen.json {

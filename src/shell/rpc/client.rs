@@ -8,36 +8,36 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-use super::framing::Inbox;
+use super::framing::JsonFramer;
 use crate::rpc::{RpcError, RpcErrorKind};
 
 /// A connection to a running node.
 #[derive(Debug)]
-pub struct Client {
+pub struct RpcClient {
     path: PathBuf,
     stream: UnixStream,
-    inbox: Inbox,
+    framer: JsonFramer,
     /// Events that arrived while a response was awaited.
     events: VecDeque<Value>,
     last_id: u64,
 }
 
-impl Client {
+impl RpcClient {
     /// Connects to the node that serves `path`.
     ///
     /// # Errors
     ///
-    /// [`ClientError::NoNode`] if none does.
-    pub async fn connect(path: &Path) -> Result<Self, ClientError> {
+    /// [`RpcClientError::NoNode`] if none does.
+    pub async fn connect(path: &Path) -> Result<Self, RpcClientError> {
         let stream = UnixStream::connect(path).await;
-        let stream = stream.map_err(|error| ClientError::NoNode {
+        let stream = stream.map_err(|error| RpcClientError::NoNode {
             path: path.to_owned(),
             error,
         })?;
         Ok(Self {
             path: path.to_owned(),
             stream,
-            inbox: Inbox::default(),
+            framer: JsonFramer::default(),
             events: VecDeque::new(),
             last_id: 0,
         })
@@ -47,8 +47,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ClientError::Refused`] is the node's answer; the others mean that there is none.
-    pub async fn call(&mut self, method: &str, params: Value) -> Result<Value, ClientError> {
+    /// [`RpcClientError::Refused`] is the node's answer; the others mean that there is none.
+    pub async fn call(&mut self, method: &str, params: Value) -> Result<Value, RpcClientError> {
         self.last_id += 1;
         let id = self.last_id;
         let request = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
@@ -57,7 +57,7 @@ impl Client {
         loop {
             let mut message = self.receive().await?;
             if let Some(error) = message.get("error") {
-                return Err(ClientError::Refused(read_error(error)));
+                return Err(RpcClientError::Refused(read_error(error)));
             }
             if message.get("id") == Some(&json!(id)) {
                 return Ok(message
@@ -69,13 +69,13 @@ impl Client {
         }
     }
 
-    /// Asks to be told of events; [`Client::next_event`] gives them. What comes back is the
+    /// Asks to be told of events; [`RpcClient::next_event`] gives them. What comes back is the
     /// subscription's id.
     ///
     /// # Errors
     ///
-    /// As [`Client::call`].
-    pub async fn subscribe(&mut self) -> Result<Value, ClientError> {
+    /// As [`RpcClient::call`].
+    pub async fn subscribe(&mut self) -> Result<Value, RpcClientError> {
         self.call("whisht_subscribe", json!(["events"])).await
     }
 
@@ -83,8 +83,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ClientError::Lost`] if the node ends.
-    pub async fn next_event(&mut self) -> Result<Value, ClientError> {
+    /// [`RpcClientError::Lost`] if the node ends.
+    pub async fn next_event(&mut self) -> Result<Value, RpcClientError> {
         loop {
             if let Some(event) = self.events.pop_front() {
                 return Ok(event);
@@ -94,17 +94,17 @@ impl Client {
         }
     }
 
-    async fn receive(&mut self) -> Result<Value, ClientError> {
+    async fn receive(&mut self) -> Result<Value, RpcClientError> {
         loop {
-            let garbled = |_| ClientError::Garbled {
+            let garbled = |_| RpcClientError::Garbled {
                 path: self.path.clone(),
             };
-            if let Some(value) = self.inbox.next(MAX_RESPONSE).map_err(garbled)? {
-                return serde_json::from_slice(&value).map_err(|_| ClientError::Garbled {
+            if let Some(value) = self.framer.next(MAX_RESPONSE).map_err(garbled)? {
+                return serde_json::from_slice(&value).map_err(|_| RpcClientError::Garbled {
                     path: self.path.clone(),
                 });
             }
-            match self.stream.read_buf(self.inbox.buffer()).await {
+            match self.stream.read_buf(self.framer.buffer()).await {
                 Ok(0) => return Err(self.lost(io::ErrorKind::UnexpectedEof.into())),
                 Ok(_) => {}
                 Err(error) => return Err(self.lost(error)),
@@ -112,8 +112,8 @@ impl Client {
         }
     }
 
-    fn lost(&self, error: io::Error) -> ClientError {
-        ClientError::Lost {
+    fn lost(&self, error: io::Error) -> RpcClientError {
+        RpcClientError::Lost {
             path: self.path.clone(),
             error,
         }
@@ -149,7 +149,7 @@ fn read_error(error: &Value) -> RpcError {
 
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
-pub enum ClientError {
+pub enum RpcClientError {
     /// What serves the socket does not speak JSON-RPC.
     #[error("{} is served by something that is no whisht; check --ipc", path.display())]
     Garbled {

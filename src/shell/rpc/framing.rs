@@ -7,17 +7,17 @@
 
 /// Collects bytes and gives out whole values.
 #[derive(Debug, Default)]
-pub(super) struct Inbox {
+pub(super) struct JsonFramer {
     buffer: Vec<u8>,
     /// How much of the buffer has been looked at.
     seen: usize,
     depth: usize,
-    text: Text,
+    text: TextState,
 }
 
 /// Whether the next byte is part of a text.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-enum Text {
+enum TextState {
     #[default]
     EffectExecutor,
     Inside,
@@ -25,7 +25,7 @@ enum Text {
     Escaped,
 }
 
-impl Inbox {
+impl JsonFramer {
     /// Where newly arrived bytes go.
     pub(super) const fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.buffer
@@ -59,16 +59,18 @@ impl Inbox {
     /// Looks at one byte; whether it ends a value.
     const fn step(&mut self, byte: u8) -> Result<bool, FramingError> {
         match (self.text, byte) {
-            (Text::EffectExecutor, b'{' | b'[') => self.depth += 1,
-            (Text::EffectExecutor, b'}' | b']') => {
+            (TextState::EffectExecutor, b'{' | b'[') => self.depth += 1,
+            (TextState::EffectExecutor, b'}' | b']') => {
                 self.depth = self.depth.saturating_sub(1);
                 return Ok(self.depth == 0);
             }
-            (Text::EffectExecutor, _) if self.depth == 0 => return Err(FramingError::NotJson),
-            (Text::Inside, b'\\') => self.text = Text::Escaped,
-            (Text::Escaped, _) | (Text::EffectExecutor, b'"') => self.text = Text::Inside,
-            (Text::Inside, b'"') => self.text = Text::EffectExecutor,
-            (Text::Inside | Text::EffectExecutor, _) => {}
+            (TextState::EffectExecutor, _) if self.depth == 0 => return Err(FramingError::NotJson),
+            (TextState::Inside, b'\\') => self.text = TextState::Escaped,
+            (TextState::Escaped, _) | (TextState::EffectExecutor, b'"') => {
+                self.text = TextState::Inside
+            }
+            (TextState::Inside, b'"') => self.text = TextState::EffectExecutor,
+            (TextState::Inside | TextState::EffectExecutor, _) => {}
         }
         Ok(false)
     }
@@ -93,11 +95,11 @@ mod tests {
 
     /// Feeds chunks one after another and collects the values.
     fn values(chunks: &[&[u8]]) -> Result<Vec<String>, FramingError> {
-        let mut inbox = Inbox::default();
+        let mut framer = JsonFramer::default();
         let mut found = Vec::new();
         for chunk in chunks {
-            inbox.buffer().extend_from_slice(chunk);
-            while let Some(value) = inbox.next(64)? {
+            framer.buffer().extend_from_slice(chunk);
+            while let Some(value) = framer.next(64)? {
                 found.push(String::from_utf8(value).unwrap());
             }
         }
@@ -148,9 +150,9 @@ mod tests {
 
         #[test]
         fn arbitrary_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let mut inbox = Inbox::default();
-            inbox.buffer().extend_from_slice(&bytes);
-            while let Ok(Some(_)) = inbox.next(64) {}
+            let mut framer = JsonFramer::default();
+            framer.buffer().extend_from_slice(&bytes);
+            while let Ok(Some(_)) = framer.next(64) {}
         }
     }
 }

@@ -16,48 +16,48 @@ use axum::response::IntoResponse;
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
-use super::guard::{Admitted, is_upgrade};
-use super::limits::{BODY, KEEP_ALIVE, MAX_REQUEST};
-use super::tcp::Connection;
+use super::auth::{Authorized, is_upgrade};
+use super::limits::{BODY_TIMEOUT, KEEP_ALIVE, MAX_REQUEST};
+use super::tcp::HttpConnection;
 
 /// Answers a request.
-pub(super) async fn answer(connection: Arc<Connection>, request: Request) -> Response<Body> {
+pub(super) async fn answer(connection: Arc<HttpConnection>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let guard = &connection.tcp.guard;
-    let page = match guard.page(&parts) {
-        Ok(page) => page,
-        Err(barred) => return plain(barred.status(), barred.text()),
+    let auth = &connection.tcp.auth;
+    let origin = match auth.allowed_origin(&parts) {
+        Ok(origin) => origin,
+        Err(error) => return plain(error.status(), error.text()),
     };
-    let mut response = match guard.judge(&parts) {
+    let mut response = match auth.authorize(&parts) {
         // A browser asks before it sends a token, and shows none when it does.
-        Err(_) if page.is_some() && parts.method == Method::OPTIONS => {
+        Err(_) if origin.is_some() && parts.method == Method::OPTIONS => {
             empty(StatusCode::NO_CONTENT)
         }
-        Err(barred) => plain(barred.status(), barred.text()),
-        Ok(admitted) => {
-            if !connection.seat.promote() {
+        Err(error) => plain(error.status(), error.text()),
+        Ok(authorized) => {
+            if !connection.permit.promote() {
                 return plain(StatusCode::SERVICE_UNAVAILABLE, "too many clients");
             }
-            serve(&connection, admitted, parts, body).await
+            serve(&connection, authorized, parts, body).await
         }
     };
-    if let Some(page) = page {
-        allow(response.headers_mut(), page);
+    if let Some(origin) = origin {
+        allow(response.headers_mut(), origin);
     }
     response
 }
 
 /// Answers a request that may be answered.
 async fn serve(
-    connection: &Arc<Connection>,
-    _: Admitted,
+    connection: &Arc<HttpConnection>,
+    _: Authorized,
     parts: request::Parts,
     body: Body,
 ) -> Response<Body> {
-    if connection.speaks.ws && is_upgrade(&parts) {
+    if connection.protocols.ws && is_upgrade(&parts) {
         return upgrade(connection, parts).await;
     }
-    if !connection.speaks.http {
+    if !connection.protocols.http {
         return plain(
             StatusCode::UPGRADE_REQUIRED,
             "this address speaks WebSocket",
@@ -78,7 +78,7 @@ async fn serve(
         let text = "invalid content type, only application/json is supported";
         return plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, text);
     }
-    let body = match timeout(BODY, read(body)).await {
+    let body = match timeout(BODY_TIMEOUT, read(body)).await {
         Ok(Ok(body)) => body,
         Ok(Err(refusal)) => return refusal,
         Err(_) => return plain(StatusCode::REQUEST_TIMEOUT, "the body took too long"),
@@ -93,7 +93,7 @@ async fn serve(
 }
 
 /// Goes on as a WebSocket.
-async fn upgrade(connection: &Arc<Connection>, mut parts: request::Parts) -> Response<Body> {
+async fn upgrade(connection: &Arc<HttpConnection>, mut parts: request::Parts) -> Response<Body> {
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade,
         Err(refusal) => return refusal.into_response(),
@@ -153,8 +153,8 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// What a browser wants to see before it lets a page of another origin have an answer.
-fn allow(headers: &mut HeaderMap, page: HeaderValue) {
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, page);
+fn allow(headers: &mut HeaderMap, origin: HeaderValue) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(header::VARY, HeaderValue::from_static("origin"));
     for (name, value) in [
         (header::ACCESS_CONTROL_ALLOW_METHODS, "POST"),

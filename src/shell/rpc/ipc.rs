@@ -19,27 +19,31 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::Service;
-use super::converse::{Gone, Goodbye, Read, Received, Write, converse};
-use super::framing::Inbox;
+use super::connection::{CloseReason, Disconnected, ReadOutcome, ReadText, WriteText, run};
+use super::framing::JsonFramer;
 use super::limits::{MAX_CLIENTS_IPC, MAX_REQUEST_IPC};
-use super::session::{Access, Session};
+use super::session::{ClientAccess, RpcSession};
 use crate::rpc::{self, RpcError, RpcErrorKind};
 
 /// A socket that is being served, until this is dropped.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(super) struct IpcServer {
     path: PathBuf,
     tasks: JoinSet<()>,
 }
 
-impl Server {
+impl IpcServer {
     /// Begins to serve at `path`. A socket left over from a crash is replaced.
     ///
     /// # Errors
     ///
-    /// [`BindError`] if another node serves there, or the socket cannot be made.
-    pub(super) fn start(path: &Path, access: Access, service: Service) -> Result<Self, BindError> {
-        let fail = |error| BindError::System {
+    /// [`IpcBindError`] if another node serves there, or the socket cannot be made.
+    pub(super) fn start(
+        path: &Path,
+        access: ClientAccess,
+        service: Service,
+    ) -> Result<Self, IpcBindError> {
+        let fail = |error| IpcBindError::System {
             path: path.to_owned(),
             error,
         };
@@ -65,7 +69,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for IpcServer {
     fn drop(&mut self) {
         // The next start removes it if this fails.
         let _ = fs::remove_file(&self.path);
@@ -73,29 +77,29 @@ impl Drop for Server {
 }
 
 /// Removes a socket that nobody serves any more.
-fn remove_leftover(path: &Path) -> Result<(), BindError> {
+fn remove_leftover(path: &Path) -> Result<(), IpcBindError> {
     let Ok(metadata) = fs::symlink_metadata(path) else {
         return Ok(());
     };
     if !metadata.file_type().is_socket() {
-        return Err(BindError::NotASocket {
+        return Err(IpcBindError::NotASocket {
             path: path.to_owned(),
         });
     }
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        return Err(BindError::Served {
+        return Err(IpcBindError::Served {
             path: path.to_owned(),
         });
     }
-    fs::remove_file(path).map_err(|error| BindError::System {
+    fs::remove_file(path).map_err(|error| IpcBindError::System {
         path: path.to_owned(),
         error,
     })
 }
 
 /// Takes clients in until the node ends. Sessions end with the task that owns them.
-async fn accept(listener: UnixListener, access: Access, service: Service) {
-    let seats = Arc::new(Semaphore::new(MAX_CLIENTS_IPC));
+async fn accept(listener: UnixListener, access: ClientAccess, service: Service) {
+    let permits = Arc::new(Semaphore::new(MAX_CLIENTS_IPC));
     let mut sessions = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -103,12 +107,12 @@ async fn accept(listener: UnixListener, access: Access, service: Service) {
             () = service.handle.finished() => break,
         };
         match accepted {
-            Ok((stream, _)) => match Arc::clone(&seats).try_acquire_owned() {
-                Ok(seat) => {
-                    let session = Session::new(service.clone(), access.clone());
+            Ok((stream, _)) => match Arc::clone(&permits).try_acquire_owned() {
+                Ok(permit) => {
+                    let session = RpcSession::new(service.clone(), access.clone());
                     sessions.spawn(async move {
                         serve(stream, session).await;
-                        drop(seat);
+                        drop(permit);
                     });
                 }
                 Err(_) => turn_away(&stream),
@@ -124,13 +128,13 @@ async fn accept(listener: UnixListener, access: Access, service: Service) {
     while sessions.join_next().await.is_some() {}
 }
 
-async fn serve(stream: UnixStream, session: Session) {
+async fn serve(stream: UnixStream, session: RpcSession) {
     let (stream, writer) = stream.into_split();
-    let reader = Reader {
+    let reader = IpcReader {
         stream,
-        inbox: Inbox::default(),
+        framer: JsonFramer::default(),
     };
-    converse(session, reader, Writer(writer)).await;
+    run(session, reader, IpcWriter(writer)).await;
 }
 
 /// Tells a client that there are too many, as far as it listens.
@@ -140,39 +144,42 @@ fn turn_away(stream: &UnixStream) {
     let _ = stream.try_write(rpc::failure(&error).to_string().as_bytes());
 }
 
-struct Reader {
+struct IpcReader {
     stream: OwnedReadHalf,
-    inbox: Inbox,
+    framer: JsonFramer,
 }
 
-impl Read for Reader {
-    async fn next(&mut self) -> Received {
+impl ReadText for IpcReader {
+    async fn next(&mut self) -> ReadOutcome {
         loop {
-            match self.inbox.next(MAX_REQUEST_IPC) {
-                Ok(Some(text)) => return Received::Text(text),
+            match self.framer.next(MAX_REQUEST_IPC) {
+                Ok(Some(text)) => return ReadOutcome::Text(text),
                 Ok(None) => {}
                 Err(error) => {
                     let last = rpc::failure(&RpcError::not_json(error));
-                    return Received::Unreadable(Some(last.to_string()));
+                    return ReadOutcome::Unreadable(Some(last.to_string()));
                 }
             }
-            match self.stream.read_buf(self.inbox.buffer()).await {
+            match self.stream.read_buf(self.framer.buffer()).await {
                 Ok(1..) => {}
-                _ => return Received::Nothing,
+                _ => return ReadOutcome::Closed,
             }
         }
     }
 }
 
-struct Writer(OwnedWriteHalf);
+struct IpcWriter(OwnedWriteHalf);
 
-impl Write for Writer {
-    async fn write(&mut self, mut text: String) -> Result<(), Gone> {
+impl WriteText for IpcWriter {
+    async fn write(&mut self, mut text: String) -> Result<(), Disconnected> {
         text.push('\n');
-        self.0.write_all(text.as_bytes()).await.map_err(|_| Gone)
+        self.0
+            .write_all(text.as_bytes())
+            .await
+            .map_err(|_| Disconnected)
     }
 
-    async fn close(&mut self, _: Goodbye) {
+    async fn close(&mut self, _: CloseReason) {
         // If this fails the client has closed already.
         let _ = self.0.shutdown().await;
     }
@@ -180,7 +187,7 @@ impl Write for Writer {
 
 /// Why a socket cannot be served.
 #[derive(Debug, thiserror::Error)]
-pub enum BindError {
+pub enum IpcBindError {
     /// Something else has its name.
     #[error("{} is no socket; move it away, or name another path with --ipc", path.display())]
     NotASocket {

@@ -13,7 +13,7 @@ use crate::shell::keeper::{KeepError, Unlocked};
 
 /// Carries out a call to its end, even if its client does not wait for it: a key that is kept has
 /// to be listened for.
-pub(super) async fn carry_out(service: Service, call: KeyCall) -> Result<Value, RpcError> {
+pub(super) async fn execute(service: Service, call: KeyCall) -> Result<Value, RpcError> {
     let done = tokio::spawn(async move { keys(&service, call).await });
     done.await.map_err(|_| stopped(Stopped))?
 }

@@ -11,8 +11,8 @@ use rand_core::SeedableRng;
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
-use super::limits::Pace;
-use super::subscriptions::{Opening, Subscriptions, Target};
+use super::limits::RequestPacer;
+use super::subscriptions::{ClientSubscriptions, PendingSubscribe, SubscriptionTarget};
 use super::{Service, keys};
 use crate::config::rpc::{Module, RpcConfig};
 use crate::node::{Command, Criteria, Event, Reply, ShhCommand, ShhReply};
@@ -21,15 +21,15 @@ use crate::shell::{EventItem, Events, Stopped, random};
 
 /// What a client may do, by the door that it came through.
 #[derive(Clone, Debug)]
-pub(super) struct Access {
+pub(super) struct ClientAccess {
     modules: Arc<[Module]>,
     permissions: Permissions,
     notifications: bool,
     /// How fast it may ask; as fast as it can if `None`.
-    pace: Option<Arc<Pace>>,
+    pacer: Option<Arc<RequestPacer>>,
 }
 
-impl Access {
+impl ClientAccess {
     /// Over the local socket: everything but what the user has to allow expressly. Whoever can
     /// open it can read the key files too.
     pub(super) fn all(config: &RpcConfig) -> Self {
@@ -40,12 +40,12 @@ impl Access {
                 export_files: true,
             },
             notifications: true,
-            pace: None,
+            pacer: None,
         }
     }
 
     /// Over TCP: what the configuration names.
-    pub(super) fn over_tcp(config: &RpcConfig, pace: Arc<Pace>) -> Self {
+    pub(super) fn over_tcp(config: &RpcConfig, pacer: Arc<RequestPacer>) -> Self {
         Self {
             modules: config.modules.as_slice().into(),
             permissions: Permissions {
@@ -53,7 +53,7 @@ impl Access {
                 export_files: config.allow_key_export,
             },
             notifications: true,
-            pace: Some(pace),
+            pacer: Some(pacer),
         }
     }
 
@@ -70,37 +70,37 @@ impl Access {
     }
 }
 
-/// One client, until [`Session::close`].
-pub(super) struct Session {
-    client: Arc<Client>,
+/// One client, until [`RpcSession::close`].
+pub(super) struct RpcSession {
+    client: Arc<ClientState>,
     /// Everything that the node tells, while there is a subscription.
     events: Option<Events>,
 }
 
 /// What the requests under way share.
-struct Client {
+struct ClientState {
     service: Service,
-    access: Access,
-    subscriptions: Subscriptions,
+    access: ClientAccess,
+    subscriptions: ClientSubscriptions,
 }
 
 /// What a text is answered with.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct SessionReply {
     /// The text, if there is anything to say.
     pub(super) text: Option<String>,
     /// Whether a connection that could bring more requests has to end.
     pub(super) is_last: bool,
     /// Keeps notifications back until the answer is written.
-    _opening: Option<Opening>,
+    _pending_subscribe: Option<PendingSubscribe>,
 }
 
-impl Session {
-    pub(super) fn new(service: Service, access: Access) -> Self {
-        let client = Client {
+impl RpcSession {
+    pub(super) fn new(service: Service, access: ClientAccess) -> Self {
+        let client = ClientState {
             service,
             access,
-            subscriptions: Subscriptions::default(),
+            subscriptions: ClientSubscriptions::default(),
         };
         Self {
             client: Arc::new(client),
@@ -110,12 +110,15 @@ impl Session {
 
     /// Answers a text: a request, or a list of them. It is read at once, and carried out as the
     /// future is polled.
-    pub(super) fn answer(&mut self, text: &[u8]) -> impl Future<Output = Answer> + Send + use<> {
+    pub(super) fn answer(
+        &mut self,
+        text: &[u8],
+    ) -> impl Future<Output = SessionReply> + Send + use<> {
         let incoming = RpcMessage::read(text);
-        let opening = incoming.as_ref().is_ok_and(may_subscribe).then(|| {
+        let pending_subscribe = incoming.as_ref().is_ok_and(may_subscribe).then(|| {
             let handle = &self.client.service.handle;
             self.events.get_or_insert_with(|| handle.subscribe());
-            self.client.subscriptions.opening()
+            self.client.subscriptions.pending_subscribe()
         });
         let client = Arc::clone(&self.client);
         async move {
@@ -124,10 +127,10 @@ impl Session {
                 Ok(Some(incoming)) => (Some(client.answer(incoming).await), false),
                 Err(error) => (Some(rpc::failure(&error)), true),
             };
-            Answer {
+            SessionReply {
                 text: value.map(|value| value.to_string()),
                 is_last,
-                _opening: opening,
+                _pending_subscribe: pending_subscribe,
             }
         }
     }
@@ -139,7 +142,11 @@ impl Session {
         if subscriptions.is_empty() {
             self.events = None;
         }
-        let Some(events) = self.events.as_mut().filter(|_| !subscriptions.is_opening()) else {
+        let Some(events) = self
+            .events
+            .as_mut()
+            .filter(|_| !subscriptions.is_subscribing())
+        else {
             self.client.service.handle.finished().await;
             return None;
         };
@@ -177,7 +184,7 @@ fn may_subscribe(incoming: &Option<RpcMessage>) -> bool {
     }
 }
 
-impl Client {
+impl ClientState {
     async fn answer(self: &Arc<Self>, incoming: RpcMessage) -> Value {
         match incoming {
             RpcMessage::Single(request) => {
@@ -197,8 +204,8 @@ impl Client {
 
     /// Waits until so many requests may be carried out.
     async fn wait(&self, requests: usize) {
-        if let Some(pace) = &self.access.pace {
-            pace.turn(requests).await;
+        if let Some(pacer) = &self.access.pacer {
+            pacer.acquire(requests).await;
         }
     }
 
@@ -234,13 +241,13 @@ impl Client {
                 let command = made.await.map_err(|_| stopped(Stopped))??;
                 rpc::result(&self.command(command).await?)
             }
-            RpcCall::Keys(call) => keys::carry_out(self.service.clone(), call).await,
+            RpcCall::Keys(call) => keys::execute(self.service.clone(), call).await,
             RpcCall::KeyFromPassword(password) => {
                 let made = spawn_blocking(move || shh::keep_key(&password));
                 let keep = made.await.map_err(|_| stopped(Stopped))?;
                 rpc::result(&self.command(keep).await?)
             }
-            RpcCall::Subscribe => self.subscribe(Target::Events).await,
+            RpcCall::Subscribe => self.subscribe(SubscriptionTarget::Events).await,
             RpcCall::Unsubscribe(id) => Ok(self.unsubscribe(&id, is_events).await.into()),
             RpcCall::ShhSubscribe(criteria) => self.subscribe_to_messages(criteria).await,
             RpcCall::ShhUnsubscribe(id) => self.unsubscribe_from_messages(&id).await,
@@ -269,7 +276,7 @@ impl Client {
             let command = Command::Shh(ShhCommand::Subscribe(criteria));
             match client.command(command).await? {
                 Reply::Shh(Ok(ShhReply::Subscribed(filter))) => {
-                    client.subscribe(Target::Filter(filter)).await
+                    client.subscribe(SubscriptionTarget::Filter(filter)).await
                 }
                 other => rpc::result(&other),
             }
@@ -277,7 +284,7 @@ impl Client {
         subscribing.await.map_err(|_| stopped(Stopped))?
     }
 
-    async fn subscribe(&self, target: Target) -> Result<Value, RpcError> {
+    async fn subscribe(&self, target: SubscriptionTarget) -> Result<Value, RpcError> {
         if !self.access.notifications {
             return Err(shh::no_notifications());
         }
@@ -301,7 +308,7 @@ impl Client {
     }
 
     /// Ends a subscription of the kind that `wanted` tells; whether there was one.
-    async fn unsubscribe(&self, id: &str, wanted: fn(Target) -> bool) -> bool {
+    async fn unsubscribe(&self, id: &str, wanted: fn(SubscriptionTarget) -> bool) -> bool {
         match self.subscriptions.remove(id, wanted) {
             Some(target) => {
                 self.release(target).await;
@@ -312,8 +319,8 @@ impl Client {
     }
 
     /// Gives back what a subscription held.
-    async fn release(&self, target: Target) {
-        if let Target::Filter(filter) = target {
+    async fn release(&self, target: SubscriptionTarget) {
+        if let SubscriptionTarget::Filter(filter) = target {
             // Without a node there is no filter.
             let _ = self
                 .command(Command::Shh(ShhCommand::Unsubscribe(filter)))
@@ -332,10 +339,10 @@ fn notification(id: &str, event: &Event) -> Option<Value> {
 /// What a client is told that did not read fast enough. Where a message belongs there is no room
 /// for anything else: clients of go-ethereum look into whatever comes, but ignore methods that they
 /// do not know.
-fn lost(id: &str, target: Target, count: u64) -> Value {
+fn lost(id: &str, target: SubscriptionTarget, count: u64) -> Value {
     match target {
-        Target::Events => rpc::lost(id, count),
-        Target::Filter(_) => json!({
+        SubscriptionTarget::Events => rpc::lost(id, count),
+        SubscriptionTarget::Filter(_) => json!({
             "jsonrpc": "2.0",
             "method": "whisht_lost",
             "params": {"subscription": id, "count": count},
@@ -343,8 +350,8 @@ fn lost(id: &str, target: Target, count: u64) -> Value {
     }
 }
 
-fn is_events(target: Target) -> bool {
-    target == Target::Events
+fn is_events(target: SubscriptionTarget) -> bool {
+    target == SubscriptionTarget::Events
 }
 
 fn full() -> RpcError {

@@ -15,29 +15,33 @@ use crate::subscriptions::FilterId;
 
 /// A client's subscriptions, shared by its session and the requests that it has under way.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Subscriptions(Arc<Mutex<Table>>);
+pub(super) struct ClientSubscriptions(Arc<Mutex<SubscriptionTable>>);
 
 #[derive(Debug, Default)]
-struct Table {
-    targets: BTreeMap<String, Target>,
+struct SubscriptionTable {
+    targets: BTreeMap<String, SubscriptionTarget>,
     /// Answers under way that may name a new subscription.
-    opening: usize,
+    pending_subscribe: usize,
     /// The client has gone.
     closed: bool,
 }
 
 /// What a subscription is to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Target {
+pub(super) enum SubscriptionTarget {
     /// Everything that happens to the node.
     Events,
     /// The messages that a filter of the node takes.
     Filter(FilterId),
 }
 
-impl Subscriptions {
+impl ClientSubscriptions {
     /// Adds a subscription and gives its id; `None` if there is no room, or nobody left.
-    pub(super) fn add(&self, target: Target, rng: &mut impl CryptoRng) -> Option<String> {
+    pub(super) fn add(
+        &self,
+        target: SubscriptionTarget,
+        rng: &mut impl CryptoRng,
+    ) -> Option<String> {
         let id = shh::subscription_id(rng);
         let mut table = self.lock();
         if table.closed || table.targets.len() >= MAX_SUBSCRIPTIONS {
@@ -48,14 +52,18 @@ impl Subscriptions {
     }
 
     /// Removes a subscription of the kind that `wanted` tells.
-    pub(super) fn remove(&self, id: &str, wanted: fn(Target) -> bool) -> Option<Target> {
+    pub(super) fn remove(
+        &self,
+        id: &str,
+        wanted: fn(SubscriptionTarget) -> bool,
+    ) -> Option<SubscriptionTarget> {
         let mut table = self.lock();
         table.targets.get(id).filter(|target| wanted(**target))?;
         table.targets.remove(id)
     }
 
     /// Removes all, and takes no more.
-    pub(super) fn close(&self) -> Vec<Target> {
+    pub(super) fn close(&self) -> Vec<SubscriptionTarget> {
         let mut table = self.lock();
         table.closed = true;
         std::mem::take(&mut table.targets).into_values().collect()
@@ -64,57 +72,57 @@ impl Subscriptions {
     /// Whether there are none, and none about to be.
     pub(super) fn is_empty(&self) -> bool {
         let table = self.lock();
-        table.targets.is_empty() && table.opening == 0
+        table.targets.is_empty() && table.pending_subscribe == 0
     }
 
     /// Notes that an answer may name a new subscription, until what is returned is dropped. No
     /// notification may overtake that answer: a client would not know what it belongs to.
-    pub(super) fn opening(&self) -> Opening {
-        self.lock().opening += 1;
-        Opening(self.clone())
+    pub(super) fn pending_subscribe(&self) -> PendingSubscribe {
+        self.lock().pending_subscribe += 1;
+        PendingSubscribe(self.clone())
     }
 
     /// Whether such an answer is under way.
-    pub(super) fn is_opening(&self) -> bool {
-        self.lock().opening > 0
+    pub(super) fn is_subscribing(&self) -> bool {
+        self.lock().pending_subscribe > 0
     }
 
     /// The subscriptions that an event is for.
     pub(super) fn of(&self, event: &Event) -> Vec<String> {
         let wanted = match event {
-            Event::Filtered(filter, _) => Target::Filter(*filter),
-            _ => Target::Events,
+            Event::Filtered(filter, _) => SubscriptionTarget::Filter(*filter),
+            _ => SubscriptionTarget::Events,
         };
         self.select(|target| target == wanted)
     }
 
     /// All subscriptions, with what each is to.
-    pub(super) fn all(&self) -> Vec<(String, Target)> {
+    pub(super) fn all(&self) -> Vec<(String, SubscriptionTarget)> {
         let table = self.lock();
         let pairs = table.targets.iter();
         pairs.map(|(id, target)| (id.clone(), *target)).collect()
     }
 
-    fn select(&self, wanted: impl Fn(Target) -> bool) -> Vec<String> {
+    fn select(&self, wanted: impl Fn(SubscriptionTarget) -> bool) -> Vec<String> {
         let all = self.all().into_iter();
         all.filter(|(_, target)| wanted(*target))
             .map(|(id, _)| id)
             .collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Table> {
+    fn lock(&self) -> MutexGuard<'_, SubscriptionTable> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// An answer that may name a new subscription.
 #[derive(Debug)]
-pub(super) struct Opening(Subscriptions);
+pub(super) struct PendingSubscribe(ClientSubscriptions);
 
-impl Drop for Opening {
+impl Drop for PendingSubscribe {
     fn drop(&mut self) {
         let mut table = self.0.lock();
-        table.opening = table.opening.saturating_sub(1);
+        table.pending_subscribe = table.pending_subscribe.saturating_sub(1);
     }
 }
 
@@ -125,13 +133,13 @@ mod tests {
 
     use super::*;
 
-    fn add(subscriptions: &Subscriptions, rng: &mut ChaCha20Rng) -> Option<String> {
-        subscriptions.add(Target::Events, rng)
+    fn add(subscriptions: &ClientSubscriptions, rng: &mut ChaCha20Rng) -> Option<String> {
+        subscriptions.add(SubscriptionTarget::Events, rng)
     }
 
     #[test]
     fn a_client_has_so_many_subscriptions_and_no_more() {
-        let subscriptions = Subscriptions::default();
+        let subscriptions = ClientSubscriptions::default();
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let ids: Vec<_> = (0..MAX_SUBSCRIPTIONS)
             .map(|_| add(&subscriptions, &mut rng).unwrap())
@@ -140,7 +148,7 @@ mod tests {
         assert_eq!(subscriptions.remove(&ids[0], |_| false), None);
         assert_eq!(
             subscriptions.remove(&ids[0], |_| true),
-            Some(Target::Events)
+            Some(SubscriptionTarget::Events)
         );
         assert_eq!(subscriptions.remove(&ids[0], |_| true), None);
         assert!(add(&subscriptions, &mut rng).is_some());
@@ -150,7 +158,7 @@ mod tests {
 
     #[test]
     fn an_event_of_the_node_is_for_those_who_want_all() {
-        let subscriptions = Subscriptions::default();
+        let subscriptions = ClientSubscriptions::default();
         assert!(subscriptions.of(&Event::Peers(1)).is_empty());
         let id = add(&subscriptions, &mut ChaCha20Rng::seed_from_u64(1)).unwrap();
         assert_eq!(subscriptions.of(&Event::Peers(1)), [id]);
@@ -158,11 +166,14 @@ mod tests {
 
     #[test]
     fn notifications_wait_for_the_answer_that_names_them() {
-        let subscriptions = Subscriptions::default();
-        let (first, second) = (subscriptions.opening(), subscriptions.opening());
+        let subscriptions = ClientSubscriptions::default();
+        let (first, second) = (
+            subscriptions.pending_subscribe(),
+            subscriptions.pending_subscribe(),
+        );
         drop(first);
-        assert!(subscriptions.is_opening() && !subscriptions.is_empty());
+        assert!(subscriptions.is_subscribing() && !subscriptions.is_empty());
         drop(second);
-        assert!(!subscriptions.is_opening() && subscriptions.is_empty());
+        assert!(!subscriptions.is_subscribing() && subscriptions.is_empty());
     }
 }

@@ -17,26 +17,26 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::guard::Guard;
-use super::limits::{HEAD, MAX_HEAD, Pace, STALL};
-use super::seats::{Seat, Seats, evicted};
-use super::session::{Access, Session};
+use super::auth::RequestAuth;
+use super::client_limiter::{ClientLimiter, ClientPermit, evicted};
+use super::limits::{HEAD_TIMEOUT, MAX_HEAD, RequestPacer, STALL_TIMEOUT};
+use super::session::{ClientAccess, RpcSession};
 use super::token::TokenFile;
 use super::{Service, http, ws};
 use crate::config::rpc::RpcConfig;
 
 /// What all listeners share.
 #[derive(Clone)]
-pub(super) struct Tcp {
-    pub(super) guard: Guard,
+pub(super) struct TcpContext {
+    pub(super) auth: RequestAuth,
     service: Service,
-    access: Access,
-    seats: Seats,
+    access: ClientAccess,
+    limiter: ClientLimiter,
 }
 
 /// What a listener speaks.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Speaks {
+pub(super) struct Protocols {
     /// Requests in bodies.
     pub(super) http: bool,
     /// Requests in texts on a connection that stays.
@@ -45,43 +45,43 @@ pub(super) struct Speaks {
 
 /// A listener that is being served, until this is dropped.
 #[derive(Debug)]
-pub(super) struct Server(JoinSet<()>);
+pub(super) struct TcpServer(JoinSet<()>);
 
-impl Server {
+impl TcpServer {
     /// Completes when the node has ended and the last client was told.
     pub(super) async fn ended(&mut self) {
         while self.0.join_next().await.is_some() {}
     }
 }
 
-impl Tcp {
+impl TcpContext {
     pub(super) fn new(config: &RpcConfig, token: Option<&TokenFile>, service: &Service) -> Self {
         Self {
-            guard: Guard {
+            auth: RequestAuth {
                 token: token.map(TokenFile::token),
                 origins: config.origins.clone(),
             },
             service: service.clone(),
-            access: Access::over_tcp(config, Arc::new(Pace::new())),
-            seats: Seats::new(),
+            access: ClientAccess::over_tcp(config, Arc::new(RequestPacer::new())),
+            limiter: ClientLimiter::new(),
         }
     }
 
     /// Begins to serve a listener.
-    pub(super) fn serve(&self, listener: TcpListener, speaks: Speaks) -> Server {
+    pub(super) fn serve(&self, listener: TcpListener, protocols: Protocols) -> TcpServer {
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, self.clone(), speaks));
-        Server(tasks)
+        tasks.spawn(accept(listener, self.clone(), protocols));
+        TcpServer(tasks)
     }
 
     /// A session over WebSocket.
-    fn session(&self) -> Session {
-        Session::new(self.service.clone(), self.access.clone())
+    fn session(&self) -> RpcSession {
+        RpcSession::new(self.service.clone(), self.access.clone())
     }
 
     /// A session for one body over HTTP, where nothing can be told later.
-    pub(super) fn short_session(&self) -> Session {
-        Session::new(
+    pub(super) fn short_session(&self) -> RpcSession {
+        RpcSession::new(
             self.service.clone(),
             self.access.clone().without_notifications(),
         )
@@ -89,7 +89,7 @@ impl Tcp {
 }
 
 /// Takes connections in until the node ends. They end with the task that owns them.
-async fn accept(listener: TcpListener, tcp: Tcp, speaks: Speaks) {
+async fn accept(listener: TcpListener, tcp: TcpContext, protocols: Protocols) {
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -100,7 +100,7 @@ async fn accept(listener: TcpListener, tcp: Tcp, speaks: Speaks) {
             Ok((stream, from)) => {
                 // A listener on loopback hears nobody else; this costs nothing.
                 if from.ip().to_canonical().is_loopback() {
-                    connections.spawn(serve(stream, tcp.clone(), speaks));
+                    connections.spawn(serve(stream, tcp.clone(), protocols));
                 }
             }
             Err(error) => {
@@ -115,16 +115,16 @@ async fn accept(listener: TcpListener, tcp: Tcp, speaks: Speaks) {
 }
 
 /// Serves one connection.
-async fn serve(stream: TcpStream, tcp: Tcp, speaks: Speaks) {
-    if tune(&stream).is_err() {
+async fn serve(stream: TcpStream, tcp: TcpContext, protocols: Protocols) {
+    if set_client_options(&stream).is_err() {
         return;
     }
-    let (seat, notice) = tcp.seats.stranger();
+    let (permit, notice) = tcp.limiter.admit();
     let (upgraded, upgrade) = oneshot::channel();
-    let connection = Arc::new(Connection {
+    let connection = Arc::new(HttpConnection {
         tcp,
-        speaks,
-        seat,
+        protocols,
+        permit,
         upgraded: Mutex::new(Some(upgraded)),
     });
     tokio::select! {
@@ -146,7 +146,7 @@ async fn serve(stream: TcpStream, tcp: Tcp, speaks: Speaks) {
 }
 
 /// Answers requests until the connection ends, or goes on as a WebSocket.
-async fn requests(stream: TcpStream, connection: Arc<Connection>) {
+async fn requests(stream: TcpStream, connection: Arc<HttpConnection>) {
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let connection = Arc::clone(&connection);
         async move { Ok::<_, Infallible>(http::answer(connection, request.map(Body::new)).await) }
@@ -154,7 +154,7 @@ async fn requests(stream: TcpStream, connection: Arc<Connection>) {
     let mut served = std::pin::pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD)
+            .header_read_timeout(HEAD_TIMEOUT)
             .max_buf_size(MAX_HEAD)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades()
@@ -172,23 +172,23 @@ async fn requests(stream: TcpStream, connection: Arc<Connection>) {
 }
 
 /// Sets what every connection wants.
-fn tune(stream: &TcpStream) -> std::io::Result<()> {
+fn set_client_options(stream: &TcpStream) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     // A client that does not read what it asked for.
     #[cfg(any(target_os = "android", target_os = "linux"))]
-    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(STALL))?;
+    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(STALL_TIMEOUT))?;
     Ok(())
 }
 
 /// A connection that has sent no request yet, or some.
-pub(super) struct Connection {
-    pub(super) tcp: Tcp,
-    pub(super) speaks: Speaks,
-    pub(super) seat: Seat,
+pub(super) struct HttpConnection {
+    pub(super) tcp: TcpContext,
+    pub(super) protocols: Protocols,
+    pub(super) permit: ClientPermit,
     upgraded: Mutex<Option<oneshot::Sender<WebSocket>>>,
 }
 
-impl Connection {
+impl HttpConnection {
     /// Where to bring the WebSocket that the connection becomes; only once.
     pub(super) fn upgrade(&self) -> Option<oneshot::Sender<WebSocket>> {
         self.upgraded

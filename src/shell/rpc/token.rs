@@ -41,7 +41,7 @@ pub struct TokenFile {
     token: Token,
     path: PathBuf,
     /// An ephemeral node takes its token along.
-    passing: bool,
+    ephemeral: bool,
 }
 
 impl TokenFile {
@@ -54,7 +54,7 @@ impl TokenFile {
         Ok(Self {
             token: Token::new(&dir.rpc_token()?),
             path: dir.path().join(RPC_TOKEN),
-            passing: false,
+            ephemeral: false,
         })
     }
 
@@ -63,7 +63,7 @@ impl TokenFile {
     /// # Errors
     ///
     /// [`DirError`] if the file cannot be written.
-    pub fn passing(dir: &Path) -> Result<Self, DirError> {
+    pub fn ephemeral(dir: &Path) -> Result<Self, DirError> {
         let secret = Secret::take(&mut crate::shell::random()?);
         let token = Token::new(&secret);
         let path = dir.join(RPC_TOKEN);
@@ -71,7 +71,7 @@ impl TokenFile {
         Ok(Self {
             token,
             path,
-            passing: true,
+            ephemeral: true,
         })
     }
 
@@ -88,7 +88,7 @@ impl TokenFile {
 
 impl Drop for TokenFile {
     fn drop(&mut self) {
-        if self.passing {
+        if self.ephemeral {
             // If it stays, it opens nothing any more.
             let _ = files::remove(&self.path);
         }

@@ -4,48 +4,50 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 
-use super::converse::{Gone, Goodbye, Read, Received, Write, converse};
-use super::session::Session;
+use super::connection::{CloseReason, Disconnected, ReadOutcome, ReadText, WriteText, run};
+use super::session::RpcSession;
 
 /// Serves a client whose handshake is over.
-pub(super) async fn serve(socket: WebSocket, session: Session) {
+pub(super) async fn serve(socket: WebSocket, session: RpcSession) {
     let (writer, reader) = socket.split();
-    converse(session, Reader(reader), Writer(writer)).await;
+    run(session, WsReader(reader), WsWriter(writer)).await;
 }
 
-struct Reader(SplitStream<WebSocket>);
+struct WsReader(SplitStream<WebSocket>);
 
-impl Read for Reader {
-    async fn next(&mut self) -> Received {
+impl ReadText for WsReader {
+    async fn next(&mut self) -> ReadOutcome {
         loop {
             match self.0.next().await {
-                Some(Ok(Message::Text(text))) => return Received::Text(text.as_bytes().to_vec()),
-                Some(Ok(Message::Binary(bytes))) => return Received::Text(bytes.to_vec()),
+                Some(Ok(Message::Text(text))) => {
+                    return ReadOutcome::Text(text.as_bytes().to_vec());
+                }
+                Some(Ok(Message::Binary(bytes))) => return ReadOutcome::Text(bytes.to_vec()),
                 // Answered by the library.
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                Some(Ok(Message::Close(_))) | None => return Received::Nothing,
+                Some(Ok(Message::Close(_))) | None => return ReadOutcome::Closed,
                 // Too long, or not what the protocol allows.
-                Some(Err(_)) => return Received::Unreadable(None),
+                Some(Err(_)) => return ReadOutcome::Unreadable(None),
             }
         }
     }
 }
 
-struct Writer(SplitSink<WebSocket, Message>);
+struct WsWriter(SplitSink<WebSocket, Message>);
 
-impl Write for Writer {
-    async fn write(&mut self, text: String) -> Result<(), Gone> {
+impl WriteText for WsWriter {
+    async fn write(&mut self, text: String) -> Result<(), Disconnected> {
         self.0
             .send(Message::Text(text.into()))
             .await
-            .map_err(|_| Gone)
+            .map_err(|_| Disconnected)
     }
 
-    async fn close(&mut self, why: Goodbye) {
+    async fn close(&mut self, why: CloseReason) {
         let frame = CloseFrame {
             code: match why {
-                Goodbye::GoingAway => close_code::AWAY,
-                Goodbye::NotUnderstood => close_code::POLICY,
+                CloseReason::GoingAway => close_code::AWAY,
+                CloseReason::InvalidRequest => close_code::POLICY,
             },
             reason: "".into(),
         };

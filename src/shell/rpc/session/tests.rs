@@ -46,7 +46,7 @@ impl FakeNode {
 }
 
 /// A session with a node that forgets events beyond the last two.
-fn session() -> (Session, FakeNode) {
+fn session() -> (RpcSession, FakeNode) {
     let (to_requests, requests) = mpsc::channel(8);
     let (events, _) = broadcast::channel(2);
     let (running, finished) = watch::channel(());
@@ -67,7 +67,7 @@ fn session() -> (Session, FakeNode) {
         events,
         _running: running,
     };
-    (Session::new(service, Access::all(&config)), node)
+    (RpcSession::new(service, ClientAccess::all(&config)), node)
 }
 
 const SUBSCRIBE: &[u8] =
@@ -75,13 +75,13 @@ const SUBSCRIBE: &[u8] =
 const SUBSCRIBE_TO_EVENTS: &[u8] = br#"{"id":1,"method":"whisht_subscribe","params":["events"]}"#;
 
 /// What was answered: the result.
-fn result(answer: &Answer) -> Value {
+fn result(answer: &SessionReply) -> Value {
     let answer: Value = serde_json::from_str(answer.text.as_ref().unwrap()).unwrap();
     answer["result"].clone()
 }
 
 /// Whether there is nothing to tell.
-async fn is_silent(session: &mut Session) -> bool {
+async fn is_silent(session: &mut RpcSession) -> bool {
     timeout(Duration::from_millis(50), session.notifications())
         .await
         .is_err()

@@ -9,50 +9,50 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::limits::{MAX_CLIENTS, MAX_STRANGERS};
+use super::limits::{MAX_CLIENTS, MAX_UNAUTHENTICATED};
 
 /// All places.
 #[derive(Clone, Debug)]
-pub(super) struct Seats {
-    strangers: Arc<Mutex<Strangers>>,
+pub(super) struct ClientLimiter {
+    unauthenticated: Arc<Mutex<Unauthenticated>>,
     clients: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
-struct Strangers {
+struct Unauthenticated {
     /// In the order in which they came.
-    seats: BTreeMap<u64, oneshot::Sender<()>>,
+    waiting: BTreeMap<u64, oneshot::Sender<()>>,
     last: u64,
 }
 
-impl Seats {
+impl ClientLimiter {
     pub(super) fn new() -> Self {
         Self {
-            strangers: Arc::default(),
+            unauthenticated: Arc::default(),
             clients: Arc::new(Semaphore::new(MAX_CLIENTS)),
         }
     }
 
     /// A place for a connection that has just come; the receiver ends when it must go.
-    pub(super) fn stranger(&self) -> (Seat, oneshot::Receiver<()>) {
+    pub(super) fn admit(&self) -> (ClientPermit, oneshot::Receiver<()>) {
         let (sender, evicted) = oneshot::channel();
-        let mut strangers = self.lock();
-        if strangers.seats.len() >= MAX_STRANGERS {
-            strangers.seats.pop_first();
+        let mut unauthenticated = self.lock();
+        if unauthenticated.waiting.len() >= MAX_UNAUTHENTICATED {
+            unauthenticated.waiting.pop_first();
         }
-        strangers.last = strangers.last.wrapping_add(1);
-        let id = strangers.last;
-        strangers.seats.insert(id, sender);
-        let place = Place::Stranger(id);
-        let seat = Seat {
+        unauthenticated.last = unauthenticated.last.wrapping_add(1);
+        let id = unauthenticated.last;
+        unauthenticated.waiting.insert(id, sender);
+        let slot = ClientSlot::Unauthenticated(id);
+        let permit = ClientPermit {
             all: self.clone(),
-            place: Mutex::new(place),
+            slot: Mutex::new(slot),
         };
-        (seat, evicted)
+        (permit, evicted)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Strangers> {
-        self.strangers
+    fn lock(&self) -> MutexGuard<'_, Unauthenticated> {
+        self.unauthenticated
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
@@ -60,43 +60,43 @@ impl Seats {
 
 /// A place, given back on drop.
 #[derive(Debug)]
-pub(super) struct Seat {
-    all: Seats,
-    place: Mutex<Place>,
+pub(super) struct ClientPermit {
+    all: ClientLimiter,
+    slot: Mutex<ClientSlot>,
 }
 
 #[derive(Debug)]
-enum Place {
-    Stranger(u64),
+enum ClientSlot {
+    Unauthenticated(u64),
     Client(#[expect(dead_code, reason = "given back on drop")] OwnedSemaphorePermit),
 }
 
-impl Seat {
+impl ClientPermit {
     /// Moves a connection that has shown the token to where it cannot be evicted. False if there
     /// are too many of those.
     pub(super) fn promote(&self) -> bool {
-        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
-        let Place::Stranger(id) = *place else {
+        let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let ClientSlot::Unauthenticated(id) = *slot else {
             return true;
         };
         let Ok(permit) = Arc::clone(&self.all.clients).try_acquire_owned() else {
             return false;
         };
-        // Out of the strangers' list without being told to go: the channel outlives the place.
-        if let Some(stay) = self.all.lock().seats.remove(&id) {
+        // Out of the list without being told to go: the channel outlives the slot.
+        if let Some(stay) = self.all.lock().waiting.remove(&id) {
             // The receiver takes a message for leave to stay.
             let _ = stay.send(());
         }
-        *place = Place::Client(permit);
+        *slot = ClientSlot::Client(permit);
         true
     }
 }
 
-impl Drop for Seat {
+impl Drop for ClientPermit {
     fn drop(&mut self) {
-        let place = self.place.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Place::Stranger(id) = place {
-            self.all.lock().seats.remove(id);
+        let slot = self.slot.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let ClientSlot::Unauthenticated(id) = slot {
+            self.all.lock().waiting.remove(id);
         }
     }
 }
@@ -118,11 +118,12 @@ mod tests {
 
     #[test]
     fn silent_connections_do_not_keep_the_owner_out() {
-        let seats = Seats::new();
-        let (owner, mut notice) = seats.stranger();
+        let limiter = ClientLimiter::new();
+        let (owner, mut notice) = limiter.admit();
         assert!(owner.promote() && owner.promote(), "twice is no harm");
-        let mut strangers: Vec<_> = (0..=MAX_STRANGERS).map(|_| seats.stranger()).collect();
-        let gone: Vec<_> = strangers
+        let mut unauthenticated: Vec<_> =
+            (0..=MAX_UNAUTHENTICATED).map(|_| limiter.admit()).collect();
+        let gone: Vec<_> = unauthenticated
             .iter_mut()
             .map(|(_, notice)| is_told_to_go(notice))
             .collect();
@@ -133,14 +134,14 @@ mod tests {
 
     #[test]
     fn a_place_that_is_given_back_can_be_taken_again() {
-        let seats = Seats::new();
-        let clients: Vec<_> = (0..MAX_CLIENTS).map(|_| seats.stranger().0).collect();
-        assert!(clients.iter().all(Seat::promote));
-        let (late, _notice) = seats.stranger();
+        let limiter = ClientLimiter::new();
+        let clients: Vec<_> = (0..MAX_CLIENTS).map(|_| limiter.admit().0).collect();
+        assert!(clients.iter().all(ClientPermit::promote));
+        let (late, _notice) = limiter.admit();
         assert!(!late.promote());
         drop(clients);
         assert!(late.promote());
         drop(late);
-        assert!(seats.lock().seats.is_empty());
+        assert!(limiter.lock().waiting.is_empty());
     }
 }

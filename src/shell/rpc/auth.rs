@@ -24,21 +24,21 @@ use crate::config::rpc::Origin;
 
 /// What is demanded of every request.
 #[derive(Clone, Debug)]
-pub(super) struct Guard {
+pub(super) struct RequestAuth {
     /// What has to be shown; nothing if `None`.
     pub(super) token: Option<Token>,
     /// Web pages that may call.
     pub(super) origins: Vec<Origin>,
 }
 
-/// Proof that a request may be answered; only [`Guard::judge`] makes one.
+/// Proof that a request may be answered; only [`RequestAuth::authorize`] makes one.
 #[derive(Debug)]
 #[must_use]
-pub(super) struct Admitted(());
+pub(super) struct Authorized(());
 
 /// Why a request is not answered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Barred {
+pub(super) enum AuthError {
     /// It was sent to a name that is not this machine's.
     Host,
     /// It comes from a web page that nobody named.
@@ -47,21 +47,24 @@ pub(super) enum Barred {
     Token,
 }
 
-impl Guard {
+impl RequestAuth {
     /// Judges where a request comes from, and the page it comes from if it is one that may call.
     ///
     /// # Errors
     ///
-    /// [`Barred::Host`] or [`Barred::Origin`].
-    pub(super) fn page(&self, parts: &request::Parts) -> Result<Option<HeaderValue>, Barred> {
+    /// [`AuthError::Host`] or [`AuthError::Origin`].
+    pub(super) fn allowed_origin(
+        &self,
+        parts: &request::Parts,
+    ) -> Result<Option<HeaderValue>, AuthError> {
         if !is_for_us(&parts.uri, &parts.headers) {
-            return Err(Barred::Host);
+            return Err(AuthError::Host);
         }
         let mut origins = parts.headers.get_all(header::ORIGIN).iter();
         match (origins.next(), origins.next()) {
             (None, _) => Ok(None),
-            (Some(origin), None) if self.names(origin) => Ok(Some(origin.clone())),
-            _ => Err(Barred::Origin),
+            (Some(origin), None) if self.allows(origin) => Ok(Some(origin.clone())),
+            _ => Err(AuthError::Origin),
         }
     }
 
@@ -69,22 +72,22 @@ impl Guard {
     ///
     /// # Errors
     ///
-    /// [`Barred`] names the first check that fails.
-    pub(super) fn judge(&self, parts: &request::Parts) -> Result<Admitted, Barred> {
-        self.page(parts)?;
+    /// [`AuthError`] names the first check that fails.
+    pub(super) fn authorize(&self, parts: &request::Parts) -> Result<Authorized, AuthError> {
+        self.allowed_origin(parts)?;
         match &self.token {
-            Some(token) if !shows(parts, token) => Err(Barred::Token),
-            _ => Ok(Admitted(())),
+            Some(token) if !shows(parts, token) => Err(AuthError::Token),
+            _ => Ok(Authorized(())),
         }
     }
 
-    fn names(&self, origin: &HeaderValue) -> bool {
+    fn allows(&self, origin: &HeaderValue) -> bool {
         let mut named = self.origins.iter();
         named.any(|named| named.as_str().as_bytes() == origin.as_bytes())
     }
 }
 
-impl Barred {
+impl AuthError {
     /// The status of the answer.
     pub(super) const fn status(self) -> StatusCode {
         match self {

@@ -28,15 +28,15 @@ fn digits() -> String {
     "5a".repeat(32)
 }
 
-fn guard() -> Guard {
-    Guard {
+fn auth() -> RequestAuth {
+    RequestAuth {
         token: Some(Token::new(&Secret::take(&mut [0x5a; 32]))),
         origins: vec!["http://localhost:3000".parse().unwrap()],
     }
 }
 
-fn verdict(uri: &str, headers: &[(&str, &str)]) -> Option<Barred> {
-    guard().judge(&request(uri, headers)).err()
+fn verdict(uri: &str, headers: &[(&str, &str)]) -> Option<AuthError> {
+    auth().authorize(&request(uri, headers)).err()
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn a_rebound_name_is_not_let_in() {
     ] {
         assert_eq!(
             verdict("/", &[("host", host)]),
-            Some(Barred::Host),
+            Some(AuthError::Host),
             "{host}"
         );
     }
@@ -81,10 +81,10 @@ fn a_rebound_name_is_not_let_in() {
 
 #[test]
 fn a_request_without_a_host_or_with_two_is_not_let_in() {
-    assert_eq!(verdict("/", &[("host", "")]), Some(Barred::Host));
+    assert_eq!(verdict("/", &[("host", "")]), Some(AuthError::Host));
     let two = [("host", "127.0.0.1:8545"), ("host", "evil.example")];
-    assert_eq!(verdict("/", &two), Some(Barred::Host));
-    assert_eq!(verdict("http://evil.example/", &[]), Some(Barred::Host));
+    assert_eq!(verdict("/", &two), Some(AuthError::Host));
+    assert_eq!(verdict("http://evil.example/", &[]), Some(AuthError::Host));
 }
 
 #[test]
@@ -100,20 +100,20 @@ fn a_page_that_nobody_named_is_not_let_in_even_with_the_token() {
         "http://127.0.0.1:8545",
     ] {
         let verdict = verdict("/", &[("origin", origin)]);
-        assert_eq!(verdict, Some(Barred::Origin), "{origin}");
+        assert_eq!(verdict, Some(AuthError::Origin), "{origin}");
     }
     let two = [
         ("origin", "http://localhost:3000"),
         ("origin", "http://evil.example"),
     ];
-    assert_eq!(verdict("/", &two), Some(Barred::Origin));
+    assert_eq!(verdict("/", &two), Some(AuthError::Origin));
     assert_eq!(verdict("/", &[("origin", "http://localhost:3000")]), None);
 }
 
 #[test]
 fn a_page_that_was_named_still_needs_the_token() {
     let named = [("origin", "http://localhost:3000"), ("authorization", "")];
-    assert_eq!(verdict("/", &named), Some(Barred::Token));
+    assert_eq!(verdict("/", &named), Some(AuthError::Token));
 }
 
 #[test]
@@ -135,14 +135,14 @@ fn another_users_program_is_not_let_in() {
         format!("Basic {}", STANDARD.encode(format!("me:{token}0"))),
     ] {
         let verdict = verdict("/", &[("authorization", &shown)]);
-        assert_eq!(verdict, Some(Barred::Token), "{shown:?}");
+        assert_eq!(verdict, Some(AuthError::Token), "{shown:?}");
     }
     let (bearer, other) = (format!("Bearer {token}"), "Bearer 00".to_owned());
     let two = [
         ("authorization", bearer.as_str()),
         ("authorization", &other),
     ];
-    assert_eq!(verdict("/", &two), Some(Barred::Token));
+    assert_eq!(verdict("/", &two), Some(AuthError::Token));
 }
 
 #[test]
@@ -157,35 +157,38 @@ fn the_token_may_be_the_password_of_a_url() {
 fn a_token_in_a_link_opens_a_websocket_only() {
     let link = format!("/?x=1&token={}", digits());
     let none = [("authorization", "")];
-    assert_eq!(verdict(&link, &none), Some(Barred::Token));
+    assert_eq!(verdict(&link, &none), Some(AuthError::Token));
     let mut upgrade = request(&link, &[("authorization", ""), ("upgrade", "websocket")]);
     assert_eq!(
-        guard().judge(&upgrade).err(),
-        Some(Barred::Token),
+        auth().authorize(&upgrade).err(),
+        Some(AuthError::Token),
         "a POST is no upgrade"
     );
     upgrade.method = Method::GET;
-    assert_eq!(guard().judge(&upgrade).err(), None);
+    assert_eq!(auth().authorize(&upgrade).err(), None);
     let mut wrong = request(
         "/?token=00",
         &[("authorization", ""), ("upgrade", "websocket")],
     );
     wrong.method = Method::GET;
-    assert_eq!(guard().judge(&wrong).err(), Some(Barred::Token));
+    assert_eq!(auth().authorize(&wrong).err(), Some(AuthError::Token));
 }
 
 #[test]
 fn without_a_token_host_and_origin_are_still_checked() {
-    let guard = Guard {
+    let auth = RequestAuth {
         token: None,
         origins: Vec::new(),
     };
-    let judge = |headers: &[(&str, &str)]| guard.judge(&request("/", headers)).err();
-    assert_eq!(judge(&[("authorization", "")]), None);
-    assert_eq!(judge(&[("host", "evil.example")]), Some(Barred::Host));
+    let authorize = |headers: &[(&str, &str)]| auth.authorize(&request("/", headers)).err();
+    assert_eq!(authorize(&[("authorization", "")]), None);
     assert_eq!(
-        judge(&[("origin", "http://localhost:3000")]),
-        Some(Barred::Origin)
+        authorize(&[("host", "evil.example")]),
+        Some(AuthError::Host)
+    );
+    assert_eq!(
+        authorize(&[("origin", "http://localhost:3000")]),
+        Some(AuthError::Origin)
     );
 }
 
@@ -195,7 +198,7 @@ proptest! {
         let mut parts = request("/", &[]);
         let Ok(value) = HeaderValue::from_str(&host) else { return Ok(()) };
         parts.headers.insert(header::HOST, value);
-        if guard().judge(&parts).is_ok() {
+        if auth().authorize(&parts).is_ok() {
             let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name);
             let ip = host.parse::<std::net::SocketAddr>().map(|at| at.ip());
             let ip = ip.or_else(|_| host.trim_matches(['[', ']']).parse::<IpAddr>());
@@ -210,6 +213,6 @@ proptest! {
         let Ok(value) = HeaderValue::from_str(&shown) else { return Ok(()) };
         let mut parts = request("/", &[]);
         parts.headers.insert(header::AUTHORIZATION, value);
-        prop_assert_eq!(guard().judge(&parts).err(), Some(Barred::Token));
+        prop_assert_eq!(auth().authorize(&parts).err(), Some(AuthError::Token));
     }
 }
