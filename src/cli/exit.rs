@@ -11,7 +11,7 @@ use crate::node::{Refusal, RefusalKind};
 use crate::rpc::RpcErrorKind;
 use crate::shell::data_dir::DirError;
 use crate::shell::host::HostError;
-use crate::shell::identities::KeyError;
+use crate::shell::identity_files::IdentityError;
 use crate::shell::mail::MailError;
 use crate::shell::password::PasswordFileError;
 use crate::shell::rpc::{IpcBindError, RpcClientError};
@@ -191,7 +191,7 @@ impl From<HostError> for Failure {
     fn from(error: HostError) -> Self {
         match error {
             HostError::Dir(error) => error.into(),
-            HostError::Key(error) => error.into(),
+            HostError::Identity(error) => error.into(),
             HostError::Mail(MailError::Password(error)) => error.into(),
             HostError::IpcBind(error @ IpcBindError::Served { .. }) => {
                 Self::new(Exit::Locked, error)
@@ -201,12 +201,12 @@ impl From<HostError> for Failure {
     }
 }
 
-impl From<KeyError> for Failure {
-    fn from(error: KeyError) -> Self {
+impl From<IdentityError> for Failure {
+    fn from(error: IdentityError) -> Self {
         match error {
-            KeyError::Dir(error) => error.into(),
+            IdentityError::Dir(error) => error.into(),
             error if error.is_locked() => Self::new(Exit::Locked, error),
-            error @ KeyError::NoRandomness(_) => Self::new(Exit::Failed, error),
+            error @ IdentityError::NoRandomness(_) => Self::new(Exit::Failed, error),
             error => Self::usage(error),
         }
     }

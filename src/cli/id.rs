@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use self::keys::{Keys, Making};
+use self::keys::{IdentityStore, NewIdentity};
 use super::node::runtime;
 use super::passwords::{self, Sealed};
 use super::print::{Screen, field, rows};
@@ -81,7 +81,7 @@ pub(super) fn run(common: &Common, args: Args) -> Result<Exit, Failure> {
         local: false,
     };
     runtime()?.block_on(async {
-        let mut keys = Keys::find(common).await?;
+        let mut keys = IdentityStore::find(common).await?;
         match args.action {
             Action::New(new) => new.run(&mut keys, screen).await,
             Action::List => list(screen, &keys.list().await?),
@@ -93,20 +93,20 @@ pub(super) fn run(common: &Common, args: Args) -> Result<Exit, Failure> {
 }
 
 impl New {
-    async fn run(self, keys: &mut Keys, screen: Screen) -> Result<Exit, Failure> {
+    async fn run(self, keys: &mut IdentityStore, screen: Screen) -> Result<Exit, Failure> {
         let path = self.group_password_file.as_deref();
-        let making = Making {
+        let new = NewIdentity {
             name: self.name,
             topic: self.topic,
             group_password: path.map(password::first_line).transpose()?,
         };
         let cost = self.sealed.guessing().cost();
         let given = self.sealed.given()?;
-        let made = match keys.create(&making, given.as_ref(), cost).await {
+        let made = match keys.create(&new, given.as_ref(), cost).await {
             // A node that keeps nothing needs no password; the others say so.
             Err(failure) if given.is_none() && failure.exit() == Exit::Locked => {
-                let asked = passwords::ask_new(&format!("`{}`", making.name))?;
-                keys.create(&making, Some(&asked), cost).await?
+                let asked = passwords::ask_new(&format!("`{}`", new.name))?;
+                keys.create(&new, Some(&asked), cost).await?
             }
             made => made?,
         };
@@ -115,7 +115,7 @@ impl New {
 }
 
 impl Passwd {
-    async fn run(self, keys: &mut Keys, screen: Screen) -> Result<Exit, Failure> {
+    async fn run(self, keys: &mut IdentityStore, screen: Screen) -> Result<Exit, Failure> {
         let Self { name, sealed, .. } = &self;
         // What lies in the clear cannot be exported, and has no password either.
         let exported = keys.export(name).await;

@@ -1,7 +1,7 @@
 //! `whisht run`: the node, until it is told to stop.
 
 mod banner;
-mod keyring;
+mod identities;
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -104,7 +104,7 @@ fn run_with(
         tracing::warn!("JSON-RPC hands out private keys to whoever may call shh");
     }
     let storage = place.open(&config)?;
-    let keyring = keyring::open(&storage, &config, args.locked, args.guessing.cost())?;
+    let identities = identities::open(&storage, &config, args.locked, args.guessing.cost())?;
     let runtime = busy_runtime()?;
     let screen = Screen {
         json: common.json,
@@ -119,12 +119,12 @@ fn run_with(
         })?;
         let (node, mail) = (config.node.clone(), config.mail.clone());
         let tor_only = config.tor.only;
-        let identities = (keyring.open(), keyring.locked().len());
+        let counts = (identities.open(), identities.locked().len());
         let host = tokio::select! {
-            host = Host::start(config, storage, keyring, common.ipc.as_deref()) => host?,
+            host = Host::start(config, storage, identities, common.ipc.as_deref()) => host?,
             () = interrupts.next() => return Ok(Exit::Failed),
         };
-        banner::show(screen, &host, &node, tor_only, mail.as_ref(), identities)?;
+        banner::show(screen, &host, &node, tor_only, mail.as_ref(), counts)?;
         tokio::select! {
             () = interrupts.next() => {}
             () = host.handle().finished() => {

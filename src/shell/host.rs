@@ -16,9 +16,9 @@ use zeroize::Zeroizing;
 
 use super::data_dir::{ARTI, DataDir, DirError, IPC, at};
 use super::driver::StartError;
-use super::identities::KeyError;
-use super::keeper::Keeper;
-use super::keyring::Keyring;
+use super::identity_files::IdentityError;
+use super::identity_service::IdentityService;
+use super::identity_set::IdentitySet;
 use super::listen::{self, ListenError};
 use super::mail::{self, MailError};
 use super::rpc::{BoundListeners, IpcBindError, RpcBindError, RpcServer, Service, TokenFile};
@@ -87,8 +87,8 @@ impl Host {
         ipc: Option<&Path>,
     ) -> Result<Self, HostError> {
         let storage = place.open(&config)?;
-        let keyring = Keyring::read(&storage)?;
-        Self::start(config, storage, keyring, ipc).await
+        let identities = IdentitySet::read(&storage)?;
+        Self::start(config, storage, identities, ipc).await
     }
 
     /// Starts a node with what was opened for it.
@@ -99,7 +99,7 @@ impl Host {
     pub async fn start(
         mut config: Config,
         storage: Storage,
-        keyring: Keyring,
+        identities: IdentitySet,
         ipc: Option<&Path>,
     ) -> Result<Self, HostError> {
         let (archive, mail_password) =
@@ -131,7 +131,7 @@ impl Host {
             false => None,
         };
 
-        let keeper = Keeper::from(&storage);
+        let identity_service = IdentityService::from(&storage);
         let threads = config.threads.unwrap_or_else(Workers::available);
         let workers = Arc::new(Workers::start(threads).map_err(StartError::System)?);
         let setup = Setup {
@@ -147,12 +147,12 @@ impl Host {
         };
         let onion = setup.transport.onion();
         let handle = start(setup)?;
-        for command in keyring.into_commands() {
+        for command in identities.into_commands() {
             handle.command(command).await??;
         }
         let service = Service {
             handle: handle.clone(),
-            keeper,
+            identities: identity_service,
         };
         let rpc = RpcServer::open(&socket, bound, &config.rpc, token, &service)?;
         Ok(Self {
@@ -316,7 +316,7 @@ pub enum HostError {
     RpcBind(#[from] RpcBindError),
     /// An identity.
     #[error(transparent)]
-    Key(#[from] KeyError),
+    Identity(#[from] IdentityError),
     /// The listeners.
     #[error(transparent)]
     Listen(#[from] ListenError),

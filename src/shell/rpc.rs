@@ -30,7 +30,7 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use super::Handle;
-use super::keeper::Keeper;
+use super::identity_service::IdentityService;
 use crate::config::rpc::RpcConfig;
 
 pub use client::{RpcClient, RpcClientError};
@@ -43,7 +43,7 @@ pub struct Service {
     /// The node.
     pub handle: Handle,
     /// What keeps its identities.
-    pub keeper: Keeper,
+    pub identities: IdentityService,
 }
 
 /// Listeners for the doors over TCP, bound before the node starts: an address that cannot be had

@@ -12,12 +12,12 @@ use crate::identity::{IdentityName, NewIdentity};
 use crate::keystore::{Cost, Password, SealedIdentity};
 use crate::node::{Identity, Outline};
 use crate::shell::data_dir::DataDir;
-use crate::shell::identities::{self, Kept, Sealing};
+use crate::shell::identity_files::{self, SealParams, StoredIdentity};
 use crate::shell::random;
 use crate::shell::rpc::{RpcClient, RpcClientError};
 
 /// Who keeps the identities.
-pub(super) enum Keys {
+pub(super) enum IdentityStore {
     /// A running node.
     Node(RpcClient),
     /// A directory that no node uses, held while the command runs.
@@ -25,7 +25,7 @@ pub(super) enum Keys {
 }
 
 /// What to make.
-pub(super) struct Making {
+pub(super) struct NewIdentity {
     pub(super) name: IdentityName,
     /// Of a shared key.
     pub(super) topic: Option<Topic>,
@@ -33,7 +33,7 @@ pub(super) struct Making {
     pub(super) group_password: Option<Zeroizing<String>>,
 }
 
-impl Keys {
+impl IdentityStore {
     /// Finds out who keeps them.
     pub(super) async fn find(common: &Common) -> Result<Self, Failure> {
         match RpcClient::connect(&common.ipc()?).await {
@@ -50,8 +50,8 @@ impl Keys {
         match self {
             Self::Node(client) => Ok(client.call("whisht_identities", json!([])).await?),
             Self::Directory(dir) => {
-                let kept = identities::list(dir)?;
-                let view = |(name, kept): &(IdentityName, Kept)| {
+                let kept = identity_files::list(dir)?;
+                let view = |(name, kept): &(IdentityName, StoredIdentity)| {
                     Some(view(name, kept.outline()?, kept.is_protected()))
                 };
                 Ok(kept.iter().filter_map(view).collect())
@@ -62,15 +62,15 @@ impl Keys {
     /// Makes an identity.
     pub(super) async fn create(
         &mut self,
-        making: &Making,
+        new: &NewIdentity,
         password: Option<&Password>,
         cost: Cost,
     ) -> Result<Value, Failure> {
-        let Making {
+        let NewIdentity {
             name,
             topic,
             group_password,
-        } = making;
+        } = new;
         match self {
             Self::Node(client) => {
                 let params = json!([{
@@ -90,9 +90,9 @@ impl Keys {
                         NewIdentity::FromPassword(*topic, password.clone())
                     }
                 };
-                let password = password.ok_or(identities::KeyError::NeedsPassword)?;
-                let sealing = Sealing { password, cost };
-                let made = identities::create(dir, name, wanted, sealing, &mut generator()?)?;
+                let password = password.ok_or(identity_files::IdentityError::NeedsPassword)?;
+                let sealing = SealParams { password, cost };
+                let made = identity_files::create(dir, name, wanted, sealing, &mut generator()?)?;
                 Ok(opened(name, &made))
             }
         }
@@ -117,9 +117,9 @@ impl Keys {
                 Ok(client.call("whisht_importIdentity", params).await?)
             }
             Self::Directory(dir) => {
-                let sealing = Sealing { password, cost };
+                let sealing = SealParams { password, cost };
                 let rng = &mut generator()?;
-                let (name, identity) = identities::import(dir, file, name, sealing, rng)?;
+                let (name, identity) = identity_files::import(dir, file, name, sealing, rng)?;
                 Ok(opened(&name, &identity))
             }
         }
@@ -135,7 +135,7 @@ impl Keys {
                 SealedIdentity::parse(file.unwrap_or_default())
                     .map_err(|error| Failure::new(Exit::Failed, error))
             }
-            Self::Directory(dir) => Ok(identities::export(dir, name)?),
+            Self::Directory(dir) => Ok(identity_files::export(dir, name)?),
         }
     }
 
@@ -158,11 +158,11 @@ impl Keys {
                 client.call("whisht_changePassword", params).await?;
             }
             Self::Directory(dir) => {
-                let sealing = Sealing {
+                let sealing = SealParams {
                     password: new,
                     cost,
                 };
-                identities::change_password(dir, name, old, sealing, &mut generator()?)?;
+                identity_files::change_password(dir, name, old, sealing, &mut generator()?)?;
             }
         }
         Ok(())

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::keys::Keys;
+use super::keys::IdentityStore;
 use super::show_new;
 use crate::cli::passwords::{self, Sealed};
 use crate::cli::print::Screen;
@@ -42,7 +42,11 @@ pub(super) struct Import {
 }
 
 impl Export {
-    pub(super) async fn run(self, keys: &mut Keys, screen: Screen) -> Result<Exit, Failure> {
+    pub(super) async fn run(
+        self,
+        keys: &mut IdentityStore,
+        screen: Screen,
+    ) -> Result<Exit, Failure> {
         let Self { name, file } = self;
         let sealed = keys.export(&name).await?;
         let mut text = sealed.to_json();
@@ -73,7 +77,11 @@ impl Export {
 }
 
 impl Import {
-    pub(super) async fn run(self, keys: &mut Keys, screen: Screen) -> Result<Exit, Failure> {
+    pub(super) async fn run(
+        self,
+        keys: &mut IdentityStore,
+        screen: Screen,
+    ) -> Result<Exit, Failure> {
         let Self { file, name, sealed } = self;
         let text = read(&file)?;
         // A file that is no good should not cost anybody a password.

@@ -8,8 +8,8 @@ use crate::identity::IdentityName;
 use crate::node::Command;
 use crate::rpc::{self, KeyCall, RpcError, RpcErrorKind};
 use crate::shell::Stopped;
-use crate::shell::identities::KeyError;
-use crate::shell::keeper::{KeepError, Unlocked};
+use crate::shell::identity_files::IdentityError;
+use crate::shell::identity_service::{IdentityServiceError, UnlockResult};
 
 /// Carries out a call to its end, even if its client does not wait for it: a key that is kept has
 /// to be listened for.
@@ -19,7 +19,7 @@ pub(super) async fn execute(service: Service, call: KeyCall) -> Result<Value, Rp
 }
 
 async fn keys(service: &Service, call: KeyCall) -> Result<Value, RpcError> {
-    let Service { handle, keeper } = service;
+    let Service { handle, identities } = service;
     let name = match call {
         KeyCall::New {
             name,
@@ -27,7 +27,7 @@ async fn keys(service: &Service, call: KeyCall) -> Result<Value, RpcError> {
             password,
             cost,
         } => {
-            let kept = keeper.create(handle, name.clone(), wanted, password, cost);
+            let kept = identities.create(handle, name.clone(), wanted, password, cost);
             kept.await.map(|()| name)?
         }
         KeyCall::Import {
@@ -35,24 +35,28 @@ async fn keys(service: &Service, call: KeyCall) -> Result<Value, RpcError> {
             name,
             password,
             cost,
-        } => keeper.import(handle, file, name, password, cost).await?,
+        } => {
+            identities
+                .import(handle, file, name, password, cost)
+                .await?
+        }
         KeyCall::ChangePassword {
             name,
             old,
             new,
             cost,
         } => {
-            let changed = keeper.change_password(name.clone(), old, new, cost);
+            let changed = identities.change_password(name.clone(), old, new, cost);
             changed.await.map(|()| name)?
         }
         KeyCall::Export(name) => {
-            let sealed = keeper.export(name.clone()).await?;
+            let sealed = identities.export(name.clone()).await?;
             let address = sealed.address().map(|address| hex::encode(address.0));
             let file = sealed.to_json();
             return Ok(json!({"name": name.as_str(), "address": address, "file": file}));
         }
         KeyCall::Unlock { password, name } => {
-            let Unlocked { opened, locked } = keeper.unlock(handle, password, name).await?;
+            let UnlockResult { opened, locked } = identities.unlock(handle, password, name).await?;
             let texts = |names: &[IdentityName]| -> Vec<String> {
                 names.iter().map(ToString::to_string).collect()
             };
@@ -72,15 +76,15 @@ async fn identity(service: &Service, name: &IdentityName) -> Result<Option<Value
         .cloned())
 }
 
-impl From<KeepError> for RpcError {
-    fn from(error: KeepError) -> Self {
+impl From<IdentityServiceError> for RpcError {
+    fn from(error: IdentityServiceError) -> Self {
         match error {
-            KeepError::Refused(refusal) => refusal.into(),
-            KeepError::Stopped(error) => stopped(error),
-            KeepError::Key(error) => {
+            IdentityServiceError::Refused(refusal) => refusal.into(),
+            IdentityServiceError::Stopped(error) => stopped(error),
+            IdentityServiceError::Key(error) => {
                 let kind = match &error {
                     error if error.is_locked() => RpcErrorKind::Locked,
-                    KeyError::Dir(_) | KeyError::NoRandomness(_) => RpcErrorKind::Storage,
+                    IdentityError::Dir(_) | IdentityError::NoRandomness(_) => RpcErrorKind::Storage,
                     _ => RpcErrorKind::Usage,
                 };
                 // These errors end in their remedy.

@@ -9,7 +9,7 @@ use super::*;
 use crate::config::rpc::RpcSettings;
 use crate::shell::Handle;
 use crate::shell::handle::DriverRequest;
-use crate::shell::keeper::Keeper;
+use crate::shell::identity_service::IdentityService;
 use crate::shell::store::Storage;
 use crate::subscriptions::FilterId;
 
@@ -59,7 +59,7 @@ fn session() -> (RpcSession, FakeNode) {
     };
     let service = Service {
         handle,
-        keeper: Keeper::from(&Storage::Memory),
+        identities: IdentityService::from(&Storage::Memory),
     };
     let config = RpcConfig::build(RpcSettings::default()).unwrap();
     let node = FakeNode {

@@ -9,8 +9,8 @@ use crate::cli::passwords;
 use crate::config::Config;
 use crate::keystore::{Cost, Password};
 use crate::shell::data_dir::DataDir;
-use crate::shell::identities::Sealing;
-use crate::shell::keyring::Keyring;
+use crate::shell::identity_files::SealParams;
+use crate::shell::identity_set::IdentitySet;
 use crate::shell::store::Storage;
 
 /// Reads the identities and opens what can be opened.
@@ -23,37 +23,37 @@ pub(super) fn open(
     config: &Config,
     stay_locked: bool,
     cost: Cost,
-) -> Result<Keyring, Failure> {
-    let mut keyring = Keyring::read(storage)?;
+) -> Result<IdentitySet, Failure> {
+    let mut identities = IdentitySet::read(storage)?;
     let Storage::Disk(dir) = storage else {
-        return Ok(keyring);
+        return Ok(identities);
     };
-    let idle = keyring.locked().len() == 0 && keyring.plain().is_empty();
+    let idle = identities.locked().len() == 0 && identities.plain().is_empty();
     match &config.password_file {
         _ if idle => {}
-        _ if stay_locked => say_what_waits(&keyring),
+        _ if stay_locked => say_what_waits(&identities),
         Some(path) => {
             let password = passwords::from_file(path)?;
-            if keyring.locked().len() > 0 {
-                keyring.unlock(&password)?;
+            if identities.locked().len() > 0 {
+                identities.unlock(&password)?;
             }
-            seal(&mut keyring, dir, &password, cost)?;
-            say_what_waits(&keyring);
+            seal(&mut identities, dir, &password, cost)?;
+            say_what_waits(&identities);
         }
         None if passwords::can_ask() => {
-            ask(&mut keyring, dir, cost)?;
-            say_what_waits(&keyring);
+            ask(&mut identities, dir, cost)?;
+            say_what_waits(&identities);
         }
-        None => say_what_waits(&keyring),
+        None => say_what_waits(&identities),
     }
-    Ok(keyring)
+    Ok(identities)
 }
 
 /// Asks until everything is open, or the user has had enough.
-fn ask(keyring: &mut Keyring, dir: &DataDir, cost: Cost) -> Result<(), Failure> {
+fn ask(identities: &mut IdentitySet, dir: &DataDir, cost: Cost) -> Result<(), Failure> {
     let mut worked = None;
     for _ in 0..TRIES {
-        let names: Vec<&str> = keyring.locked().map(|name| name.as_str()).collect();
+        let names: Vec<&str> = identities.locked().map(|name| name.as_str()).collect();
         if names.is_empty() {
             break;
         }
@@ -65,13 +65,13 @@ fn ask(keyring: &mut Keyring, dir: &DataDir, cost: Cost) -> Result<(), Failure> 
         if password.is_empty() {
             break;
         }
-        match keyring.unlock(&password) {
+        match identities.unlock(&password) {
             Ok(()) => worked = Some(password),
             Err(error) if error.is_locked() => passwords::say(error),
             Err(error) => return Err(error.into()),
         }
     }
-    if keyring.plain().is_empty() {
+    if identities.plain().is_empty() {
         return Ok(());
     }
     let password = match worked {
@@ -83,18 +83,18 @@ fn ask(keyring: &mut Keyring, dir: &DataDir, cost: Cost) -> Result<(), Failure> 
             passwords::ask_new("your identities")?
         }
     };
-    seal(keyring, dir, &password, cost)
+    seal(identities, dir, &password, cost)
 }
 
 /// Seals what an earlier version left in the clear.
 fn seal(
-    keyring: &mut Keyring,
+    identities: &mut IdentitySet,
     dir: &DataDir,
     password: &Password,
     cost: Cost,
 ) -> Result<(), Failure> {
-    let count = keyring.plain().len();
-    keyring.seal_plain(dir, Sealing { password, cost })?;
+    let count = identities.plain().len();
+    identities.seal_plain(dir, SealParams { password, cost })?;
     if count > 0 {
         tracing::info!(count, "sealed identities that lay in the clear");
     }
@@ -102,8 +102,8 @@ fn seal(
 }
 
 /// Tells the log what will not be read, and what lies open.
-fn say_what_waits(keyring: &Keyring) {
-    let locked = keyring.locked().len();
+fn say_what_waits(identities: &IdentitySet) {
+    let locked = identities.locked().len();
     if locked > 0 {
         tracing::warn!(
             locked,
@@ -111,7 +111,7 @@ fn say_what_waits(keyring: &Keyring) {
              `whisht unlock`"
         );
     }
-    let plain = keyring.plain().len();
+    let plain = identities.plain().len();
     if plain > 0 {
         tracing::warn!(
             plain,

@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
 use super::data_dir::DataDir;
-use super::identities::{self, Kept, KeyError, Sealing};
+use super::identity_files::{self, IdentityError, SealParams, StoredIdentity};
 use super::store::Storage;
 use super::{Handle, Stopped, random};
 use crate::identity::{IdentityName, NewIdentity};
@@ -21,47 +21,47 @@ use crate::node::{Command, Identity, Refusal, Reply};
 
 /// Keeps a running node's identities. Clones keep the same ones.
 #[derive(Clone, Debug)]
-pub struct Keeper {
-    place: Place,
-    turn: Arc<Mutex<()>>,
+pub struct IdentityService {
+    location: IdentityLocation,
+    lock: Arc<Mutex<()>>,
 }
 
-/// Where identities are kept. A keeper does not hold the data directory: it is free for the next
+/// Where identities are kept. The service does not hold the data directory: it is free for the next
 /// node as soon as this one has ended, whatever its clients do.
 #[derive(Clone, Debug)]
-enum Place {
+enum IdentityLocation {
     Memory,
     Disk(Weak<DataDir>),
 }
 
-impl From<&Storage> for Keeper {
+impl From<&Storage> for IdentityService {
     fn from(storage: &Storage) -> Self {
         Self {
-            place: match storage {
-                Storage::Memory => Place::Memory,
-                Storage::Disk(dir) => Place::Disk(Arc::downgrade(dir)),
+            location: match storage {
+                Storage::Memory => IdentityLocation::Memory,
+                Storage::Disk(dir) => IdentityLocation::Disk(Arc::downgrade(dir)),
             },
-            turn: Arc::default(),
+            lock: Arc::default(),
         }
     }
 }
 
 /// What came of a password.
 #[derive(Debug, Default)]
-pub struct Unlocked {
+pub struct UnlockResult {
     /// Identities that it opened.
     pub opened: Vec<IdentityName>,
     /// Identities that are still locked.
     pub locked: Vec<IdentityName>,
 }
 
-impl Keeper {
+impl IdentityService {
     /// Makes an identity, keeps it, and has the node listen for it. A node that keeps nothing
     /// needs no password.
     ///
     /// # Errors
     ///
-    /// [`KeepError`]; the node then does not know it.
+    /// [`IdentityServiceError`]; the node then does not know it.
     pub async fn create(
         &self,
         node: &Handle,
@@ -69,18 +69,18 @@ impl Keeper {
         wanted: NewIdentity,
         password: Option<Password>,
         cost: Cost,
-    ) -> Result<(), KeepError> {
+    ) -> Result<(), IdentityServiceError> {
         let kept_as = name.clone();
         let identity = self
             .blocking(move |dir, rng| match dir {
                 None => Ok(wanted.make(rng)),
                 Some(dir) => {
-                    let password = password.ok_or(KeyError::NeedsPassword)?;
-                    let sealing = Sealing {
+                    let password = password.ok_or(IdentityError::NeedsPassword)?;
+                    let seal_params = SealParams {
                         password: &password,
                         cost,
                     };
-                    identities::create(dir, &kept_as, wanted, sealing, rng)
+                    identity_files::create(dir, &kept_as, wanted, seal_params, rng)
                 }
             })
             .await?;
@@ -91,7 +91,7 @@ impl Keeper {
     ///
     /// # Errors
     ///
-    /// [`KeepError`] if the file or the password is no good, or the name is taken.
+    /// [`IdentityServiceError`] if the file or the password is no good, or the name is taken.
     pub async fn import(
         &self,
         node: &Handle,
@@ -99,15 +99,15 @@ impl Keeper {
         name: Option<IdentityName>,
         password: Password,
         cost: Cost,
-    ) -> Result<IdentityName, KeepError> {
+    ) -> Result<IdentityName, IdentityServiceError> {
         let (name, identity) = self
             .blocking(move |dir, rng| {
-                let sealing = Sealing {
+                let seal_params = SealParams {
                     password: &password,
                     cost,
                 };
-                let dir = dir.ok_or(KeyError::KeepsNothing)?;
-                identities::import(dir, &file, name, sealing, rng)
+                let dir = dir.ok_or(IdentityError::KeepsNothing)?;
+                identity_files::import(dir, &file, name, seal_params, rng)
             })
             .await?;
         listen(node, name.clone(), identity).await?;
@@ -118,31 +118,33 @@ impl Keeper {
     ///
     /// # Errors
     ///
-    /// [`KeepError`] if there is none.
-    pub async fn export(&self, name: IdentityName) -> Result<SealedIdentity, KeepError> {
-        self.blocking(move |dir, _| identities::export(dir.ok_or(KeyError::KeepsNothing)?, &name))
-            .await
+    /// [`IdentityServiceError`] if there is none.
+    pub async fn export(&self, name: IdentityName) -> Result<SealedIdentity, IdentityServiceError> {
+        self.blocking(move |dir, _| {
+            identity_files::export(dir.ok_or(IdentityError::KeepsNothing)?, &name)
+        })
+        .await
     }
 
     /// Seals an identity under another password.
     ///
     /// # Errors
     ///
-    /// [`KeepError`] if the old one is wrong.
+    /// [`IdentityServiceError`] if the old one is wrong.
     pub async fn change_password(
         &self,
         name: IdentityName,
         old: Option<Password>,
         new: Password,
         cost: Cost,
-    ) -> Result<(), KeepError> {
+    ) -> Result<(), IdentityServiceError> {
         self.blocking(move |dir, rng| {
-            let sealing = Sealing {
+            let seal_params = SealParams {
                 password: &new,
                 cost,
             };
-            let dir = dir.ok_or(KeyError::KeepsNothing)?;
-            identities::change_password(dir, &name, old.as_ref(), sealing, rng)
+            let dir = dir.ok_or(IdentityError::KeepsNothing)?;
+            identity_files::change_password(dir, &name, old.as_ref(), seal_params, rng)
         })
         .await
     }
@@ -152,24 +154,24 @@ impl Keeper {
     ///
     /// # Errors
     ///
-    /// [`KeepError`] if it opens none of them, though there is one to open.
+    /// [`IdentityServiceError`] if it opens none of them, though there is one to open.
     pub async fn unlock(
         &self,
         node: &Handle,
         password: Password,
         only: Option<IdentityName>,
-    ) -> Result<Unlocked, KeepError> {
+    ) -> Result<UnlockResult, IdentityServiceError> {
         let locked = node.command(Command::Identities).await??;
         let locked = locked_names(&locked);
         let (opened, left) = self
             .blocking(move |dir, _| {
-                let dir = dir.ok_or(KeyError::KeepsNothing)?;
+                let dir = dir.ok_or(IdentityError::KeepsNothing)?;
                 open_locked(dir, &locked, &password, only.as_ref())
             })
             .await?;
-        let mut unlocked = Unlocked {
+        let mut unlocked = UnlockResult {
             locked: left,
-            ..Unlocked::default()
+            ..UnlockResult::default()
         };
         for (name, identity) in opened {
             listen(node, name.clone(), identity).await?;
@@ -181,26 +183,32 @@ impl Keeper {
     /// Does something with the data directory, if there is one, where it may block.
     async fn blocking<T: Send + 'static>(
         &self,
-        task: impl FnOnce(Option<&DataDir>, &mut ChaCha20Rng) -> Result<T, KeyError> + Send + 'static,
-    ) -> Result<T, KeepError> {
-        let turn = Arc::clone(&self.turn).lock_owned().await;
-        let place = self.place.clone();
+        task: impl FnOnce(Option<&DataDir>, &mut ChaCha20Rng) -> Result<T, IdentityError>
+        + Send
+        + 'static,
+    ) -> Result<T, IdentityServiceError> {
+        let lock = Arc::clone(&self.lock).lock_owned().await;
+        let location = self.location.clone();
         let done = spawn_blocking(move || {
             // Given back on this thread, so that giving up the wait does not end the turn.
-            let _turn = turn;
-            let dir = match &place {
-                Place::Memory => None,
-                Place::Disk(dir) => Some(dir.upgrade().ok_or(KeepError::Stopped(Stopped))?),
+            let _lock = lock;
+            let dir = match &location {
+                IdentityLocation::Memory => None,
+                IdentityLocation::Disk(dir) => Some(
+                    dir.upgrade()
+                        .ok_or(IdentityServiceError::Stopped(Stopped))?,
+                ),
             };
-            let seed = random().map_err(KeyError::NoRandomness)?;
+            let seed = random().map_err(IdentityError::NoRandomness)?;
             Ok(task(dir.as_deref(), &mut ChaCha20Rng::from_seed(seed))?)
         });
-        done.await.map_err(|_| KeepError::Stopped(Stopped))?
+        done.await
+            .map_err(|_| IdentityServiceError::Stopped(Stopped))?
     }
 }
 
 /// Who opened, and who did not.
-type Opened = (Vec<(IdentityName, Identity)>, Vec<IdentityName>);
+type OpenedIdentities = (Vec<(IdentityName, Identity)>, Vec<IdentityName>);
 
 /// Opens the files of locked identities.
 fn open_locked(
@@ -208,16 +216,18 @@ fn open_locked(
     locked: &[IdentityName],
     password: &Password,
     only: Option<&IdentityName>,
-) -> Result<Opened, KeyError> {
+) -> Result<OpenedIdentities, IdentityError> {
     if let Some(only) = only
         && !locked.contains(only)
     {
-        return Err(KeyError::NotLocked(only.clone()));
+        return Err(IdentityError::NotLocked(only.clone()));
     }
     let (mut opened, mut left) = (Vec::new(), Vec::new());
     let mut refusal = None;
-    for (name, kept) in identities::list(dir)? {
-        let Kept::Sealed(sealed) = kept else { continue };
+    for (name, kept) in identity_files::list(dir)? {
+        let StoredIdentity::Sealed(sealed) = kept else {
+            continue;
+        };
         if !locked.contains(&name) {
             continue;
         }
@@ -225,7 +235,7 @@ fn open_locked(
             left.push(name);
             continue;
         }
-        match identities::open(&name, &sealed, Some(password)) {
+        match identity_files::open(&name, &sealed, Some(password)) {
             Ok(identity) => opened.push((name, identity)),
             Err(error) => {
                 left.push(name);
@@ -248,7 +258,11 @@ fn locked_names(reply: &Reply) -> Vec<IdentityName> {
     locked.filter_map(|view| view.name.parse().ok()).collect()
 }
 
-async fn listen(node: &Handle, name: IdentityName, identity: Identity) -> Result<(), KeepError> {
+async fn listen(
+    node: &Handle,
+    name: IdentityName,
+    identity: Identity,
+) -> Result<(), IdentityServiceError> {
     node.command(Command::AddIdentity(name.to_string(), identity))
         .await??;
     Ok(())
@@ -256,10 +270,10 @@ async fn listen(node: &Handle, name: IdentityName, identity: Identity) -> Result
 
 /// Why a running node's identities are as they were.
 #[derive(Debug, thiserror::Error)]
-pub enum KeepError {
+pub enum IdentityServiceError {
     /// The key, its file or its password.
     #[error(transparent)]
-    Key(#[from] KeyError),
+    Key(#[from] IdentityError),
     /// The node does not take it.
     #[error(transparent)]
     Refused(#[from] Refusal),

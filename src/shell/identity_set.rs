@@ -4,7 +4,7 @@
 //! is sealed when there is a password for it.
 
 use super::data_dir::DataDir;
-use super::identities::{self, Kept, KeyError, Sealing};
+use super::identity_files::{self, IdentityError, SealParams, StoredIdentity};
 use super::random;
 use super::store::Storage;
 use crate::identity::IdentityName;
@@ -15,40 +15,40 @@ use rand_core::SeedableRng;
 
 /// Identities before the node runs.
 #[derive(Default)]
-pub struct Keyring {
+pub struct IdentitySet {
     open: Vec<(IdentityName, Identity)>,
     locked: Vec<(IdentityName, SealedIdentity)>,
     /// Those among the open ones whose keys lie on the disk in the clear.
     plain: Vec<IdentityName>,
 }
 
-impl Keyring {
+impl IdentitySet {
     /// Reads all identities, and opens those without a password.
     ///
     /// # Errors
     ///
-    /// [`KeyError`] names the file that is no good.
-    pub fn read(storage: &Storage) -> Result<Self, KeyError> {
+    /// [`IdentityError`] names the file that is no good.
+    pub fn read(storage: &Storage) -> Result<Self, IdentityError> {
         let Storage::Disk(dir) = storage else {
             return Ok(Self::default());
         };
-        let mut keyring = Self::default();
-        for (name, kept) in identities::list(dir)? {
+        let mut set = Self::default();
+        for (name, kept) in identity_files::list(dir)? {
             match kept {
-                Kept::Plain(identity) => {
-                    keyring.plain.push(name.clone());
-                    keyring.open.push((name, identity));
+                StoredIdentity::Plain(identity) => {
+                    set.plain.push(name.clone());
+                    set.open.push((name, identity));
                 }
-                Kept::Sealed(sealed) if sealed.is_protected() => {
-                    keyring.locked.push((name, *sealed));
+                StoredIdentity::Sealed(sealed) if sealed.is_protected() => {
+                    set.locked.push((name, *sealed));
                 }
-                Kept::Sealed(sealed) => {
-                    let identity = identities::open(&name, &sealed, None)?;
-                    keyring.open.push((name, identity));
+                StoredIdentity::Sealed(sealed) => {
+                    let identity = identity_files::open(&name, &sealed, None)?;
+                    set.open.push((name, identity));
                 }
             }
         }
-        Ok(keyring)
+        Ok(set)
     }
 
     /// How many are open.
@@ -72,12 +72,12 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// [`KeyError`] if it opens none.
-    pub fn unlock(&mut self, password: &Password) -> Result<(), KeyError> {
+    /// [`IdentityError`] if it opens none.
+    pub fn unlock(&mut self, password: &Password) -> Result<(), IdentityError> {
         let mut refusal = None;
         let before = self.open.len();
         for (name, sealed) in std::mem::take(&mut self.locked) {
-            match identities::open(&name, &sealed, Some(password)) {
+            match identity_files::open(&name, &sealed, Some(password)) {
                 Ok(identity) => self.open.push((name, identity)),
                 Err(error) => {
                     refusal = refusal.or(Some(error));
@@ -95,12 +95,16 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// [`KeyError`]; what is not sealed yet still lies in the clear.
-    pub fn seal_plain(&mut self, dir: &DataDir, sealing: Sealing<'_>) -> Result<(), KeyError> {
+    /// [`IdentityError`]; what is not sealed yet still lies in the clear.
+    pub fn seal_plain(
+        &mut self,
+        dir: &DataDir,
+        seal_params: SealParams<'_>,
+    ) -> Result<(), IdentityError> {
         let mut rng = ChaCha20Rng::from_seed(random()?);
         while let Some(name) = self.plain.last() {
             if let Some((_, identity)) = self.open.iter().find(|(own, _)| own == name) {
-                identities::seal_plain(dir, name, identity, sealing, &mut rng)?;
+                identity_files::seal_plain(dir, name, identity, seal_params, &mut rng)?;
             }
             self.plain.pop();
         }
@@ -118,9 +122,9 @@ impl Keyring {
     }
 }
 
-impl std::fmt::Debug for Keyring {
+impl std::fmt::Debug for IdentitySet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Keyring")
+        f.debug_struct("IdentitySet")
             .field("open", &self.open.len())
             .field("locked", &self.locked.len())
             .finish_non_exhaustive()

@@ -14,17 +14,17 @@ const PLAIN: &str = r#"{
   "public": "04ca634cae0d49acb401d8a4c6b6fe8c55b70d115bf400769cc1400f3258cd31387574077f301b421bc84df7266c44e9e6d569fc56be00812904767bf5ccd1fc7f"
 }"#;
 
-struct Scratch {
+struct TestDataDir {
     _dir: tempfile::TempDir,
     path: PathBuf,
     dir: DataDir,
 }
 
-fn scratch() -> Scratch {
+fn scratch() -> TestDataDir {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("data");
     let data = DataDir::open(&path, Profile::Main, "test").unwrap();
-    Scratch {
+    TestDataDir {
         _dir: dir,
         path,
         dir: data,
@@ -32,7 +32,7 @@ fn scratch() -> Scratch {
 }
 
 /// With a file of version 0.1 in it.
-fn upgraded(name: &str) -> Scratch {
+fn upgraded(name: &str) -> TestDataDir {
     let scratch = scratch();
     let folder = scratch.path.join(IDENTITIES);
     fs::create_dir_all(&folder).unwrap();
@@ -55,8 +55,8 @@ fn password(text: &str) -> Password {
     Password::new(Zeroizing::new(text.to_owned())).unwrap()
 }
 
-const fn under(password: &Password) -> Sealing<'_> {
-    Sealing {
+const fn under(password: &Password) -> SealParams<'_> {
+    SealParams {
         password,
         cost: Cost::DangerLight,
     }
@@ -94,7 +94,7 @@ fn identities_come_back_by_name_and_only_with_their_password() {
     let opened = open(&named("zoe"), &sealed, Some(&hedge)).unwrap();
     assert_eq!(opened.outline(), zoe.outline());
     let none = open(&named("zoe"), &sealed, None).map(|_| ()).unwrap_err();
-    assert!(matches!(none, KeyError::NeedsPassword));
+    assert!(matches!(none, IdentityError::NeedsPassword));
     let wrong = open(&named("zoe"), &sealed, Some(&password("hegde"))).map(|_| ());
     let wrong = wrong.unwrap_err();
     assert!(wrong.is_locked());
@@ -148,9 +148,9 @@ fn a_key_is_never_overwritten() {
             under(&hedge),
             &mut rng(),
         );
-        assert!(matches!(again, Err(KeyError::Taken(_))), "{name}");
+        assert!(matches!(again, Err(IdentityError::Taken(_))), "{name}");
         let again = import(dir, &file, Some(named(name)), under(&hedge), &mut rng());
-        assert!(matches!(again, Err(KeyError::Taken(_))), "{name}");
+        assert!(matches!(again, Err(IdentityError::Taken(_))), "{name}");
     }
     assert_eq!(export(dir, &named("me")).unwrap().to_json(), file);
 }
@@ -266,7 +266,7 @@ fn a_changed_password_opens_and_the_old_one_no_longer_does() {
     let sealed = export(dir, &me).unwrap();
     assert!(!sealed.is_protected() && open(&me, &sealed, None).is_ok());
     let missing = change_password(dir, &named("you"), None, under(&one), &mut rng());
-    assert!(matches!(missing, Err(KeyError::Unknown(_))));
+    assert!(matches!(missing, Err(IdentityError::Unknown(_))));
 }
 
 #[test]
@@ -276,7 +276,7 @@ fn a_key_in_the_clear_is_sealed_and_its_file_is_gone() {
     let before = found(dir, "old");
     assert!(matches!(
         export(dir, &named("old")),
-        Err(KeyError::NotSealed(_))
+        Err(IdentityError::NotSealed(_))
     ));
     change_password(dir, &named("old"), None, under(&hedge), &mut rng()).unwrap();
     assert!(!scratch.path.join(IDENTITIES).exists());
@@ -300,7 +300,7 @@ fn sealing_that_was_cut_short_anywhere_loses_nothing() {
     let folder = scratch.path.join(IDENTITIES);
     fs::create_dir(&folder).unwrap();
     fs::write(plain_path(dir, &old), PLAIN).unwrap();
-    let Kept::Plain(identity) = find(dir, &old).unwrap() else {
+    let StoredIdentity::Plain(identity) = find(dir, &old).unwrap() else {
         panic!("the one in the clear counts")
     };
     assert_eq!(names(dir), ["old"]);
@@ -312,7 +312,10 @@ fn sealing_that_was_cut_short_anywhere_loses_nothing() {
     // In the middle of writing the sealed file.
     let scratch = upgraded("old");
     fs::write(scratch.path.join("keystore/old.new"), "{").unwrap();
-    assert!(matches!(find(&scratch.dir, &old), Ok(Kept::Plain(_))));
+    assert!(matches!(
+        find(&scratch.dir, &old),
+        Ok(StoredIdentity::Plain(_))
+    ));
 }
 
 #[test]

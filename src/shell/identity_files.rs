@@ -23,14 +23,14 @@ use crate::keystore::{
 use crate::node::{Identity, Outline};
 
 /// An identity as it lies on the disk.
-pub enum Kept {
+pub enum StoredIdentity {
     /// In the clear: a file of version 0.1.
     Plain(Identity),
     /// Sealed under a password, which may be empty.
     Sealed(Box<SealedIdentity>),
 }
 
-impl Kept {
+impl StoredIdentity {
     /// What can be known of it without a password.
     #[must_use]
     pub fn outline(&self) -> Option<Outline> {
@@ -52,7 +52,7 @@ impl Kept {
 
 /// What a new file is sealed under.
 #[derive(Clone, Copy, Debug)]
-pub struct Sealing<'a> {
+pub struct SealParams<'a> {
     /// The password; empty for none.
     pub password: &'a Password,
     /// How much work each guess at it is.
@@ -64,7 +64,7 @@ pub struct Sealing<'a> {
 /// # Errors
 ///
 /// [`DirError`] names the file that is damaged, or that has no business there.
-pub fn list(dir: &DataDir) -> Result<Vec<(IdentityName, Kept)>, DirError> {
+pub fn list(dir: &DataDir) -> Result<Vec<(IdentityName, StoredIdentity)>, DirError> {
     let mut kept = Vec::new();
     for path in paths(&dir.path().join(KEYSTORE))? {
         let sealed = read_sealed(&path)?;
@@ -74,7 +74,7 @@ pub fn list(dir: &DataDir) -> Result<Vec<(IdentityName, Kept)>, DirError> {
                 cause: NOT_OURS.to_owned(),
             });
         };
-        kept.push((name.clone(), Kept::Sealed(Box::new(sealed))));
+        kept.push((name.clone(), StoredIdentity::Sealed(Box::new(sealed))));
     }
     for path in paths(&dir.path().join(IDENTITIES))? {
         let (name, identity) = read_plain(&path)?;
@@ -84,8 +84,8 @@ pub fn list(dir: &DataDir) -> Result<Vec<(IdentityName, Kept)>, DirError> {
                 let cause = TWICE.to_owned();
                 return Err(DirError::KeyFile { path, cause });
             }
-            Some((_, sealed)) => *sealed = Kept::Plain(identity),
-            None => kept.push((name, Kept::Plain(identity))),
+            Some((_, sealed)) => *sealed = StoredIdentity::Plain(identity),
+            None => kept.push((name, StoredIdentity::Plain(identity))),
         }
     }
     kept.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -96,17 +96,17 @@ pub fn list(dir: &DataDir) -> Result<Vec<(IdentityName, Kept)>, DirError> {
 ///
 /// # Errors
 ///
-/// [`KeyError::Taken`] if there is one of that name: its key would be lost.
+/// [`IdentityError::Taken`] if there is one of that name: its key would be lost.
 pub fn create(
     dir: &DataDir,
     name: &IdentityName,
     wanted: NewIdentity,
-    sealing: Sealing<'_>,
+    seal_params: SealParams<'_>,
     rng: &mut impl CryptoRng,
-) -> Result<Identity, KeyError> {
+) -> Result<Identity, IdentityError> {
     free(dir, name)?;
     let identity = wanted.make(rng);
-    save(dir, name, &identity, sealing, rng)?;
+    save(dir, name, &identity, seal_params, rng)?;
     Ok(identity)
 }
 
@@ -114,11 +114,11 @@ pub fn create(
 ///
 /// # Errors
 ///
-/// [`KeyError::NotSealed`] for one that lies in the clear.
-pub fn export(dir: &DataDir, name: &IdentityName) -> Result<SealedIdentity, KeyError> {
+/// [`IdentityError::NotSealed`] for one that lies in the clear.
+pub fn export(dir: &DataDir, name: &IdentityName) -> Result<SealedIdentity, IdentityError> {
     match find(dir, name)? {
-        Kept::Sealed(sealed) => Ok(*sealed),
-        Kept::Plain(_) => Err(KeyError::NotSealed(name.clone())),
+        StoredIdentity::Sealed(sealed) => Ok(*sealed),
+        StoredIdentity::Plain(_) => Err(IdentityError::NotSealed(name.clone())),
     }
 }
 
@@ -127,19 +127,19 @@ pub fn export(dir: &DataDir, name: &IdentityName) -> Result<SealedIdentity, KeyE
 ///
 /// # Errors
 ///
-/// [`KeyError::Importing`] if the file or the password is no good; [`KeyError::Taken`].
+/// [`IdentityError::Importing`] if the file or the password is no good; [`IdentityError::Taken`].
 pub fn import(
     dir: &DataDir,
     file: &str,
     name: Option<IdentityName>,
-    sealing: Sealing<'_>,
+    seal_params: SealParams<'_>,
     rng: &mut impl CryptoRng,
-) -> Result<(IdentityName, Identity), KeyError> {
+) -> Result<(IdentityName, Identity), IdentityError> {
     let sealed = SealedIdentity::parse(file).map_err(importing)?;
-    let identity = sealed.open(sealing.password).map_err(importing)?;
+    let identity = sealed.open(seal_params.password).map_err(importing)?;
     let name = name.or_else(|| given_name(&sealed, &identity));
-    let name = name.ok_or(KeyError::NeedsName)?;
-    save(dir, &name, &identity, sealing, rng)?;
+    let name = name.ok_or(IdentityError::NeedsName)?;
+    save(dir, &name, &identity, seal_params, rng)?;
     Ok((name, identity))
 }
 
@@ -147,17 +147,17 @@ pub fn import(
 ///
 /// # Errors
 ///
-/// [`KeyError::Opening`] if the old password is wrong; the file is then as it was.
+/// [`IdentityError::Opening`] if the old password is wrong; the file is then as it was.
 pub fn change_password(
     dir: &DataDir,
     name: &IdentityName,
     old: Option<&Password>,
-    new: Sealing<'_>,
+    new: SealParams<'_>,
     rng: &mut impl CryptoRng,
-) -> Result<(), KeyError> {
+) -> Result<(), IdentityError> {
     let identity = match find(dir, name)? {
-        Kept::Plain(identity) => return seal_plain(dir, name, &identity, new, rng),
-        Kept::Sealed(sealed) => open(name, &sealed, old)?,
+        StoredIdentity::Plain(identity) => return seal_plain(dir, name, &identity, new, rng),
+        StoredIdentity::Sealed(sealed) => open(name, &sealed, old)?,
     };
     let sealed = SealedIdentity::seal(name, &identity, new.password, new.cost, rng)?;
     Ok(write(&sealed_path(dir, name), &sealed)?)
@@ -167,17 +167,17 @@ pub fn change_password(
 ///
 /// # Errors
 ///
-/// [`KeyError::NeedsPassword`], or [`KeyError::Opening`] if it is the wrong one.
+/// [`IdentityError::NeedsPassword`], or [`IdentityError::Opening`] if it is the wrong one.
 pub fn open(
     name: &IdentityName,
     sealed: &SealedIdentity,
     password: Option<&Password>,
-) -> Result<Identity, KeyError> {
+) -> Result<Identity, IdentityError> {
     let none = Password::none();
     let password = match (sealed.is_protected(), password) {
         (false, _) => &none,
         (true, Some(password)) => password,
-        (true, None) => return Err(KeyError::NeedsPassword),
+        (true, None) => return Err(IdentityError::NeedsPassword),
     };
     sealed.open(password).map_err(|error| opening(name, error))
 }
@@ -186,21 +186,21 @@ pub fn open(
 ///
 /// # Errors
 ///
-/// [`KeyError`]; the file in the clear is then still there.
+/// [`IdentityError`]; the file in the clear is then still there.
 pub fn seal_plain(
     dir: &DataDir,
     name: &IdentityName,
     identity: &Identity,
-    sealing: Sealing<'_>,
+    seal_params: SealParams<'_>,
     rng: &mut impl CryptoRng,
-) -> Result<(), KeyError> {
-    let sealed = SealedIdentity::seal(name, identity, sealing.password, sealing.cost, rng)?;
+) -> Result<(), IdentityError> {
+    let sealed = SealedIdentity::seal(name, identity, seal_params.password, seal_params.cost, rng)?;
     let path = sealed_path(dir, name);
     write(&path, &sealed)?;
     // What was written is the only copy from here on.
     let written = read_sealed(&path)?;
     let reread = written
-        .open(sealing.password)
+        .open(seal_params.password)
         .map_err(|error| opening(name, error))?;
     if reread.outline() != identity.outline() {
         return Err(opening(name, KeystoreError::Damaged("key")));
@@ -217,19 +217,19 @@ fn save(
     dir: &DataDir,
     name: &IdentityName,
     identity: &Identity,
-    sealing: Sealing<'_>,
+    seal_params: SealParams<'_>,
     rng: &mut impl CryptoRng,
-) -> Result<(), KeyError> {
-    let sealed = SealedIdentity::seal(name, identity, sealing.password, sealing.cost, rng)?;
+) -> Result<(), IdentityError> {
+    let sealed = SealedIdentity::seal(name, identity, seal_params.password, seal_params.cost, rng)?;
     free(dir, name)?;
     Ok(write(&sealed_path(dir, name), &sealed)?)
 }
 
 /// Refuses a name that is taken.
-fn free(dir: &DataDir, name: &IdentityName) -> Result<(), KeyError> {
+fn free(dir: &DataDir, name: &IdentityName) -> Result<(), IdentityError> {
     for path in [sealed_path(dir, name), plain_path(dir, name)] {
         match fs::symlink_metadata(&path) {
-            Ok(_) => return Err(KeyError::Taken(name.clone())),
+            Ok(_) => return Err(IdentityError::Taken(name.clone())),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(at(&path, error).into()),
         }
@@ -237,11 +237,11 @@ fn free(dir: &DataDir, name: &IdentityName) -> Result<(), KeyError> {
     Ok(())
 }
 
-fn find(dir: &DataDir, name: &IdentityName) -> Result<Kept, KeyError> {
+fn find(dir: &DataDir, name: &IdentityName) -> Result<StoredIdentity, IdentityError> {
     let mut kept = list(dir)?.into_iter();
     kept.find(|(own, _)| own == name)
         .map(|(_, kept)| kept)
-        .ok_or_else(|| KeyError::Unknown(name.clone()))
+        .ok_or_else(|| IdentityError::Unknown(name.clone()))
 }
 
 /// What to call an identity whose importer does not say: what its file says, or the head of its
@@ -304,21 +304,21 @@ fn plain_path(dir: &DataDir, name: &IdentityName) -> PathBuf {
     dir.path().join(IDENTITIES).join(format!("{name}.json"))
 }
 
-fn opening(name: &IdentityName, error: KeystoreError) -> KeyError {
-    KeyError::Opening {
+fn opening(name: &IdentityName, error: KeystoreError) -> IdentityError {
+    IdentityError::Opening {
         name: name.clone(),
         error,
     }
 }
 
-const fn importing(error: KeystoreError) -> KeyError {
-    KeyError::Importing { error }
+const fn importing(error: KeystoreError) -> IdentityError {
+    IdentityError::Importing { error }
 }
 
 /// Why nothing came of an identity.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum KeyError {
+pub enum IdentityError {
     /// The data directory.
     #[error(transparent)]
     Dir(#[from] DirError),
@@ -365,7 +365,7 @@ pub enum KeyError {
     Unknown(IdentityName),
 }
 
-impl KeyError {
+impl IdentityError {
     /// Whether a password is missing or wrong.
     #[must_use]
     pub const fn is_locked(&self) -> bool {
