@@ -19,8 +19,8 @@ use tokio::time::timeout;
 use whisht::config::{Config, file};
 use whisht::endpoint::{Endpoint, PeerAddr};
 use whisht::node::{Command, Reply};
-use whisht::shell::host::{Host, HostError, Place};
 use whisht::shell::rpc::{RpcClient, RpcClientError};
+use whisht::shell::runtime::{DataLocation, RunningNode, RuntimeError};
 
 /// Far longer than anything here takes on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -37,21 +37,21 @@ fn config(more: &str) -> Config {
     Config::build(file::parse(Path::new("test"), &text).unwrap()).unwrap()
 }
 
-async fn open(dir: &Path, more: &str) -> Result<Host, HostError> {
-    Host::open(config(more), &Place::Directory(dir.to_owned()), None).await
+async fn open(dir: &Path, more: &str) -> Result<RunningNode, RuntimeError> {
+    RunningNode::open(config(more), &DataLocation::Directory(dir.to_owned()), None).await
 }
 
-async fn ephemeral(more: &str) -> Host {
-    Host::open(config(more), &Place::Ephemeral, None)
+async fn ephemeral(more: &str) -> RunningNode {
+    RunningNode::open(config(more), &DataLocation::Ephemeral, None)
         .await
         .unwrap()
 }
 
-fn address(host: &Host) -> SocketAddr {
+fn address(host: &RunningNode) -> SocketAddr {
     *host.handle().addresses().first().unwrap()
 }
 
-fn enode(host: &Host) -> PeerAddr {
+fn enode(host: &RunningNode) -> PeerAddr {
     PeerAddr {
         key: host.key(),
         endpoint: Endpoint::Tcp(address(host)),
@@ -59,7 +59,7 @@ fn enode(host: &Host) -> PeerAddr {
 }
 
 /// How many peers a node has.
-async fn peers(host: &Host) -> usize {
+async fn peers(host: &RunningNode) -> usize {
     match host
         .handle()
         .command(Command::Status)
@@ -73,7 +73,7 @@ async fn peers(host: &Host) -> usize {
 }
 
 /// Waits until a node has this many peers.
-async fn until_peers(host: &Host, wanted: usize) {
+async fn until_peers(host: &RunningNode, wanted: usize) {
     let counting = async {
         while peers(host).await != wanted {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -85,7 +85,7 @@ async fn until_peers(host: &Host, wanted: usize) {
 }
 
 /// Sends bytes to a node's local socket, and reads until the node closes or says `lines` lines.
-async fn ipc(host: &Host, sent: &[u8], lines: usize) -> Vec<Value> {
+async fn ipc(host: &RunningNode, sent: &[u8], lines: usize) -> Vec<Value> {
     let mut stream = UnixStream::connect(host.ipc_path()).await.unwrap();
     // The node may close before it has read everything.
     let _ = stream.write_all(sent).await;
@@ -217,7 +217,7 @@ async fn a_relay_that_crashes_comes_back_with_the_keys_it_had() {
         loop {
             match open(&dir, "relay = true").await {
                 Ok(relay) => break relay,
-                Err(HostError::Dir(_)) => tokio::time::sleep(Duration::from_millis(20)).await,
+                Err(RuntimeError::Dir(_)) => tokio::time::sleep(Duration::from_millis(20)).await,
                 Err(error) => panic!("{error}"),
             }
         }

@@ -10,11 +10,11 @@ use crate::config::file::FileError;
 use crate::node::{Refusal, RefusalKind};
 use crate::rpc::RpcErrorKind;
 use crate::shell::data_dir::DirError;
-use crate::shell::host::HostError;
 use crate::shell::identity_files::IdentityError;
 use crate::shell::mail::MailError;
 use crate::shell::password::PasswordFileError;
 use crate::shell::rpc::{IpcBindError, RpcClientError};
+use crate::shell::runtime::RuntimeError;
 
 /// What the shell that called us is told.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -187,13 +187,13 @@ impl From<FileError> for Failure {
     }
 }
 
-impl From<HostError> for Failure {
-    fn from(error: HostError) -> Self {
+impl From<RuntimeError> for Failure {
+    fn from(error: RuntimeError) -> Self {
         match error {
-            HostError::Dir(error) => error.into(),
-            HostError::Identity(error) => error.into(),
-            HostError::Mail(MailError::Password(error)) => error.into(),
-            HostError::IpcBind(error @ IpcBindError::Served { .. }) => {
+            RuntimeError::Dir(error) => error.into(),
+            RuntimeError::Identity(error) => error.into(),
+            RuntimeError::Mail(MailError::Password(error)) => error.into(),
+            RuntimeError::IpcBind(error @ IpcBindError::Served { .. }) => {
                 Self::new(Exit::Locked, error)
             }
             error => Self::new(Exit::Failed, error),

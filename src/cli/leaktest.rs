@@ -38,7 +38,7 @@ use super::{Common, Exit, Failure, run};
 use crate::config::Config;
 use crate::config::tor::Via;
 use crate::shell::TorEntryAddresses;
-use crate::shell::host::Place;
+use crate::shell::runtime::DataLocation;
 use crate::shell::signal::Interrupts;
 
 /// Options of `whisht leaktest`.
@@ -75,10 +75,10 @@ pub(super) fn run(mut common: Common, mut args: Args) -> Result<Exit, Failure> {
         local: false,
     };
     let seconds = Duration::from_secs(args.seconds);
-    let (place, config) = run::plan(&common, args.node)?;
+    let (location, config) = run::plan(&common, args.node)?;
     // Another node may be using the directory, and must not be disturbed.
-    drop(place.open(&config)?);
-    let allowed = allowed(&place, &config)?;
+    drop(location.open(&config)?);
+    let allowed = allowed(&location, &config)?;
     busy_runtime()?.block_on(async {
         let mut interrupts = Interrupts::take().map_err(failed)?;
         let proof = tokio::select! {
@@ -86,7 +86,7 @@ pub(super) fn run(mut common: Common, mut args: Args) -> Result<Exit, Failure> {
             () = interrupts.next() => return Ok(Exit::Failed),
         };
         note(proven(&proof));
-        introduce(&place);
+        introduce(&location);
         let begun = Instant::now();
         let (node, rising) = Subject::start(own_arguments(), true, allowed).await?;
         let mut steps = Steps::new();
@@ -165,19 +165,21 @@ async fn work(
 }
 
 /// Where this node may go besides loopback.
-fn allowed(place: &Place, config: &Config) -> Result<Allowed, Failure> {
-    let mut entries = match place {
-        Place::Directory(path) => TorEntryAddresses::of(&config.tor, path).map_err(failed)?,
+fn allowed(location: &DataLocation, config: &Config) -> Result<Allowed, Failure> {
+    let mut entries = match location {
+        DataLocation::Directory(path) => {
+            TorEntryAddresses::of(&config.tor, path).map_err(failed)?
+        }
         // It tells nobody where its Tor keeps the list of relays.
-        Place::Ephemeral if matches!(config.tor.via, Via::Arti(_)) => {
+        DataLocation::Ephemeral if matches!(config.tor.via, Via::Arti(_)) => {
             return Err(Failure::usage(
                 "which relays Tor may talk to is read from the data directory; leave out \
                  --ephemeral, and name a directory with --data-dir",
             ));
         }
-        Place::Ephemeral => TorEntryAddresses::default(),
+        DataLocation::Ephemeral => TorEntryAddresses::default(),
     };
-    Ok(Allowed::and(move |place| entries.contains(place)))
+    Ok(Allowed::and(move |address| entries.contains(address)))
 }
 
 /// What was typed, and the word that makes it a node.
@@ -209,13 +211,13 @@ fn helper(config: &Config, node: &Banner) -> Vec<OsString> {
 }
 
 /// Says what is about to run.
-fn introduce(place: &Place) {
-    match place {
-        Place::Directory(path) => note(format_args!(
+fn introduce(location: &DataLocation) {
+    match location {
+        DataLocation::Directory(path) => note(format_args!(
             "running the node of {} with its own keys; its identities stay locked",
             path.display()
         )),
-        Place::Ephemeral => note("running a node that keeps nothing"),
+        DataLocation::Ephemeral => note("running a node that keeps nothing"),
     }
 }
 

@@ -18,7 +18,7 @@ use super::{Common, Exit, Failure};
 use crate::config::{Config, Settings, file};
 use crate::node::{Command, Reply};
 use crate::shell::archive::PostgresUrl;
-use crate::shell::host::{Host, Place};
+use crate::shell::runtime::{DataLocation, RunningNode};
 use crate::shell::signal::Interrupts;
 
 /// Options of `whisht run`.
@@ -62,17 +62,17 @@ pub(super) fn serve_mail(common: Common, args: Args) -> Result<Exit, Failure> {
 /// # Errors
 ///
 /// [`Failure`] if the settings do not fit together.
-pub(super) fn plan(common: &Common, args: Args) -> Result<(Place, Config), Failure> {
+pub(super) fn plan(common: &Common, args: Args) -> Result<(DataLocation, Config), Failure> {
     no_password_in_arguments()?;
-    let place = place(common, &args)?;
-    let settings = Settings::from(args.options).over(from_file(args.config.as_deref(), &place)?);
-    Ok((place, Config::build(settings)?))
+    let location = location(common, &args)?;
+    let settings = Settings::from(args.options).over(from_file(args.config.as_deref(), &location)?);
+    Ok((location, Config::build(settings)?))
 }
 
-fn place(common: &Common, args: &Args) -> Result<Place, Failure> {
+fn location(common: &Common, args: &Args) -> Result<DataLocation, Failure> {
     Ok(match args.ephemeral {
-        true => Place::Ephemeral,
-        false => Place::Directory(common.data_dir()?),
+        true => DataLocation::Ephemeral,
+        false => DataLocation::Directory(common.data_dir()?),
     })
 }
 
@@ -83,12 +83,12 @@ fn run_with(
 ) -> Result<Exit, Failure> {
     log();
     no_password_in_arguments()?;
-    let place = place(&common, &args)?;
+    let location = location(&common, &args)?;
     let mut settings =
-        Settings::from(args.options).over(from_file(args.config.as_deref(), &place)?);
+        Settings::from(args.options).over(from_file(args.config.as_deref(), &location)?);
     change(&mut settings);
     let config = Config::build(settings)?;
-    if matches!(place, Place::Ephemeral) && config.node.guard.is_none() {
+    if matches!(location, DataLocation::Ephemeral) && config.node.guard.is_none() {
         tracing::warn!(
             "an ephemeral node without --guard picks a new guard in every run: the more runs, \
              the likelier one of them is hostile"
@@ -103,7 +103,7 @@ fn run_with(
     if config.rpc.allow_key_export {
         tracing::warn!("JSON-RPC hands out private keys to whoever may call shh");
     }
-    let storage = place.open(&config)?;
+    let storage = location.open(&config)?;
     let identities = identities::open(&storage, &config, args.locked, args.guessing.cost())?;
     let runtime = busy_runtime()?;
     let screen = Screen {
@@ -121,7 +121,7 @@ fn run_with(
         let tor_only = config.tor.only;
         let counts = (identities.open(), identities.locked().len());
         let host = tokio::select! {
-            host = Host::start(config, storage, identities, common.ipc.as_deref()) => host?,
+            host = RunningNode::start(config, storage, identities, common.ipc.as_deref()) => host?,
             () = interrupts.next() => return Ok(Exit::Failed),
         };
         banner::show(screen, &host, &node, tor_only, mail.as_ref(), counts)?;
@@ -144,11 +144,11 @@ fn run_with(
 }
 
 /// Reads the configuration file. That of the data directory need not exist.
-fn from_file(named: Option<&Path>, place: &Place) -> Result<Settings, Failure> {
-    let path = match (named, place) {
+fn from_file(named: Option<&Path>, location: &DataLocation) -> Result<Settings, Failure> {
+    let path = match (named, location) {
         (Some(path), _) => path.to_owned(),
-        (None, Place::Directory(dir)) => dir.join("config.toml"),
-        (None, Place::Ephemeral) => return Ok(Settings::default()),
+        (None, DataLocation::Directory(dir)) => dir.join("config.toml"),
+        (None, DataLocation::Ephemeral) => return Ok(Settings::default()),
     };
     match std::fs::read_to_string(&path) {
         Ok(text) => Ok(file::parse(&path, &text)?),
@@ -186,7 +186,7 @@ fn no_password_in_arguments() -> Result<(), Failure> {
 }
 
 /// Says what becomes of messages on their way.
-async fn farewell(host: &Host) {
+async fn farewell(host: &RunningNode) {
     let outbox = host.handle().command(Command::Outbox).await;
     let left = match outbox {
         Ok(Ok(Reply::Outbox(messages))) => {

@@ -10,23 +10,23 @@ use whisht::discovery::Contact;
 use whisht::endpoint::{Endpoint, PeerAddr};
 use whisht::node::{Command, NodeView, Reply, StatusView};
 use whisht::rpc;
-use whisht::shell::host::{Host, HostError, Place};
+use whisht::shell::runtime::{DataLocation, RunningNode, RuntimeError};
 
 /// Far longer than anything here takes on an idle machine.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// A node that keeps nothing, with further lines of the table `[discovery]`.
-pub(crate) async fn open(more: &str) -> Result<Host, HostError> {
+pub(crate) async fn open(more: &str) -> Result<RunningNode, RuntimeError> {
     open_at("127.0.0.1:0", more).await
 }
 
-async fn open_at(address: &str, more: &str) -> Result<Host, HostError> {
+async fn open_at(address: &str, more: &str) -> Result<RunningNode, RuntimeError> {
     let text = format!(
         "profile = 'local'\nnetwork = 'discovery-test'\nthreads = 1\nmax-peers = 12\n\
          listen = ['{address}']\n[discovery]\nenabled = true\n{more}"
     );
     let config = Config::build(file::parse(Path::new("test"), &text).unwrap()).unwrap();
-    Host::open(config, &Place::Ephemeral, None).await
+    RunningNode::open(config, &DataLocation::Ephemeral, None).await
 }
 
 /// The line that names a node as bootnode.
@@ -34,7 +34,7 @@ pub(crate) fn first(enode: &str) -> String {
     format!("bootnodes = ['{enode}']\n")
 }
 
-pub(crate) fn enode(host: &Host) -> String {
+pub(crate) fn enode(host: &RunningNode) -> String {
     let address = *host.handle().addresses().first().unwrap();
     let peer = PeerAddr {
         key: host.key(),
@@ -43,7 +43,7 @@ pub(crate) fn enode(host: &Host) -> String {
     peer.to_string()
 }
 
-pub(crate) async fn status(host: &Host) -> StatusView {
+pub(crate) async fn status(host: &RunningNode) -> StatusView {
     match host.handle().command(Command::Status).await {
         Ok(Ok(Reply::Status(status))) => *status,
         other => panic!("{other:?}"),
@@ -51,7 +51,7 @@ pub(crate) async fn status(host: &Host) -> StatusView {
 }
 
 /// Waits until a node says of itself what is wanted.
-pub(crate) async fn until(host: &Host, what: &str, so: impl Fn(&StatusView) -> bool) {
+pub(crate) async fn until(host: &RunningNode, what: &str, so: impl Fn(&StatusView) -> bool) {
     let waited = timeout(CONNECT_TIMEOUT, async {
         while !so(&status(host).await) {
             sleep(Duration::from_millis(50)).await;

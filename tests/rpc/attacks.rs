@@ -18,7 +18,7 @@ fn harmful() -> String {
 }
 
 /// Asserts that none of it was carried out.
-async fn assert_unharmed(host: &whisht::shell::host::Host) {
+async fn assert_unharmed(host: &whisht::shell::runtime::RunningNode) {
     let info = call(host, "shh_info", json!([])).await;
     assert_eq!(info["result"]["minPow"].to_string(), "0.002");
 }
@@ -191,7 +191,7 @@ async fn clients_with_the_token_are_bounded_too() {
         .expect("a place is free again");
 }
 
-async fn call_status(host: &whisht::shell::host::Host) -> u16 {
+async fn call_status(host: &whisht::shell::runtime::RunningNode) -> u16 {
     post(host, &[], &rpc(1, "shh_version", json!([])))
         .await
         .status

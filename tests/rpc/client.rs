@@ -14,21 +14,21 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use whisht::config::{Config, file};
-use whisht::shell::host::{Host, Place};
+use whisht::shell::runtime::{DataLocation, RunningNode};
 
 /// Far longer than anything here takes on an idle machine.
 pub(crate) const CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A node in a network of this test's own, with both doors open at one port.
-pub(crate) async fn node(more: &str) -> Host {
-    Host::open(config(more), &Place::Ephemeral, None)
+pub(crate) async fn node(more: &str) -> RunningNode {
+    RunningNode::open(config(more), &DataLocation::Ephemeral, None)
         .await
         .unwrap()
 }
 
 /// The same in a data directory.
-pub(crate) async fn node_in(dir: &Path, more: &str) -> Host {
-    Host::open(config(more), &Place::Directory(dir.to_owned()), None)
+pub(crate) async fn node_in(dir: &Path, more: &str) -> RunningNode {
+    RunningNode::open(config(more), &DataLocation::Directory(dir.to_owned()), None)
         .await
         .unwrap()
 }
@@ -47,12 +47,12 @@ fn config(more: &str) -> Config {
 }
 
 /// Where it serves HTTP.
-pub(crate) fn http(host: &Host) -> SocketAddr {
+pub(crate) fn http(host: &RunningNode) -> SocketAddr {
     host.rpc().http().unwrap()
 }
 
 /// What its programs have to show.
-pub(crate) fn token(host: &Host) -> String {
+pub(crate) fn token(host: &RunningNode) -> String {
     std::fs::read_to_string(host.rpc().token_path().unwrap()).unwrap()
 }
 
@@ -80,7 +80,12 @@ impl HttpAnswer {
 
 /// A request as an honest program with the token sends it; headers of the same name as one of its
 /// own replace that one, and are left out if they are empty.
-pub(crate) fn request(host: &Host, method: &str, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
+pub(crate) fn request(
+    host: &RunningNode,
+    method: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Vec<u8> {
     let own = [
         ("host", http(host).to_string()),
         ("authorization", authorization(host)),
@@ -103,7 +108,7 @@ pub(crate) fn request(host: &Host, method: &str, headers: &[(&str, &str)], body:
     format!("{head}\r\n{body}").into_bytes()
 }
 
-fn authorization(host: &Host) -> String {
+fn authorization(host: &RunningNode) -> String {
     match host.rpc().token_path() {
         Some(_) => format!("Bearer {}", token(host)),
         None => String::new(),
@@ -111,7 +116,7 @@ fn authorization(host: &Host) -> String {
 }
 
 /// Sends bytes to where HTTP is served and reads what comes until the node closes.
-pub(crate) async fn exchange(host: &Host, sent: &[u8]) -> HttpAnswer {
+pub(crate) async fn exchange(host: &RunningNode, sent: &[u8]) -> HttpAnswer {
     let mut stream = TcpStream::connect(http(host)).await.unwrap();
     // The node may answer and close before it has read everything.
     let _ = stream.write_all(sent).await;
@@ -136,12 +141,12 @@ pub(crate) async fn read_answer(stream: &mut TcpStream) -> HttpAnswer {
 }
 
 /// Posts a text as an honest program does, but for these headers.
-pub(crate) async fn post(host: &Host, headers: &[(&str, &str)], body: &str) -> HttpAnswer {
+pub(crate) async fn post(host: &RunningNode, headers: &[(&str, &str)], body: &str) -> HttpAnswer {
     exchange(host, &request(host, "POST", headers, body)).await
 }
 
 /// Calls a method over HTTP.
-pub(crate) async fn call(host: &Host, method: &str, params: Value) -> Value {
+pub(crate) async fn call(host: &RunningNode, method: &str, params: Value) -> Value {
     post(host, &[], &rpc(1, method, params)).await.json()
 }
 
@@ -155,7 +160,7 @@ pub(crate) struct Ws(WebSocketStream<TcpStream>);
 
 impl Ws {
     /// Connects as an honest program does.
-    pub(crate) async fn connect(host: &Host) -> Self {
+    pub(crate) async fn connect(host: &RunningNode) -> Self {
         let shown = authorization(host);
         match Self::try_connect(host, "/", &[("authorization", &shown)]).await {
             Ok(ws) => ws,
@@ -165,7 +170,7 @@ impl Ws {
 
     /// Connects, or gives the status that the node answers with.
     pub(crate) async fn try_connect(
-        host: &Host,
+        host: &RunningNode,
         path: &str,
         headers: &[(&str, &str)],
     ) -> Result<Self, u16> {
@@ -248,7 +253,7 @@ impl Ws {
 }
 
 /// Calls a method over the local socket.
-pub(crate) async fn ipc(host: &Host, method: &str, params: Value) -> Value {
+pub(crate) async fn ipc(host: &RunningNode, method: &str, params: Value) -> Value {
     let mut stream = UnixStream::connect(host.ipc_path()).await.unwrap();
     let sent = rpc(1, method, params);
     stream.write_all(sent.as_bytes()).await.unwrap();

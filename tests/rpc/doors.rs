@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::time::timeout;
 use whisht::config::{Config, file};
-use whisht::shell::host::{Host, HostError, Place};
+use whisht::shell::runtime::{DataLocation, RunningNode, RuntimeError};
 
 use crate::client::{
     CLIENT_TIMEOUT, Ws, call, exchange, http, ipc, node, node_in, post, read_answer, request, rpc,
@@ -94,10 +94,10 @@ async fn an_address_that_is_taken_is_named_before_the_node_starts() {
     let text =
         format!("profile = 'local'\nnetwork = 'rpc-test'\nlisten = []\n[rpc]\nhttp = '{at}'");
     let config = Config::build(file::parse(Path::new("test"), &text).unwrap()).unwrap();
-    let error = Host::open(config, &Place::Ephemeral, None)
+    let error = RunningNode::open(config, &DataLocation::Ephemeral, None)
         .await
         .unwrap_err();
-    assert!(matches!(error, HostError::RpcBind(_)));
+    assert!(matches!(error, RuntimeError::RpcBind(_)));
     let error = error.to_string();
     assert!(
         error.contains(&at.to_string()) && error.contains("`rpc.http`"),

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 use whisht::endpoint::{Endpoint, PeerAddr};
 use whisht::node::Command;
-use whisht::shell::host::Host;
+use whisht::shell::runtime::RunningNode;
 
 use crate::client::{CLIENT_TIMEOUT, Ws, call, exchange, node, request};
 
@@ -90,14 +90,14 @@ struct Disagreement {
 
 /// The conversation so far.
 struct Replay<'a> {
-    host: &'a Host,
+    host: &'a RunningNode,
     ws: Option<Ws>,
     /// What stands in the recording, and what stands in its place.
     names: BTreeMap<String, String>,
 }
 
 impl<'a> Replay<'a> {
-    async fn new(host: &'a Host, peer: &Host) -> Self {
+    async fn new(host: &'a RunningNode, peer: &RunningNode) -> Self {
         let address = *peer.handle().addresses().first().unwrap();
         let peer = PeerAddr {
             key: peer.key(),

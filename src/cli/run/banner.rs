@@ -9,7 +9,7 @@ use crate::cli::print::Screen;
 use crate::config::mail::{MailConfig, MailStore};
 use crate::endpoint::{Endpoint, PeerAddr};
 use crate::node::NodeConfig;
-use crate::shell::host::Host;
+use crate::shell::runtime::RunningNode;
 
 /// Says what others need to know, and with `tor_only` no address of this machine. `open` and
 /// `locked` count the identities.
@@ -19,7 +19,7 @@ use crate::shell::host::Host;
 /// Whatever keeps standard output from being written.
 pub(super) fn show(
     screen: Screen,
-    host: &Host,
+    host: &RunningNode,
     node: &NodeConfig,
     tor_only: bool,
     mail: Option<&MailConfig>,
@@ -117,7 +117,7 @@ fn offer(mail: &MailConfig) -> String {
 }
 
 /// How peers would name us: by our onion service, and by our addresses unless nobody may know them.
-fn enodes(host: &Host, tor_only: bool) -> Vec<String> {
+fn enodes(host: &RunningNode, tor_only: bool) -> Vec<String> {
     let addresses = host.handle().addresses().iter().filter(|_| !tor_only);
     let endpoints = addresses.copied().map(specific).map(Endpoint::Tcp);
     let key = host.key();

@@ -36,14 +36,14 @@ use crate::node::{NodeKeys, Refusal, Restored};
 
 /// Where a node keeps what it has to remember.
 #[derive(Clone, Debug)]
-pub enum Place {
+pub enum DataLocation {
     /// In this directory.
     Directory(PathBuf),
     /// Nowhere: everything is gone when the process ends.
     Ephemeral,
 }
 
-impl Place {
+impl DataLocation {
     /// Opens it, for the network that the node is to join.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ impl Place {
 
 /// A running node and what belongs to it.
 #[derive(Debug)]
-pub struct Host {
+pub struct RunningNode {
     handle: Handle,
     key: RelayKey,
     rpc: RpcServer,
@@ -74,19 +74,19 @@ pub struct Host {
     _tor_dir: Option<PrivateDir>,
 }
 
-impl Host {
+impl RunningNode {
     /// Starts a node whose identities stay locked if they have a password. `ipc` names another
     /// socket than the one in the data directory.
     ///
     /// # Errors
     ///
-    /// [`HostError`]; whatever was opened is closed again.
+    /// [`RuntimeError`]; whatever was opened is closed again.
     pub async fn open(
         config: Config,
-        place: &Place,
+        location: &DataLocation,
         ipc: Option<&Path>,
-    ) -> Result<Self, HostError> {
-        let storage = place.open(&config)?;
+    ) -> Result<Self, RuntimeError> {
+        let storage = location.open(&config)?;
         let identities = IdentitySet::read(&storage)?;
         Self::start(config, storage, identities, ipc).await
     }
@@ -95,13 +95,13 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// As [`Host::open`].
+    /// As [`RunningNode::open`].
     pub async fn start(
         mut config: Config,
         storage: Storage,
         identities: IdentitySet,
         ipc: Option<&Path>,
-    ) -> Result<Self, HostError> {
+    ) -> Result<Self, RuntimeError> {
         let (archive, mail_password) =
             mail::open(config.mail.as_ref(), &storage, config.tor.only).await?;
         let keys = keys(&storage, &config, mail_password)?;
@@ -124,10 +124,10 @@ impl Host {
         let transport = LinkTransport::open(&config.tor, &tor_state, config.is_reachable()).await?;
         config.reached_by(transport.onion());
         let bound = BoundListeners::bind(&config.rpc)?;
-        let (lobby, private_dir) = lobby(&storage)?;
-        let socket = ipc.map_or_else(|| lobby.join(IPC), Path::to_owned);
+        let (runtime_dir, private_dir) = runtime_dir(&storage)?;
+        let socket = ipc.map_or_else(|| runtime_dir.join(IPC), Path::to_owned);
         let token = match bound.has_tcp() && !config.rpc.danger_no_token {
-            true => Some(token(&storage, &lobby)?),
+            true => Some(token(&storage, &runtime_dir)?),
             false => None,
         };
 
@@ -206,7 +206,7 @@ fn keys(
     storage: &Storage,
     config: &Config,
     mail_password: Option<SymKey>,
-) -> Result<NodeKeys, HostError> {
+) -> Result<NodeKeys, RuntimeError> {
     let mut link = match storage {
         Storage::Disk(dir) if config.keeps_link_key() => Zeroizing::new(*dir.node_key()?.expose()),
         _ => Zeroizing::new(random()?),
@@ -215,7 +215,7 @@ fn keys(
         Storage::Disk(dir) => dir.guard_seed()?,
         Storage::Memory => Secret::take(&mut random()?),
     };
-    let link = LinkKey::from_bytes(&mut link).map_err(|_| HostError::BadNodeKey)?;
+    let link = LinkKey::from_bytes(&mut link).map_err(|_| RuntimeError::BadNodeKey)?;
     Ok(NodeKeys {
         link,
         guard_seed,
@@ -224,7 +224,7 @@ fn keys(
 }
 
 /// Binds the listeners, and remembers the port if the node chose it.
-fn bind(storage: &Storage, listen: &Listen) -> Result<Vec<tokio::net::TcpListener>, HostError> {
+fn bind(storage: &Storage, listen: &Listen) -> Result<Vec<tokio::net::TcpListener>, RuntimeError> {
     let Storage::Disk(dir) = storage else {
         return Ok(listen::bind(listen, None)?);
     };
@@ -240,7 +240,7 @@ fn bind(storage: &Storage, listen: &Listen) -> Result<Vec<tokio::net::TcpListene
 
 /// Where other programs find the socket and the token. An ephemeral node gets a directory of its
 /// own for them.
-fn lobby(storage: &Storage) -> Result<(PathBuf, Option<PrivateDir>), HostError> {
+fn runtime_dir(storage: &Storage) -> Result<(PathBuf, Option<PrivateDir>), RuntimeError> {
     match storage {
         Storage::Disk(dir) => Ok((dir.path().to_owned(), None)),
         Storage::Memory => {
@@ -250,10 +250,10 @@ fn lobby(storage: &Storage) -> Result<(PathBuf, Option<PrivateDir>), HostError> 
     }
 }
 
-fn token(storage: &Storage, lobby: &Path) -> Result<TokenFile, DirError> {
+fn token(storage: &Storage, runtime_dir: &Path) -> Result<TokenFile, DirError> {
     match storage {
         Storage::Disk(dir) => TokenFile::of(dir),
-        Storage::Memory => TokenFile::ephemeral(lobby),
+        Storage::Memory => TokenFile::ephemeral(runtime_dir),
     }
 }
 
@@ -261,7 +261,7 @@ fn token(storage: &Storage, lobby: &Path) -> Result<TokenFile, DirError> {
 fn tor_state(
     storage: &Storage,
     tor: &TorConfig,
-) -> Result<(Option<PrivateDir>, PathBuf), HostError> {
+) -> Result<(Option<PrivateDir>, PathBuf), RuntimeError> {
     match (storage, &tor.via) {
         (Storage::Disk(dir), _) => Ok((None, dir.path().join(ARTI))),
         (Storage::Memory, Via::Arti(_)) => {
@@ -278,7 +278,7 @@ fn tor_state(
 struct PrivateDir(PathBuf);
 
 impl PrivateDir {
-    fn make() -> Result<Self, HostError> {
+    fn make() -> Result<Self, RuntimeError> {
         let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
         let parent = runtime
             .filter(|path| path.is_dir())
@@ -301,7 +301,7 @@ impl Drop for PrivateDir {
 
 /// Why a node does not come up.
 #[derive(Debug, thiserror::Error)]
-pub enum HostError {
+pub enum RuntimeError {
     /// The local socket.
     #[error(transparent)]
     IpcBind(#[from] IpcBindError),
