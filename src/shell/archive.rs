@@ -1,6 +1,6 @@
 //! Keeps a mail server's envelopes: in a file of the data directory, or in a PostgreSQL.
 //!
-//! Both stores are asked in the same blocking words (`Shelf`), on a thread of their own, so that
+//! Both stores are asked in the same blocking words (`ArchiveBackend`), on a thread of their own, so that
 //! a slow disk or database holds up nobody. Envelopes that arrive while one batch is being written
 //! share the next. A store that fails is tried again until it succeeds; meanwhile nothing is
 //! reported kept, and whoever asks is told to come back later.
@@ -38,11 +38,11 @@ use crate::mail::archive::{
 };
 use crate::mail::cursor::Position;
 
-pub use postgres::{BadUrl, PostgresUrl};
+pub use postgres::{InvalidPostgresUrl, PostgresUrl};
 
 /// Where envelopes are kept.
 #[derive(Clone, Debug)]
-pub enum Site {
+pub enum ArchiveLocation {
     /// In a file of a data directory.
     Directory(Arc<DataDir>),
     /// In memory: everything is gone when the process ends.
@@ -53,7 +53,7 @@ pub enum Site {
 
 /// How much is kept, and for how long.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Bounds {
+pub struct ArchiveQuota {
     /// Bytes at the most.
     pub bytes: u64,
     /// Seconds since the beginning of an envelope's life at the most.
@@ -61,7 +61,7 @@ pub struct Bounds {
 }
 
 /// A store of envelopes. Every call may block.
-trait Shelf: Send {
+trait ArchiveBackend: Send {
     /// Makes envelopes durable, those that are here already excepted: all of them or none.
     fn keep(&mut self, envelopes: &[Envelope]) -> Result<(), ArchiveError>;
 
@@ -70,69 +70,69 @@ trait Shelf: Send {
 
     /// Takes away some of what is too old or too much, the oldest first. Whether there is more of
     /// it.
-    fn trim(&mut self, before: UnixSecs, most_bytes: u64) -> Result<bool, ArchiveError>;
+    fn trim(&mut self, before: UnixSecs, max_bytes: u64) -> Result<bool, ArchiveError>;
 
     /// How much there is, as far as that is quickly told.
     fn contents(&mut self) -> Result<Contents, ArchiveError>;
 }
 
 /// An archive that was opened and does nothing yet.
-pub struct Opened {
-    shelf: Box<dyn Shelf>,
-    bounds: Bounds,
+pub struct OpenArchive {
+    backend: Box<dyn ArchiveBackend>,
+    quota: ArchiveQuota,
 }
 
-impl Opened {
+impl OpenArchive {
     /// Opens an archive; it is there, and of this version, when this returns. Blocks, for a
     /// database as long as it takes to answer.
     ///
     /// # Errors
     ///
     /// [`ArchiveError`] names what is in the way.
-    pub fn at(site: &Site, bounds: Bounds) -> Result<Self, ArchiveError> {
-        let shelf: Box<dyn Shelf> = match site {
-            Site::Directory(dir) => Box::new(Sqlite::open(dir)?),
-            Site::Memory => Box::new(Sqlite::in_memory()?),
-            Site::Postgres(url) => Box::new(Postgres::open(PostgresUrl::clone(url))?),
+    pub fn at(location: &ArchiveLocation, quota: ArchiveQuota) -> Result<Self, ArchiveError> {
+        let backend: Box<dyn ArchiveBackend> = match location {
+            ArchiveLocation::Directory(dir) => Box::new(Sqlite::open(dir)?),
+            ArchiveLocation::Memory => Box::new(Sqlite::in_memory()?),
+            ArchiveLocation::Postgres(url) => Box::new(Postgres::open(PostgresUrl::clone(url))?),
         };
-        Ok(Self { shelf, bounds })
+        Ok(Self { backend, quota })
     }
 }
 
-impl core::fmt::Debug for Opened {
+impl core::fmt::Debug for OpenArchive {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Opened").finish_non_exhaustive()
+        f.debug_struct("OpenArchive").finish_non_exhaustive()
     }
 }
 
 /// The archive's side of a driver: takes tasks, reports words.
 #[derive(Debug)]
-pub(super) struct Archive {
+pub(super) struct ArchiveHandle {
     tasks: Sender<ArchiveRequest>,
     finished: oneshot::Receiver<()>,
 }
 
-impl Archive {
+impl ArchiveHandle {
     /// Gives an archive a thread of its own, on which `report` is called.
     pub(super) fn start(
-        opened: Opened,
+        opened: OpenArchive,
         report: impl Fn(ArchiveResponse) + Send + 'static,
     ) -> io::Result<Self> {
         let (tasks, queue) = channel();
         let (running, finished) = oneshot::channel::<()>();
-        let mut keeper = Keeper {
-            shelf: opened.shelf,
-            bounds: opened.bounds,
+        let mut worker = ArchiveWorker {
+            backend: opened.backend,
+            quota: opened.quota,
             report,
             batches: Vec::new(),
-            questions: VecDeque::new(),
-            complained: false,
+            queries: VecDeque::new(),
+            failure_logged: false,
             trim_at: Instant::now(),
         };
         thread::Builder::new()
             .name("whisht-archive".into())
             .spawn(move || {
-                keeper.run(&queue);
+                worker.run(&queue);
                 drop(running);
             })?;
         Ok(Self { tasks, finished })
@@ -154,19 +154,19 @@ impl Archive {
 }
 
 /// The archive's thread.
-struct Keeper<R> {
-    shelf: Box<dyn Shelf>,
-    bounds: Bounds,
+struct ArchiveWorker<R> {
+    backend: Box<dyn ArchiveBackend>,
+    quota: ArchiveQuota,
     report: R,
     batches: Vec<(BatchId, Vec<Envelope>)>,
-    questions: VecDeque<(QueryId, PageQuery)>,
+    queries: VecDeque<(QueryId, PageQuery)>,
     /// Whether the log knows that the store fails.
-    complained: bool,
+    failure_logged: bool,
     /// When to look again for what has to go.
     trim_at: Instant,
 }
 
-impl<R: Fn(ArchiveResponse)> Keeper<R> {
+impl<R: Fn(ArchiveResponse)> ArchiveWorker<R> {
     fn run(&mut self, queue: &Receiver<ArchiveRequest>) {
         loop {
             let connected = self.gather(queue);
@@ -178,7 +178,7 @@ impl<R: Fn(ArchiveResponse)> Keeper<R> {
             }
             if !kept {
                 // Questions wait as well: a store that fails has no answers.
-                thread::sleep(RETRY);
+                thread::sleep(RETRY_INTERVAL);
             }
         }
     }
@@ -186,7 +186,7 @@ impl<R: Fn(ArchiveResponse)> Keeper<R> {
     /// Takes what is queued, and waits for something if there is nothing to do. False once nobody
     /// can queue any more.
     fn gather(&mut self, queue: &Receiver<ArchiveRequest>) -> bool {
-        if self.batches.is_empty() && self.questions.is_empty() {
+        if self.batches.is_empty() && self.queries.is_empty() {
             let wait = self.trim_at.saturating_duration_since(Instant::now());
             match queue.recv_timeout(wait) {
                 Ok(task) => self.take(task),
@@ -206,7 +206,7 @@ impl<R: Fn(ArchiveResponse)> Keeper<R> {
     fn take(&mut self, task: ArchiveRequest) {
         match task {
             ArchiveRequest::Keep(id, envelopes) => self.batches.push((id, envelopes)),
-            ArchiveRequest::Find(id, query) => self.questions.push_back((id, query)),
+            ArchiveRequest::Find(id, query) => self.queries.push_back((id, query)),
         }
     }
 
@@ -224,69 +224,69 @@ impl<R: Fn(ArchiveResponse)> Keeper<R> {
         // Several servers that write to one database in the same order never block each other.
         envelopes.sort_unstable_by_key(Position::of);
         envelopes.dedup();
-        match self.shelf.keep(&envelopes) {
+        match self.backend.keep(&envelopes) {
             Ok(()) => {
                 self.batches.clear();
-                if core::mem::take(&mut self.complained) {
+                if core::mem::take(&mut self.failure_logged) {
                     tracing::info!("the mail archive works again");
                 }
-                let contents = self.shelf.contents().ok();
-                if contents.is_some_and(|contents| contents.bytes > self.bounds.bytes) {
+                let contents = self.backend.contents().ok();
+                if contents.is_some_and(|contents| contents.bytes > self.quota.bytes) {
                     self.trim_at = Instant::now();
                 }
                 (self.report)(ArchiveResponse::Kept(last, contents));
                 true
             }
             Err(error) => {
-                self.complain(&error);
+                self.log_failure(&error);
                 false
             }
         }
     }
 
     fn answer(&mut self) {
-        while let Some((id, query)) = self.questions.pop_front() {
-            let found = self.shelf.find(&query).map_err(|error| {
-                self.complain(&error);
+        while let Some((id, query)) = self.queries.pop_front() {
+            let found = self.backend.find(&query).map_err(|error| {
+                self.log_failure(&error);
                 Unavailable
             });
             (self.report)(ArchiveResponse::Found(id, found));
         }
     }
 
-    /// Takes a step towards the bounds. Steps follow one another until there is nothing to do.
+    /// Takes a step towards the quota. Steps follow one another until there is nothing to do.
     fn trim(&mut self) {
         if self.trim_at > Instant::now() {
             return;
         }
-        let before = clock::unix().before(self.bounds.age);
-        let pause = match self.shelf.trim(before, self.bounds.bytes) {
+        let before = clock::unix().before(self.quota.age);
+        let pause = match self.backend.trim(before, self.quota.bytes) {
             Ok(true) => Duration::ZERO,
-            Ok(false) => TRIM,
+            Ok(false) => TRIM_INTERVAL,
             Err(error) => {
-                self.complain(&error);
-                TRIM
+                self.log_failure(&error);
+                TRIM_INTERVAL
             }
         };
         self.trim_at = Instant::now() + pause;
     }
 
-    fn complain(&mut self, error: &ArchiveError) {
-        if !core::mem::replace(&mut self.complained, true) {
+    fn log_failure(&mut self, error: &ArchiveError) {
+        if !core::mem::replace(&mut self.failure_logged, true) {
             tracing::error!(%error, "the mail archive fails; envelopes wait, and will be tried again");
         }
     }
 }
 
 /// What an index tells of an envelope.
-struct Row {
+struct IndexRow {
     place: Position,
     topic: Topic,
     size: usize,
 }
 
 /// Which rows of an index a query wants.
-struct Choice {
+struct PageSelection {
     /// Their numbers, counted from 0.
     wanted: Vec<usize>,
     more: Option<Position>,
@@ -295,8 +295,8 @@ struct Choice {
 
 /// Goes through rows in order, of which there is one more than the query's effort if there are so
 /// many, and chooses as many as the query has room for.
-fn choose(rows: &[Row], query: &PageQuery) -> Choice {
-    let mut choice = Choice {
+fn select_rows(rows: &[IndexRow], query: &PageQuery) -> PageSelection {
+    let mut selection = PageSelection {
         wanted: Vec::new(),
         more: None,
         effort: 0,
@@ -306,20 +306,20 @@ fn choose(rows: &[Row], query: &PageQuery) -> Choice {
     for (number, row) in rows.iter().enumerate() {
         let wanted = query.bloom.wants(row.topic);
         let grown = bytes.saturating_add(row.size);
-        let full = choice.wanted.len() >= query.limit
-            || (!choice.wanted.is_empty() && grown > query.bytes);
-        if choice.effort >= query.effort || (wanted && full) {
-            choice.more = last;
-            return choice;
+        let full = selection.wanted.len() >= query.limit
+            || (!selection.wanted.is_empty() && grown > query.bytes);
+        if selection.effort >= query.effort || (wanted && full) {
+            selection.more = last;
+            return selection;
         }
         if wanted {
-            choice.wanted.push(number);
+            selection.wanted.push(number);
             bytes = grown;
         }
         last = Some(row.place);
-        choice.effort = choice.effort.saturating_add(1);
+        selection.effort = selection.effort.saturating_add(1);
     }
-    choice
+    selection
 }
 
 /// Reads what a store gave back; what is not what it was stored as is left out.
@@ -367,9 +367,9 @@ pub enum ArchiveError {
 }
 
 /// Between two attempts on a store that fails.
-const RETRY: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Between two looks for what has to go, once nothing had to.
-const TRIM: Duration = Duration::from_secs(5);
+const TRIM_INTERVAL: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests;

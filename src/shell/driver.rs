@@ -19,7 +19,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Sleep, timeout};
 
 use super::accept_limiter::{AcceptLimiter, AcceptPermit};
-use super::archive::{Archive, Opened};
+use super::archive::{ArchiveHandle, OpenArchive};
 use super::clock::Clock;
 use super::connector::LinkStream;
 use super::handle::{DriverRequest, Handle};
@@ -27,7 +27,7 @@ use super::store::{Storage, Store};
 use super::tcp::{self, LinkHandle, LinkTask, NetEvent};
 use super::transport::LinkTransport;
 use super::udp::{self, DiscoverySockets};
-use super::workers::{Cancel, Workers};
+use super::workers::{CancelOnDrop, Workers};
 use super::{NoRandomness, random};
 use crate::endpoint::Endpoint;
 use crate::mail::archive::ArchiveResponse;
@@ -55,7 +55,7 @@ pub struct Setup {
     /// Who does its searches.
     pub workers: Arc<Workers>,
     /// Where it keeps mail for others, if it is a mail server.
-    pub archive: Option<Opened>,
+    pub archive: Option<OpenArchive>,
 }
 
 /// Why a node does not start.
@@ -115,7 +115,7 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
     });
     let archived = to_completions.clone();
     let archive = archive.map(|opened| {
-        Archive::start(opened, move |word| {
+        ArchiveHandle::start(opened, move |word| {
             // The driver is gone if this fails.
             let _ = archived.send(Completion::Archived(word));
         })
@@ -333,13 +333,13 @@ struct EffectExecutor {
     acceptors: JoinSet<()>,
     /// Connections, and dials under way.
     tasks: JoinSet<()>,
-    jobs: BTreeMap<JobId, Cancel>,
+    jobs: BTreeMap<JobId, CancelOnDrop>,
     commands: BTreeMap<CommandId, oneshot::Sender<Result<Reply, Refusal>>>,
     last_command: u64,
     /// When the node wants to be called at the latest.
     due: Option<Instant>,
     store: Store,
-    archive: Option<Archive>,
+    archive: Option<ArchiveHandle>,
     workers: Arc<Workers>,
     transport: LinkTransport,
     events: broadcast::Sender<Arc<Event>>,

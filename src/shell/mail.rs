@@ -4,7 +4,9 @@ use std::path::Path;
 
 use tokio::task::{JoinError, spawn_blocking};
 
-use super::archive::{ArchiveError, BadUrl, Bounds, Opened, PostgresUrl, Site};
+use super::archive::{
+    ArchiveError, ArchiveLocation, ArchiveQuota, InvalidPostgresUrl, OpenArchive, PostgresUrl,
+};
 use super::password::{PasswordFileError, first_line};
 use super::store::Storage;
 use crate::config::mail::{MailConfig, MailStore};
@@ -20,22 +22,22 @@ pub async fn open(
     config: Option<&MailConfig>,
     storage: &Storage,
     stay_here: bool,
-) -> Result<(Option<Opened>, Option<SymKey>), MailError> {
+) -> Result<(Option<OpenArchive>, Option<SymKey>), MailError> {
     let Some(config) = config else {
         return Ok((None, None));
     };
-    let site = match (&config.store, storage) {
+    let location = match (&config.store, storage) {
         (MailStore::Postgres(url), _) => {
             let url: PostgresUrl = url.parse()?;
             if stay_here && !url.stays_here() {
                 return Err(MailError::DatabaseBesideTor);
             }
-            Site::Postgres(Box::new(url))
+            ArchiveLocation::Postgres(Box::new(url))
         }
-        (MailStore::Sqlite, Storage::Disk(dir)) => Site::Directory(dir.clone()),
-        (MailStore::Sqlite, Storage::Memory) => Site::Memory,
+        (MailStore::Sqlite, Storage::Disk(dir)) => ArchiveLocation::Directory(dir.clone()),
+        (MailStore::Sqlite, Storage::Memory) => ArchiveLocation::Memory,
     };
-    let bounds = Bounds {
+    let quota = ArchiveQuota {
         bytes: config.bytes,
         age: config.age,
     };
@@ -43,7 +45,7 @@ pub async fn open(
     // A database may take its time, and so does a key from a password.
     spawn_blocking(move || {
         let password = file.map(|file| key(&file)).transpose()?;
-        Ok((Some(Opened::at(&site, bounds)?), password))
+        Ok((Some(OpenArchive::at(&location, quota)?), password))
     })
     .await?
 }
@@ -63,7 +65,7 @@ pub enum MailError {
     Archive(#[from] ArchiveError),
     /// The setting names no store.
     #[error("`mail.store`: {0}")]
-    BadUrl(#[from] BadUrl),
+    InvalidUrl(#[from] InvalidPostgresUrl),
     /// Nothing but Tor, and a database that is reached without it.
     #[error(
         "`mail.store` names a database that is reached by name or over the network, and tor.only \

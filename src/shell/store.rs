@@ -2,7 +2,7 @@
 //!
 //! Disk writes happen on a thread of their own. Records are committed in groups: the first one
 //! that arrives is written at once, those that arrive meanwhile share the next commit, and commits
-//! begin at least `GROUP` apart. A relay holds a cell back until its replay tag is durable (spec
+//! begin at least `COMMIT_INTERVAL` apart. A relay holds a cell back until its replay tag is durable (spec
 //! M9), so this interval bounds what durability adds to the latency of a hop.
 //!
 //! If the disk fails, the node is told nothing and therefore sends nothing; the write is tried
@@ -20,7 +20,7 @@ use std::{io, thread};
 
 use tokio::sync::oneshot;
 
-use self::disk::Disk;
+use self::disk::RecordDisk;
 use super::data_dir::DataDir;
 use crate::node::{Record, StoreId};
 
@@ -36,12 +36,12 @@ pub enum Storage {
 }
 
 /// Takes records and reports when they are durable.
-pub(super) struct Store(Kind);
+pub(super) struct Store(StoreKind);
 
-enum Kind {
+enum StoreKind {
     Memory(Box<dyn Fn(StoreId) + Send>),
     Disk {
-        records: Sender<Numbered>,
+        records: Sender<NumberedRecord>,
         finished: oneshot::Receiver<()>,
     },
 }
@@ -53,24 +53,24 @@ impl Store {
         report: impl Fn(StoreId) + Send + 'static,
     ) -> io::Result<Self> {
         let Storage::Disk(dir) = storage else {
-            return Ok(Self(Kind::Memory(Box::new(report))));
+            return Ok(Self(StoreKind::Memory(Box::new(report))));
         };
         let (records, queue) = channel();
         let (running, finished) = oneshot::channel::<()>();
         thread::Builder::new()
             .name("whisht-store".into())
             .spawn(move || {
-                commit_all(&mut Disk::new(dir), &queue, report);
+                commit_all(&mut RecordDisk::new(dir), &queue, report);
                 drop(running);
             })?;
-        Ok(Self(Kind::Disk { records, finished }))
+        Ok(Self(StoreKind::Disk { records, finished }))
     }
 
     /// Queues a record; never waits.
     pub(super) fn put(&self, id: StoreId, record: Record) {
         match &self.0 {
-            Kind::Memory(report) => report(id),
-            Kind::Disk { records, .. } => {
+            StoreKind::Memory(report) => report(id),
+            StoreKind::Disk { records, .. } => {
                 if records.send((id, record)).is_err() {
                     tracing::error!("the storage thread is gone; this is a bug, please report it");
                 }
@@ -80,7 +80,7 @@ impl Store {
 
     /// Waits until everything queued is durable, or the disk has failed to make it so.
     pub(super) async fn finish(self) {
-        if let Kind::Disk { records, finished } = self.0 {
+        if let StoreKind::Disk { records, finished } = self.0 {
             drop(records);
             // The thread sends nothing: the end of the channel is the message.
             let _ = finished.await;
@@ -89,9 +89,9 @@ impl Store {
 }
 
 /// The life of the storage thread.
-fn commit_all(disk: &mut Disk, queue: &Receiver<Numbered>, report: impl Fn(StoreId)) {
+fn commit_all(disk: &mut RecordDisk, queue: &Receiver<NumberedRecord>, report: impl Fn(StoreId)) {
     let mut pending = Vec::new();
-    let mut complained = false;
+    let mut failure_logged = false;
     loop {
         let connected = gather(queue, &mut pending);
         let Some((last, _)) = pending.last() else {
@@ -102,16 +102,16 @@ fn commit_all(disk: &mut Disk, queue: &Receiver<Numbered>, report: impl Fn(Store
             Ok(()) => {
                 report(*last);
                 pending.clear();
-                complained = false;
-                thread::sleep(GROUP.saturating_sub(began.elapsed()));
+                failure_logged = false;
+                thread::sleep(COMMIT_INTERVAL.saturating_sub(began.elapsed()));
             }
             Err(_) if !connected => return,
             Err(error) => {
-                if !complained {
+                if !failure_logged {
                     tracing::error!(%error, "cannot write to the data directory; cells wait");
-                    complained = true;
+                    failure_logged = true;
                 }
-                thread::sleep(RETRY);
+                thread::sleep(RETRY_INTERVAL);
             }
         }
     }
@@ -119,7 +119,7 @@ fn commit_all(disk: &mut Disk, queue: &Receiver<Numbered>, report: impl Fn(Store
 
 /// Takes what is queued, and waits for something if nothing is pending. False once nobody can
 /// queue any more.
-fn gather(queue: &Receiver<Numbered>, pending: &mut Vec<Numbered>) -> bool {
+fn gather(queue: &Receiver<NumberedRecord>, pending: &mut Vec<NumberedRecord>) -> bool {
     if pending.is_empty() {
         match queue.recv() {
             Ok(record) => pending.push(record),
@@ -135,12 +135,12 @@ fn gather(queue: &Receiver<Numbered>, pending: &mut Vec<Numbered>) -> bool {
     }
 }
 
-type Numbered = (StoreId, Record);
+type NumberedRecord = (StoreId, Record);
 
 /// The least time between the beginnings of two commits (spec M9).
-const GROUP: Duration = Duration::from_millis(20);
+const COMMIT_INTERVAL: Duration = Duration::from_millis(20);
 /// Between two attempts on a disk that fails.
-const RETRY: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests;

@@ -21,14 +21,14 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::{io, thread};
 
-use self::rate::Rate;
-use self::task::{Part, Report, Task, Turn};
+use self::rate::WorkerHashRate;
+use self::task::{JobPart, ResultCallback, SplitJob, StepResult};
 use crate::node::{Done, Job};
 
 /// A pool of threads; they end when the pool is dropped.
 #[derive(Debug)]
 pub struct Workers {
-    shared: Arc<Shared>,
+    shared: Arc<WorkerPool>,
     threads: usize,
 }
 
@@ -40,7 +40,7 @@ impl Workers {
     /// What the operating system says if it starts no thread.
     pub fn start(threads: usize) -> io::Result<Self> {
         let threads = threads.max(1);
-        let shared = Arc::new(Shared::new(threads));
+        let shared = Arc::new(WorkerPool::new(threads));
         let workers = Self {
             shared: Arc::clone(&shared),
             threads,
@@ -72,12 +72,12 @@ impl Workers {
         job: Job,
         progress: impl Fn(u64) + Send + Sync + 'static,
         report: impl FnOnce(Option<Done>) + Send + 'static,
-    ) -> Cancel {
-        let report: Report = Box::new(report);
-        let (task, parts) = Task::new(job, self.threads, Box::new(progress), report);
+    ) -> CancelOnDrop {
+        let report: ResultCallback = Box::new(report);
+        let (task, parts) = SplitJob::new(job, self.threads, Box::new(progress), report);
         self.shared.lock().parts.extend(parts);
         self.shared.wake.notify_all();
-        Cancel(task)
+        CancelOnDrop(task)
     }
 
     /// Tells, once it is known, how many hashes a second all threads together try. It may be told
@@ -97,52 +97,52 @@ impl Drop for Workers {
 /// Stops a job at its next step when dropped.
 #[derive(Debug)]
 #[must_use]
-pub(super) struct Cancel(Arc<Task>);
+pub(super) struct CancelOnDrop(Arc<SplitJob>);
 
-impl Drop for Cancel {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.stop();
     }
 }
 
 #[derive(Debug)]
-struct Shared {
-    queue: Mutex<Queue>,
+struct WorkerPool {
+    queue: Mutex<PartQueue>,
     wake: Condvar,
-    rate: Rate,
+    rate: WorkerHashRate,
 }
 
 #[derive(Debug, Default)]
-struct Queue {
-    parts: VecDeque<Part>,
+struct PartQueue {
+    parts: VecDeque<JobPart>,
     stopped: bool,
 }
 
-impl Shared {
+impl WorkerPool {
     fn new(threads: usize) -> Self {
         Self {
             queue: Mutex::default(),
             wake: Condvar::new(),
-            rate: Rate::of(threads, Workers::available()),
+            rate: WorkerHashRate::of(threads, Workers::available()),
         }
     }
 
     /// Nothing is left half-done under this lock, so a poisoned one is as good as any.
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+    fn lock(&self) -> MutexGuard<'_, PartQueue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The life of one thread.
     fn work(&self) {
         while let Some(part) = self.next() {
-            if let Turn::Unfinished(part) = part.turn() {
+            if let StepResult::Unfinished(part) = part.step() {
                 self.lock().parts.push_back(part);
             }
         }
     }
 
     /// Waits for something to do; `None` once the pool is gone.
-    fn next(&self) -> Option<Part> {
+    fn next(&self) -> Option<JobPart> {
         let mut queue = self.lock();
         loop {
             if queue.stopped {

@@ -20,8 +20,11 @@ pub(super) struct Login<'a> {
 }
 
 /// The password that a file has for a login; none if there is no such file, or none for it.
-pub(super) fn find(path: &Path, login: &Login<'_>) -> Result<Option<Zeroizing<String>>, BadFile> {
-    let fail = |error| BadFile::System {
+pub(super) fn find(
+    path: &Path,
+    login: &Login<'_>,
+) -> Result<Option<Zeroizing<String>>, PassfileError> {
+    let fail = |error| PassfileError::System {
         path: path.to_owned(),
         error,
     };
@@ -30,7 +33,7 @@ pub(super) fn find(path: &Path, login: &Login<'_>) -> Result<Option<Zeroizing<St
         metadata => metadata.map_err(fail)?,
     };
     if metadata.permissions().mode() & 0o077 != 0 {
-        return Err(BadFile::TooOpen {
+        return Err(PassfileError::TooOpen {
             path: path.to_owned(),
         });
     }
@@ -78,7 +81,7 @@ fn split(line: &str) -> Vec<Zeroizing<String>> {
 
 /// Why a file with passwords is not used.
 #[derive(Debug, thiserror::Error)]
-pub enum BadFile {
+pub enum PassfileError {
     /// It cannot be read.
     #[error("{}: {error}", path.display())]
     System {
@@ -132,7 +135,10 @@ mod tests {
         assert!(find(&path, &LOGIN).unwrap().is_none());
         fs::write(&path, "*:*:*:*:secret\n").unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(find(&path, &LOGIN), Err(BadFile::TooOpen { .. })));
+        assert!(matches!(
+            find(&path, &LOGIN),
+            Err(PassfileError::TooOpen { .. })
+        ));
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         assert_eq!(find(&path, &LOGIN).unwrap().unwrap().as_str(), "secret");
     }

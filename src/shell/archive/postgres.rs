@@ -22,8 +22,8 @@ use tokio_postgres::config::Host;
 use tokio_postgres::error::DbError;
 use tokio_postgres::{Client, Config, NoTls};
 
-use super::passfile::{self, BadFile, Login};
-use super::{ArchiveError, Row, Shelf, choose, decode};
+use super::passfile::{self, Login, PassfileError};
+use super::{ArchiveBackend, ArchiveError, IndexRow, decode, select_rows};
 use crate::envelope::{Envelope, EnvelopeHash, Topic};
 use crate::mail::archive::{Contents, Page, PageQuery};
 use crate::mail::cursor::Position;
@@ -62,7 +62,7 @@ impl PostgresUrl {
 
     /// Finds the password where PostgreSQL's own programs do, unless the URL has it: in
     /// `PGPASSWORD`, in the file that `PGPASSFILE` names, in `~/.pgpass`.
-    fn with_password(mut self) -> Result<Config, BadFile> {
+    fn with_password(mut self) -> Result<Config, PassfileError> {
         if self.has_password {
             return Ok(self.config);
         }
@@ -93,19 +93,19 @@ impl PostgresUrl {
 }
 
 impl FromStr for PostgresUrl {
-    type Err = BadUrl;
+    type Err = InvalidPostgresUrl;
 
-    fn from_str(url: &str) -> Result<Self, BadUrl> {
+    fn from_str(url: &str) -> Result<Self, InvalidPostgresUrl> {
         if !["postgres://", "postgresql://"]
             .iter()
             .any(|scheme| url.starts_with(scheme))
         {
-            return Err(BadUrl);
+            return Err(InvalidPostgresUrl);
         }
-        let mut config: Config = url.parse().map_err(|_| BadUrl)?;
+        let mut config: Config = url.parse().map_err(|_| InvalidPostgresUrl)?;
         let has_password = config.get_password().is_some();
         if config.get_connect_timeout().is_none() {
-            config.connect_timeout(CONNECT);
+            config.connect_timeout(CONNECT_TIMEOUT);
         }
         if config.get_application_name().is_none() {
             config.application_name("whisht");
@@ -132,7 +132,7 @@ impl PartialEq for PostgresUrl {
 /// The text is no URL of a PostgreSQL.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("it is no address of a PostgreSQL; write postgres://USER@HOST/DATABASE")]
-pub struct BadUrl;
+pub struct InvalidPostgresUrl;
 
 /// A connection, or the wish for one.
 pub(super) struct Postgres {
@@ -162,7 +162,7 @@ impl Postgres {
             runtime: Some(runtime),
             client: None,
             not_before: Instant::now(),
-            wait: FIRST_WAIT,
+            wait: MIN_RETRY_INTERVAL,
             summed: None,
             excess: 0,
         };
@@ -175,7 +175,7 @@ impl Postgres {
             return Err(PostgresError::Waiting.into());
         }
         self.not_before = Instant::now() + self.wait;
-        self.wait = self.wait.saturating_mul(2).min(LAST_WAIT);
+        self.wait = self.wait.saturating_mul(2).min(MAX_RETRY_INTERVAL);
         let config = &self.config;
         let client = block_on(self.runtime.as_ref(), async {
             let (client, connection) = config.connect(NoTls).await?;
@@ -194,7 +194,7 @@ impl Postgres {
             return Err(ArchiveError::Later);
         }
         self.client = Some(client);
-        self.wait = FIRST_WAIT;
+        self.wait = MIN_RETRY_INTERVAL;
         self.not_before = Instant::now();
         Ok(())
     }
@@ -212,7 +212,7 @@ impl Postgres {
             return Err(PostgresError::Waiting.into());
         };
         let done = block_on(self.runtime.as_ref(), async {
-            tokio::time::timeout(PATIENCE, work(client)).await
+            tokio::time::timeout(STATEMENT_TIMEOUT, work(client)).await
         });
         match done {
             Some(Ok(Ok(done))) => Ok(done),
@@ -232,8 +232,8 @@ impl Postgres {
 
     /// How many bytes there are too many. Summing up reads the whole index, so that is done now
     /// and then only.
-    fn measure(&mut self, most_bytes: u64) -> Result<(), ArchiveError> {
-        if self.summed.is_some_and(|at| at.elapsed() < SUM_UP) {
+    fn measure(&mut self, max_bytes: u64) -> Result<(), ArchiveError> {
+        if self.summed.is_some_and(|at| at.elapsed() < SUM_INTERVAL) {
             return Ok(());
         }
         self.summed = Some(Instant::now());
@@ -241,12 +241,12 @@ impl Postgres {
             let row = client.query_one(SUM, &[&BOOK_KEEPING]).await?;
             row.try_get(0)
         })?;
-        self.excess = u64::try_from(bytes).unwrap_or(0).saturating_sub(most_bytes);
+        self.excess = u64::try_from(bytes).unwrap_or(0).saturating_sub(max_bytes);
         Ok(())
     }
 }
 
-impl Shelf for Postgres {
+impl ArchiveBackend for Postgres {
     fn keep(&mut self, envelopes: &[Envelope]) -> Result<(), ArchiveError> {
         let (mut sent, mut hashes, mut topics) = (Vec::new(), Vec::new(), Vec::new());
         let (mut sizes, mut data) = (Vec::new(), Vec::new());
@@ -280,10 +280,10 @@ impl Shelf for Postgres {
         let most = i64::try_from(query.effort.saturating_add(1)).unwrap_or(i64::MAX);
         let rows = self.with(async |client| {
             let rows = client.query(INDEX, &[&sent, &hash, &upper, &most]).await?;
-            rows.iter().map(row).collect::<Result<Vec<Row>, _>>()
+            rows.iter().map(row).collect::<Result<Vec<IndexRow>, _>>()
         })?;
-        let choice = choose(&rows, query);
-        let places: Vec<Position> = choice
+        let selection = select_rows(&rows, query);
+        let places: Vec<Position> = selection
             .wanted
             .iter()
             .filter_map(|wanted| rows.get(*wanted))
@@ -291,13 +291,13 @@ impl Shelf for Postgres {
             .collect();
         Ok(Page {
             envelopes: self.fetch(&places)?,
-            more: choice.more,
-            effort: choice.effort,
+            more: selection.more,
+            effort: selection.effort,
         })
     }
 
-    fn trim(&mut self, before: UnixSecs, most_bytes: u64) -> Result<bool, ArchiveError> {
-        self.measure(most_bytes)?;
+    fn trim(&mut self, before: UnixSecs, max_bytes: u64) -> Result<bool, ArchiveError> {
+        self.measure(max_bytes)?;
         let (before, excess) = (
             i64::from(before.0),
             i64::try_from(self.excess).unwrap_or(i64::MAX),
@@ -383,10 +383,10 @@ fn place(row: &tokio_postgres::Row) -> Result<Position, tokio_postgres::Error> {
     })
 }
 
-fn row(row: &tokio_postgres::Row) -> Result<Row, tokio_postgres::Error> {
+fn row(row: &tokio_postgres::Row) -> Result<IndexRow, tokio_postgres::Error> {
     let topic: &[u8] = row.try_get(2)?;
     let size: i32 = row.try_get(3)?;
-    Ok(Row {
+    Ok(IndexRow {
         place: place(row)?,
         topic: Topic(topic.try_into().unwrap_or_default()),
         size: usize::try_from(size).unwrap_or(0),
@@ -410,7 +410,7 @@ pub enum PostgresError {
     },
     /// The password cannot be looked up.
     #[error(transparent)]
-    Password(BadFile),
+    Password(PassfileError),
     /// It does not answer in time.
     #[error("it does not answer")]
     Slow,
@@ -504,10 +504,10 @@ const BOOK_KEEPING: i64 = 200;
 /// Envelopes that go in one step.
 const STEP: i64 = 500;
 /// Between two sums over all envelopes.
-const SUM_UP: Duration = Duration::from_secs(600);
+const SUM_INTERVAL: Duration = Duration::from_secs(600);
 /// How long a connection may take.
-const CONNECT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long anything may take.
-const PATIENCE: Duration = Duration::from_secs(30);
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LAST_WAIT: Duration = Duration::from_secs(60);
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+const MIN_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(60);

@@ -9,7 +9,7 @@ use std::path::Path;
 use circuits::time::UnixSecs;
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
-use super::{ArchiveError, Row, Shelf, choose, decode};
+use super::{ArchiveBackend, ArchiveError, IndexRow, decode, select_rows};
 use crate::envelope::{Envelope, EnvelopeHash, Topic};
 use crate::mail::archive::{Contents, Page, PageQuery};
 use crate::mail::cursor::Position;
@@ -101,7 +101,7 @@ impl Sqlite {
     }
 
     /// The index from the query's start on, one row beyond its effort.
-    fn rows(&self, query: &PageQuery) -> Result<(Vec<Row>, Vec<i64>), ArchiveError> {
+    fn rows(&self, query: &PageQuery) -> Result<(Vec<IndexRow>, Vec<i64>), ArchiveError> {
         let after = query.start();
         let (sent, hash) = match &after {
             Some(place) => (place.sent, place.hash.0.as_slice()),
@@ -115,7 +115,7 @@ impl Sqlite {
         let mut found = statement.query(params![sent.0, hash, query.upper.0, most])?;
         let (mut rows, mut numbers) = (Vec::new(), Vec::new());
         while let Some(row) = found.next()? {
-            rows.push(Row {
+            rows.push(IndexRow {
                 place: Position {
                     sent: UnixSecs(row.get(0)?),
                     hash: EnvelopeHash(row.get(1)?),
@@ -129,7 +129,7 @@ impl Sqlite {
     }
 }
 
-impl Shelf for Sqlite {
+impl ArchiveBackend for Sqlite {
     fn keep(&mut self, envelopes: &[Envelope]) -> Result<(), ArchiveError> {
         let transaction = self.db.transaction()?;
         {
@@ -153,12 +153,12 @@ impl Shelf for Sqlite {
 
     fn find(&mut self, query: &PageQuery) -> Result<Page, ArchiveError> {
         let (rows, numbers) = self.rows(query)?;
-        let choice = choose(&rows, query);
+        let selection = select_rows(&rows, query);
         let mut data = self
             .db
             .prepare_cached("SELECT data FROM envelope WHERE rowid = ?1")?;
-        let mut envelopes = Vec::with_capacity(choice.wanted.len());
-        for wanted in choice.wanted {
+        let mut envelopes = Vec::with_capacity(selection.wanted.len());
+        for wanted in selection.wanted {
             if let (Some(row), Some(number)) = (rows.get(wanted), numbers.get(wanted)) {
                 let bytes: Vec<u8> = data.query_row([number], |row| row.get(0))?;
                 envelopes.extend(decode(row.place, &bytes));
@@ -166,14 +166,14 @@ impl Shelf for Sqlite {
         }
         Ok(Page {
             envelopes,
-            more: choice.more,
-            effort: choice.effort,
+            more: selection.more,
+            effort: selection.effort,
         })
     }
 
-    fn trim(&mut self, before: UnixSecs, most_bytes: u64) -> Result<bool, ArchiveError> {
+    fn trim(&mut self, before: UnixSecs, max_bytes: u64) -> Result<bool, ArchiveError> {
         let (used, free) = self.bytes()?;
-        let excess = used.saturating_sub(most_bytes);
+        let excess = used.saturating_sub(max_bytes);
         let going = self.going(before, excess)?;
         let transaction = self.db.transaction()?;
         {

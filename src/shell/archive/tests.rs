@@ -15,10 +15,10 @@ use crate::envelope::{EncryptionHint, EnvelopeHash, Ttl, UnminedEnvelope};
 mod cluster;
 
 /// Something that a store must do; begins with an empty one.
-type Clause = fn(&mut dyn Shelf);
+type BackendTest = fn(&mut dyn ArchiveBackend);
 
 /// What every store must do, whatever it is made of.
-const CONTRACT: [(&str, Clause); 9] = [
+const CONTRACT: [(&str, BackendTest); 9] = [
     ("nothing_is_found_in_an_empty_archive", nothing_in_nothing),
     ("what_was_kept_comes_back_in_order", in_order),
     ("keeping_twice_is_keeping_once", twice_is_once),
@@ -59,50 +59,50 @@ fn the_contract_holds_in_postgresql() {
     }
 }
 
-fn nothing_in_nothing(shelf: &mut dyn Shelf) {
-    assert_eq!(shelf.find(&query(0, u32::MAX)).unwrap(), Page::default());
-    assert_eq!(shelf.contents().unwrap().oldest, None);
-    assert!(!shelf.trim(UnixSecs(u32::MAX), 1 << 30).unwrap());
+fn nothing_in_nothing(backend: &mut dyn ArchiveBackend) {
+    assert_eq!(backend.find(&query(0, u32::MAX)).unwrap(), Page::default());
+    assert_eq!(backend.contents().unwrap().oldest, None);
+    assert!(!backend.trim(UnixSecs(u32::MAX), 1 << 30).unwrap());
 }
 
-fn in_order(shelf: &mut dyn Shelf) {
+fn in_order(backend: &mut dyn ArchiveBackend) {
     let mut envelopes: Vec<Envelope> = (0..50).map(|n| envelope(7_000 - n % 7, n)).collect();
-    shelf.keep(&envelopes).unwrap();
+    backend.keep(&envelopes).unwrap();
     envelopes.sort_by_key(Position::of);
-    let page = shelf.find(&query(0, u32::MAX)).unwrap();
+    let page = backend.find(&query(0, u32::MAX)).unwrap();
     assert_eq!((page.envelopes, page.more), (envelopes, None));
-    let oldest = shelf.contents().unwrap().oldest;
+    let oldest = backend.contents().unwrap().oldest;
     assert_eq!(oldest, Some(UnixSecs(6_994)));
 }
 
-fn twice_is_once(shelf: &mut dyn Shelf) {
+fn twice_is_once(backend: &mut dyn ArchiveBackend) {
     let envelopes: Vec<Envelope> = (0..20).map(|n| envelope(100, n)).collect();
-    shelf.keep(&envelopes).unwrap();
-    shelf.keep(&envelopes).unwrap();
-    shelf
+    backend.keep(&envelopes).unwrap();
+    backend.keep(&envelopes).unwrap();
+    backend
         .keep(&[envelopes[3].clone(), envelope(101, 99)])
         .unwrap();
-    let page = shelf.find(&query(0, u32::MAX)).unwrap();
+    let page = backend.find(&query(0, u32::MAX)).unwrap();
     assert_eq!(page.envelopes.len(), 21);
 }
 
 /// Envelopes and ranges as recorded from go-ethereum's own archive. One case is not followed: its
 /// upper bound wraps when it is the last second of all, so that "no end" finds nothing.
-fn recorded_ranges(shelf: &mut dyn Shelf) {
+fn recorded_ranges(backend: &mut dyn ArchiveBackend) {
     let file = include_str!("../../../tests/vectors/mailserver_request.json");
     let file: Value = serde_json::from_str(file).unwrap();
     let stored: Vec<Envelope> = list(&file["archive"])
         .iter()
         .map(|stored| Envelope::decode(&bytes(&stored["rlp"])).unwrap())
         .collect();
-    shelf.keep(&stored).unwrap();
+    backend.keep(&stored).unwrap();
     for case in list(&file["query_cases"]) {
         let bloom = Bloom(bytes(&case["bloom"]).try_into().unwrap());
         let asked = PageQuery {
             bloom,
             ..query(int(&case["lower"]), int(&case["upper"]))
         };
-        let found = shelf.find(&asked).unwrap().envelopes;
+        let found = backend.find(&asked).unwrap().envelopes;
         let hashes: Vec<Vec<u8>> = found.iter().map(|found| found.hash().0.to_vec()).collect();
         let recorded: Vec<Vec<u8>> = list(&case["result_hashes"]).iter().map(bytes).collect();
         match asked.upper {
@@ -112,13 +112,13 @@ fn recorded_ranges(shelf: &mut dyn Shelf) {
     }
 }
 
-fn pages(shelf: &mut dyn Shelf) {
+fn pages(backend: &mut dyn ArchiveBackend) {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let all: BTreeMap<Position, Envelope> = (0..400)
         .map(|number| envelope(1_000 + rng.next_u32() % 50, number))
         .map(|envelope| (Position::of(&envelope), envelope))
         .collect();
-    shelf
+    backend
         .keep(&all.values().cloned().collect::<Vec<_>>())
         .unwrap();
     for _ in 0..20 {
@@ -136,7 +136,7 @@ fn pages(shelf: &mut dyn Shelf) {
         };
         let mut found = Vec::new();
         loop {
-            let page = shelf.find(&asked).unwrap();
+            let page = backend.find(&asked).unwrap();
             assert!(page.envelopes.len() <= asked.limit && page.effort <= asked.effort);
             found.extend(page.envelopes);
             match page.more {
@@ -152,38 +152,38 @@ fn pages(shelf: &mut dyn Shelf) {
     }
 }
 
-fn bounds(shelf: &mut dyn Shelf) {
+fn bounds(backend: &mut dyn ArchiveBackend) {
     let envelopes: Vec<Envelope> = (0..10).map(|n| envelope(100 + n, n)).collect();
-    shelf.keep(&envelopes).unwrap();
+    backend.keep(&envelopes).unwrap();
     let len = envelopes[0].as_rlp().len();
-    let found = |shelf: &mut dyn Shelf, limit, bytes, effort| {
+    let found = |backend: &mut dyn ArchiveBackend, limit, bytes, effort| {
         let asked = PageQuery {
             limit,
             bytes,
             effort,
             ..query(0, u32::MAX)
         };
-        let page = shelf.find(&asked).unwrap();
+        let page = backend.find(&asked).unwrap();
         let last = page.envelopes.last().map(Position::of);
         assert_eq!(page.more, last.filter(|_| page.envelopes.len() < 10));
         page.envelopes.len()
     };
-    assert_eq!(found(shelf, 3, 1 << 20, 100), 3);
-    assert_eq!(found(shelf, 10, 1 << 20, 100), 10);
-    assert_eq!(found(shelf, 100, 4 * len, 100), 4);
+    assert_eq!(found(backend, 3, 1 << 20, 100), 3);
+    assert_eq!(found(backend, 10, 1 << 20, 100), 10);
+    assert_eq!(found(backend, 100, 4 * len, 100), 4);
     assert_eq!(
-        found(shelf, 100, 1, 100),
+        found(backend, 100, 1, 100),
         1,
         "one is given whatever its length"
     );
-    assert_eq!(found(shelf, 100, 1 << 20, 5), 5);
-    assert_eq!(found(shelf, 100, 1 << 20, 10), 10);
+    assert_eq!(found(backend, 100, 1 << 20, 5), 5);
+    assert_eq!(found(backend, 100, 1 << 20, 10), 10);
 }
 
-fn forged_cursors(shelf: &mut dyn Shelf) {
+fn forged_cursors(backend: &mut dyn ArchiveBackend) {
     let envelopes: Vec<Envelope> = (0..10).map(|n| envelope(100 + n, n)).collect();
-    shelf.keep(&envelopes).unwrap();
-    let found = |shelf: &mut dyn Shelf, sent, hash| {
+    backend.keep(&envelopes).unwrap();
+    let found = |backend: &mut dyn ArchiveBackend, sent, hash| {
         let asked = PageQuery {
             after: Some(Position {
                 sent: UnixSecs(sent),
@@ -191,32 +191,32 @@ fn forged_cursors(shelf: &mut dyn Shelf) {
             }),
             ..query(103, 105)
         };
-        shelf.find(&asked).unwrap().envelopes
+        backend.find(&asked).unwrap().envelopes
     };
-    assert_eq!(found(shelf, 0, 0xff), &envelopes[3..=5]);
-    assert_eq!(found(shelf, 104, 0), &envelopes[4..=5]);
-    assert_eq!(found(shelf, 104, 0xff), &envelopes[5..=5]);
-    assert!(found(shelf, 106, 0).is_empty());
-    assert!(found(shelf, u32::MAX, 0xff).is_empty());
+    assert_eq!(found(backend, 0, 0xff), &envelopes[3..=5]);
+    assert_eq!(found(backend, 104, 0), &envelopes[4..=5]);
+    assert_eq!(found(backend, 104, 0xff), &envelopes[5..=5]);
+    assert!(found(backend, 106, 0).is_empty());
+    assert!(found(backend, u32::MAX, 0xff).is_empty());
 }
 
-fn too_old(shelf: &mut dyn Shelf) {
+fn too_old(backend: &mut dyn ArchiveBackend) {
     let envelopes: Vec<Envelope> = (0..1_200).map(|n| envelope(100 + n, n)).collect();
-    shelf.keep(&envelopes).unwrap();
-    while shelf.trim(UnixSecs(1_250), 1 << 30).unwrap() {}
-    let left = shelf.find(&query(0, u32::MAX)).unwrap().envelopes;
+    backend.keep(&envelopes).unwrap();
+    while backend.trim(UnixSecs(1_250), 1 << 30).unwrap() {}
+    let left = backend.find(&query(0, u32::MAX)).unwrap().envelopes;
     assert_eq!(left, &envelopes[1_150..]);
 }
 
-fn too_much(shelf: &mut dyn Shelf) {
+fn too_much(backend: &mut dyn ArchiveBackend) {
     let large: Vec<Envelope> = (0..1_500).map(|n| sized(100 + n, n, 2_000)).collect();
-    shelf.keep(&large).unwrap();
+    backend.keep(&large).unwrap();
     let most = 1_000_000;
-    while shelf.trim(UnixSecs(0), most).unwrap() {}
+    while backend.trim(UnixSecs(0), most).unwrap() {}
     let mut left = Vec::new();
     let mut asked = query(0, u32::MAX);
     loop {
-        let page = shelf.find(&asked).unwrap();
+        let page = backend.find(&asked).unwrap();
         left.extend(page.envelopes);
         asked.after = page.more;
         if page.more.is_none() {
@@ -234,8 +234,8 @@ fn a_file_is_private_and_outlives_its_process() {
     let kept: Vec<Envelope> = (0..5).map(|n| envelope(100, n)).collect();
     let dir = dir(scratch.path());
     {
-        let mut shelf = Sqlite::open(&dir).unwrap();
-        shelf.keep(&kept).unwrap();
+        let mut backend = Sqlite::open(&dir).unwrap();
+        backend.keep(&kept).unwrap();
         for name in ["mail.db", "mail.db-wal", "mail.db-shm"] {
             let metadata = std::fs::metadata(dir.path().join(name)).unwrap();
             assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "{name}");
@@ -249,11 +249,11 @@ fn a_file_is_private_and_outlives_its_process() {
 fn space_that_is_free_goes_back_to_the_file_system() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = dir(scratch.path());
-    let mut shelf = Sqlite::open(&dir).unwrap();
+    let mut backend = Sqlite::open(&dir).unwrap();
     let large: Vec<Envelope> = (0..3_000).map(|n| sized(100 + n, n, 8_000)).collect();
-    shelf.keep(&large).unwrap();
-    while shelf.trim(UnixSecs(0), 2_000_000).unwrap() {}
-    shelf.db_checkpoint();
+    backend.keep(&large).unwrap();
+    while backend.trim(UnixSecs(0), 2_000_000).unwrap() {}
+    backend.db_checkpoint();
     let len = std::fs::metadata(dir.path().join("mail.db")).unwrap().len();
     assert!(len < 16_000_000, "{len} bytes of 24 MB are left");
 }
@@ -265,13 +265,13 @@ fn a_commit_that_was_cut_short_is_as_if_it_had_never_been() {
         dir(&scratch.path().join("a")),
         dir(&scratch.path().join("b")),
     );
-    let mut shelf = Sqlite::open(&whole).unwrap();
+    let mut backend = Sqlite::open(&whole).unwrap();
     let first: Vec<Envelope> = (0..50).map(|n| envelope(100, n)).collect();
-    shelf.keep(&first).unwrap();
+    backend.keep(&first).unwrap();
     let wal = |dir: &DataDir| dir.path().join("mail.db-wal");
     let before = std::fs::metadata(wal(&whole)).unwrap().len();
     let second: Vec<Envelope> = (50..100).map(|n| envelope(200, n)).collect();
-    shelf.keep(&second).unwrap();
+    backend.keep(&second).unwrap();
     let log = std::fs::read(wal(&whole)).unwrap();
     let main = std::fs::read(whole.path().join("mail.db")).unwrap();
     let cuts = (usize::try_from(before).unwrap()..log.len()).step_by(1_009);
@@ -281,8 +281,8 @@ fn a_commit_that_was_cut_short_is_as_if_it_had_never_been() {
         }
         // The index of the log is made anew if it is not there.
         let _gone = std::fs::remove_file(torn.path().join("mail.db-shm"));
-        let mut shelf = Sqlite::open(&torn).unwrap();
-        let left = shelf.find(&query(0, u32::MAX)).unwrap().envelopes.len();
+        let mut backend = Sqlite::open(&torn).unwrap();
+        let left = backend.find(&query(0, u32::MAX)).unwrap().envelopes.len();
         assert_eq!(left, 50, "the log was cut at {cut}");
     }
 }
@@ -325,19 +325,19 @@ fn several_servers_share_one_database() {
             scope.spawn(move || {
                 start.wait();
                 // All make the tables at once, and write the same in different orders.
-                let mut shelf = Postgres::open(url.parse().unwrap()).unwrap();
+                let mut backend = Postgres::open(url.parse().unwrap()).unwrap();
                 let mut own = envelopes.clone();
                 own.rotate_left(server * 500);
                 for batch in own.chunks(170) {
                     let mut batch = batch.to_vec();
                     batch.sort_unstable_by_key(Position::of);
-                    shelf.keep(&batch).unwrap();
+                    backend.keep(&batch).unwrap();
                 }
             });
         }
     });
-    let mut shelf = Postgres::open(url.parse().unwrap()).unwrap();
-    let found = shelf.find(&query(0, u32::MAX)).unwrap();
+    let mut backend = Postgres::open(url.parse().unwrap()).unwrap();
+    let found = backend.find(&query(0, u32::MAX)).unwrap();
     assert_eq!((found.envelopes.len(), found.more), (2_000, None));
 }
 
@@ -347,16 +347,16 @@ fn a_lost_connection_is_made_again() {
         return;
     };
     let url = cluster.database("mail").parse().unwrap();
-    let mut shelf = Postgres::open(url).unwrap();
-    shelf.keep(&[envelope(100, 1)]).unwrap();
+    let mut backend = Postgres::open(url).unwrap();
+    backend.keep(&[envelope(100, 1)]).unwrap();
     cluster.restart();
     let mut failures = 0;
-    while shelf.keep(&[envelope(100, 2)]).is_err() {
+    while backend.keep(&[envelope(100, 2)]).is_err() {
         failures += 1;
         assert!(failures < 100, "the connection does not come back");
         thread::sleep(Duration::from_millis(100));
     }
-    let found = shelf.find(&query(0, u32::MAX)).unwrap().envelopes;
+    let found = backend.find(&query(0, u32::MAX)).unwrap().envelopes;
     assert_eq!(found.len(), 2);
 }
 
@@ -384,17 +384,17 @@ fn an_address_shows_no_password() {
     assert!(!url.has_password());
     assert_eq!(
         "mysql://u@localhost/mail".parse::<PostgresUrl>(),
-        Err(BadUrl)
+        Err(InvalidPostgresUrl)
     );
 }
 
 /// A store that fails when it is told to.
-struct Moody {
+struct FailingBackend {
     inner: Sqlite,
     fails: Arc<Mutex<bool>>,
 }
 
-impl Moody {
+impl FailingBackend {
     fn check(&self) -> Result<(), ArchiveError> {
         match *self.fails.lock().unwrap() {
             true => Err(ArchiveError::Later),
@@ -403,7 +403,7 @@ impl Moody {
     }
 }
 
-impl Shelf for Moody {
+impl ArchiveBackend for FailingBackend {
     fn keep(&mut self, envelopes: &[Envelope]) -> Result<(), ArchiveError> {
         self.check()?;
         self.inner.keep(envelopes)
@@ -414,8 +414,8 @@ impl Shelf for Moody {
         self.inner.find(query)
     }
 
-    fn trim(&mut self, before: UnixSecs, most_bytes: u64) -> Result<bool, ArchiveError> {
-        self.inner.trim(before, most_bytes)
+    fn trim(&mut self, before: UnixSecs, max_bytes: u64) -> Result<bool, ArchiveError> {
+        self.inner.trim(before, max_bytes)
     }
 
     fn contents(&mut self) -> Result<Contents, ArchiveError> {
@@ -426,18 +426,18 @@ impl Shelf for Moody {
 #[test]
 fn nothing_is_reported_kept_before_a_failing_store_works_again() {
     let fails = Arc::new(Mutex::new(true));
-    let opened = Opened {
-        shelf: Box::new(Moody {
+    let opened = OpenArchive {
+        backend: Box::new(FailingBackend {
             inner: Sqlite::in_memory().unwrap(),
             fails: Arc::clone(&fails),
         }),
-        bounds: Bounds {
+        quota: ArchiveQuota {
             bytes: 1 << 30,
             age: u32::MAX,
         },
     };
     let (report, reports) = channel();
-    let archive = Archive::start(opened, move |word| report.send(word).unwrap()).unwrap();
+    let archive = ArchiveHandle::start(opened, move |word| report.send(word).unwrap()).unwrap();
     archive.put(ArchiveRequest::Keep(BatchId(1), vec![envelope(100, 1)]));
     archive.put(ArchiveRequest::Keep(BatchId(2), vec![envelope(100, 2)]));
     archive.put(ArchiveRequest::Find(QueryId(7), query(0, u32::MAX)));
@@ -446,7 +446,7 @@ fn nothing_is_reported_kept_before_a_failing_store_works_again() {
         matches!(word, ArchiveResponse::Found(QueryId(7), Err(Unavailable))),
         "{word:?}"
     );
-    assert!(reports.recv_timeout(RETRY / 4).is_err());
+    assert!(reports.recv_timeout(RETRY_INTERVAL / 4).is_err());
     *fails.lock().unwrap() = false;
     let word = reports.recv().unwrap();
     assert!(
@@ -464,12 +464,13 @@ fn nothing_is_reported_kept_before_a_failing_store_works_again() {
 fn what_is_queued_when_the_node_ends_is_kept() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = dir(scratch.path());
-    let site = Site::Directory(Arc::clone(&dir));
-    let bounds = Bounds {
+    let location = ArchiveLocation::Directory(Arc::clone(&dir));
+    let bounds = ArchiveQuota {
         bytes: 1 << 30,
         age: u32::MAX,
     };
-    let archive = Archive::start(Opened::at(&site, bounds).unwrap(), |_| {}).unwrap();
+    let archive =
+        ArchiveHandle::start(OpenArchive::at(&location, bounds).unwrap(), |_| {}).unwrap();
     for number in 0..100 {
         let batch = vec![envelope(100, number)];
         archive.put(ArchiveRequest::Keep(BatchId(u64::from(number) + 1), batch));
@@ -478,8 +479,8 @@ fn what_is_queued_when_the_node_ends_is_kept() {
         .build()
         .unwrap();
     runtime.block_on(archive.finish());
-    let mut shelf = Sqlite::open(&dir).unwrap();
-    let found = shelf.find(&query(0, u32::MAX)).unwrap().envelopes;
+    let mut backend = Sqlite::open(&dir).unwrap();
+    let found = backend.find(&query(0, u32::MAX)).unwrap().envelopes;
     assert_eq!(found.len(), 100);
 }
 

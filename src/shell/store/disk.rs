@@ -1,6 +1,6 @@
 //! Writes records into the data directory.
 //!
-//! [`Disk::commit`] may fail half-way (a full disk) and is then called again with the same
+//! [`RecordDisk::commit`] may fail half-way (a full disk) and is then called again with the same
 //! records; every step can be repeated. A tag log that was written in part is cut back first.
 
 use std::collections::BTreeMap;
@@ -13,24 +13,24 @@ use circuits::ids::Epoch;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::Numbered;
+use super::NumberedRecord;
 use crate::node::Record;
 use crate::shell::data_dir::{DESCRIPTOR, DataDir, ONION, files};
 
 /// The disk's side of a store.
-pub(super) struct Disk {
+pub(super) struct RecordDisk {
     dir: Arc<DataDir>,
-    logs: BTreeMap<Epoch, Log>,
+    logs: BTreeMap<Epoch, TagLog>,
 }
 
 /// A tag log.
-struct Log {
+struct TagLog {
     file: File,
     /// What is known to be durable.
     len: u64,
 }
 
-impl Disk {
+impl RecordDisk {
     pub(super) fn new(dir: Arc<DataDir>) -> Self {
         Self {
             dir,
@@ -39,7 +39,7 @@ impl Disk {
     }
 
     /// Makes records durable, all of them or (as far as the caller may rely on) none.
-    pub(super) fn commit(&mut self, records: &[Numbered]) -> io::Result<()> {
+    pub(super) fn commit(&mut self, records: &[NumberedRecord]) -> io::Result<()> {
         let mut tags = BTreeMap::<Epoch, Vec<u8>>::new();
         let mut directory = None;
         for (_, record) in records {
@@ -79,7 +79,7 @@ impl Disk {
             std::collections::btree_map::Entry::Vacant(entry) => {
                 let file = files::append(&tags_path(&self.dir, epoch))?;
                 let len = file.metadata()?.len();
-                entry.insert(Log { file, len })
+                entry.insert(TagLog { file, len })
             }
         };
         log.append(bytes)
@@ -98,7 +98,7 @@ impl Disk {
     }
 }
 
-impl Log {
+impl TagLog {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.set_len(self.len)?;
         self.file.write_all(bytes)?;

@@ -162,7 +162,7 @@ fn nothing_is_reported_before_a_failing_disk_works_again() {
     .unwrap();
     store.put(StoreId(1), Record::OnionKey(Epoch(7), key(1)));
     store.put(StoreId(2), Record::ReplayTags(Epoch(7), b"tag".to_vec()));
-    assert!(reports.recv_timeout(RETRY / 4).is_err());
+    assert!(reports.recv_timeout(RETRY_INTERVAL / 4).is_err());
     fs::remove_dir(&obstacle).unwrap();
     while reports.recv().unwrap() < StoreId(2) {}
     assert_eq!(load(&dir).unwrap().onion_keys.first().unwrap().2, b"tag");

@@ -14,26 +14,26 @@ use rand_core::SeedableRng;
 use crate::pow::{Generations, PowGoal, PowJob};
 
 /// Told the rate once.
-pub(super) type Tell = Box<dyn FnOnce(f64) + Send>;
+pub(super) type RateCallback = Box<dyn FnOnce(f64) + Send>;
 
 /// The rate of all threads together, as far as they have measured it.
-pub(super) struct Rate(Mutex<Measured>);
+pub(super) struct WorkerHashRate(Mutex<RateMeasurement>);
 
-struct Measured {
+struct RateMeasurement {
     /// Threads that have not measured yet.
     missing: usize,
     /// Hashes a second of those that have.
     sum: f64,
     /// What of that they get when all of them search: there may be more threads than cores.
     share: f64,
-    waiting: Vec<Tell>,
+    waiting: Vec<RateCallback>,
 }
 
-impl Rate {
+impl WorkerHashRate {
     /// Of so many threads on so many cores.
     pub(super) fn of(threads: usize, cores: usize) -> Self {
         let count = |number| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
-        Self(Mutex::new(Measured {
+        Self(Mutex::new(RateMeasurement {
             missing: threads,
             sum: 0.0,
             share: (count(cores) / count(threads)).min(1.0),
@@ -61,7 +61,7 @@ impl Rate {
     }
 
     /// Tells when all threads have measured, which may be at once.
-    pub(super) fn when_known(&self, tell: Tell) {
+    pub(super) fn when_known(&self, tell: RateCallback) {
         let mut measured = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if measured.missing > 0 {
             measured.waiting.push(tell);
@@ -73,7 +73,7 @@ impl Rate {
     }
 }
 
-impl Measured {
+impl RateMeasurement {
     /// Of all threads together.
     fn all(&self) -> f64 {
         self.sum * self.share
@@ -82,7 +82,7 @@ impl Measured {
 
 /// Searches for what cannot be found, and counts.
 fn hashes_per_second() -> f64 {
-    let out_of_reach = PowGoal::BitsWithin(u32::MAX, SAMPLE);
+    let out_of_reach = PowGoal::BitsWithin(u32::MAX, SAMPLE_TIME);
     let job = PowJob::over(vec![0; SAMPLE_LEN], Generations::Modern, out_of_reach);
     let Ok(job) = job else {
         return 0.0;
@@ -91,24 +91,24 @@ fn hashes_per_second() -> f64 {
     let mut search = job.search(&mut ChaCha20Rng::from_seed([0; 32]));
     let begun = Instant::now();
     let mut best: f64 = 0.0;
-    while begun.elapsed() < SAMPLE {
+    while begun.elapsed() < SAMPLE_TIME {
         let turn = Instant::now();
-        search.step(TURN);
-        best = best.max(f64::from(TURN) / turn.elapsed().as_secs_f64());
+        search.step(STEP_HASHES);
+        best = best.max(f64::from(STEP_HASHES) / turn.elapsed().as_secs_f64());
     }
     best
 }
 
-impl fmt::Debug for Rate {
+impl fmt::Debug for WorkerHashRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rate").finish_non_exhaustive()
+        f.debug_struct("WorkerHashRate").finish_non_exhaustive()
     }
 }
 
 /// Long enough for a processor to speed up.
-const SAMPLE: Duration = Duration::from_millis(40);
+const SAMPLE_TIME: Duration = Duration::from_millis(40);
 /// Hashes of one turn: less than a millisecond's worth where there are lanes, a few where not.
-const TURN: u32 = 8192;
+const STEP_HASHES: u32 = 8192;
 /// About an envelope of the smallest class; no length makes a difference.
 const SAMPLE_LEN: usize = 600;
 
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn threads_beyond_the_cores_add_nothing() {
         for (threads, cores, told) in [(1, 2, 1e6), (2, 2, 2e6), (8, 2, 2e6)] {
-            let rate = Rate::of(threads, cores);
+            let rate = WorkerHashRate::of(threads, cores);
             let (tell, heard) = mpsc::channel();
             rate.when_known(Box::new(move |rate| tell.send(rate).unwrap()));
             for _ in 0..threads {

@@ -9,24 +9,24 @@ use std::time::{Duration, Instant};
 use crate::node::{Done, Job};
 
 /// Called once with what came of a job.
-pub(super) type Report = Box<dyn FnOnce(Option<Done>) + Send>;
+pub(super) type ResultCallback = Box<dyn FnOnce(Option<Done>) + Send>;
 
 /// Called now and then with the number of hashes tried.
-pub(super) type Progress = Box<dyn Fn(u64) + Send + Sync>;
+pub(super) type ProgressCallback = Box<dyn Fn(u64) + Send + Sync>;
 
 /// What the parts of one job share.
-pub(super) struct Task {
+pub(super) struct SplitJob {
     /// Cancelled, or answered: the parts that are left have nothing to do.
     over: AtomicBool,
     tried: AtomicU64,
     limit: Option<Duration>,
-    progress: Progress,
-    state: Mutex<State>,
+    progress: ProgressCallback,
+    state: Mutex<SplitJobState>,
 }
 
-struct State {
+struct SplitJobState {
     /// Taken by whoever answers.
-    report: Option<Report>,
+    report: Option<ResultCallback>,
     /// Parts that have not ended.
     running: usize,
     /// Parts that ran until time was up.
@@ -38,30 +38,30 @@ struct State {
 }
 
 /// A part of a job, waiting for its turn.
-pub(super) struct Part {
+pub(super) struct JobPart {
     job: Job,
-    task: Arc<Task>,
+    task: Arc<SplitJob>,
 }
 
 /// What came of a turn.
-pub(super) enum Turn {
+pub(super) enum StepResult {
     /// There is nothing more to do for this part.
     Ended,
     /// It wants another turn.
-    Unfinished(Part),
+    Unfinished(JobPart),
 }
 
-impl Task {
+impl SplitJob {
     /// A job in at most `threads` parts.
     pub(super) fn new(
         job: Job,
         threads: usize,
-        progress: Progress,
-        report: Report,
-    ) -> (Arc<Self>, Vec<Part>) {
+        progress: ProgressCallback,
+        report: ResultCallback,
+    ) -> (Arc<Self>, Vec<JobPart>) {
         let limit = job.limit();
         let jobs = job.split(threads);
-        let state = State {
+        let state = SplitJobState {
             report: Some(report),
             running: jobs.len(),
             ended: Vec::new(),
@@ -75,7 +75,7 @@ impl Task {
             progress,
             state: Mutex::new(state),
         });
-        let part = |job| Part {
+        let part = |job| JobPart {
             job,
             task: Arc::clone(&task),
         };
@@ -123,7 +123,7 @@ impl Task {
         let tried = self.tried.fetch_add(hashes, Ordering::Relaxed);
         let mut state = self.lock();
         let told = *state.told.get_or_insert(now);
-        if now.saturating_duration_since(told) >= BETWEEN_REPORTS {
+        if now.saturating_duration_since(told) >= PROGRESS_INTERVAL {
             state.told = Some(now);
             drop(state);
             (self.progress)(tried.saturating_add(hashes));
@@ -131,22 +131,22 @@ impl Task {
     }
 
     /// What is under this lock is changed in single steps, so a poisoned one is as good as any.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SplitJobState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Part {
+impl JobPart {
     /// Takes one step.
-    pub(super) fn turn(mut self) -> Turn {
+    pub(super) fn step(mut self) -> StepResult {
         if self.task.over.load(Ordering::Relaxed) {
             self.task.answer(None);
-            return Turn::Ended;
+            return StepResult::Ended;
         }
         if self.task.out_of_time(Instant::now()) {
             let Self { job, task } = self;
             task.leave(Some(job));
-            return Turn::Ended;
+            return StepResult::Ended;
         }
         let before = self.job.tried();
         // A job that panicked is never stepped again, so what state it is in does not matter.
@@ -156,7 +156,7 @@ impl Part {
                     self.task
                         .count(tried.saturating_sub(before), Instant::now());
                 }
-                return Turn::Unfinished(self);
+                return StepResult::Unfinished(self);
             }
             Ok(Some(done)) => self.task.answer(Some(done)),
             Err(_) => {
@@ -164,21 +164,21 @@ impl Part {
                 self.task.leave(None);
             }
         }
-        Turn::Ended
+        StepResult::Ended
     }
 }
 
-impl fmt::Debug for Task {
+impl fmt::Debug for SplitJob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Task").finish_non_exhaustive()
+        f.debug_struct("SplitJob").finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for Part {
+impl fmt::Debug for JobPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Part").finish_non_exhaustive()
+        f.debug_struct("JobPart").finish_non_exhaustive()
     }
 }
 
 /// Somebody may be watching.
-const BETWEEN_REPORTS: Duration = Duration::from_millis(500);
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);

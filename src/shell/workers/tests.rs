@@ -8,7 +8,7 @@ use super::*;
 use crate::pow::{Generations, PowGoal, PowJob};
 
 /// Long enough for the busiest machine; nothing is measured against it.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TEST_TIMEOUT: Duration = Duration::from_secs(120);
 
 fn seal(goal: PowGoal) -> Job {
     let job = PowJob::over(vec![7; 600], Generations::Modern, goal).unwrap();
@@ -16,18 +16,18 @@ fn seal(goal: PowGoal) -> Job {
 }
 
 /// Runs a job; its answer comes through the channel.
-fn run(workers: &Workers, job: Job) -> (Cancel, mpsc::Receiver<Option<Done>>) {
+fn run(workers: &Workers, job: Job) -> (CancelOnDrop, mpsc::Receiver<Option<Done>>) {
     let (report, answer) = mpsc::channel();
     let cancel = workers.run(job, |_| {}, move |done| report.send(done).unwrap());
     (cancel, answer)
 }
 
 fn wait(answer: &mpsc::Receiver<Option<Done>>) -> Option<Done> {
-    answer.recv_timeout(PATIENCE).unwrap()
+    answer.recv_timeout(TEST_TIMEOUT).unwrap()
 }
 
 /// Waits until no part of a job is left in any thread.
-fn gone(cancel: &Cancel) {
+fn gone(cancel: &CancelOnDrop) {
     while Arc::strong_count(&cancel.0) > 1 {
         thread::yield_now();
     }
@@ -86,8 +86,8 @@ fn a_long_search_tells_how_far_it_is() {
         let _ = tell.send(tried);
     };
     let _cancel = workers.run(seal(PowGoal::Bits(56)), progress, |_| {});
-    let first: u64 = told.recv_timeout(PATIENCE).unwrap();
-    let second = told.recv_timeout(PATIENCE).unwrap();
+    let first: u64 = told.recv_timeout(TEST_TIMEOUT).unwrap();
+    let second = told.recv_timeout(TEST_TIMEOUT).unwrap();
     assert!(0 < first && first < second);
 }
 
@@ -97,7 +97,7 @@ fn the_rate_is_told_to_whoever_asks_before_or_after_it_is_known() {
     for _ in 0..2 {
         let (tell, told) = mpsc::channel();
         workers.when_measured(move |rate| tell.send(rate).unwrap());
-        let rate = told.recv_timeout(PATIENCE).unwrap();
+        let rate = told.recv_timeout(TEST_TIMEOUT).unwrap();
         assert!(rate.is_finite() && rate > 0.0);
     }
 }
@@ -110,6 +110,9 @@ fn the_threads_that_search_have_the_lowest_priority_and_the_others_keep_theirs()
     let priority = || rustix::process::getpriority_process(Some(rustix::thread::gettid()));
     let report = move |_| tell.send(priority()).unwrap();
     let _cancel = workers.run(seal(PowGoal::Bits(1)), |_| {}, report);
-    assert_eq!(told.recv_timeout(PATIENCE).unwrap(), Ok(LOWEST_PRIORITY));
+    assert_eq!(
+        told.recv_timeout(TEST_TIMEOUT).unwrap(),
+        Ok(LOWEST_PRIORITY)
+    );
     assert!(priority().unwrap() < LOWEST_PRIORITY);
 }
