@@ -7,12 +7,12 @@
 //! names the cause and the remedy.
 
 pub mod discovery;
-mod entry;
+mod endpoints;
 mod error;
 pub mod file;
 pub mod mail;
-mod reach;
 pub mod rpc;
+mod toml_value;
 pub mod tor;
 pub mod value;
 
@@ -25,12 +25,12 @@ use circuits::level::Level;
 use crate::endpoint::{Endpoint, PeerAddr};
 use crate::node::{MailService, NodeConfig, PowGeneration};
 
+pub use endpoints::Listen;
 pub use error::ConfigError;
-pub use reach::Listen;
 
 use discovery::DiscoverySettings;
+use endpoints::{advertised, bootnodes, endpoint_to_directory, listen, reachable, to_directory};
 use mail::{MailConfig, MailSettings};
-use reach::{advertised, bootnodes, endpoint_to_directory, listen, reachable, to_directory};
 use rpc::{RpcConfig, RpcSettings};
 use tor::{TorConfig, TorSettings};
 use value::NetworkName;
@@ -83,7 +83,7 @@ pub struct Settings {
 impl Settings {
     /// What these settings say, and what `weaker` ones say where these are silent.
     #[must_use]
-    pub fn over(self, weaker: Self) -> Self {
+    pub fn or(self, weaker: Self) -> Self {
         Self {
             profile: self.profile.or(weaker.profile),
             network: self.network.or(weaker.network),
@@ -100,11 +100,11 @@ impl Settings {
             pool_mb: self.pool_mb.or(weaker.pool_mb),
             guard: self.guard.or(weaker.guard),
             threads: self.threads.or(weaker.threads),
-            discovery: self.discovery.over(weaker.discovery),
-            mail: self.mail.over(weaker.mail),
+            discovery: self.discovery.or(weaker.discovery),
+            mail: self.mail.or(weaker.mail),
             password_file: self.password_file.or(weaker.password_file),
-            rpc: self.rpc.over(weaker.rpc),
-            tor: self.tor.over(weaker.tor),
+            rpc: self.rpc.or(weaker.rpc),
+            tor: self.tor.or(weaker.tor),
         }
     }
 }

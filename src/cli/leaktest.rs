@@ -36,7 +36,7 @@ use super::node::busy_runtime;
 use super::print::Screen;
 use super::{Common, Exit, Failure, run};
 use crate::config::Config;
-use crate::config::tor::Via;
+use crate::config::tor::TorBackend;
 use crate::shell::TorEntryAddresses;
 use crate::shell::runtime::DataLocation;
 use crate::shell::signal::Interrupts;
@@ -171,7 +171,7 @@ fn allowed(location: &DataLocation, config: &Config) -> Result<Allowed, Failure>
             TorEntryAddresses::of(&config.tor, path).map_err(failed)?
         }
         // It tells nobody where its Tor keeps the list of relays.
-        DataLocation::Ephemeral if matches!(config.tor.via, Via::Arti(_)) => {
+        DataLocation::Ephemeral if matches!(config.tor.backend, TorBackend::Arti(_)) => {
             return Err(Failure::usage(
                 "which relays Tor may talk to is read from the data directory; leave out \
                  --ephemeral, and name a directory with --data-dir",

@@ -65,7 +65,7 @@ pub(super) fn serve_mail(common: Common, args: Args) -> Result<Exit, Failure> {
 pub(super) fn plan(common: &Common, args: Args) -> Result<(DataLocation, Config), Failure> {
     no_password_in_arguments()?;
     let location = location(common, &args)?;
-    let settings = Settings::from(args.options).over(from_file(args.config.as_deref(), &location)?);
+    let settings = Settings::from(args.options).or(from_file(args.config.as_deref(), &location)?);
     Ok((location, Config::build(settings)?))
 }
 
@@ -85,7 +85,7 @@ fn run_with(
     no_password_in_arguments()?;
     let location = location(&common, &args)?;
     let mut settings =
-        Settings::from(args.options).over(from_file(args.config.as_deref(), &location)?);
+        Settings::from(args.options).or(from_file(args.config.as_deref(), &location)?);
     change(&mut settings);
     let config = Config::build(settings)?;
     if matches!(location, DataLocation::Ephemeral) && config.node.guard.is_none() {

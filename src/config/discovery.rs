@@ -6,7 +6,7 @@
 
 use toml::de::DeValue;
 
-use super::entry::{Wrong, flag, list, parsed};
+use super::toml_value::{EntryError, flag, list, parsed};
 use crate::discovery::Contact;
 
 /// What one source says; `None` where it says nothing.
@@ -23,18 +23,18 @@ pub(super) const KEYS: [&str; 2] = ["enabled", "bootnodes"];
 
 impl DiscoverySettings {
     /// Takes one entry of the file in.
-    pub(super) fn set(&mut self, key: &str, value: &DeValue<'_>) -> Result<(), Wrong> {
+    pub(super) fn set(&mut self, key: &str, value: &DeValue<'_>) -> Result<(), EntryError> {
         match key {
             "enabled" => self.enabled = Some(flag(value)?),
             "bootnodes" => self.bootnodes = Some(list(value, parsed)?),
-            _ => return Err(Wrong::Key),
+            _ => return Err(EntryError::Key),
         }
         Ok(())
     }
 
     /// What these settings say, and what `weaker` ones say where these are silent.
     #[must_use]
-    pub fn over(self, weaker: Self) -> Self {
+    pub fn or(self, weaker: Self) -> Self {
         Self {
             enabled: self.enabled.or(weaker.enabled),
             bootnodes: self.bootnodes.or(weaker.bootnodes),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use circuits::level::Level;
 
 use super::rpc::NotLoopback;
-use super::tor::TorError;
+use super::tor::TorConfigError;
 
 /// Why settings do not fit together.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +90,7 @@ pub enum ConfigError {
     RelayNeedsOnion,
     /// The settings of Tor do not fit together.
     #[error(transparent)]
-    Tor(#[from] TorError),
+    Tor(#[from] TorConfigError),
     /// A relay that does not listen cannot be reached.
     #[error("a relay must listen; leave out --no-listen, or --relay")]
     RelayNeedsListener,
@@ -111,9 +111,9 @@ impl ConfigError {
                 | Self::OnionWithoutTor { .. }
                 | Self::RpcLeavesMachine(_)
                 | Self::Tor(
-                    TorError::LocalNeedsPrivateTor
-                        | TorError::OnlyNeedsTor
-                        | TorError::SocksLeavesMachine(_)
+                    TorConfigError::LocalNeedsPrivateTor
+                        | TorConfigError::OnlyNeedsTor
+                        | TorConfigError::SocksLeavesMachine(_)
                 )
         )
     }

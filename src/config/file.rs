@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::Settings;
-use super::entry::{Wrong, count, flag, list, number, parsed, text};
+use super::toml_value::{EntryError, count, flag, list, number, parsed, text};
 use super::value;
 use super::{discovery, mail, rpc, tor};
 use crate::suggest::closest;
@@ -49,7 +49,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Settings, FileError> {
         let (offset, name) = (key.span().start, key.get_ref());
         let Some(section) = SECTIONS.iter().find(|section| section.name == name) else {
             set(&mut settings, name, value.get_ref())
-                .map_err(|wrong| at(offset, explain(name, value.get_ref(), wrong)))?;
+                .map_err(|error| at(offset, explain(name, value.get_ref(), error)))?;
             continue;
         };
         let DeValue::Table(entries) = value.get_ref() else {
@@ -59,7 +59,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Settings, FileError> {
         for (key, value) in entries {
             let name = format!("{}.{}", section.name, key.get_ref());
             (section.set)(&mut settings, key.get_ref(), value.get_ref())
-                .map_err(|wrong| at(key.span().start, explain(&name, value.get_ref(), wrong)))?;
+                .map_err(|error| at(key.span().start, explain(&name, value.get_ref(), error)))?;
         }
     }
     Ok(settings)
@@ -93,7 +93,7 @@ pub struct Section {
     /// Its keys.
     keys: &'static [&'static str],
     /// Takes one entry in.
-    set: fn(&mut Settings, &str, &DeValue<'_>) -> Result<(), Wrong>,
+    set: fn(&mut Settings, &str, &DeValue<'_>) -> Result<(), EntryError>,
 }
 
 /// Every table, in the order of [`Settings`].
@@ -129,7 +129,7 @@ pub fn keys() -> impl Iterator<Item = String> {
     KEYS.map(str::to_owned).into_iter().chain(inside)
 }
 
-fn set(settings: &mut Settings, key: &str, value: &DeValue<'_>) -> Result<(), Wrong> {
+fn set(settings: &mut Settings, key: &str, value: &DeValue<'_>) -> Result<(), EntryError> {
     match key {
         "profile" => settings.profile = Some(value::profile(text(value)?)?),
         "network" => settings.network = Some(text(value)?.parse()?),
@@ -149,17 +149,17 @@ fn set(settings: &mut Settings, key: &str, value: &DeValue<'_>) -> Result<(), Wr
         "guard" => settings.guard = Some(value::relay(text(value)?)?),
         "password-file" => settings.password_file = Some(text(value)?.into()),
         "threads" => settings.threads = Some(count(value, value::THREADS)?),
-        _ => return Err(Wrong::Key),
+        _ => return Err(EntryError::Key),
     }
     Ok(())
 }
 
 /// What is wrong with an entry, and what would help.
-fn explain(name: &str, value: &DeValue<'_>, wrong: Wrong) -> String {
-    match wrong {
-        Wrong::Value(cause) => format!("`{name}`: {cause}"),
-        Wrong::Key if value.is_table() => unknown_section(name),
-        Wrong::Key => unknown(name),
+fn explain(name: &str, value: &DeValue<'_>, error: EntryError) -> String {
+    match error {
+        EntryError::Value(cause) => format!("`{name}`: {cause}"),
+        EntryError::Key if value.is_table() => unknown_section(name),
+        EntryError::Key => unknown(name),
     }
 }
 

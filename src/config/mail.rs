@@ -11,7 +11,7 @@ use circuits::ids::RelayKey;
 use toml::de::DeValue;
 use zeroize::Zeroizing;
 
-use super::entry::{Wrong, count, flag, list, parsed, text};
+use super::toml_value::{EntryError, count, flag, list, parsed, text};
 use super::value::{self, BadValue};
 
 /// What one source says; `None` where it says nothing.
@@ -36,7 +36,7 @@ pub(super) const KEYS: [&str; 6] = ["serve", "store", "max-mb", "days", "passwor
 
 impl MailSettings {
     /// Takes one entry of the file in.
-    pub(super) fn set(&mut self, key: &str, value: &DeValue<'_>) -> Result<(), Wrong> {
+    pub(super) fn set(&mut self, key: &str, value: &DeValue<'_>) -> Result<(), EntryError> {
         match key {
             "serve" => self.serve = Some(flag(value)?),
             "store" => self.store = Some(parsed(text(value)?)?),
@@ -44,14 +44,14 @@ impl MailSettings {
             "days" => self.days = Some(count(value, value::MAIL_DAYS)?),
             "password-file" => self.password_file = Some(text(value)?.into()),
             "allow" => self.allow = Some(list(value, value::peer_key)?),
-            _ => return Err(Wrong::Key),
+            _ => return Err(EntryError::Key),
         }
         Ok(())
     }
 
     /// What these settings say, and what `weaker` ones say where these are silent.
     #[must_use]
-    pub fn over(self, weaker: Self) -> Self {
+    pub fn or(self, weaker: Self) -> Self {
         Self {
             serve: self.serve.or(weaker.serve),
             store: self.store.or(weaker.store),

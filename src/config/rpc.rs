@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 
 use toml::de::DeValue;
 
-use super::entry::{Wrong, flag, list, parsed, text};
+use super::toml_value::{EntryError, flag, list, parsed, text};
 use super::value::BadValue;
 use crate::suggest::closest;
 
@@ -19,9 +19,9 @@ use crate::suggest::closest;
 #[derive(Clone, Debug, Default)]
 pub struct RpcSettings {
     /// Where to serve HTTP. Default: nowhere.
-    pub http: Option<Door>,
+    pub http: Option<RpcListen>,
     /// Where to serve WebSocket; may be the address of HTTP. Default: nowhere.
-    pub ws: Option<Door>,
+    pub ws: Option<RpcListen>,
     /// What programs may call over TCP. Default: `shh`, `net` and `web3`.
     pub modules: Option<Vec<Module>>,
     /// Web pages that may call from a browser. Default: none.
@@ -44,7 +44,7 @@ pub(super) const KEYS: [&str; 6] = [
 
 impl RpcSettings {
     /// Takes one entry of the file in.
-    pub(super) fn set(&mut self, key: &str, value: &DeValue<'_>) -> Result<(), Wrong> {
+    pub(super) fn set(&mut self, key: &str, value: &DeValue<'_>) -> Result<(), EntryError> {
         match key {
             "http" => self.http = Some(parsed(text(value)?)?),
             "ws" => self.ws = Some(parsed(text(value)?)?),
@@ -52,14 +52,14 @@ impl RpcSettings {
             "origins" => self.origins = Some(list(value, str::parse)?),
             "allow-key-export" => self.allow_key_export = Some(flag(value)?),
             "danger-no-token" => self.danger_no_token = Some(flag(value)?),
-            _ => return Err(Wrong::Key),
+            _ => return Err(EntryError::Key),
         }
         Ok(())
     }
 
     /// What these settings say, and what `weaker` ones say where these are silent.
     #[must_use]
-    pub fn over(self, weaker: Self) -> Self {
+    pub fn or(self, weaker: Self) -> Self {
         Self {
             http: self.http.or(weaker.http),
             ws: self.ws.or(weaker.ws),
@@ -108,11 +108,14 @@ impl RpcConfig {
     }
 }
 
-fn loopback(setting: &'static str, door: Option<Door>) -> Result<Option<SocketAddr>, NotLoopback> {
-    match door {
-        None | Some(Door::Closed) => Ok(None),
-        Some(Door::At(address)) if address.ip().is_loopback() => Ok(Some(address)),
-        Some(Door::At(address)) => Err(NotLoopback { setting, address }),
+fn loopback(
+    setting: &'static str,
+    listen: Option<RpcListen>,
+) -> Result<Option<SocketAddr>, NotLoopback> {
+    match listen {
+        None | Some(RpcListen::Closed) => Ok(None),
+        Some(RpcListen::At(address)) if address.ip().is_loopback() => Ok(Some(address)),
+        Some(RpcListen::At(address)) => Err(NotLoopback { setting, address }),
     }
 }
 
@@ -132,14 +135,14 @@ pub struct NotLoopback {
 
 /// Where programs can connect over TCP.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Door {
+pub enum RpcListen {
     /// At this address.
     At(SocketAddr),
     /// Nowhere; overrides a weaker source that says otherwise.
     Closed,
 }
 
-impl FromStr for Door {
+impl FromStr for RpcListen {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {

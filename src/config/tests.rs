@@ -150,7 +150,7 @@ fn each_bad_value_names_its_line_and_key() {
 fn stronger_settings_win_and_lists_replace_lists() {
     let weaker = read("level = 'open'\nmax-peers = 3\nlisten = ['127.0.0.1:1']").unwrap();
     let stronger = read("level = 'swift'\nlisten = []").unwrap();
-    let config = Config::build(stronger.over(weaker)).unwrap();
+    let config = Config::build(stronger.or(weaker)).unwrap();
     assert_eq!(
         (config.node.level, config.node.max_peers),
         (Level::Swift, 3)
@@ -311,7 +311,7 @@ fn without_settings_programs_come_by_the_local_socket_only() {
     assert!(rpc.origins.is_empty() && !rpc.allow_key_export && !rpc.danger_no_token);
     let off = read("rpc.http = 'off'").unwrap();
     let on = read("rpc.http = '127.0.0.1:8545'").unwrap();
-    let rpc = Config::build(off.over(on)).unwrap().rpc;
+    let rpc = Config::build(off.or(on)).unwrap().rpc;
     assert_eq!(rpc.http, None);
 }
 

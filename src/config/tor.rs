@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use circuits::ids::Profile;
 use toml::de::DeValue;
 
-use super::entry::{Wrong, count, flag, list, parsed, text};
+use super::toml_value::{EntryError, count, flag, list, parsed, text};
 use super::value::BadValue;
 use crate::endpoint::Endpoint;
 use crate::suggest::closest;
@@ -24,13 +24,13 @@ use crate::suggest::closest;
 #[derive(Clone, Debug, Default)]
 pub struct TorSettings {
     /// Whose Tor. Default: none.
-    pub mode: Option<Mode>,
+    pub mode: Option<TorMode>,
     /// Whether nothing may go out or come in but through Tor. Default: no.
     pub only: Option<bool>,
     /// The daemon's SOCKS port. Default: 127.0.0.1:9050.
     pub socks: Option<SocketAddr>,
     /// The daemon's control port, to ask how far it is. Default: it is not asked.
-    pub control: Option<Control>,
+    pub control: Option<ControlPort>,
     /// The onion service by which the daemon leads to our listener. Default: none.
     pub onion: Option<Endpoint>,
     /// The port of arti's onion service. Default: 20819.
@@ -38,11 +38,11 @@ pub struct TorSettings {
     /// Bridge lines for arti. Default: none, so that relays are contacted directly.
     pub bridges: Option<Vec<String>>,
     /// Programs that carry the traffic to bridges.
-    pub transports: Option<Vec<Transport>>,
+    pub transports: Option<Vec<PluggableTransport>>,
     /// A directory of `*.auth_private` files: keys to services that not everybody may find.
     pub keys: Option<PathBuf>,
     /// Who may find our onion service. Default: everybody who knows its address.
-    pub readers: Option<Vec<Reader>>,
+    pub readers: Option<Vec<ServiceReader>>,
     /// A file that describes a private Tor network, in the words of arti's configuration.
     pub network: Option<PathBuf>,
     /// The operator's word that the daemon belongs to a private network.
@@ -67,7 +67,7 @@ pub(super) const KEYS: [&str; 12] = [
 
 impl TorSettings {
     /// Takes one entry of the file in.
-    pub(super) fn set(&mut self, key: &str, value: &DeValue<'_>) -> Result<(), Wrong> {
+    pub(super) fn set(&mut self, key: &str, value: &DeValue<'_>) -> Result<(), EntryError> {
         match key {
             "mode" => self.mode = Some(parsed(text(value)?)?),
             "only" => self.only = Some(flag(value)?),
@@ -84,14 +84,14 @@ impl TorSettings {
             "readers" => self.readers = Some(list(value, str::parse)?),
             "network" => self.network = Some(text(value)?.into()),
             "private-daemon" => self.private_daemon = Some(flag(value)?),
-            _ => return Err(Wrong::Key),
+            _ => return Err(EntryError::Key),
         }
         Ok(())
     }
 
     /// What these settings say, and what `weaker` ones say where these are silent.
     #[must_use]
-    pub fn over(self, weaker: Self) -> Self {
+    pub fn or(self, weaker: Self) -> Self {
         Self {
             mode: self.mode.or(weaker.mode),
             only: self.only.or(weaker.only),
@@ -113,17 +113,17 @@ impl TorSettings {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct TorConfig {
     /// By whom links go through Tor.
-    pub via: Via,
+    pub backend: TorBackend,
     /// Whether nothing may go out or come in but through Tor.
     pub only: bool,
 }
 
 /// Whose Tor carries our links.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub enum Via {
+pub enum TorBackend {
     /// Nobody's: links are plain connections.
     #[default]
-    Nobody,
+    Off,
     /// The one in this process.
     Arti(ArtiConfig),
     /// A daemon on this machine.
@@ -138,11 +138,11 @@ pub struct ArtiConfig {
     /// Bridge lines.
     pub bridges: Vec<String>,
     /// Programs that carry the traffic to bridges.
-    pub transports: Vec<Transport>,
+    pub transports: Vec<PluggableTransport>,
     /// A directory of keys to services that not everybody may find.
     pub keys: Option<PathBuf>,
     /// Who may find our onion service; everybody, if nobody is named.
-    pub readers: Vec<Reader>,
+    pub readers: Vec<ServiceReader>,
     /// A file that describes a private network; the public one if absent.
     pub network: Option<PathBuf>,
 }
@@ -153,7 +153,7 @@ pub struct DaemonConfig {
     /// Its SOCKS port; a loopback address.
     pub socks: SocketAddr,
     /// Its control port.
-    pub control: Option<Control>,
+    pub control: Option<ControlPort>,
     /// The onion service that leads to our listener.
     pub onion: Option<Endpoint>,
 }
@@ -163,43 +163,43 @@ impl TorConfig {
     ///
     /// # Errors
     ///
-    /// [`TorError`] names the first rule broken, and what to do.
-    pub fn build(settings: TorSettings, profile: Profile) -> Result<Self, TorError> {
+    /// [`TorConfigError`] names the first rule broken, and what to do.
+    pub fn build(settings: TorSettings, profile: Profile) -> Result<Self, TorConfigError> {
         let only = settings.only.unwrap_or(false);
-        let mode = settings.mode.unwrap_or(Mode::Off);
-        if mode != Mode::Off && profile == Profile::Local && !settings.is_private(mode) {
-            return Err(TorError::LocalNeedsPrivateTor);
+        let mode = settings.mode.unwrap_or(TorMode::Off);
+        if mode != TorMode::Off && profile == Profile::Local && !settings.is_private(mode) {
+            return Err(TorConfigError::LocalNeedsPrivateTor);
         }
-        let via = match mode {
-            Mode::Off if only => return Err(TorError::OnlyNeedsTor),
-            Mode::Off => Via::Nobody,
-            Mode::Arti if cfg!(not(feature = "tor")) => return Err(TorError::NoArti),
-            Mode::Arti => Via::Arti(arti(settings)?),
-            Mode::Socks => Via::Daemon(daemon(settings)?),
+        let backend = match mode {
+            TorMode::Off if only => return Err(TorConfigError::OnlyNeedsTor),
+            TorMode::Off => TorBackend::Off,
+            TorMode::Arti if cfg!(not(feature = "tor")) => return Err(TorConfigError::NoArti),
+            TorMode::Arti => TorBackend::Arti(arti(settings)?),
+            TorMode::Socks => TorBackend::Daemon(daemon(settings)?),
         };
-        Ok(Self { via, only })
+        Ok(Self { backend, only })
     }
 
     /// Whether links go through Tor.
     #[must_use]
     pub const fn is_on(&self) -> bool {
-        !matches!(self.via, Via::Nobody)
+        !matches!(self.backend, TorBackend::Off)
     }
 }
 
 impl TorSettings {
-    fn is_private(&self, mode: Mode) -> bool {
+    fn is_private(&self, mode: TorMode) -> bool {
         match mode {
-            Mode::Off => true,
-            Mode::Arti => self.network.is_some(),
-            Mode::Socks => self.private_daemon == Some(true),
+            TorMode::Off => true,
+            TorMode::Arti => self.network.is_some(),
+            TorMode::Socks => self.private_daemon == Some(true),
         }
     }
 }
 
-fn arti(settings: TorSettings) -> Result<ArtiConfig, TorError> {
+fn arti(settings: TorSettings) -> Result<ArtiConfig, TorConfigError> {
     if settings.socks.is_some() || settings.control.is_some() || settings.onion.is_some() {
-        return Err(TorError::DaemonOnly);
+        return Err(TorConfigError::DaemonOnly);
     }
     let config = ArtiConfig {
         onion_port: settings.onion_port.unwrap_or(ONION_PORT),
@@ -210,12 +210,12 @@ fn arti(settings: TorSettings) -> Result<ArtiConfig, TorError> {
         network: settings.network,
     };
     match config.bridges.is_empty() && !config.transports.is_empty() {
-        true => Err(TorError::TransportWithoutBridge),
+        true => Err(TorConfigError::TransportWithoutBridge),
         false => Ok(config),
     }
 }
 
-fn daemon(settings: TorSettings) -> Result<DaemonConfig, TorError> {
+fn daemon(settings: TorSettings) -> Result<DaemonConfig, TorConfigError> {
     let ours = [
         settings.bridges.is_some(),
         settings.transports.is_some(),
@@ -225,14 +225,14 @@ fn daemon(settings: TorSettings) -> Result<DaemonConfig, TorError> {
         settings.onion_port.is_some(),
     ];
     if ours.contains(&true) {
-        return Err(TorError::ArtiOnly);
+        return Err(TorConfigError::ArtiOnly);
     }
     let socks = settings.socks.unwrap_or(SOCKS);
     if !socks.ip().is_loopback() {
-        return Err(TorError::SocksLeavesMachine(socks));
+        return Err(TorConfigError::SocksLeavesMachine(socks));
     }
     match settings.onion {
-        Some(Endpoint::Tcp(_)) => Err(TorError::NotOnion),
+        Some(Endpoint::Tcp(_)) => Err(TorConfigError::NotOnion),
         onion => Ok(DaemonConfig {
             socks,
             control: settings.control,
@@ -243,7 +243,7 @@ fn daemon(settings: TorSettings) -> Result<DaemonConfig, TorError> {
 
 /// Whose Tor, in one word.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Mode {
+pub enum TorMode {
     /// None.
     Off,
     /// The one in this process.
@@ -252,7 +252,7 @@ pub enum Mode {
     Socks,
 }
 
-impl Mode {
+impl TorMode {
     const ALL: [Self; 3] = [Self::Off, Self::Arti, Self::Socks];
 
     /// Its name.
@@ -266,7 +266,7 @@ impl Mode {
     }
 }
 
-impl FromStr for Mode {
+impl FromStr for TorMode {
     type Err = BadValue;
 
     fn from_str(word: &str) -> Result<Self, BadValue> {
@@ -282,14 +282,14 @@ impl FromStr for Mode {
 
 /// A daemon's control port.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Control {
+pub enum ControlPort {
     /// On loopback.
     Tcp(SocketAddr),
     /// A socket in the file system.
     Unix(PathBuf),
 }
 
-impl FromStr for Control {
+impl FromStr for ControlPort {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
@@ -307,14 +307,14 @@ impl FromStr for Control {
 
 /// A pluggable transport: `obfs4=/usr/bin/obfs4proxy`, several names separated by commas.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Transport {
+pub struct PluggableTransport {
     /// The names that bridge lines use.
     pub protocols: Vec<String>,
     /// The program.
     pub program: PathBuf,
 }
 
-impl FromStr for Transport {
+impl FromStr for PluggableTransport {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
@@ -332,14 +332,14 @@ impl FromStr for Transport {
 
 /// Somebody who may find our onion service: `NAME=descriptor:x25519:KEY`.
 #[derive(Clone, Eq, PartialEq)]
-pub struct Reader {
+pub struct ServiceReader {
     /// For the operator's use.
     pub name: String,
     /// As that somebody's Tor printed it.
     pub key: String,
 }
 
-impl FromStr for Reader {
+impl FromStr for ServiceReader {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
@@ -357,15 +357,15 @@ impl FromStr for Reader {
     }
 }
 
-impl fmt::Debug for Reader {
+impl fmt::Debug for ServiceReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Reader([redacted])")
+        f.write_str("ServiceReader([redacted])")
     }
 }
 
 /// Why the settings of Tor do not fit together.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum TorError {
+pub enum TorConfigError {
     /// A setting that only arti understands.
     #[error(
         "`tor.bridges`, `tor.transports`, `tor.keys`, `tor.readers`, `tor.network` and \
@@ -420,13 +420,13 @@ const ONION_PORT: u16 = 20_819;
 mod tests {
     use super::*;
 
-    fn build(settings: TorSettings) -> Result<TorConfig, TorError> {
+    fn build(settings: TorSettings) -> Result<TorConfig, TorConfigError> {
         TorConfig::build(settings, Profile::Main)
     }
 
     fn socks() -> TorSettings {
         TorSettings {
-            mode: Some(Mode::Socks),
+            mode: Some(TorMode::Socks),
             ..TorSettings::default()
         }
     }
@@ -443,7 +443,7 @@ mod tests {
             only: Some(true),
             ..TorSettings::default()
         };
-        assert_eq!(build(settings), Err(TorError::OnlyNeedsTor));
+        assert_eq!(build(settings), Err(TorConfigError::OnlyNeedsTor));
     }
 
     #[test]
@@ -453,7 +453,10 @@ mod tests {
             socks: Some(far),
             ..socks()
         };
-        assert_eq!(build(settings), Err(TorError::SocksLeavesMachine(far)));
+        assert_eq!(
+            build(settings),
+            Err(TorConfigError::SocksLeavesMachine(far))
+        );
     }
 
     #[test]
@@ -462,14 +465,14 @@ mod tests {
             bridges: Some(vec!["obfs4 192.0.2.1:443".to_owned()]),
             ..socks()
         };
-        assert_eq!(build(settings), Err(TorError::ArtiOnly));
+        assert_eq!(build(settings), Err(TorConfigError::ArtiOnly));
     }
 
     #[test]
     fn a_local_network_takes_a_private_tor_only() {
         assert_eq!(
             TorConfig::build(socks(), Profile::Local),
-            Err(TorError::LocalNeedsPrivateTor)
+            Err(TorConfigError::LocalNeedsPrivateTor)
         );
         let vouched = TorSettings {
             private_daemon: Some(true),
@@ -480,10 +483,14 @@ mod tests {
 
     #[test]
     fn transports_and_readers_read_as_they_are_written() {
-        let transport: Transport = "obfs4,meek_lite=/usr/bin/obfs4proxy".parse().unwrap();
+        let transport: PluggableTransport = "obfs4,meek_lite=/usr/bin/obfs4proxy".parse().unwrap();
         assert_eq!(transport.protocols, ["obfs4", "meek_lite"]);
-        assert!("obfs4".parse::<Transport>().is_err());
-        assert!("alice=descriptor:x25519:ABC".parse::<Reader>().is_ok());
-        assert!("alice=ABC".parse::<Reader>().is_err());
+        assert!("obfs4".parse::<PluggableTransport>().is_err());
+        assert!(
+            "alice=descriptor:x25519:ABC"
+                .parse::<ServiceReader>()
+                .is_ok()
+        );
+        assert!("alice=ABC".parse::<ServiceReader>().is_err());
     }
 }

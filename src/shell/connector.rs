@@ -83,10 +83,10 @@ async fn direct(endpoint: Endpoint) -> Result<LinkStream, DialError> {
 
 #[cfg(feature = "tor")]
 async fn arti(tor: &whisht_tor::Tor, endpoint: Endpoint) -> Result<LinkStream, DialError> {
-    use whisht_tor::{ConnectError, Target};
+    use whisht_tor::{ConnectError, DialTarget};
     let target = match endpoint {
-        Endpoint::Tcp(address) => Target::Clear(address),
-        Endpoint::Onion(key, port) => Target::Onion(onion_name(&key), port),
+        Endpoint::Tcp(address) => DialTarget::Clear(address),
+        Endpoint::Onion(key, port) => DialTarget::Onion(onion_name(&key), port),
     };
     match tor.dial(target).await {
         Ok(stream) => Ok(LinkStream::Arti(Box::new(stream))),

@@ -27,7 +27,7 @@ use super::udp::{self, UdpError};
 use super::{
     Handle, LinkTransport, NoRandomness, Setup, Stopped, TransportError, Workers, random, start,
 };
-use crate::config::tor::{TorConfig, Via};
+use crate::config::tor::{TorBackend, TorConfig};
 use crate::config::{Config, Listen};
 use crate::endpoint::Endpoint;
 use crate::link::LinkKey;
@@ -262,9 +262,9 @@ fn tor_state(
     storage: &Storage,
     tor: &TorConfig,
 ) -> Result<(Option<PrivateDir>, PathBuf), RuntimeError> {
-    match (storage, &tor.via) {
+    match (storage, &tor.backend) {
         (Storage::Disk(dir), _) => Ok((None, dir.path().join(ARTI))),
-        (Storage::Memory, Via::Arti(_)) => {
+        (Storage::Memory, TorBackend::Arti(_)) => {
             let dir = PrivateDir::make()?;
             let path = dir.0.clone();
             Ok((Some(dir), path))

@@ -193,7 +193,7 @@ pub(super) async fn accept(
 /// Takes streams in that come to our onion service, for as long as there is one.
 #[cfg(feature = "tor")]
 pub(super) async fn accept_onion(
-    mut incoming: whisht_tor::Incoming,
+    mut incoming: whisht_tor::IncomingStreams,
     limiter: AcceptLimiter,
     net: mpsc::Sender<NetEvent>,
 ) {

@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use super::connector::{Connector, DialError};
 use super::data_dir::ARTI;
-use crate::config::tor::{DaemonConfig, TorConfig, Via};
+use crate::config::tor::{DaemonConfig, TorBackend, TorConfig};
 use crate::endpoint::Endpoint;
 use crate::node::Reach;
 
@@ -30,7 +30,7 @@ pub struct LinkTransport {
     onion: Option<Endpoint>,
     /// Streams that come to the onion service of the Tor in this process.
     #[cfg(feature = "tor")]
-    pub(super) incoming: Option<whisht_tor::Incoming>,
+    pub(super) incoming: Option<whisht_tor::IncomingStreams>,
     /// Whether links can be had.
     pub(super) reach: watch::Receiver<Reach>,
     outcomes: mpsc::UnboundedSender<DialOutcome>,
@@ -54,7 +54,7 @@ pub enum TransportError {
     /// The Tor in this process does not start.
     #[cfg(feature = "tor")]
     #[error("Tor does not start: {0}")]
-    Tor(#[from] whisht_tor::StartError),
+    Tor(#[from] whisht_tor::TorStartError),
     /// This program was built without arti.
     #[cfg(not(feature = "tor"))]
     #[error("this whisht was built without arti; use tor.mode = \"socks\"")]
@@ -113,13 +113,13 @@ impl LinkTransport {
         state: &Path,
         serve: bool,
     ) -> Result<Self, TransportError> {
-        match &config.via {
-            Via::Nobody => Ok(Self::direct()),
-            Via::Daemon(daemon) => Ok(Self::through_daemon(daemon)),
+        match &config.backend {
+            TorBackend::Off => Ok(Self::direct()),
+            TorBackend::Daemon(daemon) => Ok(Self::through_daemon(daemon)),
             #[cfg(feature = "tor")]
-            Via::Arti(arti) => Self::through_arti(arti, state, serve).await,
+            TorBackend::Arti(arti) => Self::through_arti(arti, state, serve).await,
             #[cfg(not(feature = "tor"))]
-            Via::Arti(_) => {
+            TorBackend::Arti(_) => {
                 let _ = (state, serve);
                 Err(TransportError::NoArti)
             }
@@ -169,7 +169,7 @@ impl LinkTransport {
                 let settings = whisht_tor::ServiceSettings {
                     port: config.onion_port,
                     readers: readers
-                        .map(|reader| whisht_tor::Reader {
+                        .map(|reader| whisht_tor::AuthorizedClient {
                             name: reader.name.clone(),
                             key: reader.key.clone(),
                         })
@@ -212,18 +212,18 @@ impl TorEntryAddresses {
     ///
     /// [`TransportError`] if Tor cannot be started like this.
     pub fn of(config: &TorConfig, data_dir: &Path) -> Result<Self, TransportError> {
-        match &config.via {
+        match &config.backend {
             // A daemon is on loopback.
-            Via::Nobody | Via::Daemon(_) => Ok(Self::default()),
+            TorBackend::Off | TorBackend::Daemon(_) => Ok(Self::default()),
             #[cfg(feature = "tor")]
-            Via::Arti(arti) => Ok(Self {
+            TorBackend::Arti(arti) => Ok(Self {
                 arti: Some(whisht_tor::EntryAddresses::of(&settings(
                     arti,
                     &data_dir.join(ARTI),
                 )?)?),
             }),
             #[cfg(not(feature = "tor"))]
-            Via::Arti(_) => {
+            TorBackend::Arti(_) => {
                 let _ = data_dir;
                 Err(TransportError::NoArti)
             }
@@ -250,21 +250,21 @@ impl TorEntryAddresses {
 fn settings(
     config: &crate::config::tor::ArtiConfig,
     state: &Path,
-) -> Result<whisht_tor::Settings, TransportError> {
+) -> Result<whisht_tor::ArtiSettings, TransportError> {
     let read = |path: &std::path::PathBuf| {
         std::fs::read_to_string(path).map_err(|error| TransportError::Network {
             path: path.clone(),
             error,
         })
     };
-    Ok(whisht_tor::Settings {
+    Ok(whisht_tor::ArtiSettings {
         directory: state.to_owned(),
         network: config.network.as_ref().map(read).transpose()?,
         bridges: config.bridges.clone(),
         transports: config
             .transports
             .iter()
-            .map(|transport| whisht_tor::Transport {
+            .map(|transport| whisht_tor::TransportProgram {
                 protocols: transport.protocols.clone(),
                 program: transport.program.clone(),
             })
@@ -277,7 +277,7 @@ fn settings(
 /// show that its network is gone, which it may not notice for hours.
 #[cfg(feature = "tor")]
 async fn watch_arti(
-    mut progress: watch::Receiver<whisht_tor::Progress>,
+    mut progress: watch::Receiver<whisht_tor::BootstrapProgress>,
     reach: watch::Sender<Reach>,
     mut outcomes: mpsc::UnboundedReceiver<DialOutcome>,
 ) {

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use whisht::config::tor::{Mode, TorSettings};
+use whisht::config::tor::{TorMode, TorSettings};
 use whisht::config::{Config, Settings};
 use whisht::shell::TorEntryAddresses;
 
@@ -58,7 +58,7 @@ fn arti(dir: &Path, tor: &TorNetwork) {
     // On loopback nobody asks which relays there are, so it is asked here.
     let settings = Settings {
         tor: TorSettings {
-            mode: Some(Mode::Arti),
+            mode: Some(TorMode::Arti),
             network: Some(tor.description().into()),
             ..TorSettings::default()
         },

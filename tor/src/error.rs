@@ -10,7 +10,7 @@ use thiserror::Error;
 
 /// Why Tor cannot start. Nothing was sent.
 #[derive(Debug, Error)]
-pub enum StartError {
+pub enum TorStartError {
     /// A setting is not what arti takes.
     #[error("Tor does not take this setting: {0}")]
     Setting(String),
@@ -63,7 +63,7 @@ impl ConnectError {
 }
 
 /// An error with everything that led to it. Addresses in it are redacted by arti.
-pub(crate) fn told(error: &dyn std::error::Error) -> String {
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut told = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

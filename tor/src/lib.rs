@@ -10,18 +10,18 @@
 //! connection without the bridges that were asked for.
 
 mod client;
-mod entries;
+mod entry_addresses;
 mod error;
 mod progress;
 mod service;
 mod settings;
 
-pub use client::{Dialed, Starting, Target, Tor};
-pub use entries::EntryAddresses;
-pub use error::{ConnectError, StartError};
-pub use progress::Progress;
-pub use service::{Incoming, OnionService};
-pub use settings::{Reader, ServiceSettings, Settings, Transport};
+pub use client::{DialFuture, DialTarget, StartFuture, Tor};
+pub use entry_addresses::EntryAddresses;
+pub use error::{ConnectError, TorStartError};
+pub use progress::BootstrapProgress;
+pub use service::{IncomingStreams, OnionService};
+pub use settings::{ArtiSettings, AuthorizedClient, ServiceSettings, TransportProgram};
 
 /// A stream through Tor. Written bytes leave at the next flush.
 pub type Stream = arti_client::DataStream;

@@ -6,7 +6,7 @@ use arti_client::status::BootstrapStatus;
 
 /// How far Tor is on its way to carrying traffic.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Progress {
+pub struct BootstrapProgress {
     /// 0 to 100.
     pub percent: u8,
     /// Whether streams can be had now, as far as Tor knows. It may still believe so for a while
@@ -16,7 +16,7 @@ pub struct Progress {
     pub blocked: Option<String>,
 }
 
-impl Progress {
+impl BootstrapProgress {
     pub(crate) fn of(status: &BootstrapStatus) -> Self {
         Self {
             percent: percent(status.as_frac()),
@@ -26,7 +26,7 @@ impl Progress {
     }
 }
 
-impl fmt::Display for Progress {
+impl fmt::Display for BootstrapProgress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.blocked, self.ready) {
             (Some(blocked), _) => write!(f, "{} %, blocked: {blocked}", self.percent),
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn what_is_in_the_way_is_said() {
-        let blocked = Progress {
+        let blocked = BootstrapProgress {
             percent: 8,
             ready: false,
             blocked: Some("no route".to_owned()),

@@ -11,7 +11,7 @@ use tor_hsservice::{RendRequest, RunningOnionService, StreamRequest, handle_rend
 use tor_proto::stream::IncomingStreamRequest;
 
 use crate::Stream;
-use crate::error::StartError;
+use crate::error::TorStartError;
 
 /// A running onion service. Dropping it takes it off the network; streams that stand remain.
 pub struct OnionService {
@@ -24,17 +24,17 @@ impl OnionService {
         running: Arc<RunningOnionService>,
         requests: impl futures_util::Stream<Item = RendRequest> + Send + 'static,
         port: u16,
-    ) -> Result<(Self, Incoming), StartError> {
+    ) -> Result<(Self, IncomingStreams), TorStartError> {
         let name = running
             .onion_address()
-            .ok_or_else(|| StartError::System("the onion service has no key".to_owned()))?
+            .ok_or_else(|| TorStartError::System("the onion service has no key".to_owned()))?
             .display_unredacted()
             .to_string();
         let service = Self {
             _running: running,
             name,
         };
-        Ok((service, Incoming::new(requests, port)))
+        Ok((service, IncomingStreams::new(requests, port)))
     }
 
     /// Its name, with `.onion`.
@@ -51,9 +51,9 @@ impl fmt::Debug for OnionService {
 }
 
 /// Streams that others open to our service.
-pub struct Incoming(BoxStream<'static, Stream>);
+pub struct IncomingStreams(BoxStream<'static, Stream>);
 
-impl Incoming {
+impl IncomingStreams {
     /// Takes requests for `port`, as many at once as may wait for slow circuits.
     fn new(
         requests: impl futures_util::Stream<Item = RendRequest> + Send + 'static,
@@ -62,7 +62,7 @@ impl Incoming {
         let answers = handle_rend_requests(requests).map(move |request| answer(request, port));
         Self(
             answers
-                .buffer_unordered(AT_ONCE)
+                .buffer_unordered(MAX_PENDING_STREAMS)
                 .filter_map(async |stream| stream)
                 .boxed(),
         )
@@ -74,9 +74,9 @@ impl Incoming {
     }
 }
 
-impl fmt::Debug for Incoming {
+impl fmt::Debug for IncomingStreams {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Incoming(..)")
+        f.write_str("IncomingStreams(..)")
     }
 }
 
@@ -95,4 +95,4 @@ async fn answer(request: StreamRequest, port: u16) -> Option<Stream> {
 }
 
 /// Streams whose acceptance may wait for a circuit that somebody keeps slow.
-const AT_ONCE: usize = 64;
+const MAX_PENDING_STREAMS: usize = 64;

@@ -2,7 +2,7 @@
 //!
 //! Everything is read strictly. Arti itself takes an unknown key for a comment, and a network
 //! section with a mistyped name would mean the public network; so what is not recognised is
-//! refused ([`StartError::Unknown`]).
+//! refused ([`TorStartError::Unknown`]).
 
 use std::path::{Path, PathBuf};
 
@@ -14,11 +14,11 @@ use tor_config::sources::MustRead;
 use tor_config::{ConfigurationSource, ConfigurationSources};
 use tor_hsservice::HsNickname;
 
-use crate::error::{StartError, told};
+use crate::error::{TorStartError, with_causes};
 
 /// Settings of the client.
 #[derive(Clone, Debug, Default)]
-pub struct Settings {
+pub struct ArtiSettings {
     /// Where keys, guards and the directory are kept; made with mode 0700.
     pub directory: PathBuf,
     /// The sections of arti's own configuration that name a private network (`[tor_network]` and
@@ -28,7 +28,7 @@ pub struct Settings {
     /// directly.
     pub bridges: Vec<String>,
     /// Programs that carry the traffic to bridges.
-    pub transports: Vec<Transport>,
+    pub transports: Vec<TransportProgram>,
     /// A directory of `*.auth_private` files as C tor keeps them: keys for services that are for
     /// chosen clients only.
     pub keys: Option<PathBuf>,
@@ -36,7 +36,7 @@ pub struct Settings {
 
 /// A pluggable transport.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Transport {
+pub struct TransportProgram {
     /// The names that bridge lines use, such as `obfs4`.
     pub protocols: Vec<String>,
     /// The program.
@@ -49,21 +49,21 @@ pub struct ServiceSettings {
     /// The port that the service is reached at.
     pub port: u16,
     /// Who may find the service; everybody, if nobody is named.
-    pub readers: Vec<Reader>,
+    pub readers: Vec<AuthorizedClient>,
 }
 
 /// Somebody who may find a service.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Reader {
+pub struct AuthorizedClient {
     /// For the operator's use.
     pub name: String,
     /// `descriptor:x25519:BASE32`, as the client prints it.
     pub key: String,
 }
 
-impl Settings {
+impl ArtiSettings {
     /// The client's configuration, with nothing left to a default that matters.
-    pub(crate) fn build(&self) -> Result<TorClientConfig, StartError> {
+    pub(crate) fn build(&self) -> Result<TorClientConfig, TorStartError> {
         let ours = toml::to_string(&Sections::of(self)).map_err(|error| setting(&error))?;
         let mut sources = ConfigurationSources::new_empty();
         for text in self.network.iter().chain([&ours]) {
@@ -76,7 +76,7 @@ impl Settings {
                 .map_err(|error| setting(&error))?;
         match resolved.unrecognized.as_slice() {
             [] => Ok(resolved.value),
-            unknown => Err(StartError::Unknown(
+            unknown => Err(TorStartError::Unknown(
                 unknown.iter().map(ToString::to_string).collect(),
             )),
         }
@@ -84,7 +84,7 @@ impl Settings {
 }
 
 impl ServiceSettings {
-    pub(crate) fn build(&self) -> Result<OnionServiceConfig, StartError> {
+    pub(crate) fn build(&self) -> Result<OnionServiceConfig, TorStartError> {
         let nickname =
             HsNickname::try_from(NICKNAME.to_owned()).map_err(|error| setting(&error))?;
         let mut builder = OnionServiceConfigBuilder::default();
@@ -92,7 +92,7 @@ impl ServiceSettings {
         if !self.readers.is_empty() {
             let restricted = builder.restricted_discovery();
             restricted.enabled(true);
-            for Reader { name, key } in &self.readers {
+            for AuthorizedClient { name, key } in &self.readers {
                 let name = name.parse().map_err(|error| setting(&error))?;
                 let key = key.parse().map_err(|error| setting(&error))?;
                 restricted.static_keys().access().push((name, key));
@@ -105,19 +105,19 @@ impl ServiceSettings {
 /// The part of arti's configuration that we write.
 #[derive(Serialize)]
 struct Sections<'a> {
-    storage: Storage<'a>,
-    bridges: Bridges<'a>,
+    storage: StorageSection<'a>,
+    bridges: BridgesSection<'a>,
 }
 
 #[derive(Serialize)]
-struct Storage<'a> {
+struct StorageSection<'a> {
     state_dir: Literal,
     cache_dir: Literal,
-    keystore: Keystore<'a>,
+    keystore: KeystoreSection<'a>,
 }
 
 #[derive(Serialize)]
-struct Keystore<'a> {
+struct KeystoreSection<'a> {
     ctor: CTor<'a>,
 }
 
@@ -134,7 +134,7 @@ struct CTorClient<'a> {
 }
 
 #[derive(Serialize)]
-struct Bridges<'a> {
+struct BridgesSection<'a> {
     /// Said outright: with `auto`, an empty list would mean a direct connection.
     enabled: bool,
     bridges: &'a [String],
@@ -163,24 +163,24 @@ impl Literal {
 }
 
 impl<'a> Sections<'a> {
-    fn of(settings: &'a Settings) -> Self {
+    fn of(settings: &'a ArtiSettings) -> Self {
         let client = |path: &'a PathBuf| CTorClient { id: "keys", path };
-        let transport = |transport: &'a Transport| ManagedTransport {
+        let transport = |transport: &'a TransportProgram| ManagedTransport {
             protocols: &transport.protocols,
             path: Literal::of(&transport.program),
             run_on_startup: true,
         };
         Self {
-            storage: Storage {
+            storage: StorageSection {
                 state_dir: Literal::of(settings.directory.join("state")),
                 cache_dir: Literal::of(settings.directory.join("cache")),
-                keystore: Keystore {
+                keystore: KeystoreSection {
                     ctor: CTor {
                         clients: settings.keys.iter().map(client).collect(),
                     },
                 },
             },
-            bridges: Bridges {
+            bridges: BridgesSection {
                 enabled: !settings.bridges.is_empty(),
                 bridges: &settings.bridges,
                 transports: settings.transports.iter().map(transport).collect(),
@@ -189,8 +189,8 @@ impl<'a> Sections<'a> {
     }
 }
 
-fn setting(error: &(dyn std::error::Error + 'static)) -> StartError {
-    StartError::Setting(told(error))
+fn setting(error: &(dyn std::error::Error + 'static)) -> TorStartError {
+    TorStartError::Setting(with_causes(error))
 }
 
 /// The service's name within arti's state, which its key and so its address hang on.

@@ -1,6 +1,6 @@
 //! The table `[rpc]` as flags and environment variables.
 
-use crate::config::rpc::{Door, Module, Origin, RpcSettings};
+use crate::config::rpc::{Module, Origin, RpcListen, RpcSettings};
 
 /// Flags of the doors for other programs.
 #[derive(Debug, clap::Args)]
@@ -9,10 +9,10 @@ use crate::config::rpc::{Door, Module, Origin, RpcSettings};
 pub(super) struct Options {
     /// Serve HTTP here, to programs on this machine, such as 127.0.0.1:8545 [default: off]
     #[arg(long, env = "WHISHT_RPC_HTTP", value_name = "ADDRESS:PORT")]
-    rpc_http: Option<Door>,
+    rpc_http: Option<RpcListen>,
     /// Serve WebSocket here; may be the address of HTTP [default: off]
     #[arg(long, env = "WHISHT_RPC_WS", value_name = "ADDRESS:PORT")]
-    rpc_ws: Option<Door>,
+    rpc_ws: Option<RpcListen>,
     /// What may be called: admin, net, shh, web3, whisht [default: shh,net,web3]
     #[arg(
         long,

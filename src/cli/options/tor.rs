@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::config::tor::{Control, Mode, Reader, TorSettings, Transport};
+use crate::config::tor::{ControlPort, PluggableTransport, ServiceReader, TorMode, TorSettings};
 use crate::endpoint::Endpoint;
 
 /// Flags of the way through Tor.
@@ -13,7 +13,7 @@ use crate::endpoint::Endpoint;
 pub(super) struct Options {
     /// Send every link through Tor: off, arti (in this process) or socks (a daemon) [default: off]
     #[arg(long, env = "WHISHT_TOR_MODE", value_name = "MODE")]
-    tor_mode: Option<Mode>,
+    tor_mode: Option<TorMode>,
     /// Let nothing in or out but through Tor
     #[arg(
         long, env = "WHISHT_TOR_ONLY", value_name = "BOOL", num_args = 0..=1,
@@ -25,7 +25,7 @@ pub(super) struct Options {
     tor_socks: Option<SocketAddr>,
     /// The daemon's control port, to ask how far it is: 127.0.0.1:9051 or unix:PATH
     #[arg(long, env = "WHISHT_TOR_CONTROL", value_name = "ADDRESS")]
-    tor_control: Option<Control>,
+    tor_control: Option<ControlPort>,
     /// The daemon's onion service that leads to our listener, such as NAME.onion:20819
     #[arg(long, env = "WHISHT_TOR_ONION", value_name = "NAME:PORT")]
     tor_onion: Option<Endpoint>,
@@ -37,13 +37,13 @@ pub(super) struct Options {
     tor_bridge: Option<Vec<String>>,
     /// A program that carries traffic to bridges: NAME=PROGRAM; may be repeated
     #[arg(long, value_name = "NAME=PROGRAM")]
-    tor_transport: Option<Vec<Transport>>,
+    tor_transport: Option<Vec<PluggableTransport>>,
     /// A directory of *.auth_private files, for services that not everybody may find
     #[arg(long, env = "WHISHT_TOR_KEYS", value_name = "DIRECTORY")]
     tor_keys: Option<PathBuf>,
     /// Who may find our onion service: NAME=descriptor:x25519:KEY; may be repeated
     #[arg(long, value_name = "READER")]
-    tor_reader: Option<Vec<Reader>>,
+    tor_reader: Option<Vec<ServiceReader>>,
     /// A file that describes a private Tor network, as arti's configuration does
     #[arg(long, env = "WHISHT_TOR_NETWORK", value_name = "FILE")]
     tor_network: Option<PathBuf>,

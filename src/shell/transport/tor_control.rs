@@ -18,7 +18,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use crate::config::tor::Control;
+use crate::config::tor::ControlPort;
 use crate::shell::random;
 
 /// How far a daemon is.
@@ -62,11 +62,11 @@ pub(super) enum ControlError {
 /// # Errors
 ///
 /// [`ControlError`] names what is in the way.
-pub(super) async fn query(control: &Control) -> Result<DaemonHealth, ControlError> {
+pub(super) async fn query(control: &ControlPort) -> Result<DaemonHealth, ControlError> {
     let exchange = async {
         match control {
-            Control::Tcp(address) => ControlConnection::new(TcpStream::connect(address).await?),
-            Control::Unix(path) => ControlConnection::new(UnixStream::connect(path).await?),
+            ControlPort::Tcp(address) => ControlConnection::new(TcpStream::connect(address).await?),
+            ControlPort::Unix(path) => ControlConnection::new(UnixStream::connect(path).await?),
         }
         .health()
         .await

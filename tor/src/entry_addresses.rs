@@ -13,8 +13,8 @@ use std::path::PathBuf;
 use tor_dircommon::fallback::FallbackList;
 use tor_linkspec::HasAddrs as _;
 
-use crate::error::StartError;
-use crate::settings::Settings;
+use crate::error::TorStartError;
+use crate::settings::ArtiSettings;
 
 /// The addresses at which a client may enter the Tor network.
 #[derive(Clone, Debug)]
@@ -34,8 +34,8 @@ impl EntryAddresses {
     ///
     /// # Errors
     ///
-    /// [`StartError`] if there can be no such client.
-    pub fn of(settings: &Settings) -> Result<Self, StartError> {
+    /// [`TorStartError`] if there can be no such client.
+    pub fn of(settings: &ArtiSettings) -> Result<Self, TorStartError> {
         let config = settings.build()?;
         let bridges = settings.bridges.iter().filter_map(|line| {
             let mut words = line.split_whitespace();
@@ -125,10 +125,10 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn settings(directory: PathBuf) -> Settings {
-        Settings {
+    fn settings(directory: PathBuf) -> ArtiSettings {
+        ArtiSettings {
             directory,
-            ..Settings::default()
+            ..ArtiSettings::default()
         }
     }
 
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn with_bridges_there_is_nothing_else() {
         let line = |address: &str| format!("{address} 0123456789012345678901234567890123456789");
-        let with_bridges = Settings {
+        let with_bridges = ArtiSettings {
             bridges: vec![line("192.0.2.7:443"), line("[2001:db8::7]:443")],
             ..settings("/nonexistent".into())
         };

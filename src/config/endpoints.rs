@@ -10,7 +10,7 @@ use circuits::ids::Profile;
 
 use super::ConfigError;
 use super::discovery::DiscoverySettings;
-use super::tor::{TorConfig, Via};
+use super::tor::{TorBackend, TorConfig};
 use crate::discovery::Contact;
 use crate::endpoint::Endpoint;
 
@@ -20,9 +20,9 @@ pub(super) fn listen(
     addresses: Option<Vec<SocketAddr>>,
 ) -> Result<Listen, ConfigError> {
     let Some(addresses) = addresses else {
-        return Ok(match (&tor.via, profile) {
+        return Ok(match (&tor.backend, profile) {
             // Arti's own onion service needs no listener.
-            (Via::Arti(_), _) if tor.only => Listen::Nowhere,
+            (TorBackend::Arti(_), _) if tor.only => Listen::Nowhere,
             (_, Profile::Main) if !tor.only => Listen::Everywhere,
             _ => Listen::Loopback,
         });
@@ -95,10 +95,10 @@ pub(super) fn advertised(
         };
     }
     // The onion service of arti is filled in when its name is known.
-    let (in_process, onion) = match &tor.via {
-        Via::Arti(_) => (true, None),
-        Via::Daemon(daemon) => (false, daemon.onion),
-        Via::Nobody => (false, None),
+    let (in_process, onion) = match &tor.backend {
+        TorBackend::Arti(_) => (true, None),
+        TorBackend::Daemon(daemon) => (false, daemon.onion),
+        TorBackend::Off => (false, None),
     };
     if *listen == Listen::Nowhere && !in_process {
         return Err(ConfigError::RelayNeedsListener);

@@ -13,14 +13,14 @@ use super::value::{self, BadValue};
 
 /// What is wrong with an entry.
 #[derive(Debug)]
-pub(super) enum Wrong {
+pub(super) enum EntryError {
     /// Nobody knows the key.
     Key,
     /// The value cannot be used.
     Value(BadValue),
 }
 
-impl From<BadValue> for Wrong {
+impl From<BadValue> for EntryError {
     fn from(error: BadValue) -> Self {
         Self::Value(error)
     }
