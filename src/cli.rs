@@ -25,15 +25,15 @@ mod mail;
     any(target_arch = "aarch64", target_arch = "x86_64")
 )))]
 mod no_leaktest;
-mod node;
 mod options;
 mod outbox;
+mod output;
 mod passwords;
-mod print;
-mod raw;
+mod remote_node;
+mod rpc;
 mod run;
 mod send;
-mod show;
+mod status;
 mod unlock;
 
 use std::ffi::OsString;
@@ -61,14 +61,14 @@ pub use exit::{Exit, Failure};
 )]
 pub struct Cli {
     #[command(flatten)]
-    common: Common,
+    common: GlobalArgs,
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 /// What every command understands.
 #[derive(Clone, Debug, clap::Args)]
-struct Common {
+struct GlobalArgs {
     /// Where keys and state are kept [default: ~/.whisper]
     #[arg(long, env = "WHISHT_DATA_DIR", value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
@@ -81,7 +81,7 @@ struct Common {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     /// Run a node until it is told to stop
     Run(Box<run::Args>),
     /// Make, list, carry and seal identities
@@ -97,7 +97,7 @@ enum Command {
     /// Forget a message on its way; pieces already sent cannot be recalled
     Cancel(outbox::CancelArgs),
     /// Show or add peers
-    Peers(show::PeersArgs),
+    Peers(status::PeersArgs),
     /// Show the relays that the node knows
     Relays,
     /// Show how the node is
@@ -109,7 +109,7 @@ enum Command {
     /// Keep what is flooded for others, or fetch what was missed
     Mail(mail::Args),
     /// Call a method of the node's JSON-RPC interface
-    Rpc(raw::Args),
+    Rpc(rpc::Args),
     /// Run a whole network on this machine and watch a message cross it
     Demo(demo::Args),
     /// Run a node as it is configured, and report what leaves this machine past Tor
@@ -147,32 +147,42 @@ impl Cli {
     fn run(self) -> Result<Exit, Failure> {
         let Self { common, command } = self;
         match command {
-            Command::Run(args) => run::run(common, *args),
-            Command::Id(args) => id::run(&common, args),
-            Command::Unlock(args) => {
-                node::with(&common, async |node| unlock::run(node, args).await)
+            CliCommand::Run(args) => run::run(common, *args),
+            CliCommand::Id(args) => id::run(&common, args),
+            CliCommand::Unlock(args) => {
+                remote_node::with(&common, async |node| unlock::run(node, args).await)
             }
-            Command::Send(args) => node::with(&common, async |node| send::run(node, args).await),
-            Command::Inbox(args) => node::with(&common, async |node| inbox::run(node, args).await),
-            Command::Outbox => node::with(&common, outbox::run),
-            Command::Drain(args) => node::with(&common, async |node| drain::run(node, args).await),
-            Command::Cancel(args) => {
-                node::with(&common, async |node| outbox::cancel(node, args).await)
+            CliCommand::Send(args) => {
+                remote_node::with(&common, async |node| send::run(node, args).await)
             }
-            Command::Peers(args) => node::with(&common, async |node| show::peers(node, args).await),
-            Command::Relays => node::with(&common, show::relays),
-            Command::Status => node::with(&common, show::status),
-            Command::Levels => node::with(&common, levels::run),
-            Command::Mail(args) => mail::run(common, args),
-            Command::Rpc(args) => node::with(&common, async |node| raw::run(node, args).await),
-            Command::Demo(args) => demo::run(common.json, &args),
-            Command::Leaktest(args) => leaktest::run(common, *args),
-            Command::LeaktestPart(args) => leaktest::part::run(args),
+            CliCommand::Inbox(args) => {
+                remote_node::with(&common, async |node| inbox::run(node, args).await)
+            }
+            CliCommand::Outbox => remote_node::with(&common, outbox::run),
+            CliCommand::Drain(args) => {
+                remote_node::with(&common, async |node| drain::run(node, args).await)
+            }
+            CliCommand::Cancel(args) => {
+                remote_node::with(&common, async |node| outbox::cancel(node, args).await)
+            }
+            CliCommand::Peers(args) => {
+                remote_node::with(&common, async |node| status::peers(node, args).await)
+            }
+            CliCommand::Relays => remote_node::with(&common, status::relays),
+            CliCommand::Status => remote_node::with(&common, status::status),
+            CliCommand::Levels => remote_node::with(&common, levels::run),
+            CliCommand::Mail(args) => mail::run(common, args),
+            CliCommand::Rpc(args) => {
+                remote_node::with(&common, async |node| rpc::run(node, args).await)
+            }
+            CliCommand::Demo(args) => demo::run(common.json, &args),
+            CliCommand::Leaktest(args) => leaktest::run(common, *args),
+            CliCommand::LeaktestPart(args) => leaktest::part::run(args),
         }
     }
 }
 
-impl Common {
+impl GlobalArgs {
     /// The data directory.
     fn data_dir(&self) -> Result<PathBuf, Failure> {
         self.data_dir

@@ -5,9 +5,9 @@
 //! rules of age, subnet and size, and the nodes tell what they see, which no other node ever does.
 
 mod network;
-mod sight;
-mod story;
-mod tell;
+mod observations;
+mod report;
+mod timeline;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,9 +17,9 @@ use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use self::network::Network;
-use self::story::{Story, Turn};
-use self::tell::Teller;
-use super::node::busy_runtime;
+use self::report::DemoReport;
+use self::timeline::{Timeline, TimelineEvent};
+use super::remote_node::busy_runtime;
 use super::{Exit, Failure};
 use crate::config::value;
 
@@ -47,31 +47,31 @@ pub(super) struct Args {
 /// [`Failure`] if the network does not come up, the level is refused, or the message is lost.
 pub(super) fn run(json: bool, args: &Args) -> Result<Exit, Failure> {
     let body = body(args.file.as_deref())?;
-    busy_runtime()?.block_on(play(&Teller::new(json, Instant::now()), args, body))
+    busy_runtime()?.block_on(play(&DemoReport::new(json, Instant::now()), args, body))
 }
 
-async fn play(teller: &Teller, args: &Args, body: Zeroizing<Vec<u8>>) -> Result<Exit, Failure> {
+async fn play(report: &DemoReport, args: &Args, body: Zeroizing<Vec<u8>>) -> Result<Exit, Failure> {
     let relays = usize::from(args.relays);
-    teller.curtain(relays, args.level)?;
+    report.started(relays, args.level)?;
     let mut network = Network::start(relays).await?;
-    let mut story = Story::new(network.names(), args.level, &body);
-    while story.relays_known() < relays
-        && let Some((from, event)) = network.next(GATHERING).await
+    let mut timeline = Timeline::new(network.names(), args.level, &body);
+    while timeline.relays_known() < relays
+        && let Some((from, event)) = network.next(DISCOVERY_TIMEOUT).await
     {
-        if let Some(turn) = story.take(from, &event, Duration::ZERO) {
-            teller.turn(&turn)?;
+        if let Some(moment) = timeline.take(from, &event, Duration::ZERO) {
+            report.event(&moment)?;
         }
     }
-    teller.gathered(story.relays_known())?;
+    report.gathered(timeline.relays_known())?;
     let begun = Instant::now();
     let sent = network.send(args.level, body).await;
     if sent.is_ok() {
-        follow(teller, args, &mut network, &mut story, begun).await?;
+        follow(report, args, &mut network, &mut timeline, begun).await?;
     }
     network.stop().await;
     sent?;
-    teller.ending(&story)?;
-    Ok(if story.delivered() {
+    report.ending(&timeline)?;
+    Ok(if timeline.delivered() {
         Exit::Done
     } else {
         Exit::Pending
@@ -80,28 +80,28 @@ async fn play(teller: &Teller, args: &Args, body: Zeroizing<Vec<u8>>) -> Result<
 
 /// Watches the message until everybody has it, or nobody will.
 async fn follow(
-    teller: &Teller,
+    report: &DemoReport,
     args: &Args,
     network: &mut Network,
-    story: &mut Story,
+    timeline: &mut Timeline,
     begun: Instant,
 ) -> Result<(), Failure> {
-    while !story.is_over()
-        && let left = CROSSING.saturating_sub(begun.elapsed())
+    while !timeline.is_over()
+        && let left = DELIVERY_TIMEOUT.saturating_sub(begun.elapsed())
         && let Some((from, event)) = network.next(left).await
     {
-        let Some(turn) = story.take(from, &event, begun.elapsed()) else {
+        let Some(moment) = timeline.take(from, &event, begun.elapsed()) else {
             continue;
         };
-        teller.turn(&turn)?;
+        report.event(&moment)?;
         if args.kill_relay
-            && matches!(turn, Turn::FirstCell)
-            && story.killed.is_none()
-            && let Some(victim) = story.middle_to_kill()
+            && matches!(moment, TimelineEvent::FirstCell)
+            && timeline.killed.is_none()
+            && let Some(victim) = timeline.middle_to_kill()
         {
             network.kill(victim);
-            story.killed(victim);
-            teller.killed(victim)?;
+            timeline.killed(victim);
+            report.killed(victim)?;
         }
     }
     Ok(())
@@ -113,9 +113,9 @@ fn body(file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>, Failure> {
         return Ok(Zeroizing::new(TEXT.as_bytes().to_vec()));
     };
     let body = super::send::body(path)?;
-    if body.len() > MOST_BYTES {
+    if body.len() > MAX_BYTES {
         return Err(Failure::usage(format_args!(
-            "{} has {} bytes; the demonstration sends up to {MOST_BYTES}",
+            "{} has {} bytes; the demonstration sends up to {MAX_BYTES}",
             path.display(),
             body.len(),
         )));
@@ -126,10 +126,10 @@ fn body(file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>, Failure> {
 const TEXT: &str = "Whisht: nobody should easily learn that it was me.";
 
 /// The largest file that is sent: 48 KB.
-const MOST_BYTES: usize = 49_152;
+const MAX_BYTES: usize = 49_152;
 
 /// How long the network may be silent while the relays find one another.
-const GATHERING: Duration = Duration::from_secs(5);
+const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the message may take.
-const CROSSING: Duration = Duration::from_secs(50);
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(50);

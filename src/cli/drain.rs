@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::node::Node;
-use super::print::duration;
+use super::output::duration;
+use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
 
 /// Options of `whisht drain`.
@@ -25,13 +25,13 @@ pub(super) struct Args {
 /// # Errors
 ///
 /// [`Failure`] if the node does not relay, or has gone.
-pub(super) async fn run(node: &mut Node, args: Args) -> Result<Exit, Failure> {
+pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failure> {
     node.call("whisht_drain", json!([!args.undo])).await?;
     if args.undo {
-        match node.screen.json {
-            true => node.screen.value(&json!({"draining": false}))?,
+        match node.printer.json {
+            true => node.printer.value(&json!({"draining": false}))?,
             false => node
-                .screen
+                .printer
                 .line("it relays again, from the next descriptor on")?,
         }
         return Ok(Exit::Done);
@@ -50,7 +50,7 @@ pub(super) async fn run(node: &mut Node, args: Args) -> Result<Exit, Failure> {
 }
 
 /// Seconds until nobody has a path through the relay any more.
-async fn left(node: &mut Node) -> Result<u64, Failure> {
+async fn left(node: &mut RemoteNode) -> Result<u64, Failure> {
     let status = node.call("whisht_status", json!([])).await?;
     let left = status.get("drained_in_secs").and_then(Value::as_u64);
     left.ok_or_else(|| {
@@ -61,14 +61,14 @@ async fn left(node: &mut Node) -> Result<u64, Failure> {
     })
 }
 
-fn tell(node: &Node, left: u64) -> Result<(), Failure> {
-    if node.screen.json {
-        node.screen
+fn tell(node: &RemoteNode, left: u64) -> Result<(), Failure> {
+    if node.printer.json {
+        node.printer
             .value(&json!({"draining": true, "drained_in_secs": left}))?;
     } else if left == 0 {
-        node.screen.line("drained: it can be stopped")?;
+        node.printer.line("drained: it can be stopped")?;
     } else {
-        node.screen.line(format_args!(
+        node.printer.line(format_args!(
             "draining: others use it for another {} at the most; leave it running until then",
             duration(left.saturating_mul(1_000))
         ))?;

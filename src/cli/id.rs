@@ -12,10 +12,10 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use self::keys::{IdentityStore, NewIdentity};
-use super::node::runtime;
-use super::passwords::{self, Sealed};
-use super::print::{Screen, field, rows};
-use super::{Common, Exit, Failure};
+use super::output::{Printer, field, rows};
+use super::passwords::{self, PasswordArgs};
+use super::remote_node::runtime;
+use super::{Exit, Failure, GlobalArgs};
 use crate::envelope::Topic;
 use crate::identity::{IdentityName, parse_topic};
 use crate::shell::password;
@@ -24,11 +24,11 @@ use crate::shell::password;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
-    action: Action,
+    action: IdAction,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Action {
+enum IdAction {
     /// Make an identity: a key pair, or with --shared a key for a group
     New(New),
     /// List identities; needs no password
@@ -56,7 +56,7 @@ struct New {
     #[arg(long, requires = "shared", value_name = "FILE")]
     group_password_file: Option<PathBuf>,
     #[command(flatten)]
-    sealed: Sealed,
+    sealed: PasswordArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -67,7 +67,7 @@ struct Passwd {
     #[arg(long, value_name = "FILE")]
     old_password_file: Option<PathBuf>,
     #[command(flatten)]
-    sealed: Sealed,
+    sealed: PasswordArgs,
 }
 
 /// Does something with identities.
@@ -75,32 +75,32 @@ struct Passwd {
 /// # Errors
 ///
 /// [`Failure`] if a name is taken or unknown, a password is wrong, or the directory cannot be used.
-pub(super) fn run(common: &Common, args: Args) -> Result<Exit, Failure> {
-    let screen = Screen {
+pub(super) fn run(common: &GlobalArgs, args: Args) -> Result<Exit, Failure> {
+    let printer = Printer {
         json: common.json,
         local: false,
     };
     runtime()?.block_on(async {
         let mut keys = IdentityStore::find(common).await?;
         match args.action {
-            Action::New(new) => new.run(&mut keys, screen).await,
-            Action::List => list(screen, &keys.list().await?),
-            Action::Export(export) => export.run(&mut keys, screen).await,
-            Action::Import(import) => import.run(&mut keys, screen).await,
-            Action::Passwd(passwd) => passwd.run(&mut keys, screen).await,
+            IdAction::New(new) => new.run(&mut keys, printer).await,
+            IdAction::List => list(printer, &keys.list().await?),
+            IdAction::Export(export) => export.run(&mut keys, printer).await,
+            IdAction::Import(import) => import.run(&mut keys, printer).await,
+            IdAction::Passwd(passwd) => passwd.run(&mut keys, printer).await,
         }
     })
 }
 
 impl New {
-    async fn run(self, keys: &mut IdentityStore, screen: Screen) -> Result<Exit, Failure> {
+    async fn run(self, keys: &mut IdentityStore, printer: Printer) -> Result<Exit, Failure> {
         let path = self.group_password_file.as_deref();
         let new = NewIdentity {
             name: self.name,
             topic: self.topic,
             group_password: path.map(password::first_line).transpose()?,
         };
-        let cost = self.sealed.guessing().cost();
+        let cost = self.sealed.kdf().cost();
         let given = self.sealed.given()?;
         let made = match keys.create(&new, given.as_ref(), cost).await {
             // A node that keeps nothing needs no password; the others say so.
@@ -110,12 +110,12 @@ impl New {
             }
             made => made?,
         };
-        show_new(screen, "made", &made)
+        show_new(printer, "made", &made)
     }
 }
 
 impl Passwd {
-    async fn run(self, keys: &mut IdentityStore, screen: Screen) -> Result<Exit, Failure> {
+    async fn run(self, keys: &mut IdentityStore, printer: Printer) -> Result<Exit, Failure> {
         let Self { name, sealed, .. } = &self;
         // What lies in the clear cannot be exported, and has no password either.
         let exported = keys.export(name).await;
@@ -129,11 +129,11 @@ impl Passwd {
             Some(new) => new,
             None => passwords::ask_new(&format!("`{name}`"))?,
         };
-        let cost = sealed.guessing().cost();
+        let cost = sealed.kdf().cost();
         keys.change_password(name, old.as_ref(), &new, cost).await?;
-        match screen.json {
-            true => screen.value(&serde_json::json!({"changed": name.as_str()}))?,
-            false => screen.line(format_args!(
+        match printer.json {
+            true => printer.value(&serde_json::json!({"changed": name.as_str()}))?,
+            false => printer.line(format_args!(
                 "{name} is sealed under its new password; copies of the old file still open with \
                  the old one"
             ))?,
@@ -143,15 +143,15 @@ impl Passwd {
 }
 
 /// Shows an identity that is new here.
-fn show_new(screen: Screen, how: &str, view: &Value) -> Result<Exit, Failure> {
+fn show_new(printer: Printer, how: &str, view: &Value) -> Result<Exit, Failure> {
     let name = field(view, "name");
-    if screen.json {
-        screen.value(view)?;
+    if printer.json {
+        printer.value(view)?;
     } else if view.get("public_key").is_some_and(Value::is_string) {
-        screen.line(format_args!("{how} {name}; others write to"))?;
-        screen.line(format_args!("0x{}", plain(view, "public_key")))?;
+        printer.line(format_args!("{how} {name}; others write to"))?;
+        printer.line(format_args!("0x{}", plain(view, "public_key")))?;
     } else {
-        screen.line(format_args!(
+        printer.line(format_args!(
             "{how} {name}, topic 0x{}; everybody who has the key can read and write",
             plain(view, "topic")
         ))?;
@@ -159,9 +159,9 @@ fn show_new(screen: Screen, how: &str, view: &Value) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn list(screen: Screen, views: &Value) -> Result<Exit, Failure> {
-    if screen.json {
-        screen.value(views)?;
+fn list(printer: Printer, views: &Value) -> Result<Exit, Failure> {
+    if printer.json {
+        printer.value(views)?;
         return Ok(Exit::Done);
     }
     let row = |view: &Value| {
@@ -185,7 +185,7 @@ fn list(screen: Screen, views: &Value) -> Result<Exit, Failure> {
         ]
     };
     let heading = ["NAME", "KIND", "", "PUBLIC KEY OR TOPIC"];
-    screen.table(
+    printer.table(
         heading,
         &rows(views, row),
         "no identities; make one with `whisht id new NAME`",

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::node::Node;
-use super::print::{Screen, field, number, safe};
+use super::output::{Printer, field, number, safe};
+use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
 
 /// Options of `whisht inbox`.
@@ -27,7 +27,7 @@ pub(super) struct Args {
 /// # Errors
 ///
 /// [`Failure`] if the node has gone, or the message is not there.
-pub(super) async fn run(node: &mut Node, args: Args) -> Result<Exit, Failure> {
+pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failure> {
     if let Some(number) = args.body {
         return body(node, number).await;
     }
@@ -38,15 +38,15 @@ pub(super) async fn run(node: &mut Node, args: Args) -> Result<Exit, Failure> {
     let last = show_after(node, args.after).await?;
     if args.follow {
         watch(node, last).await?;
-    } else if last == 0 && !node.screen.json {
-        node.screen
+    } else if last == 0 && !node.printer.json {
+        node.printer
             .line("no messages; the node listens for what `whisht id list` shows")?;
     }
     Ok(Exit::Done)
 }
 
 /// Shows messages as they come, until Ctrl-C.
-async fn watch(node: &mut Node, mut last: u64) -> Result<(), Failure> {
+async fn watch(node: &mut RemoteNode, mut last: u64) -> Result<(), Failure> {
     loop {
         let event = tokio::select! {
             event = node.client.next_event() => event?,
@@ -59,19 +59,19 @@ async fn watch(node: &mut Node, mut last: u64) -> Result<(), Failure> {
 }
 
 /// Shows every message above a number, and gives the highest there is.
-async fn show_after(node: &mut Node, after: u64) -> Result<u64, Failure> {
+async fn show_after(node: &mut RemoteNode, after: u64) -> Result<u64, Failure> {
     let messages = node.call("whisht_inbox", json!([after])).await?;
     let mut last = after;
     for message in messages.as_array().into_iter().flatten() {
         last = last.max(number(message, "number"));
-        show(node.screen, message)?;
+        show(node.printer, message)?;
     }
     Ok(last)
 }
 
-fn show(screen: Screen, message: &Value) -> io::Result<()> {
-    if screen.json {
-        return screen.value(message);
+fn show(printer: Printer, message: &Value) -> io::Result<()> {
+    if printer.json {
+        return printer.value(message);
     }
     let from = field(message, "from");
     let from = match from.is_empty() {
@@ -83,14 +83,14 @@ fn show(screen: Screen, message: &Value) -> io::Result<()> {
         number(message, "number"),
         field(message, "to")
     );
-    screen.line(head)?;
+    printer.line(head)?;
     let bytes = payload(message);
     match String::from_utf8(bytes) {
         Ok(text) => safe(&text).lines().try_for_each(|line| {
             // A body is no figure of ours and bears no mark.
             writeln!(io::stdout().lock(), "    {line}")
         }),
-        Err(error) => screen.line(format_args!(
+        Err(error) => printer.line(format_args!(
             "    {} bytes that are no text; `whisht inbox --body {}` writes them out",
             error.as_bytes().len(),
             number(message, "number")
@@ -98,7 +98,7 @@ fn show(screen: Screen, message: &Value) -> io::Result<()> {
     }
 }
 
-async fn body(node: &mut Node, wanted: u64) -> Result<Exit, Failure> {
+async fn body(node: &mut RemoteNode, wanted: u64) -> Result<Exit, Failure> {
     let messages = node
         .call("whisht_inbox", json!([wanted.saturating_sub(1)]))
         .await?;

@@ -32,9 +32,9 @@ use self::judge::Allowed;
 use self::proof::prove;
 use self::report::{Finish, Report, proven};
 use self::subject::{Banner, Rising, Subject};
-use super::node::busy_runtime;
-use super::print::Screen;
-use super::{Common, Exit, Failure, run};
+use super::output::Printer;
+use super::remote_node::busy_runtime;
+use super::{Exit, Failure, GlobalArgs, run};
 use crate::config::Config;
 use crate::config::tor::TorBackend;
 use crate::shell::TorEntryAddresses;
@@ -63,14 +63,14 @@ pub(super) struct Args {
 /// # Errors
 ///
 /// [`Failure`] if the watcher cannot be proven, or the node not be started.
-pub(super) fn run(mut common: Common, mut args: Args) -> Result<Exit, Failure> {
+pub(super) fn run(mut common: GlobalArgs, mut args: Args) -> Result<Exit, Failure> {
     if args.as_node {
         // Whoever watches reads JSON, and types no password.
         common.json = true;
         args.node.locked = true;
         return run::run(common, args.node);
     }
-    let screen = Screen {
+    let printer = Printer {
         json: common.json,
         local: false,
     };
@@ -104,7 +104,7 @@ pub(super) fn run(mut common: Common, mut args: Args) -> Result<Exit, Failure> {
             took: begun.elapsed(),
             finish,
         };
-        report.print(screen)?;
+        report.print(printer)?;
         Ok(report.exit())
     })
 }

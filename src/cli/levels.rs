@@ -5,8 +5,8 @@ use std::io;
 use circuits::level::Level;
 use serde_json::{Value, json};
 
-use super::node::Node;
-use super::print::{Screen, duration, field, grouped, number};
+use super::output::{Printer, duration, field, grouped, number};
+use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
 
 /// Shows every level: what a short message costs at it, or what is missing.
@@ -14,7 +14,7 @@ use super::{Exit, Failure};
 /// # Errors
 ///
 /// [`Failure`] if the node has gone.
-pub(super) async fn run(node: &mut Node) -> Result<Exit, Failure> {
+pub(super) async fn run(node: &mut RemoteNode) -> Result<Exit, Failure> {
     let mut views = Vec::new();
     // `bulletin` is for cards alone; nobody chooses it for a message.
     for level in Level::ALL
@@ -23,13 +23,13 @@ pub(super) async fn run(node: &mut Node) -> Result<Exit, Failure> {
     {
         views.push(view(node, level).await?);
     }
-    if node.screen.json {
-        node.screen.value(&views.into())?;
+    if node.printer.json {
+        node.printer.value(&views.into())?;
         return Ok(Exit::Done);
     }
     let rows: Vec<_> = views.iter().map(row).collect();
-    node.screen.table(HEADING, &rows, "")?;
-    node.screen.line(format_args!(
+    node.printer.table(HEADING, &rows, "")?;
+    node.printer.line(format_args!(
         "for a message of {SAMPLE} bytes that lives for an hour"
     ))?;
     Ok(Exit::Done)
@@ -40,15 +40,15 @@ pub(super) async fn run(node: &mut Node) -> Result<Exit, Failure> {
 /// # Errors
 ///
 /// What standard output says.
-pub(super) fn estimate(screen: Screen, estimate: &Value) -> io::Result<()> {
-    match screen.json {
-        true => screen.value(estimate),
-        false => screen.table(HEADING, &[row(estimate)], ""),
+pub(super) fn estimate(printer: Printer, estimate: &Value) -> io::Result<()> {
+    match printer.json {
+        true => printer.value(estimate),
+        false => printer.table(HEADING, &[row(estimate)], ""),
     }
 }
 
 /// A level's estimate; if there is none, its name and what is missing.
-async fn view(node: &mut Node, level: Level) -> Result<Value, Failure> {
+async fn view(node: &mut RemoteNode, level: Level) -> Result<Value, Failure> {
     let params = json!([{
         "to": ANYBODY,
         "payload": "00".repeat(SAMPLE),

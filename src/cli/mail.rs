@@ -4,19 +4,19 @@ mod fetch;
 
 use clap::Subcommand;
 
-use super::node;
+use super::remote_node;
 use super::run;
-use super::{Common, Exit, Failure};
+use super::{Exit, Failure, GlobalArgs};
 
 /// Options of `whisht mail`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
-    command: Command,
+    command: MailCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum MailCommand {
     /// Run a node that keeps what is flooded, and gives it to those who were away
     Serve(Box<run::Args>),
     /// Fetch what was flooded while the node was away, from a mail server
@@ -28,9 +28,11 @@ enum Command {
 /// # Errors
 ///
 /// [`Failure`] if the node does not come up, or the mail is not to be had.
-pub(super) fn run(common: Common, args: Args) -> Result<Exit, Failure> {
+pub(super) fn run(common: GlobalArgs, args: Args) -> Result<Exit, Failure> {
     match args.command {
-        Command::Serve(args) => run::serve_mail(common, *args),
-        Command::Fetch(args) => node::with(&common, async |node| fetch::run(node, args).await),
+        MailCommand::Serve(args) => run::serve_mail(common, *args),
+        MailCommand::Fetch(args) => {
+            remote_node::with(&common, async |node| fetch::run(node, args).await)
+        }
     }
 }

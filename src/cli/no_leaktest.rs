@@ -1,6 +1,6 @@
 //! `whisht leaktest` where there is nothing to watch with.
 
-use super::{Common, Exit, Failure, run};
+use super::{Exit, Failure, GlobalArgs, run};
 
 /// Options of `whisht leaktest`.
 #[derive(Debug, clap::Args)]
@@ -15,7 +15,7 @@ pub(super) struct Args {
 /// # Errors
 ///
 /// [`Failure`], always.
-pub(super) fn run(common: Common, args: Args) -> Result<Exit, Failure> {
+pub(super) fn run(common: GlobalArgs, args: Args) -> Result<Exit, Failure> {
     // What is mistyped is told here as anywhere.
     run::plan(&common, args.node)?;
     Err(nothing_to_watch_with())

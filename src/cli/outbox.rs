@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::node::Node;
-use super::print::{field, number, rows};
+use super::output::{field, number, rows};
+use super::remote_node::RemoteNode;
 use super::send::stage;
 use super::{Exit, Failure};
 
@@ -19,10 +19,10 @@ pub(super) struct CancelArgs {
 /// # Errors
 ///
 /// [`Failure`] if the node has gone.
-pub(super) async fn run(node: &mut Node) -> Result<Exit, Failure> {
+pub(super) async fn run(node: &mut RemoteNode) -> Result<Exit, Failure> {
     let messages = node.call("whisht_outbox", json!([])).await?;
-    if node.screen.json {
-        node.screen.value(&messages)?;
+    if node.printer.json {
+        node.printer.value(&messages)?;
         return Ok(Exit::Done);
     }
     let row = |message: &Value| {
@@ -36,7 +36,7 @@ pub(super) async fn run(node: &mut Node) -> Result<Exit, Failure> {
             reached,
         ]
     };
-    node.screen.table(
+    node.printer.table(
         ["ID", "LEVEL", "STAGE"],
         &rows(&messages, row),
         "nothing on its way",
@@ -49,12 +49,12 @@ pub(super) async fn run(node: &mut Node) -> Result<Exit, Failure> {
 /// # Errors
 ///
 /// [`Failure`] if there is no such message.
-pub(super) async fn cancel(node: &mut Node, args: CancelArgs) -> Result<Exit, Failure> {
+pub(super) async fn cancel(node: &mut RemoteNode, args: CancelArgs) -> Result<Exit, Failure> {
     node.call("whisht_cancel", json!([args.id])).await?;
-    match node.screen.json {
-        true => node.screen.value(&json!({"cancelled": args.id}))?,
+    match node.printer.json {
+        true => node.printer.value(&json!({"cancelled": args.id}))?,
         false => node
-            .screen
+            .printer
             .line(format_args!("message {} is forgotten here", args.id))?,
     }
     Ok(Exit::Done)

@@ -14,7 +14,7 @@ use crate::shell::password;
 
 /// Options of commands that seal something.
 #[derive(Debug, clap::Args)]
-pub(super) struct Sealed {
+pub(super) struct PasswordArgs {
     /// Take the password from the first line of this file; `-` reads standard input
     #[arg(long, value_name = "FILE", conflicts_with = "no_password")]
     password_file: Option<PathBuf>,
@@ -22,18 +22,18 @@ pub(super) struct Sealed {
     #[arg(long)]
     no_password: bool,
     #[command(flatten)]
-    cost: Guessing,
+    cost: KdfArgs,
 }
 
 /// How much work a guess at a password is to be.
 #[derive(Debug, clap::Args)]
-pub(super) struct Guessing {
+pub(super) struct KdfArgs {
     /// For tests only: a weak key derivation that takes no time
     #[arg(long, hide = true)]
     danger_light_kdf: bool,
 }
 
-impl Guessing {
+impl KdfArgs {
     pub(super) const fn cost(&self) -> Cost {
         match self.danger_light_kdf {
             true => Cost::DangerLight,
@@ -42,7 +42,7 @@ impl Guessing {
     }
 }
 
-impl Sealed {
+impl PasswordArgs {
     /// What the options say; `None` if the user has to be asked.
     pub(super) fn given(&self) -> Result<Option<Password>, Failure> {
         match (self.no_password, &self.password_file) {
@@ -52,7 +52,7 @@ impl Sealed {
         }
     }
 
-    pub(super) const fn guessing(&self) -> &Guessing {
+    pub(super) const fn kdf(&self) -> &KdfArgs {
         &self.cost
     }
 }

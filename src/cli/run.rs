@@ -10,11 +10,11 @@ use circuits::ids::Profile;
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 
-use super::node::busy_runtime;
 use super::options::Options;
-use super::passwords::Guessing;
-use super::print::Screen;
-use super::{Common, Exit, Failure};
+use super::output::Printer;
+use super::passwords::KdfArgs;
+use super::remote_node::busy_runtime;
+use super::{Exit, Failure, GlobalArgs};
 use crate::config::{Config, Settings, file};
 use crate::node::{Command, Reply};
 use crate::shell::archive::PostgresUrl;
@@ -36,7 +36,7 @@ pub(super) struct Args {
     #[arg(long)]
     pub(super) locked: bool,
     #[command(flatten)]
-    guessing: Guessing,
+    kdf: KdfArgs,
 }
 
 /// Runs a node.
@@ -44,7 +44,7 @@ pub(super) struct Args {
 /// # Errors
 ///
 /// [`Failure`] if it does not come up.
-pub(super) fn run(common: Common, args: Args) -> Result<Exit, Failure> {
+pub(super) fn run(common: GlobalArgs, args: Args) -> Result<Exit, Failure> {
     run_with(common, args, |_| {})
 }
 
@@ -53,7 +53,7 @@ pub(super) fn run(common: Common, args: Args) -> Result<Exit, Failure> {
 /// # Errors
 ///
 /// [`Failure`] if it does not come up.
-pub(super) fn serve_mail(common: Common, args: Args) -> Result<Exit, Failure> {
+pub(super) fn serve_mail(common: GlobalArgs, args: Args) -> Result<Exit, Failure> {
     run_with(common, args, |settings| settings.mail.serve = Some(true))
 }
 
@@ -62,14 +62,14 @@ pub(super) fn serve_mail(common: Common, args: Args) -> Result<Exit, Failure> {
 /// # Errors
 ///
 /// [`Failure`] if the settings do not fit together.
-pub(super) fn plan(common: &Common, args: Args) -> Result<(DataLocation, Config), Failure> {
+pub(super) fn plan(common: &GlobalArgs, args: Args) -> Result<(DataLocation, Config), Failure> {
     no_password_in_arguments()?;
     let location = location(common, &args)?;
     let settings = Settings::from(args.options).or(from_file(args.config.as_deref(), &location)?);
     Ok((location, Config::build(settings)?))
 }
 
-fn location(common: &Common, args: &Args) -> Result<DataLocation, Failure> {
+fn location(common: &GlobalArgs, args: &Args) -> Result<DataLocation, Failure> {
     Ok(match args.ephemeral {
         true => DataLocation::Ephemeral,
         false => DataLocation::Directory(common.data_dir()?),
@@ -77,7 +77,7 @@ fn location(common: &Common, args: &Args) -> Result<DataLocation, Failure> {
 }
 
 fn run_with(
-    common: Common,
+    common: GlobalArgs,
     args: Args,
     change: impl FnOnce(&mut Settings),
 ) -> Result<Exit, Failure> {
@@ -104,9 +104,9 @@ fn run_with(
         tracing::warn!("JSON-RPC hands out private keys to whoever may call shh");
     }
     let storage = location.open(&config)?;
-    let identities = identities::open(&storage, &config, args.locked, args.guessing.cost())?;
+    let identities = identities::open(&storage, &config, args.locked, args.kdf.cost())?;
     let runtime = busy_runtime()?;
-    let screen = Screen {
+    let printer = Printer {
         json: common.json,
         local: config.node.profile == Profile::Local,
     };
@@ -124,7 +124,7 @@ fn run_with(
             host = RunningNode::start(config, storage, identities, common.ipc.as_deref()) => host?,
             () = interrupts.next() => return Ok(Exit::Failed),
         };
-        banner::show(screen, &host, &node, tor_only, mail.as_ref(), counts)?;
+        banner::show(printer, &host, &node, tor_only, mail.as_ref(), counts)?;
         tokio::select! {
             () = interrupts.next() => {}
             () = host.handle().finished() => {

@@ -16,10 +16,10 @@ use circuits::level::Level;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-use self::progress::Progress;
+use self::progress::SendProgress;
 use super::levels;
-use super::node::Node;
-use super::print::{field, number};
+use super::output::{field, number};
+use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
 use crate::config::value;
 use crate::envelope::Topic;
@@ -62,7 +62,7 @@ pub(super) struct Args {
 /// # Errors
 ///
 /// [`Failure`] if it is refused, or the node has gone.
-pub(super) async fn run(node: &mut Node, args: Args) -> Result<Exit, Failure> {
+pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failure> {
     let body = body(&args.file)?;
     let to = recipient(node, &args.to).await?;
     let params = json!([{
@@ -75,7 +75,7 @@ pub(super) async fn run(node: &mut Node, args: Args) -> Result<Exit, Failure> {
     }]);
     if args.dry_run {
         let estimate = node.call("whisht_estimate", params).await?;
-        levels::estimate(node.screen, &estimate)?;
+        levels::estimate(node.printer, &estimate)?;
         return Ok(Exit::Done);
     }
     // Before the message is there, so that no stage is missed.
@@ -86,9 +86,11 @@ pub(super) async fn run(node: &mut Node, args: Args) -> Result<Exit, Failure> {
         .as_u64()
         .unwrap_or_default();
     if args.no_wait {
-        match node.screen.json {
-            true => node.screen.value(&json!({"id": id}))?,
-            false => node.screen.line(format_args!("accepted as message {id}"))?,
+        match node.printer.json {
+            true => node.printer.value(&json!({"id": id}))?,
+            false => node
+                .printer
+                .line(format_args!("accepted as message {id}"))?,
         }
         return Ok(Exit::Done);
     }
@@ -96,8 +98,8 @@ pub(super) async fn run(node: &mut Node, args: Args) -> Result<Exit, Failure> {
 }
 
 /// Shows stages until one is final.
-async fn follow(node: &mut Node, id: u64, limit: Option<Duration>) -> Result<Exit, Failure> {
-    let mut progress = Progress::start(node.screen, id);
+async fn follow(node: &mut RemoteNode, id: u64, limit: Option<Duration>) -> Result<Exit, Failure> {
+    let mut progress = SendProgress::start(node.printer, id);
     let mut reached = Map::new();
     let patience = tokio::time::sleep(limit.unwrap_or(Duration::MAX));
     tokio::pin!(patience);
@@ -120,10 +122,10 @@ async fn follow(node: &mut Node, id: u64, limit: Option<Duration>) -> Result<Exi
         }
     };
     progress.end();
-    if node.screen.json {
-        node.screen.value(&outcome(id, exit, &reached))?;
+    if node.printer.json {
+        node.printer.value(&outcome(id, exit, &reached))?;
     } else if exit == Exit::Pending {
-        node.screen.line(format_args!(
+        node.printer.line(format_args!(
             "message {id} has not come back yet; the node goes on, see `whisht outbox`"
         ))?;
     }
@@ -150,7 +152,11 @@ fn outcome(id: u64, exit: Exit, reached: &Map<String, Value>) -> Value {
 }
 
 /// The stage that an event tells of our message. After lost events, the outbox knows.
-async fn stage_of(node: &mut Node, id: u64, mut event: Value) -> Result<Option<Value>, Failure> {
+async fn stage_of(
+    node: &mut RemoteNode,
+    id: u64,
+    mut event: Value,
+) -> Result<Option<Value>, Failure> {
     if event.get("lost").is_some() {
         let outbox = node.call("whisht_outbox", json!([])).await?;
         let mut messages = outbox.as_array().into_iter().flatten();
@@ -165,7 +171,7 @@ async fn stage_of(node: &mut Node, id: u64, mut event: Value) -> Result<Option<V
 }
 
 /// Who is meant: the name of a key pair of our own stands for its public key.
-async fn recipient(node: &mut Node, to: &str) -> Result<String, Failure> {
+async fn recipient(node: &mut RemoteNode, to: &str) -> Result<String, Failure> {
     let known = node.call("whisht_identities", json!([])).await?;
     let mut known = known.as_array().into_iter().flatten();
     let ours = known.find(|identity| field(identity, "name") == to);
@@ -220,7 +226,7 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
         let count = text.strip_suffix(suffix)?.parse::<u64>().ok()?;
         count
             .checked_mul(secs)
-            .filter(|secs| (1..=LONGEST).contains(secs))
+            .filter(|secs| (1..=MAX_LIFE_SECS).contains(secs))
     };
     unit('s', 1)
         .or_else(|| unit('m', 60))
@@ -233,7 +239,7 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
 /// No envelope holds more; the node knows exactly how much each one does.
 const READ_LIMIT: u64 = 64 * 1024;
 /// The longest time that makes sense here, in seconds: 30 days.
-const LONGEST: u64 = 30 * 86_400;
+const MAX_LIFE_SECS: u64 = 30 * 86_400;
 
 #[cfg(test)]
 mod tests {

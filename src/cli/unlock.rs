@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::node::Node;
+use super::output::field;
 use super::passwords;
-use super::print::field;
+use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
 use crate::identity::IdentityName;
 
@@ -25,7 +25,7 @@ pub(super) struct Args {
 /// # Errors
 ///
 /// [`Failure`] if the password opens none of them.
-pub(super) async fn run(node: &mut Node, args: Args) -> Result<Exit, Failure> {
+pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failure> {
     let known = node.call("whisht_identities", json!([])).await?;
     let wanted = |view: &&Value| {
         let locked = view.get("locked").and_then(Value::as_bool);
@@ -40,9 +40,9 @@ pub(super) async fn run(node: &mut Node, args: Args) -> Result<Exit, Failure> {
                 "no identity `{name}` is locked; `whisht id list` shows which are"
             ))),
             None => {
-                match node.screen.json {
-                    true => node.screen.value(&json!({"opened": [], "locked": []}))?,
-                    false => node.screen.line("nothing is locked")?,
+                match node.printer.json {
+                    true => node.printer.value(&json!({"opened": [], "locked": []}))?,
+                    false => node.printer.line("nothing is locked")?,
                 }
                 Ok(Exit::Done)
             }
@@ -57,15 +57,15 @@ pub(super) async fn run(node: &mut Node, args: Args) -> Result<Exit, Failure> {
         "name": args.name.as_ref().map(IdentityName::as_str),
     }]);
     let unlocked = node.call("whisht_unlock", params).await?;
-    if node.screen.json {
-        node.screen.value(&unlocked)?;
+    if node.printer.json {
+        node.printer.value(&unlocked)?;
         return Ok(Exit::Done);
     }
     let opened = field(&unlocked, "opened");
-    node.screen.line(format_args!("unlocked {opened}"))?;
+    node.printer.line(format_args!("unlocked {opened}"))?;
     let locked = field(&unlocked, "locked");
     if !locked.is_empty() {
-        node.screen.line(format_args!(
+        node.printer.line(format_args!(
             "still locked, under another password: {locked}"
         ))?;
     }

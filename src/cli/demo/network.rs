@@ -34,7 +34,7 @@ pub(super) struct Network {
     reader: Handle,
     bystander: Handle,
     reader_key: ClientPublic,
-    told: mpsc::Receiver<(Role, Arc<Event>)>,
+    events: mpsc::Receiver<(Role, Arc<Event>)>,
 }
 
 /// Which node tells something.
@@ -51,7 +51,7 @@ pub(super) enum Role {
 }
 
 /// A node that does not run yet, but has a key and a listener.
-struct Planned {
+struct PlannedNode {
     role: Role,
     key: LinkKey,
     addr: PeerAddr,
@@ -59,7 +59,7 @@ struct Planned {
 }
 
 /// What all nodes share.
-struct Common {
+struct SharedSetup {
     workers: Arc<Workers>,
     tell: mpsc::Sender<(Role, Arc<Event>)>,
 }
@@ -69,7 +69,7 @@ impl Network {
     pub(super) async fn start(count: usize) -> Result<Self, Failure> {
         let mut planned = Vec::with_capacity(count);
         for number in 0..count {
-            planned.push(Planned::new(Role::Relay(number)).await?);
+            planned.push(PlannedNode::new(Role::Relay(number)).await?);
         }
         let addrs: Vec<PeerAddr> = planned.iter().map(|node| node.addr).collect();
         let names = addrs.iter().map(|addr| addr.key.id().short()).collect();
@@ -77,9 +77,9 @@ impl Network {
             let addr = |number: &usize| addrs.get(number.checked_rem(count)?).copied();
             numbers.iter().filter_map(addr).collect()
         };
-        let (tell, told) = mpsc::channel(TOLD_AT_ONCE);
+        let (tell, events) = mpsc::channel(EVENT_QUEUE);
         let workers = Arc::new(Workers::start(Workers::available()).map_err(failed)?);
-        let common = Common { workers, tell };
+        let common = SharedSetup { workers, tell };
 
         let mut relays = Vec::with_capacity(count);
         for (number, node) in planned.into_iter().enumerate() {
@@ -90,9 +90,9 @@ impl Network {
             let numbers = (0..GOSSIP_PEERS).map(|part| first + part * count / GOSSIP_PEERS);
             peers(&numbers.collect::<Vec<_>>())
         };
-        let source = Planned::new(Role::Source).await?;
-        let reader = Planned::new(Role::Reader).await?;
-        let bystander = Planned::new(Role::Bystander).await?;
+        let source = PlannedNode::new(Role::Source).await?;
+        let reader = PlannedNode::new(Role::Reader).await?;
+        let bystander = PlannedNode::new(Role::Bystander).await?;
         let reader_addr = reader.addr;
         let source = source.start(spread(0), &common)?;
         let reader = reader.start(spread(1), &common)?;
@@ -110,13 +110,13 @@ impl Network {
             reader,
             bystander,
             reader_key,
-            told,
+            events,
         })
     }
 
     /// The next thing that a node tells; `None` if nothing comes for so long.
     pub(super) async fn next(&mut self, wait: Duration) -> Option<(Role, Arc<Event>)> {
-        tokio::time::timeout(wait, self.told.recv()).await.ok()?
+        tokio::time::timeout(wait, self.events.recv()).await.ok()?
     }
 
     /// What cells call the relays, by number.
@@ -161,7 +161,7 @@ impl Network {
     }
 }
 
-impl Planned {
+impl PlannedNode {
     async fn new(role: Role) -> Result<Self, Failure> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
         let listener = listener.map_err(failed)?;
@@ -180,7 +180,7 @@ impl Planned {
         })
     }
 
-    fn start(self, peers: Vec<PeerAddr>, common: &Common) -> Result<Handle, Failure> {
+    fn start(self, peers: Vec<PeerAddr>, common: &SharedSetup) -> Result<Handle, Failure> {
         let Self {
             role,
             key,
@@ -200,7 +200,7 @@ impl Planned {
             trusted_peers: Vec::new(),
             discovery: None,
             listening: Vec::new(),
-            max_peers: MOST_PEERS,
+            max_peers: MAX_PEERS,
             min_pow: MIN_POW,
             pow_generation: PowGeneration::Auto,
             pool_bytes: POOL_BYTES,
@@ -254,8 +254,8 @@ const LIFE: Duration = Duration::from_secs(60);
 /// The local network's least proof of work: a thousandth of a second for a short message.
 const MIN_POW: f64 = 0.002;
 
-const MOST_PEERS: usize = 25;
+const MAX_PEERS: usize = 25;
 const POOL_BYTES: usize = 16 * 1024 * 1024;
 
 /// What nodes told and nobody has heard yet, at the most.
-const TOLD_AT_ONCE: usize = 4096;
+const EVENT_QUEUE: usize = 4096;

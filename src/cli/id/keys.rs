@@ -6,7 +6,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use zeroize::Zeroizing;
 
-use crate::cli::{Common, Exit, Failure};
+use crate::cli::{Exit, Failure, GlobalArgs};
 use crate::envelope::Topic;
 use crate::identity::{IdentityName, NewIdentity};
 use crate::keystore::{Cost, Password, SealedIdentity};
@@ -35,7 +35,7 @@ pub(super) struct NewIdentity {
 
 impl IdentityStore {
     /// Finds out who keeps them.
-    pub(super) async fn find(common: &Common) -> Result<Self, Failure> {
+    pub(super) async fn find(common: &GlobalArgs) -> Result<Self, Failure> {
         match RpcClient::connect(&common.ipc()?).await {
             Ok(client) => Ok(Self::Node(client)),
             Err(RpcClientError::NoNode { .. }) if common.ipc.is_none() => {

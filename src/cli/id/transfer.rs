@@ -12,8 +12,8 @@ use serde_json::json;
 
 use super::keys::IdentityStore;
 use super::show_new;
-use crate::cli::passwords::{self, Sealed};
-use crate::cli::print::Screen;
+use crate::cli::output::Printer;
+use crate::cli::passwords::{self, PasswordArgs};
 use crate::cli::{Exit, Failure};
 use crate::identity::IdentityName;
 use crate::keystore::{SealedIdentity, geth_name};
@@ -38,14 +38,14 @@ pub(super) struct Import {
     #[arg(long)]
     name: Option<IdentityName>,
     #[command(flatten)]
-    sealed: Sealed,
+    sealed: PasswordArgs,
 }
 
 impl Export {
     pub(super) async fn run(
         self,
         keys: &mut IdentityStore,
-        screen: Screen,
+        printer: Printer,
     ) -> Result<Exit, Failure> {
         let Self { name, file } = self;
         let sealed = keys.export(&name).await?;
@@ -63,12 +63,12 @@ impl Export {
             None => PathBuf::from(file_name(&name, &sealed)),
         };
         write_new(&path, text.as_bytes())?;
-        match screen.json {
-            true => screen.value(&json!({"exported": name.as_str(), "file": path}))?,
+        match printer.json {
+            true => printer.value(&json!({"exported": name.as_str(), "file": path}))?,
             false => {
-                screen.line(format_args!("wrote {}", path.display()))?;
+                printer.line(format_args!("wrote {}", path.display()))?;
                 if !sealed.is_protected() {
-                    screen.line("it has no password: whoever can read it has the key")?;
+                    printer.line("it has no password: whoever can read it has the key")?;
                 }
             }
         }
@@ -80,7 +80,7 @@ impl Import {
     pub(super) async fn run(
         self,
         keys: &mut IdentityStore,
-        screen: Screen,
+        printer: Printer,
     ) -> Result<Exit, Failure> {
         let Self { file, name, sealed } = self;
         let text = read(&file)?;
@@ -92,9 +92,9 @@ impl Import {
             Some(password) => password,
             None => passwords::ask(&format!("password of {}: ", file.display()))?,
         };
-        let cost = sealed.guessing().cost();
+        let cost = sealed.kdf().cost();
         let imported = keys.import(&text, name, &password, cost).await?;
-        show_new(screen, "imported", &imported)
+        show_new(printer, "imported", &imported)
     }
 }
 
@@ -137,12 +137,9 @@ fn write_new(path: &Path, content: &[u8]) -> Result<(), Failure> {
 fn read(path: &Path) -> Result<String, Failure> {
     let mut text = String::new();
     let read = match path.as_os_str() == "-" {
-        true => io::stdin()
-            .lock()
-            .take(MOST_BYTES)
-            .read_to_string(&mut text),
+        true => io::stdin().lock().take(MAX_BYTES).read_to_string(&mut text),
         false => {
-            fs::File::open(path).and_then(|file| file.take(MOST_BYTES).read_to_string(&mut text))
+            fs::File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text))
         }
     };
     read.map_err(|error| {
@@ -155,4 +152,4 @@ fn read(path: &Path) -> Result<String, Failure> {
 }
 
 /// No key file is longer.
-const MOST_BYTES: u64 = 128 * 1024;
+const MAX_BYTES: u64 = 128 * 1024;

@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use super::note;
 use super::subject::Banner;
-use crate::cli::print::safe;
+use crate::cli::output::safe;
 use crate::shell::clock::Clock;
 use crate::shell::rpc::{RpcClient, RpcClientError};
 

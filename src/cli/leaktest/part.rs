@@ -11,8 +11,8 @@ use nix::sys::signal::{Signal, raise};
 use super::judge::Allowed;
 use super::watch::{Report, Watch, Watched};
 use super::{plant, report};
-use crate::cli::node::runtime;
-use crate::cli::print::Screen;
+use crate::cli::output::Printer;
+use crate::cli::remote_node::runtime;
 use crate::cli::{Exit, Failure};
 
 /// Options of `whisht leaktest-part`.
@@ -102,11 +102,11 @@ fn watch(program: Watched) -> Result<Exit, Failure> {
         let Report { ledger, end } = report
             .map_err(|error| failed("watch", error))?
             .map_err(|error| failed("watch", error))?;
-        let screen = Screen {
+        let printer = Printer {
             json: true,
             local: false,
         };
-        screen.value(&report::seen(&ledger, end))?;
+        printer.value(&report::seen(&ledger, end))?;
         Ok(match ledger.total() {
             0 => Exit::Done,
             _ => Exit::Leaked,

@@ -11,7 +11,7 @@ use super::proof::Proof;
 use super::subject::Outcome;
 use super::watch::End;
 use crate::cli::Exit;
-use crate::cli::print::{Screen, duration, grouped};
+use crate::cli::output::{Printer, duration, grouped};
 
 /// How a test came to its end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -51,9 +51,9 @@ impl Report {
     /// # Errors
     ///
     /// Whatever keeps standard output from being written.
-    pub(super) fn print(&self, screen: Screen) -> io::Result<()> {
-        if screen.json {
-            return screen.value(&self.json());
+    pub(super) fn print(&self, printer: Printer) -> io::Result<()> {
+        if printer.json {
+            return printer.value(&self.json());
         }
         let Ledger {
             leaks,
@@ -61,23 +61,23 @@ impl Report {
             counts,
             ..
         } = &self.node.ledger;
-        screen.line(proven(&self.proof))?;
-        screen.line(format_args!(
+        printer.line(proven(&self.proof))?;
+        printer.line(format_args!(
             "watched {}: {}",
             duration(millis(self.took)),
             watched(counts)
         ))?;
-        screen.line(format_args!("exercised: {}", exercised(&self.steps)))?;
+        printer.line(format_args!("exercised: {}", exercised(&self.steps)))?;
         if !spoke.is_empty() {
             let named: Vec<_> = spoke.keys().take(SHOWN).map(ToString::to_string).collect();
             let more = match spoke.len().saturating_sub(SHOWN) {
                 0 => String::new(),
                 more => format!(" and {more} more"),
             };
-            screen.line(format_args!("spoke to: {}{more}", named.join(", ")))?;
+            printer.line(format_args!("spoke to: {}{more}", named.join(", ")))?;
         }
         if leaks.is_empty() {
-            return self.conclude(screen);
+            return self.conclude(printer);
         }
         let rows: Vec<_> = leaks
             .iter()
@@ -92,33 +92,33 @@ impl Report {
                 ]
             })
             .collect();
-        screen.line("")?;
+        printer.line("")?;
         let heading = ["LEAK", "TO", "PROGRAM/THREAD", "AFTER", "TIMES", ""];
-        screen.table(heading, &rows, "")?;
-        screen.line("")?;
-        self.conclude(screen)
+        printer.table(heading, &rows, "")?;
+        printer.line("")?;
+        self.conclude(printer)
     }
 
-    fn conclude(&self, screen: Screen) -> io::Result<()> {
+    fn conclude(&self, printer: Printer) -> io::Result<()> {
         match self.finish {
             Finish::InTime => {}
-            Finish::Interrupted => screen.line("interrupted: what comes later was not watched")?,
+            Finish::Interrupted => printer.line("interrupted: what comes later was not watched")?,
             Finish::NeverUp => {
-                screen.line("the node did not come up in time, so nothing was exercised")?;
-                self.last_words(screen)?;
+                printer.line("the node did not come up in time, so nothing was exercised")?;
+                self.last_words(printer)?;
             }
             Finish::Early => {
-                screen.line(format_args!(
+                printer.line(format_args!(
                     "the node ended before its time, {}: what comes later was not watched",
                     ended(self.node.end)
                 ))?;
-                self.last_words(screen)?;
+                self.last_words(printer)?;
             }
         }
         match self.node.ledger.total() {
-            0 if self.exit() == Exit::Done => screen.line("nothing leaked"),
-            0 => screen.line("nothing leaked so far, which proves nothing"),
-            total => screen.line(format_args!(
+            0 if self.exit() == Exit::Done => printer.line("nothing leaked"),
+            0 => printer.line("nothing leaked so far, which proves nothing"),
+            total => printer.line(format_args!(
                 "LEAKED: {} calls lead out of this machine past Tor; the watcher let none of them \
                  go anywhere",
                 grouped(total)
@@ -126,9 +126,9 @@ impl Report {
         }
     }
 
-    fn last_words(&self, screen: Screen) -> io::Result<()> {
+    fn last_words(&self, printer: Printer) -> io::Result<()> {
         for line in &self.node.log {
-            screen.line(format_args!("  | {line}"))?;
+            printer.line(format_args!("  | {line}"))?;
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use super::judge::Allowed;
 use super::watch::{End, Report, Watch, WatchError, Watched};
 use super::{failed, this_program};
 use crate::cli::Failure;
-use crate::cli::print::safe;
+use crate::cli::output::safe;
 
 /// A node in the hands of the watcher.
 #[derive(Debug)]

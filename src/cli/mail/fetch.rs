@@ -11,8 +11,8 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::super::node::Node;
-use super::super::print::{Screen, field, grouped, number};
+use super::super::output::{Printer, field, grouped, number};
+use super::super::remote_node::RemoteNode;
 use super::super::send::time;
 use super::super::{Exit, Failure};
 use crate::envelope::Topic;
@@ -48,7 +48,7 @@ pub(super) struct Args {
 /// # Errors
 ///
 /// [`Failure`] if it is refused, or the node has gone.
-pub(super) async fn run(node: &mut Node, args: Args) -> Result<Exit, Failure> {
+pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failure> {
     let password = args.password_file.as_deref().map(first_line).transpose()?;
     let now = Clock::start().now().unix;
     let ago = |time: Duration| {
@@ -74,7 +74,7 @@ pub(super) async fn run(node: &mut Node, args: Args) -> Result<Exit, Failure> {
     // Before the exchange begins, so that no stage is missed.
     node.client.subscribe().await?;
     let begun = node.call("whisht_fetchMail", params).await?;
-    let mut progress = Progress::start(node.screen, &begun);
+    let mut progress = FetchProgress::start(node.printer, &begun);
     let id = number(&begun, "fetch");
     let ended = loop {
         let event = tokio::select! {
@@ -93,7 +93,7 @@ pub(super) async fn run(node: &mut Node, args: Args) -> Result<Exit, Failure> {
         progress.show(stage);
     };
     progress.end();
-    report(node.screen, &ended)
+    report(node.printer, &ended)
 }
 
 /// The stage that an event tells of the exchange with this number.
@@ -104,7 +104,7 @@ fn stage_of(id: u64, event: &Value) -> Option<&Value> {
 }
 
 /// Says what came of it.
-fn report(screen: Screen, ended: &Value) -> Result<Exit, Failure> {
+fn report(printer: Printer, ended: &Value) -> Result<Exit, Failure> {
     let end = field(ended, "end");
     let exit = match end.as_str() {
         "complete" | "quiet" => Exit::Done,
@@ -112,17 +112,17 @@ fn report(screen: Screen, ended: &Value) -> Result<Exit, Failure> {
         "lied" => Exit::Failed,
         _ => Exit::Pending,
     };
-    if screen.json {
+    if printer.json {
         let mut said = ended.clone();
         if let Some(said) = said.as_object_mut() {
             said.remove("stage");
             said.insert("exit".to_owned(), exit.code().into());
         }
-        screen.value(&said)?;
+        printer.value(&said)?;
         return Ok(exit);
     }
     let count = |name| grouped(number(ended, name));
-    screen.line(format_args!(
+    printer.line(format_args!(
         "{} envelopes came, {} of them new, {} messages for you",
         count("envelopes"),
         count("new"),
@@ -131,10 +131,9 @@ fn report(screen: Screen, ended: &Value) -> Result<Exit, Failure> {
     let reason = field(ended, "reason");
     match end.as_str() {
         "complete" => {}
-        "quiet" => {
-            screen.line("the server never says whether that was all; ask another one to be sure")?
-        }
-        "enough" => screen.line("there is more: fetch again, with a later --until in the past")?,
+        "quiet" => printer
+            .line("the server never says whether that was all; ask another one to be sure")?,
+        "enough" => printer.line("there is more: fetch again, with a later --until in the past")?,
         "refused" => {
             return Err(Failure::new(
                 exit,
@@ -169,15 +168,15 @@ fn report(screen: Screen, ended: &Value) -> Result<Exit, Failure> {
 }
 
 /// Shows how far it is, on standard error.
-enum Progress {
+enum FetchProgress {
     Spinner(ProgressBar),
     Lines,
     Json,
 }
 
-impl Progress {
+impl FetchProgress {
     /// Says what the server is asked for.
-    fn start(screen: Screen, begun: &Value) -> Self {
+    fn start(printer: Printer, begun: &Value) -> Self {
         let share = begun.get("share").and_then(Value::as_f64).unwrap_or(1.0);
         let asked = match share >= 1.0 {
             true => "asking for everything".to_owned(),
@@ -185,7 +184,7 @@ impl Progress {
         };
         let hours = (number(begun, "until").saturating_sub(number(begun, "since"))) / 3_600;
         let asked = format!("{asked} of {hours} h");
-        if screen.json {
+        if printer.json {
             warn_json(begun);
             return Self::Json;
         }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde_json::json;
 
-use crate::cli::print::Screen;
+use crate::cli::output::Printer;
 use crate::config::mail::{MailConfig, MailStore};
 use crate::endpoint::{Endpoint, PeerAddr};
 use crate::node::NodeConfig;
@@ -18,7 +18,7 @@ use crate::shell::runtime::RunningNode;
 ///
 /// Whatever keeps standard output from being written.
 pub(super) fn show(
-    screen: Screen,
+    printer: Printer,
     host: &RunningNode,
     node: &NodeConfig,
     tor_only: bool,
@@ -28,8 +28,8 @@ pub(super) fn show(
     let doors = host.rpc();
     let addresses = host.handle().addresses();
     let enodes = enodes(host, tor_only);
-    if screen.json {
-        return screen.value(&json!({
+    if printer.json {
+        return printer.value(&json!({
             "enode": enodes,
             "listen": addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>(),
             "ipc": host.ipc_path(),
@@ -46,7 +46,7 @@ pub(super) fn show(
             "locked": locked,
         }));
     }
-    screen.line(format_args!(
+    printer.line(format_args!(
         "whisht {} on the network `{}` ({}), {}",
         env!("CARGO_PKG_VERSION"),
         node.network,
@@ -58,44 +58,45 @@ pub(super) fn show(
         }
     ))?;
     for address in addresses {
-        screen.line(format_args!("listening on  {address}"))?;
+        printer.line(format_args!("listening on  {address}"))?;
     }
     for enode in &enodes {
-        screen.line(format_args!("enode         {enode}"))?;
+        printer.line(format_args!("enode         {enode}"))?;
     }
     let unspecified = |address: &SocketAddr| address.ip().is_unspecified();
     if addresses.is_empty() && host.onion().is_none() {
-        screen.line("listening on  nothing; connections go out only")?;
+        printer.line("listening on  nothing; connections go out only")?;
     } else if !tor_only && addresses.iter().any(unspecified) {
-        screen.line("              (others replace the loopback address by this machine's own)")?;
+        printer
+            .line("              (others replace the loopback address by this machine's own)")?;
     }
     if let Some(bootnodes) = &node.discovery {
-        screen.line(match bootnodes.len() {
+        printer.line(match bootnodes.len() {
             0 => "discovery     tells strangers where this node is; knows nobody to ask".to_owned(),
             count => format!(
                 "discovery     tells strangers where this node is; asks {count} bootnodes first"
             ),
         })?;
     }
-    screen.line(format_args!("local socket  {}", host.ipc_path().display()))?;
+    printer.line(format_args!("local socket  {}", host.ipc_path().display()))?;
     if let Some(at) = doors.http() {
-        screen.line(format_args!("JSON-RPC      http://{at}"))?;
+        printer.line(format_args!("JSON-RPC      http://{at}"))?;
     }
     if let Some(at) = doors.ws() {
-        screen.line(format_args!("JSON-RPC      ws://{at}"))?;
+        printer.line(format_args!("JSON-RPC      ws://{at}"))?;
     }
     if let Some(path) = doors.token_path() {
-        screen.line(format_args!("token         {}", path.display()))?;
+        printer.line(format_args!("token         {}", path.display()))?;
     }
-    screen.line(format_args!("level         {}", node.level))?;
+    printer.line(format_args!("level         {}", node.level))?;
     match locked {
-        0 => screen.line(format_args!("identities    {open}"))?,
-        _ => screen.line(format_args!(
+        0 => printer.line(format_args!("identities    {open}"))?,
+        _ => printer.line(format_args!(
             "identities    {open}, and {locked} locked: `whisht unlock` opens them"
         ))?,
     }
     match mail {
-        Some(mail) => screen.line(format_args!("mail server   {}", offer(mail))),
+        Some(mail) => printer.line(format_args!("mail server   {}", offer(mail))),
         None => Ok(()),
     }
 }

@@ -8,10 +8,10 @@ use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use super::stage::describe;
-use crate::cli::print::{Screen, field, number};
+use crate::cli::output::{Printer, field, number};
 
 /// Where stages are shown.
-pub(super) enum Progress {
+pub(super) enum SendProgress {
     /// One line that moves.
     Spinner(ProgressBar),
     /// A line for each stage, and one for each quarter of the expected work, of which so many
@@ -21,9 +21,9 @@ pub(super) enum Progress {
     Json(u64),
 }
 
-impl Progress {
-    pub(super) fn start(screen: Screen, id: u64) -> Self {
-        if screen.json {
+impl SendProgress {
+    pub(super) fn start(printer: Printer, id: u64) -> Self {
+        if printer.json {
             return Self::Json(id);
         }
         if !stderr().is_terminal() {

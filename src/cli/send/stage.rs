@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::cli::print::{duration, field, grouped, number};
+use crate::cli::output::{duration, field, grouped, number};
 
 /// What a stage means to the user.
 pub(in crate::cli) fn describe(stage: &Value) -> String {

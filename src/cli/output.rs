@@ -11,14 +11,14 @@ use serde_json::Value;
 
 /// Where results go.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Screen {
+pub(super) struct Printer {
     /// Whether results are printed as JSON.
     pub(super) json: bool,
     /// Whether the figures are those of a local network.
     pub(super) local: bool,
 }
 
-impl Screen {
+impl Printer {
     /// One line.
     pub(super) fn line(self, text: impl Display) -> io::Result<()> {
         let text = text.to_string();

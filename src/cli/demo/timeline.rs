@@ -1,6 +1,6 @@
 //! What happened, put together from what all nodes told.
 //!
-//! Only a demonstration can tell this story: it takes the memory of every node at once. A message
+//! Only a demonstration can tell this: it takes the memory of every node at once. A message
 //! that was sent again has several envelopes; the one that counts is the one the reader opened.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,41 +11,41 @@ use circuits::level::Level;
 use sha2::{Digest, Sha256};
 
 use super::network::Role;
-use super::sight::Sights;
+use super::observations::Observations;
 use crate::node::{Event, Name, Stage, Trace};
 
-/// The story as far as it is known.
-pub(super) struct Story {
+/// The timeline as far as it is known.
+pub(super) struct Timeline {
     pub(super) level: Level,
     pub(super) relays: usize,
-    pub(super) sent: Digested,
-    pub(super) received: Option<Digested>,
+    pub(super) sent: PayloadDigest,
+    pub(super) received: Option<PayloadDigest>,
     pub(super) elapsed: Option<Duration>,
     pub(super) attempts: u32,
     pub(super) lanes: Vec<Vec<usize>>,
-    pub(super) pieces: Option<(u8, u8)>,
+    pub(super) shards: Option<(u8, u8)>,
     pub(super) source_first_gossip: bool,
     pub(super) seen_by: usize,
     pub(super) killed: Option<usize>,
     pub(super) failure: Option<String>,
-    pub(super) sights: Sights,
+    pub(super) observations: Observations,
     names: Vec<ShortId>,
     known: usize,
     ended: bool,
     /// The envelope that the reader opened.
     opened: Option<String>,
     /// For each envelope: who first gossiped it, and who has given it to a peer.
-    envelopes: BTreeMap<String, Journey>,
+    envelopes: BTreeMap<String, EnvelopeHistory>,
 }
 
 /// A payload's length and SHA-256, for comparison.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Digested {
+pub(super) struct PayloadDigest {
     pub(super) bytes: usize,
     pub(super) sha256: String,
 }
 
-impl Digested {
+impl PayloadDigest {
     pub(super) fn of(payload: &[u8]) -> Self {
         Self {
             bytes: payload.len(),
@@ -56,14 +56,14 @@ impl Digested {
 
 /// What became of one envelope.
 #[derive(Default)]
-struct Journey {
+struct EnvelopeHistory {
     first_gossip: Option<Role>,
     pooled: BTreeSet<Role>,
     given: BTreeSet<Role>,
 }
 
 /// A moment worth telling.
-pub(super) enum Turn {
+pub(super) enum TimelineEvent {
     /// The source knows more relays, or fewer.
     Relays,
     /// The source's message reached a stage.
@@ -71,7 +71,7 @@ pub(super) enum Turn {
     /// The first piece has left: from now on a relay can fail in mid-flight.
     FirstCell,
     /// The rendezvous has so many pieces.
-    Piece(usize, u8),
+    Shard(usize, u8),
     /// The rendezvous rebuilt the envelope, and holds it for so many milliseconds.
     Rebuilt(usize, u64),
     /// The envelope goes on along the stem.
@@ -86,22 +86,22 @@ pub(super) enum Turn {
     ReaderForwarded,
 }
 
-impl Story {
+impl Timeline {
     pub(super) fn new(names: &[ShortId], level: Level, body: &[u8]) -> Self {
         Self {
             level,
             relays: names.len(),
-            sent: Digested::of(body),
+            sent: PayloadDigest::of(body),
             received: None,
             elapsed: None,
             attempts: 0,
             lanes: Vec::new(),
-            pieces: None,
+            shards: None,
             source_first_gossip: false,
             seen_by: 0,
             killed: None,
             failure: None,
-            sights: Sights::new(names.len()),
+            observations: Observations::new(names.len()),
             names: names.to_vec(),
             known: 0,
             ended: false,
@@ -111,36 +111,41 @@ impl Story {
     }
 
     /// Takes in what a node told, `at` so long after the message was handed to the source.
-    pub(super) fn take(&mut self, from: Role, event: &Event, at: Duration) -> Option<Turn> {
+    pub(super) fn take(
+        &mut self,
+        from: Role,
+        event: &Event,
+        at: Duration,
+    ) -> Option<TimelineEvent> {
         match (from, event) {
             (Role::Source, Event::Relays(known)) => {
                 self.known = *known;
-                Some(Turn::Relays)
+                Some(TimelineEvent::Relays)
             }
             (Role::Source, Event::Outgoing(_, stage)) => self.take_stage(stage),
             (Role::Reader, Event::Message(message)) => {
                 let payload = hex::decode(&message.payload).unwrap_or_default();
-                self.received = Some(Digested::of(&payload));
+                self.received = Some(PayloadDigest::of(&payload));
                 self.opened = Some(message.envelope.clone());
                 self.elapsed = Some(at);
-                Some(Turn::Opened)
+                Some(TimelineEvent::Opened)
             }
             (role, Event::Trace(trace)) => self.take_trace(role, trace),
             _ => None,
         }
     }
 
-    fn take_stage(&mut self, stage: &Stage) -> Option<Turn> {
+    fn take_stage(&mut self, stage: &Stage) -> Option<TimelineEvent> {
         match stage {
             Stage::Sealing { attempt, .. } => self.attempts = *attempt,
             // A demonstration has no Tor to wait for.
             Stage::Waiting { .. } => {}
-            Stage::Planned { k, n, .. } => self.pieces = Some((*k, *n)),
+            Stage::Planned { k, n, .. } => self.shards = Some((*k, *n)),
             Stage::Dispatched { cells, .. } => {
-                let first = self.sights.cells_sent == 0 && *cells > 0;
-                self.sights.cells_sent = *cells;
+                let first = self.observations.cells_sent == 0 && *cells > 0;
+                self.observations.cells_sent = *cells;
                 if first {
-                    return Some(Turn::FirstCell);
+                    return Some(TimelineEvent::FirstCell);
                 }
             }
             Stage::Seen {
@@ -157,17 +162,17 @@ impl Story {
             }
             Stage::Searching { .. } | Stage::Sealed { .. } | Stage::Retrying { .. } => {}
         }
-        Some(Turn::Stage(stage.clone()))
+        Some(TimelineEvent::Stage(stage.clone()))
     }
 
-    fn take_trace(&mut self, from: Role, trace: &Trace) -> Option<Turn> {
+    fn take_trace(&mut self, from: Role, trace: &Trace) -> Option<TimelineEvent> {
         match trace {
             Trace::Lanes { lanes } => {
                 let numbers = |hops: &Vec<Name>| -> Vec<usize> {
                     hops.iter().filter_map(|hop| self.number(*hop)).collect()
                 };
                 self.lanes = lanes.iter().map(numbers).collect();
-                self.sights.cells_sent = 0;
+                self.observations.cells_sent = 0;
                 None
             }
             Trace::Peeled {
@@ -176,47 +181,47 @@ impl Story {
             } => {
                 let (previous, next) =
                     (previous.and_then(|id| self.number(id)), self.number(*next));
-                self.sights.passed_on(from, previous, next);
+                self.observations.passed_on(from, previous, next);
                 None
             }
             Trace::Terminal {
                 from: previous, k, ..
             } => {
                 let previous = previous.and_then(|id| self.number(id));
-                let pieces = self.sights.took_piece(from, previous);
-                Some(Turn::Piece(pieces, *k))
+                let shards = self.observations.received_shard(from, previous);
+                Some(TimelineEvent::Shard(shards, *k))
             }
             Trace::Rebuilt { hold_ms, .. } => match from {
-                Role::Relay(relay) => Some(Turn::Rebuilt(relay, *hold_ms)),
+                Role::Relay(relay) => Some(TimelineEvent::Rebuilt(relay, *hold_ms)),
                 _ => None,
             },
             Trace::Stem { envelope } => {
-                self.journey(envelope);
-                self.sights.passed_stem(from);
-                Some(Turn::Stem(from))
+                self.history(envelope);
+                self.observations.passed_stem(from);
+                Some(TimelineEvent::Stem(from))
             }
             Trace::Fluff { envelope } => {
-                let journey = self.journey(envelope);
-                journey.pooled.insert(from);
+                let history = self.history(envelope);
+                history.pooled.insert(from);
                 None
             }
             Trace::Pooled { envelope } => {
-                let journey = self.journey(envelope);
-                journey.pooled.insert(from);
-                let pooled = journey.pooled.len();
+                let history = self.history(envelope);
+                history.pooled.insert(from);
+                let pooled = history.pooled.len();
                 match from {
-                    Role::Bystander => Some(Turn::ReaderForwarded),
-                    _ => Some(Turn::Spread(pooled)),
+                    Role::Bystander => Some(TimelineEvent::ReaderForwarded),
+                    _ => Some(TimelineEvent::Spread(pooled)),
                 }
             }
             Trace::Gossiped { envelope } => {
-                let journey = self.journey(envelope);
-                journey.given.insert(from);
-                if journey.first_gossip.is_some() {
+                let history = self.history(envelope);
+                history.given.insert(from);
+                if history.first_gossip.is_some() {
                     return None;
                 }
-                journey.first_gossip = Some(from);
-                Some(Turn::FirstGossip(from))
+                history.first_gossip = Some(from);
+                Some(TimelineEvent::FirstGossip(from))
             }
         }
     }
@@ -239,8 +244,8 @@ impl Story {
 
     /// Whether the reader gave the envelope to somebody, as everybody does.
     pub(super) fn reader_forwarded(&self) -> bool {
-        self.opened_journey()
-            .is_some_and(|journey| journey.pooled.contains(&Role::Bystander))
+        self.opened_history()
+            .is_some_and(|history| history.pooled.contains(&Role::Bystander))
     }
 
     /// The hash of the envelope that the reader opened.
@@ -250,13 +255,13 @@ impl Story {
 
     /// Who gave the envelope to a peer before anybody else did.
     pub(super) fn first_gossip(&self) -> Option<Role> {
-        self.opened_journey()?.first_gossip
+        self.opened_history()?.first_gossip
     }
 
     /// How many nodes have the envelope.
     pub(super) fn spread(&self) -> usize {
-        self.opened_journey()
-            .map_or(0, |journey| journey.pooled.len())
+        self.opened_history()
+            .map_or(0, |history| history.pooled.len())
     }
 
     /// How many nodes run: relays, source, reader and bystander.
@@ -298,11 +303,11 @@ impl Story {
         self.names.iter().position(|relay| *relay == name.0)
     }
 
-    fn journey(&mut self, envelope: &str) -> &mut Journey {
+    fn history(&mut self, envelope: &str) -> &mut EnvelopeHistory {
         self.envelopes.entry(envelope.to_owned()).or_default()
     }
 
-    fn opened_journey(&self) -> Option<&Journey> {
+    fn opened_history(&self) -> Option<&EnvelopeHistory> {
         self.envelopes.get(self.opened.as_ref()?)
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::node::Node;
+use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
 
 /// Options of `whisht rpc`.
@@ -20,7 +20,7 @@ pub(super) struct Args {
 /// # Errors
 ///
 /// [`Failure`] if the parameters are no JSON, or the node refuses.
-pub(super) async fn run(node: &mut Node, args: Args) -> Result<Exit, Failure> {
+pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failure> {
     let Args { method, mut params } = args;
     if params == "-" {
         params = std::io::read_to_string(std::io::stdin()).map_err(|error| {
@@ -35,6 +35,6 @@ pub(super) async fn run(node: &mut Node, args: Args) -> Result<Exit, Failure> {
         ))
     })?;
     let result = node.call(&method, params).await?;
-    node.screen.value(&result)?;
+    node.printer.value(&result)?;
     Ok(Exit::Done)
 }

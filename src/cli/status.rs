@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::node::Node;
-use super::print::{duration, field, grouped, number, rows};
+use super::output::{duration, field, grouped, number, rows};
+use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
 use crate::endpoint::PeerAddr;
 
@@ -20,21 +20,21 @@ pub(super) struct PeersArgs {
 /// # Errors
 ///
 /// [`Failure`] if the node has gone, or does not take the peer.
-pub(super) async fn peers(node: &mut Node, args: PeersArgs) -> Result<Exit, Failure> {
+pub(super) async fn peers(node: &mut RemoteNode, args: PeersArgs) -> Result<Exit, Failure> {
     if let Some(peer) = args.add {
         node.call("whisht_addPeer", json!([peer.to_string()]))
             .await?;
-        match node.screen.json {
-            true => node.screen.value(&json!({"added": peer.to_string()}))?,
+        match node.printer.json {
+            true => node.printer.value(&json!({"added": peer.to_string()}))?,
             false => node
-                .screen
+                .printer
                 .line("the node will connect, and stay connected")?,
         }
         return Ok(Exit::Done);
     }
     let peers = node.call("whisht_peers", json!([])).await?;
-    if node.screen.json {
-        node.screen.value(&peers)?;
+    if node.printer.json {
+        node.printer.value(&peers)?;
         return Ok(Exit::Done);
     }
     let row = |peer: &Value| {
@@ -61,7 +61,7 @@ pub(super) async fn peers(node: &mut Node, args: PeersArgs) -> Result<Exit, Fail
         "KEY", "", "CLIENT", "SPEAKS", "MIN POW", "POW RULE", "", "RATING", "BROUGHT", "GIVEN",
     ];
     let empty = "no peers; connect to one with `whisht peers --add ENODE`";
-    node.screen.table(heading, &rows(&peers, row), empty)?;
+    node.printer.table(heading, &rows(&peers, row), empty)?;
     Ok(Exit::Done)
 }
 
@@ -84,10 +84,10 @@ fn notes(peer: &Value) -> String {
 /// # Errors
 ///
 /// [`Failure`] if the node has gone.
-pub(super) async fn relays(node: &mut Node) -> Result<Exit, Failure> {
+pub(super) async fn relays(node: &mut RemoteNode) -> Result<Exit, Failure> {
     let relays = node.call("whisht_relays", json!([])).await?;
-    if node.screen.json {
-        node.screen.value(&relays)?;
+    if node.printer.json {
+        node.printer.value(&relays)?;
         return Ok(Exit::Done);
     }
     let yes = |relay: &Value, name, word: &str| {
@@ -105,7 +105,7 @@ pub(super) async fn relays(node: &mut Node) -> Result<Exit, Failure> {
     };
     let heading = ["RELAY", "SUBNET", "PATHS", "", "TICKET BITS"];
     let empty = "no relays known yet; peers that speak onion/1 tell of them";
-    node.screen.table(heading, &rows(&relays, row), empty)?;
+    node.printer.table(heading, &rows(&relays, row), empty)?;
     Ok(Exit::Done)
 }
 
@@ -114,84 +114,84 @@ pub(super) async fn relays(node: &mut Node) -> Result<Exit, Failure> {
 /// # Errors
 ///
 /// [`Failure`] if standard output is closed.
-pub(super) async fn status(node: &mut Node) -> Result<Exit, Failure> {
-    let screen = node.screen;
+pub(super) async fn status(node: &mut RemoteNode) -> Result<Exit, Failure> {
+    let printer = node.printer;
     let status = &node.status;
-    if screen.json {
-        screen.value(status)?;
+    if printer.json {
+        printer.value(status)?;
         return Ok(Exit::Done);
     }
     let get = |name| field(status, name);
     let count = |name| grouped(number(status, name));
     let uptime = number(status, "uptime_secs").saturating_mul(1_000);
-    screen.line(format_args!(
+    printer.line(format_args!(
         "client    {}, up {}",
         get("client"),
         duration(uptime)
     ))?;
-    screen.line(format_args!("key       {}", short(&get("key"))))?;
-    screen.line(format_args!("profile   {}", get("profile")))?;
-    screen.line(format_args!("listed    {}", get("listed")))?;
+    printer.line(format_args!("key       {}", short(&get("key"))))?;
+    printer.line(format_args!("profile   {}", get("profile")))?;
+    printer.line(format_args!("listed    {}", get("listed")))?;
     if let Some(left) = status.get("drained_in_secs").and_then(Value::as_u64) {
         let left = duration(left.saturating_mul(1_000));
-        screen.line(format_args!("drained   in {left}"))?;
+        printer.line(format_args!("drained   in {left}"))?;
     }
     for onion in status["onion"].as_array().into_iter().flatten() {
-        screen.line(format_args!(
+        printer.line(format_args!(
             "onion     {}",
             onion.as_str().unwrap_or_default()
         ))?;
     }
     if let Some(reason) = status["shut"].as_str() {
-        screen.line(format_args!("shut      {reason}; messages are kept"))?;
+        printer.line(format_args!("shut      {reason}; messages are kept"))?;
     }
-    screen.line(format_args!(
+    printer.line(format_args!(
         "peers     {}, of which {} speak onion/1",
         count("peers"),
         count("dark_peers")
     ))?;
     if number(status, "unserved_peers") > 0 {
-        screen.line(format_args!(
+        printer.line(format_args!(
             "          {} take no hidden messages of ours: see POW RULE and MIN POW in `whisht peers`",
             count("unserved_peers")
         ))?;
     }
     if number(status, "refused") > 0 {
-        screen.line(format_args!(
+        printer.line(format_args!(
             "          {} keys and addresses are not let in for a while",
             count("refused")
         ))?;
     }
     match status.get("discovery").and_then(Value::as_u64) {
-        None => screen.line("discovery off")?,
-        Some(known) => screen.line(format_args!(
+        None => printer.line("discovery off")?,
+        Some(known) => printer.line(format_args!(
             "discovery {} nodes known; {} of the peers come from it",
             grouped(known),
             count("found_peers")
         ))?,
     }
-    screen.line(format_args!(
+    printer.line(format_args!(
         "relays    {} known, {} usable; directory {}",
         count("relays"),
         count("eligible_relays"),
         get("directory")
     ))?;
-    screen.line(format_args!(
+    printer.line(format_args!(
         "pool      {} envelopes, {} bytes",
         count("pool_envelopes"),
         count("pool_bytes")
     ))?;
-    screen.line(format_args!(
+    printer.line(format_args!(
         "cells     {} passed on, {} dropped; {} envelopes rebuilt",
         count("cells_forwarded"),
         count("cells_dropped"),
         count("rebuilt")
     ))?;
-    screen.line(format_args!(
+    printer.line(format_args!(
         "outgoing  {} messages on their way",
         count("outgoing")
     ))?;
-    screen.line(format_args!("level     {}", get("level")))?;
+    printer.line(format_args!("level     {}", get("level")))?;
     for level in status
         .get("levels")
         .and_then(Value::as_array)
@@ -200,7 +200,7 @@ pub(super) async fn status(node: &mut Node) -> Result<Exit, Failure> {
     {
         let missing = field(level, "missing");
         if !missing.is_empty() {
-            screen.line(format_args!(
+            printer.line(format_args!(
                 "          {} not now: {missing}",
                 field(level, "level")
             ))?;

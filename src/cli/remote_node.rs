@@ -5,14 +5,14 @@ use std::io;
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
-use super::print::Screen;
-use super::{Common, Exit, Failure};
+use super::output::Printer;
+use super::{Exit, Failure, GlobalArgs};
 use crate::shell::rpc::RpcClient;
 
 /// A connection to the running node, and where to print.
-pub(super) struct Node {
+pub(super) struct RemoteNode {
     pub(super) client: RpcClient,
-    pub(super) screen: Screen,
+    pub(super) printer: Printer,
     /// What `whisht_status` said.
     pub(super) status: Value,
 }
@@ -23,27 +23,27 @@ pub(super) struct Node {
 ///
 /// What the command says, or that there is no node.
 pub(super) fn with(
-    common: &Common,
-    command: impl AsyncFnOnce(&mut Node) -> Result<Exit, Failure>,
+    common: &GlobalArgs,
+    command: impl AsyncFnOnce(&mut RemoteNode) -> Result<Exit, Failure>,
 ) -> Result<Exit, Failure> {
     runtime()?.block_on(async {
         let mut client = RpcClient::connect(&common.ipc()?).await?;
         let status = client.call("whisht_status", json!([])).await?;
         let local = status.get("profile").and_then(Value::as_str) == Some("local");
-        let screen = Screen {
+        let printer = Printer {
             json: common.json,
             local,
         };
-        command(&mut Node {
+        command(&mut RemoteNode {
             client,
-            screen,
+            printer,
             status,
         })
         .await
     })
 }
 
-impl Node {
+impl RemoteNode {
     /// Calls a method.
     pub(super) async fn call(&mut self, method: &str, params: Value) -> Result<Value, Failure> {
         Ok(self.client.call(method, params).await?)

@@ -5,15 +5,15 @@ use std::collections::BTreeSet;
 use super::network::Role;
 
 /// One relay's view for each relay, and what the source itself did.
-pub(super) struct Sights {
+pub(super) struct Observations {
     /// Cells that left the source.
     pub(super) cells_sent: usize,
-    relays: Vec<Sight>,
+    relays: Vec<RelayObservation>,
 }
 
 /// What one relay saw of the message.
 #[derive(Clone, Default)]
-pub(super) struct Sight {
+pub(super) struct RelayObservation {
     /// Cells it passed on.
     pub(super) cells: usize,
     /// Relays that brought it cells.
@@ -23,50 +23,50 @@ pub(super) struct Sight {
     /// Relays that it passed cells to.
     pub(super) to: BTreeSet<usize>,
     /// Pieces that ended here.
-    pub(super) pieces: usize,
+    pub(super) shards: usize,
     /// Whether the envelope passed here on the stem.
     pub(super) stem: bool,
 }
 
-impl Sights {
+impl Observations {
     pub(super) fn new(relays: usize) -> Self {
         Self {
             cells_sent: 0,
-            relays: vec![Sight::default(); relays],
+            relays: vec![RelayObservation::default(); relays],
         }
     }
 
     pub(super) fn passed_on(&mut self, at: Role, from: Option<usize>, to: Option<usize>) {
-        if let Some(sight) = self.at(at) {
-            sight.cells += 1;
-            sight.from.extend(from);
-            sight.from_client |= from.is_none();
-            sight.to.extend(to);
+        if let Some(observation) = self.at(at) {
+            observation.cells += 1;
+            observation.from.extend(from);
+            observation.from_client |= from.is_none();
+            observation.to.extend(to);
         }
     }
 
     /// Notes a piece; gives how many there are now.
-    pub(super) fn took_piece(&mut self, at: Role, from: Option<usize>) -> usize {
-        self.at(at).map_or(0, |sight| {
-            sight.pieces += 1;
-            sight.from.extend(from);
-            sight.from_client |= from.is_none();
-            sight.pieces
+    pub(super) fn received_shard(&mut self, at: Role, from: Option<usize>) -> usize {
+        self.at(at).map_or(0, |observation| {
+            observation.shards += 1;
+            observation.from.extend(from);
+            observation.from_client |= from.is_none();
+            observation.shards
         })
     }
 
     pub(super) fn passed_stem(&mut self, at: Role) {
-        if let Some(sight) = self.at(at) {
-            sight.stem = true;
+        if let Some(observation) = self.at(at) {
+            observation.stem = true;
         }
     }
 
     /// What the relays saw, by number.
-    pub(super) fn relays(&self) -> &[Sight] {
+    pub(super) fn relays(&self) -> &[RelayObservation] {
         &self.relays
     }
 
-    fn at(&mut self, role: Role) -> Option<&mut Sight> {
+    fn at(&mut self, role: Role) -> Option<&mut RelayObservation> {
         match role {
             Role::Relay(number) => self.relays.get_mut(number),
             Role::Source | Role::Reader | Role::Bystander => None,
@@ -74,10 +74,10 @@ impl Sights {
     }
 }
 
-impl Sight {
+impl RelayObservation {
     /// What part the relay had in the message.
     pub(super) fn part(&self) -> &'static str {
-        match (self.from_client, self.pieces > 0, self.cells > 0, self.stem) {
+        match (self.from_client, self.shards > 0, self.cells > 0, self.stem) {
             (true, _, _, _) => "guard",
             (_, true, _, _) => "rendezvous",
             (_, _, true, true) => "middle, stem",

@@ -1,4 +1,4 @@
-//! Tells the story: line by line as it happens, a table at the end, or one object of JSON.
+//! Prints the timeline: line by line as it happens, a table at the end, or one object of JSON.
 
 use std::io;
 
@@ -7,36 +7,36 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::network::Role;
-use super::story::{Story, Turn};
-use crate::cli::print::{Screen, grouped};
+use super::timeline::{Timeline, TimelineEvent};
+use crate::cli::output::{Printer, grouped};
 use crate::node::Stage;
 
 /// Prints what happens.
-pub(super) struct Teller {
-    screen: Screen,
+pub(super) struct DemoReport {
+    printer: Printer,
     begun: Instant,
 }
 
-impl Teller {
+impl DemoReport {
     pub(super) fn new(json: bool, begun: Instant) -> Self {
-        let screen = Screen { json, local: true };
-        Self { screen, begun }
+        let printer = Printer { json, local: true };
+        Self { printer, begun }
     }
 
     /// One line with the time; nothing where JSON is wanted.
     pub(super) fn say(&self, text: &str) -> io::Result<()> {
-        if self.screen.json {
+        if self.printer.json {
             return Ok(());
         }
         let time = self.begun.elapsed().as_millis();
-        self.screen.line(format_args!(
+        self.printer.line(format_args!(
             "{:>3}.{:02} s  {text}",
             time / 1000,
             time % 1000 / 10
         ))
     }
 
-    pub(super) fn curtain(&self, relays: usize, level: Level) -> io::Result<()> {
+    pub(super) fn started(&self, relays: usize, level: Level) -> io::Result<()> {
         self.say(&format!(
             "{relays} relays, a source, a reader and a bystander start on loopback; level {level}"
         ))
@@ -48,28 +48,28 @@ impl Teller {
         ))
     }
 
-    pub(super) fn turn(&self, turn: &Turn) -> io::Result<()> {
-        match turn {
-            Turn::Stage(stage) => self.stage(stage),
-            Turn::FirstCell => self.say("dispatch: the first cell leaves for the guard"),
-            Turn::Piece(have, needed) if *have <= usize::from(*needed) => {
+    pub(super) fn event(&self, event: &TimelineEvent) -> io::Result<()> {
+        match event {
+            TimelineEvent::Stage(stage) => self.stage(stage),
+            TimelineEvent::FirstCell => self.say("dispatch: the first cell leaves for the guard"),
+            TimelineEvent::Shard(have, needed) if *have <= usize::from(*needed) => {
                 self.say(&format!("rendezvous: piece {have} of {needed} needed"))
             }
-            Turn::Rebuilt(relay, hold) => self.say(&format!(
+            TimelineEvent::Rebuilt(relay, hold) => self.say(&format!(
                 "rendezvous: {} rebuilt the envelope and holds it for {hold} ms",
                 name(Role::Relay(*relay))
             )),
-            Turn::Stem(from) => self.say(&format!("stem: {} passes it on", name(*from))),
-            Turn::FirstGossip(from) => self.say(&format!(
+            TimelineEvent::Stem(from) => self.say(&format!("stem: {} passes it on", name(*from))),
+            TimelineEvent::FirstGossip(from) => self.say(&format!(
                 "gossip: {} is the first to gossip it",
                 name(*from)
             )),
-            Turn::Spread(nodes) => self.say(&format!("gossip: {nodes} nodes have it")),
-            Turn::Opened => self.say("reader: decrypted it"),
-            Turn::ReaderForwarded => {
+            TimelineEvent::Spread(nodes) => self.say(&format!("gossip: {nodes} nodes have it")),
+            TimelineEvent::Opened => self.say("reader: decrypted it"),
+            TimelineEvent::ReaderForwarded => {
                 self.say("reader: still forwards it; the bystander has it from nobody else")
             }
-            Turn::Piece(..) | Turn::Relays => Ok(()),
+            TimelineEvent::Shard(..) | TimelineEvent::Relays => Ok(()),
         }
     }
 
@@ -125,89 +125,89 @@ impl Teller {
     }
 
     /// The table, or the object.
-    pub(super) fn ending(&self, story: &Story) -> io::Result<()> {
-        if self.screen.json {
-            return self.screen.value(&object(story));
+    pub(super) fn ending(&self, timeline: &Timeline) -> io::Result<()> {
+        if self.printer.json {
+            return self.printer.value(&object(timeline));
         }
-        self.screen.line("")?;
+        self.printer.line("")?;
         let heading = ["relay", "part", "from", "to", "could tell"];
-        let sights = story.sights.relays().iter().enumerate();
-        let rows: Vec<[String; 5]> = sights
-            .map(|(number, sight)| {
-                let client = sight.from_client.then(|| "the source".to_owned());
+        let observations = timeline.observations.relays().iter().enumerate();
+        let rows: Vec<[String; 5]> = observations
+            .map(|(number, observation)| {
+                let client = observation.from_client.then(|| "the source".to_owned());
                 let from = client
                     .into_iter()
-                    .chain(sight.from.iter().map(|from| short(*from)));
-                let to = sight.to.iter().map(|to| short(*to));
+                    .chain(observation.from.iter().map(|from| short(*from)));
+                let to = observation.to.iter().map(|to| short(*to));
                 [
                     short(number),
-                    sight.part().to_owned(),
+                    observation.part().to_owned(),
                     from.collect::<Vec<_>>().join(" "),
                     to.collect::<Vec<_>>().join(" "),
-                    sight.verdict().to_owned(),
+                    observation.verdict().to_owned(),
                 ]
             })
             .collect();
-        self.screen.table(heading, &rows, "")?;
-        self.screen.line("")?;
-        self.summary(story)
+        self.printer.table(heading, &rows, "")?;
+        self.printer.line("")?;
+        self.summary(timeline)
     }
 
-    fn summary(&self, story: &Story) -> io::Result<()> {
-        let line = match (story.delivered(), story.elapsed) {
+    fn summary(&self, timeline: &Timeline) -> io::Result<()> {
+        let line = match (timeline.delivered(), timeline.elapsed) {
             (true, Some(elapsed)) => format!(
                 "delivered: {} bytes, equal, {}.{:02} s after they were handed over",
-                grouped(u64::try_from(story.sent.bytes).unwrap_or(u64::MAX)),
+                grouped(u64::try_from(timeline.sent.bytes).unwrap_or(u64::MAX)),
                 elapsed.as_secs(),
                 elapsed.subsec_millis() / 10,
             ),
             (false, Some(_)) => "not delivered: the reader got something else".to_owned(),
             _ => "not delivered in time; run it again, or with fewer relays".to_owned(),
         };
-        self.screen.line(line)?;
-        let first = story
+        self.printer.line(line)?;
+        let first = timeline
             .first_gossip()
             .map_or_else(|| "nobody".to_owned(), name);
-        self.screen
+        self.printer
             .line(format_args!("first to gossip it: {first}"))?;
         let whole = "This is one machine and one message: it shows the way, not how well it hides.";
-        self.screen.line(whole)
+        self.printer.line(whole)
     }
 }
 
-/// The story as one object.
-fn object(story: &Story) -> Value {
-    let lanes: Vec<Value> = story
+/// The timeline as one object.
+fn object(timeline: &Timeline) -> Value {
+    let lanes: Vec<Value> = timeline
         .lanes
         .iter()
         .map(|lane| json!({ "relays": lane.len().saturating_sub(1) }))
         .collect();
-    let millis = story
+    let millis = timeline
         .elapsed
         .map(|elapsed| u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
     json!({
-        "delivered": story.delivered(),
-        "level": story.level.word(),
+        "delivered": timeline.delivered(),
+        "level": timeline.level.word(),
         "profile": "local",
-        "relays": story.relays,
+        "relays": timeline.relays,
         "lanes": lanes,
-        "k": story.pieces.map(|(k, _)| k),
-        "n": story.pieces.map(|(_, n)| n),
-        "attempts": story.attempts,
-        "envelope_hash": story.envelope(),
+        "k": timeline.shards.map(|(k, _)| k),
+        "n": timeline.shards.map(|(_, n)| n),
+        "attempts": timeline.attempts,
+        "envelope_hash": timeline.envelope(),
         "elapsed_ms": millis,
-        "bytes": story.sent.bytes,
-        "sha256_sent": story.sent.sha256,
-        "sha256_received": story.received.as_ref().map(|received| &received.sha256),
-        "rendezvous": story.rendezvous().map(short),
-        "first_gossip": story.first_gossip().map(name),
-        "source_first_gossip": story.source_first_gossip,
-        "source_saw_echo_from": story.seen_by,
-        "reader_forwarded": story.reader_forwarded(),
-        "nodes": story.alive(),
-        "nodes_with_envelope": story.spread(),
-        "killed_relay": story.killed.map(short),
-        "failure": story.failure,
+        "bytes": timeline.sent.bytes,
+        "sha256_sent": timeline.sent.sha256,
+        "sha256_received": timeline.received.as_ref().map(|received| &received.sha256),
+        "rendezvous": timeline.rendezvous().map(short),
+        "first_gossip": timeline.first_gossip().map(name),
+        "source_first_gossip": timeline.source_first_gossip,
+        "source_saw_echo_from": timeline.seen_by,
+        "reader_forwarded": timeline.reader_forwarded(),
+        "nodes": timeline.alive(),
+        "nodes_with_envelope": timeline.spread(),
+        "killed_relay": timeline.killed.map(short),
+        "failure": timeline.failure,
     })
 }
 
