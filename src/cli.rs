@@ -116,7 +116,7 @@ enum CliCommand {
     Leaktest(Box<leaktest::Args>),
     /// What `leaktest` runs
     #[command(hide = true)]
-    LeaktestPart(leaktest::part::Args),
+    LeaktestPart(leaktest::helper::Args),
 }
 
 /// Runs the program.
@@ -177,7 +177,7 @@ impl Cli {
             }
             CliCommand::Demo(args) => demo::run(common.json, &args),
             CliCommand::Leaktest(args) => leaktest::run(common, *args),
-            CliCommand::LeaktestPart(args) => leaktest::part::run(args),
+            CliCommand::LeaktestPart(args) => leaktest::helper::run(args),
         }
     }
 }

@@ -2,23 +2,23 @@
 //! Tor.
 //!
 //! A child is the node; [`watch`] looks at every system call of it, of its threads and of its
-//! children, and [`judge`] says which of them lead out. Those are refused, so the test itself gives
-//! nobody away. Before that the watcher is proven on leaks that are planted for it ([`plant`]).
-//! Meanwhile [`exercise`] has the node do what nodes do.
+//! children, and [`policy`] says which of them lead out. Those are refused, so the test itself gives
+//! nobody away. Before that the watcher is proven on leaks that are planted for it ([`canary`]).
+//! Meanwhile [`workload`] has the node do what nodes do.
 //!
 //! This finds what a node does by mistake. It does not hold a program that wants to get out: there
 //! are ways past any tracer, and loopback is trusted.
 
-mod exercise;
-mod judge;
-mod ledger;
-pub(super) mod part;
-mod plant;
-mod proof;
+mod canary;
+pub(super) mod helper;
+mod policy;
+mod record;
 mod report;
+mod self_test;
 mod sockaddr;
-mod subject;
+mod traced_node;
 mod watch;
+mod workload;
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -27,11 +27,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use self::exercise::Steps;
-use self::judge::Allowed;
-use self::proof::prove;
-use self::report::{Finish, Report, proven};
-use self::subject::{Banner, Rising, Subject};
+use self::policy::EgressPolicy;
+use self::report::{Finish, LeakReport, proven};
+use self::self_test::run as self_test;
+use self::traced_node::{Banner, StartingNode, TracedNode};
+use self::workload::Steps;
 use super::output::Printer;
 use super::remote_node::busy_runtime;
 use super::{Exit, Failure, GlobalArgs, run};
@@ -78,26 +78,26 @@ pub(super) fn run(mut common: GlobalArgs, mut args: Args) -> Result<Exit, Failur
     let (location, config) = run::plan(&common, args.node)?;
     // Another node may be using the directory, and must not be disturbed.
     drop(location.open(&config)?);
-    let allowed = allowed(&location, &config)?;
+    let policy = policy(&location, &config)?;
     busy_runtime()?.block_on(async {
         let mut interrupts = Interrupts::take().map_err(failed)?;
         let proof = tokio::select! {
-            proof = prove() => proof?,
+            proof = self_test() => proof?,
             () = interrupts.next() => return Ok(Exit::Failed),
         };
         note(proven(&proof));
         introduce(&location);
         let begun = Instant::now();
-        let (node, rising) = Subject::start(own_arguments(), true, allowed).await?;
+        let (node, starting) = TracedNode::start(own_arguments(), true, policy).await?;
         let mut steps = Steps::new();
         let mut partner = None;
-        let work = work(rising, &config, seconds, &mut partner, &mut steps);
+        let work = work(starting, &config, seconds, &mut partner, &mut steps);
         let (finish, node) = follow(node, work, &mut interrupts).await?;
         if let Some(partner) = partner {
             // It was there to be talked to; what it did is nobody's business.
             let _ = partner.finish().await;
         }
-        let report = Report {
+        let report = LeakReport {
             proof,
             node,
             steps,
@@ -111,10 +111,10 @@ pub(super) fn run(mut common: GlobalArgs, mut args: Args) -> Result<Exit, Failur
 
 /// Watches a node while it works, and ends it.
 async fn follow(
-    mut node: Subject,
+    mut node: TracedNode,
     work: impl Future<Output = Finish>,
     interrupts: &mut Interrupts,
-) -> Result<(Finish, subject::Outcome), Failure> {
+) -> Result<(Finish, traced_node::NodeOutcome), Failure> {
     tokio::pin!(work);
     let finish = loop {
         tokio::select! {
@@ -133,39 +133,39 @@ async fn follow(
 
 /// Has the node do what nodes do, until the time is up.
 async fn work(
-    rising: Rising,
+    starting: StartingNode,
     config: &Config,
     seconds: Duration,
-    partner: &mut Option<Subject>,
+    partner: &mut Option<TracedNode>,
     steps: &mut Steps,
 ) -> Finish {
-    let Some(node) = rising.up(RISING).await else {
+    let Some(node) = starting.up(STARTUP_TIMEOUT).await else {
         return Finish::NeverUp;
     };
     note("the node is up");
     if config.tor.is_on() {
-        exercise::reach(&node).await;
+        workload::reach(&node).await;
     }
     let end = Instant::now() + seconds;
     let all = async {
-        let helper = Subject::start(helper(config, &node), false, Allowed::loopback());
+        let helper = TracedNode::start(helper(config, &node), false, EgressPolicy::loopback());
         let banner = match helper.await {
-            Ok((subject, rising)) => {
+            Ok((subject, starting)) => {
                 *partner = Some(subject);
-                rising.up(RISING).await
+                starting.up(STARTUP_TIMEOUT).await
             }
             Err(_) => None,
         };
-        exercise::all(&node, banner.as_ref(), config.tor.is_on(), steps).await;
+        workload::all(&node, banner.as_ref(), config.tor.is_on(), steps).await;
     };
     // What has not been tried by then is missing in the report.
     let _ = timeout_at(end, all).await;
-    exercise::idle(end.saturating_duration_since(Instant::now())).await;
+    workload::idle(end.saturating_duration_since(Instant::now())).await;
     Finish::InTime
 }
 
 /// Where this node may go besides loopback.
-fn allowed(location: &DataLocation, config: &Config) -> Result<Allowed, Failure> {
+fn policy(location: &DataLocation, config: &Config) -> Result<EgressPolicy, Failure> {
     let mut entries = match location {
         DataLocation::Directory(path) => {
             TorEntryAddresses::of(&config.tor, path).map_err(failed)?
@@ -179,7 +179,7 @@ fn allowed(location: &DataLocation, config: &Config) -> Result<Allowed, Failure>
         }
         DataLocation::Ephemeral => TorEntryAddresses::default(),
     };
-    Ok(Allowed::and(move |address| entries.contains(address)))
+    Ok(EgressPolicy::and(move |address| entries.contains(address)))
 }
 
 /// What was typed, and the word that makes it a node.
@@ -238,4 +238,4 @@ fn failed(error: impl Display) -> Failure {
 }
 
 /// How long a node may take to come up.
-const RISING: Duration = Duration::from_secs(60);
+const STARTUP_TIMEOUT: Duration = Duration::from_secs(60);

@@ -33,7 +33,7 @@ fn nothing_to_watch_with() -> Failure {
     )
 }
 
-pub(super) mod part {
+pub(super) mod helper {
     //! What a leak test would run.
 
     use crate::cli::{Exit, Failure};

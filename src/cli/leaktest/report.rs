@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::exercise::{Outcome as Answer, Steps};
-use super::ledger::{Counts, Ledger};
-use super::proof::Proof;
-use super::subject::Outcome;
-use super::watch::End;
+use super::record::{CallCounts, TraceRecord};
+use super::self_test::SelfTestResult;
+use super::traced_node::NodeOutcome;
+use super::watch::ExitCause;
+use super::workload::{StepOutcome, Steps};
 use crate::cli::Exit;
 use crate::cli::output::{Printer, duration, grouped};
 
@@ -28,20 +28,20 @@ pub(super) enum Finish {
 
 /// All that is to be said.
 #[derive(Debug)]
-pub(super) struct Report {
-    pub(super) proof: Proof,
-    pub(super) node: Outcome,
+pub(super) struct LeakReport {
+    pub(super) proof: SelfTestResult,
+    pub(super) node: NodeOutcome,
     pub(super) steps: Steps,
     pub(super) took: Duration,
     pub(super) finish: Finish,
 }
 
-impl Report {
+impl LeakReport {
     /// What it comes to.
     pub(super) fn exit(&self) -> Exit {
-        match (self.node.ledger.total(), self.finish) {
+        match (self.node.record.total(), self.finish) {
             (1.., _) => Exit::Leaked,
-            (0, Finish::InTime) if self.node.end != End::Stopped => Exit::Done,
+            (0, Finish::InTime) if self.node.end != ExitCause::Stopped => Exit::Done,
             (0, _) => Exit::Failed,
         }
     }
@@ -55,12 +55,12 @@ impl Report {
         if printer.json {
             return printer.value(&self.json());
         }
-        let Ledger {
+        let TraceRecord {
             leaks,
             spoke,
             counts,
             ..
-        } = &self.node.ledger;
+        } = &self.node.record;
         printer.line(proven(&self.proof))?;
         printer.line(format_args!(
             "watched {}: {}",
@@ -115,7 +115,7 @@ impl Report {
                 self.last_words(printer)?;
             }
         }
-        match self.node.ledger.total() {
+        match self.node.record.total() {
             0 if self.exit() == Exit::Done => printer.line("nothing leaked"),
             0 => printer.line("nothing leaked so far, which proves nothing"),
             total => printer.line(format_args!(
@@ -138,9 +138,9 @@ impl Report {
             .steps
             .iter()
             .map(|step| json!({"what": step.what, "outcome": step.outcome.to_string()}));
-        let mut all = seen(&self.node.ledger, self.node.end);
+        let mut all = seen(&self.node.record, self.node.end);
         if let Value::Object(all) = &mut all {
-            let Proof { caught, impossible } = self.proof;
+            let SelfTestResult { caught, impossible } = self.proof;
             let finish = match self.finish {
                 Finish::Early => "early",
                 Finish::Interrupted => "interrupted",
@@ -166,13 +166,13 @@ impl Report {
 }
 
 /// What a watcher saw, for programs.
-pub(super) fn seen(ledger: &Ledger, end: End) -> Value {
-    let Ledger {
+pub(super) fn seen(record: &TraceRecord, end: ExitCause) -> Value {
+    let TraceRecord {
         leaks,
         further,
         spoke,
         counts,
-    } = ledger;
+    } = record;
     let leaks: Vec<_> = leaks
         .iter()
         .map(|(entry, times)| {
@@ -211,8 +211,8 @@ pub(super) fn seen(ledger: &Ledger, end: End) -> Value {
 }
 
 /// What the watcher is worth.
-pub(super) fn proven(proof: &Proof) -> String {
-    let Proof { caught, impossible } = proof;
+pub(super) fn proven(proof: &SelfTestResult) -> String {
+    let SelfTestResult { caught, impossible } = proof;
     match impossible {
         0 => format!("watcher proven: {caught} of {caught} planted leaks caught"),
         _ => format!(
@@ -222,7 +222,7 @@ pub(super) fn proven(proof: &Proof) -> String {
     }
 }
 
-fn watched(counts: &Counts) -> String {
+fn watched(counts: &CallCounts) -> String {
     format!(
         "{} system calls in {} threads and {} processes; {} sockets, {} connects, {} binds, {} \
          listens, {} sends to an address, {} files",
@@ -239,15 +239,15 @@ fn watched(counts: &Counts) -> String {
 }
 
 fn exercised(steps: &Steps) -> String {
-    let count = |outcome: fn(&Answer) -> bool| {
+    let count = |outcome: fn(&StepOutcome) -> bool| {
         let steps = steps.iter().filter(|step| outcome(&step.outcome));
         steps.count()
     };
     format!(
         "{} done, {} refused, {} without an answer",
-        count(|answer| matches!(answer, Answer::Done)),
-        count(|answer| matches!(answer, Answer::Refused(_))),
-        count(|answer| matches!(answer, Answer::Silent)),
+        count(|answer| matches!(answer, StepOutcome::Done)),
+        count(|answer| matches!(answer, StepOutcome::Refused(_))),
+        count(|answer| matches!(answer, StepOutcome::Silent)),
     )
 }
 
@@ -258,11 +258,11 @@ const fn refused(refused: bool) -> &'static str {
     }
 }
 
-fn ended(end: End) -> String {
+fn ended(end: ExitCause) -> String {
     match end {
-        End::Exited(code) => format!("with exit code {code}"),
-        End::Killed(signal) => format!("by signal {signal}"),
-        End::Stopped => "by the watcher's hand, which could not refuse a call".to_owned(),
+        ExitCause::Exited(code) => format!("with exit code {code}"),
+        ExitCause::Killed(signal) => format!("by signal {signal}"),
+        ExitCause::Stopped => "by the watcher's hand, which could not refuse a call".to_owned(),
     }
 }
 

@@ -3,13 +3,13 @@
 //!
 //! The layouts are Linux's (`ip(7)`, `ipv6(7)`, `unix(7)`). What is too short for the kernel is
 //! still read if it can be: to judge more than the kernel would take costs nothing. Nothing here
-//! says what an address is good for; that is [`judge`](super::judge).
+//! says what an address is good for; that is [`policy`](super::policy).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// What a socket address names.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Address {
+pub(super) enum SocketAddress {
     /// A place in the Internet. An IPv4 address within IPv6 stands as what it is.
     Internet(SocketAddr),
     /// No family; and the IPv4 address that follows all the same, if there is room for one. What
@@ -23,7 +23,7 @@ pub(super) enum Address {
     Garbled,
 }
 
-impl Address {
+impl SocketAddress {
     /// Reads what the kernel would be given.
     pub(super) fn parse(bytes: &[u8]) -> Self {
         let Some((family, rest)) = bytes.split_first_chunk() else {
@@ -98,30 +98,33 @@ mod tests {
         bytes
     }
 
-    fn internet(text: &str) -> Address {
-        Address::Internet(text.parse().unwrap())
+    fn internet(text: &str) -> SocketAddress {
+        SocketAddress::Internet(text.parse().unwrap())
     }
 
     #[test]
     fn addresses_of_the_internet_are_read() {
         let four = inet(INET, [192, 0, 2, 1], 30303);
-        assert_eq!(Address::parse(&four), internet("192.0.2.1:30303"));
+        assert_eq!(SocketAddress::parse(&four), internet("192.0.2.1:30303"));
         let six = inet6("2001:db8::1".parse().unwrap(), 9);
-        assert_eq!(Address::parse(&six), internet("[2001:db8::1]:9"));
+        assert_eq!(SocketAddress::parse(&six), internet("[2001:db8::1]:9"));
     }
 
     #[test]
     fn an_ipv4_address_does_not_hide_in_ipv6() {
         let mapped = inet6("::ffff:192.0.2.7".parse().unwrap(), 9);
-        assert_eq!(Address::parse(&mapped), internet("192.0.2.7:9"));
+        assert_eq!(SocketAddress::parse(&mapped), internet("192.0.2.7:9"));
     }
 
     #[test]
     fn an_ipv6_address_without_scope_is_as_good_as_one_with() {
         // RFC 2133 knew no scope, and Linux takes its 24 bytes to this day.
         let six = inet6("2001:db8::1".parse().unwrap(), 9);
-        assert_eq!(Address::parse(&six[..24]), internet("[2001:db8::1]:9"));
-        assert_eq!(Address::parse(&six[..23]), Address::Garbled);
+        assert_eq!(
+            SocketAddress::parse(&six[..24]),
+            internet("[2001:db8::1]:9")
+        );
+        assert_eq!(SocketAddress::parse(&six[..23]), SocketAddress::Garbled);
     }
 
     #[test]
@@ -129,26 +132,29 @@ mod tests {
         let four = inet(INET, [192, 0, 2, 1], 30303);
         for length in [0, 1, 2, 3, 4, 7] {
             assert_eq!(
-                Address::parse(&four[..length]),
-                Address::Garbled,
+                SocketAddress::parse(&four[..length]),
+                SocketAddress::Garbled,
                 "{length}"
             );
         }
-        assert_eq!(Address::parse(&four[..8]), internet("192.0.2.1:30303"));
+        assert_eq!(
+            SocketAddress::parse(&four[..8]),
+            internet("192.0.2.1:30303")
+        );
     }
 
     #[test]
     fn no_family_does_not_hide_an_address() {
         let hidden = inet(NO_FAMILY, [192, 0, 2, 1], 9);
         let read = Some("192.0.2.1:9".parse().unwrap());
-        assert_eq!(Address::parse(&hidden), Address::NoFamily(read));
-        assert_eq!(Address::parse(&[0, 0]), Address::NoFamily(None));
+        assert_eq!(SocketAddress::parse(&hidden), SocketAddress::NoFamily(read));
+        assert_eq!(SocketAddress::parse(&[0, 0]), SocketAddress::NoFamily(None));
     }
 
     #[test]
     fn sockets_of_this_machine_are_named() {
-        let named = |path: &[u8]| Address::parse(&[&UNIX.to_ne_bytes(), path].concat());
-        let unix = |name: &str| Address::Unix(name.to_owned());
+        let named = |path: &[u8]| SocketAddress::parse(&[&UNIX.to_ne_bytes(), path].concat());
+        let unix = |name: &str| SocketAddress::Unix(name.to_owned());
         assert_eq!(named(b"/run/a.sock\0rest"), unix("/run/a.sock"));
         assert_eq!(named(b"/run/a.sock"), unix("/run/a.sock"));
         assert_eq!(named(b"\0bus"), unix("@bus"));
@@ -158,13 +164,16 @@ mod tests {
 
     #[test]
     fn other_families_keep_their_number() {
-        assert_eq!(Address::parse(&17u16.to_ne_bytes()), Address::Other(17));
+        assert_eq!(
+            SocketAddress::parse(&17u16.to_ne_bytes()),
+            SocketAddress::Other(17)
+        );
     }
 
     proptest! {
         #[test]
         fn no_bytes_make_it_fail(bytes in prop::collection::vec(any::<u8>(), 0..130)) {
-            let _ = Address::parse(&bytes);
+            let _ = SocketAddress::parse(&bytes);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Watches a program, its threads and its children, one system call at a time.
 //!
-//! The program starts in the hands of [`part`](super::part), which stops before it becomes the
+//! The program starts in the hands of [`helper`](super::helper), which stops before it becomes the
 //! program; so nothing that it does comes before the watcher. From then on each thread stops at the
 //! entry of every system call. Those that could lead out are judged, and those that do are refused
 //! before the kernel sees them: the watcher does no harm that it is there to find.
@@ -28,14 +28,14 @@ use rustix::process::{WaitOptions, waitpid};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use self::stop::Stop;
+use self::stop::PtraceStop;
 use self::tracee::{Phase, Registers, Tracee};
-use super::judge::{Allowed, Call, Verdict};
-use super::ledger::{Entry, Ledger};
+use super::policy::{EgressPolicy, PolicyDecision, TracedCall};
+use super::record::{LeakEntry, TraceRecord};
 
 /// A program to be watched.
 #[derive(Debug)]
-pub(super) struct Watched {
+pub(super) struct ProgramSpec {
     /// Its path.
     pub(super) program: OsString,
     /// Its arguments.
@@ -46,30 +46,30 @@ pub(super) struct Watched {
 
 /// A program that is being watched.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct TracedProgram {
     /// What it says.
     pub(super) stdout: Option<ChildStdout>,
     /// What it logs.
     pub(super) stderr: Option<ChildStderr>,
     /// Each leak, when it is first seen.
-    pub(super) news: mpsc::UnboundedReceiver<Entry>,
+    pub(super) news: mpsc::UnboundedReceiver<LeakEntry>,
     /// What was seen in all, once it has ended.
-    pub(super) report: oneshot::Receiver<Result<Report, WatchError>>,
+    pub(super) report: oneshot::Receiver<Result<TraceReport, WatchError>>,
     process: Pid,
 }
 
 /// What was seen of a program that has ended.
 #[derive(Debug)]
-pub(super) struct Report {
+pub(super) struct TraceReport {
     /// What it did.
-    pub(super) ledger: Ledger,
+    pub(super) record: TraceRecord,
     /// How it ended.
-    pub(super) end: End,
+    pub(super) end: ExitCause,
 }
 
 /// How a program ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum End {
+pub(super) enum ExitCause {
     /// With this code.
     Exited(i32),
     /// By this signal.
@@ -78,13 +78,16 @@ pub(super) enum End {
     Stopped,
 }
 
-impl Watch {
+impl TracedProgram {
     /// Starts a program under the watcher.
     ///
     /// # Errors
     ///
     /// [`WatchError`] if it cannot be started or must not be watched.
-    pub(super) async fn start(watched: Watched, allowed: Allowed) -> Result<Self, WatchError> {
+    pub(super) async fn start(
+        watched: ProgramSpec,
+        policy: EgressPolicy,
+    ) -> Result<Self, WatchError> {
         let (told, start) = oneshot::channel();
         let (tell, news) = mpsc::unbounded_channel();
         let (done, report) = oneshot::channel();
@@ -95,12 +98,12 @@ impl Watch {
             }
             Ok((process, stdout, stderr)) => {
                 let _ = told.send(Ok((process, stdout, stderr)));
-                let _ = done.send(Tracer::new(process, allowed, tell).run());
+                let _ = done.send(Tracer::new(process, policy, tell).run());
             }
         };
         let builder = thread::Builder::new().name("watcher".to_owned());
         builder.spawn(tracer).map_err(WatchError::Start)?;
-        let (process, stdout, stderr) = start.await.map_err(|_| WatchError::Gone)??;
+        let (process, stdout, stderr) = start.await.map_err(|_| WatchError::Vanished)??;
         Ok(Self {
             stdout,
             stderr,
@@ -129,7 +132,7 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for TracedProgram {
     fn drop(&mut self) {
         self.kill();
     }
@@ -138,7 +141,7 @@ impl Drop for Watch {
 type Started = (Pid, Option<ChildStdout>, Option<ChildStderr>);
 
 /// Starts a program, takes hold of it before it has done anything, and lets it go on.
-fn hold(watched: &Watched) -> Result<Started, WatchError> {
+fn hold(watched: &ProgramSpec) -> Result<Started, WatchError> {
     let mut command = Command::new("/proc/self/exe");
     command
         .args(["leaktest-part", "hold", "--"])
@@ -157,13 +160,13 @@ fn hold(watched: &Watched) -> Result<Started, WatchError> {
     }
     let mut child = command.spawn().map_err(WatchError::Start)?;
     let started = (child.stdout.take(), child.stderr.take());
-    let process = i32::try_from(child.id()).map_err(|_| WatchError::Gone)?;
+    let process = i32::try_from(child.id()).map_err(|_| WatchError::Vanished)?;
     let standing = wait(
         rustix::process::Pid::from_raw(process),
         WaitOptions::UNTRACED,
     );
-    if !matches!(standing, Some((_, Stop::Signal(_)))) {
-        return Err(WatchError::Gone);
+    if !matches!(standing, Some((_, PtraceStop::Signal(_)))) {
+        return Err(WatchError::Vanished);
     }
     let process = Pid::from_raw(process);
     let options = Options::PTRACE_O_EXITKILL
@@ -178,7 +181,7 @@ fn hold(watched: &Watched) -> Result<Started, WatchError> {
         let _ = kill(process, Signal::SIGKILL);
         return Err(WatchError::Refused(error));
     }
-    kill(process, Signal::SIGCONT).map_err(|_| WatchError::Gone)?;
+    kill(process, Signal::SIGCONT).map_err(|_| WatchError::Vanished)?;
     let (stdout, stderr) = started;
     Ok((process, stdout, stderr))
 }
@@ -187,7 +190,7 @@ fn hold(watched: &Watched) -> Result<Started, WatchError> {
 fn wait(
     process: Option<rustix::process::Pid>,
     options: WaitOptions,
-) -> Option<(rustix::process::Pid, Stop)> {
+) -> Option<(rustix::process::Pid, PtraceStop)> {
     let ours = WaitOptions::from_bits_retain(ALL_KINDS | OWN_THREAD);
     loop {
         // Without a number, `waitpid` means our own process group.
@@ -196,7 +199,9 @@ fn wait(
             None => rustix::process::wait(options | ours),
         };
         match changed {
-            Ok(Some((thread, status))) => return Some((thread, Stop::decode(status.as_raw()))),
+            Ok(Some((thread, status))) => {
+                return Some((thread, PtraceStop::decode(status.as_raw())));
+            }
             Ok(None) | Err(rustix::io::Errno::INTR) => {}
             Err(_) => return None,
         }
@@ -205,24 +210,24 @@ fn wait(
 
 /// The thread that traces.
 struct Tracer {
-    allowed: Allowed,
-    ledger: Ledger,
+    policy: EgressPolicy,
+    record: TraceRecord,
     begun: Instant,
-    tell: mpsc::UnboundedSender<Entry>,
+    tell: mpsc::UnboundedSender<LeakEntry>,
     /// The process that all others come from.
     first: Pid,
     /// How it ended.
-    end: Option<End>,
+    end: Option<ExitCause>,
     /// The threads that are there, and those that are in a refused call.
     threads: BTreeSet<i32>,
     refused: BTreeMap<i32, Registers>,
 }
 
 impl Tracer {
-    fn new(first: Pid, allowed: Allowed, tell: mpsc::UnboundedSender<Entry>) -> Self {
+    fn new(first: Pid, policy: EgressPolicy, tell: mpsc::UnboundedSender<LeakEntry>) -> Self {
         Self {
-            allowed,
-            ledger: Ledger::default(),
+            policy,
+            record: TraceRecord::default(),
             begun: Instant::now(),
             tell,
             first,
@@ -233,32 +238,32 @@ impl Tracer {
     }
 
     /// Watches until nobody is left.
-    fn run(mut self) -> Result<Report, WatchError> {
+    fn run(mut self) -> Result<TraceReport, WatchError> {
         while let Some((thread, stop)) = wait(None, WaitOptions::empty()) {
             let thread = Pid::from_raw(thread.as_raw_pid());
             match stop {
-                Stop::Exited(code) => self.gone(thread, End::Exited(code)),
-                Stop::Killed(signal) => self.gone(thread, End::Killed(signal)),
-                Stop::SystemCall => self.system_call(Tracee(thread)),
+                PtraceStop::Exited(code) => self.gone(thread, ExitCause::Exited(code)),
+                PtraceStop::Killed(signal) => self.gone(thread, ExitCause::Killed(signal)),
+                PtraceStop::SystemCall => self.system_call(Tracee(thread)),
                 // One without a name is lost; no program here sends any.
-                Stop::Signal(number) => go_on(thread, Signal::try_from(number).ok()),
-                Stop::Event => go_on(thread, None),
+                PtraceStop::Signal(number) => go_on(thread, Signal::try_from(number).ok()),
+                PtraceStop::Event => go_on(thread, None),
             }
-            if !matches!(stop, Stop::Exited(_) | Stop::Killed(_)) {
+            if !matches!(stop, PtraceStop::Exited(_) | PtraceStop::Killed(_)) {
                 self.met(thread);
             }
         }
-        Ok(Report {
-            ledger: self.ledger,
-            end: self.end.ok_or(WatchError::Gone)?,
+        Ok(TraceReport {
+            record: self.record,
+            end: self.end.ok_or(WatchError::Vanished)?,
         })
     }
 
     /// Counts a thread that was not there before.
     fn met(&mut self, thread: Pid) {
         if self.threads.insert(thread.as_raw()) {
-            self.ledger.counts.threads += 1;
-            self.ledger.counts.processes += u64::from(Tracee(thread).is_process());
+            self.record.counts.threads += 1;
+            self.record.counts.processes += u64::from(Tracee(thread).is_process());
             if self.end.is_some() {
                 // Too late to be let run.
                 end(thread);
@@ -267,7 +272,7 @@ impl Tracer {
     }
 
     /// A thread has ended, and with the first process everything that it started.
-    fn gone(&mut self, thread: Pid, how: End) {
+    fn gone(&mut self, thread: Pid, how: ExitCause) {
         self.threads.remove(&thread.as_raw());
         self.refused.remove(&thread.as_raw());
         if thread == self.first {
@@ -282,7 +287,7 @@ impl Tracer {
     fn system_call(&mut self, tracee: Tracee) {
         match tracee.phase() {
             Ok(Phase::Entry { native }) => {
-                self.ledger.counts.system_calls += 1;
+                self.record.counts.system_calls += 1;
                 if let Ok(registers) = tracee.registers() {
                     self.enters(tracee, registers, native);
                 }
@@ -304,25 +309,25 @@ impl Tracer {
     fn enters(&mut self, tracee: Tracee, registers: Registers, native: bool) {
         let asked = match native {
             true => calls::asked(tracee, &registers),
-            false => vec![Call::Unseen(calls::FOREIGN)],
+            false => vec![TracedCall::Unseen(calls::FOREIGN)],
         };
         let mut refuse = false;
         for call in &asked {
-            self.ledger.counts.count(call);
-            match self.allowed.judge(call) {
-                Verdict::Passes => {}
-                Verdict::Spoke(to) => self.ledger.spoke(to),
-                Verdict::Refused => refuse = true,
-                Verdict::Leak(leak) => {
+            self.record.counts.count(call);
+            match self.policy.decide(call) {
+                PolicyDecision::Allow => {}
+                PolicyDecision::Contact(to) => self.record.spoke(to),
+                PolicyDecision::Deny => refuse = true,
+                PolicyDecision::Leak(leak) => {
                     refuse |= !leak.harmless;
                     let who = tracee.who();
-                    let entry = Entry {
+                    let entry = LeakEntry {
                         kind: leak.kind,
                         to: leak.to.clone(),
                         who: who.clone(),
                     };
                     let refused = !leak.harmless;
-                    if self.ledger.leak(leak, who, self.begun.elapsed(), refused) {
+                    if self.record.leak(leak, who, self.begun.elapsed(), refused) {
                         // Whoever listened has heard enough.
                         let _ = self.tell.send(entry);
                     }
@@ -342,7 +347,7 @@ impl Tracer {
 
     /// What cannot be kept from leaking must not go on.
     fn end_all(&mut self, tracee: Tracee) {
-        self.end = Some(End::Stopped);
+        self.end = Some(ExitCause::Stopped);
         end(tracee.0);
         end(self.first);
     }
@@ -363,7 +368,7 @@ fn end(thread: Pid) {
 pub(super) enum WatchError {
     /// It ended before it could be watched, or nobody knows how it ended.
     #[error("the program to be watched has gone; this is a bug, please report it")]
-    Gone,
+    Vanished,
     /// The system does not let us.
     #[error(
         "the system does not let this process be watched ({0}); see \

@@ -5,7 +5,7 @@
 
 /// Why a thread stands still, or has gone.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Stop {
+pub(super) enum PtraceStop {
     /// Something of the tracer's interest: a new thread, a new program, a stop of the whole group.
     Event,
     /// It ended with this code.
@@ -18,7 +18,7 @@ pub(super) enum Stop {
     SystemCall,
 }
 
-impl Stop {
+impl PtraceStop {
     /// Reads a status.
     pub(super) const fn decode(status: i32) -> Self {
         let upper = (status >> 8) & 0xff;
@@ -44,18 +44,18 @@ mod tests {
     #[test]
     fn statuses_are_told_apart() {
         for (status, stop) in [
-            (0, Stop::Exited(0)),
-            (7 << 8, Stop::Exited(7)),
-            (9, Stop::Killed(9)),
-            (11 | 0x80, Stop::Killed(11)),
-            (19 << 8 | 0x7f, Stop::Signal(19)),
-            (34 << 8 | 0x7f, Stop::Signal(34)),
-            (5 << 8 | 0x7f, Stop::Signal(5)),
-            (0x85 << 8 | 0x7f, Stop::SystemCall),
-            (3 << 16 | 5 << 8 | 0x7f, Stop::Event),
-            (128 << 16 | 19 << 8 | 0x7f, Stop::Event),
+            (0, PtraceStop::Exited(0)),
+            (7 << 8, PtraceStop::Exited(7)),
+            (9, PtraceStop::Killed(9)),
+            (11 | 0x80, PtraceStop::Killed(11)),
+            (19 << 8 | 0x7f, PtraceStop::Signal(19)),
+            (34 << 8 | 0x7f, PtraceStop::Signal(34)),
+            (5 << 8 | 0x7f, PtraceStop::Signal(5)),
+            (0x85 << 8 | 0x7f, PtraceStop::SystemCall),
+            (3 << 16 | 5 << 8 | 0x7f, PtraceStop::Event),
+            (128 << 16 | 19 << 8 | 0x7f, PtraceStop::Event),
         ] {
-            assert_eq!(Stop::decode(status), stop, "{status:x}");
+            assert_eq!(PtraceStop::decode(status), stop, "{status:x}");
         }
     }
 }

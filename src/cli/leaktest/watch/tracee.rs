@@ -14,8 +14,8 @@ use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use socket2::SockRef;
 
-use crate::cli::leaktest::ledger::Who;
-use crate::cli::leaktest::sockaddr::Address;
+use crate::cli::leaktest::record::TracedThread;
+use crate::cli::leaktest::sockaddr::SocketAddress;
 
 /// A traced thread, by its number.
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +77,7 @@ impl Tracee {
 
     /// The text at `at`, up to its end or to the longest path that anybody here looks for.
     pub(super) fn text(self, at: u64) -> String {
-        let mut buffer = [0; LONGEST_TEXT];
+        let mut buffer = [0; MAX_TEXT_BYTES];
         let filled = self.read(at, &mut buffer);
         let read = buffer.get(..filled).unwrap_or_default();
         let text = read.split(|byte| *byte == 0).next().unwrap_or_default();
@@ -85,7 +85,7 @@ impl Tracee {
     }
 
     /// The address of one of its sockets, as the kernel knows it.
-    pub(super) fn socket_name(self, descriptor: u64) -> Address {
+    pub(super) fn socket_name(self, descriptor: u64) -> SocketAddress {
         let known = || {
             let process = rustix::process::Pid::from_raw(self.process()?)?;
             let process = pidfd_open(process, PidfdFlags::empty()).ok()?;
@@ -93,21 +93,21 @@ impl Tracee {
             let socket = pidfd_getfd(&process, descriptor, PidfdGetfdFlags::empty()).ok()?;
             let name = SockRef::from(&socket).local_addr().ok()?;
             match name.as_socket() {
-                Some(place) => Some(Address::Internet(place)),
-                None if name.is_unix() => Some(Address::Unix(String::new())),
-                None => Some(Address::Other(name.family())),
+                Some(place) => Some(SocketAddress::Internet(place)),
+                None if name.is_unix() => Some(SocketAddress::Unix(String::new())),
+                None => Some(SocketAddress::Other(name.family())),
             }
         };
-        known().unwrap_or(Address::Garbled)
+        known().unwrap_or(SocketAddress::Garbled)
     }
 
     /// What it is called, and its program.
-    pub(super) fn who(self) -> Who {
+    pub(super) fn who(self) -> TracedThread {
         let name = |number: i32| {
             let name = fs::read_to_string(format!("/proc/{number}/comm")).unwrap_or_default();
             name.trim_end().to_owned()
         };
-        Who {
+        TracedThread {
             program: self.process().map(name).unwrap_or_default(),
             thread: name(self.0.as_raw()),
         }
@@ -209,4 +209,4 @@ const ARCHITECTURE: u32 = 0xc000_00b7;
 /// The smallest page of both architectures.
 const PAGE: usize = 4_096;
 
-const LONGEST_TEXT: usize = 256;
+const MAX_TEXT_BYTES: usize = 256;

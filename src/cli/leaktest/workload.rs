@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
 use super::note;
-use super::subject::Banner;
+use super::traced_node::Banner;
 use crate::cli::output::safe;
 use crate::shell::clock::Clock;
 use crate::shell::rpc::{RpcClient, RpcClientError};
@@ -30,12 +30,12 @@ pub(super) struct Step {
     /// What.
     pub(super) what: String,
     /// What came of it.
-    pub(super) outcome: Outcome,
+    pub(super) outcome: StepOutcome,
 }
 
 /// What came of something.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Outcome {
+pub(super) enum StepOutcome {
     /// It was done.
     Done,
     /// The node does not do it, and says why.
@@ -44,7 +44,7 @@ pub(super) enum Outcome {
     Silent,
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for StepOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Done => f.write_str("done"),
@@ -71,12 +71,12 @@ pub(super) async fn reach(node: &Banner) {
                         note(shut.as_deref().unwrap_or_default());
                         told = shut;
                     }
-                    sleep(GLANCE).await;
+                    sleep(POLL_INTERVAL).await;
                 }
             }
         }
     };
-    match timeout(REACHING, reached).await {
+    match timeout(TOR_TIMEOUT, reached).await {
         Ok(()) => note("Tor carries links"),
         Err(_) => note("Tor does not carry links yet; going on all the same"),
     }
@@ -85,14 +85,14 @@ pub(super) async fn reach(node: &Banner) {
 /// Has a node do everything, with the help of a partner if there is one. `clear` says whether it
 /// may be told to go to a clear address, since all its ways lead through Tor.
 pub(super) async fn all(node: &Banner, partner: Option<&Banner>, clear: bool, steps: &mut Steps) {
-    let mut session = Session::new(node.ipc(), "", steps);
+    let mut session = WorkloadSession::new(node.ipc(), "", steps);
     session.look_around().await;
     let Some(keys) = session.keys().await else {
         return;
     };
-    let dead = session.neighbours(&keys, partner).await;
+    let dead = session.peers(&keys, partner).await;
     if clear {
-        session.stranger(&keys).await;
+        session.unreachable_peer(&keys).await;
     }
     session.talk(&keys).await;
     for enode in partner.into_iter().flat_map(Banner::enodes) {
@@ -115,12 +115,12 @@ pub(super) async fn all(node: &Banner, partner: Option<&Banner>, clear: bool, st
 
 /// The partner writes, so that the node has something to pass on, and asks it for mail.
 async fn other_end(node: &Banner, partner: &Banner, steps: &mut Steps) {
-    let mut session = Session::new(partner.ipc(), "partner: ", steps);
+    let mut session = WorkloadSession::new(partner.ipc(), "partner: ", steps);
     for enode in node.enodes() {
         session.call("whisht_addPeer", json!([enode])).await;
     }
     // A link needs a moment, under a watcher more than one.
-    sleep(MEETING).await;
+    sleep(SETTLE_TIME).await;
     if let Some(keys) = session.keys().await {
         session.post(&keys).await;
     }
@@ -132,18 +132,18 @@ async fn other_end(node: &Banner, partner: &Banner, steps: &mut Steps) {
             request.insert("from".to_owned(), enode.into());
         }
         session.call("whisht_fetchMail", json!([request])).await;
-        sleep(MEETING).await;
+        sleep(SETTLE_TIME).await;
     }
 }
 
 /// Keys made for the occasion, by id, the public one itself, and the work that envelopes need.
-struct Keys {
+struct WorkloadKeys {
     symmetric: Value,
     public: String,
     work: Value,
 }
 
-impl Keys {
+impl WorkloadKeys {
     /// How a peer with the public key would be named.
     fn enode(&self, place: SocketAddr) -> String {
         let key = self.public.strip_prefix("0x04").unwrap_or_default();
@@ -164,14 +164,14 @@ impl Keys {
 }
 
 /// Calls to one node.
-struct Session<'a> {
+struct WorkloadSession<'a> {
     path: PathBuf,
     prefix: &'static str,
     client: Option<RpcClient>,
     steps: &'a mut Steps,
 }
 
-impl<'a> Session<'a> {
+impl<'a> WorkloadSession<'a> {
     const fn new(path: PathBuf, prefix: &'static str, steps: &'a mut Steps) -> Self {
         Self {
             path,
@@ -181,21 +181,21 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn record(&mut self, what: &str, outcome: Outcome) {
+    fn record(&mut self, what: &str, outcome: StepOutcome) {
         let what = format!("{}{what}", self.prefix);
         self.steps.push(Step { what, outcome });
     }
 
     /// Calls a method, and notes what came of it.
     async fn call(&mut self, method: &str, params: Value) -> Option<Value> {
-        let answer = timeout(PATIENCE, self.ask(method, params)).await;
+        let answer = timeout(REPLY_TIMEOUT, self.ask(method, params)).await;
         let (outcome, value) = match answer {
-            Ok(Ok(value)) => (Outcome::Done, Some(value)),
-            Ok(Err(RpcClientError::Refused(error))) => (Outcome::Refused(error.cause), None),
+            Ok(Ok(value)) => (StepOutcome::Done, Some(value)),
+            Ok(Err(RpcClientError::Refused(error))) => (StepOutcome::Refused(error.cause), None),
             Ok(Err(_)) | Err(_) => {
                 // Half a conversation cannot be taken up again.
                 self.client = None;
-                (Outcome::Silent, None)
+                (StepOutcome::Silent, None)
             }
         };
         self.record(method, outcome);
@@ -219,11 +219,11 @@ impl<'a> Session<'a> {
     }
 
     /// Makes keys that the node forgets when it ends.
-    async fn keys(&mut self) -> Option<Keys> {
+    async fn keys(&mut self) -> Option<WorkloadKeys> {
         let pair = self.call("shh_newKeyPair", json!([])).await?;
         let public = self.call("shh_getPublicKey", json!([pair])).await?;
         let mut info = self.call("shh_info", json!([])).await?;
-        Some(Keys {
+        Some(WorkloadKeys {
             symmetric: self.call("shh_newSymKey", json!([])).await?,
             public: public.as_str()?.to_owned(),
             work: info.get_mut("minPow")?.take(),
@@ -232,29 +232,33 @@ impl<'a> Session<'a> {
 
     /// A peer that is there, and one that takes connections and says nothing, for as long as what
     /// comes back is kept.
-    async fn neighbours(&mut self, keys: &Keys, partner: Option<&Banner>) -> Option<TcpListener> {
+    async fn peers(
+        &mut self,
+        keys: &WorkloadKeys,
+        partner: Option<&Banner>,
+    ) -> Option<TcpListener> {
         for enode in partner.into_iter().flat_map(Banner::enodes) {
             self.call("whisht_addPeer", json!([enode])).await;
         }
         let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.ok()?;
         let enode = keys.enode(silent.local_addr().ok()?);
         self.call("admin_addPeer", json!([enode])).await;
-        sleep(MEETING).await;
+        sleep(SETTLE_TIME).await;
         self.call("admin_removePeer", json!([enode])).await;
         self.call("whisht_peers", json!([])).await;
         Some(silent)
     }
 
     /// A peer at an address that belongs to nobody, which only Tor may be asked for.
-    async fn stranger(&mut self, keys: &Keys) {
-        let enode = keys.enode(NOBODY);
+    async fn unreachable_peer(&mut self, keys: &WorkloadKeys) {
+        let enode = keys.enode(UNREACHABLE);
         self.call("whisht_addPeer", json!([enode])).await;
-        sleep(MEETING).await;
+        sleep(SETTLE_TIME).await;
         self.call("admin_removePeer", json!([enode])).await;
     }
 
     /// Posts, reads and sends, from a key made for it to itself.
-    async fn talk(&mut self, keys: &Keys) {
+    async fn talk(&mut self, keys: &WorkloadKeys) {
         let criteria = json!([{"symKeyID": keys.symmetric, "topics": [TOPIC]}]);
         let filter = self.call("shh_newMessageFilter", criteria).await;
         self.post(keys).await;
@@ -266,19 +270,19 @@ impl<'a> Session<'a> {
         self.call("whisht_estimate", message.clone()).await;
         if let Some(id) = self.call("whisht_send", message).await {
             // Whatever leaves, leaves soon.
-            sleep(MEETING).await;
+            sleep(SETTLE_TIME).await;
             self.call("whisht_outbox", json!([])).await;
             self.call("whisht_cancel", json!([id])).await;
         }
     }
 
     /// Posts an envelope at the node's own level that only this program can read.
-    async fn post(&mut self, keys: &Keys) {
+    async fn post(&mut self, keys: &WorkloadKeys) {
         self.call("shh_post", json!([keys.envelope()])).await;
     }
 
     /// Hands an envelope to the partner, and to nobody else.
-    async fn hand_over(&mut self, keys: &Keys, enode: &str) {
+    async fn hand_over(&mut self, keys: &WorkloadKeys, enode: &str) {
         let mut envelope = keys.envelope();
         if let Some(envelope) = envelope.as_object_mut() {
             envelope.insert("targetPeer".to_owned(), enode.into());
@@ -300,7 +304,7 @@ fn range() -> Value {
 }
 
 /// A request as a program without a library would make it.
-async fn http(at: &str, token: Option<&str>) -> Outcome {
+async fn http(at: &str, token: Option<&str>) -> StepOutcome {
     let body = r#"{"jsonrpc":"2.0","id":1,"method":"shh_version","params":[]}"#;
     let head = format!(
         "Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n",
@@ -310,7 +314,7 @@ async fn http(at: &str, token: Option<&str>) -> Outcome {
 }
 
 /// An upgrade to WebSocket, and no more.
-async fn web_socket(at: &str, token: Option<&str>) -> Outcome {
+async fn web_socket(at: &str, token: Option<&str>) -> StepOutcome {
     let head = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                 Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
     request(at.strip_prefix("ws://"), token, "GET", head, "").await
@@ -322,10 +326,10 @@ async fn request(
     method: &str,
     head: &str,
     body: &str,
-) -> Outcome {
+) -> StepOutcome {
     let place = at.and_then(|at| at.parse::<SocketAddr>().ok());
     let Some(place) = place.filter(|place| place.ip().is_loopback()) else {
-        return Outcome::Refused("not on loopback".to_owned());
+        return StepOutcome::Refused("not on loopback".to_owned());
     };
     let token = token.and_then(|path| std::fs::read_to_string(path).ok());
     let authorization = token
@@ -340,18 +344,18 @@ async fn request(
         stream.read_exact(&mut status).await?;
         Ok::<_, std::io::Error>(status)
     };
-    match timeout(PATIENCE, exchange).await {
+    match timeout(REPLY_TIMEOUT, exchange).await {
         Ok(Ok(status)) => match status.get(9..) {
-            Some(b"200" | b"101") => Outcome::Done,
-            _ => Outcome::Refused(String::from_utf8_lossy(&status).into_owned()),
+            Some(b"200" | b"101") => StepOutcome::Done,
+            _ => StepOutcome::Refused(String::from_utf8_lossy(&status).into_owned()),
         },
-        _ => Outcome::Silent,
+        _ => StepOutcome::Silent,
     }
 }
 
 /// Waits, and says now and then that this is no accident.
 pub(super) async fn idle(left: Duration) {
-    if left > WORTH_A_WORD {
+    if left > MIN_ANNOUNCED_WAIT {
         note(format_args!("watching for another {} s", left.as_secs()));
     }
     sleep(left).await;
@@ -379,17 +383,17 @@ const QUESTIONS: [&str; 14] = [
 const TOPIC: &str = "0x6c65616b";
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An address for documentation (RFC 5737), and the port of what discards everything.
-const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);
+const UNREACHABLE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);
 
 /// How long Tor may take to be there, and between two looks.
-const REACHING: Duration = Duration::from_secs(120);
-const GLANCE: Duration = Duration::from_millis(500);
+const TOR_TIMEOUT: Duration = Duration::from_secs(120);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How long two nodes get to become peers, and a message to leave.
-const MEETING: Duration = Duration::from_millis(1_500);
+const SETTLE_TIME: Duration = Duration::from_millis(1_500);
 
 /// Seconds that what is sent is to live.
 const LIFE: u64 = 60;
@@ -397,4 +401,4 @@ const LIFE: u64 = 60;
 /// Seconds of mail that are asked for.
 const MAIL_BEHIND: u32 = 300;
 
-const WORTH_A_WORD: Duration = Duration::from_secs(3);
+const MIN_ANNOUNCED_WAIT: Duration = Duration::from_secs(3);

@@ -7,39 +7,39 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::judge::{Call, Kind, Leak};
+use super::policy::{Leak, LeakKind, TracedCall};
 
 /// What was seen.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Ledger {
+pub(super) struct TraceRecord {
     /// What leaks, and how often.
-    pub(super) leaks: BTreeMap<Entry, Times>,
+    pub(super) leaks: BTreeMap<LeakEntry, Occurrences>,
     /// Leaks that found no room.
     pub(super) further: u64,
     /// Destinations on loopback and at Tor, and how often each was named.
     pub(super) spoke: BTreeMap<SocketAddr, u64>,
     /// All that was looked at.
-    pub(super) counts: Counts,
+    pub(super) counts: CallCounts,
 }
 
 /// A leak and who did it.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) struct Entry {
-    pub(super) kind: Kind,
+pub(super) struct LeakEntry {
+    pub(super) kind: LeakKind,
     pub(super) to: String,
-    pub(super) who: Who,
+    pub(super) who: TracedThread,
 }
 
 /// A thread of a program.
 #[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) struct Who {
+pub(super) struct TracedThread {
     pub(super) program: String,
     pub(super) thread: String,
 }
 
 /// When something happened, and how often.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Times {
+pub(super) struct Occurrences {
     /// Since the watcher began.
     pub(super) first: Duration,
     pub(super) count: u64,
@@ -49,7 +49,7 @@ pub(super) struct Times {
 
 /// How much was looked at.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) struct Counts {
+pub(super) struct CallCounts {
     pub(super) binds: u64,
     pub(super) connects: u64,
     pub(super) files: u64,
@@ -61,26 +61,32 @@ pub(super) struct Counts {
     pub(super) threads: u64,
 }
 
-impl Counts {
+impl CallCounts {
     /// Counts a call.
-    pub(super) const fn count(&mut self, call: &Call) {
+    pub(super) const fn count(&mut self, call: &TracedCall) {
         let counter = match call {
-            Call::Bind(_) => &mut self.binds,
-            Call::Connect(_) => &mut self.connects,
-            Call::Listen(_) => &mut self.listens,
-            Call::Open(_) => &mut self.files,
-            Call::Send(_) => &mut self.sends,
-            Call::Socket { .. } => &mut self.sockets,
-            Call::Unseen(_) => return,
+            TracedCall::Bind(_) => &mut self.binds,
+            TracedCall::Connect(_) => &mut self.connects,
+            TracedCall::Listen(_) => &mut self.listens,
+            TracedCall::Open(_) => &mut self.files,
+            TracedCall::Send(_) => &mut self.sends,
+            TracedCall::Socket { .. } => &mut self.sockets,
+            TracedCall::Unseen(_) => return,
         };
         *counter += 1;
     }
 }
 
-impl Ledger {
+impl TraceRecord {
     /// Notes a leak; whether it is the first of its kind.
-    pub(super) fn leak(&mut self, leak: Leak, who: Who, at: Duration, refused: bool) -> bool {
-        let entry = Entry {
+    pub(super) fn leak(
+        &mut self,
+        leak: Leak,
+        who: TracedThread,
+        at: Duration,
+        refused: bool,
+    ) -> bool {
+        let entry = LeakEntry {
             kind: leak.kind,
             to: leak.to,
             who,
@@ -90,11 +96,11 @@ impl Ledger {
             times.refused &= refused;
             return false;
         }
-        if self.leaks.len() >= MOST_ROWS {
+        if self.leaks.len() >= MAX_ROWS {
             self.further += 1;
             return false;
         }
-        let times = Times {
+        let times = Occurrences {
             first: at,
             count: 1,
             refused,
@@ -105,7 +111,7 @@ impl Ledger {
 
     /// Notes a destination that a node may have.
     pub(super) fn spoke(&mut self, to: SocketAddr) {
-        if self.spoke.len() < MOST_ROWS || self.spoke.contains_key(&to) {
+        if self.spoke.len() < MAX_ROWS || self.spoke.contains_key(&to) {
             *self.spoke.entry(to).or_default() += 1;
         }
     }
@@ -118,7 +124,7 @@ impl Ledger {
 }
 
 /// Leaks, and destinations, that are kept by name.
-const MOST_ROWS: usize = 1_000;
+const MAX_ROWS: usize = 1_000;
 
 #[cfg(test)]
 mod tests {
@@ -126,7 +132,7 @@ mod tests {
 
     fn leak(to: impl ToString) -> Leak {
         Leak {
-            kind: Kind::Connect,
+            kind: LeakKind::Connect,
             to: to.to_string(),
             harmless: false,
         }
@@ -134,28 +140,28 @@ mod tests {
 
     #[test]
     fn what_repeats_is_counted() {
-        let mut ledger = Ledger::default();
+        let mut record = TraceRecord::default();
         let second = Duration::from_secs(1);
-        assert!(ledger.leak(leak("a"), Who::default(), second, true));
-        assert!(!ledger.leak(leak("a"), Who::default(), second * 2, false));
-        let times = ledger.leaks.values().next().unwrap();
+        assert!(record.leak(leak("a"), TracedThread::default(), second, true));
+        assert!(!record.leak(leak("a"), TracedThread::default(), second * 2, false));
+        let times = record.leaks.values().next().unwrap();
         assert_eq!(
             (times.first, times.count, times.refused),
             (second, 2, false)
         );
-        assert_eq!(ledger.total(), 2);
+        assert_eq!(record.total(), 2);
     }
 
     #[test]
     fn a_program_that_leaks_everywhere_does_not_fill_the_memory() {
-        let mut ledger = Ledger::default();
-        for to in 0..MOST_ROWS + 5 {
-            ledger.leak(leak(to), Who::default(), Duration::ZERO, true);
-            ledger.spoke(([127, 0, 0, 1], u16::try_from(to).unwrap()).into());
+        let mut record = TraceRecord::default();
+        for to in 0..MAX_ROWS + 5 {
+            record.leak(leak(to), TracedThread::default(), Duration::ZERO, true);
+            record.spoke(([127, 0, 0, 1], u16::try_from(to).unwrap()).into());
         }
-        assert_eq!(ledger.leaks.len(), MOST_ROWS);
-        assert_eq!(ledger.spoke.len(), MOST_ROWS);
-        assert_eq!(ledger.further, 5);
-        assert_eq!(ledger.total(), u64::try_from(MOST_ROWS).unwrap() + 5);
+        assert_eq!(record.leaks.len(), MAX_ROWS);
+        assert_eq!(record.spoke.len(), MAX_ROWS);
+        assert_eq!(record.further, 5);
+        assert_eq!(record.total(), u64::try_from(MAX_ROWS).unwrap() + 5);
     }
 }

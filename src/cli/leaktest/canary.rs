@@ -13,23 +13,23 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use socket2::{Domain, MsgHdr, Protocol, SockAddr, Socket, Type};
 
-use super::judge::Kind;
+use super::policy::LeakKind;
 use super::sockaddr::NETLINK;
 
 /// A leak that is planted.
-pub(super) struct Plant {
+pub(super) struct Canary {
     /// What a user calls it.
     pub(super) name: &'static str,
     /// What the watcher has to call it.
-    pub(super) kind: Kind,
+    pub(super) kind: LeakKind,
     /// How the destination that it reports has to begin.
     pub(super) to: &'static str,
-    leak: fn() -> Outcome,
+    leak: fn() -> CanaryOutcome,
 }
 
 /// What came of a leak, as the leaking program saw it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Outcome {
+pub(super) enum CanaryOutcome {
     /// This machine has no such sockets, so it cannot be planted here.
     Impossible,
     /// It went through.
@@ -38,7 +38,7 @@ pub(super) enum Outcome {
     Refused,
 }
 
-impl Outcome {
+impl CanaryOutcome {
     const fn word(self) -> &'static str {
         match self {
             Self::Impossible => "impossible",
@@ -63,94 +63,94 @@ impl Outcome {
 }
 
 /// All of them.
-pub(super) const PLANTS: [Plant; 13] = [
-    Plant {
+pub(super) const CANARIES: [Canary; 13] = [
+    Canary {
         name: "a TCP connection over IPv4",
-        kind: Kind::Connect,
+        kind: LeakKind::Connect,
         to: "192.0.2.1:9",
         leak: || tcp(Domain::IPV4, "192.0.2.1:9"),
     },
-    Plant {
+    Canary {
         name: "a TCP connection over IPv6",
-        kind: Kind::Connect,
+        kind: LeakKind::Connect,
         to: "[2001:db8::1]:9",
         leak: || tcp(Domain::IPV6, "[2001:db8::1]:9"),
     },
-    Plant {
+    Canary {
         name: "a TCP connection over IPv4 within IPv6",
-        kind: Kind::Connect,
+        kind: LeakKind::Connect,
         to: "192.0.2.2:9",
         leak: || tcp(Domain::IPV6, "[::ffff:192.0.2.2]:9"),
     },
-    Plant {
+    Canary {
         name: "a UDP datagram",
-        kind: Kind::Datagram,
+        kind: LeakKind::Datagram,
         to: "192.0.2.3:9",
         leak: || datagram(|socket| socket.send_to(b"leak", "192.0.2.3:9")),
     },
-    Plant {
+    Canary {
         name: "a UDP datagram by sendmsg",
-        kind: Kind::Datagram,
+        kind: LeakKind::Datagram,
         to: "192.0.2.4:9",
         leak: by_sendmsg,
     },
-    Plant {
+    Canary {
         name: "a UDP socket with a destination",
-        kind: Kind::Connect,
+        kind: LeakKind::Connect,
         to: "192.0.2.5:9",
         leak: || datagram(|socket| socket.connect("192.0.2.5:9")),
     },
-    Plant {
+    Canary {
         name: "a TCP listener on every address",
-        kind: Kind::Listen,
+        kind: LeakKind::Listen,
         to: "0.0.0.0:",
-        leak: || Outcome::of(TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))),
+        leak: || CanaryOutcome::of(TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))),
     },
-    Plant {
+    Canary {
         name: "a UDP socket on an address that others reach",
-        kind: Kind::Listen,
+        kind: LeakKind::Listen,
         to: "192.0.2.6:9",
-        leak: || Outcome::of(UdpSocket::bind("192.0.2.6:9")),
+        leak: || CanaryOutcome::of(UdpSocket::bind("192.0.2.6:9")),
     },
-    Plant {
+    Canary {
         name: "a name look-up",
-        kind: Kind::Lookup,
+        kind: LeakKind::Lookup,
         to: "/etc/",
         leak: || match ("leak.invalid", 9).to_socket_addrs() {
-            Ok(_) => Outcome::Passed,
-            Err(_) => Outcome::Refused,
+            Ok(_) => CanaryOutcome::Passed,
+            Err(_) => CanaryOutcome::Refused,
         },
     },
-    Plant {
+    Canary {
         name: "a question for this machine's addresses",
-        kind: Kind::Lookup,
+        kind: LeakKind::Lookup,
         to: "the machine's addresses",
         leak: || {
-            Outcome::of(Socket::new(
+            CanaryOutcome::of(Socket::new(
                 Domain::from(i32::from(NETLINK)),
                 Type::RAW,
                 None,
             ))
         },
     },
-    Plant {
+    Canary {
         name: "a socket for raw packets",
-        kind: Kind::Socket,
+        kind: LeakKind::Socket,
         to: "raw packets",
-        leak: || Outcome::of(Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4))),
+        leak: || CanaryOutcome::of(Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4))),
     },
-    Plant {
+    Canary {
         name: "a connection of a second thread",
-        kind: Kind::Connect,
+        kind: LeakKind::Connect,
         to: "192.0.2.7:9",
         leak: || {
             let second = thread::spawn(|| tcp(Domain::IPV4, "192.0.2.7:9"));
-            second.join().unwrap_or(Outcome::Passed)
+            second.join().unwrap_or(CanaryOutcome::Passed)
         },
     },
-    Plant {
+    Canary {
         name: "a connection of a child",
-        kind: Kind::Connect,
+        kind: LeakKind::Connect,
         to: CHILDS,
         leak: by_child,
     },
@@ -162,7 +162,10 @@ pub(super) const PLANTS: [Plant; 13] = [
 ///
 /// If nobody reads it.
 pub(super) fn all() -> io::Result<()> {
-    let outcomes: Vec<_> = PLANTS.iter().map(|plant| (plant.leak)().word()).collect();
+    let outcomes: Vec<_> = CANARIES
+        .iter()
+        .map(|canary| (canary.leak)().word())
+        .collect();
     writeln!(io::stdout().lock(), "{}", json!(outcomes))
 }
 
@@ -191,41 +194,41 @@ pub(super) fn crowd() {
         .ok();
 }
 
-fn tcp(domain: Domain, to: &str) -> Outcome {
+fn tcp(domain: Domain, to: &str) -> CanaryOutcome {
     let Ok(socket) = Socket::new(domain, Type::STREAM, None) else {
-        return Outcome::Impossible;
+        return CanaryOutcome::Impossible;
     };
     match to.parse::<SocketAddr>() {
-        Ok(to) => Outcome::of(socket.connect_timeout(&to.into(), PATIENCE)),
-        Err(_) => Outcome::Passed,
+        Ok(to) => CanaryOutcome::of(socket.connect_timeout(&to.into(), CONNECT_TIMEOUT)),
+        Err(_) => CanaryOutcome::Passed,
     }
 }
 
-fn datagram<T>(leak: impl FnOnce(&UdpSocket) -> io::Result<T>) -> Outcome {
+fn datagram<T>(leak: impl FnOnce(&UdpSocket) -> io::Result<T>) -> CanaryOutcome {
     match UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)) {
-        Ok(socket) => Outcome::of(leak(&socket)),
-        Err(_) => Outcome::Impossible,
+        Ok(socket) => CanaryOutcome::of(leak(&socket)),
+        Err(_) => CanaryOutcome::Impossible,
     }
 }
 
-fn by_sendmsg() -> Outcome {
+fn by_sendmsg() -> CanaryOutcome {
     let Ok(socket) = Socket::new(Domain::IPV4, Type::DGRAM, None) else {
-        return Outcome::Impossible;
+        return CanaryOutcome::Impossible;
     };
     let to = SockAddr::from(SocketAddr::from(([192, 0, 2, 4], 9)));
     let text = [IoSlice::new(b"leak")];
     let message = MsgHdr::new().with_addr(&to).with_buffers(&text);
-    Outcome::of(socket.sendmsg(&message, 0))
+    CanaryOutcome::of(socket.sendmsg(&message, 0))
 }
 
-fn by_child() -> Outcome {
+fn by_child() -> CanaryOutcome {
     let mut command = Command::new("/proc/self/exe");
     let command = command.args(["leaktest-part", "plant-child"]);
     let Ok(output) = command.stderr(Stdio::inherit()).output() else {
-        return Outcome::Impossible;
+        return CanaryOutcome::Impossible;
     };
     let said = serde_json::from_slice(&output.stdout).unwrap_or_default();
-    Outcome::read(&said).unwrap_or(Outcome::Passed)
+    CanaryOutcome::read(&said).unwrap_or(CanaryOutcome::Passed)
 }
 
 /// Threads that are busy.
@@ -235,4 +238,4 @@ const CROWD: usize = 40;
 const CHILDS: &str = "192.0.2.8:9";
 
 /// How long a connection that is not refused may take.
-const PATIENCE: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);

@@ -14,16 +14,16 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::judge::Allowed;
-use super::watch::{End, Report, Watch, WatchError, Watched};
+use super::policy::EgressPolicy;
+use super::watch::{ExitCause, ProgramSpec, TraceReport, TracedProgram, WatchError};
 use super::{failed, this_program};
 use crate::cli::Failure;
 use crate::cli::output::safe;
 
 /// A node in the hands of the watcher.
 #[derive(Debug)]
-pub(super) struct Subject {
-    pub(super) watch: Watch,
+pub(super) struct TracedNode {
+    pub(super) watch: TracedProgram,
     log: Log,
     /// Ends when nobody can write to the log any more.
     logging: JoinSet<()>,
@@ -32,7 +32,7 @@ pub(super) struct Subject {
 /// The last lines of a log.
 type Log = Arc<Mutex<VecDeque<String>>>;
 
-impl Subject {
+impl TracedNode {
     /// Starts `whisht` with these arguments; what it says comes when it is up. `settings` says
     /// whether the environment is meant for it.
     ///
@@ -42,14 +42,14 @@ impl Subject {
     pub(super) async fn start(
         arguments: Vec<OsString>,
         settings: bool,
-        allowed: Allowed,
-    ) -> Result<(Self, Rising), Failure> {
-        let node = Watched {
+        policy: EgressPolicy,
+    ) -> Result<(Self, StartingNode), Failure> {
+        let node = ProgramSpec {
             program: this_program()?,
             arguments,
             settings,
         };
-        let mut watch = Watch::start(node, allowed).await.map_err(failed)?;
+        let mut watch = TracedProgram::start(node, policy).await.map_err(failed)?;
         let (tell, banner) = oneshot::channel();
         let (log, mut logging) = (Log::default(), JoinSet::new());
         if let Some(stdout) = watch.stdout.take() {
@@ -60,12 +60,12 @@ impl Subject {
             let stderr = pipe::Receiver::from_owned_fd(stderr.into()).map_err(failed)?;
             logging.spawn(last_lines(stderr, Arc::clone(&log)));
         }
-        let subject = Self {
+        let node = Self {
             watch,
             log,
             logging,
         };
-        Ok((subject, Rising(banner)))
+        Ok((node, StartingNode(banner)))
     }
 
     /// Ends it in good order, or else in disorder.
@@ -73,9 +73,9 @@ impl Subject {
     /// # Errors
     ///
     /// [`Failure`] if nobody knows what it did.
-    pub(super) async fn finish(mut self) -> Result<Outcome, Failure> {
+    pub(super) async fn finish(mut self) -> Result<NodeOutcome, Failure> {
         self.watch.interrupt();
-        let report = match timeout(FAREWELL, &mut self.watch.report).await {
+        let report = match timeout(SHUTDOWN_TIMEOUT, &mut self.watch.report).await {
             Ok(report) => report,
             Err(_) => {
                 self.watch.kill();
@@ -88,14 +88,14 @@ impl Subject {
     /// What it did, if it has ended by itself.
     pub(super) async fn outcome(
         &mut self,
-        report: Result<Result<Report, WatchError>, oneshot::error::RecvError>,
-    ) -> Result<Outcome, Failure> {
-        let Report { ledger, end } = report.map_err(failed)?.map_err(failed)?;
+        report: Result<Result<TraceReport, WatchError>, oneshot::error::RecvError>,
+    ) -> Result<NodeOutcome, Failure> {
+        let TraceReport { record, end } = report.map_err(failed)?.map_err(failed)?;
         // Its last words may still be in the pipe.
-        let _ = timeout(LAST_WORDS, self.logging.join_next()).await;
+        let _ = timeout(LOG_DRAIN_TIMEOUT, self.logging.join_next()).await;
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(Outcome {
-            ledger,
+        Ok(NodeOutcome {
+            record,
             end,
             log: log.iter().cloned().collect(),
         })
@@ -104,27 +104,27 @@ impl Subject {
 
 /// A node that is not up yet.
 #[derive(Debug)]
-pub(super) struct Rising(oneshot::Receiver<Value>);
+pub(super) struct StartingNode(oneshot::Receiver<Value>);
 
-impl Rising {
+impl StartingNode {
     /// What it says once it is up; `None` if it is not in time. If it ends before, this never does:
     /// whoever waits hears of the end.
-    pub(super) async fn up(self, patience: Duration) -> Option<Banner> {
+    pub(super) async fn up(self, limit: Duration) -> Option<Banner> {
         let said = async {
             match self.0.await {
                 Ok(banner) => Banner(banner),
                 Err(_) => std::future::pending().await,
             }
         };
-        timeout(patience, said).await.ok()
+        timeout(limit, said).await.ok()
     }
 }
 
 /// What became of a node.
 #[derive(Debug)]
-pub(super) struct Outcome {
-    pub(super) ledger: super::ledger::Ledger,
-    pub(super) end: End,
+pub(super) struct NodeOutcome {
+    pub(super) record: super::record::TraceRecord,
+    pub(super) end: ExitCause,
     /// The last that it logged.
     pub(super) log: Vec<String>,
 }
@@ -195,7 +195,7 @@ async fn last_lines(stderr: pipe::Receiver, log: Log) {
     let mut lines = BufReader::new(stderr).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-        if log.len() >= LOGGED {
+        if log.len() >= MAX_LOG_LINES {
             log.pop_front();
         }
         log.push_back(safe(&line));
@@ -203,10 +203,10 @@ async fn last_lines(stderr: pipe::Receiver, log: Log) {
 }
 
 /// How long a node may take to end in good order.
-const FAREWELL: Duration = Duration::from_secs(15);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long they may take to come.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const LOG_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Lines of its log that are kept.
-const LOGGED: usize = 12;
+const MAX_LOG_LINES: usize = 12;

@@ -11,14 +11,14 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use super::sockaddr::{Address, INET, INET6, NETLINK, UNIX};
+use super::sockaddr::{INET, INET6, NETLINK, SocketAddress, UNIX};
 
 /// Where a node may go: loopback, and Tor.
-pub(super) struct Allowed {
+pub(super) struct EgressPolicy {
     tor: Box<dyn FnMut(SocketAddr) -> bool + Send>,
 }
 
-impl Allowed {
+impl EgressPolicy {
     /// Nothing but loopback.
     pub(super) fn loopback() -> Self {
         Self::and(|_| false)
@@ -30,106 +30,108 @@ impl Allowed {
     }
 
     /// Judges a call.
-    pub(super) fn judge(&mut self, call: &Call) -> Verdict {
+    pub(super) fn decide(&mut self, call: &TracedCall) -> PolicyDecision {
         match call {
-            Call::Connect(to) => self.outgoing(Kind::Connect, to),
-            Call::Send(to) => self.outgoing(Kind::Datagram, to),
-            Call::Bind(at) => bind(at),
-            Call::Listen(at) => listen(at),
-            Call::Socket { family, raw } => socket(*family, *raw),
-            Call::Open(path) => open(path),
-            Call::Unseen(way) => leak(Kind::Unseen, way),
+            TracedCall::Connect(to) => self.outgoing(LeakKind::Connect, to),
+            TracedCall::Send(to) => self.outgoing(LeakKind::Datagram, to),
+            TracedCall::Bind(at) => bind(at),
+            TracedCall::Listen(at) => listen(at),
+            TracedCall::Socket { family, raw } => socket(*family, *raw),
+            TracedCall::Open(path) => open(path),
+            TracedCall::Unseen(way) => leak(LeakKind::Unseen, way),
         }
     }
 
-    fn outgoing(&mut self, kind: Kind, to: &Address) -> Verdict {
+    fn outgoing(&mut self, kind: LeakKind, to: &SocketAddress) -> PolicyDecision {
         let place = match to {
-            Address::Internet(place) => *place,
+            SocketAddress::Internet(place) => *place,
             // To connect to no family undoes a connection; to send there sends.
-            Address::NoFamily(Some(place)) if kind == Kind::Datagram => *place,
-            Address::NoFamily(_) => return Verdict::Passes,
-            Address::Unix(path) => return unix(path),
-            Address::Other(family) => return leak(kind, format_args!("family {family}")),
-            Address::Garbled => return leak(kind, "an address that cannot be read"),
+            SocketAddress::NoFamily(Some(place)) if kind == LeakKind::Datagram => *place,
+            SocketAddress::NoFamily(_) => return PolicyDecision::Allow,
+            SocketAddress::Unix(path) => return unix(path),
+            SocketAddress::Other(family) => return leak(kind, format_args!("family {family}")),
+            SocketAddress::Garbled => return leak(kind, "an address that cannot be read"),
         };
         // Whoever connects to the unspecified address reaches this machine.
         let local = place.ip().is_loopback() || place.ip().is_unspecified();
         match (local, RESOLVERS.contains(&place.port())) {
-            (true, false) => Verdict::Spoke(place),
-            (false, _) if (self.tor)(place) => Verdict::Spoke(place),
-            (_, true) => leak(Kind::Lookup, place),
+            (true, false) => PolicyDecision::Contact(place),
+            (false, _) if (self.tor)(place) => PolicyDecision::Contact(place),
+            (_, true) => leak(LeakKind::Lookup, place),
             (false, false) => leak(kind, place),
         }
     }
 }
 
 /// A socket may be given an address of loopback, or, to send from, leave the choice to the system.
-fn bind(at: &Address) -> Verdict {
+fn bind(at: &SocketAddress) -> PolicyDecision {
     match at {
-        Address::Internet(place) | Address::NoFamily(Some(place)) => {
+        SocketAddress::Internet(place) | SocketAddress::NoFamily(Some(place)) => {
             let unbound = place.ip().is_unspecified() && place.port() == 0;
             match unbound || place.ip().is_loopback() {
-                true => Verdict::Passes,
-                false => leak(Kind::Listen, place),
+                true => PolicyDecision::Allow,
+                false => leak(LeakKind::Listen, place),
             }
         }
-        Address::Unix(_) | Address::NoFamily(None) => Verdict::Passes,
-        Address::Other(family) => leak(Kind::Listen, format_args!("family {family}")),
-        Address::Garbled => leak(Kind::Listen, "an address that cannot be read"),
+        SocketAddress::Unix(_) | SocketAddress::NoFamily(None) => PolicyDecision::Allow,
+        SocketAddress::Other(family) => leak(LeakKind::Listen, format_args!("family {family}")),
+        SocketAddress::Garbled => leak(LeakKind::Listen, "an address that cannot be read"),
     }
 }
 
 /// Here a choice left to the system is every address of the machine.
-fn listen(at: &Address) -> Verdict {
+fn listen(at: &SocketAddress) -> PolicyDecision {
     match at {
-        Address::Internet(place) if !place.ip().is_loopback() => leak(Kind::Listen, place),
-        Address::Internet(_) | Address::Unix(_) => Verdict::Passes,
-        Address::NoFamily(_) | Address::Other(_) | Address::Garbled => {
-            leak(Kind::Listen, "an address that cannot be read")
+        SocketAddress::Internet(place) if !place.ip().is_loopback() => {
+            leak(LeakKind::Listen, place)
+        }
+        SocketAddress::Internet(_) | SocketAddress::Unix(_) => PolicyDecision::Allow,
+        SocketAddress::NoFamily(_) | SocketAddress::Other(_) | SocketAddress::Garbled => {
+            leak(LeakKind::Listen, "an address that cannot be read")
         }
     }
 }
 
-fn socket(family: u16, raw: bool) -> Verdict {
+fn socket(family: u16, raw: bool) -> PolicyDecision {
     match family {
-        UNIX => Verdict::Passes,
-        INET | INET6 if !raw => Verdict::Passes,
-        INET | INET6 => leak(Kind::Socket, "raw packets"),
+        UNIX => PolicyDecision::Allow,
+        INET | INET6 if !raw => PolicyDecision::Allow,
+        INET | INET6 => leak(LeakKind::Socket, "raw packets"),
         // How a program learns the machine's own addresses, and how a look-up begins.
-        NETLINK => leak(Kind::Lookup, "the machine's addresses (netlink)"),
-        other => leak(Kind::Socket, format_args!("family {other}")),
+        NETLINK => leak(LeakKind::Lookup, "the machine's addresses (netlink)"),
+        other => leak(LeakKind::Socket, format_args!("family {other}")),
     }
 }
 
 /// To read a file harms nobody, so it is told and let pass.
-fn open(path: &str) -> Verdict {
+fn open(path: &str) -> PolicyDecision {
     let path = settled(path);
     let name = path.rsplit('/').next().unwrap_or_default();
     let module = name
         .strip_prefix("libnss_")
         .is_some_and(|rest| MODULES.iter().any(|module| rest.starts_with(module)));
     match module || FILES.contains(&path) || path.starts_with("/run/systemd/resolve/") {
-        true => Verdict::Leak(Leak {
-            kind: Kind::Lookup,
+        true => PolicyDecision::Leak(Leak {
+            kind: LeakKind::Lookup,
             to: path.to_owned(),
             harmless: true,
         }),
-        false => Verdict::Passes,
+        false => PolicyDecision::Allow,
     }
 }
 
 /// Programs of this machine that look names up for others.
-fn unix(path: &str) -> Verdict {
+fn unix(path: &str) -> PolicyDecision {
     let path = settled(path);
     if path.starts_with("/run/nscd/") {
         // It knows users as well as hosts, and does not say here which is asked for. Without it a
         // program reads the files itself, and then it shows.
-        return Verdict::Refused;
+        return PolicyDecision::Deny;
     }
     let bus = path.starts_with("/run/user/") && path.ends_with("/bus");
     match bus || SERVICES.iter().any(|service| path.starts_with(service)) {
-        true => leak(Kind::Lookup, path),
-        false => Verdict::Passes,
+        true => leak(LeakKind::Lookup, path),
+        false => PolicyDecision::Allow,
     }
 }
 
@@ -139,8 +141,8 @@ fn settled(path: &str) -> &str {
     run.filter(|path| path.starts_with("/run/")).unwrap_or(path)
 }
 
-fn leak(kind: Kind, to: impl fmt::Display) -> Verdict {
-    Verdict::Leak(Leak {
+fn leak(kind: LeakKind, to: impl fmt::Display) -> PolicyDecision {
+    PolicyDecision::Leak(Leak {
         kind,
         to: to.to_string(),
         harmless: false,
@@ -149,17 +151,17 @@ fn leak(kind: Kind, to: impl fmt::Display) -> Verdict {
 
 /// What a program asked of the kernel.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Call {
+pub(super) enum TracedCall {
     /// To be given this address.
-    Bind(Address),
+    Bind(SocketAddress),
     /// To be connected.
-    Connect(Address),
+    Connect(SocketAddress),
     /// To take connections, at the address that the socket has.
-    Listen(Address),
+    Listen(SocketAddress),
     /// To open a file.
     Open(String),
     /// To send something to an address.
-    Send(Address),
+    Send(SocketAddress),
     /// For a socket.
     Socket {
         /// Its family.
@@ -173,22 +175,22 @@ pub(super) enum Call {
 
 /// What is to become of a call.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Verdict {
+pub(super) enum PolicyDecision {
     /// It leads out.
     Leak(Leak),
     /// It is nobody's business.
-    Passes,
+    Allow,
     /// It could lead out by way of another program; it is refused, and nothing is said of it.
-    Refused,
+    Deny,
     /// It leads to loopback or to Tor.
-    Spoke(SocketAddr),
+    Contact(SocketAddr),
 }
 
 /// A call that leads out.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Leak {
     /// What it is.
-    pub(super) kind: Kind,
+    pub(super) kind: LeakKind,
     /// Where it leads.
     pub(super) to: String,
     /// Whether it may go on all the same, since it only shows that something is about to.
@@ -197,7 +199,7 @@ pub(super) struct Leak {
 
 /// What a leak is.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) enum Kind {
+pub(super) enum LeakKind {
     /// A connection, or a datagram socket that is given a destination.
     Connect,
     /// A datagram.
@@ -212,7 +214,7 @@ pub(super) enum Kind {
     Unseen,
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for LeakKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Connect => "connect",

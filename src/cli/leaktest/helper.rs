@@ -8,9 +8,9 @@ use std::thread;
 use clap::Subcommand;
 use nix::sys::signal::{Signal, raise};
 
-use super::judge::Allowed;
-use super::watch::{Report, Watch, Watched};
-use super::{plant, report};
+use super::policy::EgressPolicy;
+use super::watch::{ProgramSpec, TraceReport, TracedProgram};
+use super::{canary, report};
 use crate::cli::output::Printer;
 use crate::cli::remote_node::runtime;
 use crate::cli::{Exit, Failure};
@@ -19,11 +19,11 @@ use crate::cli::{Exit, Failure};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
-    part: Part,
+    command: HelperCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Part {
+enum HelperCommand {
     /// Stop, and once the watcher has taken hold become a program
     Hold {
         /// The program
@@ -59,33 +59,33 @@ enum Part {
 ///
 /// [`Failure`] if there is no such program, or nobody to hear of the leaks.
 pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
-    match args.part {
-        Part::Hold { program, arguments } => {
+    match args.command {
+        HelperCommand::Hold { program, arguments } => {
             let stopped = raise(Signal::SIGSTOP);
             stopped.map_err(|error| failed("stop", error))?;
             let error = Command::new(program).args(arguments).exec();
             Err(failed("become the program", error))
         }
-        Part::Plant => {
-            plant::all()?;
+        HelperCommand::Plant => {
+            canary::all()?;
             Ok(Exit::Done)
         }
-        Part::PlantChild => {
-            plant::child()?;
+        HelperCommand::PlantChild => {
+            canary::child()?;
             Ok(Exit::Done)
         }
-        Part::PlantCrowd => {
-            plant::crowd();
+        HelperCommand::PlantCrowd => {
+            canary::crowd();
             Ok(Exit::Done)
         }
-        Part::PlantExec { program, arguments } => {
+        HelperCommand::PlantExec { program, arguments } => {
             let become_it = move || Command::new(program).args(arguments).exec();
             match thread::spawn(become_it).join() {
                 Ok(error) => Err(failed("become the program", error)),
                 Err(_) => Err(failed("become the program", "the thread has failed")),
             }
         }
-        Part::Watch { program, arguments } => watch(Watched {
+        HelperCommand::Watch { program, arguments } => watch(ProgramSpec {
             program,
             arguments,
             settings: true,
@@ -93,21 +93,21 @@ pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
     }
 }
 
-fn watch(program: Watched) -> Result<Exit, Failure> {
+fn watch(program: ProgramSpec) -> Result<Exit, Failure> {
     runtime()?.block_on(async {
-        let mut watch = Watch::start(program, Allowed::loopback())
+        let mut watch = TracedProgram::start(program, EgressPolicy::loopback())
             .await
             .map_err(|error| failed("watch", error))?;
         let report = (&mut watch.report).await;
-        let Report { ledger, end } = report
+        let TraceReport { record, end } = report
             .map_err(|error| failed("watch", error))?
             .map_err(|error| failed("watch", error))?;
         let printer = Printer {
             json: true,
             local: false,
         };
-        printer.value(&report::seen(&ledger, end))?;
-        Ok(match ledger.total() {
+        printer.value(&report::seen(&record, end))?;
+        Ok(match record.total() {
             0 => Exit::Done,
             _ => Exit::Leaked,
         })

@@ -1,0 +1,144 @@
+//! Proves the watcher before it is believed: it watches a program that leaks in every way.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
+
+use super::canary::{CANARIES, CanaryOutcome};
+use super::policy::EgressPolicy;
+use super::record::TraceRecord;
+use super::watch::{ProgramSpec, TracedProgram};
+use super::{failed, this_program};
+use crate::cli::Failure;
+
+/// A watcher that missed nothing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct SelfTestResult {
+    /// Leaks that were planted, caught and refused.
+    pub(super) caught: usize,
+    /// Leaks that cannot be planted on this machine, since it has no such sockets.
+    pub(super) impossible: usize,
+}
+
+/// Has the watcher catch what is planted.
+///
+/// # Errors
+///
+/// [`Failure`] names the first leak that got past it.
+pub(super) async fn run() -> Result<SelfTestResult, Failure> {
+    let planting = ProgramSpec {
+        program: this_program()?,
+        arguments: vec!["leaktest-part".into(), "plant".into()],
+        settings: false,
+    };
+    let mut watch = TracedProgram::start(planting, EgressPolicy::loopback())
+        .await
+        .map_err(failed)?;
+    let stdout = watch.stdout.take().ok_or_else(|| failed("no output"))?;
+    let mut stdout = pipe::Receiver::from_owned_fd(stdout.into()).map_err(failed)?;
+    let mut said = String::new();
+    let watched = async {
+        let read = stdout.read_to_string(&mut said).await;
+        (read, (&mut watch.report).await)
+    };
+    let Ok((read, report)) = tokio::time::timeout(SELF_TEST_TIMEOUT, watched).await else {
+        return Err(failed(
+            "the planted leaks hang; the watcher is not to be trusted here",
+        ));
+    };
+    read.map_err(failed)?;
+    let report = report.map_err(failed)?.map_err(failed)?;
+    let outcomes: Vec<Value> = serde_json::from_str(&said).unwrap_or_default();
+    compare(&outcomes, &report.record)
+}
+
+/// Compares what leaked with what was seen.
+fn compare(outcomes: &[Value], record: &TraceRecord) -> Result<SelfTestResult, Failure> {
+    let mut proof = SelfTestResult {
+        caught: 0,
+        impossible: 0,
+    };
+    for (index, canary) in CANARIES.iter().enumerate() {
+        let seen = record
+            .leaks
+            .keys()
+            .any(|entry| entry.kind == canary.kind && entry.to.starts_with(canary.to));
+        match outcomes.get(index).and_then(CanaryOutcome::read) {
+            Some(CanaryOutcome::Impossible) => proof.impossible += 1,
+            Some(CanaryOutcome::Refused) if seen => proof.caught += 1,
+            Some(CanaryOutcome::Refused) => return Err(missed(canary.name, "was not seen")),
+            Some(CanaryOutcome::Passed) if seen => {
+                return Err(missed(canary.name, "was not refused"));
+            }
+            Some(CanaryOutcome::Passed) => {
+                return Err(missed(canary.name, "was not seen, nor refused"));
+            }
+            None => return Err(missed(canary.name, "was not tried")),
+        }
+    }
+    Ok(proof)
+}
+
+fn missed(name: &str, how: &str) -> Failure {
+    failed(format_args!(
+        "the watcher is not to be trusted on this machine: {name} {how}; this is a bug, please \
+         report it with the version of the kernel"
+    ))
+}
+
+/// How long the planted leaks may take together.
+const SELF_TEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cli::leaktest::policy::Leak;
+    use crate::cli::leaktest::record::TracedThread;
+
+    fn seen(but: usize) -> TraceRecord {
+        let mut record = TraceRecord::default();
+        for (index, canary) in CANARIES.iter().enumerate() {
+            let leak = Leak {
+                kind: canary.kind,
+                to: canary.to.to_owned(),
+                harmless: false,
+            };
+            if index != but {
+                record.leak(leak, TracedThread::default(), Duration::ZERO, true);
+            }
+        }
+        record
+    }
+
+    #[test]
+    fn a_watcher_that_misses_any_leak_is_not_believed() {
+        let refused = vec![json!("refused"); CANARIES.len()];
+        let proof = compare(&refused, &seen(usize::MAX)).unwrap();
+        assert_eq!((proof.caught, proof.impossible), (CANARIES.len(), 0));
+        for missing in 0..CANARIES.len() {
+            assert!(compare(&refused, &seen(missing)).is_err(), "{missing}");
+        }
+    }
+
+    #[test]
+    fn a_watcher_that_lets_a_leak_pass_is_not_believed() {
+        for index in 0..CANARIES.len() {
+            let mut outcomes = vec![json!("refused"); CANARIES.len()];
+            *outcomes.get_mut(index).unwrap() = json!("passed");
+            assert!(compare(&outcomes, &seen(usize::MAX)).is_err(), "{index}");
+        }
+        assert!(compare(&[], &seen(usize::MAX)).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_planted_is_not_held_against_it() {
+        let mut outcomes = vec![json!("refused"); CANARIES.len()];
+        *outcomes.get_mut(1).unwrap() = json!("impossible");
+        let proof = compare(&outcomes, &seen(1)).unwrap();
+        assert_eq!((proof.caught, proof.impossible), (CANARIES.len() - 1, 1));
+    }
+}
