@@ -56,7 +56,7 @@ pub struct Settings {
     pub peers: Option<Vec<PeerAddr>>,
     /// Peers to stay connected to and to trust: mail servers. Default: none.
     pub trusted_peers: Option<Vec<PeerAddr>>,
-    /// Gossip peers at the most. Default: 25, as go-ethereum.
+    /// Maximum number of peers. Default: 25, as go-ethereum.
     pub max_peers: Option<usize>,
     /// The least proof of work accepted. Default: 0.2, as go-ethereum; 0.002 in a local network.
     pub min_pow: Option<f64>,

@@ -50,7 +50,7 @@ pub(super) fn estimate(printer: Printer, estimate: &Value) -> io::Result<()> {
 /// A level's estimate; if there is none, its name and what is missing.
 async fn view(node: &mut RemoteNode, level: Level) -> Result<Value, Failure> {
     let params = json!([{
-        "to": ANYBODY,
+        "to": SAMPLE_RECIPIENT,
         "payload": "00".repeat(SAMPLE),
         "level": level.word(),
     }]);
@@ -118,15 +118,15 @@ fn sealing(view: &Value) -> String {
 const HEADING: [&str; 8] = [
     "LEVEL",
     "MEDIAN",
-    "19 OF 20",
+    "P95",
     "BYTES",
     "CELLS",
-    "OVER ALL HOPS",
+    "NETWORK BYTES",
     "SEALING",
     "MISSING",
 ];
 /// Length of the message that the table is about.
 const SAMPLE: usize = 300;
 /// The generator of secp256k1: a key that everybody and nobody has. Nothing is sent to it.
-const ANYBODY: &str = "0479be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798\
+const SAMPLE_RECIPIENT: &str = "0479be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798\
                        483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8";

@@ -75,7 +75,7 @@ pub(super) struct Options {
         value_delimiter = ','
     )]
     trusted_peer: Option<Vec<PeerAddr>>,
-    /// Gossip peers at the most [default: 25]
+    /// Maximum number of peers [default: 25]
     #[arg(long, env = "WHISHT_MAX_PEERS", value_name = "COUNT", value_parser = max_peers)]
     max_peers: Option<usize>,
     /// The least proof of work accepted [default: 0.2, in a local network 0.002]

@@ -58,7 +58,7 @@ pub(super) async fn peers(node: &mut RemoteNode, args: PeersArgs) -> Result<Exit
         ]
     };
     let heading = [
-        "KEY", "", "CLIENT", "SPEAKS", "MIN POW", "POW RULE", "", "RATING", "BROUGHT", "GIVEN",
+        "KEY", "", "CLIENT", "SPEAKS", "MIN POW", "POW RULE", "", "RATING", "RECEIVED", "SENT",
     ];
     let empty = "no peers; connect to one with `whisht peers --add ENODE`";
     node.printer.table(heading, &rows(&peers, row), empty)?;
