@@ -8,7 +8,7 @@ use std::path::Path;
 pub(crate) fn files(folders: &[&str], extension: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for folder in folders {
-        collect(folder, extension, &mut found);
+        collect_files(folder, extension, &mut found);
     }
     assert!(!found.is_empty(), "no .{extension} in {folders:?}");
     found
@@ -36,7 +36,7 @@ pub(crate) fn names(folder: &str) -> Vec<String> {
     names
 }
 
-fn collect(folder: &str, extension: &str, found: &mut BTreeMap<String, String>) {
+fn collect_files(folder: &str, extension: &str, found: &mut BTreeMap<String, String>) {
     for name in names(folder) {
         let path = if folder == "." {
             name.clone()
@@ -46,7 +46,7 @@ fn collect(folder: &str, extension: &str, found: &mut BTreeMap<String, String>) 
         if root().join(&path).is_dir() {
             let ours = !name.starts_with('.') && name != "node_modules" && name != "target";
             if ours && folder != "." {
-                collect(&path, extension, found);
+                collect_files(&path, extension, found);
             }
         } else if path.ends_with(&format!(".{extension}")) {
             found.insert(path.clone(), read(&path));

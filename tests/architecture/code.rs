@@ -1,6 +1,6 @@
 //! What every source file owes the reader, and what the core must not touch.
 
-use crate::none;
+use crate::assert_none;
 use crate::tree::{exists, files, names, read};
 
 const CODE: &[&str] = &["src", "circuits", "tests", "fuzz/targets"];
@@ -12,7 +12,7 @@ fn no_file_is_longer_than_800_lines() {
         .map(|(path, text)| (text.lines().count(), path))
         .filter(|(lines, _)| *lines > 800)
         .map(|(lines, path)| format!("{path}: {lines} lines"));
-    none("split them", long.collect());
+    assert_none("split them", long.collect());
 }
 
 #[test]
@@ -21,7 +21,7 @@ fn every_file_opens_with_what_it_is_for() {
         .into_iter()
         .filter(|(path, text)| !text.starts_with("//! ") && !path.ends_with("tests.rs"))
         .map(|(path, _)| path);
-    none("begin with `//!`", silent.collect());
+    assert_none("begin with `//!`", silent.collect());
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn every_source_file_is_part_of_a_crate() {
             }
         }
     }
-    none("files that nothing compiles", orphans);
+    assert_none("files that nothing compiles", orphans);
 }
 
 #[test]
@@ -67,20 +67,20 @@ fn the_core_touches_neither_clock_nor_socket_nor_file_nor_thread_nor_global_rand
     ];
     let mut found = Vec::new();
     for (path, text) in core() {
-        for (number, line) in code(&text) {
+        for (number, line) in code_lines(&text) {
             for word in forbidden.iter().filter(|word| line.contains(**word)) {
                 found.push(format!("{path}:{number}: {word}"));
             }
         }
     }
-    none("only the shell and the command line may", found);
+    assert_none("only the shell and the command line may", found);
 }
 
 #[test]
 fn the_onion_layer_does_not_know_whisper() {
     let mut found = Vec::new();
     for (path, text) in files(&["circuits/src"], "rs") {
-        for (number, line) in code(&text) {
+        for (number, line) in code_lines(&text) {
             let lower = line.to_lowercase();
             for word in ["whisper", "shh/", "bloom", "devp2p"] {
                 if lower.contains(word) {
@@ -89,7 +89,7 @@ fn the_onion_layer_does_not_know_whisper() {
             }
         }
     }
-    none("to `circuits` an envelope is a byte string", found);
+    assert_none("to `circuits` an envelope is a byte string", found);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn no_lint_is_switched_off_for_a_whole_file_of_the_core() {
             }
         }
     }
-    none("one statement at a time", found);
+    assert_none("one statement at a time", found);
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn unsafe_code_lives_in_one_module_and_says_why_it_is_sound() {
         "rs",
     ) {
         let home = path == "src/pow/simd.rs" || path.starts_with("src/pow/simd/");
-        for (number, line) in code(&text) {
+        for (number, line) in code_lines(&text) {
             let mut words = line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
             if !words.any(|word| word == keyword) {
                 continue;
@@ -131,7 +131,7 @@ fn unsafe_code_lives_in_one_module_and_says_why_it_is_sound() {
     }
     assert!(read("Cargo.toml").contains("\nunsafe_code = \"deny\"\n"));
     assert!(read("circuits/src/lib.rs").contains("\n#![forbid(unsafe_code)]\n"));
-    none("only src/pow/simd may, with a SAFETY comment above", found);
+    assert_none("only src/pow/simd may, with a SAFETY comment above", found);
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn nothing_is_left_for_later() {
             }
         }
     }
-    none(
+    assert_none(
         "finish it, or say in the documents that it is missing",
         found,
     );
@@ -157,7 +157,7 @@ fn nothing_is_left_for_later() {
 fn no_label_is_the_beginning_of_another() {
     let mut labels: Vec<String> = Vec::new();
     for (_, text) in files(&["src", "circuits/src"], "rs") {
-        for (_, line) in code(&text) {
+        for (_, line) in code_lines(&text) {
             let literals = line.split('"').skip(1).step_by(2);
             labels.extend(literals.filter(|text| is_label(text)).map(str::to_owned));
         }
@@ -170,7 +170,7 @@ fn no_label_is_the_beginning_of_another() {
         .zip(labels.iter().skip(1))
         .filter(|(shorter, longer)| longer.starts_with(shorter.as_str()))
         .map(|(shorter, longer)| format!("{shorter} and {longer}"));
-    none("two inputs could read the same", clash.collect());
+    assert_none("two inputs could read the same", clash.collect());
 }
 
 /// A label that separates domains; the bare prefix, to which a second part is joined, is none.
@@ -191,7 +191,7 @@ fn every_vector_file_has_a_provenance() {
             }
         }
     }
-    none("say in the README beside it where it comes from", silent);
+    assert_none("say in the README beside it where it comes from", silent);
 }
 
 /// The files below the mark where tokio begins.
@@ -204,7 +204,7 @@ fn core() -> impl Iterator<Item = (String, String)> {
 }
 
 /// Numbered lines without comments, up to the tests at the end of the file.
-pub(crate) fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+pub(crate) fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines()
         .take_while(|line| *line != "#[cfg(test)]")
         .enumerate()

@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::code::code;
-use crate::none;
+use crate::assert_none;
+use crate::code::code_lines;
 use crate::tree::files;
 
 /// From the ground up.
@@ -37,7 +37,9 @@ fn no_module_reaches_upwards() {
     let mut complaints = Vec::new();
     for (module, uses) in uses("src") {
         let Some(own) = layer(&module) else {
-            complaints.push(format!("{module} has no place in tests/house/layers.rs"));
+            complaints.push(format!(
+                "{module} has no place in tests/architecture/layers.rs"
+            ));
             continue;
         };
         for used in uses {
@@ -46,7 +48,7 @@ fn no_module_reaches_upwards() {
             }
         }
     }
-    none("dependence runs one way", complaints);
+    assert_none("dependence runs one way", complaints);
 }
 
 #[test]
@@ -68,7 +70,7 @@ fn no_modules_use_each_other_in_a_circle() {
         let circle = left
             .iter()
             .map(|(module, uses)| format!("{module} uses {uses:?}"));
-        none(&format!("circles in {source}"), circle.collect());
+        assert_none(&format!("circles in {source}"), circle.collect());
     }
 }
 
@@ -82,7 +84,9 @@ fn uses(source: &str) -> BTreeMap<String, BTreeSet<String>> {
         if module == "lib" || path.ends_with("tests.rs") || path.contains("/tests/") {
             continue;
         }
-        let text: String = code(&text).map(|(_, line)| format!("{line}\n")).collect();
+        let text: String = code_lines(&text)
+            .map(|(_, line)| format!("{line}\n"))
+            .collect();
         let own = graph.entry(module.to_owned()).or_default();
         own.extend(named(&text).filter(|used| used != module));
     }
@@ -99,22 +103,22 @@ fn named(text: &str) -> impl Iterator<Item = String> {
         text.split(root)
             .skip(1)
             .flat_map(|rest| match rest.strip_prefix('{') {
-                Some(list) => heads(list),
+                Some(list) => list_heads(list),
                 None => vec![word(rest)],
             })
     })
 }
 
 /// The names at the top level of a list whose brace has been opened.
-fn heads(list: &str) -> Vec<String> {
-    let (mut depth, mut heads, mut start) = (1, Vec::new(), true);
+fn list_heads(list: &str) -> Vec<String> {
+    let (mut depth, mut list_heads, mut start) = (1, Vec::new(), true);
     for (at, c) in list.char_indices() {
         match c {
             '{' => depth += 1,
             '}' => depth -= 1,
             ',' if depth == 1 => start = true,
             c if start && !c.is_whitespace() => {
-                heads.push(word(list.get(at..).unwrap_or_default()));
+                list_heads.push(word(list.get(at..).unwrap_or_default()));
                 start = false;
             }
             _ => {}
@@ -123,7 +127,7 @@ fn heads(list: &str) -> Vec<String> {
             break;
         }
     }
-    heads
+    list_heads
 }
 
 fn word(text: &str) -> String {

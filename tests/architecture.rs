@@ -1,4 +1,4 @@
-//! The rules of the house that a compiler does not know.
+//! Architecture rules that the compiler does not check.
 //!
 //! Each test reads the tree as text and names every place that breaks its rule. A rule stands here
 //! only if it can be broken by accident and would cost something: a layer that reaches upwards, a
@@ -10,16 +10,16 @@
     reason = "a tree that cannot be read is a failed test"
 )]
 
-#[path = "house/code.rs"]
+#[path = "architecture/code.rs"]
 mod code;
-#[path = "house/documents.rs"]
+#[path = "architecture/documents.rs"]
 mod documents;
-#[path = "house/layers.rs"]
+#[path = "architecture/layers.rs"]
 mod layers;
-#[path = "house/tree.rs"]
+#[path = "architecture/tree.rs"]
 mod tree;
 
 /// Fails with all complaints at once: whoever cleans up wants the whole list.
-fn none(rule: &str, complaints: Vec<String>) {
+fn assert_none(rule: &str, complaints: Vec<String>) {
     assert!(complaints.is_empty(), "{rule}:\n{}", complaints.join("\n"));
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::none;
+use crate::assert_none;
 use crate::tree::{exists, files, names, read};
 
 #[test]
@@ -35,7 +35,7 @@ fn every_link_leads_somewhere() {
             }
         }
     }
-    none("dead links", dead);
+    assert_none("dead links", dead);
 }
 
 #[test]
@@ -59,14 +59,14 @@ fn every_path_in_prose_exists() {
             }
         }
     }
-    none("paths that lead nowhere", dead);
+    assert_none("paths that lead nowhere", dead);
 }
 
 #[test]
 fn every_citation_can_be_looked_up() {
-    let rules = numbered("docs/spec.md");
-    let facts = numbered("docs/protocol.md");
-    let notes = numbered("docs/anonymity.md");
+    let rules = heading_numbers("docs/spec.md");
+    let facts = heading_numbers("docs/protocol.md");
+    let notes = heading_numbers("docs/anonymity.md");
     let mut dead = Vec::new();
     for (path, text) in files(&["src", "circuits", "tests", "fuzz/targets"], "rs") {
         let comments = text.lines().map(str::trim_start);
@@ -105,7 +105,7 @@ fn every_citation_can_be_looked_up() {
             }
         }
     }
-    none("citations that lead nowhere", dead);
+    assert_none("citations that lead nowhere", dead);
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn the_map_names_every_module_and_no_other() {
             ));
         }
     }
-    none("docs/design.md", complaints);
+    assert_none("docs/design.md", complaints);
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn the_map_names_every_file_of_tests() {
         files.map(move |name| format!("{folder}/{name}"))
     });
     let missing = missing.filter(|path| !map.contains(&format!("\n| `{path}` |")));
-    none("docs/design.md, section \"Tests\"", missing.collect());
+    assert_none("docs/design.md, section \"Tests\"", missing.collect());
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn resolve(folder: &str, target: &str, own: &str) -> String {
 }
 
 /// The first words of a document's headings: the numbers by which they are cited.
-fn numbered(path: &str) -> BTreeSet<String> {
+fn heading_numbers(path: &str) -> BTreeSet<String> {
     let text = read(path);
     let headings = text.lines().filter(|line| line.starts_with('#'));
     headings
