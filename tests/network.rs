@@ -80,7 +80,7 @@ fn deliver(world: &mut World, source: usize, reader: usize, payload: &[u8], leve
             .iter()
             .any(|(_, event)| matches!(event, Event::Message(message) if message.payload == hex))
     };
-    world.run_until_so(Duration::from_secs(120), got)
+    world.run_until(Duration::from_secs(120), got)
 }
 
 fn stages(world: &World, at: usize) -> Vec<Stage> {
@@ -215,7 +215,7 @@ fn a_message_survives_the_loss_of_a_middle_relay_in_mid_flight() {
     world
         .command(source, request(to, vec![5; 3000], Level::Normal))
         .unwrap();
-    assert!(world.run_until_so(Duration::from_secs(60), |world| {
+    assert!(world.run_until(Duration::from_secs(60), |world| {
         lanes(world, source).is_some()
     }));
     let victim = lanes(&world, source).unwrap()[0][1];
@@ -229,7 +229,7 @@ fn a_message_survives_the_loss_of_a_middle_relay_in_mid_flight() {
             .iter()
             .any(|(_, event)| matches!(event, Event::Message(_)))
     };
-    assert!(world.run_until_so(Duration::from_secs(120), got));
+    assert!(world.run_until(Duration::from_secs(120), got));
 }
 
 #[test]
@@ -257,7 +257,7 @@ fn a_rendezvous_that_is_gone_costs_a_new_envelope_and_no_lower_level() {
     world
         .command(source, request(to, vec![7; 100], Level::Normal))
         .unwrap();
-    assert!(world.run_until_so(Duration::from_secs(60), |world| {
+    assert!(world.run_until(Duration::from_secs(60), |world| {
         lanes(world, source).is_some()
     }));
     let rendezvous = *lanes(&world, source).unwrap()[0].last().unwrap();
@@ -267,7 +267,7 @@ fn a_rendezvous_that_is_gone_costs_a_new_envelope_and_no_lower_level() {
         let end = |stage: &Stage| matches!(stage, Stage::Delivered | Stage::Failed { .. });
         stages(world, source).iter().any(end)
     };
-    assert!(world.run_until_so(Duration::from_secs(180), ended));
+    assert!(world.run_until(Duration::from_secs(180), ended));
 
     let stages = stages(&world, source);
     assert!(
@@ -341,10 +341,10 @@ fn a_relay_that_drains_goes_on_until_nobody_has_a_path_through_it() {
         Level::Normal
     ));
 
-    world.leap(left - 3_600);
+    world.jump_clock(left - 3_600);
     world.run(Duration::from_secs(120));
     assert_eq!(relays(&mut world, source), 11, "the others are listed anew");
-    world.leap(3_600);
+    world.jump_clock(3_600);
     world.run(Duration::from_secs(1));
     let status = world.status(3);
     assert_eq!(status.drained_in_secs, Some(0), "{}", status.listed);

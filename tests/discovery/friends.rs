@@ -38,7 +38,7 @@ fn says(world: &mut World, from: usize, to: (usize, ClientPublic), text: &str) -
         events
             .any(|(_, event)| matches!(event, Event::Message(message) if message.payload == heard))
     };
-    world.run_until_so(Duration::from_secs(120), hears)
+    world.run_until(Duration::from_secs(120), hears)
 }
 
 #[test]
@@ -47,8 +47,8 @@ fn friends_whom_no_dial_reaches_talk_through_a_common_friend() {
     let common = world.add(false, &[]);
     let alice = world.add(false, &[common]);
     let bob = world.add(false, &[common, alice]);
-    world.wall_in(alice);
-    world.wall_in(bob);
+    world.put_behind_nat(alice);
+    world.put_behind_nat(bob);
     let bobs = world.addr(bob);
     world.command(alice, Command::AddPeer(bobs)).unwrap();
     let to_alice = (alice, acquaint(&mut world, alice));

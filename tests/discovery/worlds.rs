@@ -8,7 +8,7 @@ use whisht::discovery::Contact;
 use whisht::node::{Command, NodeConfig, PeerView, Reply};
 
 use crate::sim::World;
-use crate::sim::rogue::Manners;
+use crate::sim::scripted_peer::PeerBehaviour;
 
 /// A node that asks the first one of the world.
 fn seeker(world: &World) -> impl FnOnce(&mut NodeConfig) + use<> {
@@ -106,11 +106,11 @@ fn found_peers_carry_gossip_and_are_given_no_stems() {
 #[test]
 fn a_found_node_that_is_no_whisper_node_is_not_dialled_again_and_again() {
     let mut world = World::new(Duration::from_millis(20));
-    let mute = Manners {
+    let mute = PeerBehaviour {
         handshakes: false,
-        ..Manners::good()
+        ..PeerBehaviour::relay()
     };
-    world.add_found_rogue(mute);
+    world.add_discoverable_peer(mute);
     let seeker = seeker(&world);
     let at = world.add_with(false, &[], seeker);
     world.run(Duration::from_secs(3_600));
@@ -119,7 +119,7 @@ fn a_found_node_that_is_no_whisper_node_is_not_dialled_again_and_again() {
         Some(1),
         "it is there, and answers"
     );
-    let dials = world.rogue(0).lines().count();
+    let dials = world.scripted(0).sessions().count();
     assert!((2..=6).contains(&dials), "{dials}");
 }
 

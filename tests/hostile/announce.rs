@@ -10,17 +10,18 @@ use whisht::onion_wire::OnionMessage;
 
 use crate::scene::{RELAYS, Scene, TARGET, envelope_of};
 use crate::sim::World;
-use crate::sim::rogue::{Line, Manners};
+use crate::sim::scripted_peer::{PeerBehaviour, PeerSession};
 
-/// Hashes that the target asked for on a line, in order.
-fn requests(world: &World, rogue: usize, line: LinkId) -> Vec<EnvelopeHash> {
-    let dark = world.rogue(rogue).line(line).dark();
-    dark.filter_map(|(_, message)| match message {
-        OnionMessage::GetEnvelopes(hashes) => Some(hashes),
-        _ => None,
-    })
-    .flatten()
-    .collect()
+/// Hashes that the target asked for on a link, in order.
+fn requests(world: &World, attacker: usize, link: LinkId) -> Vec<EnvelopeHash> {
+    let messages = world.scripted(attacker).session(link).onion_messages();
+    messages
+        .filter_map(|(_, message)| match message {
+            OnionMessage::GetEnvelopes(hashes) => Some(hashes),
+            _ => None,
+        })
+        .flatten()
+        .collect()
 }
 
 fn invented(number: u32) -> EnvelopeHash {
@@ -49,11 +50,11 @@ fn an_envelope_that_travels_on_a_stem_is_asked_for_and_denied_like_one_that_does
             world.add(false, &[]);
         }
         // What it passes on along the stem ends in the dark, until its embargo is over.
-        let sinks = [0; 2].map(|_| world.add_rogue(Manners::good()));
+        let sinks = [0; 2].map(|_| world.add_scripted_peer(PeerBehaviour::relay()));
         let node = world.add(false, &sinks);
-        let spy = world.add_rogue(Manners::good());
+        let spy = world.add_scripted_peer(PeerBehaviour::relay());
         world.run(Duration::from_secs(2));
-        let line = world.intrude(spy, node);
+        let link = world.connect_scripted(spy, node);
         let secret = envelope_of(&mut world, spy, 600);
         let (travelling, nothing) = (secret.hash(), invented(1));
         for message in [
@@ -61,18 +62,26 @@ fn an_envelope_that_travels_on_a_stem_is_asked_for_and_denied_like_one_that_does
             OnionMessage::GetEnvelopes(vec![travelling, nothing]),
             OnionMessage::Announce(vec![travelling, nothing]),
         ] {
-            world.incite(spy, |rogue, now| ((), rogue.say(now, line, &message)));
+            world.act(spy, |attacker, now| {
+                ((), attacker.send_onion(now, link, &message))
+            });
             world.run(Duration::from_secs(1));
         }
-        let stems = |sink: &usize| world.rogue(*sink).lines().flat_map(Line::stems).count();
+        let stems = |sink: &usize| {
+            world
+                .scripted(*sink)
+                .sessions()
+                .flat_map(PeerSession::stems)
+                .count()
+        };
         let stemmed = sinks.iter().map(stems).sum::<usize>();
         if world.status(node).pool_envelopes > 0 || stemmed == 0 {
             // One node in ten ends a stem.
             continue;
         }
         watched += 1;
-        assert!(world.rogue(spy).line(line).gossiped().is_empty());
-        let asked: BTreeSet<_> = requests(&world, spy, line).into_iter().collect();
+        assert!(world.scripted(spy).session(link).gossiped().is_empty());
+        let asked: BTreeSet<_> = requests(&world, spy, link).into_iter().collect();
         assert_eq!(asked, [travelling, nothing].into());
     }
     assert!(watched > 1, "{watched} stems were watched");
@@ -83,21 +92,21 @@ fn a_neighbour_that_announces_and_never_delivers_loses_its_rating_and_delays_nob
     let mut scene = Scene::new();
     let envelope = scene.envelope();
     let hash = envelope.hash();
-    let (liar, lie) = (scene.rogue, scene.line);
+    let (liar, lie) = (scene.attacker, scene.link);
     scene.say(&OnionMessage::Announce(vec![hash]));
     scene.run(1);
     assert_eq!(requests(&scene.world, liar, lie), [hash]);
     // Another has it, and answers.
-    let honest = scene.world.add_rogue(Manners::good());
-    let line = scene.world.intrude(honest, TARGET);
+    let honest = scene.world.add_scripted_peer(PeerBehaviour::relay());
+    let link = scene.world.connect_scripted(honest, TARGET);
     let announce = OnionMessage::Announce(vec![hash]);
-    scene
-        .world
-        .incite(honest, |rogue, now| ((), rogue.say(now, line, &announce)));
+    scene.world.act(honest, |attacker, now| {
+        ((), attacker.send_onion(now, link, &announce))
+    });
     scene.run(6);
-    assert_eq!(requests(&scene.world, honest, line), [hash]);
-    scene.world.incite(honest, |rogue, now| {
-        ((), rogue.gossip(now, line, &[envelope]))
+    assert_eq!(requests(&scene.world, honest, link), [hash]);
+    scene.world.act(honest, |attacker, now| {
+        ((), attacker.send_envelopes(now, link, &[envelope]))
     });
     scene.run(10);
     for relay in 0..RELAYS {
@@ -117,46 +126,46 @@ fn a_flood_of_invented_hashes_is_asked_for_a_packet_at_a_time_and_keeps_no_envel
         scene.say(&OnionMessage::Announce(hashes));
     }
     scene.run(1);
-    assert!(scene.line().stands());
-    let asked = requests(&scene.world, scene.rogue, scene.line).len();
+    assert!(scene.session().is_open());
+    let asked = requests(&scene.world, scene.attacker, scene.link).len();
     assert!(asked <= 256, "{asked} at once");
     let envelope = scene.envelope();
-    let honest = scene.world.add_rogue(Manners::good());
-    let line = scene.world.intrude(honest, TARGET);
+    let honest = scene.world.add_scripted_peer(PeerBehaviour::relay());
+    let link = scene.world.connect_scripted(honest, TARGET);
     let announce = OnionMessage::Announce(vec![envelope.hash()]);
-    scene
-        .world
-        .incite(honest, |rogue, now| ((), rogue.say(now, line, &announce)));
+    scene.world.act(honest, |attacker, now| {
+        ((), attacker.send_onion(now, link, &announce))
+    });
     scene.run(2);
-    assert_eq!(requests(&scene.world, honest, line), [envelope.hash()]);
+    assert_eq!(requests(&scene.world, honest, link), [envelope.hash()]);
     scene.run(600);
-    let flooder = scene.rogue;
+    let flooder = scene.attacker;
     assert!(peer(&mut scene, flooder).rating < -50);
 }
 
 #[test]
 fn a_neighbour_that_asks_for_nothing_gets_the_whole_pool_by_name_and_little_of_it_in_body() {
-    let mut scene = Scene::with(Manners {
-        asks: false,
-        ..Manners::good()
+    let mut scene = Scene::with(PeerBehaviour {
+        requests_announced: false,
+        ..PeerBehaviour::relay()
     });
     let envelope = scene.envelope();
     let hash = envelope.hash();
-    let bringer = scene.world.add_rogue(Manners::good());
-    let line = scene.world.intrude(bringer, TARGET);
-    scene.world.incite(bringer, |rogue, now| {
-        ((), rogue.gossip(now, line, &[envelope]))
+    let bringer = scene.world.add_scripted_peer(PeerBehaviour::relay());
+    let link = scene.world.connect_scripted(bringer, TARGET);
+    scene.world.act(bringer, |attacker, now| {
+        ((), attacker.send_envelopes(now, link, &[envelope]))
     });
     scene.run(5);
-    let late = scene.world.add_rogue(Manners {
-        asks: false,
-        ..Manners::good()
+    let late = scene.world.add_scripted_peer(PeerBehaviour {
+        requests_announced: false,
+        ..PeerBehaviour::relay()
     });
-    let line = scene.world.intrude(late, TARGET);
+    let link = scene.world.connect_scripted(late, TARGET);
     scene.run(5);
-    let heard = scene.world.rogue(late).line(line);
-    assert!(heard.gossiped().is_empty());
-    let announced: Vec<_> = heard
+    let received = scene.world.scripted(late).session(link);
+    assert!(received.gossiped().is_empty());
+    let announced: Vec<_> = received
         .announced()
         .into_iter()
         .map(|(_, hash)| hash)

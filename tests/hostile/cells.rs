@@ -8,7 +8,7 @@ use circuits::geometry::CELL_LEN;
 use circuits::keys::OnionSecret;
 
 use crate::scene::{RELAYS, Scene, TARGET};
-use crate::sim::rogue::Manners;
+use crate::sim::scripted_peer::PeerBehaviour;
 
 /// The cell with one bit of this byte flipped.
 fn flipped(cell: &Cell, at: usize) -> Cell {
@@ -30,13 +30,13 @@ fn a_cell_that_is_flipped_anywhere_dies_at_the_next_relay_and_nothing_comes_back
         scene.bring(&cells);
         scene.run(5);
     }
-    assert!(scene.line().cells().is_empty());
-    assert!(scene.line().stands(), "whoever brings it may be honest");
+    assert!(scene.session().cells().is_empty());
+    assert!(scene.session().is_open(), "whoever brings it may be honest");
     assert_eq!(scene.forwarded(), 0);
     let honest = scene.echo();
     scene.bring(&[honest]);
     scene.run(1);
-    assert_eq!(scene.line().cells().len(), 1);
+    assert_eq!(scene.session().cells().len(), 1);
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_cell_for_nobody_is_dropped_quietly() {
     scene.bring(&[cell]);
     scene.run(2);
     assert_eq!(scene.dropped(), 1);
-    assert!(scene.line().cells().is_empty() && scene.line().stands());
+    assert!(scene.session().cells().is_empty() && scene.session().is_open());
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_cell_that_comes_round_in_a_circle_is_peeled_once_at_each_layer() {
     let cell = scene.cell(&[target, other, target, other, target, me]);
     scene.bring(&[cell.clone(), cell]);
     scene.run(2);
-    assert_eq!(scene.line().cells().len(), 1);
+    assert_eq!(scene.session().cells().len(), 1);
     assert_eq!(scene.forwarded(), 3);
 }
 
@@ -91,26 +91,26 @@ fn cells_for_a_relay_that_is_gone_are_lost_and_not_kept() {
     scene.bring(&cells);
     scene.run(5);
     assert_eq!(scene.dropped(), 20);
-    assert!(scene.line().stands());
+    assert!(scene.session().is_open());
 }
 
 #[test]
 fn a_neighbour_that_floods_cells_loses_its_own_and_nobody_elses() {
     let mut scene = Scene::new();
-    let accomplice = scene.world.add_rogue(Manners::cells_only());
-    let line = scene.world.intrude(accomplice, TARGET);
+    let accomplice = scene.world.add_scripted_peer(PeerBehaviour::cells_only());
+    let link = scene.world.connect_scripted(accomplice, TARGET);
     let flood: Vec<Cell> = (0..400).map(|_| scene.echo()).collect();
     let honest: Vec<Cell> = (0..20).map(|_| scene.echo()).collect();
     for (pair, cell) in flood.chunks(20).zip(honest) {
-        scene
-            .world
-            .incite(accomplice, |rogue, now| ((), rogue.bring(now, line, pair)));
+        scene.world.act(accomplice, |attacker, now| {
+            ((), attacker.send_cells(now, link, pair))
+        });
         scene.bring(&[cell]);
         scene.world.run(Duration::from_millis(100));
     }
     scene.run(5);
     // A burst of 100 and 20 a second for two seconds; all of the other neighbour's.
-    let passed = scene.line().cells().len();
+    let passed = scene.session().cells().len();
     let dropped = usize::try_from(scene.dropped()).unwrap();
     assert_eq!(passed + dropped, 420);
     assert!((20 + 130..=20 + 145).contains(&passed), "{passed} passed");
@@ -118,22 +118,22 @@ fn a_neighbour_that_floods_cells_loses_its_own_and_nobody_elses() {
 
 #[test]
 fn the_33rd_stranger_may_not_bring_cells() {
-    let mut scene = Scene::with(Manners::cells_only());
+    let mut scene = Scene::with(PeerBehaviour::cells_only());
     let cells: Vec<Cell> = (0..33).map(|_| scene.echo()).collect();
     let mut strangers = Vec::new();
     for _ in 0..32 {
-        let stranger = scene.world.add_rogue(Manners::cells_only());
-        let line = scene.world.intrude(stranger, TARGET);
-        strangers.push((stranger, line));
+        let stranger = scene.world.add_scripted_peer(PeerBehaviour::cells_only());
+        let link = scene.world.connect_scripted(stranger, TARGET);
+        strangers.push((stranger, link));
     }
-    // The scene's own rogue is the first stranger, so the last of these is the 33rd.
-    for ((stranger, line), cell) in strangers.into_iter().zip(cells) {
-        scene
-            .world
-            .incite(stranger, |rogue, now| ((), rogue.bring(now, line, &[cell])));
+    // The scene's own attacker is the first stranger, so the last of these is the 33rd.
+    for ((stranger, link), cell) in strangers.into_iter().zip(cells) {
+        scene.world.act(stranger, |attacker, now| {
+            ((), attacker.send_cells(now, link, &[cell]))
+        });
     }
     scene.run(2);
-    assert_eq!(scene.line().cells().len(), 31);
+    assert_eq!(scene.session().cells().len(), 31);
     assert_eq!(scene.dropped(), 1);
 }
 
@@ -142,33 +142,36 @@ fn a_node_that_is_no_relay_opens_no_cell() {
     let mut scene = Scene::new();
     let client = scene.world.add(false, &[0, 1]);
     scene.run(2);
-    let line = scene.world.intrude(scene.rogue, client);
+    let link = scene.world.connect_scripted(scene.attacker, client);
     let cell = scene.echo();
-    scene.world.incite(scene.rogue, |rogue, now| {
-        ((), rogue.bring(now, line, &[cell]))
+    scene.world.act(scene.attacker, |attacker, now| {
+        ((), attacker.send_cells(now, link, &[cell]))
     });
     scene.run(1);
     assert_eq!(scene.world.status(client).cells_dropped, 1);
-    assert!(scene.world.rogue(scene.rogue).line(line).stands());
+    assert!(scene.world.scripted(scene.attacker).session(link).is_open());
 }
 
 #[test]
 fn cells_that_wait_for_a_neighbour_that_never_says_its_status_are_dropped_not_kept() {
     let mut scene = Scene::new();
-    let mute = scene.world.add_rogue(Manners {
+    let mute = scene.world.add_scripted_peer(PeerBehaviour {
         network: None,
-        ..Manners::good()
+        ..PeerBehaviour::relay()
     });
-    scene.world.intrude(mute, TARGET);
+    scene.world.connect_scripted(mute, TARGET);
     let id = scene.world.addr(mute).key.id();
     let endpoint = circuits::directory::RelayEndpoint::Ip4([127, 0, 0, 1].into(), 1);
-    let raw = scene.world.incite(mute, |rogue, now| {
-        (rogue.descriptor(now, vec![endpoint], 0), Vec::new())
+    let raw = scene.world.act(mute, |attacker, now| {
+        (attacker.descriptor(now, vec![endpoint], 0), Vec::new())
     });
     scene.say(&whisht::onion_wire::OnionMessage::Descriptors(vec![raw]));
     scene.run(1);
-    let onion = scene.world.incite(mute, |rogue, _| {
-        (*OnionSecret::generate(&mut rogue.rng).public(), Vec::new())
+    let onion = scene.world.act(mute, |attacker, _| {
+        (
+            *OnionSecret::generate(&mut attacker.rng).public(),
+            Vec::new(),
+        )
     });
     let hops = [scene.hop(TARGET), Hop { id, onion }];
     let cells: Vec<Cell> = (0..20).map(|_| scene.cell(&hops)).collect();
@@ -184,17 +187,17 @@ fn cells_that_wait_for_a_neighbour_that_never_says_its_status_are_dropped_not_ke
 #[test]
 fn a_relay_that_lets_callers_wait_is_dialled_once_and_costs_nobody_elses_cells() {
     let mut scene = Scene::new();
-    let tarpit = scene.world.add_rogue(Manners {
+    let tarpit = scene.world.add_scripted_peer(PeerBehaviour {
         handshakes: false,
-        ..Manners::good()
+        ..PeerBehaviour::relay()
     });
     let addr = scene.world.addr(tarpit);
     let whisht::endpoint::Endpoint::Tcp(socket) = addr.endpoint else {
         panic!("the world has sockets only")
     };
     let endpoint = circuits::directory::RelayEndpoint::Ip4([127, 0, 0, 1].into(), socket.port());
-    let raw = scene.world.incite(tarpit, |rogue, now| {
-        (rogue.descriptor(now, vec![endpoint], 0), Vec::new())
+    let raw = scene.world.act(tarpit, |attacker, now| {
+        (attacker.descriptor(now, vec![endpoint], 0), Vec::new())
     });
     scene.say(&whisht::onion_wire::OnionMessage::Descriptors(vec![raw]));
     scene.run(1);
@@ -211,7 +214,7 @@ fn a_relay_that_lets_callers_wait_is_dialled_once_and_costs_nobody_elses_cells()
         scene.bring(&[cell]);
         scene.world.run(Duration::from_millis(50));
     }
-    assert_eq!(scene.world.rogue(tarpit).lines().count(), 1);
+    assert_eq!(scene.world.scripted(tarpit).sessions().count(), 1);
     scene.run(20);
     assert_eq!(scene.dropped(), 50, "nothing waits for ever");
     assert_eq!(scene.world.status(TARGET).peers, RELAYS);

@@ -37,10 +37,10 @@ fn unpaid(scene: &mut Scene) -> Envelope {
     envelope
 }
 
-fn hand_over(scene: &mut Scene, line: LinkId, payload: Vec<u8>) {
+fn hand_over(scene: &mut Scene, link: LinkId, payload: Vec<u8>) {
     let what = (Capability::SHH_6, u16::from(code::P2P_MESSAGE));
-    scene.world.incite(scene.rogue, |rogue, now| {
-        ((), rogue.babble(now, line, what, payload))
+    scene.world.act(scene.attacker, |attacker, now| {
+        ((), attacker.send_raw(now, link, what, payload))
     });
     scene.run(2);
 }
@@ -49,15 +49,15 @@ fn hand_over(scene: &mut Scene, line: LinkId, payload: Vec<u8>) {
 fn what_a_stranger_hands_over_is_not_looked_at_and_a_trusted_peers_mail_reaches_the_user_alone() {
     let mut scene = Scene::new();
     let envelope = unpaid(&mut scene);
-    let (line, payload) = (scene.line, outgoing::p2p_message(&envelope));
-    hand_over(&mut scene, line, payload.clone());
+    let (link, payload) = (scene.link, outgoing::p2p_message(&envelope));
+    hand_over(&mut scene, link, payload.clone());
     assert_eq!(scene.messages(), 0);
-    let rogue = scene.world.addr(scene.rogue).key;
+    let attacker = scene.world.addr(scene.attacker).key;
     scene
         .world
-        .command(TARGET, Command::TrustPeer(rogue))
+        .command(TARGET, Command::TrustPeer(attacker))
         .unwrap();
-    hand_over(&mut scene, line, payload);
+    hand_over(&mut scene, link, payload);
     assert_eq!(scene.messages(), 1);
     assert_eq!(scene.world.status(TARGET).pool_envelopes, 0);
 }
@@ -66,25 +66,25 @@ fn what_a_stranger_hands_over_is_not_looked_at_and_a_trusted_peers_mail_reaches_
 fn trust_does_not_outlive_the_connection() {
     let mut scene = Scene::new();
     let envelope = unpaid(&mut scene);
-    let rogue = scene.world.addr(scene.rogue).key;
+    let attacker = scene.world.addr(scene.attacker).key;
     scene
         .world
-        .command(TARGET, Command::TrustPeer(rogue))
+        .command(TARGET, Command::TrustPeer(attacker))
         .unwrap();
     // The younger of two links to one key stays, and it is not trusted.
-    let line = scene.world.intrude(scene.rogue, TARGET);
-    hand_over(&mut scene, line, outgoing::p2p_message(&envelope));
-    assert!(scene.world.rogue(scene.rogue).line(line).stands());
+    let link = scene.world.connect_scripted(scene.attacker, TARGET);
+    hand_over(&mut scene, link, outgoing::p2p_message(&envelope));
+    assert!(scene.world.scripted(scene.attacker).session(link).is_open());
     assert_eq!(scene.messages(), 0);
 }
 
 #[test]
 fn a_peer_that_the_configuration_trusts_is_trusted_at_every_connection() {
     let mut scene = Scene::new();
-    let rogue = scene.world.addr(scene.rogue);
+    let attacker = scene.world.addr(scene.attacker);
     let reader = scene
         .world
-        .add_with(false, &[], |config| config.trusted_peers = vec![rogue]);
+        .add_with(false, &[], |config| config.trusted_peers = vec![attacker]);
     scene.run(5);
     let trusted = |scene: &mut Scene| {
         let Ok(whisht::node::Reply::Peers(peers)) = scene.world.command(reader, Command::Peers)
@@ -94,7 +94,7 @@ fn a_peer_that_the_configuration_trusts_is_trusted_at_every_connection() {
         peers.iter().filter(|peer| peer.trusted).count()
     };
     assert_eq!(trusted(&mut scene), 1);
-    let _line = scene.world.intrude(scene.rogue, reader);
+    let _line = scene.world.connect_scripted(scene.attacker, reader);
     assert_eq!(trusted(&mut scene), 1, "a new connection is trusted too");
 }
 
@@ -102,19 +102,19 @@ fn a_peer_that_the_configuration_trusts_is_trusted_at_every_connection() {
 fn an_envelope_handed_to_one_peer_goes_to_nobody_else() {
     let mut scene = Scene::new();
     let envelope = unpaid(&mut scene);
-    let rogue = scene.world.addr(scene.rogue).key;
-    let command = Command::HandOver(rogue, envelope.clone());
+    let attacker = scene.world.addr(scene.attacker).key;
+    let command = Command::HandOver(attacker, envelope.clone());
     scene.world.command(TARGET, command).unwrap();
     scene.run(30);
     let handed = scene
-        .line()
-        .heard
+        .session()
+        .received
         .iter()
-        .filter(|heard| heard.code == u16::from(code::P2P_MESSAGE))
-        .map(|heard| heard.payload.clone())
+        .filter(|received| received.code == u16::from(code::P2P_MESSAGE))
+        .map(|received| received.payload.clone())
         .collect::<Vec<_>>();
     assert_eq!(handed, [outgoing::p2p_message(&envelope)]);
-    assert!(scene.line().gossiped().is_empty());
+    assert!(scene.session().gossiped().is_empty());
     assert_eq!(scene.world.status(TARGET).pool_envelopes, 0);
     let nobody = scene.world.addr(1).key;
     let stranger = circuits::ids::RelayKey([3; 64]);

@@ -12,7 +12,7 @@ use whisht::node::{Command, PowGeneration, Recipient, Reply, SendRequest};
 use whisht::pow::PowValues;
 
 use crate::sim::World;
-use crate::sim::rogue::{Line, Manners};
+use crate::sim::scripted_peer::{PeerBehaviour, PeerSession};
 
 const OLD: &str = "Geth/v1.8.27-stable/linux-amd64/go1.10.4";
 const NEW: &str = "Geth/v1.9.20-stable/linux-amd64/go1.14";
@@ -33,20 +33,20 @@ fn beside(clients: &[&'static str], generation: PowGeneration) -> (World, usize,
     let mut world = World::new(Duration::from_millis(5));
     let peers: Vec<usize> = clients
         .iter()
-        .map(|client| world.add_rogue(Manners::plain(client)))
+        .map(|client| world.add_scripted_peer(PeerBehaviour::shh6_only(client)))
         .collect();
     let node = world.add_with(false, &peers, |config| config.pow_generation = generation);
     world.run(Duration::from_secs(5));
     (world, node, peers)
 }
 
-/// The work in every envelope that came on a line.
-fn work(line: &Line) -> Vec<PowValues> {
-    let heard = line.heard.iter();
-    heard
-        .filter(|heard| heard.code == u16::from(code::MESSAGES))
+/// The work in every envelope that came on a link.
+fn work(session: &PeerSession) -> Vec<PowValues> {
+    let received = session.received.iter();
+    received
+        .filter(|received| received.code == u16::from(code::MESSAGES))
         .filter_map(
-            |heard| match ShhPacket::decode(code::MESSAGES, &heard.payload) {
+            |received| match ShhPacket::decode(code::MESSAGES, &received.payload) {
                 Ok(ShhPacket::Messages(envelopes)) => Some(envelopes),
                 _ => None,
             },
@@ -69,8 +69,8 @@ fn an_open_message_is_sealed_for_the_only_peer_that_there_is() {
         let (mut world, node, peers) = beside(&[client], PowGeneration::Auto);
         world.command(node, Command::Send(open_message())).unwrap();
         world.run(Duration::from_secs(10));
-        let line = world.rogue(peers[0]).lines().next().unwrap();
-        let work = work(line);
+        let session = world.scripted(peers[0]).sessions().next().unwrap();
+        let work = work(session);
         assert_eq!(work.len(), 1, "{client}");
         let judged = if old { work[0].legacy } else { work[0].modern };
         assert!(judged >= 0.002, "{client}");

@@ -43,9 +43,9 @@ fn listening() -> (Scene, PublicKey) {
 
 /// Brings an envelope to the target by gossip, and lets it be tried with every key.
 fn bring(scene: &mut Scene, envelope: Envelope) {
-    let line = scene.line;
-    scene.world.incite(scene.rogue, |rogue, now| {
-        ((), rogue.gossip(now, line, &[envelope]))
+    let link = scene.link;
+    scene.world.act(scene.attacker, |attacker, now| {
+        ((), attacker.send_envelopes(now, link, &[envelope]))
     });
     scene.run(2);
 }
@@ -72,7 +72,7 @@ fn plaintexts_whose_size_field_points_beyond_their_end_are_read_by_nobody_and_pa
         assert_eq!(scene.world.status(TARGET).pool_envelopes, count + 1);
     }
     assert_eq!(scene.messages(), 0);
-    assert!(scene.line().stands());
+    assert!(scene.session().is_open());
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn a_lifetime_of_zero_is_refused_and_has_no_work_to_print() {
     let envelope = Envelope::build(now, Ttl(0), Topic([1; 4]), vec![1; 40], 0);
     bring(&mut scene, envelope);
     assert_eq!(scene.world.status(TARGET).pool_envelopes, 0);
-    assert!(scene.line().stands(), "once is forgiven");
+    assert!(scene.session().is_open(), "once is forgiven");
 }
 
 /// That it cannot be sent is tested beside [`DisconnectReason`], which has no name for it.

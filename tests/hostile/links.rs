@@ -7,46 +7,56 @@ use whisht::node::Command;
 use whisht::onion_wire::OnionMessage;
 
 use crate::scene::{RELAYS, Scene, TARGET};
-use crate::sim::rogue::Manners;
+use crate::sim::scripted_peer::PeerBehaviour;
 
 #[test]
 fn a_neighbour_of_another_network_keeps_gossip_and_nothing_else() {
     let mut scene = Scene::new();
-    let foreigner = scene.world.add_rogue(Manners {
+    let foreigner = scene.world.add_scripted_peer(PeerBehaviour {
         network: Some(NetworkId::new(Profile::Local, "another")),
-        ..Manners::good()
+        ..PeerBehaviour::relay()
     });
-    let line = scene.world.intrude(foreigner, TARGET);
+    let link = scene.world.connect_scripted(foreigner, TARGET);
     let cell = scene.echo();
-    scene.world.incite(foreigner, |rogue, now| {
-        ((), rogue.bring(now, line, &[cell]))
+    scene.world.act(foreigner, |attacker, now| {
+        ((), attacker.send_cells(now, link, &[cell]))
     });
     let envelope = scene.envelope();
-    scene.world.incite(foreigner, |rogue, now| {
-        ((), rogue.gossip(now, line, &[envelope]))
+    scene.world.act(foreigner, |attacker, now| {
+        ((), attacker.send_envelopes(now, link, &[envelope]))
     });
     scene.run(5);
-    assert!(scene.line().cells().is_empty());
-    assert!(scene.world.rogue(foreigner).line(line).stands());
-    assert!(scene.world.rogue(foreigner).line(line).relays().is_empty());
+    assert!(scene.session().cells().is_empty());
+    assert!(scene.world.scripted(foreigner).session(link).is_open());
+    assert!(
+        scene
+            .world
+            .scripted(foreigner)
+            .session(link)
+            .relays()
+            .is_empty()
+    );
     assert_eq!(scene.world.status(TARGET).pool_envelopes, 1);
 }
 
 #[test]
 fn what_comes_before_a_status_is_not_listened_to() {
     let mut scene = Scene::new();
-    let rude = scene.world.add_rogue(Manners {
+    let rude = scene.world.add_scripted_peer(PeerBehaviour {
         network: None,
-        ..Manners::good()
+        ..PeerBehaviour::relay()
     });
-    let line = scene.world.intrude(rude, TARGET);
+    let link = scene.world.connect_scripted(rude, TARGET);
     let cell = scene.echo();
-    scene
-        .world
-        .incite(rude, |rogue, now| ((), rogue.bring(now, line, &[cell])));
+    scene.world.act(rude, |attacker, now| {
+        ((), attacker.send_cells(now, link, &[cell]))
+    });
     scene.run(10);
-    assert!(scene.line().cells().is_empty());
-    assert!(scene.world.rogue(rude).line(line).stands(), "it may gossip");
+    assert!(scene.session().cells().is_empty());
+    assert!(
+        scene.world.scripted(rude).session(link).is_open(),
+        "it may gossip"
+    );
 }
 
 #[test]
@@ -58,14 +68,14 @@ fn a_malformed_body_ends_the_link_and_names_the_protocol() {
         (4, vec![0xc1, 0xc0]),
     ] {
         let mut scene = Scene::new();
-        let line = scene.line;
-        scene.world.incite(scene.rogue, |rogue, now| {
+        let link = scene.link;
+        scene.world.act(scene.attacker, |attacker, now| {
             let what = (Capability::ONION_1, code);
-            ((), rogue.babble(now, line, what, payload))
+            ((), attacker.send_raw(now, link, what, payload))
         });
         scene.run(1);
         assert_eq!(
-            scene.line().farewell,
+            scene.session().disconnect_reason,
             Some(DisconnectReason::SubprotocolError),
             "code {code}"
         );
@@ -75,13 +85,13 @@ fn a_malformed_body_ends_the_link_and_names_the_protocol() {
 #[test]
 fn a_reserved_code_is_ignored() {
     let mut scene = Scene::new();
-    let line = scene.line;
-    scene.world.incite(scene.rogue, |rogue, now| {
+    let link = scene.link;
+    scene.world.act(scene.attacker, |attacker, now| {
         let what = (Capability::ONION_1, 15);
-        ((), rogue.babble(now, line, what, vec![0xff; 40]))
+        ((), attacker.send_raw(now, link, what, vec![0xff; 40]))
     });
     scene.run(1);
-    assert!(scene.line().stands());
+    assert!(scene.session().is_open());
 }
 
 #[test]
@@ -89,8 +99,8 @@ fn a_relay_that_tells_two_stories_is_excluded_everywhere() {
     let mut scene = Scene::new();
     let endpoint = || vec![RelayEndpoint::Ip4([127, 0, 0, 1].into(), 9)];
     for salt in 0..2 {
-        let raw = scene.world.incite(scene.rogue, |rogue, now| {
-            (rogue.descriptor(now, endpoint(), salt), Vec::new())
+        let raw = scene.world.act(scene.attacker, |attacker, now| {
+            (attacker.descriptor(now, endpoint(), salt), Vec::new())
         });
         scene.say(&OnionMessage::Descriptors(vec![raw]));
         scene.run(2);
@@ -106,9 +116,9 @@ fn a_relay_that_tells_two_stories_is_excluded_everywhere() {
 fn a_flood_of_worthless_descriptors_fills_no_directory_and_keeps_no_other_out() {
     let mut scene = Scene::new();
     let known = scene.world.status(TARGET).relays;
-    let raw = scene.world.incite(scene.rogue, |rogue, now| {
+    let raw = scene.world.act(scene.attacker, |attacker, now| {
         let endpoints = vec![RelayEndpoint::Ip4([127, 0, 0, 1].into(), 9)];
-        (rogue.descriptor(now, endpoints, 0), Vec::new())
+        (attacker.descriptor(now, endpoints, 0), Vec::new())
     });
     for n in 0..500_usize {
         let mut forged = raw.clone();
@@ -147,12 +157,12 @@ fn strangers_that_fill_every_place_keep_no_peer_out_that_the_user_named() {
     scene.run(1);
     let mut lines = Vec::new();
     for _ in 0..4 {
-        let stranger = scene.world.add_rogue(Manners::good());
-        lines.push((stranger, scene.world.intrude(stranger, node)));
+        let stranger = scene.world.add_scripted_peer(PeerBehaviour::relay());
+        lines.push((stranger, scene.world.connect_scripted(stranger, node)));
     }
-    let (last, line) = lines[3];
+    let (last, link) = lines[3];
     assert_eq!(
-        scene.world.rogue(last).line(line).farewell,
+        scene.world.scripted(last).session(link).disconnect_reason,
         Some(DisconnectReason::TooManyPeers)
     );
     let friend = scene.world.addr(TARGET);
@@ -164,13 +174,13 @@ fn strangers_that_fill_every_place_keep_no_peer_out_that_the_user_named() {
 #[test]
 fn a_peer_that_is_mute_in_the_handshake_is_tried_again() {
     let mut scene = Scene::new();
-    let tarpit = scene.world.add_rogue(Manners {
+    let tarpit = scene.world.add_scripted_peer(PeerBehaviour {
         handshakes: false,
-        ..Manners::good()
+        ..PeerBehaviour::relay()
     });
     let peer = scene.world.addr(tarpit);
     scene.world.command(1, Command::AddPeer(peer)).unwrap();
     scene.run(120);
-    let tries = scene.world.rogue(tarpit).lines().count();
+    let tries = scene.world.scripted(tarpit).sessions().count();
     assert!((3..20).contains(&tries), "{tries} tries in two minutes");
 }

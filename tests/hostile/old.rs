@@ -19,7 +19,7 @@ use whisht::node::{Command, Event, Identity, Recipient, SendRequest, Stage};
 use zeroize::Zeroizing;
 
 use crate::scene::{Scene, TARGET};
-use crate::sim::rogue::Manners;
+use crate::sim::scripted_peer::PeerBehaviour;
 
 /// A reader, always the same.
 fn reader() -> ClientSecret {
@@ -47,24 +47,24 @@ fn old_letter(now: UnixSecs, text: &[u8]) -> Envelope {
 
 /// A second old peer of the target.
 fn another(scene: &mut Scene) -> (usize, LinkId) {
-    let other = scene.world.add_rogue(Manners::old());
-    let line = scene.world.intrude(other, TARGET);
-    (other, line)
+    let other = scene.world.add_scripted_peer(PeerBehaviour::shh5_only());
+    let link = scene.world.connect_scripted(other, TARGET);
+    (other, link)
 }
 
 fn bring(scene: &mut Scene, envelope: &Envelope) {
-    let line = scene.line;
-    scene.world.incite(scene.rogue, |rogue, now| {
-        ((), rogue.gossip_v5(now, line, envelope))
+    let link = scene.link;
+    scene.world.act(scene.attacker, |attacker, now| {
+        ((), attacker.send_envelope_v5(now, link, envelope))
     });
 }
 
 #[test]
 fn old_envelopes_go_both_ways_through_a_node_and_new_ones_never_reach_an_old_peer() {
-    let mut scene = Scene::with(Manners::old());
-    let (other, other_line) = another(&mut scene);
-    let new = scene.world.add_rogue(Manners::good());
-    let new_line = scene.world.intrude(new, TARGET);
+    let mut scene = Scene::with(PeerBehaviour::shh5_only());
+    let (other, other_link) = another(&mut scene);
+    let new = scene.world.add_scripted_peer(PeerBehaviour::relay());
+    let new_link = scene.world.connect_scripted(new, TARGET);
     let identity = Identity::KeyPair(reader());
     let add = Command::AddIdentity("me".to_owned(), identity);
     scene.world.command(TARGET, add).unwrap();
@@ -72,20 +72,24 @@ fn old_envelopes_go_both_ways_through_a_node_and_new_ones_never_reach_an_old_pee
     let now = scene.world.clock().unix;
     let (letter, answer) = (old_letter(now, b"there"), old_letter(now, b"and back"));
     bring(&mut scene, &letter);
-    scene.world.incite(other, |rogue, now| {
-        ((), rogue.gossip_v5(now, other_line, &answer))
+    scene.world.act(other, |attacker, now| {
+        ((), attacker.send_envelope_v5(now, other_link, &answer))
     });
     let modern = scene.envelope();
-    scene.world.incite(new, |rogue, now| {
-        ((), rogue.gossip(now, new_line, &[modern]))
+    scene.world.act(new, |attacker, now| {
+        ((), attacker.send_envelopes(now, new_link, &[modern]))
     });
     scene.run(30);
 
-    assert_eq!(scene.line().gossiped_v5(), [answer.hash()]);
-    let heard = scene.world.rogue(other).line(other_line);
-    assert_eq!(heard.gossiped_v5(), [letter.hash()]);
-    for line in [scene.line(), heard, scene.world.rogue(new).line(new_line)] {
-        assert!(line.stands() && line.gossiped().is_empty());
+    assert_eq!(scene.session().gossiped_v5(), [answer.hash()]);
+    let received = scene.world.scripted(other).session(other_link);
+    assert_eq!(received.gossiped_v5(), [letter.hash()]);
+    for link in [
+        scene.session(),
+        received,
+        scene.world.scripted(new).session(new_link),
+    ] {
+        assert!(link.is_open() && link.gossiped().is_empty());
     }
     // The target's user reads them, and no other node ever hears of them.
     let events = scene.world.events(TARGET).iter();
@@ -97,32 +101,32 @@ fn old_envelopes_go_both_ways_through_a_node_and_new_ones_never_reach_an_old_pee
 
 #[test]
 fn envelopes_of_one_version_in_packets_of_the_other_cost_the_link() {
-    let mut scene = Scene::with(Manners::old());
+    let mut scene = Scene::with(PeerBehaviour::shh5_only());
     let modern = scene.envelope();
     bring(&mut scene, &modern);
     scene.run(2);
-    assert!(!scene.line().stands());
+    assert!(!scene.session().is_open());
     assert_eq!(scene.world.status(TARGET).pool_envelopes, 0);
 
     let mut scene = Scene::new();
     let letter = old_letter(scene.world.clock().unix, b"x");
-    let line = scene.line;
-    scene.world.incite(scene.rogue, |rogue, now| {
-        ((), rogue.gossip(now, line, &[letter]))
+    let link = scene.link;
+    scene.world.act(scene.attacker, |attacker, now| {
+        ((), attacker.send_envelopes(now, link, &[letter]))
     });
     scene.run(2);
-    assert!(!scene.line().stands());
+    assert!(!scene.session().is_open());
     assert_eq!(scene.world.status(TARGET).pool_envelopes, 0);
 }
 
 #[test]
 fn a_message_is_delivered_when_the_peers_have_it_that_can_be_given_it() {
-    let mut scene = Scene::with(Manners::old());
+    let mut scene = Scene::with(PeerBehaviour::shh5_only());
     let sender = scene.world.add(false, &[TARGET]);
     let old: Vec<(usize, LinkId)> = (0..3)
         .map(|_| {
-            let old = scene.world.add_rogue(Manners::old());
-            (old, scene.world.intrude(old, sender))
+            let old = scene.world.add_scripted_peer(PeerBehaviour::shh5_only());
+            (old, scene.world.connect_scripted(old, sender))
         })
         .collect();
     scene.run(5);
@@ -137,16 +141,16 @@ fn a_message_is_delivered_when_the_peers_have_it_that_can_be_given_it() {
     scene.run(30);
     let mut events = scene.world.events(sender).iter();
     assert!(events.any(|(_, event)| matches!(event, Event::Outgoing(_, Stage::Delivered))));
-    for (rogue, line) in old {
-        let line = scene.world.rogue(rogue).line(line);
-        assert!(line.stands() && line.gossiped_v5().is_empty());
+    for (attacker, link) in old {
+        let link = scene.world.scripted(attacker).session(link);
+        assert!(link.is_open() && link.gossiped_v5().is_empty());
     }
 }
 
 #[test]
 fn an_envelope_of_the_other_version_is_not_handed_to_an_old_peer() {
-    let mut scene = Scene::with(Manners::old());
-    let old = scene.world.addr(scene.rogue).key;
+    let mut scene = Scene::with(PeerBehaviour::shh5_only());
+    let old = scene.world.addr(scene.attacker).key;
     let modern = scene.envelope();
     let handed = Command::HandOver(old, modern);
     let refused = scene.world.command(TARGET, handed).unwrap_err();
@@ -155,17 +159,17 @@ fn an_envelope_of_the_other_version_is_not_handed_to_an_old_peer() {
     let handed = Command::HandOver(old, letter.clone());
     scene.world.command(TARGET, handed).unwrap();
     scene.run(2);
-    let packets = scene.line().heard.iter();
+    let packets = scene.session().received.iter();
     let direct: Vec<_> = packets
-        .filter(|heard| heard.code == u16::from(code::P2P_MESSAGE))
-        .map(|heard| heard.payload.as_slice())
+        .filter(|received| received.code == u16::from(code::P2P_MESSAGE))
+        .map(|received| received.payload.as_slice())
         .collect();
     assert_eq!(direct, [letter.as_rlp()]);
 }
 
 #[test]
 fn a_flood_of_unpaid_old_envelopes_fills_nothing_and_stops_nobody() {
-    let mut scene = Scene::with(Manners::old());
+    let mut scene = Scene::with(PeerBehaviour::shh5_only());
     let now = scene.world.clock().unix;
     let unpaid = |number: u64| {
         let unmined = UnminedEnvelope {
@@ -183,10 +187,10 @@ fn a_flood_of_unpaid_old_envelopes_fills_nothing_and_stops_nobody() {
     let letter = old_letter(now, b"paid");
     bring(&mut scene, &letter);
     scene.run(5);
-    assert!(scene.line().stands(), "nobody told it what we want");
+    assert!(scene.session().is_open(), "nobody told it what we want");
     assert!(scene.world.status(TARGET).pool_envelopes <= 3);
-    let (other, line) = another(&mut scene);
+    let (other, link) = another(&mut scene);
     scene.run(5);
-    let heard = scene.world.rogue(other).line(line).gossiped_v5();
-    assert!(heard.contains(&letter.hash()));
+    let received = scene.world.scripted(other).session(link).gossiped_v5();
+    assert!(received.contains(&letter.hash()));
 }

@@ -6,7 +6,7 @@ use circuits::ids::Epoch;
 
 use crate::scene::{Scene, TARGET, name_peers};
 use crate::sim::World;
-use crate::sim::rogue::Manners;
+use crate::sim::scripted_peer::PeerBehaviour;
 
 #[test]
 fn a_cell_that_a_neighbour_replays_passes_once() {
@@ -16,10 +16,10 @@ fn a_cell_that_a_neighbour_replays_passes_once() {
     scene.run(1);
     scene.bring(&[cell]);
     scene.run(5);
-    assert_eq!(scene.line().cells().len(), 1);
+    assert_eq!(scene.session().cells().len(), 1);
     assert_eq!(scene.dropped(), 2);
     assert!(
-        scene.line().stands(),
+        scene.session().is_open(),
         "a replay costs no neighbour its link"
     );
 }
@@ -30,13 +30,13 @@ fn a_cell_that_is_replayed_over_another_link_passes_once() {
     let cell = scene.echo();
     scene.bring(std::slice::from_ref(&cell));
     scene.run(1);
-    let accomplice = scene.world.add_rogue(Manners::cells_only());
-    let line = scene.world.intrude(accomplice, TARGET);
-    scene.world.incite(accomplice, |rogue, now| {
-        ((), rogue.bring(now, line, &[cell]))
+    let accomplice = scene.world.add_scripted_peer(PeerBehaviour::cells_only());
+    let link = scene.world.connect_scripted(accomplice, TARGET);
+    scene.world.act(accomplice, |attacker, now| {
+        ((), attacker.send_cells(now, link, &[cell]))
     });
     scene.run(5);
-    assert_eq!(scene.line().cells().len(), 1);
+    assert_eq!(scene.session().cells().len(), 1);
 }
 
 #[test]
@@ -46,20 +46,20 @@ fn a_cell_leaves_only_after_its_tag_is_durable() {
     scene.world.disk(TARGET).hang();
     scene.bring(&[cell]);
     scene.run(30);
-    assert!(scene.line().cells().is_empty(), "its tag is not durable");
+    assert!(scene.session().cells().is_empty(), "its tag is not durable");
     scene.world.release_stores(TARGET);
     scene.run(1);
-    assert_eq!(scene.line().cells().len(), 1);
+    assert_eq!(scene.session().cells().len(), 1);
 }
 
-/// Power fails and comes back; the rogue is there again at once.
+/// Power fails and comes back; the attacker is there again at once.
 fn restart(scene: &mut Scene) {
     scene.world.kill(TARGET);
     scene.run(2);
-    scene.world.revive(TARGET);
+    scene.world.restart(TARGET);
     name_peers(&mut scene.world, TARGET);
     scene.run(5);
-    scene.line = scene.world.intrude(scene.rogue, TARGET);
+    scene.link = scene.world.connect_scripted(scene.attacker, TARGET);
 }
 
 #[test]
@@ -69,14 +69,14 @@ fn a_cell_is_not_replayed_by_making_the_relay_start_again() {
     let later = scene.echo();
     scene.bring(std::slice::from_ref(&cell));
     scene.run(1);
-    assert_eq!(scene.line().cells().len(), 1);
+    assert_eq!(scene.session().cells().len(), 1);
     restart(&mut scene);
     scene.bring(&[cell]);
     scene.run(2);
-    assert!(scene.line().cells().is_empty());
+    assert!(scene.session().cells().is_empty());
     scene.bring(&[later]);
     scene.run(2);
-    assert_eq!(scene.line().cells().len(), 1, "the key itself is kept");
+    assert_eq!(scene.session().cells().len(), 1, "the key itself is kept");
 }
 
 #[test]
@@ -86,33 +86,37 @@ fn a_cell_lost_with_the_power_before_its_tag_was_durable_never_left() {
     scene.world.disk(TARGET).hang();
     scene.bring(std::slice::from_ref(&cell));
     scene.run(1);
-    assert!(scene.line().cells().is_empty());
+    assert!(scene.session().cells().is_empty());
     restart(&mut scene);
     scene.bring(&[cell]);
     scene.world.release_stores(TARGET);
     scene.run(2);
-    assert!(scene.line().cells().len() <= 1);
+    assert!(scene.session().cells().len() <= 1);
 }
 
 #[test]
 fn a_cell_is_not_replayed_across_the_end_of_an_epoch() {
-    let world = World::before_midnight(Duration::from_millis(5), 20);
-    let mut scene = Scene::in_world(world, Manners::good());
+    let world = World::before_epoch_end(Duration::from_millis(5), 20);
+    let mut scene = Scene::in_world(world, PeerBehaviour::relay());
     let epoch = Epoch::at(scene.world.clock().unix);
     let cell = scene.echo();
     let unused = scene.echo();
     scene.bring(std::slice::from_ref(&cell));
     scene.run(1);
-    assert_eq!(scene.line().cells().len(), 1);
+    assert_eq!(scene.session().cells().len(), 1);
     scene.run(30);
     assert_eq!(Epoch::at(scene.world.clock().unix), epoch.next());
     scene.bring(&[cell]);
     scene.run(2);
-    assert_eq!(scene.line().cells().len(), 1, "the old key's tags are kept");
+    assert_eq!(
+        scene.session().cells().len(),
+        1,
+        "the old key's tags are kept"
+    );
     scene.bring(&[unused]);
     scene.run(2);
     assert_eq!(
-        scene.line().cells().len(),
+        scene.session().cells().len(),
         2,
         "the old key still opens cells"
     );
@@ -120,13 +124,13 @@ fn a_cell_is_not_replayed_across_the_end_of_an_epoch() {
 
 #[test]
 fn a_cell_under_an_erased_key_dies() {
-    let world = World::before_midnight(Duration::from_millis(5), 20);
-    let mut scene = Scene::in_world(world, Manners::good());
+    let world = World::before_epoch_end(Duration::from_millis(5), 20);
+    let mut scene = Scene::in_world(world, PeerBehaviour::relay());
     let epoch = Epoch::at(scene.world.clock().unix);
     let cell = scene.echo();
     assert!(scene.world.disk(TARGET).key_epochs().contains(&epoch));
     scene.run(30);
-    scene.world.leap(Epoch::SECS);
+    scene.world.jump_clock(Epoch::SECS);
     scene.run(10);
     assert!(
         !scene.world.disk(TARGET).key_epochs().contains(&epoch),
@@ -134,13 +138,13 @@ fn a_cell_under_an_erased_key_dies() {
     );
     scene.bring(&[cell]);
     scene.run(2);
-    assert!(scene.line().cells().is_empty());
+    assert!(scene.session().cells().is_empty());
 }
 
 #[test]
 fn a_relay_whose_tag_log_is_damaged_erases_the_key_and_is_silent_until_its_next() {
-    let world = World::before_midnight(Duration::from_millis(5), 60);
-    let mut scene = Scene::in_world(world, Manners::good());
+    let world = World::before_epoch_end(Duration::from_millis(5), 60);
+    let mut scene = Scene::in_world(world, PeerBehaviour::relay());
     let epoch = Epoch::at(scene.world.clock().unix);
     let (cell, unused) = (scene.echo(), scene.echo());
     scene.bring(std::slice::from_ref(&cell));
@@ -154,7 +158,7 @@ fn a_relay_whose_tag_log_is_damaged_erases_the_key_and_is_silent_until_its_next(
     assert_eq!(scene.world.disk(TARGET).key_epochs(), [epoch.next()]);
     scene.bring(&[cell, unused]);
     scene.run(2);
-    assert!(scene.line().cells().is_empty());
+    assert!(scene.session().cells().is_empty());
 
     scene.run(60);
     assert_eq!(Epoch::at(scene.world.clock().unix), epoch.next());
@@ -162,13 +166,13 @@ fn a_relay_whose_tag_log_is_damaged_erases_the_key_and_is_silent_until_its_next(
     let cell = scene.echo();
     scene.bring(&[cell]);
     scene.run(2);
-    assert_eq!(scene.line().cells().len(), 1, "the next key is in use");
+    assert_eq!(scene.session().cells().len(), 1, "the next key is in use");
 }
 
 #[test]
 fn a_relay_that_lost_its_promised_key_does_not_contradict_itself() {
-    let world = World::before_midnight(Duration::from_millis(5), 60);
-    let mut scene = Scene::in_world(world, Manners::good());
+    let world = World::before_epoch_end(Duration::from_millis(5), 60);
+    let mut scene = Scene::in_world(world, PeerBehaviour::relay());
     let epoch = Epoch::at(scene.world.clock().unix);
     scene.world.kill(TARGET);
     scene.world.disk(TARGET).corrupt_log(epoch.next());

@@ -1,4 +1,4 @@
-//! A few honest relays, each linked with every other, and a rogue among their neighbours.
+//! A few honest relays, each linked with every other, and an attacker among their neighbours.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use whisht::onion_wire::OnionMessage;
 use whisht::pow::Generations;
 
 use crate::sim::World;
-use crate::sim::rogue::{Line, Manners};
+use crate::sim::scripted_peer::{PeerBehaviour, PeerSession};
 
 /// The relay that is attacked.
 pub(crate) const TARGET: usize = 0;
@@ -42,11 +42,11 @@ pub(crate) fn name_peers(world: &mut World, relay: usize) {
     }
 }
 
-/// The relays, and a rogue with a line to one of them.
+/// The relays, and an attacker with a link to one of them.
 pub(crate) struct Scene {
     pub(crate) world: World,
-    pub(crate) rogue: usize,
-    pub(crate) line: LinkId,
+    pub(crate) attacker: usize,
+    pub(crate) link: LinkId,
 }
 
 impl Scene {
@@ -59,25 +59,29 @@ impl Scene {
     }
 
     pub(crate) fn new() -> Self {
-        Self::with(Manners::good())
+        Self::with(PeerBehaviour::relay())
     }
 
-    pub(crate) fn with(manners: Manners) -> Self {
-        Self::in_world(World::new(Duration::from_millis(5)), manners)
+    pub(crate) fn with(behaviour: PeerBehaviour) -> Self {
+        Self::in_world(World::new(Duration::from_millis(5)), behaviour)
     }
 
-    pub(crate) fn in_world(world: World, manners: Manners) -> Self {
+    pub(crate) fn in_world(world: World, behaviour: PeerBehaviour) -> Self {
         let mut world = relays_in(world);
-        let rogue = world.add_rogue(manners);
-        let line = world.intrude(rogue, TARGET);
-        let mut scene = Self { world, rogue, line };
-        if manners.network.is_some() {
+        let attacker = world.add_scripted_peer(behaviour);
+        let link = world.connect_scripted(attacker, TARGET);
+        let mut scene = Self {
+            world,
+            attacker,
+            link,
+        };
+        if behaviour.network.is_some() {
             scene.ask_for_relays();
         }
         scene
     }
 
-    /// The rogue learns of the relays as everybody does.
+    /// The attacker learns of the relays as everybody does.
     pub(crate) fn ask_for_relays(&mut self) {
         let epoch = Epoch::at(self.world.clock().unix);
         self.say(&OnionMessage::GetDescriptors {
@@ -92,33 +96,38 @@ impl Scene {
         self.world.run(Duration::from_secs(secs));
     }
 
-    pub(crate) fn line(&self) -> &Line {
-        self.world.rogue(self.rogue).line(self.line)
+    pub(crate) fn session(&self) -> &PeerSession {
+        self.world.scripted(self.attacker).session(self.link)
     }
 
     pub(crate) fn say(&mut self, message: &OnionMessage) {
-        let line = self.line;
-        self.world
-            .incite(self.rogue, |rogue, now| ((), rogue.say(now, line, message)));
+        let link = self.link;
+        self.world.act(self.attacker, |attacker, now| {
+            ((), attacker.send_onion(now, link, message))
+        });
     }
 
     pub(crate) fn bring(&mut self, cells: &[Cell]) {
-        let line = self.line;
-        self.world
-            .incite(self.rogue, |rogue, now| ((), rogue.bring(now, line, cells)));
+        let link = self.link;
+        self.world.act(self.attacker, |attacker, now| {
+            ((), attacker.send_cells(now, link, cells))
+        });
     }
 
     /// An honest relay as a hop.
     pub(crate) fn hop(&self, relay: usize) -> Hop {
         let epoch = Epoch::at(self.world.clock().unix);
-        self.line().hop(self.world.addr(relay).key, epoch)
+        self.session().hop(self.world.addr(relay).key, epoch)
     }
 
-    /// The rogue itself as a hop: whatever the target passes on comes back over the line.
+    /// The attacker itself as a hop: whatever the target passes on comes back over the link.
     pub(crate) fn myself(&mut self) -> Hop {
-        let id = self.world.addr(self.rogue).key.id();
-        let onion = self.world.incite(self.rogue, |rogue, _| {
-            (*OnionSecret::generate(&mut rogue.rng).public(), Vec::new())
+        let id = self.world.addr(self.attacker).key.id();
+        let onion = self.world.act(self.attacker, |attacker, _| {
+            (
+                *OnionSecret::generate(&mut attacker.rng).public(),
+                Vec::new(),
+            )
         });
         Hop { id, onion }
     }
@@ -137,9 +146,9 @@ impl Scene {
                 delay: HopDelay::ZERO,
             })
             .collect();
-        self.world.incite(self.rogue, |rogue, _| {
-            let delta = payload.emit(&mut rogue.rng);
-            let cell = seal(&mut rogue.rng, epoch, &layers, false, &delta).unwrap();
+        self.world.act(self.attacker, |attacker, _| {
+            let delta = payload.emit(&mut attacker.rng);
+            let cell = seal(&mut attacker.rng, epoch, &layers, false, &delta).unwrap();
             (cell, Vec::new())
         })
     }
@@ -157,7 +166,7 @@ impl Scene {
 
     /// One that lives at least so many seconds: the shorter, the less work it is.
     pub(crate) fn envelope_for(&mut self, secs: u64) -> Envelope {
-        envelope_of(&mut self.world, self.rogue, secs)
+        envelope_of(&mut self.world, self.attacker, secs)
     }
 
     pub(crate) fn dropped(&mut self) -> u64 {
@@ -169,16 +178,16 @@ impl Scene {
     }
 }
 
-/// An envelope that is nobody's, made by a rogue.
-pub(crate) fn envelope_of(world: &mut World, rogue: usize, secs: u64) -> Envelope {
+/// An envelope that is nobody's, made by an attacker.
+pub(crate) fn envelope_of(world: &mut World, attacker: usize, secs: u64) -> Envelope {
     let unix = world.clock().unix;
-    world.incite(rogue, |rogue, _| {
+    world.act(attacker, |attacker, _| {
         let life = Life::at_least(Duration::from_secs(secs));
-        let draft = dummy(&mut rogue.rng, unix, life, 0.002).unwrap();
+        let draft = dummy(&mut attacker.rng, unix, life, 0.002).unwrap();
         let mut search = draft
             .pow_job(Generations::Modern)
             .unwrap()
-            .search(&mut rogue.rng);
+            .search(&mut attacker.rng);
         let nonce = loop {
             if let Some(nonce) = search.step(8192) {
                 break nonce;

@@ -20,7 +20,7 @@ use crate::fixture::{
     world_with, write,
 };
 use crate::sim::World;
-use crate::sim::rogue::Manners;
+use crate::sim::scripted_peer::PeerBehaviour;
 
 #[test]
 fn a_client_that_was_away_fetches_the_missed_messages_unnoticed() {
@@ -170,28 +170,28 @@ fn a_node_that_is_no_mail_server_is_silence() {
 struct ScriptedServer {
     world: World,
     reader: usize,
-    rogue: usize,
+    attacker: usize,
 }
 
 impl ScriptedServer {
     fn new(client: &'static str) -> Self {
         let mut world = world();
         let reader = reader(&mut world);
-        let rogue = world.add_rogue(Manners {
+        let attacker = world.add_scripted_peer(PeerBehaviour {
             client,
-            ..Manners::good()
+            ..PeerBehaviour::relay()
         });
         Self {
             world,
             reader,
-            rogue,
+            attacker,
         }
     }
 
     /// The reader begins to fetch from the server.
     fn begin(&mut self) {
         let request = FetchRequest {
-            from: Some(MailSource::At(self.world.addr(self.rogue))),
+            from: Some(MailSource::At(self.world.addr(self.attacker))),
             password: Some(key([5; 32])),
             ..a_day(&self.world)
         };
@@ -199,19 +199,23 @@ impl ScriptedServer {
         self.world.run(Duration::from_secs(3));
     }
 
-    /// The line on which the reader came.
-    fn line(&self) -> LinkId {
+    /// The link on which the reader came.
+    fn link(&self) -> LinkId {
         LinkId(1)
     }
 
     /// The hashes of the requests that came.
     fn requests(&self) -> Vec<EnvelopeHash> {
-        let heard = &self.world.rogue(self.rogue).line(self.line()).heard;
-        heard
+        let received = &self
+            .world
+            .scripted(self.attacker)
+            .session(self.link())
+            .received;
+        received
             .iter()
-            .filter(|heard| heard.capability == Capability::SHH_6)
-            .filter(|heard| heard.code == u16::from(code::P2P_REQUEST))
-            .map(|heard| match RequestPacket::decode(&heard.payload) {
+            .filter(|received| received.capability == Capability::SHH_6)
+            .filter(|received| received.code == u16::from(code::P2P_REQUEST))
+            .map(|received| match RequestPacket::decode(&received.payload) {
                 Ok(RequestPacket::Sealed(envelope)) => envelope.hash(),
                 other => panic!("{other:?}"),
             })
@@ -219,10 +223,10 @@ impl ScriptedServer {
     }
 
     fn say(&mut self, code: u8, payload: Vec<u8>) {
-        let line = self.line();
-        self.world.incite(self.rogue, |rogue, now| {
+        let link = self.link();
+        self.world.act(self.attacker, |attacker, now| {
             let what = (Capability::SHH_6, u16::from(code));
-            ((), rogue.babble(now, line, what, payload))
+            ((), attacker.send_raw(now, link, what, payload))
         });
         self.world.run(Duration::from_secs(2));
     }
@@ -250,11 +254,11 @@ impl ScriptedServer {
     /// An envelope for the desk, made an hour ago, without any work.
     fn missed_envelope(&mut self, number: u32) -> Envelope {
         let sent = self.world.clock().unix.0 - 3_600;
-        self.world.incite(self.rogue, |rogue, _| {
+        self.world.act(self.attacker, |attacker, _| {
             let text = format!("letter {number}");
             let plaintext =
-                Plaintext::build(&mut rogue.rng, text.as_bytes(), Padding::Align, None).unwrap();
-            let data = seal_asymmetric(&mut rogue.rng, &desk().public(), &plaintext);
+                Plaintext::build(&mut attacker.rng, text.as_bytes(), Padding::Align, None).unwrap();
+            let data = seal_asymmetric(&mut attacker.rng, &desk().public(), &plaintext);
             let unmined = UnminedEnvelope {
                 expiry: UnixSecs(sent + 60),
                 ttl: Ttl(60),
@@ -292,16 +296,16 @@ fn a_cursor_loop_by_a_lying_server_ends_the_exchange() {
 #[test]
 fn a_response_flood_from_a_peer_without_trust_is_not_even_read() {
     let mut server = ScriptedServer::new("whisht/v0.1.0");
-    let (rogue, reader) = (server.rogue, server.reader);
-    let line = server.world.intrude(rogue, reader);
-    assert_eq!(line, server.line());
+    let (attacker, reader) = (server.attacker, server.reader);
+    let link = server.world.connect_scripted(attacker, reader);
+    assert_eq!(link, server.link());
     let letter = server.missed_envelope(1);
     for _ in 0..50 {
         server.hand_over(core::slice::from_ref(&letter));
         server.say(code::P2P_MESSAGE, vec![0xff; 1_000]);
         server.say(code::P2P_REQUEST_COMPLETE, vec![0xff; 1_000]);
     }
-    assert!(server.world.rogue(rogue).line(line).stands());
+    assert!(server.world.scripted(attacker).session(link).is_open());
     assert!(inbox(&mut server.world, reader).is_empty());
     assert_eq!(server.world.status(reader).pool_envelopes, 0);
 }
@@ -309,8 +313,8 @@ fn a_response_flood_from_a_peer_without_trust_is_not_even_read() {
 #[test]
 fn trust_ends_with_the_exchange() {
     let mut server = ScriptedServer::new("whisht/v0.1.0");
-    let (rogue, reader) = (server.rogue, server.reader);
-    server.world.intrude(rogue, reader);
+    let (attacker, reader) = (server.attacker, server.reader);
+    server.world.connect_scripted(attacker, reader);
     server.begin();
     let letter = server.missed_envelope(1);
     server.hand_over(&[letter]);
@@ -329,13 +333,13 @@ fn a_server_of_go_ethereums_is_asked_and_believed_in_its_own_way() {
     server.begin();
     let asked = server
         .world
-        .rogue(server.rogue)
-        .line(server.line())
-        .heard
+        .attacker(server.attacker)
+        .session(server.link())
+        .received
         .iter();
     let request = asked
-        .filter(|heard| heard.code == u16::from(code::P2P_REQUEST))
-        .find_map(|heard| Envelope::decode(&heard.payload).ok())
+        .filter(|received| received.code == u16::from(code::P2P_REQUEST))
+        .find_map(|received| Envelope::decode(&received.payload).ok())
         .unwrap();
     let opened = message::decrypt_symmetric(&key([5; 32]), request.data()).unwrap();
     assert_eq!(opened.payload.len(), 72);

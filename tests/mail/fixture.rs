@@ -57,7 +57,7 @@ pub(crate) fn write(world: &mut World, text: &str) {
 
 /// Everything that was flooded is dead, and in nobody's pool.
 pub(crate) fn forget(world: &mut World) {
-    world.leap(2 * 3_600);
+    world.jump_clock(2 * 3_600);
     world.run(Duration::from_secs(5));
     assert_eq!(world.status(SERVER).pool_envelopes, 0);
 }
@@ -116,7 +116,7 @@ pub(crate) fn fetch(
     request: FetchRequest,
 ) -> (FetchEnd, u32, u32) {
     begin(world, reader, request).unwrap();
-    let over = world.run_until_so(Duration::from_secs(900), |world| {
+    let over = world.run_until(Duration::from_secs(900), |world| {
         ended(world, reader).is_some()
     });
     assert!(over, "the exchange does not end");

@@ -15,18 +15,18 @@ use whisht::pow::Generations;
 
 use crate::fixture::{SERVER, a_day, fetch, forget, reader, world, write};
 use crate::sim::World;
-use crate::sim::rogue::Manners;
+use crate::sim::scripted_peer::PeerBehaviour;
 
 /// An envelope of nobody's, that lives a quarter of an hour.
-fn envelope(world: &mut World, rogue: usize) -> Envelope {
+fn envelope(world: &mut World, attacker: usize) -> Envelope {
     let unix = world.clock().unix;
-    world.incite(rogue, |rogue, _| {
+    world.act(attacker, |attacker, _| {
         let life = whisht::envelope_builder::Life::at_least(Duration::from_secs(600));
-        let draft = whisht::envelope_builder::dummy(&mut rogue.rng, unix, life, 0.002).unwrap();
+        let draft = whisht::envelope_builder::dummy(&mut attacker.rng, unix, life, 0.002).unwrap();
         let mut search = draft
             .pow_job(Generations::Modern)
             .unwrap()
-            .search(&mut rogue.rng);
+            .search(&mut attacker.rng);
         let nonce = loop {
             if let Some(nonce) = search.step(8192) {
                 break nonce;
@@ -36,20 +36,22 @@ fn envelope(world: &mut World, rogue: usize) -> Envelope {
     })
 }
 
-fn say(world: &mut World, rogue: usize, line: LinkId, code: u8, payload: Vec<u8>) {
-    world.incite(rogue, |rogue, now| {
+fn say(world: &mut World, attacker: usize, link: LinkId, code: u8, payload: Vec<u8>) {
+    world.act(attacker, |attacker, now| {
         let what = (Capability::SHH_6, u16::from(code));
-        ((), rogue.babble(now, line, what, payload))
+        ((), attacker.send_raw(now, link, what, payload))
     });
     world.run(Duration::from_secs(1));
 }
 
-/// The payloads of a code that a rogue heard.
-fn heard(world: &World, rogue: usize, line: LinkId, code: u8) -> Vec<Vec<u8>> {
-    let heard = world.rogue(rogue).line(line).heard.iter();
-    heard
-        .filter(|heard| heard.capability == Capability::SHH_6 && heard.code == u16::from(code))
-        .map(|heard| heard.payload.clone())
+/// The payloads of a code that an attacker received.
+fn received(world: &World, attacker: usize, link: LinkId, code: u8) -> Vec<Vec<u8>> {
+    let received = world.scripted(attacker).session(link).received.iter();
+    received
+        .filter(|received| {
+            received.capability == Capability::SHH_6 && received.code == u16::from(code)
+        })
+        .map(|received| received.payload.clone())
         .collect()
 }
 
@@ -75,7 +77,7 @@ fn what_is_flooded_is_kept_and_outlives_the_server() {
     assert_eq!((mail.kept, mail.waiting), (2, 0));
     forget(&mut world);
     world.kill(SERVER);
-    world.revive(SERVER);
+    world.restart(SERVER);
     let reader = reader(&mut world);
     let day = a_day(&world);
     let (_, envelopes, messages) = fetch(&mut world, reader, day);
@@ -85,11 +87,13 @@ fn what_is_flooded_is_kept_and_outlives_the_server() {
 #[test]
 fn an_envelope_on_the_stem_is_kept_only_when_it_is_public() {
     let mut world = world();
-    let rogue = world.add_rogue(Manners::good());
-    let line = world.intrude(rogue, SERVER);
-    let envelope = envelope(&mut world, rogue);
+    let attacker = world.add_scripted_peer(PeerBehaviour::relay());
+    let link = world.connect_scripted(attacker, SERVER);
+    let envelope = envelope(&mut world, attacker);
     let stem = OnionMessage::Stem(envelope);
-    world.incite(rogue, |rogue, now| ((), rogue.say(now, line, &stem)));
+    world.act(attacker, |attacker, now| {
+        ((), attacker.send_onion(now, link, &stem))
+    });
     let mut hidden = 0;
     loop {
         world.run(Duration::from_millis(200));
@@ -107,30 +111,30 @@ fn an_envelope_on_the_stem_is_kept_only_when_it_is_public() {
 #[test]
 fn a_batch_is_acknowledged_only_when_it_would_survive_a_crash() {
     let mut world = world();
-    let rogue = world.add_rogue(Manners {
-        confirmed: true,
+    let attacker = world.add_scripted_peer(PeerBehaviour {
+        wants_confirmations: true,
         client: "StatusIM/v0.28",
-        ..Manners::good()
+        ..PeerBehaviour::relay()
     });
-    let line = world.intrude(rogue, SERVER);
+    let link = world.connect_scripted(attacker, SERVER);
     world.archive(SERVER).hang();
-    let first = envelope(&mut world, rogue);
+    let first = envelope(&mut world, attacker);
     let batch = outgoing::messages(&[first]);
-    say(&mut world, rogue, line, code::MESSAGES, batch.clone());
+    say(&mut world, attacker, link, code::MESSAGES, batch.clone());
     // A repetition is no more durable than the first time.
-    say(&mut world, rogue, line, code::MESSAGES, batch);
+    say(&mut world, attacker, link, code::MESSAGES, batch);
     assert_eq!(world.status(SERVER).pool_envelopes, 1);
-    assert!(heard(&world, rogue, line, code::BATCH_ACKNOWLEDGED).is_empty());
+    assert!(received(&world, attacker, link, code::BATCH_ACKNOWLEDGED).is_empty());
     world.release_archive(SERVER);
     world.run(Duration::from_secs(1));
     assert_eq!(
-        heard(&world, rogue, line, code::BATCH_ACKNOWLEDGED).len(),
+        received(&world, attacker, link, code::BATCH_ACKNOWLEDGED).len(),
         2
     );
     // With nothing to wait for it comes at once.
-    say(&mut world, rogue, line, code::MESSAGES, vec![0xc0]);
+    say(&mut world, attacker, link, code::MESSAGES, vec![0xc0]);
     assert_eq!(
-        heard(&world, rogue, line, code::BATCH_ACKNOWLEDGED).len(),
+        received(&world, attacker, link, code::BATCH_ACKNOWLEDGED).len(),
         3
     );
 }
@@ -139,16 +143,16 @@ fn a_batch_is_acknowledged_only_when_it_would_survive_a_crash() {
 fn a_request_flood_ends_with_the_link_and_costs_no_other_client() {
     let mut world = world();
     write(&mut world, "one");
-    let rogue = world.add_rogue(Manners::good());
-    let line = world.intrude(rogue, SERVER);
+    let attacker = world.add_scripted_peer(PeerBehaviour::relay());
+    let link = world.connect_scripted(attacker, SERVER);
     for _ in 0..100 {
-        world.incite(rogue, |rogue, now| {
+        world.act(attacker, |attacker, now| {
             let what = (Capability::SHH_6, u16::from(code::P2P_REQUEST));
-            ((), rogue.babble(now, line, what, request(1)))
+            ((), attacker.send_raw(now, link, what, request(1)))
         });
     }
     world.run(Duration::from_secs(2));
-    assert!(!world.rogue(rogue).line(line).stands());
+    assert!(!world.scripted(attacker).session(link).is_open());
     forget(&mut world);
     let reader = reader(&mut world);
     let day = a_day(&world);
@@ -162,12 +166,12 @@ fn a_plain_request_is_answered_with_a_list_and_a_cursor() {
     for text in ["one", "two", "three"] {
         write(&mut world, text);
     }
-    let rogue = world.add_rogue(Manners::good());
-    let line = world.intrude(rogue, SERVER);
-    say(&mut world, rogue, line, code::P2P_REQUEST, request(2));
-    let messages = heard(&world, rogue, line, code::P2P_MESSAGE);
+    let attacker = world.add_scripted_peer(PeerBehaviour::relay());
+    let link = world.connect_scripted(attacker, SERVER);
+    say(&mut world, attacker, link, code::P2P_REQUEST, request(2));
+    let messages = received(&world, attacker, link, code::P2P_MESSAGE);
     assert_eq!(Envelopes::p2p(&messages[0]).unwrap().count(), 2);
-    let ends = heard(&world, rogue, line, code::P2P_REQUEST_COMPLETE);
+    let ends = received(&world, attacker, link, code::P2P_REQUEST_COMPLETE);
     let Completion::Done { id, cursor, .. } = Completion::decode(&ends[0]).unwrap() else {
         panic!("it is done");
     };
@@ -179,11 +183,11 @@ fn a_plain_request_is_answered_with_a_list_and_a_cursor() {
 fn an_archive_that_fails_is_told_to_the_client() {
     let mut world = world();
     write(&mut world, "one");
-    world.archive(SERVER).break_down();
-    let rogue = world.add_rogue(Manners::good());
-    let line = world.intrude(rogue, SERVER);
-    say(&mut world, rogue, line, code::P2P_REQUEST, request(2));
-    let ends = heard(&world, rogue, line, code::P2P_REQUEST_COMPLETE);
+    world.archive(SERVER).fail_queries();
+    let attacker = world.add_scripted_peer(PeerBehaviour::relay());
+    let link = world.connect_scripted(attacker, SERVER);
+    say(&mut world, attacker, link, code::P2P_REQUEST, request(2));
+    let ends = received(&world, attacker, link, code::P2P_REQUEST_COMPLETE);
     let end = Completion::decode(&ends[0]).unwrap();
     assert!(matches!(end, Completion::Failed { .. }), "{end:?}");
 }
@@ -191,16 +195,28 @@ fn an_archive_that_fails_is_told_to_the_client() {
 #[test]
 fn a_node_that_is_no_mail_server_says_nothing_even_to_garbage() {
     let mut world = world();
-    let rogue = world.add_rogue(Manners::good());
-    let line = world.intrude(rogue, crate::fixture::WRITER);
+    let attacker = world.add_scripted_peer(PeerBehaviour::relay());
+    let link = world.connect_scripted(attacker, crate::fixture::WRITER);
     for payload in [request(2), vec![0xff; 40]] {
-        say(&mut world, rogue, line, code::P2P_REQUEST, payload.clone());
-        say(&mut world, rogue, line, code::P2P_SYNC_REQUEST, payload);
+        say(
+            &mut world,
+            attacker,
+            link,
+            code::P2P_REQUEST,
+            payload.clone(),
+        );
+        say(&mut world, attacker, link, code::P2P_SYNC_REQUEST, payload);
     }
-    assert!(world.rogue(rogue).line(line).stands());
-    assert!(heard(&world, rogue, line, code::P2P_REQUEST_COMPLETE).is_empty());
+    assert!(world.scripted(attacker).session(link).is_open());
+    assert!(received(&world, attacker, link, code::P2P_REQUEST_COMPLETE).is_empty());
     // A mail server hangs up for it, as go-ethereum's does.
-    let line = world.intrude(rogue, SERVER);
-    say(&mut world, rogue, line, code::P2P_REQUEST, vec![0xff; 40]);
-    assert!(!world.rogue(rogue).line(line).stands());
+    let link = world.connect_scripted(attacker, SERVER);
+    say(
+        &mut world,
+        attacker,
+        link,
+        code::P2P_REQUEST,
+        vec![0xff; 40],
+    );
+    assert!(!world.scripted(attacker).session(link).is_open());
 }

@@ -10,39 +10,39 @@ use whisht::mail::cursor::Position;
 
 /// What one node keeps for others. It outlives the node, as a disk does.
 #[derive(Default)]
-pub(crate) struct Archive {
+pub(crate) struct SimArchive {
     kept: BTreeMap<Position, Envelope>,
     /// Tasks that wait, if the archive hangs.
-    held: Option<Vec<ArchiveRequest>>,
+    pending: Option<Vec<ArchiveRequest>>,
     broken: bool,
 }
 
-impl Archive {
+impl SimArchive {
     /// From now on nothing is done.
     pub(crate) fn hang(&mut self) {
-        self.held = Some(Vec::new());
+        self.pending = Some(Vec::new());
     }
 
     /// From now on nothing is found.
-    pub(crate) fn break_down(&mut self) {
+    pub(crate) fn fail_queries(&mut self) {
         self.broken = true;
     }
 
     /// Does a task; none of it is done while the archive hangs.
-    pub(super) fn take(&mut self, task: ArchiveRequest) -> Option<ArchiveResponse> {
-        match &mut self.held {
-            Some(held) => {
-                held.push(task);
+    pub(super) fn submit(&mut self, task: ArchiveRequest) -> Option<ArchiveResponse> {
+        match &mut self.pending {
+            Some(pending) => {
+                pending.push(task);
                 None
             }
-            None => Some(self.work(task)),
+            None => Some(self.execute(task)),
         }
     }
 
     /// Does what was held back.
     pub(super) fn release(&mut self) -> Vec<ArchiveResponse> {
-        let held = self.held.take().unwrap_or_default();
-        held.into_iter().map(|task| self.work(task)).collect()
+        let pending = self.pending.take().unwrap_or_default();
+        pending.into_iter().map(|task| self.execute(task)).collect()
     }
 
     /// Everything that is kept.
@@ -50,7 +50,7 @@ impl Archive {
         self.kept.values()
     }
 
-    fn work(&mut self, task: ArchiveRequest) -> ArchiveResponse {
+    fn execute(&mut self, task: ArchiveRequest) -> ArchiveResponse {
         match task {
             ArchiveRequest::Keep(id, envelopes) => {
                 let placed = envelopes.into_iter().map(|one| (Position::of(&one), one));

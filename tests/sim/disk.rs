@@ -8,35 +8,35 @@ use whisht::node::{Record, Restored, StoreId};
 
 /// What one node has made durable.
 #[derive(Default)]
-pub(crate) struct Disk {
+pub(crate) struct SimDisk {
     keys: BTreeMap<Epoch, Secret<32>>,
     logs: BTreeMap<Epoch, Vec<u8>>,
     own: BTreeMap<Epoch, Vec<u8>>,
     directory: Vec<Vec<u8>>,
     guards: Vec<u8>,
     /// Records that are not durable yet, if the disk hangs.
-    held: Option<Vec<(StoreId, Record)>>,
+    pending: Option<Vec<(StoreId, Record)>>,
 }
 
-impl Disk {
+impl SimDisk {
     /// From now on nothing becomes durable.
     pub(crate) fn hang(&mut self) {
-        self.held = Some(Vec::new());
+        self.pending = Some(Vec::new());
     }
 
     /// Takes a record; whether it is durable.
     pub(super) fn store(&mut self, id: StoreId, record: Record) -> bool {
-        match &mut self.held {
-            Some(held) => held.push((id, record)),
+        match &mut self.pending {
+            Some(pending) => pending.push((id, record)),
             None => self.write(record),
         }
-        self.held.is_none()
+        self.pending.is_none()
     }
 
     /// Writes what was held back; gives the last of it.
     pub(super) fn release(&mut self) -> Option<StoreId> {
         let mut last = None;
-        for (id, record) in self.held.take().unwrap_or_default() {
+        for (id, record) in self.pending.take().unwrap_or_default() {
             self.write(record);
             last = Some(id);
         }

@@ -1,6 +1,6 @@
 //! A second shell for the node: many of them in one process, in simulated time.
 //!
-//! The world is a heap of things that will happen, ordered by time and, where times are equal, by
+//! The world is a queue of events, ordered by time and, where times are equal, by
 //! the order in which they were planned; so a seed replays a run exactly. Links deliver bytes in
 //! order after a fixed delay, jobs are done at once, and what is to be durable is.
 
@@ -29,55 +29,55 @@ use whisht::node::{
 
 pub(crate) mod archive;
 pub(crate) mod disk;
-pub(crate) mod rogue;
+pub(crate) mod scripted_peer;
 
-use archive::Archive;
-use disk::Disk;
-use rogue::Rogue;
+use archive::SimArchive;
+use disk::SimDisk;
+use scripted_peer::ScriptedPeer;
 
 /// Nodes, the links between them, and what will happen next.
 pub(crate) struct World {
     now: Instant,
     sequence: u64,
-    heap: BinaryHeap<Reverse<(Instant, u64, usize)>>,
-    plans: BTreeMap<u64, Plan>,
-    nodes: Vec<Place>,
+    queue: BinaryHeap<Reverse<(Instant, u64, usize)>>,
+    scheduled: BTreeMap<u64, SimEvent>,
+    nodes: Vec<Machine>,
     commands: u64,
     latency: Duration,
     /// The key of every mail server's password, if they have one.
     pub(crate) mail_password: Option<[u8; 32]>,
-    /// What the wall clock says at the start, and after a leap.
+    /// What the wall clock says at the start, and after a clock jump.
     start: UnixSecs,
     /// Who cannot be dialled: the router before it lets nobody in.
-    walled: BTreeSet<usize>,
-    /// What rogues are found by; they answer and ask nothing.
-    found_by: BTreeMap<usize, Discovery>,
+    behind_nat: BTreeSet<usize>,
+    /// What scripted peers are found by; they answer and ask nothing.
+    scripted_discovery: BTreeMap<usize, Discovery>,
     /// Who sent datagrams, and where to.
     datagrams: BTreeSet<(usize, SocketAddr)>,
 }
 
-/// Who lives at a place.
-enum Body {
-    Honest(Box<Node>),
-    Rogue(Box<Rogue>),
-    /// Nobody, for the power has failed.
-    Dark,
+/// What runs on a machine.
+enum Process {
+    Node(Box<Node>),
+    Scripted(Box<ScriptedPeer>),
+    /// The power has failed.
+    Offline,
 }
 
 /// A node and where it is.
-struct Place {
-    body: Body,
+struct Machine {
+    process: Process,
     addr: PeerAddr,
     config: Option<NodeConfig>,
-    disk: Disk,
-    archive: Archive,
-    wires: BTreeMap<LinkId, (usize, LinkId)>,
+    disk: SimDisk,
+    archive: SimArchive,
+    links: BTreeMap<LinkId, (usize, LinkId)>,
     events: Vec<(Instant, Event)>,
     replies: BTreeMap<CommandId, Result<Reply, Refusal>>,
     wake: Option<Instant>,
 }
 
-enum Plan {
+enum SimEvent {
     Wake,
     Dial(LinkId, Endpoint),
     Bytes(LinkId, Vec<u8>),
@@ -96,22 +96,25 @@ impl World {
         Self {
             now: Instant::ZERO,
             sequence: 0,
-            heap: BinaryHeap::new(),
-            plans: BTreeMap::new(),
+            queue: BinaryHeap::new(),
+            scheduled: BTreeMap::new(),
             nodes: Vec::new(),
             commands: 0,
             latency,
             mail_password: None,
             start: START,
-            walled: BTreeSet::new(),
-            found_by: BTreeMap::new(),
+            behind_nat: BTreeSet::new(),
+            scripted_discovery: BTreeMap::new(),
             datagrams: BTreeSet::new(),
         }
     }
 
     /// Adds a machine that discovery finds, whatever it is otherwise.
-    pub(crate) fn add_found_rogue(&mut self, manners: rogue::Manners) -> usize {
-        let number = self.add_rogue(manners);
+    pub(crate) fn add_discoverable_peer(
+        &mut self,
+        behaviour: scripted_peer::PeerBehaviour,
+    ) -> usize {
+        let number = self.add_scripted_peer(behaviour);
         let Endpoint::Tcp(own) = self.addr(number).endpoint else {
             panic!("the world has sockets only")
         };
@@ -121,8 +124,8 @@ impl World {
             loopback_only: true,
         };
         let key = Arc::new(link_key(number));
-        let machine = Discovery::new(config, key, [7; 32], self.now);
-        self.found_by.insert(number, machine);
+        let discovery = Discovery::new(config, key, [7; 32], self.now);
+        self.scripted_discovery.insert(number, discovery);
         number
     }
 
@@ -133,12 +136,12 @@ impl World {
     }
 
     /// Puts a node behind a router that lets out what it dials, and nobody in.
-    pub(crate) fn wall_in(&mut self, at: usize) {
-        self.walled.insert(at);
+    pub(crate) fn put_behind_nat(&mut self, at: usize) {
+        self.behind_nat.insert(at);
     }
 
     /// The same in the last seconds of an epoch.
-    pub(crate) fn before_midnight(latency: Duration, left: u32) -> Self {
+    pub(crate) fn before_epoch_end(latency: Duration, left: u32) -> Self {
         let end = Epoch::at(START).next().start();
         Self {
             start: UnixSecs(end.0 - left),
@@ -147,10 +150,10 @@ impl World {
     }
 
     /// All machines sleep: the wall clock goes on, and nothing else does.
-    pub(crate) fn leap(&mut self, secs: u32) {
+    pub(crate) fn jump_clock(&mut self, secs: u32) {
         self.start.0 += secs;
         for at in 0..self.nodes.len() {
-            self.plan(at, self.now, Plan::Wake);
+            self.schedule(at, self.now, SimEvent::Wake);
         }
     }
 
@@ -191,34 +194,35 @@ impl World {
             danger_reveal_paths: true,
         };
         change(&mut config);
-        let node = self.build(number, &config, &Disk::default());
-        self.nodes.push(Place::new(node, addr, Some(config)));
-        self.plan(number, self.now, Plan::Wake);
-        self.plan(number, self.now, Plan::HashRate);
+        let node = self.build(number, &config, &SimDisk::default());
+        self.nodes.push(Machine::new(node, addr, Some(config)));
+        self.schedule(number, self.now, SimEvent::Wake);
+        self.schedule(number, self.now, SimEvent::HashRate);
         number
     }
 
     /// Adds a machine that speaks the protocols and keeps no rule.
-    pub(crate) fn add_rogue(&mut self, manners: rogue::Manners) -> usize {
+    pub(crate) fn add_scripted_peer(&mut self, behaviour: scripted_peer::PeerBehaviour) -> usize {
         let number = self.nodes.len();
-        let rogue = Rogue::new(link_key(number), manners);
-        let body = Body::Rogue(Box::new(rogue));
-        self.nodes.push(Place::new(body, address(number), None));
+        let scripted = ScriptedPeer::new(link_key(number), behaviour);
+        let process = Process::Scripted(Box::new(scripted));
+        self.nodes
+            .push(Machine::new(process, address(number), None));
         number
     }
 
     /// The power of a node comes back: it has what was durable, and nothing else.
-    pub(crate) fn revive(&mut self, at: usize) {
+    pub(crate) fn restart(&mut self, at: usize) {
         let config = self.nodes[at].config.clone().unwrap();
         self.nodes[at].wake = None;
         let disk = std::mem::take(&mut self.nodes[at].disk);
-        let body = self.build(at, &config, &disk);
-        self.nodes[at].body = body;
+        let process = self.build(at, &config, &disk);
+        self.nodes[at].process = process;
         self.nodes[at].disk = disk;
-        self.plan(at, self.now, Plan::Wake);
+        self.schedule(at, self.now, SimEvent::Wake);
     }
 
-    fn build(&self, number: usize, config: &NodeConfig, disk: &Disk) -> Body {
+    fn build(&self, number: usize, config: &NodeConfig, disk: &SimDisk) -> Process {
         let low = u8::try_from(number % 251).unwrap();
         let keys = NodeKeys {
             link: link_key(number),
@@ -232,64 +236,64 @@ impl World {
         seed[0] = u8::try_from(self.now.as_micros() % 251).unwrap();
         let restored = disk.restored();
         let node = Node::new(config.clone(), keys, restored, seed, self.clock()).unwrap();
-        Body::Honest(Box::new(node))
+        Process::Node(Box::new(node))
     }
 
     /// What a node has made durable; a test may damage it.
-    pub(crate) fn disk(&mut self, at: usize) -> &mut Disk {
+    pub(crate) fn disk(&mut self, at: usize) -> &mut SimDisk {
         &mut self.nodes[at].disk
     }
 
     /// The disk of a node works again: everything that was held back is durable now.
     pub(crate) fn release_stores(&mut self, at: usize) {
         if let Some(last) = self.nodes[at].disk.release() {
-            self.plan(at, self.now, Plan::Stored(last));
+            self.schedule(at, self.now, SimEvent::Stored(last));
         }
     }
 
     /// What a mail server keeps; a test may slow it down.
-    pub(crate) fn archive(&mut self, at: usize) -> &mut Archive {
+    pub(crate) fn archive(&mut self, at: usize) -> &mut SimArchive {
         &mut self.nodes[at].archive
     }
 
     /// The archive of a node works again.
     pub(crate) fn release_archive(&mut self, at: usize) {
         for word in self.nodes[at].archive.release() {
-            self.plan(at, self.now, Plan::Archived(word));
+            self.schedule(at, self.now, SimEvent::Archived(word));
         }
     }
 
-    /// What a rogue has heard and how its lines are.
-    pub(crate) fn rogue(&self, at: usize) -> &Rogue {
-        match &self.nodes[at].body {
-            Body::Rogue(rogue) => rogue,
+    /// What a scripted peer has received, and the state of its sessions.
+    pub(crate) fn scripted(&self, at: usize) -> &ScriptedPeer {
+        match &self.nodes[at].process {
+            Process::Scripted(scripted) => scripted,
             _ => panic!("{at} is honest"),
         }
     }
 
-    /// Lets a rogue do something.
-    pub(crate) fn incite<T>(
+    /// Lets a scripted peer do something.
+    pub(crate) fn act<T>(
         &mut self,
         at: usize,
-        act: impl FnOnce(&mut Rogue, Now) -> (T, Vec<Output>),
+        action: impl FnOnce(&mut ScriptedPeer, Now) -> (T, Vec<Output>),
     ) -> T {
         let now = self.clock();
-        let Body::Rogue(rogue) = &mut self.nodes[at].body else {
+        let Process::Scripted(scripted) = &mut self.nodes[at].process else {
             panic!("{at} is honest")
         };
-        let (result, outputs) = act(rogue, now);
+        let (result, outputs) = action(scripted, now);
         for output in outputs {
-            self.carry_out(at, output);
+            self.apply(at, output);
         }
         result
     }
 
-    /// A rogue dials a node and is given a second for it; gives its end of the line.
-    pub(crate) fn intrude(&mut self, rogue: usize, node: usize) -> LinkId {
+    /// A scripted peer dials a node and is given a second for it; gives its end of the link.
+    pub(crate) fn connect_scripted(&mut self, scripted: usize, node: usize) -> LinkId {
         let peer = self.addr(node);
-        let line = self.incite(rogue, |rogue, _| rogue.dial(peer));
+        let link = self.act(scripted, |scripted, _| scripted.dial(peer));
         self.run(Duration::from_secs(1));
-        line
+        link
     }
 
     /// How a node says it is.
@@ -325,7 +329,7 @@ impl World {
         self.commands += 1;
         let id = CommandId(self.commands);
         self.feed(at, Input::Command(id, command));
-        self.run_until_so(Duration::from_secs(3_601), |world| {
+        self.run_until(Duration::from_secs(3_601), |world| {
             world.nodes[at].replies.contains_key(&id)
         });
         self.nodes[at].replies.remove(&id).expect("an answer")
@@ -333,22 +337,22 @@ impl World {
 
     /// The power of this node fails: it says no farewell.
     pub(crate) fn kill(&mut self, at: usize) {
-        self.nodes[at].body = Body::Dark;
-        for (_, (other, link)) in std::mem::take(&mut self.nodes[at].wires) {
-            self.plan(other, self.now.after(self.latency), Plan::Closed(link));
+        self.nodes[at].process = Process::Offline;
+        for (_, (other, link)) in std::mem::take(&mut self.nodes[at].links) {
+            self.schedule(other, self.now.after(self.latency), SimEvent::Closed(link));
         }
     }
 
     /// Lets time pass.
     pub(crate) fn run(&mut self, time: Duration) {
         let until = self.now.after(time);
-        self.run_until(until, |_| false);
+        self.run_to(until, |_| false);
     }
 
     /// Lets time pass until something is so, or `time` is over; says which.
-    pub(crate) fn run_until_so(&mut self, time: Duration, so: impl Fn(&Self) -> bool) -> bool {
+    pub(crate) fn run_until(&mut self, time: Duration, condition: impl Fn(&Self) -> bool) -> bool {
         let until = self.now.after(time);
-        self.run_until(until, so)
+        self.run_to(until, condition)
     }
 
     /// What a node told, with the time it did.
@@ -360,84 +364,83 @@ impl World {
         self.nodes[at].addr
     }
 
-    fn run_until(&mut self, until: Instant, so: impl Fn(&Self) -> bool) -> bool {
-        while let Some(Reverse((at, sequence, place))) = self.heap.peek().copied() {
+    fn run_to(&mut self, until: Instant, condition: impl Fn(&Self) -> bool) -> bool {
+        while let Some(Reverse((at, sequence, machine))) = self.queue.peek().copied() {
             if at > until {
                 break;
             }
-            self.heap.pop();
+            self.queue.pop();
             self.now = at;
-            if let Some(plan) = self.plans.remove(&sequence) {
-                self.happen(place, plan);
+            if let Some(event) = self.scheduled.remove(&sequence) {
+                self.dispatch(machine, event);
             }
-            if so(self) {
+            if condition(self) {
                 return true;
             }
         }
         self.now = until;
-        so(self)
+        condition(self)
     }
 
-    fn plan(&mut self, place: usize, at: Instant, plan: Plan) {
+    fn schedule(&mut self, machine: usize, at: Instant, event: SimEvent) {
         self.sequence += 1;
-        self.plans.insert(self.sequence, plan);
-        self.heap.push(Reverse((at, self.sequence, place)));
+        self.scheduled.insert(self.sequence, event);
+        self.queue.push(Reverse((at, self.sequence, machine)));
     }
 
-    fn happen(&mut self, at: usize, plan: Plan) {
-        match plan {
-            Plan::Wake => {
+    fn dispatch(&mut self, at: usize, event: SimEvent) {
+        match event {
+            SimEvent::Wake => {
                 if self.nodes[at].wake.is_none_or(|wake| wake <= self.now) {
                     self.nodes[at].wake = None;
                     self.feed(at, Input::Timeout);
                 }
             }
-            Plan::Dial(link, endpoint) => self.connect(at, link, endpoint),
-            Plan::Bytes(link, bytes) => {
-                if self.nodes[at].wires.contains_key(&link) {
+            SimEvent::Dial(link, endpoint) => self.connect(at, link, endpoint),
+            SimEvent::Bytes(link, bytes) => {
+                if self.nodes[at].links.contains_key(&link) {
                     self.feed(at, Input::Received(link, &bytes));
                 }
             }
-            Plan::Flushed(link, bytes) => self.feed(at, Input::Flushed(link, bytes)),
-            Plan::Closed(link) => {
-                self.nodes[at].wires.remove(&link);
+            SimEvent::Flushed(link, bytes) => self.feed(at, Input::Flushed(link, bytes)),
+            SimEvent::Closed(link) => {
+                self.nodes[at].links.remove(&link);
                 self.feed(at, Input::Closed(link));
             }
-            Plan::Datagram(from, bytes) => {
+            SimEvent::Datagram(from, bytes) => {
                 let now = self.clock();
-                let Some(machine) = self.found_by.get_mut(&at) else {
+                let Some(discovery) = self.scripted_discovery.get_mut(&at) else {
                     return self.feed(at, Input::Datagram(from, &bytes));
                 };
-                machine.receive(now, from, &bytes);
-                let answers: Vec<_> = std::iter::from_fn(|| machine.poll_transmit()).collect();
+                discovery.receive(now, from, &bytes);
+                let answers: Vec<_> = std::iter::from_fn(|| discovery.poll_transmit()).collect();
                 for (to, bytes) in answers {
-                    self.carry_out(at, Output::Datagram(to, bytes));
+                    self.apply(at, Output::Datagram(to, bytes));
                 }
             }
-            Plan::Stored(id) => self.feed(at, Input::Stored(id)),
-            Plan::Archived(word) => self.feed(at, Input::Archived(word)),
-            Plan::Working(job, tried) => self.feed(at, Input::Working(job, tried)),
-            Plan::Worked(job, done) => self.feed(at, Input::Worked(job, done)),
-            Plan::HashRate => self.feed(at, Input::HashRate(f64::from(HASHES_PER_SECOND))),
+            SimEvent::Stored(id) => self.feed(at, Input::Stored(id)),
+            SimEvent::Archived(word) => self.feed(at, Input::Archived(word)),
+            SimEvent::Working(job, tried) => self.feed(at, Input::Working(job, tried)),
+            SimEvent::Worked(job, done) => self.feed(at, Input::Worked(job, done)),
+            SimEvent::HashRate => self.feed(at, Input::HashRate(f64::from(HASHES_PER_SECOND))),
         }
     }
 
     fn connect(&mut self, at: usize, link: LinkId, endpoint: Endpoint) {
-        let to = self
-            .nodes
-            .iter()
-            .position(|place| !matches!(place.body, Body::Dark) && place.addr.endpoint == endpoint);
-        let Some(to) = to.filter(|to| !self.walled.contains(to)) else {
+        let to = self.nodes.iter().position(|machine| {
+            !matches!(machine.process, Process::Offline) && machine.addr.endpoint == endpoint
+        });
+        let Some(to) = to.filter(|to| !self.behind_nat.contains(to)) else {
             self.feed(at, Input::DialFailed(link));
             return;
         };
-        let theirs = match &mut self.nodes[to].body {
-            Body::Honest(node) => node.new_link(),
-            Body::Rogue(rogue) => rogue.new_link(),
-            Body::Dark => return,
+        let theirs = match &mut self.nodes[to].process {
+            Process::Node(node) => node.new_link(),
+            Process::Scripted(scripted) => scripted.new_link(),
+            Process::Offline => return,
         };
-        self.nodes[at].wires.insert(link, (to, theirs));
-        self.nodes[to].wires.insert(theirs, (at, link));
+        self.nodes[at].links.insert(link, (to, theirs));
+        self.nodes[to].links.insert(theirs, (at, link));
         let from = Some([127, 0, 0, 1].into());
         self.feed(to, Input::Accepted(theirs, from));
         self.feed(at, Input::Dialed(link));
@@ -445,56 +448,56 @@ impl World {
 
     fn feed(&mut self, at: usize, input: Input<'_>) {
         let now = self.clock();
-        let outputs: Vec<Output> = match &mut self.nodes[at].body {
-            Body::Honest(node) => node.handle(now, input).collect(),
-            Body::Rogue(rogue) => rogue.handle(now, input),
-            Body::Dark => return,
+        let outputs: Vec<Output> = match &mut self.nodes[at].process {
+            Process::Node(node) => node.handle(now, input).collect(),
+            Process::Scripted(scripted) => scripted.handle(now, input),
+            Process::Offline => return,
         };
         for output in outputs {
-            self.carry_out(at, output);
+            self.apply(at, output);
         }
     }
 
-    fn carry_out(&mut self, at: usize, output: Output) {
+    fn apply(&mut self, at: usize, output: Output) {
         let soon = self.now.after(self.latency);
         match output {
-            Output::Dial(link, endpoint) => self.plan(at, soon, Plan::Dial(link, endpoint)),
+            Output::Dial(link, endpoint) => self.schedule(at, soon, SimEvent::Dial(link, endpoint)),
             Output::Send(link, bytes) => {
-                self.plan(at, self.now, Plan::Flushed(link, bytes.len()));
-                if let Some((to, theirs)) = self.nodes[at].wires.get(&link).copied() {
-                    self.plan(to, soon, Plan::Bytes(theirs, bytes));
+                self.schedule(at, self.now, SimEvent::Flushed(link, bytes.len()));
+                if let Some((to, theirs)) = self.nodes[at].links.get(&link).copied() {
+                    self.schedule(to, soon, SimEvent::Bytes(theirs, bytes));
                 }
             }
             Output::Close(link) => {
-                if let Some((to, theirs)) = self.nodes[at].wires.remove(&link) {
-                    self.plan(to, soon, Plan::Closed(theirs));
+                if let Some((to, theirs)) = self.nodes[at].links.remove(&link) {
+                    self.schedule(to, soon, SimEvent::Closed(theirs));
                 }
             }
             Output::Datagram(to, bytes) => {
                 self.datagrams.insert((at, to));
                 let from = self.nodes[at].addr.endpoint;
-                let mut places = self.nodes.iter();
-                let to = places.position(|place| place.addr.endpoint == Endpoint::Tcp(to));
+                let mut machines = self.nodes.iter();
+                let to = machines.position(|machine| machine.addr.endpoint == Endpoint::Tcp(to));
                 if let (Some(to), Endpoint::Tcp(from)) = (to, from) {
-                    self.plan(to, soon, Plan::Datagram(from, bytes));
+                    self.schedule(to, soon, SimEvent::Datagram(from, bytes));
                 }
             }
             Output::Store(id, record) => {
                 if self.nodes[at].disk.store(id, record) {
-                    self.plan(at, self.now, Plan::Stored(id));
+                    self.schedule(at, self.now, SimEvent::Stored(id));
                 }
             }
             Output::Archive(task) => {
-                if let Some(word) = self.nodes[at].archive.take(task) {
-                    self.plan(at, soon, Plan::Archived(word));
+                if let Some(word) = self.nodes[at].archive.submit(task) {
+                    self.schedule(at, soon, SimEvent::Archived(word));
                 }
             }
             Output::Work(id, job) => {
-                let (told, done, took) = work(job);
-                if let Some(tried) = told {
-                    self.plan(at, self.now, Plan::Working(id, tried));
+                let (progress, done, took) = run_job(job);
+                if let Some(tried) = progress {
+                    self.schedule(at, self.now, SimEvent::Working(id, tried));
                 }
-                self.plan(at, self.now.after(took), Plan::Worked(id, done));
+                self.schedule(at, self.now.after(took), SimEvent::Worked(id, done));
             }
             Output::CancelWork(_) => {}
             Output::Reply(id, reply) => {
@@ -504,22 +507,22 @@ impl World {
             Output::Timeout(due) => {
                 if self.nodes[at].wake.is_none_or(|wake| due < wake) {
                     self.nodes[at].wake = Some(due);
-                    self.plan(at, due.max(self.now), Plan::Wake);
+                    self.schedule(at, due.max(self.now), SimEvent::Wake);
                 }
             }
         }
     }
 }
 
-impl Place {
-    fn new(body: Body, addr: PeerAddr, config: Option<NodeConfig>) -> Self {
+impl Machine {
+    fn new(process: Process, addr: PeerAddr, config: Option<NodeConfig>) -> Self {
         Self {
-            body,
+            process,
             addr,
             config,
-            disk: Disk::default(),
-            archive: Archive::default(),
-            wires: BTreeMap::new(),
+            disk: SimDisk::default(),
+            archive: SimArchive::default(),
+            links: BTreeMap::new(),
             events: Vec::new(),
             replies: BTreeMap::new(),
             wake: None,
@@ -530,20 +533,20 @@ impl Place {
 /// What a job tells on its way if it takes more than a step, and what it finds. That takes no time
 /// here, unless the job runs out of what it was given: then it has tried as many hashes as every
 /// machine of this world does in that time.
-fn work(mut job: Job) -> (Option<u64>, Option<Done>, Duration) {
+fn run_job(mut job: Job) -> (Option<u64>, Option<Done>, Duration) {
     let limit = job.limit();
     let most = limit.map(|limit| limit.as_secs().saturating_mul(HASHES_PER_SECOND.into()));
-    let mut told = None;
+    let mut progress = None;
     loop {
         if let (Some(limit), Some(most)) = (limit, most)
             && job.tried() >= Some(most)
         {
-            return (told, Job::finish(vec![job]), limit);
+            return (progress, Job::finish(vec![job]), limit);
         }
         if let Some(done) = job.step() {
-            return (told, Some(done), Duration::ZERO);
+            return (progress, Some(done), Duration::ZERO);
         }
-        told = job.tried();
+        progress = job.tried();
     }
 }
 

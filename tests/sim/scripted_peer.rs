@@ -1,7 +1,7 @@
 //! A neighbour that speaks every protocol correctly and keeps no rule of them.
 //!
 //! It has the interface of a node, so that the world runs it like one. By itself it finishes
-//! handshakes and, if its manners say so, sends a status; everything else is the test's to say.
+//! handshakes and, if its behaviour says so, sends a status; everything else is the test's to say.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,49 +28,49 @@ use whisht::link::{
 use whisht::node::{Input, Output};
 use whisht::onion_wire::OnionMessage;
 
-/// What a rogue does unasked.
+/// What a scripted peer does unasked.
 #[derive(Clone, Copy)]
-pub(crate) struct Manners {
+pub(crate) struct PeerBehaviour {
     /// The network that its status of `onion/1` names; no status if there is none.
     pub(crate) network: Option<NetworkId>,
     /// The version of Whisper that it speaks, if any.
     pub(crate) shh: Option<ProtocolVersion>,
     /// Whether it wants its packets acknowledged, as status-im does.
-    pub(crate) confirmed: bool,
-    pub(crate) dark: bool,
-    /// Whether it says anything at all on a line, after the line stands.
+    pub(crate) wants_confirmations: bool,
+    pub(crate) onion: bool,
+    /// Whether it says anything at all on a connection that is established.
     pub(crate) handshakes: bool,
     /// What it calls itself.
     pub(crate) client: &'static str,
     /// The least work that it asks for.
     pub(crate) min_pow: f64,
     /// Whether it asks for every envelope that is announced to it.
-    pub(crate) asks: bool,
+    pub(crate) requests_announced: bool,
 }
 
-impl Manners {
+impl PeerBehaviour {
     /// Those of a relay that nobody would suspect.
-    pub(crate) fn good() -> Self {
+    pub(crate) fn relay() -> Self {
         Self {
             network: Some(NetworkId::new(Profile::Local, "test")),
             shh: Some(ProtocolVersion::V6),
-            confirmed: false,
-            dark: true,
+            wants_confirmations: false,
+            onion: true,
             handshakes: true,
             client: "whisht/v0.1.0",
             min_pow: 0.0,
-            asks: true,
+            requests_announced: true,
         }
     }
 
     /// Those of somebody else's program, which speaks plain Whisper only.
-    pub(crate) fn plain(client: &'static str) -> Self {
+    pub(crate) fn shh6_only(client: &'static str) -> Self {
         Self {
             network: None,
-            dark: false,
+            onion: false,
             client,
             min_pow: 0.002,
-            ..Self::good()
+            ..Self::relay()
         }
     }
 
@@ -78,53 +78,53 @@ impl Manners {
     pub(crate) fn cells_only() -> Self {
         Self {
             shh: None,
-            ..Self::good()
+            ..Self::relay()
         }
     }
 
     /// Those of go-ethereum 1.7: `shh/5`, and nothing of ours.
-    pub(crate) fn old() -> Self {
+    pub(crate) fn shh5_only() -> Self {
         Self {
             network: None,
             shh: Some(ProtocolVersion::V5),
-            ..Self::good()
+            ..Self::relay()
         }
     }
 }
 
 /// A malicious machine.
-pub(crate) struct Rogue {
-    pub(crate) manners: Manners,
+pub(crate) struct ScriptedPeer {
+    pub(crate) behaviour: PeerBehaviour,
     pub(crate) rng: ChaCha20Rng,
     key: Arc<LinkKey>,
     config: Arc<LinkConfig>,
     last: u64,
     dialing: BTreeMap<LinkId, RelayKey>,
-    lines: BTreeMap<LinkId, Line>,
+    sessions: BTreeMap<LinkId, PeerSession>,
 }
 
 /// One end of a connection.
 #[derive(Default)]
-pub(crate) struct Line {
+pub(crate) struct PeerSession {
     link: Option<Link>,
     pub(crate) open: bool,
     /// The last word of the other side.
-    pub(crate) farewell: Option<DisconnectReason>,
+    pub(crate) disconnect_reason: Option<DisconnectReason>,
     pub(crate) closed: bool,
-    pub(crate) heard: Vec<Heard>,
+    pub(crate) received: Vec<ReceivedMessage>,
 }
 
 /// A message that came.
-pub(crate) struct Heard {
+pub(crate) struct ReceivedMessage {
     pub(crate) at: Instant,
     pub(crate) capability: Capability,
     pub(crate) code: u16,
     pub(crate) payload: Vec<u8>,
 }
 
-impl Heard {
+impl ReceivedMessage {
     /// The message, if it is one of `onion/1`.
-    fn dark(&self) -> Option<OnionMessage> {
+    fn onion_message(&self) -> Option<OnionMessage> {
         if self.capability != Capability::ONION_1 {
             return None;
         }
@@ -134,35 +134,35 @@ impl Heard {
 
     /// Hashes that are announced in it.
     fn announced(&self) -> Vec<EnvelopeHash> {
-        match self.dark() {
+        match self.onion_message() {
             Some(OnionMessage::Announce(hashes)) => hashes,
             _ => Vec::new(),
         }
     }
 }
 
-impl Rogue {
-    pub(super) fn new(key: LinkKey, manners: Manners) -> Self {
+impl ScriptedPeer {
+    pub(super) fn new(key: LinkKey, behaviour: PeerBehaviour) -> Self {
         let mut capabilities = Vec::new();
-        if manners.dark && manners.shh != Some(ProtocolVersion::V5) {
+        if behaviour.onion && behaviour.shh != Some(ProtocolVersion::V5) {
             capabilities.push(Capability::ONION_1);
         }
-        capabilities.extend(manners.shh.map(shh));
+        capabilities.extend(behaviour.shh.map(shh));
         let mut seed = [0x66; 32];
         seed[0] = key.public().0[0];
         Self {
-            manners,
+            behaviour,
             rng: ChaCha20Rng::from_seed(seed),
             key: Arc::new(key),
             config: Arc::new(LinkConfig {
-                client_id: manners.client.to_owned(),
+                client_id: behaviour.client.to_owned(),
                 listen_port: 0,
                 capabilities,
                 limits: LinkLimits::default(),
             }),
             last: 0,
             dialing: BTreeMap::new(),
-            lines: BTreeMap::new(),
+            sessions: BTreeMap::new(),
         }
     }
 
@@ -174,7 +174,7 @@ impl Rogue {
     pub(super) fn dial(&mut self, peer: PeerAddr) -> (LinkId, Vec<Output>) {
         let id = self.new_link();
         self.dialing.insert(id, peer.key);
-        self.lines.insert(id, Line::default());
+        self.sessions.insert(id, PeerSession::default());
         (id, vec![Output::Dial(id, peer.endpoint)])
     }
 
@@ -182,17 +182,17 @@ impl Rogue {
         match input {
             Input::Accepted(id, _) => {
                 let link = Link::accept(Arc::clone(&self.config), Arc::clone(&self.key), now.mono);
-                self.lines.entry(id).or_default().link = Some(link);
+                self.sessions.entry(id).or_default().link = Some(link);
             }
             Input::Dialed(id) => {
                 let (config, key) = (Arc::clone(&self.config), Arc::clone(&self.key));
                 let link = Link::dial(config, key, self.dialing[&id], &mut self.rng, now.mono);
-                self.lines.entry(id).or_default().link = link.ok();
+                self.sessions.entry(id).or_default().link = link.ok();
             }
             Input::DialFailed(id) | Input::Closed(id) => {
-                self.lines.entry(id).or_default().closed = true;
+                self.sessions.entry(id).or_default().closed = true;
             }
-            Input::Received(id, bytes) if self.manners.handshakes => {
+            Input::Received(id, bytes) if self.behaviour.handshakes => {
                 self.receive(now, id, bytes);
             }
             _ => {}
@@ -201,8 +201,10 @@ impl Rogue {
     }
 
     fn receive(&mut self, now: Now, id: LinkId, bytes: &[u8]) {
-        let line = self.lines.get_mut(&id).expect("a line of ours");
-        let Some(link) = &mut line.link else { return };
+        let session = self.sessions.get_mut(&id).expect("a session of ours");
+        let Some(link) = &mut session.link else {
+            return;
+        };
         let _fault = link.receive(now.mono, &mut self.rng, bytes);
         let mut opened = false;
         let mut wanted = Vec::new();
@@ -214,50 +216,56 @@ impl Rogue {
                     code,
                     payload,
                 } => {
-                    let heard = Heard {
+                    let received = ReceivedMessage {
                         at: now.mono,
                         capability,
                         code,
                         payload,
                     };
-                    wanted.extend(heard.announced());
-                    line.heard.push(heard);
+                    wanted.extend(received.announced());
+                    session.received.push(received);
                 }
-                LinkEvent::Disconnected(reason) => line.farewell = Some(reason),
+                LinkEvent::Disconnected(reason) => session.disconnect_reason = Some(reason),
             }
         }
-        line.open |= opened;
+        session.open |= opened;
         if opened {
-            self.introduce(now, id);
+            self.send_status(now, id);
         }
-        if self.manners.asks && !wanted.is_empty() {
-            self.queue_dark(id, &OnionMessage::GetEnvelopes(wanted));
+        if self.behaviour.requests_announced && !wanted.is_empty() {
+            self.queue_onion(id, &OnionMessage::GetEnvelopes(wanted));
         }
     }
 
-    fn introduce(&mut self, now: Now, id: LinkId) {
-        if let Some(network) = self.manners.network {
+    fn send_status(&mut self, now: Now, id: LinkId) {
+        if let Some(network) = self.behaviour.network {
             let epoch = Epoch::at(now.unix);
-            self.queue_dark(id, &OnionMessage::Status { network, epoch });
+            self.queue_onion(id, &OnionMessage::Status { network, epoch });
         }
-        if let Some(protocol) = self.manners.shh {
-            let min_pow = MinPow::new(self.manners.min_pow).expect("it is finite");
+        if let Some(protocol) = self.behaviour.shh {
+            let min_pow = MinPow::new(self.behaviour.min_pow).expect("it is finite");
             let status = match protocol {
                 ProtocolVersion::V5 => v5::status(),
-                ProtocolVersion::V6 if self.manners.confirmed => vec![0xc5, 6, 0x80, 0x80, 0x80, 1],
+                ProtocolVersion::V6 if self.behaviour.wants_confirmations => {
+                    vec![0xc5, 6, 0x80, 0x80, 0x80, 1]
+                }
                 ProtocolVersion::V6 => outgoing::status(min_pow, &Bloom::FULL, false),
             };
             self.queue(id, shh(protocol), u16::from(code::STATUS), status);
         }
     }
 
-    fn queue_dark(&mut self, id: LinkId, message: &OnionMessage) {
+    fn queue_onion(&mut self, id: LinkId, message: &OnionMessage) {
         let payload = message.encode().expect("the message has a form");
         self.queue(id, Capability::ONION_1, message.code().into(), payload);
     }
 
     fn queue(&mut self, id: LinkId, capability: Capability, code: u16, payload: Vec<u8>) {
-        if let Some(link) = self.lines.get_mut(&id).and_then(|line| line.link.as_mut()) {
+        if let Some(link) = self
+            .sessions
+            .get_mut(&id)
+            .and_then(|session| session.link.as_mut())
+        {
             let sent = link.send(
                 Priority::Control,
                 capability,
@@ -271,8 +279,10 @@ impl Rogue {
 
     fn transmit(&mut self, now: Now) -> Vec<Output> {
         let mut outputs = Vec::new();
-        for (id, line) in &mut self.lines {
-            let Some(link) = &mut line.link else { continue };
+        for (id, session) in &mut self.sessions {
+            let Some(link) = &mut session.link else {
+                continue;
+            };
             while let Some(bytes) = link.poll_transmit(now.mono, usize::MAX) {
                 outputs.push(Output::Send(*id, bytes));
             }
@@ -281,54 +291,69 @@ impl Rogue {
     }
 
     /// Says something in `onion/1`.
-    pub(crate) fn say(&mut self, now: Now, line: LinkId, message: &OnionMessage) -> Vec<Output> {
-        self.queue_dark(line, message);
+    pub(crate) fn send_onion(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        message: &OnionMessage,
+    ) -> Vec<Output> {
+        self.queue_onion(link, message);
         self.transmit(now)
     }
 
     /// Brings cells.
-    pub(crate) fn bring(&mut self, now: Now, line: LinkId, cells: &[Cell]) -> Vec<Output> {
+    pub(crate) fn send_cells(&mut self, now: Now, link: LinkId, cells: &[Cell]) -> Vec<Output> {
         let mut outputs = Vec::new();
         for cell in cells {
             let message = OnionMessage::Cell(Box::new(*cell.as_bytes()));
-            outputs.extend(self.say(now, line, &message));
+            outputs.extend(self.send_onion(now, link, &message));
         }
         outputs
     }
 
     /// Says whatever a test likes.
-    pub(crate) fn babble(
+    pub(crate) fn send_raw(
         &mut self,
         now: Now,
-        line: LinkId,
+        link: LinkId,
         (capability, code): (Capability, u16),
         payload: Vec<u8>,
     ) -> Vec<Output> {
-        self.queue(line, capability, code, payload);
+        self.queue(link, capability, code, payload);
         self.transmit(now)
     }
 
     /// Gives an envelope by the gossip of `shh/5`.
-    pub(crate) fn gossip_v5(&mut self, now: Now, line: LinkId, envelope: &Envelope) -> Vec<Output> {
+    pub(crate) fn send_envelope_v5(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        envelope: &Envelope,
+    ) -> Vec<Output> {
         let code = u16::from(v5::code::MESSAGE);
         let payload = v5::message(envelope);
-        self.babble(now, line, (Capability::SHH_5, code), payload)
+        self.send_raw(now, link, (Capability::SHH_5, code), payload)
     }
 
     /// Gives envelopes by gossip.
-    pub(crate) fn gossip(&mut self, now: Now, line: LinkId, envelopes: &[Envelope]) -> Vec<Output> {
+    pub(crate) fn send_envelopes(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        envelopes: &[Envelope],
+    ) -> Vec<Output> {
         let payload = outgoing::messages(envelopes);
         let code = u16::from(code::MESSAGES);
-        self.babble(now, line, (Capability::SHH_6, code), payload)
+        self.send_raw(now, link, (Capability::SHH_6, code), payload)
     }
 
-    pub(crate) fn line(&self, line: LinkId) -> &Line {
-        &self.lines[&line]
+    pub(crate) fn session(&self, link: LinkId) -> &PeerSession {
+        &self.sessions[&link]
     }
 
-    /// All lines, those of callers too.
-    pub(crate) fn lines(&self) -> impl Iterator<Item = &Line> {
-        self.lines.values()
+    /// All sessions, those of callers too.
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = &PeerSession> {
+        self.sessions.values()
     }
 
     /// Its descriptor for an epoch, with an onion key that it keeps in mind.
@@ -364,21 +389,21 @@ impl Rogue {
     }
 }
 
-impl Line {
+impl PeerSession {
     /// Whether the other side has not hung up.
-    pub(crate) fn stands(&self) -> bool {
-        self.open && !self.closed && self.farewell.is_none()
+    pub(crate) fn is_open(&self) -> bool {
+        self.open && !self.closed && self.disconnect_reason.is_none()
     }
 
     /// What came in `onion/1`, with the time it did.
-    pub(crate) fn dark(&self) -> impl Iterator<Item = (Instant, OnionMessage)> {
-        let heard = self.heard.iter();
-        heard.filter_map(|heard| Some((heard.at, heard.dark()?)))
+    pub(crate) fn onion_messages(&self) -> impl Iterator<Item = (Instant, OnionMessage)> {
+        let received = self.received.iter();
+        received.filter_map(|received| Some((received.at, received.onion_message()?)))
     }
 
     /// Cells that came.
     pub(crate) fn cells(&self) -> Vec<Instant> {
-        self.dark()
+        self.onion_messages()
             .filter(|(_, message)| matches!(message, OnionMessage::Cell(_)))
             .map(|(at, _)| at)
             .collect()
@@ -386,7 +411,7 @@ impl Line {
 
     /// Envelopes that came on the stem.
     pub(crate) fn stems(&self) -> Vec<EnvelopeHash> {
-        self.dark()
+        self.onion_messages()
             .filter_map(|(_, message)| match message {
                 OnionMessage::Stem(envelope) => Some(envelope.hash()),
                 _ => None,
@@ -397,13 +422,13 @@ impl Line {
     /// Envelopes that came by gossip.
     pub(crate) fn gossiped(&self) -> Vec<(Instant, EnvelopeHash)> {
         let mut hashes = Vec::new();
-        for heard in &self.heard {
-            if heard.capability != Capability::SHH_6 {
+        for received in &self.received {
+            if received.capability != Capability::SHH_6 {
                 continue;
             }
-            let code = u8::try_from(heard.code).unwrap();
-            if let Ok(ShhPacket::Messages(envelopes)) = ShhPacket::decode(code, &heard.payload) {
-                hashes.extend(envelopes.filter_map(|one| Some((heard.at, one.ok()?.hash()))));
+            let code = u8::try_from(received.code).unwrap();
+            if let Ok(ShhPacket::Messages(envelopes)) = ShhPacket::decode(code, &received.payload) {
+                hashes.extend(envelopes.filter_map(|one| Some((received.at, one.ok()?.hash()))));
             }
         }
         hashes
@@ -411,22 +436,22 @@ impl Line {
 
     /// Hashes that were announced.
     pub(crate) fn announced(&self) -> Vec<(Instant, EnvelopeHash)> {
-        let all = self.heard.iter();
-        all.flat_map(|heard| {
-            let hashes = heard.announced().into_iter();
-            hashes.map(|hash| (heard.at, hash)).collect::<Vec<_>>()
+        let all = self.received.iter();
+        all.flat_map(|received| {
+            let hashes = received.announced().into_iter();
+            hashes.map(|hash| (received.at, hash)).collect::<Vec<_>>()
         })
         .collect()
     }
 
     /// Envelopes that came by the gossip of `shh/5`.
     pub(crate) fn gossiped_v5(&self) -> Vec<EnvelopeHash> {
-        let packets = self.heard.iter();
+        let packets = self.received.iter();
         packets
-            .filter(|heard| heard.capability == Capability::SHH_5)
-            .filter_map(|heard| {
-                let code = u8::try_from(heard.code).unwrap();
-                match ShhPacket::decode_v5(code, &heard.payload) {
+            .filter(|received| received.capability == Capability::SHH_5)
+            .filter_map(|received| {
+                let code = u8::try_from(received.code).unwrap();
+                match ShhPacket::decode_v5(code, &received.payload) {
                     Ok(ShhPacket::Messages(mut envelopes)) => {
                         Some(envelopes.next()?.unwrap().hash())
                     }
@@ -440,7 +465,7 @@ impl Line {
     pub(crate) fn relays(&self) -> Vec<VerifiedDescriptor> {
         let network = NetworkId::new(Profile::Local, "test");
         let terms = Requirements::new(network, Profile::Local);
-        self.dark()
+        self.onion_messages()
             .filter_map(|(_, message)| match message {
                 OnionMessage::Descriptors(raw) => Some(raw),
                 _ => None,
