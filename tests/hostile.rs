@@ -16,23 +16,23 @@ mod sim;
 
 #[path = "hostile/announce.rs"]
 mod announce;
+#[path = "hostile/bans.rs"]
+mod bans;
 #[path = "hostile/cells.rs"]
 mod cells;
-#[path = "hostile/direct.rs"]
-mod direct;
+#[path = "hostile/direct_messages.rs"]
+mod direct_messages;
 #[path = "hostile/envelopes.rs"]
 mod envelopes;
-#[path = "hostile/generations.rs"]
-mod generations;
-#[path = "hostile/geth.rs"]
-mod geth;
-#[path = "hostile/links.rs"]
-mod links;
-#[path = "hostile/old.rs"]
-mod old;
+#[path = "hostile/fixture.rs"]
+mod fixture;
+#[path = "hostile/geth_crashes.rs"]
+mod geth_crashes;
+#[path = "hostile/link_rules.rs"]
+mod link_rules;
+#[path = "hostile/pow_rules.rs"]
+mod pow_rules;
 #[path = "hostile/replay.rs"]
 mod replay;
-#[path = "hostile/scene.rs"]
-mod scene;
-#[path = "hostile/strangers.rs"]
-mod strangers;
+#[path = "hostile/shh5.rs"]
+mod shh5;

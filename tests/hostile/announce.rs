@@ -8,7 +8,7 @@ use whisht::envelope::EnvelopeHash;
 use whisht::node::{Command, PeerView, Reply};
 use whisht::onion_wire::OnionMessage;
 
-use crate::scene::{RELAYS, Scene, TARGET, envelope_of};
+use crate::fixture::{Fixture, RELAYS, TARGET, mined_envelope};
 use crate::sim::World;
 use crate::sim::scripted_peer::{PeerBehaviour, PeerSession};
 
@@ -30,9 +30,9 @@ fn invented(number: u32) -> EnvelopeHash {
     EnvelopeHash(hash)
 }
 
-fn peer(scene: &mut Scene, at: usize) -> PeerView {
-    let key = hex::encode(scene.world.addr(at).key.0);
-    let Ok(Reply::Peers(peers)) = scene.world.command(TARGET, Command::Peers) else {
+fn peer(fixture: &mut Fixture, at: usize) -> PeerView {
+    let key = hex::encode(fixture.world.addr(at).key.0);
+    let Ok(Reply::Peers(peers)) = fixture.world.command(TARGET, Command::Peers) else {
         panic!("no list of peers");
     };
     peers.into_iter().find(|peer| peer.key == key).unwrap()
@@ -55,7 +55,7 @@ fn an_envelope_that_travels_on_a_stem_is_asked_for_and_denied_like_one_that_does
         let spy = world.add_scripted_peer(PeerBehaviour::relay());
         world.run(Duration::from_secs(2));
         let link = world.connect_scripted(spy, node);
-        let secret = envelope_of(&mut world, spy, 600);
+        let secret = mined_envelope(&mut world, spy, 600);
         let (travelling, nothing) = (secret.hash(), invented(1));
         for message in [
             OnionMessage::Stem(secret),
@@ -89,81 +89,81 @@ fn an_envelope_that_travels_on_a_stem_is_asked_for_and_denied_like_one_that_does
 
 #[test]
 fn a_neighbour_that_announces_and_never_delivers_loses_its_rating_and_delays_nobody_for_long() {
-    let mut scene = Scene::new();
-    let envelope = scene.envelope();
+    let mut fixture = Fixture::new();
+    let envelope = fixture.envelope();
     let hash = envelope.hash();
-    let (liar, lie) = (scene.attacker, scene.link);
-    scene.say(&OnionMessage::Announce(vec![hash]));
-    scene.run(1);
-    assert_eq!(requests(&scene.world, liar, lie), [hash]);
+    let (liar, liar_link) = (fixture.attacker, fixture.link);
+    fixture.send_onion(&OnionMessage::Announce(vec![hash]));
+    fixture.run(1);
+    assert_eq!(requests(&fixture.world, liar, liar_link), [hash]);
     // Another has it, and answers.
-    let honest = scene.world.add_scripted_peer(PeerBehaviour::relay());
-    let link = scene.world.connect_scripted(honest, TARGET);
+    let honest = fixture.world.add_scripted_peer(PeerBehaviour::relay());
+    let link = fixture.world.connect_scripted(honest, TARGET);
     let announce = OnionMessage::Announce(vec![hash]);
-    scene.world.act(honest, |attacker, now| {
+    fixture.world.act(honest, |attacker, now| {
         ((), attacker.send_onion(now, link, &announce))
     });
-    scene.run(6);
-    assert_eq!(requests(&scene.world, honest, link), [hash]);
-    scene.world.act(honest, |attacker, now| {
+    fixture.run(6);
+    assert_eq!(requests(&fixture.world, honest, link), [hash]);
+    fixture.world.act(honest, |attacker, now| {
         ((), attacker.send_envelopes(now, link, &[envelope]))
     });
-    scene.run(10);
+    fixture.run(10);
     for relay in 0..RELAYS {
-        assert_eq!(scene.world.status(relay).pool_envelopes, 1);
+        assert_eq!(fixture.world.status(relay).pool_envelopes, 1);
     }
-    assert!(peer(&mut scene, liar).rating < 0);
-    assert!(peer(&mut scene, honest).rating > 0);
+    assert!(peer(&mut fixture, liar).rating < 0);
+    assert!(peer(&mut fixture, honest).rating > 0);
 }
 
 #[test]
 fn a_flood_of_invented_hashes_is_asked_for_a_packet_at_a_time_and_keeps_no_envelope_out() {
-    let mut scene = Scene::new();
+    let mut fixture = Fixture::new();
     for packet in 0..400 {
         let hashes = (0..256)
             .map(|number| invented(packet << 8 | number))
             .collect();
-        scene.say(&OnionMessage::Announce(hashes));
+        fixture.send_onion(&OnionMessage::Announce(hashes));
     }
-    scene.run(1);
-    assert!(scene.session().is_open());
-    let asked = requests(&scene.world, scene.attacker, scene.link).len();
+    fixture.run(1);
+    assert!(fixture.session().is_open());
+    let asked = requests(&fixture.world, fixture.attacker, fixture.link).len();
     assert!(asked <= 256, "{asked} at once");
-    let envelope = scene.envelope();
-    let honest = scene.world.add_scripted_peer(PeerBehaviour::relay());
-    let link = scene.world.connect_scripted(honest, TARGET);
+    let envelope = fixture.envelope();
+    let honest = fixture.world.add_scripted_peer(PeerBehaviour::relay());
+    let link = fixture.world.connect_scripted(honest, TARGET);
     let announce = OnionMessage::Announce(vec![envelope.hash()]);
-    scene.world.act(honest, |attacker, now| {
+    fixture.world.act(honest, |attacker, now| {
         ((), attacker.send_onion(now, link, &announce))
     });
-    scene.run(2);
-    assert_eq!(requests(&scene.world, honest, link), [envelope.hash()]);
-    scene.run(600);
-    let flooder = scene.attacker;
-    assert!(peer(&mut scene, flooder).rating < -50);
+    fixture.run(2);
+    assert_eq!(requests(&fixture.world, honest, link), [envelope.hash()]);
+    fixture.run(600);
+    let flooder = fixture.attacker;
+    assert!(peer(&mut fixture, flooder).rating < -50);
 }
 
 #[test]
 fn a_neighbour_that_asks_for_nothing_gets_the_whole_pool_by_name_and_little_of_it_in_body() {
-    let mut scene = Scene::with(PeerBehaviour {
+    let mut fixture = Fixture::with(PeerBehaviour {
         requests_announced: false,
         ..PeerBehaviour::relay()
     });
-    let envelope = scene.envelope();
+    let envelope = fixture.envelope();
     let hash = envelope.hash();
-    let bringer = scene.world.add_scripted_peer(PeerBehaviour::relay());
-    let link = scene.world.connect_scripted(bringer, TARGET);
-    scene.world.act(bringer, |attacker, now| {
+    let bringer = fixture.world.add_scripted_peer(PeerBehaviour::relay());
+    let link = fixture.world.connect_scripted(bringer, TARGET);
+    fixture.world.act(bringer, |attacker, now| {
         ((), attacker.send_envelopes(now, link, &[envelope]))
     });
-    scene.run(5);
-    let late = scene.world.add_scripted_peer(PeerBehaviour {
+    fixture.run(5);
+    let late = fixture.world.add_scripted_peer(PeerBehaviour {
         requests_announced: false,
         ..PeerBehaviour::relay()
     });
-    let link = scene.world.connect_scripted(late, TARGET);
-    scene.run(5);
-    let received = scene.world.scripted(late).session(link);
+    let link = fixture.world.connect_scripted(late, TARGET);
+    fixture.run(5);
+    let received = fixture.world.scripted(late).session(link);
     assert!(received.gossiped().is_empty());
     let announced: Vec<_> = received
         .announced()

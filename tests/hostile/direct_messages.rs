@@ -10,12 +10,12 @@ use whisht::link::Capability;
 use whisht::message::ClientSecret;
 use whisht::node::{Command, Identity};
 
-use crate::scene::{Scene, TARGET};
+use crate::fixture::{Fixture, TARGET};
 
 /// An envelope for the target's user without any work, which no gossip would carry.
-fn unpaid(scene: &mut Scene) -> Envelope {
+fn envelope_without_pow(fixture: &mut Fixture) -> Envelope {
     let secret = ClientSecret::generate(&mut ChaCha20Rng::from_seed([9; 32]));
-    let letter = OutgoingMessage {
+    let message = OutgoingMessage {
         topic: Topic([1, 2, 3, 4]),
         recipient: EncryptionKey::Asymmetric(&secret.public()),
         signer: None,
@@ -23,90 +23,96 @@ fn unpaid(scene: &mut Scene) -> Envelope {
         life: Life::at_least(std::time::Duration::from_secs(600)),
         pow_minimum: 0.002,
     };
-    let unix = scene.world.clock().unix;
+    let unix = fixture.world.clock().unix;
     let mut rng = ChaCha20Rng::from_seed([8; 32]);
-    let envelope = draft(&mut rng, unix, &letter)
+    let envelope = draft(&mut rng, unix, &message)
         .unwrap()
         .unmined
         .with_nonce(7);
     let identity = Identity::KeyPair(secret);
-    scene
+    fixture
         .world
         .command(TARGET, Command::AddIdentity("me".to_owned(), identity))
         .unwrap();
     envelope
 }
 
-fn hand_over(scene: &mut Scene, link: LinkId, payload: Vec<u8>) {
+fn send_direct(fixture: &mut Fixture, link: LinkId, payload: Vec<u8>) {
     let what = (Capability::SHH_6, u16::from(code::P2P_MESSAGE));
-    scene.world.act(scene.attacker, |attacker, now| {
+    fixture.world.act(fixture.attacker, |attacker, now| {
         ((), attacker.send_raw(now, link, what, payload))
     });
-    scene.run(2);
+    fixture.run(2);
 }
 
 #[test]
 fn what_a_stranger_hands_over_is_not_looked_at_and_a_trusted_peers_mail_reaches_the_user_alone() {
-    let mut scene = Scene::new();
-    let envelope = unpaid(&mut scene);
-    let (link, payload) = (scene.link, outgoing::p2p_message(&envelope));
-    hand_over(&mut scene, link, payload.clone());
-    assert_eq!(scene.messages(), 0);
-    let attacker = scene.world.addr(scene.attacker).key;
-    scene
+    let mut fixture = Fixture::new();
+    let envelope = envelope_without_pow(&mut fixture);
+    let (link, payload) = (fixture.link, outgoing::p2p_message(&envelope));
+    send_direct(&mut fixture, link, payload.clone());
+    assert_eq!(fixture.messages(), 0);
+    let attacker = fixture.world.addr(fixture.attacker).key;
+    fixture
         .world
         .command(TARGET, Command::TrustPeer(attacker))
         .unwrap();
-    hand_over(&mut scene, link, payload);
-    assert_eq!(scene.messages(), 1);
-    assert_eq!(scene.world.status(TARGET).pool_envelopes, 0);
+    send_direct(&mut fixture, link, payload);
+    assert_eq!(fixture.messages(), 1);
+    assert_eq!(fixture.world.status(TARGET).pool_envelopes, 0);
 }
 
 #[test]
 fn trust_does_not_outlive_the_connection() {
-    let mut scene = Scene::new();
-    let envelope = unpaid(&mut scene);
-    let attacker = scene.world.addr(scene.attacker).key;
-    scene
+    let mut fixture = Fixture::new();
+    let envelope = envelope_without_pow(&mut fixture);
+    let attacker = fixture.world.addr(fixture.attacker).key;
+    fixture
         .world
         .command(TARGET, Command::TrustPeer(attacker))
         .unwrap();
     // The younger of two links to one key stays, and it is not trusted.
-    let link = scene.world.connect_scripted(scene.attacker, TARGET);
-    hand_over(&mut scene, link, outgoing::p2p_message(&envelope));
-    assert!(scene.world.scripted(scene.attacker).session(link).is_open());
-    assert_eq!(scene.messages(), 0);
+    let link = fixture.world.connect_scripted(fixture.attacker, TARGET);
+    send_direct(&mut fixture, link, outgoing::p2p_message(&envelope));
+    assert!(
+        fixture
+            .world
+            .scripted(fixture.attacker)
+            .session(link)
+            .is_open()
+    );
+    assert_eq!(fixture.messages(), 0);
 }
 
 #[test]
 fn a_peer_that_the_configuration_trusts_is_trusted_at_every_connection() {
-    let mut scene = Scene::new();
-    let attacker = scene.world.addr(scene.attacker);
-    let reader = scene
+    let mut fixture = Fixture::new();
+    let attacker = fixture.world.addr(fixture.attacker);
+    let reader = fixture
         .world
         .add_with(false, &[], |config| config.trusted_peers = vec![attacker]);
-    scene.run(5);
-    let trusted = |scene: &mut Scene| {
-        let Ok(whisht::node::Reply::Peers(peers)) = scene.world.command(reader, Command::Peers)
+    fixture.run(5);
+    let trusted = |fixture: &mut Fixture| {
+        let Ok(whisht::node::Reply::Peers(peers)) = fixture.world.command(reader, Command::Peers)
         else {
             panic!("no list of peers");
         };
         peers.iter().filter(|peer| peer.trusted).count()
     };
-    assert_eq!(trusted(&mut scene), 1);
-    let _line = scene.world.connect_scripted(scene.attacker, reader);
-    assert_eq!(trusted(&mut scene), 1, "a new connection is trusted too");
+    assert_eq!(trusted(&mut fixture), 1);
+    let _line = fixture.world.connect_scripted(fixture.attacker, reader);
+    assert_eq!(trusted(&mut fixture), 1, "a new connection is trusted too");
 }
 
 #[test]
 fn an_envelope_handed_to_one_peer_goes_to_nobody_else() {
-    let mut scene = Scene::new();
-    let envelope = unpaid(&mut scene);
-    let attacker = scene.world.addr(scene.attacker).key;
+    let mut fixture = Fixture::new();
+    let envelope = envelope_without_pow(&mut fixture);
+    let attacker = fixture.world.addr(fixture.attacker).key;
     let command = Command::HandOver(attacker, envelope.clone());
-    scene.world.command(TARGET, command).unwrap();
-    scene.run(30);
-    let handed = scene
+    fixture.world.command(TARGET, command).unwrap();
+    fixture.run(30);
+    let handed = fixture
         .session()
         .received
         .iter()
@@ -114,11 +120,11 @@ fn an_envelope_handed_to_one_peer_goes_to_nobody_else() {
         .map(|received| received.payload.clone())
         .collect::<Vec<_>>();
     assert_eq!(handed, [outgoing::p2p_message(&envelope)]);
-    assert!(scene.session().gossiped().is_empty());
-    assert_eq!(scene.world.status(TARGET).pool_envelopes, 0);
-    let nobody = scene.world.addr(1).key;
-    let stranger = circuits::ids::RelayKey([3; 64]);
+    assert!(fixture.session().gossiped().is_empty());
+    assert_eq!(fixture.world.status(TARGET).pool_envelopes, 0);
+    let other_peer = fixture.world.addr(1).key;
+    let unlisted = circuits::ids::RelayKey([3; 64]);
     let to = |key| Command::HandOver(key, envelope.clone());
-    assert!(scene.world.command(TARGET, to(nobody)).is_ok());
-    assert!(scene.world.command(TARGET, to(stranger)).is_err());
+    assert!(fixture.world.command(TARGET, to(other_peer)).is_ok());
+    assert!(fixture.world.command(TARGET, to(unlisted)).is_err());
 }

@@ -19,23 +19,23 @@ use crate::sim::scripted_peer::{PeerBehaviour, PeerSession};
 /// The relay that is attacked.
 pub(crate) const TARGET: usize = 0;
 
-/// Honest relays in a scene.
+/// Honest relays in a fixture.
 pub(crate) const RELAYS: usize = 5;
 
 /// Relays that know each other, each with two peers that it dialled itself.
-pub(crate) fn relays_in(mut world: World) -> World {
+pub(crate) fn add_relays(mut world: World) -> World {
     for _ in 0..RELAYS {
         world.add(true, &[]);
     }
     for relay in 0..RELAYS {
-        name_peers(&mut world, relay);
+        add_named_peers(&mut world, relay);
     }
     world.run(Duration::from_secs(5));
     world
 }
 
 /// Gives a relay the two peers that it dials; it does not remember them when it starts anew.
-pub(crate) fn name_peers(world: &mut World, relay: usize) {
+pub(crate) fn add_named_peers(world: &mut World, relay: usize) {
     for step in 1..=2 {
         let peer = world.addr((relay + step) % RELAYS);
         world.command(relay, Command::AddPeer(peer)).unwrap();
@@ -43,13 +43,13 @@ pub(crate) fn name_peers(world: &mut World, relay: usize) {
 }
 
 /// The relays, and an attacker with a link to one of them.
-pub(crate) struct Scene {
+pub(crate) struct Fixture {
     pub(crate) world: World,
     pub(crate) attacker: usize,
     pub(crate) link: LinkId,
 }
 
-impl Scene {
+impl Fixture {
     /// Messages that have reached the user of the node under attack.
     pub(crate) fn messages(&self) -> usize {
         let events = self.world.events(TARGET).iter();
@@ -67,24 +67,24 @@ impl Scene {
     }
 
     pub(crate) fn in_world(world: World, behaviour: PeerBehaviour) -> Self {
-        let mut world = relays_in(world);
+        let mut world = add_relays(world);
         let attacker = world.add_scripted_peer(behaviour);
         let link = world.connect_scripted(attacker, TARGET);
-        let mut scene = Self {
+        let mut fixture = Self {
             world,
             attacker,
             link,
         };
         if behaviour.network.is_some() {
-            scene.ask_for_relays();
+            fixture.fetch_descriptors();
         }
-        scene
+        fixture
     }
 
     /// The attacker learns of the relays as everybody does.
-    pub(crate) fn ask_for_relays(&mut self) {
+    pub(crate) fn fetch_descriptors(&mut self) {
         let epoch = Epoch::at(self.world.clock().unix);
-        self.say(&OnionMessage::GetDescriptors {
+        self.send_onion(&OnionMessage::GetDescriptors {
             epoch,
             bucket: None,
             have: Vec::new(),
@@ -100,14 +100,14 @@ impl Scene {
         self.world.scripted(self.attacker).session(self.link)
     }
 
-    pub(crate) fn say(&mut self, message: &OnionMessage) {
+    pub(crate) fn send_onion(&mut self, message: &OnionMessage) {
         let link = self.link;
         self.world.act(self.attacker, |attacker, now| {
             ((), attacker.send_onion(now, link, message))
         });
     }
 
-    pub(crate) fn bring(&mut self, cells: &[Cell]) {
+    pub(crate) fn send_cells(&mut self, cells: &[Cell]) {
         let link = self.link;
         self.world.act(self.attacker, |attacker, now| {
             ((), attacker.send_cells(now, link, cells))
@@ -121,7 +121,7 @@ impl Scene {
     }
 
     /// The attacker itself as a hop: whatever the target passes on comes back over the link.
-    pub(crate) fn myself(&mut self) -> Hop {
+    pub(crate) fn attacker_hop(&mut self) -> Hop {
         let id = self.world.addr(self.attacker).key.id();
         let onion = self.world.act(self.attacker, |attacker, _| {
             (
@@ -134,10 +134,10 @@ impl Scene {
 
     /// A cell along these hops that says nothing at its end; no relay makes it wait.
     pub(crate) fn cell(&mut self, hops: &[Hop]) -> Cell {
-        self.cell_saying(hops, &Payload::Drop)
+        self.cell_with_payload(hops, &Payload::Drop)
     }
 
-    pub(crate) fn cell_saying(&mut self, hops: &[Hop], payload: &Payload) -> Cell {
+    pub(crate) fn cell_with_payload(&mut self, hops: &[Hop], payload: &Payload) -> Cell {
         let epoch = Epoch::at(self.world.clock().unix);
         let layers: Vec<LayerSpec> = hops
             .iter()
@@ -154,32 +154,32 @@ impl Scene {
     }
 
     /// A cell that the target gives back.
-    pub(crate) fn echo(&mut self) -> Cell {
-        let hops = [self.hop(TARGET), self.myself()];
+    pub(crate) fn echo_cell(&mut self) -> Cell {
+        let hops = [self.hop(TARGET), self.attacker_hop()];
         self.cell(&hops)
     }
 
     /// An envelope that is nobody's.
     pub(crate) fn envelope(&mut self) -> Envelope {
-        self.envelope_for(600)
+        self.envelope_with_life(600)
     }
 
     /// One that lives at least so many seconds: the shorter, the less work it is.
-    pub(crate) fn envelope_for(&mut self, secs: u64) -> Envelope {
-        envelope_of(&mut self.world, self.attacker, secs)
+    pub(crate) fn envelope_with_life(&mut self, secs: u64) -> Envelope {
+        mined_envelope(&mut self.world, self.attacker, secs)
     }
 
-    pub(crate) fn dropped(&mut self) -> u64 {
+    pub(crate) fn cells_dropped(&mut self) -> u64 {
         self.world.status(TARGET).cells_dropped
     }
 
-    pub(crate) fn forwarded(&mut self) -> u64 {
+    pub(crate) fn cells_forwarded(&mut self) -> u64 {
         self.world.status(TARGET).cells_forwarded
     }
 }
 
 /// An envelope that is nobody's, made by an attacker.
-pub(crate) fn envelope_of(world: &mut World, attacker: usize, secs: u64) -> Envelope {
+pub(crate) fn mined_envelope(world: &mut World, attacker: usize, secs: u64) -> Envelope {
     let unix = world.clock().unix;
     world.act(attacker, |attacker, _| {
         let life = Life::at_least(Duration::from_secs(secs));

@@ -14,14 +14,14 @@ use whisht::message::{
 use whisht::node::{Command, Identity};
 use whisht::pow::PowValues;
 
-use crate::scene::{Scene, TARGET};
+use crate::fixture::{Fixture, TARGET};
 
 fn rng() -> ChaCha20Rng {
     ChaCha20Rng::from_seed([0x6e; 32])
 }
 
 /// An envelope around any data, with enough work for the target.
-fn around(now: UnixSecs, data: &[u8], ttl: u32) -> Envelope {
+fn envelope_around(now: UnixSecs, data: &[u8], ttl: u32) -> Envelope {
     let build = |nonce| {
         let expiry = UnixSecs(now.0 - 2 + ttl);
         Envelope::build(expiry, Ttl(ttl), Topic([1, 2, 3, 4]), data.to_vec(), nonce)
@@ -30,29 +30,29 @@ fn around(now: UnixSecs, data: &[u8], ttl: u32) -> Envelope {
     (0..).map(build).find(enough).unwrap()
 }
 
-/// A scene whose target listens with a key, and that key's public half.
-fn listening() -> (Scene, PublicKey) {
-    let mut scene = Scene::new();
+/// A fixture whose target listens with a key, and that key's public half.
+fn listening() -> (Fixture, PublicKey) {
+    let mut fixture = Fixture::new();
     let secret = ClientSecret::generate(&mut rng());
     let public = PublicKey::from_slice(&secret.public().to_bytes()).unwrap();
     let identity = Identity::KeyPair(secret);
     let command = Command::AddIdentity("me".to_owned(), identity);
-    scene.world.command(TARGET, command).unwrap();
-    (scene, public)
+    fixture.world.command(TARGET, command).unwrap();
+    (fixture, public)
 }
 
 /// Brings an envelope to the target by gossip, and lets it be tried with every key.
-fn bring(scene: &mut Scene, envelope: Envelope) {
-    let link = scene.link;
-    scene.world.act(scene.attacker, |attacker, now| {
+fn send_envelope(fixture: &mut Fixture, envelope: Envelope) {
+    let link = fixture.link;
+    fixture.world.act(fixture.attacker, |attacker, now| {
         ((), attacker.send_envelopes(now, link, &[envelope]))
     });
-    scene.run(2);
+    fixture.run(2);
 }
 
 #[test]
 fn plaintexts_whose_size_field_points_beyond_their_end_are_read_by_nobody_and_passed_on() {
-    let (mut scene, to) = listening();
+    let (mut fixture, to) = listening();
     let bombs: [&[u8]; 6] = [
         &[0x03],
         &[0x01, 0x01],
@@ -63,39 +63,39 @@ fn plaintexts_whose_size_field_points_beyond_their_end_are_read_by_nobody_and_pa
     ];
     for (count, bomb) in bombs.into_iter().enumerate() {
         let data = ecies::encrypt(&mut rng(), &to, &[], bomb);
-        let envelope = around(
-            scene.world.clock().unix,
+        let envelope = envelope_around(
+            fixture.world.clock().unix,
             &data,
             60 + u32::try_from(count).unwrap(),
         );
-        bring(&mut scene, envelope);
-        assert_eq!(scene.world.status(TARGET).pool_envelopes, count + 1);
+        send_envelope(&mut fixture, envelope);
+        assert_eq!(fixture.world.status(TARGET).pool_envelopes, count + 1);
     }
-    assert_eq!(scene.messages(), 0);
-    assert!(scene.session().is_open());
+    assert_eq!(fixture.messages(), 0);
+    assert!(fixture.session().is_open());
 }
 
 #[test]
 fn an_ecies_body_shorter_than_its_own_parts_is_survived() {
-    let (mut scene, to) = listening();
+    let (mut fixture, to) = listening();
     let whole = ecies::encrypt(&mut rng(), &to, &[], b"");
     assert_eq!(whole.len(), ASYMMETRIC_OVERHEAD);
     for (count, len) in [0, 1, 64, 65, 66, 97, 98, 112].into_iter().enumerate() {
-        let envelope = around(scene.world.clock().unix, &whole[..len], 60);
-        bring(&mut scene, envelope);
-        assert_eq!(scene.world.status(TARGET).pool_envelopes, count + 1);
+        let envelope = envelope_around(fixture.world.clock().unix, &whole[..len], 60);
+        send_envelope(&mut fixture, envelope);
+        assert_eq!(fixture.world.status(TARGET).pool_envelopes, count + 1);
     }
-    assert_eq!(scene.messages(), 0);
+    assert_eq!(fixture.messages(), 0);
 }
 
 #[test]
 fn a_lifetime_of_zero_is_refused_and_has_no_work_to_print() {
-    let (mut scene, _) = listening();
-    let now = scene.world.clock().unix;
+    let (mut fixture, _) = listening();
+    let now = fixture.world.clock().unix;
     let envelope = Envelope::build(now, Ttl(0), Topic([1; 4]), vec![1; 40], 0);
-    bring(&mut scene, envelope);
-    assert_eq!(scene.world.status(TARGET).pool_envelopes, 0);
-    assert!(scene.session().is_open(), "once is forgiven");
+    send_envelope(&mut fixture, envelope);
+    assert_eq!(fixture.world.status(TARGET).pool_envelopes, 0);
+    assert!(fixture.session().is_open(), "once is forgiven");
 }
 
 /// That it cannot be sent is tested beside [`DisconnectReason`], which has no name for it.

@@ -29,7 +29,10 @@ fn open_message() -> SendRequest {
 }
 
 /// A node that has dialled one peer for each name.
-fn beside(clients: &[&'static str], generation: PowGeneration) -> (World, usize, Vec<usize>) {
+fn node_with_peers(
+    clients: &[&'static str],
+    generation: PowGeneration,
+) -> (World, usize, Vec<usize>) {
     let mut world = World::new(Duration::from_millis(5));
     let peers: Vec<usize> = clients
         .iter()
@@ -66,7 +69,7 @@ fn expected_hashes(world: &mut World, node: usize) -> f64 {
 #[test]
 fn an_open_message_is_sealed_for_the_only_peer_that_there_is() {
     for (client, old) in [(OLD, true), (NEW, false)] {
-        let (mut world, node, peers) = beside(&[client], PowGeneration::Auto);
+        let (mut world, node, peers) = node_with_peers(&[client], PowGeneration::Auto);
         world.command(node, Command::Send(open_message())).unwrap();
         world.run(Duration::from_secs(10));
         let session = world.scripted(peers[0]).sessions().next().unwrap();
@@ -83,21 +86,21 @@ fn where_peers_of_both_kinds_are_there_an_open_message_satisfies_both_if_that_is
         let hashes = expected_hashes(world, node);
         hashes.log2().round().rem_euclid(2.0) < 0.5 && hashes > f64::from(1 << 20)
     };
-    let (mut world, node, _) = beside(&[OLD, NEW], PowGeneration::Auto);
+    let (mut world, node, _) = node_with_peers(&[OLD, NEW], PowGeneration::Auto);
     assert!(squared(&mut world, node));
-    let (mut world, node, _) = beside(&["nobody/knows"], PowGeneration::Auto);
+    let (mut world, node, _) = node_with_peers(&["nobody/knows"], PowGeneration::Auto);
     assert!(squared(&mut world, node), "an unknown one may be either");
-    let (mut world, node, _) = beside(&[OLD, NEW], PowGeneration::Modern);
+    let (mut world, node, _) = node_with_peers(&[OLD, NEW], PowGeneration::Modern);
     assert!(!squared(&mut world, node));
-    let (mut world, node, _) = beside(&[NEW], PowGeneration::Both);
+    let (mut world, node, _) = node_with_peers(&[NEW], PowGeneration::Both);
     assert!(squared(&mut world, node));
-    let (mut world, node, _) = beside(&["whisht/v9"], PowGeneration::Auto);
+    let (mut world, node, _) = node_with_peers(&["whisht/v9"], PowGeneration::Auto);
     assert!(!squared(&mut world, node), "our own kind takes either");
 }
 
 #[test]
 fn peers_that_do_not_take_hidden_messages_are_counted() {
-    let (mut world, node, _) = beside(&[OLD, NEW, "nobody/knows"], PowGeneration::Legacy);
+    let (mut world, node, _) = node_with_peers(&[OLD, NEW, "nobody/knows"], PowGeneration::Legacy);
     assert_eq!(world.status(node).unserved_peers, 2);
     let Ok(Reply::Peers(peers)) = world.command(node, Command::Peers) else {
         panic!("no list of peers");

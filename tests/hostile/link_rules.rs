@@ -1,0 +1,189 @@
+//! What a neighbour may say on a link, and what it costs (spec M8, M12, M17).
+
+use circuits::directory::RelayEndpoint;
+use circuits::ids::{NetworkId, Profile};
+use whisht::link::{Capability, DisconnectReason};
+use whisht::node::Command;
+use whisht::onion_wire::OnionMessage;
+
+use crate::fixture::{Fixture, RELAYS, TARGET};
+use crate::sim::scripted_peer::PeerBehaviour;
+
+#[test]
+fn a_neighbour_of_another_network_keeps_gossip_and_nothing_else() {
+    let mut fixture = Fixture::new();
+    let foreign_peer = fixture.world.add_scripted_peer(PeerBehaviour {
+        network: Some(NetworkId::new(Profile::Local, "another")),
+        ..PeerBehaviour::relay()
+    });
+    let link = fixture.world.connect_scripted(foreign_peer, TARGET);
+    let cell = fixture.echo_cell();
+    fixture.world.act(foreign_peer, |attacker, now| {
+        ((), attacker.send_cells(now, link, &[cell]))
+    });
+    let envelope = fixture.envelope();
+    fixture.world.act(foreign_peer, |attacker, now| {
+        ((), attacker.send_envelopes(now, link, &[envelope]))
+    });
+    fixture.run(5);
+    assert!(fixture.session().cells().is_empty());
+    assert!(fixture.world.scripted(foreign_peer).session(link).is_open());
+    assert!(
+        fixture
+            .world
+            .scripted(foreign_peer)
+            .session(link)
+            .relays()
+            .is_empty()
+    );
+    assert_eq!(fixture.world.status(TARGET).pool_envelopes, 1);
+}
+
+#[test]
+fn what_comes_before_a_status_is_not_listened_to() {
+    let mut fixture = Fixture::new();
+    let early_peer = fixture.world.add_scripted_peer(PeerBehaviour {
+        network: None,
+        ..PeerBehaviour::relay()
+    });
+    let link = fixture.world.connect_scripted(early_peer, TARGET);
+    let cell = fixture.echo_cell();
+    fixture.world.act(early_peer, |attacker, now| {
+        ((), attacker.send_cells(now, link, &[cell]))
+    });
+    fixture.run(10);
+    assert!(fixture.session().cells().is_empty());
+    assert!(
+        fixture.world.scripted(early_peer).session(link).is_open(),
+        "it may gossip"
+    );
+}
+
+#[test]
+fn a_malformed_body_ends_the_link_and_names_the_protocol() {
+    for (code, payload) in [
+        (0, vec![0xc0]),
+        (1, vec![0xc1, 0x80]),
+        (2, vec![0xff; 40]),
+        (4, vec![0xc1, 0xc0]),
+    ] {
+        let mut fixture = Fixture::new();
+        let link = fixture.link;
+        fixture.world.act(fixture.attacker, |attacker, now| {
+            let what = (Capability::ONION_1, code);
+            ((), attacker.send_raw(now, link, what, payload))
+        });
+        fixture.run(1);
+        assert_eq!(
+            fixture.session().disconnect_reason,
+            Some(DisconnectReason::SubprotocolError),
+            "code {code}"
+        );
+    }
+}
+
+#[test]
+fn a_reserved_code_is_ignored() {
+    let mut fixture = Fixture::new();
+    let link = fixture.link;
+    fixture.world.act(fixture.attacker, |attacker, now| {
+        let what = (Capability::ONION_1, 15);
+        ((), attacker.send_raw(now, link, what, vec![0xff; 40]))
+    });
+    fixture.run(1);
+    assert!(fixture.session().is_open());
+}
+
+#[test]
+fn a_relay_that_tells_two_stories_is_excluded_everywhere() {
+    let mut fixture = Fixture::new();
+    let endpoint = || vec![RelayEndpoint::Ip4([127, 0, 0, 1].into(), 9)];
+    for salt in 0..2 {
+        let raw = fixture.world.act(fixture.attacker, |attacker, now| {
+            (attacker.descriptor(now, endpoint(), salt), Vec::new())
+        });
+        fixture.send_onion(&OnionMessage::Descriptors(vec![raw]));
+        fixture.run(2);
+        let usable = RELAYS + usize::from(salt == 0);
+        for relay in 0..RELAYS {
+            let status = fixture.world.status(relay);
+            assert_eq!(status.eligible_relays, usable, "after story {salt}");
+        }
+    }
+}
+
+#[test]
+fn a_flood_of_worthless_descriptors_fills_no_directory_and_keeps_no_other_out() {
+    let mut fixture = Fixture::new();
+    let known = fixture.world.status(TARGET).relays;
+    let raw = fixture.world.act(fixture.attacker, |attacker, now| {
+        let endpoints = vec![RelayEndpoint::Ip4([127, 0, 0, 1].into(), 9)];
+        (attacker.descriptor(now, endpoints, 0), Vec::new())
+    });
+    for n in 0..500_usize {
+        let mut forged = raw.clone();
+        let at = forged.len() - 1 - n % 60;
+        forged[at] ^= 1;
+        fixture.send_onion(&OnionMessage::Descriptors(vec![forged]));
+    }
+    fixture.run(1);
+    assert_eq!(fixture.world.status(TARGET).relays, known);
+    let newcomer = fixture.world.add(true, &[TARGET, 1]);
+    fixture.run(5);
+    assert_eq!(fixture.world.status(newcomer).relays, known + 1);
+    assert_eq!(fixture.world.status(TARGET).relays, known + 1);
+}
+
+#[test]
+fn two_nodes_that_dial_each_other_at_once_end_with_one_link() {
+    let mut fixture = Fixture::new();
+    let first = fixture.world.add(false, &[]);
+    let second = fixture.world.add(false, &[]);
+    for (at, peer) in [(first, second), (second, first)] {
+        let peer = fixture.world.addr(peer);
+        fixture.world.command(at, Command::AddPeer(peer)).unwrap();
+    }
+    fixture.run(30);
+    assert_eq!(fixture.world.status(first).peers, 1);
+    assert_eq!(fixture.world.status(second).peers, 1);
+}
+
+#[test]
+fn strangers_that_fill_every_place_keep_no_peer_out_that_the_user_named() {
+    let mut fixture = Fixture::new();
+    let node = fixture
+        .world
+        .add_with(false, &[], |config| config.max_peers = 3);
+    fixture.run(1);
+    let mut links = Vec::new();
+    for _ in 0..4 {
+        let unlisted = fixture.world.add_scripted_peer(PeerBehaviour::relay());
+        links.push((unlisted, fixture.world.connect_scripted(unlisted, node)));
+    }
+    let (last, link) = links[3];
+    assert_eq!(
+        fixture.world.scripted(last).session(link).disconnect_reason,
+        Some(DisconnectReason::TooManyPeers)
+    );
+    let friend = fixture.world.addr(TARGET);
+    fixture
+        .world
+        .command(node, Command::AddPeer(friend))
+        .unwrap();
+    fixture.run(2);
+    assert_eq!(fixture.world.status(node).peers, 4);
+}
+
+#[test]
+fn a_peer_that_is_mute_in_the_handshake_is_tried_again() {
+    let mut fixture = Fixture::new();
+    let tarpit = fixture.world.add_scripted_peer(PeerBehaviour {
+        handshakes: false,
+        ..PeerBehaviour::relay()
+    });
+    let peer = fixture.world.addr(tarpit);
+    fixture.world.command(1, Command::AddPeer(peer)).unwrap();
+    fixture.run(120);
+    let tries = fixture.world.scripted(tarpit).sessions().count();
+    assert!((3..20).contains(&tries), "{tries} tries in two minutes");
+}

@@ -1,0 +1,202 @@
+//! Neighbours that speak nothing but `shh/5`, and what they could do to the others.
+
+use std::iter;
+use std::time::Duration;
+
+use circuits::ids::LinkId;
+use circuits::level::Level;
+use circuits::time::UnixSecs;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use whisht::envelope::{EncryptionHint, Envelope, Topic, Ttl, UnminedEnvelope};
+use whisht::envelope_builder::{
+    self,
+    v5::{OutgoingMessageV5, draft},
+};
+use whisht::gossip::packet::v5::code;
+use whisht::message::{ClientSecret, Padding};
+use whisht::node::{Command, Event, Identity, Recipient, SendRequest, Stage};
+use zeroize::Zeroizing;
+
+use crate::fixture::{Fixture, TARGET};
+use crate::sim::scripted_peer::PeerBehaviour;
+
+/// A reader, always the same.
+fn reader() -> ClientSecret {
+    ClientSecret::generate(&mut ChaCha20Rng::from_seed([9; 32]))
+}
+
+/// A message of `shh/5` to the reader, with as much work as the fixture's nodes ask for.
+fn shh5_envelope(now: UnixSecs, text: &[u8]) -> Envelope {
+    let mut rng = ChaCha20Rng::from_seed([8; 32]);
+    let message = OutgoingMessageV5 {
+        topic: Topic([1, 2, 3, 4]),
+        recipient: envelope_builder::EncryptionKey::Asymmetric(&reader().public()),
+        signer: None,
+        payload: text,
+        padding: Padding::Align,
+        ttl: Ttl(600),
+        pow_target: 0.002,
+        work_time: 1,
+    };
+    let draft = draft(&mut rng, now, &message).unwrap();
+    let mut search = draft.pow_job().unwrap().search(&mut rng);
+    let nonce = iter::repeat_with(|| search.step(8_192)).find_map(|found| found);
+    draft.unmined.with_nonce(nonce.unwrap())
+}
+
+/// A second old peer of the target.
+fn add_shh5_peer(fixture: &mut Fixture) -> (usize, LinkId) {
+    let other = fixture.world.add_scripted_peer(PeerBehaviour::shh5_only());
+    let link = fixture.world.connect_scripted(other, TARGET);
+    (other, link)
+}
+
+fn send_envelope(fixture: &mut Fixture, envelope: &Envelope) {
+    let link = fixture.link;
+    fixture.world.act(fixture.attacker, |attacker, now| {
+        ((), attacker.send_envelope_v5(now, link, envelope))
+    });
+}
+
+#[test]
+fn old_envelopes_go_both_ways_through_a_node_and_new_ones_never_reach_an_old_peer() {
+    let mut fixture = Fixture::with(PeerBehaviour::shh5_only());
+    let (other, other_link) = add_shh5_peer(&mut fixture);
+    let new = fixture.world.add_scripted_peer(PeerBehaviour::relay());
+    let new_link = fixture.world.connect_scripted(new, TARGET);
+    let identity = Identity::KeyPair(reader());
+    let add = Command::AddIdentity("me".to_owned(), identity);
+    fixture.world.command(TARGET, add).unwrap();
+
+    let now = fixture.world.clock().unix;
+    let (message, answer) = (
+        shh5_envelope(now, b"there"),
+        shh5_envelope(now, b"and back"),
+    );
+    send_envelope(&mut fixture, &message);
+    fixture.world.act(other, |attacker, now| {
+        ((), attacker.send_envelope_v5(now, other_link, &answer))
+    });
+    let modern = fixture.envelope();
+    fixture.world.act(new, |attacker, now| {
+        ((), attacker.send_envelopes(now, new_link, &[modern]))
+    });
+    fixture.run(30);
+
+    assert_eq!(fixture.session().gossiped_v5(), [answer.hash()]);
+    let received = fixture.world.scripted(other).session(other_link);
+    assert_eq!(received.gossiped_v5(), [message.hash()]);
+    for link in [
+        fixture.session(),
+        received,
+        fixture.world.scripted(new).session(new_link),
+    ] {
+        assert!(link.is_open() && link.gossiped().is_empty());
+    }
+    // The target's user reads them, and no other node ever hears of them.
+    let events = fixture.world.events(TARGET).iter();
+    let read = events.filter(|(_, event)| matches!(event, Event::Message(_)));
+    assert_eq!(read.count(), 2);
+    assert_eq!(fixture.world.status(TARGET).pool_envelopes, 3);
+    assert_eq!(fixture.world.status(1).pool_envelopes, 1);
+}
+
+#[test]
+fn envelopes_of_one_version_in_packets_of_the_other_cost_the_link() {
+    let mut fixture = Fixture::with(PeerBehaviour::shh5_only());
+    let modern = fixture.envelope();
+    send_envelope(&mut fixture, &modern);
+    fixture.run(2);
+    assert!(!fixture.session().is_open());
+    assert_eq!(fixture.world.status(TARGET).pool_envelopes, 0);
+
+    let mut fixture = Fixture::new();
+    let message = shh5_envelope(fixture.world.clock().unix, b"x");
+    let link = fixture.link;
+    fixture.world.act(fixture.attacker, |attacker, now| {
+        ((), attacker.send_envelopes(now, link, &[message]))
+    });
+    fixture.run(2);
+    assert!(!fixture.session().is_open());
+    assert_eq!(fixture.world.status(TARGET).pool_envelopes, 0);
+}
+
+#[test]
+fn a_message_is_delivered_when_the_peers_have_it_that_can_be_given_it() {
+    let mut fixture = Fixture::with(PeerBehaviour::shh5_only());
+    let sender = fixture.world.add(false, &[TARGET]);
+    let old: Vec<(usize, LinkId)> = (0..3)
+        .map(|_| {
+            let old = fixture.world.add_scripted_peer(PeerBehaviour::shh5_only());
+            (old, fixture.world.connect_scripted(old, sender))
+        })
+        .collect();
+    fixture.run(5);
+    let request = SendRequest {
+        to: Recipient::Public(reader().public(), Topic([1, 2, 3, 4])),
+        sign_as: None,
+        payload: Zeroizing::new(b"hello".to_vec()),
+        level: Some(Level::Open),
+        life: Duration::from_secs(600),
+    };
+    fixture
+        .world
+        .command(sender, Command::Send(request))
+        .unwrap();
+    fixture.run(30);
+    let mut events = fixture.world.events(sender).iter();
+    assert!(events.any(|(_, event)| matches!(event, Event::Outgoing(_, Stage::Delivered))));
+    for (attacker, link) in old {
+        let link = fixture.world.scripted(attacker).session(link);
+        assert!(link.is_open() && link.gossiped_v5().is_empty());
+    }
+}
+
+#[test]
+fn an_envelope_of_the_other_version_is_not_handed_to_an_old_peer() {
+    let mut fixture = Fixture::with(PeerBehaviour::shh5_only());
+    let old = fixture.world.addr(fixture.attacker).key;
+    let modern = fixture.envelope();
+    let handed = Command::HandOver(old, modern);
+    let refused = fixture.world.command(TARGET, handed).unwrap_err();
+    assert!(refused.cause.contains("speaks shh/5"));
+    let message = shh5_envelope(fixture.world.clock().unix, b"by hand");
+    let handed = Command::HandOver(old, message.clone());
+    fixture.world.command(TARGET, handed).unwrap();
+    fixture.run(2);
+    let packets = fixture.session().received.iter();
+    let direct: Vec<_> = packets
+        .filter(|received| received.code == u16::from(code::P2P_MESSAGE))
+        .map(|received| received.payload.as_slice())
+        .collect();
+    assert_eq!(direct, [message.as_rlp()]);
+}
+
+#[test]
+fn a_flood_of_unpaid_old_envelopes_fills_nothing_and_stops_nobody() {
+    let mut fixture = Fixture::with(PeerBehaviour::shh5_only());
+    let now = fixture.world.clock().unix;
+    let envelope_without_pow = |number: u64| {
+        let unmined = UnminedEnvelope {
+            expiry: now.after(86_400),
+            ttl: Ttl(86_400),
+            topic: Topic([1, 2, 3, 4]),
+            hint: EncryptionHint::Asymmetric,
+            data: vec![7; 600],
+        };
+        unmined.with_nonce(number)
+    };
+    for number in 0..2_000 {
+        send_envelope(&mut fixture, &envelope_without_pow(number));
+    }
+    let message = shh5_envelope(now, b"paid");
+    send_envelope(&mut fixture, &message);
+    fixture.run(5);
+    assert!(fixture.session().is_open(), "nobody told it what we want");
+    assert!(fixture.world.status(TARGET).pool_envelopes <= 3);
+    let (other, link) = add_shh5_peer(&mut fixture);
+    fixture.run(5);
+    let received = fixture.world.scripted(other).session(link).gossiped_v5();
+    assert!(received.contains(&message.hash()));
+}
