@@ -22,52 +22,52 @@
     reason = "a test may fail loudly, wait, and read the clock; the report is for the terminal"
 )]
 
-#[path = "soak/arena.rs"]
-mod arena;
-#[path = "soak/crowd.rs"]
-mod crowd;
-#[path = "soak/doors.rs"]
-mod doors;
-#[path = "soak/envelopes.rs"]
-mod envelopes;
-#[path = "soak/frames.rs"]
-mod frames;
-#[path = "soak/gauge.rs"]
-mod gauge;
-#[path = "soak/honest.rs"]
-mod honest;
-#[path = "soak/locals.rs"]
-mod locals;
-#[path = "soak/mail.rs"]
-mod mail;
+#[path = "soak/attackers.rs"]
+mod attackers;
+#[path = "soak/connection.rs"]
+mod connection;
+#[path = "soak/envelope_attacks.rs"]
+mod envelope_attacks;
+#[path = "soak/frame_attacks.rs"]
+mod frame_attacks;
+#[path = "soak/handshake_attacks.rs"]
+mod handshake_attacks;
+#[path = "soak/honest_peers.rs"]
+mod honest_peers;
+#[path = "soak/ipc_attacks.rs"]
+mod ipc_attacks;
+#[path = "soak/mail_attacks.rs"]
+mod mail_attacks;
 #[path = "corpus/mutate.rs"]
 #[allow(dead_code, reason = "the corpus test uses more of it")]
 mod mutate;
 #[path = "processes/node.rs"]
 mod node;
-#[path = "soak/onions.rs"]
-mod onions;
-#[path = "soak/strangers.rs"]
-mod strangers;
-#[path = "soak/wire.rs"]
-mod wire;
+#[path = "soak/onion_attacks.rs"]
+mod onion_attacks;
+#[path = "soak/resource_usage.rs"]
+mod resource_usage;
+#[path = "soak/rpc_attacks.rs"]
+mod rpc_attacks;
+#[path = "soak/testbed.rs"]
+mod testbed;
 
 use std::time::Duration;
 
-use arena::Arena;
-use crowd::Crowd;
-use gauge::{Gauge, Usage};
-use honest::{CellEcho, Pair};
+use attackers::AttackerPool;
+use honest_peers::{CellEcho, MessageExchange};
+use resource_usage::{ResourceUsage, UsageMonitor};
+use testbed::Testbed;
 
 /// How the run is set up.
 #[derive(Clone, Copy)]
-struct Settings {
+struct SoakSettings {
     time: Duration,
     seed: u64,
     attackers: usize,
 }
 
-impl Settings {
+impl SoakSettings {
     fn from_environment() -> Self {
         let number = |name: &str, default: u64| match std::env::var(name) {
             Ok(text) => text
@@ -76,7 +76,7 @@ impl Settings {
             Err(_) => default,
         };
         Self {
-            time: Duration::from_secs(number("SOAK_SECONDS", SHORT)),
+            time: Duration::from_secs(number("SOAK_SECONDS", DEFAULT_SECONDS)),
             seed: number("SOAK_SEED", 1),
             attackers: usize::try_from(number("SOAK_PEERS", 16)).unwrap(),
         }
@@ -85,41 +85,41 @@ impl Settings {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_under_attack_keeps_serving_and_stays_bounded() {
-    let Settings {
+    let SoakSettings {
         time,
         seed,
         attackers,
-    } = Settings::from_environment();
+    } = SoakSettings::from_environment();
     println!(
         "soak: SOAK_SEED={seed} SOAK_SECONDS={} SOAK_PEERS={attackers}",
         time.as_secs()
     );
 
-    let arena = Arena::start().await;
-    let target = arena.target();
-    let mut pair = Pair::new(&arena).await;
-    pair.exchange().await;
-    let quiet = Usage::of(&arena);
+    let testbed = Testbed::start().await;
+    let target = testbed.target();
+    let mut exchange = MessageExchange::new(&testbed).await;
+    exchange.exchange().await;
+    let quiet = ResourceUsage::of(&testbed);
 
-    let crowd = Crowd::unleash(&target, seed, attackers);
-    let honest = tokio::spawn(pair.talk(time));
-    let echo = tokio::spawn(CellEcho::new(&target, seed).keep_asking(time));
-    let gauge = Gauge::watch(&arena, attackers, time).await;
-    let pair = honest.await.unwrap();
+    let attacker_pool = AttackerPool::start(&target, seed, attackers);
+    let honest = tokio::spawn(exchange.run(time));
+    let echo = tokio::spawn(CellEcho::new(&target, seed).run(time));
+    let monitor = UsageMonitor::watch(&testbed, attackers, time).await;
+    let exchange = honest.await.unwrap();
     let echoes = echo.await.unwrap();
-    let tally = crowd.call_off().await;
+    let counts = attacker_pool.stop().await;
 
-    println!("{tally}");
-    println!("{pair}");
+    println!("{counts}");
+    println!("{exchange}");
     println!("{echoes}");
-    println!("{gauge}");
-    tally.every_attack_was_made(time);
-    echoes.came_back();
-    gauge.judge();
-    arena.is_as_before(&quiet).await;
-    arena.gives_mail_out();
-    arena.logged_no_bug();
+    println!("{monitor}");
+    counts.assert_every_attack_ran(time);
+    echoes.assert_returned();
+    monitor.assert_within_limits();
+    testbed.assert_recovered(&quiet).await;
+    testbed.assert_serves_mail();
+    testbed.assert_no_bug_logged();
 }
 
 /// Seconds of the short form.
-const SHORT: u64 = 20;
+const DEFAULT_SECONDS: u64 = 20;

@@ -15,31 +15,31 @@ use rand_core::{Rng, SeedableRng};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::arena::Target;
 use crate::mutate::Mutator;
+use crate::testbed::TargetNode;
 
 /// Attackers at work.
-pub(crate) struct Crowd {
+pub(crate) struct AttackerPool {
     over: Arc<AtomicBool>,
-    tasks: JoinSet<Tally>,
+    tasks: JoinSet<AttackCounts>,
 }
 
-impl Crowd {
+impl AttackerPool {
     /// Lets so many loose.
-    pub(crate) fn unleash(target: &Arc<Target>, seed: u64, count: usize) -> Self {
+    pub(crate) fn start(target: &Arc<TargetNode>, seed: u64, count: usize) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let mut tasks = JoinSet::new();
         for number in 0..count {
             let attacker = Attacker::new(Arc::clone(target), seed, number);
-            tasks.spawn(attacker.rage(Arc::clone(&over)));
+            tasks.spawn(attacker.run(Arc::clone(&over)));
         }
         Self { over, tasks }
     }
 
     /// Waits until each has finished what it is at.
-    pub(crate) async fn call_off(mut self) -> Tally {
+    pub(crate) async fn stop(mut self) -> AttackCounts {
         self.over.store(true, Ordering::Relaxed);
-        let mut all = Tally::default();
+        let mut all = AttackCounts::default();
         while let Some(one) = self.tasks.join_next().await {
             all.add(one.expect("an attacker does not fail by itself"));
         }
@@ -49,14 +49,14 @@ impl Crowd {
 
 /// One attacker; all its choices come from its own seed.
 pub(crate) struct Attacker {
-    pub(crate) target: Arc<Target>,
+    pub(crate) target: Arc<TargetNode>,
     pub(crate) rng: ChaCha20Rng,
     name: String,
     mutators: BTreeMap<&'static str, (Mutator, Vec<Vec<u8>>)>,
 }
 
 impl Attacker {
-    fn new(target: Arc<Target>, seed: u64, number: usize) -> Self {
+    fn new(target: Arc<TargetNode>, seed: u64, number: usize) -> Self {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_be_bytes());
         bytes[8..16].copy_from_slice(&u64::try_from(number).unwrap().to_be_bytes());
@@ -68,23 +68,23 @@ impl Attacker {
         }
     }
 
-    async fn rage(mut self, over: Arc<AtomicBool>) -> Tally {
-        let mut tally = Tally::default();
+    async fn run(mut self, over: Arc<AtomicBool>) -> AttackCounts {
+        let mut counts = AttackCounts::default();
         while !over.load(Ordering::Relaxed) {
             let attack = Attack::ALL[self.below(Attack::ALL.len())];
             // An attack that hangs is one that has worked on the attacker.
-            let done = timeout(LONGEST_ATTACK, self.make(attack)).await;
-            tally.note(attack, !matches!(done, Ok(Err(_))));
+            let done = timeout(ATTACK_TIMEOUT, self.perform(attack)).await;
+            counts.record(attack, !matches!(done, Ok(Err(_))));
             let pause = u64::try_from(self.below(200)).unwrap();
             sleep(Duration::from_millis(pause)).await;
         }
-        tally
+        counts
     }
 
-    async fn make(&mut self, attack: Attack) -> io::Result<()> {
+    async fn perform(&mut self, attack: Attack) -> io::Result<()> {
         match attack {
             Attack::Silence => self.silence().await,
-            Attack::Trickle => self.trickle().await,
+            Attack::SlowHandshake => self.slow_handshake().await,
             Attack::Noise => self.noise().await,
             Attack::Churn => self.churn().await,
             Attack::MutantAuth => self.mutant_auth().await,
@@ -94,33 +94,33 @@ impl Attacker {
             Attack::UnfinishedFrame => self.unfinished_frame().await,
             Attack::SnappyBomb => self.snappy_bomb().await,
             Attack::Pings => self.pings().await,
-            Attack::Quitter => self.quitter().await,
-            Attack::Deaf => self.deaf().await,
+            Attack::EarlyDisconnect => self.early_disconnect().await,
+            Attack::NeverReads => self.never_reads().await,
             Attack::MutantShh => self.mutant_shh().await,
-            Attack::MutantOld => self.mutant_old().await,
+            Attack::MutantShh5 => self.mutant_shh5().await,
             Attack::Oversized => self.oversized().await,
             Attack::LowPow => self.low_pow().await,
-            Attack::Untimely => self.untimely().await,
+            Attack::BadExpiry => self.bad_expiry().await,
             Attack::Flood => self.flood().await,
             Attack::Repetition => self.repetition().await,
-            Attack::Fickle => self.fickle().await,
-            Attack::MutantDark => self.mutant_dark().await,
+            Attack::PolicyFlapping => self.policy_flapping().await,
+            Attack::MutantOnion => self.mutant_onion().await,
             Attack::Cells => self.cells().await,
             Attack::Stems => self.stems().await,
             Attack::Hashes => self.hashes().await,
             Attack::Descriptors => self.descriptors().await,
-            Attack::LocalNoise => self.local_noise().await,
-            Attack::LocalMutants => self.local_mutants().await,
-            Attack::LocalHaste => self.local_haste().await,
-            Attack::LocalGiant => self.local_giant().await,
-            Attack::DoorNoise => self.door_noise().await,
-            Attack::DoorMutants => self.door_mutants().await,
-            Attack::DoorHaste => self.door_haste().await,
-            Attack::SocketMutants => self.socket_mutants().await,
-            Attack::SocketDeaf => self.socket_deaf().await,
-            Attack::MutantMail => self.mutant_mail().await,
-            Attack::HungryMail => self.hungry_mail().await,
-            Attack::DeafMail => self.deaf_mail().await,
+            Attack::IpcNoise => self.ipc_noise().await,
+            Attack::IpcMutants => self.ipc_mutants().await,
+            Attack::IpcFlood => self.ipc_flood().await,
+            Attack::IpcOversized => self.ipc_oversized().await,
+            Attack::HttpNoise => self.http_noise().await,
+            Attack::HttpMutants => self.http_mutants().await,
+            Attack::HttpFlood => self.http_flood().await,
+            Attack::WebSocketMutants => self.websocket_mutants().await,
+            Attack::WebSocketNeverReads => self.websocket_never_reads().await,
+            Attack::MutantMailRequest => self.mutant_mail_request().await,
+            Attack::MailFlood => self.mail_flood().await,
+            Attack::MailNeverReads => self.mail_never_reads().await,
         }
     }
 
@@ -192,7 +192,7 @@ attacks! {
     /// Connects and says nothing.
     Silence,
     /// A good handshake, a byte at a time.
-    Trickle,
+    SlowHandshake,
     /// Anything instead of a handshake.
     Noise,
     /// Comes and goes.
@@ -212,27 +212,27 @@ attacks! {
     /// The base protocol's questions, by the thousand.
     Pings,
     /// Says farewell in the middle of things.
-    Quitter,
+    EarlyDisconnect,
     /// Asks for all there is and reads none of it.
-    Deaf,
+    NeverReads,
     /// Packets of `shh/6` with damage.
     MutantShh,
     /// Packets of `shh/5` with damage.
-    MutantOld,
+    MutantShh5,
     /// Packets beyond every limit.
     Oversized,
     /// Envelopes that nobody worked for.
     LowPow,
     /// Envelopes that are not alive.
-    Untimely,
+    BadExpiry,
     /// Envelopes that are good and nobody's.
     Flood,
     /// The same envelope again and again.
     Repetition,
     /// Wants something else every moment.
-    Fickle,
+    PolicyFlapping,
     /// Packets of `onion/1` with damage.
-    MutantDark,
+    MutantOnion,
     /// Cells that nobody can open, and one that was there before.
     Cells,
     /// Envelopes on a stem that never ends.
@@ -242,37 +242,37 @@ attacks! {
     /// Relays that do not exist.
     Descriptors,
     /// Anything on the local socket.
-    LocalNoise,
+    IpcNoise,
     /// Requests with damage.
-    LocalMutants,
+    IpcMutants,
     /// Requests whose answers nobody reads.
-    LocalHaste,
+    IpcFlood,
     /// A request without an end.
-    LocalGiant,
+    IpcOversized,
     /// Anything over HTTP, without the token.
-    DoorNoise,
+    HttpNoise,
     /// Requests over HTTP with damage.
-    DoorMutants,
+    HttpMutants,
     /// Requests over HTTP whose answers nobody reads.
-    DoorHaste,
+    HttpFlood,
     /// Requests over WebSocket with damage, and then anything.
-    SocketMutants,
+    WebSocketMutants,
     /// Subscribes and asks over WebSocket, and reads nothing.
-    SocketDeaf,
+    WebSocketNeverReads,
     /// Requests for mail with damage.
-    MutantMail,
+    MutantMailRequest,
     /// Asks for all mail again and again.
-    HungryMail,
+    MailFlood,
     /// Asks for all mail and reads none of it.
-    DeafMail,
+    MailNeverReads,
 }
 
 /// How often each attack was made, and was not to be made.
 #[derive(Default)]
-pub(crate) struct Tally(BTreeMap<Attack, (u64, u64)>);
+pub(crate) struct AttackCounts(BTreeMap<Attack, (u64, u64)>);
 
-impl Tally {
-    fn note(&mut self, attack: Attack, made: bool) {
+impl AttackCounts {
+    fn record(&mut self, attack: Attack, made: bool) {
         let (to_the_end, cut_off) = self.0.entry(attack).or_default();
         *to_the_end += u64::from(made);
         *cut_off += u64::from(!made);
@@ -287,8 +287,8 @@ impl Tally {
     }
 
     /// Fails if a run of this length left one out.
-    pub(crate) fn every_attack_was_made(&self, time: Duration) {
-        if time >= ENOUGH_FOR_ALL {
+    pub(crate) fn assert_every_attack_ran(&self, time: Duration) {
+        if time >= FULL_COVERAGE_TIME {
             let missing = |attack: &&Attack| !self.0.contains_key(attack);
             let missing: Vec<_> = Attack::ALL.iter().filter(missing).collect();
             assert!(missing.is_empty(), "never made: {missing:?}");
@@ -296,7 +296,7 @@ impl Tally {
     }
 }
 
-impl fmt::Display for Tally {
+impl fmt::Display for AttackCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sum: u64 = self.0.values().map(|(made, cut_off)| made + cut_off).sum();
         write!(
@@ -304,13 +304,13 @@ impl fmt::Display for Tally {
             "attacks: {sum}, by kind (to the end, cut off by the node):"
         )?;
         for (attack, (made, cut_off)) in &self.0 {
-            write!(f, "\n  {:16} {made:6} {cut_off:6}", format!("{attack:?}"))?;
+            write!(f, "\n  {:19} {made:6} {cut_off:6}", format!("{attack:?}"))?;
         }
         Ok(())
     }
 }
 
 /// No attack goes on for longer.
-const LONGEST_ATTACK: Duration = Duration::from_secs(20);
+const ATTACK_TIMEOUT: Duration = Duration::from_secs(20);
 /// A run this long draws every attack, whatever the seed.
-const ENOUGH_FOR_ALL: Duration = Duration::from_secs(300);
+const FULL_COVERAGE_TIME: Duration = Duration::from_secs(300);

@@ -12,18 +12,18 @@ use whisht::link::frame::Sealer;
 use whisht::link::handshake::{Ack, Initiator, Reading};
 use whisht::link::{Capability, hello};
 
-use crate::arena::Target;
-use crate::crowd::Attacker;
-use crate::wire::{connect, new_key, until_closed, write};
+use crate::attackers::Attacker;
+use crate::connection::{connect, new_key, until_closed, write};
+use crate::testbed::TargetNode;
 
 impl Attacker {
     pub(crate) async fn silence(&mut self) -> io::Result<()> {
         let mut stream = connect(&self.target).await?;
-        until_closed(&mut stream, HELD).await;
+        until_closed(&mut stream, HANDSHAKE_WAIT).await;
         Ok(())
     }
 
-    pub(crate) async fn trickle(&mut self) -> io::Result<()> {
+    pub(crate) async fn slow_handshake(&mut self) -> io::Result<()> {
         let initiator = Initiator::new(new_key(&mut self.rng), self.target.key, &mut self.rng);
         let mut stream = connect(&self.target).await?;
         for byte in initiator.unwrap().auth() {
@@ -37,7 +37,7 @@ impl Attacker {
         let mut stream = connect(&self.target).await?;
         let junk = self.junk(8_192);
         write(&mut stream, &junk).await?;
-        until_closed(&mut stream, HELD).await;
+        until_closed(&mut stream, HANDSHAKE_WAIT).await;
         Ok(())
     }
 
@@ -63,20 +63,20 @@ impl Attacker {
             self.mutate(initiator.auth())
         };
         write(&mut stream, &packet).await?;
-        until_closed(&mut stream, HELD).await;
+        until_closed(&mut stream, HANDSHAKE_WAIT).await;
         Ok(())
     }
 
     pub(crate) async fn half_handshake(&mut self) -> io::Result<()> {
-        let mut raw = Raw::shake(&self.target, &mut self.rng).await?;
+        let mut raw = RawConnection::handshake(&self.target, &mut self.rng).await?;
         if self.below(2) == 0 {
-            until_closed(&mut raw.stream, HELD).await;
+            until_closed(&mut raw.stream, HANDSHAKE_WAIT).await;
         }
         Ok(())
     }
 
     pub(crate) async fn mutant_hello(&mut self) -> io::Result<()> {
-        let mut raw = Raw::shake(&self.target, &mut self.rng).await?;
+        let mut raw = RawConnection::handshake(&self.target, &mut self.rng).await?;
         let hello = if self.below(2) == 0 {
             self.mutant("hello")
         } else {
@@ -90,15 +90,15 @@ impl Attacker {
 }
 
 /// A connection whose keys are agreed, and whose frames may hold anything.
-pub(crate) struct Raw {
+pub(crate) struct RawConnection {
     pub(crate) stream: TcpStream,
     pub(crate) sealer: Sealer,
     us: RelayKey,
 }
 
-impl Raw {
+impl RawConnection {
     /// Agrees on keys under a new name.
-    pub(crate) async fn shake(target: &Target, rng: &mut ChaCha20Rng) -> io::Result<Self> {
+    pub(crate) async fn handshake(target: &TargetNode, rng: &mut ChaCha20Rng) -> io::Result<Self> {
         let key = new_key(rng);
         let us = key.public();
         let initiator = Initiator::new(key, target.key, rng).unwrap();
@@ -119,13 +119,13 @@ impl Raw {
                 }
             }
         };
-        let sealer = timeout(HELD, read).await??;
+        let sealer = timeout(HANDSHAKE_WAIT, read).await??;
         Ok(Self { stream, sealer, us })
     }
 
     /// The same, and a good introduction.
-    pub(crate) async fn open(target: &Target, rng: &mut ChaCha20Rng) -> io::Result<Self> {
-        let mut raw = Self::shake(target, rng).await?;
+    pub(crate) async fn with_hello(target: &TargetNode, rng: &mut ChaCha20Rng) -> io::Result<Self> {
+        let mut raw = Self::handshake(target, rng).await?;
         let hello = raw.hello();
         raw.frame(0, &hello).await?;
         Ok(raw)
@@ -150,4 +150,4 @@ impl Raw {
 }
 
 /// Longer than the node lets a handshake take.
-const HELD: Duration = Duration::from_secs(7);
+const HANDSHAKE_WAIT: Duration = Duration::from_secs(7);

@@ -17,20 +17,20 @@ use whisht::link::{
 };
 use whisht::onion_wire::OnionMessage;
 
-use crate::arena::Target;
+use crate::testbed::TargetNode;
 
 /// An open link.
-pub(crate) struct Wire {
+pub(crate) struct PeerConnection {
     pub(crate) link: Link,
     pub(crate) stream: TcpStream,
     rng: ChaCha20Rng,
     us: RelayKey,
 }
 
-impl Wire {
+impl PeerConnection {
     /// Connects under a new key and introduces itself.
     pub(crate) async fn open(
-        target: &Target,
+        target: &TargetNode,
         rng: &mut ChaCha20Rng,
         capabilities: &[Capability],
     ) -> io::Result<Self> {
@@ -53,26 +53,26 @@ impl Wire {
         let link = Link::dial(config, key, target.key, rng, Instant::ZERO).unwrap();
         let mut seed = [0; 32];
         rng.fill_bytes(&mut seed);
-        let mut wire = Self {
+        let mut connection = Self {
             link,
             stream,
             rng: ChaCha20Rng::from_seed(seed),
             us,
         };
-        wire.flush().await?;
-        match timeout(PATIENCE, wire.next()).await? {
-            Some(LinkEvent::Connected { .. }) => Ok(wire),
+        connection.flush().await?;
+        match timeout(IO_TIMEOUT, connection.next()).await? {
+            Some(LinkEvent::Connected { .. }) => Ok(connection),
             _ => Err(ErrorKind::ConnectionRefused.into()),
         }
     }
 
     /// Our key.
-    pub(crate) const fn us(&self) -> RelayKey {
+    pub(crate) const fn own_key(&self) -> RelayKey {
         self.us
     }
 
     /// Says one thing, compressed as it should be.
-    pub(crate) async fn say(
+    pub(crate) async fn send(
         &mut self,
         capability: Capability,
         code: u16,
@@ -82,13 +82,13 @@ impl Wire {
             .send(Priority::Gossip, capability, code, payload, Packing::Snappy)
             .map_err(io::Error::other)?;
         self.flush().await?;
-        self.skim()
+        self.drain_pending()
     }
 
     /// Says one thing of `onion/1`.
-    pub(crate) async fn dark(&mut self, message: &OnionMessage) -> io::Result<()> {
+    pub(crate) async fn send_onion(&mut self, message: &OnionMessage) -> io::Result<()> {
         let body = message.encode().unwrap();
-        self.say(Capability::ONION_1, message.code().into(), body)
+        self.send(Capability::ONION_1, message.code().into(), body)
             .await
     }
 
@@ -122,12 +122,12 @@ impl Wire {
     }
 
     /// Reads and forgets for so long, or until the node hangs up.
-    pub(crate) async fn linger(&mut self, time: Duration) {
+    pub(crate) async fn drain_for(&mut self, time: Duration) {
         let _over = timeout(time, async { while self.next().await.is_some() {} }).await;
     }
 
     /// Reads what has come and forgets it; an error if the node has hung up.
-    fn skim(&mut self) -> io::Result<()> {
+    fn drain_pending(&mut self) -> io::Result<()> {
         let mut buffer = [0; 16_384];
         loop {
             match self.stream.try_read(&mut buffer) {
@@ -153,13 +153,13 @@ pub(crate) fn new_key(rng: &mut ChaCha20Rng) -> Arc<LinkKey> {
 }
 
 /// A connection on which nothing was said.
-pub(crate) async fn connect(target: &Target) -> io::Result<TcpStream> {
-    timeout(PATIENCE, TcpStream::connect(target.addr)).await?
+pub(crate) async fn connect(target: &TargetNode) -> io::Result<TcpStream> {
+    timeout(IO_TIMEOUT, TcpStream::connect(target.addr)).await?
 }
 
 /// Writes, unless the node takes nothing for a while.
 pub(crate) async fn write(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
-    timeout(PATIENCE, stream.write_all(bytes)).await?
+    timeout(IO_TIMEOUT, stream.write_all(bytes)).await?
 }
 
 /// Waits until the node hangs up, for so long at the most.
@@ -170,4 +170,4 @@ pub(crate) async fn until_closed(stream: &mut TcpStream, time: Duration) {
 }
 
 /// How long an attacker waits for the node.
-const PATIENCE: Duration = Duration::from_secs(8);
+const IO_TIMEOUT: Duration = Duration::from_secs(8);

@@ -13,12 +13,12 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-use crate::crowd::Attacker;
-use crate::wire::{until_closed, write};
+use crate::attackers::Attacker;
+use crate::connection::{until_closed, write};
 
 impl Attacker {
-    pub(crate) async fn door_noise(&mut self) -> io::Result<()> {
-        let mut stream = self.door().await?;
+    pub(crate) async fn http_noise(&mut self) -> io::Result<()> {
+        let mut stream = self.connect_http().await?;
         match self.below(4) {
             0 => write(&mut stream, &self.junk(8_192)).await?,
             // A head without an end.
@@ -43,32 +43,32 @@ impl Attacker {
         Ok(())
     }
 
-    pub(crate) async fn door_mutants(&mut self) -> io::Result<()> {
+    pub(crate) async fn http_mutants(&mut self) -> io::Result<()> {
         for _ in 0..20 {
             let body = self.mutant_request();
             let mut request = self.post(&body);
             if self.below(3) == 0 {
                 request = self.mutate(&request);
             }
-            let mut stream = self.door().await?;
+            let mut stream = self.connect_http().await?;
             write(&mut stream, &request).await?;
             until_closed(&mut stream, Duration::from_millis(50)).await;
         }
         Ok(())
     }
 
-    pub(crate) async fn door_haste(&mut self) -> io::Result<()> {
+    pub(crate) async fn http_flood(&mut self) -> io::Result<()> {
         let request = self.request().to_string();
         let many = self.post(request.as_bytes()).repeat(64);
-        let mut stream = self.door().await?;
+        let mut stream = self.connect_http().await?;
         for _ in 0..20 {
             timeout(Duration::from_secs(2), stream.write_all(&many)).await??;
         }
         Ok(())
     }
 
-    pub(crate) async fn socket_mutants(&mut self) -> io::Result<()> {
-        let mut socket = self.socket().await?;
+    pub(crate) async fn websocket_mutants(&mut self) -> io::Result<()> {
+        let mut socket = self.connect_websocket().await?;
         for _ in 0..30 {
             let request = self.mutant_request();
             let message = match self.below(4) {
@@ -86,8 +86,8 @@ impl Attacker {
         Ok(())
     }
 
-    pub(crate) async fn socket_deaf(&mut self) -> io::Result<()> {
-        let mut socket = self.socket().await?;
+    pub(crate) async fn websocket_never_reads(&mut self) -> io::Result<()> {
+        let mut socket = self.connect_websocket().await?;
         let ask = |method: &str, params: Value| {
             let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
             Message::text(request.to_string())
@@ -108,13 +108,13 @@ impl Attacker {
         Ok(())
     }
 
-    async fn door(&self) -> io::Result<TcpStream> {
-        TcpStream::connect(self.target.door).await
+    async fn connect_http(&self) -> io::Result<TcpStream> {
+        TcpStream::connect(self.target.rpc).await
     }
 
-    async fn socket(&self) -> io::Result<WebSocketStream<TcpStream>> {
-        let stream = self.door().await?;
-        let url = format!("ws://{}", self.target.door);
+    async fn connect_websocket(&self) -> io::Result<WebSocketStream<TcpStream>> {
+        let stream = self.connect_http().await?;
+        let url = format!("ws://{}", self.target.rpc);
         let mut request = url.into_client_request().unwrap();
         let shown = format!("Bearer {}", self.target.token).parse().unwrap();
         request.headers_mut().insert("authorization", shown);

@@ -12,11 +12,11 @@ use tokio::time::{sleep, timeout};
 use whisht::endpoint::{Endpoint, PeerAddr};
 use whisht::shell::rpc::RpcClient;
 
-use crate::gauge::Usage;
 use crate::node::NodeProcess;
+use crate::resource_usage::ResourceUsage;
 
 /// Everybody but the attackers.
-pub(crate) struct Arena {
+pub(crate) struct Testbed {
     scratch: TempDir,
     victim: NodeProcess,
     ann: NodeProcess,
@@ -24,17 +24,17 @@ pub(crate) struct Arena {
 }
 
 /// What an attacker knows of the node: what everybody may know, and what a local program can see.
-pub(crate) struct Target {
+pub(crate) struct TargetNode {
     pub(crate) addr: SocketAddr,
     pub(crate) key: RelayKey,
     pub(crate) network: NetworkId,
     pub(crate) ipc: PathBuf,
     /// Where JSON-RPC is served over HTTP and WebSocket.
-    pub(crate) door: SocketAddr,
+    pub(crate) rpc: SocketAddr,
     pub(crate) token: String,
 }
 
-impl Arena {
+impl Testbed {
     /// Starts all three, and waits until the honest nodes are peers of the one in the middle.
     pub(crate) async fn start() -> Self {
         let scratch = tempfile::tempdir().unwrap();
@@ -49,14 +49,14 @@ impl Arena {
             NodeProcess::start(scratch.path(), name, &args)
         };
         let (ann, ben) = (honest("ann"), honest("ben"));
-        let arena = Self {
+        let testbed = Self {
             victim,
             ann,
             ben,
             scratch,
         };
-        let mut client = arena.client().await;
-        for honest in [&arena.ann, &arena.ben] {
+        let mut client = testbed.client().await;
+        for honest in [&testbed.ann, &testbed.ben] {
             // Strangers cannot keep out whom the user named.
             let peer = json!([honest.enode()]);
             client.call("whisht_addPeer", peer).await.unwrap();
@@ -64,22 +64,22 @@ impl Arena {
         while peers(&mut client).await < 2 {
             sleep(Duration::from_millis(100)).await;
         }
-        arena
+        testbed
     }
 
-    pub(crate) fn target(&self) -> Arc<Target> {
+    pub(crate) fn target(&self) -> Arc<TargetNode> {
         let PeerAddr { key, endpoint } = self.victim.enode().parse().unwrap();
         let Endpoint::Tcp(addr) = endpoint else {
             panic!("it listens on TCP")
         };
         let said = |name: &str| self.victim.banner()[name].as_str().unwrap();
-        let (door, token) = (said("http"), said("rpc_token"));
-        Arc::new(Target {
+        let (rpc, token) = (said("http"), said("rpc_token"));
+        Arc::new(TargetNode {
             addr,
             key,
             network: NetworkId::new(Profile::Local, "processes"),
-            ipc: socket(&self.victim),
-            door: door.strip_prefix("http://").unwrap().parse().unwrap(),
+            ipc: ipc_socket(&self.victim),
+            rpc: rpc.strip_prefix("http://").unwrap().parse().unwrap(),
             token: std::fs::read_to_string(token).unwrap(),
         })
     }
@@ -96,7 +96,7 @@ impl Arena {
 
     /// A line to the node under attack, for its owner.
     pub(crate) async fn client(&self) -> RpcClient {
-        RpcClient::connect(&socket(&self.victim)).await.unwrap()
+        RpcClient::connect(&ipc_socket(&self.victim)).await.unwrap()
     }
 
     /// What a node wrote to its standard error.
@@ -106,17 +106,17 @@ impl Arena {
 
     /// When all attackers are gone, so is everything they made the node hold, but for memory that
     /// the allocator keeps.
-    pub(crate) async fn is_as_before(&self, quiet: &Usage) {
+    pub(crate) async fn assert_recovered(&self, quiet: &ResourceUsage) {
         let mut client = self.client().await;
         let calm = async {
             while peers(&mut client).await > 2
-                || Usage::of(self).descriptors > quiet.descriptors + 2
+                || ResourceUsage::of(self).descriptors > quiet.descriptors + 2
             {
                 sleep(Duration::from_millis(200)).await;
             }
         };
-        if timeout(AFTERMATH, calm).await.is_err() {
-            let now = Usage::of(self);
+        if timeout(RECOVERY_TIMEOUT, calm).await.is_err() {
+            let now = ResourceUsage::of(self);
             panic!(
                 "{} peers and {} descriptors are left, {} before the attack",
                 peers(&mut client).await,
@@ -127,7 +127,7 @@ impl Arena {
     }
 
     /// The archive still answers, and what the honest nodes said is in it.
-    pub(crate) fn gives_mail_out(&self) {
+    pub(crate) fn assert_serves_mail(&self) {
         let fetch = ["mail", "fetch", "--from", self.victim.enode(), "--json"];
         let output = self.ann.run(&[&fetch[..], &["--since", "1h"]].concat());
         let said = String::from_utf8_lossy(&output.stderr);
@@ -138,7 +138,7 @@ impl Arena {
     }
 
     /// Nothing that a stranger did made the node think that it is broken itself.
-    pub(crate) fn logged_no_bug(&self) {
+    pub(crate) fn assert_no_bug_logged(&self) {
         for name in ["victim", "ann", "ben"] {
             let log = std::fs::read_to_string(self.log(name)).unwrap();
             for sign in ["panicked", "this is a bug"] {
@@ -155,7 +155,7 @@ async fn peers(client: &mut RpcClient) -> u64 {
 }
 
 /// A node's local socket.
-pub(crate) fn socket(node: &NodeProcess) -> PathBuf {
+pub(crate) fn ipc_socket(node: &NodeProcess) -> PathBuf {
     node.dir().join("whisht.ipc")
 }
 
@@ -174,4 +174,4 @@ const SERVICES: [&str; 8] = [
     "net,shh,web3,whisht",
 ];
 /// How long the node may take to notice that its attackers are gone.
-const AFTERMATH: Duration = Duration::from_secs(60);
+const RECOVERY_TIMEOUT: Duration = Duration::from_secs(60);

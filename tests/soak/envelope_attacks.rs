@@ -11,64 +11,69 @@ use whisht::gossip::packet::{MinPow, code, outgoing, v5};
 use whisht::link::Capability;
 use whisht::pow::{Generations, PowJob};
 
-use crate::crowd::Attacker;
-use crate::wire::Wire;
+use crate::attackers::Attacker;
+use crate::connection::PeerConnection;
 
 impl Attacker {
     pub(crate) async fn mutant_shh(&mut self) -> io::Result<()> {
         for _ in 0..8 {
-            let mut wire = self.peer().await?;
+            let mut connection = self.peer().await?;
             for _ in 0..10 {
                 let input = self.mutant("shh_packet");
                 let Some((&code, payload)) = input.split_first() else {
                     continue;
                 };
-                if shh(&mut wire, code % 128, payload.to_vec()).await.is_err() {
+                if shh(&mut connection, code % 128, payload.to_vec())
+                    .await
+                    .is_err()
+                {
                     break;
                 }
-                wire.linger(Duration::from_millis(10)).await;
+                connection.drain_for(Duration::from_millis(10)).await;
             }
         }
         Ok(())
     }
 
-    pub(crate) async fn mutant_old(&mut self) -> io::Result<()> {
+    pub(crate) async fn mutant_shh5(&mut self) -> io::Result<()> {
         let old = Capability::SHH_5;
         for _ in 0..8 {
-            let mut wire = Wire::open(&self.target, &mut self.rng, &[old]).await?;
-            wire.say(old, v5::code::STATUS.into(), v5::status()).await?;
+            let mut connection = PeerConnection::open(&self.target, &mut self.rng, &[old]).await?;
+            connection
+                .send(old, v5::code::STATUS.into(), v5::status())
+                .await?;
             for _ in 0..10 {
                 let input = self.mutant("shh5_packet");
                 let Some((&code, payload)) = input.split_first() else {
                     continue;
                 };
-                let said = wire.say(old, u16::from(code % 64), payload.to_vec());
+                let said = connection.send(old, u16::from(code % 64), payload.to_vec());
                 if said.await.is_err() {
                     break;
                 }
-                wire.linger(Duration::from_millis(10)).await;
+                connection.drain_for(Duration::from_millis(10)).await;
             }
         }
         Ok(())
     }
 
     pub(crate) async fn oversized(&mut self) -> io::Result<()> {
-        let mut wire = self.peer().await?;
+        let mut connection = self.peer().await?;
         let code = [code::MESSAGES, code::BLOOM_EXCHANGE, code::P2P_MESSAGE, 40][self.below(4)];
         let payload = vec![0xc1; (1 << 20) + self.below(900_000)];
-        shh(&mut wire, code, payload).await?;
-        wire.linger(Duration::from_secs(1)).await;
+        shh(&mut connection, code, payload).await?;
+        connection.drain_for(Duration::from_secs(1)).await;
         Ok(())
     }
 
     pub(crate) async fn low_pow(&mut self) -> io::Result<()> {
         let envelopes: Vec<_> = (0..200)
-            .map(|_| self.unworthy(600, UNTIL_TOMORROW))
+            .map(|_| self.envelope_without_pow(600, ONE_DAY))
             .collect();
-        self.bring(&envelopes).await
+        self.send_envelopes(&envelopes).await
     }
 
-    pub(crate) async fn untimely(&mut self) -> io::Result<()> {
+    pub(crate) async fn bad_expiry(&mut self) -> io::Result<()> {
         let now = unix_now().0;
         let envelopes: Vec<_> = (0..200)
             .map(|_| {
@@ -84,33 +89,33 @@ impl Attacker {
                 .with_nonce(self.rng.next_u64())
             })
             .collect();
-        self.bring(&envelopes).await
+        self.send_envelopes(&envelopes).await
     }
 
     pub(crate) async fn flood(&mut self) -> io::Result<()> {
         let (len, ttl) = ([100, 600, 600, 9_000][self.below(4)], 20);
-        let envelopes: Vec<_> = (0..100).map(|_| self.worthy(len, ttl)).collect();
-        self.bring(&envelopes).await
+        let envelopes: Vec<_> = (0..100).map(|_| self.envelope_with_pow(len, ttl)).collect();
+        self.send_envelopes(&envelopes).await
     }
 
     pub(crate) async fn repetition(&mut self) -> io::Result<()> {
-        let envelope = self.worthy(600, 60);
-        let mut wire = self.peer().await?;
+        let envelope = self.envelope_with_pow(600, 60);
+        let mut connection = self.peer().await?;
         let same = outgoing::messages(&vec![envelope; 100]);
         for _ in 0..20 {
-            shh(&mut wire, code::MESSAGES, same.clone()).await?;
+            shh(&mut connection, code::MESSAGES, same.clone()).await?;
         }
         Ok(())
     }
 
-    pub(crate) async fn fickle(&mut self) -> io::Result<()> {
-        let mut wire = self.peer().await?;
+    pub(crate) async fn policy_flapping(&mut self) -> io::Result<()> {
+        let mut connection = self.peer().await?;
         for _ in 0..500 {
             if self.below(2) == 0 {
                 let mut bloom = Bloom::FULL;
                 self.rng.fill_bytes(&mut bloom.0);
                 shh(
-                    &mut wire,
+                    &mut connection,
                     code::BLOOM_EXCHANGE,
                     outgoing::bloom_exchange(&bloom),
                 )
@@ -118,29 +123,29 @@ impl Attacker {
             } else {
                 let min_pow = MinPow::new(f64::from(self.rng.next_u32()) / 1e9).unwrap();
                 shh(
-                    &mut wire,
+                    &mut connection,
                     code::POW_REQUIREMENT,
                     outgoing::pow_requirement(min_pow),
                 )
                 .await?;
             }
         }
-        wire.linger(Duration::from_secs(2)).await;
+        connection.drain_for(Duration::from_secs(2)).await;
         Ok(())
     }
 
     /// Brings envelopes in packets of a few.
-    async fn bring(&mut self, envelopes: &[Envelope]) -> io::Result<()> {
-        let mut wire = self.peer().await?;
+    async fn send_envelopes(&mut self, envelopes: &[Envelope]) -> io::Result<()> {
+        let mut connection = self.peer().await?;
         for some in envelopes.chunks(5) {
-            shh(&mut wire, code::MESSAGES, outgoing::messages(some)).await?;
+            shh(&mut connection, code::MESSAGES, outgoing::messages(some)).await?;
         }
-        wire.linger(Duration::from_secs(1)).await;
+        connection.drain_for(Duration::from_secs(1)).await;
         Ok(())
     }
 
     /// An envelope that is nobody's, worth just what the node asks.
-    pub(crate) fn worthy(&mut self, data: usize, ttl: u32) -> Envelope {
+    pub(crate) fn envelope_with_pow(&mut self, data: usize, ttl: u32) -> Envelope {
         let unmined = self.unmined(data, ttl);
         let job = PowJob::for_minimum(&unmined, Generations::Modern, MIN_POW).unwrap();
         let mut search = job.search(&mut self.rng);
@@ -152,7 +157,7 @@ impl Attacker {
     }
 
     /// One that nobody worked for.
-    fn unworthy(&mut self, data: usize, ttl: u32) -> Envelope {
+    fn envelope_without_pow(&mut self, data: usize, ttl: u32) -> Envelope {
         self.unmined(data, ttl).with_nonce(self.rng.next_u64())
     }
 
@@ -170,8 +175,14 @@ impl Attacker {
     }
 }
 
-pub(crate) async fn shh(wire: &mut Wire, code: u8, payload: Vec<u8>) -> io::Result<()> {
-    wire.say(Capability::SHH_6, code.into(), payload).await
+pub(crate) async fn shh(
+    connection: &mut PeerConnection,
+    code: u8,
+    payload: Vec<u8>,
+) -> io::Result<()> {
+    connection
+        .send(Capability::SHH_6, code.into(), payload)
+        .await
 }
 
 /// What the wall clock says.
@@ -183,4 +194,4 @@ pub(crate) fn unix_now() -> UnixSecs {
 /// What a node of the profile `local` asks for.
 const MIN_POW: f64 = 0.002;
 /// So long a life makes the least work too little.
-const UNTIL_TOMORROW: u32 = 86_400;
+const ONE_DAY: u32 = 86_400;

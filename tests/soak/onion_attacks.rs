@@ -10,30 +10,34 @@ use whisht::envelope::EnvelopeHash;
 use whisht::link::Capability;
 use whisht::onion_wire::OnionMessage;
 
-use crate::crowd::Attacker;
-use crate::envelopes::unix_now;
+use crate::attackers::Attacker;
+use crate::envelope_attacks::unix_now;
 
 impl Attacker {
-    pub(crate) async fn mutant_dark(&mut self) -> io::Result<()> {
+    pub(crate) async fn mutant_onion(&mut self) -> io::Result<()> {
         for _ in 0..8 {
-            let mut wire = self.peer().await?;
+            let mut connection = self.peer().await?;
             for _ in 0..10 {
                 let input = self.mutant("onion_packet");
                 let Some((&code, payload)) = input.split_first() else {
                     continue;
                 };
                 let (code, payload) = (u16::from(code % 16), payload.to_vec());
-                if wire.say(Capability::ONION_1, code, payload).await.is_err() {
+                if connection
+                    .send(Capability::ONION_1, code, payload)
+                    .await
+                    .is_err()
+                {
                     break;
                 }
-                wire.linger(Duration::from_millis(10)).await;
+                connection.drain_for(Duration::from_millis(10)).await;
             }
         }
         Ok(())
     }
 
     pub(crate) async fn cells(&mut self) -> io::Result<()> {
-        let mut wire = self.peer().await?;
+        let mut connection = self.peer().await?;
         let mut cell = Box::new([0; CELL_LEN]);
         for number in 0..300 {
             // Every third is the one before it.
@@ -43,24 +47,26 @@ impl Attacker {
                 let len = noise.len().min(CELL_LEN);
                 cell[..len].copy_from_slice(&noise[..len]);
             }
-            wire.dark(&OnionMessage::Cell(cell.clone())).await?;
+            connection
+                .send_onion(&OnionMessage::Cell(cell.clone()))
+                .await?;
         }
-        wire.linger(Duration::from_secs(1)).await;
+        connection.drain_for(Duration::from_secs(1)).await;
         Ok(())
     }
 
     pub(crate) async fn stems(&mut self) -> io::Result<()> {
-        let mut wire = self.peer().await?;
+        let mut connection = self.peer().await?;
         for _ in 0..100 {
-            let envelope = self.worthy(400, 60);
-            wire.dark(&OnionMessage::Stem(envelope)).await?;
+            let envelope = self.envelope_with_pow(400, 60);
+            connection.send_onion(&OnionMessage::Stem(envelope)).await?;
         }
-        wire.linger(Duration::from_secs(1)).await;
+        connection.drain_for(Duration::from_secs(1)).await;
         Ok(())
     }
 
     pub(crate) async fn hashes(&mut self) -> io::Result<()> {
-        let mut wire = self.peer().await?;
+        let mut connection = self.peer().await?;
         for number in 0..40 {
             let mut hashes = vec![EnvelopeHash([0; 32]); 256];
             for hash in &mut hashes {
@@ -70,14 +76,14 @@ impl Attacker {
                 0 => OnionMessage::Announce(hashes),
                 _ => OnionMessage::GetEnvelopes(hashes),
             };
-            wire.dark(&message).await?;
+            connection.send_onion(&message).await?;
         }
-        wire.linger(Duration::from_secs(1)).await;
+        connection.drain_for(Duration::from_secs(1)).await;
         Ok(())
     }
 
     pub(crate) async fn descriptors(&mut self) -> io::Result<()> {
-        let mut wire = self.peer().await?;
+        let mut connection = self.peer().await?;
         for _ in 0..60 {
             let epoch = Epoch(Epoch::at(unix_now()).0 + u32::try_from(self.below(3)).unwrap());
             let message = match self.below(3) {
@@ -93,13 +99,13 @@ impl Attacker {
                 1 => OnionMessage::Descriptors(vec![vec![0xc1, 0x80]; 60]),
                 _ => {
                     let raw = self.mutant("descriptor");
-                    wire.say(Capability::ONION_1, 1, raw).await?;
+                    connection.send(Capability::ONION_1, 1, raw).await?;
                     continue;
                 }
             };
-            wire.dark(&message).await?;
+            connection.send_onion(&message).await?;
         }
-        wire.linger(Duration::from_secs(1)).await;
+        connection.drain_for(Duration::from_secs(1)).await;
         Ok(())
     }
 }

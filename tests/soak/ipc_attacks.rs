@@ -8,11 +8,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use crate::crowd::Attacker;
+use crate::attackers::Attacker;
 
 impl Attacker {
-    pub(crate) async fn local_noise(&mut self) -> io::Result<()> {
-        let mut stream = self.local().await?;
+    pub(crate) async fn ipc_noise(&mut self) -> io::Result<()> {
+        let mut stream = self.connect_ipc().await?;
         let noise = match self.below(3) {
             0 => self.junk(4_096),
             1 => vec![b'['; self.below(100_000)],
@@ -23,8 +23,8 @@ impl Attacker {
         Ok(())
     }
 
-    pub(crate) async fn local_mutants(&mut self) -> io::Result<()> {
-        let mut stream = self.local().await?;
+    pub(crate) async fn ipc_mutants(&mut self) -> io::Result<()> {
+        let mut stream = self.connect_ipc().await?;
         for _ in 0..30 {
             let request = self.request();
             let request = self.mutate(request.to_string().as_bytes());
@@ -34,8 +34,8 @@ impl Attacker {
         Ok(())
     }
 
-    pub(crate) async fn local_haste(&mut self) -> io::Result<()> {
-        let mut stream = self.local().await?;
+    pub(crate) async fn ipc_flood(&mut self) -> io::Result<()> {
+        let mut stream = self.connect_ipc().await?;
         let many = json!(vec![self.request(); 64]).to_string();
         for _ in 0..20 {
             timeout(Duration::from_secs(2), stream.write_all(many.as_bytes())).await??;
@@ -43,8 +43,8 @@ impl Attacker {
         Ok(())
     }
 
-    pub(crate) async fn local_giant(&mut self) -> io::Result<()> {
-        let mut stream = self.local().await?;
+    pub(crate) async fn ipc_oversized(&mut self) -> io::Result<()> {
+        let mut stream = self.connect_ipc().await?;
         stream.write_all(b"[\"").await?;
         for _ in 0..48 {
             stream.write_all(&vec![b'x'; 65_536]).await?;
@@ -53,7 +53,7 @@ impl Attacker {
         Ok(())
     }
 
-    async fn local(&self) -> io::Result<UnixStream> {
+    async fn connect_ipc(&self) -> io::Result<UnixStream> {
         UnixStream::connect(&self.target.ipc).await
     }
 

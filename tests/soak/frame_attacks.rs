@@ -10,26 +10,30 @@ use whisht::gossip::packet::{MinPow, code, outgoing};
 use whisht::link::{Capability, DisconnectReason};
 use whisht::onion_wire::OnionMessage;
 
-use crate::crowd::Attacker;
-use crate::envelopes::unix_now;
-use crate::strangers::Raw;
-use crate::wire::{Wire, until_closed, write};
+use crate::attackers::Attacker;
+use crate::connection::{PeerConnection, until_closed, write};
+use crate::envelope_attacks::unix_now;
+use crate::handshake_attacks::RawConnection;
 
 impl Attacker {
     /// A peer that has said all that a peer must.
-    pub(crate) async fn peer(&mut self) -> io::Result<Wire> {
+    pub(crate) async fn peer(&mut self) -> io::Result<PeerConnection> {
         let capabilities = [Capability::ONION_1, Capability::SHH_6];
-        let mut wire = Wire::open(&self.target, &mut self.rng, &capabilities).await?;
+        let mut connection =
+            PeerConnection::open(&self.target, &mut self.rng, &capabilities).await?;
         let (network, epoch) = (self.target.network, Epoch::at(unix_now()));
-        wire.dark(&OnionMessage::Status { network, epoch }).await?;
-        let status = outgoing::status(MinPow::ZERO, &Bloom::FULL, false);
-        wire.say(Capability::SHH_6, code::STATUS.into(), status)
+        connection
+            .send_onion(&OnionMessage::Status { network, epoch })
             .await?;
-        Ok(wire)
+        let status = outgoing::status(MinPow::ZERO, &Bloom::FULL, false);
+        connection
+            .send(Capability::SHH_6, code::STATUS.into(), status)
+            .await?;
+        Ok(connection)
     }
 
     pub(crate) async fn broken_frames(&mut self) -> io::Result<()> {
-        let mut raw = Raw::open(&self.target, &mut self.rng).await?;
+        let mut raw = RawConnection::with_hello(&self.target, &mut self.rng).await?;
         let wire = if self.below(2) == 0 {
             self.junk(4_096)
         } else {
@@ -46,7 +50,7 @@ impl Attacker {
     }
 
     pub(crate) async fn unfinished_frame(&mut self) -> io::Result<()> {
-        let mut raw = Raw::open(&self.target, &mut self.rng).await?;
+        let mut raw = RawConnection::with_hello(&self.target, &mut self.rng).await?;
         let len = 2_000_000 + self.below(400_000);
         let mut wire = raw.seal(SHH_MESSAGES, &vec![0; len]);
         wire.truncate(1_900_000);
@@ -56,7 +60,7 @@ impl Attacker {
     }
 
     pub(crate) async fn snappy_bomb(&mut self) -> io::Result<()> {
-        let mut raw = Raw::open(&self.target, &mut self.rng).await?;
+        let mut raw = RawConnection::with_hello(&self.target, &mut self.rng).await?;
         let bomb = match self.below(3) {
             // It says four gigabytes.
             0 => [&[0xff, 0xff, 0xff, 0xff, 0x0f][..], &self.junk(1_000)].concat(),
@@ -76,7 +80,7 @@ impl Attacker {
     }
 
     pub(crate) async fn pings(&mut self) -> io::Result<()> {
-        let mut raw = Raw::open(&self.target, &mut self.rng).await?;
+        let mut raw = RawConnection::with_hello(&self.target, &mut self.rng).await?;
         // An empty list as one Snappy literal. Nobody reads the answers.
         let mut wire = Vec::new();
         for _ in 0..5_000 {
@@ -87,24 +91,25 @@ impl Attacker {
         Ok(())
     }
 
-    pub(crate) async fn quitter(&mut self) -> io::Result<()> {
-        let mut wire = self.peer().await?;
-        let envelope = self.worthy(100, 60);
-        wire.say(
-            Capability::SHH_6,
-            code::MESSAGES.into(),
-            outgoing::messages(&[envelope]),
-        )
-        .await?;
+    pub(crate) async fn early_disconnect(&mut self) -> io::Result<()> {
+        let mut connection = self.peer().await?;
+        let envelope = self.envelope_with_pow(100, 60);
+        connection
+            .send(
+                Capability::SHH_6,
+                code::MESSAGES.into(),
+                outgoing::messages(&[envelope]),
+            )
+            .await?;
         match self.below(3) {
-            0 => wire.leave(DisconnectReason::Quitting).await,
-            1 => wire.stream.set_zero_linger(),
+            0 => connection.leave(DisconnectReason::Quitting).await,
+            1 => connection.stream.set_zero_linger(),
             _ => Ok(()),
         }
     }
 
-    pub(crate) async fn deaf(&mut self) -> io::Result<()> {
-        let mut wire = self.peer().await?;
+    pub(crate) async fn never_reads(&mut self) -> io::Result<()> {
+        let mut connection = self.peer().await?;
         let question = OnionMessage::GetDescriptors {
             epoch: Epoch::at(unix_now()),
             bucket: None,
@@ -117,12 +122,13 @@ impl Attacker {
                 whisht::link::Priority::Control,
                 whisht::link::Packing::Snappy,
             );
-            let sent = wire
-                .link
-                .send(priority, Capability::ONION_1, code, body.clone(), packing);
+            let sent =
+                connection
+                    .link
+                    .send(priority, Capability::ONION_1, code, body.clone(), packing);
             sent.map_err(io::Error::other)?;
         }
-        wire.flush().await?;
+        connection.flush().await?;
         sleep(Duration::from_secs(10)).await;
         Ok(())
     }

@@ -12,13 +12,13 @@ use whisht::link::{Capability, Packing, Priority};
 use whisht::mail::RequestId;
 use whisht::mail::request::{Limit, MailRequest};
 
-use crate::crowd::Attacker;
-use crate::envelopes::{shh, unix_now};
+use crate::attackers::Attacker;
+use crate::envelope_attacks::{shh, unix_now};
 
 impl Attacker {
-    pub(crate) async fn mutant_mail(&mut self) -> io::Result<()> {
+    pub(crate) async fn mutant_mail_request(&mut self) -> io::Result<()> {
         for _ in 0..4 {
-            let mut wire = self.peer().await?;
+            let mut connection = self.peer().await?;
             for _ in 0..10 {
                 let input = self.mutant("mail_request");
                 let Some((&form, payload)) = input.split_first() else {
@@ -28,37 +28,38 @@ impl Attacker {
                     2 => code::P2P_SYNC_REQUEST,
                     _ => code::P2P_REQUEST,
                 };
-                if shh(&mut wire, code, payload.to_vec()).await.is_err() {
+                if shh(&mut connection, code, payload.to_vec()).await.is_err() {
                     break;
                 }
-                wire.linger(Duration::from_millis(10)).await;
+                connection.drain_for(Duration::from_millis(10)).await;
             }
         }
         Ok(())
     }
 
     /// Whoever waits between requests gets more of them answered.
-    pub(crate) async fn hungry_mail(&mut self) -> io::Result<()> {
-        let mut wire = self.peer().await?;
+    pub(crate) async fn mail_flood(&mut self) -> io::Result<()> {
+        let mut connection = self.peer().await?;
         for _ in 0..30 {
             let request = self.request_for_everything();
-            shh(&mut wire, code::P2P_REQUEST, request).await?;
-            wire.linger(Duration::from_millis(100)).await;
+            shh(&mut connection, code::P2P_REQUEST, request).await?;
+            connection.drain_for(Duration::from_millis(100)).await;
         }
         Ok(())
     }
 
-    pub(crate) async fn deaf_mail(&mut self) -> io::Result<()> {
-        let mut wire = self.peer().await?;
+    pub(crate) async fn mail_never_reads(&mut self) -> io::Result<()> {
+        let mut connection = self.peer().await?;
         for _ in 0..60 {
             let request = self.request_for_everything();
             let (priority, code) = (Priority::Gossip, code::P2P_REQUEST.into());
-            let sent = wire
-                .link
-                .send(priority, Capability::SHH_6, code, request, Packing::Snappy);
+            let sent =
+                connection
+                    .link
+                    .send(priority, Capability::SHH_6, code, request, Packing::Snappy);
             sent.map_err(io::Error::other)?;
         }
-        wire.flush().await?;
+        connection.flush().await?;
         sleep(Duration::from_secs(10)).await;
         Ok(())
     }

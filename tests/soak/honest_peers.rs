@@ -18,42 +18,42 @@ use whisht::link::{Capability, LinkEvent};
 use whisht::onion_wire::OnionMessage;
 use whisht::shell::rpc::RpcClient;
 
-use crate::arena::{Arena, Target, socket};
-use crate::envelopes::unix_now;
-use crate::wire::Wire;
+use crate::connection::PeerConnection;
+use crate::envelope_attacks::unix_now;
+use crate::testbed::{TargetNode, Testbed, ipc_socket};
 
-/// Two people who write to each other in turn.
-pub(crate) struct Pair {
-    people: [Person; 2],
+/// Two correspondents who write to each other in turn.
+pub(crate) struct MessageExchange {
+    correspondents: [Correspondent; 2],
     times: Vec<Duration>,
 }
 
 /// Somebody with a node.
-struct Person {
+struct Correspondent {
     client: RpcClient,
     key: String,
     /// The last message read.
     read: u64,
 }
 
-impl Pair {
-    pub(crate) async fn new(arena: &Arena) -> Self {
-        let [ann, ben] = arena.honest();
+impl MessageExchange {
+    pub(crate) async fn new(testbed: &Testbed) -> Self {
+        let [ann, ben] = testbed.honest();
         Self {
-            people: [
-                Person::new(&socket(ann)).await,
-                Person::new(&socket(ben)).await,
+            correspondents: [
+                Correspondent::new(&ipc_socket(ann)).await,
+                Correspondent::new(&ipc_socket(ben)).await,
             ],
             times: Vec::new(),
         }
     }
 
     /// Exchanges messages until `time` is over.
-    pub(crate) async fn talk(mut self, time: Duration) -> Self {
+    pub(crate) async fn run(mut self, time: Duration) -> Self {
         let end = Instant::now() + time;
         while Instant::now() < end {
             self.exchange().await;
-            sleep(BREATH).await;
+            sleep(SEND_INTERVAL).await;
         }
         self
     }
@@ -62,18 +62,21 @@ impl Pair {
     pub(crate) async fn exchange(&mut self) {
         let begun = Instant::now();
         let number = self.times.len();
-        let [one, other] = &mut self.people;
+        let [one, other] = &mut self.correspondents;
         let (writer, reader) = match number % 2 {
             0 => (one, other),
             _ => (other, one),
         };
         let text = hex::encode(format!("message number {number}"));
         let sent = writer.send(&reader.key, &text).await;
-        if timeout(PATIENCE, reader.receive(&text)).await.is_err() {
-            for person in &mut self.people {
-                person.tell_how_it_is().await;
+        if timeout(DELIVERY_TIMEOUT, reader.receive(&text))
+            .await
+            .is_err()
+        {
+            for correspondent in &mut self.correspondents {
+                correspondent.print_status().await;
             }
-            panic!("message number {number} did not arrive within {PATIENCE:?}");
+            panic!("message number {number} did not arrive within {DELIVERY_TIMEOUT:?}");
         }
         self.times.push(begun.elapsed());
         // It has arrived; that the sender has not seen it come back from two peers is of no matter.
@@ -81,7 +84,7 @@ impl Pair {
     }
 }
 
-impl Person {
+impl Correspondent {
     async fn new(socket: &std::path::Path) -> Self {
         let mut client = RpcClient::connect(socket).await.unwrap();
         let identity = json!([{"name": "desk", "password": ""}]);
@@ -94,12 +97,12 @@ impl Person {
     }
 
     async fn send(&mut self, to: &str, payload: &str) -> Value {
-        let letter = json!([{"to": to, "payload": payload, "level": "open", "life": 60}]);
-        self.client.call("whisht_send", letter).await.unwrap()
+        let message = json!([{"to": to, "payload": payload, "level": "open", "life": 60}]);
+        self.client.call("whisht_send", message).await.unwrap()
     }
 
     /// Prints what may explain that a message was lost.
-    async fn tell_how_it_is(&mut self) {
+    async fn print_status(&mut self) {
         for method in ["whisht_status", "whisht_peers"] {
             let told = self.client.call(method, json!([])).await.unwrap();
             println!("{method}: {told}");
@@ -126,7 +129,7 @@ impl Person {
     }
 }
 
-impl fmt::Display for Pair {
+impl fmt::Display for MessageExchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut times = self.times.clone();
         times.sort();
@@ -141,44 +144,45 @@ impl fmt::Display for Pair {
 
 /// A relay that has the node pass on cells which come back to it.
 pub(crate) struct CellEcho {
-    target: Arc<Target>,
+    target: Arc<TargetNode>,
     rng: ChaCha20Rng,
-    asked: usize,
-    answered: usize,
+    sent: usize,
+    returned: usize,
 }
 
 impl CellEcho {
-    pub(crate) fn new(target: &Arc<Target>, seed: u64) -> Self {
+    pub(crate) fn new(target: &Arc<TargetNode>, seed: u64) -> Self {
         Self {
             target: Arc::clone(target),
             rng: ChaCha20Rng::seed_from_u64(seed),
-            asked: 0,
-            answered: 0,
+            sent: 0,
+            returned: 0,
         }
     }
 
     /// Sends a cell now and then until `time` is over.
-    pub(crate) async fn keep_asking(mut self, time: Duration) -> Self {
+    pub(crate) async fn run(mut self, time: Duration) -> Self {
         let end = Instant::now() + time;
         while Instant::now() < end {
-            self.asked += 1;
-            if let Ok(Some(())) = timeout(CELL_PATIENCE, self.ask()).await {
-                self.answered += 1;
+            self.sent += 1;
+            if let Ok(Some(())) = timeout(CELL_TIMEOUT, self.send_one()).await {
+                self.returned += 1;
             }
-            sleep(BREATH).await;
+            sleep(SEND_INTERVAL).await;
         }
         self
     }
 
     /// One cell, on a connection of its own; `None` if it does not come back.
-    async fn ask(&mut self) -> Option<()> {
+    async fn send_one(&mut self) -> Option<()> {
         let only_cells = [Capability::ONION_1];
-        let mut wire = Wire::open(&self.target, &mut self.rng, &only_cells)
+        let mut connection = PeerConnection::open(&self.target, &mut self.rng, &only_cells)
             .await
             .ok()?;
         let epoch = Epoch::at(unix_now());
         let (network, bucket, have) = (self.target.network, None, Vec::new());
-        wire.dark(&OnionMessage::Status { network, epoch })
+        connection
+            .send_onion(&OnionMessage::Status { network, epoch })
             .await
             .ok()?;
         let question = OnionMessage::GetDescriptors {
@@ -186,12 +190,12 @@ impl CellEcho {
             bucket,
             have,
         };
-        wire.dark(&question).await.ok()?;
+        connection.send_onion(&question).await.ok()?;
 
         let terms = Requirements::new(network, Profile::Local);
         let id = self.target.key.id();
         let onion = loop {
-            let OnionMessage::Descriptors(raw) = wire.next_dark().await? else {
+            let OnionMessage::Descriptors(raw) = connection.next_onion().await? else {
                 continue;
             };
             let relays = raw
@@ -208,7 +212,7 @@ impl CellEcho {
         let hops = [
             Hop { id, onion },
             Hop {
-                id: wire.us().id(),
+                id: connection.own_key().id(),
                 onion: myself,
             },
         ];
@@ -218,36 +222,37 @@ impl CellEcho {
         });
         let delta = Payload::Drop.emit(&mut self.rng);
         let cell = seal(&mut self.rng, epoch, &layers, false, &delta).unwrap();
-        wire.dark(&OnionMessage::Cell(Box::new(*cell.as_bytes())))
+        connection
+            .send_onion(&OnionMessage::Cell(Box::new(*cell.as_bytes())))
             .await
             .ok()?;
         loop {
-            if let OnionMessage::Cell(_) = wire.next_dark().await? {
+            if let OnionMessage::Cell(_) = connection.next_onion().await? {
                 return Some(());
             }
         }
     }
 
     /// Fails unless nearly all came back. A connection may be hit by the door's rule for floods.
-    pub(crate) fn came_back(&self) {
+    pub(crate) fn assert_returned(&self) {
         assert!(
-            self.answered > 0 && self.answered * 10 >= self.asked * 9,
+            self.returned > 0 && self.returned * 10 >= self.sent * 9,
             "of {} cells {} came back",
-            self.asked,
-            self.answered
+            self.sent,
+            self.returned
         );
     }
 }
 
 impl fmt::Display for CellEcho {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cells: {} sent, {} came back", self.asked, self.answered)
+        write!(f, "cells: {} sent, {} came back", self.sent, self.returned)
     }
 }
 
-impl Wire {
+impl PeerConnection {
     /// The next message of `onion/1`; `None` if there will be none.
-    async fn next_dark(&mut self) -> Option<OnionMessage> {
+    async fn next_onion(&mut self) -> Option<OnionMessage> {
         loop {
             match self.next().await? {
                 LinkEvent::Message {
@@ -268,8 +273,8 @@ impl Wire {
 }
 
 /// How long anything may take: far more than it does, however busy the machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 /// The same for one cell that nobody delays.
-const CELL_PATIENCE: Duration = Duration::from_secs(10);
+const CELL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two messages.
-const BREATH: Duration = Duration::from_millis(200);
+const SEND_INTERVAL: Duration = Duration::from_millis(200);

@@ -8,11 +8,11 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::arena::{Arena, POOL_MB};
+use crate::testbed::{POOL_MB, Testbed};
 
 /// What a process uses.
 #[derive(Clone, Copy)]
-pub(crate) struct Usage {
+pub(crate) struct ResourceUsage {
     /// Bytes of memory.
     pub(crate) memory: usize,
     pub(crate) threads: usize,
@@ -22,10 +22,10 @@ pub(crate) struct Usage {
     pub(crate) disk: usize,
 }
 
-impl Usage {
+impl ResourceUsage {
     /// What the node under attack uses now.
-    pub(crate) fn of(arena: &Arena) -> Self {
-        let process = format!("/proc/{}", arena.victim().id());
+    pub(crate) fn of(testbed: &Testbed) -> Self {
+        let process = format!("/proc/{}", testbed.victim().id());
         let status = fs::read_to_string(format!("{process}/status")).expect("the node lives");
         let field = |name: &str| -> usize {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
@@ -36,13 +36,13 @@ impl Usage {
             memory: field("VmRSS:") * 1_024,
             threads: field("Threads:"),
             descriptors: fs::read_dir(format!("{process}/fd")).unwrap().count(),
-            disk: bytes_below(arena.victim().dir()) + bytes_below(&arena.log("victim")),
+            disk: bytes_below(testbed.victim().dir()) + bytes_below(&testbed.log("victim")),
         }
     }
 }
 
 /// The node's use of things over time.
-pub(crate) struct Gauge {
+pub(crate) struct UsageMonitor {
     attackers: usize,
     samples: Vec<Sample>,
 }
@@ -50,48 +50,48 @@ pub(crate) struct Gauge {
 /// One moment.
 struct Sample {
     at: Duration,
-    usage: Usage,
+    usage: ResourceUsage,
     peers: u64,
     pooled: u64,
     /// How long the node's owner waited for an answer.
     answer: Duration,
 }
 
-impl Gauge {
+impl UsageMonitor {
     /// Measures until `time` is over, and prints a row now and then: a run that fails has said how
     /// it came to that.
-    pub(crate) async fn watch(arena: &Arena, attackers: usize, time: Duration) -> Self {
-        let mut client = arena.client().await;
+    pub(crate) async fn watch(testbed: &Testbed, attackers: usize, time: Duration) -> Self {
+        let mut client = testbed.client().await;
         let begun = Instant::now();
         let mut samples: Vec<Sample> = Vec::new();
         let mut next_row = Duration::ZERO;
         println!("{HEADING}");
         while begun.elapsed() < time {
             let asked = Instant::now();
-            let status = timeout(PATIENCE, client.call("whisht_status", json!([]))).await;
+            let status = timeout(STATUS_TIMEOUT, client.call("whisht_status", json!([]))).await;
             let status = status.expect("the node answers").unwrap();
             let sample = Sample {
                 at: begun.elapsed(),
-                usage: Usage::of(arena),
+                usage: ResourceUsage::of(testbed),
                 peers: status["peers"].as_u64().unwrap(),
                 pooled: status["pool_envelopes"].as_u64().unwrap(),
                 answer: asked.elapsed(),
             };
             if sample.at >= next_row {
                 println!("{sample}");
-                next_row += time / ROWS;
+                next_row += time / REPORT_ROWS;
             }
             samples.push(sample);
-            sleep(PERIOD).await;
+            sleep(SAMPLE_INTERVAL).await;
         }
         Self { attackers, samples }
     }
 
     /// Fails if anything was used without a bound.
-    pub(crate) fn judge(&self) {
-        let ceiling = (QUIET_MB + 2 * POOL_MB + self.attackers * ATTACKER_MB) << 20;
+    pub(crate) fn assert_within_limits(&self) {
+        let ceiling = (IDLE_MB + 2 * POOL_MB + self.attackers * ATTACKER_MB) << 20;
         for Sample { at, usage, .. } in &self.samples {
-            let Usage {
+            let ResourceUsage {
                 memory,
                 threads,
                 descriptors,
@@ -112,10 +112,10 @@ impl Gauge {
             .last()
             .map(|sample| sample.at)
             .unwrap_or_default();
-        if end >= LONG {
+        if end >= MIN_TREND_TIME {
             let (early, late) = (self.peak(end / 4, end / 2), self.peak(end * 3 / 4, end));
             assert!(
-                late <= early + (DRIFT_MB << 20),
+                late <= early + (MAX_DRIFT_MB << 20),
                 "memory grows: {early} bytes in the second quarter, {late} in the last"
             );
         }
@@ -134,7 +134,7 @@ impl Gauge {
     }
 }
 
-impl fmt::Display for Gauge {
+impl fmt::Display for UsageMonitor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(last) = self.samples.last() {
             writeln!(f, "{HEADING}\n{last}")?;
@@ -188,14 +188,14 @@ fn bytes_below(path: &Path) -> usize {
 }
 
 /// Between two samples.
-const PERIOD: Duration = Duration::from_millis(500);
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(500);
 /// How long the node's owner waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+const STATUS_TIMEOUT: Duration = Duration::from_secs(30);
 /// Rows of the report.
-const ROWS: u32 = 12;
+const REPORT_ROWS: u32 = 12;
 
 /// What a node without peers and envelopes uses, and room for what the allocator keeps.
-const QUIET_MB: usize = 48;
+const IDLE_MB: usize = 48;
 /// What one peer can make a link hold: a frame of 2 MiB, its buffer, and what it inflates to.
 const ATTACKER_MB: usize = 6;
 /// Two for the runtime, one for the disk and one for searches, and a few that come and go.
@@ -205,6 +205,6 @@ const MAX_DESCRIPTORS: usize = 256 + 32 + 128 + 64;
 /// Keys, records, tags of replayed cells, and a log.
 const MAX_DISK: usize = 64 << 20;
 /// From here on a run is long enough for a trend.
-const LONG: Duration = Duration::from_secs(600);
+const MIN_TREND_TIME: Duration = Duration::from_secs(600);
 /// What chance may add to the peak of a quarter.
-const DRIFT_MB: usize = 24;
+const MAX_DRIFT_MB: usize = 24;
