@@ -26,44 +26,44 @@ use whisht::envelope::{Envelope, Topic, Ttl};
 use whisht::gossip::packet::{ShhPacket, code, outgoing};
 use whisht::gossip::{Gossip, GossipConfig};
 
-#[path = "support/least.rs"]
-mod least;
-#[path = "support/town.rs"]
-mod town;
+#[path = "support/min_time.rs"]
+mod min_time;
+#[path = "support/node_with_peers.rs"]
+mod node_with_peers;
 
-use least::least;
-use town::Town;
+use min_time::min_nanos;
+use node_with_peers::NodeWithPeers;
 
 /// Envelopes in one packet: what 16 KB hold.
 const PACKET: usize = 27;
 
-fn packet(town: &mut Town) -> Vec<u8> {
-    let envelopes: Vec<_> = (0..PACKET).map(|_| town.envelope()).collect();
+fn packet(node: &mut NodeWithPeers) -> Vec<u8> {
+    let envelopes: Vec<_> = (0..PACKET).map(|_| node.envelope()).collect();
     outgoing::messages(&envelopes)
 }
 
 /// One peer brings packets, three in a second; the others get all of it. Gives what so many
 /// packets take.
-fn forward(town: &mut Town, packets: u64, sinks: usize) -> Duration {
-    let given: Vec<_> = (1..=sinks).map(|sink| town.given(sink)).collect();
+fn forward(node: &mut NodeWithPeers, packets: u64, sinks: usize) -> Duration {
+    let received: Vec<_> = (1..=sinks).map(|sink| node.received(sink)).collect();
     let each = (0..packets).map(|_| {
-        let packet = packet(town);
-        let spent = town.spent;
-        town.say(0, code::MESSAGES, packet);
-        town.pass(Duration::from_millis(350));
-        town.spent - spent
+        let packet = packet(node);
+        let spent = node.spent;
+        node.send(0, code::MESSAGES, packet);
+        node.advance(Duration::from_millis(350));
+        node.spent - spent
     });
-    let all = typical(each.collect(), packets);
-    town.pass(Duration::from_secs(5));
+    let all = median_times(each.collect(), packets);
+    node.advance(Duration::from_secs(5));
     let wanted = PACKET * usize::try_from(packets).unwrap();
-    for (sink, given) in given.into_iter().enumerate() {
-        assert_eq!(town.given(sink + 1) - given, wanted);
+    for (sink, received) in received.into_iter().enumerate() {
+        assert_eq!(node.received(sink + 1) - received, wanted);
     }
     all
 }
 
 /// So many times the median: what was interrupted does not count.
-fn typical(mut times: Vec<Duration>, count: u64) -> Duration {
+fn median_times(mut times: Vec<Duration>, count: u64) -> Duration {
     times.sort();
     times[times.len() / 2] * u32::try_from(count).unwrap()
 }
@@ -72,9 +72,9 @@ fn forwarding(c: &mut Criterion) {
     let mut group = c.benchmark_group("forward");
     group.throughput(Throughput::Elements(u64::try_from(PACKET).unwrap()));
     for sinks in [1, 8, 64] {
-        let mut town = Town::new(1 + sinks);
+        let mut node = NodeWithPeers::new(1 + sinks);
         group.bench_function(BenchmarkId::new("peers", sinks), |b| {
-            b.iter_custom(|packets| forward(&mut town, packets, sinks));
+            b.iter_custom(|packets| forward(&mut node, packets, sinks));
         });
     }
     group.finish();
@@ -143,27 +143,27 @@ fn rejection(c: &mut Criterion) {
         group.bench_function(what, |b| b.iter(reject(&packet)));
     }
     // The same from the wire on: frames of a peer that is blamed for none of it.
-    let mut town = Town::new(2);
+    let mut node = NodeWithPeers::new(2);
     group.bench_function("just expired, whole node", |b| {
-        b.iter_custom(|packets| reject_whole(&mut town, packets));
+        b.iter_custom(|packets| reject_whole(&mut node, packets));
     });
     group.finish();
 }
 
-fn reject_whole(town: &mut Town, packets: u64) -> Duration {
+fn reject_whole(node: &mut NodeWithPeers, packets: u64) -> Duration {
     let each = (0..packets).map(|_| {
-        let packet = town.expired(PACKET);
-        let spent = town.spent;
-        town.say(0, code::MESSAGES, packet);
-        town.spent - spent
+        let packet = node.expired(PACKET);
+        let spent = node.spent;
+        node.send(0, code::MESSAGES, packet);
+        node.spent - spent
     });
-    typical(each.collect(), packets)
+    median_times(each.collect(), packets)
 }
 
 /// Envelopes a second, of the fastest stretches.
 fn goals() {
     let packet = bad("low work");
-    let [each] = least([&mut reject(&packet)]);
+    let [each] = min_nanos([&mut reject(&packet)]);
     let rate = PACKET as f64 * 1e9 / each;
     println!("rejected for too little work: {rate:.0} a second (goal: 100000)");
 }

@@ -56,13 +56,16 @@ fn main() {
 fn measure(sinks: u64) {
     let scratch = tempfile::tempdir().unwrap();
     let node = NodeProcess::start(scratch.path(), "node", &["--listen", "127.0.0.1:0"]);
-    let mut source = Peer::dial(node.enode(), 1);
-    let given = Arc::new(AtomicUsize::new(0));
+    let mut source = LoopbackPeer::dial(node.enode(), 1);
+    let received = Arc::new(AtomicUsize::new(0));
     for sink in 0..sinks {
-        let (mut peer, given) = (Peer::dial(node.enode(), 2 + sink), Arc::clone(&given));
+        let (mut peer, received) = (
+            LoopbackPeer::dial(node.enode(), 2 + sink),
+            Arc::clone(&received),
+        );
         thread::spawn(move || {
             while let Some(count) = peer.next_envelopes() {
-                given.fetch_add(count, Ordering::Relaxed);
+                received.fetch_add(count, Ordering::Relaxed);
             }
         });
     }
@@ -74,19 +77,23 @@ fn measure(sinks: u64) {
 
     let before = processor_time(node.id());
     for packet in &packets {
-        source.say(code::MESSAGES, outgoing::messages(packet));
+        source.send(code::MESSAGES, outgoing::messages(packet));
         thread::sleep(Duration::from_millis(350));
     }
     let all = PACKETS * PACKET;
     let wanted = all * usize::try_from(sinks).unwrap();
     for _ in 0..600 {
-        if given.load(Ordering::Relaxed) >= wanted {
+        if received.load(Ordering::Relaxed) >= wanted {
             break;
         }
         thread::sleep(Duration::from_millis(100));
     }
     let spent = processor_time(node.id()) - before;
-    assert_eq!(given.load(Ordering::Relaxed), wanted, "all are forwarded");
+    assert_eq!(
+        received.load(Ordering::Relaxed),
+        wanted,
+        "all are forwarded"
+    );
 
     let each = spent.as_nanos() as f64 / all as f64;
     println!(
@@ -131,13 +138,13 @@ fn sealed(rng: &mut ChaCha20Rng) -> Envelope {
 }
 
 /// A peer of the node, on a blocking socket.
-struct Peer {
+struct LoopbackPeer {
     link: Link,
     stream: TcpStream,
     rng: ChaCha20Rng,
 }
 
-impl Peer {
+impl LoopbackPeer {
     fn dial(enode: &str, seed: u64) -> Self {
         let PeerAddr { key, endpoint } = enode.parse().unwrap();
         let Endpoint::Tcp(addr) = endpoint else {
@@ -155,14 +162,14 @@ impl Peer {
         let stream = TcpStream::connect(addr).unwrap();
         let mut peer = Self { link, stream, rng };
         while !matches!(peer.next(), Some(LinkEvent::Connected { .. })) {}
-        peer.say(
+        peer.send(
             code::STATUS,
             outgoing::status(MinPow::ZERO, &Bloom::FULL, false),
         );
         peer
     }
 
-    fn say(&mut self, code: u8, payload: Vec<u8>) {
+    fn send(&mut self, code: u8, payload: Vec<u8>) {
         let (priority, packing) = (Priority::Gossip, Packing::Snappy);
         let sent = self
             .link

@@ -28,10 +28,10 @@ use whisht::message::{
 };
 use whisht::subscriptions::{DeliveryPath, Filter, FilterKey, Filters};
 
-#[path = "support/least.rs"]
-mod least;
+#[path = "support/min_time.rs"]
+mod min_time;
 
-use least::least;
+use min_time::min_nanos;
 
 fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
@@ -157,7 +157,7 @@ fn raw(c: &mut Criterion) {
 fn trial() {
     let (group, person) = (to_a_group(), to_a_person());
     let (mut few, mut many) = (symmetric(10), symmetric(1_000));
-    let [few, many, gcm] = least([
+    let [few, many, gcm] = min_nanos([
         &mut offer(&mut few, &group),
         &mut offer(&mut many, &group),
         &mut raw_gcm(),
@@ -166,7 +166,7 @@ fn trial() {
     println!("trial, symmetric: {symmetric:.0} ns (goal: 1000), one raw AES-256-GCM {gcm:.0} ns");
 
     let (mut few, mut many) = (asymmetric(10), asymmetric(100));
-    let [few, many, ecdh] = least([
+    let [few, many, ecdh] = min_nanos([
         &mut offer(&mut few, &person),
         &mut offer(&mut many, &person),
         &mut raw_ecdh(),

@@ -20,9 +20,9 @@ use whisht::link::{
 use whisht::node::{Input, Node, NodeConfig, NodeKeys, Output, Restored};
 
 /// A node with peers.
-pub(crate) struct Town {
+pub(crate) struct NodeWithPeers {
     node: Node,
-    peers: Vec<Peer>,
+    peers: Vec<BenchPeer>,
     rng: ChaCha20Rng,
     now: Now,
     serial: u64,
@@ -32,14 +32,14 @@ pub(crate) struct Town {
     pub(crate) spent: Duration,
 }
 
-struct Peer {
+struct BenchPeer {
     id: LinkId,
     link: Link,
     /// Envelopes that it was given.
-    given: usize,
+    received: usize,
 }
 
-impl Town {
+impl NodeWithPeers {
     /// A node that has greeted so many full nodes, all of which only speak `shh/6`.
     pub(crate) fn new(peers: usize) -> Self {
         let keys = NodeKeys {
@@ -53,7 +53,7 @@ impl Town {
             unix: START,
         };
         let node = Node::new(config(), keys, Restored::default(), [3; 32], now).unwrap();
-        let mut town = Self {
+        let mut node = Self {
             node,
             peers: Vec::new(),
             rng: ChaCha20Rng::seed_from_u64(4),
@@ -63,23 +63,27 @@ impl Town {
             spent: Duration::ZERO,
         };
         for _ in 0..peers {
-            let ours = Arc::new(LinkKey::generate(&mut town.rng));
+            let ours = Arc::new(LinkKey::generate(&mut node.rng));
             let config = Arc::new(LinkConfig {
                 client_id: "Geth/v1.9.25-stable".to_owned(),
                 listen_port: 0,
                 capabilities: vec![Capability::SHH_6],
                 limits: LinkLimits::default(),
             });
-            let link = Link::dial(config, ours, key, &mut town.rng, now.mono).unwrap();
-            let id = town.node.new_link();
-            town.peers.push(Peer { id, link, given: 0 });
-            town.feed(Input::Accepted(id, None));
-            town.settle();
+            let link = Link::dial(config, ours, key, &mut node.rng, now.mono).unwrap();
+            let id = node.node.new_link();
+            node.peers.push(BenchPeer {
+                id,
+                link,
+                received: 0,
+            });
+            node.feed(Input::Accepted(id, None));
+            node.exchange();
             let status = outgoing::status(MinPow::ZERO, &Bloom::FULL, false);
-            town.say(town.peers.len() - 1, code::STATUS, status);
+            node.send(node.peers.len() - 1, code::STATUS, status);
         }
-        town.spent = Duration::ZERO;
-        town
+        node.spent = Duration::ZERO;
+        node
     }
 
     /// An envelope of 600 bytes that was never seen and lives for a minute.
@@ -104,35 +108,35 @@ impl Town {
     }
 
     /// Lets a peer send a packet, and the node do what follows from it at once.
-    pub(crate) fn say(&mut self, peer: usize, code: u8, payload: Vec<u8>) {
+    pub(crate) fn send(&mut self, peer: usize, code: u8, payload: Vec<u8>) {
         let (priority, packing) = (Priority::Gossip, Packing::Snappy);
         let link = &mut self.peers[peer].link;
         let sent = link.send(priority, Capability::SHH_6, code.into(), payload, packing);
         sent.unwrap();
-        self.settle();
+        self.exchange();
     }
 
     /// Lets time pass, in steps that the node asks for.
-    pub(crate) fn pass(&mut self, time: Duration) {
+    pub(crate) fn advance(&mut self, time: Duration) {
         let end = self.now.mono.after(time);
         while let Some(due) = self.due.filter(|due| *due <= end) {
             self.set_clock(due.max(self.now.mono));
             self.feed(Input::Timeout);
-            self.settle();
+            self.exchange();
         }
         self.set_clock(end);
     }
 
     /// How many envelopes a peer was given.
-    pub(crate) fn given(&self, peer: usize) -> usize {
-        self.peers[peer].given
+    pub(crate) fn received(&self, peer: usize) -> usize {
+        self.peers[peer].received
     }
 
     /// Moves bytes to and fro until nobody has any left.
-    fn settle(&mut self) {
+    fn exchange(&mut self) {
         loop {
             let mut sent = Vec::new();
-            for Peer { id, link, .. } in &mut self.peers {
+            for BenchPeer { id, link, .. } in &mut self.peers {
                 if let Some(bytes) = link.poll_transmit(self.now.mono, usize::MAX) {
                     sent.push((*id, bytes));
                 }
@@ -184,7 +188,7 @@ impl Town {
     }
 }
 
-impl Peer {
+impl BenchPeer {
     fn take(&mut self, now: Instant, rng: &mut ChaCha20Rng, bytes: &[u8]) {
         self.link.receive(now, rng, bytes).unwrap();
         while let Some(event) = self.link.poll_event() {
@@ -193,7 +197,7 @@ impl Peer {
             };
             let packet = ShhPacket::decode(u8::try_from(code).unwrap(), &payload);
             if let Ok(ShhPacket::Messages(envelopes)) = packet {
-                self.given += envelopes.count();
+                self.received += envelopes.count();
             }
         }
     }

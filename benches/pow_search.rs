@@ -29,7 +29,7 @@ const TRIES: u32 = 512;
 const TURNS: u32 = 400;
 
 /// A way to try nonces: its name, and one turn of it.
-type Way = (String, Box<dyn FnMut()>);
+type HashMethod = (String, Box<dyn FnMut()>);
 
 fn envelope() -> UnminedEnvelope {
     let mut unmined = UnminedEnvelope {
@@ -46,7 +46,7 @@ fn envelope() -> UnminedEnvelope {
 }
 
 /// Tries nonces with the ordinary hash over everything.
-fn ordinary(prefix: &[u8]) -> Way {
+fn ordinary(prefix: &[u8]) -> HashMethod {
     let mut input = prefix.to_vec();
     input.extend_from_slice(&[0; 8]);
     let at = prefix.len();
@@ -63,7 +63,7 @@ fn ordinary(prefix: &[u8]) -> Way {
 }
 
 /// The same, with everything but the nonce absorbed beforehand.
-fn absorbed_once(prefix: &[u8]) -> Way {
+fn absorbed_once(prefix: &[u8]) -> HashMethod {
     let absorbed = Keccak256::new().chain_update(prefix);
     let mut nonce = 1_u64 << 60;
     let turn = move || {
@@ -77,7 +77,7 @@ fn absorbed_once(prefix: &[u8]) -> Way {
 }
 
 /// Tries nonces as the node does, in these lanes.
-fn ours(generations: Generations, backend: KeccakBackend) -> Way {
+fn ours(generations: Generations, backend: KeccakBackend) -> HashMethod {
     // So many bits that no turn ends early.
     let job = PowJob::new(&envelope(), generations, 56).unwrap();
     let search = job.search(&mut ChaCha20Rng::from_seed([1; 32]));
@@ -89,7 +89,7 @@ fn ours(generations: Generations, backend: KeccakBackend) -> Way {
 }
 
 /// All ways under one rule.
-fn ways(generations: Generations) -> Vec<Way> {
+fn methods(generations: Generations) -> Vec<HashMethod> {
     let envelope = envelope().without_nonce();
     let mut legacy = Keccak256::digest(&envelope).to_vec();
     legacy.extend_from_slice(&[0; 24]);
@@ -97,39 +97,39 @@ fn ways(generations: Generations) -> Vec<Way> {
         Generations::Modern => envelope,
         Generations::Legacy | Generations::Both => legacy,
     };
-    let mut ways = vec![ordinary(&prefix), absorbed_once(&prefix)];
+    let mut methods = vec![ordinary(&prefix), absorbed_once(&prefix)];
     for name in KeccakBackend::NAMES {
         match KeccakBackend::named(name) {
-            Some(backend) => ways.push(ours(generations, backend)),
+            Some(backend) => methods.push(ours(generations, backend)),
             None => println!("SKIPPED: this processor has no {name}"),
         }
     }
-    ways
+    methods
 }
 
-fn sealing(criterion: &mut Criterion) {
+fn pow_search(criterion: &mut Criterion) {
     for (rule, generations) in RULES {
         let mut group = criterion.benchmark_group(format!("seal 600 bytes, {rule} rule"));
         group.throughput(Throughput::Elements(u64::from(TRIES)));
-        for (name, mut turn) in ways(generations) {
+        for (name, mut turn) in methods(generations) {
             group.bench_function(name, |bencher| bencher.iter(&mut turn));
         }
         group.finish();
     }
     for (rule, generations) in RULES {
         println!("\n{rule} rule, the fastest of {TURNS} turns of {TRIES} nonces:");
-        ratios(&mut ways(generations));
+        ratios(&mut methods(generations));
     }
 }
 
 /// Prints rates, and how many times the first way's and the second's they are.
-fn ratios(ways: &mut [Way]) {
-    let mut fastest = vec![Duration::MAX; ways.len()];
+fn ratios(methods: &mut [HashMethod]) {
+    let mut fastest = vec![Duration::MAX; methods.len()];
     for _ in 0..TURNS {
-        for (least, (_, turn)) in fastest.iter_mut().zip(ways.iter_mut()) {
+        for (shortest, (_, turn)) in fastest.iter_mut().zip(methods.iter_mut()) {
             let begun = Instant::now();
             turn();
-            *least = begun.elapsed().min(*least);
+            *shortest = begun.elapsed().min(*shortest);
         }
     }
     let rates: Vec<f64> = fastest
@@ -139,7 +139,7 @@ fn ratios(ways: &mut [Way]) {
     let [plain, absorbed, ..] = rates.as_slice() else {
         return;
     };
-    for ((name, _), rate) in ways.iter().zip(&rates) {
+    for ((name, _), rate) in methods.iter().zip(&rates) {
         println!(
             "{name:>20}: {:>7.2} M/s {:>6.2}x sha3 {:>6.2}x absorbed once",
             rate / 1e6,
@@ -154,5 +154,5 @@ const RULES: [(&str, Generations); 2] = [
     ("legacy", Generations::Legacy),
 ];
 
-criterion_group!(benches, sealing);
+criterion_group!(benches, pow_search);
 criterion_main!(benches);

@@ -12,20 +12,20 @@ use std::time::{Duration, Instant};
     clippy::as_conversions,
     reason = "a benchmark reads the clock, and prints what it read"
 )]
-pub(crate) fn least<const N: usize>(mut sides: [&mut dyn FnMut(); N]) -> [f64; N] {
+pub(crate) fn min_nanos<const N: usize>(mut sides: [&mut dyn FnMut(); N]) -> [f64; N] {
     let mut batches = [1_u32; N];
     for (side, batch) in sides.iter_mut().zip(&mut batches) {
         loop {
             let begun = Instant::now();
             (0..*batch).for_each(|_| side());
-            if begun.elapsed() >= STRETCH || *batch > u32::MAX / 2 {
+            if begun.elapsed() >= MEASURE_TIME || *batch > u32::MAX / 2 {
                 break;
             }
             *batch *= 2;
         }
     }
     let mut best = [f64::INFINITY; N];
-    for _ in 0..TURNS {
+    for _ in 0..ROUNDS {
         for ((side, batch), best) in sides.iter_mut().zip(batches).zip(&mut best) {
             let begun = Instant::now();
             (0..batch).for_each(|_| side());
@@ -37,6 +37,6 @@ pub(crate) fn least<const N: usize>(mut sides: [&mut dyn FnMut(); N]) -> [f64; N
 }
 
 /// Long beside the clock's resolution, short beside the time between two interruptions.
-const STRETCH: Duration = Duration::from_millis(2);
+const MEASURE_TIME: Duration = Duration::from_millis(2);
 /// Stretches of each side.
-const TURNS: u32 = 200;
+const ROUNDS: u32 = 200;
