@@ -31,7 +31,7 @@ mod peer;
 #[path = "interop/script.rs"]
 mod script;
 
-use peer::Peer;
+use peer::Devp2pPeer;
 
 const STATUS: u16 = 0;
 const MESSAGES: u16 = 1;
@@ -52,7 +52,7 @@ fn devp2p_dials_us() {
     let peer = start(&node, &["dial", "127.0.0.1", &port, &enode]);
     let (stream, _) = listener.accept().unwrap();
     let link = Link::accept(config(), Arc::clone(&key), Instant::ZERO);
-    converse(Wire::new(link, stream), peer, &key);
+    converse(BlockingLink::new(link, stream), peer, &key);
 }
 
 #[test]
@@ -75,17 +75,17 @@ fn we_dial_devp2p() {
         &mut rng,
         Instant::ZERO,
     );
-    converse(Wire::new(link.unwrap(), stream), peer, &key);
+    converse(BlockingLink::new(link.unwrap(), stream), peer, &key);
 }
 
 /// A peer that sends two packets after its status.
-fn start(node: &Path, arguments: &[&str]) -> Peer {
+fn start(node: &Path, arguments: &[&str]) -> Devp2pPeer {
     let sends = ["--send", "1=c2c107", "--send", "127=81ff"];
     peer::start(node, &[arguments, &sends].concat())
 }
 
 /// What both tests do once there is a connection.
-fn converse(mut wire: Wire, mut peer: Peer, key: &LinkKey) {
+fn converse(mut wire: BlockingLink, mut peer: Devp2pPeer, key: &LinkKey) {
     let open = wire.next();
     let LinkEvent::Connected {
         remote,
@@ -138,7 +138,7 @@ fn converse(mut wire: Wire, mut peer: Peer, key: &LinkKey) {
         closed,
         json!({ "event": "closed", "reason": 8, "by": "them" })
     );
-    peer.ends_well();
+    peer.assert_success();
 }
 
 fn packet(code: u16, payload: &[u8]) -> Value {
@@ -159,16 +159,16 @@ fn config() -> Arc<LinkConfig> {
 }
 
 /// A link on a blocking socket.
-struct Wire {
+struct BlockingLink {
     link: Link,
     stream: TcpStream,
     rng: ChaCha20Rng,
 }
 
-impl Wire {
+impl BlockingLink {
     fn new(link: Link, stream: TcpStream) -> Self {
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
+        stream.set_write_timeout(Some(READ_TIMEOUT)).unwrap();
         let rng = ChaCha20Rng::seed_from_u64(7);
         Self { link, stream, rng }
     }
@@ -219,4 +219,4 @@ impl Wire {
 }
 
 /// Far more than the peer needs; only bounds the wait for one that is stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
+const READ_TIMEOUT: Duration = Duration::from_secs(60);

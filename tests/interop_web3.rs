@@ -27,26 +27,26 @@ mod node;
 mod script;
 
 use node::{NodeProcess, until};
-use script::{Process, Script};
+use script::{NodeScript, ScriptProcess};
 
-const SCRIPT: Script = Script {
+const SCRIPT: NodeScript = NodeScript {
     folder: "web3",
     file: "client.mjs",
     package: "web3-shh",
 };
 
 /// Both packages, and every way in.
-const CLIENTS: [(&str, Way); 6] = [
-    ("web3", Way::Http),
-    ("web3", Way::Ws),
-    ("web3", Way::Ipc),
-    ("web3-shh", Way::Http),
-    ("web3-shh", Way::Ws),
-    ("web3-shh", Way::Ipc),
+const CLIENTS: [(&str, RpcTransport); 6] = [
+    ("web3", RpcTransport::Http),
+    ("web3", RpcTransport::Ws),
+    ("web3", RpcTransport::Ipc),
+    ("web3-shh", RpcTransport::Http),
+    ("web3-shh", RpcTransport::Ws),
+    ("web3-shh", RpcTransport::Ipc),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Way {
+enum RpcTransport {
     Http,
     Ws,
     Ipc,
@@ -68,18 +68,18 @@ fn every_method_of_both_packages_works_over_every_transport() {
     });
     for (package, way) in CLIENTS {
         println!("{package} over {way:?}");
-        let mut client = Client::start(&program, package, way, &node);
+        let mut client = Web3Client::start(&program, package, way, &node);
         settings(&mut client, peer.enode());
         let pair = key_pairs(&mut client);
         let shared = shared_keys(&mut client);
         filters_and_posts(&mut client, &pair, &shared);
         refusals(&mut client);
-        client.process.ends_well();
+        client.process.assert_success();
     }
 }
 
 /// Versions, limits and trust.
-fn settings(client: &mut Client, peer: &str) {
+fn settings(client: &mut Web3Client, peer: &str) {
     assert_eq!(client.ask("shh.getVersion", json!([])), "6.0");
     let info = client.ask("shh.getInfo", json!([]));
     assert_eq!(info["maxMessageSize"], 1_048_576, "{info}");
@@ -103,7 +103,7 @@ fn settings(client: &mut Client, peer: &str) {
 }
 
 /// Gives the id and the public key of a pair.
-fn key_pairs(client: &mut Client) -> (Value, Value) {
+fn key_pairs(client: &mut Web3Client) -> (Value, Value) {
     let fresh = client.ask("shh.newKeyPair", json!([]));
     assert_eq!(client.ask("shh.hasKeyPair", json!([fresh])), true);
     assert_eq!(client.ask("shh.deleteKeyPair", json!([fresh])), true);
@@ -119,7 +119,7 @@ fn key_pairs(client: &mut Client) -> (Value, Value) {
 }
 
 /// Gives the id of a shared key.
-fn shared_keys(client: &mut Client) -> Value {
+fn shared_keys(client: &mut Web3Client) -> Value {
     let fresh = client.ask("shh.newSymKey", json!([]));
     assert_eq!(client.ask("shh.hasSymKey", json!([fresh])), true);
     assert_eq!(client.ask("shh.deleteSymKey", json!([fresh])), true);
@@ -134,7 +134,7 @@ fn shared_keys(client: &mut Client) -> Value {
 }
 
 /// Messages that a client posts and fetches itself.
-fn filters_and_posts(client: &mut Client, (pair, public): &(Value, Value), shared: &Value) {
+fn filters_and_posts(client: &mut Web3Client, (pair, public): &(Value, Value), shared: &Value) {
     let for_shared = json!({"symKeyID": shared, "topics": [TOPIC]});
     let filters = [
         client.ask("shh.newMessageFilter", json!([for_shared])),
@@ -166,7 +166,7 @@ fn filters_and_posts(client: &mut Client, (pair, public): &(Value, Value), share
 }
 
 /// What fails has go-ethereum's words, which clients show to their users.
-fn refusals(client: &mut Client) {
+fn refusals(client: &mut Web3Client) {
     for (method, args, part) in [
         ("shh.getPublicKey", json!(["00"]), "invalid id"),
         ("shh.deleteKeyPair", json!(["00"]), "key pair 00 not found"),
@@ -204,9 +204,12 @@ fn two_subscribers_on_two_nodes_write_to_each_other() {
         let peers = two.ask(&["peers"]);
         (!peers.as_array()?.is_empty()).then_some(())
     });
-    for (ours, theirs) in [(Way::Ws, Way::Ipc), (Way::Ipc, Way::Ws)] {
-        let mut alice = Client::start(&program, "web3", ours, &one);
-        let mut bob = Client::start(&program, "web3-shh", theirs, &two);
+    for (ours, theirs) in [
+        (RpcTransport::Ws, RpcTransport::Ipc),
+        (RpcTransport::Ipc, RpcTransport::Ws),
+    ] {
+        let mut alice = Web3Client::start(&program, "web3", ours, &one);
+        let mut bob = Web3Client::start(&program, "web3-shh", theirs, &two);
         let [for_alice, for_bob] = [&mut alice, &mut bob].map(|client| {
             let pair = client.ask("shh.newKeyPair", json!([]));
             let public = client.ask("shh.getPublicKey", json!([pair]));
@@ -244,13 +247,13 @@ fn two_subscribers_on_two_nodes_write_to_each_other() {
         assert_eq!(alice.told().1["payload"], "0x04");
         until("the other node has all that was posted", || {
             let memory =
-                |client: &mut Client| client.ask("shh.getInfo", json!([]))["memory"].clone();
+                |client: &mut Web3Client| client.ask("shh.getInfo", json!([]))["memory"].clone();
             (memory(&mut alice) == memory(&mut bob)).then_some(())
         });
         assert!(bob.heard.is_empty(), "{:?}", bob.heard);
         alice.order(json!({"unsubscribe": alices})).unwrap();
-        alice.process.ends_well();
-        bob.process.ends_well();
+        alice.process.assert_success();
+        bob.process.assert_success();
     }
 }
 
@@ -259,7 +262,7 @@ fn subscriptions_need_a_connection_that_stays() {
     let Some(program) = SCRIPT.node() else { return };
     let scratch = tempfile::tempdir().unwrap();
     let node = start(&scratch, "node", &[]);
-    let mut client = Client::start(&program, "web3", Way::Http, &node);
+    let mut client = Web3Client::start(&program, "web3", RpcTransport::Http, &node);
     let refusal = client
         .order(json!({"subscribe": {"symKeyID": "00"}}))
         .unwrap_err();
@@ -275,9 +278,9 @@ fn without_the_token_a_client_gets_nowhere() {
     let scratch = tempfile::tempdir().unwrap();
     let node = start(&scratch, "node", &[]);
     let (url, token) = (address(&node, "http"), token(&node));
-    let mut stranger = Client::at(&program, &["web3", "http", &url]);
+    let mut stranger = Web3Client::at(&program, &["web3", "http", &url]);
     stranger.refusal("shh.getVersion", json!([]));
-    let mut stranger = Client::at(&program, &["web3", "ws", &address(&node, "ws")]);
+    let mut stranger = Web3Client::at(&program, &["web3", "ws", &address(&node, "ws")]);
     stranger.refusal("shh.getVersion", json!([]));
     // Where a program can set no headers, the address carries the token.
     for (way, url) in [
@@ -288,7 +291,7 @@ fn without_the_token_a_client_gets_nowhere() {
         ),
         ("ws", format!("{}/?token={token}", address(&node, "ws"))),
     ] {
-        let mut client = Client::at(&program, &["web3", way, &url]);
+        let mut client = Web3Client::at(&program, &["web3", way, &url]);
         assert_eq!(client.ask("shh.getVersion", json!([])), "6.0");
     }
 }
@@ -298,7 +301,7 @@ fn tools_find_the_node_and_its_peers_on_the_local_socket() {
     let Some(program) = SCRIPT.node() else { return };
     let scratch = tempfile::tempdir().unwrap();
     let (one, two) = (start(&scratch, "one", &[]), start(&scratch, "two", &[]));
-    let mut client = Client::start(&program, "web3", Way::Ipc, &one);
+    let mut client = Web3Client::start(&program, "web3", RpcTransport::Ipc, &one);
     let name = client.ask("eth.getNodeInfo", json!([]));
     assert!(name.as_str().unwrap().starts_with("whisht/"), "{name}");
     let info = client.ask("admin.nodeInfo", json!([]));
@@ -352,20 +355,22 @@ fn token(node: &NodeProcess) -> String {
 }
 
 /// A client of web3, in a process of its own.
-struct Client {
-    process: Process,
+struct Web3Client {
+    process: ScriptProcess,
     /// Notifications that came while an answer was awaited.
     heard: VecDeque<Value>,
     last: u64,
 }
 
-impl Client {
-    fn start(program: &Path, package: &str, way: Way, node: &NodeProcess) -> Self {
+impl Web3Client {
+    fn start(program: &Path, package: &str, way: RpcTransport, node: &NodeProcess) -> Self {
         let token = token(node);
         match way {
-            Way::Http => Self::at(program, &[package, "http", &address(node, "http"), &token]),
-            Way::Ws => Self::at(program, &[package, "ws", &address(node, "ws"), &token]),
-            Way::Ipc => Self::at(program, &[package, "ipc", &address(node, "ipc")]),
+            RpcTransport::Http => {
+                Self::at(program, &[package, "http", &address(node, "http"), &token])
+            }
+            RpcTransport::Ws => Self::at(program, &[package, "ws", &address(node, "ws"), &token]),
+            RpcTransport::Ipc => Self::at(program, &[package, "ipc", &address(node, "ipc")]),
         }
     }
 

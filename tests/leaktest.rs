@@ -31,7 +31,7 @@ use serde_json::Value;
 
 /// The program in a network of its own, without anything of ours in its environment; `None`, and a
 /// word about it, where there are no such networks.
-fn walled() -> Option<Command> {
+fn isolated_program() -> Option<Command> {
     let enter = ["--net", "--map-root-user", "--", "sh", "-c"];
     let lift = "ip link set lo up && exec \"$0\" \"$@\"";
     let possible = Command::new("unshare")
@@ -61,12 +61,12 @@ fn walled() -> Option<Command> {
 }
 
 /// How a test ended, and what it found.
-struct Found {
+struct LeakReport {
     code: Option<i32>,
     report: Value,
 }
 
-impl Found {
+impl LeakReport {
     fn read(output: &Output) -> Self {
         let said = String::from_utf8_lossy(&output.stderr);
         Self {
@@ -97,7 +97,7 @@ impl Found {
     }
 
     #[track_caller]
-    fn is_tight(&self) {
+    fn assert_no_leak(&self) {
         assert_eq!(self.code, Some(0), "{:#}", self.report);
         assert_eq!(self.leaks().count(), 0, "{:#}", self.report);
         assert_eq!(self.report["finish"], "in time");
@@ -105,7 +105,7 @@ impl Found {
     }
 
     #[track_caller]
-    fn names(&self, kind: &str, to: &str, refused: bool) {
+    fn assert_leak(&self, kind: &str, to: &str, refused: bool) {
         assert_eq!(self.code, Some(7), "{:#}", self.report);
         assert_eq!(self.report["leaked"], true);
         let found = self.leaks().any(|leak| leak == (kind, to, refused));
@@ -114,15 +114,15 @@ impl Found {
 }
 
 /// Tests a node with these options, for as long as its exercise takes and a little more.
-fn test(dir: &Path, options: &[&str]) -> Option<Found> {
-    let output = walled()?
+fn test(dir: &Path, options: &[&str]) -> Option<LeakReport> {
+    let output = isolated_program()?
         .args(["leaktest", "--json", "--seconds", "12", "--threads", "1"])
         .arg("--data-dir")
         .arg(dir)
         .args(options)
         .output()
         .unwrap();
-    Some(Found::read(&output))
+    Some(LeakReport::read(&output))
 }
 
 /// A data directory that is not there yet, in one that goes with the test.
@@ -157,7 +157,7 @@ fn a_node_that_stays_on_loopback_leaks_nothing_whatever_it_does() {
     let Some(found) = test(&dir, &[&LOCAL[..], &doors, &rest].concat()) else {
         return;
     };
-    found.is_tight();
+    found.assert_no_leak();
     assert!(found.report["proof"]["caught"].as_u64().unwrap() >= 10);
     for what in [
         "shh_post",
@@ -177,7 +177,7 @@ fn a_node_that_stays_on_loopback_leaks_nothing_whatever_it_does() {
 fn a_node_of_the_public_network_that_stays_on_loopback_leaks_nothing() {
     let (_parent, dir) = scratch();
     if let Some(found) = test(&dir, &["--listen", "127.0.0.1:0"]) {
-        found.is_tight();
+        found.assert_no_leak();
     }
 }
 
@@ -186,7 +186,7 @@ fn a_peer_with_a_clear_address_is_a_leak() {
     let (_parent, dir) = scratch();
     let peer = enode("192.0.2.1:30303");
     if let Some(found) = test(&dir, &["--no-listen", "--peer", &peer]) {
-        found.names("connect", "192.0.2.1:30303", true);
+        found.assert_leak("connect", "192.0.2.1:30303", true);
         assert_eq!(found.report["finish"], "in time", "it went on all the same");
     }
 }
@@ -195,7 +195,7 @@ fn a_peer_with_a_clear_address_is_a_leak() {
 fn a_listener_that_others_reach_is_a_leak() {
     let (_parent, dir) = scratch();
     if let Some(found) = test(&dir, &["--listen", "0.0.0.0:20819"]) {
-        found.names("listen", "0.0.0.0:20819", true);
+        found.assert_leak("listen", "0.0.0.0:20819", true);
         assert_eq!(found.report["finish"], "early");
         let log = found.report["log"].to_string();
         assert!(log.contains("cannot listen on 0.0.0.0:20819"), "{log}");
@@ -209,7 +209,7 @@ fn a_name_that_is_looked_up_is_a_leak() {
     let mail = ["--mail-serve", "--mail-store", store];
     if let Some(found) = test(&dir, &[&LOCAL[..], &mail].concat()) {
         // To read the file harms nobody; what would have followed was refused.
-        found.names("look-up", "/etc/hosts", false);
+        found.assert_leak("look-up", "/etc/hosts", false);
     }
 }
 
@@ -227,8 +227,8 @@ fn running(argument: &Path) -> Vec<String> {
 }
 
 /// A test whose node is up.
-fn under_way(dir: &Path) -> Option<Child> {
-    let mut test = walled()?
+fn start_leaktest(dir: &Path) -> Option<Child> {
+    let mut test = isolated_program()?
         .args(["leaktest", "--json", "--seconds", "600", "--threads", "1"])
         .arg("--data-dir")
         .arg(dir)
@@ -255,11 +255,11 @@ fn signal(process: &Child, signal: &str) {
 #[test]
 fn who_has_seen_enough_gets_the_report_and_no_node_is_left() {
     let (_parent, dir) = scratch();
-    let Some(test) = under_way(&dir) else {
+    let Some(test) = start_leaktest(&dir) else {
         return;
     };
     signal(&test, "-INT");
-    let found = Found::read(&test.wait_with_output().unwrap());
+    let found = LeakReport::read(&test.wait_with_output().unwrap());
     assert_eq!(found.report["finish"], "interrupted");
     assert_eq!(found.code, Some(1), "half a test proves nothing");
     assert_eq!(running(&dir), Vec::<String>::new());
@@ -268,7 +268,7 @@ fn who_has_seen_enough_gets_the_report_and_no_node_is_left() {
 #[test]
 fn a_test_that_is_killed_takes_its_node_along() {
     let (_parent, dir) = scratch();
-    let Some(mut test) = under_way(&dir) else {
+    let Some(mut test) = start_leaktest(&dir) else {
         return;
     };
     assert!(running(&dir).len() > 1, "there is a node");
@@ -284,10 +284,10 @@ fn a_test_that_is_killed_takes_its_node_along() {
 #[test]
 fn a_node_that_is_in_use_is_left_alone() {
     let (_parent, dir) = scratch();
-    let Some(test) = under_way(&dir) else {
+    let Some(test) = start_leaktest(&dir) else {
         return;
     };
-    let second = walled()
+    let second = isolated_program()
         .unwrap()
         .args(["leaktest", "--seconds", "1", "--data-dir"])
         .arg(&dir)

@@ -28,12 +28,12 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 #[test]
 fn a_hundred_thousand_envelopes_take_little_more_than_their_bytes() {
     let before = allocated();
-    let mut node = Keeper::new();
+    let mut node = GossipAndPool::new();
     let idle = allocated();
     for packet in 0..ENVELOPES / PACKET {
         node.receive(packet);
     }
-    node.rest();
+    node.run_until_idle();
     let (pool, rest) = node.take_apart();
     let all = allocated() - idle;
     drop(rest);
@@ -58,19 +58,19 @@ fn a_hundred_thousand_envelopes_take_little_more_than_their_bytes() {
 }
 
 /// A pool, and gossip with a few peers, one of which brings everything.
-struct Keeper {
+struct GossipAndPool {
     pool: Pool,
     gossip: Gossip,
     now: Now,
 }
 
-impl Keeper {
+impl GossipAndPool {
     fn new() -> Self {
         let config = GossipConfig {
             min_pow: MinPow::ZERO,
             ..GossipConfig::default()
         };
-        let mut keeper = Self {
+        let mut node = Self {
             pool: Pool::new(1 << 30),
             gossip: Gossip::new(config, [1; 32]),
             now: Now {
@@ -80,13 +80,11 @@ impl Keeper {
         };
         for peer in 1..=PEERS {
             let link = LinkId(peer);
-            let _status = keeper
-                .gossip
-                .add_peer(keeper.now, link, "Geth/v1.9.25-stable");
+            let _status = node.gossip.add_peer(node.now, link, "Geth/v1.9.25-stable");
             let status = outgoing::status(MinPow::ZERO, &Bloom::FULL, false);
-            keeper.take(link, code::STATUS, &status);
+            node.take(link, code::STATUS, &status);
         }
-        keeper
+        node
     }
 
     /// One packet comes, and after a moment the other peers have it.
@@ -94,7 +92,7 @@ impl Keeper {
         let first = packet * PACKET;
         let envelopes: Vec<_> = (first..first + PACKET).map(envelope).collect();
         self.take(LinkId(1), code::MESSAGES, &outgoing::messages(&envelopes));
-        self.rest();
+        self.run_until_idle();
     }
 
     fn take(&mut self, link: LinkId, code: u8, payload: &[u8]) {
@@ -109,7 +107,7 @@ impl Keeper {
     }
 
     /// Lets time pass until nobody waits for anything.
-    fn rest(&mut self) {
+    fn run_until_idle(&mut self) {
         while let Some(due) = self.gossip.next_due() {
             self.now.mono = due.max(self.now.mono).after(Duration::from_millis(1));
             let _sent = self.gossip.tick(self.now, &self.pool, |_| false);

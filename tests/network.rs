@@ -56,7 +56,7 @@ fn request(to: Recipient, payload: Vec<u8>, level: Level) -> Command {
 }
 
 /// Gives the reader a key, and the source the way to write to it.
-fn acquaint(world: &mut World, reader: usize) -> Recipient {
+fn add_recipient(world: &mut World, reader: usize) -> Recipient {
     let secret = ClientSecret::generate(&mut ChaCha20Rng::from_seed([9; 32]));
     let to = Recipient::Public(secret.public(), Topic([1, 2, 3, 4]));
     let identity = Identity::KeyPair(secret);
@@ -68,7 +68,7 @@ fn acquaint(world: &mut World, reader: usize) -> Recipient {
 
 /// Sends at a level and waits until the reader has it.
 fn deliver(world: &mut World, source: usize, reader: usize, payload: &[u8], level: Level) -> bool {
-    let to = acquaint(world, reader);
+    let to = add_recipient(world, reader);
     let reply = world
         .command(source, request(to, payload.to_vec(), level))
         .unwrap();
@@ -211,7 +211,7 @@ fn swift_and_open_messages_arrive() {
 #[test]
 fn a_message_survives_the_loss_of_a_middle_relay_in_mid_flight() {
     let (mut world, source, reader) = network(12);
-    let to = acquaint(&mut world, reader);
+    let to = add_recipient(&mut world, reader);
     world
         .command(source, request(to, vec![5; 3000], Level::Normal))
         .unwrap();
@@ -253,7 +253,7 @@ fn a_network_that_is_too_small_is_refused_by_name_and_number() {
 #[test]
 fn a_rendezvous_that_is_gone_costs_a_new_envelope_and_no_lower_level() {
     let (mut world, source, reader) = network(12);
-    let to = acquaint(&mut world, reader);
+    let to = add_recipient(&mut world, reader);
     world
         .command(source, request(to, vec![7; 100], Level::Normal))
         .unwrap();

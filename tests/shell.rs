@@ -23,7 +23,7 @@ use whisht::shell::rpc::{RpcClient, RpcClientError};
 use whisht::shell::runtime::{DataLocation, RunningNode, RuntimeError};
 
 /// Far longer than anything here takes on an idle machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Settings of a node in a network of this test's own, with further lines of configuration.
 fn config(more: &str) -> Config {
@@ -79,7 +79,7 @@ async fn until_peers(host: &RunningNode, wanted: usize) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(PATIENCE, counting)
+    timeout(TEST_TIMEOUT, counting)
         .await
         .expect("the peers come and go");
 }
@@ -91,7 +91,7 @@ async fn ipc(host: &RunningNode, sent: &[u8], lines: usize) -> Vec<Value> {
     let _ = stream.write_all(sent).await;
     let mut received = Vec::new();
     while received.iter().filter(|byte| **byte == b'\n').count() < lines {
-        match timeout(PATIENCE, stream.read_buf(&mut received))
+        match timeout(TEST_TIMEOUT, stream.read_buf(&mut received))
             .await
             .expect("an answer")
         {
@@ -187,7 +187,7 @@ async fn two_nodes_part_in_good_order() {
         .unwrap()
         .unwrap();
     until_peers(&one, 1).await;
-    timeout(PATIENCE, other.handle().shutdown())
+    timeout(TEST_TIMEOUT, other.handle().shutdown())
         .await
         .expect("a shutdown ends");
     until_peers(&one, 0).await;
@@ -199,7 +199,7 @@ async fn a_relay_that_crashes_comes_back_with_the_keys_it_had() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path().join("data");
     let relay = open(&dir, "relay = true").await.unwrap();
-    let made = timeout(PATIENCE, async {
+    let made = timeout(TEST_TIMEOUT, async {
         loop {
             let keys = onion_files(&dir);
             if keys.len() >= 2 {
@@ -222,7 +222,7 @@ async fn a_relay_that_crashes_comes_back_with_the_keys_it_had() {
             }
         }
     };
-    let again = timeout(PATIENCE, again)
+    let again = timeout(TEST_TIMEOUT, again)
         .await
         .expect("the lock goes with the node");
     assert_eq!(peers(&again).await, 0);
@@ -270,7 +270,7 @@ async fn a_peer_that_talks_nonsense_is_closed() {
         // The node may close before it has read everything.
         let _ = stream.write_all(nonsense).await;
         let mut rest = Vec::new();
-        let end = timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
+        let end = timeout(TEST_TIMEOUT, stream.read_to_end(&mut rest)).await;
         end.expect("the node closes").ok();
     }
     assert_eq!(peers(&host).await, 0);
@@ -293,7 +293,7 @@ async fn requests_are_answered_however_they_are_cut() {
         tokio::task::yield_now().await;
     }
     let mut answer = [0; 8];
-    timeout(PATIENCE, stream.read_exact(&mut answer))
+    timeout(TEST_TIMEOUT, stream.read_exact(&mut answer))
         .await
         .expect("an answer")
         .unwrap();
@@ -366,7 +366,7 @@ async fn a_client_too_many_is_turned_away_with_the_reason() {
             }
         }
     };
-    timeout(PATIENCE, again)
+    timeout(TEST_TIMEOUT, again)
         .await
         .expect("a place becomes free");
 }
@@ -413,7 +413,7 @@ async fn a_subscriber_is_told_of_peers() {
     let id = client.subscribe().await.unwrap();
     let _peer = ephemeral(&format!("peers = ['{}']", enode(&host))).await;
     let told = async { while client.next_event().await.unwrap() != json!({"peers": 1}) {} };
-    timeout(PATIENCE, told).await.expect("an event");
+    timeout(TEST_TIMEOUT, told).await.expect("an event");
     let ended = client
         .call("whisht_unsubscribe", json!([id]))
         .await

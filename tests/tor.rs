@@ -35,17 +35,17 @@ fn a_message_passes_relays_that_have_no_address_but_an_onion_service() {
         println!("SKIPPED: tor is not installed");
         return;
     }
-    let mut world = World::start();
-    world.everybody_is_reached_by_onion();
+    let mut world = TorWorld::start();
+    world.assert_all_nodes_have_onion_address();
     world.deliver(b"through onions only");
-    world.a_relay_comes_back_under_the_same_address();
+    world.assert_relay_keeps_onion_address_after_restart();
     world.deliver(b"and after a restart");
-    world.a_message_outlives_the_tor_that_was_to_carry_it();
-    world.a_node_with_a_bridge_goes_by_it();
-    world.a_relay_for_chosen_readers_is_found_by_nobody_else();
+    world.assert_message_waits_for_tor_restart();
+    world.assert_node_connects_through_bridge();
+    world.assert_restricted_relay_requires_client_key();
 }
 
-struct World {
+struct TorWorld {
     scratch: TempDir,
     tor: TorNetwork,
     relays: Vec<NodeProcess>,
@@ -58,7 +58,7 @@ struct World {
     _behind_relay: TorDaemon,
 }
 
-impl World {
+impl TorWorld {
     /// Four relays with a Tor of their own and one behind a daemon, all with `tor.only`.
     fn start() -> Self {
         let scratch = tempfile::tempdir().unwrap();
@@ -105,7 +105,7 @@ impl World {
         }
     }
 
-    fn everybody_is_reached_by_onion(&self) {
+    fn assert_all_nodes_have_onion_address(&self) {
         for relay in &self.relays {
             assert!(relay.enode().contains(".onion:"), "{}", relay.enode());
             let status = relay.ask(&["status"]);
@@ -133,7 +133,7 @@ impl World {
         assert!(sent.status.success(), "{said}");
     }
 
-    fn a_relay_comes_back_under_the_same_address(&mut self) {
+    fn assert_relay_keeps_onion_address_after_restart(&mut self) {
         let before = self.relays[1].enode().to_owned();
         self.relays[1].kill();
         let peers = enodes([&self.relays[0], &self.relays[3]]);
@@ -142,7 +142,7 @@ impl World {
         assert_eq!(self.relays[1].enode(), before);
     }
 
-    fn a_message_outlives_the_tor_that_was_to_carry_it(&mut self) {
+    fn assert_message_waits_for_tor_restart(&mut self) {
         let body = vec![7; 9_000];
         let sending = self.begin_send(&body);
         until("the first cells leave", || {
@@ -164,7 +164,7 @@ impl World {
         assert!(sent.status.success(), "{said}");
     }
 
-    fn a_node_with_a_bridge_goes_by_it(&self) {
+    fn assert_node_connects_through_bridge(&self) {
         let (mut bridge, line) = self.tor.bridge("bridge");
         let dir = self.scratch.path();
         let peers = enodes([&self.relays[0]]);
@@ -175,7 +175,7 @@ impl World {
         has_peers(&node, 0);
     }
 
-    fn a_relay_for_chosen_readers_is_found_by_nobody_else(&self) {
+    fn assert_restricted_relay_requires_client_key(&self) {
         let (dir, tor) = (self.scratch.path(), &self.tor);
         let chosen = format!("alice=descriptor:x25519:{ALICE_PUBLIC}");
         let known = enodes([&self.relays[0]]);
@@ -198,7 +198,7 @@ impl World {
         assert_eq!(mallory.ask(&["status"])["peers"], 1);
     }
 
-    fn begin_send(&self, body: &[u8]) -> node::Running {
+    fn begin_send(&self, body: &[u8]) -> node::RunningCommand {
         let file = self.scratch.path().join("body");
         fs::write(&file, body).unwrap();
         let file = file.to_str().unwrap();

@@ -30,7 +30,7 @@ impl Mutator {
         let mut mutant = input.to_vec();
         let rounds = 1 + self.below(3);
         let kinds: Vec<&str> = (0..rounds).map(|_| self.damage(&mut mutant)).collect();
-        mutant.truncate(LONGEST);
+        mutant.truncate(MAX_LEN);
         (mutant, kinds.join(", "))
     }
 
@@ -117,4 +117,4 @@ pub(crate) fn truncations(input: &[u8], most: usize) -> impl Iterator<Item = &[u
 }
 
 /// Doubling must not run away.
-const LONGEST: usize = 1 << 18;
+const MAX_LEN: usize = 1 << 18;

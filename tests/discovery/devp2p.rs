@@ -6,10 +6,10 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::script::{Process, Script};
+use crate::script::{NodeScript, ScriptProcess};
 use crate::sockets::{enode, first, open, until};
 
-const SCRIPT: Script = Script {
+const SCRIPT: NodeScript = NodeScript {
     folder: "devp2p",
     file: "dpt.mjs",
     package: "@ethereumjs/devp2p",
@@ -17,7 +17,7 @@ const SCRIPT: Script = Script {
 
 /// One of theirs, and how it is named.
 struct Theirs {
-    process: Process,
+    process: ScriptProcess,
     enode: String,
 }
 
@@ -78,6 +78,6 @@ async fn devp2p_and_we_find_each_other_and_tell_of_others() {
     })
     .await;
     for theirs in [one, two, three] {
-        theirs.process.ends_well();
+        theirs.process.assert_success();
     }
 }

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::script::{Process, Script};
+use crate::script::{NodeScript, ScriptProcess};
 
 /// A running `peer.mjs`.
-pub(crate) type Peer = Process;
+pub(crate) type Devp2pPeer = ScriptProcess;
 
 /// Starts it; its head says what the arguments mean.
-pub(crate) fn start(node: &Path, arguments: &[&str]) -> Peer {
+pub(crate) fn start(node: &Path, arguments: &[&str]) -> Devp2pPeer {
     SCRIPT.start(node, arguments)
 }
 
@@ -17,7 +17,7 @@ pub(crate) fn node() -> Option<PathBuf> {
     SCRIPT.node()
 }
 
-const SCRIPT: Script = Script {
+const SCRIPT: NodeScript = NodeScript {
     folder: "devp2p",
     file: "peer.mjs",
     package: "@ethereumjs/devp2p",

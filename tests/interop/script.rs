@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// A script and what it needs.
-pub(crate) struct Script {
+pub(crate) struct NodeScript {
     /// Its folder, in tests/interop.
     pub(crate) folder: &'static str,
     /// Its file in there.
@@ -19,7 +19,7 @@ pub(crate) struct Script {
     pub(crate) package: &'static str,
 }
 
-impl Script {
+impl NodeScript {
     /// Where Node.js is, if it and the modules are here.
     pub(crate) fn node(&self) -> Option<PathBuf> {
         let modules = self.path().join("node_modules");
@@ -45,7 +45,7 @@ impl Script {
     }
 
     /// Starts it; its head says what the arguments mean.
-    pub(crate) fn start(&self, node: &Path, arguments: &[&str]) -> Process {
+    pub(crate) fn start(&self, node: &Path, arguments: &[&str]) -> ScriptProcess {
         let mut process = Command::new(node)
             .arg(self.file)
             .args(arguments)
@@ -64,7 +64,7 @@ impl Script {
                 }
             }
         });
-        Process {
+        ScriptProcess {
             process,
             input,
             lines,
@@ -79,7 +79,7 @@ impl Script {
 }
 
 /// A running script.
-pub(crate) struct Process {
+pub(crate) struct ScriptProcess {
     process: Child,
     /// Closed to have it say goodbye.
     pub(crate) input: Option<ChildStdin>,
@@ -87,24 +87,24 @@ pub(crate) struct Process {
     lines: Receiver<String>,
 }
 
-impl Process {
+impl ScriptProcess {
     /// The next thing that it says.
     pub(crate) fn next(&mut self) -> Value {
         let line = self
             .lines
-            .recv_timeout(PATIENCE)
+            .recv_timeout(REPLY_TIMEOUT)
             .expect("the script says nothing");
         serde_json::from_str(&line).unwrap_or_else(|_| panic!("the script said {line:?}"))
     }
 
     /// Has it say goodbye, and waits until it has ended.
-    pub(crate) fn ends_well(mut self) {
+    pub(crate) fn assert_success(mut self) {
         drop(self.input.take());
         assert!(self.process.wait().unwrap().success());
     }
 }
 
-impl Drop for Process {
+impl Drop for ScriptProcess {
     fn drop(&mut self) {
         // Only matters when a test fails half way; errors mean that it has ended already.
         let _ended = self.process.kill();
@@ -113,4 +113,4 @@ impl Drop for Process {
 }
 
 /// Far more than either side needs; only bounds the wait for a script that is stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(60);

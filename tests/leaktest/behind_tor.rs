@@ -13,10 +13,10 @@ use whisht::config::{Config, Settings};
 use whisht::shell::TorEntryAddresses;
 
 use crate::network::{self, TorNetwork};
-use crate::{Found, scratch};
+use crate::{LeakReport, scratch};
 
 /// What the leak test says of a node with these options.
-fn test(dir: &Path, options: &[&str]) -> Found {
+fn test(dir: &Path, options: &[&str]) -> LeakReport {
     let mut command = Command::new(env!("CARGO_BIN_EXE_whisht"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("WHISHT_") {
@@ -32,7 +32,7 @@ fn test(dir: &Path, options: &[&str]) -> Found {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    Found::read(&output)
+    LeakReport::read(&output)
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn a_node_that_has_nothing_but_tor_leaks_nothing() {
 fn arti(dir: &Path, tor: &TorNetwork) {
     let own = ["--tor-mode", "arti", "--tor-network", tor.description()];
     let found = test(dir, &[&own[..], &["--tor-only"]].concat());
-    found.is_tight();
+    found.assert_no_leak();
     assert_eq!(found.outcome("whisht_addPeer"), "done");
     assert!(found.spoke().count() > 0, "Tor was used");
 
@@ -107,6 +107,6 @@ fn daemon(dir: &Path, tor: &TorNetwork) {
             "--no-listen",
         ],
     );
-    found.is_tight();
+    found.assert_no_leak();
     assert!(found.spoke().any(|place| place == socks), "Tor was used");
 }

@@ -3,11 +3,11 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::{Found, walled};
+use crate::{LeakReport, isolated_program};
 
 /// What the watcher says of a program, which must not take long.
-fn watch(program: &[&str]) -> Option<Found> {
-    let mut command = walled()?;
+fn watch(program: &[&str]) -> Option<LeakReport> {
+    let mut command = isolated_program()?;
     command.args(["leaktest-part", "watch", "--"]).args(program);
     let begun = Instant::now();
     let mut watcher = command
@@ -22,7 +22,7 @@ fn watch(program: &[&str]) -> Option<Found> {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    Some(Found::read(&watcher.wait_with_output().unwrap()))
+    Some(LeakReport::read(&watcher.wait_with_output().unwrap()))
 }
 
 const WHISHT: &str = env!("CARGO_BIN_EXE_whisht");
@@ -48,10 +48,10 @@ fn every_planted_leak_is_caught_and_refused() {
         // A machine without IPv6 has no sockets to plant it with.
         let six = to == "[2001:db8::1]:9" || to == "192.0.2.2:9";
         if !six || std::path::Path::new("/proc/net/if_inet6").exists() {
-            found.names(kind, to, true);
+            found.assert_leak(kind, to, true);
         }
     }
-    found.names("look-up", "/etc/hosts", false);
+    found.assert_leak("look-up", "/etc/hosts", false);
     assert_eq!(found.report["watched"]["processes"], 2);
 }
 
@@ -61,7 +61,7 @@ fn a_child_that_becomes_another_program_is_followed() {
     let Some(found) = watch(&["bash", "-c", script]) else {
         return;
     };
-    found.names("connect", "192.0.2.9:9", true);
+    found.assert_leak("connect", "192.0.2.9:9", true);
     assert_eq!(found.report["leaks"][0]["program"], "bash");
     assert_eq!(found.report["end"], "with exit code 3");
 }
@@ -81,7 +81,7 @@ fn a_program_that_is_replaced_from_one_of_its_threads_is_followed() {
     let Some(found) = watch(&program) else {
         return;
     };
-    found.names("connect", "192.0.2.9:9", true);
+    found.assert_leak("connect", "192.0.2.9:9", true);
     assert_eq!(found.report["leaks"][0]["program"], "bash");
 }
 
@@ -90,7 +90,7 @@ fn threads_that_die_while_they_stand_still_do_not_hold_it_up() {
     let Some(found) = watch(&[WHISHT, "leaktest-part", "plant-crowd"]) else {
         return;
     };
-    found.names("connect", "192.0.2.9:9", true);
+    found.assert_leak("connect", "192.0.2.9:9", true);
     assert!(found.report["watched"]["threads"].as_u64().unwrap() > 2);
     assert_eq!(found.report["end"], "with exit code 0");
 }
@@ -125,7 +125,7 @@ fn signals_arrive_as_if_nobody_watched() {
 
 #[test]
 fn a_program_that_is_not_there_is_an_error() {
-    let Some(mut command) = walled() else {
+    let Some(mut command) = isolated_program() else {
         return;
     };
     let output = command

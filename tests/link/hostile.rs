@@ -27,7 +27,7 @@ fn accepting() -> Link {
 }
 
 /// The farewell that a link sends after a fault, compressed.
-fn farewell(reason: u8) -> Vec<(u16, Vec<u8>)> {
+fn disconnect(reason: u8) -> Vec<(u16, Vec<u8>)> {
     vec![(1, snappy(&[0xc1, reason]))]
 }
 
@@ -133,7 +133,7 @@ fn a_hello_with_somebody_elses_identity_is_reported_as_such() {
     let hello = hello::encode("raw", 0, &BOTH, &key(9).public());
     let result = peer.send(0, &hello);
     assert_eq!(result, fault(PeerFault::IdentityUnexpected));
-    assert_eq!(peer.read(), farewell(0x09));
+    assert_eq!(peer.read(), disconnect(0x09));
     assert_eq!(events(&mut peer.link), []);
 }
 
@@ -147,7 +147,7 @@ fn our_own_key_at_the_other_end_is_reported_as_self() {
     peer.read();
     let result = peer.send(0, &hello::encode("raw", 0, &BOTH, &peer.us.clone()));
     assert_eq!(result, fault(PeerFault::ConnectedToSelf));
-    assert_eq!(peer.read(), farewell(0x0a));
+    assert_eq!(peer.read(), disconnect(0x0a));
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_peer_with_nothing_in_common_is_told_that_it_is_useless() {
     let strange = [Capability::new("eth", 63, 17), Capability::SHH_5];
     let result = peer.send(0, &hello::encode("raw", 0, &strange, &peer.us.clone()));
     assert_eq!(result, fault(PeerFault::NothingShared));
-    assert_eq!(peer.read(), farewell(0x03));
+    assert_eq!(peer.read(), disconnect(0x03));
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn a_hello_of_nested_lists_or_endless_lengths_is_malformed() {
         let mut peer = RawPeer::dial_as(key(1), config(&BOTH));
         peer.read();
         assert_eq!(peer.send(0, &bomb), fault(PeerFault::HelloMalformed));
-        assert_eq!(peer.read(), farewell(0x02));
+        assert_eq!(peer.read(), disconnect(0x02));
     }
 }
 
@@ -284,7 +284,7 @@ fn a_frame_that_trickles_does_not_count_as_life() {
     let result = peer.link.handle_timeout(at(30));
     assert_eq!(result, fault(PeerFault::Idle));
     let last = peer.read().pop();
-    assert_eq!(last, farewell(0x0b).pop());
+    assert_eq!(last, disconnect(0x0b).pop());
 }
 
 // Payloads
@@ -302,7 +302,7 @@ fn a_snappy_bomb_is_refused_before_it_is_inflated() {
     ] {
         let mut peer = RawPeer::open(&BOTH);
         assert_eq!(peer.send(SHH, &bomb), fault(PeerFault::PayloadLength));
-        assert_eq!(peer.read(), farewell(0x10));
+        assert_eq!(peer.read(), disconnect(0x10));
     }
 }
 
@@ -427,6 +427,6 @@ fn nothing_after_a_farewell_is_read() {
     let mut wire = peer.seal(1, &snappy(&[0xc1, 0x08]));
     wire.extend(peer.seal(SHH, &snappy(&[0xc0])));
     peer.deliver(&wire).unwrap();
-    let farewell = whisht::link::LinkEvent::Disconnected(DisconnectReason::Quitting);
-    assert_eq!(events(&mut peer.link), [farewell]);
+    let disconnect = whisht::link::LinkEvent::Disconnected(DisconnectReason::Quitting);
+    assert_eq!(events(&mut peer.link), [disconnect]);
 }

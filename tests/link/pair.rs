@@ -10,17 +10,17 @@ use whisht::link::{Capability, DisconnectReason, Link, LinkEvent, Packing, Prior
 use crate::{BOTH, at, config, events, key, rng};
 
 /// Both ends and the bytes under way between them.
-struct Pair {
+struct LinkPair {
     dialler: Link,
     acceptor: Link,
     wire: [Vec<u8>; 2],
     rng: ChaCha20Rng,
     /// Longest piece that the wire delivers at once.
-    piece: u32,
+    chunk: u32,
 }
 
-impl Pair {
-    fn new(piece: u32, seed: u64, theirs: &[Capability]) -> Self {
+impl LinkPair {
+    fn new(chunk: u32, seed: u64, theirs: &[Capability]) -> Self {
         let mut rng = rng(seed);
         let remote = key(2).public();
         let dialler = Link::dial(config(&BOTH), key(1), remote, &mut rng, Instant::ZERO).unwrap();
@@ -29,7 +29,7 @@ impl Pair {
             acceptor: Link::accept(config(theirs), key(2), Instant::ZERO),
             wire: [Vec::new(), Vec::new()],
             rng,
-            piece,
+            chunk,
         }
     }
 
@@ -60,10 +60,10 @@ impl Pair {
                 .iter_mut()
                 .zip([&mut self.acceptor, &mut self.dialler])
             {
-                let piece = 1 + self.rng.next_u32() % self.piece;
-                let len = wire.len().min(usize::try_from(piece).unwrap());
-                let piece: Vec<u8> = wire.drain(..len).collect();
-                end.receive(now, &mut self.rng, &piece).unwrap();
+                let chunk = 1 + self.rng.next_u32() % self.chunk;
+                let len = wire.len().min(usize::try_from(chunk).unwrap());
+                let chunk: Vec<u8> = wire.drain(..len).collect();
+                end.receive(now, &mut self.rng, &chunk).unwrap();
             }
         }
     }
@@ -88,7 +88,7 @@ fn both_ends_learn_who_the_other_is_and_what_they_share() {
             vec![Capability::SHH_6],
         ),
     ] {
-        let mut pair = Pair::new(100, 7, theirs);
+        let mut pair = LinkPair::new(100, 7, theirs);
         pair.run(Instant::ZERO);
         let open = |remote| LinkEvent::Connected {
             remote,
@@ -104,7 +104,7 @@ fn both_ends_learn_who_the_other_is_and_what_they_share() {
 #[test]
 fn both_ends_compute_the_same_handle_and_a_new_one_each_time() {
     let handles = [1, 2].map(|seed| {
-        let mut pair = Pair::new(1_000, seed, &BOTH);
+        let mut pair = LinkPair::new(1_000, seed, &BOTH);
         assert_eq!(pair.dialler.handle(), None);
         pair.run(Instant::ZERO);
         assert_eq!(pair.dialler.handle(), pair.acceptor.handle());
@@ -115,7 +115,7 @@ fn both_ends_compute_the_same_handle_and_a_new_one_each_time() {
 
 #[test]
 fn a_cell_is_976_bytes_on_the_wire_whatever_it_holds() {
-    let mut pair = Pair::open();
+    let mut pair = LinkPair::open();
     let mut random = vec![0; CELL_PAYLOAD];
     pair.rng.fill_bytes(&mut random);
     for payload in [random, vec![0; CELL_PAYLOAD], b"whisht".repeat(153)] {
@@ -136,7 +136,7 @@ fn a_cell_is_976_bytes_on_the_wire_whatever_it_holds() {
 
 #[test]
 fn as_many_cells_go_out_at_once_as_fit_the_budget() {
-    let mut pair = Pair::open();
+    let mut pair = LinkPair::open();
     for _ in 0..12 {
         pair.send(Priority::Cell, 3, vec![9; CELL_PAYLOAD]).unwrap();
     }
@@ -148,7 +148,7 @@ fn as_many_cells_go_out_at_once_as_fit_the_budget() {
 
 #[test]
 fn a_cell_overtakes_gossip_that_waits() {
-    let mut pair = Pair::open();
+    let mut pair = LinkPair::open();
     for code in 1..=10 {
         pair.send(Priority::Gossip, code, vec![7; 16_000]).unwrap();
     }
@@ -185,7 +185,7 @@ fn an_event_that_is_logged_shows_no_byte_of_a_payload() {
 
 #[test]
 fn a_budget_is_kept_and_none_gives_nothing() {
-    let mut pair = Pair::open();
+    let mut pair = LinkPair::open();
     let mut payload = vec![0; 1_000];
     for _ in 0..20 {
         pair.rng.fill_bytes(&mut payload);
@@ -200,7 +200,7 @@ fn a_budget_is_kept_and_none_gives_nothing() {
 
 #[test]
 fn what_cannot_be_sent_is_refused_by_name() {
-    let mut pair = Pair::new(u32::MAX, 1, &[Capability::SHH_6]);
+    let mut pair = LinkPair::new(u32::MAX, 1, &[Capability::SHH_6]);
     let early = pair.send(Priority::Gossip, 1, vec![]);
     assert_eq!(early, Err(SendError::NotConnected));
     pair.run(Instant::ZERO);
@@ -217,14 +217,14 @@ fn what_cannot_be_sent_is_refused_by_name() {
 
 #[test]
 fn a_farewell_reaches_the_other_end_and_drops_what_waits() {
-    let mut pair = Pair::open();
+    let mut pair = LinkPair::open();
     pair.send(Priority::Gossip, 1, vec![0; 5_000]).unwrap();
     pair.dialler.disconnect(DisconnectReason::Quitting);
     assert!(pair.dialler.is_closing());
     assert_eq!(pair.dialler.poll_timeout(), None);
     pair.run(Instant::ZERO);
-    let farewell = LinkEvent::Disconnected(DisconnectReason::Quitting);
-    assert_eq!(events(&mut pair.acceptor), [farewell]);
+    let disconnect = LinkEvent::Disconnected(DisconnectReason::Quitting);
+    assert_eq!(events(&mut pair.acceptor), [disconnect]);
     assert!(pair.acceptor.is_closing());
     assert_eq!(pair.acceptor.poll_transmit(Instant::ZERO, 1), None);
     let late = pair.send(Priority::Gossip, 1, vec![]);
@@ -233,7 +233,7 @@ fn a_farewell_reaches_the_other_end_and_drops_what_waits() {
 
 #[test]
 fn pings_keep_a_silent_link_alive() {
-    let mut pair = Pair::open();
+    let mut pair = LinkPair::open();
     for secs in 1..=200 {
         let now = at(secs);
         for end in [&mut pair.dialler, &mut pair.acceptor] {
@@ -249,7 +249,7 @@ fn pings_keep_a_silent_link_alive() {
 
 #[test]
 fn the_largest_message_passes_both_queues_and_limits() {
-    let mut pair = Pair::open();
+    let mut pair = LinkPair::open();
     let mut payload = vec![0; 2 * 1024 * 1024];
     pair.rng.fill_bytes(&mut payload);
     pair.send(Priority::Gossip, 1, payload.clone()).unwrap();
@@ -268,10 +268,10 @@ proptest! {
     #[test]
     fn messages_arrive_whole_and_in_order_however_the_wire_cuts(
         seed: u64,
-        piece in prop_oneof![1_u32..40, 40_u32..3_000],
+        chunk in prop_oneof![1_u32..40, 40_u32..3_000],
         messages in prop::collection::vec((0_u16..128, 0_usize..3_000, any::<bool>()), 0..40),
     ) {
-        let mut pair = Pair::new(piece, seed, &BOTH);
+        let mut pair = LinkPair::new(chunk, seed, &BOTH);
         pair.run(Instant::ZERO);
         events(&mut pair.acceptor);
         let mut sent = [Vec::new(), Vec::new()];

@@ -10,7 +10,7 @@ use whisht::link::{
 };
 
 use crate::events;
-use crate::script::Script;
+use crate::script::RecordedRng;
 
 /// Whisper with room for the largest code in the recordings, which go-ethereum would refuse.
 const ROOMY_SHH: Capability = Capability::new("shh", 6, 2_000);
@@ -41,10 +41,10 @@ fn config() -> Arc<LinkConfig> {
     })
 }
 
-/// Feeds `link` all that one end of the session sent, in pieces of `piece` bytes, and compares what
+/// Feeds `link` all that one end of the session sent, in pieces of `chunk` bytes, and compares what
 /// comes out.
-fn replay(mut link: Link, case: &Value, from: &str, opening: &Value, piece: usize) {
-    let mut script = Script::of(
+fn replay(mut link: Link, case: &Value, from: &str, opening: &Value, chunk: usize) {
+    let mut script = RecordedRng::of(
         &case[if from == "initiator" {
             "responder"
         } else {
@@ -58,7 +58,7 @@ fn replay(mut link: Link, case: &Value, from: &str, opening: &Value, piece: usiz
     theirs
         .iter()
         .for_each(|frame| stream.extend(bytes(&frame["wire"])));
-    for part in stream.chunks(piece) {
+    for part in stream.chunks(chunk) {
         link.receive(Instant::ZERO, &mut script, part).unwrap();
     }
 
@@ -92,9 +92,9 @@ fn replay(mut link: Link, case: &Value, from: &str, opening: &Value, piece: usiz
 #[test]
 fn go_ethereum_that_dials_is_understood() {
     for case in vectors()["cases"].as_array().unwrap() {
-        for piece in [1, 100, usize::MAX] {
+        for chunk in [1, 100, usize::MAX] {
             let link = Link::accept(config(), secret(&case["responder"]), Instant::ZERO);
-            replay(link, case, "initiator", &case["auth"]["packet"], piece);
+            replay(link, case, "initiator", &case["auth"]["packet"], chunk);
         }
     }
 }
@@ -105,8 +105,8 @@ fn go_ethereum_that_is_dialled_is_understood() {
     let cases = vectors["cases"].as_array().unwrap().iter();
     let mut dialled = 0;
     for case in cases.filter(|case| case["format"] == "eip8") {
-        for piece in [1, 100, usize::MAX] {
-            let mut script = Script::of(&case["initiator"], &case["auth"]);
+        for chunk in [1, 100, usize::MAX] {
+            let mut script = RecordedRng::of(&case["initiator"], &case["auth"]);
             let mut link = Link::dial(
                 config(),
                 secret(&case["initiator"]),
@@ -118,7 +118,7 @@ fn go_ethereum_that_is_dialled_is_understood() {
             assert!(script.is_over());
             let auth = link.poll_transmit(Instant::ZERO, usize::MAX);
             assert_eq!(auth, Some(bytes(&case["auth"]["packet"])));
-            replay(link, case, "responder", &case["ack"]["packet"], piece);
+            replay(link, case, "responder", &case["ack"]["packet"], chunk);
             dialled += 1;
         }
     }
@@ -128,7 +128,7 @@ fn go_ethereum_that_is_dialled_is_understood() {
 #[test]
 fn an_answer_has_the_bytes_that_were_recorded() {
     for case in vectors()["cases"].as_array().unwrap() {
-        let mut script = Script::of(&case["responder"], &case["ack"]);
+        let mut script = RecordedRng::of(&case["responder"], &case["ack"]);
         let mut link = Link::accept(config(), secret(&case["responder"]), Instant::ZERO);
         let auth = bytes(&case["auth"]["packet"]);
         link.receive(Instant::ZERO, &mut script, &auth).unwrap();

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 /// Bytes to be drawn, in order. Drawing more is an error of the test.
 #[derive(Default)]
-pub(crate) struct Script(VecDeque<u8>);
+pub(crate) struct RecordedRng(VecDeque<u8>);
 
-impl Script {
+impl RecordedRng {
     /// What one end of a recorded session drew: its own key and nonce, then padding, key and IV of
     /// the packet that it wrote.
     pub(crate) fn of(end: &Value, packet: &Value) -> Self {
@@ -45,7 +45,7 @@ fn bytes(value: &Value) -> Vec<u8> {
     hex::decode(value.as_str().unwrap()).unwrap()
 }
 
-impl TryRng for Script {
+impl TryRng for RecordedRng {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
@@ -62,4 +62,4 @@ impl TryRng for Script {
     }
 }
 
-impl TryCryptoRng for Script {}
+impl TryCryptoRng for RecordedRng {}

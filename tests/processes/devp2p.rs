@@ -20,7 +20,7 @@ use whisht::envelope_builder::v5::{OutgoingMessageV5, draft};
 use whisht::message::{ClientPublic, Padding};
 
 use crate::node::{NodeProcess, until};
-use crate::peer::{self, Peer};
+use crate::peer::{self, Devp2pPeer};
 
 #[test]
 fn devp2p_dials_a_node_and_is_given_an_envelope() {
@@ -80,7 +80,7 @@ fn peers_that_speak_only_shh_5_are_heard_and_given_what_they_can_read() {
     let (second, envelope) = write("once more");
     assert_eq!(packet(&mut listener, MESSAGES), envelope);
     for peer in [writer, second, listener] {
-        peer.ends_well();
+        peer.assert_success();
     }
 }
 
@@ -109,12 +109,12 @@ fn old_envelope(to: &str, text: &str) -> String {
 
 /// The peer, under a name that tells by which rule it judges work: from one of which that is not
 /// known, the node keeps what does not satisfy every rule.
-fn start(program: &Path, arguments: &[&str]) -> Peer {
+fn start(program: &Path, arguments: &[&str]) -> Devp2pPeer {
     peer::start(program, &[arguments, &["--client", CLIENT]].concat())
 }
 
 /// What both tests do once there is, or will be, a connection.
-fn converse(scratch: &TempDir, node: &NodeProcess, mut peer: Peer, outbound: bool) {
+fn converse(scratch: &TempDir, node: &NodeProcess, mut peer: Devp2pPeer, outbound: bool) {
     let key = node.enode().strip_prefix("enode://").unwrap();
     let (key, _) = key.split_once('@').unwrap();
     let open = peer.next();
@@ -144,7 +144,7 @@ fn converse(scratch: &TempDir, node: &NodeProcess, mut peer: Peer, outbound: boo
         envelopes.contains(&format!("84{topic}")),
         "no envelope of topic {topic}: {envelopes}"
     );
-    peer.ends_well();
+    peer.assert_success();
 }
 
 /// Sends a message to the node itself, which has to read it too; its envelope's topic.
@@ -180,7 +180,7 @@ fn node(scratch: &TempDir, args: &[&str]) -> NodeProcess {
 }
 
 /// The payload of the next packet that has this code and something in it.
-fn packet(peer: &mut Peer, code: u64) -> String {
+fn packet(peer: &mut Devp2pPeer, code: u64) -> String {
     loop {
         let seen = peer.next();
         assert_eq!(seen["event"], "packet", "{seen}");

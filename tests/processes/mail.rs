@@ -20,7 +20,7 @@ use whisht::pow::{Generations, PowJob};
 
 use crate::cluster::Cluster;
 use crate::node::{NodeProcess, lines};
-use crate::statusim::Peer;
+use crate::statusim::StatusImPeer;
 
 #[test]
 fn an_hour_of_mail_survives_a_server_that_is_killed_again_and_again() {
@@ -36,7 +36,7 @@ fn an_hour_of_mail_survives_a_server_that_is_killed_again_and_again() {
         // The last life ends when all is acknowledged, at that very moment.
         let most = (life <= KILLS).then(|| usize::try_from(rng.next_u32() % 500).unwrap());
         let before = acknowledged.len();
-        let peer = Peer::connect(server.enode(), life);
+        let peer = StatusImPeer::connect(server.enode(), life);
         flood(peer, &hour, &mut acknowledged, &mut rng, most);
         server.kill();
         lives.push(acknowledged.len() - before);
@@ -74,7 +74,7 @@ fn two_servers_on_one_database_are_one_archive() {
     let mut rng = ChaCha20Rng::seed_from_u64(10);
     for (server, part) in [(&one, &hour[..400]), (&two, &hour[200..])] {
         let mut acknowledged = BTreeSet::new();
-        let peer = Peer::connect(server.enode(), 1);
+        let peer = StatusImPeer::connect(server.enode(), 1);
         flood(peer, part, &mut acknowledged, &mut rng, None);
         assert_eq!(acknowledged.len(), part.len());
     }
@@ -93,7 +93,7 @@ fn two_servers_on_one_database_are_one_archive() {
 /// Gives a server what it has not acknowledged yet, until it has acknowledged more than so many, or
 /// all.
 fn flood(
-    mut peer: Peer,
+    mut peer: StatusImPeer,
     envelopes: &[Envelope],
     acknowledged: &mut BTreeSet<usize>,
     rng: &mut ChaCha20Rng,
@@ -106,14 +106,14 @@ fn flood(
     let mut left = left.as_slice();
     let mut batches = BTreeMap::new();
     while most.is_none_or(|most| acknowledged.len() - before <= most) {
-        if batches.len() < OUTSTANDING && !left.is_empty() {
+        if batches.len() < MAX_OUTSTANDING && !left.is_empty() {
             let len = 1 + usize::try_from(rng.next_u32() % 60).unwrap();
             let (batch, rest) = left.split_at(len.min(left.len()));
             let chosen: Vec<Envelope> = batch.iter().map(|at| envelopes[*at].clone()).collect();
-            batches.insert(peer.flood(&chosen), batch.to_vec());
+            batches.insert(peer.send_envelopes(&chosen), batch.to_vec());
             left = rest;
         }
-        let Some(heard) = peer.listen() else {
+        let Some(heard) = peer.poll_acknowledged() else {
             panic!("the server hangs up");
         };
         for batch in heard {
@@ -123,7 +123,7 @@ fn flood(
             return;
         }
         assert!(
-            began.elapsed() < PATIENCE,
+            began.elapsed() < ACKNOWLEDGE_TIMEOUT,
             "the server does not acknowledge"
         );
     }
@@ -211,6 +211,6 @@ const ROOM: &str = "a hedge full of sparrows";
 /// How often the server is killed before its last life.
 const KILLS: u64 = 6;
 /// Packets that wait for their acknowledgement.
-const OUTSTANDING: usize = 6;
+const MAX_OUTSTANDING: usize = 6;
 /// Only bounds the wait for a server that is stuck.
-const PATIENCE: Duration = Duration::from_secs(80);
+const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(80);

@@ -17,15 +17,15 @@ use crate::node::{NodeProcess, lines, until};
 
 #[test]
 fn processes_deliver_messages_before_and_after_a_relay_loses_its_power() {
-    let mut network = Network::start();
+    let mut network = ProcessNetwork::start();
     let to = network.reader.ask(&["id", "new", "desk", "--no-password"]);
     let to = to["public_key"].as_str().unwrap();
-    network.hush_is_refused(to);
+    network.assert_hush_is_refused(to);
 
     let body: Vec<u8> = (0..=255).cycle().take(3_000).collect();
     network.deliver(to, "desk", &body);
 
-    network.cut_the_power_of_a_relay();
+    network.kill_and_restart_relay();
 
     let password = network.write("password", b"a hedge full of sparrows\n");
     for node in [&network.source, &network.reader] {
@@ -41,14 +41,14 @@ fn processes_deliver_messages_before_and_after_a_relay_loses_its_power() {
     network.deliver("room", "room", b"after the storm");
 }
 
-struct Network {
+struct ProcessNetwork {
     scratch: TempDir,
     relays: Vec<NodeProcess>,
     source: NodeProcess,
     reader: NodeProcess,
 }
 
-impl Network {
+impl ProcessNetwork {
     /// Starts everybody, and waits until the source and the reader know all relays.
     fn start() -> Self {
         let scratch = tempfile::tempdir().unwrap();
@@ -95,7 +95,7 @@ impl Network {
     }
 
     /// A level that this version cannot keep sends nothing, and says so.
-    fn hush_is_refused(&self, to: &str) {
+    fn assert_hush_is_refused(&self, to: &str) {
         let file = self.write("refused", b"quiet");
         let refused = self
             .source
@@ -155,7 +155,7 @@ impl Network {
 
     /// Kills a relay and starts it again: it must be the same one to everybody, and must say
     /// nothing about itself that differs from what it said before.
-    fn cut_the_power_of_a_relay(&mut self) {
+    fn kill_and_restart_relay(&mut self) {
         let (enode, address) = {
             let relay = &self.relays[VICTIM];
             (relay.enode().to_owned(), relay.address().to_owned())

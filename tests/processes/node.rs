@@ -66,7 +66,7 @@ impl NodeProcess {
             let _sent = sender.send(line);
         });
         let line = line
-            .recv_timeout(PATIENCE)
+            .recv_timeout(WAIT_TIMEOUT)
             .unwrap_or_else(|_| panic!("{name} does not say where it listens"));
         node.banner = serde_json::from_str(&line)
             .unwrap_or_else(|_| panic!("{name} did not come up; it said {line:?}"));
@@ -104,7 +104,7 @@ impl NodeProcess {
     }
 
     /// Starts a command that takes its time.
-    pub(crate) fn begin(&self, args: &[&str]) -> Running {
+    pub(crate) fn begin(&self, args: &[&str]) -> RunningCommand {
         let child = whisht(&self.dir)
             .args(args)
             .stdout(Stdio::piped())
@@ -117,7 +117,7 @@ impl NodeProcess {
             // Nobody waits any more if it is late.
             let _sent = sender.send(child.wait_with_output().unwrap());
         });
-        Running {
+        RunningCommand {
             what: format!("`{}` at {}", args.join(" "), self.name),
             id,
             output,
@@ -158,16 +158,16 @@ impl Drop for NodeProcess {
 }
 
 /// A command under way.
-pub(crate) struct Running {
+pub(crate) struct RunningCommand {
     what: String,
     id: u32,
     output: mpsc::Receiver<Output>,
 }
 
-impl Running {
+impl RunningCommand {
     /// Waits until it ends.
     pub(crate) fn end(self) -> Output {
-        self.output.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+        self.output.recv_timeout(WAIT_TIMEOUT).unwrap_or_else(|_| {
             let id = self.id.to_string();
             // If it ended just now, all is well.
             let _killed = Command::new("kill").args(["-KILL", &id]).status();
@@ -191,7 +191,7 @@ pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = look() {
             return found;
         }
-        assert!(start.elapsed() < PATIENCE, "in vain: {what}");
+        assert!(start.elapsed() < WAIT_TIMEOUT, "in vain: {what}");
         thread::sleep(Duration::from_millis(200));
     }
 }
@@ -209,4 +209,4 @@ fn whisht(dir: &Path) -> Command {
 }
 
 /// Far more than anything here needs; only bounds the wait for what is stuck.
-const PATIENCE: Duration = Duration::from_secs(90);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(90);

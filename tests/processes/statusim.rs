@@ -18,7 +18,7 @@ use whisht::link::{
 };
 
 /// A connection to a node.
-pub(crate) struct Peer {
+pub(crate) struct StatusImPeer {
     stream: TcpStream,
     link: Link,
     rng: ChaCha20Rng,
@@ -27,7 +27,7 @@ pub(crate) struct Peer {
     acknowledged: Vec<[u8; 32]>,
 }
 
-impl Peer {
+impl StatusImPeer {
     /// Connects, and says hello and status.
     pub(crate) fn connect(enode: &str, seed: u64) -> Self {
         let peer: PeerAddr = enode.parse().unwrap();
@@ -35,7 +35,7 @@ impl Peer {
             panic!("a node in a process has an address");
         };
         let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(TICK)).unwrap();
+        stream.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
         stream.set_nodelay(true).unwrap();
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let config = Arc::new(LinkConfig {
@@ -56,32 +56,32 @@ impl Peer {
             acknowledged: Vec::new(),
         };
         while !node.open {
-            assert!(node.turn(), "the node hangs up on a greeting");
-            assert!(node.started.elapsed() < PATIENCE, "no handshake");
+            assert!(node.poll_socket(), "the node hangs up on a greeting");
+            assert!(node.started.elapsed() < HANDSHAKE_TIMEOUT, "no handshake");
         }
         // Version 6, no work, everything, no light node, confirmations wanted.
-        node.say(code::STATUS, vec![0xc5, 6, 0x80, 0x80, 0x80, 1]);
+        node.send(code::STATUS, vec![0xc5, 6, 0x80, 0x80, 0x80, 1]);
         node
     }
 
     /// Floods envelopes; gives the name under which they will be acknowledged. If the connection
     /// is gone, they never are.
-    pub(crate) fn flood(&mut self, envelopes: &[Envelope]) -> [u8; 32] {
+    pub(crate) fn send_envelopes(&mut self, envelopes: &[Envelope]) -> [u8; 32] {
         let payload = outgoing::messages(envelopes);
         let batch = Keccak256::digest(&payload).into();
-        self.say(code::MESSAGES, payload);
+        self.send(code::MESSAGES, payload);
         batch
     }
 
     /// What was acknowledged since the last call, after a moment of listening; `None` once the
     /// connection is gone.
-    pub(crate) fn listen(&mut self) -> Option<Vec<[u8; 32]>> {
-        let stands = self.turn();
+    pub(crate) fn poll_acknowledged(&mut self) -> Option<Vec<[u8; 32]>> {
+        let stands = self.poll_socket();
         let heard = std::mem::take(&mut self.acknowledged);
         (stands || !heard.is_empty()).then_some(heard)
     }
 
-    fn say(&mut self, code: u8, payload: Vec<u8>) {
+    fn send(&mut self, code: u8, payload: Vec<u8>) {
         let (capability, code) = (Capability::SHH_6, u16::from(code));
         let sent = self
             .link
@@ -99,7 +99,7 @@ impl Peer {
     }
 
     /// Reads for a moment; `false` once the connection is gone.
-    fn turn(&mut self) -> bool {
+    fn poll_socket(&mut self) -> bool {
         self.write();
         let mut buffer = [0; 16_384];
         match self.stream.read(&mut buffer) {
@@ -146,6 +146,6 @@ fn is_pause(error: &std::io::Error) -> bool {
 }
 
 /// How long one look at the socket takes.
-const TICK: Duration = Duration::from_millis(5);
+const READ_TIMEOUT: Duration = Duration::from_millis(5);
 /// Only bounds the wait for a node that is stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(60);

@@ -16,12 +16,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// A running network.
 pub(crate) struct TorNetwork {
     dir: PathBuf,
-    relays: Vec<Relay>,
+    relays: Vec<TorRelay>,
     authority: String,
     description: PathBuf,
 }
 
-struct Relay {
+struct TorRelay {
     name: String,
     child: Child,
 }
@@ -67,7 +67,7 @@ impl TorNetwork {
         let names: Vec<String> = (0..=RELAYS).map(|number| format!("tor{number}")).collect();
         let ports = free_ports(names.len() + 1);
         let directory_port = ports[names.len()];
-        let identity = Identity::make(&dir, &names, &ports, directory_port);
+        let identity = AuthorityIdentity::make(&dir, &names, &ports, directory_port);
         let description = dir.join("network.toml");
         fs::write(&description, identity.for_arti(ports[0])).unwrap();
         let authority = identity.for_tor(ports[0], directory_port);
@@ -80,7 +80,7 @@ impl TorNetwork {
             }
             let child = spawn(&dir, name, &torrc);
             let name = name.clone();
-            Relay { name, child }
+            TorRelay { name, child }
         });
         let relays = relays.collect();
         Self {
@@ -125,20 +125,20 @@ impl TorNetwork {
     }
 
     /// Whether the authority lists every relay before the time is up.
-    fn is_complete(&self, patience: Duration) -> bool {
+    fn is_complete(&self, timeout: Duration) -> bool {
         let consensus = self.dir.join("tor0/cached-microdesc-consensus");
         let listed = || {
             let text = fs::read_to_string(&consensus).unwrap_or_default();
             text.lines().filter(|line| line.starts_with("r ")).count()
         };
-        wait(patience, || listed() == self.relays.len())
+        wait(timeout, || listed() == self.relays.len())
     }
 
     /// A relay that asked for the directory before there was one waits long before it asks again,
     /// and so do its clients; a signal makes it ask at once.
     fn wait_for_directories(&self) {
         for _ in 0..10 {
-            let lacking = |relay: &&Relay| {
+            let lacking = |relay: &&TorRelay| {
                 let cache = self.dir.join(&relay.name).join("cached-microdescs.new");
                 !cache.exists()
             };
@@ -188,7 +188,7 @@ impl TorDaemon {
             let log = fs::read_to_string(&log).unwrap_or_default();
             log.contains("Bootstrapped 100%")
         };
-        let is_ready = wait(PATIENCE, ready);
+        let is_ready = wait(STARTUP_TIMEOUT, ready);
         assert!(
             is_ready,
             "a Tor daemon does not get ready: {}\n{}",
@@ -218,14 +218,14 @@ impl Drop for TorDaemon {
 }
 
 /// What clients have to know of the authority.
-struct Identity {
+struct AuthorityIdentity {
     /// Of the key that signs the consensus.
     v3: String,
     rsa: String,
     ed25519: String,
 }
 
-impl Identity {
+impl AuthorityIdentity {
     /// Makes the keys of all relays, and those of the authority.
     fn make(dir: &Path, names: &[String], ports: &[u16], directory_port: u16) -> Self {
         let keys = dir.join(&names[0]).join("keys");
@@ -430,9 +430,9 @@ fn now() -> u64 {
         .as_secs()
 }
 
-fn wait(patience: Duration, mut until: impl FnMut() -> bool) -> bool {
+fn wait(timeout: Duration, mut until: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
-    while start.elapsed() < patience {
+    while start.elapsed() < timeout {
         if until() {
             return true;
         }
@@ -444,4 +444,4 @@ fn wait(patience: Duration, mut until: impl FnMut() -> bool) -> bool {
 /// Relays beside the authority: one more than onion services need, so that one may be lost.
 const RELAYS: usize = 4;
 /// Far more than a daemon needs to get ready.
-const PATIENCE: Duration = Duration::from_secs(90);
+const STARTUP_TIMEOUT: Duration = Duration::from_secs(90);

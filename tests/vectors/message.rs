@@ -12,9 +12,9 @@ use whisht::message::{
 use super::{array, bytes, cases, int, name, text};
 
 /// Gives out what the recorded program's random source gave, and nothing else.
-pub(super) struct Replay(pub(super) Vec<u8>);
+pub(super) struct ReplayRng(pub(super) Vec<u8>);
 
-impl Replay {
+impl ReplayRng {
     pub(super) fn of(case: &Value, fields: &[&str]) -> Self {
         let recorded = fields.iter().map(|field| &case["random"][field]);
         Self(
@@ -26,7 +26,7 @@ impl Replay {
     }
 }
 
-impl TryRng for Replay {
+impl TryRng for ReplayRng {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
@@ -44,7 +44,7 @@ impl TryRng for Replay {
     }
 }
 
-impl TryCryptoRng for Replay {}
+impl TryCryptoRng for ReplayRng {}
 
 fn secret(value: &Value) -> Secret<32> {
     Secret::take(&mut array(value))
@@ -58,7 +58,7 @@ pub(super) fn sym(value: &Value) -> SymKey {
     SymKey::new(secret(value)).unwrap()
 }
 
-fn build(rng: &mut Replay, case: &Value) -> Plaintext {
+fn build(rng: &mut ReplayRng, case: &Value) -> Plaintext {
     let given = (!case["padding"].is_null()).then(|| bytes(&case["padding"]));
     let padding = given.as_deref().map_or(Padding::Align, Padding::Given);
     let signer =
@@ -110,7 +110,7 @@ pub(super) fn check_signer(signer: Option<ClientPublic>, recorded: &Value, conte
 #[test]
 fn symmetric_messages_are_sealed_byte_for_byte() {
     for case in cases("message_v6_sym", "cases") {
-        let mut rng = Replay::of(&case, &["default_padding", "gcm_nonce"]);
+        let mut rng = ReplayRng::of(&case, &["default_padding", "gcm_nonce"]);
         let plaintext = build(&mut rng, &case);
         let data = seal_symmetric(&mut rng, &sym(&case["sym_key"]), &plaintext);
         assert_eq!(data, recorded(&case).data(), "{}", name(&case));
@@ -130,7 +130,7 @@ fn symmetric_messages_open_to_what_was_said() {
 #[test]
 fn asymmetric_messages_are_sealed_byte_for_byte() {
     for case in cases("message_v6_asym", "cases") {
-        let mut rng = Replay::of(&case, &["default_padding", "ephemeral_private_key", "iv"]);
+        let mut rng = ReplayRng::of(&case, &["default_padding", "ephemeral_private_key", "iv"]);
         let plaintext = build(&mut rng, &case);
         let recipient = ClientPublic::from_bytes(&bytes(&case["recipient_public_key"])).unwrap();
         let data = seal_asymmetric(&mut rng, &recipient, &plaintext);

@@ -10,7 +10,7 @@ use whisht::message::v5::{self, PlaintextV5};
 use whisht::message::{ClientPublic, Padding};
 use whisht::pow::{Generation, Generations, PowHashes, PowJob, PowValues};
 
-use super::message::{Replay, check_opened, check_signer, client, sym};
+use super::message::{ReplayRng, check_opened, check_signer, client, sym};
 use super::{array, bytes, cases, float_bits, int, name, text};
 
 /// The cases whose messages are under a shared key, or to a public key.
@@ -29,7 +29,7 @@ fn nonce(value: &Value) -> AesNonce {
     AesNonce(array(value))
 }
 
-fn build(rng: &mut Replay, case: &Value) -> PlaintextV5 {
+fn build(rng: &mut ReplayRng, case: &Value) -> PlaintextV5 {
     let given = (!case["padding"].is_null()).then(|| bytes(&case["padding"]));
     let padding = given.as_deref().map_or(Padding::Align, Padding::Given);
     let signer = &case["signer_private_key"];
@@ -88,7 +88,7 @@ fn check_pow(envelope: &Envelope, recorded: &Value, context: &str) {
 #[test]
 fn symmetric_messages_are_sealed_byte_for_byte() {
     for case in of_kind("sym") {
-        let mut rng = Replay::of(&case, &["default_padding", "gcm_nonce"]);
+        let mut rng = ReplayRng::of(&case, &["default_padding", "gcm_nonce"]);
         let plaintext = build(&mut rng, &case);
         let (hint, data) = v5::seal_symmetric(&mut rng, &sym(&case["sym_key"]), &plaintext);
         assert!(rng.0.is_empty(), "{}", name(&case));
@@ -111,7 +111,7 @@ fn symmetric_messages_open_to_what_was_said() {
 #[test]
 fn asymmetric_messages_are_sealed_byte_for_byte() {
     for case in of_kind("asym") {
-        let mut rng = Replay::of(&case, &["default_padding", "ephemeral_private_key", "iv"]);
+        let mut rng = ReplayRng::of(&case, &["default_padding", "ephemeral_private_key", "iv"]);
         let plaintext = build(&mut rng, &case);
         let recipient = ClientPublic::from_bytes(&bytes(&case["recipient_public_key"])).unwrap();
         let (hint, data) = v5::seal_asymmetric(&mut rng, &recipient, &plaintext);

@@ -13,7 +13,7 @@ use whisht::subscriptions::FilterId;
 use crate::sim::World;
 
 /// Long enough for an envelope to reach every peer and be tried with every key.
-pub(crate) const A_WHILE: Duration = Duration::from_secs(10);
+pub(crate) const SETTLE_TIME: Duration = Duration::from_secs(10);
 
 /// Two nodes that are peers and gossip openly.
 pub(crate) fn pair() -> World {
@@ -21,7 +21,7 @@ pub(crate) fn pair() -> World {
     for peers in [&[][..], &[0]] {
         world.add_with(false, peers, |config| config.level = Level::Open);
     }
-    world.run(A_WHILE);
+    world.run(SETTLE_TIME);
     world
 }
 

@@ -8,7 +8,7 @@ use whisht::node::{Command, Identity, Reply, ShhCommand, ShhReply};
 use whisht::subscriptions::FilterId;
 
 use crate::client::{
-    A_WHILE, call, error, letter, pair, payloads, share_key, subscribe, text, told,
+    SETTLE_TIME, call, error, letter, pair, payloads, share_key, subscribe, text, told,
 };
 use crate::sim::World;
 
@@ -37,7 +37,7 @@ fn a_signed_message_under_a_shared_key_is_polled_and_told() {
     post["sig"] = signer.into();
     let hash = text(&mut world, 0, "shh_post", json!([post]));
     assert_ne!(hash, unsigned);
-    world.run(A_WHILE);
+    world.run(SETTLE_TIME);
 
     let polled = call(&mut world, 1, "shh_getFilterMessages", json!([filter])).unwrap();
     let [message] = polled.as_array().unwrap().as_slice() else {
@@ -85,7 +85,7 @@ fn a_message_to_a_person_names_its_recipient_and_is_read_by_nobody_else() {
         "pubKey": public, "payload": "0x", "padding": "0xaabbccdd", "powTarget": 0.01, "powTime": 9,
     }]);
     call(&mut world, 0, "shh_post", post).unwrap();
-    world.run(A_WHILE);
+    world.run(SETTLE_TIME);
 
     let polled = call(&mut world, 1, "shh_getFilterMessages", json!([filter])).unwrap();
     let message = &polled[0];
@@ -128,7 +128,7 @@ fn a_subscription_hears_all_its_topics_and_no_other() {
     for topic in 1..=4 {
         let post = letter(&ours, &format!("0x0000000{topic}"), &format!("0x0{topic}"));
         call(&mut world, 0, "shh_post", json!([post])).unwrap();
-        world.run(A_WHILE);
+        world.run(SETTLE_TIME);
     }
     let heard = Value::Array(told(&world, 1, subscription));
     assert_eq!(payloads(&heard), ["0x01", "0x02", "0x03"]);
@@ -151,7 +151,7 @@ fn who_unsubscribed_is_told_no_more() {
     assert!(!known(&mut world, subscription));
     let post = letter(&ours, "0x00000001", "0x01");
     call(&mut world, 0, "shh_post", json!([post])).unwrap();
-    world.run(A_WHILE);
+    world.run(SETTLE_TIME);
     assert!(told(&world, 1, subscription).is_empty());
 }
 
@@ -162,7 +162,7 @@ fn a_filter_sees_what_this_node_posts_and_nothing_from_before_it() {
     let post = |world: &mut World, payload| {
         let post = letter(&ours, "0x00000001", payload);
         call(world, 0, "shh_post", json!([post])).unwrap();
-        world.run(A_WHILE);
+        world.run(SETTLE_TIME);
     };
     post(&mut world, "0x01");
     let criteria = json!([{"symKeyID": ours}]);
@@ -184,7 +184,7 @@ fn an_identity_that_comes_later_brings_clients_nothing_twice() {
     );
     let post = letter(&ours, "0x00000001", "0x01");
     call(&mut world, 0, "shh_post", json!([post])).unwrap();
-    world.run(A_WHILE);
+    world.run(SETTLE_TIME);
     let poll =
         |world: &mut World| call(world, 1, "shh_getFilterMessages", json!([filter])).unwrap();
     assert_eq!(payloads(&poll(&mut world)).len(), 1);
@@ -194,7 +194,7 @@ fn an_identity_that_comes_later_brings_clients_nothing_twice() {
     world
         .command(1, Command::AddIdentity("late".to_owned(), identity))
         .unwrap();
-    world.run(A_WHILE);
+    world.run(SETTLE_TIME);
     assert_eq!(poll(&mut world), json!([]));
     let Ok(Reply::Inbox(inbox)) = world.command(1, Command::Inbox(0)) else {
         panic!("an inbox")
@@ -215,7 +215,7 @@ fn a_filter_outlives_the_key_it_was_made_with() {
     call(&mut world, 1, "shh_deleteSymKey", json!([theirs])).unwrap();
     let post = letter(&ours, "0x00000001", "0x01");
     call(&mut world, 0, "shh_post", json!([post])).unwrap();
-    world.run(A_WHILE);
+    world.run(SETTLE_TIME);
     let polled = call(&mut world, 1, "shh_getFilterMessages", json!([filter])).unwrap();
     assert_eq!(payloads(&polled), ["0x01"]);
     let refused = error(
@@ -242,7 +242,7 @@ fn what_is_handed_over_needs_trust_and_a_filter_that_takes_such() {
         post["powTarget"] = json!(0);
         post["targetPeer"] = to.as_str().into();
         let hash = text(world, 0, "shh_post", json!([post]));
-        world.run(A_WHILE);
+        world.run(SETTLE_TIME);
         hash
     };
     send(&mut world, "0x01");

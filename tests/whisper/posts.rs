@@ -6,7 +6,7 @@ use circuits::level::Level;
 use serde_json::{Value, json};
 use whisht::rpc::RpcErrorKind;
 
-use crate::client::{A_WHILE, call, error, letter, pair, payloads, share_key, text};
+use crate::client::{SETTLE_TIME, call, error, letter, pair, payloads, share_key, text};
 use crate::sim::World;
 
 #[test]
@@ -48,7 +48,7 @@ fn a_negative_target_takes_all_the_time_and_lets_the_life_begin_after_it() {
         world.clock().mono.since(before.mono),
         Duration::from_secs(4)
     );
-    world.run(A_WHILE);
+    world.run(SETTLE_TIME);
     let polled = call(&mut world, 1, "shh_getFilterMessages", json!([filter])).unwrap();
     assert_eq!(polled[0]["timestamp"], json!(before.unix.0 + 4));
     // Half a million hashes make about 19 zero bits in 276 bytes for a minute.
@@ -124,7 +124,7 @@ fn ring() -> World {
         let peers: Vec<usize> = (1..=3).filter_map(|back| node.checked_sub(back)).collect();
         world.add_with(false, &peers, |config| config.level = Level::Swift);
     }
-    world.run(A_WHILE);
+    world.run(SETTLE_TIME);
     world
 }
 
@@ -150,7 +150,7 @@ fn at_another_level_a_post_enters_elsewhere_and_looks_like_every_message_of_ours
     };
     let mut polled = json!([]);
     for _ in 0..60 {
-        world.run(A_WHILE);
+        world.run(SETTLE_TIME);
         polled = poll(&mut world);
         if polled != json!([]) {
             break;

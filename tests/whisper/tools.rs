@@ -5,7 +5,7 @@ use std::time::Duration;
 use circuits::level::Level;
 use serde_json::{Value, json};
 
-use crate::client::{A_WHILE, call, error, pair, text};
+use crate::client::{SETTLE_TIME, call, error, pair, text};
 use crate::sim::World;
 
 #[test]
@@ -20,7 +20,7 @@ fn a_peer_is_added_shown_and_removed() {
         call(&mut world, 0, "admin_addPeer", json!([with_query])).unwrap(),
         true
     );
-    world.run(A_WHILE);
+    world.run(SETTLE_TIME);
     assert_eq!(
         call(&mut world, 0, "net_peerCount", json!([])).unwrap(),
         "0x1"
@@ -49,7 +49,7 @@ fn a_peer_is_added_shown_and_removed() {
         call(&mut world, 0, "admin_removePeer", json!([enode])).unwrap(),
         true
     );
-    world.run(A_WHILE);
+    world.run(SETTLE_TIME);
     assert_eq!(
         call(&mut world, 0, "net_peerCount", json!([])).unwrap(),
         "0x0"
@@ -65,7 +65,7 @@ fn a_trusted_peer_of_the_tools_comes_in_where_there_is_no_room() {
     });
     for _ in 0..3 {
         world.add_with(false, &[host], |config| config.level = Level::Open);
-        world.run(A_WHILE);
+        world.run(SETTLE_TIME);
     }
     let count = |world: &mut World| call(world, host, "net_peerCount", json!([])).unwrap();
     assert_eq!(count(&mut world), "0x1");
@@ -138,7 +138,7 @@ fn a_light_node_hears_gossip_only_through_filters_that_take_what_is_handed_over(
     let deliver = |world: &mut World, payload: &str| {
         let post = crate::client::letter(&ours, "0x00000001", payload);
         call(world, 0, "shh_post", json!([post])).unwrap();
-        world.run(A_WHILE);
+        world.run(SETTLE_TIME);
     };
     let count = |world: &mut World, filter: &str| {
         let polled = call(world, 1, "shh_getFilterMessages", json!([filter])).unwrap();

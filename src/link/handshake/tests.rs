@@ -7,7 +7,7 @@ use super::*;
 #[path = "../../../tests/link/script.rs"]
 mod script;
 
-use self::script::Script;
+use self::script::RecordedRng;
 
 const VECTORS: &str = include_str!("../../../tests/vectors/rlpx.json");
 
@@ -48,14 +48,15 @@ fn recorded_initiators_are_reproduced() {
         let remote = RelayKey(bytes(&responder["static_public_key"]).try_into().unwrap());
         let auth = bytes(&case["auth"]["packet"]);
         let state = if case["format"] == "eip8" {
-            let mut script = Script::of(initiator, &case["auth"]);
+            let mut script = RecordedRng::of(initiator, &case["auth"]);
             let state = Initiator::new(ours, remote, &mut script).unwrap();
             assert_eq!(state.auth(), auth, "{}", case["name"]);
             assert!(script.is_over());
             state
         } else {
             // We never write plain auth packets; the answer must be understood all the same.
-            let mut script = Script::default().then(&bytes(&initiator["ephemeral_private_key"]));
+            let mut script =
+                RecordedRng::default().then(&bytes(&initiator["ephemeral_private_key"]));
             Initiator {
                 key: ours,
                 remote,
@@ -82,7 +83,7 @@ fn recorded_responders_are_reproduced() {
             read_from(&packet, Auth::LEN, |packet| Auth::read(&ours, packet)).unwrap();
         assert_eq!(auth.signature[..], bytes(&case["auth"]["signature"]));
 
-        let mut script = Script::of(responder, &case["ack"]);
+        let mut script = RecordedRng::of(responder, &case["ack"]);
         let (ack, session) = respond(&ours, &auth, format, &packet, &mut script)
             .unwrap_or_else(|fault| panic!("{fault}"));
         assert_eq!(ack, bytes(&case["ack"]["packet"]), "{}", case["name"]);
@@ -141,7 +142,7 @@ fn recorded_packets_are_judged_as_recorded() {
         assert_eq!(auth.signature[..], bytes(&case["signature"]), "{name}");
         assert_eq!(auth.initiator[..], bytes(&case["public_key"]), "{name}");
         assert_eq!(auth.nonce[..], bytes(&case["nonce"]), "{name}");
-        let mut script = Script::default().then(&[1; 1_000]);
+        let mut script = RecordedRng::default().then(&[1; 1_000]);
         let answer = respond(&ours, &auth, format, &stream, &mut script).map(|_| ());
         let wanted = match case["error"].as_str() {
             None => Ok(()),
@@ -158,7 +159,7 @@ fn packets_of_our_own_have_lengths_as_geth_draws_them() {
     let ours = key(&Value::from("11".repeat(32)));
     let theirs = key(&Value::from("22".repeat(32)));
     for (draw, len) in [(0, 384), (199, 583), (200, 384), (u32::MAX, 479)] {
-        let mut script = Script::default()
+        let mut script = RecordedRng::default()
             .then(&[1; 64])
             .then(&u32::to_le_bytes(draw))
             .then(&[1; 48]);
@@ -171,7 +172,7 @@ fn packets_of_our_own_have_lengths_as_geth_draws_them() {
 fn a_key_that_is_no_point_cannot_be_dialled() {
     let ours = key(&Value::from("11".repeat(32)));
     for remote in [RelayKey([0; 64]), RelayKey([1; 64]), RelayKey([0xff; 64])] {
-        let dialled = Initiator::new(ours.clone(), remote, &mut Script::default());
+        let dialled = Initiator::new(ours.clone(), remote, &mut RecordedRng::default());
         assert_eq!(dialled.map(|_| ()), Err(LocalFault::KeyNotOnCurve));
     }
 }
