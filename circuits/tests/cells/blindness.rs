@@ -47,7 +47,7 @@ fn chi_square<'a>(bytes: impl Iterator<Item = &'a u8>) -> f64 {
 }
 
 #[test]
-fn the_last_relay_cannot_tell_how_long_the_path_was() {
+fn path_length_is_not_visible_to_last_relay() {
     for len in 1..=6 {
         let views = seen_at_the_end(len);
         // 255 +- 22.6; the seed is fixed, six deviations are far from chance and near to a fault.
@@ -69,7 +69,7 @@ fn the_last_relay_cannot_tell_how_long_the_path_was() {
 }
 
 #[test]
-fn slots_behind_the_last_one_are_never_zero_or_repeated() {
+fn padding_slots_are_neither_zero_nor_repeated() {
     let mut slots: Vec<Vec<u8>> = Vec::new();
     for len in 1..=6 {
         for view in seen_at_the_end(len) {
@@ -88,7 +88,7 @@ fn slots_behind_the_last_one_are_never_zero_or_repeated() {
 }
 
 #[test]
-fn a_cell_looks_random_from_its_second_byte_on_at_every_hop() {
+fn cell_bytes_after_header_are_uniform_at_every_hop() {
     let mut rng = rng(52);
     let stops = stops(&mut rng, 6);
     let mut relays: Vec<_> = stops.iter().map(PathStop::relay).collect();
@@ -112,7 +112,7 @@ fn a_cell_looks_random_from_its_second_byte_on_at_every_hop() {
 }
 
 #[test]
-fn a_cell_has_nothing_in_common_with_itself_one_hop_later() {
+fn peeled_cell_shares_no_bytes_with_incoming_cell() {
     let mut rng = rng(53);
     let stops = stops(&mut rng, 6);
     let (mut cell, _) = sealed(&mut rng, &stops);

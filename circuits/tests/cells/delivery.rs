@@ -11,7 +11,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn a_cell_reaches_the_end_of_every_path(
+    fn cell_reaches_end_of_every_path(
         len in 1..=6_usize,
         seed in any::<u64>(),
         delays in prop::array::uniform6(0..=60_000_u16),
@@ -48,7 +48,7 @@ proptest! {
 }
 
 #[test]
-fn a_path_may_come_back_to_a_relay_but_not_at_once() {
+fn path_may_revisit_relay_but_not_consecutively() {
     let mut rng = rng(2);
     let mut stops = stops(&mut rng, 3);
     stops[2].id = stops[0].id;
@@ -69,7 +69,7 @@ fn a_path_may_come_back_to_a_relay_but_not_at_once() {
 }
 
 #[test]
-fn a_path_of_no_relay_or_of_seven_is_refused() {
+fn path_of_zero_or_seven_relays_is_refused() {
     let mut rng = rng(3);
     let stops = stops(&mut rng, 7);
     let delta = body(&mut rng);

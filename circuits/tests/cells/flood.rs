@@ -6,7 +6,7 @@ use circuits::relay::{DropReason, OnionRelay, Peeled, RelayLimits, ReplaySet};
 use crate::path::{EPOCH, at, rng, sealed, stops};
 
 #[test]
-fn cells_of_a_quiet_peer_pass_a_flood_of_junk_without_loss() {
+fn quiet_peer_loses_no_cells_while_another_floods() {
     let mut rng = rng(40);
     let stops = stops(&mut rng, 2);
     let mut relay = OnionRelay::new(stops[0].id, RelayLimits::default());
@@ -39,7 +39,7 @@ fn cells_of_a_quiet_peer_pass_a_flood_of_junk_without_loss() {
 }
 
 #[test]
-fn a_flood_cannot_make_a_relay_peel_faster_than_its_limit() {
+fn peel_rate_stays_within_limit_under_flood() {
     let mut rng = rng(41);
     let stops = stops(&mut rng, 2);
     let limits = RelayLimits {

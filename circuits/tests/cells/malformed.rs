@@ -17,7 +17,7 @@ fn with_slot(stop: &PathStop, slot: Vec<u8>) -> Cell {
 }
 
 #[test]
-fn bytes_of_another_length_are_no_cell() {
+fn cell_parse_refuses_wrong_length() {
     let mut rng = rng(30);
     let stops = stops(&mut rng, 2);
     let (cell, _) = sealed(&mut rng, &stops);
@@ -34,7 +34,7 @@ fn bytes_of_another_length_are_no_cell() {
 }
 
 #[test]
-fn an_element_of_low_order_is_refused_even_if_the_zero_secret_opens_the_cell() {
+fn low_order_element_is_refused_even_if_zero_secret_authenticates() {
     let stop = &stops(&mut rng(31), 1)[0];
     let mut elements: Vec<[u8; 32]> = EIGHT_TORSION.map(|point| point.to_montgomery().0).to_vec();
     // -1 has order 4 on the twist; p and p + 1 spell zero and one.
@@ -63,7 +63,7 @@ fn an_element_of_low_order_is_refused_even_if_the_zero_secret_opens_the_cell() {
 }
 
 #[test]
-fn a_slot_that_breaks_a_rule_is_dropped_under_its_own_name() {
+fn malformed_slot_is_dropped_with_its_own_reason() {
     let stop = &stops(&mut rng(32), 1)[0];
     let cases = [
         (0, 0b000, 1, BadSlot::Reserved),
@@ -92,7 +92,7 @@ fn a_slot_that_breaks_a_rule_is_dropped_under_its_own_name() {
 }
 
 #[test]
-fn delays_of_zero_and_of_the_maximum_are_obeyed() {
+fn delays_zero_and_maximum_are_honoured() {
     let stop = &stops(&mut rng(33), 1)[0];
     for units in [0, 60_000] {
         let expected = HopDelay::from_units(units).unwrap().as_duration();
@@ -105,14 +105,14 @@ fn delays_of_zero_and_of_the_maximum_are_obeyed() {
 }
 
 #[test]
-fn a_cell_that_names_its_relay_as_the_next_hop_is_dropped() {
+fn cell_with_own_relay_as_next_hop_is_dropped() {
     let stop = &stops(&mut rng(34), 1)[0];
     let cell = with_slot(stop, reference::slot(stop.id.short().0, 0, 0, 0, [2; 16]));
     assert_eq!(dropped(&mut stop.relay(), cell), DropReason::NextIsSelf);
 }
 
 #[test]
-fn a_dropped_slot_is_remembered_like_any_other() {
+fn cell_with_malformed_slot_is_recorded_for_replay() {
     // The tag comes before the slot: a cell with a bad slot is dropped as a replay the second time.
     let stop = &stops(&mut rng(35), 1)[0];
     let cell = with_slot(stop, reference::slot([1; 16], 0, 0b010, 0, [2; 16]));
@@ -125,7 +125,7 @@ fn a_dropped_slot_is_remembered_like_any_other() {
 }
 
 #[test]
-fn a_hint_without_a_key_is_dropped_before_it_is_queued() {
+fn cell_with_unknown_epoch_hint_is_dropped_before_queueing() {
     let mut rng = rng(36);
     let stops = stops(&mut rng, 2);
     let (cell, _) = sealed(&mut rng, &stops);
@@ -140,7 +140,7 @@ fn a_hint_without_a_key_is_dropped_before_it_is_queued() {
 }
 
 #[test]
-fn noise_is_dropped() {
+fn random_cell_is_dropped_as_forged() {
     use rand_core::Rng;
     let mut rng = rng(37);
     let stop = &stops(&mut rng, 1)[0];

@@ -26,7 +26,7 @@ fn with_alpha(cell: &[u8], alpha: [u8; 32]) -> Cell {
 }
 
 #[test]
-fn the_same_cell_passes_once_from_any_link() {
+fn replayed_cell_is_dropped_on_any_link() {
     let mut rng = rng(20);
     let stops = stops(&mut rng, 2);
     let (cell, _) = sealed(&mut rng, &stops);
@@ -46,7 +46,7 @@ fn the_same_cell_passes_once_from_any_link() {
 }
 
 #[test]
-fn cells_alike_in_path_and_body_do_not_count_as_replays() {
+fn cells_with_equal_path_and_body_are_not_replays() {
     let mut rng = rng(21);
     let stops = stops(&mut rng, 2);
     let mut first = stops[0].relay();
@@ -57,7 +57,7 @@ fn cells_alike_in_path_and_body_do_not_count_as_replays() {
 }
 
 #[test]
-fn a_replay_after_a_restart_is_known_from_the_log() {
+fn replay_after_restart_is_detected_from_log() {
     let mut rng = rng(22);
     let stops = stops(&mut rng, 2);
     let key = *stops[0].secret().public();
@@ -84,7 +84,7 @@ fn a_replay_after_a_restart_is_known_from_the_log() {
 }
 
 #[test]
-fn a_replay_after_the_epoch_is_known_until_the_key_is_gone() {
+fn replay_in_next_epoch_is_detected_until_key_expires() {
     let mut rng = rng(23);
     let stops = stops(&mut rng, 2);
     let (cell, _) = sealed(&mut rng, &stops);
@@ -135,7 +135,7 @@ fn a_replay_after_the_epoch_is_known_until_the_key_is_gone() {
 }
 
 #[test]
-fn a_cell_that_waits_past_the_end_of_its_key_is_dropped() {
+fn queued_cell_is_dropped_after_its_key_expires() {
     let mut rng = rng(24);
     let stops = stops(&mut rng, 2);
     let (cell, _) = sealed(&mut rng, &stops);
@@ -151,7 +151,7 @@ fn a_cell_that_waits_past_the_end_of_its_key_is_dropped() {
 }
 
 #[test]
-fn the_ignored_top_bit_of_the_element_makes_no_second_cell() {
+fn element_with_top_bit_set_is_forged() {
     let mut rng = rng(25);
     let stops = stops(&mut rng, 2);
     let (cell, _) = sealed(&mut rng, &stops);
@@ -165,7 +165,7 @@ fn the_ignored_top_bit_of_the_element_makes_no_second_cell() {
 }
 
 #[test]
-fn a_second_spelling_of_the_element_makes_no_second_cell() {
+fn non_canonical_element_is_forged() {
     // Only elements below 19 have one, so this sender picks 9, the base point: with the scalar 1,
     // the shared secret is the relay's public key itself.
     let stops = stops(&mut rng(26), 1);
@@ -194,7 +194,7 @@ fn a_second_spelling_of_the_element_makes_no_second_cell() {
 }
 
 #[test]
-fn a_full_replay_set_refuses_new_cells_and_still_knows_the_old() {
+fn full_replay_set_drops_new_and_old_cells() {
     let mut rng = rng(27);
     let stops = stops(&mut rng, 2);
     let mut relay = OnionRelay::new(stops[0].id, RelayLimits::default());
@@ -211,7 +211,7 @@ fn a_full_replay_set_refuses_new_cells_and_still_knows_the_old() {
 }
 
 #[test]
-fn a_key_is_not_replaced_by_one_that_has_forgotten() {
+fn installed_key_cannot_be_replaced_with_empty_replay_set() {
     let stop: &PathStop = &stops(&mut rng(28), 1)[0];
     let mut relay = stop.relay();
     let again = relay.install_key(EPOCH, stop.secret(), ReplaySet::default());

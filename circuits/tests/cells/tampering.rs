@@ -57,7 +57,7 @@ fn flip_every_bit(stop: &PathStop, next: &PathStop, cell: &Cell) {
 }
 
 #[test]
-fn every_single_bit_flip_dies_at_the_next_relay_wherever_it_was_made() {
+fn any_flipped_bit_is_dropped_at_next_relay() {
     assert_eq!(
         EPOCH.hint() & 1,
         1,
@@ -75,7 +75,7 @@ fn every_single_bit_flip_dies_at_the_next_relay_wherever_it_was_made() {
 }
 
 #[test]
-fn a_cell_for_one_relay_is_worthless_to_another() {
+fn cell_for_other_relay_name_or_epoch_is_forged() {
     let mut rng = rng(11);
     let stops = stops(&mut rng, 2);
     let (cell, _) = sealed(&mut rng, &stops);
@@ -105,7 +105,7 @@ fn a_cell_for_one_relay_is_worthless_to_another() {
 }
 
 #[test]
-fn parts_of_two_cells_do_not_combine() {
+fn cell_spliced_from_two_cells_is_forged() {
     let mut rng = rng(12);
     let stops = stops(&mut rng, 3);
     let (one, _) = sealed(&mut rng, &stops);
@@ -122,7 +122,7 @@ fn parts_of_two_cells_do_not_combine() {
 }
 
 #[test]
-fn a_sender_who_frames_a_relay_only_loses_a_cell() {
+fn cell_forged_for_second_hop_does_not_affect_later_cells() {
     let mut rng = rng(13);
     let stops = stops(&mut rng, 3);
     let relays: Vec<_> = stops.iter().map(PathStop::reference).collect();

@@ -164,7 +164,7 @@ fn cases() -> Vec<Case> {
 }
 
 #[test]
-fn the_file_is_what_the_reference_makes() {
+fn cell_vectors_match_reference_implementation() {
     let made = [
         make("one layer", 41_007, 1, false),
         make("four layers", 41_008, 4, false),
@@ -181,7 +181,7 @@ fn the_file_is_what_the_reference_makes() {
 }
 
 #[test]
-fn an_origin_that_draws_the_recorded_bytes_seals_the_recorded_cell() {
+fn sealing_with_recorded_randomness_gives_recorded_cell() {
     for case in cases() {
         let layers: Vec<_> = case
             .layers
@@ -215,7 +215,7 @@ fn an_origin_that_draws_the_recorded_bytes_seals_the_recorded_cell() {
 }
 
 #[test]
-fn relays_make_each_recorded_cell_of_the_one_before() {
+fn peeling_recorded_cell_gives_next_recorded_cell() {
     for case in cases() {
         let epoch = Epoch(case.epoch);
         for (place, layer) in case.layers.iter().enumerate() {

@@ -35,7 +35,7 @@ fn ids(snapshot: &Snapshot) -> BTreeSet<RelayId> {
 }
 
 #[test]
-fn a_relay_seen_for_a_day_in_two_epochs_from_two_peers_is_eligible() {
+fn relay_seen_a_day_in_two_epochs_by_two_peers_is_eligible() {
     let relay = TestRelay::new(1);
     let mut directory = directory();
     settle(&mut directory, &[&relay], 4);
@@ -52,7 +52,7 @@ fn a_relay_seen_for_a_day_in_two_epochs_from_two_peers_is_eligible() {
 }
 
 #[test]
-fn a_list_does_not_change_while_its_epoch_lasts() {
+fn frozen_list_does_not_change_within_epoch() {
     let (old, new) = (TestRelay::new(1), TestRelay::new(2));
     let mut directory = directory();
     settle(&mut directory, &[&old], 4);
@@ -70,7 +70,7 @@ fn a_list_does_not_change_while_its_epoch_lasts() {
 }
 
 #[test]
-fn a_descriptor_that_comes_after_the_freeze_counts_for_the_epoch_after() {
+fn descriptor_after_freeze_counts_for_following_epoch() {
     let (early, late) = (TestRelay::new(1), TestRelay::new(2));
     let mut directory = directory();
     settle(&mut directory, &[&early, &late], 2);
@@ -94,7 +94,7 @@ fn a_descriptor_that_comes_after_the_freeze_counts_for_the_epoch_after() {
 }
 
 #[test]
-fn exclusive_a_relay_that_one_peer_alone_knows_never_becomes_eligible() {
+fn relay_known_to_one_peer_never_becomes_eligible() {
     let (shared, exclusive) = (TestRelay::new(1), TestRelay::new(2));
     let mut directory = directory();
     for number in 0..4 {
@@ -111,7 +111,7 @@ fn exclusive_a_relay_that_one_peer_alone_knows_never_becomes_eligible() {
 }
 
 #[test]
-fn a_peer_that_says_it_knows_a_relay_counts_as_a_second_one() {
+fn peer_that_lists_relay_digest_counts_as_second_source() {
     let relay = TestRelay::new(1);
     let (mut directory, mut neighbour) = (directory(), directory());
     let mut rng = ChaCha20Rng::from_seed([1; 32]);
@@ -134,7 +134,7 @@ fn a_peer_that_says_it_knows_a_relay_counts_as_a_second_one() {
 }
 
 #[test]
-fn a_young_directory_believes_three_peers_in_different_subnets_twice_each() {
+fn young_directory_requires_three_peers_in_two_epochs() {
     let (thrice, twice) = (TestRelay::new(1), TestRelay::new(2));
     let mut directory = directory();
     let now = epoch(1).start().after(HOUR);
@@ -152,7 +152,7 @@ fn a_young_directory_believes_three_peers_in_different_subnets_twice_each() {
 }
 
 #[test]
-fn eclipse_a_settled_directory_does_not_fall_back_to_what_peers_say() {
+fn settled_directory_under_eclipse_does_not_trust_new_peers() {
     let (old, fake) = (TestRelay::new(1), TestRelay::new(2));
     let mut directory = directory();
     settle(&mut directory, &[&old], 4);
@@ -169,7 +169,7 @@ fn eclipse_a_settled_directory_does_not_fall_back_to_what_peers_say() {
 }
 
 #[test]
-fn a_caught_liar_leaves_the_frozen_list_at_once() {
+fn equivocating_relay_leaves_frozen_list_at_once() {
     let relay = TestRelay::new(1);
     let mut directory = directory();
     settle(&mut directory, &[&relay], 4);
@@ -184,7 +184,7 @@ fn a_caught_liar_leaves_the_frozen_list_at_once() {
 }
 
 #[test]
-fn with_a_pinned_list_no_other_relay_is_eligible() {
+fn pinned_list_excludes_all_other_relays() {
     let (listed, other) = (TestRelay::new(1), TestRelay::new(2));
     let list = BTreeSet::from([listed.id()]);
     let mut directory = Directory::new(terms(), DirectoryLimits::default(), Some(list), START);
@@ -200,7 +200,7 @@ fn with_a_pinned_list_no_other_relay_is_eligible() {
 }
 
 #[test]
-fn on_local_every_relay_is_eligible_at_once() {
+fn local_profile_makes_every_relay_eligible_at_once() {
     let network = NetworkId::new(Profile::Local, "demo");
     let terms = Requirements::new(network, Profile::Local);
     assert_eq!(terms.effort, 1);
@@ -230,7 +230,7 @@ fn on_local_every_relay_is_eligible_at_once() {
 }
 
 #[test]
-fn family_counts_only_where_both_say_so() {
+fn family_requires_mutual_declaration() {
     let relays: Vec<_> = (1..=3).map(TestRelay::new).collect();
     let family = |members: &[usize]| {
         let mut ids: Vec<_> = members.iter().map(|member| relays[*member].id()).collect();
@@ -256,7 +256,7 @@ fn family_counts_only_where_both_say_so() {
 }
 
 #[test]
-fn a_restart_changes_neither_the_list_nor_who_is_excluded() {
+fn restart_preserves_list_and_exclusions() {
     let (relay, liar) = (TestRelay::new(1), TestRelay::new(2));
     let mut before = directory();
     settle(&mut before, &[&relay], 4);
@@ -284,7 +284,7 @@ fn a_restart_changes_neither_the_list_nor_who_is_excluded() {
 }
 
 #[test]
-fn a_node_that_slept_through_the_freeze_believes_three_peers_about_relays_it_knew() {
+fn directory_offline_at_freeze_accepts_known_relays_from_three_peers() {
     let (known, reported_twice, stranger) =
         (TestRelay::new(1), TestRelay::new(2), TestRelay::new(3));
     let mut directory = directory();
@@ -302,7 +302,7 @@ fn a_node_that_slept_through_the_freeze_believes_three_peers_about_relays_it_kne
 }
 
 #[test]
-fn a_relay_that_was_away_for_days_is_known_when_it_returns() {
+fn relay_absent_for_days_is_still_known_on_return() {
     let relay = TestRelay::new(1);
     let mut awake = directory();
     settle(&mut awake, &[&relay], 2);
@@ -320,7 +320,7 @@ fn a_relay_that_was_away_for_days_is_known_when_it_returns() {
 }
 
 #[test]
-fn a_directory_that_comes_back_after_eight_days_is_young_again() {
+fn directory_offline_for_eight_days_is_young_again() {
     let mut before = directory();
     settle(&mut before, &[&TestRelay::new(1)], 4);
     let late = UnixSecs(epoch(3).start().0 + 8 * 86_400);
@@ -333,7 +333,7 @@ fn a_directory_that_comes_back_after_eight_days_is_young_again() {
 }
 
 #[test]
-fn damaged_records_are_skipped_without_harm() {
+fn directory_import_skips_damaged_records() {
     let mut before = directory();
     settle(&mut before, &[&TestRelay::new(1), &TestRelay::new(2)], 1);
     let records = before.export();

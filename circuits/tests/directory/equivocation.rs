@@ -24,7 +24,7 @@ fn private(relay: &TestRelay) -> Vec<u8> {
 }
 
 #[test]
-fn two_descriptors_for_one_epoch_are_a_proof_whichever_comes_first() {
+fn two_descriptors_for_one_epoch_prove_equivocation_in_either_order() {
     let relay = TestRelay::new(1);
     let (one, other) = (relay.descriptor(EPOCH), private(&relay));
     for [first, second] in [[&one, &other], [&other, &one]] {
@@ -42,7 +42,7 @@ fn two_descriptors_for_one_epoch_are_a_proof_whichever_comes_first() {
 }
 
 #[test]
-fn a_next_key_that_is_not_kept_is_a_proof_whichever_comes_first() {
+fn changed_next_key_proves_equivocation_in_either_order() {
     let relay = TestRelay::new(1);
     let promise = relay.descriptor(EPOCH);
     let breach = relay.sign(DescriptorDraft {
@@ -62,7 +62,7 @@ fn a_next_key_that_is_not_kept_is_a_proof_whichever_comes_first() {
 }
 
 #[test]
-fn an_honest_relay_never_proves_itself_a_liar() {
+fn consistent_descriptors_never_prove_equivocation() {
     let relay = TestRelay::new(1);
     let mut directory = directory();
     let mut epoch = EPOCH;
@@ -77,7 +77,7 @@ fn an_honest_relay_never_proves_itself_a_liar() {
 }
 
 #[test]
-fn a_proven_liar_is_out_for_this_epoch_and_two_more() {
+fn equivocating_relay_is_excluded_for_three_epochs() {
     let relay = TestRelay::new(1);
     let mut directory = directory();
     insert(&mut directory, START, 1, &relay.descriptor(EPOCH)).unwrap();
@@ -96,7 +96,7 @@ fn a_proven_liar_is_out_for_this_epoch_and_two_more() {
 }
 
 #[test]
-fn a_proof_convinces_every_directory_it_reaches_and_is_not_punished() {
+fn equivocation_proof_is_accepted_from_any_peer_without_penalty() {
     let relay = TestRelay::new(1);
     let mut victim = directory();
     insert(&mut victim, START, 1, &private(&relay)).unwrap();
@@ -114,7 +114,7 @@ fn a_proof_convinces_every_directory_it_reaches_and_is_not_punished() {
 }
 
 #[test]
-fn framing_an_honest_relay_takes_its_key() {
+fn forged_descriptor_cannot_prove_equivocation() {
     let relay = TestRelay::new(1);
     let mut directory = directory();
     let raw = relay.descriptor(EPOCH);
@@ -146,7 +146,7 @@ fn framing_an_honest_relay_takes_its_key() {
 }
 
 #[test]
-fn a_descriptor_for_one_victim_meets_the_public_one_at_the_first_exchange() {
+fn private_descriptor_is_exposed_at_first_sync() {
     let relay = TestRelay::new(1);
     let (mut victim, mut neighbour) = (directory(), directory());
     insert(&mut victim, START, 66, &private(&relay)).unwrap();

@@ -18,7 +18,7 @@ fn verdict(raw: &[u8]) -> BadDescriptor {
 }
 
 #[test]
-fn a_valid_descriptor_is_taken_in_and_can_be_dialled() {
+fn valid_descriptor_is_inserted_and_found() {
     let relay = TestRelay::new(1);
     let raw = relay.descriptor(EPOCH);
     let mut directory = directory();
@@ -34,7 +34,7 @@ fn a_valid_descriptor_is_taken_in_and_can_be_dialled() {
 }
 
 #[test]
-fn every_flipped_bit_is_noticed() {
+fn descriptor_with_any_flipped_bit_is_refused() {
     let raw = TestRelay::new(1).descriptor(EPOCH);
     for bit in 0..raw.len() * 8 {
         let mut forged = raw.clone();
@@ -45,7 +45,7 @@ fn every_flipped_bit_is_noticed() {
 }
 
 #[test]
-fn forged_with_another_key_is_refused() {
+fn descriptor_signed_with_other_key_is_refused() {
     let victim = TestRelay::new(1);
     let raw = victim.descriptor(EPOCH);
     // The attacker copies the victim's words and puzzle and signs them itself.
@@ -71,7 +71,7 @@ fn forged_with_another_key_is_refused() {
 }
 
 #[test]
-fn malleability_the_high_s_twin_of_a_signature_is_refused() {
+fn high_s_signature_is_refused() {
     let mut raw = TestRelay::new(1).descriptor(EPOCH);
     let len = raw.len();
     let s: [u8; 32] = raw[len - 33..len - 1].try_into().unwrap();
@@ -85,7 +85,7 @@ fn malleability_the_high_s_twin_of_a_signature_is_refused() {
 }
 
 #[test]
-fn a_descriptor_of_another_network_is_refused() {
+fn descriptor_of_other_network_is_refused() {
     let relay = TestRelay::new(1);
     let raw = relay.descriptor(EPOCH);
     let elsewhere = Requirements {
@@ -107,7 +107,7 @@ fn a_descriptor_of_another_network_is_refused() {
 }
 
 #[test]
-fn sybil_a_descriptor_without_its_puzzle_is_refused() {
+fn descriptor_without_valid_puzzle_is_refused() {
     let relay = TestRelay::new(1);
     let solved = relay.solve(EPOCH);
     let unsolved = [
@@ -133,7 +133,7 @@ fn sybil_a_descriptor_without_its_puzzle_is_refused() {
 }
 
 #[test]
-fn a_puzzle_solved_with_too_little_effort_is_refused() {
+fn puzzle_below_required_effort_is_refused() {
     let raw = TestRelay::new(1).descriptor(EPOCH);
     let costly = Requirements {
         effort: u32::MAX,
@@ -145,7 +145,7 @@ fn a_puzzle_solved_with_too_little_effort_is_refused() {
 }
 
 #[test]
-fn onion_keys_that_would_tell_on_their_users_are_refused() {
+fn weak_or_non_canonical_onion_key_is_refused() {
     let relay = TestRelay::new(1);
     let good = relay.onion(EPOCH);
     // p + 9: the base point, written so that it enters key schedules as other bytes.
@@ -198,7 +198,7 @@ fn with_torsion(key: [u8; 32]) -> [u8; 32] {
 }
 
 #[test]
-fn addresses_inside_private_networks_are_refused() {
+fn private_network_addresses_are_refused() {
     let relay = TestRelay::new(1);
     for ip in [
         [127, 0, 0, 1],
@@ -218,7 +218,7 @@ fn addresses_inside_private_networks_are_refused() {
 }
 
 #[test]
-fn drafts_that_break_the_format_cannot_even_be_signed() {
+fn malformed_draft_cannot_be_signed() {
     let relay = TestRelay::new(1);
     let puzzle = PuzzleSolution {
         nonce: [0; 16],
@@ -267,7 +267,7 @@ fn drafts_that_break_the_format_cannot_even_be_signed() {
 }
 
 #[test]
-fn the_largest_descriptor_fits_the_limit() {
+fn largest_descriptor_fits_limit() {
     let relay = TestRelay::new(1);
     let raw = relay.sign(DescriptorDraft {
         endpoints: vec![
@@ -285,7 +285,7 @@ fn the_largest_descriptor_fits_the_limit() {
 }
 
 #[test]
-fn oversize_is_refused_before_anything_is_read() {
+fn oversize_descriptor_is_refused_before_parsing() {
     assert_eq!(
         verdict(&vec![0xc0; MAX_DESCRIPTOR_LEN + 1]),
         BadDescriptor::Oversize
@@ -294,7 +294,7 @@ fn oversize_is_refused_before_anything_is_read() {
 }
 
 #[test]
-fn bombs_of_nested_lists_and_huge_lengths_are_malformed() {
+fn nested_lists_and_huge_lengths_are_malformed() {
     let nested = vec![0xc1; MAX_DESCRIPTOR_LEN];
     let wide = vec![0xf8; MAX_DESCRIPTOR_LEN];
     let huge_list = [&[0xff; 9][..], &[0; 64]].concat();
@@ -316,7 +316,7 @@ fn bombs_of_nested_lists_and_huge_lengths_are_malformed() {
 }
 
 #[test]
-fn other_spellings_of_the_same_content_are_refused() {
+fn non_canonical_descriptor_encoding_is_refused() {
     let relay = TestRelay::new(1);
     let raw = relay.sign(DescriptorDraft {
         family: vec![RelayId([1; 32]), RelayId([2; 32])],
@@ -344,7 +344,7 @@ fn other_spellings_of_the_same_content_are_refused() {
 }
 
 #[test]
-fn stale_and_future_epochs_are_refused_to_the_second() {
+fn epoch_window_is_enforced_to_the_second() {
     let raw = TestRelay::new(1).descriptor(EPOCH);
     let first = EPOCH.start().before(HOUR);
     let last = EPOCH.next().next().start().before(1);
@@ -362,7 +362,7 @@ fn stale_and_future_epochs_are_refused_to_the_second() {
 }
 
 #[test]
-fn flood_of_a_hundred_thousand_junk_descriptors_costs_a_bounded_number_of_checks() {
+fn descriptor_flood_costs_bounded_number_of_checks() {
     let raw = TestRelay::new(1).descriptor(EPOCH);
     let honest = TestRelay::new(2).descriptor(EPOCH);
     let limits = DirectoryLimits {
@@ -395,7 +395,7 @@ fn flood_of_a_hundred_thousand_junk_descriptors_costs_a_bounded_number_of_checks
 
 proptest! {
     #[test]
-    fn arbitrary_bytes_never_panic_and_decode_only_from_their_one_spelling(
+    fn descriptor_decode_never_panics_and_is_canonical(
         bytes in proptest::collection::vec(any::<u8>(), 0..1_100),
     ) {
         if let Ok(descriptor) = Descriptor::decode(&bytes) {
@@ -404,7 +404,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_signed_reads_back_as_it_was_drafted(
+    fn signed_descriptor_decodes_to_its_draft(
         load: u8,
         ticket_bits in 17_u8..=24,
         ports in proptest::collection::vec(1_u16.., 3),

@@ -25,7 +25,7 @@ fn fetch(from: &mut Directory, to: &mut Directory, rng: &mut ChaCha20Rng) -> usi
 }
 
 #[test]
-fn two_directories_end_up_with_the_same_relays() {
+fn sync_gives_both_directories_the_same_relays() {
     let mut rng = ChaCha20Rng::from_seed([1; 32]);
     let (mut one, mut other) = (directory(), directory());
     for number in 1..=60 {
@@ -44,7 +44,7 @@ fn two_directories_end_up_with_the_same_relays() {
 }
 
 #[test]
-fn an_answer_fits_one_packet_and_a_bucket_holds_its_own() {
+fn sync_response_fits_one_packet_and_buckets_partition_relays() {
     let mut rng = ChaCha20Rng::from_seed([1; 32]);
     let mut full = directory();
     for number in 1..=100 {
@@ -79,7 +79,7 @@ fn an_answer_fits_one_packet_and_a_bucket_holds_its_own() {
 }
 
 #[test]
-fn descriptors_that_the_asker_keeps_refusing_do_not_block_the_rest() {
+fn sync_sends_all_descriptors_even_if_requester_keeps_none() {
     let mut rng = ChaCha20Rng::from_seed([1; 32]);
     let mut full = directory();
     for number in 1..=120 {
@@ -105,7 +105,7 @@ fn descriptors_that_the_asker_keeps_refusing_do_not_block_the_rest() {
 }
 
 #[test]
-fn flood_of_requests_is_answered_as_often_as_the_link_may_ask() {
+fn sync_requests_over_quota_are_not_answered() {
     let mut rng = ChaCha20Rng::from_seed([1; 32]);
     let limits = DirectoryLimits {
         requests: LinkQuota {
@@ -138,7 +138,7 @@ fn flood_of_requests_is_answered_as_often_as_the_link_may_ask() {
 }
 
 #[test]
-fn absurd_requests_are_answered_without_harm() {
+fn sync_request_for_extreme_epoch_gets_empty_response() {
     let mut rng = ChaCha20Rng::from_seed([1; 32]);
     let mut directory = directory();
     insert(

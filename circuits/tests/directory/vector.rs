@@ -70,7 +70,7 @@ fn draft(vector: &DescriptorVector) -> DescriptorDraft {
 }
 
 #[test]
-fn the_recorded_descriptor_is_read_and_verified() {
+fn recorded_descriptor_decodes_and_verifies() {
     let vector = vector();
     assert_eq!(vector.network.profile, "main");
     let network = NetworkId::new(Profile::Main, &vector.network.name);
@@ -94,7 +94,7 @@ fn the_recorded_descriptor_is_read_and_verified() {
 }
 
 #[test]
-fn signing_the_recorded_fields_gives_the_recorded_bytes() {
+fn signing_recorded_fields_gives_recorded_bytes() {
     let vector = vector();
     let mut secret = bytes(&vector.signing_key);
     let key = SigningKey::new(Secret::take(&mut secret)).unwrap();

@@ -50,7 +50,7 @@ fn bodies(rng: &mut ChaCha20Rng, envelope: &[u8]) -> Vec<[u8; DELTA_LEN]> {
 }
 
 #[test]
-fn envelopes_of_every_class_arrive_mixed_with_each_other_and_with_a_third_of_their_cells_lost() {
+fn envelopes_of_every_class_rebuild_with_interleaving_and_cell_loss() {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let lengths = [
         563, 563, 1_178, 1_178, 2_408, 4_868, 9_788, 19_628, 39_308, 65_536,

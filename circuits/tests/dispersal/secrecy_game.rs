@@ -33,7 +33,7 @@ const FIGURES: [(&str, Figure); 5] = [
 const TRAINING: u32 = 50;
 
 #[test]
-fn fewer_than_k_shards_do_not_tell_which_of_two_envelopes_they_are_of() {
+fn fewer_than_k_shards_do_not_distinguish_two_envelopes() {
     for (k, trials) in [(2, 4_200), (4, 2_100), (16, 420)] {
         for (name, wins) in play(k, trials, transformed) {
             // Five standard deviations of a fair coin.
@@ -45,7 +45,7 @@ fn fewer_than_k_shards_do_not_tell_which_of_two_envelopes_they_are_of() {
 }
 
 #[test]
-fn without_the_transform_the_same_adversary_wins() {
+fn adversary_wins_without_transform() {
     for k in [2, 4, 16] {
         for (name, wins) in play(k, 120, plain) {
             assert!(wins > 114.0, "{name}: {wins} of 120 at k = {k}");

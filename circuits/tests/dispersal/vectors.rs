@@ -131,7 +131,7 @@ impl Set {
 }
 
 #[test]
-fn packages_are_the_recorded_ones() {
+fn packages_match_recorded_vectors() {
     for set in vectors().sets {
         let length = set.class().package_len();
         let package = aont::pack(&mut set.rng(), &set.envelope(), length).unwrap();
@@ -144,7 +144,7 @@ fn packages_are_the_recorded_ones() {
 }
 
 #[test]
-fn payloads_are_the_recorded_ones() {
+fn payloads_match_recorded_vectors() {
     for set in vectors().sets {
         let deltas = set.deltas();
         let all: Vec<_> = deltas
@@ -160,7 +160,7 @@ fn payloads_are_the_recorded_ones() {
 }
 
 #[test]
-fn recorded_payloads_rebuild_the_envelope_from_their_end() {
+fn recorded_payloads_rebuild_envelope_in_reverse_order() {
     for set in vectors().sets {
         let Some(recorded) = &set.deltas else {
             continue;
@@ -187,7 +187,7 @@ fn recorded_payloads_rebuild_the_envelope_from_their_end() {
 }
 
 #[test]
-fn tickets_are_found_and_verified_as_recorded() {
+fn tickets_match_recorded_vectors() {
     for set in vectors().sets {
         let (relay, epoch) = (RelayId(array(&set.relay)), Epoch(set.epoch));
         let (cookie, ticket) = (Cookie(array(&set.cookie)), Ticket(array(&set.ticket)));
@@ -207,7 +207,7 @@ fn tickets_are_found_and_verified_as_recorded() {
 }
 
 #[test]
-fn recorded_headers_that_lie_are_unfit() {
+fn recorded_inconsistent_headers_are_refused() {
     for Header { name, header } in vectors().unfit {
         let mut delta = [0; DELTA_LEN];
         delta[..32].copy_from_slice(&array::<32>(&header));
@@ -216,7 +216,7 @@ fn recorded_headers_that_lie_are_unfit() {
 }
 
 #[test]
-fn draws_are_the_recorded_ones() {
+fn exponential_draws_match_recorded_vectors() {
     let samples: Samples = serde_json::from_str(include_str!("../vectors/sample.json")).unwrap();
     let mut rng = ChaCha20Rng::from_seed(array(&samples.seed));
     for draw in samples.draws {

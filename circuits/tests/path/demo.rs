@@ -20,7 +20,7 @@ fn normal() -> PathRules {
 }
 
 #[test]
-fn twelve_relays_carry_disjoint_lanes_of_three_four_and_five() {
+fn twelve_relays_give_disjoint_lanes_of_three_four_and_five() {
     let snapshot = unrelated_relays(Profile::Local, 12);
     // The sender is one of the twelve.
     let mut seen = BTreeSet::new();
@@ -38,7 +38,7 @@ fn twelve_relays_carry_disjoint_lanes_of_three_four_and_five() {
 }
 
 #[test]
-fn eight_other_relays_leave_no_room_for_different_lengths() {
+fn eight_other_relays_give_equal_lane_lengths() {
     let snapshot = unrelated_relays(Profile::Local, 8);
     for seed in 0..50 {
         let plan = pick(&snapshot, normal(), &alone(outsider()), seed).unwrap();
@@ -48,7 +48,7 @@ fn eight_other_relays_leave_no_room_for_different_lengths() {
 }
 
 #[test]
-fn seven_other_relays_share_middles_and_say_so() {
+fn seven_other_relays_share_middles_and_report_it() {
     let snapshot = unrelated_relays(Profile::Local, 8);
     for seed in 0..50 {
         let plan = pick(&snapshot, normal(), &alone(id(0)), seed).unwrap();
@@ -59,7 +59,7 @@ fn seven_other_relays_share_middles_and_say_so() {
 }
 
 #[test]
-fn shared_middles_are_spread_over_the_relays_there_are() {
+fn shared_middles_use_every_available_relay() {
     let snapshot = unrelated_relays(Profile::Local, 7);
     let rules = normal().with_fixed_length();
     for seed in 0..50 {
@@ -71,7 +71,7 @@ fn shared_middles_are_spread_over_the_relays_there_are() {
 }
 
 #[test]
-fn the_same_eight_relays_are_refused_on_main() {
+fn main_profile_refuses_seven_relays() {
     let snapshot = unrelated_relays(Profile::Main, 7);
     let refusal = pick(&snapshot, normal(), &alone(outsider()), 1).unwrap_err();
     assert_eq!(
@@ -85,7 +85,7 @@ fn the_same_eight_relays_are_refused_on_main() {
 }
 
 #[test]
-fn three_relays_are_too_few_for_three_hops_and_a_rendezvous() {
+fn three_relays_are_too_few_for_three_hops_and_rendezvous() {
     let snapshot = unrelated_relays(Profile::Local, 3);
     let refusal = pick(&snapshot, normal(), &alone(outsider()), 1).unwrap_err();
     assert_eq!(
@@ -104,7 +104,7 @@ fn three_relays_are_too_few_for_three_hops_and_a_rendezvous() {
 }
 
 #[test]
-fn local_lifts_subnets_but_not_families() {
+fn local_profile_lifts_subnet_rule_but_not_family_rule() {
     let one_machine = (0..12).map(|number| relay(number, &[subnet(0)], &[]));
     let snapshot = Snapshot::new(crate::world::EPOCH, Profile::Local, false, one_machine);
     let mut exclusions = alone(outsider());
@@ -122,14 +122,14 @@ fn local_lifts_subnets_but_not_families() {
 }
 
 #[test]
-fn local_lifts_minimum_sizes_and_age() {
+fn local_profile_lifts_minimum_size_and_age() {
     let snapshot = crate::world::young(&unrelated_relays(Profile::Local, 12));
     let rules = normal().with_min_network(50, 20).requiring_settled();
     assert!(pick(&snapshot, rules, &alone(outsider()), 1).is_ok());
 }
 
 #[test]
-fn where_every_relay_is_a_peer_one_of_them_is_the_rendezvous_and_the_plan_says_so() {
+fn rendezvous_may_be_peer_only_if_all_relays_are_peers() {
     let snapshot = unrelated_relays(Profile::Local, 12);
     let some = PathExclusions {
         peers: (0..9).map(id).collect(),

@@ -103,7 +103,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn whatever_is_drawn_on_main_keeps_every_rule(
+    fn plan_on_main_keeps_every_rule(
         snapshot in crowded(Profile::Main, 40),
         exclusions in exclusions(40),
         floor in 1_u8..=5,
@@ -117,7 +117,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_is_drawn_on_local_keeps_the_rules_that_it_does_not_say_were_lifted(
+    fn plan_on_local_keeps_every_rule_not_reported_lifted(
         snapshot in crowded(Profile::Local, 14),
         exclusions in exclusions(14),
         floor in 1_u8..=5,
@@ -131,7 +131,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_refused_on_main_could_not_have_been_drawn(
+    fn refusal_on_main_means_no_plan_exists(
         snapshot in crowded(Profile::Main, 9),
         exclusions in exclusions(9),
         floor in 1_u8..=4,
@@ -148,7 +148,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_refused_on_local_could_not_have_been_drawn_with_shared_middles_either(
+    fn refusal_on_local_means_no_plan_exists_even_with_shared_middles(
         snapshot in crowded(Profile::Local, 8),
         exclusions in exclusions(8),
         floor in 1_u8..=5,
@@ -176,7 +176,7 @@ proptest! {
     }
 
     #[test]
-    fn scattered_shards_meet_at_different_relays_and_keep_the_rules_each(
+    fn scattered_shards_have_distinct_rendezvous_and_keep_rules(
         snapshot in crowded(Profile::Main, 40),
         exclusions in exclusions(40),
         pieces in 1_usize..8,
@@ -197,7 +197,7 @@ proptest! {
     }
 
     #[test]
-    fn loops_keep_the_rules_and_come_home(
+    fn loops_keep_rules_and_return_to_sender(
         snapshot in crowded(Profile::Main, 40),
         floor in 2_u8..=5,
         seed: u8,
@@ -223,7 +223,7 @@ proptest! {
 }
 
 #[test]
-fn rendezvous_and_middles_are_uniform_over_those_who_may_stand_there() {
+fn rendezvous_and_middles_are_uniform_over_candidates() {
     let snapshot = unrelated_relays(Profile::Main, 21);
     let exclusions = alone(outsider());
     let rules = PathRules::new(3, 3).unwrap();
@@ -248,7 +248,7 @@ fn rendezvous_and_middles_are_uniform_over_those_who_may_stand_there() {
 }
 
 #[test]
-fn lanes_of_one_envelope_have_different_lengths() {
+fn lanes_of_one_envelope_differ_in_length() {
     let snapshot = unrelated_relays(Profile::Main, 60);
     let rules = PathRules::new(3, 3).unwrap();
     for seed in 0..100 {
@@ -262,7 +262,7 @@ fn lanes_of_one_envelope_have_different_lengths() {
 }
 
 #[test]
-fn the_same_seed_draws_the_same_paths() {
+fn equal_seeds_give_equal_paths() {
     let snapshot = unrelated_relays(Profile::Main, 30);
     let rules = PathRules::new(3, 3).unwrap();
     let ids = |seed| {
@@ -275,7 +275,7 @@ fn the_same_seed_draws_the_same_paths() {
 }
 
 #[test]
-fn hostile_directories_cannot_make_the_search_run_for_long() {
+fn path_search_is_bounded_on_hostile_directories() {
     // Two thousand relays in two subnets: three relays of a lane never fit, however long one looks.
     let relays = (0..2_000).map(|number| relay(number, &[subnet(number % 2)], &[]));
     let snapshot = Snapshot::new(crate::world::EPOCH, Profile::Main, false, relays);
@@ -296,7 +296,7 @@ fn hostile_directories_cannot_make_the_search_run_for_long() {
 }
 
 #[test]
-fn logs_show_no_path() {
+fn debug_output_contains_no_relay_id() {
     let snapshot = unrelated_relays(Profile::Main, 30);
     let exclusions = alone(outsider());
     let mut guards = seeded_guards(1, outsider());

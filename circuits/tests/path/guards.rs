@@ -34,7 +34,7 @@ fn without(snapshot: &Snapshot, gone: &BTreeSet<RelayId>) -> Snapshot {
 }
 
 #[test]
-fn churn_shooting_down_guard_after_guard_yields_three_and_no_fourth() {
+fn failing_guards_uses_at_most_three() {
     let snapshot = unrelated_relays(Profile::Main, 200);
     let mut guards = seeded_guards(1, outsider());
     let mut used = BTreeSet::new();
@@ -48,7 +48,7 @@ fn churn_shooting_down_guard_after_guard_yields_three_and_no_fourth() {
 }
 
 #[test]
-fn churn_a_year_under_attack_costs_three_guards_for_each_period() {
+fn failing_guards_for_a_year_uses_three_per_period() {
     let snapshot = unrelated_relays(Profile::Main, 200);
     for seed in 0..10 {
         let mut guards = seeded_guards(seed, outsider());
@@ -65,7 +65,7 @@ fn churn_a_year_under_attack_costs_three_guards_for_each_period() {
 }
 
 #[test]
-fn churn_guards_that_are_driven_out_of_the_directory_are_not_replaced_either() {
+fn guards_removed_from_directory_are_not_replaced_beyond_three() {
     let all = unrelated_relays(Profile::Main, 200);
     let mut guards = seeded_guards(1, outsider());
     let mut used = BTreeSet::new();
@@ -95,7 +95,7 @@ fn churn_guards_that_are_driven_out_of_the_directory_are_not_replaced_either() {
 }
 
 #[test]
-fn a_guard_that_is_down_is_waited_for_as_long_as_the_caller_says() {
+fn failed_guard_is_kept_for_callers_patience() {
     let snapshot = unrelated_relays(Profile::Main, 50);
     let mut guards = seeded_guards(1, outsider());
     let first = chosen(&mut guards, NOW, &snapshot, DAY).unwrap();
@@ -121,7 +121,7 @@ fn a_guard_that_is_down_is_waited_for_as_long_as_the_caller_says() {
 }
 
 #[test]
-fn an_absent_guard_is_refused_until_patience_ends_and_not_replaced_at_once() {
+fn absent_guard_is_replaced_only_after_patience() {
     let all = unrelated_relays(Profile::Main, 50);
     let mut guards = seeded_guards(1, outsider());
     let first = chosen(&mut guards, NOW, &all, DAY).unwrap();
@@ -140,7 +140,7 @@ fn an_absent_guard_is_refused_until_patience_ends_and_not_replaced_at_once() {
 }
 
 #[test]
-fn a_node_that_loses_its_state_finds_the_same_guard_again() {
+fn guard_choice_is_deterministic_in_seed() {
     let snapshot = unrelated_relays(Profile::Main, 100);
     for seed in 0..20 {
         let members = |guards: &mut Guards| {
@@ -155,7 +155,7 @@ fn a_node_that_loses_its_state_finds_the_same_guard_again() {
 }
 
 #[test]
-fn different_seeds_choose_evenly_among_the_relays() {
+fn guard_choice_is_uniform_over_seeds() {
     let snapshot = unrelated_relays(Profile::Main, 16);
     let mut counts = std::collections::BTreeMap::<_, u32>::new();
     for seed in 0..=u8::MAX {
@@ -171,7 +171,7 @@ fn different_seeds_choose_evenly_among_the_relays() {
 }
 
 #[test]
-fn relays_that_join_later_do_not_displace_a_guard() {
+fn new_relays_do_not_displace_guard() {
     let few = unrelated_relays(Profile::Main, 10);
     let many = unrelated_relays(Profile::Main, 500);
     let mut guards = seeded_guards(1, outsider());
@@ -185,7 +185,7 @@ fn relays_that_join_later_do_not_displace_a_guard() {
 }
 
 #[test]
-fn a_new_period_makes_a_new_choice_and_not_for_all_nodes_on_one_day() {
+fn guard_period_changes_guard_on_different_days_per_seed() {
     let snapshot = unrelated_relays(Profile::Main, 500);
     let mut days = BTreeSet::new();
     for seed in 0..20 {
@@ -209,7 +209,7 @@ fn a_new_period_makes_a_new_choice_and_not_for_all_nodes_on_one_day() {
 }
 
 #[test]
-fn what_was_chosen_young_is_chosen_once_more_when_the_directory_has_settled() {
+fn guard_chosen_in_young_directory_is_rechosen_once_settled() {
     let settled = unrelated_relays(Profile::Main, 100);
     let told = young(&unrelated_relays(Profile::Main, 5));
     let mut guards = seeded_guards(1, outsider());
@@ -228,7 +228,7 @@ fn what_was_chosen_young_is_chosen_once_more_when_the_directory_has_settled() {
 }
 
 #[test]
-fn a_pinned_guard_is_the_guard_or_no_relay_is() {
+fn pinned_guard_has_no_fallback() {
     let snapshot = unrelated_relays(Profile::Main, 50);
     let mut guards = seeded_guards(1, outsider());
     guards.pin(Some(id(33)));
@@ -241,7 +241,7 @@ fn a_pinned_guard_is_the_guard_or_no_relay_is() {
 }
 
 #[test]
-fn we_are_never_our_own_guard() {
+fn own_relay_is_never_guard() {
     let snapshot = unrelated_relays(Profile::Main, 3);
     for seed in 0..50 {
         assert_ne!(
@@ -252,7 +252,7 @@ fn we_are_never_our_own_guard() {
 }
 
 #[test]
-fn a_stored_choice_survives_and_a_damaged_one_does_no_harm() {
+fn guard_import_restores_state_and_tolerates_damage() {
     let snapshot = unrelated_relays(Profile::Main, 50);
     let mut guards = seeded_guards(1, outsider());
     let first = chosen(&mut guards, NOW, &snapshot, 0).unwrap();
@@ -276,7 +276,7 @@ fn a_stored_choice_survives_and_a_damaged_one_does_no_harm() {
 }
 
 #[test]
-fn the_clock_may_jump_without_a_panic() {
+fn guards_survive_clock_jumps() {
     let relays = (0..5).map(|number| relay(number, &[subnet(number)], &[]));
     let snapshot = Snapshot::new(EPOCH, Profile::Main, false, relays);
     let mut guards = seeded_guards(1, outsider());

@@ -14,7 +14,7 @@ fn rules() -> PathRules {
 }
 
 #[test]
-fn rules_that_no_cell_could_follow_are_refused() {
+fn path_rules_beyond_cell_capacity_are_refused() {
     assert_eq!(PathRules::new(0, 3).unwrap_err(), BadPathRules::Floor);
     assert_eq!(PathRules::new(6, 3).unwrap_err(), BadPathRules::Floor);
     assert_eq!(PathRules::new(3, 0).unwrap_err(), BadPathRules::Lanes);
@@ -22,7 +22,7 @@ fn rules_that_no_cell_could_follow_are_refused() {
 }
 
 #[test]
-fn an_empty_directory_has_no_guard() {
+fn empty_directory_has_no_guard() {
     let snapshot = unrelated_relays(Profile::Main, 0);
     let refusal = pick(&snapshot, rules(), &alone(outsider()), 1).unwrap_err();
     assert_eq!(refusal.rule, PathRule::Guard);
@@ -30,7 +30,7 @@ fn an_empty_directory_has_no_guard() {
 }
 
 #[test]
-fn a_level_for_large_networks_is_refused_in_a_small_one() {
+fn minimum_network_size_is_enforced() {
     let demanding = rules().with_min_network(50, 20);
     let snapshot = unrelated_relays(Profile::Main, 49);
     let refusal = pick(&snapshot, demanding, &alone(outsider()), 1).unwrap_err();
@@ -51,7 +51,7 @@ fn a_level_for_large_networks_is_refused_in_a_small_one() {
 }
 
 #[test]
-fn ourselves_do_not_count() {
+fn own_relay_does_not_count() {
     let snapshot = unrelated_relays(Profile::Main, 8);
     assert!(pick(&snapshot, rules(), &alone(outsider()), 1).is_ok());
     let refusal = pick(&snapshot, rules(), &alone(id(3)), 1).unwrap_err();
@@ -62,7 +62,7 @@ fn ourselves_do_not_count() {
 }
 
 #[test]
-fn a_young_directory_is_refused_where_age_is_asked_for() {
+fn young_directory_is_refused_by_settled_only_rule() {
     let snapshot = young(&unrelated_relays(Profile::Main, 60));
     assert!(pick(&snapshot, rules(), &alone(outsider()), 1).is_ok());
     let refusal = pick(
@@ -77,7 +77,7 @@ fn a_young_directory_is_refused_where_age_is_asked_for() {
 }
 
 #[test]
-fn a_peer_is_never_the_rendezvous() {
+fn peer_is_never_rendezvous_on_main() {
     let snapshot = unrelated_relays(Profile::Main, 12);
     let all_but_one = PathExclusions {
         peers: (0..12).filter(|number| *number != 7).map(id).collect(),
@@ -102,7 +102,7 @@ fn a_peer_is_never_the_rendezvous() {
 }
 
 #[test]
-fn the_rendezvous_is_never_in_our_own_subnet() {
+fn rendezvous_is_never_in_own_subnet() {
     let near = (0..6).map(|number| relay(number, &[subnet(number)], &[]));
     let far = (6..12).map(|number| relay(number, &[subnet(number), Subnet::Ip6([1; 4])], &[]));
     let snapshot = Snapshot::new(EPOCH, Profile::Main, false, near.chain(far));
@@ -118,7 +118,7 @@ fn the_rendezvous_is_never_in_our_own_subnet() {
 }
 
 #[test]
-fn scattering_needs_as_many_rendezvous_as_shards() {
+fn scattering_needs_one_rendezvous_per_shard() {
     let snapshot = unrelated_relays(Profile::Main, 20);
     let one_lane = PathRules::new(5, 1).unwrap();
     let exclusions = alone(outsider());
@@ -134,7 +134,7 @@ fn scattering_needs_as_many_rendezvous_as_shards() {
 }
 
 #[test]
-fn the_picker_counts_what_each_rule_took() {
+fn picker_counts_relays_removed_by_each_rule() {
     let relays = (0..20).map(|number| {
         let family: &[u16] = if number < 4 { &[0, 1, 2, 3] } else { &[] };
         relay(number, &[subnet(number / 2)], family)

@@ -21,7 +21,7 @@ struct LengthDraw {
 }
 
 #[test]
-fn the_recorded_draws_come_out_again_one_after_another() {
+fn lane_lengths_match_recorded_draws() {
     let PathVector { seed, draws } =
         serde_json::from_str(include_str!("../vectors/lane_lengths.json")).unwrap();
     let seed = hex::decode(seed).unwrap().try_into().unwrap();
