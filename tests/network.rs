@@ -101,7 +101,7 @@ fn lanes(world: &World, source: usize) -> Option<Vec<Vec<Name>>> {
 }
 
 #[test]
-fn a_long_search_says_how_long_it_may_take_and_how_far_it_is() {
+fn pow_search_reports_estimate_and_progress() {
     let mut world = World::new(Duration::from_millis(5));
     let source = world.add_with(false, &[], |config| config.min_pow = 0.2);
     world.run(Duration::from_secs(1));
@@ -148,7 +148,7 @@ fn a_long_search_says_how_long_it_may_take_and_how_far_it_is() {
 }
 
 #[test]
-fn a_message_goes_through_onion_lanes_into_the_network() {
+fn normal_message_is_delivered_through_onion_lanes() {
     let (mut world, source, reader) = network(12);
     assert!(deliver(&mut world, source, reader, b"hush", Level::Normal));
     world.run(Duration::from_secs(5));
@@ -169,7 +169,7 @@ fn a_message_goes_through_onion_lanes_into_the_network() {
 }
 
 #[test]
-fn the_source_is_not_the_first_to_gossip_its_own_envelope() {
+fn source_is_not_first_to_gossip_own_envelope() {
     let (mut world, source, reader) = network(12);
     assert!(deliver(
         &mut world,
@@ -209,7 +209,7 @@ fn swift_and_open_messages_arrive() {
 }
 
 #[test]
-fn a_message_survives_the_loss_of_a_middle_relay_in_mid_flight() {
+fn message_survives_loss_of_middle_relay() {
     let (mut world, source, reader) = network(12);
     let to = add_recipient(&mut world, reader);
     world
@@ -233,7 +233,7 @@ fn a_message_survives_the_loss_of_a_middle_relay_in_mid_flight() {
 }
 
 #[test]
-fn a_network_that_is_too_small_is_refused_by_name_and_number() {
+fn too_small_network_is_refused_with_requirement() {
     let mut small = World::new(Duration::from_millis(5));
     for relay in 0..3_usize {
         let peers: Vec<usize> = (0..relay).collect();
@@ -251,7 +251,7 @@ fn a_network_that_is_too_small_is_refused_by_name_and_number() {
 }
 
 #[test]
-fn a_rendezvous_that_is_gone_costs_a_new_envelope_and_no_lower_level() {
+fn lost_rendezvous_causes_retry_with_new_envelope() {
     let (mut world, source, reader) = network(12);
     let to = add_recipient(&mut world, reader);
     world
@@ -290,7 +290,7 @@ fn a_rendezvous_that_is_gone_costs_a_new_envelope_and_no_lower_level() {
 }
 
 #[test]
-fn a_link_for_cells_does_not_keep_a_named_peer_from_becoming_one() {
+fn named_peer_gets_gossip_beside_existing_cell_link() {
     let (mut world, source, reader) = network(12);
     assert!(deliver(
         &mut world,
@@ -325,7 +325,7 @@ fn a_link_for_cells_does_not_keep_a_named_peer_from_becoming_one() {
 }
 
 #[test]
-fn a_relay_that_drains_goes_on_until_nobody_has_a_path_through_it() {
+fn draining_relay_serves_until_no_path_uses_it() {
     let (mut world, source, reader) = network(12);
     let relays = |world: &mut World, at| world.status(at).eligible_relays;
     assert_eq!(relays(&mut world, source), 12);

@@ -55,7 +55,7 @@ fn start_after(node: &Path, enode: &str) -> Theirs {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn devp2p_and_we_find_each_other_and_tell_of_others() {
+async fn devp2p_peer_and_node_discover_each_other_and_third_nodes() {
     let Some(node) = SCRIPT.node() else { return };
     let mut one = Theirs::start(&node, &[]);
     let ours = open(&first(&one.enode)).await.unwrap();

@@ -42,7 +42,7 @@ fn says(world: &mut World, from: usize, to: (usize, ClientPublic), text: &str) -
 }
 
 #[test]
-fn friends_whom_no_dial_reaches_talk_through_a_common_friend() {
+fn nodes_behind_nat_exchange_messages_through_common_peer() {
     let mut world = World::new(Duration::from_millis(20));
     let common = world.add(false, &[]);
     let alice = world.add(false, &[common]);

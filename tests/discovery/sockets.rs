@@ -61,7 +61,7 @@ pub(crate) async fn until(host: &RunningNode, what: &str, so: impl Fn(&StatusVie
 }
 
 #[tokio::test]
-async fn nodes_on_loopback_find_each_other_from_one_bootnode() {
+async fn loopback_nodes_discover_each_other_from_one_bootnode() {
     let bootnode = open("").await.unwrap();
     let first = first(&enode(&bootnode));
     let mut nodes = Vec::new();
@@ -87,7 +87,7 @@ async fn nodes_on_loopback_find_each_other_from_one_bootnode() {
 }
 
 #[tokio::test]
-async fn garbage_at_the_discovery_socket_costs_no_link() {
+async fn garbage_datagrams_do_not_disturb_links_or_discovery() {
     let bootnode = open("").await.unwrap();
     let first = first(&enode(&bootnode));
     let node = open(&first).await.unwrap();
@@ -106,7 +106,7 @@ async fn garbage_at_the_discovery_socket_costs_no_link() {
 }
 
 #[tokio::test]
-async fn tools_are_told_where_discovery_takes_datagrams() {
+async fn node_info_reports_discovery_port() {
     let host = open("").await.unwrap();
     let Ok(Ok(Reply::Node(node))) = host.handle().command(Command::Node).await else {
         panic!("what the node is");
@@ -129,7 +129,7 @@ async fn tools_are_told_where_discovery_takes_datagrams() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_for_datagrams_is_named() {
+async fn occupied_discovery_port_is_named_in_error() {
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let at = taken.local_addr().unwrap().to_string();
     let refusal = open_at(&at, "").await.unwrap_err().to_string();

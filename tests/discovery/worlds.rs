@@ -41,7 +41,7 @@ fn crowd(count: usize, max_peers: usize) -> World {
 }
 
 #[test]
-fn nodes_that_know_one_bootnode_become_peers_of_each_other() {
+fn simulated_nodes_become_peers_from_one_bootnode() {
     let mut world = crowd(11, 9);
     world.run(Duration::from_secs(60));
     for at in 0..12 {
@@ -53,7 +53,7 @@ fn nodes_that_know_one_bootnode_become_peers_of_each_other() {
 }
 
 #[test]
-fn at_most_a_third_of_the_peers_are_discovered_ones() {
+fn discovered_peers_fill_at_most_a_third_of_slots() {
     let mut world = crowd(14, 9);
     let mut most = 0;
     for _ in 0..30 {
@@ -70,7 +70,7 @@ fn at_most_a_third_of_the_peers_are_discovered_ones() {
 }
 
 #[test]
-fn a_node_without_discovery_neither_asks_nor_answers() {
+fn node_without_discovery_sends_no_datagrams() {
     let mut world = World::new(Duration::from_millis(20));
     world.add(false, &[]);
     let seeker = seeker(&world);
@@ -83,7 +83,7 @@ fn a_node_without_discovery_neither_asks_nor_answers() {
 }
 
 #[test]
-fn found_peers_carry_gossip_and_are_given_no_stems() {
+fn discovered_peers_do_not_count_for_stem_levels() {
     let mut world = crowd(5, 12);
     world.run(Duration::from_secs(60));
     let status = world.status(3);
@@ -104,7 +104,7 @@ fn found_peers_carry_gossip_and_are_given_no_stems() {
 }
 
 #[test]
-fn a_found_node_that_is_no_whisper_node_is_not_dialled_again_and_again() {
+fn discovered_unresponsive_node_is_redialled_with_backoff() {
     let mut world = World::new(Duration::from_millis(20));
     let mute = PeerBehaviour {
         handshakes: false,
@@ -124,7 +124,7 @@ fn a_found_node_that_is_no_whisper_node_is_not_dialled_again_and_again() {
 }
 
 #[test]
-fn a_local_network_asks_only_this_machine() {
+fn local_profile_sends_datagrams_to_loopback_only() {
     let mut world = World::new(Duration::from_millis(20));
     world.add_with(false, &[], |config| config.discovery = Some(Vec::new()));
     let seeker = seeker(&world);

@@ -245,7 +245,7 @@ fn busy(bodies: Option<usize>) -> f64 {
 }
 
 #[test]
-fn announcing_saves_two_bytes_in_five_and_at_most_doubles_the_time() {
+fn announcing_saves_bandwidth_within_twice_the_latency() {
     let ((all, quick), flood) = (quiet(None), busy(None));
     println!("plain: {all:.0} bytes, {quick:.2?}; busy {flood:.0}");
     for bodies in 0..=2 {

@@ -21,7 +21,7 @@ fn status() -> Vec<u8> {
 }
 
 #[test]
-fn our_status_goes_out_as_soon_as_the_link_is_open() {
+fn status_is_sent_when_link_opens() {
     let mut node = TestNode::new(0.2);
     let sends = node.gossip.add_peer(node.now, A, GETH_OLD);
     assert_eq!(sends.len(), 1);
@@ -30,7 +30,7 @@ fn our_status_goes_out_as_soon_as_the_link_is_open() {
 }
 
 #[test]
-fn messages_before_the_status_cost_the_link() {
+fn messages_before_status_end_link() {
     let mut node = TestNode::new(0.0);
     let _ = node.gossip.add_peer(node.now, A, GETH_OLD);
     for code in [code::MESSAGES, code::BATCH_ACKNOWLEDGED, code::P2P_MESSAGE] {
@@ -41,7 +41,7 @@ fn messages_before_the_status_cost_the_link() {
 }
 
 #[test]
-fn a_requirement_before_the_status_counts_after_it() {
+fn requirements_before_status_apply_after_it() {
     let mut node = TestNode::new(0.0);
     let _ = node.gossip.add_peer(node.now, A, GETH_OLD);
     let requirement = outgoing::pow_requirement(min_pow(1e6));
@@ -55,7 +55,7 @@ fn a_requirement_before_the_status_counts_after_it() {
 }
 
 #[test]
-fn a_second_status_changes_nothing() {
+fn second_status_is_ignored() {
     let mut node = TestNode::new(0.0);
     node.connect_with(A, GETH_OLD, 3.0, &Bloom::EMPTY);
     assert!(node.receive(A, code::STATUS, &status()).is_ok());
@@ -64,7 +64,7 @@ fn a_second_status_changes_nothing() {
 }
 
 #[test]
-fn a_broken_packet_costs_the_link() {
+fn malformed_packet_ends_link() {
     for (code, payload) in [
         (code::STATUS, &[0x06][..]),
         (code::MESSAGES, &[0x80]),
@@ -83,7 +83,7 @@ fn a_broken_packet_costs_the_link() {
 }
 
 #[test]
-fn what_has_no_meaning_here_is_ignored() {
+fn unknown_codes_are_ignored() {
     let mut node = TestNode::new(0.0);
     node.connect(A, GETH_OLD);
     for code in (4..123).chain([128, 255]) {
@@ -95,7 +95,7 @@ fn what_has_no_meaning_here_is_ignored() {
 }
 
 #[test]
-fn a_packet_on_an_unknown_link_is_the_nodes_fault() {
+fn packet_on_unknown_link_does_not_blame_peer() {
     let mut node = TestNode::new(0.0);
     let fault = node.receive(A, code::STATUS, &status()).unwrap_err();
     assert_eq!(fault, GossipFault::NoSuchLink);
@@ -103,7 +103,7 @@ fn a_packet_on_an_unknown_link_is_the_nodes_fault() {
 }
 
 #[test]
-fn p2p_packets_are_handed_on_unread() {
+fn p2p_packets_are_passed_on_undecoded() {
     let mut node = TestNode::new(0.0);
     node.connect(A, GETH_OLD);
     let received = node.receive(A, code::P2P_REQUEST, &[0xde, 0xad]).unwrap();
@@ -112,7 +112,7 @@ fn p2p_packets_are_handed_on_unread() {
 }
 
 #[test]
-fn only_a_trusted_peer_hands_envelopes_over_and_past_all_checks() {
+fn direct_envelope_requires_trusted_peer() {
     let mut node = TestNode::new(1e9);
     node.connect(A, GETH_OLD);
     let (worthless, dead) = (plain(1), timed(START - 90_000, 50, 2));
@@ -134,7 +134,7 @@ fn only_a_trusted_peer_hands_envelopes_over_and_past_all_checks() {
 }
 
 #[test]
-fn p2p_garbage_is_ignored_from_untrusted_peers_and_ends_the_link_of_a_trusted_peer() {
+fn p2p_garbage_ends_link_of_trusted_peer_only() {
     let mut node = TestNode::new(0.0);
     node.connect(A, GETH_OLD);
     for garbage in [&[][..], &[0xde, 0xad], &[0xc1, 0xc0]] {
@@ -146,7 +146,7 @@ fn p2p_garbage_is_ignored_from_untrusted_peers_and_ends_the_link_of_a_trusted_pe
 }
 
 #[test]
-fn trust_ends_with_the_link() {
+fn trust_ends_with_link() {
     let mut node = TestNode::new(0.0);
     node.connect(A, GETH_OLD);
     assert!(node.gossip.trust(A));
@@ -157,7 +157,7 @@ fn trust_ends_with_the_link() {
 }
 
 #[test]
-fn two_light_nodes_part_and_a_light_one_says_so_to_those_who_come() {
+fn light_node_announces_itself_and_refuses_light_peers() {
     let mut node = TestNode::new(0.0);
     node.connect(A, GETH_OLD);
     node.gossip.set_light(true);
@@ -176,7 +176,7 @@ fn two_light_nodes_part_and_a_light_one_says_so_to_those_who_come() {
 }
 
 #[test]
-fn a_filter_is_widened_only_if_it_was_ever_narrowed() {
+fn bloom_is_widened_only_if_narrowed_before() {
     let mut node = TestNode::new(0.0);
     node.connect(A, GETH_OLD);
     let (one, other) = (
@@ -193,7 +193,7 @@ fn a_filter_is_widened_only_if_it_was_ever_narrowed() {
 }
 
 #[test]
-fn a_small_limit_on_envelopes_is_none_on_packets() {
+fn max_envelope_size_does_not_limit_packets() {
     let mut node = TestNode::new(0.0);
     node.connect(A, GETH_OLD);
     node.gossip.set_max_size(1);
@@ -210,7 +210,7 @@ fn a_small_limit_on_envelopes_is_none_on_packets() {
 }
 
 #[test]
-fn a_packet_beyond_the_largest_message_is_refused_unless_it_is_of_messages() {
+fn oversized_packet_is_refused_unless_messages() {
     let mut node = TestNode::new(0.0);
     node.connect(A, GETH_OLD);
     let long = vec![0; (1 << 20) + 1];
@@ -225,7 +225,7 @@ fn a_packet_beyond_the_largest_message_is_refused_unless_it_is_of_messages() {
 }
 
 #[test]
-fn an_envelope_repeated_a_thousand_times_in_a_packet_is_one() {
+fn envelope_repeated_in_packet_counts_once() {
     let mut node = TestNode::new(0.0);
     node.connect(A, GETH_OLD);
     let envelope = plain(1);
@@ -239,14 +239,14 @@ fn an_envelope_repeated_a_thousand_times_in_a_packet_is_one() {
 }
 
 #[test]
-fn an_envelope_repeated_in_a_packet_that_is_refused_costs_once() {
+fn refused_envelope_repeated_in_packet_counts_once() {
     let mut node = TestNode::new(1e9);
     node.connect(A, GETH_OLD);
     assert_eq!(node.deliver(A, &vec![plain(1); 1_000]), Ok(0));
 }
 
 #[test]
-fn the_seventeenth_bad_envelope_costs_the_link_and_sixteen_do_not() {
+fn seventeenth_refused_envelope_ends_link() {
     let mut node = TestNode::new(1e9);
     node.connect(A, GETH_OLD);
     let bad: Vec<_> = (0..17).map(plain).collect();
@@ -260,7 +260,7 @@ fn the_seventeenth_bad_envelope_costs_the_link_and_sixteen_do_not() {
 }
 
 #[test]
-fn an_envelope_that_expired_on_the_way_costs_the_peer_nothing() {
+fn recently_expired_envelope_does_not_blame_peer() {
     let mut node = TestNode::new(0.0);
     node.connect(A, GETH_OLD);
     for number in 0..100 {
@@ -270,7 +270,7 @@ fn an_envelope_that_expired_on_the_way_costs_the_peer_nothing() {
 }
 
 #[test]
-fn what_a_packet_brought_is_named_whether_it_is_new_or_not() {
+fn received_hashes_include_known_envelopes() {
     let mut node = TestNode::new(0.0);
     node.connect(A, GETH_OLD);
     assert_eq!(node.deliver(A, &[plain(1)]), Ok(1));
@@ -283,7 +283,7 @@ fn what_a_packet_brought_is_named_whether_it_is_new_or_not() {
 }
 
 #[test]
-fn one_bad_envelope_does_not_spoil_the_rest_of_its_packet() {
+fn refused_envelope_does_not_affect_rest_of_packet() {
     let mut node = TestNode::new(0.0);
     node.connect(A, GETH_OLD);
     let future = timed(START + 11, 50, 1);
@@ -291,7 +291,7 @@ fn one_bad_envelope_does_not_spoil_the_rest_of_its_packet() {
 }
 
 #[test]
-fn what_was_enough_before_is_accepted_for_ten_seconds() {
+fn raised_min_pow_has_ten_seconds_grace() {
     let mut node = TestNode::new(0.0);
     node.connect(A, GETH_OLD);
     let sends = node.gossip.set_min_pow(node.now, min_pow(1e6));
@@ -308,7 +308,7 @@ fn what_was_enough_before_is_accepted_for_ten_seconds() {
 }
 
 #[test]
-fn what_is_enough_now_is_accepted_at_once() {
+fn lowered_min_pow_applies_at_once() {
     let mut node = TestNode::new(1e6);
     node.connect(A, GETH_OLD);
     let _ = node.gossip.set_min_pow(node.now, MinPow::ZERO);
@@ -316,7 +316,7 @@ fn what_is_enough_now_is_accepted_at_once() {
 }
 
 #[test]
-fn a_topic_that_was_wanted_before_is_accepted_for_ten_seconds() {
+fn narrowed_bloom_has_ten_seconds_grace() {
     let mut node = TestNode::new(0.0);
     node.connect(A, GETH_OLD);
     let wanted = Bloom::merged(Topic([9, 9, 9, 1]));
@@ -330,7 +330,7 @@ fn a_topic_that_was_wanted_before_is_accepted_for_ten_seconds() {
 }
 
 #[test]
-fn status_im_is_told_what_became_of_its_packets_and_geth_is_not() {
+fn confirmations_go_to_status_im_and_not_to_geth() {
     let mut node = TestNode::new(0.0);
     let _ = node.gossip.add_peer(node.now, A, "StatusIM/v0.34.0");
     let confirming = hex::decode("cd06883f60624dd2f1a9fc808001").unwrap();
@@ -368,7 +368,7 @@ fn status_im_is_told_what_became_of_its_packets_and_geth_is_not() {
 
 /// The recorded judgements on single envelopes, except where we differ on purpose.
 #[test]
-fn envelopes_are_stored_or_not_as_geth_does() {
+fn admission_matches_recorded_geth_decisions() {
     let vectors: Value = serde_json::from_str(include_str!("../vectors/status.json")).unwrap();
     let mut checked = 0;
     for case in vectors["admission_cases"].as_array().unwrap() {
@@ -428,7 +428,7 @@ fn stores(case: &Value) -> bool {
 }
 
 #[test]
-fn faults_that_others_can_cause_are_no_strikes() {
+fn faults_caused_by_third_parties_are_not_strikes() {
     for (refused, strike) in [
         (EnvelopeRejected::LowPow, true),
         (EnvelopeRejected::TooLarge, false),
@@ -448,7 +448,7 @@ fn faults_that_others_can_cause_are_no_strikes() {
 }
 
 #[test]
-fn a_peer_that_limits_the_rate_is_sent_no_more_than_it_wants() {
+fn peer_rate_limit_is_respected() {
     let mut node = TestNode::new(0.0);
     let _ = node.gossip.add_peer(node.now, A, "StatusIM/v0.40.0");
     // Six fields: confirmations, and ten packets a second by address, two by peer.

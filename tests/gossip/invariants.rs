@@ -207,7 +207,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn no_peer_is_sent_known_unwanted_or_too_many_envelopes(
+    fn peer_is_never_sent_known_unwanted_or_excess_envelopes(
         events in prop::collection::vec(event(), 1..200)
     ) {
         let mut model = GossipModel::new();

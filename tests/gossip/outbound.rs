@@ -20,7 +20,7 @@ fn requirement(min_pow: f64) -> Vec<u8> {
 }
 
 #[test]
-fn an_envelope_goes_once_to_every_peer_except_its_sender() {
+fn envelope_is_forwarded_once_to_all_peers_except_source() {
     let mut node = TestNode::new(0.0);
     for link in [A, B, C] {
         node.connect(link, GETH_OLD);
@@ -34,7 +34,7 @@ fn an_envelope_goes_once_to_every_peer_except_its_sender() {
 }
 
 #[test]
-fn an_envelope_that_a_peer_brings_meanwhile_is_not_sent_to_it() {
+fn queued_envelope_is_not_sent_to_peer_that_delivers_it() {
     let mut node = TestNode::new(0.0);
     node.connect(A, GETH_OLD);
     node.connect(B, GETH_OLD);
@@ -44,7 +44,7 @@ fn an_envelope_that_a_peer_brings_meanwhile_is_not_sent_to_it() {
 }
 
 #[test]
-fn a_peer_that_never_says_its_status_is_sent_no_envelope() {
+fn peer_without_status_is_sent_no_envelope() {
     let mut node = TestNode::new(0.0);
     let _ = node.gossip.add_peer(node.now, A, GETH_OLD);
     node.post(&plain(1));
@@ -55,7 +55,7 @@ fn a_peer_that_never_says_its_status_is_sent_no_envelope() {
 }
 
 #[test]
-fn a_new_peer_gets_the_whole_pool_in_small_packets_three_a_second_and_in_no_order() {
+fn new_peer_receives_pool_in_random_order_three_packets_per_second() {
     let mut node = TestNode::new(0.0);
     let pool: Vec<_> = (0..500).map(|number| sized(number, 535)).collect();
     for envelope in &pool {
@@ -83,7 +83,7 @@ fn a_new_peer_gets_the_whole_pool_in_small_packets_three_a_second_and_in_no_orde
 }
 
 #[test]
-fn a_packet_is_filled_to_its_last_byte_and_no_further() {
+fn packet_is_filled_to_exact_limit() {
     for (excess, packets) in [(0, 1), (1, 2)] {
         let half = sized(1, 8_000);
         let rest = 16_384 - 3 - half.as_rlp().len();
@@ -98,7 +98,7 @@ fn a_packet_is_filled_to_its_last_byte_and_no_further() {
 }
 
 #[test]
-fn an_envelope_longer_than_a_packet_goes_alone() {
+fn envelope_longer_than_packet_is_sent_alone() {
     let mut node = TestNode::new(0.0);
     for number in 0..5 {
         node.post(&sized(number, 100));
@@ -116,7 +116,7 @@ fn an_envelope_longer_than_a_packet_goes_alone() {
 }
 
 #[test]
-fn an_envelope_that_fills_a_mebibyte_is_not_sent_at_all() {
+fn envelope_whose_packet_exceeds_mebibyte_is_not_sent() {
     // Its data and 20 bytes are within the limit of every geth, its packet is not.
     let mut node = TestNode::new(0.0);
     let huge = sized(1, (1 << 20) - 20);
@@ -129,7 +129,7 @@ fn an_envelope_that_fills_a_mebibyte_is_not_sent_at_all() {
 }
 
 #[test]
-fn what_is_new_goes_before_what_was_in_the_pool() {
+fn new_envelopes_are_sent_before_pool_backlog() {
     let mut node = TestNode::new(0.0);
     for number in 0..1_000 {
         node.post(&sized(number, 535));
@@ -142,7 +142,7 @@ fn what_is_new_goes_before_what_was_in_the_pool() {
 }
 
 #[test]
-fn a_raised_requirement_is_honoured_at_once() {
+fn raised_peer_min_pow_applies_at_once() {
     let mut node = TestNode::new(0.0);
     node.connect(A, GETH_OLD);
     node.post(&plain(1));
@@ -153,7 +153,7 @@ fn a_raised_requirement_is_honoured_at_once() {
 }
 
 #[test]
-fn a_lowered_requirement_brings_what_the_pool_held() {
+fn lowered_peer_min_pow_sends_pool_again() {
     let mut node = TestNode::new(0.0);
     node.connect_with(A, GETH_OLD, 1e6, &Bloom::FULL);
     node.post(&plain(1));
@@ -165,7 +165,7 @@ fn a_lowered_requirement_brings_what_the_pool_held() {
 }
 
 #[test]
-fn a_peer_that_changes_its_mind_often_waits_for_what_the_pool_held() {
+fn repeated_requirement_changes_delay_pool_resend() {
     let mut node = TestNode::new(0.0);
     node.connect(A, GETH_OLD);
     let _ = node.run(SECOND);
@@ -182,7 +182,7 @@ fn a_peer_that_changes_its_mind_often_waits_for_what_the_pool_held() {
 }
 
 #[test]
-fn a_filter_is_honoured_at_once_and_so_is_a_wider_one() {
+fn peer_bloom_change_applies_at_once() {
     let (cats, dogs) = (about([1, 2, 3, 0]), about([9, 9, 9, 9]));
     let mut node = TestNode::new(0.0);
     node.connect(A, GETH_OLD);
@@ -202,7 +202,7 @@ fn a_filter_is_honoured_at_once_and_so_is_a_wider_one() {
 }
 
 #[test]
-fn a_peer_that_wants_nothing_gets_nothing() {
+fn peer_with_empty_bloom_is_sent_nothing() {
     let mut node = TestNode::new(0.0);
     node.connect_with(A, GETH_OLD, 0.0, &Bloom::EMPTY);
     node.post(&plain(1));
@@ -210,7 +210,7 @@ fn a_peer_that_wants_nothing_gets_nothing() {
 }
 
 #[test]
-fn flapping_requirements_cost_neither_memory_nor_repetitions() {
+fn flapping_requirements_cause_no_duplicates_or_queue_growth() {
     let mut node = TestNode::new(0.0);
     for number in 0..100 {
         node.post(&plain(number));
@@ -234,7 +234,7 @@ fn flapping_requirements_cost_neither_memory_nor_repetitions() {
 }
 
 #[test]
-fn each_peer_gets_only_what_its_own_formula_finds_enough() {
+fn envelope_is_sent_only_if_peer_pow_formula_accepts() {
     let min = 0.01;
     let of = |generations: &[_]| sealed_for(&plain(1), min, generations);
     let (legacy, modern, both) = (of(&[Legacy]), of(&[Modern]), of(&[Legacy, Modern]));
@@ -263,7 +263,7 @@ fn each_peer_gets_only_what_its_own_formula_finds_enough() {
 }
 
 #[test]
-fn status_im_gets_either_formula_since_it_punishes_neither() {
+fn status_im_is_sent_envelopes_of_either_formula() {
     let legacy = sealed_for(&plain(1), 0.01, &[Legacy]);
     let mut node = TestNode::new(0.0);
     let _ = node.gossip.add_peer(node.now, A, "StatusIM/v0.34.0");
@@ -277,7 +277,7 @@ fn status_im_gets_either_formula_since_it_punishes_neither() {
 }
 
 #[test]
-fn an_envelope_about_to_expire_is_not_sent() {
+fn envelope_about_to_expire_is_not_sent() {
     let mut node = TestNode::new(0.0);
     node.connect(A, GETH_OLD);
     let (doomed, alive) = (timed(START - 60, 74, 1), timed(START - 60, 85, 2));
@@ -288,7 +288,7 @@ fn an_envelope_about_to_expire_is_not_sent() {
 }
 
 #[test]
-fn an_envelope_from_the_future_waits_until_its_time_has_come() {
+fn future_envelope_is_deferred_until_its_time() {
     let mut node = TestNode::new(0.0);
     node.connect(A, GETH_OLD);
     let early = timed(START + 8, 600, 1);
@@ -298,7 +298,7 @@ fn an_envelope_from_the_future_waits_until_its_time_has_come() {
 }
 
 #[test]
-fn a_young_envelope_without_work_to_spare_waits_for_slow_clocks() {
+fn envelope_with_bare_pow_is_deferred_for_clock_skew() {
     // A peer whose clock is three seconds behind divides the work by 56 instead of 52 seconds.
     let min = 0.01;
     let base = timed(START, 52, 0);
@@ -314,7 +314,7 @@ fn a_young_envelope_without_work_to_spare_waits_for_slow_clocks() {
 }
 
 #[test]
-fn waiting_times_are_exponential_and_differ_from_peer_to_peer() {
+fn send_delays_are_exponential_and_independent_per_peer() {
     let mut node = TestNode::new(0.0);
     node.connect(A, GETH_OLD);
     node.connect(B, GETH_OLD);
@@ -349,7 +349,7 @@ fn waiting_times_are_exponential_and_differ_from_peer_to_peer() {
 }
 
 #[test]
-fn a_stream_of_envelopes_makes_at_most_three_packets_a_second() {
+fn envelope_stream_is_batched_into_three_packets_per_second() {
     let mut node = TestNode::new(0.0);
     node.connect(A, GETH_OLD);
     let mut sent = Vec::new();
@@ -364,7 +364,7 @@ fn a_stream_of_envelopes_makes_at_most_three_packets_a_second() {
 }
 
 #[test]
-fn a_congested_link_is_left_alone_and_served_later() {
+fn congested_link_is_skipped_and_served_later() {
     let mut node = TestNode::new(0.0);
     node.connect(A, GETH_OLD);
     node.connect(B, GETH_OLD);
@@ -376,7 +376,7 @@ fn a_congested_link_is_left_alone_and_served_later() {
 }
 
 #[test]
-fn a_link_that_stays_congested_does_not_hoard() {
+fn congested_link_queue_stays_bounded() {
     let mut node = TestNode::new(0.0);
     node.connect(A, GETH_OLD);
     // Each lives for twenty seconds, so that the pool stays small.
@@ -393,7 +393,7 @@ fn a_link_that_stays_congested_does_not_hoard() {
 }
 
 #[test]
-fn a_closed_link_is_sent_nothing_and_forgotten() {
+fn closed_link_is_sent_nothing_and_dropped() {
     let mut node = TestNode::new(0.0);
     node.connect(A, GETH_OLD);
     node.connect(B, GETH_OLD);
@@ -407,7 +407,7 @@ fn a_closed_link_is_sent_nothing_and_forgotten() {
 }
 
 #[test]
-fn a_listing_shows_what_a_peer_said_and_nothing_a_terminal_would_obey() {
+fn peer_listing_escapes_control_characters() {
     let mut node = TestNode::new(0.0);
     node.connect_with(
         A,
@@ -428,7 +428,7 @@ fn a_listing_shows_what_a_peer_said_and_nothing_a_terminal_would_obey() {
 }
 
 #[test]
-fn an_envelope_that_left_the_pool_before_its_turn_is_not_sent() {
+fn envelope_expired_from_pool_is_not_sent() {
     let mut node = TestNode::new(0.0);
     node.connect_with(A, GETH_OLD, 0.0, &Bloom::FULL);
     let short: Envelope = timed(START - 5, 25, 1);

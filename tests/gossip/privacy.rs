@@ -25,7 +25,7 @@ const SPY: LinkId = LinkId(5);
 /// The node's own envelope travels through the onion lanes and is not in the pool. Whoever offers
 /// it is treated as if it were anybody's.
 #[test]
-fn a_spy_sees_the_same_for_an_own_envelope_as_for_a_foreign_one() {
+fn pushed_own_envelope_is_indistinguishable_from_foreign() {
     let envelope = plain(1_000);
     let watch = |own: bool| {
         let mut node = surrounded();
@@ -49,7 +49,7 @@ fn a_spy_sees_the_same_for_an_own_envelope_as_for_a_foreign_one() {
 }
 
 #[test]
-fn an_own_envelope_is_sent_to_no_peer_before_a_peer_sent_it() {
+fn own_envelope_is_not_sent_before_peer_delivers_it() {
     let mut node = surrounded();
     let own = plain(1_000);
     assert!(node.gossip.validate(node.now, &own).is_ok());
@@ -57,7 +57,7 @@ fn an_own_envelope_is_sent_to_no_peer_before_a_peer_sent_it() {
 }
 
 #[test]
-fn an_envelope_that_two_peers_brought_has_come_back() {
+fn delivering_peers_are_counted_once_each() {
     let mut node = surrounded();
     let own = plain(1_000);
     assert_eq!(node.deliver(LinkId(1), std::slice::from_ref(&own)), Ok(1));
@@ -72,7 +72,7 @@ fn an_envelope_that_two_peers_brought_has_come_back() {
 }
 
 #[test]
-fn where_an_envelope_entered_the_network_is_known_to_the_node_that_gave_it_first() {
+fn node_knows_which_envelopes_it_gossiped_first() {
     let mut node = surrounded();
     let (fluffed, foreign) = (plain(1_000), plain(1_001));
     node.post(&fluffed);
@@ -92,7 +92,7 @@ fn where_an_envelope_entered_the_network_is_known_to_the_node_that_gave_it_first
 /// First-spy timing: whichever peer a new envelope came from, the others hear of it in every
 /// order equally often.
 #[test]
-fn no_peer_is_always_the_first_to_hear() {
+fn first_recipient_is_uniform_over_peers() {
     let mut node = surrounded();
     let mut firsts = [0_u32; 6];
     for number in 0..600 {
@@ -112,7 +112,7 @@ fn no_peer_is_always_the_first_to_hear() {
 }
 
 #[test]
-fn the_same_seed_and_the_same_packets_give_the_same_behaviour() {
+fn equal_seed_and_packets_give_equal_output() {
     let run = |seed: u8| {
         let mut node = TestNode::with_seed(0.0, [seed; 32]);
         for link in [A, B, C] {

@@ -81,7 +81,7 @@ fn sent_envelopes(sent: &[Sent]) -> BTreeMap<LinkId, Vec<EnvelopeHash>> {
 }
 
 #[test]
-fn two_peers_are_given_an_envelope_and_the_others_its_hash() {
+fn envelope_is_pushed_to_two_peers_and_announced_to_others() {
     let mut node = among((1..=8).map(LinkId));
     let mut eager_peers = BTreeMap::new();
     for number in 0..200 {
@@ -106,7 +106,7 @@ fn two_peers_are_given_an_envelope_and_the_others_its_hash() {
 }
 
 #[test]
-fn each_peer_hears_of_an_envelope_after_a_wait_of_its_own() {
+fn announcement_delay_is_drawn_per_peer() {
     let mut node = among((1..=8).map(LinkId));
     let mut waits = Vec::new();
     for number in 0..100_u64 {
@@ -121,7 +121,7 @@ fn each_peer_hears_of_an_envelope_after_a_wait_of_its_own() {
 }
 
 #[test]
-fn a_new_peer_is_told_the_whole_pool_in_no_order_a_packet_a_second_and_given_nothing() {
+fn new_peer_is_announced_pool_in_random_order_one_packet_per_second() {
     let mut node = TestNode::new(0.0);
     for number in 0..1_000 {
         node.post(&plain(number));
@@ -140,7 +140,7 @@ fn a_new_peer_is_told_the_whole_pool_in_no_order_a_packet_a_second_and_given_not
 }
 
 #[test]
-fn a_new_peer_is_told_no_more_while_it_waits_for_what_it_asked() {
+fn announcements_pause_while_requests_are_pending() {
     let mut node = TestNode::new(0.0);
     for number in 0..600 {
         node.post(&sized(number, 9_000));
@@ -161,7 +161,7 @@ fn a_new_peer_is_told_no_more_while_it_waits_for_what_it_asked() {
 }
 
 #[test]
-fn what_a_peer_asks_for_is_given_once_and_from_the_pool_alone() {
+fn requested_envelope_is_sent_once_and_only_from_pool() {
     let mut node = among([A]);
     node.post(&plain(1));
     node.post(&plain(3));
@@ -182,7 +182,7 @@ fn what_a_peer_asks_for_is_given_once_and_from_the_pool_alone() {
 }
 
 #[test]
-fn who_never_asks_is_given_no_more_than_chance_gives_it() {
+fn peer_without_requests_is_sent_only_pushed_envelopes() {
     for (peers, bodies) in [(3, 0), (4, 100), (8, 200), (25, 200)] {
         let mut node = among((1..=peers).map(LinkId));
         for number in 0..100 {
@@ -195,7 +195,7 @@ fn who_never_asks_is_given_no_more_than_chance_gives_it() {
 }
 
 #[test]
-fn every_unknown_hash_is_asked_for_of_one_of_those_who_announced_it() {
+fn unknown_hash_is_requested_from_one_announcer() {
     let mut node = among([A, B, C]);
     node.post(&plain(0));
     let _ = node.run(MINUTE);
@@ -220,7 +220,7 @@ fn every_unknown_hash_is_asked_for_of_one_of_those_who_announced_it() {
 }
 
 #[test]
-fn a_request_that_is_not_answered_goes_to_another_and_costs_rating() {
+fn unanswered_request_moves_to_other_peer_and_lowers_rating() {
     let mut node = among([A, B]);
     let hash = plain(1).hash();
     let _ = node
@@ -243,7 +243,7 @@ fn a_request_that_is_not_answered_goes_to_another_and_costs_rating() {
 }
 
 #[test]
-fn announcing_an_envelope_is_as_good_a_witness_as_bringing_it() {
+fn announcer_counts_as_source_like_sender() {
     let mut node = among([A, B, C]);
     let hash = plain(1).hash();
     // Before it is here, in either order, and after.
@@ -268,7 +268,7 @@ fn announcing_an_envelope_is_as_good_a_witness_as_bringing_it() {
 }
 
 #[test]
-fn nothing_is_given_or_told_before_it_is_known_how_the_peer_is() {
+fn nothing_is_sent_before_delivery_mode_is_settled() {
     let mut node = TestNode::new(0.0);
     node.post(&plain(1));
     let _ = node.gossip.add_peer(node.now, A, WHISHT);
@@ -299,7 +299,7 @@ fn nothing_is_given_or_told_before_it_is_known_how_the_peer_is() {
 }
 
 #[test]
-fn a_peer_is_told_of_nothing_that_it_does_not_want() {
+fn unwanted_envelope_is_not_announced() {
     let mut node = TestNode::new(0.0);
     let _ = node.gossip.add_peer(node.now, A, WHISHT);
     node.gossip.defer_delivery(A);
@@ -324,7 +324,7 @@ fn a_peer_is_told_of_nothing_that_it_does_not_want() {
 
 /// The owner asks for its own envelope like everybody, and answers for it like everybody.
 #[test]
-fn a_spy_that_announces_and_asks_sees_the_same_for_an_own_envelope_as_for_a_foreign_one() {
+fn announced_own_envelope_is_indistinguishable_from_foreign() {
     let envelope = plain(1_000);
     let hash = envelope.hash();
     let watch = |own: bool| {
@@ -358,7 +358,7 @@ fn a_spy_that_announces_and_asks_sees_the_same_for_an_own_envelope_as_for_a_fore
 }
 
 #[test]
-fn a_flood_of_requests_is_answered_ten_packets_a_second_and_no_faster() {
+fn request_flood_is_answered_with_ten_packets_per_second() {
     let mut node = TestNode::new(0.0);
     for number in 0..3_000 {
         node.post(&sized(number, 9_000));
@@ -420,7 +420,7 @@ proptest! {
     /// Whatever peers announce, ask and bring: nothing is told or given twice over one link, given
     /// from anywhere but the pool, or asked of a peer that did not announce it.
     #[test]
-    fn books_are_kept_on_every_link(events in prop::collection::vec(event(), 1..150)) {
+    fn announce_and_request_invariants_hold_on_every_link(events in prop::collection::vec(event(), 1..150)) {
         let mut node = among([A, B, C]);
         let mut books: BTreeMap<u64, LinkRecord> = (1..4)
             .map(|peer| (peer, LinkRecord { link: peer, ..LinkRecord::default() }))

@@ -66,7 +66,7 @@ fn only(send: &OutboundPacket) -> Envelope {
 }
 
 #[test]
-fn each_envelope_goes_only_to_peers_that_speak_its_version() {
+fn envelope_is_sent_only_to_peers_of_its_version() {
     let mut node = TestNode::new(0.0);
     connect_v5(&mut node, A);
     connect_v5(&mut node, B);
@@ -87,7 +87,7 @@ fn each_envelope_goes_only_to_peers_that_speak_its_version() {
 }
 
 #[test]
-fn a_new_old_peer_gets_what_the_pool_holds_of_its_version() {
+fn new_shh5_peer_receives_pool_of_its_version() {
     let mut node = TestNode::new(0.0);
     for number in 0..50 {
         node.post(&plain(number));
@@ -116,7 +116,7 @@ fn bursts(sent: &[Sent]) -> Vec<(Instant, usize, usize)> {
 }
 
 #[test]
-fn bursts_are_bounded_in_packets_and_bytes_and_leave_three_times_a_second() {
+fn shh5_bursts_are_bounded_and_sent_three_per_second() {
     for (len, count, burst) in [(32, 500, 32), (1_000, 200, 15), (9_000, 20, 1)] {
         let mut node = TestNode::new(0.0);
         for number in 0..count {
@@ -136,7 +136,7 @@ fn bursts_are_bounded_in_packets_and_bytes_and_leave_three_times_a_second() {
 }
 
 #[test]
-fn an_envelope_longer_than_a_burst_goes_alone() {
+fn envelope_longer_than_burst_is_sent_alone() {
     let mut node = TestNode::new(0.0);
     node.post(&old_of(1, 660, 40_000));
     node.post(&old(2));
@@ -146,7 +146,7 @@ fn an_envelope_longer_than_a_burst_goes_alone() {
 }
 
 #[test]
-fn too_little_work_is_dropped_without_blame_or_memory() {
+fn shh5_low_pow_is_dropped_without_blame() {
     let mut node = TestNode::new(1e9);
     connect_v5(&mut node, A);
     for number in 0..1_000 {
@@ -158,7 +158,7 @@ fn too_little_work_is_dropped_without_blame_or_memory() {
 }
 
 #[test]
-fn a_topic_that_we_do_not_want_is_dropped_without_blame_since_shh_5_cannot_announce_a_filter() {
+fn shh5_unwanted_topic_is_dropped_without_blame() {
     let mut node = TestNode::new(0.0);
     connect_v5(&mut node, A);
     node.connect(B, GETH_OLD);
@@ -174,7 +174,7 @@ fn a_topic_that_we_do_not_want_is_dropped_without_blame_since_shh_5_cannot_annou
 }
 
 #[test]
-fn envelopes_out_of_time_cost_an_old_peer_the_link_as_they_do_others() {
+fn shh5_expired_envelopes_end_link() {
     let mut node = TestNode::new(0.0);
     connect_v5(&mut node, A);
     // It died sixty seconds ago; what died on the way here would be nobody's fault.
@@ -193,7 +193,7 @@ fn envelopes_out_of_time_cost_an_old_peer_the_link_as_they_do_others() {
 }
 
 #[test]
-fn the_work_of_an_old_envelope_counts_by_the_older_rule_alone() {
+fn shh5_envelope_pow_uses_legacy_rule_only() {
     let sealed = |enough: &dyn Fn(PowValues) -> bool| {
         let unmined = |nonce| {
             let unmined = UnminedEnvelope {
@@ -225,7 +225,7 @@ fn the_work_of_an_old_envelope_counts_by_the_older_rule_alone() {
 }
 
 #[test]
-fn a_broken_packet_costs_the_link() {
+fn malformed_packet_ends_link() {
     let later = v5::message(&plain(1));
     for (code, payload) in [
         (code::STATUS, &[0xc1, 0x05][..]),
@@ -243,7 +243,7 @@ fn a_broken_packet_costs_the_link() {
 }
 
 #[test]
-fn an_envelope_before_the_status_costs_the_link() {
+fn shh5_envelope_before_status_ends_link() {
     let mut node = TestNode::new(0.0);
     let _ = node
         .gossip
@@ -256,7 +256,7 @@ fn an_envelope_before_the_status_costs_the_link() {
 }
 
 #[test]
-fn a_packet_beyond_the_largest_message_is_refused() {
+fn shh5_oversized_packet_is_refused() {
     let mut node = TestNode::new(0.0);
     connect_v5(&mut node, A);
     // Nobody sends a pool at once here, so code 1 has no licence either.
@@ -266,7 +266,7 @@ fn a_packet_beyond_the_largest_message_is_refused() {
 }
 
 #[test]
-fn an_envelope_handed_over_counts_only_from_a_trusted_peer_and_is_not_passed_on() {
+fn shh5_direct_envelope_requires_trusted_peer() {
     let mut node = TestNode::new(1e9);
     connect_v5(&mut node, A);
     connect_v5(&mut node, B);
@@ -282,7 +282,7 @@ fn an_envelope_handed_over_counts_only_from_a_trusted_peer_and_is_not_passed_on(
 }
 
 #[test]
-fn a_request_for_old_mail_and_codes_without_meaning_are_ignored() {
+fn shh5_mail_requests_and_unknown_codes_are_ignored() {
     let mut node = TestNode::new(0.0);
     connect_v5(&mut node, A);
     for code in code::P2P_REQUEST..64 {
@@ -292,7 +292,7 @@ fn a_request_for_old_mail_and_codes_without_meaning_are_ignored() {
 }
 
 #[test]
-fn a_listing_shows_the_version_and_the_only_rule_it_has() {
+fn peer_listing_shows_version_and_pow_rule() {
     let mut node = TestNode::new(0.0);
     connect_v5(&mut node, A);
     let _ = node.gossip.add_peer(node.now, B, "Geth/v1.9.25");

@@ -41,7 +41,7 @@ fn peer(fixture: &mut Fixture, at: usize) -> PeerView {
 /// Whoever holds a piece of somebody's secret envelope may try to find its owner: by announcing it
 /// and seeing who asks, or by asking and seeing who answers.
 #[test]
-fn an_envelope_that_travels_on_a_stem_is_asked_for_and_denied_like_one_that_does_not_exist() {
+fn stem_envelope_is_requested_and_denied_like_unknown_hash() {
     let mut watched = 0;
     for round in 0..5 {
         let mut world = World::new(Duration::from_millis(5));
@@ -88,7 +88,7 @@ fn an_envelope_that_travels_on_a_stem_is_asked_for_and_denied_like_one_that_does
 }
 
 #[test]
-fn a_neighbour_that_announces_and_never_delivers_loses_its_rating_and_delays_nobody_for_long() {
+fn announcer_that_never_delivers_loses_rating_and_is_bypassed() {
     let mut fixture = Fixture::new();
     let envelope = fixture.envelope();
     let hash = envelope.hash();
@@ -117,7 +117,7 @@ fn a_neighbour_that_announces_and_never_delivers_loses_its_rating_and_delays_nob
 }
 
 #[test]
-fn a_flood_of_invented_hashes_is_asked_for_a_packet_at_a_time_and_keeps_no_envelope_out() {
+fn flood_of_invented_hashes_does_not_block_real_announcements() {
     let mut fixture = Fixture::new();
     for packet in 0..400 {
         let hashes = (0..256)
@@ -144,7 +144,7 @@ fn a_flood_of_invented_hashes_is_asked_for_a_packet_at_a_time_and_keeps_no_envel
 }
 
 #[test]
-fn a_neighbour_that_asks_for_nothing_gets_the_whole_pool_by_name_and_little_of_it_in_body() {
+fn peer_without_requests_is_announced_pool_but_not_sent_it() {
     let mut fixture = Fixture::with(PeerBehaviour {
         requests_announced: false,
         ..PeerBehaviour::relay()

@@ -24,7 +24,7 @@ fn disconnect_reason(world: &World, attacker: usize, link: LinkId) -> Option<Dis
 }
 
 #[test]
-fn a_stranger_that_breaks_the_protocol_is_kept_out_for_a_minute_then_for_two() {
+fn protocol_violation_bans_unlisted_peer_for_one_then_two_minutes() {
     let mut fixture = Fixture::new();
     let (attacker, mut link) = (fixture.attacker, fixture.link);
     for minutes in [1, 2] {
@@ -44,7 +44,7 @@ fn a_stranger_that_breaks_the_protocol_is_kept_out_for_a_minute_then_for_two() {
 }
 
 #[test]
-fn many_bad_strangers_at_one_address_keep_no_other_out_of_it() {
+fn bans_do_not_extend_to_other_peers_at_same_address() {
     let mut fixture = Fixture::new();
     for _ in 0..20 {
         let bad = fixture.world.add_scripted_peer(PeerBehaviour::relay());
@@ -62,7 +62,7 @@ fn many_bad_strangers_at_one_address_keep_no_other_out_of_it() {
 /// Whoever can date an envelope so that we refuse it and our neighbour does not, must not get that
 /// neighbour banned.
 #[test]
-fn a_neighbour_that_passes_on_untimely_envelopes_is_let_in_again_at_once() {
+fn expired_envelopes_disconnect_peer_without_ban() {
     let mut fixture = Fixture::new();
     let now = fixture.world.clock().unix;
     let late: Vec<Envelope> = (0..40)
@@ -84,7 +84,7 @@ fn a_neighbour_that_passes_on_untimely_envelopes_is_let_in_again_at_once() {
 }
 
 #[test]
-fn a_named_peer_that_breaks_the_protocol_is_dialled_again_but_not_in_a_loop() {
+fn named_peer_is_redialled_with_backoff_after_violation() {
     let mut fixture = Fixture::new();
     let (attacker, peer) = (fixture.attacker, fixture.world.addr(fixture.attacker));
     let node = fixture.world.add(false, &[]);
@@ -107,7 +107,7 @@ fn a_named_peer_that_breaks_the_protocol_is_dialled_again_but_not_in_a_loop() {
 }
 
 #[test]
-fn a_stranger_that_brings_only_trouble_makes_room_for_a_newcomer_and_a_quiet_one_does_not() {
+fn peer_with_negative_rating_is_evicted_for_newcomer() {
     let mut fixture = Fixture::new();
     let node = fixture
         .world

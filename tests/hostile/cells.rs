@@ -18,7 +18,7 @@ fn flipped(cell: &Cell, at: usize) -> Cell {
 }
 
 #[test]
-fn a_cell_that_is_flipped_anywhere_dies_at_the_next_relay_and_nothing_comes_back() {
+fn cell_with_any_flipped_bit_is_dropped_silently() {
     let mut fixture = Fixture::new();
     // The first byte names the version; a cell with another is none.
     let places: Vec<usize> = (1..CELL_LEN).step_by(41).collect();
@@ -43,7 +43,7 @@ fn a_cell_that_is_flipped_anywhere_dies_at_the_next_relay_and_nothing_comes_back
 }
 
 #[test]
-fn a_cell_made_to_die_at_the_second_relay_does_not_cost_the_first_its_link() {
+fn cell_dropped_at_second_relay_does_not_disconnect_first() {
     let mut fixture = Fixture::new();
     let peers = fixture.world.status(TARGET).peers;
     let wrong = fixture.attacker_hop().onion;
@@ -60,7 +60,7 @@ fn a_cell_made_to_die_at_the_second_relay_does_not_cost_the_first_its_link() {
 }
 
 #[test]
-fn a_cell_for_nobody_is_dropped_quietly() {
+fn cell_for_unknown_relay_is_dropped_silently() {
     let mut fixture = Fixture::new();
     let mut unlisted = fixture.attacker_hop();
     unlisted.id.0[0] ^= 1;
@@ -73,7 +73,7 @@ fn a_cell_for_nobody_is_dropped_quietly() {
 }
 
 #[test]
-fn a_cell_that_comes_round_in_a_circle_is_peeled_once_at_each_layer() {
+fn circular_path_cell_is_peeled_once_per_layer() {
     let mut fixture = Fixture::new();
     let (target, other) = (fixture.hop(TARGET), fixture.hop(1));
     let me = fixture.attacker_hop();
@@ -85,7 +85,7 @@ fn a_cell_that_comes_round_in_a_circle_is_peeled_once_at_each_layer() {
 }
 
 #[test]
-fn cells_for_a_relay_that_is_gone_are_lost_and_not_kept() {
+fn cells_for_offline_relay_are_dropped() {
     let mut fixture = Fixture::new();
     let hops = [fixture.hop(TARGET), fixture.hop(1)];
     fixture.world.kill(1);
@@ -98,7 +98,7 @@ fn cells_for_a_relay_that_is_gone_are_lost_and_not_kept() {
 }
 
 #[test]
-fn a_neighbour_that_floods_cells_loses_its_own_and_nobody_elses() {
+fn cell_flood_affects_only_flooding_peer() {
     let mut fixture = Fixture::new();
     let second_attacker = fixture.world.add_scripted_peer(PeerBehaviour::cells_only());
     let link = fixture.world.connect_scripted(second_attacker, TARGET);
@@ -120,7 +120,7 @@ fn a_neighbour_that_floods_cells_loses_its_own_and_nobody_elses() {
 }
 
 #[test]
-fn the_33rd_stranger_may_not_bring_cells() {
+fn cells_of_33rd_unlisted_peer_are_dropped() {
     let mut fixture = Fixture::with(PeerBehaviour::cells_only());
     let cells: Vec<Cell> = (0..33).map(|_| fixture.echo_cell()).collect();
     let mut unlisted_peers = Vec::new();
@@ -141,7 +141,7 @@ fn the_33rd_stranger_may_not_bring_cells() {
 }
 
 #[test]
-fn a_node_that_is_no_relay_opens_no_cell() {
+fn client_node_drops_cells() {
     let mut fixture = Fixture::new();
     let client = fixture.world.add(false, &[0, 1]);
     fixture.run(2);
@@ -162,7 +162,7 @@ fn a_node_that_is_no_relay_opens_no_cell() {
 }
 
 #[test]
-fn cells_that_wait_for_a_neighbour_that_never_says_its_status_are_dropped_not_kept() {
+fn cells_for_peer_without_status_are_dropped_after_timeout() {
     let mut fixture = Fixture::new();
     let silent_peer = fixture.world.add_scripted_peer(PeerBehaviour {
         network: None,
@@ -194,7 +194,7 @@ fn cells_that_wait_for_a_neighbour_that_never_says_its_status_are_dropped_not_ke
 }
 
 #[test]
-fn a_relay_that_lets_callers_wait_is_dialled_once_and_costs_nobody_elses_cells() {
+fn unresponsive_relay_is_dialled_once_and_its_cells_expire() {
     let mut fixture = Fixture::new();
     let tarpit = fixture.world.add_scripted_peer(PeerBehaviour {
         handshakes: false,

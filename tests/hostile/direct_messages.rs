@@ -46,7 +46,7 @@ fn send_direct(fixture: &mut Fixture, link: LinkId, payload: Vec<u8>) {
 }
 
 #[test]
-fn what_a_stranger_hands_over_is_not_looked_at_and_a_trusted_peers_mail_reaches_the_user_alone() {
+fn direct_envelope_requires_trusted_peer_and_skips_pool() {
     let mut fixture = Fixture::new();
     let envelope = envelope_without_pow(&mut fixture);
     let (link, payload) = (fixture.link, outgoing::p2p_message(&envelope));
@@ -63,7 +63,7 @@ fn what_a_stranger_hands_over_is_not_looked_at_and_a_trusted_peers_mail_reaches_
 }
 
 #[test]
-fn trust_does_not_outlive_the_connection() {
+fn trust_ends_with_connection() {
     let mut fixture = Fixture::new();
     let envelope = envelope_without_pow(&mut fixture);
     let attacker = fixture.world.addr(fixture.attacker).key;
@@ -85,7 +85,7 @@ fn trust_does_not_outlive_the_connection() {
 }
 
 #[test]
-fn a_peer_that_the_configuration_trusts_is_trusted_at_every_connection() {
+fn configured_trusted_peer_is_trusted_on_every_connection() {
     let mut fixture = Fixture::new();
     let attacker = fixture.world.addr(fixture.attacker);
     let reader = fixture
@@ -105,7 +105,7 @@ fn a_peer_that_the_configuration_trusts_is_trusted_at_every_connection() {
 }
 
 #[test]
-fn an_envelope_handed_to_one_peer_goes_to_nobody_else() {
+fn direct_envelope_is_sent_only_to_its_peer() {
     let mut fixture = Fixture::new();
     let envelope = envelope_without_pow(&mut fixture);
     let attacker = fixture.world.addr(fixture.attacker).key;

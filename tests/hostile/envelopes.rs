@@ -9,7 +9,7 @@ use crate::fixture::{Fixture, RELAYS, TARGET};
 use crate::sim::scripted_peer::PeerBehaviour;
 
 #[test]
-fn an_envelope_on_the_stem_is_in_nobodys_hands_until_it_is_public() {
+fn stem_envelope_is_not_served_until_embargo_ends() {
     let mut fixture = Fixture::new();
     let spy = fixture.world.add_scripted_peer(PeerBehaviour::relay());
     let link = fixture.world.connect_scripted(spy, TARGET);
@@ -40,7 +40,7 @@ fn an_envelope_on_the_stem_is_in_nobodys_hands_until_it_is_public() {
 }
 
 #[test]
-fn a_flood_on_the_stem_takes_no_more_than_its_room_and_shows_nobody_elses_envelope() {
+fn stem_flood_does_not_diffuse_earlier_stem_envelopes() {
     let mut fixture = Fixture::new();
     let first = fixture.envelope();
     fixture.send_onion(&OnionMessage::Stem(first.clone()));
@@ -65,7 +65,7 @@ fn a_flood_on_the_stem_takes_no_more_than_its_room_and_shows_nobody_elses_envelo
 }
 
 #[test]
-fn an_envelope_is_offered_to_nobody_before_a_peer_brought_it_and_to_the_others_after() {
+fn received_envelope_is_gossiped_to_all_except_source() {
     let mut fixture = Fixture::new();
     let spy = fixture.world.add_scripted_peer(PeerBehaviour::relay());
     let link = fixture.world.connect_scripted(spy, TARGET);

@@ -51,7 +51,7 @@ fn send_envelope(fixture: &mut Fixture, envelope: Envelope) {
 }
 
 #[test]
-fn plaintexts_whose_size_field_points_beyond_their_end_are_read_by_nobody_and_passed_on() {
+fn plaintext_with_invalid_size_field_is_not_delivered_but_forwarded() {
     let (mut fixture, to) = listening();
     let bombs: [&[u8]; 6] = [
         &[0x03],
@@ -76,7 +76,7 @@ fn plaintexts_whose_size_field_points_beyond_their_end_are_read_by_nobody_and_pa
 }
 
 #[test]
-fn an_ecies_body_shorter_than_its_own_parts_is_survived() {
+fn truncated_ecies_body_is_not_delivered_but_pooled() {
     let (mut fixture, to) = listening();
     let whole = ecies::encrypt(&mut rng(), &to, &[], b"");
     assert_eq!(whole.len(), ASYMMETRIC_OVERHEAD);
@@ -89,7 +89,7 @@ fn an_ecies_body_shorter_than_its_own_parts_is_survived() {
 }
 
 #[test]
-fn a_lifetime_of_zero_is_refused_and_has_no_work_to_print() {
+fn envelope_with_zero_ttl_is_refused() {
     let (mut fixture, _) = listening();
     let now = fixture.world.clock().unix;
     let envelope = Envelope::build(now, Ttl(0), Topic([1; 4]), vec![1; 40], 0);
@@ -100,7 +100,7 @@ fn a_lifetime_of_zero_is_refused_and_has_no_work_to_print() {
 
 /// That it cannot be sent is tested beside [`DisconnectReason`], which has no name for it.
 #[test]
-fn a_farewell_with_reason_17_is_read() {
+fn disconnect_reason_17_is_decoded() {
     for compressed in [false, true] {
         let read = DisconnectReason::decode(&[0xc1, 0x11], compressed);
         assert_eq!(read.to_string(), "unknown disconnect reason 17");
@@ -112,7 +112,7 @@ proptest! {
 
     /// go-ethereum checks that the size field is there, and then believes it.
     #[test]
-    fn no_plaintext_of_ours_points_beyond_its_end(
+    fn own_plaintext_size_field_stays_within_plaintext(
         payload in prop::collection::vec(any::<u8>(), 0..700),
         room in 0..600_usize,
         signed: bool,

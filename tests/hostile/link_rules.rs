@@ -10,7 +10,7 @@ use crate::fixture::{Fixture, RELAYS, TARGET};
 use crate::sim::scripted_peer::PeerBehaviour;
 
 #[test]
-fn a_neighbour_of_another_network_keeps_gossip_and_nothing_else() {
+fn peer_of_other_network_gets_gossip_only() {
     let mut fixture = Fixture::new();
     let foreign_peer = fixture.world.add_scripted_peer(PeerBehaviour {
         network: Some(NetworkId::new(Profile::Local, "another")),
@@ -40,7 +40,7 @@ fn a_neighbour_of_another_network_keeps_gossip_and_nothing_else() {
 }
 
 #[test]
-fn what_comes_before_a_status_is_not_listened_to() {
+fn cells_before_status_are_ignored() {
     let mut fixture = Fixture::new();
     let early_peer = fixture.world.add_scripted_peer(PeerBehaviour {
         network: None,
@@ -60,7 +60,7 @@ fn what_comes_before_a_status_is_not_listened_to() {
 }
 
 #[test]
-fn a_malformed_body_ends_the_link_and_names_the_protocol() {
+fn malformed_onion_message_ends_link_with_subprotocol_error() {
     for (code, payload) in [
         (0, vec![0xc0]),
         (1, vec![0xc1, 0x80]),
@@ -83,7 +83,7 @@ fn a_malformed_body_ends_the_link_and_names_the_protocol() {
 }
 
 #[test]
-fn a_reserved_code_is_ignored() {
+fn reserved_onion_code_is_ignored() {
     let mut fixture = Fixture::new();
     let link = fixture.link;
     fixture.world.act(fixture.attacker, |attacker, now| {
@@ -95,7 +95,7 @@ fn a_reserved_code_is_ignored() {
 }
 
 #[test]
-fn a_relay_that_tells_two_stories_is_excluded_everywhere() {
+fn equivocating_relay_is_excluded_by_every_node() {
     let mut fixture = Fixture::new();
     let endpoint = || vec![RelayEndpoint::Ip4([127, 0, 0, 1].into(), 9)];
     for salt in 0..2 {
@@ -113,7 +113,7 @@ fn a_relay_that_tells_two_stories_is_excluded_everywhere() {
 }
 
 #[test]
-fn a_flood_of_worthless_descriptors_fills_no_directory_and_keeps_no_other_out() {
+fn flood_of_forged_descriptors_does_not_block_new_relay() {
     let mut fixture = Fixture::new();
     let known = fixture.world.status(TARGET).relays;
     let raw = fixture.world.act(fixture.attacker, |attacker, now| {
@@ -135,7 +135,7 @@ fn a_flood_of_worthless_descriptors_fills_no_directory_and_keeps_no_other_out() 
 }
 
 #[test]
-fn two_nodes_that_dial_each_other_at_once_end_with_one_link() {
+fn simultaneous_dials_leave_one_link() {
     let mut fixture = Fixture::new();
     let first = fixture.world.add(false, &[]);
     let second = fixture.world.add(false, &[]);
@@ -149,7 +149,7 @@ fn two_nodes_that_dial_each_other_at_once_end_with_one_link() {
 }
 
 #[test]
-fn strangers_that_fill_every_place_keep_no_peer_out_that_the_user_named() {
+fn named_peer_connects_when_all_slots_are_taken() {
     let mut fixture = Fixture::new();
     let node = fixture
         .world
@@ -175,7 +175,7 @@ fn strangers_that_fill_every_place_keep_no_peer_out_that_the_user_named() {
 }
 
 #[test]
-fn a_peer_that_is_mute_in_the_handshake_is_tried_again() {
+fn silent_peer_in_handshake_is_redialled() {
     let mut fixture = Fixture::new();
     let tarpit = fixture.world.add_scripted_peer(PeerBehaviour {
         handshakes: false,

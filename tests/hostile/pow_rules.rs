@@ -67,7 +67,7 @@ fn expected_hashes(world: &mut World, node: usize) -> f64 {
 }
 
 #[test]
-fn an_open_message_is_sealed_for_the_only_peer_that_there_is() {
+fn open_message_pow_follows_rule_of_only_peer() {
     for (client, old) in [(OLD, true), (NEW, false)] {
         let (mut world, node, peers) = node_with_peers(&[client], PowGeneration::Auto);
         world.command(node, Command::Send(open_message())).unwrap();
@@ -81,7 +81,7 @@ fn an_open_message_is_sealed_for_the_only_peer_that_there_is() {
 }
 
 #[test]
-fn where_peers_of_both_kinds_are_there_an_open_message_satisfies_both_if_that_is_cheap() {
+fn open_message_pow_satisfies_both_rules_for_mixed_peers() {
     let squared = |world: &mut World, node| {
         let hashes = expected_hashes(world, node);
         hashes.log2().round().rem_euclid(2.0) < 0.5 && hashes > f64::from(1 << 20)
@@ -99,7 +99,7 @@ fn where_peers_of_both_kinds_are_there_an_open_message_satisfies_both_if_that_is
 }
 
 #[test]
-fn peers_that_do_not_take_hidden_messages_are_counted() {
+fn peers_that_refuse_pow_of_onion_messages_are_counted() {
     let (mut world, node, _) = node_with_peers(&[OLD, NEW, "nobody/knows"], PowGeneration::Legacy);
     assert_eq!(world.status(node).unserved_peers, 2);
     let Ok(Reply::Peers(peers)) = world.command(node, Command::Peers) else {

@@ -9,7 +9,7 @@ use crate::sim::World;
 use crate::sim::scripted_peer::PeerBehaviour;
 
 #[test]
-fn a_cell_that_a_neighbour_replays_passes_once() {
+fn replayed_cell_passes_once_on_same_link() {
     let mut fixture = Fixture::new();
     let cell = fixture.echo_cell();
     fixture.send_cells(&[cell.clone(), cell.clone()]);
@@ -25,7 +25,7 @@ fn a_cell_that_a_neighbour_replays_passes_once() {
 }
 
 #[test]
-fn a_cell_that_is_replayed_over_another_link_passes_once() {
+fn replayed_cell_passes_once_across_links() {
     let mut fixture = Fixture::new();
     let cell = fixture.echo_cell();
     fixture.send_cells(std::slice::from_ref(&cell));
@@ -40,7 +40,7 @@ fn a_cell_that_is_replayed_over_another_link_passes_once() {
 }
 
 #[test]
-fn a_cell_leaves_only_after_its_tag_is_durable() {
+fn cell_is_forwarded_only_after_replay_tag_is_durable() {
     let mut fixture = Fixture::new();
     let cell = fixture.echo_cell();
     fixture.world.disk(TARGET).hang();
@@ -66,7 +66,7 @@ fn restart(fixture: &mut Fixture) {
 }
 
 #[test]
-fn a_cell_is_not_replayed_by_making_the_relay_start_again() {
+fn replay_after_relay_restart_is_dropped() {
     let mut fixture = Fixture::new();
     let cell = fixture.echo_cell();
     let later = fixture.echo_cell();
@@ -83,7 +83,7 @@ fn a_cell_is_not_replayed_by_making_the_relay_start_again() {
 }
 
 #[test]
-fn a_cell_lost_with_the_power_before_its_tag_was_durable_never_left() {
+fn cell_without_durable_tag_at_power_loss_passes_at_most_once() {
     let mut fixture = Fixture::new();
     let cell = fixture.echo_cell();
     fixture.world.disk(TARGET).hang();
@@ -98,7 +98,7 @@ fn a_cell_lost_with_the_power_before_its_tag_was_durable_never_left() {
 }
 
 #[test]
-fn a_cell_is_not_replayed_across_the_end_of_an_epoch() {
+fn replay_in_next_epoch_is_dropped() {
     let world = World::before_epoch_end(Duration::from_millis(5), 20);
     let mut fixture = Fixture::in_world(world, PeerBehaviour::relay());
     let epoch = Epoch::at(fixture.world.clock().unix);
@@ -126,7 +126,7 @@ fn a_cell_is_not_replayed_across_the_end_of_an_epoch() {
 }
 
 #[test]
-fn a_cell_under_an_erased_key_dies() {
+fn cell_under_erased_key_is_dropped() {
     let world = World::before_epoch_end(Duration::from_millis(5), 20);
     let mut fixture = Fixture::in_world(world, PeerBehaviour::relay());
     let epoch = Epoch::at(fixture.world.clock().unix);
@@ -145,7 +145,7 @@ fn a_cell_under_an_erased_key_dies() {
 }
 
 #[test]
-fn a_relay_whose_tag_log_is_damaged_erases_the_key_and_is_silent_until_its_next() {
+fn damaged_replay_log_erases_key_until_next_epoch() {
     let world = World::before_epoch_end(Duration::from_millis(5), 60);
     let mut fixture = Fixture::in_world(world, PeerBehaviour::relay());
     let epoch = Epoch::at(fixture.world.clock().unix);
@@ -173,7 +173,7 @@ fn a_relay_whose_tag_log_is_damaged_erases_the_key_and_is_silent_until_its_next(
 }
 
 #[test]
-fn a_relay_that_lost_its_promised_key_does_not_contradict_itself() {
+fn relay_without_promised_key_does_not_equivocate() {
     let world = World::before_epoch_end(Duration::from_millis(5), 60);
     let mut fixture = Fixture::in_world(world, PeerBehaviour::relay());
     let epoch = Epoch::at(fixture.world.clock().unix);

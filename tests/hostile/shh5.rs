@@ -60,7 +60,7 @@ fn send_envelope(fixture: &mut Fixture, envelope: &Envelope) {
 }
 
 #[test]
-fn old_envelopes_go_both_ways_through_a_node_and_new_ones_never_reach_an_old_peer() {
+fn shh5_envelopes_are_forwarded_between_shh5_peers_only() {
     let mut fixture = Fixture::with(PeerBehaviour::shh5_only());
     let (other, other_link) = add_shh5_peer(&mut fixture);
     let new = fixture.world.add_scripted_peer(PeerBehaviour::relay());
@@ -103,7 +103,7 @@ fn old_envelopes_go_both_ways_through_a_node_and_new_ones_never_reach_an_old_pee
 }
 
 #[test]
-fn envelopes_of_one_version_in_packets_of_the_other_cost_the_link() {
+fn envelope_in_packet_of_other_version_ends_link() {
     let mut fixture = Fixture::with(PeerBehaviour::shh5_only());
     let modern = fixture.envelope();
     send_envelope(&mut fixture, &modern);
@@ -123,7 +123,7 @@ fn envelopes_of_one_version_in_packets_of_the_other_cost_the_link() {
 }
 
 #[test]
-fn a_message_is_delivered_when_the_peers_have_it_that_can_be_given_it() {
+fn shh6_message_is_delivered_without_counting_shh5_peers() {
     let mut fixture = Fixture::with(PeerBehaviour::shh5_only());
     let sender = fixture.world.add(false, &[TARGET]);
     let old: Vec<(usize, LinkId)> = (0..3)
@@ -154,7 +154,7 @@ fn a_message_is_delivered_when_the_peers_have_it_that_can_be_given_it() {
 }
 
 #[test]
-fn an_envelope_of_the_other_version_is_not_handed_to_an_old_peer() {
+fn direct_envelope_of_other_version_is_refused() {
     let mut fixture = Fixture::with(PeerBehaviour::shh5_only());
     let old = fixture.world.addr(fixture.attacker).key;
     let modern = fixture.envelope();
@@ -174,7 +174,7 @@ fn an_envelope_of_the_other_version_is_not_handed_to_an_old_peer() {
 }
 
 #[test]
-fn a_flood_of_unpaid_old_envelopes_fills_nothing_and_stops_nobody() {
+fn shh5_low_pow_flood_does_not_block_valid_envelope() {
     let mut fixture = Fixture::with(PeerBehaviour::shh5_only());
     let now = fixture.world.clock().unix;
     let envelope_without_pow = |number: u64| {

@@ -23,7 +23,7 @@ use crate::sim::World;
 use crate::sim::scripted_peer::PeerBehaviour;
 
 #[test]
-fn a_client_that_was_away_fetches_the_missed_messages_unnoticed() {
+fn fetch_delivers_missed_message_without_regossip() {
     let mut world = world();
     write(&mut world, "the hedge, at nine");
     forget(&mut world);
@@ -47,7 +47,7 @@ fn a_client_that_was_away_fetches_the_missed_messages_unnoticed() {
 }
 
 #[test]
-fn fetching_twice_brings_no_message_twice() {
+fn second_fetch_delivers_no_duplicate() {
     let mut world = world();
     write(&mut world, "once");
     forget(&mut world);
@@ -61,7 +61,7 @@ fn fetching_twice_brings_no_message_twice() {
 }
 
 #[test]
-fn a_password_is_needed_where_there_is_one() {
+fn fetch_requires_server_password() {
     let mut world = world_with(Some([9; 32]));
     write(&mut world, "for those who know");
     forget(&mut world);
@@ -86,7 +86,7 @@ fn a_password_is_needed_where_there_is_one() {
 }
 
 #[test]
-fn a_topic_is_asked_for_among_a_quarter_of_all() {
+fn topic_fetch_is_padded_to_quarter_of_topics() {
     let mut world = world();
     write(&mut world, "one");
     forget(&mut world);
@@ -109,7 +109,7 @@ fn a_topic_is_asked_for_among_a_quarter_of_all() {
 }
 
 #[test]
-fn requests_that_make_no_sense_are_refused_at_once() {
+fn invalid_fetch_requests_are_refused_at_once() {
     let mut world = world();
     let reader = reader(&mut world);
     let now = world.clock().unix;
@@ -147,7 +147,7 @@ fn requests_that_make_no_sense_are_refused_at_once() {
 }
 
 #[test]
-fn connecting_to_an_absent_server_times_out() {
+fn fetch_from_offline_server_ends_unreachable() {
     let mut world = world();
     let reader = reader(&mut world);
     world.kill(SERVER);
@@ -156,7 +156,7 @@ fn connecting_to_an_absent_server_times_out() {
 }
 
 #[test]
-fn a_node_that_is_no_mail_server_is_silence() {
+fn fetch_from_node_without_mail_ends_silent() {
     let mut world = world();
     let reader = reader(&mut world);
     let request = FetchRequest {
@@ -279,7 +279,7 @@ impl ScriptedServer {
 }
 
 #[test]
-fn a_cursor_loop_by_a_lying_server_ends_the_exchange() {
+fn cursor_loop_ends_fetch_as_misbehaviour() {
     let mut server = ScriptedServer::new("whisht/v0.1.0");
     server.begin();
     for (round, cursor) in [5, 6, 5].into_iter().enumerate() {
@@ -294,7 +294,7 @@ fn a_cursor_loop_by_a_lying_server_ends_the_exchange() {
 }
 
 #[test]
-fn a_response_flood_from_a_peer_without_trust_is_not_even_read() {
+fn responses_from_untrusted_peer_are_ignored() {
     let mut server = ScriptedServer::new("whisht/v0.1.0");
     let (attacker, reader) = (server.attacker, server.reader);
     let link = server.world.connect_scripted(attacker, reader);
@@ -311,7 +311,7 @@ fn a_response_flood_from_a_peer_without_trust_is_not_even_read() {
 }
 
 #[test]
-fn trust_ends_with_the_exchange() {
+fn server_trust_ends_with_fetch() {
     let mut server = ScriptedServer::new("whisht/v0.1.0");
     let (attacker, reader) = (server.attacker, server.reader);
     server.world.connect_scripted(attacker, reader);
@@ -328,7 +328,7 @@ fn trust_ends_with_the_exchange() {
 }
 
 #[test]
-fn a_server_of_go_ethereums_is_asked_and_believed_in_its_own_way() {
+fn geth_server_is_queried_in_its_own_format() {
     let mut server = ScriptedServer::new("Geth/v1.8.27-stable/linux-amd64/go1.10");
     server.begin();
     let asked = server
@@ -354,7 +354,7 @@ fn a_server_of_go_ethereums_is_asked_and_believed_in_its_own_way() {
 }
 
 #[test]
-fn what_was_not_asked_for_never_reaches_a_key() {
+fn unrequested_envelope_is_not_decrypted() {
     let mut server = ScriptedServer::new("whisht/v0.1.0");
     server.begin();
     let old = server.missed_envelope(1);

@@ -68,7 +68,7 @@ fn request(limit: u32) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_flooded_is_kept_and_outlives_the_server() {
+fn gossiped_envelopes_are_archived_across_restart() {
     let mut world = world();
     write(&mut world, "one");
     write(&mut world, "two");
@@ -85,7 +85,7 @@ fn what_is_flooded_is_kept_and_outlives_the_server() {
 }
 
 #[test]
-fn an_envelope_on_the_stem_is_kept_only_when_it_is_public() {
+fn stem_envelope_is_archived_only_when_public() {
     let mut world = world();
     let attacker = world.add_scripted_peer(PeerBehaviour::relay());
     let link = world.connect_scripted(attacker, SERVER);
@@ -109,7 +109,7 @@ fn an_envelope_on_the_stem_is_kept_only_when_it_is_public() {
 }
 
 #[test]
-fn a_batch_is_acknowledged_only_when_it_would_survive_a_crash() {
+fn batch_is_acknowledged_only_when_durable() {
     let mut world = world();
     let attacker = world.add_scripted_peer(PeerBehaviour {
         wants_confirmations: true,
@@ -140,7 +140,7 @@ fn a_batch_is_acknowledged_only_when_it_would_survive_a_crash() {
 }
 
 #[test]
-fn a_request_flood_ends_with_the_link_and_costs_no_other_client() {
+fn request_flood_ends_only_flooding_link() {
     let mut world = world();
     write(&mut world, "one");
     let attacker = world.add_scripted_peer(PeerBehaviour::relay());
@@ -161,7 +161,7 @@ fn a_request_flood_ends_with_the_link_and_costs_no_other_client() {
 }
 
 #[test]
-fn a_plain_request_is_answered_with_a_list_and_a_cursor() {
+fn plain_request_is_answered_with_list_and_cursor() {
     let mut world = world();
     for text in ["one", "two", "three"] {
         write(&mut world, text);
@@ -180,7 +180,7 @@ fn a_plain_request_is_answered_with_a_list_and_a_cursor() {
 }
 
 #[test]
-fn an_archive_that_fails_is_told_to_the_client() {
+fn archive_failure_is_reported_to_client() {
     let mut world = world();
     write(&mut world, "one");
     world.archive(SERVER).fail_queries();
@@ -193,7 +193,7 @@ fn an_archive_that_fails_is_told_to_the_client() {
 }
 
 #[test]
-fn a_node_that_is_no_mail_server_says_nothing_even_to_garbage() {
+fn node_without_mail_ignores_requests() {
     let mut world = world();
     let attacker = world.add_scripted_peer(PeerBehaviour::relay());
     let link = world.connect_scripted(attacker, crate::fixture::WRITER);

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::client::{call, error, pair, share_key, text};
 
 #[test]
-fn keys_are_kept_up_to_a_number() {
+fn key_count_is_limited() {
     let mut world = pair();
     let secret = json!([format!("0x{}", "7a".repeat(32))]);
     for (add, delete) in [
@@ -26,7 +26,7 @@ fn keys_are_kept_up_to_a_number() {
 }
 
 #[test]
-fn a_filter_that_nobody_polls_gives_way_after_an_hour() {
+fn unpolled_filter_is_evicted_after_an_hour() {
     let mut world = pair();
     let [key, _] = share_key(&mut world);
     let criteria = json!([{"symKeyID": key}]);

@@ -23,7 +23,7 @@ fn members(message: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn a_signed_message_under_a_shared_key_is_polled_and_told() {
+fn signed_symmetric_message_reaches_filter_and_subscription() {
     let mut world = pair();
     let [ours, theirs] = share_key(&mut world);
     let signer = text(&mut world, 0, "shh_newKeyPair", json!([]));
@@ -68,7 +68,7 @@ fn a_signed_message_under_a_shared_key_is_polled_and_told() {
 }
 
 #[test]
-fn a_message_to_a_person_names_its_recipient_and_is_read_by_nobody_else() {
+fn asymmetric_message_names_recipient_and_matches_only_its_key() {
     let mut world = pair();
     let reader = text(&mut world, 1, "shh_newKeyPair", json!([]));
     let public = text(&mut world, 1, "shh_getPublicKey", json!([reader]));
@@ -120,7 +120,7 @@ fn a_message_to_a_person_names_its_recipient_and_is_read_by_nobody_else() {
 }
 
 #[test]
-fn a_subscription_hears_all_its_topics_and_no_other() {
+fn subscription_receives_only_its_topics() {
     let mut world = pair();
     let [ours, theirs] = share_key(&mut world);
     let topics = json!(["0x00000001", "0x00000002", "0x00000003"]);
@@ -135,7 +135,7 @@ fn a_subscription_hears_all_its_topics_and_no_other() {
 }
 
 #[test]
-fn who_unsubscribed_is_told_no_more() {
+fn unsubscribe_stops_notifications() {
     let mut world = pair();
     let [ours, theirs] = share_key(&mut world);
     let criteria = json!({"symKeyID": theirs, "topics": ["0x00000001"]});
@@ -156,7 +156,7 @@ fn who_unsubscribed_is_told_no_more() {
 }
 
 #[test]
-fn a_filter_sees_what_this_node_posts_and_nothing_from_before_it() {
+fn filter_receives_own_posts_made_after_it() {
     let mut world = pair();
     let [ours, _] = share_key(&mut world);
     let post = |world: &mut World, payload| {
@@ -173,7 +173,7 @@ fn a_filter_sees_what_this_node_posts_and_nothing_from_before_it() {
 }
 
 #[test]
-fn an_identity_that_comes_later_brings_clients_nothing_twice() {
+fn identity_added_later_delivers_no_duplicates_to_filters() {
     let mut world = pair();
     let [ours, theirs] = share_key(&mut world);
     let filter = text(
@@ -203,7 +203,7 @@ fn an_identity_that_comes_later_brings_clients_nothing_twice() {
 }
 
 #[test]
-fn a_filter_outlives_the_key_it_was_made_with() {
+fn filter_survives_deletion_of_its_key() {
     let mut world = pair();
     let [ours, theirs] = share_key(&mut world);
     let filter = text(
@@ -228,7 +228,7 @@ fn a_filter_outlives_the_key_it_was_made_with() {
 }
 
 #[test]
-fn what_is_handed_over_needs_trust_and_a_filter_that_takes_such() {
+fn direct_message_requires_trusted_peer_and_allow_p2p() {
     let mut world = pair();
     let [ours, theirs] = share_key(&mut world);
     let (from, to) = (world.addr(0).to_string(), world.addr(1).to_string());

@@ -10,7 +10,7 @@ use crate::client::{SETTLE_TIME, call, error, letter, pair, payloads, share_key,
 use crate::sim::World;
 
 #[test]
-fn an_answer_comes_no_later_than_the_client_wants_to_wait() {
+fn post_fails_when_pow_time_is_over() {
     let mut world = pair();
     let [key, _] = share_key(&mut world);
     let mut post = letter(&key, "0x00000001", "0x01");
@@ -26,7 +26,7 @@ fn an_answer_comes_no_later_than_the_client_wants_to_wait() {
 }
 
 #[test]
-fn a_negative_target_takes_all_the_time_and_lets_the_life_begin_after_it() {
+fn negative_pow_target_uses_full_pow_time_before_timestamp() {
     let mut world = pair();
     let [ours, theirs] = share_key(&mut world);
     let filter = json!([{"symKeyID": theirs, "allowP2P": true}]);
@@ -56,7 +56,7 @@ fn a_negative_target_takes_all_the_time_and_lets_the_life_begin_after_it() {
 }
 
 #[test]
-fn the_work_asked_for_is_compared_with_the_minimum_of_now() {
+fn post_pow_target_is_checked_against_current_minimum() {
     let mut world = pair();
     let [key, _] = share_key(&mut world);
     let post = letter(&key, "0x00000001", "0x01");
@@ -76,7 +76,7 @@ fn the_work_asked_for_is_compared_with_the_minimum_of_now() {
 }
 
 #[test]
-fn a_post_outside_the_own_filter_is_refused_and_a_filter_makes_room_for_its_topics() {
+fn post_outside_own_bloom_is_refused_until_filter_widens_it() {
     let mut world = pair();
     let [key, _] = share_key(&mut world);
     let nothing = format!("0x{}", "00".repeat(64));
@@ -94,7 +94,7 @@ fn a_post_outside_the_own_filter_is_refused_and_a_filter_makes_room_for_its_topi
 }
 
 #[test]
-fn a_level_that_cannot_be_kept_is_refused_with_the_reason() {
+fn post_at_unavailable_level_is_refused_with_reason() {
     let mut world = pair();
     let [key, _] = share_key(&mut world);
     let mut post = letter(&key, "0x00000001", "0x01");
@@ -129,7 +129,7 @@ fn ring() -> World {
 }
 
 #[test]
-fn at_another_level_a_post_enters_elsewhere_and_looks_like_every_message_of_ours() {
+fn post_at_private_level_is_inserted_elsewhere_with_default_format() {
     let mut world = ring();
     let secret = json!([format!("0x{}", "7a".repeat(32))]);
     let [ours, theirs] = [5, 0].map(|at| text(&mut world, at, "shh_addSymKey", secret.clone()));

@@ -9,7 +9,7 @@ use crate::client::{SETTLE_TIME, call, error, pair, text};
 use crate::sim::World;
 
 #[test]
-fn a_peer_is_added_shown_and_removed() {
+fn admin_methods_add_list_and_remove_peer() {
     let mut world = World::new(Duration::from_millis(5));
     for _ in 0..2 {
         world.add_with(false, &[], |config| config.level = Level::Open);
@@ -57,7 +57,7 @@ fn a_peer_is_added_shown_and_removed() {
 }
 
 #[test]
-fn a_trusted_peer_of_the_tools_comes_in_where_there_is_no_room() {
+fn admin_trusted_peer_connects_beyond_max_peers() {
     let mut world = World::new(Duration::from_millis(5));
     let host = world.add_with(false, &[], |config| {
         config.level = Level::Open;
@@ -80,7 +80,7 @@ fn a_trusted_peer_of_the_tools_comes_in_where_there_is_no_room() {
 }
 
 #[test]
-fn urls_that_name_nobody_are_refused_in_geths_words() {
+fn invalid_enode_urls_are_refused_with_geth_errors() {
     let mut world = pair();
     let key = world.addr(1).to_string();
     let key = key.split('@').next().unwrap().to_owned();
@@ -103,7 +103,7 @@ fn urls_that_name_nobody_are_refused_in_geths_words() {
 }
 
 #[test]
-fn digests_and_names_are_what_clients_expect() {
+fn web3_and_net_methods_return_expected_values() {
     let mut world = pair();
     assert_eq!(
         text(
@@ -124,7 +124,7 @@ fn digests_and_names_are_what_clients_expect() {
 }
 
 #[test]
-fn a_light_node_hears_gossip_only_through_filters_that_take_what_is_handed_over() {
+fn light_node_delivers_gossip_only_to_allow_p2p_filters() {
     let mut world = pair();
     assert_eq!(
         call(&mut world, 1, "shh_makeLightClient", json!([])).unwrap(),
