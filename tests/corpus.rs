@@ -37,12 +37,12 @@ macro_rules! replay {
                 use super::{replay, replay_mutations, targets};
 
                 #[test]
-                fn holds_for_its_corpus() {
+                fn target_holds_for_corpus() {
                     replay(stringify!($target), targets::$target::$target);
                 }
 
                 #[test]
-                fn holds_for_mutations_of_its_corpus() {
+                fn target_holds_for_mutated_corpus() {
                     replay_mutations(stringify!($target), targets::$target::$target, $mutations);
                 }
             }
@@ -127,7 +127,7 @@ fn corpus(name: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn every_target_has_a_corpus_a_wrapper_and_its_tests() {
+fn every_target_has_corpus_wrapper_and_tests() {
     let here: BTreeSet<String> = TARGETS.iter().map(ToString::to_string).collect();
     let stems = |folder: &str| -> BTreeSet<String> {
         let paths = entries(&fuzz(folder)).into_iter();

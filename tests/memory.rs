@@ -26,7 +26,7 @@ use whisht::gossip::{Gossip, GossipConfig};
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 #[test]
-fn a_hundred_thousand_envelopes_take_little_more_than_their_bytes() {
+fn pool_and_gossip_memory_overhead_is_bounded() {
     let before = allocated();
     let mut node = GossipAndPool::new();
     let idle = allocated();

@@ -6,7 +6,7 @@ use crate::tree::{exists, files, names, read};
 const CODE: &[&str] = &["src", "circuits", "tests", "fuzz/targets"];
 
 #[test]
-fn no_file_is_longer_than_800_lines() {
+fn source_files_have_at_most_800_lines() {
     let long = files(CODE, "rs")
         .into_iter()
         .map(|(path, text)| (text.lines().count(), path))
@@ -16,7 +16,7 @@ fn no_file_is_longer_than_800_lines() {
 }
 
 #[test]
-fn every_file_opens_with_what_it_is_for() {
+fn source_files_start_with_module_docs() {
     let silent = files(CODE, "rs")
         .into_iter()
         .filter(|(path, text)| !text.starts_with("//! ") && !path.ends_with("tests.rs"))
@@ -25,7 +25,7 @@ fn every_file_opens_with_what_it_is_for() {
 }
 
 #[test]
-fn every_source_file_is_part_of_a_crate() {
+fn source_files_are_declared_as_modules() {
     let mut orphans = Vec::new();
     for source in ["src", "circuits/src"] {
         for path in files(&[source], "rs").into_keys() {
@@ -46,7 +46,7 @@ fn every_source_file_is_part_of_a_crate() {
 }
 
 #[test]
-fn the_core_touches_neither_clock_nor_socket_nor_file_nor_thread_nor_global_randomness() {
+fn core_uses_no_clock_socket_file_thread_or_global_rng() {
     let forbidden = [
         "tokio",
         "std::time::Instant",
@@ -77,7 +77,7 @@ fn the_core_touches_neither_clock_nor_socket_nor_file_nor_thread_nor_global_rand
 }
 
 #[test]
-fn the_onion_layer_does_not_know_whisper() {
+fn circuits_crate_does_not_mention_whisper() {
     let mut found = Vec::new();
     for (path, text) in files(&["circuits/src"], "rs") {
         for (number, line) in code_lines(&text) {
@@ -93,7 +93,7 @@ fn the_onion_layer_does_not_know_whisper() {
 }
 
 #[test]
-fn no_lint_is_switched_off_for_a_whole_file_of_the_core() {
+fn core_files_disable_no_lint_for_whole_file() {
     let mut found = Vec::new();
     for (path, text) in core() {
         for (number, line) in text.lines().enumerate() {
@@ -106,7 +106,7 @@ fn no_lint_is_switched_off_for_a_whole_file_of_the_core() {
 }
 
 #[test]
-fn unsafe_code_lives_in_one_module_and_says_why_it_is_sound() {
+fn unsafe_code_is_confined_and_has_safety_comments() {
     let keyword = ["uns", "afe"].concat();
     let mut found = Vec::new();
     for (path, text) in files(
@@ -135,7 +135,7 @@ fn unsafe_code_lives_in_one_module_and_says_why_it_is_sound() {
 }
 
 #[test]
-fn nothing_is_left_for_later() {
+fn sources_contain_no_todo_marks() {
     let marks = [["TO", "DO"], ["FIX", "ME"], ["XX", "X"], ["HA", "CK"]].map(|mark| mark.concat());
     let mut found = Vec::new();
     let documents = files(&[".", "docs"], "md");
@@ -154,7 +154,7 @@ fn nothing_is_left_for_later() {
 }
 
 #[test]
-fn no_label_is_the_beginning_of_another() {
+fn domain_separation_labels_are_prefix_free() {
     let mut labels: Vec<String> = Vec::new();
     for (_, text) in files(&["src", "circuits/src"], "rs") {
         for (_, line) in code_lines(&text) {
@@ -180,7 +180,7 @@ fn is_label(text: &str) -> bool {
 }
 
 #[test]
-fn every_vector_file_has_a_provenance() {
+fn vector_files_are_described_in_readme() {
     let mut silent = Vec::new();
     for folder in ["tests/vectors", "circuits/tests/vectors"] {
         let data = |name: &String| !name.ends_with(".rs") && name != "README.md";

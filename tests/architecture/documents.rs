@@ -6,7 +6,7 @@ use crate::assert_none;
 use crate::tree::{exists, files, names, read};
 
 #[test]
-fn the_readme_names_the_two_commands_that_are_checked() {
+fn readme_names_checked_commands() {
     let readme = read("README.md");
     for command in ["cargo run --release -- demo", "cargo test --workspace"] {
         let quoted = readme.lines().any(|line| line.starts_with(command));
@@ -17,7 +17,7 @@ fn the_readme_names_the_two_commands_that_are_checked() {
 }
 
 #[test]
-fn every_link_leads_somewhere() {
+fn document_links_resolve() {
     let mut dead = Vec::new();
     for (path, text) in documents() {
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -39,7 +39,7 @@ fn every_link_leads_somewhere() {
 }
 
 #[test]
-fn every_path_in_prose_exists() {
+fn document_paths_exist() {
     let mut dead = Vec::new();
     for (path, text) in documents() {
         for quoted in text.split('`').skip(1).step_by(2) {
@@ -63,7 +63,7 @@ fn every_path_in_prose_exists() {
 }
 
 #[test]
-fn every_citation_can_be_looked_up() {
+fn citations_resolve() {
     let rules = heading_numbers("docs/spec.md");
     let facts = heading_numbers("docs/protocol.md");
     let notes = heading_numbers("docs/anonymity.md");
@@ -109,7 +109,7 @@ fn every_citation_can_be_looked_up() {
 }
 
 #[test]
-fn the_map_names_every_module_and_no_other() {
+fn design_map_lists_exactly_the_modules() {
     let map = read("docs/design.md");
     let mut complaints = Vec::new();
     for (title, source) in [
@@ -146,7 +146,7 @@ fn the_map_names_every_module_and_no_other() {
 }
 
 #[test]
-fn the_map_names_every_file_of_tests() {
+fn design_map_lists_all_test_files() {
     let map = read("docs/design.md");
     let missing = ["tests", "circuits/tests"].into_iter().flat_map(|folder| {
         let files = names(folder)
@@ -159,7 +159,7 @@ fn the_map_names_every_file_of_tests() {
 }
 
 #[test]
-fn decisions_are_numbered_and_listed() {
+fn decision_records_are_numbered_and_listed() {
     let list = read("docs/decisions/README.md");
     let pages = names("docs/decisions").into_iter();
     for (index, page) in pages.filter(|name| name != "README.md").enumerate() {

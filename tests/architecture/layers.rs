@@ -32,7 +32,7 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 #[test]
-fn no_module_reaches_upwards() {
+fn modules_use_only_lower_layers() {
     let layer = |module: &str| LAYERS.iter().position(|layer| layer.contains(&module));
     let mut complaints = Vec::new();
     for (module, uses) in uses("src") {
@@ -52,7 +52,7 @@ fn no_module_reaches_upwards() {
 }
 
 #[test]
-fn no_modules_use_each_other_in_a_circle() {
+fn modules_have_no_dependency_cycles() {
     for source in ["src", "circuits/src"] {
         let mut left = uses(source);
         // Take away whatever uses nothing that is left; what remains in the end goes in circles.
@@ -137,7 +137,7 @@ fn word(text: &str) -> String {
 }
 
 #[test]
-fn the_search_for_uses_reads_lists_and_paths() {
+fn use_parser_reads_lists_and_paths() {
     let text = "use crate::{a, b::{c, d}, e};\nlet x = crate::f::G::new(whisht::h());";
     let found: Vec<String> = named(text).collect();
     assert_eq!(found, ["a", "b", "e", "f", "h"]);

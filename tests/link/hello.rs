@@ -48,12 +48,12 @@ fn check_hello(case: &Value) {
 }
 
 #[test]
-fn recorded_hellos_are_understood() {
+fn recorded_hellos_decode() {
     cases("hello").iter().for_each(check_hello);
 }
 
 #[test]
-fn recorded_first_messages_are_judged_as_recorded() {
+fn recorded_first_messages_give_recorded_result() {
     for case in cases("hello_decode") {
         if case["result"] == "accept" {
             check_hello(&case);
@@ -83,7 +83,7 @@ fn recorded_first_messages_are_judged_as_recorded() {
 }
 
 #[test]
-fn our_hello_has_the_form_of_the_recorded_ones() {
+fn encoded_hello_matches_recorded_bytes() {
     let mut compared = 0;
     for case in cases("hello") {
         let recorded = &case["hello"];
@@ -105,7 +105,7 @@ fn our_hello_has_the_form_of_the_recorded_ones() {
 }
 
 #[test]
-fn recorded_farewells_are_understood() {
+fn recorded_disconnects_decode() {
     for case in cases("disconnect")
         .into_iter()
         .chain(cases("disconnect_decode"))
@@ -127,7 +127,7 @@ fn recorded_farewells_are_understood() {
 }
 
 #[test]
-fn ping_is_answered_with_the_recorded_pong() {
+fn ping_is_answered_with_recorded_pong() {
     let mut peer = RawPeer::open(&BOTH);
     let ping = bytes(&cases("ping")[0]["payload"]);
     peer.send(2, &crate::raw::snappy(&ping)).unwrap();
@@ -136,7 +136,7 @@ fn ping_is_answered_with_the_recorded_pong() {
 }
 
 #[test]
-fn recorded_negotiations_come_to_the_same_table() {
+fn capability_negotiation_matches_recorded_tables() {
     for case in cases("negotiation") {
         let ours: Vec<Capability> = case["ours"]
             .as_array()

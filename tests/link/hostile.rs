@@ -34,7 +34,7 @@ fn disconnect(reason: u8) -> Vec<(u16, Vec<u8>)> {
 // Before the keys agree
 
 #[test]
-fn junk_instead_of_a_handshake_ends_the_link_and_is_not_kept() {
+fn junk_instead_of_handshake_ends_link() {
     for seed in 0..50 {
         let mut rng = rng(seed);
         let mut junk = vec![0; 10_000];
@@ -55,7 +55,7 @@ fn junk_instead_of_a_handshake_ends_the_link_and_is_not_kept() {
 }
 
 #[test]
-fn an_auth_packet_that_announces_64_kilobytes_is_refused_after_its_first_part() {
+fn auth_packet_announcing_64_kib_is_refused_at_prefix() {
     let mut link = accepting();
     let mut packet = vec![0; 307];
     packet[..2].copy_from_slice(&[0xff, 0xff]);
@@ -66,7 +66,7 @@ fn an_auth_packet_that_announces_64_kilobytes_is_refused_after_its_first_part() 
 }
 
 #[test]
-fn an_answer_of_junk_ends_a_dialled_link() {
+fn junk_ack_ends_dialled_link() {
     let mut rng = rng(3);
     for (prefix, wanted) in [
         ([0x00, 0xd1], PeerFault::HandshakeLength),
@@ -84,7 +84,7 @@ fn an_answer_of_junk_ends_a_dialled_link() {
 }
 
 #[test]
-fn an_answer_with_a_key_off_the_curve_ends_a_dialled_link() {
+fn ack_with_off_curve_key_ends_dialled_link() {
     let ours = key(1);
     let recipient = ours.expose().public_key();
     let mut rng = rng(6);
@@ -102,7 +102,7 @@ fn an_answer_with_a_key_off_the_curve_ends_a_dialled_link() {
 }
 
 #[test]
-fn a_handshake_that_trickles_byte_by_byte_is_cut_off_after_five_seconds() {
+fn trickling_handshake_times_out_after_five_seconds() {
     let mut link = accepting();
     let mut now = Instant::ZERO;
     for _ in 0..306 {
@@ -117,7 +117,7 @@ fn a_handshake_that_trickles_byte_by_byte_is_cut_off_after_five_seconds() {
 }
 
 #[test]
-fn a_peer_that_never_says_hello_is_cut_off_after_five_seconds() {
+fn missing_hello_times_out_after_five_seconds() {
     let mut peer = RawPeer::dial_as(key(1), config(&BOTH));
     assert_eq!(peer.link.poll_timeout(), Some(at(5)));
     let result = peer.link.handle_timeout(at(5));
@@ -127,7 +127,7 @@ fn a_peer_that_never_says_hello_is_cut_off_after_five_seconds() {
 // Introductions
 
 #[test]
-fn a_hello_with_somebody_elses_identity_is_reported_as_such() {
+fn hello_with_other_identity_is_refused() {
     let mut peer = RawPeer::dial_as(key(1), config(&BOTH));
     peer.read();
     let hello = hello::encode("raw", 0, &BOTH, &key(9).public());
@@ -138,7 +138,7 @@ fn a_hello_with_somebody_elses_identity_is_reported_as_such() {
 }
 
 #[test]
-fn our_own_key_at_the_other_end_is_reported_as_self() {
+fn connection_to_own_key_is_refused() {
     let us = key(2).public();
     let dialled = Link::dial(config(&BOTH), key(2), us, &mut rng(4), Instant::ZERO);
     assert_eq!(dialled.err(), Some(LocalFault::DialsSelf));
@@ -151,7 +151,7 @@ fn our_own_key_at_the_other_end_is_reported_as_self() {
 }
 
 #[test]
-fn a_peer_with_nothing_in_common_is_told_that_it_is_useless() {
+fn peer_without_shared_capability_is_useless() {
     let mut peer = RawPeer::dial_as(key(1), config(&BOTH));
     peer.read();
     let strange = [Capability::new("eth", 63, 17), Capability::SHH_5];
@@ -161,7 +161,7 @@ fn a_peer_with_nothing_in_common_is_told_that_it_is_useless() {
 }
 
 #[test]
-fn a_hello_of_nested_lists_or_endless_lengths_is_malformed() {
+fn hello_with_nested_lists_or_huge_lengths_is_malformed() {
     let nested = vec![0xc1; 2_000];
     let endless = [&[0xfb, 0xff, 0xff, 0xff, 0xff][..], &[0; 100]].concat();
     let long_name = [&[0xf8, 0x40, 0x05, 0xbf][..], &[0xff; 64]].concat();
@@ -174,7 +174,7 @@ fn a_hello_of_nested_lists_or_endless_lengths_is_malformed() {
 }
 
 #[test]
-fn a_hello_longer_than_2048_bytes_is_refused_by_its_header_alone() {
+fn hello_over_2048_bytes_is_refused_at_header() {
     let mut peer = RawPeer::dial_as(key(1), config(&BOTH));
     let wire = peer.seal(0, &[0; 2_049]);
     let result = peer.deliver(&wire[..HEADER_LEN]);
@@ -182,7 +182,7 @@ fn a_hello_longer_than_2048_bytes_is_refused_by_its_header_alone() {
 }
 
 #[test]
-fn a_message_before_the_hello_ends_the_link() {
+fn message_before_hello_ends_link() {
     for code in [2, 3, 15, SHH, u16::MAX] {
         let mut peer = RawPeer::dial_as(key(1), config(&BOTH));
         assert_eq!(peer.send(code, &[0xc0]), fault(PeerFault::HelloMissing));
@@ -190,7 +190,7 @@ fn a_message_before_the_hello_ends_the_link() {
 }
 
 #[test]
-fn a_second_hello_is_ignored() {
+fn second_hello_is_ignored() {
     let mut peer = RawPeer::open(&BOTH);
     events(&mut peer.link);
     let hello = hello::encode("other", 0, &[Capability::SHH_5], &key(9).public());
@@ -202,7 +202,7 @@ fn a_second_hello_is_ignored() {
 // Frames
 
 #[test]
-fn every_altered_byte_of_a_frame_is_noticed() {
+fn altered_frame_byte_fails_mac() {
     let sample = RawPeer::open(&BOTH).seal(SHH, &snappy(b"whisht"));
     for position in 0..sample.len() {
         let mut peer = RawPeer::open(&BOTH);
@@ -219,7 +219,7 @@ fn every_altered_byte_of_a_frame_is_noticed() {
 }
 
 #[test]
-fn a_frame_that_is_replayed_dropped_or_reordered_is_noticed() {
+fn replayed_dropped_or_reordered_frame_fails_mac() {
     let [mut replayed, mut dropped, mut reordered] = [0; 3].map(|_| RawPeer::open(&BOTH));
     let wire = replayed.seal(SHH, &snappy(b"once"));
     assert_eq!(replayed.deliver(&wire), Ok(()));
@@ -237,7 +237,7 @@ fn a_frame_that_is_replayed_dropped_or_reordered_is_noticed() {
 }
 
 #[test]
-fn junk_after_the_handshake_is_not_kept() {
+fn junk_after_handshake_ends_link() {
     let mut peer = RawPeer::open(&BOTH);
     let mut junk = vec![0; 10_000];
     rng(5).fill_bytes(&mut junk);
@@ -246,7 +246,7 @@ fn junk_after_the_handshake_is_not_kept() {
 }
 
 #[test]
-fn a_frame_of_sixteen_megabytes_is_refused_by_its_header_alone() {
+fn frame_of_16_mib_is_refused_at_header() {
     let mut peer = RawPeer::open(&BOTH);
     let wire = peer.seal(SHH, &vec![0; 0xff_fffe]);
     let result = peer.deliver(&wire[..HEADER_LEN]);
@@ -254,7 +254,7 @@ fn a_frame_of_sixteen_megabytes_is_refused_by_its_header_alone() {
 }
 
 #[test]
-fn a_code_beyond_the_shared_ranges_ends_the_link() {
+fn code_beyond_shared_ranges_ends_link() {
     for code in [SHH + 128, 1_000, u16::MAX] {
         let mut peer = RawPeer::open(&BOTH);
         let result = peer.send(code, &snappy(&[0xc0]));
@@ -264,7 +264,7 @@ fn a_code_beyond_the_shared_ranges_ends_the_link() {
 }
 
 #[test]
-fn reserved_codes_are_ignored_and_not_inflated() {
+fn reserved_codes_are_ignored_without_decompression() {
     let mut peer = RawPeer::open(&BOTH);
     events(&mut peer.link);
     for code in [0, 3, 4, 15] {
@@ -274,7 +274,7 @@ fn reserved_codes_are_ignored_and_not_inflated() {
 }
 
 #[test]
-fn a_frame_that_trickles_does_not_count_as_life() {
+fn trickling_frame_does_not_reset_idle_timeout() {
     let mut peer = RawPeer::open(&BOTH);
     let wire = peer.seal(SHH, &snappy(b"slow loris"));
     for (secs, byte) in (1..30).zip(&wire) {
@@ -290,7 +290,7 @@ fn a_frame_that_trickles_does_not_count_as_life() {
 // Payloads
 
 #[test]
-fn a_snappy_bomb_is_refused_before_it_is_inflated() {
+fn snappy_bomb_is_refused_before_decompression() {
     // 2 MiB and one byte, announced; 4 GiB - 1, announced; 2 MiB + 1, honest and 100 KB short.
     let honest = snap::raw::Encoder::new()
         .compress_vec(&vec![0; 2 * 1024 * 1024 + 1])
@@ -307,7 +307,7 @@ fn a_snappy_bomb_is_refused_before_it_is_inflated() {
 }
 
 #[test]
-fn a_payload_that_is_not_snappy_ends_the_link() {
+fn payload_that_is_not_snappy_ends_link() {
     for payload in [&[][..], &[0xc0], &[5, 0], &[0xff; 11]] {
         let mut peer = RawPeer::open(&BOTH);
         assert_eq!(peer.send(SHH, payload), fault(PeerFault::SnappyMalformed));
@@ -315,7 +315,7 @@ fn a_payload_that_is_not_snappy_ends_the_link() {
 }
 
 #[test]
-fn a_cell_of_any_other_length_is_refused() {
+fn cell_of_wrong_length_is_refused() {
     for len in [0, 917, 919] {
         let mut peer = RawPeer::open(&BOTH);
         let payload = snap::raw::Encoder::new()
@@ -328,7 +328,7 @@ fn a_cell_of_any_other_length_is_refused() {
 }
 
 #[test]
-fn limits_hold_for_peers_that_do_not_compress_too() {
+fn payload_limit_applies_without_compression() {
     let limits = LinkLimits {
         payload: 100,
         ..LinkLimits::default()
@@ -352,7 +352,7 @@ fn limits_hold_for_peers_that_do_not_compress_too() {
 // Patience
 
 #[test]
-fn a_flood_of_pings_is_answered_once_per_turn() {
+fn ping_flood_is_answered_once_per_transmit() {
     let mut peer = RawPeer::open(&BOTH);
     for _ in 0..1_000 {
         peer.send(2, &snappy(&[0xc0])).unwrap();
@@ -362,7 +362,7 @@ fn a_flood_of_pings_is_answered_once_per_turn() {
 }
 
 #[test]
-fn a_peer_that_does_not_read_is_given_up_after_thirty_seconds() {
+fn peer_that_does_not_read_times_out_after_thirty_seconds() {
     let mut peer = RawPeer::open(&BOTH);
     let send = |peer: &mut RawPeer| {
         let payload = vec![0; 16_000];
@@ -392,7 +392,7 @@ fn a_peer_that_does_not_read_is_given_up_after_thirty_seconds() {
 }
 
 #[test]
-fn a_peer_that_catches_up_is_forgiven() {
+fn congestion_clears_when_peer_reads() {
     let mut peer = RawPeer::open(&BOTH);
     for _ in 0..16 {
         let payload = vec![0; 16_000];
@@ -421,7 +421,7 @@ fn a_peer_that_catches_up_is_forgiven() {
 }
 
 #[test]
-fn nothing_after_a_farewell_is_read() {
+fn messages_after_disconnect_are_ignored() {
     let mut peer = RawPeer::open(&BOTH);
     events(&mut peer.link);
     let mut wire = peer.seal(1, &snappy(&[0xc1, 0x08]));

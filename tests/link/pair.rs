@@ -80,7 +80,7 @@ impl LinkPair {
 }
 
 #[test]
-fn both_ends_learn_who_the_other_is_and_what_they_share() {
+fn handshake_gives_both_ends_identity_and_shared_capabilities() {
     for (theirs, shared) in [
         (&BOTH[..], vec![Capability::ONION_1, Capability::SHH_6]),
         (
@@ -102,7 +102,7 @@ fn both_ends_learn_who_the_other_is_and_what_they_share() {
 }
 
 #[test]
-fn both_ends_compute_the_same_handle_and_a_new_one_each_time() {
+fn link_handle_is_equal_at_both_ends_and_fresh() {
     let handles = [1, 2].map(|seed| {
         let mut pair = LinkPair::new(1_000, seed, &BOTH);
         assert_eq!(pair.dialler.handle(), None);
@@ -114,7 +114,7 @@ fn both_ends_compute_the_same_handle_and_a_new_one_each_time() {
 }
 
 #[test]
-fn a_cell_is_976_bytes_on_the_wire_whatever_it_holds() {
+fn cell_frame_is_always_976_bytes() {
     let mut pair = LinkPair::open();
     let mut random = vec![0; CELL_PAYLOAD];
     pair.rng.fill_bytes(&mut random);
@@ -135,7 +135,7 @@ fn a_cell_is_976_bytes_on_the_wire_whatever_it_holds() {
 }
 
 #[test]
-fn as_many_cells_go_out_at_once_as_fit_the_budget() {
+fn transmit_budget_limits_cells_per_write() {
     let mut pair = LinkPair::open();
     for _ in 0..12 {
         pair.send(Priority::Cell, 3, vec![9; CELL_PAYLOAD]).unwrap();
@@ -147,7 +147,7 @@ fn as_many_cells_go_out_at_once_as_fit_the_budget() {
 }
 
 #[test]
-fn a_cell_overtakes_gossip_that_waits() {
+fn cell_overtakes_queued_gossip() {
     let mut pair = LinkPair::open();
     for code in 1..=10 {
         pair.send(Priority::Gossip, code, vec![7; 16_000]).unwrap();
@@ -174,7 +174,7 @@ fn a_cell_overtakes_gossip_that_waits() {
 }
 
 #[test]
-fn an_event_that_is_logged_shows_no_byte_of_a_payload() {
+fn event_debug_output_hides_payload() {
     let event = LinkEvent::Message {
         capability: Capability::SHH_6,
         code: 1,
@@ -184,7 +184,7 @@ fn an_event_that_is_logged_shows_no_byte_of_a_payload() {
 }
 
 #[test]
-fn a_budget_is_kept_and_none_gives_nothing() {
+fn transmit_budget_is_respected_and_zero_sends_nothing() {
     let mut pair = LinkPair::open();
     let mut payload = vec![0; 1_000];
     for _ in 0..20 {
@@ -199,7 +199,7 @@ fn a_budget_is_kept_and_none_gives_nothing() {
 }
 
 #[test]
-fn what_cannot_be_sent_is_refused_by_name() {
+fn unsendable_message_is_refused_with_reason() {
     let mut pair = LinkPair::new(u32::MAX, 1, &[Capability::SHH_6]);
     let early = pair.send(Priority::Gossip, 1, vec![]);
     assert_eq!(early, Err(SendError::NotConnected));
@@ -216,7 +216,7 @@ fn what_cannot_be_sent_is_refused_by_name() {
 }
 
 #[test]
-fn a_farewell_reaches_the_other_end_and_drops_what_waits() {
+fn disconnect_is_delivered_and_drops_queue() {
     let mut pair = LinkPair::open();
     pair.send(Priority::Gossip, 1, vec![0; 5_000]).unwrap();
     pair.dialler.disconnect(DisconnectReason::Quitting);
@@ -232,7 +232,7 @@ fn a_farewell_reaches_the_other_end_and_drops_what_waits() {
 }
 
 #[test]
-fn pings_keep_a_silent_link_alive() {
+fn pings_keep_idle_link_open() {
     let mut pair = LinkPair::open();
     for secs in 1..=200 {
         let now = at(secs);
@@ -248,7 +248,7 @@ fn pings_keep_a_silent_link_alive() {
 }
 
 #[test]
-fn the_largest_message_passes_both_queues_and_limits() {
+fn largest_message_passes_queue_and_limits() {
     let mut pair = LinkPair::open();
     let mut payload = vec![0; 2 * 1024 * 1024];
     pair.rng.fill_bytes(&mut payload);
@@ -266,7 +266,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn messages_arrive_whole_and_in_order_however_the_wire_cuts(
+    fn messages_arrive_in_order_for_any_fragmentation(
         seed: u64,
         chunk in prop_oneof![1_u32..40, 40_u32..3_000],
         messages in prop::collection::vec((0_u16..128, 0_usize..3_000, any::<bool>()), 0..40),

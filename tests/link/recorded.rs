@@ -90,7 +90,7 @@ fn replay(mut link: Link, case: &Value, from: &str, opening: &Value, chunk: usiz
 }
 
 #[test]
-fn go_ethereum_that_dials_is_understood() {
+fn recorded_geth_dialler_session_replays() {
     for case in vectors()["cases"].as_array().unwrap() {
         for chunk in [1, 100, usize::MAX] {
             let link = Link::accept(config(), secret(&case["responder"]), Instant::ZERO);
@@ -100,7 +100,7 @@ fn go_ethereum_that_dials_is_understood() {
 }
 
 #[test]
-fn go_ethereum_that_is_dialled_is_understood() {
+fn recorded_geth_listener_session_replays() {
     let vectors = vectors();
     let cases = vectors["cases"].as_array().unwrap().iter();
     let mut dialled = 0;
@@ -126,7 +126,7 @@ fn go_ethereum_that_is_dialled_is_understood() {
 }
 
 #[test]
-fn an_answer_has_the_bytes_that_were_recorded() {
+fn ack_matches_recorded_bytes() {
     for case in vectors()["cases"].as_array().unwrap() {
         let mut script = RecordedRng::of(&case["responder"], &case["ack"]);
         let mut link = Link::accept(config(), secret(&case["responder"]), Instant::ZERO);

@@ -14,7 +14,7 @@ fn of_kind(kind: &str) -> Vec<Value> {
 }
 
 #[test]
-fn topics_set_the_bits_that_both_programs_set() {
+fn topic_blooms_match_recorded_bits() {
     for case in of_kind("topic") {
         let bloom = Bloom::assigned(Topic(array(&case["topic"])));
         assert_eq!(bloom.0, array(&case["bloom"]), "{}", name(&case));
@@ -22,7 +22,7 @@ fn topics_set_the_bits_that_both_programs_set() {
 }
 
 #[test]
-fn unions_of_filters_agree() {
+fn bloom_unions_match_recorded() {
     for case in of_kind("aggregate") {
         let mut union = Bloom::EMPTY;
         for topic in case["topics"].as_array().unwrap() {
@@ -33,7 +33,7 @@ fn unions_of_filters_agree() {
 }
 
 #[test]
-fn matches_agree() {
+fn bloom_matches_agree_with_recorded() {
     for case in of_kind("match") {
         // An absent filter means everything.
         let filter = match &case["filter"] {

@@ -7,7 +7,7 @@ use whisht::envelope::{Envelope, EnvelopeHash, Topic, Ttl};
 use super::{array, bytes, cases, int, name, text};
 
 #[test]
-fn envelopes_decode_to_their_recorded_fields() {
+fn envelopes_decode_to_recorded_fields() {
     for case in cases("envelope_v6", "cases") {
         let envelope = Envelope::decode(&bytes(&case["rlp"])).unwrap();
         assert_eq!(
@@ -46,7 +46,7 @@ fn envelopes_decode_to_their_recorded_fields() {
 }
 
 #[test]
-fn fields_encode_to_the_recorded_bytes() {
+fn envelope_fields_encode_to_recorded_bytes() {
     for case in cases("envelope_v6", "cases") {
         let built = Envelope::build(
             UnixSecs(int(&case["expiry"])),
@@ -67,7 +67,7 @@ fn fields_encode_to_the_recorded_bytes() {
 }
 
 #[test]
-fn bytes_that_the_programs_refuse_are_refused() {
+fn envelope_bytes_refused_by_geth_and_status_im_are_refused() {
     for case in cases("envelope_v6", "decode_cases") {
         let accepted = Envelope::decode(&bytes(&case["rlp"])).is_ok();
         assert_eq!(accepted, case["geth_1_8_27"] == "accept", "{}", name(&case));

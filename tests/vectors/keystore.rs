@@ -24,7 +24,7 @@ fn open(case: &Value) -> Result<Identity, KeystoreError> {
 }
 
 #[test]
-fn every_recorded_key_file_opens() {
+fn recorded_key_files_decrypt() {
     for case in cases("keystore_v3", "cases") {
         let Ok(Identity::KeyPair(secret)) = open(&case) else {
             panic!("{} does not open", name(&case))
@@ -44,7 +44,7 @@ fn every_recorded_key_file_opens() {
 }
 
 #[test]
-fn every_recorded_failure_fails_for_its_reason() {
+fn recorded_key_file_failures_give_same_reason() {
     for case in cases("keystore_v3", "failure_cases") {
         let expected = match name(&case) {
             // The MAC spans the ciphertext, so these three are one case to every program.
@@ -60,7 +60,7 @@ fn every_recorded_failure_fails_for_its_reason() {
 
 /// What go-ethereum insists on when it reads a file: these members, of these types and lengths.
 #[test]
-fn what_we_seal_has_the_members_that_geth_reads() {
+fn encrypted_key_file_has_geth_members() {
     let recorded = &cases("keystore_v3", "cases")[0];
     let Ok(identity) = open(recorded) else {
         panic!("{} does not open", name(recorded))

@@ -31,7 +31,7 @@ fn server(case: &Value) -> AccessPolicy {
 }
 
 #[test]
-fn requests_of_go_ethereum_are_understood_as_its_server_does() {
+fn recorded_geth_requests_are_admitted_as_by_geth() {
     for case in cases("mailserver_request", "cases") {
         let packet = RequestPacket::decode(&bytes(&case["envelope_rlp"])).unwrap();
         let verdict = server(&case).admit(RelayKey([1; 64]), packet, UnixSecs(0));
@@ -48,7 +48,7 @@ fn requests_of_go_ethereum_are_understood_as_its_server_does() {
 }
 
 #[test]
-fn what_we_ask_of_go_ethereum_is_what_its_clients_ask() {
+fn packed_request_matches_geth_client_bytes() {
     for case in cases("mailserver_request", "cases") {
         let payload = bytes(&case["payload"]);
         let accepted = case["accepted"].as_bool().unwrap();
@@ -68,7 +68,7 @@ fn what_we_ask_of_go_ethereum_is_what_its_clients_ask() {
 }
 
 #[test]
-fn places_are_the_keys_of_its_database() {
+fn archive_positions_match_geth_database_keys() {
     for case in cases("mailserver_request", "db_key_cases") {
         let position = Position {
             sent: UnixSecs(int(&case["sent"])),
@@ -96,7 +96,7 @@ fn cursor(value: &Value) -> Option<Cursor> {
 }
 
 #[test]
-fn plain_requests_of_status_im_are_read_and_written_alike() {
+fn status_im_plain_requests_round_trip() {
     let mut plain = 0;
     for case in packets("p2p_request") {
         let (payload, fields) = (bytes(&case["payload"]), &case["fields"]);
@@ -120,7 +120,7 @@ fn plain_requests_of_status_im_are_read_and_written_alike() {
 }
 
 #[test]
-fn envelopes_go_to_the_client_as_status_im_sends_them() {
+fn p2p_envelope_lists_match_status_im_bytes() {
     for case in packets("p2p_message") {
         let payload = bytes(&case["payload"]);
         let read: Vec<Envelope> = Envelopes::p2p(&payload)
@@ -136,7 +136,7 @@ fn envelopes_go_to_the_client_as_status_im_sends_them() {
 }
 
 #[test]
-fn completions_are_those_of_status_im() {
+fn request_completions_match_status_im_bytes() {
     for case in packets("p2p_request_complete") {
         let (payload, fields) = (bytes(&case["payload"]), &case["fields"]);
         let id = RequestId(array(&fields["request_id"]));
@@ -157,7 +157,7 @@ fn completions_are_those_of_status_im() {
 }
 
 #[test]
-fn servers_speak_to_each_other_as_those_of_status_im() {
+fn sync_packets_match_status_im_bytes() {
     for case in packets("p2p_sync_request") {
         let fields = &case["fields"];
         let request = sync::read_request(&bytes(&case["payload"])).unwrap();

@@ -108,7 +108,7 @@ pub(super) fn check_signer(signer: Option<ClientPublic>, recorded: &Value, conte
 }
 
 #[test]
-fn symmetric_messages_are_sealed_byte_for_byte() {
+fn symmetric_messages_encrypt_to_recorded_bytes() {
     for case in cases("message_v6_sym", "cases") {
         let mut rng = ReplayRng::of(&case, &["default_padding", "gcm_nonce"]);
         let plaintext = build(&mut rng, &case);
@@ -119,7 +119,7 @@ fn symmetric_messages_are_sealed_byte_for_byte() {
 }
 
 #[test]
-fn symmetric_messages_open_to_what_was_said() {
+fn symmetric_messages_decrypt_to_recorded_payload() {
     for case in cases("message_v6_sym", "cases") {
         let opened = decrypt_symmetric(&sym(&case["sym_key"]), recorded(&case).data()).unwrap();
         assert_eq!(opened.recipient, None);
@@ -128,7 +128,7 @@ fn symmetric_messages_open_to_what_was_said() {
 }
 
 #[test]
-fn asymmetric_messages_are_sealed_byte_for_byte() {
+fn asymmetric_messages_encrypt_to_recorded_bytes() {
     for case in cases("message_v6_asym", "cases") {
         let mut rng = ReplayRng::of(&case, &["default_padding", "ephemeral_private_key", "iv"]);
         let plaintext = build(&mut rng, &case);
@@ -140,7 +140,7 @@ fn asymmetric_messages_are_sealed_byte_for_byte() {
 }
 
 #[test]
-fn asymmetric_messages_open_to_what_was_said() {
+fn asymmetric_messages_decrypt_to_recorded_payload() {
     for case in cases("message_v6_asym", "cases") {
         let key = client(&case["recipient_private_key"]);
         let opened = decrypt_asymmetric(&key, recorded(&case).data()).unwrap();
@@ -150,7 +150,7 @@ fn asymmetric_messages_open_to_what_was_said() {
 }
 
 #[test]
-fn tampered_messages_are_refused_where_the_programs_refuse_or_crash() {
+fn tampered_messages_give_recorded_result() {
     for file in ["message_v6_sym", "message_v6_asym"] {
         for case in cases(file, "open_cases") {
             let envelope = Envelope::decode(&bytes(&case["rlp"])).unwrap();
@@ -178,7 +178,7 @@ fn tampered_messages_are_refused_where_the_programs_refuse_or_crash() {
 }
 
 #[test]
-fn plaintexts_parse_as_the_safe_program_parses_them() {
+fn plaintexts_parse_as_in_status_im() {
     for case in cases("message_v6_sym", "parse_cases") {
         let parsed = message::parse(&bytes(&case["raw"]));
         let accepted = case["status_im_1_6_2"] == "accept";
@@ -197,7 +197,7 @@ fn plaintexts_parse_as_the_safe_program_parses_them() {
 }
 
 #[test]
-fn passwords_give_the_recorded_keys() {
+fn passwords_derive_recorded_keys() {
     for case in cases("symkey_from_password", "cases") {
         let password = String::from_utf8(bytes(&case["password_utf8"])).unwrap();
         let key = SymKey::from_password(&password).unwrap();

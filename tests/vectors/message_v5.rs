@@ -86,7 +86,7 @@ fn check_pow(envelope: &Envelope, recorded: &Value, context: &str) {
 }
 
 #[test]
-fn symmetric_messages_are_sealed_byte_for_byte() {
+fn symmetric_messages_encrypt_to_recorded_bytes() {
     for case in of_kind("sym") {
         let mut rng = ReplayRng::of(&case, &["default_padding", "gcm_nonce"]);
         let plaintext = build(&mut rng, &case);
@@ -97,7 +97,7 @@ fn symmetric_messages_are_sealed_byte_for_byte() {
 }
 
 #[test]
-fn symmetric_messages_open_to_what_was_said() {
+fn symmetric_messages_decrypt_to_recorded_payload() {
     for case in of_kind("sym") {
         let envelope = recorded(&case);
         let nonce = nonce(&case["envelope"]["aes_nonce"]);
@@ -109,7 +109,7 @@ fn symmetric_messages_open_to_what_was_said() {
 }
 
 #[test]
-fn asymmetric_messages_are_sealed_byte_for_byte() {
+fn asymmetric_messages_encrypt_to_recorded_bytes() {
     for case in of_kind("asym") {
         let mut rng = ReplayRng::of(&case, &["default_padding", "ephemeral_private_key", "iv"]);
         let plaintext = build(&mut rng, &case);
@@ -121,7 +121,7 @@ fn asymmetric_messages_are_sealed_byte_for_byte() {
 }
 
 #[test]
-fn asymmetric_messages_open_to_what_was_said() {
+fn asymmetric_messages_decrypt_to_recorded_payload() {
     for case in of_kind("asym") {
         let envelope = recorded(&case);
         assert_eq!(envelope.hint(), Some(EncryptionHint::Asymmetric));
@@ -133,7 +133,7 @@ fn asymmetric_messages_open_to_what_was_said() {
 }
 
 #[test]
-fn bare_envelopes_decode_to_their_recorded_fields_unless_geth_would_hang_up() {
+fn shh5_envelopes_decode_to_recorded_fields_or_are_refused() {
     for case in cases("message_v5", "envelope_cases") {
         let (rlp, aes_nonce) = (bytes(&case["rlp"]), bytes(&case["aes_nonce"]));
         assert_eq!(rlp, written(&case), "{}", name(&case));
@@ -178,7 +178,7 @@ fn written(case: &Value) -> Vec<u8> {
 }
 
 #[test]
-fn plaintexts_parse_as_geth_parses_them_and_crash_nobody() {
+fn shh5_plaintexts_parse_as_in_geth() {
     for case in cases("message_v5", "parse_cases") {
         let parsed = v5::parse(&bytes(&case["raw"]));
         let accepted = case["geth_1_8_27"] == "accept";

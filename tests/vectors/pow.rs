@@ -42,14 +42,14 @@ fn check(envelope: &Envelope, skew: u32, case: &Value) {
 }
 
 #[test]
-fn the_work_in_recorded_envelopes_agrees() {
+fn pow_of_recorded_envelopes_matches() {
     for case in cases("envelope_v6", "cases") {
         check(&Envelope::decode(&bytes(&case["rlp"])).unwrap(), 0, &case);
     }
 }
 
 #[test]
-fn the_work_under_clock_skew_agrees() {
+fn pow_under_clock_skew_matches_recorded() {
     for case in of_kind("computed_pow") {
         let envelope = Envelope::decode(&bytes(&case["rlp"])).unwrap();
         check(&envelope, int(&case["diff"]), &case);
@@ -57,7 +57,7 @@ fn the_work_under_clock_skew_agrees() {
 }
 
 #[test]
-fn bits_for_a_target_agree() {
+fn required_bits_match_recorded() {
     for case in of_kind("required_bits") {
         let target = f64::from_bits(float_bits(&case["target_f64_bits"]));
         let (size, ttl) = (int::<usize>(&case["size"]), int::<u32>(&case["ttl"]));
@@ -74,7 +74,7 @@ fn bits_for_a_target_agree() {
 }
 
 #[test]
-fn the_arithmetic_agrees_to_the_last_bit() {
+fn pow_formula_matches_recorded_to_last_bit() {
     for case in of_kind("formula") {
         let value = work(
             int(&case["zero_bits"]),
