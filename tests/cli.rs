@@ -135,7 +135,7 @@ fn secret_file(dir: &Path, name: &str, content: &str) -> String {
 }
 
 #[test]
-fn what_is_mistyped_is_a_usage_error_that_names_the_remedy() {
+fn mistyped_arguments_are_usage_errors_with_remedy() {
     let data = scratch();
     let dir = &data.path;
     for (args, part) in [
@@ -165,7 +165,7 @@ fn what_is_mistyped_is_a_usage_error_that_names_the_remedy() {
 }
 
 #[test]
-fn an_unknown_key_of_the_file_names_file_line_and_nearest_key() {
+fn unknown_config_key_names_file_line_and_suggestion() {
     let data = scratch();
     let dir = &data.path;
     succeeds(&run(dir, &["id", "list"]));
@@ -179,7 +179,7 @@ fn an_unknown_key_of_the_file_names_file_line_and_nearest_key() {
 }
 
 #[test]
-fn an_unknown_variable_names_the_nearest() {
+fn unknown_environment_variable_names_suggestion() {
     let data = scratch();
     let output = whisht(&data.path)
         .arg("status")
@@ -190,7 +190,7 @@ fn an_unknown_variable_names_the_nearest() {
 }
 
 #[test]
-fn flags_win_over_variables_and_variables_over_the_file() {
+fn flags_override_variables_and_variables_override_file() {
     let data = scratch();
     let dir = &data.path;
     succeeds(&run(dir, &["id", "list"]));
@@ -214,7 +214,7 @@ fn flags_win_over_variables_and_variables_over_the_file() {
 }
 
 #[test]
-fn levels_that_are_not_there_are_refused_by_policy() {
+fn run_with_unavailable_level_is_policy_error() {
     let data = scratch();
     for level in ["hush", "dark"] {
         let said = fails(&run(&data.path, &["run", "--level", level]), 5);
@@ -223,7 +223,7 @@ fn levels_that_are_not_there_are_refused_by_policy() {
 }
 
 #[test]
-fn a_directory_open_to_others_is_refused_by_policy() {
+fn data_directory_readable_by_others_is_policy_error() {
     let data = scratch();
     fs::create_dir(&data.path).unwrap();
     fs::set_permissions(&data.path, Permissions::from_mode(0o755)).unwrap();
@@ -232,7 +232,7 @@ fn a_directory_open_to_others_is_refused_by_policy() {
 }
 
 #[test]
-fn identities_are_made_and_listed_without_a_node() {
+fn id_new_and_list_work_without_node() {
     let data = scratch();
     let dir = &data.path;
     let made: Value = serde_json::from_str(&succeeds(&run(
@@ -266,7 +266,7 @@ fn identities_are_made_and_listed_without_a_node() {
 }
 
 #[test]
-fn a_second_node_on_one_directory_is_locked_out() {
+fn second_node_on_same_directory_is_refused() {
     let data = scratch();
     let node = Running::start(&data.path, &["--listen", "127.0.0.1:0"]);
     let again = ["run", "--profile", "local", "--network", "cli-test"];
@@ -278,7 +278,7 @@ fn a_second_node_on_one_directory_is_locked_out() {
 }
 
 #[test]
-fn a_directory_of_a_local_network_is_refused_to_the_public_one() {
+fn local_network_directory_is_refused_by_public_profile() {
     let data = scratch();
     drop(Running::start(&data.path, &["--no-listen"]));
     let said = fails(&run(&data.path, &["run", "--no-listen"]), 5);
@@ -286,7 +286,7 @@ fn a_directory_of_a_local_network_is_refused_to_the_public_one() {
 }
 
 #[test]
-fn a_node_says_how_it_is_and_marks_local_figures() {
+fn status_output_marks_local_figures() {
     let data = scratch();
     let node = Running::start(
         &data.path,
@@ -311,7 +311,7 @@ fn a_node_says_how_it_is_and_marks_local_figures() {
 }
 
 #[test]
-fn a_level_that_is_not_there_is_refused_before_anything_is_sent() {
+fn send_at_unavailable_level_is_refused_before_sending() {
     let data = scratch();
     let node = Running::start(&data.path, &["--listen", "127.0.0.1:0"]);
     succeeds(&node.run(&["id", "new", "me", "--no-password"]));
@@ -326,7 +326,7 @@ fn a_level_that_is_not_there_is_refused_before_anything_is_sent() {
 }
 
 #[test]
-fn bad_messages_are_usage_errors() {
+fn invalid_messages_are_usage_errors() {
     let data = scratch();
     let node = Running::start(&data.path, &["--listen", "127.0.0.1:0"]);
     for (args, part) in [
@@ -353,7 +353,7 @@ fn bad_messages_are_usage_errors() {
 }
 
 #[test]
-fn fetching_mail_says_what_stands_in_the_way() {
+fn mail_fetch_reports_cause_of_failure() {
     let (data, other) = (scratch(), scratch());
     let node = Running::start(&data.path, &["--listen", "127.0.0.1:0"]);
     let said = fails(&node.run(&["mail", "fetch"]), 2);
@@ -384,7 +384,7 @@ fn fetching_mail_says_what_stands_in_the_way() {
 }
 
 #[test]
-fn a_mail_server_takes_no_password_that_others_can_read() {
+fn mail_server_refuses_password_readable_by_others() {
     let data = scratch();
     let store = "postgres://user:secret@localhost/mail";
     let said = fails(
@@ -416,7 +416,7 @@ fn a_mail_server_takes_no_password_that_others_can_read() {
 }
 
 #[test]
-fn a_message_crosses_two_nodes_and_the_body_survives_byte_for_byte() {
+fn message_body_is_delivered_unchanged_between_nodes() {
     let (one, two, three) = (scratch(), scratch(), scratch());
     let listen = ["--listen", "127.0.0.1:0", "--level", "open"];
     let sender = Running::start(&one.path, &listen);
@@ -469,7 +469,7 @@ fn a_message_crosses_two_nodes_and_the_body_survives_byte_for_byte() {
 }
 
 #[test]
-fn a_node_told_to_end_ends_in_good_order() {
+fn sigterm_ends_node_with_exit_code_zero() {
     let data = scratch();
     let mut node = Running::start(&data.path, &["--listen", "127.0.0.1:0"]);
     let socket = data.path.join("whisht.ipc");
@@ -488,7 +488,7 @@ fn a_node_told_to_end_ends_in_good_order() {
 }
 
 #[test]
-fn json_rpc_for_other_machines_is_refused_by_policy() {
+fn json_rpc_on_public_address_is_policy_error() {
     let data = scratch();
     for flag in ["--rpc-http", "--rpc-ws"] {
         let said = fails(&run(&data.path, &["run", flag, "0.0.0.0:8545"]), 5);
@@ -498,7 +498,7 @@ fn json_rpc_for_other_machines_is_refused_by_policy() {
 }
 
 #[test]
-fn a_node_says_where_programs_reach_it_and_whether_it_asks_them_for_a_token() {
+fn banner_names_rpc_addresses_and_token() {
     let data = scratch();
     let doors = ["--rpc-http", "127.0.0.1:0", "--rpc-ws", "127.0.0.1:0"];
     let args = [&["--listen", "127.0.0.1:0"], &doors[..]].concat();

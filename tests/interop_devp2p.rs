@@ -39,7 +39,7 @@ const MESSAGES: u16 = 1;
 const P2P_MESSAGE: u16 = 127;
 
 #[test]
-fn devp2p_dials_us() {
+fn devp2p_dial_opens_link() {
     let Some(node) = peer::node() else { return };
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -56,7 +56,7 @@ fn devp2p_dials_us() {
 }
 
 #[test]
-fn we_dial_devp2p() {
+fn dial_to_devp2p_opens_link() {
     let Some(node) = peer::node() else { return };
     let mut peer = start(&node, &["listen", "127.0.0.1", "0"]);
     let listening = peer.next();

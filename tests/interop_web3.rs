@@ -53,7 +53,7 @@ enum RpcTransport {
 }
 
 #[test]
-fn every_method_of_both_packages_works_over_every_transport() {
+fn web3_methods_work_over_every_transport() {
     let Some(program) = SCRIPT.node() else { return };
     let scratch = tempfile::tempdir().unwrap();
     let peer = start(&scratch, "peer", &[]);
@@ -195,7 +195,7 @@ fn refusals(client: &mut Web3Client) {
 }
 
 #[test]
-fn two_subscribers_on_two_nodes_write_to_each_other() {
+fn web3_subscribers_on_two_nodes_exchange_messages() {
     let Some(program) = SCRIPT.node() else { return };
     let scratch = tempfile::tempdir().unwrap();
     let one = start(&scratch, "one", &[]);
@@ -258,7 +258,7 @@ fn two_subscribers_on_two_nodes_write_to_each_other() {
 }
 
 #[test]
-fn subscriptions_need_a_connection_that_stays() {
+fn web3_subscription_over_http_is_refused() {
     let Some(program) = SCRIPT.node() else { return };
     let scratch = tempfile::tempdir().unwrap();
     let node = start(&scratch, "node", &[]);
@@ -273,7 +273,7 @@ fn subscriptions_need_a_connection_that_stays() {
 }
 
 #[test]
-fn without_the_token_a_client_gets_nowhere() {
+fn web3_client_without_token_is_refused() {
     let Some(program) = SCRIPT.node() else { return };
     let scratch = tempfile::tempdir().unwrap();
     let node = start(&scratch, "node", &[]);
@@ -297,7 +297,7 @@ fn without_the_token_a_client_gets_nowhere() {
 }
 
 #[test]
-fn tools_find_the_node_and_its_peers_on_the_local_socket() {
+fn web3_admin_methods_work_on_local_socket() {
     let Some(program) = SCRIPT.node() else { return };
     let scratch = tempfile::tempdir().unwrap();
     let (one, two) = (start(&scratch, "one", &[]), start(&scratch, "two", &[]));

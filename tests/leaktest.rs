@@ -150,7 +150,7 @@ fn enode(place: &str) -> String {
 }
 
 #[test]
-fn a_node_that_stays_on_loopback_leaks_nothing_whatever_it_does() {
+fn loopback_node_with_all_services_does_not_leak() {
     let (_parent, dir) = scratch();
     let doors = ["--rpc-http", "127.0.0.1:8545", "--rpc-ws", "127.0.0.1:8546"];
     let rest = ["--mail-serve", "--discovery-enabled", "--level", "open"];
@@ -174,7 +174,7 @@ fn a_node_that_stays_on_loopback_leaks_nothing_whatever_it_does() {
 }
 
 #[test]
-fn a_node_of_the_public_network_that_stays_on_loopback_leaks_nothing() {
+fn loopback_node_of_public_network_does_not_leak() {
     let (_parent, dir) = scratch();
     if let Some(found) = test(&dir, &["--listen", "127.0.0.1:0"]) {
         found.assert_no_leak();
@@ -182,7 +182,7 @@ fn a_node_of_the_public_network_that_stays_on_loopback_leaks_nothing() {
 }
 
 #[test]
-fn a_peer_with_a_clear_address_is_a_leak() {
+fn peer_with_ip_address_is_reported_as_leak() {
     let (_parent, dir) = scratch();
     let peer = enode("192.0.2.1:30303");
     if let Some(found) = test(&dir, &["--no-listen", "--peer", &peer]) {
@@ -192,7 +192,7 @@ fn a_peer_with_a_clear_address_is_a_leak() {
 }
 
 #[test]
-fn a_listener_that_others_reach_is_a_leak() {
+fn public_listener_is_reported_as_leak() {
     let (_parent, dir) = scratch();
     if let Some(found) = test(&dir, &["--listen", "0.0.0.0:20819"]) {
         found.assert_leak("listen", "0.0.0.0:20819", true);
@@ -203,7 +203,7 @@ fn a_listener_that_others_reach_is_a_leak() {
 }
 
 #[test]
-fn a_name_that_is_looked_up_is_a_leak() {
+fn host_name_lookup_is_reported_as_leak() {
     let (_parent, dir) = scratch();
     let store = "postgres://me@leak.invalid/mail";
     let mail = ["--mail-serve", "--mail-store", store];
@@ -253,7 +253,7 @@ fn signal(process: &Child, signal: &str) {
 }
 
 #[test]
-fn who_has_seen_enough_gets_the_report_and_no_node_is_left() {
+fn interrupt_prints_report_and_ends_node() {
     let (_parent, dir) = scratch();
     let Some(test) = start_leaktest(&dir) else {
         return;
@@ -266,7 +266,7 @@ fn who_has_seen_enough_gets_the_report_and_no_node_is_left() {
 }
 
 #[test]
-fn a_test_that_is_killed_takes_its_node_along() {
+fn killed_leaktest_ends_its_node() {
     let (_parent, dir) = scratch();
     let Some(mut test) = start_leaktest(&dir) else {
         return;
@@ -282,7 +282,7 @@ fn a_test_that_is_killed_takes_its_node_along() {
 }
 
 #[test]
-fn a_node_that_is_in_use_is_left_alone() {
+fn data_directory_in_use_is_refused() {
     let (_parent, dir) = scratch();
     let Some(test) = start_leaktest(&dir) else {
         return;

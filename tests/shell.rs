@@ -110,7 +110,7 @@ fn code(response: &Value) -> i64 {
 }
 
 #[tokio::test]
-async fn a_node_keeps_its_key_between_runs() {
+async fn listening_node_keeps_key_between_runs() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path().join("data");
     let host = open(&dir, "").await.unwrap();
@@ -123,7 +123,7 @@ async fn a_node_keeps_its_key_between_runs() {
 }
 
 #[tokio::test]
-async fn a_node_that_does_not_listen_has_a_new_key_for_every_run() {
+async fn non_listening_node_has_new_key_every_run() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path().join("data");
     let host = open(&dir, "listen = []").await.unwrap();
@@ -135,7 +135,7 @@ async fn a_node_that_does_not_listen_has_a_new_key_for_every_run() {
 }
 
 #[tokio::test]
-async fn a_directory_in_use_is_refused_until_the_node_has_ended() {
+async fn directory_in_use_is_refused_until_node_ends() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path().join("data");
     let host = open(&dir, "").await.unwrap();
@@ -150,7 +150,7 @@ async fn a_directory_in_use_is_refused_until_the_node_has_ended() {
 }
 
 #[tokio::test]
-async fn a_socket_left_by_a_crash_is_replaced() {
+async fn stale_socket_is_replaced() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path().join("data");
     let host = open(&dir, "").await.unwrap();
@@ -165,7 +165,7 @@ async fn a_socket_left_by_a_crash_is_replaced() {
 }
 
 #[tokio::test]
-async fn two_nodes_become_peers_and_notice_a_crash() {
+async fn crashed_peer_is_removed() {
     let one = ephemeral("").await;
     let other = ephemeral(&format!("peers = ['{}']", enode(&one))).await;
     until_peers(&one, 1).await;
@@ -176,7 +176,7 @@ async fn two_nodes_become_peers_and_notice_a_crash() {
 }
 
 #[tokio::test]
-async fn two_nodes_part_in_good_order() {
+async fn shutdown_disconnects_peer() {
     let one = ephemeral("").await;
     let other = ephemeral("").await;
     let peer = enode(&one);
@@ -195,7 +195,7 @@ async fn two_nodes_part_in_good_order() {
 }
 
 #[tokio::test]
-async fn a_relay_that_crashes_comes_back_with_the_keys_it_had() {
+async fn crashed_relay_restarts_with_its_onion_keys() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path().join("data");
     let relay = open(&dir, "relay = true").await.unwrap();
@@ -250,7 +250,7 @@ fn onion_files(dir: &Path) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn half_open_connections_do_not_keep_a_peer_out() {
+async fn half_open_connections_do_not_block_peer() {
     let victim = ephemeral("").await;
     let mut flood = Vec::new();
     for _ in 0..400 {
@@ -263,7 +263,7 @@ async fn half_open_connections_do_not_keep_a_peer_out() {
 }
 
 #[tokio::test]
-async fn a_peer_that_talks_nonsense_is_closed() {
+async fn garbage_connection_is_closed() {
     let host = ephemeral("").await;
     for nonsense in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xff; 4096], &[0; 500]] {
         let mut stream = TcpStream::connect(address(&host)).await.unwrap();
@@ -277,7 +277,7 @@ async fn a_peer_that_talks_nonsense_is_closed() {
 }
 
 #[tokio::test]
-async fn requests_are_answered_however_they_are_cut() {
+async fn ipc_requests_are_answered_for_any_fragmentation() {
     let host = ephemeral("").await;
     let request = br#"{"jsonrpc":"2.0","id":7,"method":"whisht_peers"}"#;
     let twice = [request.as_slice(), request.as_slice()].concat();
@@ -300,7 +300,7 @@ async fn requests_are_answered_however_they_are_cut() {
 }
 
 #[tokio::test]
-async fn a_list_of_requests_is_answered_as_a_list() {
+async fn ipc_batch_is_answered_as_batch() {
     let host = ephemeral("").await;
     let list = json!([
         {"jsonrpc": "2.0", "id": 1, "method": "whisht_outbox"},
@@ -322,7 +322,7 @@ async fn a_list_of_requests_is_answered_as_a_list() {
 }
 
 #[tokio::test]
-async fn garbage_ends_a_session_and_not_the_node() {
+async fn ipc_garbage_ends_session_not_node() {
     let host = ephemeral("").await;
     let deep = "[".repeat(100_000);
     let long = format!("[\"{}", "x".repeat(3 << 20));
@@ -343,7 +343,7 @@ async fn garbage_ends_a_session_and_not_the_node() {
 }
 
 #[tokio::test]
-async fn a_client_too_many_is_turned_away_with_the_reason() {
+async fn ipc_client_over_limit_is_refused_with_reason() {
     let host = ephemeral("").await;
     let mut clients = Vec::new();
     for _ in 0..32 {
@@ -372,7 +372,7 @@ async fn a_client_too_many_is_turned_away_with_the_reason() {
 }
 
 #[tokio::test]
-async fn a_new_identity_is_kept_and_listened_for() {
+async fn new_identity_is_stored_and_loaded_at_restart() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path().join("data");
     let host = open(&dir, "").await.unwrap();
@@ -407,7 +407,7 @@ async fn a_new_identity_is_kept_and_listened_for() {
 }
 
 #[tokio::test]
-async fn a_subscriber_is_told_of_peers() {
+async fn events_subscription_reports_peer_count() {
     let host = ephemeral("").await;
     let mut client = RpcClient::connect(host.ipc_path()).await.unwrap();
     let id = client.subscribe().await.unwrap();

@@ -84,7 +84,7 @@ impl SoakSettings {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_under_attack_keeps_serving_and_stays_bounded() {
+async fn node_under_attack_keeps_serving_within_limits() {
     let SoakSettings {
         time,
         seed,

@@ -30,7 +30,7 @@ use network::{TorDaemon, TorNetwork, private};
 use node::{NodeProcess, until};
 
 #[test]
-fn a_message_passes_relays_that_have_no_address_but_an_onion_service() {
+fn message_is_delivered_through_onion_service_relays() {
     if !network::is_installed() {
         println!("SKIPPED: tor is not installed");
         return;

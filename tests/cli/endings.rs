@@ -19,14 +19,14 @@ fn told(output: &Output, code: i32) -> String {
 }
 
 #[test]
-fn errors_are_json_where_json_is_asked_for() {
+fn runtime_errors_are_json_with_json_flag() {
     let data = scratch();
     let said = told(&run(&data.path, &["status", "--json"]), 1);
     assert!(said.contains("whisht run"), "{said}");
 }
 
 #[test]
-fn mistakes_on_the_command_line_are_json_where_json_is_asked_for() {
+fn usage_errors_are_json_with_json_flag() {
     let data = scratch();
     for (args, part) in [
         (&["run", "--json", "--levle", "open"][..], "'--level'"),
@@ -49,7 +49,7 @@ fn mistakes_on_the_command_line_are_json_where_json_is_asked_for() {
 }
 
 #[test]
-fn mistakes_in_the_file_and_the_environment_are_json_where_json_is_asked_for() {
+fn config_and_environment_errors_are_json_with_json_flag() {
     let data = scratch();
     let with = |name: &str, value: &str| {
         let mut command = whisht(&data.path);
@@ -67,7 +67,7 @@ fn mistakes_in_the_file_and_the_environment_are_json_where_json_is_asked_for() {
 }
 
 #[test]
-fn whoever_waits_for_a_message_that_is_given_up_ends_with_4() {
+fn send_of_cancelled_message_exits_with_4() {
     let data = scratch();
     // Without a peer nothing comes back, so the message stays on its way.
     let node = Running::start(&data.path, &["--no-listen", "--level", "open"]);

@@ -32,7 +32,7 @@ fn identities(dir: &Path) -> Vec<(String, bool)> {
 }
 
 #[test]
-fn nothing_is_sealed_before_the_user_has_said_how() {
+fn id_new_requires_password_choice() {
     let data = scratch();
     let said = fails(&run(&data.path, &["id", "new", "desk"]), 6);
     assert!(
@@ -43,7 +43,7 @@ fn nothing_is_sealed_before_the_user_has_said_how() {
 }
 
 #[test]
-fn a_new_identity_takes_as_much_work_as_geth_asks_for() {
+fn new_identity_uses_geth_standard_scrypt_cost() {
     let data = scratch();
     let hedge = secret_file(&data.parent, "hedge", "hedge at nine\n");
     succeeds(&run(
@@ -57,7 +57,7 @@ fn a_new_identity_takes_as_much_work_as_geth_asks_for() {
 }
 
 #[test]
-fn a_locked_node_runs_and_says_what_it_does_not_do() {
+fn locked_node_runs_and_refuses_identity_commands() {
     let data = scratch();
     let dir = &data.path;
     let hedge = secret_file(&data.parent, "hedge", "hedge at nine\n");
@@ -95,7 +95,7 @@ fn a_locked_node_runs_and_says_what_it_does_not_do() {
 }
 
 #[test]
-fn one_password_opens_its_own_and_says_who_is_left() {
+fn password_unlocks_only_its_own_identities() {
     let data = scratch();
     let dir = &data.path;
     let one = secret_file(&data.parent, "one", "one\n");
@@ -116,7 +116,7 @@ fn one_password_opens_its_own_and_says_who_is_left() {
 }
 
 #[test]
-fn a_node_told_a_password_file_insists_on_it() {
+fn configured_password_file_must_unlock_every_identity() {
     let data = scratch();
     let dir = &data.path;
     let hedge = secret_file(&data.parent, "hedge", "hedge at nine\n");
@@ -153,7 +153,7 @@ fn a_node_told_a_password_file_insists_on_it() {
 }
 
 #[test]
-fn what_systemd_hands_to_a_service_is_taken_as_it_is() {
+fn systemd_credentials_skip_permission_check() {
     let data = scratch();
     let hedge = secret_file(&data.parent, "hedge", "hedge at nine\n");
     fs::set_permissions(&hedge, Permissions::from_mode(0o440)).unwrap();
@@ -176,7 +176,7 @@ fn what_systemd_hands_to_a_service_is_taken_as_it_is() {
 }
 
 #[test]
-fn a_password_may_come_by_standard_input() {
+fn password_is_read_from_standard_input() {
     let data = scratch();
     let mut new = whisht(&data.path)
         .args([
@@ -201,7 +201,7 @@ fn a_password_may_come_by_standard_input() {
 }
 
 #[test]
-fn a_key_file_leaves_and_comes_back_elsewhere() {
+fn exported_key_file_imports_in_other_directory() {
     let (home, away) = (scratch(), scratch());
     let hedge = secret_file(&home.parent, "hedge", "hedge at nine\n");
     let wrong = secret_file(&home.parent, "wrong", "?\n");
@@ -256,7 +256,7 @@ fn a_key_file_leaves_and_comes_back_elsewhere() {
 }
 
 #[test]
-fn files_that_are_none_say_what_they_are() {
+fn invalid_key_file_import_names_cause() {
     let data = scratch();
     let vectors = include_str!("../vectors/keystore_v3.json");
     let vectors: Value = serde_json::from_str(vectors).unwrap();
@@ -299,7 +299,7 @@ fn files_that_are_none_say_what_they_are() {
 }
 
 #[test]
-fn a_password_is_changed_with_and_without_a_node() {
+fn password_change_works_with_and_without_node() {
     let data = scratch();
     let dir = &data.path;
     let one = secret_file(&data.parent, "one", "one\n");
@@ -335,7 +335,7 @@ fn a_password_is_changed_with_and_without_a_node() {
 }
 
 #[test]
-fn a_change_that_is_killed_at_any_moment_leaves_a_file_that_opens() {
+fn killed_password_change_leaves_valid_key_file() {
     let data = scratch();
     let dir = &data.path;
     let one = secret_file(&data.parent, "one", "one\n");
@@ -377,7 +377,7 @@ const PLAIN: &str = r#"{
 }"#;
 
 #[test]
-fn keys_of_an_earlier_version_are_used_and_sealed_at_the_first_password() {
+fn plaintext_keys_are_migrated_at_first_password() {
     let data = scratch();
     let dir = &data.path;
     let hedge = secret_file(&data.parent, "hedge", "hedge at nine\n");

@@ -122,7 +122,7 @@ impl Drop for Terminal {
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
-fn a_new_password_is_asked_for_twice_and_never_shown() {
+fn new_password_is_prompted_twice_without_echo() {
     let data = scratch();
     let mut terminal = Terminal::open(&data.path, "id new desk --danger-light-kdf");
     terminal.until("new password for `desk`: ");
@@ -149,7 +149,7 @@ fn a_new_password_is_asked_for_twice_and_never_shown() {
 }
 
 #[test]
-fn a_slip_of_the_finger_and_an_empty_line_seal_nothing() {
+fn mismatched_or_empty_password_creates_nothing() {
     let data = scratch();
     let mut terminal = Terminal::open(&data.path, "id new desk --danger-light-kdf");
     terminal.until("new password for `desk`: ");
@@ -171,7 +171,7 @@ fn a_slip_of_the_finger_and_an_empty_line_seal_nothing() {
 }
 
 #[test]
-fn a_node_asks_at_its_start_and_again_after_a_wrong_password() {
+fn node_start_prompts_again_after_wrong_password() {
     let data = scratch();
     let hedge = secret_file(&data.parent, "hedge", "hedge at nine\n");
     let args = [

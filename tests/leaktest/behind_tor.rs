@@ -36,7 +36,7 @@ fn test(dir: &Path, options: &[&str]) -> LeakReport {
 }
 
 #[test]
-fn a_node_that_has_nothing_but_tor_leaks_nothing() {
+fn node_behind_tor_does_not_leak() {
     if !network::is_installed() {
         eprintln!("SKIPPED: tor is not installed");
         return;

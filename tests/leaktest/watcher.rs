@@ -28,7 +28,7 @@ fn watch(program: &[&str]) -> Option<LeakReport> {
 const WHISHT: &str = env!("CARGO_BIN_EXE_whisht");
 
 #[test]
-fn every_planted_leak_is_caught_and_refused() {
+fn planted_leaks_are_reported_and_blocked() {
     let Some(found) = watch(&[WHISHT, "leaktest-part", "plant"]) else {
         return;
     };
@@ -56,7 +56,7 @@ fn every_planted_leak_is_caught_and_refused() {
 }
 
 #[test]
-fn a_child_that_becomes_another_program_is_followed() {
+fn child_process_that_execs_is_traced() {
     let script = "(exec bash -c 'exec 3<>/dev/tcp/192.0.2.9/9') 2>/dev/null & wait; exit 3";
     let Some(found) = watch(&["bash", "-c", script]) else {
         return;
@@ -67,7 +67,7 @@ fn a_child_that_becomes_another_program_is_followed() {
 }
 
 #[test]
-fn a_program_that_is_replaced_from_one_of_its_threads_is_followed() {
+fn exec_from_thread_is_traced() {
     let leak = "exec 3<>/dev/tcp/192.0.2.9/9";
     let program = [
         WHISHT,
@@ -86,7 +86,7 @@ fn a_program_that_is_replaced_from_one_of_its_threads_is_followed() {
 }
 
 #[test]
-fn threads_that_die_while_they_stand_still_do_not_hold_it_up() {
+fn threads_dying_while_stopped_do_not_block_tracer() {
     let Some(found) = watch(&[WHISHT, "leaktest-part", "plant-crowd"]) else {
         return;
     };
@@ -96,7 +96,7 @@ fn threads_that_die_while_they_stand_still_do_not_hold_it_up() {
 }
 
 #[test]
-fn a_program_that_is_killed_is_said_to_be() {
+fn killed_program_is_reported_with_signal() {
     let Some(found) = watch(&["sh", "-c", "kill -KILL $$"]) else {
         return;
     };
@@ -105,7 +105,7 @@ fn a_program_that_is_killed_is_said_to_be() {
 }
 
 #[test]
-fn what_a_program_leaves_behind_ends_with_it() {
+fn background_children_end_with_program() {
     let begun = Instant::now();
     let Some(found) = watch(&["sh", "-c", "sleep 300 & exit 0"]) else {
         return;
@@ -115,7 +115,7 @@ fn what_a_program_leaves_behind_ends_with_it() {
 }
 
 #[test]
-fn signals_arrive_as_if_nobody_watched() {
+fn traced_program_receives_signals() {
     let script = "trap 'exit 4' USR1 CONT; kill -USR1 $$; exit 5";
     let Some(found) = watch(&["sh", "-c", script]) else {
         return;
@@ -124,7 +124,7 @@ fn signals_arrive_as_if_nobody_watched() {
 }
 
 #[test]
-fn a_program_that_is_not_there_is_an_error() {
+fn missing_program_is_an_error() {
     let Some(mut command) = isolated_program() else {
         return;
     };

@@ -23,7 +23,7 @@ use crate::node::{NodeProcess, until};
 use crate::peer::{self, Devp2pPeer};
 
 #[test]
-fn devp2p_dials_a_node_and_is_given_an_envelope() {
+fn devp2p_that_dials_receives_envelope() {
     let Some(program) = peer::node() else { return };
     let scratch = tempfile::tempdir().unwrap();
     let node = node(&scratch, &[]);
@@ -33,7 +33,7 @@ fn devp2p_dials_a_node_and_is_given_an_envelope() {
 }
 
 #[test]
-fn a_node_dials_devp2p_and_gives_it_an_envelope() {
+fn dialled_devp2p_receives_envelope() {
     let Some(program) = peer::node() else { return };
     let scratch = tempfile::tempdir().unwrap();
     let mut peer = start(&program, &["listen", "127.0.0.1", "0"]);
@@ -44,7 +44,7 @@ fn a_node_dials_devp2p_and_gives_it_an_envelope() {
 }
 
 #[test]
-fn peers_that_speak_only_shh_5_are_heard_and_given_what_they_can_read() {
+fn shh5_devp2p_peers_exchange_envelopes_through_node() {
     let Some(program) = peer::node() else { return };
     let scratch = tempfile::tempdir().unwrap();
     let old = |arguments: &[&str]| peer::start(&program, &[arguments, &["--speak", "5"]].concat());

@@ -23,7 +23,7 @@ use crate::node::{NodeProcess, lines};
 use crate::statusim::StatusImPeer;
 
 #[test]
-fn an_hour_of_mail_survives_a_server_that_is_killed_again_and_again() {
+fn acknowledged_mail_survives_repeated_kills() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path();
     let hour = hour(SECONDS);
@@ -59,7 +59,7 @@ fn an_hour_of_mail_survives_a_server_that_is_killed_again_and_again() {
 }
 
 #[test]
-fn two_servers_on_one_database_are_one_archive() {
+fn two_servers_share_one_database() {
     let Some(cluster) = Cluster::start() else {
         return;
     };

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::node::{NodeProcess, lines, until};
 
 #[test]
-fn processes_deliver_messages_before_and_after_a_relay_loses_its_power() {
+fn processes_deliver_messages_across_relay_kill() {
     let mut network = ProcessNetwork::start();
     let to = network.reader.ask(&["id", "new", "desk", "--no-password"]);
     let to = to["public_key"].as_str().unwrap();

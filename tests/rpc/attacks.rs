@@ -24,7 +24,7 @@ async fn assert_unharmed(host: &whisht::shell::runtime::RunningNode) {
 }
 
 #[tokio::test]
-async fn dns_rebinding_reaches_nothing() {
+async fn dns_rebinding_is_refused() {
     let host = node("danger-no-token = true\norigins = ['http://evil.example']").await;
     let port = http(&host).port();
     for name in [
@@ -49,7 +49,7 @@ async fn dns_rebinding_reaches_nothing() {
 }
 
 #[tokio::test]
-async fn a_page_of_another_origin_reaches_nothing_even_if_it_knows_the_token() {
+async fn foreign_origin_is_refused_even_with_token() {
     let host = node("origins = ['http://localhost:3000']").await;
     let shown = format!("Bearer {}", token(&host));
     for origin in [
@@ -75,7 +75,7 @@ async fn a_page_of_another_origin_reaches_nothing_even_if_it_knows_the_token() {
 }
 
 #[tokio::test]
-async fn a_form_of_a_foreign_page_reaches_nothing() {
+async fn cross_site_form_post_is_refused() {
     // What a page can send without asking first: no JSON content type, no token.
     let host = node("danger-no-token = true").await;
     for kind in [
@@ -95,7 +95,7 @@ async fn a_form_of_a_foreign_page_reaches_nothing() {
 }
 
 #[tokio::test]
-async fn a_page_that_was_named_asks_first_and_is_answered() {
+async fn configured_origin_passes_cors_preflight() {
     let host = node("origins = ['http://localhost:3000']").await;
     let origin = ("origin", "http://localhost:3000");
     let ask = [
@@ -124,7 +124,7 @@ async fn a_page_that_was_named_asks_first_and_is_answered() {
 }
 
 #[tokio::test]
-async fn another_users_program_reaches_nothing_without_the_token() {
+async fn request_without_token_is_unauthorized() {
     let host = node("").await;
     let wrong = format!("Bearer {}", "0".repeat(64));
     for shown in ["", "Bearer", wrong.as_str()] {
@@ -144,7 +144,7 @@ async fn another_users_program_reaches_nothing_without_the_token() {
 }
 
 #[tokio::test]
-async fn silent_connections_neither_pile_up_nor_keep_the_owner_out() {
+async fn idle_connections_are_evicted_for_new_clients() {
     let host = node("").await;
     let mut ws = Ws::connect(&host).await;
     let mut silent = Vec::new();
@@ -169,7 +169,7 @@ async fn silent_connections_neither_pile_up_nor_keep_the_owner_out() {
 }
 
 #[tokio::test]
-async fn clients_with_the_token_are_bounded_too() {
+async fn authenticated_clients_are_limited() {
     let host = node("").await;
     let mut clients = Vec::new();
     let refusal = loop {
@@ -198,7 +198,7 @@ async fn call_status(host: &whisht::shell::runtime::RunningNode) -> u16 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_head_that_never_ends_is_cut_off() {
+async fn incomplete_http_head_times_out() {
     let host = node("").await;
     let begun = tokio::time::Instant::now();
     for sent in [&b""[..], b"P", b"POST / HTTP/1.1\r\nhost: 127.0.0.1\r\nx: "] {
@@ -216,7 +216,7 @@ async fn a_head_that_never_ends_is_cut_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_never_ends_is_cut_off() {
+async fn incomplete_http_body_times_out() {
     let host = node("").await;
     let body = rpc(1, "shh_version", json!([]));
     let whole = request(&host, "POST", &[("content-length", "1000")], &body);
@@ -228,7 +228,7 @@ async fn a_body_that_never_ends_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_chunked_body_has_the_same_size_limit() {
+async fn chunked_body_obeys_size_limit() {
     let host = node("").await;
     let headers = [("transfer-encoding", "chunked"), ("content-length", "")];
     let mut sent = request(&host, "POST", &headers, "");
@@ -252,7 +252,7 @@ async fn a_chunked_body_has_the_same_size_limit() {
 }
 
 #[tokio::test]
-async fn a_websocket_message_that_is_too_long_ends_the_connection_and_nothing_else() {
+async fn oversized_websocket_message_ends_only_its_connection() {
     let host = node("").await;
     let mut ws = Ws::connect(&host).await;
     let long = format!("[\"{}\"]", "a".repeat(512 * 1024));
@@ -263,7 +263,7 @@ async fn a_websocket_message_that_is_too_long_ends_the_connection_and_nothing_el
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_takes_no_answers_is_dropped() {
+async fn client_that_reads_no_responses_is_dropped() {
     let host = node("").await;
     let mut ws = Ws::connect(&host).await;
     let list: Vec<_> = (0..1000)
@@ -278,7 +278,7 @@ async fn a_client_that_takes_no_answers_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_list_that_is_too_long_is_refused_as_a_whole() {
+async fn oversized_batch_is_refused_as_a_whole() {
     let host = node("").await;
     let list = json!(vec![json!({"id": 1, "method": "shh_version"}); 1025]);
     let answer = post(&host, &[], &list.to_string()).await.json();
@@ -286,7 +286,7 @@ async fn a_list_that_is_too_long_is_refused_as_a_whole() {
 }
 
 #[tokio::test]
-async fn deep_nesting_does_not_overflow_the_stack() {
+async fn deeply_nested_json_is_refused() {
     let host = node("").await;
     let deep = "[".repeat(200_000);
     let answer = post(&host, &[], &deep).await.json();

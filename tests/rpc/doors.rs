@@ -16,7 +16,7 @@ use crate::client::{
 };
 
 #[tokio::test]
-async fn the_token_is_made_once_and_only_its_owner_can_read_it() {
+async fn token_is_created_once_with_owner_only_permissions() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path().join("data");
     let host = node_in(&dir, "").await;
@@ -33,7 +33,7 @@ async fn the_token_is_made_once_and_only_its_owner_can_read_it() {
 }
 
 #[tokio::test]
-async fn an_ephemeral_node_leaves_neither_token_nor_listener_behind() {
+async fn ephemeral_node_removes_token_and_listener() {
     let host = node("").await;
     let (path, at) = (host.rpc().token_path().unwrap().to_owned(), http(&host));
     assert!(path.exists());
@@ -47,7 +47,7 @@ async fn an_ephemeral_node_leaves_neither_token_nor_listener_behind() {
 }
 
 #[tokio::test]
-async fn without_a_door_over_tcp_there_is_no_token() {
+async fn token_is_not_created_without_tcp_endpoints() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path().join("data");
     let host = node_in(&dir, "http = 'off'\nws = 'off'").await;
@@ -57,7 +57,7 @@ async fn without_a_door_over_tcp_there_is_no_token() {
 }
 
 #[tokio::test]
-async fn two_addresses_speak_one_protocol_each_and_one_address_both() {
+async fn http_and_websocket_share_or_split_addresses() {
     let both = node("").await;
     assert_eq!(both.rpc().http(), both.rpc().ws());
     assert_eq!(call(&both, "shh_version", json!([])).await["result"], "6.0");
@@ -88,7 +88,7 @@ async fn two_addresses_speak_one_protocol_each_and_one_address_both() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_is_named_before_the_node_starts() {
+async fn occupied_rpc_address_is_named_in_error() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = taken.local_addr().unwrap();
     let text =
@@ -106,7 +106,7 @@ async fn an_address_that_is_taken_is_named_before_the_node_starts() {
 }
 
 #[tokio::test]
-async fn what_is_not_named_can_be_called_on_the_local_socket_only() {
+async fn unlisted_modules_are_callable_on_local_socket_only() {
     let host = node("").await;
     let mut ws = Ws::connect(&host).await;
     for (method, named) in [
@@ -150,7 +150,7 @@ async fn what_is_not_named_can_be_called_on_the_local_socket_only() {
 }
 
 #[tokio::test]
-async fn keys_are_not_handed_out_unless_that_is_allowed() {
+async fn key_export_requires_permission() {
     for (more, allowed) in [("", false), ("allow-key-export = true", true)] {
         let host = node(more).await;
         let pair = call(&host, "shh_newKeyPair", json!([])).await["result"].clone();
@@ -167,7 +167,7 @@ async fn keys_are_not_handed_out_unless_that_is_allowed() {
 }
 
 #[tokio::test]
-async fn key_files_leave_over_tcp_only_where_keys_may_and_over_the_local_socket_always() {
+async fn key_file_export_over_tcp_requires_permission() {
     for (more, allowed) in [("", false), ("allow-key-export = true", true)] {
         let scratch = tempfile::tempdir().unwrap();
         let dir = scratch.path().join("data");
@@ -195,7 +195,7 @@ async fn key_files_leave_over_tcp_only_where_keys_may_and_over_the_local_socket_
 }
 
 #[tokio::test]
-async fn ids_come_back_digit_for_digit_on_every_door() {
+async fn request_ids_are_echoed_exactly_on_every_endpoint() {
     let host = node("").await;
     for id in [
         "3189160981001186",
@@ -216,7 +216,7 @@ async fn ids_come_back_digit_for_digit_on_every_door() {
 }
 
 #[tokio::test]
-async fn a_request_that_takes_long_holds_up_no_other() {
+async fn slow_request_does_not_block_others() {
     let host = node("").await;
     let mut ws = Ws::connect(&host).await;
     let key = ws.ask("shh_newSymKey", json!([])).await;
@@ -229,7 +229,7 @@ async fn a_request_that_takes_long_holds_up_no_other() {
 }
 
 #[tokio::test]
-async fn a_connection_stays_for_the_next_request() {
+async fn http_keep_alive_serves_next_request() {
     let host = node("").await;
     let body = rpc(1, "shh_version", json!([]));
     let twice = [
@@ -242,7 +242,7 @@ async fn a_connection_stays_for_the_next_request() {
 }
 
 #[tokio::test]
-async fn clients_are_told_when_the_node_ends_and_it_waits_for_none_of_them() {
+async fn shutdown_closes_clients_without_waiting() {
     let host = node("").await;
     let mut ws = Ws::connect(&host).await;
     ws.ask("shh_version", json!([])).await;

@@ -42,7 +42,7 @@ async fn notified(ws: &mut Ws) -> (Value, Value) {
 }
 
 #[tokio::test]
-async fn a_message_reaches_its_subscriber_under_the_name_that_it_was_given() {
+async fn notification_carries_its_subscription_id() {
     let host = node("").await;
     let mut ws = Ws::connect(&host).await;
     let key = key(&mut ws).await;
@@ -57,7 +57,7 @@ async fn a_message_reaches_its_subscriber_under_the_name_that_it_was_given() {
 }
 
 #[tokio::test]
-async fn no_client_sees_the_subscriptions_of_another() {
+async fn client_receives_only_its_own_subscriptions() {
     let host = node("").await;
     let (mut one, mut two) = (Ws::connect(&host).await, Ws::connect(&host).await);
     let (first, second) = (key(&mut one).await, key(&mut two).await);
@@ -80,7 +80,7 @@ async fn no_client_sees_the_subscriptions_of_another() {
 }
 
 #[tokio::test]
-async fn a_subscriber_to_all_events_gets_no_messages_of_other_clients() {
+async fn events_subscription_excludes_other_clients_messages() {
     let host = node("modules = ['shh', 'whisht']").await;
     let (mut one, mut two) = (Ws::connect(&host).await, Ws::connect(&host).await);
     let key = key(&mut one).await;
@@ -92,7 +92,7 @@ async fn a_subscriber_to_all_events_gets_no_messages_of_other_clients() {
 }
 
 #[tokio::test]
-async fn after_unsubscribing_there_is_nothing_more() {
+async fn unsubscribe_stops_notifications() {
     let host = node("").await;
     let mut ws = Ws::connect(&host).await;
     let key = key(&mut ws).await;
@@ -105,7 +105,7 @@ async fn after_unsubscribing_there_is_nothing_more() {
 }
 
 #[tokio::test]
-async fn no_notification_overtakes_the_answer_that_names_its_subscription() {
+async fn notification_follows_subscribe_response() {
     let host = node("").await;
     let mut ws = Ws::connect(&host).await;
     let key = key(&mut ws).await;
@@ -123,7 +123,7 @@ async fn no_notification_overtakes_the_answer_that_names_its_subscription() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_takes_its_filters_along() {
+async fn disconnect_removes_client_filters() {
     let host = node("").await;
     let key = call(&host, "shh_newSymKey", json!([])).await["result"].clone();
     // Many times what the node holds at once.
@@ -136,7 +136,7 @@ async fn a_client_that_leaves_takes_its_filters_along() {
 }
 
 #[tokio::test]
-async fn a_client_has_so_many_subscriptions_and_no_more() {
+async fn subscriptions_per_client_are_limited() {
     let host = node("").await;
     let mut ws = Ws::connect(&host).await;
     let key = key(&mut ws).await;
@@ -153,7 +153,7 @@ async fn a_client_has_so_many_subscriptions_and_no_more() {
 }
 
 #[tokio::test]
-async fn the_local_socket_brings_notifications_too() {
+async fn local_socket_delivers_notifications() {
     let host = node("").await;
     let mut stream = UnixStream::connect(host.ipc_path()).await.unwrap();
     let mut received = Vec::new();

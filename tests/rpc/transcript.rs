@@ -37,7 +37,7 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
 const FOREIGN: &str = "invalid origin; name it in rpc.origins to let its pages in\n";
 
 #[tokio::test]
-async fn everything_that_was_said_to_go_ethereum_is_answered_as_it_was_then() {
+async fn recorded_geth_conversation_is_reproduced() {
     let host = node("allow-key-export = true").await;
     let peer = node("").await;
     let mut replay = Replay::new(&host, &peer).await;
