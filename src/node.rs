@@ -13,28 +13,24 @@
 
 mod command;
 mod config;
-mod connections;
 mod dark;
 mod dispatch;
 mod echo;
 mod event;
-mod found;
 mod held;
 mod inbox;
 mod input;
-mod links;
 mod listing;
 mod mail;
 mod onion;
 mod outbox;
 mod output;
 mod p2p;
-mod peering;
+mod peers;
 mod public;
 mod relays;
 mod report;
 mod sealing;
-mod standing;
 mod stem;
 mod store;
 mod timers;
@@ -53,15 +49,15 @@ use circuits::time::{Instant, Now};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
-use self::connections::Connections;
 use self::inbox::Inbox;
 use self::listing::Listing;
 use self::mail::{Mail, Serving};
 use self::onion::Onion;
 use self::outbox::Outbox;
-use self::peering::Peering;
+use self::peers::bans::BanList;
+use self::peers::dialer::Dialer;
+use self::peers::table::ConnectionTable;
 use self::relays::Relays;
-use self::standing::Standings;
 use self::stem::StemDuty;
 use self::store::{After, Durable};
 use self::timers::{Timer, Timers};
@@ -81,8 +77,8 @@ pub use command::{
 pub use config::{MailService, NodeConfig, NodeKeys, PowGeneration, Restored};
 pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, Name, Stage, Trace};
 pub use input::{CommandId, Input, Reach, StoreId};
-pub use links::CLIENT_ID;
 pub use output::{Output, Record};
+pub use peers::CLIENT_ID;
 pub use view::{
     EstimateView, FetchView, IdentityView, LevelView, MailView, MessageView, NodeView,
     OutgoingView, PeerView, RelayView, StatusView,
@@ -104,9 +100,9 @@ pub struct Node {
     last_job: u64,
     /// Hashes a second that searches get, once that is known.
     hash_rate: Option<f64>,
-    connections: Connections,
-    peering: Peering,
-    standings: Standings,
+    connections: ConnectionTable,
+    dialer: Dialer,
+    bans: BanList,
     discovery: Option<Discovery>,
     pool: Pool,
     gossip: Gossip,
@@ -242,9 +238,9 @@ impl Node {
             durable: Durable::default(),
             last_job: 0,
             hash_rate: None,
-            connections: Connections::default(),
-            peering: Peering::new(config.peers.iter().chain(&config.trusted_peers), now.mono),
-            standings: Standings::default(),
+            connections: ConnectionTable::default(),
+            dialer: Dialer::new(config.peers.iter().chain(&config.trusted_peers), now.mono),
+            bans: BanList::default(),
             discovery,
             pool: Pool::new(config.pool_bytes),
             gossip: Gossip::new(gossip_config, gossip_seed),
@@ -312,7 +308,7 @@ impl Node {
                 Timer::Open => self.open_envelopes(),
                 Timer::Redial => {
                     self.redial(now.mono);
-                    self.dial_found(now);
+                    self.dial_discovered(now);
                 }
                 Timer::Resume => self.resume_held(now),
             }

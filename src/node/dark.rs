@@ -11,8 +11,8 @@ use circuits::ids::{Epoch, LinkId};
 use circuits::time::Now;
 
 use super::Node;
-use super::connections::{Dark, Purpose};
-use super::standing::Blame;
+use super::peers::bans::BanScope;
+use super::peers::table::{LinkPurpose, OnionHandshake};
 use crate::link::{Capability, DisconnectReason, Priority};
 use crate::onion_wire::OnionMessage;
 
@@ -20,7 +20,8 @@ impl Node {
     /// Says who we are, as soon as the handshake is over.
     pub(super) fn open_dark(&mut self, now: Now, id: LinkId) {
         if let Some(connection) = self.connections.get_mut(id) {
-            connection.dark = Dark::AwaitingStatus(now.mono.after(STATUS_WAIT));
+            connection.onion_handshake =
+                OnionHandshake::AwaitingStatus(now.mono.after(STATUS_WAIT));
         }
         let network = self.me.requirements.network;
         let status = OnionMessage::Status {
@@ -31,7 +32,11 @@ impl Node {
     }
 
     pub(super) fn on_dark(&mut self, now: Now, id: LinkId, code: u16, payload: &[u8]) {
-        let Some(state) = self.connections.get(id).map(|connection| connection.dark) else {
+        let Some(state) = self
+            .connections
+            .get(id)
+            .map(|connection| connection.onion_handshake)
+        else {
             return;
         };
         let message = u8::try_from(code).map(|code| OnionMessage::decode(code, payload));
@@ -41,17 +46,17 @@ impl Node {
             Ok(Ok(None)) => return,
             Ok(Err(_)) | Err(_) => {
                 self.counters.malformed += 1;
-                self.strike(now, id, Blame::AddressToo);
+                self.strike(now, id, BanScope::KeyAndAddress);
                 self.disconnect(now, id, DisconnectReason::SubprotocolError);
                 return;
             }
         };
         match (state, message) {
-            (Dark::AwaitingStatus(_), OnionMessage::Status { network, .. }) => {
+            (OnionHandshake::AwaitingStatus(_), OnionMessage::Status { network, .. }) => {
                 self.on_dark_status(now, id, network == self.me.requirements.network);
             }
-            (Dark::Ready, message) => self.on_dark_message(now, id, message),
-            (Dark::Off | Dark::AwaitingStatus(_), _) => {}
+            (OnionHandshake::Ready, message) => self.on_dark_message(now, id, message),
+            (OnionHandshake::Off | OnionHandshake::AwaitingStatus(_), _) => {}
         }
     }
 
@@ -60,16 +65,16 @@ impl Node {
             return;
         };
         if !ours {
-            connection.dark = Dark::Off;
+            connection.onion_handshake = OnionHandshake::Off;
             self.gossip.decide_delivery(id, false);
-            if connection.purpose == Purpose::Cells {
+            if connection.purpose == LinkPurpose::Cells {
                 self.disconnect(now, id, DisconnectReason::UselessPeer);
             } else if let Some(relay) = self.connections.relay_at(id) {
                 self.cells_undeliverable(now, relay);
             }
             return;
         }
-        connection.dark = Dark::Ready;
+        connection.onion_handshake = OnionHandshake::Ready;
         self.gossip.decide_delivery(id, true);
         self.peers_changed(now);
         if let Some(relay) = self.connections.relay_at(id) {

@@ -439,8 +439,8 @@ impl Node {
             stem: true,
         };
         let p999 = model.latency().p999;
-        let spread = u64::try_from(p999.as_micros()).unwrap_or(u64::MAX).max(1);
-        p999 + Duration::from_micros(self.rng.next_u64() % spread)
+        let jitter = u64::try_from(p999.as_micros()).unwrap_or(u64::MAX).max(1);
+        p999 + Duration::from_micros(self.rng.next_u64() % jitter)
     }
 
     /// Forgets a message that is on its way; `false` if there is none of that number.

@@ -147,7 +147,7 @@ impl Node {
             .filter(|(_, outgoing)| plain(outgoing))
             .filter_map(|(id, outgoing)| Some((*id, outgoing.watch?)))
             .collect();
-        let enough = self.witnesses().clamp(1, WITNESSES);
+        let enough = self.shh6_peers().clamp(1, WITNESSES);
         for (id, watch) in watched {
             let peers =
                 self.gossip.sent_to_count(watch.hash) + self.gossip.holder_count(watch.hash);

@@ -30,7 +30,7 @@ impl Node {
         }
         match &reach {
             Reach::Open => {
-                self.peering.hasten(now.mono);
+                self.dialer.hasten(now.mono);
                 self.timers.hasten(Timer::Resume, now.mono);
             }
             Reach::Shut(reason) => self.hold_all(reason),

@@ -16,9 +16,9 @@ use circuits::relay::{OnionRelay, PeelResult, Peeled, RelayLimits, ReplayLog, Re
 use circuits::rendezvous::{Rendezvous, RendezvousLimits, ShardOutcome};
 use circuits::time::{Instant, Now};
 
-use super::connections::{Connection, Dark, Purpose};
 use super::event::{Name, Trace};
 use super::output::Record;
+use super::peers::table::{LinkPurpose, OnionHandshake, PeerConnection};
 use super::store::After;
 use super::{Node, hex};
 use crate::envelope::{Envelope, SizeClass};
@@ -229,7 +229,7 @@ impl Node {
             return;
         }
         self.make_room_for_a_cell_link(now);
-        self.dial(peer, Purpose::Cells);
+        self.dial(peer, LinkPurpose::Cells);
     }
 
     fn send_cell_over(&mut self, now: Now, link: LinkId, cell: Cell) {
@@ -354,15 +354,17 @@ impl Node {
         let strangers = self
             .connections
             .iter()
-            .filter(|(id, link)| *id < from && link.dark == Dark::Ready && !stands(*id))
+            .filter(|(id, link)| {
+                *id < from && link.onion_handshake == OnionHandshake::Ready && !stands(*id)
+            })
             .count();
         strangers < MOST_STRANGERS
     }
 
     /// Closes the link for cells that was idle longest, if there are as many as there may be.
     fn make_room_for_a_cell_link(&mut self, now: Now) {
-        let cells = |(id, link): (LinkId, &Connection)| {
-            (link.purpose == Purpose::Cells).then_some((link.last_cell, id))
+        let cells = |(id, link): (LinkId, &PeerConnection)| {
+            (link.purpose == LinkPurpose::Cells).then_some((link.last_cell, id))
         };
         let links: Vec<_> = self.connections.iter().filter_map(cells).collect();
         if links.len() >= MOST_CELL_LINKS

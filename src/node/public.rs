@@ -8,7 +8,7 @@ use circuits::ids::LinkId;
 use circuits::time::Now;
 
 use super::event::Trace;
-use super::standing::Blame;
+use super::peers::bans::BanScope;
 use super::timers::Timer;
 use super::{Node, hex};
 use crate::envelope::{Envelope, EnvelopeHash, NotExpired, ProtocolVersion};
@@ -38,9 +38,9 @@ impl Node {
             Err(GossipFault::Peer(fault)) => {
                 self.counters.malformed += 1;
                 if fault.is_incompatible() {
-                    self.strike(now, from, Blame::KeyAlone);
+                    self.strike(now, from, BanScope::Key);
                 } else if fault.is_strike() {
-                    self.strike(now, from, Blame::AddressToo);
+                    self.strike(now, from, BanScope::KeyAndAddress);
                 }
                 self.disconnect(now, from, DisconnectReason::SubprotocolError);
             }

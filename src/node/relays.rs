@@ -18,9 +18,9 @@ use circuits::path::{BadPathRules, PathExclusions, PathPicker, PathPlan, PathRef
 use circuits::relay::{ReplayLog, ReplaySet};
 use circuits::time::{Instant, Now};
 
-use super::connections::{Dark, Purpose};
 use super::listing::Publication;
 use super::output::{Output, Record};
+use super::peers::table::{LinkPurpose, OnionHandshake};
 use super::timers::Timer;
 use super::{Event, Node};
 use crate::endpoint::PeerAddr;
@@ -160,7 +160,7 @@ impl Node {
         let dark = self
             .connections
             .iter()
-            .filter(|(_, link)| link.dark == Dark::Ready);
+            .filter(|(_, link)| link.onion_handshake == OnionHandshake::Ready);
         let dark: Vec<LinkId> = dark.map(|(id, _)| id).collect();
         if let Some(link) = distributions::pick(&mut self.rng, &dark) {
             self.ask_for_descriptors(now, *link);
@@ -168,7 +168,7 @@ impl Node {
         let first = self.guards.members().next().map(|guard| guard.short());
         let down = first.filter(|guard| self.connections.to_relay(*guard).is_none());
         if let Some(peer) = down.and_then(|guard| self.relays.address_of(guard)) {
-            self.dial(peer, Purpose::Cells);
+            self.dial(peer, LinkPurpose::Cells);
         }
     }
 
@@ -248,7 +248,9 @@ impl Node {
         let to: Vec<LinkId> = self
             .connections
             .iter()
-            .filter(|(id, link)| link.dark == Dark::Ready && Some(*id) != except)
+            .filter(|(id, link)| {
+                link.onion_handshake == OnionHandshake::Ready && Some(*id) != except
+            })
             .map(|(id, _)| id)
             .collect();
         let message = OnionMessage::Descriptors(descriptors);
@@ -328,7 +330,7 @@ impl Node {
     pub(super) fn gossip_peer_ids(&self) -> BTreeSet<RelayId> {
         self.connections
             .iter()
-            .filter(|(_, link)| link.gossips().is_some())
+            .filter(|(_, link)| link.shh_version().is_some())
             .filter_map(|(_, link)| Some(link.remote.as_ref()?.key.id()))
             .collect()
     }

@@ -11,9 +11,9 @@ use circuits::time::Now;
 
 use super::command::{Command, Recipient, Refusal, RefusalKind, Reply, SendRequest};
 use super::input::{CommandId, Reach};
-use super::links::CLIENT_ID;
 use super::outbox::{State, WITNESSES};
 use super::p2p::no_such_peer;
+use super::peers::CLIENT_ID;
 use super::view::{
     EstimateView, LevelView, NodeView, OutgoingView, PeerView, RelayView, StatusView,
 };
@@ -58,7 +58,7 @@ impl Node {
     pub(super) fn on_command(&mut self, now: Now, id: CommandId, command: Command) {
         let reply = match command {
             Command::AddPeer(peer) => {
-                self.peering.add(peer, now.mono);
+                self.dialer.add(peer, now.mono);
                 self.redial(now.mono);
                 if self.connections.to_key(peer.key).is_some() {
                     // A peer that was found, or came by itself, may be given stems from now on.
@@ -71,7 +71,7 @@ impl Node {
                 Ok(Reply::Done)
             }
             Command::AlwaysAdmit(key, always) => {
-                self.peering.always_admit(key, always);
+                self.dialer.always_admit(key, always);
                 Ok(Reply::Done)
             }
             Command::TrustPeer(key) if self.trust_peer(key) => Ok(Reply::Done),
@@ -208,7 +208,7 @@ impl Node {
             ));
         }
         if rules.insertion == Insertion::HeldStem {
-            let peers = self.witnesses();
+            let peers = self.shh6_peers();
             if peers < WITNESSES {
                 return Err(Refusal::policy(
                     format!(
@@ -310,10 +310,10 @@ impl Node {
                     key: hex(&remote.key.0),
                     client: remote.client.clone(),
                     address: link.address.map(|address| address.to_string()),
-                    named: self.peering.wants(remote.key),
-                    always_admitted: self.peering.always_admits(remote.key),
+                    named: self.dialer.is_static(remote.key),
+                    always_admitted: self.dialer.always_admits(remote.key),
                     outbound: link.outbound(),
-                    found: self.is_found(link),
+                    found: self.is_discovered(link),
                     capabilities: remote.shared.iter().map(Capability::to_string).collect(),
                     min_pow: info.map_or(0.0, |info| info.min_pow),
                     pow_rule: info.map_or("none", |info| info.rule.label()),
@@ -344,7 +344,7 @@ impl Node {
 
     /// Lets go of a peer that the user wants no more.
     fn remove_peer(&mut self, now: Now, key: RelayKey) {
-        self.peering.remove(key);
+        self.dialer.remove(key);
         if let Some(link) = self.connections.to_key(key) {
             self.disconnect(now, link, DisconnectReason::Requested);
         }
@@ -375,7 +375,7 @@ impl Node {
     fn status(&mut self, now: Now) -> StatusView {
         let snapshot = self.snapshot(now);
         let young = self.config.profile == Profile::Main && snapshot.is_young();
-        let open = |link: &&super::connections::Connection| link.is_open();
+        let open = |link: &&super::peers::table::PeerConnection| link.is_connected();
         let links = || self.connections.iter().map(|(_, link)| link);
         StatusView {
             client: CLIENT_ID.to_owned(),
@@ -388,7 +388,7 @@ impl Node {
                 .filter(|link| link.speaks(Capability::ONION_1))
                 .count(),
             unserved_peers: self.unserved_peers(),
-            refused: self.standings.refused(now.mono),
+            refused: self.bans.banned(now.mono),
             relays: self.relays.directory.len(),
             eligible_relays: snapshot.relays().len(),
             directory: if young { "young" } else { "settled" },
@@ -403,7 +403,7 @@ impl Node {
             outgoing: self.outbox.on_their_way(),
             discovery: self.discovery.as_ref().map(Discovery::known),
             found_peers: links()
-                .filter(|link| link.is_open() && self.is_found(link))
+                .filter(|link| link.is_connected() && self.is_discovered(link))
                 .count(),
             mail: self.mail_view(),
             shut: match &self.reach {

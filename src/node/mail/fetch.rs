@@ -9,9 +9,9 @@ use circuits::time::{Instant, Now};
 use core::time::Duration;
 
 use super::super::command::{FetchRequest, MailSource, Refusal};
-use super::super::connections::Purpose;
 use super::super::event::{Event, FetchEnd, FetchId, FetchStage};
 use super::super::output::Output;
+use super::super::peers::table::LinkPurpose;
 use super::super::view::FetchView;
 use super::super::work::{Job, JobId};
 use super::super::{Node, hex};
@@ -111,8 +111,8 @@ impl Node {
         let known = self.connections.to_key(key).is_some();
         let dialed = match server {
             MailSource::At(peer) if !known => {
-                self.dial(peer, Purpose::Peer);
-                !self.peering.wants(key)
+                self.dial(peer, LinkPurpose::Peer);
+                !self.dialer.is_static(key)
             }
             _ => false,
         };

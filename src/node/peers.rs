@@ -2,7 +2,12 @@
 //!
 //! This file turns bytes into messages and hands each to the part of the node that it is for. It
 //! decides who is dialled, which of two links to one peer stays, and what a fault costs; what the
-//! messages mean is said elsewhere (`gossip` for `shh`, `dark` for `onion/1`).
+//! messages mean is said elsewhere (`gossip` for `shh`, `onion_wire` for `onion/1`).
+
+pub(super) mod bans;
+pub(super) mod dialer;
+mod discovery;
+pub(super) mod table;
 
 use core::time::Duration;
 use std::net::IpAddr;
@@ -12,9 +17,9 @@ use circuits::directory::Subnet;
 use circuits::ids::{LinkId, RelayKey};
 use circuits::time::{Instant, Now};
 
-use super::connections::{Connection, Dark, Dialing, Purpose, Remote};
+use self::bans::BanScope;
+use self::table::{LinkPurpose, OnionHandshake, PeerConnection, PendingDial, RemotePeer};
 use super::output::Output;
-use super::standing::Blame;
 use super::timers::Timer;
 use super::{Event, Node};
 use crate::endpoint::{Endpoint, PeerAddr};
@@ -26,13 +31,13 @@ use crate::link::{
 impl Node {
     /// Connects to a peer unless that is done or under way. A link that carries cells only, which
     /// the other side may have made, does not do for a peer.
-    pub(super) fn dial(&mut self, peer: PeerAddr, purpose: Purpose) {
+    pub(super) fn dial(&mut self, peer: PeerAddr, purpose: LinkPurpose) {
         let key = peer.key;
         let done = match purpose {
-            Purpose::Peer => {
+            LinkPurpose::Peer => {
                 self.connections.is_peer(key) || self.connections.is_dialing_as_peer(key)
             }
-            Purpose::Cells => {
+            LinkPurpose::Cells => {
                 self.connections.to_key(key).is_some() || self.connections.is_dialing(key)
             }
         };
@@ -44,7 +49,7 @@ impl Node {
     }
 
     pub(super) fn on_dialed(&mut self, now: Now, id: LinkId) {
-        let Some(Dialing { peer, purpose }) = self.connections.end_dial(id) else {
+        let Some(PendingDial { peer, purpose }) = self.connections.end_dial(id) else {
             self.outputs.push_back(Output::Close(id));
             return;
         };
@@ -54,7 +59,7 @@ impl Node {
             Ok(link) => {
                 let subnet = peer.endpoint.subnet();
                 let mut connection =
-                    Connection::new(link, purpose, Some(peer.key), subnet, now.mono);
+                    PeerConnection::new(link, purpose, Some(peer.key), subnet, now.mono);
                 connection.address = Some(peer.endpoint);
                 self.connections.insert(id, connection);
             }
@@ -64,17 +69,17 @@ impl Node {
     }
 
     pub(super) fn on_dial_failed(&mut self, now: Now, id: LinkId) {
-        if let Some(Dialing { peer, .. }) = self.connections.end_dial(id) {
-            self.peering.lost(now.mono, peer.key, &mut self.rng);
+        if let Some(PendingDial { peer, .. }) = self.connections.end_dial(id) {
+            self.dialer.lost(now.mono, peer.key, &mut self.rng);
             self.cells_undeliverable(now, peer.key.id().short());
         }
     }
 
     pub(super) fn on_accepted(&mut self, now: Now, id: LinkId, from: Option<IpAddr>) {
-        let config = self.link_config(Purpose::Peer);
+        let config = self.link_config(LinkPurpose::Peer);
         let link = Link::accept(config, Arc::clone(&self.me.link), now.mono);
         let subnet = from.map_or(Subnet::Onion, Subnet::of);
-        let mut connection = Connection::new(link, Purpose::Peer, None, subnet, now.mono);
+        let mut connection = PeerConnection::new(link, LinkPurpose::Peer, None, subnet, now.mono);
         connection.address = from.map(|ip| Endpoint::Tcp((ip, 0).into()));
         self.connections.insert(id, connection);
     }
@@ -91,7 +96,7 @@ impl Node {
         if let Some(fault) = fault {
             self.counters.link_faults += 1;
             if matches!(fault, LinkFault::Peer(fault) if fault.is_strike()) {
-                self.strike(now, id, Blame::AddressToo);
+                self.strike(now, id, BanScope::KeyAndAddress);
             }
             self.close(now, id);
         }
@@ -108,7 +113,7 @@ impl Node {
         let Some(connection) = self.connections.remove(id) else {
             return;
         };
-        self.note_use(now, id, &connection);
+        self.note_usefulness(now, id, &connection);
         self.gossip.remove_peer(now, id);
         self.mail_link_closed(id);
         self.relays.directory.forget_link(id);
@@ -116,7 +121,7 @@ impl Node {
         // Of two links to one peer, the one that goes takes nothing with it that the other does.
         if let Some(key) = proved.or(connection.dialed) {
             if !self.connections.is_peer(key) {
-                self.peering.lost(now.mono, key, &mut self.rng);
+                self.dialer.lost(now.mono, key, &mut self.rng);
             }
             if self.connections.to_key(key).is_none() {
                 self.cells_undeliverable(now, key.id().short());
@@ -151,14 +156,14 @@ impl Node {
                 .link
                 .poll_timeout()
                 .is_some_and(|due| due <= now.mono);
-            let silent = matches!(connection.dark, Dark::AwaitingStatus(due) if due <= now.mono);
+            let silent = matches!(connection.onion_handshake, OnionHandshake::AwaitingStatus(due) if due <= now.mono);
             if silent {
-                connection.dark = Dark::Off;
+                connection.onion_handshake = OnionHandshake::Off;
                 self.gossip.decide_delivery(id, false);
                 mute.extend(connection.remote.as_ref().map(|remote| remote.short));
             }
             let timed_out = due && connection.link.handle_timeout(now.mono).is_err();
-            if timed_out || (silent && connection.purpose == Purpose::Cells) {
+            if timed_out || (silent && connection.purpose == LinkPurpose::Cells) {
                 over.push(id);
             }
         }
@@ -226,7 +231,7 @@ impl Node {
                     client_id,
                     shared,
                 } => {
-                    self.on_open(now, id, remote, client_id, shared);
+                    self.on_connected(now, id, remote, client_id, shared);
                 }
                 LinkEvent::Message {
                     capability,
@@ -244,7 +249,7 @@ impl Node {
         }
     }
 
-    fn on_open(
+    fn on_connected(
         &mut self,
         now: Now,
         id: LinkId,
@@ -253,24 +258,27 @@ impl Node {
         shared: Vec<Capability>,
     ) {
         let short = key.id().short();
-        let dark = shared.contains(&Capability::ONION_1);
-        let remote = Remote {
+        let speaks_onion = shared.contains(&Capability::ONION_1);
+        let remote = RemotePeer {
             key,
             short,
             client: client.clone(),
             shared,
         };
         let older = self.connections.identify(id, remote);
-        let protocol = self.connections.get(id).and_then(Connection::gossips);
+        let protocol = self
+            .connections
+            .get(id)
+            .and_then(PeerConnection::shh_version);
         if let Some(older) = older {
-            if self.older_stays(older, id, key) {
+            if self.keeps_older_link(older, id, key) {
                 self.connections.prefer(older);
                 self.disconnect(now, id, DisconnectReason::AlreadyConnected);
                 return;
             }
             self.disconnect(now, older, DisconnectReason::AlreadyConnected);
         }
-        if self.is_refused(now, id, key) {
+        if self.is_banned(now, id, key) {
             self.disconnect(now, id, DisconnectReason::UselessPeer);
             return;
         }
@@ -279,14 +287,14 @@ impl Node {
             return;
         }
         if self.connections.is_peer(key) {
-            self.peering.connected(key);
+            self.dialer.connected(key);
         }
-        if dark {
+        if speaks_onion {
             self.open_dark(now, id);
         }
         if let Some(protocol) = protocol {
             let sends = self.gossip.add_peer_as(now, id, protocol, &client);
-            if dark && protocol == ProtocolVersion::V6 {
+            if speaks_onion && protocol == ProtocolVersion::V6 {
                 self.gossip.defer_delivery(id);
             }
             self.queue_shh(sends);
@@ -300,12 +308,12 @@ impl Node {
     /// Of two links to one peer the one that the lower key dialled stays, so that both sides
     /// agree; but a link for gossip is never given up for one that carries cells only, or an older
     /// version.
-    fn older_stays(&self, older: LinkId, younger: LinkId, key: RelayKey) -> bool {
+    fn keeps_older_link(&self, older: LinkId, younger: LinkId, key: RelayKey) -> bool {
         let link = |id| self.connections.get(id);
         let (Some(older), Some(younger)) = (link(older), link(younger)) else {
             return false;
         };
-        let (gossip_older, gossip_younger) = (older.gossips(), younger.gossips());
+        let (gossip_older, gossip_younger) = (older.shh_version(), younger.shh_version());
         if gossip_older != gossip_younger {
             return gossip_older > gossip_younger;
         }
@@ -320,30 +328,33 @@ impl Node {
     pub(super) fn gossip_peers(&self) -> usize {
         self.connections
             .iter()
-            .filter(|(_, link)| link.gossips().is_some())
+            .filter(|(_, link)| link.shh_version().is_some())
             .count()
     }
 
     /// Links that carry envelopes of ours, which are all of `shh/6`.
-    pub(super) fn witnesses(&self) -> usize {
+    pub(super) fn shh6_peers(&self) -> usize {
         let links = self.connections.iter();
         links
-            .filter(|(_, link)| link.gossips() == Some(ProtocolVersion::V6))
+            .filter(|(_, link)| link.shh_version() == Some(ProtocolVersion::V6))
             .count()
     }
 
     pub(super) fn peers_changed(&mut self, now: Now) {
         // Who dialled first is chance between two peers that name each other; what matters is that
         // we chose them.
-        let ours = |link: &Connection| {
-            let wanted = |remote: &Remote| self.peering.wants(remote.key);
-            (link.outbound() && !self.is_found(link)) || link.remote.as_ref().is_some_and(wanted)
+        let ours = |link: &PeerConnection| {
+            let wanted = |remote: &RemotePeer| self.dialer.is_static(remote.key);
+            (link.outbound() && !self.is_discovered(link))
+                || link.remote.as_ref().is_some_and(wanted)
         };
         let successors: Vec<LinkId> = self
             .connections
             .iter()
             .filter(|(_, link)| {
-                ours(link) && link.dark == Dark::Ready && link.speaks(Capability::SHH_6)
+                ours(link)
+                    && link.onion_handshake == OnionHandshake::Ready
+                    && link.speaks(Capability::SHH_6)
             })
             .map(|(id, _)| id)
             .collect();
@@ -354,25 +365,26 @@ impl Node {
             // A relay publishes its descriptor once it has a stem.
             self.timers.hasten(Timer::Epoch, now.mono);
         }
-        let open = self
+        let connected = self
             .connections
             .iter()
-            .filter(|(_, link)| link.is_open())
+            .filter(|(_, link)| link.is_connected())
             .count();
-        self.outputs.push_back(Output::Notify(Event::Peers(open)));
+        self.outputs
+            .push_back(Output::Notify(Event::Peers(connected)));
     }
 
-    fn link_config(&self, purpose: Purpose) -> Arc<LinkConfig> {
+    fn link_config(&self, purpose: LinkPurpose) -> Arc<LinkConfig> {
         Arc::clone(match purpose {
-            Purpose::Peer => &self.me.as_peer,
-            Purpose::Cells => &self.me.as_relay,
+            LinkPurpose::Peer => &self.me.as_peer,
+            LinkPurpose::Cells => &self.me.as_relay,
         })
     }
 
     /// Dials the peers that the user named and that we do not have.
     pub(super) fn redial(&mut self, now: Instant) {
-        for peer in self.peering.due(now) {
-            self.dial(peer, Purpose::Peer);
+        for peer in self.dialer.due(now) {
+            self.dial(peer, LinkPurpose::Peer);
         }
     }
 
@@ -382,7 +394,8 @@ impl Node {
             .connections
             .iter()
             .filter(|(_, link)| {
-                link.purpose == Purpose::Cells && now.mono.since(link.last_cell) > CELL_LINK_IDLE
+                link.purpose == LinkPurpose::Cells
+                    && now.mono.since(link.last_cell) > CELL_LINK_IDLE_TIMEOUT
             })
             .map(|(id, _)| id)
             .collect();
@@ -396,4 +409,4 @@ impl Node {
 pub const CLIENT_ID: &str = concat!("whisht/v", env!("CARGO_PKG_VERSION"));
 
 /// How long a link that was made for a cell is kept warm.
-const CELL_LINK_IDLE: Duration = Duration::from_secs(600);
+const CELL_LINK_IDLE_TIMEOUT: Duration = Duration::from_secs(600);

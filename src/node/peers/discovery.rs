@@ -9,19 +9,19 @@ use std::net::SocketAddr;
 
 use circuits::time::Now;
 
-use super::connections::{Connection, Purpose};
-use super::{Node, Output};
+use crate::node::peers::table::{LinkPurpose, PeerConnection};
+use crate::node::{Node, Output};
 
 impl Node {
     /// A datagram came for discovery. Without discovery nobody asked for one.
-    pub(super) fn on_datagram(&mut self, now: Now, from: SocketAddr, bytes: &[u8]) {
+    pub(in crate::node) fn on_datagram(&mut self, now: Now, from: SocketAddr, bytes: &[u8]) {
         if let Some(discovery) = &mut self.discovery {
             discovery.receive(now, from, bytes);
         }
     }
 
     /// Lets discovery do what is due, and hands its datagrams to the shell.
-    pub(super) fn run_discovery(&mut self, now: Now) {
+    pub(in crate::node) fn run_discovery(&mut self, now: Now) {
         let Some(discovery) = &mut self.discovery else {
             return;
         };
@@ -34,10 +34,10 @@ impl Node {
     }
 
     /// Dials nodes that were found, a few at a time, while there is room for their kind.
-    pub(super) fn dial_found(&mut self, now: Now) {
+    pub(in crate::node) fn dial_discovered(&mut self, now: Now) {
         let most = (self.config.max_peers / 3).max(1);
         let room = most
-            .saturating_sub(self.found_peers())
+            .saturating_sub(self.discovered_peers())
             .min(self.config.max_peers.saturating_sub(self.gossip_peers()));
         let Some(discovery) = &mut self.discovery else {
             return;
@@ -51,29 +51,32 @@ impl Node {
             peer.key != self.me.key
                 && self.connections.to_key(peer.key).is_none()
                 && !self.connections.is_dialing(peer.key)
-                && self.peering.may_try(peer.key, now.mono)
+                && self.dialer.may_dial_discovered(peer.key, now.mono)
         });
-        let chosen: Vec<_> = new.take(room.min(AT_ONCE)).collect();
+        let chosen: Vec<_> = new.take(room.min(MAX_DIALS_PER_ROUND)).collect();
         for peer in chosen {
-            self.peering.try_found(peer.key, now.mono);
-            self.dial(peer, Purpose::Peer);
+            self.dialer.note_discovered_dial(peer.key, now.mono);
+            self.dial(peer, LinkPurpose::Peer);
         }
     }
 
     /// Links to peers that were found, and dials under way to such.
-    pub(super) fn found_peers(&self) -> usize {
+    pub(in crate::node) fn discovered_peers(&self) -> usize {
         let links = self.connections.iter();
-        let links = links.filter(|(_, link)| self.is_found(link));
+        let links = links.filter(|(_, link)| self.is_discovered(link));
         let dials = self.connections.dialing();
-        let dials = dials.filter(|dial| self.peering.is_found(dial.peer.key));
+        let dials = dials.filter(|dial| self.dialer.is_discovered(dial.peer.key));
         links.count().saturating_add(dials.count())
     }
 
     /// Whether a connection exists because discovery named its other end.
-    pub(super) fn is_found(&self, link: &Connection) -> bool {
-        link.purpose == Purpose::Peer && link.dialed.is_some_and(|key| self.peering.is_found(key))
+    pub(in crate::node) fn is_discovered(&self, link: &PeerConnection) -> bool {
+        link.purpose == LinkPurpose::Peer
+            && link
+                .dialed
+                .is_some_and(|key| self.dialer.is_discovered(key))
     }
 }
 
 /// Dials begun in one second.
-const AT_ONCE: usize = 4;
+const MAX_DIALS_PER_ROUND: usize = 4;

@@ -16,9 +16,9 @@ use crate::link::{Capability, Link};
 
 /// All connections, from the dial on.
 #[derive(Default)]
-pub(super) struct Connections {
-    dialing: BTreeMap<LinkId, Dialing>,
-    open: BTreeMap<LinkId, Connection>,
+pub(in crate::node) struct ConnectionTable {
+    dialing: BTreeMap<LinkId, PendingDial>,
+    links: BTreeMap<LinkId, PeerConnection>,
     /// Finished handshakes, by the key that the other side proved.
     by_key: BTreeMap<RelayKey, LinkId>,
     /// The same, by what cells call it.
@@ -28,7 +28,7 @@ pub(super) struct Connections {
 
 /// Why a connection exists.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Purpose {
+pub(in crate::node) enum LinkPurpose {
     /// Gossip, and whatever else both sides speak.
     Peer,
     /// Cells only, dialled because a cell has to go there; offers nothing but `onion/1`.
@@ -37,40 +37,40 @@ pub(super) enum Purpose {
 
 /// A connection that the shell is making.
 #[derive(Clone, Copy)]
-pub(super) struct Dialing {
-    pub(super) peer: PeerAddr,
-    pub(super) purpose: Purpose,
+pub(in crate::node) struct PendingDial {
+    pub(in crate::node) peer: PeerAddr,
+    pub(in crate::node) purpose: LinkPurpose,
 }
 
 /// A connection that stands.
-pub(super) struct Connection {
-    pub(super) link: Link,
-    pub(super) purpose: Purpose,
+pub(in crate::node) struct PeerConnection {
+    pub(in crate::node) link: Link,
+    pub(in crate::node) purpose: LinkPurpose,
     /// Whom we dialled, if we did; the handshake has to prove it.
-    pub(super) dialed: Option<RelayKey>,
-    pub(super) subnet: Subnet,
+    pub(in crate::node) dialed: Option<RelayKey>,
+    pub(in crate::node) subnet: Subnet,
     /// Where it was reached, or came from (then with port 0), if that shows.
-    pub(super) address: Option<Endpoint>,
+    pub(in crate::node) address: Option<Endpoint>,
     /// What the other side proved to be; `None` until the handshake is over.
-    pub(super) remote: Option<Remote>,
-    pub(super) dark: Dark,
+    pub(in crate::node) remote: Option<RemotePeer>,
+    pub(in crate::node) onion_handshake: OnionHandshake,
     /// Bytes given to the shell and not yet to the operating system.
-    pub(super) in_flight: usize,
+    pub(in crate::node) in_flight: usize,
     /// When a cell last went either way.
-    pub(super) last_cell: Instant,
+    pub(in crate::node) last_cell: Instant,
 }
 
 /// The other side, as its handshake showed it.
-pub(super) struct Remote {
-    pub(super) key: RelayKey,
-    pub(super) short: ShortId,
-    pub(super) client: String,
-    pub(super) shared: Vec<Capability>,
+pub(in crate::node) struct RemotePeer {
+    pub(in crate::node) key: RelayKey,
+    pub(in crate::node) short: ShortId,
+    pub(in crate::node) client: String,
+    pub(in crate::node) shared: Vec<Capability>,
 }
 
 /// How far `onion/1` is on a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Dark {
+pub(in crate::node) enum OnionHandshake {
     /// Not spoken here, or the other side belongs to another network.
     Off,
     /// Our status is out, theirs is due by this instant.
@@ -79,62 +79,63 @@ pub(super) enum Dark {
     Ready,
 }
 
-impl Connections {
+impl ConnectionTable {
     /// A number never used before.
-    pub(super) fn new_id(&mut self) -> LinkId {
+    pub(in crate::node) fn new_id(&mut self) -> LinkId {
         self.last = self.last.saturating_add(1);
         LinkId(self.last)
     }
 
-    pub(super) fn begin_dial(&mut self, peer: PeerAddr, purpose: Purpose) -> LinkId {
+    pub(in crate::node) fn begin_dial(&mut self, peer: PeerAddr, purpose: LinkPurpose) -> LinkId {
         let id = self.new_id();
-        self.dialing.insert(id, Dialing { peer, purpose });
+        self.dialing.insert(id, PendingDial { peer, purpose });
         id
     }
 
-    pub(super) fn end_dial(&mut self, id: LinkId) -> Option<Dialing> {
+    pub(in crate::node) fn end_dial(&mut self, id: LinkId) -> Option<PendingDial> {
         self.dialing.remove(&id)
     }
 
     /// Dials that the shell has not answered yet.
-    pub(super) fn dialing(&self) -> impl Iterator<Item = &Dialing> {
+    pub(in crate::node) fn dialing(&self) -> impl Iterator<Item = &PendingDial> {
         self.dialing.values()
     }
 
     /// Whether a link to this peer is being made: dialled, or not through its handshake.
-    pub(super) fn is_dialing(&self, key: RelayKey) -> bool {
-        self.makes(key, |_| true)
+    pub(in crate::node) fn is_dialing(&self, key: RelayKey) -> bool {
+        self.is_pending(key, |_| true)
     }
 
     /// The same of a link that is to be more than one for cells.
-    pub(super) fn is_dialing_as_peer(&self, key: RelayKey) -> bool {
-        self.makes(key, |purpose| purpose == Purpose::Peer)
+    pub(in crate::node) fn is_dialing_as_peer(&self, key: RelayKey) -> bool {
+        self.is_pending(key, |purpose| purpose == LinkPurpose::Peer)
     }
 
-    fn makes(&self, key: RelayKey, suits: impl Fn(Purpose) -> bool) -> bool {
-        let dialed = |dialing: &Dialing| dialing.peer.key == key && suits(dialing.purpose);
-        let shaking =
-            |link: &Connection| link.dialed == Some(key) && !link.is_open() && suits(link.purpose);
-        self.dialing.values().any(dialed) || self.open.values().any(shaking)
+    fn is_pending(&self, key: RelayKey, suits: impl Fn(LinkPurpose) -> bool) -> bool {
+        let dialed = |dialing: &PendingDial| dialing.peer.key == key && suits(dialing.purpose);
+        let handshaking = |link: &PeerConnection| {
+            link.dialed == Some(key) && !link.is_connected() && suits(link.purpose)
+        };
+        self.dialing.values().any(dialed) || self.links.values().any(handshaking)
     }
 
     /// Whether there is a link to this peer that is more than one for cells: it carries gossip, or
     /// would if the other side spoke any.
-    pub(super) fn is_peer(&self, key: RelayKey) -> bool {
+    pub(in crate::node) fn is_peer(&self, key: RelayKey) -> bool {
         let link = self.to_key(key).and_then(|id| self.get(id));
         link.is_some_and(|link| {
-            let ours = link.outbound() && link.purpose == Purpose::Peer && link.is_open();
-            ours || link.gossips().is_some()
+            let ours = link.outbound() && link.purpose == LinkPurpose::Peer && link.is_connected();
+            ours || link.shh_version().is_some()
         })
     }
 
-    pub(super) fn insert(&mut self, id: LinkId, connection: Connection) {
-        self.open.insert(id, connection);
+    pub(in crate::node) fn insert(&mut self, id: LinkId, connection: PeerConnection) {
+        self.links.insert(id, connection);
     }
 
     /// Notes who is at the other end. Gives the link that the same key already had, if any.
-    pub(super) fn identify(&mut self, id: LinkId, remote: Remote) -> Option<LinkId> {
-        let connection = self.open.get_mut(&id)?;
+    pub(in crate::node) fn identify(&mut self, id: LinkId, remote: RemotePeer) -> Option<LinkId> {
+        let connection = self.links.get_mut(&id)?;
         let (key, short) = (remote.key, remote.short);
         connection.remote = Some(remote);
         self.by_relay.insert(short, id);
@@ -142,9 +143,9 @@ impl Connections {
     }
 
     /// Makes `id` the link to its key again, after a younger one lost to it.
-    pub(super) fn prefer(&mut self, id: LinkId) {
+    pub(in crate::node) fn prefer(&mut self, id: LinkId) {
         if let Some(remote) = self
-            .open
+            .links
             .get(&id)
             .and_then(|connection| connection.remote.as_ref())
         {
@@ -153,8 +154,8 @@ impl Connections {
         }
     }
 
-    pub(super) fn remove(&mut self, id: LinkId) -> Option<Connection> {
-        let connection = self.open.remove(&id)?;
+    pub(in crate::node) fn remove(&mut self, id: LinkId) -> Option<PeerConnection> {
+        let connection = self.links.remove(&id)?;
         if let Some(remote) = &connection.remote {
             if self.by_key.get(&remote.key) == Some(&id) {
                 self.by_key.remove(&remote.key);
@@ -166,32 +167,34 @@ impl Connections {
         Some(connection)
     }
 
-    pub(super) fn get(&self, id: LinkId) -> Option<&Connection> {
-        self.open.get(&id)
+    pub(in crate::node) fn get(&self, id: LinkId) -> Option<&PeerConnection> {
+        self.links.get(&id)
     }
 
-    pub(super) fn get_mut(&mut self, id: LinkId) -> Option<&mut Connection> {
-        self.open.get_mut(&id)
+    pub(in crate::node) fn get_mut(&mut self, id: LinkId) -> Option<&mut PeerConnection> {
+        self.links.get_mut(&id)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (LinkId, &Connection)> {
-        self.open.iter().map(|(id, connection)| (*id, connection))
+    pub(in crate::node) fn iter(&self) -> impl Iterator<Item = (LinkId, &PeerConnection)> {
+        self.links.iter().map(|(id, connection)| (*id, connection))
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (LinkId, &mut Connection)> {
-        self.open
+    pub(in crate::node) fn iter_mut(
+        &mut self,
+    ) -> impl Iterator<Item = (LinkId, &mut PeerConnection)> {
+        self.links
             .iter_mut()
             .map(|(id, connection)| (*id, connection))
     }
 
     /// When a link wants to be called, or a status is overdue.
-    pub(super) fn next_due(&self) -> Option<Instant> {
-        let links = self.open.values();
+    pub(in crate::node) fn next_due(&self) -> Option<Instant> {
+        let links = self.links.values();
         links
             .flat_map(|connection| {
-                let status = match connection.dark {
-                    Dark::AwaitingStatus(due) => Some(due),
-                    Dark::Off | Dark::Ready => None,
+                let status = match connection.onion_handshake {
+                    OnionHandshake::AwaitingStatus(due) => Some(due),
+                    OnionHandshake::Off | OnionHandshake::Ready => None,
                 };
                 [connection.link.poll_timeout(), status]
             })
@@ -199,35 +202,35 @@ impl Connections {
             .min()
     }
 
-    pub(super) fn to_key(&self, key: RelayKey) -> Option<LinkId> {
+    pub(in crate::node) fn to_key(&self, key: RelayKey) -> Option<LinkId> {
         self.by_key.get(&key).copied()
     }
 
     /// The link over which a relay takes cells, if there is one.
-    pub(super) fn to_relay(&self, relay: ShortId) -> Option<LinkId> {
+    pub(in crate::node) fn to_relay(&self, relay: ShortId) -> Option<LinkId> {
         let id = *self.by_relay.get(&relay)?;
-        self.open
+        self.links
             .get(&id)
-            .filter(|connection| connection.dark == Dark::Ready)
+            .filter(|connection| connection.onion_handshake == OnionHandshake::Ready)
             .map(|_| id)
     }
 
     /// Whether a relay is a neighbour that takes no cells and will not.
-    pub(super) fn refuses_cells(&self, relay: ShortId) -> bool {
-        let link = self.by_relay.get(&relay).and_then(|id| self.open.get(id));
-        link.is_some_and(|link| link.dark == Dark::Off)
+    pub(in crate::node) fn refuses_cells(&self, relay: ShortId) -> bool {
+        let link = self.by_relay.get(&relay).and_then(|id| self.links.get(id));
+        link.is_some_and(|link| link.onion_handshake == OnionHandshake::Off)
     }
 
     /// What cells call the other end of a link.
-    pub(super) fn relay_at(&self, id: LinkId) -> Option<ShortId> {
-        Some(self.open.get(&id)?.remote.as_ref()?.short)
+    pub(in crate::node) fn relay_at(&self, id: LinkId) -> Option<ShortId> {
+        Some(self.links.get(&id)?.remote.as_ref()?.short)
     }
 }
 
-impl Connection {
-    pub(super) const fn new(
+impl PeerConnection {
+    pub(in crate::node) const fn new(
         link: Link,
-        purpose: Purpose,
+        purpose: LinkPurpose,
         dialed: Option<RelayKey>,
         subnet: Subnet,
         now: Instant,
@@ -239,26 +242,26 @@ impl Connection {
             subnet,
             address: None,
             remote: None,
-            dark: Dark::Off,
+            onion_handshake: OnionHandshake::Off,
             in_flight: 0,
             last_cell: now,
         }
     }
 
     /// Whether we dialled it.
-    pub(super) const fn outbound(&self) -> bool {
+    pub(in crate::node) const fn outbound(&self) -> bool {
         self.dialed.is_some()
     }
 
     /// Whether both sides speak this capability.
-    pub(super) fn speaks(&self, capability: Capability) -> bool {
+    pub(in crate::node) fn speaks(&self, capability: Capability) -> bool {
         self.remote
             .as_ref()
             .is_some_and(|remote| remote.shared.contains(&capability))
     }
 
     /// The version of Whisper that both sides speak, if any.
-    pub(super) fn gossips(&self) -> Option<ProtocolVersion> {
+    pub(in crate::node) fn shh_version(&self) -> Option<ProtocolVersion> {
         if self.speaks(Capability::SHH_6) {
             return Some(ProtocolVersion::V6);
         }
@@ -267,12 +270,12 @@ impl Connection {
     }
 
     /// Whether the handshake is over.
-    pub(super) fn is_open(&self) -> bool {
+    pub(in crate::node) fn is_connected(&self) -> bool {
         self.remote.is_some()
     }
 
     /// How many more bytes the shell may be given now.
-    pub(super) fn window(&self) -> usize {
+    pub(in crate::node) fn window(&self) -> usize {
         WINDOW.saturating_sub(self.in_flight)
     }
 }

@@ -1,6 +1,6 @@
 //! Who is not let in for a while: strangers that broke the protocol.
 //!
-//! A strike is noted against a key for what came under that key's own authentication and cannot
+//! A strike is record_strike against a key for what came under that key's own authentication and cannot
 //! have been put into its mouth by others: packets that cannot be read, work that was never done.
 //! Untimely envelopes are no strike, since anybody can date one so that an honest neighbour passes
 //! it on (docs/decisions/0003). The first strike keeps a key out for a minute, each further one for
@@ -19,69 +19,69 @@ use std::net::IpAddr;
 use circuits::ids::{LinkId, RelayKey};
 use circuits::time::{Instant, Now};
 
-use super::Node;
-use super::connections::Connection;
 use crate::endpoint::Endpoint;
 use crate::link::DisconnectReason;
+use crate::node::Node;
+use crate::node::peers::table::PeerConnection;
 
 /// All strikes, bounded in number.
 #[derive(Debug, Default)]
-pub(super) struct Standings {
-    keys: BTreeMap<RelayKey, Standing>,
-    addresses: BTreeMap<IpAddr, Standing>,
+pub(in crate::node) struct BanList {
+    keys: BTreeMap<RelayKey, BanRecord>,
+    addresses: BTreeMap<IpAddr, BanRecord>,
     /// Keys that were of use, by when that was.
     useful: BTreeMap<RelayKey, Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Standing {
+struct BanRecord {
     strikes: u32,
     last: Instant,
     until: Instant,
 }
 
-impl Standings {
+impl BanList {
     /// A peer broke the protocol. `address` is where it came from, if it dialled us and the address
     /// means something. Gives when it may come back.
-    pub(super) fn strike(
+    pub(in crate::node) fn strike(
         &mut self,
         now: Instant,
         key: RelayKey,
         address: Option<IpAddr>,
     ) -> Instant {
         self.useful.remove(&key);
-        if let Some(address) = address.filter(|address| tells_apart(*address)) {
-            let standing = noted(&mut self.addresses, now, address);
-            if standing.strikes >= ADDRESS_STRIKES {
-                standing.until = now.after(ADDRESS_BAN);
+        if let Some(address) = address.filter(|address| identifies_host(*address)) {
+            let record = record_strike(&mut self.addresses, now, address);
+            if record.strikes >= ADDRESS_STRIKES {
+                record.until = now.after(ADDRESS_BAN);
             }
         }
-        let standing = noted(&mut self.keys, now, key);
-        let doublings = standing.strikes.saturating_sub(1).min(MOST_DOUBLINGS);
-        let ban = KEY_BAN.saturating_mul(1 << doublings).min(LONGEST_KEY_BAN);
-        standing.until = now.after(ban);
-        standing.until
+        let record = record_strike(&mut self.keys, now, key);
+        let doublings = record.strikes.saturating_sub(1).min(MAX_DOUBLINGS);
+        let ban = KEY_BAN.saturating_mul(1 << doublings).min(MAX_KEY_BAN);
+        record.until = now.after(ban);
+        record.until
     }
 
     /// A peer leaves that was of use: its key is let in even from an address that is refused.
-    pub(super) fn was_useful(&mut self, now: Instant, key: RelayKey) {
+    pub(in crate::node) fn was_useful(&mut self, now: Instant, key: RelayKey) {
         make_room(&mut self.useful, |since| *since);
         self.useful.insert(key, now);
     }
 
     /// Until when a peer is refused, if it is. An invited one is refused by its key alone.
-    pub(super) fn refused_until(
+    pub(in crate::node) fn banned_until(
         &self,
         now: Instant,
         key: RelayKey,
         address: Option<IpAddr>,
         invited: bool,
     ) -> Option<Instant> {
-        let by_key = self.keys.get(&key).map(|standing| standing.until);
+        let by_key = self.keys.get(&key).map(|record| record.until);
         let by_address = address
             .filter(|_| !invited && !self.useful.contains_key(&key))
             .and_then(|address| self.addresses.get(&address))
-            .map(|standing| standing.until);
+            .map(|record| record.until);
         [by_key, by_address]
             .into_iter()
             .flatten()
@@ -90,70 +90,72 @@ impl Standings {
     }
 
     /// Keys and addresses that are refused now.
-    pub(super) fn refused(&self, now: Instant) -> usize {
+    pub(in crate::node) fn banned(&self, now: Instant) -> usize {
         let keys = self.keys.values();
         let all = keys.chain(self.addresses.values());
-        all.filter(|standing| now < standing.until).count()
+        all.filter(|record| now < record.until).count()
     }
 }
 
 /// Who answers for a strike.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Blame {
+pub(in crate::node) enum BanScope {
     /// The key.
-    KeyAlone,
+    Key,
     /// The key, and the address that it came from.
-    AddressToo,
+    KeyAndAddress,
 }
 
 impl Node {
     /// The peer on this link broke the protocol; its link is about to end.
-    pub(super) fn strike(&mut self, now: Now, id: LinkId, blame: Blame) {
+    pub(in crate::node) fn strike(&mut self, now: Now, id: LinkId, scope: BanScope) {
         let Some(connection) = self.connections.get(id) else {
             return;
         };
         let Some(key) = connection.remote.as_ref().map(|remote| remote.key) else {
             return;
         };
-        let address = source(connection).filter(|_| blame == Blame::AddressToo);
-        let until = self.standings.strike(now.mono, key, address);
-        self.peering
-            .put_off(key, until.min(now.mono.after(LONGEST_PUT_OFF)));
+        let address = remote_ip(connection).filter(|_| scope == BanScope::KeyAndAddress);
+        let until = self.bans.strike(now.mono, key, address);
+        self.dialer
+            .backoff_until(key, until.min(now.mono.after(MAX_BACKOFF)));
     }
 
     /// Whether a peer whose handshake is over is not let in for now. Whom we dialled is.
-    pub(super) fn is_refused(&self, now: Now, id: LinkId, key: RelayKey) -> bool {
+    pub(in crate::node) fn is_banned(&self, now: Now, id: LinkId, key: RelayKey) -> bool {
         let Some(connection) = self.connections.get(id) else {
             return false;
         };
-        let invited = self.peering.wants(key) || self.peering.always_admits(key);
+        let invited = self.dialer.is_static(key) || self.dialer.always_admits(key);
         let until = || {
-            let address = source(connection);
-            self.standings
-                .refused_until(now.mono, key, address, invited)
+            let address = remote_ip(connection);
+            self.bans.banned_until(now.mono, key, address, invited)
         };
         !connection.outbound() && until().is_some()
     }
 
     /// Whether there is a place for a gossip peer. Whom we dialled or always admit gets one whoever
     /// is there; for anybody else a stranger that brought only trouble makes room.
-    pub(super) fn has_room_for(&mut self, now: Now, id: LinkId, key: RelayKey) -> bool {
-        let dialled = self.connections.get(id).is_some_and(Connection::outbound);
-        if dialled || self.peering.always_admits(key) {
+    pub(in crate::node) fn has_room_for(&mut self, now: Now, id: LinkId, key: RelayKey) -> bool {
+        let dialled = self
+            .connections
+            .get(id)
+            .is_some_and(PeerConnection::outbound);
+        if dialled || self.dialer.always_admits(key) {
             return true;
         }
         if self.gossip_peers() <= self.config.max_peers {
             return true;
         }
-        let stranger = |link: &Connection| {
+        let unlisted = |link: &PeerConnection| {
             let key = link.remote.as_ref().map(|remote| remote.key);
-            let named = |key| self.peering.wants(key) || self.peering.always_admits(key);
+            let named = |key| self.dialer.is_static(key) || self.dialer.always_admits(key);
             !link.outbound() && !key.is_some_and(named)
         };
         let worst = self
             .connections
             .iter()
-            .filter(|(_, link)| stranger(link))
+            .filter(|(_, link)| unlisted(link))
             .filter_map(|(id, _)| Some((self.gossip.peer_score(id)?, id)))
             .min()
             .filter(|(rating, _)| *rating < 0);
@@ -164,19 +166,24 @@ impl Node {
     }
 
     /// A peer goes: remembers whether it was of use.
-    pub(super) fn note_use(&mut self, now: Now, id: LinkId, connection: &Connection) {
+    pub(in crate::node) fn note_usefulness(
+        &mut self,
+        now: Now,
+        id: LinkId,
+        connection: &PeerConnection,
+    ) {
         let useful = self
             .gossip
             .peer_score(id)
-            .is_some_and(|rating| rating >= USEFUL);
+            .is_some_and(|rating| rating >= MIN_USEFUL_RATING);
         if let Some(remote) = connection.remote.as_ref().filter(|_| useful) {
-            self.standings.was_useful(now.mono, remote.key);
+            self.bans.was_useful(now.mono, remote.key);
         }
     }
 }
 
 /// The address that a peer came from; nothing if we dialled it, or if its address does not show.
-fn source(connection: &Connection) -> Option<IpAddr> {
+fn remote_ip(connection: &PeerConnection) -> Option<IpAddr> {
     match connection.address? {
         Endpoint::Tcp(address) if !connection.outbound() => Some(address.ip()),
         _ => None,
@@ -184,25 +191,29 @@ fn source(connection: &Connection) -> Option<IpAddr> {
 }
 
 /// Notes one more strike, and forgives those that are long past.
-fn noted<K: Ord + Copy>(table: &mut BTreeMap<K, Standing>, now: Instant, name: K) -> &mut Standing {
+fn record_strike<K: Ord + Copy>(
+    table: &mut BTreeMap<K, BanRecord>,
+    now: Instant,
+    name: K,
+) -> &mut BanRecord {
     if !table.contains_key(&name) {
-        make_room(table, |standing| standing.last);
+        make_room(table, |record| record.last);
     }
-    let standing = table.entry(name).or_insert(Standing {
+    let record = table.entry(name).or_insert(BanRecord {
         strikes: 0,
         last: now,
         until: now,
     });
-    let forgiven = now.since(standing.last).as_secs() / FORGIVEN_AFTER.as_secs();
+    let forgiven = now.since(record.last).as_secs() / STRIKE_DECAY_INTERVAL.as_secs();
     let forgiven = u32::try_from(forgiven).unwrap_or(u32::MAX);
-    standing.strikes = standing.strikes.saturating_sub(forgiven).saturating_add(1);
-    standing.last = now;
-    standing
+    record.strikes = record.strikes.saturating_sub(forgiven).saturating_add(1);
+    record.last = now;
+    record
 }
 
 /// Takes the entry out that is longest untouched, if the table is full.
 fn make_room<K: Ord + Copy, V>(table: &mut BTreeMap<K, V>, touched: impl Fn(&V) -> Instant) {
-    if table.len() < MOST {
+    if table.len() < MAX_ENTRIES {
         return;
     }
     let oldest = table.iter().min_by_key(|(_, entry)| touched(entry));
@@ -212,7 +223,7 @@ fn make_room<K: Ord + Copy, V>(table: &mut BTreeMap<K, V>, touched: impl Fn(&V) 
 }
 
 /// Whether an address tells who is there: not one that everybody has, or a network of its own has.
-fn tells_apart(address: IpAddr) -> bool {
+fn identifies_host(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(ip) => {
             !(ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_unspecified())
@@ -229,21 +240,21 @@ fn tells_apart(address: IpAddr) -> bool {
 /// How long a key is refused at its first strike.
 const KEY_BAN: Duration = Duration::from_secs(60);
 /// And at the most.
-const LONGEST_KEY_BAN: Duration = Duration::from_secs(6 * 3600);
+const MAX_KEY_BAN: Duration = Duration::from_secs(6 * 3600);
 /// So many doublings exceed that.
-const MOST_DOUBLINGS: u32 = 9;
+const MAX_DOUBLINGS: u32 = 9;
 /// After how long a strike is taken back.
-const FORGIVEN_AFTER: Duration = Duration::from_secs(3600);
+const STRIKE_DECAY_INTERVAL: Duration = Duration::from_secs(3600);
 /// Strikes within about an hour for which an address is refused.
 const ADDRESS_STRIKES: u32 = 8;
 /// For how long.
 const ADDRESS_BAN: Duration = Duration::from_secs(600);
 /// How long a peer that the user named is not dialled after a strike, at the most.
-const LONGEST_PUT_OFF: Duration = Duration::from_secs(600);
+const MAX_BACKOFF: Duration = Duration::from_secs(600);
 /// The rating from which on a peer was of use.
-const USEFUL: i8 = 20;
+const MIN_USEFUL_RATING: i8 = 20;
 /// Entries in each table.
-const MOST: usize = 4_096;
+const MAX_ENTRIES: usize = 4_096;
 
 #[cfg(test)]
 mod tests {
@@ -264,62 +275,62 @@ mod tests {
 
     #[test]
     fn each_strike_keeps_a_key_out_for_twice_as_long_up_to_six_hours() {
-        let mut standings = Standings::default();
+        let mut bans = BanList::default();
         let mut now = START;
         for ban in [1, 2, 4, 8, 16, 32, 64, 128, 256, 360, 360] {
-            let until = standings.strike(now, key(1), None);
+            let until = bans.strike(now, key(1), None);
             assert_eq!(until.since(now), mins(ban));
             assert_eq!(
-                standings.refused_until(now, key(1), None, true),
+                bans.banned_until(now, key(1), None, true),
                 Some(until),
                 "an invitation does not help"
             );
-            assert_eq!(standings.refused_until(until, key(1), None, false), None);
+            assert_eq!(bans.banned_until(until, key(1), None, false), None);
             // Struck again at once: nothing was forgiven.
             now = now.after(Duration::from_secs(1));
         }
-        assert_eq!(standings.refused_until(now, key(2), None, false), None);
+        assert_eq!(bans.banned_until(now, key(2), None, false), None);
     }
 
     #[test]
     fn an_hour_takes_a_strike_back() {
-        let mut standings = Standings::default();
+        let mut bans = BanList::default();
         for _ in 0..4 {
-            standings.strike(START, key(1), None);
+            bans.strike(START, key(1), None);
         }
         let later = START.after(mins(180));
-        let until = standings.strike(later, key(1), None);
+        let until = bans.strike(later, key(1), None);
         assert_eq!(until.since(later), mins(2), "the second, as it were");
     }
 
     #[test]
-    fn the_eighth_key_that_is_struck_closes_its_address_to_strangers_alone() {
-        let mut standings = Standings::default();
+    fn eighth_banned_key_bans_its_address_for_unlisted_peers() {
+        let mut bans = BanList::default();
         let (home, friend) = (Some(HOME.into()), key(900));
-        standings.was_useful(START, friend);
+        bans.was_useful(START, friend);
         for number in 0..7 {
-            standings.strike(START, key(number), home);
+            bans.strike(START, key(number), home);
         }
-        let refused = |standings: &Standings, key, address, invited| {
-            let until = standings.refused_until(START, key, address, invited);
+        let banned = |bans: &BanList, key, address, invited| {
+            let until = bans.banned_until(START, key, address, invited);
             until.map(|until| until.since(START))
         };
-        assert_eq!(refused(&standings, key(100), home, false), None);
-        standings.strike(START, key(7), home);
-        assert_eq!(refused(&standings, key(100), home, false), Some(mins(10)));
-        assert_eq!(refused(&standings, key(100), home, true), None);
-        assert_eq!(refused(&standings, friend, home, false), None);
-        let neighbour = Some([203, 0, 113, 8].into());
-        assert_eq!(refused(&standings, key(100), neighbour, false), None);
-        assert_eq!(refused(&standings, key(100), None, false), None);
+        assert_eq!(banned(&bans, key(100), home, false), None);
+        bans.strike(START, key(7), home);
+        assert_eq!(banned(&bans, key(100), home, false), Some(mins(10)));
+        assert_eq!(banned(&bans, key(100), home, true), None);
+        assert_eq!(banned(&bans, friend, home, false), None);
+        let other_address = Some([203, 0, 113, 8].into());
+        assert_eq!(banned(&bans, key(100), other_address, false), None);
+        assert_eq!(banned(&bans, key(100), None, false), None);
         // Who abuses its good name has it no more.
-        standings.strike(START, friend, None);
-        assert!(refused(&standings, friend, home, false).is_some());
+        bans.strike(START, friend, None);
+        assert!(banned(&bans, friend, home, false).is_some());
     }
 
     #[test]
     fn addresses_that_many_share_by_nature_are_never_refused() {
-        let mut standings = Standings::default();
+        let mut bans = BanList::default();
         for address in [
             "127.0.0.1",
             "10.1.2.3",
@@ -330,10 +341,10 @@ mod tests {
         ] {
             let address: IpAddr = address.parse().unwrap();
             for number in 0..100 {
-                standings.strike(START, key(number), Some(address));
+                bans.strike(START, key(number), Some(address));
             }
             assert_eq!(
-                standings.refused_until(START, key(500), Some(address), false),
+                bans.banned_until(START, key(500), Some(address), false),
                 None,
                 "{address}"
             );
@@ -342,16 +353,16 @@ mod tests {
 
     #[test]
     fn a_flood_of_struck_keys_takes_no_more_than_its_room() {
-        let mut standings = Standings::default();
+        let mut bans = BanList::default();
         for number in 0..5_000_u16 {
             let now = START.after(Duration::from_millis(u64::from(number)));
             let [high, low] = number.to_be_bytes();
-            standings.strike(now, key(number), Some([8, 8, high, low].into()));
-            standings.was_useful(now, key(number));
+            bans.strike(now, key(number), Some([8, 8, high, low].into()));
+            bans.was_useful(now, key(number));
         }
-        assert_eq!(standings.keys.len(), MOST);
-        assert_eq!(standings.addresses.len(), MOST);
-        assert_eq!(standings.useful.len(), MOST);
-        assert!(standings.keys.contains_key(&key(4_999)) && !standings.keys.contains_key(&key(0)));
+        assert_eq!(bans.keys.len(), MAX_ENTRIES);
+        assert_eq!(bans.addresses.len(), MAX_ENTRIES);
+        assert_eq!(bans.useful.len(), MAX_ENTRIES);
+        assert!(bans.keys.contains_key(&key(4_999)) && !bans.keys.contains_key(&key(0)));
     }
 }

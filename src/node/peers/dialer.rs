@@ -1,0 +1,307 @@
+//! Which peers we want to be connected to, and when to try again.
+//!
+//! Waits for peers that the user named double from one second to a minute, those for peers that
+//! discovery found from five minutes to half a day; each has a random part, so that nodes that lost
+//! the same peer do not come back in step.
+
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+
+use circuits::ids::RelayKey;
+use circuits::time::Instant;
+use rand_core::Rng;
+
+use crate::endpoint::PeerAddr;
+
+/// The peers that the user named, and those that were found and tried.
+pub(in crate::node) struct Dialer {
+    static_peers: BTreeMap<RelayKey, StaticPeer>,
+    discovered: BTreeMap<RelayKey, DiscoveredPeer>,
+    /// Peers that come in whoever is there already.
+    always_admitted: BTreeSet<RelayKey>,
+}
+
+struct StaticPeer {
+    peer: PeerAddr,
+    /// `None` while connected or being dialled.
+    next_try: Option<Instant>,
+    wait: Duration,
+    /// It broke the protocol: not before this.
+    backoff_until: Instant,
+}
+
+/// A peer that discovery found, and what came of it.
+struct DiscoveredPeer {
+    /// Not before then.
+    next_try: Instant,
+    wait: Duration,
+    /// It broke the protocol: not before this.
+    backoff_until: Instant,
+    /// Being dialled, or connected.
+    busy: bool,
+}
+
+impl Dialer {
+    pub(in crate::node) fn new<'a>(
+        peers: impl IntoIterator<Item = &'a PeerAddr>,
+        now: Instant,
+    ) -> Self {
+        let mut dialer = Self {
+            static_peers: BTreeMap::new(),
+            discovered: BTreeMap::new(),
+            always_admitted: BTreeSet::new(),
+        };
+        for peer in peers {
+            dialer.add(*peer, now);
+        }
+        dialer
+    }
+
+    /// Wants one more peer. A second address for the same key replaces the first.
+    pub(in crate::node) fn add(&mut self, peer: PeerAddr, now: Instant) {
+        self.static_peers.insert(
+            peer.key,
+            StaticPeer {
+                peer,
+                next_try: Some(now),
+                wait: MIN_REDIAL_DELAY,
+                backoff_until: now,
+            },
+        );
+    }
+
+    /// Wants a peer no more; a link to it is not touched.
+    pub(in crate::node) fn remove(&mut self, key: RelayKey) {
+        self.static_peers.remove(&key);
+    }
+
+    /// Lets a peer in however many there are, or no longer. Beyond [`MAX_ALWAYS_ADMITTED`] nobody more is.
+    pub(in crate::node) fn always_admit(&mut self, key: RelayKey, always: bool) {
+        if !always {
+            self.always_admitted.remove(&key);
+        } else if self.always_admitted.len() < MAX_ALWAYS_ADMITTED {
+            self.always_admitted.insert(key);
+        }
+    }
+
+    /// Whether a peer comes in however many there are.
+    pub(in crate::node) fn always_admits(&self, key: RelayKey) -> bool {
+        self.always_admitted.contains(&key)
+    }
+
+    /// Whether the user named this peer.
+    pub(in crate::node) fn is_static(&self, key: RelayKey) -> bool {
+        self.static_peers.contains_key(&key)
+    }
+
+    /// Whether a node that was found may be dialled: it is none that the user named, and the last
+    /// try was long enough ago.
+    pub(in crate::node) fn may_dial_discovered(&self, key: RelayKey, now: Instant) -> bool {
+        let tried = self.discovered.get(&key);
+        !self.is_static(key) && tried.is_none_or(|entry| !entry.busy && entry.next_try <= now)
+    }
+
+    /// A node that was found is dialled.
+    pub(in crate::node) fn note_discovered_dial(&mut self, key: RelayKey, now: Instant) {
+        if self.discovered.len() >= MAX_DISCOVERED && !self.discovered.contains_key(&key) {
+            let idle = self.discovered.iter().filter(|(_, entry)| !entry.busy);
+            let oldest = idle.min_by_key(|(_, entry)| entry.next_try);
+            if let Some(key) = oldest.map(|(key, _)| *key) {
+                self.discovered.remove(&key);
+            }
+        }
+        let new = || DiscoveredPeer {
+            next_try: now,
+            wait: MIN_DISCOVERED_DELAY,
+            backoff_until: Instant::ZERO,
+            busy: true,
+        };
+        self.discovered.entry(key).or_insert_with(new).busy = true;
+    }
+
+    /// Whether a peer is one that was found, and not one that the user named.
+    pub(in crate::node) fn is_discovered(&self, key: RelayKey) -> bool {
+        !self.is_static(key) && self.discovered.get(&key).is_some_and(|entry| entry.busy)
+    }
+
+    /// Peers to be dialled now.
+    pub(in crate::node) fn due(&mut self, now: Instant) -> Vec<PeerAddr> {
+        let due = |entry: &&mut StaticPeer| entry.next_try.is_some_and(|next| next <= now);
+        self.static_peers
+            .values_mut()
+            .filter(due)
+            .map(|entry| {
+                entry.next_try = None;
+                entry.peer
+            })
+            .collect()
+    }
+
+    pub(in crate::node) fn connected(&mut self, key: RelayKey) {
+        if let Some(entry) = self.static_peers.get_mut(&key) {
+            entry.next_try = None;
+            entry.wait = MIN_REDIAL_DELAY;
+        }
+        if let Some(entry) = self.discovered.get_mut(&key) {
+            entry.wait = MIN_DISCOVERED_DELAY;
+        }
+    }
+
+    /// A peer broke the protocol: it is not dialled again before this.
+    pub(in crate::node) fn backoff_until(&mut self, key: RelayKey, until: Instant) {
+        if let Some(entry) = self.static_peers.get_mut(&key) {
+            entry.backoff_until = entry.backoff_until.max(until);
+        }
+        if let Some(entry) = self.discovered.get_mut(&key) {
+            entry.backoff_until = entry.backoff_until.max(until);
+        }
+    }
+
+    /// Tries every peer that waits to be tried again at once: what kept us from them is over.
+    pub(in crate::node) fn hasten(&mut self, now: Instant) {
+        for entry in self.static_peers.values_mut() {
+            if entry.next_try.is_some() {
+                entry.next_try = Some(now);
+                entry.wait = MIN_REDIAL_DELAY;
+            }
+        }
+    }
+
+    /// A dial failed or a link was lost: waits, then tries again.
+    pub(in crate::node) fn lost(&mut self, now: Instant, key: RelayKey, rng: &mut impl Rng) {
+        let mut after = |wait: Duration| {
+            let jitter = u64::try_from(wait.as_micros()).unwrap_or(u64::MAX).max(1);
+            let extra = Duration::from_micros(rng.next_u64() % jitter);
+            now.after(wait.saturating_add(extra))
+        };
+        if let Some(entry) = self.static_peers.get_mut(&key) {
+            entry.next_try = Some(after(entry.wait).max(entry.backoff_until));
+            entry.wait = entry.wait.saturating_mul(2).min(MAX_REDIAL_DELAY);
+        }
+        if let Some(entry) = self.discovered.get_mut(&key) {
+            entry.next_try = after(entry.wait).max(entry.backoff_until);
+            entry.wait = entry.wait.saturating_mul(2).min(MAX_DISCOVERED_DELAY);
+            entry.busy = false;
+        }
+    }
+}
+
+const MIN_REDIAL_DELAY: Duration = Duration::from_secs(1);
+const MAX_REDIAL_DELAY: Duration = Duration::from_secs(60);
+const MIN_DISCOVERED_DELAY: Duration = Duration::from_secs(300);
+const MAX_DISCOVERED_DELAY: Duration = Duration::from_secs(12 * 3600);
+
+/// Nodes that were found and are remembered to have been tried.
+const MAX_DISCOVERED: usize = 1024;
+
+/// Peers that are let in however many there are.
+const MAX_ALWAYS_ADMITTED: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+
+    use super::*;
+    use crate::endpoint::Endpoint;
+
+    fn peer() -> PeerAddr {
+        let addr: SocketAddr = "127.0.0.1:1".parse().unwrap();
+        PeerAddr {
+            key: RelayKey([1; 64]),
+            endpoint: Endpoint::Tcp(addr),
+        }
+    }
+
+    #[test]
+    fn a_peer_is_dialled_once_until_it_is_lost() {
+        let mut rng = ChaCha20Rng::from_seed([0; 32]);
+        let mut dialer = Dialer::new(&[peer()], Instant::ZERO);
+        assert_eq!(dialer.due(Instant::ZERO).len(), 1);
+        let later = Instant::from_micros(10_000_000);
+        assert!(dialer.due(later).is_empty());
+        dialer.lost(later, peer().key, &mut rng);
+        assert!(dialer.due(later).is_empty());
+        assert_eq!(dialer.due(later.after(Duration::from_secs(2))).len(), 1);
+    }
+
+    #[test]
+    fn backed_off_peer_is_not_dialled_early() {
+        let mut rng = ChaCha20Rng::from_seed([0; 32]);
+        let mut dialer = Dialer::new(&[peer()], Instant::ZERO);
+        assert_eq!(dialer.due(Instant::ZERO).len(), 1);
+        let until = Instant::ZERO.after(MAX_REDIAL_DELAY * 9);
+        dialer.backoff_until(peer().key, until);
+        dialer.lost(Instant::ZERO, peer().key, &mut rng);
+        assert!(
+            dialer
+                .due(Instant::ZERO.after(MAX_REDIAL_DELAY * 8))
+                .is_empty()
+        );
+        assert_eq!(dialer.due(until).len(), 1);
+    }
+
+    #[test]
+    fn discovered_peer_backoff_doubles_up_to_the_maximum() {
+        let mut rng = ChaCha20Rng::from_seed([0; 32]);
+        let mut dialer = Dialer::new([], Instant::ZERO);
+        let key = peer().key;
+        let mut now = Instant::ZERO;
+        for round in 0..20 {
+            assert!(dialer.may_dial_discovered(key, now));
+            dialer.note_discovered_dial(key, now);
+            assert!(dialer.is_discovered(key) && !dialer.may_dial_discovered(key, now));
+            dialer.lost(now, key, &mut rng);
+            assert!(!dialer.is_discovered(key));
+            let least = MIN_DISCOVERED_DELAY * 2_u32.pow(round.min(7));
+            assert!(
+                !dialer.may_dial_discovered(key, now.after(least.min(MAX_DISCOVERED_DELAY) / 2))
+            );
+            now = now.after(MAX_DISCOVERED_DELAY * 2);
+        }
+        // One that was a peer, and went, is tried again soon.
+        dialer.note_discovered_dial(key, now);
+        dialer.connected(key);
+        dialer.lost(now, key, &mut rng);
+        assert!(dialer.may_dial_discovered(key, now.after(MIN_DISCOVERED_DELAY * 2)));
+    }
+
+    #[test]
+    fn static_peer_is_not_a_discovered_peer() {
+        let mut dialer = Dialer::new([], Instant::ZERO);
+        dialer.note_discovered_dial(peer().key, Instant::ZERO);
+        dialer.add(peer(), Instant::ZERO);
+        assert!(
+            !dialer.is_discovered(peer().key)
+                && !dialer.may_dial_discovered(peer().key, Instant::ZERO)
+        );
+    }
+
+    #[test]
+    fn discovered_peers_are_bounded() {
+        let mut dialer = Dialer::new([], Instant::ZERO);
+        let mut rng = ChaCha20Rng::from_seed([0; 32]);
+        for number in 0..5_000_u16 {
+            let mut key = [0; 64];
+            key[..2].copy_from_slice(&number.to_be_bytes());
+            dialer.note_discovered_dial(RelayKey(key), Instant::ZERO);
+            dialer.lost(Instant::ZERO, RelayKey(key), &mut rng);
+        }
+        assert_eq!(dialer.discovered.len(), MAX_DISCOVERED);
+    }
+
+    #[test]
+    fn waits_grow_to_a_minute_and_no_further() {
+        let mut rng = ChaCha20Rng::from_seed([0; 32]);
+        let mut dialer = Dialer::new(&[peer()], Instant::ZERO);
+        for _ in 0..20 {
+            dialer.lost(Instant::ZERO, peer().key, &mut rng);
+        }
+        assert_eq!(
+            dialer.due(Instant::ZERO.after(MAX_REDIAL_DELAY * 2)).len(),
+            1
+        );
+    }
+}
