@@ -12,29 +12,26 @@
 //! posts of `shh_*` clients), `report` (what users ask for).
 
 mod command;
+mod commands;
 mod config;
 mod dark;
-mod dispatch;
-mod echo;
 mod event;
-mod held;
 mod inbox;
 mod input;
 mod listing;
 mod mail;
 mod onion;
-mod outbox;
 mod output;
 mod p2p;
 mod peers;
 mod public;
 mod relays;
-mod report;
 mod sealing;
+mod send;
 mod stem;
 mod store;
 mod timers;
-mod view;
+mod views;
 mod whisper;
 mod wishes;
 mod work;
@@ -53,11 +50,11 @@ use self::inbox::Inbox;
 use self::listing::Listing;
 use self::mail::{Mail, Serving};
 use self::onion::Onion;
-use self::outbox::Outbox;
 use self::peers::bans::BanList;
 use self::peers::dialer::Dialer;
 use self::peers::table::ConnectionTable;
 use self::relays::Relays;
+use self::send::queue::Outbox;
 use self::stem::StemDuty;
 use self::store::{After, Durable};
 use self::timers::{Timer, Timers};
@@ -79,7 +76,7 @@ pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, Name, Stage, Tr
 pub use input::{CommandId, Input, Reach, StoreId};
 pub use output::{Output, Record};
 pub use peers::CLIENT_ID;
-pub use view::{
+pub use views::{
     EstimateView, FetchView, IdentityView, LevelView, MailView, MessageView, NodeView,
     OutgoingView, PeerView, RelayView, StatusView,
 };
@@ -284,7 +281,7 @@ impl Node {
             Input::Closed(link) => self.on_closed(now, link),
             Input::Datagram(from, bytes) => self.on_datagram(now, from, bytes),
             Input::Stored(id) => self.on_stored(now, id),
-            Input::Working(job, tried) => self.on_working(job, tried),
+            Input::Working(job, tried) => self.on_progress(job, tried),
             Input::HashRate(rate) => self.hash_rate = (rate > 0.0).then_some(rate),
             Input::Archived(word) => self.on_archived(now, word),
             Input::Worked(job, done) => self.on_worked(now, job, done),
@@ -310,7 +307,7 @@ impl Node {
                     self.redial(now.mono);
                     self.dial_discovered(now);
                 }
-                Timer::Resume => self.resume_held(now),
+                Timer::Resume => self.resume_queued(now),
             }
         }
         self.run_link_timeouts(now);
@@ -358,7 +355,7 @@ impl Node {
             Some(Done::Sealed(Ok(nonce))) if self.seals_request(job) => {
                 self.on_request_sealed(now, nonce);
             }
-            Some(Done::Sealed(nonce)) => self.on_sealed(now, job, nonce),
+            Some(Done::Sealed(nonce)) => self.on_nonce(now, job, nonce),
             Some(Done::Ticket(ticket)) => self.on_ticket(now, job, ticket),
             None => self.on_post_stopped(job),
         }

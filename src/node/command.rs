@@ -8,7 +8,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::event::MessageId;
-use super::view::{
+use super::views::{
     FetchView, IdentityView, MessageView, NodeView, OutgoingView, PeerView, RelayView, StatusView,
 };
 use super::whisper::{ShhCommand, ShhError, ShhReply};
@@ -199,7 +199,7 @@ pub enum Reply {
     /// How the node is.
     Status(Box<StatusView>),
     /// What a message would cost.
-    Estimate(super::view::EstimateView),
+    Estimate(super::views::EstimateView),
     /// What came of a `shh_*` call, errors in go-ethereum's words among it.
     #[serde(skip)]
     Shh(Result<ShhReply, ShhError>),

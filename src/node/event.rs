@@ -5,7 +5,7 @@ use std::sync::Arc;
 use circuits::ids::ShortId;
 use serde::Serialize;
 
-use super::view::MessageView;
+use super::views::MessageView;
 use crate::subscriptions::{FilterId, FilteredMessage};
 
 /// Numbers the messages a user sends, upwards from 1, for as long as the node runs.

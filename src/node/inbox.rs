@@ -13,7 +13,7 @@ use circuits::time::Now;
 
 use super::command::{Identity, Outline, Refusal};
 use super::timers::Timer;
-use super::view::{IdentityView, MessageView};
+use super::views::{IdentityView, MessageView};
 use super::{Event, Node, Output, hex};
 use crate::envelope::{Envelope, EnvelopeHash, Topic};
 use crate::message::{ClientPublic, ClientSecret, SymKey};

@@ -161,6 +161,6 @@ impl Node {
     pub(super) fn expire_pool(&mut self, now: Now) {
         let expired = self.pool.expire(now.unix);
         self.gossip.forget(&expired);
-        self.watch_open_messages();
+        self.confirm_gossiped_messages();
     }
 }

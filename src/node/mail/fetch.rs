@@ -12,7 +12,7 @@ use super::super::command::{FetchRequest, MailSource, Refusal};
 use super::super::event::{Event, FetchEnd, FetchId, FetchStage};
 use super::super::output::Output;
 use super::super::peers::table::LinkPurpose;
-use super::super::view::FetchView;
+use super::super::views::FetchView;
 use super::super::work::{Job, JobId};
 use super::super::{Node, hex};
 use crate::endpoint::PeerAddr;

@@ -13,7 +13,7 @@ use circuits::ids::LinkId;
 use circuits::time::Now;
 
 use super::super::output::Output;
-use super::super::view::MailView;
+use super::super::views::MailView;
 use super::Node;
 use crate::envelope::{Envelope, ProtocolVersion};
 use crate::gossip::OutboundPacket;

@@ -164,8 +164,7 @@ impl Node {
         if level.rules().insertion == Insertion::Gossip {
             return Ok(Way::Gossip);
         }
-        self.level_available(now, level)
-            .map_err(ShhError::Refused)?;
+        self.check_level(now, level).map_err(ShhError::Refused)?;
         Ok(Way::Hidden(level))
     }
 
@@ -299,9 +298,8 @@ impl Node {
                 self.pool_envelope(now, envelope, pow, not_expired, None);
             }
             Way::Hidden(level) => {
-                self.level_available(now, level)
-                    .map_err(ShhError::Refused)?;
-                self.send_sealed(now, level, envelope)
+                self.check_level(now, level).map_err(ShhError::Refused)?;
+                self.send_envelope(now, level, envelope)
                     .map_err(ShhError::Refused)?;
             }
         }

@@ -7,24 +7,24 @@
 //! its hash cannot be made anew, and is left to its fate.
 //!
 //! Once the way is open, peers and the directory need a moment to come back. What its level still
-//! cannot send after [`PATIENCE`] is given up, with the reason.
+//! cannot send after [`RESUME_TIMEOUT`] is given up, with the reason.
 
 use core::time::Duration;
 
 use circuits::level::{Insertion, Level};
 use circuits::time::Now;
 
-use super::Node;
-use super::command::{Refusal, SendRequest};
-use super::event::{MessageId, Stage};
-use super::input::Reach;
-use super::outbox::{Outgoing, State};
-use super::output::Output;
-use super::timers::Timer;
+use crate::node::Node;
+use crate::node::command::{Refusal, SendRequest};
+use crate::node::event::{MessageId, Stage};
+use crate::node::input::Reach;
+use crate::node::output::Output;
+use crate::node::send::queue::{QueuedMessage, SendState};
+use crate::node::timers::Timer;
 
 impl Node {
     /// The way out has opened or shut. Once it is open, peers are tried at once.
-    pub(super) fn on_reach(&mut self, now: Now, reach: Reach) {
+    pub(in crate::node) fn on_reach(&mut self, now: Now, reach: Reach) {
         if self.reach == reach {
             return;
         }
@@ -33,90 +33,90 @@ impl Node {
                 self.dialer.hasten(now.mono);
                 self.timers.hasten(Timer::Resume, now.mono);
             }
-            Reach::Shut(reason) => self.hold_all(reason),
+            Reach::Shut(reason) => self.queue_hidden(reason),
         }
         self.reach_changed = now.mono;
         self.reach = reach;
     }
 
     /// Takes on a message that cannot leave yet.
-    pub(super) fn hold_new(
+    pub(in crate::node) fn queue_new(
         &mut self,
         now: Now,
         level: Level,
         request: SendRequest,
-    ) -> Result<Outgoing, Refusal> {
+    ) -> Result<QueuedMessage, Refusal> {
         // What could never be sent is refused at once.
         self.compose(now, &request)?;
         let reason = match &self.reach {
             Reach::Shut(reason) => reason.clone(),
             Reach::Open => String::new(),
         };
-        Ok(Outgoing {
+        Ok(QueuedMessage {
             level,
             request: Some(request),
             attempt: 1,
             stage: Stage::Waiting { reason },
-            state: State::Held,
+            state: SendState::Queued,
             watch: None,
         })
     }
 
     /// Keeps a message of ours whose envelope can go nowhere; whether the way is shut at all.
-    pub(super) fn hold(&mut self, id: MessageId) -> bool {
+    pub(in crate::node) fn queue_if_offline(&mut self, id: MessageId) -> bool {
         let Reach::Shut(reason) = &self.reach else {
             return false;
         };
         let reason = reason.clone();
-        if let Some(outgoing) = self.outbox.messages.get_mut(&id) {
-            outgoing.state = State::Held;
+        if let Some(message) = self.outbox.messages.get_mut(&id) {
+            message.state = SendState::Queued;
         }
-        self.stage(id, Stage::Waiting { reason });
+        self.set_stage(id, Stage::Waiting { reason });
         true
     }
 
     /// Keeps every message that may have lost a piece.
-    fn hold_all(&mut self, reason: &str) {
-        let affected = |outgoing: &Outgoing| {
-            outgoing.request.is_some()
-                && outgoing.level.rules().insertion != Insertion::Gossip
+    fn queue_hidden(&mut self, reason: &str) {
+        let affected = |message: &QueuedMessage| {
+            message.request.is_some()
+                && message.level.rules().insertion != Insertion::Gossip
                 && matches!(
-                    outgoing.state,
-                    State::Ticket(..) | State::Emitting(_) | State::Watching
+                    message.state,
+                    SendState::Ticket(..) | SendState::Emitting(_) | SendState::Confirming
                 )
         };
         let messages = self.outbox.messages.iter_mut();
-        let mut held = Vec::new();
-        for (id, outgoing) in messages.filter(|(_, outgoing)| affected(outgoing)) {
-            if let State::Ticket(job, _) = &outgoing.state {
+        let mut queued = Vec::new();
+        for (id, message) in messages.filter(|(_, message)| affected(message)) {
+            if let SendState::Ticket(job, _) = &message.state {
                 self.outputs.push_back(Output::CancelWork(*job));
             }
-            outgoing.state = State::Held;
-            held.push(*id);
+            message.state = SendState::Queued;
+            queued.push(*id);
         }
-        for id in held {
+        for id in queued {
             let reason = reason.to_owned();
-            self.stage(id, Stage::Waiting { reason });
+            self.set_stage(id, Stage::Waiting { reason });
         }
     }
 
     /// Sends what was kept, as far as that is possible again.
-    pub(super) fn resume_held(&mut self, now: Now) {
-        let held = |outgoing: &Outgoing| matches!(outgoing.state, State::Held);
+    pub(in crate::node) fn resume_queued(&mut self, now: Now) {
+        let queued = |message: &QueuedMessage| matches!(message.state, SendState::Queued);
         let messages = self.outbox.messages.iter();
         let waiting: Vec<_> = messages
-            .filter(|(_, outgoing)| held(outgoing))
-            .map(|(id, outgoing)| (*id, outgoing.level, outgoing.attempt))
+            .filter(|(_, message)| queued(message))
+            .map(|(id, message)| (*id, message.level, message.attempt))
             .collect();
         if waiting.is_empty() || self.reach != Reach::Open {
             return self.timers.rest(Timer::Resume);
         }
-        let patient = now.mono.since(self.reach_changed) < PATIENCE;
+        let patient = now.mono.since(self.reach_changed) < RESUME_TIMEOUT;
         for (id, level, attempt) in waiting {
-            match self.level_available(now, level) {
+            match self.check_level(now, level) {
                 Ok(()) => {
-                    if let Some(outgoing) = self.outbox.messages.get_mut(&id) {
-                        outgoing.watch = None;
+                    if let Some(message) = self.outbox.messages.get_mut(&id) {
+                        message.watch = None;
                     }
                     self.retry(now, id, attempt);
                 }
@@ -128,4 +128,4 @@ impl Node {
 }
 
 /// How long peers and the directory may take to come back once links can be had again.
-const PATIENCE: Duration = Duration::from_secs(600);
+const RESUME_TIMEOUT: Duration = Duration::from_secs(600);

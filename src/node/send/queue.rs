@@ -2,7 +2,7 @@
 //!
 //! Every attempt is a new envelope: the one before may be in the hands of a rendezvous that keeps
 //! it (spec 6). Nothing is ever asked of the network; a message counts as delivered when its
-//! envelope comes back by gossip from at least [`WITNESSES`] peers. A level that cannot be kept is
+//! envelope comes back by gossip from at least [`MIN_WITNESSES`] peers. A level that cannot be kept is
 //! refused before anything leaves, and is never lowered.
 
 use core::time::Duration;
@@ -18,102 +18,102 @@ use circuits::path::PathPlan;
 use circuits::time::Instant;
 use rand_chacha::ChaCha20Rng;
 
-use super::command::SendRequest;
-use super::event::{MessageId, Stage};
-use super::work::JobId;
 use crate::envelope::{Envelope, EnvelopeHash, UnminedEnvelope};
+use crate::node::command::SendRequest;
+use crate::node::event::{MessageId, Stage};
+use crate::node::work::JobId;
 
 /// All messages of this run that are not forgotten yet.
 #[derive(Default)]
-pub(super) struct Outbox {
-    pub(super) messages: BTreeMap<MessageId, Outgoing>,
+pub(in crate::node) struct Outbox {
+    pub(in crate::node) messages: BTreeMap<MessageId, QueuedMessage>,
     last: u64,
 }
 
 /// One message.
-pub(super) struct Outgoing {
-    pub(super) level: Level,
+pub(in crate::node) struct QueuedMessage {
+    pub(in crate::node) level: Level,
     /// What it is made of, if it can be made again.
-    pub(super) request: Option<SendRequest>,
-    pub(super) attempt: u32,
-    pub(super) stage: Stage,
-    pub(super) state: State,
+    pub(in crate::node) request: Option<SendRequest>,
+    pub(in crate::node) attempt: u32,
+    pub(in crate::node) stage: Stage,
+    pub(in crate::node) state: SendState,
     /// The envelope of this attempt and when to give it up; set once it has left.
-    pub(super) watch: Option<Watch>,
+    pub(in crate::node) watch: Option<EchoWatch>,
 }
 
 /// What a message waits for.
-pub(super) enum State {
+pub(in crate::node) enum SendState {
     /// Its nonce.
-    Sealing(JobId, UnminedEnvelope),
+    Mining(JobId, UnminedEnvelope),
     /// A ticket for its rendezvous.
-    Ticket(JobId, Box<Addressed>),
+    Ticket(JobId, Box<PlannedEnvelope>),
     /// The next moment at which a cell may leave.
-    Emitting(Emission),
+    Emitting(CellEmission),
     /// A way out of this machine.
-    Held,
+    Queued,
     /// The echo.
-    Watching,
+    Confirming,
     /// Nothing.
     Ended,
 }
 
 /// An envelope with a way to go.
-pub(super) struct Addressed {
-    pub(super) envelope: Envelope,
-    pub(super) epoch: Epoch,
-    pub(super) plan: PathPlan,
-    pub(super) class: Class,
-    pub(super) cookie: Cookie,
+pub(in crate::node) struct PlannedEnvelope {
+    pub(in crate::node) envelope: Envelope,
+    pub(in crate::node) epoch: Epoch,
+    pub(in crate::node) plan: PathPlan,
+    pub(in crate::node) class: Class,
+    pub(in crate::node) cookie: Cookie,
 }
 
 /// Pieces on their way to the guard, each lane at its own pace.
-pub(super) struct Emission {
-    pub(super) guard: ShortId,
+pub(in crate::node) struct CellEmission {
+    pub(in crate::node) guard: ShortId,
     /// Whose onion keys all layers use.
-    pub(super) epoch: Epoch,
+    pub(in crate::node) epoch: Epoch,
     /// Mean wait at each relay.
-    pub(super) delay: Duration,
+    pub(in crate::node) delay: Duration,
     /// Wait at the rendezvous, the same for all pieces.
-    pub(super) hold: HopDelay,
+    pub(in crate::node) hold: HopDelay,
     /// Mean time between two pieces of one lane.
-    pub(super) gap: Duration,
-    pub(super) lanes: Vec<LaneQueue>,
-    pub(super) sent: usize,
-    pub(super) total: usize,
+    pub(in crate::node) gap: Duration,
+    pub(in crate::node) lanes: Vec<LaneQueue>,
+    pub(in crate::node) sent: usize,
+    pub(in crate::node) total: usize,
 }
 
 /// What is left to send on one lane.
-pub(super) struct LaneQueue {
+pub(in crate::node) struct LaneQueue {
     /// Guard, middles, rendezvous.
-    pub(super) hops: Vec<Hop>,
-    pub(super) shards: VecDeque<Shard>,
-    pub(super) next: Instant,
+    pub(in crate::node) hops: Vec<Hop>,
+    pub(in crate::node) shards: VecDeque<Shard>,
+    pub(in crate::node) next: Instant,
 }
 
 /// An envelope that is out there.
 #[derive(Clone, Copy)]
-pub(super) struct Watch {
-    pub(super) hash: EnvelopeHash,
+pub(in crate::node) struct EchoWatch {
+    pub(in crate::node) hash: EnvelopeHash,
     /// The first relay of its lanes, if it has any.
-    pub(super) guard: Option<ShortId>,
+    pub(in crate::node) guard: Option<ShortId>,
     /// When to try again; `None` while cells are still leaving.
-    pub(super) deadline: Option<Instant>,
+    pub(in crate::node) deadline: Option<Instant>,
     /// Peers that brought it, as last reported.
-    pub(super) witnesses: usize,
+    pub(in crate::node) witnesses: usize,
 }
 
 impl Outbox {
-    pub(super) fn add(&mut self, outgoing: Outgoing) -> MessageId {
+    pub(in crate::node) fn add(&mut self, message: QueuedMessage) -> MessageId {
         self.last = self.last.saturating_add(1);
         let id = MessageId(self.last);
-        self.messages.insert(id, outgoing);
-        while self.messages.len() > REMEMBERED {
-            let ended = |outgoing: &Outgoing| matches!(outgoing.state, State::Ended);
+        self.messages.insert(id, message);
+        while self.messages.len() > MAX_REMEMBERED {
+            let ended = |message: &QueuedMessage| matches!(message.state, SendState::Ended);
             let Some(oldest) = self
                 .messages
                 .iter()
-                .find(|(_, outgoing)| ended(outgoing))
+                .find(|(_, message)| ended(message))
                 .map(|(id, _)| *id)
             else {
                 break;
@@ -124,37 +124,43 @@ impl Outbox {
     }
 
     /// Messages that have not come to an end.
-    pub(super) fn on_their_way(&self) -> usize {
+    pub(in crate::node) fn in_flight(&self) -> usize {
         self.messages
             .values()
-            .filter(|outgoing| !matches!(outgoing.state, State::Ended))
+            .filter(|message| !matches!(message.state, SendState::Ended))
             .count()
     }
 
     /// When the next cell may leave, or a message is given up.
-    pub(super) fn next_due(&self) -> Option<Instant> {
-        self.messages.values().filter_map(Outgoing::next_due).min()
+    pub(in crate::node) fn next_due(&self) -> Option<Instant> {
+        self.messages
+            .values()
+            .filter_map(QueuedMessage::next_due)
+            .min()
     }
 }
 
-impl Outgoing {
-    pub(super) fn next_due(&self) -> Option<Instant> {
+impl QueuedMessage {
+    pub(in crate::node) fn next_due(&self) -> Option<Instant> {
         match &self.state {
-            State::Emitting(emission) => emission
+            SendState::Emitting(emission) => emission
                 .lanes
                 .iter()
                 .filter(|lane| !lane.shards.is_empty())
                 .map(|lane| lane.next)
                 .min(),
-            State::Watching => self.watch.and_then(|watch| watch.deadline),
-            State::Sealing(..) | State::Ticket(..) | State::Held | State::Ended => None,
+            SendState::Confirming => self.watch.and_then(|watch| watch.deadline),
+            SendState::Mining(..)
+            | SendState::Ticket(..)
+            | SendState::Queued
+            | SendState::Ended => None,
         }
     }
 }
 
-impl Emission {
+impl CellEmission {
     /// The pieces whose time has come, each with its way.
-    pub(super) fn pop_due(
+    pub(in crate::node) fn pop_due(
         &mut self,
         rng: &mut ChaCha20Rng,
         now: Instant,
@@ -176,19 +182,19 @@ impl Emission {
 
 impl LaneQueue {
     /// Relays before the rendezvous.
-    pub(super) const fn relays(&self) -> usize {
+    pub(in crate::node) const fn relays(&self) -> usize {
         self.hops.len().saturating_sub(1)
     }
 }
 
 /// Peers that must bring an envelope back: the guard alone could be lying (anonymity 3.10).
-pub(super) const WITNESSES: usize = 2;
+pub(in crate::node) const MIN_WITNESSES: usize = 2;
 
 /// Envelopes made for one message at the most.
-pub(super) const ATTEMPTS: u32 = 3;
+pub(in crate::node) const MAX_ATTEMPTS: u32 = 3;
 
 /// Messages on their way at once.
-pub(super) const MOST_ON_THEIR_WAY: usize = 64;
+pub(in crate::node) const MAX_IN_FLIGHT: usize = 64;
 
 /// Messages kept for `whisht outbox`, ended ones included.
-const REMEMBERED: usize = 256;
+const MAX_REMEMBERED: usize = 256;

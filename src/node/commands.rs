@@ -2,7 +2,7 @@
 //!
 //! Answers are made from what the node has now; nothing here changes what it does, but for the
 //! commands that say so (adding a peer or an identity, sending, cancelling, stopping). What clients of
-//! `shh_*` ask is answered in `whisper`.
+//! `shh_*` ask is answered in `shh_api`.
 
 use circuits::dispersal::Class;
 use circuits::ids::{Profile, RelayKey};
@@ -11,10 +11,10 @@ use circuits::time::Now;
 
 use super::command::{Command, Recipient, Refusal, RefusalKind, Reply, SendRequest};
 use super::input::{CommandId, Reach};
-use super::outbox::{State, WITNESSES};
 use super::p2p::no_such_peer;
 use super::peers::CLIENT_ID;
-use super::view::{
+use super::send::queue::{MIN_WITNESSES, SendState};
+use super::views::{
     EstimateView, LevelView, NodeView, OutgoingView, PeerView, RelayView, StatusView,
 };
 use super::{Node, Output, hex};
@@ -191,7 +191,7 @@ impl Node {
     }
 
     /// Whether a message could be sent at a level now.
-    pub(super) fn level_available(&mut self, now: Now, level: Level) -> Result<(), Refusal> {
+    pub(super) fn check_level(&mut self, now: Now, level: Level) -> Result<(), Refusal> {
         let rules = level.rules();
         if let EmissionSchedule::Stream { .. } = rules.emission {
             return Err(Refusal::policy(
@@ -209,10 +209,10 @@ impl Node {
         }
         if rules.insertion == Insertion::HeldStem {
             let peers = self.shh6_peers();
-            if peers < WITNESSES {
+            if peers < MIN_WITNESSES {
                 return Err(Refusal::policy(
                     format!(
-                        "level `{level}` needs {WITNESSES} gossip peers to see the echo, not {peers}"
+                        "level `{level}` needs {MIN_WITNESSES} gossip peers to see the echo, not {peers}"
                     ),
                     "add peers with --peer or in the configuration file",
                 ));
@@ -229,7 +229,7 @@ impl Node {
 
     fn estimate(&mut self, now: Now, request: &SendRequest) -> Result<EstimateView, Refusal> {
         let level = request.level.unwrap_or(self.config.level);
-        self.level_available(now, level)?;
+        self.check_level(now, level)?;
         let (draft, job) = self.compose(now, request)?;
         let envelope_bytes = draft.size.len();
         let rules = level.rules();
@@ -400,7 +400,7 @@ impl Node {
             cells_forwarded: self.counters.cells_forwarded,
             cells_dropped: self.counters.cells_dropped,
             rebuilt: self.counters.rebuilt,
-            outgoing: self.outbox.on_their_way(),
+            outgoing: self.outbox.in_flight(),
             discovery: self.discovery.as_ref().map(Discovery::known),
             found_peers: links()
                 .filter(|link| link.is_connected() && self.is_discovered(link))
@@ -431,7 +431,7 @@ impl Node {
         ]
         .into_iter()
         .map(|level| {
-            let missing = self.level_available(now, level).err();
+            let missing = self.check_level(now, level).err();
             LevelView {
                 level,
                 missing: missing.map(|refusal| refusal.cause),
@@ -446,7 +446,7 @@ impl Node {
             self.disconnect(now, link, DisconnectReason::Quitting);
         }
         for outgoing in self.outbox.messages.values() {
-            if let State::Sealing(job, _) | State::Ticket(job, _) = &outgoing.state {
+            if let SendState::Mining(job, _) | SendState::Ticket(job, _) = &outgoing.state {
                 self.outputs.push_back(Output::CancelWork(*job));
             }
         }

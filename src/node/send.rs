@@ -2,7 +2,11 @@
 //!
 //! The order of things: refuse what cannot be done as asked; compose and seal; choose lanes; earn
 //! a ticket; cut the envelope into pieces; let the pieces leave one by one, each in a cell of its
-//! own; wait for the echo. `outbox` holds the messages themselves.
+//! own; wait for the echo. `queue` holds the messages themselves.
+
+mod confirm;
+mod offline;
+pub(super) mod queue;
 
 use core::time::Duration;
 
@@ -17,10 +21,12 @@ use circuits::rendezvous::{TicketBits, TicketSearch};
 use circuits::time::{Instant, Now};
 use rand_core::Rng;
 
+use self::queue::{
+    CellEmission, EchoWatch, LaneQueue, MAX_IN_FLIGHT, PlannedEnvelope, QueuedMessage, SendState,
+};
 use super::command::{Refusal, SendRequest};
 use super::event::{Event, MessageId, Name, Stage, Trace};
 use super::input::Reach;
-use super::outbox::{Addressed, Emission, LaneQueue, MOST_ON_THEIR_WAY, Outgoing, State, Watch};
 use super::work::{Job, JobId};
 use super::{Node, Output, hex};
 use crate::envelope::{Envelope, EnvelopeHash};
@@ -31,16 +37,16 @@ impl Node {
     /// Takes on a message, or says why not. Nothing is sent if it is refused.
     pub(super) fn send(&mut self, now: Now, request: SendRequest) -> Result<MessageId, Refusal> {
         let level = request.level.unwrap_or(self.config.level);
-        let shut = self.reach != Reach::Open;
-        if !shut {
-            self.level_available(now, level)?;
+        let offline = self.reach != Reach::Open;
+        if !offline {
+            self.check_level(now, level)?;
         }
-        self.room_for_one()?;
-        let outgoing = match shut {
-            true => self.hold_new(now, level, request)?,
+        self.check_room()?;
+        let message = match offline {
+            true => self.queue_new(now, level, request)?,
             false => {
                 let (state, stage) = self.begin_attempt(now, &request, 1)?;
-                Outgoing {
+                QueuedMessage {
                     level,
                     request: Some(request),
                     attempt: 1,
@@ -50,8 +56,8 @@ impl Node {
                 }
             }
         };
-        let stage = outgoing.stage.clone();
-        let id = self.outbox.add(outgoing);
+        let stage = message.stage.clone();
+        let id = self.outbox.add(message);
         self.outputs
             .push_back(Output::Notify(Event::Outgoing(id, stage)));
         Ok(id)
@@ -63,7 +69,7 @@ impl Node {
         now: Now,
         request: &SendRequest,
         attempt: u32,
-    ) -> Result<(State, Stage), Refusal> {
+    ) -> Result<(SendState, Stage), Refusal> {
         let (draft, job) = self.compose(now, request)?;
         let stage = Stage::Sealing {
             attempt,
@@ -73,7 +79,7 @@ impl Node {
         };
         let search = job.search(&mut self.rng);
         let id = self.start(Job::Seal(Box::new(search)));
-        Ok((State::Sealing(id, draft.unmined), stage))
+        Ok((SendState::Mining(id, draft.unmined), stage))
     }
 
     /// How long a search takes on average, if this machine's rate is known.
@@ -82,23 +88,23 @@ impl Node {
     }
 
     /// The search for the nonce of one of our envelopes goes on.
-    pub(super) fn on_working(&mut self, job: JobId, tried: u64) {
-        let found = self.outbox.messages.iter().find_map(|(id, outgoing)| {
-            match (&outgoing.state, &outgoing.stage) {
+    pub(super) fn on_progress(&mut self, job: JobId, tried: u64) {
+        let found = self.outbox.messages.iter().find_map(|(id, message)| {
+            match (&message.state, &message.stage) {
                 (
-                    State::Sealing(sealing, _),
+                    SendState::Mining(mining, _),
                     Stage::Sealing {
                         expected_hashes, ..
                     }
                     | Stage::Searching {
                         expected_hashes, ..
                     },
-                ) if *sealing == job => Some((*id, *expected_hashes)),
+                ) if *mining == job => Some((*id, *expected_hashes)),
                 _ => None,
             }
         });
         if let Some((id, expected_hashes)) = found {
-            self.stage(
+            self.set_stage(
                 id,
                 Stage::Searching {
                     tried,
@@ -109,7 +115,7 @@ impl Node {
     }
 
     /// The search for the nonce of one of our envelopes is over.
-    pub(super) fn on_sealed(&mut self, now: Now, job: JobId, nonce: Result<u64, OutOfTime>) {
+    pub(super) fn on_nonce(&mut self, now: Now, job: JobId, nonce: Result<u64, OutOfTime>) {
         if self.on_post_sealed(now, job, nonce) {
             return;
         }
@@ -121,75 +127,70 @@ impl Node {
             .outbox
             .messages
             .iter()
-            .find_map(|(id, outgoing)| match &outgoing.state {
-                State::Sealing(sealing, unmined) if *sealing == job => {
-                    Some((*id, unmined.with_nonce(nonce), outgoing.level))
+            .find_map(|(id, message)| match &message.state {
+                SendState::Mining(mining, unmined) if *mining == job => {
+                    Some((*id, unmined.with_nonce(nonce), message.level))
                 }
                 _ => None,
             });
         let Some((id, envelope, level)) = found else {
             return;
         };
-        self.stage(id, sealed(&envelope));
-        if level.rules().insertion != Insertion::Gossip && self.hold(id) {
+        self.set_stage(id, sealed(&envelope));
+        if level.rules().insertion != Insertion::Gossip && self.queue_if_offline(id) {
             return;
         }
-        self.insert(now, id, level, envelope);
+        self.start_insertion(now, id, level, envelope);
     }
 
     /// Takes on an envelope that is sealed already, or says why not. It is sent once: its maker
     /// knows it by its hash, and another one would have another.
-    pub(super) fn send_sealed(
+    pub(super) fn send_envelope(
         &mut self,
         now: Now,
         level: Level,
         envelope: Envelope,
     ) -> Result<(), Refusal> {
-        self.level_available(now, level)?;
-        self.room_for_one()?;
+        self.check_level(now, level)?;
+        self.check_room()?;
         let stage = sealed(&envelope);
-        let id = self.outbox.add(Outgoing {
+        let id = self.outbox.add(QueuedMessage {
             level,
             request: None,
             attempt: 1,
             stage: stage.clone(),
-            state: State::Watching,
+            state: SendState::Confirming,
             watch: None,
         });
-        self.stage(id, stage);
-        self.insert(now, id, level, envelope);
-        match self
-            .outbox
-            .messages
-            .get(&id)
-            .map(|outgoing| &outgoing.stage)
-        {
+        self.set_stage(id, stage);
+        self.start_insertion(now, id, level, envelope);
+        match self.outbox.messages.get(&id).map(|message| &message.stage) {
             Some(Stage::Failed { reason }) => Err(Refusal::policy(reason.clone(), "send it again")),
             _ => Ok(()),
         }
     }
 
-    fn room_for_one(&self) -> Result<(), Refusal> {
-        if self.outbox.on_their_way() < MOST_ON_THEIR_WAY {
+    fn check_room(&self) -> Result<(), Refusal> {
+        if self.outbox.in_flight() < MAX_IN_FLIGHT {
             return Ok(());
         }
         Err(Refusal::policy(
-            format!("{MOST_ON_THEIR_WAY} messages are on their way already"),
+            format!("{MAX_IN_FLIGHT} messages are on their way already"),
             "wait for one to arrive, or cancel one (`whisht outbox` lists them)",
         ))
     }
 
     /// Lets a sealed envelope go the way of its level.
-    fn insert(&mut self, now: Now, id: MessageId, level: Level, envelope: Envelope) {
+    fn start_insertion(&mut self, now: Now, id: MessageId, level: Level, envelope: Envelope) {
         match level.rules().insertion {
-            Insertion::Gossip => self.insert_openly(now, id, envelope),
-            Insertion::Stem => self.insert_swiftly(now, id, &envelope),
+            Insertion::Gossip => self.send_by_gossip(now, id, envelope),
+            Insertion::Stem => self.send_by_stem(now, id, &envelope),
             Insertion::HeldStem => self.plan_lanes(now, id, envelope),
         }
     }
 
     /// Plain Whisper: into our own pool, and to every peer from there.
-    fn insert_openly(&mut self, now: Now, id: MessageId, envelope: Envelope) {
+    fn send_by_gossip(&mut self, now: Now, id: MessageId, envelope: Envelope) {
         let hash = envelope.hash();
         match self.check(now, &envelope) {
             Some((pow, not_expired)) => {
@@ -205,17 +206,17 @@ impl Node {
                 );
             }
         }
-        self.watch(id, hash, None, Some(now.mono.after(OPEN_PATIENCE)));
+        self.expect_echo(id, hash, None, Some(now.mono.after(GOSSIP_TIMEOUT)));
     }
 
     /// Onto the stem, from which it enters the network elsewhere.
-    fn insert_swiftly(&mut self, now: Now, id: MessageId, envelope: &Envelope) {
+    fn send_by_stem(&mut self, now: Now, id: MessageId, envelope: &Envelope) {
         if self.insert_by_stem(now, envelope) {
-            self.watch(
+            self.expect_echo(
                 id,
                 envelope.hash(),
                 None,
-                Some(now.mono.after(STEM_PATIENCE)),
+                Some(now.mono.after(STEM_TIMEOUT)),
             );
         } else {
             self.fail(
@@ -227,10 +228,10 @@ impl Node {
 
     /// Chooses lanes and begins to earn the ticket for their end.
     fn plan_lanes(&mut self, now: Now, id: MessageId, envelope: Envelope) {
-        let Some(outgoing) = self.outbox.messages.get(&id) else {
+        let Some(message) = self.outbox.messages.get(&id) else {
             return;
         };
-        let rules = outgoing.level.rules();
+        let rules = message.level.rules();
         let (epoch, plan) = match self.pick_lanes(now, rules) {
             Ok(picked) => picked,
             Err(refusal) => return self.fail(id, &refusal.to_string()),
@@ -244,7 +245,7 @@ impl Node {
         let mut cookie = Cookie([0; 16]);
         self.rng.fill_bytes(&mut cookie.0);
         let search = TicketSearch::new(&mut self.rng, &plan.rendezvous.id, epoch, cookie, bits);
-        self.stage(
+        self.set_stage(
             id,
             Stage::Planned {
                 lanes: plan
@@ -265,37 +266,38 @@ impl Node {
                 .collect(),
         });
         let job = self.start(Job::Ticket(Box::new(search)));
-        let addressed = Box::new(Addressed {
+        let planned = Box::new(PlannedEnvelope {
             envelope,
             epoch,
             plan,
             class,
             cookie,
         });
-        self.set_state(id, State::Ticket(job, addressed));
+        self.set_state(id, SendState::Ticket(job, planned));
     }
 
     /// The ticket was found: cuts the envelope up and lets the pieces go.
     pub(super) fn on_ticket(&mut self, now: Now, job: JobId, ticket: Ticket) {
-        let holds = |state: &State| matches!(state, State::Ticket(id, _) if *id == job);
-        let Some((id, outgoing)) = self
+        let holds = |state: &SendState| matches!(state, SendState::Ticket(id, _) if *id == job);
+        let Some((id, message)) = self
             .outbox
             .messages
             .iter_mut()
-            .find(|(_, outgoing)| holds(&outgoing.state))
+            .find(|(_, message)| holds(&message.state))
         else {
             return;
         };
-        let (id, level) = (*id, outgoing.level);
-        let State::Ticket(_, addressed) = core::mem::replace(&mut outgoing.state, State::Watching)
+        let (id, level) = (*id, message.level);
+        let SendState::Ticket(_, planned) =
+            core::mem::replace(&mut message.state, SendState::Confirming)
         else {
             return;
         };
-        match self.cut(now, level, *addressed, ticket) {
+        match self.disperse_over_lanes(now, level, *planned, ticket) {
             Some((hash, emission)) => {
                 let guard = Some(emission.guard);
-                self.set_state(id, State::Emitting(emission));
-                self.watch(id, hash, guard, None);
+                self.set_state(id, SendState::Emitting(emission));
+                self.expect_echo(id, hash, guard, None);
             }
             None => self.fail(
                 id,
@@ -304,25 +306,25 @@ impl Node {
         }
     }
 
-    fn cut(
+    fn disperse_over_lanes(
         &mut self,
         now: Now,
         level: Level,
-        addressed: Addressed,
+        planned: PlannedEnvelope,
         ticket: Ticket,
-    ) -> Option<(EnvelopeHash, Emission)> {
-        let Addressed {
+    ) -> Option<(EnvelopeHash, CellEmission)> {
+        let PlannedEnvelope {
             envelope,
             epoch,
             plan,
             class,
             cookie,
-        } = addressed;
+        } = planned;
         let rules = level.rules();
         let EmissionSchedule::OnDemand { gap } = rules.emission else {
             return None;
         };
-        let pieces = disperse(&mut self.rng, class, envelope.as_rlp()).ok()?;
+        let shards = disperse(&mut self.rng, class, envelope.as_rlp()).ok()?;
         let hold = HopDelay::from_duration(rules.sample_hold(&mut self.rng)).ok()?;
         let mut lanes: Vec<LaneQueue> = Vec::with_capacity(plan.lanes.len());
         for lane in &plan.lanes {
@@ -333,8 +335,8 @@ impl Node {
                 next,
             });
         }
-        let total = pieces.len();
-        for (index, bytes) in (0_u8..).zip(pieces) {
+        let total = shards.len();
+        for (index, bytes) in (0_u8..).zip(shards) {
             let lane = usize::from(index).checked_rem(lanes.len())?;
             let shard = Shard {
                 cookie,
@@ -346,7 +348,7 @@ impl Node {
             lanes.get_mut(lane)?.shards.push_back(shard);
         }
         let guard = plan.guard.id.short();
-        let emission = Emission {
+        let emission = CellEmission {
             guard,
             epoch,
             delay: rules.delay,
@@ -361,12 +363,12 @@ impl Node {
 
     /// Pieces whose moment has come leave for the guard.
     pub(super) fn emit_cells(&mut self, now: Now) {
-        let due = |outgoing: &Outgoing| outgoing.next_due().is_some_and(|due| due <= now.mono);
+        let due = |message: &QueuedMessage| message.next_due().is_some_and(|due| due <= now.mono);
         let ids: Vec<MessageId> = self
             .outbox
             .messages
             .iter()
-            .filter(|(_, outgoing)| due(outgoing))
+            .filter(|(_, message)| due(message))
             .map(|(id, _)| *id)
             .collect();
         for id in ids {
@@ -375,11 +377,11 @@ impl Node {
     }
 
     fn emit_from(&mut self, now: Now, id: MessageId) {
-        let Some(outgoing) = self.outbox.messages.get_mut(&id) else {
+        let Some(message) = self.outbox.messages.get_mut(&id) else {
             return;
         };
-        let State::Emitting(emission) = &mut outgoing.state else {
-            return self.on_silence(now, id);
+        let SendState::Emitting(emission) = &mut message.state else {
+            return self.on_echo_timeout(now, id);
         };
         let due = emission.pop_due(&mut self.rng, now.mono);
         let (guard, sent, total) = (emission.guard, emission.sent, emission.total);
@@ -405,7 +407,7 @@ impl Node {
                 Err(_) => self.counters.cells_dropped += 1,
             }
         }
-        self.stage(
+        self.set_stage(
             id,
             Stage::Dispatched {
                 cells: sent,
@@ -415,10 +417,10 @@ impl Node {
         if sent == total {
             let deadline = now
                 .mono
-                .after(self.patience(lanes, delay, hold.as_duration()));
-            if let Some(outgoing) = self.outbox.messages.get_mut(&id) {
-                outgoing.state = State::Watching;
-                if let Some(watch) = &mut outgoing.watch {
+                .after(self.echo_timeout(lanes, delay, hold.as_duration()));
+            if let Some(message) = self.outbox.messages.get_mut(&id) {
+                message.state = SendState::Confirming;
+                if let Some(watch) = &mut message.watch {
                     watch.deadline = Some(deadline);
                 }
             }
@@ -427,7 +429,7 @@ impl Node {
 
     /// How long after the last cell the echo may take: all but one in a thousand come sooner, and
     /// a random time on top keeps a rendezvous that withholds an envelope from timing the retry.
-    fn patience(&mut self, lanes: Vec<usize>, delay: Duration, hold: Duration) -> Duration {
+    fn echo_timeout(&mut self, lanes: Vec<usize>, delay: Duration, hold: Duration) -> Duration {
         let pieces = lanes.len();
         let model = PathModel {
             lanes,
@@ -446,8 +448,8 @@ impl Node {
     /// Forgets a message that is on its way; `false` if there is none of that number.
     pub(super) fn cancel(&mut self, id: MessageId) -> bool {
         match self.outbox.messages.get(&id) {
-            Some(outgoing) if !matches!(outgoing.state, State::Ended) => {
-                if let State::Sealing(job, _) | State::Ticket(job, _) = &outgoing.state {
+            Some(message) if !matches!(message.state, SendState::Ended) => {
+                if let SendState::Mining(job, _) | SendState::Ticket(job, _) = &message.state {
                     self.outputs.push_back(Output::CancelWork(*job));
                 }
                 self.fail(id, "cancelled; pieces that had left cannot be recalled");
@@ -457,18 +459,18 @@ impl Node {
         }
     }
 
-    fn watch(
+    fn expect_echo(
         &mut self,
         id: MessageId,
         hash: EnvelopeHash,
         guard: Option<ShortId>,
         deadline: Option<Instant>,
     ) {
-        if let Some(outgoing) = self.outbox.messages.get_mut(&id) {
+        if let Some(message) = self.outbox.messages.get_mut(&id) {
             if deadline.is_some() {
-                outgoing.state = State::Watching;
+                message.state = SendState::Confirming;
             }
-            outgoing.watch = Some(Watch {
+            message.watch = Some(EchoWatch {
                 hash,
                 guard,
                 deadline,
@@ -477,14 +479,14 @@ impl Node {
         }
     }
 
-    fn set_state(&mut self, id: MessageId, state: State) {
-        if let Some(outgoing) = self.outbox.messages.get_mut(&id) {
-            outgoing.state = state;
+    fn set_state(&mut self, id: MessageId, state: SendState) {
+        if let Some(message) = self.outbox.messages.get_mut(&id) {
+            message.state = state;
         }
     }
 
     pub(super) fn fail(&mut self, id: MessageId, reason: &str) {
-        self.end(
+        self.finish(
             id,
             Stage::Failed {
                 reason: reason.to_owned(),
@@ -492,14 +494,14 @@ impl Node {
         );
     }
 
-    pub(super) fn end(&mut self, id: MessageId, stage: Stage) {
-        self.set_state(id, State::Ended);
-        self.stage(id, stage);
+    pub(super) fn finish(&mut self, id: MessageId, stage: Stage) {
+        self.set_state(id, SendState::Ended);
+        self.set_stage(id, stage);
     }
 
-    pub(super) fn stage(&mut self, id: MessageId, stage: Stage) {
-        if let Some(outgoing) = self.outbox.messages.get_mut(&id) {
-            outgoing.stage = stage.clone();
+    pub(super) fn set_stage(&mut self, id: MessageId, stage: Stage) {
+        if let Some(message) = self.outbox.messages.get_mut(&id) {
+            message.stage = stage.clone();
             self.outputs
                 .push_back(Output::Notify(Event::Outgoing(id, stage)));
         }
@@ -514,10 +516,10 @@ fn sealed(envelope: &Envelope) -> Stage {
 }
 
 /// How long a plainly gossiped envelope may take to reach a peer.
-const OPEN_PATIENCE: Duration = Duration::from_secs(60);
+const GOSSIP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a stem may take: several embargoes of a minute each.
-const STEM_PATIENCE: Duration = Duration::from_secs(300);
+const STEM_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The rule that the local profile lifted for a set of lanes, in the user's words.
 fn lifted(relaxed: RelaxedRules) -> Option<String> {
