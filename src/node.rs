@@ -15,17 +15,16 @@ mod command;
 mod commands;
 mod config;
 mod dark;
+mod directory;
 mod event;
 mod inbox;
 mod input;
-mod listing;
 mod mail;
-mod onion;
 mod output;
 mod p2p;
 mod peers;
 mod public;
-mod relays;
+mod relay;
 mod sealing;
 mod send;
 mod stem;
@@ -46,14 +45,14 @@ use circuits::time::{Instant, Now};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
+use self::directory::RelayDirectory;
+use self::directory::publisher::DescriptorPublisher;
 use self::inbox::Inbox;
-use self::listing::Listing;
 use self::mail::{Mail, Serving};
-use self::onion::Onion;
 use self::peers::bans::BanList;
 use self::peers::dialer::Dialer;
 use self::peers::table::ConnectionTable;
-use self::relays::Relays;
+use self::relay::RelayRole;
 use self::send::queue::Outbox;
 use self::stem::StemDuty;
 use self::store::{After, Durable};
@@ -104,9 +103,9 @@ pub struct Node {
     pool: Pool,
     gossip: Gossip,
     stem: StemDuty,
-    onion: Onion,
-    relays: Relays,
-    listing: Listing,
+    relay: RelayRole,
+    relays: RelayDirectory,
+    publisher: DescriptorPublisher,
     guards: Guards,
     inbox: Inbox,
     outbox: Outbox,
@@ -242,9 +241,9 @@ impl Node {
             pool: Pool::new(config.pool_bytes),
             gossip: Gossip::new(gossip_config, gossip_seed),
             stem: StemDuty::new(&mut rng, now.mono),
-            onion: Onion::new(me.id),
-            relays: Relays::new(directory),
-            listing: Listing::default(),
+            relay: RelayRole::new(me.id),
+            relays: RelayDirectory::new(directory),
+            publisher: DescriptorPublisher::default(),
             guards,
             inbox: Inbox::default(),
             outbox: Outbox::default(),
@@ -313,8 +312,8 @@ impl Node {
         self.run_link_timeouts(now);
         self.peel_cells(now);
         self.release_cells(now);
-        self.onion.rendezvous.expire(now);
-        self.release_held(now);
+        self.relay.rendezvous.expire(now);
+        self.release_delayed(now);
         self.end_embargoes(now);
         self.emit_cells(now);
         self.run_gossip(now);
@@ -329,7 +328,7 @@ impl Node {
         let due = [
             self.timers.next_due(),
             links,
-            self.onion.next_due(self.durable.waiting()),
+            self.relay.next_due(self.durable.waiting()),
             self.stem.next_due(),
             self.outbox.next_due(),
             self.mail.next_due(),
@@ -343,7 +342,7 @@ impl Node {
     fn on_stored(&mut self, now: Now, id: StoreId) {
         for after in self.durable.stored(id) {
             match after {
-                After::GoOn(opened) => self.go_on(now, opened),
+                After::GoOn(cell) => self.forward_durable(now, cell),
                 After::Publish(raw) => self.publish_descriptor(now, &raw),
             }
         }

@@ -393,7 +393,7 @@ impl Node {
             eligible_relays: snapshot.relays().len(),
             directory: if young { "young" } else { "settled" },
             relay: self.config.relay,
-            listed: self.listed(now),
+            listed: self.listing_status(now),
             drained_in_secs: self.drained_in(now),
             pool_envelopes: self.pool.len(),
             pool_bytes: self.pool.bytes(),

@@ -80,8 +80,8 @@ impl Node {
         if let Some(relay) = self.connections.relay_at(id) {
             self.guard_answered(relay);
         }
-        self.ask_for_descriptors(now, id);
-        self.send_unsent_cells(now, id);
+        self.request_descriptors(now, id);
+        self.send_awaiting_cells(now, id);
     }
 
     fn on_dark_message(&mut self, now: Now, id: LinkId, message: OnionMessage) {

@@ -8,13 +8,13 @@
 use std::collections::VecDeque;
 
 use super::input::StoreId;
-use super::onion::Opened;
 use super::output::{Output, Record};
+use super::relay::PeeledCell;
 
 /// What becomes possible when a record is durable.
 pub(super) enum After {
     /// An opened cell may go on, now that it cannot be replayed.
-    GoOn(Opened),
+    GoOn(PeeledCell),
     /// Our descriptor may be shown, now that we cannot forget it and write another.
     Publish(Vec<u8>),
 }

@@ -1,7 +1,9 @@
 //! The node's view of the relays: the directory that neighbours fill, and what is drawn from it.
 //!
 //! What a neighbour tells is judged by the directory and passed on if it is news; guards and lanes
-//! come from a snapshot of it. Our own place in the directory is `listing`'s business.
+//! come from a snapshot of it. Our own place in the directory is `publisher`'s business.
+
+pub(super) mod publisher;
 
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -18,7 +20,7 @@ use circuits::path::{BadPathRules, PathExclusions, PathPicker, PathPlan, PathRef
 use circuits::relay::{ReplayLog, ReplaySet};
 use circuits::time::{Instant, Now};
 
-use super::listing::Publication;
+use self::publisher::Publication;
 use super::output::{Output, Record};
 use super::peers::table::{LinkPurpose, OnionHandshake};
 use super::timers::Timer;
@@ -28,7 +30,7 @@ use crate::link::Priority;
 use crate::onion_wire::OnionMessage;
 
 /// The relays that we know.
-pub(super) struct Relays {
+pub(super) struct RelayDirectory {
     pub(super) directory: Directory,
     /// Whether the directory says something that was not stored and told yet.
     changed: bool,
@@ -37,16 +39,16 @@ pub(super) struct Relays {
     /// Our guards as they were last stored.
     stored_guards: Vec<u8>,
     /// When the first guard and the directory are next looked after.
-    upkeep: Instant,
+    next_maintenance: Instant,
     /// The relays that paths may use, until the directory or the epoch changes.
     snapshot: Option<Snapshot>,
     /// How many relays were usable when that was last told.
-    told: usize,
+    last_reported: usize,
 }
 
 /// Why there are no lanes for an envelope.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NoLanes {
+pub(super) enum LanePlanError {
     /// The level has none.
     #[error("{0}")]
     Level(#[from] BadPathRules),
@@ -55,16 +57,16 @@ pub(super) enum NoLanes {
     Refused(#[from] PathRefusal),
 }
 
-impl Relays {
+impl RelayDirectory {
     pub(super) fn new(directory: Directory) -> Self {
         Self {
             directory,
             changed: false,
             epoch: Epoch(0),
             stored_guards: Vec::new(),
-            upkeep: Instant::ZERO,
+            next_maintenance: Instant::ZERO,
             snapshot: None,
-            told: 0,
+            last_reported: 0,
         }
     }
 
@@ -79,7 +81,7 @@ impl Relays {
     }
 
     /// Whether a neighbour stands in the directory.
-    pub(super) fn knows(&self, relay: ShortId) -> bool {
+    pub(super) fn contains(&self, relay: ShortId) -> bool {
         self.directory.lookup(relay).is_some()
     }
 }
@@ -99,14 +101,14 @@ impl Node {
                 // It may lack a tag: the key goes with it, and the relay is silent until the
                 // next key is valid.
                 Err(_) => {
-                    self.listing.lost.insert(epoch);
+                    self.publisher.lost.insert(epoch);
                     self.erase_onion_key(epoch);
                 }
             }
         }
         for (epoch, raw) in restored.own_descriptors {
-            self.keep_promises(&raw);
-            self.listing.published.insert(epoch, Publication::Made);
+            self.check_equivocation(&raw);
+            self.publisher.published.insert(epoch, Publication::Made);
             // Refused only if it is out of date, and then nobody wants it.
             let _stale = self
                 .relays
@@ -118,52 +120,52 @@ impl Node {
     /// What has to be done as epochs come and go.
     pub(super) fn turn_epoch(&mut self, now: Now) {
         self.relays.directory.expire(now.unix);
-        for epoch in self.onion.relay.expire(now) {
-            self.listing.onion.remove(&epoch);
-            self.onion.logs.remove(&epoch);
+        for epoch in self.relay.onion.expire(now) {
+            self.publisher.onion_keys.remove(&epoch);
+            self.relay.logs.remove(&epoch);
             self.erase_onion_key(epoch);
         }
         let epoch = Epoch::at(now.unix);
-        self.listing
+        self.publisher
             .published
             .retain(|published, _| *published >= epoch.previous());
-        self.listing.lost.retain(|lost| *lost >= epoch.previous());
+        self.publisher.lost.retain(|lost| *lost >= epoch.previous());
         if self.config.relay {
-            self.keep_onion_keys(epoch);
+            self.ensure_onion_keys(epoch);
             self.publish(now, epoch);
         }
         self.relays.changed |= self.relays.epoch != epoch;
         self.relays.epoch = epoch;
-        self.keep_guards(now);
+        self.maintain_guards(now);
         if core::mem::take(&mut self.relays.changed) {
             let directory = self.relays.directory.export();
             let store = self.durable.store(Record::Directory(directory));
             self.outputs.push_back(store);
-            self.tell_relays(now);
+            self.report_relay_count(now);
         }
     }
 
     /// Makes the choice of guards durable. Every ten minutes, asks a neighbour for descriptors that
     /// were lost on the way, and knocks at the first guard if it was down: a backup is for the
     /// time of a failure, not for ever.
-    fn keep_guards(&mut self, now: Now) {
+    fn maintain_guards(&mut self, now: Now) {
         let guards = self.guards.export();
         if guards != self.relays.stored_guards {
             self.relays.stored_guards.clone_from(&guards);
             let store = self.durable.store(Record::Guards(guards));
             self.outputs.push_back(store);
         }
-        if now.mono < self.relays.upkeep {
+        if now.mono < self.relays.next_maintenance {
             return;
         }
-        self.relays.upkeep = now.mono.after(UPKEEP);
-        let dark = self
+        self.relays.next_maintenance = now.mono.after(MAINTENANCE_INTERVAL);
+        let ready = self
             .connections
             .iter()
             .filter(|(_, link)| link.onion_handshake == OnionHandshake::Ready);
-        let dark: Vec<LinkId> = dark.map(|(id, _)| id).collect();
-        if let Some(link) = distributions::pick(&mut self.rng, &dark) {
-            self.ask_for_descriptors(now, *link);
+        let ready: Vec<LinkId> = ready.map(|(id, _)| id).collect();
+        if let Some(link) = distributions::pick(&mut self.rng, &ready) {
+            self.request_descriptors(now, *link);
         }
         let first = self.guards.members().next().map(|guard| guard.short());
         let down = first.filter(|guard| self.connections.to_relay(*guard).is_none());
@@ -197,25 +199,26 @@ impl Node {
     fn directory_changed(&mut self, now: Now) {
         self.relays.changed = true;
         self.relays.snapshot = None;
-        self.timers.hasten(Timer::Epoch, now.mono.after(GATHER));
+        self.timers
+            .hasten(Timer::Epoch, now.mono.after(DIRECTORY_CHANGE_DELAY));
     }
 
     pub(super) fn on_descriptors(&mut self, now: Now, from: LinkId, descriptors: &[Vec<u8>]) {
-        let Some(source) = self.source(from) else {
+        let Some(source) = self.descriptor_source(from) else {
             return;
         };
         let mut news = false;
         for raw in descriptors {
-            news |= self.take_descriptor(now, source, Some(from), raw);
+            news |= self.insert_descriptor(now, source, Some(from), raw);
         }
         // An answer holds only so many; what is flooded comes one or two at a time.
-        if news && descriptors.len() >= FULL_ANSWER {
-            self.ask_for_descriptors(now, from);
+        if news && descriptors.len() >= FULL_RESPONSE {
+            self.request_descriptors(now, from);
         }
     }
 
     /// Takes in one descriptor and passes on what is news; says whether it was.
-    pub(super) fn take_descriptor(
+    pub(super) fn insert_descriptor(
         &mut self,
         now: Now,
         source: DescriptorSource,
@@ -260,7 +263,7 @@ impl Node {
     }
 
     /// Asks a new neighbour for what we lack.
-    pub(super) fn ask_for_descriptors(&mut self, now: Now, link: LinkId) {
+    pub(super) fn request_descriptors(&mut self, now: Now, link: LinkId) {
         let epoch = Epoch::at(now.unix);
         for epoch in [epoch.previous(), epoch] {
             for DescriptorRequest {
@@ -285,7 +288,7 @@ impl Node {
         from: LinkId,
         request: &DescriptorRequest,
     ) {
-        let Some(source) = self.source(from) else {
+        let Some(source) = self.descriptor_source(from) else {
             return;
         };
         let lacking = self
@@ -297,7 +300,7 @@ impl Node {
         }
     }
 
-    fn source(&self, link: LinkId) -> Option<DescriptorSource> {
+    fn descriptor_source(&self, link: LinkId) -> Option<DescriptorSource> {
         let connection = self.connections.get(link)?;
         let peer = connection.remote.as_ref()?.short;
         Some(DescriptorSource::Peer {
@@ -312,10 +315,12 @@ impl Node {
         &mut self,
         now: Now,
         rules: &LevelRules,
-    ) -> Result<(Epoch, PathPlan), NoLanes> {
+    ) -> Result<(Epoch, PathPlan), LanePlanError> {
         let rules = PathRules::new(rules.relays, rules.lanes)?;
         let snapshot = self.snapshot(now);
-        let guard = self.guards.choose(now.unix, &snapshot, GUARD_PATIENCE)?;
+        let guard = self
+            .guards
+            .choose(now.unix, &snapshot, GUARD_TIMEOUT_SECS)?;
         let exclusions = PathExclusions {
             own: self.me.id,
             peers: self.gossip_peer_ids(),
@@ -343,7 +348,7 @@ impl Node {
     pub(super) fn current_guard(&mut self, now: Now, snapshot: &Snapshot) -> Option<RelayId> {
         let guard = self
             .guards
-            .choose(now.unix, snapshot, GUARD_PATIENCE)
+            .choose(now.unix, snapshot, GUARD_TIMEOUT_SECS)
             .ok()?;
         Some(guard.relay().hop.id)
     }
@@ -361,10 +366,10 @@ impl Node {
     }
 
     /// Says how many relays there are to choose from, when that has changed.
-    fn tell_relays(&mut self, now: Now) {
+    fn report_relay_count(&mut self, now: Now) {
         let usable = self.snapshot(now).relays().len();
-        if usable != self.relays.told {
-            self.relays.told = usable;
+        if usable != self.relays.last_reported {
+            self.relays.last_reported = usable;
             self.outputs
                 .push_back(Output::Notify(Event::Relays(usable)));
         }
@@ -373,13 +378,13 @@ impl Node {
 
 /// How long a guard that does not answer is waited for before a backup takes its place, in
 /// seconds. At levels with cover traffic it is a day; without it, waiting protects nothing.
-const GUARD_PATIENCE: u32 = 5;
+const GUARD_TIMEOUT_SECS: u32 = 5;
 
 /// How often the first guard and the directory are looked after.
-const UPKEEP: Duration = Duration::from_secs(600);
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Descriptors in one packet from which on there may be more where they came from.
-const FULL_ANSWER: usize = 8;
+const FULL_RESPONSE: usize = 8;
 
 /// How long descriptors are gathered before the directory is stored and counted anew.
-const GATHER: Duration = Duration::from_millis(200);
+const DIRECTORY_CHANGE_DELAY: Duration = Duration::from_millis(200);

@@ -26,26 +26,26 @@ use crate::link::{DisconnectReason, Priority};
 use crate::onion_wire::OnionMessage;
 
 /// What a relay keeps while cells pass through it.
-pub(super) struct Onion {
-    pub(super) relay: OnionRelay,
-    pub(super) mix: Mix<Outgoing>,
+pub(super) struct RelayRole {
+    pub(super) onion: OnionRelay,
+    pub(super) mix: Mix<MixedCell>,
     pub(super) rendezvous: Rendezvous,
-    pub(super) held: Held,
+    pub(super) delayed: DelayedInsertions,
     /// Where the tag log of each key ends.
     pub(super) logs: BTreeMap<Epoch, ReplayLog>,
     /// Cells whose next hop is being dialled.
-    pub(super) unsent: BTreeMap<ShortId, Vec<Cell>>,
+    pub(super) awaiting_link: BTreeMap<ShortId, Vec<Cell>>,
 }
 
-impl Onion {
+impl RelayRole {
     pub(super) fn new(id: RelayId) -> Self {
         Self {
-            relay: OnionRelay::new(id, RelayLimits::default()),
+            onion: OnionRelay::new(id, RelayLimits::default()),
             mix: Mix::default(),
             rendezvous: Rendezvous::new(id, RendezvousLimits::default()),
-            held: Held::default(),
+            delayed: DelayedInsertions::default(),
             logs: BTreeMap::new(),
-            unsent: BTreeMap::new(),
+            awaiting_link: BTreeMap::new(),
         }
     }
 
@@ -53,9 +53,11 @@ impl Onion {
     pub(super) fn next_due(&self, waiting: usize) -> Option<Instant> {
         [
             // While the disk is behind there is nothing to do about cells that wait to be opened.
-            self.relay.next_due().filter(|_| waiting < MOST_WAITING),
+            self.onion
+                .next_due()
+                .filter(|_| waiting < MAX_AWAITING_DISK),
             self.mix.next_due(),
-            self.held.next_due(),
+            self.delayed.next_due(),
         ]
         .into_iter()
         .flatten()
@@ -69,13 +71,13 @@ impl Onion {
 }
 
 /// A cell that waits in the mix.
-pub(super) struct Outgoing {
+pub(super) struct MixedCell {
     next: ShortId,
     cell: Cell,
 }
 
 /// A cell that was opened and waits for its replay tag to be durable.
-pub(super) struct Opened {
+pub(super) struct PeeledCell {
     from: LinkId,
     at: Instant,
     peeled: Peeled,
@@ -83,16 +85,16 @@ pub(super) struct Opened {
 
 /// Envelopes that were rebuilt here and wait before they enter the network.
 #[derive(Default)]
-pub(super) struct Held {
+pub(super) struct DelayedInsertions {
     waiting: BTreeMap<(Instant, u64), Envelope>,
     last: u64,
     bytes: usize,
 }
 
-impl Held {
+impl DelayedInsertions {
     fn push(&mut self, due: Instant, envelope: Envelope) -> bool {
         let bytes = self.bytes.saturating_add(envelope.size());
-        if bytes > HELD_BYTES {
+        if bytes > MAX_DELAYED_BYTES {
             return false;
         }
         self.bytes = bytes;
@@ -117,35 +119,35 @@ impl Held {
 }
 
 /// Envelopes held at once, in bytes; as much as the open sets may take.
-const HELD_BYTES: usize = 16 * 1024 * 1024;
+const MAX_DELAYED_BYTES: usize = 16 * 1024 * 1024;
 
 impl Node {
     /// A neighbour brought a cell. It is queued; the neighbour learns nothing of what becomes of it.
     pub(super) fn on_cell(&mut self, now: Now, from: LinkId, cell: Cell) {
-        if !self.config.relay || !self.may_bring_cells(from) {
+        if !self.config.relay || !self.may_send_cells(from) {
             self.counters.cells_dropped += 1;
             return;
         }
         if let Some(connection) = self.connections.get_mut(from) {
             connection.last_cell = now.mono;
         }
-        if self.onion.relay.accept(now, from, cell).is_err() {
+        if self.relay.onion.accept(now, from, cell).is_err() {
             self.counters.cells_dropped += 1;
         }
     }
 
     /// Opens queued cells, as far as the work budget allows, and asks for their tags to be kept.
     pub(super) fn peel_cells(&mut self, now: Now) {
-        let mut opened = Vec::new();
+        let mut peeled_cells = Vec::new();
         let mut tags: BTreeMap<Epoch, Vec<ReplayTag>> = BTreeMap::new();
-        while opened.len() + self.durable.waiting() < MOST_WAITING {
-            let Some(PeelResult { from, outcome }) = self.onion.relay.next_peel(now) else {
+        while peeled_cells.len() + self.durable.waiting() < MAX_AWAITING_DISK {
+            let Some(PeelResult { from, outcome }) = self.relay.onion.next_peel(now) else {
                 break;
             };
             match &outcome {
                 Peeled::Forward { mark, .. } | Peeled::Terminal { mark, .. } => {
                     tags.entry(mark.epoch).or_default().push(mark.tag);
-                    opened.push(Opened {
+                    peeled_cells.push(PeeledCell {
                         from,
                         at: now.mono,
                         peeled: outcome,
@@ -155,30 +157,30 @@ impl Node {
             }
         }
         for (epoch, tags) in tags {
-            if let Some(log) = self.onion.logs.get_mut(&epoch) {
+            if let Some(log) = self.relay.logs.get_mut(&epoch) {
                 let block = log.append(&tags);
                 let store = self.durable.store(Record::ReplayTags(epoch, block));
                 self.outputs.push_back(store);
             }
         }
-        for opened in opened {
-            self.durable.wait(After::GoOn(opened));
+        for cell in peeled_cells {
+            self.durable.wait(After::GoOn(cell));
         }
     }
 
     /// An opened cell cannot be replayed any more: it goes on.
-    pub(super) fn go_on(&mut self, now: Now, opened: Opened) {
-        let Opened { from, at, peeled } = opened;
+    pub(super) fn forward_durable(&mut self, now: Now, cell: PeeledCell) {
+        let PeeledCell { from, at, peeled } = cell;
         match peeled {
             Peeled::Forward {
                 next, delay, cell, ..
             } => {
                 self.trace_peeled(from, next);
-                let outgoing = Outgoing { next, cell };
+                let mixed = MixedCell { next, cell };
                 if self
-                    .onion
+                    .relay
                     .mix
-                    .push(&mut self.rng, at.after(delay), from, outgoing)
+                    .push(&mut self.rng, at.after(delay), from, mixed)
                     .is_some()
                 {
                     self.counters.cells_dropped += 1;
@@ -190,7 +192,7 @@ impl Node {
                 delta,
                 mark,
             } => {
-                let arrival = Arrival {
+                let arrival = PayloadSource {
                     from,
                     epoch: mark.epoch,
                     hold,
@@ -204,7 +206,7 @@ impl Node {
 
     /// Cells that have waited long enough go to their next hop.
     pub(super) fn release_cells(&mut self, now: Now) {
-        while let Some(Outgoing { next, cell }) = self.onion.mix.pop_due(now.mono) {
+        while let Some(MixedCell { next, cell }) = self.relay.mix.pop_due(now.mono) {
             self.counters.cells_forwarded += 1;
             self.send_cell(now, next, cell);
         }
@@ -216,14 +218,14 @@ impl Node {
             self.send_cell_over(now, link, cell);
             return;
         }
-        let waiting: usize = self.onion.unsent.values().map(Vec::len).sum();
-        let for_it = self.onion.unsent.get(&next).map_or(0, Vec::len);
-        let room = waiting < MOST_UNSENT && for_it < MOST_UNSENT_FOR_ONE;
+        let waiting: usize = self.relay.awaiting_link.values().map(Vec::len).sum();
+        let for_relay = self.relay.awaiting_link.get(&next).map_or(0, Vec::len);
+        let room = waiting < MAX_AWAITING_LINK && for_relay < MAX_AWAITING_PER_RELAY;
         let Some(peer) = self.relays.address_of(next).filter(|_| room) else {
             self.counters.cells_dropped += 1;
             return;
         };
-        self.onion.unsent.entry(next).or_default().push(cell);
+        self.relay.awaiting_link.entry(next).or_default().push(cell);
         if self.connections.refuses_cells(next) {
             self.cells_undeliverable(now, next);
             return;
@@ -243,25 +245,25 @@ impl Node {
     }
 
     /// A link is ready: what waited for its other end leaves.
-    pub(super) fn send_unsent_cells(&mut self, now: Now, link: LinkId) {
+    pub(super) fn send_awaiting_cells(&mut self, now: Now, link: LinkId) {
         let Some(relay) = self.connections.relay_at(link) else {
             return;
         };
-        for cell in self.onion.unsent.remove(&relay).unwrap_or_default() {
+        for cell in self.relay.awaiting_link.remove(&relay).unwrap_or_default() {
             self.send_cell_over(now, link, cell);
         }
     }
 
     /// A relay cannot be reached: its cells are lost, as cells may be.
     pub(super) fn cells_undeliverable(&mut self, now: Now, relay: ShortId) {
-        if let Some(cells) = self.onion.unsent.remove(&relay) {
+        if let Some(cells) = self.relay.awaiting_link.remove(&relay) {
             self.counters.cells_dropped += u64::try_from(cells.len()).unwrap_or(u64::MAX);
             self.guard_failed(now, relay);
         }
     }
 
     /// What the last layer said.
-    fn on_payload(&mut self, now: Now, arrival: Arrival, delta: &[u8; DELTA_LEN]) {
+    fn on_payload(&mut self, now: Now, arrival: PayloadSource, delta: &[u8; DELTA_LEN]) {
         let Ok(payload) = Payload::parse(delta) else {
             self.counters.cells_dropped += 1;
             return;
@@ -270,7 +272,7 @@ impl Node {
             return;
         };
         let (k, n) = (shard.class.k(), shard.class.n());
-        let verdict = self.onion.rendezvous.accept(
+        let verdict = self.relay.rendezvous.accept(
             now,
             arrival.from,
             arrival.epoch,
@@ -283,7 +285,7 @@ impl Node {
             ShardOutcome::Opened | ShardOutcome::Counted | ShardOutcome::Complete { .. }
         );
         if counts {
-            let from = self.relay_name(arrival.from);
+            let from = self.relay_label(arrival.from);
             self.trace(|| Trace::Terminal { from, k, n });
         }
         match verdict {
@@ -294,7 +296,7 @@ impl Node {
     }
 
     fn trace_peeled(&mut self, from: LinkId, next: ShortId) {
-        let from = self.relay_name(from);
+        let from = self.relay_label(from);
         self.trace(|| Trace::Peeled {
             from,
             next: Name(next),
@@ -302,10 +304,10 @@ impl Node {
     }
 
     /// What a neighbour is called in the directory, if it stands there.
-    fn relay_name(&self, link: LinkId) -> Option<Name> {
+    fn relay_label(&self, link: LinkId) -> Option<Name> {
         self.connections
             .relay_at(link)
-            .filter(|id| self.relays.knows(*id))
+            .filter(|id| self.relays.contains(*id))
             .map(Name)
     }
 
@@ -324,41 +326,43 @@ impl Node {
             envelope: hex(&envelope.hash().0),
             hold_ms: u64::try_from(hold.as_millis()).unwrap_or(u64::MAX),
         });
-        if !self.onion.held.push(now.mono.after(hold), envelope) {
+        if !self.relay.delayed.push(now.mono.after(hold), envelope) {
             self.counters.cells_dropped += 1;
         }
     }
 
     /// Envelopes that were held long enough set out, along the stem like our own. One that finds
     /// no stem waits on: flooding it from here would tell where it was rebuilt.
-    pub(super) fn release_held(&mut self, now: Now) {
-        while let Some(envelope) = self.onion.held.pop_due(now.mono) {
+    pub(super) fn release_delayed(&mut self, now: Now) {
+        while let Some(envelope) = self.relay.delayed.pop_due(now.mono) {
             let alive = self.check(now, &envelope).is_some();
             if alive && !self.insert_by_stem(now, &envelope) {
-                self.onion.held.push(now.mono.after(STEM_RETRY), envelope);
+                self.relay
+                    .delayed
+                    .push(now.mono.after(STEM_RETRY_INTERVAL), envelope);
             }
         }
     }
 
     /// Neighbours that stand in the directory may bring cells, and so may a bounded number of
     /// others: clients do not stand in it.
-    fn may_bring_cells(&self, from: LinkId) -> bool {
-        let stands = |id| {
+    fn may_send_cells(&self, from: LinkId) -> bool {
+        let listed = |id| {
             self.connections
                 .relay_at(id)
-                .is_some_and(|id| self.relays.knows(id))
+                .is_some_and(|id| self.relays.contains(id))
         };
-        if stands(from) {
+        if listed(from) {
             return true;
         }
-        let strangers = self
+        let unlisted = self
             .connections
             .iter()
             .filter(|(id, link)| {
-                *id < from && link.onion_handshake == OnionHandshake::Ready && !stands(*id)
+                *id < from && link.onion_handshake == OnionHandshake::Ready && !listed(*id)
             })
             .count();
-        strangers < MOST_STRANGERS
+        unlisted < MAX_UNLISTED_PEERS
     }
 
     /// Closes the link for cells that was idle longest, if there are as many as there may be.
@@ -367,7 +371,7 @@ impl Node {
             (link.purpose == LinkPurpose::Cells).then_some((link.last_cell, id))
         };
         let links: Vec<_> = self.connections.iter().filter_map(cells).collect();
-        if links.len() >= MOST_CELL_LINKS
+        if links.len() >= MAX_CELL_LINKS
             && let Some((_, oldest)) = links.iter().min()
         {
             self.disconnect(now, *oldest, DisconnectReason::Requested);
@@ -376,10 +380,10 @@ impl Node {
 }
 
 /// How long an envelope without a stem waits before it tries again.
-const STEM_RETRY: Duration = Duration::from_secs(5);
+const STEM_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How a payload came.
-struct Arrival {
+struct PayloadSource {
     from: LinkId,
     epoch: Epoch,
     hold: Duration,
@@ -387,16 +391,16 @@ struct Arrival {
 }
 
 /// Opened cells that wait for the disk at once; beyond it cells wait in the intake.
-const MOST_WAITING: usize = 1024;
+const MAX_AWAITING_DISK: usize = 1024;
 
 /// Cells that wait for a connection at once.
-const MOST_UNSENT: usize = 1024;
+const MAX_AWAITING_LINK: usize = 1024;
 
 /// The same for one relay, so that one that lets us wait costs the others no room.
-const MOST_UNSENT_FOR_ONE: usize = MOST_UNSENT / 4;
+const MAX_AWAITING_PER_RELAY: usize = MAX_AWAITING_LINK / 4;
 
 /// Links made for cells at once (anonymity W6).
-const MOST_CELL_LINKS: usize = 64;
+const MAX_CELL_LINKS: usize = 64;
 
 /// Neighbours outside the directory that may bring cells at once (anonymity 3.11).
-const MOST_STRANGERS: usize = 32;
+const MAX_UNLISTED_PEERS: usize = 32;

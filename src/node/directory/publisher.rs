@@ -16,28 +16,28 @@ use circuits::relay::{ReplayLog, ReplaySet};
 use circuits::secret::Secret;
 use circuits::time::{Now, UnixSecs};
 
-use super::command::Refusal;
-use super::output::Record;
-use super::store::After;
-use super::timers::Timer;
-use super::work::{Job, JobId};
-use super::{Node, Output};
+use crate::node::command::Refusal;
+use crate::node::output::Record;
+use crate::node::store::After;
+use crate::node::timers::Timer;
+use crate::node::work::{Job, JobId};
+use crate::node::{Node, Output};
 
 /// What we have made to be listed.
 #[derive(Default)]
-pub(super) struct Listing {
+pub(in crate::node) struct DescriptorPublisher {
     /// The public halves of our onion keys.
-    pub(super) onion: BTreeMap<Epoch, [u8; 32]>,
+    pub(in crate::node) onion_keys: BTreeMap<Epoch, [u8; 32]>,
     /// Epochs for which our descriptor exists, is being made, or is due at a random time.
-    pub(super) published: BTreeMap<Epoch, Publication>,
+    pub(in crate::node) published: BTreeMap<Epoch, Publication>,
     /// Epochs whose key had to be erased; a second key for one of them would be equivocation.
-    pub(super) lost: BTreeSet<Epoch>,
+    pub(in crate::node) lost: BTreeSet<Epoch>,
     /// Whether we publish no further descriptor.
     draining: bool,
 }
 
 /// How far our descriptor for an epoch is.
-pub(super) enum Publication {
+pub(in crate::node) enum Publication {
     /// To be made from this second on.
     Due(UnixSecs),
     /// Its puzzle is being solved.
@@ -49,26 +49,28 @@ pub(super) enum Publication {
 impl Node {
     /// Another onion key than the one that we announced for an epoch would be equivocation. Where
     /// the announced one is gone, we do without for that epoch, however often we start.
-    pub(super) fn keep_promises(&mut self, raw: &[u8]) {
+    pub(in crate::node) fn check_equivocation(&mut self, raw: &[u8]) {
         let Ok(descriptor) = Descriptor::decode(raw) else {
             return;
         };
         let draft = descriptor.draft();
-        let promises = [
+        let announced = [
             (draft.epoch, draft.onion),
             (draft.epoch.next(), draft.onion_next),
         ];
-        for (epoch, promised) in promises {
-            if self.listing.onion.get(&epoch) != Some(&promised) {
-                self.listing.lost.insert(epoch);
+        for (epoch, announced_key) in announced {
+            if self.publisher.onion_keys.get(&epoch) != Some(&announced_key) {
+                self.publisher.lost.insert(epoch);
             }
         }
     }
 
     /// Makes the keys of this epoch and the next, if they are not there.
-    pub(super) fn keep_onion_keys(&mut self, epoch: Epoch) {
+    pub(in crate::node) fn ensure_onion_keys(&mut self, epoch: Epoch) {
         for epoch in [epoch, epoch.next()] {
-            if self.listing.onion.contains_key(&epoch) || self.listing.lost.contains(&epoch) {
+            if self.publisher.onion_keys.contains_key(&epoch)
+                || self.publisher.lost.contains(&epoch)
+            {
                 continue;
             }
             let secret = OnionSecret::generate(&mut self.rng);
@@ -85,7 +87,7 @@ impl Node {
         }
     }
 
-    pub(super) fn install_onion_key(
+    pub(in crate::node) fn install_onion_key(
         &mut self,
         epoch: Epoch,
         secret: OnionSecret,
@@ -93,16 +95,16 @@ impl Node {
         tags: ReplaySet,
     ) {
         let public = *secret.public().as_bytes();
-        match self.onion.relay.install_key(epoch, secret, tags) {
+        match self.relay.onion.install_key(epoch, secret, tags) {
             Ok(()) => {
-                self.listing.onion.insert(epoch, public);
-                self.onion.logs.insert(epoch, log);
+                self.publisher.onion_keys.insert(epoch, public);
+                self.relay.logs.insert(epoch, log);
             }
             Err(_) => self.bug("an onion key was made twice"),
         }
     }
 
-    pub(super) fn erase_onion_key(&mut self, epoch: Epoch) {
+    pub(in crate::node) fn erase_onion_key(&mut self, epoch: Epoch) {
         let store = self.durable.store(Record::EraseOnionKey(epoch));
         self.outputs.push_back(store);
     }
@@ -111,16 +113,18 @@ impl Node {
     ///
     /// On `main` that is a random second in the first half of the epoch, so that it tells nothing
     /// of when we started (spec M12). A relay without a stem for what it rebuilds stays out.
-    pub(super) fn publish(&mut self, now: Now, epoch: Epoch) {
-        if self.listing.draining {
+    pub(in crate::node) fn publish(&mut self, now: Now, epoch: Epoch) {
+        if self.publisher.draining {
             return;
         }
-        let due = match self.listing.published.get(&epoch) {
+        let due = match self.publisher.published.get(&epoch) {
             Some(Publication::Due(due)) => *due,
             Some(Publication::Solving(..) | Publication::Made) => return,
             None => {
                 let due = self.publication_time(now, epoch);
-                self.listing.published.insert(epoch, Publication::Due(due));
+                self.publisher
+                    .published
+                    .insert(epoch, Publication::Due(due));
                 due
             }
         };
@@ -128,8 +132,8 @@ impl Node {
             return;
         }
         let (Some(onion), Some(onion_next)) = (
-            self.listing.onion.get(&epoch),
-            self.listing.onion.get(&epoch.next()),
+            self.publisher.onion_keys.get(&epoch),
+            self.publisher.onion_keys.get(&epoch.next()),
         ) else {
             return;
         };
@@ -139,34 +143,34 @@ impl Node {
             onion_next: *onion_next,
             endpoints: self.config.advertise.clone(),
             family: self.config.family.clone(),
-            load: self.onion.load(),
-            ticket_bits: self.onion.rendezvous.required_bits().get(),
+            load: self.relay.load(),
+            ticket_bits: self.relay.rendezvous.required_bits().get(),
         };
         let Requirements {
             network, effort, ..
         } = self.me.requirements;
         let search = PuzzleSearch::new(network, self.me.key, epoch, effort, &mut self.rng);
         let job = self.start(Job::Puzzle(Box::new(search)));
-        self.listing
+        self.publisher
             .published
             .insert(epoch, Publication::Solving(job, Box::new(draft)));
     }
 
     /// Publishes nothing further, and gives up what is not published yet; or goes back to normal.
-    pub(super) fn drain(&mut self, now: Now, drain: bool) -> Result<(), Refusal> {
+    pub(in crate::node) fn drain(&mut self, now: Now, drain: bool) -> Result<(), Refusal> {
         if !self.config.relay {
             return Err(Refusal::usage(
                 "this node relays nothing, so there is nothing to drain",
                 "stop it when you like",
             ));
         }
-        self.listing.draining = drain;
+        self.publisher.draining = drain;
         if !drain {
             self.timers.hasten(Timer::Epoch, now.mono);
             return Ok(());
         }
         let outputs = &mut self.outputs;
-        self.listing.published.retain(|_, publication| {
+        self.publisher.published.retain(|_, publication| {
             if let Publication::Solving(job, _) = publication {
                 outputs.push_back(Output::CancelWork(*job));
             }
@@ -176,24 +180,24 @@ impl Node {
     }
 
     /// While draining, the seconds until nobody has a path through us any more.
-    pub(super) fn drained_in(&self, now: Now) -> Option<u32> {
+    pub(in crate::node) fn drained_in(&self, now: Now) -> Option<u32> {
         // A descriptor names the key of the epoch after its own too, and serves until that is over.
         let made = |(epoch, publication): (&Epoch, &Publication)| {
-            let end = epoch.next().next().start().after(STRAGGLERS);
+            let end = epoch.next().next().start().after(LATE_CELLS_SECS);
             matches!(publication, Publication::Made).then_some(end)
         };
-        let last = self.listing.published.iter().filter_map(made).max();
+        let last = self.publisher.published.iter().filter_map(made).max();
         let left = last.map_or(0, |last: UnixSecs| last.0.saturating_sub(now.unix.0));
-        self.listing.draining.then_some(left)
+        self.publisher.draining.then_some(left)
     }
 
     /// Whether we stand in the directory, in the operator's words.
-    pub(super) fn listed(&self, now: Now) -> &'static str {
+    pub(in crate::node) fn listing_status(&self, now: Now) -> &'static str {
         let epoch = Epoch::at(now.unix);
         if !self.config.relay {
             return "no: it does not relay";
         }
-        if self.listing.draining {
+        if self.publisher.draining {
             return match self.drained_in(now) {
                 Some(0) | None => "no: it is drained, and can be stopped",
                 Some(_) => "not for long: it drains",
@@ -202,10 +206,10 @@ impl Node {
         if self.config.advertise.is_empty() {
             return "no: it advertises no address";
         }
-        if self.listing.lost.contains(&epoch) {
+        if self.publisher.lost.contains(&epoch) {
             return "no: the keys of this epoch were lost; it is back in the next";
         }
-        match self.listing.published.get(&epoch) {
+        match self.publisher.published.get(&epoch) {
             Some(Publication::Made) => "yes",
             Some(Publication::Solving(..)) => "soon: its puzzle is being solved",
             _ if !self.stem.stem.can_stem() => {
@@ -225,20 +229,20 @@ impl Node {
     }
 
     /// The puzzle of one of our descriptors is solved: signs it and makes it durable.
-    pub(super) fn on_puzzle(&mut self, job: JobId, solution: PuzzleSolution) {
+    pub(in crate::node) fn on_puzzle(&mut self, job: JobId, solution: PuzzleSolution) {
         let solved = |(epoch, publication): (&Epoch, &Publication)| match publication {
             Publication::Solving(solving, draft) if *solving == job => {
                 Some((*epoch, draft.as_ref().clone()))
             }
             _ => None,
         };
-        let Some((epoch, draft)) = self.listing.published.iter().find_map(solved) else {
+        let Some((epoch, draft)) = self.publisher.published.iter().find_map(solved) else {
             return;
         };
         let network = self.me.requirements.network;
         match Descriptor::sign(draft, solution, &self.me.signing, network) {
             Ok(descriptor) => {
-                self.listing.published.insert(epoch, Publication::Made);
+                self.publisher.published.insert(epoch, Publication::Made);
                 let raw = descriptor.raw().to_vec();
                 let record = Record::OwnDescriptor(epoch, raw.clone());
                 let store = self.durable.store(record);
@@ -247,16 +251,16 @@ impl Node {
             }
             Err(_) => {
                 self.bug("our own descriptor breaks a rule of the format");
-                self.listing.published.remove(&epoch);
+                self.publisher.published.remove(&epoch);
             }
         }
     }
 
     /// Our descriptor would survive a crash: everybody may see it now.
-    pub(super) fn publish_descriptor(&mut self, now: Now, raw: &[u8]) {
-        self.take_descriptor(now, DescriptorSource::Own, None, raw);
+    pub(in crate::node) fn publish_descriptor(&mut self, now: Now, raw: &[u8]) {
+        self.insert_descriptor(now, DescriptorSource::Own, None, raw);
     }
 }
 
 /// Seconds after that in which cells may still come: their delays, and clocks that run late.
-const STRAGGLERS: u32 = 3_600;
+const LATE_CELLS_SECS: u32 = 3_600;
