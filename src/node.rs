@@ -14,16 +14,17 @@
 mod command;
 mod commands;
 mod config;
-mod dark;
+mod direct;
 mod directory;
 mod event;
+mod gossip;
 mod inbox;
 mod input;
+mod local_policy;
 mod mail;
+mod onion_wire;
 mod output;
-mod p2p;
 mod peers;
-mod public;
 mod relay;
 mod sealing;
 mod send;
@@ -32,7 +33,6 @@ mod store;
 mod timers;
 mod views;
 mod whisper;
-mod wishes;
 mod work;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -61,7 +61,7 @@ use self::whisper::Whisper;
 use crate::discovery::{self, Discovery};
 use crate::envelope::EnvelopeHash;
 use crate::envelope_pool::Pool;
-use crate::gossip::{self, Gossip, packet::MinPow};
+use crate::gossip::{Gossip, packet::MinPow};
 use crate::link::{Capability, LinkConfig, LinkKey, LinkLimits};
 use crate::mail::access::AccessPolicy;
 use crate::message::{ClientSecret, SymKey};
@@ -73,6 +73,7 @@ pub use command::{
 pub use config::{MailService, NodeConfig, NodeKeys, PowGeneration, Restored};
 pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, Name, Stage, Trace};
 pub use input::{CommandId, Input, Reach, StoreId};
+pub use local_policy::MAX_ENVELOPE_SIZE;
 pub use output::{Output, Record};
 pub use peers::CLIENT_ID;
 pub use views::{
@@ -80,7 +81,6 @@ pub use views::{
     OutgoingView, PeerView, RelayView, StatusView,
 };
 pub use whisper::{Criteria, FilterKeyId, Post, PostTo, ShhCommand, ShhError, ShhInfo, ShhReply};
-pub use wishes::MOST_SIZE;
 pub use work::{Done, Job, JobId};
 
 /// A Whisper relay node.
@@ -210,9 +210,9 @@ impl Node {
         );
         let mut guards = Guards::new(GuardSeed(keys.guard_seed), me.id);
         guards.pin(config.guard);
-        let gossip_config = gossip::GossipConfig {
+        let gossip_config = crate::gossip::GossipConfig {
             min_pow: MinPow::new(config.min_pow).unwrap_or(MinPow::DEFAULT),
-            ..gossip::GossipConfig::default()
+            ..crate::gossip::GossipConfig::default()
         };
         let mut gossip_seed = [0; 32];
         rng.fill_bytes(&mut gossip_seed);

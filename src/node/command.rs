@@ -31,7 +31,7 @@ pub enum Command {
     TrustPeer(RelayKey),
     /// Hand an envelope to the peer with this key and to nobody else. It takes it if it trusts us,
     /// and knows then that it came from here.
-    HandOver(RelayKey, Envelope),
+    SendDirect(RelayKey, Envelope),
     /// Ask peers for envelopes with at least this much work.
     SetMinPow(MinPow),
     /// Ask peers for the topics of this filter only. It tells them what is read here.

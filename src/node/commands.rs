@@ -10,8 +10,8 @@ use circuits::level::{EmissionSchedule, Insertion, Level};
 use circuits::time::Now;
 
 use super::command::{Command, Recipient, Refusal, RefusalKind, Reply, SendRequest};
+use super::direct::no_such_peer;
 use super::input::{CommandId, Reach};
-use super::p2p::no_such_peer;
 use super::peers::CLIENT_ID;
 use super::send::queue::{MIN_WITNESSES, SendState};
 use super::views::{
@@ -76,8 +76,8 @@ impl Node {
             }
             Command::TrustPeer(key) if self.trust_peer(key) => Ok(Reply::Done),
             Command::TrustPeer(_) => Err(no_such_peer()),
-            Command::HandOver(key, envelope) => {
-                self.hand_over(key, &envelope).map(|()| Reply::Done)
+            Command::SendDirect(key, envelope) => {
+                self.send_direct(key, &envelope).map(|()| Reply::Done)
             }
             Command::SetMinPow(min_pow) => {
                 self.set_min_pow(now, min_pow);

@@ -258,7 +258,7 @@ impl Node {
             .collect();
         let message = OnionMessage::Descriptors(descriptors);
         for link in to {
-            self.send_dark(link, Priority::Control, &message);
+            self.send_onion(link, Priority::Control, &message);
         }
     }
 
@@ -277,7 +277,7 @@ impl Node {
                     bucket,
                     have,
                 };
-                self.send_dark(link, Priority::Control, &message);
+                self.send_onion(link, Priority::Control, &message);
             }
         }
     }
@@ -296,7 +296,7 @@ impl Node {
             .directory
             .lacking(now, source, request, &mut self.rng);
         for message in OnionMessage::descriptors(lacking) {
-            self.send_dark(from, Priority::Control, &message);
+            self.send_onion(from, Priority::Control, &message);
         }
     }
 

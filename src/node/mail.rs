@@ -49,7 +49,13 @@ impl Mail {
 impl Node {
     /// A packet past gossip that carries no envelopes for us: to whom it is of no use, it is of
     /// no harm.
-    pub(super) fn on_p2p(&mut self, now: Now, from: LinkId, kind: P2pKind, payload: &[u8]) {
+    pub(super) fn on_direct_packet(
+        &mut self,
+        now: Now,
+        from: LinkId,
+        kind: P2pKind,
+        payload: &[u8],
+    ) {
         match kind {
             P2pKind::Request | P2pKind::SyncRequest => {
                 self.on_mail_request(now, from, kind, payload)
@@ -60,7 +66,7 @@ impl Node {
     }
 
     /// A trusted peer handed over envelopes: they go to the filters and nowhere else.
-    pub(super) fn on_direct(&mut self, now: Now, from: LinkId, envelopes: Vec<Envelope>) {
+    pub(super) fn on_direct_envelopes(&mut self, now: Now, from: LinkId, envelopes: Vec<Envelope>) {
         let envelopes = self.on_fetched(now, from, envelopes);
         for envelope in envelopes {
             self.offer_to_filters(now, envelope, DeliveryPath::Direct);

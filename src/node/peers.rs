@@ -239,7 +239,7 @@ impl Node {
                     payload,
                 } => {
                     if capability == Capability::ONION_1 {
-                        self.on_dark(now, id, code, &payload);
+                        self.on_onion_packet(now, id, code, &payload);
                     } else {
                         self.on_shh(now, id, code, &payload);
                     }
@@ -290,7 +290,7 @@ impl Node {
             self.dialer.connected(key);
         }
         if speaks_onion {
-            self.open_dark(now, id);
+            self.start_onion_handshake(now, id);
         }
         if let Some(protocol) = protocol {
             let sends = self.gossip.add_peer_as(now, id, protocol, &client);

@@ -239,7 +239,7 @@ impl Node {
             connection.last_cell = now.mono;
         }
         let message = OnionMessage::Cell(Box::new(*cell.as_bytes()));
-        if !self.send_dark(link, Priority::Cell, &message) {
+        if !self.send_onion(link, Priority::Cell, &message) {
             self.counters.cells_dropped += 1;
         }
     }

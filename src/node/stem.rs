@@ -124,7 +124,7 @@ impl Node {
                 });
                 let message = OnionMessage::Stem(envelope.clone());
                 // A full queue loses it; the embargo brings it back.
-                self.send_dark(link, Priority::Control, &message);
+                self.send_onion(link, Priority::Control, &message);
                 if let Some(cut_short) = self.stem.embargo.watch(&mut self.rng, now.mono, hash.0) {
                     self.diffuse(now, EnvelopeHash(cut_short));
                 }
@@ -158,7 +158,7 @@ impl Node {
     /// What every envelope must pass before it is passed on, wherever it comes from.
     pub(super) fn check(&self, now: Now, envelope: &Envelope) -> Option<(PowChecked, NotExpired)> {
         let not_expired = NotExpired::check(envelope.expiry(), envelope.ttl(), now.unix).ok()?;
-        let pow = PowChecked::check(envelope, not_expired, self.own_minimum()).ok()?;
+        let pow = PowChecked::check(envelope, not_expired, self.own_min_pow()).ok()?;
         Some((pow, not_expired))
     }
 }

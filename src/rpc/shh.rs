@@ -20,7 +20,7 @@ use super::{Permissions, RpcError};
 use crate::bloom::Bloom;
 use crate::gossip::packet::MinPow;
 use crate::message::SymKey;
-use crate::node::{Command, MOST_SIZE, ShhCommand, ShhError, ShhInfo, ShhReply};
+use crate::node::{Command, MAX_ENVELOPE_SIZE, ShhCommand, ShhError, ShhInfo, ShhReply};
 use crate::subscriptions::FilteredMessage;
 
 /// Reads a call. `None` if there is no such method.
@@ -74,8 +74,8 @@ fn set_max_size(method: &str, params: Option<Value>) -> Result<Command, RpcError
     let wanted = only(method, params, whole)?;
     let size = usize::try_from(wanted)
         .ok()
-        .filter(|size| *size <= MOST_SIZE);
-    let too_large = || format!("message size too large [{wanted}>{MOST_SIZE}]");
+        .filter(|size| *size <= MAX_ENVELOPE_SIZE);
+    let too_large = || format!("message size too large [{wanted}>{MAX_ENVELOPE_SIZE}]");
     size.map(Command::SetMaxSize)
         .ok_or_else(|| RpcError::failed(too_large()))
 }

@@ -109,7 +109,7 @@ fn direct_envelope_is_sent_only_to_its_peer() {
     let mut fixture = Fixture::new();
     let envelope = envelope_without_pow(&mut fixture);
     let attacker = fixture.world.addr(fixture.attacker).key;
-    let command = Command::HandOver(attacker, envelope.clone());
+    let command = Command::SendDirect(attacker, envelope.clone());
     fixture.world.command(TARGET, command).unwrap();
     fixture.run(30);
     let handed = fixture
@@ -124,7 +124,7 @@ fn direct_envelope_is_sent_only_to_its_peer() {
     assert_eq!(fixture.world.status(TARGET).pool_envelopes, 0);
     let other_peer = fixture.world.addr(1).key;
     let unlisted = circuits::ids::RelayKey([3; 64]);
-    let to = |key| Command::HandOver(key, envelope.clone());
+    let to = |key| Command::SendDirect(key, envelope.clone());
     assert!(fixture.world.command(TARGET, to(other_peer)).is_ok());
     assert!(fixture.world.command(TARGET, to(unlisted)).is_err());
 }

@@ -158,11 +158,11 @@ fn direct_envelope_of_other_version_is_refused() {
     let mut fixture = Fixture::with(PeerBehaviour::shh5_only());
     let old = fixture.world.addr(fixture.attacker).key;
     let modern = fixture.envelope();
-    let handed = Command::HandOver(old, modern);
+    let handed = Command::SendDirect(old, modern);
     let refused = fixture.world.command(TARGET, handed).unwrap_err();
     assert!(refused.cause.contains("speaks shh/5"));
     let message = shh5_envelope(fixture.world.clock().unix, b"by hand");
-    let handed = Command::HandOver(old, message.clone());
+    let handed = Command::SendDirect(old, message.clone());
     fixture.world.command(TARGET, handed).unwrap();
     fixture.run(2);
     let packets = fixture.session().received.iter();

@@ -268,7 +268,7 @@ impl Node {
         let page = open.client.stats().pages;
         let payload = envelope.as_rlp().to_vec();
         // If the link has no room now, the server's silence will say so.
-        self.send_p2p(link, P2pKind::Request, payload);
+        self.send_direct_packet(link, P2pKind::Request, payload);
         if let Some(id) = self.mail.fetching.as_ref().map(|fetching| fetching.id) {
             self.tell_fetch(id, FetchStage::Asked { page });
         }

@@ -192,7 +192,7 @@ impl Node {
 
     /// An envelope is in the public pool: everybody has it, so the archive may. Those of `shh/5` no
     /// client could read.
-    pub(in super::super) fn keep_mail(&mut self, envelope: &Envelope) {
+    pub(in super::super) fn archive_envelope(&mut self, envelope: &Envelope) {
         if let Some(serving) = &mut self.mail.serving
             && envelope.protocol() == ProtocolVersion::V6
         {
@@ -310,14 +310,14 @@ impl Node {
         let outboxes = core::mem::take(&mut serving.outbox);
         for (link, mut outbox) in outboxes {
             while let Some((kind, payload)) = outbox.pop_front() {
-                let room = self.p2p_backlog(link).is_some_and(|backlog| {
+                let room = self.direct_backlog(link).is_some_and(|backlog| {
                     backlog == 0 || backlog.saturating_add(payload.len()) < LINK_ROOM
                 });
                 if !room {
                     outbox.push_front((kind, payload));
                     break;
                 }
-                self.send_p2p(link, kind, payload);
+                self.send_direct_packet(link, kind, payload);
             }
             if outbox.len() > MOST_PACKETS {
                 self.hang_up(now, link);

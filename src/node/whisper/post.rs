@@ -290,7 +290,9 @@ impl Node {
         let hash = envelope.hash();
         match sealing.way {
             Way::Peer(key) if self.connections.to_key(key).is_none() => return Err(no_peer(key)),
-            Way::Peer(key) => self.hand_over(key, &envelope).map_err(ShhError::Refused)?,
+            Way::Peer(key) => self
+                .send_direct(key, &envelope)
+                .map_err(ShhError::Refused)?,
             Way::Gossip => {
                 self.enough_asked(sealing.way, sealing.pow_target)?;
                 let judged = self.gossip.validate(now, &envelope);

@@ -30,9 +30,9 @@ impl Node {
                 for hash in received.accepted {
                     self.on_echo(hash);
                 }
-                self.on_direct(now, from, received.direct);
+                self.on_direct_envelopes(now, from, received.direct);
                 if let Some((kind, payload)) = received.p2p {
-                    self.on_p2p(now, from, kind, &payload);
+                    self.on_direct_packet(now, from, kind, &payload);
                 }
             }
             Err(GossipFault::Peer(fault)) => {
@@ -80,7 +80,7 @@ impl Node {
             });
         }
         self.gossip.on_pooled(now, &envelope, from);
-        self.keep_mail(&envelope);
+        self.archive_envelope(&envelope);
         let arrival = match from {
             // To a light node all that peers bring counts as handed over, as in go-ethereum.
             Some(_) if self.gossip.is_light() => DeliveryPath::Direct,

@@ -18,20 +18,20 @@ use crate::onion_wire::OnionMessage;
 
 impl Node {
     /// Says who we are, as soon as the handshake is over.
-    pub(super) fn open_dark(&mut self, now: Now, id: LinkId) {
+    pub(super) fn start_onion_handshake(&mut self, now: Now, id: LinkId) {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.onion_handshake =
-                OnionHandshake::AwaitingStatus(now.mono.after(STATUS_WAIT));
+                OnionHandshake::AwaitingStatus(now.mono.after(STATUS_TIMEOUT));
         }
         let network = self.me.requirements.network;
         let status = OnionMessage::Status {
             network,
             epoch: Epoch::at(now.unix),
         };
-        self.send_dark(id, Priority::Control, &status);
+        self.send_onion(id, Priority::Control, &status);
     }
 
-    pub(super) fn on_dark(&mut self, now: Now, id: LinkId, code: u16, payload: &[u8]) {
+    pub(super) fn on_onion_packet(&mut self, now: Now, id: LinkId, code: u16, payload: &[u8]) {
         let Some(state) = self
             .connections
             .get(id)
@@ -53,14 +53,14 @@ impl Node {
         };
         match (state, message) {
             (OnionHandshake::AwaitingStatus(_), OnionMessage::Status { network, .. }) => {
-                self.on_dark_status(now, id, network == self.me.requirements.network);
+                self.on_onion_status(now, id, network == self.me.requirements.network);
             }
-            (OnionHandshake::Ready, message) => self.on_dark_message(now, id, message),
+            (OnionHandshake::Ready, message) => self.on_onion_message(now, id, message),
             (OnionHandshake::Off | OnionHandshake::AwaitingStatus(_), _) => {}
         }
     }
 
-    fn on_dark_status(&mut self, now: Now, id: LinkId, ours: bool) {
+    fn on_onion_status(&mut self, now: Now, id: LinkId, ours: bool) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
@@ -84,7 +84,7 @@ impl Node {
         self.send_awaiting_cells(now, id);
     }
 
-    fn on_dark_message(&mut self, now: Now, id: LinkId, message: OnionMessage) {
+    fn on_onion_message(&mut self, now: Now, id: LinkId, message: OnionMessage) {
         match message {
             OnionMessage::Descriptors(descriptors) => self.on_descriptors(now, id, &descriptors),
             OnionMessage::GetDescriptors {
@@ -115,7 +115,7 @@ impl Node {
     }
 
     /// Queues one `onion/1` message; `false` if it cannot be sent.
-    pub(super) fn send_dark(
+    pub(super) fn send_onion(
         &mut self,
         id: LinkId,
         priority: Priority,
@@ -135,4 +135,4 @@ impl Node {
 }
 
 /// How long a peer may take to say which network it belongs to.
-const STATUS_WAIT: Duration = Duration::from_secs(5);
+const STATUS_TIMEOUT: Duration = Duration::from_secs(5);

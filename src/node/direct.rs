@@ -29,7 +29,11 @@ impl Node {
     ///
     /// [`Refusal`] if the peer is not there, speaks another version, or has not read what was sent
     /// before.
-    pub(super) fn hand_over(&mut self, key: RelayKey, envelope: &Envelope) -> Result<(), Refusal> {
+    pub(super) fn send_direct(
+        &mut self,
+        key: RelayKey,
+        envelope: &Envelope,
+    ) -> Result<(), Refusal> {
         let link = self.connections.to_key(key).ok_or_else(no_such_peer)?;
         let protocol = self.gossip.protocol(link).ok_or_else(no_such_peer)?;
         if protocol != envelope.protocol() {
@@ -47,12 +51,12 @@ impl Node {
                 let code = u16::from(v5::code::P2P_MESSAGE);
                 self.queue(link, Priority::Gossip, Capability::SHH_5, code, payload)
             }
-            ProtocolVersion::V6 => self.send_p2p(link, P2pKind::Message, payload),
+            ProtocolVersion::V6 => self.send_direct_packet(link, P2pKind::Message, payload),
         };
         if handed {
             return Ok(());
         }
-        let waiting = self.p2p_backlog(link).ok_or_else(no_such_peer)?;
+        let waiting = self.direct_backlog(link).ok_or_else(no_such_peer)?;
         Err(Refusal::usage(
             format!("the peer takes nothing now: {waiting} bytes wait for it"),
             "try again in a moment",
@@ -60,15 +64,20 @@ impl Node {
     }
 
     /// Queues a packet of `shh/6` past gossip; `false` if no such peer speaks it or has room now
-    /// ([`p2p_backlog`](Self::p2p_backlog)).
-    pub(super) fn send_p2p(&mut self, to: LinkId, kind: P2pKind, payload: Vec<u8>) -> bool {
+    /// ([`direct_backlog`](Self::direct_backlog)).
+    pub(super) fn send_direct_packet(
+        &mut self,
+        to: LinkId,
+        kind: P2pKind,
+        payload: Vec<u8>,
+    ) -> bool {
         let code = u16::from(kind.code());
         self.queue(to, Priority::Gossip, Capability::SHH_6, code, payload)
     }
 
     /// Bytes that wait for a peer: who has much to send goes on when this is zero. `None` if the
     /// peer is gone.
-    pub(super) fn p2p_backlog(&self, to: LinkId) -> Option<usize> {
+    pub(super) fn direct_backlog(&self, to: LinkId) -> Option<usize> {
         let connection = self.connections.get(to)?;
         Some(connection.link.queued_bytes())
     }

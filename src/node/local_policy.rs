@@ -30,12 +30,12 @@ impl Node {
 
     /// # Errors
     ///
-    /// [`Refusal`] beyond [`MOST_SIZE`].
+    /// [`Refusal`] beyond [`MAX_ENVELOPE_SIZE`].
     pub(super) fn set_max_size(&mut self, bytes: usize) -> Result<(), Refusal> {
-        if bytes > MOST_SIZE {
+        if bytes > MAX_ENVELOPE_SIZE {
             return Err(Refusal::usage(
                 format!("an envelope of {bytes} bytes fits no packet"),
-                format!("name at most {MOST_SIZE}"),
+                format!("name at most {MAX_ENVELOPE_SIZE}"),
             ));
         }
         self.gossip.set_max_size(bytes);
@@ -44,10 +44,10 @@ impl Node {
 
     /// The least work that an envelope of ours, or one on a stem, must have. What is asked of peers
     /// since the start may be less, but not more.
-    pub(super) fn own_minimum(&self) -> f64 {
+    pub(super) fn own_min_pow(&self) -> f64 {
         self.gossip.min_pow().value().min(self.config.min_pow)
     }
 }
 
 /// Bytes of the largest envelope that may be asked for: go-ethereum's own limit.
-pub const MOST_SIZE: usize = 10 << 20;
+pub const MAX_ENVELOPE_SIZE: usize = 10 << 20;
