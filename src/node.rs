@@ -16,24 +16,24 @@ mod commands;
 mod config;
 mod direct;
 mod directory;
+mod durability;
 mod event;
 mod gossip;
 mod inbox;
 mod input;
+mod jobs;
 mod local_policy;
 mod mail;
 mod onion_wire;
 mod output;
 mod peers;
+mod pow_policy;
 mod relay;
-mod sealing;
 mod send;
 mod stem;
-mod store;
 mod timers;
 mod views;
 mod whisper;
-mod work;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -47,6 +47,7 @@ use rand_core::{Rng, SeedableRng};
 
 use self::directory::RelayDirectory;
 use self::directory::publisher::DescriptorPublisher;
+use self::durability::{Continuation, DurabilityBarrier};
 use self::inbox::Inbox;
 use self::mail::{Mail, Serving};
 use self::peers::bans::BanList;
@@ -55,7 +56,6 @@ use self::peers::table::ConnectionTable;
 use self::relay::RelayRole;
 use self::send::queue::Outbox;
 use self::stem::StemDuty;
-use self::store::{After, Durable};
 use self::timers::{Timer, Timers};
 use self::whisper::Whisper;
 use crate::discovery::{self, Discovery};
@@ -73,6 +73,7 @@ pub use command::{
 pub use config::{MailService, NodeConfig, NodeKeys, PowGeneration, Restored};
 pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, Name, Stage, Trace};
 pub use input::{CommandId, Input, Reach, StoreId};
+pub use jobs::{Job, JobId, JobResult};
 pub use local_policy::MAX_ENVELOPE_SIZE;
 pub use output::{Output, Record};
 pub use peers::CLIENT_ID;
@@ -81,7 +82,6 @@ pub use views::{
     OutgoingView, PeerView, RelayView, StatusView,
 };
 pub use whisper::{Criteria, FilterKeyId, Post, PostTo, ShhCommand, ShhError, ShhInfo, ShhReply};
-pub use work::{Done, Job, JobId};
 
 /// A Whisper relay node.
 pub struct Node {
@@ -92,7 +92,7 @@ pub struct Node {
     outputs: VecDeque<Output>,
     timers: Timers,
     counters: Counters,
-    durable: Durable<After>,
+    durability: DurabilityBarrier<Continuation>,
     last_job: u64,
     /// Hashes a second that searches get, once that is known.
     hash_rate: Option<f64>,
@@ -231,7 +231,7 @@ impl Node {
             outputs: VecDeque::new(),
             timers: Timers::new(now.mono),
             counters: Counters::default(),
-            durable: Durable::default(),
+            durability: DurabilityBarrier::default(),
             last_job: 0,
             hash_rate: None,
             connections: ConnectionTable::default(),
@@ -283,7 +283,7 @@ impl Node {
             Input::Working(job, tried) => self.on_progress(job, tried),
             Input::HashRate(rate) => self.hash_rate = (rate > 0.0).then_some(rate),
             Input::Archived(word) => self.on_archived(now, word),
-            Input::Worked(job, done) => self.on_worked(now, job, done),
+            Input::Worked(job, done) => self.on_job_done(now, job, done),
             Input::Reach(reach) => self.on_reach(now, reach),
             Input::Command(id, command) => self.on_command(now, id, command),
         }
@@ -301,7 +301,7 @@ impl Node {
                 Timer::CloseIdle => self.close_idle_cell_links(now),
                 Timer::Epoch => self.turn_epoch(now),
                 Timer::ExpirePool => self.expire_pool(now),
-                Timer::Open => self.open_envelopes(),
+                Timer::TryDecrypt => self.try_decrypt_queued(),
                 Timer::Redial => {
                     self.redial(now.mono);
                     self.dial_discovered(now);
@@ -328,7 +328,7 @@ impl Node {
         let due = [
             self.timers.next_due(),
             links,
-            self.relay.next_due(self.durable.waiting()),
+            self.relay.next_due(self.durability.waiting()),
             self.stem.next_due(),
             self.outbox.next_due(),
             self.mail.next_due(),
@@ -340,27 +340,27 @@ impl Node {
     }
 
     fn on_stored(&mut self, now: Now, id: StoreId) {
-        for after in self.durable.stored(id) {
-            match after {
-                After::GoOn(cell) => self.forward_durable(now, cell),
-                After::Publish(raw) => self.publish_descriptor(now, &raw),
+        for continuation in self.durability.stored(id) {
+            match continuation {
+                Continuation::ForwardCell(cell) => self.forward_durable(now, cell),
+                Continuation::PublishDescriptor(raw) => self.publish_descriptor(now, &raw),
             }
         }
     }
 
-    fn on_worked(&mut self, now: Now, job: JobId, done: Option<Done>) {
+    fn on_job_done(&mut self, now: Now, job: JobId, done: Option<JobResult>) {
         match done {
-            Some(Done::Puzzle(solution)) => self.on_puzzle(job, solution),
-            Some(Done::Sealed(Ok(nonce))) if self.seals_request(job) => {
+            Some(JobResult::Puzzle(solution)) => self.on_puzzle(job, solution),
+            Some(JobResult::Nonce(Ok(nonce))) if self.seals_request(job) => {
                 self.on_request_sealed(now, nonce);
             }
-            Some(Done::Sealed(nonce)) => self.on_nonce(now, job, nonce),
-            Some(Done::Ticket(ticket)) => self.on_ticket(now, job, ticket),
+            Some(JobResult::Nonce(nonce)) => self.on_nonce(now, job, nonce),
+            Some(JobResult::Ticket(ticket)) => self.on_ticket(now, job, ticket),
             None => self.on_post_stopped(job),
         }
     }
 
-    fn start(&mut self, job: Job) -> JobId {
+    fn start_job(&mut self, job: Job) -> JobId {
         self.last_job = self.last_job.saturating_add(1);
         let id = JobId(self.last_job);
         self.outputs.push_back(Output::Work(id, job));

@@ -139,7 +139,7 @@ impl Node {
         self.maintain_guards(now);
         if core::mem::take(&mut self.relays.changed) {
             let directory = self.relays.directory.export();
-            let store = self.durable.store(Record::Directory(directory));
+            let store = self.durability.store(Record::Directory(directory));
             self.outputs.push_back(store);
             self.report_relay_count(now);
         }
@@ -152,7 +152,7 @@ impl Node {
         let guards = self.guards.export();
         if guards != self.relays.stored_guards {
             self.relays.stored_guards.clone_from(&guards);
-            let store = self.durable.store(Record::Guards(guards));
+            let store = self.durability.store(Record::Guards(guards));
             self.outputs.push_back(store);
         }
         if now.mono < self.relays.next_maintenance {
@@ -200,7 +200,7 @@ impl Node {
         self.relays.changed = true;
         self.relays.snapshot = None;
         self.timers
-            .hasten(Timer::Epoch, now.mono.after(DIRECTORY_CHANGE_DELAY));
+            .expedite(Timer::Epoch, now.mono.after(DIRECTORY_CHANGE_DELAY));
     }
 
     pub(super) fn on_descriptors(&mut self, now: Now, from: LinkId, descriptors: &[Vec<u8>]) {

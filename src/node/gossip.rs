@@ -92,8 +92,10 @@ impl Node {
     /// Puts an envelope in line to be tried with our keys.
     pub(super) fn offer_to_filters(&mut self, now: Now, envelope: Envelope, arrival: DeliveryPath) {
         if self.inbox.offer(envelope, arrival) {
-            self.timers
-                .hasten(Timer::Open, now.mono.after(Timer::Open.period()));
+            self.timers.expedite(
+                Timer::TryDecrypt,
+                now.mono.after(Timer::TryDecrypt.period()),
+            );
         }
     }
 

@@ -345,10 +345,10 @@ impl Message {
 
 impl Node {
     /// Tries our keys on envelopes that were pooled since, a bounded number at a time.
-    pub(super) fn open_envelopes(&mut self) {
+    pub(super) fn try_decrypt_queued(&mut self) {
         for _ in 0..TRIED_AT_ONCE {
             let Some(waiting) = self.inbox.next_waiting() else {
-                return self.timers.rest(Timer::Open);
+                return self.timers.disarm(Timer::TryDecrypt);
             };
             for event in self.inbox.open(&waiting) {
                 if waiting.arrival == DeliveryPath::Direct && matches!(event, Event::Message(_)) {
@@ -377,7 +377,7 @@ impl Node {
                 only: Some(filter),
             });
         }
-        self.timers.hasten(Timer::Open, now.mono);
+        self.timers.expedite(Timer::TryDecrypt, now.mono);
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use circuits::ids::LinkId;
 
 use super::command::Command;
-use super::work::{Done, JobId};
+use super::jobs::{JobId, JobResult};
 use crate::mail::archive::ArchiveResponse;
 
 /// One thing that happened outside.
@@ -36,7 +36,7 @@ pub enum Input<'a> {
     /// The archive did what `Output::Archive` asked, or found it.
     Archived(ArchiveResponse),
     /// A job is done, or was stopped.
-    Worked(JobId, Option<Done>),
+    Worked(JobId, Option<JobResult>),
     /// How many hashes a second the shell tries, measured on this machine. May never come.
     HashRate(f64),
     /// Whether links can be had has changed.

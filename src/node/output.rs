@@ -10,7 +10,7 @@ use circuits::time::Instant;
 use super::command::{Refusal, Reply};
 use super::event::Event;
 use super::input::{CommandId, StoreId};
-use super::work::{Job, JobId};
+use super::jobs::{Job, JobId};
 use crate::endpoint::Endpoint;
 use crate::mail::archive::ArchiveRequest;
 

@@ -363,7 +363,7 @@ impl Node {
             .set_successor_candidates(&mut self.rng, &successors);
         if self.stem.stem.can_stem() {
             // A relay publishes its descriptor once it has a stem.
-            self.timers.hasten(Timer::Epoch, now.mono);
+            self.timers.expedite(Timer::Epoch, now.mono);
         }
         let connected = self
             .connections

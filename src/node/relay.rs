@@ -16,10 +16,10 @@ use circuits::relay::{OnionRelay, PeelResult, Peeled, RelayLimits, ReplayLog, Re
 use circuits::rendezvous::{Rendezvous, RendezvousLimits, ShardOutcome};
 use circuits::time::{Instant, Now};
 
+use super::durability::Continuation;
 use super::event::{Name, Trace};
 use super::output::Record;
 use super::peers::table::{LinkPurpose, OnionHandshake, PeerConnection};
-use super::store::After;
 use super::{Node, hex};
 use crate::envelope::{Envelope, SizeClass};
 use crate::link::{DisconnectReason, Priority};
@@ -140,7 +140,7 @@ impl Node {
     pub(super) fn peel_cells(&mut self, now: Now) {
         let mut peeled_cells = Vec::new();
         let mut tags: BTreeMap<Epoch, Vec<ReplayTag>> = BTreeMap::new();
-        while peeled_cells.len() + self.durable.waiting() < MAX_AWAITING_DISK {
+        while peeled_cells.len() + self.durability.waiting() < MAX_AWAITING_DISK {
             let Some(PeelResult { from, outcome }) = self.relay.onion.next_peel(now) else {
                 break;
             };
@@ -159,12 +159,12 @@ impl Node {
         for (epoch, tags) in tags {
             if let Some(log) = self.relay.logs.get_mut(&epoch) {
                 let block = log.append(&tags);
-                let store = self.durable.store(Record::ReplayTags(epoch, block));
+                let store = self.durability.store(Record::ReplayTags(epoch, block));
                 self.outputs.push_back(store);
             }
         }
         for cell in peeled_cells {
-            self.durable.wait(After::GoOn(cell));
+            self.durability.defer(Continuation::ForwardCell(cell));
         }
     }
 

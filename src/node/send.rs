@@ -27,7 +27,7 @@ use self::queue::{
 use super::command::{Refusal, SendRequest};
 use super::event::{Event, MessageId, Name, Stage, Trace};
 use super::input::Reach;
-use super::work::{Job, JobId};
+use super::jobs::{Job, JobId};
 use super::{Node, Output, hex};
 use crate::envelope::{Envelope, EnvelopeHash};
 use crate::latency_model::PathModel;
@@ -78,7 +78,7 @@ impl Node {
             expected_seconds: self.expected_seconds(&job),
         };
         let search = job.search(&mut self.rng);
-        let id = self.start(Job::Seal(Box::new(search)));
+        let id = self.start_job(Job::ProofOfWork(Box::new(search)));
         Ok((SendState::Mining(id, draft.unmined), stage))
     }
 
@@ -265,7 +265,7 @@ impl Node {
                 .map(|lane| lane.hops.iter().map(|hop| Name(hop.id.short())).collect())
                 .collect(),
         });
-        let job = self.start(Job::Ticket(Box::new(search)));
+        let job = self.start_job(Job::Ticket(Box::new(search)));
         let planned = Box::new(PlannedEnvelope {
             envelope,
             epoch,

@@ -19,7 +19,7 @@ pub(super) enum Timer {
     /// Rotate onion keys, publish our descriptor, forget old ones.
     Epoch,
     /// Try our keys on what was pooled since; apart from pooling, so that forwarding never waits.
-    Open,
+    TryDecrypt,
     /// Close links that were only for cells and have carried none for a while.
     CloseIdle,
 }
@@ -35,7 +35,7 @@ impl Timers {
             (Timer::Redial, now),
             (Timer::Resume, now),
             (Timer::Epoch, now),
-            (Timer::Open, now),
+            (Timer::TryDecrypt, now),
             (Timer::CloseIdle, now),
         ])
     }
@@ -48,14 +48,14 @@ impl Timers {
     }
 
     /// Brings a chore forward: something happened that it waits for.
-    pub(super) fn hasten(&mut self, timer: Timer, now: Instant) {
+    pub(super) fn expedite(&mut self, timer: Timer, now: Instant) {
         if let Some((_, due)) = self.0.iter_mut().find(|(other, _)| *other == timer) {
             *due = now.min(*due);
         }
     }
 
-    /// Puts a chore off until something [hastens](Self::hasten) it: there is nothing to do.
-    pub(super) fn rest(&mut self, timer: Timer) {
+    /// Puts a chore off until something [hastens](Self::expedite) it: there is nothing to do.
+    pub(super) fn disarm(&mut self, timer: Timer) {
         if let Some((_, due)) = self.0.iter_mut().find(|(other, _)| *other == timer) {
             *due = Instant::from_micros(u64::MAX);
         }
@@ -72,7 +72,7 @@ impl Timer {
         match self {
             Self::ExpirePool | Self::Redial | Self::Resume => Duration::from_secs(1),
             Self::Epoch => Duration::from_secs(5),
-            Self::Open => Duration::from_millis(50),
+            Self::TryDecrypt => Duration::from_millis(50),
             Self::CloseIdle => Duration::from_secs(30),
         }
     }
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_chore_comes_round() {
+    fn every_timer_fires() {
         let mut timers = Timers::new(Instant::ZERO);
         let mut first = Vec::new();
         while let Some(timer) = timers.pop_due(Instant::ZERO) {
@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(timers.next_due(), Some(Instant::from_micros(50_000)));
         assert_eq!(
             timers.pop_due(Instant::from_micros(50_000)),
-            Some(Timer::Open)
+            Some(Timer::TryDecrypt)
         );
     }
 }

@@ -32,8 +32,8 @@ use super::{NoRandomness, random};
 use crate::endpoint::Endpoint;
 use crate::mail::archive::ArchiveResponse;
 use crate::node::{
-    Command, CommandId, Done, Event, Input, Job, JobId, Node, NodeConfig, NodeKeys, Output, Reach,
-    Refusal, Reply, Restored, StoreId,
+    Command, CommandId, Event, Input, Job, JobId, JobResult, Node, NodeConfig, NodeKeys, Output,
+    Reach, Refusal, Reply, Restored, StoreId,
 };
 
 /// Everything a node needs to run.
@@ -179,7 +179,7 @@ pub(super) enum Completion {
     /// The archive did something.
     Archived(ArchiveResponse),
     /// A job is over.
-    Worked(JobId, Option<Done>),
+    Worked(JobId, Option<JobResult>),
     /// All threads together try so many hashes a second.
     HashRate(f64),
 }

@@ -23,7 +23,7 @@ use std::{io, thread};
 
 use self::rate::WorkerHashRate;
 use self::task::{JobPart, ResultCallback, SplitJob, StepResult};
-use crate::node::{Done, Job};
+use crate::node::{Job, JobResult};
 
 /// A pool of threads; they end when the pool is dropped.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Workers {
         &self,
         job: Job,
         progress: impl Fn(u64) + Send + Sync + 'static,
-        report: impl FnOnce(Option<Done>) + Send + 'static,
+        report: impl FnOnce(Option<JobResult>) + Send + 'static,
     ) -> CancelOnDrop {
         let report: ResultCallback = Box::new(report);
         let (task, parts) = SplitJob::new(job, self.threads, Box::new(progress), report);

@@ -23,7 +23,7 @@ use whisht::link::LinkKey;
 use whisht::mail::archive::ArchiveResponse;
 use whisht::message::SymKey;
 use whisht::node::{
-    Command, CommandId, Done, Event, Input, Job, JobId, Node, NodeConfig, NodeKeys, Output,
+    Command, CommandId, Event, Input, Job, JobId, JobResult, Node, NodeConfig, NodeKeys, Output,
     PowGeneration, Refusal, Reply, StatusView, StoreId,
 };
 
@@ -87,7 +87,7 @@ enum SimEvent {
     Stored(StoreId),
     Archived(ArchiveResponse),
     Working(JobId, u64),
-    Worked(JobId, Option<Done>),
+    Worked(JobId, Option<JobResult>),
     HashRate,
 }
 
@@ -533,7 +533,7 @@ impl Machine {
 /// What a job tells on its way if it takes more than a step, and what it finds. That takes no time
 /// here, unless the job runs out of what it was given: then it has tried as many hashes as every
 /// machine of this world does in that time.
-fn run_job(mut job: Job) -> (Option<u64>, Option<Done>, Duration) {
+fn run_job(mut job: Job) -> (Option<u64>, Option<JobResult>, Duration) {
     let limit = job.limit();
     let most = limit.map(|limit| limit.as_secs().saturating_mul(HASHES_PER_SECOND.into()));
     let mut progress = None;

@@ -17,10 +17,10 @@ use circuits::secret::Secret;
 use circuits::time::{Now, UnixSecs};
 
 use crate::node::command::Refusal;
+use crate::node::durability::Continuation;
+use crate::node::jobs::{Job, JobId};
 use crate::node::output::Record;
-use crate::node::store::After;
 use crate::node::timers::Timer;
-use crate::node::work::{Job, JobId};
 use crate::node::{Node, Output};
 
 /// What we have made to be listed.
@@ -80,7 +80,7 @@ impl Node {
                 Record::OnionKey(epoch, copy),
                 Record::ReplayTags(epoch, header),
             ] {
-                let store = self.durable.store(record);
+                let store = self.durability.store(record);
                 self.outputs.push_back(store);
             }
             self.install_onion_key(epoch, secret, log, ReplaySet::default());
@@ -105,7 +105,7 @@ impl Node {
     }
 
     pub(in crate::node) fn erase_onion_key(&mut self, epoch: Epoch) {
-        let store = self.durable.store(Record::EraseOnionKey(epoch));
+        let store = self.durability.store(Record::EraseOnionKey(epoch));
         self.outputs.push_back(store);
     }
 
@@ -150,7 +150,7 @@ impl Node {
             network, effort, ..
         } = self.me.requirements;
         let search = PuzzleSearch::new(network, self.me.key, epoch, effort, &mut self.rng);
-        let job = self.start(Job::Puzzle(Box::new(search)));
+        let job = self.start_job(Job::Puzzle(Box::new(search)));
         self.publisher
             .published
             .insert(epoch, Publication::Solving(job, Box::new(draft)));
@@ -166,7 +166,7 @@ impl Node {
         }
         self.publisher.draining = drain;
         if !drain {
-            self.timers.hasten(Timer::Epoch, now.mono);
+            self.timers.expedite(Timer::Epoch, now.mono);
             return Ok(());
         }
         let outputs = &mut self.outputs;
@@ -245,9 +245,9 @@ impl Node {
                 self.publisher.published.insert(epoch, Publication::Made);
                 let raw = descriptor.raw().to_vec();
                 let record = Record::OwnDescriptor(epoch, raw.clone());
-                let store = self.durable.store(record);
+                let store = self.durability.store(record);
                 self.outputs.push_back(store);
-                self.durable.wait(After::Publish(raw));
+                self.durability.defer(Continuation::PublishDescriptor(raw));
             }
             Err(_) => {
                 self.bug("our own descriptor breaks a rule of the format");

@@ -10,10 +10,10 @@ use core::time::Duration;
 
 use super::super::command::{FetchRequest, MailSource, Refusal};
 use super::super::event::{Event, FetchEnd, FetchId, FetchStage};
+use super::super::jobs::{Job, JobId};
 use super::super::output::Output;
 use super::super::peers::table::LinkPurpose;
 use super::super::views::FetchView;
-use super::super::work::{Job, JobId};
 use super::super::{Node, hex};
 use crate::endpoint::PeerAddr;
 use crate::envelope::{EncryptionHint, Envelope, Topic, Ttl, UnminedEnvelope};
@@ -391,7 +391,7 @@ impl Node {
                 let id = JobId(self.last_job);
                 open.sealing = Some((id, unmined));
                 self.outputs
-                    .push_back(Output::Work(id, Job::Seal(Box::new(search))));
+                    .push_back(Output::Work(id, Job::ProofOfWork(Box::new(search))));
             }
             Err(error) => {
                 let reason = format!("the server wants more proof of work than there is: {error}");

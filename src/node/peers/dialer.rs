@@ -158,7 +158,7 @@ impl Dialer {
     }
 
     /// Tries every peer that waits to be tried again at once: what kept us from them is over.
-    pub(in crate::node) fn hasten(&mut self, now: Instant) {
+    pub(in crate::node) fn expedite(&mut self, now: Instant) {
         for entry in self.static_peers.values_mut() {
             if entry.next_try.is_some() {
                 entry.next_try = Some(now);

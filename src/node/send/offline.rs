@@ -30,8 +30,8 @@ impl Node {
         }
         match &reach {
             Reach::Open => {
-                self.dialer.hasten(now.mono);
-                self.timers.hasten(Timer::Resume, now.mono);
+                self.dialer.expedite(now.mono);
+                self.timers.expedite(Timer::Resume, now.mono);
             }
             Reach::Shut(reason) => self.queue_hidden(reason),
         }
@@ -109,7 +109,7 @@ impl Node {
             .map(|(id, message)| (*id, message.level, message.attempt))
             .collect();
         if waiting.is_empty() || self.reach != Reach::Open {
-            return self.timers.rest(Timer::Resume);
+            return self.timers.disarm(Timer::Resume);
         }
         let patient = now.mono.since(self.reach_changed) < RESUME_TIMEOUT;
         for (id, level, attempt) in waiting {

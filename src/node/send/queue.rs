@@ -21,7 +21,7 @@ use rand_chacha::ChaCha20Rng;
 use crate::envelope::{Envelope, EnvelopeHash, UnminedEnvelope};
 use crate::node::command::SendRequest;
 use crate::node::event::{MessageId, Stage};
-use crate::node::work::JobId;
+use crate::node::jobs::JobId;
 
 /// All messages of this run that are not forgotten yet.
 #[derive(Default)]

@@ -27,7 +27,7 @@ use crate::message::{
     self, ClientPublic, ClientSecret, Padding, PayloadTooLong, Plaintext, SymKey,
 };
 use crate::node::input::CommandId;
-use crate::node::work::{Job, JobId};
+use crate::node::jobs::{Job, JobId};
 use crate::node::{Node, Refusal, hex};
 use crate::pow::{Generations, OutOfTime, PowGoal, PowJob, required_bits};
 
@@ -108,7 +108,7 @@ impl Node {
             return self.send_post(now, &sealing, envelope).map(Some);
         };
         let search = job.search(&mut self.rng);
-        let job = self.start(Job::Seal(Box::new(search)));
+        let job = self.start_job(Job::ProofOfWork(Box::new(search)));
         self.whisper
             .posts
             .0

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::node::{Done, Job};
+use crate::node::{Job, JobResult};
 
 /// Called once with what came of a job.
-pub(super) type ResultCallback = Box<dyn FnOnce(Option<Done>) + Send>;
+pub(super) type ResultCallback = Box<dyn FnOnce(Option<JobResult>) + Send>;
 
 /// Called now and then with the number of hashes tried.
 pub(super) type ProgressCallback = Box<dyn Fn(u64) + Send + Sync>;
@@ -89,7 +89,7 @@ impl SplitJob {
     }
 
     /// Gives the answer, unless there was one.
-    fn answer(&self, done: Option<Done>) {
+    fn answer(&self, done: Option<JobResult>) {
         self.stop();
         let report = self.lock().report.take();
         if let Some(report) = report {

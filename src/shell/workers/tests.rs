@@ -12,17 +12,17 @@ const TEST_TIMEOUT: Duration = Duration::from_secs(120);
 
 fn seal(goal: PowGoal) -> Job {
     let job = PowJob::over(vec![7; 600], Generations::Modern, goal).unwrap();
-    Job::Seal(Box::new(job.search(&mut ChaCha20Rng::from_seed([1; 32]))))
+    Job::ProofOfWork(Box::new(job.search(&mut ChaCha20Rng::from_seed([1; 32]))))
 }
 
 /// Runs a job; its answer comes through the channel.
-fn run(workers: &Workers, job: Job) -> (CancelOnDrop, mpsc::Receiver<Option<Done>>) {
+fn run(workers: &Workers, job: Job) -> (CancelOnDrop, mpsc::Receiver<Option<JobResult>>) {
     let (report, answer) = mpsc::channel();
     let cancel = workers.run(job, |_| {}, move |done| report.send(done).unwrap());
     (cancel, answer)
 }
 
-fn wait(answer: &mpsc::Receiver<Option<Done>>) -> Option<Done> {
+fn wait(answer: &mpsc::Receiver<Option<JobResult>>) -> Option<JobResult> {
     answer.recv_timeout(TEST_TIMEOUT).unwrap()
 }
 
@@ -37,7 +37,7 @@ fn gone(cancel: &CancelOnDrop) {
 fn the_first_to_find_answers_and_stops_the_others() {
     let workers = Workers::start(3).unwrap();
     let (cancel, answer) = run(&workers, seal(PowGoal::Bits(8)));
-    assert!(matches!(wait(&answer), Some(Done::Sealed(Ok(_)))));
+    assert!(matches!(wait(&answer), Some(JobResult::Nonce(Ok(_)))));
     gone(&cancel);
 }
 
@@ -55,7 +55,7 @@ fn a_target_that_time_does_not_suffice_for_is_an_answer() {
     let workers = Workers::start(2).unwrap();
     for limit in [Duration::ZERO, Duration::from_millis(30)] {
         let (_cancel, answer) = run(&workers, seal(PowGoal::BitsWithin(200, limit)));
-        assert!(matches!(wait(&answer), Some(Done::Sealed(Err(_)))));
+        assert!(matches!(wait(&answer), Some(JobResult::Nonce(Err(_)))));
     }
 }
 
@@ -64,7 +64,7 @@ fn the_best_of_all_threads_is_told_when_time_is_up() {
     let workers = Workers::start(3).unwrap();
     for limit in [Duration::ZERO, Duration::from_millis(30)] {
         let (_cancel, answer) = run(&workers, seal(PowGoal::BestIn(limit)));
-        assert!(matches!(wait(&answer), Some(Done::Sealed(Ok(_)))));
+        assert!(matches!(wait(&answer), Some(JobResult::Nonce(Ok(_)))));
     }
 }
 
@@ -73,7 +73,7 @@ fn a_short_job_does_not_wait_for_a_long_one() {
     let workers = Workers::start(1).unwrap();
     let (_long, never) = run(&workers, seal(PowGoal::Bits(56)));
     let (_short, answer) = run(&workers, seal(PowGoal::Bits(4)));
-    assert!(matches!(wait(&answer), Some(Done::Sealed(Ok(_)))));
+    assert!(matches!(wait(&answer), Some(JobResult::Nonce(Ok(_)))));
     assert!(never.try_recv().is_err());
 }
 

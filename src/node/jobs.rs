@@ -21,7 +21,7 @@ pub struct JobId(pub u64);
 /// A search.
 pub enum Job {
     /// For an envelope's nonce.
-    Seal(Box<NonceSearch>),
+    ProofOfWork(Box<NonceSearch>),
     /// For a ticket that opens a set at a rendezvous.
     Ticket(Box<TicketSearch>),
     /// For the solution of the puzzle that goes with our descriptor.
@@ -36,14 +36,14 @@ impl core::fmt::Debug for Job {
 
 impl Job {
     /// Searches on for a few milliseconds; gives what was found, if it was.
-    pub fn step(&mut self) -> Option<Done> {
+    pub fn step(&mut self) -> Option<JobResult> {
         match self {
-            Self::Seal(search) => {
+            Self::ProofOfWork(search) => {
                 let nonce = search.step(search.stride())?;
-                Some(Done::Sealed(Ok(nonce)))
+                Some(JobResult::Nonce(Ok(nonce)))
             }
-            Self::Ticket(search) => search.step(HASHES).map(Done::Ticket),
-            Self::Puzzle(search) => search.step().map(Done::Puzzle),
+            Self::Ticket(search) => search.step(HASHES_PER_STEP).map(JobResult::Ticket),
+            Self::Puzzle(search) => search.step().map(JobResult::Puzzle),
         }
     }
 
@@ -52,9 +52,11 @@ impl Job {
     #[must_use]
     pub fn split(self, parts: usize) -> Vec<Self> {
         match self {
-            Self::Seal(search) => {
+            Self::ProofOfWork(search) => {
                 let parts = search.split(parts).into_iter();
-                parts.map(|part| Self::Seal(Box::new(part))).collect()
+                parts
+                    .map(|part| Self::ProofOfWork(Box::new(part)))
+                    .collect()
             }
             Self::Ticket(_) | Self::Puzzle(_) => vec![self],
         }
@@ -64,27 +66,27 @@ impl Job {
     #[must_use]
     pub fn limit(&self) -> Option<Duration> {
         match self {
-            Self::Seal(search) => search.goal().limit(),
+            Self::ProofOfWork(search) => search.goal().limit(),
             Self::Ticket(_) | Self::Puzzle(_) => None,
         }
     }
 
     /// What the parts of one job have together when its time is up; nothing if it has no limit.
     #[must_use]
-    pub fn finish(parts: Vec<Self>) -> Option<Done> {
+    pub fn finish(parts: Vec<Self>) -> Option<JobResult> {
         let searches = parts.into_iter().filter_map(|part| match part {
-            Self::Seal(search) if search.goal().limit().is_some() => Some(*search),
+            Self::ProofOfWork(search) if search.goal().limit().is_some() => Some(*search),
             _ => None,
         });
         let best = searches.reduce(NonceSearch::better)?;
-        Some(Done::Sealed(best.finish()))
+        Some(JobResult::Nonce(best.finish()))
     }
 
     /// How many hashes the search for an envelope's nonce has tried; other jobs do not say.
     #[must_use]
     pub fn tried(&self) -> Option<u64> {
         match self {
-            Self::Seal(search) => Some(search.tried()),
+            Self::ProofOfWork(search) => Some(search.tried()),
             Self::Ticket(_) | Self::Puzzle(_) => None,
         }
     }
@@ -92,9 +94,9 @@ impl Job {
 
 /// What a search found.
 #[derive(Debug)]
-pub enum Done {
+pub enum JobResult {
     /// An envelope's nonce; none if the job's time was up before.
-    Sealed(Result<u64, OutOfTime>),
+    Nonce(Result<u64, OutOfTime>),
     /// A ticket.
     Ticket(Ticket),
     /// A puzzle's solution.
@@ -102,7 +104,7 @@ pub enum Done {
 }
 
 /// Hashes of a ticket between two looks at the cancel flag: about 4 ms on one core.
-const HASHES: u32 = 8192;
+const HASHES_PER_STEP: u32 = 8192;
 
 #[cfg(test)]
 mod tests;

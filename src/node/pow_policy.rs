@@ -20,8 +20,8 @@ impl Node {
             return Generations::Modern;
         }
         let most = match self.config.pow_generation {
-            PowGeneration::Both => MOST_BITS,
-            _ => MOST_BITS_UNASKED,
+            PowGeneration::Both => MAX_BITS,
+            _ => MAX_BITS_AUTO,
         };
         match self.wants_both() && bits.saturating_mul(2) <= most {
             true => Generations::Both,
@@ -81,6 +81,6 @@ impl Node {
 
 /// Zero bits of both rules together at the most, where the user wants both: a quarter of an hour on
 /// a fast machine (spec M23).
-const MOST_BITS: u32 = 34;
+const MAX_BITS: u32 = 34;
 /// The same where nobody asked for it: seconds.
-const MOST_BITS_UNASKED: u32 = 26;
+const MAX_BITS_AUTO: u32 = 26;

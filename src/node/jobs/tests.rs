@@ -13,7 +13,7 @@ fn rng() -> ChaCha20Rng {
 
 fn seal(goal: PowGoal) -> Job {
     let job = PowJob::over(vec![7; 600], Generations::Modern, goal).unwrap();
-    Job::Seal(Box::new(job.search(&mut rng())))
+    Job::ProofOfWork(Box::new(job.search(&mut rng())))
 }
 
 fn ticket() -> Job {
@@ -54,21 +54,21 @@ fn the_parts_of_a_job_answer_with_the_best_of_their_nonces() {
     let each: Vec<u64> = parts
         .iter()
         .map(|part| match part {
-            Job::Seal(search) => search.finish().unwrap(),
+            Job::ProofOfWork(search) => search.finish().unwrap(),
             _ => panic!("a part of another kind"),
         })
         .collect();
-    let Some(Done::Sealed(Ok(nonce))) = Job::finish(parts) else {
+    let Some(JobResult::Nonce(Ok(nonce))) = Job::finish(parts) else {
         panic!("nothing was found");
     };
     assert!(each.contains(&nonce));
 }
 
 #[test]
-fn a_target_out_of_reach_ends_with_the_reason() {
+fn an_unreachable_target_ends_with_the_reason() {
     let mut job = seal(PowGoal::BitsWithin(300, Duration::from_secs(2)));
     assert!(job.step().is_none() && job.tried() > Some(0));
-    let Some(Done::Sealed(Err(late))) = Job::finish(vec![job]) else {
+    let Some(JobResult::Nonce(Err(late))) = Job::finish(vec![job]) else {
         panic!("a hash of zeros");
     };
     assert_eq!(late.seconds, 2);
