@@ -30,10 +30,10 @@ mod peers;
 mod pow_policy;
 mod relay;
 mod send;
+mod shh_api;
 mod stem;
 mod timers;
 mod views;
-mod whisper;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -55,9 +55,9 @@ use self::peers::dialer::Dialer;
 use self::peers::table::ConnectionTable;
 use self::relay::RelayRole;
 use self::send::queue::Outbox;
+use self::shh_api::ShhApi;
 use self::stem::StemDuty;
 use self::timers::{Timer, Timers};
-use self::whisper::Whisper;
 use crate::discovery::{self, Discovery};
 use crate::envelope::EnvelopeHash;
 use crate::envelope_pool::Pool;
@@ -77,11 +77,11 @@ pub use jobs::{Job, JobId, JobResult};
 pub use local_policy::MAX_ENVELOPE_SIZE;
 pub use output::{Output, Record};
 pub use peers::CLIENT_ID;
+pub use shh_api::{Criteria, FilterKeyId, Post, PostTo, ShhCommand, ShhError, ShhInfo, ShhReply};
 pub use views::{
     EstimateView, FetchView, IdentityView, LevelView, MailView, MessageView, NodeView,
     OutgoingView, PeerView, RelayView, StatusView,
 };
-pub use whisper::{Criteria, FilterKeyId, Post, PostTo, ShhCommand, ShhError, ShhInfo, ShhReply};
 
 /// A Whisper relay node.
 pub struct Node {
@@ -109,7 +109,7 @@ pub struct Node {
     guards: Guards,
     inbox: Inbox,
     outbox: Outbox,
-    whisper: Whisper,
+    shh_api: ShhApi,
     mail: Mail,
     /// Whether links can be had.
     reach: Reach,
@@ -247,7 +247,7 @@ impl Node {
             guards,
             inbox: Inbox::default(),
             outbox: Outbox::default(),
-            whisper: Whisper::default(),
+            shh_api: ShhApi::default(),
             mail,
             reach: Reach::default(),
             reach_changed: now.mono,
@@ -356,7 +356,7 @@ impl Node {
             }
             Some(JobResult::Nonce(nonce)) => self.on_nonce(now, job, nonce),
             Some(JobResult::Ticket(ticket)) => self.on_ticket(now, job, ticket),
-            None => self.on_post_stopped(job),
+            None => self.on_post_cancelled(job),
         }
     }
 

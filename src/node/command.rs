@@ -8,10 +8,10 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::event::MessageId;
+use super::shh_api::{ShhCommand, ShhError, ShhReply};
 use super::views::{
     FetchView, IdentityView, MessageView, NodeView, OutgoingView, PeerView, RelayView, StatusView,
 };
-use super::whisper::{ShhCommand, ShhError, ShhReply};
 use crate::bloom::Bloom;
 use crate::endpoint::PeerAddr;
 use crate::envelope::{Envelope, Topic};

@@ -450,7 +450,7 @@ impl Node {
                 self.outputs.push_back(Output::CancelWork(*job));
             }
         }
-        for job in self.whisper.posts.jobs() {
+        for job in self.shh_api.posts.jobs() {
             self.outputs.push_back(Output::CancelWork(job));
         }
     }

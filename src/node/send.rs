@@ -116,7 +116,7 @@ impl Node {
 
     /// The search for the nonce of one of our envelopes is over.
     pub(super) fn on_nonce(&mut self, now: Now, job: JobId, nonce: Result<u64, OutOfTime>) {
-        if self.on_post_sealed(now, job, nonce) {
+        if self.on_post_nonce(now, job, nonce) {
             return;
         }
         // Our own searches have no limit of time.

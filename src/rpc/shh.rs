@@ -2,7 +2,7 @@
 //!
 //! Names, shapes, member order, number formats and error texts are go-ethereum's (protocol sheet
 //! 7.2), checked against a recording of the original; docs/compatibility.md lists what differs and
-//! why. Nothing here decides anything: `node::whisper` does.
+//! why. Nothing here decides anything: `node::shh_api` does.
 
 mod criteria;
 mod keys;

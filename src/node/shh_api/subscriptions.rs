@@ -19,18 +19,18 @@ use crate::subscriptions::{Filter, FilterId, FilterKey, FilteredMessage, TopicPr
 
 /// Filters whose messages wait to be fetched, by the ids that clients know.
 #[derive(Default)]
-pub(super) struct Polled(BTreeMap<String, Entry>);
+pub(super) struct PolledFilters(BTreeMap<String, PolledFilter>);
 
-struct Entry {
+struct PolledFilter {
     filter: FilterId,
     polled: Instant,
 }
 
-impl Polled {
+impl PolledFilters {
     /// The filter to give up for another one.
-    fn forgotten(&self, now: Instant) -> Option<String> {
+    fn abandoned(&self, now: Instant) -> Option<String> {
         let (id, entry) = self.0.iter().min_by_key(|(_, entry)| entry.polled)?;
-        (now.since(entry.polled) >= FORGOTTEN).then(|| id.clone())
+        (now.since(entry.polled) >= FILTER_IDLE_TIMEOUT).then(|| id.clone())
     }
 }
 
@@ -38,18 +38,18 @@ impl Node {
     pub(super) fn new_filter(&mut self, now: Now, criteria: Criteria) -> Result<String, ShhError> {
         let topics = bloom(&criteria.topics);
         let filter = self.filter(criteria)?;
-        if self.whisper.polled.0.len() >= MOST_FILTERS {
-            let forgotten = self.whisper.polled.forgotten(now.mono);
-            let forgotten = forgotten.ok_or(ShhError::TooManyFilters(MOST_FILTERS))?;
-            self.delete_filter(&forgotten)?;
+        if self.shh_api.polled.0.len() >= MAX_POLLED_FILTERS {
+            let abandoned = self.shh_api.polled.abandoned(now.mono);
+            let abandoned = abandoned.ok_or(ShhError::TooManyFilters(MAX_POLLED_FILTERS))?;
+            self.delete_filter(&abandoned)?;
         }
         let filter = self.install(now, filter, &topics, false)?;
         let id = new_id(&mut self.rng);
         let polled = now.mono;
-        self.whisper
+        self.shh_api
             .polled
             .0
-            .insert(id.clone(), Entry { filter, polled });
+            .insert(id.clone(), PolledFilter { filter, polled });
         Ok(id)
     }
 
@@ -60,7 +60,7 @@ impl Node {
         id: &str,
     ) -> Result<Vec<Arc<FilteredMessage>>, ShhError> {
         let entry = self
-            .whisper
+            .shh_api
             .polled
             .0
             .get_mut(id)
@@ -70,7 +70,7 @@ impl Node {
     }
 
     pub(super) fn delete_filter(&mut self, id: &str) -> Result<(), ShhError> {
-        let entry = self.whisper.polled.0.remove(id);
+        let entry = self.shh_api.polled.0.remove(id);
         let entry = entry.ok_or(ShhError::InvalidFilterId)?;
         self.inbox.uninstall(entry.filter);
         Ok(())
@@ -90,7 +90,7 @@ impl Node {
     }
 
     fn filter(&self, criteria: Criteria) -> Result<Filter, ShhError> {
-        let keys = &self.whisper.keys;
+        let keys = &self.shh_api.keys;
         let key = match &criteria.key {
             FilterKeyId::Pair(id) => FilterKey::Asymmetric(Arc::clone(keys.pair(id)?)),
             FilterKeyId::Shared(id) => FilterKey::Symmetric(Arc::clone(keys.shared(id)?)),
@@ -111,8 +111,8 @@ impl Node {
         topics: &Bloom,
         told: bool,
     ) -> Result<FilterId, ShhError> {
-        if self.inbox.filters() >= MOST_INSTALLED {
-            return Err(ShhError::TooManyFilters(MOST_INSTALLED));
+        if self.inbox.filters() >= MAX_FILTERS {
+            return Err(ShhError::TooManyFilters(MAX_FILTERS));
         }
         self.widen_bloom(now, topics);
         Ok(self.inbox.install(filter, told))
@@ -130,10 +130,10 @@ fn bloom(topics: &[Topic]) -> Bloom {
 }
 
 /// Filters to be polled at the most.
-const MOST_FILTERS: usize = 1024;
+const MAX_POLLED_FILTERS: usize = 1024;
 
 /// Filters of all kinds, subscriptions and identities among them.
-const MOST_INSTALLED: usize = 2048;
+const MAX_FILTERS: usize = 2048;
 
 /// A filter that was not polled for so long may make room for another one.
-const FORGOTTEN: Duration = Duration::from_secs(3600);
+const FILTER_IDLE_TIMEOUT: Duration = Duration::from_secs(3600);

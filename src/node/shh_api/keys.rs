@@ -14,13 +14,13 @@ use crate::message::{ClientSecret, SymKey};
 
 /// All keys.
 #[derive(Default)]
-pub(super) struct Keys {
+pub(super) struct ClientKeys {
     pairs: BTreeMap<String, Arc<ClientSecret>>,
     /// `None` is the key of zeros, which can be kept and asked for and nothing else.
     shared: BTreeMap<String, Option<Arc<SymKey>>>,
 }
 
-impl Keys {
+impl ClientKeys {
     pub(super) fn new_pair(&mut self, rng: &mut impl CryptoRng) -> Result<String, ShhError> {
         let key = ClientSecret::generate(rng);
         self.add_pair(rng, key)
@@ -89,8 +89,8 @@ fn insert<T>(
     rng: &mut impl CryptoRng,
     value: T,
 ) -> Result<String, ShhError> {
-    if map.len() >= MOST_KEYS {
-        return Err(ShhError::TooManyKeys(MOST_KEYS));
+    if map.len() >= MAX_KEYS_PER_KIND {
+        return Err(ShhError::TooManyKeys(MAX_KEYS_PER_KIND));
     }
     let id = new_id(rng);
     map.insert(id.clone(), value);
@@ -109,4 +109,4 @@ fn copy(key: &[u8; 32]) -> Secret<32> {
 }
 
 /// Keys of one kind at the most.
-const MOST_KEYS: usize = 4096;
+const MAX_KEYS_PER_KIND: usize = 4096;

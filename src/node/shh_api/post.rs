@@ -33,23 +33,23 @@ use crate::pow::{Generations, OutOfTime, PowGoal, PowJob, required_bits};
 
 /// Posts that are being sealed.
 #[derive(Default)]
-pub(in crate::node) struct Posts(BTreeMap<JobId, Pending>);
+pub(in crate::node) struct PendingPosts(BTreeMap<JobId, PendingPost>);
 
-struct Pending {
+struct PendingPost {
     command: CommandId,
-    sealing: Sealing,
+    draft: PostDraft,
 }
 
 /// A post that lacks only its seal.
-struct Sealing {
+struct PostDraft {
     unmined: UnminedEnvelope,
-    way: Way,
+    route: PostRoute,
     pow_target: f64,
 }
 
 /// Where a sealed envelope goes.
 #[derive(Clone, Copy)]
-enum Way {
+enum PostRoute {
     /// Into our own pool, and to every peer from there.
     Gossip,
     /// Into the network somewhere else.
@@ -60,16 +60,16 @@ enum Way {
 
 /// The keys that a post names.
 struct PostKeys {
-    reader: Reader,
+    reader: PostReader,
     signer: Option<Arc<ClientSecret>>,
 }
 
-enum Reader {
+enum PostReader {
     Public(ClientPublic),
     Shared(Arc<SymKey>),
 }
 
-impl Posts {
+impl PendingPosts {
     /// The searches under way.
     pub(in crate::node) fn jobs(&self) -> impl Iterator<Item = JobId> {
         self.0.keys().copied()
@@ -86,93 +86,95 @@ impl Node {
         post: &Post,
     ) -> Result<Option<EnvelopeHash>, ShhError> {
         let keys = self.post_keys(post)?;
-        let way = self.way(now, post)?;
+        let route = self.post_route(now, post)?;
         if post.pow_target > 0.0 && post.pow_time == 0 {
             return Err(OutOfTime { seconds: 0 }.into());
         }
-        self.enough_asked(way, post.pow_target)?;
-        if self.whisper.posts.0.len() >= MOST_POSTS {
+        self.check_pow_target(route, post.pow_target)?;
+        if self.shh_api.posts.0.len() >= MAX_PENDING_POSTS {
             return Err(ShhError::Busy);
         }
-        let (unmined, job) = match way {
-            Way::Hidden(level) => self.draft_hidden(now, post, &keys, level)?,
-            Way::Gossip | Way::Peer(_) => self.draft_plain(now, post, &keys)?,
+        let (unmined, job) = match route {
+            PostRoute::Hidden(level) => self.draft_hidden(now, post, &keys, level)?,
+            PostRoute::Gossip | PostRoute::Peer(_) => self.draft_plain(now, post, &keys)?,
         };
-        let sealing = Sealing {
+        let draft = PostDraft {
             unmined,
-            way,
+            route,
             pow_target: post.pow_target,
         };
         let Some(job) = job else {
-            let envelope = sealing.unmined.with_nonce(0);
-            return self.send_post(now, &sealing, envelope).map(Some);
+            let envelope = draft.unmined.with_nonce(0);
+            return self.send_post(now, &draft, envelope).map(Some);
         };
         let search = job.search(&mut self.rng);
         let job = self.start_job(Job::ProofOfWork(Box::new(search)));
-        self.whisper
+        self.shh_api
             .posts
             .0
-            .insert(job, Pending { command, sealing });
+            .insert(job, PendingPost { command, draft });
         Ok(None)
     }
 
     /// The search for the nonce of a post is over; `false` if it was for something else.
-    pub(in crate::node) fn on_post_sealed(
+    pub(in crate::node) fn on_post_nonce(
         &mut self,
         now: Now,
         job: JobId,
         nonce: Result<u64, OutOfTime>,
     ) -> bool {
-        let Some(Pending { command, sealing }) = self.whisper.posts.0.remove(&job) else {
+        let Some(PendingPost { command, draft }) = self.shh_api.posts.0.remove(&job) else {
             return false;
         };
         let sent = nonce.map_err(ShhError::from).and_then(|nonce| {
-            let envelope = sealing.unmined.with_nonce(nonce);
-            self.send_post(now, &sealing, envelope)
+            let envelope = draft.unmined.with_nonce(nonce);
+            self.send_post(now, &draft, envelope)
         });
         self.answer_shh(command, sent.map(ShhReply::Posted));
         true
     }
 
     /// A search was stopped.
-    pub(in crate::node) fn on_post_stopped(&mut self, job: JobId) {
-        if let Some(pending) = self.whisper.posts.0.remove(&job) {
+    pub(in crate::node) fn on_post_cancelled(&mut self, job: JobId) {
+        if let Some(pending) = self.shh_api.posts.0.remove(&job) {
             self.answer_shh(pending.command, Err(ShhError::NotAdded));
         }
     }
 
     fn post_keys(&self, post: &Post) -> Result<PostKeys, ShhError> {
-        let keys = &self.whisper.keys;
+        let keys = &self.shh_api.keys;
         let signer = match &post.sign_as {
             Some(id) => Some(Arc::clone(keys.pair(id)?)),
             None => None,
         };
         let reader = match &post.to {
-            PostTo::Public(key) => Reader::Public(*key),
+            PostTo::Public(key) => PostReader::Public(*key),
             PostTo::Shared(_) if post.topic.0 == [0; 4] => return Err(ShhError::MissingTopic),
-            PostTo::Shared(id) => Reader::Shared(Arc::clone(keys.shared(id)?)),
+            PostTo::Shared(id) => PostReader::Shared(Arc::clone(keys.shared(id)?)),
         };
         Ok(PostKeys { reader, signer })
     }
 
-    fn way(&mut self, now: Now, post: &Post) -> Result<Way, ShhError> {
+    fn post_route(&mut self, now: Now, post: &Post) -> Result<PostRoute, ShhError> {
         if let Some(peer) = &post.peer {
             let key = peer.clone().map_err(ShhError::TargetPeer)?;
-            return Ok(Way::Peer(key));
+            return Ok(PostRoute::Peer(key));
         }
         let level = post.level.unwrap_or(self.config.level);
         if level.rules().insertion == Insertion::Gossip {
-            return Ok(Way::Gossip);
+            return Ok(PostRoute::Gossip);
         }
         self.check_level(now, level).map_err(ShhError::Refused)?;
-        Ok(Way::Hidden(level))
+        Ok(PostRoute::Hidden(level))
     }
 
     /// Whether the client asked for as much work as this node demands. One peer alone is asked for
     /// none.
-    fn enough_asked(&self, way: Way, pow_target: f64) -> Result<(), ShhError> {
-        match way {
-            Way::Gossip | Way::Hidden(_) if pow_target < self.gossip.min_pow().value() => {
+    fn check_pow_target(&self, route: PostRoute, pow_target: f64) -> Result<(), ShhError> {
+        match route {
+            PostRoute::Gossip | PostRoute::Hidden(_)
+                if pow_target < self.gossip.min_pow().value() =>
+            {
                 Err(ShhError::PowTooLow)
             }
             _ => Ok(()),
@@ -198,8 +200,8 @@ impl Node {
         )
         .map_err(|PayloadTooLong { max }| ShhError::MessageTooLarge { most: max })?;
         let data = match &keys.reader {
-            Reader::Public(key) => message::seal_asymmetric(&mut self.rng, key, &plaintext),
-            Reader::Shared(key) => message::seal_symmetric(&mut self.rng, key, &plaintext),
+            PostReader::Public(key) => message::seal_asymmetric(&mut self.rng, key, &plaintext),
+            PostReader::Shared(key) => message::seal_symmetric(&mut self.rng, key, &plaintext),
         };
         let ttl = match post.ttl {
             Ttl(0) => DEFAULT_TTL,
@@ -213,15 +215,15 @@ impl Node {
             data,
         };
         let job = if post.pow_target > 0.0 {
-            Some(self.job_for(&unmined, post)?)
+            Some(self.job_for_peers(&unmined, post)?)
         } else if post.pow_target < 0.0 {
             // As much work as there is time for, and the time comes on top of the life.
-            let patience = patience(post);
-            unmined.expiry = unmined.expiry.after(post.pow_time.min(LONGEST_SEAL));
+            let search_timeout = search_timeout(post);
+            unmined.expiry = unmined.expiry.after(post.pow_time.min(MAX_SEARCH_SECS));
             Some(job(
                 &unmined,
                 self.one_generation(),
-                PowGoal::BestIn(patience),
+                PowGoal::BestIn(search_timeout),
             )?)
         } else {
             None
@@ -232,14 +234,14 @@ impl Node {
     /// The search that satisfies our peers: each judges by one of two rules and would hang up on us
     /// for a seal by the other. Where both are wanted, both are sought if that should take half the
     /// time there is.
-    fn job_for(&self, unmined: &UnminedEnvelope, post: &Post) -> Result<PowJob, ShhError> {
+    fn job_for_peers(&self, unmined: &UnminedEnvelope, post: &Post) -> Result<PowJob, ShhError> {
         let size = unmined.size().max(unmined.without_nonce().len());
         let bits = required_bits(post.pow_target, size, unmined.ttl);
-        let goal = PowGoal::BitsWithin(bits, patience(post));
+        let goal = PowGoal::BitsWithin(bits, search_timeout(post));
         if self.wants_both() {
             let both = job(unmined, Generations::Both, goal)?;
             let expected = self.expected_seconds(&both);
-            if expected.is_some_and(|secs| 2.0 * secs <= patience(post).as_secs_f64()) {
+            if expected.is_some_and(|secs| 2.0 * secs <= search_timeout(post).as_secs_f64()) {
                 return Ok(both);
             }
         }
@@ -258,8 +260,8 @@ impl Node {
         let message = OutgoingMessage {
             topic: post.topic,
             recipient: match &keys.reader {
-                Reader::Public(key) => EncryptionKey::Asymmetric(key),
-                Reader::Shared(key) => EncryptionKey::Symmetric(key),
+                PostReader::Public(key) => EncryptionKey::Asymmetric(key),
+                PostReader::Shared(key) => EncryptionKey::Symmetric(key),
             },
             signer: keys.signer.as_deref(),
             payload: &post.payload,
@@ -274,7 +276,7 @@ impl Node {
                 ShhError::Refused(Refusal::usage(error.to_string(), error.remedy()))
             })?;
         let goal = match post.pow_target > 0.0 {
-            true => PowGoal::BitsWithin(draft.bits, patience(post)),
+            true => PowGoal::BitsWithin(draft.bits, search_timeout(post)),
             false => PowGoal::Bits(draft.bits),
         };
         let job = job(&draft.unmined, Generations::Modern, goal)?;
@@ -284,22 +286,24 @@ impl Node {
     fn send_post(
         &mut self,
         now: Now,
-        sealing: &Sealing,
+        draft: &PostDraft,
         envelope: Envelope,
     ) -> Result<EnvelopeHash, ShhError> {
         let hash = envelope.hash();
-        match sealing.way {
-            Way::Peer(key) if self.connections.to_key(key).is_none() => return Err(no_peer(key)),
-            Way::Peer(key) => self
+        match draft.route {
+            PostRoute::Peer(key) if self.connections.to_key(key).is_none() => {
+                return Err(no_peer(key));
+            }
+            PostRoute::Peer(key) => self
                 .send_direct(key, &envelope)
                 .map_err(ShhError::Refused)?,
-            Way::Gossip => {
-                self.enough_asked(sealing.way, sealing.pow_target)?;
+            PostRoute::Gossip => {
+                self.check_pow_target(draft.route, draft.pow_target)?;
                 let judged = self.gossip.validate(now, &envelope);
                 let (pow, not_expired) = judged.map_err(|refused| refusal(refused, hash))?;
                 self.pool_envelope(now, envelope, pow, not_expired, None);
             }
-            Way::Hidden(level) => {
+            PostRoute::Hidden(level) => {
                 self.check_level(now, level).map_err(ShhError::Refused)?;
                 self.send_envelope(now, level, envelope)
                     .map_err(ShhError::Refused)?;
@@ -316,8 +320,8 @@ fn job(unmined: &UnminedEnvelope, rules: Generations, goal: PowGoal) -> Result<P
 }
 
 /// How long the client lets us search.
-fn patience(post: &Post) -> Duration {
-    Duration::from_secs(post.pow_time.min(LONGEST_SEAL).into())
+fn search_timeout(post: &Post) -> Duration {
+    Duration::from_secs(post.pow_time.min(MAX_SEARCH_SECS).into())
 }
 
 /// Why our own gossip does not take an envelope, in go-ethereum's words.
@@ -335,10 +339,10 @@ fn refusal(refused: EnvelopeRejected, hash: EnvelopeHash) -> ShhError {
 const DEFAULT_TTL: Ttl = Ttl(50);
 
 /// Seconds that a search takes at the most, whatever the client says.
-const LONGEST_SEAL: u32 = 3600;
+const MAX_SEARCH_SECS: u32 = 3600;
 
 /// Posts that are being sealed at the most.
-const MOST_POSTS: usize = 64;
+const MAX_PENDING_POSTS: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -358,7 +362,7 @@ mod tests {
             peer: None,
             level: None,
         };
-        assert_eq!(patience(&post(u32::MAX)), Duration::from_secs(3600));
-        assert_eq!(patience(&post(2)), Duration::from_secs(2));
+        assert_eq!(search_timeout(&post(u32::MAX)), Duration::from_secs(3600));
+        assert_eq!(search_timeout(&post(2)), Duration::from_secs(2));
     }
 }

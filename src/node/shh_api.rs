@@ -19,18 +19,18 @@ use sha3::{Digest, Keccak256};
 
 pub use command::{Criteria, FilterKeyId, Post, PostTo, ShhCommand, ShhError, ShhInfo, ShhReply};
 
-use self::keys::Keys;
-use self::post::Posts;
-use self::subscriptions::Polled;
+use self::keys::ClientKeys;
+use self::post::PendingPosts;
+use self::subscriptions::PolledFilters;
 use super::input::CommandId;
 use super::{Node, Output, Reply};
 
 /// What clients of `shh_*` left with the node.
 #[derive(Default)]
-pub(super) struct Whisper {
-    keys: Keys,
-    polled: Polled,
-    pub(super) posts: Posts,
+pub(super) struct ShhApi {
+    keys: ClientKeys,
+    polled: PolledFilters,
+    pub(super) posts: PendingPosts,
 }
 
 impl Node {
@@ -41,7 +41,7 @@ impl Node {
                 Some(answer) => answer.map(ShhReply::Posted),
                 None => return,
             },
-            other => self.shh_at_once(now, other),
+            other => self.run_shh_command(now, other),
         };
         self.answer_shh(id, answer);
     }
@@ -51,8 +51,8 @@ impl Node {
         self.outputs.push_back(Output::Reply(id, Ok(reply)));
     }
 
-    fn shh_at_once(&mut self, now: Now, command: ShhCommand) -> Result<ShhReply, ShhError> {
-        let keys = &mut self.whisper.keys;
+    fn run_shh_command(&mut self, now: Now, command: ShhCommand) -> Result<ShhReply, ShhError> {
+        let keys = &mut self.shh_api.keys;
         match command {
             ShhCommand::Info => Ok(ShhReply::Info(self.shh_info())),
             ShhCommand::TrustPeer(key) => match self.trust_peer(key) {
