@@ -49,7 +49,7 @@ use self::directory::RelayDirectory;
 use self::directory::publisher::DescriptorPublisher;
 use self::durability::{Continuation, DurabilityBarrier};
 use self::inbox::Inbox;
-use self::mail::{Mail, Serving};
+use self::mail::{Mail, MailServerRole};
 use self::peers::bans::BanList;
 use self::peers::dialer::Dialer;
 use self::peers::table::ConnectionTable;
@@ -157,11 +157,11 @@ impl Me {
 }
 
 /// The mail server that a configuration asks for, if it does.
-fn serving(
+fn mail_server(
     config: &NodeConfig,
     link: &LinkKey,
     password: Option<SymKey>,
-) -> Result<Option<Serving>, BadSigningKey> {
+) -> Result<Option<MailServerRole>, BadSigningKey> {
     let Some(service) = &config.mail else {
         return Ok(None);
     };
@@ -171,7 +171,7 @@ fn serving(
         allowed: service.allow.iter().copied().collect(),
         min_pow: config.min_pow,
     };
-    Ok(Some(Serving::new(access, config.pool_bytes)))
+    Ok(Some(MailServerRole::new(access, config.pool_bytes)))
 }
 
 /// What happened since the start, in numbers too coarse to tell anything about anybody.
@@ -205,7 +205,7 @@ impl Node {
         let requirements = me.requirements;
         let directory = Directory::new(requirements, DirectoryLimits::default(), None, now.unix);
         let mail = Mail::new(
-            serving(&config, &me.link, keys.mail_password)?,
+            mail_server(&config, &me.link, keys.mail_password)?,
             &keys.guard_seed,
         );
         let mut guards = Guards::new(GuardSeed(keys.guard_seed), me.id);
@@ -351,8 +351,8 @@ impl Node {
     fn on_job_done(&mut self, now: Now, job: JobId, done: Option<JobResult>) {
         match done {
             Some(JobResult::Puzzle(solution)) => self.on_puzzle(job, solution),
-            Some(JobResult::Nonce(Ok(nonce))) if self.seals_request(job) => {
-                self.on_request_sealed(now, nonce);
+            Some(JobResult::Nonce(Ok(nonce))) if self.is_request_job(job) => {
+                self.on_request_nonce(now, nonce);
             }
             Some(JobResult::Nonce(nonce)) => self.on_nonce(now, job, nonce),
             Some(JobResult::Ticket(ticket)) => self.on_ticket(now, job, ticket),

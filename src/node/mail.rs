@@ -12,8 +12,8 @@ use circuits::ids::LinkId;
 use circuits::secret::Secret;
 use circuits::time::{Instant, Now};
 
-pub(super) use self::fetch::Fetching;
-pub(super) use self::serve::Serving;
+pub(super) use self::fetch::MailFetch;
+pub(super) use self::serve::MailServerRole;
 use super::Node;
 use crate::envelope::Envelope;
 use crate::gossip::packet::P2pKind;
@@ -23,15 +23,15 @@ use crate::subscriptions::DeliveryPath;
 
 /// Both sides of the mail.
 pub(super) struct Mail {
-    serving: Option<Box<Serving>>,
-    fetching: Option<Box<Fetching>>,
+    serving: Option<Box<MailServerRole>>,
+    fetching: Option<Box<MailFetch>>,
     padding: QueryPadding,
     last_fetch: u64,
 }
 
 impl Mail {
     /// `kept` is a secret that the node does not lose between two runs.
-    pub(super) fn new(serving: Option<Serving>, kept: &Secret<16>) -> Self {
+    pub(super) fn new(serving: Option<MailServerRole>, kept: &Secret<16>) -> Self {
         Self {
             serving: serving.map(Box::new),
             fetching: None,

@@ -28,60 +28,60 @@ use crate::message::{
 use crate::pow::{Generations, PowJob};
 
 /// An exchange with a mail server.
-pub(in super::super) struct Fetching {
+pub(in super::super) struct MailFetch {
     id: FetchId,
     server: RelayKey,
     query: MailQuery,
     password: Option<SymKey>,
     /// Whether the connection was made for this, and is to be ended after it.
     dialed: bool,
-    state: State,
+    state: FetchState,
     /// Envelopes that were not in the pool.
     new: u32,
     /// Messages that our keys opened.
     messages: u32,
     /// Envelopes that the user has been told of.
-    told: u32,
+    reported: u32,
 }
 
-enum State {
+enum FetchState {
     /// There is no link yet; so long it may take.
     Connecting(Instant),
     /// There is.
-    Open(Box<Open>),
+    Active(Box<Exchange>),
 }
 
-struct Open {
+struct Exchange {
     link: LinkId,
     client: MailClient,
     /// The envelope of the next request, while its proof of work is sought.
     sealing: Option<(JobId, UnminedEnvelope)>,
     /// Whether the peer was trusted before.
     trusted_before: bool,
-    stands: bool,
+    connected: bool,
 }
 
-impl Fetching {
+impl MailFetch {
     pub(super) fn next_due(&self) -> Option<Instant> {
         match &self.state {
-            State::Connecting(until) => Some(*until),
-            State::Open(open) => open.client.next_due(),
+            FetchState::Connecting(until) => Some(*until),
+            FetchState::Active(exchange) => exchange.client.next_due(),
         }
     }
 
     pub(super) fn close(&mut self, link: LinkId) {
-        if let State::Open(open) = &mut self.state
-            && open.link == link
+        if let FetchState::Active(exchange) = &mut self.state
+            && exchange.link == link
         {
-            open.stands = false;
-            open.client.on_closed();
+            exchange.connected = false;
+            exchange.client.on_closed();
         }
     }
 
     /// The exchange over this link, if it is this one.
-    fn over(&mut self, from: LinkId) -> Option<&mut Open> {
+    fn on_link(&mut self, from: LinkId) -> Option<&mut Exchange> {
         match &mut self.state {
-            State::Open(open) if open.link == from => Some(open),
+            FetchState::Active(exchange) if exchange.link == from => Some(exchange),
             _ => None,
         }
     }
@@ -116,18 +116,18 @@ impl Node {
             }
             _ => false,
         };
-        self.mail.fetching = Some(Box::new(Fetching {
+        self.mail.fetching = Some(Box::new(MailFetch {
             id,
             server: key,
             query,
             password: request.password,
             dialed,
-            state: State::Connecting(now.mono.after(CONNECT)),
+            state: FetchState::Connecting(now.mono.after(CONNECT_TIMEOUT)),
             new: 0,
             messages: 0,
-            told: 0,
+            reported: 0,
         }));
-        self.tell_fetch(id, FetchStage::Connecting);
+        self.notify_fetch(id, FetchStage::Connecting);
         Ok(FetchView {
             fetch: id,
             server: hex(&key.0),
@@ -195,9 +195,9 @@ impl Node {
                 "name topics, or ask for everything",
             ));
         }
-        if request.topics.len() > MOST_TOPICS {
+        if request.topics.len() > MAX_TOPICS {
             return Err(Refusal::usage(
-                format!("there are more than {MOST_TOPICS} topics"),
+                format!("there are more than {MAX_TOPICS} topics"),
                 "ask for everything: so many topics are nearly that",
             ));
         }
@@ -223,10 +223,10 @@ impl Node {
         let Some(fetching) = &mut self.mail.fetching else {
             return envelopes;
         };
-        let Some(open) = fetching.over(from) else {
+        let Some(exchange) = fetching.on_link(from) else {
             return envelopes;
         };
-        let mut wanted = open.client.on_messages(now.mono, envelopes);
+        let mut wanted = exchange.client.on_messages(now.mono, envelopes);
         // What is in the pool has been offered to every filter.
         wanted.retain(|envelope| !self.pool.contains(&envelope.hash()));
         let new = u32::try_from(wanted.len()).unwrap_or(u32::MAX);
@@ -236,41 +236,44 @@ impl Node {
 
     pub(super) fn on_mail_complete(&mut self, now: Now, from: LinkId, payload: &[u8]) {
         let fetching = self.mail.fetching.as_mut();
-        let Some(open) = fetching.and_then(|fetching| fetching.over(from)) else {
+        let Some(exchange) = fetching.and_then(|fetching| fetching.on_link(from)) else {
             return;
         };
-        if open.client.on_completion(now.mono, payload).is_err() {
+        if exchange.client.on_completion(now.mono, payload).is_err() {
             self.hang_up(now, from);
         }
     }
 
     /// Whether a search is for the nonce of a request.
-    pub(in super::super) fn seals_request(&self, job: JobId) -> bool {
+    pub(in super::super) fn is_request_job(&self, job: JobId) -> bool {
         let fetching = self.mail.fetching.as_ref();
         fetching.is_some_and(|fetching| match &fetching.state {
-            State::Connecting(_) => false,
-            State::Open(open) => matches!(open.sealing, Some((sealing, _)) if sealing == job),
+            FetchState::Connecting(_) => false,
+            FetchState::Active(exchange) => {
+                matches!(exchange.sealing, Some((sealing, _)) if sealing == job)
+            }
         })
     }
 
     /// The nonce of the next request was found.
-    pub(in super::super) fn on_request_sealed(&mut self, now: Now, nonce: u64) {
+    pub(in super::super) fn on_request_nonce(&mut self, now: Now, nonce: u64) {
         let fetching = self.mail.fetching.as_mut();
-        let Some(State::Open(open)) = fetching.map(|fetching| &mut fetching.state) else {
+        let Some(FetchState::Active(exchange)) = fetching.map(|fetching| &mut fetching.state)
+        else {
             return;
         };
-        let Some((_, unmined)) = open.sealing.take() else {
+        let Some((_, unmined)) = exchange.sealing.take() else {
             return;
         };
         let envelope = unmined.with_nonce(nonce);
-        let link = open.link;
-        open.client.on_sent(now.mono, envelope.hash());
-        let page = open.client.stats().pages;
+        let link = exchange.link;
+        exchange.client.on_sent(now.mono, envelope.hash());
+        let page = exchange.client.stats().pages;
         let payload = envelope.as_rlp().to_vec();
         // If the link has no room now, the server's silence will say so.
         self.send_direct_packet(link, P2pKind::Request, payload);
         if let Some(id) = self.mail.fetching.as_ref().map(|fetching| fetching.id) {
-            self.tell_fetch(id, FetchStage::Asked { page });
+            self.notify_fetch(id, FetchStage::Asked { page });
         }
     }
 
@@ -287,23 +290,23 @@ impl Node {
             return;
         };
         match &mut fetching.state {
-            State::Connecting(until) => {
+            FetchState::Connecting(until) => {
                 let late = *until <= now.mono;
                 self.open_exchange(now, late);
             }
-            State::Open(open) => {
-                open.client.on_timeout(now.mono);
+            FetchState::Active(exchange) => {
+                exchange.client.on_timeout(now.mono);
                 let digested = !self.inbox.has_direct();
-                if open.client.outcome().is_some() {
+                if exchange.client.outcome().is_some() {
                     if digested {
                         self.end_exchange(now);
                     }
-                } else if open.client.is_ready() && open.sealing.is_none() && digested {
-                    self.ask(now);
+                } else if exchange.client.is_ready() && exchange.sealing.is_none() && digested {
+                    self.start_request(now);
                 }
             }
         }
-        self.tell_progress();
+        self.notify_progress();
     }
 
     /// Starts to ask once the link stands.
@@ -321,7 +324,7 @@ impl Node {
             connection.filter(|(id, link)| link.speaks(Capability::SHH_6) && greeted(*id));
         let Some((link, connection)) = gossips else {
             if late {
-                self.give_up(FetchEnd::Unreachable, None);
+                self.finish_fetch(FetchEnd::Unreachable, None);
             }
             return;
         };
@@ -332,30 +335,30 @@ impl Node {
         let dialect = Dialect::from_client_name(name.unwrap_or_default());
         if dialect == Dialect::Geth && fetching.password.is_none() {
             let reason = "servers of go-ethereum want a password; name its file";
-            return self.give_up(FetchEnd::Refused, Some(reason.to_owned()));
+            return self.finish_fetch(FetchEnd::Refused, Some(reason.to_owned()));
         }
         let trusted_before = self.gossip.trusts(link);
-        fetching.state = State::Open(Box::new(Open {
+        fetching.state = FetchState::Active(Box::new(Exchange {
             link,
             client: MailClient::new(fetching.query, dialect),
             sealing: None,
             trusted_before,
-            stands: true,
+            connected: true,
         }));
         self.gossip.trust(link);
-        self.ask(now);
+        self.start_request(now);
     }
 
     /// Seals the next request.
-    fn ask(&mut self, now: Now) {
+    fn start_request(&mut self, now: Now) {
         let Some(fetching) = &mut self.mail.fetching else {
             return;
         };
-        let State::Open(open) = &mut fetching.state else {
+        let FetchState::Active(exchange) = &mut fetching.state else {
             return;
         };
         let signer = ClientSecret::generate(&mut self.rng);
-        let payload = open.client.next_request();
+        let payload = exchange.client.next_request();
         let plaintext =
             Plaintext::build(&mut self.rng, &payload, Padding::Align, Some(&signer)).ok();
         let data = plaintext.and_then(|plaintext| match &fetching.password {
@@ -375,7 +378,7 @@ impl Node {
             hint: EncryptionHint::Absent,
             data,
         };
-        let info = self.gossip.peers().find(|(link, _)| *link == open.link);
+        let info = self.gossip.peers().find(|(link, _)| *link == exchange.link);
         let (rule, wanted) =
             info.map_or((PowRule::Both, 0.0), |(_, info)| (info.rule, info.min_pow));
         let generations = match rule {
@@ -389,13 +392,13 @@ impl Node {
                 let search = job.search(&mut self.rng);
                 self.last_job = self.last_job.saturating_add(1);
                 let id = JobId(self.last_job);
-                open.sealing = Some((id, unmined));
+                exchange.sealing = Some((id, unmined));
                 self.outputs
                     .push_back(Output::Work(id, Job::ProofOfWork(Box::new(search))));
             }
             Err(error) => {
                 let reason = format!("the server wants more proof of work than there is: {error}");
-                self.give_up(FetchEnd::Refused, Some(reason));
+                self.finish_fetch(FetchEnd::Refused, Some(reason));
             }
         }
     }
@@ -405,11 +408,11 @@ impl Node {
         let Some(fetching) = &mut self.mail.fetching else {
             return;
         };
-        let State::Open(open) = &fetching.state else {
+        let FetchState::Active(exchange) = &fetching.state else {
             return;
         };
-        let (link, dialed) = (open.link, fetching.dialed && open.stands);
-        let (end, reason) = match open.client.outcome() {
+        let (link, dialed) = (exchange.link, fetching.dialed && exchange.connected);
+        let (end, reason) = match exchange.client.outcome() {
             Some(FetchOutcome::Complete) => (FetchEnd::Complete, None),
             Some(FetchOutcome::Quiet) => (FetchEnd::Quiet, None),
             Some(FetchOutcome::LimitReached) => (FetchEnd::Enough, None),
@@ -419,29 +422,29 @@ impl Node {
             }
             Some(FetchOutcome::NoResponse) | None => (FetchEnd::Silent, None),
         };
-        if !open.trusted_before {
+        if !exchange.trusted_before {
             self.gossip.distrust(link);
         }
-        self.give_up(end, reason);
+        self.finish_fetch(end, reason);
         if dialed {
             self.disconnect(now, link, DisconnectReason::Requested);
         }
     }
 
     /// Forgets the exchange and tells what came of it.
-    fn give_up(&mut self, end: FetchEnd, reason: Option<String>) {
+    fn finish_fetch(&mut self, end: FetchEnd, reason: Option<String>) {
         let Some(fetching) = self.mail.fetching.take() else {
             return;
         };
         let stats = match &fetching.state {
-            State::Connecting(_) => FetchStats::default(),
-            State::Open(open) => {
-                let job = open.sealing.as_ref().map(|(job, _)| *job);
+            FetchState::Connecting(_) => FetchStats::default(),
+            FetchState::Active(exchange) => {
+                let job = exchange.sealing.as_ref().map(|(job, _)| *job);
                 self.outputs.extend(job.map(Output::CancelWork));
-                open.client.stats()
+                exchange.client.stats()
             }
         };
-        self.tell_fetch(
+        self.notify_fetch(
             fetching.id,
             FetchStage::Ended {
                 end,
@@ -457,20 +460,20 @@ impl Node {
     }
 
     /// Tells the user now and then how far it is.
-    fn tell_progress(&mut self) {
+    fn notify_progress(&mut self) {
         let Some(fetching) = &mut self.mail.fetching else {
             return;
         };
-        let State::Open(open) = &fetching.state else {
+        let FetchState::Active(exchange) = &fetching.state else {
             return;
         };
-        let stats = open.client.stats();
-        if stats.envelopes.saturating_sub(fetching.told) < TOLD_EVERY {
+        let stats = exchange.client.stats();
+        if stats.envelopes.saturating_sub(fetching.reported) < PROGRESS_EVERY {
             return;
         }
-        fetching.told = stats.envelopes;
+        fetching.reported = stats.envelopes;
         let id = fetching.id;
-        self.tell_fetch(
+        self.notify_fetch(
             id,
             FetchStage::Received {
                 envelopes: stats.envelopes,
@@ -479,7 +482,7 @@ impl Node {
         );
     }
 
-    fn tell_fetch(&mut self, id: FetchId, stage: FetchStage) {
+    fn notify_fetch(&mut self, id: FetchId, stage: FetchStage) {
         self.outputs
             .push_back(Output::Notify(Event::Fetch(id, stage)));
     }
@@ -493,10 +496,10 @@ fn client_public(RelayKey(key): RelayKey) -> Option<ClientPublic> {
 }
 
 /// How long the connection may take.
-const CONNECT: Duration = Duration::from_secs(20);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// The life of a request, which servers do not look at; the shorter, the less work it is.
 const REQUEST_TTL: Ttl = Ttl(10);
 /// Topics of one request: with more, most of the bloom is theirs.
-const MOST_TOPICS: usize = 64;
+const MAX_TOPICS: usize = 64;
 /// Envelopes between two words on how far it is.
-const TOLD_EVERY: u32 = 100;
+const PROGRESS_EVERY: u32 = 100;

@@ -23,18 +23,18 @@ use crate::mail::archive::{ArchiveRequest, ArchiveResponse, BatchId, Contents};
 use crate::mail::server::{MailServer, ServerAction};
 
 /// A mail server.
-pub(in super::super) struct Serving {
+pub(in super::super) struct MailServerRole {
     server: MailServer,
-    keeping: Keeping,
+    archive_queue: ArchiveQueue,
     /// Packets that wait for room on their link.
     outbox: BTreeMap<LinkId, VecDeque<(P2pKind, Vec<u8>)>>,
 }
 
-impl Serving {
-    pub(in super::super) fn new(access: AccessPolicy, most_waiting: usize) -> Self {
+impl MailServerRole {
+    pub(in super::super) fn new(access: AccessPolicy, max_waiting_bytes: usize) -> Self {
         Self {
             server: MailServer::new(access),
-            keeping: Keeping::new(most_waiting),
+            archive_queue: ArchiveQueue::new(max_waiting_bytes),
             outbox: BTreeMap::new(),
         }
     }
@@ -45,10 +45,13 @@ impl Serving {
     }
 
     fn view(&self) -> MailView {
-        let contents = self.keeping.contents.unwrap_or_default();
+        let contents = self.archive_queue.contents.unwrap_or_default();
         MailView {
-            kept: self.keeping.durable,
-            waiting: self.keeping.offered.saturating_sub(self.keeping.durable),
+            kept: self.archive_queue.durable,
+            waiting: self
+                .archive_queue
+                .offered
+                .saturating_sub(self.archive_queue.durable),
             bytes: contents.bytes,
             oldest: contents.oldest.map(|oldest| oldest.0),
             answering: self.server.answering(),
@@ -58,10 +61,10 @@ impl Serving {
 }
 
 /// What is on its way into the archive.
-struct Keeping {
+struct ArchiveQueue {
     waiting: VecDeque<Envelope>,
     waiting_bytes: usize,
-    most_waiting: usize,
+    max_waiting_bytes: usize,
     /// Envelopes offered since the start, and how many of them are durable.
     offered: u64,
     durable: u64,
@@ -73,26 +76,26 @@ struct Keeping {
     acknowledgements: VecDeque<(u64, Vec<OutboundPacket>)>,
     acknowledgement_bytes: usize,
     /// The archive missed some: the pool has to be offered again, up to this number.
-    gap: Gap,
+    gap: ArchiveGap,
     contents: Option<Contents>,
 }
 
 /// Whether the archive has missed something.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Gap {
+enum ArchiveGap {
     None,
     /// It has.
-    Open,
+    Missed,
     /// It will have caught up when this envelope is durable.
     Closing(u64),
 }
 
-impl Keeping {
-    const fn new(most_waiting: usize) -> Self {
+impl ArchiveQueue {
+    const fn new(max_waiting_bytes: usize) -> Self {
         Self {
             waiting: VecDeque::new(),
             waiting_bytes: 0,
-            most_waiting,
+            max_waiting_bytes,
             offered: 0,
             durable: 0,
             batches: VecDeque::new(),
@@ -100,20 +103,20 @@ impl Keeping {
             taken: 0,
             acknowledgements: VecDeque::new(),
             acknowledgement_bytes: 0,
-            gap: Gap::None,
+            gap: ArchiveGap::None,
             contents: None,
         }
     }
 
     fn offer(&mut self, envelope: Envelope) {
         let bytes = self.waiting_bytes.saturating_add(cost(&envelope));
-        if bytes > self.most_waiting {
-            if self.gap == Gap::None {
+        if bytes > self.max_waiting_bytes {
+            if self.gap == ArchiveGap::None {
                 tracing::warn!(
                     "the mail archive falls behind; nothing is acknowledged until it has caught up"
                 );
             }
-            self.gap = Gap::Open;
+            self.gap = ArchiveGap::Missed;
             return;
         }
         self.waiting_bytes = bytes;
@@ -123,11 +126,11 @@ impl Keeping {
 
     /// The next batch for the archive, if it can take one.
     fn next_batch(&mut self) -> Option<(BatchId, Vec<Envelope>)> {
-        if self.waiting.is_empty() || self.batches.len() >= MOST_BATCHES {
+        if self.waiting.is_empty() || self.batches.len() >= MAX_BATCHES {
             return None;
         }
         let (mut batch, mut bytes) = (Vec::new(), 0_usize);
-        while batch.len() < BATCH && bytes < BATCH_BYTES {
+        while batch.len() < MAX_BATCH_ENVELOPES && bytes < MAX_BATCH_BYTES {
             let Some(envelope) = self.waiting.pop_front() else {
                 break;
             };
@@ -150,8 +153,8 @@ impl Keeping {
         for (_, last) in self.batches.drain(..durable) {
             self.durable = self.durable.max(last);
         }
-        if matches!(self.gap, Gap::Closing(last) if last <= self.durable) {
-            self.gap = Gap::None;
+        if matches!(self.gap, ArchiveGap::Closing(last) if last <= self.durable) {
+            self.gap = ArchiveGap::None;
         }
         let waited = |(last, _): &(u64, Vec<OutboundPacket>)| *last <= self.durable;
         let count = self.acknowledgements.partition_point(waited);
@@ -167,7 +170,7 @@ impl Keeping {
     /// Takes the answer to a packet, and gives back what may be said at once.
     fn acknowledge(&mut self, sends: Vec<OutboundPacket>) -> Vec<OutboundPacket> {
         let bytes = self.acknowledgement_bytes.saturating_add(weight(&sends));
-        if sends.is_empty() || self.gap != Gap::None || bytes > MOST_ACKNOWLEDGEMENTS {
+        if sends.is_empty() || self.gap != ArchiveGap::None || bytes > MAX_ACKNOWLEDGEMENT_BYTES {
             return Vec::new();
         }
         if self.durable == self.offered {
@@ -180,7 +183,7 @@ impl Keeping {
 
     /// Whether the pool has to be offered again, and there is room for it.
     fn wants_pool(&self) -> bool {
-        self.gap == Gap::Open && self.waiting.is_empty() && self.batches.is_empty()
+        self.gap == ArchiveGap::Missed && self.waiting.is_empty() && self.batches.is_empty()
     }
 }
 
@@ -196,14 +199,14 @@ impl Node {
         if let Some(serving) = &mut self.mail.serving
             && envelope.protocol() == ProtocolVersion::V6
         {
-            serving.keeping.offer(envelope.clone());
+            serving.archive_queue.offer(envelope.clone());
         }
     }
 
     /// What is to be said to a peer about a packet of envelopes, once they are kept.
     pub(in super::super) fn acknowledge_mail(&mut self, replies: Vec<OutboundPacket>) {
         let replies = match &mut self.mail.serving {
-            Some(serving) => serving.keeping.acknowledge(replies),
+            Some(serving) => serving.archive_queue.acknowledge(replies),
             None => replies,
         };
         self.queue_shh(replies);
@@ -216,13 +219,13 @@ impl Node {
         };
         match word {
             ArchiveResponse::Kept(batch, contents) => {
-                serving.keeping.contents = contents.or(serving.keeping.contents);
-                let replies = serving.keeping.kept(batch);
+                serving.archive_queue.contents = contents.or(serving.archive_queue.contents);
+                let replies = serving.archive_queue.kept(batch);
                 self.queue_shh(replies);
             }
             ArchiveResponse::Found(query, found) => {
                 let actions = serving.server.on_page(query, found);
-                self.act(now, actions);
+                self.apply_actions(now, actions);
             }
         }
     }
@@ -245,7 +248,7 @@ impl Node {
                 .on_sync_request(now, from, remote.key, payload),
             _ => serving.server.on_request(now, from, remote.key, payload),
         };
-        self.act(now, actions);
+        self.apply_actions(now, actions);
     }
 
     /// Fills the archive, empties the outboxes, and looks for the next pages.
@@ -257,18 +260,18 @@ impl Node {
         let Some(serving) = &mut self.mail.serving else {
             return;
         };
-        if serving.keeping.wants_pool() {
-            serving.keeping.gap = Gap::None;
+        if serving.archive_queue.wants_pool() {
+            serving.archive_queue.gap = ArchiveGap::None;
             for pooled in self.pool.iter() {
                 if pooled.envelope.protocol() == ProtocolVersion::V6 {
-                    serving.keeping.offer(pooled.envelope.clone());
+                    serving.archive_queue.offer(pooled.envelope.clone());
                 }
             }
-            if serving.keeping.gap == Gap::None {
-                serving.keeping.gap = Gap::Closing(serving.keeping.offered);
+            if serving.archive_queue.gap == ArchiveGap::None {
+                serving.archive_queue.gap = ArchiveGap::Closing(serving.archive_queue.offered);
             }
         }
-        while let Some((id, batch)) = serving.keeping.next_batch() {
+        while let Some((id, batch)) = serving.archive_queue.next_batch() {
             self.outputs
                 .push_back(Output::Archive(ArchiveRequest::Keep(id, batch)));
         }
@@ -278,11 +281,11 @@ impl Node {
                 let backlog = connections.get(link).map(|link| link.link.queued_bytes());
                 backlog == Some(0) && !outbox.contains_key(&link)
             });
-            self.act(now, actions);
+            self.apply_actions(now, actions);
         }
     }
 
-    fn act(&mut self, now: Now, actions: Vec<ServerAction>) {
+    fn apply_actions(&mut self, now: Now, actions: Vec<ServerAction>) {
         for action in actions {
             match action {
                 ServerAction::Find(id, query) => {
@@ -311,7 +314,7 @@ impl Node {
         for (link, mut outbox) in outboxes {
             while let Some((kind, payload)) = outbox.pop_front() {
                 let room = self.direct_backlog(link).is_some_and(|backlog| {
-                    backlog == 0 || backlog.saturating_add(payload.len()) < LINK_ROOM
+                    backlog == 0 || backlog.saturating_add(payload.len()) < MAX_LINK_BACKLOG
                 });
                 if !room {
                     outbox.push_front((kind, payload));
@@ -319,7 +322,7 @@ impl Node {
                 }
                 self.send_direct_packet(link, kind, payload);
             }
-            if outbox.len() > MOST_PACKETS {
+            if outbox.len() > MAX_QUEUED_PACKETS {
                 self.hang_up(now, link);
             } else if !outbox.is_empty()
                 && self.connections.get(link).is_some()
@@ -332,7 +335,7 @@ impl Node {
 }
 
 fn cost(envelope: &Envelope) -> usize {
-    envelope.as_rlp().len().saturating_add(BOOK_KEEPING)
+    envelope.as_rlp().len().saturating_add(ENVELOPE_OVERHEAD)
 }
 
 fn weight(sends: &[OutboundPacket]) -> usize {
@@ -340,16 +343,16 @@ fn weight(sends: &[OutboundPacket]) -> usize {
 }
 
 /// What an envelope in line costs beside its bytes.
-const BOOK_KEEPING: usize = 128;
+const ENVELOPE_OVERHEAD: usize = 128;
 /// Batches under way at once: one being written, one that shares the next commit.
-const MOST_BATCHES: usize = 2;
+const MAX_BATCHES: usize = 2;
 /// Envelopes of one batch.
-const BATCH: usize = 2_048;
+const MAX_BATCH_ENVELOPES: usize = 2_048;
 /// Bytes of one batch, the last envelope apart.
-const BATCH_BYTES: usize = 4 << 20;
+const MAX_BATCH_BYTES: usize = 4 << 20;
 /// Bytes of acknowledgements that may wait; others are not sent.
-const MOST_ACKNOWLEDGEMENTS: usize = 1 << 20;
+const MAX_ACKNOWLEDGEMENT_BYTES: usize = 1 << 20;
 /// Bytes that may wait on a link before packets wait here.
-const LINK_ROOM: usize = 64 * 1024;
+const MAX_LINK_BACKLOG: usize = 64 * 1024;
 /// Packets that may wait for one link: a page of the shortest envelopes, and every refusal.
-const MOST_PACKETS: usize = 16_384;
+const MAX_QUEUED_PACKETS: usize = 16_384;
