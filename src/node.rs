@@ -56,7 +56,7 @@ use self::peers::table::ConnectionTable;
 use self::relay::RelayRole;
 use self::send::queue::Outbox;
 use self::shh_api::ShhApi;
-use self::stem::StemDuty;
+use self::stem::StemState;
 use self::timers::{Timer, Timers};
 use crate::discovery::{self, Discovery};
 use crate::envelope::EnvelopeHash;
@@ -102,7 +102,7 @@ pub struct Node {
     discovery: Option<Discovery>,
     pool: Pool,
     gossip: Gossip,
-    stem: StemDuty,
+    stem: StemState,
     relay: RelayRole,
     relays: RelayDirectory,
     publisher: DescriptorPublisher,
@@ -240,7 +240,7 @@ impl Node {
             discovery,
             pool: Pool::new(config.pool_bytes),
             gossip: Gossip::new(gossip_config, gossip_seed),
-            stem: StemDuty::new(&mut rng, now.mono),
+            stem: StemState::new(&mut rng, now.mono),
             relay: RelayRole::new(me.id),
             relays: RelayDirectory::new(directory),
             publisher: DescriptorPublisher::default(),

@@ -130,10 +130,10 @@ impl Node {
         request: &SendRequest,
     ) -> Result<(EnvelopeDraft, PowJob), Refusal> {
         if let Some(name) = &request.sign_as {
-            self.inbox.locked(name)?;
+            self.inbox.check_unlocked(name)?;
         }
         if let Recipient::Shared(name) = &request.to {
-            self.inbox.locked(name)?;
+            self.inbox.check_unlocked(name)?;
         }
         let signer = match &request.sign_as {
             Some(name) => Some(self.inbox.secret(name).ok_or_else(|| {

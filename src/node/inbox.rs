@@ -25,22 +25,22 @@ use crate::subscriptions::{
 #[derive(Default)]
 pub(super) struct Inbox {
     filters: Filters,
-    identities: BTreeMap<String, Known>,
+    identities: BTreeMap<String, KnownIdentity>,
     /// Filters whose messages are told at once; those of other clients keep theirs until polled.
-    told: BTreeSet<FilterId>,
+    push_filters: BTreeSet<FilterId>,
     /// Identities whose keys are locked away: what can be known of them.
     locked: BTreeMap<String, Outline>,
     /// Envelopes that no key has been tried on.
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<QueuedEnvelope>,
     /// Bytes of those that were handed over: the pool holds the others anyway.
     direct_bytes: usize,
-    messages: VecDeque<Message>,
+    messages: VecDeque<ReceivedMessage>,
     bytes: usize,
     last: u64,
 }
 
 /// An envelope in line.
-struct Waiting {
+struct QueuedEnvelope {
     envelope: Envelope,
     arrival: DeliveryPath,
     /// The filter that came after it, if it is in line a second time.
@@ -48,18 +48,18 @@ struct Waiting {
 }
 
 /// An identity that is listened for.
-struct Known {
+struct KnownIdentity {
     filter: FilterId,
-    key: Key,
+    key: IdentityKey,
 }
 
 #[derive(Clone)]
-enum Key {
+enum IdentityKey {
     Pair(Arc<ClientSecret>),
     Shared(Arc<SymKey>, Topic),
 }
 
-struct Message {
+struct ReceivedMessage {
     number: u64,
     to: String,
     from: Option<ClientPublic>,
@@ -73,21 +73,21 @@ struct Message {
 impl Inbox {
     /// Puts an envelope in line to be tried; `false` if there is nobody to try it for.
     pub(super) fn offer(&mut self, envelope: Envelope, arrival: DeliveryPath) -> bool {
-        self.line_up(Waiting {
+        self.enqueue(QueuedEnvelope {
             envelope,
             arrival,
             only: None,
         })
     }
 
-    fn line_up(&mut self, waiting: Waiting) -> bool {
-        let wanted = !self.filters.is_empty() && self.waiting.len() < MOST_WAITING;
+    fn enqueue(&mut self, waiting: QueuedEnvelope) -> bool {
+        let wanted = !self.filters.is_empty() && self.waiting.len() < MAX_QUEUED_ENVELOPES;
         if !wanted {
             return false;
         }
         if waiting.arrival == DeliveryPath::Direct {
             let bytes = self.direct_bytes.saturating_add(waiting.envelope.size());
-            if bytes > MOST_DIRECT_BYTES {
+            if bytes > MAX_DIRECT_BYTES {
                 return false;
             }
             self.direct_bytes = bytes;
@@ -102,7 +102,7 @@ impl Inbox {
     }
 
     /// Takes the next envelope off the line.
-    fn next_waiting(&mut self) -> Option<Waiting> {
+    fn dequeue(&mut self) -> Option<QueuedEnvelope> {
         let waiting = self.waiting.pop_front()?;
         if waiting.arrival == DeliveryPath::Direct {
             let size = waiting.envelope.size();
@@ -119,9 +119,9 @@ impl Inbox {
                 "choose another name (`whisht id list` shows those in use)",
             ));
         }
-        if self.identities.len() >= MOST_IDENTITIES {
+        if self.identities.len() >= MAX_IDENTITIES {
             return Err(Refusal::usage(
-                format!("there are {MOST_IDENTITIES} identities already"),
+                format!("there are {MAX_IDENTITIES} identities already"),
                 "every identity costs a trial per envelope; remove one first",
             ));
         }
@@ -129,7 +129,7 @@ impl Inbox {
             Identity::KeyPair(secret) => {
                 let secret = Arc::new(secret);
                 (
-                    Key::Pair(Arc::clone(&secret)),
+                    IdentityKey::Pair(Arc::clone(&secret)),
                     FilterKey::Asymmetric(secret),
                     Vec::new(),
                 )
@@ -138,7 +138,7 @@ impl Inbox {
                 let key = Arc::new(key);
                 let topics = TopicPrefix::new(&topic.0).into_iter().collect();
                 (
-                    Key::Shared(Arc::clone(&key), topic),
+                    IdentityKey::Shared(Arc::clone(&key), topic),
                     FilterKey::Symmetric(key),
                     topics,
                 )
@@ -153,7 +153,7 @@ impl Inbox {
             allow_p2p: true,
         });
         self.locked.remove(&name);
-        self.identities.insert(name, Known { filter, key });
+        self.identities.insert(name, KnownIdentity { filter, key });
         Ok(filter)
     }
 
@@ -170,7 +170,7 @@ impl Inbox {
     }
 
     /// Why an identity of this name cannot be used, if that is because its key is locked away.
-    pub(super) fn locked(&self, name: &str) -> Result<(), Refusal> {
+    pub(super) fn check_unlocked(&self, name: &str) -> Result<(), Refusal> {
         match self.locked.contains_key(name) {
             true => Err(Refusal::locked(format!("the identity `{name}` is locked"))),
             false => Ok(()),
@@ -180,31 +180,31 @@ impl Inbox {
     /// The secret key of a named key pair, to sign with.
     pub(super) fn secret(&self, name: &str) -> Option<Arc<ClientSecret>> {
         match &self.identities.get(name)?.key {
-            Key::Pair(secret) => Some(Arc::clone(secret)),
-            Key::Shared(..) => None,
+            IdentityKey::Pair(secret) => Some(Arc::clone(secret)),
+            IdentityKey::Shared(..) => None,
         }
     }
 
     /// A named shared key and its topic, to write under.
     pub(super) fn shared(&self, name: &str) -> Option<(Arc<SymKey>, Topic)> {
         match &self.identities.get(name)?.key {
-            Key::Shared(key, topic) => Some((Arc::clone(key), *topic)),
-            Key::Pair(_) => None,
+            IdentityKey::Shared(key, topic) => Some((Arc::clone(key), *topic)),
+            IdentityKey::Pair(_) => None,
         }
     }
 
     /// All of them, in the order of their names.
     pub(super) fn identities(&self) -> Vec<IdentityView> {
-        let open = self.identities.iter().map(|(name, known)| {
+        let unlocked = self.identities.iter().map(|(name, known)| {
             let outline = match &known.key {
-                Key::Pair(secret) => Outline::KeyPair(secret.public()),
-                Key::Shared(_, topic) => Outline::Shared(*topic),
+                IdentityKey::Pair(secret) => Outline::KeyPair(secret.public()),
+                IdentityKey::Shared(_, topic) => Outline::Shared(*topic),
             };
             (name, outline, false)
         });
         let locked = self.locked.iter();
         let locked = locked.map(|(name, outline)| (name, *outline, true));
-        let mut views: Vec<IdentityView> = open
+        let mut views: Vec<IdentityView> = unlocked
             .chain(locked)
             .map(|(name, outline, locked)| IdentityView {
                 name: name.clone(),
@@ -234,21 +234,21 @@ impl Inbox {
             .messages
             .iter()
             .filter(|message| message.number > after);
-        Ok(newer.map(Message::view).collect())
+        Ok(newer.map(ReceivedMessage::view).collect())
     }
 
     /// Installs a filter of a client; what it takes is told at once, or kept until it is polled.
-    pub(super) fn install(&mut self, filter: Filter, told: bool) -> FilterId {
+    pub(super) fn install(&mut self, filter: Filter, push: bool) -> FilterId {
         let id = self.filters.install(filter);
-        if told {
-            self.told.insert(id);
+        if push {
+            self.push_filters.insert(id);
         }
         id
     }
 
     /// Removes a filter of a client; says whether there was one.
     pub(super) fn uninstall(&mut self, id: FilterId) -> bool {
-        self.told.remove(&id);
+        self.push_filters.remove(&id);
         self.filters.remove(id)
     }
 
@@ -268,18 +268,18 @@ impl Inbox {
     }
 
     /// Tries one envelope with every key; what it opened is kept, and told to whom it concerns.
-    fn open(&mut self, waiting: &Waiting) -> Vec<Event> {
-        let Waiting {
+    fn try_decrypt(&mut self, waiting: &QueuedEnvelope) -> Vec<Event> {
+        let QueuedEnvelope {
             envelope,
             arrival,
             only,
         } = waiting;
-        let taken = match only {
+        let matches = match only {
             Some(filter) => self.filters.offer_again(envelope, *arrival, *filter),
             None => self.filters.offer(envelope, *arrival),
         };
-        let mut events = Vec::with_capacity(taken.len());
-        for (filter, received) in taken {
+        let mut events = Vec::with_capacity(matches.len());
+        for (filter, received) in matches {
             let name = self
                 .identities
                 .iter()
@@ -287,9 +287,9 @@ impl Inbox {
             if let Some((name, _)) = name {
                 // It is kept here; nobody polls the filter.
                 let _polled = self.filters.drain(filter);
-                let message = self.keep(name.clone(), &received);
+                let message = self.store_message(name.clone(), &received);
                 events.extend(message.map(Event::Message));
-            } else if self.told.contains(&filter) {
+            } else if self.push_filters.contains(&filter) {
                 let _polled = self.filters.drain(filter);
                 events.push(Event::Filtered(filter, received));
             }
@@ -298,14 +298,15 @@ impl Inbox {
     }
 
     /// Keeps a message, unless it is here: the pool is tried again for every new identity.
-    fn keep(&mut self, to: String, received: &FilteredMessage) -> Option<MessageView> {
+    fn store_message(&mut self, to: String, received: &FilteredMessage) -> Option<MessageView> {
         let envelope = &received.envelope;
-        let same = |message: &Message| message.envelope == envelope.hash() && message.to == to;
+        let same =
+            |message: &ReceivedMessage| message.envelope == envelope.hash() && message.to == to;
         if self.messages.iter().any(same) {
             return None;
         }
         self.last = self.last.saturating_add(1);
-        let message = Message {
+        let message = ReceivedMessage {
             number: self.last,
             to,
             from: received.opened.signer,
@@ -318,7 +319,7 @@ impl Inbox {
         let view = message.view();
         self.bytes = self.bytes.saturating_add(message.payload.len());
         self.messages.push_back(message);
-        while self.messages.len() > MOST_MESSAGES || self.bytes > MOST_BYTES {
+        while self.messages.len() > MAX_MESSAGES || self.bytes > MAX_PAYLOAD_BYTES {
             let Some(oldest) = self.messages.pop_front() else {
                 break;
             };
@@ -328,7 +329,7 @@ impl Inbox {
     }
 }
 
-impl Message {
+impl ReceivedMessage {
     fn view(&self) -> MessageView {
         MessageView {
             number: self.number,
@@ -346,11 +347,11 @@ impl Message {
 impl Node {
     /// Tries our keys on envelopes that were pooled since, a bounded number at a time.
     pub(super) fn try_decrypt_queued(&mut self) {
-        for _ in 0..TRIED_AT_ONCE {
-            let Some(waiting) = self.inbox.next_waiting() else {
+        for _ in 0..MAX_TRIED_PER_TICK {
+            let Some(waiting) = self.inbox.dequeue() else {
                 return self.timers.disarm(Timer::TryDecrypt);
             };
-            for event in self.inbox.open(&waiting) {
+            for event in self.inbox.try_decrypt(&waiting) {
                 if waiting.arrival == DeliveryPath::Direct && matches!(event, Event::Message(_)) {
                     self.on_fetched_message();
                 }
@@ -371,7 +372,7 @@ impl Node {
         self.widen_bloom(now, &topics);
         for pooled in self.pool.iter() {
             let pow = pooled.pow.best();
-            self.inbox.line_up(Waiting {
+            self.inbox.enqueue(QueuedEnvelope {
                 envelope: pooled.envelope.clone(),
                 arrival: DeliveryPath::Gossip { pow },
                 only: Some(filter),
@@ -383,20 +384,20 @@ impl Node {
 }
 
 /// Envelopes tried in one go, every 50 ms: 1,280 a second, twenty times what a busy network sends.
-const TRIED_AT_ONCE: usize = 64;
+const MAX_TRIED_PER_TICK: usize = 64;
 
 /// Envelopes in line at once.
-const MOST_WAITING: usize = 65_536;
+const MAX_QUEUED_ENVELOPES: usize = 65_536;
 
 /// Identities at once.
-const MOST_IDENTITIES: usize = 256;
+const MAX_IDENTITIES: usize = 256;
 
 /// Bytes of envelopes in line that were handed over and are not in the pool; beyond them the rest
 /// is dropped, to be asked for again.
-const MOST_DIRECT_BYTES: usize = 64 * 1024 * 1024;
+const MAX_DIRECT_BYTES: usize = 64 * 1024 * 1024;
 
 /// Messages kept until the node stops; the oldest go first.
-const MOST_MESSAGES: usize = 4096;
+const MAX_MESSAGES: usize = 4096;
 
 /// The same in bytes of payload.
-const MOST_BYTES: usize = 32 * 1024 * 1024;
+const MAX_PAYLOAD_BYTES: usize = 32 * 1024 * 1024;

@@ -315,7 +315,7 @@ impl Node {
     fn on_rebuilt(&mut self, now: Now, bytes: &[u8], hold: Duration) {
         let envelope = Envelope::decode(bytes).ok().filter(|envelope| {
             SizeClass::of(bytes.len()).is_some_and(|class| class.len() == bytes.len())
-                && self.check(now, envelope).is_some()
+                && self.check_envelope(now, envelope).is_some()
         });
         let Some(envelope) = envelope else {
             self.counters.malformed += 1;
@@ -335,7 +335,7 @@ impl Node {
     /// no stem waits on: flooding it from here would tell where it was rebuilt.
     pub(super) fn release_delayed(&mut self, now: Now) {
         while let Some(envelope) = self.relay.delayed.pop_due(now.mono) {
-            let alive = self.check(now, &envelope).is_some();
+            let alive = self.check_envelope(now, &envelope).is_some();
             if alive && !self.insert_by_stem(now, &envelope) {
                 self.relay
                     .delayed

@@ -192,7 +192,7 @@ impl Node {
     /// Plain Whisper: into our own pool, and to every peer from there.
     fn send_by_gossip(&mut self, now: Now, id: MessageId, envelope: Envelope) {
         let hash = envelope.hash();
-        match self.check(now, &envelope) {
+        match self.check_envelope(now, &envelope) {
             Some((pow, not_expired)) => {
                 self.trace(|| Trace::Fluff {
                     envelope: hex(&hash.0),

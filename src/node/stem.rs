@@ -19,25 +19,25 @@ use crate::onion_wire::OnionMessage;
 use crate::pow::PowChecked;
 
 /// Routes, embargoes, and the envelopes themselves.
-pub(super) struct StemDuty {
+pub(super) struct StemState {
     pub(super) stem: StemRouter,
     embargo: Embargo,
-    travelling: BTreeMap<EnvelopeHash, Travelling>,
+    in_transit: BTreeMap<EnvelopeHash, InTransit>,
     bytes: usize,
 }
 
-struct Travelling {
+struct InTransit {
     envelope: Envelope,
     /// Links that brought it here; the second time from one of them ends the stem.
     brought_by: BTreeSet<LinkId>,
 }
 
-impl StemDuty {
+impl StemState {
     pub(super) fn new(rng: &mut ChaCha20Rng, now: Instant) -> Self {
         Self {
             stem: StemRouter::new(rng, now),
-            embargo: Embargo::new(MOST_TRAVELLING + MOST_OWN),
-            travelling: BTreeMap::new(),
+            embargo: Embargo::new(MAX_IN_TRANSIT + MAX_OWN),
+            in_transit: BTreeMap::new(),
             bytes: 0,
         }
     }
@@ -54,25 +54,25 @@ impl StemDuty {
     }
 
     fn take(&mut self, hash: EnvelopeHash) -> Option<Envelope> {
-        let travelling = self.travelling.remove(&hash)?;
-        self.bytes = self.bytes.saturating_sub(travelling.envelope.size());
-        Some(travelling.envelope)
+        let in_transit = self.in_transit.remove(&hash)?;
+        self.bytes = self.bytes.saturating_sub(in_transit.envelope.size());
+        Some(in_transit.envelope)
     }
 
     /// Whether there is room for one more.
     fn has_room(&self, envelope: &Envelope) -> bool {
-        self.travelling.contains_key(&envelope.hash())
-            || self.travelling.len() < MOST_TRAVELLING
-                && self.bytes.saturating_add(envelope.size()) <= TRAVELLING_BYTES
+        self.in_transit.contains_key(&envelope.hash())
+            || self.in_transit.len() < MAX_IN_TRANSIT
+                && self.bytes.saturating_add(envelope.size()) <= MAX_IN_TRANSIT_BYTES
     }
 
     /// Notes that an envelope is here; `false` if it came this way before.
     fn note(&mut self, envelope: &Envelope, origin: StemOrigin) -> bool {
         let size = envelope.size();
         let bytes = &mut self.bytes;
-        let entry = self.travelling.entry(envelope.hash()).or_insert_with(|| {
+        let entry = self.in_transit.entry(envelope.hash()).or_insert_with(|| {
             *bytes = bytes.saturating_add(size);
-            Travelling {
+            InTransit {
                 envelope: envelope.clone(),
                 brought_by: BTreeSet::new(),
             }
@@ -90,7 +90,7 @@ impl Node {
         if self.pool.contains(&envelope.hash()) || !self.stem.has_room(&envelope) {
             return;
         }
-        if self.check(now, &envelope).is_none() {
+        if self.check_envelope(now, &envelope).is_none() {
             self.counters.malformed += 1;
             return;
         }
@@ -147,7 +147,7 @@ impl Node {
         let Some(envelope) = self.stem.take(hash) else {
             return;
         };
-        if let Some((pow, not_expired)) = self.check(now, &envelope) {
+        if let Some((pow, not_expired)) = self.check_envelope(now, &envelope) {
             self.trace(|| Trace::Fluff {
                 envelope: hex(&hash.0),
             });
@@ -156,7 +156,11 @@ impl Node {
     }
 
     /// What every envelope must pass before it is passed on, wherever it comes from.
-    pub(super) fn check(&self, now: Now, envelope: &Envelope) -> Option<(PowChecked, NotExpired)> {
+    pub(super) fn check_envelope(
+        &self,
+        now: Now,
+        envelope: &Envelope,
+    ) -> Option<(PowChecked, NotExpired)> {
         let not_expired = NotExpired::check(envelope.expiry(), envelope.ttl(), now.unix).ok()?;
         let pow = PowChecked::check(envelope, not_expired, self.own_min_pow()).ok()?;
         Some((pow, not_expired))
@@ -165,10 +169,10 @@ impl Node {
 
 /// Foreign envelopes on the stem at once; more are dropped, and the embargo of whoever sent them
 /// brings them out. Diffusing another in their place would let a flood name whose that one is.
-const MOST_TRAVELLING: usize = 4096;
+const MAX_IN_TRANSIT: usize = 4096;
 
 /// Room for our own, and those rebuilt here, beyond that.
-const MOST_OWN: usize = 4096;
+const MAX_OWN: usize = 4096;
 
 /// The same in bytes.
-const TRAVELLING_BYTES: usize = 32 * 1024 * 1024;
+const MAX_IN_TRANSIT_BYTES: usize = 32 * 1024 * 1024;

@@ -109,13 +109,13 @@ impl Node {
         now: Now,
         filter: Filter,
         topics: &Bloom,
-        told: bool,
+        push: bool,
     ) -> Result<FilterId, ShhError> {
         if self.inbox.filters() >= MAX_FILTERS {
             return Err(ShhError::TooManyFilters(MAX_FILTERS));
         }
         self.widen_bloom(now, topics);
-        Ok(self.inbox.install(filter, told))
+        Ok(self.inbox.install(filter, push))
     }
 }
 
