@@ -22,7 +22,7 @@ use self::label::Label;
 use self::v3::Container;
 use crate::identity::IdentityName;
 use crate::message::{ClientPublic, ClientSecret, SymKey};
-use crate::node::{Identity, Outline};
+use crate::node::{Identity, PublicIdentity};
 
 pub use file::geth_name;
 pub use kdf::{BadKdf, Cost, Kdf, Password, PasswordTooLong};
@@ -79,7 +79,7 @@ impl SealedIdentity {
         let (mut container, key) = Container::seal(secret, address, kdf, password, rng)?;
         let label = Label {
             name: name.clone(),
-            outline: identity.outline(),
+            public_identity: identity.public_identity(),
             protected: !password.is_empty(),
         };
         label.attach(&mut container, &key);
@@ -117,12 +117,12 @@ impl SealedIdentity {
         if let Some(label) = &self.label {
             label.check(&self.container, &key)?;
         }
-        match self.outline() {
-            Some(Outline::Shared(topic)) => {
+        match self.public_identity() {
+            Some(PublicIdentity::Shared(topic)) => {
                 let key = SymKey::new(secret).map_err(|_| KeystoreError::Damaged("key"))?;
                 Ok(Identity::Shared(key, topic))
             }
-            Some(Outline::KeyPair(public)) => self.key_pair(&secret, Some(public)),
+            Some(PublicIdentity::KeyPair(public)) => self.key_pair(&secret, Some(public)),
             None => self.key_pair(&secret, None),
         }
     }
@@ -135,8 +135,8 @@ impl SealedIdentity {
 
     /// What is known of the key without the password; `None` for a file of another program.
     #[must_use]
-    pub fn outline(&self) -> Option<Outline> {
-        self.label.as_ref().map(|label| label.outline)
+    pub fn public_identity(&self) -> Option<PublicIdentity> {
+        self.label.as_ref().map(|label| label.public_identity)
     }
 
     /// Whether there is a password, as far as the file tells.

@@ -67,12 +67,12 @@ use crate::mail::access::AccessPolicy;
 use crate::message::{ClientSecret, SymKey};
 
 pub use command::{
-    Command, FetchRequest, Identity, MailSource, Outline, Recipient, Refusal, RefusalKind, Reply,
-    SendRequest,
+    Command, FetchRequest, Identity, MailSource, PublicIdentity, Recipient, Refusal, RefusalKind,
+    Reply, SendRequest,
 };
 pub use config::{MailService, NodeConfig, NodeKeys, PowGeneration, Restored};
-pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, Name, Stage, Trace};
-pub use input::{CommandId, Input, Reach, StoreId};
+pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, RelayLabel, Stage, Trace};
+pub use input::{CommandId, Connectivity, Input, StoreId};
 pub use jobs::{Job, JobId, JobResult};
 pub use local_policy::MAX_ENVELOPE_SIZE;
 pub use output::{Output, Record};
@@ -112,9 +112,9 @@ pub struct Node {
     shh_api: ShhApi,
     mail: Mail,
     /// Whether links can be had.
-    reach: Reach,
+    connectivity: Connectivity,
     /// When that last changed.
-    reach_changed: Instant,
+    connectivity_changed: Instant,
     /// When a peer last brought an envelope.
     last_foreign: Instant,
     /// Envelopes that were seen to leave, as far as traces are wanted.
@@ -249,8 +249,8 @@ impl Node {
             outbox: Outbox::default(),
             shh_api: ShhApi::default(),
             mail,
-            reach: Reach::default(),
-            reach_changed: now.mono,
+            connectivity: Connectivity::default(),
+            connectivity_changed: now.mono,
             last_foreign: now.mono,
             traced: BTreeSet::new(),
             config,
@@ -284,7 +284,7 @@ impl Node {
             Input::HashRate(rate) => self.hash_rate = (rate > 0.0).then_some(rate),
             Input::Archived(word) => self.on_archived(now, word),
             Input::Worked(job, done) => self.on_job_done(now, job, done),
-            Input::Reach(reach) => self.on_reach(now, reach),
+            Input::Connectivity(connectivity) => self.on_connectivity(now, connectivity),
             Input::Command(id, command) => self.on_command(now, id, command),
         }
         self.run_due(now);

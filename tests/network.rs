@@ -15,7 +15,9 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use whisht::envelope::Topic;
 use whisht::message::ClientSecret;
-use whisht::node::{Command, Event, Identity, Name, Recipient, Reply, SendRequest, Stage, Trace};
+use whisht::node::{
+    Command, Event, Identity, Recipient, RelayLabel, Reply, SendRequest, Stage, Trace,
+};
 
 #[path = "sim/world.rs"]
 mod sim;
@@ -92,7 +94,7 @@ fn stages(world: &World, at: usize) -> Vec<Stage> {
 }
 
 /// The lanes that a source chose for its first attempt.
-fn lanes(world: &World, source: usize) -> Option<Vec<Vec<Name>>> {
+fn lanes(world: &World, source: usize) -> Option<Vec<Vec<RelayLabel>>> {
     let mut events = world.events(source).iter();
     events.find_map(|(_, event)| match event {
         Event::Trace(Trace::Lanes { lanes }) => Some(lanes.clone()),

@@ -17,7 +17,7 @@ pub fn keystore_json(data: &[u8]) {
     let again = SealedIdentity::parse(&written).expect("what was written can be read");
     assert_eq!(again.to_json(), written);
     assert_eq!(again.name(), file.name());
-    assert_eq!(again.outline(), file.outline());
+    assert_eq!(again.public_identity(), file.public_identity());
     if !written.contains("\"c\":1,") {
         return;
     }
@@ -25,8 +25,8 @@ pub fn keystore_json(data: &[u8]) {
         Ok(identity) => {
             // Whatever is claimed without the password holds with it.
             assert!(
-                file.outline()
-                    .is_none_or(|outline| outline == identity.outline())
+                file.public_identity()
+                    .is_none_or(|public_identity| public_identity == identity.public_identity())
             );
         }
         Err(error) => assert!(matches!(

@@ -19,13 +19,13 @@ use super::kdf::DerivedKey;
 use super::v3::Container;
 use crate::identity::{IdentityName, parse_topic};
 use crate::message::ClientPublic;
-use crate::node::Outline;
+use crate::node::PublicIdentity;
 
 /// What a sealed identity says of itself.
 #[derive(Clone, Debug)]
 pub(super) struct Label {
     pub(super) name: IdentityName,
-    pub(super) outline: Outline,
+    pub(super) public_identity: PublicIdentity,
     /// Whether it has a password that is not empty.
     pub(super) protected: bool,
 }
@@ -47,12 +47,12 @@ pub(super) struct LabelJson {
 impl Label {
     /// Writes it, and covers it and the container with a tag.
     pub(super) fn attach(&self, container: &mut Container, key: &DerivedKey) {
-        let (public_key, topic) = match &self.outline {
-            Outline::KeyPair(public) => (Some(hex::encode(public.to_bytes())), None),
-            Outline::Shared(topic) => (None, Some(hex::encode(topic.0))),
+        let (public_key, topic) = match &self.public_identity {
+            PublicIdentity::KeyPair(public) => (Some(hex::encode(public.to_bytes())), None),
+            PublicIdentity::Shared(topic) => (None, Some(hex::encode(topic.0))),
         };
         container.label = Some(LabelJson {
-            kind: self.outline.kind().to_owned(),
+            kind: self.public_identity.kind().to_owned(),
             name: self.name.to_string(),
             protected: self.protected,
             public_key,
@@ -64,20 +64,20 @@ impl Label {
     /// Reads what a file says, which is not to be relied upon before [`Label::check`].
     pub(super) fn read(wire: &LabelJson) -> Result<Self, KeystoreError> {
         let damaged = KeystoreError::Damaged("label");
-        let outline = match (&wire.public_key, &wire.topic) {
+        let public_identity = match (&wire.public_key, &wire.topic) {
             (Some(digits), None) => {
                 let bytes = hex::decode(digits).map_err(|_| damaged)?;
-                Outline::KeyPair(ClientPublic::from_bytes(&bytes).map_err(|_| damaged)?)
+                PublicIdentity::KeyPair(ClientPublic::from_bytes(&bytes).map_err(|_| damaged)?)
             }
-            (None, Some(topic)) => Outline::Shared(parse_topic(topic).map_err(|_| damaged)?),
+            (None, Some(topic)) => PublicIdentity::Shared(parse_topic(topic).map_err(|_| damaged)?),
             _ => return Err(damaged),
         };
-        if outline.kind() != wire.kind {
+        if public_identity.kind() != wire.kind {
             return Err(damaged);
         }
         Ok(Self {
             name: IdentityName::from_str(&wire.name).map_err(|_| damaged)?,
-            outline,
+            public_identity,
             protected: wire.protected,
         })
     }
@@ -108,19 +108,19 @@ impl Label {
             .expand(TAG_KEY, own.as_mut())
             .expect("32 bytes");
         let public;
-        let outline: &[u8] = match &self.outline {
-            Outline::KeyPair(key) => {
+        let public_identity: &[u8] = match &self.public_identity {
+            PublicIdentity::KeyPair(key) => {
                 public = key.to_bytes();
                 &public
             }
-            Outline::Shared(topic) => &topic.0,
+            PublicIdentity::Shared(topic) => &topic.0,
         };
         #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
         let mut tag = <Hmac<Sha256> as KeyInit>::new_from_slice(own.as_ref()).expect("any length");
         for part in [
             self.name.as_str().as_bytes(),
-            self.outline.kind().as_bytes(),
-            outline,
+            self.public_identity.kind().as_bytes(),
+            public_identity,
             &[u8::from(self.protected)],
             container.address.as_ref().map_or(&[], |address| &address.0),
             &container.iv,

@@ -65,7 +65,7 @@ fn both_key_derivations_and_both_kinds_come_back() {
             let read = SealedIdentity::parse(&file.to_json()).unwrap();
             assert_eq!(read.to_json(), file.to_json());
             assert_eq!(read.name(), Some(&desk()));
-            assert_eq!(read.outline(), Some(identity.outline()));
+            assert_eq!(read.public_identity(), Some(identity.public_identity()));
             assert!(read.is_protected());
             assert_eq!(secret(&read.open(&under).unwrap()), secret(&identity));
         }
@@ -171,7 +171,11 @@ fn a_foreign_file_whose_address_is_anothers_is_damaged() {
     json.as_object_mut().unwrap().remove("whisht");
     let foreign = SealedIdentity::parse(&json.to_string()).unwrap();
     assert_eq!(
-        (foreign.name(), foreign.outline(), foreign.is_protected()),
+        (
+            foreign.name(),
+            foreign.public_identity(),
+            foreign.is_protected()
+        ),
         (None, None, true)
     );
     assert!(foreign.open(&password("x")).is_ok());
@@ -308,7 +312,7 @@ proptest! {
             let read = SealedIdentity::parse(&sealed(&identity, &under, seed).to_json()).unwrap();
             let opened = read.open(&password(&under)).unwrap();
             prop_assert_eq!(secret(&opened), key);
-            prop_assert_eq!(opened.outline(), identity.outline());
+            prop_assert_eq!(opened.public_identity(), identity.public_identity());
             prop_assert_eq!(read.is_protected(), !under.is_empty());
         }
     }

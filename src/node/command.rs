@@ -43,7 +43,7 @@ pub enum Command {
     /// Listen for messages to this identity, under this name.
     AddIdentity(String, Identity),
     /// Know that there is an identity of this name whose key is locked away.
-    AddLocked(String, Outline),
+    AddLocked(String, PublicIdentity),
     /// Send a message.
     Send(SendRequest),
     /// Forget a message that is on its way; pieces already sent cannot be recalled.
@@ -91,24 +91,24 @@ pub enum Identity {
 impl Identity {
     /// What may be known of it without its key.
     #[must_use]
-    pub const fn outline(&self) -> Outline {
+    pub const fn public_identity(&self) -> PublicIdentity {
         match self {
-            Self::KeyPair(secret) => Outline::KeyPair(secret.public()),
-            Self::Shared(_, topic) => Outline::Shared(*topic),
+            Self::KeyPair(secret) => PublicIdentity::KeyPair(secret.public()),
+            Self::Shared(_, topic) => PublicIdentity::Shared(*topic),
         }
     }
 }
 
 /// What is known of an identity without its key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Outline {
+pub enum PublicIdentity {
     /// A key pair with this public key.
     KeyPair(ClientPublic),
     /// A shared key that goes with this topic.
     Shared(Topic),
 }
 
-impl Outline {
+impl PublicIdentity {
     /// The kind in words: `key pair` or `shared key`.
     #[must_use]
     pub const fn kind(&self) -> &'static str {

@@ -11,7 +11,7 @@ use circuits::time::Now;
 
 use super::command::{Command, Recipient, Refusal, RefusalKind, Reply, SendRequest};
 use super::direct::no_such_peer;
-use super::input::{CommandId, Reach};
+use super::input::{CommandId, Connectivity};
 use super::peers::CLIENT_ID;
 use super::send::queue::{MIN_WITNESSES, SendState};
 use super::views::{
@@ -95,9 +95,10 @@ impl Node {
             Command::AddIdentity(name, identity) => {
                 self.add_identity(now, name, identity).map(|()| Reply::Done)
             }
-            Command::AddLocked(name, outline) => {
-                self.inbox.add_locked(name, outline).map(|()| Reply::Done)
-            }
+            Command::AddLocked(name, public_identity) => self
+                .inbox
+                .add_locked(name, public_identity)
+                .map(|()| Reply::Done),
             Command::Send(request) => self.send(now, request).map(Reply::Accepted),
             Command::Cancel(message) if self.cancel(message) => Ok(Reply::Done),
             Command::Cancel(message) => Err(Refusal::usage(
@@ -406,9 +407,9 @@ impl Node {
                 .filter(|link| link.is_connected() && self.is_discovered(link))
                 .count(),
             mail: self.mail_view(),
-            shut: match &self.reach {
-                Reach::Open => None,
-                Reach::Shut(reason) => Some(reason.clone()),
+            shut: match &self.connectivity {
+                Connectivity::Up => None,
+                Connectivity::Down(reason) => Some(reason.clone()),
             },
             onion: self.onion_services(),
             levels: self.level_views(now),

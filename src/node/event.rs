@@ -181,19 +181,19 @@ pub enum Trace {
     /// The source chose these relays: the lanes' hops in order, the rendezvous last.
     Lanes {
         /// One list of relays for each lane.
-        lanes: Vec<Vec<Name>>,
+        lanes: Vec<Vec<RelayLabel>>,
     },
     /// A relay opened a cell and passed it on.
     Peeled {
         /// Who brought it; unknown if it is no relay.
-        from: Option<Name>,
+        from: Option<RelayLabel>,
         /// Whom it goes to.
-        next: Name,
+        next: RelayLabel,
     },
     /// The last layer was opened here.
     Terminal {
         /// Who brought it; unknown if it is no relay.
-        from: Option<Name>,
+        from: Option<RelayLabel>,
         /// Pieces needed.
         k: u8,
         /// Pieces in all.
@@ -230,9 +230,9 @@ pub enum Trace {
 
 /// A relay's short id, as text.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct Name(pub ShortId);
+pub struct RelayLabel(pub ShortId);
 
-impl Serialize for Name {
+impl Serialize for RelayLabel {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&self.0)
     }

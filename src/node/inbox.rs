@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use circuits::time::Now;
 
-use super::command::{Identity, Outline, Refusal};
+use super::command::{Identity, PublicIdentity, Refusal};
 use super::timers::Timer;
 use super::views::{IdentityView, MessageView};
 use super::{Event, Node, Output, hex};
@@ -29,7 +29,7 @@ pub(super) struct Inbox {
     /// Filters whose messages are told at once; those of other clients keep theirs until polled.
     push_filters: BTreeSet<FilterId>,
     /// Identities whose keys are locked away: what can be known of them.
-    locked: BTreeMap<String, Outline>,
+    locked: BTreeMap<String, PublicIdentity>,
     /// Envelopes that no key has been tried on.
     waiting: VecDeque<QueuedEnvelope>,
     /// Bytes of those that were handed over: the pool holds the others anyway.
@@ -158,14 +158,18 @@ impl Inbox {
     }
 
     /// Notes an identity that cannot be listened for yet.
-    pub(super) fn add_locked(&mut self, name: String, outline: Outline) -> Result<(), Refusal> {
+    pub(super) fn add_locked(
+        &mut self,
+        name: String,
+        public_identity: PublicIdentity,
+    ) -> Result<(), Refusal> {
         if self.identities.contains_key(&name) || self.locked.contains_key(&name) {
             return Err(Refusal::usage(
                 format!("there is an identity `{name}` already"),
                 "choose another name (`whisht id list` shows those in use)",
             ));
         }
-        self.locked.insert(name, outline);
+        self.locked.insert(name, public_identity);
         Ok(())
     }
 
@@ -196,26 +200,26 @@ impl Inbox {
     /// All of them, in the order of their names.
     pub(super) fn identities(&self) -> Vec<IdentityView> {
         let unlocked = self.identities.iter().map(|(name, known)| {
-            let outline = match &known.key {
-                IdentityKey::Pair(secret) => Outline::KeyPair(secret.public()),
-                IdentityKey::Shared(_, topic) => Outline::Shared(*topic),
+            let public_identity = match &known.key {
+                IdentityKey::Pair(secret) => PublicIdentity::KeyPair(secret.public()),
+                IdentityKey::Shared(_, topic) => PublicIdentity::Shared(*topic),
             };
-            (name, outline, false)
+            (name, public_identity, false)
         });
         let locked = self.locked.iter();
-        let locked = locked.map(|(name, outline)| (name, *outline, true));
+        let locked = locked.map(|(name, public_identity)| (name, *public_identity, true));
         let mut views: Vec<IdentityView> = unlocked
             .chain(locked)
-            .map(|(name, outline, locked)| IdentityView {
+            .map(|(name, public_identity, locked)| IdentityView {
                 name: name.clone(),
-                kind: outline.kind(),
-                public_key: match outline {
-                    Outline::KeyPair(public) => Some(hex(&public.to_bytes())),
-                    Outline::Shared(_) => None,
+                kind: public_identity.kind(),
+                public_key: match public_identity {
+                    PublicIdentity::KeyPair(public) => Some(hex(&public.to_bytes())),
+                    PublicIdentity::Shared(_) => None,
                 },
-                topic: match outline {
-                    Outline::KeyPair(_) => None,
-                    Outline::Shared(topic) => Some(hex(&topic.0)),
+                topic: match public_identity {
+                    PublicIdentity::KeyPair(_) => None,
+                    PublicIdentity::Shared(topic) => Some(hex(&topic.0)),
                 },
                 locked,
             })

@@ -40,25 +40,25 @@ pub enum Input<'a> {
     /// How many hashes a second the shell tries, measured on this machine. May never come.
     HashRate(f64),
     /// Whether links can be had has changed.
-    Reach(Reach),
+    Connectivity(Connectivity),
     /// The user wants something.
     Command(CommandId, Command),
 }
 
 /// Whether the machine can make links at all.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub enum Reach {
+pub enum Connectivity {
     /// As far as is known.
     #[default]
-    Open,
+    Up,
     /// Not now, and this is why.
-    Shut(String),
+    Down(String),
 }
 
-impl Reach {
+impl Connectivity {
     /// Not now, and this is why.
-    pub fn shut(reason: impl fmt::Display) -> Self {
-        Self::Shut(reason.to_string())
+    pub fn down(reason: impl fmt::Display) -> Self {
+        Self::Down(reason.to_string())
     }
 }
 

@@ -17,7 +17,7 @@ use circuits::rendezvous::{Rendezvous, RendezvousLimits, ShardOutcome};
 use circuits::time::{Instant, Now};
 
 use super::durability::Continuation;
-use super::event::{Name, Trace};
+use super::event::{RelayLabel, Trace};
 use super::output::Record;
 use super::peers::table::{LinkPurpose, OnionHandshake, PeerConnection};
 use super::{Node, hex};
@@ -299,16 +299,16 @@ impl Node {
         let from = self.relay_label(from);
         self.trace(|| Trace::Peeled {
             from,
-            next: Name(next),
+            next: RelayLabel(next),
         });
     }
 
     /// What a neighbour is called in the directory, if it stands there.
-    fn relay_label(&self, link: LinkId) -> Option<Name> {
+    fn relay_label(&self, link: LinkId) -> Option<RelayLabel> {
         self.connections
             .relay_at(link)
             .filter(|id| self.relays.contains(*id))
-            .map(Name)
+            .map(RelayLabel)
     }
 
     /// The pieces made an envelope. It must pass what any envelope must, and then waits.

@@ -25,8 +25,8 @@ use self::queue::{
     CellEmission, EchoWatch, LaneQueue, MAX_IN_FLIGHT, PlannedEnvelope, QueuedMessage, SendState,
 };
 use super::command::{Refusal, SendRequest};
-use super::event::{Event, MessageId, Name, Stage, Trace};
-use super::input::Reach;
+use super::event::{Event, MessageId, RelayLabel, Stage, Trace};
+use super::input::Connectivity;
 use super::jobs::{Job, JobId};
 use super::{Node, Output, hex};
 use crate::envelope::{Envelope, EnvelopeHash};
@@ -37,7 +37,7 @@ impl Node {
     /// Takes on a message, or says why not. Nothing is sent if it is refused.
     pub(super) fn send(&mut self, now: Now, request: SendRequest) -> Result<MessageId, Refusal> {
         let level = request.level.unwrap_or(self.config.level);
-        let offline = self.reach != Reach::Open;
+        let offline = self.connectivity != Connectivity::Up;
         if !offline {
             self.check_level(now, level)?;
         }
@@ -262,7 +262,12 @@ impl Node {
             lanes: plan
                 .lanes
                 .iter()
-                .map(|lane| lane.hops.iter().map(|hop| Name(hop.id.short())).collect())
+                .map(|lane| {
+                    lane.hops
+                        .iter()
+                        .map(|hop| RelayLabel(hop.id.short()))
+                        .collect()
+                })
                 .collect(),
         });
         let job = self.start_job(Job::Ticket(Box::new(search)));

@@ -32,8 +32,8 @@ use super::{NoRandomness, random};
 use crate::endpoint::Endpoint;
 use crate::mail::archive::ArchiveResponse;
 use crate::node::{
-    Command, CommandId, Event, Input, Job, JobId, JobResult, Node, NodeConfig, NodeKeys, Output,
-    Reach, Refusal, Reply, Restored, StoreId,
+    Command, CommandId, Connectivity, Event, Input, Job, JobId, JobResult, Node, NodeConfig,
+    NodeKeys, Output, Refusal, Reply, Restored, StoreId,
 };
 
 /// Everything a node needs to run.
@@ -198,7 +198,7 @@ impl Driver {
         let timer = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(timer);
         // A node takes the way for open unless it is told.
-        if *self.effects.transport.reach.borrow() != Reach::Open {
+        if *self.effects.transport.reach.borrow() != Connectivity::Up {
             self.on_reach();
         }
         self.feed(Input::Timeout);
@@ -237,10 +237,10 @@ impl Driver {
     fn on_reach(&mut self) {
         let reach = self.effects.transport.reach.borrow_and_update().clone();
         match &reach {
-            Reach::Open => tracing::info!("links can be had"),
-            Reach::Shut(reason) => tracing::info!("no links for now: {reason}"),
+            Connectivity::Up => tracing::info!("links can be had"),
+            Connectivity::Down(reason) => tracing::info!("no links for now: {reason}"),
         }
-        self.feed(Input::Reach(reach));
+        self.feed(Input::Connectivity(reach));
     }
 
     fn on_net(&mut self, event: NetEvent) {

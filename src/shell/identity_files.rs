@@ -20,7 +20,7 @@ use crate::identity::{self, IdentityName, NewIdentity};
 use crate::keystore::{
     BadKdf, Cost, EthereumAddress, KeystoreError, LOST, Password, SealedIdentity,
 };
-use crate::node::{Identity, Outline};
+use crate::node::{Identity, PublicIdentity};
 
 /// An identity as it lies on the disk.
 pub enum StoredIdentity {
@@ -33,10 +33,10 @@ pub enum StoredIdentity {
 impl StoredIdentity {
     /// What can be known of it without a password.
     #[must_use]
-    pub fn outline(&self) -> Option<Outline> {
+    pub fn public_identity(&self) -> Option<PublicIdentity> {
         match self {
-            Self::Plain(identity) => Some(identity.outline()),
-            Self::Sealed(sealed) => sealed.outline(),
+            Self::Plain(identity) => Some(identity.public_identity()),
+            Self::Sealed(sealed) => sealed.public_identity(),
         }
     }
 
@@ -78,9 +78,9 @@ pub fn list(dir: &DataDir) -> Result<Vec<(IdentityName, StoredIdentity)>, DirErr
     }
     for path in paths(&dir.path().join(IDENTITIES))? {
         let (name, identity) = read_plain(&path)?;
-        let outline = Some(identity.outline());
+        let public_identity = Some(identity.public_identity());
         match kept.iter_mut().find(|(taken, _)| *taken == name) {
-            Some((_, sealed)) if sealed.outline() != outline => {
+            Some((_, sealed)) if sealed.public_identity() != public_identity => {
                 let cause = TWICE.to_owned();
                 return Err(DirError::KeyFile { path, cause });
             }
@@ -202,7 +202,7 @@ pub fn seal_plain(
     let reread = written
         .open(seal_params.password)
         .map_err(|error| opening(name, error))?;
-    if reread.outline() != identity.outline() {
+    if reread.public_identity() != identity.public_identity() {
         return Err(opening(name, KeystoreError::Damaged("key")));
     }
     let plain = plain_path(dir, name);
@@ -247,13 +247,13 @@ fn find(dir: &DataDir, name: &IdentityName) -> Result<StoredIdentity, IdentityEr
 /// What to call an identity whose importer does not say: what its file says, or the head of its
 /// address.
 fn given_name(sealed: &SealedIdentity, identity: &Identity) -> Option<IdentityName> {
-    match (sealed.name(), identity.outline()) {
+    match (sealed.name(), identity.public_identity()) {
         (Some(name), _) => Some(name.clone()),
-        (None, Outline::KeyPair(public)) => {
+        (None, PublicIdentity::KeyPair(public)) => {
             let digits = hex::encode(EthereumAddress::of(&public).0);
             format!("key-{}", digits.get(..8)?).parse().ok()
         }
-        (None, Outline::Shared(_)) => None,
+        (None, PublicIdentity::Shared(_)) => None,
     }
 }
 

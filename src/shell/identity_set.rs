@@ -116,7 +116,10 @@ impl IdentitySet {
         let open = self.open.into_iter();
         let open = open.map(|(name, identity)| Command::AddIdentity(name.to_string(), identity));
         let locked = self.locked.into_iter().filter_map(|(name, sealed)| {
-            Some(Command::AddLocked(name.to_string(), sealed.outline()?))
+            Some(Command::AddLocked(
+                name.to_string(),
+                sealed.public_identity()?,
+            ))
         });
         open.chain(locked)
     }

@@ -2,7 +2,7 @@
 //!
 //! [`LinkTransport::open`] starts what the configuration asks for: nothing, the Tor in this process with its
 //! onion service, or the watch over a Tor daemon. From then on a task says whether links can be
-//! had ([`Reach`]), from what Tor reports of itself and from what becomes of dials. While the way
+//! had ([`Connectivity`]), from what Tor reports of itself and from what becomes of dials. While the way
 //! is shut, the node keeps its messages; it never looks for another way.
 
 mod tor_control;
@@ -19,7 +19,7 @@ use super::connector::{Connector, DialError};
 use super::data_dir::ARTI;
 use crate::config::tor::{DaemonConfig, TorBackend, TorConfig};
 use crate::endpoint::Endpoint;
-use crate::node::Reach;
+use crate::node::Connectivity;
 
 /// How a node's links leave the machine.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub struct LinkTransport {
     #[cfg(feature = "tor")]
     pub(super) incoming: Option<whisht_tor::IncomingStreams>,
     /// Whether links can be had.
-    pub(super) reach: watch::Receiver<Reach>,
+    pub(super) reach: watch::Receiver<Connectivity>,
     outcomes: mpsc::UnboundedSender<DialOutcome>,
     /// Ends with the way.
     _watch: JoinSet<()>,
@@ -91,7 +91,7 @@ impl LinkTransport {
     /// Plain connections.
     #[must_use]
     pub fn direct() -> Self {
-        let (_, reach) = watch::channel(Reach::Open);
+        let (_, reach) = watch::channel(Connectivity::Up);
         let (outcomes, _) = mpsc::unbounded_channel();
         Self {
             connector: Connector::Direct,
@@ -138,7 +138,8 @@ impl LinkTransport {
     }
 
     fn through_daemon(config: &DaemonConfig) -> Self {
-        let (sender, reach) = watch::channel(Reach::shut("the Tor daemon has not been asked yet"));
+        let (sender, reach) =
+            watch::channel(Connectivity::down("the Tor daemon has not been asked yet"));
         let (outcomes, heard) = mpsc::unbounded_channel();
         let mut watch = JoinSet::new();
         watch.spawn(watch_daemon(config.clone(), sender, heard));
@@ -182,7 +183,7 @@ impl LinkTransport {
                 (Some(service), Some(incoming), onion)
             }
         };
-        let (sender, reach) = watch::channel(Reach::shut("Tor is starting"));
+        let (sender, reach) = watch::channel(Connectivity::down("Tor is starting"));
         let (outcomes, heard) = mpsc::unbounded_channel();
         let mut watch = JoinSet::new();
         watch.spawn(watch_arti(tor.progress(), sender, heard));
@@ -278,7 +279,7 @@ fn settings(
 #[cfg(feature = "tor")]
 async fn watch_arti(
     mut progress: watch::Receiver<whisht_tor::BootstrapProgress>,
-    reach: watch::Sender<Reach>,
+    reach: watch::Sender<Connectivity>,
     mut outcomes: mpsc::UnboundedReceiver<DialOutcome>,
 ) {
     let mut lost = false;
@@ -287,9 +288,9 @@ async fn watch_arti(
         publish(
             &reach,
             match (now.ready, lost) {
-                (true, false) => Reach::Open,
-                (true, true) => Reach::shut("Tor cannot reach its network"),
-                (false, _) => Reach::shut(format_args!("Tor is starting: {now}")),
+                (true, false) => Connectivity::Up,
+                (true, true) => Connectivity::down("Tor cannot reach its network"),
+                (false, _) => Connectivity::down(format_args!("Tor is starting: {now}")),
             },
         );
         tokio::select! {
@@ -308,15 +309,15 @@ async fn watch_arti(
 /// Says whether a daemon is there, asking it again and again while it is not.
 async fn watch_daemon(
     config: DaemonConfig,
-    reach: watch::Sender<Reach>,
+    reach: watch::Sender<Connectivity>,
     mut outcomes: mpsc::UnboundedReceiver<DialOutcome>,
 ) {
     let mut told = None;
     loop {
         let found = probe_daemon(&config, &mut told).await;
         let pause = match found {
-            Reach::Open => CHECK_INTERVAL,
-            Reach::Shut(_) => RETRY_INTERVAL,
+            Connectivity::Up => CHECK_INTERVAL,
+            Connectivity::Down(_) => RETRY_INTERVAL,
         };
         publish(&reach, found);
         tokio::select! {
@@ -339,40 +340,40 @@ async fn until_unreachable(outcomes: &mut mpsc::UnboundedReceiver<DialOutcome>) 
 
 /// Whether a daemon carries links. That it listens decides, unless its control port knows better;
 /// one that cannot be asked there is a mistake to be told, and no reason to send nothing.
-async fn probe_daemon(config: &DaemonConfig, told: &mut Option<String>) -> Reach {
+async fn probe_daemon(config: &DaemonConfig, told: &mut Option<String>) -> Connectivity {
     let address = config.socks;
     if !matches!(
         timeout(REPLY_TIMEOUT, TcpStream::connect(address)).await,
         Ok(Ok(_))
     ) {
-        return Reach::shut(format_args!(
+        return Connectivity::down(format_args!(
             "no Tor daemon answers at {address}; start it (systemctl start tor), or check tor.socks"
         ));
     }
     let Some(control) = &config.control else {
-        return Reach::Open;
+        return Connectivity::Up;
     };
     match tor_control::query(control).await {
-        Ok(health) if health.percent < 100 => Reach::shut(format_args!(
+        Ok(health) if health.percent < 100 => Connectivity::down(format_args!(
             "the Tor daemon is starting: {} %, {}",
             health.percent, health.doing
         )),
         Ok(health) if !health.circuit => {
-            Reach::shut("the Tor daemon has no circuit; its network may be gone")
+            Connectivity::down("the Tor daemon has no circuit; its network may be gone")
         }
-        Ok(_) => Reach::Open,
+        Ok(_) => Connectivity::Up,
         Err(error) => {
             let error = error.to_string();
             if told.as_ref() != Some(&error) {
                 tracing::warn!("tor.control is of no use: {error}");
                 *told = Some(error);
             }
-            Reach::Open
+            Connectivity::Up
         }
     }
 }
 
-fn publish(reach: &watch::Sender<Reach>, now: Reach) {
+fn publish(reach: &watch::Sender<Connectivity>, now: Connectivity) {
     reach.send_if_modified(|last| {
         let changed = *last != now;
         *last = now;

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::network::Role;
 use super::observations::Observations;
-use crate::node::{Event, Name, Stage, Trace};
+use crate::node::{Event, RelayLabel, Stage, Trace};
 
 /// The timeline as far as it is known.
 pub(super) struct Timeline {
@@ -168,7 +168,7 @@ impl Timeline {
     fn take_trace(&mut self, from: Role, trace: &Trace) -> Option<TimelineEvent> {
         match trace {
             Trace::Lanes { lanes } => {
-                let numbers = |hops: &Vec<Name>| -> Vec<usize> {
+                let numbers = |hops: &Vec<RelayLabel>| -> Vec<usize> {
                     hops.iter().filter_map(|hop| self.number(*hop)).collect()
                 };
                 self.lanes = lanes.iter().map(numbers).collect();
@@ -299,7 +299,7 @@ impl Timeline {
         self.killed = Some(relay);
     }
 
-    fn number(&self, name: Name) -> Option<usize> {
+    fn number(&self, name: RelayLabel) -> Option<usize> {
         self.names.iter().position(|relay| *relay == name.0)
     }
 

@@ -10,7 +10,7 @@ use crate::cli::{Exit, Failure, GlobalArgs};
 use crate::envelope::Topic;
 use crate::identity::{IdentityName, NewIdentity};
 use crate::keystore::{Cost, Password, SealedIdentity};
-use crate::node::{Identity, Outline};
+use crate::node::{Identity, PublicIdentity};
 use crate::shell::data_dir::DataDir;
 use crate::shell::identity_files::{self, SealParams, StoredIdentity};
 use crate::shell::random;
@@ -52,7 +52,7 @@ impl IdentityStore {
             Self::Directory(dir) => {
                 let kept = identity_files::list(dir)?;
                 let view = |(name, kept): &(IdentityName, StoredIdentity)| {
-                    Some(view(name, kept.outline()?, kept.is_protected()))
+                    Some(view(name, kept.public_identity()?, kept.is_protected()))
                 };
                 Ok(kept.iter().filter_map(view).collect())
             }
@@ -175,18 +175,18 @@ fn generator() -> Result<ChaCha20Rng, Failure> {
 }
 
 fn opened(name: &IdentityName, identity: &Identity) -> Value {
-    view(name, identity.outline(), false)
+    view(name, identity.public_identity(), false)
 }
 
 /// An identity as the node would show it.
-fn view(name: &IdentityName, outline: Outline, locked: bool) -> Value {
-    let (public_key, topic) = match outline {
-        Outline::KeyPair(public) => (Some(hex::encode(public.to_bytes())), None),
-        Outline::Shared(topic) => (None, Some(hex::encode(topic.0))),
+fn view(name: &IdentityName, public_identity: PublicIdentity, locked: bool) -> Value {
+    let (public_key, topic) = match public_identity {
+        PublicIdentity::KeyPair(public) => (Some(hex::encode(public.to_bytes())), None),
+        PublicIdentity::Shared(topic) => (None, Some(hex::encode(topic.0))),
     };
     json!({
         "name": name.as_str(),
-        "kind": outline.kind(),
+        "kind": public_identity.kind(),
         "public_key": public_key,
         "topic": topic,
         "locked": locked,

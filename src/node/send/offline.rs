@@ -1,6 +1,6 @@
 //! Messages that wait because nothing can leave the machine.
 //!
-//! While the way out is shut ([`Reach::Shut`]), a message is kept and the user is told why; it is
+//! While the way out is shut ([`Connectivity::Down`]), a message is kept and the user is told why; it is
 //! neither refused nor sent another way. One that was on its way when the way shut may have lost
 //! pieces, so it begins again with a new envelope, without counting that against its attempts. If
 //! the old envelope comes back after all, the message is delivered. An envelope that its maker knows by
@@ -17,26 +17,26 @@ use circuits::time::Now;
 use crate::node::Node;
 use crate::node::command::{Refusal, SendRequest};
 use crate::node::event::{MessageId, Stage};
-use crate::node::input::Reach;
+use crate::node::input::Connectivity;
 use crate::node::output::Output;
 use crate::node::send::queue::{QueuedMessage, SendState};
 use crate::node::timers::Timer;
 
 impl Node {
     /// The way out has opened or shut. Once it is open, peers are tried at once.
-    pub(in crate::node) fn on_reach(&mut self, now: Now, reach: Reach) {
-        if self.reach == reach {
+    pub(in crate::node) fn on_connectivity(&mut self, now: Now, connectivity: Connectivity) {
+        if self.connectivity == connectivity {
             return;
         }
-        match &reach {
-            Reach::Open => {
+        match &connectivity {
+            Connectivity::Up => {
                 self.dialer.expedite(now.mono);
                 self.timers.expedite(Timer::Resume, now.mono);
             }
-            Reach::Shut(reason) => self.queue_hidden(reason),
+            Connectivity::Down(reason) => self.queue_hidden(reason),
         }
-        self.reach_changed = now.mono;
-        self.reach = reach;
+        self.connectivity_changed = now.mono;
+        self.connectivity = connectivity;
     }
 
     /// Takes on a message that cannot leave yet.
@@ -48,9 +48,9 @@ impl Node {
     ) -> Result<QueuedMessage, Refusal> {
         // What could never be sent is refused at once.
         self.compose(now, &request)?;
-        let reason = match &self.reach {
-            Reach::Shut(reason) => reason.clone(),
-            Reach::Open => String::new(),
+        let reason = match &self.connectivity {
+            Connectivity::Down(reason) => reason.clone(),
+            Connectivity::Up => String::new(),
         };
         Ok(QueuedMessage {
             level,
@@ -64,7 +64,7 @@ impl Node {
 
     /// Keeps a message of ours whose envelope can go nowhere; whether the way is shut at all.
     pub(in crate::node) fn queue_if_offline(&mut self, id: MessageId) -> bool {
-        let Reach::Shut(reason) = &self.reach else {
+        let Connectivity::Down(reason) = &self.connectivity else {
             return false;
         };
         let reason = reason.clone();
@@ -108,10 +108,10 @@ impl Node {
             .filter(|(_, message)| queued(message))
             .map(|(id, message)| (*id, message.level, message.attempt))
             .collect();
-        if waiting.is_empty() || self.reach != Reach::Open {
+        if waiting.is_empty() || self.connectivity != Connectivity::Up {
             return self.timers.disarm(Timer::Resume);
         }
-        let patient = now.mono.since(self.reach_changed) < RESUME_TIMEOUT;
+        let patient = now.mono.since(self.connectivity_changed) < RESUME_TIMEOUT;
         for (id, level, attempt) in waiting {
             match self.check_level(now, level) {
                 Ok(()) => {

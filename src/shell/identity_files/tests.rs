@@ -68,8 +68,8 @@ fn names(dir: &DataDir) -> Vec<String> {
 }
 
 /// What an identity is without looking at its key.
-fn found(dir: &DataDir, name: &str) -> Outline {
-    find(dir, &named(name)).unwrap().outline().unwrap()
+fn found(dir: &DataDir, name: &str) -> PublicIdentity {
+    find(dir, &named(name)).unwrap().public_identity().unwrap()
 }
 
 #[test]
@@ -87,12 +87,12 @@ fn identities_come_back_by_name_and_only_with_their_password() {
     let group = NewIdentity::Shared(Topic([7; 4]));
     create(dir, &named("group"), group, under(&hedge), &mut rng()).unwrap();
     assert_eq!(names(dir), ["group", "zoe"]);
-    assert_eq!(found(dir, "zoe"), zoe.outline());
-    assert_eq!(found(dir, "group"), Outline::Shared(Topic([7; 4])));
+    assert_eq!(found(dir, "zoe"), zoe.public_identity());
+    assert_eq!(found(dir, "group"), PublicIdentity::Shared(Topic([7; 4])));
 
     let sealed = export(dir, &named("zoe")).unwrap();
     let opened = open(&named("zoe"), &sealed, Some(&hedge)).unwrap();
-    assert_eq!(opened.outline(), zoe.outline());
+    assert_eq!(opened.public_identity(), zoe.public_identity());
     let none = open(&named("zoe"), &sealed, None).map(|_| ()).unwrap_err();
     assert!(matches!(none, IdentityError::NeedsPassword));
     let wrong = open(&named("zoe"), &sealed, Some(&password("hegde"))).map(|_| ());
@@ -260,7 +260,10 @@ fn a_changed_password_opens_and_the_old_one_no_longer_does() {
     change_password(dir, &me, Some(&one), under(&two), &mut rng()).unwrap();
     let sealed = export(dir, &me).unwrap();
     assert!(open(&me, &sealed, Some(&one)).is_err());
-    assert_eq!(open(&me, &sealed, Some(&two)).unwrap().outline(), before);
+    assert_eq!(
+        open(&me, &sealed, Some(&two)).unwrap().public_identity(),
+        before
+    );
 
     change_password(dir, &me, Some(&two), under(&Password::none()), &mut rng()).unwrap();
     let sealed = export(dir, &me).unwrap();
@@ -284,7 +287,7 @@ fn a_key_in_the_clear_is_sealed_and_its_file_is_gone() {
     assert_eq!(
         open(&named("old"), &sealed, Some(&hedge))
             .unwrap()
-            .outline(),
+            .public_identity(),
         before
     );
 }
@@ -307,7 +310,10 @@ fn sealing_that_was_cut_short_anywhere_loses_nothing() {
     // The user types another password this time; that one holds.
     seal_plain(dir, &old, &identity, under(&two), &mut rng()).unwrap();
     let sealed = export(dir, &old).unwrap();
-    assert_eq!(open(&old, &sealed, Some(&two)).unwrap().outline(), before);
+    assert_eq!(
+        open(&old, &sealed, Some(&two)).unwrap().public_identity(),
+        before
+    );
 
     // In the middle of writing the sealed file.
     let scratch = upgraded("old");
