@@ -4,12 +4,11 @@
 //! [`Output`]s say. The node reads no clock, opens no socket, starts no thread and draws all its
 //! randomness from one seed, so a run can be repeated exactly.
 //!
-//! One file for each concern: `links` (connections come, speak and go), `found` (peers that nobody named), `dark` (what whisht nodes
-//! say to each other), `public` (envelopes that everybody has), `p2p` (what passes between two
-//! peers alone), `mail` (old mail, for others and for us), `wishes` (what we ask of all peers), `onion` (cells that pass through),
-//! `stem` (envelopes on their way in), `relays` (the directory), `listing` (our place in it), `outbox` and
-//! `dispatch`, `echo` (messages we send), `inbox` (messages we receive), `whisper` (keys, filters and
-//! posts of `shh_*` clients), `report` (what users ask for).
+//! One module for each concern: `peers` (connections, dialer, discovery, bans), `onion_wire` (messages between whisht nodes),
+//! `gossip` (the pool and the `shh` protocol), `direct` (messages to one peer past gossip), `mail` (mail server and
+//! client), `local_policy` (what we ask of all peers), `relay` (cells that pass through), `stem` (envelopes before they
+//! enter the network), `directory` (known relays, and our own descriptor), `send` (messages we send), `inbox` (messages
+//! we receive), `shh_api` (keys, filters and posts of `shh_*` clients), `commands` (what users ask for).
 
 mod command;
 mod commands;
@@ -86,7 +85,7 @@ pub use views::{
 /// A Whisper relay node.
 pub struct Node {
     config: NodeConfig,
-    me: Me,
+    local: LocalPeer,
     started: Instant,
     rng: ChaCha20Rng,
     outputs: VecDeque<Output>,
@@ -122,7 +121,7 @@ pub struct Node {
 }
 
 /// Who this node is to its peers. Nothing here names a client.
-struct Me {
+struct LocalPeer {
     link: Arc<LinkKey>,
     /// How we introduce ourselves to gossip peers, and to relays that only get cells from us.
     as_peer: Arc<LinkConfig>,
@@ -133,7 +132,7 @@ struct Me {
     requirements: Requirements,
 }
 
-impl Me {
+impl LocalPeer {
     fn new(config: &NodeConfig, link: LinkKey) -> Result<Self, BadSigningKey> {
         let introduce = |capabilities: &[Capability]| {
             Arc::new(LinkConfig {
@@ -201,14 +200,14 @@ impl Node {
         now: Now,
     ) -> Result<Self, BadSigningKey> {
         let mut rng = ChaCha20Rng::from_seed(seed);
-        let me = Me::new(&config, keys.link)?;
-        let requirements = me.requirements;
+        let local = LocalPeer::new(&config, keys.link)?;
+        let requirements = local.requirements;
         let directory = Directory::new(requirements, DirectoryLimits::default(), None, now.unix);
         let mail = Mail::new(
-            mail_server(&config, &me.link, keys.mail_password)?,
+            mail_server(&config, &local.link, keys.mail_password)?,
             &keys.guard_seed,
         );
-        let mut guards = Guards::new(GuardSeed(keys.guard_seed), me.id);
+        let mut guards = Guards::new(GuardSeed(keys.guard_seed), local.id);
         guards.pin(config.guard);
         let gossip_config = crate::gossip::GossipConfig {
             min_pow: MinPow::new(config.min_pow).unwrap_or(MinPow::DEFAULT),
@@ -224,7 +223,7 @@ impl Node {
                 own: config.listening.clone(),
                 loopback_only: config.profile == Profile::Local,
             };
-            Discovery::new(config, Arc::clone(&me.link), seed, now.mono)
+            Discovery::new(config, Arc::clone(&local.link), seed, now.mono)
         });
         let mut node = Self {
             started: now.mono,
@@ -241,7 +240,7 @@ impl Node {
             pool: Pool::new(config.pool_bytes),
             gossip: Gossip::new(gossip_config, gossip_seed),
             stem: StemState::new(&mut rng, now.mono),
-            relay: RelayRole::new(me.id),
+            relay: RelayRole::new(local.id),
             relays: RelayDirectory::new(directory),
             publisher: DescriptorPublisher::default(),
             guards,
@@ -254,7 +253,7 @@ impl Node {
             last_foreign: now.mono,
             traced: BTreeSet::new(),
             config,
-            me,
+            local,
             rng,
         };
         node.restore_relay(now, restored);

@@ -332,7 +332,7 @@ impl Node {
     fn node_view(&self) -> NodeView {
         let advertised = self.config.advertise.iter().copied();
         NodeView {
-            key: hex(&self.me.key.0),
+            key: hex(&self.local.key.0),
             client: CLIENT_ID.to_owned(),
             advertised: advertised
                 .map(|endpoint| Endpoint::from(endpoint).to_string())
@@ -382,7 +382,7 @@ impl Node {
             client: CLIENT_ID.to_owned(),
             profile: self.config.profile.label(),
             level: self.config.level,
-            key: hex(&self.me.key.0),
+            key: hex(&self.local.key.0),
             uptime_secs: now.mono.since(self.started).as_secs(),
             peers: links().filter(open).count(),
             dark_peers: links()

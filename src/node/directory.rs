@@ -322,7 +322,7 @@ impl Node {
             .guards
             .choose(now.unix, &snapshot, GUARD_TIMEOUT_SECS)?;
         let exclusions = PathExclusions {
-            own: self.me.id,
+            own: self.local.id,
             peers: self.gossip_peer_ids(),
             own_subnets: self.own_subnets(),
         };

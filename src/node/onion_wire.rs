@@ -23,7 +23,7 @@ impl Node {
             connection.onion_handshake =
                 OnionHandshake::AwaitingStatus(now.mono.after(STATUS_TIMEOUT));
         }
-        let network = self.me.requirements.network;
+        let network = self.local.requirements.network;
         let status = OnionMessage::Status {
             network,
             epoch: Epoch::at(now.unix),
@@ -53,7 +53,7 @@ impl Node {
         };
         match (state, message) {
             (OnionHandshake::AwaitingStatus(_), OnionMessage::Status { network, .. }) => {
-                self.on_onion_status(now, id, network == self.me.requirements.network);
+                self.on_onion_status(now, id, network == self.local.requirements.network);
             }
             (OnionHandshake::Ready, message) => self.on_onion_message(now, id, message),
             (OnionHandshake::Off | OnionHandshake::AwaitingStatus(_), _) => {}

@@ -41,7 +41,7 @@ impl Node {
                 self.connections.to_key(key).is_some() || self.connections.is_dialing(key)
             }
         };
-        if key == self.me.key || done {
+        if key == self.local.key || done {
             return;
         }
         let link = self.connections.begin_dial(peer, purpose);
@@ -54,7 +54,7 @@ impl Node {
             return;
         };
         let config = self.link_config(purpose);
-        let key = Arc::clone(&self.me.link);
+        let key = Arc::clone(&self.local.link);
         match Link::dial(config, key, peer.key, &mut self.rng, now.mono) {
             Ok(link) => {
                 let subnet = peer.endpoint.subnet();
@@ -77,7 +77,7 @@ impl Node {
 
     pub(super) fn on_accepted(&mut self, now: Now, id: LinkId, from: Option<IpAddr>) {
         let config = self.link_config(LinkPurpose::Peer);
-        let link = Link::accept(config, Arc::clone(&self.me.link), now.mono);
+        let link = Link::accept(config, Arc::clone(&self.local.link), now.mono);
         let subnet = from.map_or(Subnet::Onion, Subnet::of);
         let mut connection = PeerConnection::new(link, LinkPurpose::Peer, None, subnet, now.mono);
         connection.address = from.map(|ip| Endpoint::Tcp((ip, 0).into()));
@@ -320,7 +320,7 @@ impl Node {
         if older.outbound() == younger.outbound() {
             return false;
         }
-        let ours_stays = self.me.key < key;
+        let ours_stays = self.local.key < key;
         older.outbound() == ours_stays
     }
 
@@ -376,8 +376,8 @@ impl Node {
 
     fn link_config(&self, purpose: LinkPurpose) -> Arc<LinkConfig> {
         Arc::clone(match purpose {
-            LinkPurpose::Peer => &self.me.as_peer,
-            LinkPurpose::Cells => &self.me.as_relay,
+            LinkPurpose::Peer => &self.local.as_peer,
+            LinkPurpose::Cells => &self.local.as_relay,
         })
     }
 

@@ -148,8 +148,8 @@ impl Node {
         };
         let Requirements {
             network, effort, ..
-        } = self.me.requirements;
-        let search = PuzzleSearch::new(network, self.me.key, epoch, effort, &mut self.rng);
+        } = self.local.requirements;
+        let search = PuzzleSearch::new(network, self.local.key, epoch, effort, &mut self.rng);
         let job = self.start_job(Job::Puzzle(Box::new(search)));
         self.publisher
             .published
@@ -239,8 +239,8 @@ impl Node {
         let Some((epoch, draft)) = self.publisher.published.iter().find_map(solved) else {
             return;
         };
-        let network = self.me.requirements.network;
-        match Descriptor::sign(draft, solution, &self.me.signing, network) {
+        let network = self.local.requirements.network;
+        match Descriptor::sign(draft, solution, &self.local.signing, network) {
             Ok(descriptor) => {
                 self.publisher.published.insert(epoch, Publication::Made);
                 let raw = descriptor.raw().to_vec();

@@ -166,7 +166,7 @@ impl Node {
             MailSource::At(peer) => peer.key,
             MailSource::Peer(key) => *key,
         };
-        if key == self.me.key {
+        if key == self.local.key {
             return Err(Refusal::usage(
                 "this is the node's own address",
                 "name another node",

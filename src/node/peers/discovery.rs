@@ -48,7 +48,7 @@ impl Node {
         }
         let candidates: Vec<_> = discovery.candidates().collect();
         let new = candidates.into_iter().filter(|peer| {
-            peer.key != self.me.key
+            peer.key != self.local.key
                 && self.connections.to_key(peer.key).is_none()
                 && !self.connections.is_dialing(peer.key)
                 && self.dialer.may_dial_discovered(peer.key, now.mono)
