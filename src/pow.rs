@@ -155,7 +155,7 @@ impl PowChecked {
     ///
     /// [`LowPow`] if neither does, or if the work is not a finite number: that happens to lifetimes
     /// that [`NotExpired`] refuses, and to those that wrap within seconds of 1970.
-    pub fn judge(
+    pub fn check(
         envelope: &Envelope,
         not_expired: NotExpired,
         minimum: f64,

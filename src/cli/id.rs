@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use self::keys::{IdentityStore, NewIdentity};
+use self::keys::{IdentityRequest, IdentityStore};
 use super::output::{Printer, field, rows};
 use super::passwords::{self, PasswordArgs};
 use super::remote_node::runtime;
@@ -95,7 +95,7 @@ pub(super) fn run(common: &GlobalArgs, args: Args) -> Result<Exit, Failure> {
 impl New {
     async fn run(self, keys: &mut IdentityStore, printer: Printer) -> Result<Exit, Failure> {
         let path = self.group_password_file.as_deref();
-        let new = NewIdentity {
+        let new = IdentityRequest {
             name: self.name,
             topic: self.topic,
             group_password: path.map(password::first_line).transpose()?,

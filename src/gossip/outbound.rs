@@ -126,7 +126,7 @@ fn missing_at(
 }
 
 /// The next packet of envelopes that the peer did not ask for.
-fn push(
+fn push_packet(
     link: LinkId,
     peer: &mut GossipPeer,
     index: &mut PeerEnvelopeIndex,

@@ -333,7 +333,7 @@ fn geth_server_is_queried_in_its_own_format() {
     server.begin();
     let asked = server
         .world
-        .attacker(server.attacker)
+        .scripted(server.attacker)
         .session(server.link())
         .received
         .iter();

@@ -25,7 +25,7 @@ pub(super) enum IdentityStore {
 }
 
 /// What to make.
-pub(super) struct NewIdentity {
+pub(super) struct IdentityRequest {
     pub(super) name: IdentityName,
     /// Of a shared key.
     pub(super) topic: Option<Topic>,
@@ -62,11 +62,11 @@ impl IdentityStore {
     /// Makes an identity.
     pub(super) async fn create(
         &mut self,
-        new: &NewIdentity,
+        new: &IdentityRequest,
         password: Option<&Password>,
         cost: Cost,
     ) -> Result<Value, Failure> {
-        let NewIdentity {
+        let IdentityRequest {
             name,
             topic,
             group_password,
