@@ -1,4 +1,4 @@
-//! The client: one connection to the Tor network, many circuits.
+//! The Tor client: one bootstrap, and a separate circuit for each stream.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -23,12 +23,13 @@ use crate::progress::BootstrapProgress;
 use crate::service::{IncomingStreams, OnionService};
 use crate::settings::{ArtiSettings, ServiceSettings};
 
-/// Where a stream is to go.
+/// Target of a stream.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum DialTarget {
-    /// An onion service, by its name with `.onion`.
+    /// An onion service, by its name including `.onion`.
     Onion(String, u16),
-    /// A clear address, by way of an exit relay. Names are not taken: nobody resolves them.
+    /// An IP address, reached through an exit relay. Host names are not accepted, because this
+    /// crate resolves none.
     Clear(SocketAddr),
 }
 
@@ -36,19 +37,20 @@ impl DialTarget {
     fn address(&self) -> Option<TorAddr> {
         match self {
             Self::Onion(name, port) => (name.as_str(), *port).into_tor_addr().ok(),
-            // Dangerous only where a name was resolved to get the address; nobody did.
+            // The call is dangerous only for addresses from a local name lookup; this crate does
+            // none.
             Self::Clear(address) => address.into_tor_addr_dangerously().ok(),
         }
     }
 }
 
-/// What becomes of a start.
+/// Future of a started client.
 pub type StartFuture = Pin<Box<dyn Future<Output = Result<Tor, TorStartError>> + Send>>;
 
-/// What becomes of a dial.
+/// Future of a dialled stream.
 pub type DialFuture = Pin<Box<dyn Future<Output = Result<Stream, ConnectError>> + Send>>;
 
-/// A Tor client. Dropping it ends everything that goes through it but streams that stand.
+/// A Tor client. Dropping it stops the bootstrap; established streams remain open.
 pub struct Tor {
     client: Arc<TorClient<PreferredRuntime>>,
     progress: watch::Receiver<BootstrapProgress>,
@@ -56,20 +58,19 @@ pub struct Tor {
 }
 
 impl Tor {
-    /// Makes a client on the current tokio runtime and lets it bootstrap in the background.
+    /// Creates a client on the current tokio runtime and starts the bootstrap in the background.
     ///
-    /// The network may be absent: what is dialled then fails, and the bootstrap is tried again
-    /// until it succeeds.
+    /// If the network is unreachable, dials fail and the bootstrap is retried until it succeeds.
     ///
     /// # Errors
     ///
-    /// [`TorStartError`] before anything was sent.
+    /// [`TorStartError`], before any network traffic.
     pub fn start(settings: ArtiSettings) -> StartFuture {
         Box::pin(Self::begin(settings))
     }
 
     async fn begin(settings: ArtiSettings) -> Result<Self, TorStartError> {
-        // Another user of rustls in this process may have installed its own, which serves as well.
+        // Fails if the process has a rustls provider already; that provider works too.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let config = settings.build()?;
         let runtime = PreferredRuntime::current()
@@ -80,7 +81,7 @@ impl Tor {
             .local_resource_timeout(LOCK_TIMEOUT)
             .create_unbootstrapped_async()
             .await
-            .map_err(|error| refusal(&error, settings.directory))?;
+            .map_err(|error| start_error(&error, settings.directory))?;
         let (sender, progress) = watch::channel(BootstrapProgress::of(&client.bootstrap_status()));
         let bootstrap = tokio::spawn(bootstrap(Arc::clone(&client), sender));
         Ok(Self {
@@ -90,13 +91,13 @@ impl Tor {
         })
     }
 
-    /// How far the bootstrap is; changes as it goes on.
+    /// The progress of the bootstrap, updated as it advances.
     #[must_use]
     pub fn progress(&self) -> watch::Receiver<BootstrapProgress> {
         self.progress.clone()
     }
 
-    /// Connects, on circuits that no other stream shares.
+    /// Dials a target over circuits that no other stream shares.
     pub fn dial(&self, target: DialTarget) -> DialFuture {
         let client = Arc::clone(&self.client);
         Box::pin(async move {
@@ -110,11 +111,11 @@ impl Tor {
         })
     }
 
-    /// Opens our onion service. Its address is known at once, before the network is reached.
+    /// Starts the onion service. Its address is known at once, before the network is reached.
     ///
     /// # Errors
     ///
-    /// [`TorStartError`] if the settings or the keys on disk do not serve.
+    /// [`TorStartError`] if the settings or the keys on disk are invalid.
     pub fn listen(
         &self,
         settings: &ServiceSettings,
@@ -122,9 +123,10 @@ impl Tor {
         let launched = self
             .client
             .launch_onion_service(settings.build()?)
-            .map_err(|error| refusal(&error, PathBuf::new()))?;
-        let (running, requests) = launched
-            .ok_or_else(|| TorStartError::System("the onion service is switched off".to_owned()))?;
+            .map_err(|error| start_error(&error, PathBuf::new()))?;
+        let (running, requests) = launched.ok_or_else(|| {
+            TorStartError::System("the onion service is disabled in the Tor settings".to_owned())
+        })?;
         OnionService::open(running, requests, settings.port)
     }
 }
@@ -141,7 +143,7 @@ impl fmt::Debug for Tor {
     }
 }
 
-/// Brings the client to its network, however often it takes, and tells how far it is.
+/// Bootstraps the client, with retries until it succeeds, and reports the progress.
 async fn bootstrap(
     client: Arc<TorClient<PreferredRuntime>>,
     progress: watch::Sender<BootstrapProgress>,
@@ -152,8 +154,8 @@ async fn bootstrap(
             progress.send_replace(BootstrapProgress::of(&status));
         }
     };
-    let strive = async {
-        // Arti does not give up by itself, and an attempt that hangs may never end.
+    let connect = async {
+        // Arti does not time out by itself, and a hanging attempt may never end.
         while !matches!(
             timeout(BOOTSTRAP_TIMEOUT, client.bootstrap()).await,
             Ok(Ok(()))
@@ -162,19 +164,19 @@ async fn bootstrap(
         }
         std::future::pending::<()>().await;
     };
-    tokio::join!(report, strive);
+    tokio::join!(report, connect);
 }
 
-fn refusal(error: &arti_client::Error, directory: PathBuf) -> TorStartError {
+fn start_error(error: &arti_client::Error, directory: PathBuf) -> TorStartError {
     match error.kind() {
         ErrorKind::LocalResourceAlreadyInUse => TorStartError::Locked(directory),
         _ => TorStartError::System(with_causes(error)),
     }
 }
 
-/// A process that just ended may hold its lock a moment longer.
+/// Time to wait for the lock, which a process that has just ended may still have.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(3);
-/// One attempt to reach the network.
+/// Timeout of one bootstrap attempt.
 const BOOTSTRAP_TIMEOUT: Duration = Duration::from_secs(60);
-/// Between two attempts.
+/// Pause between two bootstrap attempts.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);

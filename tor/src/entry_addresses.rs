@@ -1,8 +1,8 @@
-//! Where a client's own connections may lead: what a watcher of the process has to let pass.
+//! Addresses that the Tor client may connect to, for a process monitor that checks connections.
 //!
-//! With bridges, that is the bridges and nothing else. Without, it is every relay of the consensus
-//! that the client keeps, and before it has one, the relays that it knows from its birth (or that a
-//! private network's description names). Nothing here connects, or asks anybody.
+//! With bridges, these are only the bridges. Without bridges, they are all relays of the cached
+//! consensus and, before there is one, the built-in fallback relays (or those in the description of
+//! a private network). This module opens no connection and sends no query.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -19,22 +19,22 @@ use crate::settings::ArtiSettings;
 /// The addresses at which a client may enter the Tor network.
 #[derive(Clone, Debug)]
 pub struct EntryAddresses {
-    /// From the settings.
+    /// Bridges or fallback relays from the settings.
     named: BTreeSet<SocketAddr>,
-    /// From the consensus.
+    /// Relays from the cached consensus.
     listed: BTreeSet<SocketAddr>,
-    /// Where the client keeps the consensus; `None` if it must not go by it.
+    /// Directory of the cached consensus; `None` if bridges are set.
     blobs: Option<PathBuf>,
-    /// The files that were read, by name and length.
+    /// The consensus files read so far, by name and length.
     read: BTreeMap<OsString, u64>,
 }
 
 impl EntryAddresses {
-    /// Those of a client with these settings.
+    /// The addresses of a client with these settings.
     ///
     /// # Errors
     ///
-    /// [`TorStartError`] if there can be no such client.
+    /// [`TorStartError`] if the settings are invalid.
     pub fn of(settings: &ArtiSettings) -> Result<Self, TorStartError> {
         let config = settings.build()?;
         let bridges = settings.bridges.iter().filter_map(|line| {
@@ -42,12 +42,13 @@ impl EntryAddresses {
             words.find_map(|word| word.parse().ok())
         });
         let fallbacks: &FallbackList = config.as_ref();
-        let (named, blobs) = match settings.bridges.is_empty() {
-            true => (
+        let (named, blobs) = if settings.bridges.is_empty() {
+            (
                 fallbacks.iter().flat_map(|relay| relay.addrs()).collect(),
                 Some(settings.directory.join("cache").join("dir_blobs")),
-            ),
-            false => (bridges.collect(), None),
+            )
+        } else {
+            (bridges.collect(), None)
         };
         Ok(Self {
             named,
@@ -57,18 +58,18 @@ impl EntryAddresses {
         })
     }
 
-    /// Whether a connection may lead there. Looks whether there is a newer consensus before it
-    /// says no.
-    pub fn contains(&mut self, place: SocketAddr) -> bool {
+    /// Whether the client may connect to this address. Before the answer is no, the method reads
+    /// consensus files that are new.
+    pub fn contains(&mut self, address: SocketAddr) -> bool {
         let known =
-            |entries: &Self| entries.named.contains(&place) || entries.listed.contains(&place);
+            |entries: &Self| entries.named.contains(&address) || entries.listed.contains(&address);
         known(self) || {
             self.refresh();
             known(self)
         }
     }
 
-    /// Reads what was not read before. What cannot be read names nobody.
+    /// Reads new consensus files. An unreadable file adds no addresses.
     fn refresh(&mut self) {
         let Some(files) = self.blobs.as_ref().and_then(|path| fs::read_dir(path).ok()) else {
             return;
@@ -121,7 +122,7 @@ mod tests {
         r\n\
         a\n";
 
-    fn place(text: &str) -> SocketAddr {
+    fn address(text: &str) -> SocketAddr {
         text.parse().unwrap()
     }
 
@@ -133,41 +134,41 @@ mod tests {
     }
 
     #[test]
-    fn a_consensus_names_its_relays() {
+    fn consensus_lists_addresses_of_its_relays() {
         let found: Vec<_> = relays(CONSENSUS).collect();
         let listed = ["192.0.2.1:9001", "[2001:db8::1]:9002", "192.0.2.2:443"];
-        assert_eq!(found, listed.map(place));
+        assert_eq!(found, listed.map(address));
     }
 
     #[test]
-    fn a_client_may_go_to_relays_of_a_consensus_that_comes_later() {
+    fn entry_addresses_include_relays_of_later_consensus() {
         let dir = std::env::temp_dir().join(format!("entries-{}", std::process::id()));
         let blobs = dir.join("cache/dir_blobs");
         fs::create_dir_all(&blobs).unwrap();
         let mut entries = EntryAddresses::of(&settings(dir.clone())).unwrap();
-        let relay = place("192.0.2.1:9001");
+        let relay = address("192.0.2.1:9001");
         assert!(!entries.contains(relay));
         fs::write(blobs.join("con_microdesc_sha3-256-00"), CONSENSUS).unwrap();
         assert!(entries.contains(relay));
-        assert!(!entries.contains(place("192.0.2.1:9002")));
+        assert!(!entries.contains(address("192.0.2.1:9002")));
         fs::remove_dir_all(dir).unwrap();
     }
 
     #[test]
-    fn a_client_is_born_with_relays() {
+    fn entry_addresses_without_consensus_are_fallback_relays() {
         let entries = EntryAddresses::of(&settings("/nonexistent".into())).unwrap();
         assert!(entries.named.len() > 50, "{}", entries.named.len());
     }
 
     #[test]
-    fn with_bridges_there_is_nothing_else() {
+    fn entry_addresses_with_bridges_are_only_the_bridges() {
         let line = |address: &str| format!("{address} 0123456789012345678901234567890123456789");
         let with_bridges = ArtiSettings {
             bridges: vec![line("192.0.2.7:443"), line("[2001:db8::7]:443")],
             ..settings("/nonexistent".into())
         };
         let entries = EntryAddresses::of(&with_bridges).unwrap();
-        let bridges = ["192.0.2.7:443", "[2001:db8::7]:443"].map(place);
+        let bridges = ["192.0.2.7:443", "[2001:db8::7]:443"].map(address);
         assert_eq!(entries.named, BTreeSet::from(bridges));
         assert_eq!(entries.blobs, None);
     }

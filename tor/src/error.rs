@@ -1,47 +1,49 @@
-//! What can go wrong, and what would help.
+//! Errors of the Tor client.
 //!
-//! Arti tells some sixty kinds of failure apart. A node acts on four: try again, ask the operator
-//! for a key, give the address up, or wait until Tor is back.
+//! Arti distinguishes about sixty kinds of failure. A node acts on four groups: retry, ask the
+//! operator for a key, give up the address, or wait until Tor is ready.
 
 use std::path::PathBuf;
 
 use arti_client::{ErrorKind, HasKind};
 use thiserror::Error;
 
-/// Why Tor cannot start. Nothing was sent.
+/// Reason why Tor cannot start. No traffic was sent.
 #[derive(Debug, Error)]
 pub enum TorStartError {
-    /// A setting is not what arti takes.
-    #[error("Tor does not take this setting: {0}")]
+    /// Arti refuses the value of a setting.
+    #[error("invalid Tor setting: {0}")]
     Setting(String),
-    /// A setting that nobody knows may be the one that safety depends on.
-    #[error("Tor knows no setting named {}; see the [tor] section of docs/operating.md", .0.join(", "))]
+    /// Arti does not know a setting. Ignoring it could disable a protection.
+    #[error("unknown Tor setting {}; section [tor] of docs/operating.md lists the known ones", .0.join(", "))]
     Unknown(Vec<String>),
-    /// Another process works with the same directory.
-    #[error("another process uses {}; stop it, or choose another data directory", .0.display())]
+    /// Another process uses the same directory.
+    #[error("another process uses the Tor directory {}; stop that process or choose another data directory", .0.display())]
     Locked(PathBuf),
-    /// The client or the service cannot be made.
+    /// The client or the service cannot be created.
     #[error("{0}")]
     System(String),
 }
 
-/// Why a connection cannot be had.
+/// Reason why a connection failed.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum ConnectError {
-    /// Nobody published this address, or not yet.
-    #[error("no such onion service, or it is not published yet")]
+    /// The address is not published, or not yet.
+    #[error("the onion service does not exist or is not published yet")]
     NotFound,
-    /// The service is for chosen clients, and we are not one of them.
-    #[error("the onion service wants a key that we do not have; see tor.keys in docs/operating.md")]
+    /// The service accepts authorised clients only, and this node is not one of them.
+    #[error(
+        "the onion service requires a client key that this node does not have; see tor.keys in docs/operating.md"
+    )]
     Unauthorised,
-    /// The service is there and does not listen on this port, or hung up.
-    #[error("the other side refused the connection")]
+    /// The service does not listen on this port, or closed the stream.
+    #[error("the remote side refused the connection")]
     Refused,
-    /// Tor itself has no way out: no network, no guard, no bridge.
+    /// Tor cannot reach its network: no network, no guard or no bridge.
     #[error("Tor cannot reach its network")]
     NoTor,
-    /// Everything else, which passes as a rule.
-    #[error("the circuit failed")]
+    /// Any other failure, which is usually temporary.
+    #[error("the Tor circuit failed")]
     Circuit,
 }
 
@@ -62,14 +64,14 @@ impl ConnectError {
     }
 }
 
-/// An error with everything that led to it. Addresses in it are redacted by arti.
+/// The message of an error and of all its causes. Arti redacts the addresses.
 pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut told = error.to_string();
+    let mut message = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        told.push_str(": ");
-        told.push_str(&error.to_string());
+        message.push_str(": ");
+        message.push_str(&error.to_string());
         cause = error.source();
     }
-    told
+    message
 }

@@ -1,18 +1,18 @@
-//! How far the bootstrap is.
+//! Progress of the bootstrap.
 
 use std::fmt;
 
 use arti_client::status::BootstrapStatus;
 
-/// How far Tor is on its way to carrying traffic.
+/// Progress of Tor until it can carry traffic.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct BootstrapProgress {
-    /// 0 to 100.
+    /// Percentage, 0 to 100.
     pub percent: u8,
-    /// Whether streams can be had now, as far as Tor knows. It may still believe so for a while
-    /// after its network has gone.
+    /// Whether Tor is ready for streams, as far as it knows. It may still report ready for a while
+    /// after it has lost the network.
     pub ready: bool,
-    /// What Tor says is in its way.
+    /// The obstacle that Tor reports.
     pub blocked: Option<String>,
 }
 
@@ -36,7 +36,7 @@ impl fmt::Display for BootstrapProgress {
     }
 }
 
-/// Of a fraction; 100 only of the whole.
+/// Percentage of a fraction; 100 only for 1.0.
 fn percent(fraction: f32) -> u8 {
     (0..=100_u8)
         .rev()
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hundred_is_said_of_nothing_less() {
+    fn percent_is_100_only_when_complete() {
         assert_eq!(percent(0.0), 0);
         assert_eq!(percent(0.999), 99);
         assert_eq!(percent(1.0), 100);
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_the_way_is_said() {
+    fn progress_display_shows_obstacle() {
         let blocked = BootstrapProgress {
             percent: 8,
             ready: false,

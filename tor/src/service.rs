@@ -1,4 +1,4 @@
-//! Our onion service: what it is called, and who knocks.
+//! The onion service of this node: its name and its incoming streams.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tor_proto::stream::IncomingStreamRequest;
 use crate::Stream;
 use crate::error::TorStartError;
 
-/// A running onion service. Dropping it takes it off the network; streams that stand remain.
+/// A running onion service. Dropping it stops the service; established streams remain open.
 pub struct OnionService {
     _running: Arc<RunningOnionService>,
     name: String,
@@ -37,7 +37,7 @@ impl OnionService {
         Ok((service, IncomingStreams::new(requests, port)))
     }
 
-    /// Its name, with `.onion`.
+    /// The name of the service, including `.onion`.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -50,11 +50,11 @@ impl fmt::Debug for OnionService {
     }
 }
 
-/// Streams that others open to our service.
+/// Incoming streams of the onion service.
 pub struct IncomingStreams(BoxStream<'static, Stream>);
 
 impl IncomingStreams {
-    /// Takes requests for `port`, as many at once as may wait for slow circuits.
+    /// Accepts requests for `port`, at most [`MAX_PENDING_STREAMS`] at a time.
     fn new(
         requests: impl futures_util::Stream<Item = RendRequest> + Send + 'static,
         port: u16,
@@ -68,7 +68,7 @@ impl IncomingStreams {
         )
     }
 
-    /// The next stream; `None` once the service has ended.
+    /// The next stream; `None` after the service has ended.
     pub async fn next(&mut self) -> Option<Stream> {
         self.0.next().await
     }
@@ -80,11 +80,11 @@ impl fmt::Debug for IncomingStreams {
     }
 }
 
-/// Accepts a stream to our port, and refuses anything else in the words of other implementations.
+/// Accepts a stream to our port. Other streams get the same refusal as from other implementations.
 async fn answer(request: StreamRequest, port: u16) -> Option<Stream> {
     match request.request() {
         IncomingStreamRequest::Begin(begin) if begin.port() == port => {
-            // A circuit that broke in the meantime is nobody's loss but the caller's.
+            // Fails if the circuit has closed; only the caller of the service is affected.
             request.accept(Connected::new_empty()).await.ok()
         }
         _ => {
@@ -94,5 +94,5 @@ async fn answer(request: StreamRequest, port: u16) -> Option<Stream> {
     }
 }
 
-/// Streams whose acceptance may wait for a circuit that somebody keeps slow.
+/// Maximum number of streams that wait for acceptance, because a circuit may be slow on purpose.
 const MAX_PENDING_STREAMS: usize = 64;

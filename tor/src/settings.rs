@@ -1,8 +1,8 @@
-//! What arti is set up with.
+//! Configuration of arti.
 //!
-//! Everything is read strictly. Arti itself takes an unknown key for a comment, and a network
-//! section with a mistyped name would mean the public network; so what is not recognised is
-//! refused ([`TorStartError::Unknown`]).
+//! All settings are read strictly. Arti itself ignores unknown keys, and a misspelt network section
+//! would select the public network. Unknown settings are therefore refused
+//! ([`TorStartError::Unknown`]).
 
 use std::path::{Path, PathBuf};
 
@@ -19,50 +19,50 @@ use crate::error::{TorStartError, with_causes};
 /// Settings of the client.
 #[derive(Clone, Debug, Default)]
 pub struct ArtiSettings {
-    /// Where keys, guards and the directory are kept; made with mode 0700.
+    /// Directory of keys, guards and the consensus; created with mode 0700.
     pub directory: PathBuf,
-    /// The sections of arti's own configuration that name a private network (`[tor_network]` and
-    /// what goes with it). `None` is the public network.
+    /// Sections of arti's own configuration that describe a private network (`[tor_network]` and
+    /// related sections). `None` is the public network.
     pub network: Option<String>,
-    /// Bridge lines, as Tor's bridge database gives them. With any, no relay is contacted
-    /// directly.
+    /// Bridge lines in the format of Tor's bridge database. If there are any, the client contacts
+    /// no relay directly.
     pub bridges: Vec<String>,
-    /// Programs that carry the traffic to bridges.
+    /// Pluggable transports for the bridges.
     pub transports: Vec<TransportProgram>,
-    /// A directory of `*.auth_private` files as C tor keeps them: keys for services that are for
-    /// chosen clients only.
+    /// A directory of `*.auth_private` files in the format of C tor: client keys for services with
+    /// authorised clients.
     pub keys: Option<PathBuf>,
 }
 
 /// A pluggable transport.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TransportProgram {
-    /// The names that bridge lines use, such as `obfs4`.
+    /// The names in bridge lines, such as `obfs4`.
     pub protocols: Vec<String>,
-    /// The program.
+    /// Path of the executable.
     pub program: PathBuf,
 }
 
 /// Settings of the onion service.
 #[derive(Clone, Debug, Default)]
 pub struct ServiceSettings {
-    /// The port that the service is reached at.
+    /// The port of the service.
     pub port: u16,
-    /// Who may find the service; everybody, if nobody is named.
+    /// Clients that may discover the service; if empty, every client may.
     pub readers: Vec<AuthorizedClient>,
 }
 
-/// Somebody who may find a service.
+/// A client that may discover a service.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AuthorizedClient {
-    /// For the operator's use.
+    /// Label for the operator.
     pub name: String,
     /// `descriptor:x25519:BASE32`, as the client prints it.
     pub key: String,
 }
 
 impl ArtiSettings {
-    /// The client's configuration, with nothing left to a default that matters.
+    /// The configuration of the client. Every setting that affects safety is explicit.
     pub(crate) fn build(&self) -> Result<TorClientConfig, TorStartError> {
         let ours = toml::to_string(&Sections::of(self)).map_err(|error| setting(&error))?;
         let mut sources = ConfigurationSources::new_empty();
@@ -102,7 +102,7 @@ impl ServiceSettings {
     }
 }
 
-/// The part of arti's configuration that we write.
+/// The part of arti's configuration that this crate writes.
 #[derive(Serialize)]
 struct Sections<'a> {
     storage: StorageSection<'a>,
@@ -121,7 +121,7 @@ struct KeystoreSection<'a> {
     ctor: CTor<'a>,
 }
 
-/// Keys that C tor or the operator wrote.
+/// Keys written by C tor or by the operator.
 #[derive(Serialize)]
 struct CTor<'a> {
     clients: Vec<CTorClient<'a>>,
@@ -135,7 +135,7 @@ struct CTorClient<'a> {
 
 #[derive(Serialize)]
 struct BridgesSection<'a> {
-    /// Said outright: with `auto`, an empty list would mean a direct connection.
+    /// Explicit, because with `auto` an empty list would mean a direct connection.
     enabled: bool,
     bridges: &'a [String],
     transports: Vec<ManagedTransport<'a>>,
@@ -148,7 +148,7 @@ struct ManagedTransport<'a> {
     run_on_startup: bool,
 }
 
-/// A path that arti must not expand.
+/// A path without variable expansion by arti.
 #[derive(Serialize)]
 struct Literal {
     literal: PathBuf,
@@ -193,5 +193,5 @@ fn setting(error: &(dyn std::error::Error + 'static)) -> TorStartError {
     TorStartError::Setting(with_causes(error))
 }
 
-/// The service's name within arti's state, which its key and so its address hang on.
+/// Name of the service in arti's state. The key of the service, and so its address, depends on it.
 const NICKNAME: &str = "whisht";
