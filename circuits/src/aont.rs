@@ -1,20 +1,22 @@
-//! The all-or-nothing transform: a package that says nothing until all of it is there.
+//! All-or-nothing transform: a package reveals nothing until all of it is present.
 //!
-//! What it buys is narrow. Envelopes are encrypted to their reader, and every cell to its
-//! rendezvous, so the transform hides no content that was not hidden before. It gives four things:
+//! The transform hides no content that was not hidden before: envelopes are encrypted to their
+//! reader, and each cell to its rendezvous. It provides four properties:
 //!
-//! * a rendezvous that holds fewer than `k` shards cannot recognise the envelope when it comes
-//!   back through another one, although the public pool hands it every candidate;
-//! * whoever recorded cells in the middle and steals keys later must open `k` lanes, not one. Lanes
-//!   share their guard and, at *converge*, their rendezvous: against either there is no threshold;
-//! * shards carry no structure: of an envelope only the class shows;
-//! * the zero bytes at the end prove to the rendezvous that all shards were of one set, unaltered.
+//! * A rendezvous with fewer than `k` shards cannot recognise the envelope when it returns through
+//!   another rendezvous, although the public pool contains every candidate.
+//! * An attacker that records cells in the middle of the path and steals keys later must decrypt
+//!   `k` lanes, not one. Lanes share their guard and, at *converge*, their rendezvous; against
+//!   these two relays there is no threshold.
+//! * Shards have no structure: only the class of the envelope is visible.
+//! * The zero bytes at the end prove to the rendezvous that all shards belong to one set and are
+//!   unaltered.
 //!
 //! The construction is AONT-RS (Resch and Plank, FAST 2011; proof and corrections by Chen, Laing
-//! and Martin, 2017) with a stream cipher of our time: `C = ChaCha20(K, length | envelope | zeros)`
-//! and `package = C | (K xor BLAKE2b-256(label | C))`. `K` is drawn afresh for every package and
-//! used once, so a nonce of zero is right. There is no secret to hold: whoever has all of the
-//! package has the envelope. It must never be taken for encryption.
+//! and Martin, 2017) with ChaCha20 as the cipher: `C = ChaCha20(K, length | envelope | zeros)` and
+//! `package = C | (K xor BLAKE2b-256(label | C))`. `K` is fresh for every package and used once, so
+//! a zero nonce is safe. The transform has no secret key and is not encryption: the complete
+//! package yields the envelope.
 
 use core::fmt;
 
@@ -27,11 +29,11 @@ use crate::bytes::ByteWriter;
 use crate::geometry::{AONT_KEY_LEN, CANARY_LEN, PACKAGE_OVERHEAD};
 use crate::secret::Secret;
 
-/// Turns an envelope into a package of `package_len` bytes, with a fresh key.
+/// Packs an envelope into a package of `package_len` bytes, with a fresh key.
 ///
 /// # Errors
 ///
-/// [`TooLong`] if the envelope and [`PACKAGE_OVERHEAD`] do not fit.
+/// [`TooLong`] if the envelope and [`PACKAGE_OVERHEAD`] exceed `package_len`.
 pub fn pack(
     rng: &mut impl CryptoRng,
     envelope: &[u8],
@@ -43,7 +45,7 @@ pub fn pack(
     }
     let length = u32::try_from(envelope.len()).map_err(|_| TooLong)?;
 
-    // The one allocation: what is plain now is overwritten in place, and nothing moves.
+    // The package is encrypted in place, so that no plaintext copy remains in memory.
     let mut package = vec![0; package_len];
     let mut fields = ByteWriter::new(&mut package);
     fields.put(&length.to_be_bytes()).map_err(|_| TooLong)?;
@@ -59,12 +61,12 @@ pub fn pack(
     Ok(package)
 }
 
-/// Takes the envelope out of a package.
+/// Unpacks the envelope of a package.
 ///
 /// # Errors
 ///
-/// [`NotWhole`] if any byte differs from what [`pack`] made: with a single bit changed the key
-/// comes out wrong, and the zero bytes with it.
+/// [`NotWhole`] if any byte differs from the output of [`pack`]: one changed bit yields another
+/// key, and the zero bytes at the end do not decrypt to zero.
 pub fn unpack(mut package: Vec<u8>) -> Result<Vec<u8>, NotWhole> {
     let (body, tail) = package
         .split_last_chunk_mut::<AONT_KEY_LEN>()
@@ -85,12 +87,12 @@ pub fn unpack(mut package: Vec<u8>) -> Result<Vec<u8>, NotWhole> {
     Ok(package)
 }
 
-/// Encrypts or decrypts the body in place. One key, one package: the nonce is zero.
+/// Encrypts or decrypts the body in place. Each key encrypts one package, so the nonce is zero.
 fn apply_keystream(key: &Secret<AONT_KEY_LEN>, body: &mut [u8]) {
     ChaCha20::new(key.expose().into(), &[0; 12].into()).apply_keystream(body);
 }
 
-/// Xors the digest of the body onto the key, or off it again.
+/// XORs the digest of the body into the key; a second call undoes the first.
 fn mask(key: &mut [u8; AONT_KEY_LEN], body: &[u8]) {
     let digest = Blake2b256::new()
         .chain_update(LABEL)
@@ -113,13 +115,13 @@ impl fmt::Display for TooLong {
 
 impl core::error::Error for TooLong {}
 
-/// The package was altered, or pieced together from several.
+/// The package was altered or assembled from shards of several packages.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct NotWhole;
 
 impl fmt::Display for NotWhole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("package is not whole")
+        f.write_str("package is altered or incomplete")
     }
 }
 

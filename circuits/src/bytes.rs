@@ -1,12 +1,12 @@
-//! A reader that cannot over-read and a writer that cannot overflow.
+//! Bounds-checked reader and writer for fixed-width binary formats.
 //!
-//! Every fixed-width format above (cells, shards, tickets, records) goes through these two. All
-//! integers are big-endian. Trailing bytes are an error unless the caller takes them with
-//! [`ByteReader::rest`]; variable-length formats of foreign design (RLP) are not parsed here.
+//! Cells, shards, tickets and records are read and written through [`ByteReader`] and
+//! [`ByteWriter`]. All integers are big-endian. Trailing bytes are an error unless the caller takes
+//! them with [`ByteReader::rest`]. RLP and other variable-length formats are not parsed here.
 
 use core::fmt;
 
-/// Takes fields off the front of a byte slice.
+/// Reads fields from the front of a byte slice.
 #[derive(Clone, Debug)]
 pub struct ByteReader<'a> {
     left: &'a [u8],
@@ -23,7 +23,7 @@ impl<'a> ByteReader<'a> {
     ///
     /// # Errors
     ///
-    /// [`Truncated`] if fewer are left; nothing is consumed then.
+    /// [`Truncated`] if fewer bytes remain; the reader does not advance.
     pub fn take(&mut self, len: usize) -> Result<&'a [u8], Truncated> {
         let (head, tail) = self.left.split_at_checked(len).ok_or(Truncated)?;
         self.left = tail;
@@ -34,7 +34,7 @@ impl<'a> ByteReader<'a> {
     ///
     /// # Errors
     ///
-    /// [`Truncated`] if fewer are left; nothing is consumed then.
+    /// [`Truncated`] if fewer bytes remain; the reader does not advance.
     pub fn array<const N: usize>(&mut self) -> Result<[u8; N], Truncated> {
         let (head, tail) = self.left.split_first_chunk::<N>().ok_or(Truncated)?;
         self.left = tail;
@@ -45,7 +45,7 @@ impl<'a> ByteReader<'a> {
     ///
     /// # Errors
     ///
-    /// [`Truncated`] if none is left.
+    /// [`Truncated`] if no byte remains.
     pub fn u8(&mut self) -> Result<u8, Truncated> {
         self.array::<1>().map(|[byte]| byte)
     }
@@ -54,7 +54,7 @@ impl<'a> ByteReader<'a> {
     ///
     /// # Errors
     ///
-    /// [`Truncated`] if fewer than two bytes are left.
+    /// [`Truncated`] if fewer than two bytes remain.
     pub fn u16(&mut self) -> Result<u16, Truncated> {
         self.array().map(u16::from_be_bytes)
     }
@@ -63,7 +63,7 @@ impl<'a> ByteReader<'a> {
     ///
     /// # Errors
     ///
-    /// [`Truncated`] if fewer than four bytes are left.
+    /// [`Truncated`] if fewer than four bytes remain.
     pub fn u32(&mut self) -> Result<u32, Truncated> {
         self.array().map(u32::from_be_bytes)
     }
@@ -72,28 +72,28 @@ impl<'a> ByteReader<'a> {
     ///
     /// # Errors
     ///
-    /// [`Truncated`] if fewer than eight bytes are left.
+    /// [`Truncated`] if fewer than eight bytes remain.
     pub fn u64(&mut self) -> Result<u64, Truncated> {
         self.array().map(u64::from_be_bytes)
     }
 
-    /// Everything that is left; the reader is used up.
+    /// All remaining bytes.
     #[must_use]
     pub const fn rest(self) -> &'a [u8] {
         self.left
     }
 
-    /// Number of bytes left.
+    /// Number of remaining bytes.
     #[must_use]
     pub const fn remaining(&self) -> usize {
         self.left.len()
     }
 
-    /// Ends the reading.
+    /// Checks that the input is consumed.
     ///
     /// # Errors
     ///
-    /// [`TrailingBytes`] if anything is left.
+    /// [`TrailingBytes`] if bytes remain.
     pub const fn finish(self) -> Result<(), TrailingBytes> {
         if self.left.is_empty() {
             Ok(())
@@ -103,7 +103,7 @@ impl<'a> ByteReader<'a> {
     }
 }
 
-/// Puts fields one after another into a buffer of fixed size.
+/// Writes fields one after another into a buffer of fixed size.
 #[derive(Debug)]
 pub struct ByteWriter<'a> {
     left: &'a mut [u8],
@@ -120,7 +120,7 @@ impl<'a> ByteWriter<'a> {
     ///
     /// # Errors
     ///
-    /// [`Full`] if they do not fit; nothing is written then.
+    /// [`Full`] if the bytes do not fit; nothing is written.
     pub fn put(&mut self, bytes: &[u8]) -> Result<(), Full> {
         let left = core::mem::take(&mut self.left);
         match left.split_at_mut_checked(bytes.len()) {
@@ -133,16 +133,16 @@ impl<'a> ByteWriter<'a> {
         }
     }
 
-    /// The part not written yet; the writer is used up.
+    /// The unwritten part of the buffer.
     #[must_use]
     pub const fn rest(self) -> &'a mut [u8] {
         self.left
     }
 }
 
-/// The `N` bytes of `array` from `START` on; a range beyond its end stops the build.
+/// The `N` bytes of `array` from `START` on. A range beyond the end is a compile error.
 ///
-/// For formats of constant length, where a read that can fail would only hide that it cannot.
+/// For formats of constant length, whose reads cannot fail.
 ///
 /// ```
 /// use circuits::bytes::part;
@@ -163,7 +163,7 @@ pub const fn part<const START: usize, const N: usize, const LEN: usize>(
         .expect("within bounds")
 }
 
-/// As [`part`], for writing.
+/// Mutable counterpart of [`part`].
 #[must_use]
 pub const fn part_mut<const START: usize, const N: usize, const LEN: usize>(
     array: &mut [u8; LEN],
@@ -178,7 +178,7 @@ pub const fn part_mut<const START: usize, const N: usize, const LEN: usize>(
     part
 }
 
-/// Fewer bytes were left than the format requires.
+/// The input has fewer bytes than the format requires.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Truncated;
 
@@ -190,19 +190,19 @@ impl fmt::Display for Truncated {
 
 impl core::error::Error for Truncated {}
 
-/// Bytes were left over after the last field.
+/// The input has bytes after the last field.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct TrailingBytes;
 
 impl fmt::Display for TrailingBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("input goes on after its last field")
+        f.write_str("input has bytes after its last field")
     }
 }
 
 impl core::error::Error for TrailingBytes {}
 
-/// The buffer is smaller than what was to be written.
+/// The buffer has less space than the field requires.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Full;
 
@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_fields_in_order_and_ends_exactly() {
+    fn reader_reads_fields_in_order_and_finishes() {
         let mut reader = ByteReader::new(&[1, 0, 2, 0, 0, 0, 3, 9, 9]);
         assert_eq!(reader.u8(), Ok(1));
         assert_eq!(reader.u16(), Ok(2));
@@ -229,19 +229,19 @@ mod tests {
     }
 
     #[test]
-    fn a_field_cut_short_consumes_nothing() {
+    fn reader_does_not_advance_on_truncated_field() {
         let mut reader = ByteReader::new(&[7]);
         assert_eq!(reader.u16(), Err(Truncated));
         assert_eq!(reader.u8(), Ok(7));
     }
 
     #[test]
-    fn trailing_bytes_are_an_error() {
+    fn reader_finish_refuses_trailing_bytes() {
         assert_eq!(ByteReader::new(&[0]).finish(), Err(TrailingBytes));
     }
 
     #[test]
-    fn the_writer_refuses_what_does_not_fit() {
+    fn writer_refuses_field_larger_than_remaining_space() {
         let mut buffer = [0; 3];
         let mut writer = ByteWriter::new(&mut buffer);
         assert_eq!(writer.put(&[1, 2]), Ok(()));

@@ -1,12 +1,12 @@
 //! The one-shot onion cell: 912 bytes, on every link and at every hop.
 //!
 //! `version 1 | alpha 32 | gamma 16 | beta 216 | delta 647`. [`Cell`] owns the bytes, [`CellView`]
-//! names their parts, [`Slot`] is the meaning of the 36 bytes of routing that each relay finds for
-//! itself. Parsing a cell checks length and format version only: everything else needs the relay's
-//! key and happens in [`crate::relay`]. Nothing here encrypts.
+//! names their parts, and [`Slot`] is the decoded routing information of one relay (36 bytes).
+//! Parsing a cell checks the length and the format version only: all other checks need the relay's
+//! key and happen in [`crate::relay`]. Nothing here encrypts.
 //!
-//! A cell looks random from the second byte on, so `Debug` shows none of it, and two cells are
-//! never compared in the course of work.
+//! A cell is indistinguishable from random bytes from the second byte on. `Debug` therefore shows
+//! none of it.
 
 mod delay;
 mod slot;
@@ -19,17 +19,17 @@ use crate::bytes::{part, part_mut};
 use crate::geometry::{ALPHA_LEN, BETA_LEN, CELL_LEN, DELTA_LEN, GAMMA_LEN, VERSION_LEN};
 use crate::ids::Epoch;
 
-/// One cell: the right length and a format version that we know.
+/// A cell of valid length and format version.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Cell(Box<[u8; CELL_LEN]>);
 
 impl Cell {
-    /// Takes a cell off the wire.
+    /// Parses a cell received on a link.
     ///
     /// # Errors
     ///
-    /// [`CellError`] if the length or the version is wrong. Whoever sent it is to blame: a relay
-    /// checks both before it forwards.
+    /// [`CellError`] if the length or the version is wrong. The sending peer is at fault: a relay
+    /// checks both before it forwards a cell.
     pub fn parse(bytes: &[u8]) -> Result<Self, CellError> {
         let bytes: &[u8; CELL_LEN] = bytes.try_into().map_err(|_| CellError::WrongLength)?;
         if bytes[0] >> 4 != FORMAT {
@@ -38,19 +38,19 @@ impl Cell {
         Ok(Self(Box::new(*bytes)))
     }
 
-    /// The cell as it goes onto the wire.
+    /// The bytes of the cell on the wire.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; CELL_LEN] {
         &self.0
     }
 
-    /// The cell's parts.
+    /// Access to the parts of the cell by name.
     #[must_use]
     pub const fn view(&self) -> CellView<'_> {
         CellView(&self.0)
     }
 
-    /// A cell of `epoch` with every part but the version still zero, for an origin to fill.
+    /// A cell of `epoch` in which every part except the version is zero, for the builder to fill.
     pub(crate) fn blank(epoch: Epoch) -> Self {
         let mut bytes = Box::new([0; CELL_LEN]);
         *part_mut::<{ field::VERSION }, _, _>(&mut bytes) = [version(epoch)];
@@ -80,17 +80,17 @@ impl fmt::Debug for Cell {
     }
 }
 
-/// Where the parts of a cell lie.
+/// Positions of the parts of a cell.
 pub mod field {
     use core::ops::Range;
 
     use super::{ALPHA_LEN, BETA_LEN, DELTA_LEN, GAMMA_LEN, VERSION_LEN};
 
-    /// Format in the upper half, hint of the key's epoch in the lower.
+    /// Format in the upper half, hint of the key epoch in the lower half.
     pub const VERSION: usize = 0;
-    /// The Diffie-Hellman element, blinded anew at each hop.
+    /// Diffie-Hellman element, blinded again at each hop.
     pub const ALPHA: Range<usize> = VERSION_LEN..VERSION_LEN + ALPHA_LEN;
-    /// The tag over version, alpha, beta and delta.
+    /// Authentication tag over version, alpha, beta and delta.
     pub const GAMMA: Range<usize> = ALPHA.end..ALPHA.end + GAMMA_LEN;
     /// Six routing slots, encrypted.
     pub const BETA: Range<usize> = GAMMA.end..GAMMA.end + BETA_LEN;
@@ -98,12 +98,12 @@ pub mod field {
     pub const DELTA: Range<usize> = BETA.end..BETA.end + DELTA_LEN;
 }
 
-/// A cell's bytes by name.
+/// Read access to the parts of a cell.
 #[derive(Clone, Copy)]
 pub struct CellView<'a>(&'a [u8; CELL_LEN]);
 
 impl<'a> CellView<'a> {
-    /// Low four bits of the epoch whose keys seal this cell.
+    /// Low four bits of the epoch whose keys encrypt this cell.
     #[must_use]
     pub const fn hint(self) -> u8 {
         self.version() & 0x0f
@@ -115,31 +115,31 @@ impl<'a> CellView<'a> {
         self.0[field::VERSION]
     }
 
-    /// The Diffie-Hellman element, as received.
+    /// Diffie-Hellman element, as received.
     #[must_use]
     pub const fn alpha(self) -> &'a [u8; ALPHA_LEN] {
         part::<{ field::ALPHA.start }, _, _>(self.0)
     }
 
-    /// The tag.
+    /// Authentication tag.
     #[must_use]
     pub const fn gamma(self) -> &'a [u8; GAMMA_LEN] {
         part::<{ field::GAMMA.start }, _, _>(self.0)
     }
 
-    /// The encrypted slots.
+    /// Encrypted routing slots.
     #[must_use]
     pub const fn beta(self) -> &'a [u8; BETA_LEN] {
         part::<{ field::BETA.start }, _, _>(self.0)
     }
 
-    /// The encrypted body.
+    /// Encrypted body.
     #[must_use]
     pub const fn delta(self) -> &'a [u8; DELTA_LEN] {
         part::<{ field::DELTA.start }, _, _>(self.0)
     }
 
-    /// What the tag covers besides the body: `version | alpha | beta`.
+    /// Data that the tag covers besides the body: `version | alpha | beta`.
     pub(crate) fn associated_data(self) -> [u8; AAD_LEN] {
         let mut aad = [0; AAD_LEN];
         let parts = [&[self.version()][..], self.alpha(), self.beta()];
@@ -156,28 +156,28 @@ impl fmt::Debug for CellView<'_> {
     }
 }
 
-/// Why bytes are no cell.
+/// Reason why bytes are not a cell.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum CellError {
-    /// The upper half of the first byte is not ours.
+    /// The format version is not 1.
     UnknownVersion,
-    /// Not exactly 912 bytes.
+    /// The length is not 912 bytes.
     WrongLength,
 }
 
 impl fmt::Display for CellError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::UnknownVersion => "cell has an unknown version",
-            Self::WrongLength => "cell is not 912 bytes long",
+            Self::UnknownVersion => "cell has an unknown format version; expected version 1",
+            Self::WrongLength => "cell does not have 912 bytes",
         })
     }
 }
 
 impl core::error::Error for CellError {}
 
-/// The version byte of cells sealed with the keys of `epoch`.
+/// The version byte of cells encrypted with the keys of `epoch`.
 const fn version(epoch: Epoch) -> u8 {
     FORMAT << 4 | epoch.hint()
 }
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parsing_keeps_every_byte() {
+    fn cell_parse_keeps_every_byte() {
         let mut bytes = [0x5a; CELL_LEN];
         bytes[0] = 0x1c;
         let cell = Cell::parse(&bytes).unwrap();
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_other_than_912_is_no_cell() {
+    fn cell_parse_refuses_length_other_than_912() {
         for len in [0, 1, 911, 913, 1_824] {
             let bytes = vec![0x10; len];
             assert_eq!(Cell::parse(&bytes), Err(CellError::WrongLength), "{len}");
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_of_another_format_is_no_cell() {
+    fn cell_parse_refuses_other_format_version() {
         for format in (0..16).filter(|format| *format != FORMAT) {
             let bytes = [format << 4; CELL_LEN];
             assert_eq!(Cell::parse(&bytes), Err(CellError::UnknownVersion));
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parts_cover_the_cell_without_gap_or_overlap() {
+    fn cell_parts_cover_cell_without_gap_or_overlap() {
         let mut cell = Cell::blank(Epoch(0x2f));
         cell.alpha_mut().fill(1);
         cell.gamma_mut().fill(2);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_nothing_of_a_cell() {
+    fn cell_debug_shows_no_bytes() {
         let cell = Cell::blank(Epoch(7));
         assert_eq!(
             format!("{cell:?} {:?}", cell.view()),

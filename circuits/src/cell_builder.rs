@@ -1,12 +1,12 @@
-//! Seals a piece of data into a cell: every layer of it at once, by the one who knows the path.
+//! Builds a cell: encrypts a body for every relay of a path.
 //!
-//! The header is Sphinx's (Danezis and Goldberg 2009), with one element that is blinded from hop
-//! to hop and slots that shift by one at each relay. Unlike Sphinx, the tag of a layer covers the
-//! body too, so that any change dies at the next honest relay; the price is that nobody but the
-//! origin can add a body later, and we need no replies.
+//! The header follows Sphinx (Danezis and Goldberg 2009): one element that is blinded from hop to
+//! hop, and slots that shift by one at each relay. Unlike in Sphinx, the tag of each layer also
+//! covers the body, so that the next honest relay drops an altered cell. Only the origin can
+//! therefore set the body, which rules out reply blocks; the protocol has no replies.
 //!
-//! All layers use the keys of one epoch. Bytes that mean nothing are random: zeros there would
-//! tell the last relay how long the path was. This module neither chooses paths nor draws delays.
+//! All layers use the keys of one epoch. Unused bytes are random: zeros would tell the last relay
+//! how long the path is. This module neither chooses paths nor draws delays.
 
 use core::fmt;
 
@@ -36,21 +36,22 @@ pub struct Hop {
 /// One layer of a cell.
 #[derive(Clone, Copy, Debug)]
 pub struct LayerSpec {
-    /// Who peels it.
+    /// The relay that peels the layer.
     pub hop: Hop,
-    /// How long the cell waits there; at the last layer, how long the content is held.
+    /// Delay of the cell at this relay; at the last layer, the hold of the content.
     pub delay: HopDelay,
 }
 
-/// Seals `delta` for the last of `layers`, to be peeled in their order.
+/// Encrypts `delta` for the last of `layers`. The relays peel the layers in order.
 ///
-/// The generator yields 32 bytes for the secret of the path and then the random bytes of the last
-/// layer's header; nothing else is drawn, so a cell is a function of its arguments and these.
+/// The function draws 32 bytes for the secret of the path and then the random bytes of the last
+/// layer's header, and nothing else. A cell is therefore a function of the arguments and these
+/// bytes.
 ///
 /// # Errors
 ///
-/// [`SealError`] if the path is empty, too long, or has a relay twice in a row. The caller is to
-/// blame.
+/// [`SealError`] if the path is empty, too long, or contains a relay twice in a row. The caller is
+/// at fault.
 ///
 /// ```
 /// use circuits::cell::HopDelay;
@@ -112,19 +113,19 @@ pub fn seal(
     Ok(cell)
 }
 
-/// What the origin knows of one layer before it builds the cell.
+/// The keys and the element of one layer, before the cell is built.
 struct PreparedLayer {
     alpha: [u8; 32],
     keys: LayerKeys,
-    /// Covers the slots and the slot that shifts in.
+    /// Encrypts the slots and the slot that shifts in.
     stream: Secret<HEADER_STREAM_LEN>,
 }
 
-/// Derives every layer's element and keys from the secret of the path.
+/// Derives the element and the keys of every layer from the secret of the path.
 ///
-/// Each layer's scalar is the one before times that layer's blinding factor, modulo the group
-/// order: one fixed-base and one variable-base multiplication per layer, where iterating X25519
-/// would take as many as there are layers before it.
+/// The scalar of each layer is the previous scalar times the blinding factor of the previous layer,
+/// modulo the group order. This costs one fixed-base and one variable-base multiplication per
+/// layer; iterated X25519 would cost one multiplication for every earlier layer.
 fn schedule(secret: &Secret<32>, epoch: Epoch, layers: &[LayerSpec]) -> Vec<PreparedLayer> {
     let mut scalar = clamped_scalar(secret);
     let mut prepared_layers: Vec<PreparedLayer> = Vec::with_capacity(layers.len());
@@ -156,7 +157,7 @@ fn schedule(secret: &Secret<32>, epoch: Epoch, layers: &[LayerSpec]) -> Vec<Prep
 /// The public element `scalar * G` and the secret `scalar * X`, both as u-coordinates.
 fn element_and_secret(scalar: &Scalar, onion: &OnionPublic) -> ([u8; 32], Secret<32>) {
     let mut points = [EdwardsPoint::mul_base(scalar), onion.point() * scalar];
-    // One field inversion serves both.
+    // The batch conversion uses one field inversion for both points.
     let mut coordinates = EdwardsPoint::to_montgomery_batch(&points);
     points.zeroize();
     #[expect(clippy::expect_used, reason = "two points in, two coordinates out")]
@@ -165,8 +166,8 @@ fn element_and_secret(scalar: &Scalar, onion: &OnionPublic) -> ([u8; 32], Secret
     (alpha.0, Secret::take(&mut shared.0))
 }
 
-/// Writes the header that the last relay receives: its own slot, random bytes in the place of slots
-/// that the path does not use, and what the relays before it will have shifted in.
+/// Writes the header that the last relay receives: its own slot, random bytes instead of unused
+/// slots, and the bytes that the earlier relays shift in.
 fn innermost_header(
     rng: &mut impl CryptoRng,
     prepared_layers: &[PreparedLayer],
@@ -176,7 +177,7 @@ fn innermost_header(
     let Some((last, before)) = prepared_layers.split_last() else {
         return;
     };
-    // Each relay adds its stream to the slots with a slot of zeros behind them, and shifts.
+    // Each earlier relay appends a zero slot, adds its stream, and shifts by one slot.
     let mut shifted = [0; HEADER_STREAM_LEN];
     for prepared in before {
         add(&mut shifted, prepared.stream.expose());
@@ -193,22 +194,22 @@ fn innermost_header(
     add(fresh, last.stream.expose());
 }
 
-/// Puts a slot before the others and encrypts all of them; the last one falls off the end, where
-/// the relay's own stream brings it back.
+/// Inserts a slot in front and encrypts all slots. The last slot drops out; the stream of the relay
+/// restores it when it peels the layer.
 fn push_slot(slot: Slot, prepared: &PreparedLayer, beta: &mut [u8; BETA_LEN]) {
     beta.rotate_right(SLOT_LEN);
     slot.emit(part_mut::<0, _, _>(beta));
     add(beta, prepared.stream.expose());
 }
 
-/// Adds a stream to as many bytes as there are.
+/// XORs the stream into `bytes`, up to the length of `bytes`.
 fn add(bytes: &mut [u8], stream: &[u8; HEADER_STREAM_LEN]) {
     for (byte, key) in bytes.iter_mut().zip(stream) {
         *byte ^= key;
     }
 }
 
-/// Refuses paths that no relay would carry.
+/// Refuses paths that relays would not forward.
 fn check_path(layers: &[LayerSpec]) -> Result<(), SealError> {
     if layers.len() > MAX_LAYERS {
         return Err(SealError::TooManyLayers);
@@ -222,24 +223,24 @@ fn check_path(layers: &[LayerSpec]) -> Result<(), SealError> {
     Ok(())
 }
 
-/// Why a path cannot be sealed.
+/// Reason why no cell can be built for a path.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum SealError {
-    /// A path needs at least one relay.
+    /// The path is empty; it needs at least one relay.
     NoLayers,
-    /// A relay drops cells that name itself as the next hop.
+    /// The path has a relay twice in a row. A relay drops cells that name itself as the next hop.
     RelayTwiceInARow,
-    /// A header has six slots.
+    /// The path has more than six layers; a header has six slots.
     TooManyLayers,
 }
 
 impl fmt::Display for SealError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NoLayers => "path has no relay",
+            Self::NoLayers => "path has no relay; it needs at least one",
             Self::RelayTwiceInARow => "path has a relay twice in a row",
-            Self::TooManyLayers => "path has more than six layers",
+            Self::TooManyLayers => "path has more than six layers; a cell has six slots",
         })
     }
 }

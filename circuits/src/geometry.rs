@@ -1,40 +1,40 @@
-//! Every length of the onion layer, computed once.
+//! Sizes of the onion layer.
 //!
-//! A cell that must never vary in size is defined in one place; the assertions below stop the
-//! build if the parts do not add up (docs/wire.md, section "Cell").
+//! The size of a cell is fixed, so it is defined in one place. The assertions below fail the build
+//! if the parts do not add up (docs/wire.md, section "Cell").
 
-/// One cell on the link, before RLPx framing.
+/// A cell on the link, before RLPx framing.
 pub const CELL_LEN: usize = VERSION_LEN + ALPHA_LEN + GAMMA_LEN + BETA_LEN + DELTA_LEN;
 /// The version byte: format in the upper half, hint of the key epoch in the lower.
 pub const VERSION_LEN: usize = 1;
 /// The blinded Diffie-Hellman element.
 pub const ALPHA_LEN: usize = 32;
-/// The tag over header and body.
+/// The authentication tag over header and body.
 pub const GAMMA_LEN: usize = 16;
-/// Routing slots, encrypted.
+/// The encrypted routing slots.
 pub const BETA_LEN: usize = SLOTS * SLOT_LEN;
-/// The body, which the last layer reads.
+/// The body, which the last hop decrypts.
 pub const DELTA_LEN: usize = PAYLOAD_HEADER_LEN + SHARD_LEN;
 
-/// Layers of a cell at the most: five relays and the rendezvous.
+/// Maximum number of layers of a cell: five relays and the rendezvous.
 pub const MAX_LAYERS: usize = SLOTS;
 /// Slots in a header.
 pub const SLOTS: usize = 6;
 /// Next relay 16, delay 2, flags 1, reserved 1, tag of the next layer 16.
 pub const SLOT_LEN: usize = 16 + 2 + 1 + 1 + GAMMA_LEN;
-/// What one layer's header cipher covers: the slots and the slot that shifts in.
+/// Data that the header cipher of one layer covers: the slots and the slot that shifts in.
 pub const HEADER_STREAM_LEN: usize = BETA_LEN + SLOT_LEN;
 
 /// Cookie 16, index 1, k 1, n 1, flags 1, package length 4, ticket 8.
 pub const PAYLOAD_HEADER_LEN: usize = 16 + 1 + 1 + 1 + 1 + 4 + 8;
-/// The piece of a package that one cell carries.
+/// One shard of a package, carried by one cell.
 pub const SHARD_LEN: usize = 615;
 
-/// What the all-or-nothing transform adds to an envelope: length 4, canary 16, key 32.
+/// Bytes that the all-or-nothing transform adds to an envelope: length 4, canary 16, key 32.
 pub const PACKAGE_OVERHEAD: usize = 4 + CANARY_LEN + AONT_KEY_LEN;
-/// Zero bytes that prove a package whole.
+/// Zero bytes that prove that a package is intact.
 pub const CANARY_LEN: usize = 16;
-/// The masked key at a package's end.
+/// The masked key at the end of a package.
 pub const AONT_KEY_LEN: usize = 32;
 
 const _: () = assert!(CELL_LEN == 912);

@@ -1,7 +1,7 @@
-//! Names of networks, relays and links.
+//! Identifiers of networks, relays and links.
 //!
-//! A relay is named by its secp256k1 link key; two digests of that key serve where 64 bytes are
-//! too many: [`RelayId`] in key schedules and tickets, [`ShortId`] in a cell's slot. Client
+//! The secp256k1 link key identifies a relay. Two digests of the key are used where 64 bytes are
+//! too long: [`RelayId`] in key schedules and tickets, [`ShortId`] in the slot of a cell. Client
 //! identities never appear in this crate.
 
 use core::fmt;
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::time::UnixSecs;
 
-/// A network that relays belong to; nodes of different networks never exchange `onion/1` data.
+/// Identifier of a network. Nodes of different networks never exchange `onion/1` data.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 pub struct NetworkId(pub [u8; 32]);
 
@@ -34,17 +34,17 @@ impl fmt::Debug for NetworkId {
     }
 }
 
-/// Which rules of path choice and directory apply.
+/// The rules of path choice and directory that apply.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Profile {
-    /// The rules of the specification, all of them.
+    /// All rules of the specification.
     Main,
-    /// For loopback demonstrations and tests: lifts the subnet, age and minimum-size rules.
+    /// Without the subnet, age and minimum-size rules, for demonstrations and tests on loopback.
     Local,
 }
 
 impl Profile {
-    /// The word in configuration files and in the network id.
+    /// The profile's name in configuration files and in the network id.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -80,12 +80,12 @@ impl fmt::Debug for RelayKey {
     }
 }
 
-/// Digest of a relay's key, bound into every layer's key schedule and into tickets.
+/// Digest of a relay's key, bound into the key schedule of every layer and into tickets.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 pub struct RelayId(pub [u8; 32]);
 
 impl RelayId {
-    /// The first half, which a cell's slot has room for.
+    /// The first half, which fits into the slot of a cell.
     #[must_use]
     pub fn short(&self) -> ShortId {
         let mut short = [0; 16];
@@ -100,7 +100,7 @@ impl fmt::Debug for RelayId {
     }
 }
 
-/// What a slot calls the next hop: the first half of a [`RelayId`], or the handle of a link.
+/// Name of the next hop in a slot: the first half of a [`RelayId`], or the handle of a link.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 pub struct ShortId(pub [u8; 16]);
 
@@ -118,11 +118,11 @@ impl fmt::Debug for ShortId {
     }
 }
 
-/// One connection to a neighbour, numbered by the shell; never reused while the node runs.
+/// A connection to a peer, numbered by the shell; not reused while the node runs.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct LinkId(pub u64);
 
-/// A period of onion keys: `floor(unix / 43,200)`.
+/// Validity period of an onion key: `floor(unix / 43,200)`.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Epoch(pub u32);
 
@@ -130,31 +130,31 @@ impl Epoch {
     /// Length in seconds: twelve hours.
     pub const SECS: u32 = 43_200;
 
-    /// The epoch that `unix` falls into.
+    /// The epoch that contains `unix`.
     #[must_use]
     pub const fn at(unix: UnixSecs) -> Self {
         Self(unix.0 / Self::SECS)
     }
 
-    /// Its first second.
+    /// The first second of the epoch.
     #[must_use]
     pub const fn start(self) -> UnixSecs {
         UnixSecs(self.0.saturating_mul(Self::SECS))
     }
 
-    /// The one after it.
+    /// The next epoch.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 
-    /// The one before it.
+    /// The previous epoch.
     #[must_use]
     pub const fn previous(self) -> Self {
         Self(self.0.saturating_sub(1))
     }
 
-    /// The low four bits, which a cell's version byte carries.
+    /// The low four bits, which the version byte of a cell carries.
     #[must_use]
     pub const fn hint(self) -> u8 {
         let [.., low] = self.0.to_be_bytes();
@@ -172,21 +172,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn networks_differ_by_profile_and_name() {
+    fn network_id_depends_on_profile_and_name() {
         let main = NetworkId::new(Profile::Main, "x");
         assert_ne!(main, NetworkId::new(Profile::Local, "x"));
         assert_ne!(main, NetworkId::new(Profile::Main, "y"));
     }
 
     #[test]
-    fn an_epoch_holds_its_first_second_and_not_the_one_before() {
+    fn epoch_at_contains_first_second_and_not_the_one_before() {
         let epoch = Epoch(7);
         assert_eq!(Epoch::at(epoch.start()), epoch);
         assert_eq!(Epoch::at(epoch.start().before(1)), Epoch(6));
     }
 
     #[test]
-    fn the_hint_is_the_low_half_byte() {
+    fn epoch_hint_is_low_half_byte() {
         assert_eq!(Epoch(0x1234_567a).hint(), 0x0a);
     }
 }

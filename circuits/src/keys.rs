@@ -1,14 +1,14 @@
-//! Onion keys: the X25519 pair of a relay for one epoch, and how long the relay keeps it.
+//! Onion keys: the X25519 key pair of a relay for one epoch, and its lifetime.
 //!
-//! A public key is checked before anything is sealed for it. An origin multiplies its scalars
-//! modulo the group order, which equals the relay's own arithmetic only on the prime-order
-//! subgroup of the curve; with a torsion component in the key, the relay would learn the origin's
-//! scalar modulo eight. [`OnionPublic`] is the proof that the check was made.
+//! A public key is checked before a cell is encrypted for it. An origin multiplies its scalars
+//! modulo the group order, which agrees with the relay's arithmetic only in the prime-order
+//! subgroup of the curve. If the key had a torsion component, the relay would learn the origin's
+//! scalar modulo eight. [`OnionPublic`] is the proof of the check.
 //!
-//! A key lives from one hour before its epoch until twelve hours after it; then it is wiped,
-//! together with the tags of the cells it opened: see [`OnionKeyring`]. The keys of a single layer are
-//! derived in `layer`. Nothing here writes a key anywhere; [`OnionSecret::expose`] lets the
-//! caller seal it for storage.
+//! A key is valid from one hour before its epoch until twelve hours after it. Then it is wiped,
+//! together with the replay tags of the cells that it decrypted: see [`OnionKeyring`]. The keys of
+//! a single layer are derived in `layer`. Nothing here stores a key; [`OnionSecret::expose`] lets
+//! the caller encrypt it for storage.
 
 pub(crate) mod element;
 mod keyring;
@@ -27,18 +27,18 @@ use crate::secret::Secret;
 
 /// The secret half of a relay's onion key, wiped on drop.
 pub struct OnionSecret {
-    /// Clamped at each use, as RFC 7748 wants it; stored as drawn.
+    /// Stored as drawn; clamped at each use, as RFC 7748 requires.
     scalar: Secret<32>,
     public: OnionPublic,
 }
 
 impl OnionSecret {
-    /// Draws a key.
+    /// Generates a key.
     pub fn generate(rng: &mut impl CryptoRng) -> Self {
         Self::from_secret(Secret::init_with(|bytes| rng.fill_bytes(bytes)))
     }
 
-    /// Takes up a key that was generated before.
+    /// Restores a key that was generated before.
     #[must_use]
     pub fn from_secret(scalar: Secret<32>) -> Self {
         let point = EdwardsPoint::mul_base_clamped(*scalar.expose());
@@ -55,14 +55,14 @@ impl OnionSecret {
         &self.public
     }
 
-    /// The secret bytes, for sealing into storage and nothing else.
+    /// The secret bytes. Use them only to encrypt the key for storage.
     #[must_use]
     pub const fn expose(&self) -> &Secret<32> {
         &self.scalar
     }
 
-    /// X25519 with a cell's element; `None` if the result is all zero, which happens for the
-    /// elements of low order only.
+    /// X25519 with the element of a cell; `None` if the result is all zero, which only elements of
+    /// low order cause.
     pub(crate) fn agree(&self, element: &Element) -> Option<Secret<32>> {
         let shared = Secret::take(&mut element.x25519(&self.scalar));
         let is_zero = shared.expose().ct_eq(&[0; 32]);
@@ -79,22 +79,22 @@ impl fmt::Debug for OnionSecret {
     }
 }
 
-/// The public half of a relay's onion key, known to lie in the prime-order subgroup.
+/// The public half of a relay's onion key, checked to lie in the prime-order subgroup.
 #[derive(Clone, Copy)]
 pub struct OnionPublic {
     bytes: [u8; 32],
-    /// The same key on the Edwards form, either sign: kept because an origin multiplies it by a
-    /// secret scalar for every cell, which is faster there than on the Montgomery ladder.
+    /// The key in Edwards form, with either sign. An origin multiplies it by a secret scalar for
+    /// every cell, which is faster in this form than on the Montgomery ladder.
     point: EdwardsPoint,
 }
 
 impl OnionPublic {
-    /// Checks a key that came from elsewhere.
+    /// Checks a received key.
     ///
     /// # Errors
     ///
-    /// Names what is wrong with the key. Whoever published it is to blame: no honest generator
-    /// makes such a key.
+    /// The reason why the key is refused. Its publisher is at fault: no honest generator creates
+    /// such a key.
     pub fn check(bytes: [u8; 32]) -> Result<Self, BadOnionKey> {
         if !is_canonical(&bytes) {
             return Err(BadOnionKey::NotCanonical);
@@ -111,13 +111,13 @@ impl OnionPublic {
         Ok(Self { bytes, point })
     }
 
-    /// The u-coordinate, as descriptors and key schedules carry it.
+    /// The u-coordinate, as used in descriptors and key schedules.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.bytes
     }
 
-    /// The key as a point; its sign is arbitrary.
+    /// The key as a point with arbitrary sign.
     pub(crate) const fn point(&self) -> &EdwardsPoint {
         &self.point
     }
@@ -138,11 +138,11 @@ impl fmt::Debug for OnionPublic {
     }
 }
 
-/// Why a published onion key is refused.
+/// Reason why a published onion key is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum BadOnionKey {
-    /// The encoding is not below 2^255 - 19: a second spelling of another key.
+    /// The encoding is not below 2^255 - 19: it is a second encoding of another key.
     NotCanonical,
     /// The u-coordinate belongs to the curve's twist.
     OnTwist,

@@ -1,17 +1,18 @@
 //! The onion layer of whisht.
 //!
-//! A cell travels through this crate in the order of its modules:
+//! A cell passes through the modules in this order:
 //!
 //! 1. [`path`] picks lanes (guard, middles, rendezvous) from a frozen [`directory`] snapshot.
 //! 2. [`aont`] and [`dispersal`] turn an envelope into `n` shards of which any `k` rebuild it.
-//! 3. [`cell_builder`] seals each shard into one constant-size [`cell`].
-//! 4. [`relay`] peels one layer at each hop; [`mix`] lets it wait.
-//! 5. [`rendezvous`] collects the shards, and [`dandelion`] says where the envelope enters the network.
+//! 3. [`cell_builder`] encrypts each shard into one constant-size [`cell`].
+//! 4. [`relay`] peels one layer at each hop; [`mix`] delays the cell.
+//! 5. [`rendezvous`] collects the shards, and [`dandelion`] chooses where the envelope enters the
+//!    network.
 //!
-//! [`level`] says what each level of privacy demands of all of this.
+//! [`level`] defines the requirements of each level of privacy.
 //!
-//! Underneath lie the words that all of them share: [`bytes`], [`geometry`], [`ids`], [`keys`],
-//! [`distributions`], [`secret`], [`time`].
+//! All modules share [`bytes`], [`geometry`], [`ids`], [`keys`], [`distributions`], [`secret`] and
+//! [`time`].
 //!
 //! The crate knows nothing of Whisper, sockets, files, clocks or global randomness: time is an
 //! argument, randomness is a generator that the caller seeds, and an envelope is a byte string.

@@ -1,9 +1,9 @@
-//! Where cells wait out the delay that their origin drew.
+//! The mix: delays cells for the times that their origins drew.
 //!
-//! Delays hide which arriving cell became which leaving one; they do so only if nothing else ties
-//! the two together. So what is due at the same instant leaves in random order, and when there is
-//! no room, chance decides who goes: a random item of the neighbour that has most of them, lest one
-//! neighbour empty the pool of everybody else's cells. Nothing here waits or knows what it holds.
+//! The delays hide which incoming cell became which outgoing cell, provided that nothing else links
+//! the two. Items that are due at the same instant therefore leave in random order. If the mix is
+//! full, a random item of the peer with the most items is evicted, so that no peer can empty the
+//! mix of the cells of other peers. The mix is generic over its items and does not wait itself.
 
 use std::collections::BTreeMap;
 
@@ -16,13 +16,13 @@ use crate::time::Instant;
 #[derive(Debug)]
 pub struct Mix<T> {
     waiting: BTreeMap<MixKey, MixEntry<T>>,
-    /// Every waiting item's key, by the neighbour that brought it, in no order.
+    /// The keys of the waiting items, by the peer that sent them, unordered.
     links: BTreeMap<LinkId, Vec<MixKey>>,
     pushed: u64,
     capacity: usize,
 }
 
-/// Where an item stands: by its instant, then by chance. The last part keeps tickets unique.
+/// Sort key of an item: due time, then chance. The number makes keys unique.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 struct MixKey {
     due: Instant,
@@ -33,16 +33,16 @@ struct MixKey {
 #[derive(Debug)]
 struct MixEntry<T> {
     from: LinkId,
-    /// Its place in the list of its neighbour.
+    /// Index in the list of its peer.
     place: usize,
     value: T,
 }
 
 impl<T> Mix<T> {
-    /// Cells that a relay lets wait: 7.5 MB.
+    /// Default capacity for the cells of a relay: 7.5 MB.
     pub const DEFAULT_CAPACITY: usize = 8_192;
 
-    /// An empty pool for at most `capacity` items, of which one neighbour has a quarter at most.
+    /// An empty mix for at most `capacity` items, of which one peer may have at most a quarter.
     #[must_use]
     pub const fn with_capacity(capacity: usize) -> Self {
         Self {
@@ -53,10 +53,11 @@ impl<T> Mix<T> {
         }
     }
 
-    /// Adds an item, and returns the one that had to go for it.
+    /// Adds an item, and returns the evicted item, if any.
     ///
-    /// A neighbour with a quarter of the pool loses one of its own, chosen at random among them and
-    /// the new one; otherwise, in a full pool, the neighbour with most items does.
+    /// If the peer has more than a quarter of the capacity, one of its own items is evicted at
+    /// random, possibly the new one. If the mix is full, a random item of the peer with the most
+    /// items is evicted.
     pub fn push(
         &mut self,
         rng: &mut impl CryptoRng,
@@ -85,7 +86,7 @@ impl<T> Mix<T> {
         self.evict(rng, heaviest)
     }
 
-    /// Takes the next item that is due at `now`.
+    /// Removes the next item that is due at `now`.
     pub fn pop_due(&mut self, now: Instant) -> Option<T> {
         let (key, _) = self.waiting.first_key_value()?;
         if key.due > now {
@@ -95,19 +96,19 @@ impl<T> Mix<T> {
         self.remove(key)
     }
 
-    /// When the next item is due; `None` if nothing waits.
+    /// Due time of the next item; `None` if the mix is empty.
     #[must_use]
     pub fn next_due(&self) -> Option<Instant> {
         self.waiting.keys().next().map(|key| key.due)
     }
 
-    /// Number of items waiting.
+    /// Number of waiting items.
     #[must_use]
     pub fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Whether nothing waits.
+    /// Whether no item waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
@@ -153,7 +154,8 @@ impl<T> Default for Mix<T> {
     }
 }
 
-/// A number below `bound`, uniform but for 2^-51 at the sizes of a pool; zero if `bound` is.
+/// A number below `bound`, uniform up to a bias of 2^-51 at the sizes of a mix; zero if `bound` is
+/// zero.
 fn below(rng: &mut impl CryptoRng, bound: usize) -> usize {
     let wide = u128::from(rng.next_u64()) * u128::try_from(bound).unwrap_or(0);
     usize::try_from(wide >> 64).unwrap_or(0)
@@ -180,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_leaves_before_it_is_due() {
+    fn item_does_not_leave_before_it_is_due() {
         let mut mix = Mix::default();
         let mut rng = rng();
         for due in [30, 10, 20] {
@@ -208,7 +210,7 @@ mod tests {
             assert_eq!(order.len(), 8);
             first[order[0]] += 1;
         }
-        // 500 each on average; the deviation is 21.
+        // 500 each on average; standard deviation 21.
         assert!(
             first.iter().all(|count| (400..600).contains(count)),
             "{first:?}"
@@ -216,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn one_peer_never_has_more_than_a_quarter() {
+    fn peer_never_has_more_than_a_quarter_of_mix() {
         let mut mix = Mix::with_capacity(100);
         let mut rng = rng();
         let mut evicted = 0;
@@ -228,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_at_its_bound_loses_its_own_items_only() {
+    fn peer_at_its_limit_evicts_only_its_own_items() {
         let mut mix = Mix::with_capacity(100);
         let mut rng = rng();
         for _ in 0..10 {
@@ -244,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_mix_takes_from_the_peer_with_most() {
+    fn full_mix_evicts_item_of_peer_with_most_items() {
         let mut mix = Mix::with_capacity(100);
         let mut rng = rng();
         for link in 0..5 {
@@ -264,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn eviction_favours_no_place_in_the_queue() {
+    fn eviction_is_uniform_over_items_of_peer() {
         let mut rng = rng();
         let mut by_age = [0_u32; 25];
         for _ in 0..5_200 {
@@ -272,7 +274,7 @@ mod tests {
             for age in 0..25 {
                 mix.push(&mut rng, at(u64::try_from(age).unwrap()), LinkId(1), age);
             }
-            // The newcomer goes as often as any other.
+            // The new item is evicted as often as every other item.
             if let Some(age) = mix
                 .push(&mut rng, at(99), LinkId(1), 25)
                 .filter(|age| *age < 25)
@@ -280,7 +282,7 @@ mod tests {
                 by_age[age] += 1;
             }
         }
-        // 200 each on average; the deviation is 14.
+        // 200 each on average; standard deviation 14.
         assert!(
             by_age.iter().all(|count| (130..270).contains(count)),
             "{by_age:?}"
@@ -289,7 +291,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_item_leaves_once_in_the_order_of_its_instant(
+        fn every_item_leaves_once_in_order_of_due_time(
             pushes in prop::collection::vec((0..50_u64, 0..6_u64), 0..300),
             capacity in 4..80_usize,
             seed in any::<[u8; 32]>(),

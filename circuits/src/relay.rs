@@ -1,14 +1,14 @@
-//! A relay: takes cells from its neighbours and peels one layer off each.
+//! The relay role: receives cells from peers and peels one layer off each.
 //!
-//! Cells wait in a bounded, fair [`ingress`](RelayLimits) and are peeled one at a time, no faster
-//! than the limits allow: call [`OnionRelay::accept`] as they arrive and [`OnionRelay::next_peel`]
-//! when [`OnionRelay::next_due`] says so. What comes out names a [`ReplayMark`] that must be on
-//! disk before the cell leaves or its content counts (spec M9); [`ReplayLog`] is the form it has
-//! there.
+//! Cells wait in a bounded, fair [ingress queue](RelayLimits) and are peeled one at a time, at a
+//! limited rate: call [`OnionRelay::accept`] for each received cell, and [`OnionRelay::next_peel`]
+//! at the time of [`OnionRelay::next_due`]. The result contains a [`ReplayMark`], which must be on
+//! disk before the cell leaves or its content is used (spec M9); [`ReplayLog`] is its format on
+//! disk.
 //!
-//! A cell that fails any check is dropped without an answer. The reason is for local counting:
-//! whoever made the cell can let it fail at any hop, so it says nothing about the neighbour that
-//! brought it, and no neighbour is punished for a single cell.
+//! A cell that fails a check is dropped without an answer, and the reason is only counted locally.
+//! The origin of a cell can make it fail at any hop. A failure is therefore no evidence against the
+//! peer that sent the cell, and no peer is penalised for a single cell.
 
 mod ingress;
 mod peel;
@@ -29,7 +29,7 @@ use crate::ids::{Epoch, LinkId, RelayId, ShortId};
 use crate::keys::{DuplicateKey, HeldKey, OnionKeyring, OnionSecret};
 use crate::time::{Instant, Now};
 
-/// The onion half of a node: keys, the cells waiting to be peeled, and the tags of those that were.
+/// The relay role of a node: onion keys, the cells waiting to be peeled, and the replay tags.
 #[derive(Debug)]
 pub struct OnionRelay {
     id: RelayId,
@@ -38,7 +38,7 @@ pub struct OnionRelay {
 }
 
 impl OnionRelay {
-    /// A relay without keys; it drops every cell until [`Self::install_key`].
+    /// Creates a relay without keys; it drops every cell until [`Self::install_key`].
     #[must_use]
     pub const fn new(id: RelayId, limits: RelayLimits) -> Self {
         Self {
@@ -48,12 +48,12 @@ impl OnionRelay {
         }
     }
 
-    /// Adds the key of `epoch` with the tags of the cells that it has opened already: none for a
-    /// new key, those of its log for one that was in use before a restart.
+    /// Adds the key of `epoch` with the tags of the cells that it has decrypted: none for a new
+    /// key, the tags of its log for a key in use before a restart.
     ///
     /// # Errors
     ///
-    /// [`DuplicateKey`] if the epoch has a key: replacing it would forget tags.
+    /// [`DuplicateKey`] if the epoch has a key: replacing it would lose replay tags.
     pub fn install_key(
         &mut self,
         epoch: Epoch,
@@ -63,24 +63,24 @@ impl OnionRelay {
         self.keys.insert(epoch, secret, seen)
     }
 
-    /// The key of `epoch` and the tags seen under it.
+    /// The key of `epoch` and its replay tags.
     #[must_use]
     pub fn key(&self, epoch: Epoch) -> Option<&HeldKey<ReplaySet>> {
         self.keys.get(epoch)
     }
 
-    /// Wipes the keys whose time is over, with their tags, and returns their epochs so that the
-    /// caller can delete the stored copies.
+    /// Wipes the expired keys with their tags and returns their epochs, so that the caller can
+    /// delete the stored copies.
     pub fn expire(&mut self, now: Now) -> Vec<Epoch> {
         self.keys.expire(now.unix)
     }
 
-    /// Queues a cell that arrived from a neighbour.
+    /// Queues a cell received from a peer.
     ///
     /// # Errors
     ///
-    /// Why it was dropped instead: the neighbour sends too fast, too much is waiting, or no key
-    /// answers to the cell's hint.
+    /// The reason why the cell was dropped instead: the peer exceeds its rate, the queue is full,
+    /// or no key matches the hint of the cell.
     pub fn accept(&mut self, now: Now, from: LinkId, cell: Cell) -> Result<(), DropReason> {
         self.ingress.admit(now.mono, from)?;
         if self.keys.find(cell.view().hint(), now.unix).is_none() {
@@ -89,7 +89,8 @@ impl OnionRelay {
         self.ingress.push(from, cell)
     }
 
-    /// Peels the next cell, taking neighbours in turn; `None` if nothing waits or it is too early.
+    /// Peels the next cell, in round-robin order over the peers; `None` if no cell waits or the
+    /// peel rate does not permit one yet.
     pub fn next_peel(&mut self, now: Now) -> Option<PeelResult> {
         let (from, cell) = self.ingress.pop(now.mono)?;
         let outcome = match self.keys.find(cell.view().hint(), now.unix) {
@@ -102,94 +103,96 @@ impl OnionRelay {
         })
     }
 
-    /// When [`Self::next_peel`] has work to do: possibly in the past, `None` if nothing waits.
+    /// Time at which [`Self::next_peel`] can peel a cell, possibly in the past; `None` if no cell
+    /// waits.
     #[must_use]
     pub fn next_due(&self) -> Option<Instant> {
         self.ingress.next_due()
     }
 
-    /// Number of cells that were queued and then lost their place to another neighbour's.
+    /// Number of queued cells that were evicted for cells of other peers.
     #[must_use]
     pub const fn evicted(&self) -> u64 {
         self.ingress.evicted()
     }
 
-    /// Number of cells that wait to be peeled.
+    /// Number of cells waiting to be peeled.
     #[must_use]
     pub const fn waiting(&self) -> usize {
         self.ingress.len()
     }
 }
 
-/// One unit of work done.
+/// Result of peeling one cell.
 #[derive(Debug)]
 #[must_use]
 pub struct PeelResult {
-    /// The neighbour that brought the cell.
+    /// The peer that sent the cell.
     pub from: LinkId,
-    /// What became of it.
+    /// The decrypted layer, or the reason of the drop.
     pub outcome: Peeled,
 }
 
-/// What was under a cell's outer layer.
+/// The content of a peeled layer.
 #[derive(Debug)]
 pub enum Peeled {
     /// A cell for the next hop.
     Forward {
         /// The next relay, or the handle of a link.
         next: ShortId,
-        /// How long the cell waits here.
+        /// Delay of the cell at this relay.
         delay: Duration,
         /// The cell as the next hop receives it.
         cell: Cell,
-        /// To be durable before the cell leaves.
+        /// Must be durable before the cell leaves.
         mark: ReplayMark,
     },
-    /// The content: this was the last layer.
+    /// The body: this was the last layer.
     Terminal {
-        /// How long what is rebuilt from the content is held.
+        /// Hold of the envelope that is rebuilt from the body.
         hold: Duration,
-        /// Whether the rest of a set may take longer to arrive.
+        /// Whether the set has the longer timeout of `bulletin`.
         bulletin: bool,
-        /// The content.
+        /// The body.
         delta: Box<[u8; DELTA_LEN]>,
-        /// To be durable before the content counts.
+        /// Must be durable before the body is used.
         mark: ReplayMark,
     },
-    /// Nothing: the cell broke a rule.
+    /// The cell was dropped because it violates a rule.
     Dropped(DropReason),
 }
 
-/// What a relay must remember of a cell for as long as it holds the key.
+/// The record of a decrypted cell, which the relay keeps as long as the key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ReplayMark {
-    /// The epoch of the key that opened the cell.
+    /// The epoch of the key that decrypted the cell.
     pub epoch: Epoch,
-    /// The cell's name under that key.
+    /// The tag of the cell under that key.
     pub tag: ReplayTag,
 }
 
-/// Why a cell was dropped: for counting, never for an answer or a verdict on the neighbour.
+/// Reason why a cell was dropped. For local counters only: never sent, and no evidence against the
+/// peer.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum DropReason {
     /// Too many cells are waiting.
     Crowded,
-    /// The neighbour exceeds its rate.
+    /// The peer exceeds its rate.
     Flooding,
-    /// The tag does not fit: the cell was altered, or sealed for another relay or key.
+    /// The tag does not match: the cell was altered, or encrypted for another relay or key.
     Forged,
     /// The element has low order.
     LowOrder,
     /// The slot names this relay as the next hop.
     NextIsSelf,
-    /// The key has opened this cell before.
+    /// The key has decrypted this cell before.
     Replayed,
-    /// The key has opened as many cells as can be remembered.
+    /// The replay set of the key is full.
     ReplaySetFull,
     /// The slot breaks a rule.
     Slot(BadSlot),
-    /// No key answers to the hint.
+    /// No key matches the hint.
     UnknownEpoch,
 }
 
@@ -197,14 +200,14 @@ impl fmt::Display for DropReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Crowded => "too many cells are waiting",
-            Self::Flooding => "neighbour exceeds its rate",
-            Self::Forged => "cell does not fit its tag",
+            Self::Flooding => "peer exceeds its rate limit",
+            Self::Forged => "cell does not match its tag",
             Self::LowOrder => "cell has an element of low order",
             Self::NextIsSelf => "cell names this relay as its next hop",
-            Self::Replayed => "cell was seen before",
-            Self::ReplaySetFull => "no more cells can be remembered under this key",
+            Self::Replayed => "cell is a replay",
+            Self::ReplaySetFull => "replay set of the key is full",
             Self::Slot(bad) => return bad.fmt(f),
-            Self::UnknownEpoch => "no key answers to the cell's hint",
+            Self::UnknownEpoch => "no key matches the hint of the cell",
         })
     }
 }

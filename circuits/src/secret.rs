@@ -1,8 +1,9 @@
-//! Values that must not be copied, compared carelessly or printed.
+//! Values that must not be copied, compared in variable time, or printed.
 //!
-//! [`Secret`] is for key material: wiped on drop, without `Clone`, `==`, `Deref` or a `Debug` that
-//! shows anything; [`Secret::expose`] is the one door, easy to search for. [`Redacted`] is for
-//! what is no key but must not reach a log: addresses, topics, hashes, paths.
+//! [`Secret`] holds key material: it is wiped on drop and has no `Clone`, no `==`, no `Deref`, and
+//! no `Debug` output of its bytes. [`Secret::expose`] is the only access, which makes every use
+//! easy to find. [`Redacted`] is for values that are not keys but must not reach a log: addresses,
+//! topics, hashes, paths.
 
 use core::fmt;
 
@@ -10,7 +11,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// `N` secret bytes.
 ///
-/// The bytes live on the heap, so that moving the value leaves no copy behind.
+/// The bytes are on the heap, so that a move leaves no copy behind.
 ///
 /// ```compile_fail
 /// let key = circuits::secret::Secret::<32>::init_with(|bytes| bytes.fill(7));
@@ -19,21 +20,21 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 pub struct Secret<const N: usize>(Box<[u8; N]>);
 
 impl<const N: usize> Secret<N> {
-    /// Makes a secret by filling it in place.
+    /// Creates a secret by filling it in place.
     pub fn init_with(fill: impl FnOnce(&mut [u8; N])) -> Self {
         let mut bytes = Box::new([0; N]);
         fill(&mut bytes);
         Self(bytes)
     }
 
-    /// Takes over an array and wipes the original.
+    /// Copies an array into a secret and wipes the original.
     pub fn take(source: &mut [u8; N]) -> Self {
         let secret = Self(Box::new(*source));
         source.zeroize();
         secret
     }
 
-    /// The bytes. Whoever calls this keeps them from being copied, logged or compared with `==`.
+    /// The bytes. The caller must not copy or log them, or compare them with `==`.
     #[must_use]
     pub const fn expose(&self) -> &[u8; N] {
         &self.0
@@ -54,7 +55,7 @@ impl<const N: usize> fmt::Debug for Secret<N> {
     }
 }
 
-/// A value that prints as `[redacted]`, whatever it is.
+/// A value of any type that prints as `[redacted]`.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Redacted<T>(pub T);
 
@@ -75,13 +76,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debug_shows_no_byte_of_a_secret() {
+    fn secret_debug_shows_no_byte() {
         let key = Secret::<4>::init_with(|bytes| bytes.copy_from_slice(&[0xde, 0xad, 0xbe, 0xef]));
         assert_eq!(format!("{key:?}"), "Secret(..)");
     }
 
     #[test]
-    fn taking_wipes_the_source() {
+    fn secret_take_wipes_source() {
         let mut source = [9; 8];
         let key = Secret::take(&mut source);
         assert_eq!(source, [0; 8]);
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn redacted_values_print_alike() {
+    fn redacted_value_prints_placeholder() {
         assert_eq!(
             format!("{:?} {}", Redacted("10.1.2.3"), Redacted(7)),
             "[redacted] [redacted]"

@@ -1,6 +1,6 @@
-//! Two clocks, both told from outside.
+//! Time as an argument: a monotonic clock and a wall clock.
 //!
-//! Timers run by a monotonic clock ([`Instant`]), envelopes and keys expire by the wall clock
+//! Timers use the monotonic clock ([`Instant`]); envelopes and keys expire by the wall clock
 //! ([`UnixSecs`]). [`Now`] carries both. Nothing in the core reads a clock.
 
 use core::time::Duration;
@@ -13,7 +13,7 @@ impl Instant {
     /// The start of the clock.
     pub const ZERO: Self = Self(0);
 
-    /// A point given in microseconds since the start.
+    /// The instant `micros` microseconds after the start.
     #[must_use]
     pub const fn from_micros(micros: u64) -> Self {
         Self(micros)
@@ -25,7 +25,7 @@ impl Instant {
         self.0
     }
 
-    /// This point plus `wait`; the end of the clock if that lies beyond it.
+    /// This instant plus `wait`; saturates at the end of the clock.
     #[must_use]
     pub fn after(self, wait: Duration) -> Self {
         Self(
@@ -34,7 +34,7 @@ impl Instant {
         )
     }
 
-    /// Time passed since `earlier`; zero if `earlier` is later.
+    /// Time since `earlier`; zero if `earlier` is later than this instant.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
@@ -46,23 +46,23 @@ impl Instant {
 pub struct UnixSecs(pub u32);
 
 impl UnixSecs {
-    /// This second plus `secs`; the end of the clock if that lies beyond it.
+    /// This time plus `secs`; saturates at the end of the clock.
     #[must_use]
     pub const fn after(self, secs: u32) -> Self {
         Self(self.0.saturating_add(secs))
     }
 
-    /// This second minus `secs`; zero if that lies before 1970.
+    /// This time minus `secs`; saturates at 1970.
     #[must_use]
     pub const fn before(self, secs: u32) -> Self {
         Self(self.0.saturating_sub(secs))
     }
 }
 
-/// What time it is, by both clocks.
+/// The current time by both clocks.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Now {
-    /// Monotonic, for timers.
+    /// Monotonic clock, for timers.
     pub mono: Instant,
     /// Wall clock, for expiry and epochs.
     pub unix: UnixSecs,
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn instants_saturate_at_both_ends() {
+    fn instant_saturates_at_both_ends() {
         assert_eq!(
             Instant::from_micros(u64::MAX)
                 .after(Duration::MAX)
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn wall_clock_saturates_at_both_ends() {
+    fn unix_secs_saturate_at_both_ends() {
         assert_eq!(UnixSecs(u32::MAX).after(1), UnixSecs(u32::MAX));
         assert_eq!(UnixSecs(0).before(1), UnixSecs(0));
     }

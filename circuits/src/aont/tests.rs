@@ -1,3 +1,4 @@
+//! Properties of the all-or-nothing transform: round trip, tamper detection and diffusion.
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
@@ -11,7 +12,7 @@ fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
 }
 
-/// A package made by hand around any plain body, honest in everything but the body.
+/// A package with a valid mask around any plaintext body.
 fn package_around(mut body: Vec<u8>) -> Vec<u8> {
     let mut key = [0x5a; AONT_KEY_LEN];
     apply_keystream(&Secret::take(&mut key.clone()), &mut body);
@@ -20,7 +21,7 @@ fn package_around(mut body: Vec<u8>) -> Vec<u8> {
     body
 }
 
-/// What a package decrypts to, whether it is whole or not.
+/// Plaintext body of a package, whether or not the package is valid.
 fn decrypt(package: &[u8]) -> Vec<u8> {
     let (body, tail) = package.split_last_chunk::<AONT_KEY_LEN>().unwrap();
     let (mut body, mut tail) = (body.to_vec(), *tail);
@@ -31,7 +32,7 @@ fn decrypt(package: &[u8]) -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn what_is_packed_unpacks(
+    fn pack_then_unpack_returns_envelope(
         envelope in proptest::collection::vec(any::<u8>(), 0..2_000),
         slack in 0_usize..700,
         seed: u64,
@@ -43,13 +44,13 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_are_no_package(bytes in proptest::collection::vec(any::<u8>(), 0..2_000)) {
+    fn unpack_refuses_arbitrary_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..2_000)) {
         prop_assert_eq!(unpack(bytes), Err(NotWhole));
     }
 }
 
 #[test]
-fn an_envelope_one_byte_too_long_is_refused() {
+fn pack_refuses_envelope_one_byte_too_long() {
     assert!(pack(&mut rng(1), &[1; CAPACITY], PACKAGE_LEN).is_ok());
     assert_eq!(
         pack(&mut rng(1), &[1; CAPACITY + 1], PACKAGE_LEN),
@@ -59,7 +60,7 @@ fn an_envelope_one_byte_too_long_is_refused() {
 }
 
 #[test]
-fn no_single_bit_can_change_unnoticed() {
+fn unpack_refuses_package_with_any_flipped_bit() {
     let package = pack(&mut rng(2), &[0xee; 563], PACKAGE_LEN).unwrap();
     for byte in 0..PACKAGE_LEN {
         for bit in 0..8 {
@@ -71,7 +72,7 @@ fn no_single_bit_can_change_unnoticed() {
 }
 
 #[test]
-fn a_package_cut_short_or_drawn_out_is_not_whole() {
+fn unpack_refuses_truncated_or_extended_package() {
     let package = pack(&mut rng(3), &[0xee; 563], PACKAGE_LEN).unwrap();
     for len in 0..PACKAGE_LEN {
         assert_eq!(unpack(package[..len].to_vec()), Err(NotWhole));
@@ -82,7 +83,7 @@ fn a_package_cut_short_or_drawn_out_is_not_whole() {
 }
 
 #[test]
-fn one_byte_of_the_ciphertext_decides_half_the_bits_of_every_output_byte() {
+fn flipped_ciphertext_bit_flips_half_of_all_output_bits() {
     const TRIALS: u32 = 1_000;
     let mut rng = rng(4);
     let mut flipped = vec![0_u32; PACKAGE_LEN - AONT_KEY_LEN];
@@ -96,8 +97,8 @@ fn one_byte_of_the_ciphertext_decides_half_the_bits_of_every_output_byte() {
             *count += (a ^ b).count_ones();
         }
     }
-    // 8,000 fair coins per byte: mean 4,000, standard deviation 45. Of 1,198 bytes none strays by
-    // five of them, unless the bits are not fair.
+    // 8,000 fair coins per byte: mean 4,000, standard deviation 45. For 1,198 fair bytes, a
+    // deviation of five standard deviations is not expected.
     for (byte, count) in flipped.into_iter().enumerate() {
         assert!(
             count.abs_diff(4_000) < 225,
@@ -107,7 +108,7 @@ fn one_byte_of_the_ciphertext_decides_half_the_bits_of_every_output_byte() {
 }
 
 #[test]
-fn a_length_that_reaches_past_the_body_is_not_whole() {
+fn unpack_refuses_length_beyond_body() {
     let body_len = PACKAGE_LEN - AONT_KEY_LEN;
     let fits = u32::try_from(CAPACITY).unwrap();
     for length in [fits + 1, fits + 16, fits + 17, u32::MAX] {
@@ -125,7 +126,7 @@ fn a_length_that_reaches_past_the_body_is_not_whole() {
 }
 
 #[test]
-fn data_behind_the_envelope_is_not_whole() {
+fn unpack_refuses_nonzero_bytes_after_envelope() {
     let body_len = PACKAGE_LEN - AONT_KEY_LEN;
     for at in [
         4 + 100,
@@ -141,10 +142,10 @@ fn data_behind_the_envelope_is_not_whole() {
 }
 
 #[test]
-fn two_packages_of_one_envelope_share_nothing() {
+fn packages_of_one_envelope_share_no_bytes() {
     let mut rng = rng(5);
     let [a, b] = [(); 2].map(|()| pack(&mut rng, &[0; CAPACITY], PACKAGE_LEN).unwrap());
-    // Equal bytes at equal places, as chance has it: 1,230 / 256, standard deviation 2.2.
+    // Expected number of equal bytes by chance: 1,230 / 256, standard deviation 2.2.
     let equal = a.iter().zip(&b).filter(|(a, b)| a == b).count();
     assert!(equal < 18, "{equal} bytes in common");
 }

@@ -1,25 +1,25 @@
-//! How long a cell waits at a hop: drawn by the origin, obeyed by the relay.
+//! The delay of a cell at a hop. The origin draws it, and the relay applies it.
 
 use core::fmt;
 use core::time::Duration;
 
 use rand_core::CryptoRng;
 
-/// A waiting time in units of 10 ms, at most 600 s.
+/// A delay in units of 10 ms, at most 600 s.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct HopDelay(u16);
 
 impl HopDelay {
-    /// No waiting.
+    /// No delay.
     pub const ZERO: Self = Self(0);
-    /// The longest that a relay accepts: 600 s.
+    /// Maximum that a relay accepts: 600 s.
     pub const MAX: Self = Self(60_000);
 
-    /// The nearest multiple of 10 ms.
+    /// Rounds to the nearest multiple of 10 ms.
     ///
     /// # Errors
     ///
-    /// [`DelayTooLong`] beyond 600 s.
+    /// [`DelayTooLong`] above 600 s.
     pub fn from_duration(wait: Duration) -> Result<Self, DelayTooLong> {
         let units = wait.saturating_add(UNIT / 2).as_millis() / UNIT.as_millis();
         u16::try_from(units)
@@ -27,11 +27,11 @@ impl HopDelay {
             .and_then(Self::from_units)
     }
 
-    /// A number of 10 ms units, as a slot carries it.
+    /// A delay from the number of 10 ms units in a slot.
     ///
     /// # Errors
     ///
-    /// [`DelayTooLong`] beyond 60,000 units.
+    /// [`DelayTooLong`] above 60,000 units.
     pub const fn from_units(units: u16) -> Result<Self, DelayTooLong> {
         if units > Self::MAX.0 {
             return Err(DelayTooLong);
@@ -45,16 +45,16 @@ impl HopDelay {
         self.0
     }
 
-    /// The waiting time.
+    /// The delay as a duration.
     #[must_use]
     pub fn as_duration(self) -> Duration {
         UNIT * u32::from(self.0)
     }
 
-    /// Draws an exponential waiting time of this mean, redrawn while it exceeds 600 s (spec M14).
+    /// Draws an exponential delay with this mean, redrawn while it exceeds 600 s (spec M14).
     ///
-    /// Redrawing an exponential variable until it is below a bound gives the law of the variable
-    /// cut off at the bound, whose inverse is known; so one draw is enough, whatever the mean.
+    /// Redrawing an exponential variable until it is below a bound gives the distribution truncated
+    /// at the bound. Its inverse is known in closed form, so one draw is enough for every mean.
     pub fn sample(rng: &mut impl CryptoRng, mean: Duration) -> Self {
         let mean = mean.as_secs_f64();
         if mean == 0.0 {
@@ -76,20 +76,20 @@ pub struct DelayTooLong;
 
 impl fmt::Display for DelayTooLong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("delay exceeds 600 s")
+        f.write_str("delay exceeds the maximum of 600 s")
     }
 }
 
 impl core::error::Error for DelayTooLong {}
 
-/// Uniform in `[0, 1)`, in steps finer than what a `f64` near 1 can tell apart.
+/// Uniform in `[0, 1)`, with 53 bits: steps below the precision of an `f64` near 1.
 fn unit_interval(rng: &mut impl CryptoRng) -> f64 {
     let high = f64::from(rng.next_u32());
     let low = f64::from(rng.next_u32() >> 11);
     (high * f64::from(1 << 21) + low) / (f64::from(1 << 21) * 4_294_967_296.0)
 }
 
-/// What one step of the delay field is worth.
+/// One step of the delay field.
 const UNIT: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_round_to_the_nearest_unit() {
+    fn delay_from_duration_rounds_to_nearest_unit() {
         for (millis, units) in [
             (0, 0),
             (4, 0),
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delay_above_600_s_is_refused() {
+    fn delay_above_600_s_is_refused() {
         assert_eq!(HopDelay::from_units(60_001), Err(DelayTooLong));
         assert_eq!(HopDelay::from_units(u16::MAX), Err(DelayTooLong));
         for wait in [Duration::from_millis(600_005), Duration::MAX] {
@@ -145,16 +145,17 @@ mod tests {
     }
 
     #[test]
-    fn samples_follow_the_exponential_law() {
+    fn delay_samples_follow_exponential_distribution() {
         let mean = 20.0;
         let mut drawn = samples(Duration::from_secs(20), 20_000);
-        // 1.95 / sqrt(n) is exceeded by chance once in a thousand seeds; this seed is fixed.
+        // The critical value 1.95 / sqrt(n) is exceeded for one seed in a thousand; this seed is
+        // fixed.
         let worst = distance(&mut drawn, |wait| 1.0 - (-wait / mean).exp());
         assert!(worst < 1.95 / 20_000_f64.sqrt(), "{worst}");
     }
 
     #[test]
-    fn samples_beyond_600_s_are_as_if_redrawn() {
+    fn delay_samples_follow_truncated_distribution() {
         let mean = 300.0_f64;
         let mut drawn = samples(Duration::from_secs(300), 20_000);
         let whole = 1.0 - (-600.0 / mean).exp();
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn extreme_means_still_give_a_delay() {
+    fn delay_sample_accepts_extreme_means() {
         assert_eq!(samples(Duration::ZERO, 9), [0.0; 9]);
         let long = samples(Duration::MAX, 1_000);
         assert!(long.iter().all(|wait| *wait <= 600.0));

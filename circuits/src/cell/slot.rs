@@ -1,4 +1,4 @@
-//! What a relay finds for itself in a cell's header.
+//! The routing slot that a relay decrypts from the header of a cell.
 
 use core::fmt;
 
@@ -10,33 +10,34 @@ use crate::ids::ShortId;
 /// The routing information of one hop: `next 16 | delay 2 | flags 1 | reserved 1 | gamma 16`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Slot {
-    /// The cell goes on.
+    /// The relay forwards the cell.
     Forward {
         /// The next relay, or the handle of a link.
         next: ShortId,
-        /// How long it waits here first.
+        /// Delay at this relay before the cell leaves.
         delay: HopDelay,
-        /// Its tag at the next relay.
+        /// Tag of the cell at the next relay.
         gamma: [u8; GAMMA_LEN],
     },
-    /// The cell ends here.
+    /// This relay is the last hop.
     Terminal {
-        /// How long the content is held before it enters the network.
+        /// Delay between the rebuilding of the content and its insertion into the network.
         hold: HopDelay,
-        /// Whether the origin chose the slowest level, whose pieces may take longer to arrive.
+        /// Whether the origin chose `bulletin`, the level whose shards have the longest timeout.
         bulletin: bool,
     },
 }
 
 impl Slot {
-    /// Reads a decrypted slot.
+    /// Parses a decrypted slot.
     ///
-    /// Each meaning has one spelling: bits that say nothing must be zero, for whatever else stood
-    /// there would tell implementations apart.
+    /// Every meaning has exactly one encoding. Unused bits must be zero, because other values would
+    /// distinguish implementations.
     ///
     /// # Errors
     ///
-    /// Names the first rule broken. The origin is to blame, never the neighbour that sent the cell.
+    /// The first rule that the slot breaks. The origin is at fault, never the peer that sent the
+    /// cell.
     pub fn parse(bytes: &[u8; SLOT_LEN]) -> Result<Self, BadSlot> {
         let [flags] = *part::<{ field::FLAGS }, _, _>(bytes);
         let [reserved] = *part::<{ field::RESERVED }, _, _>(bytes);
@@ -65,8 +66,8 @@ impl Slot {
         })
     }
 
-    /// Writes the slot over `bytes`. A terminal slot has no next hop and no further tag: those bytes
-    /// stay as they are, and the caller has filled them at random.
+    /// Writes the slot into `bytes`. A terminal slot has no next hop and no next tag; these bytes
+    /// stay unchanged, and the caller has filled them with random bytes.
     pub fn emit(self, bytes: &mut [u8; SLOT_LEN]) {
         let (delay, flags) = match self {
             Self::Forward { next, delay, gamma } => {
@@ -89,15 +90,15 @@ impl Slot {
     }
 }
 
-/// Which rule a slot breaks.
+/// The rule that a slot breaks.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum BadSlot {
-    /// The bulletin flag on a slot that is not terminal: only the rendezvous needs to know.
+    /// The bulletin flag is set on a slot that is not terminal. Only the rendezvous may learn it.
     BulletinOnTheWay,
     /// A delay above 600 s.
     DelayTooLong,
-    /// The keep flag: it asks for a circuit, and this version has none.
+    /// The keep flag is set. It requests a circuit, which this version does not support.
     Keep,
     /// A reserved bit is set.
     Reserved,
@@ -107,8 +108,8 @@ impl fmt::Display for BadSlot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::BulletinOnTheWay => "slot has the bulletin flag but is not terminal",
-            Self::DelayTooLong => "slot asks for more than 600 s of delay",
-            Self::Keep => "slot asks for a circuit",
+            Self::DelayTooLong => "slot has a delay above the maximum of 600 s",
+            Self::Keep => "slot requests a circuit, which this version does not support",
             Self::Reserved => "slot has a reserved bit set",
         })
     }
@@ -124,7 +125,7 @@ mod flag {
     pub(super) const ALL: u8 = TERMINAL | KEEP | BULLETIN;
 }
 
-/// Where the parts of a slot begin.
+/// Offsets of the parts of a slot.
 mod field {
     pub(super) const NEXT: usize = 0;
     pub(super) const DELAY: usize = 16;
@@ -148,28 +149,31 @@ mod tests {
             any::<bool>(),
             any::<bool>(),
         );
-        parts.prop_map(|(next, delay, gamma, terminal, bulletin)| match terminal {
-            true => Slot::Terminal {
-                hold: delay,
-                bulletin,
-            },
-            false => Slot::Forward {
-                next: ShortId(next),
-                delay,
-                gamma,
-            },
+        parts.prop_map(|(next, delay, gamma, terminal, bulletin)| {
+            if terminal {
+                Slot::Terminal {
+                    hold: delay,
+                    bulletin,
+                }
+            } else {
+                Slot::Forward {
+                    next: ShortId(next),
+                    delay,
+                    gamma,
+                }
+            }
         })
     }
 
     proptest! {
         #[test]
-        fn emitting_and_parsing_are_inverse(slot in slots(), mut bytes in any::<[u8; 36]>()) {
+        fn slot_emit_then_parse_returns_slot(slot in slots(), mut bytes in any::<[u8; 36]>()) {
             slot.emit(&mut bytes);
             prop_assert_eq!(Slot::parse(&bytes), Ok(slot));
         }
 
         #[test]
-        fn a_slot_that_parses_has_one_spelling(
+        fn slot_parse_accepts_only_one_encoding(
             mut bytes in any::<[u8; 36]>(),
             flags in 0..8_u8,
         ) {
@@ -192,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn every_unknown_bit_is_refused() {
+    fn slot_with_any_unknown_bit_is_refused() {
         for bit in 0..8 {
             assert_eq!(with(0, 1 << bit, 0), Err(BadSlot::Reserved));
             assert_eq!(with(1, 1 << bit, 0), Err(BadSlot::Reserved));
@@ -203,14 +207,14 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_that_asks_for_a_circuit_is_refused_under_its_own_name() {
+    fn slot_with_keep_flag_is_refused_as_keep() {
         for flags in [0b010, 0b011, 0b110, 0b111] {
             assert_eq!(with(flags, 0, 0), Err(BadSlot::Keep));
         }
     }
 
     #[test]
-    fn the_bulletin_flag_is_for_the_rendezvous_alone() {
+    fn slot_with_bulletin_flag_must_be_terminal() {
         assert_eq!(with(0b100, 0, 0), Err(BadSlot::BulletinOnTheWay));
         let hold = HopDelay::ZERO;
         assert_eq!(
@@ -223,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn delays_at_and_above_the_bound() {
+    fn slot_delay_above_600_s_is_refused() {
         assert!(with(0, 0, 60_000).is_ok());
         assert_eq!(with(0, 0, 60_001), Err(BadSlot::DelayTooLong));
         assert_eq!(with(1, 0, u16::MAX), Err(BadSlot::DelayTooLong));

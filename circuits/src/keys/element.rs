@@ -1,12 +1,12 @@
 //! The group element of a cell, and X25519 on it.
 //!
-//! A relay multiplies each element twice, by its key and by the blinding factor. X25519 is defined
-//! by a ladder on u-coordinates, and half of all strings need it, since they lie on the twist of the
-//! curve. Those on the curve itself can be multiplied in Edwards form as well, with the same result
-//! for every scalar and every spelling; with 256-bit vectors that takes half the time, and lifting
-//! the element pays for itself. Without them it takes longer, so the processor decides.
+//! A relay multiplies each element twice: by its key and by the blinding factor. X25519 is defined
+//! by a ladder on u-coordinates. Half of all strings lie on the twist of the curve and require the
+//! ladder. Strings on the curve can also be multiplied in Edwards form, with the same result for
+//! every scalar and every encoding. With 256-bit vectors the Edwards form takes half the time,
+//! including the conversion; without them it takes longer. The processor therefore decides.
 //!
-//! Which form is used depends on the element alone, and everybody can read that off the cell.
+//! The choice of form depends only on the element, which is public in the cell.
 
 use curve25519_dalek::edwards::EdwardsPoint;
 use curve25519_dalek::montgomery::MontgomeryPoint;
@@ -14,17 +14,17 @@ use zeroize::Zeroize;
 
 use crate::secret::Secret;
 
-/// An element in the form in which this processor multiplies it fastest.
+/// An element in the form that this processor multiplies fastest.
 pub(crate) enum Element {
-    /// On the curve; the sign is arbitrary.
+    /// On the curve, with arbitrary sign.
     Edwards(EdwardsPoint),
-    /// On the twist, or anywhere.
+    /// On the curve or on the twist.
     Montgomery(MontgomeryPoint),
 }
 
 impl Element {
-    /// Takes the u-coordinate from a cell. Like X25519, this ignores the top bit, reduces what is
-    /// left, and refuses nothing.
+    /// Decodes the u-coordinate of a cell. Like X25519, this ignores the top bit, reduces the rest
+    /// modulo p, and accepts every input.
     pub(crate) fn decode(alpha: &[u8; 32]) -> Self {
         let line = MontgomeryPoint(*alpha);
         let lifted = has_vectors().then(|| line.to_edwards(0)).flatten();
@@ -45,7 +45,7 @@ impl Element {
     }
 }
 
-/// Whether the curve library multiplies Edwards points with vectors here.
+/// Whether the curve library uses vector instructions for Edwards points on this processor.
 fn has_vectors() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("avx2");
@@ -61,7 +61,7 @@ mod tests {
 
     use super::*;
 
-    /// Both forms, where there are both, against the definition.
+    /// Compares each available form with the definition.
     fn agrees(alpha: [u8; 32], scalar: [u8; 32]) -> Result<(), TestCaseError> {
         let expected = x25519_dalek::x25519(scalar, alpha);
         let scalar = Secret::init_with(|bytes| *bytes = scalar);
@@ -74,8 +74,8 @@ mod tests {
         Ok(())
     }
 
-    /// `value + k * p` for small values, with and without the ignored bit.
-    fn spellings(value: u8) -> [[u8; 32]; 4] {
+    /// Encodings of small values: `value + k * p`, with and without the ignored bit.
+    fn encodings(value: u8) -> [[u8; 32]; 4] {
         let mut plain = [0; 32];
         plain[0] = value;
         let mut plus_p = [0xff; 32];
@@ -90,7 +90,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_string_is_multiplied_as_x25519_does(
+        fn element_product_of_any_string_equals_x25519(
             alpha in any::<[u8; 32]>(),
             scalar in any::<[u8; 32]>(),
         ) {
@@ -98,7 +98,7 @@ mod tests {
         }
 
         #[test]
-        fn torsion_in_the_element_changes_nothing_about_that(
+        fn element_product_with_torsion_equals_x25519(
             exponent in any::<[u8; 32]>(),
             torsion in 0..8_usize,
             scalar in any::<[u8; 32]>(),
@@ -109,18 +109,18 @@ mod tests {
         }
 
         #[test]
-        fn second_spellings_are_multiplied_as_x25519_does(
+        fn element_product_of_non_canonical_encoding_equals_x25519(
             value in 0..19_u8,
             scalar in any::<[u8; 32]>(),
         ) {
-            for alpha in spellings(value) {
+            for alpha in encodings(value) {
                 agrees(alpha, scalar)?;
             }
         }
     }
 
     #[test]
-    fn elements_of_low_order_and_minus_one_are_multiplied_as_x25519_does() {
+    fn element_product_of_low_order_and_minus_one_equals_x25519() {
         let mut minus_one = [0xff; 32];
         minus_one[0] = 0xec;
         minus_one[31] = 0x7f;

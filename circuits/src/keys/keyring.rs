@@ -1,7 +1,7 @@
-//! The onion keys that a relay holds at one time.
+//! The onion keys of a relay.
 //!
-//! At most three windows overlap, and their hints differ, so the hint in a cell's version byte
-//! names one key or none; a relay never tries keys in turn.
+//! At most three validity periods overlap, and their hints differ. The hint in the version byte of
+//! a cell therefore selects one key or none; a relay never tries keys in turn.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +12,15 @@ use super::OnionSecret;
 use crate::ids::Epoch;
 use crate::time::UnixSecs;
 
-/// When the key of `epoch` opens cells: from one hour before the epoch until twelve hours after.
+/// Period in which the key of `epoch` decrypts cells: from one hour before the epoch until twelve
+/// hours after it.
 #[must_use]
 pub const fn acceptance(epoch: Epoch) -> Range<UnixSecs> {
     let end = epoch.next().start().after(ACCEPT_AFTER);
     epoch.start().before(ACCEPT_BEFORE)..end
 }
 
-/// Onion keys by epoch, each with a companion that lives and dies with it.
+/// Onion keys by epoch, each with a companion of the same lifetime.
 #[derive(Debug)]
 pub struct OnionKeyring<T> {
     held: BTreeMap<Epoch, HeldKey<T>>,
@@ -30,12 +31,13 @@ pub struct OnionKeyring<T> {
 pub struct HeldKey<T> {
     /// The key itself.
     pub secret: OnionSecret,
-    /// What must not outlive the key: at a relay, the tags of the cells it opened.
+    /// Data that must not outlive the key: at a relay, the replay tags of the cells that it
+    /// decrypted.
     pub companion: T,
 }
 
 impl<T> OnionKeyring<T> {
-    /// A ring without keys.
+    /// A keyring without keys.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -47,7 +49,7 @@ impl<T> OnionKeyring<T> {
     ///
     /// # Errors
     ///
-    /// [`DuplicateKey`] if there is one already: replacing it would forget its companion.
+    /// [`DuplicateKey`] if the epoch has a key: replacing it would lose its companion.
     pub fn insert(
         &mut self,
         epoch: Epoch,
@@ -61,19 +63,19 @@ impl<T> OnionKeyring<T> {
         Ok(())
     }
 
-    /// The key that a cell with `hint` asks for at `now`, if it is held and accepted.
+    /// The key for a cell with `hint` at `now`, if the keyring has it and it is valid.
     pub fn find(&mut self, hint: u8, now: UnixSecs) -> Option<(Epoch, &mut HeldKey<T>)> {
         let epoch = epoch_of(hint, now)?;
         self.held.get_mut(&epoch).map(|held| (epoch, held))
     }
 
-    /// The key of `epoch`, whatever the time.
+    /// The key of `epoch`, at any time.
     #[must_use]
     pub fn get(&self, epoch: Epoch) -> Option<&HeldKey<T>> {
         self.held.get(&epoch)
     }
 
-    /// Wipes every key whose time is over and returns their epochs.
+    /// Wipes every expired key and returns their epochs.
     pub fn expire(&mut self, now: UnixSecs) -> Vec<Epoch> {
         self.held
             .extract_if(.., |epoch, _| acceptance(*epoch).end <= now)
@@ -88,19 +90,19 @@ impl<T> Default for OnionKeyring<T> {
     }
 }
 
-/// The ring has a key for this epoch already.
+/// The keyring already has a key for this epoch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct DuplicateKey;
 
 impl fmt::Display for DuplicateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key for this epoch is held already")
+        f.write_str("the keyring already has a key for this epoch")
     }
 }
 
 impl core::error::Error for DuplicateKey {}
 
-/// The epoch with this hint whose key is accepted at `now`.
+/// The epoch with this hint whose key is valid at `now`.
 fn epoch_of(hint: u8, now: UnixSecs) -> Option<Epoch> {
     let current = Epoch::at(now);
     [current, current.previous(), current.next()]
@@ -108,9 +110,9 @@ fn epoch_of(hint: u8, now: UnixSecs) -> Option<Epoch> {
         .find(|epoch| epoch.hint() == hint && acceptance(*epoch).contains(&now))
 }
 
-/// Seconds before its epoch from which a key is accepted, for clocks that run early.
+/// Seconds before its epoch from which a key is valid, for clocks that are ahead.
 const ACCEPT_BEFORE: u32 = 3_600;
-/// Seconds after its epoch for which a key is accepted, for cells on their way.
+/// Seconds after its epoch for which a key is valid, for cells in transit.
 const ACCEPT_AFTER: u32 = Epoch::SECS;
 
 #[cfg(test)]
@@ -131,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_accepted_from_an_hour_before_its_epoch_until_twelve_hours_after() {
+    fn key_is_valid_from_one_hour_before_until_twelve_hours_after_epoch() {
         let mut ring = ring([7]);
         let start = Epoch(7).start();
         let end = Epoch(9).start();
@@ -146,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_that_names_no_live_epoch_finds_nothing() {
+    fn hint_without_valid_epoch_finds_no_key() {
         let mut ring = ring([6, 7, 8]);
         let now = Epoch(7).start();
         for hint in 0..16 {
@@ -161,14 +163,14 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_sixteen_epochs_old_does_not_reach_a_newer_key() {
+    fn hint_of_sixteen_epochs_ago_does_not_find_newer_key() {
         let mut ring = ring([23]);
         assert!(ring.find(7, Epoch(7).start()).is_none());
         assert!(ring.find(7, Epoch(23).start()).is_some());
     }
 
     #[test]
-    fn expiry_takes_exactly_the_keys_whose_time_is_over() {
+    fn expire_removes_exactly_the_expired_keys() {
         let mut ring = ring([5, 6, 7]);
         assert_eq!(ring.expire(Epoch(8).start().before(1)), [Epoch(5)]);
         assert_eq!(ring.expire(Epoch(8).start()), [Epoch(6)]);
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_key_for_an_epoch_is_refused() {
+    fn second_key_for_epoch_is_refused() {
         let mut ring = ring([7]);
         assert_eq!(ring.insert(Epoch(7), key(2), ()), Err(DuplicateKey));
         let held = ring.get(Epoch(7)).unwrap();

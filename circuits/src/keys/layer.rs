@@ -1,9 +1,9 @@
-//! One layer: its keys, all from one X25519 result, and what they do to a cell (spec F2).
+//! The keys of one layer, all derived from one X25519 result, and their use on a cell (spec F2).
 //!
 //! `PRK = HKDF-Extract("whisht/1/cell", s)`, and each key is
-//! `Expand(PRK, "whisht/1/" | label | alpha | X | ID | epoch)`. Binding the element as received,
-//! the relay's key, its name and the key's epoch leaves a layer no second reading: who changes one
-//! of them gets other keys. Each key serves one cell, so every nonce is zero.
+//! `Expand(PRK, "whisht/1/" | label | alpha | X | ID | epoch)`. The keys are bound to the element
+//! as received, the relay's key, its id and the epoch of the key: a change of any of them gives
+//! different keys. Each key is used for one cell, so every nonce is zero.
 
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
@@ -19,28 +19,28 @@ use crate::geometry::HEADER_STREAM_LEN;
 use crate::ids::{Epoch, RelayId};
 use crate::secret::Secret;
 
-/// What a layer's keys are bound to besides the shared secret.
+/// Data to which the keys of a layer are bound besides the shared secret.
 #[derive(Clone, Copy)]
 pub(crate) struct Binding<'a> {
-    /// The cell's element, as received.
+    /// The element of the cell, as received.
     pub(crate) alpha: &'a [u8; 32],
     /// The relay's onion key.
     pub(crate) onion: &'a OnionPublic,
     /// The relay.
     pub(crate) relay: &'a RelayId,
-    /// The epoch of the onion key, never of the clock.
+    /// The epoch of the onion key, not of the clock.
     pub(crate) epoch: Epoch,
 }
 
 /// The key schedule of one layer.
 pub(crate) struct LayerKeys {
     prk: Hkdf<Sha256>,
-    /// `alpha | X | ID | epoch`, the end of every info string.
+    /// `alpha | X | ID | epoch`, the suffix of every info string.
     bound: [u8; BOUND_LEN],
 }
 
 impl LayerKeys {
-    /// Extracts the schedule from an X25519 result.
+    /// Extracts the key schedule from an X25519 result.
     pub(crate) fn new(shared: &Secret<32>, binding: Binding<'_>) -> Self {
         let mut bound = [0; BOUND_LEN];
         let parts = [
@@ -75,7 +75,7 @@ impl LayerKeys {
     ///
     /// # Errors
     ///
-    /// [`Forged`] if anything differs from what the origin sealed; the body is left as it was.
+    /// [`Forged`] if anything differs from what the origin encrypted; the body is then unchanged.
     pub(crate) fn open(&self, cell: &mut Cell) -> Result<(), Forged> {
         let aad = cell.view().associated_data();
         let tag = (*cell.view().gamma()).into();
@@ -89,20 +89,20 @@ impl LayerKeys {
             .map_err(|_| Forged)
     }
 
-    /// Adds the header stream to the slots and to the slot that shifts in behind them.
+    /// XORs the header stream into the slots and into the slot that shifts in behind them.
     pub(crate) fn apply_header_stream(&self, slots: &mut [u8; HEADER_STREAM_LEN]) {
         let key = Secret::init_with(|key| self.expand(b"header", key));
         ChaCha20::new(key.expose().into(), &NONCE.into()).apply_keystream(slots);
     }
 
-    /// The name under which the relay remembers the cell.
+    /// The tag under which the relay remembers the cell.
     pub(crate) fn replay_tag(&self) -> [u8; 16] {
         let mut tag = [0; 16];
         self.expand(b"replay", &mut tag);
         tag
     }
 
-    /// The factor by which the element is blinded for the next hop; clamped at use.
+    /// The factor that blinds the element for the next hop; clamped at use.
     pub(crate) fn blind(&self) -> Secret<32> {
         Secret::init_with(|key| self.expand(b"blind", key))
     }
@@ -123,15 +123,15 @@ impl LayerKeys {
     }
 }
 
-/// The tag does not fit the cell under this key.
+/// The tag does not match the cell under this key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Forged;
 
-/// The integer that X25519 makes of 32 bytes, modulo the group order.
+/// The integer that X25519 derives from 32 bytes, modulo the group order.
 ///
-/// Multiplying these instead of iterating X25519 is what makes an origin fast. It is exact for keys
-/// that passed [`OnionPublic::check`], and never zero: a clamped integer is a nonzero multiple of
-/// eight below 2^255, and eight times the order is larger.
+/// An origin multiplies these integers instead of iterating X25519, which is faster. The result is
+/// exact for keys that passed [`OnionPublic::check`]. It is never zero: a clamped integer is a
+/// nonzero multiple of eight below 2^255, and eight times the group order is larger.
 pub(crate) fn clamped_scalar(bytes: &Secret<32>) -> Scalar {
     let mut clamped = clamp_integer(*bytes.expose());
     let scalar = Scalar::from_bytes_mod_order(clamped);
@@ -139,7 +139,7 @@ pub(crate) fn clamped_scalar(bytes: &Secret<32>) -> Scalar {
     scalar
 }
 
-/// Every key is used for one message.
+/// The nonce is constant because every key encrypts one message.
 const NONCE: [u8; 12] = [0; 12];
 /// alpha 32, X 32, ID 32, epoch 4.
 const BOUND_LEN: usize = 32 + 32 + 32 + 4;

@@ -1,4 +1,4 @@
-//! Keys that an attacker would publish, and keys that honest relays make.
+//! Validation of hostile and honest onion keys, and key agreement.
 
 use curve25519_dalek::constants::EIGHT_TORSION;
 use curve25519_dalek::edwards::EdwardsPoint;
@@ -24,7 +24,7 @@ fn agree(key: &OnionSecret, alpha: [u8; 32]) -> Option<Secret<32>> {
 }
 
 #[test]
-fn a_generated_key_passes_its_own_check() {
+fn generated_key_passes_check() {
     for seed in 0..32 {
         let public = *secret([seed; 32]).public();
         assert_eq!(OnionPublic::check(*public.as_bytes()), Ok(public));
@@ -32,7 +32,7 @@ fn a_generated_key_passes_its_own_check() {
 }
 
 #[test]
-fn the_public_key_is_that_of_rfc_7748() {
+fn public_key_matches_rfc_7748() {
     // Section 6.1, Alice.
     let private = "77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a";
     let public = "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a";
@@ -41,7 +41,7 @@ fn the_public_key_is_that_of_rfc_7748() {
 }
 
 #[test]
-fn a_key_with_a_torsion_component_is_refused() {
+fn key_with_torsion_component_is_refused() {
     let base = secret([5; 32]).public().point;
     for torsion in &EIGHT_TORSION[1..] {
         let bytes = (base + torsion).to_montgomery().to_bytes();
@@ -50,7 +50,7 @@ fn a_key_with_a_torsion_component_is_refused() {
 }
 
 #[test]
-fn a_key_on_the_twist_is_refused() {
+fn key_on_twist_is_refused() {
     // u = 2 lies on the twist, and so does u = -1, for which the map to Edwards form is undefined.
     let mut two = [0; 32];
     two[0] = 2;
@@ -61,7 +61,7 @@ fn a_key_on_the_twist_is_refused() {
 }
 
 #[test]
-fn a_key_of_small_order_is_refused() {
+fn key_of_small_order_is_refused() {
     for point in &EIGHT_TORSION[1..] {
         let bytes = point.to_montgomery().to_bytes();
         assert_eq!(OnionPublic::check(bytes), Err(BadOnionKey::SmallOrder));
@@ -69,7 +69,7 @@ fn a_key_of_small_order_is_refused() {
 }
 
 #[test]
-fn a_second_spelling_of_a_key_is_refused() {
+fn non_canonical_key_is_refused() {
     assert_eq!(
         OnionPublic::check(plus_p(9)),
         Err(BadOnionKey::NotCanonical)
@@ -84,12 +84,12 @@ fn a_second_spelling_of_a_key_is_refused() {
 }
 
 #[test]
-fn an_element_of_low_order_agrees_on_nothing() {
+fn agreement_with_low_order_element_fails() {
     let key = secret([5; 32]);
     for point in EIGHT_TORSION {
         assert!(agree(&key, point.to_montgomery().0).is_none());
     }
-    // The same with the ignored bit set, and p itself as a spelling of zero.
+    // The same with the ignored bit set, and with p as an encoding of zero.
     let mut zero = [0; 32];
     zero[31] = 0x80;
     assert!(agree(&key, zero).is_none());
@@ -98,7 +98,7 @@ fn an_element_of_low_order_agrees_on_nothing() {
 }
 
 #[test]
-fn debug_shows_no_secret_byte() {
+fn onion_secret_debug_shows_no_secret_byte() {
     let key = secret([0xab; 32]);
     let public = format!("{:?}", key.public());
     assert_eq!(
@@ -109,7 +109,7 @@ fn debug_shows_no_secret_byte() {
 
 proptest! {
     #[test]
-    fn multiplied_scalars_agree_with_iterated_x25519(
+    fn scalar_product_equals_iterated_x25519(
         relay in any::<[u8; 32]>(),
         factors in prop::collection::vec(any::<[u8; 32]>(), 1..7),
     ) {

@@ -1,7 +1,7 @@
-//! Takes one layer off one cell.
+//! Peels one layer off one cell.
 //!
-//! The order of the checks is part of the protocol (spec F2): element, tag, replay, slot. Nothing of
-//! a cell is believed before its tag is; whatever fails, the sender learns nothing.
+//! The order of the checks is part of the protocol (spec F2): element, tag, replay, slot. No field
+//! of a cell is used before the tag is verified, and the sender gets no answer when a check fails.
 
 use super::{DropReason, Peeled, ReplayMark, ReplaySet, ReplaySetError, ReplayTag};
 use crate::bytes::{part, part_mut};
@@ -12,7 +12,7 @@ use crate::keys::HeldKey;
 use crate::keys::element::Element;
 use crate::keys::layer::{Binding, LayerKeys};
 
-/// Peels `cell` with the key of `epoch`, which is the key that its hint asks for.
+/// Peels `cell` with the key of `epoch`, which is the key for the cell's hint.
 pub(super) fn peel(
     id: &RelayId,
     epoch: Epoch,

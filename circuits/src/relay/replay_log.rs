@@ -1,13 +1,15 @@
 //! The replay set on disk: an append-only file for each key, as a pure codec (spec M9).
 //!
-//! `"whisht/1/replay-log" | epoch 4 | X 32`, then blocks of `count 2 | count tags of 16 | check 16`.
-//! The check is the first half of a SHA-256 chain that starts at the header and runs through every
-//! block, so that no block can be lost, changed or moved unnoticed, save at the very end, where a
-//! block counts once it is on disk and no cell of it left before. A log that cannot be read whole
-//! proves nothing about the cells it should name: the key is then erased, not the log mended.
+//! `"whisht/1/replay-log" | epoch 4 | X 32`, then blocks of
+//! `count 2 | count tags of 16 | check 16`. The check is the first half of a SHA-256 chain over the
+//! header and every block. The loss, change or move of a block is therefore detected, except for a
+//! loss at the very end. Such a loss is harmless: the cells of a block leave only after the block
+//! is on disk. A log that cannot be read completely does not prove which cells the key has
+//! decrypted; the key must then be erased, and the log is not repaired.
 //!
-//! The caller owns the file: it appends what [`ReplayLog::append`] returns, flushes, and lets the
-//! cells go. One block holds what arrived since the last flush, at most 20 ms.
+//! The caller owns the file: it appends the output of [`ReplayLog::append`], flushes the file, and
+//! then releases the cells. One block contains the tags since the last flush, at most 20 ms of
+//! them.
 
 use core::fmt;
 
@@ -18,14 +20,14 @@ use crate::bytes::{ByteReader, Truncated, part};
 use crate::ids::Epoch;
 use crate::keys::OnionPublic;
 
-/// Where a log ends: what is needed to append to it.
+/// The end of a log: the state for appending to it.
 #[derive(Debug)]
 pub struct ReplayLog {
     chain: [u8; 32],
 }
 
 impl ReplayLog {
-    /// Starts the log of a new key; the second value is what the file begins with.
+    /// Creates the log of a new key; the second value is the header of the file.
     #[must_use]
     pub fn create(epoch: Epoch, key: &OnionPublic) -> (Self, Vec<u8>) {
         let header = header(epoch, key);
@@ -33,7 +35,7 @@ impl ReplayLog {
         (Self { chain }, header)
     }
 
-    /// Encodes tags for the end of the file; nothing for no tags.
+    /// Encodes tags for appending to the file; empty for no tags.
     #[must_use]
     pub fn append(&mut self, tags: &[ReplayTag]) -> Vec<u8> {
         let mut out = Vec::new();
@@ -46,12 +48,12 @@ impl ReplayLog {
         out
     }
 
-    /// Reads a whole log, to go on with it.
+    /// Reads a complete log, to continue it.
     ///
     /// # Errors
     ///
-    /// [`ReplayLogError`] if the file is not, from first to last byte, a log of this key. The key
-    /// must then be erased.
+    /// [`ReplayLogError`] if the file is not a complete log of this key. The key must then be
+    /// erased.
     pub fn read(
         bytes: &[u8],
         epoch: Epoch,
@@ -85,13 +87,13 @@ impl ReplayLog {
             return Err(ReplayLogError::Corrupt);
         }
         for tag in block {
-            // Twice the same tag is harmless: it was and stays in the set.
+            // A duplicate tag is harmless: it stays in the set.
             let _ = seen.insert(tag);
         }
         Ok(())
     }
 
-    /// Lengthens the chain by a block and returns the block's check.
+    /// Extends the chain by a block and returns the block's check.
     fn link(&mut self, count: [u8; 2], block: &[ReplayTag]) -> [u8; CHECK_LEN] {
         let mut hash = Sha256::new();
         hash.update(self.chain);
@@ -102,13 +104,13 @@ impl ReplayLog {
     }
 }
 
-/// Why a log proves nothing.
+/// Reason why a log is invalid.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ReplayLogError {
     /// A block does not continue the chain.
     Corrupt,
-    /// The file belongs to another key, or is no replay log.
+    /// The file belongs to another key, or is not a replay log.
     Foreign,
     /// The file ends within a block.
     Truncated,
@@ -118,7 +120,7 @@ impl fmt::Display for ReplayLogError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Corrupt => "replay log is corrupt",
-            Self::Foreign => "replay log belongs to another key",
+            Self::Foreign => "replay log belongs to another key or epoch",
             Self::Truncated => "replay log is cut short",
         })
     }
@@ -132,7 +134,7 @@ impl From<Truncated> for ReplayLogError {
     }
 }
 
-/// What the file of a key begins with.
+/// Header of the log file of a key.
 fn header(epoch: Epoch, key: &OnionPublic) -> Vec<u8> {
     [
         &b"whisht/1/replay-log"[..],
@@ -142,9 +144,9 @@ fn header(epoch: Epoch, key: &OnionPublic) -> Vec<u8> {
     .concat()
 }
 
-/// Tags in one block at the most: what its count can say.
+/// Maximum number of tags in one block: the range of its count.
 const MAX_BLOCK_TAGS: usize = 65_535;
-/// What a block shows of the chain.
+/// Bytes of the chain that a block contains.
 const CHECK_LEN: usize = 16;
 
 #[cfg(test)]
@@ -164,7 +166,7 @@ mod tests {
         range.map(|number| ReplayTag([number; 16])).collect()
     }
 
-    /// A log of three blocks, and where each of them ends.
+    /// A log of three blocks, and the offset at which each of them ends.
     fn sample() -> (Vec<u8>, Vec<usize>) {
         let (mut log, mut file) = ReplayLog::create(EPOCH, &key(1));
         let mut ends = vec![file.len()];
@@ -180,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_gives_back_every_tag_and_can_be_continued() {
+    fn log_read_returns_all_tags_and_can_be_continued() {
         let (mut file, _) = sample();
         let (mut log, _) = read(&file).unwrap();
         file.extend(log.append(&tags(40..50)));
@@ -192,14 +194,14 @@ mod tests {
     }
 
     #[test]
-    fn no_tags_are_no_bytes() {
+    fn log_append_without_tags_writes_nothing() {
         let (mut log, header) = ReplayLog::create(EPOCH, &key(1));
         assert!(log.append(&[]).is_empty());
         assert!(read(&header).unwrap().1.is_empty());
     }
 
     #[test]
-    fn a_log_cut_short_within_a_block_is_refused() {
+    fn log_truncated_within_block_is_refused() {
         let (file, ends) = sample();
         for len in (0..file.len()).filter(|len| !ends.contains(len)) {
             assert!(read(&file[..len]).is_err(), "{len} bytes");
@@ -207,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_with_any_bit_flipped_is_refused() {
+    fn log_with_any_flipped_bit_is_refused() {
         let (file, _) = sample();
         for bit in 0..file.len() * 8 {
             let mut bad = file.clone();
@@ -217,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_with_a_block_missing_or_moved_is_refused() {
+    fn log_with_missing_or_moved_block_is_refused() {
         let (file, ends) = sample();
         let block = |n: usize| &file[ends[n - 1]..ends[n]];
         let header = &file[..ends[0]];
@@ -236,24 +238,24 @@ mod tests {
     }
 
     #[test]
-    fn a_log_with_zeros_behind_it_is_refused() {
-        // What a file system may leave after a crash.
+    fn log_with_trailing_zeros_is_refused() {
+        // A file system may append zeros after a crash.
         let (mut file, _) = sample();
         file.extend([0; 4_096]);
         assert!(read(&file).is_err());
     }
 
     #[test]
-    fn the_log_of_another_key_or_epoch_is_refused() {
+    fn log_of_other_key_or_epoch_is_refused() {
         let (file, _) = sample();
         for (epoch, seed) in [(Epoch(8), 1), (EPOCH, 2)] {
-            let verdict = ReplayLog::read(&file, epoch, &key(seed), 1_000);
-            assert_eq!(verdict.unwrap_err(), ReplayLogError::Foreign);
+            let result = ReplayLog::read(&file, epoch, &key(seed), 1_000);
+            assert_eq!(result.unwrap_err(), ReplayLogError::Foreign);
         }
     }
 
     #[test]
-    fn a_log_longer_than_the_limit_gives_a_full_set_that_forgets_nothing() {
+    fn log_longer_than_limit_gives_full_set_with_all_tags() {
         let (file, _) = sample();
         let (_, mut seen) = ReplayLog::read(&file, EPOCH, &key(1), 10).unwrap();
         assert_eq!(seen.len(), 40);
@@ -263,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn more_tags_than_a_block_holds_become_two_blocks() {
+    fn log_append_splits_tags_over_block_limit() {
         let (mut log, mut file) = ReplayLog::create(EPOCH, &key(1));
         let many: Vec<_> = (0..65_600_u32)
             .map(|number| {

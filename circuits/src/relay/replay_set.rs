@@ -1,9 +1,9 @@
-//! The cells that a key has opened, by their tags: exactly, and for as long as the key lives.
+//! The replay set: the exact tags of the cells that a key has decrypted, kept as long as the key.
 //!
-//! An approximate set would drop honest cells or forget old ones, so this one keeps all 16 bytes of
-//! each tag. It is bounded: when full, it takes no more, and cells under its key are refused. Tags
-//! are HKDF output, spread evenly over sorted buckets; a sender who searches for tags of one bucket
-//! makes inserting there slower by a memory copy, nothing worse. Dropping the set wipes it.
+//! An approximate set would drop honest cells or lose old tags, so this set stores all 16 bytes of
+//! each tag. It is bounded: a full set refuses new tags, and the relay drops cells under its key.
+//! Tags are HKDF output and spread evenly over sorted buckets. A sender that searches for tags of
+//! one bucket only slows down insertions there by a memory copy. Dropping the set wipes it.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use core::fmt;
 
 use zeroize::Zeroize;
 
-/// The name of a cell under the key that opened it.
+/// The tag of a cell under the key that decrypted it.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd, Zeroize)]
 pub struct ReplayTag(pub [u8; 16]);
 
@@ -30,11 +30,12 @@ pub struct ReplaySet {
 }
 
 impl ReplaySet {
-    /// Tags that a set holds by default: 64 MB, as many as arrive at 50 cells per second in the
-    /// 25 hours for which a key is held.
+    /// Default limit: 64 MB of tags, enough for 50 cells per second during the 25 hours in which a
+    /// key is valid.
     pub const DEFAULT_LIMIT: usize = 4_500_000;
 
-    /// An empty set for at most `limit` tags, of 16 bytes each and as much again while it grows.
+    /// An empty set for at most `limit` tags, of 16 bytes each. Memory use doubles while a bucket
+    /// grows.
     #[must_use]
     pub const fn with_limit(limit: usize) -> Self {
         Self {
@@ -44,11 +45,11 @@ impl ReplaySet {
         }
     }
 
-    /// Remembers a tag.
+    /// Adds a tag.
     ///
     /// # Errors
     ///
-    /// [`ReplaySetError`] if it is there already, or the set is full; nothing changes then.
+    /// [`ReplaySetError`] if the set contains the tag or is full; the set is then unchanged.
     pub fn insert(&mut self, tag: ReplayTag) -> Result<(), ReplaySetError> {
         let [first, second, ..] = tag.0;
         let bucket = self
@@ -69,12 +70,12 @@ impl ReplaySet {
         Ok(())
     }
 
-    /// Sets how many tags the set takes; those that it has stay, even if they are more.
+    /// Sets the maximum number of tags. Tags above it stay in the set.
     pub(super) const fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
     }
 
-    /// Whether the set takes no more.
+    /// Whether the set refuses new tags.
     #[must_use]
     pub const fn is_full(&self) -> bool {
         self.len >= self.limit
@@ -86,7 +87,7 @@ impl ReplaySet {
         self.len
     }
 
-    /// Whether there is no tag.
+    /// Whether the set has no tags.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len == 0
@@ -119,27 +120,28 @@ impl fmt::Debug for ReplaySet {
     }
 }
 
-/// Why a tag was not taken.
+/// Reason why a tag was not added.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ReplaySetError {
     /// The set is full.
     Full,
-    /// The tag is in the set.
+    /// The set contains the tag.
     Seen,
 }
 
 impl fmt::Display for ReplaySetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Full => "replay set is full",
-            Self::Seen => "tag was seen before",
+            Self::Full => "replay set has its maximum number of tags",
+            Self::Seen => "replay set contains the tag",
         })
     }
 }
 
 impl core::error::Error for ReplaySetError {}
 
-/// Moves a bucket to a larger place and wipes the old one, which `Vec` alone would leave behind.
+/// Moves a bucket to a larger allocation and wipes the old one, which `Vec` would free without
+/// wiping.
 fn grow(bucket: &mut Vec<ReplayTag>) {
     let mut larger = Vec::with_capacity(bucket.len() + bucket.len() / 2 + 4);
     larger.extend_from_slice(bucket);
@@ -164,7 +166,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_set_agrees_with_a_model(
+        fn replay_set_agrees_with_model(
             tags in prop::collection::vec((0..4_u8, 0..40_u8), 0..400),
             limit in 0..60_usize,
         ) {
@@ -189,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_set_refuses_new_tags_and_forgets_no_old_one() {
+    fn full_replay_set_refuses_new_tags_and_keeps_old_ones() {
         let mut set = ReplaySet::with_limit(1_000);
         for number in 0..1_000 {
             assert_eq!(set.insert(tag(number)), Ok(()));
@@ -206,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_that_share_a_bucket_are_still_told_apart() {
+    fn tags_in_one_bucket_are_distinct() {
         let mut set = ReplaySet::default();
         for number in 0..2_000_u32 {
             let mut tag = ReplayTag([7; 16]);
