@@ -1,13 +1,13 @@
-//! The relays a node knows, and which of them it may trust with a path.
+//! The relay directory: known relays, and which of them paths may use.
 //!
-//! Relays describe themselves ([`Descriptor`]); descriptors are flooded, so everything here is
-//! written for a sender who lies: checks run cheapest first, tables are bounded, each link's
-//! useless work is rationed, and a relay that tells two stories is excluded with proof. What a
-//! relay says of itself never makes it eligible; what this node has seen of it does (spec M1).
-//! Paths are not drawn from the directory but from a [`Snapshot`] of it, frozen for an epoch.
+//! Each relay publishes a [`Descriptor`], and descriptors are flooded. The code assumes hostile
+//! senders: cheap checks run first, tables are bounded, each link has a quota of failed checks, and
+//! a relay that signs contradictory descriptors is excluded with proof. A relay becomes eligible
+//! through the observations of this node, never through its own claims (spec M1). Paths are drawn
+//! from a [`Snapshot`] of the directory, which is frozen for an epoch.
 //!
-//! The directory opens no connection and reads no clock. Its caller floods what
-//! [`DescriptorInsertion::New`] names, answers requests with [`Directory::lacking`], and stores
+//! The directory opens no connection and reads no clock. The caller floods the descriptors of
+//! [`DescriptorInsertion::New`], answers requests with [`Directory::lacking`], and stores
 //! [`Directory::export`].
 //!
 //! ```
@@ -26,7 +26,7 @@
 //! let terms = Requirements::new(NetworkId::new(Profile::Local, "example"), Profile::Local);
 //! let epoch = Epoch(40_000);
 //!
-//! // A relay solves its puzzle, in steps, and signs.
+//! // A relay solves its puzzle in bounded steps and signs its descriptor.
 //! let key = SigningKey::new(Secret::init_with(|key| key.fill(1)))?;
 //! let mut search = PuzzleSearch::new(terms.network, key.public(), epoch, terms.effort, &mut rng);
 //! let puzzle = loop {
@@ -45,7 +45,7 @@
 //! };
 //! let descriptor = Descriptor::sign(draft, puzzle, &key, terms.network)?;
 //!
-//! // A node takes it in; on the profile `local` paths may use it at once.
+//! // A node inserts the descriptor. On the profile `local`, paths may use the relay at once.
 //! let now = Now { mono: Instant::ZERO, unix: epoch.start() };
 //! let mut directory = Directory::new(terms, DirectoryLimits::default(), None, now.unix);
 //! let inserted = directory.insert(now, DescriptorSource::Own, descriptor.raw())?;
@@ -90,20 +90,22 @@ use self::table::{RelayTable, main_subnet};
 use crate::ids::{Epoch, LinkId, RelayId, RelayKey, ShortId};
 use crate::time::{Now, UnixSecs};
 
-/// Bounds of a directory.
+/// Limits of a directory.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct DirectoryLimits {
-    /// Relays altogether. Each takes up to 3 KB of descriptors and half as much around them.
+    /// Maximum number of relays. Each takes up to 3 KB for descriptors and half as much for
+    /// metadata.
     pub relays: usize,
-    /// Relays of one /16 or /32: enough for a large hoster, too few to outnumber the rest.
+    /// Maximum number of relays in one /16 or /32: enough for a large hoster, too few to outnumber
+    /// the rest.
     pub relays_per_subnet: usize,
-    /// Relays that are reachable through onion services only.
+    /// Maximum number of relays that are reachable through onion services only.
     pub onion_relays: usize,
-    /// Proofs of equivocation kept in full.
+    /// Maximum number of equivocation proofs that are stored in full.
     pub proofs: usize,
-    /// Descriptors that a link may send in vain.
+    /// Quota of each link for descriptors that fail the checks.
     pub wasted_checks: LinkQuota,
-    /// Requests for descriptors that a link may make.
+    /// Quota of each link for descriptor requests.
     pub requests: LinkQuota,
 }
 
@@ -114,12 +116,12 @@ impl Default for DirectoryLimits {
             relays_per_subnet: 64,
             onion_relays: 2_500,
             proofs: 1_024,
-            // A failed check takes up to 0.2 ms: a link can waste a thousandth of a core.
+            // A failed check takes up to 0.2 ms, so a link can waste a thousandth of a core.
             wasted_checks: LinkQuota {
                 burst: 64,
                 every_micros: 200_000,
             },
-            // A new neighbour asks for 256 buckets of two epochs, then now and then.
+            // A new peer requests 256 buckets of two epochs, and later a few buckets at a time.
             requests: LinkQuota {
                 burst: 1_024,
                 every_micros: 500_000,
@@ -137,12 +139,12 @@ impl DirectoryLimits {
     }
 }
 
-/// The relays known on one network. `Debug` shows how many, not which.
+/// Known relays of one network. `Debug` shows their number, not their ids.
 pub struct Directory {
     terms: Requirements,
-    /// The relays that a pinned list names; where there is one, only they are eligible.
+    /// Relays of the pinned list. If present, only these relays are eligible.
     listed: Option<BTreeSet<RelayId>>,
-    /// When the directory last knew of no relay at all.
+    /// Last time at which the directory knew no relay.
     since: UnixSecs,
     epoch: Epoch,
     table: RelayTable,
@@ -161,22 +163,22 @@ impl fmt::Debug for Directory {
     }
 }
 
-/// What became of a descriptor.
+/// Result of inserting a descriptor.
 #[derive(Clone, Debug)]
 pub enum DescriptorInsertion {
-    /// It contradicts another: flood both, the relay is excluded.
+    /// The descriptor contradicts another one. The relay is excluded; the caller floods both.
     Equivocation(EquivocationProof),
-    /// It is held already.
+    /// The directory has the descriptor already.
     Known,
-    /// It is new and was kept: flood it to everybody but its sender.
+    /// The descriptor is new and was stored. The caller floods it to all peers except its sender.
     New(VerifiedDescriptor),
 }
 
 impl Directory {
-    /// An empty directory.
+    /// Creates an empty directory.
     ///
-    /// With `listed`, only these relays are eligible and no observation makes another so (spec M1,
-    /// clause a); the caller has verified the signatures under the list.
+    /// With `listed`, only these relays are eligible, whatever the node observes (spec M1, clause
+    /// a). The caller has verified the signatures of the list.
     #[must_use]
     pub fn new(
         terms: Requirements,
@@ -196,12 +198,12 @@ impl Directory {
         }
     }
 
-    /// Takes in a descriptor as it came.
+    /// Inserts a received descriptor after verification.
     ///
     /// # Errors
     ///
-    /// [`DescriptorRefusal`]; the directory is unchanged then, and only
-    /// [`DescriptorRefusal::Bad`] is the sender's fault.
+    /// [`DescriptorRefusal`]; the directory is then unchanged. Only [`DescriptorRefusal::Bad`] is
+    /// the sender's fault.
     pub fn insert(
         &mut self,
         now: Now,
@@ -214,7 +216,7 @@ impl Directory {
         if self.is_known(now.unix, source, id, epoch, digest)? {
             return Ok(DescriptorInsertion::Known);
         }
-        // A relay that we know is checked whatever there is room for: it may contradict itself.
+        // A descriptor of a known relay is checked even without room: it may prove equivocation.
         if self.table.get(&id).is_none() {
             let subnet = main_subnet(&descriptor.draft().endpoints);
             self.table.room_for(&id, subnet)?;
@@ -234,12 +236,12 @@ impl Directory {
         Ok(inserted)
     }
 
-    /// Takes in a descriptor that was verified before, under the same requirements.
+    /// Inserts a descriptor that was already verified under the same requirements.
     ///
     /// # Errors
     ///
-    /// [`DescriptorRefusal`], as for [`insert`](Self::insert), but never
-    /// [`DescriptorRefusal::Bad`] or [`DescriptorRefusal::OverQuota`].
+    /// [`DescriptorRefusal`], as for [`insert`](Self::insert), but never [`DescriptorRefusal::Bad`]
+    /// or [`DescriptorRefusal::OverQuota`].
     pub fn admit(
         &mut self,
         now: UnixSecs,
@@ -269,7 +271,7 @@ impl Directory {
         Ok(DescriptorInsertion::New(descriptor))
     }
 
-    /// The checks that cost nothing: time, exclusion, and whether we hold these very bytes.
+    /// The checks without cryptography: epoch, exclusion, and whether the same bytes are stored.
     fn is_known(
         &mut self,
         now: UnixSecs,
@@ -286,7 +288,7 @@ impl Directory {
         if epoch > *accepted.end() {
             return Err(DescriptorRefusal::EpochFuture);
         }
-        if self.exclusions.proves_with(&id, digest) {
+        if self.exclusions.has_proof_with(&id, digest) {
             return Ok(true);
         }
         if self.exclusions.contains(&id) {
@@ -300,14 +302,15 @@ impl Directory {
         Ok(is_held)
     }
 
-    /// The epochs whose descriptors are accepted now: the previous, the present, and within the
-    /// last hour the next (clocks differ).
+    /// Epochs whose descriptors are accepted: the previous and the current one, and in the last
+    /// hour of an epoch also the next one, because clocks differ.
     #[must_use]
     pub fn accepted_epochs(&self, now: UnixSecs) -> core::ops::RangeInclusive<Epoch> {
         Epoch::at(now).previous()..=Epoch::at(now.after(HOUR))
     }
 
-    /// Drops what has run out. Called by every insertion; worth calling at the start of an epoch.
+    /// Drops expired descriptors and exclusions. Every insertion calls this; call it at the start
+    /// of an epoch too.
     pub fn expire(&mut self, now: UnixSecs) {
         let epoch = Epoch::at(now);
         let last = core::mem::replace(&mut self.epoch, epoch);
@@ -318,18 +321,18 @@ impl Directory {
                 self.since = now;
             }
         }
-        // A clock that was ahead and is set back must not leave us young for ever.
+        // If a fast clock is set back, the directory must not stay young.
         self.since = self.since.min(now);
     }
 
-    /// Forgets a link's allowances; for links that are closed.
+    /// Drops the quotas of a link; call it for closed links.
     pub fn forget_link(&mut self, link: LinkId) {
         self.wasted_checks.forget(link);
         self.requests.forget(link);
     }
 
-    /// The latest descriptor of a relay, to dial it. None if unknown, or if two relays share the
-    /// short id.
+    /// The latest descriptor of a relay, to dial it. `None` if the relay is unknown or if two
+    /// relays share the short id.
     #[must_use]
     pub fn lookup(&self, short: ShortId) -> Option<&VerifiedDescriptor> {
         let latest = self.table.by_short_id(short)?.latest_first().next()?;
@@ -343,7 +346,7 @@ impl Directory {
         Some(&latest.descriptor)
     }
 
-    /// The latest descriptor of every relay, ascending by id.
+    /// The latest descriptor of every relay, sorted by id.
     pub fn iter(&self) -> impl Iterator<Item = &VerifiedDescriptor> {
         self.table
             .iter()
@@ -351,7 +354,7 @@ impl Directory {
             .map(|held| &held.descriptor)
     }
 
-    /// Number of relays known.
+    /// Number of known relays.
     #[must_use]
     pub fn len(&self) -> usize {
         self.table.len()
@@ -369,35 +372,35 @@ impl Directory {
         self.exclusions.len()
     }
 
-    /// The proofs of equivocation that are kept.
+    /// The stored proofs of equivocation.
     pub fn proofs(&self) -> impl Iterator<Item = &EquivocationProof> {
         self.exclusions.proofs()
     }
 }
 
-/// Why a descriptor was not taken in.
+/// Reason why a descriptor was refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum DescriptorRefusal {
-    /// It is not valid. An honest neighbour would not have passed it on.
+    /// The descriptor is invalid. An honest peer would not have forwarded it.
     Bad(BadDescriptor),
-    /// The link has sent too much that was useless; nothing was checked.
+    /// The link exceeds its quota of failed checks; the descriptor was not checked.
     OverQuota,
-    /// Its epoch has not begun.
+    /// The epoch of the descriptor has not begun.
     EpochFuture,
-    /// Its epoch is over.
+    /// The epoch of the descriptor is over.
     EpochStale,
-    /// Its relay equivocates.
+    /// The relay is excluded for equivocation.
     Excluded,
-    /// There are as many relays of its subnet as may be.
+    /// The relay's subnet has reached its maximum number of relays.
     SubnetFull,
-    /// There is no room, and nobody newer in a fuller subnet to make some.
+    /// The directory is full, and no newer relay in a fuller subnet can be evicted.
     TableFull,
 }
 
 impl DescriptorRefusal {
-    /// Whether the neighbour that sent it has broken a rule. The other reasons can befall an
-    /// honest one.
+    /// Whether the peer that sent the descriptor violated the protocol. An honest peer can cause
+    /// every other reason.
     #[must_use]
     pub const fn blames_sender(&self) -> bool {
         matches!(self, Self::Bad(_))
@@ -408,12 +411,14 @@ impl fmt::Display for DescriptorRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bad(reason) => fmt::Display::fmt(reason, f),
-            Self::OverQuota => f.write_str("link has sent too many useless descriptors"),
-            Self::EpochFuture => f.write_str("descriptor's epoch has not begun"),
-            Self::EpochStale => f.write_str("descriptor's epoch is over"),
-            Self::Excluded => f.write_str("descriptor's relay is excluded for equivocation"),
-            Self::SubnetFull => f.write_str("too many relays of the descriptor's subnet"),
-            Self::TableFull => f.write_str("directory is full"),
+            Self::OverQuota => f.write_str("link exceeds its quota of invalid descriptors"),
+            Self::EpochFuture => f.write_str("epoch of the descriptor has not begun"),
+            Self::EpochStale => f.write_str("epoch of the descriptor is over"),
+            Self::Excluded => f.write_str("relay is excluded for equivocation"),
+            Self::SubnetFull => {
+                f.write_str("directory has the maximum number of relays of this subnet")
+            }
+            Self::TableFull => f.write_str("directory has its maximum number of relays"),
         }
     }
 }
@@ -427,7 +432,7 @@ impl core::error::Error for DescriptorRefusal {
     }
 }
 
-/// How long before its epoch a descriptor is accepted, and a snapshot is frozen.
+/// Time before an epoch at which its descriptors become acceptable and its snapshot is frozen.
 const HOUR: u32 = 3_600;
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
-//! What a relay says about itself, to the byte (spec F10, docs/wire/directory.md).
+//! Relay descriptors: format, signing and verification (spec F10, docs/wire/directory.md).
 //!
-//! A descriptor travels and is stored as the bytes its relay signed; they are never written anew.
-//! Reading is strict: what is not the one encoding of its content is refused, so that a descriptor
-//! has one digest. [`DescriptorDraft`] is content without proof, [`Descriptor`] is bytes that could be
-//! read, [`VerifiedDescriptor`] is what the directory keeps; only [`Descriptor::verify`] makes the last.
+//! A descriptor is sent and stored as the bytes that its relay signed; they are never encoded
+//! again. Decoding is strict: every content has exactly one encoding, so that a descriptor has one
+//! digest. [`DescriptorDraft`] is content without proof, [`Descriptor`] is a decoded descriptor,
+//! and [`VerifiedDescriptor`] is what the directory stores. Only [`Descriptor::verify`] creates a
+//! [`VerifiedDescriptor`].
 
 mod fields;
 
@@ -20,12 +21,12 @@ use super::signature::{self, BadSigningKey, SIGNATURE_LEN, SigningKey};
 use crate::ids::{Epoch, NetworkId, Profile, RelayId, RelayKey};
 use crate::keys::OnionPublic;
 
-/// What a descriptor must satisfy on a network.
+/// Requirements for descriptors on a network.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Requirements {
-    /// The network, which signature and puzzle are bound to.
+    /// The network to which signature and puzzle are bound.
     pub network: NetworkId,
-    /// Decides which addresses may be listed.
+    /// The profile, which decides which addresses may be listed.
     pub profile: Profile,
     /// Mean number of Equi-X solutions that a descriptor costs.
     pub effort: u32,
@@ -47,26 +48,27 @@ impl Requirements {
     }
 }
 
-/// The content of a descriptor, but for key, puzzle and signature.
+/// The content of a descriptor except key, puzzle and signature.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct DescriptorDraft {
-    /// The epoch that `onion` belongs to.
+    /// The epoch of the key `onion`.
     pub epoch: Epoch,
     /// Onion key of `epoch`.
     pub onion: [u8; 32],
-    /// Onion key of the epoch after it.
+    /// Onion key of the next epoch.
     pub onion_next: [u8; 32],
-    /// Where to dial: one to three, at most one of each kind, in the order of [`RelayEndpoint`].
+    /// Addresses to dial: one to three, at most one of each kind, in the order of
+    /// [`RelayEndpoint`].
     pub endpoints: Vec<RelayEndpoint>,
-    /// Relays of the same operator, ascending, at most [`MAX_FAMILY`].
+    /// Relays of the same operator, in ascending order, at most [`MAX_FAMILY`].
     pub family: Vec<RelayId>,
-    /// Base-2 logarithm of the mean number of waiting cells in the last epoch.
+    /// Base-2 logarithm of the mean number of waiting cells in the previous epoch.
     pub load: u8,
-    /// Work that this relay asks of a ticket, as a rendezvous: 17 to 24 bits.
+    /// Difficulty of tickets for this relay as a rendezvous: 17 to 24 bits.
     pub ticket_bits: u8,
 }
 
-/// A descriptor that could be read. Nothing it says is proven yet.
+/// A decoded descriptor. None of its claims is verified yet.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Descriptor {
     fields: DescriptorFields,
@@ -76,8 +78,8 @@ pub struct Descriptor {
 impl Descriptor {
     /// Signs a draft.
     ///
-    /// The puzzle must have been solved for the same key, epoch and network. The result is not
-    /// verified: [`verify`](Self::verify) tells whether others would accept it.
+    /// The puzzle must be solved for the same key, epoch and network. The result is not verified:
+    /// [`verify`](Self::verify) shows whether other nodes would accept it.
     ///
     /// # Errors
     ///
@@ -100,18 +102,18 @@ impl Descriptor {
         Self::decode(&fields.encode())
     }
 
-    /// Reads a descriptor.
+    /// Decodes a descriptor.
     ///
     /// # Errors
     ///
-    /// Names the first rule of the format that `raw` breaks.
+    /// The first rule of the format that `raw` breaks.
     pub fn decode(raw: &[u8]) -> Result<Self, BadDescriptor> {
         if raw.len() > MAX_DESCRIPTOR_LEN {
             return Err(BadDescriptor::Oversize);
         }
         let fields = DescriptorFields::read(raw)?;
         check_form(&fields.draft)?;
-        // The RLP reader forgives more than one spelling of a value; this does not.
+        // The RLP reader accepts several encodings of a value; a descriptor has only one.
         if fields.encode() != raw {
             return Err(BadDescriptor::NotCanonical);
         }
@@ -121,16 +123,16 @@ impl Descriptor {
         })
     }
 
-    /// Checks everything that a descriptor says by itself, cheapest first: addresses, puzzle,
-    /// signature, onion keys (spec M12).
+    /// Checks all claims that can be verified without other data, cheapest first: addresses,
+    /// puzzle, signature, onion keys (spec M12).
     ///
-    /// Costs at most one Equi-X check, one signature recovery and two curve checks, 0.2 ms
-    /// together, whatever was sent. Time, and what else the relay has said, are the
-    /// directory's to judge.
+    /// The cost is bounded for every input: at most one Equi-X check, one signature recovery and
+    /// two curve checks, together 0.2 ms. The directory checks the epoch and the consistency with
+    /// other descriptors of the relay.
     ///
     /// # Errors
     ///
-    /// Names the first rule broken.
+    /// The first rule that the descriptor breaks.
     pub fn verify(self, terms: &Requirements) -> Result<VerifiedDescriptor, BadDescriptor> {
         let DescriptorFields {
             key,
@@ -164,20 +166,20 @@ impl Descriptor {
         &self.fields.key
     }
 
-    /// What the relay says.
+    /// The content of the descriptor.
     #[must_use]
     pub const fn draft(&self) -> &DescriptorDraft {
         &self.fields.draft
     }
 
-    /// The bytes, as signed.
+    /// The bytes as signed.
     #[must_use]
     pub fn raw(&self) -> &[u8] {
         &self.raw
     }
 }
 
-/// Proof that a descriptor was verified; only [`Descriptor::verify`] makes one. Cheap to clone.
+/// A verified descriptor; only [`Descriptor::verify`] creates one. Cheap to clone.
 #[derive(Clone)]
 pub struct VerifiedDescriptor(Arc<Verified>);
 
@@ -202,13 +204,13 @@ impl VerifiedDescriptor {
         self.0.descriptor.key()
     }
 
-    /// The epoch whose onion key it brings, along with the next one's.
+    /// The epoch of the onion key; the descriptor also carries the key of the next epoch.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
         self.0.descriptor.draft().epoch
     }
 
-    /// The onion key that it gives for `epoch`: its own or the one after.
+    /// The onion key for `epoch`, if `epoch` is the epoch of the descriptor or the next one.
     #[must_use]
     pub fn onion(&self, epoch: Epoch) -> Option<&OnionPublic> {
         if epoch == self.epoch() {
@@ -220,31 +222,31 @@ impl VerifiedDescriptor {
         }
     }
 
-    /// Where the relay can be dialled.
+    /// Addresses at which the relay can be dialled.
     #[must_use]
     pub fn endpoints(&self) -> &[RelayEndpoint] {
         &self.0.descriptor.draft().endpoints
     }
 
-    /// The relays it calls its family; only those that say the same of it count.
+    /// Relays that this relay names as its family. A family relation counts only if it is mutual.
     #[must_use]
     pub fn declared_family(&self) -> &[RelayId] {
         &self.0.descriptor.draft().family
     }
 
-    /// Base-2 logarithm of the mean number of waiting cells, as the relay says.
+    /// Base-2 logarithm of the mean number of waiting cells, as reported by the relay.
     #[must_use]
     pub fn load(&self) -> u8 {
         self.0.descriptor.draft().load
     }
 
-    /// Work that the relay asks of a ticket, in bits.
+    /// Difficulty of tickets for this relay, in bits.
     #[must_use]
     pub fn ticket_bits(&self) -> u8 {
         self.0.descriptor.draft().ticket_bits
     }
 
-    /// The bytes, as signed, flooded and stored.
+    /// The bytes as signed, flooded and stored.
     #[must_use]
     pub fn raw(&self) -> &[u8] {
         self.0.descriptor.raw()
@@ -259,8 +261,8 @@ impl VerifiedDescriptor {
 
 #[cfg(test)]
 impl VerifiedDescriptor {
-    /// A descriptor that nobody signed, of a relay whose id is chosen freely: for tests of what
-    /// comes after verification. `onion` is the draft's key, for this epoch and the next.
+    /// An unsigned descriptor of a relay with an arbitrary id, for tests of the code after
+    /// verification. `onion` is the key of this epoch and of the next one.
     pub(super) fn unproven(id: RelayId, onion: OnionPublic, draft: DescriptorDraft) -> Self {
         let puzzle = PuzzleSolution {
             nonce: [0; 16],
@@ -303,7 +305,7 @@ impl DescriptorDigest {
         Self(Sha256::digest(raw).into())
     }
 
-    /// The first eight bytes, by which peers tell each other what they hold.
+    /// The first eight bytes, with which peers list the descriptors that they have.
     #[must_use]
     pub const fn prefix(&self) -> [u8; 8] {
         let [a, b, c, d, e, f, g, h, ..] = self.0;
@@ -311,33 +313,33 @@ impl DescriptorDigest {
     }
 }
 
-/// Why bytes are no valid descriptor.
+/// Reason why bytes are not a valid descriptor.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum BadDescriptor {
     /// It lists an address that nodes of this profile must not dial.
     AddressForbidden,
-    /// Endpoints are not in ascending order of kind, or two are of one kind.
+    /// The endpoints are not in ascending order of kind, or two have the same kind.
     EndpointOrder,
-    /// Family ids are not in strictly ascending order.
+    /// The family ids are not in strictly ascending order.
     FamilyOrder,
-    /// Not the list of fields that a descriptor is.
+    /// It is not a list of the fields of a descriptor.
     Malformed,
     /// It lists no endpoint.
     NoEndpoint,
-    /// Readable, but not the one encoding of its content.
+    /// It is readable, but not the canonical encoding of its content.
     NotCanonical,
-    /// An onion key is not canonical, off the curve, or of the wrong order.
+    /// An onion key is not canonical, not on the curve, or of the wrong order.
     OnionKey,
-    /// Longer than [`MAX_DESCRIPTOR_LEN`].
+    /// It is longer than [`MAX_DESCRIPTOR_LEN`].
     Oversize,
-    /// The puzzle is not solved, or not for this relay, epoch, network and effort.
+    /// The puzzle is not solved for this relay, epoch, network and effort.
     Puzzle,
-    /// Not signed by the relay for this network, or not in the one allowed form.
+    /// The relay did not sign it for this network, or the signature is not in canonical form.
     Signature,
-    /// It asks for fewer or more ticket bits than the network allows.
+    /// Its ticket bits are outside the range of the network.
     TicketBits,
-    /// Not version 1.
+    /// The version is not 1.
     Version,
 }
 
@@ -345,24 +347,24 @@ impl fmt::Display for BadDescriptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::AddressForbidden => "descriptor lists an address that must not be dialled",
-            Self::EndpointOrder => "descriptor's endpoints are out of order",
-            Self::FamilyOrder => "descriptor's family is out of order",
+            Self::EndpointOrder => "endpoints of the descriptor are not in ascending order of kind",
+            Self::FamilyOrder => "family of the descriptor is not in strictly ascending order",
             Self::Malformed => "descriptor is malformed",
             Self::NoEndpoint => "descriptor lists no endpoint",
             Self::NotCanonical => "descriptor is not in canonical form",
-            Self::OnionKey => "descriptor's onion key is unusable",
-            Self::Oversize => "descriptor is too long",
-            Self::Puzzle => "descriptor's puzzle is not solved",
-            Self::Signature => "descriptor's signature is wrong",
-            Self::TicketBits => "descriptor's ticket bits are out of range",
-            Self::Version => "descriptor is of another version",
+            Self::OnionKey => "onion key of the descriptor is invalid",
+            Self::Oversize => "descriptor has more than 1,024 bytes",
+            Self::Puzzle => "puzzle of the descriptor is not solved",
+            Self::Signature => "signature of the descriptor is invalid",
+            Self::TicketBits => "ticket bits of the descriptor are outside 17 to 24",
+            Self::Version => "descriptor has an unknown version; expected version 1",
         })
     }
 }
 
 impl core::error::Error for BadDescriptor {}
 
-/// The rules that concern one field alone.
+/// Checks the rules that concern a single field.
 fn check_form(draft: &DescriptorDraft) -> Result<(), BadDescriptor> {
     let DescriptorDraft {
         endpoints,
@@ -395,11 +397,11 @@ fn digest(network: NetworkId, fields: &DescriptorFields) -> [u8; 32] {
         .into()
 }
 
-/// Bytes of a descriptor at the most.
+/// Maximum length of a descriptor, in bytes.
 pub const MAX_DESCRIPTOR_LEN: usize = 1_024;
-/// Family members that a relay can name.
+/// Maximum number of family members that a relay can name.
 pub const MAX_FAMILY: usize = 16;
-/// Work that a relay may ask of a ticket, in bits (spec M13).
+/// Ticket difficulty that a relay may require, in bits (spec M13).
 pub const TICKET_BITS: core::ops::RangeInclusive<u8> = 17..=24;
 
 /// Mean number of Equi-X solutions on the main network: minutes of one core every twelve hours.

@@ -1,12 +1,13 @@
-//! Which relays a path may use, and from when on (spec M1, M12).
+//! Eligibility: which relays a path may use, and from when on (spec M1, M12).
 //!
-//! A snapshot for an epoch is computed from the times that the directory keeps, as of the moment
-//! it was frozen; so it needs no storage of its own and is the same after a restart.
+//! The snapshot of an epoch is computed from the times that the directory stores, as of the moment
+//! at which the snapshot was frozen. It therefore needs no storage of its own and is the same after
+//! a restart.
 //!
-//! Three neighbours in different subnets who say the same stand in for what the node could not see
-//! itself: for the moment of freezing, if it was asleep then (of relays that it knows from before),
-//! and for a day of observation while the directory is young. The latter buys less, and the
-//! snapshot says so.
+//! Equal reports of three peers in different subnets replace the node's own observation in two
+//! cases: if the node was offline when the snapshot was frozen (only for relays that it knew
+//! before), and while the directory is young. The second case is weaker evidence, and the snapshot
+//! reports it.
 
 use super::observation::DAY;
 use super::table::{HeldDescriptor, RelayRecord};
@@ -15,22 +16,22 @@ use crate::cell_builder::Hop;
 use crate::ids::{Epoch, Profile, RelayId};
 use crate::time::UnixSecs;
 
-/// What makes a relay eligible.
+/// Condition under which a relay is eligible.
 #[derive(Clone, Copy)]
 enum EligibilityRule {
-    /// Being known (`local`).
+    /// The relay is known (profile `local`).
     Known,
-    /// Having been seen long enough when the snapshot was frozen.
+    /// The relay was observed for long enough when the snapshot was frozen.
     Settled { frozen: UnixSecs },
-    /// Being told identically by three neighbours, twice.
+    /// Three peers sent the same descriptor, in each of two epochs.
     Corroborated,
 }
 
 impl Directory {
-    /// The relays that paths may use in the epoch that `now` falls into.
+    /// The relays that paths may use in the epoch that contains `now`.
     ///
-    /// Frozen at one hour before the epoch, but for two cases that are taken on demand: the
-    /// profile `local`, and a [young](Self::is_young) directory.
+    /// The snapshot is frozen one hour before the epoch. It is computed on demand for the profile
+    /// `local` and for a [young](Self::is_young) directory.
     #[must_use]
     pub fn snapshot(&self, now: UnixSecs) -> Snapshot {
         let epoch = Epoch::at(now);
@@ -48,11 +49,11 @@ impl Directory {
         Snapshot::new(epoch, self.terms.profile, is_young, relays)
     }
 
-    /// Whether the directory had been filled for less than a day when this epoch's snapshot was
-    /// frozen. Never on `local`, which lifts the rule of age.
+    /// Whether the directory had relays for less than a day when the snapshot of this epoch was
+    /// frozen. Always false on `local`, which has no age rule.
     ///
-    /// The day is an hour longer: in the first hour of a directory the relays are still coming in,
-    /// and they have a day before them too.
+    /// The threshold is 25 hours: relays still arrive during the first hour of a directory, and
+    /// each of them needs a full day.
     #[must_use]
     pub fn is_young(&self, now: UnixSecs) -> bool {
         let frozen = Epoch::at(now).start().before(HOUR);
@@ -66,7 +67,7 @@ impl Directory {
         epoch: Epoch,
         rule: EligibilityRule,
     ) -> Option<EligibleRelay> {
-        // Two relays that share a short id: a cell could be meant for either.
+        // Two relays with the same short id are both excluded: a cell does not tell them apart.
         self.table.by_short_id(id.short())?;
         let before = record.held(epoch.previous());
         let now = record.held(epoch);

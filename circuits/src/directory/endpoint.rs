@@ -1,17 +1,17 @@
-//! Where a relay can be reached, and which network it shares with others.
+//! Endpoints and subnets of relays.
 //!
-//! A relay names at most one endpoint of each kind. Nobody proves an address by writing it into a
-//! descriptor, so an address is good for two things only: to be dialled, and to be held against
-//! the relay ([`Subnet`]). Addresses that lead into a private network are refused on `main`, or a
-//! descriptor could make every node knock at its neighbours' doors; on `local`, whose nodes must
-//! not leave the machine, everything but loopback and onion services is (spec M17).
+//! A relay names at most one endpoint of each kind. A descriptor does not prove its addresses. An
+//! address therefore serves two purposes only: the node may dial it, and its [`Subnet`] restricts
+//! the paths of the relay. On `main`, addresses in private networks are refused; otherwise a
+//! descriptor could make every node probe its local network. On `local`, whose nodes must not leave
+//! the machine, only loopback addresses and onion services are accepted (spec M17).
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::ids::Profile;
 
-/// An address and port. `Debug` does not show it.
+/// Address and port of a relay. `Debug` does not show it.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 pub enum RelayEndpoint {
     /// TCP over IPv4.
@@ -31,7 +31,7 @@ impl RelayEndpoint {
         }
     }
 
-    /// The kind's number in a descriptor.
+    /// The number of the endpoint kind in a descriptor.
     pub(super) const fn kind(&self) -> u8 {
         match self {
             Self::Ip4(..) => kind::IP4,
@@ -40,7 +40,7 @@ impl RelayEndpoint {
         }
     }
 
-    /// The address alone, as a descriptor carries it.
+    /// The address without the port, as encoded in a descriptor.
     pub(super) fn address(&self) -> Vec<u8> {
         match self {
             Self::Ip4(ip, _) => ip.octets().to_vec(),
@@ -49,7 +49,8 @@ impl RelayEndpoint {
         }
     }
 
-    /// Puts an endpoint together again; `None` if no kind of that number has such an address.
+    /// Builds an endpoint from its fields; `None` if the kind is unknown or the address has the
+    /// wrong length.
     pub(super) fn from_parts(kind: u8, address: &[u8], port: u16) -> Option<Self> {
         match kind {
             kind::IP4 => {
@@ -85,22 +86,23 @@ impl fmt::Debug for RelayEndpoint {
     }
 }
 
-/// Relays that one operator could plausibly run from one place. `Debug` does not show it.
+/// A set of relays that a single operator could plausibly run from one place. `Debug` does not show
+/// it.
 ///
-/// All relays reachable only through onion services count as one subnet, since nothing tells them
-/// apart.
+/// All relays that are reachable only through onion services count as one subnet, because nothing
+/// distinguishes them.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Subnet {
     /// An IPv4 /16.
     Ip4([u8; 2]),
     /// An IPv6 /32.
     Ip6([u8; 4]),
-    /// Onion services, all of them.
+    /// All onion services.
     Onion,
 }
 
 impl Subnet {
-    /// The subnet of an address; an IPv4 address written as IPv6 counts as IPv4.
+    /// The subnet of an address. An IPv4-mapped IPv6 address counts as IPv4.
     #[must_use]
     pub fn of(ip: IpAddr) -> Self {
         match ip.to_canonical() {
@@ -115,7 +117,7 @@ impl Subnet {
         }
     }
 
-    /// Every subnet that these endpoints stand in, at most two.
+    /// The subnets of these endpoints, at most two.
     #[must_use]
     pub fn of_endpoints(endpoints: &[RelayEndpoint]) -> Vec<Self> {
         let mut subnets: Vec<Self> = endpoints
@@ -152,7 +154,7 @@ impl fmt::Display for Subnet {
     }
 }
 
-/// Whether an IPv4 address is one that strangers may be asked to dial (RFC 6890).
+/// Whether an IPv4 address is public, so that any node may dial it (RFC 6890).
 const fn is_public_ip4(ip: Ipv4Addr) -> bool {
     let [a, b, ..] = ip.octets();
     let shared = a == 100 && b & 0xc0 == 64;
@@ -167,9 +169,9 @@ const fn is_public_ip4(ip: Ipv4Addr) -> bool {
         || ip.is_documentation())
 }
 
-/// Whether an IPv6 address is global unicast and no detour to an IPv4 address.
+/// Whether an IPv6 address is global unicast and does not embed an IPv4 address.
 ///
-/// Teredo and 6to4 addresses are refused: they would lend an IPv4 host as many subnets as it likes.
+/// Teredo and 6to4 addresses are refused: they would give one IPv4 host many subnets.
 const fn is_public_ip6(ip: Ipv6Addr) -> bool {
     let [a, b, ..] = ip.segments();
     let global_unicast = a & 0xe000 == 0x2000;
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn main_refuses_addresses_that_lead_into_private_networks() {
+    fn main_profile_refuses_private_network_addresses() {
         for text in [
             "0.1.2.3",
             "10.0.0.1",
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn local_refuses_everything_that_leaves_the_machine() {
+    fn local_profile_refuses_addresses_outside_the_machine() {
         assert!(ip4("127.3.2.1").allowed(Profile::Local));
         assert!(ip6("::1").allowed(Profile::Local));
         assert!(RelayEndpoint::Onion([7; 32], 1).allowed(Profile::Local));
@@ -241,13 +243,13 @@ mod tests {
     }
 
     #[test]
-    fn port_zero_is_never_allowed() {
+    fn endpoint_with_port_zero_is_never_allowed() {
         assert!(!RelayEndpoint::Onion([7; 32], 0).allowed(Profile::Main));
         assert!(!RelayEndpoint::Ip4(Ipv4Addr::LOCALHOST, 0).allowed(Profile::Local));
     }
 
     #[test]
-    fn an_onion_service_beside_an_address_adds_no_subnet() {
+    fn onion_service_beside_address_adds_no_subnet() {
         let onion = RelayEndpoint::Onion([1; 32], 1);
         assert_eq!(Subnet::of_endpoints(&[onion]), [Subnet::Onion]);
         assert_eq!(
@@ -257,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv4_address_in_ipv6_clothes_is_in_its_ipv4_subnet() {
+    fn ipv4_mapped_ipv6_address_has_its_ipv4_subnet() {
         assert_eq!(
             Subnet::of("::ffff:8.9.1.1".parse().unwrap()),
             Subnet::Ip4([8, 9])
@@ -265,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn subnets_print_for_users_and_not_for_logs() {
+    fn subnet_display_shows_prefix_and_debug_does_not() {
         let subnet = Subnet::of("2a00:1450::1".parse().unwrap());
         assert_eq!(subnet.to_string(), "2a00:1450::/32");
         assert_eq!(Subnet::Ip4([8, 9]).to_string(), "8.9.0.0/16");

@@ -1,9 +1,9 @@
-//! Proof that a relay told different nodes different things.
+//! Proofs of equivocation: a relay signed contradictory descriptors.
 //!
-//! A relay that shows one onion key to its victim and another to everybody else knows the victim
-//! by the key. Two valid descriptors that contradict each other prove it: both are kept and
-//! flooded, and the relay is left out of every path for the epoch concerned and two more
-//! (spec M12). Only the holder of the relay's key can make such a pair.
+//! A relay that shows one onion key to a victim and another key to all other nodes can recognise
+//! the victim by the key. Two valid descriptors that contradict each other prove this. Both are
+//! stored and flooded, and no path uses the relay in that epoch and the next two (spec M12). Only
+//! the holder of the relay's key can create such a pair.
 
 use std::collections::BTreeMap;
 
@@ -18,10 +18,11 @@ pub struct EquivocationProof {
 }
 
 impl EquivocationProof {
-    /// Judges two descriptors of one relay: a proof, if no honest relay could have signed both.
+    /// Compares two descriptors of one relay. Returns a proof if an honest relay could not have
+    /// signed both.
     ///
-    /// Contradictory are two different descriptors for one epoch, and a next key that is not the
-    /// key of the epoch after it.
+    /// Two descriptors are contradictory if they differ for the same epoch, or if the next key of
+    /// the earlier one is not the key of the later one.
     pub(super) fn between(held: &VerifiedDescriptor, other: &VerifiedDescriptor) -> Option<Self> {
         let (first, second) = if held.epoch() <= other.epoch() {
             (held, other)
@@ -47,22 +48,22 @@ impl EquivocationProof {
         self.first.id()
     }
 
-    /// The two descriptors, the earlier epoch first: what is to be flooded.
+    /// The two descriptors to flood, earlier epoch first.
     #[must_use]
     pub const fn descriptors(&self) -> [&VerifiedDescriptor; 2] {
         [&self.first, &self.second]
     }
 
-    /// The last epoch that the relay is excluded from.
+    /// The last epoch from which the relay is excluded.
     fn until(&self) -> Epoch {
         self.second.epoch().next().next()
     }
 }
 
-/// The relays that are excluded, and why.
+/// The excluded relays with their proofs.
 pub(super) struct ExcludedRelays {
     relays: BTreeMap<RelayId, Exclusion>,
-    /// Proofs kept in full; beyond that only the relay's id is.
+    /// Maximum number of proofs stored in full; further exclusions store only the relay's id.
     max_proofs: usize,
     max_relays: usize,
 }
@@ -89,16 +90,16 @@ impl ExcludedRelays {
         self.relays.len()
     }
 
-    /// Whether this very descriptor is part of a proof that is kept.
-    pub(super) fn proves_with(&self, id: &RelayId, digest: DescriptorDigest) -> bool {
+    /// Whether the descriptor is part of a stored proof.
+    pub(super) fn has_proof_with(&self, id: &RelayId, digest: DescriptorDigest) -> bool {
         self.relays
             .get(id)
             .and_then(|exclusion| exclusion.proof.as_ref())
             .is_some_and(|proof| proof.descriptors().iter().any(|one| one.digest() == digest))
     }
 
-    /// Excludes the relay that a proof concerns. When there are too many, the exclusion that ends
-    /// first goes.
+    /// Excludes the relay of the proof. Above `max_relays`, the exclusion that ends first is
+    /// dropped.
     pub(super) fn add(&mut self, proof: EquivocationProof) {
         let until = proof.until();
         let kept = self.proofs().count() < self.max_proofs;
@@ -117,12 +118,12 @@ impl ExcludedRelays {
         }
     }
 
-    /// Ends the exclusions that ran out before `epoch`.
+    /// Drops the exclusions that ended before `epoch`.
     pub(super) fn expire(&mut self, epoch: Epoch) {
         self.relays.retain(|_, exclusion| exclusion.until >= epoch);
     }
 
-    /// The proofs, in the order of the relays' ids.
+    /// The stored proofs, in the order of the relays' ids.
     pub(super) fn proofs(&self) -> impl Iterator<Item = &EquivocationProof> {
         self.relays.values().filter_map(|one| one.proof.as_ref())
     }

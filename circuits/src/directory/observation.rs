@@ -1,39 +1,40 @@
-//! What this node has itself seen of a relay, which no descriptor can say.
+//! This node's own observations of a relay.
 //!
-//! Peers cannot prove a relay's age, so age is counted from our own first sight of it (spec M1,
-//! clause b). The times are kept rather than the verdict: whether a relay was eligible an hour
-//! before an epoch began can then be answered at any later moment, also after a restart.
+//! Peers cannot prove the age of a relay, so the age counts from the first descriptor that this
+//! node received (spec M1, clause b). The directory stores times instead of a result: whether a
+//! relay was eligible one hour before an epoch can then be computed at any later time, also after a
+//! restart.
 
 use super::endpoint::Subnet;
 use crate::ids::{Epoch, LinkId, ShortId};
 use crate::time::UnixSecs;
 
-/// Who brought a descriptor.
+/// Source of a descriptor.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum DescriptorSource {
-    /// This node itself: its own descriptor.
+    /// This node: its own descriptor.
     Own,
-    /// A neighbour.
+    /// A peer.
     Peer {
-        /// The connection, whose allowance pays for useless work.
+        /// The connection, whose quota is charged for failed checks.
         link: LinkId,
-        /// The neighbour's id: the same after it reconnects.
+        /// The peer's id, which stays the same over reconnects.
         peer: ShortId,
-        /// Where it connects from; neighbours in one subnet may be one person.
+        /// The peer's subnet. Peers in one subnet may belong to one operator.
         subnet: Subnet,
     },
 }
 
-/// When a relay was first seen, and when that was confirmed.
+/// When a relay was first observed, and when the observation was confirmed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct RelayHistory {
-    /// When its first descriptor came.
+    /// Arrival of its first descriptor.
     pub(super) first_seen: UnixSecs,
-    /// When it first renewed its descriptor in a later epoch.
+    /// Arrival of its first descriptor for a later epoch.
     pub(super) second_epoch: Option<UnixSecs>,
-    /// The first neighbour that knew it.
+    /// The first peer that reported it.
     pub(super) first_peer: Option<ShortId>,
-    /// When a second neighbour was found to know it.
+    /// When a second peer reported it.
     pub(super) second_peer: Option<UnixSecs>,
 }
 
@@ -47,7 +48,7 @@ impl RelayHistory {
         }
     }
 
-    /// A neighbour was found to know the relay.
+    /// Records that a peer knows the relay.
     pub(super) fn record_report(&mut self, now: UnixSecs, source: DescriptorSource) {
         let DescriptorSource::Peer { peer, .. } = source else {
             return;
@@ -61,8 +62,8 @@ impl RelayHistory {
         }
     }
 
-    /// A new descriptor came. Only one that comes in a later epoch counts as a renewal: two
-    /// handed over together prove nothing.
+    /// Records a new descriptor. Only a descriptor that arrives in a later epoch counts as a
+    /// renewal: two that arrive together prove nothing.
     pub(super) fn renewed(&mut self, now: UnixSecs) {
         if self.is_known_at(Epoch::at(now)) {
             self.second_epoch.get_or_insert(now);
@@ -74,7 +75,8 @@ impl RelayHistory {
         Epoch::at(self.first_seen) < epoch
     }
 
-    /// Whether, at `moment`, it had been seen for 24 hours, in two epochs, from two neighbours.
+    /// Whether, at `moment`, the relay had been observed for 24 hours, in two epochs, from two
+    /// peers.
     pub(super) fn is_settled_at(&self, moment: UnixSecs) -> bool {
         let by_then = |at: Option<UnixSecs>| at.is_some_and(|at| at <= moment);
         self.first_seen.after(DAY) <= moment
@@ -83,7 +85,7 @@ impl RelayHistory {
     }
 }
 
-/// The different subnets that neighbours told the same thing from, three at the most.
+/// The distinct subnets from which peers sent the same descriptor, at most three.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct ReportingSubnets(Vec<Subnet>);
 
@@ -97,7 +99,7 @@ impl ReportingSubnets {
         }
     }
 
-    /// Whether a young directory may believe it (spec M1, clause c).
+    /// Whether a young directory may trust the descriptor (spec M1, clause c).
     pub(super) fn has_quorum(&self) -> bool {
         self.0.len() >= QUORUM
     }
@@ -130,7 +132,7 @@ mod tests {
     const START: UnixSecs = Epoch(40_000).start();
 
     #[test]
-    fn a_relay_settles_after_a_day_two_epochs_and_two_peers() {
+    fn history_is_settled_after_a_day_two_epochs_and_two_peers() {
         let mut history = RelayHistory::new(START);
         history.record_report(START, peer(1, 1));
         history.renewed(START.after(50_000));
@@ -140,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn one_peer_that_repeats_itself_stays_one() {
+    fn history_with_repeated_reports_of_one_peer_is_not_settled() {
         let mut history = RelayHistory::new(START);
         for hour in 0..100 {
             history.record_report(START.after(hour * 3_600), peer(1, 1));
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn two_descriptors_handed_over_together_are_one_epoch() {
+    fn history_with_two_descriptors_at_once_is_not_settled() {
         let mut history = RelayHistory::new(START);
         history.record_report(START, peer(1, 1));
         history.record_report(START, peer(2, 2));
@@ -159,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn three_reports_from_one_subnet_are_no_quorum() {
+    fn reports_from_one_subnet_do_not_reach_quorum() {
         let mut reported_from = ReportingSubnets::default();
         for name in 1..=9 {
             reported_from.add(peer(name, 1));

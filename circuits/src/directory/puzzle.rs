@@ -1,13 +1,13 @@
-//! The Equi-X puzzle that makes a thousand relays cost more than one.
+//! The Equi-X puzzle of a descriptor, which makes many relays expensive for one operator.
 //!
 //! A descriptor is valid only with a solution for its relay and epoch. At the effort of the main
-//! network finding one takes minutes of one core (three quarters of an hour where programs may not
-//! write code), checking one a tenth of a millisecond. The search advances in bounded steps, so
-//! that a shell can run it on a thread of its own and stop it.
+//! network, a search takes minutes of one core (three quarters of an hour if the system forbids
+//! generated machine code), and a check takes a tenth of a millisecond. The search advances in
+//! bounded steps, so that a shell can run it on its own thread and stop it.
 //!
-//! This is the only place that uses the crate `equix` (LGPL-3.0, see NOTICE). Our own searches may
-//! compile the hash program to machine code; what strangers send is only ever interpreted, so
-//! that no hostile challenge becomes code.
+//! This is the only module that uses the crate `equix` (LGPL-3.0, see NOTICE). The node's own
+//! searches may compile the hash program to machine code. Received solutions are only interpreted,
+//! so that a hostile challenge never becomes code.
 
 use core::fmt;
 
@@ -17,7 +17,7 @@ use rand_core::CryptoRng;
 
 use crate::ids::{Epoch, NetworkId, RelayKey};
 
-/// What a descriptor shows for its puzzle.
+/// The solved puzzle in a descriptor.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PuzzleSolution {
     /// Chosen by the relay; part of the challenge.
@@ -26,7 +26,7 @@ pub struct PuzzleSolution {
     pub solution: [u8; 16],
 }
 
-/// The search for a solution: one relay, one epoch.
+/// A search for a solution, for one relay and one epoch.
 pub struct PuzzleSearch {
     network: NetworkId,
     key: RelayKey,
@@ -37,10 +37,10 @@ pub struct PuzzleSearch {
 }
 
 impl PuzzleSearch {
-    /// Prepares a search from a random nonce on; nothing is computed yet.
+    /// Prepares a search that starts at a random nonce.
     ///
-    /// `effort` is the mean number of Equi-X solutions to be found; a nonce gives two on average.
-    /// Takes about 2 MB of memory.
+    /// `effort` is the mean number of Equi-X solutions until one is accepted; each nonce gives two
+    /// on average. The search takes about 2 MB of memory.
     #[must_use]
     pub fn new(
         network: NetworkId,
@@ -61,22 +61,23 @@ impl PuzzleSearch {
         }
     }
 
-    /// The epoch searched for.
+    /// The epoch of the search.
     #[must_use]
     pub const fn epoch(&self) -> Epoch {
         self.epoch
     }
 
-    /// Tries one nonce: about ten milliseconds, a hundred where the processor or the system does
-    /// not let programs write code.
+    /// Tries one nonce: about 10 ms, or 100 ms if the processor or the system forbids generated
+    /// machine code.
     ///
-    /// After a solution the search can go on for another.
+    /// After a solution, the search can continue and find another one.
     #[must_use]
     pub fn step(&mut self) -> Option<PuzzleSolution> {
         let nonce = self.nonce.to_be_bytes();
         self.nonce = self.nonce.wrapping_add(1);
         let challenge = challenge(self.network, &self.key, self.epoch, nonce);
-        // A few challenges give no usable hash program; the next nonce will.
+        // A few challenges give no usable hash program; the search then continues with the next
+        // nonce.
         let puzzle = EquiX::new(&challenge).ok()?;
         puzzle
             .solve_with_memory(&mut self.memory)
@@ -96,9 +97,9 @@ impl fmt::Debug for PuzzleSearch {
     }
 }
 
-/// Checks a solution that somebody sent.
+/// Checks a received solution.
 ///
-/// The effort is judged first: it costs one hash, and hardly any guess passes it.
+/// The effort is checked first: it costs one hash and rejects almost every invalid solution.
 pub(super) fn is_solved(
     network: NetworkId,
     key: &RelayKey,
@@ -122,7 +123,7 @@ fn challenge(network: NetworkId, key: &RelayKey, epoch: Epoch, nonce: [u8; 16]) 
     [LABEL, &network.0, &key.0, &epoch.0.to_be_bytes(), &nonce].concat()
 }
 
-/// Whether the first 32 bits of BLAKE2b-256(challenge | solution), times the effort, stay below
+/// Whether the first 32 bits of BLAKE2b-256(challenge | solution), times the effort, are below
 /// 2^32.
 fn meets_effort(challenge: &[u8], solution: &[u8; 16], effort: u32) -> bool {
     let digest = Blake2b256::new()
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_solution_holds_for_its_own_relay_epoch_and_network_only() {
+    fn puzzle_solution_is_bound_to_relay_epoch_and_network() {
         let found = search(1);
         assert!(is_solved(NETWORK, &KEY, EPOCH, 1, &found));
         assert!(!is_solved(NetworkId([4; 32]), &KEY, EPOCH, 1, &found));
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_nonce_or_solution_is_refused() {
+    fn puzzle_with_flipped_nonce_or_solution_bit_is_refused() {
         let found = search(1);
         for bit in 0..128_usize {
             let flip = 1 << (bit % 8);
@@ -187,15 +188,15 @@ mod tests {
     }
 
     #[test]
-    fn a_solution_below_the_effort_is_refused() {
+    fn puzzle_solution_below_effort_is_refused() {
         let found = search(8);
         assert!(is_solved(NETWORK, &KEY, EPOCH, 8, &found));
         assert!(!is_solved(NETWORK, &KEY, EPOCH, u32::MAX, &found));
     }
 
     #[test]
-    fn the_effort_is_met_up_to_the_last_value_below_two_to_the_32() {
-        // Any solution meets an effort of one, none an effort that no digest can reach.
+    fn effort_is_met_if_product_is_below_two_to_the_32() {
+        // Every solution meets an effort of one.
         assert!(meets_effort(b"", &[0; 16], 1));
         let digest = Blake2b256::digest([0; 16]);
         let word = u32::from_be_bytes(digest[..4].try_into().unwrap());

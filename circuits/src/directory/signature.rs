@@ -1,8 +1,8 @@
-//! secp256k1 signatures with exactly one valid form.
+//! secp256k1 signatures in canonical form.
 //!
-//! Were there a second form, a stranger could turn a relay's descriptor into another valid one and
-//! so fake the proof that the relay equivocates. Hence: `s` in the lower half, a recovery number of
-//! 0 or 1, and the key that the signature recovers to must be the relay's.
+//! If a signature had a second valid form, any node could turn a relay's descriptor into another
+//! valid one and forge a proof of equivocation. A valid signature therefore has `s` in the lower
+//! half, a recovery number of 0 or 1, and recovers to the relay's key.
 
 use core::fmt;
 
@@ -13,18 +13,18 @@ use zeroize::Zeroize;
 use crate::ids::RelayKey;
 use crate::secret::Secret;
 
-/// A relay's link key, the secret half; it also signs the relay's descriptors.
+/// The secret half of a relay's link key. It also signs the relay's descriptors.
 pub struct SigningKey {
     secret: Secret<32>,
     public: RelayKey,
 }
 
 impl SigningKey {
-    /// Takes over a secp256k1 scalar.
+    /// Creates a key from a secp256k1 scalar.
     ///
     /// # Errors
     ///
-    /// [`BadSigningKey`] if it is zero or not below the order of the group.
+    /// [`BadSigningKey`] if the scalar is zero or not below the group order.
     pub fn new(secret: Secret<32>) -> Result<Self, BadSigningKey> {
         let mut scalar = scalar(&secret)?;
         let [_, public @ ..] = scalar.public_key().serialize_uncompressed();
@@ -41,8 +41,7 @@ impl SigningKey {
         self.public
     }
 
-    /// Signs a digest: r 32, s 32, recovery number 1. The same digest gives the same bytes
-    /// (RFC 6979).
+    /// Signs a digest: r 32, s 32, recovery number 1. Signing is deterministic (RFC 6979).
     pub(super) fn sign(&self, digest: [u8; 32]) -> Result<[u8; SIGNATURE_LEN], BadSigningKey> {
         let mut scalar = scalar(&self.secret)?;
         let (recovery, rs) =
@@ -65,19 +64,21 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// The secret is no secp256k1 scalar.
+/// The secret is not a secp256k1 scalar.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct BadSigningKey;
 
 impl fmt::Display for BadSigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("signing key is not a secp256k1 scalar")
+        f.write_str(
+            "signing key is not a secp256k1 scalar: it is zero or not below the group order",
+        )
     }
 }
 
 impl core::error::Error for BadSigningKey {}
 
-/// Whether `signature` is the one form of a signature by `key` over `digest`.
+/// Whether `signature` is the canonical signature of `key` over `digest`.
 pub(super) fn is_signed(digest: [u8; 32], signature: &[u8; SIGNATURE_LEN], key: &RelayKey) -> bool {
     let [rs @ .., recovery] = signature;
     let recovery = match recovery {
@@ -107,7 +108,7 @@ fn scalar(secret: &Secret<32>) -> Result<SecretKey, BadSigningKey> {
 /// Length of a signature: r 32, s 32, recovery number 1.
 pub(super) const SIGNATURE_LEN: usize = 65;
 
-/// Half the order of the group, rounded down: the largest `s` of the lower half (BIP 146).
+/// Half of the group order, rounded down: the largest `s` of the lower half (BIP 146).
 const HALF_ORDER: [u8; 32] = [
     0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
     0x5d, 0x57, 0x6e, 0x73, 0x57, 0xa4, 0x50, 0x1d, 0xdf, 0xe9, 0x2f, 0x46, 0x68, 0x1b, 0x20, 0xa0,
@@ -121,7 +122,7 @@ mod tests {
         SigningKey::new(Secret::init_with(|bytes| bytes.fill(byte))).unwrap()
     }
 
-    /// The order minus `s`: the other signature that plain ECDSA would accept.
+    /// The signature with `s` replaced by the order minus `s`, which plain ECDSA accepts.
     fn high_s(signature: &[u8; SIGNATURE_LEN]) -> [u8; SIGNATURE_LEN] {
         let s = SecretKey::from_secret_bytes(signature[32..64].try_into().unwrap()).unwrap();
         let mut other = *signature;
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_holds_for_its_key_and_digest_only() {
+    fn signature_is_bound_to_key_and_digest() {
         let signature = key(1).sign([9; 32]).unwrap();
         assert!(is_signed([9; 32], &signature, &key(1).public()));
         assert!(!is_signed([8; 32], &signature, &key(1).public()));
@@ -139,23 +140,23 @@ mod tests {
     }
 
     #[test]
-    fn malleability_the_mirror_image_of_a_signature_is_refused() {
+    fn signature_with_high_s_is_refused() {
         for digest in 0..16 {
             let signature = key(1).sign([digest; 32]).unwrap();
-            let mirrored = high_s(&signature);
-            let (recovery, rs) = (mirrored[64], &mirrored[..64]);
+            let high = high_s(&signature);
+            let (recovery, rs) = (high[64], &high[..64]);
             let plain =
                 RecoverableSignature::from_compact(rs, RecoveryId::from_u8_masked(recovery))
                     .unwrap()
                     .recover_ecdsa(Message::from_digest([digest; 32]))
                     .unwrap();
             assert_eq!(plain.serialize_uncompressed()[1..], key(1).public().0);
-            assert!(!is_signed([digest; 32], &mirrored, &key(1).public()));
+            assert!(!is_signed([digest; 32], &high, &key(1).public()));
         }
     }
 
     #[test]
-    fn malleability_another_recovery_number_is_refused() {
+    fn signature_with_other_recovery_number_is_refused() {
         let signature = key(1).sign([9; 32]).unwrap();
         for recovery in (0..=u8::MAX).filter(|&number| number != signature[64]) {
             let mut other = signature;
@@ -165,12 +166,12 @@ mod tests {
     }
 
     #[test]
-    fn signing_twice_gives_the_same_bytes() {
+    fn signing_is_deterministic() {
         assert_eq!(key(1).sign([9; 32]), key(1).sign([9; 32]));
     }
 
     #[test]
-    fn scalars_outside_the_group_are_refused() {
+    fn signing_key_outside_group_is_refused() {
         for byte in [0, 0xff] {
             let secret = Secret::init_with(|bytes| bytes.fill(byte));
             assert_eq!(SigningKey::new(secret).unwrap_err(), BadSigningKey);
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_no_secret() {
+    fn signing_key_debug_shows_no_secret() {
         let shown = format!("{:?}", key(0x5a));
         assert!(shown.starts_with("SigningKey(RelayKey("));
         assert!(!shown.contains("5a5a5a"));

@@ -1,10 +1,10 @@
 //! The relays that paths of one epoch may use, frozen.
 //!
-//! Honest nodes must draw from (almost) the same list, or the list a path was drawn from tells who
-//! drew it (Danezis and Syverson 2008). The list for an epoch is therefore what was held an hour
-//! before it began, and does not change while it lasts, except that a relay caught equivocating
-//! leaves at once. How a relay becomes eligible is decided by [`Directory`](super::Directory); a
-//! snapshot is plain data, so that a simulator can make one of ten thousand relays.
+//! Honest nodes must draw from almost the same list; otherwise the list of a path would identify
+//! the node that drew it (Danezis and Syverson 2008). The list of an epoch is therefore the state
+//! of the directory one hour before the epoch. It does not change during the epoch, except that an
+//! equivocating relay is removed at once. [`Directory`](super::Directory) decides which relays are
+//! eligible; a snapshot is plain data, so that a simulator can create one of ten thousand relays.
 
 use core::fmt;
 
@@ -15,15 +15,15 @@ use crate::ids::{Epoch, Profile, RelayId};
 /// A relay that paths may use.
 #[derive(Clone)]
 pub struct EligibleRelay {
-    /// Id and onion key for the snapshot's epoch.
+    /// Id and onion key for the epoch of the snapshot.
     pub hop: Hop,
-    /// The subnets it stands in.
+    /// The subnets of its endpoints.
     pub subnets: Vec<Subnet>,
-    /// Relays it calls its family; in a [`Snapshot`], only those that agree.
+    /// Relays that it names as its family; in a [`Snapshot`], only mutual members.
     pub family: Vec<RelayId>,
-    /// Base-2 logarithm of the mean number of waiting cells, as it says.
+    /// Base-2 logarithm of the mean number of waiting cells, as reported by the relay.
     pub load: u8,
-    /// Work that it asks of a ticket, in bits.
+    /// Difficulty of its tickets, in bits.
     pub ticket_bits: u8,
 }
 
@@ -43,8 +43,8 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Freezes a list. Of relays with equal short ids none is taken; family counts where both say
-    /// so.
+    /// Freezes a list. Relays with equal short ids are all removed, and family relations that are
+    /// not mutual are dropped.
     #[must_use]
     pub fn new(
         epoch: Epoch,
@@ -70,26 +70,26 @@ impl Snapshot {
         }
     }
 
-    /// The epoch whose onion keys it holds.
+    /// The epoch of the onion keys.
     #[must_use]
     pub const fn epoch(&self) -> Epoch {
         self.epoch
     }
 
-    /// Which rules of path choice apply.
+    /// The profile, which decides which rules of path choice apply.
     #[must_use]
     pub const fn profile(&self) -> Profile {
         self.profile
     }
 
-    /// Whether it rests on what three neighbours told a new node, not on the node's own
-    /// observation (spec M1, clause c).
+    /// Whether it rests on the reports of three peers to a new node instead of the node's own
+    /// observations (spec M1, clause c).
     #[must_use]
     pub const fn is_young(&self) -> bool {
         self.young
     }
 
-    /// The relays, ascending by id.
+    /// The relays, sorted by id.
     #[must_use]
     pub fn relays(&self) -> &[EligibleRelay] {
         &self.relays
@@ -105,7 +105,7 @@ impl Snapshot {
         self.relays.get(index)
     }
 
-    /// The number of different subnets that the relays stand in.
+    /// Number of distinct subnets of the relays.
     #[must_use]
     pub fn subnets(&self) -> usize {
         let mut subnets: Vec<_> = self
@@ -118,8 +118,8 @@ impl Snapshot {
         subnets.len()
     }
 
-    /// The load that three relays in four exceed: what an estimate of waiting cells may count on
-    /// (spec M22). None if there are no relays.
+    /// The lower quartile of the reported loads, for estimates of the number of waiting cells
+    /// (spec M22). `None` if there are no relays.
     #[must_use]
     pub fn lower_quartile_load(&self) -> Option<u8> {
         let mut loads: Vec<_> = self.relays.iter().map(|relay| relay.load).collect();
@@ -128,7 +128,7 @@ impl Snapshot {
     }
 }
 
-/// Strikes from each relay's family those that do not name it in turn. `relays` is sorted by id.
+/// Removes from each relay's family the relays that do not name it. `relays` is sorted by id.
 fn keep_mutual_family(relays: &mut [EligibleRelay]) {
     let declared: Vec<_> = relays
         .iter()

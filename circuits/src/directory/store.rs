@@ -1,10 +1,10 @@
-//! What a directory remembers across restarts.
+//! Records of a directory that survive a restart.
 //!
-//! Each record is a byte string that the caller stores as it is: one header, one for each relay
-//! (its descriptors, and when and from whom we knew them), one for each relay that has been away
-//! for less than a week (its history), one for each proof of equivocation.
-//! Descriptors are verified again when they come back; the times are this node's own and are
-//! believed. A record that cannot be read is skipped, never fatal: the network has the rest.
+//! Each record is a byte string that the caller stores unchanged: one header, one record for each
+//! relay (its descriptors, with their arrival times and reporting peers), one for each relay that
+//! has been absent for less than a week (its history), and one for each proof of equivocation. On
+//! import, descriptors are verified again; the times are this node's own and are trusted. An
+//! unreadable record is skipped: the network has the other descriptors.
 
 use super::descriptor::{Descriptor, VerifiedDescriptor};
 use super::equivocation::EquivocationProof;
@@ -16,7 +16,7 @@ use crate::ids::{Epoch, RelayId, ShortId};
 use crate::time::UnixSecs;
 
 impl Directory {
-    /// Everything worth remembering, as records for [`import`](Self::import).
+    /// The state to store, as records for [`import`](Self::import).
     #[must_use]
     pub fn export(&self) -> Vec<Vec<u8>> {
         let mut header = vec![kind::HEADER];
@@ -32,10 +32,10 @@ impl Directory {
             .collect()
     }
 
-    /// Takes back records from an earlier run; returns how many relays came back.
+    /// Imports the records of an earlier run; returns the number of imported relays.
     ///
-    /// Meant for an empty directory. What has expired meanwhile is left out; if nothing is left,
-    /// the directory counts as new.
+    /// Call it on an empty directory. Expired records are skipped; if nothing remains, the
+    /// directory counts as new.
     pub fn import<R: AsRef<[u8]>>(
         &mut self,
         now: UnixSecs,
@@ -63,7 +63,7 @@ impl Directory {
 
     fn import_relay(&mut self, now: UnixSecs, body: &mut ByteReader<'_>) -> Result<(), Truncated> {
         let (history, stored) = read_relay(body)?;
-        // Written newest first, and all of one relay.
+        // `export` writes the descriptors of one relay, newest first.
         let Some(newest) = stored
             .first()
             .and_then(|(.., raw)| Descriptor::decode(raw).ok())
@@ -149,7 +149,7 @@ fn write_relay(record: &RelayRecord) -> Vec<u8> {
     out
 }
 
-/// A relay's history, and of each descriptor when it came, who knew it, and its bytes.
+/// History of a relay and, for each descriptor, its arrival, the reporting subnets and its bytes.
 type StoredRelay<'a> = (RelayHistory, Vec<(UnixSecs, ReportingSubnets, &'a [u8])>);
 
 fn read_relay<'a>(body: &mut ByteReader<'a>) -> Result<StoredRelay<'a>, Truncated> {
@@ -247,7 +247,7 @@ fn read_raw<'a>(body: &mut ByteReader<'a>) -> Result<&'a [u8], Truncated> {
     body.take(len.into())
 }
 
-/// Stands for "no neighbour": an id that no key has, as far as anybody can find.
+/// Encodes `None`. No key is known to have this id.
 const NO_PEER: ShortId = ShortId([0; 16]);
 
 /// First byte of a record.

@@ -1,19 +1,19 @@
-//! Who stands how crowded, and who came last.
+//! Number of relays per subnet, and the newest relay of each.
 //!
-//! When the table is full, the newest unknown relay of the fullest subnet has to go (spec M12).
-//! This index finds it without walking the table. A relay is a *newcomer* until the epoch after
-//! the one it was first seen in; after that no flood can displace it.
+//! When the table is full, the newest unknown relay of the fullest subnet is evicted (spec M12).
+//! This index finds it without a walk over the table. A relay is a *newcomer* until the epoch after
+//! the one in which it was first seen; after that, no flood can evict it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::endpoint::Subnet;
 use crate::ids::RelayId;
 
-/// Counts of relays by subnet, with the newcomers of each in order of arrival.
+/// Relay counts by subnet, with the newcomers of each subnet in order of arrival.
 #[derive(Default)]
 pub(super) struct SubnetCounts {
     subnets: BTreeMap<Subnet, SubnetMembers>,
-    /// Subnets that have newcomers, by number of members: the last one is the fullest.
+    /// Subnets with newcomers, ordered by number of members: the last one is the fullest.
     by_size: BTreeSet<(usize, Subnet)>,
 }
 
@@ -29,7 +29,7 @@ impl SubnetCounts {
         self.subnets.get(&subnet).map_or(0, |members| members.count)
     }
 
-    /// Adds a relay; `arrival` if it is a newcomer, a number larger than any before.
+    /// Adds a relay. `arrival` is set for a newcomer and larger than every earlier one.
     pub(super) fn add(&mut self, subnet: Subnet, id: RelayId, arrival: Option<u64>) {
         self.change(subnet, |members| {
             members.count = members.count.saturating_add(1);
@@ -39,8 +39,8 @@ impl SubnetCounts {
         });
     }
 
-    /// Removes a relay that was added with these values, and not settled since unless `arrival`
-    /// is absent.
+    /// Removes a relay. `arrival` is the value with which it was added, or `None` if it has
+    /// settled.
     pub(super) fn remove(&mut self, subnet: Subnet, arrival: Option<u64>) {
         self.change(subnet, |members| {
             members.count = members.count.saturating_sub(1);
@@ -50,14 +50,14 @@ impl SubnetCounts {
         });
     }
 
-    /// Makes a newcomer an ordinary member.
+    /// Turns a newcomer into an ordinary member.
     pub(super) fn settle(&mut self, subnet: Subnet, arrival: u64) {
         self.change(subnet, |members| {
             members.newcomers.remove(&arrival);
         });
     }
 
-    /// The newest newcomer of the fullest subnet that has any, with the subnet's size.
+    /// The newest newcomer of the fullest subnet with newcomers, and the size of that subnet.
     pub(super) fn newest_in_fullest(&self) -> Option<(usize, RelayId)> {
         let (count, subnet) = self.by_size.last()?;
         let (_, id) = self.subnets.get(subnet)?.newcomers.last_key_value()?;
@@ -89,38 +89,38 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_of_the_fullest_subnet_is_found() {
-        let mut crowd = SubnetCounts::default();
-        crowd.add(A, id(1), Some(1));
-        crowd.add(A, id(2), Some(2));
-        crowd.add(B, id(3), Some(3));
-        assert_eq!(crowd.newest_in_fullest(), Some((2, id(2))));
-        crowd.remove(A, Some(2));
-        crowd.add(B, id(4), Some(4));
-        assert_eq!(crowd.newest_in_fullest(), Some((2, id(4))));
-        assert_eq!(crowd.count(A), 1);
+    fn newest_newcomer_of_fullest_subnet_is_found() {
+        let mut counts = SubnetCounts::default();
+        counts.add(A, id(1), Some(1));
+        counts.add(A, id(2), Some(2));
+        counts.add(B, id(3), Some(3));
+        assert_eq!(counts.newest_in_fullest(), Some((2, id(2))));
+        counts.remove(A, Some(2));
+        counts.add(B, id(4), Some(4));
+        assert_eq!(counts.newest_in_fullest(), Some((2, id(4))));
+        assert_eq!(counts.count(A), 1);
     }
 
     #[test]
-    fn a_full_subnet_without_newcomers_is_passed_over() {
-        let mut crowd = SubnetCounts::default();
+    fn subnet_without_newcomers_is_skipped() {
+        let mut counts = SubnetCounts::default();
         for member in 1..=3 {
-            crowd.add(A, id(member), Some(u64::from(member)));
-            crowd.settle(A, u64::from(member));
+            counts.add(A, id(member), Some(u64::from(member)));
+            counts.settle(A, u64::from(member));
         }
-        crowd.add(B, id(4), Some(4));
-        assert_eq!(crowd.newest_in_fullest(), Some((1, id(4))));
-        crowd.settle(B, 4);
-        assert_eq!(crowd.newest_in_fullest(), None);
+        counts.add(B, id(4), Some(4));
+        assert_eq!(counts.newest_in_fullest(), Some((1, id(4))));
+        counts.settle(B, 4);
+        assert_eq!(counts.newest_in_fullest(), None);
     }
 
     #[test]
-    fn emptied_counts_hold_nothing() {
-        let mut crowd = SubnetCounts::default();
-        crowd.add(A, id(1), Some(1));
-        crowd.add(A, id(2), None);
-        crowd.remove(A, Some(1));
-        crowd.remove(A, None);
-        assert!(crowd.subnets.is_empty() && crowd.by_size.is_empty());
+    fn counts_are_empty_after_removal_of_all_relays() {
+        let mut counts = SubnetCounts::default();
+        counts.add(A, id(1), Some(1));
+        counts.add(A, id(2), None);
+        counts.remove(A, Some(1));
+        counts.remove(A, None);
+        assert!(counts.subnets.is_empty() && counts.by_size.is_empty());
     }
 }

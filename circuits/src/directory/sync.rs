@@ -1,10 +1,12 @@
-//! How two neighbours find out what one of them lacks (spec F8, codes 1 and 2).
+//! Synchronisation: how two peers exchange the descriptors that one of them lacks (spec F8, codes 1
+//! and 2).
 //!
-//! A request names an epoch, perhaps a bucket (the first byte of the relay's id), and eight bytes
-//! of the digest of every descriptor held. The answer is descriptors not among them, as many as
-//! fit one packet, from a random place on, so that what the asker keeps refusing cannot block the
-//! rest. A request also says what the asker knows, which counts as being told it: the rule of two
-//! neighbours is there so that no relay is known to us alone, and it does not matter who told whom.
+//! A request names an epoch, optionally a bucket (the first byte of the relay's id), and eight
+//! bytes of the digest of every descriptor that the requester has. The response contains other
+//! descriptors, as many as fit into one packet. It starts at a random descriptor, so that
+//! descriptors which the requester refuses every time cannot block the rest. A request also counts
+//! as a report of the descriptors that it lists: the rule of two peers only ensures that a relay is
+//! not known to this node alone, whichever side reported it.
 
 use rand_core::CryptoRng;
 
@@ -13,20 +15,20 @@ use crate::distributions;
 use crate::ids::Epoch;
 use crate::time::Now;
 
-/// What to ask a neighbour for.
+/// A request for descriptors.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct DescriptorRequest {
     /// The epoch of the descriptors.
     pub epoch: Epoch,
-    /// Only relays whose id starts with this byte; all without it.
+    /// Restricts the request to relays whose id starts with this byte; `None` requests all relays.
     pub bucket: Option<u8>,
-    /// The digests of those that are known, eight bytes of each.
+    /// Digest prefixes of the descriptors that the requester has, eight bytes each.
     pub have: Vec<[u8; 8]>,
 }
 
 impl Directory {
-    /// The requests that bring this directory up to date for an epoch: one, or one for each bucket
-    /// if one has not room enough.
+    /// The requests that complete this directory for an epoch: a single one, or one for each bucket
+    /// if the known digests exceed the limit of one request.
     #[must_use]
     pub fn requests(&self, epoch: Epoch) -> Vec<DescriptorRequest> {
         let request = |bucket| DescriptorRequest {
@@ -41,7 +43,7 @@ impl Directory {
         (0..=u8::MAX).map(|byte| request(Some(byte))).collect()
     }
 
-    /// Digest prefixes of the descriptors held for an epoch, [`MAX_PREFIXES`] at the most.
+    /// Digest prefixes of the stored descriptors of an epoch, at most [`MAX_PREFIXES`].
     #[must_use]
     pub fn digests(&self, epoch: Epoch, bucket: Option<u8>) -> Vec<[u8; 8]> {
         self.held(epoch, bucket)
@@ -50,9 +52,10 @@ impl Directory {
             .collect()
     }
 
-    /// Answers a neighbour's request: descriptors that it lacks, in one packet's worth of bytes.
+    /// Answers a peer's request with descriptors that the peer lacks, at most one packet.
     ///
-    /// Empty if it lacks nothing, or asks too often. Notes that it knows what it says it has.
+    /// The answer is empty if the peer lacks nothing or exceeds its quota. The descriptors that the
+    /// peer lists count as reported by it.
     pub fn lacking(
         &mut self,
         now: Now,
@@ -78,8 +81,8 @@ impl Directory {
             .filter(|(prefix, _)| have.binary_search(prefix).is_err())
             .map(|(_, raw)| raw)
             .collect();
-        let places = u32::try_from(lacking.len()).unwrap_or(u32::MAX);
-        let start = usize::try_from(distributions::below(rng, places)).unwrap_or(0);
+        let count = u32::try_from(lacking.len()).unwrap_or(u32::MAX);
+        let start = usize::try_from(distributions::below(rng, count)).unwrap_or(0);
         if start < lacking.len() {
             lacking.rotate_left(start);
         }
@@ -118,7 +121,8 @@ impl Directory {
         }
     }
 
-    /// Digest prefix and bytes of everything held for an epoch, proofs of equivocation included.
+    /// Digest prefix and bytes of every stored descriptor of an epoch, including proofs of
+    /// equivocation.
     fn held(&self, epoch: Epoch, bucket: Option<u8>) -> impl Iterator<Item = ([u8; 8], &[u8])> {
         let proofs = self
             .proofs()
@@ -137,9 +141,9 @@ impl Directory {
     }
 }
 
-/// Bytes of descriptors in one answer at the most: a packet of 16 KB less its list header.
+/// Maximum number of descriptor bytes in one answer: a packet of 16 KB minus its list header.
 pub const MAX_ANSWER_LEN: usize = 16_384 - 4;
-/// Digest prefixes in one request at the most.
+/// Maximum number of digest prefixes in one request.
 pub const MAX_PREFIXES: usize = 2_040;
-/// Descriptors in one answer at the most.
+/// Maximum number of descriptors in one answer.
 const MAX_ANSWER_DESCRIPTORS: usize = 64;

@@ -1,12 +1,11 @@
-//! The relays that are known, bounded in every direction.
+//! The bounded table of known relays.
 //!
-//! One record for each relay, at most three descriptors in it (the epoch before, the present one,
-//! the one about to begin), at most so many relays of one subnet and altogether. Which relay has
-//! to make room is decided here; nothing is verified here.
+//! The table has one record for each relay. A record has at most three descriptors: of the
+//! previous, the current and the next epoch. The number of relays is limited per subnet and in
+//! total. This module decides which relay is evicted; it verifies nothing.
 //!
-//! A relay without a descriptor of use leaves the table, but its history is kept for a week: a
-//! laptop that sleeps at night, or a relay that is repaired for a day, need not start again as a
-//! stranger.
+//! A relay without a usable descriptor leaves the table, but its history is kept for a week. A
+//! laptop that sleeps at night, or a relay that is down for a day, then keeps its age.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +25,7 @@ pub(super) struct RelayTable {
     limits: DirectoryLimits,
 }
 
-/// What is remembered of a relay that has no descriptor of use.
+/// Stored state of a relay that has no usable descriptor.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct DormantRelay {
     pub(super) history: RelayHistory,
@@ -34,7 +33,7 @@ pub(super) struct DormantRelay {
     pub(super) last: Epoch,
 }
 
-/// What is known of one relay.
+/// Stored state of one relay.
 pub(super) struct RelayRecord {
     pub(super) history: RelayHistory,
     held: BTreeMap<Epoch, HeldDescriptor>,
@@ -43,7 +42,7 @@ pub(super) struct RelayRecord {
     arrival: Option<u64>,
 }
 
-/// A descriptor, when it came and who knew it.
+/// A descriptor with its arrival time and the subnets that reported it.
 #[derive(Clone, Debug)]
 pub(super) struct HeldDescriptor {
     pub(super) descriptor: VerifiedDescriptor,
@@ -56,7 +55,7 @@ impl RelayRecord {
         self.held.get(&epoch)
     }
 
-    /// Every descriptor, the latest epoch first.
+    /// The descriptors, latest epoch first.
     pub(super) fn latest_first(&self) -> impl Iterator<Item = &HeldDescriptor> {
         self.held.values().rev()
     }
@@ -77,7 +76,7 @@ impl RelayTable {
         self.records.len()
     }
 
-    /// Whether nothing is remembered at all.
+    /// Whether there is neither a relay nor a history.
     pub(super) fn is_blank(&self) -> bool {
         self.records.is_empty() && self.dormant.is_empty()
     }
@@ -94,7 +93,7 @@ impl RelayTable {
         self.records.iter()
     }
 
-    /// The records whose ids start with `byte`; all of them without it.
+    /// The records whose ids start with `byte`; all records for `None`.
     pub(super) fn bucket(
         &self,
         byte: Option<u8>,
@@ -107,21 +106,21 @@ impl RelayTable {
         self.records.range(RelayId(low)..=RelayId(high))
     }
 
-    /// The one relay with this short id; none if there are two.
+    /// The only relay with this short id; `None` if there are two.
     pub(super) fn by_short_id(&self, short: ShortId) -> Option<&RelayRecord> {
         let bound = |fill| {
             let mut id = [fill; 32];
             id.split_at_mut(16).0.copy_from_slice(&short.0);
             RelayId(id)
         };
-        let mut alike = self.records.range(bound(0)..=bound(u8::MAX));
-        match (alike.next(), alike.next()) {
+        let mut matching = self.records.range(bound(0)..=bound(u8::MAX));
+        match (matching.next(), matching.next()) {
             (Some((_, record)), None) => Some(record),
             _ => None,
         }
     }
 
-    /// Notes that a neighbour knows a descriptor that we hold.
+    /// Records that a peer knows a stored descriptor.
     pub(super) fn record_report(
         &mut self,
         now: UnixSecs,
@@ -137,7 +136,7 @@ impl RelayTable {
         }
     }
 
-    /// Says whether a relay may stand in a subnet, and who would have to go for it.
+    /// Whether a relay may be added to a subnet, and which relay must be evicted for it, if any.
     pub(super) fn room_for(
         &self,
         id: &RelayId,
@@ -154,15 +153,15 @@ impl RelayTable {
         if record.is_some() || self.len() < self.limits.relays {
             return Ok(None);
         }
-        // The relay that asks is itself the newest of its subnet: it stays out unless another
-        // subnet is fuller.
+        // The relay to add would be the newest of its own subnet. It is therefore refused unless
+        // another subnet is fuller.
         match self.subnet_counts.newest_in_fullest() {
             Some((count, id)) if count > members.saturating_add(1) => Ok(Some(id)),
             _ => Err(DescriptorRefusal::TableFull),
         }
     }
 
-    /// Keeps a descriptor. There must be [room](Self::room_for) for it.
+    /// Stores a descriptor. There must be [room](Self::room_for) for it.
     pub(super) fn keep(
         &mut self,
         now: UnixSecs,
@@ -197,7 +196,7 @@ impl RelayTable {
         self.restore(now, subnet, history, [held]);
     }
 
-    /// Puts a record in place. There must be room, and no record of this relay.
+    /// Adds a record. There must be room, and no record of this relay.
     pub(super) fn restore(
         &mut self,
         now: UnixSecs,
@@ -227,15 +226,15 @@ impl RelayTable {
         );
     }
 
-    /// Forgets a relay.
+    /// Removes a relay and its history.
     pub(super) fn remove(&mut self, id: &RelayId) {
         if let Some(record) = self.records.remove(id) {
             self.subnet_counts.remove(record.subnet, record.arrival);
         }
     }
 
-    /// Remembers a relay by its history alone. When there are too many, the one that has been
-    /// away for longest is forgotten.
+    /// Keeps only the history of a relay. Above the limit, the history with the oldest last
+    /// descriptor is dropped.
     pub(super) fn retire(&mut self, id: RelayId, dormant: DormantRelay) {
         self.dormant.insert(id, dormant);
         if self.dormant.len() > self.limits.relays {
@@ -246,8 +245,8 @@ impl RelayTable {
         }
     }
 
-    /// Moves on to an epoch: drops descriptors from before the previous one, retires relays that
-    /// have none left, and lets newcomers of earlier epochs settle.
+    /// Advances to an epoch: drops descriptors older than the previous epoch, retires relays
+    /// without descriptors, and settles the newcomers of earlier epochs.
     pub(super) fn advance_to(&mut self, epoch: Epoch) {
         let (subnet_counts, mut retired) = (&mut self.subnet_counts, Vec::new());
         self.records.retain(|id, record| {
@@ -279,7 +278,7 @@ impl DormantRelay {
     }
 }
 
-/// The subnet that a relay counts against: the first that it stands in.
+/// The subnet against which a relay counts: the first of its subnets.
 pub(super) fn main_subnet(endpoints: &[RelayEndpoint]) -> Subnet {
     Subnet::of_endpoints(endpoints)
         .first()
@@ -287,5 +286,5 @@ pub(super) fn main_subnet(endpoints: &[RelayEndpoint]) -> Subnet {
         .unwrap_or(Subnet::Onion)
 }
 
-/// How long a relay is remembered after its last descriptor.
+/// Time for which the history of a relay is kept after its last descriptor: one week, in epochs.
 const MAX_DORMANT_EPOCHS: u32 = 14;

@@ -1,7 +1,7 @@
-//! Attacks on the table itself, with relays that cost the test nothing to make.
+//! Attacks on the relay table, with unsigned relays that are cheap to create.
 //!
-//! What descriptors must look like and how they are proven is tested in circuits/tests/directory.rs
-//! with real ones.
+//! The format and the verification of descriptors are tested in circuits/tests/directory.rs with
+//! signed ones.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -84,38 +84,41 @@ fn unproven(id: RelayId, draft: DescriptorDraft) -> VerifiedDescriptor {
     VerifiedDescriptor::unproven(id, *ONION, draft)
 }
 
-/// Relays known, by the subnet they count against.
-fn census(directory: &Directory) -> BTreeMap<Subnet, usize> {
-    let mut census = BTreeMap::new();
+/// Number of relays by the subnet against which they count.
+fn relays_by_subnet(directory: &Directory) -> BTreeMap<Subnet, usize> {
+    let mut relays_by_subnet = BTreeMap::new();
     for descriptor in directory.iter() {
-        *census
+        *relays_by_subnet
             .entry(main_subnet(descriptor.endpoints()))
             .or_default() += 1;
     }
-    census
+    relays_by_subnet
 }
 
 #[test]
-fn flood_a_hundred_thousand_relays_fill_the_table_and_no_more() {
+fn flood_of_new_relays_stops_at_table_limit() {
     let mut directory = directory(SMALL);
     let mut taken = 0;
     for number in 0..100_000 {
-        // A new relay in each of 2,000 subnets in turn, then again.
+        // One new relay in each of 2,000 subnets in turn, repeatedly.
         let subnet = 0x0800 + u16::try_from(number % 2_000).unwrap();
         let descriptor = relay(number, EPOCH, ip4(subnet));
         taken += usize::from(directory.admit(START, peer(1), descriptor).is_ok());
         assert!(directory.len() <= SMALL.relays);
     }
     assert_eq!(directory.len(), SMALL.relays);
-    assert_eq!(taken, SMALL.relays, "nobody was displaced by an equal");
+    assert_eq!(
+        taken, SMALL.relays,
+        "a relay of an equally full subnet evicted another one"
+    );
 }
 
 #[test]
-fn flood_of_one_subnet_stops_at_the_bound_and_keeps_the_first() {
+fn flood_of_one_subnet_stops_at_limit_and_keeps_first_relays() {
     let mut directory = directory(SMALL);
     for number in 0..10_000 {
-        let verdict = directory.admit(START, peer(1), relay(number, EPOCH, ip4(0x0909)));
-        match verdict {
+        let result = directory.admit(START, peer(1), relay(number, EPOCH, ip4(0x0909)));
+        match result {
             Ok(_) => assert!(number < 40),
             Err(refused) => {
                 assert_eq!(refused, DescriptorRefusal::SubnetFull);
@@ -140,7 +143,7 @@ fn flood_of_onion_services_counts_as_one_subnet() {
 }
 
 #[test]
-fn flood_cannot_displace_a_relay_of_an_earlier_epoch() {
+fn flood_does_not_evict_relay_of_earlier_epoch() {
     let mut directory = directory(SMALL);
     for number in 0..100 {
         let subnet = 0x0900 + u16::try_from(number).unwrap();
@@ -155,7 +158,7 @@ fn flood_cannot_displace_a_relay_of_an_earlier_epoch() {
         directory.admit(later, peer(1), renewed).unwrap();
     }
     for number in 1_000..50_000 {
-        // The attacker sits in the same subnets as the old relays, and in many others.
+        // The attacker uses the subnets of the old relays and many others.
         let subnet = 0x0900 + u16::try_from(number % 1_700).unwrap();
         let _full_or_not =
             directory.admit(later, peer(2), relay(number, EPOCH.next(), ip4(subnet)));
@@ -165,7 +168,7 @@ fn flood_cannot_displace_a_relay_of_an_earlier_epoch() {
 }
 
 #[test]
-fn a_full_table_gives_up_the_newest_newcomer_of_the_fullest_subnet() {
+fn full_table_evicts_newest_newcomer_of_fullest_subnet() {
     let mut directory = directory(SMALL);
     let mut number = 0;
     let mut add = |directory: &mut Directory, subnet| {
@@ -174,7 +177,7 @@ fn a_full_table_gives_up_the_newest_newcomer_of_the_fullest_subnet() {
             .admit(START, peer(1), relay(number, EPOCH, ip4(subnet)))
             .map(|_| number)
     };
-    let crowd: Vec<_> = (0..40)
+    let same_subnet: Vec<_> = (0..40)
         .map(|_| add(&mut directory, 0x0900).unwrap())
         .collect();
     let mut subnet = 0x0a00;
@@ -185,27 +188,27 @@ fn a_full_table_gives_up_the_newest_newcomer_of_the_fullest_subnet() {
     let late = add(&mut directory, 0x0b00).unwrap();
     assert!(directory.lookup(id(late).short()).is_some());
     assert!(
-        directory.lookup(id(crowd[39]).short()).is_none(),
-        "the newest went"
+        directory.lookup(id(same_subnet[39]).short()).is_none(),
+        "the newest relay was not evicted"
     );
     assert!(
-        directory.lookup(id(crowd[38]).short()).is_some(),
-        "and only it"
+        directory.lookup(id(same_subnet[38]).short()).is_some(),
+        "more than one relay was evicted"
     );
-    // A sparse subnet pays for nobody: a newcomer to the fullest one stays out.
+    // A newcomer to the fullest subnet evicts no relay of a smaller subnet.
     assert_eq!(
         add(&mut directory, 0x0900),
         Err(DescriptorRefusal::TableFull)
     );
-    // The crowd shrinks down to the size of the others, not below.
+    // The fullest subnet shrinks to the size of the others, not below.
     for subnet in 0x0c00..0x0d00 {
         let _full_or_not = add(&mut directory, subnet);
     }
-    assert_eq!(census(&directory)[&Subnet::Ip4([9, 0])], 1);
+    assert_eq!(relays_by_subnet(&directory)[&Subnet::Ip4([9, 0])], 1);
 }
 
 #[test]
-fn prefix_collision_neither_of_two_relays_with_one_short_id_is_eligible() {
+fn relays_with_equal_short_id_are_not_eligible() {
     let network = NetworkId::new(Profile::Local, "test");
     let terms = Requirements::new(network, Profile::Local);
     let mut directory = Directory::new(terms, SMALL, None, START);
@@ -227,12 +230,12 @@ fn prefix_collision_neither_of_two_relays_with_one_short_id_is_eligible() {
     assert!(snapshot.get(&id(2)).is_some());
     assert!(
         directory.lookup(twin.id().short()).is_none(),
-        "no telling whom a cell means"
+        "the short id is ambiguous"
     );
 }
 
 #[test]
-fn exclusions_are_bounded_and_the_one_that_ends_first_goes() {
+fn exclusions_over_limit_drop_the_one_that_ends_first() {
     let limits = DirectoryLimits {
         relays: 20,
         ..SMALL
@@ -244,8 +247,8 @@ fn exclusions_are_bounded_and_the_one_that_ends_first_goes() {
         other.load = 1;
         let other = unproven(id(number), other);
         directory.admit(START, peer(1), one).unwrap();
-        let verdict = directory.admit(START, peer(1), other).unwrap();
-        assert!(matches!(verdict, DescriptorInsertion::Equivocation(_)));
+        let result = directory.admit(START, peer(1), other).unwrap();
+        assert!(matches!(result, DescriptorInsertion::Equivocation(_)));
     }
     assert_eq!(directory.excluded(), 20);
     assert_eq!(directory.proofs().count(), limits.proofs);
@@ -253,7 +256,7 @@ fn exclusions_are_bounded_and_the_one_that_ends_first_goes() {
 }
 
 #[test]
-fn a_relay_that_moves_house_is_held_under_its_new_address() {
+fn relay_with_new_address_counts_in_its_new_subnet() {
     let mut directory = directory(SMALL);
     directory
         .admit(START, peer(1), relay(1, EPOCH, ip4(0x0900)))
@@ -271,7 +274,7 @@ fn a_relay_that_moves_house_is_held_under_its_new_address() {
 }
 
 #[test]
-fn flood_relays_that_gather_in_one_subnet_after_a_while_meet_the_same_bound() {
+fn flood_of_relays_moving_to_one_subnet_stops_at_limit() {
     let mut directory = directory(SMALL);
     let later = EPOCH.next().start();
     for number in 0..100 {
@@ -284,12 +287,12 @@ fn flood_relays_that_gather_in_one_subnet_after_a_while_meet_the_same_bound() {
         .map(|number| directory.admit(later, peer(1), relay(number, EPOCH.next(), ip4(0x0900))))
         .collect();
     assert!(moved[..40].iter().all(Result::is_ok));
-    let refused = |verdict: &Result<_, _>| matches!(verdict, Err(DescriptorRefusal::SubnetFull));
+    let refused = |result: &Result<_, _>| matches!(result, Err(DescriptorRefusal::SubnetFull));
     assert!(moved[40..].iter().all(refused));
 }
 
 #[test]
-fn expiry_leaves_nothing_behind() {
+fn expire_drops_descriptors_then_histories() {
     let mut directory = directory(SMALL);
     for number in 0..100 {
         directory
@@ -304,20 +307,20 @@ fn expiry_leaves_nothing_behind() {
     assert_eq!(
         directory.len(),
         100,
-        "still of use in the epoch after its own"
+        "a descriptor must stay valid in the epoch after its own"
     );
     directory.expire(EPOCH.next().next().start());
     assert!(directory.is_empty());
     assert!(
         !directory.table.is_blank(),
-        "histories last longer than descriptors"
+        "histories must outlive descriptors"
     );
     let in_eight_days = START.after(8 * 86_400);
     directory.expire(in_eight_days);
     assert!(directory.table.is_blank());
     assert!(
         directory.is_young(in_eight_days),
-        "an emptied directory is a new one"
+        "an emptied directory must be young"
     );
     assert_eq!(
         directory.table.room_for(&id(1), Subnet::Ip4([9, 0])),
@@ -326,7 +329,7 @@ fn expiry_leaves_nothing_behind() {
 }
 
 #[test]
-fn flood_of_relays_that_vanish_again_leaves_bounded_memories() {
+fn flood_of_short_lived_relays_leaves_bounded_histories() {
     let mut directory = directory(SMALL);
     let mut number = 0;
     for round in 0..10 {
@@ -343,14 +346,14 @@ fn flood_of_relays_that_vanish_again_leaves_bounded_memories() {
 }
 
 #[test]
-fn a_clock_set_back_neither_panics_nor_revives_anything() {
+fn clock_set_back_does_not_panic_or_restore_relays() {
     let mut directory = directory(SMALL);
     let late = EPOCH.next().next().start();
     directory
         .admit(late, peer(1), relay(1, Epoch::at(late), ip4(0x0900)))
         .unwrap();
-    let verdict = directory.admit(START, peer(1), relay(2, Epoch::at(late), ip4(0x0900)));
-    assert_eq!(verdict.unwrap_err(), DescriptorRefusal::EpochFuture);
+    let result = directory.admit(START, peer(1), relay(2, Epoch::at(late), ip4(0x0900)));
+    assert_eq!(result.unwrap_err(), DescriptorRefusal::EpochFuture);
     assert_eq!(directory.len(), 1);
     directory.expire(UnixSecs(0));
     directory.expire(UnixSecs(u32::MAX));
@@ -358,7 +361,7 @@ fn a_clock_set_back_neither_panics_nor_revives_anything() {
 }
 
 #[test]
-fn a_clock_that_was_a_year_ahead_leaves_no_pile_of_old_descriptors() {
+fn clock_a_year_ahead_leaves_at_most_two_descriptors() {
     let mut directory = directory(SMALL);
     directory.expire(START.after(365 * 86_400));
     for number in 0..50 {
@@ -373,7 +376,7 @@ fn a_clock_that_was_a_year_ahead_leaves_no_pile_of_old_descriptors() {
 }
 
 #[test]
-fn logs_show_how_many_relays_there_are_and_not_which() {
+fn directory_debug_shows_counts_and_no_ids() {
     let mut directory = directory(SMALL);
     directory
         .admit(START, peer(0x77), relay(0xabab_abab, EPOCH, ip4(0x0900)))

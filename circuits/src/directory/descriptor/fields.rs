@@ -1,7 +1,8 @@
-//! The fields of a descriptor, and their one RLP encoding.
+//! The fields of a descriptor and their canonical RLP encoding.
 //!
-//! Reading is lenient where the crate `rlp` is; who reads must compare with what
-//! [`DescriptorFields::encode`] gives. Every list is bounded before it is walked, and nothing recurses.
+//! The crate `rlp` accepts several encodings of a value. The caller of [`DescriptorFields::read`]
+//! must therefore compare its input with [`DescriptorFields::encode`]. Every list is bounded before
+//! it is walked, and nothing recurses.
 
 use rlp::{Rlp, RlpStream};
 
@@ -52,7 +53,7 @@ impl DescriptorFields {
         out.out().into()
     }
 
-    /// What the signature is over: a list of all fields but the last.
+    /// The signed part: a list of all fields except the signature.
     pub(super) fn encode_unsigned(&self) -> Vec<u8> {
         let mut out = RlpStream::new_list(11);
         self.append_unsigned(&mut out);
@@ -96,7 +97,7 @@ fn endpoint(fields: &Rlp<'_>) -> Result<RelayEndpoint, BadDescriptor> {
     .ok_or(BadDescriptor::Malformed)
 }
 
-/// Reads a list of at most `max` items; one more is never looked at.
+/// Reads a list of at most `max` items. Reading stops after one item more.
 fn list<T>(
     fields: &Rlp<'_>,
     index: usize,
