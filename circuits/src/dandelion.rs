@@ -1,20 +1,22 @@
-//! Where an envelope enters the network: a Dandelion++ stem (Fanti et al., 2018).
+//! Insertion of envelopes into the network by Dandelion++ stems (Fanti et al., 2018).
 //!
-//! An envelope first travels a line of relays, the stem, and is flooded only where the stem ends, so
-//! that neither the flood nor the end of it points at the beginning. Routes are fixed for a stem
-//! epoch of ten minutes: each inbound link, and this node itself, is mapped to one of two outbound
-//! peers, and whether this node ends foreign stems is decided once per epoch. Deciding anew for each
-//! envelope would let an observer average over many.
+//! An envelope first travels along a line of relays, the stem. The node at the end of the stem
+//! floods it, so that neither the flood nor its origin points at the sender. Routes are fixed for a
+//! stem epoch of ten minutes: the router maps each inbound link, and this node itself, to one of
+//! two outbound peers, and decides once per epoch whether this node ends the stems of others. A new
+//! decision for each envelope would let an observer average over many envelopes.
 //!
-//! A node's own envelopes, and those that it held as a rendezvous, take the mapping like everybody's
-//! and are never flooded by the node itself. A stem hides little against many spies (about f of
-//! messages are still traced); it is the last step of an insertion, not anonymity.
+//! The node's own envelopes, and those that it held as a rendezvous, use the same mapping, and the
+//! node never floods them itself. A stem hides little against many spies (a fraction of about f of
+//! all messages is still traced): it is the last step of an insertion, not the source of anonymity.
 //!
-//! [`Embargo`] is the answer to a stem that leads into a black hole. Three things are the caller's to
-//! see to: that stem envelopes are absent from every answer and inventory until gossip brings them;
-//! that one already known is routed like one that is not, for a node that treated them differently
-//! could be asked which it has; and that one which comes over the same link again goes no further,
-//! since fixed routes can form a circle.
+//! [`Embargo`] handles stems that end in a black hole. The caller must ensure three rules:
+//!
+//! * Stem envelopes are absent from every answer and inventory until gossip delivers them.
+//! * A known envelope is routed like an unknown one. Otherwise a peer could probe which envelopes
+//!   the node has.
+//! * An envelope that arrives over the same link a second time is not forwarded, because fixed
+//!   routes can form a loop.
 
 use core::fmt;
 use core::time::Duration;
@@ -28,20 +30,20 @@ use crate::ids::LinkId;
 use crate::secret::Secret;
 use crate::time::Instant;
 
-/// Routes of this node's stem epoch.
+/// Routes of this node in the current stem epoch.
 pub struct StemRouter {
     /// Outbound `onion/1` peers.
     candidates: BTreeSet<LinkId>,
     successors: [Option<LinkId>; 2],
-    /// Decides which successor serves whom; drawn anew each epoch.
+    /// Decides which successor serves which origin; redrawn each epoch.
     seed: Secret<32>,
     diffuser: bool,
     ends: Instant,
 }
 
 impl StemRouter {
-    /// A stem without peers, whose first epoch ends at a random time within ten minutes, so that
-    /// nodes do not change their routes together.
+    /// A router without peers. Its first epoch ends at a random time within ten minutes, so that
+    /// nodes do not change their routes at the same time.
     #[must_use]
     pub fn new(rng: &mut impl CryptoRng, now: Instant) -> Self {
         let phase = distributions::below(rng, EPOCH_MILLIS);
@@ -57,10 +59,10 @@ impl StemRouter {
         stem
     }
 
-    /// Tells which peers may be successors: those with `onion/1` whom this node dialled.
+    /// Sets the peers that may be successors: peers with `onion/1` that this node dialled.
     ///
-    /// A successor that is gone is replaced at once. One that is still there stays until the epoch
-    /// ends, whoever else arrives: peers that could come and displace it would choose the route.
+    /// A successor that disconnected is replaced at once. A successor that remains connected stays
+    /// until the epoch ends. If new peers could displace it, they would choose the route.
     pub fn set_successor_candidates(&mut self, rng: &mut impl CryptoRng, links: &[LinkId]) {
         self.candidates = links.iter().copied().collect();
         for successor in &mut self.successors {
@@ -71,14 +73,14 @@ impl StemRouter {
         self.fill(rng);
     }
 
-    /// Whether there are two successors, as own envelopes require. Without, `swift` is refused and
-    /// the node does not offer itself as a rendezvous.
+    /// Whether there are two successors, as own envelopes require. Without them, the node refuses
+    /// `swift` and does not offer itself as a rendezvous.
     #[must_use]
     pub const fn can_stem(&self) -> bool {
         matches!(self.successors, [Some(_), Some(_)])
     }
 
-    /// Where an envelope on the stem goes from here.
+    /// The next hop of an envelope on the stem.
     pub fn route(
         &mut self,
         rng: &mut impl CryptoRng,
@@ -109,7 +111,7 @@ impl StemRouter {
         }
     }
 
-    /// Draws everything anew.
+    /// Redraws the seed, the diffuser role and both successors.
     fn begin_epoch(&mut self, rng: &mut impl CryptoRng) {
         self.seed = Secret::init_with(|seed| rng.fill_bytes(seed));
         self.diffuser = distributions::one_in(rng, DIFFUSER_ODDS);
@@ -117,7 +119,7 @@ impl StemRouter {
         self.fill(rng);
     }
 
-    /// Gives every vacant place to a random candidate that has none.
+    /// Fills each vacant successor slot with a random candidate that is not yet a successor.
     fn fill(&mut self, rng: &mut impl CryptoRng) {
         for place in 0..self.successors.len() {
             let free: Vec<_> = self
@@ -132,7 +134,8 @@ impl StemRouter {
         }
     }
 
-    /// A coin per origin and epoch that needs no memory, however many links come and go.
+    /// A pseudorandom bit per origin and epoch. Derived from the seed, so it needs no memory per
+    /// link.
     fn maps_to_first(&self, origin: StemOrigin) -> bool {
         let hash = Sha256::new()
             .chain_update(LABEL)
@@ -150,7 +153,7 @@ impl StemRouter {
 }
 
 impl fmt::Debug for StemRouter {
-    /// Does not show routes, nor whether this node ends stems: logs outlive the epoch.
+    /// Shows neither the routes nor whether this node ends stems: logs outlive the epoch.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StemRouter")
             .field("can_stem", &self.can_stem())
@@ -158,38 +161,39 @@ impl fmt::Debug for StemRouter {
     }
 }
 
-/// The end of the epoch that `now` falls into: the phase is kept over any number of idle epochs.
+/// End of the epoch that contains `now`. The phase stays the same over any number of idle epochs.
 fn end_after(ended: Instant, now: Instant) -> Instant {
     let late = now.since(ended).as_micros() % EPOCH.as_micros();
     let late = u64::try_from(late).map_or(Duration::ZERO, Duration::from_micros);
     now.after(EPOCH.saturating_sub(late))
 }
 
-/// Who brought an envelope onto this node's stem.
+/// Origin of an envelope on the stem, from this node's point of view.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum StemOrigin {
-    /// A neighbour sent it on the stem. That includes one that comes back to its originator.
+    /// A peer sent the envelope on the stem. This includes an own envelope that returns.
     From(LinkId),
     /// This node: its own envelope, or one that it rebuilt and held as a rendezvous.
     Own,
 }
 
-/// Where an envelope on the stem goes.
+/// Next hop of an envelope on the stem.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum StemRoute {
-    /// The stem ends here: into the pool, as if gossip had brought it.
+    /// The stem ends here: the envelope enters the pool as if gossip had delivered it.
     Fluff,
-    /// Own, and fewer than two successors: it has to wait. Flooding it from here would name its
-    /// origin.
+    /// The envelope is own and there are fewer than two successors: the envelope must wait.
+    /// Flooding it from here would reveal its origin.
     NoSuccessors,
-    /// On to this peer, on the stem.
+    /// Forward to this peer on the stem.
     To(LinkId),
 }
 
-/// Envelopes on the stem that gossip has yet to bring back.
+/// Envelopes on the stem that gossip has not delivered yet.
 ///
-/// Every node of a stem draws a time of its own. Whoever's runs out first floods the envelope, so
-/// that one black hole on the way costs a minute or two and does not say who has been waiting.
+/// Every node of a stem draws its own timeout. The node whose timeout expires first floods the
+/// envelope. A black hole on the stem therefore costs a minute or two and does not reveal which
+/// node sent the envelope.
 pub struct Embargo {
     capacity: usize,
     by_hash: BTreeMap<[u8; 32], Instant>,
@@ -207,11 +211,12 @@ impl Embargo {
         }
     }
 
-    /// Watches an envelope from now on. One that is watched already keeps its time: otherwise
-    /// whoever repeats it could shorten or prolong the wait.
+    /// Starts to watch an envelope. A watched envelope keeps its timeout: otherwise a peer that
+    /// repeats the envelope could shorten or prolong it.
     ///
-    /// Returns a hash whose time is cut short because there are too many: it is to be flooded now.
-    #[must_use = "the envelope with this hash is watched no longer and has to be flooded"]
+    /// If more than `capacity` envelopes are watched, returns the hash with the earliest timeout;
+    /// the caller must flood that envelope now.
+    #[must_use = "the caller must flood the envelope with this hash"]
     pub fn watch(
         &mut self,
         rng: &mut impl CryptoRng,
@@ -231,7 +236,8 @@ impl Embargo {
         }
     }
 
-    /// Gossip has brought an envelope, or this node has flooded it; false if it was not watched.
+    /// Ends the watch because gossip has delivered the envelope or this node has flooded it.
+    /// Returns false if the envelope was not watched.
     pub fn seen(&mut self, hash: &[u8; 32]) -> bool {
         let Some(due) = self.by_hash.remove(hash) else {
             return false;
@@ -239,7 +245,8 @@ impl Embargo {
         self.by_due.remove(&(due, *hash))
     }
 
-    /// An envelope whose time is up: it is to be flooded now. Call until there is none.
+    /// An envelope whose timeout has expired; the caller must flood it now. Call until it returns
+    /// `None`.
     pub fn pop_due(&mut self, now: Instant) -> Option<[u8; 32]> {
         if self.next_due()? > now {
             return None;
@@ -247,7 +254,7 @@ impl Embargo {
         self.pop_first()
     }
 
-    /// When the next time is up.
+    /// Time of the next timeout.
     #[must_use]
     pub fn next_due(&self) -> Option<Instant> {
         self.by_due.first().map(|(due, _)| *due)
@@ -261,7 +268,7 @@ impl Embargo {
 }
 
 impl fmt::Debug for Embargo {
-    /// Does not show the hashes: they are what pool queries must not reveal.
+    /// Does not show the hashes: pool queries must not reveal them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Embargo")
             .field("watched", &self.by_hash.len())
@@ -269,16 +276,16 @@ impl fmt::Debug for Embargo {
     }
 }
 
-/// Label of the local mapping; never on the wire.
+/// Label of the local mapping; never sent on the wire.
 const LABEL: &[u8] = b"whisht/1/stem-map";
 
-/// One node in ten ends foreign stems (BIP-156 uses the same).
+/// One node in ten ends the stems of others (as in BIP-156).
 const DIFFUSER_ODDS: u32 = 10;
 
 const EPOCH_MILLIS: u32 = 600_000;
 const EPOCH: Duration = Duration::from_secs(600);
 
-/// Mean of every node's own embargo.
+/// Mean embargo timeout of each node.
 const EMBARGO_MEAN: Duration = Duration::from_secs(60);
 
 #[cfg(test)]

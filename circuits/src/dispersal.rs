@@ -1,14 +1,14 @@
 //! Dispersal: one envelope becomes `n` shards of which any `k` rebuild it.
 //!
-//! An envelope is packed by the all-or-nothing transform ([`aont`](crate::aont)), then cut into `k`
-//! pieces, to which Reed-Solomon adds `n - k` more. Each piece travels in a cell of its own, by a
-//! lane of its own, and says in its [`Payload`] header which [`Class`] and set it belongs to.
+//! The all-or-nothing transform ([`aont`](crate::aont)) packs the envelope. The package is cut into
+//! `k` shards, to which Reed-Solomon adds `n - k` parity shards. Each shard travels in its own cell
+//! over one of the lanes. Its [`Payload`] header names its [`Class`] and its set.
 //!
-//! The code corrects erasures, not errors: given `k` pieces it always produces something. Whether
-//! that something is the envelope only the transform's zero bytes tell. One set is decoded once;
-//! after a failure no other choice of pieces is tried, for there may be 10^44 of them.
+//! The code corrects erasures, not errors: any `k` shards decode to some package. Only the zero
+//! bytes of the transform tell whether this package is intact. A set is decoded once. After a
+//! failure no other choice of shards is tried, because there may be 10^44 of them.
 //!
-//! Collecting pieces, and deciding when to give up, is the [`rendezvous`](crate::rendezvous)'s.
+//! The [`rendezvous`](crate::rendezvous) collects shards and decides when a set times out.
 
 mod class;
 mod erasure;
@@ -22,7 +22,8 @@ pub use self::payload::{Payload, PayloadError};
 
 use crate::geometry::SHARD_LEN;
 
-/// What the shards of one set have in common, random; known to the origin and the rendezvous only.
+/// Random identifier of a set, the same in all its shards; known only to the origin and the
+/// rendezvous.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Cookie(pub [u8; 16]);
 
@@ -32,7 +33,7 @@ impl fmt::Debug for Cookie {
     }
 }
 
-/// The work that lets a set be opened at one rendezvous, in one epoch, under one cookie; see
+/// Proof of work that opens a set at one rendezvous, in one epoch, under one cookie; see
 /// [`TicketSearch`](crate::rendezvous::TicketSearch).
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub struct Ticket(pub [u8; 8]);
@@ -43,18 +44,18 @@ impl fmt::Debug for Ticket {
     }
 }
 
-/// One piece of a package, with what the rendezvous needs to put it to its like.
+/// One shard of a package, with the data that assigns it to its set.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Shard {
     /// The set.
     pub cookie: Cookie,
     /// Shape of the set.
     pub class: Class,
-    /// Which piece this is; below the class's `n`.
+    /// Index of the shard; below the class's `n`.
     pub index: u8,
     /// The set's ticket, the same in every shard.
     pub ticket: Ticket,
-    /// The piece.
+    /// The bytes of the shard.
     pub bytes: Box<[u8; SHARD_LEN]>,
 }
 

@@ -1,9 +1,9 @@
-//! Levels of privacy, and what each of them demands.
+//! Levels of privacy and their rules.
 //!
-//! A level is one word that buys protection with time and traffic. Its rules are data
-//! ([`LevelRules`]), the same for every node: a parameter that could be set would tell its owner
-//! from everybody else. Whether the network as it is now can sustain a level is not judged here, and
-//! nothing here ever turns one level into another; where one cannot be had, the caller refuses.
+//! A level trades time and traffic for protection. Its rules are data ([`LevelRules`]), the same
+//! for every node: a configurable parameter would distinguish the nodes that set it. This module
+//! does not decide whether the current network can sustain a level, and it never replaces one level
+//! by another: if a level is not available, the caller refuses the message.
 
 use core::fmt;
 use core::str::FromStr;
@@ -13,7 +13,7 @@ use rand_core::CryptoRng;
 
 use crate::distributions;
 
-/// How well a message is to be protected, weakest first.
+/// How well a message is protected, weakest level first.
 ///
 /// ```
 /// use circuits::level::{Level, TransportPolicy};
@@ -24,17 +24,17 @@ use crate::distributions;
 /// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Level {
-    /// Plain Whisper; I do not mind being seen to send.
+    /// Plain gossip, without any relay: observers may see that I send.
     Open,
-    /// Not obviously me.
+    /// It is not obvious that I am the sender.
     Swift,
-    /// Nobody should easily learn that it was me.
+    /// No observer learns easily that I am the sender.
     Normal,
-    /// Someone may be watching my line.
+    /// An observer may be watching my connection.
     Hush,
-    /// Being identified would harm me.
+    /// Identification would harm me.
     Dark,
-    /// For what may take an hour: contact cards.
+    /// For messages that may take an hour, such as contact cards.
     Bulletin,
 }
 
@@ -49,7 +49,7 @@ impl Level {
         Self::Bulletin,
     ];
 
-    /// The word for it in configuration, commands and output.
+    /// The name of the level in configuration, commands and output.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -62,7 +62,7 @@ impl Level {
         }
     }
 
-    /// What it demands.
+    /// The rules of the level.
     #[must_use]
     pub const fn rules(self) -> &'static LevelRules {
         match self {
@@ -93,57 +93,57 @@ impl FromStr for Level {
     }
 }
 
-/// The word names no level.
+/// The word is not the name of a level.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct UnknownLevel;
 
 impl fmt::Display for UnknownLevel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no such level; there are open, swift, normal, hush, dark and bulletin")
+        f.write_str("unknown level; expected open, swift, normal, hush, dark or bulletin")
     }
 }
 
 impl core::error::Error for UnknownLevel {}
 
-/// What a level demands (design.md section 7, spec.md M2, M14 and M18).
+/// The rules of a level (design.md section 7, spec.md M2, M14 and M18).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct LevelRules {
-    /// Least number of relays on a lane before the rendezvous. Lanes may be longer, never shorter:
-    /// a set is as weak as its shortest lane.
+    /// Minimum number of relays on a lane before the rendezvous. Lanes may be longer, never
+    /// shorter: a set is as weak as its shortest lane.
     pub relays: u8,
-    /// Lanes of one envelope.
+    /// Number of lanes of one envelope.
     pub lanes: u8,
-    /// Mean of the exponential wait at each relay, before [`MAX_WAIT`] is heeded.
+    /// Mean of the exponential delay at each relay, before truncation to [`MAX_WAIT`].
     pub delay: Duration,
-    /// Mean of the exponential wait at the rendezvous, before [`MAX_WAIT`] is heeded.
+    /// Mean of the exponential hold at the rendezvous, before truncation to [`MAX_WAIT`].
     pub hold: Duration,
-    /// How a message is taken apart.
+    /// How a message is dispersed.
     pub dispersal: Dispersal,
-    /// When cells leave.
+    /// When cells leave the origin.
     pub emission: EmissionSchedule,
     /// How an envelope enters the network.
     pub insertion: Insertion,
-    /// What the links must run over.
+    /// The transport that the links must use.
     pub transport: TransportPolicy,
 }
 
 impl LevelRules {
-    /// Draws how long the rendezvous is to hold an envelope.
+    /// Draws the hold of an envelope at the rendezvous.
     #[must_use]
     pub fn sample_hold(&self, rng: &mut impl CryptoRng) -> Duration {
         distributions::exponential_within(rng, self.hold, MAX_WAIT)
     }
 }
 
-/// How a message is taken apart.
+/// How a message is dispersed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Dispersal {
     /// The envelope becomes shards that meet at one rendezvous.
     Converge,
-    /// The envelope travels alone, on no lane.
+    /// The envelope is not dispersed and uses no lane.
     None,
-    /// The message becomes envelopes of the smallest class, each of which travels whole, in one
-    /// cell, to a rendezvous of its own.
+    /// The message becomes envelopes of the smallest class. Each travels in a single cell to its
+    /// own rendezvous.
     Scatter,
 }
 
@@ -152,17 +152,17 @@ pub enum Dispersal {
 pub enum EmissionSchedule {
     /// No cells.
     None,
-    /// Each lane's cells follow one another at exponential gaps, once there is something to send.
+    /// The cells of each lane leave at exponential intervals, while there is something to send.
     OnDemand {
         /// Mean gap between two cells of one lane.
         gap: Duration,
     },
-    /// Two independent Poisson streams, used or not. The rates are those of the network, and a node
-    /// that may ever send at such a level emits them always.
+    /// Two independent Poisson streams that run with or without messages. The rates are the same in
+    /// the whole network. A node that may ever send at such a level always emits both streams.
     Stream {
-        /// Mean gap between payload slots, in which a real cell or else a drop cell goes.
+        /// Mean interval between payload slots; each slot sends a real cell or a drop cell.
         payload: Duration,
-        /// Mean gap between loops, which nothing displaces or delays.
+        /// Mean interval between loops, which no other traffic displaces or delays.
         loops: Duration,
     },
 }
@@ -170,33 +170,33 @@ pub enum EmissionSchedule {
 /// How an envelope enters the network.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Insertion {
-    /// Into the own pool, announced like any other.
+    /// Into the node's own pool, announced like every other envelope.
     Gossip,
-    /// Held by the rendezvous, then onto its stem.
+    /// Held by the rendezvous, then onto the stem of the rendezvous.
     HeldStem,
-    /// Onto the own stem.
+    /// Onto the node's own stem.
     Stem,
 }
 
-/// What the links of a node must run over.
+/// The transport that the links of a node must use.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum TransportPolicy {
-    /// Anything.
+    /// Any transport.
     Any,
-    /// Tor only; without it nothing is sent.
+    /// Tor only; without Tor nothing is sent.
     TorOnly,
-    /// Tor where there is one.
+    /// Tor if it is available.
     TorPreferred,
 }
 
-/// No cell waits longer anywhere; a longer draw is drawn again, or it would be dropped.
+/// Maximum wait of a cell at any place. A longer draw is redrawn; the relay would drop the cell.
 pub const MAX_WAIT: Duration = Duration::from_secs(600);
 
-/// Draws how far the start of an envelope's life lies back when it is sealed.
+/// Draws the lag: how long before sealing the lifetime of an envelope starts.
 ///
-/// The start is public, and what has passed since would show the level. So every level draws the lag
-/// from one law, that of the latency of `dark`: the wait for a payload slot, at five relays, and at
-/// the rendezvous.
+/// The start of the lifetime is public, and the time since then would reveal the level. Every level
+/// therefore draws the lag from one distribution, that of the latency of `dark`: the wait for a
+/// payload slot, the delays at five relays, and the hold at the rendezvous.
 #[must_use]
 pub fn sample_lag(rng: &mut impl CryptoRng) -> Duration {
     let relays = (0..DARK.relays).map(|_| DARK.delay);
@@ -261,7 +261,7 @@ const BULLETIN: LevelRules = LevelRules {
     ..HUSH
 };
 
-/// .3 payload slots and .2 loops per second.
+/// 0.3 payload slots and 0.2 loops per second.
 const STREAM: EmissionSchedule = EmissionSchedule::Stream {
     payload: PAYLOAD_GAP,
     loops: Duration::from_secs(5),
@@ -276,7 +276,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_level_reads_back_from_its_word() {
+    fn level_parses_from_its_word() {
         for level in Level::ALL {
             assert_eq!(level.to_string().parse(), Ok(level));
         }
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stronger_level_never_demands_less() {
+    fn stronger_level_has_more_relays_and_delay() {
         let mixed = [Level::Open, Level::Normal, Level::Hush, Level::Dark];
         for pair in mixed.windows(2) {
             let (weak, strong) = (pair[0].rules(), pair[1].rules());
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rules_are_those_of_the_documentation() {
+    fn level_rules_match_documentation() {
         let rows: String = Level::ALL
             .into_iter()
             .map(|level| {
@@ -337,14 +337,14 @@ bulletin 5 3 300s 60s Converge 3.3s+5s HeldStem TorPreferred
     }
 
     #[test]
-    fn lanes_fit_into_the_slots_of_a_cell() {
+    fn lanes_of_every_level_fit_into_cell_slots() {
         for level in Level::ALL {
             assert!(usize::from(level.rules().relays) < crate::geometry::MAX_LAYERS);
         }
     }
 
     #[test]
-    fn the_lag_has_the_latency_of_dark() {
+    fn lag_has_latency_of_dark() {
         let mut rng = ChaCha20Rng::from_seed([3; 32]);
         let mut lags: Vec<_> = (0..4_001).map(|_| sample_lag(&mut rng)).collect();
         lags.sort_unstable();

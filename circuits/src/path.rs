@@ -1,13 +1,13 @@
-//! Draws paths: through which relays an envelope goes, piece by piece.
+//! Path choice: draws the relays through which the shards of an envelope travel.
 //!
-//! All lanes of an envelope start at the same guard and end at the same rendezvous; what lies
-//! between differs. The rules that make a path safe are arguments of [`PathPicker::new`], not
-//! options: a picker without a guard, or without knowing which relays are our neighbours, cannot
-//! be built. What cannot be met is refused by name and number ([`PathRefusal`]), never met
-//! halfway. On the profile `local` some rules give way when a handful of relays leaves no choice,
-//! and the [`PathPlan`] says which.
+//! All lanes of an envelope start at the same guard and end at the same rendezvous; their middles
+//! differ. The safety rules of a path are arguments of [`PathPicker::new`], not options: a picker
+//! always has a guard and the list of this node's peers. If a rule cannot be satisfied, the picker
+//! refuses with the rule and the missing number ([`PathRefusal`]); it never returns a weaker path.
+//! On the profile `local`, some rules are relaxed if there are too few relays, and the [`PathPlan`]
+//! reports them.
 //!
-//! The module knows how a path behaves, not what it is for: levels are numbers here.
+//! This module does not know the levels; their rules are numbers here.
 //!
 //! ```
 //! use std::collections::BTreeSet;
@@ -70,16 +70,16 @@ use crate::directory::{EligibleRelay, Snapshot};
 use crate::distributions;
 use crate::ids::Profile;
 
-/// Draws paths from one snapshot, by one set of rules. `Debug` shows how many relays it can choose
-/// from, not which.
+/// Draws paths from one snapshot by one set of rules. `Debug` shows the number of relays, not their
+/// ids.
 pub struct PathPicker<'a> {
     snapshot: &'a Snapshot,
     rules: PathRules,
     guard: &'a EligibleRelay,
     exclusions: &'a PathExclusions,
-    /// What may stand beside the guard: no relation of it, not ourselves.
+    /// Relays that may share a lane with the guard: not related to it, and not this node.
     pool: Vec<&'a EligibleRelay>,
-    /// What may be a rendezvous.
+    /// Relays that may be the rendezvous.
     candidates: Vec<&'a EligibleRelay>,
     removed: RemovedRelays,
     allows_peer_rendezvous: bool,
@@ -105,7 +105,7 @@ pub struct PathPlan {
     pub ticket_bits: u8,
     /// The lanes.
     pub lanes: Vec<PathLane>,
-    /// What was given up, on `local` only.
+    /// Rules that were relaxed, on `local` only.
     pub relaxed: RelaxedRules,
 }
 
@@ -139,21 +139,21 @@ impl fmt::Debug for PathLane {
     }
 }
 
-/// Rules that gave way for want of relays. Always empty on `main`.
+/// Rules that were relaxed because there are too few relays. Always empty on `main`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct RelaxedRules {
-    /// Middles stand in more than one lane of the envelope.
+    /// Some middles are in more than one lane of the envelope.
     pub disjointness: bool,
-    /// The rendezvous may be one of our neighbours.
+    /// The rendezvous may be a peer of this node.
     pub peers: bool,
 }
 
-/// Where a loop ends.
+/// The end of a loop.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum LoopEnd {
-    /// To a relay, from any other: its own key is the last layer.
+    /// At this node as a relay, reached from any other relay: its own key is the last layer.
     Relay,
-    /// To a client, through its guard: nobody else has a link to it.
+    /// At this node as a client, reached through its guard, the only relay with a link to it.
     ThroughGuard,
 }
 
@@ -162,7 +162,7 @@ impl<'a> PathPicker<'a> {
     ///
     /// # Errors
     ///
-    /// [`PathRefusal`] if the snapshot cannot satisfy the rules whatever is drawn.
+    /// [`PathRefusal`] if no choice from the snapshot can satisfy the rules.
     pub fn new(
         snapshot: &'a Snapshot,
         rules: PathRules,
@@ -205,14 +205,14 @@ impl<'a> PathPicker<'a> {
         Ok(picker)
     }
 
-    /// How many relays each rule took away.
+    /// Number of relays that each rule removed.
     #[must_use]
     pub const fn removed(&self) -> &RemovedRelays {
         &self.removed
     }
 
-    /// Draws the paths of one envelope: a fresh rendezvous, lanes that share nothing else but the
-    /// guard.
+    /// Draws the paths of one envelope: a random rendezvous, and lanes that share only the guard
+    /// and the rendezvous.
     ///
     /// # Errors
     ///
@@ -232,8 +232,8 @@ impl<'a> PathPicker<'a> {
         Err(self.too_few_middles(middles.saturating_mul(lanes), &search))
     }
 
-    /// Draws one single-lane plan for each of `shards` that travel alone, no two with the same
-    /// rendezvous. Middles may repeat between them.
+    /// Draws one single-lane plan for each of `shards` shards that travel separately, each to a
+    /// different rendezvous. The plans may share middles.
     ///
     /// # Errors
     ///
@@ -269,10 +269,10 @@ impl<'a> PathPicker<'a> {
         }
     }
 
-    /// Draws the hops of a loop, up to the one that hands the cell back to us.
+    /// Draws the hops of a loop, up to the relay that returns the cell to this node.
     ///
-    /// As many relays as the rules' floor: the guard, then others; for a client the guard again at
-    /// the end.
+    /// A loop has as many relays as the floor of the rules: first the guard, then others. For a
+    /// client, the last relay is the guard again.
     ///
     /// # Errors
     ///
@@ -300,7 +300,7 @@ impl<'a> PathPicker<'a> {
         Ok(hops)
     }
 
-    /// What lanes may share, the strictest first.
+    /// What lanes may share, strictest rule first.
     fn sharings(&self) -> &'static [Sharing] {
         match self.snapshot.profile() {
             Profile::Main => &[Sharing::Nothing],
@@ -308,7 +308,7 @@ impl<'a> PathPicker<'a> {
         }
     }
 
-    /// The rules that concern the snapshot as a whole.
+    /// Checks the rules that concern the snapshot as a whole.
     fn check_snapshot(&self) -> Result<(), PathRefusal> {
         let others = self.removed.known.saturating_sub(self.removed.own);
         let mut lanes = 1;
@@ -333,7 +333,7 @@ impl<'a> PathPicker<'a> {
         Ok(())
     }
 
-    /// Finds the relays that may be a rendezvous: none of our neighbours, none in our own subnet.
+    /// Finds the relays that may be the rendezvous: not a peer and not in this node's own subnet.
     fn find_rendezvous_candidates(&mut self) -> Result<(), PathRefusal> {
         let is_main = self.snapshot.profile() == Profile::Main;
         let mut peers = Vec::new();
@@ -358,7 +358,7 @@ impl<'a> PathPicker<'a> {
         Ok(())
     }
 
-    /// Draws lanes to one rendezvous, if that is possible.
+    /// Draws lanes to one rendezvous, if possible.
     fn draw(
         &self,
         rng: &mut impl CryptoRng,
@@ -438,7 +438,7 @@ impl<'a> PathPicker<'a> {
     }
 }
 
-/// Whether two relays may not stand in one lane.
+/// Whether two relays must not be in one lane.
 fn are_related(profile: Profile, one: &EligibleRelay, other: &EligibleRelay) -> bool {
     share_subnet(profile, one, other) || share_family(one, other)
 }
@@ -451,12 +451,12 @@ fn share_subnet(profile: Profile, one: &EligibleRelay, other: &EligibleRelay) ->
             .any(|subnet| other.subnets.contains(subnet))
 }
 
-/// A snapshot keeps only mutual families, so one side's word is both sides'.
+/// One direction is enough: a snapshot keeps only mutual family relations.
 fn share_family(one: &EligibleRelay, other: &EligibleRelay) -> bool {
     one.family.contains(&other.hop.id)
 }
 
-/// The same relays in random order, every order equally likely.
+/// The same relays in uniformly random order.
 fn shuffled<'a>(rng: &mut impl CryptoRng, relays: &[&'a EligibleRelay]) -> Vec<&'a EligibleRelay> {
     let mut relays = relays.to_vec();
     for last in (1..relays.len()).rev() {
@@ -467,5 +467,5 @@ fn shuffled<'a>(rng: &mut impl CryptoRng, relays: &[&'a EligibleRelay]) -> Vec<&
     relays
 }
 
-/// Rendezvous tried before a refusal: all of them in a small network, enough in a large one.
+/// Maximum number of rendezvous candidates to try: all in a small network, enough in a large one.
 const MAX_TRIES: usize = 64;

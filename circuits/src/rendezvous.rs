@@ -1,18 +1,17 @@
-//! Where the shards of a set come together again.
+//! The rendezvous role: collects the shards of a set and rebuilds the envelope.
 //!
-//! A rendezvous keeps nothing for a cookie until a shard brings a ticket that cost work; then it
-//! collects, decodes once when `k` pieces are there, and hands the envelope on together with the
-//! hold that its origin drew. It never answers: every verdict is for local counters, and the
-//! network cannot tell them apart.
+//! A rendezvous stores nothing for a cookie until a shard carries a valid ticket, which costs work.
+//! It then collects shards, decodes once when `k` shards are present, and passes on the envelope
+//! with the hold that the origin drew. It never answers: every outcome is for local counters only,
+//! and the network cannot observe it.
 //!
-//! Memory is bounded by bytes, time by one decode per set, and no failure is worth more work than
-//! that. A cookie that is done with, whatever the outcome, is remembered until the set would have
-//! timed out, so that late shards open nothing.
+//! Memory is limited in bytes, and work to one decode per set. A closed cookie, successful or not,
+//! is remembered until the set's timeout, so that late shards open no new set.
 //!
-//! An envelope is a byte string here. Whether it is one (its encoding, work and expiry) is for the
-//! caller to judge; so is the waiting and the insertion. At *converge* a rendezvous sees whole
-//! envelopes, and whoever records its links and takes its key sees them too: the threshold
-//! protects against relays in the middle.
+//! An envelope is a byte string here. The caller checks its encoding, work and expiry, waits for
+//! the hold, and inserts it. At *converge* a rendezvous sees complete envelopes. An attacker that
+//! records its links and steals its key sees them too: the threshold protects against relays in the
+//! middle.
 
 mod difficulty;
 mod table;
@@ -30,18 +29,18 @@ use crate::geometry::SHARD_LEN;
 use crate::ids::{Epoch, LinkId, RelayId};
 use crate::time::{Instant, Now};
 
-/// Bounds of a rendezvous.
+/// Limits of a rendezvous.
 #[derive(Clone, Debug)]
 pub struct RendezvousLimits {
-    /// Memory for sets, in bytes. More costs memory only; less lets a flood displace honest sets
-    /// sooner. Default 16 MiB.
+    /// Memory for sets, in bytes. A smaller value lets a flood evict honest sets sooner. Default 16
+    /// MiB.
     pub bytes: usize,
-    /// Open sets whose package is longer than 9,840 bytes. Default 64.
+    /// Maximum number of open sets with a package longer than 9,840 bytes. Default 64.
     pub large_sets: usize,
-    /// How long a set may take from its first shard on. Default 30 minutes: 162 cells at .3 per
-    /// second leave within 9, and mixing delays all but one in a thousand by less than 5.
+    /// Timeout of a set after its first shard. Default 30 minutes: 162 cells at 0.3 per second
+    /// leave within 9 minutes, and mixing delays all but one in a thousand by less than 5 minutes.
     pub timeout: Duration,
-    /// The same for a set whose first shard carries the bulletin flag. Default 75 minutes.
+    /// Timeout of a set whose first shard has the bulletin flag. Default 75 minutes.
     pub bulletin_timeout: Duration,
 }
 
@@ -65,7 +64,7 @@ pub struct Rendezvous {
 }
 
 impl Rendezvous {
-    /// The rendezvous role of the relay `id`, holding nothing yet.
+    /// Creates the rendezvous role of the relay `id`, without sets.
     #[must_use]
     pub fn new(id: RelayId, limits: RendezvousLimits) -> Self {
         Self {
@@ -76,8 +75,8 @@ impl Rendezvous {
         }
     }
 
-    /// Takes in one shard that arrived over the link `from`, in a cell under the key of `epoch`,
-    /// with `hold` in the delay field and the bulletin flag as given.
+    /// Processes a shard that arrived over the link `from` in a cell under the key of `epoch`, with
+    /// the given hold and bulletin flag.
     pub fn accept(
         &mut self,
         now: Now,
@@ -103,13 +102,13 @@ impl Rendezvous {
         }
 
         if let Some(set) = self.table.get(shard.cookie) {
-            return match judge(set, &terms, &shard) {
+            return match check_against_set(set, &terms, &shard) {
                 ShardOutcome::Counted => self.collect(terms, ShardOutcome::Counted, shard),
                 ShardOutcome::Poisoned => {
                     self.table.close(shard.cookie);
                     ShardOutcome::Poisoned
                 }
-                verdict => verdict,
+                outcome => outcome,
             };
         }
         if !self.ticket_serves(&shard, epoch) {
@@ -127,9 +126,8 @@ impl Rendezvous {
         self.collect(terms, ShardOutcome::Opened, shard)
     }
 
-    /// Adds a piece to its set, and decodes the set if that was the last one needed; otherwise the
-    /// verdict is the one given.
-    fn collect(&mut self, terms: SetTerms, verdict: ShardOutcome, shard: Shard) -> ShardOutcome {
+    /// Adds a shard to its set. If the set is complete, decodes it; otherwise returns `outcome`.
+    fn collect(&mut self, terms: SetTerms, outcome: ShardOutcome, shard: Shard) -> ShardOutcome {
         let cookie = shard.cookie;
         if !self.table.add(cookie, shard.index, shard.bytes) {
             return ShardOutcome::Rejected(ShardRejection::NoRoom);
@@ -138,7 +136,7 @@ impl Rendezvous {
 
         let shards = self.table.get(cookie).and_then(|set| set.shards.as_ref());
         if shards.is_none_or(|shards| shards.len() < usize::from(terms.class.k())) {
-            return verdict;
+            return outcome;
         }
         let shards = self.table.close(cookie);
         let shards: Vec<_> = shards
@@ -148,25 +146,25 @@ impl Rendezvous {
         decode(terms, &shards)
     }
 
-    /// Forgets the sets that timed out, and fixes the ticket price of an epoch that has begun.
+    /// Drops the sets that timed out, and sets the ticket difficulty of an epoch that has begun.
     pub fn expire(&mut self, now: Now) {
         self.table.expire(now.mono);
         self.difficulty.advance_epoch(now.unix);
     }
 
-    /// When the next set times out.
+    /// Time of the next timeout.
     #[must_use]
     pub fn next_due(&self) -> Option<Instant> {
         self.table.next_due()
     }
 
-    /// Memory held, in bytes, by an estimate that is never below the pieces themselves.
+    /// Memory in use, in bytes; an estimate that is at least the size of the shards.
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.table.bytes()
     }
 
-    /// What this epoch's descriptor is to demand of tickets, from the load of the epoch before.
+    /// Ticket difficulty for this epoch's descriptor, from the load of the previous epoch.
     #[must_use]
     pub fn required_bits(&self) -> TicketBits {
         self.difficulty.current()
@@ -179,7 +177,7 @@ impl Rendezvous {
 }
 
 impl fmt::Debug for Rendezvous {
-    /// Shows how much is held, and nothing of what.
+    /// Shows the amount of memory in use and no content.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rendezvous")
             .field("id", &self.id)
@@ -188,31 +186,33 @@ impl fmt::Debug for Rendezvous {
     }
 }
 
-/// What became of a shard. Nothing of it may reach the network.
+/// Result of processing a shard. It must not be observable from the network.
 #[derive(Eq, PartialEq)]
 #[must_use]
 pub enum ShardOutcome {
     /// The set is complete.
     Complete {
-        /// What was dispersed; not judged yet.
+        /// The dispersed envelope; the caller must still check it.
         envelope: Vec<u8>,
-        /// How long it is to be held from now on, as its origin drew it.
+        /// The hold, as drawn by the origin, starting now.
         hold: Duration,
     },
-    /// One more piece of an open set.
+    /// The shard was added to an open set.
     Counted,
-    /// The first piece of a set.
+    /// The shard opened a set.
     Opened,
-    /// The set does not make a whole package, or two shards contradict each other; it is freed.
+    /// The set does not form an intact package, or two shards contradict each other. The set is
+    /// closed.
     Poisoned,
-    /// The shard has no part in any set, and leaves no trace.
+    /// The shard belongs to no set and was not stored.
     Rejected(ShardRejection),
-    /// A piece that is there already, or one of a set that is done with.
+    /// The set already has the shard, or is closed.
     Ignored,
 }
 
 impl fmt::Debug for ShardOutcome {
-    /// Does not show the envelope: that it was here, before everybody had it, is the secret.
+    /// Does not show the envelope: the secret is that this node had it before the rest of the
+    /// network.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Complete { .. } => f.write_str("Complete(..)"),
@@ -229,37 +229,38 @@ impl fmt::Debug for ShardOutcome {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ShardRejection {
-    /// It would open a set, but its ticket does not serve here, in this epoch, for this cookie.
+    /// The shard would open a set, but its ticket is not valid here, in this epoch, for this
+    /// cookie.
     BadTicket,
-    /// Its class differs from its set's.
+    /// Its class differs from the class of the set.
     OtherClass,
-    /// Its cell was sealed under another epoch's key than its set's.
+    /// Its cell was encrypted under the key of another epoch than the cells of the set.
     OtherEpoch,
-    /// Its hold differs from its set's.
+    /// Its hold differs from the hold of the set.
     OtherHold,
-    /// Its ticket differs from its set's.
+    /// Its ticket differs from the ticket of the set.
     OtherTicket,
-    /// The bound on memory leaves no room for it.
+    /// There is no memory for it, even after eviction.
     NoRoom,
 }
 
 impl fmt::Display for ShardRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::BadTicket => "ticket does not serve",
-            Self::OtherClass => "class differs from the set's",
-            Self::OtherEpoch => "epoch differs from the set's",
-            Self::OtherHold => "hold differs from the set's",
-            Self::OtherTicket => "ticket differs from the set's",
-            Self::NoRoom => "no room for the set",
+            Self::BadTicket => "ticket is not valid for this relay, epoch and cookie",
+            Self::OtherClass => "class differs from the class of the set",
+            Self::OtherEpoch => "epoch differs from the epoch of the set",
+            Self::OtherHold => "hold differs from the hold of the set",
+            Self::OtherTicket => "ticket differs from the ticket of the set",
+            Self::NoRoom => "no memory for the shard",
         })
     }
 }
 
 impl core::error::Error for ShardRejection {}
 
-/// What becomes of a later shard of a set.
-fn judge(set: &ShardSet, shard_terms: &SetTerms, shard: &Shard) -> ShardOutcome {
+/// Checks a further shard against its set.
+fn check_against_set(set: &ShardSet, shard_terms: &SetTerms, shard: &Shard) -> ShardOutcome {
     let terms = &set.terms;
     if shard_terms.ticket != terms.ticket {
         ShardOutcome::Rejected(ShardRejection::OtherTicket)
@@ -280,7 +281,7 @@ fn judge(set: &ShardSet, shard_terms: &SetTerms, shard: &Shard) -> ShardOutcome 
     }
 }
 
-/// The one decode that a set gets.
+/// Decodes a set; called once per set.
 fn decode(terms: SetTerms, shards: &[(u8, &[u8; SHARD_LEN])]) -> ShardOutcome {
     match rebuild(terms.class, shards) {
         Ok(envelope) => ShardOutcome::Complete {
@@ -291,7 +292,7 @@ fn decode(terms: SetTerms, shards: &[(u8, &[u8; SHARD_LEN])]) -> ShardOutcome {
     }
 }
 
-/// Bytes that fill a quarter of the table for a whole epoch.
+/// Number of bytes per epoch that keep the table a quarter full.
 fn free_load(limits: &RendezvousLimits) -> u64 {
     let turnovers = u64::from(Epoch::SECS)
         .checked_div(limits.timeout.as_secs())

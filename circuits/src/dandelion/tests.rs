@@ -1,3 +1,4 @@
+//! Routes of one node over links and epochs, and the embargo.
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
@@ -17,26 +18,26 @@ fn secs(secs: u64) -> Instant {
 
 fn stem(rng: &mut ChaCha20Rng, links: &[u64]) -> StemRouter {
     let mut stem = StemRouter::new(rng, Instant::ZERO);
-    set(&mut stem, rng, links);
+    set_candidates(&mut stem, rng, links);
     stem
 }
 
-fn set(stem: &mut StemRouter, rng: &mut ChaCha20Rng, links: &[u64]) {
+fn set_candidates(stem: &mut StemRouter, rng: &mut ChaCha20Rng, links: &[u64]) {
     let links: Vec<_> = links.iter().copied().map(LinkId).collect();
     stem.set_successor_candidates(rng, &links);
 }
 
-/// A stem of a node that does not end foreign ones in its first epoch.
-fn relaying(rng: &mut ChaCha20Rng, links: &[u64]) -> StemRouter {
+/// A router that does not end the stems of others in its first epoch.
+fn non_diffuser(rng: &mut ChaCha20Rng, links: &[u64]) -> StemRouter {
     core::iter::repeat_with(|| stem(rng, links))
         .find(|stem| !stem.diffuser)
         .unwrap()
 }
 
 #[test]
-fn routes_stay_the_same_for_an_epoch() {
+fn route_is_stable_within_epoch() {
     let mut rng = rng(1);
-    let mut stem = relaying(&mut rng, &[1, 2, 3, 4]);
+    let mut stem = non_diffuser(&mut rng, &[1, 2, 3, 4]);
     let ends = stem.ends;
     let last = Instant::from_micros(ends.as_micros() - 1);
     for link in 100..130 {
@@ -52,7 +53,7 @@ fn routes_stay_the_same_for_an_epoch() {
 }
 
 #[test]
-fn routes_change_with_the_epoch_and_its_phase_is_the_node_s_own() {
+fn route_changes_each_epoch_with_phase_of_node() {
     let mut rng = rng(2);
     let mut phases = BTreeSet::new();
     let mut changed = 0;
@@ -65,18 +66,18 @@ fn routes_change_with_the_epoch_and_its_phase_is_the_node_s_own() {
         stem.route(&mut rng, ends, FOREIGN);
         changed += u32::from(stem.successors != before);
         assert_eq!(stem.ends.since(ends), EPOCH);
-        // After idle epochs the phase is what it was.
+        // Idle epochs do not change the phase.
         let late = ends.after(7 * EPOCH + Duration::from_secs(5));
         stem.route(&mut rng, late, FOREIGN);
         assert_eq!(stem.ends.since(ends), 8 * EPOCH);
     }
     assert_eq!(phases.len(), 10);
-    // Two of eight peers in order: the same again once in 56.
+    // Two of eight peers in order: the same pair is redrawn once in 56 epochs.
     assert!(changed > 180, "{changed} of 200 changed");
 }
 
 #[test]
-fn every_peer_is_chosen_equally_often_and_never_twice() {
+fn successors_are_distinct_and_uniform_over_candidates() {
     let mut rng = rng(3);
     let mut counts = BTreeMap::new();
     for _ in 0..4_000 {
@@ -94,11 +95,11 @@ fn every_peer_is_chosen_equally_often_and_never_twice() {
 }
 
 #[test]
-fn own_and_foreign_envelopes_are_spread_over_both_successors_alike() {
+fn own_and_foreign_envelopes_are_mapped_uniformly() {
     let mut rng = rng(4);
     let mut first = [0_u32; 2];
     for _ in 0..4_000 {
-        let mut stem = relaying(&mut rng, &[1, 2]);
+        let mut stem = non_diffuser(&mut rng, &[1, 2]);
         let one = StemRoute::To(stem.successors[0].unwrap());
         for (count, origin) in first.iter_mut().zip([StemOrigin::Own, FOREIGN]) {
             *count += u32::from(stem.route(&mut rng, Instant::ZERO, origin) == one);
@@ -111,7 +112,7 @@ fn own_and_foreign_envelopes_are_spread_over_both_successors_alike() {
 }
 
 #[test]
-fn one_node_in_ten_ends_foreign_stems_and_all_of_an_epoch() {
+fn one_node_in_ten_ends_all_foreign_stems_of_epoch() {
     let mut rng = rng(5);
     let mut diffusers = 0;
     for _ in 0..4_000 {
@@ -130,7 +131,7 @@ fn one_node_in_ten_ends_foreign_stems_and_all_of_an_epoch() {
 }
 
 #[test]
-fn a_node_never_floods_its_own_envelopes() {
+fn own_envelope_is_never_fluffed() {
     let mut rng = rng(6);
     let mut stem = stem(&mut rng, &[1, 2, 3]);
     for epoch in 0..1_000 {
@@ -138,7 +139,7 @@ fn a_node_never_floods_its_own_envelopes() {
         assert!(matches!(route, StemRoute::To(_)));
     }
     for links in [&[1][..], &[]] {
-        set(&mut stem, &mut rng, links);
+        set_candidates(&mut stem, &mut rng, links);
         assert!(!stem.can_stem());
         for epoch in 1_000..1_100 {
             let route = stem.route(&mut rng, secs(600 * epoch), StemOrigin::Own);
@@ -148,10 +149,10 @@ fn a_node_never_floods_its_own_envelopes() {
 }
 
 #[test]
-fn an_envelope_never_goes_back_where_it_came_from() {
+fn envelope_is_never_routed_back_to_sender() {
     let mut rng = rng(7);
     for _ in 0..200 {
-        let mut stem = relaying(&mut rng, &[1, 2]);
+        let mut stem = non_diffuser(&mut rng, &[1, 2]);
         for (sender, other) in [(1, 2), (2, 1)] {
             let route = stem.route(&mut rng, Instant::ZERO, StemOrigin::From(LinkId(sender)));
             assert_eq!(route, StemRoute::To(LinkId(other)));
@@ -160,9 +161,9 @@ fn an_envelope_never_goes_back_where_it_came_from() {
 }
 
 #[test]
-fn a_stem_without_another_successor_ends_here() {
+fn stem_without_other_successor_is_fluffed() {
     let mut rng = rng(8);
-    let mut stem = relaying(&mut rng, &[1]);
+    let mut stem = non_diffuser(&mut rng, &[1]);
     let from_one = StemOrigin::From(LinkId(1));
     assert_eq!(
         stem.route(&mut rng, Instant::ZERO, from_one),
@@ -170,7 +171,7 @@ fn a_stem_without_another_successor_ends_here() {
     );
     let to_one = StemRoute::To(LinkId(1));
     assert_eq!(stem.route(&mut rng, Instant::ZERO, FOREIGN), to_one);
-    set(&mut stem, &mut rng, &[]);
+    set_candidates(&mut stem, &mut rng, &[]);
     assert_eq!(
         stem.route(&mut rng, Instant::ZERO, FOREIGN),
         StemRoute::Fluff
@@ -178,30 +179,30 @@ fn a_stem_without_another_successor_ends_here() {
 }
 
 #[test]
-fn newcomers_displace_no_successor() {
+fn new_candidates_displace_no_successor() {
     let mut rng = rng(9);
-    let mut stem = relaying(&mut rng, &[1, 2]);
+    let mut stem = non_diffuser(&mut rng, &[1, 2]);
     let before = stem.successors;
     for wave in 1..50 {
         let mut links = vec![1, 2];
         links.extend(wave * 100..wave * 100 + 50);
-        set(&mut stem, &mut rng, &links);
+        set_candidates(&mut stem, &mut rng, &links);
         assert_eq!(stem.successors, before);
     }
 }
 
 #[test]
-fn a_successor_that_is_gone_is_replaced_at_once_and_the_other_one_stays() {
+fn removed_successor_is_replaced_and_other_one_kept() {
     let mut rng = rng(10);
-    let mut stem = relaying(&mut rng, &[1, 2]);
+    let mut stem = non_diffuser(&mut rng, &[1, 2]);
     let [gone, stays] = stem.successors.map(Option::unwrap);
     let [gone, stays_number] = [gone, stays].map(|LinkId(number)| number);
-    set(&mut stem, &mut rng, &[stays_number]);
+    set_candidates(&mut stem, &mut rng, &[stays_number]);
     assert!(!stem.can_stem());
-    set(&mut stem, &mut rng, &[stays_number, 3]);
+    set_candidates(&mut stem, &mut rng, &[stays_number, 3]);
     assert_eq!(stem.successors, [Some(LinkId(3)), Some(stays)]);
 
-    // Whoever was mapped to the one that is gone is mapped to its heir.
+    // Origins that were mapped to the removed successor are mapped to its replacement.
     for link in 100..120 {
         let origin = StemOrigin::From(LinkId(link));
         assert_ne!(
@@ -212,7 +213,7 @@ fn a_successor_that_is_gone_is_replaced_at_once_and_the_other_one_stays() {
 }
 
 #[test]
-fn the_clock_s_end_is_no_trap() {
+fn route_accepts_end_of_clock() {
     let mut rng = rng(11);
     let mut stem = stem(&mut rng, &[1, 2]);
     let end = Instant::from_micros(u64::MAX);
@@ -228,7 +229,7 @@ fn hash(number: u32) -> [u8; 32] {
 }
 
 #[test]
-fn an_embargo_runs_out_after_an_exponential_minute() {
+fn embargo_timeout_is_exponential_with_mean_60_s() {
     let mut rng = rng(12);
     let mut embargo = Embargo::new(4_000);
     for number in 0..4_000 {
@@ -249,7 +250,7 @@ fn an_embargo_runs_out_after_an_exponential_minute() {
 }
 
 #[test]
-fn what_gossip_brings_is_watched_no_longer() {
+fn embargo_seen_ends_watch() {
     let mut rng = rng(13);
     let mut embargo = Embargo::new(10);
     assert_eq!(embargo.watch(&mut rng, secs(0), hash(1)), None);
@@ -260,7 +261,7 @@ fn what_gossip_brings_is_watched_no_longer() {
 }
 
 #[test]
-fn repeating_an_envelope_does_not_change_its_time() {
+fn embargo_watch_keeps_timeout_of_watched_envelope() {
     let mut rng = rng(14);
     let mut embargo = Embargo::new(10);
     assert_eq!(embargo.watch(&mut rng, secs(0), hash(1)), None);
@@ -272,7 +273,7 @@ fn repeating_an_envelope_does_not_change_its_time() {
 }
 
 #[test]
-fn a_flood_of_stems_shortens_waits_and_loses_none() {
+fn embargo_over_capacity_returns_earliest_envelope() {
     let mut rng = rng(15);
     let mut embargo = Embargo::new(100);
     let mut flooded = BTreeSet::new();

@@ -1,11 +1,12 @@
-//! The closed table of set shapes.
+//! The table of classes: the possible shapes of a set.
 //!
-//! Shapes show at the rendezvous, so there are few of them and they are the same at every level.
-//! From two shards on, `n = 3 * ceil(k / 2)`: the loss of one lane of three is made good.
+//! The rendezvous sees the shape of a set. There are therefore few shapes, and they are the same at
+//! every level. From two shards on, `n = 3 * ceil(k / 2)`: a set survives the loss of one of three
+//! lanes.
 
 use crate::geometry::{PACKAGE_OVERHEAD, SHARD_LEN};
 
-/// Shape of a set: `n` shards, `k` of which rebuild a package of `k` times 615 bytes.
+/// Shape of a set: `n` shards, of which `k` rebuild a package of `k` times 615 bytes.
 ///
 /// Only the rows of the specification exist (spec.md F5).
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -27,13 +28,13 @@ impl Class {
         Self { k: 107, n: 162 },
     ];
 
-    /// The class of a package that travels whole, in one cell: no set, no threshold.
+    /// The class of a package that travels in a single cell, without a threshold.
     #[must_use]
     pub const fn whole() -> Self {
         Self { k: 1, n: 1 }
     }
 
-    /// The smallest class with a threshold that holds an envelope of this length, in bytes; none
+    /// The smallest class with a threshold that fits an envelope of this length in bytes; `None`
     /// above 65,753.
     ///
     /// ```
@@ -50,7 +51,7 @@ impl Class {
             .find(|class| class.k >= 2 && envelope_len <= class.capacity())
     }
 
-    /// The class with these parameters, as a header states them; none if the table has no such row.
+    /// The class with the parameters of a header; `None` if the table has no such row.
     #[must_use]
     pub fn from_parts(k: u8, n: u8, package_len: u32) -> Option<Self> {
         let package_len = usize::try_from(package_len).ok()?;
@@ -65,7 +66,7 @@ impl Class {
         self.k
     }
 
-    /// Number of shards made.
+    /// Total number of shards of a set.
     #[must_use]
     pub const fn n(self) -> u8 {
         self.n
@@ -77,14 +78,14 @@ impl Class {
         usize::from(self.k).saturating_mul(SHARD_LEN)
     }
 
-    /// Length of the longest envelope that fits, in bytes.
+    /// Maximum length of an envelope, in bytes.
     #[must_use]
     pub fn capacity(self) -> usize {
         self.package_len().saturating_sub(PACKAGE_OVERHEAD)
     }
 
-    /// Whether an envelope of this length, in bytes, belongs into this class: whole, or else in the
-    /// smallest class with a threshold that holds it.
+    /// Whether this is the class for an envelope of this length in bytes: the single-cell class, or
+    /// the smallest class with a threshold that fits it.
     #[must_use]
     pub fn suits(self, envelope_len: usize) -> bool {
         if self == Self::whole() {
@@ -95,7 +96,7 @@ impl Class {
     }
 }
 
-// Any two of three lanes carry enough shards, and no set has more than GF(2^8) can tell apart.
+// Any two of three lanes must carry enough shards to rebuild the package.
 const _: () = {
     let mut rows: &[Class] = &Class::ALL;
     while let [Class { k, n }, rest @ ..] = rows {

@@ -1,4 +1,4 @@
-//! From envelope to pieces and back.
+//! Encoding of an envelope into shards, and decoding of shards.
 
 use core::fmt;
 use std::sync::OnceLock;
@@ -10,9 +10,9 @@ use super::Class;
 use crate::aont::{self, NotWhole};
 use crate::geometry::SHARD_LEN;
 
-/// Turns an envelope into the pieces of one set, in the order of their indices.
+/// Encodes an envelope into the shards of one set, ordered by index.
 ///
-/// Two calls give pieces that share nothing, even for the same envelope.
+/// Two calls give unrelated shards, even for the same envelope.
 ///
 /// # Errors
 ///
@@ -32,7 +32,7 @@ pub fn disperse(
         shards.resize_with(usize::from(class.n()), || Box::new([0; SHARD_LEN]));
         let parity = shards.iter_mut().skip(data.len());
         let mut parity: Vec<_> = parity.map(|shard| shard.as_mut_slice()).collect();
-        // Refuses counts and lengths that differ from the codec's; these are its own.
+        // The call fails only for other counts or lengths than those of the codec.
         codec
             .encode_sep(data, &mut parity)
             .map_err(|_| WrongClass)?;
@@ -40,13 +40,14 @@ pub fn disperse(
     Ok(shards)
 }
 
-/// Rebuilds the envelope from the first `k` of the given pieces, each with its index.
+/// Rebuilds the envelope from the first `k` of the given shards, each with its index.
 ///
-/// One decode, whatever comes of it: pieces that disagree are not told apart.
+/// The shards are decoded once. If they disagree, the wrong shard is not identified.
 ///
 /// # Errors
 ///
-/// [`RebuildError`] if the pieces are too few, are no set, or do not make a whole package.
+/// [`RebuildError`] if there are too few shards, if an index is invalid, or if the shards do not
+/// form an intact package.
 pub fn rebuild(class: Class, shards: &[(u8, &[u8; SHARD_LEN])]) -> Result<Vec<u8>, RebuildError> {
     let k = usize::from(class.k());
     let shards = shards.get(..k).ok_or(RebuildError::TooFewShards)?;
@@ -83,10 +84,11 @@ pub fn rebuild(class: Class, shards: &[(u8, &[u8; SHARD_LEN])]) -> Result<Vec<u8
     }
 }
 
-/// The codec of a class, built at first use and kept; none for a package that travels whole.
+/// The codec of a class, created at first use and then cached; `None` for the single-cell class.
 ///
-/// Building one inverts a `k` by `k` matrix, which for the larger classes costs more than coding
-/// does. Each keeps at most 254 decoding matrices besides: five megabytes if all classes are in use.
+/// Creating a codec inverts a `k` by `k` matrix, which for larger classes costs more than the
+/// coding itself. Each codec also caches at most 254 decoding matrices: five megabytes if all
+/// classes are in use.
 fn codec(class: Class) -> Option<&'static ReedSolomon> {
     static CODECS: [OnceLock<Option<ReedSolomon>>; Class::ALL.len()] =
         [const { OnceLock::new() }; Class::ALL.len()];
@@ -100,42 +102,42 @@ fn codec(class: Class) -> Option<&'static ReedSolomon> {
         .as_ref()
 }
 
-/// The envelope does not belong into the class.
+/// The envelope does not belong to the class.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct WrongClass;
 
 impl fmt::Display for WrongClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("envelope does not belong into this class")
+        f.write_str("length of the envelope does not belong to this class")
     }
 }
 
 impl core::error::Error for WrongClass {}
 
-/// Why pieces did not make an envelope.
+/// Reason why shards do not yield an envelope.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum RebuildError {
-    /// Two pieces carry the same index.
+    /// Two shards have the same index.
     DuplicateIndex,
     /// An index is not below `n`.
     IndexOutOfRange,
-    /// A piece was altered or is of another set: the package's zero bytes are not zero.
+    /// A shard was altered or belongs to another set: the package's zero bytes are not zero.
     NotWhole,
-    /// Fewer than `k` pieces.
+    /// There are fewer than `k` shards.
     TooFewShards,
-    /// The envelope should have travelled in another class.
+    /// The length of the envelope belongs to another class.
     WrongClass,
 }
 
 impl fmt::Display for RebuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::DuplicateIndex => "two pieces carry the same index",
-            Self::IndexOutOfRange => "index is not below the number of shards",
-            Self::NotWhole => "pieces do not make a whole package",
-            Self::TooFewShards => "fewer pieces than the class requires",
-            Self::WrongClass => "envelope should have travelled in another class",
+            Self::DuplicateIndex => "two shards have the same index",
+            Self::IndexOutOfRange => "shard index is not below the number of shards",
+            Self::NotWhole => "shards do not form an intact package",
+            Self::TooFewShards => "fewer shards than the class requires",
+            Self::WrongClass => "length of the envelope belongs to another class",
         })
     }
 }

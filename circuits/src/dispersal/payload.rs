@@ -1,4 +1,4 @@
-//! What the last layer of a cell says.
+//! The payload of a cell: the body that its last hop decrypts.
 
 use core::fmt;
 
@@ -8,35 +8,35 @@ use super::{Class, Cookie, Shard, Ticket};
 use crate::bytes::{ByteReader, ByteWriter, Full, Truncated};
 use crate::geometry::{DELTA_LEN, SHARD_LEN};
 
-/// The body of a cell, as its last hop reads it.
+/// The body of a cell, as decrypted by its last hop.
 ///
-/// Bytes that a kind does not use are random, so that no implementation shows by its padding.
+/// Bytes that a kind does not use are random, so that padding does not identify an implementation.
 #[derive(Clone, Eq, PartialEq)]
 pub enum Payload {
-    /// Cover that goes no further.
+    /// Cover traffic that ends here.
     Drop,
-    /// Cover that its origin expects back.
+    /// Cover traffic that returns to its origin.
     Loop {
-        /// By which the origin knows it again.
+        /// Identifies the loop to its origin.
         nonce: [u8; 16],
     },
-    /// The end of a circuit, to be joined with another one; everything after the flags.
+    /// The end of a circuit that is joined with another one; contains everything after the flags.
     Meet(Box<[u8; Self::MEET_LEN]>),
-    /// One piece of a package.
+    /// One shard of a package.
     Shard(Shard),
 }
 
 impl Payload {
-    /// What a meeting says starts behind the flags: its first bytes are a 20-byte cookie, which
-    /// would otherwise lie across them.
+    /// Length of the data of a meeting. It starts after the flags, because its 20-byte cookie would
+    /// otherwise overlap them.
     pub const MEET_LEN: usize = DELTA_LEN - FLAGS_AT - 1;
 
-    /// Reads the body of a cell.
+    /// Parses the body of a cell.
     ///
     /// # Errors
     ///
-    /// [`PayloadError`] names the first rule broken. The cell's origin is to blame for each of them, and
-    /// hears nothing: a body that is unfit is treated as [`Payload::Drop`].
+    /// The first rule that the body breaks. The origin is at fault and gets no answer: an invalid
+    /// body is treated as [`Payload::Drop`].
     pub fn parse(delta: &[u8; DELTA_LEN]) -> Result<Self, PayloadError> {
         let mut fields = ByteReader::new(delta);
         let cookie = fields.array()?;
@@ -66,12 +66,12 @@ impl Payload {
         }
     }
 
-    /// Writes the body of a cell, with random bytes wherever the kind says nothing.
+    /// Encodes the body of a cell, with random bytes in unused places.
     #[must_use]
     pub fn emit(&self, rng: &mut impl CryptoRng) -> Box<[u8; DELTA_LEN]> {
         let mut delta = Box::new([0; DELTA_LEN]);
         rng.fill_bytes(delta.as_mut_slice());
-        // Every field lies inside the body, by the assertion below.
+        // Cannot fail: by the assertion below, every field lies inside the body.
         let _: Result<(), Full> = self.write(&mut delta);
         delta
     }
@@ -113,20 +113,21 @@ impl fmt::Debug for Payload {
     }
 }
 
-/// Why the body of a cell is none.
+/// Reason why bytes are not a valid body.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum PayloadError {
     /// The shard's index is not below `n`.
     IndexOutOfRange,
-    /// The class table has no such k, n and length.
+    /// The class table has no row with this k, n and length.
     UnknownClass,
-    /// The flags name no kind.
+    /// The flags have an unknown value.
     UnknownFlags,
 }
 
 impl From<Truncated> for PayloadError {
-    /// Cannot come about, since the input's length is in its type; any reason will do.
+    /// Unreachable, because the type of the input fixes its length; the choice of variant does not
+    /// matter.
     fn from(_: Truncated) -> Self {
         Self::UnknownFlags
     }
@@ -136,8 +137,8 @@ impl fmt::Display for PayloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::IndexOutOfRange => "shard index is not below the number of shards",
-            Self::UnknownClass => "no class has these parameters",
-            Self::UnknownFlags => "flags name no kind of body",
+            Self::UnknownClass => "no class has this k, n and package length",
+            Self::UnknownFlags => "flags have an unknown value",
         })
     }
 }
@@ -149,7 +150,7 @@ const FLAGS_LOOP: u8 = 1;
 const FLAGS_DROP: u8 = 2;
 const FLAGS_MEET: u8 = 3;
 
-/// Where the flags lie: after cookie, index, k and n.
+/// Offset of the flags: after cookie, index, k and n.
 const FLAGS_AT: usize = 16 + 1 + 1 + 1;
 
 const _: () = assert!(FLAGS_AT + 1 + 4 + 8 + SHARD_LEN == DELTA_LEN);

@@ -1,3 +1,4 @@
+//! Classes, dispersal, and the payloads that carry shards.
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
@@ -20,7 +21,7 @@ fn envelope(rng: &mut impl CryptoRng, class: Class) -> Vec<u8> {
     envelope
 }
 
-/// The pieces with these indices, in this order.
+/// The shards with these indices, in this order.
 fn choose(shards: &Shards, indices: impl IntoIterator<Item = u8>) -> Vec<(u8, &[u8; SHARD_LEN])> {
     indices
         .into_iter()
@@ -40,7 +41,7 @@ fn shuffled(rng: &mut impl CryptoRng, class: Class) -> Vec<u8> {
 }
 
 #[test]
-fn the_table_has_the_eight_rows_of_the_specification() {
+fn class_table_matches_specification() {
     let rows = Class::ALL.map(|class| (class.k(), class.n(), class.package_len()));
     assert_eq!(
         rows,
@@ -58,7 +59,7 @@ fn the_table_has_the_eight_rows_of_the_specification() {
 }
 
 #[test]
-fn no_other_row_is_a_class() {
+fn class_from_parts_refuses_unknown_rows() {
     for k in 0..=u8::MAX {
         for n in 0..=u8::MAX {
             let length = u32::from(k) * 615;
@@ -66,15 +67,15 @@ fn no_other_row_is_a_class() {
                 .into_iter()
                 .find(|row| (row.k(), row.n()) == (k, n));
             assert_eq!(Class::from_parts(k, n, length), row);
-            for lie in [0, length.wrapping_sub(1), length + 1, u32::MAX] {
-                assert_eq!(Class::from_parts(k, n, lie), None);
+            for wrong in [0, length.wrapping_sub(1), length + 1, u32::MAX] {
+                assert_eq!(Class::from_parts(k, n, wrong), None);
             }
         }
     }
 }
 
 #[test]
-fn an_envelope_goes_into_the_smallest_class_that_holds_it() {
+fn class_converge_picks_smallest_fitting_class() {
     for (length, k) in [
         (0, 2),
         (563, 2),
@@ -100,7 +101,7 @@ fn an_envelope_goes_into_the_smallest_class_that_holds_it() {
 }
 
 #[test]
-fn any_k_shards_rebuild_the_envelope_in_every_class() {
+fn rebuild_accepts_any_k_shards_of_every_class() {
     let mut rng = rng(1);
     for class in Class::ALL {
         let envelope = envelope(&mut rng, class);
@@ -118,7 +119,7 @@ fn any_k_shards_rebuild_the_envelope_in_every_class() {
 }
 
 #[test]
-fn every_pair_of_three_shards_rebuilds_the_smallest_envelope() {
+fn rebuild_accepts_every_pair_of_three_shards() {
     let mut rng = rng(2);
     let class = Class::converge(563).unwrap();
     let shards = disperse(&mut rng, class, &[7; 563]).unwrap();
@@ -128,7 +129,7 @@ fn every_pair_of_three_shards_rebuilds_the_smallest_envelope() {
 }
 
 #[test]
-fn an_envelope_of_another_class_is_neither_dispersed_nor_rebuilt() {
+fn envelope_of_other_class_is_refused() {
     let mut rng = rng(3);
     let class = Class::converge(2_408).unwrap();
     assert_eq!(disperse(&mut rng, class, &[0; 1_178]), Err(WrongClass));
@@ -145,7 +146,7 @@ fn an_envelope_of_another_class_is_neither_dispersed_nor_rebuilt() {
 }
 
 #[test]
-fn shards_that_are_no_set_are_refused_by_name() {
+fn rebuild_refuses_invalid_sets_with_reason() {
     let mut rng = rng(4);
     let class = Class::converge(2_408).unwrap();
     let shards = disperse(&mut rng, class, &[1; 2_408]).unwrap();
@@ -162,7 +163,7 @@ fn shards_that_are_no_set_are_refused_by_name() {
 }
 
 #[test]
-fn a_poisoned_shard_is_caught_and_no_other_choice_of_shards_is_tried() {
+fn rebuild_refuses_altered_shard_and_tries_no_other_choice() {
     let mut rng = rng(5);
     for class in Class::ALL {
         let envelope = envelope(&mut rng, class);
@@ -171,14 +172,14 @@ fn a_poisoned_shard_is_caught_and_no_other_choice_of_shards_is_tried() {
         let poisoned = usize::from(order[0]);
         let byte = usize::try_from(distributions::below(&mut rng, 615)).unwrap();
         shards[poisoned][byte] ^= 0x01;
-        // All n pieces are given. Without the first one there would be enough good ones.
+        // All n shards are given. Without the first one, enough good shards would remain.
         let chosen = choose(&shards, order);
         assert_eq!(rebuild(class, &chosen), Err(RebuildError::NotWhole));
     }
 }
 
 #[test]
-fn shards_of_two_sets_or_with_swapped_indices_do_not_make_a_whole_package() {
+fn rebuild_refuses_mixed_sets_and_swapped_indices() {
     let mut rng = rng(6);
     let class = Class::converge(563).unwrap();
     let [one, other] = [(); 2].map(|()| disperse(&mut rng, class, &[9; 563]).unwrap());
@@ -203,7 +204,7 @@ fn shard(rng: &mut impl CryptoRng, class: Class, index: u8) -> Shard {
 }
 
 #[test]
-fn every_kind_of_payload_reads_back() {
+fn payload_emit_then_parse_returns_payload() {
     let mut rng = rng(7);
     let mut payloads = vec![
         Payload::Drop,
@@ -221,7 +222,7 @@ fn every_kind_of_payload_reads_back() {
 }
 
 #[test]
-fn a_shard_lies_where_the_specification_says() {
+fn shard_payload_layout_matches_specification() {
     let mut rng = rng(8);
     let class = Class::converge(2_408).unwrap();
     let shard = shard(&mut rng, class, 5);
@@ -234,7 +235,7 @@ fn a_shard_lies_where_the_specification_says() {
 }
 
 #[test]
-fn headers_that_lie_are_unfit() {
+fn payload_parse_refuses_inconsistent_header() {
     let mut rng = rng(9);
     let class = Class::converge(563).unwrap();
     let honest = Payload::Shard(shard(&mut rng, class, 2)).emit(&mut rng);
@@ -266,10 +267,10 @@ fn headers_that_lie_are_unfit() {
 }
 
 #[test]
-fn whatever_a_kind_does_not_say_is_random() {
+fn payload_emit_fills_unused_bytes_with_random() {
     let mut rng = rng(10);
     let meeting = Box::new([6; Payload::MEET_LEN]);
-    for (payload, said) in [
+    for (payload, used) in [
         (Payload::Drop, 19..20),
         (Payload::Loop { nonce: [4; 16] }, 0..16),
         (Payload::Meet(meeting), 19..DELTA_LEN),
@@ -277,10 +278,10 @@ fn whatever_a_kind_does_not_say_is_random() {
         let emitted: Vec<_> = (0..64).map(|_| payload.emit(&mut rng)).collect();
         for at in (0..DELTA_LEN).filter(|at| *at != 19) {
             let values: BTreeSet<_> = emitted.iter().map(|delta| delta[at]).collect();
-            if said.contains(&at) {
+            if used.contains(&at) {
                 assert_eq!(values.len(), 1, "byte {at} of {payload:?}");
             } else {
-                // 64 draws of 256 values: 56.6 different ones on average.
+                // 64 draws of 256 values: 56.6 distinct values on average.
                 assert!(values.len() > 40, "byte {at} of {payload:?}");
             }
         }
@@ -288,7 +289,7 @@ fn whatever_a_kind_does_not_say_is_random() {
 }
 
 #[test]
-fn debug_shows_no_cookie_ticket_or_byte() {
+fn payload_debug_shows_no_cookie_ticket_or_byte() {
     let shard = shard(&mut rng(11), Class::whole(), 0);
     assert_eq!(
         format!("{:?}", Payload::Shard(shard.clone())),
@@ -307,8 +308,8 @@ fn debug_shows_no_cookie_ticket_or_byte() {
 
 proptest! {
     #[test]
-    fn whatever_parses_emits_what_it_says(mut bytes: [u8; 32], fill: u8, kind in 0_u8..5, row in 0_usize..9) {
-        // Random headers would hardly ever name a class: give them one most of the time.
+    fn parsed_payload_emits_equal_bytes(mut bytes: [u8; 32], fill: u8, kind in 0_u8..5, row in 0_usize..9) {
+        // Random headers almost never name a class, so most cases get a valid one.
         bytes[19] = kind;
         if let Some(class) = Class::ALL.get(row) {
             bytes[17] = class.k();
@@ -328,7 +329,7 @@ proptest! {
     }
 
     #[test]
-    fn envelopes_of_any_length_survive_the_loss_of_a_third(length in 0_usize..12_000, seed: u64) {
+    fn rebuild_accepts_any_k_shards_for_any_length(length in 0_usize..12_000, seed: u64) {
         let mut rng = rng(seed);
         let class = Class::converge(length).unwrap();
         let mut envelope = vec![0; length];

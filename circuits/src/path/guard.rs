@@ -1,12 +1,12 @@
-//! The one relay that sees who we are: chosen once, kept for months.
+//! The guard: the only relay that knows the address of this node, kept for months.
 //!
-//! Every choice of a guard is another chance for a malicious one, so there are few: relays are
-//! ranked by a keyed hash of their ids, the lowest is the guard, the next two are its backups, and
-//! for 120 days there is no fourth, however many of the three are shot down. The ranking follows
-//! from the seed alone, so a node that loses its state finds the same guard again (spec M1).
+//! Every choice of a guard may select a malicious relay, so the number of choices is small. Relays
+//! are ranked by a keyed hash of their ids. The first is the guard and the next two are its
+//! backups. For 120 days there is no fourth, even if an attacker takes down all three. The ranking
+//! depends only on the seed, so a node that loses its state finds the same guard again (spec M1).
 //!
-//! A guard that does not answer is waited for; how long is the caller's to say. What was chosen
-//! while the directory was young is chosen again, once, when it has settled.
+//! The node waits for a guard that does not answer; the caller sets for how long. A choice made
+//! while the directory was young is repeated once, when the directory has settled.
 
 use core::fmt;
 
@@ -20,12 +20,12 @@ use crate::ids::RelayId;
 use crate::secret::Secret;
 use crate::time::UnixSecs;
 
-/// The secret that ranks relays: 16 bytes of their own, in no relation to any other key.
+/// The secret that ranks relays: 16 bytes, independent of all other keys.
 #[derive(Debug)]
 pub struct GuardSeed(pub Secret<16>);
 
-/// Proof that a relay is our guard now; only [`Guards::choose`] makes one. `Debug` does not show
-/// which.
+/// Proof that a relay is the current guard; only [`Guards::choose`] creates one. `Debug` does not
+/// show it.
 #[derive(Clone, Copy)]
 pub struct Guard<'a>(&'a EligibleRelay);
 
@@ -49,7 +49,7 @@ pub struct Guards {
     own: RelayId,
     pinned: Option<RelayId>,
     period: u32,
-    /// Chosen from a young directory, to be chosen again.
+    /// Whether the guards were chosen from a young directory and must be chosen again.
     provisional: bool,
     /// In order of preference.
     members: Vec<RankedGuard>,
@@ -58,9 +58,9 @@ pub struct Guards {
 #[derive(Clone, Copy, Debug)]
 struct RankedGuard {
     id: RelayId,
-    /// Since when it has not answered.
+    /// Time since which it has not answered.
     silent: Option<UnixSecs>,
-    /// Since when the directory has not had it.
+    /// Time since which it has been missing from the directory.
     absent: Option<UnixSecs>,
 }
 
@@ -73,15 +73,15 @@ impl RankedGuard {
         }
     }
 
-    /// Whether it is up, or has not been down for `patience` seconds yet.
-    fn is_waited_for(&self, now: UnixSecs, patience: u32) -> bool {
+    /// Whether it is up, or has been down for less than `timeout_secs` seconds.
+    fn is_waited_for(&self, now: UnixSecs, timeout_secs: u32) -> bool {
         let mut downs = self.silent.iter().chain(&self.absent);
-        downs.all(|since| now < since.after(patience))
+        downs.all(|since| now < since.after(timeout_secs))
     }
 }
 
 impl Guards {
-    /// Ranks by `seed`; never chooses `own`.
+    /// Ranks relays by `seed`; never chooses `own`.
     #[must_use]
     pub const fn new(seed: GuardSeed, own: RelayId) -> Self {
         Self {
@@ -94,14 +94,14 @@ impl Guards {
         }
     }
 
-    /// Uses one relay and no other, or goes back to the ranking.
+    /// Pins a relay as the only guard; `None` returns to the ranking.
     pub fn pin(&mut self, relay: Option<RelayId>) {
         self.pinned = relay;
     }
 
-    /// The guard for a path drawn now: the first that is not down for longer than `patience`
-    /// seconds. A guard that is down but still waited for is given all the same: what goes to it
-    /// may be lost, but does not go to anybody else.
+    /// The guard for a path that is drawn now: the first member that has been down for less than
+    /// `timeout_secs` seconds. A guard that is down for less than that is still returned: a cell to it
+    /// may be lost, but no other relay receives it.
     ///
     /// # Errors
     ///
@@ -110,7 +110,7 @@ impl Guards {
         &mut self,
         now: UnixSecs,
         snapshot: &'a Snapshot,
-        patience: u32,
+        timeout_secs: u32,
     ) -> Result<Guard<'a>, PathRefusal> {
         if let Some(pinned) = &self.pinned {
             let relay = snapshot.get(pinned);
@@ -120,8 +120,8 @@ impl Guards {
         }
         self.refresh(now, snapshot);
         let mut members = self.members.iter();
-        let member = members.find(|member| member.is_waited_for(now, patience));
-        // When all are given up, the first that the directory still has is tried again.
+        let member = members.find(|member| member.is_waited_for(now, timeout_secs));
+        // If all members are down for too long, the first one in the directory is tried again.
         let relay = match member {
             Some(member) => snapshot.get(&member.id),
             None => self
@@ -134,27 +134,27 @@ impl Guards {
             .ok_or_else(|| refusal(PathRule::Guard, snapshot))
     }
 
-    /// Notes that a guard does not answer. Who reports this also tries the guard again now and
-    /// then, and reports [`answered`](Self::answered): nothing else brings it back.
+    /// Records that a guard does not answer. The caller must keep retrying the guard and report
+    /// [`answered`](Self::answered); nothing else restores it.
     pub fn failed(&mut self, now: UnixSecs, id: &RelayId) {
         if let Some(member) = self.member(id) {
             member.silent.get_or_insert(now);
         }
     }
 
-    /// Notes that a guard answers.
+    /// Records that a guard answers.
     pub fn answered(&mut self, id: &RelayId) {
         if let Some(member) = self.member(id) {
             member.silent = None;
         }
     }
 
-    /// The guard and its backups, as far as they are chosen, in order of preference.
+    /// The guard and its backups, if chosen, in order of preference.
     pub fn members(&self) -> impl Iterator<Item = RelayId> {
         self.members.iter().map(|member| member.id)
     }
 
-    /// The choice, to be stored beside the seed; the pin is not part of it.
+    /// The choice, to be stored with the seed; the pin is not included.
     #[must_use]
     pub fn export(&self) -> Vec<u8> {
         let mut out = self.period.to_be_bytes().to_vec();
@@ -168,12 +168,12 @@ impl Guards {
         out
     }
 
-    /// Takes back a stored choice.
+    /// Restores a stored choice.
     ///
     /// # Errors
     ///
-    /// [`Truncated`] if the bytes end too early; the choice is then made anew, which gives the
-    /// same guards unless the directory has changed.
+    /// [`Truncated`] if the bytes end too early. A new choice then gives the same guards unless the
+    /// directory has changed.
     pub fn import(&mut self, stored: &[u8]) -> Result<(), Truncated> {
         let mut reader = ByteReader::new(stored);
         let period = reader.u32()?;
@@ -196,8 +196,8 @@ impl Guards {
         self.members.iter_mut().find(|member| member.id == *id)
     }
 
-    /// Starts a new choice when the period or the directory's age demands it, fills it up to
-    /// three, and notes who has left the directory.
+    /// Starts a new choice if the period has ended or the directory has settled, fills it up to
+    /// three members, and records which members have left the directory.
     fn refresh(&mut self, now: UnixSecs, snapshot: &Snapshot) {
         let period = self.period_at(now);
         let settles = self.provisional && !snapshot.is_young();
@@ -234,12 +234,13 @@ impl Guards {
             .extend(chosen.map(|(_, id)| RankedGuard::new(id)));
     }
 
-    /// HMAC-SHA256(seed, relay id | period), the lowest first.
+    /// HMAC-SHA256(seed, relay id | period); the lowest value ranks first.
     fn rank(&self, id: &RelayId) -> [u8; 32] {
         self.mac(&[&id.0, &self.period.to_be_bytes()])
     }
 
-    /// Periods of all nodes begin at different times, or all would change guards on one day.
+    /// Each node has its own period offset; otherwise all nodes would change guards on the same
+    /// day.
     fn period_at(&self, now: UnixSecs) -> u32 {
         let [a, b, c, d, ..] = self.mac(&[OFFSET_LABEL]);
         let offset = u32::from_be_bytes([a, b, c, d]) % PERIOD_SECS;
@@ -248,7 +249,7 @@ impl Guards {
     }
 
     fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
-        // HMAC takes keys of any length, so there is no error to speak of.
+        // HMAC accepts keys of any length, so the error case is unreachable.
         Hmac::<Sha256>::new_from_slice(self.seed.0.expose()).map_or([0; 32], |mut mac| {
             parts.iter().for_each(|part| mac.update(part));
             mac.finalize().into_bytes().into()

@@ -1,19 +1,19 @@
-//! How long the lanes of one envelope are (spec F16: the sampler, as code).
+//! Lengths of the lanes of one envelope (spec F16, the sampler as code).
 //!
-//! Lanes of one length would tell each relay its place from the time a cell takes. Lengths
-//! therefore vary, but only upwards from the floor: a set of lanes is as weak as its shortest.
-//! docs/wire/directory.md gives the draws of this function for a known seed.
+//! If all lanes had the same length, a relay could infer its position from the travel time of a
+//! cell. The lengths therefore vary, but only upwards from the floor: a set of lanes is as weak as
+//! its shortest lane. docs/wire/directory.md lists the draws of this function for a known seed.
 
 use rand_core::CryptoRng;
 
 use crate::distributions;
 
-/// Draws the number of relays before the rendezvous, for each of `lanes` lanes.
+/// Draws the number of relays before the rendezvous for each of `lanes` lanes.
 ///
-/// Every lane is uniform in `floor..=ceiling`, given that not all are equal (if there are two
-/// lanes and two lengths to choose from) and that the middles, one fewer than the relays of each
-/// lane, do not exceed `room` together. After 64 draws that do not satisfy both: all of the floor's
-/// length, but for the last, one longer if there is room.
+/// Every lane is uniform in `floor..=ceiling`, under two conditions: not all lengths are equal (if
+/// there are two lanes and two possible lengths), and the sum of the middles, one fewer than the
+/// relays of each lane, does not exceed `room`. After 64 draws that violate a condition, all lanes
+/// get the length of the floor; the last one is longer by one if there is room.
 #[must_use]
 pub fn lane_lengths(
     rng: &mut impl CryptoRng,
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn lanes_of_one_envelope_are_never_all_equal_when_they_can_differ() {
+    fn lane_lengths_are_never_all_equal_if_they_can_differ() {
         let mut rng = rng();
         for _ in 0..1_000 {
             let lengths = lane_lengths(&mut rng, 3, 5, 3, usize::MAX);
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn every_allowed_combination_comes_up_equally_often() {
+    fn lane_lengths_are_uniform_over_allowed_combinations() {
         let mut rng = rng();
         let mut counts = BTreeMap::<_, u32>::new();
         for _ in 0..24_000 {
@@ -88,13 +88,13 @@ mod tests {
                 .entry(lane_lengths(&mut rng, 3, 5, 3, usize::MAX))
                 .or_default() += 1;
         }
-        // 27 combinations less three of equal lengths; standard deviation 31.
+        // 27 combinations minus three of equal lengths; standard deviation 31.
         assert_eq!(counts.len(), 24);
         assert!(counts.values().all(|count| count.abs_diff(1_000) < 155));
     }
 
     #[test]
-    fn lengths_keep_to_the_room_there_is() {
+    fn lane_lengths_do_not_exceed_room() {
         let mut rng = rng();
         for room in 7..12 {
             for _ in 0..200 {
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn one_length_or_one_lane_leaves_nothing_to_vary() {
+    fn lane_lengths_are_equal_for_one_length_and_free_for_one_lane() {
         let mut rng = rng();
         assert_eq!(lane_lengths(&mut rng, 5, 5, 3, usize::MAX), [5, 5, 5]);
         assert_eq!(lane_lengths(&mut rng, 5, 3, 1, usize::MAX), [5]);

@@ -1,56 +1,57 @@
-//! Why no path could be drawn: the rule, and the number that is missing.
+//! Refusals of path choice: the rule that cannot be satisfied, and the missing number.
 
 use core::fmt;
 
-/// A refusal: never a weaker path in its place.
+/// A refusal to draw a path. The picker never returns a weaker path instead.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PathRefusal {
-    /// The rule that cannot be met.
+    /// The rule that cannot be satisfied.
     pub rule: PathRule,
-    /// How many it needs.
+    /// Number of relays or subnets that the rule requires.
     pub needed: usize,
-    /// How many there are.
+    /// Number that is available.
     pub known: usize,
-    /// What the other rules took away before.
+    /// Relays that the other rules removed before.
     pub removed: RemovedRelays,
 }
 
-/// The rules that a directory can fail.
+/// The rules that a directory may not satisfy.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum PathRule {
-    /// The guard (or, once it is given up, a backup) is among the eligible relays.
+    /// The guard, or a backup if the guard is down, is an eligible relay.
     Guard,
-    /// Middles of a lane share no subnet and no family, those of an envelope no relay.
+    /// The middles of a lane share no subnet and no family; the middles of an envelope are
+    /// distinct.
     Middles,
-    /// The pinned guard is among the eligible relays.
+    /// The pinned guard is an eligible relay.
     PinnedGuard,
-    /// So many relays are eligible.
+    /// Enough relays are eligible.
     Relays,
-    /// The rendezvous is nobody near us: no neighbour, not the guard, no relation of it.
+    /// The rendezvous is not a peer, not the guard, and not related to the guard.
     Rendezvous,
-    /// The eligible relays span so many subnets.
+    /// The eligible relays are in enough subnets.
     Subnets,
-    /// The directory is a day old.
+    /// The directory is at least one day old.
     Young,
 }
 
-/// How many relays each rule took away.
+/// Number of relays that each rule removed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct RemovedRelays {
-    /// Eligible relays, before anything was taken away.
+    /// Eligible relays, before any rule.
     pub known: usize,
-    /// We ourselves.
+    /// This node itself.
     pub own: usize,
     /// The guard.
     pub guard: usize,
-    /// Relays in a subnet of the guard's.
+    /// Relays in a subnet of the guard.
     pub guard_subnet: usize,
     /// Relays of the guard's family.
     pub guard_family: usize,
-    /// Not for the rendezvous: relays in our own subnet.
+    /// For the rendezvous only: relays in this node's own subnet.
     pub own_subnet: usize,
-    /// Not for the rendezvous: our neighbours.
+    /// For the rendezvous only: peers of this node.
     pub peers: usize,
 }
 
@@ -105,7 +106,7 @@ impl fmt::Display for RemovedRelays {
             (guard_subnet, "in the guard's subnet"),
             (guard_family, "of the guard's family"),
             (own_subnet, "in our own subnet"),
-            (peers, "our neighbours"),
+            (peers, "connected as peers"),
         ];
         if rows.iter().all(|(count, _)| **count == 0) {
             return Ok(());

@@ -1,4 +1,4 @@
-//! What a path must be like, in numbers.
+//! Numeric rules of path choice, and the relays that paths must avoid.
 
 use core::fmt;
 use std::collections::BTreeSet;
@@ -7,7 +7,7 @@ use crate::directory::Subnet;
 use crate::geometry::MAX_LAYERS;
 use crate::ids::RelayId;
 
-/// Numbers that paths must keep to; valid by construction.
+/// Limits for paths; valid by construction.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PathRules {
     floor: u8,
@@ -19,12 +19,12 @@ pub struct PathRules {
 }
 
 impl PathRules {
-    /// At least `floor` relays before the rendezvous, in each of `lanes` lanes.
+    /// Rules for at least `floor` relays before the rendezvous, in each of `lanes` lanes.
     ///
     /// # Errors
     ///
-    /// [`BadPathRules`] if there is no lane, more than [`MAX_LANES`], no relay, or more relays
-    /// than a cell has layers for.
+    /// [`BadPathRules`] if `floor` is not in 1 to [`MAX_RELAYS`] or `lanes` is not in 1 to
+    /// [`MAX_LANES`].
     pub fn new(floor: u8, lanes: u8) -> Result<Self, BadPathRules> {
         if floor == 0 || floor > MAX_RELAYS {
             return Err(BadPathRules::Floor);
@@ -42,15 +42,15 @@ impl PathRules {
         })
     }
 
-    /// Paths of exactly `floor` relays.
+    /// Requires exactly `floor` relays in every lane.
     #[must_use]
     pub const fn with_fixed_length(mut self) -> Self {
         self.ceiling = self.floor;
         self
     }
 
-    /// Refuses snapshots with fewer relays (ourselves not counted) in fewer subnets. Not applied
-    /// on `local`.
+    /// Refuses snapshots with fewer relays (excluding this node) or fewer subnets. Ignored on
+    /// `local`.
     #[must_use]
     pub const fn with_min_network(mut self, relays: usize, subnets: usize) -> Self {
         self.min_relays = relays;
@@ -58,20 +58,20 @@ impl PathRules {
         self
     }
 
-    /// Refuses young snapshots, which rest on what neighbours say. Not applied on `local`.
+    /// Refuses young snapshots, which rest on reports of peers. Ignored on `local`.
     #[must_use]
     pub const fn requiring_settled(mut self) -> Self {
         self.requires_settled = true;
         self
     }
 
-    /// Relays before the rendezvous at the least.
+    /// Minimum number of relays before the rendezvous.
     #[must_use]
     pub const fn floor(&self) -> u8 {
         self.floor
     }
 
-    /// Relays before the rendezvous at the most.
+    /// Maximum number of relays before the rendezvous.
     #[must_use]
     pub const fn ceiling(&self) -> u8 {
         self.ceiling
@@ -83,13 +83,13 @@ impl PathRules {
         self.lanes
     }
 
-    /// Relays that the network must have.
+    /// Minimum number of relays of the network.
     #[must_use]
     pub const fn min_relays(&self) -> usize {
         self.min_relays
     }
 
-    /// Subnets that the network must span.
+    /// Minimum number of subnets of the network.
     #[must_use]
     pub const fn min_subnets(&self) -> usize {
         self.min_subnets
@@ -102,18 +102,19 @@ impl PathRules {
     }
 }
 
-/// Who must not stand where. `Debug` shows how many, not who.
+/// Relays that paths must avoid. `Debug` shows their number, not their ids.
 #[derive(Clone, Eq, PartialEq)]
 pub struct PathExclusions {
-    /// Ourselves: in no path. A node that is no relay gives the id of its link key, too.
+    /// This node, which is in no path. A node without the relay role also gives the id of its link
+    /// key.
     pub own: RelayId,
-    /// The subnets that we stand in: none of them for the rendezvous.
+    /// The subnets of this node. The rendezvous is in none of them.
     pub own_subnets: Vec<Subnet>,
-    /// Our present gossip peers: none of them may be the rendezvous, which would see the
-    /// envelope leave and then see it come back from us first.
+    /// The current gossip peers. None of them may be the rendezvous: it would see the envelope
+    /// arrive at the rendezvous and then receive it again from this node first.
     ///
-    /// On `local`, where a handful of nodes may all be neighbours, the rule gives way if it leaves
-    /// nobody, and the plan says so.
+    /// On `local`, where a few nodes may all be peers, the rule is relaxed if it leaves no
+    /// candidate, and the plan reports it.
     pub peers: BTreeSet<RelayId>,
 }
 
@@ -131,30 +132,30 @@ impl fmt::Debug for PathExclusions {
     }
 }
 
-/// Why numbers make no rules.
+/// Reason why numbers are not valid rules.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum BadPathRules {
-    /// No relay, or more than a cell has layers for.
+    /// The number of relays is zero or above [`MAX_RELAYS`].
     Floor,
-    /// No lane, or too many.
+    /// The number of lanes is zero or above [`MAX_LANES`].
     Lanes,
 }
 
 impl fmt::Display for BadPathRules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Floor => write!(f, "a path has 1 to {MAX_RELAYS} relays"),
-            Self::Lanes => write!(f, "an envelope has 1 to {MAX_LANES} lanes"),
+            Self::Floor => write!(f, "a path must have 1 to {MAX_RELAYS} relays"),
+            Self::Lanes => write!(f, "an envelope must have 1 to {MAX_LANES} lanes"),
         }
     }
 }
 
 impl core::error::Error for BadPathRules {}
 
-/// Relays before the rendezvous at the most: all layers of a cell but the rendezvous's own.
+/// Maximum number of relays before the rendezvous: all layers of a cell except the rendezvous.
 pub const MAX_RELAYS: u8 = 5;
-/// Lanes of one envelope at the most.
+/// Maximum number of lanes of one envelope.
 pub const MAX_LANES: u8 = 16;
 
 const _: () = assert!(MAX_LAYERS == 6 && MAX_RELAYS == 5);

@@ -1,22 +1,23 @@
-//! Seats relays in the lanes of an envelope so that no two of a lane are related.
+//! Backtracking search that assigns relays to the lanes of an envelope, so that no two relays of a
+//! lane are related.
 //!
-//! Relays are taken in the order of a shuffled list, so what is found first is drawn uniformly
-//! from what fits. When a seat stays empty the search goes back and tries others; in a small
-//! network it sees every arrangement, in a large one it stops after a fixed number of steps, so
-//! that no directory can make it run for long.
+//! The search takes relays in the order of a shuffled list, so that the first result is drawn
+//! uniformly from all possible results. If no relay fits, the search backtracks. In a small network
+//! it tries every assignment. In a large one it stops after a fixed number of steps, so that no
+//! directory can make it run for long.
 
 use super::are_related;
 use crate::directory::EligibleRelay;
 use crate::ids::{Profile, RelayId};
 
-/// What the lanes of one envelope may have in common besides guard and rendezvous.
+/// What the lanes of one envelope may share besides guard and rendezvous.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Sharing {
     Nothing,
     Middles,
 }
 
-/// A search with a bounded number of steps, over all its calls.
+/// A search with a limited number of steps over all its calls.
 #[derive(Debug)]
 pub(super) struct Search {
     profile: Profile,
@@ -33,12 +34,13 @@ impl Search {
         }
     }
 
-    /// The largest number of middles that stood at once in any try.
+    /// The largest number of middles that were assigned at the same time.
     pub(super) const fn max_placed(&self) -> usize {
         self.max_placed
     }
 
-    /// Fills lanes with the given numbers of middles; `None` if none or not soon enough found.
+    /// Fills lanes with the given numbers of middles; `None` if the search finds no assignment
+    /// within its steps.
     pub(super) fn fill<'a>(
         &mut self,
         pool: &[&'a EligibleRelay],
@@ -77,7 +79,7 @@ impl Search {
         is_full.then_some(assignment.lanes)
     }
 
-    /// Fills the lanes one by one, preferring relays that stand in few lanes yet.
+    /// Fills the lanes one by one, preferring relays that are in few lanes.
     fn fill_sharing<'a>(
         &mut self,
         pool: &[&'a EligibleRelay],
@@ -108,7 +110,7 @@ struct Assignment<'p, 'a> {
 }
 
 impl<'a> Assignment<'_, 'a> {
-    /// Opens the next lane and seats it and all after it.
+    /// Fills the next lane and all later ones.
     fn assign_lanes(&mut self, middles: &[usize]) -> bool {
         let Some((count, later)) = middles.split_first() else {
             return true;
@@ -121,8 +123,8 @@ impl<'a> Assignment<'_, 'a> {
         false
     }
 
-    /// Seats `count` more relays in the lane that is open, from place `from` of the pool on, then
-    /// the lanes after it. Never deeper than there are seats.
+    /// Assigns `count` more relays to the current lane, from index `from` of the pool on, and then
+    /// fills the later lanes. The recursion depth is at most the number of middles.
     fn assign(&mut self, count: usize, from: usize, later: &[usize]) -> bool {
         let Some(left) = count.checked_sub(1) else {
             return self.assign_lanes(later);
@@ -143,7 +145,7 @@ impl<'a> Assignment<'_, 'a> {
         false
     }
 
-    /// Whether a relay is related to nobody in the open lane. Each look is a step.
+    /// Whether a relay is related to no relay of the current lane. Each call is one step.
     fn fits(&mut self, relay: &EligibleRelay) -> bool {
         self.steps = self.steps.saturating_sub(1);
         self.lanes.last().is_some_and(|lane| {
@@ -175,7 +177,7 @@ impl<'a> Assignment<'_, 'a> {
     }
 }
 
-/// Steps of one search: some ten milliseconds.
+/// Maximum number of steps of one search: about ten milliseconds.
 const MAX_STEPS: usize = 500_000;
-/// Steps of one call, so that lengths which cannot be had leave time for shorter ones.
+/// Maximum number of steps of one call, so that impossible lengths leave steps for shorter ones.
 const MAX_STEPS_PER_CALL: usize = 50_000;

@@ -1,9 +1,9 @@
-//! What a ticket must cost, epoch by epoch.
+//! Ticket difficulty per epoch.
 //!
-//! The price follows the load: every doubling of what was taken in during one epoch, above a level
-//! that leaves the table three quarters empty, costs senders one bit more in the next. The price is
-//! announced in the descriptor, so it stays fixed within an epoch, and a ticket is judged by what
-//! its sender can have read.
+//! The difficulty follows the load. A load that leaves the table three quarters empty has the
+//! minimum difficulty; every doubling of the bytes accepted in one epoch above that adds one bit in
+//! the next epoch. The difficulty is published in the descriptor. It is therefore constant within
+//! an epoch, and a ticket is checked against the values that its sender can have read.
 
 use std::collections::BTreeMap;
 
@@ -11,33 +11,33 @@ use super::ticket::TicketBits;
 use crate::ids::Epoch;
 use crate::time::UnixSecs;
 
-/// Prices of the last epochs, and the load that makes the next one.
+/// Difficulties of the last epochs, and the load that determines the next one.
 pub(super) struct TicketDifficulty {
-    /// Bytes that may be taken in during one epoch before the price rises.
-    free: u64,
+    /// Maximum number of bytes per epoch at the minimum difficulty.
+    free_bytes: u64,
     epoch: Epoch,
-    taken: u64,
+    accepted_bytes: u64,
     by_epoch: BTreeMap<Epoch, TicketBits>,
 }
 
 impl TicketDifficulty {
-    pub(super) const fn new(free: u64) -> Self {
+    pub(super) const fn new(free_bytes: u64) -> Self {
         Self {
-            free,
+            free_bytes,
             epoch: Epoch(0),
-            taken: 0,
+            accepted_bytes: 0,
             by_epoch: BTreeMap::new(),
         }
     }
 
-    /// Counts bytes taken in now.
+    /// Counts accepted bytes.
     pub(super) fn count(&mut self, bytes: usize) {
-        self.taken = self
-            .taken
+        self.accepted_bytes = self
+            .accepted_bytes
             .saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
     }
 
-    /// Fixes the price of a new epoch, if one has begun.
+    /// Sets the difficulty of a new epoch, if one has begun.
     pub(super) fn advance_epoch(&mut self, now: UnixSecs) {
         let epoch = Epoch::at(now);
         if epoch == self.epoch {
@@ -49,10 +49,10 @@ impl TicketDifficulty {
             self.by_epoch.pop_first();
         }
         self.epoch = epoch;
-        self.taken = 0;
+        self.accepted_bytes = 0;
     }
 
-    /// The price of the epoch that runs now.
+    /// The difficulty of the current epoch.
     pub(super) fn current(&self) -> TicketBits {
         self.by_epoch
             .get(&self.epoch)
@@ -60,10 +60,10 @@ impl TicketDifficulty {
             .unwrap_or(TicketBits::MIN)
     }
 
-    /// What a ticket for `epoch` must show.
+    /// The difficulty that a ticket for `epoch` must meet.
     ///
-    /// Its sender chose by a descriptor of that epoch or of the one before, and cannot be blamed
-    /// for either: the lower price counts.
+    /// The sender used a descriptor of that epoch or of the previous one, and both are allowed: the
+    /// lower difficulty counts.
     pub(super) fn for_epoch(&self, epoch: Epoch) -> TicketBits {
         [epoch, epoch.previous()]
             .into_iter()
@@ -74,14 +74,15 @@ impl TicketDifficulty {
 
     fn next_difficulty(&self) -> TicketBits {
         let mut bits = TicketBits::MIN;
-        let mut bearable = self.free.max(1);
-        while self.taken > bearable && bits < TicketBits::MAX {
+        let mut threshold = self.free_bytes.max(1);
+        while self.accepted_bytes > threshold && bits < TicketBits::MAX {
             bits = bits.harder();
-            bearable = bearable.saturating_mul(2);
+            threshold = threshold.saturating_mul(2);
         }
         bits
     }
 }
 
-/// Epochs whose tickets can still arrive: the last, the running, the next, and one to spare.
+/// Number of epochs whose tickets can arrive: the previous, the current and the next one, and one
+/// in reserve.
 const MAX_EPOCHS: usize = 4;

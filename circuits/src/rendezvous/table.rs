@@ -1,9 +1,9 @@
-//! The sets a rendezvous holds, within a bound of bytes.
+//! The sets of a rendezvous, limited in bytes.
 //!
-//! What arrives is charged to the neighbour that delivered a set's first shard. When room is wanted,
-//! the neighbour that holds most gives up its oldest set: whoever floods through one neighbour
-//! displaces itself. Strength of tickets buys no place, or whoever overbids by one bit could
-//! displace everybody.
+//! The memory of a set is charged to the peer that delivered its first shard. If memory is needed,
+//! the oldest set of the peer with the most memory is evicted: a flood through one peer evicts its
+//! own sets. The difficulty of a ticket above the required one gives no priority; otherwise a
+//! sender could evict all other sets with one more bit.
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +13,7 @@ use crate::geometry::SHARD_LEN;
 use crate::ids::{Epoch, LinkId};
 use crate::time::Instant;
 
-/// What all shards of a set must agree on.
+/// Values that all shards of a set share.
 #[derive(Clone, Copy)]
 pub(super) struct SetTerms {
     pub(super) class: Class,
@@ -22,10 +22,10 @@ pub(super) struct SetTerms {
     pub(super) ticket: Ticket,
 }
 
-/// One set, open or done with.
+/// A set, open or closed.
 pub(super) struct ShardSet {
     pub(super) terms: SetTerms,
-    /// Pieces so far; none once the set is done with, and late shards are to be swallowed.
+    /// The collected shards; `None` if the set is closed and ignores late shards.
     pub(super) shards: Option<BTreeMap<u8, Box<[u8; SHARD_LEN]>>>,
     owner: LinkId,
     /// Number of this set in the order of opening.
@@ -44,7 +44,7 @@ impl ShardSet {
     }
 }
 
-/// All sets, by cookie, by age and by neighbour.
+/// All sets, indexed by cookie, by age and by peer.
 pub(super) struct ShardSetTable {
     max_bytes: usize,
     max_large: usize,
@@ -56,7 +56,7 @@ pub(super) struct ShardSetTable {
     opened: u64,
 }
 
-/// What one neighbour has delivered.
+/// The sets and the memory of one peer.
 #[derive(Default)]
 struct PeerShare {
     bytes: usize,
@@ -89,7 +89,7 @@ impl ShardSetTable {
         self.sets.get(&cookie)
     }
 
-    /// Opens a set without pieces; false if there is no room even after eviction.
+    /// Opens a set without shards; false if there is no memory even after eviction.
     pub(super) fn open(
         &mut self,
         cookie: Cookie,
@@ -123,7 +123,8 @@ impl ShardSetTable {
         true
     }
 
-    /// Adds a piece to an open set; false if there is no such set, or no room even after eviction.
+    /// Adds a shard to an open set; false if there is no such set, or no memory even after
+    /// eviction.
     pub(super) fn add(&mut self, cookie: Cookie, index: u8, shard: Box<[u8; SHARD_LEN]>) -> bool {
         if !self.make_room(SHARD_COST, cookie) {
             return false;
@@ -141,7 +142,7 @@ impl ShardSetTable {
         true
     }
 
-    /// Ends a set: its pieces are given out, its cookie stays known until it is due.
+    /// Closes a set and returns its shards. Its cookie stays known until the timeout of the set.
     pub(super) fn close(&mut self, cookie: Cookie) -> BTreeMap<u8, Box<[u8; SHARD_LEN]>> {
         let Some(set) = self.sets.get_mut(&cookie) else {
             return BTreeMap::new();
@@ -155,7 +156,7 @@ impl ShardSetTable {
         shards
     }
 
-    /// Forgets every set that is due.
+    /// Drops every set whose timeout has expired.
     pub(super) fn expire(&mut self, now: Instant) {
         while let Some((due, cookie)) = self.by_due.first().copied() {
             if due > now {
@@ -178,7 +179,7 @@ impl ShardSetTable {
         self.discharge(set.owner, set.cost());
     }
 
-    /// Evicts until `wanted` bytes are free, sparing one set; false if that cannot be.
+    /// Evicts sets other than `spared` until `wanted` bytes are free; false if that is impossible.
     fn make_room(&mut self, wanted: usize, spared: Cookie) -> bool {
         while self.bytes.saturating_add(wanted) > self.max_bytes {
             let heaviest = self
@@ -198,7 +199,7 @@ impl ShardSetTable {
         true
     }
 
-    /// Evicts the oldest large set of the neighbour with most of them, if there are too many.
+    /// Evicts the oldest large set of the peer with the most of them, if the limit is reached.
     fn make_room_for_large(&mut self) -> bool {
         while self.large.len() >= self.max_large {
             let mut counts: BTreeMap<LinkId, (usize, Cookie)> = BTreeMap::new();
@@ -234,16 +235,16 @@ impl ShardSetTable {
     }
 }
 
-/// Whether a set of this class may grow so big that few of them are allowed.
+/// Whether sets of this class count against the limit of large sets.
 fn is_large(class: Class) -> bool {
     class.package_len() > LARGE_PACKAGE_LEN
 }
 
-/// What one piece is charged: its bytes, and its share of map and allocator.
+/// Bytes charged for one shard: its data, and its share of map and allocator.
 pub(super) const SHARD_COST: usize = SHARD_LEN + 41;
 
-/// What one set is charged besides its pieces: itself and its places in five maps.
+/// Bytes charged for one set without its shards: the set and its entries in five maps.
 pub(super) const SET_COST: usize = 512;
 
-/// The package of a 9,788-byte envelope.
+/// Length of the package of a 9,788-byte envelope.
 const LARGE_PACKAGE_LEN: usize = 9_840;

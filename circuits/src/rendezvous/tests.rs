@@ -1,3 +1,4 @@
+//! Sets and tickets at one rendezvous.
 use core::ops::Range;
 
 use rand_chacha::ChaCha20Rng;
@@ -26,7 +27,7 @@ fn rendezvous() -> Rendezvous {
     Rendezvous::new(ID, RendezvousLimits::default())
 }
 
-/// That many seconds after the start, by both clocks.
+/// `secs` seconds after the start, by both clocks.
 fn at(secs: u32) -> Now {
     Now {
         mono: START.mono.after(Duration::from_secs(secs.into())),
@@ -39,7 +40,7 @@ fn find_ticket(rng: &mut impl CryptoRng, cookie: Cookie, bits: TicketBits) -> Ti
     search.step(u32::MAX).unwrap()
 }
 
-/// All shards of one envelope, with an honest ticket.
+/// All shards of one envelope, with a valid ticket.
 fn set(rng: &mut impl CryptoRng, class: Class, envelope: &[u8]) -> Vec<Shard> {
     let mut cookie = Cookie([0; 16]);
     rng.fill_bytes(&mut cookie.0);
@@ -59,16 +60,16 @@ fn small_set(rng: &mut impl CryptoRng) -> Vec<Shard> {
     set(rng, Class::converge(563).unwrap(), &[0x42; 563])
 }
 
-/// Hands over a shard with everything else as usual.
-fn give(rendezvous: &mut Rendezvous, shard: &Shard) -> ShardOutcome {
+/// Delivers a shard with the default link, epoch and hold.
+fn deliver(rendezvous: &mut Rendezvous, shard: &Shard) -> ShardOutcome {
     rendezvous.accept(START, LINK, EPOCH, HOLD, false, shard.clone())
 }
 
-fn give_all(rendezvous: &mut Rendezvous, shards: &[Shard], which: Range<usize>) {
+fn deliver_all(rendezvous: &mut Rendezvous, shards: &[Shard], which: Range<usize>) {
     for shard in &shards[which] {
-        let verdict = give(rendezvous, shard);
+        let outcome = deliver(rendezvous, shard);
         assert!(matches!(
-            verdict,
+            outcome,
             ShardOutcome::Opened | ShardOutcome::Counted
         ));
     }
@@ -82,7 +83,7 @@ fn complete(envelope: &[u8]) -> ShardOutcome {
 }
 
 #[test]
-fn the_kth_shard_completes_a_set_in_every_class() {
+fn kth_shard_completes_set_of_every_class() {
     let mut rng = rng(1);
     for class in Class::ALL {
         let envelope = vec![0x42; class.capacity()];
@@ -90,17 +91,20 @@ fn the_kth_shard_completes_a_set_in_every_class() {
         shards.reverse();
         let k = usize::from(class.k());
         let mut rendezvous = rendezvous();
-        give_all(&mut rendezvous, &shards, 0..k - 1);
-        assert_eq!(give(&mut rendezvous, &shards[k - 1]), complete(&envelope));
+        deliver_all(&mut rendezvous, &shards, 0..k - 1);
+        assert_eq!(
+            deliver(&mut rendezvous, &shards[k - 1]),
+            complete(&envelope)
+        );
     }
 }
 
 #[test]
-fn late_shards_of_a_completed_set_are_swallowed_until_it_would_have_timed_out() {
+fn late_shard_of_complete_set_is_ignored_until_timeout() {
     let shards = small_set(&mut rng(2));
     let mut rendezvous = rendezvous();
-    give_all(&mut rendezvous, &shards, 0..1);
-    assert_eq!(give(&mut rendezvous, &shards[1]), complete(&[0x42; 563]));
+    deliver_all(&mut rendezvous, &shards, 0..1);
+    assert_eq!(deliver(&mut rendezvous, &shards[1]), complete(&[0x42; 563]));
     assert_eq!(rendezvous.bytes(), SET_COST);
 
     let late = |rendezvous: &mut Rendezvous, secs| {
@@ -112,48 +116,48 @@ fn late_shards_of_a_completed_set_are_swallowed_until_it_would_have_timed_out() 
 }
 
 #[test]
-fn a_package_that_travels_whole_keeps_nothing_but_needs_a_ticket() {
+fn single_cell_package_needs_ticket_and_is_not_stored() {
     let mut rng = rng(3);
     let mut shards = set(&mut rng, Class::whole(), &[0x42; 563]);
     let mut rendezvous = rendezvous();
-    assert_eq!(give(&mut rendezvous, &shards[0]), complete(&[0x42; 563]));
+    assert_eq!(deliver(&mut rendezvous, &shards[0]), complete(&[0x42; 563]));
     assert_eq!(rendezvous.bytes(), 0);
     assert_eq!(rendezvous.next_due(), None);
 
     shards[0].bytes[100] ^= 1;
-    assert_eq!(give(&mut rendezvous, &shards[0]), ShardOutcome::Poisoned);
+    assert_eq!(deliver(&mut rendezvous, &shards[0]), ShardOutcome::Poisoned);
     shards[0].ticket.0[0] ^= 1;
     let rejected = ShardOutcome::Rejected(ShardRejection::BadTicket);
-    assert_eq!(give(&mut rendezvous, &shards[0]), rejected);
+    assert_eq!(deliver(&mut rendezvous, &shards[0]), rejected);
     assert_eq!(rendezvous.bytes(), 0);
 }
 
 #[test]
-fn a_ticket_serves_at_one_relay_in_one_epoch_for_one_cookie() {
+fn ticket_is_bound_to_relay_epoch_and_cookie() {
     let shards = small_set(&mut rng(4));
     let rejected = ShardOutcome::Rejected(ShardRejection::BadTicket);
 
     let mut elsewhere = Rendezvous::new(RelayId([0x78; 32]), RendezvousLimits::default());
-    assert_eq!(give(&mut elsewhere, &shards[0]), rejected);
+    assert_eq!(deliver(&mut elsewhere, &shards[0]), rejected);
 
     let mut rendezvous = rendezvous();
     for epoch in [EPOCH.previous(), EPOCH.next()] {
-        let verdict = rendezvous.accept(START, LINK, epoch, HOLD, false, shards[0].clone());
-        assert_eq!(verdict, rejected);
+        let outcome = rendezvous.accept(START, LINK, epoch, HOLD, false, shards[0].clone());
+        assert_eq!(outcome, rejected);
     }
     let mut other = shards[0].clone();
     other.cookie.0[15] ^= 1;
-    assert_eq!(give(&mut rendezvous, &other), rejected);
+    assert_eq!(deliver(&mut rendezvous, &other), rejected);
     assert_eq!(rendezvous.bytes(), 0);
-    assert_eq!(give(&mut rendezvous, &shards[0]), ShardOutcome::Opened);
+    assert_eq!(deliver(&mut rendezvous, &shards[0]), ShardOutcome::Opened);
 }
 
 #[test]
-fn a_shard_that_disagrees_with_its_set_is_rejected_and_does_the_set_no_harm() {
+fn shard_that_disagrees_with_set_is_rejected_without_effect() {
     let mut rng = rng(5);
     let shards = small_set(&mut rng);
     let mut rendezvous = rendezvous();
-    give_all(&mut rendezvous, &shards, 0..1);
+    deliver_all(&mut rendezvous, &shards, 0..1);
     let before = rendezvous.bytes();
 
     let mut other_ticket = shards[1].clone();
@@ -167,93 +171,93 @@ fn a_shard_that_disagrees_with_its_set_is_rejected_and_does_the_set_no_harm() {
         (&shards[1], EPOCH.next(), HOLD, ShardRejection::OtherEpoch),
         (&shards[1], EPOCH, 2 * HOLD, ShardRejection::OtherHold),
     ] {
-        let verdict = rendezvous.accept(START, LINK, epoch, hold, false, shard.clone());
-        assert_eq!(verdict, ShardOutcome::Rejected(reason));
+        let outcome = rendezvous.accept(START, LINK, epoch, hold, false, shard.clone());
+        assert_eq!(outcome, ShardOutcome::Rejected(reason));
         assert_eq!(rendezvous.bytes(), before);
     }
-    assert_eq!(give(&mut rendezvous, &shards[1]), complete(&[0x42; 563]));
+    assert_eq!(deliver(&mut rendezvous, &shards[1]), complete(&[0x42; 563]));
 }
 
 #[test]
-fn the_shards_of_a_set_may_come_over_any_links() {
+fn shards_of_set_may_arrive_over_any_link() {
     let shards = small_set(&mut rng(6));
     let mut rendezvous = rendezvous();
-    give_all(&mut rendezvous, &shards, 0..1);
-    let verdict = rendezvous.accept(START, LinkId(9), EPOCH, HOLD, true, shards[2].clone());
-    assert_eq!(verdict, complete(&[0x42; 563]));
+    deliver_all(&mut rendezvous, &shards, 0..1);
+    let outcome = rendezvous.accept(START, LinkId(9), EPOCH, HOLD, true, shards[2].clone());
+    assert_eq!(outcome, complete(&[0x42; 563]));
 }
 
 #[test]
-fn the_same_shard_again_changes_nothing() {
+fn duplicate_shard_is_ignored() {
     let shards = small_set(&mut rng(7));
     let mut rendezvous = rendezvous();
-    give_all(&mut rendezvous, &shards, 0..1);
+    deliver_all(&mut rendezvous, &shards, 0..1);
     let before = rendezvous.bytes();
-    assert_eq!(give(&mut rendezvous, &shards[0]), ShardOutcome::Ignored);
+    assert_eq!(deliver(&mut rendezvous, &shards[0]), ShardOutcome::Ignored);
     assert_eq!(rendezvous.bytes(), before);
-    assert_eq!(give(&mut rendezvous, &shards[2]), complete(&[0x42; 563]));
+    assert_eq!(deliver(&mut rendezvous, &shards[2]), complete(&[0x42; 563]));
 }
 
 #[test]
-fn the_same_index_with_other_bytes_frees_the_set_for_good() {
+fn same_index_with_other_bytes_poisons_set() {
     let shards = small_set(&mut rng(8));
     let mut forged = shards[0].clone();
     forged.bytes[614] ^= 0x80;
     let mut rendezvous = rendezvous();
-    give_all(&mut rendezvous, &shards, 0..1);
-    assert_eq!(give(&mut rendezvous, &forged), ShardOutcome::Poisoned);
+    deliver_all(&mut rendezvous, &shards, 0..1);
+    assert_eq!(deliver(&mut rendezvous, &forged), ShardOutcome::Poisoned);
     assert_eq!(rendezvous.bytes(), SET_COST);
     for shard in &shards {
-        assert_eq!(give(&mut rendezvous, shard), ShardOutcome::Ignored);
+        assert_eq!(deliver(&mut rendezvous, shard), ShardOutcome::Ignored);
     }
 }
 
 #[test]
-fn an_altered_shard_costs_one_decode_and_the_set() {
+fn altered_shard_poisons_set_after_one_decode() {
     let mut rng = rng(9);
     let class = Class::converge(4_868).unwrap();
     let envelope = vec![0x42; 4_868];
     let mut shards = set(&mut rng, class, &envelope);
     shards[3].bytes[7] ^= 1;
     let mut rendezvous = rendezvous();
-    give_all(&mut rendezvous, &shards, 0..7);
-    assert_eq!(give(&mut rendezvous, &shards[7]), ShardOutcome::Poisoned);
-    // Four good ones more would rebuild it, if anybody looked for the bad one.
+    deliver_all(&mut rendezvous, &shards, 0..7);
+    assert_eq!(deliver(&mut rendezvous, &shards[7]), ShardOutcome::Poisoned);
+    // The four remaining good shards would suffice if the set were decoded again.
     for shard in &shards[8..] {
-        assert_eq!(give(&mut rendezvous, shard), ShardOutcome::Ignored);
+        assert_eq!(deliver(&mut rendezvous, shard), ShardOutcome::Ignored);
         assert_eq!(rendezvous.bytes(), SET_COST);
     }
 }
 
 #[test]
-fn shards_of_two_packages_under_one_cookie_are_caught() {
+fn shards_of_two_packages_under_one_cookie_poison_set() {
     let mut rng = rng(10);
     let mut shards = small_set(&mut rng);
     let other = disperse(&mut rng, shards[0].class, &[0x42; 563]).unwrap();
     shards[1].bytes = other[1].clone();
     let mut rendezvous = rendezvous();
-    give_all(&mut rendezvous, &shards, 0..1);
-    assert_eq!(give(&mut rendezvous, &shards[1]), ShardOutcome::Poisoned);
+    deliver_all(&mut rendezvous, &shards, 0..1);
+    assert_eq!(deliver(&mut rendezvous, &shards[1]), ShardOutcome::Poisoned);
 }
 
 #[test]
-fn an_index_beyond_the_set_is_never_rebuilt() {
-    // Payload::parse admits none; a caller that makes its own shards gets no further either.
+fn shard_with_index_beyond_n_poisons_set() {
+    // Payload::parse accepts no such shard; a caller that builds it directly gets no further.
     let mut shards = small_set(&mut rng(11));
     shards[1].index = 3;
     let mut rendezvous = rendezvous();
-    give_all(&mut rendezvous, &shards, 0..1);
-    assert_eq!(give(&mut rendezvous, &shards[1]), ShardOutcome::Poisoned);
+    deliver_all(&mut rendezvous, &shards, 0..1);
+    assert_eq!(deliver(&mut rendezvous, &shards[1]), ShardOutcome::Poisoned);
 }
 
 #[test]
-fn unfinished_sets_are_forgotten_after_half_an_hour_or_with_the_bulletin_flag_after_75_minutes() {
+fn incomplete_set_expires_after_30_minutes_or_75_for_bulletin() {
     let mut rng = rng(12);
     let [hush, bulletin] = [(); 2].map(|()| small_set(&mut rng).remove(0));
     let mut rendezvous = rendezvous();
     for (shard, flag) in [(hush, false), (bulletin, true)] {
-        let verdict = rendezvous.accept(START, LINK, EPOCH, HOLD, flag, shard);
-        assert_eq!(verdict, ShardOutcome::Opened);
+        let outcome = rendezvous.accept(START, LINK, EPOCH, HOLD, flag, shard);
+        assert_eq!(outcome, ShardOutcome::Opened);
     }
     assert_eq!(rendezvous.bytes(), 2 * (SET_COST + SHARD_COST));
 
@@ -269,9 +273,9 @@ fn unfinished_sets_are_forgotten_after_half_an_hour_or_with_the_bulletin_flag_af
 }
 
 #[test]
-fn a_busy_epoch_makes_tickets_dearer_in_the_next_one() {
+fn load_of_epoch_raises_difficulty_of_next_epoch() {
     let mut rng = rng(13);
-    // A quarter of 2,000 bytes, 24 times per epoch, is the load that costs nothing.
+    // The free load is a quarter of 2,000 bytes, 24 times per epoch.
     let mut rendezvous = Rendezvous::new(
         ID,
         RendezvousLimits {
@@ -282,7 +286,7 @@ fn a_busy_epoch_makes_tickets_dearer_in_the_next_one() {
     let free = 500 * 24 / SHARD_LEN;
     for _ in 0..2 * free {
         let shard = small_set(&mut rng).remove(0);
-        assert_eq!(give(&mut rendezvous, &shard), ShardOutcome::Opened);
+        assert_eq!(deliver(&mut rendezvous, &shard), ShardOutcome::Opened);
     }
     assert_eq!(rendezvous.required_bits(), TicketBits::MIN);
     rendezvous.expire(at(Epoch::SECS));
@@ -292,25 +296,25 @@ fn a_busy_epoch_makes_tickets_dearer_in_the_next_one() {
 }
 
 #[test]
-fn a_ticket_is_judged_by_the_lower_of_the_prices_its_sender_can_have_read() {
-    let mut demand = TicketDifficulty::new(1_000);
+fn ticket_must_meet_lower_difficulty_of_two_epochs() {
+    let mut difficulty = TicketDifficulty::new(1_000);
     let epoch = |number| Epoch(number).start();
-    demand.advance_epoch(epoch(10));
-    demand.count(4_001);
-    demand.advance_epoch(epoch(11));
-    demand.count(2_000);
-    demand.advance_epoch(epoch(12));
+    difficulty.advance_epoch(epoch(10));
+    difficulty.count(4_001);
+    difficulty.advance_epoch(epoch(11));
+    difficulty.count(2_000);
+    difficulty.advance_epoch(epoch(12));
 
-    let bits = [9, 10, 11, 12, 13, 14].map(|number| demand.for_epoch(Epoch(number)).get());
-    // Prices: 17 in epoch 10, 20 in 11 after four times the free load, 18 in 12 after twice.
+    let bits = [9, 10, 11, 12, 13, 14].map(|number| difficulty.for_epoch(Epoch(number)).get());
+    // Difficulties: 17 in epoch 10, 20 in 11 after four times the free load, 18 in 12 after twice.
     assert_eq!(bits, [17, 17, 17, 18, 18, 17]);
-    demand.count(usize::MAX);
-    demand.advance_epoch(epoch(13));
-    assert_eq!(demand.current(), TicketBits::MAX);
+    difficulty.count(usize::MAX);
+    difficulty.advance_epoch(epoch(13));
+    assert_eq!(difficulty.current(), TicketBits::MAX);
 }
 
 #[test]
-fn a_ticket_that_falls_one_bit_short_does_not_serve() {
+fn ticket_one_bit_short_is_refused() {
     let mut rng = rng(14);
     let cookie = Cookie([5; 16]);
     let harder = TicketBits::new(18).unwrap();
@@ -323,7 +327,7 @@ fn a_ticket_that_falls_one_bit_short_does_not_serve() {
 }
 
 #[test]
-fn a_search_starts_at_random_and_stops_when_told() {
+fn ticket_search_starts_at_random_and_stops_after_max_tries() {
     let cookie = Cookie([6; 16]);
     let [one, other] = [15, 16].map(|seed| find_ticket(&mut rng(seed), cookie, TicketBits::MIN));
     assert_ne!(one, other);
@@ -331,7 +335,7 @@ fn a_search_starts_at_random_and_stops_when_told() {
     let mut search = TicketSearch::new(&mut rng(17), &ID, EPOCH, cookie, TicketBits::MAX);
     assert_eq!(search.step(0), None);
     assert_eq!(search.step(1_000), None);
-    // A search continued is the same search.
+    // A search in steps gives the same result as a search at once.
     let [mut whole, mut halves] =
         [(); 2].map(|()| TicketSearch::new(&mut rng(18), &ID, EPOCH, cookie, TicketBits::MIN));
     let stepwise = core::iter::repeat_with(|| halves.step(1_000)).find_map(|found| found);
@@ -339,7 +343,7 @@ fn a_search_starts_at_random_and_stops_when_told() {
 }
 
 #[test]
-fn descriptors_cannot_demand_what_no_sender_should_pay() {
+fn ticket_bits_outside_17_to_24_are_refused() {
     assert_eq!(TicketBits::new(16), None);
     assert_eq!(TicketBits::new(17), Some(TicketBits::MIN));
     assert_eq!(TicketBits::new(24), Some(TicketBits::MAX));
@@ -348,14 +352,14 @@ fn descriptors_cannot_demand_what_no_sender_should_pay() {
 }
 
 #[test]
-fn debug_shows_neither_sets_nor_envelopes() {
+fn rendezvous_debug_shows_neither_sets_nor_envelopes() {
     let shards = small_set(&mut rng(19));
     let mut rendezvous = rendezvous();
-    give_all(&mut rendezvous, &shards, 0..1);
+    deliver_all(&mut rendezvous, &shards, 0..1);
     assert_eq!(
         format!("{rendezvous:?}"),
         "Rendezvous { id: ShortId(77777777..), bytes: 1168, .. }"
     );
-    let verdict = give(&mut rendezvous, &shards[1]);
-    assert_eq!(format!("{verdict:?}"), "Complete(..)");
+    let outcome = deliver(&mut rendezvous, &shards[1]);
+    assert_eq!(format!("{outcome:?}"), "Complete(..)");
 }

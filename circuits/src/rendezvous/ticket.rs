@@ -1,9 +1,9 @@
-//! The work that a set costs before its rendezvous keeps anything of it.
+//! Tickets: the proof of work that opens a set at a rendezvous.
 //!
-//! A ticket is a hash puzzle over the rendezvous, the key's epoch and the cookie, so that it serves
-//! for one set, at one place, for one half day. Making one takes milliseconds and checking one hash;
-//! it prices the flooding of a table, no more. Both counts and start are random: a ticket says
-//! nothing of the machine that found it.
+//! A ticket is a hash puzzle over the rendezvous, the epoch of the key and the cookie. It is
+//! therefore valid for one set, at one relay, for one epoch of twelve hours. A search takes
+//! milliseconds and a check one hash; the ticket only puts a price on floods of the table. The
+//! search starts at a random value, so a ticket does not identify the machine that found it.
 
 use rand_core::CryptoRng;
 use sha2::{Digest, Sha256};
@@ -11,18 +11,18 @@ use sha2::{Digest, Sha256};
 use crate::dispersal::{Cookie, Ticket};
 use crate::ids::{Epoch, RelayId};
 
-/// How many leading zero bits a ticket's hash must show: 17 to 24.
+/// Number of leading zero bits that the hash of a ticket must have: 17 to 24.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct TicketBits(u8);
 
 impl TicketBits {
-    /// What an idle rendezvous demands: 2^17 hashes, some ten milliseconds.
+    /// Difficulty of an idle rendezvous: 2^17 hashes, about ten milliseconds.
     pub const MIN: Self = Self(17);
-    /// What a rendezvous may demand at the most: 2^24 hashes, a second or two.
+    /// Maximum difficulty: 2^24 hashes, one or two seconds.
     pub const MAX: Self = Self(24);
 
-    /// The demand that a descriptor states; none outside the limits, so that no descriptor can make
-    /// a sender search for ever.
+    /// The difficulty in a descriptor; `None` outside the limits, so that no descriptor can make a
+    /// sender search without end.
     #[must_use]
     pub const fn new(bits: u8) -> Option<Self> {
         if bits >= Self::MIN.0 && bits <= Self::MAX.0 {
@@ -38,14 +38,14 @@ impl TicketBits {
         self.0
     }
 
-    /// One bit more, twice the work; [`TicketBits::MAX`] stays.
+    /// One bit more, which doubles the work; at most [`TicketBits::MAX`].
     #[must_use]
     pub(super) fn harder(self) -> Self {
         Self(self.0.saturating_add(1)).min(Self::MAX)
     }
 }
 
-/// A search for a ticket, resumable after any number of tries.
+/// A search for a ticket that can be resumed after any number of tries.
 ///
 /// ```
 /// use circuits::ids::{Epoch, RelayId};
@@ -87,12 +87,12 @@ impl TicketSearch {
         }
     }
 
-    /// Tries up to `max_tries` candidates and returns the first that serves.
+    /// Tries up to `max_tries` candidates and returns the first valid ticket.
     pub fn step(&mut self, max_tries: u32) -> Option<Ticket> {
         for _ in 0..max_tries {
             let ticket = Ticket(self.next.to_be_bytes());
             self.next = self.next.wrapping_add(1);
-            if serves(&self.prefix, ticket, self.bits) {
+            if is_valid(&self.prefix, ticket, self.bits) {
                 return Some(ticket);
             }
         }
@@ -108,7 +108,7 @@ impl core::fmt::Debug for TicketSearch {
     }
 }
 
-/// Whether the ticket opens a set: `SHA-256("whisht/1/ticket" | relay | epoch | cookie | ticket)` has
+/// Whether the ticket is valid: `SHA-256("whisht/1/ticket" | relay | epoch | cookie | ticket)` has
 /// at least `bits` leading zero bits (spec.md F6).
 #[must_use]
 pub fn verify_ticket(
@@ -118,10 +118,11 @@ pub fn verify_ticket(
     ticket: Ticket,
     bits: TicketBits,
 ) -> bool {
-    serves(&prefix(relay, epoch, cookie), ticket, bits)
+    is_valid(&prefix(relay, epoch, cookie), ticket, bits)
 }
 
-/// Everything but the ticket: longer than one block, so that a try costs one compression.
+/// The hash state before the ticket. The prefix is longer than one block, so that each try costs
+/// one compression.
 fn prefix(relay: &RelayId, epoch: Epoch, cookie: Cookie) -> Sha256 {
     Sha256::new()
         .chain_update(LABEL)
@@ -130,7 +131,7 @@ fn prefix(relay: &RelayId, epoch: Epoch, cookie: Cookie) -> Sha256 {
         .chain_update(cookie.0)
 }
 
-fn serves(prefix: &Sha256, ticket: Ticket, bits: TicketBits) -> bool {
+fn is_valid(prefix: &Sha256, ticket: Ticket, bits: TicketBits) -> bool {
     let digest: [u8; 32] = prefix.clone().chain_update(ticket.0).finalize().into();
     let [a, b, c, d, ..] = digest;
     u32::from_be_bytes([a, b, c, d]).leading_zeros() >= u32::from(bits.0)

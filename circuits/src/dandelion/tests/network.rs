@@ -1,4 +1,4 @@
-//! Stems in a network: where they end, and what black holes and circles do to them.
+//! Stems in a network: stem length, black holes and routing loops.
 
 use super::*;
 
@@ -8,21 +8,22 @@ const HOP: Duration = Duration::from_millis(62);
 struct StemNode {
     stem: StemRouter,
     embargo: Embargo,
-    /// What each link leads to: the node there, and its name for the link.
+    /// For each link, the node at its other end and the id of the link there.
     links: BTreeMap<LinkId, (usize, LinkId)>,
-    /// Takes envelopes on the stem and passes none on.
+    /// Accepts envelopes on the stem and forwards none.
     black_hole: bool,
 }
 
-/// How a stem ended.
+/// Result of one stem.
 struct StemEnd {
     hops: usize,
-    /// When somebody flooded it, and who.
+    /// Time of the flood.
     flooded: Instant,
+    /// The node that flooded the envelope.
     by: usize,
 }
 
-/// Nodes that dialled `PEERS` random others each.
+/// A network in which each node dialled `PEERS` random other nodes.
 fn network(rng: &mut ChaCha20Rng, size: usize, black_holes: usize) -> Vec<StemNode> {
     let mut nodes: Vec<_> = (0..size)
         .map(|number| StemNode {
@@ -51,7 +52,7 @@ fn network(rng: &mut ChaCha20Rng, size: usize, black_holes: usize) -> Vec<StemNo
     nodes
 }
 
-/// Sends one envelope on its stem and waits until somebody floods it.
+/// Sends one envelope on its stem and waits until a node floods it.
 fn send(nodes: &mut [StemNode], rng: &mut ChaCha20Rng, from: usize, hash: [u8; 32]) -> StemEnd {
     let mut now = secs(1);
     let (mut place, mut origin) = (from, StemOrigin::Own);
@@ -93,28 +94,28 @@ fn send(nodes: &mut [StemNode], rng: &mut ChaCha20Rng, from: usize, hash: [u8; 3
 }
 
 #[test]
-fn stems_end_after_ten_hops_on_average_and_rarely_where_they_began() {
+fn stem_ends_after_ten_hops_on_average_and_rarely_at_origin() {
     let mut rng = rng(21);
-    let (mut hops, mut at_home) = (0, 0);
+    let (mut hops, mut at_origin) = (0, 0);
     for _ in 0..20 {
         let mut nodes = network(&mut rng, 200, 0);
         for from in 0..100 {
             let end = send(&mut nodes, &mut rng, from, [7; 32]);
             assert!(end.hops > 0);
             hops += end.hops;
-            at_home += usize::from(end.by == from);
+            at_origin += usize::from(end.by == from);
         }
     }
-    // Geometric with p = .1, shortened a little by circles.
+    // Geometric with p = .1, shortened slightly by loops.
     assert!(
         (15_000..22_000).contains(&hops),
         "{hops} hops of 2,000 stems"
     );
-    assert!(at_home < 60, "{at_home} of 2,000 ended at home");
+    assert!(at_origin < 60, "{at_origin} of 2,000 ended at the origin");
 }
 
 #[test]
-fn black_holes_delay_envelopes_but_lose_none() {
+fn black_holes_delay_envelopes_and_lose_none() {
     let mut rng = rng(22);
     let mut late = Vec::new();
     for _ in 0..20 {
@@ -125,30 +126,27 @@ fn black_holes_delay_envelopes_but_lose_none() {
         }
     }
     late.sort_unstable();
-    // Whoever is swallowed waits for the first of the embargoes of its stem.
+    // An envelope lost in a black hole waits for the first embargo of its stem.
     let at = |percent| late[late.len() * percent / 100];
     assert!(at(50) < Duration::from_secs(40), "median {:?}", at(50));
     assert!(at(99) < Duration::from_secs(300), "p99 {:?}", at(99));
 }
 
 #[test]
-fn behind_a_black_hole_the_originator_is_one_of_those_that_may_flood() {
+fn embargo_flood_does_not_reveal_originator() {
     let mut rng = rng(23);
-    let (mut longer, mut by_originator) = (0_u32, 0_u32);
+    let (mut lost, mut by_originator) = (0_u32, 0_u32);
     for _ in 0..40 {
         let mut nodes = network(&mut rng, 100, 30);
         for from in 30..100 {
             let end = send(&mut nodes, &mut rng, from, [9; 32]);
             if end.flooded.since(secs(1)) > 40 * HOP && end.hops >= 3 {
-                longer += 1;
+                lost += 1;
                 by_originator += u32::from(end.by == from);
             }
         }
     }
-    // Of three nodes or more, each with the same chance.
-    assert!(longer > 300, "{longer} swallowed after three hops or more");
-    assert!(
-        by_originator * 5 < longer * 2,
-        "{by_originator} of {longer}"
-    );
+    // Three or more nodes may flood, each with the same probability.
+    assert!(lost > 300, "{lost} envelopes lost after three hops or more");
+    assert!(by_originator * 5 < lost * 2, "{by_originator} of {lost}");
 }

@@ -1,11 +1,11 @@
-//! What floods can and cannot do to a rendezvous.
+//! Floods of a rendezvous: memory limits and eviction.
 
 use std::collections::BTreeSet;
 
 use super::super::table::{SetTerms, ShardSetTable};
 use super::*;
 
-/// A table with room for `sets` sets of one piece each.
+/// A table with memory for `sets` sets of one shard each.
 fn table(sets: usize) -> ShardSetTable {
     ShardSetTable::new(sets * (SET_COST + SHARD_COST), 64)
 }
@@ -25,9 +25,9 @@ fn terms(class: Class) -> SetTerms {
     }
 }
 
-/// Opens a set with one piece, as `Rendezvous::accept` does.
+/// Opens a set with one shard, as `Rendezvous::accept` does.
 fn open(table: &mut ShardSetTable, number: u64, class: Class, owner: LinkId) -> bool {
-    // Later sets are due later.
+    // Later sets have later timeouts.
     let due = Instant::from_micros(1_000 + number);
     table.open(cookie(number), terms(class), owner, due)
         && table.add(cookie(number), 0, Box::new([0; SHARD_LEN]))
@@ -38,25 +38,25 @@ fn small() -> Class {
 }
 
 #[test]
-fn a_million_guessed_cookies_leave_no_trace_without_a_ticket() {
+fn shards_without_ticket_are_not_stored() {
     let mut rng = rng(1);
     let mut rendezvous = rendezvous();
     let mut shard = small_set(&mut rng).remove(0);
     let mut opened = 0;
     for _ in 0..1_000_000 {
         rng.fill_bytes(&mut shard.cookie.0);
-        match give(&mut rendezvous, &shard) {
+        match deliver(&mut rendezvous, &shard) {
             ShardOutcome::Opened => opened += 1,
-            verdict => assert_eq!(verdict, ShardOutcome::Rejected(ShardRejection::BadTicket)),
+            outcome => assert_eq!(outcome, ShardOutcome::Rejected(ShardRejection::BadTicket)),
         }
     }
-    // One guess in 2^17 is a ticket: eight are expected, and cost what eight tickets cost.
+    // One guess in 2^17 is a valid ticket: eight are expected, and each opens a set.
     assert!(opened < 30, "{opened} sets");
     assert_eq!(rendezvous.bytes(), opened * (SET_COST + SHARD_COST));
 }
 
 #[test]
-fn half_finished_sets_fill_the_bound_and_no_more_and_then_go_away() {
+fn incomplete_sets_stay_within_memory_limit_until_timeout() {
     let mut table = ShardSetTable::new(1 << 20, 64);
     for number in 0..20_000 {
         assert!(open(&mut table, number, small(), LinkId(number % 7)));
@@ -69,7 +69,7 @@ fn half_finished_sets_fill_the_bound_and_no_more_and_then_go_away() {
 }
 
 #[test]
-fn a_flood_through_one_peer_displaces_only_itself() {
+fn flood_through_one_peer_evicts_only_its_own_sets() {
     let mut table = table(100);
     for number in 0..10 {
         assert!(open(&mut table, number, small(), LinkId(1)));
@@ -80,13 +80,13 @@ fn a_flood_through_one_peer_displaces_only_itself() {
     for number in 0..10 {
         assert!(table.get(cookie(number)).is_some(), "honest set {number}");
     }
-    // What is left of the flood is its latest part.
+    // Only the latest sets of the flood remain.
     assert!(table.get(cookie(100)).is_none());
     assert!((9_910..10_000).all(|number| table.get(cookie(number)).is_some()));
 }
 
 #[test]
-fn an_honest_set_finds_room_in_a_table_full_of_junk() {
+fn honest_set_is_opened_in_full_table() {
     let mut table = table(100);
     for number in 0..1_000 {
         assert!(open(&mut table, number, small(), LinkId(666)));
@@ -98,8 +98,8 @@ fn an_honest_set_finds_room_in_a_table_full_of_junk() {
 }
 
 #[test]
-fn few_heavy_sets_weigh_as_much_as_many_light_ones() {
-    // One neighbour opens few sets and fills each of them; the other opens more, of one piece.
+fn eviction_counts_bytes_and_not_sets() {
+    // One peer opens few sets and fills each of them; the other opens more sets of one shard.
     let heavy_class = Class::converge(9_788).unwrap();
     let mut table = table(100);
     for number in 0..30 {
@@ -115,7 +115,7 @@ fn few_heavy_sets_weigh_as_much_as_many_light_ones() {
 }
 
 #[test]
-fn large_sets_are_few_and_the_peer_with_most_gives_way() {
+fn large_sets_over_limit_evict_peer_with_most() {
     let large = Class::converge(65_536).unwrap();
     let mut table = ShardSetTable::new(16 << 20, 64);
     for number in 0..4 {
@@ -130,7 +130,7 @@ fn large_sets_are_few_and_the_peer_with_most_gives_way() {
 }
 
 #[test]
-fn a_large_set_done_with_makes_room_for_another() {
+fn closed_large_set_does_not_count_against_limit() {
     let large = Class::converge(65_536).unwrap();
     let mut table = ShardSetTable::new(16 << 20, 2);
     assert!(open(&mut table, 0, large, LinkId(1)));
@@ -141,7 +141,7 @@ fn a_large_set_done_with_makes_room_for_another() {
 }
 
 #[test]
-fn growing_sets_never_exceed_the_bound_nor_evict_themselves() {
+fn growing_set_stays_within_limit_and_does_not_evict_itself() {
     let class = Class::converge(9_788).unwrap();
     let bound = SET_COST + 10 * SHARD_COST;
     let mut table = ShardSetTable::new(bound, 64);
@@ -156,7 +156,7 @@ fn growing_sets_never_exceed_the_bound_nor_evict_themselves() {
 }
 
 #[test]
-fn a_bound_that_holds_nothing_rejects_everything() {
+fn limit_below_one_set_rejects_every_shard() {
     let mut rng = rng(2);
     for bytes in [0, SET_COST, SET_COST + SHARD_COST - 1] {
         let limits = RendezvousLimits {
@@ -164,8 +164,8 @@ fn a_bound_that_holds_nothing_rejects_everything() {
             ..RendezvousLimits::default()
         };
         let mut rendezvous = Rendezvous::new(ID, limits);
-        let verdict = give(&mut rendezvous, &small_set(&mut rng)[0]);
-        assert_eq!(verdict, ShardOutcome::Rejected(ShardRejection::NoRoom));
+        let outcome = deliver(&mut rendezvous, &small_set(&mut rng)[0]);
+        assert_eq!(outcome, ShardOutcome::Rejected(ShardRejection::NoRoom));
         assert_eq!(rendezvous.bytes(), 0);
     }
     let limits = RendezvousLimits {
@@ -175,12 +175,12 @@ fn a_bound_that_holds_nothing_rejects_everything() {
     let mut rendezvous = Rendezvous::new(ID, limits);
     let large = Class::converge(65_536).unwrap();
     let shards = set(&mut rng, large, &[1; 65_536]);
-    let verdict = give(&mut rendezvous, &shards[0]);
-    assert_eq!(verdict, ShardOutcome::Rejected(ShardRejection::NoRoom));
+    let outcome = deliver(&mut rendezvous, &shards[0]);
+    assert_eq!(outcome, ShardOutcome::Rejected(ShardRejection::NoRoom));
 }
 
 #[test]
-fn the_books_balance_whatever_happens() {
+fn memory_count_matches_sets_after_random_operations() {
     let mut rng = rng(3);
     let mut table = table(40);
     let mut known = BTreeSet::new();
