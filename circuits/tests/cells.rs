@@ -1,4 +1,4 @@
-//! One-shot cells from the attacker's side.
+//! One-shot cells under attack.
 
 #![expect(
     clippy::indexing_slicing,

@@ -1,5 +1,5 @@
-//! The relay directory as a hostile network sees it: through its public surface, with real
-//! descriptors (real keys, real puzzles at effort one).
+//! The relay directory on a hostile network, through its public API, with real descriptors (real
+//! keys, real puzzles at effort one).
 
 #![expect(
     clippy::unwrap_used,

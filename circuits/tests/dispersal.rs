@@ -1,5 +1,5 @@
-//! Dispersal as its users see it: the way of an envelope to its rendezvous, the game that the
-//! all-or-nothing transform must win, and recorded vectors.
+//! Dispersal through its public API: the transport of an envelope to its rendezvous, the secrecy
+//! game of the all-or-nothing transform, and recorded vectors.
 
 #![expect(
     clippy::indexing_slicing,

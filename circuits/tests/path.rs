@@ -1,4 +1,4 @@
-//! Path choice: what is drawn keeps every rule, and what is refused could not have been drawn.
+//! Path choice: every path keeps all rules, and a refusal means that no path exists.
 
 #![expect(
     clippy::unwrap_used,

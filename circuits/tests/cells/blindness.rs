@@ -1,17 +1,17 @@
-//! What a relay sees of a cell does not tell where on its path it stands.
+//! A relay cannot infer its position on a path from the bytes of a cell.
 
 use circuits::cell::Cell;
 
 use crate::path::{EPOCH, PathStop, forward, rng, sealed, stops};
 use crate::reference;
 
-/// Cells looked at for each length of path.
+/// Number of cells for each path length.
 const CELLS: usize = 400;
 
-/// All that the last relay of a path of `len` can decrypt beyond the meaning of its own slot: the
-/// name and tag in it, and the slots that follow.
+/// All bytes that the last relay of a path of `len` can decrypt and that its own slot does not
+/// define: next hop and tag of the slot, and the slots that follow.
 fn seen_at_the_end(len: usize) -> Vec<Vec<u8>> {
-    // A seed for each length: the same draws at two lengths would show the same padding.
+    // A seed for each length; equal draws at two lengths would give equal padding.
     let mut rng = rng(500 + u64::try_from(len).unwrap());
     let stops = stops(&mut rng, len);
     let mut relays: Vec<_> = stops.iter().map(PathStop::relay).collect();
@@ -31,7 +31,7 @@ fn last_view(stop: &PathStop, cell: &Cell) -> Vec<u8> {
     let shared = x25519_dalek::x25519(stop.secret, alpha);
     let layer = reference::layer(alpha, shared, stop.reference(), EPOCH.0);
     let slots = reference::slots(&layer, cell.as_bytes());
-    // The slot that shifts in is this relay's own stream, at every length alike.
+    // The slot that shifts in is this relay's own stream at every length, so it is excluded.
     [&slots[..16], &slots[20..216]].concat()
 }
 
@@ -50,11 +50,11 @@ fn chi_square<'a>(bytes: impl Iterator<Item = &'a u8>) -> f64 {
 fn path_length_is_not_visible_to_last_relay() {
     for len in 1..=6 {
         let views = seen_at_the_end(len);
-        // 255 +- 22.6; the seed is fixed, six deviations are far from chance and near to a fault.
+        // 255 +- 22.6. The seed is fixed, and six standard deviations are far from chance.
         let all = chi_square(views.iter().flatten());
         assert!((120.0..390.0).contains(&all), "length {len}: {all}");
         for place in 0..views[0].len() {
-            // 400 draws of 256 values: a value seen ten times at one place is no chance.
+            // 400 draws of 256 values: 14 equal values at one position are not chance.
             let mut counts = [0_u32; 256];
             views
                 .iter()

@@ -1,4 +1,4 @@
-//! Cells that nobody attacks.
+//! Delivery of cells without attack.
 
 use circuits::cell::HopDelay;
 use circuits::cell_builder::{SealError, seal};
@@ -64,8 +64,8 @@ fn path_may_revisit_relay_but_not_consecutively() {
 
     let mut twice = layers(&stops);
     twice.swap(0, 1);
-    let verdict = seal(&mut rng, EPOCH, &twice, false, &delta);
-    assert_eq!(verdict, Err(SealError::RelayTwiceInARow));
+    let result = seal(&mut rng, EPOCH, &twice, false, &delta);
+    assert_eq!(result, Err(SealError::RelayTwiceInARow));
 }
 
 #[test]
@@ -73,8 +73,8 @@ fn path_of_zero_or_seven_relays_is_refused() {
     let mut rng = rng(3);
     let stops = stops(&mut rng, 7);
     let delta = body(&mut rng);
-    let verdict = seal(&mut rng, EPOCH, &layers(&stops), false, &delta);
-    assert_eq!(verdict, Err(SealError::TooManyLayers));
-    let verdict = seal(&mut rng, EPOCH, &[], false, &delta);
-    assert_eq!(verdict, Err(SealError::NoLayers));
+    let result = seal(&mut rng, EPOCH, &layers(&stops), false, &delta);
+    assert_eq!(result, Err(SealError::TooManyLayers));
+    let result = seal(&mut rng, EPOCH, &[], false, &delta);
+    assert_eq!(result, Err(SealError::NoLayers));
 }

@@ -1,4 +1,4 @@
-//! A neighbour that sends more than its share takes nothing from the others.
+//! A flooding peer takes no capacity from other peers.
 
 use circuits::ids::LinkId;
 use circuits::relay::{DropReason, OnionRelay, Peeled, RelayLimits, ReplaySet};
@@ -17,7 +17,7 @@ fn quiet_peer_loses_no_cells_while_another_floods() {
     let mut refused = 0;
     let mut peeled = 0;
     let mut passed = 0;
-    // Ten seconds: a thousand junk cells and two good ones in each.
+    // Ten seconds, with a thousand junk cells and two good ones in each second.
     for milli in 0..10_000 {
         let now = at(EPOCH, milli * 1_000);
         let junk = relay.accept(now, LinkId(666), junk.clone());
@@ -33,7 +33,7 @@ fn quiet_peer_loses_no_cells_while_another_floods() {
         }
     }
     assert_eq!(passed, 20);
-    // A burst of 100 and 20 cells in each second but the first instant's own.
+    // A burst of 100, and 20 cells in each second, without the one of the first instant.
     assert_eq!(refused, 10_000 - 100 - 20 * 10 + 1);
     assert_eq!(peeled, 100 + 20 * 10 - 1 + 20);
 }

@@ -1,4 +1,4 @@
-//! Cells that no honest origin makes.
+//! Malformed cells that no honest origin builds.
 
 use circuits::cell::{BadSlot, Cell, CellError, HopDelay};
 use circuits::relay::{DropReason, Peeled};
@@ -9,7 +9,7 @@ use crate::reference;
 
 const VERSION: u8 = 0x10 | EPOCH.hint();
 
-/// A cell for one relay, genuine but for its slot.
+/// A cell for one relay that is valid except for its slot.
 fn with_slot(stop: &PathStop, slot: Vec<u8>) -> Cell {
     let layers = reference::schedule([9; 32], &[stop.reference()], EPOCH.0);
     let cells = reference::wrap(VERSION, &layers, &[slot], &[3; 180], &[4; 647], |_, _| {});
@@ -37,7 +37,7 @@ fn cell_parse_refuses_wrong_length() {
 fn low_order_element_is_refused_even_if_zero_secret_authenticates() {
     let stop = &stops(&mut rng(31), 1)[0];
     let mut elements: Vec<[u8; 32]> = EIGHT_TORSION.map(|point| point.to_montgomery().0).to_vec();
-    // -1 has order 4 on the twist; p and p + 1 spell zero and one.
+    // -1 has order 4 on the twist; p and p + 1 encode zero and one.
     for low in [0xec, 0xed, 0xee] {
         let mut element = [0xff; 32];
         element[0] = low;

@@ -13,12 +13,12 @@ use rand_core::{Rng, SeedableRng};
 
 use crate::reference;
 
-/// The epoch of every test that does not say otherwise.
+/// Default epoch of the tests.
 pub(crate) const EPOCH: Epoch = Epoch(41_007);
-/// The neighbour that brings cells unless a test says otherwise.
+/// Default peer that sends the cells.
 pub(crate) const LINK: LinkId = LinkId(1);
 
-/// A generator of its own for each test, the same in every run.
+/// A deterministic generator with its own seed for each test.
 pub(crate) fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
 }
@@ -31,7 +31,7 @@ pub(crate) fn at(epoch: Epoch, micros: u64) -> Now {
     }
 }
 
-/// A relay of the path: name and key of [`EPOCH`].
+/// A relay of the path: id and key of [`EPOCH`].
 pub(crate) struct PathStop {
     pub(crate) id: RelayId,
     pub(crate) secret: [u8; 32],
@@ -57,7 +57,7 @@ impl PathStop {
         }
     }
 
-    /// A relay that has this stop's key for [`EPOCH`] and limits that no test reaches.
+    /// A relay with this key for [`EPOCH`] and limits that no test reaches.
     pub(crate) fn relay(&self) -> OnionRelay {
         let limits = RelayLimits {
             link_rate: 1_000_000,
@@ -101,7 +101,7 @@ pub(crate) fn layers(stops: &[PathStop]) -> Vec<LayerSpec> {
         .collect()
 }
 
-/// A body to be recognised at the end.
+/// A random body.
 pub(crate) fn body(rng: &mut ChaCha20Rng) -> [u8; DELTA_LEN] {
     let mut delta = [0; DELTA_LEN];
     rng.fill_bytes(&mut delta);
@@ -115,12 +115,12 @@ pub(crate) fn sealed(rng: &mut ChaCha20Rng, stops: &[PathStop]) -> (Cell, [u8; D
     (cell, delta)
 }
 
-/// What `relay` makes of `cell`, whether at its door or when peeling.
+/// Result of `cell` at `relay`, when it is accepted or when it is peeled.
 pub(crate) fn peel(relay: &mut OnionRelay, cell: Cell) -> Peeled {
     peel_at(relay, at(EPOCH, 1), cell)
 }
 
-/// As [`peel`], at a given time.
+/// Like [`peel`], at a given time.
 pub(crate) fn peel_at(relay: &mut OnionRelay, now: Now, cell: Cell) -> Peeled {
     match relay.accept(now, LINK, cell) {
         Ok(()) => relay.next_peel(now).unwrap().outcome,
@@ -128,7 +128,7 @@ pub(crate) fn peel_at(relay: &mut OnionRelay, now: Now, cell: Cell) -> Peeled {
     }
 }
 
-/// As [`peel`], where the cell must go on.
+/// Like [`peel`]; the relay must forward the cell.
 pub(crate) fn forward(relay: &mut OnionRelay, cell: Cell) -> Cell {
     match peel(relay, cell) {
         Peeled::Forward { cell, .. } => cell,
@@ -136,7 +136,7 @@ pub(crate) fn forward(relay: &mut OnionRelay, cell: Cell) -> Cell {
     }
 }
 
-/// As [`peel`], where the cell must be dropped.
+/// Like [`peel`]; the relay must drop the cell.
 pub(crate) fn dropped(relay: &mut OnionRelay, cell: Cell) -> DropReason {
     match peel(relay, cell) {
         Peeled::Dropped(why) => why,

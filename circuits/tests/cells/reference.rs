@@ -1,8 +1,8 @@
-//! The cell as `docs/wire/cell.md` tells it, a second time and as plainly as possible.
+//! A second, plain implementation of the cell from `docs/wire/cell.md`.
 //!
 //! Nothing here comes from the crate under test: X25519 is iterated instead of multiplying scalars,
-//! buffers are concatenated instead of written in place, and nothing is refused. That makes it the
-//! source of the test vectors and the workshop of every malformed cell.
+//! buffers are concatenated instead of written in place, and nothing is refused. The test vectors
+//! and all malformed cells are made with it.
 
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
@@ -12,7 +12,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use x25519_dalek::x25519;
 
-/// Everything that one layer's keys are made of, and the keys.
+/// The keys of one layer and the values from which they are derived.
 #[derive(Clone)]
 pub(crate) struct Layer {
     pub(crate) alpha: [u8; 32],
@@ -82,7 +82,7 @@ pub(crate) fn schedule(x: [u8; 32], relays: &[ReferenceRelay], epoch: u32) -> Ve
     layers
 }
 
-/// A slot, whatever its parts say.
+/// Encodes a slot, also with invalid values.
 pub(crate) fn slot(
     next: [u8; 16],
     delay: u16,
@@ -147,7 +147,7 @@ pub(crate) fn slots(layer: &Layer, cell: &[u8]) -> Vec<u8> {
     xor(&[&cell[49..265], &[0; 36]].concat(), &layer.stream)
 }
 
-/// As many bytes as the first has.
+/// XOR of two byte strings, with the length of the first.
 fn xor(bytes: &[u8], stream: &[u8]) -> Vec<u8> {
     bytes
         .iter()

@@ -1,4 +1,4 @@
-//! No cell passes a relay twice, whatever happens to the relay in between.
+//! No cell passes a relay twice, also not after a restart.
 
 use circuits::cell::Cell;
 use circuits::ids::{Epoch, LinkId};
@@ -10,7 +10,7 @@ use circuits::time::Now;
 use crate::path::{EPOCH, PathStop, at, dropped, forward, peel, peel_at, rng, sealed, stops};
 use crate::reference;
 
-/// What must be durable before the cell leaves.
+/// The replay mark of a peeled cell.
 fn mark(peeled: Peeled) -> ReplayMark {
     match peeled {
         Peeled::Forward { mark, .. } | Peeled::Terminal { mark, .. } => mark,
@@ -34,10 +34,10 @@ fn replayed_cell_is_dropped_on_any_link() {
     let inner = forward(&mut first, cell.clone());
     assert_eq!(dropped(&mut first, cell.clone()), DropReason::Replayed);
     first.accept(at(EPOCH, 1), LinkId(99), cell).unwrap();
-    let fate = first.next_peel(at(EPOCH, 1)).unwrap().outcome;
+    let outcome = first.next_peel(at(EPOCH, 1)).unwrap().outcome;
     assert!(
-        matches!(fate, Peeled::Dropped(DropReason::Replayed)),
-        "{fate:?}"
+        matches!(outcome, Peeled::Dropped(DropReason::Replayed)),
+        "{outcome:?}"
     );
 
     let mut last = stops[1].relay();
@@ -104,30 +104,30 @@ fn replay_in_next_epoch_is_detected_until_key_expires() {
         (&cell, DropReason::Replayed),
         (&renamed, DropReason::Forged),
     ] {
-        let fate = peel_at(&mut relay, later, cell.clone());
+        let outcome = peel_at(&mut relay, later, cell.clone());
         assert!(
-            matches!(fate, Peeled::Dropped(got) if got == why),
-            "{fate:?}"
+            matches!(outcome, Peeled::Dropped(got) if got == why),
+            "{outcome:?}"
         );
     }
 
-    // The last second of the key, then the first without it.
+    // The last second in which the key is valid, and the first one after it.
     let end = EPOCH.next().next().start();
     let last = Now {
         unix: end.before(1),
         ..later
     };
-    let fate = peel_at(&mut relay, last, cell.clone());
+    let outcome = peel_at(&mut relay, last, cell.clone());
     assert!(
-        matches!(fate, Peeled::Dropped(DropReason::Replayed)),
-        "{fate:?}"
+        matches!(outcome, Peeled::Dropped(DropReason::Replayed)),
+        "{outcome:?}"
     );
     let over = Now { unix: end, ..later };
     for cell in [&cell, &unseen] {
-        let fate = peel_at(&mut relay, over, cell.clone());
+        let outcome = peel_at(&mut relay, over, cell.clone());
         assert!(
-            matches!(fate, Peeled::Dropped(DropReason::UnknownEpoch)),
-            "{fate:?}"
+            matches!(outcome, Peeled::Dropped(DropReason::UnknownEpoch)),
+            "{outcome:?}"
         );
     }
     assert_eq!(relay.expire(over), [EPOCH]);
@@ -143,10 +143,10 @@ fn queued_cell_is_dropped_after_its_key_expires() {
     relay.accept(at(EPOCH, 1), LinkId(1), cell).unwrap();
     let later = at(Epoch(EPOCH.0 + 2), 1);
     assert_eq!(relay.expire(later), [EPOCH]);
-    let fate = relay.next_peel(later).unwrap().outcome;
+    let outcome = relay.next_peel(later).unwrap().outcome;
     assert!(
-        matches!(fate, Peeled::Dropped(DropReason::UnknownEpoch)),
-        "{fate:?}"
+        matches!(outcome, Peeled::Dropped(DropReason::UnknownEpoch)),
+        "{outcome:?}"
     );
 }
 
@@ -166,8 +166,8 @@ fn element_with_top_bit_set_is_forged() {
 
 #[test]
 fn non_canonical_element_is_forged() {
-    // Only elements below 19 have one, so this sender picks 9, the base point: with the scalar 1,
-    // the shared secret is the relay's public key itself.
+    // Only elements below 19 have a second encoding. This sender picks 9, the base point: with the
+    // scalar 1, the shared secret is the relay's public key.
     let stops = stops(&mut rng(26), 1);
     let relay = stops[0].reference();
     let mut nine = [0; 32];

@@ -1,4 +1,4 @@
-//! Whoever changes a cell on its way kills it at the next honest relay.
+//! Altered cells are dropped at the next honest relay.
 
 use circuits::cell::{Cell, CellError};
 use circuits::geometry::CELL_LEN;
@@ -8,8 +8,9 @@ use circuits::relay::{DropReason, OnionRelay, Peeled, ReplaySet};
 use crate::path::{EPOCH, PathStop, at, forward, peel, rng, sealed, stops};
 use crate::reference;
 
-/// How `relay` gets rid of `cell` with one bit flipped; panics if it does not.
-fn fate(relay: &mut OnionRelay, cell: &Cell, bit: usize) -> Option<DropReason> {
+/// The reason for which `relay` drops `cell` with one bit flipped; `None` if the cell does not
+/// parse. Panics if the relay accepts it.
+fn drop_reason(relay: &mut OnionRelay, cell: &Cell, bit: usize) -> Option<DropReason> {
     let mut bytes = *cell.as_bytes();
     bytes[bit / 8] ^= 1 << (bit % 8);
     match Cell::parse(&bytes) {
@@ -22,12 +23,12 @@ fn fate(relay: &mut OnionRelay, cell: &Cell, bit: usize) -> Option<DropReason> {
     }
 }
 
-/// Flips every bit of the cell as it arrives at `stop`, on as many threads as there are bytes in a
-/// word, and checks that the untouched cell still passes.
+/// Flips every bit of the cell as it arrives at `stop`, on eight threads, and checks that the
+/// unaltered cell still passes.
 fn flip_every_bit(stop: &PathStop, next: &PathStop, cell: &Cell) {
     let relay = || {
         let mut relay = stop.relay();
-        // A neighbouring key that is accepted too: a flipped hint must not help.
+        // The key of the previous epoch is valid too, so that a flipped hint selects another key.
         let seen = ReplaySet::default();
         relay
             .install_key(EPOCH.previous(), next.secret(), seen)
@@ -40,17 +41,20 @@ fn flip_every_bit(stop: &PathStop, next: &PathStop, cell: &Cell) {
             scope.spawn(move || {
                 let mut relay = relay();
                 for bit in (part..bits).step_by(8) {
-                    let fate = fate(&mut relay, cell, bit);
+                    let drop_reason = drop_reason(&mut relay, cell, bit);
                     let expected = match bit {
                         0 => Some(DropReason::Forged),
                         1..4 => Some(DropReason::UnknownEpoch),
                         4..8 => None,
                         _ => Some(DropReason::Forged),
                     };
-                    assert_eq!(fate, expected, "bit {bit}");
+                    assert_eq!(drop_reason, expected, "bit {bit}");
                 }
-                let fate = peel(&mut relay, cell.clone());
-                assert!(!matches!(fate, Peeled::Dropped(_)), "{fate:?}");
+                let drop_reason = peel(&mut relay, cell.clone());
+                assert!(
+                    !matches!(drop_reason, Peeled::Dropped(_)),
+                    "{drop_reason:?}"
+                );
             });
         }
     });
@@ -61,7 +65,7 @@ fn any_flipped_bit_is_dropped_at_next_relay() {
     assert_eq!(
         EPOCH.hint() & 1,
         1,
-        "bit 0 turns the hint into that of the epoch before"
+        "the hint must be odd, so that bit 0 selects the previous epoch"
     );
     let mut rng = rng(10);
     let stops = stops(&mut rng, 6);
@@ -79,16 +83,16 @@ fn cell_for_other_relay_name_or_epoch_is_forged() {
     let mut rng = rng(11);
     let stops = stops(&mut rng, 2);
     let (cell, _) = sealed(&mut rng, &stops);
-    // Another key; the same key under another name; the same key in another epoch of equal hint.
+    // Another key; the same key under another id; the same key in another epoch with an equal hint.
     let renamed = PathStop {
         id: stops[1].id,
         secret: stops[0].secret,
     };
     for relay in [&mut stops[1].relay(), &mut renamed.relay()] {
-        let fate = peel(relay, cell.clone());
+        let drop_reason = peel(relay, cell.clone());
         assert!(
-            matches!(fate, Peeled::Dropped(DropReason::Forged)),
-            "{fate:?}"
+            matches!(drop_reason, Peeled::Dropped(DropReason::Forged)),
+            "{drop_reason:?}"
         );
     }
     let later = Epoch(EPOCH.0 + 16);
@@ -97,10 +101,10 @@ fn cell_for_other_relay_name_or_epoch_is_forged() {
         .install_key(later, stops[0].secret(), ReplaySet::default())
         .unwrap();
     relay.accept(at(later, 1), LinkId(1), cell).unwrap();
-    let fate = relay.next_peel(at(later, 1)).unwrap().outcome;
+    let drop_reason = relay.next_peel(at(later, 1)).unwrap().outcome;
     assert!(
-        matches!(fate, Peeled::Dropped(DropReason::Forged)),
-        "{fate:?}"
+        matches!(drop_reason, Peeled::Dropped(DropReason::Forged)),
+        "{drop_reason:?}"
     );
 }
 
@@ -113,10 +117,10 @@ fn cell_spliced_from_two_cells_is_forged() {
     for range in [1..33, 33..49, 49..265, 265..912] {
         let mut bytes = *one.as_bytes();
         bytes[range.clone()].copy_from_slice(&other.as_bytes()[range.clone()]);
-        let fate = peel(&mut stops[0].relay(), Cell::parse(&bytes).unwrap());
+        let drop_reason = peel(&mut stops[0].relay(), Cell::parse(&bytes).unwrap());
         assert!(
-            matches!(fate, Peeled::Dropped(DropReason::Forged)),
-            "{range:?}: {fate:?}"
+            matches!(drop_reason, Peeled::Dropped(DropReason::Forged)),
+            "{range:?}: {drop_reason:?}"
         );
     }
 }
@@ -133,8 +137,8 @@ fn cell_forged_for_second_hop_does_not_affect_later_cells() {
             None => reference::slot([3; 16], 0, 1, 0, [4; 16]),
         })
         .collect();
-    // The second layer is spoilt before the first is put around it.
-    let spoil = |place: usize, cell: &mut Vec<u8>| {
+    // The second layer is altered before the first one encrypts it.
+    let alter = |place: usize, cell: &mut Vec<u8>| {
         if place == 1 {
             cell[500] ^= 1;
         }
@@ -145,18 +149,18 @@ fn cell_forged_for_second_hop_does_not_affect_later_cells() {
         &slots,
         &[7; 108],
         &[5; 647],
-        spoil,
+        alter,
     );
     let mut second = stops[1].relay();
     let framed = forward(&mut stops[0].relay(), Cell::parse(&cells[0]).unwrap());
     for _ in 0..50 {
-        let fate = peel(&mut second, framed.clone());
+        let drop_reason = peel(&mut second, framed.clone());
         assert!(
-            matches!(fate, Peeled::Dropped(DropReason::Forged)),
-            "{fate:?}"
+            matches!(drop_reason, Peeled::Dropped(DropReason::Forged)),
+            "{drop_reason:?}"
         );
     }
-    // The link from the first relay to the second carries the next cell as if nothing had been.
+    // The next cell still passes over the link from the first relay to the second.
     let (cell, _) = sealed(&mut rng, &stops);
     let cell = forward(&mut stops[0].relay(), cell);
     forward(&mut second, cell);

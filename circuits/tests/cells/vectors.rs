@@ -1,8 +1,8 @@
-//! `tests/vectors/cell.json`: cells with everything that leads to them.
+//! `tests/vectors/cell.json`: cells with all intermediate values.
 //!
-//! The reference implementation makes the file; origin and relay must agree with it byte for byte.
-//! To write it anew after a deliberate change of the format, run this test with
-//! `WHISHT_WRITE_VECTORS` set.
+//! The reference implementation writes the file; builder and relay must match it byte for byte. To
+//! rewrite it after a deliberate change of the format, run this test with `WHISHT_WRITE_VECTORS`
+//! set.
 
 use core::convert::Infallible;
 
@@ -31,8 +31,8 @@ struct Case {
     bulletin: bool,
     /// Secret of the path, before clamping.
     x: String,
-    /// What the generator yields for the last header: the slot, of which delay, flags and reserved
-    /// are then overwritten, and the unused slots.
+    /// Output of the generator for the last header: the slot, of which delay, flags and reserved
+    /// are overwritten, and the unused slots.
     random: String,
     delta: String,
     layers: Vec<LayerCase>,
@@ -46,7 +46,7 @@ struct LayerCase {
     onion_public: String,
     /// In units of 10 ms.
     delay: u16,
-    /// Product of the clamped scalars so far modulo the group order, little-endian.
+    /// Product of the clamped scalars so far, modulo the group order, little-endian.
     scalar: String,
     alpha: String,
     s: String,
@@ -62,7 +62,7 @@ struct LayerCase {
     cell: String,
 }
 
-/// Bytes that belong to a name and to nothing else.
+/// Bytes derived from a name.
 fn named<const N: usize>(name: &str) -> [u8; N] {
     let blocks = (0_u32..).flat_map(|n| {
         Sha256::new()
@@ -99,50 +99,18 @@ fn make(name: &str, epoch: u32, len: usize, bulletin: bool) -> Case {
         .map(|n| u16::from_be_bytes(named(&format!("{name}/{n}"))) % 60_001)
         .collect();
     let layers = reference::schedule(x, &relays, epoch);
-    let slots: Vec<Vec<u8>> = (0..len)
-        .map(|n| match relays.get(n + 1) {
-            Some(next) => {
-                reference::slot(next.id[..16].try_into().unwrap(), delays[n], 0, 0, [0; 16])
-            }
-            None => {
-                let flags = if bulletin { 0b101 } else { 0b001 };
-                let (next, gamma) = (&random[..16], &random[20..36]);
-                reference::slot(
-                    next.try_into().unwrap(),
-                    delays[n],
-                    flags,
-                    0,
-                    gamma.try_into().unwrap(),
-                )
-            }
-        })
-        .collect();
+    let slots = slots(&relays, &delays, bulletin, &random);
     let cells = reference::wrap(version, &layers, &slots, &random[36..], &delta, |_, _| {});
-
     let mut scalar = Scalar::from_bytes_mod_order(clamp_integer(x));
     let layers = (0..len)
         .map(|n| {
-            let (layer, cell) = (&layers[n], &cells[n]);
             let product = scalar;
-            scalar *= Scalar::from_bytes_mod_order(clamp_integer(layer.blind));
+            scalar *= Scalar::from_bytes_mod_order(clamp_integer(layers[n].blind));
             LayerCase {
-                relay_id: hex::encode(relays[n].id),
                 onion_secret: hex::encode(secrets[n]),
-                onion_public: hex::encode(relays[n].onion),
                 delay: delays[n],
                 scalar: hex::encode(product.to_bytes()),
-                alpha: hex::encode(layer.alpha),
-                s: hex::encode(layer.shared),
-                prk: hex::encode(layer.prk),
-                replay: hex::encode(layer.replay),
-                header: hex::encode(layer.header),
-                body: hex::encode(layer.body),
-                blind: hex::encode(layer.blind),
-                stream: hex::encode(&layer.stream),
-                slot: hex::encode(&reference::slots(layer, cell)[..36]),
-                beta: hex::encode(&cell[49..265]),
-                gamma: hex::encode(&cell[33..49]),
-                cell: hex::encode(cell),
+                ..layer_case(&relays[n], &layers[n], &cells[n])
             }
         })
         .collect();
@@ -158,6 +126,51 @@ fn make(name: &str, epoch: u32, len: usize, bulletin: bool) -> Case {
     }
 }
 
+/// The slots of a path; the last one is terminal and has random bytes for next hop and tag.
+fn slots(
+    relays: &[reference::ReferenceRelay],
+    delays: &[u16],
+    bulletin: bool,
+    random: &[u8],
+) -> Vec<Vec<u8>> {
+    let terminal = if bulletin { 0b101 } else { 0b001 };
+    (0..relays.len())
+        .map(|n| {
+            let (next, flags, gamma) = match relays.get(n + 1) {
+                Some(next) => (&next.id[..16], 0, [0; 16]),
+                None => (&random[..16], terminal, random[20..36].try_into().unwrap()),
+            };
+            reference::slot(next.try_into().unwrap(), delays[n], flags, 0, gamma)
+        })
+        .collect()
+}
+
+/// The values of a layer that follow from the reference implementation.
+fn layer_case(
+    relay: &reference::ReferenceRelay,
+    layer: &reference::Layer,
+    cell: &[u8],
+) -> LayerCase {
+    LayerCase {
+        relay_id: hex::encode(relay.id),
+        onion_secret: String::new(),
+        onion_public: hex::encode(relay.onion),
+        delay: 0,
+        scalar: String::new(),
+        alpha: hex::encode(layer.alpha),
+        s: hex::encode(layer.shared),
+        prk: hex::encode(layer.prk),
+        replay: hex::encode(layer.replay),
+        header: hex::encode(layer.header),
+        body: hex::encode(layer.body),
+        blind: hex::encode(layer.blind),
+        stream: hex::encode(&layer.stream),
+        slot: hex::encode(&reference::slots(layer, cell)[..36]),
+        beta: hex::encode(&cell[49..265]),
+        gamma: hex::encode(&cell[33..49]),
+        cell: hex::encode(cell),
+    }
+}
 fn cases() -> Vec<Case> {
     let text = std::fs::read_to_string(FILE).unwrap();
     serde_json::from_str(&text).unwrap()
@@ -210,7 +223,11 @@ fn sealing_with_recorded_randomness_gives_recorded_cell() {
             "{}",
             case.name
         );
-        assert!(script.0.is_empty(), "{}: not all was drawn", case.name);
+        assert!(
+            script.0.is_empty(),
+            "{}: recorded randomness is left over",
+            case.name
+        );
     }
 }
 
@@ -261,7 +278,7 @@ fn peeling_recorded_cell_gives_next_recorded_cell() {
     }
 }
 
-/// A generator that yields recorded bytes.
+/// A generator that returns recorded bytes.
 struct ScriptedRng(Vec<u8>);
 
 impl TryRng for ScriptedRng {

@@ -1,4 +1,4 @@
-//! Which relays a path may use, and what it takes to become one of them.
+//! Conditions under which a path may use a relay.
 
 use std::collections::BTreeSet;
 
@@ -17,8 +17,8 @@ fn epoch(after: u32) -> Epoch {
     Epoch(EPOCH.0 + after)
 }
 
-/// The directory told of these relays by two neighbours, in each of the first `epochs` epochs, an
-/// hour after it began.
+/// Inserts these relays from two peers, in each of the first `epochs` epochs, one hour after its
+/// start.
 fn settle(directory: &mut Directory, relays: &[&TestRelay], epochs: u32) {
     for number in 0..epochs {
         for relay in relays {
@@ -39,7 +39,7 @@ fn relay_seen_a_day_in_two_epochs_by_two_peers_is_eligible() {
     let relay = TestRelay::new(1);
     let mut directory = directory();
     settle(&mut directory, &[&relay], 4);
-    // The third epoch's list was frozen 23 hours after the start, the fourth's after 35.
+    // The list of the third epoch was frozen 23 hours after the start, that of the fourth after 35.
     let third = directory.snapshot(epoch(2).start());
     assert!(third.is_young() && third.relays().is_empty());
     let fourth = directory.snapshot(epoch(3).start());
@@ -57,7 +57,7 @@ fn frozen_list_does_not_change_within_epoch() {
     let mut directory = directory();
     settle(&mut directory, &[&old], 4);
     let before = ids(&directory.snapshot(epoch(3).start()));
-    // Two hours later somebody new has come, with papers for this epoch and the one before.
+    // Two hours later a new relay arrives, with descriptors for this epoch and the previous one.
     for number in [2, 3] {
         for name in 1..=9 {
             let now = epoch(3).start().after(3 * HOUR);
@@ -113,14 +113,14 @@ fn relay_known_to_one_peer_never_becomes_eligible() {
 #[test]
 fn peer_that_lists_relay_digest_counts_as_second_source() {
     let relay = TestRelay::new(1);
-    let (mut directory, mut neighbour) = (directory(), directory());
+    let (mut directory, mut other) = (directory(), directory());
     let mut rng = ChaCha20Rng::from_seed([1; 32]);
     for number in 0..4 {
         let now = epoch(number).start().after(HOUR);
         let raw = relay.descriptor(epoch(number));
         insert(&mut directory, now, 1, &raw).unwrap();
-        insert(&mut neighbour, now, 1, &raw).unwrap();
-        let request = &neighbour.requests(epoch(number))[0];
+        insert(&mut other, now, 1, &raw).unwrap();
+        let request = &other.requests(epoch(number))[0];
         assert!(
             directory
                 .lacking(at(now), peer(2), request, &mut rng)
@@ -156,7 +156,7 @@ fn settled_directory_under_eclipse_does_not_trust_new_peers() {
     let (old, fake) = (TestRelay::new(1), TestRelay::new(2));
     let mut directory = directory();
     settle(&mut directory, &[&old], 4);
-    // Every neighbour is malicious now, and they agree on a relay of their own.
+    // All peers are malicious now, and all report the same relay.
     let now = epoch(4).start().after(HOUR);
     for number in [3, 4] {
         for name in 10..20 {
@@ -191,7 +191,7 @@ fn pinned_list_excludes_all_other_relays() {
     // At once, while the directory is young.
     insert(&mut directory, START, 1, &listed.descriptor(EPOCH)).unwrap();
     assert_eq!(ids(&directory.snapshot(START)), [listed.id()].into());
-    // And later, from the frozen list.
+    // Later, in the frozen list.
     settle(&mut directory, &[&listed, &other], 4);
     assert_eq!(
         ids(&directory.snapshot(epoch(3).start())),
@@ -221,7 +221,7 @@ fn local_profile_makes_every_relay_eligible_at_once() {
     let snapshot = directory.snapshot(START);
     assert!(!snapshot.is_young());
     assert_eq!(ids(&snapshot), [relay.id()].into());
-    // The next epoch begins: until the relay renews, its announced key serves.
+    // In the next epoch, the announced next key is used until the relay renews its descriptor.
     let next = directory.snapshot(epoch(1).start());
     assert_eq!(
         next.relays()[0].hop.onion.as_bytes(),
@@ -237,7 +237,7 @@ fn family_requires_mutual_declaration() {
         ids.sort();
         ids
     };
-    // The first two name each other; the third claims both, unasked.
+    // The first two name each other; the third names both, without being named.
     let declared = [family(&[1]), family(&[0]), family(&[0, 1])];
     let list = relays.iter().map(TestRelay::id).collect();
     let mut directory = Directory::new(terms(), DirectoryLimits::default(), Some(list), START);
@@ -257,42 +257,42 @@ fn family_requires_mutual_declaration() {
 
 #[test]
 fn restart_preserves_list_and_exclusions() {
-    let (relay, liar) = (TestRelay::new(1), TestRelay::new(2));
+    let (relay, equivocator) = (TestRelay::new(1), TestRelay::new(2));
     let mut before = directory();
     settle(&mut before, &[&relay], 4);
     let now = epoch(3).start().after(2 * HOUR);
-    insert(&mut before, now, 1, &liar.descriptor(epoch(3))).unwrap();
-    let other = liar.sign(DescriptorDraft {
+    insert(&mut before, now, 1, &equivocator.descriptor(epoch(3))).unwrap();
+    let other = equivocator.sign(DescriptorDraft {
         load: 8,
-        ..liar.draft(epoch(3))
+        ..equivocator.draft(epoch(3))
     });
     insert(&mut before, now, 1, &other).unwrap();
 
     let mut after = Directory::new(terms(), DirectoryLimits::default(), None, now);
     assert_eq!(after.import(now, before.export()), 1);
     assert_eq!(after.export(), before.export());
-    let (was, is) = (before.snapshot(now), after.snapshot(now));
-    assert_eq!(ids(&was), ids(&is));
-    assert_eq!(ids(&is), [relay.id()].into());
-    assert!(!is.is_young());
-    let verdict = insert(&mut after, now, 3, &liar.descriptor(epoch(3)));
+    let (old, new) = (before.snapshot(now), after.snapshot(now));
+    assert_eq!(ids(&old), ids(&new));
+    assert_eq!(ids(&new), [relay.id()].into());
+    assert!(!new.is_young());
+    let result = insert(&mut after, now, 3, &equivocator.descriptor(epoch(3)));
     assert!(
-        matches!(verdict, Ok(DescriptorInsertion::Known)),
-        "part of the proof"
+        matches!(result, Ok(DescriptorInsertion::Known)),
+        "a descriptor of the proof must be known"
     );
     assert_eq!(after.excluded(), 1);
 }
 
 #[test]
 fn directory_offline_at_freeze_accepts_known_relays_from_three_peers() {
-    let (known, reported_twice, stranger) =
+    let (known, reported_twice, unknown) =
         (TestRelay::new(1), TestRelay::new(2), TestRelay::new(3));
     let mut directory = directory();
     settle(&mut directory, &[&known, &reported_twice], 3);
-    // Asleep from the third epoch until two hours into the sixth.
+    // Offline from the third epoch until two hours into the sixth.
     let now = epoch(5).start().after(2 * HOUR);
-    for (relay, neighbours) in [(&known, 3), (&reported_twice, 2), (&stranger, 3)] {
-        for name in 1..=neighbours {
+    for (relay, peers) in [(&known, 3), (&reported_twice, 2), (&unknown, 3)] {
+        for name in 1..=peers {
             insert(&mut directory, now, name, &relay.descriptor(epoch(4))).unwrap();
         }
     }
@@ -304,14 +304,14 @@ fn directory_offline_at_freeze_accepts_known_relays_from_three_peers() {
 #[test]
 fn relay_absent_for_days_is_still_known_on_return() {
     let relay = TestRelay::new(1);
-    let mut awake = directory();
-    settle(&mut awake, &[&relay], 2);
-    // Nothing for six days, over a restart in the middle.
+    let mut first_run = directory();
+    settle(&mut first_run, &[&relay], 2);
+    // No descriptor for six days, with a restart in between.
     let middle = epoch(8).start();
-    awake.expire(middle);
+    first_run.expire(middle);
     let mut directory = Directory::new(terms(), DirectoryLimits::default(), None, middle);
-    assert_eq!(directory.import(middle, awake.export()), 0);
-    assert_eq!(directory.export(), awake.export());
+    assert_eq!(directory.import(middle, first_run.export()), 0);
+    assert_eq!(directory.export(), first_run.export());
     let back = epoch(13).start().after(HOUR);
     insert(&mut directory, back, 1, &relay.descriptor(epoch(13))).unwrap();
     let snapshot = directory.snapshot(epoch(14).start());
@@ -329,7 +329,11 @@ fn directory_offline_for_eight_days_is_young_again() {
     assert!(after.is_young(late));
     before.expire(late);
     assert!(before.is_young(late));
-    assert_eq!(after.export(), before.export(), "nothing but the date");
+    assert_eq!(
+        after.export(),
+        before.export(),
+        "only the date may differ from an import"
+    );
 }
 
 #[test]
@@ -344,7 +348,7 @@ fn directory_import_skips_damaged_records() {
             damaged[record].truncate(len);
             let mut after = directory();
             after.import(now, &damaged);
-            assert!(!after.is_empty(), "the other relay is there");
+            assert!(!after.is_empty(), "the undamaged record must be imported");
         }
     }
     let mut after = directory();

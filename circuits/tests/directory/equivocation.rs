@@ -1,4 +1,4 @@
-//! Relays that tell different nodes different things.
+//! Relays that sign contradictory descriptors.
 
 use circuits::directory::{
     BadDescriptor, DescriptorDraft, DescriptorInsertion, DescriptorRefusal, EquivocationProof,
@@ -8,14 +8,14 @@ use rand_core::SeedableRng;
 
 use crate::relays::{EPOCH, START, TestRelay, at, directory, insert, is_new, peer};
 
-fn proof(verdict: Result<DescriptorInsertion, DescriptorRefusal>) -> EquivocationProof {
-    match verdict {
+fn proof(result: Result<DescriptorInsertion, DescriptorRefusal>) -> EquivocationProof {
+    match result {
         Ok(DescriptorInsertion::Equivocation(proof)) => proof,
         other => panic!("no proof but {other:?}"),
     }
 }
 
-/// What the relay shows its victim: the same but for the onion key it will know it by.
+/// The descriptor for a victim: the onion key differs, so that the relay can recognise the victim.
 fn private(relay: &TestRelay) -> Vec<u8> {
     relay.sign(DescriptorDraft {
         onion: TestRelay::new(99).onion(EPOCH),
@@ -44,13 +44,16 @@ fn two_descriptors_for_one_epoch_prove_equivocation_in_either_order() {
 #[test]
 fn changed_next_key_proves_equivocation_in_either_order() {
     let relay = TestRelay::new(1);
-    let promise = relay.descriptor(EPOCH);
-    let breach = relay.sign(DescriptorDraft {
+    let announcement = relay.descriptor(EPOCH);
+    let contradiction = relay.sign(DescriptorDraft {
         onion: TestRelay::new(99).onion(EPOCH),
         ..relay.draft(EPOCH.next())
     });
     let now = EPOCH.next().start();
-    for [first, second] in [[&promise, &breach], [&breach, &promise]] {
+    for [first, second] in [
+        [&announcement, &contradiction],
+        [&contradiction, &announcement],
+    ] {
         let mut directory = directory();
         assert!(is_new(insert(&mut directory, now, 1, first)));
         let [earlier, later] = {
@@ -84,8 +87,8 @@ fn equivocating_relay_is_excluded_for_three_epochs() {
     insert(&mut directory, START, 1, &private(&relay)).unwrap();
     let (second, third) = (EPOCH.next().next(), EPOCH.next().next().next());
     for epoch in [EPOCH.next(), second] {
-        let verdict = insert(&mut directory, epoch.start(), 1, &relay.descriptor(epoch));
-        assert_eq!(verdict.unwrap_err(), DescriptorRefusal::Excluded);
+        let result = insert(&mut directory, epoch.start(), 1, &relay.descriptor(epoch));
+        assert_eq!(result.unwrap_err(), DescriptorRefusal::Excluded);
     }
     assert!(is_new(insert(
         &mut directory,
@@ -104,12 +107,12 @@ fn equivocation_proof_is_accepted_from_any_peer_without_penalty() {
     let mut bystander = directory();
     let [one, other] = proof.descriptors();
     assert!(is_new(bystander.insert(at(START), peer(3), one.raw())));
-    let verdict = bystander.insert(at(START), peer(3), other.raw());
-    assert!(matches!(verdict, Ok(DescriptorInsertion::Equivocation(_))));
-    // The same two again, from somebody who heard of it elsewhere.
+    let result = bystander.insert(at(START), peer(3), other.raw());
+    assert!(matches!(result, Ok(DescriptorInsertion::Equivocation(_))));
+    // The same descriptors again, from a peer that has them from another source.
     for descriptor in proof.descriptors() {
-        let verdict = bystander.insert(at(START), peer(4), descriptor.raw());
-        assert!(matches!(verdict, Ok(DescriptorInsertion::Known)));
+        let result = bystander.insert(at(START), peer(4), descriptor.raw());
+        assert!(matches!(result, Ok(DescriptorInsertion::Known)));
     }
 }
 
@@ -119,18 +122,18 @@ fn forged_descriptor_cannot_prove_equivocation() {
     let mut directory = directory();
     let raw = relay.descriptor(EPOCH);
     insert(&mut directory, START, 1, &raw).unwrap();
-    // A stranger copies the descriptor and changes what it can; nothing it makes verifies.
+    // Another node copies the descriptor and alters it; no altered copy verifies.
     let mut forged = relay.sign(relay.draft(EPOCH));
     assert_eq!(
         forged, raw,
-        "signing is deterministic: a restart does not equivocate"
+        "signing must be deterministic, so that a restart does not equivocate"
     );
     let last = forged.len() - 1;
     for recovery in 0..=u8::MAX {
         forged[last] = recovery;
-        let verdict = insert(&mut directory, START, 2, &forged);
+        let result = insert(&mut directory, START, 2, &forged);
         let is_harmless = matches!(
-            verdict,
+            result,
             Ok(DescriptorInsertion::Known)
                 | Err(DescriptorRefusal::OverQuota
                     | DescriptorRefusal::Bad(
@@ -139,7 +142,7 @@ fn forged_descriptor_cannot_prove_equivocation() {
                             | BadDescriptor::Malformed
                     ))
         );
-        assert!(is_harmless, "{verdict:?}");
+        assert!(is_harmless, "{result:?}");
     }
     assert_eq!(directory.excluded(), 0);
     assert!(directory.lookup(relay.id().short()).is_some());
@@ -148,18 +151,18 @@ fn forged_descriptor_cannot_prove_equivocation() {
 #[test]
 fn private_descriptor_is_exposed_at_first_sync() {
     let relay = TestRelay::new(1);
-    let (mut victim, mut neighbour) = (directory(), directory());
+    let (mut victim, mut honest) = (directory(), directory());
     insert(&mut victim, START, 66, &private(&relay)).unwrap();
-    insert(&mut neighbour, START, 2, &relay.descriptor(EPOCH)).unwrap();
-    // The victim asks an honest neighbour what it lacks.
+    insert(&mut honest, START, 2, &relay.descriptor(EPOCH)).unwrap();
+    // The victim requests missing descriptors from an honest peer.
     let mut rng = ChaCha20Rng::from_seed([1; 32]);
     let requests = victim.requests(EPOCH);
-    let answer = neighbour.lacking(at(START), peer(5), &requests[0], &mut rng);
+    let answer = honest.lacking(at(START), peer(5), &requests[0], &mut rng);
     assert_eq!(answer.len(), 1);
-    let verdict = insert(&mut victim, START, 2, &answer[0]);
-    assert!(matches!(verdict, Ok(DescriptorInsertion::Equivocation(_))));
-    // From now on the victim hands both to whoever asks.
-    let request = &neighbour.requests(EPOCH)[0];
+    let result = insert(&mut victim, START, 2, &answer[0]);
+    assert!(matches!(result, Ok(DescriptorInsertion::Equivocation(_))));
+    // From now on the victim sends both descriptors to every peer that requests them.
+    let request = &honest.requests(EPOCH)[0];
     let answer = victim.lacking(at(START), peer(2), request, &mut rng);
     assert_eq!(answer, [private(&relay)]);
 }

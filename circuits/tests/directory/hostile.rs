@@ -1,4 +1,4 @@
-//! Descriptors that must not get in.
+//! Invalid descriptors, and floods of them.
 
 use circuits::directory::{
     BadDescriptor, Descriptor, DescriptorDraft, DescriptorRefusal, Directory, DirectoryLimits,
@@ -10,7 +10,7 @@ use secp256k1::SecretKey;
 
 use crate::relays::{EPOCH, HOUR, START, TestRelay, directory, insert, is_new, terms};
 
-fn verdict(raw: &[u8]) -> BadDescriptor {
+fn refusal(raw: &[u8]) -> BadDescriptor {
     match insert(&mut directory(), START, 1, raw).unwrap_err() {
         DescriptorRefusal::Bad(reason) => reason,
         other => panic!("refused for another reason: {other}"),
@@ -48,7 +48,7 @@ fn descriptor_with_any_flipped_bit_is_refused() {
 fn descriptor_signed_with_other_key_is_refused() {
     let victim = TestRelay::new(1);
     let raw = victim.descriptor(EPOCH);
-    // The attacker copies the victim's words and puzzle and signs them itself.
+    // The attacker copies the victim's draft and puzzle and signs them with its own key.
     let copied = victim.draft(EPOCH);
     let forged = Descriptor::sign(
         copied,
@@ -58,16 +58,16 @@ fn descriptor_signed_with_other_key_is_refused() {
     )
     .unwrap();
     assert_eq!(
-        verdict(forged.raw()),
+        refusal(forged.raw()),
         BadDescriptor::Puzzle,
-        "the puzzle names its relay"
+        "the puzzle must be bound to its relay"
     );
 
     let mut forged = raw.clone();
     let signature = forged.len() - 65;
     let other = TestRelay::new(2).descriptor(EPOCH);
     forged[signature..].copy_from_slice(&other[other.len() - 65..]);
-    assert_eq!(verdict(&forged), BadDescriptor::Signature);
+    assert_eq!(refusal(&forged), BadDescriptor::Signature);
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn high_s_signature_is_refused() {
         .to_secret_bytes();
     raw[len - 33..len - 1].copy_from_slice(&high);
     raw[len - 1] ^= 1;
-    assert_eq!(verdict(&raw), BadDescriptor::Signature);
+    assert_eq!(refusal(&raw), BadDescriptor::Signature);
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn descriptor_of_other_network_is_refused() {
         &relay.key,
         elsewhere.network,
     );
-    assert_eq!(verdict(crossed.unwrap().raw()), BadDescriptor::Signature);
+    assert_eq!(refusal(crossed.unwrap().raw()), BadDescriptor::Signature);
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn descriptor_without_valid_puzzle_is_refused() {
     ];
     for puzzle in unsolved {
         let raw = Descriptor::sign(relay.draft(EPOCH), puzzle, &relay.key, terms().network);
-        assert_eq!(verdict(raw.unwrap().raw()), BadDescriptor::Puzzle);
+        assert_eq!(refusal(raw.unwrap().raw()), BadDescriptor::Puzzle);
     }
 }
 
@@ -148,7 +148,7 @@ fn puzzle_below_required_effort_is_refused() {
 fn weak_or_non_canonical_onion_key_is_refused() {
     let relay = TestRelay::new(1);
     let good = relay.onion(EPOCH);
-    // p + 9: the base point, written so that it enters key schedules as other bytes.
+    // p + 9: a second encoding of the base point.
     let mut not_canonical = [0xff; 32];
     (not_canonical[0], not_canonical[31]) = (0xf6, 0x7f);
     let mut top_bit = good;
@@ -172,7 +172,7 @@ fn weak_or_non_canonical_onion_key_is_refused() {
             ..relay.draft(EPOCH)
         };
         assert_eq!(
-            verdict(&relay.sign(first)),
+            refusal(&relay.sign(first)),
             BadDescriptor::OnionKey,
             "{name}"
         );
@@ -181,7 +181,7 @@ fn weak_or_non_canonical_onion_key_is_refused() {
             ..relay.draft(EPOCH)
         };
         assert_eq!(
-            verdict(&relay.sign(second)),
+            refusal(&relay.sign(second)),
             BadDescriptor::OnionKey,
             "{name}, next"
         );
@@ -211,7 +211,7 @@ fn private_network_addresses_are_refused() {
             ..relay.draft(EPOCH)
         };
         assert_eq!(
-            verdict(&relay.sign(inside)),
+            refusal(&relay.sign(inside)),
             BadDescriptor::AddressForbidden
         );
     }
@@ -287,10 +287,10 @@ fn largest_descriptor_fits_limit() {
 #[test]
 fn oversize_descriptor_is_refused_before_parsing() {
     assert_eq!(
-        verdict(&vec![0xc0; MAX_DESCRIPTOR_LEN + 1]),
+        refusal(&vec![0xc0; MAX_DESCRIPTOR_LEN + 1]),
         BadDescriptor::Oversize
     );
-    assert_eq!(verdict(&vec![0; 16 << 20]), BadDescriptor::Oversize);
+    assert_eq!(refusal(&vec![0; 16 << 20]), BadDescriptor::Oversize);
 }
 
 #[test]
@@ -376,7 +376,7 @@ fn descriptor_flood_costs_bounded_number_of_checks() {
     let mut checked = 0;
     for attempt in 0..100_000_u32 {
         let mut junk = raw.clone();
-        // The last bytes of the key: a new relay each time, whose puzzle nobody solved.
+        // The last bytes of the key: a new relay each time, without a solved puzzle.
         junk[60..64].copy_from_slice(&attempt.to_be_bytes());
         match insert(&mut directory, START, 1, &junk).unwrap_err() {
             DescriptorRefusal::Bad(reason) => {
@@ -388,7 +388,7 @@ fn descriptor_flood_costs_bounded_number_of_checks() {
     }
     assert_eq!(checked, 64);
     assert!(directory.is_empty());
-    // Neighbours do not pay for it, and the flooder itself is heard again later.
+    // Other peers are not affected, and the flooding peer is accepted again later.
     assert!(is_new(insert(&mut directory, START, 2, &honest)));
     assert!(is_new(insert(&mut directory, START.after(1), 1, &raw)));
 }

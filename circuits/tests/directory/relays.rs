@@ -1,4 +1,4 @@
-//! Relays for tests: keys that follow from a number, descriptors signed and solved in earnest.
+//! Test relays with deterministic keys and real signatures and puzzles.
 
 use circuits::directory::{
     Descriptor, DescriptorDraft, DescriptorInsertion, DescriptorRefusal, DescriptorSource,
@@ -16,7 +16,7 @@ pub(crate) const EPOCH: Epoch = Epoch(40_000);
 pub(crate) const START: UnixSecs = EPOCH.start();
 pub(crate) const HOUR: u32 = 3_600;
 
-/// The rules of the main network, at a puzzle effort that a test can afford.
+/// The requirements of the main network, with a puzzle effort that suits a test.
 pub(crate) fn terms() -> Requirements {
     let network = NetworkId::new(Profile::Main, "test");
     Requirements {
@@ -36,7 +36,7 @@ pub(crate) fn at(unix: UnixSecs) -> Now {
     }
 }
 
-/// A neighbour in a /16 of its own.
+/// A peer in its own /16.
 pub(crate) fn peer(name: u8) -> DescriptorSource {
     DescriptorSource::Peer {
         link: LinkId(u64::from(name)),
@@ -54,8 +54,8 @@ pub(crate) fn insert(
     directory.insert(at(now), peer(name), raw)
 }
 
-pub(crate) fn is_new(verdict: Result<DescriptorInsertion, DescriptorRefusal>) -> bool {
-    matches!(verdict, Ok(DescriptorInsertion::New(_)))
+pub(crate) fn is_new(result: Result<DescriptorInsertion, DescriptorRefusal>) -> bool {
+    matches!(result, Ok(DescriptorInsertion::New(_)))
 }
 
 pub(crate) struct TestRelay {
@@ -76,7 +76,7 @@ impl TestRelay {
         self.key.public().id()
     }
 
-    /// The onion key of an epoch, the same whenever it is asked for.
+    /// The onion key of an epoch, derived from the relay's number.
     pub(crate) fn onion(&self, epoch: Epoch) -> [u8; 32] {
         let mut secret = [self.number; 32];
         secret[8..12].copy_from_slice(&epoch.0.to_be_bytes());

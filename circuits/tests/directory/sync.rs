@@ -1,4 +1,4 @@
-//! How two directories find out what one of them lacks.
+//! Synchronisation of two directories.
 
 use circuits::directory::{
     DescriptorRequest, Directory, DirectoryLimits, LinkQuota, MAX_ANSWER_LEN, MAX_PREFIXES,
@@ -8,16 +8,16 @@ use rand_core::SeedableRng;
 
 use crate::relays::{EPOCH, START, TestRelay, at, directory, insert, peer, terms};
 
-/// Asks until an answer brings nothing new; returns how often.
+/// Repeats requests until a response contains nothing new; returns the number of rounds.
 fn fetch(from: &mut Directory, to: &mut Directory, rng: &mut ChaCha20Rng) -> usize {
     for round in 1.. {
-        let mut news = 0;
+        let mut added = 0;
         for request in to.requests(EPOCH) {
             for raw in from.lacking(at(START), peer(1), &request, rng) {
-                news += usize::from(insert(to, START, 2, &raw).is_ok());
+                added += usize::from(insert(to, START, 2, &raw).is_ok());
             }
         }
-        if news == 0 {
+        if added == 0 {
             return round;
         }
     }
@@ -40,7 +40,7 @@ fn sync_gives_both_directories_the_same_relays() {
     fetch(&mut one, &mut other, &mut rng);
     fetch(&mut other, &mut one, &mut rng);
     assert_eq!(one.digests(EPOCH, None), other.digests(EPOCH, None));
-    assert_eq!(one.len(), 60 - 10, "ten were known to neither");
+    assert_eq!(one.len(), 60 - 10, "ten relays are in neither directory");
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn sync_sends_all_descriptors_even_if_requester_keeps_none() {
         )
         .unwrap();
     }
-    // The asker has room for nobody new, so it never gets to say that it has what it was sent.
+    // The requester has no room for new relays, so it never lists the descriptors that it received.
     let nothing = DescriptorRequest {
         epoch: EPOCH,
         bucket: None,
@@ -133,8 +133,12 @@ fn sync_requests_over_quota_are_not_answered() {
             .len()
     };
     assert_eq!((0..1_000).map(|_| ask(START, 1)).sum::<usize>(), 10);
-    assert_eq!(ask(START, 2), 1, "others are answered");
-    assert_eq!(ask(START.after(1), 1), 1, "and the flooder again later");
+    assert_eq!(ask(START, 2), 1, "other peers must be answered");
+    assert_eq!(
+        ask(START.after(1), 1),
+        1,
+        "the flooding peer must be answered again later"
+    );
 }
 
 #[test]

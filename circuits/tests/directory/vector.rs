@@ -1,4 +1,5 @@
-//! The recorded descriptor: every field, every byte (docs/wire/directory.md, "DescriptorVector").
+//! The recorded descriptor: every field and every byte (docs/wire/directory.md,
+//! "DescriptorVector").
 
 use circuits::directory::{
     Descriptor, DescriptorDraft, PuzzleSolution, RelayEndpoint, Requirements, SigningKey,

@@ -1,4 +1,4 @@
-//! An envelope's way: dispersed, sent piece by piece, mixed with others, rebuilt.
+//! Dispersal of envelopes, interleaved transport of their shards, and rebuilding.
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -17,7 +17,7 @@ use rand_core::{Rng, SeedableRng};
 const RELAY: RelayId = RelayId([0x31; 32]);
 const EPOCH: Epoch = Epoch(40_000);
 
-/// The bodies of all cells of one envelope, as the origin makes them.
+/// The bodies of all cells of one envelope, as the origin builds them.
 fn bodies(rng: &mut ChaCha20Rng, envelope: &[u8]) -> Vec<[u8; DELTA_LEN]> {
     let class = Class::converge(envelope.len()).unwrap();
     let mut cookie = Cookie([0; 16]);
@@ -33,9 +33,9 @@ fn bodies(rng: &mut ChaCha20Rng, envelope: &[u8]) -> Vec<[u8; DELTA_LEN]> {
         ticket,
         TicketBits::MIN
     ));
-    let pieces = disperse(rng, class, envelope).unwrap();
+    let shards = disperse(rng, class, envelope).unwrap();
     (0..)
-        .zip(pieces)
+        .zip(shards)
         .map(|(index, bytes)| {
             let shard = Shard {
                 cookie,
@@ -87,9 +87,9 @@ fn envelopes_of_every_class_rebuild_with_interleaving_and_cell_loss() {
             ShardOutcome::Complete { envelope, hold } => {
                 assert_eq!(arrived.insert(hold, envelope), None);
             }
-            // 107 is no third of 162: one piece more than needed may be left.
+            // 162 is more than 3/2 of 107: one shard more than needed may arrive.
             ShardOutcome::Counted | ShardOutcome::Opened | ShardOutcome::Ignored => {}
-            verdict => panic!("{verdict:?}"),
+            outcome => panic!("{outcome:?}"),
         }
     }
     assert_eq!(arrived, sent);

@@ -1,10 +1,11 @@
-//! The game of the all-or-nothing transform (anonymity 2.4), played by statistics.
+//! The secrecy game of the all-or-nothing transform (anonymity 2.4), evaluated statistically.
 //!
-//! The adversary names two envelopes of one class and fewer than `k` indices, gets those pieces of
-//! one of the two, and guesses which. It knows everything but the key, so it trains first: it makes
-//! pieces of both itself and learns how far some figure of them tells the two apart. The same
-//! adversary wins almost always against plain Reed-Solomon, which shows that it works, and must be
-//! at chance against the transform.
+//! The adversary names two envelopes of one class and fewer than `k` indices, receives the shards
+//! with these indices of one envelope, and guesses which envelope it is. The adversary knows
+//! everything except the key. It therefore trains first: it creates shards of both envelopes and
+//! learns how far a statistic of the shards separates them. The same adversary wins almost always
+//! against plain Reed-Solomon, which shows that it works, and must be at chance against the
+//! transform.
 
 use circuits::dispersal::{Class, disperse};
 use circuits::distributions;
@@ -15,14 +16,14 @@ use reed_solomon_erasure::galois_8::ReedSolomon;
 
 type ShardBytes = [u8; SHARD_LEN];
 
-/// Makes all pieces of an envelope.
+/// Creates all shards of an envelope.
 type Scheme = fn(&mut ChaCha20Rng, Class, &[u8]) -> Vec<ShardBytes>;
 
-/// What is computed of the pieces that the adversary got, given what the two envelopes' pieces at
-/// the same places would be without the transform.
-type Figure = fn(got: &[ShardBytes], plain: &[Vec<ShardBytes>; 2]) -> f64;
+/// A statistic of the received shards, given the shards of both envelopes at the same indices
+/// without the transform.
+type Statistic = fn(got: &[ShardBytes], plain: &[Vec<ShardBytes>; 2]) -> f64;
 
-const FIGURES: [(&str, Figure); 5] = [
+const STATISTICS: [(&str, Statistic); 5] = [
     ("known bytes", known_bytes),
     ("known sums of shards", known_sums),
     ("number of ones", |got, _| ones(got)),
@@ -37,9 +38,9 @@ fn fewer_than_k_shards_do_not_distinguish_two_envelopes() {
     for (k, trials) in [(2, 4_200), (4, 2_100), (16, 420)] {
         for (name, wins) in play(k, trials, transformed) {
             // Five standard deviations of a fair coin.
-            let strays = (2.0 * wins - f64::from(trials)).abs();
+            let deviation = (2.0 * wins - f64::from(trials)).abs();
             let bound = 5.0 * f64::from(trials).sqrt();
-            assert!(strays < bound, "{name}: {wins} of {trials} at k = {k}");
+            assert!(deviation < bound, "{name}: {wins} of {trials} at k = {k}");
         }
     }
 }
@@ -53,16 +54,16 @@ fn adversary_wins_without_transform() {
     }
 }
 
-/// Plays with every figure against one scheme, at three choices of indices.
+/// Plays with every statistic against one scheme, at three choices of indices.
 fn play(k: u8, trials: u32, scheme: Scheme) -> Vec<(&'static str, f64)> {
     let mut rng = ChaCha20Rng::seed_from_u64(k.into());
     let class = Class::ALL.into_iter().find(|class| class.k() == k).unwrap();
-    // One as structured as can be, one without any structure.
+    // One envelope with as much structure as possible, and one without structure.
     let mut noise = vec![0; class.capacity()];
     rng.fill_bytes(&mut noise);
     let envelopes = [vec![0xff; class.capacity()], noise];
 
-    let mut wins: Vec<_> = FIGURES.iter().map(|(name, _)| (*name, 0.0)).collect();
+    let mut wins: Vec<_> = STATISTICS.iter().map(|(name, _)| (*name, 0.0)).collect();
     for indices in [
         (0..k - 1).collect(),
         choose(&mut rng, class),
@@ -76,15 +77,15 @@ fn play(k: u8, trials: u32, scheme: Scheme) -> Vec<(&'static str, f64)> {
                 .collect()
         };
         let plains = [0, 1].map(|which| deal(&mut rng, plain, which));
-        for ((_, wins), (_, figure)) in wins.iter_mut().zip(FIGURES) {
+        for ((_, wins), (_, statistic)) in wins.iter_mut().zip(STATISTICS) {
             let [first, second] = [0, 1].map(|which| {
-                let figures =
-                    (0..TRAINING).map(|_| figure(&deal(&mut rng, scheme, which), &plains));
-                figures.sum::<f64>() / f64::from(TRAINING)
+                let values =
+                    (0..TRAINING).map(|_| statistic(&deal(&mut rng, scheme, which), &plains));
+                values.sum::<f64>() / f64::from(TRAINING)
             });
             for _ in 0..trials / 3 {
                 let secret = usize::from(distributions::one_in(&mut rng, 2));
-                let got = figure(&deal(&mut rng, scheme, secret), &plains);
+                let got = statistic(&deal(&mut rng, scheme, secret), &plains);
                 let guess = usize::from((got - first).abs() > (got - second).abs());
                 *wins += f64::from(u8::from(guess == secret));
             }
@@ -93,7 +94,7 @@ fn play(k: u8, trials: u32, scheme: Scheme) -> Vec<(&'static str, f64)> {
     wins
 }
 
-/// k - 1 indices at random.
+/// `k - 1` random indices.
 fn choose(rng: &mut impl CryptoRng, class: Class) -> Vec<u8> {
     let mut left: Vec<_> = (0..class.n()).collect();
     while left.len() >= usize::from(class.k()) {
@@ -108,7 +109,7 @@ fn transformed(rng: &mut ChaCha20Rng, class: Class, envelope: &[u8]) -> Vec<Shar
     shards.into_iter().map(|shard| *shard).collect()
 }
 
-/// The envelope in the place it has in a package, coded without the transform.
+/// The shards of the envelope at its position in a package, encoded without the transform.
 fn plain(_: &mut ChaCha20Rng, class: Class, envelope: &[u8]) -> Vec<ShardBytes> {
     let (k, n) = (usize::from(class.k()), usize::from(class.n()));
     let mut package = vec![0; n * SHARD_LEN];
@@ -119,7 +120,7 @@ fn plain(_: &mut ChaCha20Rng, class: Class, envelope: &[u8]) -> Vec<ShardBytes> 
     shards.to_vec()
 }
 
-/// How many more bytes agree with the second envelope than with the first.
+/// Number of bytes that agree with the second envelope minus those that agree with the first.
 fn known_bytes(got: &[ShardBytes], plain: &[Vec<ShardBytes>; 2]) -> f64 {
     let [first, second] = plain
         .each_ref()
@@ -127,7 +128,7 @@ fn known_bytes(got: &[ShardBytes], plain: &[Vec<ShardBytes>; 2]) -> f64 {
     second - first
 }
 
-/// The same for the sum of all pieces, which the code, being linear, preserves.
+/// The same for the sum of all shards, which the linear code preserves.
 fn known_sums(got: &[ShardBytes], plain: &[Vec<ShardBytes>; 2]) -> f64 {
     let [first, second] = plain.each_ref().map(|plain| equal(&sum(got), &sum(plain)));
     second - first

@@ -58,7 +58,7 @@ struct Draw {
     micros: u64,
 }
 
-/// A generator that gives out what it was told to, and nothing else.
+/// A generator that returns recorded bytes.
 struct Scripted(Vec<u8>);
 
 impl TryRng for Scripted {
@@ -113,9 +113,9 @@ impl Set {
         Scripted(hex::decode(&self.key).unwrap())
     }
 
-    /// Everything that the last layers of this set's cells say.
+    /// The bodies of all cells of this set.
     fn deltas(&self) -> Vec<[u8; DELTA_LEN]> {
-        let pieces = disperse(&mut self.rng(), self.class(), &self.envelope()).unwrap();
+        let shards = disperse(&mut self.rng(), self.class(), &self.envelope()).unwrap();
         let emit = |(index, bytes)| {
             let shard = Shard {
                 cookie: Cookie(array(&self.cookie)),
@@ -126,7 +126,7 @@ impl Set {
             };
             *Payload::Shard(shard).emit(&mut Scripted(vec![0xee; DELTA_LEN]))
         };
-        (0..).zip(pieces).map(emit).collect()
+        (0..).zip(shards).map(emit).collect()
     }
 }
 
@@ -173,12 +173,12 @@ fn recorded_payloads_rebuild_envelope_in_reverse_order() {
                 other => panic!("{other:?}"),
             })
             .collect();
-        let pieces: Vec<_> = shards
+        let indexed: Vec<_> = shards
             .iter()
             .map(|shard| (shard.index, &*shard.bytes))
             .collect();
         assert_eq!(
-            rebuild(set.class(), &pieces),
+            rebuild(set.class(), &indexed),
             Ok(set.envelope()),
             "{}",
             set.name

@@ -1,5 +1,5 @@
-//! The handful of relays of a demonstration (spec M18): which rules hold, which give way and are
-//! said to, and where it ends.
+//! Path choice with the few relays of a demonstration (spec M18): rules that hold, rules that are
+//! relaxed and reported, and the minimum number of relays.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ fn normal() -> PathRules {
 #[test]
 fn twelve_relays_give_disjoint_lanes_of_three_four_and_five() {
     let snapshot = unrelated_relays(Profile::Local, 12);
-    // The sender is one of the twelve.
+    // The sender is one of the twelve relays.
     let mut seen = BTreeSet::new();
     for seed in 0..200 {
         let plan = pick(&snapshot, normal(), &alone(id(5)), seed).unwrap();
@@ -33,7 +33,7 @@ fn twelve_relays_give_disjoint_lanes_of_three_four_and_five() {
     }
     assert!(
         seen.contains(&[3, 4, 5].into()),
-        "exactly enough for all three"
+        "eleven other relays suffice for all three lengths"
     );
 }
 
@@ -54,7 +54,10 @@ fn seven_other_relays_share_middles_and_report_it() {
         let plan = pick(&snapshot, normal(), &alone(id(0)), seed).unwrap();
         assert_keeps_the_rules(&plan, &snapshot, normal(), &alone(id(0)));
         assert!(plan.relaxed.disjointness);
-        assert!(lengths(&plan).len() >= 2, "there is room to vary now");
+        assert!(
+            lengths(&plan).len() >= 2,
+            "shared middles must allow lengths to vary"
+        );
     }
 }
 
@@ -66,7 +69,11 @@ fn shared_middles_use_every_available_relay() {
         let plan = pick(&snapshot, rules, &alone(outsider()), seed).unwrap();
         let middles = plan.lanes.iter().flat_map(|lane| &lane.hops[1..3]);
         let different: BTreeSet<_> = middles.map(|hop| hop.id).collect();
-        assert_eq!(different.len(), 5, "six seats, five relays: one sits twice");
+        assert_eq!(
+            different.len(),
+            5,
+            "six middles of five relays: one relay must appear twice"
+        );
     }
 }
 
@@ -96,7 +103,7 @@ fn three_relays_are_too_few_for_three_hops_and_rendezvous() {
         refusal.to_string(),
         "needs at least 4 eligible relays, 3 known"
     );
-    // Four are enough, with a path of one length and shared middles.
+    // Four relays suffice, with lanes of one length and shared middles.
     let snapshot = unrelated_relays(Profile::Local, 4);
     let plan = pick(&snapshot, normal(), &alone(outsider()), 1).unwrap();
     assert!(plan.relaxed.disjointness);
@@ -111,8 +118,8 @@ fn local_profile_lifts_subnet_rule_but_not_family_rule() {
     exclusions.own_subnets = vec![subnet(0)];
     assert!(pick(&snapshot, normal(), &exclusions, 1).is_ok());
 
-    let everybody: Vec<_> = (0..12).collect();
-    let one_family = (0..12).map(|number| relay(number, &[subnet(0)], &everybody));
+    let all: Vec<_> = (0..12).collect();
+    let one_family = (0..12).map(|number| relay(number, &[subnet(0)], &all));
     let snapshot = Snapshot::new(crate::world::EPOCH, Profile::Local, false, one_family);
     let refusal = pick(&snapshot, normal(), &alone(outsider()), 1).unwrap_err();
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Properties of what is drawn: on random directories, and in the long run.
+//! Properties of drawn paths on random directories, and their distribution.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,21 +12,22 @@ use crate::world::{
     subnet, unrelated_relays,
 };
 
-/// A directory with few subnets and many families, so that rules bite.
-fn crowded(profile: Profile, most: u16) -> impl Strategy<Value = Snapshot> {
+/// A directory with few subnets and many families, in which the rules often apply.
+fn crowded(profile: Profile, max: u16) -> impl Strategy<Value = Snapshot> {
     let one = (
         proptest::collection::vec(0_u16..9, 1..=2),
         any::<bool>(),
-        proptest::collection::vec(0..most, 0..3),
+        proptest::collection::vec(0..max, 0..3),
     );
-    proptest::collection::vec(one, 0..usize::from(most)).prop_map(move |relays| {
+    proptest::collection::vec(one, 0..usize::from(max)).prop_map(move |relays| {
         let relays = relays
             .iter()
             .zip(0..)
             .map(|((subnets, onion, family), number)| {
-                let subnets: Vec<_> = match onion {
-                    true if number % 4 == 0 => vec![Subnet::Onion],
-                    _ => subnets.iter().copied().map(subnet).collect(),
+                let subnets: Vec<_> = if *onion && number % 4 == 0 {
+                    vec![Subnet::Onion]
+                } else {
+                    subnets.iter().copied().map(subnet).collect()
                 };
                 relay(number, &subnets, family)
             });
@@ -34,11 +35,11 @@ fn crowded(profile: Profile, most: u16) -> impl Strategy<Value = Snapshot> {
     })
 }
 
-fn exclusions(most: u16) -> impl Strategy<Value = PathExclusions> {
+fn exclusions(max: u16) -> impl Strategy<Value = PathExclusions> {
     (
-        prop_oneof![Just(outsider()), (0..most).prop_map(id)],
+        prop_oneof![Just(outsider()), (0..max).prop_map(id)],
         proptest::collection::vec(0_u16..9, 0..2),
-        proptest::collection::btree_set(0..most, 0..4),
+        proptest::collection::btree_set(0..max, 0..4),
     )
         .prop_map(|(own, own_subnets, peers)| PathExclusions {
             own,
@@ -47,7 +48,7 @@ fn exclusions(most: u16) -> impl Strategy<Value = PathExclusions> {
         })
 }
 
-/// Whether lanes of the floor's length exist at all, found by trying everything.
+/// Whether lanes of the floor's length exist, found by exhaustive search.
 fn exists(
     snapshot: &Snapshot,
     guard: RelayId,
@@ -60,20 +61,20 @@ fn exists(
         .map(|relay| relay.hop.id)
         .filter(|id| *id != exclusions.own && *id != guard && !related(snapshot, *id, guard))
         .collect();
-    ids.iter().any(|meeting| {
-        let ours = &snapshot.get(meeting).unwrap().subnets;
-        let may_meet = !exclusions.peers.contains(meeting)
-            && !ours
+    ids.iter().any(|rendezvous| {
+        let subnets = &snapshot.get(rendezvous).unwrap().subnets;
+        let is_allowed = !exclusions.peers.contains(rendezvous)
+            && !subnets
                 .iter()
                 .any(|subnet| exclusions.own_subnets.contains(subnet));
         let pool: Vec<_> = ids
             .iter()
             .copied()
-            .filter(|id| id != meeting && !related(snapshot, *id, *meeting))
+            .filter(|id| id != rendezvous && !related(snapshot, *id, *rendezvous))
             .collect();
         let middles = usize::from(rules.floor()) - 1;
-        may_meet
-            && seats(
+        is_allowed
+            && can_fill(
                 snapshot,
                 &pool,
                 &vec![middles; usize::from(rules.lanes())],
@@ -82,18 +83,18 @@ fn exists(
     })
 }
 
-/// Whether the pool can be dealt into lanes with so many middles each.
-fn seats(snapshot: &Snapshot, pool: &[RelayId], lanes: &[usize], open: &[RelayId]) -> bool {
+/// Whether the pool can fill lanes with the given numbers of middles.
+fn can_fill(snapshot: &Snapshot, pool: &[RelayId], lanes: &[usize], open: &[RelayId]) -> bool {
     match lanes {
         [] => true,
-        [0, later @ ..] => seats(snapshot, pool, later, &[]),
+        [0, later @ ..] => can_fill(snapshot, pool, later, &[]),
         [count, later @ ..] => {
             let rest = [&[count - 1], later].concat();
             pool.iter().enumerate().any(|(place, one)| {
                 let fits = open.iter().all(|other| !related(snapshot, *one, *other));
                 let mut pool = pool.to_vec();
                 pool.remove(place);
-                fits && seats(snapshot, &pool, &rest, &[open, &[*one]].concat())
+                fits && can_fill(snapshot, &pool, &rest, &[open, &[*one]].concat())
             })
         }
     }
@@ -160,7 +161,7 @@ proptest! {
         if let Ok(guard) = guards.choose(NOW, &snapshot, 0) {
             let guard = guard.relay().hop.id;
             let drawn = pick(&snapshot, rules, &exclusions, seed);
-            // Lanes that may share their middles exist when one lane does.
+            // Lanes that may share their middles exist if one lane exists.
             let one_lane = PathRules::new(floor, 1).unwrap();
             let strict = PathExclusions { own_subnets: Vec::new(), ..exclusions };
             let mut possible = exists(&snapshot, guard, one_lane, &strict);
@@ -179,17 +180,17 @@ proptest! {
     fn scattered_shards_have_distinct_rendezvous_and_keep_rules(
         snapshot in crowded(Profile::Main, 40),
         exclusions in exclusions(40),
-        pieces in 1_usize..8,
+        shards in 1_usize..8,
         seed: u8,
     ) {
         let rules = PathRules::new(3, 1).unwrap();
         let mut guards = seeded_guards(seed, exclusions.own);
         let Ok(guard) = guards.choose(NOW, &snapshot, 0) else { return Ok(()) };
         let Ok(picker) = PathPicker::new(&snapshot, rules, guard, &exclusions) else { return Ok(()) };
-        if let Ok(plans) = picker.pick_scattered(pieces, &mut rng(seed)) {
-            prop_assert_eq!(plans.len(), pieces);
-            let meeting: BTreeSet<_> = plans.iter().map(|plan| plan.rendezvous.id).collect();
-            prop_assert_eq!(meeting.len(), pieces);
+        if let Ok(plans) = picker.pick_scattered(shards, &mut rng(seed)) {
+            prop_assert_eq!(plans.len(), shards);
+            let distinct: BTreeSet<_> = plans.iter().map(|plan| plan.rendezvous.id).collect();
+            prop_assert_eq!(distinct.len(), shards);
             for plan in &plans {
                 assert_keeps_the_rules(plan, &snapshot, rules, &exclusions);
             }
@@ -230,15 +231,15 @@ fn rendezvous_and_middles_are_uniform_over_candidates() {
     let mut guards = seeded_guards(1, outsider());
     let guard = guards.choose(NOW, &snapshot, 0).unwrap();
     let picker = PathPicker::new(&snapshot, rules, guard, &exclusions).unwrap();
-    let (mut meeting, mut first) = (BTreeMap::<_, u32>::new(), BTreeMap::<_, u32>::new());
+    let (mut rendezvous, mut first) = (BTreeMap::<_, u32>::new(), BTreeMap::<_, u32>::new());
     let mut rng = rng(2);
     for _ in 0..20_000 {
         let plan = picker.pick(&mut rng).unwrap();
-        *meeting.entry(plan.rendezvous.id).or_default() += 1;
+        *rendezvous.entry(plan.rendezvous.id).or_default() += 1;
         *first.entry(plan.lanes[2].hops[1].id).or_default() += 1;
     }
-    // Twenty others, a thousand times each; standard deviation 31.
-    for counts in [meeting, first] {
+    // Twenty other relays, a thousand times each; standard deviation 31.
+    for counts in [rendezvous, first] {
         assert_eq!(counts.len(), 20);
         assert!(
             counts.values().all(|count| count.abs_diff(1_000) < 155),
@@ -276,7 +277,7 @@ fn equal_seeds_give_equal_paths() {
 
 #[test]
 fn path_search_is_bounded_on_hostile_directories() {
-    // Two thousand relays in two subnets: three relays of a lane never fit, however long one looks.
+    // Two thousand relays in two subnets: three unrelated relays for a lane do not exist.
     let relays = (0..2_000).map(|number| relay(number, &[subnet(number % 2)], &[]));
     let snapshot = Snapshot::new(crate::world::EPOCH, Profile::Main, false, relays);
     let rules = PathRules::new(3, 3).unwrap();
@@ -286,7 +287,8 @@ fn path_search_is_bounded_on_hostile_directories() {
         (PathRule::Middles, 6, 0)
     );
 
-    // Many lanes, each relay with one fitting partner only: the search has to give up, and does.
+    // Many lanes, and each relay has only one unrelated partner: the search must stop at its step
+    // limit.
     let relays =
         (0..400).map(|number| relay(number, &[subnet(number % 3), subnet(100 + number % 7)], &[]));
     let snapshot = Snapshot::new(crate::world::EPOCH, Profile::Main, false, relays);

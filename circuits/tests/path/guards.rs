@@ -1,4 +1,4 @@
-//! Guards: few, for long, whatever an attacker shoots down.
+//! Guards: few of them, kept for long, also under attack.
 
 use std::collections::BTreeSet;
 
@@ -17,10 +17,10 @@ fn chosen(
     guards: &mut Guards,
     now: UnixSecs,
     snapshot: &Snapshot,
-    patience: u32,
+    timeout_secs: u32,
 ) -> Result<RelayId, PathRefusal> {
     guards
-        .choose(now, snapshot, patience)
+        .choose(now, snapshot, timeout_secs)
         .map(|guard| guard.relay().hop.id)
 }
 
@@ -84,7 +84,7 @@ fn guards_removed_from_directory_are_not_replaced_beyond_three() {
     }
     assert_eq!(used.len(), 3);
     assert!(refused >= 20);
-    // One of them comes back and is used again.
+    // One of them returns and is used again.
     let back = *used.iter().next().unwrap();
     used.remove(&back);
     let snapshot = without(&all, &used);
@@ -95,7 +95,7 @@ fn guards_removed_from_directory_are_not_replaced_beyond_three() {
 }
 
 #[test]
-fn failed_guard_is_kept_for_callers_patience() {
+fn failed_guard_is_kept_until_callers_timeout() {
     let snapshot = unrelated_relays(Profile::Main, 50);
     let mut guards = seeded_guards(1, outsider());
     let first = chosen(&mut guards, NOW, &snapshot, DAY).unwrap();
@@ -108,7 +108,7 @@ fn failed_guard_is_kept_for_callers_patience() {
     );
     let backup = chosen(&mut guards, later(DAY), &snapshot, DAY).unwrap();
     assert_ne!(backup, first);
-    // Impatience is the level's choice: another path may go on waiting.
+    // The timeout depends on the level: another path may wait longer.
     assert_eq!(
         chosen(&mut guards, later(DAY), &snapshot, 2 * DAY).unwrap(),
         first
@@ -121,7 +121,7 @@ fn failed_guard_is_kept_for_callers_patience() {
 }
 
 #[test]
-fn absent_guard_is_replaced_only_after_patience() {
+fn absent_guard_is_replaced_only_after_timeout() {
     let all = unrelated_relays(Profile::Main, 50);
     let mut guards = seeded_guards(1, outsider());
     let first = chosen(&mut guards, NOW, &all, DAY).unwrap();
@@ -132,7 +132,7 @@ fn absent_guard_is_replaced_only_after_patience() {
     );
     let backup = chosen(&mut guards, NOW.after(DAY), &snapshot, DAY).unwrap();
     assert_ne!(backup, first);
-    // Back in the directory, it is the guard again at once.
+    // If it returns to the directory, it is the guard again at once.
     assert_eq!(
         chosen(&mut guards, NOW.after(2 * DAY), &all, DAY).unwrap(),
         first
@@ -198,7 +198,7 @@ fn guard_period_changes_guard_on_different_days_per_seed() {
                 before != guards.members().collect::<Vec<_>>()
             })
             .collect();
-        assert_eq!(changes.len(), 1, "once in 120 days");
+        assert_eq!(changes.len(), 1, "the guards must change once in 120 days");
         days.insert(changes[0]);
         assert_ne!(
             chosen(&mut guards, NOW.after(120 * DAY), &snapshot, 0).unwrap(),
@@ -211,19 +211,19 @@ fn guard_period_changes_guard_on_different_days_per_seed() {
 #[test]
 fn guard_chosen_in_young_directory_is_rechosen_once_settled() {
     let settled = unrelated_relays(Profile::Main, 100);
-    let told = young(&unrelated_relays(Profile::Main, 5));
+    let reported = young(&unrelated_relays(Profile::Main, 5));
     let mut guards = seeded_guards(1, outsider());
-    chosen(&mut guards, NOW, &told, 0).unwrap();
+    chosen(&mut guards, NOW, &reported, 0).unwrap();
     chosen(&mut guards, NOW.after(DAY), &settled, 0).unwrap();
     let mut fresh = seeded_guards(1, outsider());
     chosen(&mut fresh, NOW.after(DAY), &settled, 0).unwrap();
     assert!(
         guards.members().eq(fresh.members()),
-        "as if it had never been young"
+        "the choice must equal that of a settled directory"
     );
-    // Young again (after a long absence), and the choice stays.
+    // If the directory is young again after a long absence, the choice stays.
     let before: Vec<_> = guards.members().collect();
-    let _absent_or_not = chosen(&mut guards, NOW.after(2 * DAY), &told, 0);
+    let _absent_or_not = chosen(&mut guards, NOW.after(2 * DAY), &reported, 0);
     assert!(guards.members().eq(before));
 }
 
@@ -262,7 +262,7 @@ fn guard_import_restores_state_and_tolerates_damage() {
     let mut restored = seeded_guards(1, outsider());
     restored.import(&stored).unwrap();
     assert_eq!(restored.export(), stored);
-    // Newcomers do not displace what was stored, and the failure is remembered.
+    // New relays do not displace the stored guards, and the failure is remembered.
     let more = unrelated_relays(Profile::Main, 500);
     let backup = chosen(&mut restored, NOW.after(1), &more, 1).unwrap();
     assert_ne!(backup, first);
@@ -285,5 +285,8 @@ fn guards_survive_clock_jumps() {
         guards.failed(now, &guard);
     }
     let shown = format!("{guards:?}");
-    assert!(!shown.contains("aaaa"), "no id in a log: {shown}");
+    assert!(
+        !shown.contains("aaaa"),
+        "debug output must not contain an id: {shown}"
+    );
 }

@@ -1,4 +1,4 @@
-//! Refusals: the rule, the number that is missing, and what took the relays away.
+//! Refusals: the rule, the missing number, and the relays that other rules removed.
 
 use circuits::directory::{Snapshot, Subnet};
 use circuits::ids::Profile;
@@ -83,7 +83,7 @@ fn peer_is_never_rendezvous_on_main() {
         peers: (0..12).filter(|number| *number != 7).map(id).collect(),
         ..alone(outsider())
     };
-    // Whoever is the guard, one relay is left to meet at, unless it is the guard itself.
+    // For every guard, one relay remains as rendezvous, unless it is the guard itself.
     for seed in 0..20 {
         match pick(&snapshot, rules(), &all_but_one, seed) {
             Ok(plan) => assert_eq!(plan.rendezvous.id, id(7)),
@@ -97,7 +97,7 @@ fn peer_is_never_rendezvous_on_main() {
     let refusal = pick(&snapshot, rules(), &all, 1).unwrap_err();
     assert_eq!(
         refusal.to_string(),
-        "needs at least 1 relay that may be the rendezvous, 0 known (of 12 relays, 11 our neighbours)"
+        "needs at least 1 relay that may be the rendezvous, 0 known (of 12 relays, 11 connected as peers)"
     );
 }
 

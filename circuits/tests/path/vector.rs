@@ -1,4 +1,4 @@
-//! The sampler of lane lengths for a known seed (docs/wire/directory.md, "Lane lengths").
+//! Lane lengths for a known seed (docs/wire/directory.md, "Lane lengths").
 
 use circuits::path::lane_lengths;
 use rand_chacha::ChaCha20Rng;

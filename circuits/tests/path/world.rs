@@ -1,4 +1,4 @@
-//! Directories for tests, and the rules of anonymity 3.5 as a second, independent reading.
+//! Test directories, and a second, independent implementation of the rules of anonymity 3.5.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -19,7 +19,7 @@ use rand_core::SeedableRng;
 pub(crate) const EPOCH: Epoch = Epoch(40_000);
 pub(crate) const NOW: UnixSecs = EPOCH.start();
 
-/// One valid key for everybody: paths do not look at it.
+/// One valid key for all relays: path choice does not use it.
 static ONION: LazyLock<OnionPublic> = LazyLock::new(|| {
     OnionPublic::check(MontgomeryPoint::mul_base_clamped([1; 32]).to_bytes()).unwrap()
 });
@@ -34,7 +34,7 @@ pub(crate) fn id(number: u16) -> RelayId {
     RelayId(id)
 }
 
-/// Nobody in the directory: a client.
+/// The id of a client, which is not in the directory.
 pub(crate) fn outsider() -> RelayId {
     RelayId([0xff; 32])
 }
@@ -72,7 +72,7 @@ pub(crate) fn seeded_guards(seed: u8, own: RelayId) -> Guards {
     Guards::new(GuardSeed(seed), own)
 }
 
-/// Nobody is excluded but ourselves.
+/// Exclusions with only the own id.
 pub(crate) fn alone(own: RelayId) -> PathExclusions {
     PathExclusions {
         own,
@@ -81,7 +81,7 @@ pub(crate) fn alone(own: RelayId) -> PathExclusions {
     }
 }
 
-/// Draws one plan with a guard by `seed`.
+/// Draws one plan with the guard of `seed`.
 pub(crate) fn pick(
     snapshot: &Snapshot,
     rules: PathRules,
@@ -93,7 +93,7 @@ pub(crate) fn pick(
     PathPicker::new(snapshot, rules, guard, exclusions)?.pick(&mut rng(seed))
 }
 
-/// Whether two relays may not meet in a lane, read from the rule and not from the code.
+/// Whether two relays must not be in one lane, implemented from the rule.
 pub(crate) fn related(snapshot: &Snapshot, one: RelayId, other: RelayId) -> bool {
     let (one, other) = (snapshot.get(&one).unwrap(), snapshot.get(&other).unwrap());
     let names = |a: &EligibleRelay, b: &EligibleRelay| a.family.contains(&b.hop.id);
@@ -103,7 +103,7 @@ pub(crate) fn related(snapshot: &Snapshot, one: RelayId, other: RelayId) -> bool
     family || (shared && snapshot.profile() == Profile::Main)
 }
 
-/// Every rule of anonymity 3.5 and spec M18, one by one.
+/// Checks each rule of anonymity 3.5 and spec M18.
 pub(crate) fn assert_keeps_the_rules(
     plan: &PathPlan,
     snapshot: &Snapshot,
@@ -112,13 +112,13 @@ pub(crate) fn assert_keeps_the_rules(
 ) {
     let (guard, rendezvous) = (plan.guard.id, plan.rendezvous.id);
     let is_main = snapshot.profile() == Profile::Main;
-    assert_ne!(guard, rendezvous, "the rendezvous is not the guard");
+    assert_ne!(guard, rendezvous, "the rendezvous must not be the guard");
     assert_ne!(guard, exclusions.own);
     if is_main {
         assert!(!plan.relaxed.disjointness && !plan.relaxed.peers);
-        let meeting = snapshot.get(&rendezvous).unwrap();
-        let ours = &exclusions.own_subnets;
-        assert!(!meeting.subnets.iter().any(|subnet| ours.contains(subnet)));
+        let subnets = &snapshot.get(&rendezvous).unwrap().subnets;
+        let own = &exclusions.own_subnets;
+        assert!(!subnets.iter().any(|subnet| own.contains(subnet)));
     }
     if !plan.relaxed.peers {
         assert!(!exclusions.peers.contains(&rendezvous));
@@ -132,23 +132,29 @@ pub(crate) fn assert_keeps_the_rules(
     let mut middles = Vec::new();
     for lane in &plan.lanes {
         let ids: Vec<_> = lane.hops.iter().map(|hop| hop.id).collect();
-        assert_eq!(ids[0], guard, "every lane starts at the guard");
+        assert_eq!(ids[0], guard, "every lane must start at the guard");
         assert_eq!(
             *ids.last().unwrap(),
             rendezvous,
-            "and ends at the rendezvous"
+            "every lane must end at the rendezvous"
         );
         let relays = ids.len() - 1;
         assert!(
             relays >= usize::from(rules.floor()),
-            "shorter than the floor"
+            "lane is shorter than the floor"
         );
-        assert!(relays <= usize::from(rules.ceiling()), "longer than a cell");
+        assert!(
+            relays <= usize::from(rules.ceiling()),
+            "lane is longer than the ceiling"
+        );
         for (place, one) in ids.iter().enumerate() {
-            assert_ne!(*one, exclusions.own, "we are in no lane");
+            assert_ne!(*one, exclusions.own, "the own id must not be in a lane");
             for other in &ids[place + 1..] {
-                assert_ne!(one, other, "nobody twice in a lane");
-                assert!(!related(snapshot, *one, *other), "nobody meets a relation");
+                assert_ne!(one, other, "a relay must not be twice in a lane");
+                assert!(
+                    !related(snapshot, *one, *other),
+                    "relays of a lane must not be related"
+                );
             }
         }
         middles.extend_from_slice(&ids[1..ids.len() - 1]);
@@ -158,7 +164,7 @@ pub(crate) fn assert_keeps_the_rules(
         assert_eq!(
             different.len(),
             middles.len(),
-            "lanes share nobody between the ends"
+            "lanes must not share middles"
         );
     }
 }
