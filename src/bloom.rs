@@ -1,11 +1,11 @@
-//! The 64-byte filter by which light nodes say which topics they care for.
+//! The 64-byte Bloom filter with which a light node announces the topics it wants.
 //!
 //! A topic sets up to three of 512 bits (protocol sheet 3.5). geth *assigns* each bit to its byte
-//! instead of adding it, so two bits in one byte leave only the later: about one topic in 25 has
-//! two forms. Each has its place here: a peer's filter is held against the assigned form, which is
-//! the peer's own test; what we announce is built from the merged form, which contains both.
+//! instead of adding it, so of two bits in one byte only the later remains: about one topic in 25
+//! has two forms. Both are needed: a peer's filter is tested with the assigned form, as the peer
+//! itself does; the filter that we announce is built from the merged form, which contains both.
 //!
-//! A narrow filter tells a peer what its owner reads. Whoever has a choice announces
+//! A narrow filter tells a peer which topics its owner reads. A node that has a choice announces
 //! [`Bloom::FULL`].
 
 use core::fmt;
@@ -35,7 +35,7 @@ impl Bloom {
         bloom
     }
 
-    /// The bloom of one topic with all its bits. What we announce is made of this form.
+    /// The bloom of one topic with all its bits. Our announced filter is built from this form.
     #[must_use]
     pub fn merged(topic: Topic) -> Self {
         let mut bloom = Self::EMPTY;
@@ -63,14 +63,14 @@ impl Bloom {
             .all(|(&ours, theirs)| ours | theirs == ours)
     }
 
-    /// Whether a peer with this filter takes envelopes of this topic: geth's own test.
+    /// Whether a peer with this filter accepts envelopes of this topic: geth's own test.
     #[must_use]
     pub fn wants(&self, topic: Topic) -> bool {
         self.contains(&Self::assigned(topic))
     }
 
-    /// Whether we, having announced this filter, take envelopes of this topic: in either form,
-    /// since honest senders differ.
+    /// Whether a node that announced this filter accepts envelopes of this topic: in either form,
+    /// because honest senders differ.
     #[must_use]
     pub fn admits(&self, topic: Topic) -> bool {
         self.wants(topic) || self.contains(&Self::merged(topic))
@@ -90,7 +90,7 @@ impl fmt::Debug for Bloom {
     }
 }
 
-/// The three bits of a topic: byte, and weight within it.
+/// The three bits of a topic: byte index, and bit mask within that byte.
 fn positions(Topic([a, b, c, high]): Topic) -> [(usize, u8); 3] {
     [(a, 0), (b, 1), (c, 2)].map(|(low, turn)| {
         let upper_half = 32 * usize::from(high >> turn & 1);
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn bits_lie_where_geth_puts_them() {
+    fn positions_equal_geth_vectors() {
         for (topic, expected) in [
             (
                 [0x12, 0x34, 0x56, 0x05],
@@ -130,14 +130,14 @@ mod tests {
     }
 
     #[test]
-    fn a_later_bit_erases_an_earlier_one_in_the_assigned_form_only() {
+    fn assigned_form_loses_earlier_bit_of_same_byte() {
         let topic = Topic([1, 2, 3, 0]);
         assert_eq!(set_bytes(&Bloom::assigned(topic)), [(0, 0x08)]);
         assert_eq!(set_bytes(&Bloom::merged(topic)), [(0, 0x0e)]);
     }
 
     #[test]
-    fn a_topic_that_collides_still_reaches_a_peer_that_asked_for_it() {
+    fn topic_with_colliding_bits_is_wanted_and_admitted() {
         let topic = Topic([1, 2, 3, 0]);
         let (geth, nim) = (Bloom::assigned(topic), Bloom::merged(topic));
         assert!(geth.wants(topic) && nim.wants(topic));
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_how_full_a_filter_is_and_not_of_what() {
+    fn debug_shows_bit_count_only() {
         assert_eq!(
             format!("{:?}", Bloom::merged(Topic([1, 2, 3, 0]))),
             "Bloom(3 of 512 bits)"
@@ -155,13 +155,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_merged_form_contains_the_assigned_one(topic: [u8; 4]) {
+        fn merged_form_contains_assigned_form(topic: [u8; 4]) {
             let topic = Topic(topic);
             prop_assert!(Bloom::merged(topic).contains(&Bloom::assigned(topic)));
         }
 
         #[test]
-        fn a_filter_made_of_topics_admits_each_of_them(topics: Vec<[u8; 4]>) {
+        fn filter_of_topics_admits_each_topic(topics: Vec<[u8; 4]>) {
             let mut filter = Bloom::EMPTY;
             for &topic in &topics {
                 filter.add(&Bloom::merged(Topic(topic)));

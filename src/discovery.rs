@@ -1,14 +1,15 @@
-//! Finds nodes whose addresses nobody told us: devp2p's discovery, version 4 (protocol sheet 1.8).
+//! Finds nodes whose addresses are not configured: devp2p discovery, version 4 (protocol sheet
+//! 1.8).
 //!
-//! A machine without sockets: datagrams go in by [`Discovery::receive`] and out by
-//! [`Discovery::poll_transmit`], [`Discovery::poll_timeout`] says when to come back. It knows
-//! nothing of Whisper, as discovery itself knows nothing: most nodes that it finds do not speak
-//! `shh`, and whoever dials them has to remember that.
+//! A state machine without sockets: datagrams enter by [`Discovery::receive`] and leave by
+//! [`Discovery::poll_transmit`]; [`Discovery::poll_timeout`] says when to call back. It knows
+//! nothing of Whisper: most nodes that discovery finds do not speak `shh`, and the code that dials
+//! them has to expect that.
 //!
-//! **It tells strangers our address**, which is what it is for; a node has none unless its operator
-//! wants it. It writes nothing to a place that it has not been told of by its operator or by a node
-//! that it asked, and it tells of others only to those who proved where they are (`endpoint_proof`). Every
-//! table, list and rate in it is bounded, in all and for each prefix of addresses.
+//! **Discovery publishes our address to unknown nodes**, which is its purpose; a node runs it only
+//! if its operator enables it. It sends only to addresses named by its operator or by a node that
+//! it asked, and it names other nodes only to nodes that proved their endpoint
+//! (`endpoint_proof`). Every table, list and rate is bounded, in total and per address prefix.
 
 mod contact;
 mod endpoint_proof;
@@ -38,18 +39,18 @@ use crate::link::{LinkKey, is_on_curve};
 pub use contact::{AddressScope, Contact, NodeId};
 pub use packet::{BadPacket, DecodedPacket, DiscoveryPacket, decode_packet, encode_packet};
 
-/// What discovery is told at its start.
+/// The configuration of discovery.
 #[derive(Clone, Debug)]
 pub struct DiscoveryConfig {
-    /// Nodes to ask first.
+    /// The first nodes to ask.
     pub bootnodes: Vec<Contact>,
-    /// Where we take links and datagrams.
+    /// The addresses on which this node accepts links and datagrams.
     pub own: Vec<SocketAddr>,
-    /// Whether to deal with this machine only (spec M17).
+    /// Whether to communicate with this machine only (spec M17).
     pub loopback_only: bool,
 }
 
-/// The machine.
+/// The discovery state machine.
 pub struct Discovery {
     config: DiscoveryConfig,
     key: Arc<LinkKey>,
@@ -59,14 +60,14 @@ pub struct Discovery {
     proofs: EndpointProofs,
     limiter: PacketLimiter,
     lookup: Option<Lookup>,
-    /// Pings that were not answered yet, by their hashes.
+    /// Unanswered pings by packet hash.
     pings: BTreeMap<[u8; 32], PendingPing>,
-    /// Who was asked for others.
+    /// Unanswered FindNode queries.
     queries: BTreeMap<RelayKey, PendingQuery>,
-    /// Who is asked as soon as it can have a proof of us.
+    /// Queries that wait until the queried node has an endpoint proof of us.
     delayed_queries: VecDeque<(Instant, Contact)>,
     transmits: VecDeque<(SocketAddr, Vec<u8>)>,
-    /// Whether more nodes are wanted than are known.
+    /// Whether the node needs more peers than it has.
     seeking: bool,
     started: bool,
     next_bootstrap: Instant,
@@ -79,7 +80,7 @@ pub struct Discovery {
 struct PendingPing {
     contact: Contact,
     due: Instant,
-    /// A walk waits for the answer.
+    /// A lookup waits for the answer.
     for_lookup: bool,
 }
 
@@ -91,7 +92,7 @@ struct PendingQuery {
 }
 
 impl Discovery {
-    /// A machine that knows nobody but its bootnodes.
+    /// A state machine that knows only its bootnodes.
     #[must_use]
     pub fn new(config: DiscoveryConfig, key: Arc<LinkKey>, seed: [u8; 32], now: Instant) -> Self {
         let own = key.public();
@@ -117,7 +118,7 @@ impl Discovery {
         }
     }
 
-    /// How many nodes are known to be where they say they are.
+    /// Number of nodes with a proven endpoint.
     #[must_use]
     pub fn known(&self) -> usize {
         self.table.len()
@@ -129,8 +130,8 @@ impl Discovery {
         contacts.filter_map(|contact| contact.peer())
     }
 
-    /// Whether more nodes are wanted: then it looks for them every few seconds instead of twice an
-    /// hour.
+    /// Sets whether the node needs more peers. If so, lookups run every 5 s instead of every 30
+    /// minutes.
     pub fn set_seeking(&mut self, seeking: bool, now: Instant) {
         if seeking && !self.seeking {
             self.next_lookup = self.next_lookup.min(now.after(SEEKING_INTERVAL));
@@ -138,12 +139,12 @@ impl Discovery {
         self.seeking = seeking;
     }
 
-    /// The next datagram to send, and where to.
+    /// The next datagram to send, and its destination.
     pub fn poll_transmit(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
         self.transmits.pop_front()
     }
 
-    /// When [`Self::handle_timeout`] has something to do.
+    /// When to call [`Self::handle_timeout`] next.
     #[must_use]
     pub fn poll_timeout(&self) -> Instant {
         let boot = self.wants_bootstrap().then_some(self.next_bootstrap);
@@ -159,7 +160,7 @@ impl Discovery {
             .fold(self.next_check, Instant::min)
     }
 
-    /// A datagram came. What breaks a rule is dropped without a word.
+    /// Handles a received datagram. An invalid one is dropped without an answer.
     pub fn receive(&mut self, now: Now, from: SocketAddr, bytes: &[u8]) {
         let ip = from.ip().to_canonical();
         if !self.is_in_scope(ip) || from.port() == 0 || !self.limiter.spend(ip, now.mono) {
@@ -197,7 +198,7 @@ impl Discovery {
         self.advance_lookup(now);
     }
 
-    /// Does what is due.
+    /// Runs due timers.
     pub fn handle_timeout(&mut self, now: Now) {
         self.expire_pending(now.mono);
         while let Some((due, contact)) = self.delayed_queries.front().copied()
@@ -241,7 +242,7 @@ impl Discovery {
         {
             self.table.answered(contact);
         } else if self.pings.len() < MAX_PENDING_PINGS_BACK {
-            // Whoever it is has to answer from there before it is believed.
+            // The sender has to answer a ping at this address before it enters the table.
             self.send_ping(now, contact, false);
         }
     }
@@ -261,7 +262,7 @@ impl Discovery {
             self.table.answered(contact);
             self.bootstrap_interval = MIN_BOOTSTRAP_INTERVAL;
             if for_lookup {
-                // Its own ping is on the way, and our answer to that is its proof.
+                // The node's own ping is on its way; our answer to it is its proof of us.
                 self.delayed_queries
                     .push_back((now.after(QUERY_DELAY), contact));
             }
@@ -281,7 +282,7 @@ impl Discovery {
         };
         let nearest = self.table.nearest(&NodeId::of(target), MAX_NODES, fits);
         let mut chunks = nearest.chunks(DiscoveryPacket::MAX_NEIGHBORS);
-        // Nobody is an answer too.
+        // An empty list is an answer too.
         let first = chunks.next().unwrap_or_default();
         for contacts in std::iter::once(first).chain(chunks) {
             let packet = DiscoveryPacket::Neighbors(contacts.to_vec());
@@ -316,7 +317,7 @@ impl Discovery {
         }
     }
 
-    /// Forgets what was not answered in time.
+    /// Drops pings and queries that were not answered in time.
     fn expire_pending(&mut self, now: Instant) {
         let late: Vec<[u8; 32]> = self
             .pings
@@ -351,8 +352,8 @@ impl Discovery {
         }
     }
 
-    /// Begins a walk: the first to ourselves, so that our neighbours come to know us; the others
-    /// to anywhere.
+    /// Starts a lookup: the first for our own key, so that the nodes nearest to us learn of us; the
+    /// others for a random key.
     fn start_lookup(&mut self, now: Instant) {
         let mut target = self.own;
         if self.started {
@@ -371,7 +372,7 @@ impl Discovery {
         self.next_lookup = now.after(self.jitter(wait));
     }
 
-    /// Goes on with the walk, as far as nobody has to be waited for.
+    /// Sends as many queries of the lookup as may run in parallel.
     fn advance_lookup(&mut self, now: Now) {
         while let Some(contact) = self.lookup.as_mut().and_then(Lookup::next) {
             if self
@@ -413,7 +414,7 @@ impl Discovery {
         );
     }
 
-    /// Asks whether somebody is there; `false` if that is done already, or too many are asked.
+    /// Pings a node; `false` if a ping is pending already or too many are.
     fn send_ping(&mut self, now: Now, contact: Contact, for_lookup: bool) -> bool {
         let under_way = |pinged: &PendingPing| {
             pinged.contact.key == contact.key && pinged.contact.ip == contact.ip
@@ -441,14 +442,14 @@ impl Discovery {
 
     fn send(&mut self, now: UnixSecs, to: SocketAddr, packet: &DiscoveryPacket) -> [u8; 32] {
         let (bytes, hash) = encode_packet(packet, now.after(PACKET_LIFETIME), &self.key);
-        // Whoever polls too seldom loses the newest; it is asked again.
+        // The newest datagram is dropped if the caller polls too slowly; its query is repeated.
         if self.transmits.len() < MAX_TRANSMITS {
             self.transmits.push_back((to, bytes));
         }
         hash
     }
 
-    /// Where we are, told to somebody. Our address only as far as they could reach it.
+    /// Our endpoint as told to a node at `to`: our address only if its scope permits.
     fn own_address(&self, to: IpAddr) -> SocketAddr {
         let fits = |own: &&SocketAddr| own.is_ipv4() == to.is_ipv4();
         let own = self.config.own.iter().find(fits);
@@ -460,7 +461,7 @@ impl Discovery {
         (ip, own.map_or(0, SocketAddr::port)).into()
     }
 
-    /// Whether this address is any of our business.
+    /// Whether discovery communicates with this address.
     fn is_in_scope(&self, ip: IpAddr) -> bool {
         match AddressScope::of(ip) {
             AddressScope::Unroutable => false,
@@ -473,7 +474,7 @@ impl Discovery {
         self.table.len() == 0 && !self.config.bootnodes.is_empty()
     }
 
-    /// A wait with a random part, so that nodes that began together do not go on in step.
+    /// `wait` with random jitter, so that nodes that started together do not stay in step.
     fn jitter(&mut self, wait: Duration) -> Duration {
         let micros = u64::try_from(wait.as_micros()).unwrap_or(u64::MAX).max(1);
         let extra = Duration::from_micros(self.rng.next_u64() % micros);
@@ -489,27 +490,27 @@ impl core::fmt::Debug for Discovery {
     }
 }
 
-/// Seconds that a packet of ours is good for; as go-ethereum.
+/// Seconds until a packet of ours expires; as in go-ethereum.
 const PACKET_LIFETIME: u32 = 20;
-/// How long an answer may take.
+/// Timeout of a ping or a query.
 const RESPONSE_TIMEOUT: Duration = Duration::from_millis(750);
-/// How long after an answer the other side's own ping has come, too.
+/// Delay between a node's answer and our query, in which the node's own ping arrives.
 const QUERY_DELAY: Duration = Duration::from_millis(100);
-/// How often the stalest of a bucket is asked whether it is still there.
+/// Interval between liveness checks of the least recently seen node of a random bucket.
 const REVALIDATION_INTERVAL: Duration = Duration::from_secs(10);
-/// How often a walk begins when peers are wanted, and when they are not.
+/// Interval between lookups while peers are needed, and while they are not.
 const SEEKING_INTERVAL: Duration = Duration::from_secs(5);
 const IDLE_INTERVAL: Duration = Duration::from_secs(1800);
-/// How often bootnodes are asked while nobody else is known.
+/// Interval between pings of the bootnodes while no other node is known.
 const MIN_BOOTSTRAP_INTERVAL: Duration = Duration::from_secs(5);
 const MAX_BOOTSTRAP_INTERVAL: Duration = Duration::from_secs(300);
-/// Nodes named in an answer: Kademlia's k.
+/// Nodes named in one answer: Kademlia's k.
 const MAX_NODES: usize = 16;
-/// Pings not answered yet.
+/// Unanswered pings.
 const MAX_PENDING_PINGS: usize = 128;
-/// The same where strangers are the reason: the rest is for whom we ask ourselves.
+/// Unanswered pings that unknown nodes caused; the rest is reserved for our own lookups.
 const MAX_PENDING_PINGS_BACK: usize = MAX_PENDING_PINGS / 2;
-/// Datagrams that wait to be sent.
+/// Datagrams queued for sending.
 const MAX_TRANSMITS: usize = 256;
 
 #[cfg(test)]

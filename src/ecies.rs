@@ -5,9 +5,9 @@
 //! `ephemeral key 65 | iv 16 | AES-128-CTR | tag 32` (protocol sheet 1.2; the KDF is one round of
 //! NIST SP 800-56A concatenation).
 //!
-//! Every length is settled before a byte is touched: implementations that cut out the IV without
-//! looking have crashed on short, validly tagged bodies. The tag is compared in constant time. The
-//! scheme authenticates nobody; whoever knows the public key can write.
+//! All lengths are checked before any byte is used: implementations that cut out the IV without a
+//! length check have crashed on short, validly tagged bodies. The tag is compared in constant time.
+//! The scheme does not authenticate the sender; any holder of the public key can encrypt.
 
 use aes::Aes128;
 use ctr::Ctr128BE;
@@ -19,13 +19,13 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 use zeroize::{Zeroize, Zeroizing};
 
-/// What encryption adds to the length of a plaintext.
+/// Bytes that encryption adds to a plaintext.
 pub const OVERHEAD: usize = KEY_LEN + IV_LEN + TAG_LEN;
 
 /// Encrypts `plaintext` to `recipient`.
 ///
 /// `shared_mac` enters the tag but is not part of the output: both sides must know it. It is the
-/// size prefix in EIP-8 handshake packets and empty everywhere else.
+/// size prefix in EIP-8 handshake packets and empty otherwise.
 #[must_use]
 pub fn encrypt(
     rng: &mut impl CryptoRng,
@@ -52,12 +52,12 @@ pub fn encrypt(
     out
 }
 
-/// Decrypts what [`encrypt`] made for the holder of `recipient`.
+/// Decrypts a ciphertext of [`encrypt`] with the recipient's secret key.
 ///
 /// # Errors
 ///
-/// Says what failed first. The difference is for local logs: an answer on the wire must be the same
-/// for all of them.
+/// [`EciesError`] names the check that failed first. The difference is for local logs: an answer on
+/// the wire must be the same for all of them.
 pub fn decrypt(
     recipient: &SecretKey,
     shared_mac: &[u8],
@@ -72,7 +72,7 @@ pub fn decrypt(
     let (iv, body) = sealed
         .split_first_chunk::<IV_LEN>()
         .ok_or(EciesError::TooShort)?;
-    // libsecp256k1 would also take the hybrid forms 06 and 07.
+    // libsecp256k1 would also accept the hybrid forms 06 and 07.
     if head.first() != Some(&UNCOMPRESSED) {
         return Err(EciesError::NotUncompressed);
     }
@@ -80,8 +80,8 @@ pub fn decrypt(
         PublicKey::from_byte_array_uncompressed(*head).map_err(|_| EciesError::NotOnCurve)?;
 
     let keys = EciesKeys::derive(&ephemeral, recipient);
-    // Decrypted first, so that a stranger's ciphertext costs what our own does; nobody sees the
-    // plaintext before the tag is found right.
+    // Decrypted before the tag is verified, so that a forged ciphertext costs as much time as a
+    // valid one; the plaintext is dropped if the tag is wrong.
     let mut plaintext = Zeroizing::new(body.to_vec());
     keys.apply_stream(iv, &mut plaintext);
     keys.mac(sealed, shared_mac)
@@ -90,7 +90,7 @@ pub fn decrypt(
     Ok(plaintext)
 }
 
-/// Draws a secret key; the chance that one draw fails is 2^-128.
+/// Draws a secret key; one draw fails with probability 2^-128.
 pub fn random_key(rng: &mut impl CryptoRng) -> SecretKey {
     let mut bytes = Zeroizing::new([0; 32]);
     loop {
@@ -117,17 +117,17 @@ pub fn agree(theirs: &PublicKey, ours: &SecretKey) -> Zeroizing<[u8; 32]> {
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
 pub enum EciesError {
-    /// The ephemeral key is no point of the curve.
-    #[error("ephemeral key is not on the curve")]
+    /// The ephemeral key is not a point of the curve.
+    #[error("the ephemeral key is not on the curve")]
     NotOnCurve,
-    /// The first byte announces no uncompressed point.
-    #[error("ephemeral key is not in uncompressed form")]
+    /// The first byte is not that of an uncompressed point.
+    #[error("the ephemeral key is not in uncompressed form")]
     NotUncompressed,
-    /// Fewer bytes than key, IV and tag need.
-    #[error("ciphertext is shorter than {OVERHEAD} bytes")]
+    /// Shorter than key, IV and tag.
+    #[error("the ciphertext is shorter than {OVERHEAD} bytes")]
     TooShort,
-    /// Altered, cut, or encrypted to another key.
-    #[error("ciphertext is not for this key, or was altered")]
+    /// Altered, truncated, or encrypted to another key.
+    #[error("the ciphertext is not for this key, or was altered")]
     WrongTag,
 }
 

@@ -1,4 +1,4 @@
-//! Where a peer can be reached.
+//! Addresses at which peers can be dialled.
 
 mod enode;
 mod onion;
@@ -11,7 +11,7 @@ use circuits::ids::RelayKey;
 
 pub use enode::EnodeUrlError;
 
-/// An address to dial. `Debug` does not show it; `Display` does, for the user who gave it.
+/// An address to dial. `Debug` redacts it; `Display` prints it, for the user who gave it.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Endpoint {
     /// TCP over IPv4 or IPv6.
@@ -26,7 +26,7 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// A peer that the user names: who it is and where.
+/// A peer that the user names: its key and its address.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PeerAddr {
     /// Its link key, which the handshake proves.
@@ -52,13 +52,13 @@ pub fn onion_name(key: &[u8; 32]) -> String {
 }
 
 impl Endpoint {
-    /// Whether only Tor leads there.
+    /// Whether it can be dialled only through Tor.
     #[must_use]
     pub const fn is_onion(&self) -> bool {
         matches!(self, Self::Onion(..))
     }
 
-    /// The subnet that it counts against where diversity is asked for.
+    /// The subnet of this address for subnet diversity limits.
     #[must_use]
     pub fn subnet(&self) -> directory::Subnet {
         match self {

@@ -1,15 +1,15 @@
-//! The outer message: what every node on the way can see.
+//! The outer message: all that a node on the path can see.
 //!
-//! It comes in two forms, each the canonical RLP of one list: `[expiry, ttl, topic, data, nonce]` in
+//! It has two forms, each the canonical RLP of one list: `[expiry, ttl, topic, data, nonce]` in
 //! `shh/6` (protocol sheet 3.1; EIP-627 calls the integers fixed-width, the wire does not) and
-//! `[version, expiry, ttl, topic, aes nonce, data, nonce]` in `shh/5` (sheet 9). It is named by the
-//! Keccak-256 of exactly those bytes, so decoding keeps them, shares them between clones and never
-//! writes them again. Nor can anybody turn one form into the other: the work was done over the
-//! bytes, and would be lost.
+//! `[version, expiry, ttl, topic, aes nonce, data, nonce]` in `shh/5` (sheet 9). Its hash is the
+//! Keccak-256 of exactly those bytes, so decoding keeps the bytes, shares them between clones and
+//! never encodes them again. One form cannot be converted to the other: the proof of work covers
+//! the bytes and would be lost.
 //!
-//! Decoding settles form only. Whether an envelope is alive ([`NotExpired`]), was worked for
-//! ([`crate::pow`]) or means anything to us ([`crate::message`]) is judged elsewhere. Topic and
-//! hash do not print: they would tie a log line to a conversation.
+//! Decoding checks the encoding only. Expiry ([`NotExpired`]), proof of work ([`crate::pow`]) and
+//! content ([`crate::message`]) are checked elsewhere. Topic and hash do not print: they would link
+//! a log line to a conversation.
 
 use core::fmt;
 
@@ -33,7 +33,7 @@ mod wire;
 pub struct Envelope(CompactEnvelope);
 
 impl Envelope {
-    /// Takes the bytes of one envelope of `shh/6`, all of them.
+    /// Decodes the bytes of exactly one `shh/6` envelope.
     ///
     /// # Errors
     ///
@@ -42,12 +42,12 @@ impl Envelope {
         Self::decode_as(ProtocolVersion::V6, rlp)
     }
 
-    /// Takes the bytes of one envelope of this form, all of them.
+    /// Decodes the bytes of exactly one envelope of this form.
     ///
     /// # Errors
     ///
-    /// Names the first thing that is not as canonical RLP of that form's fields must be. Whoever
-    /// sent it is to blame: no honest software writes such bytes.
+    /// Names the first field that is not canonical RLP of that form. The sending peer is at fault:
+    /// no honest implementation produces such bytes.
     pub fn decode_as(protocol: ProtocolVersion, rlp: &[u8]) -> Result<Self, EnvelopeError> {
         Ok(Self(CompactEnvelope::new(
             protocol,
@@ -56,7 +56,7 @@ impl Envelope {
         )))
     }
 
-    /// Encodes the five fields of `shh/6`. Lengths are the caller's business; nothing is refused.
+    /// Encodes the five fields of `shh/6`. The caller is responsible for lengths; none is refused.
     #[must_use]
     pub fn build(expiry: UnixSecs, ttl: Ttl, topic: Topic, data: Vec<u8>, nonce: u64) -> Self {
         UnminedEnvelope {
@@ -69,14 +69,14 @@ impl Envelope {
         .with_nonce(nonce)
     }
 
-    /// Which of the two forms it has, and so which peers can be given it.
+    /// The protocol version of its form, which decides to which peers it can be sent.
     #[must_use]
     pub fn protocol(&self) -> ProtocolVersion {
         self.0.protocol()
     }
 
-    /// What its outside says of its encryption; `None` if it is of a later version of `shh/5`,
-    /// which is passed on and opened by nobody (protocol sheet 9).
+    /// The encryption that the outer fields declare; `None` for a later version of `shh/5`, which
+    /// is relayed but not decrypted (protocol sheet 9).
     #[must_use]
     pub fn hint(&self) -> Option<EncryptionHint> {
         match self.protocol() {
@@ -91,25 +91,25 @@ impl Envelope {
         self.0.rlp()
     }
 
-    /// The name of this envelope: Keccak-256 over [`as_rlp`](Self::as_rlp).
+    /// The Keccak-256 over [`as_rlp`](Self::as_rlp).
     #[must_use]
     pub fn hash(&self) -> EnvelopeHash {
         self.0.name()
     }
 
-    /// The last second of its life.
+    /// The last second of its lifetime.
     #[must_use]
     pub fn expiry(&self) -> UnixSecs {
         self.0.fixed_fields().expiry
     }
 
-    /// How long it asked to live.
+    /// Its lifetime.
     #[must_use]
     pub fn ttl(&self) -> Ttl {
         self.0.fixed_fields().ttl
     }
 
-    /// The hint by which readers choose what to try.
+    /// The hint by which recipients choose the keys to try.
     #[must_use]
     pub fn topic(&self) -> Topic {
         self.0.fixed_fields().topic
@@ -127,17 +127,17 @@ impl Envelope {
         self.0.nonce()
     }
 
-    /// When its life began, `expiry - ttl` in 32-bit arithmetic that wraps, as peers compute it.
+    /// When its lifetime began, `expiry - ttl` in wrapping 32-bit arithmetic, as peers compute it.
     ///
-    /// Only an envelope that [`NotExpired`] vouches for is known not to have wrapped.
+    /// Only [`NotExpired`] guarantees that the subtraction did not wrap.
     #[must_use]
     pub fn sent(&self) -> UnixSecs {
         let FixedFields { expiry, ttl, .. } = self.0.fixed_fields();
         sent(expiry, ttl)
     }
 
-    /// The size by which geth and the older proof of work count: `20 + len(data)`, in `shh/5` the
-    /// lengths of version and AES nonce besides.
+    /// The size by which geth and the older proof of work count: `20 + len(data)`, in `shh/5` plus
+    /// the lengths of version and AES nonce.
     #[must_use]
     pub fn size(&self) -> usize {
         let v5_len = match self.protocol() {
@@ -147,7 +147,7 @@ impl Envelope {
         size(v5_len, self.data())
     }
 
-    /// The RLP of all fields but the nonce: what the work was done over.
+    /// The RLP of all fields but the nonce: the input of the proof of work.
     #[must_use]
     pub fn without_nonce(&self) -> Vec<u8> {
         without_last(self.protocol(), self.as_rlp(), self.0.data_end())
@@ -168,35 +168,35 @@ impl fmt::Debug for Envelope {
     }
 }
 
-/// An envelope that lacks only its proof of work.
+/// An envelope without its proof of work.
 #[derive(Clone, Eq, PartialEq)]
 pub struct UnminedEnvelope {
-    /// The last second of its life.
+    /// The last second of its lifetime.
     pub expiry: UnixSecs,
-    /// How long it is to live.
+    /// Its lifetime.
     pub ttl: Ttl,
-    /// The hint for its readers.
+    /// The hint for its recipients.
     pub topic: Topic,
-    /// What its outside says of its encryption: this makes it `shh/5` or `shh/6`.
+    /// The encryption that the outer fields declare; this decides between `shh/5` and `shh/6`.
     pub hint: EncryptionHint,
     /// The encrypted message.
     pub data: Vec<u8>,
 }
 
 impl UnminedEnvelope {
-    /// Which of the two forms it will have.
+    /// The protocol version that the envelope will have.
     #[must_use]
     pub const fn protocol(&self) -> ProtocolVersion {
         self.hint.protocol()
     }
 
-    /// The RLP of all fields but the nonce: what the work is done over.
+    /// The RLP of all fields but the nonce: the input of the proof of work.
     #[must_use]
     pub fn without_nonce(&self) -> Vec<u8> {
         encode(self, None)
     }
 
-    /// Closes the envelope with the nonce that was found.
+    /// Completes the envelope with the nonce that the search found.
     #[must_use]
     pub fn with_nonce(&self, nonce: u64) -> Envelope {
         let rlp = encode(self, Some(nonce));
@@ -206,7 +206,7 @@ impl UnminedEnvelope {
         Envelope(CompactEnvelope::new(self.protocol(), offsets, &rlp))
     }
 
-    /// The size that geth counts, as [`Envelope::size`].
+    /// The size that geth counts, as in [`Envelope::size`].
     #[must_use]
     pub fn size(&self) -> usize {
         size(self.hint.v5_fields().len(), &self.data)
@@ -219,7 +219,7 @@ impl fmt::Debug for UnminedEnvelope {
     }
 }
 
-/// Four bytes that let readers guess which envelopes may be theirs.
+/// Four bytes by which recipients recognize envelopes that may be theirs.
 #[derive(Clone, Copy, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Topic(pub [u8; 4]);
 
@@ -253,7 +253,7 @@ fn size(v5_len: usize, data: &[u8]) -> usize {
         .saturating_add(HEADER_SIZE)
 }
 
-/// What geth adds to the data for the fields around it.
+/// Bytes that geth adds to the data for the other fields.
 const HEADER_SIZE: usize = 20;
 
 #[cfg(test)]

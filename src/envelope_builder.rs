@@ -1,19 +1,19 @@
-//! Envelope hygiene: what every envelope of ours looks like from outside.
+//! Builds outgoing envelopes whose outer fields do not distinguish their senders.
 //!
-//! All fields but the data are in clear, and whatever a sender may choose, a habit fills in. So
-//! nothing is left to choose: sizes and lifetimes come from [classes](crate::envelope::SizeClass),
-//! work is a function of both, the start of the life lies on a lattice and as far back as one law
-//! says, whatever the level of privacy, and the nonce begins at random (anonymity notes 1.4 and
-//! 3.9; spec M5, M23, F15).
+//! All fields but the data are in clear, and any freely chosen value is a fingerprint. So nothing
+//! is left to choose: sizes and lifetimes come from [classes](crate::envelope::SizeClass), the work
+//! is a function of both, the start of the lifetime is a lattice point drawn from one distribution
+//! for all privacy levels, and the nonce search begins at random (anonymity notes 1.4 and 3.9; spec
+//! M5, M23, F15).
 //!
-//! The start of a life is public (`expiry - ttl`), and so, at the first hop that sees it, is the
-//! lag between start and insertion. Each draft draws its lag from the latency of the slowest
-//! interactive level; a path that takes time of its own uses that time up first.
+//! The start of a lifetime is public (`expiry - ttl`), and so, at the first hop, is the lag between
+//! start and insertion. Each draft draws its lag from the latency of the slowest interactive level;
+//! a path with a latency of its own uses up that time first.
 //!
-//! All of that is `shh/6`. For whoever has to write to old programs there is [`v5`], which leaves
-//! everything to its caller.
+//! All of this is `shh/6`. For callers that write to old programs there is [`v5`], which leaves all
+//! fields to the caller.
 //!
-//! A draft has everything but its proof of work. Nothing here sends, stores or remembers it.
+//! A draft has everything but its proof of work. This module sends and stores nothing.
 
 use core::fmt;
 use core::time::Duration;
@@ -33,34 +33,34 @@ use crate::pow::{Generations, PowJob, TooMuchWork, class_bits};
 
 pub mod v5;
 
-/// What is to be said, to whom, and for how long it shall be readable.
+/// A message to send: its content, its recipient, and its lifetime.
 #[derive(Clone, Copy, Debug)]
 pub struct OutgoingMessage<'a> {
-    /// The hint for its readers.
+    /// The hint for its recipients.
     pub topic: Topic,
-    /// Who can open it.
+    /// The key that decrypts it.
     pub recipient: EncryptionKey<'a>,
-    /// Who signs it, if anybody. A signature can be shown to others.
+    /// The signer, if it is signed. A recipient can show a signature to third parties.
     pub signer: Option<&'a ClientSecret>,
-    /// What is said.
+    /// The content.
     pub payload: &'a [u8],
-    /// How long.
+    /// The lifetime.
     pub life: Life,
-    /// The work that the network demands: .2 on the main network.
+    /// The minimum proof of work of the network: 0.2 on the main network.
     pub pow_minimum: f64,
 }
 
-/// Who can open a letter.
+/// The recipient of a message.
 #[derive(Clone, Copy, Debug)]
 pub enum EncryptionKey<'a> {
-    /// One person.
+    /// One client identity.
     Asymmetric(&'a ClientPublic),
-    /// All who share a key.
+    /// All holders of a symmetric key.
     Symmetric(&'a SymKey),
 }
 
 impl EncryptionKey<'_> {
-    /// Which kind of encryption that takes.
+    /// The kind of encryption for this recipient.
     #[must_use]
     pub const fn kind(&self) -> EncryptionKind {
         match self {
@@ -70,7 +70,7 @@ impl EncryptionKey<'_> {
     }
 }
 
-/// The kinds of encryption, which differ in what they leave for the payload.
+/// The kinds of encryption, which leave different amounts of space for the payload.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum EncryptionKind {
     /// To a public key.
@@ -79,24 +79,24 @@ pub enum EncryptionKind {
     Symmetric,
 }
 
-/// How long an envelope shall be readable, counted from its insertion.
+/// The lifetime of an envelope, counted from its insertion.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Life {
-    /// At least this long, and a quarter of an hour on top for the way.
+    /// The minimum; a quarter of an hour is added for propagation.
     pub wanted: Duration,
-    /// How long the chosen path will take until the insertion: the sum of the waits drawn for it,
-    /// zero for one's own gossip.
+    /// The expected time until insertion: the sum of the delays drawn for the path, zero for the
+    /// node's own gossip.
     pub travel: Duration,
-    /// Which of the classes that are long enough to take.
+    /// How to choose among the classes that are long enough.
     pub choice: LifeChoice,
 }
 
-/// Which of the lifetimes that are long enough to take.
+/// How to choose among the lifetime classes that are long enough.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum LifeChoice {
-    /// Any of them, for envelopes of one message that must not look alike (spec M3).
+    /// Any of them: envelopes of one message must not look alike (spec M3).
     Any,
-    /// The shortest, which costs least work.
+    /// The shortest, which needs the least work.
     #[default]
     Shortest,
 }
@@ -114,12 +114,13 @@ impl Life {
 
     /// Draws the two time fields of an envelope made at `now`.
     ///
-    /// The start lies on the class's lattice, at least a minute before `now` (peers punish starts
-    /// in the future, some from two seconds on), and the lag before the insertion.
+    /// The start is the latest point of the class's lattice that is at least a minute before both
+    /// `now` (peers punish starts in the future, some from two seconds on) and the insertion less a
+    /// random lag.
     ///
     /// # Errors
     ///
-    /// [`EnvelopeBuildError::LifeTooLong`] if the longest class does not leave the wanted life.
+    /// [`EnvelopeBuildError::LifeTooLong`] if the longest class does not leave the wanted lifetime.
     pub fn draw(
         self,
         rng: &mut impl CryptoRng,
@@ -152,25 +153,25 @@ impl Life {
     }
 }
 
-/// An envelope that lacks only its proof of work.
+/// An envelope without its proof of work.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct EnvelopeDraft {
     /// The envelope.
     pub unmined: UnminedEnvelope,
-    /// Its length.
+    /// Its size class.
     pub size: SizeClass,
-    /// Its lifetime.
+    /// Its lifetime class.
     pub life: TtlClass,
-    /// The zero bits it needs.
+    /// The zero bits that its proof of work needs.
     pub bits: u32,
 }
 
 impl EnvelopeDraft {
-    /// The work that closes it: [`UnminedEnvelope::with_nonce`] takes the nonce that the search finds.
+    /// The proof-of-work job; [`UnminedEnvelope::with_nonce`] takes the nonce that it finds.
     ///
     /// # Errors
     ///
-    /// [`TooMuchWork`] if no computer would finish.
+    /// [`TooMuchWork`] if no computer could finish it.
     pub fn pow_job(&self, generations: Generations) -> Result<PowJob, TooMuchWork> {
         PowJob::new(&self.unmined, generations, self.bits)
     }
@@ -198,11 +199,11 @@ impl EnvelopeDraft {
     }
 }
 
-/// Drafts an envelope in the smallest class that holds the letter.
+/// Drafts an envelope in the smallest class that holds the message.
 ///
 /// # Errors
 ///
-/// Says which limit the letter exceeds, and what would be within it.
+/// Names the limit that the message exceeds, and the maximum.
 pub fn draft(
     rng: &mut impl CryptoRng,
     now: UnixSecs,
@@ -240,7 +241,7 @@ pub fn draft(
     ))
 }
 
-/// Drafts an envelope around data that is encrypted already and has the length of a class
+/// Drafts an envelope around data that is already encrypted and has the length of a class
 /// ([`SizeClass::data_len`]).
 ///
 /// # Errors
@@ -260,12 +261,12 @@ pub fn enclose(
     Ok(EnvelopeDraft::new(times, size, topic, data, pow_minimum))
 }
 
-/// Drafts an envelope of the smallest class that nobody can open: cover for those that somebody
-/// can (spec M3).
+/// Drafts an envelope of the smallest class that no key decrypts: cover traffic for real envelopes
+/// (spec M3).
 ///
 /// # Errors
 ///
-/// [`EnvelopeBuildError::LifeTooLong`] if the longest class does not leave the wanted life.
+/// [`EnvelopeBuildError::LifeTooLong`] if the longest class does not leave the wanted lifetime.
 pub fn dummy(
     rng: &mut impl CryptoRng,
     now: UnixSecs,
@@ -276,7 +277,7 @@ pub fn dummy(
     let (_, life) = times;
     let mut topic = Topic([0; 4]);
     rng.fill_bytes(&mut topic.0);
-    // Ciphertext under a key that was thrown away is what random bytes are.
+    // Random bytes are indistinguishable from ciphertext under a discarded key.
     let mut data = vec![0; SizeClass::SMALLEST.data_len(life)];
     rng.fill_bytes(&mut data);
     let size = SizeClass::SMALLEST;
@@ -294,41 +295,41 @@ pub fn payload_capacity(
     message::max_payload_len(plaintext_len(kind, size, life), signed).unwrap_or(0)
 }
 
-/// Why a letter became no envelope.
+/// Why no envelope was built.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
 pub enum EnvelopeBuildError {
-    /// No lifetime leaves the wanted life.
+    /// No lifetime class leaves the wanted lifetime.
     #[error(
-        "no envelope lives that long: the longest possible now is {}",
+        "no envelope lives that long; the longest lifetime possible now is {}",
         Hours(*max)
     )]
     LifeTooLong {
-        /// The longest life that could be had.
+        /// The longest possible lifetime.
         max: Duration,
     },
-    /// Encrypted data has the length of no class.
-    #[error("data of {len} bytes fits no size class exactly")]
+    /// The encrypted data does not have the length of a class.
+    #[error("data of {len} bytes does not have the exact length of a size class")]
     NoClass {
         /// Its length.
         len: usize,
     },
-    /// The payload fits no envelope.
-    #[error("a payload of {len} bytes fits no envelope: at most {max} bytes do")]
+    /// The payload exceeds the largest envelope.
+    #[error("a payload of {len} bytes does not fit in an envelope: the maximum is {max} bytes")]
     PayloadTooLong {
         /// Its length.
         len: usize,
-        /// The longest that would fit.
+        /// The maximum length.
         max: usize,
     },
 }
 
 impl EnvelopeBuildError {
-    /// What would help.
+    /// What the user can do.
     #[must_use]
     pub const fn remedy(&self) -> &'static str {
         match self {
-            Self::LifeTooLong { .. } => "ask for less, or send it again later",
+            Self::LifeTooLong { .. } => "ask for a shorter lifetime, or send it again later",
             Self::NoClass { .. } => "pad it before encrypting",
             Self::PayloadTooLong { .. } => "shorten it or split it",
         }
@@ -345,7 +346,7 @@ impl fmt::Display for Hours {
     }
 }
 
-/// What encryption leaves of the data for the plaintext.
+/// The space that encryption leaves for the plaintext, in bytes.
 fn plaintext_len(kind: EncryptionKind, size: SizeClass, life: TtlClass) -> usize {
     size.data_len(life).saturating_sub(match kind {
         EncryptionKind::Asymmetric => ASYMMETRIC_OVERHEAD,
@@ -357,9 +358,9 @@ fn seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }
 
-/// What a life is to last beyond what was wanted.
+/// Time added to the wanted lifetime for propagation.
 const TTL_RESERVE: Duration = Duration::from_secs(15 * 60);
-/// The least age of an envelope when it is made, in seconds.
+/// Minimum age of an envelope when it is drafted, in seconds.
 const MIN_AGE_SECS: u32 = 60;
 
 #[cfg(test)]

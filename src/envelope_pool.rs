@@ -1,16 +1,16 @@
-//! The envelopes alive now.
+//! The pool of unexpired envelopes (a mempool).
 //!
-//! Bounded in bytes. When room is short, the envelope with the least work per size and lifetime
-//! goes first, among equals the one sent first, among those the one whose hash is least: nothing
-//! but what everybody can see decides, and least of all whether an envelope is ours, since an
-//! envelope that survives here and nowhere else would say so.
+//! Bounded in bytes. When the pool is full, the envelope with the least work per size and lifetime
+//! is evicted first; among equals, the one sent first; among those, the one with the lowest hash.
+//! Only public properties decide. Whether an envelope is ours must not matter: an envelope that
+//! survives only here would reveal its origin.
 //!
-//! A hundred thousand envelopes may be here, so the book-keeping is short: each lies in a numbered
-//! slot, and is found by the beginning of its hash, by the end of its life and by its rank, with
-//! little more than that number in each of the three. When one goes, the last takes its slot.
+//! The pool holds up to a hundred thousand envelopes, so its indexes are compact: each envelope has
+//! a numbered slot, and three indexes (hash prefix, expiry, rank) store little more than that
+//! number. When an envelope is removed, the last slot moves into its place.
 //!
-//! The pool judges nothing itself: it takes no envelope without the proofs that its time and its
-//! work were checked.
+//! The pool does not check envelopes itself: insertion requires the proofs that expiry and work
+//! were checked.
 
 use core::fmt;
 use std::collections::BTreeSet;
@@ -35,29 +35,29 @@ pub struct Pool {
     by_rank: Heap,
 }
 
-/// An envelope in the pool and what it was admitted with.
+/// An envelope in the pool, with the proof of its work.
 #[derive(Clone, Debug)]
 pub struct PooledEnvelope {
     /// The envelope.
     pub envelope: Envelope,
-    /// Its work, to be held against each peer's requirement.
+    /// Its work, to compare with each peer's requirement.
     pub pow: PowChecked,
 }
 
-/// What became of an envelope that was offered to the pool.
+/// The outcome of an insertion.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum InsertOutcome {
-    /// It was here already.
+    /// The pool has this envelope already.
     Known,
-    /// It is in the pool now; weaker ones may have gone.
+    /// It was inserted; weaker envelopes may have been evicted.
     New,
     /// The pool is full of envelopes with more work.
     NoRoom,
 }
 
 impl Pool {
-    /// An empty pool that will hold at most `max_bytes`, counted as [`bytes`](Self::bytes) does.
+    /// An empty pool of at most `max_bytes`, counted as [`bytes`](Self::bytes) does.
     #[must_use]
     pub const fn new(max_bytes: usize) -> Self {
         Self {
@@ -71,7 +71,7 @@ impl Pool {
         }
     }
 
-    /// Offers an envelope whose time and work were found good.
+    /// Inserts an envelope whose expiry and work were checked.
     pub fn insert(
         &mut self,
         envelope: Envelope,
@@ -104,14 +104,14 @@ impl Pool {
         InsertOutcome::New
     }
 
-    /// The envelope of this name.
+    /// The envelope with this hash.
     #[must_use]
     pub fn get(&self, hash: &EnvelopeHash) -> Option<&PooledEnvelope> {
         let number = self.find(hash)?;
         Some(&self.slots.get(index(number))?.pooled)
     }
 
-    /// Whether an envelope of this name is here.
+    /// Whether the pool has an envelope with this hash.
     #[must_use]
     pub fn contains(&self, hash: &EnvelopeHash) -> bool {
         self.find(hash).is_some()
@@ -123,7 +123,7 @@ impl Pool {
         slots.filter_map(|entry| Some(&self.slots.get(index(entry.slot))?.pooled))
     }
 
-    /// Removes what has expired and returns the names.
+    /// Removes expired envelopes and returns their hashes.
     pub fn expire(&mut self, now: UnixSecs) -> Vec<EnvelopeHash> {
         let mut removed = Vec::new();
         while let Some(number) = self.by_expiry.first() {
@@ -139,7 +139,7 @@ impl Pool {
         removed
     }
 
-    /// Memory in use: encoded lengths plus a fixed amount for each envelope's book-keeping.
+    /// Memory in use: encoded lengths plus a fixed overhead per envelope.
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.bytes
@@ -157,7 +157,7 @@ impl Pool {
         self.slots.len()
     }
 
-    /// Whether there is no envelope.
+    /// Whether the pool is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
@@ -199,7 +199,7 @@ impl Pool {
         })
     }
 
-    /// Empties a slot, and moves the last one into it.
+    /// Clears a slot, and moves the last one into it.
     fn remove(&mut self, number: u32) {
         let Some(slot) = self.slots.get(index(number)) else {
             return;
@@ -232,7 +232,7 @@ impl fmt::Debug for Pool {
     }
 }
 
-/// Where an envelope lies, and its places in the two heaps.
+/// An envelope, and its positions in the two heaps.
 #[derive(Debug)]
 struct PoolSlot {
     pooled: PooledEnvelope,
@@ -247,8 +247,8 @@ impl PoolSlot {
     }
 }
 
-/// The beginning of a hash, and the slot of the envelope that has it. Who makes several envelopes
-/// whose hashes begin alike makes us look at each of them, and gains nothing else.
+/// The prefix of a hash, and the slot of its envelope. An attacker who makes envelopes with equal
+/// prefixes makes us compare each of them, and gains nothing else.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 struct IndexEntry {
     high: u32,
@@ -271,8 +271,8 @@ fn cost(envelope: &Envelope) -> usize {
     envelope.as_rlp().len().saturating_add(OVERHEAD)
 }
 
-/// What an envelope costs beside its bytes: its name, its slot and its entries here and in the
-/// gossip's table of who knows it, and what the allocator adds.
+/// Memory per envelope besides its bytes: hash, slot, index entries here and in the gossip's
+/// `PeerEnvelopeIndex`, and the overhead of the allocator.
 const OVERHEAD: usize = 184;
 
 #[cfg(test)]

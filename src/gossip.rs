@@ -1,23 +1,24 @@
-//! Who hears what, and when: the flooding of envelopes between neighbours by `shh/6` and `shh/5`.
+//! Gossip: floods envelopes between connected peers by `shh/6` and `shh/5`.
 //!
-//! Every envelope that a peer brings, and that is alive, paid for and wanted, goes to every other
-//! peer that wants it, after a waiting time drawn for each of them. What a peer would punish is
-//! not sent to it: too little work by *its* formula, a topic outside its filter, a life that ends
-//! too soon or has not begun, a packet too long. It is sent nothing before it has said its status.
+//! A received envelope that has not expired, has enough work and a wanted topic goes to every other
+//! peer that wants it, after a delay drawn for each of them. The gossip does not send what a peer
+//! would punish: too little work by *its* formula, a topic outside its filter, a lifetime that ends
+//! too soon or has not begun, a packet too long. It sends nothing to a peer before the peer's
+//! status.
 //!
-//! A link speaks one of the two versions, and carries envelopes of that form only. They share the
-//! pool, but nobody can turn one into the other: the work is bound to the bytes. So an envelope of
-//! `shh/5` goes to the old peers alone, and one of `shh/6`, which all of our own are, to the others.
+//! A link speaks one of the two versions, and carries envelopes of that form only. Both forms share
+//! the pool, but one cannot be converted to the other: the work covers the bytes. So an envelope of
+//! `shh/5` goes to `shh/5` peers only, and one of `shh/6`, which all of our own are, to the others.
 //!
-//! Nothing here can tell the node's own envelopes from foreign ones. There is no call to make one
-//! known as ours; what peers can observe depends only on what crossed their links and on what the
-//! public pool holds. Forwarding is scheduled before anybody tries to read an envelope, and never
-//! waits for it (docs/threat-model.md).
+//! The gossip cannot distinguish the node's own envelopes from foreign ones. No call marks one as
+//! ours; what peers can observe depends only on what crossed their links and on the public pool.
+//! Forwarding is scheduled before any attempt to decrypt an envelope, and never waits for it
+//! (docs/threat-model.md).
 //!
-//! Neighbours that are whisht nodes tell each other hashes and ask for what they lack (`announce`,
-//! `fetcher`); all others are given envelopes.
+//! Peers that are whisht nodes announce hashes and request what they lack (`announce`, `fetcher`);
+//! all other peers are sent envelopes unasked.
 //!
-//! No socket, clock or thread: packets come in by [`Gossip::receive`] and go out by
+//! No socket, clock or thread: packets enter by [`Gossip::receive`] and leave by
 //! [`Gossip::tick`].
 
 use core::time::Duration;
@@ -59,20 +60,21 @@ pub use peer::PeerInfo;
 pub use pow_rule::PowRule;
 pub use validation::EnvelopeRejected;
 
-/// What a [`Gossip`] is set up with.
+/// The configuration of a [`Gossip`].
 #[derive(Clone, Copy, Debug)]
 pub struct GossipConfig {
-    /// The least proof of work that we ask of envelopes. More keeps spam out and poor senders
-    /// too; go-ethereum's default is 0.2.
+    /// Minimum proof of work of accepted envelopes. A higher value keeps out spam and also senders
+    /// with slow computers; go-ethereum's default is 0.2.
     pub min_pow: MinPow,
-    /// Bytes of the largest envelope that we accept, counted as go-ethereum does: 20 and the
+    /// Size of the largest accepted envelope in bytes, counted as go-ethereum does: 20 plus the
     /// data. Its default is 1 MiB.
     pub max_size: usize,
-    /// How long an envelope waits for each peer, on average. Longer hides better where envelopes
-    /// come from, and delays them at every hop; go-ethereum's tick is 300 ms.
+    /// Mean delay of an envelope for each peer. A longer delay hides the origin better, and slows
+    /// every hop; go-ethereum's tick is 300 ms.
     pub mean_delay: Duration,
-    /// How many whisht peers are given the body of each envelope unasked, drawn anew for each, and
-    /// never more than one in four; the others are told its hash. More is faster and costs more.
+    /// Number of whisht peers that are sent the body of each envelope unasked, drawn anew for each
+    /// envelope, and at most one in four; the others get its hash. More is faster and uses more
+    /// bandwidth.
     pub eager_push_peers: usize,
 }
 
@@ -87,56 +89,56 @@ impl Default for GossipConfig {
     }
 }
 
-/// The state of all neighbours.
+/// The gossip state of all peers.
 #[derive(Debug)]
 pub struct Gossip {
     policy: AdmissionPolicy,
-    /// Whether we call ourselves a light node in what we say to new peers.
+    /// Whether our status says that this is a light node.
     light: bool,
     mean_delay: Duration,
     rng: ChaCha20Rng,
     peers: BTreeMap<LinkId, GossipPeer>,
     index: PeerEnvelopeIndex,
     fetcher: EnvelopeFetcher,
-    /// How many whisht peers are given the body of an envelope unasked.
+    /// Number of whisht peers that are sent the body of an envelope unasked.
     eager_push_peers: usize,
 }
 
-/// A packet to be sent.
+/// A packet to send.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct OutboundPacket {
-    /// To whom.
+    /// The destination.
     pub link: LinkId,
-    /// By which sub-protocol.
+    /// The sub-protocol.
     pub capability: Capability,
     /// The message code, relative to the capability's offset.
     pub code: u8,
-    /// The RLP, not compressed.
+    /// The RLP, before compression.
     pub payload: Vec<u8>,
 }
 
-/// What a packet brought.
+/// The result of a received packet.
 #[derive(Debug, Default)]
 #[must_use]
 pub struct PacketOutcome {
-    /// Envelopes that the pool does not hold, with the proofs that it asks for. The node puts
-    /// each into the pool, reports it by [`Gossip::on_pooled`], and only then lets filters see it.
+    /// Envelopes that the pool lacks, with the proofs that insertion requires. The node inserts
+    /// each, reports it by [`Gossip::on_pooled`], and only then passes it to subscriptions.
     pub admitted: Vec<(Envelope, PowChecked, NotExpired)>,
-    /// All envelopes that were accepted, by name, whether the pool held them before or not.
+    /// Hashes of all accepted envelopes, including those that the pool had already.
     pub accepted: Vec<EnvelopeHash>,
-    /// Envelopes that were not accepted, and why, except those that expired on the way.
+    /// Rejected envelopes and the reason, except those that expired in transit.
     pub rejected: Vec<(EnvelopeHash, EnvelopeRejected)>,
     /// Packets to send at once.
     pub replies: Vec<OutboundPacket>,
-    /// Envelopes that a trusted peer handed over past all checks: for filters that take such, and
-    /// for nobody else. They are not for the pool.
+    /// Direct envelopes from a trusted peer, accepted without checks: only for subscriptions that
+    /// accept direct messages, and not for the pool.
     pub direct: Vec<Envelope>,
-    /// Another packet for a mail server or its client, not looked into.
+    /// Any other packet for a mail server or its client, not decoded.
     pub p2p: Option<(P2pKind, Vec<u8>)>,
 }
 
 impl Gossip {
-    /// No neighbours yet. The waiting times are drawn from `seed`.
+    /// A gossip without peers. Delays are drawn from `seed`.
     #[must_use]
     pub fn new(config: GossipConfig, seed: [u8; 32]) -> Self {
         Self {
@@ -151,14 +153,13 @@ impl Gossip {
         }
     }
 
-    /// A link of `shh/6` was opened to a peer that calls itself `client_id`. Our status goes out at
-    /// once.
+    /// Adds a connected `shh/6` peer with this client name. Returns our status, to send at once.
     #[must_use]
     pub fn add_peer(&mut self, now: Now, link: LinkId, client_id: &str) -> Vec<OutboundPacket> {
         self.add_peer_as(now, link, ProtocolVersion::V6, client_id)
     }
 
-    /// A link was opened that speaks this version. Our status goes out at once.
+    /// Adds a connected peer of this protocol version. Returns our status, to send at once.
     #[must_use]
     pub fn add_peer_as(
         &mut self,
@@ -179,13 +180,13 @@ impl Gossip {
         }]
     }
 
-    /// Which version a link speaks; `None` if it was never opened, or is closed.
+    /// The protocol version of a link; `None` if it is unknown or closed.
     #[must_use]
     pub fn protocol(&self, link: LinkId) -> Option<ProtocolVersion> {
         self.peers.get(&link).map(GossipPeer::protocol)
     }
 
-    /// A link was closed.
+    /// Removes the peer of a closed link.
     pub fn remove_peer(&mut self, now: Now, link: LinkId) {
         if self.peers.remove(&link).is_some() {
             self.index.remove_peer(link);
@@ -193,11 +194,11 @@ impl Gossip {
         }
     }
 
-    /// Judges an envelope that somebody sent by another way, or that the user wants sent.
+    /// Validates an envelope from another source, such as the stem, or from the user.
     ///
     /// # Errors
     ///
-    /// Names the first of go-ethereum's rules that it breaks.
+    /// Names the first of go-ethereum's rules that the envelope breaks.
     pub fn validate(
         &self,
         now: Now,
@@ -206,21 +207,21 @@ impl Gossip {
         self.policy.validate(now, envelope)
     }
 
-    /// Trusts the peer on this link until it is closed, as go-ethereum does: what it hands over
-    /// directly is taken past all checks. `false` if there is no such link.
+    /// Trusts the peer on this link until the link closes, as go-ethereum does: its direct messages
+    /// are accepted without checks. `false` if there is no such link.
     pub fn trust(&mut self, link: LinkId) -> bool {
         let peer = self.peers.get_mut(&link);
         peer.map(|peer| peer.trusted = true).is_some()
     }
 
-    /// Trusts the peer on this link no longer.
+    /// Stops trusting the peer on this link.
     pub fn distrust(&mut self, link: LinkId) {
         if let Some(peer) = self.peers.get_mut(&link) {
             peer.trusted = false;
         }
     }
 
-    /// What the peer on this link is worth, from -100 to 100.
+    /// The score of the peer on this link, from -100 to 100.
     #[must_use]
     pub fn peer_score(&self, link: LinkId) -> Option<i8> {
         self.peers.get(&link).map(|peer| peer.score.value())
@@ -232,43 +233,43 @@ impl Gossip {
         self.peers.get(&link).is_some_and(|peer| peer.trusted)
     }
 
-    /// How many of the connected peers brought the envelope, or announced it while it was here.
+    /// Number of connected peers that sent the envelope, or announced it while the pool had it.
     #[must_use]
     pub fn holder_count(&self, envelope: EnvelopeHash) -> usize {
         self.index.holders(envelope).count()
     }
 
-    /// Whether we gave the envelope to a peer before any peer had brought it: then it entered the
-    /// network here.
+    /// Whether we sent the envelope before any peer had sent it to us: then it entered the network
+    /// here.
     #[must_use]
     pub fn sent_before_received(&self, envelope: EnvelopeHash) -> bool {
         self.index.sent_first(&envelope)
     }
 
-    /// The connected peers that brought the envelope.
+    /// The connected peers that sent the envelope.
     pub fn holders(&self, envelope: EnvelopeHash) -> impl Iterator<Item = LinkId> {
         self.index.holders(envelope)
     }
 
-    /// How many of the connected peers have the envelope from us and did not send it themselves.
+    /// Number of connected peers that have the envelope from us and did not send it themselves.
     #[must_use]
     pub fn sent_to_count(&self, envelope: EnvelopeHash) -> usize {
         self.index.sent_to_count(envelope)
     }
 
-    /// Envelopes have left the pool for good.
+    /// Forgets envelopes that have left the pool for good.
     pub fn forget<'a>(&mut self, envelopes: impl IntoIterator<Item = &'a EnvelopeHash>) {
         for envelope in envelopes {
             self.index.forget(envelope);
         }
     }
 
-    /// All neighbours, for a listing.
+    /// All peers, for a listing.
     pub fn peers(&self) -> impl Iterator<Item = (LinkId, PeerInfo)> {
         self.peers.iter().map(|(link, peer)| (*link, peer.info()))
     }
 
-    /// Keeps what is remembered in proportion to the pool, which is bounded.
+    /// Keeps the memory of the indexes in proportion to the pool, which is bounded.
     fn bound_memory(&mut self, pool: &Pool) {
         let most = pool.len().saturating_mul(2).saturating_add(SLACK);
         if self.index.len() > most {
@@ -303,7 +304,7 @@ const fn shh_5(link: LinkId, code: u8, payload: Vec<u8>) -> OutboundPacket {
     }
 }
 
-/// Envelopes that may be remembered or waiting beyond twice what the pool holds.
+/// Envelopes that may be remembered or queued in excess of twice the pool's count.
 const SLACK: usize = 4_096;
 
 #[cfg(test)]

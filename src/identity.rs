@@ -1,12 +1,11 @@
-//! Client identities: how a user names and keeps the keys that messages are read and signed with.
+//! Client identities: the names and keys with which users decrypt and sign messages.
 //!
-//! An identity is a secp256k1 key pair, or a key shared by a group together with the topic the
-//! group uses. This module gives names their rules and makes keys; [`crate::keystore`] seals them.
-//! Nothing here is derived from, or kept with, a link or relay key (docs/design.md, section
-//! "Identities").
+//! An identity is a secp256k1 key pair, or a key shared by a group together with the group's topic.
+//! This module defines the rules for names and makes keys; [`crate::keystore`] seals them. No key
+//! is derived from, or stored with, a link or relay key (docs/design.md, section "Identities").
 //!
-//! Version 0.1 kept keys in files of their own, in the clear. [`from_json`] reads those, so that
-//! they can be sealed; nothing writes them any more.
+//! Version 0.1 stored keys in unencrypted files. [`from_json`] reads those, so that they can be
+//! sealed; they are no longer written.
 
 use core::fmt;
 use core::str::FromStr;
@@ -20,7 +19,7 @@ use crate::envelope::Topic;
 use crate::message::{ClientSecret, SymKey};
 use crate::node;
 
-/// What a user calls an identity; also the name of its file.
+/// The user's name for an identity; also the name of its file.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct IdentityName(String);
 
@@ -50,15 +49,15 @@ impl fmt::Display for IdentityName {
     }
 }
 
-/// The text is no name for an identity.
+/// The text is not a valid identity name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "a name begins with a letter from a to z and goes on with letters, digits, `-` and `_`, \
+    "a name begins with a letter from a to z and continues with letters, digits, `-` and `_`, \
      {MAX_NAME_LEN} characters at the most"
 )]
 pub struct BadName;
 
-/// Reads a topic: eight hexadecimal digits, with or without `0x`.
+/// Parses a topic: eight hexadecimal digits, with or without `0x`.
 ///
 /// # Errors
 ///
@@ -70,29 +69,29 @@ pub fn parse_topic(text: &str) -> Result<Topic, BadTopic> {
     Ok(Topic(topic))
 }
 
-/// The text is no topic.
+/// The text is not a topic.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("a topic is four bytes, written like 0x1a2b3c4d")]
 pub struct BadTopic;
 
-/// What kind of identity is to be made.
+/// The kind of identity to make.
 pub enum NewIdentity {
-    /// A key pair of its own.
+    /// A new key pair.
     KeyPair,
-    /// A random key for a group; the others get it from the file.
+    /// A random key for a group; the other members import its file.
     Shared(Topic),
-    /// The key that every Whisper program makes of this password.
+    /// The key that every Whisper implementation derives from this password.
     FromPassword(Topic, Zeroizing<String>),
 }
 
 impl NewIdentity {
-    /// Makes the key. A password takes a noticeable fraction of a second.
+    /// Makes the key. Derivation from a password takes a noticeable fraction of a second.
     pub fn make(self, rng: &mut impl CryptoRng) -> node::Identity {
         match self {
             Self::KeyPair => node::Identity::KeyPair(ClientSecret::generate(rng)),
             Self::Shared(topic) => node::Identity::Shared(SymKey::generate(rng), topic),
             Self::FromPassword(topic, password) => {
-                // The key of zeros belongs to no password anybody can find.
+                // No password is known to derive the all-zero key.
                 let key =
                     SymKey::from_password(&password).unwrap_or_else(|_| SymKey::generate(rng));
                 node::Identity::Shared(key, topic)
@@ -111,16 +110,16 @@ impl fmt::Debug for NewIdentity {
     }
 }
 
-/// Reads an identity from a file in the clear.
+/// Reads an identity from an unencrypted file.
 ///
 /// # Errors
 ///
-/// [`DamagedIdentity`] if it is no JSON of ours, or its keys are no keys.
+/// [`DamagedIdentity`] if it is not JSON of this format, or its keys are invalid.
 pub fn from_json(json: &str) -> Result<node::Identity, DamagedIdentity> {
     match serde_json::from_str(json).map_err(|_| DamagedIdentity)? {
         IdentityEntry::KeyPair { secret, public } => {
             let secret = ClientSecret::from_bytes(&key(&secret)?).map_err(|_| DamagedIdentity)?;
-            // The public half is there for the reader; if it differs, one of them was edited.
+            // The public key is informative; if it differs from the secret key, one was edited.
             if hex::encode(secret.public().to_bytes()) != public {
                 return Err(DamagedIdentity);
             }
@@ -154,12 +153,12 @@ fn key(digits: &str) -> Result<Secret<32>, DamagedIdentity> {
     Ok(Secret::take(&mut bytes))
 }
 
-/// The content of an identity's file makes no sense.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+/// The content of an identity file is invalid.
+#[error("the file does not contain a valid identity; restore it from a backup")]
 #[error("the file holds no identity")]
 pub struct DamagedIdentity;
 
-/// Fits a table, and any file system.
+/// Fits in a table row and in the file names of any file system.
 const MAX_NAME_LEN: usize = 32;
 
 #[cfg(test)]
@@ -173,7 +172,7 @@ mod tests {
         wanted.make(&mut ChaCha20Rng::from_seed([1; 32]))
     }
 
-    /// As version 0.1 wrote them.
+    /// Files as version 0.1 wrote them.
     const KEY_PAIR: &str = r#"{
   "kind": "key_pair",
   "secret": "b71c71a67e1177ad4e901695e1b4b9ee17ae16c6668d313eac2f96dbcda3f291",
@@ -186,7 +185,7 @@ mod tests {
 }"#;
 
     #[test]
-    fn files_in_the_clear_are_still_read() {
+    fn unencrypted_files_are_read() {
         let Ok(node::Identity::KeyPair(secret)) = from_json(KEY_PAIR) else {
             panic!("a key pair")
         };
@@ -199,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_makes_the_key_that_geth_makes() {
+    fn password_derives_key_of_geth() {
         let wanted = NewIdentity::FromPassword(Topic([1, 2, 3, 4]), Zeroizing::new("test".into()));
         let node::Identity::Shared(made, _) = made(wanted) else {
             panic!("a shared key")
@@ -208,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn an_edited_file_is_refused() {
+    fn edited_file_is_refused() {
         assert!(from_json(&KEY_PAIR.replace("04", "05")).is_err());
         assert!(from_json(&KEY_PAIR.replace("key_pair", "other")).is_err());
         assert!(from_json(&KEY_PAIR.replace("{", "{\"more\":1,")).is_err());
@@ -216,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_cannot_leave_its_directory() {
+    fn name_with_path_is_refused() {
         for bad in [
             "", "..", "../x", "a/b", ".hidden", "-flag", "Upper", "a b", "ä", "a.json",
         ] {
@@ -230,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_reads_with_and_without_prefix() {
+    fn topic_parses_with_and_without_prefix() {
         assert_eq!(
             parse_topic("0x1a2b3c4d"),
             Ok(Topic([0x1a, 0x2b, 0x3c, 0x4d]))

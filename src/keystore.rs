@@ -1,13 +1,13 @@
-//! Sealed keys at rest: the format and its rules. The shell does the files.
+//! Encrypted keys at rest: the file format and its rules. The shell does the file I/O.
 //!
 //! Each identity is one file of the Web3 Secret Storage format, version 3, which go-ethereum and
-//! every wallet read. A key pair's file is an ordinary one; what we add (the name, the public key)
-//! stands in a member `whisht` that others pass over. A shared key with its topic goes into the
-//! same container, without an address, so that no wallet takes it for an account.
+//! most wallets read. A key pair's file is a standard one; our additions (the name, the public key)
+//! are in a member `whisht` that other programs ignore. A shared key with its topic uses the same
+//! container, without an address, so that no wallet takes it for an account.
 //!
-//! Without the password a file tells the name, the public key or topic, and whether there is a
-//! password at all; with it, the key, and that nothing was changed. A lost password cannot be
-//! reset by anybody: see [`LOST`].
+//! Without the password, a file reveals the name, the public key or topic, and whether a password
+//! is set; with it, the key, and that nothing was changed. A lost password cannot be reset: see
+//! [`LOST`].
 
 mod file;
 mod kdf;
@@ -28,7 +28,7 @@ pub use file::geth_name;
 pub use kdf::{BadKdf, Cost, Kdf, Password, PasswordTooLong};
 pub use v3::EthereumAddress;
 
-/// An identity as its file has it.
+/// An identity as stored in its file.
 #[derive(Clone, Debug)]
 pub struct SealedIdentity {
     container: Container,
@@ -36,13 +36,13 @@ pub struct SealedIdentity {
 }
 
 impl SealedIdentity {
-    /// Seals an identity. Takes as long as the key derivation wants: about a second at
-    /// [`Cost::Standard`]. An empty password is sealed at the light cost, since no work protects
-    /// what everybody can guess at once.
+    /// Seals an identity. Takes as long as the key derivation: about a second at
+    /// [`Cost::Standard`]. With an empty password the light cost is used, because no work protects
+    /// a password that is guessed at once.
     ///
     /// # Errors
     ///
-    /// [`BadKdf`], which parameters of our own do not bring about.
+    /// [`BadKdf`], which does not occur with our own parameters.
     pub fn seal(
         name: &IdentityName,
         identity: &Identity,
@@ -58,11 +58,11 @@ impl SealedIdentity {
         Self::seal_with(name, identity, password, kdf, rng)
     }
 
-    /// Seals an identity with a key derivation of one's choice.
+    /// Seals an identity with a given key derivation.
     ///
     /// # Errors
     ///
-    /// [`BadKdf`] if the derivation cannot be done.
+    /// [`BadKdf`] if the derivation fails.
     pub fn seal_with(
         name: &IdentityName,
         identity: &Identity,
@@ -89,29 +89,29 @@ impl SealedIdentity {
         })
     }
 
-    /// Reads a file's text, of ours or of another program.
+    /// Parses the text of a file, ours or of another program.
     ///
     /// # Errors
     ///
-    /// [`KeystoreError`] says whether it is damaged, or of a kind that we do not read.
+    /// [`KeystoreError`] says whether it is damaged, or of an unsupported kind.
     pub fn parse(text: &str) -> Result<Self, KeystoreError> {
         let container = Container::parse(text)?;
         let label = container.label.as_ref().map(Label::read).transpose()?;
         Ok(Self { container, label })
     }
 
-    /// The file's text.
+    /// The text of the file.
     #[must_use]
     pub fn to_json(&self) -> String {
         self.container.to_json()
     }
 
-    /// Unseals it. Takes as long as the file's key derivation wants.
+    /// Unseals the identity. Takes as long as the file's key derivation.
     ///
     /// # Errors
     ///
     /// [`KeystoreError::WrongPassword`], or [`KeystoreError::Damaged`] if the password is right
-    /// and something else was changed.
+    /// and another part of the file was changed.
     pub fn open(&self, password: &Password) -> Result<Identity, KeystoreError> {
         let (secret, key) = self.container.open(password)?;
         if let Some(label) = &self.label {
@@ -127,25 +127,25 @@ impl SealedIdentity {
         }
     }
 
-    /// What the identity is called; `None` for a file of another program.
+    /// The name of the identity; `None` for a file of another program.
     #[must_use]
     pub fn name(&self) -> Option<&IdentityName> {
         self.label.as_ref().map(|label| &label.name)
     }
 
-    /// What is known of the key without the password; `None` for a file of another program.
+    /// The public part, readable without the password; `None` for a file of another program.
     #[must_use]
     pub fn public_identity(&self) -> Option<PublicIdentity> {
         self.label.as_ref().map(|label| label.public_identity)
     }
 
-    /// Whether there is a password, as far as the file tells.
+    /// Whether a password is set, as far as the file tells.
     #[must_use]
     pub fn is_protected(&self) -> bool {
         self.label.as_ref().is_none_or(|label| label.protected)
     }
 
-    /// The account's address, of a key pair.
+    /// The account address of a key pair.
     #[must_use]
     pub const fn address(&self) -> Option<EthereumAddress> {
         self.container.address
@@ -186,29 +186,29 @@ impl EthereumAddress {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeystoreError {
-    /// This part of the file makes no sense, or does not fit the rest.
-    #[error("the key file is damaged (its {0} makes no sense); restore it from a backup")]
+    /// This part of the file is invalid, or does not match the rest.
+    #[error("the key file is damaged (its {0} is invalid); restore it from a backup")]
     Damaged(&'static str),
-    /// The key derivation is not carried out.
+    /// The key derivation is refused.
     #[error(transparent)]
     Kdf(#[from] BadKdf),
-    /// Another cipher than AES-128 in counter mode.
-    #[error("the key file uses a cipher that the format does not know; it needs aes-128-ctr")]
+    /// A cipher other than AES-128 in counter mode.
+    #[error("the key file uses an unsupported cipher; the format requires aes-128-ctr")]
     UnknownCipher,
-    /// Another key derivation than scrypt, or PBKDF2 with HMAC-SHA-256.
+    /// A key derivation other than scrypt, or PBKDF2 with HMAC-SHA-256.
     #[error("the key file uses a key derivation other than scrypt or pbkdf2 with hmac-sha256")]
     UnknownKdf,
-    /// Another version than 3.
-    #[error("the key file is not of version 3, the only one that is read")]
+    /// A version other than 3.
+    #[error("the key file does not have version 3, the only supported one")]
     UnknownVersion,
-    /// The MAC is another one. A changed ciphertext cannot be told from a wrong password.
+    /// The MAC does not match. A changed ciphertext cannot be distinguished from a wrong password.
     #[error("the password is wrong")]
     WrongPassword,
 }
 
-/// What to say to somebody whose password does not work.
+/// Advice for a user whose password does not work.
 pub const LOST: &str = "\
-    Nobody can reset a password. Without it messages sealed to this identity can never be read, \
+    A password cannot be reset. Without it messages sealed to this identity can never be read, \
     and nothing can be signed with it again. If it is lost, make a new identity with `whisht id \
     new NAME` and tell your correspondents its key";
 

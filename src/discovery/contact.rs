@@ -1,4 +1,4 @@
-//! A node as discovery knows it, and which addresses may be told to whom.
+//! A node as discovery knows it, and which addresses may be told to which nodes.
 
 use core::fmt;
 use core::str::FromStr;
@@ -9,22 +9,22 @@ use sha3::{Digest, Keccak256};
 
 use crate::endpoint::{Endpoint, EnodeUrlError, PeerAddr};
 
-/// Who somebody is, and where. `Debug` does not show it.
+/// A node's key and address. `Debug` does not print them.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub struct Contact {
     /// The link key.
     pub key: RelayKey,
-    /// The address, of both sockets.
+    /// The IP address of both sockets.
     pub ip: IpAddr,
-    /// The port for discovery.
+    /// The UDP port of discovery.
     pub udp: u16,
-    /// The port for links; 0 if there is none.
+    /// The TCP port of links; 0 if the node accepts none.
     pub tcp: u16,
 }
 
 impl Contact {
-    /// A peer whose port for discovery is its port for links, as it is unless somebody says
-    /// otherwise; `None` for an onion service, which has no such socket.
+    /// The contact of a peer whose discovery port equals its link port, which is the default of
+    /// enode URLs; `None` for an onion service, which has no UDP socket.
     #[must_use]
     pub fn of(peer: &PeerAddr) -> Option<Self> {
         match peer.endpoint {
@@ -38,13 +38,13 @@ impl Contact {
         }
     }
 
-    /// Where its packets come from and go to.
+    /// The source and destination of its packets.
     #[must_use]
     pub fn socket(&self) -> SocketAddr {
         (self.ip, self.udp).into()
     }
 
-    /// How to dial it; `None` if it takes no connections.
+    /// The address to dial; `None` if the node accepts no links.
     #[must_use]
     pub fn peer(&self) -> Option<PeerAddr> {
         (self.tcp != 0).then(|| PeerAddr {
@@ -53,7 +53,7 @@ impl Contact {
         })
     }
 
-    /// Where it stands among all nodes.
+    /// Its position in the key space.
     #[must_use]
     pub fn node_id(&self) -> NodeId {
         NodeId::of(&self.key)
@@ -86,13 +86,13 @@ impl FromStr for Contact {
 pub struct NodeId([u8; 32]);
 
 impl NodeId {
-    /// The place of a key, or of a target that is no key.
+    /// The position of a key, or of a target that is not a valid key.
     #[must_use]
     pub fn of(key: &RelayKey) -> Self {
         Self(Keccak256::digest(key.0).into())
     }
 
-    /// The exclusive or of two places; orders others by how near they are.
+    /// The XOR distance of two positions.
     #[must_use]
     pub fn distance(&self, other: &Self) -> [u8; 32] {
         let mut distance = self.0;
@@ -102,7 +102,8 @@ impl NodeId {
         distance
     }
 
-    /// The number of the highest bit in which two places differ, from 1 to 256; 0 if in none.
+    /// The number of the highest bit in which two positions differ, from 1 to 256; 0 if they are
+    /// equal.
     #[must_use]
     pub fn log_distance(&self, other: &Self) -> u16 {
         let distance = self.distance(other);
@@ -118,21 +119,21 @@ impl NodeId {
     }
 }
 
-/// How far an address reaches.
+/// From where an address can be reached.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum AddressScope {
-    /// Nobody can be there: unspecified, multicast, reserved, of documentation.
+    /// Not a host address: unspecified, multicast, reserved, or for documentation.
     Unroutable,
     /// This machine.
     Loopback,
-    /// A network of somebody's own.
+    /// A private network.
     Private,
-    /// Everywhere.
+    /// The Internet.
     Global,
 }
 
 impl AddressScope {
-    /// How far this address reaches.
+    /// The scope of an address.
     #[must_use]
     pub const fn of(ip: IpAddr) -> Self {
         match ip.to_canonical() {
@@ -165,7 +166,7 @@ impl AddressScope {
         if ip.is_unique_local() || ip.is_unicast_link_local() {
             return Self::Private;
         }
-        // Only 2000::/3 is given out; of it, some is for documentation and tunnels.
+        // Only 2000::/3 is allocated; parts of it are for documentation and tunnels.
         match ip.segments() {
             [0x2001, 0xdb8, ..] | [0x2001, 0..0x200, ..] | [0x2002, ..] => Self::Unroutable,
             [0x2000..=0x3fff, ..] => Self::Global,
@@ -173,8 +174,8 @@ impl AddressScope {
         }
     }
 
-    /// Whether somebody at an address of this reach may be told of one of the other reach, or may
-    /// tell it: nobody is sent to machines behind somebody else's door.
+    /// Whether a node at an address of this scope may be told of an address of the other scope, or
+    /// may tell of one: no node is sent to machines of another private network.
     #[must_use]
     pub fn may_learn_of(self, other: Self) -> bool {
         other >= self && other != Self::Unroutable
@@ -190,7 +191,7 @@ impl Prefix {
         match ip.to_canonical() {
             IpAddr::V4(ip) => {
                 let [a, b, c, _] = ip.octets();
-                // No prefix in use begins like that.
+                // No allocated IPv6 prefix begins with these bytes.
                 Self([0xff, 0xff, 0xff, a, b, c])
             }
             IpAddr::V6(ip) => {
@@ -201,7 +202,7 @@ impl Prefix {
     }
 }
 
-/// Below this, ports belong to services of the system: nobody is made to write to those.
+/// Ports below this one belong to system services; discovery sends nothing to them.
 pub(super) const MIN_PORT: u16 = 1024;
 
 #[cfg(test)]
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_told_apart_by_how_far_they_reach() {
+    fn addresses_have_the_scope_of_their_range() {
         for (expected, addresses) in [
             (
                 AddressScope::Loopback,
@@ -271,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_learns_only_of_equal_or_wider_scopes() {
+    fn scope_learns_only_of_equal_or_wider_scopes() {
         use AddressScope::{Global, Loopback, Private, Unroutable};
         for (who, may) in [
             (Global, &[Global][..]),
@@ -286,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn distance_counts_from_the_highest_bit() {
+    fn log_distance_counts_from_highest_bit() {
         let place = |byte: u8, at: usize| {
             let mut bytes = [0; 32];
             bytes[at] = byte;
@@ -302,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bootnode_may_have_another_port_for_discovery() {
+    fn enode_url_with_discport_sets_udp_port() {
         let key = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798\
                    483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8";
         let read = |rest: &str| format!("enode://{key}@{rest}").parse::<Contact>();
@@ -318,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_contact_does_not_print() {
+    fn contact_debug_is_redacted() {
         let contact = Contact {
             key: RelayKey([7; 64]),
             ip: Ipv4Addr::LOCALHOST.into(),

@@ -1,7 +1,8 @@
-//! Who proved that an address is its own, by answering what was sent there.
+//! Endpoint proofs: which nodes answered a ping at their address.
 //!
-//! A packet may bear any address; an answer to a question that went to that address may not. Only
-//! who has proved its address is told of others, since that takes more bytes than it costs to ask.
+//! The source address of a packet may be forged; an answer to a ping that went to the address
+//! proves that its sender receives there. Only a proven node gets FindNode answers, which are
+//! larger than the question (amplification).
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -23,7 +24,7 @@ struct EndpointProof {
 }
 
 impl EndpointProofs {
-    /// A node has answered from this address.
+    /// Records that a node answered from this address.
     pub(super) fn add(&mut self, contact: &Contact, now: Instant) {
         self.0.remove(&contact.key);
         if AddressScope::of(contact.ip) == AddressScope::Global {
@@ -40,7 +41,7 @@ impl EndpointProofs {
         self.0.insert(contact.key, proof);
     }
 
-    /// Whether a node has answered from this address within the last `age`.
+    /// Whether a node answered from this address within the last `age`.
     pub(super) fn is_proven(
         &self,
         key: &RelayKey,
@@ -52,7 +53,7 @@ impl EndpointProofs {
         proof.is_some_and(|proof| proof.ip == ip && now.since(proof.at) <= age)
     }
 
-    /// Makes room for one more of a kind: the oldest goes.
+    /// Makes room for one more proof of a kind: the oldest is evicted.
     fn evict_oldest(&mut self, most: usize, kind: impl Fn(&EndpointProof) -> bool) {
         let of_kind = || self.0.iter().filter(|(_, proof)| kind(proof));
         if of_kind().count() < most {
@@ -65,14 +66,14 @@ impl EndpointProofs {
     }
 }
 
-/// How long others are told of nodes after they proved where they are.
+/// How long a proof entitles a node to FindNode answers.
 pub(super) const PROOF_LIFETIME: Duration = Duration::from_secs(24 * 3600);
-/// How long we take it that somebody has such a proof of us. Half as long, so that a question is
-/// not in vain.
+/// How long we assume that a node keeps its proof of us. Half of `PROOF_LIFETIME`, so that a query
+/// is not sent in vain.
 pub(super) const OWN_PROOF_LIFETIME: Duration = Duration::from_secs(12 * 3600);
-/// Proofs in all.
+/// Proofs in total.
 const MAX_PROOFS: usize = 1024;
-/// Proofs of one prefix, or whoever has many keys and one address would push out everybody else's.
+/// Proofs per prefix. Without this limit, many keys at one address would evict all other proofs.
 const MAX_PROOFS_PER_PREFIX: usize = 16;
 
 #[cfg(test)]
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_is_for_one_key_at_one_address_for_a_day() {
+    fn proof_holds_for_one_key_at_one_address_for_a_day() {
         let mut proofs = EndpointProofs::default();
         let (node, now) = (contact(1, [11, 1, 1, 1]), Instant::from_micros(5));
         proofs.add(&node, now);
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn many_keys_at_one_address_push_out_only_each_other() {
+    fn many_keys_at_one_address_evict_only_each_other() {
         let mut proofs = EndpointProofs::default();
         let (honest, now) = (contact(0, [11, 1, 1, 1]), Instant::from_micros(5));
         proofs.add(&honest, now);

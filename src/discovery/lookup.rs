@@ -1,7 +1,8 @@
-//! One walk towards a target: whom to ask next, of all who were named so far.
+//! One iterative lookup of a target: which node to query next.
 //!
-//! The nearest of those known are asked for nearer ones, a few at a time, until the nearest have
-//! all been asked. What strangers name is bounded; the walk ends however they answer.
+//! The nearest known nodes are queried for nearer ones, a few in parallel, until the nearest have
+//! all been queried. The number of candidates and queries is bounded, so a lookup ends whatever the
+//! answers are.
 
 use std::collections::BTreeSet;
 
@@ -9,12 +10,12 @@ use circuits::ids::RelayKey;
 
 use super::contact::{Contact, NodeId};
 
-/// A walk under way.
+/// A lookup in progress.
 #[derive(Debug)]
 pub(super) struct Lookup {
     target: RelayKey,
     target_id: NodeId,
-    /// Everybody named, nearest first.
+    /// All nodes named so far, nearest first.
     candidates: Vec<([u8; 32], Contact)>,
     queried: BTreeSet<RelayKey>,
     in_flight: usize,
@@ -33,12 +34,12 @@ impl Lookup {
         lookup
     }
 
-    /// What to ask for.
+    /// The target of its queries.
     pub(super) const fn target(&self) -> RelayKey {
         self.target
     }
 
-    /// Somebody was named.
+    /// Adds a node that an answer named.
     pub(super) fn add(&mut self, contact: Contact) {
         let distance = self.target_id.distance(&contact.node_id());
         if let Err(at) = self
@@ -50,7 +51,7 @@ impl Lookup {
         }
     }
 
-    /// Whom to ask now, if anybody. Each is asked once.
+    /// The node to query now, if there is one. Each is queried once.
     pub(super) fn next(&mut self) -> Option<Contact> {
         if self.in_flight >= ALPHA || self.queried.len() >= MAX_QUERIES {
             return None;
@@ -62,12 +63,12 @@ impl Lookup {
         Some(*contact)
     }
 
-    /// Somebody who was asked has answered, or will not.
+    /// A query was answered or timed out.
     pub(super) const fn done(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
-    /// Whether nobody is left to ask or to wait for.
+    /// Whether no candidate and no query is left.
     pub(super) fn is_over(&self) -> bool {
         let left = |(_, contact): &([u8; 32], Contact)| !self.queried.contains(&contact.key);
         self.in_flight == 0
@@ -75,11 +76,11 @@ impl Lookup {
     }
 }
 
-/// Kademlia's alpha: asked at once.
+/// Kademlia's alpha: queries in parallel.
 const ALPHA: usize = 3;
-/// Kademlia's k: nearest that have to be asked.
+/// Kademlia's k: number of nearest nodes that have to be queried.
 const MAX_CANDIDATES: usize = 16;
-/// Asked in all. A walk among honest nodes takes a few dozen; one among liars ends here.
+/// Queries in total. A lookup among honest nodes takes a few dozen; this bounds one among liars.
 const MAX_QUERIES: usize = 64;
 
 #[cfg(test)]
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_are_asked_first_and_three_at_once() {
+    fn lookup_queries_nearest_first_and_three_in_parallel() {
         let from: Vec<Contact> = (1..=30).map(|byte| contact(byte, 0)).collect();
         let mut lookup = Lookup::new(RelayKey([0; 64]), from.clone());
         let place = NodeId::of(&RelayKey([0; 64]));
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn no_node_is_queried_twice() {
+    fn lookup_queries_no_node_twice() {
         let mut lookup = Lookup::new(RelayKey([0; 64]), vec![contact(1, 0)]);
         assert!(lookup.next().is_some());
         lookup.done();
@@ -126,7 +127,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_walk_among_liars_ends(names in prop::collection::vec((any::<u8>(), any::<u8>()), 1..400)) {
+        fn lookup_among_liars_ends(names in prop::collection::vec((any::<u8>(), any::<u8>()), 1..400)) {
             let mut names = names.into_iter().map(|(one, other)| contact(one, other));
             let mut lookup = Lookup::new(RelayKey([0; 64]), names.by_ref().take(1).collect());
             let mut asked = 0;
@@ -134,7 +135,7 @@ mod tests {
                 if lookup.next().is_some() {
                     asked += 1;
                 }
-                // Each answer names more, and always new ones.
+                // Each answer names more nodes, always new ones.
                 names.by_ref().take(16).for_each(|contact| lookup.add(contact));
                 lookup.done();
                 prop_assert!(asked <= MAX_QUERIES);

@@ -1,11 +1,11 @@
 //! The packets of discovery, version 4 (protocol sheet 1.8): `hash | signature | type | RLP`.
 //!
-//! The hash covers everything behind it and only guards against accidents; the signature names the
-//! sender, since its key is recovered from it. What costs nothing is checked first: length, hash,
-//! form, expiry; the signature comes last, so that old or broken packets cost no curve operation.
+//! The hash covers all bytes after it and detects accidental damage only; the signature identifies
+//! the sender, whose key is recovered from it. Cheap checks come first: length, hash, type, expiry.
+//! The signature comes last, so that old or damaged packets cost no curve operation.
 //!
-//! As EIP-8 wants it, elements and bytes that nobody here knows are passed over. So are neighbours
-//! whose address or key has a strange length; whether a key is one is left to whoever asked.
+//! As EIP-8 demands, unknown elements and bytes are ignored. Contacts whose address or key has a
+//! wrong length are skipped; the querier checks whether a key is valid.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -20,46 +20,46 @@ use super::contact::Contact;
 use crate::link::{LinkKey, to_relay_key};
 use crate::rlp_reader::{RlpError, RlpReader};
 
-/// What a packet says.
+/// The content of a packet.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum DiscoveryPacket {
-    /// Are you there? Also says on which port the sender takes links.
+    /// Asks for a pong; also tells the port on which the sender accepts links.
     Ping {
-        /// Where the sender is, as far as it knows and wants to say; the packet's source tells more.
+        /// The sender's endpoint as it states it; only the packet's source address is trusted.
         from: (IpAddr, u16),
-        /// The sender's port for links; 0 for none.
+        /// The sender's TCP port for links; 0 for none.
         tcp: u16,
-        /// Where the packet goes, as the sender sees it.
+        /// The recipient's endpoint as the sender sees it.
         to: (IpAddr, u16),
     },
-    /// Yes, to the ping of this hash.
+    /// Answers the ping with this hash.
     Pong {
-        /// The first 32 bytes of the ping.
+        /// The first 32 bytes of the ping packet.
         ping: [u8; 32],
-        /// Where the packet goes, as the sender sees it.
+        /// The recipient's endpoint as the sender sees it.
         to: (IpAddr, u16),
     },
-    /// Whom do you know near this target?
+    /// Asks for nodes near this target.
     FindNode {
-        /// A key, or what could be one.
+        /// A key, or 64 bytes in the form of one.
         target: RelayKey,
     },
-    /// Some of those I know.
+    /// Contacts near the target of a FindNode.
     Neighbors(Vec<Contact>),
 }
 
-/// A packet that was opened.
+/// A decoded packet.
 #[derive(Debug)]
 pub struct DecodedPacket {
     /// Its first 32 bytes, which a pong repeats.
     pub hash: [u8; 32],
-    /// Who signed it.
+    /// The key that signed it.
     pub from: RelayKey,
-    /// What it says.
+    /// Its content.
     pub packet: DiscoveryPacket,
 }
 
-/// Signs a packet; gives its bytes and its hash.
+/// Signs a packet; returns its bytes and its hash.
 #[must_use]
 pub fn encode_packet(
     packet: &DiscoveryPacket,
@@ -82,11 +82,11 @@ pub fn encode_packet(
     (bytes, hash)
 }
 
-/// Reads a packet and finds out who signed it.
+/// Decodes a packet and recovers the key that signed it.
 ///
 /// # Errors
 ///
-/// [`BadPacket`] names the first rule broken.
+/// [`BadPacket`] names the first rule that the packet breaks.
 pub fn decode_packet(bytes: &[u8], now: UnixSecs) -> Result<DecodedPacket, BadPacket> {
     if bytes.len() > MAX_PACKET_BYTES {
         return Err(BadPacket::TooLong);
@@ -114,7 +114,7 @@ pub fn decode_packet(bytes: &[u8], now: UnixSecs) -> Result<DecodedPacket, BadPa
 }
 
 impl DiscoveryPacket {
-    /// The most contacts that one packet holds within the length that everybody accepts.
+    /// Maximum number of contacts in a packet that stays below the 1,280-byte limit.
     pub const MAX_NEIGHBORS: usize = 12;
 
     fn encode(&self, expiry: UnixSecs) -> Vec<u8> {
@@ -156,7 +156,7 @@ impl DiscoveryPacket {
         body
     }
 
-    /// Reads type and RLP; gives the packet and when it expires.
+    /// Decodes type and RLP; returns the packet and its expiry.
     fn decode(body: &[u8]) -> Result<(Self, u64), BadPacket> {
         let (kind, rlp) = body.split_first().ok_or(BadPacket::TooShort)?;
         let mut items = RlpReader::new(rlp).list()?;
@@ -200,7 +200,7 @@ fn address(stream: &mut RlpStream, ip: IpAddr) {
     };
 }
 
-/// An endpoint that nobody relies upon: an address of a strange length reads as none.
+/// An endpoint that is only informative: an address of a wrong length reads as unspecified.
 fn read_endpoint(items: &mut RlpReader<'_>) -> Result<(IpAddr, u16, u16), RlpError> {
     let mut endpoint = items.list()?;
     let ip = read_address(endpoint.bytes()?).unwrap_or_else(|| Ipv4Addr::UNSPECIFIED.into());
@@ -217,7 +217,7 @@ fn read_contacts(mut items: RlpReader<'_>) -> Result<Vec<Contact>, RlpError> {
         let (Some(ip), Ok(key)) = (ip, key) else {
             continue;
         };
-        // The packet's length bounds the list; more than anybody sends costs nobody anything.
+        // The packet length bounds the list; excess contacts are ignored.
         if contacts.len() < DiscoveryPacket::MAX_NEIGHBORS {
             contacts.push(Contact { key, ip, udp, tcp });
         }
@@ -235,7 +235,7 @@ fn read_address(bytes: &[u8]) -> Option<IpAddr> {
     v4.ok().or_else(v6)
 }
 
-/// A port, with or without leading zeros: devp2p for JavaScript writes two bytes always.
+/// A port, with or without leading zeros: devp2p for JavaScript always writes two bytes.
 fn port(items: &mut RlpReader<'_>) -> Result<u16, RlpError> {
     match *items.bytes()? {
         [] => Ok(0),
@@ -259,29 +259,29 @@ fn signer(signature: &[u8; SIGNATURE_LEN], digest: [u8; 32]) -> Option<RelayKey>
         .map(|point| to_relay_key(&point))
 }
 
-/// Why a packet is not looked at.
+/// Why a packet was rejected.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadPacket {
-    /// Its time is over: it may be a replay.
+    /// The packet expired: it may be a replay.
     #[error("the packet has expired")]
     Expired,
     /// Its fields are not those of its type.
-    #[error("the packet is no RLP of its type")]
+    #[error("the packet is not valid RLP of its type")]
     Malformed,
-    /// Longer than anybody may send.
+    /// Longer than the protocol allows.
     #[error("the packet is longer than {MAX_PACKET_BYTES} bytes")]
     TooLong,
     /// Shorter than hash, signature and type.
-    #[error("the packet is cut short")]
+    #[error("the packet is truncated")]
     TooShort,
-    /// A type of another version.
-    #[error("the packet is of an unknown type")]
+    /// A type that discv4 does not define.
+    #[error("the packet type is unknown")]
     UnknownKind,
-    /// Damaged on its way.
-    #[error("the packet does not have the hash that it begins with")]
+    /// Damaged in transit.
+    #[error("the packet does not match the hash at its beginning")]
     WrongHash,
-    /// Signed by nobody.
-    #[error("the packet's signature names no key")]
+    /// No key can be recovered from the signature.
+    #[error("the packet signature is invalid")]
     WrongSignature,
 }
 
@@ -293,7 +293,7 @@ impl From<RlpError> for BadPacket {
 
 const HASH_LEN: usize = 32;
 const SIGNATURE_LEN: usize = 65;
-/// Everybody's limit.
+/// The packet limit of the protocol, in bytes.
 pub(super) const MAX_PACKET_BYTES: usize = 1280;
 const VERSION: u8 = 4;
 const PING: u8 = 1;

@@ -1,7 +1,7 @@
-//! How many packets are looked at: so many from one prefix, and so many in all.
+//! Rate limits on packets that are processed: per address prefix, and in total.
 //!
-//! A signature costs a curve operation, and a ping may bear a false address: whoever writes in
-//! somebody else's name must not have us write to that somebody without end.
+//! A signature costs a curve operation, and the source address of a ping may be forged: a sender
+//! that forges a victim's address must not make us send to the victim without limit.
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -11,12 +11,12 @@ use circuits::time::Instant;
 
 use super::contact::{AddressScope, Prefix};
 
-/// What strangers may still spend.
+/// The remaining packet quotas of unlisted senders.
 #[derive(Debug)]
 pub(super) struct PacketLimiter {
     all: TokenBucket,
     prefixes: BTreeMap<Prefix, TokenBucket>,
-    /// Shared by all prefixes that have no bucket of their own because there are too many.
+    /// Shared by all prefixes without a bucket of their own, once there are too many.
     overflow: TokenBucket,
 }
 
@@ -29,8 +29,8 @@ impl PacketLimiter {
         }
     }
 
-    /// Takes one packet off; whether it may be looked at. What comes from this machine counts only
-    /// among all.
+    /// Consumes one packet; `false` if it exceeds a quota. Packets from this machine count only
+    /// against the total.
     pub(super) fn spend(&mut self, from: IpAddr, now: Instant) -> bool {
         if AddressScope::of(from) != AddressScope::Loopback {
             let prefix = Prefix::of(from);
@@ -52,7 +52,7 @@ impl PacketLimiter {
     }
 }
 
-/// How much there is at once, and how long one more takes.
+/// Burst size, and time per further token.
 #[derive(Clone, Copy, Debug)]
 struct TokenRate {
     burst: u32,
@@ -100,12 +100,12 @@ const TOTAL_RATE: TokenRate = TokenRate {
     burst: 400,
     refill_interval: Duration::from_millis(5),
 };
-/// A node that looks up and is looked up sends a few packets a second to us at the most.
+/// A node in regular use sends us only a few packets per second.
 const PREFIX_RATE: TokenRate = TokenRate {
     burst: 40,
     refill_interval: Duration::from_millis(100),
 };
-/// Prefixes that are counted each on its own.
+/// Prefixes with a bucket of their own.
 const MAX_PREFIXES: usize = 1024;
 
 #[cfg(test)]
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn one_prefix_spends_its_own_and_not_that_of_others() {
+    fn one_prefix_does_not_consume_quota_of_others() {
         let now = Instant::from_micros(7);
         let mut limiter = PacketLimiter::new(now);
         let spent = (0..100).filter(|_| limiter.spend(ip(1, 1), now)).count();
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn all_together_are_bounded_and_so_is_what_is_remembered() {
+    fn total_rate_and_number_of_buckets_are_bounded() {
         let now = Instant::from_micros(7);
         let mut limiter = PacketLimiter::new(now);
         let mut spent = 0;
@@ -140,7 +140,7 @@ mod tests {
         }
         assert_eq!(spent, 400);
         assert!(limiter.prefixes.len() <= MAX_PREFIXES);
-        // Those that were quiet since make room.
+        // Prefixes that were idle since then make room.
         let later = now.after(Duration::from_secs(60));
         assert!(limiter.spend([99, 1, 1, 1].into(), later));
         assert_eq!(limiter.prefixes.len(), 1);

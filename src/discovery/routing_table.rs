@@ -1,9 +1,9 @@
-//! The nodes that proved where they are, sorted by distance.
+//! Nodes with a proven endpoint, sorted by distance.
 //!
-//! One bucket for each of the farthest distances, and one for all that are nearer; the farther, the
-//! more nodes there are to choose from, so most of the table is random strangers. A node that is
-//! there and answers is never pushed out by one that is new, and one prefix of addresses holds only
-//! a few places in a bucket and in the table: filling it takes many networks and much time.
+//! One bucket for each of the farthest distances, and one for all nearer ones. The farther the
+//! bucket, the more nodes there are to choose from, so most of the table is random. A node that
+//! still answers is never evicted by a new one, and one address prefix holds only a few entries per
+//! bucket and in the table: an attacker needs many networks and much time to fill it.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -18,15 +18,15 @@ use super::contact::{AddressScope, Contact, NodeId, Prefix};
 pub(super) struct RoutingTable {
     own: NodeId,
     buckets: Vec<KBucket>,
-    /// Places that a prefix holds, in the buckets and on their waiting lists.
+    /// Entries per prefix, in the buckets and in their replacement lists.
     prefixes: BTreeMap<Prefix, usize>,
 }
 
 #[derive(Debug, Default)]
 struct KBucket {
-    /// Who answered last stands first.
+    /// Most recently seen first.
     entries: VecDeque<TableEntry>,
-    /// Who would come in if there were room; the newest stands first.
+    /// Candidates for a free entry, newest first.
     replacements: VecDeque<Contact>,
 }
 
@@ -45,12 +45,12 @@ impl RoutingTable {
         }
     }
 
-    /// How many are in it.
+    /// Number of entries.
     pub(super) fn len(&self) -> usize {
         self.buckets.iter().map(|bucket| bucket.entries.len()).sum()
     }
 
-    /// Takes in a node that has just proved that it is there.
+    /// Adds or refreshes a node that has just proved its endpoint.
     pub(super) fn answered(&mut self, contact: Contact) {
         let Some(bucket) = self.buckets.get_mut(index(&self.own, &contact.key)) else {
             return;
@@ -84,7 +84,7 @@ impl RoutingTable {
         self.recount();
     }
 
-    /// A node did not answer. After a few times it goes, and one that waited takes its place.
+    /// Records that a node did not answer. After `MAX_FAILURES` a replacement takes its entry.
     pub(super) fn failed(&mut self, key: &RelayKey, rng: &mut impl CryptoRng) {
         let Some(bucket) = self.buckets.get_mut(index(&self.own, key)) else {
             return;
@@ -107,7 +107,7 @@ impl RoutingTable {
         if let Some(at) = pick(bucket.replacements.len(), rng)
             && let Some(contact) = bucket.replacements.remove(at)
         {
-            // Last, so that it is the next to be asked whether it is still there.
+            // Last, so that this node is the next to be revalidated.
             bucket.entries.push_back(TableEntry {
                 contact,
                 failures: 0,
@@ -116,7 +116,7 @@ impl RoutingTable {
         self.recount();
     }
 
-    /// The nodes nearest to a place of those that `fits` lets through, nearest first.
+    /// The nodes nearest to a position that `fits` accepts, nearest first.
     pub(super) fn nearest(
         &self,
         target: &NodeId,
@@ -133,7 +133,7 @@ impl RoutingTable {
         contacts.into_iter().map(|(_, contact)| contact).collect()
     }
 
-    /// Everybody, in random order.
+    /// All nodes, in random order.
     pub(super) fn shuffled(&self, rng: &mut impl CryptoRng) -> Vec<Contact> {
         let mut contacts: Vec<Contact> = self.contacts().copied().collect();
         for at in (1..contacts.len()).rev() {
@@ -144,7 +144,7 @@ impl RoutingTable {
         contacts
     }
 
-    /// The node of a random bucket that has not been heard for longest.
+    /// The least recently seen node of a random bucket.
     pub(super) fn stalest(&self, rng: &mut impl CryptoRng) -> Option<Contact> {
         let filled: Vec<&KBucket> = self
             .buckets
@@ -170,8 +170,8 @@ impl RoutingTable {
         }
     }
 
-    /// Whether a contact's prefix has a place left for it. Machines of one's own network are few,
-    /// and all of one prefix.
+    /// Whether the limits of a contact's prefix permit one more entry. Nodes of a private network
+    /// are exempt: they are few, and share one prefix.
     fn admits(&self, contact: &Contact, but: Option<&RelayKey>) -> bool {
         if AddressScope::of(contact.ip) != AddressScope::Global {
             return true;
@@ -189,7 +189,7 @@ impl RoutingTable {
         in_table < MAX_PREFIX_IN_TABLE && in_bucket < MAX_PREFIX_IN_BUCKET
     }
 
-    /// Counts the prefixes anew: the table is small, and a count kept by hand goes wrong.
+    /// Recounts the prefixes: the table is small, and a full count cannot drift.
     fn recount(&mut self) {
         self.prefixes.clear();
         for bucket in &self.buckets {
@@ -214,18 +214,18 @@ fn pick(count: usize, rng: &mut impl CryptoRng) -> Option<usize> {
     usize::try_from(distributions::below(rng, count)).ok()
 }
 
-/// Half of all nodes fall into the farthest bucket, a quarter into the next; none of the usual
-/// size are in more than the first dozen.
+/// Half of all nodes fall into the farthest bucket, a quarter into the next; a network of the usual
+/// size fills no more than the first dozen.
 const BUCKET_COUNT: usize = 17;
 /// Nodes in a bucket.
 const BUCKET_SIZE: usize = 16;
-/// Nodes that wait for a place in a bucket.
+/// Replacements per bucket.
 const MAX_REPLACEMENTS: usize = 10;
-/// Times that a node does not answer before it goes.
+/// Unanswered pings until a node is removed.
 const MAX_FAILURES: u8 = 3;
-/// Nodes of one prefix in a bucket and its waiting list.
+/// Nodes of one prefix in a bucket and its replacement list.
 const MAX_PREFIX_IN_BUCKET: usize = 2;
-/// Nodes of one prefix in all.
+/// Nodes of one prefix in the table.
 const MAX_PREFIX_IN_TABLE: usize = 10;
 
 #[cfg(test)]
@@ -257,13 +257,13 @@ mod tests {
         }
     }
 
-    /// Enough nodes of different networks to fill the farthest bucket and more.
-    fn crowd(count: u8, rng: &mut ChaCha20Rng) -> Vec<Contact> {
+    /// Enough nodes of different networks to overfill the farthest bucket.
+    fn nodes(count: u8, rng: &mut ChaCha20Rng) -> Vec<Contact> {
         (0..count).map(|i| contact([11, i, 1, 1], rng)).collect()
     }
 
     #[test]
-    fn one_prefix_cannot_fill_a_bucket_or_the_table() {
+    fn one_prefix_cannot_fill_bucket_or_table() {
         let (mut table, mut rng) = (table(), rng());
         for _ in 0..2_000 {
             table.answered(contact([11, 1, 1, 9], &mut rng));
@@ -271,17 +271,17 @@ mod tests {
         assert!(table.len() <= MAX_PREFIX_IN_TABLE, "{}", table.len());
         let farthest = table.buckets.last().unwrap();
         assert_eq!(farthest.entries.len(), MAX_PREFIX_IN_BUCKET);
-        // Others still come in.
-        for contact in crowd(50, &mut rng) {
+        // Other prefixes are still admitted.
+        for contact in nodes(50, &mut rng) {
             table.answered(contact);
         }
         assert!(table.len() > 20);
     }
 
     #[test]
-    fn a_node_that_answers_is_not_pushed_out_by_new_ones() {
+    fn answering_node_is_not_evicted_by_new_nodes() {
         let (mut table, mut rng) = (table(), rng());
-        let old = crowd(250, &mut rng);
+        let old = nodes(250, &mut rng);
         old.iter().for_each(|contact| table.answered(*contact));
         let before: Vec<RelayKey> = table.contacts().map(|contact| contact.key).collect();
         for i in 0..250 {
@@ -292,9 +292,9 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_node_is_replaced_from_the_replacements() {
+    fn failed_node_is_replaced_from_replacements() {
         let (mut table, mut rng) = (table(), rng());
-        for contact in crowd(250, &mut rng) {
+        for contact in nodes(250, &mut rng) {
             table.answered(contact);
         }
         let full = table.len();
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_makes_good_for_failures() {
+    fn answer_resets_failures() {
         let (mut table, mut rng) = (table(), rng());
         let node = contact([11, 1, 1, 1], &mut rng);
         for _ in 0..10 {
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn moving_to_a_crowded_prefix_costs_the_place() {
+    fn node_that_moves_to_full_prefix_is_removed() {
         let (mut table, mut rng) = (table(), rng());
         let mut far = Vec::new();
         while far.len() < 3 {
@@ -345,9 +345,9 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_are_nearer_than_all_others() {
+    fn nearest_are_nearer_than_all_others() {
         let (mut table, mut rng) = (table(), rng());
-        for contact in crowd(250, &mut rng) {
+        for contact in nodes(250, &mut rng) {
             table.answered(contact);
         }
         let target = contact([1, 1, 1, 1], &mut rng).node_id();
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_bounded() {
+    fn table_size_is_bounded() {
         let (mut table, mut rng) = (table(), rng());
         for _ in 0..5_000 {
             let [a, b, c, d] = rng.next_u32().to_be_bytes();

@@ -2,13 +2,13 @@ use std::collections::BTreeSet;
 
 use super::*;
 
-/// Machines at addresses of their own, and datagrams between them.
+/// Discovery nodes at addresses of their own, and a network that delays their datagrams.
 struct Net {
     now: Now,
     machines: Vec<(SocketAddr, Discovery)>,
-    /// When, from where, to where, what.
-    flying: VecDeque<(Instant, SocketAddr, SocketAddr, Vec<u8>)>,
-    /// Datagrams to addresses where nobody is.
+    /// Delivery time, source, destination, bytes.
+    in_flight: VecDeque<(Instant, SocketAddr, SocketAddr, Vec<u8>)>,
+    /// Datagrams to addresses without a node.
     strays: Vec<(SocketAddr, SocketAddr, usize)>,
     sent: BTreeMap<SocketAddr, usize>,
 }
@@ -19,7 +19,7 @@ fn key(number: u8) -> Arc<LinkKey> {
     Arc::new(LinkKey::from_bytes(&mut [number.max(1); 32]).unwrap())
 }
 
-/// Each machine is in a network of its own.
+/// Each node is in a network of its own.
 fn socket(number: u8) -> SocketAddr {
     ([11, number, 1, 1], 30303).into()
 }
@@ -34,7 +34,7 @@ fn contact(number: u8) -> Contact {
     }
 }
 
-fn machine(number: u8, bootnodes: &[u8], now: Instant) -> Discovery {
+fn node(number: u8, bootnodes: &[u8], now: Instant) -> Discovery {
     let config = DiscoveryConfig {
         bootnodes: bootnodes.iter().copied().map(contact).collect(),
         own: vec![socket(number)],
@@ -51,27 +51,27 @@ impl Net {
                 unix: UnixSecs(1_795_240_000),
             },
             machines: Vec::new(),
-            flying: VecDeque::new(),
+            in_flight: VecDeque::new(),
             strays: Vec::new(),
             sent: BTreeMap::new(),
         }
     }
 
     fn add(&mut self, number: u8, bootnodes: &[u8]) {
-        let machine = machine(number, bootnodes, self.now.mono);
-        self.machines.push((socket(number), machine));
+        let node = node(number, bootnodes, self.now.mono);
+        self.machines.push((socket(number), node));
     }
 
-    fn machine(&mut self, number: u8) -> &mut Discovery {
+    fn node(&mut self, number: u8) -> &mut Discovery {
         let at = socket(number);
         let mut machines = self.machines.iter_mut();
         machines
             .find(|(own, _)| *own == at)
-            .map(|(_, machine)| machine)
+            .map(|(_, node)| node)
             .unwrap()
     }
 
-    /// Lets time pass in steps of ten milliseconds.
+    /// Advances the clock in steps of ten milliseconds.
     fn run(&mut self, time: Duration) {
         let end = self.now.mono.after(time);
         let (mono, unix) = (self.now.mono, self.now.unix);
@@ -80,16 +80,16 @@ impl Net {
             let secs = self.now.mono.since(mono).as_secs();
             self.now.unix = unix.after(u32::try_from(secs).unwrap());
             while self
-                .flying
+                .in_flight
                 .front()
                 .is_some_and(|(due, ..)| *due <= self.now.mono)
             {
-                let (_, from, to, bytes) = self.flying.pop_front().unwrap();
+                let (_, from, to, bytes) = self.in_flight.pop_front().unwrap();
                 self.deliver(from, to, &bytes);
             }
-            for (_, machine) in &mut self.machines {
-                if machine.poll_timeout() <= self.now.mono {
-                    machine.handle_timeout(self.now);
+            for (_, node) in &mut self.machines {
+                if node.poll_timeout() <= self.now.mono {
+                    node.handle_timeout(self.now);
                 }
             }
             self.collect();
@@ -98,23 +98,23 @@ impl Net {
 
     fn deliver(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
         match self.machines.iter_mut().find(|(own, _)| *own == to) {
-            Some((_, machine)) => machine.receive(self.now, from, bytes),
+            Some((_, node)) => node.receive(self.now, from, bytes),
             None => self.strays.push((from, to, bytes.len())),
         }
         self.collect();
     }
 
     fn collect(&mut self) {
-        for (own, machine) in &mut self.machines {
-            while let Some((to, bytes)) = machine.poll_transmit() {
+        for (own, node) in &mut self.machines {
+            while let Some((to, bytes)) = node.poll_transmit() {
                 *self.sent.entry(*own).or_default() += bytes.len();
-                self.flying
+                self.in_flight
                     .push_back((self.now.mono.after(LATENCY), *own, to, bytes));
             }
         }
     }
 
-    /// Somebody who keeps no rule writes to machine 1; gives what comes back at once.
+    /// Sends a forged packet to node 1; returns the immediate answers.
     fn attack(
         &mut self,
         from: SocketAddr,
@@ -127,12 +127,12 @@ impl Net {
 
     fn throw(&mut self, from: SocketAddr, bytes: &[u8]) -> Vec<(SocketAddr, Vec<u8>)> {
         let now = self.now;
-        let victim = self.machine(1);
+        let victim = self.node(1);
         victim.receive(now, from, bytes);
         std::iter::from_fn(|| victim.poll_transmit()).collect()
     }
 
-    /// Who keeps no rule but this one: answers the ping that comes back, and so proves an address.
+    /// Answers the ping that node 1 sends back, and so proves an address, as an attacker can.
     fn prove(&mut self, from: SocketAddr, who: u8) {
         let back = self.attack(from, who, &ping());
         let asked = back.iter().find_map(|(_, bytes)| {
@@ -166,7 +166,7 @@ fn bytes(packets: &[(SocketAddr, Vec<u8>)]) -> usize {
 }
 
 #[test]
-fn nodes_that_know_one_bootnode_find_each_other() {
+fn nodes_with_one_bootnode_find_each_other() {
     let mut net = Net::new();
     net.add(1, &[]);
     for number in 2..=40 {
@@ -174,52 +174,47 @@ fn nodes_that_know_one_bootnode_find_each_other() {
     }
     net.run(Duration::from_secs(60));
     for number in 1..=40 {
-        let known = net.machine(number).known();
+        let known = net.node(number).known();
         assert!(known >= 12, "{number} knows {known}");
     }
     assert!(net.strays.is_empty());
 }
 
 #[test]
-fn a_node_that_goes_is_forgotten() {
+fn stopped_node_is_forgotten() {
     let mut net = Net::new();
     net.add(1, &[]);
     for number in 2..=6 {
         net.add(number, &[1]);
     }
     net.run(Duration::from_secs(30));
-    assert_eq!(net.machine(1).known(), 5);
+    assert_eq!(net.node(1).known(), 5);
     net.machines.retain(|(at, _)| *at != socket(6));
     net.run(Duration::from_secs(1_500));
-    assert_eq!(net.machine(1).known(), 4);
+    assert_eq!(net.node(1).known(), 4);
 }
 
 #[test]
-fn a_bootnode_that_is_late_is_asked_again() {
+fn late_bootnode_is_pinged_again() {
     let mut net = Net::new();
     net.add(2, &[1]);
     net.run(Duration::from_secs(60));
     assert!(net.strays.len() <= 5, "waits grow: {}", net.strays.len());
     net.add(1, &[]);
     net.run(Duration::from_secs(120));
-    assert_eq!((net.machine(1).known(), net.machine(2).known()), (1, 1));
+    assert_eq!((net.node(1).known(), net.node(2).known()), (1, 1));
 }
 
 #[test]
-fn candidates_can_be_dialled_and_come_in_random_order() {
+fn candidates_are_diallable_and_in_random_order() {
     let mut net = Net::new();
     net.add(1, &[]);
     for number in 2..=12 {
         net.add(number, &[1]);
     }
     net.run(Duration::from_secs(30));
-    let machine = net.machine(1);
-    let mut order = || {
-        machine
-            .candidates()
-            .map(|peer| peer.key)
-            .collect::<Vec<_>>()
-    };
+    let node = net.node(1);
+    let mut order = || node.candidates().map(|peer| peer.key).collect::<Vec<_>>();
     let (one, other) = (order(), order());
     assert_eq!(one.len(), 11);
     assert_ne!(one, other);
@@ -227,14 +222,14 @@ fn candidates_can_be_dialled_and_come_in_random_order() {
 }
 
 #[test]
-fn amplification_an_address_that_proved_nothing_gets_little_more_than_it_sent() {
+fn amplification_unproven_address_gets_little_more_than_it_sent() {
     let mut net = Net::new();
     net.add(1, &[]);
     for number in 2..=30 {
         net.add(number, &[1]);
     }
     net.run(Duration::from_secs(30));
-    // The attacker writes in the victim's name and cannot read what comes back.
+    // The attacker forges the victim's address and cannot read the answers.
     let victim = socket(99);
     let (mut asked, mut answered) = (0, 0);
     for round in 0..1_000 {
@@ -251,7 +246,7 @@ fn amplification_an_address_that_proved_nothing_gets_little_more_than_it_sent() 
 }
 
 #[test]
-fn a_pong_from_elsewhere_or_to_nothing_proves_nothing() {
+fn pong_from_other_address_or_without_ping_proves_nothing() {
     let mut net = Net::new();
     net.add(1, &[]);
     let (here, there) = (socket(98), socket(99));
@@ -268,32 +263,32 @@ fn a_pong_from_elsewhere_or_to_nothing_proves_nothing() {
     net.attack(here, 200, &pong(hash));
     net.attack(there, 201, &pong(hash));
     net.attack(there, 200, &pong([7; 32]));
-    assert_eq!(net.machine(1).known(), 0);
+    assert_eq!(net.node(1).known(), 0);
     net.attack(there, 200, &pong(hash));
-    assert_eq!(net.machine(1).known(), 1);
+    assert_eq!(net.node(1).known(), 1);
 }
 
 #[test]
-fn table_poisoning_one_subnet_does_not_become_the_table() {
+fn table_poisoning_one_subnet_does_not_fill_the_table() {
     let mut net = Net::new();
     net.add(1, &[]);
     for number in 2..=20 {
         net.add(number, &[1]);
     }
     net.run(Duration::from_secs(30));
-    let honest = net.machine(1).known();
+    let honest = net.node(1).known();
     for who in 100..=250 {
         let from = SocketAddr::from(([66, 6, 6, who], 30303));
         net.prove(from, who);
         net.now.mono = net.now.mono.after(Duration::from_millis(200));
     }
-    let known = net.machine(1).known();
+    let known = net.node(1).known();
     assert!(
         known >= honest && known <= honest + 10,
         "{honest} and then {known}"
     );
     let theirs = |peer: &PeerAddr| matches!(peer.endpoint, crate::endpoint::Endpoint::Tcp(at) if at.ip().to_string().starts_with("66."));
-    let hostile = net.machine(1).candidates().filter(theirs).count();
+    let hostile = net.node(1).candidates().filter(theirs).count();
     assert!(hostile <= 10, "{hostile}");
 }
 
@@ -313,7 +308,7 @@ fn unrequested_neighbors_packets_are_ignored() {
     assert!(net.strays.iter().all(|(_, to, _)| *to == socket(99)));
 }
 
-/// A node that answers every question with the same neighbours, many of them.
+/// A node that answers every query with the same contacts, many of them.
 fn liar(net: &mut Net, named: &[Contact], time: Duration) -> BTreeMap<SocketAddr, usize> {
     let (at, who) = (socket(99), 200);
     net.prove(at, who);
@@ -322,9 +317,9 @@ fn liar(net: &mut Net, named: &[Contact], time: Duration) -> BTreeMap<SocketAddr
     while net.now.mono < end {
         net.now.mono = net.now.mono.after(Duration::from_millis(50));
         let now = net.now;
-        let machine = net.machine(1);
-        machine.handle_timeout(now);
-        let sent: Vec<_> = std::iter::from_fn(|| machine.poll_transmit()).collect();
+        let node = net.node(1);
+        node.handle_timeout(now);
+        let sent: Vec<_> = std::iter::from_fn(|| node.poll_transmit()).collect();
         for (to, bytes) in sent {
             *written.entry(to).or_default() += bytes.len();
             let opened = decode_packet(&bytes, now.unix).unwrap();
@@ -349,21 +344,21 @@ fn liar(net: &mut Net, named: &[Contact], time: Duration) -> BTreeMap<SocketAddr
 }
 
 #[test]
-fn a_neighbors_flood_costs_a_bounded_number_of_packets() {
+fn neighbors_flood_costs_bounded_number_of_packets() {
     let mut net = Net::new();
     net.add(1, &[]);
     let named: Vec<Contact> = (2..=90).map(contact).collect();
     let written = liar(&mut net, &named, Duration::from_secs(60));
     let others = written.iter().filter(|(to, _)| **to != socket(99));
-    // Sixteen of each answer are taken at the most, and a walk begins every five seconds or later.
+    // At most sixteen contacts of each answer are used, and lookups start at least 5 s apart.
     assert!(others.clone().count() <= 16, "{}", others.count());
     let most = written.values().max().unwrap();
     assert!(*most < 10_000, "{most}");
-    assert_eq!(net.machine(1).known(), 1);
+    assert_eq!(net.node(1).known(), 1);
 }
 
 #[test]
-fn private_addresses_system_ports_and_invalid_keys_are_not_written_to() {
+fn private_addresses_system_ports_and_invalid_keys_get_no_packets() {
     let mut net = Net::new();
     net.add(1, &[]);
     let at = |ip: [u8; 4], udp: u16| Contact {
@@ -418,7 +413,7 @@ fn public_nodes_do_not_learn_private_addresses() {
 }
 
 #[test]
-fn replay_an_old_packet_moves_nothing() {
+fn replayed_old_packet_changes_nothing() {
     let mut net = Net::new();
     net.add(1, &[]);
     let (recorded, _) = encode_packet(&ping(), net.now.unix.after(20), &key(200));
@@ -429,7 +424,7 @@ fn replay_an_old_packet_moves_nothing() {
 }
 
 #[test]
-fn a_flood_from_many_false_addresses_leaves_room_for_our_own_questions() {
+fn flood_from_forged_addresses_leaves_room_for_own_queries() {
     let mut net = Net::new();
     net.add(1, &[]);
     net.add(2, &[1]);
@@ -439,34 +434,34 @@ fn a_flood_from_many_false_addresses_leaves_room_for_our_own_questions() {
             net.attack(([77, i, j, 1], 30303).into(), 200, &ping());
         }
     }
-    let machine = net.machine(1);
-    assert!(machine.pings.len() <= MAX_PENDING_PINGS_BACK);
-    assert!(machine.transmits.len() <= MAX_TRANSMITS);
+    let node = net.node(1);
+    assert!(node.pings.len() <= MAX_PENDING_PINGS_BACK);
+    assert!(node.transmits.len() <= MAX_TRANSMITS);
     net.run(Duration::from_secs(30));
-    assert_eq!(net.machine(1).known(), 1);
+    assert_eq!(net.node(1).known(), 1);
 }
 
 #[test]
-fn a_local_network_writes_and_listens_to_this_machine_only() {
+fn loopback_only_node_communicates_with_this_machine_only() {
     let config = DiscoveryConfig {
         bootnodes: vec![contact(9)],
         own: vec![([127, 0, 0, 1], 30303).into()],
         loopback_only: true,
     };
     let net = Net::new();
-    let mut machine = Discovery::new(config, key(1), [1; 32], net.now.mono);
-    machine.handle_timeout(net.now);
-    assert!(machine.poll_transmit().is_none());
+    let mut node = Discovery::new(config, key(1), [1; 32], net.now.mono);
+    node.handle_timeout(net.now);
+    assert!(node.poll_transmit().is_none());
     let (bytes, _) = encode_packet(&ping(), net.now.unix.after(20), &key(2));
-    machine.receive(net.now, socket(9), &bytes);
-    machine.receive(net.now, ([192, 168, 1, 1], 30303).into(), &bytes);
-    assert!(machine.poll_transmit().is_none());
-    machine.receive(net.now, ([127, 0, 0, 1], 30303).into(), &bytes);
-    assert_eq!(std::iter::from_fn(|| machine.poll_transmit()).count(), 2);
+    node.receive(net.now, socket(9), &bytes);
+    node.receive(net.now, ([192, 168, 1, 1], 30303).into(), &bytes);
+    assert!(node.poll_transmit().is_none());
+    node.receive(net.now, ([127, 0, 0, 1], 30303).into(), &bytes);
+    assert_eq!(std::iter::from_fn(|| node.poll_transmit()).count(), 2);
 }
 
 #[test]
-fn a_private_own_address_is_not_sent_to_public_nodes() {
+fn private_own_address_is_not_sent_to_public_nodes() {
     let net = Net::new();
     let private: SocketAddr = ([192, 168, 1, 1], 30303).into();
     let config = DiscoveryConfig {
@@ -474,26 +469,26 @@ fn a_private_own_address_is_not_sent_to_public_nodes() {
         own: vec![private],
         loopback_only: false,
     };
-    let machine = Discovery::new(config, key(1), [1; 32], net.now.mono);
-    let told = |to: [u8; 4]| machine.own_address(to.into());
+    let node = Discovery::new(config, key(1), [1; 32], net.now.mono);
+    let told = |to: [u8; 4]| node.own_address(to.into());
     assert_eq!(told([192, 168, 1, 9]), private);
     assert_eq!(told([11, 9, 1, 1]), ([0, 0, 0, 0], 30303).into());
 }
 
 #[test]
-fn an_idle_node_hardly_writes() {
+fn idle_node_sends_few_packets() {
     let mut net = Net::new();
     net.add(1, &[]);
     net.add(2, &[1]);
     net.run(Duration::from_secs(30));
     let now = net.now.mono;
     for number in [1, 2] {
-        net.machine(number).set_seeking(false, now);
+        net.node(number).set_seeking(false, now);
     }
     net.run(Duration::from_secs(10));
     net.sent.clear();
     net.run(Duration::from_secs(600));
     let sent = net.sent.get(&socket(1)).copied().unwrap_or_default();
-    // A ping and its answer every ten to twenty seconds, either way.
+    // A ping and its answer every ten to twenty seconds, in each direction.
     assert!(sent < 30_000, "{sent}");
 }

@@ -16,7 +16,7 @@ fn rng() -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(7)
 }
 
-/// A ciphertext with a valid tag over whatever follows the ephemeral key.
+/// A ciphertext with a valid tag over the bytes that follow the ephemeral key.
 fn tagged(sealed: &[u8]) -> Vec<u8> {
     let ephemeral = random_key(&mut rng());
     let keys = EciesKeys::derive(&recipient().public_key(), &ephemeral);
@@ -27,7 +27,7 @@ fn tagged(sealed: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn opens_the_recorded_message() {
+fn recorded_message_decrypts() {
     let data = hex::decode(
         "04654d1044b69c577a44e5f01a1209523adb4026e70c62d1c13a067acabc09d2667a49821a0ad4b634554d330a\
          15a58fe61f8a8e0544b310c6de7b0c8da7528a8d000102030405060708090a0b0c0d0e0fd2c3bcaf0fac1d5cd7\
@@ -51,7 +51,7 @@ fn shared_mac_data_must_match() {
 }
 
 #[test]
-fn agreement_gives_the_unhashed_x_coordinate() {
+fn agree_returns_unhashed_x_coordinate() {
     let ours = key("49a7b37aa6f6645917e7b807e9d1c00d4fa71f18343b0d4122a4d2df64dd6fee");
     assert_eq!(
         hex::encode(agree(&recipient().public_key(), &ours).as_ref()),
@@ -60,7 +60,7 @@ fn agreement_gives_the_unhashed_x_coordinate() {
 }
 
 #[test]
-fn a_tagged_body_too_short_for_an_iv_crashes_nothing() {
+fn tagged_body_shorter_than_iv_is_refused() {
     for len in 0..IV_LEN {
         assert_eq!(
             decrypt(&recipient(), b"", &tagged(&vec![7; len])),
@@ -88,7 +88,7 @@ fn compressed_and_hybrid_points_are_refused() {
 }
 
 #[test]
-fn an_ephemeral_key_off_the_curve_is_refused() {
+fn ephemeral_key_off_curve_is_refused() {
     let mut bad = encrypt(&mut rng(), &recipient().public_key(), b"", b"text");
     bad[64] ^= 1;
     assert_eq!(
@@ -98,7 +98,7 @@ fn an_ephemeral_key_off_the_curve_is_refused() {
 }
 
 #[test]
-fn another_key_opens_nothing() {
+fn ciphertext_for_other_key_is_refused() {
     let sealed = encrypt(&mut rng(), &recipient().public_key(), b"", b"text");
     let other = random_key(&mut ChaCha20Rng::seed_from_u64(8));
     assert_eq!(decrypt(&other, b"", &sealed), Err(EciesError::WrongTag));
@@ -108,7 +108,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn what_was_encrypted_comes_back(text: Vec<u8>, shared: [u8; 2], seed: u64) {
+    fn encrypted_text_decrypts(text: Vec<u8>, shared: [u8; 2], seed: u64) {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let secret = random_key(&mut rng);
         let sealed = encrypt(&mut rng, &secret.public_key(), &shared, &text);
@@ -118,7 +118,7 @@ proptest! {
     }
 
     #[test]
-    fn no_altered_byte_goes_unnoticed(at in 0_usize..OVERHEAD + 40, flip in 1_u8..) {
+    fn altered_byte_is_refused(at in 0_usize..OVERHEAD + 40, flip in 1_u8..) {
         let mut sealed = encrypt(&mut rng(), &recipient().public_key(), b"", &[5; 40]);
         sealed[at] ^= flip;
         prop_assert!(decrypt(&recipient(), b"", &sealed).is_err());

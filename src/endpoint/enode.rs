@@ -1,8 +1,8 @@
 //! Enode URLs, the way users name peers: `enode://<key, 128 hex digits>@<address>:<port>`.
 //!
 //! The address is an IPv4 or bracketed IPv6 address or a version 3 onion name, never a host name:
-//! looking one up would tell a name server whom we are about to meet. go-ethereum's `?discport=`
-//! is passed over here: it is for discovery, which reads it itself.
+//! a DNS lookup would tell the name server which peer we are about to dial. go-ethereum's
+//! `?discport=` is ignored here; discovery reads it itself.
 
 use core::fmt;
 use core::str::FromStr;
@@ -78,7 +78,7 @@ fn parse_key(digits: &str) -> Result<RelayKey, EnodeUrlError> {
     }
 }
 
-/// Why a text names no peer.
+/// Why a text is not an enode URL.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EnodeUrlError {
@@ -88,13 +88,13 @@ pub enum EnodeUrlError {
     /// The onion name's length, alphabet, checksum or version is wrong.
     #[error("the onion name is mistyped: its checksum does not match; copy it again")]
     BadOnionName,
-    /// The port is no number from 1 to 65535.
+    /// The port is not a number from 1 to 65535.
     #[error("the port is not a number from 1 to 65535")]
     BadPort,
     /// The key is not 128 hexadecimal digits.
     #[error("the key is not 128 hexadecimal digits; copy the whole URL again")]
     KeyNotHex,
-    /// The key is no public key.
+    /// The key is not a point of the curve.
     #[error("the key is not a point of secp256k1; copy the whole URL again")]
     KeyNotOnCurve,
     /// The host is a name or garbage.
@@ -104,7 +104,7 @@ pub enum EnodeUrlError {
     )]
     NotAnAddress,
     /// It does not begin with `enode://`.
-    #[error("a peer is named by a URL that begins with enode://")]
+    #[error("a peer is written as a URL that begins with enode://")]
     NotEnode,
     /// No `:` after the address.
     #[error("the port is missing; write ADDRESS:PORT")]
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_every_kind_read_and_write_back() {
+    fn addresses_of_every_kind_round_trip() {
         let onion = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion:80";
         for address in ["192.0.2.1:20819", "[2001:db8::1]:30303", onion] {
             let peer = parse(address).unwrap();
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_discovery_port_of_geth_is_ignored() {
+    fn discport_is_ignored() {
         assert_eq!(
             parse("192.0.2.1:30303?discport=0"),
             parse("192.0.2.1:30303")
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn each_mistake_has_its_own_name() {
+    fn each_mistake_has_its_own_error() {
         assert_eq!(parse("example.org:1"), Err(EnodeUrlError::NotAnAddress));
         assert_eq!(parse("192.0.2.1"), Err(EnodeUrlError::PortMissing));
         assert_eq!(parse("192.0.2.1:0"), Err(EnodeUrlError::BadPort));

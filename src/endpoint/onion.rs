@@ -2,11 +2,11 @@
 //!
 //! `base32(key 32 | checksum 2 | version 1) ".onion"`, where the checksum is the head of
 //! `SHA3-256(".onion checksum" | key | version)` (Tor rend-spec-v3, section 6). The checksum
-//! catches a mistyped character before anything is dialled.
+//! catches a mistyped character before a connection is attempted.
 
 use sha3::{Digest, Sha3_256};
 
-/// Reads a name without its `.onion`; `None` if it is no version 3 name.
+/// Decodes a name without its `.onion`; `None` if it is not a version 3 name.
 pub(super) fn decode(name: &str) -> Option<[u8; 32]> {
     if name.len() != NAME_LEN {
         return None;
@@ -43,7 +43,7 @@ pub(super) fn encode(key: &[u8; 32]) -> String {
     name
 }
 
-/// Checksum and version, which follow the key.
+/// The checksum and version that follow the key.
 fn trailer(key: &[u8; 32]) -> [u8; 3] {
     let digest = Sha3_256::new()
         .chain_update(b".onion checksum")
@@ -67,18 +67,18 @@ const VERSION: u8 = 3;
 mod tests {
     use super::*;
 
-    /// A public search engine's name, known to all Tor users.
+    /// The onion name of a public search engine.
     const KNOWN: &str = "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad";
 
     #[test]
-    fn a_known_name_reads_and_writes_back() {
+    fn known_name_round_trips() {
         let key = decode(KNOWN).unwrap();
         assert_eq!(encode(&key), KNOWN);
         assert_eq!(decode(&KNOWN.to_uppercase()), Some(key));
     }
 
     #[test]
-    fn a_mistyped_character_is_caught() {
+    fn mistyped_character_is_refused() {
         assert_eq!(decode(&KNOWN.replace("gogg", "gog4")), None);
         assert_eq!(decode(KNOWN.get(1..).unwrap()), None);
         assert_eq!(decode(&KNOWN.replace('u', "1")), None);

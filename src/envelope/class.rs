@@ -1,9 +1,9 @@
-//! The few sizes and lifetimes that our own envelopes have.
+//! The fixed sizes and lifetimes of our own envelopes.
 //!
-//! Whatever a sender may choose freely tells senders apart. Sizes therefore come from eight
-//! classes, lifetimes from five, and the start of a life lies on a lattice of a sixth of it
-//! (anonymity notes 3.9; size of the data: spec M5). Envelopes of others may have any shape; this
-//! module judges none of them.
+//! Any value that a sender may choose freely distinguishes senders. Sizes therefore come from eight
+//! classes, lifetimes from five, and the start of a lifetime is a multiple of a sixth of it
+//! (anonymity notes 3.9; size of the data: spec M5). Envelopes of other senders may have any shape;
+//! this module does not check them.
 
 use circuits::time::UnixSecs;
 
@@ -14,7 +14,7 @@ use super::Ttl;
 pub struct SizeClass(u32);
 
 impl SizeClass {
-    /// The smallest class, which fits one cell whole.
+    /// The smallest class; an envelope of it fits in one cell.
     pub const SMALLEST: Self = Self(563);
     /// The largest class.
     pub const LARGEST: Self = Self(65_536);
@@ -30,7 +30,7 @@ impl SizeClass {
         Self::LARGEST,
     ];
 
-    /// The class of an envelope of `len` bytes, if there is one.
+    /// The class of an envelope of `len` bytes, if one matches.
     #[must_use]
     pub fn of(len: usize) -> Option<Self> {
         Self::ALL.into_iter().find(|class| class.len() == len)
@@ -43,22 +43,22 @@ impl SizeClass {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
 
-    /// Length of the data that makes an envelope of this class: the lifetime is an RLP integer of
-    /// two bytes up to 65,535 s and of three above, the nonce always one of eight.
+    /// Length of the data that makes an envelope of this class: the RLP integer of the lifetime has
+    /// two bytes up to 65,535 s and three above; that of the nonce always has eight.
     #[must_use]
     pub fn data_len(self, ttl: TtlClass) -> usize {
         let around = if ttl.ttl().0 < 1 << 16 { 28 } else { 29 };
         self.len().saturating_sub(around)
     }
 
-    /// The size that enters the work target, the same for every lifetime (spec M5).
+    /// The size used for the proof-of-work target, the same for every lifetime (spec M5).
     #[must_use]
     pub const fn work_size(self) -> u32 {
         self.0.saturating_sub(8)
     }
 }
 
-/// A lifetime.
+/// A lifetime class.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum TtlClass {
     /// 30 minutes.
@@ -95,13 +95,13 @@ impl TtlClass {
         })
     }
 
-    /// The class of a lifetime, if there is one.
+    /// The class of a lifetime, if one matches.
     #[must_use]
     pub fn of(ttl: Ttl) -> Option<Self> {
         Self::ALL.into_iter().find(|class| class.ttl() == ttl)
     }
 
-    /// The latest point of this class's lattice that is not after `moment`.
+    /// The latest point of this class's time lattice that is not after `moment`.
     #[must_use]
     pub const fn lattice_floor(self, moment: UnixSecs) -> UnixSecs {
         let step = self.ttl().0 / 6;
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn data_of_the_class_length_makes_an_envelope_of_the_class() {
+    fn data_of_class_length_makes_envelope_of_class() {
         for class in SizeClass::ALL {
             for ttl in TtlClass::ALL {
                 for nonce in [1 << 56, u64::MAX] {
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn work_size_is_never_below_what_either_generation_divides_by() {
+    fn work_size_is_not_below_divisor_of_either_generation() {
         for class in SizeClass::ALL {
             for ttl in TtlClass::ALL {
                 let data = vec![0xff; class.data_len(ttl)];
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn lattice_points_divide_the_day() {
+    fn lattice_step_divides_day() {
         for class in TtlClass::ALL {
             let floor = class.lattice_floor(UnixSecs(1_700_000_123));
             assert_eq!(floor.0 % (class.ttl().0 / 6), 0);

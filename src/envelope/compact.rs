@@ -1,10 +1,10 @@
-//! An envelope in one allocation: its name, where its fields lie, and its bytes.
+//! An envelope in one allocation: its hash, the offsets of its fields, and its bytes.
 //!
-//! A pool holds a hundred thousand of these, and every byte beside the bytes on the wire counts as
-//! often. So nothing is kept that the bytes say themselves but the name, which is dear to compute:
-//! the three short fields are read again whenever they are wanted, in a few nanoseconds.
+//! A pool holds a hundred thousand of these, so every byte besides the bytes on the wire counts.
+//! Only the hash is stored in addition, because it is expensive to compute; the three short fields
+//! are decoded again on each use, in a few nanoseconds.
 //!
-//! Only bytes that were found well-formed come in here; what is read from them cannot fail.
+//! Only bytes that were checked are stored here, so decoding them cannot fail.
 
 use std::sync::Arc;
 
@@ -13,12 +13,12 @@ use sha3::{Digest, Keccak256};
 use super::wire::{FieldOffsets, FixedFields, read_nonce};
 use super::{EnvelopeHash, ProtocolVersion};
 
-/// `name 32 | form 1 | places 3 | RLP`. Clones share it.
+/// `hash 32 | form 1 | offsets 3 | RLP`. Clones share it.
 #[derive(Clone)]
 pub(super) struct CompactEnvelope(Arc<[u8]>);
 
 impl CompactEnvelope {
-    /// Takes bytes in which the fields lie at these places.
+    /// Stores bytes whose fields have these offsets.
     pub(super) fn new(protocol: ProtocolVersion, offsets: FieldOffsets, rlp: &[u8]) -> Self {
         let name: [u8; NAME_LEN] = Keccak256::digest(rlp).into();
         let protocol = match protocol {
@@ -58,7 +58,7 @@ impl CompactEnvelope {
         bytes.get(usize::from(data)..).unwrap_or_default()
     }
 
-    /// Where the data ends, and the last field begins.
+    /// The offset at which the data ends and the last field begins.
     pub(super) fn data_end(&self) -> usize {
         let [_, _, _, nonce_len] = self.head();
         self.rlp().len().saturating_sub(nonce_len.into())

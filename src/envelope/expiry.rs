@@ -1,16 +1,16 @@
-//! Judges whether an envelope is alive.
+//! Checks whether an envelope has expired.
 //!
-//! This is the only place where expiry is judged. It reads no clock (`now` is an argument) and
-//! drops nothing: it hands out a proof, and the pool accepts no envelope without one. The bounds
-//! are those of the peers (protocol sheet 3.6), with two holes closed: a lifetime of zero divides
-//! the work by nothing, and a lifetime that reaches back past 1970 wraps the same sum.
+//! This is the only place that checks expiry. It reads no clock (`now` is an argument) and drops
+//! nothing: it returns a proof, and the pool accepts no envelope without one. The bounds are those
+//! of other implementations (protocol sheet 3.6), with two holes closed: a lifetime of zero would
+//! divide the work by zero, and a lifetime that reaches back past 1970 would wrap the same sum.
 
 use circuits::time::UnixSecs;
 use thiserror::Error;
 
 use super::{Ttl, sent};
 
-/// Proof that an envelope was alive when judged; only [`NotExpired::check`] makes one.
+/// Proof that an envelope had not expired at the check; only [`NotExpired::check`] makes one.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub struct NotExpired {
@@ -18,11 +18,11 @@ pub struct NotExpired {
 }
 
 impl NotExpired {
-    /// Judges the two time fields of an envelope against the wall clock.
+    /// Checks the two time fields of an envelope against the wall clock.
     ///
     /// # Errors
     ///
-    /// Names the first rule broken. The sender is to blame unless the envelope has only just
+    /// Names the first rule broken. The sender is at fault unless the envelope has only just
     /// expired: see [`ExpiryError::is_innocent`].
     pub fn check(expiry: UnixSecs, ttl: Ttl, now: UnixSecs) -> Result<Self, ExpiryError> {
         if ttl == Ttl(0) {
@@ -49,43 +49,43 @@ impl NotExpired {
     }
 
     /// Seconds that peers add to the lifetime before they divide the work by it: zero unless the
-    /// envelope was sent later than now.
+    /// envelope was sent later than `now`.
     #[must_use]
     pub const fn skew(self) -> u32 {
         self.skew
     }
 }
 
-/// Why an envelope is not alive.
+/// Why an envelope is not valid at this time.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
 pub enum ExpiryError {
     /// It expired within the last 20 seconds.
-    #[error("envelope has expired")]
+    #[error("the envelope has expired")]
     Expired,
     /// Its lifetime reaches back past 1970.
-    #[error("envelope was sent before 1970")]
+    #[error("the envelope was sent before 1970")]
     SentBeforeEpoch,
-    /// It was sent later than now, even for a clock that runs early.
-    #[error("envelope was sent in the future; check that this computer's clock is right")]
+    /// It was sent later than `now`, by more than the permitted clock skew.
+    #[error("the envelope was sent in the future; check that this computer's clock is right")]
     SentInFuture,
-    /// It asks to live for no time at all.
-    #[error("envelope has a lifetime of zero")]
+    /// Its lifetime is zero.
+    #[error("the envelope has a lifetime of zero")]
     TtlZero,
-    /// It expired long ago, even for a clock that runs late.
-    #[error("envelope expired more than 20 seconds ago")]
+    /// It expired more than 20 s ago, which clock skew does not explain.
+    #[error("the envelope expired more than 20 seconds ago")]
     VeryOld,
 }
 
 impl ExpiryError {
-    /// Whether it happens to honest peers: the envelope is dropped without a word.
+    /// Whether honest peers cause it: the envelope is dropped without a penalty.
     #[must_use]
     pub const fn is_innocent(self) -> bool {
         matches!(self, Self::Expired)
     }
 }
 
-/// How far two honest clocks may disagree, in seconds.
+/// Permitted clock skew between honest nodes, in seconds.
 const MAX_CLOCK_SKEW: u32 = 10;
 
 #[cfg(test)]
@@ -100,12 +100,12 @@ mod tests {
     }
 
     #[test]
-    fn accepts_an_envelope_on_its_last_second() {
+    fn envelope_in_its_last_second_is_accepted() {
         assert_eq!(judge(-50, 50), Ok(0));
     }
 
     #[test]
-    fn drops_an_envelope_that_just_expired_without_blame() {
+    fn just_expired_envelope_is_innocent() {
         for age in [1, 20] {
             let verdict = judge(-50 - age, 50).unwrap_err();
             assert_eq!(verdict, ExpiryError::Expired);
@@ -114,14 +114,14 @@ mod tests {
     }
 
     #[test]
-    fn blames_for_an_envelope_that_expired_21_seconds_ago() {
+    fn envelope_expired_21_seconds_ago_is_a_fault() {
         let verdict = judge(-50 - 21, 50).unwrap_err();
         assert_eq!(verdict, ExpiryError::VeryOld);
         assert!(!verdict.is_innocent());
     }
 
     #[test]
-    fn adds_a_second_to_the_lead_of_an_early_clock() {
+    fn early_clock_adds_its_lead_and_one_second_to_skew() {
         assert_eq!(judge(0, 50), Ok(0));
         assert_eq!(judge(1, 50), Ok(2));
         assert_eq!(judge(10, 50), Ok(11));
@@ -129,12 +129,12 @@ mod tests {
     }
 
     #[test]
-    fn a_lifetime_of_zero_does_not_make_infinite_work() {
+    fn zero_lifetime_is_refused() {
         assert_eq!(judge(0, 0), Err(ExpiryError::TtlZero));
     }
 
     #[test]
-    fn a_lifetime_that_wraps_the_clock_does_not_make_infinite_work() {
+    fn lifetime_that_wraps_the_clock_is_refused() {
         // sent = now + 5, and lifetime + skew = 2^32: the divisor of the work would be zero.
         let verdict = NotExpired::check(NOW, Ttl(5_u32.wrapping_neg()), NOW);
         assert_eq!(verdict.unwrap_err(), ExpiryError::SentBeforeEpoch);

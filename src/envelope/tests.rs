@@ -11,7 +11,7 @@ fn decode(hex: &str) -> Result<Envelope, EnvelopeError> {
 const E1: &str = "e2845f5e10323284deadbeef8d68656c6c6f2077686973706572880102030405060708";
 
 #[test]
-fn reads_the_fields_of_a_recorded_envelope() {
+fn recorded_envelope_decodes() {
     let envelope = decode(E1).unwrap();
     assert_eq!(envelope.expiry(), UnixSecs(0x5f5e_1032));
     assert_eq!(envelope.ttl(), Ttl(50));
@@ -31,7 +31,7 @@ fn reads_the_fields_of_a_recorded_envelope() {
 }
 
 #[test]
-fn the_smallest_envelope_is_all_zeros() {
+fn envelope_of_zero_fields_is_smallest() {
     let envelope = Envelope::build(UnixSecs(0), Ttl(0), Topic([0; 4]), Vec::new(), 0);
     assert_eq!(hex::encode(envelope.as_rlp()), "c9808084000000008080");
     assert!(envelope.data().is_empty());
@@ -44,7 +44,7 @@ fn clones_share_their_bytes() {
 }
 
 #[test]
-fn nothing_that_identifies_an_envelope_prints() {
+fn envelope_topic_and_hash_debug_are_redacted() {
     let envelope = decode(E1).unwrap();
     let printed = format!("{envelope:?} {:?} {:?}", envelope.topic(), envelope.hash());
     assert_eq!(
@@ -54,7 +54,7 @@ fn nothing_that_identifies_an_envelope_prints() {
 }
 
 #[test]
-fn integers_that_are_not_minimal_are_refused() {
+fn non_minimal_integers_are_refused() {
     for (bytes, why) in [
         ("c9 00 80 84 00000000 80 80", EnvelopeError::Expiry),
         ("c9 80 80 84 00000000 80 00", EnvelopeError::Nonce),
@@ -83,7 +83,7 @@ fn four_and_six_fields_are_refused() {
 }
 
 #[test]
-fn a_length_of_almost_2_to_the_64_allocates_nothing() {
+fn length_of_almost_2_to_the_64_is_refused() {
     for (bytes, why) in [
         ("ff ffffffffffffffff", EnvelopeError::NotOneList),
         ("ff 7fffffffffffffff 80", EnvelopeError::NotOneList),
@@ -98,7 +98,7 @@ fn a_length_of_almost_2_to_the_64_allocates_nothing() {
 }
 
 #[test]
-fn a_million_nested_lists_are_refused_at_the_first() {
+fn million_nested_lists_are_refused_at_first() {
     assert_eq!(
         Envelope::decode(&vec![0xc1; 1_000_000]),
         Err(EnvelopeError::NotOneList)
@@ -109,7 +109,7 @@ fn a_million_nested_lists_are_refused_at_the_first() {
 }
 
 #[test]
-fn a_second_encoding_of_the_same_envelope_is_refused() {
+fn second_encoding_of_same_envelope_is_refused() {
     let long_header = E1.replacen("e2", "f822", 1);
     assert_eq!(decode(&long_header), Err(EnvelopeError::NotOneList));
     let long_data = E1.replacen("e2", "e3", 1).replacen("8d6865", "b80d6865", 1);
@@ -118,7 +118,7 @@ fn a_second_encoding_of_the_same_envelope_is_refused() {
 }
 
 #[test]
-fn an_envelope_cut_anywhere_is_refused() {
+fn truncated_envelope_is_refused() {
     let whole = hex::decode(E1).unwrap();
     for len in 0..whole.len() {
         assert!(Envelope::decode(&whole[..len]).is_err());
@@ -127,7 +127,7 @@ fn an_envelope_cut_anywhere_is_refused() {
 
 proptest! {
     #[test]
-    fn what_was_built_decodes_to_the_same_bytes(
+    fn built_envelope_decodes_to_same_bytes(
         expiry: u32, ttl: u32, topic: [u8; 4], nonce: u64,
         data in prop_oneof![
             proptest::collection::vec(any::<u8>(), 0..3),
@@ -150,7 +150,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_decodes_encodes_again_to_itself(
+    fn decoded_envelope_encodes_to_same_bytes(
         mut bytes in proptest::collection::vec(any::<u8>(), 0..40),
         edits in proptest::collection::vec((0_usize..35, any::<u8>()), 0..4),
     ) {

@@ -1,19 +1,19 @@
-//! The two forms, and what the outside of an envelope says of its encryption.
+//! The two envelope forms, and the encryption that the outer fields declare.
 //!
-//! `shh/5` writes down how a message is encrypted: a version, and a nonce that is there only under
-//! a shared key. So everybody sees which kind of key opens it. `shh/6` says nothing.
+//! `shh/5` states how a message is encrypted: a version, and an AES nonce that is present only for
+//! symmetric encryption. So every node sees which kind of key decrypts it. `shh/6` states nothing.
 
 use core::fmt;
 
 use super::wire::V5Fields;
 
-/// Which protocol an envelope belongs to. One of the other form is another envelope, with another
-/// name and no work, even if it holds the same message.
+/// The protocol to which an envelope belongs. The same message in the other form is another
+/// envelope, with another hash and its own proof of work.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub enum ProtocolVersion {
     /// Seven fields: go-ethereum 1.7 to 1.8.2.
     V5,
-    /// Five fields: everybody since.
+    /// Five fields: go-ethereum since 1.8.3, and the other implementations.
     #[default]
     V6,
 }
@@ -27,20 +27,20 @@ impl fmt::Display for ProtocolVersion {
     }
 }
 
-/// What the outside of an envelope says of its encryption.
+/// The encryption that the outer fields declare.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum EncryptionHint {
-    /// Nothing (`shh/6`): readers try all their keys.
+    /// None declared (`shh/6`): recipients try all their keys.
     #[default]
     Absent,
-    /// To a public key (`shh/5`, no nonce).
+    /// To a public key (`shh/5`, without AES nonce).
     Asymmetric,
-    /// Under a shared key, with this nonce (`shh/5`).
+    /// Under a symmetric key, with this AES nonce (`shh/5`).
     Symmetric(AesNonce),
 }
 
 impl EncryptionHint {
-    /// The form that has such a marking.
+    /// The protocol version whose envelopes carry this hint.
     #[must_use]
     pub const fn protocol(&self) -> ProtocolVersion {
         match self {
@@ -49,7 +49,7 @@ impl EncryptionHint {
         }
     }
 
-    /// The fields that say so.
+    /// The fields that encode this hint.
     pub(super) const fn v5_fields(&self) -> V5Fields<'_> {
         let (version, aes_nonce): (&[u8], &[u8]) = match self {
             Self::Absent => (&[], &[]),
@@ -60,7 +60,7 @@ impl EncryptionHint {
     }
 }
 
-/// The nonce of AES-256-GCM, which `shh/5` shows in a field of its own.
+/// The nonce of AES-256-GCM, which `shh/5` carries in a field of its own.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub struct AesNonce(pub [u8; Self::LEN]);
 

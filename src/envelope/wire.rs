@@ -1,7 +1,7 @@
 //! The fields of either form as canonical RLP (Ethereum yellow paper, appendix B).
 //!
 //! RLP gives every value one shortest encoding; peers refuse all others, because two encodings of
-//! one envelope would be two names for it. So does the cursor that reads here.
+//! one envelope would have two hashes. The RLP reader refuses them too.
 
 use circuits::time::UnixSecs;
 use rlp::RlpStream;
@@ -10,20 +10,20 @@ use thiserror::Error;
 use super::{AesNonce, EncryptionHint, ProtocolVersion, Topic, Ttl, UnminedEnvelope};
 use crate::rlp_reader::RlpReader;
 
-/// Where the fields of an envelope lie in its bytes. What comes before the data is below 64 bytes
-/// long, and so is the nonce.
+/// The offsets of an envelope's fields in its bytes. The fields before the data have fewer than 64
+/// bytes, and so has the nonce.
 #[derive(Clone, Copy)]
 pub(super) struct FieldOffsets {
-    /// Where the expiry begins; lifetime and topic follow it.
+    /// Offset of the expiry; lifetime and topic follow it.
     pub(super) first: u8,
-    /// Where the data begins, without its header.
+    /// Offset of the data, after its RLP header.
     pub(super) data: u8,
-    /// How long the nonce is, with its header. It is the last field.
+    /// Length of the nonce with its RLP header. It is the last field.
     pub(super) nonce_len: u8,
 }
 
 impl FieldOffsets {
-    /// Finds them, if the bytes are what they should be.
+    /// Computes the offsets, if the bytes are a well-formed envelope.
     pub(super) fn find(protocol: ProtocolVersion, rlp: &[u8]) -> Result<Self, EnvelopeError> {
         let mut items = RlpReader::only_list(rlp).map_err(|_| EnvelopeError::NotOneList)?;
         if protocol == ProtocolVersion::V5 {
@@ -64,7 +64,7 @@ pub(super) struct FixedFields {
 }
 
 impl FixedFields {
-    /// Reads them, from the first on.
+    /// Decodes the fields from the beginning of `fields`.
     pub(super) fn read(fields: &[u8]) -> Option<Self> {
         let mut items = RlpReader::new(fields);
         Some(Self {
@@ -75,13 +75,13 @@ impl FixedFields {
     }
 }
 
-/// Reads the last field.
+/// Decodes the last field.
 pub(super) fn read_nonce(field: &[u8]) -> Option<u64> {
     RlpReader::new(field).integer().ok()
 }
 
-/// The two fields that only `shh/5` has. They are read again whenever they are wanted, which is
-/// seldom, instead of being kept with every envelope.
+/// The two fields that only `shh/5` has. They are decoded again on each use, which is rare, instead
+/// of being stored with every envelope.
 #[derive(Clone, Copy, Default)]
 pub(super) struct V5Fields<'a> {
     pub(super) version: &'a [u8],
@@ -89,7 +89,7 @@ pub(super) struct V5Fields<'a> {
 }
 
 impl<'a> V5Fields<'a> {
-    /// Of an envelope of `shh/5` that was found well-formed.
+    /// The fields of a well-formed `shh/5` envelope.
     pub(super) fn of(rlp: &'a [u8]) -> Self {
         let read = || {
             let mut items = RlpReader::only_list(rlp).ok()?;
@@ -107,9 +107,9 @@ impl<'a> V5Fields<'a> {
         self.version.len().saturating_add(self.aes_nonce.len())
     }
 
-    /// What it says of the encryption, if it is of the version that is known.
+    /// The encryption that the fields declare, if the version is known.
     pub(super) fn hint(self) -> Option<EncryptionHint> {
-        // Little-endian, and not held to its shortest form: any bytes of zero are version 0.
+        // Little-endian, in any length: any number of zero bytes is version 0.
         if self.version.iter().any(|&byte| byte != 0) {
             return None;
         }
@@ -120,7 +120,7 @@ impl<'a> V5Fields<'a> {
     }
 }
 
-/// All fields in the order of the wire; the nonce, if it is there, as the last of them.
+/// Encodes all fields in wire order; the nonce, if present, comes last.
 pub(super) fn encode(unmined: &UnminedEnvelope, nonce: Option<u64>) -> Vec<u8> {
     let UnminedEnvelope {
         expiry,
@@ -162,7 +162,7 @@ pub(super) fn without_last(protocol: ProtocolVersion, rlp: &[u8], end: usize) ->
     stream.out().into()
 }
 
-/// How many fields the work is done over: all but the nonce.
+/// Number of fields that the proof of work covers: all but the nonce.
 const fn fields_under_work(protocol: ProtocolVersion) -> usize {
     match protocol {
         ProtocolVersion::V5 => 6,
@@ -170,37 +170,37 @@ const fn fields_under_work(protocol: ProtocolVersion) -> usize {
     }
 }
 
-/// Why bytes are no envelope: the first thing in them that is missing, of the wrong kind or
-/// length, or not in shortest form.
+/// Why bytes are not an envelope: the first field that is missing, of a wrong kind or length, or
+/// not in its shortest encoding.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
 pub enum EnvelopeError {
-    /// The AES nonce is no string of 12 bytes, nor an empty one.
-    #[error("envelope has a malformed AES nonce")]
+    /// The AES nonce is not a string of 0 or 12 bytes.
+    #[error("the envelope's AES nonce is malformed: it has 0 or 12 bytes")]
     AesNonce,
-    /// The data is no byte string.
-    #[error("envelope has malformed data")]
+    /// The data is not a byte string.
+    #[error("the envelope's data is malformed: it is not a byte string")]
     Data,
-    /// The expiry is no integer of 32 bits.
-    #[error("envelope has a malformed expiry")]
+    /// The expiry is not a 32-bit integer.
+    #[error("the envelope's expiry is malformed: it is not a 32-bit integer")]
     Expiry,
-    /// The nonce is no integer of 64 bits.
-    #[error("envelope has a malformed nonce")]
+    /// The nonce is not a 64-bit integer.
+    #[error("the envelope's nonce is malformed: it is not a 64-bit integer")]
     Nonce,
-    /// The whole is not one list and nothing else.
-    #[error("envelope is not one RLP list")]
+    /// The bytes are not exactly one list.
+    #[error("the envelope is not exactly one RLP list")]
     NotOneList,
     /// More fields than the form has.
-    #[error("envelope has too many fields")]
+    #[error("the envelope has too many fields")]
     TooManyFields,
-    /// The topic is no string of four bytes.
-    #[error("envelope has a malformed topic")]
+    /// The topic is not a string of four bytes.
+    #[error("the envelope's topic is malformed: it has 4 bytes")]
     Topic,
-    /// The lifetime is no integer of 32 bits.
-    #[error("envelope has a malformed lifetime")]
+    /// The lifetime is not a 32-bit integer.
+    #[error("the envelope's lifetime is malformed: it is not a 32-bit integer")]
     Ttl,
-    /// The version is no string of at most four bytes.
-    #[error("envelope has a malformed version")]
+    /// The version is not a string of at most four bytes.
+    #[error("the envelope's version is malformed: it has at most 4 bytes")]
     Version,
 }
 
@@ -213,5 +213,5 @@ fn short(len: usize) -> u8 {
     u8::try_from(len).unwrap_or(u8::MAX)
 }
 
-/// What peers take for a version at the most, in bytes.
+/// Longest version field that peers accept, in bytes.
 const MAX_VERSION_LEN: usize = 4;

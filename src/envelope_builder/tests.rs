@@ -37,7 +37,7 @@ fn seal(draft: &EnvelopeDraft, generations: Generations) -> Envelope {
 }
 
 #[test]
-fn a_message_goes_all_the_way_and_comes_back() {
+fn draft_seals_and_decrypts() {
     let key = SymKey::generate(&mut rng(1));
     let draft = draft(
         &mut rng(2),
@@ -57,11 +57,11 @@ fn a_message_goes_all_the_way_and_comes_back() {
 }
 
 #[test]
-fn legacy_peers_accept_a_legacy_seal_of_every_lifetime() {
+fn legacy_pow_of_every_lifetime_is_accepted_by_legacy_peers() {
     for wanted in [0, 2_000, 10_000, 50_000, 200_000] {
         let life = Life::at_least(Duration::from_secs(wanted));
         let mut draft = dummy(&mut rng(wanted), NOW, life, LOCAL_POW).unwrap();
-        // Half a percent of the work, so that the test ends; what is judged is the arithmetic.
+        // Half a percent of the work, so that the test is fast; the test concerns the arithmetic.
         draft.bits = class_bits(LOCAL_POW / 200.0, draft.size, draft.life);
         let envelope = seal(&draft, Generations::Legacy);
         let alive = NotExpired::check(envelope.expiry(), envelope.ttl(), NOW).unwrap();
@@ -71,7 +71,7 @@ fn legacy_peers_accept_a_legacy_seal_of_every_lifetime() {
 }
 
 #[test]
-fn a_signed_message_to_a_person_opens_there() {
+fn signed_message_decrypts_at_recipient() {
     let (reader, writer) = (
         ClientSecret::generate(&mut rng(1)),
         ClientSecret::generate(&mut rng(2)),
@@ -89,14 +89,14 @@ fn a_signed_message_to_a_person_opens_there() {
 }
 
 #[test]
-fn the_smallest_class_holds_what_the_specification_says() {
+fn smallest_class_has_specified_capacity() {
     let capacity = |kind| payload_capacity(kind, SizeClass::SMALLEST, TtlClass::SixHours, false);
     assert_eq!(capacity(EncryptionKind::Symmetric), 504);
     assert_eq!(capacity(EncryptionKind::Asymmetric), 419);
 }
 
 #[test]
-fn every_capacity_is_exact() {
+fn payload_capacity_is_exact() {
     let key = SymKey::generate(&mut rng(1));
     let reader = ClientSecret::generate(&mut rng(2)).public();
     for recipient in [
@@ -123,7 +123,7 @@ fn every_capacity_is_exact() {
 }
 
 #[test]
-fn a_payload_of_48_kib_fits_and_a_larger_one_learns_the_maximum() {
+fn payload_over_maximum_is_refused_with_maximum() {
     let key = SymKey::generate(&mut rng(1));
     let recipient = EncryptionKey::Symmetric(&key);
     assert!(draft(&mut rng(2), NOW, &message(recipient, &[1; 48 << 10])).is_ok());
@@ -136,7 +136,7 @@ fn a_payload_of_48_kib_fits_and_a_larger_one_learns_the_maximum() {
 }
 
 #[test]
-fn a_life_that_no_class_leaves_is_refused_with_the_longest_possible() {
+fn lifetime_over_maximum_is_refused_with_maximum() {
     let life = Life::at_least(Duration::from_secs(72 * 3_600));
     let EnvelopeBuildError::LifeTooLong { max } = life.draw(&mut rng(1), NOW).unwrap_err() else {
         panic!("refused for another reason");
@@ -146,7 +146,7 @@ fn a_life_that_no_class_leaves_is_refused_with_the_longest_possible() {
 }
 
 #[test]
-fn data_of_no_class_is_not_enclosed() {
+fn data_of_no_class_length_is_refused() {
     let times = (NOW, TtlClass::Hour);
     assert!(enclose(times, TOPIC, vec![0; 535], LOCAL_POW).is_ok());
     assert_eq!(
@@ -156,7 +156,7 @@ fn data_of_no_class_is_not_enclosed() {
 }
 
 #[test]
-fn any_lifetime_that_is_long_enough_is_drawn() {
+fn any_long_enough_lifetime_is_drawn() {
     let life = Life {
         choice: LifeChoice::Any,
         ..Life::at_least(Duration::from_secs(3_600))
@@ -172,7 +172,7 @@ fn any_lifetime_that_is_long_enough_is_drawn() {
     );
 }
 
-/// How many of 4,000 envelopes began on each lattice point before their insertion.
+/// Histogram over 4,000 envelopes of the lattice steps between start and insertion.
 fn lags(travel: Duration) -> Vec<usize> {
     let mut counts = vec![0; 8];
     let mut rng = rng(77);
@@ -192,16 +192,16 @@ fn lags(travel: Duration) -> Vec<usize> {
 }
 
 #[test]
-fn the_lag_does_not_tell_the_own_gossip_from_a_path() {
+fn lag_does_not_distinguish_own_gossip_from_a_path() {
     let (open, normal) = (lags(Duration::ZERO), lags(Duration::from_secs(3)));
     let total: usize = open.iter().zip(&normal).map(|(a, b)| a.abs_diff(*b)).sum();
-    // Two samples of 4,000 from one law differ by about 150 over these eight cells.
+    // Two samples of 4,000 from one distribution differ by about 150 over these eight cells.
     assert!(total < 400, "{open:?} {normal:?}");
 }
 
 proptest! {
     #[test]
-    fn starts_lie_on_the_lattice_a_minute_back_at_least(
+    fn starts_are_lattice_points_at_least_a_minute_old(
         now in 1_500_000_000_u32..4_000_000_000,
         wanted in 0_u64..200_000,
         travel in 0_u64..1_000,
@@ -221,7 +221,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_in_clear_depends_on_what_is_said(
+    fn clear_fields_do_not_depend_on_payload(
         short in 0_usize..400, long in 0_usize..400, seed: u64,
     ) {
         let (one, other) = (SymKey::generate(&mut rng(1)), SymKey::generate(&mut rng(2)));

@@ -1,9 +1,10 @@
 //! Envelopes of `shh/5`, as go-ethereum 1.7 would have composed them (protocol sheet 9).
 //!
-//! For callers who write to old programs, and who know what they show: lifetime, length, work and
-//! the moment of sending are theirs to choose, so none of the hygiene next door holds here. Nothing
-//! that this node says by itself takes this form. A protocol that only a few still speak hides
-//! nobody, and what is sent in it reaches nobody else.
+//! For callers that write to old programs and accept what the outer fields reveal: lifetime,
+//! length, work and time of sending are the caller's choice, so the rules of
+//! [`envelope_builder`](super) do not apply. The node itself originates no such envelope. A
+//! protocol with few remaining users has a small anonymity set, and only they receive its
+//! envelopes.
 
 use core::time::Duration;
 
@@ -16,43 +17,43 @@ use crate::message::v5::{PlaintextV5, seal_asymmetric, seal_symmetric};
 use crate::message::{ClientSecret, Padding, PayloadTooLong};
 use crate::pow::{Generations, PowGoal, PowJob, TooMuchWork, required_bits};
 
-/// What is to be said, to whom, and what it may cost.
+/// A message to send: its content, its recipient, and the limits of its proof of work.
 #[derive(Clone, Copy, Debug)]
 pub struct OutgoingMessageV5<'a> {
-    /// The hint for its readers.
+    /// The hint for its recipients.
     pub topic: Topic,
-    /// Who can open it.
+    /// The key that decrypts it.
     pub recipient: EncryptionKey<'a>,
-    /// Who signs it, if anybody. A signature can be shown to others.
+    /// The signer, if it is signed. A recipient can show a signature to third parties.
     pub signer: Option<&'a ClientSecret>,
-    /// What is said.
+    /// The content.
     pub payload: &'a [u8],
-    /// How its length is hidden; go-ethereum aligns it.
+    /// How its length is hidden; go-ethereum pads to a multiple of 256 bytes.
     pub padding: Padding<'a>,
-    /// How long it is to live; zero means 50 seconds.
+    /// Its lifetime; zero means 50 seconds.
     pub ttl: Ttl,
-    /// The least work it is to have. Zero means as much as `work_time` allows: then the life begins
-    /// only after that time.
+    /// The minimum work. Zero means the most that `work_time` permits; then the lifetime begins
+    /// after that time.
     pub pow_target: f64,
-    /// How long the search may take, in seconds.
+    /// Maximum time of the search, in seconds.
     pub work_time: u32,
 }
 
-/// An envelope that lacks only its proof of work.
+/// An envelope without its proof of work.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct EnvelopeDraftV5 {
     /// The envelope.
     pub unmined: UnminedEnvelope,
-    /// What the search for its nonce is to bring.
+    /// The goal of its nonce search.
     pub goal: PowGoal,
 }
 
 impl EnvelopeDraftV5 {
-    /// The work that closes it: [`UnminedEnvelope::with_nonce`] takes the nonce that the search finds.
+    /// The proof-of-work job; [`UnminedEnvelope::with_nonce`] takes the nonce that it finds.
     ///
     /// # Errors
     ///
-    /// [`TooMuchWork`] never, since the search has a time.
+    /// Never fails: the search time is bounded.
     pub fn pow_job(&self) -> Result<PowJob, TooMuchWork> {
         PowJob::for_goal(&self.unmined, Generations::Legacy, self.goal)
     }
@@ -62,7 +63,7 @@ impl EnvelopeDraftV5 {
 ///
 /// # Errors
 ///
-/// [`PayloadTooLong`] if there is no message of that length.
+/// [`PayloadTooLong`] if no message of that length exists.
 pub fn draft(
     rng: &mut impl CryptoRng,
     now: UnixSecs,
@@ -84,18 +85,18 @@ pub fn draft(
         hint,
         data,
     };
-    let patience = Duration::from_secs(message.work_time.into());
+    let work_time = Duration::from_secs(message.work_time.into());
     let goal = if message.pow_target > 0.0 {
         let bits = required_bits(message.pow_target, unmined.size(), ttl);
-        PowGoal::BitsWithin(bits, patience)
+        PowGoal::BitsWithin(bits, work_time)
     } else {
         unmined.expiry = unmined.expiry.after(message.work_time);
-        PowGoal::BestIn(patience)
+        PowGoal::BestIn(work_time)
     };
     Ok(EnvelopeDraftV5 { unmined, goal })
 }
 
-/// What go-ethereum takes for a life of zero.
+/// The lifetime that go-ethereum uses if the request has zero.
 const DEFAULT_TTL: Ttl = Ttl(50);
 
 #[cfg(test)]

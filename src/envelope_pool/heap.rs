@@ -1,25 +1,25 @@
-//! Slots of the pool in an order of their own: who goes first is found at once.
+//! A priority queue over the slots of the pool.
 //!
-//! A binary heap of slot numbers. Each slot notes where in the heap its number stands, so that any
-//! of them can be taken out. Four bytes for each envelope here and four there are a third of what
-//! an ordered map takes.
+//! A binary heap of slot numbers. Each slot stores its position in the heap, so that any slot can
+//! be removed. The four bytes per envelope here and the four in the slot are a third of the size of
+//! an ordered map.
 
 use core::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
 use super::PoolSlot;
 
-/// By what a heap orders.
+/// The sort key of a heap.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Order {
-    /// The end of life: who expires first comes first.
+    /// By expiry: the first to expire comes first.
     Expiry,
-    /// What an envelope is worth: who is evicted first comes first.
+    /// By eviction rank: the first to be evicted comes first.
     Rank,
 }
 
 impl Order {
-    /// Who comes first; no two envelopes come at once. What decides seldom is looked up seldom.
+    /// Compares two slots; never equal. The rare tie breakers are computed last.
     pub(super) fn compare(self, one: &PoolSlot, other: &PoolSlot) -> Ordering {
         let [ours, theirs] = [one, other].map(|slot| &slot.pooled.envelope);
         let first = match self {
@@ -40,7 +40,7 @@ impl Order {
     }
 }
 
-/// A heap over the slots that are handed to its methods: always the same ones.
+/// A heap over the slots that are passed to its methods; the caller always passes the same list.
 #[derive(Debug)]
 pub(super) struct Heap {
     order: Order,
@@ -55,12 +55,12 @@ impl Heap {
         }
     }
 
-    /// Who comes first.
+    /// The first slot.
     pub(super) fn first(&self) -> Option<u32> {
         self.numbers.first().copied()
     }
 
-    /// All in order, as far as they are asked for.
+    /// All slots in order, computed lazily.
     pub(super) fn ascending<'a>(
         &'a self,
         slots: &'a [PoolSlot],
@@ -76,7 +76,7 @@ impl Heap {
         })
     }
 
-    /// Takes in a slot.
+    /// Inserts a slot.
     pub(super) fn push(&mut self, slots: &mut [PoolSlot], number: u32) {
         let at = self.numbers.len();
         grow(&mut self.numbers);
@@ -84,7 +84,7 @@ impl Heap {
         self.settle(slots, at);
     }
 
-    /// Takes out the slot whose number stands here.
+    /// Removes the slot at this heap position.
     pub(super) fn remove(&mut self, slots: &mut [PoolSlot], at: u32) {
         let at = index(at);
         if at >= self.numbers.len() {
@@ -96,14 +96,14 @@ impl Heap {
         }
     }
 
-    /// A slot has another number now.
+    /// Updates the number of a slot that was moved.
     pub(super) fn renumber(&mut self, at: u32, number: u32) {
         if let Some(place) = self.numbers.get_mut(index(at)) {
             *place = number;
         }
     }
 
-    /// Moves what stands at `at` up or down to where it belongs.
+    /// Restores the heap order for the entry at `at`.
     fn settle(&mut self, slots: &mut [PoolSlot], at: usize) {
         let mut at = at;
         while let Some(parent) = at.checked_sub(1).map(|below| below / 2)
@@ -131,8 +131,8 @@ impl Heap {
         (left < self.numbers.len()).then_some(left)
     }
 
-    /// Whether what stands at one place comes before what stands at another; a place beyond the
-    /// end precedes nobody.
+    /// Whether the entry at one position comes before the entry at another; a position beyond the
+    /// end comes last.
     fn precedes(&self, slots: &[PoolSlot], one: usize, other: usize) -> bool {
         match (self.slot(slots, one), self.slot(slots, other)) {
             (Some(one), Some(other)) => self.order.compare(one, other) == Ordering::Less,
@@ -140,7 +140,7 @@ impl Heap {
         }
     }
 
-    /// Lets a slot know where it stands.
+    /// Stores the heap position of an entry in its slot.
     fn note(&self, slots: &mut [PoolSlot], at: usize) {
         let slot = self.numbers.get(at).copied();
         if let Some(slot) = slot.and_then(|number| slots.get_mut(index(number))) {
@@ -196,7 +196,7 @@ pub(super) fn index(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// Makes room for one more without doubling: a pool is filled once and then stays as it is.
+/// Reserves space for one more element without doubling: a pool fills once and then keeps its size.
 pub(super) fn grow<T>(list: &mut Vec<T>) {
     if list.len() == list.capacity() {
         list.reserve_exact(list.len() / 16 + 64);

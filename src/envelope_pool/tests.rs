@@ -22,7 +22,7 @@ fn work(envelope: &Envelope) -> f64 {
 }
 
 #[test]
-fn keeps_an_envelope_once() {
+fn envelope_is_kept_once() {
     let mut pool = Pool::new(1 << 20);
     let one = envelope(100, 535, 1);
     assert_eq!(offer(&mut pool, &one), InsertOutcome::New);
@@ -34,7 +34,7 @@ fn keeps_an_envelope_once() {
 }
 
 #[test]
-fn forgets_an_envelope_the_second_after_its_expiry() {
+fn envelope_is_removed_in_second_after_expiry() {
     let mut pool = Pool::new(1 << 20);
     let (early, late) = (envelope(100, 535, 1), envelope(200, 535, 2));
     assert_eq!(offer(&mut pool, &early), InsertOutcome::New);
@@ -46,7 +46,7 @@ fn forgets_an_envelope_the_second_after_its_expiry() {
 }
 
 #[test]
-fn a_flood_of_weak_envelopes_cannot_displace_a_strong_one() {
+fn flood_of_weak_envelopes_does_not_evict_strong_one() {
     let mut nonces = 0..;
     let strong = nonces
         .by_ref()
@@ -66,9 +66,9 @@ fn a_flood_of_weak_envelopes_cannot_displace_a_strong_one() {
 }
 
 #[test]
-fn among_equals_the_first_sent_goes_first() {
+fn among_equals_first_sent_is_evicted_first() {
     let newer = envelope(100, 535, 1);
-    // A second older, of the same lifetime and the same luck.
+    // One second older, with the same lifetime and the same work.
     let older = (0..)
         .map(|nonce| {
             let data = vec![0xd1; 535];
@@ -84,7 +84,7 @@ fn among_equals_the_first_sent_goes_first() {
 }
 
 #[test]
-fn an_envelope_larger_than_the_pool_evicts_nothing() {
+fn envelope_larger_than_pool_evicts_nothing() {
     let mut pool = Pool::new(2_000);
     let small = envelope(100, 535, 1);
     assert_eq!(offer(&mut pool, &small), InsertOutcome::New);
@@ -96,7 +96,7 @@ fn an_envelope_larger_than_the_pool_evicts_nothing() {
 }
 
 #[test]
-fn a_million_empty_envelopes_cannot_hide_from_the_bound() {
+fn million_empty_envelopes_stay_within_bound() {
     let mut pool = Pool::new(100_000);
     for nonce in 0..1_000 {
         let _ = offer(&mut pool, &envelope(100, 0, nonce));
@@ -107,7 +107,7 @@ fn a_million_empty_envelopes_cannot_hide_from_the_bound() {
 
 proptest! {
     #[test]
-    fn the_books_balance_after_any_sequence(
+    fn byte_counts_match_contents_after_any_sequence(
         steps in proptest::collection::vec((1_u32..300, 0_usize..900, any::<u8>(), 0_u32..400), 1..80),
     ) {
         let mut pool = Pool::new(6_000);
@@ -130,7 +130,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn who_stays_and_who_goes_is_as_in_a_list_that_is_sorted_every_time(
+    fn eviction_matches_reference_implementation(
         steps in proptest::collection::vec((1_u32..300, 0_usize..900, any::<u8>(), 0_u32..400), 1..120),
     ) {
         const ROOM: usize = 20_000;
@@ -156,7 +156,7 @@ proptest! {
     }
 }
 
-/// The rule of eviction in the plainest words.
+/// A plain reference implementation of the eviction rule.
 fn offer_to(list: &mut Vec<Envelope>, newcomer: &Envelope, room: usize) -> InsertOutcome {
     if list.contains(newcomer) {
         return InsertOutcome::Known;
@@ -176,7 +176,7 @@ fn offer_to(list: &mut Vec<Envelope>, newcomer: &Envelope, room: usize) -> Inser
 }
 
 #[test]
-fn hashes_that_begin_alike_are_told_apart() {
+fn hashes_with_equal_prefix_are_distinguished() {
     let mut pool = Pool::new(1 << 20);
     let one = envelope(100, 535, 1);
     assert_eq!(offer(&mut pool, &one), InsertOutcome::New);

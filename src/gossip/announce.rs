@@ -1,10 +1,10 @@
-//! Announcing envelopes to whisht peers, and giving them what they ask for.
+//! Announces envelopes to whisht peers, and serves their requests.
 //!
-//! A whisht peer is told the hash of an envelope and asks for the body; only a few of them, drawn
-//! anew for each envelope, are given it unasked, so that it travels fast. Both happen after a wait
-//! drawn for that peer, like everything that follows an insertion into the pool. What is asked for
-//! is looked up in the public pool and nowhere else: what is on its way, held or on a stem is
-//! unknown here by the same path as what never existed (spec M11). There is no "I do not have it".
+//! A whisht peer is sent the hash of an envelope and requests the body; only a few peers, drawn
+//! anew for each envelope, are sent the body unasked, for speed. Both follow after a delay drawn
+//! for that peer, like every effect of an insertion into the pool. Requests are served from the
+//! public pool only: an envelope in transit, in the rendezvous hold or on a stem is treated like
+//! one that never existed (spec M11). No packet says "I do not have it".
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -23,33 +23,33 @@ use super::peer::{ForwardDecision, GossipPeer};
 use super::send_queue::SendQueue;
 use super::{Gossip, OutboundPacket};
 
-/// How envelopes are exchanged with a peer.
+/// How envelopes are delivered to a peer.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) enum DeliveryMode {
-    /// It speaks plain Whisper: it is given envelopes.
+    /// Plain Whisper: the peer is sent envelopes.
     #[default]
     Push,
-    /// It has still to say whether it announces. It is given nothing yet.
+    /// The peer has not said yet whether it announces. It is sent nothing until then.
     Undecided,
-    /// Both sides announce, and ask.
+    /// Both sides announce hashes and request bodies.
     Pull,
 }
 
-/// What is announced to a peer, and what it asked for.
+/// The announcements for a peer, and its requests.
 #[derive(Debug, Default)]
 pub(super) struct AnnounceQueue {
-    /// Hashes to be announced.
+    /// Hashes to announce.
     pub(super) queue: SendQueue,
-    /// No hashes of old envelopes before this.
+    /// Earliest time of the next packet with hashes of old envelopes.
     backlog_not_before: Instant,
-    /// What it asked for.
+    /// The envelopes that the peer requested.
     requested: VecDeque<EnvelopeHash>,
-    /// No answer before this.
+    /// Earliest time of the next answer.
     serve_not_before: Instant,
 }
 
 impl AnnounceQueue {
-    /// The peer asks for envelopes. What is beyond the bound it may ask for again.
+    /// Queues requests of the peer. It may repeat those that exceed the bound.
     fn add_requests(&mut self, envelopes: Vec<EnvelopeHash>) {
         for envelope in envelopes {
             if self.requested.len() < MAX_REQUESTED {
@@ -58,7 +58,7 @@ impl AnnounceQueue {
         }
     }
 
-    /// When there is something to say next.
+    /// When the next packet is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let answer = (!self.requested.is_empty()).then_some(self.serve_not_before);
         [answer, self.queue.next_due_fresh(), self.backlog_due()]
@@ -67,14 +67,15 @@ impl AnnounceQueue {
             .min()
     }
 
-    /// Old envelopes wait until the peer has been given what it asked for: it sets the pace.
+    /// When the next old envelopes are due. They wait until all requests are served, so that the
+    /// peer sets the pace.
     fn backlog_due(&self) -> Option<Instant> {
         let idle = self.requested.is_empty();
         let due = self.queue.next_due_backlog().filter(|_| idle)?;
         Some(due.max(self.backlog_not_before))
     }
 
-    /// Leaves the peer alone for a while.
+    /// Delays all packets to this peer.
     pub(super) fn pause_until(&mut self, until: Instant) {
         self.queue.pause_until(until);
         self.serve_not_before = self.serve_not_before.max(until);
@@ -82,15 +83,15 @@ impl AnnounceQueue {
 }
 
 impl Gossip {
-    /// The peer on this link may turn out to announce: it is given nothing until
-    /// [`decide_delivery`](Self::decide_delivery) says how it is.
+    /// Marks the peer on this link as possibly announcing: it is sent nothing until
+    /// [`decide_delivery`](Self::decide_delivery).
     pub fn defer_delivery(&mut self, link: LinkId) {
         if let Some(peer) = self.peers.get_mut(&link) {
             peer.delivery = DeliveryMode::Undecided;
         }
     }
 
-    /// Whether the peer on this link announces and asks, or is to be given everything.
+    /// Sets whether the peer on this link announces and requests, or is sent all envelopes.
     pub fn decide_delivery(&mut self, link: LinkId, pulls: bool) {
         if let Some(peer) = self.peers.get_mut(&link)
             && peer.delivery == DeliveryMode::Undecided
@@ -104,8 +105,8 @@ impl Gossip {
         }
     }
 
-    /// A peer announces what its pool holds. Gives the envelopes that we hold too and did not know
-    /// to be there: for them this is as good as having been brought.
+    /// Handles a peer's announcement of its pool. Returns the announced envelopes that our pool has
+    /// and that the peer had not shown before: the announcement counts like a delivery.
     pub fn on_announced(
         &mut self,
         now: Now,
@@ -129,7 +130,7 @@ impl Gossip {
         shared
     }
 
-    /// A peer asks for envelopes. They are given by [`tick`](Self::tick) if the pool holds them then.
+    /// Handles a peer's requests. [`tick`](Self::tick) serves those that the pool has by then.
     pub fn on_requested(&mut self, link: LinkId, envelopes: Vec<EnvelopeHash>) {
         if let Some(peer) = self.peers.get_mut(&link)
             && peer.delivery == DeliveryMode::Pull
@@ -138,13 +139,13 @@ impl Gossip {
         }
     }
 
-    /// An envelope that a peer brought found no room in the pool: it is not asked for again for a
+    /// Records that the pool had no room for a peer's envelope: it is not requested again for a
     /// while.
     pub fn mark_rejected(&mut self, now: Now, envelope: EnvelopeHash) {
         self.fetcher.reject(now.mono, envelope);
     }
 
-    /// Asks for what is due to be asked for.
+    /// Requests the envelopes that are due.
     pub(super) fn fetch_due(&mut self, now: Now) -> Vec<OutboundPacket> {
         let round = self.fetcher.run(&mut self.rng, now.mono);
         for link in round.failed {
@@ -165,7 +166,7 @@ impl Gossip {
     }
 }
 
-/// The next packet of what the peer asked for.
+/// The next packet of requested envelopes.
 pub(super) fn serve_requests(
     link: LinkId,
     peer: &mut GossipPeer,
@@ -203,7 +204,7 @@ pub(super) fn serve_requests(
     sends
 }
 
-/// The next packet of hashes that the peer has not been told.
+/// The next packet of hashes that the peer has not been sent.
 pub(super) fn announce_hashes(
     link: LinkId,
     peer: &mut GossipPeer,
@@ -263,12 +264,12 @@ fn onion_packet(link: LinkId, message: &OnionMessage) -> Option<OutboundPacket> 
     })
 }
 
-/// Envelopes that a peer may be waiting for: four packets of requests.
+/// Envelopes that a peer may have requested and not received: four packets of requests.
 const MAX_REQUESTED: usize = 1_024;
-/// Least time between two answers to one peer: 160 KB a second.
+/// Minimum interval between two answers to one peer: 160 KB/s.
 const SERVE_INTERVAL: Duration = Duration::from_millis(100);
-/// Least time between two packets of hashes to one peer.
+/// Minimum interval between two packets of hashes to one peer.
 const ANNOUNCE_INTERVAL: Duration = Duration::from_millis(334);
-/// Least time between two packets with hashes of old envelopes: a new peer asks for as many as it
-/// can be given in that time.
+/// Minimum interval between two packets with hashes of old envelopes: a new peer requests as many
+/// as it can receive in that time.
 const BACKLOG_INTERVAL: Duration = Duration::from_secs(1);

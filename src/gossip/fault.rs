@@ -1,21 +1,21 @@
-//! Why a link must end, and by whose fault.
+//! Errors that end a link, and which side is at fault.
 
 use super::packet::MalformedPacket;
 use super::validation::EnvelopeRejected;
 
-/// What went wrong with a packet. Whom to blame comes first, since policy follows from that.
+/// Why a packet could not be processed, sorted by the side at fault, which decides the policy.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum GossipFault {
-    /// The node named a link that was never opened here, or is closed.
+    /// The caller named a link that is unknown or closed.
     #[error("no such link")]
     NoSuchLink,
-    /// The peer broke the protocol.
-    #[error("peer broke the protocol: {0}")]
+    /// The peer violated the protocol.
+    #[error("the peer violated the protocol: {0}")]
     Peer(#[from] ProtocolViolation),
 }
 
 impl GossipFault {
-    /// The reason to give in the disconnect: "subprotocol error" if the peer is to blame.
+    /// The reason of the disconnect: "subprotocol error" if the peer is at fault.
     #[must_use]
     pub const fn disconnect_reason(self) -> Option<u8> {
         match self {
@@ -24,7 +24,7 @@ impl GossipFault {
         }
     }
 
-    /// Whether the peer is to blame.
+    /// Whether the peer is at fault.
     #[must_use]
     pub const fn blames_peer(self) -> bool {
         matches!(self, Self::Peer(_))
@@ -37,30 +37,30 @@ impl From<MalformedPacket> for GossipFault {
     }
 }
 
-/// How a peer broke the protocol.
+/// How a peer violated the protocol.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProtocolViolation {
-    /// It sent something else before its status.
+    /// It sent another packet before its status.
     #[error("packet before the status")]
     BeforeStatus,
-    /// It is a light node, as we are: neither would hear anything from the other.
+    /// It is a light node, and so are we: neither would send anything to the other.
     #[error("both are light nodes")]
     BothLight,
-    /// It sent a packet that cannot be read.
+    /// It sent a packet that does not decode.
     #[error("{0}")]
     MalformedPacket(MalformedPacket),
-    /// It sent a packet longer than any honest one.
-    #[error("packet is too long")]
+    /// It sent a packet longer than the limit for honest peers.
+    #[error("the packet is too long")]
     Oversized,
-    /// It keeps sending envelopes that we refuse; this was the last of them.
-    #[error("too many refused envelopes, at last: {0}")]
+    /// It exceeded its quota of rejected envelopes; this was the last of them.
+    #[error("too many rejected envelopes; the last one: {0}")]
     TooManyRejected(EnvelopeRejected),
 }
 
 impl ProtocolViolation {
-    /// Whether it can only be the peer's own doing: others can make an honest peer pass on an
-    /// envelope that comes too late, but not one without work, and no packet that cannot be read.
+    /// Whether only the peer itself can have caused it. An attacker can make an honest peer relay
+    /// an envelope too late, but not one without work, nor a malformed packet.
     #[must_use]
     pub const fn is_strike(self) -> bool {
         match self {
@@ -70,7 +70,8 @@ impl ProtocolViolation {
         }
     }
 
-    /// Whether it merely speaks another language: it is kept out, and its neighbours are not.
+    /// Whether the peer merely speaks an incompatible protocol: only the peer is refused, not its
+    /// address prefix.
     #[must_use]
     pub const fn is_incompatible(self) -> bool {
         matches!(
@@ -80,5 +81,5 @@ impl ProtocolViolation {
     }
 }
 
-/// The base protocol's number for a breach of a sub-protocol.
+/// The base protocol's code for a breach of a sub-protocol.
 const SUBPROTOCOL_ERROR: u8 = 0x10;

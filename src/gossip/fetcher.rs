@@ -1,13 +1,13 @@
-//! What is asked for, of whom, and when: envelopes that neighbours announced and we do not hold.
+//! Requests envelopes that peers announced and our pool lacks: what, from which peer, and when.
 //!
-//! Every unknown hash is asked for, whatever it names: no class, topic or key has a say in it, and
-//! nothing here can tell an envelope of our own that has not come back yet, or one that is held or
-//! on a stem, from one that was never heard of (spec M11). It is asked for after a wait drawn for
-//! it, of a peer drawn from those that have announced it by then; who does not deliver is asked no
-//! further, and the next one is.
+//! Every unknown hash is requested: no class, topic or key matters, and the fetcher cannot
+//! distinguish an own envelope that has not come back yet, or one that is held or on a stem, from
+//! an unknown one (spec M11). The request follows a delay drawn for the envelope, to a peer drawn
+//! from those that have announced it by then; if a peer does not deliver, the next one is asked.
 //!
-//! Announcing costs a peer 32 bytes, so what one peer alone has announced is bounded for each, and
-//! what goes beyond is not remembered: others will announce what exists.
+//! An announcement costs a peer 32 bytes, so the number of hashes that one peer alone has announced
+//! is bounded per peer. Announcements over the bound are dropped: other peers will announce what
+//! exists.
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,54 +20,54 @@ use rand_chacha::ChaCha20Rng;
 use crate::envelope::EnvelopeHash;
 use crate::onion_wire::MAX_HASHES;
 
-/// Everything that is to be asked for or was asked for.
+/// All pending fetches.
 #[derive(Debug, Default)]
 pub(super) struct EnvelopeFetcher {
     pending: BTreeMap<EnvelopeHash, PendingFetch>,
-    /// When each of them has its next turn.
+    /// When each of them is due next.
     schedule: BTreeSet<(Instant, EnvelopeHash)>,
     peers: BTreeMap<LinkId, PeerFetchState>,
-    /// What was refused for good, and until when it is not asked for again.
+    /// Rejected envelopes, and the time until which they are not requested again.
     rejected: BTreeMap<EnvelopeHash, Instant>,
 }
 
-/// An envelope that we do not hold.
+/// An envelope that our pool lacks.
 #[derive(Debug)]
 struct PendingFetch {
-    /// Whose bound it counts against.
+    /// The peer whose bound it counts against.
     charged_to: LinkId,
-    /// Who announced it and has not been asked.
+    /// The peers that announced it and have not been asked.
     announcers: Vec<LinkId>,
-    /// Who was asked, and when.
+    /// The peer that was asked, and when.
     requested_from: Option<(LinkId, Instant)>,
-    /// When its next turn is.
+    /// When it is due next.
     due: Instant,
 }
 
-/// What one peer has announced, and how it delivers.
+/// The announcements of one peer, and its deliveries.
 #[derive(Debug, Default)]
 struct PeerFetchState {
-    /// Envelopes that count against it.
+    /// Envelopes that count against its bound.
     charged: usize,
-    /// Envelopes that it was asked for and has not delivered.
+    /// Envelopes that were requested from it and not delivered yet.
     in_flight: usize,
-    /// When it last delivered something.
+    /// Time of its last delivery.
     last_delivery: Instant,
-    /// It let a request go unanswered, and has delivered nothing since.
+    /// A request to it timed out, and it has delivered nothing since.
     timed_out: bool,
 }
 
-/// What is to be done now.
+/// The requests to send now.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(super) struct FetchRound {
-    /// Whom to ask for what; at most [`MAX_HASHES`] of each.
+    /// Hashes to request from each peer; at most [`MAX_HASHES`] each.
     pub(super) requests: BTreeMap<LinkId, Vec<EnvelopeHash>>,
-    /// Peers that did not deliver, once for each envelope.
+    /// Peers that did not deliver, once per envelope.
     pub(super) failed: Vec<LinkId>,
 }
 
 impl EnvelopeFetcher {
-    /// A peer announced an envelope that the pool does not hold.
+    /// Records that a peer announced an envelope that the pool lacks.
     pub(super) fn on_announced(
         &mut self,
         rng: &mut ChaCha20Rng,
@@ -104,7 +104,7 @@ impl EnvelopeFetcher {
         );
     }
 
-    /// The envelope is here, whoever brought it; gives those who had announced it.
+    /// Records that an envelope arrived, from any peer; returns the peers that had announced it.
     pub(super) fn on_arrived(&mut self, now: Instant, envelope: &EnvelopeHash) -> Vec<LinkId> {
         let Some(fetch) = self.remove(envelope) else {
             return Vec::new();
@@ -120,7 +120,7 @@ impl EnvelopeFetcher {
         announcers
     }
 
-    /// The envelope is here and is not kept: it is not asked for again for a while.
+    /// Records that an envelope arrived and was rejected: it is not requested again for a while.
     pub(super) fn reject(&mut self, now: Instant, envelope: EnvelopeHash) {
         self.remove(&envelope);
         if self.rejected.len() >= MAX_REJECTED {
@@ -137,7 +137,7 @@ impl EnvelopeFetcher {
             .is_some_and(|until| now < *until)
     }
 
-    /// A link was closed: what it announced is asked of others.
+    /// Removes a peer: the envelopes that it announced are requested from others.
     pub(super) fn remove_peer(&mut self, now: Instant, link: LinkId) {
         if self.peers.remove(&link).is_none() && self.pending.is_empty() {
             return;
@@ -174,7 +174,7 @@ impl EnvelopeFetcher {
         self.schedule.first().map(|(due, _)| *due)
     }
 
-    /// Draws whom to ask for what is due, and gives up on those who did not deliver.
+    /// Chooses a peer for each due envelope, and gives up on peers that did not deliver.
     pub(super) fn run(&mut self, rng: &mut ChaCha20Rng, now: Instant) -> FetchRound {
         let mut round = FetchRound::default();
         while let Some(&(due, envelope)) = self.schedule.first() {
@@ -226,7 +226,7 @@ impl EnvelopeFetcher {
             .copied()
             .filter(|link| !timed_out(link))
             .collect();
-        // Who still owes an answer is asked when there is nobody else.
+        // A peer with a timed-out request is asked only if no other peer announced the envelope.
         let drawn = distributions::pick(rng, &good).or_else(|| distributions::pick(rng, &ready));
         fetch.due = match drawn {
             Some(&link) => {
@@ -256,31 +256,31 @@ impl EnvelopeFetcher {
         Some(fetch)
     }
 
-    /// Envelopes that are to be asked for or were asked for.
+    /// Number of pending fetches.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.pending.len()
     }
 }
 
-/// How long an announced envelope waits before it is asked for, on average: others announce it
-/// meanwhile, and whom we ask says less about who was first.
+/// Mean delay between announcement and request: other peers announce the envelope meanwhile, and
+/// the choice of peer reveals less about which was first.
 const MEAN_REQUEST_DELAY: Duration = Duration::from_millis(100);
-/// How long a peer may deliver nothing of what it was asked for; several round trips through Tor.
+/// Time after which a peer that has delivered nothing times out; several round trips through Tor.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long one envelope may take altogether, however busily its bearer delivers others.
+/// Maximum time of one fetch, even if the asked peer keeps delivering other envelopes.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(60);
-/// When to look again for a peer with less to deliver.
+/// Interval until the next attempt if all announcing peers are busy.
 const BUSY_RETRY_INTERVAL: Duration = Duration::from_millis(250);
-/// Peers remembered for one envelope.
+/// Announcing peers stored per envelope.
 const MAX_ANNOUNCERS: usize = 8;
 /// Envelopes that one peer was the first to announce.
 const MAX_CHARGED: usize = 2_048;
-/// Envelopes of all peers together.
+/// Pending fetches of all peers.
 const MAX_PENDING: usize = 32_768;
-/// Refused envelopes that are remembered.
+/// Rejected envelopes that are remembered.
 const MAX_REJECTED: usize = 4_096;
-/// For how long.
+/// Time for which they are remembered.
 const REJECTED_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]

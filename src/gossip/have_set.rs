@@ -1,14 +1,14 @@
-//! Who knows which envelope.
+//! Index of which peer has which envelope.
 //!
-//! One table for all peers instead of a set for each: an envelope is named once, and a peer has a
-//! slot with four flags beside it. What stands here changes only by what crossed that peer's
-//! link: it brought or announced the envelope, or was sent or told it. Our own envelopes are
-//! entered by the same doors or not at all, so the table cannot tell them apart.
+//! One index for all peers instead of a set per peer: an envelope is stored once, with four flags
+//! for the slot of each peer. An entry changes only by what crossed that peer's link: the peer sent
+//! or announced the envelope, or we sent or announced it to the peer. Our own envelopes enter the
+//! same way or not at all, so the index cannot distinguish them.
 //!
-//! It holds as many envelopes as the pool, so an entry is short: half a hash, and half a byte for
-//! each of 32 slots. More peers than that sit on a second chunk of as many, and so on. Two
-//! envelopes whose hashes begin with the same 16 bytes would be one here: to make such a pair takes
-//! 2^64 hashes, and all it brings is that one of the two is passed on by fewer nodes.
+//! The index has as many envelopes as the pool, so an entry is compact: half a hash, and half a
+//! byte for each of 32 slots. Further peers use a second chunk of 32 slots, and so on. Two
+//! envelopes whose hashes share the first 16 bytes would be one entry: to make such a pair takes
+//! 2^64 hashes, and its only effect is that fewer nodes relay one of the two.
 
 use core::fmt;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,49 +17,49 @@ use circuits::ids::LinkId;
 
 use crate::envelope::EnvelopeHash;
 
-/// The table. Its caller keeps it no larger than the pool by telling it what to forget.
+/// The index. The caller bounds it to the size of the pool by telling it what to forget.
 #[derive(Default)]
 pub(super) struct PeerEnvelopeIndex {
     slots: BTreeMap<LinkId, usize>,
-    /// Who sits where. No envelope has a flag at an empty slot.
+    /// The peer of each slot. No envelope has a flag at an empty slot.
     occupants: Vec<Option<LinkId>>,
-    /// Flags at the first slots: every envelope of the table has an entry.
+    /// Flags of the first 32 slots: every envelope of the index has an entry.
     first_chunk: BTreeMap<ShortHash, Flags>,
-    /// Flags at further slots, one chunk after another, where there are any.
+    /// Flags of further slots, one map per chunk; entries exist only where a flag is set.
     more_chunks: Vec<BTreeMap<ShortHash, Flags>>,
-    /// Envelopes that we gave to a peer, or told it of, before any peer had shown them.
+    /// Envelopes that we sent or announced before any peer had shown them to us.
     sent_first: BTreeSet<ShortHash>,
 }
 
 impl PeerEnvelopeIndex {
-    /// The peer sent us the envelope.
+    /// Records that the peer sent us the envelope.
     pub(super) fn mark_received(&mut self, envelope: EnvelopeHash, peer: LinkId) {
         self.set_flag(envelope, peer, Flags::RECEIVED);
     }
 
-    /// The peer told us that it has the envelope; `false` if it had shown that before.
+    /// Records that the peer announced the envelope; `false` if it had shown it before.
     pub(super) fn mark_announced_by(&mut self, envelope: EnvelopeHash, peer: LinkId) -> bool {
         let before = self.set_flag(envelope, peer, Flags::ANNOUNCED_BY_PEER);
         before & Flags::SHOWN_BY_PEER == 0
     }
 
-    /// We sent the envelope to the peer.
+    /// Records that we sent the envelope to the peer.
     pub(super) fn mark_sent(&mut self, envelope: EnvelopeHash, peer: LinkId) {
         self.set_flag(envelope, peer, Flags::SENT);
     }
 
-    /// We told the peer the envelope's hash. It has the envelope only if it asks for it.
+    /// Records that we announced the envelope to the peer. The peer has it only if it requests it.
     pub(super) fn mark_announced_to(&mut self, envelope: EnvelopeHash, peer: LinkId) {
         self.set_flag(envelope, peer, Flags::ANNOUNCED_TO_PEER);
     }
 
-    /// Whether we gave it, or its hash, to a peer before any peer had shown it.
+    /// Whether we sent or announced it before any peer had shown it.
     pub(super) fn sent_first(&self, envelope: &EnvelopeHash) -> bool {
         self.sent_first.contains(&ShortHash::of(envelope))
     }
 
-    /// Whether the peer has the envelope: it crossed the link in either direction, or the peer says
-    /// so.
+    /// Whether the peer has the envelope: it crossed the link in either direction, or the peer
+    /// announced it.
     pub(super) fn peer_has(&self, envelope: &EnvelopeHash, peer: LinkId) -> bool {
         self.flags_of(envelope, peer) & (Flags::CROSSED | Flags::ANNOUNCED_BY_PEER) != 0
     }
@@ -69,20 +69,21 @@ impl PeerEnvelopeIndex {
         self.flags_of(envelope, peer) & Flags::CROSSED != 0
     }
 
-    /// Whether the peer need not be told: it was, or the envelope has crossed its link. Having been
-    /// told by it is no reason: it learns thereby that the envelope is here too.
+    /// Whether no announcement to the peer is needed: it was made, or the envelope has crossed the
+    /// link. The peer's own announcement does not count: ours tells it that we have the envelope
+    /// too.
     pub(super) fn is_announced_to(&self, envelope: &EnvelopeHash, peer: LinkId) -> bool {
         self.flags_of(envelope, peer) & (Flags::CROSSED | Flags::ANNOUNCED_TO_PEER) != 0
     }
 
-    /// The connected peers that sent us the envelope or say that they have it.
+    /// The connected peers that sent us or announced the envelope.
     pub(super) fn holders(&self, envelope: EnvelopeHash) -> impl Iterator<Item = LinkId> {
         self.peers_with_flags(envelope)
             .filter(|(_, flags)| flags & Flags::SHOWN_BY_PEER != 0)
             .map(|(peer, _)| peer)
     }
 
-    /// How many of the connected peers have the envelope from us and did not show it themselves.
+    /// Number of connected peers that have the envelope from us and did not show it themselves.
     pub(super) fn sent_to_count(&self, envelope: EnvelopeHash) -> usize {
         self.peers_with_flags(envelope)
             .filter(|(_, flags)| flags & (Flags::SENT | Flags::SHOWN_BY_PEER) == Flags::SENT)
@@ -94,7 +95,7 @@ impl PeerEnvelopeIndex {
         self.first_chunk.len()
     }
 
-    /// The envelope is gone.
+    /// Removes an envelope.
     pub(super) fn forget(&mut self, envelope: &EnvelopeHash) {
         let name = ShortHash::of(envelope);
         self.first_chunk.remove(&name);
@@ -104,7 +105,7 @@ impl PeerEnvelopeIndex {
         }
     }
 
-    /// Forgets all envelopes but these.
+    /// Removes all envelopes but these.
     pub(super) fn keep_only(&mut self, envelopes: impl Iterator<Item = EnvelopeHash>) {
         let kept = envelopes
             .filter_map(|envelope| self.first_chunk.remove_entry(&ShortHash::of(&envelope)));
@@ -116,7 +117,7 @@ impl PeerEnvelopeIndex {
         }
     }
 
-    /// The peer is gone; its number never comes back, but its slot is for the next.
+    /// Removes a peer. Its link number is never used again, but its slot is.
     pub(super) fn remove_peer(&mut self, peer: LinkId) {
         let Some(slot) = self.slots.remove(&peer) else {
             return;
@@ -138,7 +139,7 @@ impl PeerEnvelopeIndex {
         }
     }
 
-    /// Makes a flag, and gives those that were there.
+    /// Sets a flag, and returns the flags before.
     fn set_flag(&mut self, envelope: EnvelopeHash, peer: LinkId, flag: u8) -> u8 {
         let name = ShortHash::of(&envelope);
         let slot = self.slot(peer);
@@ -164,7 +165,7 @@ impl PeerEnvelopeIndex {
         before
     }
 
-    /// The flags that an envelope has at a peer's slot.
+    /// The flags of an envelope at a peer's slot.
     fn flags_of(&self, envelope: &EnvelopeHash, peer: LinkId) -> u8 {
         let Some(&slot) = self.slots.get(&peer) else {
             return 0;
@@ -175,7 +176,7 @@ impl PeerEnvelopeIndex {
         flags.map_or(0, |flags| flags.at(slot))
     }
 
-    /// All peers, with the flags that an envelope has at their slots.
+    /// All peers, with the flags of an envelope at their slots.
     fn peers_with_flags(&self, envelope: EnvelopeHash) -> impl Iterator<Item = (LinkId, u8)> {
         let name = ShortHash::of(&envelope);
         let chunks = self.occupants.chunks(SLOTS_PER_CHUNK).enumerate();
@@ -196,7 +197,7 @@ impl PeerEnvelopeIndex {
         }
     }
 
-    /// Where a peer sits; one that is new takes the first free slot.
+    /// The slot of a peer; a new one takes the first free slot.
     fn slot(&mut self, peer: LinkId) -> usize {
         let occupants = &mut self.occupants;
         *self.slots.entry(peer).or_insert_with(|| {
@@ -217,7 +218,7 @@ impl fmt::Debug for PeerEnvelopeIndex {
     }
 }
 
-/// The beginning of an envelope's hash.
+/// The first 16 bytes of an envelope's hash.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 struct ShortHash([u8; 16]);
 
@@ -227,20 +228,20 @@ impl ShortHash {
     }
 }
 
-/// What crossed the links of the peers on one chunk, four bits for each.
+/// The flags of the peers of one chunk, four bits each.
 #[derive(Clone, Copy, Default, Eq, PartialEq)]
 struct Flags([u8; SLOTS_PER_CHUNK / 2]);
 
 impl Flags {
     /// The peer sent us the envelope.
     const RECEIVED: u8 = 1;
-    /// It told us that it has the envelope.
+    /// It announced the envelope to us.
     const ANNOUNCED_BY_PEER: u8 = 2;
     /// We sent it the envelope.
     const SENT: u8 = 4;
-    /// We told it that we have the envelope.
+    /// We announced the envelope to it.
     const ANNOUNCED_TO_PEER: u8 = 8;
-    /// It has the envelope, as far as it says.
+    /// It has the envelope, as it showed or claims.
     const SHOWN_BY_PEER: u8 = Self::RECEIVED | Self::ANNOUNCED_BY_PEER;
     /// The envelope itself has crossed the link.
     const CROSSED: u8 = Self::RECEIVED | Self::SENT;
@@ -252,7 +253,7 @@ impl Flags {
         self.0.get(byte).map_or(0, |pair| pair >> shift & Self::ALL)
     }
 
-    /// Adds flags at a slot, and gives those that were there.
+    /// Adds flags at a slot, and returns the flags before.
     fn add(&mut self, slot: usize, flags: u8) -> u8 {
         let before = self.at(slot);
         let (byte, shift) = flag_position(slot);
@@ -270,13 +271,13 @@ impl Flags {
     }
 }
 
-/// Which byte of a chunk holds the flags of a slot, and by how much they are shifted in it.
+/// The byte of a chunk that has the flags of a slot, and their shift within it.
 const fn flag_position(slot: usize) -> (usize, u32) {
     let slot = slot % SLOTS_PER_CHUNK;
     (slot / 2, if slot.is_multiple_of(2) { 0 } else { 4 })
 }
 
-/// Seats on one chunk: more than the peers that a node has by default.
+/// Slots per chunk: more than the default maximum number of peers.
 const SLOTS_PER_CHUNK: usize = 32;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What peers send: read, judged, noted, and handed to the node.
+//! Receives packets of peers: decodes, validates, records, and returns results to the node.
 
 use std::collections::BTreeSet;
 
@@ -17,12 +17,12 @@ use super::{
 };
 
 impl Gossip {
-    /// Takes in a packet of `shh`, in the version of this link, its payload no longer compressed.
+    /// Handles a `shh` packet in the version of this link, with its payload decompressed.
     ///
     /// # Errors
     ///
-    /// Tells whom to blame. If it was the peer, the link is to be disconnected; what this packet
-    /// carried is lost, and what was noted of it goes with the link.
+    /// Says which side is at fault. If it is the peer, the caller disconnects the link; the content
+    /// of this packet is lost, and its records are removed with the link.
     pub fn receive(
         &mut self,
         now: Now,
@@ -34,8 +34,8 @@ impl Gossip {
         let longest = self.policy.max_size().max(MAX_PACKET);
         let peer = self.peers.get_mut(&link).ok_or(GossipFault::NoSuchLink)?;
         let protocol = peer.protocol();
-        // go-ethereum sends its whole pool in one packet, whatever its size. Nobody has a reason
-        // to exceed the largest message in any other.
+        // go-ethereum sends its whole pool in one packet of any size. All other packets are limited
+        // to the largest message.
         if payload.len() > longest && (protocol, code) != (ProtocolVersion::V6, code::MESSAGES) {
             return Err(ProtocolViolation::Oversized.into());
         }
@@ -66,13 +66,13 @@ impl Gossip {
                 };
                 received.direct = envelopes.collect::<Result<_, _>>()?;
             }
-            // From anybody else it is not even looked into.
+            // From an untrusted peer the packet is not decoded.
             ShhPacket::P2p(P2pKind::Message, _) => {}
-            // What a mail server gives out is of `shh/6`, and could not be given to this peer.
+            // Mail responses carry `shh/6` envelopes, which this peer does not understand.
             ShhPacket::P2p(..) if protocol == ProtocolVersion::V5 => {}
             ShhPacket::P2p(kind, payload) => received.p2p = Some((kind, payload.to_vec())),
             ShhPacket::RateLimits(Some(limits)) => peer.set_rate_limits(limits),
-            // Confirmations prove nothing: success is seen when an envelope comes back.
+            // Confirmations prove nothing: success is observed when an envelope comes back.
             ShhPacket::BatchAcknowledged(_)
             | ShhPacket::MessagesResponse(_)
             | ShhPacket::RateLimits(None)
@@ -113,7 +113,7 @@ impl Gossip {
                 }
                 Err(refused) => {
                     self.fetcher.reject(now.mono, hash);
-                    // Nobody can know that we take less than everybody else.
+                    // A peer cannot know that our size limit is below the common one.
                     if refused != EnvelopeRejected::TooLarge || envelope.size() > MAX_PACKET {
                         self.penalize(now, link, refused)?;
                     }
@@ -128,8 +128,8 @@ impl Gossip {
         Ok(received)
     }
 
-    /// Judges an envelope that a peer brought. What the pool holds was judged before, and only
-    /// has to be alive still.
+    /// Validates a received envelope. One that the pool has was validated before, and only its
+    /// expiry is checked again.
     fn admit(
         &self,
         now: Now,
@@ -143,7 +143,7 @@ impl Gossip {
         self.policy.validate(now, envelope).map(Some)
     }
 
-    /// Notes who has the envelope: whoever brought it, and whoever had announced it.
+    /// Records which peers have the envelope: its sender, and all that had announced it.
     fn record_received(
         &mut self,
         now: Now,
@@ -168,7 +168,7 @@ impl Gossip {
         }
     }
 
-    /// Takes one off the peer's allowance.
+    /// Charges a rejected envelope to the peer's quota.
     fn penalize(
         &mut self,
         now: Now,
@@ -184,8 +184,8 @@ impl Gossip {
         }
     }
 
-    /// What status-im expects after a packet of messages: first what was wrong, then that all was
-    /// read. Nobody else is told.
+    /// The replies that status-im expects after a packet of messages: first the errors, then the
+    /// acknowledgement. Other peers get none.
     fn confirm(
         &mut self,
         now: Now,
@@ -214,7 +214,7 @@ impl Gossip {
     }
 }
 
-/// go-ethereum knows a peer before it has greeted it, and then announces changes too early.
+/// go-ethereum accepts a peer before it has sent its own status, and then announces changes early.
 const fn may_precede_status(packet: &ShhPacket<'_>) -> bool {
     matches!(
         packet,
@@ -226,6 +226,6 @@ const fn may_precede_status(packet: &ShhPacket<'_>) -> bool {
     )
 }
 
-/// Bytes of any packet that an honest peer may send, however little we take in one envelope:
+/// Maximum size in bytes of any packet from an honest peer, even if our envelope limit is lower:
 /// go-ethereum's own limit.
 const MAX_PACKET: usize = 1 << 20;

@@ -1,8 +1,8 @@
-//! What we tell all peers that we want, and change while they listen. `shh/5` has no words for it.
+//! Our requirements as announced to all peers, and their changes. `shh/5` has no packet for them.
 //!
-//! Each of these wishes can be read by every peer. Less than everything (a filter, the light flag)
-//! tells what is read here, so a node that hides its readers never calls for it by itself; a user
-//! of `shh_*` may.
+//! Every peer can read these requirements. A restriction (a bloom filter, the light flag) reveals
+//! what this node reads, so a node that hides its users never sets one by itself; a user of
+//! `shh_*` may.
 
 use circuits::ids::LinkId;
 use circuits::time::Now;
@@ -14,35 +14,35 @@ use super::packet::{MinPow, code, outgoing};
 use super::{Gossip, OutboundPacket, shh};
 
 impl Gossip {
-    /// The least proof of work that we ask of envelopes now.
+    /// The minimum proof of work of accepted envelopes.
     #[must_use]
     pub const fn min_pow(&self) -> MinPow {
         self.policy.min_pow()
     }
 
-    /// Asks all peers for more or less proof of work from now on. What was enough before is
-    /// accepted for ten more seconds.
+    /// Sets the minimum proof of work, and announces it to all peers. The previous minimum stays
+    /// valid for ten more seconds.
     #[must_use]
     pub fn set_min_pow(&mut self, now: Now, min_pow: MinPow) -> Vec<OutboundPacket> {
         self.policy.set_min_pow(now.mono, min_pow);
         self.to_all(code::POW_REQUIREMENT, &outgoing::pow_requirement(min_pow))
     }
 
-    /// The filter that peers are told; [`Bloom::FULL`] unless somebody set another.
+    /// The announced filter; [`Bloom::FULL`] unless the user set another.
     #[must_use]
     pub const fn bloom(&self) -> &Bloom {
         self.policy.bloom()
     }
 
-    /// Asks all peers for the topics of a filter from now on, and tells them thereby what is read
-    /// here unless it is [`Bloom::FULL`]. What was wanted before is accepted for ten more seconds.
+    /// Sets the topic filter, and announces it to all peers, which reveals what this node reads
+    /// unless it is [`Bloom::FULL`]. The previous filter stays valid for ten more seconds.
     #[must_use]
     pub fn set_bloom(&mut self, now: Now, bloom: Bloom) -> Vec<OutboundPacket> {
         self.policy.set_bloom(now.mono, bloom);
         self.to_all(code::BLOOM_EXCHANGE, &outgoing::bloom_exchange(&bloom))
     }
 
-    /// Asks for these topics too, if we do not ask for all of theirs already.
+    /// Adds topics to the filter, unless it contains them already.
     #[must_use]
     pub fn widen_bloom(&mut self, now: Now, topics: &Bloom) -> Vec<OutboundPacket> {
         let mut wider = *self.policy.bloom();
@@ -53,25 +53,25 @@ impl Gossip {
         self.set_bloom(now, wider)
     }
 
-    /// Bytes of the largest envelope that we accept: 20 and its data.
+    /// Size of the largest accepted envelope in bytes: 20 plus its data.
     #[must_use]
     pub const fn max_size(&self) -> usize {
         self.policy.max_size()
     }
 
-    /// Accepts envelopes up to this size from now on; nobody is told.
+    /// Sets the largest accepted size; peers are not told.
     pub const fn set_max_size(&mut self, max_size: usize) {
         self.policy.set_max_size(max_size);
     }
 
-    /// Whether we call ourselves a light node.
+    /// Whether our status says that this is a light node.
     #[must_use]
     pub const fn is_light(&self) -> bool {
         self.light
     }
 
-    /// Calls this node a light one, or no longer, towards peers that come from now on. It goes on
-    /// passing envelopes on, as go-ethereum's do; two light nodes refuse each other.
+    /// Sets whether our status says that this is a light node; effective for new peers. A light
+    /// node still relays envelopes, as go-ethereum's does; two light nodes refuse each other.
     pub const fn set_light(&mut self, light: bool) {
         self.light = light;
     }

@@ -1,4 +1,4 @@
-//! What peers are sent, and when.
+//! Sends envelopes and announcements to peers when they are due.
 
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -18,9 +18,10 @@ use super::peer::{ForwardDecision, GossipPeer};
 use super::{Gossip, OutboundPacket, shh, shh_5};
 
 impl Gossip {
-    /// An envelope entered the public pool; `from` is the link that brought it, if one did.
+    /// Handles an insertion into the public pool; `from` is the link that delivered the envelope,
+    /// if any.
     ///
-    /// Whisht peers are told its hash, but for a few that are given it; all others are given it.
+    /// Most whisht peers get the hash, a few the body; all other peers get the body.
     pub fn on_pooled(&mut self, now: Now, envelope: &Envelope, from: Option<LinkId>) {
         let hash = envelope.hash();
         if let Some(link) = from.filter(|link| self.peers.contains_key(link)) {
@@ -45,8 +46,8 @@ impl Gossip {
         }
     }
 
-    /// Draws the whisht peers that are given an envelope without asking for it, among those that
-    /// are not known to have it.
+    /// Draws the whisht peers that are sent an envelope unasked, among those that are not known to
+    /// have it.
     fn eager_peers(&mut self, envelope: &Envelope) -> BTreeSet<LinkId> {
         let hash = envelope.hash();
         let lacks = |(link, peer): &(&LinkId, &GossipPeer)| {
@@ -69,9 +70,9 @@ impl Gossip {
             .collect()
     }
 
-    /// Sends what is due: to each peer at most one packet of envelopes that it did not ask for, and
-    /// at most three of these in a second; in `shh/5`, where a packet holds one envelope, as many at
-    /// a time as one packet would. A peer whose link is `congested` is left alone for a moment.
+    /// Sends what is due: to each peer at most one packet of unrequested envelopes, and at most
+    /// three of these per second; in `shh/5`, where a packet holds one envelope, as many at a time
+    /// as one packet would hold. A peer whose link is `congested` is skipped for a moment.
     #[must_use]
     pub fn tick(
         &mut self,
@@ -110,7 +111,7 @@ impl Gossip {
     }
 }
 
-/// Everything in the pool that the peer wants and has not heard of.
+/// All envelopes of the pool that the peer wants and has not seen.
 fn missing_at(
     link: LinkId,
     peer: &GossipPeer,
@@ -125,7 +126,7 @@ fn missing_at(
         .collect()
 }
 
-/// The next packet of envelopes that the peer did not ask for.
+/// The next packet of unrequested envelopes.
 fn push_packet(
     link: LinkId,
     peer: &mut GossipPeer,
@@ -142,7 +143,7 @@ fn push_packet(
             continue;
         };
         if index.peer_has(&hash, link) {
-            // It has announced the envelope meanwhile, and is told that it is here too.
+            // The peer has announced the envelope meanwhile; we announce that we have it too.
             if peer.delivery == DeliveryMode::Pull && !index.is_announced_to(&hash, link) {
                 peer.announcements.queue.push(now.mono, hash);
             }
@@ -177,26 +178,26 @@ fn push_packet(
     sends
 }
 
-/// A packet of envelopes that is being filled.
+/// A packet of envelopes under construction.
 #[derive(Default)]
 pub(super) struct PacketBuilder {
     envelopes: Vec<Envelope>,
     body: usize,
 }
 
-/// Whether an envelope went into a packet.
+/// The outcome of adding an envelope to a packet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum PushResult {
-    /// It is in.
+    /// It was added.
     Added,
-    /// It comes first in the next one.
+    /// The packet is full; the envelope goes first into the next one.
     Full,
-    /// It is too long for any that go-ethereum takes.
+    /// It exceeds go-ethereum's packet limit.
     TooLong,
 }
 
 impl PacketBuilder {
-    /// Puts an envelope in, if there is room.
+    /// Adds an envelope, if there is room.
     pub(super) fn push(&mut self, pooled: &PooledEnvelope) -> PushResult {
         let alone = pooled.envelope.as_rlp().len();
         if packet_len(alone) > MAX_PACKET {
@@ -214,7 +215,7 @@ impl PacketBuilder {
         PushResult::Added
     }
 
-    /// What is sent to a peer: one packet, or in `shh/5` one for each envelope.
+    /// The packets to send: one, or in `shh/5` one per envelope.
     pub(super) fn finish(self, link: LinkId, protocol: ProtocolVersion) -> Vec<OutboundPacket> {
         let alone = |envelope| shh_5(link, v5::code::MESSAGE, v5::message(envelope));
         match protocol {
@@ -232,7 +233,7 @@ const fn packet_len(body: usize) -> usize {
     body + outgoing::messages_header_len(body)
 }
 
-/// Fisher and Yates: every order has the same probability.
+/// Fisher-Yates shuffle: every order has the same probability.
 fn shuffle<T>(rng: &mut ChaCha20Rng, items: &mut [T]) {
     for last in (1..items.len()).rev() {
         let bound = u32::try_from(last).unwrap_or(u32::MAX).saturating_add(1);
@@ -241,17 +242,17 @@ fn shuffle<T>(rng: &mut ChaCha20Rng, items: &mut [T]) {
     }
 }
 
-/// One whisht peer in so many is given a body: where there are few, hearing of the envelope from
-/// them is worth more than the time.
+/// Ratio of whisht peers to eager pushes: with few whisht peers, an announcement from them is
+/// worth more than the time that a push saves.
 const PEERS_PER_EAGER_PUSH: usize = 4;
-/// How long a peer is left alone whose link has no room.
+/// Delay of all packets to a peer with a congested link.
 const CONGESTION_BACKOFF: Duration = Duration::from_millis(250);
-/// Bytes of a packet at the most, unless a single envelope is longer: long frames would hold up
-/// the cells on the same connection.
+/// Maximum packet size in bytes, unless a single envelope is longer: long frames would delay the
+/// cells on the same connection.
 const TARGET_PACKET: usize = 16_384;
-/// Packets of `shh/5` that leave at once. The shortest message that go-ethereum pads has 300 bytes, so
-/// a burst of its like is as long as the packets of `shh/6`, and a flood of shorter ones costs the
-/// peer no more frames than it takes from others in one tick.
+/// Maximum number of `shh/5` packets sent at once. The shortest message that go-ethereum pads has
+/// 300 bytes, so a burst of those is as long as a packet of `shh/6`, and a flood of shorter ones
+/// costs the peer no more frames than it accepts from others in one tick.
 const MAX_BURST: usize = 32;
-/// Bytes of any packet at the most: go-ethereum's limit on what it takes.
+/// Maximum size in bytes of any packet: the limit of go-ethereum's receiver.
 const MAX_PACKET: usize = 1 << 20;

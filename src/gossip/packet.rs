@@ -1,14 +1,12 @@
-//! The packets of `shh/6`: what a peer may send, and what we send. Those of `shh/5` are read into the
-//! same values by [`v5`].
+//! The packets of `shh/6`, received and sent. Those of `shh/5` decode to the same types in [`v5`].
 //!
-//! EIP-627 names the codes; where it and go-ethereum differ, go-ethereum is followed, because its
-//! nodes are the ones that hang up. Strict here means what go-ethereum refuses with disconnect
-//! reason 0x10, tolerant what it lets pass: trailing bytes after the first item, later fields of a
-//! status, codes it has no name for. status-im's confirmations and rate limits are read if they
-//! are well formed and ignored if not.
+//! EIP-627 names the codes; where it and go-ethereum differ, the codec follows go-ethereum, because
+//! its nodes disconnect. The decoder refuses what go-ethereum refuses with disconnect reason 0x10,
+//! and tolerates what it tolerates: trailing bytes after the first item, further fields of a
+//! status, unknown codes. status-im's confirmations and rate limits are ignored if malformed.
 //!
-//! Envelopes are decoded one at a time and only when asked for. Whether one is alive, worth its
-//! work and wanted is not decided here, nor who may send what: a P2P packet is passed on unread.
+//! Envelopes are decoded lazily, one at a time. The codec checks neither expiry, work and topic nor
+//! which peer may send which packet; it does not decode P2P packets.
 
 use crate::bloom::Bloom;
 use crate::envelope::{Envelope, ProtocolVersion};
@@ -23,41 +21,41 @@ pub use status::{MinPow, RateLimits, Status};
 /// The version, which is the first field of a [`Status`].
 pub const VERSION: u8 = 6;
 
-/// Envelopes in one packet at the most. go-ethereum sends its whole pool at once, so this is only
-/// a lid on the work that one packet can cause.
+/// Maximum number of envelopes in one packet. go-ethereum sends its whole pool at once, so this
+/// only bounds the work that one packet can cause.
 pub const MAX_ENVELOPES: usize = 65_536;
-/// Errors in a [`MessagesResponse`] at the most; a longer list is not read.
+/// Maximum number of errors in a [`MessagesResponse`]; a longer list is not decoded.
 pub const MAX_RESPONSE_ERRORS: usize = 1_024;
 
 /// Message codes, relative to the capability's offset.
 pub mod code {
-    /// First packet in either direction.
+    /// The first packet in either direction.
     pub const STATUS: u8 = 0;
     /// A list of envelopes.
     pub const MESSAGES: u8 = 1;
-    /// The least proof of work that the sender wants to see.
+    /// The sender's minimum proof of work.
     pub const POW_REQUIREMENT: u8 = 2;
-    /// The topics that the sender wants to see.
+    /// The sender's topic filter.
     pub const BLOOM_EXCHANGE: u8 = 3;
-    /// status-im: a batch of messages has been read.
+    /// status-im: acknowledges a batch of messages.
     pub const BATCH_ACKNOWLEDGED: u8 = 11;
-    /// status-im: what was wrong with a batch.
+    /// status-im: reports the errors of a batch.
     pub const MESSAGES_RESPONSE: u8 = 12;
-    /// status-go: how fast the sender wants to be sent to.
+    /// status-go: the rate limits of the sender.
     pub const RATE_LIMITS: u8 = 20;
-    /// status-im: one mail server asks another.
+    /// status-im: a request of one mail server to another.
     pub const P2P_SYNC_REQUEST: u8 = 123;
-    /// status-im: the answer to that.
+    /// status-im: the response to a sync request.
     pub const P2P_SYNC_RESPONSE: u8 = 124;
-    /// status-im: a mail server has sent everything.
+    /// status-im: a mail server has sent all results.
     pub const P2P_REQUEST_COMPLETE: u8 = 125;
     /// A request to a mail server.
     pub const P2P_REQUEST: u8 = 126;
-    /// Envelopes past all checks, from a trusted peer.
+    /// Direct envelopes from a trusted peer, accepted without checks.
     pub const P2P_MESSAGE: u8 = 127;
 }
 
-/// A packet that a peer sent.
+/// A received packet.
 #[derive(Clone, Debug)]
 pub enum ShhPacket<'a> {
     /// Code 0.
@@ -68,24 +66,24 @@ pub enum ShhPacket<'a> {
     PowRequirement(MinPow),
     /// Code 3.
     BloomExchange(Bloom),
-    /// Code 11: the hash of the batch, if there is one.
+    /// Code 11: the hash of the batch, if present.
     BatchAcknowledged(Option<[u8; 32]>),
-    /// Code 12, if it could be read.
+    /// Code 12, if it is well formed.
     MessagesResponse(Option<MessagesResponse>),
-    /// Code 20, if it could be read.
+    /// Code 20, if it is well formed.
     RateLimits(Option<RateLimits>),
-    /// Codes 123 to 127, not looked into: from a peer without trust even garbage is ignored.
+    /// Codes 123 to 127, not decoded: from an untrusted peer even malformed ones are ignored.
     P2p(P2pKind, &'a [u8]),
-    /// A code without a meaning here; ignored, as EIP-627 demands.
+    /// An unknown code; ignored, as EIP-627 demands.
     Unknown(u8),
 }
 
 impl<'a> ShhPacket<'a> {
-    /// Reads the packet with `code`.
+    /// Decodes the packet with `code`.
     ///
     /// # Errors
     ///
-    /// Names the rule broken: one of those for which go-ethereum disconnects.
+    /// Names the broken rule: one for which go-ethereum disconnects.
     pub fn decode(code: u8, payload: &'a [u8]) -> Result<Self, MalformedPacket> {
         Ok(match code {
             code::STATUS => Self::Status(Status::decode(payload)?),
@@ -120,7 +118,7 @@ impl<'a> ShhPacket<'a> {
     }
 }
 
-/// Which of the packets for mail servers and their clients this is.
+/// The kinds of packets of mail servers and their clients.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum P2pKind {
     /// Code 123.
@@ -131,7 +129,7 @@ pub enum P2pKind {
     RequestComplete,
     /// Code 126.
     Request,
-    /// Code 127; [`Envelopes::p2p`] reads it.
+    /// Code 127; [`Envelopes::p2p`] decodes it.
     Message,
 }
 
@@ -151,7 +149,7 @@ impl P2pKind {
 
 /// The envelopes of a packet, decoded one at a time.
 ///
-/// Ends after the first error.
+/// The iterator ends after the first error.
 #[derive(Clone, Debug)]
 pub struct Envelopes<'a> {
     items: RlpReader<'a>,
@@ -160,7 +158,7 @@ pub struct Envelopes<'a> {
 }
 
 impl<'a> Envelopes<'a> {
-    /// Opens the payload of a P2P message: one bare envelope (go-ethereum) or a list of them
+    /// Decodes the payload of a P2P message: one bare envelope (go-ethereum) or a list of them
     /// (status-im).
     ///
     /// # Errors
@@ -215,25 +213,25 @@ impl Iterator for Envelopes<'_> {
 /// status-im's report on a batch of messages.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct MessagesResponse {
-    /// Keccak-256 of the payload that is reported on.
+    /// Keccak-256 of the payload of the batch.
     pub batch: [u8; 32],
-    /// What was wrong with it; empty if all is well.
+    /// The errors; empty if the batch was accepted.
     pub errors: Vec<ResponseError>,
 }
 
-/// What status-im found wrong with one envelope.
+/// The error that status-im reports for one envelope.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ResponseError {
     /// The envelope's hash.
     pub envelope: [u8; 32],
     /// 36 or 37 for its time, 37 or 38 for anything else, by version; in practice always "time".
     pub code: u64,
-    /// A text for people.
+    /// A description for humans.
     pub description: String,
 }
 
 impl MessagesResponse {
-    /// Reads `[1, [batch, [[envelope, code, description], ...]]]`.
+    /// Decodes `[1, [batch, [[envelope, code, description], ...]]]`.
     fn decode(payload: &[u8]) -> Result<Self, RlpError> {
         let mut fields = RlpReader::new(payload).list()?;
         if fields.integer()? != 1 {
@@ -258,36 +256,36 @@ impl MessagesResponse {
     }
 }
 
-/// Why a packet is refused. The sender is to blame for each of them.
+/// Why a packet is refused. The sender is at fault for each of them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MalformedPacket {
-    /// A topic filter of a length other than 64 (in a status: or 0).
-    #[error("bloom filter has the wrong length")]
+    /// A bloom filter of a length other than 64 (in a status: or 0).
+    #[error("the bloom filter has the wrong length")]
     BloomLength,
     /// One of the envelopes does not decode.
-    #[error("envelope does not decode")]
+    #[error("an envelope does not decode")]
     Envelope,
     /// Messages that are not a list.
-    #[error("messages are not a list")]
+    #[error("the messages are not a list")]
     MessagesNotAList,
     /// A requirement that is infinite, negative or not a number.
-    #[error("proof-of-work requirement is not a finite number from zero up")]
+    #[error("the proof-of-work requirement is not a finite number of at least zero")]
     PowNotANumber,
     /// A requirement that is not an integer in canonical form.
-    #[error("proof-of-work requirement is not an integer")]
+    #[error("the proof-of-work requirement is not an integer")]
     PowNotAnInteger,
     /// A status that is not a list; `shh/5` sends a bare number.
-    #[error("status is not a list")]
+    #[error("the status is not a list")]
     StatusNotAList,
     /// A status of `shh/5` that is not a bare number; `shh/6` sends a list.
-    #[error("status is not a number")]
+    #[error("the status is not a number")]
     StatusNotANumber,
     /// More envelopes than [`MAX_ENVELOPES`].
-    #[error("packet carries too many envelopes")]
+    #[error("the packet has more than {MAX_ENVELOPES} envelopes")]
     TooManyEnvelopes,
-    /// A status without a version, or with another one.
-    #[error("peer speaks another version of shh")]
+    /// A status without a version, or with another version.
+    #[error("the peer speaks another version of shh")]
     Version,
 }
 

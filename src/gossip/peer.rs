@@ -1,4 +1,4 @@
-//! One neighbour: what it said of itself, what it wants, and what waits for it.
+//! The gossip state of one peer: its status, its requirements, and its send queues.
 
 use core::time::Duration;
 
@@ -16,20 +16,20 @@ use super::pow_rule::{PowRule, PowRuleEstimator};
 use super::rejection_quota::RejectionQuota;
 use super::send_queue::SendQueue;
 
-/// A neighbour's state.
+/// The state of a peer.
 #[derive(Debug)]
 pub(super) struct GossipPeer {
-    /// Which version of the protocol the link speaks, and so which envelopes it carries.
+    /// The protocol version of the link, which decides the form of its envelopes.
     protocol: ProtocolVersion,
     client: String,
     client_rule: PowRule,
-    /// Absent until its status has come.
+    /// Absent until the peer's status arrives.
     status: Option<PeerStatus>,
-    /// Changes that overtook the status: go-ethereum announces them to peers that it has not yet
-    /// greeted.
+    /// Changes that arrived before the status: go-ethereum announces them to peers to which it has
+    /// not yet sent its status.
     early_pow: Option<MinPow>,
     early_bloom: Option<Bloom>,
-    /// Whether what it hands over directly is taken past all checks.
+    /// Whether its direct messages are accepted without checks.
     pub(super) trusted: bool,
     pub(super) rejection_quota: RejectionQuota,
     pub(super) score: PeerScore,
@@ -37,12 +37,12 @@ pub(super) struct GossipPeer {
     pub(super) delivery: DeliveryMode,
     pub(super) queue: SendQueue,
     pub(super) announcements: AnnounceQueue,
-    /// Envelopes that it brought, and that it was sent.
+    /// Number of envelopes received from it; `sent` counts those sent to it.
     pub(super) received: u64,
     pub(super) sent: u64,
 }
 
-/// What a peer's status said, with later changes applied.
+/// The content of a peer's status, with later changes applied.
 #[derive(Debug)]
 struct PeerStatus {
     min_pow: MinPow,
@@ -57,47 +57,47 @@ struct PeerStatus {
 pub(super) enum ForwardDecision {
     /// Now.
     Now,
-    /// In so many seconds; ask again then.
+    /// After this many seconds; decide again then.
     Later(u32),
-    /// Not unless the peer changes its mind.
+    /// Not unless the peer changes its requirements.
     Never,
 }
 
-/// A neighbour as a listing of peers shows it.
+/// A peer in a listing.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct PeerInfo {
-    /// Which version of the protocol it speaks: it is given envelopes of that form only.
+    /// Its protocol version: it is sent envelopes of that form only.
     pub protocol: ProtocolVersion,
-    /// What it calls itself, shortened and made printable.
+    /// Its client name, truncated and made printable.
     pub client: String,
-    /// The proof-of-work rule that it is taken to judge by.
+    /// The proof-of-work rule that it is assumed to apply.
     pub rule: PowRule,
-    /// Whether its status has come; until then the next three say nothing.
+    /// Whether its status arrived; until then the next three fields have no meaning.
     pub has_status: bool,
-    /// The least proof of work that it wants.
+    /// Its minimum proof of work.
     pub min_pow: f64,
-    /// How many of its filter's 512 bits are set; all of them for a full node.
+    /// Number of set bits of its filter, of 512; all of them for a full node.
     pub bloom_bits: u32,
     /// Whether it calls itself a light node.
     pub light: bool,
-    /// Whether what it hands over directly is taken past all checks.
+    /// Whether its direct messages are accepted without checks.
     pub trusted: bool,
-    /// Envelopes that it brought, repetitions included.
+    /// Envelopes received from it, repetitions included.
     pub received: u64,
-    /// Envelopes that it was sent.
+    /// Envelopes sent to it.
     pub sent: u64,
-    /// Envelopes that wait for it.
+    /// Envelopes queued for it.
     pub waiting: usize,
-    /// Whether it is told hashes and asks for what it lacks, as whisht nodes do.
+    /// Whether it is sent hashes and requests bodies, as whisht nodes do.
     pub pulls: bool,
-    /// From -100 to 100: what it brought, by its work, less what it did wrong.
+    /// From -100 to 100: the work of the envelopes that it sent, less its faults.
     pub score: i8,
 }
 
 impl PeerInfo {
-    /// Whether the peer takes an envelope that is sealed for these generations and this minimum, as
-    /// far as its filter lets it.
+    /// Whether the peer accepts an envelope with proof of work for these generations and this
+    /// minimum, if its filter matches.
     #[must_use]
     pub fn accepts(&self, generations: Generations, minimum: f64) -> bool {
         let satisfies = |generation| match generations {
@@ -117,7 +117,7 @@ impl PeerInfo {
 }
 
 impl GossipPeer {
-    /// A peer that has only said hello.
+    /// A peer that has only completed the hello.
     pub(super) fn new(now: Instant, protocol: ProtocolVersion, client: &str) -> Self {
         Self {
             protocol,
@@ -141,17 +141,17 @@ impl GossipPeer {
         }
     }
 
-    /// Which version of the protocol the link speaks.
+    /// The protocol version of the link.
     pub(super) const fn protocol(&self) -> ProtocolVersion {
         self.protocol
     }
 
-    /// Whether its status has come: before that it is sent no envelope.
+    /// Whether its status arrived: before that it is sent no envelope.
     pub(super) const fn has_status(&self) -> bool {
         self.status.is_some()
     }
 
-    /// Takes in its status. A second one is ignored, as go-ethereum does.
+    /// Handles its status. A second one is ignored, as in go-ethereum.
     pub(super) fn on_status(&mut self, status: &Status) {
         if self.has_status() {
             return;
@@ -170,7 +170,7 @@ impl GossipPeer {
         self.want_rescan();
     }
 
-    /// It requires another proof of work from now on.
+    /// Sets its minimum proof of work.
     pub(super) fn set_min_pow(&mut self, min_pow: MinPow) {
         match &mut self.status {
             Some(status) => {
@@ -182,7 +182,7 @@ impl GossipPeer {
         }
     }
 
-    /// It wants other topics from now on.
+    /// Sets its topic filter.
     pub(super) fn set_bloom(&mut self, bloom: Bloom) {
         match &mut self.status {
             Some(status) => {
@@ -193,14 +193,14 @@ impl GossipPeer {
         }
     }
 
-    /// It wants to be sent to at this rate from now on.
+    /// Sets its rate limits.
     pub(super) const fn set_rate_limits(&mut self, limits: RateLimits) {
         if let Some(status) = &mut self.status {
             status.limits = Some(limits);
         }
     }
 
-    /// The time that every packet costs under the limits that it set, if it set any.
+    /// The time per packet under the rate limits that it set, if any.
     fn packet_cost(&self) -> Duration {
         let limits = self.status.as_ref().and_then(|status| status.limits);
         let rate = limits.and_then(|limits| {
@@ -213,12 +213,12 @@ impl GossipPeer {
         Duration::from_secs(1) / rate
     }
 
-    /// Least time between two packets of envelopes that it did not ask for.
+    /// Minimum interval between two packets of unrequested envelopes.
     pub(super) fn packet_interval(&self) -> Duration {
         PACKET_INTERVAL.max(self.packet_cost())
     }
 
-    /// So many short packets went to it besides: what waits for it waits the longer, if it counts.
+    /// Counts further short packets against its rate limits: its queue is delayed accordingly.
     pub(super) fn charge(&mut self, now: Instant, packets: u32) {
         let cost = self.packet_cost().saturating_mul(packets);
         if cost >= MIN_COST {
@@ -226,7 +226,7 @@ impl GossipPeer {
         }
     }
 
-    /// What it wants has changed: the pool is to be read through again.
+    /// Schedules a rescan of the pool after its requirements changed.
     pub(super) fn want_rescan(&mut self) {
         if !self.has_status() {
             return;
@@ -238,7 +238,7 @@ impl GossipPeer {
         }
     }
 
-    /// The line in which it waits for what the pool held when it came.
+    /// The queue for the envelopes that the pool had when the peer came.
     pub(super) const fn scanned_queue(&mut self) -> &mut SendQueue {
         match self.delivery {
             DeliveryMode::Pull => &mut self.announcements.queue,
@@ -246,7 +246,7 @@ impl GossipPeer {
         }
     }
 
-    /// When there is something to send to it next.
+    /// When the next packet to it is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
         [self.queue.next_due(), self.announcements.next_due()]
             .into_iter()
@@ -254,27 +254,27 @@ impl GossipPeer {
             .min()
     }
 
-    /// Leaves it alone for a while.
+    /// Delays all packets to it.
     pub(super) fn pause_until(&mut self, until: Instant) {
         self.queue.pause_until(until);
         self.announcements.pause_until(until);
     }
 
-    /// Whether it wants to be told what became of its packets.
+    /// Whether it expects confirmations of its packets.
     pub(super) fn wants_confirmations(&self) -> bool {
         self.status
             .as_ref()
             .is_some_and(|status| status.confirmations == Some(true))
     }
 
-    /// Whether it can be given this envelope and wants its topic.
+    /// Whether the link carries this envelope's form and the peer wants its topic.
     pub(super) fn wants(&self, envelope: &Envelope) -> bool {
         let status = self.status.as_ref();
         envelope.protocol() == self.protocol
             && status.is_some_and(|status| status.bloom.wants(envelope.topic()))
     }
 
-    /// Judges an envelope of the pool by what the peer would punish.
+    /// Decides whether to send a pooled envelope, by the rules that the peer would punish.
     pub(super) fn forward_decision(
         &self,
         now: UnixSecs,
@@ -294,8 +294,9 @@ impl GossipPeer {
         if envelope.sent() > now {
             return ForwardDecision::Later(envelope.sent().0 - now.0);
         }
-        // A clock that is behind ours sees the envelope in the future still, and divides its work
-        // by a life that is longer by as much: only work to spare goes out this early.
+        // A peer whose clock is behind ours still sees the envelope in the future, and divides its
+        // work by a longer lifetime accordingly: only envelopes with spare work are sent this
+        // early.
         let settled = envelope.sent().after(CLOCK_MARGIN);
         match settled.0.saturating_sub(now.0) {
             0 => ForwardDecision::Now,
@@ -304,7 +305,7 @@ impl GossipPeer {
         }
     }
 
-    /// What a listing of peers shows.
+    /// Its entry in a listing of peers.
     pub(super) fn info(&self) -> PeerInfo {
         let status = self.status.as_ref();
         PeerInfo {
@@ -326,7 +327,7 @@ impl GossipPeer {
         }
     }
 
-    /// It passed on an envelope that had not crossed its link before.
+    /// Records that it relayed an envelope that had not crossed its link before.
     pub(super) fn on_relayed(&mut self, pow: &PowChecked) {
         let before = self.rule();
         self.estimator.on_relayed(pow);
@@ -335,25 +336,25 @@ impl GossipPeer {
         }
     }
 
-    /// The rule that it judges proof of work by, as far as can be known.
+    /// The proof-of-work rule that it applies, as far as is known.
     fn rule(&self) -> PowRule {
         match &self.status {
-            // The mark of status-im, which refuses without hanging up.
+            // This field identifies status-im, which rejects without disconnecting.
             Some(status) if status.confirmations.is_some() => PowRule::Either,
-            // Whisht nodes pass on what the crowd seals, which says nothing of what they take.
+            // Whisht nodes also relay envelopes of others, so what they relay proves no rule.
             _ if self.client_rule == PowRule::Either => PowRule::Either,
             _ => self.estimator.estimate().unwrap_or(self.client_rule),
         }
     }
 }
 
-/// By how much the requirement grows for a clock that is [`CLOCK_MARGIN`] behind.
+/// The factor of the requirement for a clock that is [`CLOCK_MARGIN`] behind.
 fn stretch(envelope: &Envelope) -> f64 {
     let life = f64::from(envelope.ttl().0.max(1));
     (life + f64::from(CLOCK_MARGIN) + 1.0) / life
 }
 
-/// A name that a stranger chose, fit for a terminal.
+/// A client name from the wire, made safe for a terminal.
 fn printable(client: &str) -> String {
     client
         .chars()
@@ -362,15 +363,15 @@ fn printable(client: &str) -> String {
         .collect()
 }
 
-/// Least time between two packets of messages to one peer: three in a second, which is below
+/// Minimum interval between two packets of messages to one peer: three per second, which is below
 /// every rate limit in use.
 const PACKET_INTERVAL: Duration = Duration::from_millis(334);
-/// Limits of a thousand packets a second and more are none.
+/// Rate limits of a thousand packets per second or more are ignored.
 const MIN_COST: Duration = Duration::from_millis(1);
-/// Seconds that an envelope must have left to be worth sending: a peer whose clock is ahead would
-/// punish us for an expired one.
+/// Remaining lifetime in seconds that an envelope must have to be sent: a peer whose clock is ahead
+/// would punish us for an expired one.
 const MIN_REMAINING_LIFE: u32 = 15;
-/// Seconds by which a peer's clock may be behind before a young envelope costs us the peer.
+/// Seconds by which a peer's clock may be behind before it punishes us for a young envelope.
 const CLOCK_MARGIN: u32 = 3;
-/// Characters of a peer's name that are kept.
+/// Maximum length of a client name in characters.
 const MAX_CLIENT_CHARS: usize = 96;

@@ -1,32 +1,32 @@
-//! What a peer is worth, from what it brought and what it did wrong.
+//! The score of a peer, from the envelopes it sent and its faults.
 //!
-//! The figure is shown to the user and, when there is no place left, tells a peer that brings
-//! nothing but trouble from one that is merely quiet. It says nothing about envelopes: whom they
-//! are from or for, or which of them are ours.
+//! The score is shown to the user and, when no peer slot is free, distinguishes a harmful peer from
+//! a quiet one. It does not depend on the sender or recipient of envelopes, nor on which of them
+//! are ours.
 
-/// From -100 to 100.
+/// A score from -100 to 100.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PeerScore(f64);
 
 impl PeerScore {
-    /// It brought an envelope that was new to its link and is accepted; `spare` is how many times
-    /// the work that we ask for is in it.
+    /// The peer sent an accepted envelope that was new to its link; `spare` is the ratio of its
+    /// work to our minimum.
     pub(super) fn reward(&mut self, spare: f64) {
         let spare = if spare.is_finite() { spare } else { 1.0 };
         self.adjust(1.0 + (spare.max(1.0).log2() / 4.0).min(1.0));
     }
 
-    /// It brought an envelope that is refused.
+    /// The peer sent an envelope that was rejected.
     pub(super) fn penalize_rejected(&mut self) {
         self.adjust(-5.0);
     }
 
-    /// It announced an envelope and did not deliver it.
+    /// The peer announced an envelope and did not deliver it.
     pub(super) fn penalize_undelivered(&mut self) {
         self.adjust(-2.0);
     }
 
-    /// The figure.
+    /// The rounded score.
     pub(super) fn value(self) -> i8 {
         RANGE
             .rev()
@@ -40,7 +40,7 @@ impl PeerScore {
     }
 }
 
-/// What a rating can be.
+/// The range of a score.
 const RANGE: core::ops::RangeInclusive<i8> = -100..=100;
 
 #[cfg(test)]
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_to_spare_counts_up_to_twice() {
+    fn spare_work_counts_up_to_twice() {
         for (spare, score) in [(0.5, 1), (1.0, 1), (16.0, 2), (1e30, 2), (f64::INFINITY, 1)] {
             let mut rating = PeerScore::default();
             rating.reward(spare);
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rating_stays_within_its_bounds() {
+    fn score_stays_within_range() {
         let mut rating = PeerScore::default();
         (0..1_000).for_each(|_| rating.reward(4.0));
         assert_eq!(rating.value(), 100);
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn one_refusal_outweighs_a_few_envelopes() {
+    fn one_rejection_outweighs_a_few_envelopes() {
         let mut rating = PeerScore::default();
         (0..4).for_each(|_| rating.reward(1.0));
         rating.penalize_rejected();

@@ -1,21 +1,21 @@
-//! Which proof-of-work rule a peer judges by.
+//! The proof-of-work rule that a peer applies.
 //!
-//! Two incompatible formulas are alive under the one name `shh/6`: go-ethereum up to 1.8 (legacy)
-//! and from 1.9 on (modern; see [`crate::pow`]). A peer that finds too little work by its own
-//! formula hangs up on whoever relayed the envelope, and nothing in the protocol says which
-//! formula that is. The name in the hello is a hint, and a status of five fields is the mark of
-//! status-im, which never hangs up for this. From anybody else both formulas must be satisfied,
-//! until it has shown its own: what a peer passes on has satisfied it. Who shows what is not so
-//! gains nothing but envelopes that it then refuses (docs/decisions/0005).
+//! Two incompatible formulas exist under the one name `shh/6`: go-ethereum up to 1.8 (legacy) and
+//! from 1.9 on (modern; see [`crate::pow`]). A peer that finds too little work by its own formula
+//! disconnects the peer that relayed the envelope, and nothing in the protocol names the formula.
+//! The client name in the hello is a hint, and a status of five fields identifies status-im, which
+//! never disconnects for this. For any other peer both formulas must be satisfied until it has
+//! shown its own: an envelope that it relays has satisfied it. A peer that shows a wrong rule only
+//! receives envelopes that it then rejects (docs/decisions/0005).
 
 use crate::pow::{Generation, PowChecked};
 
-/// What an envelope must satisfy before it is sent to a peer.
+/// The formulas that an envelope must satisfy before it is sent to a peer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PowRule {
     /// Both formulas: the peer's is unknown.
     Both,
-    /// One of the two: the peer judges by either, or punishes neither.
+    /// One of the two: the peer applies either, or punishes for neither.
     Either,
     /// go-ethereum up to 1.8.
     Legacy,
@@ -24,12 +24,12 @@ pub enum PowRule {
 }
 
 impl PowRule {
-    /// Guesses from the name that a peer gives in its hello.
+    /// The rule that the client name of the hello suggests.
     #[must_use]
     pub fn from_client_name(name: &str) -> Self {
         let mut parts = name.split('/');
         match parts.next().unwrap_or_default() {
-            // An operator may put a name of their own between program and version.
+            // An operator may insert a custom name between program and version.
             "Geth" => match parts.find_map(version) {
                 Some((1, 0..=8)) => Self::Legacy,
                 Some(_) => Self::Modern,
@@ -54,7 +54,7 @@ impl PowRule {
         }
     }
 
-    /// The word for it in a listing of peers.
+    /// Its name in a listing of peers.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
@@ -66,27 +66,27 @@ impl PowRule {
     }
 }
 
-/// What a peer has shown of its rule by what it passed on.
+/// Infers a peer's rule from the envelopes that it relays.
 ///
-/// An envelope that one formula finds sufficient and the other does not shows which of them the
-/// peer is not judging by. Three are asked for, in case one slipped through while the peer changed
-/// its minimum; they have to be new to the link, so that nothing is shown by repetition.
+/// An envelope that one formula accepts and the other rejects shows which formula the peer does not
+/// apply. Three such envelopes are required, because one may have been relayed while the peer
+/// changed its minimum; each must be new to the link, so that a repetition proves nothing.
 #[derive(Debug, Default)]
 pub(super) struct PowRuleEstimator {
-    /// The least that it has required since it came, and never more than [`GETH_ACCEPTED_POW`].
+    /// The lowest minimum since the link opened, capped at [`GETH_ACCEPTED_POW`].
     minimum: Option<f64>,
     legacy_only: u8,
     modern_only: u8,
 }
 
 impl PowRuleEstimator {
-    /// It requires this much from now on.
+    /// Records a minimum that the peer announced.
     pub(super) fn on_min_pow(&mut self, min: f64) {
         let before = self.minimum.unwrap_or(GETH_ACCEPTED_POW);
         self.minimum = Some(before.min(min));
     }
 
-    /// It passed on an envelope that had not crossed its link before.
+    /// Records that the peer relayed an envelope that had not crossed its link before.
     pub(super) fn on_relayed(&mut self, pow: &PowChecked) {
         let Some(minimum) = self.minimum else { return };
         let modern = pow.value(Generation::Modern) >= minimum;
@@ -98,21 +98,21 @@ impl PowRuleEstimator {
         }
     }
 
-    /// The rule that was shown, if one was.
+    /// The inferred rule, if there is one.
     pub(super) const fn estimate(&self) -> Option<PowRule> {
         match (self.legacy_only, self.modern_only) {
             (MIN_SAMPLES.., 0) => Some(PowRule::Legacy),
             (0, MIN_SAMPLES..) => Some(PowRule::Modern),
-            // It passes on what fails the one, and what fails the other.
+            // It relays envelopes that fail the one formula, and envelopes that fail the other.
             (MIN_SAMPLES.., MIN_SAMPLES..) => Some(PowRule::Either),
             _ => None,
         }
     }
 }
 
-/// Envelopes that show a rule.
+/// Number of envelopes that prove a rule.
 const MIN_SAMPLES: u8 = 3;
-/// What go-ethereum takes whatever it announces, if its operator did not change it while it ran.
+/// The minimum that go-ethereum applies whatever it announces, unless changed at run time.
 const GETH_ACCEPTED_POW: f64 = 0.2;
 
 /// Major and minor of a part like `v1.8.27-stable`.
@@ -131,7 +131,7 @@ mod tests {
 
     const NOW: UnixSecs = UnixSecs(1_700_000_000);
 
-    /// Work of which one generation, or both, or neither counts at least 0.01.
+    /// Work of at least 0.01 by one formula, by both, or by neither.
     fn work(legacy: bool, modern: bool) -> PowChecked {
         (0..1_000_000)
             .map(|nonce| Envelope::build(NOW.after(60), Ttl(60), Topic([1; 4]), vec![3; 40], nonce))
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn three_envelopes_of_one_kind_show_a_rule_and_two_do_not() {
+    fn three_envelopes_of_one_kind_prove_a_rule_and_two_do_not() {
         let (old, new) = (work(true, false), work(false, true));
         assert_eq!(shown(0.01, &[(old, 2)]), None);
         assert_eq!(shown(0.01, &[(old, 3)]), Some(PowRule::Legacy));
@@ -165,28 +165,28 @@ mod tests {
     }
 
     #[test]
-    fn one_contradiction_leaves_the_rule_unknown() {
+    fn contradicting_envelope_leaves_rule_unknown() {
         let (old, new) = (work(true, false), work(false, true));
         assert_eq!(shown(0.01, &[(old, 1), (new, 200)]), None);
         assert_eq!(shown(0.01, &[(old, 200), (new, 2)]), None);
     }
 
     #[test]
-    fn what_both_or_neither_accept_shows_nothing() {
+    fn envelopes_that_both_or_neither_accept_prove_nothing() {
         let (both, neither) = (work(true, true), work(false, false));
         assert_eq!(shown(0.01, &[(both, 200), (neither, 200)]), None);
     }
 
     #[test]
-    fn a_zero_or_a_high_requirement_shows_no_rule() {
+    fn zero_or_high_minimum_proves_no_rule() {
         let old = work(true, false);
         assert_eq!(shown(0.0, &[(old, 200)]), None);
-        // go-ethereum announces 10 and goes on taking 0.2, so less than 10 is no evidence.
+        // go-ethereum announces 10 and still accepts 0.2, so work below 10 is no evidence.
         assert_eq!(shown(10.0, &[(old, 200)]), None);
     }
 
     #[test]
-    fn what_was_required_before_counts_as_long_as_the_link_stands() {
+    fn former_minimum_counts_while_link_is_open() {
         let old = work(true, false);
         let mut estimator = PowRuleEstimator::default();
         estimator.on_min_pow(0.0);
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_read_as_far_as_they_say_something() {
+    fn client_names_suggest_rules() {
         for (name, rule) in [
             (
                 "Geth/v1.8.27-stable-4bcc0a37/linux-amd64/go1.10.4",

@@ -1,24 +1,24 @@
-//! How many bad envelopes a peer may bring before it has to go.
+//! Quota of rejected envelopes per peer; a peer that exceeds it is disconnected.
 //!
-//! go-ethereum hangs up at the first. That lets anybody cut links between two honest nodes whose
-//! clocks differ by a second, with one envelope dated so that the first accepts it and the other
-//! does not. A small allowance that grows back takes the weapon away and still ends a flood
+//! go-ethereum disconnects at the first. That lets an attacker cut links between two honest nodes
+//! whose clocks differ by a second, with one envelope dated so that the first accepts it and the
+//! other rejects it. A small quota that refills prevents this attack and still ends a flood
 //! (docs/decisions/0003-forgive-a-few-bad-envelopes.md).
 
 use core::time::Duration;
 
 use circuits::time::Instant;
 
-/// What is left of a peer's allowance.
+/// The remaining quota of a peer.
 #[derive(Debug)]
 pub(super) struct RejectionQuota {
     tokens: u32,
-    /// From when the time towards the next one counts.
+    /// Start of the current refill interval.
     refilled_at: Instant,
 }
 
 impl RejectionQuota {
-    /// The whole allowance.
+    /// A full quota.
     pub(super) const fn new(now: Instant) -> Self {
         Self {
             tokens: MAX_TOKENS,
@@ -26,7 +26,7 @@ impl RejectionQuota {
         }
     }
 
-    /// Takes one off; `false` if there was none left.
+    /// Consumes one token; `false` if none was left.
     pub(super) fn spend(&mut self, now: Instant) -> bool {
         let grown = now.since(self.refilled_at).as_micros() / REFILL_INTERVAL.as_micros();
         let grown = u32::try_from(grown).unwrap_or(MAX_TOKENS).min(MAX_TOKENS);
@@ -40,9 +40,9 @@ impl RejectionQuota {
     }
 }
 
-/// Bad envelopes that may come at once.
+/// Rejected envelopes per burst.
 const MAX_TOKENS: u32 = 16;
-/// How long one more takes to be forgiven.
+/// Time until one more is permitted.
 const REFILL_INTERVAL: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_seventeenth_at_once_is_one_too_many() {
+    fn seventeenth_at_once_exceeds_quota() {
         let now = Instant::from_micros(5);
         let mut rejection_quota = RejectionQuota::new(now);
         assert!((0..16).all(|_| rejection_quota.spend(now)));
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn one_every_ten_seconds_is_always_forgiven() {
+    fn one_every_ten_seconds_stays_within_quota() {
         let mut now = Instant::ZERO;
         let mut rejection_quota = RejectionQuota::new(now);
         for _ in 0..100 {
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_silence_saves_up_no_more_than_the_whole() {
+    fn refill_does_not_exceed_full_quota() {
         let mut rejection_quota = RejectionQuota::new(Instant::ZERO);
         let now = Instant::from_micros(u64::MAX);
         assert!((0..16).all(|_| rejection_quota.spend(now)));

@@ -1,4 +1,4 @@
-//! How much a gossip remembers, which cannot be seen from outside.
+//! Memory bounds of the gossip, which are not visible from outside.
 
 use circuits::time::{Instant, UnixSecs};
 
@@ -31,7 +31,7 @@ fn between(links: [LinkId; 2]) -> Gossip {
 }
 
 #[test]
-fn envelopes_that_the_pool_refuses_are_not_remembered() {
+fn envelopes_refused_by_pool_are_not_remembered() {
     let mut gossip = between([LinkId(1), LinkId(2)]);
     let pool = Pool::new(0);
     for batch in 0..200 {
@@ -44,7 +44,7 @@ fn envelopes_that_the_pool_refuses_are_not_remembered() {
 }
 
 #[test]
-fn a_line_that_outgrows_the_pool_is_read_anew_from_it() {
+fn queue_that_outgrows_pool_is_rebuilt_from_pool() {
     let mut gossip = between([LinkId(1), LinkId(2)]);
     let mut pool = Pool::new(1 << 20);
     for number in 0..20_000 {
@@ -57,7 +57,7 @@ fn a_line_that_outgrows_the_pool_is_read_anew_from_it() {
         crate::envelope_pool::InsertOutcome::New
     );
     gossip.on_pooled(NOW, &last, Some(LinkId(1)));
-    // The line is thrown away, and what the pool holds is found all the same.
+    // The queue is dropped, and the envelopes of the pool are found again by a scan.
     let sends = gossip.tick(NOW, &pool, |_| false);
     assert_eq!(sends.len(), 1);
     assert_eq!(sends[0].payload, outgoing::messages(&[last]));
@@ -65,7 +65,7 @@ fn a_line_that_outgrows_the_pool_is_read_anew_from_it() {
 }
 
 #[test]
-fn a_closed_link_leaves_nothing_behind_but_the_names_of_envelopes() {
+fn closed_link_leaves_only_envelope_hashes() {
     let mut gossip = between([LinkId(1), LinkId(2)]);
     let packet = outgoing::messages(&[envelope(1)]);
     let _ = gossip.receive(NOW, LinkId(1), code::MESSAGES, &packet, &Pool::new(0));

@@ -1,9 +1,8 @@
-//! What we accept from peers, and for how long after asking for something else.
+//! Validation of received envelopes, with a grace period after a change of requirements.
 //!
-//! The checks run in go-ethereum's order. Whoever asks for more work or fewer topics goes on
-//! accepting what was good before for ten seconds, because peers hear of it only then. An
-//! envelope that the pool already holds has passed these checks once and does not pay for them
-//! again.
+//! The checks run in go-ethereum's order. After a stricter requirement is announced, envelopes that
+//! satisfy the previous one are accepted for ten more seconds, because peers learn of the change
+//! only then. An envelope that the pool has was validated before and is not validated again.
 
 use core::time::Duration;
 
@@ -16,7 +15,7 @@ use crate::pow::PowChecked;
 use super::packet::MinPow;
 use super::packet::outgoing::ResponseErrorCode;
 
-/// What an envelope must be like.
+/// Our requirements for envelopes.
 #[derive(Debug)]
 pub(super) struct AdmissionPolicy {
     min_pow: WithGrace<MinPow>,
@@ -25,7 +24,7 @@ pub(super) struct AdmissionPolicy {
 }
 
 impl AdmissionPolicy {
-    /// A full node's: any topic.
+    /// The policy of a full node: any topic.
     pub(super) const fn new(min_pow: MinPow, max_size: usize) -> Self {
         Self {
             min_pow: WithGrace::new(min_pow),
@@ -34,12 +33,12 @@ impl AdmissionPolicy {
         }
     }
 
-    /// The requirement that peers are told.
+    /// The announced minimum proof of work.
     pub(super) const fn min_pow(&self) -> MinPow {
         self.min_pow.current
     }
 
-    /// The filter that peers are told.
+    /// The announced topic filter.
     pub(super) const fn bloom(&self) -> &Bloom {
         &self.bloom.current
     }
@@ -60,7 +59,7 @@ impl AdmissionPolicy {
         self.bloom.set(now, bloom);
     }
 
-    /// Judges an envelope that somebody sent, or that the user wants sent.
+    /// Validates an envelope from a peer or from the user.
     ///
     /// # Errors
     ///
@@ -86,27 +85,27 @@ impl AdmissionPolicy {
     }
 }
 
-/// Why an envelope is not accepted.
+/// Why an envelope is rejected.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EnvelopeRejected {
-    /// It has less proof of work than required, by either formula.
-    #[error("envelope has too little proof of work")]
+    /// It has less proof of work than required, by both formulas.
+    #[error("the envelope has too little proof of work")]
     LowPow,
-    /// It is larger than the largest message.
-    #[error("envelope is too large")]
+    /// It exceeds the maximum size.
+    #[error("the envelope is too large")]
     TooLarge,
     /// Its topic is outside our filter.
-    #[error("envelope's topic was not asked for")]
+    #[error("the envelope's topic is outside the announced filter")]
     TopicNotWanted,
-    /// It is not alive.
+    /// It has expired or is not valid yet.
     #[error("{0}")]
     Expiry(#[from] ExpiryError),
 }
 
 impl EnvelopeRejected {
-    /// Whether it happens to honest peers: nobody is blamed, nobody is told. In `shh/5` nobody
-    /// can know what work and which topics we want, since there is no packet to say it.
+    /// Whether honest peers cause it: no penalty and no confirmation. In `shh/5` a peer cannot know
+    /// our minimum work and topics, because no packet announces them.
     #[must_use]
     pub const fn is_innocent(self, protocol: ProtocolVersion) -> bool {
         match self {
@@ -128,7 +127,7 @@ impl From<EnvelopeRejected> for ResponseErrorCode {
     }
 }
 
-/// A value, and the one before it for as long as that counts.
+/// A value, and the previous one during the grace period.
 #[derive(Debug)]
 struct WithGrace<T> {
     current: T,
@@ -148,7 +147,7 @@ impl<T> WithGrace<T> {
         self.before = Some((before, now.after(GRACE_PERIOD)));
     }
 
-    /// The values that count now.
+    /// The values in force.
     fn accepted(&self, now: Instant) -> impl Iterator<Item = &T> {
         let before = self.before.as_ref();
         let before = before.and_then(|(before, until)| (now < *until).then_some(before));
@@ -156,5 +155,5 @@ impl<T> WithGrace<T> {
     }
 }
 
-/// How long the old value counts beside the new one.
+/// How long the previous value stays valid.
 const GRACE_PERIOD: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! How go-ethereum names a key file: `UTC--2026-10-01T12-34-56.000000000Z--<address>`.
+//! File names of the keystore, as in go-ethereum: `UTC--2026-10-01T12-34-56.000000000Z--<address>`.
 
 use circuits::time::UnixSecs;
 
@@ -13,7 +13,7 @@ pub fn geth_name(now: UnixSecs, whose: &str) -> String {
     )
 }
 
-/// Year, month and day of the Gregorian calendar, so many days after 1 January 1970.
+/// Year, month and day of the Gregorian calendar, `days` after 1 January 1970.
 ///
 /// Counts from 1 March of year 0 in eras of 400 years, so that the leap day is the last of its
 /// year and month lengths follow one formula.
@@ -33,7 +33,7 @@ const fn date(days: u32) -> (u32, u32, u32) {
     (year, month, day)
 }
 
-/// Seconds.
+/// Seconds per day.
 const DAY: u32 = 86_400;
 
 #[cfg(test)]
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_are_those_of_the_calendar() {
+    fn dates_match_calendar() {
         for (days, expected) in [
             (0, (1970, 1, 1)),
             (58, (1970, 2, 28)),
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn every_day_follows_the_one_before() {
+    fn each_day_follows_the_previous() {
         let mut last = date(0);
         for days in 1..=49_710 {
             let (year, month, day) = date(days);
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_is_the_one_that_geth_gives() {
+    fn file_name_equals_that_of_geth() {
         let name = geth_name(
             UnixSecs(1_790_858_096),
             "6facbb695369e6c7785a90b35bb20af251344600",

@@ -1,8 +1,8 @@
-//! How a password becomes a key: scrypt (RFC 7914), or PBKDF2 with HMAC-SHA-256 (RFC 8018).
+//! Key derivation from a password: scrypt (RFC 7914), or PBKDF2 with HMAC-SHA-256 (RFC 8018).
 //!
-//! New files are sealed with scrypt. What a foreign file asks for is bounded before any of it is
-//! spent: an imported file must not take the machine's memory, or its afternoon. The working
-//! memory of scrypt is freed by its crate without being wiped.
+//! New files use scrypt. The parameters of an imported file are checked against bounds before any
+//! derivation, so that a file cannot exhaust the memory or the time of the computer. The scrypt
+//! crate frees its working memory without wiping it.
 
 use core::fmt;
 
@@ -11,16 +11,15 @@ use rand_core::CryptoRng;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-/// What unseals a file. May be empty; then the file is a file like every other, but whoever can
-/// read it has the key.
+/// The password of a key file. May be empty; then anyone who can read the file has the key.
 pub struct Password(Zeroizing<String>);
 
 impl Password {
-    /// Takes over a password.
+    /// Takes ownership of a password.
     ///
     /// # Errors
     ///
-    /// [`PasswordTooLong`] beyond 1,024 bytes: that is no password but the wrong file.
+    /// [`PasswordTooLong`] beyond 1,024 bytes: most likely the wrong file was given.
     pub fn new(text: Zeroizing<String>) -> Result<Self, PasswordTooLong> {
         match text.len() <= MAX_PASSWORD_LEN {
             true => Ok(Self(text)),
@@ -34,13 +33,13 @@ impl Password {
         Self(Zeroizing::default())
     }
 
-    /// Whether it is the empty one.
+    /// Whether the password is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The password itself, to be sent to a node. Whoever calls this keeps it from being logged.
+    /// The password itself, to send it to a node. The caller must not log it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -55,14 +54,14 @@ impl fmt::Debug for Password {
 
 /// The text is too long for a password.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("a password has {MAX_PASSWORD_LEN} bytes at the most; was this the right file?")]
+#[error("a password has at most {MAX_PASSWORD_LEN} bytes; check that the right file was given")]
 pub struct PasswordTooLong;
 
-/// How much work a new file asks of whoever guesses at its password.
+/// The work that a new file demands for each guess at its password.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Cost {
-    /// scrypt with N = 2^18, r = 8, p = 1: 256 MB and about a second for each guess, as
-    /// go-ethereum's default.
+    /// scrypt with N = 2^18, r = 8, p = 1: 256 MB and about a second per guess, as go-ethereum's
+    /// default.
     #[default]
     Standard,
     /// scrypt with N = 2^12, r = 8, p = 6: 4 MB and some hundredths of a second, as go-ethereum's
@@ -77,7 +76,7 @@ pub struct Kdf {
     pub(super) salt: Vec<u8>,
 }
 
-/// The two functions that the format knows.
+/// The two functions that the format defines.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum KdfFunction {
     Pbkdf2 { rounds: u32 },
@@ -85,7 +84,7 @@ pub(super) enum KdfFunction {
 }
 
 impl Kdf {
-    /// scrypt with a fresh salt.
+    /// scrypt with a random salt.
     pub fn scrypt(cost: Cost, rng: &mut impl CryptoRng) -> Self {
         let (log_n, r, p) = match cost {
             Cost::Standard => (18, 8, 1),
@@ -94,11 +93,11 @@ impl Kdf {
         Self::salted(KdfFunction::Scrypt { log_n, r, p }, rng)
     }
 
-    /// PBKDF2 with a fresh salt, for programs that know nothing else.
+    /// PBKDF2 with a random salt, for programs without scrypt.
     ///
     /// # Errors
     ///
-    /// [`BadKdf`] if the rounds are out of bounds.
+    /// [`BadKdf`] if `rounds` is out of bounds.
     pub fn pbkdf2(rounds: u64, rng: &mut impl CryptoRng) -> Result<Self, BadKdf> {
         Ok(Self::salted(pbkdf2(rounds)?, rng))
     }
@@ -109,7 +108,7 @@ impl Kdf {
         Self { function, salt }
     }
 
-    /// Puts together what a file asks for.
+    /// The key derivation that a file names.
     pub(super) fn new(function: KdfFunction, salt: Vec<u8>) -> Result<Self, BadKdf> {
         match salt.len() <= MAX_SALT_LEN {
             true => Ok(Self { function, salt }),
@@ -117,11 +116,11 @@ impl Kdf {
         }
     }
 
-    /// Derives the key. Takes as long as the parameters ask for, and as much memory.
+    /// Derives the key. Time and memory depend on the parameters.
     ///
     /// # Errors
     ///
-    /// [`BadKdf::TooCostly`] if the parameters got past the bounds, which the constructors check.
+    /// [`BadKdf::TooCostly`] if the parameters exceed the bounds, which the constructors check.
     pub(super) fn derive(&self, password: &Password) -> Result<DerivedKey, BadKdf> {
         let password = password.expose().as_bytes();
         let mut derived = Ok(());
@@ -142,7 +141,7 @@ impl Kdf {
     }
 }
 
-/// PBKDF2 with as many rounds, if that is within bounds.
+/// PBKDF2 with this number of rounds, if it is within bounds.
 pub(super) fn pbkdf2(rounds: u64) -> Result<KdfFunction, BadKdf> {
     match u32::try_from(rounds) {
         Ok(0) => Err(BadKdf::Malformed),
@@ -174,11 +173,11 @@ pub(super) fn scrypt(n: u64, r: u64, p: u64) -> Result<KdfFunction, BadKdf> {
     }
 }
 
-/// What a password and a salt come to: a cipher key and a MAC key, each of 16 bytes.
+/// The result of a key derivation: a cipher key and a MAC key, each of 16 bytes.
 pub(super) struct DerivedKey(Secret<32>);
 
 impl DerivedKey {
-    /// The AES key, and what is hashed in front of the ciphertext.
+    /// The AES key, and the prefix of the hashed ciphertext.
     pub(super) fn halves(&self) -> (&[u8; 16], &[u8; 16]) {
         let key = self.0.expose();
         #[expect(
@@ -191,7 +190,7 @@ impl DerivedKey {
         (halves.0, second)
     }
 
-    /// All of it.
+    /// All 32 bytes.
     pub(super) const fn whole(&self) -> &[u8; 32] {
         self.0.expose()
     }
@@ -201,11 +200,11 @@ impl DerivedKey {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadKdf {
     /// The function is not defined for these parameters.
-    #[error("the parameters of the key derivation make no sense")]
+    #[error("the parameters of the key derivation are invalid")]
     Malformed,
-    /// More memory or work than a reasonable program asks for.
+    /// More memory or work than the bounds permit.
     #[error(
-        "the key derivation asks for more than {} MB of memory, or about ten times the usual work",
+        "the key derivation needs more than {} MB of memory, or about ten times the usual work",
         MAX_MEMORY >> 20
     )]
     TooCostly,
@@ -213,11 +212,11 @@ pub enum BadKdf {
 
 /// Bytes.
 const MAX_PASSWORD_LEN: usize = 1024;
-/// Bytes; everybody uses 32.
+/// Bytes; common programs use 32.
 const MAX_SALT_LEN: usize = 256;
-/// About forty times what other programs write.
+/// About forty times what common programs write.
 const MAX_ROUNDS: u32 = 10_000_000;
-/// Bytes: twice what go-ethereum's default takes, and a little for `p`.
+/// Bytes: twice the memory of go-ethereum's default, plus some for `p`.
 const MAX_MEMORY: u64 = (512 << 20) + (1 << 20);
 /// In units of N r p: eight times go-ethereum's default.
 const MAX_WORK: u64 = 1 << 24;
@@ -231,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn scrypt_gives_what_the_rfc_says() {
+    fn scrypt_matches_rfc_7914() {
         let kdf = Kdf::new(scrypt(1024, 8, 16).unwrap(), b"NaCl".to_vec()).unwrap();
         let key = kdf.derive(&password("password")).unwrap();
         let expected = "fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b373162";
@@ -239,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_usual_parameters_are_within_bounds_and_twice_the_memory_too() {
+    fn usual_parameters_and_twice_their_memory_are_within_bounds() {
         for (n, r, p) in [
             (1 << 18, 8, 1),
             (1 << 12, 8, 6),
@@ -252,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_cannot_ask_for_all_memory_or_all_day() {
+    fn excessive_parameters_are_refused() {
         let (much, most) = (1 << 31, u64::MAX);
         for (n, r, p) in [
             (1 << 20, 8, 1),
@@ -269,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_without_meaning_are_refused() {
+    fn invalid_parameters_are_refused() {
         for (n, r, p) in [(0, 8, 1), (1, 8, 1), (3, 8, 1), (2, 0, 1), (2, 8, 0)] {
             assert_eq!(scrypt(n, r, p), Err(BadKdf::Malformed), "{n} {r} {p}");
         }
@@ -280,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn no_password_prints() {
+    fn password_debug_is_redacted() {
         assert_eq!(format!("{:?}", password("hunter2")), "Password(..)");
         assert!(Password::new(Zeroizing::new("x".repeat(1025))).is_err());
     }

@@ -1,8 +1,8 @@
-//! What a file of ours says beside the container: whose key it is, and of which kind.
+//! The label of our key files: the name and the public part of the identity.
 //!
-//! Other programs pass the member `whisht` over. It can be read without the password, so that a
-//! locked node can list what it would open; it cannot be changed without it, nor can the IV and
-//! the address, which the published format leaves uncovered: a tag under the derived key spans
+//! Other programs ignore the member `whisht`. It is readable without the password, so that a locked
+//! node can list its identities; it cannot be changed without the password, nor can the IV and the
+//! address, which the published format does not authenticate: a tag under the derived key covers
 //! them all.
 
 use core::str::FromStr;
@@ -21,12 +21,12 @@ use crate::identity::{IdentityName, parse_topic};
 use crate::message::ClientPublic;
 use crate::node::PublicIdentity;
 
-/// What a sealed identity says of itself.
+/// The public part of a sealed identity.
 #[derive(Clone, Debug)]
 pub(super) struct Label {
     pub(super) name: IdentityName,
     pub(super) public_identity: PublicIdentity,
-    /// Whether it has a password that is not empty.
+    /// Whether a non-empty password is set.
     pub(super) protected: bool,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct LabelJson {
 }
 
 impl Label {
-    /// Writes it, and covers it and the container with a tag.
+    /// Writes the label into the container, with a tag over both.
     pub(super) fn attach(&self, container: &mut Container, key: &DerivedKey) {
         let (public_key, topic) = match &self.public_identity {
             PublicIdentity::KeyPair(public) => (Some(hex::encode(public.to_bytes())), None),
@@ -61,7 +61,7 @@ impl Label {
         });
     }
 
-    /// Reads what a file says, which is not to be relied upon before [`Label::check`].
+    /// Parses a label, which is not authenticated before [`Label::check`].
     pub(super) fn read(wire: &LabelJson) -> Result<Self, KeystoreError> {
         let damaged = KeystoreError::Damaged("label");
         let public_identity = match (&wire.public_key, &wire.topic) {
@@ -82,7 +82,7 @@ impl Label {
         })
     }
 
-    /// Checks that nobody changed it, or the container, since it was sealed.
+    /// Checks that label and container were not changed since they were sealed.
     pub(super) fn check(
         &self,
         container: &Container,
@@ -100,7 +100,7 @@ impl Label {
         }
     }
 
-    /// HMAC-SHA-256 over everything that can be read without the password.
+    /// HMAC-SHA-256 over everything that is readable without the password.
     fn tag(&self, container: &Container, key: &DerivedKey) -> [u8; 32] {
         let mut own = Zeroizing::new([0; 32]);
         #[expect(clippy::expect_used, reason = "HKDF gives up to 8,160 bytes")]
@@ -126,7 +126,7 @@ impl Label {
             &container.iv,
             &container.ciphertext,
         ] {
-            // Each part tells its length first, so that none can lend bytes to its neighbour.
+            // Each field is prefixed with its length, so that no bytes can move between fields.
             tag.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
             tag.update(part);
         }
@@ -134,5 +134,5 @@ impl Label {
     }
 }
 
-/// Separates this use of the derived key from the container's own two.
+/// Domain separation from the container's own uses of the derived key.
 const TAG_KEY: &[u8] = b"whisht keystore label v1";

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::*;
 
-/// As of which the recorded packets are good.
+/// A time at which the recorded packets have not expired.
 const THEN: UnixSecs = UnixSecs(0x43b9_a355);
 
 fn key(seed: u8) -> LinkKey {
@@ -28,7 +28,7 @@ fn ip(text: &str) -> IpAddr {
 }
 
 #[test]
-fn every_packet_of_eip_8_is_read() {
+fn eip_8_packets_decode() {
     let vectors = include_str!("../../../tests/vectors/discv4.json");
     let signer = serde_json::from_str::<Value>(vectors).unwrap()["signer"].clone();
     let packets: Vec<DiscoveryPacket> = recorded()
@@ -79,7 +79,7 @@ fn every_packet_of_eip_8_is_read() {
 }
 
 #[test]
-fn a_packet_replayed_after_its_time_is_refused_before_its_signature_is_looked_at() {
+fn expired_packet_is_rejected_before_signature_recovery() {
     for (name, mut bytes) in recorded() {
         let later = UnixSecs(THEN.0 + 1);
         assert_eq!(
@@ -87,7 +87,7 @@ fn a_packet_replayed_after_its_time_is_refused_before_its_signature_is_looked_at
             BadPacket::Expired,
             "{name}"
         );
-        // An invalid signature, under a hash that fits.
+        // An invalid signature under a matching hash.
         bytes[96] = 9;
         let hash: [u8; 32] = Keccak256::digest(&bytes[32..]).into();
         bytes[..32].copy_from_slice(&hash);
@@ -105,7 +105,7 @@ fn a_packet_replayed_after_its_time_is_refused_before_its_signature_is_looked_at
 }
 
 #[test]
-fn each_defect_has_its_own_name() {
+fn each_defect_has_its_own_error() {
     let (bytes, _) = encode_packet(
         &DiscoveryPacket::FindNode {
             target: RelayKey([7; 64]),
@@ -136,12 +136,12 @@ fn each_defect_has_its_own_name() {
         rehashed(&|bytes| bytes.truncate(97)),
         Err(BadPacket::TooShort)
     );
-    // Another body under the same signature is somebody else's, or nobody's; never the signer's.
+    // Another body under the same signature yields another key or none; never the signer's.
     assert_ne!(rehashed(&|bytes| bytes[110] ^= 1), Ok(key(1).public()));
 }
 
 #[test]
-fn the_largest_answer_fits_into_the_packet_limit() {
+fn largest_neighbors_packet_fits_packet_limit() {
     let contact = Contact {
         key: key(1).public(),
         ip: ip("2a00:1450:4001:81b::200e"),
@@ -183,7 +183,7 @@ fn packets() -> impl Strategy<Value = DiscoveryPacket> {
 
 proptest! {
     #[test]
-    fn what_is_sealed_is_opened_and_names_its_sender(packet in packets(), expiry in 5_u32.., seed in 1_u8..9) {
+    fn encoded_packet_decodes_with_key_of_its_sender(packet in packets(), expiry in 5_u32.., seed in 1_u8..9) {
         let key = key(seed);
         let (bytes, hash) = encode_packet(&packet, UnixSecs(expiry), &key);
         let opened = decode_packet(&bytes, UnixSecs(expiry)).unwrap();
@@ -196,12 +196,12 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+    fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         prop_assert!(decode_packet(&bytes, THEN).is_err());
     }
 
     #[test]
-    fn a_flipped_bit_is_noticed(packet in packets(), at in any::<prop::sample::Index>(), bit in 0..8_u8) {
+    fn flipped_bit_is_rejected(packet in packets(), at in any::<prop::sample::Index>(), bit in 0..8_u8) {
         let (mut bytes, _) = encode_packet(&packet, THEN, &key(1));
         let at = at.index(bytes.len());
         bytes[at] ^= 1_u8 << bit;

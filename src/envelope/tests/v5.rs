@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Recorded from go-ethereum, like [`E1`] but for the two more fields.
+/// Recorded from go-ethereum, like [`E1`] with the two additional fields.
 const SYMMETRIC: &str = "f000845f5e10323284deadbeef8c0707070707070707070707078d\
                          68656c6c6f2077686973706572880102030405060708";
 const ASYMMETRIC: &str =
@@ -16,7 +16,7 @@ fn decode(hex: &str) -> Result<Envelope, EnvelopeError> {
 }
 
 #[test]
-fn reads_the_fields_of_a_recorded_envelope() {
+fn recorded_envelope_decodes() {
     let envelope = decode(SYMMETRIC).unwrap();
     assert_eq!(envelope.protocol(), ProtocolVersion::V5);
     assert_eq!(envelope.expiry(), UnixSecs(0x5f5e_1032));
@@ -34,14 +34,14 @@ fn reads_the_fields_of_a_recorded_envelope() {
 }
 
 #[test]
-fn an_envelope_without_an_aes_nonce_is_to_a_public_key() {
+fn envelope_without_aes_nonce_is_asymmetric() {
     let envelope = decode(ASYMMETRIC).unwrap();
     assert_eq!(envelope.hint(), Some(EncryptionHint::Asymmetric));
     assert_eq!(envelope.size(), 34);
 }
 
 #[test]
-fn a_later_version_is_an_envelope_that_no_key_opens() {
+fn envelope_of_later_version_has_no_hint() {
     for (version, known) in [
         ("00", true),
         ("80", true),
@@ -61,7 +61,7 @@ fn a_later_version_is_an_envelope_that_no_key_opens() {
 }
 
 #[test]
-fn a_version_of_five_bytes_is_refused() {
+fn version_of_five_bytes_is_refused() {
     let long = SYMMETRIC.replacen("f000", "f5850000000000", 1);
     assert_eq!(decode(&long), Err(EnvelopeError::Version));
     let list = SYMMETRIC.replacen("f000", "f0c0", 1);
@@ -71,7 +71,7 @@ fn a_version_of_five_bytes_is_refused() {
 }
 
 #[test]
-fn an_aes_nonce_of_any_length_but_none_and_twelve_is_refused() {
+fn aes_nonce_of_length_other_than_0_or_12_is_refused() {
     for len in 0..=16_u8 {
         let nonce = vec![7; usize::from(len)];
         let mut stream = rlp::RlpStream::new_list(7);
@@ -92,12 +92,12 @@ fn an_aes_nonce_of_any_length_but_none_and_twelve_is_refused() {
 }
 
 #[test]
-fn no_bytes_are_an_envelope_of_both_forms() {
+fn no_bytes_decode_in_both_forms() {
     for bytes in [SYMMETRIC, ASYMMETRIC] {
         assert!(Envelope::decode(&hex::decode(bytes).unwrap()).is_err());
     }
     assert_eq!(decode(E1), Err(EnvelopeError::Topic));
-    // With an empty version, field after field but the last two could be read either way.
+    // With an empty version, all fields but the last two would be ambiguous.
     let blurred = ASYMMETRIC.replacen("e400", "e480", 1);
     assert!(decode(&blurred).is_ok());
     let other = Envelope::decode(&hex::decode(blurred).unwrap());
@@ -113,7 +113,7 @@ fn six_and_eight_fields_are_refused() {
 }
 
 #[test]
-fn an_envelope_cut_anywhere_is_refused() {
+fn truncated_envelope_is_refused() {
     let whole = hex::decode(SYMMETRIC).unwrap();
     for len in 0..whole.len() {
         assert!(Envelope::decode_as(ProtocolVersion::V5, &whole[..len]).is_err());
@@ -121,7 +121,7 @@ fn an_envelope_cut_anywhere_is_refused() {
 }
 
 #[test]
-fn a_length_of_almost_2_to_the_64_allocates_nothing() {
+fn length_of_almost_2_to_the_64_is_refused() {
     for (bytes, why) in [
         ("ff ffffffffffffffff", EnvelopeError::NotOneList),
         ("ca bf ffffffffffffffff 80", EnvelopeError::Version),
@@ -135,7 +135,7 @@ fn a_length_of_almost_2_to_the_64_allocates_nothing() {
 }
 
 #[test]
-fn an_aes_nonce_does_not_print() {
+fn aes_nonce_debug_is_redacted() {
     let hint = decode(SYMMETRIC).unwrap().hint().unwrap();
     assert_eq!(
         format!("{hint:?} {}", hint.protocol()),
@@ -143,7 +143,7 @@ fn an_aes_nonce_does_not_print() {
     );
 }
 
-/// Any marking of this form.
+/// Any encryption hint of this form.
 fn hint() -> impl Strategy<Value = EncryptionHint> {
     prop_oneof![
         Just(EncryptionHint::Asymmetric),
@@ -153,7 +153,7 @@ fn hint() -> impl Strategy<Value = EncryptionHint> {
 
 proptest! {
     #[test]
-    fn what_was_sealed_decodes_to_the_same_bytes(
+    fn built_envelope_decodes_to_same_bytes(
         expiry: u32, ttl: u32, topic: [u8; 4], nonce: u64, hint in hint(),
         data in prop_oneof![
             proptest::collection::vec(any::<u8>(), 0..3),
@@ -184,7 +184,7 @@ proptest! {
     }
 
     #[test]
-    fn altered_bytes_are_read_as_they_are_or_refused(
+    fn altered_bytes_decode_exactly_or_are_refused(
         edits in proptest::collection::vec((0_usize..49, any::<u8>()), 0..4),
     ) {
         let mut bytes = hex::decode(SYMMETRIC).unwrap();

@@ -26,7 +26,7 @@ fn message<'a>(recipient: EncryptionKey<'a>, payload: &'a [u8]) -> OutgoingMessa
     }
 }
 
-/// Seals with at most so many tries, which is all the time there is.
+/// Searches with at most `tries` attempts, as if the time were up then.
 fn seal(draft: &EnvelopeDraftV5, tries: u32) -> Envelope {
     let mut search = draft.pow_job().unwrap().search(&mut rng(9));
     let nonce = search.step(tries).map_or_else(|| search.finish(), Ok);
@@ -34,7 +34,7 @@ fn seal(draft: &EnvelopeDraftV5, tries: u32) -> Envelope {
 }
 
 #[test]
-fn a_message_goes_all_the_way_and_comes_back() {
+fn draft_seals_and_decrypts() {
     let (key, writer) = (
         SymKey::generate(&mut rng(1)),
         ClientSecret::generate(&mut rng(2)),
@@ -56,7 +56,7 @@ fn a_message_goes_all_the_way_and_comes_back() {
 }
 
 #[test]
-fn a_message_to_a_person_opens_there() {
+fn asymmetric_message_decrypts_at_recipient() {
     let reader = ClientSecret::generate(&mut rng(1));
     let public = reader.public();
     let message = message(EncryptionKey::Asymmetric(&public), b"hello");
@@ -67,7 +67,7 @@ fn a_message_to_a_person_opens_there() {
 }
 
 #[test]
-fn no_target_means_to_work_for_all_of_the_time_and_to_live_after_it() {
+fn zero_target_works_all_the_time_and_starts_life_after_it() {
     let key = SymKey::generate(&mut rng(1));
     let message = OutgoingMessageV5 {
         pow_target: 0.0,
@@ -84,7 +84,7 @@ fn no_target_means_to_work_for_all_of_the_time_and_to_live_after_it() {
 }
 
 #[test]
-fn a_target_ends_with_its_time() {
+fn search_for_target_ends_at_work_time() {
     let key = SymKey::generate(&mut rng(1));
     let message = OutgoingMessageV5 {
         pow_target: 1e12,

@@ -7,7 +7,7 @@ const A: LinkId = LinkId(1);
 const B: LinkId = LinkId(2);
 const C: LinkId = LinkId(3);
 
-/// A table, its randomness and its clock.
+/// A fetcher with its randomness and its clock.
 struct FetcherFixture {
     fetcher: EnvelopeFetcher,
     rng: ChaCha20Rng,
@@ -34,7 +34,7 @@ impl FetcherFixture {
         self.fetcher.run(&mut self.rng, self.now)
     }
 
-    /// Long enough for every wait that is drawn here, and shorter than anybody's patience.
+    /// Waits longer than any request delay, and less than any timeout.
     fn wait_out(&mut self) -> FetchRound {
         self.wait(Duration::from_secs(3))
     }
@@ -55,7 +55,7 @@ fn asked(round: &FetchRound) -> Vec<(LinkId, usize)> {
 }
 
 #[test]
-fn every_hash_is_asked_for_once_after_a_wait_of_one_of_those_who_announced_it() {
+fn hash_is_requested_once_after_delay_from_a_random_announcer() {
     let mut chosen = [0; 4];
     for seed in 0..200 {
         let mut fixture = FetcherFixture::new(seed);
@@ -80,7 +80,7 @@ fn every_hash_is_asked_for_once_after_a_wait_of_one_of_those_who_announced_it() 
 }
 
 #[test]
-fn a_fetch_that_times_out_goes_to_another_peer() {
+fn timed_out_fetch_goes_to_another_peer() {
     let mut fixture = FetcherFixture::new(1);
     fixture.announce(A, 7);
     let _ = fixture.wait_out();
@@ -90,12 +90,12 @@ fn a_fetch_that_times_out_goes_to_another_peer() {
     assert_eq!(asked(&round), [(B, 1)]);
     let round = fixture.wait(DELIVERY_TIMEOUT);
     assert_eq!(round.failed, [B]);
-    assert_eq!(fixture.fetcher.len(), 0, "nobody is left to ask");
+    assert_eq!(fixture.fetcher.len(), 0, "no peer is left to ask");
     assert_eq!(fixture.fetcher.next_due(), None);
 }
 
 #[test]
-fn a_peer_that_timed_out_is_asked_only_if_no_other_peer_announced() {
+fn timed_out_peer_is_asked_only_if_no_other_announced() {
     for seed in 0..30 {
         let mut fixture = FetcherFixture::new(seed);
         fixture.announce(A, 1);
@@ -105,7 +105,7 @@ fn a_peer_that_timed_out_is_asked_only_if_no_other_peer_announced() {
         fixture.announce(B, 2);
         fixture.announce(A, 3);
         assert_eq!(asked(&fixture.wait_out()), [(A, 1), (B, 1)]);
-        // Having delivered, it is as good as any other.
+        // After a delivery, the peer is asked like any other.
         let announcers = fixture.fetcher.on_arrived(fixture.now, &hash(3));
         assert_eq!(announcers, [A]);
         assert!(!fixture.fetcher.peers[&A].timed_out);
@@ -113,7 +113,7 @@ fn a_peer_that_timed_out_is_asked_only_if_no_other_peer_announced() {
 }
 
 #[test]
-fn a_peer_that_delivers_slowly_is_given_limited_time() {
+fn slow_peer_has_limited_total_time() {
     let mut fixture = FetcherFixture::new(1);
     for number in 0..100 {
         fixture.announce(A, number);
@@ -129,7 +129,7 @@ fn a_peer_that_delivers_slowly_is_given_limited_time() {
 }
 
 #[test]
-fn a_peer_is_asked_for_at_most_one_packet_at_a_time() {
+fn peer_has_at_most_one_packet_of_requests_in_flight() {
     let mut fixture = FetcherFixture::new(1);
     for number in 0..600 {
         fixture.announce(A, number);
@@ -143,7 +143,7 @@ fn a_peer_is_asked_for_at_most_one_packet_at_a_time() {
 }
 
 #[test]
-fn a_flood_of_invented_hashes_is_bounded_and_keeps_no_other_peer_out() {
+fn flood_of_invented_hashes_is_bounded_and_does_not_block_other_peers() {
     let mut fixture = FetcherFixture::new(1);
     for number in 0..100_000 {
         fixture.announce(A, number);
@@ -151,7 +151,7 @@ fn a_flood_of_invented_hashes_is_bounded_and_keeps_no_other_peer_out() {
     assert_eq!(fixture.fetcher.len(), MAX_CHARGED);
     fixture.announce(B, 200_000);
     assert_eq!(asked(&fixture.wait_out()), [(A, MAX_HASHES), (B, 1)]);
-    // Many such peers together fill the table and no more.
+    // Many such peers together do not exceed the total bound.
     for link in 10..40 {
         for number in 0..3_000 {
             fixture.announce(LinkId(link), u32::try_from(link).unwrap() << 20 | number);
@@ -161,7 +161,7 @@ fn a_flood_of_invented_hashes_is_bounded_and_keeps_no_other_peer_out() {
 }
 
 #[test]
-fn what_a_closed_link_announced_is_asked_of_others_or_forgotten() {
+fn announcements_of_closed_link_are_requested_from_others_or_dropped() {
     let mut fixture = FetcherFixture::new(1);
     fixture.announce(A, 1);
     fixture.announce(A, 2);
@@ -179,7 +179,7 @@ fn what_a_closed_link_announced_is_asked_of_others_or_forgotten() {
 }
 
 #[test]
-fn what_arrives_names_all_who_had_announced_it() {
+fn arrival_returns_all_announcers() {
     let mut fixture = FetcherFixture::new(1);
     for link in [A, B, C] {
         fixture.announce(link, 1);
@@ -192,7 +192,7 @@ fn what_arrives_names_all_who_had_announced_it() {
 }
 
 #[test]
-fn what_was_refused_is_not_asked_for_again_for_a_minute() {
+fn rejected_envelope_is_not_requested_again_for_a_minute() {
     let mut fixture = FetcherFixture::new(1);
     fixture.announce(A, 1);
     fixture.fetcher.reject(fixture.now, hash(1));
@@ -228,7 +228,7 @@ fn event() -> impl Strategy<Value = FetchEvent> {
 
 proptest! {
     #[test]
-    fn the_books_balance_whatever_happens(events in prop::collection::vec(event(), 1..200)) {
+    fn counters_match_contents_after_any_sequence(events in prop::collection::vec(event(), 1..200)) {
         let mut fixture = FetcherFixture::new(3);
         for event in events {
             match event {

@@ -33,7 +33,7 @@ fn sent_first_depends_on_the_first_transfer_only() {
 }
 
 #[test]
-fn a_peer_that_an_envelope_was_announced_to_does_not_have_it() {
+fn peer_told_of_an_envelope_does_not_have_it() {
     let mut index = PeerEnvelopeIndex::default();
     index.mark_announced_to(ENVELOPE, LinkId(1));
     assert!(
@@ -41,10 +41,10 @@ fn a_peer_that_an_envelope_was_announced_to_does_not_have_it() {
     );
     assert!(!index.peer_has(&ENVELOPE, LinkId(1)));
     assert_eq!(index.sent_to_count(ENVELOPE), 0);
-    assert!(index.sent_first(&ENVELOPE), "it was heard of here first");
+    assert!(index.sent_first(&ENVELOPE), "we announced it first");
     index.mark_sent(ENVELOPE, LinkId(2));
     assert!(index.is_announced_to(&ENVELOPE, LinkId(2)));
-    // Who says that it has the envelope is told so of us too, and is not given it.
+    // A peer that announces the envelope gets our announcement, but not the body.
     assert!(
         index.mark_announced_by(ENVELOPE, LinkId(3))
             && !index.mark_announced_by(ENVELOPE, LinkId(3))
@@ -56,7 +56,7 @@ fn a_peer_that_an_envelope_was_announced_to_does_not_have_it() {
 }
 
 #[test]
-fn a_peer_that_comes_back_cannot_count_twice() {
+fn returning_peer_does_not_count_twice() {
     let mut index = PeerEnvelopeIndex::default();
     index.mark_received(ENVELOPE, LinkId(1));
     index.remove_peer(LinkId(1));
@@ -65,7 +65,7 @@ fn a_peer_that_comes_back_cannot_count_twice() {
 }
 
 #[test]
-fn what_is_forgotten_takes_no_room() {
+fn forgotten_envelope_takes_no_memory() {
     let mut index = PeerEnvelopeIndex::default();
     index.mark_received(ENVELOPE, LinkId(1));
     index.mark_sent(EnvelopeHash([8; 32]), LinkId(1));
@@ -76,7 +76,7 @@ fn what_is_forgotten_takes_no_room() {
 }
 
 #[test]
-fn only_what_is_still_pooled_is_kept() {
+fn keep_only_drops_unpooled_envelopes() {
     let mut index = PeerEnvelopeIndex::default();
     let all = (0..100).map(|first| EnvelopeHash([first; 32]));
     for envelope in all.clone() {
@@ -93,7 +93,7 @@ fn only_what_is_still_pooled_is_kept() {
 }
 
 #[test]
-fn nothing_of_a_peer_that_left_shows_to_the_next_in_its_slot() {
+fn reused_slot_has_no_flags_of_former_peer() {
     for before in [0, 31, 32, 70] {
         let mut index = PeerEnvelopeIndex::default();
         for peer in 0..=before {
@@ -112,13 +112,13 @@ fn nothing_of_a_peer_that_left_shows_to_the_next_in_its_slot() {
 }
 
 #[test]
-fn no_envelope_prints() {
+fn debug_shows_count_only() {
     let mut index = PeerEnvelopeIndex::default();
     index.mark_received(ENVELOPE, LinkId(1));
     assert_eq!(format!("{index:?}"), "PeerEnvelopeIndex(1 envelopes)");
 }
 
-/// What stands in a table that is kept in the plainest way: flags by envelope and peer.
+/// A reference implementation: flags by envelope and peer.
 type Plain = BTreeMap<(EnvelopeHash, LinkId), u8>;
 
 proptest! {

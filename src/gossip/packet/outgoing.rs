@@ -1,4 +1,4 @@
-//! The packets that we send: always the plainest form that every implementation reads.
+//! Encodes the packets that we send, in the simplest form that every implementation reads.
 
 use rlp::RlpStream;
 
@@ -7,8 +7,8 @@ use crate::envelope::{Envelope, EnvelopeHash};
 
 use super::{MinPow, VERSION};
 
-/// Our status, in four fields, because nim-eth waits for that many: the version, what we require,
-/// the filter (empty for that of a full node), and whether we are a light node.
+/// Our status, in four fields, because nim-eth expects that many: the version, the minimum proof of
+/// work, the filter (empty for that of a full node), and whether this is a light node.
 #[must_use]
 pub fn status(min_pow: MinPow, bloom: &Bloom, light: bool) -> Vec<u8> {
     let mut status = RlpStream::new_list(4);
@@ -22,13 +22,13 @@ pub fn status(min_pow: MinPow, bloom: &Bloom, light: bool) -> Vec<u8> {
     status.out().into()
 }
 
-/// A change of what we require.
+/// A change of our minimum proof of work.
 #[must_use]
 pub fn pow_requirement(min_pow: MinPow) -> Vec<u8> {
     rlp::encode(&min_pow.value().to_bits()).into()
 }
 
-/// A change of our filter.
+/// A change of our topic filter.
 #[must_use]
 pub fn bloom_exchange(bloom: &Bloom) -> Vec<u8> {
     rlp::encode(&bloom.0.as_slice()).into()
@@ -55,13 +55,13 @@ pub const fn messages_header_len(body: usize) -> usize {
     }
 }
 
-/// status-im: the batch with this hash has been read.
+/// status-im: acknowledges the batch with this hash.
 #[must_use]
 pub fn batch_acknowledged(batch: &[u8; 32]) -> Vec<u8> {
     rlp::encode(&batch.as_slice()).into()
 }
 
-/// status-im: what was wrong with the batch.
+/// status-im: reports the errors of a batch.
 #[must_use]
 pub fn messages_response(
     batch: &[u8; 32],
@@ -80,23 +80,23 @@ pub fn messages_response(
     packet.out().into()
 }
 
-/// One envelope past all checks, to a peer that trusts us.
+/// One direct envelope, to a peer that trusts us.
 #[must_use]
 pub fn p2p_message(envelope: &Envelope) -> Vec<u8> {
     envelope.as_rlp().to_vec()
 }
 
-/// What a [`messages_response`] says of one envelope. The texts never depend on the envelope.
+/// The error of one envelope in a [`messages_response`]. The texts never depend on the envelope.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ResponseErrorCode {
-    /// It was sent too early or too late.
+    /// Its lifetime has ended or not begun.
     Expiry,
     /// Anything else.
     Other,
 }
 
 impl ResponseErrorCode {
-    /// The numbers of status-im/whisper 1.4.10 to 1.6.2.
+    /// The codes of status-im/whisper 1.4.10 to 1.6.2.
     const fn code(self) -> u8 {
         match self {
             Self::Expiry => 36,

@@ -1,34 +1,34 @@
 //! The status packet and the values in it.
 //!
-//! Every implementation has added fields to the end of this list, and every one reads the list of
-//! every other: only the version is mandatory, and a field that cannot be read is skipped. Values
-//! that can be read but make no sense end the connection.
+//! Every implementation has appended fields to this list, and every implementation reads the lists
+//! of the others: only the version is mandatory, and a malformed field is skipped. Well-formed
+//! values that are out of range end the connection.
 
 use crate::bloom::Bloom;
 use crate::rlp_reader::{RlpError, RlpReader};
 
 use super::{MalformedPacket, VERSION};
 
-/// What a peer says about itself in its first packet.
+/// The content of a peer's first packet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Status {
-    /// It wants no envelope with less work than this.
+    /// Minimum proof of work of the envelopes that it wants.
     pub min_pow: MinPow,
-    /// It wants no envelope outside this filter; everything if absent.
+    /// Topic filter of the envelopes that it wants; all topics if absent.
     pub bloom: Option<Bloom>,
-    /// Whether it calls itself a light node. Nothing follows from it.
+    /// Whether it calls itself a light node. This has no effect on forwarding.
     pub light: bool,
     /// Whether it confirms batches (status-im); absent in go-ethereum's status.
     pub confirmations: Option<bool>,
-    /// How fast it wants to be sent to (status-go).
+    /// The rate limits that it requests (status-go).
     pub rate_limits: Option<RateLimits>,
 }
 
 impl Status {
-    /// Reads `[6, pow, bloom, light, confirmations, rate limits, ...]`.
+    /// Decodes `[6, pow, bloom, light, confirmations, rate limits, ...]`.
     ///
-    /// If the requirement cannot be read, neither is the filter, and the peer counts as a full
-    /// node without a requirement: so does go-ethereum.
+    /// If the requirement is malformed, the filter is not decoded, and the peer counts as a full
+    /// node without a requirement, as in go-ethereum.
     pub(super) fn decode(payload: &[u8]) -> Result<Self, MalformedPacket> {
         let mut fields = RlpReader::new(payload)
             .list()
@@ -70,12 +70,12 @@ fn take_bool(fields: &mut RlpReader<'_>) -> Result<bool, RlpError> {
 
 /// A proof-of-work requirement: finite and not negative.
 ///
-/// It travels as the bits of an IEEE 754 double, read as an integer.
+/// On the wire it is an integer with the bits of an IEEE 754 double.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct MinPow(f64);
 
 impl MinPow {
-    /// What go-ethereum asks for unless told otherwise.
+    /// go-ethereum's default.
     pub const DEFAULT: Self = Self(0.2);
     /// No requirement.
     pub const ZERO: Self = Self(0.0);
@@ -86,7 +86,7 @@ impl MinPow {
         (value.is_finite() && value >= 0.0).then_some(Self(value))
     }
 
-    /// The requirement that these bits stand for, under the same conditions.
+    /// The requirement with these IEEE 754 bits; `None` under the same conditions.
     #[must_use]
     pub fn from_bits(bits: u64) -> Option<Self> {
         Self::new(f64::from_bits(bits))
@@ -99,14 +99,14 @@ impl MinPow {
     }
 }
 
-/// status-go's limits, in packets a second; zero means none.
+/// status-go's limits, in packets per second; zero means unlimited.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RateLimits {
-    /// For each address.
+    /// Per address.
     pub ip: u64,
-    /// For each peer.
+    /// Per peer.
     pub peer: u64,
-    /// For each topic; always sent as zero.
+    /// Per topic; always sent as zero.
     pub topic: u64,
 }
 

@@ -26,7 +26,7 @@ fn code(case: &Value) -> u8 {
     case["code"].as_u64().unwrap().try_into().unwrap()
 }
 
-/// Reads a packet to its end, as a node would.
+/// Decodes a whole packet, as a node would.
 fn read(code: u8, payload: &[u8]) -> Result<(), MalformedPacket> {
     match ShhPacket::decode(code, payload)? {
         ShhPacket::Messages(mut envelopes) => envelopes.try_for_each(|one| one.map(drop)),
@@ -46,7 +46,7 @@ fn names(value: &Value) -> Vec<String> {
 }
 
 #[test]
-fn every_recorded_packet_is_read_as_its_fields_say() {
+fn recorded_packets_decode_to_recorded_fields() {
     let vectors = vectors();
     let mut read = 0;
     for case in vectors["cases"].as_array().unwrap() {
@@ -54,7 +54,7 @@ fn every_recorded_packet_is_read_as_its_fields_say() {
         let payload = bytes(&case["payload"]);
         let name = format!("{kind}: {}", case["name"]);
         if kind.starts_with("v5_") {
-            // Another protocol version, which never shares a link with this one: see `v5`.
+            // Another protocol version, which is decoded in `v5`.
             continue;
         }
         match (kind, ShhPacket::decode(code(case), &payload).unwrap()) {
@@ -134,12 +134,12 @@ fn check_response(response: &MessagesResponse, fields: &Value, payload: &[u8], n
 }
 
 #[test]
-fn every_packet_that_geth_judged_is_judged_alike() {
+fn packets_are_accepted_as_geth_accepts_them() {
     let vectors = vectors();
     for case in vectors["accept_cases"].as_array().unwrap() {
         let (name, code) = (case["name"].as_str().unwrap(), code(case));
         if case["phase"] == "status" && code != code::STATUS {
-            // The order of packets is judged by the gossip, not by the codec.
+            // The gossip checks the order of packets, not the codec.
             continue;
         }
         let verdict = read(code, &bytes(&case["payload"]));
@@ -152,13 +152,13 @@ fn every_packet_that_geth_judged_is_judged_alike() {
 }
 
 #[test]
-fn our_status_is_that_of_geth() {
+fn status_equals_that_of_geth() {
     let status = outgoing::status(MinPow::new(0.2).unwrap(), &Bloom::FULL, false);
     assert_eq!(hex::encode(status), "cc06883fc999999999999a8080");
 }
 
 #[test]
-fn a_status_of_six_fields_tells_its_rate_limits() {
+fn status_of_six_fields_has_rate_limits() {
     let payload = hex::decode("d106883fc999999999999a808001c30a0580").unwrap();
     let Ok(ShhPacket::Status(status)) = ShhPacket::decode(0, &payload) else {
         panic!("not read");
@@ -177,7 +177,7 @@ fn a_status_of_six_fields_tells_its_rate_limits() {
 }
 
 #[test]
-fn a_response_names_what_was_refused() {
+fn response_names_rejected_envelopes() {
     let refused = [
         (EnvelopeHash([1; 32]), outgoing::ResponseErrorCode::Expiry),
         (EnvelopeHash([2; 32]), outgoing::ResponseErrorCode::Other),
@@ -192,7 +192,7 @@ fn a_response_names_what_was_refused() {
 }
 
 #[test]
-fn the_header_of_a_messages_packet_is_as_long_as_announced() {
+fn messages_header_has_computed_length() {
     let envelope = Envelope::decode(&hex::decode(E1).unwrap()).unwrap();
     for count in [1, 2, 7, 8, 2_000] {
         let envelopes = vec![envelope.clone(); count];
@@ -203,7 +203,7 @@ fn the_header_of_a_messages_packet_is_as_long_as_announced() {
 }
 
 #[test]
-fn a_million_empty_items_end_at_the_first() {
+fn million_empty_items_are_refused_at_first() {
     let mut payload = vec![0xfa, 0x0f, 0x42, 0x40];
     payload.resize(1_000_004, 0xc0);
     let Ok(ShhPacket::Messages(mut envelopes)) = ShhPacket::decode(1, &payload) else {
@@ -214,7 +214,7 @@ fn a_million_empty_items_end_at_the_first() {
 }
 
 #[test]
-fn envelope_65537_is_one_too_many() {
+fn envelope_65537_is_refused() {
     let tiny = hex::decode("c980808400000000 8080".replace(' ', "")).unwrap();
     let mut body = tiny.repeat(MAX_ENVELOPES + 1);
     let len = u32::try_from(body.len()).unwrap().to_be_bytes();
@@ -238,7 +238,7 @@ fn envelope_65537_is_one_too_many() {
 }
 
 #[test]
-fn a_length_bomb_is_refused_before_anything_is_allocated() {
+fn length_bomb_is_refused_before_allocation() {
     let bomb = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
     for code in [0, 1, 2, 3] {
         assert!(read(code, &bomb).is_err(), "code {code}");
@@ -247,7 +247,7 @@ fn a_length_bomb_is_refused_before_anything_is_allocated() {
 }
 
 #[test]
-fn a_response_with_endless_errors_is_not_read() {
+fn response_with_too_many_errors_is_ignored() {
     let refused = vec![(EnvelopeHash([1; 32]), outgoing::ResponseErrorCode::Other); 1_025];
     let payload = outgoing::messages_response(&[9; 32], &refused);
     assert!(matches!(
@@ -257,7 +257,7 @@ fn a_response_with_endless_errors_is_not_read() {
 }
 
 #[test]
-fn p2p_garbage_is_refused_only_when_looked_into() {
+fn malformed_p2p_packet_is_refused_only_when_decoded() {
     let payload = [0xde, 0xad];
     assert!(read(127, &payload).is_ok());
     assert_eq!(
@@ -273,13 +273,13 @@ fn p2p_garbage_is_refused_only_when_looked_into() {
 
 proptest! {
     #[test]
-    fn arbitrary_packets_are_read_or_refused(code: u8, payload: Vec<u8>) {
+    fn arbitrary_packets_do_not_panic(code: u8, payload: Vec<u8>) {
         let _ = read(code, &payload);
         let _ = Envelopes::p2p(&payload).map(Iterator::count);
     }
 
     #[test]
-    fn a_requirement_survives_the_wire(bits: u64) {
+    fn pow_requirement_round_trips(bits: u64) {
         match MinPow::from_bits(bits) {
             Some(min) => {
                 let payload = outgoing::pow_requirement(min);

@@ -1,8 +1,8 @@
 //! The packets of `shh/5` (protocol sheet 9).
 //!
-//! A version, one envelope, or one envelope past all checks: nobody says what they want, and nobody
-//! is told what became of a packet. Each is read into what it would be in `shh/6`, so that what
-//! follows is the same; of what a status can say there it says nothing.
+//! A version, one envelope, or one direct envelope: a peer announces no requirements and gets no
+//! confirmations. Each packet decodes to the type of its `shh/6` equivalent, so that the further
+//! processing is the same; the additional fields of a status are absent.
 
 use crate::bloom::Bloom;
 use crate::envelope::{Envelope, ProtocolVersion};
@@ -10,27 +10,27 @@ use crate::rlp_reader::RlpReader;
 
 use super::{Envelopes, MalformedPacket, MinPow, P2pKind, ShhPacket, Status};
 
-/// The version, which is all of a status.
+/// The version, the only content of a status.
 pub const VERSION: u8 = 5;
 
 /// Message codes, relative to the capability's offset.
 pub mod code {
-    /// First packet in either direction.
+    /// The first packet in either direction.
     pub const STATUS: u8 = 0;
     /// One envelope.
     pub const MESSAGE: u8 = 1;
-    /// One envelope past all checks, from a trusted peer.
+    /// One direct envelope from a trusted peer, accepted without checks.
     pub const P2P_MESSAGE: u8 = 2;
     /// A request to a mail server.
     pub const P2P_REQUEST: u8 = 3;
 }
 
 impl<'a> ShhPacket<'a> {
-    /// Reads the packet of `shh/5` with `code`.
+    /// Decodes the `shh/5` packet with `code`.
     ///
     /// # Errors
     ///
-    /// Names the rule broken: one of those for which go-ethereum disconnects.
+    /// Names the broken rule: one for which go-ethereum disconnects.
     pub fn decode_v5(code: u8, payload: &'a [u8]) -> Result<Self, MalformedPacket> {
         Ok(match code {
             code::STATUS => Self::Status(decode_status(payload)?),
@@ -43,7 +43,7 @@ impl<'a> ShhPacket<'a> {
 }
 
 impl<'a> Envelopes<'a> {
-    /// Opens a payload that is one bare envelope: that of a message, or of a P2P message.
+    /// A payload that is one bare envelope, of a message or a P2P message.
     ///
     /// # Errors
     ///
@@ -64,13 +64,13 @@ pub fn status() -> Vec<u8> {
     rlp::encode(&VERSION).into()
 }
 
-/// One envelope: the payload of a message as of a P2P message.
+/// The payload of a message or a P2P message: one envelope.
 #[must_use]
 pub fn message(envelope: &Envelope) -> Vec<u8> {
     envelope.as_rlp().to_vec()
 }
 
-/// A peer without a wish: it says none, and drops what it does not want.
+/// A status without requirements: `shh/5` peers announce none, and drop unwanted envelopes.
 fn decode_status(payload: &[u8]) -> Result<Status, MalformedPacket> {
     let version = RlpReader::new(payload).integer();
     if version.map_err(|_| MalformedPacket::StatusNotANumber)? != u64::from(VERSION) {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::*;
 use crate::gossip::packet::tests::{bytes, vectors};
 
-/// Reads a packet to its end, as a node would.
+/// Decodes a whole packet, as a node would.
 fn read(code: u8, payload: &[u8]) -> Result<usize, MalformedPacket> {
     match ShhPacket::decode_v5(code, payload)? {
         ShhPacket::Messages(envelopes) => envelopes.map(|one| one.map(|_| 1)).sum(),
@@ -15,7 +15,7 @@ fn read(code: u8, payload: &[u8]) -> Result<usize, MalformedPacket> {
 }
 
 #[test]
-fn every_recorded_packet_is_read_and_written_again() {
+fn recorded_packets_decode_and_encode_again() {
     let vectors = vectors();
     let cases = vectors["cases"].as_array().unwrap().iter();
     let recorded = cases.filter(|case| case["kind"].as_str().unwrap().starts_with("v5_"));
@@ -49,7 +49,7 @@ fn check_envelope(mut envelopes: Envelopes<'_>, recorded: &Value, payload: &[u8]
 }
 
 #[test]
-fn a_status_is_the_bare_number_five() {
+fn status_is_bare_number_five() {
     assert_eq!(status(), [0x05]);
     assert!(read(code::STATUS, &[0x05]).is_ok());
     assert!(read(code::STATUS, &[0x05, 0xff]).is_ok());
@@ -66,7 +66,7 @@ fn a_status_is_the_bare_number_five() {
 }
 
 #[test]
-fn a_list_of_envelopes_is_not_an_envelope() {
+fn list_of_envelopes_is_refused() {
     let one = hex::decode(ASYMMETRIC).unwrap();
     assert_eq!(read(code::MESSAGE, &one), Ok(1));
     let mut list = vec![0xe5];
@@ -77,27 +77,27 @@ fn a_list_of_envelopes_is_not_an_envelope() {
 }
 
 #[test]
-fn a_second_envelope_behind_the_first_is_not_read() {
+fn bytes_after_first_envelope_are_ignored() {
     let two = hex::decode(ASYMMETRIC.repeat(2)).unwrap();
     assert_eq!(read(code::MESSAGE, &two), Ok(1));
 }
 
 #[test]
-fn an_envelope_of_shh_6_is_none_of_shh_5() {
+fn envelope_of_shh_6_is_refused() {
     let other = "e2845f5e10323284deadbeef8d68656c6c6f2077686973706572880102030405060708";
     let other = hex::decode(other).unwrap();
     assert_eq!(read(code::MESSAGE, &other), Err(MalformedPacket::Envelope));
 }
 
 #[test]
-fn a_requirement_of_shh_6_is_taken_for_what_its_code_means_here() {
-    // Code 2 asks for work in the other protocol; nobody looks into it here.
+fn pow_requirement_of_shh_6_decodes_as_p2p_message() {
+    // Code 2 is a PoW requirement in the other protocol; here it is a P2P message, not decoded.
     let packet = ShhPacket::decode_v5(2, &[0x88, 0x3f, 0xc9, 0x99, 0x99, 0x99, 0x99, 0x99, 0x9a]);
     assert!(matches!(packet, Ok(ShhPacket::P2p(P2pKind::Message, _))));
 }
 
 #[test]
-fn a_length_bomb_is_refused_before_anything_is_allocated() {
+fn length_bomb_is_refused_before_allocation() {
     for code in [code::STATUS, code::MESSAGE] {
         assert!(read(code, &[0xff; 9]).is_err(), "code {code}");
     }
@@ -106,7 +106,7 @@ fn a_length_bomb_is_refused_before_anything_is_allocated() {
 
 proptest! {
     #[test]
-    fn arbitrary_packets_are_read_or_refused(code in 0_u8..6, payload: Vec<u8>) {
+    fn arbitrary_packets_do_not_panic(code in 0_u8..6, payload: Vec<u8>) {
         prop_assert!(read(code, &payload).unwrap_or(0) <= 1);
         prop_assert!(Envelopes::single(&payload).map_or(0, Iterator::count) <= 1);
     }
