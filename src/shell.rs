@@ -1,12 +1,13 @@
-//! The thin shell around a node: sockets, files, clocks, threads.
+//! The tokio shell around a node: sockets, files, clocks, threads.
 //!
-//! [`start`] gives a [`Node`](crate::node::Node) a task of its own (`driver`), which turns what
-//! happens outside into inputs and carries out the outputs. The node decides everything; the shell
-//! only bounds what a stranger can make it hold: connections, half-open connections, bytes in
-//! flight. A [`Handle`] is how the rest of the process talks to a running node; [`rpc`] is how
-//! other processes do. Several nodes can run in one process and share one pool of [`Workers`].
+//! [`start`] gives a [`Node`](crate::node::Node) a task of its own (`driver`), which turns events
+//! of the operating system into inputs and applies the outputs. The node makes every decision; the
+//! shell only bounds what a remote peer can make it hold: connections, half-open connections, bytes
+//! in flight. A [`Handle`] is the interface of this process to a running node; [`rpc`] is the
+//! interface of other processes. Several nodes can run in one process and share one pool of
+//! [`Workers`].
 //!
-//! Nothing here prints, and nothing here logs an address, a topic or a hash.
+//! The shell prints nothing, and logs no address, topic or hash.
 
 mod accept_limiter;
 pub mod archive;
@@ -39,7 +40,7 @@ pub use workers::Workers;
 ///
 /// # Errors
 ///
-/// [`NoRandomness`] if the system has none to give; nothing secret can be made then.
+/// [`NoRandomness`] if the system has none to give. No secret can be generated then.
 pub fn random<const N: usize>() -> Result<[u8; N], NoRandomness> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|_| NoRandomness)?;

@@ -1,7 +1,8 @@
-//! Decides who may come in, and how many at a time.
+//! Limits on inbound connections.
 //!
-//! Three limits: inbound connections in all, those from one source, and those whose handshake may
-//! not be over (anonymity 3.11). None of them looks into what is said on a connection.
+//! Three limits apply: inbound connections in total, connections from one source, and connections
+//! whose handshake may not be finished (anonymity 3.11). No limit looks at the bytes on a
+//! connection.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -33,13 +34,13 @@ impl AcceptLimiter {
         }
     }
 
-    /// Waits until there is room for one more.
+    /// Waits until there is room for one more connection.
     pub(super) async fn acquire_slot(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
         Arc::clone(&self.inbound).acquire_owned().await
     }
 
-    /// Judges who it is. Connections over loopback come from local users or from a Tor daemon, so
-    /// that they have no source to be counted by.
+    /// Finds the source that a connection counts against. Connections over loopback come from local
+    /// users or from a Tor daemon, so they have no source.
     pub(super) fn admit(&self, from: IpAddr, slot: OwnedSemaphorePermit) -> Option<AcceptPermit> {
         let from = from.to_canonical();
         let source = match from.is_loopback() {
@@ -56,8 +57,8 @@ impl AcceptLimiter {
     }
 }
 
-/// Keeps a place among the inbound connections. Completes if the connection has to make room for
-/// another while its handshake may still be going on.
+/// Holds a permit among the inbound connections. Completes if the connection has to make room for
+/// another while its handshake may still be in progress.
 pub(super) async fn until_evicted(permit: Option<AcceptPermit>) {
     if let Some(AcceptPermit { half_open, .. }) = permit
         && timeout(HANDSHAKE_TIMEOUT, half_open.evicted())
@@ -69,7 +70,7 @@ pub(super) async fn until_evicted(permit: Option<AcceptPermit>) {
     pending().await
 }
 
-/// A place among the inbound connections, given back on drop.
+/// A permit for one inbound connection, returned on drop.
 #[derive(Debug)]
 pub(super) struct AcceptPermit {
     half_open: HalfOpenPermit,
@@ -78,17 +79,17 @@ pub(super) struct AcceptPermit {
 }
 
 impl AcceptPermit {
-    /// Who connected; `None` if it came over loopback.
+    /// The source of the connection; `None` if it came over loopback.
     pub(super) fn source(&self) -> Option<IpAddr> {
         self.source.as_ref().map(|permit| permit.address)
     }
 }
 
-/// Connections whose handshake may not be over.
+/// Connections whose handshake may not be finished.
 ///
-/// When there are too many, a random one makes room. Who floods the door has to do it so fast that
-/// most handshakes are hit within the fraction of a second that they take; if newcomers had to
-/// wait instead, a few connections that say nothing would keep everybody out.
+/// Above the limit a random connection is closed. A flood therefore has to be fast enough to hit
+/// most handshakes within the fraction of a second that they take. If new connections had to wait
+/// instead, a few silent connections would block all others.
 #[derive(Clone, Debug, Default)]
 struct HalfOpen(Arc<Mutex<HalfOpenTable>>);
 
@@ -107,7 +108,8 @@ impl HalfOpen {
         let (sender, evicted) = oneshot::channel();
         let mut table = self.lock();
         if table.entries.len() >= MAX_HALF_OPEN {
-            // Without randomness the oldest goes, which a flood can predict, but not prevent.
+            // Without randomness the oldest connection is closed. A flood can predict that, but not
+            // prevent it.
             let draw = random().map_or(0, u64::from_be_bytes);
             let count = u64::try_from(table.entries.len())
                 .unwrap_or(u64::MAX)
@@ -138,7 +140,7 @@ impl HalfOpenPermit {
     /// Completes when the connection has to make room for another.
     async fn evicted(mut self) {
         if let Some(evicted) = self.evicted.take() {
-            // Nothing is ever sent: the end of the channel is the message.
+            // Nothing is ever sent: the end of the channel is the signal.
             let _ = evicted.await;
         }
     }
@@ -166,12 +168,12 @@ impl SourceNetwork {
     }
 }
 
-/// How many inbound connections each source has.
+/// Number of inbound connections of each source.
 #[derive(Clone, Debug, Default)]
 struct SourceCounts(Arc<Mutex<BTreeMap<SourceNetwork, usize>>>);
 
 impl SourceCounts {
-    /// Counts one more; `None` if the source has its share already.
+    /// Counts one more connection; `None` if the source has reached its limit.
     fn enter(&self, address: IpAddr) -> Option<SourcePermit> {
         let source = SourceNetwork::of(address);
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -211,17 +213,17 @@ impl Drop for SourcePermit {
     }
 }
 
-/// Inbound connections at the most. Each costs two buffers and a file descriptor; the usual limit
-/// of 1,024 descriptors leaves room for as many outbound ones.
+/// Maximum number of inbound connections. Each costs two buffers and a file descriptor; the usual
+/// limit of 1,024 descriptors leaves room for as many outbound ones.
 const MAX_INBOUND: usize = 256;
-/// Of these, connections whose handshake may not be over.
+/// Maximum number of these whose handshake may not be finished.
 const MAX_HALF_OPEN: usize = 128;
-/// Inbound connections from one /24 or /48.
+/// Maximum number of inbound connections from one /24 or /48.
 const MAX_PER_SOURCE: usize = MAX_INBOUND / 4;
-/// A connection this old has finished its handshake, since the node closes it after five seconds
-/// otherwise. The shell cannot look into the handshake, and need not.
+/// A connection of this age has finished its handshake, because the node otherwise closes it after
+/// five seconds. The shell does not parse handshakes.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(6);
-/// Keeps the two families of sources apart: a /48 has 48 bits.
+/// Separates the two address families: a /48 has 48 bits.
 const V6_MARK: u64 = 1 << 63;
 
 #[cfg(test)]
@@ -244,7 +246,7 @@ mod tests {
         assert_ne!(source("0.0.1.0"), source("0:0:1::"));
     }
 
-    /// Somebody connects.
+    /// A connection arrives.
     async fn arrive(limiter: &AcceptLimiter, from: &str) -> Option<AcceptPermit> {
         limiter.admit(address(from), limiter.acquire_slot().await.unwrap())
     }
@@ -272,7 +274,7 @@ mod tests {
         tokio::task::yield_now().await;
         assert!(waiters.try_join_next().is_none());
         let newcomer = arrive(&limiter, "127.0.0.1").await;
-        assert!(newcomer.is_some(), "nobody waits outside");
+        assert!(newcomer.is_some(), "no connection waits");
         let evicted = timeout(HANDSHAKE_TIMEOUT / 2, waiters.join_next()).await;
         assert!(evicted.is_ok(), "one makes room");
         assert!(waiters.try_join_next().is_none(), "and only one");

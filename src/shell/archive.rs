@@ -1,12 +1,12 @@
-//! Keeps a mail server's envelopes: in a file of the data directory, or in a PostgreSQL.
+//! Stores a mail server's envelopes: in a file of the data directory, or in PostgreSQL.
 //!
-//! Both stores are asked in the same blocking words (`ArchiveBackend`), on a thread of their own, so that
-//! a slow disk or database holds up nobody. Envelopes that arrive while one batch is being written
-//! share the next. A store that fails is tried again until it succeeds; meanwhile nothing is
-//! reported kept, and whoever asks is told to come back later.
+//! Both stores implement one blocking trait (`ArchiveBackend`) and run on a thread of their own, so
+//! that a slow disk or database delays nothing else. Envelopes that arrive during a write share the
+//! next batch. A failing store is tried again until it succeeds; meanwhile no envelope is reported
+//! as kept, and queries get a temporary error.
 //!
-//! The store is bounded in days and in bytes; what is oldest goes first. Nothing here logs what is
-//! in it.
+//! The store is bounded in days and in bytes; the oldest envelopes are deleted first. Nothing here
+//! logs their content.
 
 #![expect(
     clippy::disallowed_methods,
@@ -40,53 +40,54 @@ use crate::mail::cursor::Position;
 
 pub use postgres::{InvalidPostgresUrl, PostgresUrl};
 
-/// Where envelopes are kept.
+/// Where envelopes are stored.
 #[derive(Clone, Debug)]
 pub enum ArchiveLocation {
     /// In a file of a data directory.
     Directory(Arc<DataDir>),
-    /// In memory: everything is gone when the process ends.
+    /// In memory: lost when the process ends.
     Memory,
-    /// In a database, which other servers may use too.
+    /// In a database, which other servers may share.
     Postgres(Box<PostgresUrl>),
 }
 
-/// How much is kept, and for how long.
+/// The retention limits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ArchiveQuota {
-    /// Bytes at the most.
+    /// Maximum size in bytes.
     pub bytes: u64,
-    /// Seconds since the beginning of an envelope's life at the most.
+    /// Maximum age in seconds, from the start of an envelope's life.
     pub age: u32,
 }
 
 /// A store of envelopes. Every call may block.
 trait ArchiveBackend: Send {
-    /// Makes envelopes durable, those that are here already excepted: all of them or none.
+    /// Makes new envelopes durable: all of them or none.
     fn keep(&mut self, envelopes: &[Envelope]) -> Result<(), ArchiveError>;
 
     /// Finds a page.
     fn find(&mut self, query: &PageQuery) -> Result<Page, ArchiveError>;
 
-    /// Takes away some of what is too old or too much, the oldest first. Whether there is more of
-    /// it.
+    /// Deletes some envelopes above the limits, oldest first. Returns whether more remain.
     fn trim(&mut self, before: UnixSecs, max_bytes: u64) -> Result<bool, ArchiveError>;
 
-    /// How much there is, as far as that is quickly told.
+    /// The approximate size, without a full scan.
     fn contents(&mut self) -> Result<Contents, ArchiveError>;
 }
 
-/// An archive that was opened and does nothing yet.
+/// An opened archive whose thread is not running yet.
 pub struct OpenArchive {
     backend: Box<dyn ArchiveBackend>,
     quota: ArchiveQuota,
 }
 
 impl OpenArchive {
-    /// Opens an archive; it is there, and of this version, when this returns. Blocks, for a
-    /// database as long as it takes to answer.
+    /// Opens an archive; it exists, at this version, when this returns. Blocks as long as a
+    /// database takes to answer.
     ///
     /// # Errors
+    ///
+    /// [`ArchiveError`] names the cause.
     ///
     /// [`ArchiveError`] names what is in the way.
     pub fn at(location: &ArchiveLocation, quota: ArchiveQuota) -> Result<Self, ArchiveError> {
@@ -105,7 +106,7 @@ impl core::fmt::Debug for OpenArchive {
     }
 }
 
-/// The archive's side of a driver: takes tasks, reports words.
+/// The driver's handle of an archive: accepts requests, reports responses.
 #[derive(Debug)]
 pub(super) struct ArchiveHandle {
     tasks: Sender<ArchiveRequest>,
@@ -113,7 +114,7 @@ pub(super) struct ArchiveHandle {
 }
 
 impl ArchiveHandle {
-    /// Gives an archive a thread of its own, on which `report` is called.
+    /// Starts the archive's thread, on which `report` is called.
     pub(super) fn start(
         opened: OpenArchive,
         report: impl Fn(ArchiveResponse) + Send + 'static,
@@ -138,17 +139,17 @@ impl ArchiveHandle {
         Ok(Self { tasks, finished })
     }
 
-    /// Queues a task; never waits.
+    /// Queues a request; never waits.
     pub(super) fn put(&self, task: ArchiveRequest) {
         if self.tasks.send(task).is_err() {
             tracing::error!("the archive's thread is gone; this is a bug, please report it");
         }
     }
 
-    /// Waits until everything queued is durable, or the store has failed to make it so.
+    /// Waits until every queued envelope is durable, or the store has failed.
     pub(super) async fn finish(self) {
         drop(self.tasks);
-        // The thread sends nothing: the end of the channel is the message.
+        // The thread sends nothing: the end of the channel is the signal.
         let _ = self.finished.await;
     }
 }
@@ -160,9 +161,9 @@ struct ArchiveWorker<R> {
     report: R,
     batches: Vec<(BatchId, Vec<Envelope>)>,
     queries: VecDeque<(QueryId, PageQuery)>,
-    /// Whether the log knows that the store fails.
+    /// Whether the failure of the store was logged.
     failure_logged: bool,
-    /// When to look again for what has to go.
+    /// When to check the limits next.
     trim_at: Instant,
 }
 
@@ -177,14 +178,14 @@ impl<R: Fn(ArchiveResponse)> ArchiveWorker<R> {
                 return;
             }
             if !kept {
-                // Questions wait as well: a store that fails has no answers.
+                // Queries wait as well: a failing store cannot answer.
                 thread::sleep(RETRY_INTERVAL);
             }
         }
     }
 
-    /// Takes what is queued, and waits for something if there is nothing to do. False once nobody
-    /// can queue any more.
+    /// Takes the queued requests, and waits for one if there is no work. Returns false once every
+    /// sender is gone.
     fn gather(&mut self, queue: &Receiver<ArchiveRequest>) -> bool {
         if self.batches.is_empty() && self.queries.is_empty() {
             let wait = self.trim_at.saturating_duration_since(Instant::now());
@@ -210,7 +211,7 @@ impl<R: Fn(ArchiveResponse)> ArchiveWorker<R> {
         }
     }
 
-    /// Writes all batches at once. False if the store fails.
+    /// Writes all batches at once. Returns false if the store fails.
     fn keep(&mut self) -> bool {
         let Some((last, _)) = self.batches.last() else {
             return true;
@@ -221,7 +222,7 @@ impl<R: Fn(ArchiveResponse)> ArchiveWorker<R> {
             .iter()
             .flat_map(|(_, envelopes)| envelopes.iter().cloned())
             .collect();
-        // Several servers that write to one database in the same order never block each other.
+        // Servers that write to one database in the same order never deadlock.
         envelopes.sort_unstable_by_key(Position::of);
         envelopes.dedup();
         match self.backend.keep(&envelopes) {
@@ -254,7 +255,7 @@ impl<R: Fn(ArchiveResponse)> ArchiveWorker<R> {
         }
     }
 
-    /// Takes a step towards the quota. Steps follow one another until there is nothing to do.
+    /// Takes one deletion step. Steps follow one another until the limits are met.
     fn trim(&mut self) {
         if self.trim_at > Instant::now() {
             return;
@@ -278,23 +279,23 @@ impl<R: Fn(ArchiveResponse)> ArchiveWorker<R> {
     }
 }
 
-/// What an index tells of an envelope.
+/// An index row of an envelope.
 struct IndexRow {
     place: Position,
     topic: Topic,
     size: usize,
 }
 
-/// Which rows of an index a query wants.
+/// The rows of an index that a query selects.
 struct PageSelection {
-    /// Their numbers, counted from 0.
+    /// Their positions, counted from 0.
     wanted: Vec<usize>,
     more: Option<Position>,
     effort: usize,
 }
 
-/// Goes through rows in order, of which there is one more than the query's effort if there are so
-/// many, and chooses as many as the query has room for.
+/// Selects rows in order, as many as the query has room for. The input holds one row more than the
+/// query's effort if there are so many.
 fn select_rows(rows: &[IndexRow], query: &PageQuery) -> PageSelection {
     let mut selection = PageSelection {
         wanted: Vec::new(),
@@ -322,7 +323,7 @@ fn select_rows(rows: &[IndexRow], query: &PageQuery) -> PageSelection {
     selection
 }
 
-/// Reads what a store gave back; what is not what it was stored as is left out.
+/// Decodes stored envelopes; a damaged one is left out.
 fn decode(place: Position, bytes: &[u8]) -> Option<Envelope> {
     let envelope = Envelope::decode(bytes).ok();
     let envelope = envelope.filter(|envelope| Position::of(envelope) == place);
@@ -336,7 +337,7 @@ fn decode(place: Position, bytes: &[u8]) -> Option<Envelope> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArchiveError {
-    /// The file is no archive of this version, or not whole.
+    /// The file is not an archive of this version, or damaged.
     #[error("{}: {cause}; move it away to begin a new archive", path.display())]
     Damaged {
         /// The file.
@@ -344,10 +345,10 @@ pub enum ArchiveError {
         /// What is wrong with it.
         cause: String,
     },
-    /// The database was made by a later version.
+    /// A later version created the database.
     #[error("the mail archive was made by a later version of whisht; use that one")]
     Later,
-    /// The database is not to be had.
+    /// The database cannot be used.
     #[error("the mail database: {0}")]
     Postgres(#[from] postgres::PostgresError),
     /// The file cannot be read or written.
@@ -358,7 +359,7 @@ pub enum ArchiveError {
     System {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         error: io::Error,
     },
     /// The operating system starts no thread.
@@ -366,9 +367,9 @@ pub enum ArchiveError {
     Thread(io::Error),
 }
 
-/// Between two attempts on a store that fails.
+/// The interval between two attempts on a failing store.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-/// Between two looks for what has to go, once nothing had to.
+/// The interval between two checks of the limits.
 const TRIM_INTERVAL: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

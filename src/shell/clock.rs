@@ -1,7 +1,7 @@
-//! The two clocks that the node is told.
+//! The two clocks of a node.
 //!
-//! The only place of the crate that reads a clock. Monotonic time is tokio's, so that a test can
-//! pause it; its zero is the start of this clock.
+//! This is the only place of the crate that reads a clock. Monotonic time is tokio's, so that a
+//! test can pause it; its zero is the start of this clock.
 
 #![expect(clippy::disallowed_methods, reason = "the shell owns the clocks")]
 
@@ -9,14 +9,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use circuits::time::{Instant, Now, UnixSecs};
 
-/// A pair of clocks.
+/// The monotonic clock and the wall clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: tokio::time::Instant,
 }
 
 impl Clock {
-    /// Clocks whose monotonic side begins now.
+    /// Starts the clocks; monotonic time begins at zero now.
     #[must_use]
     pub fn start() -> Self {
         Self {
@@ -24,7 +24,7 @@ impl Clock {
         }
     }
 
-    /// What time it is.
+    /// The current time of both clocks.
     #[must_use]
     pub fn now(&self) -> Now {
         let micros = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -34,14 +34,14 @@ impl Clock {
         }
     }
 
-    /// Tokio's name for an instant of this clock; `None` if the system cannot count so far.
+    /// Tokio's representation of an instant of this clock; `None` if it does not fit.
     #[must_use]
     pub fn at(&self, instant: Instant) -> Option<tokio::time::Instant> {
         self.start.checked_add(instant.since(Instant::ZERO))
     }
 }
 
-/// The wall clock; a clock set before 1970 reads as 1970, one set after 2106 as 2106.
+/// The wall clock in seconds since 1970; clamped to the range of 32 bits (1970 to 2106).
 pub(super) fn unix() -> UnixSecs {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)

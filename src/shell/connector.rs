@@ -1,9 +1,8 @@
-//! How a link leaves the machine: directly, through the Tor in this process, or by a Tor daemon.
+//! Connects links: directly, through the embedded Tor client, or through a Tor daemon.
 //!
-//! There is one connector for all links, fixed when the node starts, and no second one for when it
-//! fails: a dial that Tor cannot make is a dial that failed. No name is resolved here. Every dial
-//! through Tor has circuits of its own, so that two links of ours have nothing in common for a
-//! relay of Tor to see, and a link that is dialled again goes another way.
+//! A node has one connector, fixed at start, and no fallback: a dial that Tor cannot make is a
+//! failed dial. No name is resolved here. Every dial through Tor uses circuits of its own, so that
+//! a Tor relay cannot correlate two links of this node, and a repeated dial takes another path.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,34 +18,34 @@ use super::listen::set_link_options;
 use super::random;
 use crate::endpoint::{Endpoint, onion_name};
 
-/// The way that all links of a node take.
+/// The transport of all links of a node.
 #[derive(Clone, Debug)]
 pub(super) enum Connector {
-    /// Plain connections.
+    /// Direct TCP connections.
     Direct,
-    /// The Tor in this process.
+    /// The embedded Tor client.
     #[cfg(feature = "tor")]
     Arti(std::sync::Arc<whisht_tor::Tor>),
-    /// A daemon's SOCKS port.
+    /// The SOCKS port of a Tor daemon.
     Daemon(SocketAddr),
 }
 
-/// Why a link cannot be had.
+/// Why a dial failed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(super) enum DialError {
-    /// The other side does not answer, or not yet.
+    /// The peer does not answer.
     #[error("the other side does not answer")]
     NoAnswer,
-    /// Only Tor leads there, and there is none.
+    /// The endpoint is an onion service, and the node has no Tor.
     #[error("an onion service is reached through Tor only; set tor.mode")]
     NeedsTor,
-    /// Tor itself cannot be reached, or cannot reach its network.
+    /// Tor cannot be reached, or cannot reach its network.
     #[error("Tor is not there")]
     TorUnreachable,
 }
 
 impl Connector {
-    /// Connects.
+    /// Connects to an endpoint.
     pub(super) async fn dial(&self, endpoint: Endpoint) -> Result<LinkStream, DialError> {
         let limit = match self {
             Self::Direct => DIAL_TIMEOUT,
@@ -98,8 +97,8 @@ async fn arti(tor: &whisht_tor::Tor, endpoint: Endpoint) -> Result<LinkStream, D
     }
 }
 
-/// By SOCKS5 with the address as text, so that the daemon and nobody else looks it up, and under
-/// a name of its own, which the daemon's `IsolateSOCKSAuth` turns into circuits of its own.
+/// Connects by SOCKS5 with the address as text, so that only the daemon resolves it, and with a
+/// user name of its own, which the daemon's `IsolateSOCKSAuth` turns into separate circuits.
 async fn daemon(socks: SocketAddr, endpoint: Endpoint) -> Result<LinkStream, DialError> {
     let isolation = hex::encode(random::<16>().map_err(|_| DialError::NoAnswer)?);
     let (host, port) = match endpoint {
@@ -120,19 +119,19 @@ async fn daemon(socks: SocketAddr, endpoint: Endpoint) -> Result<LinkStream, Dia
     }
 }
 
-/// A connection, whichever way it went.
+/// A connected byte stream, over TCP or Tor.
 #[derive(Debug)]
 pub(super) enum LinkStream {
-    /// A socket: a plain connection, or one to a Tor daemon.
+    /// A socket: a direct connection, or one to a Tor daemon.
     Tcp(TcpStream),
-    /// A stream of the Tor in this process.
+    /// A stream of the embedded Tor client.
     #[cfg(feature = "tor")]
     Arti(Box<whisht_tor::Stream>),
 }
 
-/// The half that is read.
+/// The read half.
 pub(super) type StreamReader = Pin<Box<dyn AsyncRead + Send>>;
-/// The half that is written. What is written may stay in it until it is flushed.
+/// The write half. It may buffer bytes until it is flushed.
 pub(super) type StreamWriter = Pin<Box<dyn AsyncWrite + Send>>;
 
 impl LinkStream {
@@ -151,7 +150,7 @@ impl LinkStream {
     }
 }
 
-/// A plain connection that takes longer would be useless for cells.
+/// A direct connection that takes longer is too slow for cells.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Tor looks for the service's descriptor and builds two circuits first.
+/// Tor first fetches the service's descriptor and builds two circuits.
 const TOR_DIAL_TIMEOUT: Duration = Duration::from_secs(60);

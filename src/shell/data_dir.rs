@@ -16,8 +16,8 @@
 //! mail.db          a mail server's envelopes; mail.db-wal and mail.db-shm belong to it
 //! ```
 //!
-//! Directories are 0700 and files 0600. What others can read is refused, not mended: a key that
-//! lay open has to be judged by its owner.
+//! Directories are 0700 and files 0600. A file that others can read is refused, not repaired: its
+//! owner has to decide whether the key was exposed.
 
 pub(super) mod files;
 
@@ -32,27 +32,27 @@ use zeroize::Zeroizing;
 
 use super::{NoRandomness, random};
 
-/// A data directory that this process holds.
+/// A data directory that this process has locked.
 #[derive(Debug)]
 pub struct DataDir {
     path: PathBuf,
     _lock: Lock,
 }
 
-/// The lock on a directory, until it is dropped.
+/// The lock on a directory, released on drop.
 #[derive(Debug)]
 struct Lock(File);
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // To close the file is not enough while a program is being started: until it has begun, its
-        // process holds all our files.
+        // Closing the file is not enough while a child process is being started: until its exec,
+        // the child holds all files of this process.
         let _ = self.0.unlock();
     }
 }
 
 impl DataDir {
-    /// Opens a directory for one network, and makes it if there is none.
+    /// Opens a directory for one network, and creates it if it does not exist.
     ///
     /// # Errors
     ///
@@ -64,8 +64,7 @@ impl DataDir {
         Ok(dir)
     }
 
-    /// Opens a directory for whatever network it belongs to, to change what does not depend on
-    /// it.
+    /// Opens a directory of any network, to change state that does not depend on the network.
     ///
     /// # Errors
     ///
@@ -101,25 +100,25 @@ impl DataDir {
         })
     }
 
-    /// Where it is.
+    /// The path of the directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where programs on this machine reach the node.
+    /// The path of the local RPC socket.
     #[must_use]
     pub fn ipc_path(&self) -> PathBuf {
         self.path.join(IPC)
     }
 
-    /// Where a mail server keeps its envelopes.
+    /// The path of the mail server's archive.
     #[must_use]
     pub(super) fn mail_path(&self) -> PathBuf {
         self.path.join(MAIL)
     }
 
-    /// The link key; drawn anew if there is none yet.
+    /// The link key; generated if the file does not exist.
     ///
     /// # Errors
     ///
@@ -128,7 +127,7 @@ impl DataDir {
         self.secret("nodekey")
     }
 
-    /// The seed that ranks the guards; drawn anew if there is none yet.
+    /// The seed that ranks the guards; generated if the file does not exist.
     ///
     /// # Errors
     ///
@@ -137,7 +136,7 @@ impl DataDir {
         self.secret("guard-seed")
     }
 
-    /// What programs have to show over TCP; drawn anew if there is none yet.
+    /// The token that RPC clients present over TCP; generated if the file does not exist.
     ///
     /// # Errors
     ///
@@ -146,7 +145,7 @@ impl DataDir {
         self.secret(RPC_TOKEN)
     }
 
-    /// The port last listened on, if one is known.
+    /// The port of the last run, if one is stored.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         fs::read_to_string(self.path.join(PORT))
@@ -156,7 +155,7 @@ impl DataDir {
             .ok()
     }
 
-    /// Remembers the port listened on.
+    /// Stores the listening port.
     ///
     /// # Errors
     ///
@@ -166,7 +165,7 @@ impl DataDir {
         files::replace(&path, format!("{port}\n").as_bytes()).map_err(|error| at(&path, error))
     }
 
-    /// Makes the directory one network's, for ever.
+    /// Binds the directory to one network permanently.
     fn claim(&self, profile: Profile, network: &str) -> Result<(), DirError> {
         let path = self.path.join(PROFILE);
         let wanted = format!("{} {network}\n", profile.label());
@@ -184,7 +183,7 @@ impl DataDir {
         }
     }
 
-    /// Reads a file of hexadecimal digits, or draws its content.
+    /// Reads a file of hexadecimal digits, or generates its content.
     fn secret<const N: usize>(&self, name: &'static str) -> Result<Secret<N>, DirError> {
         let path = self.path.join(name);
         match fs::read_to_string(&path).map(Zeroizing::new) {
@@ -205,7 +204,7 @@ impl DataDir {
     }
 }
 
-/// Where a user's data lies unless told otherwise: `~/.whisper`.
+/// The default location of the data directory: `~/.whisper`.
 #[must_use]
 pub fn default_path() -> Option<PathBuf> {
     std::env::home_dir()
@@ -213,7 +212,7 @@ pub fn default_path() -> Option<PathBuf> {
         .map(|home| home.join(".whisper"))
 }
 
-/// Makes a directory that only its owner can enter, if there is none.
+/// Creates a directory that only its owner can enter, unless it exists.
 fn make_private(path: &Path) -> Result<(), DirError> {
     let mut builder = DirBuilder::new();
     match builder.recursive(true).mode(0o700).create(path) {
@@ -227,10 +226,10 @@ fn make_private(path: &Path) -> Result<(), DirError> {
     }
 }
 
-/// Checks a directory, and everything in it, for who may read it.
+/// Checks the permissions of a directory and of everything in it.
 fn check_all(path: &Path) -> Result<(), DirError> {
-    // What is in arti's directory is arti's to judge, which makes files that only the directory's
-    // own mode keeps from others.
+    // The contents of arti's directory are left to arti, which creates files that are protected
+    // only by the mode of the directory.
     if check_mode(path)? && !path.ends_with(ARTI) {
         for entry in fs::read_dir(path).map_err(|error| at(path, error))? {
             check_all(&entry.map_err(|error| at(path, error))?.path())?;
@@ -239,16 +238,16 @@ fn check_all(path: &Path) -> Result<(), DirError> {
     Ok(())
 }
 
-/// Checks who may read a file or directory; whether it is a directory.
+/// Checks the permissions of a file or directory; returns whether it is a directory.
 fn check_mode(path: &Path) -> Result<bool, DirError> {
     let metadata = fs::symlink_metadata(path).map_err(|error| at(path, error))?;
-    // A symbolic link has no permissions of its own, and what it points at may be anybody's.
+    // A symbolic link has no permissions of its own, and its target may belong to another user.
     if metadata.is_symlink() {
         return Err(DirError::Link {
             path: path.to_owned(),
         });
     }
-    // A socket keeps nothing; the next node replaces it.
+    // A socket stores nothing; the next node replaces it.
     if metadata.file_type().is_socket() {
         return Ok(false);
     }
@@ -264,7 +263,7 @@ fn check_mode(path: &Path) -> Result<bool, DirError> {
     Ok(metadata.is_dir())
 }
 
-/// Puts a path to an error of the operating system.
+/// Adds a path to an error of the operating system.
 pub(super) fn at(path: &Path, error: io::Error) -> DirError {
     DirError::System {
         path: path.to_owned(),
@@ -276,7 +275,7 @@ pub(super) fn at(path: &Path, error: io::Error) -> DirError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DirError {
-    /// A file does not hold what its name says.
+    /// The content of a file does not fit its name.
     #[error(
         "{} is damaged; restore it from a backup, or delete it to have a new one made",
         path.display()
@@ -285,12 +284,12 @@ pub enum DirError {
         /// The file.
         path: PathBuf,
     },
-    /// A file among the sealed keys that is none, or cannot be one of ours.
+    /// A file in the keystore is damaged or cannot belong there.
     #[error("{}: {cause}", path.display())]
     KeyFile {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it, and what would help.
+        /// What is wrong with it, and the remedy.
         cause: String,
     },
     /// A symbolic link where a file or directory should be.
@@ -311,19 +310,19 @@ pub enum DirError {
     Locked {
         /// The directory.
         path: PathBuf,
-        /// The process, if it wrote its number.
+        /// The process id, if the lock file contains one.
         holder: Option<u32>,
     },
-    /// No random numbers for a new key.
+    /// The system gave no random numbers for a new key.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
-    /// A file stands where a directory should be.
+    /// A file exists where a directory is expected.
     #[error("{} is not a directory; choose another one with --data-dir", path.display())]
     NotADirectory {
         /// The file.
         path: PathBuf,
     },
-    /// It was used for another network.
+    /// The directory belongs to another network.
     #[error(
         "{} belongs to the network `{found}`, not to `{wanted}`; keys of two networks must not \
          meet: choose another directory with --data-dir",
@@ -334,7 +333,7 @@ pub enum DirError {
         path: PathBuf,
         /// The network whose keys it holds.
         found: String,
-        /// The network asked for.
+        /// The requested network.
         wanted: String,
     },
     /// The operating system refuses.
@@ -342,7 +341,7 @@ pub enum DirError {
     System {
         /// The file or directory.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         error: io::Error,
     },
     /// Others can read or write it.
@@ -357,22 +356,22 @@ pub enum DirError {
         path: PathBuf,
         /// Its permissions.
         mode: u32,
-        /// What is allowed at the most.
+        /// The maximum permissions.
         allowed: u32,
     },
 }
 
-/// What the Tor in this process keeps.
+/// State of the embedded Tor client.
 pub(super) const ARTI: &str = "arti";
-/// Onion keys and their logs.
+/// Onion keys and their replay logs.
 pub(super) const ONION: &str = "onion";
 /// Our descriptors.
 pub(super) const DESCRIPTOR: &str = "descriptor";
-/// Client keys in the clear, of version 0.1.
+/// Unencrypted client keys of version 0.1.
 pub(super) const IDENTITIES: &str = "identities";
 /// The local socket.
 pub(super) const IPC: &str = "whisht.ipc";
-/// What programs show over TCP.
+/// The RPC token for TCP.
 pub(super) const RPC_TOKEN: &str = "rpc-token";
 /// Client keys.
 pub(super) const KEYSTORE: &str = "keystore";

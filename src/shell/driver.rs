@@ -1,8 +1,8 @@
-//! The loop: one task that owns a node, tells it what happened and does what it says.
+//! The event loop: one task that owns a node, feeds it inputs and applies its outputs.
 //!
-//! Whatever strangers can cause comes through a bounded channel; answers to what the node itself
-//! asked for come through an unbounded one, since they are as many as the node asked for. Carrying
-//! out an output never waits, so a slow disk or peer cannot hold up the others.
+//! Events that a remote peer can cause arrive through a bounded channel. Completions of what the
+//! node itself requested arrive through an unbounded channel; their number is bounded by the
+//! requests. Applying an output never waits, so a slow disk or peer cannot delay the others.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -36,25 +36,25 @@ use crate::node::{
     NodeKeys, Output, Refusal, Reply, Restored, StoreId,
 };
 
-/// Everything a node needs to run.
+/// Everything that a node needs to run.
 pub struct Setup {
-    /// Its settings.
+    /// The settings.
     pub config: NodeConfig,
-    /// Its secrets.
+    /// The secrets.
     pub keys: NodeKeys,
-    /// What an earlier run left, from the same storage.
+    /// State that an earlier run stored, from the same storage.
     pub restored: Restored,
-    /// Where it keeps what must outlive a crash.
+    /// Storage for state that must survive a crash.
     pub storage: Storage,
-    /// How its links leave the machine.
+    /// The transport of its links.
     pub transport: LinkTransport,
-    /// Where it listens.
+    /// The listeners.
     pub listeners: Vec<TcpListener>,
-    /// The sockets of discovery, if there is to be any.
+    /// The sockets of discovery, if discovery is on.
     pub datagrams: Vec<UdpSocket>,
-    /// Who does its searches.
+    /// The worker pool for searches.
     pub workers: Arc<Workers>,
-    /// Where it keeps mail for others, if it is a mail server.
+    /// The archive, if the node is a mail server.
     pub archive: Option<OpenArchive>,
 }
 
@@ -67,7 +67,7 @@ pub enum StartError {
     /// No seed can be drawn.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
-    /// The operating system starts no thread, or knows no address for a listener.
+    /// The operating system cannot start a thread, or does not report a listener's address.
     #[error("the operating system refuses a thread or socket: {0}; check its limits (ulimit -a)")]
     System(#[from] io::Error),
 }
@@ -76,7 +76,7 @@ pub enum StartError {
 ///
 /// # Errors
 ///
-/// [`StartError`], before anything was sent.
+/// [`StartError`], before anything is sent.
 pub fn start(setup: Setup) -> Result<Handle, StartError> {
     let Setup {
         config,
@@ -105,7 +105,7 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
     let (events, _) = broadcast::channel(EVENT_QUEUE);
     let stored = to_completions.clone();
     let store = Store::open(storage, move |id| {
-        // The driver is gone if this fails.
+        // This fails only if the driver has ended.
         let _ = stored.send(Completion::Stored(id));
     })?;
     let measured = to_completions.clone();
@@ -116,7 +116,7 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
     let archived = to_completions.clone();
     let archive = archive.map(|opened| {
         ArchiveHandle::start(opened, move |word| {
-            // The driver is gone if this fails.
+            // This fails only if the driver has ended.
             let _ = archived.send(Completion::Archived(word));
         })
     });
@@ -163,24 +163,24 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
     })
 }
 
-/// The answer to something that the node asked for.
+/// The completion of something that the node requested.
 #[derive(Debug)]
 pub(super) enum Completion {
-    /// A connection stands.
+    /// A dial succeeded.
     Dialed(LinkId, LinkStream),
-    /// A connection cannot be had.
+    /// A dial failed.
     NotDialed(LinkId),
-    /// Bytes went to the operating system.
+    /// Bytes were handed to the operating system.
     Flushed(LinkId, usize),
     /// Records are durable.
     Stored(StoreId),
-    /// A job has tried so many hashes.
+    /// The number of hashes that a job has tried so far.
     Working(JobId, u64),
-    /// The archive did something.
+    /// The archive's response.
     Archived(ArchiveResponse),
-    /// A job is over.
+    /// A job has ended.
     Worked(JobId, Option<JobResult>),
-    /// All threads together try so many hashes a second.
+    /// The hash rate of all threads together, per second.
     HashRate(f64),
 }
 
@@ -197,14 +197,14 @@ impl Driver {
     async fn run(mut self) {
         let timer = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(timer);
-        // A node takes the way for open unless it is told.
+        // The node assumes that the transport is up until it is told otherwise.
         if *self.effects.transport.reach.borrow() != Connectivity::Up {
             self.on_reach();
         }
         self.feed(Input::Timeout);
         loop {
             let armed = self.effects.arm(timer.as_mut());
-            // What the node waits for goes first, then its timers; strangers come last.
+            // Completions come first, then the node's timers, then events of remote peers.
             tokio::select! {
                 biased;
                 Some(completion) = self.completions.recv() => self.on_completion(completion),
@@ -227,7 +227,7 @@ impl Driver {
         self.finish().await;
     }
 
-    /// Tells the node one thing and does what it says.
+    /// Feeds the node one input and applies its outputs.
     fn feed(&mut self, input: Input<'_>) {
         for output in self.node.handle(self.effects.clock.now(), input) {
             self.effects.apply(output);
@@ -251,7 +251,7 @@ impl Driver {
                 self.effects.open(link, stream, Some(permit));
                 self.feed(Input::Accepted(link, from));
             }
-            // After `Output::Close`, the node knows the link no more.
+            // After `Output::Close`, the node no longer knows the link.
             NetEvent::Received(link, bytes) if self.effects.links.contains_key(&link) => {
                 self.feed(Input::Received(link, &bytes));
             }
@@ -266,7 +266,7 @@ impl Driver {
     fn on_completion(&mut self, completion: Completion) {
         match completion {
             Completion::Dialed(link, stream) => {
-                // Unless the node has closed it in the meantime, and was told so.
+                // The node has not closed the link in the meantime.
                 if self.effects.dialing.remove(&link).is_some() {
                     self.effects.open(link, stream, None);
                     self.feed(Input::Dialed(link));
@@ -293,11 +293,11 @@ impl Driver {
         self.feed(Input::Command(id, command));
     }
 
-    /// Ends in good order: goodbyes are written, records are made durable.
+    /// Shuts down in order: disconnect messages are written, records are made durable.
     async fn finish(mut self) {
         let (answer, _) = oneshot::channel();
         self.on_command(Command::Shutdown, answer);
-        // Readers that wait for us to take something end; lines that are dropped say goodbye.
+        // Readers that wait for the node end; dropped links write their last bytes.
         self.net.close();
         while self.net.try_recv().is_ok() {}
         let EffectExecutor {
@@ -322,21 +322,21 @@ impl Driver {
     }
 }
 
-/// What the outputs act upon.
+/// The state that outputs act upon.
 struct EffectExecutor {
     clock: Clock,
     loopback_only: bool,
     datagrams: DiscoverySockets,
     links: BTreeMap<LinkId, LinkHandle>,
     dialing: BTreeMap<LinkId, AbortHandle>,
-    /// Listeners.
+    /// Listener tasks.
     acceptors: JoinSet<()>,
-    /// Connections, and dials under way.
+    /// Connections, and dials in progress.
     tasks: JoinSet<()>,
     jobs: BTreeMap<JobId, CancelOnDrop>,
     commands: BTreeMap<CommandId, oneshot::Sender<Result<Reply, Refusal>>>,
     last_command: u64,
-    /// When the node wants to be called at the latest.
+    /// The node's next deadline.
     due: Option<Instant>,
     store: Store,
     archive: Option<ArchiveHandle>,
@@ -361,7 +361,7 @@ impl EffectExecutor {
         }
     }
 
-    /// Sets the timer to the node's next deadline; whether there is one.
+    /// Sets the timer to the node's next deadline; returns whether there is one.
     fn arm(&self, timer: Pin<&mut Sleep>) -> bool {
         let due = self.due.and_then(|due| self.clock.at(due));
         if let Some(due) = due.filter(|due| *due != timer.deadline()) {
@@ -396,19 +396,19 @@ impl EffectExecutor {
             Output::CancelWork(id) => drop(self.jobs.remove(&id)),
             Output::Reply(id, reply) => {
                 if let Some(waiting) = self.commands.remove(&id) {
-                    // Whoever asked may have gone away.
+                    // The requester may have ended.
                     let _ = waiting.send(reply);
                 }
             }
             Output::Notify(event) => {
-                // Nobody listening is no error.
+                // Having no subscriber is not an error.
                 let _ = self.events.send(Arc::new(event));
             }
             Output::Timeout(due) => self.due = Some(due),
         }
     }
 
-    /// Makes a task of a connection that stands.
+    /// Starts a task for an established connection.
     fn open(&mut self, link: LinkId, stream: LinkStream, permit: Option<AcceptPermit>) {
         let (handle, connection) = LinkTask::new(link, stream, permit);
         self.links.insert(link, handle);
@@ -437,13 +437,13 @@ impl EffectExecutor {
                     Completion::NotDialed(link)
                 }
             };
-            // The driver is gone if this fails.
+            // This fails only if the driver has ended.
             let _ = completions.send(completion);
         });
         self.dialing.insert(link, task);
     }
 
-    /// The local profile never leaves the machine, but by a private Tor (spec M17).
+    /// The local profile never leaves the machine, except through a private Tor network (spec M17).
     fn may_dial(&self, endpoint: Endpoint) -> bool {
         match endpoint {
             Endpoint::Tcp(address) => !self.loopback_only || address.ip().is_loopback(),
@@ -456,7 +456,7 @@ impl EffectExecutor {
         let cancel = self.workers.run(
             job,
             move |tried| {
-                // The driver is gone if this fails, here and below.
+                // This fails only if the driver has ended, here and below.
                 let _ = progress.send(Completion::Working(id, tried));
             },
             move |done| {
@@ -474,16 +474,16 @@ impl EffectExecutor {
     }
 
     fn complete(&self, completion: Completion) {
-        // We hold the receiver's task; it cannot be gone.
+        // The driver holds the receiving task, so the channel is open.
         let _ = self.to_completions.send(completion);
     }
 }
 
-/// Reads that wait for the node, of at most 16 KB each.
+/// Queue length for reads of at most 16 KB each.
 const NET_QUEUE: usize = 64;
-/// Commands that wait for the node; who asks for more waits.
+/// Queue length for commands; further commands wait.
 const REQUEST_QUEUE: usize = 64;
-/// Events that a slow subscriber may fall behind.
+/// Number of events that a slow subscriber may lag behind.
 const EVENT_QUEUE: usize = 512;
-/// What all links together have to close in good order.
+/// Time limit for all links together to close in order.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);

@@ -1,4 +1,4 @@
-//! How the rest of the process talks to a running node.
+//! The handle of a running node, for the rest of the process.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,28 +8,28 @@ use tokio::task::AbortHandle;
 
 use crate::node::{Command, Event, Refusal, Reply};
 
-/// What a handle asks of the driver.
+/// A request to the driver.
 #[derive(Debug)]
 pub(super) enum DriverRequest {
-    /// Carry out a command and answer.
+    /// Execute a command and reply.
     Command(Command, oneshot::Sender<Result<Reply, Refusal>>),
-    /// End in good order.
+    /// Shut down in order.
     Shutdown,
 }
 
-/// A running node. Clones talk to the same node, which ends when the last of them is dropped.
+/// A running node. Clones refer to the same node, which ends when the last clone is dropped.
 #[derive(Clone, Debug)]
 pub struct Handle {
     pub(super) requests: mpsc::Sender<DriverRequest>,
     pub(super) events: broadcast::WeakSender<Arc<Event>>,
     pub(super) addresses: Arc<[SocketAddr]>,
     pub(super) driver: AbortHandle,
-    /// Closes when the driver is gone.
+    /// Closes when the driver has ended.
     pub(super) finished: watch::Receiver<()>,
 }
 
 impl Handle {
-    /// Asks the node for something.
+    /// Sends the node a command and waits for its reply.
     ///
     /// # Errors
     ///
@@ -43,39 +43,39 @@ impl Handle {
         answered.await.map_err(|_| Stopped)
     }
 
-    /// Everything the node notifies from now on.
+    /// All events from now on.
     #[must_use]
     pub fn subscribe(&self) -> Events {
         Events(self.events.upgrade().map(|events| events.subscribe()))
     }
 
-    /// Where the node listens.
+    /// The listening addresses.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// Closes all links in good order, makes durable what was to be stored, and waits until that
-    /// is done.
+    /// Closes all links in order, makes pending records durable, and waits until both are done.
     pub async fn shutdown(&self) {
-        // If the driver is gone already, there is nothing to wait for.
+        // If the driver has ended already, there is nothing to wait for.
         let _ = self.requests.send(DriverRequest::Shutdown).await;
         self.finished().await;
     }
 
-    /// Drops everything at once, as a crash would: no goodbye to peers, no last write.
+    /// Drops everything at once, as a crash would: no disconnect messages, no last write.
     pub fn abort(&self) {
         self.driver.abort();
     }
 
-    /// Completes when the node has ended, for whatever reason.
+    /// Completes when the node has ended, for any reason.
     pub async fn finished(&self) {
-        // Nothing is ever sent, so an error is the only way out: the driver is gone.
+        // Nothing is ever sent, so an error is the only result: the driver has ended.
         while self.finished.clone().changed().await.is_ok() {}
     }
 }
 
-/// A stream of events. Who reads too slowly loses the oldest, and is told how many.
+/// A stream of events. A reader that is too slow loses the oldest events, and receives their
+/// number.
 #[derive(Debug)]
 pub struct Events(Option<broadcast::Receiver<Arc<Event>>>);
 
@@ -90,12 +90,12 @@ impl Events {
     }
 }
 
-/// What a subscriber sees.
+/// An item of an event stream.
 #[derive(Clone, Debug)]
 pub enum EventItem {
-    /// Something happened.
+    /// An event.
     Event(Arc<Event>),
-    /// So many events were not read in time.
+    /// The number of events that were dropped because the reader was too slow.
     Lagged(u64),
 }
 

@@ -1,11 +1,11 @@
-//! Client identities in the data directory: one sealed file each, `keystore/<name>.json`.
+//! Client identities in the data directory: one encrypted file each, `keystore/<name>.json`.
 //!
-//! Version 0.1 kept them in the clear, as `identities/<name>.json`. Such a file is still read, and
-//! [`seal_plain`] replaces it as soon as there is a password: the sealed file is written, made
-//! durable, read back and opened before the other one is erased, so that a crash in between leaves
-//! both, and the next attempt begins again. While both are there, the one in the clear counts.
+//! Version 0.1 stored them unencrypted, as `identities/<name>.json`. Such a file is still read, and
+//! [`seal_plain`] replaces it once there is a password: the encrypted file is written, made
+//! durable, read back and decrypted before the other one is erased. A crash in between leaves both,
+//! and the next attempt starts again. While both exist, the unencrypted one counts.
 //!
-//! Everything here blocks, some of it for the second that a key derivation takes.
+//! Every function blocks; a key derivation takes about a second.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -22,16 +22,16 @@ use crate::keystore::{
 };
 use crate::node::{Identity, PublicIdentity};
 
-/// An identity as it lies on the disk.
+/// A stored identity.
 pub enum StoredIdentity {
-    /// In the clear: a file of version 0.1.
+    /// Unencrypted: a file of version 0.1.
     Plain(Identity),
-    /// Sealed under a password, which may be empty.
+    /// Encrypted under a password, which may be empty.
     Sealed(Box<SealedIdentity>),
 }
 
 impl StoredIdentity {
-    /// What can be known of it without a password.
+    /// The public part, which needs no password.
     #[must_use]
     pub fn public_identity(&self) -> Option<PublicIdentity> {
         match self {
@@ -40,7 +40,7 @@ impl StoredIdentity {
         }
     }
 
-    /// Whether it takes a password to use it.
+    /// Whether a password is needed to use it.
     #[must_use]
     pub fn is_protected(&self) -> bool {
         match self {
@@ -50,20 +50,20 @@ impl StoredIdentity {
     }
 }
 
-/// What a new file is sealed under.
+/// Parameters for encrypting a new file.
 #[derive(Clone, Copy, Debug)]
 pub struct SealParams<'a> {
     /// The password; empty for none.
     pub password: &'a Password,
-    /// How much work each guess at it is.
+    /// The cost of the key derivation.
     pub cost: Cost,
 }
 
-/// Every identity, in the order of their names.
+/// All identities, ordered by name.
 ///
 /// # Errors
 ///
-/// [`DirError`] names the file that is damaged, or that has no business there.
+/// [`DirError`] names a file that is damaged or does not belong there.
 pub fn list(dir: &DataDir) -> Result<Vec<(IdentityName, StoredIdentity)>, DirError> {
     let mut kept = Vec::new();
     for path in paths(&dir.path().join(KEYSTORE))? {
@@ -92,11 +92,11 @@ pub fn list(dir: &DataDir) -> Result<Vec<(IdentityName, StoredIdentity)>, DirErr
     Ok(kept)
 }
 
-/// Makes an identity and keeps it.
+/// Creates an identity and stores it.
 ///
 /// # Errors
 ///
-/// [`IdentityError::Taken`] if there is one of that name: its key would be lost.
+/// [`IdentityError::Taken`] if the name is in use: its key would be lost.
 pub fn create(
     dir: &DataDir,
     name: &IdentityName,
@@ -110,11 +110,11 @@ pub fn create(
     Ok(identity)
 }
 
-/// The sealed file of an identity, as it is.
+/// The encrypted file of an identity, unchanged.
 ///
 /// # Errors
 ///
-/// [`IdentityError::NotSealed`] for one that lies in the clear.
+/// [`IdentityError::NotSealed`] if the identity is not encrypted.
 pub fn export(dir: &DataDir, name: &IdentityName) -> Result<SealedIdentity, IdentityError> {
     match find(dir, name)? {
         StoredIdentity::Sealed(sealed) => Ok(*sealed),
@@ -122,12 +122,12 @@ pub fn export(dir: &DataDir, name: &IdentityName) -> Result<SealedIdentity, Iden
     }
 }
 
-/// Keeps the identity of a file that this program or another one wrote, sealed anew under the same
-/// password at the cost that is ours.
+/// Imports an identity from a key file of this or another program, encrypted again under the same
+/// password at this program's cost.
 ///
 /// # Errors
 ///
-/// [`IdentityError::Importing`] if the file or the password is no good; [`IdentityError::Taken`].
+/// [`IdentityError::Importing`] if the file or the password is wrong; [`IdentityError::Taken`].
 pub fn import(
     dir: &DataDir,
     file: &str,
@@ -143,11 +143,11 @@ pub fn import(
     Ok((name, identity))
 }
 
-/// Seals an identity under another password. One that lies in the clear needs no old one.
+/// Encrypts an identity under another password. An unencrypted identity needs no old password.
 ///
 /// # Errors
 ///
-/// [`IdentityError::Opening`] if the old password is wrong; the file is then as it was.
+/// [`IdentityError::Opening`] if the old password is wrong; the file is then unchanged.
 pub fn change_password(
     dir: &DataDir,
     name: &IdentityName,
@@ -163,11 +163,11 @@ pub fn change_password(
     Ok(write(&sealed_path(dir, name), &sealed)?)
 }
 
-/// Opens a sealed identity; one without a password needs none.
+/// Decrypts an identity; one without a password needs none.
 ///
 /// # Errors
 ///
-/// [`IdentityError::NeedsPassword`], or [`IdentityError::Opening`] if it is the wrong one.
+/// [`IdentityError::NeedsPassword`], or [`IdentityError::Opening`] if the password is wrong.
 pub fn open(
     name: &IdentityName,
     sealed: &SealedIdentity,
@@ -182,11 +182,11 @@ pub fn open(
     sealed.open(password).map_err(|error| opening(name, error))
 }
 
-/// Seals an identity that lies in the clear, and erases the file that it lay in.
+/// Encrypts an unencrypted identity, and erases the old file.
 ///
 /// # Errors
 ///
-/// [`IdentityError`]; the file in the clear is then still there.
+/// [`IdentityError`]; the unencrypted file is then still there.
 pub fn seal_plain(
     dir: &DataDir,
     name: &IdentityName,
@@ -197,7 +197,7 @@ pub fn seal_plain(
     let sealed = SealedIdentity::seal(name, identity, seal_params.password, seal_params.cost, rng)?;
     let path = sealed_path(dir, name);
     write(&path, &sealed)?;
-    // What was written is the only copy from here on.
+    // The new file is the only copy from here on.
     let written = read_sealed(&path)?;
     let reread = written
         .open(seal_params.password)
@@ -207,12 +207,13 @@ pub fn seal_plain(
     }
     let plain = plain_path(dir, name);
     files::erase(&plain).map_err(|error| at(&plain, error))?;
-    // Not empty yet, or gone already: both are fine.
+    // The directory may hold other files or be deleted already; both are fine.
     let _ = fs::remove_dir(dir.path().join(IDENTITIES));
     Ok(())
 }
 
-/// Writes a new file. The caller holds the directory, so nobody takes the name meanwhile.
+/// Writes a new file. The caller holds the directory's lock, so no other process takes the name
+/// meanwhile.
 fn save(
     dir: &DataDir,
     name: &IdentityName,
@@ -225,7 +226,7 @@ fn save(
     Ok(write(&sealed_path(dir, name), &sealed)?)
 }
 
-/// Refuses a name that is taken.
+/// Refuses a name that is in use.
 fn free(dir: &DataDir, name: &IdentityName) -> Result<(), IdentityError> {
     for path in [sealed_path(dir, name), plain_path(dir, name)] {
         match fs::symlink_metadata(&path) {
@@ -244,8 +245,8 @@ fn find(dir: &DataDir, name: &IdentityName) -> Result<StoredIdentity, IdentityEr
         .ok_or_else(|| IdentityError::Unknown(name.clone()))
 }
 
-/// What to call an identity whose importer does not say: what its file says, or the head of its
-/// address.
+/// The name of an imported identity if the user gives none: the name in its file, or the start of
+/// its address.
 fn given_name(sealed: &SealedIdentity, identity: &Identity) -> Option<IdentityName> {
     match (sealed.name(), identity.public_identity()) {
         (Some(name), _) => Some(name.clone()),
@@ -257,7 +258,7 @@ fn given_name(sealed: &SealedIdentity, identity: &Identity) -> Option<IdentityNa
     }
 }
 
-/// The files of a folder, if there is one. What a crash left unfinished is not among them.
+/// The files of a folder, if it exists, without unfinished files of a crash.
 fn paths(folder: &Path) -> Result<Vec<PathBuf>, DirError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -315,52 +316,52 @@ const fn importing(error: KeystoreError) -> IdentityError {
     IdentityError::Importing { error }
 }
 
-/// Why nothing came of an identity.
+/// Why an operation on an identity failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdentityError {
     /// The data directory.
     #[error(transparent)]
     Dir(#[from] DirError),
-    /// A file to be imported does not open.
+    /// A file to be imported does not decrypt.
     #[error("the file does not open: {error}{}", lost(*error))]
     Importing {
-        /// What is the matter.
+        /// The cause.
         error: KeystoreError,
     },
-    /// The key derivation is not carried out.
+    /// The key derivation failed.
     #[error(transparent)]
     Kdf(#[from] BadKdf),
     /// There is no data directory.
     #[error("the node keeps nothing on disk; start one without --ephemeral")]
     KeepsNothing,
-    /// Neither the user nor the file says what to call it.
+    /// Neither the user nor the file gives a name.
     #[error("the file does not say what to call it; choose a name with --name")]
     NeedsName,
-    /// It takes a password, and none was given.
+    /// A password is needed, and none was given.
     #[error("a password is needed; give it when asked, or name its file with --password-file")]
     NeedsPassword,
-    /// No random numbers for a key.
+    /// The system gave no random numbers for a key.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
-    /// There is nothing to unlock.
+    /// No identity is locked.
     #[error("no identity `{0}` is locked; `whisht id list` shows which are")]
     NotLocked(IdentityName),
-    /// It lies in the clear, and nobody should carry it about like that.
+    /// The identity is unencrypted, so it is not exported.
     #[error("`{0}` lies in the clear; seal it first with `whisht id passwd {0}`")]
     NotSealed(IdentityName),
-    /// The file does not open.
+    /// The file does not decrypt.
     #[error("`{name}` does not open: {error}{}", lost(*error))]
     Opening {
         /// The identity.
         name: IdentityName,
-        /// What is the matter.
+        /// The cause.
         error: KeystoreError,
     },
-    /// There is one of that name.
+    /// The name is in use.
     #[error("there is an identity named `{0}` already; choose another name")]
     Taken(IdentityName),
-    /// There is none of that name.
+    /// No identity has this name.
     #[error("there is no identity named `{0}`; `whisht id list` shows those there are")]
     Unknown(IdentityName),
 }
@@ -383,7 +384,7 @@ impl IdentityError {
     }
 }
 
-/// What a wrong password means, if that is what it was.
+/// The wrong-password error inside, if that is the cause.
 fn lost(error: KeystoreError) -> String {
     match error {
         KeystoreError::WrongPassword => format!("; try again. {LOST}"),

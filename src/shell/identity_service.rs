@@ -1,8 +1,8 @@
-//! The identities of a running node: made, kept, unlocked, and given to the node.
+//! The identities of a running node: created, stored, unlocked, and handed to the node.
 //!
-//! The order is always the same: first the file, durable, then the node, so that a message can
-//! never be sealed to a key that is lost afterwards. One thing is done at a time, on a thread that
-//! may block: a key derivation takes a second and 256 MB, and two of them must not race for a name.
+//! The order is fixed: first the durable file, then the node, so that a message is never encrypted
+//! to a key that is lost afterwards. Operations run one at a time, on a thread that may block: a
+//! key derivation takes a second and 256 MB, and two of them must not race for a name.
 
 use std::sync::{Arc, Weak};
 
@@ -19,15 +19,15 @@ use crate::identity::{IdentityName, NewIdentity};
 use crate::keystore::{Cost, Password, SealedIdentity};
 use crate::node::{Command, Identity, Refusal, Reply};
 
-/// Keeps a running node's identities. Clones keep the same ones.
+/// The identities of a running node. Clones refer to the same ones.
 #[derive(Clone, Debug)]
 pub struct IdentityService {
     location: IdentityLocation,
     lock: Arc<Mutex<()>>,
 }
 
-/// Where identities are kept. The service does not hold the data directory: it is free for the next
-/// node as soon as this one has ended, whatever its clients do.
+/// The storage of identities. The service does not hold the data directory: the directory is free
+/// for the next node as soon as this one has ended.
 #[derive(Clone, Debug)]
 enum IdentityLocation {
     Memory,
@@ -46,18 +46,18 @@ impl From<&Storage> for IdentityService {
     }
 }
 
-/// What came of a password.
+/// The result of an unlock.
 #[derive(Debug, Default)]
 pub struct UnlockResult {
-    /// Identities that it opened.
+    /// Identities that were unlocked.
     pub opened: Vec<IdentityName>,
     /// Identities that are still locked.
     pub locked: Vec<IdentityName>,
 }
 
 impl IdentityService {
-    /// Makes an identity, keeps it, and has the node listen for it. A node that keeps nothing
-    /// needs no password.
+    /// Creates an identity, stores it, and adds it to the node. An ephemeral node needs no
+    /// password.
     ///
     /// # Errors
     ///
@@ -87,11 +87,11 @@ impl IdentityService {
         listen(node, name, identity).await
     }
 
-    /// Keeps the identity of a key file, and has the node listen for it.
+    /// Imports a key file, and adds its identity to the node.
     ///
     /// # Errors
     ///
-    /// [`IdentityServiceError`] if the file or the password is no good, or the name is taken.
+    /// [`IdentityServiceError`] if the file or the password is wrong, or the name is in use.
     pub async fn import(
         &self,
         node: &Handle,
@@ -114,7 +114,7 @@ impl IdentityService {
         Ok(name)
     }
 
-    /// The sealed file of an identity.
+    /// The encrypted file of an identity.
     ///
     /// # Errors
     ///
@@ -126,7 +126,7 @@ impl IdentityService {
         .await
     }
 
-    /// Seals an identity under another password.
+    /// Encrypts an identity under another password.
     ///
     /// # Errors
     ///
@@ -149,12 +149,11 @@ impl IdentityService {
         .await
     }
 
-    /// Opens what the password opens, of all identities that are locked or of one, and has the
-    /// node listen for them.
+    /// Unlocks one identity, or all that the password decrypts, and adds them to the node.
     ///
     /// # Errors
     ///
-    /// [`IdentityServiceError`] if it opens none of them, though there is one to open.
+    /// [`IdentityServiceError`] if it unlocks none, though one is locked.
     pub async fn unlock(
         &self,
         node: &Handle,
@@ -180,7 +179,7 @@ impl IdentityService {
         Ok(unlocked)
     }
 
-    /// Does something with the data directory, if there is one, where it may block.
+    /// Runs an operation on the data directory, if there is one, on a blocking thread.
     async fn blocking<T: Send + 'static>(
         &self,
         task: impl FnOnce(Option<&DataDir>, &mut ChaCha20Rng) -> Result<T, IdentityError>
@@ -190,7 +189,8 @@ impl IdentityService {
         let lock = Arc::clone(&self.lock).lock_owned().await;
         let location = self.location.clone();
         let done = spawn_blocking(move || {
-            // Given back on this thread, so that giving up the wait does not end the turn.
+            // The lock is returned on this thread, so that a cancelled wait does not end the
+            // operation.
             let _lock = lock;
             let dir = match &location {
                 IdentityLocation::Memory => None,
@@ -207,10 +207,10 @@ impl IdentityService {
     }
 }
 
-/// Who opened, and who did not.
+/// Identities that were unlocked, and those that were not.
 type OpenedIdentities = (Vec<(IdentityName, Identity)>, Vec<IdentityName>);
 
-/// Opens the files of locked identities.
+/// Decrypts the files of locked identities.
 fn open_locked(
     dir: &DataDir,
     locked: &[IdentityName],
@@ -249,7 +249,7 @@ fn open_locked(
     }
 }
 
-/// The identities that the node knows to be locked.
+/// The identities that the node lists as locked.
 fn locked_names(reply: &Reply) -> Vec<IdentityName> {
     let Reply::Identities(views) = reply else {
         return Vec::new();
@@ -268,13 +268,13 @@ async fn listen(
     Ok(())
 }
 
-/// Why a running node's identities are as they were.
+/// Why an identity operation of a running node failed.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityServiceError {
     /// The key, its file or its password.
     #[error(transparent)]
     Key(#[from] IdentityError),
-    /// The node does not take it.
+    /// The node refuses it.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The node has ended.

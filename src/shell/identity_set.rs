@@ -1,7 +1,7 @@
-//! The identities that a node starts with: those that are open, and those that wait for a password.
+//! The identities that a node starts with: unlocked ones, and ones that need a password.
 //!
-//! What has no password is open at once. What lies in the clear, from version 0.1, is open too; it
-//! is sealed when there is a password for it.
+//! An identity without a password is unlocked at once. An unencrypted identity of version 0.1 is
+//! unlocked too; it is encrypted once there is a password.
 
 use super::data_dir::DataDir;
 use super::identity_files::{self, IdentityError, SealParams, StoredIdentity};
@@ -18,16 +18,16 @@ use rand_core::SeedableRng;
 pub struct IdentitySet {
     open: Vec<(IdentityName, Identity)>,
     locked: Vec<(IdentityName, SealedIdentity)>,
-    /// Those among the open ones whose keys lie on the disk in the clear.
+    /// Unlocked identities that are stored unencrypted.
     plain: Vec<IdentityName>,
 }
 
 impl IdentitySet {
-    /// Reads all identities, and opens those without a password.
+    /// Reads all identities, and decrypts those without a password.
     ///
     /// # Errors
     ///
-    /// [`IdentityError`] names the file that is no good.
+    /// [`IdentityError`] names the file that is damaged.
     pub fn read(storage: &Storage) -> Result<Self, IdentityError> {
         let Storage::Disk(dir) = storage else {
             return Ok(Self::default());
@@ -51,28 +51,28 @@ impl IdentitySet {
         Ok(set)
     }
 
-    /// How many are open.
+    /// The number of unlocked identities.
     #[must_use]
     pub const fn open(&self) -> usize {
         self.open.len()
     }
 
-    /// Those that wait for a password.
+    /// Identities that need a password.
     pub fn locked(&self) -> impl ExactSizeIterator<Item = &IdentityName> {
         self.locked.iter().map(|(name, _)| name)
     }
 
-    /// Those that lie on the disk in the clear.
+    /// Identities that are stored unencrypted.
     #[must_use]
     pub fn plain(&self) -> &[IdentityName] {
         &self.plain
     }
 
-    /// Opens what a password opens. Takes about a second for each that is locked.
+    /// Unlocks what a password decrypts. Takes about a second for each locked identity.
     ///
     /// # Errors
     ///
-    /// [`IdentityError`] if it opens none.
+    /// [`IdentityError`] if it unlocks none.
     pub fn unlock(&mut self, password: &Password) -> Result<(), IdentityError> {
         let mut refusal = None;
         let before = self.open.len();
@@ -91,11 +91,11 @@ impl IdentitySet {
         }
     }
 
-    /// Seals what lies in the clear.
+    /// Encrypts the unencrypted identities.
     ///
     /// # Errors
     ///
-    /// [`IdentityError`]; what is not sealed yet still lies in the clear.
+    /// [`IdentityError`]; what is not encrypted yet stays as it is.
     pub fn seal_plain(
         &mut self,
         dir: &DataDir,
@@ -111,7 +111,7 @@ impl IdentitySet {
         Ok(())
     }
 
-    /// What a node has to be told of them.
+    /// The commands that add these identities to a node.
     pub(super) fn into_commands(self) -> impl Iterator<Item = Command> {
         let open = self.open.into_iter();
         let open = open.map(|(name, identity)| Command::AddIdentity(name.to_string(), identity));

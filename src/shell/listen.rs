@@ -1,9 +1,9 @@
 //! Binds the node's listeners.
 //!
-//! By default a node listens on IPv4 and IPv6 at the port it used last, or at 20819; if either
-//! family finds the port taken, both move to one of the next few, so that one number names the
-//! node. Where a machine lacks one family, the other serves alone. Addresses that the user names
-//! are taken as they are, or not at all.
+//! By default a node listens on IPv4 and IPv6 at the port of its last run, or at 20819. If either
+//! family finds the port in use, both move to one of the next few ports, so that one number
+//! identifies the node. If the machine lacks one family, the other serves alone. Addresses that the
+//! user names are used exactly or fail.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -13,10 +13,12 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::config::Listen;
 
-/// Binds listeners. `remembered` is the port of the last run; it is tried first where the user
-/// names no address.
+/// Binds listeners. `remembered` is the port of the last run; it is tried first if the user names
+/// no address.
 ///
 /// # Errors
+///
+/// [`ListenError`] names the address that cannot be bound.
 ///
 /// [`ListenError`] names the address that cannot be had.
 pub fn bind(listen: &Listen, remembered: Option<u16>) -> Result<Vec<TcpListener>, ListenError> {
@@ -41,21 +43,21 @@ pub fn bind(listen: &Listen, remembered: Option<u16>) -> Result<Vec<TcpListener>
             [Ok(one), Err(error)] | [Err(error), Ok(one)] if is_missing(&error) => {
                 return Ok(vec![one]);
             }
-            // Taken for one family at least; what the other got is closed again.
+            // The port is in use for at least one family; the other socket is closed again.
             _ => {}
         }
     }
     Err(ListenError::AllTaken)
 }
 
-/// Sets what every connection of a node wants, whoever made it.
+/// Sets the socket options of a link.
 ///
 /// # Errors
 ///
-/// What the operating system says; the connection is dead already in that case.
+/// The error of the operating system; the connection is closed already in that case.
 pub(super) fn set_link_options(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    // What the kernel has taken, no cell can overtake: let it take little more than it sends.
+    // A cell cannot overtake bytes that the kernel holds, so the kernel buffer stays small.
     #[cfg(any(target_os = "android", target_os = "linux"))]
     socket2::SockRef::from(stream).set_tcp_notsent_lowat(MAX_UNSENT_BYTES)?;
     Ok(())
@@ -68,10 +70,10 @@ pub(super) fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
         Some(Protocol::TCP),
     )?;
     if address.is_ipv6() {
-        // Otherwise `[::]` takes the IPv4 port too, and the family cannot be told apart.
+        // Without this `[::]` binds the IPv4 port too, and the families cannot be told apart.
         socket.set_only_v6(true)?;
     }
-    // A node that restarts need not wait for its old connections to be forgotten.
+    // A node that restarts need not wait for its old connections to leave TIME_WAIT.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -79,7 +81,7 @@ pub(super) fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Whether the machine lacks the address family, rather than the port.
+/// Whether the machine lacks the address family.
 fn is_missing(error: &io::Error) -> bool {
     !matches!(
         error.kind(),
@@ -90,7 +92,7 @@ fn is_missing(error: &io::Error) -> bool {
 /// Why a node cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// Neither the default port nor those after it are free.
+    /// Neither the default port nor the ports after it are free.
     #[error(
         "ports {DEFAULT_PORT} to {LAST_PORT} are all taken; name a free one with \
          --listen 0.0.0.0:PORT"
@@ -101,18 +103,18 @@ pub enum ListenError {
     Refused {
         /// The address.
         at: SocketAddr,
-        /// What the system says.
+        /// The error of the operating system.
         error: io::Error,
     },
 }
 
 /// Whisper's own port: "If this port is not available, it will try the next few ports."
 pub const DEFAULT_PORT: u16 = 20819;
-/// The last of the next few.
+/// The last port that is tried.
 const LAST_PORT: u16 = DEFAULT_PORT + 9;
-/// Connections that the operating system keeps for us.
+/// The operating system's queue of connections to be accepted.
 const BACKLOG: i32 = 256;
-/// Bytes that the kernel may hold without having sent them.
+/// Maximum number of bytes that the kernel may hold unsent.
 #[cfg(any(target_os = "android", target_os = "linux"))]
 const MAX_UNSENT_BYTES: u32 = 32 * 1024;
 

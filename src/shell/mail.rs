@@ -1,4 +1,4 @@
-//! What a mail server needs from outside before its node starts: its archive and its password.
+//! Opens a mail server's archive and password before its node starts.
 
 use std::path::Path;
 
@@ -12,12 +12,12 @@ use super::store::Storage;
 use crate::config::mail::{MailConfig, MailStore};
 use crate::message::{SymKey, ZeroKey};
 
-/// Opens the archive that a configuration asks for, and reads the password; nothing if the node
-/// is no mail server. With `stay_here`, no database is taken that is anywhere else.
+/// Opens the configured archive, and reads the password; `None` if the node is not a mail server.
+/// With `stay_here`, a database on another machine is refused.
 ///
 /// # Errors
 ///
-/// [`MailError`] names what is in the way.
+/// [`MailError`] names the cause.
 pub async fn open(
     config: Option<&MailConfig>,
     storage: &Storage,
@@ -42,7 +42,7 @@ pub async fn open(
         age: config.age,
     };
     let file = config.password_file.clone();
-    // A database may take its time, and so does a key from a password.
+    // A database and a key derivation may take seconds.
     spawn_blocking(move || {
         let password = file.map(|file| key(&file)).transpose()?;
         Ok((Some(OpenArchive::at(&location, quota)?), password))
@@ -50,13 +50,13 @@ pub async fn open(
     .await?
 }
 
-/// The key that the first line of a file makes.
+/// The symmetric key derived from the first line of a file.
 fn key(path: &Path) -> Result<SymKey, MailError> {
     let line = first_line(path)?;
     SymKey::from_password(&line).map_err(MailError::Zero)
 }
 
-/// Why a mail server does not come up.
+/// Why a mail server does not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MailError {
@@ -66,7 +66,7 @@ pub enum MailError {
     /// The setting names no store.
     #[error("`mail.store`: {0}")]
     InvalidUrl(#[from] InvalidPostgresUrl),
-    /// Nothing but Tor, and a database that is reached without it.
+    /// `tor.only` is set, and the database is reached without Tor.
     #[error(
         "`mail.store` names a database that is reached by name or over the network, and tor.only \
          lets nothing out but Tor; write its address of loopback (postgres://USER@127.0.0.1/NAME) or \
@@ -79,7 +79,7 @@ pub enum MailError {
     /// The process is ending.
     #[error("the archive was not opened: {0}")]
     Stopped(#[from] JoinError),
-    /// The password makes no key.
+    /// No key can be derived from the password.
     #[error("the password of the mail server: {0}; choose another one")]
     Zero(ZeroKey),
 }

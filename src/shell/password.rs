@@ -1,9 +1,9 @@
-//! Passwords from files. They never come from an argument or a variable, which every process of
-//! the user, and some of others, could read.
+//! Passwords from files. A password never comes from an argument or an environment variable, which
+//! other processes can read.
 //!
-//! A password is the first line of the file. Others must not be able to read it; what systemd
-//! hands to a service (`LoadCredential=`) is group-readable by an access list for the service
-//! itself, and is taken as it is.
+//! A password is the first line of the file. Others must not be able to read the file. A credential
+//! that systemd hands to a service (`LoadCredential=`) is group-readable by an access list for the
+//! service itself, and is accepted.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -14,12 +14,12 @@ use zeroize::Zeroizing;
 
 use crate::keystore::{Password, PasswordTooLong};
 
-/// Reads the password in a file; `-` stands for standard input.
+/// Reads the password in a file; `-` is standard input.
 ///
 /// # Errors
 ///
 /// [`PasswordFileError`] if the file cannot be read, is open to others, or holds no password. An
-/// empty one has to be asked for in other ways.
+/// empty password has other options.
 pub fn from_file(path: &Path) -> Result<Password, PasswordFileError> {
     Ok(Password::new(first_line(path)?)?)
 }
@@ -58,7 +58,7 @@ pub fn first_line(path: &Path) -> Result<Zeroizing<String>, PasswordFileError> {
     }
 }
 
-/// The permissions that a file must not give.
+/// Permissions that a password file must not grant.
 fn forbidden(path: &Path) -> u32 {
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     match credentials {
@@ -70,7 +70,7 @@ fn forbidden(path: &Path) -> u32 {
 /// Why a file yields no password.
 #[derive(Debug, thiserror::Error)]
 pub enum PasswordFileError {
-    /// Nothing on the first line.
+    /// The first line is empty.
     #[error(
         "the first line of {} is empty; write the password there, or say --no-password if there \
          is to be none",
@@ -80,7 +80,7 @@ pub enum PasswordFileError {
         /// The file.
         path: PathBuf,
     },
-    /// More than anybody types.
+    /// The line is too long for a password.
     #[error(transparent)]
     TooLong(#[from] PasswordTooLong),
     /// Others can read or write it.
@@ -96,7 +96,7 @@ pub enum PasswordFileError {
         /// Its permissions.
         mode: u32,
     },
-    /// The operating system refuses, or it is no text.
+    /// The operating system refuses, or the file is not text.
     #[error(
         "cannot read the password from {}: {error}; name a readable file of text",
         path.display()
@@ -104,14 +104,14 @@ pub enum PasswordFileError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         error: io::Error,
     },
 }
 
-/// Bytes; a password has fewer.
+/// Maximum length of a password in bytes.
 const MAX_BYTES: u64 = 4096;
-/// As much in memory, so that no growing buffer leaves a copy behind.
+/// The buffer has this size from the start, so that no reallocation leaves a copy behind.
 const BUFFER_BYTES: usize = 4096;
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! The node's doors for other programs on this machine.
+//! The node's RPC server for other programs on this machine.
 //!
 //! There is always a Unix socket, for programs of the same user; HTTP and WebSocket over loopback
-//! are opened when the configuration says so. What comes in by any of them becomes requests of a
-//! `session`, which knows what its client subscribed to; the transports differ only in how bytes
-//! become texts and back. Over TCP there is `auth` before the session: Host, Origin and token.
+//! are served if the configuration enables them. Each endpoint turns its bytes into requests of a
+//! `session`, which knows its client's subscriptions. Over TCP, `auth` comes before the session:
+//! Host, Origin and token.
 //!
-//! Nothing here looks into a method's parameters or results: that is [`crate::rpc`].
+//! Method parameters and results are not parsed here: that is [`crate::rpc`].
 
 mod auth;
 mod client;
@@ -40,13 +40,13 @@ pub use token::TokenFile;
 /// What the sessions act upon.
 #[derive(Clone, Debug)]
 pub struct Service {
-    /// The node.
+    /// The handle of the node.
     pub handle: Handle,
-    /// What keeps its identities.
+    /// The service for identities.
     pub identities: IdentityService,
 }
 
-/// Listeners for the doors over TCP, bound before the node starts: an address that cannot be had
+/// Listeners for HTTP and WebSocket, bound before the node starts: an address that cannot be bound
 /// must not cost a node its peers.
 #[derive(Debug)]
 pub struct BoundListeners {
@@ -57,11 +57,11 @@ pub struct BoundListeners {
 }
 
 impl BoundListeners {
-    /// Binds what the configuration names.
+    /// Binds the configured addresses.
     ///
     /// # Errors
     ///
-    /// [`RpcBindError`] names the address that cannot be had.
+    /// [`RpcBindError`] names the address that cannot be bound.
     pub fn bind(config: &RpcConfig) -> Result<Self, RpcBindError> {
         let bind = |setting, address: Option<SocketAddr>| {
             address
@@ -85,14 +85,14 @@ impl BoundListeners {
         })
     }
 
-    /// Whether there is anything to guard with a token.
+    /// Whether any endpoint needs a token.
     #[must_use]
     pub const fn has_tcp(&self) -> bool {
         self.http.is_some() || self.ws.is_some()
     }
 }
 
-/// The doors of a running node, until this is dropped.
+/// The RPC server of a running node; it ends on drop.
 #[derive(Debug)]
 pub struct RpcServer {
     ipc: ipc::IpcServer,
@@ -103,12 +103,12 @@ pub struct RpcServer {
 }
 
 impl RpcServer {
-    /// Opens the local socket at `ipc`, and lets programs in at the listeners. Without a token,
-    /// every program on this machine may come in there.
+    /// Opens the local socket at `ipc`, and accepts clients at the listeners. Without a token,
+    /// every program on this machine is accepted there.
     ///
     /// # Errors
     ///
-    /// [`IpcBindError`] if the local socket cannot be made.
+    /// [`IpcBindError`] if the local socket cannot be created.
     pub fn open(
         ipc: &Path,
         bound: BoundListeners,
@@ -148,7 +148,7 @@ impl RpcServer {
         })
     }
 
-    /// Completes when the node has ended and its clients were told, as far as they listen.
+    /// Completes when the node has ended and its clients were told.
     pub async fn ended(&mut self) {
         let goodbyes = async {
             self.ipc.ended().await;
@@ -161,32 +161,32 @@ impl RpcServer {
         }
     }
 
-    /// The local socket.
+    /// The path of the local socket.
     #[must_use]
     pub fn ipc_path(&self) -> &Path {
         self.ipc.path()
     }
 
-    /// Where HTTP is served, if anywhere.
+    /// The address of HTTP, if it is served.
     #[must_use]
     pub const fn http(&self) -> Option<SocketAddr> {
         self.http
     }
 
-    /// Where WebSocket is served, if anywhere.
+    /// The address of WebSocket, if it is served.
     #[must_use]
     pub const fn ws(&self) -> Option<SocketAddr> {
         self.ws
     }
 
-    /// The file that holds what programs have to show over TCP, if they have to show anything.
+    /// The token file for TCP clients, if a token is required.
     #[must_use]
     pub fn token_path(&self) -> Option<&Path> {
         self.token.as_ref().map(TokenFile::path)
     }
 }
 
-/// A door over TCP cannot be opened.
+/// A TCP endpoint cannot be bound.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot serve JSON-RPC at {address}: {error}; choose another port with `{setting}`")]
 pub struct RpcBindError {
@@ -194,6 +194,6 @@ pub struct RpcBindError {
     pub setting: &'static str,
     /// The address.
     pub address: SocketAddr,
-    /// What the system says.
+    /// The error of the operating system.
     pub error: io::Error,
 }

@@ -1,8 +1,8 @@
-//! A node with everything around it: data directory, listeners, identities, doors for programs.
+//! The composition root of `whisht run`: data directory, listeners, identities, RPC server, node.
 //!
-//! This is what `whisht run` runs. The order matters: the directory is locked before anything in
-//! it is read, the port is known before the node is told of it, and the node knows its identities
-//! before the first stranger can connect.
+//! The order matters: the directory is locked before anything in it is read, the port is bound
+//! before the node is told of it, and the node knows its identities before the first peer can
+//! connect.
 
 use std::fs::{self, DirBuilder};
 use std::net::SocketAddr;
@@ -34,17 +34,17 @@ use crate::link::LinkKey;
 use crate::message::SymKey;
 use crate::node::{NodeKeys, Refusal, Restored};
 
-/// Where a node keeps what it has to remember.
+/// Where a node stores its state.
 #[derive(Clone, Debug)]
 pub enum DataLocation {
     /// In this directory.
     Directory(PathBuf),
-    /// Nowhere: everything is gone when the process ends.
+    /// In memory: all state is lost when the process ends.
     Ephemeral,
 }
 
 impl DataLocation {
-    /// Opens it, for the network that the node is to join.
+    /// Opens the storage for the network that the node joins.
     ///
     /// # Errors
     ///
@@ -61,16 +61,16 @@ impl DataLocation {
     }
 }
 
-/// A running node and what belongs to it.
+/// A running node and the resources that belong to it.
 #[derive(Debug)]
 pub struct RunningNode {
     handle: Handle,
     key: RelayKey,
     rpc: RpcServer,
     onion: Option<Endpoint>,
-    /// Removed after what is in it.
+    /// Removed after its contents.
     _private_dir: Option<PrivateDir>,
-    /// Removed after the Tor that works in it.
+    /// Removed after the Tor client that uses it.
     _tor_dir: Option<PrivateDir>,
 }
 
@@ -80,7 +80,7 @@ impl RunningNode {
     ///
     /// # Errors
     ///
-    /// [`RuntimeError`]; whatever was opened is closed again.
+    /// [`RuntimeError`]; every resource that was opened is closed again.
     pub async fn open(
         config: Config,
         location: &DataLocation,
@@ -91,7 +91,7 @@ impl RunningNode {
         Self::start(config, storage, identities, ipc).await
     }
 
-    /// Starts a node with what was opened for it.
+    /// Starts a node with storage that is open already.
     ///
     /// # Errors
     ///
@@ -165,37 +165,37 @@ impl RunningNode {
         })
     }
 
-    /// How to talk to the node.
+    /// The handle of the node.
     #[must_use]
     pub const fn handle(&self) -> &Handle {
         &self.handle
     }
 
-    /// Ends the node in good order, and lets its clients hear of it.
+    /// Shuts the node down in order, and tells its RPC clients.
     pub async fn shutdown(mut self) {
         self.handle.shutdown().await;
         self.rpc.ended().await;
     }
 
-    /// The key that peers know it by.
+    /// The public key that peers know the node by.
     #[must_use]
     pub const fn key(&self) -> RelayKey {
         self.key
     }
 
-    /// Where other programs find it.
+    /// The listening addresses.
     #[must_use]
     pub const fn rpc(&self) -> &RpcServer {
         &self.rpc
     }
 
-    /// The onion service that leads to it.
+    /// The onion service of the node.
     #[must_use]
     pub const fn onion(&self) -> Option<Endpoint> {
         self.onion
     }
 
-    /// Its local socket.
+    /// The path of its local socket.
     #[must_use]
     pub fn ipc_path(&self) -> &Path {
         self.rpc.ipc_path()
@@ -223,7 +223,7 @@ fn keys(
     })
 }
 
-/// Binds the listeners, and remembers the port if the node chose it.
+/// Binds the listeners, and stores the port if the node chose it.
 fn bind(storage: &Storage, listen: &Listen) -> Result<Vec<tokio::net::TcpListener>, RuntimeError> {
     let Storage::Disk(dir) = storage else {
         return Ok(listen::bind(listen, None)?);
@@ -238,8 +238,7 @@ fn bind(storage: &Storage, listen: &Listen) -> Result<Vec<tokio::net::TcpListene
     Ok(listeners)
 }
 
-/// Where other programs find the socket and the token. An ephemeral node gets a directory of its
-/// own for them.
+/// The directory of the socket and the token. An ephemeral node gets a temporary directory.
 fn runtime_dir(storage: &Storage) -> Result<(PathBuf, Option<PrivateDir>), RuntimeError> {
     match storage {
         Storage::Disk(dir) => Ok((dir.path().to_owned(), None)),
@@ -257,7 +256,7 @@ fn token(storage: &Storage, runtime_dir: &Path) -> Result<TokenFile, DirError> {
     }
 }
 
-/// Where the Tor in this process keeps its state. An ephemeral node gets a directory of its own.
+/// The directory of arti's state. An ephemeral node gets a temporary directory.
 fn tor_state(
     storage: &Storage,
     tor: &TorConfig,
@@ -273,7 +272,7 @@ fn tor_state(
     }
 }
 
-/// A directory of this run, removed on drop with all that is in it.
+/// A temporary directory, removed on drop with its contents.
 #[derive(Debug)]
 struct PrivateDir(PathBuf);
 
@@ -294,24 +293,24 @@ impl PrivateDir {
 
 impl Drop for PrivateDir {
     fn drop(&mut self) {
-        // What is left in a temporary place does no harm; there is nobody to tell.
+        // A leftover in a temporary directory does no harm, and no caller can act on the error.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-/// Why a node does not come up.
+/// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
     /// The local socket.
     #[error(transparent)]
     IpcBind(#[from] IpcBindError),
-    /// The stored link key is no key.
+    /// The stored link key is not a valid key.
     #[error("the file nodekey holds no key of secp256k1; restore it, or delete it for a new one")]
     BadNodeKey,
     /// The data directory.
     #[error(transparent)]
     Dir(#[from] DirError),
-    /// A door over TCP.
+    /// A TCP endpoint of the RPC server.
     #[error(transparent)]
     RpcBind(#[from] RpcBindError),
     /// An identity.
@@ -323,10 +322,10 @@ pub enum RuntimeError {
     /// The mail server.
     #[error(transparent)]
     Mail(#[from] MailError),
-    /// Nothing to make keys of.
+    /// The system gave no random numbers for keys.
     #[error(transparent)]
     NoRandomness(#[from] NoRandomness),
-    /// The node does not take an identity.
+    /// The node refuses an identity.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The node itself.
@@ -338,7 +337,7 @@ pub enum RuntimeError {
     /// The node ended at once.
     #[error(transparent)]
     Stopped(#[from] Stopped),
-    /// There is no way out.
+    /// The transport cannot be started.
     #[error(transparent)]
     Transport(#[from] TransportError),
 }

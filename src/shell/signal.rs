@@ -1,10 +1,10 @@
-//! Ctrl-C and the polite kill.
+//! SIGINT and SIGTERM.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Waits for the user, or the system, to ask the process to end.
+/// Waits for the user or the system to ask the process to end.
 #[derive(Debug)]
 pub struct Interrupts {
     interrupt: Signal,
@@ -16,7 +16,7 @@ impl Interrupts {
     ///
     /// # Errors
     ///
-    /// What the operating system says if it refuses.
+    /// The error of the operating system.
     pub fn take() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,

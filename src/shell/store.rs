@@ -1,12 +1,12 @@
 //! Makes the node's records durable, in memory only or in a data directory.
 //!
-//! Disk writes happen on a thread of their own. Records are committed in groups: the first one
-//! that arrives is written at once, those that arrive meanwhile share the next commit, and commits
-//! begin at least `COMMIT_INTERVAL` apart. A relay holds a cell back until its replay tag is durable (spec
-//! M9), so this interval bounds what durability adds to the latency of a hop.
+//! Disk writes happen on a thread of their own. Records are committed in groups: the first record
+//! is written at once, records that arrive meanwhile share the next commit, and commits begin at
+//! least `COMMIT_INTERVAL` apart. A relay holds a cell back until its replay tag is durable (spec
+//! M9), so this interval bounds the latency that durability adds per hop.
 //!
-//! If the disk fails, the node is told nothing and therefore sends nothing; the write is tried
-//! again until it succeeds.
+//! If the disk fails, the node receives no completion and therefore sends nothing; the write is
+//! tried again until it succeeds.
 
 #![expect(clippy::disallowed_methods, reason = "the storage thread paces itself")]
 
@@ -26,16 +26,16 @@ use crate::node::{Record, StoreId};
 
 pub use load::load;
 
-/// Where a node keeps its records.
+/// Where a node stores its records.
 #[derive(Clone, Debug)]
 pub enum Storage {
-    /// Nowhere: keys and tags die with the process, together.
+    /// In memory: keys and replay tags are lost together when the process ends.
     Memory,
     /// In a data directory.
     Disk(Arc<DataDir>),
 }
 
-/// Takes records and reports when they are durable.
+/// Accepts records and reports when they are durable.
 pub(super) struct Store(StoreKind);
 
 enum StoreKind {
@@ -47,7 +47,7 @@ enum StoreKind {
 }
 
 impl Store {
-    /// Opens a store. `report` is called with the number of the last record that is durable.
+    /// Opens a store. `report` is called with the number of the last durable record.
     pub(super) fn open(
         storage: Storage,
         report: impl Fn(StoreId) + Send + 'static,
@@ -78,17 +78,17 @@ impl Store {
         }
     }
 
-    /// Waits until everything queued is durable, or the disk has failed to make it so.
+    /// Waits until every queued record is durable, or the disk has failed.
     pub(super) async fn finish(self) {
         if let StoreKind::Disk { records, finished } = self.0 {
             drop(records);
-            // The thread sends nothing: the end of the channel is the message.
+            // The thread sends nothing: the end of the channel is the signal.
             let _ = finished.await;
         }
     }
 }
 
-/// The life of the storage thread.
+/// The main loop of the storage thread.
 fn commit_all(disk: &mut RecordDisk, queue: &Receiver<NumberedRecord>, report: impl Fn(StoreId)) {
     let mut pending = Vec::new();
     let mut failure_logged = false;
@@ -117,8 +117,8 @@ fn commit_all(disk: &mut RecordDisk, queue: &Receiver<NumberedRecord>, report: i
     }
 }
 
-/// Takes what is queued, and waits for something if nothing is pending. False once nobody can
-/// queue any more.
+/// Takes the queued records, and waits for one if none is pending. Returns false once every sender
+/// is gone.
 fn gather(queue: &Receiver<NumberedRecord>, pending: &mut Vec<NumberedRecord>) -> bool {
     if pending.is_empty() {
         match queue.recv() {
@@ -137,9 +137,9 @@ fn gather(queue: &Receiver<NumberedRecord>, pending: &mut Vec<NumberedRecord>) -
 
 type NumberedRecord = (StoreId, Record);
 
-/// The least time between the beginnings of two commits (spec M9).
+/// The minimum interval between the starts of two commits (spec M9).
 const COMMIT_INTERVAL: Duration = Duration::from_millis(20);
-/// Between two attempts on a disk that fails.
+/// The interval between two attempts on a failing disk.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! Connections: one task for each, and one for each listener.
+//! One task for each connection, and one for each listener.
 //!
-//! A task reads into a bounded channel, so a node that is busy makes its peers wait (TCP's own
-//! back-pressure), and writes what the node queued. The node sees each connection end exactly
-//! once. Nothing is parsed here.
+//! A task reads into a bounded channel, so that a busy node makes its peers wait (TCP
+//! back-pressure), and writes the bytes that the node queued. The node sees each connection end
+//! exactly once. Nothing is parsed here.
 
 use std::future::pending;
 #[cfg(feature = "tor")]
@@ -20,18 +20,18 @@ use super::connector::{LinkStream, StreamReader, StreamWriter};
 use super::driver::Completion;
 use super::listen::set_link_options;
 
-/// What strangers can cause; comes through a bounded channel.
+/// An event that a remote peer can cause; arrives through a bounded channel.
 #[derive(Debug)]
 pub(super) enum NetEvent {
-    /// Somebody connected.
+    /// A connection was accepted.
     Accepted(LinkStream, AcceptPermit),
     /// Bytes arrived.
     Received(LinkId, Vec<u8>),
-    /// The connection ended; nothing more comes from it.
+    /// The connection ended; no further event comes from it.
     Ended(LinkId),
 }
 
-/// The driver's end of a connection. Dropping it closes the connection in good order.
+/// The driver's end of a connection. Dropping it closes the connection in order.
 #[derive(Debug)]
 pub(super) struct LinkHandle {
     chunks: mpsc::UnboundedSender<Vec<u8>>,
@@ -41,7 +41,7 @@ pub(super) struct LinkHandle {
 impl LinkHandle {
     /// Queues bytes; they are lost if the connection is ending.
     pub(super) fn send(&self, chunk: Vec<u8>) {
-        // A closed channel means that `Ended` is on its way.
+        // A closed channel means that `Ended` is in the queue.
         let _ = self.chunks.send(chunk);
     }
 }
@@ -51,7 +51,7 @@ impl LinkHandle {
 pub(super) struct LinkTask {
     pub(super) link: LinkId,
     pub(super) stream: LinkStream,
-    /// Its place among the inbound connections, if it is one.
+    /// The permit, if the connection is inbound.
     pub(super) permit: Option<AcceptPermit>,
     chunks: mpsc::UnboundedReceiver<Vec<u8>>,
     closing: oneshot::Receiver<()>,
@@ -81,7 +81,7 @@ impl LinkTask {
         )
     }
 
-    /// Carries bytes both ways until either side ends.
+    /// Copies bytes both ways until either side ends.
     pub(super) async fn run(
         self,
         net: mpsc::Sender<NetEvent>,
@@ -101,12 +101,12 @@ impl LinkTask {
             () = linger(closing) => {}
             () = until_evicted(permit) => {}
         }
-        // The driver is gone if this fails.
+        // This fails only if the driver has ended.
         let _ = net.send(NetEvent::Ended(link)).await;
     }
 }
 
-/// Reads until the other side ends.
+/// Reads until the peer closes.
 async fn read(link: LinkId, mut reader: StreamReader, net: &mpsc::Sender<NetEvent>) {
     let mut buffer = vec![0; READ_BUFFER];
     while let Ok(len @ 1..) = reader.read(&mut buffer).await {
@@ -117,8 +117,8 @@ async fn read(link: LinkId, mut reader: StreamReader, net: &mpsc::Sender<NetEven
     }
 }
 
-/// Writes what is queued. Completes only when the other side takes nothing more; after that, what
-/// it said last is still worth reading for a moment.
+/// Writes queued bytes. Completes only when the peer accepts no more; after that, the peer's last
+/// bytes are still read for a moment.
 async fn write(
     link: LinkId,
     mut writer: StreamWriter,
@@ -144,25 +144,25 @@ async fn write(
             return;
         }
     }
-    // We close: the other side reads our last words before it sees the end.
+    // The node closes: the peer reads the last bytes before it sees the end.
     let _ = writer.shutdown().await;
     pending().await
 }
 
-/// Once we close, the connection may live this much longer.
+/// The time limit of a connection after the node has closed it.
 async fn linger(closing: oneshot::Receiver<()>) {
     let _ = closing.await;
     sleep(LINGER).await;
 }
 
-/// Takes connections in, for as long as the driver listens.
+/// Accepts connections while the driver listens.
 pub(super) async fn accept(
     listener: TcpListener,
     limiter: AcceptLimiter,
     net: mpsc::Sender<NetEvent>,
 ) {
     loop {
-        // A slot first: while there is none, strangers wait in the operating system's queue.
+        // The permit comes first: without one, connections wait in the operating system's queue.
         let Ok(slot) = limiter.acquire_slot().await else {
             return;
         };
@@ -190,7 +190,7 @@ pub(super) async fn accept(
     }
 }
 
-/// Takes streams in that come to our onion service, for as long as there is one.
+/// Accepts streams of the onion service while it exists.
 #[cfg(feature = "tor")]
 pub(super) async fn accept_onion(
     mut incoming: whisht_tor::IncomingStreams,
@@ -204,7 +204,7 @@ pub(super) async fn accept_onion(
         let Some(stream) = incoming.next().await else {
             return;
         };
-        // Tor tells no source, as a daemon's connections over loopback do not.
+        // Tor reports no source, as for a daemon's connections over loopback.
         let Some(permit) = limiter.admit(Ipv4Addr::LOCALHOST.into(), slot) else {
             continue;
         };
@@ -215,15 +215,15 @@ pub(super) async fn accept_onion(
     }
 }
 
-/// A reader that takes nothing for this long is gone.
+/// A reader that accepts nothing for this long is disconnected.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// What a connection has for its last words.
+/// The time limit for the last bytes of a connection.
 const LINGER: Duration = Duration::from_secs(1);
-/// Between two attempts to accept, when the process has no file descriptor left.
+/// The pause between two attempts to accept if the process has no file descriptor left.
 const ACCEPT_RETRY_INTERVAL: Duration = Duration::from_millis(500);
-/// Bytes read at once.
+/// Bytes per read.
 const READ_BUFFER: usize = 16 * 1024;
-/// Chunks written at once. The node keeps less than a frame more than 64 KB in flight.
+/// Chunks per write. The node keeps less than a frame more than 64 KB in flight.
 const WRITE_BATCH: usize = 64;
 
 #[cfg(test)]
@@ -232,7 +232,7 @@ mod tests {
 
     use super::*;
 
-    /// A connection's task, the driver's ends of it, and the other side.
+    /// A connection's task, the driver's ends of it, and the peer's side.
     struct TestLink {
         handle: Option<LinkHandle>,
         net: mpsc::Receiver<NetEvent>,
@@ -260,7 +260,7 @@ mod tests {
     }
 
     impl TestLink {
-        /// Everything that arrives until the connection ends, which it must do once.
+        /// All bytes until the connection ends, which it must do once.
         async fn drain(&mut self) -> Vec<u8> {
             let mut received = Vec::new();
             loop {
@@ -286,7 +286,7 @@ mod tests {
         let said: Vec<u8> = (0..=255).cycle().take(1 << 20).collect();
         let copy = said.clone();
         tokio::spawn(async move { peer.write_all(&copy).await });
-        // The node takes one piece now and then; the peer waits.
+        // The node reads one chunk at a time; the peer waits.
         let mut received = Vec::new();
         while let Some(NetEvent::Received(_, bytes)) = net.recv().await {
             received.extend(bytes);

@@ -1,9 +1,9 @@
-//! The way out of this machine, and whether it is open.
+//! The transport of links, and whether it is up.
 //!
-//! [`LinkTransport::open`] starts what the configuration asks for: nothing, the Tor in this process with its
-//! onion service, or the watch over a Tor daemon. From then on a task says whether links can be
-//! had ([`Connectivity`]), from what Tor reports of itself and from what becomes of dials. While the way
-//! is shut, the node keeps its messages; it never looks for another way.
+//! [`LinkTransport::open`] starts what the configuration asks for: direct TCP, the embedded Tor
+//! client with its onion service, or a monitor of an external Tor daemon. From then on a task
+//! reports the [`Connectivity`], derived from Tor's own status and from the results of dials. While
+//! Tor is not ready, the node queues its messages; it never uses another transport.
 
 mod tor_control;
 
@@ -21,37 +21,37 @@ use crate::config::tor::{DaemonConfig, TorBackend, TorConfig};
 use crate::endpoint::Endpoint;
 use crate::node::Connectivity;
 
-/// How a node's links leave the machine.
+/// The transport of a node's links.
 #[derive(Debug)]
 pub struct LinkTransport {
-    /// The way itself.
+    /// The connector.
     pub(super) connector: Connector,
-    /// The onion service that leads to us.
+    /// The address of the node's onion service.
     onion: Option<Endpoint>,
-    /// Streams that come to the onion service of the Tor in this process.
+    /// Streams that arrive at the onion service of the embedded Tor client.
     #[cfg(feature = "tor")]
     pub(super) incoming: Option<whisht_tor::IncomingStreams>,
-    /// Whether links can be had.
+    /// The current connectivity.
     pub(super) reach: watch::Receiver<Connectivity>,
     outcomes: mpsc::UnboundedSender<DialOutcome>,
-    /// Ends with the way.
+    /// The monitor task, which ends with the transport.
     _watch: JoinSet<()>,
     #[cfg(feature = "tor")]
     _service: Option<whisht_tor::OnionService>,
 }
 
-/// Why there is no way out.
+/// Why the transport cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
-    /// The file that describes the private network.
+    /// The file that describes the private Tor network.
     #[error("cannot read {}: {error}; check tor.network", path.display())]
     Network {
         /// The file.
         path: std::path::PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         error: std::io::Error,
     },
-    /// The Tor in this process does not start.
+    /// The embedded Tor client does not start.
     #[cfg(feature = "tor")]
     #[error("Tor does not start: {0}")]
     Tor(#[from] whisht_tor::TorStartError),
@@ -61,25 +61,25 @@ pub enum TransportError {
     NoArti,
 }
 
-/// What became of dials.
+/// The results of dials, as the monitor sees them.
 #[derive(Clone, Copy, Debug)]
 enum DialOutcome {
     Connected,
     TorUnreachable,
 }
 
-/// Tells a [`LinkTransport`] what became of a dial.
+/// Reports to a [`LinkTransport`] the result of a dial.
 #[derive(Clone, Debug)]
 pub(super) struct DialReporter(mpsc::UnboundedSender<DialOutcome>);
 
 impl DialReporter {
-    /// A link stands.
+    /// A dial succeeded.
     pub(super) fn connected(&self) {
-        // The watch is gone if this fails, and the node with it.
+        // This fails only if the monitor, and the node with it, has ended.
         let _ = self.0.send(DialOutcome::Connected);
     }
 
-    /// A link could not be had.
+    /// A dial failed.
     pub(super) fn failed(&self, error: DialError) {
         if error == DialError::TorUnreachable {
             let _ = self.0.send(DialOutcome::TorUnreachable);
@@ -88,7 +88,7 @@ impl DialReporter {
 }
 
 impl LinkTransport {
-    /// Plain connections.
+    /// Direct TCP connections.
     #[must_use]
     pub fn direct() -> Self {
         let (_, reach) = watch::channel(Connectivity::Up);
@@ -106,8 +106,8 @@ impl LinkTransport {
         }
     }
 
-    /// Starts what the configuration asks for. `state` is a directory of its own for arti, which
-    /// keeps the key of the onion service there. `serve` says whether others are to reach us.
+    /// Starts the configured transport. `state` is a directory for arti, which keeps the key of the
+    /// onion service there. `serve` says whether the node publishes an onion service.
     pub(super) async fn open(
         config: &TorConfig,
         state: &Path,
@@ -126,13 +126,13 @@ impl LinkTransport {
         }
     }
 
-    /// The onion service that leads to us.
+    /// The address of the node's onion service.
     #[must_use]
     pub const fn onion(&self) -> Option<Endpoint> {
         self.onion
     }
 
-    /// Whom to tell what became of a dial.
+    /// The reporter for results of dials.
     pub(super) fn reporter(&self) -> DialReporter {
         DialReporter(self.outcomes.clone())
     }
@@ -199,7 +199,7 @@ impl LinkTransport {
     }
 }
 
-/// Where Tor may be met outside of this machine.
+/// The addresses outside this machine that Tor may connect to.
 #[derive(Clone, Debug, Default)]
 pub struct TorEntryAddresses {
     #[cfg(feature = "tor")]
@@ -207,11 +207,11 @@ pub struct TorEntryAddresses {
 }
 
 impl TorEntryAddresses {
-    /// What a configuration allows. `data_dir` is the node's own directory.
+    /// The addresses that a configuration allows. `data_dir` is the node's own directory.
     ///
     /// # Errors
     ///
-    /// [`TransportError`] if Tor cannot be started like this.
+    /// [`TransportError`] if Tor cannot be started with this configuration.
     pub fn of(config: &TorConfig, data_dir: &Path) -> Result<Self, TransportError> {
         match &config.backend {
             // A daemon is on loopback.
@@ -231,7 +231,7 @@ impl TorEntryAddresses {
         }
     }
 
-    /// Whether Tor is there. A Tor in this process may have heard of new places meanwhile.
+    /// Whether Tor is configured. The embedded Tor client may have learned new addresses meanwhile.
     pub fn contains(&mut self, place: std::net::SocketAddr) -> bool {
         #[cfg(feature = "tor")]
         let holds = self
@@ -274,8 +274,8 @@ fn settings(
     })
 }
 
-/// Says whether the Tor in this process carries links: by its own report, and against it if dials
-/// show that its network is gone, which it may not notice for hours.
+/// Reports whether the embedded Tor client carries links: by its own status, and against it if
+/// failed dials show that its network is unreachable, which Tor may not notice for hours.
 #[cfg(feature = "tor")]
 async fn watch_arti(
     mut progress: watch::Receiver<whisht_tor::BootstrapProgress>,
@@ -306,7 +306,7 @@ async fn watch_arti(
     }
 }
 
-/// Says whether a daemon is there, asking it again and again while it is not.
+/// Reports whether a daemon runs, polling it while it does not.
 async fn watch_daemon(
     config: DaemonConfig,
     reach: watch::Sender<Connectivity>,
@@ -322,7 +322,7 @@ async fn watch_daemon(
         publish(&reach, found);
         tokio::select! {
             () = sleep(pause) => {}
-            // A dial that found no Tor is reason to look at once.
+            // A dial that found no Tor triggers an immediate check.
             heard = until_unreachable(&mut outcomes) => if heard.is_none() {
                 return;
             },
@@ -338,8 +338,9 @@ async fn until_unreachable(outcomes: &mut mpsc::UnboundedReceiver<DialOutcome>) 
     }
 }
 
-/// Whether a daemon carries links. That it listens decides, unless its control port knows better;
-/// one that cannot be asked there is a mistake to be told, and no reason to send nothing.
+/// Whether a daemon carries links. An open SOCKS port decides, unless the control port says
+/// otherwise; a control port that cannot be queried is a configuration error to report, and does
+/// not stop sending.
 async fn probe_daemon(config: &DaemonConfig, told: &mut Option<String>) -> Connectivity {
     let address = config.socks;
     if !matches!(
@@ -381,9 +382,9 @@ fn publish(reach: &watch::Sender<Connectivity>, now: Connectivity) {
     });
 }
 
-/// Between two looks at a daemon that is there.
+/// The interval between two checks of a daemon that runs.
 const CHECK_INTERVAL: Duration = Duration::from_secs(15);
-/// Between two looks at one that is not.
+/// The interval between two checks of a daemon that does not run.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// A daemon on this machine answers at once.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(2);

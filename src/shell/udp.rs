@@ -1,8 +1,8 @@
 //! The sockets of discovery: at the same addresses and ports as the listeners.
 //!
-//! Datagrams may be lost, so nothing here waits: what the node does not take in time, or the system
-//! does not take at once, is dropped. They come in by a queue of their own, so that a flood of them
-//! costs links nothing.
+//! Datagrams may be lost, so nothing here waits: a datagram that the node or the system does not
+//! accept at once is dropped. They arrive through a queue of their own, so that a flood of them
+//! does not delay links.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 ///
 /// # Errors
 ///
-/// [`UdpError`] names the address that cannot be had.
+/// [`UdpError`] names the address that cannot be bound.
 pub fn bind(listeners: &[SocketAddr]) -> Result<Vec<UdpSocket>, UdpError> {
     let bind = |at: &SocketAddr| bind_one(*at).map_err(|error| UdpError { at: *at, error });
     listeners.iter().map(bind).collect()
@@ -32,7 +32,7 @@ fn bind_one(address: SocketAddr) -> io::Result<UdpSocket> {
         Some(Protocol::UDP),
     )?;
     if address.is_ipv6() {
-        // As with the listeners: the families have a socket each.
+        // As with the listeners: each address family has its own socket.
         socket.set_only_v6(true)?;
     }
     socket.set_nonblocking(true)?;
@@ -40,7 +40,7 @@ fn bind_one(address: SocketAddr) -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket.into())
 }
 
-/// All sockets of a node.
+/// The discovery sockets of a node.
 #[derive(Debug)]
 pub(super) struct DiscoverySockets {
     sockets: Vec<Arc<UdpSocket>>,
@@ -48,11 +48,11 @@ pub(super) struct DiscoverySockets {
     _readers: JoinSet<()>,
 }
 
-/// A datagram, and where it came from.
+/// A datagram, and its source.
 pub(super) type ReceivedDatagram = (SocketAddr, Vec<u8>);
 
 impl DiscoverySockets {
-    /// Begins to read; what comes goes to `to_node`.
+    /// Starts reading; datagrams go to `to_node`.
     pub(super) fn start(
         sockets: Vec<UdpSocket>,
         loopback_only: bool,
@@ -80,7 +80,7 @@ impl DiscoverySockets {
             own.is_ok_and(|own| own.is_ipv4() == to.is_ipv4())
         };
         if let Some(socket) = self.sockets.iter().find(fits) {
-            // It may be lost on the way as well.
+            // The network may lose it as well.
             let _ = socket.try_send_to(bytes, to);
         }
     }
@@ -101,7 +101,7 @@ async fn read(
                 }
             }
             Ok(_) => {}
-            // An answer that found nobody comes back as an error of the next read.
+            // An ICMP error for an earlier answer is reported by the next read.
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
             Err(error) => {
                 tracing::warn!(%error, "cannot read datagrams; trying again");
@@ -120,11 +120,11 @@ async fn read(
 pub struct UdpError {
     /// The address.
     pub at: SocketAddr,
-    /// What the system says.
+    /// The error of the operating system.
     pub error: io::Error,
 }
 
-/// A byte more than the longest packet, so that a longer one is seen to be too long.
+/// One byte more than the longest packet, so that a longer one is recognised as too long.
 const BUFFER_BYTES: usize = 1281;
-/// Datagrams that wait for the node.
+/// Queue length for datagrams.
 pub(super) const QUEUE: usize = 64;

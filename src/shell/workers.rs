@@ -1,13 +1,12 @@
 //! Threads for long searches: proof of work, tickets, puzzles.
 //!
 //! One pool serves all nodes of a process. Jobs take turns of one step (a few milliseconds), so
-//! that a ticket does not wait behind a proof of work of minutes. A proof of work is one job in as
-//! many parts as there are threads: the first to find something answers for all. Jobs can be
-//! cancelled and run out of time between two steps, and a part that panics is given up instead of
-//! taking a thread with it.
+//! that a ticket does not wait behind minutes of proof of work. A proof of work is one job with one
+//! part per thread: the first part that finds a nonce completes the job. Jobs can be cancelled and
+//! time out between two steps, and a part that panics is given up without its thread.
 //!
-//! The threads have the lowest priority there is, so that they take what the node and the rest of
-//! the machine leave over; what they can do at best is measured when they start.
+//! The threads have the lowest scheduling priority, so that they use only idle time; their best
+//! hash rate is measured when they start.
 
 #![expect(
     clippy::disallowed_methods,
@@ -37,7 +36,7 @@ impl Workers {
     ///
     /// # Errors
     ///
-    /// What the operating system says if it starts no thread.
+    /// The error of the operating system if no thread starts.
     pub fn start(threads: usize) -> io::Result<Self> {
         let threads = threads.max(1);
         let shared = Arc::new(WorkerPool::new(threads));
@@ -58,14 +57,14 @@ impl Workers {
         Ok(workers)
     }
 
-    /// As many threads as the machine has cores.
+    /// The number of the machine's cores.
     #[must_use]
     pub fn available() -> usize {
         thread::available_parallelism().map_or(1, usize::from)
     }
 
-    /// Queues a job. While it runs, `progress` is told now and then how many hashes it has tried;
-    /// `report` is called once with what was found, or with `None` if the job was cancelled. Both
+    /// Queues a job. While it runs, `progress` receives the number of hashes tried so far, now and
+    /// then; `report` is called once with the result, or with `None` if the job was cancelled. Both
     /// are called on a thread of the pool.
     pub(super) fn run(
         &self,
@@ -80,8 +79,7 @@ impl Workers {
         CancelOnDrop(task)
     }
 
-    /// Tells, once it is known, how many hashes a second all threads together try. It may be told
-    /// at once.
+    /// Calls back with the hash rate of all threads together once it is measured, possibly at once.
     pub(super) fn when_measured(&self, tell: impl FnOnce(f64) + Send + 'static) {
         self.shared.rate.when_known(Box::new(tell));
     }
@@ -127,12 +125,12 @@ impl WorkerPool {
         }
     }
 
-    /// Nothing is left half-done under this lock, so a poisoned one is as good as any.
+    /// No update is left half-done under this lock, so a poisoned lock is usable.
     fn lock(&self) -> MutexGuard<'_, PartQueue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The life of one thread.
+    /// The main loop of one thread.
     fn work(&self) {
         while let Some(part) = self.next() {
             if let StepResult::Unfinished(part) = part.step() {
@@ -141,7 +139,7 @@ impl WorkerPool {
         }
     }
 
-    /// Waits for something to do; `None` once the pool is gone.
+    /// Waits for a part; `None` once the pool is dropped.
     fn next(&self) -> Option<JobPart> {
         let mut queue = self.lock();
         loop {
@@ -159,8 +157,8 @@ impl WorkerPool {
     }
 }
 
-/// Lets every other thread of the machine go first. On Linux a priority belongs to a thread;
-/// elsewhere it would be that of the whole process, and stays as it is.
+/// Lowers the thread's priority below every other thread. On Linux a priority belongs to a thread;
+/// elsewhere it belongs to the whole process, and stays unchanged.
 fn yield_to_others() {
     #[cfg(target_os = "linux")]
     if let Err(error) =
@@ -170,9 +168,9 @@ fn yield_to_others() {
     }
 }
 
-/// Shown by tools that list threads.
+/// The thread's name in tools that list threads.
 const THREAD_NAME: &str = "whisht-search";
-/// "Nicest": a seventieth of an ordinary thread's share where both want to run.
+/// The highest nice value: about a seventieth of an ordinary thread's share under contention.
 #[cfg(target_os = "linux")]
 const LOWEST_PRIORITY: i32 = 19;
 

@@ -1,8 +1,8 @@
-//! Passwords of databases, from a file as PostgreSQL's own programs read it.
+//! Database passwords from a file in the format of PostgreSQL's own programs.
 //!
-//! One line for each: `host:port:database:user:password`, where `*` fits anything and a backslash
-//! takes the meaning from a colon or a backslash. The first line that fits counts. A file that
-//! others can read is not used, as those programs have it.
+//! One line per entry: `host:port:database:user:password`, where `*` matches anything and a
+//! backslash escapes a colon or a backslash. The first matching line counts. A file that others can
+//! read is ignored, as those programs do.
 
 use std::fs;
 use std::io;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-/// What a password is wanted for.
+/// The login that needs a password.
 pub(super) struct Login<'a> {
     pub(super) host: &'a str,
     pub(super) port: u16,
@@ -19,7 +19,7 @@ pub(super) struct Login<'a> {
     pub(super) user: &'a str,
 }
 
-/// The password that a file has for a login; none if there is no such file, or none for it.
+/// The password of a file for a login; `None` without a file or a matching line.
 pub(super) fn find(
     path: &Path,
     login: &Login<'_>,
@@ -58,8 +58,7 @@ fn password(line: &str, login: &Login<'_>) -> Option<Zeroizing<String>> {
     all.then(|| password.clone())
 }
 
-/// Fields between colons that no backslash precedes. The password may hold further colons only
-/// behind backslashes.
+/// Fields between unescaped colons. Colons in the password must be escaped.
 fn split(line: &str) -> Vec<Zeroizing<String>> {
     let mut fields = vec![Zeroizing::new(String::new())];
     let mut characters = line.chars();
@@ -79,7 +78,7 @@ fn split(line: &str) -> Vec<Zeroizing<String>> {
     fields
 }
 
-/// Why a file with passwords is not used.
+/// Why a password file is not used.
 #[derive(Debug, thiserror::Error)]
 pub enum PassfileError {
     /// It cannot be read.
@@ -87,7 +86,7 @@ pub enum PassfileError {
     System {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         error: io::Error,
     },
     /// Others can read it.

@@ -1,14 +1,13 @@
-//! The archive in a PostgreSQL, which several servers may share.
+//! The archive in PostgreSQL, which several servers may share.
 //!
-//! An envelope is named by the start of its life and its hash, and is inserted unless it is there:
-//! servers that got the same envelope write it once, whoever comes first, and none of them keeps
-//! anything of its own. Commits wait for the database's log, so what was reported kept survives
-//! its crash too. A lost connection is made again, at growing intervals; meanwhile callers get an
-//! error and try again.
+//! An envelope is identified by the start of its life and its hash, and is inserted unless it
+//! exists: of several servers that received the same envelope the first one writes it, and none of
+//! them keeps state of its own. Commits wait for the database's log, so a reported envelope
+//! survives a crash of the database. A lost connection is made again, at growing intervals;
+//! meanwhile callers get an error and try again.
 //!
-//! Traffic to the database is not encrypted. Its content is public anyway, and the password does
-//! not cross the line as such; a database on another machine still belongs behind a tunnel or in
-//! a network of one's own.
+//! Traffic to the database is not encrypted. Its content is public, and the password is not sent in
+//! the clear; a database on another machine still belongs behind a tunnel or in a private network.
 
 use core::fmt;
 use core::str::FromStr;
@@ -28,7 +27,7 @@ use crate::envelope::{Envelope, EnvelopeHash, Topic};
 use crate::mail::archive::{Contents, Page, PageQuery};
 use crate::mail::cursor::Position;
 
-/// Where a database is, and how to log in. Prints no password.
+/// The address of a database and its login. Its output contains no password.
 #[derive(Clone)]
 pub struct PostgresUrl {
     config: Config,
@@ -36,15 +35,15 @@ pub struct PostgresUrl {
 }
 
 impl PostgresUrl {
-    /// Whether the URL itself holds a password: then it must not be an argument, which every
+    /// Whether the URL itself contains a password: then it must not be an argument, which every
     /// process of the machine can read.
     #[must_use]
     pub const fn has_password(&self) -> bool {
         self.has_password
     }
 
-    /// Whether no connection to the database leaves this machine, and no name has to be looked up:
-    /// it is at an address of loopback, or behind a socket in the file system.
+    /// Whether the connection stays on this machine without a name lookup: the database is at a
+    /// loopback address, or behind a socket in the file system.
     #[must_use]
     pub fn stays_here(&self) -> bool {
         let hosts = self.config.get_hosts();
@@ -60,8 +59,8 @@ impl PostgresUrl {
         }
     }
 
-    /// Finds the password where PostgreSQL's own programs do, unless the URL has it: in
-    /// `PGPASSWORD`, in the file that `PGPASSFILE` names, in `~/.pgpass`.
+    /// Finds the password like PostgreSQL's own programs, unless the URL has it: in `PGPASSWORD`,
+    /// in the file that `PGPASSFILE` names, in `~/.pgpass`.
     fn with_password(mut self) -> Result<Config, PassfileError> {
         if self.has_password {
             return Ok(self.config);
@@ -129,28 +128,28 @@ impl PartialEq for PostgresUrl {
     }
 }
 
-/// The text is no URL of a PostgreSQL.
+/// The text is not a PostgreSQL URL.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("it is no address of a PostgreSQL; write postgres://USER@HOST/DATABASE")]
 pub struct InvalidPostgresUrl;
 
-/// A connection, or the wish for one.
+/// A connection, established or pending.
 pub(super) struct Postgres {
     config: Config,
-    /// There until this is dropped.
+    /// Runs the connection until dropped.
     runtime: Option<Runtime>,
     client: Option<Client>,
-    /// Before this, no new connection is tried.
+    /// The earliest time of the next attempt.
     not_before: Instant,
     wait: Duration,
-    /// When the size was last summed up, and what came of it.
+    /// The time and result of the last sum over all sizes.
     summed: Option<Instant>,
-    /// Bytes above the bound that are still to go.
+    /// Bytes above the limit that are still to be deleted.
     excess: u64,
 }
 
 impl Postgres {
-    /// Connects, and makes the tables if there are none.
+    /// Connects, and creates the tables if there are none.
     pub(super) fn open(url: PostgresUrl) -> Result<Self, ArchiveError> {
         let config = url.with_password().map_err(PostgresError::Password)?;
         let runtime = Builder::new_current_thread()
@@ -180,7 +179,7 @@ impl Postgres {
         let client = block_on(self.runtime.as_ref(), async {
             let (client, connection) = config.connect(NoTls).await?;
             tokio::spawn(async move {
-                // Whoever uses the client is told of the error.
+                // The user of the client receives the error.
                 let _ = connection.await;
             });
             client.batch_execute(SCHEMA).await?;
@@ -199,7 +198,7 @@ impl Postgres {
         Ok(())
     }
 
-    /// Does something with the database. A connection that is lost is made anew next time.
+    /// Runs an operation on the database. A lost connection is made again at the next call.
     fn with<T>(
         &mut self,
         work: impl AsyncFnOnce(&mut Client) -> Result<T, tokio_postgres::Error>,
@@ -223,15 +222,15 @@ impl Postgres {
                 Err(PostgresError::from(error).into())
             }
             Some(Err(_)) | None => {
-                // What is still under way on it must not come between what follows.
+                // A statement in progress must not interleave with the next one.
                 self.client = None;
                 Err(PostgresError::Slow.into())
             }
         }
     }
 
-    /// How many bytes there are too many. Summing up reads the whole index, so that is done now
-    /// and then only.
+    /// The number of bytes above the limit. The sum reads the whole index, so it is computed at
+    /// intervals.
     fn measure(&mut self, max_bytes: u64) -> Result<(), ArchiveError> {
         if self.summed.is_some_and(|at| at.elapsed() < SUM_INTERVAL) {
             return Ok(());
@@ -304,7 +303,7 @@ impl ArchiveBackend for Postgres {
         );
         let sizes: Vec<i64> = self.with(async |client| {
             let transaction = client.transaction().await?;
-            // One server at a time clears away.
+            // One server at a time deletes.
             let row = transaction
                 .query_one("SELECT pg_try_advisory_xact_lock($1)", &[&LOCK_TRIM])
                 .await?;
@@ -339,8 +338,8 @@ impl ArchiveBackend for Postgres {
 }
 
 impl Postgres {
-    /// The envelopes of these places, in their order. One that another server has just cleared
-    /// away is missing.
+    /// The envelopes at these positions, in order. One that another server has just deleted is
+    /// missing.
     fn fetch(&mut self, places: &[Position]) -> Result<Vec<Envelope>, ArchiveError> {
         let sent: Vec<i64> = places.iter().map(|place| i64::from(place.sent.0)).collect();
         let hashes: Vec<&[u8]> = places.iter().map(|place| place.hash.0.as_slice()).collect();
@@ -362,7 +361,7 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // A runtime may be dropped anywhere only if nobody waits for its tasks.
+        // A runtime may be dropped in any context only if no caller waits for its tasks.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
@@ -378,7 +377,7 @@ fn place(row: &tokio_postgres::Row) -> Result<Position, tokio_postgres::Error> {
     let hash: &[u8] = row.try_get(1)?;
     Ok(Position {
         sent: UnixSecs(u32::try_from(sent).unwrap_or(u32::MAX)),
-        // What has another length is not what was stored, and will not fit its bytes.
+        // A row of another length is damaged, and its bytes will not match.
         hash: EnvelopeHash(hash.try_into().unwrap_or_default()),
     })
 }
@@ -393,25 +392,25 @@ fn row(row: &tokio_postgres::Row) -> Result<IndexRow, tokio_postgres::Error> {
     })
 }
 
-/// Why a database is not to be had.
+/// Why a database cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PostgresError {
-    /// It is not reached, or the connection broke.
+    /// The database cannot be reached, or the connection was lost.
     #[error("{0}; check that it runs, and mail.store")]
     Connection(tokio_postgres::Error),
-    /// It refuses.
+    /// The database refuses.
     #[error("{cause} ({code}){}", remedy(code))]
     Database {
-        /// Its own words.
+        /// Its message.
         cause: String,
-        /// Its own name for the error.
+        /// Its error code.
         code: String,
     },
     /// The password cannot be looked up.
     #[error(transparent)]
     Password(PassfileError),
-    /// It does not answer in time.
+    /// The database does not answer in time.
     #[error("it does not answer")]
     Slow,
     /// The last attempt failed just now.
@@ -433,7 +432,7 @@ impl From<tokio_postgres::Error> for PostgresError {
     }
 }
 
-/// What helps against the database's commonest refusals.
+/// Remedies for the most common refusals.
 fn remedy(code: &str) -> &'static str {
     match code {
         "28000" | "28P01" => {
@@ -446,7 +445,7 @@ fn remedy(code: &str) -> &'static str {
     }
 }
 
-/// Several servers may come up at once: one of them makes the tables.
+/// Several servers may start at once: one of them creates the tables.
 const SCHEMA: &str = "
     SET synchronous_commit TO on;
     SET statement_timeout TO '20s';
@@ -482,7 +481,7 @@ const FETCH: &str = "
     SELECT sent, hash, data FROM whisht_envelope
     WHERE (sent, hash) IN (SELECT * FROM unnest($1::bigint[], $2::bytea[]))
     ORDER BY sent, hash";
-/// Of the oldest, those that are too old, and as many as are too much.
+/// Of the oldest envelopes: those above the maximum age, and as many as exceed the size.
 const DELETE: &str = "
     WITH oldest AS (
         SELECT sent, hash, size + $2::bigint AS bytes FROM whisht_envelope
@@ -497,17 +496,17 @@ const SUM: &str = "SELECT coalesce(sum(size + $1::bigint), 0)::bigint FROM whish
 const CONTENTS: &str = "
     SELECT pg_total_relation_size('whisht_envelope'), (SELECT min(sent) FROM whisht_envelope)";
 const VERSION: i32 = 1;
-/// Names our clearing away among the locks of the database.
+/// The advisory lock of deletion.
 const LOCK_TRIM: i64 = 2_003_334_516;
-/// What an envelope takes beside its bytes, in table and index.
+/// Bytes of an envelope beside its content, in table and index.
 const BOOK_KEEPING: i64 = 200;
-/// Envelopes that go in one step.
+/// Envelopes per deletion step.
 const STEP: i64 = 500;
-/// Between two sums over all envelopes.
+/// The interval between two sums over all sizes.
 const SUM_INTERVAL: Duration = Duration::from_secs(600);
-/// How long a connection may take.
+/// Time limit for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long anything may take.
+/// Time limit for any statement.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 const MIN_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(60);

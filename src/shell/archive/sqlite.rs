@@ -1,8 +1,8 @@
 //! The archive in one file, `mail.db`, by SQLite.
 //!
-//! The write-ahead log is synchronised at every commit, so that whatever was reported kept is
-//! there after a crash, of the process or of the machine, and a commit that was cut short is as
-//! if it had never been. Space comes back to the file system in steps, as old envelopes go.
+//! The write-ahead log is synchronised at every commit: a reported envelope survives a crash of the
+//! process or of the machine, and an interrupted commit leaves no trace. Space is returned to the
+//! file system in steps, as old envelopes are deleted.
 
 use std::path::Path;
 
@@ -21,10 +21,10 @@ pub(super) struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens the archive of a data directory, and makes it if there is none.
+    /// Opens the archive of a data directory, and creates it if it does not exist.
     pub(super) fn open(dir: &DataDir) -> Result<Self, ArchiveError> {
         let path = dir.mail_path();
-        // SQLite gives its side files the permissions of the main one.
+        // SQLite gives its side files the permissions of the main file.
         files::create(&path).map_err(|error| ArchiveError::System {
             path: path.clone(),
             error,
@@ -34,7 +34,7 @@ impl Sqlite {
         Self::prepare(db).map_err(|error| named(&path, error))
     }
 
-    /// An archive that is gone when this is dropped.
+    /// An archive that is deleted on drop.
     pub(super) fn in_memory() -> Result<Self, ArchiveError> {
         Self::prepare(Connection::open_in_memory()?)
     }
@@ -50,7 +50,7 @@ impl Sqlite {
         Ok(Self { db })
     }
 
-    /// Bytes in use, and bytes that a step of vacuum could give back.
+    /// Bytes in use, and bytes that a vacuum step could return.
     fn bytes(&self) -> Result<(u64, u64), ArchiveError> {
         let pragma = |name: &str| -> Result<u64, rusqlite::Error> {
             self.db
@@ -63,8 +63,8 @@ impl Sqlite {
         Ok((used.saturating_mul(page), free.saturating_mul(page)))
     }
 
-    /// The oldest envelopes, as far as they are too old, or too much by `excess` bytes. An envelope
-    /// takes more room than its bytes, so half of the excess goes at a time.
+    /// The oldest envelopes that exceed the maximum age or the size by `excess` bytes. An envelope
+    /// takes more room than its bytes, so each step deletes half of the excess.
     fn going(&self, before: UnixSecs, excess: u64) -> Result<Vec<i64>, ArchiveError> {
         let mut oldest = self.db.prepare_cached(
             "SELECT rowid, sent, size FROM envelope ORDER BY sent, hash LIMIT ?1",
@@ -83,7 +83,7 @@ impl Sqlite {
         Ok(going)
     }
 
-    /// Gives a part of the free space back to the file system: one page for each row.
+    /// Returns a part of the free space to the file system: one page for each row.
     fn vacuum(&self) -> Result<(), ArchiveError> {
         let mut vacuum = self.db.prepare_cached(VACUUM)?;
         let mut pages = vacuum.query([])?;
@@ -91,7 +91,7 @@ impl Sqlite {
         Ok(())
     }
 
-    /// Brings the write-ahead log into the main file.
+    /// Checkpoints the write-ahead log into the main file.
     #[cfg(test)]
     pub(super) fn db_checkpoint(&self) {
         let done = self
@@ -199,7 +199,7 @@ impl ArchiveBackend for Sqlite {
     }
 }
 
-/// Puts the file's name to an error that concerns the file.
+/// Adds the file's name to an error that concerns the file.
 fn named(path: &Path, error: ArchiveError) -> ArchiveError {
     match error {
         ArchiveError::Sqlite(error)
@@ -217,7 +217,7 @@ fn named(path: &Path, error: ArchiveError) -> ArchiveError {
     }
 }
 
-/// Durable at every commit; space can be given back; side files stay small.
+/// Durable at every commit; space can be returned; side files stay small.
 const SETTINGS: &str = "
     PRAGMA auto_vacuum = INCREMENTAL;
     PRAGMA journal_mode = WAL;
@@ -226,7 +226,7 @@ const SETTINGS: &str = "
     PRAGMA cache_size = -16384;
     PRAGMA trusted_schema = OFF;
 ";
-/// The index answers everything but the bytes themselves.
+/// The index answers everything except the content.
 const SCHEMA: &str = "
     BEGIN;
     CREATE TABLE envelope (
@@ -242,7 +242,7 @@ const SCHEMA: &str = "
 ";
 const VERSION: i64 = 1;
 const VACUUM: &str = "PRAGMA incremental_vacuum(1024)";
-/// Envelopes that go in one step.
+/// Envelopes per deletion step.
 const STEP: u32 = 500;
-/// Free bytes that the file may keep for what comes next.
+/// Free bytes that the file may keep for new envelopes.
 const SPARE: u64 = 4 << 20;

@@ -14,10 +14,10 @@ use crate::envelope::{EncryptionHint, EnvelopeHash, Ttl, UnminedEnvelope};
 
 mod cluster;
 
-/// Something that a store must do; begins with an empty one.
+/// A property of every store; begins with an empty one.
 type BackendTest = fn(&mut dyn ArchiveBackend);
 
-/// What every store must do, whatever it is made of.
+/// The properties of every store.
 const CONTRACT: [(&str, BackendTest); 9] = [
     ("nothing_is_found_in_an_empty_archive", nothing_in_nothing),
     ("what_was_kept_comes_back_in_order", in_order),
@@ -87,7 +87,7 @@ fn twice_is_once(backend: &mut dyn ArchiveBackend) {
 }
 
 /// Envelopes and ranges as recorded from go-ethereum's own archive. One case is not followed: its
-/// upper bound wraps when it is the last second of all, so that "no end" finds nothing.
+/// upper bound wraps at the last second of the range, so that "no end" finds nothing.
 fn recorded_ranges(backend: &mut dyn ArchiveBackend) {
     let file = include_str!("../../../tests/vectors/mailserver_request.json");
     let file: Value = serde_json::from_str(file).unwrap();
@@ -279,7 +279,7 @@ fn a_commit_that_was_cut_short_is_as_if_it_had_never_been() {
         for (name, content) in [("mail.db", &main[..]), ("mail.db-wal", &log[..cut])] {
             std::fs::write(torn.path().join(name), content).unwrap();
         }
-        // The index of the log is made anew if it is not there.
+        // The index of the log is created if it is missing.
         let _gone = std::fs::remove_file(torn.path().join("mail.db-shm"));
         let mut backend = Sqlite::open(&torn).unwrap();
         let left = backend.find(&query(0, u32::MAX)).unwrap().envelopes.len();
@@ -324,7 +324,8 @@ fn several_servers_share_one_database() {
             let (url, envelopes, start) = (&url, &envelopes, &start);
             scope.spawn(move || {
                 start.wait();
-                // All make the tables at once, and write the same in different orders.
+                // All servers create the tables at once, and write the same envelopes in different
+                // orders.
                 let mut backend = Postgres::open(url.parse().unwrap()).unwrap();
                 let mut own = envelopes.clone();
                 own.rotate_left(server * 500);
@@ -388,7 +389,7 @@ fn an_address_shows_no_password() {
     );
 }
 
-/// A store that fails when it is told to.
+/// A store that fails on demand.
 struct FailingBackend {
     inner: Sqlite,
     fails: Arc<Mutex<bool>>,

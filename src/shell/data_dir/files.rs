@@ -1,17 +1,17 @@
-//! Writing files so that a crash leaves either the old content or the new, and never a secret.
+//! Writes files so that a crash leaves either the old content or the new, and no readable secret.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Replaces a file's content, durably.
+/// Replaces a file's content durably.
 ///
 /// # Errors
 ///
-/// What the operating system says; the old content is then still there.
+/// The error of the operating system; the old content is then still there.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    // The only writer holds the directory's lock, so one temporary name is enough.
+    // One temporary name is enough, because the only writer holds the directory's lock.
     let temporary = path.with_extension("new");
     let mut file = private()
         .create(true)
@@ -24,14 +24,14 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     sync_parent(path)
 }
 
-/// Deletes a file after overwriting it. No error if there is none.
+/// Overwrites a file and deletes it. A missing file is not an error.
 ///
-/// Overwriting reaches the medium only where the file system writes in place; journals, snapshots
-/// and flash keep copies. It is what a program can do.
+/// The overwrite reaches the medium only on file systems that write in place; journals, snapshots
+/// and flash translation layers keep copies.
 ///
 /// # Errors
 ///
-/// What the operating system says.
+/// The error of the operating system.
 pub(crate) fn erase(path: &Path) -> io::Result<()> {
     let len = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata.len(),
@@ -45,11 +45,11 @@ pub(crate) fn erase(path: &Path) -> io::Result<()> {
     sync_parent(path)
 }
 
-/// Deletes a file. No error if there is none.
+/// Deletes a file. A missing file is not an error.
 ///
 /// # Errors
 ///
-/// What the operating system says.
+/// The error of the operating system.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -57,20 +57,20 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Opens a file to append to.
+/// Opens a file for appending.
 ///
 /// # Errors
 ///
-/// What the operating system says.
+/// The error of the operating system.
 pub(crate) fn append(path: &Path) -> io::Result<File> {
     private().append(true).open(path)
 }
 
-/// Makes a file if there is none, and leaves it as it is otherwise.
+/// Creates an empty file unless it exists.
 ///
 /// # Errors
 ///
-/// What the operating system says.
+/// The error of the operating system.
 pub(crate) fn create(path: &Path) -> io::Result<()> {
     private()
         .create(true)
@@ -90,14 +90,14 @@ pub(super) fn open_lock(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Files that only their owner can read.
+/// Open options for files that only their owner can read.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.mode(0o600);
     options
 }
 
-/// Makes a file's name durable.
+/// Makes a directory entry durable.
 fn sync_parent(path: &Path) -> io::Result<()> {
     path.parent()
         .map_or(Ok(()), |parent| File::open(parent)?.sync_all())

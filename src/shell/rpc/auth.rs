@@ -1,15 +1,16 @@
-//! Who may call over TCP.
+//! Authentication of requests over TCP.
 //!
-//! Loopback keeps other machines out, but not what runs on this one: a web page in the user's own
-//! browser, or another user's program. Three checks, in this order, each for an attack:
+//! Loopback keeps other machines out, but not programs on this one: a web page in the user's
+//! browser, or another user's program. Three checks, in this order, each against one attack:
 //!
-//! * **Host**: a page whose name was made to resolve to 127.0.0.1 (DNS rebinding) is of the same
-//!   origin as we are, to the browser; its name in the Host header gives it away.
+//! * **Host**: a page whose name resolves to 127.0.0.1 (DNS rebinding) has the same origin as the
+//! node in the browser's view; the name in its Host header differs.
 //! * **Origin**: a page of another origin can send requests, and open WebSockets, even where it
-//!   cannot read the answers; only pages that the user named may.
-//! * **Token**: any program on the machine can connect; only the owner's can read the token.
+//! cannot read the answers; only pages that the user named may.
+//! * **Token**: any program on the machine can connect; only the owner's programs can read the
+//! token.
 //!
-//! They are the same for every request, upgrades to WebSocket included.
+//! The checks are the same for every request, including upgrades to WebSocket.
 
 use std::net::IpAddr;
 
@@ -22,33 +23,33 @@ use zeroize::Zeroizing;
 use super::token::Token;
 use crate::config::rpc::Origin;
 
-/// What is demanded of every request.
+/// The rules for every request.
 #[derive(Clone, Debug)]
 pub(super) struct RequestAuth {
-    /// What has to be shown; nothing if `None`.
+    /// The token; `None` if none is required.
     pub(super) token: Option<Token>,
-    /// Web pages that may call.
+    /// Origins of web pages that may call.
     pub(super) origins: Vec<Origin>,
 }
 
-/// Proof that a request may be answered; only [`RequestAuth::authorize`] makes one.
+/// Proof that a request passed all checks; only [`RequestAuth::authorize`] creates one.
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Authorized(());
 
-/// Why a request is not answered.
+/// Why a request is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum AuthError {
-    /// It was sent to a name that is not this machine's.
+    /// The Host header names another machine.
     Host,
-    /// It comes from a web page that nobody named.
+    /// The Origin is not on the user's list.
     Origin,
-    /// It shows no token, or another.
+    /// The token is missing or wrong.
     Token,
 }
 
 impl RequestAuth {
-    /// Judges where a request comes from, and the page it comes from if it is one that may call.
+    /// Checks the Host and the Origin; returns the origin if it is an allowed page.
     ///
     /// # Errors
     ///
@@ -68,7 +69,7 @@ impl RequestAuth {
         }
     }
 
-    /// Judges a request.
+    /// Checks a request.
     ///
     /// # Errors
     ///
@@ -88,7 +89,7 @@ impl RequestAuth {
 }
 
 impl AuthError {
-    /// The status of the answer.
+    /// The HTTP status of the refusal.
     pub(super) const fn status(self) -> StatusCode {
         match self {
             Self::Host | Self::Origin => StatusCode::FORBIDDEN,
@@ -96,7 +97,7 @@ impl AuthError {
         }
     }
 
-    /// Its text. The first is go-ethereum's.
+    /// The text of the refusal. The first is go-ethereum's.
     pub(super) const fn text(self) -> &'static str {
         match self {
             Self::Host => "invalid host specified",
@@ -109,7 +110,7 @@ impl AuthError {
     }
 }
 
-/// Whether a request names this machine, and only this machine, as its destination.
+/// Whether the Host of a request is this machine.
 fn is_for_us(uri: &Uri, headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(header::HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
@@ -119,8 +120,8 @@ fn is_for_us(uri: &Uri, headers: &HeaderMap) -> bool {
     host.is_ok_and(|host| is_loopback(&host)) && uri.authority().is_none_or(is_loopback)
 }
 
-/// Whether a name is this machine's without asking anybody. The port does not matter: a tunnel may
-/// have another one at its far end.
+/// Whether a name is this machine's without a DNS lookup. The port does not matter: a tunnel may
+/// have another port at its far end.
 fn is_loopback(authority: &Authority) -> bool {
     if authority.as_str().contains('@') {
         return false;
@@ -131,8 +132,8 @@ fn is_loopback(authority: &Authority) -> bool {
         || address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
-/// Whether a request shows the token: as a bearer, as the password of a URL with a user in it, or,
-/// for a browser's WebSocket, which can send no headers, as `?token=`.
+/// Whether a request shows the token: as a bearer, as the password of a URL with a user, or, for a
+/// browser's WebSocket, which can send no headers, as `?token=`.
 fn shows(parts: &request::Parts, token: &Token) -> bool {
     let mut shown = parts.headers.get_all(header::AUTHORIZATION).iter();
     match (shown.next(), shown.next()) {
@@ -152,13 +153,13 @@ fn shows(parts: &request::Parts, token: &Token) -> bool {
     }
 }
 
-/// What follows a scheme, in whatever letters it is written.
+/// The credentials after a scheme, which is case-insensitive.
 fn after<'a>(value: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
     let (head, rest) = value.split_at_checked(scheme.len())?;
     head.eq_ignore_ascii_case(scheme).then_some(rest)
 }
 
-/// Whether `user:password` in Base64 has the token for a password, whoever the user is.
+/// Whether `user:password` in Base64 has the token as its password, for any user.
 fn is_password(encoded: &[u8], token: &Token) -> bool {
     let pair = STANDARD.decode(encoded).map(Zeroizing::new);
     let pair = pair.unwrap_or_default();
@@ -166,7 +167,7 @@ fn is_password(encoded: &[u8], token: &Token) -> bool {
     password.is_some_and(|password| token.is(password))
 }
 
-/// Whether a request asks to go on in another protocol.
+/// Whether a request asks for a protocol upgrade.
 pub(super) fn is_upgrade(parts: &request::Parts) -> bool {
     parts.method == Method::GET && parts.headers.contains_key(header::UPGRADE)
 }

@@ -1,4 +1,4 @@
-//! The other end of the socket: how the command line talks to a running node.
+//! The client side of the local socket: how the command line calls a running node.
 
 use std::collections::VecDeque;
 use std::io;
@@ -69,7 +69,7 @@ impl RpcClient {
         }
     }
 
-    /// Asks to be told of events; [`RpcClient::next_event`] gives them. What comes back is the
+    /// Subscribes to events; [`RpcClient::next_event`] returns them. The result is the
     /// subscription's id.
     ///
     /// # Errors
@@ -79,7 +79,7 @@ impl RpcClient {
         self.call("whisht_subscribe", json!(["events"])).await
     }
 
-    /// Waits for the next event. May be given up and called again.
+    /// Waits for the next event. Cancel-safe.
     ///
     /// # Errors
     ///
@@ -120,7 +120,7 @@ impl RpcClient {
     }
 }
 
-/// What a subscription brought, if the message is of one.
+/// The content of a subscription message, if the message is one.
 fn event(mut message: Value) -> Option<Value> {
     message
         .get_mut("params")?
@@ -128,7 +128,7 @@ fn event(mut message: Value) -> Option<Value> {
         .map(Value::take)
 }
 
-/// An error as the node sent it. Those in go-ethereum's words are only a message.
+/// An error as the node sent it. An error in go-ethereum's words is only a message.
 fn read_error(error: &Value) -> RpcError {
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
     let part = |name: &str| text(error.get("data").and_then(|data| data.get(name)));
@@ -150,21 +150,21 @@ fn read_error(error: &Value) -> RpcError {
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
 pub enum RpcClientError {
-    /// What serves the socket does not speak JSON-RPC.
+    /// The server does not speak JSON-RPC.
     #[error("{} is served by something that is no whisht; check --ipc", path.display())]
     Garbled {
         /// The socket.
         path: PathBuf,
     },
-    /// The connection broke.
+    /// The connection was lost.
     #[error("the node at {} has gone ({error}); start it again with `whisht run`", path.display())]
     Lost {
         /// The socket.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         error: io::Error,
     },
-    /// Nobody serves the socket.
+    /// No node serves the socket.
     #[error(
         "no node answers at {} ({error}); start one with `whisht run`, or name its socket with \
          --ipc",
@@ -173,13 +173,13 @@ pub enum RpcClientError {
     NoNode {
         /// The socket.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         error: io::Error,
     },
-    /// The node does not do it.
+    /// The node refuses the call.
     #[error(transparent)]
     Refused(RpcError),
 }
 
-/// Every message of a full inbox, and then some.
+/// Larger than all messages of a full inbox.
 const MAX_RESPONSE: usize = 1 << 28;

@@ -1,8 +1,8 @@
-//! Places among the connections over TCP.
+//! Limits on RPC connections over TCP.
 //!
-//! Every user of the machine can connect, but only the owner's programs have the token. Who has
-//! shown nothing yet sits apart, and the one that came first makes room for the next: connections
-//! that say nothing can neither pile up nor keep the owner out.
+//! Every user of the machine can connect, but only the owner's programs have the token. Connections
+//! that have not shown the token are counted separately, and the oldest of them makes room for the
+//! next: silent connections can neither accumulate nor block the owner.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::limits::{MAX_CLIENTS, MAX_UNAUTHENTICATED};
 
-/// All places.
+/// All slots.
 #[derive(Clone, Debug)]
 pub(super) struct ClientLimiter {
     unauthenticated: Arc<Mutex<Unauthenticated>>,
@@ -20,7 +20,7 @@ pub(super) struct ClientLimiter {
 
 #[derive(Debug, Default)]
 struct Unauthenticated {
-    /// In the order in which they came.
+    /// In order of arrival.
     waiting: BTreeMap<u64, oneshot::Sender<()>>,
     last: u64,
 }
@@ -33,7 +33,7 @@ impl ClientLimiter {
         }
     }
 
-    /// A place for a connection that has just come; the receiver ends when it must go.
+    /// A slot for a new connection; the receiver completes when the connection must close.
     pub(super) fn admit(&self) -> (ClientPermit, oneshot::Receiver<()>) {
         let (sender, evicted) = oneshot::channel();
         let mut unauthenticated = self.lock();
@@ -58,7 +58,7 @@ impl ClientLimiter {
     }
 }
 
-/// A place, given back on drop.
+/// A slot, returned on drop.
 #[derive(Debug)]
 pub(super) struct ClientPermit {
     all: ClientLimiter,
@@ -72,8 +72,8 @@ enum ClientSlot {
 }
 
 impl ClientPermit {
-    /// Moves a connection that has shown the token to where it cannot be evicted. False if there
-    /// are too many of those.
+    /// Moves a connection that has shown the token to the class that is never evicted. False if
+    /// that class is full.
     pub(super) fn promote(&self) -> bool {
         let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
         let ClientSlot::Unauthenticated(id) = *slot else {
@@ -82,9 +82,9 @@ impl ClientPermit {
         let Ok(permit) = Arc::clone(&self.all.clients).try_acquire_owned() else {
             return false;
         };
-        // Out of the list without being told to go: the channel outlives the slot.
+        // The slot leaves the list without an eviction: the channel outlives the slot.
         if let Some(stay) = self.all.lock().waiting.remove(&id) {
-            // The receiver takes a message for leave to stay.
+            // The receiver takes a message as permission to stay.
             let _ = stay.send(());
         }
         *slot = ClientSlot::Client(permit);
@@ -101,7 +101,7 @@ impl Drop for ClientPermit {
     }
 }
 
-/// Completes when a connection has to make room for another, and never once it may stay.
+/// Completes when the connection has to make room for another, and never once it may stay.
 pub(super) async fn evicted(notice: oneshot::Receiver<()>) {
     if notice.await.is_ok() {
         std::future::pending().await

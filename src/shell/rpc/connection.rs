@@ -1,9 +1,9 @@
-//! One client on a connection that stays: its requests, and what it subscribed to.
+//! One client on a persistent connection: its requests and subscriptions.
 //!
-//! The local socket and WebSocket differ in how a text is read and written ([`ReadText`], [`WriteText`]);
-//! everything else is here. Requests are begun in the order in which they come and answered as soon
-//! as they can be, so that one that takes long, such as a post whose envelope is being sealed,
-//! holds up no other.
+//! The local socket and WebSocket differ in how a text is read and written ([`ReadText`],
+//! [`WriteText`]); everything else is here. Requests start in order of arrival and are answered as
+//! soon as each is done, so that a slow one, such as a post whose proof of work is searched, delays
+//! no other.
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -13,33 +13,33 @@ use zeroize::Zeroizing;
 use super::limits::{MAX_PENDING_REQUESTS, STALL_TIMEOUT};
 use super::session::RpcSession;
 
-/// Where texts come from. Whether a text is a request is not its business.
+/// A source of texts. It does not know whether a text is a valid request.
 pub(super) trait ReadText {
-    /// The next text. May be given up and called again.
+    /// The next text. Cancel-safe.
     fn next(&mut self) -> impl Future<Output = ReadOutcome> + Send;
 }
 
-/// Where texts go.
+/// A sink of texts.
 pub(super) trait WriteText {
     /// Writes a text.
     fn write(&mut self, text: String) -> impl Future<Output = Result<(), Disconnected>> + Send;
 
-    /// Says goodbye, as far as the transport has a word for it.
+    /// Closes the connection with the transport's closing message, if it has one.
     fn close(&mut self, why: CloseReason) -> impl Future<Output = ()> + Send;
 }
 
-/// What arrives.
+/// An incoming item.
 #[derive(Debug)]
 pub(super) enum ReadOutcome {
     /// A text.
     Text(Vec<u8>),
-    /// Something that no text can follow, and the last word on it if there is one.
+    /// Invalid input after which no text can follow, with a final answer if there is one.
     Unreadable(Option<String>),
-    /// Nothing any more: the client has left.
+    /// The client has disconnected.
     Closed,
 }
 
-/// The connection does not take anything any more.
+/// The connection accepts no more output.
 #[derive(Debug)]
 pub(super) struct Disconnected;
 
@@ -48,11 +48,11 @@ pub(super) struct Disconnected;
 pub(super) enum CloseReason {
     /// The node ends.
     GoingAway,
-    /// The client sent something that cannot be answered.
+    /// The client sent input that cannot be answered.
     InvalidRequest,
 }
 
-/// Serves a client until it leaves, the node ends, or it sends what cannot be understood.
+/// Serves a client until it disconnects, the node ends, or its input is invalid.
 pub(super) async fn run(
     mut session: RpcSession,
     mut reader: impl ReadText,
@@ -61,7 +61,7 @@ pub(super) async fn run(
     let why = run_messages(&mut session, &mut reader, &mut writer).await;
     session.close().await;
     if let Ok(why) = why {
-        // Whoever does not take this has gone as well.
+        // The write fails only if the client has gone.
         let _ = timeout(STALL_TIMEOUT, writer.close(why)).await;
     }
 }
@@ -90,7 +90,7 @@ async fn run_messages(
                 None => return Ok(CloseReason::GoingAway),
             },
             received = reader.next(), if pending.len() < MAX_PENDING_REQUESTS => match received {
-                // It may hold a password.
+                // The text may contain a password.
                 ReadOutcome::Text(text) => pending.push(session.answer(&Zeroizing::new(text))),
                 ReadOutcome::Unreadable(last) => {
                     if let Some(text) = last {
@@ -104,7 +104,7 @@ async fn run_messages(
     }
 }
 
-/// Writes a text to a client that takes it in time.
+/// Writes a text, with a timeout for the client to read it.
 async fn write(writer: &mut impl WriteText, text: String) -> Result<(), Disconnected> {
     timeout(STALL_TIMEOUT, writer.write(text))
         .await

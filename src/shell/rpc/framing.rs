@@ -1,32 +1,32 @@
 //! Finds where one JSON value ends and the next begins.
 //!
-//! Clients of Ethereum nodes send one object after another, with or without anything in between.
-//! This counts brackets outside texts and leaves everything else to the parser; each byte is
-//! looked at once, however the value arrives. What does not begin like an object or a list cannot
-//! be resynchronised and ends the connection.
+//! Clients of Ethereum nodes send one object after another, with or without separators. This counts
+//! brackets outside strings and leaves everything else to the parser; each byte is examined once,
+//! in any fragmentation. Input that does not begin like an object or a list cannot be
+//! resynchronised and ends the connection.
 
-/// Collects bytes and gives out whole values.
+/// Collects bytes and returns whole values.
 #[derive(Debug, Default)]
 pub(super) struct JsonFramer {
     buffer: Vec<u8>,
-    /// How much of the buffer has been looked at.
+    /// The number of examined bytes.
     seen: usize,
     depth: usize,
     text: TextState,
 }
 
-/// Whether the next byte is part of a text.
+/// Whether the next byte is inside a string.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum TextState {
     #[default]
     EffectExecutor,
     Inside,
-    /// After a backslash: the next byte has no meaning.
+    /// After a backslash: the next byte is literal.
     Escaped,
 }
 
 impl JsonFramer {
-    /// Where newly arrived bytes go.
+    /// The buffer for new bytes.
     pub(super) const fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.buffer
     }
@@ -56,7 +56,7 @@ impl JsonFramer {
         Ok(None)
     }
 
-    /// Looks at one byte; whether it ends a value.
+    /// Examines one byte; returns whether it ends a value.
     const fn step(&mut self, byte: u8) -> Result<bool, FramingError> {
         match (self.text, byte) {
             (TextState::EffectExecutor, b'{' | b'[') => self.depth += 1,

@@ -1,9 +1,9 @@
-//! HTTP: one body, one request or list of them, one answer.
+//! HTTP: one body, one request or batch, one answer.
 //!
-//! Statuses and texts are go-ethereum's (tests/vectors/rpc_transcript.json), and so is what counts
-//! as a request: any path, `POST` with a JSON content type; an empty `GET` is answered with nothing,
-//! for whoever looks whether anybody is there. Pages of a named origin get what a browser wants to
-//! see before it shows them an answer.
+//! Statuses and texts are go-ethereum's (tests/vectors/rpc_transcript.json), and so is the
+//! definition of a request: any path, `POST` with a JSON content type. An empty `GET` gets an empty
+//! answer, for liveness probes. Pages of an allowed origin get the CORS headers that a browser
+//! requires.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ pub(super) async fn answer(connection: Arc<HttpConnection>, request: Request) ->
         Err(error) => return plain(error.status(), error.text()),
     };
     let mut response = match auth.authorize(&parts) {
-        // A browser asks before it sends a token, and shows none when it does.
+        // A browser's preflight request carries no token.
         Err(_) if origin.is_some() && parts.method == Method::OPTIONS => {
             empty(StatusCode::NO_CONTENT)
         }
@@ -47,7 +47,7 @@ pub(super) async fn answer(connection: Arc<HttpConnection>, request: Request) ->
     response
 }
 
-/// Answers a request that may be answered.
+/// Answers a request that passed the checks.
 async fn serve(
     connection: &Arc<HttpConnection>,
     _: Authorized,
@@ -92,7 +92,7 @@ async fn serve(
     (headers, text).into_response()
 }
 
-/// Goes on as a WebSocket.
+/// Upgrades to WebSocket.
 async fn upgrade(connection: &Arc<HttpConnection>, mut parts: request::Parts) -> Response<Body> {
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade,
@@ -105,12 +105,12 @@ async fn upgrade(connection: &Arc<HttpConnection>, mut parts: request::Parts) ->
         .max_message_size(MAX_REQUEST)
         .max_frame_size(MAX_REQUEST)
         .on_upgrade(|socket| async {
-            // If this fails the listener has ended.
+            // This fails only if the listener has ended.
             let _ = to_session.send(socket);
         })
 }
 
-/// Reads a body that is not too long.
+/// Reads a body up to the size limit.
 async fn read(body: Body) -> Result<Vec<u8>, Response<Body>> {
     let mut chunks = body.into_data_stream();
     let mut read = Vec::new();
@@ -126,7 +126,7 @@ async fn read(body: Body) -> Result<Vec<u8>, Response<Body>> {
     Ok(read)
 }
 
-/// What a head says of the length of its body.
+/// The Content-Length of a request.
 fn length(headers: &HeaderMap) -> Option<usize> {
     if headers.contains_key(header::TRANSFER_ENCODING) {
         return Some(1);
@@ -139,7 +139,7 @@ fn length(headers: &HeaderMap) -> Option<usize> {
         .ok()
 }
 
-/// Whether a body is said to be JSON. No web page can say so without asking first.
+/// Whether the content type is JSON. A web page can set it only after a preflight request.
 fn is_json(headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     let kind = value.unwrap_or_default().split(|byte| *byte == b';').next();
@@ -152,7 +152,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     known.iter().any(|known| kind.eq_ignore_ascii_case(known))
 }
 
-/// What a browser wants to see before it lets a page of another origin have an answer.
+/// The CORS headers of an answer.
 fn allow(headers: &mut HeaderMap, origin: HeaderValue) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(header::VARY, HeaderValue::from_static("origin"));

@@ -1,10 +1,10 @@
 //! The local socket.
 //!
-//! The socket is 0600 and lies in a directory that only its owner can enter; whoever can open it
-//! may do everything that the node's owner may, so there is no further authentication. Requests
-//! follow one another with or without anything in between, since web3 sends nothing; answers end
-//! in a line break. The number of clients and the size of a request are bounded; a client that does
-//! not read its answers is dropped.
+//! The socket is 0600 and lies in a directory that only its owner can enter. A program that can
+//! open it has the owner's rights, so there is no further authentication. Requests may follow one
+//! another without separators, because web3 sends none; answers end in a line break. The number of
+//! clients and the size of a request are bounded; a client that does not read its answers is
+//! disconnected.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -25,7 +25,7 @@ use super::limits::{MAX_CLIENTS_IPC, MAX_REQUEST_IPC};
 use super::session::{ClientAccess, RpcSession};
 use crate::rpc::{self, RpcError, RpcErrorKind};
 
-/// A socket that is being served, until this is dropped.
+/// A served socket; it ends on drop.
 #[derive(Debug)]
 pub(super) struct IpcServer {
     path: PathBuf,
@@ -33,11 +33,11 @@ pub(super) struct IpcServer {
 }
 
 impl IpcServer {
-    /// Begins to serve at `path`. A socket left over from a crash is replaced.
+    /// Serves at `path`. A socket left over from a crash is replaced.
     ///
     /// # Errors
     ///
-    /// [`IpcBindError`] if another node serves there, or the socket cannot be made.
+    /// [`IpcBindError`] if another node serves there, or the socket cannot be created.
     pub(super) fn start(
         path: &Path,
         access: ClientAccess,
@@ -63,7 +63,7 @@ impl IpcServer {
         while self.tasks.join_next().await.is_some() {}
     }
 
-    /// Where the socket is.
+    /// The path of the socket.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -71,12 +71,12 @@ impl IpcServer {
 
 impl Drop for IpcServer {
     fn drop(&mut self) {
-        // The next start removes it if this fails.
+        // If this fails, the next start removes the file.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// Removes a socket that nobody serves any more.
+/// Removes a socket file that no process serves.
 fn remove_leftover(path: &Path) -> Result<(), IpcBindError> {
     let Ok(metadata) = fs::symlink_metadata(path) else {
         return Ok(());
@@ -97,7 +97,7 @@ fn remove_leftover(path: &Path) -> Result<(), IpcBindError> {
     })
 }
 
-/// Takes clients in until the node ends. Sessions end with the task that owns them.
+/// Accepts clients until the node ends. Sessions end with the task that owns them.
 async fn accept(listener: UnixListener, access: ClientAccess, service: Service) {
     let permits = Arc::new(Semaphore::new(MAX_CLIENTS_IPC));
     let mut sessions = JoinSet::new();
@@ -137,10 +137,10 @@ async fn serve(stream: UnixStream, session: RpcSession) {
     run(session, reader, IpcWriter(writer)).await;
 }
 
-/// Tells a client that there are too many, as far as it listens.
+/// Tells a client that the limit is reached, if it reads.
 fn turn_away(stream: &UnixStream) {
     let error = RpcError::server(RpcErrorKind::Busy, "too many clients", "close another one");
-    // A fresh socket has room for one line; whether it is read does not matter.
+    // A new socket has room for one line; whether the client reads it does not matter.
     let _ = stream.try_write(rpc::failure(&error).to_string().as_bytes());
 }
 
@@ -180,7 +180,7 @@ impl WriteText for IpcWriter {
     }
 
     async fn close(&mut self, _: CloseReason) {
-        // If this fails the client has closed already.
+        // This fails only if the client has disconnected.
         let _ = self.0.shutdown().await;
     }
 }
@@ -188,7 +188,7 @@ impl WriteText for IpcWriter {
 /// Why a socket cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum IpcBindError {
-    /// Something else has its name.
+    /// A file of another kind has its name.
     #[error("{} is no socket; move it away, or name another path with --ipc", path.display())]
     NotASocket {
         /// The file.
@@ -212,7 +212,7 @@ pub enum IpcBindError {
     System {
         /// The socket.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         error: io::Error,
     },
 }

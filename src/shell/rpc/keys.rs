@@ -1,4 +1,4 @@
-//! Calls that have to do with the keys of identities: what a keeper does, as results and errors.
+//! RPC calls on the keys of identities: the identity service's outcomes as results and errors.
 
 use serde_json::{Value, json};
 
@@ -11,8 +11,7 @@ use crate::shell::Stopped;
 use crate::shell::identity_files::IdentityError;
 use crate::shell::identity_service::{IdentityServiceError, UnlockResult};
 
-/// Carries out a call to its end, even if its client does not wait for it: a key that is kept has
-/// to be listened for.
+/// Runs a call to its end even if its client disconnects: a stored key must be added to the node.
 pub(super) async fn execute(service: Service, call: KeyCall) -> Result<Value, RpcError> {
     let done = tokio::spawn(async move { keys(&service, call).await });
     done.await.map_err(|_| stopped(Stopped))?
@@ -66,7 +65,7 @@ async fn keys(service: &Service, call: KeyCall) -> Result<Value, RpcError> {
     Ok(identity(service, &name).await?.unwrap_or_default())
 }
 
-/// What the node knows of an identity.
+/// The node's view of an identity.
 async fn identity(service: &Service, name: &IdentityName) -> Result<Option<Value>, RpcError> {
     let known = service.handle.command(Command::Identities).await;
     let known = rpc::result(&known.map_err(stopped)??)?;
@@ -87,7 +86,7 @@ impl From<IdentityServiceError> for RpcError {
                     IdentityError::Dir(_) | IdentityError::NoRandomness(_) => RpcErrorKind::Storage,
                     _ => RpcErrorKind::Usage,
                 };
-                // These errors end in their remedy.
+                // These errors contain their remedy.
                 let text = error.to_string();
                 let (cause, remedy) = text.split_once("; ").unwrap_or((&text, "nothing was done"));
                 Self::server(kind, cause, remedy)

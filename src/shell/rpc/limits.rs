@@ -1,48 +1,50 @@
-//! What the doors bear, and how fast.
+//! Limits of the RPC endpoints.
 //!
-//! Sizes are go-ethereum's where programs know them. Whoever asks faster than [`REQUESTS_PER_SECOND`] is made to
-//! wait, not refused: the driver serves the network between two requests, and must get to it.
+//! Sizes are go-ethereum's where programs know them. A client above [`REQUESTS_PER_SECOND`] waits
+//! and is not refused: the driver serves the network between two requests, and must get its turn.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// Bytes of a request, or list of them, over HTTP and WebSocket; as in go-ethereum.
+/// Maximum size in bytes of a request or batch over HTTP and WebSocket; as in go-ethereum.
 pub(super) const MAX_REQUEST: usize = 512 * 1024;
-/// Bytes of a request on the local socket. A message of 64 KB in hexadecimal digits takes 128 KB.
+/// Maximum size in bytes of a request on the local socket. A message of 64 KB takes 128 KB as
+/// hexadecimal digits.
 pub(super) const MAX_REQUEST_IPC: usize = 1 << 20;
-/// Clients of the local socket.
+/// Maximum number of clients of the local socket.
 pub(super) const MAX_CLIENTS_IPC: usize = 32;
-/// Connections over TCP whose program has shown the token.
+/// Maximum number of TCP connections whose program has shown the token.
 pub(super) const MAX_CLIENTS: usize = 64;
-/// Connections over TCP that have shown nothing yet; the oldest makes room for the next.
+/// Maximum number of TCP connections that have not shown it; the oldest makes room for the next.
 pub(super) const MAX_UNAUTHENTICATED: usize = 64;
-/// Requests, or lists of them, that one connection may have under way at a time.
+/// Maximum number of requests or batches in progress per connection.
 pub(super) const MAX_PENDING_REQUESTS: usize = 16;
-/// Subscriptions of one connection.
+/// Maximum number of subscriptions per connection.
 pub(super) const MAX_SUBSCRIPTIONS: usize = 64;
-/// Bytes of a request's head.
+/// Maximum size of a request's head in bytes.
 pub(super) const MAX_HEAD: usize = 16 * 1024;
-/// A head that takes longer ends its connection; so does a silence between two requests.
+/// Time limit for a head, and for the silence between two requests.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// What a program is told of that silence: less, lest it begins just as we close.
+/// The keep-alive time that clients are told: shorter than the limit, so that no request starts
+/// just as the node closes.
 pub(super) const KEEP_ALIVE: &str = "timeout=20";
-/// A body that takes longer ends its connection.
+/// Time limit for a body.
 pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// A client that takes nothing for this long is gone.
+/// A client that reads nothing for this long is disconnected.
 pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// What all clients together have to hear that the node ends.
+/// Time limit for telling all clients that the node ends.
 pub(super) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
-/// Requests a second, of all connections over TCP together.
+/// Requests per second of all TCP connections together.
 pub(super) const REQUESTS_PER_SECOND: u32 = 5_000;
-/// Requests that may come at once after a silence.
+/// Burst of requests after idle time.
 const BURST: u32 = REQUESTS_PER_SECOND;
 
-/// Hands out turns at a steady rate, in the order in which they are asked for.
+/// Grants turns at a steady rate, in order of arrival.
 #[derive(Debug)]
 pub(super) struct RequestPacer {
-    /// When the next turn would be due if nobody had ever been silent.
+    /// When the next turn would be due if clients had never been idle.
     next: Mutex<Instant>,
 }
 
@@ -53,7 +55,7 @@ impl RequestPacer {
         }
     }
 
-    /// Waits until so many requests may go on.
+    /// Waits until this number of requests may proceed.
     pub(super) async fn acquire(&self, requests: usize) {
         let wait = self.reserve(requests);
         if !wait.is_zero() {
@@ -61,13 +63,13 @@ impl RequestPacer {
         }
     }
 
-    /// How long the caller has to wait.
+    /// The caller's waiting time.
     fn reserve(&self, requests: usize) -> Duration {
         let now = Instant::now();
         let step = Duration::from_secs(1) / REQUESTS_PER_SECOND;
         let requests = u32::try_from(requests).unwrap_or(u32::MAX);
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        // Turns that nobody took are kept up to a burst.
+        // Unused turns accumulate up to a burst.
         let earliest = now.checked_sub(step.saturating_mul(BURST)).unwrap_or(now);
         let due = (*next).max(earliest);
         *next = due + step.saturating_mul(requests);

@@ -1,8 +1,8 @@
-//! One client: what it may do, what it asks, what it subscribed to.
+//! One client: its rights, its requests, its subscriptions.
 //!
-//! A session knows nothing of sockets. It turns a text into the text that answers it, and what the
-//! node tells everybody into what this client is told. A subscription to messages is a filter of
-//! the node's; it goes with the session.
+//! A session knows nothing of sockets. It turns a text into the answer, and the node's events into
+//! the notifications of this client. A subscription to messages is a filter of the node; it is
+//! removed with the session.
 
 use std::sync::Arc;
 
@@ -19,19 +19,19 @@ use crate::node::{Command, Criteria, Event, Reply, ShhCommand, ShhReply};
 use crate::rpc::{self, Permissions, RpcCall, RpcError, RpcErrorKind, RpcMessage, RpcRequest, shh};
 use crate::shell::{EventItem, Events, Stopped, random};
 
-/// What a client may do, by the door that it came through.
+/// A client's rights, by its endpoint.
 #[derive(Clone, Debug)]
 pub(super) struct ClientAccess {
     modules: Arc<[Module]>,
     permissions: Permissions,
     notifications: bool,
-    /// How fast it may ask; as fast as it can if `None`.
+    /// The client's rate limit; `None` if it has none.
     pacer: Option<Arc<RequestPacer>>,
 }
 
 impl ClientAccess {
-    /// Over the local socket: everything but what the user has to allow expressly. Whoever can
-    /// open it can read the key files too.
+    /// Over the local socket: everything except what the user has to allow expressly. A program
+    /// that can open it can read the key files too.
     pub(super) fn all(config: &RpcConfig) -> Self {
         Self {
             modules: Module::ALL.into(),
@@ -44,7 +44,7 @@ impl ClientAccess {
         }
     }
 
-    /// Over TCP: what the configuration names.
+    /// Over TCP: what the configuration allows.
     pub(super) fn over_tcp(config: &RpcConfig, pacer: Arc<RequestPacer>) -> Self {
         Self {
             modules: config.modules.as_slice().into(),
@@ -57,7 +57,7 @@ impl ClientAccess {
         }
     }
 
-    /// The same where nothing can be told but in an answer.
+    /// The same where notifications are impossible.
     pub(super) fn without_notifications(self) -> Self {
         Self {
             notifications: false,
@@ -73,25 +73,25 @@ impl ClientAccess {
 /// One client, until [`RpcSession::close`].
 pub(super) struct RpcSession {
     client: Arc<ClientState>,
-    /// Everything that the node tells, while there is a subscription.
+    /// All events of the node, while there is a subscription.
     events: Option<Events>,
 }
 
-/// What the requests under way share.
+/// State that the requests in progress share.
 struct ClientState {
     service: Service,
     access: ClientAccess,
     subscriptions: ClientSubscriptions,
 }
 
-/// What a text is answered with.
+/// The answer to a text.
 #[derive(Debug)]
 pub(super) struct SessionReply {
-    /// The text, if there is anything to say.
+    /// The text, if there is one.
     pub(super) text: Option<String>,
-    /// Whether a connection that could bring more requests has to end.
+    /// Whether a persistent connection has to end.
     pub(super) is_last: bool,
-    /// Keeps notifications back until the answer is written.
+    /// Delays notifications until the answer is written.
     _pending_subscribe: Option<PendingSubscribe>,
 }
 
@@ -108,8 +108,8 @@ impl RpcSession {
         }
     }
 
-    /// Answers a text: a request, or a list of them. It is read at once, and carried out as the
-    /// future is polled.
+    /// Answers a text: a request or a batch. It is parsed at once, and executed as the future is
+    /// polled.
     pub(super) fn answer(
         &mut self,
         text: &[u8],
@@ -135,8 +135,7 @@ impl RpcSession {
         }
     }
 
-    /// Waits for what the client has to be told; `None` once the node has ended. May be given up
-    /// and called again.
+    /// Waits for the next notification; `None` once the node has ended. Cancel-safe.
     pub(super) async fn notifications(&mut self) -> Option<Vec<String>> {
         let subscriptions = &self.client.subscriptions;
         if subscriptions.is_empty() {
@@ -166,7 +165,7 @@ impl RpcSession {
         Some(texts)
     }
 
-    /// Gives back what the client's subscriptions hold.
+    /// Releases what the client's subscriptions hold.
     pub(super) async fn close(self) {
         for target in self.client.subscriptions.close() {
             self.client.release(target).await;
@@ -202,7 +201,7 @@ impl ClientState {
         }
     }
 
-    /// Waits until so many requests may be carried out.
+    /// Waits until this number of requests may execute.
     async fn wait(&self, requests: usize) {
         if let Some(pacer) = &self.access.pacer {
             pacer.acquire(requests).await;
@@ -271,7 +270,7 @@ impl ClientState {
             return Err(shh::no_notifications());
         }
         let client = Arc::clone(self);
-        // Goes on if the connection ends half way: a filter that is installed has to be removed.
+        // Completes even if the connection ends half-way: an installed filter has to be removed.
         let subscribing = tokio::spawn(async move {
             let command = Command::Shh(ShhCommand::Subscribe(criteria));
             match client.command(command).await? {
@@ -307,7 +306,7 @@ impl ClientState {
         }
     }
 
-    /// Ends a subscription of the kind that `wanted` tells; whether there was one.
+    /// Ends a subscription that `wanted` matches; returns whether there was one.
     async fn unsubscribe(&self, id: &str, wanted: fn(SubscriptionTarget) -> bool) -> bool {
         match self.subscriptions.remove(id, wanted) {
             Some(target) => {
@@ -318,7 +317,7 @@ impl ClientState {
         }
     }
 
-    /// Gives back what a subscription held.
+    /// Releases what a subscription held.
     async fn release(&self, target: SubscriptionTarget) {
         if let SubscriptionTarget::Filter(filter) = target {
             // Without a node there is no filter.
@@ -336,9 +335,8 @@ fn notification(id: &str, event: &Event) -> Option<Value> {
     }
 }
 
-/// What a client is told that did not read fast enough. Where a message belongs there is no room
-/// for anything else: clients of go-ethereum look into whatever comes, but ignore methods that they
-/// do not know.
+/// The notice to a client that read too slowly. A message subscription has no room for another kind
+/// of item: clients of go-ethereum parse every notification, but ignore unknown methods.
 fn lost(id: &str, target: SubscriptionTarget, count: u64) -> Value {
     match target {
         SubscriptionTarget::Events => rpc::lost(id, count),
@@ -378,7 +376,7 @@ pub(super) fn stopped(error: Stopped) -> RpcError {
     RpcError::server(RpcErrorKind::Stopped, error, "nothing was done")
 }
 
-/// What go-ethereum's console calls first, to learn what else there is.
+/// The first call of go-ethereum's console, which lists the modules.
 const MODULES: &str = "rpc_modules";
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! What one client subscribed to.
+//! The subscriptions of one client.
 //!
-//! The node tells every session everything; this table is what keeps a client from seeing another
-//! one's messages. Ids are drawn at random, so that a client cannot guess another's either.
+//! The node sends every session every event; this table keeps a client from seeing another client's
+//! messages. Ids are random, so that a client cannot guess another's.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,30 +13,31 @@ use crate::node::Event;
 use crate::rpc::shh;
 use crate::subscriptions::FilterId;
 
-/// A client's subscriptions, shared by its session and the requests that it has under way.
+/// A client's subscriptions, shared by its session and its requests in progress.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ClientSubscriptions(Arc<Mutex<SubscriptionTable>>);
 
 #[derive(Debug, Default)]
 struct SubscriptionTable {
     targets: BTreeMap<String, SubscriptionTarget>,
-    /// Answers under way that may name a new subscription.
+    /// Answers in progress that may name a new subscription.
     pending_subscribe: usize,
-    /// The client has gone.
+    /// The client has disconnected.
     closed: bool,
 }
 
-/// What a subscription is to.
+/// The subject of a subscription.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum SubscriptionTarget {
-    /// Everything that happens to the node.
+    /// All events of the node.
     Events,
-    /// The messages that a filter of the node takes.
+    /// The messages of one filter.
     Filter(FilterId),
 }
 
 impl ClientSubscriptions {
-    /// Adds a subscription and gives its id; `None` if there is no room, or nobody left.
+    /// Adds a subscription and returns its id; `None` if the limit is reached or the client has
+    /// disconnected.
     pub(super) fn add(
         &self,
         target: SubscriptionTarget,
@@ -51,7 +52,7 @@ impl ClientSubscriptions {
         Some(id)
     }
 
-    /// Removes a subscription of the kind that `wanted` tells.
+    /// Removes a subscription that `wanted` matches.
     pub(super) fn remove(
         &self,
         id: &str,
@@ -62,32 +63,32 @@ impl ClientSubscriptions {
         table.targets.remove(id)
     }
 
-    /// Removes all, and takes no more.
+    /// Removes all, and refuses new ones.
     pub(super) fn close(&self) -> Vec<SubscriptionTarget> {
         let mut table = self.lock();
         table.closed = true;
         std::mem::take(&mut table.targets).into_values().collect()
     }
 
-    /// Whether there are none, and none about to be.
+    /// Whether there are none, and none about to be added.
     pub(super) fn is_empty(&self) -> bool {
         let table = self.lock();
         table.targets.is_empty() && table.pending_subscribe == 0
     }
 
-    /// Notes that an answer may name a new subscription, until what is returned is dropped. No
-    /// notification may overtake that answer: a client would not know what it belongs to.
+    /// Marks that an answer may name a new subscription, until the guard is dropped. No
+    /// notification may overtake that answer: the client could not assign it.
     pub(super) fn pending_subscribe(&self) -> PendingSubscribe {
         self.lock().pending_subscribe += 1;
         PendingSubscribe(self.clone())
     }
 
-    /// Whether such an answer is under way.
+    /// Whether such an answer is in progress.
     pub(super) fn is_subscribing(&self) -> bool {
         self.lock().pending_subscribe > 0
     }
 
-    /// The subscriptions that an event is for.
+    /// The subscriptions that match an event.
     pub(super) fn of(&self, event: &Event) -> Vec<String> {
         let wanted = match event {
             Event::Filtered(filter, _) => SubscriptionTarget::Filter(*filter),
@@ -96,7 +97,7 @@ impl ClientSubscriptions {
         self.select(|target| target == wanted)
     }
 
-    /// All subscriptions, with what each is to.
+    /// All subscriptions, with their subjects.
     pub(super) fn all(&self) -> Vec<(String, SubscriptionTarget)> {
         let table = self.lock();
         let pairs = table.targets.iter();
@@ -153,7 +154,11 @@ mod tests {
         assert_eq!(subscriptions.remove(&ids[0], |_| true), None);
         assert!(add(&subscriptions, &mut rng).is_some());
         assert_eq!(subscriptions.close().len(), MAX_SUBSCRIPTIONS);
-        assert_eq!(add(&subscriptions, &mut rng), None, "nobody is left");
+        assert_eq!(
+            add(&subscriptions, &mut rng),
+            None,
+            "the client has disconnected"
+        );
     }
 
     #[test]

@@ -1,8 +1,7 @@
-//! The listeners on loopback: who may connect, and how long a connection may say nothing.
+//! The loopback listeners: connection limits and idle timeouts.
 //!
-//! hyper is driven by hand, since axum does not hand through what matters here: how long a
-//! request's head may take. A connection that became a WebSocket stays with the task that took it
-//! in, so that nothing outlives its listener.
+//! hyper is driven directly, because axum does not expose the time limit for a request's head. A
+//! connection that became a WebSocket stays with its task, so that nothing outlives its listener.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,7 +24,7 @@ use super::token::TokenFile;
 use super::{Service, http, ws};
 use crate::config::rpc::RpcConfig;
 
-/// What all listeners share.
+/// State that all listeners share.
 #[derive(Clone)]
 pub(super) struct TcpContext {
     pub(super) auth: RequestAuth,
@@ -34,16 +33,16 @@ pub(super) struct TcpContext {
     limiter: ClientLimiter,
 }
 
-/// What a listener speaks.
+/// The protocol of a listener.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Protocols {
-    /// Requests in bodies.
+    /// HTTP: requests in bodies.
     pub(super) http: bool,
-    /// Requests in texts on a connection that stays.
+    /// WebSocket: requests in messages on a persistent connection.
     pub(super) ws: bool,
 }
 
-/// A listener that is being served, until this is dropped.
+/// A served listener; it ends on drop.
 #[derive(Debug)]
 pub(super) struct TcpServer(JoinSet<()>);
 
@@ -67,7 +66,7 @@ impl TcpContext {
         }
     }
 
-    /// Begins to serve a listener.
+    /// Serves a listener.
     pub(super) fn serve(&self, listener: TcpListener, protocols: Protocols) -> TcpServer {
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, self.clone(), protocols));
@@ -79,7 +78,7 @@ impl TcpContext {
         RpcSession::new(self.service.clone(), self.access.clone())
     }
 
-    /// A session for one body over HTTP, where nothing can be told later.
+    /// A session for one HTTP body, without notifications.
     pub(super) fn short_session(&self) -> RpcSession {
         RpcSession::new(
             self.service.clone(),
@@ -88,7 +87,7 @@ impl TcpContext {
     }
 }
 
-/// Takes connections in until the node ends. They end with the task that owns them.
+/// Accepts connections until the node ends. They end with the task that owns them.
 async fn accept(listener: TcpListener, tcp: TcpContext, protocols: Protocols) {
     let mut connections = JoinSet::new();
     loop {
@@ -98,7 +97,7 @@ async fn accept(listener: TcpListener, tcp: TcpContext, protocols: Protocols) {
         };
         match accepted {
             Ok((stream, from)) => {
-                // A listener on loopback hears nobody else; this costs nothing.
+                // A listener on loopback accepts only loopback; the check costs nothing.
                 if from.ip().to_canonical().is_loopback() {
                     connections.spawn(serve(stream, tcp.clone(), protocols));
                 }
@@ -132,7 +131,7 @@ async fn serve(stream: TcpStream, tcp: TcpContext, protocols: Protocols) {
         () = evicted(notice) => return,
     }
     let session = connection.tcp.session();
-    // Nobody is left who could upgrade but whoever has begun to.
+    // Only a connection that has started its upgrade can still complete it.
     drop(
         connection
             .upgraded
@@ -145,7 +144,7 @@ async fn serve(stream: TcpStream, tcp: TcpContext, protocols: Protocols) {
     }
 }
 
-/// Answers requests until the connection ends, or goes on as a WebSocket.
+/// Answers requests until the connection ends, or becomes a WebSocket.
 async fn requests(stream: TcpStream, connection: Arc<HttpConnection>) {
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let connection = Arc::clone(&connection);
@@ -171,16 +170,16 @@ async fn requests(stream: TcpStream, connection: Arc<HttpConnection>) {
     }
 }
 
-/// Sets what every connection wants.
+/// Sets the socket options.
 fn set_client_options(stream: &TcpStream) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
-    // A client that does not read what it asked for.
+    // Disconnects a client that does not read its answers.
     #[cfg(any(target_os = "android", target_os = "linux"))]
     socket2::SockRef::from(stream).set_tcp_user_timeout(Some(STALL_TIMEOUT))?;
     Ok(())
 }
 
-/// A connection that has sent no request yet, or some.
+/// A connection, with or without a first request.
 pub(super) struct HttpConnection {
     pub(super) tcp: TcpContext,
     pub(super) protocols: Protocols,
@@ -189,7 +188,7 @@ pub(super) struct HttpConnection {
 }
 
 impl HttpConnection {
-    /// Where to bring the WebSocket that the connection becomes; only once.
+    /// Receives the WebSocket that the connection becomes, once.
     pub(super) fn upgrade(&self) -> Option<oneshot::Sender<WebSocket>> {
         self.upgraded
             .lock()

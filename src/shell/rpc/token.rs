@@ -1,8 +1,8 @@
-//! The token that a program shows at the doors over TCP.
+//! The token that programs present over TCP.
 //!
-//! It stands in a file that only the node's owner can read; who can read it could open the local
-//! socket as well, so the token gives nobody more than they had. It lets other programs of the
-//! owner in where the kernel does not say who is calling, and nobody else.
+//! Its file is readable by the node's owner alone. A program that can read it can also open the
+//! local socket, so the token grants no further rights. It admits the owner's programs where the
+//! kernel does not tell the caller's user.
 
 use core::fmt;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::shell::data_dir::{DataDir, DirError, RPC_TOKEN, at, files};
 
-/// What has to be shown: 64 hexadecimal digits, as they stand in the file.
+/// The token: 64 hexadecimal digits, as in the file.
 #[derive(Clone)]
 pub(super) struct Token(Arc<Zeroizing<String>>);
 
@@ -23,7 +23,7 @@ impl Token {
         Self(Arc::new(Zeroizing::new(hex::encode(secret.expose()))))
     }
 
-    /// Compares without telling by its time where the first difference is.
+    /// Compares in constant time.
     pub(super) fn is(&self, shown: &[u8]) -> bool {
         self.0.as_bytes().ct_eq(shown).into()
     }
@@ -35,17 +35,17 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The token and where programs find it.
+/// The token and its file.
 #[derive(Debug)]
 pub struct TokenFile {
     token: Token,
     path: PathBuf,
-    /// An ephemeral node takes its token along.
+    /// The temporary directory of an ephemeral node's token.
     ephemeral: bool,
 }
 
 impl TokenFile {
-    /// The token of a data directory; drawn anew if there is none yet.
+    /// The token of a data directory; generated if the file does not exist.
     ///
     /// # Errors
     ///
@@ -58,7 +58,7 @@ impl TokenFile {
         })
     }
 
-    /// A token for this run only, in a directory that nobody else can enter.
+    /// A token for this run only, in a directory that only its owner can enter.
     ///
     /// # Errors
     ///
@@ -75,7 +75,7 @@ impl TokenFile {
         })
     }
 
-    /// Where it is.
+    /// The path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -89,7 +89,7 @@ impl TokenFile {
 impl Drop for TokenFile {
     fn drop(&mut self) {
         if self.ephemeral {
-            // If it stays, it opens nothing any more.
+            // A file that stays behind grants nothing any more.
             let _ = files::remove(&self.path);
         }
     }

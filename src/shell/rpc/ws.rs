@@ -1,4 +1,4 @@
-//! WebSocket: one text, or frame of bytes, per request or list of them.
+//! WebSocket: one text or binary message per request or batch.
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
 use futures_util::stream::{SplitSink, SplitStream};
@@ -7,7 +7,7 @@ use futures_util::{SinkExt, StreamExt};
 use super::connection::{CloseReason, Disconnected, ReadOutcome, ReadText, WriteText, run};
 use super::session::RpcSession;
 
-/// Serves a client whose handshake is over.
+/// Serves a client after the WebSocket handshake.
 pub(super) async fn serve(socket: WebSocket, session: RpcSession) {
     let (writer, reader) = socket.split();
     run(session, WsReader(reader), WsWriter(writer)).await;
@@ -23,10 +23,10 @@ impl ReadText for WsReader {
                     return ReadOutcome::Text(text.as_bytes().to_vec());
                 }
                 Some(Ok(Message::Binary(bytes))) => return ReadOutcome::Text(bytes.to_vec()),
-                // Answered by the library.
+                // The library answers pings.
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 Some(Ok(Message::Close(_))) | None => return ReadOutcome::Closed,
-                // Too long, or not what the protocol allows.
+                // The message is too long or violates the protocol.
                 Some(Err(_)) => return ReadOutcome::Unreadable(None),
             }
         }
@@ -51,7 +51,7 @@ impl WriteText for WsWriter {
             },
             reason: "".into(),
         };
-        // If this fails the client has closed already.
+        // This fails only if the client has disconnected.
         let _ = self.0.send(Message::Close(Some(frame))).await;
         let _ = self.0.close().await;
     }

@@ -1,7 +1,7 @@
 //! Writes records into the data directory.
 //!
 //! [`RecordDisk::commit`] may fail half-way (a full disk) and is then called again with the same
-//! records; every step can be repeated. A tag log that was written in part is cut back first.
+//! records; every step can be repeated. A partly written replay log is first cut back.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,16 +17,16 @@ use super::NumberedRecord;
 use crate::node::Record;
 use crate::shell::data_dir::{DESCRIPTOR, DataDir, ONION, files};
 
-/// The disk's side of a store.
+/// The disk side of a store.
 pub(super) struct RecordDisk {
     dir: Arc<DataDir>,
     logs: BTreeMap<Epoch, TagLog>,
 }
 
-/// A tag log.
+/// A replay log.
 struct TagLog {
     file: File,
-    /// What is known to be durable.
+    /// The length that is known to be durable.
     len: u64,
 }
 
@@ -38,7 +38,7 @@ impl RecordDisk {
         }
     }
 
-    /// Makes records durable, all of them or (as far as the caller may rely on) none.
+    /// Makes records durable. On an error the caller must assume that none is.
     pub(super) fn commit(&mut self, records: &[NumberedRecord]) -> io::Result<()> {
         let mut tags = BTreeMap::<Epoch, Vec<u8>>::new();
         let mut directory = None;
@@ -65,7 +65,7 @@ impl RecordDisk {
         })
     }
 
-    /// A new key and its empty log. The log comes first: a key without one is no key.
+    /// Writes a new key and its empty log. The log comes first: a key without a log is invalid.
     fn begin(&mut self, epoch: Epoch, key: &[u8; 32]) -> io::Result<()> {
         self.logs.remove(&epoch);
         files::replace(&tags_path(&self.dir, epoch), &[])?;
@@ -85,7 +85,7 @@ impl RecordDisk {
         log.append(bytes)
     }
 
-    /// The key goes first: a log without a key harms nobody.
+    /// The key is erased first: a log without a key is harmless.
     fn erase(&mut self, epoch: Epoch) -> io::Result<()> {
         self.logs.remove(&epoch);
         erase_key(&self.dir, epoch)
@@ -93,7 +93,7 @@ impl RecordDisk {
 
     fn descriptor(&self, epoch: Epoch, descriptor: &[u8]) -> io::Result<()> {
         files::replace(&descriptor_path(&self.dir, epoch), descriptor)?;
-        // The one before may still be asked for; those before it are of no use to anybody.
+        // The previous epoch's descriptor may still be requested; older ones are not.
         files::remove(&descriptor_path(&self.dir, epoch.previous().previous()))
     }
 }
@@ -149,5 +149,5 @@ pub(super) fn guards_path(dir: &DataDir) -> PathBuf {
     dir.path().join("guards")
 }
 
-/// What the directory's file begins with.
+/// The magic bytes of the directory file.
 pub(super) const DIRECTORY_MAGIC: &[u8; 18] = b"whisht directory 1";

@@ -1,8 +1,8 @@
-//! Reads what an earlier run left.
+//! Reads the state that an earlier run stored.
 //!
-//! Whether a tag log is whole is the node's to judge; here an onion key is given up only if its
-//! key or its log cannot be read at all. The directory is a cache: if it is damaged, the node
-//! starts without it and hears it anew.
+//! The node judges whether a replay log is complete; here an onion key is given up only if its key
+//! or its log cannot be read at all. The directory is a cache: if it is damaged, the node starts
+//! without it and fetches it again.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -21,7 +21,7 @@ use super::disk::{
 use crate::node::Restored;
 use crate::shell::data_dir::{DESCRIPTOR, DataDir, DirError, ONION, at};
 
-/// Reads everything a node wants back.
+/// Reads all state that a node restores.
 ///
 /// # Errors
 ///
@@ -90,7 +90,7 @@ fn directory(dir: &DataDir) -> Result<Vec<Vec<u8>>, DirError> {
     }
 }
 
-/// The descriptors in a directory's file; `None` if it is damaged.
+/// The descriptors of a directory file; `None` if it is damaged.
 fn decode_directory(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
     let (content, digest) = bytes.split_last_chunk::<32>()?;
     if Sha256::digest(content).as_slice() != digest {
@@ -105,7 +105,7 @@ fn decode_directory(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
     Some(entries)
 }
 
-/// The epochs that files of a directory are named for, in order.
+/// The epochs in the file names of a directory, ordered.
 fn epochs(path: &Path, extension: Option<&str>) -> Result<Vec<Epoch>, DirError> {
     let mut epochs = Vec::new();
     for entry in fs::read_dir(path).map_err(|error| at(path, error))? {

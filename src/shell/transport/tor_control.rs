@@ -1,9 +1,9 @@
-//! What a Tor daemon says of itself on its control port (tor's control-spec).
+//! Queries a Tor daemon's status on its control port (tor's control-spec).
 //!
-//! Each question is a connection of its own that only reads: PROTOCOLINFO, the proof that we may
-//! ask, GETINFO. The proof is SAFECOOKIE, by which the daemon proves first that it can read the
-//! cookie too; whoever else listens there learns nothing. Answers are bounded in length and number,
-//! and nothing of ours depends on them but the word that links can be had.
+//! Each query is a connection of its own that only reads: PROTOCOLINFO, authentication, GETINFO.
+//! Authentication is SAFECOOKIE, in which the daemon proves first that it can read the cookie;
+//! another program that listens there learns nothing. Answers are bounded in length and number;
+//! only the connectivity depends on them.
 
 use std::io;
 use std::path::PathBuf;
@@ -21,47 +21,47 @@ use zeroize::Zeroizing;
 use crate::config::tor::ControlPort;
 use crate::shell::random;
 
-/// How far a daemon is.
+/// A daemon's bootstrap status.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct DaemonHealth {
-    /// 0 to 100.
+    /// Progress in percent, 0 to 100.
     pub(super) percent: u8,
-    /// What it does, in its own words.
+    /// The current step, in the daemon's words.
     pub(super) doing: String,
     /// Whether it has a circuit that carries traffic.
     pub(super) circuit: bool,
 }
 
-/// Why a daemon does not say.
+/// Why a query failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ControlError {
-    /// It asks for a proof that we do not have.
+    /// The daemon requires an authentication method that this node does not have.
     #[error("it asks for a password; set CookieAuthentication 1 in the torrc instead")]
     Password,
-    /// The file that proves who may ask.
+    /// The cookie file cannot be read.
     #[error("cannot read its cookie {}: {error}; let this user read it (Debian: group debian-tor)", path.display())]
     Cookie {
-        /// The file, as the daemon names it.
+        /// The path, as the daemon names it.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         error: io::Error,
     },
-    /// Something else listens there.
+    /// Another program listens there.
     #[error("what listens there does not know the cookie, so it is no Tor daemon of this machine")]
     WrongServerHash,
-    /// It does not talk as Tor does.
+    /// The answer does not follow the control protocol.
     #[error("it does not talk as a Tor daemon does")]
     MalformedReply,
-    /// No connection, or none that lasts.
+    /// The connection failed or was cut.
     #[error("{0}")]
     Io(#[from] io::Error),
 }
 
-/// Asks a daemon how far it is.
+/// Queries a daemon's bootstrap status.
 ///
 /// # Errors
 ///
-/// [`ControlError`] names what is in the way.
+/// [`ControlError`] names the cause.
 pub(super) async fn query(control: &ControlPort) -> Result<DaemonHealth, ControlError> {
     let exchange = async {
         match control {
@@ -118,7 +118,7 @@ impl ControlConnection {
         Ok(())
     }
 
-    /// Lets the daemon prove that it knows the cookie, and makes our own proof.
+    /// Verifies the daemon's proof that it knows the cookie, and computes this node's proof.
     async fn safe_cookie_proof(&mut self, path: PathBuf) -> Result<String, ControlError> {
         let cookie = match cookie(&path).await {
             Ok(cookie) => cookie,
@@ -142,7 +142,7 @@ impl ControlConnection {
         Ok(hex::encode(mac.finalize().into_bytes()))
     }
 
-    /// Says one line, and gives the lines of the answer without their codes.
+    /// Sends one line, and returns the lines of the answer without their codes.
     async fn command(&mut self, line: &str) -> Result<Vec<String>, ControlError> {
         self.writer.write_all(line.as_bytes()).await?;
         self.writer.write_all(b"\r\n").await?;
@@ -175,8 +175,8 @@ fn health(said: &[String]) -> Option<DaemonHealth> {
     })
 }
 
-/// The value of `name=value` or `name="value"` in a line. Tor escapes quotes in values, which no
-/// value that is read here has.
+/// The value of `name=value` or `name="value"` in a line. Tor escapes quotes in values; the values
+/// that are read here contain none.
 fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     let starts = |(at, _): &(usize, &str)| {
         line.get(..*at)
@@ -209,7 +209,7 @@ fn mac(whose: &[u8], cookie: &[u8; 32], ours: &[u8], theirs: &[u8]) -> Hmac<Sha2
 /// The keys of both proofs, by control-spec 3.24.
 const SERVER_TO_CONTROLLER_KEY: &[u8] = b"Tor safe cookie authentication server-to-controller hash";
 const CONTROLLER_TO_SERVER_KEY: &[u8] = b"Tor safe cookie authentication controller-to-server hash";
-/// Bytes of a whole conversation; a real one has under a thousand.
+/// Maximum length of a whole conversation in bytes; a real one has under a thousand.
 const MAX_CONVERSATION_BYTES: u64 = 16 << 10;
 /// A daemon on this machine answers at once.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(2);

@@ -1,8 +1,8 @@
-//! How fast this machine hashes: every thread of the pool tries for a moment, all at once.
+//! Measures the machine's hash rate: every thread of the pool hashes for a moment, all at once.
 //!
-//! The figure lasts as long as the node, so it must not depend on what else ran when the node was
-//! started: each thread tries in turns shorter than what the system gives it at a time, and the
-//! fastest counts. It is what a search gets while nothing else wants the machine.
+//! The figure is used for the node's lifetime, so it must not depend on other load at start: each
+//! thread hashes in turns shorter than a scheduling quantum, and the fastest turn counts. The
+//! result is the rate of a search on an otherwise idle machine.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -13,24 +13,24 @@ use rand_core::SeedableRng;
 
 use crate::pow::{Generations, PowGoal, PowJob};
 
-/// Told the rate once.
+/// The callback, called once.
 pub(super) type RateCallback = Box<dyn FnOnce(f64) + Send>;
 
-/// The rate of all threads together, as far as they have measured it.
+/// The rate of all threads that have measured it.
 pub(super) struct WorkerHashRate(Mutex<RateMeasurement>);
 
 struct RateMeasurement {
     /// Threads that have not measured yet.
     missing: usize,
-    /// Hashes a second of those that have.
+    /// The sum of hashes per second of the others.
     sum: f64,
-    /// What of that they get when all of them search: there may be more threads than cores.
+    /// The share of that sum when all threads search: there may be more threads than cores.
     share: f64,
     waiting: Vec<RateCallback>,
 }
 
 impl WorkerHashRate {
-    /// Of so many threads on so many cores.
+    /// A rate for this number of threads on this number of cores.
     pub(super) fn of(threads: usize, cores: usize) -> Self {
         let count = |number| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
         Self(Mutex::new(RateMeasurement {
@@ -41,7 +41,7 @@ impl WorkerHashRate {
         }))
     }
 
-    /// Measures the thread that calls.
+    /// Measures the calling thread.
     pub(super) fn measure(&self) {
         self.add(hashes_per_second());
     }
@@ -60,7 +60,7 @@ impl WorkerHashRate {
         }
     }
 
-    /// Tells when all threads have measured, which may be at once.
+    /// Calls back when all threads have measured, possibly at once.
     pub(super) fn when_known(&self, tell: RateCallback) {
         let mut measured = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if measured.missing > 0 {
@@ -74,20 +74,20 @@ impl WorkerHashRate {
 }
 
 impl RateMeasurement {
-    /// Of all threads together.
+    /// Hashes per second of all threads together.
     fn all(&self) -> f64 {
         self.sum * self.share
     }
 }
 
-/// Searches for what cannot be found, and counts.
+/// Hashes towards an unreachable target, and counts.
 fn hashes_per_second() -> f64 {
     let out_of_reach = PowGoal::BitsWithin(u32::MAX, SAMPLE_TIME);
     let job = PowJob::over(vec![0; SAMPLE_LEN], Generations::Modern, out_of_reach);
     let Ok(job) = job else {
         return 0.0;
     };
-    // No nonce leaves this function.
+    // The nonce is never used.
     let mut search = job.search(&mut ChaCha20Rng::from_seed([0; 32]));
     let begun = Instant::now();
     let mut best: f64 = 0.0;
@@ -105,11 +105,11 @@ impl fmt::Debug for WorkerHashRate {
     }
 }
 
-/// Long enough for a processor to speed up.
+/// Long enough for a processor to reach its full clock rate.
 const SAMPLE_TIME: Duration = Duration::from_millis(40);
-/// Hashes of one turn: less than a millisecond's worth where there are lanes, a few where not.
+/// Hashes of one turn: less than a millisecond with SIMD, a few milliseconds without.
 const STEP_HASHES: u32 = 8192;
-/// About an envelope of the smallest class; no length makes a difference.
+/// About the size of an envelope of the smallest class; the length does not change the rate.
 const SAMPLE_LEN: usize = 600;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! One job in parts: who finds something first, when time is up, and how far it is.
+//! One job in parts: first result, timeout, progress.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 
 use crate::node::{Job, JobResult};
 
-/// Called once with what came of a job.
+/// Called once with the result of a job.
 pub(super) type ResultCallback = Box<dyn FnOnce(Option<JobResult>) + Send>;
 
 /// Called now and then with the number of hashes tried.
 pub(super) type ProgressCallback = Box<dyn Fn(u64) + Send + Sync>;
 
-/// What the parts of one job share.
+/// State that the parts of one job share.
 pub(super) struct SplitJob {
-    /// Cancelled, or answered: the parts that are left have nothing to do.
+    /// Cancelled or completed: the remaining parts stop.
     over: AtomicBool,
     tried: AtomicU64,
     limit: Option<Duration>,
@@ -25,34 +25,34 @@ pub(super) struct SplitJob {
 }
 
 struct SplitJobState {
-    /// Taken by whoever answers.
+    /// Taken by the part that completes the job.
     report: Option<ResultCallback>,
     /// Parts that have not ended.
     running: usize,
-    /// Parts that ran until time was up.
+    /// Parts that ran until the timeout.
     ended: Vec<Job>,
-    /// When the first step began.
+    /// The start of the first step.
     begun: Option<Instant>,
-    /// When somebody was last told how far it is.
+    /// The time of the last progress report.
     told: Option<Instant>,
 }
 
-/// A part of a job, waiting for its turn.
+/// A part of a job in the queue.
 pub(super) struct JobPart {
     job: Job,
     task: Arc<SplitJob>,
 }
 
-/// What came of a turn.
+/// The result of a turn.
 pub(super) enum StepResult {
-    /// There is nothing more to do for this part.
+    /// The part has ended.
     Ended,
-    /// It wants another turn.
+    /// The part needs another turn.
     Unfinished(JobPart),
 }
 
 impl SplitJob {
-    /// A job in at most `threads` parts.
+    /// Splits a job into at most `threads` parts.
     pub(super) fn new(
         job: Job,
         threads: usize,
@@ -83,12 +83,12 @@ impl SplitJob {
         (task, parts)
     }
 
-    /// Lets no part take another step.
+    /// Prevents every part from taking another step.
     pub(super) fn stop(&self) {
         self.over.store(true, Ordering::Relaxed);
     }
 
-    /// Gives the answer, unless there was one.
+    /// Reports the result, unless one was reported already.
     fn answer(&self, done: Option<JobResult>) {
         self.stop();
         let report = self.lock().report.take();
@@ -97,7 +97,7 @@ impl SplitJob {
         }
     }
 
-    /// A part will not go on. The last one answers with what all of them have, if nobody has.
+    /// Ends a part. The last part to end reports the best result of all parts if none was reported.
     fn leave(&self, job: Option<Job>) {
         let mut state = self.lock();
         state.ended.extend(job);
@@ -109,7 +109,7 @@ impl SplitJob {
         }
     }
 
-    /// Whether the job has run for as long as it may; its time begins with the first question.
+    /// Whether the job has reached its time limit; time starts with the first call.
     fn out_of_time(&self, now: Instant) -> bool {
         let Some(limit) = self.limit else {
             return false;
@@ -118,7 +118,7 @@ impl SplitJob {
         now.saturating_duration_since(begun) >= limit
     }
 
-    /// Counts hashes, and tells how many there are if that was not told for a while.
+    /// Counts hashes, and reports progress at intervals.
     fn count(&self, hashes: u64, now: Instant) {
         let tried = self.tried.fetch_add(hashes, Ordering::Relaxed);
         let mut state = self.lock();
@@ -130,7 +130,7 @@ impl SplitJob {
         }
     }
 
-    /// What is under this lock is changed in single steps, so a poisoned one is as good as any.
+    /// Each update under this lock is a single step, so a poisoned lock is usable.
     fn lock(&self) -> MutexGuard<'_, SplitJobState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -149,7 +149,7 @@ impl JobPart {
             return StepResult::Ended;
         }
         let before = self.job.tried();
-        // A job that panicked is never stepped again, so what state it is in does not matter.
+        // A job that panicked is never stepped again, so its state does not matter.
         match catch_unwind(AssertUnwindSafe(|| self.job.step())) {
             Ok(None) => {
                 if let (Some(before), Some(tried)) = (before, self.job.tried()) {
@@ -180,5 +180,5 @@ impl fmt::Debug for JobPart {
     }
 }
 
-/// Somebody may be watching.
+/// The interval of progress reports.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);

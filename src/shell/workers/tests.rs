@@ -82,7 +82,7 @@ fn a_long_search_tells_how_far_it_is() {
     let workers = Workers::start(2).unwrap();
     let (tell, told) = mpsc::channel();
     let progress = move |tried| {
-        // Nobody listens any more after the second.
+        // The second call is the last with a receiver.
         let _ = tell.send(tried);
     };
     let _cancel = workers.run(seal(PowGoal::Bits(56)), progress, |_| {});

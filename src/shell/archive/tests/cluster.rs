@@ -1,9 +1,8 @@
-//! A PostgreSQL of a test's own: made in a temporary directory, on a socket in it, and gone with
-//! the value.
+//! A temporary PostgreSQL server for one test: in a temporary directory, on a socket in it, removed
+//! on drop.
 //!
-//! The server refuses to run as root, so a test that is root runs it as the user `postgres`. Where
-//! Debian's package is not installed the tests that need it are skipped with a word; in CI they
-//! fail.
+//! The server refuses to run as root, so a test that is root runs it as the user `postgres`.
+//! Without Debian's package the tests that need it are skipped with a message; in CI they fail.
 
 use std::fs;
 use std::io;
@@ -22,7 +21,7 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Starts a server; `None` where there is none to start.
+    /// Starts a server; `None` if PostgreSQL is not installed.
     pub(crate) fn start() -> Option<Self> {
         let Some(bin) = programs() else {
             assert!(
@@ -48,7 +47,7 @@ impl Cluster {
         Some(cluster)
     }
 
-    /// The address of a new, empty database.
+    /// The URL of a new, empty database.
     pub(crate) fn database(&self, name: &str) -> String {
         run(Command::new(self.bin.join("createdb"))
             .args(["-U", "whisht", "-h"])
@@ -58,7 +57,7 @@ impl Cluster {
         format!("postgres://whisht@{host}/{name}")
     }
 
-    /// The server falls and comes back, with what it had promised to keep.
+    /// Crashes the server and restarts it.
     pub(crate) fn restart(&mut self) {
         self.stop("-INT");
         self.server = launch(&self.bin, self.dir.path());
@@ -82,7 +81,7 @@ impl Cluster {
 
     fn stop(&mut self, signal: &str) {
         let id = self.server.id().to_string();
-        // If it has ended already, all is well.
+        // The server may have ended already.
         let _sent = Command::new("kill").args([signal, &id]).status();
         let _reaped = self.server.wait();
     }
@@ -90,7 +89,7 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // Immediately: nobody needs what is in it.
+        // Immediate shutdown: its data is not needed.
         self.stop("-QUIT");
     }
 }
@@ -114,7 +113,7 @@ fn launch(bin: &Path, dir: &Path) -> Child {
         .unwrap()
 }
 
-/// A program of the server's, run as somebody that it accepts.
+/// A program of the server, run as a user that it accepts.
 fn server_program(path: &Path) -> Command {
     if !is_root() {
         return Command::new(path);
@@ -138,7 +137,7 @@ fn is_root() -> bool {
     status.lines().any(|line| line.starts_with("Uid:\t0\t"))
 }
 
-/// Where the server's programs are: Debian keeps them out of the path.
+/// The directory of the server's programs: Debian keeps them out of the path.
 fn programs() -> Option<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
     let mut found: Vec<PathBuf> = versions

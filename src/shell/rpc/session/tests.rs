@@ -36,7 +36,7 @@ impl FakeNode {
     async fn removed(&mut self) -> u64 {
         match self.requests.recv().await.unwrap() {
             DriverRequest::Command(Command::Shh(ShhCommand::Unsubscribe(filter)), answer) => {
-                // Whoever asked may have gone.
+                // The requester may have ended.
                 let _ = answer.send(Ok(Reply::Shh(Ok(ShhReply::Known(true)))));
                 filter.0
             }
@@ -159,7 +159,7 @@ async fn who_reads_too_slowly_is_told_how_much_was_lost() {
         of_events["params"],
         json!({"subscription": events, "result": {"lost": 3}})
     );
-    // web3 hands whatever has `_subscription` in its name to whoever waits for messages.
+    // web3 passes every method with `_subscription` in its name to the message handlers.
     assert_eq!(of_messages["method"], "whisht_lost");
     assert_eq!(
         of_messages["params"],
