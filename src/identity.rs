@@ -154,7 +154,7 @@ fn key(digits: &str) -> Result<Secret<32>, DamagedIdentity> {
 }
 
 /// The content of an identity file is invalid.
-#[error("the file does not contain a valid identity; restore it from a backup")]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the file holds no identity")]
 pub struct DamagedIdentity;
 

@@ -4,11 +4,11 @@
 //! browser, or another user's program. Three checks, in this order, each against one attack:
 //!
 //! * **Host**: a page whose name resolves to 127.0.0.1 (DNS rebinding) has the same origin as the
-//! node in the browser's view; the name in its Host header differs.
+//!   node in the browser's view; the name in its Host header differs.
 //! * **Origin**: a page of another origin can send requests, and open WebSockets, even where it
-//! cannot read the answers; only pages that the user named may.
+//!   cannot read the answers; only pages that the user named may.
 //! * **Token**: any program on the machine can connect; only the owner's programs can read the
-//! token.
+//!   token.
 //!
 //! The checks are the same for every request, including upgrades to WebSocket.
 
