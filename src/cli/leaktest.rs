@@ -2,7 +2,7 @@
 //! Tor.
 //!
 //! A child is the node; [`watch`] looks at every system call of it, of its threads and of its
-//! children, and [`policy`] says which of them lead out. Those are refused, so the test itself gives
+//! children, and [`policy`](mod@policy) says which of them lead out. Those are refused, so the test itself gives
 //! nobody away. Before that the watcher is proven on leaks that are planted for it ([`canary`]).
 //! Meanwhile [`workload`] has the node do what nodes do.
 //!

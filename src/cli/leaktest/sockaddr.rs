@@ -3,7 +3,7 @@
 //!
 //! The layouts are Linux's (`ip(7)`, `ipv6(7)`, `unix(7)`). What is too short for the kernel is
 //! still read if it can be: to judge more than the kernel would take costs nothing. Nothing here
-//! says what an address is good for; that is [`policy`](super::policy).
+//! says what an address is good for; that is [`policy`](mod@super::policy).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

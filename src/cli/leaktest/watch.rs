@@ -1,6 +1,6 @@
 //! Watches a program, its threads and its children, one system call at a time.
 //!
-//! The program starts in the hands of [`helper`](super::helper), which stops before it becomes the
+//! The program starts in the hands of [`helper`](mod@super::helper), which stops before it becomes the
 //! program; so nothing that it does comes before the watcher. From then on each thread stops at the
 //! entry of every system call. Those that could lead out are judged, and those that do are refused
 //! before the kernel sees them: the watcher does no harm that it is there to find.
