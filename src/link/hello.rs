@@ -136,7 +136,7 @@ mod tests {
             .iter()
             .map(|listed| (listed.name.as_slice(), listed.version))
             .collect();
-        assert_eq!(listed, [(&b"dark"[..], 1), (b"shh", 5), (b"shh", 6)]);
+        assert_eq!(listed, [(&b"onion"[..], 1), (b"shh", 5), (b"shh", 6)]);
         assert_eq!(hello.client_id, "whisht");
         assert_eq!((hello.version, hello.listen_port), (5, 20_819));
         assert_eq!(hello.id, RelayKey([7; 64]));

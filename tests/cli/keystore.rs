@@ -85,7 +85,7 @@ fn locked_node_runs_and_refuses_identity_commands() {
     assert!(said.contains("--password-file"), "{said}");
     let said = fails(&node.run(&["unlock", "--password-file", &wrong]), 6);
     assert!(
-        said.contains("Nobody can reset a password") && said.contains("tell your correspondents"),
+        said.contains("A password cannot be reset") && said.contains("tell your correspondents"),
         "{said}"
     );
     assert!(succeeds(&node.run(&["unlock", "--password-file", &hedge])).contains("unlocked desk"));

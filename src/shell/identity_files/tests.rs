@@ -99,7 +99,7 @@ fn identities_come_back_by_name_and_only_with_their_password() {
     let wrong = wrong.unwrap_err();
     assert!(wrong.is_locked());
     assert!(
-        wrong.to_string().contains("Nobody can reset a password"),
+        wrong.to_string().contains("A password cannot be reset"),
         "{wrong}"
     );
 }
