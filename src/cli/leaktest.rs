@@ -15,7 +15,6 @@ mod policy;
 mod record;
 mod report;
 mod self_test;
-mod sockaddr;
 mod traced_node;
 mod watch;
 mod workload;

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use socket2::{Domain, MsgHdr, Protocol, SockAddr, Socket, Type};
+use whisht_watch::AF_NETLINK;
 
 use super::policy::LeakKind;
-use super::sockaddr::NETLINK;
 
 /// A leak that is planted.
 pub(super) struct Canary {
@@ -127,7 +127,7 @@ pub(super) const CANARIES: [Canary; 13] = [
         to: "the machine's addresses",
         leak: || {
             CanaryOutcome::of(Socket::new(
-                Domain::from(i32::from(NETLINK)),
+                Domain::from(i32::from(AF_NETLINK)),
                 Type::RAW,
                 None,
             ))

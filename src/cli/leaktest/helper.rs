@@ -6,10 +6,10 @@ use std::process::Command;
 use std::thread;
 
 use clap::Subcommand;
-use nix::sys::signal::{Signal, raise};
+use whisht_watch::stop_and_exec;
 
 use super::policy::EgressPolicy;
-use super::watch::{ProgramSpec, TraceReport, TracedProgram};
+use super::watch::{ProgramSpec, WatchedProgram};
 use super::{canary, report};
 use crate::cli::output::Printer;
 use crate::cli::remote_node::runtime;
@@ -61,9 +61,7 @@ enum HelperCommand {
 pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
     match args.command {
         HelperCommand::Hold { program, arguments } => {
-            let stopped = raise(Signal::SIGSTOP);
-            stopped.map_err(|error| failed("stop", error))?;
-            let error = Command::new(program).args(arguments).exec();
+            let error = stop_and_exec(&program, &arguments);
             Err(failed("become the program", error))
         }
         HelperCommand::Plant => {
@@ -95,19 +93,17 @@ pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
 
 fn watch(program: ProgramSpec) -> Result<Exit, Failure> {
     runtime()?.block_on(async {
-        let mut watch = TracedProgram::start(program, EgressPolicy::loopback())
-            .await
-            .map_err(|error| failed("watch", error))?;
+        let mut watch = WatchedProgram::start(program, EgressPolicy::loopback()).await?;
         let report = (&mut watch.report).await;
-        let TraceReport { record, end } = report
+        let report = report
             .map_err(|error| failed("watch", error))?
             .map_err(|error| failed("watch", error))?;
         let printer = Printer {
             json: true,
             local: false,
         };
-        printer.value(&report::seen(&record, end))?;
-        Ok(match record.total() {
+        printer.value(&report::seen(&report))?;
+        Ok(match report.record.total() {
             0 => Exit::Done,
             _ => Exit::Leaked,
         })

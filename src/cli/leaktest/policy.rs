@@ -11,7 +11,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use super::sockaddr::{INET, INET6, NETLINK, SocketAddress, UNIX};
+use whisht_watch::{AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, SocketAddress, SystemCall};
 
 /// Where a node may go: loopback, and Tor.
 pub(super) struct EgressPolicy {
@@ -30,15 +30,15 @@ impl EgressPolicy {
     }
 
     /// Judges a call.
-    pub(super) fn decide(&mut self, call: &TracedCall) -> PolicyDecision {
+    pub(super) fn decide(&mut self, call: &SystemCall) -> PolicyDecision {
         match call {
-            TracedCall::Connect(to) => self.outgoing(LeakKind::Connect, to),
-            TracedCall::Send(to) => self.outgoing(LeakKind::Datagram, to),
-            TracedCall::Bind(at) => bind(at),
-            TracedCall::Listen(at) => listen(at),
-            TracedCall::Socket { family, raw } => socket(*family, *raw),
-            TracedCall::Open(path) => open(path),
-            TracedCall::Unseen(way) => leak(LeakKind::Unseen, way),
+            SystemCall::Connect(to) => self.outgoing(LeakKind::Connect, to),
+            SystemCall::Send(to) => self.outgoing(LeakKind::Datagram, to),
+            SystemCall::Bind(at) => bind(at),
+            SystemCall::Listen(at) => listen(at),
+            SystemCall::Socket { family, raw } => socket(*family, *raw),
+            SystemCall::Open(path) => open(path),
+            SystemCall::Unseen(way) => leak(LeakKind::Unseen, way),
         }
     }
 
@@ -94,11 +94,11 @@ fn listen(at: &SocketAddress) -> PolicyDecision {
 
 fn socket(family: u16, raw: bool) -> PolicyDecision {
     match family {
-        UNIX => PolicyDecision::Allow,
-        INET | INET6 if !raw => PolicyDecision::Allow,
-        INET | INET6 => leak(LeakKind::Socket, "raw packets"),
+        AF_UNIX => PolicyDecision::Allow,
+        AF_INET | AF_INET6 if !raw => PolicyDecision::Allow,
+        AF_INET | AF_INET6 => leak(LeakKind::Socket, "raw packets"),
         // How a program learns the machine's own addresses, and how a look-up begins.
-        NETLINK => leak(LeakKind::Lookup, "the machine's addresses (netlink)"),
+        AF_NETLINK => leak(LeakKind::Lookup, "the machine's addresses (netlink)"),
         other => leak(LeakKind::Socket, format_args!("family {other}")),
     }
 }
@@ -147,30 +147,6 @@ fn leak(kind: LeakKind, to: impl fmt::Display) -> PolicyDecision {
         to: to.to_string(),
         harmless: false,
     })
-}
-
-/// What a program asked of the kernel.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum TracedCall {
-    /// To be given this address.
-    Bind(SocketAddress),
-    /// To be connected.
-    Connect(SocketAddress),
-    /// To take connections, at the address that the socket has.
-    Listen(SocketAddress),
-    /// To open a file.
-    Open(String),
-    /// To send something to an address.
-    Send(SocketAddress),
-    /// For a socket.
-    Socket {
-        /// Its family.
-        family: u16,
-        /// Whether it makes packets itself.
-        raw: bool,
-    },
-    /// For something that leads out of sight.
-    Unseen(&'static str),
 }
 
 /// What is to become of a call.

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::policy::{Leak, LeakKind, TracedCall};
+use whisht_watch::{CallerName, SystemCall};
+
+use super::policy::LeakKind;
 
 /// What was seen.
 #[derive(Clone, Debug, Default)]
@@ -18,7 +20,7 @@ pub(super) struct TraceRecord {
     pub(super) further: u64,
     /// Destinations on loopback and at Tor, and how often each was named.
     pub(super) spoke: BTreeMap<SocketAddr, u64>,
-    /// All that was looked at.
+    /// The calls that the policy decided about.
     pub(super) counts: CallCounts,
 }
 
@@ -27,14 +29,7 @@ pub(super) struct TraceRecord {
 pub(super) struct LeakEntry {
     pub(super) kind: LeakKind,
     pub(super) to: String,
-    pub(super) who: TracedThread,
-}
-
-/// A thread of a program.
-#[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) struct TracedThread {
-    pub(super) program: String,
-    pub(super) thread: String,
+    pub(super) who: CallerName,
 }
 
 /// When something happened, and how often.
@@ -47,50 +42,36 @@ pub(super) struct Occurrences {
     pub(super) refused: bool,
 }
 
-/// How much was looked at.
+/// How many calls of each kind the policy decided about.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct CallCounts {
     pub(super) binds: u64,
     pub(super) connects: u64,
     pub(super) files: u64,
     pub(super) listens: u64,
-    pub(super) processes: u64,
     pub(super) sends: u64,
     pub(super) sockets: u64,
-    pub(super) system_calls: u64,
-    pub(super) threads: u64,
 }
 
 impl CallCounts {
     /// Counts a call.
-    pub(super) const fn count(&mut self, call: &TracedCall) {
+    pub(super) const fn count(&mut self, call: &SystemCall) {
         let counter = match call {
-            TracedCall::Bind(_) => &mut self.binds,
-            TracedCall::Connect(_) => &mut self.connects,
-            TracedCall::Listen(_) => &mut self.listens,
-            TracedCall::Open(_) => &mut self.files,
-            TracedCall::Send(_) => &mut self.sends,
-            TracedCall::Socket { .. } => &mut self.sockets,
-            TracedCall::Unseen(_) => return,
+            SystemCall::Bind(_) => &mut self.binds,
+            SystemCall::Connect(_) => &mut self.connects,
+            SystemCall::Listen(_) => &mut self.listens,
+            SystemCall::Open(_) => &mut self.files,
+            SystemCall::Send(_) => &mut self.sends,
+            SystemCall::Socket { .. } => &mut self.sockets,
+            SystemCall::Unseen(_) => return,
         };
         *counter += 1;
     }
 }
 
 impl TraceRecord {
-    /// Notes a leak; whether it is the first of its kind.
-    pub(super) fn leak(
-        &mut self,
-        leak: Leak,
-        who: TracedThread,
-        at: Duration,
-        refused: bool,
-    ) -> bool {
-        let entry = LeakEntry {
-            kind: leak.kind,
-            to: leak.to,
-            who,
-        };
+    /// Records a leak; `true` if it is the first of its kind.
+    pub(super) fn leak(&mut self, entry: LeakEntry, at: Duration, refused: bool) -> bool {
         if let Some(times) = self.leaks.get_mut(&entry) {
             times.count += 1;
             times.refused &= refused;
@@ -130,11 +111,11 @@ const MAX_ROWS: usize = 1_000;
 mod tests {
     use super::*;
 
-    fn leak(to: impl ToString) -> Leak {
-        Leak {
+    fn leak(to: impl ToString) -> LeakEntry {
+        LeakEntry {
             kind: LeakKind::Connect,
             to: to.to_string(),
-            harmless: false,
+            who: CallerName::default(),
         }
     }
 
@@ -142,8 +123,8 @@ mod tests {
     fn what_repeats_is_counted() {
         let mut record = TraceRecord::default();
         let second = Duration::from_secs(1);
-        assert!(record.leak(leak("a"), TracedThread::default(), second, true));
-        assert!(!record.leak(leak("a"), TracedThread::default(), second * 2, false));
+        assert!(record.leak(leak("a"), second, true));
+        assert!(!record.leak(leak("a"), second * 2, false));
         let times = record.leaks.values().next().unwrap();
         assert_eq!(
             (times.first, times.count, times.refused),
@@ -156,7 +137,7 @@ mod tests {
     fn a_program_that_leaks_everywhere_does_not_fill_the_memory() {
         let mut record = TraceRecord::default();
         for to in 0..MAX_ROWS + 5 {
-            record.leak(leak(to), TracedThread::default(), Duration::ZERO, true);
+            record.leak(leak(to), Duration::ZERO, true);
             record.spoke(([127, 0, 0, 1], u16::try_from(to).unwrap()).into());
         }
         assert_eq!(record.leaks.len(), MAX_ROWS);

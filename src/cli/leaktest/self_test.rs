@@ -9,7 +9,7 @@ use tokio::net::unix::pipe;
 use super::canary::{CANARIES, CanaryOutcome};
 use super::policy::EgressPolicy;
 use super::record::TraceRecord;
-use super::watch::{ProgramSpec, TracedProgram};
+use super::watch::{ProgramSpec, WatchedProgram};
 use super::{failed, this_program};
 use crate::cli::Failure;
 
@@ -33,10 +33,8 @@ pub(super) async fn run() -> Result<SelfTestResult, Failure> {
         arguments: vec!["leaktest-part".into(), "plant".into()],
         settings: false,
     };
-    let mut watch = TracedProgram::start(planting, EgressPolicy::loopback())
-        .await
-        .map_err(failed)?;
-    let stdout = watch.stdout.take().ok_or_else(|| failed("no output"))?;
+    let mut watch = WatchedProgram::start(planting, EgressPolicy::loopback()).await?;
+    let stdout = watch.take_stdout().ok_or_else(|| failed("no output"))?;
     let mut stdout = pipe::Receiver::from_owned_fd(stdout.into()).map_err(failed)?;
     let mut said = String::new();
     let watched = async {
@@ -94,21 +92,21 @@ const SELF_TEST_TIMEOUT: Duration = Duration::from_secs(30);
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use whisht_watch::CallerName;
 
     use super::*;
-    use crate::cli::leaktest::policy::Leak;
-    use crate::cli::leaktest::record::TracedThread;
+    use crate::cli::leaktest::record::LeakEntry;
 
     fn seen(but: usize) -> TraceRecord {
         let mut record = TraceRecord::default();
         for (index, canary) in CANARIES.iter().enumerate() {
-            let leak = Leak {
+            let leak = LeakEntry {
                 kind: canary.kind,
                 to: canary.to.to_owned(),
-                harmless: false,
+                who: CallerName::default(),
             };
             if index != but {
-                record.leak(leak, TracedThread::default(), Duration::ZERO, true);
+                record.leak(leak, Duration::ZERO, true);
             }
         }
         record

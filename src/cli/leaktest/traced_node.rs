@@ -13,9 +13,10 @@ use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use whisht_watch::WatchError;
 
 use super::policy::EgressPolicy;
-use super::watch::{ExitCause, ProgramSpec, TraceReport, TracedProgram, WatchError};
+use super::watch::{ProgramReport, ProgramSpec, WatchedProgram};
 use super::{failed, this_program};
 use crate::cli::Failure;
 use crate::cli::output::safe;
@@ -23,7 +24,7 @@ use crate::cli::output::safe;
 /// A node in the hands of the watcher.
 #[derive(Debug)]
 pub(super) struct TracedNode {
-    pub(super) watch: TracedProgram,
+    pub(super) watch: WatchedProgram,
     log: Log,
     /// Ends when nobody can write to the log any more.
     logging: JoinSet<()>,
@@ -49,14 +50,14 @@ impl TracedNode {
             arguments,
             settings,
         };
-        let mut watch = TracedProgram::start(node, policy).await.map_err(failed)?;
+        let mut watch = WatchedProgram::start(node, policy).await?;
         let (tell, banner) = oneshot::channel();
         let (log, mut logging) = (Log::default(), JoinSet::new());
-        if let Some(stdout) = watch.stdout.take() {
+        if let Some(stdout) = watch.take_stdout() {
             let stdout = pipe::Receiver::from_owned_fd(stdout.into()).map_err(failed)?;
             tokio::spawn(first_line(stdout, tell));
         }
-        if let Some(stderr) = watch.stderr.take() {
+        if let Some(stderr) = watch.take_stderr() {
             let stderr = pipe::Receiver::from_owned_fd(stderr.into()).map_err(failed)?;
             logging.spawn(last_lines(stderr, Arc::clone(&log)));
         }
@@ -88,15 +89,14 @@ impl TracedNode {
     /// What it did, if it has ended by itself.
     pub(super) async fn outcome(
         &mut self,
-        report: Result<Result<TraceReport, WatchError>, oneshot::error::RecvError>,
+        report: Result<Result<ProgramReport, WatchError>, oneshot::error::RecvError>,
     ) -> Result<NodeOutcome, Failure> {
-        let TraceReport { record, end } = report.map_err(failed)?.map_err(failed)?;
+        let program = report.map_err(failed)?.map_err(failed)?;
         // Its last words may still be in the pipe.
         let _ = timeout(LOG_DRAIN_TIMEOUT, self.logging.join_next()).await;
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(NodeOutcome {
-            record,
-            end,
+            program,
             log: log.iter().cloned().collect(),
         })
     }
@@ -123,8 +123,7 @@ impl StartingNode {
 /// What became of a node.
 #[derive(Debug)]
 pub(super) struct NodeOutcome {
-    pub(super) record: super::record::TraceRecord,
-    pub(super) end: ExitCause,
+    pub(super) program: ProgramReport,
     /// The last that it logged.
     pub(super) log: Vec<String>,
 }
