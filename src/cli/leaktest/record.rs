@@ -1,7 +1,7 @@
-//! What a watcher saw: leaks by kind, destination and thread, and counts of everything else.
+//! The record of a leak test: leaks by kind, destination and thread, and counts of all judged calls.
 //!
-//! Bounded, whatever the watched program does: what repeats is counted, and of what differs only the
-//! first thousand are kept by name.
+//! The record is bounded for any traced program: repetitions are counted, and at most a thousand
+//! distinct entries are kept.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,20 +11,20 @@ use whisht_watch::{CallerName, SystemCall};
 
 use super::policy::LeakKind;
 
-/// What was seen.
+/// What a traced program did.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TraceRecord {
-    /// What leaks, and how often.
+    /// Each leak, and how often it occurred.
     pub(super) leaks: BTreeMap<LeakEntry, Occurrences>,
-    /// Leaks that found no room.
+    /// Leaks beyond [`MAX_ROWS`].
     pub(super) further: u64,
-    /// Destinations on loopback and at Tor, and how often each was named.
+    /// Allowed destinations, and how often each was used.
     pub(super) spoke: BTreeMap<SocketAddr, u64>,
     /// The calls that the policy decided about.
     pub(super) counts: CallCounts,
 }
 
-/// A leak and who did it.
+/// A leak and the thread that made it.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) struct LeakEntry {
     pub(super) kind: LeakKind,
@@ -32,13 +32,13 @@ pub(super) struct LeakEntry {
     pub(super) who: CallerName,
 }
 
-/// When something happened, and how often.
+/// When a leak first occurred, and how often.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Occurrences {
-    /// Since the watcher began.
+    /// Time since the start of the trace.
     pub(super) first: Duration,
     pub(super) count: u64,
-    /// Whether it was kept from happening, each time.
+    /// Whether it was refused every time.
     pub(super) refused: bool,
 }
 
@@ -90,21 +90,21 @@ impl TraceRecord {
         true
     }
 
-    /// Notes a destination that a node may have.
+    /// Records an allowed destination.
     pub(super) fn spoke(&mut self, to: SocketAddr) {
         if self.spoke.len() < MAX_ROWS || self.spoke.contains_key(&to) {
             *self.spoke.entry(to).or_default() += 1;
         }
     }
 
-    /// How many leaks there were, repetitions included.
+    /// Number of leaks, repetitions included.
     pub(super) fn total(&self) -> u64 {
         let named: u64 = self.leaks.values().map(|times| times.count).sum();
         named.saturating_add(self.further)
     }
 }
 
-/// Leaks, and destinations, that are kept by name.
+/// Distinct leaks, and distinct destinations, that are kept.
 const MAX_ROWS: usize = 1_000;
 
 #[cfg(test)]
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_repeats_is_counted() {
+    fn repeated_leak_is_counted() {
         let mut record = TraceRecord::default();
         let second = Duration::from_secs(1);
         assert!(record.leak(leak("a"), second, true));
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_leaks_everywhere_does_not_fill_the_memory() {
+    fn record_is_bounded_for_any_number_of_destinations() {
         let mut record = TraceRecord::default();
         for to in 0..MAX_ROWS + 5 {
             record.leak(leak(to), Duration::ZERO, true);

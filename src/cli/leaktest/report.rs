@@ -1,4 +1,4 @@
-//! What a leak test found, for people and for programs.
+//! The report of a leak test: as text and as JSON.
 
 use std::io;
 use std::time::Duration;
@@ -14,20 +14,20 @@ use super::workload::{StepOutcome, Steps};
 use crate::cli::Exit;
 use crate::cli::output::{Printer, duration, grouped};
 
-/// How a test came to its end.
+/// How a test ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Finish {
-    /// The node ended before its time.
+    /// The node ended early.
     Early,
-    /// The user had seen enough.
+    /// The user interrupted the test.
     Interrupted,
     /// The time was up.
     InTime,
-    /// The node was never up.
+    /// The node did not start in time.
     NeverUp,
 }
 
-/// All that is to be said.
+/// The result of a leak test.
 #[derive(Debug)]
 pub(super) struct LeakReport {
     pub(super) proof: SelfTestResult,
@@ -38,7 +38,7 @@ pub(super) struct LeakReport {
 }
 
 impl LeakReport {
-    /// What it comes to.
+    /// The exit code of the test.
     pub(super) fn exit(&self) -> Exit {
         match (self.node.program.record.total(), self.finish) {
             (1.., _) => Exit::Leaked,
@@ -47,11 +47,11 @@ impl LeakReport {
         }
     }
 
-    /// Prints it.
+    /// Prints the report.
     ///
     /// # Errors
     ///
-    /// Whatever keeps standard output from being written.
+    /// If standard output is closed.
     pub(super) fn print(&self, printer: Printer) -> io::Result<()> {
         if printer.json {
             return printer.value(&self.json());
@@ -166,7 +166,7 @@ impl LeakReport {
     }
 }
 
-/// What a watcher saw, for programs.
+/// What was seen of a program, as JSON.
 pub(super) fn seen(program: &ProgramReport) -> Value {
     let TraceRecord {
         leaks,
@@ -212,7 +212,7 @@ pub(super) fn seen(program: &ProgramReport) -> Value {
     })
 }
 
-/// What the watcher is worth.
+/// The result of the self-test in words.
 pub(super) fn proven(proof: &SelfTestResult) -> String {
     let SelfTestResult { caught, impossible } = proof;
     match impossible {
@@ -254,10 +254,7 @@ fn exercised(steps: &Steps) -> String {
 }
 
 const fn refused(refused: bool) -> &'static str {
-    match refused {
-        true => "refused",
-        false => "seen",
-    }
+    if refused { "refused" } else { "seen" }
 }
 
 fn ended(end: ExitCause) -> String {
@@ -272,5 +269,5 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Destinations that are named.
+/// Number of destinations that the report lists.
 const SHOWN: usize = 8;

@@ -1,4 +1,4 @@
-//! Proves the watcher before it is believed: it watches a program that leaks in every way.
+//! The self-test of a leak test: the tracer must catch every planted leak before it is trusted.
 
 use std::time::Duration;
 
@@ -13,20 +13,20 @@ use super::watch::{ProgramSpec, WatchedProgram};
 use super::{failed, this_program};
 use crate::cli::Failure;
 
-/// A watcher that missed nothing.
+/// The result of a self-test without a missed leak.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct SelfTestResult {
-    /// Leaks that were planted, caught and refused.
+    /// Planted leaks that were seen and refused.
     pub(super) caught: usize,
-    /// Leaks that cannot be planted on this machine, since it has no such sockets.
+    /// Leaks that cannot be planted on this machine, which has no such sockets.
     pub(super) impossible: usize,
 }
 
-/// Has the watcher catch what is planted.
+/// Traces the planted leaks.
 ///
 /// # Errors
 ///
-/// [`Failure`] names the first leak that got past it.
+/// [`Failure`] names the first leak that was missed.
 pub(super) async fn run() -> Result<SelfTestResult, Failure> {
     let planting = ProgramSpec {
         program: this_program()?,
@@ -52,7 +52,7 @@ pub(super) async fn run() -> Result<SelfTestResult, Failure> {
     compare(&outcomes, &report.record)
 }
 
-/// Compares what leaked with what was seen.
+/// Compares the outcomes of the leaking program with the record.
 fn compare(outcomes: &[Value], record: &TraceRecord) -> Result<SelfTestResult, Failure> {
     let mut proof = SelfTestResult {
         caught: 0,
@@ -86,7 +86,7 @@ fn missed(name: &str, how: &str) -> Failure {
     ))
 }
 
-/// How long the planted leaks may take together.
+/// Time limit of all planted leaks together.
 const SELF_TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watcher_that_misses_any_leak_is_not_believed() {
+    fn self_test_fails_if_any_leak_is_not_seen() {
         let refused = vec![json!("refused"); CANARIES.len()];
         let proof = compare(&refused, &seen(usize::MAX)).unwrap();
         assert_eq!((proof.caught, proof.impossible), (CANARIES.len(), 0));
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watcher_that_lets_a_leak_pass_is_not_believed() {
+    fn self_test_fails_if_any_leak_passes() {
         for index in 0..CANARIES.len() {
             let mut outcomes = vec![json!("refused"); CANARIES.len()];
             *outcomes.get_mut(index).unwrap() = json!("passed");
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_planted_is_not_held_against_it() {
+    fn self_test_accepts_impossible_leak() {
         let mut outcomes = vec![json!("refused"); CANARIES.len()];
         *outcomes.get_mut(1).unwrap() = json!("impossible");
         let proof = compare(&outcomes, &seen(1)).unwrap();
