@@ -1,13 +1,13 @@
-//! `whisht leaktest`: runs a node as it is configured, and reports whatever leaves this machine past
-//! Tor.
+//! `whisht leaktest`: runs a node as it is configured, and reports every call that leaves this machine
+//! past Tor.
 //!
-//! A child is the node; [`watch`] looks at every system call of it, of its threads and of its
-//! children, and [`policy`](mod@policy) says which of them lead out. Those are refused, so the test itself gives
-//! nobody away. Before that the watcher is proven on leaks that are planted for it ([`canary`]).
-//! Meanwhile [`workload`] has the node do what nodes do.
+//! The node runs in a child process. [`watch`] traces every system call of the node, of its threads
+//! and of its children; [`policy`](mod@policy) decides which calls lead out. Those calls are refused,
+//! so the test itself leaks nothing. Before that, planted leaks test the tracer ([`canary`]). Meanwhile
+//! [`workload`] exercises the node.
 //!
-//! This finds what a node does by mistake. It does not hold a program that wants to get out: there
-//! are ways past any tracer, and loopback is trusted.
+//! The test finds mistakes of a node. It does not contain a program that wants to escape: every tracer
+//! has gaps, and loopback is trusted.
 
 mod canary;
 pub(super) mod helper;
@@ -15,7 +15,6 @@ mod policy;
 mod record;
 mod report;
 mod self_test;
-mod sockaddr;
 mod traced_node;
 mod watch;
 mod workload;
@@ -45,27 +44,27 @@ use crate::shell::signal::Interrupts;
 #[derive(Debug, clap::Args)]
 #[group(id = "leaktest")]
 pub(super) struct Args {
-    /// How long to watch, once the node is up
+    /// Seconds to watch, once the node is up
     #[arg(
         long, value_name = "SECONDS", default_value_t = 60,
         value_parser = clap::value_parser!(u64).range(1..=86_400)
     )]
     seconds: u64,
-    /// Be the node that is watched
+    /// Run as the traced node
     #[arg(long, hide = true)]
     as_node: bool,
     #[command(flatten)]
     node: run::Args,
 }
 
-/// Tests, or is what is tested.
+/// Runs the test, or the node that it tests.
 ///
 /// # Errors
 ///
-/// [`Failure`] if the watcher cannot be proven, or the node not be started.
+/// [`Failure`] if the tracer misses a planted leak, or the node cannot be started.
 pub(super) fn run(mut common: GlobalArgs, mut args: Args) -> Result<Exit, Failure> {
     if args.as_node {
-        // Whoever watches reads JSON, and types no password.
+        // The test reads JSON from the node, and types no password.
         common.json = true;
         args.node.locked = true;
         return run::run(common, args.node);
@@ -76,7 +75,7 @@ pub(super) fn run(mut common: GlobalArgs, mut args: Args) -> Result<Exit, Failur
     };
     let seconds = Duration::from_secs(args.seconds);
     let (location, config) = run::plan(&common, args.node)?;
-    // Another node may be using the directory, and must not be disturbed.
+    // Fails if another node uses the directory.
     drop(location.open(&config)?);
     let policy = policy(&location, &config)?;
     busy_runtime()?.block_on(async {
@@ -94,7 +93,7 @@ pub(super) fn run(mut common: GlobalArgs, mut args: Args) -> Result<Exit, Failur
         let work = work(starting, &config, seconds, &mut partner, &mut steps);
         let (finish, node) = follow(node, work, &mut interrupts).await?;
         if let Some(partner) = partner {
-            // It was there to be talked to; what it did is nobody's business.
+            // The report covers the tested node only.
             let _ = partner.finish().await;
         }
         let report = LeakReport {
@@ -109,7 +108,7 @@ pub(super) fn run(mut common: GlobalArgs, mut args: Args) -> Result<Exit, Failur
     })
 }
 
-/// Watches a node while it works, and ends it.
+/// Follows a node through its workload, and ends it.
 async fn follow(
     mut node: TracedNode,
     work: impl Future<Output = Finish>,
@@ -131,7 +130,7 @@ async fn follow(
     Ok((finish, node.finish().await?))
 }
 
-/// Has the node do what nodes do, until the time is up.
+/// Exercises the node until the time is up.
 async fn work(
     starting: StartingNode,
     config: &Config,
@@ -158,23 +157,23 @@ async fn work(
         };
         workload::all(&node, banner.as_ref(), config.tor.is_on(), steps).await;
     };
-    // What has not been tried by then is missing in the report.
+    // The report omits the steps that were not reached by then.
     let _ = timeout_at(end, all).await;
     workload::idle(end.saturating_duration_since(Instant::now())).await;
     Finish::InTime
 }
 
-/// Where this node may go besides loopback.
+/// The destinations of this node besides loopback.
 fn policy(location: &DataLocation, config: &Config) -> Result<EgressPolicy, Failure> {
     let mut entries = match location {
         DataLocation::Directory(path) => {
             TorEntryAddresses::of(&config.tor, path).map_err(failed)?
         }
-        // It tells nobody where its Tor keeps the list of relays.
+        // The location of arti's consensus is unknown for a node without a data directory.
         DataLocation::Ephemeral if matches!(config.tor.backend, TorBackend::Arti(_)) => {
             return Err(Failure::usage(
-                "which relays Tor may talk to is read from the data directory; leave out \
-                 --ephemeral, and name a directory with --data-dir",
+                "the allowed Tor relays are read from the data directory, which --ephemeral does not \
+                 have; leave out --ephemeral, and name a directory with --data-dir",
             ));
         }
         DataLocation::Ephemeral => TorEntryAddresses::default(),
@@ -182,15 +181,15 @@ fn policy(location: &DataLocation, config: &Config) -> Result<EgressPolicy, Fail
     Ok(EgressPolicy::and(move |address| entries.contains(address)))
 }
 
-/// What was typed, and the word that makes it a node.
+/// The arguments of this process, and the flag that makes it the traced node.
 fn own_arguments() -> Vec<OsString> {
     let typed = std::env::args_os().skip(1);
-    // It would turn our word into something else, and there is nothing that it could be good for.
+    // After `--` the flag would be a positional argument.
     let typed = typed.filter(|argument| argument != "--");
     typed.chain(["--as-node".into()]).collect()
 }
 
-/// A second node of the same network, which keeps nothing, and goes nowhere but to the first.
+/// Arguments of a second node of the same network, which keeps nothing and connects to the first only.
 fn helper(config: &Config, node: &Banner) -> Vec<OsString> {
     let peers = node.enodes();
     let profile = config.node.profile.label();
@@ -210,7 +209,7 @@ fn helper(config: &Config, node: &Banner) -> Vec<OsString> {
     all.into_iter().map(OsString::from).collect()
 }
 
-/// Says what is about to run.
+/// Prints what is about to run.
 fn introduce(location: &DataLocation) {
     match location {
         DataLocation::Directory(path) => note(format_args!(
@@ -227,9 +226,9 @@ fn this_program() -> Result<OsString, Failure> {
     Ok(program.map_err(failed)?.into_os_string())
 }
 
-/// Tells how it goes on standard error.
+/// Prints progress on standard error.
 fn note(text: impl Display) {
-    // If nobody reads this, nothing is lost.
+    // Progress is lost if standard error is closed.
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
@@ -237,5 +236,5 @@ fn failed(error: impl Display) -> Failure {
     Failure::new(Exit::Failed, error)
 }
 
-/// How long a node may take to come up.
+/// Time limit for the start of a node.
 const STARTUP_TIMEOUT: Duration = Duration::from_secs(60);

@@ -43,7 +43,16 @@ fn document_paths_exist() {
     let mut dead = Vec::new();
     for (path, text) in documents() {
         for quoted in text.split('`').skip(1).step_by(2) {
-            let inside = ["src/", "circuits/", "tests/", "fuzz/", "docs/", ".ci/"];
+            let inside = [
+                "src/",
+                "circuits/",
+                "tor/",
+                "watch/",
+                "tests/",
+                "fuzz/",
+                "docs/",
+                ".ci/",
+            ];
             let is_path = inside.iter().any(|folder| quoted.starts_with(folder))
                 && !quoted.contains(['<', '*', ' ', '{']);
             if is_path && !exists(quoted) && !exists(&format!("circuits/{quoted}")) {
@@ -115,6 +124,8 @@ fn design_map_lists_exactly_the_modules() {
     for (title, source) in [
         ("## Crate `circuits`", "circuits/src"),
         ("## Crate `whisht`", "src"),
+        ("## Crate `whisht-tor`", "tor/src"),
+        ("## Crate `whisht-watch`", "watch/src"),
     ] {
         let section = map.split(title).nth(1).unwrap_or_default();
         let section = section.split("\n## ").next().unwrap_or_default();
@@ -148,12 +159,14 @@ fn design_map_lists_exactly_the_modules() {
 #[test]
 fn design_map_lists_all_test_files() {
     let map = read("docs/design.md");
-    let missing = ["tests", "circuits/tests"].into_iter().flat_map(|folder| {
-        let files = names(folder)
-            .into_iter()
-            .filter(|name| name.ends_with(".rs"));
-        files.map(move |name| format!("{folder}/{name}"))
-    });
+    let missing = ["tests", "circuits/tests", "watch/tests"]
+        .into_iter()
+        .flat_map(|folder| {
+            let files = names(folder)
+                .into_iter()
+                .filter(|name| name.ends_with(".rs"));
+            files.map(move |name| format!("{folder}/{name}"))
+        });
     let missing = missing.filter(|path| !map.contains(&format!("\n| `{path}` |")));
     assert_none("docs/design.md, section \"Tests\"", missing.collect());
 }

@@ -1,8 +1,8 @@
-//! Leaks that are planted, one of every kind: a watcher that misses one proves nothing.
+//! Planted leaks, one of every kind: a tracer that misses one is not reliable.
 //!
-//! Each has a destination of its own, so that what the watcher reports can be told apart, and all of
-//! them are addresses that stand for nobody (RFC 5737, RFC 3849, RFC 6761). They are refused before
-//! the kernel sees them; should one not be, it would lead nowhere.
+//! Each leak has a destination of its own, so the report can be compared leak by leak. All
+//! destinations are reserved addresses (RFC 5737, RFC 3849, RFC 6761). The kernel never sees a refused
+//! leak; one that passes leads nowhere.
 
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
@@ -12,29 +12,29 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use socket2::{Domain, MsgHdr, Protocol, SockAddr, Socket, Type};
+use whisht_watch::AF_NETLINK;
 
 use super::policy::LeakKind;
-use super::sockaddr::NETLINK;
 
-/// A leak that is planted.
+/// A planted leak.
 pub(super) struct Canary {
-    /// What a user calls it.
+    /// Name in messages to the user.
     pub(super) name: &'static str,
-    /// What the watcher has to call it.
+    /// The kind that the report must show.
     pub(super) kind: LeakKind,
-    /// How the destination that it reports has to begin.
+    /// How the reported destination must begin.
     pub(super) to: &'static str,
     leak: fn() -> CanaryOutcome,
 }
 
-/// What came of a leak, as the leaking program saw it.
+/// The outcome of a leak in the leaking program.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum CanaryOutcome {
-    /// This machine has no such sockets, so it cannot be planted here.
+    /// This machine has no such sockets.
     Impossible,
-    /// It went through.
+    /// The call went through.
     Passed,
-    /// It was refused.
+    /// The call was refused.
     Refused,
 }
 
@@ -47,7 +47,7 @@ impl CanaryOutcome {
         }
     }
 
-    /// What the program says of it.
+    /// Parses the output of the leaking program.
     pub(super) fn read(word: &Value) -> Option<Self> {
         let all = [Self::Impossible, Self::Passed, Self::Refused];
         all.into_iter()
@@ -62,7 +62,7 @@ impl CanaryOutcome {
     }
 }
 
-/// All of them.
+/// All planted leaks.
 pub(super) const CANARIES: [Canary; 13] = [
     Canary {
         name: "a TCP connection over IPv4",
@@ -107,13 +107,13 @@ pub(super) const CANARIES: [Canary; 13] = [
         leak: || CanaryOutcome::of(TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))),
     },
     Canary {
-        name: "a UDP socket on an address that others reach",
+        name: "a UDP socket on an address that other machines can reach",
         kind: LeakKind::Listen,
         to: "192.0.2.6:9",
         leak: || CanaryOutcome::of(UdpSocket::bind("192.0.2.6:9")),
     },
     Canary {
-        name: "a name look-up",
+        name: "a name lookup",
         kind: LeakKind::Lookup,
         to: "/etc/",
         leak: || match ("leak.invalid", 9).to_socket_addrs() {
@@ -122,12 +122,12 @@ pub(super) const CANARIES: [Canary; 13] = [
         },
     },
     Canary {
-        name: "a question for this machine's addresses",
+        name: "a query for this machine's addresses",
         kind: LeakKind::Lookup,
         to: "the machine's addresses",
         leak: || {
             CanaryOutcome::of(Socket::new(
-                Domain::from(i32::from(NETLINK)),
+                Domain::from(i32::from(AF_NETLINK)),
                 Type::RAW,
                 None,
             ))
@@ -156,11 +156,11 @@ pub(super) const CANARIES: [Canary; 13] = [
     },
 ];
 
-/// Leaks in every way, and says what came of it, in order.
+/// Tries every leak, and prints the outcomes in order.
 ///
 /// # Errors
 ///
-/// If nobody reads it.
+/// If standard output is closed.
 pub(super) fn all() -> io::Result<()> {
     let outcomes: Vec<_> = CANARIES
         .iter()
@@ -169,17 +169,17 @@ pub(super) fn all() -> io::Result<()> {
     writeln!(io::stdout().lock(), "{}", json!(outcomes))
 }
 
-/// Leaks as a child of the one that leaks in every way.
+/// The leak of the child process.
 ///
 /// # Errors
 ///
-/// If nobody reads what came of it.
+/// If standard output is closed.
 pub(super) fn child() -> io::Result<()> {
     let outcome = tcp(Domain::IPV4, CHILDS);
     writeln!(io::stdout().lock(), "{}", json!(outcome.word()))
 }
 
-/// Keeps threads busy with system calls, so that most of them stand still at any moment, and ends
+/// Keeps threads busy with system calls, so that most of them are stopped at any moment, and ends
 /// without waiting for them.
 pub(super) fn crowd() {
     for _ in 0..CROWD {
@@ -231,11 +231,11 @@ fn by_child() -> CanaryOutcome {
     CanaryOutcome::read(&said).unwrap_or(CanaryOutcome::Passed)
 }
 
-/// Threads that are busy.
+/// Number of busy threads.
 const CROWD: usize = 40;
 
-/// Where the child leaks to.
+/// Destination of the child's leak.
 const CHILDS: &str = "192.0.2.8:9";
 
-/// How long a connection that is not refused may take.
+/// Time limit of a connection that is not refused.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! What the leak test runs in processes of their own; nobody else has a use for it.
+//! The hidden command `leaktest-part`: programs that the leak test runs in processes of their own.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -6,10 +6,10 @@ use std::process::Command;
 use std::thread;
 
 use clap::Subcommand;
-use nix::sys::signal::{Signal, raise};
+use whisht_watch::stop_and_exec;
 
 use super::policy::EgressPolicy;
-use super::watch::{ProgramSpec, TraceReport, TracedProgram};
+use super::watch::{ProgramSpec, WatchedProgram};
 use super::{canary, report};
 use crate::cli::output::Printer;
 use crate::cli::remote_node::runtime;
@@ -24,27 +24,27 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum HelperCommand {
-    /// Stop, and once the watcher has taken hold become a program
+    /// Stop, and become a program once the tracer has attached
     Hold {
         /// The program
         program: OsString,
         /// Its arguments
         arguments: Vec<OsString>,
     },
-    /// Leak in every way that the watcher must know
+    /// Try every planted leak
     Plant,
-    /// Leak in the way of a child
+    /// Try the leak of a child process
     PlantChild,
-    /// Keep many threads busy, and end while they are
+    /// Keep many threads busy, and end meanwhile
     PlantCrowd,
-    /// Become a program, from a thread that is not the first
+    /// Become a program from a second thread
     PlantExec {
         /// The program
         program: OsString,
         /// Its arguments
         arguments: Vec<OsString>,
     },
-    /// Watch a program, whatever it is, and print what it did
+    /// Trace any program, and print the report
     Watch {
         /// The program
         program: OsString,
@@ -53,17 +53,15 @@ enum HelperCommand {
     },
 }
 
-/// Plays a part.
+/// Runs one of the programs.
 ///
 /// # Errors
 ///
-/// [`Failure`] if there is no such program, or nobody to hear of the leaks.
+/// [`Failure`] if the program cannot be started, or standard output is closed.
 pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
     match args.command {
         HelperCommand::Hold { program, arguments } => {
-            let stopped = raise(Signal::SIGSTOP);
-            stopped.map_err(|error| failed("stop", error))?;
-            let error = Command::new(program).args(arguments).exec();
+            let error = stop_and_exec(&program, &arguments);
             Err(failed("become the program", error))
         }
         HelperCommand::Plant => {
@@ -95,19 +93,17 @@ pub(crate) fn run(args: Args) -> Result<Exit, Failure> {
 
 fn watch(program: ProgramSpec) -> Result<Exit, Failure> {
     runtime()?.block_on(async {
-        let mut watch = TracedProgram::start(program, EgressPolicy::loopback())
-            .await
-            .map_err(|error| failed("watch", error))?;
+        let mut watch = WatchedProgram::start(program, EgressPolicy::loopback()).await?;
         let report = (&mut watch.report).await;
-        let TraceReport { record, end } = report
+        let report = report
             .map_err(|error| failed("watch", error))?
             .map_err(|error| failed("watch", error))?;
         let printer = Printer {
             json: true,
             local: false,
         };
-        printer.value(&report::seen(&record, end))?;
-        Ok(match record.total() {
+        printer.value(&report::seen(&report))?;
+        Ok(match report.record.total() {
             0 => Exit::Done,
             _ => Exit::Leaked,
         })

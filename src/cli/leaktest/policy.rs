@@ -1,58 +1,57 @@
 //! Which calls of a program lead out of this machine past Tor.
 //!
-//! Judgement only: what was called comes as a value, and nothing here watches or asks the system.
-//! A call that cannot be judged is judged to leak, and whatever might be a look-up of a name is one:
-//! a false alarm costs a look at the table, a missed leak may cost more.
+//! The policy is pure: a call is a value, and nothing here traces or asks the system. A call that
+//! cannot be judged is a leak, and every call that may be a name lookup is one: a false alarm costs a
+//! look at the report, a missed leak may cost more.
 //!
-//! Loopback is where other programs of this machine are, Tor among them; what they send on is
-//! theirs. One kind of program there is known to send on what it hears, so port 53 of loopback is no
-//! exception: a resolver.
+//! Programs on loopback, Tor among them, are trusted with what they forward. Port 53 of loopback is
+//! the exception: a resolver forwards what it receives.
 
 use std::fmt;
 use std::net::SocketAddr;
 
-use super::sockaddr::{INET, INET6, NETLINK, SocketAddress, UNIX};
+use whisht_watch::{AF_INET, AF_INET6, AF_NETLINK, AF_UNIX, SocketAddress, SystemCall};
 
-/// Where a node may go: loopback, and Tor.
+/// The allowed destinations: loopback, and Tor.
 pub(super) struct EgressPolicy {
     tor: Box<dyn FnMut(SocketAddr) -> bool + Send>,
 }
 
 impl EgressPolicy {
-    /// Nothing but loopback.
+    /// Loopback only.
     pub(super) fn loopback() -> Self {
         Self::and(|_| false)
     }
 
-    /// Besides loopback wherever this says that Tor is.
+    /// Loopback, and the addresses for which `tor` is true.
     pub(super) fn and(tor: impl FnMut(SocketAddr) -> bool + Send + 'static) -> Self {
         Self { tor: Box::new(tor) }
     }
 
-    /// Judges a call.
-    pub(super) fn decide(&mut self, call: &TracedCall) -> PolicyDecision {
+    /// Decides about a call.
+    pub(super) fn decide(&mut self, call: &SystemCall) -> PolicyDecision {
         match call {
-            TracedCall::Connect(to) => self.outgoing(LeakKind::Connect, to),
-            TracedCall::Send(to) => self.outgoing(LeakKind::Datagram, to),
-            TracedCall::Bind(at) => bind(at),
-            TracedCall::Listen(at) => listen(at),
-            TracedCall::Socket { family, raw } => socket(*family, *raw),
-            TracedCall::Open(path) => open(path),
-            TracedCall::Unseen(way) => leak(LeakKind::Unseen, way),
+            SystemCall::Connect(to) => self.outgoing(LeakKind::Connect, to),
+            SystemCall::Send(to) => self.outgoing(LeakKind::Datagram, to),
+            SystemCall::Bind(at) => bind(at),
+            SystemCall::Listen(at) => listen(at),
+            SystemCall::Socket { family, raw } => socket(*family, *raw),
+            SystemCall::Open(path) => open(path),
+            SystemCall::Unseen(way) => leak(LeakKind::Unseen, way),
         }
     }
 
     fn outgoing(&mut self, kind: LeakKind, to: &SocketAddress) -> PolicyDecision {
         let place = match to {
             SocketAddress::Internet(place) => *place,
-            // To connect to no family undoes a connection; to send there sends.
+            // `connect` with `AF_UNSPEC` ends an association; `sendto` with it sends.
             SocketAddress::NoFamily(Some(place)) if kind == LeakKind::Datagram => *place,
             SocketAddress::NoFamily(_) => return PolicyDecision::Allow,
             SocketAddress::Unix(path) => return unix(path),
             SocketAddress::Other(family) => return leak(kind, format_args!("family {family}")),
             SocketAddress::Garbled => return leak(kind, "an address that cannot be read"),
         };
-        // Whoever connects to the unspecified address reaches this machine.
+        // A connection to the unspecified address reaches this machine.
         let local = place.ip().is_loopback() || place.ip().is_unspecified();
         match (local, RESOLVERS.contains(&place.port())) {
             (true, false) => PolicyDecision::Contact(place),
@@ -63,14 +62,15 @@ impl EgressPolicy {
     }
 }
 
-/// A socket may be given an address of loopback, or, to send from, leave the choice to the system.
+/// A socket may bind a loopback address, or leave address and port to the system for sending.
 fn bind(at: &SocketAddress) -> PolicyDecision {
     match at {
         SocketAddress::Internet(place) | SocketAddress::NoFamily(Some(place)) => {
             let unbound = place.ip().is_unspecified() && place.port() == 0;
-            match unbound || place.ip().is_loopback() {
-                true => PolicyDecision::Allow,
-                false => leak(LeakKind::Listen, place),
+            if unbound || place.ip().is_loopback() {
+                PolicyDecision::Allow
+            } else {
+                leak(LeakKind::Listen, place)
             }
         }
         SocketAddress::Unix(_) | SocketAddress::NoFamily(None) => PolicyDecision::Allow,
@@ -79,7 +79,7 @@ fn bind(at: &SocketAddress) -> PolicyDecision {
     }
 }
 
-/// Here a choice left to the system is every address of the machine.
+/// On a listener an address left to the system means every address of the machine.
 fn listen(at: &SocketAddress) -> PolicyDecision {
     match at {
         SocketAddress::Internet(place) if !place.ip().is_loopback() => {
@@ -94,48 +94,50 @@ fn listen(at: &SocketAddress) -> PolicyDecision {
 
 fn socket(family: u16, raw: bool) -> PolicyDecision {
     match family {
-        UNIX => PolicyDecision::Allow,
-        INET | INET6 if !raw => PolicyDecision::Allow,
-        INET | INET6 => leak(LeakKind::Socket, "raw packets"),
-        // How a program learns the machine's own addresses, and how a look-up begins.
-        NETLINK => leak(LeakKind::Lookup, "the machine's addresses (netlink)"),
+        AF_UNIX => PolicyDecision::Allow,
+        AF_INET | AF_INET6 if !raw => PolicyDecision::Allow,
+        AF_INET | AF_INET6 => leak(LeakKind::Socket, "raw packets"),
+        // A program learns the machine's own addresses here, and a name lookup begins here.
+        AF_NETLINK => leak(LeakKind::Lookup, "the machine's addresses (netlink)"),
         other => leak(LeakKind::Socket, format_args!("family {other}")),
     }
 }
 
-/// To read a file harms nobody, so it is told and let pass.
+/// Reading a file does no harm, so the call is reported and allowed.
 fn open(path: &str) -> PolicyDecision {
     let path = settled(path);
     let name = path.rsplit('/').next().unwrap_or_default();
     let module = name
         .strip_prefix("libnss_")
         .is_some_and(|rest| MODULES.iter().any(|module| rest.starts_with(module)));
-    match module || FILES.contains(&path) || path.starts_with("/run/systemd/resolve/") {
-        true => PolicyDecision::Leak(Leak {
+    if module || FILES.contains(&path) || path.starts_with("/run/systemd/resolve/") {
+        PolicyDecision::Leak(Leak {
             kind: LeakKind::Lookup,
             to: path.to_owned(),
             harmless: true,
-        }),
-        false => PolicyDecision::Allow,
+        })
+    } else {
+        PolicyDecision::Allow
     }
 }
 
-/// Programs of this machine that look names up for others.
+/// Programs of this machine that look names up for other programs.
 fn unix(path: &str) -> PolicyDecision {
     let path = settled(path);
     if path.starts_with("/run/nscd/") {
-        // It knows users as well as hosts, and does not say here which is asked for. Without it a
-        // program reads the files itself, and then it shows.
+        // nscd resolves users as well as hosts, and the path does not tell which. Without nscd a
+        // program reads the files itself, which is reported.
         return PolicyDecision::Deny;
     }
     let bus = path.starts_with("/run/user/") && path.ends_with("/bus");
-    match bus || SERVICES.iter().any(|service| path.starts_with(service)) {
-        true => leak(LeakKind::Lookup, path),
-        false => PolicyDecision::Allow,
+    if bus || SERVICES.iter().any(|service| path.starts_with(service)) {
+        leak(LeakKind::Lookup, path)
+    } else {
+        PolicyDecision::Allow
     }
 }
 
-/// A path without the old name of `/run`.
+/// A path with `/run` for its old name `/var/run`.
 fn settled(path: &str) -> &str {
     let run = path.strip_prefix("/var");
     run.filter(|path| path.starts_with("/run/")).unwrap_or(path)
@@ -149,68 +151,44 @@ fn leak(kind: LeakKind, to: impl fmt::Display) -> PolicyDecision {
     })
 }
 
-/// What a program asked of the kernel.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum TracedCall {
-    /// To be given this address.
-    Bind(SocketAddress),
-    /// To be connected.
-    Connect(SocketAddress),
-    /// To take connections, at the address that the socket has.
-    Listen(SocketAddress),
-    /// To open a file.
-    Open(String),
-    /// To send something to an address.
-    Send(SocketAddress),
-    /// For a socket.
-    Socket {
-        /// Its family.
-        family: u16,
-        /// Whether it makes packets itself.
-        raw: bool,
-    },
-    /// For something that leads out of sight.
-    Unseen(&'static str),
-}
-
-/// What is to become of a call.
+/// What happens to a call.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum PolicyDecision {
-    /// It leads out.
+    /// The call leads out.
     Leak(Leak),
-    /// It is nobody's business.
+    /// The call is allowed.
     Allow,
-    /// It could lead out by way of another program; it is refused, and nothing is said of it.
+    /// The call could lead out through another program; it is refused without a report.
     Deny,
-    /// It leads to loopback or to Tor.
+    /// The call leads to loopback or to Tor, and is allowed.
     Contact(SocketAddr),
 }
 
 /// A call that leads out.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Leak {
-    /// What it is.
+    /// The kind of leak.
     pub(super) kind: LeakKind,
-    /// Where it leads.
+    /// The destination.
     pub(super) to: String,
-    /// Whether it may go on all the same, since it only shows that something is about to.
+    /// Whether the call is allowed all the same, because it only announces a leak.
     pub(super) harmless: bool,
 }
 
-/// What a leak is.
+/// The kind of a leak.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum LeakKind {
-    /// A connection, or a datagram socket that is given a destination.
+    /// A connection, or a datagram socket that gets a destination.
     Connect,
     /// A datagram.
     Datagram,
-    /// A listener that others than this machine can reach.
+    /// A listener that other machines can reach.
     Listen,
-    /// A look-up of a name, or of the machine's own addresses.
+    /// A lookup of a name, or of the machine's own addresses.
     Lookup,
-    /// A socket of a kind that is not watched.
+    /// A socket of a kind that is not traced.
     Socket,
-    /// A way past the watcher.
+    /// A way past the tracer.
     Unseen,
 }
 
@@ -230,8 +208,8 @@ impl fmt::Display for LeakKind {
 /// DNS, DNS over TLS, mDNS, LLMNR.
 const RESOLVERS: [u16; 4] = [53, 853, 5353, 5355];
 
-/// What a look-up of a host reads, and nothing else does. `/etc/nsswitch.conf` is not among them:
-/// it is read for the name of a user as well.
+/// Files that only a host lookup reads. `/etc/nsswitch.conf` is not among them: a lookup of a user
+/// reads it as well.
 const FILES: [&str; 5] = [
     "/etc/gai.conf",
     "/etc/host.conf",

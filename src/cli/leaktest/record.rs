@@ -1,96 +1,77 @@
-//! What a watcher saw: leaks by kind, destination and thread, and counts of everything else.
+//! The record of a leak test: leaks by kind, destination and thread, and counts of all judged calls.
 //!
-//! Bounded, whatever the watched program does: what repeats is counted, and of what differs only the
-//! first thousand are kept by name.
+//! The record is bounded for any traced program: repetitions are counted, and at most a thousand
+//! distinct entries are kept.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::policy::{Leak, LeakKind, TracedCall};
+use whisht_watch::{CallerName, SystemCall};
 
-/// What was seen.
+use super::policy::LeakKind;
+
+/// What a traced program did.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TraceRecord {
-    /// What leaks, and how often.
+    /// Each leak, and how often it occurred.
     pub(super) leaks: BTreeMap<LeakEntry, Occurrences>,
-    /// Leaks that found no room.
+    /// Leaks beyond [`MAX_ROWS`].
     pub(super) further: u64,
-    /// Destinations on loopback and at Tor, and how often each was named.
+    /// Allowed destinations, and how often each was used.
     pub(super) spoke: BTreeMap<SocketAddr, u64>,
-    /// All that was looked at.
+    /// The calls that the policy decided about.
     pub(super) counts: CallCounts,
 }
 
-/// A leak and who did it.
+/// A leak and the thread that made it.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) struct LeakEntry {
     pub(super) kind: LeakKind,
     pub(super) to: String,
-    pub(super) who: TracedThread,
+    pub(super) who: CallerName,
 }
 
-/// A thread of a program.
-#[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) struct TracedThread {
-    pub(super) program: String,
-    pub(super) thread: String,
-}
-
-/// When something happened, and how often.
+/// When a leak first occurred, and how often.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Occurrences {
-    /// Since the watcher began.
+    /// Time since the start of the trace.
     pub(super) first: Duration,
     pub(super) count: u64,
-    /// Whether it was kept from happening, each time.
+    /// Whether it was refused every time.
     pub(super) refused: bool,
 }
 
-/// How much was looked at.
+/// How many calls of each kind the policy decided about.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct CallCounts {
     pub(super) binds: u64,
     pub(super) connects: u64,
     pub(super) files: u64,
     pub(super) listens: u64,
-    pub(super) processes: u64,
     pub(super) sends: u64,
     pub(super) sockets: u64,
-    pub(super) system_calls: u64,
-    pub(super) threads: u64,
 }
 
 impl CallCounts {
     /// Counts a call.
-    pub(super) const fn count(&mut self, call: &TracedCall) {
+    pub(super) const fn count(&mut self, call: &SystemCall) {
         let counter = match call {
-            TracedCall::Bind(_) => &mut self.binds,
-            TracedCall::Connect(_) => &mut self.connects,
-            TracedCall::Listen(_) => &mut self.listens,
-            TracedCall::Open(_) => &mut self.files,
-            TracedCall::Send(_) => &mut self.sends,
-            TracedCall::Socket { .. } => &mut self.sockets,
-            TracedCall::Unseen(_) => return,
+            SystemCall::Bind(_) => &mut self.binds,
+            SystemCall::Connect(_) => &mut self.connects,
+            SystemCall::Listen(_) => &mut self.listens,
+            SystemCall::Open(_) => &mut self.files,
+            SystemCall::Send(_) => &mut self.sends,
+            SystemCall::Socket { .. } => &mut self.sockets,
+            SystemCall::Unseen(_) => return,
         };
         *counter += 1;
     }
 }
 
 impl TraceRecord {
-    /// Notes a leak; whether it is the first of its kind.
-    pub(super) fn leak(
-        &mut self,
-        leak: Leak,
-        who: TracedThread,
-        at: Duration,
-        refused: bool,
-    ) -> bool {
-        let entry = LeakEntry {
-            kind: leak.kind,
-            to: leak.to,
-            who,
-        };
+    /// Records a leak; `true` if it is the first of its kind.
+    pub(super) fn leak(&mut self, entry: LeakEntry, at: Duration, refused: bool) -> bool {
         if let Some(times) = self.leaks.get_mut(&entry) {
             times.count += 1;
             times.refused &= refused;
@@ -109,41 +90,41 @@ impl TraceRecord {
         true
     }
 
-    /// Notes a destination that a node may have.
+    /// Records an allowed destination.
     pub(super) fn spoke(&mut self, to: SocketAddr) {
         if self.spoke.len() < MAX_ROWS || self.spoke.contains_key(&to) {
             *self.spoke.entry(to).or_default() += 1;
         }
     }
 
-    /// How many leaks there were, repetitions included.
+    /// Number of leaks, repetitions included.
     pub(super) fn total(&self) -> u64 {
         let named: u64 = self.leaks.values().map(|times| times.count).sum();
         named.saturating_add(self.further)
     }
 }
 
-/// Leaks, and destinations, that are kept by name.
+/// Distinct leaks, and distinct destinations, that are kept.
 const MAX_ROWS: usize = 1_000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn leak(to: impl ToString) -> Leak {
-        Leak {
+    fn leak(to: impl ToString) -> LeakEntry {
+        LeakEntry {
             kind: LeakKind::Connect,
             to: to.to_string(),
-            harmless: false,
+            who: CallerName::default(),
         }
     }
 
     #[test]
-    fn what_repeats_is_counted() {
+    fn repeated_leak_is_counted() {
         let mut record = TraceRecord::default();
         let second = Duration::from_secs(1);
-        assert!(record.leak(leak("a"), TracedThread::default(), second, true));
-        assert!(!record.leak(leak("a"), TracedThread::default(), second * 2, false));
+        assert!(record.leak(leak("a"), second, true));
+        assert!(!record.leak(leak("a"), second * 2, false));
         let times = record.leaks.values().next().unwrap();
         assert_eq!(
             (times.first, times.count, times.refused),
@@ -153,10 +134,10 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_leaks_everywhere_does_not_fill_the_memory() {
+    fn record_is_bounded_for_any_number_of_destinations() {
         let mut record = TraceRecord::default();
         for to in 0..MAX_ROWS + 5 {
-            record.leak(leak(to), TracedThread::default(), Duration::ZERO, true);
+            record.leak(leak(to), Duration::ZERO, true);
             record.spoke(([127, 0, 0, 1], u16::try_from(to).unwrap()).into());
         }
         assert_eq!(record.leaks.len(), MAX_ROWS);

@@ -1,32 +1,33 @@
-//! What a leak test found, for people and for programs.
+//! The report of a leak test: as text and as JSON.
 
 use std::io;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use whisht_watch::{Activity, ExitCause};
 
 use super::record::{CallCounts, TraceRecord};
 use super::self_test::SelfTestResult;
 use super::traced_node::NodeOutcome;
-use super::watch::ExitCause;
+use super::watch::ProgramReport;
 use super::workload::{StepOutcome, Steps};
 use crate::cli::Exit;
 use crate::cli::output::{Printer, duration, grouped};
 
-/// How a test came to its end.
+/// How a test ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Finish {
-    /// The node ended before its time.
+    /// The node ended early.
     Early,
-    /// The user had seen enough.
+    /// The user interrupted the test.
     Interrupted,
     /// The time was up.
     InTime,
-    /// The node was never up.
+    /// The node did not start in time.
     NeverUp,
 }
 
-/// All that is to be said.
+/// The result of a leak test.
 #[derive(Debug)]
 pub(super) struct LeakReport {
     pub(super) proof: SelfTestResult,
@@ -37,20 +38,20 @@ pub(super) struct LeakReport {
 }
 
 impl LeakReport {
-    /// What it comes to.
+    /// The exit code of the test.
     pub(super) fn exit(&self) -> Exit {
-        match (self.node.record.total(), self.finish) {
+        match (self.node.program.record.total(), self.finish) {
             (1.., _) => Exit::Leaked,
-            (0, Finish::InTime) if self.node.end != ExitCause::Stopped => Exit::Done,
+            (0, Finish::InTime) if self.node.program.end != ExitCause::Stopped => Exit::Done,
             (0, _) => Exit::Failed,
         }
     }
 
-    /// Prints it.
+    /// Prints the report.
     ///
     /// # Errors
     ///
-    /// Whatever keeps standard output from being written.
+    /// If standard output is closed.
     pub(super) fn print(&self, printer: Printer) -> io::Result<()> {
         if printer.json {
             return printer.value(&self.json());
@@ -60,12 +61,12 @@ impl LeakReport {
             spoke,
             counts,
             ..
-        } = &self.node.record;
+        } = &self.node.program.record;
         printer.line(proven(&self.proof))?;
         printer.line(format_args!(
             "watched {}: {}",
             duration(millis(self.took)),
-            watched(counts)
+            watched(&self.node.program.activity, counts)
         ))?;
         printer.line(format_args!("exercised: {}", exercised(&self.steps)))?;
         if !spoke.is_empty() {
@@ -110,12 +111,12 @@ impl LeakReport {
             Finish::Early => {
                 printer.line(format_args!(
                     "the node ended before its time, {}: what comes later was not watched",
-                    ended(self.node.end)
+                    ended(self.node.program.end)
                 ))?;
                 self.last_words(printer)?;
             }
         }
-        match self.node.record.total() {
+        match self.node.program.record.total() {
             0 if self.exit() == Exit::Done => printer.line("nothing leaked"),
             0 => printer.line("nothing leaked so far, which proves nothing"),
             total => printer.line(format_args!(
@@ -138,7 +139,7 @@ impl LeakReport {
             .steps
             .iter()
             .map(|step| json!({"what": step.what, "outcome": step.outcome.to_string()}));
-        let mut all = seen(&self.node.record, self.node.end);
+        let mut all = seen(&self.node.program);
         if let Value::Object(all) = &mut all {
             let SelfTestResult { caught, impossible } = self.proof;
             let finish = match self.finish {
@@ -165,14 +166,15 @@ impl LeakReport {
     }
 }
 
-/// What a watcher saw, for programs.
-pub(super) fn seen(record: &TraceRecord, end: ExitCause) -> Value {
+/// What was seen of a program, as JSON.
+pub(super) fn seen(program: &ProgramReport) -> Value {
     let TraceRecord {
         leaks,
         further,
         spoke,
         counts,
-    } = record;
+    } = &program.record;
+    let activity = program.activity;
     let leaks: Vec<_> = leaks
         .iter()
         .map(|(entry, times)| {
@@ -196,9 +198,9 @@ pub(super) fn seen(record: &TraceRecord, end: ExitCause) -> Value {
         "further_leaks": further,
         "spoke": spoke.collect::<Vec<_>>(),
         "watched": {
-            "system_calls": counts.system_calls,
-            "processes": counts.processes,
-            "threads": counts.threads,
+            "system_calls": activity.system_calls,
+            "processes": activity.processes,
+            "threads": activity.threads,
             "sockets": counts.sockets,
             "connects": counts.connects,
             "binds": counts.binds,
@@ -206,11 +208,11 @@ pub(super) fn seen(record: &TraceRecord, end: ExitCause) -> Value {
             "sends": counts.sends,
             "files": counts.files,
         },
-        "end": ended(end),
+        "end": ended(program.end),
     })
 }
 
-/// What the watcher is worth.
+/// The result of the self-test in words.
 pub(super) fn proven(proof: &SelfTestResult) -> String {
     let SelfTestResult { caught, impossible } = proof;
     match impossible {
@@ -222,13 +224,13 @@ pub(super) fn proven(proof: &SelfTestResult) -> String {
     }
 }
 
-fn watched(counts: &CallCounts) -> String {
+fn watched(activity: &Activity, counts: &CallCounts) -> String {
     format!(
         "{} system calls in {} threads and {} processes; {} sockets, {} connects, {} binds, {} \
          listens, {} sends to an address, {} files",
-        grouped(counts.system_calls),
-        grouped(counts.threads),
-        grouped(counts.processes),
+        grouped(activity.system_calls),
+        grouped(activity.threads),
+        grouped(activity.processes),
         grouped(counts.sockets),
         grouped(counts.connects),
         grouped(counts.binds),
@@ -252,10 +254,7 @@ fn exercised(steps: &Steps) -> String {
 }
 
 const fn refused(refused: bool) -> &'static str {
-    match refused {
-        true => "refused",
-        false => "seen",
-    }
+    if refused { "refused" } else { "seen" }
 }
 
 fn ended(end: ExitCause) -> String {
@@ -270,5 +269,5 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Destinations that are named.
+/// Number of destinations that the report lists.
 const SHOWN: usize = 8;

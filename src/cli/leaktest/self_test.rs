@@ -1,4 +1,4 @@
-//! Proves the watcher before it is believed: it watches a program that leaks in every way.
+//! The self-test of a leak test: the tracer must catch every planted leak before it is trusted.
 
 use std::time::Duration;
 
@@ -9,34 +9,32 @@ use tokio::net::unix::pipe;
 use super::canary::{CANARIES, CanaryOutcome};
 use super::policy::EgressPolicy;
 use super::record::TraceRecord;
-use super::watch::{ProgramSpec, TracedProgram};
+use super::watch::{ProgramSpec, WatchedProgram};
 use super::{failed, this_program};
 use crate::cli::Failure;
 
-/// A watcher that missed nothing.
+/// The result of a self-test without a missed leak.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct SelfTestResult {
-    /// Leaks that were planted, caught and refused.
+    /// Planted leaks that were seen and refused.
     pub(super) caught: usize,
-    /// Leaks that cannot be planted on this machine, since it has no such sockets.
+    /// Leaks that cannot be planted on this machine, which has no such sockets.
     pub(super) impossible: usize,
 }
 
-/// Has the watcher catch what is planted.
+/// Traces the planted leaks.
 ///
 /// # Errors
 ///
-/// [`Failure`] names the first leak that got past it.
+/// [`Failure`] names the first leak that was missed.
 pub(super) async fn run() -> Result<SelfTestResult, Failure> {
     let planting = ProgramSpec {
         program: this_program()?,
         arguments: vec!["leaktest-part".into(), "plant".into()],
         settings: false,
     };
-    let mut watch = TracedProgram::start(planting, EgressPolicy::loopback())
-        .await
-        .map_err(failed)?;
-    let stdout = watch.stdout.take().ok_or_else(|| failed("no output"))?;
+    let mut watch = WatchedProgram::start(planting, EgressPolicy::loopback()).await?;
+    let stdout = watch.take_stdout().ok_or_else(|| failed("no output"))?;
     let mut stdout = pipe::Receiver::from_owned_fd(stdout.into()).map_err(failed)?;
     let mut said = String::new();
     let watched = async {
@@ -54,7 +52,7 @@ pub(super) async fn run() -> Result<SelfTestResult, Failure> {
     compare(&outcomes, &report.record)
 }
 
-/// Compares what leaked with what was seen.
+/// Compares the outcomes of the leaking program with the record.
 fn compare(outcomes: &[Value], record: &TraceRecord) -> Result<SelfTestResult, Failure> {
     let mut proof = SelfTestResult {
         caught: 0,
@@ -88,34 +86,34 @@ fn missed(name: &str, how: &str) -> Failure {
     ))
 }
 
-/// How long the planted leaks may take together.
+/// Time limit of all planted leaks together.
 const SELF_TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use whisht_watch::CallerName;
 
     use super::*;
-    use crate::cli::leaktest::policy::Leak;
-    use crate::cli::leaktest::record::TracedThread;
+    use crate::cli::leaktest::record::LeakEntry;
 
     fn seen(but: usize) -> TraceRecord {
         let mut record = TraceRecord::default();
         for (index, canary) in CANARIES.iter().enumerate() {
-            let leak = Leak {
+            let leak = LeakEntry {
                 kind: canary.kind,
                 to: canary.to.to_owned(),
-                harmless: false,
+                who: CallerName::default(),
             };
             if index != but {
-                record.leak(leak, TracedThread::default(), Duration::ZERO, true);
+                record.leak(leak, Duration::ZERO, true);
             }
         }
         record
     }
 
     #[test]
-    fn a_watcher_that_misses_any_leak_is_not_believed() {
+    fn self_test_fails_if_any_leak_is_not_seen() {
         let refused = vec![json!("refused"); CANARIES.len()];
         let proof = compare(&refused, &seen(usize::MAX)).unwrap();
         assert_eq!((proof.caught, proof.impossible), (CANARIES.len(), 0));
@@ -125,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watcher_that_lets_a_leak_pass_is_not_believed() {
+    fn self_test_fails_if_any_leak_passes() {
         for index in 0..CANARIES.len() {
             let mut outcomes = vec![json!("refused"); CANARIES.len()];
             *outcomes.get_mut(index).unwrap() = json!("passed");
@@ -135,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_planted_is_not_held_against_it() {
+    fn self_test_accepts_impossible_leak() {
         let mut outcomes = vec![json!("refused"); CANARIES.len()];
         *outcomes.get_mut(1).unwrap() = json!("impossible");
         let proof = compare(&outcomes, &seen(1)).unwrap();

@@ -1,4 +1,4 @@
-//! A node that is watched: `whisht run` in a process of its own, with what it says and how it ends.
+//! A traced node: `whisht run` in a process of its own, with its banner, its log and its end.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -13,19 +13,20 @@ use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use whisht_watch::WatchError;
 
 use super::policy::EgressPolicy;
-use super::watch::{ExitCause, ProgramSpec, TraceReport, TracedProgram, WatchError};
+use super::watch::{ProgramReport, ProgramSpec, WatchedProgram};
 use super::{failed, this_program};
 use crate::cli::Failure;
 use crate::cli::output::safe;
 
-/// A node in the hands of the watcher.
+/// A node under the tracer.
 #[derive(Debug)]
 pub(super) struct TracedNode {
-    pub(super) watch: TracedProgram,
+    pub(super) watch: WatchedProgram,
     log: Log,
-    /// Ends when nobody can write to the log any more.
+    /// Ends when all writers of the log have ended.
     logging: JoinSet<()>,
 }
 
@@ -33,12 +34,12 @@ pub(super) struct TracedNode {
 type Log = Arc<Mutex<VecDeque<String>>>;
 
 impl TracedNode {
-    /// Starts `whisht` with these arguments; what it says comes when it is up. `settings` says
-    /// whether the environment is meant for it.
+    /// Starts `whisht` with these arguments. `settings` is whether the node inherits the `WHISHT_*`
+    /// variables of the environment.
     ///
     /// # Errors
     ///
-    /// [`Failure`] if it cannot be started, or watched.
+    /// [`Failure`] if the node cannot be started or traced.
     pub(super) async fn start(
         arguments: Vec<OsString>,
         settings: bool,
@@ -49,14 +50,14 @@ impl TracedNode {
             arguments,
             settings,
         };
-        let mut watch = TracedProgram::start(node, policy).await.map_err(failed)?;
+        let mut watch = WatchedProgram::start(node, policy).await?;
         let (tell, banner) = oneshot::channel();
         let (log, mut logging) = (Log::default(), JoinSet::new());
-        if let Some(stdout) = watch.stdout.take() {
+        if let Some(stdout) = watch.take_stdout() {
             let stdout = pipe::Receiver::from_owned_fd(stdout.into()).map_err(failed)?;
             tokio::spawn(first_line(stdout, tell));
         }
-        if let Some(stderr) = watch.stderr.take() {
+        if let Some(stderr) = watch.take_stderr() {
             let stderr = pipe::Receiver::from_owned_fd(stderr.into()).map_err(failed)?;
             logging.spawn(last_lines(stderr, Arc::clone(&log)));
         }
@@ -68,11 +69,11 @@ impl TracedNode {
         Ok((node, StartingNode(banner)))
     }
 
-    /// Ends it in good order, or else in disorder.
+    /// Asks the node to end, and kills it after [`SHUTDOWN_TIMEOUT`].
     ///
     /// # Errors
     ///
-    /// [`Failure`] if nobody knows what it did.
+    /// [`Failure`] if the report is lost.
     pub(super) async fn finish(mut self) -> Result<NodeOutcome, Failure> {
         self.watch.interrupt();
         let report = match timeout(SHUTDOWN_TIMEOUT, &mut self.watch.report).await {
@@ -85,30 +86,29 @@ impl TracedNode {
         self.outcome(report).await
     }
 
-    /// What it did, if it has ended by itself.
+    /// The outcome of a node that has ended.
     pub(super) async fn outcome(
         &mut self,
-        report: Result<Result<TraceReport, WatchError>, oneshot::error::RecvError>,
+        report: Result<Result<ProgramReport, WatchError>, oneshot::error::RecvError>,
     ) -> Result<NodeOutcome, Failure> {
-        let TraceReport { record, end } = report.map_err(failed)?.map_err(failed)?;
-        // Its last words may still be in the pipe.
+        let program = report.map_err(failed)?.map_err(failed)?;
+        // The last lines may still be in the pipe.
         let _ = timeout(LOG_DRAIN_TIMEOUT, self.logging.join_next()).await;
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(NodeOutcome {
-            record,
-            end,
+            program,
             log: log.iter().cloned().collect(),
         })
     }
 }
 
-/// A node that is not up yet.
+/// A node that is starting.
 #[derive(Debug)]
 pub(super) struct StartingNode(oneshot::Receiver<Value>);
 
 impl StartingNode {
-    /// What it says once it is up; `None` if it is not in time. If it ends before, this never does:
-    /// whoever waits hears of the end.
+    /// The banner of the node; `None` after `limit`. If the node ends before its banner, this waits
+    /// for `limit`: the caller learns of the end from the report.
     pub(super) async fn up(self, limit: Duration) -> Option<Banner> {
         let said = async {
             match self.0.await {
@@ -120,21 +120,20 @@ impl StartingNode {
     }
 }
 
-/// What became of a node.
+/// The end of a traced node.
 #[derive(Debug)]
 pub(super) struct NodeOutcome {
-    pub(super) record: super::record::TraceRecord,
-    pub(super) end: ExitCause,
-    /// The last that it logged.
+    pub(super) program: ProgramReport,
+    /// The last lines of its log.
     pub(super) log: Vec<String>,
 }
 
-/// What a node says once it is up.
+/// The JSON that a node prints when it is up.
 #[derive(Clone, Debug)]
 pub(super) struct Banner(Value);
 
 impl Banner {
-    /// Its local socket.
+    /// Path of the local socket.
     pub(super) fn ipc(&self) -> PathBuf {
         self.0
             .get("ipc")
@@ -143,7 +142,7 @@ impl Banner {
             .into()
     }
 
-    /// How its peers name it, on loopback; nothing, if it listens nowhere there.
+    /// Enode URLs of the node on loopback; empty if it does not listen there.
     pub(super) fn enodes(&self) -> Vec<String> {
         let texts = |name: &str| {
             let list = self.0.get(name).and_then(Value::as_array);
@@ -164,12 +163,12 @@ impl Banner {
             .unwrap_or_default()
     }
 
-    /// One of its texts.
+    /// A text field of the banner.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name).and_then(Value::as_str)
     }
 
-    /// Whether it keeps mail.
+    /// Whether the node is a mail server.
     pub(super) fn keeps_mail(&self) -> bool {
         self.0
             .get("mail")
@@ -178,13 +177,13 @@ impl Banner {
     }
 }
 
-/// Hands over the first line as JSON, and reads on, so that nobody has to wait.
+/// Sends the first line as JSON, and reads on, so that the node never blocks on a full pipe.
 async fn first_line(stdout: pipe::Receiver, tell: oneshot::Sender<Value>) {
     let mut lines = BufReader::new(stdout).lines();
     if let Ok(Some(line)) = lines.next_line().await
         && let Ok(banner) = serde_json::from_str(&line)
     {
-        // Nobody waits any more, and the node goes on.
+        // The test no longer waits if the receiver is gone.
         let _ = tell.send(banner);
     }
     while let Ok(Some(_)) = lines.next_line().await {}
@@ -202,11 +201,11 @@ async fn last_lines(stderr: pipe::Receiver, log: Log) {
     }
 }
 
-/// How long a node may take to end in good order.
+/// Time limit of a clean shutdown.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How long they may take to come.
+/// Time limit for the last lines of the log.
 const LOG_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Lines of its log that are kept.
+/// Lines of the log that are kept.
 const MAX_LOG_LINES: usize = 12;

@@ -1,9 +1,9 @@
-//! What a node does, done: links, gossip, messages, mail, and everything that programs may ask.
+//! The workload of a leak test: links, gossip, messages, mail, and every JSON-RPC call.
 //!
-//! Nothing here is written by, to, or with the identities of the user: they stay locked, and what is
-//! sent goes from a key made for it to itself. A refusal is as good an answer as any; what counts is
-//! what the node does meanwhile. There is a partner, a second node of this machine that keeps
-//! nothing, so that something happens even where there is no network.
+//! The workload never uses the identities of the user, which stay locked: a key made for the test
+//! sends to itself. A refusal is a valid outcome; the test observes what the node does meanwhile. A
+//! partner, a second node on this machine that keeps nothing, makes traffic possible without a
+//! network.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -21,24 +21,24 @@ use crate::cli::output::safe;
 use crate::shell::clock::Clock;
 use crate::shell::rpc::{RpcClient, RpcClientError};
 
-/// What was tried, in order.
+/// The steps so far, in order.
 pub(super) type Steps = Vec<Step>;
 
-/// Something that was tried.
+/// A step of the workload.
 #[derive(Clone, Debug)]
 pub(super) struct Step {
-    /// What.
+    /// The method or action.
     pub(super) what: String,
-    /// What came of it.
+    /// The outcome of the step.
     pub(super) outcome: StepOutcome,
 }
 
-/// What came of something.
+/// The outcome of a step.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum StepOutcome {
-    /// It was done.
+    /// The step succeeded.
     Done,
-    /// The node does not do it, and says why.
+    /// The node refused it, with this reason.
     Refused(String),
     /// There was no answer in time.
     Silent,
@@ -54,7 +54,7 @@ impl fmt::Display for StepOutcome {
     }
 }
 
-/// Waits until Tor carries links, or for as long as that takes where it does.
+/// Waits until Tor is ready, for at most [`TOR_TIMEOUT`].
 pub(super) async fn reach(node: &Banner) {
     let mut told = None;
     let reached = async {
@@ -77,13 +77,13 @@ pub(super) async fn reach(node: &Banner) {
         }
     };
     match timeout(TOR_TIMEOUT, reached).await {
-        Ok(()) => note("Tor carries links"),
-        Err(_) => note("Tor does not carry links yet; going on all the same"),
+        Ok(()) => note("Tor is ready"),
+        Err(_) => note("Tor is not ready yet; the test continues"),
     }
 }
 
-/// Has a node do everything, with the help of a partner if there is one. `clear` says whether it
-/// may be told to go to a clear address, since all its ways lead through Tor.
+/// Runs all steps, with the help of a partner if there is one. `clear` is whether the node may be told
+/// to connect to a clear address, because all its traffic goes through Tor.
 pub(super) async fn all(node: &Banner, partner: Option<&Banner>, clear: bool, steps: &mut Steps) {
     let mut session = WorkloadSession::new(node.ipc(), "", steps);
     session.look_around().await;
@@ -113,13 +113,13 @@ pub(super) async fn all(node: &Banner, partner: Option<&Banner>, clear: bool, st
     drop(dead);
 }
 
-/// The partner writes, so that the node has something to pass on, and asks it for mail.
+/// The steps of the partner: it posts, so that the node has an envelope to forward, and requests mail.
 async fn other_end(node: &Banner, partner: &Banner, steps: &mut Steps) {
     let mut session = WorkloadSession::new(partner.ipc(), "partner: ", steps);
     for enode in node.enodes() {
         session.call("whisht_addPeer", json!([enode])).await;
     }
-    // A link needs a moment, under a watcher more than one.
+    // Connecting takes longer under a tracer.
     sleep(SETTLE_TIME).await;
     if let Some(keys) = session.keys().await {
         session.post(&keys).await;
@@ -136,7 +136,7 @@ async fn other_end(node: &Banner, partner: &Banner, steps: &mut Steps) {
     }
 }
 
-/// Keys made for the occasion, by id, the public one itself, and the work that envelopes need.
+/// Keys made for the test, and the work that envelopes need.
 struct WorkloadKeys {
     symmetric: Value,
     public: String,
@@ -144,13 +144,13 @@ struct WorkloadKeys {
 }
 
 impl WorkloadKeys {
-    /// How a peer with the public key would be named.
+    /// The enode URL of a peer with the public key.
     fn enode(&self, place: SocketAddr) -> String {
         let key = self.public.strip_prefix("0x04").unwrap_or_default();
         format!("enode://{key}@{place}")
     }
 
-    /// An envelope that only this program can read.
+    /// An envelope that only this program can decrypt.
     fn envelope(&self) -> Value {
         json!({
             "symKeyID": self.symmetric,
@@ -186,14 +186,14 @@ impl<'a> WorkloadSession<'a> {
         self.steps.push(Step { what, outcome });
     }
 
-    /// Calls a method, and notes what came of it.
+    /// Calls a method, and records the outcome.
     async fn call(&mut self, method: &str, params: Value) -> Option<Value> {
         let answer = timeout(REPLY_TIMEOUT, self.ask(method, params)).await;
         let (outcome, value) = match answer {
             Ok(Ok(value)) => (StepOutcome::Done, Some(value)),
             Ok(Err(RpcClientError::Refused(error))) => (StepOutcome::Refused(error.cause), None),
             Ok(Err(_)) | Err(_) => {
-                // Half a conversation cannot be taken up again.
+                // The connection may still deliver the late answer.
                 self.client = None;
                 (StepOutcome::Silent, None)
             }
@@ -210,7 +210,7 @@ impl<'a> WorkloadSession<'a> {
         client.call(method, params).await
     }
 
-    /// Everything that only asks.
+    /// Calls every method that only reads.
     async fn look_around(&mut self) {
         for method in QUESTIONS {
             self.call(method, json!([])).await;
@@ -218,7 +218,7 @@ impl<'a> WorkloadSession<'a> {
         self.call("web3_sha3", json!(["0x6c65616b"])).await;
     }
 
-    /// Makes keys that the node forgets when it ends.
+    /// Makes keys in the node's memory.
     async fn keys(&mut self) -> Option<WorkloadKeys> {
         let pair = self.call("shh_newKeyPair", json!([])).await?;
         let public = self.call("shh_getPublicKey", json!([pair])).await?;
@@ -230,8 +230,8 @@ impl<'a> WorkloadSession<'a> {
         })
     }
 
-    /// A peer that is there, and one that takes connections and says nothing, for as long as what
-    /// comes back is kept.
+    /// Adds the partner as a peer, and a listener that accepts connections and stays silent until the
+    /// result is dropped.
     async fn peers(
         &mut self,
         keys: &WorkloadKeys,
@@ -249,7 +249,7 @@ impl<'a> WorkloadSession<'a> {
         Some(silent)
     }
 
-    /// A peer at an address that belongs to nobody, which only Tor may be asked for.
+    /// Adds a peer at a reserved address, which may be requested from Tor only.
     async fn unreachable_peer(&mut self, keys: &WorkloadKeys) {
         let enode = keys.enode(UNREACHABLE);
         self.call("whisht_addPeer", json!([enode])).await;
@@ -257,7 +257,7 @@ impl<'a> WorkloadSession<'a> {
         self.call("admin_removePeer", json!([enode])).await;
     }
 
-    /// Posts, reads and sends, from a key made for it to itself.
+    /// Posts, reads and sends, from a key of the test to itself.
     async fn talk(&mut self, keys: &WorkloadKeys) {
         let criteria = json!([{"symKeyID": keys.symmetric, "topics": [TOPIC]}]);
         let filter = self.call("shh_newMessageFilter", criteria).await;
@@ -269,19 +269,19 @@ impl<'a> WorkloadSession<'a> {
         let message = json!([{"to": keys.public, "payload": "6c65616b", "life": LIFE}]);
         self.call("whisht_estimate", message.clone()).await;
         if let Some(id) = self.call("whisht_send", message).await {
-            // Whatever leaves, leaves soon.
+            // The first cells leave within this time.
             sleep(SETTLE_TIME).await;
             self.call("whisht_outbox", json!([])).await;
             self.call("whisht_cancel", json!([id])).await;
         }
     }
 
-    /// Posts an envelope at the node's own level that only this program can read.
+    /// Posts an envelope at the node's own level.
     async fn post(&mut self, keys: &WorkloadKeys) {
         self.call("shh_post", json!([keys.envelope()])).await;
     }
 
-    /// Hands an envelope to the partner, and to nobody else.
+    /// Sends a direct message to the partner.
     async fn hand_over(&mut self, keys: &WorkloadKeys, enode: &str) {
         let mut envelope = keys.envelope();
         if let Some(envelope) = envelope.as_object_mut() {
@@ -291,19 +291,19 @@ impl<'a> WorkloadSession<'a> {
         self.call("shh_post", json!([envelope])).await;
     }
 
-    /// Asks the first trusted peer for the mail of the last minutes; refused, if there is none.
+    /// Requests the mail of the last minutes from the first trusted peer; refused if there is none.
     async fn mail(&mut self) {
         self.call("whisht_fetchMail", json!([range()])).await;
     }
 }
 
-/// The last minutes.
+/// A mail request for the last [`MAIL_BEHIND`] seconds.
 fn range() -> Value {
     let now = Clock::start().now().unix;
     json!({"since": now.before(MAIL_BEHIND).0})
 }
 
-/// A request as a program without a library would make it.
+/// A JSON-RPC request over HTTP.
 async fn http(at: &str, token: Option<&str>) -> StepOutcome {
     let body = r#"{"jsonrpc":"2.0","id":1,"method":"shh_version","params":[]}"#;
     let head = format!(
@@ -313,7 +313,7 @@ async fn http(at: &str, token: Option<&str>) -> StepOutcome {
     request(at.strip_prefix("http://"), token, "POST", &head, body).await
 }
 
-/// An upgrade to WebSocket, and no more.
+/// An upgrade to WebSocket without a message.
 async fn web_socket(at: &str, token: Option<&str>) -> StepOutcome {
     let head = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                 Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
@@ -353,7 +353,7 @@ async fn request(
     }
 }
 
-/// Waits, and says now and then that this is no accident.
+/// Waits for the rest of the test, with a note if that takes long.
 pub(super) async fn idle(left: Duration) {
     if left > MIN_ANNOUNCED_WAIT {
         note(format_args!("watching for another {} s", left.as_secs()));
@@ -361,7 +361,7 @@ pub(super) async fn idle(left: Duration) {
     sleep(left).await;
 }
 
-/// What changes nothing.
+/// Methods without effects.
 const QUESTIONS: [&str; 14] = [
     "whisht_status",
     "whisht_peers",
@@ -379,26 +379,27 @@ const QUESTIONS: [&str; 14] = [
     "web3_clientVersion",
 ];
 
-/// Marks the envelopes of this test.
+/// The topic of the test's envelopes.
 const TOPIC: &str = "0x6c65616b";
 
-/// How long an answer may take.
+/// Time limit of an answer.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An address for documentation (RFC 5737), and the port of what discards everything.
+/// An address for documentation (RFC 5737), and the port of the discard protocol.
 const UNREACHABLE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);
 
-/// How long Tor may take to be there, and between two looks.
+/// Time limit for Tor to become ready, and the interval of the checks.
 const TOR_TIMEOUT: Duration = Duration::from_secs(120);
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long two nodes get to become peers, and a message to leave.
+/// Time for two nodes to connect, and for a message to leave.
 const SETTLE_TIME: Duration = Duration::from_millis(1_500);
 
-/// Seconds that what is sent is to live.
+/// Lifetime of envelopes and messages, in seconds.
 const LIFE: u64 = 60;
 
-/// Seconds of mail that are asked for.
+/// The range of a mail request, in seconds.
 const MAIL_BEHIND: u32 = 300;
 
+/// The shortest wait that is announced.
 const MIN_ANNOUNCED_WAIT: Duration = Duration::from_secs(3);

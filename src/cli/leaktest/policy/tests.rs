@@ -8,7 +8,7 @@ fn unix(path: &str) -> SocketAddress {
     SocketAddress::Unix(path.to_owned())
 }
 
-fn kind(call: &TracedCall) -> Option<LeakKind> {
+fn kind(call: &SystemCall) -> Option<LeakKind> {
     match EgressPolicy::loopback().decide(call) {
         PolicyDecision::Leak(leak) => Some(leak.kind),
         _ => None,
@@ -26,8 +26,8 @@ fn loopback_is_where_a_node_may_go() {
     ] {
         let place: SocketAddr = place.parse().unwrap();
         for call in [
-            TracedCall::Connect(SocketAddress::Internet(place)),
-            TracedCall::Send(SocketAddress::Internet(place)),
+            SystemCall::Connect(SocketAddress::Internet(place)),
+            SystemCall::Send(SocketAddress::Internet(place)),
         ] {
             let verdict = EgressPolicy::loopback().decide(&call);
             assert_eq!(verdict, PolicyDecision::Contact(place), "{call:?}");
@@ -52,12 +52,12 @@ fn everywhere_else_is_a_leak() {
         "[::127.0.0.1]:9",
     ] {
         assert_eq!(
-            kind(&TracedCall::Connect(internet(place))),
+            kind(&SystemCall::Connect(internet(place))),
             Some(LeakKind::Connect),
             "{place}"
         );
         assert_eq!(
-            kind(&TracedCall::Send(internet(place))),
+            kind(&SystemCall::Send(internet(place))),
             Some(LeakKind::Datagram),
             "{place}"
         );
@@ -68,7 +68,7 @@ fn everywhere_else_is_a_leak() {
 fn tor_may_be_on_another_machine() {
     let tor: SocketAddr = "10.0.0.1:9050".parse().unwrap();
     let mut policy = EgressPolicy::and(move |place| place == tor);
-    let mut connect = |place: &str| policy.decide(&TracedCall::Connect(internet(place)));
+    let mut connect = |place: &str| policy.decide(&SystemCall::Connect(internet(place)));
     assert_eq!(connect("10.0.0.1:9050"), PolicyDecision::Contact(tor));
     assert!(matches!(connect("10.0.0.1:9051"), PolicyDecision::Leak(_)));
     assert!(matches!(connect("10.0.0.2:9050"), PolicyDecision::Leak(_)));
@@ -77,7 +77,7 @@ fn tor_may_be_on_another_machine() {
 #[test]
 fn a_relay_at_the_port_of_resolvers_is_a_relay() {
     let mut policy = EgressPolicy::and(|place| place.port() == 53);
-    let mut connect = |place: &str| policy.decide(&TracedCall::Connect(internet(place)));
+    let mut connect = |place: &str| policy.decide(&SystemCall::Connect(internet(place)));
     assert!(matches!(
         connect("192.0.2.1:53"),
         PolicyDecision::Contact(_)
@@ -94,12 +94,12 @@ fn a_resolver_on_loopback_is_no_loopback() {
         "192.0.2.1:53",
     ] {
         assert_eq!(
-            kind(&TracedCall::Connect(internet(place))),
+            kind(&SystemCall::Connect(internet(place))),
             Some(LeakKind::Lookup),
             "{place}"
         );
         assert_eq!(
-            kind(&TracedCall::Send(internet(place))),
+            kind(&SystemCall::Send(internet(place))),
             Some(LeakKind::Lookup),
             "{place}"
         );
@@ -110,20 +110,20 @@ fn a_resolver_on_loopback_is_no_loopback() {
 fn to_send_to_no_family_is_to_send() {
     let hidden = SocketAddress::NoFamily(Some("192.0.2.1:9".parse().unwrap()));
     assert_eq!(
-        kind(&TracedCall::Send(hidden.clone())),
+        kind(&SystemCall::Send(hidden.clone())),
         Some(LeakKind::Datagram)
     );
-    assert_eq!(kind(&TracedCall::Connect(hidden)), None);
-    assert_eq!(kind(&TracedCall::Send(SocketAddress::NoFamily(None))), None);
+    assert_eq!(kind(&SystemCall::Connect(hidden)), None);
+    assert_eq!(kind(&SystemCall::Send(SocketAddress::NoFamily(None))), None);
 }
 
 #[test]
 fn what_cannot_be_read_is_a_leak() {
     for call in [
-        TracedCall::Connect,
-        TracedCall::Send,
-        TracedCall::Bind,
-        TracedCall::Listen,
+        SystemCall::Connect,
+        SystemCall::Send,
+        SystemCall::Bind,
+        SystemCall::Listen,
     ] {
         assert!(kind(&call(SocketAddress::Garbled)).is_some());
         assert!(kind(&call(SocketAddress::Other(17))).is_some());
@@ -139,19 +139,19 @@ fn who_binds_to_more_than_loopback_listens() {
         "[fe80::1]:1",
     ] {
         assert_eq!(
-            kind(&TracedCall::Bind(internet(place))),
+            kind(&SystemCall::Bind(internet(place))),
             Some(LeakKind::Listen),
             "{place}"
         );
         let hidden = SocketAddress::NoFamily(Some(place.parse().unwrap()));
         assert_eq!(
-            kind(&TracedCall::Bind(hidden)),
+            kind(&SystemCall::Bind(hidden)),
             Some(LeakKind::Listen),
             "{place}"
         );
     }
     for place in ["127.0.0.1:20819", "[::1]:0", "0.0.0.0:0", "[::]:0"] {
-        assert_eq!(kind(&TracedCall::Bind(internet(place))), None, "{place}");
+        assert_eq!(kind(&SystemCall::Bind(internet(place))), None, "{place}");
     }
 }
 
@@ -159,24 +159,24 @@ fn who_binds_to_more_than_loopback_listens() {
 fn a_listener_without_an_address_has_them_all() {
     for place in ["0.0.0.0:0", "[::]:0", "0.0.0.0:4000", "192.168.1.5:4000"] {
         assert_eq!(
-            kind(&TracedCall::Listen(internet(place))),
+            kind(&SystemCall::Listen(internet(place))),
             Some(LeakKind::Listen),
             "{place}"
         );
     }
-    assert_eq!(kind(&TracedCall::Listen(internet("127.0.0.1:4000"))), None);
-    assert_eq!(kind(&TracedCall::Listen(unix("/run/own.sock"))), None);
+    assert_eq!(kind(&SystemCall::Listen(internet("127.0.0.1:4000"))), None);
+    assert_eq!(kind(&SystemCall::Listen(unix("/run/own.sock"))), None);
 }
 
 #[test]
 fn sockets_are_of_three_families_and_never_raw() {
-    let socket = |family, raw| kind(&TracedCall::Socket { family, raw });
-    assert_eq!(socket(UNIX, false), None);
-    assert_eq!(socket(INET, false), None);
-    assert_eq!(socket(INET6, false), None);
-    assert_eq!(socket(INET, true), Some(LeakKind::Socket));
-    assert_eq!(socket(INET6, true), Some(LeakKind::Socket));
-    assert_eq!(socket(NETLINK, false), Some(LeakKind::Lookup));
+    let socket = |family, raw| kind(&SystemCall::Socket { family, raw });
+    assert_eq!(socket(AF_UNIX, false), None);
+    assert_eq!(socket(AF_INET, false), None);
+    assert_eq!(socket(AF_INET6, false), None);
+    assert_eq!(socket(AF_INET, true), Some(LeakKind::Socket));
+    assert_eq!(socket(AF_INET6, true), Some(LeakKind::Socket));
+    assert_eq!(socket(AF_NETLINK, false), Some(LeakKind::Lookup));
     assert_eq!(socket(17, true), Some(LeakKind::Socket));
 }
 
@@ -190,7 +190,7 @@ fn look_ups_show_by_what_they_read() {
         "/lib/x86_64-linux-gnu/libnss_dns.so.2",
         "/usr/lib/libnss_mdns4_minimal.so.2",
     ] {
-        let verdict = EgressPolicy::loopback().decide(&TracedCall::Open(path.to_owned()));
+        let verdict = EgressPolicy::loopback().decide(&SystemCall::Open(path.to_owned()));
         assert!(
             matches!(&verdict, PolicyDecision::Leak(leak) if leak.kind == LeakKind::Lookup && leak.harmless),
             "{path}: {verdict:?}"
@@ -203,7 +203,7 @@ fn look_ups_show_by_what_they_read() {
         "/usr/lib/libnss_systemd.so.2",
         "/usr/lib/libnss_files.so.2",
     ] {
-        assert_eq!(kind(&TracedCall::Open(path.to_owned())), None, "{path}");
+        assert_eq!(kind(&SystemCall::Open(path.to_owned())), None, "{path}");
     }
 }
 
@@ -216,12 +216,12 @@ fn look_ups_show_by_whom_they_ask() {
         "/run/user/1000/bus",
     ] {
         assert_eq!(
-            kind(&TracedCall::Connect(unix(path))),
+            kind(&SystemCall::Connect(unix(path))),
             Some(LeakKind::Lookup),
             "{path}"
         );
     }
-    let verdict = |path| EgressPolicy::loopback().decide(&TracedCall::Connect(unix(path)));
+    let verdict = |path| EgressPolicy::loopback().decide(&SystemCall::Connect(unix(path)));
     assert_eq!(verdict("/var/run/nscd/socket"), PolicyDecision::Deny);
     assert_eq!(verdict("/run/user/1000/whisht.ipc"), PolicyDecision::Allow);
     assert_eq!(verdict("@abstract"), PolicyDecision::Allow);
@@ -231,7 +231,7 @@ fn look_ups_show_by_whom_they_ask() {
 #[test]
 fn a_way_past_the_watcher_is_a_leak() {
     assert_eq!(
-        kind(&TracedCall::Unseen("io_uring")),
+        kind(&SystemCall::Unseen("io_uring")),
         Some(LeakKind::Unseen)
     );
 }

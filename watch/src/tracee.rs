@@ -1,8 +1,8 @@
-//! A thread that stands still: its registers, its memory, its sockets, its name.
+//! A stopped thread: its registers, its memory, its sockets and its names.
 //!
-//! To refuse a system call, the kernel is given one that it does not have, and the program an error
-//! that it would also get from a firewall: not permitted. All but the registers is the same on every
-//! architecture.
+//! A refused system call gets a number (or, on aarch64, arguments) that the kernel rejects; at its
+//! return the result is set to `EPERM`. Everything but the registers is the same on both
+//! architectures.
 
 use std::fs;
 use std::io::IoSliceMut;
@@ -14,30 +14,30 @@ use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use socket2::SockRef;
 
-use crate::cli::leaktest::record::TracedThread;
-use crate::cli::leaktest::sockaddr::SocketAddress;
+use crate::policy::CallerName;
+use crate::sockaddr::SocketAddress;
 
 /// A traced thread, by its number.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tracee(pub(super) Pid);
+pub(crate) struct Tracee(pub(crate) Pid);
 
 /// Where a thread is in a system call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Phase {
-    /// About to enter one.
+pub(crate) enum Phase {
+    /// It is about to enter one.
     Entry {
-        /// Whether by the calling convention of this program's own architecture.
+        /// Whether the calling convention is that of the tracer's own architecture.
         native: bool,
     },
-    /// About to return from one.
+    /// It is about to return from one.
     Exit,
-    /// In none.
+    /// It is outside any.
     Neither,
 }
 
 impl Tracee {
-    /// Where it is.
-    pub(super) fn phase(self) -> nix::Result<Phase> {
+    /// Where the thread is.
+    pub(crate) fn phase(self) -> nix::Result<Phase> {
         let info = ptrace::syscall_info(self.0)?;
         Ok(match info.op {
             libc::PTRACE_SYSCALL_INFO_ENTRY => Phase::Entry {
@@ -48,18 +48,18 @@ impl Tracee {
         })
     }
 
-    /// Its registers.
-    pub(super) fn registers(self) -> nix::Result<Registers> {
+    /// The thread's registers.
+    pub(crate) fn registers(self) -> nix::Result<Registers> {
         ptrace::getregs(self.0).map(Registers)
     }
 
-    /// Fills `buffer` from the memory at `at`; how far that went.
-    pub(super) fn read(self, at: u64, buffer: &mut [u8]) -> usize {
+    /// Fills `buffer` from the thread's memory at `at`; returns the number of bytes read.
+    pub(crate) fn read(self, at: u64, buffer: &mut [u8]) -> usize {
         let Ok(mut base) = usize::try_from(at) else {
             return 0;
         };
         let mut filled = 0;
-        // Page by page: what lies beyond the end of a text may not be there.
+        // Page by page: the page after the end of a text may not be mapped.
         while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
             let len = rest.len().min(PAGE - base % PAGE);
             let part = rest.get_mut(..len).unwrap_or_default();
@@ -75,8 +75,8 @@ impl Tracee {
         filled
     }
 
-    /// The text at `at`, up to its end or to the longest path that anybody here looks for.
-    pub(super) fn text(self, at: u64) -> String {
+    /// The text at `at`, up to its zero byte or to [`MAX_TEXT_BYTES`].
+    pub(crate) fn text(self, at: u64) -> String {
         let mut buffer = [0; MAX_TEXT_BYTES];
         let filled = self.read(at, &mut buffer);
         let read = buffer.get(..filled).unwrap_or_default();
@@ -84,8 +84,8 @@ impl Tracee {
         String::from_utf8_lossy(text).into_owned()
     }
 
-    /// The address of one of its sockets, as the kernel knows it.
-    pub(super) fn socket_name(self, descriptor: u64) -> SocketAddress {
+    /// The local address of one of the thread's sockets, as the kernel knows it.
+    pub(crate) fn socket_name(self, descriptor: u64) -> SocketAddress {
         let known = || {
             let process = rustix::process::Pid::from_raw(self.process()?)?;
             let process = pidfd_open(process, PidfdFlags::empty()).ok()?;
@@ -93,7 +93,7 @@ impl Tracee {
             let socket = pidfd_getfd(&process, descriptor, PidfdGetfdFlags::empty()).ok()?;
             let name = SockRef::from(&socket).local_addr().ok()?;
             match name.as_socket() {
-                Some(place) => Some(SocketAddress::Internet(place)),
+                Some(address) => Some(SocketAddress::Internet(address)),
                 None if name.is_unix() => Some(SocketAddress::Unix(String::new())),
                 None => Some(SocketAddress::Other(name.family())),
             }
@@ -101,24 +101,24 @@ impl Tracee {
         known().unwrap_or(SocketAddress::Garbled)
     }
 
-    /// What it is called, and its program.
-    pub(super) fn who(self) -> TracedThread {
+    /// The names of the thread and of its process.
+    pub(crate) fn name(self) -> CallerName {
         let name = |number: i32| {
             let name = fs::read_to_string(format!("/proc/{number}/comm")).unwrap_or_default();
             name.trim_end().to_owned()
         };
-        TracedThread {
+        CallerName {
             program: self.process().map(name).unwrap_or_default(),
             thread: name(self.0.as_raw()),
         }
     }
 
-    /// Whether it is the first thread of its process.
-    pub(super) fn is_process(self) -> bool {
+    /// Whether this is the first thread of its process.
+    pub(crate) fn is_process(self) -> bool {
         self.process() == Some(self.0.as_raw())
     }
 
-    /// The number of the process that it is a thread of.
+    /// The number of the thread's process.
     fn process(self) -> Option<i32> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0)).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("Tgid:"))?;
@@ -128,30 +128,30 @@ impl Tracee {
 
 /// The registers of a thread that enters a system call.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Registers(user_regs_struct);
+pub(crate) struct Registers(user_regs_struct);
 
 #[cfg(target_arch = "x86_64")]
 impl Registers {
-    /// Which system call.
-    pub(super) fn number(&self) -> i64 {
+    /// The number of the system call.
+    pub(crate) fn number(&self) -> i64 {
         i64::try_from(self.0.orig_rax).unwrap_or(-1)
     }
 
-    /// Its arguments.
-    pub(super) const fn arguments(&self) -> [u64; 6] {
+    /// The arguments of the system call.
+    pub(crate) const fn arguments(&self) -> [u64; 6] {
         let Self(regs) = self;
         [regs.rdi, regs.rsi, regs.rdx, regs.r10, regs.r8, regs.r9]
     }
 
-    /// Makes it a system call that there is not.
-    pub(super) fn refuse(&self, tracee: Tracee) -> nix::Result<()> {
+    /// Replaces the call by one that does not exist.
+    pub(crate) fn refuse(&self, tracee: Tracee) -> nix::Result<()> {
         let mut regs = self.0;
         regs.orig_rax = u64::MAX;
         ptrace::setregs(tracee.0, regs)
     }
 
-    /// At its return, makes it say that this is not permitted.
-    pub(super) fn answer(&self, tracee: Tracee) -> nix::Result<()> {
+    /// Sets the result of the refused call to `EPERM`, at its return.
+    pub(crate) fn set_refused_result(&self, tracee: Tracee) -> nix::Result<()> {
         let mut regs = ptrace::getregs(tracee.0)?;
         regs.rax = NOT_PERMITTED;
         ptrace::setregs(tracee.0, regs)
@@ -160,14 +160,14 @@ impl Registers {
 
 #[cfg(target_arch = "aarch64")]
 impl Registers {
-    /// Which system call.
-    pub(super) fn number(&self) -> i64 {
+    /// The number of the system call.
+    pub(crate) fn number(&self) -> i64 {
         let [.., number] = self.first_nine();
         i64::try_from(number).unwrap_or(-1)
     }
 
-    /// Its arguments.
-    pub(super) const fn arguments(&self) -> [u64; 6] {
+    /// The arguments of the system call.
+    pub(crate) const fn arguments(&self) -> [u64; 6] {
         let [a, b, c, d, e, f, ..] = self.first_nine();
         [a, b, c, d, e, f]
     }
@@ -177,17 +177,17 @@ impl Registers {
         [a, b, c, d, e, f, g, h, i]
     }
 
-    /// Takes from it what it cannot do without: its descriptor or family, and its pointer. The
-    /// number itself is out of reach here.
-    pub(super) fn refuse(&self, tracee: Tracee) -> nix::Result<()> {
+    /// Makes the first two arguments invalid: the descriptor or family, and the pointer. The number
+    /// of the call cannot be changed through these registers.
+    pub(crate) fn refuse(&self, tracee: Tracee) -> nix::Result<()> {
         let mut regs = self.0;
         let [first, second, ..] = &mut regs.regs;
         (*first, *second) = (u64::MAX, 0);
         ptrace::setregs(tracee.0, regs)
     }
 
-    /// At its return, makes it say that this is not permitted, and gives back what was taken.
-    pub(super) fn answer(&self, tracee: Tracee) -> nix::Result<()> {
+    /// Sets the result of the refused call to `EPERM`, at its return, and restores the second argument.
+    pub(crate) fn set_refused_result(&self, tracee: Tracee) -> nix::Result<()> {
         let mut regs = ptrace::getregs(tracee.0)?;
         let [first, second, ..] = &mut regs.regs;
         let [_, had, ..] = self.0.regs;
@@ -196,10 +196,10 @@ impl Registers {
     }
 }
 
-/// How the kernel returns `EPERM`, which is 1.
+/// The kernel's result for `EPERM`: minus 1.
 const NOT_PERMITTED: u64 = u64::MAX;
 
-/// `AUDIT_ARCH_X86_64`, by which the kernel names the calling convention.
+/// `AUDIT_ARCH_X86_64`, the kernel's name for the calling convention.
 #[cfg(target_arch = "x86_64")]
 const ARCHITECTURE: u32 = 0xc000_003e;
 /// `AUDIT_ARCH_AARCH64`.
@@ -209,4 +209,5 @@ const ARCHITECTURE: u32 = 0xc000_00b7;
 /// The smallest page of both architectures.
 const PAGE: usize = 4_096;
 
+/// Bytes of a path that are read. Policies compare paths with short names.
 const MAX_TEXT_BYTES: usize = 256;

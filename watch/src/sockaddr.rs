@@ -1,39 +1,38 @@
-//! Socket addresses as a program hands them to the kernel: a family, then whatever it makes of the
-//! rest.
+//! Socket addresses as a program passes them to the kernel: a family, then a layout of its own.
 //!
-//! The layouts are Linux's (`ip(7)`, `ipv6(7)`, `unix(7)`). What is too short for the kernel is
-//! still read if it can be: to judge more than the kernel would take costs nothing. Nothing here
-//! says what an address is good for; that is [`policy`](mod@super::policy).
+//! The layouts are Linux's (`ip(7)`, `ipv6(7)`, `unix(7)`). An address that is too short for the
+//! kernel is still read where possible: a policy then decides about more than the kernel would
+//! accept, which is safe. The parser decides nothing about an address.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// What a socket address names.
+/// The meaning of a socket address.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum SocketAddress {
-    /// A place in the Internet. An IPv4 address within IPv6 stands as what it is.
+pub enum SocketAddress {
+    /// An IP address and port. An IPv4-mapped IPv6 address is given as IPv4.
     Internet(SocketAddr),
-    /// No family; and the IPv4 address that follows all the same, if there is room for one. What
-    /// the kernel makes of it depends on the call.
+    /// `AF_UNSPEC`, with the IPv4 address that follows if there is one. The kernel's reading of it
+    /// depends on the call.
     NoFamily(Option<SocketAddr>),
-    /// A socket of this machine, by path; `@` begins an abstract name, nothing is an unnamed one.
+    /// A Unix socket by path. `@` begins an abstract name; an empty text is an unnamed socket.
     Unix(String),
-    /// A family of another kind.
+    /// Another family (`AF_*`).
     Other(u16),
-    /// Too short to name anything, or not to be read.
+    /// Too short, or unreadable memory.
     Garbled,
 }
 
 impl SocketAddress {
-    /// Reads what the kernel would be given.
-    pub(super) fn parse(bytes: &[u8]) -> Self {
+    /// Parses the bytes that a program passes to the kernel.
+    pub(crate) fn parse(bytes: &[u8]) -> Self {
         let Some((family, rest)) = bytes.split_first_chunk() else {
             return Self::Garbled;
         };
         match u16::from_ne_bytes(*family) {
-            NO_FAMILY => Self::NoFamily(ipv4(rest)),
-            UNIX => Self::Unix(unix(rest)),
-            INET => ipv4(rest).map_or(Self::Garbled, Self::Internet),
-            INET6 => ipv6(rest).map_or(Self::Garbled, Self::Internet),
+            AF_UNSPEC => Self::NoFamily(ipv4(rest)),
+            AF_UNIX => Self::Unix(unix(rest)),
+            AF_INET => ipv4(rest).map_or(Self::Garbled, Self::Internet),
+            AF_INET6 => ipv6(rest).map_or(Self::Garbled, Self::Internet),
             other => Self::Other(other),
         }
     }
@@ -55,7 +54,7 @@ fn ipv6(bytes: &[u8]) -> Option<SocketAddr> {
     Some((ip, u16::from_be_bytes(*port)).into())
 }
 
-/// The path of `sockaddr_un`. An abstract name begins with a zero and may hold more of them.
+/// The path of `sockaddr_un`. An abstract name begins with a zero byte and may contain more of them.
 fn unix(bytes: &[u8]) -> String {
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     match bytes {
@@ -64,16 +63,16 @@ fn unix(bytes: &[u8]) -> String {
     }
 }
 
-/// `AF_UNSPEC`.
-const NO_FAMILY: u16 = 0;
-/// `AF_UNIX`.
-pub(super) const UNIX: u16 = 1;
-/// `AF_INET`.
-pub(super) const INET: u16 = 2;
-/// `AF_INET6`.
-pub(super) const INET6: u16 = 10;
-/// `AF_NETLINK`.
-pub(super) const NETLINK: u16 = 16;
+/// No address family (`<bits/socket.h>`).
+const AF_UNSPEC: u16 = 0;
+/// The family of Unix sockets.
+pub const AF_UNIX: u16 = 1;
+/// The family of IPv4.
+pub const AF_INET: u16 = 2;
+/// The family of IPv6.
+pub const AF_INET6: u16 = 10;
+/// The family of netlink, by which a program asks the kernel for addresses and routes.
+pub const AF_NETLINK: u16 = 16;
 
 #[cfg(test)]
 mod tests {
@@ -90,7 +89,7 @@ mod tests {
     }
 
     fn inet6(ip: Ipv6Addr, port: u16) -> Vec<u8> {
-        let mut bytes = INET6.to_ne_bytes().to_vec();
+        let mut bytes = AF_INET6.to_ne_bytes().to_vec();
         bytes.extend(port.to_be_bytes());
         bytes.extend([1, 2, 3, 4]);
         bytes.extend(ip.octets());
@@ -103,22 +102,22 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_the_internet_are_read() {
-        let four = inet(INET, [192, 0, 2, 1], 30303);
+    fn ip_address_is_parsed() {
+        let four = inet(AF_INET, [192, 0, 2, 1], 30303);
         assert_eq!(SocketAddress::parse(&four), internet("192.0.2.1:30303"));
         let six = inet6("2001:db8::1".parse().unwrap(), 9);
         assert_eq!(SocketAddress::parse(&six), internet("[2001:db8::1]:9"));
     }
 
     #[test]
-    fn an_ipv4_address_does_not_hide_in_ipv6() {
+    fn mapped_ipv4_address_becomes_ipv4() {
         let mapped = inet6("::ffff:192.0.2.7".parse().unwrap(), 9);
         assert_eq!(SocketAddress::parse(&mapped), internet("192.0.2.7:9"));
     }
 
     #[test]
-    fn an_ipv6_address_without_scope_is_as_good_as_one_with() {
-        // RFC 2133 knew no scope, and Linux takes its 24 bytes to this day.
+    fn ipv6_address_without_scope_is_parsed() {
+        // RFC 2133 had no scope; Linux still accepts its 24 bytes.
         let six = inet6("2001:db8::1".parse().unwrap(), 9);
         assert_eq!(
             SocketAddress::parse(&six[..24]),
@@ -128,8 +127,8 @@ mod tests {
     }
 
     #[test]
-    fn short_addresses_are_garbled() {
-        let four = inet(INET, [192, 0, 2, 1], 30303);
+    fn short_address_is_garbled() {
+        let four = inet(AF_INET, [192, 0, 2, 1], 30303);
         for length in [0, 1, 2, 3, 4, 7] {
             assert_eq!(
                 SocketAddress::parse(&four[..length]),
@@ -144,16 +143,16 @@ mod tests {
     }
 
     #[test]
-    fn no_family_does_not_hide_an_address() {
-        let hidden = inet(NO_FAMILY, [192, 0, 2, 1], 9);
+    fn unspecified_family_keeps_address() {
+        let hidden = inet(AF_UNSPEC, [192, 0, 2, 1], 9);
         let read = Some("192.0.2.1:9".parse().unwrap());
         assert_eq!(SocketAddress::parse(&hidden), SocketAddress::NoFamily(read));
         assert_eq!(SocketAddress::parse(&[0, 0]), SocketAddress::NoFamily(None));
     }
 
     #[test]
-    fn sockets_of_this_machine_are_named() {
-        let named = |path: &[u8]| SocketAddress::parse(&[&UNIX.to_ne_bytes(), path].concat());
+    fn unix_address_yields_path() {
+        let named = |path: &[u8]| SocketAddress::parse(&[&AF_UNIX.to_ne_bytes(), path].concat());
         let unix = |name: &str| SocketAddress::Unix(name.to_owned());
         assert_eq!(named(b"/run/a.sock\0rest"), unix("/run/a.sock"));
         assert_eq!(named(b"/run/a.sock"), unix("/run/a.sock"));
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn other_families_keep_their_number() {
+    fn other_family_keeps_number() {
         assert_eq!(
             SocketAddress::parse(&17u16.to_ne_bytes()),
             SocketAddress::Other(17)
@@ -172,7 +171,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_fail(bytes in prop::collection::vec(any::<u8>(), 0..130)) {
+        fn parse_accepts_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..130)) {
             let _ = SocketAddress::parse(&bytes);
         }
     }

@@ -1,0 +1,126 @@
+//! The tracer over shells: what a policy sees, what it refuses, and how programs end.
+//!
+//! A shell is the launcher here, since a test has no program of its own that could be one. `bash`
+//! opens sockets itself (`/dev/tcp`), so no other program is needed. The destinations are reserved
+//! for documentation (RFC 5737).
+
+#![cfg(all(
+    target_os = "linux",
+    target_env = "gnu",
+    any(target_arch = "aarch64", target_arch = "x86_64")
+))]
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail loudly")]
+
+use std::io::Read;
+use std::net::SocketAddr;
+use std::process::Command;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use whisht_watch::{
+    CallDecision, CallPolicy, Caller, CallerName, ExitCause, SocketAddress, SystemCall,
+    TraceReport, TracedProgram, WatchError,
+};
+
+/// Refuses every connection to an IP address, and records it.
+#[derive(Debug, Default)]
+struct NoConnections {
+    refused: Vec<(SocketAddr, CallerName)>,
+}
+
+impl CallPolicy for NoConnections {
+    fn decide(&mut self, call: &SystemCall, caller: Caller) -> CallDecision {
+        match call {
+            SystemCall::Connect(SocketAddress::Internet(to)) => {
+                self.refused.push((*to, caller.name()));
+                CallDecision::Refuse
+            }
+            _ => CallDecision::Allow,
+        }
+    }
+}
+
+type Report = Result<TraceReport<NoConnections>, WatchError>;
+
+/// Starts a launcher, and hands back the channel of its report.
+fn start(launcher: Command) -> Result<(TracedProgram, mpsc::Receiver<Report>), WatchError> {
+    let (done, report) = mpsc::channel();
+    let on_end = move |report| done.send(report).unwrap();
+    let program = TracedProgram::start(launcher, NoConnections::default(), on_end)?;
+    Ok((program, report))
+}
+
+/// A launcher that becomes `bash` with a script.
+fn launcher(script: &str) -> Command {
+    let mut launcher = Command::new("sh");
+    let stop = "kill -STOP $$; exec \"$@\"";
+    launcher.args(["-c", stop, "sh", "bash", "-c", script]);
+    launcher
+}
+
+/// Traces a script to its end: its output and the report.
+fn trace(script: &str) -> (String, TraceReport<NoConnections>) {
+    let (mut program, report) = start(launcher(script)).unwrap();
+    let mut output = String::new();
+    let mut stdout = program.stdout.take().unwrap();
+    stdout.read_to_string(&mut output).unwrap();
+    (output, report.recv_timeout(LIMIT).unwrap().unwrap())
+}
+
+#[test]
+fn allowed_program_runs_to_its_exit_code() {
+    let (output, report) = trace("echo hello; exit 3");
+    assert_eq!(output, "hello\n");
+    assert_eq!(report.end, ExitCause::Exited(3));
+    assert_eq!(report.policy.refused, []);
+    assert!(report.activity.system_calls > 10, "{:?}", report.activity);
+    assert_eq!(report.activity.processes, 1);
+}
+
+#[test]
+fn refused_connection_fails_with_permission_error() {
+    let script = "exec 2>&1; LC_ALL=C; exec 3<>/dev/tcp/192.0.2.1/9";
+    let (output, report) = trace(script);
+    assert!(output.contains("Operation not permitted"), "{output}");
+    let to = "192.0.2.1:9".parse().unwrap();
+    let caller = CallerName {
+        program: "bash".to_owned(),
+        thread: "bash".to_owned(),
+    };
+    assert_eq!(report.policy.refused, [(to, caller)]);
+}
+
+#[test]
+fn child_process_is_traced() {
+    let child = "bash -c 'exec 3<>/dev/tcp/192.0.2.2/9' 2>/dev/null";
+    let (output, report) = trace(&format!("{child}; echo $?"));
+    assert_eq!(output, "1\n");
+    assert_eq!(report.policy.refused.len(), 1);
+    assert_eq!(report.activity.processes, 2);
+}
+
+#[test]
+fn killed_program_reports_its_signal() {
+    let (_, report) = trace("kill -KILL $$");
+    assert_eq!(report.end, ExitCause::Killed(9));
+}
+
+#[test]
+fn dropped_program_is_killed() {
+    let (program, report) = start(launcher("sleep 300")).unwrap();
+    drop(program);
+    let report = report.recv_timeout(LIMIT).unwrap().unwrap();
+    assert_eq!(report.end, ExitCause::Killed(9));
+}
+
+#[test]
+fn launcher_that_does_not_stop_is_an_error() {
+    let mut launcher = Command::new("sh");
+    launcher.args(["-c", "exit 0"]);
+    assert!(matches!(start(launcher), Err(WatchError::Vanished)));
+    let missing = Command::new("/nonexistent");
+    assert!(matches!(start(missing), Err(WatchError::Start(_))));
+}
+
+/// How long a traced shell may take.
+const LIMIT: Duration = Duration::from_secs(60);
