@@ -24,12 +24,12 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     (
         "OPTIONS",
         FOREIGN,
-        "| an `Origin` that is not named gets 403, preflights too |",
+        "| an `Origin` that is not configured gets 403, preflights too |",
     ),
     (
         "foreign Origin header, no cross-origin configuration: answered, no allow header",
         FOREIGN,
-        "| an `Origin` that is not named gets 403, preflights too |",
+        "| an `Origin` that is not configured gets 403, preflights too |",
     ),
 ];
 
