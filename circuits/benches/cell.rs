@@ -1,8 +1,8 @@
-//! What a cell costs a relay and an origin, beside what it cannot cost less than and beside Sphinx.
+//! Cost of a cell for a relay and for an origin, compared with X25519 and with Sphinx.
 //!
-//! Compare ratios within one run: both sides then saw the same machine. `x25519` is one plain
-//! Diffie-Hellman, of which peeling needs two. `sphinx` is the crate `sphinx-packet` with a payload
-//! of our length and as many hops; it allows five, so ours are the same.
+//! Compare ratios within one run, because absolute times depend on the machine. `x25519` is one
+//! plain Diffie-Hellman; peeling needs two. `sphinx` is the crate `sphinx-packet` with the same
+//! payload length and number of hops; it allows at most five hops, so both use five.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark")]
 
@@ -28,7 +28,7 @@ use x25519_dalek::{PublicKey, StaticSecret};
 
 const EPOCH: Epoch = Epoch(41_007);
 
-/// As many relays, with their secrets, as a path of `len` needs.
+/// The relays of a path of `len`, with their secrets.
 fn relays(len: u8) -> Vec<(RelayId, [u8; 32])> {
     (1..=len).map(|n| (RelayId([n; 32]), [n; 32])).collect()
 }
@@ -53,7 +53,7 @@ fn cell(rng: &mut ChaCha20Rng, layers: &[LayerSpec]) -> Cell {
     seal(rng, EPOCH, layers, false, &[7; DELTA_LEN]).unwrap()
 }
 
-/// A relay whose limits are no limits.
+/// A relay with unlimited rates and queue.
 fn relay() -> OnionRelay {
     let limits = RelayLimits {
         link_rate: u32::MAX,

@@ -1,9 +1,9 @@
-//! What dispersal costs beside its parts.
+//! Cost of dispersal compared with the cost of its parts.
 //!
-//! For each size, `disperse` stands against `parts`: one raw Reed-Solomon coding of the same shape,
-//! one pass of ChaCha20 and one of BLAKE2b over as many bytes, buffers and codec ready. The aim is
-//! that `disperse` takes at most 1.3 times as long. `rebuild` decodes from other pieces each time, as
-//! a rendezvous does.
+//! For each size, `disperse` is compared with `parts`: one raw Reed-Solomon coding of the same shape,
+//! one pass of ChaCha20 and one of BLAKE2b over as many bytes, with allocated buffers and codec.
+//! `disperse` should take at most 1.3 times as long. `rebuild` decodes from a different choice of
+//! shards each time, like a rendezvous.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark may fail")]
 
@@ -52,7 +52,7 @@ fn dispersal(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// All but `k` of the pieces, at random.
+/// A random choice of `k` shards.
 fn lose<T>(rng: &mut ChaCha20Rng, class: Class, mut shards: Vec<T>) -> Vec<T> {
     while shards.len() > usize::from(class.k()) {
         let lost = distributions::below(rng, shards.len().try_into().unwrap());
@@ -61,7 +61,7 @@ fn lose<T>(rng: &mut ChaCha20Rng, class: Class, mut shards: Vec<T>) -> Vec<T> {
     shards
 }
 
-/// The parts of a dispersal, with everything made ready.
+/// The parts of a dispersal, with allocated buffers and codec.
 struct Parts {
     codec: ReedSolomon,
     shards: Vec<[u8; SHARD_LEN]>,

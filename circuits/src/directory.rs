@@ -177,8 +177,8 @@ pub enum DescriptorInsertion {
 impl Directory {
     /// Creates an empty directory.
     ///
-    /// With `listed`, only these relays are eligible, whatever the node observes (spec M1, clause
-    /// a). The caller has verified the signatures of the list.
+    /// With `listed`, only these relays are eligible, regardless of observations (spec M1,
+    /// clause a). The caller has verified the signatures of the list.
     #[must_use]
     pub fn new(
         terms: Requirements,

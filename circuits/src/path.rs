@@ -101,7 +101,7 @@ pub struct PathPlan {
     pub guard: Hop,
     /// The last layer of every lane.
     pub rendezvous: Hop,
-    /// Work that the rendezvous asks of a ticket, in bits.
+    /// Difficulty of tickets for the rendezvous, in bits.
     pub ticket_bits: u8,
     /// The lanes.
     pub lanes: Vec<PathLane>,

@@ -58,8 +58,8 @@ impl EntryAddresses {
         })
     }
 
-    /// Whether the client may connect to this address. Before the answer is no, the method reads
-    /// consensus files that are new.
+    /// Whether the client may connect to this address. An unknown address makes the method read
+    /// new consensus files first.
     pub fn contains(&mut self, address: SocketAddr) -> bool {
         let known =
             |entries: &Self| entries.named.contains(&address) || entries.listed.contains(&address);

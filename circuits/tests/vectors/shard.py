@@ -96,21 +96,21 @@ def invert(matrix):
 
 
 def code(package, k, n):
-    """The n pieces of a package: the package itself, then parity."""
+    """The n shards of a package: the package itself, then parity."""
     data = [package[i * 615 : (i + 1) * 615] for i in range(k)]
     if n == 1:
         return data
     vandermonde = [[power(r, c) for c in range(k)] for r in range(n)]
     columns = list(zip(*invert(vandermonde[:k])))
-    pieces = []
+    shards = []
     for row in vandermonde:
         factors = [dot(row, column) for column in columns]
-        piece = bytes(615)
+        shard = bytes(615)
         for factor, part in zip(factors, data):
-            piece = xor(piece, part.translate(TABLE[factor]))
-        pieces.append(piece)
-    assert pieces[:k] == data
-    return pieces
+            shard = xor(shard, part.translate(TABLE[factor]))
+        shards.append(shard)
+    assert shards[:k] == data
+    return shards
 
 
 def ticket(relay, epoch, cookie, start, bits):
@@ -123,9 +123,9 @@ def ticket(relay, epoch, cookie, start, bits):
         start = (start + 1) % 2**64
 
 
-def delta(cookie, index, k, n, found, piece):
+def delta(cookie, index, k, n, found, shard):
     header = cookie + bytes([index, k, n, 0]) + struct.pack(">I", k * 615) + found
-    return header + piece
+    return header + shard
 
 
 def named(name, what, length):
