@@ -11,6 +11,7 @@
 //! it asked, and it names other nodes only to nodes that proved their endpoint
 //! (`endpoint_proof`). Every table, list and rate is bounded, in total and per address prefix.
 
+mod config;
 mod contact;
 mod endpoint_proof;
 mod lookup;
@@ -20,7 +21,7 @@ mod routing_table;
 
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use circuits::ids::RelayKey;
@@ -36,19 +37,9 @@ use self::routing_table::RoutingTable;
 use crate::endpoint::PeerAddr;
 use crate::link::{LinkKey, is_on_curve};
 
+pub use config::DiscoveryConfig;
 pub use contact::{AddressScope, Contact, NodeId};
 pub use packet::{BadPacket, DecodedPacket, DiscoveryPacket, decode_packet, encode_packet};
-
-/// The configuration of discovery.
-#[derive(Clone, Debug)]
-pub struct DiscoveryConfig {
-    /// The first nodes to ask.
-    pub bootnodes: Vec<Contact>,
-    /// The addresses on which this node accepts links and datagrams.
-    pub own: Vec<SocketAddr>,
-    /// Whether to communicate with this machine only (spec M17).
-    pub loopback_only: bool,
-}
 
 /// The discovery state machine.
 pub struct Discovery {
@@ -163,7 +154,7 @@ impl Discovery {
     /// Handles a received datagram. An invalid one is dropped without an answer.
     pub fn receive(&mut self, now: Now, from: SocketAddr, bytes: &[u8]) {
         let ip = from.ip().to_canonical();
-        if !self.is_in_scope(ip) || from.port() == 0 || !self.limiter.spend(ip, now.mono) {
+        if !self.config.is_in_scope(ip) || from.port() == 0 || !self.limiter.spend(ip, now.mono) {
             return;
         }
         let Ok(DecodedPacket {
@@ -302,7 +293,7 @@ impl Discovery {
         for contact in contacts.into_iter().take(left) {
             let may = contact.key != self.own
                 && contact.udp > MIN_PORT
-                && self.is_in_scope(contact.ip)
+                && self.config.is_in_scope(contact.ip)
                 && scope.may_learn_of(AddressScope::of(contact.ip));
             if may
                 && is_on_curve(&contact.key)
@@ -419,12 +410,12 @@ impl Discovery {
         let under_way = |pinged: &PendingPing| {
             pinged.contact.key == contact.key && pinged.contact.ip == contact.ip
         };
-        let reachable = self.is_in_scope(contact.ip) && contact.key != self.own;
+        let reachable = self.config.is_in_scope(contact.ip) && contact.key != self.own;
         if !reachable || self.pings.len() >= MAX_PENDING_PINGS || self.pings.values().any(under_way)
         {
             return false;
         }
-        let from = self.own_address(contact.ip);
+        let from = self.config.own_address(contact.ip);
         let ping = DiscoveryPacket::Ping {
             from: (from.ip(), from.port()),
             tcp: from.port(),
@@ -447,27 +438,6 @@ impl Discovery {
             self.transmits.push_back((to, bytes));
         }
         hash
-    }
-
-    /// Our endpoint as told to a node at `to`: our address only if its scope permits.
-    fn own_address(&self, to: IpAddr) -> SocketAddr {
-        let fits = |own: &&SocketAddr| own.is_ipv4() == to.is_ipv4();
-        let own = self.config.own.iter().find(fits);
-        let own = own.or_else(|| self.config.own.first());
-        let ip = own
-            .map(SocketAddr::ip)
-            .filter(|ip| AddressScope::of(to).may_learn_of(AddressScope::of(*ip)))
-            .unwrap_or_else(|| Ipv4Addr::UNSPECIFIED.into());
-        (ip, own.map_or(0, SocketAddr::port)).into()
-    }
-
-    /// Whether discovery communicates with this address.
-    fn is_in_scope(&self, ip: IpAddr) -> bool {
-        match AddressScope::of(ip) {
-            AddressScope::Unroutable => false,
-            AddressScope::Loopback => true,
-            AddressScope::Private | AddressScope::Global => !self.config.loopback_only,
-        }
     }
 
     fn wants_bootstrap(&self) -> bool {

@@ -470,7 +470,7 @@ fn private_own_address_is_not_sent_to_public_nodes() {
         loopback_only: false,
     };
     let node = Discovery::new(config, key(1), [1; 32], net.now.mono);
-    let told = |to: [u8; 4]| node.own_address(to.into());
+    let told = |to: [u8; 4]| node.config.own_address(to.into());
     assert_eq!(told([192, 168, 1, 9]), private);
     assert_eq!(told([11, 9, 1, 1]), ([0, 0, 0, 0], 30303).into());
 }
