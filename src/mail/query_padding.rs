@@ -116,7 +116,7 @@ fn derive(secret: &[u8], info: &[u8], to: &mut [u8; 32]) {
 pub const MIN_TOPIC_SHARE: f64 = 0.25;
 /// The bits that make it: 512 times the cube root of a quarter, rounded up.
 const MIN_BITS: u32 = 323;
-/// Draws after which more than `MIN_BITS` are set, but for a chance that nobody meets.
+/// Draws after which at least `MIN_BITS` are set, except with negligible probability.
 const MAX_DRAWS: u32 = 16 * 512;
 const LABEL: &[u8] = b"whisht/1/mail-cloak";
 

@@ -1,10 +1,10 @@
 //! Long computations: described by the node, run by the shell on threads of its own.
 //!
 //! A job is a search that advances in bounded steps, so that it can be cancelled and so that a
-//! simulator can answer it without waiting. It reads no clock: if it may take only so long
-//! ([`Job::limit`]), whoever runs it lets it step until then and asks what it has
-//! ([`Job::finish`]). It knows no threads either: whoever has several splits it
-//! ([`Job::split`]), takes the first answer and drops the other parts.
+//! simulator can answer it without waiting. It reads no clock: for a job with a time limit
+//! ([`Job::limit`]) the caller takes steps until then and asks for the best result
+//! ([`Job::finish`]). It knows no threads either: a caller with several threads splits the job
+//! ([`Job::split`]), takes the first result and drops the other parts.
 
 use core::time::Duration;
 

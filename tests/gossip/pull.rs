@@ -250,7 +250,11 @@ fn announcer_counts_as_source_like_sender() {
     let _ = node
         .gossip
         .on_announced(node.now, A, vec![hash], &node.pool);
-    assert_eq!(node.gossip.holder_count(hash), 0, "nobody has shown it yet");
+    assert_eq!(
+        node.gossip.holder_count(hash),
+        0,
+        "no peer has shown it yet"
+    );
     assert_eq!(node.deliver(B, &[plain(1)]), Ok(1));
     assert_eq!(node.gossip.holder_count(hash), 2);
     let shared = node

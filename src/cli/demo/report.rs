@@ -67,7 +67,7 @@ impl DemoReport {
             TimelineEvent::Spread(nodes) => self.say(&format!("gossip: {nodes} nodes have it")),
             TimelineEvent::Opened => self.say("reader: decrypted it"),
             TimelineEvent::ReaderForwarded => {
-                self.say("reader: still forwards it; the bystander has it from nobody else")
+                self.say("reader: still forwards it; the bystander has it from no other peer")
             }
             TimelineEvent::Shard(..) | TimelineEvent::Relays => Ok(()),
         }

@@ -68,7 +68,8 @@ impl Export {
             false => {
                 printer.line(format_args!("wrote {}", path.display()))?;
                 if !sealed.is_protected() {
-                    printer.line("it has no password: whoever can read it has the key")?;
+                    printer
+                        .line("it has no password: every user who can read the file has the key")?;
                 }
             }
         }

@@ -17,7 +17,7 @@ use crate::endpoint::PeerAddr;
 pub(in crate::node) struct Dialer {
     static_peers: BTreeMap<RelayKey, StaticPeer>,
     discovered: BTreeMap<RelayKey, DiscoveredPeer>,
-    /// Peers that come in whoever is there already.
+    /// Peers that are admitted above the maximum number of peers.
     always_admitted: BTreeSet<RelayKey>,
 }
 
@@ -75,7 +75,8 @@ impl Dialer {
         self.static_peers.remove(&key);
     }
 
-    /// Lets a peer in however many there are, or no longer. Beyond [`MAX_ALWAYS_ADMITTED`] nobody more is.
+    /// Admits a peer above the maximum number of peers, or no longer. At [`MAX_ALWAYS_ADMITTED`] no
+    /// further peer is added.
     pub(in crate::node) fn always_admit(&mut self, key: RelayKey, always: bool) {
         if !always {
             self.always_admitted.remove(&key);

@@ -1,4 +1,4 @@
-//! The echo: how the sender learns that its message is out, without asking anybody.
+//! The echo: how the sender learns that its message is out, without a request to any peer.
 //!
 //! An envelope that comes back by gossip from [`MIN_WITNESSES`] peers has entered the network. One that
 //! does not come back in time is replaced by a new one, never sent again: a rendezvous may be
@@ -49,7 +49,8 @@ impl Node {
         }
     }
 
-    /// Whether anybody but the guard, who could feign an echo for us alone, brought an envelope.
+    /// Whether a peer other than the guard brought an envelope. The guard could feign an echo for
+    /// this node alone.
     fn has_honest_echo(&self, watch: EchoWatch) -> bool {
         let other = |link: LinkId| self.connections.relay_at(link) != watch.guard;
         self.gossip.holders(watch.hash).any(other)
@@ -94,9 +95,9 @@ impl Node {
         self.retry(now, id, attempt);
     }
 
-    /// Whether nobody has brought us anything for a while: then it is we who are cut off, and new
-    /// envelopes would only tell more to whoever cut us off (anonymity 3.10). A local network may
-    /// well have nothing to say.
+    /// Whether no peer has brought an envelope for a while: then this node is cut off, and new
+    /// envelopes would only tell more to the attacker that isolates it (anonymity 3.10). A local
+    /// network may have no traffic.
     fn is_isolated(&self, now: Now) -> bool {
         self.config.profile == Profile::Main
             && now.mono.since(self.last_foreign) > ISOLATION_TIMEOUT
