@@ -34,6 +34,7 @@ use crate::envelope_pool::Pool;
 use crate::link::Capability;
 use crate::pow::PowChecked;
 
+use self::due_index::DueIndex;
 use self::fetcher::EnvelopeFetcher;
 use self::have_set::PeerEnvelopeIndex;
 use self::packet::{MinPow, P2pKind, code, outgoing, v5};
@@ -41,6 +42,7 @@ use self::peer::GossipPeer;
 use self::validation::AdmissionPolicy;
 
 mod announce;
+mod due_index;
 mod fault;
 mod fetcher;
 mod have_set;
@@ -98,10 +100,14 @@ pub struct Gossip {
     mean_delay: Duration,
     rng: ChaCha20Rng,
     peers: BTreeMap<LinkId, GossipPeer>,
+    /// When each peer is to be sent something.
+    due: DueIndex,
     index: PeerEnvelopeIndex,
     fetcher: EnvelopeFetcher,
     /// Number of whisht peers that are sent the body of an envelope unasked.
     eager_push_peers: usize,
+    /// Number of envelopes that may be remembered, or queued for one peer.
+    max_remembered: usize,
 }
 
 /// A packet to send.
@@ -147,9 +153,11 @@ impl Gossip {
             mean_delay: config.mean_delay,
             rng: ChaCha20Rng::from_seed(seed),
             peers: BTreeMap::new(),
+            due: DueIndex::default(),
             index: PeerEnvelopeIndex::default(),
             fetcher: EnvelopeFetcher::default(),
             eager_push_peers: config.eager_push_peers,
+            max_remembered: SLACK,
         }
     }
 
@@ -189,6 +197,7 @@ impl Gossip {
     /// Removes the peer of a closed link.
     pub fn remove_peer(&mut self, now: Now, link: LinkId) {
         if self.peers.remove(&link).is_some() {
+            self.due.set(link, None);
             self.index.remove_peer(link);
             self.fetcher.remove_peer(now.mono, link);
         }
@@ -264,24 +273,29 @@ impl Gossip {
         }
     }
 
+    /// A peer, for a listing.
+    #[must_use]
+    pub fn peer(&self, link: LinkId) -> Option<PeerInfo> {
+        self.peers.get(&link).map(GossipPeer::info)
+    }
+
     /// All peers, for a listing.
     pub fn peers(&self) -> impl Iterator<Item = (LinkId, PeerInfo)> {
         self.peers.iter().map(|(link, peer)| (*link, peer.info()))
     }
 
-    /// Keeps the memory of the indexes in proportion to the pool, which is bounded.
+    /// Records when a peer is due, after a change of its state.
+    fn reschedule(&mut self, link: LinkId) {
+        let due = self.peers.get(&link).and_then(GossipPeer::next_due);
+        self.due.set(link, due);
+    }
+
+    /// Keeps the memory of the index and of the queues in proportion to the pool, which is bounded.
     fn bound_memory(&mut self, pool: &Pool) {
-        let most = pool.len().saturating_mul(2).saturating_add(SLACK);
-        if self.index.len() > most {
+        self.max_remembered = pool.len().saturating_mul(2).saturating_add(SLACK);
+        if self.index.len() > self.max_remembered {
             let pooled = pool.iter().map(|pooled| pooled.envelope.hash());
             self.index.keep_only(pooled);
-        }
-        for peer in self.peers.values_mut() {
-            for queue in [&mut peer.queue, &mut peer.announcements.queue] {
-                if queue.len() > most {
-                    queue.reset();
-                }
-            }
         }
     }
 }

@@ -1,69 +1,72 @@
-//! The whole machine, without input or output of its own.
+//! The node: a Whisper relay without input or output of its own.
 //!
-//! A shell (tokio, or a simulator) feeds [`Node::handle`] with [`Input`]s and does what the
-//! [`Output`]s say. The node reads no clock, opens no socket, starts no thread and draws all its
-//! randomness from one seed, so a run can be repeated exactly.
+//! A shell (tokio, or the simulator) feeds [`Node::handle`] with [`Input`]s and carries out the
+//! [`Output`]s. The node reads no clock, opens no socket, starts no thread, and draws all randomness
+//! from one seed, so a run can be repeated exactly.
 //!
-//! One module for each concern: `peers` (connections, dialer, discovery, bans), `onion_wire` (messages between whisht nodes),
-//! `gossip` (the pool and the `shh` protocol), `direct` (messages to one peer past gossip), `mail` (mail server and
-//! client), `local_policy` (what we ask of all peers), `relay` (cells that pass through), `stem` (envelopes before they
-//! enter the network), `directory` (known relays, and our own descriptor), `send` (messages we send), `inbox` (messages
-//! we receive), `shh_api` (keys, filters and posts of `shh_*` clients), `commands` (what users ask for).
+//! The components own their state, and act through `effects`:
+//!
+//! * `peers`: connections, dialer, discovery, admission, ban list
+//! * `gossip`: mempool, `shh` protocol, policies on proof of work
+//! * `stem`: envelopes before they enter the network
+//! * `relay`: cells that pass through, replay tags, mix, rendezvous
+//! * `directory`: known relays, guard choice, path choice, our own descriptor
+//! * `send`: outgoing messages, their confirmation and retry, the offline queue
+//! * `receive`: trial decryption, identities, inbox
+//! * `shh_api`: keys, filters and posts of API clients
+//! * `mail`: mail server and client
+//!
+//! `routing` connects them: inputs, timers and `action`s go to the component that they concern.
+//! `commands` answers users. [`Node`] itself decides nothing.
 
+mod action;
 mod command;
 mod commands;
 mod config;
-mod direct;
 mod directory;
 mod durability;
+mod effects;
 mod event;
+#[cfg(test)]
+mod fixture;
 mod gossip;
-mod inbox;
 mod input;
 mod jobs;
-mod local_policy;
+mod local_peer;
 mod mail;
-mod onion_wire;
 mod output;
 mod peers;
-mod pow_policy;
+mod receive;
 mod relay;
+mod routing;
 mod send;
 mod shh_api;
 mod stem;
 mod timers;
 mod views;
 
-use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use circuits::directory::{BadSigningKey, Directory, DirectoryLimits, Requirements, SigningKey};
-use circuits::ids::{LinkId, Profile, RelayId, RelayKey};
-use circuits::path::{GuardSeed, Guards};
+use circuits::directory::BadSigningKey;
+use circuits::ids::{LinkId, Profile};
+use circuits::path::GuardSeed;
 use circuits::time::{Instant, Now};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
-use self::directory::RelayDirectory;
-use self::directory::publisher::DescriptorPublisher;
-use self::durability::{Continuation, DurabilityBarrier};
-use self::inbox::Inbox;
-use self::mail::{Mail, MailServerRole};
-use self::peers::bans::BanList;
-use self::peers::dialer::Dialer;
-use self::peers::table::ConnectionTable;
-use self::relay::RelayRole;
-use self::send::queue::Outbox;
+use self::directory::{RelayDirectory, RelayState};
+use self::effects::Effects;
+use self::gossip::EnvelopeGossip;
+use self::local_peer::LocalPeer;
+use self::mail::{Mail, MailContext};
+use self::peers::Peers;
+use self::receive::Receiver;
+use self::relay::{Relay, Topology};
+use self::send::{SendContext, Sender};
 use self::shh_api::ShhApi;
-use self::stem::StemState;
-use self::timers::{Timer, Timers};
-use crate::discovery::{self, Discovery};
-use crate::envelope::EnvelopeHash;
-use crate::envelope_pool::Pool;
-use crate::gossip::{Gossip, packet::MinPow};
-use crate::link::{Capability, LinkConfig, LinkKey, LinkLimits};
-use crate::mail::access::AccessPolicy;
-use crate::message::{ClientSecret, SymKey};
+use self::stem::Stem;
+use self::timers::TimerId;
+use crate::discovery::{Discovery, DiscoveryConfig};
 
 pub use command::{
     Command, FetchRequest, Identity, MailSource, PublicIdentity, Recipient, Refusal, RefusalKind,
@@ -71,11 +74,11 @@ pub use command::{
 };
 pub use config::{MailService, NodeConfig, NodeKeys, PowGeneration, Restored};
 pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, RelayLabel, Stage, Trace};
+pub use gossip::MAX_ENVELOPE_SIZE;
 pub use input::{CommandId, Connectivity, Input, StoreId};
 pub use jobs::{Job, JobId, JobResult};
-pub use local_policy::MAX_ENVELOPE_SIZE;
+pub use local_peer::CLIENT_ID;
 pub use output::{Output, Record};
-pub use peers::CLIENT_ID;
 pub use shh_api::{Criteria, FilterKeyId, Post, PostTo, ShhCommand, ShhError, ShhInfo, ShhReply};
 pub use views::{
     EstimateView, FetchView, IdentityView, LevelView, MailView, MessageView, NodeView,
@@ -85,113 +88,28 @@ pub use views::{
 /// A Whisper relay node.
 pub struct Node {
     config: NodeConfig,
-    local: LocalPeer,
+    local: Arc<LocalPeer>,
     started: Instant,
-    rng: ChaCha20Rng,
-    outputs: VecDeque<Output>,
-    timers: Timers,
-    counters: Counters,
-    durability: DurabilityBarrier<Continuation>,
-    last_job: u64,
-    /// Hashes a second that searches get, once that is known.
-    hash_rate: Option<f64>,
-    connections: ConnectionTable,
-    dialer: Dialer,
-    bans: BanList,
-    discovery: Option<Discovery>,
-    pool: Pool,
-    gossip: Gossip,
-    stem: StemState,
-    relay: RelayRole,
-    relays: RelayDirectory,
-    publisher: DescriptorPublisher,
-    guards: Guards,
-    inbox: Inbox,
-    outbox: Outbox,
+    fx: Effects,
+    peers: Peers,
+    gossip: EnvelopeGossip,
+    stem: Stem,
+    relay: Relay,
+    directory: RelayDirectory,
+    send: Sender,
+    receive: Receiver,
     shh_api: ShhApi,
     mail: Mail,
-    /// Whether links can be had.
-    connectivity: Connectivity,
-    /// When that last changed.
-    connectivity_changed: Instant,
-    /// When a peer last brought an envelope.
-    last_foreign: Instant,
-    /// Envelopes that were seen to leave, as far as traces are wanted.
-    traced: BTreeSet<EnvelopeHash>,
-}
-
-/// Who this node is to its peers. Nothing here names a client.
-struct LocalPeer {
-    link: Arc<LinkKey>,
-    /// How we introduce ourselves to gossip peers, and to relays that only get cells from us.
-    as_peer: Arc<LinkConfig>,
-    as_relay: Arc<LinkConfig>,
-    signing: SigningKey,
-    key: RelayKey,
-    id: RelayId,
-    requirements: Requirements,
-}
-
-impl LocalPeer {
-    fn new(config: &NodeConfig, link: LinkKey) -> Result<Self, BadSigningKey> {
-        let introduce = |capabilities: &[Capability]| {
-            Arc::new(LinkConfig {
-                client_id: CLIENT_ID.to_owned(),
-                listen_port: config.listen_port,
-                capabilities: capabilities.to_vec(),
-                limits: LinkLimits::default(),
-            })
-        };
-        let key = link.public();
-        Ok(Self {
-            as_peer: introduce(&[Capability::ONION_1, Capability::SHH_5, Capability::SHH_6]),
-            as_relay: introduce(&[Capability::ONION_1]),
-            signing: SigningKey::new(link.to_bytes())?,
-            key,
-            id: key.id(),
-            requirements: Requirements::new(config.network_id(), config.profile),
-            link: Arc::new(link),
-        })
-    }
-}
-
-/// The mail server that a configuration asks for, if it does.
-fn mail_server(
-    config: &NodeConfig,
-    link: &LinkKey,
-    password: Option<SymKey>,
-) -> Result<Option<MailServerRole>, BadSigningKey> {
-    let Some(service) = &config.mail else {
-        return Ok(None);
-    };
-    let access = AccessPolicy {
-        password,
-        node: ClientSecret::from_bytes(&link.to_bytes()).map_err(|_| BadSigningKey)?,
-        allowed: service.allow.iter().copied().collect(),
-        min_pow: config.min_pow,
-    };
-    Ok(Some(MailServerRole::new(access, config.pool_bytes)))
-}
-
-/// What happened since the start, in numbers too coarse to tell anything about anybody.
-#[derive(Default)]
-struct Counters {
-    cells_dropped: u64,
-    cells_forwarded: u64,
-    descriptors_refused: u64,
-    link_faults: u64,
-    malformed: u64,
-    rebuilt: u64,
 }
 
 impl Node {
-    /// A node that has done nothing yet; feed it [`Input::Timeout`] to start it.
+    /// A node that has done nothing yet; [`Input::Timeout`] starts it.
     ///
-    /// `seed` is all the randomness that the node will ever have.
+    /// `seed` is the only source of randomness of the node.
     ///
     /// # Errors
     ///
-    /// [`BadSigningKey`] if the link key cannot sign, which no valid key comes to.
+    /// [`BadSigningKey`] if the link key cannot sign; no valid key has this property.
     pub fn new(
         config: NodeConfig,
         keys: NodeKeys,
@@ -200,186 +118,212 @@ impl Node {
         now: Now,
     ) -> Result<Self, BadSigningKey> {
         let mut rng = ChaCha20Rng::from_seed(seed);
-        let local = LocalPeer::new(&config, keys.link)?;
-        let requirements = local.requirements;
-        let directory = Directory::new(requirements, DirectoryLimits::default(), None, now.unix);
-        let mail = Mail::new(
-            mail_server(&config, &local.link, keys.mail_password)?,
-            &keys.guard_seed,
-        );
-        let mut guards = Guards::new(GuardSeed(keys.guard_seed), local.id);
-        guards.pin(config.guard);
-        let gossip_config = crate::gossip::GossipConfig {
-            min_pow: MinPow::new(config.min_pow).unwrap_or(MinPow::DEFAULT),
-            ..crate::gossip::GossipConfig::default()
-        };
-        let mut gossip_seed = [0; 32];
-        rng.fill_bytes(&mut gossip_seed);
-        let discovery = config.discovery.as_ref().map(|bootnodes| {
-            let mut seed = [0; 32];
-            rng.fill_bytes(&mut seed);
-            let config = discovery::DiscoveryConfig {
-                bootnodes: bootnodes.clone(),
-                own: config.listening.clone(),
-                loopback_only: config.profile == Profile::Local,
-            };
-            Discovery::new(config, Arc::clone(&local.link), seed, now.mono)
-        });
+        let local = Arc::new(LocalPeer::new(&config, keys.link)?);
+        let mail = Mail::new(&config, &local, keys.mail_password, &keys.guard_seed)?;
+        let guard_seed = GuardSeed(keys.guard_seed);
+        let gossip = EnvelopeGossip::new(&config, &mut rng, now.mono);
+        let discovery = discovery(&config, &local, &mut rng, now.mono);
+        let stem = Stem::new(&mut rng, now.mono);
         let mut node = Self {
             started: now.mono,
-            outputs: VecDeque::new(),
-            timers: Timers::new(now.mono),
-            counters: Counters::default(),
-            durability: DurabilityBarrier::default(),
-            last_job: 0,
-            hash_rate: None,
-            connections: ConnectionTable::default(),
-            dialer: Dialer::new(config.peers.iter().chain(&config.trusted_peers), now.mono),
-            bans: BanList::default(),
-            discovery,
-            pool: Pool::new(config.pool_bytes),
-            gossip: Gossip::new(gossip_config, gossip_seed),
-            stem: StemState::new(&mut rng, now.mono),
-            relay: RelayRole::new(local.id),
-            relays: RelayDirectory::new(directory),
-            publisher: DescriptorPublisher::default(),
-            guards,
-            inbox: Inbox::default(),
-            outbox: Outbox::default(),
+            peers: Peers::new(&config, Arc::clone(&local), discovery, now.mono),
+            gossip,
+            stem,
+            relay: Relay::new(local.id(), config.relay),
+            directory: RelayDirectory::new(&config, &local, guard_seed, now),
+            send: Sender::new(&config, now.mono),
+            receive: Receiver::default(),
             shh_api: ShhApi::default(),
             mail,
-            connectivity: Connectivity::default(),
-            connectivity_changed: now.mono,
-            last_foreign: now.mono,
-            traced: BTreeSet::new(),
+            fx: Effects::new(rng, now.mono, config.danger_reveal_paths),
             config,
             local,
-            rng,
         };
-        node.restore_relay(now, restored);
+        node.directory.restore(&mut node.fx, now, restored);
+        node.run_actions(now);
         Ok(node)
     }
 
-    /// A number for a connection that somebody made to us.
+    /// A link id for a connection to our listener.
     pub fn new_link(&mut self) -> LinkId {
-        self.connections.new_id()
+        self.peers.new_link()
     }
 
-    /// Takes in one thing that happened; what is to be done about it is in the result.
+    /// Takes one input; the result yields the outputs that follow from it.
     ///
     /// Outputs that are not taken before the result is dropped come first next time.
     pub fn handle(&mut self, now: Now, input: Input<'_>) -> Drain<'_> {
-        match input {
-            Input::Timeout => {}
-            Input::Accepted(link, from) => self.on_accepted(now, link, from),
-            Input::Dialed(link) => self.on_dialed(now, link),
-            Input::DialFailed(link) => self.on_dial_failed(now, link),
-            Input::Received(link, bytes) => self.on_received(now, link, bytes),
-            Input::Flushed(link, bytes) => self.on_flushed(link, bytes),
-            Input::Closed(link) => self.on_closed(now, link),
-            Input::Datagram(from, bytes) => self.on_datagram(now, from, bytes),
-            Input::Stored(id) => self.on_stored(now, id),
-            Input::Working(job, tried) => self.on_progress(job, tried),
-            Input::HashRate(rate) => self.hash_rate = (rate > 0.0).then_some(rate),
-            Input::Archived(word) => self.on_archived(now, word),
-            Input::Worked(job, done) => self.on_job_done(now, job, done),
-            Input::Connectivity(connectivity) => self.on_connectivity(now, connectivity),
-            Input::Command(id, command) => self.on_command(now, id, command),
-        }
-        self.run_due(now);
-        self.run_mail(now);
-        self.transmit(now);
-        self.schedule(now);
+        self.route(now, input);
+        self.run_actions(now);
+        self.run_timers(now);
+        let (mail, fx, context) = self.mailing();
+        mail.poll(fx, now, context);
+        self.run_actions(now);
+        self.flush_links(now);
+        self.fx.set_deadline(now.mono);
         Drain { node: self }
     }
 
-    /// Does everything whose time has come, in the order in which one thing leads to another.
-    fn run_due(&mut self, now: Now) {
-        while let Some(timer) = self.timers.pop_due(now.mono) {
-            match timer {
-                Timer::CloseIdle => self.close_idle_cell_links(now),
-                Timer::Epoch => self.turn_epoch(now),
-                Timer::ExpirePool => self.expire_pool(now),
-                Timer::TryDecrypt => self.try_decrypt_queued(),
-                Timer::Redial => {
-                    self.redial(now.mono);
-                    self.dial_discovered(now);
-                }
-                Timer::Resume => self.resume_queued(now),
+    // -- timers
+
+    fn run_timers(&mut self, now: Now) {
+        let mut last = None;
+        while let Some(timer) = self.fx.pop_due(now.mono, last) {
+            self.on_timer(now, timer);
+            self.run_actions(now);
+            last = Some(timer);
+        }
+    }
+
+    fn on_timer(&mut self, now: Now, timer: TimerId) {
+        let fx = &mut self.fx;
+        match timer {
+            TimerId::ExpirePool => {
+                self.gossip.expire(now);
+                let (send, fx, context) = self.sending();
+                send.confirm_gossiped(fx, context);
             }
-        }
-        self.run_link_timeouts(now);
-        self.peel_cells(now);
-        self.release_cells(now);
-        self.relay.rendezvous.expire(now);
-        self.release_delayed(now);
-        self.end_embargoes(now);
-        self.emit_cells(now);
-        self.run_gossip(now);
-        self.run_discovery(now);
-    }
-
-    /// Asks to be called when the next thing is due.
-    fn schedule(&mut self, now: Now) {
-        self.outputs
-            .retain(|output| !matches!(output, Output::Timeout(_)));
-        let links = self.connections.next_due();
-        let due = [
-            self.timers.next_due(),
-            links,
-            self.relay.next_due(self.durability.waiting()),
-            self.stem.next_due(),
-            self.outbox.next_due(),
-            self.mail.next_due(),
-            self.gossip.next_due(),
-            self.discovery.as_ref().map(Discovery::poll_timeout),
-        ];
-        let next = due.into_iter().flatten().min().unwrap_or(now.mono);
-        self.outputs.push_back(Output::Timeout(next.max(now.mono)));
-    }
-
-    fn on_stored(&mut self, now: Now, id: StoreId) {
-        for continuation in self.durability.stored(id) {
-            match continuation {
-                Continuation::ForwardCell(cell) => self.forward_durable(now, cell),
-                Continuation::PublishDescriptor(raw) => self.publish_descriptor(now, &raw),
+            TimerId::Redial => {
+                self.peers.redial(fx, now);
+                self.peers.dial_discovered(fx, now);
             }
-        }
-    }
-
-    fn on_job_done(&mut self, now: Now, job: JobId, done: Option<JobResult>) {
-        match done {
-            Some(JobResult::Puzzle(solution)) => self.on_puzzle(job, solution),
-            Some(JobResult::Nonce(Ok(nonce))) if self.is_request_job(job) => {
-                self.on_request_nonce(now, nonce);
+            TimerId::Resume => {
+                let (send, fx, context) = self.sending();
+                send.resume(fx, now, context);
             }
-            Some(JobResult::Nonce(nonce)) => self.on_nonce(now, job, nonce),
-            Some(JobResult::Ticket(ticket)) => self.on_ticket(now, job, ticket),
-            None => self.on_post_cancelled(job),
+            TimerId::Epoch => self.turn_epoch(now),
+            TimerId::TryDecrypt => {
+                let messages = self.receive.try_decrypt(fx);
+                self.mail.on_direct_messages(messages);
+            }
+            TimerId::CloseIdle => self.peers.close_idle_cell_links(fx, now),
+            TimerId::Link(link) => self.peers.on_link_timeout(fx, now, link),
+            TimerId::OnionStatus(link) => {
+                let outcome = self.peers.on_onion_status_timeout(fx, now, link);
+                self.on_onion_outcome(now, link, outcome);
+            }
+            TimerId::Peel => self.relay.peel(fx, now),
+            TimerId::Mix => {
+                let (relay, fx, topology, _) = self.relaying();
+                relay.release_cells(fx, now, topology);
+            }
+            TimerId::ShardSets => self.relay.expire_shard_sets(fx, now),
+            TimerId::Insertion => self.relay.release_delayed(fx, now, &self.gossip),
+            TimerId::Embargo => self.stem.end_embargoes(fx, now.mono),
+            TimerId::Message(id) => {
+                let (send, fx, context) = self.sending();
+                send.on_timer(fx, now, id, context);
+            }
+            TimerId::Gossip => self.gossip.run(fx, now, &self.peers),
+            TimerId::Discovery => self.peers.run_discovery(fx, now),
+            // Mail continues at the end of every turn.
+            TimerId::MailFetch => {}
         }
     }
 
-    fn start_job(&mut self, job: Job) -> JobId {
-        self.last_job = self.last_job.saturating_add(1);
-        let id = JobId(self.last_job);
-        self.outputs.push_back(Output::Work(id, job));
-        id
+    fn turn_epoch(&mut self, now: Now) {
+        let expired = self.relay.expire_keys(now);
+        let state = RelayState {
+            can_stem: self.stem.can_stem(),
+            load: self.relay.load(),
+            ticket_bits: self.relay.ticket_bits(),
+        };
+        let fx = &mut self.fx;
+        self.directory
+            .turn_epoch(fx, now, &expired, state, &self.peers);
     }
 
-    /// Something that cannot happen did: the node goes on without it, and says so.
-    fn bug(&self, what: &'static str) {
-        tracing::error!(what, "this is a bug in whisht; please report it");
+    // -- one component to change, and the others to read
+
+    fn sending(&mut self) -> (&mut Sender, &mut Effects, SendContext<'_>) {
+        let Self {
+            send,
+            fx,
+            peers,
+            gossip,
+            stem,
+            directory,
+            receive,
+            ..
+        } = self;
+        let context = SendContext {
+            peers,
+            gossip,
+            stem,
+            directory,
+            receive,
+        };
+        (send, fx, context)
     }
 
-    /// Tells what only a demonstration may see.
-    fn trace(&mut self, what: impl FnOnce() -> Trace) {
-        if self.config.danger_reveal_paths {
-            self.outputs.push_back(Output::Notify(Event::Trace(what())));
+    fn posting(&mut self) -> (&mut ShhApi, &mut Effects, SendContext<'_>) {
+        let Self {
+            shh_api,
+            fx,
+            peers,
+            gossip,
+            stem,
+            directory,
+            receive,
+            ..
+        } = self;
+        let context = SendContext {
+            peers,
+            gossip,
+            stem,
+            directory,
+            receive,
+        };
+        (shh_api, fx, context)
+    }
+
+    const fn send_context(&self) -> SendContext<'_> {
+        SendContext {
+            peers: &self.peers,
+            gossip: &self.gossip,
+            stem: &self.stem,
+            directory: &self.directory,
+            receive: &self.receive,
         }
+    }
+
+    fn mailing(&mut self) -> (&mut Mail, &mut Effects, MailContext<'_>) {
+        let context = MailContext {
+            peers: &self.peers,
+            gossip: &self.gossip,
+            receive: &self.receive,
+        };
+        (&mut self.mail, &mut self.fx, context)
+    }
+
+    fn relaying(&mut self) -> (&mut Relay, &mut Effects, Topology<'_>, &EnvelopeGossip) {
+        let topology = Topology {
+            peers: &self.peers,
+            directory: &self.directory,
+        };
+        (&mut self.relay, &mut self.fx, topology, &self.gossip)
     }
 }
 
-/// Outputs of one [`Node::handle`], in order; borrows the node until they are taken.
+/// Discovery, if the configuration enables it.
+fn discovery(
+    config: &NodeConfig,
+    local: &LocalPeer,
+    rng: &mut ChaCha20Rng,
+    now: Instant,
+) -> Option<Discovery> {
+    let bootnodes = config.discovery.clone()?;
+    let mut seed = [0; 32];
+    rng.fill_bytes(&mut seed);
+    let config = DiscoveryConfig {
+        bootnodes,
+        own: config.listening.clone(),
+        loopback_only: config.profile == Profile::Local,
+    };
+    Some(Discovery::new(config, local.link_key(), seed, now))
+}
+
+/// The outputs of one [`Node::handle`], in order; borrows the node until they are taken.
 #[must_use]
 pub struct Drain<'a> {
     node: &'a mut Node,
@@ -389,7 +333,7 @@ impl Iterator for Drain<'_> {
     type Item = Output;
 
     fn next(&mut self) -> Option<Output> {
-        self.node.outputs.pop_front()
+        self.node.fx.pop_output()
     }
 }
 

@@ -354,5 +354,5 @@ fn draining_relay_serves_until_no_path_uses_it() {
     world.run(Duration::from_secs(60));
     assert_eq!(relays(&mut world, source), 12);
     let refused = world.command(source, Command::Drain(true));
-    assert!(refused.unwrap_err().to_string().contains("relays nothing"));
+    assert!(refused.unwrap_err().to_string().contains("not a relay"));
 }

@@ -56,6 +56,14 @@ pub fn pick<'a, T>(rng: &mut impl CryptoRng, items: &'a [T]) -> Option<&'a T> {
     items.get(index)
 }
 
+/// A time below `limit`, uniform over whole microseconds; zero if `limit` is below two of them.
+#[must_use]
+pub fn jitter(rng: &mut impl CryptoRng, limit: Duration) -> Duration {
+    let micros = u64::try_from(limit.as_micros()).unwrap_or(u64::MAX).max(1);
+    // The remainder favours no value by more than one part in 2^64 / micros.
+    Duration::from_micros(rng.next_u64().checked_rem(micros).unwrap_or(0))
+}
+
 /// True with probability `1 / odds`; always if `odds` is zero or one.
 #[must_use]
 pub fn one_in(rng: &mut impl CryptoRng, odds: u32) -> bool {

@@ -89,6 +89,7 @@ impl Gossip {
         if let Some(peer) = self.peers.get_mut(&link) {
             peer.delivery = DeliveryMode::Undecided;
         }
+        self.reschedule(link);
     }
 
     /// Sets whether the peer on this link announces and requests, or is sent all envelopes.
@@ -103,6 +104,7 @@ impl Gossip {
             };
             peer.want_rescan();
         }
+        self.reschedule(link);
     }
 
     /// Handles a peer's announcement of its pool. Returns the announced envelopes that our pool has
@@ -137,6 +139,7 @@ impl Gossip {
         {
             peer.announcements.add_requests(envelopes);
         }
+        self.reschedule(link);
     }
 
     /// Records that the pool had no room for a peer's envelope: it is not requested again for a

@@ -31,6 +31,19 @@ impl Gossip {
         payload: &[u8],
         pool: &Pool,
     ) -> Result<PacketOutcome, GossipFault> {
+        let outcome = self.receive_packet(now, link, code, payload, pool);
+        self.reschedule(link);
+        outcome
+    }
+
+    fn receive_packet(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        code: u8,
+        payload: &[u8],
+        pool: &Pool,
+    ) -> Result<PacketOutcome, GossipFault> {
         let longest = self.policy.max_size().max(MAX_PACKET);
         let peer = self.peers.get_mut(&link).ok_or(GossipFault::NoSuchLink)?;
         let protocol = peer.protocol();

@@ -43,6 +43,10 @@ impl Gossip {
             };
             let wait = distributions::exponential(&mut self.rng, self.mean_delay);
             queue.push(now.mono.after(wait), hash);
+            if queue.len() > self.max_remembered {
+                queue.reset();
+            }
+            self.due.set(*link, peer.next_due());
         }
     }
 
@@ -82,32 +86,41 @@ impl Gossip {
     ) -> Vec<OutboundPacket> {
         self.bound_memory(pool);
         let mut sends = self.fetch_due(now);
-        for (link, peer) in &mut self.peers {
-            if peer.next_due().is_none_or(|due| due > now.mono) {
-                continue;
+        for link in self.due.due(now.mono) {
+            if congested(link) {
+                if let Some(peer) = self.peers.get_mut(&link) {
+                    peer.pause_until(now.mono.after(CONGESTION_BACKOFF));
+                }
+            } else {
+                sends.extend(self.send_due(now, link, pool));
             }
-            if congested(*link) {
-                peer.pause_until(now.mono.after(CONGESTION_BACKOFF));
-                continue;
-            }
-            if peer.scanned_queue().rescan_due(now.mono) {
-                let mut unknown = missing_at(*link, peer, &self.index, now, pool);
-                shuffle(&mut self.rng, &mut unknown);
-                peer.scanned_queue().refill(now.mono, unknown);
-            }
-            let index = &mut self.index;
-            sends.extend(serve_requests(*link, peer, index, now, pool));
-            sends.extend(push_packet(*link, peer, index, now, pool));
-            sends.extend(announce_hashes(*link, peer, index, now, pool));
+            self.reschedule(link);
         }
+        sends
+    }
+
+    /// The packets that are due to one peer.
+    fn send_due(&mut self, now: Now, link: LinkId, pool: &Pool) -> Vec<OutboundPacket> {
+        let Some(peer) = self.peers.get_mut(&link) else {
+            return Vec::new();
+        };
+        if peer.scanned_queue().rescan_due(now.mono) {
+            let mut unknown = missing_at(link, peer, &self.index, now, pool);
+            shuffle(&mut self.rng, &mut unknown);
+            peer.scanned_queue().refill(now.mono, unknown);
+        }
+        let index = &mut self.index;
+        let mut sends = serve_requests(link, peer, index, now, pool);
+        sends.extend(push_packet(link, peer, index, now, pool));
+        sends.extend(announce_hashes(link, peer, index, now, pool));
         sends
     }
 
     /// When [`tick`](Self::tick) has something to do next.
     #[must_use]
     pub fn next_due(&self) -> Option<Instant> {
-        let peers = self.peers.values().filter_map(GossipPeer::next_due);
-        peers.chain(self.fetcher.next_due()).min()
+        let due = [self.due.next_due(), self.fetcher.next_due()];
+        due.into_iter().flatten().min()
     }
 }
 

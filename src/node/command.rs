@@ -217,6 +217,43 @@ pub struct Refusal {
     pub remedy: String,
 }
 
+impl Refusal {
+    /// The request is not valid as it stands.
+    pub(super) fn usage(cause: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            kind: RefusalKind::Usage,
+            cause: cause.into(),
+            remedy: remedy.into(),
+        }
+    }
+
+    /// The key that the request needs is locked.
+    pub(super) fn locked(cause: impl Into<String>) -> Self {
+        Self {
+            kind: RefusalKind::Locked,
+            cause: cause.into(),
+            remedy: "unlock it with `whisht unlock`".to_owned(),
+        }
+    }
+
+    /// A rule of the level is not satisfied.
+    pub(super) fn policy(cause: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            kind: RefusalKind::Policy,
+            cause: cause.into(),
+            remedy: remedy.into(),
+        }
+    }
+
+    /// No gossip peer with the given key is connected.
+    pub(super) fn no_such_peer() -> Self {
+        Self::usage(
+            "no connected peer that gossips has this key",
+            "`whisht peers` lists those that are connected",
+        )
+    }
+}
+
 /// Kinds of refusal, with the exit code of the command line behind each.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,461 +1,347 @@
-//! What a user asks of a running node.
+//! Commands: what users and API clients ask of a running node.
 //!
-//! Answers are made from what the node has now; nothing here changes what it does, but for the
-//! commands that say so (adding a peer or an identity, sending, cancelling, stopping). What clients of
-//! `shh_*` ask is answered in `shh_api`.
+//! Each command goes to its component. A query reads and changes nothing.
 
-use circuits::dispersal::Class;
 use circuits::ids::{Profile, RelayKey};
-use circuits::level::{EmissionSchedule, Insertion, Level};
 use circuits::time::Now;
 
-use super::command::{Command, Recipient, Refusal, RefusalKind, Reply, SendRequest};
-use super::direct::no_such_peer;
+use super::command::{Command, Refusal, Reply};
+use super::effects::Counter;
 use super::input::{CommandId, Connectivity};
-use super::peers::CLIENT_ID;
-use super::send::queue::{MIN_WITNESSES, SendState};
-use super::views::{
-    EstimateView, LevelView, NodeView, OutgoingView, PeerView, RelayView, StatusView,
-};
-use super::{Node, Output, hex};
-use crate::discovery::Discovery;
+use super::local_peer::CLIENT_ID;
+use super::receive::MAX_FILTERS;
+use super::shh_api::{self, Post, PostRoute, SealedPost, ShhCommand, ShhError, ShhInfo, ShhReply};
+use super::views::{NodeView, StatusView};
+use super::{Node, hex};
+use crate::bloom::Bloom;
 use crate::endpoint::Endpoint;
-use crate::envelope_builder::{self, EnvelopeDraft, Life, OutgoingMessage};
-use crate::latency_model::PathModel;
-use crate::link::{Capability, DisconnectReason};
-use crate::pow::PowJob;
-
-impl Refusal {
-    /// The request makes no sense as it stands.
-    pub(super) fn usage(cause: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            kind: RefusalKind::Usage,
-            cause: cause.into(),
-            remedy: remedy.into(),
-        }
-    }
-
-    /// The key that this takes is locked away.
-    pub(super) fn locked(cause: impl Into<String>) -> Self {
-        Self {
-            kind: RefusalKind::Locked,
-            cause: cause.into(),
-            remedy: "unlock it with `whisht unlock`".to_owned(),
-        }
-    }
-
-    /// A rule of the level cannot be kept.
-    pub(super) fn policy(cause: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            kind: RefusalKind::Policy,
-            cause: cause.into(),
-            remedy: remedy.into(),
-        }
-    }
-}
+use crate::envelope::{Envelope, EnvelopeHash, ProtocolVersion};
+use crate::gossip::OutboundPacket;
+use crate::gossip::packet::{P2pKind, outgoing, v5};
+use crate::link::Capability;
+use crate::subscriptions::{Filter, FilterId};
 
 impl Node {
+    /// Carries out a command, and answers it unless the answer has to wait.
     pub(super) fn on_command(&mut self, now: Now, id: CommandId, command: Command) {
         let reply = match command {
+            Command::Shh(command) => return self.on_shh_command(now, id, command),
             Command::AddPeer(peer) => {
-                self.dialer.add(peer, now.mono);
-                self.redial(now.mono);
-                if self.connections.to_key(peer.key).is_some() {
-                    // A peer that was found, or came by itself, may be given stems from now on.
-                    self.peers_changed(now);
+                self.peers.add_static(&mut self.fx, now, peer);
+                if self.peers.to_key(peer.key).is_some() {
+                    // A connected peer may be a stem successor once the user has named it.
+                    self.on_peers_changed(now);
                 }
                 Ok(Reply::Done)
             }
             Command::RemovePeer(key) => {
-                self.remove_peer(now, key);
+                self.peers.remove_static(&mut self.fx, now, key);
                 Ok(Reply::Done)
             }
             Command::AlwaysAdmit(key, always) => {
-                self.dialer.always_admit(key, always);
+                self.peers.always_admit(key, always);
                 Ok(Reply::Done)
             }
             Command::TrustPeer(key) if self.trust_peer(key) => Ok(Reply::Done),
-            Command::TrustPeer(_) => Err(no_such_peer()),
-            Command::SendDirect(key, envelope) => {
-                self.send_direct(key, &envelope).map(|()| Reply::Done)
-            }
-            Command::SetMinPow(min_pow) => {
-                self.set_min_pow(now, min_pow);
-                Ok(Reply::Done)
-            }
-            Command::SetBloom(bloom) => {
-                self.set_bloom(now, bloom);
-                Ok(Reply::Done)
-            }
-            Command::SetMaxSize(bytes) => self.set_max_size(bytes).map(|()| Reply::Done),
-            Command::SetLight(light) => {
-                self.gossip.set_light(light);
-                Ok(Reply::Done)
+            Command::TrustPeer(_) => Err(Refusal::no_such_peer()),
+            Command::SendDirect(key, envelope) => self.send_direct(key, &envelope).map(done),
+            Command::Drain(drain) => {
+                let publisher = self.directory.publisher_mut();
+                publisher.drain(&mut self.fx, now, drain).map(done)
             }
             Command::AddIdentity(name, identity) => {
-                self.add_identity(now, name, identity).map(|()| Reply::Done)
+                let pool = self.gossip.pool();
+                let added = self
+                    .receive
+                    .add_identity(&mut self.fx, now, name, identity, pool);
+                added.map(|topics| {
+                    self.gossip.widen_bloom(&mut self.fx, now, &topics);
+                    Reply::Done
+                })
             }
-            Command::AddLocked(name, public_identity) => self
-                .inbox
-                .add_locked(name, public_identity)
-                .map(|()| Reply::Done),
-            Command::Send(request) => self.send(now, request).map(Reply::Accepted),
-            Command::Cancel(message) if self.cancel(message) => Ok(Reply::Done),
+            Command::AddLocked(name, identity) => self.receive.add_locked(name, identity).map(done),
+            Command::Send(request) => {
+                let (send, fx, context) = self.sending();
+                send.send(fx, now, request, context).map(Reply::Accepted)
+            }
+            Command::Cancel(message) if self.send.cancel(&mut self.fx, message) => Ok(Reply::Done),
             Command::Cancel(message) => Err(Refusal::usage(
-                format!("no message {} is on its way", message.0),
+                format!("message {} is not in flight", message.0),
                 "`whisht outbox` lists those that are",
             )),
-            Command::Drain(drain) => self.drain(now, drain).map(|()| Reply::Done),
-            Command::FetchMail(request) => self.begin_fetch(now, request).map(Reply::Fetch),
-            Command::Identities => Ok(Reply::Identities(self.inbox.identities())),
-            Command::Inbox(after) => self.inbox.messages(after).map(Reply::Inbox),
-            Command::Node => Ok(Reply::Node(self.node_view())),
-            Command::Outbox => Ok(Reply::Outbox(self.outgoing())),
-            Command::Peers => Ok(Reply::Peers(self.peer_views())),
-            Command::Relays => Ok(Reply::Relays(self.relay_views(now))),
-            Command::Status => Ok(Reply::Status(Box::new(self.status(now)))),
-            Command::Estimate(request) => self.estimate(now, &request).map(Reply::Estimate),
-            Command::Shh(command) => return self.on_shh_command(now, id, command),
+            Command::FetchMail(request) => {
+                let (mail, fx, context) = self.mailing();
+                mail.begin_fetch(fx, now, request, context)
+                    .map(Reply::Fetch)
+            }
             Command::Shutdown => {
                 self.shut_down(now);
                 Ok(Reply::Done)
             }
+            Command::SetMinPow(_)
+            | Command::SetBloom(_)
+            | Command::SetMaxSize(_)
+            | Command::SetLight(_) => self.set_policy(now, command),
+            query => self.answer_query(now, &query),
         };
-        self.outputs.push_back(Output::Reply(id, reply));
+        self.fx.reply(id, reply);
     }
 
-    /// Composes an envelope for a request; nothing leaves.
-    pub(super) fn compose(
-        &mut self,
-        now: Now,
-        request: &SendRequest,
-    ) -> Result<(EnvelopeDraft, PowJob), Refusal> {
-        if let Some(name) = &request.sign_as {
-            self.inbox.check_unlocked(name)?;
+    /// Changes what this node requires of its peers.
+    fn set_policy(&mut self, now: Now, command: Command) -> Result<Reply, Refusal> {
+        match command {
+            Command::SetMinPow(min_pow) => self.gossip.set_min_pow(&mut self.fx, now, min_pow),
+            Command::SetBloom(bloom) => self.gossip.set_bloom(&mut self.fx, now, bloom),
+            Command::SetMaxSize(bytes) => self.gossip.set_max_size(bytes)?,
+            Command::SetLight(light) => self.gossip.set_light(light),
+            _ => {}
         }
-        if let Recipient::Shared(name) = &request.to {
-            self.inbox.check_unlocked(name)?;
-        }
-        let signer = match &request.sign_as {
-            Some(name) => Some(self.inbox.secret(name).ok_or_else(|| {
-                Refusal::usage(
-                    format!("no key pair is called `{name}`"),
-                    "`whisht id list` shows the identities; `whisht id new NAME` makes one",
-                )
-            })?),
-            None => None,
-        };
-        let shared = match &request.to {
-            Recipient::Public(..) => None,
-            Recipient::Shared(name) => Some(self.inbox.shared(name).ok_or_else(|| {
-                Refusal::usage(
-                    format!("no shared key is called `{name}`"),
-                    "`whisht id list` shows the identities; `whisht id new NAME --shared` makes one",
-                )
-            })?),
-        };
-        let (topic, to) = match (&request.to, &shared) {
-            (Recipient::Public(key, topic), _) => {
-                (*topic, envelope_builder::EncryptionKey::Asymmetric(key))
-            }
-            (Recipient::Shared(_), Some((key, topic))) => {
-                (*topic, envelope_builder::EncryptionKey::Symmetric(key))
-            }
-            (Recipient::Shared(_), None) => {
-                return Err(Refusal::usage("the shared key is gone", "name another"));
-            }
-        };
-        let rules = request.level.unwrap_or(self.config.level).rules();
-        let travel = rules.hold + rules.delay.saturating_mul(rules.relays.into());
-        let message = OutgoingMessage {
-            topic,
-            recipient: to,
-            signer: signer.as_deref(),
-            payload: &request.payload,
-            life: Life {
-                travel,
-                ..Life::at_least(request.life)
-            },
-            pow_minimum: self.config.min_pow,
-        };
-        let draft = envelope_builder::draft(&mut self.rng, now.unix, &message)
-            .map_err(|error| Refusal::usage(error.to_string(), error.remedy()))?;
-        let level = request.level.unwrap_or(self.config.level);
-        let generations = self.generations(level, draft.bits);
-        let job = draft.pow_job(generations).map_err(|error| {
-            Refusal::usage(
-                error.to_string(),
-                "choose a shorter life, or send less at a time",
-            )
-        })?;
-        Ok((draft, job))
+        Ok(Reply::Done)
     }
 
-    /// Whether a message could be sent at a level now.
-    pub(super) fn check_level(&mut self, now: Now, level: Level) -> Result<(), Refusal> {
-        let rules = level.rules();
-        if let EmissionSchedule::Stream { .. } = rules.emission {
-            return Err(Refusal::policy(
-                format!(
-                    "level `{level}` is not there yet: it needs cover traffic that never stops"
-                ),
-                "use `normal`, and read docs/threat-model.md for what it does not protect from",
-            ));
-        }
-        if rules.insertion == Insertion::Stem && !self.stem.stem.can_stem() {
-            return Err(Refusal::policy(
-                format!("level `{level}` needs two peers that speak onion/1 and that you named"),
-                "add whisht nodes with --peer or in the configuration file",
-            ));
-        }
-        if rules.insertion == Insertion::HeldStem {
-            let peers = self.shh6_peers();
-            if peers < MIN_WITNESSES {
-                return Err(Refusal::policy(
-                    format!(
-                        "level `{level}` needs {MIN_WITNESSES} gossip peers to see the echo, not {peers}"
-                    ),
-                    "add peers with --peer or in the configuration file",
-                ));
+    /// Answers a query; it changes nothing.
+    fn answer_query(&self, now: Now, query: &Command) -> Result<Reply, Refusal> {
+        let context = self.send_context();
+        Ok(match query {
+            Command::Identities => Reply::Identities(self.receive.identity_views()),
+            Command::Inbox(after) => Reply::Inbox(self.receive.messages(*after)?),
+            Command::Node => Reply::Node(self.node_view()),
+            Command::Outbox => Reply::Outbox(self.send.views()),
+            Command::Peers => Reply::Peers(self.peers.peer_views(&self.gossip)),
+            Command::Relays => Reply::Relays(self.directory.relay_views(now)),
+            Command::Status => Reply::Status(Box::new(self.status(now))),
+            Command::Estimate(request) => {
+                Reply::Estimate(self.send.estimate(now, request, context)?)
             }
-            self.pick_lanes(now, rules).map_err(|refusal| {
-                Refusal::policy(
-                    format!("level `{level}`: {refusal}"),
-                    "wait until more relays are known (`whisht relays`), or choose a lower level yourself",
-                )
-            })?;
-        }
-        Ok(())
-    }
-
-    fn estimate(&mut self, now: Now, request: &SendRequest) -> Result<EstimateView, Refusal> {
-        let level = request.level.unwrap_or(self.config.level);
-        self.check_level(now, level)?;
-        let (draft, job) = self.compose(now, request)?;
-        let envelope_bytes = draft.size.len();
-        let rules = level.rules();
-        let (lanes, pieces, needed, hops) = match rules.insertion {
-            Insertion::HeldStem => {
-                let (_, plan) = self.pick_lanes(now, rules).map_err(|refusal| {
-                    Refusal::policy(refusal.to_string(), "wait until more relays are known")
-                })?;
-                let class = Class::converge(envelope_bytes).unwrap_or_else(Class::whole);
-                let hops: usize = plan.lanes.iter().map(|lane| lane.hops.len()).sum();
-                let lanes: Vec<usize> = plan
-                    .lanes
-                    .iter()
-                    .map(|lane| lane.hops.len().saturating_sub(1))
-                    .collect();
-                (lanes, usize::from(class.n()), usize::from(class.k()), hops)
-            }
-            Insertion::Gossip | Insertion::Stem => (Vec::new(), 0, 0, 0),
-        };
-        let gap = match rules.emission {
-            EmissionSchedule::OnDemand { gap } => gap,
-            EmissionSchedule::None | EmissionSchedule::Stream { .. } => core::time::Duration::ZERO,
-        };
-        let cell_hops = pieces
-            .saturating_mul(hops)
-            .checked_div(lanes.len())
-            .unwrap_or(0);
-        let stem = rules.insertion != Insertion::Gossip;
-        let model = PathModel {
-            lanes,
-            shards: pieces,
-            needed,
-            gap,
-            delay: rules.delay,
-            hold: rules.hold,
-            stem,
-        };
-        let latency = model.latency();
-        let sealing = self
-            .expected_seconds(&job)
-            .and_then(|seconds| core::time::Duration::try_from_secs_f64(seconds).ok());
-        let millis =
-            |time: core::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        Ok(EstimateView {
-            level,
-            envelope_bytes,
-            expected_hashes: job.expected_hashes(),
-            sealing_ms: sealing.and_then(|time| u64::try_from(time.as_millis()).ok()),
-            cells: pieces,
-            network_bytes: u64::try_from(cell_hops)
-                .unwrap_or(u64::MAX)
-                .saturating_mul(CELL_FRAME),
-            median_ms: millis(latency.median),
-            p95_ms: millis(latency.p95),
-            profile: self.config.profile.label(),
+            _ => Reply::Done,
         })
     }
 
-    fn outgoing(&self) -> Vec<OutgoingView> {
-        let messages = self.outbox.messages.iter();
-        messages
-            .map(|(id, outgoing)| OutgoingView {
-                id: *id,
-                level: outgoing.level,
-                stage: outgoing.stage.clone(),
-            })
-            .collect()
+    fn shut_down(&mut self, now: Now) {
+        self.peers.shut_down(&mut self.fx, now);
+        self.send.shut_down(&mut self.fx);
+        self.shh_api.shut_down(&mut self.fx);
     }
 
-    fn peer_views(&self) -> Vec<PeerView> {
-        let gossip: std::collections::BTreeMap<_, _> = self.gossip.peers().collect();
-        self.connections
-            .iter()
-            .filter_map(|(id, link)| {
-                let remote = link.remote.as_ref()?;
-                let info = gossip.get(&id);
-                Some(PeerView {
-                    key: hex(&remote.key.0),
-                    client: remote.client.clone(),
-                    address: link.address.map(|address| address.to_string()),
-                    named: self.dialer.is_static(remote.key),
-                    always_admitted: self.dialer.always_admits(remote.key),
-                    outbound: link.outbound(),
-                    found: self.is_discovered(link),
-                    capabilities: remote.shared.iter().map(Capability::to_string).collect(),
-                    min_pow: info.map_or(0.0, |info| info.min_pow),
-                    pow_rule: info.map_or("none", |info| info.rule.label()),
-                    served: info.is_none_or(|info| !info.has_status || self.serves(info)),
-                    trusted: info.is_some_and(|info| info.trusted),
-                    pulls: info.is_some_and(|info| info.pulls),
-                    rating: info.map_or(0, |info| info.score),
-                    received: info.map_or(0, |info| info.received),
-                    sent: info.map_or(0, |info| info.sent),
-                })
-            })
-            .collect()
+    // -- direct messages
+
+    /// Trusts a connected peer until its link closes; `false` if there is none.
+    fn trust_peer(&mut self, key: RelayKey) -> bool {
+        let link = self.peers.to_key(key);
+        link.is_some_and(|link| self.gossip.trust(link))
+    }
+
+    /// Sends an envelope to one peer, without gossip. The peer accepts it if it trusts us.
+    fn send_direct(&mut self, key: RelayKey, envelope: &Envelope) -> Result<(), Refusal> {
+        let link = self.peers.to_key(key).ok_or_else(Refusal::no_such_peer)?;
+        let protocol = self.gossip.machine().protocol(link);
+        let protocol = protocol.ok_or_else(Refusal::no_such_peer)?;
+        if protocol != envelope.protocol() {
+            return Err(Refusal::usage(
+                format!(
+                    "the peer speaks {protocol}, and this is an envelope of {}",
+                    envelope.protocol()
+                ),
+                "send it to a peer that speaks the same",
+            ));
+        }
+        let (capability, code) = match protocol {
+            ProtocolVersion::V5 => (Capability::SHH_5, v5::code::P2P_MESSAGE),
+            ProtocolVersion::V6 => (Capability::SHH_6, P2pKind::Message.code()),
+        };
+        let sent = self.peers.send_packet(OutboundPacket {
+            link,
+            capability,
+            code,
+            payload: outgoing::p2p_message(envelope),
+        });
+        if sent {
+            return Ok(());
+        }
+        let queued = self.peers.queued_bytes(link);
+        let queued = queued.ok_or_else(Refusal::no_such_peer)?;
+        Err(Refusal::usage(
+            format!("the peer takes nothing now: {queued} bytes wait for it"),
+            "try again in a moment",
+        ))
+    }
+
+    // -- the `shh_*` API
+
+    fn on_shh_command(&mut self, now: Now, id: CommandId, command: ShhCommand) {
+        let answer = match command {
+            ShhCommand::Post(post) => match self.begin_post(now, id, &post) {
+                Ok(Some(post)) => self.send_post(now, post).map(ShhReply::Posted),
+                Ok(None) => return,
+                Err(error) => Err(error),
+            },
+            ShhCommand::Info => Ok(ShhReply::Info(self.shh_info())),
+            ShhCommand::TrustPeer(key) if self.trust_peer(key) => Ok(ShhReply::Done),
+            ShhCommand::TrustPeer(key) => Err(shh_api::no_peer(key)),
+            command => match self.shh_api.run_key_command(&mut self.fx, command) {
+                Ok(answer) => answer,
+                Err(command) => self.run_filter_command(now, *command),
+            },
+        };
+        shh_api::answer(&mut self.fx, id, answer);
+    }
+
+    fn run_filter_command(&mut self, now: Now, command: ShhCommand) -> Result<ShhReply, ShhError> {
+        match command {
+            ShhCommand::NewFilter(criteria) => {
+                let (filter, topics) = self.shh_api.filter(criteria)?;
+                if let Some(abandoned) = self.shh_api.make_room(now.mono)? {
+                    self.receive.uninstall(abandoned);
+                }
+                let filter = self.install_filter(now, filter, &topics, false)?;
+                let id = self.shh_api.register(&mut self.fx, now.mono, filter);
+                Ok(ShhReply::Id(id))
+            }
+            ShhCommand::Subscribe(criteria) => {
+                let (filter, topics) = self.shh_api.subscription(criteria)?;
+                let filter = self.install_filter(now, filter, &topics, true)?;
+                Ok(ShhReply::Subscribed(filter))
+            }
+            ShhCommand::Messages(id) => {
+                let filter = self.shh_api.on_poll(now.mono, &id)?;
+                let messages = self.receive.poll(filter);
+                Ok(ShhReply::Messages(messages.ok_or(ShhError::NoFilter)?))
+            }
+            ShhCommand::DeleteFilter(id) => {
+                let filter = self.shh_api.unregister(&id)?;
+                self.receive.uninstall(filter);
+                Ok(ShhReply::Done)
+            }
+            ShhCommand::Unsubscribe(filter) => Ok(ShhReply::Known(self.receive.uninstall(filter))),
+            // `on_shh_command` and `ShhApi::run_key_command` answer all others.
+            _ => Err(ShhError::InvalidId),
+        }
+    }
+
+    fn install_filter(
+        &mut self,
+        now: Now,
+        filter: Filter,
+        topics: &Bloom,
+        push: bool,
+    ) -> Result<FilterId, ShhError> {
+        let installed = self.receive.install(filter, push);
+        let installed = installed.ok_or(ShhError::TooManyFilters(MAX_FILTERS))?;
+        self.gossip.widen_bloom(&mut self.fx, now, topics);
+        Ok(installed)
+    }
+
+    fn begin_post(
+        &mut self,
+        now: Now,
+        id: CommandId,
+        post: &Post,
+    ) -> Result<Option<SealedPost>, ShhError> {
+        let level = self.send.default_level();
+        let (shh_api, fx, context) = self.posting();
+        shh_api.begin_post(fx, now, id, post, level, context)
+    }
+
+    /// Sends a post that is ready.
+    pub(super) fn send_post(
+        &mut self,
+        now: Now,
+        post: SealedPost,
+    ) -> Result<EnvelopeHash, ShhError> {
+        let (envelope, route, pow_target) = post.into_parts();
+        let hash = envelope.hash();
+        match route {
+            PostRoute::Peer(key) if self.peers.to_key(key).is_none() => {
+                return Err(shh_api::no_peer(key));
+            }
+            PostRoute::Peer(key) => self.send_direct(key, &envelope)?,
+            PostRoute::Gossip => {
+                shh_api::check_pow_target(route, pow_target, &self.gossip)?;
+                let proofs = self.gossip.machine().validate(now, &envelope);
+                let proofs = proofs.map_err(|rejected| shh_api::rejection(rejected, hash))?;
+                self.pool_envelope(now, envelope, proofs, None);
+            }
+            PostRoute::Hidden(level) => {
+                let (send, fx, context) = self.sending();
+                let message = send.send_envelope(fx, now, level, envelope, context)?;
+                self.run_actions(now);
+                if let Some(reason) = self.send.failure(message) {
+                    return Err(Refusal::policy(reason, "send it again").into());
+                }
+            }
+        }
+        Ok(hash)
+    }
+
+    // -- views
+
+    fn shh_info(&self) -> ShhInfo {
+        let pool = self.gossip.pool();
+        ShhInfo {
+            memory: pool.iter().map(|pooled| pooled.envelope.size()).sum(),
+            messages: self.receive.waiting(),
+            min_pow: self.gossip.machine().min_pow().value(),
+            max_message_size: self.gossip.machine().max_size(),
+        }
     }
 
     fn node_view(&self) -> NodeView {
-        let advertised = self.config.advertise.iter().copied();
+        let advertised = self.config.advertise.iter().copied().map(Endpoint::from);
         NodeView {
-            key: hex(&self.local.key.0),
+            key: hex(&self.local.key().0),
             client: CLIENT_ID.to_owned(),
-            advertised: advertised
-                .map(|endpoint| Endpoint::from(endpoint).to_string())
-                .collect(),
-            discovery: self.discovery.is_some(),
-            min_pow: self.gossip.min_pow().value(),
-            max_message_size: self.gossip.max_size(),
+            advertised: advertised.map(|endpoint| endpoint.to_string()).collect(),
+            discovery: self.config.discovery.is_some(),
+            min_pow: self.gossip.machine().min_pow().value(),
+            max_message_size: self.gossip.machine().max_size(),
         }
     }
 
-    /// Lets go of a peer that the user wants no more.
-    fn remove_peer(&mut self, now: Now, key: RelayKey) {
-        self.dialer.remove(key);
-        if let Some(link) = self.connections.to_key(key) {
-            self.disconnect(now, link, DisconnectReason::Requested);
-        }
-    }
-
-    fn relay_views(&mut self, now: Now) -> Vec<RelayView> {
-        let snapshot = self.snapshot(now);
-        let guard = self.current_guard(now, &snapshot);
-        self.relays
-            .directory
-            .iter()
-            .map(|descriptor| {
-                let id = descriptor.id();
-                let subnets = circuits::directory::Subnet::of_endpoints(descriptor.endpoints());
-                RelayView {
-                    id: hex(&id.0),
-                    subnet: subnets
-                        .first()
-                        .map_or_else(String::new, ToString::to_string),
-                    eligible: snapshot.get(&id).is_some(),
-                    guard: guard == Some(id),
-                    ticket_bits: descriptor.ticket_bits(),
-                }
-            })
-            .collect()
-    }
-
-    fn status(&mut self, now: Now) -> StatusView {
-        let snapshot = self.snapshot(now);
-        let young = self.config.profile == Profile::Main && snapshot.is_young();
-        let open = |link: &&super::peers::table::PeerConnection| link.is_connected();
-        let links = || self.connections.iter().map(|(_, link)| link);
+    fn status(&self, now: Now) -> StatusView {
+        let snapshot = self.directory.snapshot(now);
+        let is_young = self.config.profile == Profile::Main && snapshot.is_young();
+        let endpoints = self.config.advertise.iter().copied().map(Endpoint::from);
+        let publisher = self.directory.publisher();
+        let pool = self.gossip.pool();
         StatusView {
             client: CLIENT_ID.to_owned(),
             profile: self.config.profile.label(),
             level: self.config.level,
-            key: hex(&self.local.key.0),
+            key: hex(&self.local.key().0),
             uptime_secs: now.mono.since(self.started).as_secs(),
-            peers: links().filter(open).count(),
-            dark_peers: links()
-                .filter(|link| link.speaks(Capability::ONION_1))
-                .count(),
-            unserved_peers: self.unserved_peers(),
-            refused: self.bans.banned(now.mono),
-            relays: self.relays.directory.len(),
+            peers: self.peers.connected(),
+            dark_peers: self.peers.onion_speakers(),
+            unserved_peers: self.gossip.unserved_peers(),
+            refused: self.peers.banned(now.mono),
+            relays: self.directory.len(),
             eligible_relays: snapshot.relays().len(),
-            directory: if young { "young" } else { "settled" },
+            directory: if is_young { "young" } else { "settled" },
             relay: self.config.relay,
-            listed: self.listing_status(now),
-            drained_in_secs: self.drained_in(now),
-            pool_envelopes: self.pool.len(),
-            pool_bytes: self.pool.bytes(),
-            cells_forwarded: self.counters.cells_forwarded,
-            cells_dropped: self.counters.cells_dropped,
-            rebuilt: self.counters.rebuilt,
-            outgoing: self.outbox.in_flight(),
-            discovery: self.discovery.as_ref().map(Discovery::known),
-            found_peers: links()
-                .filter(|link| link.is_connected() && self.is_discovered(link))
-                .count(),
-            mail: self.mail_view(),
-            shut: match &self.connectivity {
+            listed: publisher.listing_status(now, self.stem.can_stem()),
+            drained_in_secs: publisher.drained_in(now),
+            pool_envelopes: pool.len(),
+            pool_bytes: pool.bytes(),
+            cells_forwarded: self.fx.counted(Counter::CellsForwarded),
+            cells_dropped: self.fx.counted(Counter::CellsDropped),
+            rebuilt: self.fx.counted(Counter::Rebuilt),
+            outgoing: self.send.in_flight(),
+            discovery: self.peers.discovery_nodes(),
+            found_peers: self.peers.connected_discovered(),
+            mail: self.mail.server_view(),
+            shut: match self.send.connectivity() {
                 Connectivity::Up => None,
                 Connectivity::Down(reason) => Some(reason.clone()),
             },
-            onion: self.onion_services(),
-            levels: self.level_views(now),
-        }
-    }
-
-    fn onion_services(&self) -> Vec<String> {
-        let endpoints = self.config.advertise.iter().copied().map(Endpoint::from);
-        let onions = endpoints.filter(Endpoint::is_onion);
-        onions.map(|endpoint| endpoint.to_string()).collect()
-    }
-
-    fn level_views(&mut self, now: Now) -> Vec<LevelView> {
-        [
-            Level::Open,
-            Level::Swift,
-            Level::Normal,
-            Level::Hush,
-            Level::Dark,
-        ]
-        .into_iter()
-        .map(|level| {
-            let missing = self.check_level(now, level).err();
-            LevelView {
-                level,
-                missing: missing.map(|refusal| refusal.cause),
-            }
-        })
-        .collect()
-    }
-
-    fn shut_down(&mut self, now: Now) {
-        let links: Vec<_> = self.connections.iter().map(|(id, _)| id).collect();
-        for link in links {
-            self.disconnect(now, link, DisconnectReason::Quitting);
-        }
-        for outgoing in self.outbox.messages.values() {
-            if let SendState::Mining(job, _) | SendState::Ticket(job, _) = &outgoing.state {
-                self.outputs.push_back(Output::CancelWork(*job));
-            }
-        }
-        for job in self.shh_api.posts.jobs() {
-            self.outputs.push_back(Output::CancelWork(job));
+            onion: endpoints
+                .filter(Endpoint::is_onion)
+                .map(|endpoint| endpoint.to_string())
+                .collect(),
+            levels: self.send_context().level_views(now),
         }
     }
 }
 
-/// Bytes of one cell on a link, RLPx framing included.
-const CELL_FRAME: u64 = 976;
+/// The reply to a command without a result.
+const fn done((): ()) -> Reply {
+    Reply::Done
+}

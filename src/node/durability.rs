@@ -1,9 +1,9 @@
-//! What waits for the disk.
+//! The durability barrier: continuations that wait for the disk.
 //!
-//! A cell may leave, and a piece may count, only after the tag that forbids its replay would
-//! survive a crash (spec M9). So whatever an opened cell said is kept here until the shell reports
-//! its record barrier. Records are numbered in the order they are handed out, and the shell
-//! reports them in that order.
+//! A cell may leave, and a shard may count, only after the tag that forbids its replay would
+//! survive a crash (spec M9). A peeled cell therefore waits here until the shell reports that its
+//! record is durable. Records are numbered in the order of storing, and the shell reports them in
+//! that order.
 
 use std::collections::VecDeque;
 
@@ -11,15 +11,15 @@ use super::input::StoreId;
 use super::output::{Output, Record};
 use super::relay::PeeledCell;
 
-/// What becomes possible when a record is barrier.
+/// What continues when a record is durable.
 pub(super) enum Continuation {
-    /// An opened cell may go on, now that it cannot be replayed.
+    /// Forward a peeled cell, which cannot be replayed any more.
     ForwardCell(PeeledCell),
-    /// Our descriptor may be shown, now that we cannot forget it and write another.
+    /// Publish our descriptor: after a crash we know that we signed it, and sign no other.
     PublishDescriptor(Vec<u8>),
 }
 
-/// Numbers records and keeps what waits for them.
+/// Numbers records and keeps the continuations that wait for them.
 pub(super) struct DurabilityBarrier<T> {
     last: StoreId,
     waiting: VecDeque<(StoreId, T)>,
@@ -35,24 +35,24 @@ impl<T> Default for DurabilityBarrier<T> {
 }
 
 impl<T> DurabilityBarrier<T> {
-    /// Asks for a record to be made durable; nothing waits for it.
+    /// The output that makes a record durable; nothing waits for it yet.
     pub(super) fn store(&mut self, record: Record) -> Output {
         self.last = StoreId(self.last.0.saturating_add(1));
         Output::Store(self.last, record)
     }
 
-    /// Keeps `then` until everything that was to be stored so far is barrier.
+    /// Defers `then` until every record stored so far is durable.
     pub(super) fn defer(&mut self, then: T) {
         self.waiting.push_back((self.last, then));
     }
 
-    /// What no longer has to wait, now that every record up to `id` is barrier.
+    /// Continuations that need not wait any longer, now that every record up to `id` is durable.
     pub(super) fn stored(&mut self, id: StoreId) -> Vec<T> {
         let ready = self.waiting.partition_point(|(waiting, _)| *waiting <= id);
         self.waiting.drain(..ready).map(|(_, then)| then).collect()
     }
 
-    /// How many wait.
+    /// Number of waiting continuations.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.len()
     }

@@ -1,168 +1,221 @@
-//! Envelopes that everybody has: the pool, and the gossip that fills and empties it.
+//! Gossip: the mempool of public envelopes, and the `shh` machine that fills and empties it.
 //!
-//! There is one door into the pool ([`Node::pool_envelope`]), for our own envelopes as for foreign
-//! ones; behind it an envelope is scheduled for every peer first, and tried with our keys later,
-//! on a chore of its own.
+//! Envelopes of this node and of others enter through one door ([`EnvelopeGossip::insert`]). An
+//! inserted envelope is scheduled for every peer first, and tried with our keys later, by another
+//! component, so forwarding never waits for decryption. Direct messages do not enter the mempool.
+
+mod local_policy;
+mod mempool;
+mod pow_policy;
+
+use std::collections::BTreeSet;
 
 use circuits::ids::LinkId;
-use circuits::time::Now;
+use circuits::time::{Instant, Now};
+use rand_chacha::ChaCha20Rng;
+use rand_core::Rng;
 
+pub use self::local_policy::MAX_ENVELOPE_SIZE;
+
+use self::pow_policy::PowPolicy;
+use super::action::Action;
+use super::config::NodeConfig;
+use super::effects::Effects;
 use super::event::Trace;
-use super::peers::bans::BanScope;
-use super::timers::Timer;
-use super::{Node, hex};
-use crate::envelope::{Envelope, EnvelopeHash, NotExpired, ProtocolVersion};
-use crate::envelope_pool::InsertOutcome;
-use crate::gossip::{GossipFault, OutboundPacket};
-use crate::link::{Capability, DisconnectReason, Priority};
-use crate::pow::PowChecked;
-use crate::subscriptions::DeliveryPath;
+use super::hex;
+use super::peers::Peers;
+use super::timers::TimerId;
+use crate::envelope::{EnvelopeHash, ProtocolVersion};
+use crate::envelope_pool::Pool;
+use crate::gossip::packet::MinPow;
+use crate::gossip::{Gossip, GossipConfig, GossipFault, OutboundPacket, PacketOutcome};
 
-impl Node {
-    pub(super) fn on_shh(&mut self, now: Now, from: LinkId, code: u16, payload: &[u8]) {
-        let Ok(code) = u8::try_from(code) else { return };
-        match self.gossip.receive(now, from, code, payload, &self.pool) {
-            Ok(received) => {
-                for (envelope, pow, not_expired) in received.admitted {
-                    self.pool_envelope(now, envelope, pow, not_expired, Some(from));
-                }
-                self.acknowledge_mail(received.replies);
-                for hash in received.accepted {
-                    self.on_echo(hash);
-                }
-                self.on_direct_envelopes(now, from, received.direct);
-                if let Some((kind, payload)) = received.p2p {
-                    self.on_direct_packet(now, from, kind, &payload);
-                }
-            }
-            Err(GossipFault::Peer(fault)) => {
-                self.counters.malformed += 1;
-                if fault.is_incompatible() {
-                    self.strike(now, from, BanScope::Key);
-                } else if fault.is_strike() {
-                    self.strike(now, from, BanScope::KeyAndAddress);
-                }
-                self.disconnect(now, from, DisconnectReason::SubprotocolError);
-            }
-            Err(GossipFault::NoSuchLink) => {}
-        }
-    }
+/// The mempool and its gossip.
+pub(super) struct EnvelopeGossip {
+    machine: Gossip,
+    pool: Pool,
+    pow: PowPolicy,
+    /// When a peer last brought an envelope.
+    last_foreign: Instant,
+    /// Envelopes whose first transmission was traced; empty unless traces are emitted.
+    traced: BTreeSet<EnvelopeHash>,
+}
 
-    /// The one door into the pool.
-    pub(super) fn pool_envelope(
-        &mut self,
-        now: Now,
-        envelope: Envelope,
-        pow: PowChecked,
-        not_expired: NotExpired,
-        from: Option<LinkId>,
-    ) {
-        let hash = envelope.hash();
-        self.stem.seen(hash);
-        match self.pool.insert(envelope.clone(), pow, not_expired) {
-            InsertOutcome::New => {}
-            InsertOutcome::Known => return,
-            InsertOutcome::NoRoom => {
-                // Only what everybody can see is remembered: an envelope from a stem is not.
-                if from.is_some() {
-                    self.gossip.mark_rejected(now, hash);
-                }
-                return;
-            }
-        }
-        if from.is_some() {
-            // One of `shh/5` says nothing of whether ours would get anywhere.
-            if envelope.protocol() == ProtocolVersion::V6 {
-                self.last_foreign = now.mono;
-            }
-            self.trace(|| Trace::Pooled {
-                envelope: hex(&hash.0),
-            });
-        }
-        self.gossip.on_pooled(now, &envelope, from);
-        self.archive_envelope(&envelope);
-        let arrival = match from {
-            // To a light node all that peers bring counts as handed over, as in go-ethereum.
-            Some(_) if self.gossip.is_light() => DeliveryPath::Direct,
-            _ => DeliveryPath::Gossip { pow: pow.best() },
+/// A new gossip peer.
+pub(super) struct NewPeer<'a> {
+    /// Its link.
+    pub(super) link: LinkId,
+    /// The version of Whisper that both sides speak.
+    pub(super) protocol: ProtocolVersion,
+    /// Its client name.
+    pub(super) client: &'a str,
+    /// Whether it speaks `onion/1`, and may announce envelopes instead of sending them.
+    pub(super) speaks_onion: bool,
+    /// Whether the configuration trusts it.
+    pub(super) trusted: bool,
+}
+
+impl EnvelopeGossip {
+    /// An empty mempool without peers. Forwarding delays are drawn from a seed of their own.
+    pub(super) fn new(config: &NodeConfig, rng: &mut ChaCha20Rng, now: Instant) -> Self {
+        let gossip_config = GossipConfig {
+            min_pow: MinPow::new(config.min_pow).unwrap_or(MinPow::DEFAULT),
+            ..GossipConfig::default()
         };
-        self.offer_to_filters(now, envelope, arrival);
-    }
-
-    /// Puts an envelope in line to be tried with our keys.
-    pub(super) fn offer_to_filters(&mut self, now: Now, envelope: Envelope, arrival: DeliveryPath) {
-        if self.inbox.offer(envelope, arrival) {
-            self.timers.expedite(
-                Timer::TryDecrypt,
-                now.mono.after(Timer::TryDecrypt.period()),
-            );
+        let mut seed = [0; 32];
+        rng.fill_bytes(&mut seed);
+        Self {
+            machine: Gossip::new(gossip_config, seed),
+            pool: Pool::new(config.pool_bytes),
+            pow: PowPolicy::new(config.pow_generation, config.min_pow),
+            last_foreign: now,
+            traced: BTreeSet::new(),
         }
     }
 
-    /// Gives peers what is due to them.
-    pub(super) fn run_gossip(&mut self, now: Now) {
-        if self.gossip.next_due().is_none_or(|due| due > now.mono) {
-            return;
-        }
-        let connections = &self.connections;
-        // With nothing waiting, a link takes any one packet; what it refused would count as given.
-        let congested = |link| {
-            connections
-                .get(link)
-                .is_none_or(|link| link.link.queued_bytes() > 0)
-        };
-        let sends = self.gossip.tick(now, &self.pool, congested);
-        self.trace_gossip();
-        self.queue_shh(sends);
-    }
+    // -- peers
 
-    pub(super) fn queue_shh(&mut self, sends: Vec<OutboundPacket>) {
-        for OutboundPacket {
+    /// Adds a peer, and sends it our status.
+    pub(super) fn add_peer(&mut self, fx: &mut Effects, now: Now, peer: &NewPeer<'_>) {
+        let NewPeer {
             link,
-            capability,
-            code,
-            payload,
-        } in sends
-        {
-            let priority = match capability {
-                Capability::ONION_1 => Priority::Control,
-                _ => Priority::Gossip,
-            };
-            self.queue(link, priority, capability, u16::from(code), payload);
+            protocol,
+            client,
+            ..
+        } = *peer;
+        let packets = self.machine.add_peer_as(now, link, protocol, client);
+        if peer.speaks_onion && protocol == ProtocolVersion::V6 {
+            self.machine.defer_delivery(link);
         }
+        if peer.trusted {
+            self.machine.trust(link);
+        }
+        self.send(fx, packets);
     }
 
-    /// Tells, for a demonstration, which envelopes were given to a peer for the first time.
-    fn trace_gossip(&mut self) {
-        if !self.config.danger_reveal_paths {
+    /// Removes the peer of a closed link.
+    pub(super) fn remove_peer(&mut self, fx: &mut Effects, now: Now, link: LinkId) {
+        self.machine.remove_peer(now, link);
+        self.arm(fx);
+    }
+
+    /// The `onion/1` handshake of a peer ended: it pulls announced envelopes, or is sent them.
+    pub(super) fn decide_delivery(&mut self, fx: &mut Effects, link: LinkId, pulls: bool) {
+        self.machine.decide_delivery(link, pulls);
+        self.arm(fx);
+    }
+
+    /// Trusts a peer until its link closes; `false` if there is no such gossip peer.
+    pub(super) fn trust(&mut self, link: LinkId) -> bool {
+        self.machine.trust(link)
+    }
+
+    /// Stops trusting a peer.
+    pub(super) fn distrust(&mut self, link: LinkId) {
+        self.machine.distrust(link);
+    }
+
+    // -- packets
+
+    /// Reads a packet of `shh`.
+    ///
+    /// # Errors
+    ///
+    /// The peer's fault; its link must end.
+    pub(super) fn receive(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        from: LinkId,
+        code: u8,
+        payload: &[u8],
+    ) -> Result<PacketOutcome, GossipFault> {
+        let outcome = self.machine.receive(now, from, code, payload, &self.pool);
+        self.arm(fx);
+        outcome
+    }
+
+    /// A peer announced envelopes. Returns those that we have: the peer is now known to have them,
+    /// as if it had sent them.
+    pub(super) fn on_announced(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        from: LinkId,
+        hashes: Vec<EnvelopeHash>,
+    ) -> Vec<EnvelopeHash> {
+        let known = self.machine.on_announced(now, from, hashes, &self.pool);
+        self.arm(fx);
+        known
+    }
+
+    /// A peer requested envelopes that we announced.
+    pub(super) fn on_requested(
+        &mut self,
+        fx: &mut Effects,
+        from: LinkId,
+        hashes: Vec<EnvelopeHash>,
+    ) {
+        self.machine.on_requested(from, hashes);
+        self.arm(fx);
+    }
+
+    /// Sends due packets to peers whose links have room.
+    pub(super) fn run(&mut self, fx: &mut Effects, now: Now, peers: &Peers) {
+        // An idle link takes any one packet. On a busy link a packet could be lost, and the
+        // envelopes in it would count as sent.
+        let congested = |link| peers.queued_bytes(link).is_none_or(|bytes| bytes > 0);
+        let packets = self.machine.tick(now, &self.pool, congested);
+        self.trace_first_transmissions(fx);
+        self.send(fx, packets);
+    }
+
+    /// Sends packets, and sets the timer for the next.
+    fn send(&self, fx: &mut Effects, packets: Vec<OutboundPacket>) {
+        for packet in packets {
+            fx.request(Action::SendPacket(packet));
+        }
+        self.arm(fx);
+    }
+
+    fn arm(&self, fx: &mut Effects) {
+        fx.arm(TimerId::Gossip, self.machine.next_due());
+    }
+
+    /// Traces envelopes that were sent to a peer for the first time.
+    fn trace_first_transmissions(&mut self, fx: &mut Effects) {
+        if !fx.reveals_paths() {
             return;
         }
-        let given: Vec<EnvelopeHash> = self
-            .pool
-            .iter()
-            .map(|pooled| pooled.envelope.hash())
-            .filter(|hash| !self.traced.contains(hash) && self.gossip.sent_to_count(*hash) > 0)
+        let hashes = self.pool.iter().map(|pooled| pooled.envelope.hash());
+        let new: Vec<EnvelopeHash> = hashes
+            .filter(|hash| !self.traced.contains(hash) && self.machine.sent_to_count(*hash) > 0)
             .collect();
-        for hash in given {
+        for hash in new {
             self.traced.insert(hash);
-            self.trace(|| Trace::Gossiped {
+            fx.trace(|| Trace::Gossiped {
                 envelope: hex(&hash.0),
             });
         }
     }
 
-    /// A whisht peer announces envelopes; those that we hold have come back from it, as if it had
-    /// brought them.
-    pub(super) fn on_announce(&mut self, now: Now, from: LinkId, envelopes: Vec<EnvelopeHash>) {
-        for hash in self.gossip.on_announced(now, from, envelopes, &self.pool) {
-            self.on_echo(hash);
-        }
+    // -- views
+
+    /// The gossip machine: peers, their scores, and who has which envelope.
+    pub(super) const fn machine(&self) -> &Gossip {
+        &self.machine
     }
 
-    /// Drops envelopes whose life is over, and what is remembered of them.
-    pub(super) fn expire_pool(&mut self, now: Now) {
-        let expired = self.pool.expire(now.unix);
-        self.gossip.forget(&expired);
-        self.confirm_gossiped_messages();
+    /// The mempool.
+    pub(super) const fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// When a peer last brought an envelope of `shh/6`.
+    pub(super) const fn last_foreign(&self) -> Instant {
+        self.last_foreign
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,10 @@
-//! Long computations: described by the node, run by the shell on threads of its own.
+//! Jobs: long computations that the node describes and the shell runs on its own threads.
 //!
-//! A job is a search that advances in bounded steps, so that it can be cancelled and so that a
-//! simulator can answer it without waiting. It reads no clock: for a job with a time limit
-//! ([`Job::limit`]) the caller takes steps until then and asks for the best result
-//! ([`Job::finish`]). It knows no threads either: a caller with several threads splits the job
-//! ([`Job::split`]), takes the first result and drops the other parts.
+//! A job is a search that advances in bounded steps, so it can be cancelled, and a simulator can
+//! answer it without waiting. A job reads no clock: if it has a time limit ([`Job::limit`]), the
+//! caller takes steps until then and asks for the best result ([`Job::finish`]). A job uses no
+//! threads: a caller with several threads splits it ([`Job::split`]), takes the first result and
+//! drops the other parts.
 
 use core::time::Duration;
 
@@ -12,19 +12,33 @@ use circuits::directory::{PuzzleSearch, PuzzleSolution};
 use circuits::dispersal::Ticket;
 use circuits::rendezvous::TicketSearch;
 
+use super::event::MessageId;
 use crate::pow::{NonceSearch, OutOfTime};
 
 /// Numbers the jobs of one node.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct JobId(pub u64);
 
+/// The component that a job's result goes to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum JobOwner {
+    /// A message that is being sent: its nonce or its ticket.
+    Message(MessageId),
+    /// A post of a `shh_*` client.
+    Post,
+    /// A request to a mail server.
+    MailRequest,
+    /// Our descriptor.
+    Descriptor,
+}
+
 /// A search.
 pub enum Job {
     /// For an envelope's nonce.
     ProofOfWork(Box<NonceSearch>),
-    /// For a ticket that opens a set at a rendezvous.
+    /// For a ticket that opens a shard set at a rendezvous.
     Ticket(Box<TicketSearch>),
-    /// For the solution of the puzzle that goes with our descriptor.
+    /// For the solution of the puzzle of our descriptor.
     Puzzle(Box<PuzzleSearch>),
 }
 
@@ -35,7 +49,7 @@ impl core::fmt::Debug for Job {
 }
 
 impl Job {
-    /// Searches on for a few milliseconds; gives what was found, if it was.
+    /// Searches for a few milliseconds. Returns the result, if it was found.
     pub fn step(&mut self) -> Option<JobResult> {
         match self {
             Self::ProofOfWork(search) => {
@@ -47,8 +61,8 @@ impl Job {
         }
     }
 
-    /// At most `parts` jobs, at least one, of which the first to find something answers for all.
-    /// Only the search for an envelope's nonce comes apart; the others are short.
+    /// Splits the job into one to `parts` jobs; the first result of any part is the result of all.
+    /// Only the search for an envelope's nonce is split; the others are short.
     #[must_use]
     pub fn split(self, parts: usize) -> Vec<Self> {
         match self {
@@ -62,7 +76,7 @@ impl Job {
         }
     }
 
-    /// How long it may take, from its first step; for ever, if nothing is said.
+    /// Time limit of the job from its first step; `None` if it has none.
     #[must_use]
     pub fn limit(&self) -> Option<Duration> {
         match self {
@@ -71,7 +85,7 @@ impl Job {
         }
     }
 
-    /// What the parts of one job have together when its time is up; nothing if it has no limit.
+    /// The best result of all parts of a job at its time limit; `None` if it has no limit.
     #[must_use]
     pub fn finish(parts: Vec<Self>) -> Option<JobResult> {
         let searches = parts.into_iter().filter_map(|part| match part {
@@ -82,7 +96,7 @@ impl Job {
         Some(JobResult::Nonce(best.finish()))
     }
 
-    /// How many hashes the search for an envelope's nonce has tried; other jobs do not say.
+    /// Number of hashes tried by the search for an envelope's nonce; `None` for other jobs.
     #[must_use]
     pub fn tried(&self) -> Option<u64> {
         match self {
@@ -92,10 +106,10 @@ impl Job {
     }
 }
 
-/// What a search found.
+/// The result of a search.
 #[derive(Debug)]
 pub enum JobResult {
-    /// An envelope's nonce; none if the job's time was up before.
+    /// An envelope's nonce, or an error if the time limit came first.
     Nonce(Result<u64, OutOfTime>),
     /// A ticket.
     Ticket(Ticket),
@@ -103,7 +117,7 @@ pub enum JobResult {
     Puzzle(PuzzleSolution),
 }
 
-/// Hashes of a ticket between two looks at the cancel flag: about 4 ms on one core.
+/// Ticket hashes between two checks of the cancel flag: about 4 ms on one core.
 const HASHES_PER_STEP: u32 = 8192;
 
 #[cfg(test)]

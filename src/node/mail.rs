@@ -1,97 +1,212 @@
-//! Old mail: kept for others (`serve`), and fetched from others (`fetch`).
+//! Mail: old messages, kept for others (`serve`) and fetched from others (`fetch`).
 //!
-//! What to do is decided in [`crate::mail`]; this file and the two beside it bring packets,
-//! envelopes and time to those machines, and carry out what they say. Nothing here decides what
-//! is pooled or passed on: an archive is filled from the public pool only, and what was fetched
-//! goes to the filters only (spec M10, M11).
+//! The protocol is decided in [`crate::mail`]; this component feeds packets, envelopes and time to
+//! it. Nothing here decides what is pooled or forwarded: the archive is filled from the public
+//! mempool only, and fetched envelopes go to the filters only (spec M10, M11).
 
+mod archive_queue;
 mod fetch;
+mod query;
 mod serve;
 
-use circuits::ids::LinkId;
+use std::sync::Arc;
+
+use circuits::directory::BadSigningKey;
+use circuits::ids::{LinkId, RelayKey};
 use circuits::secret::Secret;
-use circuits::time::{Instant, Now};
+use circuits::time::Now;
 
-pub(super) use self::fetch::MailFetch;
-pub(super) use self::serve::MailServerRole;
-use super::Node;
+use self::fetch::MailFetch;
+use self::serve::MailServerRole;
+use super::action::Action;
+use super::config::NodeConfig;
+use super::effects::{Counter, Effects};
+use super::gossip::EnvelopeGossip;
+use super::local_peer::LocalPeer;
+use super::peers::Peers;
+use super::receive::Receiver;
+use super::views::MailView;
+use crate::endpoint::PeerAddr;
 use crate::envelope::Envelope;
+use crate::gossip::OutboundPacket;
 use crate::gossip::packet::P2pKind;
-use crate::link::DisconnectReason;
+use crate::link::{Capability, DisconnectReason};
+use crate::mail::access::AccessPolicy;
+use crate::mail::archive::ArchiveResponse;
 use crate::mail::query_padding::QueryPadding;
-use crate::subscriptions::DeliveryPath;
+use crate::message::{ClientSecret, SymKey};
 
-/// Both sides of the mail.
+/// Both sides of the mail protocol.
 pub(super) struct Mail {
-    serving: Option<Box<MailServerRole>>,
-    fetching: Option<Box<MailFetch>>,
+    server: Option<Box<MailServerRole>>,
+    fetch: Option<Box<MailFetch>>,
     padding: QueryPadding,
     last_fetch: u64,
+    /// Possible servers, in the order of the configuration.
+    trusted_peers: Vec<PeerAddr>,
+    own_key: RelayKey,
+}
+
+/// What the mail protocol needs to know about the other components.
+#[derive(Clone, Copy)]
+pub(super) struct MailContext<'a> {
+    /// The connections.
+    pub(super) peers: &'a Peers,
+    /// The mempool, and the state of gossip peers.
+    pub(super) gossip: &'a EnvelopeGossip,
+    /// Trial decryption.
+    pub(super) receive: &'a Receiver,
 }
 
 impl Mail {
-    /// `kept` is a secret that the node does not lose between two runs.
-    pub(super) fn new(serving: Option<MailServerRole>, kept: &Secret<16>) -> Self {
-        Self {
-            serving: serving.map(Box::new),
-            fetching: None,
+    /// `kept` is a secret that survives restarts; it pads queries.
+    ///
+    /// # Errors
+    ///
+    /// [`BadSigningKey`] if the link key is not a client key; every valid key is one.
+    pub(super) fn new(
+        config: &NodeConfig,
+        local: &Arc<LocalPeer>,
+        password: Option<SymKey>,
+        kept: &Secret<16>,
+    ) -> Result<Self, BadSigningKey> {
+        let server = match &config.mail {
+            None => None,
+            Some(service) => {
+                let node = ClientSecret::from_bytes(&local.link_key().to_bytes());
+                let access = AccessPolicy {
+                    password,
+                    node: node.map_err(|_| BadSigningKey)?,
+                    allowed: service.allow.iter().copied().collect(),
+                    min_pow: config.min_pow,
+                };
+                Some(Box::new(MailServerRole::new(access, config.pool_bytes)))
+            }
+        };
+        Ok(Self {
+            server,
+            fetch: None,
             padding: QueryPadding::new(kept.expose()),
             last_fetch: 0,
-        }
+            trusted_peers: config.trusted_peers.clone(),
+            own_key: local.key(),
+        })
     }
 
-    /// When something of ours is due.
-    pub(super) fn next_due(&self) -> Option<Instant> {
-        self.fetching.as_ref()?.next_due()
-    }
-}
+    // -- packets and envelopes
 
-impl Node {
-    /// A packet past gossip that carries no envelopes for us: to whom it is of no use, it is of
-    /// no harm.
-    pub(super) fn on_direct_packet(
+    /// A packet of the mail protocol that holds no envelopes. Packets of a role that this node does
+    /// not have are ignored.
+    pub(super) fn on_packet(
         &mut self,
+        fx: &mut Effects,
         now: Now,
         from: LinkId,
         kind: P2pKind,
         payload: &[u8],
+        context: MailContext<'_>,
     ) {
-        match kind {
-            P2pKind::Request | P2pKind::SyncRequest => {
-                self.on_mail_request(now, from, kind, payload)
+        match (kind, &mut self.server) {
+            (P2pKind::Request | P2pKind::SyncRequest, Some(server)) => {
+                server.on_request(fx, now, from, kind, payload, context.peers);
             }
-            P2pKind::RequestComplete => self.on_mail_complete(now, from, payload),
-            P2pKind::SyncResponse | P2pKind::Message => {}
+            (P2pKind::RequestComplete, _) => self.on_completion(fx, now, from, payload),
+            _ => {}
         }
     }
 
-    /// A trusted peer handed over envelopes: they go to the filters and nowhere else.
-    pub(super) fn on_direct_envelopes(&mut self, now: Now, from: LinkId, envelopes: Vec<Envelope>) {
-        let envelopes = self.on_fetched(now, from, envelopes);
-        for envelope in envelopes {
-            self.offer_to_filters(now, envelope, DeliveryPath::Direct);
+    /// Direct envelopes arrived from a trusted peer. Returns those for the filters.
+    pub(super) fn on_direct(
+        &mut self,
+        now: Now,
+        from: LinkId,
+        envelopes: Vec<Envelope>,
+        gossip: &EnvelopeGossip,
+    ) -> Vec<Envelope> {
+        match &mut self.fetch {
+            Some(fetch) => fetch.on_envelopes(now, from, envelopes, gossip.pool()),
+            None => envelopes,
         }
     }
 
-    /// Goes on with whatever can go on.
-    pub(super) fn run_mail(&mut self, now: Now) {
-        self.serve_mail(now);
-        self.fetch_mail(now);
-    }
-
-    /// A link has ended.
-    pub(super) fn mail_link_closed(&mut self, link: LinkId) {
-        if let Some(serving) = &mut self.mail.serving {
-            serving.close(link);
-        }
-        if let Some(fetching) = &mut self.mail.fetching {
-            fetching.close(link);
+    /// An envelope entered the mempool.
+    pub(super) fn on_pooled(&mut self, envelope: &Envelope) {
+        if let Some(server) = &mut self.server {
+            server.offer(envelope);
         }
     }
 
-    /// A peer does not keep to the protocol.
-    fn hang_up(&mut self, now: Now, link: LinkId) {
-        self.counters.malformed += 1;
-        self.disconnect(now, link, DisconnectReason::SubprotocolError);
+    /// Sends acknowledgements of a packet of envelopes: a mail server waits until these are durable.
+    pub(super) fn acknowledge(&mut self, fx: &mut Effects, packets: Vec<OutboundPacket>) {
+        let packets = match &mut self.server {
+            Some(server) => server.acknowledge(packets),
+            None => packets,
+        };
+        for packet in packets {
+            fx.request(Action::SendPacket(packet));
+        }
+    }
+
+    /// The archive answered.
+    pub(super) fn on_archived(
+        &mut self,
+        fx: &mut Effects,
+        response: ArchiveResponse,
+        peers: &Peers,
+    ) {
+        if let Some(server) = &mut self.server {
+            server.on_archived(fx, response, peers);
+        }
+    }
+
+    // -- progress
+
+    /// Continues whatever can continue at the end of a turn.
+    pub(super) fn poll(&mut self, fx: &mut Effects, now: Now, context: MailContext<'_>) {
+        if let Some(server) = &mut self.server {
+            server.poll(fx, context);
+        }
+        self.poll_fetch(fx, now, context);
+    }
+
+    /// A link has sent queued bytes, and may have room for mail.
+    pub(super) fn on_link_flushed(&mut self, fx: &mut Effects, link: LinkId, peers: &Peers) {
+        if let Some(server) = &mut self.server {
+            server.pump(fx, link, peers);
+        }
+    }
+
+    /// A link is closed.
+    pub(super) fn on_link_closed(&mut self, link: LinkId) {
+        if let Some(server) = &mut self.server {
+            server.on_link_closed(link);
+        }
+        if let Some(fetch) = &mut self.fetch {
+            fetch.on_link_closed(link);
+        }
+    }
+
+    /// The mail server, if this node is one.
+    pub(super) fn server_view(&self) -> Option<MailView> {
+        self.server.as_ref().map(|server| server.view())
     }
 }
+
+/// A packet of the mail protocol.
+fn packet(link: LinkId, kind: P2pKind, payload: Vec<u8>) -> Action {
+    Action::SendPacket(OutboundPacket {
+        link,
+        capability: Capability::SHH_6,
+        code: kind.code(),
+        payload,
+    })
+}
+
+/// Disconnects a peer that violates the mail protocol.
+fn disconnect(fx: &mut Effects, link: LinkId) {
+    fx.count(Counter::Malformed);
+    fx.request(Action::Disconnect(link, DisconnectReason::SubprotocolError));
+}
+
+#[cfg(test)]
+mod tests;

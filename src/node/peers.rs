@@ -1,15 +1,22 @@
-//! Connections come, speak and go.
+//! Peers: the connections of this node, who may connect, and who is dialled.
 //!
-//! This file turns bytes into messages and hands each to the part of the node that it is for. It
-//! decides who is dialled, which of two links to one peer stays, and what a fault costs; what the
-//! messages mean is said elsewhere (`gossip` for `shh`, `onion_wire` for `onion/1`).
+//! The component turns bytes into messages and messages into bytes, dials wanted peers, resolves
+//! two links to one peer, and bans peers that violate the protocol. It does not know what messages
+//! mean: `routing` polls [`Peers::poll_event`] and hands each to its component. An input costs work
+//! on its own link only: links with something to send or a changed deadline are in `dirty`, and
+//! [`Peers::flush`] visits those.
 
-pub(super) mod bans;
-pub(super) mod dialer;
+mod admission;
+mod bans;
+mod connection;
+mod dialer;
 mod discovery;
-pub(super) mod table;
+mod onion_handshake;
+mod table;
+mod view;
 
 use core::time::Duration;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -17,188 +24,191 @@ use circuits::directory::Subnet;
 use circuits::ids::{LinkId, RelayKey};
 use circuits::time::{Instant, Now};
 
-use self::bans::BanScope;
-use self::table::{LinkPurpose, OnionHandshake, PeerConnection, PendingDial, RemotePeer};
-use super::output::Output;
-use super::timers::Timer;
-use super::{Event, Node};
-use crate::endpoint::{Endpoint, PeerAddr};
-use crate::envelope::ProtocolVersion;
-use crate::link::{
-    Capability, DisconnectReason, Link, LinkConfig, LinkEvent, LinkFault, Packing, Priority,
-};
+pub(super) use self::bans::BanScope;
+pub(super) use self::connection::{LinkPurpose, OnionHandshake, PeerConnection, RemotePeer};
+pub(super) use self::onion_handshake::OnionOutcome;
 
-impl Node {
-    /// Connects to a peer unless that is done or under way. A link that carries cells only, which
-    /// the other side may have made, does not do for a peer.
-    pub(super) fn dial(&mut self, peer: PeerAddr, purpose: LinkPurpose) {
-        let key = peer.key;
-        let done = match purpose {
-            LinkPurpose::Peer => {
-                self.connections.is_peer(key) || self.connections.is_dialing_as_peer(key)
-            }
-            LinkPurpose::Cells => {
-                self.connections.to_key(key).is_some() || self.connections.is_dialing(key)
-            }
-        };
-        if key == self.local.key || done {
-            return;
+use self::bans::BanList;
+use self::dialer::Dialer;
+use self::table::ConnectionTable;
+use super::action::Action;
+use super::config::NodeConfig;
+use super::effects::Effects;
+use super::local_peer::LocalPeer;
+use super::output::Output;
+use super::timers::TimerId;
+use crate::discovery::Discovery;
+use crate::endpoint::{Endpoint, PeerAddr};
+use crate::gossip::OutboundPacket;
+use crate::link::{Capability, DisconnectReason, Link, LinkEvent, LinkFault, Priority};
+use crate::onion_wire::OnionMessage;
+
+/// The connections of this node.
+pub(super) struct Peers {
+    local: Arc<LocalPeer>,
+    max_peers: usize,
+    /// Peers whose direct messages are accepted at every connection.
+    trusted: BTreeSet<RelayKey>,
+    table: ConnectionTable,
+    dialer: Dialer,
+    bans: BanList,
+    discovery: Option<Discovery>,
+    /// Links that may have bytes to send, or a changed deadline.
+    dirty: BTreeSet<LinkId>,
+}
+
+impl Peers {
+    /// No connections yet; the peers of the configuration are dialled first.
+    pub(super) fn new(
+        config: &NodeConfig,
+        local: Arc<LocalPeer>,
+        discovery: Option<Discovery>,
+        now: Instant,
+    ) -> Self {
+        let wanted = config.peers.iter().chain(&config.trusted_peers);
+        Self {
+            local,
+            max_peers: config.max_peers,
+            trusted: config.trusted_peers.iter().map(|peer| peer.key).collect(),
+            table: ConnectionTable::default(),
+            dialer: Dialer::new(wanted, now),
+            bans: BanList::default(),
+            discovery,
+            dirty: BTreeSet::new(),
         }
-        let link = self.connections.begin_dial(peer, purpose);
-        self.outputs.push_back(Output::Dial(link, peer.endpoint));
     }
 
-    pub(super) fn on_dialed(&mut self, now: Now, id: LinkId) {
-        let Some(PendingDial { peer, purpose }) = self.connections.end_dial(id) else {
-            self.outputs.push_back(Output::Close(id));
-            return;
+    /// A link id for a connection to our listener.
+    pub(super) fn new_link(&mut self) -> LinkId {
+        self.table.new_id()
+    }
+
+    // -- connections come
+
+    /// Dials a peer unless it is connected or being dialled. A link that carries cells only does
+    /// not count as a connection to a gossip peer.
+    pub(super) fn dial(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        peer: PeerAddr,
+        purpose: LinkPurpose,
+    ) {
+        let key = peer.key;
+        let pending = match purpose {
+            LinkPurpose::Peer => self.table.is_peer(key) || self.table.is_dialing_as_peer(key),
+            LinkPurpose::Cells => self.table.to_key(key).is_some() || self.table.is_dialing(key),
         };
-        let config = self.link_config(purpose);
-        let key = Arc::clone(&self.local.link);
-        match Link::dial(config, key, peer.key, &mut self.rng, now.mono) {
+        if key == self.local.key() || pending {
+            return;
+        }
+        if purpose == LinkPurpose::Cells {
+            self.make_room_for_cell_link(fx, now);
+        }
+        let link = self.table.begin_dial(peer, purpose);
+        fx.emit(Output::Dial(link, peer.endpoint));
+    }
+
+    /// The shell established a connection that we asked for.
+    pub(super) fn on_dialed(&mut self, fx: &mut Effects, now: Now, id: LinkId) {
+        let Some((peer, purpose)) = self.table.end_dial(id) else {
+            return fx.emit(Output::Close(id));
+        };
+        let hello = self.local.hello(purpose);
+        let key = self.local.link_key();
+        match Link::dial(hello, key, peer.key, fx.rng(), now.mono) {
             Ok(link) => {
                 let subnet = peer.endpoint.subnet();
-                let mut connection =
-                    PeerConnection::new(link, purpose, Some(peer.key), subnet, now.mono);
-                connection.address = Some(peer.endpoint);
-                self.connections.insert(id, connection);
+                let connection = PeerConnection::outbound(link, purpose, peer, subnet, now.mono);
+                self.table.insert(id, connection);
+                self.dirty.insert(id);
             }
-            // The address names a key that is none: no use to try again.
-            Err(_) => self.outputs.push_back(Output::Close(id)),
+            // The address contains an invalid key, so the peer is not dialled again.
+            Err(_) => fx.emit(Output::Close(id)),
         }
     }
 
-    pub(super) fn on_dial_failed(&mut self, now: Now, id: LinkId) {
-        if let Some(PendingDial { peer, .. }) = self.connections.end_dial(id) {
-            self.dialer.lost(now.mono, peer.key, &mut self.rng);
-            self.cells_undeliverable(now, peer.key.id().short());
+    /// The shell could not connect.
+    pub(super) fn on_dial_failed(&mut self, fx: &mut Effects, now: Now, id: LinkId) {
+        if let Some((peer, _)) = self.table.end_dial(id) {
+            self.dialer.lost(now.mono, peer.key, fx.rng());
+            fx.request(Action::RelayUnreachable(peer.key.id().short()));
         }
     }
 
+    /// A peer connected to our listener, from this address if it is known.
     pub(super) fn on_accepted(&mut self, now: Now, id: LinkId, from: Option<IpAddr>) {
-        let config = self.link_config(LinkPurpose::Peer);
-        let link = Link::accept(config, Arc::clone(&self.local.link), now.mono);
+        let hello = self.local.hello(LinkPurpose::Peer);
+        let link = Link::accept(hello, self.local.link_key(), now.mono);
         let subnet = from.map_or(Subnet::Onion, Subnet::of);
-        let mut connection = PeerConnection::new(link, LinkPurpose::Peer, None, subnet, now.mono);
-        connection.address = from.map(|ip| Endpoint::Tcp((ip, 0).into()));
-        self.connections.insert(id, connection);
+        let address = from.map(|ip| Endpoint::Tcp((ip, 0).into()));
+        let connection = PeerConnection::inbound(link, address, subnet, now.mono);
+        self.table.insert(id, connection);
+        self.dirty.insert(id);
     }
 
-    pub(super) fn on_received(&mut self, now: Now, id: LinkId, bytes: &[u8]) {
-        let Some(connection) = self.connections.get_mut(id) else {
-            return;
-        };
-        let fault = connection
-            .link
-            .receive(now.mono, &mut self.rng, bytes)
-            .err();
-        self.take_link_events(now, id);
-        if let Some(fault) = fault {
-            self.counters.link_faults += 1;
-            if matches!(fault, LinkFault::Peer(fault) if fault.is_strike()) {
-                self.strike(now, id, BanScope::KeyAndAddress);
-            }
-            self.close(now, id);
-        }
+    // -- bytes and messages
+
+    /// Reads bytes of a link. Returns the fault that ends it, after all events have been polled.
+    pub(super) fn on_received(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        id: LinkId,
+        bytes: &[u8],
+    ) -> Option<LinkFault> {
+        let connection = self.table.get_mut(id)?;
+        self.dirty.insert(id);
+        connection.receive(now.mono, fx.rng(), bytes).err()
     }
 
+    /// The next event of a link.
+    pub(super) fn poll_event(&mut self, id: LinkId) -> Option<LinkEvent> {
+        self.table.get_mut(id)?.poll_event()
+    }
+
+    /// The operating system took bytes of a link.
     pub(super) fn on_flushed(&mut self, id: LinkId, bytes: usize) {
-        if let Some(connection) = self.connections.get_mut(id) {
-            connection.in_flight = connection.in_flight.saturating_sub(bytes);
+        if let Some(connection) = self.table.get_mut(id) {
+            connection.flushed(bytes);
+            self.dirty.insert(id);
         }
     }
 
-    /// The connection is gone, or is to be: forgets everything about it.
-    pub(super) fn on_closed(&mut self, now: Now, id: LinkId) {
-        let Some(connection) = self.connections.remove(id) else {
-            return;
+    /// Queues a packet of `shh` or `onion/1`; `false` if the link is gone or its queue is full.
+    ///
+    /// A full queue loses the packet: gossip offers envelopes again, and a link whose peer reads
+    /// too slowly is closed by its own timeout.
+    pub(super) fn send_packet(&mut self, packet: OutboundPacket) -> bool {
+        let priority = match packet.capability {
+            Capability::ONION_1 => Priority::Control,
+            _ => Priority::Gossip,
         };
-        self.note_usefulness(now, id, &connection);
-        self.gossip.remove_peer(now, id);
-        self.mail_link_closed(id);
-        self.relays.directory.forget_link(id);
-        let proved = connection.remote.as_ref().map(|remote| remote.key);
-        // Of two links to one peer, the one that goes takes nothing with it that the other does.
-        if let Some(key) = proved.or(connection.dialed) {
-            if !self.connections.is_peer(key) {
-                self.dialer.lost(now.mono, key, &mut self.rng);
-            }
-            if self.connections.to_key(key).is_none() {
-                self.cells_undeliverable(now, key.id().short());
-            }
-        }
-        if proved.is_some() {
-            self.peers_changed(now);
-        }
+        let code = u16::from(packet.code);
+        self.send(
+            packet.link,
+            priority,
+            packet.capability,
+            code,
+            packet.payload,
+        )
     }
 
-    /// Ends a connection without a word.
-    pub(super) fn close(&mut self, now: Now, id: LinkId) {
-        self.transmit_one(now, id);
-        self.outputs.push_back(Output::Close(id));
-        self.on_closed(now, id);
-    }
-
-    /// Ends a connection and says why.
-    pub(super) fn disconnect(&mut self, now: Now, id: LinkId, reason: DisconnectReason) {
-        if let Some(connection) = self.connections.get_mut(id) {
-            connection.link.disconnect(reason);
-        }
-        self.close(now, id);
-    }
-
-    /// Lets links notice that time has passed; closes those that waited too long.
-    pub(super) fn run_link_timeouts(&mut self, now: Now) {
-        let mut over = Vec::new();
-        let mut mute = Vec::new();
-        for (id, connection) in self.connections.iter_mut() {
-            let due = connection
-                .link
-                .poll_timeout()
-                .is_some_and(|due| due <= now.mono);
-            let silent = matches!(connection.onion_handshake, OnionHandshake::AwaitingStatus(due) if due <= now.mono);
-            if silent {
-                connection.onion_handshake = OnionHandshake::Off;
-                self.gossip.decide_delivery(id, false);
-                mute.extend(connection.remote.as_ref().map(|remote| remote.short));
-            }
-            let timed_out = due && connection.link.handle_timeout(now.mono).is_err();
-            if timed_out || (silent && connection.purpose == LinkPurpose::Cells) {
-                over.push(id);
-            }
-        }
-        for relay in mute {
-            self.cells_undeliverable(now, relay);
-        }
-        for id in over {
-            self.close(now, id);
-        }
-    }
-
-    /// Hands queued frames to the shell, as far as the windows are open.
-    pub(super) fn transmit(&mut self, now: Now) {
-        let ids: Vec<LinkId> = self.connections.iter().map(|(id, _)| id).collect();
-        for id in ids {
-            self.transmit_one(now, id);
-        }
-    }
-
-    fn transmit_one(&mut self, now: Now, id: LinkId) {
-        let Some(connection) = self.connections.get_mut(id) else {
-            return;
+    /// Queues one `onion/1` message; `false` if it cannot be sent.
+    pub(super) fn send_onion(
+        &mut self,
+        id: LinkId,
+        priority: Priority,
+        message: &OnionMessage,
+    ) -> bool {
+        let Ok(payload) = message.encode() else {
+            return false;
         };
-        while connection.window() > 0 {
-            let Some(bytes) = connection.link.poll_transmit(now.mono, connection.window()) else {
-                return;
-            };
-            connection.in_flight = connection.in_flight.saturating_add(bytes.len());
-            self.outputs.push_back(Output::Send(id, bytes));
-        }
+        let code = u16::from(message.code());
+        self.send(id, priority, Capability::ONION_1, code, payload)
     }
 
-    /// Queues one message. A full queue loses it: gossip comes round again, cells are dropped
-    /// rather than delayed, and a reader that stays slow is closed by its link's own timeout.
-    pub(super) fn queue(
+    fn send(
         &mut self,
         id: LinkId,
         priority: Priority,
@@ -206,207 +216,174 @@ impl Node {
         code: u16,
         payload: Vec<u8>,
     ) -> bool {
-        let packing = if priority == Priority::Cell {
-            Packing::Literal
-        } else {
-            Packing::Snappy
+        let Some(connection) = self.table.get_mut(id) else {
+            return false;
         };
-        self.connections.get_mut(id).is_some_and(|connection| {
-            connection
-                .link
-                .send(priority, capability, code, payload, packing)
-                .is_ok()
-        })
+        self.dirty.insert(id);
+        connection.send(priority, capability, code, payload)
     }
 
-    fn take_link_events(&mut self, now: Now, id: LinkId) {
-        while let Some(event) = self
-            .connections
-            .get_mut(id)
-            .and_then(|connection| connection.link.poll_event())
-        {
-            match event {
-                LinkEvent::Connected {
-                    remote,
-                    client_id,
-                    shared,
-                } => {
-                    self.on_connected(now, id, remote, client_id, shared);
-                }
-                LinkEvent::Message {
-                    capability,
-                    code,
-                    payload,
-                } => {
-                    if capability == Capability::ONION_1 {
-                        self.on_onion_packet(now, id, code, &payload);
-                    } else {
-                        self.on_shh(now, id, code, &payload);
-                    }
-                }
-                LinkEvent::Disconnected(_) => self.close(now, id),
-            }
+    /// Records that a cell crossed the link, which keeps a link for cells open.
+    pub(super) fn note_cell(&mut self, now: Instant, id: LinkId) {
+        if let Some(connection) = self.table.get_mut(id) {
+            connection.note_cell(now);
         }
     }
 
-    fn on_connected(
+    /// Hands queued bytes to the shell as far as the windows allow, and sets the deadlines of the
+    /// links concerned. Returns these links.
+    pub(super) fn flush(&mut self, fx: &mut Effects, now: Now) -> BTreeSet<LinkId> {
+        let dirty = core::mem::take(&mut self.dirty);
+        for id in &dirty {
+            self.transmit(fx, now, *id);
+            let due = self.table.get(*id).and_then(PeerConnection::poll_timeout);
+            fx.arm(TimerId::Link(*id), due);
+        }
+        dirty
+    }
+
+    fn transmit(&mut self, fx: &mut Effects, now: Now, id: LinkId) {
+        let Some(connection) = self.table.get_mut(id) else {
+            return;
+        };
+        while let Some(bytes) = connection.poll_transmit(now.mono) {
+            fx.emit(Output::Send(id, bytes));
+        }
+    }
+
+    // -- connections go
+
+    /// The connection is gone: removes all its state.
+    pub(super) fn on_closed(&mut self, fx: &mut Effects, now: Now, id: LinkId) {
+        let Some(connection) = self.table.remove(id) else {
+            return;
+        };
+        fx.arm(TimerId::Link(id), None);
+        fx.arm(TimerId::OnionStatus(id), None);
+        let peer = connection.key();
+        let mut unreachable = None;
+        // If another link to this peer remains, its state stays.
+        if let Some(key) = peer.or_else(|| connection.dialed()) {
+            if !self.table.is_peer(key) {
+                self.dialer.lost(now.mono, key, fx.rng());
+            }
+            unreachable = Some(key)
+                .filter(|key| self.table.to_key(*key).is_none())
+                .map(|key| key.id().short());
+        }
+        fx.request(Action::LinkClosed {
+            link: id,
+            peer,
+            unreachable,
+        });
+    }
+
+    /// Closes a connection without a reason.
+    pub(super) fn close(&mut self, fx: &mut Effects, now: Now, id: LinkId) {
+        self.transmit(fx, now, id);
+        fx.emit(Output::Close(id));
+        self.on_closed(fx, now, id);
+    }
+
+    /// Closes a connection and tells the peer the reason.
+    pub(super) fn disconnect(
         &mut self,
+        fx: &mut Effects,
         now: Now,
         id: LinkId,
-        key: RelayKey,
-        client: String,
-        shared: Vec<Capability>,
+        reason: DisconnectReason,
     ) {
-        let short = key.id().short();
-        let speaks_onion = shared.contains(&Capability::ONION_1);
-        let remote = RemotePeer {
-            key,
-            short,
-            client: client.clone(),
-            shared,
-        };
-        let older = self.connections.identify(id, remote);
-        let protocol = self
-            .connections
-            .get(id)
-            .and_then(PeerConnection::shh_version);
-        if let Some(older) = older {
-            if self.keeps_older_link(older, id, key) {
-                self.connections.prefer(older);
-                self.disconnect(now, id, DisconnectReason::AlreadyConnected);
-                return;
-            }
-            self.disconnect(now, older, DisconnectReason::AlreadyConnected);
+        if let Some(connection) = self.table.get_mut(id) {
+            connection.disconnect(reason);
+            self.close(fx, now, id);
         }
-        if self.is_banned(now, id, key) {
-            self.disconnect(now, id, DisconnectReason::UselessPeer);
+    }
+
+    /// Closes all connections because the node stops.
+    pub(super) fn shut_down(&mut self, fx: &mut Effects, now: Now) {
+        let links: Vec<LinkId> = self.table.iter().map(|(id, _)| id).collect();
+        for link in links {
+            self.disconnect(fx, now, link, DisconnectReason::Quitting);
+        }
+    }
+
+    /// Handles a due deadline of a link.
+    pub(super) fn on_link_timeout(&mut self, fx: &mut Effects, now: Now, id: LinkId) {
+        let Some(connection) = self.table.get_mut(id) else {
             return;
-        }
-        if protocol.is_some() && !self.has_room_for(now, id, key) {
-            self.disconnect(now, id, DisconnectReason::TooManyPeers);
-            return;
-        }
-        if self.connections.is_peer(key) {
-            self.dialer.connected(key);
-        }
-        if speaks_onion {
-            self.start_onion_handshake(now, id);
-        }
-        if let Some(protocol) = protocol {
-            let sends = self.gossip.add_peer_as(now, id, protocol, &client);
-            if speaks_onion && protocol == ProtocolVersion::V6 {
-                self.gossip.defer_delivery(id);
-            }
-            self.queue_shh(sends);
-            if self.config.trusted_peers.iter().any(|peer| peer.key == key) {
-                self.gossip.trust(id);
-            }
-        }
-        self.peers_changed(now);
-    }
-
-    /// Of two links to one peer the one that the lower key dialled stays, so that both sides
-    /// agree; but a link for gossip is never given up for one that carries cells only, or an older
-    /// version.
-    fn keeps_older_link(&self, older: LinkId, younger: LinkId, key: RelayKey) -> bool {
-        let link = |id| self.connections.get(id);
-        let (Some(older), Some(younger)) = (link(older), link(younger)) else {
-            return false;
         };
-        let (gossip_older, gossip_younger) = (older.shh_version(), younger.shh_version());
-        if gossip_older != gossip_younger {
-            return gossip_older > gossip_younger;
+        self.dirty.insert(id);
+        if connection.handle_timeout(now.mono).is_err() {
+            self.close(fx, now, id);
         }
-        if older.outbound() == younger.outbound() {
-            return false;
-        }
-        let ours_stays = self.local.key < key;
-        older.outbound() == ours_stays
     }
 
-    /// Links that carry gossip, of whichever version.
-    pub(super) fn gossip_peers(&self) -> usize {
-        self.connections
-            .iter()
-            .filter(|(_, link)| link.shh_version().is_some())
-            .count()
-    }
-
-    /// Links that carry envelopes of ours, which are all of `shh/6`.
-    pub(super) fn shh6_peers(&self) -> usize {
-        let links = self.connections.iter();
-        links
-            .filter(|(_, link)| link.shh_version() == Some(ProtocolVersion::V6))
-            .count()
-    }
-
-    pub(super) fn peers_changed(&mut self, now: Now) {
-        // Who dialled first is chance between two peers that name each other; what matters is that
-        // we chose them.
-        let ours = |link: &PeerConnection| {
-            let wanted = |remote: &RemotePeer| self.dialer.is_static(remote.key);
-            (link.outbound() && !self.is_discovered(link))
-                || link.remote.as_ref().is_some_and(wanted)
+    /// Closes links that were dialled for cells and have been idle for ten minutes.
+    pub(super) fn close_idle_cell_links(&mut self, fx: &mut Effects, now: Now) {
+        let idle = |link: &PeerConnection| {
+            link.purpose() == LinkPurpose::Cells
+                && now.mono.since(link.last_cell()) > CELL_LINK_IDLE_TIMEOUT
         };
-        let successors: Vec<LinkId> = self
-            .connections
-            .iter()
-            .filter(|(_, link)| {
-                ours(link)
-                    && link.onion_handshake == OnionHandshake::Ready
-                    && link.speaks(Capability::SHH_6)
-            })
-            .map(|(id, _)| id)
-            .collect();
-        self.stem
-            .stem
-            .set_successor_candidates(&mut self.rng, &successors);
-        if self.stem.stem.can_stem() {
-            // A relay publishes its descriptor once it has a stem.
-            self.timers.expedite(Timer::Epoch, now.mono);
-        }
-        let connected = self
-            .connections
-            .iter()
-            .filter(|(_, link)| link.is_connected())
-            .count();
-        self.outputs
-            .push_back(Output::Notify(Event::Peers(connected)));
-    }
-
-    fn link_config(&self, purpose: LinkPurpose) -> Arc<LinkConfig> {
-        Arc::clone(match purpose {
-            LinkPurpose::Peer => &self.local.as_peer,
-            LinkPurpose::Cells => &self.local.as_relay,
-        })
-    }
-
-    /// Dials the peers that the user named and that we do not have.
-    pub(super) fn redial(&mut self, now: Instant) {
-        for peer in self.dialer.due(now) {
-            self.dial(peer, LinkPurpose::Peer);
-        }
-    }
-
-    /// Closes links that were dialled for cells and have had none for ten minutes.
-    pub(super) fn close_idle_cell_links(&mut self, now: Now) {
-        let idle: Vec<LinkId> = self
-            .connections
-            .iter()
-            .filter(|(_, link)| {
-                link.purpose == LinkPurpose::Cells
-                    && now.mono.since(link.last_cell) > CELL_LINK_IDLE_TIMEOUT
-            })
-            .map(|(id, _)| id)
-            .collect();
+        let links = self.table.iter().filter(|(_, link)| idle(link));
+        let idle: Vec<LinkId> = links.map(|(id, _)| id).collect();
         for id in idle {
-            self.disconnect(now, id, DisconnectReason::Requested);
+            self.disconnect(fx, now, id, DisconnectReason::Requested);
         }
+    }
+
+    /// Closes the link for cells that was idle longest, if there are as many as allowed.
+    fn make_room_for_cell_link(&mut self, fx: &mut Effects, now: Now) {
+        let links = self.table.iter();
+        let cells: Vec<(Instant, LinkId)> = links
+            .filter(|(_, link)| link.purpose() == LinkPurpose::Cells)
+            .map(|(id, link)| (link.last_cell(), id))
+            .collect();
+        if cells.len() >= MAX_CELL_LINKS
+            && let Some((_, oldest)) = cells.iter().min()
+        {
+            self.disconnect(fx, now, *oldest, DisconnectReason::Requested);
+        }
+    }
+
+    // -- wanted peers
+
+    /// Adds a peer to stay connected to, and dials it.
+    pub(super) fn add_static(&mut self, fx: &mut Effects, now: Now, peer: PeerAddr) {
+        self.dialer.add(peer, now.mono);
+        self.redial(fx, now);
+    }
+
+    /// Removes a peer of [`add_static`](Self::add_static), and disconnects it.
+    pub(super) fn remove_static(&mut self, fx: &mut Effects, now: Now, key: RelayKey) {
+        self.dialer.remove(key);
+        if let Some(link) = self.table.to_key(key) {
+            self.disconnect(fx, now, link, DisconnectReason::Requested);
+        }
+    }
+
+    /// Admits a peer above the maximum number of peers, or no longer.
+    pub(super) fn always_admit(&mut self, key: RelayKey, always: bool) {
+        self.dialer.always_admit(key, always);
+    }
+
+    /// Dials wanted peers whose wait is over.
+    pub(super) fn redial(&mut self, fx: &mut Effects, now: Now) {
+        for peer in self.dialer.due(now.mono) {
+            self.dial(fx, now, peer, LinkPurpose::Peer);
+        }
+    }
+
+    /// Ends all waits before the next dial: this machine is online again.
+    pub(super) fn expedite_redials(&mut self, now: Instant) {
+        self.dialer.expedite(now);
     }
 }
 
-/// What we call ourselves in the hello message: nothing that tells one installation from another.
-pub const CLIENT_ID: &str = concat!("whisht/v", env!("CARGO_PKG_VERSION"));
-
-/// How long a link that was made for a cell is kept warm.
+/// Idle time after which a link that was dialled for cells is closed.
 const CELL_LINK_IDLE_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Maximum number of links dialled for cells (anonymity W6).
+const MAX_CELL_LINKS: usize = 64;
+
+#[cfg(test)]
+mod tests;

@@ -1,539 +1,410 @@
-//! Moves our own messages from stage to stage.
+//! Sending: one state machine per outgoing message, from the request to the network's echo.
 //!
-//! The order of things: refuse what cannot be done as asked; compose and seal; choose lanes; earn
-//! a ticket; cut the envelope into pieces; let the pieces leave one by one, each in a cell of its
-//! own; wait for the echo. `queue` holds the messages themselves.
+//! A message is composed and mined; at private levels lanes are chosen, a ticket is searched, and
+//! the envelope's shards leave one by one (`emission`); then the message is confirmed by its echo
+//! (`confirm`), sent again as a new envelope (`retry`), or kept while this machine is offline
+//! (`offline`). `message` holds the states; the stage that users see is derived from the state. A
+//! level that cannot be satisfied is refused before anything leaves, and is never lowered (`level`).
+//!
+//! Every attempt is a new envelope: the rendezvous of the previous one may be keeping it (spec 6).
 
+mod compose;
 mod confirm;
+mod emission;
+mod estimate;
+mod level;
+mod message;
 mod offline;
-pub(super) mod queue;
+mod retry;
 
 use core::time::Duration;
+use std::collections::BTreeMap;
 
-use circuits::cell::HopDelay;
-use circuits::cell_builder::{LayerSpec, seal};
-use circuits::dispersal::{Class, Cookie, Payload, Shard, Ticket, disperse};
-use circuits::distributions::exponential;
-use circuits::ids::ShortId;
-use circuits::level::{EmissionSchedule, Insertion, Level};
-use circuits::path::RelaxedRules;
+use circuits::dispersal::{Class, Cookie};
+use circuits::ids::{Epoch, Profile};
+use circuits::level::{Insertion, Level};
+use circuits::path::PathPlan;
 use circuits::rendezvous::{TicketBits, TicketSearch};
 use circuits::time::{Instant, Now};
 use rand_core::Rng;
 
-use self::queue::{
-    CellEmission, EchoWatch, LaneQueue, MAX_IN_FLIGHT, PlannedEnvelope, QueuedMessage, SendState,
-};
+pub(super) use self::compose::travel_time;
+pub(super) use self::level::SendContext;
+
+use self::compose::compose;
+use self::message::{Departure, EchoWatch, Mining, Outgoing, PlannedEnvelope, SendState};
+use super::action::{Action, StemSource};
 use super::command::{Refusal, SendRequest};
+use super::config::NodeConfig;
+use super::directory::LanePlanError;
+use super::effects::Effects;
 use super::event::{Event, MessageId, RelayLabel, Stage, Trace};
 use super::input::Connectivity;
-use super::jobs::{Job, JobId};
-use super::{Node, Output, hex};
+use super::jobs::{Job, JobOwner};
+use super::timers::TimerId;
+use super::views::OutgoingView;
 use crate::envelope::{Envelope, EnvelopeHash};
-use crate::latency_model::PathModel;
+use crate::envelope_builder::EnvelopeDraft;
 use crate::pow::{OutOfTime, PowJob};
 
-impl Node {
-    /// Takes on a message, or says why not. Nothing is sent if it is refused.
-    pub(super) fn send(&mut self, now: Now, request: SendRequest) -> Result<MessageId, Refusal> {
-        let level = request.level.unwrap_or(self.config.level);
-        let offline = self.connectivity != Connectivity::Up;
-        if !offline {
-            self.check_level(now, level)?;
+/// All messages of this run that are not forgotten yet.
+pub(super) struct Sender {
+    default_level: Level,
+    profile: Profile,
+    messages: BTreeMap<MessageId, Outgoing>,
+    last: u64,
+    /// The message of each envelope whose echo is awaited.
+    by_hash: BTreeMap<EnvelopeHash, MessageId>,
+    connectivity: Connectivity,
+    connectivity_changed: Instant,
+}
+
+impl Sender {
+    /// No messages yet.
+    pub(super) fn new(config: &NodeConfig, now: Instant) -> Self {
+        Self {
+            default_level: config.level,
+            profile: config.profile,
+            messages: BTreeMap::new(),
+            last: 0,
+            by_hash: BTreeMap::new(),
+            connectivity: Connectivity::default(),
+            connectivity_changed: now,
         }
+    }
+
+    /// Accepts a message.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] with the cause; nothing is sent.
+    pub(super) fn send(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        request: SendRequest,
+        context: SendContext<'_>,
+    ) -> Result<MessageId, Refusal> {
+        let level = request.level.unwrap_or(self.default_level);
+        if let Connectivity::Down(reason) = &self.connectivity {
+            let reason = reason.clone();
+            return self.queue_new(fx, now, level, request, reason, context);
+        }
+        context.check_level(now, level)?;
         self.check_room()?;
-        let message = match offline {
-            true => self.queue_new(now, level, request)?,
-            false => {
-                let (state, stage) = self.begin_attempt(now, &request, 1)?;
-                QueuedMessage {
-                    level,
-                    request: Some(request),
-                    attempt: 1,
-                    stage,
-                    state,
-                    watch: None,
-                }
-            }
-        };
-        let stage = message.stage.clone();
-        let id = self.outbox.add(message);
-        self.outputs
-            .push_back(Output::Notify(Event::Outgoing(id, stage)));
+        let (draft, job) = compose(fx.rng(), now, &request, level, context)?;
+        let id = self.add(level, Some(request), 1);
+        self.start_mining(fx, id, draft, &job, context);
         Ok(id)
     }
 
-    /// Composes an envelope and sets its proof of work going.
-    pub(super) fn begin_attempt(
-        &mut self,
-        now: Now,
-        request: &SendRequest,
-        attempt: u32,
-    ) -> Result<(SendState, Stage), Refusal> {
-        let (draft, job) = self.compose(now, request)?;
-        let stage = Stage::Sealing {
-            attempt,
-            bits: job.bits(),
-            expected_hashes: job.expected_hashes(),
-            expected_seconds: self.expected_seconds(&job),
-        };
-        let search = job.search(&mut self.rng);
-        let id = self.start_job(Job::ProofOfWork(Box::new(search)));
-        Ok((SendState::Mining(id, draft.unmined), stage))
-    }
-
-    /// How long a search takes on average, if this machine's rate is known.
-    pub(super) fn expected_seconds(&self, job: &PowJob) -> Option<f64> {
-        self.hash_rate.map(|rate| job.expected_hashes() / rate)
-    }
-
-    /// The search for the nonce of one of our envelopes goes on.
-    pub(super) fn on_progress(&mut self, job: JobId, tried: u64) {
-        let found = self.outbox.messages.iter().find_map(|(id, message)| {
-            match (&message.state, &message.stage) {
-                (
-                    SendState::Mining(mining, _),
-                    Stage::Sealing {
-                        expected_hashes, ..
-                    }
-                    | Stage::Searching {
-                        expected_hashes, ..
-                    },
-                ) if *mining == job => Some((*id, *expected_hashes)),
-                _ => None,
-            }
-        });
-        if let Some((id, expected_hashes)) = found {
-            self.set_stage(
-                id,
-                Stage::Searching {
-                    tried,
-                    expected_hashes,
-                },
-            );
-        }
-    }
-
-    /// The search for the nonce of one of our envelopes is over.
-    pub(super) fn on_nonce(&mut self, now: Now, job: JobId, nonce: Result<u64, OutOfTime>) {
-        if self.on_post_nonce(now, job, nonce) {
-            return;
-        }
-        // Our own searches have no limit of time.
-        let Ok(nonce) = nonce else {
-            return self.bug("the proof of work of a message ran out of time");
-        };
-        let found = self
-            .outbox
-            .messages
-            .iter()
-            .find_map(|(id, message)| match &message.state {
-                SendState::Mining(mining, unmined) if *mining == job => {
-                    Some((*id, unmined.with_nonce(nonce), message.level))
-                }
-                _ => None,
-            });
-        let Some((id, envelope, level)) = found else {
-            return;
-        };
-        self.set_stage(id, sealed(&envelope));
-        if level.rules().insertion != Insertion::Gossip && self.queue_if_offline(id) {
-            return;
-        }
-        self.start_insertion(now, id, level, envelope);
-    }
-
-    /// Takes on an envelope that is sealed already, or says why not. It is sent once: its maker
-    /// knows it by its hash, and another one would have another.
+    /// Accepts an envelope that is already mined, for a `shh_*` client. It is sent once: the client
+    /// knows it by its hash, and another attempt would have another hash.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] with the cause; nothing is sent.
     pub(super) fn send_envelope(
         &mut self,
+        fx: &mut Effects,
         now: Now,
         level: Level,
         envelope: Envelope,
-    ) -> Result<(), Refusal> {
-        self.check_level(now, level)?;
+        context: SendContext<'_>,
+    ) -> Result<MessageId, Refusal> {
+        context.check_level(now, level)?;
         self.check_room()?;
-        let stage = sealed(&envelope);
-        let id = self.outbox.add(QueuedMessage {
-            level,
-            request: None,
-            attempt: 1,
-            stage: stage.clone(),
-            state: SendState::Confirming,
-            watch: None,
-        });
-        self.set_stage(id, stage);
-        self.start_insertion(now, id, level, envelope);
-        match self.outbox.messages.get(&id).map(|message| &message.stage) {
-            Some(Stage::Failed { reason }) => Err(Refusal::policy(reason.clone(), "send it again")),
-            _ => Ok(()),
-        }
+        let id = self.add(level, None, 1);
+        self.insert(fx, now, id, envelope, context);
+        Ok(id)
     }
 
     fn check_room(&self) -> Result<(), Refusal> {
-        if self.outbox.in_flight() < MAX_IN_FLIGHT {
+        if self.in_flight() < MAX_IN_FLIGHT {
             return Ok(());
         }
         Err(Refusal::policy(
-            format!("{MAX_IN_FLIGHT} messages are on their way already"),
+            format!("{MAX_IN_FLIGHT} messages are already in flight"),
             "wait for one to arrive, or cancel one (`whisht outbox` lists them)",
         ))
     }
 
-    /// Lets a sealed envelope go the way of its level.
-    fn start_insertion(&mut self, now: Now, id: MessageId, level: Level, envelope: Envelope) {
-        match level.rules().insertion {
-            Insertion::Gossip => self.send_by_gossip(now, id, envelope),
-            Insertion::Stem => self.send_by_stem(now, id, &envelope),
-            Insertion::HeldStem => self.plan_lanes(now, id, envelope),
-        }
-    }
-
-    /// Plain Whisper: into our own pool, and to every peer from there.
-    fn send_by_gossip(&mut self, now: Now, id: MessageId, envelope: Envelope) {
-        let hash = envelope.hash();
-        match self.check_envelope(now, &envelope) {
-            Some((pow, not_expired)) => {
-                self.trace(|| Trace::Fluff {
-                    envelope: hex(&hash.0),
-                });
-                self.pool_envelope(now, envelope, pow, not_expired, None);
-            }
-            None => {
-                return self.fail(
-                    id,
-                    "the envelope expired while its proof of work was sought",
-                );
+    /// Adds a message; forgets the oldest one that has ended if there are too many.
+    fn add(&mut self, level: Level, request: Option<SendRequest>, attempt: u32) -> MessageId {
+        self.last = self.last.saturating_add(1);
+        let id = MessageId(self.last);
+        self.messages
+            .insert(id, Outgoing::new(level, request, attempt));
+        if self.messages.len() > MAX_REMEMBERED {
+            let mut messages = self.messages.iter();
+            let oldest = messages.find(|(_, message)| message.state().has_ended());
+            if let Some(oldest) = oldest.map(|(id, _)| *id) {
+                self.messages.remove(&oldest);
             }
         }
-        self.expect_echo(id, hash, None, Some(now.mono.after(GOSSIP_TIMEOUT)));
+        id
     }
 
-    /// Onto the stem, from which it enters the network elsewhere.
-    fn send_by_stem(&mut self, now: Now, id: MessageId, envelope: &Envelope) {
-        if self.insert_by_stem(now, envelope) {
-            self.expect_echo(
-                id,
-                envelope.hash(),
-                None,
-                Some(now.mono.after(STEM_TIMEOUT)),
-            );
-        } else {
-            self.fail(
-                id,
-                "the peers that could pass it on are gone; connect to more whisht nodes",
-            );
-        }
+    /// Moves a message to another state, and reports its stage if that has changed.
+    fn enter(&mut self, fx: &mut Effects, id: MessageId, state: SendState) {
+        let before = self.messages.get(&id).and_then(Outgoing::stage);
+        self.replace_state(fx, id, state);
+        self.settle(fx, id, before.as_ref());
     }
 
-    /// Chooses lanes and begins to earn the ticket for their end.
-    fn plan_lanes(&mut self, now: Now, id: MessageId, envelope: Envelope) {
-        let Some(message) = self.outbox.messages.get(&id) else {
+    /// Cancels the job of the old state, and keeps the index of awaited echoes.
+    fn replace_state(&mut self, fx: &mut Effects, id: MessageId, state: SendState) {
+        let Some(message) = self.messages.get_mut(&id) else {
             return;
         };
-        let rules = message.level.rules();
-        let (epoch, plan) = match self.pick_lanes(now, rules) {
-            Ok(picked) => picked,
-            Err(refusal) => return self.fail(id, &refusal.to_string()),
+        if let Some(job) = message.state().job() {
+            fx.cancel_job(job);
+        }
+        if let Some(watch) = message.state().watch() {
+            self.by_hash.remove(&watch.hash());
+        }
+        message.set_state(state);
+        if let Some(watch) = message.state().watch() {
+            self.by_hash.insert(watch.hash(), id);
+        }
+    }
+
+    /// Sets the timer of a message after a change of its state, and reports its stage if that is
+    /// not `before` any more.
+    fn settle(&self, fx: &mut Effects, id: MessageId, before: Option<&Stage>) {
+        let Some(message) = self.messages.get(&id) else {
+            return;
+        };
+        fx.arm(TimerId::Message(id), message.state().next_due());
+        if let Some(stage) = message.stage().filter(|stage| before != Some(stage)) {
+            fx.notify(Event::Outgoing(id, stage));
+        }
+    }
+
+    fn fail(&mut self, fx: &mut Effects, id: MessageId, reason: impl Into<String>) {
+        self.enter(fx, id, SendState::Failed(reason.into()));
+    }
+
+    // -- mining
+
+    fn start_mining(
+        &mut self,
+        fx: &mut Effects,
+        id: MessageId,
+        draft: EnvelopeDraft,
+        job: &PowJob,
+        context: SendContext<'_>,
+    ) {
+        let search = Job::ProofOfWork(Box::new(job.search(fx.rng())));
+        let mining = Mining {
+            job: fx.start_job(JobOwner::Message(id), search),
+            unmined: draft.unmined,
+            bits: job.bits(),
+            expected_hashes: job.expected_hashes(),
+            expected_seconds: context.gossip.expected_seconds(job),
+            tried: None,
+        };
+        self.enter(fx, id, SendState::Mining(mining));
+    }
+
+    /// The search for a nonce has tried so many hashes.
+    pub(super) fn on_progress(&mut self, fx: &mut Effects, id: MessageId, tried: u64) {
+        if let Some(message) = self.messages.get_mut(&id) {
+            let before = message.stage();
+            message.set_tried(tried);
+            self.settle(fx, id, before.as_ref());
+        }
+    }
+
+    /// The search for a nonce has ended.
+    pub(super) fn on_nonce(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        id: MessageId,
+        nonce: Result<u64, OutOfTime>,
+        context: SendContext<'_>,
+    ) {
+        // The search of a message has no time limit.
+        let Ok(nonce) = nonce else {
+            return fx.bug("the proof of work of a message ran out of time");
+        };
+        let message = self.messages.get(&id);
+        let Some(envelope) = message.and_then(|message| message.state().mined(nonce)) else {
+            return;
+        };
+        self.insert(fx, now, id, envelope, context);
+    }
+
+    // -- insertion
+
+    /// Sends a mined envelope by the way of its level.
+    fn insert(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        id: MessageId,
+        envelope: Envelope,
+        context: SendContext<'_>,
+    ) {
+        self.enter(fx, id, SendState::Sealed(envelope.clone()));
+        let Some(level) = self.messages.get(&id).map(Outgoing::level) else {
+            return;
+        };
+        match level.rules().insertion {
+            Insertion::Gossip if context.gossip.validate(now, &envelope).is_none() => {
+                self.fail(fx, id, "the envelope expired during its proof of work");
+            }
+            Insertion::Gossip => {
+                self.await_echo(fx, id, &envelope, now.mono.after(GOSSIP_TIMEOUT));
+                fx.request(Action::Diffuse(envelope));
+            }
+            _ if self.queue_if_offline(fx, id) => {}
+            Insertion::Stem => {
+                self.await_echo(fx, id, &envelope, now.mono.after(STEM_TIMEOUT));
+                fx.request(Action::InsertByStem(envelope, StemSource::Message(id)));
+            }
+            Insertion::HeldStem => fx.request(Action::PlanLanes(id, level)),
+        }
+    }
+
+    fn await_echo(
+        &mut self,
+        fx: &mut Effects,
+        id: MessageId,
+        envelope: &Envelope,
+        deadline: Instant,
+    ) {
+        let watch = EchoWatch::new(envelope.hash(), None, Some(deadline));
+        let departure = Departure::Envelope {
+            bytes: envelope.as_rlp().len(),
+        };
+        self.enter(fx, id, SendState::Confirming(watch, departure));
+    }
+
+    /// The peers that could pass a message on along the stem are gone.
+    pub(super) fn on_no_stem(&mut self, fx: &mut Effects, id: MessageId) {
+        let reason = "the peers that could pass it on are gone; connect to more whisht nodes";
+        self.fail(fx, id, reason);
+    }
+
+    // -- lanes and ticket
+
+    /// The answer to [`Action::PlanLanes`]: starts the search for the rendezvous' ticket.
+    pub(super) fn on_lanes(
+        &mut self,
+        fx: &mut Effects,
+        id: MessageId,
+        lanes: Result<(Epoch, PathPlan), LanePlanError>,
+    ) {
+        let message = self.messages.get(&id);
+        let Some(SendState::Sealed(envelope)) = message.map(Outgoing::state) else {
+            return;
+        };
+        let envelope = envelope.clone();
+        let (epoch, plan) = match lanes {
+            Ok(lanes) => lanes,
+            Err(error) => return self.fail(fx, id, error.to_string()),
         };
         let Some(bits) = TicketBits::new(plan.ticket_bits) else {
-            return self.fail(id, "the rendezvous asks for a ticket that does not exist");
+            return self.fail(fx, id, "the rendezvous requires an impossible ticket");
         };
         let Some(class) = Class::converge(envelope.as_rlp().len()) else {
-            return self.fail(id, "the envelope is larger than the largest class");
+            return self.fail(fx, id, "the envelope is larger than the largest class");
         };
+        trace_lanes(fx, &plan);
         let mut cookie = Cookie([0; 16]);
-        self.rng.fill_bytes(&mut cookie.0);
-        let search = TicketSearch::new(&mut self.rng, &plan.rendezvous.id, epoch, cookie, bits);
-        self.set_stage(
-            id,
-            Stage::Planned {
-                lanes: plan
-                    .lanes
-                    .iter()
-                    .map(|lane| lane.hops.len().saturating_sub(1))
-                    .collect(),
-                k: class.k(),
-                n: class.n(),
-                lifted: lifted(plan.relaxed),
-            },
-        );
-        self.trace(|| Trace::Lanes {
-            lanes: plan
-                .lanes
-                .iter()
-                .map(|lane| {
-                    lane.hops
-                        .iter()
-                        .map(|hop| RelayLabel(hop.id.short()))
-                        .collect()
-                })
-                .collect(),
-        });
-        let job = self.start_job(Job::Ticket(Box::new(search)));
-        let planned = Box::new(PlannedEnvelope {
-            envelope,
-            epoch,
-            plan,
-            class,
-            cookie,
-        });
-        self.set_state(id, SendState::Ticket(job, planned));
+        fx.rng().fill_bytes(&mut cookie.0);
+        let search = TicketSearch::new(fx.rng(), &plan.rendezvous.id, epoch, cookie, bits);
+        let job = fx.start_job(JobOwner::Message(id), Job::Ticket(Box::new(search)));
+        let planned = PlannedEnvelope::new(envelope, epoch, plan, class, cookie);
+        self.enter(fx, id, SendState::Ticket(job, Box::new(planned)));
     }
 
-    /// The ticket was found: cuts the envelope up and lets the pieces go.
-    pub(super) fn on_ticket(&mut self, now: Now, job: JobId, ticket: Ticket) {
-        let holds = |state: &SendState| matches!(state, SendState::Ticket(id, _) if *id == job);
-        let Some((id, message)) = self
-            .outbox
-            .messages
-            .iter_mut()
-            .find(|(_, message)| holds(&message.state))
-        else {
-            return;
+    // -- cancelling
+
+    /// Cancels a message in flight; `false` if there is none with this id.
+    pub(super) fn cancel(&mut self, fx: &mut Effects, id: MessageId) -> bool {
+        let message = self.messages.get(&id);
+        let in_flight = message.is_some_and(|message| !message.state().has_ended());
+        if in_flight {
+            self.fail(fx, id, "cancelled; shards that had left cannot be recalled");
+        }
+        in_flight
+    }
+
+    /// The node stops: cancels all jobs.
+    pub(super) fn shut_down(&self, fx: &mut Effects) {
+        let jobs = self.messages.values();
+        for job in jobs.filter_map(|message| message.state().job()) {
+            fx.cancel_job(job);
+        }
+    }
+
+    // -- views
+
+    /// The reason why a message failed, if it did.
+    pub(super) fn failure(&self, id: MessageId) -> Option<&str> {
+        match self.messages.get(&id)?.state() {
+            SendState::Failed(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Number of messages that have not ended.
+    pub(super) fn in_flight(&self) -> usize {
+        let messages = self.messages.values();
+        messages
+            .filter(|message| !message.state().has_ended())
+            .count()
+    }
+
+    /// All messages, for a listing.
+    pub(super) fn views(&self) -> Vec<OutgoingView> {
+        let view = |(id, message): (&MessageId, &Outgoing)| {
+            Some(OutgoingView {
+                id: *id,
+                level: message.level(),
+                stage: message.stage()?,
+            })
         };
-        let (id, level) = (*id, message.level);
-        let SendState::Ticket(_, planned) =
-            core::mem::replace(&mut message.state, SendState::Confirming)
-        else {
-            return;
-        };
-        match self.disperse_over_lanes(now, level, *planned, ticket) {
-            Some((hash, emission)) => {
-                let guard = Some(emission.guard);
-                self.set_state(id, SendState::Emitting(emission));
-                self.expect_echo(id, hash, guard, None);
-            }
-            None => self.fail(
-                id,
-                "the envelope does not fit the pieces it was planned for",
-            ),
-        }
+        self.messages.iter().filter_map(view).collect()
     }
 
-    fn disperse_over_lanes(
-        &mut self,
-        now: Now,
-        level: Level,
-        planned: PlannedEnvelope,
-        ticket: Ticket,
-    ) -> Option<(EnvelopeHash, CellEmission)> {
-        let PlannedEnvelope {
-            envelope,
-            epoch,
-            plan,
-            class,
-            cookie,
-        } = planned;
-        let rules = level.rules();
-        let EmissionSchedule::OnDemand { gap } = rules.emission else {
-            return None;
-        };
-        let shards = disperse(&mut self.rng, class, envelope.as_rlp()).ok()?;
-        let hold = HopDelay::from_duration(rules.sample_hold(&mut self.rng)).ok()?;
-        let mut lanes: Vec<LaneQueue> = Vec::with_capacity(plan.lanes.len());
-        for lane in &plan.lanes {
-            let next = now.mono.after(exponential(&mut self.rng, gap));
-            lanes.push(LaneQueue {
-                hops: lane.hops.clone(),
-                shards: Vec::new().into(),
-                next,
-            });
-        }
-        let total = shards.len();
-        for (index, bytes) in (0_u8..).zip(shards) {
-            let lane = usize::from(index).checked_rem(lanes.len())?;
-            let shard = Shard {
-                cookie,
-                class,
-                index,
-                ticket,
-                bytes,
-            };
-            lanes.get_mut(lane)?.shards.push_back(shard);
-        }
-        let guard = plan.guard.id.short();
-        let emission = CellEmission {
-            guard,
-            epoch,
-            delay: rules.delay,
-            hold,
-            gap,
-            lanes,
-            sent: 0,
-            total,
-        };
-        Some((envelope.hash(), emission))
+    /// The level of messages that name none.
+    pub(super) const fn default_level(&self) -> Level {
+        self.default_level
     }
 
-    /// Pieces whose moment has come leave for the guard.
-    pub(super) fn emit_cells(&mut self, now: Now) {
-        let due = |message: &QueuedMessage| message.next_due().is_some_and(|due| due <= now.mono);
-        let ids: Vec<MessageId> = self
-            .outbox
-            .messages
-            .iter()
-            .filter(|(_, message)| due(message))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in ids {
-            self.emit_from(now, id);
-        }
-    }
-
-    fn emit_from(&mut self, now: Now, id: MessageId) {
-        let Some(message) = self.outbox.messages.get_mut(&id) else {
-            return;
-        };
-        let SendState::Emitting(emission) = &mut message.state else {
-            return self.on_echo_timeout(now, id);
-        };
-        let due = emission.pop_due(&mut self.rng, now.mono);
-        let (guard, sent, total) = (emission.guard, emission.sent, emission.total);
-        let (epoch, delay, hold) = (emission.epoch, emission.delay, emission.hold);
-        let lanes: Vec<usize> = emission.lanes.iter().map(LaneQueue::relays).collect();
-        for (hops, shard) in due {
-            let last = hops.len().saturating_sub(1);
-            let layers: Vec<LayerSpec> = hops
-                .into_iter()
-                .enumerate()
-                .map(|(at, hop)| {
-                    let wait = if at == last {
-                        hold
-                    } else {
-                        HopDelay::sample(&mut self.rng, delay)
-                    };
-                    LayerSpec { hop, delay: wait }
-                })
-                .collect();
-            let delta = Payload::Shard(shard).emit(&mut self.rng);
-            match seal(&mut self.rng, epoch, &layers, false, &delta) {
-                Ok(cell) => self.send_cell(now, guard, cell),
-                Err(_) => self.counters.cells_dropped += 1,
-            }
-        }
-        self.set_stage(
-            id,
-            Stage::Dispatched {
-                cells: sent,
-                of: total,
-            },
-        );
-        if sent == total {
-            let deadline = now
-                .mono
-                .after(self.echo_timeout(lanes, delay, hold.as_duration()));
-            if let Some(message) = self.outbox.messages.get_mut(&id) {
-                message.state = SendState::Confirming;
-                if let Some(watch) = &mut message.watch {
-                    watch.deadline = Some(deadline);
-                }
-            }
-        }
-    }
-
-    /// How long after the last cell the echo may take: all but one in a thousand come sooner, and
-    /// a random time on top keeps a rendezvous that withholds an envelope from timing the retry.
-    fn echo_timeout(&mut self, lanes: Vec<usize>, delay: Duration, hold: Duration) -> Duration {
-        let pieces = lanes.len();
-        let model = PathModel {
-            lanes,
-            shards: pieces,
-            needed: pieces,
-            gap: Duration::ZERO,
-            delay,
-            hold,
-            stem: true,
-        };
-        let p999 = model.latency().p999;
-        let jitter = u64::try_from(p999.as_micros()).unwrap_or(u64::MAX).max(1);
-        p999 + Duration::from_micros(self.rng.next_u64() % jitter)
-    }
-
-    /// Forgets a message that is on its way; `false` if there is none of that number.
-    pub(super) fn cancel(&mut self, id: MessageId) -> bool {
-        match self.outbox.messages.get(&id) {
-            Some(message) if !matches!(message.state, SendState::Ended) => {
-                if let SendState::Mining(job, _) | SendState::Ticket(job, _) = &message.state {
-                    self.outputs.push_back(Output::CancelWork(*job));
-                }
-                self.fail(id, "cancelled; pieces that had left cannot be recalled");
-                true
-            }
-            _ => false,
-        }
-    }
-
-    fn expect_echo(
-        &mut self,
-        id: MessageId,
-        hash: EnvelopeHash,
-        guard: Option<ShortId>,
-        deadline: Option<Instant>,
-    ) {
-        if let Some(message) = self.outbox.messages.get_mut(&id) {
-            if deadline.is_some() {
-                message.state = SendState::Confirming;
-            }
-            message.watch = Some(EchoWatch {
-                hash,
-                guard,
-                deadline,
-                witnesses: 0,
-            });
-        }
-    }
-
-    fn set_state(&mut self, id: MessageId, state: SendState) {
-        if let Some(message) = self.outbox.messages.get_mut(&id) {
-            message.state = state;
-        }
-    }
-
-    pub(super) fn fail(&mut self, id: MessageId, reason: &str) {
-        self.finish(
-            id,
-            Stage::Failed {
-                reason: reason.to_owned(),
-            },
-        );
-    }
-
-    pub(super) fn finish(&mut self, id: MessageId, stage: Stage) {
-        self.set_state(id, SendState::Ended);
-        self.set_stage(id, stage);
-    }
-
-    pub(super) fn set_stage(&mut self, id: MessageId, stage: Stage) {
-        if let Some(message) = self.outbox.messages.get_mut(&id) {
-            message.stage = stage.clone();
-            self.outputs
-                .push_back(Output::Notify(Event::Outgoing(id, stage)));
-        }
+    /// Whether this machine is online, or why not.
+    pub(super) const fn connectivity(&self) -> &Connectivity {
+        &self.connectivity
     }
 }
 
-fn sealed(envelope: &Envelope) -> Stage {
-    Stage::Sealed {
-        envelope: hex(&envelope.hash().0),
-        bytes: envelope.as_rlp().len(),
-    }
+fn trace_lanes(fx: &mut Effects, plan: &PathPlan) {
+    fx.trace(|| {
+        let label = |lane: &circuits::path::PathLane| {
+            let hops = lane.hops.iter();
+            hops.map(|hop| RelayLabel(hop.id.short())).collect()
+        };
+        Trace::Lanes {
+            lanes: plan.lanes.iter().map(label).collect(),
+        }
+    });
 }
 
-/// How long a plainly gossiped envelope may take to reach a peer.
+/// Time that an envelope at level `open` has to reach a peer.
 const GOSSIP_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long a stem may take: several embargoes of a minute each.
+/// Time that a stem has: several embargoes of a minute each.
 const STEM_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// The rule that the local profile lifted for a set of lanes, in the user's words.
-fn lifted(relaxed: RelaxedRules) -> Option<String> {
-    let mut rules = Vec::new();
-    if relaxed.disjointness {
-        rules.push("lanes share middle relays");
-    }
-    if relaxed.peers {
-        rules.push("the rendezvous is one of our peers");
-    }
-    (!rules.is_empty()).then(|| rules.join("; "))
-}
+/// Maximum number of messages in flight.
+const MAX_IN_FLIGHT: usize = 64;
+
+/// Maximum number of messages in the outbox, including those that have ended.
+const MAX_REMEMBERED: usize = 256;
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,8 @@
-//! Envelopes on their way to the place where they enter the network.
+//! The stem: envelopes on their way to the node where they enter the network.
 //!
-//! An envelope on the stem is nobody's to see: it is not in the pool, is answered to no request
-//! and reaches no filter until gossip brings it or it is given to gossip here. Own and foreign
-//! envelopes take the same path through this file (spec M10, M11).
+//! An envelope on the stem is not public: it is not in the mempool, answers no request, and reaches
+//! no filter until gossip delivers it or this node diffuses it. Envelopes of this node and of
+//! others take the same path through this component (spec M10, M11).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,16 +11,19 @@ use circuits::ids::LinkId;
 use circuits::time::{Instant, Now};
 use rand_chacha::ChaCha20Rng;
 
+use super::action::Action;
+use super::effects::{Counter, Effects};
 use super::event::Trace;
-use super::{Node, hex};
-use crate::envelope::{Envelope, EnvelopeHash, NotExpired};
+use super::gossip::EnvelopeGossip;
+use super::hex;
+use super::timers::TimerId;
+use crate::envelope::{Envelope, EnvelopeHash};
 use crate::link::Priority;
 use crate::onion_wire::OnionMessage;
-use crate::pow::PowChecked;
 
-/// Routes, embargoes, and the envelopes themselves.
-pub(super) struct StemState {
-    pub(super) stem: StemRouter,
+/// Stem routes, embargoes, and the envelopes in transit.
+pub(super) struct Stem {
+    router: StemRouter,
     embargo: Embargo,
     in_transit: BTreeMap<EnvelopeHash, InTransit>,
     bytes: usize,
@@ -28,29 +31,114 @@ pub(super) struct StemState {
 
 struct InTransit {
     envelope: Envelope,
-    /// Links that brought it here; the second time from one of them ends the stem.
-    brought_by: BTreeSet<LinkId>,
+    /// Links that delivered it; a second delivery over the same link ends the stem.
+    delivered_by: BTreeSet<LinkId>,
 }
 
-impl StemState {
+impl Stem {
+    /// A stem without peers.
     pub(super) fn new(rng: &mut ChaCha20Rng, now: Instant) -> Self {
         Self {
-            stem: StemRouter::new(rng, now),
+            router: StemRouter::new(rng, now),
             embargo: Embargo::new(MAX_IN_TRANSIT + MAX_OWN),
             in_transit: BTreeMap::new(),
             bytes: 0,
         }
     }
 
-    /// When the next embargo ends.
-    pub(super) fn next_due(&self) -> Option<Instant> {
-        self.embargo.next_due()
+    /// Whether our envelopes, and those rebuilt here, have a stem.
+    pub(super) const fn can_stem(&self) -> bool {
+        self.router.can_stem()
     }
 
-    /// Gossip brought the envelope: the embargo has done its work.
-    pub(super) fn seen(&mut self, hash: EnvelopeHash) {
+    /// Sets the peers that may be successors.
+    pub(super) fn set_successor_candidates(&mut self, fx: &mut Effects, links: &[LinkId]) {
+        self.router.set_successor_candidates(fx.rng(), links);
+    }
+
+    /// A peer passes an envelope on. It is validated like any other.
+    pub(super) fn on_stem(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        from: LinkId,
+        envelope: &Envelope,
+        gossip: &EnvelopeGossip,
+    ) {
+        if gossip.pool().contains(&envelope.hash()) || !self.has_room(envelope) {
+            return;
+        }
+        if gossip.validate(now, envelope).is_none() {
+            return fx.count(Counter::Malformed);
+        }
+        self.pass_along(fx, now, envelope, StemOrigin::From(from));
+    }
+
+    /// Sends an envelope on its way whose public life begins here, as its sender or as its
+    /// rendezvous; `false` if there is no stem now.
+    pub(super) fn insert(&mut self, fx: &mut Effects, now: Now, envelope: &Envelope) -> bool {
+        self.can_stem() && self.pass_along(fx, now, envelope, StemOrigin::Own)
+    }
+
+    /// Gossip delivered the envelope, so its embargo is not needed any more.
+    pub(super) fn on_public(&mut self, fx: &mut Effects, hash: EnvelopeHash) {
         self.embargo.seen(&hash.0);
         self.take(hash);
+        self.arm(fx);
+    }
+
+    /// Diffuses envelopes whose embargo has ended.
+    pub(super) fn end_embargoes(&mut self, fx: &mut Effects, now: Instant) {
+        while let Some(hash) = self.embargo.pop_due(now) {
+            self.diffuse(fx, EnvelopeHash(hash));
+        }
+        self.arm(fx);
+    }
+
+    fn pass_along(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        envelope: &Envelope,
+        origin: StemOrigin,
+    ) -> bool {
+        let hash = envelope.hash();
+        if self.note(envelope, origin) {
+            match self.router.route(fx.rng(), now.mono, origin) {
+                StemRoute::To(link) => self.forward(fx, now.mono, link, envelope),
+                StemRoute::Fluff => self.diffuse(fx, hash),
+                StemRoute::NoSuccessors => {
+                    self.take(hash);
+                    return false;
+                }
+            }
+        } else {
+            // The envelope has run in a circle of stems, where no node would ever diffuse it.
+            self.diffuse(fx, hash);
+        }
+        self.arm(fx);
+        true
+    }
+
+    /// Sends an envelope to a successor. A full queue loses it, and the embargo recovers it.
+    fn forward(&mut self, fx: &mut Effects, now: Instant, to: LinkId, envelope: &Envelope) {
+        let hash = envelope.hash();
+        fx.trace(|| Trace::Stem {
+            envelope: hex(&hash.0),
+        });
+        let message = OnionMessage::Stem(envelope.clone());
+        fx.request(Action::SendOnion(to, Priority::Control, message));
+        if let Some(cut_short) = self.embargo.watch(fx.rng(), now, hash.0) {
+            self.diffuse(fx, EnvelopeHash(cut_short));
+        }
+    }
+
+    /// Gives an envelope to gossip, as if a peer had sent it.
+    fn diffuse(&mut self, fx: &mut Effects, hash: EnvelopeHash) {
+        self.embargo.seen(&hash.0);
+        if let Some(envelope) = self.take(hash) {
+            fx.request(Action::Diffuse(envelope));
+        }
     }
 
     fn take(&mut self, hash: EnvelopeHash) -> Option<Envelope> {
@@ -59,14 +147,14 @@ impl StemState {
         Some(in_transit.envelope)
     }
 
-    /// Whether there is room for one more.
+    /// Whether there is room for another foreign envelope.
     fn has_room(&self, envelope: &Envelope) -> bool {
         self.in_transit.contains_key(&envelope.hash())
             || self.in_transit.len() < MAX_IN_TRANSIT
                 && self.bytes.saturating_add(envelope.size()) <= MAX_IN_TRANSIT_BYTES
     }
 
-    /// Notes that an envelope is here; `false` if it came this way before.
+    /// Records an envelope; `false` if this link delivered it before.
     fn note(&mut self, envelope: &Envelope, origin: StemOrigin) -> bool {
         let size = envelope.size();
         let bytes = &mut self.bytes;
@@ -74,105 +162,30 @@ impl StemState {
             *bytes = bytes.saturating_add(size);
             InTransit {
                 envelope: envelope.clone(),
-                brought_by: BTreeSet::new(),
+                delivered_by: BTreeSet::new(),
             }
         });
         match origin {
             StemOrigin::Own => true,
-            StemOrigin::From(link) => entry.brought_by.insert(link),
+            StemOrigin::From(link) => entry.delivered_by.insert(link),
         }
+    }
+
+    fn arm(&self, fx: &mut Effects) {
+        fx.arm(TimerId::Embargo, self.embargo.next_due());
     }
 }
 
-impl Node {
-    /// A neighbour passes an envelope on along the stem. It is checked like any other.
-    pub(super) fn on_stem(&mut self, now: Now, from: LinkId, envelope: Envelope) {
-        if self.pool.contains(&envelope.hash()) || !self.stem.has_room(&envelope) {
-            return;
-        }
-        if self.check_envelope(now, &envelope).is_none() {
-            self.counters.malformed += 1;
-            return;
-        }
-        self.pass_along_stem(now, &envelope, StemOrigin::From(from));
-    }
-
-    /// Sends an envelope that begins its public life here, as its sender or as a rendezvous;
-    /// `false` if there is no stem for it now.
-    pub(super) fn insert_by_stem(&mut self, now: Now, envelope: &Envelope) -> bool {
-        self.stem.stem.can_stem() && self.pass_along_stem(now, envelope, StemOrigin::Own)
-    }
-
-    /// Stems whose time is up are given to gossip.
-    pub(super) fn end_embargoes(&mut self, now: Now) {
-        while let Some(hash) = self.stem.embargo.pop_due(now.mono) {
-            self.diffuse(now, EnvelopeHash(hash));
-        }
-    }
-
-    fn pass_along_stem(&mut self, now: Now, envelope: &Envelope, origin: StemOrigin) -> bool {
-        let hash = envelope.hash();
-        if !self.stem.note(envelope, origin) {
-            // It has run in a circle of stems: without a diffuser on it, it would run for ever.
-            self.diffuse(now, hash);
-            return true;
-        }
-        match self.stem.stem.route(&mut self.rng, now.mono, origin) {
-            StemRoute::To(link) => {
-                self.trace(|| Trace::Stem {
-                    envelope: hex(&hash.0),
-                });
-                let message = OnionMessage::Stem(envelope.clone());
-                // A full queue loses it; the embargo brings it back.
-                self.send_onion(link, Priority::Control, &message);
-                if let Some(cut_short) = self.stem.embargo.watch(&mut self.rng, now.mono, hash.0) {
-                    self.diffuse(now, EnvelopeHash(cut_short));
-                }
-                true
-            }
-            StemRoute::Fluff => {
-                self.diffuse(now, hash);
-                true
-            }
-            StemRoute::NoSuccessors => {
-                self.stem.take(hash);
-                false
-            }
-        }
-    }
-
-    /// Gives an envelope to gossip, as if a peer had brought it.
-    fn diffuse(&mut self, now: Now, hash: EnvelopeHash) {
-        self.stem.embargo.seen(&hash.0);
-        let Some(envelope) = self.stem.take(hash) else {
-            return;
-        };
-        if let Some((pow, not_expired)) = self.check_envelope(now, &envelope) {
-            self.trace(|| Trace::Fluff {
-                envelope: hex(&hash.0),
-            });
-            self.pool_envelope(now, envelope, pow, not_expired, None);
-        }
-    }
-
-    /// What every envelope must pass before it is passed on, wherever it comes from.
-    pub(super) fn check_envelope(
-        &self,
-        now: Now,
-        envelope: &Envelope,
-    ) -> Option<(PowChecked, NotExpired)> {
-        let not_expired = NotExpired::check(envelope.expiry(), envelope.ttl(), now.unix).ok()?;
-        let pow = PowChecked::check(envelope, not_expired, self.own_min_pow()).ok()?;
-        Some((pow, not_expired))
-    }
-}
-
-/// Foreign envelopes on the stem at once; more are dropped, and the embargo of whoever sent them
-/// brings them out. Diffusing another in their place would let a flood name whose that one is.
+/// Maximum number of foreign envelopes in transit. More are dropped, and the embargo of the node
+/// that sent them recovers them. Diffusing another in their place would let a flood reveal its
+/// sender.
 const MAX_IN_TRANSIT: usize = 4096;
 
-/// Room for our own, and those rebuilt here, beyond that.
+/// Additional room for our envelopes, and for those rebuilt here.
 const MAX_OWN: usize = 4096;
 
-/// The same in bytes.
+/// Maximum size of all envelopes in transit.
 const MAX_IN_TRANSIT_BYTES: usize = 32 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests;

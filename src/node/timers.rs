@@ -1,99 +1,196 @@
-//! The chores that come round by the clock, each with a name.
+//! The timers of a node: one registry for all components.
 //!
-//! Sub-machines that know their own deadlines (links, gossip, mix, stem) are not here; see
-//! `Node::next_due`.
+//! A timer is named by its purpose, and by the link or message that it belongs to. Setting, moving
+//! and popping a timer cost O(log n) in the number of timers; nothing here walks all links. The
+//! registry does not know what a timer does: `routing` calls the component.
 
 use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
 
+use circuits::ids::LinkId;
 use circuits::time::Instant;
 
-/// A chore.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Timer {
-    /// Drop envelopes whose time is over, and whatever refers to them.
+use super::event::MessageId;
+
+/// The purpose of a timer.
+///
+/// Timers that are due in the same turn run in the order of declaration: cells are peeled before
+/// the mix releases them, and embargoes end before gossip is sent.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum TimerId {
+    /// Drop expired envelopes from the pool. Periodic.
     ExpirePool,
-    /// Dial the peers that we want and do not have.
+    /// Dial peers that are wanted and not connected. Periodic.
     Redial,
-    /// Send what waited for the way out.
+    /// Send messages that were queued while offline. Periodic while there are any.
     Resume,
-    /// Rotate onion keys, publish our descriptor, forget old ones.
+    /// Rotate onion keys, publish our descriptor, expire the directory. Periodic.
     Epoch,
-    /// Try our keys on what was pooled since; apart from pooling, so that forwarding never waits.
+    /// Try our keys on queued envelopes. Separate from pooling, so that forwarding never waits.
+    /// Periodic while there are any.
     TryDecrypt,
-    /// Close links that were only for cells and have carried none for a while.
+    /// Close idle links that were dialled for cells. Periodic.
     CloseIdle,
+    /// A deadline of a link: handshake, ping, idle or congestion timeout.
+    Link(LinkId),
+    /// A peer's `onion/1` status is overdue.
+    OnionStatus(LinkId),
+    /// Peel queued cells.
+    Peel,
+    /// Release cells from the mix.
+    Mix,
+    /// Expire shard sets at the rendezvous.
+    ShardSets,
+    /// Insert rebuilt envelopes whose hold has ended.
+    Insertion,
+    /// End a stem embargo.
+    Embargo,
+    /// The next cell of a message, or the end of its confirmation time.
+    Message(MessageId),
+    /// Send envelopes and announcements to peers.
+    Gossip,
+    /// Discovery.
+    Discovery,
+    /// Mail that is being fetched.
+    MailFetch,
 }
 
-/// When each chore is due.
-pub(super) struct Timers([(Timer, Instant); 6]);
+impl TimerId {
+    /// The period after which the timer is armed again when it fires, if it is periodic.
+    pub(super) const fn period(self) -> Option<Duration> {
+        match self {
+            Self::ExpirePool | Self::Redial | Self::Resume => Some(Duration::from_secs(1)),
+            Self::Epoch => Some(Duration::from_secs(5)),
+            Self::TryDecrypt => Some(TRY_DECRYPT_INTERVAL),
+            Self::CloseIdle => Some(Duration::from_secs(30)),
+            _ => None,
+        }
+    }
+}
+
+/// All armed timers.
+pub(super) struct Timers {
+    due: BTreeMap<TimerId, Instant>,
+    by_due: BTreeSet<(Instant, TimerId)>,
+}
 
 impl Timers {
-    /// Everything is due at once.
-    pub(super) const fn new(now: Instant) -> Self {
-        Self([
-            (Timer::ExpirePool, now),
-            (Timer::Redial, now),
-            (Timer::Resume, now),
-            (Timer::Epoch, now),
-            (Timer::TryDecrypt, now),
-            (Timer::CloseIdle, now),
-        ])
+    /// The periodic timers, all due at `now`.
+    pub(super) fn new(now: Instant) -> Self {
+        let mut timers = Self {
+            due: BTreeMap::new(),
+            by_due: BTreeSet::new(),
+        };
+        for timer in PERIODIC {
+            timers.arm(timer, Some(now));
+        }
+        timers
     }
 
-    /// A chore that is due, with its next turn already set.
-    pub(super) fn pop_due(&mut self, now: Instant) -> Option<Timer> {
-        let (timer, due) = self.0.iter_mut().find(|(_, due)| *due <= now)?;
-        *due = now.after(timer.period());
-        Some(*timer)
-    }
-
-    /// Brings a chore forward: something happened that it waits for.
-    pub(super) fn expedite(&mut self, timer: Timer, now: Instant) {
-        if let Some((_, due)) = self.0.iter_mut().find(|(other, _)| *other == timer) {
-            *due = now.min(*due);
+    /// Sets a timer, or disarms it with `None`.
+    pub(super) fn arm(&mut self, timer: TimerId, due: Option<Instant>) {
+        let before = match due {
+            Some(due) => self.due.insert(timer, due),
+            None => self.due.remove(&timer),
+        };
+        if before == due {
+            return;
+        }
+        if let Some(before) = before {
+            self.by_due.remove(&(before, timer));
+        }
+        if let Some(due) = due {
+            self.by_due.insert((due, timer));
         }
     }
 
-    /// Puts a chore off until something [hastens](Self::expedite) it: there is nothing to do.
-    pub(super) fn disarm(&mut self, timer: Timer) {
-        if let Some((_, due)) = self.0.iter_mut().find(|(other, _)| *other == timer) {
-            *due = Instant::from_micros(u64::MAX);
-        }
+    /// Brings a timer forward to `due` unless it is due sooner.
+    pub(super) fn expedite(&mut self, timer: TimerId, due: Instant) {
+        let armed = self.due.get(&timer).copied();
+        self.arm(timer, Some(armed.map_or(due, |armed| armed.min(due))));
     }
 
-    /// When the next chore is due.
+    /// Removes the first due timer after `last` in the order of [`TimerId`]. A periodic timer is
+    /// armed again.
+    pub(super) fn pop_due(&mut self, now: Instant, last: Option<TimerId>) -> Option<TimerId> {
+        let due = self.by_due.iter().take_while(|(due, _)| *due <= now);
+        let timer = due
+            .map(|(_, timer)| *timer)
+            .filter(|timer| last.is_none_or(|last| last < *timer))
+            .min()?;
+        self.arm(timer, timer.period().map(|period| now.after(period)));
+        Some(timer)
+    }
+
+    /// When the next timer is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.0.iter().map(|(_, due)| *due).min()
+        self.by_due.first().map(|(due, _)| *due)
     }
 }
 
-impl Timer {
-    pub(super) const fn period(self) -> Duration {
-        match self {
-            Self::ExpirePool | Self::Redial | Self::Resume => Duration::from_secs(1),
-            Self::Epoch => Duration::from_secs(5),
-            Self::TryDecrypt => Duration::from_millis(50),
-            Self::CloseIdle => Duration::from_secs(30),
-        }
-    }
-}
+/// Interval of trial decryption; with the number of envelopes per round it bounds the rate.
+pub(super) const TRY_DECRYPT_INTERVAL: Duration = Duration::from_millis(50);
+
+const PERIODIC: [TimerId; 6] = [
+    TimerId::ExpirePool,
+    TimerId::Redial,
+    TimerId::Resume,
+    TimerId::Epoch,
+    TimerId::TryDecrypt,
+    TimerId::CloseIdle,
+];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_timer_fires() {
-        let mut timers = Timers::new(Instant::ZERO);
-        let mut first = Vec::new();
-        while let Some(timer) = timers.pop_due(Instant::ZERO) {
-            first.push(timer);
+    fn at(micros: u64) -> Instant {
+        Instant::from_micros(micros)
+    }
+
+    fn run(timers: &mut Timers, now: Instant) -> Vec<TimerId> {
+        let mut order = Vec::new();
+        while let Some(timer) = timers.pop_due(now, order.last().copied()) {
+            order.push(timer);
         }
-        assert_eq!(first.len(), 6);
-        assert_eq!(timers.next_due(), Some(Instant::from_micros(50_000)));
-        assert_eq!(
-            timers.pop_due(Instant::from_micros(50_000)),
-            Some(Timer::TryDecrypt)
-        );
+        order
+    }
+
+    #[test]
+    fn every_periodic_timer_fires_at_start_and_again_after_its_period() {
+        let mut timers = Timers::new(Instant::ZERO);
+        assert_eq!(run(&mut timers, Instant::ZERO), PERIODIC);
+        assert_eq!(timers.next_due(), Some(at(50_000)));
+        assert_eq!(run(&mut timers, at(50_000)), [TimerId::TryDecrypt]);
+    }
+
+    #[test]
+    fn due_timers_run_in_declaration_order_whatever_their_instants() {
+        let mut timers = Timers::new(at(u64::MAX));
+        timers.arm(TimerId::Gossip, Some(at(1)));
+        timers.arm(TimerId::Mix, Some(at(2)));
+        timers.arm(TimerId::Peel, Some(at(3)));
+        timers.arm(TimerId::Embargo, Some(at(9)));
+        let order = run(&mut timers, at(5));
+        assert_eq!(order, [TimerId::Peel, TimerId::Mix, TimerId::Gossip]);
+        assert_eq!(timers.next_due(), Some(at(9)));
+    }
+
+    #[test]
+    fn disarmed_timer_never_fires() {
+        let mut timers = Timers::new(at(u64::MAX));
+        timers.arm(TimerId::Link(LinkId(4)), Some(at(1)));
+        timers.arm(TimerId::Link(LinkId(4)), None);
+        assert!(run(&mut timers, at(5)).is_empty());
+    }
+
+    #[test]
+    fn expedite_only_brings_forward() {
+        let mut timers = Timers::new(at(u64::MAX));
+        timers.expedite(TimerId::Gossip, at(8));
+        timers.expedite(TimerId::Gossip, at(9));
+        assert_eq!(timers.next_due(), Some(at(8)));
+        timers.expedite(TimerId::Gossip, at(7));
+        assert_eq!(timers.next_due(), Some(at(7)));
     }
 }

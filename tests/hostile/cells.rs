@@ -123,20 +123,23 @@ fn cell_flood_affects_only_flooding_peer() {
 fn cells_of_33rd_unlisted_peer_are_dropped() {
     let mut fixture = Fixture::with(PeerBehaviour::cells_only());
     let cells: Vec<Cell> = (0..33).map(|_| fixture.echo_cell()).collect();
+    // A peer takes a slot with its first cell; the fixture's own attacker is the first.
+    let own = fixture.echo_cell();
+    fixture.send_cells(&[own]);
     let mut unlisted_peers = Vec::new();
     for _ in 0..32 {
         let unlisted = fixture.world.add_scripted_peer(PeerBehaviour::cells_only());
         let link = fixture.world.connect_scripted(unlisted, TARGET);
         unlisted_peers.push((unlisted, link));
     }
-    // The fixture's own attacker is the first unlisted peer, so the last of these is the 33rd.
+    // The last of these is the 33rd.
     for ((unlisted, link), cell) in unlisted_peers.into_iter().zip(cells) {
         fixture.world.act(unlisted, |attacker, now| {
             ((), attacker.send_cells(now, link, &[cell]))
         });
     }
     fixture.run(2);
-    assert_eq!(fixture.session().cells().len(), 31);
+    assert_eq!(fixture.session().cells().len(), 32);
     assert_eq!(fixture.cells_dropped(), 1);
 }
 

@@ -48,6 +48,12 @@ pub struct Guards {
     seed: GuardSeed,
     own: RelayId,
     pinned: Option<RelayId>,
+    choice: GuardChoice,
+}
+
+/// The members of one period.
+#[derive(Clone, Debug)]
+struct GuardChoice {
     period: u32,
     /// Whether the guards were chosen from a young directory and must be chosen again.
     provisional: bool,
@@ -88,9 +94,11 @@ impl Guards {
             seed,
             own,
             pinned: None,
-            period: 0,
-            provisional: true,
-            members: Vec::new(),
+            choice: GuardChoice {
+                period: 0,
+                provisional: true,
+                members: Vec::new(),
+            },
         }
     }
 
@@ -112,19 +120,46 @@ impl Guards {
         snapshot: &'a Snapshot,
         timeout_secs: u32,
     ) -> Result<Guard<'a>, PathRefusal> {
+        if self.pinned.is_none() {
+            self.choice = self.refreshed(now, snapshot);
+        }
+        self.select(&self.choice, now, snapshot, timeout_secs)
+    }
+
+    /// The guard that [`choose`](Self::choose) would return; changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`choose`](Self::choose).
+    pub fn preview<'a>(
+        &self,
+        now: UnixSecs,
+        snapshot: &'a Snapshot,
+        timeout_secs: u32,
+    ) -> Result<Guard<'a>, PathRefusal> {
+        let choice = self.refreshed(now, snapshot);
+        self.select(&choice, now, snapshot, timeout_secs)
+    }
+
+    fn select<'a>(
+        &self,
+        choice: &GuardChoice,
+        now: UnixSecs,
+        snapshot: &'a Snapshot,
+        timeout_secs: u32,
+    ) -> Result<Guard<'a>, PathRefusal> {
         if let Some(pinned) = &self.pinned {
             let relay = snapshot.get(pinned);
             return relay
                 .map(Guard)
                 .ok_or_else(|| refusal(PathRule::PinnedGuard, snapshot));
         }
-        self.refresh(now, snapshot);
-        let mut members = self.members.iter();
+        let mut members = choice.members.iter();
         let member = members.find(|member| member.is_waited_for(now, timeout_secs));
         // If all members are down for too long, the first one in the directory is tried again.
         let relay = match member {
             Some(member) => snapshot.get(&member.id),
-            None => self
+            None => choice
                 .members
                 .iter()
                 .find_map(|member| snapshot.get(&member.id)),
@@ -151,15 +186,15 @@ impl Guards {
 
     /// The guard and its backups, if chosen, in order of preference.
     pub fn members(&self) -> impl Iterator<Item = RelayId> {
-        self.members.iter().map(|member| member.id)
+        self.choice.members.iter().map(|member| member.id)
     }
 
     /// The choice, to be stored with the seed; the pin is not included.
     #[must_use]
     pub fn export(&self) -> Vec<u8> {
-        let mut out = self.period.to_be_bytes().to_vec();
-        out.push(u8::from(self.provisional));
-        for member in &self.members {
+        let mut out = self.choice.period.to_be_bytes().to_vec();
+        out.push(u8::from(self.choice.provisional));
+        for member in &self.choice.members {
             out.extend(member.id.0);
             for down in [member.silent, member.absent] {
                 out.extend(down.map_or(0, |since| since.0).to_be_bytes());
@@ -186,30 +221,34 @@ impl Guards {
                 absent: read_moment(&mut reader)?,
             });
         }
-        self.period = period;
-        self.provisional = provisional;
-        self.members = members;
+        self.choice = GuardChoice {
+            period,
+            provisional,
+            members,
+        };
         Ok(())
     }
 
     fn member(&mut self, id: &RelayId) -> Option<&mut RankedGuard> {
-        self.members.iter_mut().find(|member| member.id == *id)
+        let mut members = self.choice.members.iter_mut();
+        members.find(|member| member.id == *id)
     }
 
-    /// Starts a new choice if the period has ended or the directory has settled, fills it up to
-    /// three members, and records which members have left the directory.
-    fn refresh(&mut self, now: UnixSecs, snapshot: &Snapshot) {
+    /// The choice as of now: a new one if the period has ended or the directory has settled, filled
+    /// up to three members, with the members that have left the directory marked.
+    fn refreshed(&self, now: UnixSecs, snapshot: &Snapshot) -> GuardChoice {
+        let mut choice = self.choice.clone();
         let period = self.period_at(now);
-        let settles = self.provisional && !snapshot.is_young();
-        if period != self.period || settles {
-            self.period = period;
-            self.provisional = snapshot.is_young();
-            self.members.clear();
+        let settles = choice.provisional && !snapshot.is_young();
+        if period != choice.period || settles {
+            choice.period = period;
+            choice.provisional = snapshot.is_young();
+            choice.members.clear();
         }
-        if self.members.len() < MEMBERS {
-            self.fill(snapshot);
+        if choice.members.len() < MEMBERS {
+            self.fill(&mut choice, snapshot);
         }
-        for member in &mut self.members {
+        for member in &mut choice.members {
             match snapshot.get(&member.id) {
                 Some(_) => member.absent = None,
                 None => {
@@ -217,26 +256,28 @@ impl Guards {
                 }
             }
         }
+        choice
     }
 
-    fn fill(&mut self, snapshot: &Snapshot) {
+    fn fill(&self, choice: &mut GuardChoice, snapshot: &Snapshot) {
         let mut ranked: Vec<_> = snapshot
             .relays()
             .iter()
             .map(|relay| relay.hop.id)
-            .filter(|id| *id != self.own && self.members.iter().all(|one| one.id != *id))
-            .map(|id| (self.rank(&id), id))
+            .filter(|id| *id != self.own && choice.members.iter().all(|one| one.id != *id))
+            .map(|id| (self.rank(&id, choice.period), id))
             .collect();
         ranked.sort_unstable();
-        let vacant = MEMBERS.saturating_sub(self.members.len());
+        let vacant = MEMBERS.saturating_sub(choice.members.len());
         let chosen = ranked.into_iter().take(vacant);
-        self.members
+        choice
+            .members
             .extend(chosen.map(|(_, id)| RankedGuard::new(id)));
     }
 
     /// HMAC-SHA256(seed, relay id | period); the lowest value ranks first.
-    fn rank(&self, id: &RelayId) -> [u8; 32] {
-        self.mac(&[&id.0, &self.period.to_be_bytes()])
+    fn rank(&self, id: &RelayId, period: u32) -> [u8; 32] {
+        self.mac(&[&id.0, &period.to_be_bytes()])
     }
 
     /// Each node has its own period offset; otherwise all nodes would change guards on the same
@@ -263,14 +304,12 @@ impl fmt::Debug for Guards {
             seed: _,
             own: _,
             pinned,
-            period: _,
-            provisional,
-            members,
+            choice,
         } = self;
         f.debug_struct("Guards")
             .field("pinned", &pinned.is_some())
-            .field("provisional", provisional)
-            .field("members", &members.len())
+            .field("provisional", &choice.provisional)
+            .field("members", &choice.members.len())
             .finish_non_exhaustive()
     }
 }

@@ -1,266 +1,340 @@
-//! Our own place in the directory: onion keys, and the descriptor that names them.
+//! Our own descriptor, and the onion keys that it names.
 //!
-//! A relay makes its onion keys one epoch ahead, says so in a descriptor that it has made durable
-//! before anybody sees it (a second, different one would be equivocation), and forgets each key
-//! when its time is over. A node that is no relay has none of this.
+//! A relay makes its onion keys one epoch ahead, and names them in a descriptor that is durable
+//! before it is public (a second, different one would be equivocation). It erases each key when its
+//! epoch is over. A node that is not a relay does none of this.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use circuits::directory::{
-    Descriptor, DescriptorDraft, DescriptorSource, PuzzleSearch, PuzzleSolution, Requirements,
+    Descriptor, DescriptorDraft, PuzzleSearch, PuzzleSolution, RelayEndpoint, Requirements,
 };
 use circuits::distributions;
-use circuits::ids::{Epoch, Profile};
+use circuits::ids::{Epoch, Profile, RelayId};
 use circuits::keys::OnionSecret;
 use circuits::relay::{ReplayLog, ReplaySet};
 use circuits::secret::Secret;
 use circuits::time::{Now, UnixSecs};
 
+use crate::node::action::Action;
 use crate::node::command::Refusal;
+use crate::node::config::NodeConfig;
 use crate::node::durability::Continuation;
-use crate::node::jobs::{Job, JobId};
+use crate::node::effects::Effects;
+use crate::node::jobs::{Job, JobId, JobOwner};
+use crate::node::local_peer::LocalPeer;
 use crate::node::output::Record;
-use crate::node::timers::Timer;
-use crate::node::{Node, Output};
+use crate::node::relay::OnionKey;
+use crate::node::timers::TimerId;
 
-/// What we have made to be listed.
-#[derive(Default)]
+/// What we publish about this relay.
 pub(in crate::node) struct DescriptorPublisher {
+    local: Arc<LocalPeer>,
+    /// Whether this node is a relay.
+    enabled: bool,
+    profile: Profile,
+    advertise: Vec<RelayEndpoint>,
+    family: Vec<RelayId>,
     /// The public halves of our onion keys.
-    pub(in crate::node) onion_keys: BTreeMap<Epoch, [u8; 32]>,
-    /// Epochs for which our descriptor exists, is being made, or is due at a random time.
-    pub(in crate::node) published: BTreeMap<Epoch, Publication>,
-    /// Epochs whose key had to be erased; a second key for one of them would be equivocation.
-    pub(in crate::node) lost: BTreeSet<Epoch>,
-    /// Whether we publish no further descriptor.
+    onion_keys: BTreeMap<Epoch, [u8; 32]>,
+    publications: BTreeMap<Epoch, Publication>,
+    /// Epochs whose announced key is lost. A second key for one of them would be equivocation.
+    lost: BTreeSet<Epoch>,
+    /// Whether no further descriptor is published.
     draining: bool,
 }
 
-/// How far our descriptor for an epoch is.
-pub(in crate::node) enum Publication {
-    /// To be made from this second on.
+/// The progress of our descriptor for an epoch.
+enum Publication {
+    /// It is made from this second on.
     Due(UnixSecs),
     /// Its puzzle is being solved.
     Solving(JobId, Box<DescriptorDraft>),
-    /// It exists.
+    /// It is signed.
     Made,
 }
 
-impl Node {
-    /// Another onion key than the one that we announced for an epoch would be equivocation. Where
-    /// the announced one is gone, we do without for that epoch, however often we start.
-    pub(in crate::node) fn check_equivocation(&mut self, raw: &[u8]) {
-        let Ok(descriptor) = Descriptor::decode(raw) else {
-            return;
-        };
-        let draft = descriptor.draft();
-        let announced = [
-            (draft.epoch, draft.onion),
-            (draft.epoch.next(), draft.onion_next),
-        ];
-        for (epoch, announced_key) in announced {
-            if self.publisher.onion_keys.get(&epoch) != Some(&announced_key) {
-                self.publisher.lost.insert(epoch);
+/// What the descriptor says of the relay role, and whether the role can be offered.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::node) struct RelayState {
+    /// Whether rebuilt envelopes have a stem.
+    pub(in crate::node) can_stem: bool,
+    /// The base-2 logarithm of the number of cells in the mix.
+    pub(in crate::node) load: u8,
+    /// The difficulty of tickets.
+    pub(in crate::node) ticket_bits: u8,
+}
+
+impl DescriptorPublisher {
+    /// Nothing published yet.
+    pub(super) fn new(config: &NodeConfig, local: Arc<LocalPeer>) -> Self {
+        Self {
+            local,
+            enabled: config.relay,
+            profile: config.profile,
+            advertise: config.advertise.clone(),
+            family: config.family.clone(),
+            onion_keys: BTreeMap::new(),
+            publications: BTreeMap::new(),
+            lost: BTreeSet::new(),
+            draining: false,
+        }
+    }
+
+    // -- restored state
+
+    /// Restores onion keys with their replay tags. A key whose tags are incomplete is erased, and
+    /// the relay accepts no cells of its epoch.
+    pub(super) fn restore_keys(
+        &mut self,
+        fx: &mut Effects,
+        keys: Vec<(Epoch, Secret<32>, Vec<u8>)>,
+    ) {
+        for (epoch, secret, log) in keys {
+            let secret = OnionSecret::from_secret(secret);
+            let limit = ReplaySet::DEFAULT_LIMIT;
+            match ReplayLog::read(&log, epoch, secret.public(), limit) {
+                Ok((log, tags)) => self.install(fx, epoch, secret, log, tags),
+                Err(_) => {
+                    self.lost.insert(epoch);
+                    fx.store(Record::EraseOnionKey(epoch));
+                }
             }
         }
     }
 
-    /// Makes the keys of this epoch and the next, if they are not there.
-    pub(in crate::node) fn ensure_onion_keys(&mut self, epoch: Epoch) {
+    /// Restores a descriptor of ours. If a key that it announced is gone, no key is made for that
+    /// epoch, however often the node restarts.
+    pub(super) fn restore_descriptor(&mut self, epoch: Epoch, raw: &[u8]) {
+        if let Ok(descriptor) = Descriptor::decode(raw) {
+            let draft = descriptor.draft();
+            let announced = [
+                (draft.epoch, draft.onion),
+                (draft.epoch.next(), draft.onion_next),
+            ];
+            for (epoch, announced_key) in announced {
+                if self.onion_keys.get(&epoch) != Some(&announced_key) {
+                    self.lost.insert(epoch);
+                }
+            }
+        }
+        self.publications.insert(epoch, Publication::Made);
+    }
+
+    // -- epochs
+
+    /// Erases expired keys, makes those of this epoch and the next, and publishes if it is due.
+    pub(super) fn turn_epoch(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        epoch: Epoch,
+        expired: &[Epoch],
+        relay: RelayState,
+    ) {
+        for epoch in expired {
+            self.onion_keys.remove(epoch);
+            fx.store(Record::EraseOnionKey(*epoch));
+        }
+        self.publications
+            .retain(|published, _| *published >= epoch.previous());
+        self.lost.retain(|lost| *lost >= epoch.previous());
+        if self.enabled {
+            self.ensure_onion_keys(fx, epoch);
+            self.publish(fx, now, epoch, relay);
+        }
+    }
+
+    fn ensure_onion_keys(&mut self, fx: &mut Effects, epoch: Epoch) {
         for epoch in [epoch, epoch.next()] {
-            if self.publisher.onion_keys.contains_key(&epoch)
-                || self.publisher.lost.contains(&epoch)
-            {
+            if self.onion_keys.contains_key(&epoch) || self.lost.contains(&epoch) {
                 continue;
             }
-            let secret = OnionSecret::generate(&mut self.rng);
+            let secret = OnionSecret::generate(fx.rng());
             let copy = Secret::init_with(|copy| copy.copy_from_slice(secret.expose().expose()));
             let (log, header) = ReplayLog::create(epoch, secret.public());
-            for record in [
-                Record::OnionKey(epoch, copy),
-                Record::ReplayTags(epoch, header),
-            ] {
-                let store = self.durability.store(record);
-                self.outputs.push_back(store);
-            }
-            self.install_onion_key(epoch, secret, log, ReplaySet::default());
+            fx.store(Record::OnionKey(epoch, copy));
+            fx.store(Record::ReplayTags(epoch, header));
+            self.install(fx, epoch, secret, log, ReplaySet::default());
         }
     }
 
-    pub(in crate::node) fn install_onion_key(
+    fn install(
         &mut self,
+        fx: &mut Effects,
         epoch: Epoch,
         secret: OnionSecret,
         log: ReplayLog,
         tags: ReplaySet,
     ) {
-        let public = *secret.public().as_bytes();
-        match self.relay.onion.install_key(epoch, secret, tags) {
-            Ok(()) => {
-                self.publisher.onion_keys.insert(epoch, public);
-                self.relay.logs.insert(epoch, log);
-            }
-            Err(_) => self.bug("an onion key was made twice"),
-        }
+        self.onion_keys.insert(epoch, *secret.public().as_bytes());
+        fx.request(Action::InstallOnionKey(Box::new(OnionKey {
+            epoch,
+            secret,
+            log,
+            tags,
+        })));
     }
 
-    pub(in crate::node) fn erase_onion_key(&mut self, epoch: Epoch) {
-        let store = self.durability.store(Record::EraseOnionKey(epoch));
-        self.outputs.push_back(store);
-    }
-
-    /// Begins our descriptor for an epoch when its time has come.
+    /// Starts our descriptor for an epoch when it is due.
     ///
-    /// On `main` that is a random second in the first half of the epoch, so that it tells nothing
-    /// of when we started (spec M12). A relay without a stem for what it rebuilds stays out.
-    pub(in crate::node) fn publish(&mut self, now: Now, epoch: Epoch) {
-        if self.publisher.draining {
+    /// On `main` it is due at a random second in the first half of the epoch, so that it does not
+    /// reveal when this node started (spec M12). A relay without a stem for what it rebuilds
+    /// publishes none.
+    fn publish(&mut self, fx: &mut Effects, now: Now, epoch: Epoch, relay: RelayState) {
+        if self.draining {
             return;
         }
-        let due = match self.publisher.published.get(&epoch) {
+        let due = match self.publications.get(&epoch) {
             Some(Publication::Due(due)) => *due,
             Some(Publication::Solving(..) | Publication::Made) => return,
             None => {
-                let due = self.publication_time(now, epoch);
-                self.publisher
-                    .published
-                    .insert(epoch, Publication::Due(due));
+                let due = self.publication_time(fx, now, epoch);
+                self.publications.insert(epoch, Publication::Due(due));
                 due
             }
         };
-        if due > now.unix || !self.stem.stem.can_stem() || self.config.advertise.is_empty() {
+        if due > now.unix || !relay.can_stem || self.advertise.is_empty() {
             return;
         }
-        let (Some(onion), Some(onion_next)) = (
-            self.publisher.onion_keys.get(&epoch),
-            self.publisher.onion_keys.get(&epoch.next()),
-        ) else {
+        let onion = self.onion_keys.get(&epoch);
+        let (Some(onion), Some(onion_next)) = (onion, self.onion_keys.get(&epoch.next())) else {
             return;
         };
         let draft = DescriptorDraft {
             epoch,
             onion: *onion,
             onion_next: *onion_next,
-            endpoints: self.config.advertise.clone(),
-            family: self.config.family.clone(),
-            load: self.relay.load(),
-            ticket_bits: self.relay.rendezvous.required_bits().get(),
+            endpoints: self.advertise.clone(),
+            family: self.family.clone(),
+            load: relay.load,
+            ticket_bits: relay.ticket_bits,
         };
         let Requirements {
             network, effort, ..
-        } = self.local.requirements;
-        let search = PuzzleSearch::new(network, self.local.key, epoch, effort, &mut self.rng);
-        let job = self.start_job(Job::Puzzle(Box::new(search)));
-        self.publisher
-            .published
+        } = self.local.requirements();
+        let search = PuzzleSearch::new(network, self.local.key(), epoch, effort, fx.rng());
+        let job = fx.start_job(JobOwner::Descriptor, Job::Puzzle(Box::new(search)));
+        self.publications
             .insert(epoch, Publication::Solving(job, Box::new(draft)));
     }
 
-    /// Publishes nothing further, and gives up what is not published yet; or goes back to normal.
-    pub(in crate::node) fn drain(&mut self, now: Now, drain: bool) -> Result<(), Refusal> {
-        if !self.config.relay {
+    fn publication_time(&self, fx: &mut Effects, now: Now, epoch: Epoch) -> UnixSecs {
+        match self.profile {
+            Profile::Local => now.unix,
+            Profile::Main => {
+                let secs = distributions::below(fx.rng(), Epoch::SECS / 2);
+                epoch.start().after(secs)
+            }
+        }
+    }
+
+    /// The puzzle of a descriptor is solved: signs the descriptor, and publishes it once durable.
+    pub(in crate::node) fn on_puzzle(
+        &mut self,
+        fx: &mut Effects,
+        job: JobId,
+        solution: PuzzleSolution,
+    ) {
+        let solving = |publication: &Publication| matches!(publication, Publication::Solving(solving, _) if *solving == job);
+        let entry = self
+            .publications
+            .iter_mut()
+            .find(|(_, publication)| solving(publication));
+        let Some((epoch, publication)) = entry else {
+            return;
+        };
+        let epoch = *epoch;
+        let Publication::Solving(_, draft) = core::mem::replace(publication, Publication::Made)
+        else {
+            return;
+        };
+        let network = self.local.requirements().network;
+        match Descriptor::sign(*draft, solution, self.local.signing(), network) {
+            Ok(descriptor) => {
+                let raw = descriptor.raw().to_vec();
+                fx.store(Record::OwnDescriptor(epoch, raw.clone()));
+                fx.defer(Continuation::PublishDescriptor(raw));
+            }
+            Err(_) => {
+                fx.bug("our own descriptor breaks a rule of the format");
+                self.publications.remove(&epoch);
+            }
+        }
+    }
+
+    // -- draining
+
+    /// Publishes no further descriptor and cancels unfinished ones, or returns to normal.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] if this node is not a relay.
+    pub(in crate::node) fn drain(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        drain: bool,
+    ) -> Result<(), Refusal> {
+        if !self.enabled {
             return Err(Refusal::usage(
-                "this node relays nothing, so there is nothing to drain",
-                "stop it when you like",
+                "this node is not a relay, so there is nothing to drain",
+                "stop it at any time",
             ));
         }
-        self.publisher.draining = drain;
+        self.draining = drain;
         if !drain {
-            self.timers.expedite(Timer::Epoch, now.mono);
+            fx.expedite(TimerId::Epoch, now.mono);
             return Ok(());
         }
-        let outputs = &mut self.outputs;
-        self.publisher.published.retain(|_, publication| {
+        self.publications.retain(|_, publication| {
             if let Publication::Solving(job, _) = publication {
-                outputs.push_back(Output::CancelWork(*job));
+                fx.cancel_job(*job);
             }
             matches!(publication, Publication::Made)
         });
         Ok(())
     }
 
-    /// While draining, the seconds until nobody has a path through us any more.
+    /// While draining, the seconds until no path leads through this relay any more.
     pub(in crate::node) fn drained_in(&self, now: Now) -> Option<u32> {
-        // A descriptor names the key of the epoch after its own too, and serves until that is over.
-        let made = |(epoch, publication): (&Epoch, &Publication)| {
+        // A descriptor also names the key of the next epoch, and is used until that is over.
+        let end = |(epoch, publication): (&Epoch, &Publication)| {
             let end = epoch.next().next().start().after(LATE_CELLS_SECS);
             matches!(publication, Publication::Made).then_some(end)
         };
-        let last = self.publisher.published.iter().filter_map(made).max();
+        let last = self.publications.iter().filter_map(end).max();
         let left = last.map_or(0, |last: UnixSecs| last.0.saturating_sub(now.unix.0));
-        self.publisher.draining.then_some(left)
+        self.draining.then_some(left)
     }
 
-    /// Whether we stand in the directory, in the operator's words.
-    pub(in crate::node) fn listing_status(&self, now: Now) -> &'static str {
+    /// Whether this relay is listed in the directory, for its operator.
+    pub(in crate::node) fn listing_status(&self, now: Now, can_stem: bool) -> &'static str {
         let epoch = Epoch::at(now.unix);
-        if !self.config.relay {
+        if !self.enabled {
             return "no: it does not relay";
         }
-        if self.publisher.draining {
+        if self.draining {
             return match self.drained_in(now) {
                 Some(0) | None => "no: it is drained, and can be stopped",
                 Some(_) => "not for long: it drains",
             };
         }
-        if self.config.advertise.is_empty() {
+        if self.advertise.is_empty() {
             return "no: it advertises no address";
         }
-        if self.publisher.lost.contains(&epoch) {
+        if self.lost.contains(&epoch) {
             return "no: the keys of this epoch were lost; it is back in the next";
         }
-        match self.publisher.published.get(&epoch) {
+        match self.publications.get(&epoch) {
             Some(Publication::Made) => "yes",
             Some(Publication::Solving(..)) => "soon: its puzzle is being solved",
-            _ if !self.stem.stem.can_stem() => {
-                "no: it needs two peers of its own choice that speak onion/1"
-            }
+            _ if !can_stem => "no: it needs two peers of its own choice that speak onion/1",
             _ => "later: each relay waits for a random moment of the epoch",
         }
     }
-
-    fn publication_time(&mut self, now: Now, epoch: Epoch) -> UnixSecs {
-        match self.config.profile {
-            Profile::Local => now.unix,
-            Profile::Main => epoch
-                .start()
-                .after(distributions::below(&mut self.rng, Epoch::SECS / 2)),
-        }
-    }
-
-    /// The puzzle of one of our descriptors is solved: signs it and makes it durable.
-    pub(in crate::node) fn on_puzzle(&mut self, job: JobId, solution: PuzzleSolution) {
-        let solved = |(epoch, publication): (&Epoch, &Publication)| match publication {
-            Publication::Solving(solving, draft) if *solving == job => {
-                Some((*epoch, draft.as_ref().clone()))
-            }
-            _ => None,
-        };
-        let Some((epoch, draft)) = self.publisher.published.iter().find_map(solved) else {
-            return;
-        };
-        let network = self.local.requirements.network;
-        match Descriptor::sign(draft, solution, &self.local.signing, network) {
-            Ok(descriptor) => {
-                self.publisher.published.insert(epoch, Publication::Made);
-                let raw = descriptor.raw().to_vec();
-                let record = Record::OwnDescriptor(epoch, raw.clone());
-                let store = self.durability.store(record);
-                self.outputs.push_back(store);
-                self.durability.defer(Continuation::PublishDescriptor(raw));
-            }
-            Err(_) => {
-                self.bug("our own descriptor breaks a rule of the format");
-                self.publisher.published.remove(&epoch);
-            }
-        }
-    }
-
-    /// Our descriptor would survive a crash: everybody may see it now.
-    pub(in crate::node) fn publish_descriptor(&mut self, now: Now, raw: &[u8]) {
-        self.insert_descriptor(now, DescriptorSource::Own, None, raw);
-    }
 }
 
-/// Seconds after that in which cells may still come: their delays, and clocks that run late.
+/// Seconds after an epoch in which cells may still arrive: their delays, and slow clocks.
 const LATE_CELLS_SECS: u32 = 3_600;

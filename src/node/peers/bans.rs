@@ -1,35 +1,30 @@
-//! Who is not let in for a while: strangers that broke the protocol.
+//! The ban list: temporary bans for peers that violate the protocol.
 //!
-//! A strike is record_strike against a key for what came under that key's own authentication and cannot
-//! have been put into its mouth by others: packets that cannot be read, work that was never done.
-//! Untimely envelopes are no strike, since anybody can date one so that an honest neighbour passes
-//! it on (docs/decisions/0003). The first strike keeps a key out for a minute, each further one for
-//! twice as long, up to six hours; an hour without one takes one back.
+//! A strike counts against a key, for messages under that key's own authentication that another
+//! peer cannot have caused: packets that cannot be decoded, proof of work that was not done. An
+//! expired envelope is not a strike, since any sender can choose its times so that an honest peer
+//! forwards it (docs/decisions/0003). The first strike bans a key for a minute, each further one
+//! for twice as long, up to six hours. An hour without a strike removes one.
 //!
-//! Keys cost nothing, so an address that brings many of them that are struck is refused too, for
-//! ten minutes. Behind one address there may be many people: only a single address is meant, never
-//! its prefix; a key that was of use before is let in all the same, and so is everybody whom the
-//! user named or whom we dialled. Addresses that say nothing about who is there (loopback, as with
-//! onion services, private ones) are never refused.
+//! Keys cost nothing, so an address from which many banned keys connect is banned too, for ten
+//! minutes. Many users may share an address: a ban covers a single address, never its prefix; a key
+//! that was useful before is admitted nevertheless, and so are peers that the user named or that
+//! we dialled. Addresses that do not identify a host (loopback, as with onion services, and
+//! private ones) are never banned.
 
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use circuits::ids::{LinkId, RelayKey};
-use circuits::time::{Instant, Now};
+use circuits::ids::RelayKey;
+use circuits::time::Instant;
 
-use crate::endpoint::Endpoint;
-use crate::link::DisconnectReason;
-use crate::node::Node;
-use crate::node::peers::table::PeerConnection;
-
-/// All strikes, bounded in number.
+/// All bans; bounded in number.
 #[derive(Debug, Default)]
-pub(in crate::node) struct BanList {
+pub(super) struct BanList {
     keys: BTreeMap<RelayKey, BanRecord>,
     addresses: BTreeMap<IpAddr, BanRecord>,
-    /// Keys that were of use, by when that was.
+    /// Useful keys, by the time when they disconnected.
     useful: BTreeMap<RelayKey, Instant>,
 }
 
@@ -41,9 +36,9 @@ struct BanRecord {
 }
 
 impl BanList {
-    /// A peer broke the protocol. `address` is where it came from, if it dialled us and the address
-    /// means something. Gives when it may come back.
-    pub(in crate::node) fn strike(
+    /// Counts a strike. `address` is the address that the peer connected from. Returns the end of
+    /// the key's ban.
+    pub(super) fn strike(
         &mut self,
         now: Instant,
         key: RelayKey,
@@ -63,23 +58,23 @@ impl BanList {
         record.until
     }
 
-    /// A peer leaves that was of use: its key is let in even from an address that is refused.
-    pub(in crate::node) fn was_useful(&mut self, now: Instant, key: RelayKey) {
+    /// Records that a peer was useful: its key is admitted from a banned address.
+    pub(super) fn was_useful(&mut self, now: Instant, key: RelayKey) {
         make_room(&mut self.useful, |since| *since);
         self.useful.insert(key, now);
     }
 
-    /// Until when a peer is refused, if it is. An invited one is refused by its key alone.
-    pub(in crate::node) fn banned_until(
+    /// The end of a peer's ban, if it is banned. The ban of an address does not apply to a named peer.
+    pub(super) fn banned_until(
         &self,
         now: Instant,
         key: RelayKey,
         address: Option<IpAddr>,
-        invited: bool,
+        named: bool,
     ) -> Option<Instant> {
         let by_key = self.keys.get(&key).map(|record| record.until);
         let by_address = address
-            .filter(|_| !invited && !self.useful.contains_key(&key))
+            .filter(|_| !named && !self.useful.contains_key(&key))
             .and_then(|address| self.addresses.get(&address))
             .map(|record| record.until);
         [by_key, by_address]
@@ -89,108 +84,24 @@ impl BanList {
             .filter(|until| now < *until)
     }
 
-    /// Keys and addresses that are refused now.
-    pub(in crate::node) fn banned(&self, now: Instant) -> usize {
+    /// Number of banned keys and addresses.
+    pub(super) fn banned(&self, now: Instant) -> usize {
         let keys = self.keys.values();
         let all = keys.chain(self.addresses.values());
         all.filter(|record| now < record.until).count()
     }
 }
 
-/// Who answers for a strike.
+/// What a strike counts against.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(in crate::node) enum BanScope {
     /// The key.
     Key,
-    /// The key, and the address that it came from.
+    /// The key, and the address that it connected from.
     KeyAndAddress,
 }
 
-impl Node {
-    /// The peer on this link broke the protocol; its link is about to end.
-    pub(in crate::node) fn strike(&mut self, now: Now, id: LinkId, scope: BanScope) {
-        let Some(connection) = self.connections.get(id) else {
-            return;
-        };
-        let Some(key) = connection.remote.as_ref().map(|remote| remote.key) else {
-            return;
-        };
-        let address = remote_ip(connection).filter(|_| scope == BanScope::KeyAndAddress);
-        let until = self.bans.strike(now.mono, key, address);
-        self.dialer
-            .backoff_until(key, until.min(now.mono.after(MAX_BACKOFF)));
-    }
-
-    /// Whether a peer whose handshake is over is not let in for now. Whom we dialled is.
-    pub(in crate::node) fn is_banned(&self, now: Now, id: LinkId, key: RelayKey) -> bool {
-        let Some(connection) = self.connections.get(id) else {
-            return false;
-        };
-        let invited = self.dialer.is_static(key) || self.dialer.always_admits(key);
-        let until = || {
-            let address = remote_ip(connection);
-            self.bans.banned_until(now.mono, key, address, invited)
-        };
-        !connection.outbound() && until().is_some()
-    }
-
-    /// Whether there is a place for a gossip peer. Whom we dialled or always admit gets one whoever
-    /// is there; for anybody else a stranger that brought only trouble makes room.
-    pub(in crate::node) fn has_room_for(&mut self, now: Now, id: LinkId, key: RelayKey) -> bool {
-        let dialled = self
-            .connections
-            .get(id)
-            .is_some_and(PeerConnection::outbound);
-        if dialled || self.dialer.always_admits(key) {
-            return true;
-        }
-        if self.gossip_peers() <= self.config.max_peers {
-            return true;
-        }
-        let unlisted = |link: &PeerConnection| {
-            let key = link.remote.as_ref().map(|remote| remote.key);
-            let named = |key| self.dialer.is_static(key) || self.dialer.always_admits(key);
-            !link.outbound() && !key.is_some_and(named)
-        };
-        let worst = self
-            .connections
-            .iter()
-            .filter(|(_, link)| unlisted(link))
-            .filter_map(|(id, _)| Some((self.gossip.peer_score(id)?, id)))
-            .min()
-            .filter(|(rating, _)| *rating < 0);
-        if let Some((_, worst)) = worst {
-            self.disconnect(now, worst, DisconnectReason::TooManyPeers);
-        }
-        worst.is_some()
-    }
-
-    /// A peer goes: remembers whether it was of use.
-    pub(in crate::node) fn note_usefulness(
-        &mut self,
-        now: Now,
-        id: LinkId,
-        connection: &PeerConnection,
-    ) {
-        let useful = self
-            .gossip
-            .peer_score(id)
-            .is_some_and(|rating| rating >= MIN_USEFUL_RATING);
-        if let Some(remote) = connection.remote.as_ref().filter(|_| useful) {
-            self.bans.was_useful(now.mono, remote.key);
-        }
-    }
-}
-
-/// The address that a peer came from; nothing if we dialled it, or if its address does not show.
-fn remote_ip(connection: &PeerConnection) -> Option<IpAddr> {
-    match connection.address? {
-        Endpoint::Tcp(address) if !connection.outbound() => Some(address.ip()),
-        _ => None,
-    }
-}
-
-/// Notes one more strike, and forgives those that are long past.
+/// Counts one strike, after removing those that have decayed.
 fn record_strike<K: Ord + Copy>(
     table: &mut BTreeMap<K, BanRecord>,
     now: Instant,
@@ -211,7 +122,7 @@ fn record_strike<K: Ord + Copy>(
     record
 }
 
-/// Takes the entry out that is longest untouched, if the table is full.
+/// Removes the entry that was touched first, if the table is full.
 fn make_room<K: Ord + Copy, V>(table: &mut BTreeMap<K, V>, touched: impl Fn(&V) -> Instant) {
     if table.len() < MAX_ENTRIES {
         return;
@@ -222,7 +133,7 @@ fn make_room<K: Ord + Copy, V>(table: &mut BTreeMap<K, V>, touched: impl Fn(&V) 
     }
 }
 
-/// Whether an address tells who is there: not one that everybody has, or a network of its own has.
+/// Whether an address identifies a host: it is neither loopback nor private.
 fn identifies_host(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(ip) => {
@@ -237,23 +148,21 @@ fn identifies_host(address: IpAddr) -> bool {
     }
 }
 
-/// How long a key is refused at its first strike.
+/// Ban of a key at its first strike.
 const KEY_BAN: Duration = Duration::from_secs(60);
-/// And at the most.
+/// Maximum ban of a key.
 const MAX_KEY_BAN: Duration = Duration::from_secs(6 * 3600);
-/// So many doublings exceed that.
+/// Number of doublings that exceed [`MAX_KEY_BAN`].
 const MAX_DOUBLINGS: u32 = 9;
-/// After how long a strike is taken back.
+/// Time after which one strike is removed.
 const STRIKE_DECAY_INTERVAL: Duration = Duration::from_secs(3600);
-/// Strikes within about an hour for which an address is refused.
+/// Strikes within about an hour that ban an address.
 const ADDRESS_STRIKES: u32 = 8;
-/// For how long.
+/// Ban of an address.
 const ADDRESS_BAN: Duration = Duration::from_secs(600);
-/// How long a peer that the user named is not dialled after a strike, at the most.
-const MAX_BACKOFF: Duration = Duration::from_secs(600);
-/// The rating from which on a peer was of use.
-const MIN_USEFUL_RATING: i8 = 20;
-/// Entries in each table.
+/// Maximum wait before a named peer is dialled again after a strike.
+pub(super) const MAX_BACKOFF: Duration = Duration::from_secs(600);
+/// Maximum number of entries in each table.
 const MAX_ENTRIES: usize = 4_096;
 
 #[cfg(test)]
@@ -274,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn each_strike_keeps_a_key_out_for_twice_as_long_up_to_six_hours() {
+    fn each_strike_doubles_the_ban_up_to_six_hours() {
         let mut bans = BanList::default();
         let mut now = START;
         for ban in [1, 2, 4, 8, 16, 32, 64, 128, 256, 360, 360] {
@@ -283,24 +192,28 @@ mod tests {
             assert_eq!(
                 bans.banned_until(now, key(1), None, true),
                 Some(until),
-                "an invitation does not help"
+                "a named peer is banned by its key"
             );
             assert_eq!(bans.banned_until(until, key(1), None, false), None);
-            // Struck again at once: nothing was forgiven.
+            // The next strike comes before one has decayed.
             now = now.after(Duration::from_secs(1));
         }
         assert_eq!(bans.banned_until(now, key(2), None, false), None);
     }
 
     #[test]
-    fn an_hour_takes_a_strike_back() {
+    fn strike_decays_after_an_hour() {
         let mut bans = BanList::default();
         for _ in 0..4 {
             bans.strike(START, key(1), None);
         }
         let later = START.after(mins(180));
         let until = bans.strike(later, key(1), None);
-        assert_eq!(until.since(later), mins(2), "the second, as it were");
+        assert_eq!(
+            until.since(later),
+            mins(2),
+            "three of five strikes have decayed"
+        );
     }
 
     #[test]
@@ -311,8 +224,8 @@ mod tests {
         for number in 0..7 {
             bans.strike(START, key(number), home);
         }
-        let banned = |bans: &BanList, key, address, invited| {
-            let until = bans.banned_until(START, key, address, invited);
+        let banned = |bans: &BanList, key, address, named| {
+            let until = bans.banned_until(START, key, address, named);
             until.map(|until| until.since(START))
         };
         assert_eq!(banned(&bans, key(100), home, false), None);
@@ -323,13 +236,13 @@ mod tests {
         let other_address = Some([203, 0, 113, 8].into());
         assert_eq!(banned(&bans, key(100), other_address, false), None);
         assert_eq!(banned(&bans, key(100), None, false), None);
-        // Who abuses its good name has it no more.
+        // A strike revokes the usefulness of a key.
         bans.strike(START, friend, None);
         assert!(banned(&bans, friend, home, false).is_some());
     }
 
     #[test]
-    fn addresses_that_many_share_by_nature_are_never_refused() {
+    fn shared_address_is_never_banned() {
         let mut bans = BanList::default();
         for address in [
             "127.0.0.1",
@@ -352,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_struck_keys_takes_no_more_than_its_room() {
+    fn flood_of_banned_keys_is_bounded() {
         let mut bans = BanList::default();
         for number in 0..5_000_u16 {
             let now = START.after(Duration::from_millis(u64::from(number)));

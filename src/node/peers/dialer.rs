@@ -1,8 +1,8 @@
-//! Which peers we want to be connected to, and when to try again.
+//! The dialer: which peers are wanted, and when each is dialled again.
 //!
-//! Waits for peers that the user named double from one second to a minute, those for peers that
-//! discovery found from five minutes to half a day; each has a random part, so that nodes that lost
-//! the same peer do not come back in step.
+//! Waits for static peers, which the user named, double from one second to a minute; waits for
+//! discovered peers from five minutes to half a day. Each has a random part, so that nodes that lost
+//! the same peer do not redial in step. The dialer opens no connection.
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,8 +13,8 @@ use rand_core::Rng;
 
 use crate::endpoint::PeerAddr;
 
-/// The peers that the user named, and those that were found and tried.
-pub(in crate::node) struct Dialer {
+/// The static peers, and the discovered peers that were dialled.
+pub(super) struct Dialer {
     static_peers: BTreeMap<RelayKey, StaticPeer>,
     discovered: BTreeMap<RelayKey, DiscoveredPeer>,
     /// Peers that are admitted above the maximum number of peers.
@@ -26,26 +26,23 @@ struct StaticPeer {
     /// `None` while connected or being dialled.
     next_try: Option<Instant>,
     wait: Duration,
-    /// It broke the protocol: not before this.
+    /// Set after a strike: not dialled before this.
     backoff_until: Instant,
 }
 
-/// A peer that discovery found, and what came of it.
+/// A discovered peer that was dialled.
 struct DiscoveredPeer {
-    /// Not before then.
+    /// Not dialled before this.
     next_try: Instant,
     wait: Duration,
-    /// It broke the protocol: not before this.
+    /// Set after a strike: not dialled before this.
     backoff_until: Instant,
-    /// Being dialled, or connected.
+    /// Whether it is being dialled, or connected.
     busy: bool,
 }
 
 impl Dialer {
-    pub(in crate::node) fn new<'a>(
-        peers: impl IntoIterator<Item = &'a PeerAddr>,
-        now: Instant,
-    ) -> Self {
+    pub(super) fn new<'a>(peers: impl IntoIterator<Item = &'a PeerAddr>, now: Instant) -> Self {
         let mut dialer = Self {
             static_peers: BTreeMap::new(),
             discovered: BTreeMap::new(),
@@ -57,8 +54,8 @@ impl Dialer {
         dialer
     }
 
-    /// Wants one more peer. A second address for the same key replaces the first.
-    pub(in crate::node) fn add(&mut self, peer: PeerAddr, now: Instant) {
+    /// Adds a static peer. A second address for the same key replaces the first.
+    pub(super) fn add(&mut self, peer: PeerAddr, now: Instant) {
         self.static_peers.insert(
             peer.key,
             StaticPeer {
@@ -70,14 +67,14 @@ impl Dialer {
         );
     }
 
-    /// Wants a peer no more; a link to it is not touched.
-    pub(in crate::node) fn remove(&mut self, key: RelayKey) {
+    /// Removes a static peer; a link to it is not closed.
+    pub(super) fn remove(&mut self, key: RelayKey) {
         self.static_peers.remove(&key);
     }
 
     /// Admits a peer above the maximum number of peers, or no longer. At [`MAX_ALWAYS_ADMITTED`] no
     /// further peer is added.
-    pub(in crate::node) fn always_admit(&mut self, key: RelayKey, always: bool) {
+    pub(super) fn always_admit(&mut self, key: RelayKey, always: bool) {
         if !always {
             self.always_admitted.remove(&key);
         } else if self.always_admitted.len() < MAX_ALWAYS_ADMITTED {
@@ -85,25 +82,24 @@ impl Dialer {
         }
     }
 
-    /// Whether a peer comes in however many there are.
-    pub(in crate::node) fn always_admits(&self, key: RelayKey) -> bool {
+    /// Whether a peer is admitted above the maximum number of peers.
+    pub(super) fn always_admits(&self, key: RelayKey) -> bool {
         self.always_admitted.contains(&key)
     }
 
     /// Whether the user named this peer.
-    pub(in crate::node) fn is_static(&self, key: RelayKey) -> bool {
+    pub(super) fn is_static(&self, key: RelayKey) -> bool {
         self.static_peers.contains_key(&key)
     }
 
-    /// Whether a node that was found may be dialled: it is none that the user named, and the last
-    /// try was long enough ago.
-    pub(in crate::node) fn may_dial_discovered(&self, key: RelayKey, now: Instant) -> bool {
+    /// Whether a discovered node may be dialled: it is not a static peer, and its wait is over.
+    pub(super) fn may_dial_discovered(&self, key: RelayKey, now: Instant) -> bool {
         let tried = self.discovered.get(&key);
         !self.is_static(key) && tried.is_none_or(|entry| !entry.busy && entry.next_try <= now)
     }
 
-    /// A node that was found is dialled.
-    pub(in crate::node) fn note_discovered_dial(&mut self, key: RelayKey, now: Instant) {
+    /// Records the dial of a discovered node.
+    pub(super) fn note_discovered_dial(&mut self, key: RelayKey, now: Instant) {
         if self.discovered.len() >= MAX_DISCOVERED && !self.discovered.contains_key(&key) {
             let idle = self.discovered.iter().filter(|(_, entry)| !entry.busy);
             let oldest = idle.min_by_key(|(_, entry)| entry.next_try);
@@ -120,13 +116,13 @@ impl Dialer {
         self.discovered.entry(key).or_insert_with(new).busy = true;
     }
 
-    /// Whether a peer is one that was found, and not one that the user named.
-    pub(in crate::node) fn is_discovered(&self, key: RelayKey) -> bool {
+    /// Whether a peer was discovered, and is not a static peer.
+    pub(super) fn is_discovered(&self, key: RelayKey) -> bool {
         !self.is_static(key) && self.discovered.get(&key).is_some_and(|entry| entry.busy)
     }
 
-    /// Peers to be dialled now.
-    pub(in crate::node) fn due(&mut self, now: Instant) -> Vec<PeerAddr> {
+    /// Static peers whose wait is over.
+    pub(super) fn due(&mut self, now: Instant) -> Vec<PeerAddr> {
         let due = |entry: &&mut StaticPeer| entry.next_try.is_some_and(|next| next <= now);
         self.static_peers
             .values_mut()
@@ -138,7 +134,8 @@ impl Dialer {
             .collect()
     }
 
-    pub(in crate::node) fn connected(&mut self, key: RelayKey) {
+    /// Records that a peer is connected; its waits start from the minimum again.
+    pub(super) fn connected(&mut self, key: RelayKey) {
         if let Some(entry) = self.static_peers.get_mut(&key) {
             entry.next_try = None;
             entry.wait = MIN_REDIAL_DELAY;
@@ -148,8 +145,8 @@ impl Dialer {
         }
     }
 
-    /// A peer broke the protocol: it is not dialled again before this.
-    pub(in crate::node) fn backoff_until(&mut self, key: RelayKey, until: Instant) {
+    /// Does not dial a peer before `until`, after a strike.
+    pub(super) fn backoff_until(&mut self, key: RelayKey, until: Instant) {
         if let Some(entry) = self.static_peers.get_mut(&key) {
             entry.backoff_until = entry.backoff_until.max(until);
         }
@@ -158,8 +155,8 @@ impl Dialer {
         }
     }
 
-    /// Tries every peer that waits to be tried again at once: what kept us from them is over.
-    pub(in crate::node) fn expedite(&mut self, now: Instant) {
+    /// Ends the waits of all static peers.
+    pub(super) fn expedite(&mut self, now: Instant) {
         for entry in self.static_peers.values_mut() {
             if entry.next_try.is_some() {
                 entry.next_try = Some(now);
@@ -168,8 +165,8 @@ impl Dialer {
         }
     }
 
-    /// A dial failed or a link was lost: waits, then tries again.
-    pub(in crate::node) fn lost(&mut self, now: Instant, key: RelayKey, rng: &mut impl Rng) {
+    /// Records that a dial failed or a link was lost; starts the wait.
+    pub(super) fn lost(&mut self, now: Instant, key: RelayKey, rng: &mut impl Rng) {
         let mut after = |wait: Duration| {
             let jitter = u64::try_from(wait.as_micros()).unwrap_or(u64::MAX).max(1);
             let extra = Duration::from_micros(rng.next_u64() % jitter);
@@ -192,10 +189,10 @@ const MAX_REDIAL_DELAY: Duration = Duration::from_secs(60);
 const MIN_DISCOVERED_DELAY: Duration = Duration::from_secs(300);
 const MAX_DISCOVERED_DELAY: Duration = Duration::from_secs(12 * 3600);
 
-/// Nodes that were found and are remembered to have been tried.
+/// Maximum number of discovered nodes whose dials are remembered.
 const MAX_DISCOVERED: usize = 1024;
 
-/// Peers that are let in however many there are.
+/// Maximum number of peers that are admitted above the maximum.
 const MAX_ALWAYS_ADMITTED: usize = 256;
 
 #[cfg(test)]
@@ -217,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_is_dialled_once_until_it_is_lost() {
+    fn static_peer_is_dialled_once_until_it_is_lost() {
         let mut rng = ChaCha20Rng::from_seed([0; 32]);
         let mut dialer = Dialer::new(&[peer()], Instant::ZERO);
         assert_eq!(dialer.due(Instant::ZERO).len(), 1);
@@ -262,7 +259,7 @@ mod tests {
             );
             now = now.after(MAX_DISCOVERED_DELAY * 2);
         }
-        // One that was a peer, and went, is tried again soon.
+        // A peer that was connected is dialled again after the minimum wait.
         dialer.note_discovered_dial(key, now);
         dialer.connected(key);
         dialer.lost(now, key, &mut rng);
@@ -294,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_grow_to_a_minute_and_no_further() {
+    fn waits_double_up_to_a_minute() {
         let mut rng = ChaCha20Rng::from_seed([0; 32]);
         let mut dialer = Dialer::new(&[peer()], Instant::ZERO);
         for _ in 0..20 {

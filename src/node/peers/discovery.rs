@@ -1,27 +1,37 @@
-//! Peers that nobody named: what discovery found, dialled as far as there is room.
+//! Discovered peers: nodes that discovery found, dialled as far as there is room.
 //!
-//! They are for gossip. A third of all peers may be found ones, as in go-ethereum, so that whoever
-//! fills our table with its own nodes does not fill our neighbourhood; and none of them is given
-//! stems, which need peers of our own choice. Most nodes found do not speak `shh`: what came of a
-//! dial is remembered, and the next one waits.
+//! They are used for gossip. At most a third of all peers are discovered ones, as in go-ethereum,
+//! so an attacker that fills our table with its own nodes does not fill our peer slots. None of
+//! them is a stem successor, since successors must be of our own choice. Most discovered nodes do
+//! not speak `shh`: the result of a dial is remembered, and the next dial waits.
 
 use std::net::SocketAddr;
 
 use circuits::time::Now;
 
-use crate::node::peers::table::{LinkPurpose, PeerConnection};
-use crate::node::{Node, Output};
+use super::Peers;
+use super::connection::LinkPurpose;
+use crate::node::effects::Effects;
+use crate::node::output::Output;
+use crate::node::timers::TimerId;
 
-impl Node {
-    /// A datagram came for discovery. Without discovery nobody asked for one.
-    pub(in crate::node) fn on_datagram(&mut self, now: Now, from: SocketAddr, bytes: &[u8]) {
+impl Peers {
+    /// A datagram arrived for discovery. Without discovery it is ignored.
+    pub(in crate::node) fn on_datagram(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        from: SocketAddr,
+        bytes: &[u8],
+    ) {
         if let Some(discovery) = &mut self.discovery {
             discovery.receive(now, from, bytes);
         }
+        self.run_discovery(fx, now);
     }
 
-    /// Lets discovery do what is due, and hands its datagrams to the shell.
-    pub(in crate::node) fn run_discovery(&mut self, now: Now) {
+    /// Runs discovery if it is due, and emits its datagrams.
+    pub(in crate::node) fn run_discovery(&mut self, fx: &mut Effects, now: Now) {
         let Some(discovery) = &mut self.discovery else {
             return;
         };
@@ -29,54 +39,49 @@ impl Node {
             discovery.handle_timeout(now);
         }
         while let Some((to, bytes)) = discovery.poll_transmit() {
-            self.outputs.push_back(Output::Datagram(to, bytes));
+            fx.emit(Output::Datagram(to, bytes));
         }
+        fx.arm(TimerId::Discovery, Some(discovery.poll_timeout()));
     }
 
-    /// Dials nodes that were found, a few at a time, while there is room for their kind.
-    pub(in crate::node) fn dial_discovered(&mut self, now: Now) {
-        let most = (self.config.max_peers / 3).max(1);
-        let room = most
+    /// Dials discovered nodes, a few at a time, while there is room for them.
+    pub(in crate::node) fn dial_discovered(&mut self, fx: &mut Effects, now: Now) {
+        let max_discovered = (self.max_peers / 3).max(1);
+        let room = max_discovered
             .saturating_sub(self.discovered_peers())
-            .min(self.config.max_peers.saturating_sub(self.gossip_peers()));
+            .min(self.max_peers.saturating_sub(self.gossip_peers()));
         let Some(discovery) = &mut self.discovery else {
             return;
         };
         discovery.set_seeking(room > 0, now.mono);
-        if room == 0 {
-            return;
-        }
-        let candidates: Vec<_> = discovery.candidates().collect();
-        let new = candidates.into_iter().filter(|peer| {
-            peer.key != self.local.key
-                && self.connections.to_key(peer.key).is_none()
-                && !self.connections.is_dialing(peer.key)
-                && self.dialer.may_dial_discovered(peer.key, now.mono)
-        });
-        let chosen: Vec<_> = new.take(room.min(MAX_DIALS_PER_ROUND)).collect();
+        let chosen: Vec<_> = if room == 0 {
+            Vec::new()
+        } else {
+            let candidates: Vec<_> = discovery.candidates().collect();
+            let new = candidates.into_iter().filter(|peer| {
+                peer.key != self.local.key()
+                    && self.table.to_key(peer.key).is_none()
+                    && !self.table.is_dialing(peer.key)
+                    && self.dialer.may_dial_discovered(peer.key, now.mono)
+            });
+            new.take(room.min(MAX_DIALS_PER_ROUND)).collect()
+        };
         for peer in chosen {
             self.dialer.note_discovered_dial(peer.key, now.mono);
-            self.dial(peer, LinkPurpose::Peer);
+            self.dial(fx, now, peer, LinkPurpose::Peer);
         }
+        self.run_discovery(fx, now);
     }
 
-    /// Links to peers that were found, and dials under way to such.
-    pub(in crate::node) fn discovered_peers(&self) -> usize {
-        let links = self.connections.iter();
+    /// Number of links to discovered peers, and of pending dials to such.
+    fn discovered_peers(&self) -> usize {
+        let links = self.table.iter();
         let links = links.filter(|(_, link)| self.is_discovered(link));
-        let dials = self.connections.dialing();
-        let dials = dials.filter(|dial| self.dialer.is_discovered(dial.peer.key));
+        let dials = self.table.dialing();
+        let dials = dials.filter(|(peer, _)| self.dialer.is_discovered(peer.key));
         links.count().saturating_add(dials.count())
-    }
-
-    /// Whether a connection exists because discovery named its other end.
-    pub(in crate::node) fn is_discovered(&self, link: &PeerConnection) -> bool {
-        link.purpose == LinkPurpose::Peer
-            && link
-                .dialed
-                .is_some_and(|key| self.dialer.is_discovered(key))
     }
 }
 
-/// Dials begun in one second.
+/// Maximum number of dials per second.
 const MAX_DIALS_PER_ROUND: usize = 4;

@@ -1,8 +1,6 @@
-//! The echo: how the sender learns that its message is out, without a request to any peer.
+//! Confirmation: how the sender learns that its message is public, without a request to any peer.
 //!
-//! An envelope that comes back by gossip from [`MIN_WITNESSES`] peers has entered the network. One that
-//! does not come back in time is replaced by a new one, never sent again: a rendezvous may be
-//! keeping the first (spec 6; docs/decisions/0004).
+//! An envelope that comes back by gossip from [`MIN_WITNESSES`] peers has entered the network.
 
 use core::time::Duration;
 
@@ -10,163 +8,160 @@ use circuits::ids::{LinkId, Profile};
 use circuits::level::Insertion;
 use circuits::time::Now;
 
+use super::message::{EchoWatch, Outgoing, SendState};
+use super::retry::MAX_ATTEMPTS;
+use super::{SendContext, Sender};
 use crate::envelope::EnvelopeHash;
-use crate::node::Node;
-use crate::node::event::{MessageId, Stage};
-use crate::node::send::queue::{EchoWatch, MAX_ATTEMPTS, MIN_WITNESSES, QueuedMessage, SendState};
+use crate::node::effects::Effects;
+use crate::node::event::MessageId;
+use crate::node::gossip::EnvelopeGossip;
 
-impl Node {
-    /// A peer brought an envelope; perhaps it is ours.
-    pub(in crate::node) fn on_echo(&mut self, hash: EnvelopeHash) {
-        let ours = |message: &QueuedMessage| message.watch.is_some_and(|watch| watch.hash == hash);
-        let Some((id, message)) = self
-            .outbox
-            .messages
-            .iter_mut()
-            .find(|(_, message)| ours(message))
-        else {
-            return;
-        };
-        let id = *id;
-        let witnesses = self.gossip.holder_count(hash);
-        let Some(watch) = &mut message.watch else {
-            return;
-        };
-        if witnesses <= watch.witnesses {
-            return;
-        }
-        watch.witnesses = witnesses;
-        let first_gossip = self.gossip.sent_before_received(hash);
-        self.set_stage(
-            id,
-            Stage::Seen {
-                peers: witnesses,
-                first_gossip,
-            },
-        );
-        if witnesses >= MIN_WITNESSES {
-            self.finish(id, Stage::Delivered);
+impl Sender {
+    /// A peer sent or announced an envelope, which may be ours.
+    pub(in crate::node) fn on_echo(
+        &mut self,
+        fx: &mut Effects,
+        hash: EnvelopeHash,
+        gossip: &EnvelopeGossip,
+    ) {
+        if let Some(id) = self.by_hash.get(&hash).copied() {
+            let peers = gossip.machine().holder_count(hash);
+            self.report_peers(fx, id, peers, gossip);
+            if peers >= MIN_WITNESSES {
+                self.deliver(fx, id);
+            }
         }
     }
 
-    /// Whether a peer other than the guard brought an envelope. The guard could feign an echo for
-    /// this node alone.
-    fn has_honest_echo(&self, watch: EchoWatch) -> bool {
-        let other = |link: LinkId| self.connections.relay_at(link) != watch.guard;
-        self.gossip.holders(watch.hash).any(other)
-    }
-
-    /// The echo did not come in time.
-    pub(in crate::node) fn on_echo_timeout(&mut self, now: Now, id: MessageId) {
-        let Some(message) = self.outbox.messages.get_mut(&id) else {
+    /// Reports how many peers have the envelope of a message, if there are more than before.
+    fn report_peers(
+        &mut self,
+        fx: &mut Effects,
+        id: MessageId,
+        peers: usize,
+        gossip: &EnvelopeGossip,
+    ) {
+        let Some(message) = self.messages.get_mut(&id) else {
             return;
         };
-        let watch = message.watch;
-        // One peer is enough in the end, unless it is the guard: who brings it first keeps us from
-        // hearing it of the others, since we pass it on to them (docs/decisions/0004).
-        if watch.is_some_and(|watch| self.has_honest_echo(watch)) {
-            return self.finish(id, Stage::Delivered);
-        }
-        if self.is_isolated(now) {
-            return self.extend_deadline(now, id);
-        }
-        let Some(message) = self.outbox.messages.get_mut(&id) else {
-            return;
-        };
-        let can_retry = message.request.is_some();
-        let retries = can_retry && message.level.rules().insertion == Insertion::HeldStem;
-        if !retries || message.attempt >= MAX_ATTEMPTS {
-            let attempts = message.attempt;
-            return self.fail(
-                id,
-                &format!(
-                    "attempt {attempts} got no echo from {MIN_WITNESSES} peers; \
-                 see `whisht peers` and `whisht status`, then send it again"
-                ),
-            );
-        }
-        message.attempt += 1;
-        message.watch = None;
-        let attempt = message.attempt;
-        let SendState::Confirming = core::mem::replace(&mut message.state, SendState::Ended) else {
-            return;
-        };
-        self.set_stage(id, Stage::Retrying { attempt });
-        self.retry(now, id, attempt);
-    }
-
-    /// Whether no peer has brought an envelope for a while: then this node is cut off, and new
-    /// envelopes would only tell more to the attacker that isolates it (anonymity 3.10). A local
-    /// network may have no traffic.
-    fn is_isolated(&self, now: Now) -> bool {
-        self.config.profile == Profile::Main
-            && now.mono.since(self.last_foreign) > ISOLATION_TIMEOUT
-    }
-
-    fn extend_deadline(&mut self, now: Now, id: MessageId) {
-        if let Some(watch) = self
-            .outbox
-            .messages
-            .get_mut(&id)
-            .and_then(|message| message.watch.as_mut())
+        let before = message.stage();
+        if let Some(watch) = message.state_mut().watch_mut()
+            && watch.peers() < peers
         {
-            watch.deadline = Some(now.mono.after(ISOLATION_TIMEOUT));
+            let first_gossip = gossip.machine().sent_before_received(watch.hash());
+            *watch = watch.seen_by(peers, first_gossip);
+        }
+        self.settle(fx, id, before.as_ref());
+    }
+
+    fn deliver(&mut self, fx: &mut Effects, id: MessageId) {
+        self.enter(fx, id, SendState::Delivered);
+    }
+
+    /// The timer of a message fired: a cell is due, or the confirmation time is over.
+    pub(in crate::node) fn on_timer(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        id: MessageId,
+        context: SendContext<'_>,
+    ) {
+        match self.messages.get(&id).map(Outgoing::state) {
+            Some(SendState::Emitting(..)) => self.emit_cells(fx, now, id),
+            Some(SendState::Confirming(watch, _)) => {
+                let watch = *watch;
+                self.on_echo_timeout(fx, now, id, watch, context);
+            }
+            _ => {}
         }
     }
 
-    /// Begins an attempt with a new envelope.
-    pub(in crate::node) fn retry(&mut self, now: Now, id: MessageId, attempt: u32) {
-        let Some(mut message) = self.outbox.messages.remove(&id) else {
+    /// No echo from [`MIN_WITNESSES`] peers came in time.
+    fn on_echo_timeout(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        id: MessageId,
+        watch: EchoWatch,
+        context: SendContext<'_>,
+    ) {
+        // One peer suffices now, unless it is the guard: the first peer that sends it keeps us from
+        // hearing it from the others, since we forward it to them (docs/decisions/0004).
+        if has_honest_echo(watch, context) {
+            return self.deliver(fx, id);
+        }
+        if self.is_isolated(now, context.gossip) {
+            return self.extend_deadline(fx, now, id);
+        }
+        let Some(message) = self.messages.get(&id) else {
             return;
         };
-        let Some(request) = &message.request else {
-            return self.bug("a message was to be made again that cannot be");
-        };
-        let begun = self.begin_attempt(now, request, attempt);
-        match begun {
-            Ok((state, stage)) => {
-                message.state = state;
-                self.outbox.messages.insert(id, message);
-                self.set_stage(id, stage);
-            }
-            Err(refusal) => {
-                self.outbox.messages.insert(id, message);
-                self.fail(id, &refusal.to_string());
-            }
+        let hidden = message.level().rules().insertion == Insertion::HeldStem;
+        let attempts = message.attempt();
+        if hidden && message.request().is_some() && attempts < MAX_ATTEMPTS {
+            return self.retry(fx, now, id, context);
         }
+        let reason = format!(
+            "attempt {attempts} got no echo from {MIN_WITNESSES} peers; \
+             see `whisht peers` and `whisht status`, then send it again"
+        );
+        self.fail(fx, id, reason);
     }
 
-    /// Plainly gossiped messages have no echo: they are in the network once peers have them.
-    pub(in crate::node) fn confirm_gossiped_messages(&mut self) {
-        let plain = |message: &QueuedMessage| {
-            matches!(message.state, SendState::Confirming)
-                && message.level.rules().insertion == Insertion::Gossip
+    /// Whether no peer has sent an envelope for a while. Then this node is cut off, and a new
+    /// envelope would only reveal more to the attacker that isolates it (anonymity 3.10). A local
+    /// network may have no traffic.
+    fn is_isolated(&self, now: Now, gossip: &EnvelopeGossip) -> bool {
+        self.profile == Profile::Main && now.mono.since(gossip.last_foreign()) > ISOLATION_TIMEOUT
+    }
+
+    fn extend_deadline(&mut self, fx: &mut Effects, now: Now, id: MessageId) {
+        let Some(message) = self.messages.get_mut(&id) else {
+            return;
         };
-        let watched: Vec<_> = self
-            .outbox
-            .messages
-            .iter()
-            .filter(|(_, message)| plain(message))
-            .filter_map(|(id, message)| Some((*id, message.watch?)))
-            .collect();
-        let enough = self.shh6_peers().clamp(1, MIN_WITNESSES);
-        for (id, watch) in watched {
-            let peers =
-                self.gossip.sent_to_count(watch.hash) + self.gossip.holder_count(watch.hash);
+        let before = message.stage();
+        if let Some(watch) = message.state_mut().watch_mut() {
+            *watch = watch.until(now.mono.after(ISOLATION_TIMEOUT));
+        }
+        self.settle(fx, id, before.as_ref());
+    }
+
+    /// Confirms messages at level `open`. They have no echo: they are delivered once peers have
+    /// them.
+    pub(in crate::node) fn confirm_gossiped(&mut self, fx: &mut Effects, context: SendContext<'_>) {
+        let waiting = self.messages.iter().filter_map(|(id, message)| {
+            let plain = message.level().rules().insertion == Insertion::Gossip;
+            match message.state() {
+                SendState::Confirming(watch, _) if plain => Some((*id, watch.hash())),
+                _ => None,
+            }
+        });
+        let waiting: Vec<(MessageId, EnvelopeHash)> = waiting.collect();
+        if waiting.is_empty() {
+            return;
+        }
+        let enough = context.peers.shh6_peers().clamp(1, MIN_WITNESSES);
+        let gossip = context.gossip.machine();
+        for (id, hash) in waiting {
+            let peers = gossip.sent_to_count(hash) + gossip.holder_count(hash);
             if peers >= enough {
-                let first_gossip = self.gossip.sent_before_received(watch.hash);
-                self.set_stage(
-                    id,
-                    Stage::Seen {
-                        peers,
-                        first_gossip,
-                    },
-                );
-                self.finish(id, Stage::Delivered);
+                self.report_peers(fx, id, peers, context.gossip);
+                self.deliver(fx, id);
             }
         }
     }
 }
 
-/// How long without any foreign envelope means that we are cut off.
+/// Whether a peer other than the guard sent the envelope. The guard could fake an echo for this
+/// node alone.
+fn has_honest_echo(watch: EchoWatch, context: SendContext<'_>) -> bool {
+    let other = |link: LinkId| context.peers.relay_at(link) != watch.guard();
+    let mut holders = context.gossip.machine().holders(watch.hash());
+    holders.any(other)
+}
+
+/// Number of peers that must send an envelope back: the guard alone could lie (anonymity 3.10).
+pub(super) const MIN_WITNESSES: usize = 2;
+
+/// Time without a foreign envelope after which this node considers itself cut off.
 const ISOLATION_TIMEOUT: Duration = Duration::from_secs(120);

@@ -1,131 +1,140 @@
-//! Messages that wait because nothing can leave the machine.
+//! The offline queue: messages that are kept while this machine has no connectivity.
 //!
-//! While the way out is shut ([`Connectivity::Down`]), a message is kept and the user is told why; it is
-//! neither refused nor sent another way. One that was on its way when the way shut may have lost
-//! pieces, so it begins again with a new envelope, without counting that against its attempts. If
-//! the old envelope comes back after all, the message is delivered. An envelope that its maker knows by
-//! its hash cannot be made anew, and is left to its fate.
+//! While connectivity is [`Connectivity::Down`], a message is queued and the user is told why; it is
+//! neither refused nor sent another way. A message in flight may have lost shards, so it is queued
+//! too and starts again with a new envelope, without counting that as an attempt. If the old
+//! envelope comes back, the message is delivered. An envelope that a client knows by its hash cannot
+//! be composed again, and is not queued.
 //!
-//! Once the way is open, peers and the directory need a moment to come back. What its level still
-//! cannot send after [`RESUME_TIMEOUT`] is given up, with the reason.
+//! Once online, peers and the directory need time to come back. A message whose level is still not
+//! available after [`RESUME_TIMEOUT`] is given up, with the reason.
 
 use core::time::Duration;
 
 use circuits::level::{Insertion, Level};
 use circuits::time::Now;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
 
-use crate::node::Node;
+use super::compose::compose;
+use super::message::{Outgoing, SendState};
+use super::{SendContext, Sender};
 use crate::node::command::{Refusal, SendRequest};
-use crate::node::event::{MessageId, Stage};
+use crate::node::effects::Effects;
+use crate::node::event::MessageId;
 use crate::node::input::Connectivity;
-use crate::node::output::Output;
-use crate::node::send::queue::{QueuedMessage, SendState};
-use crate::node::timers::Timer;
+use crate::node::timers::TimerId;
 
-impl Node {
-    /// The way out has opened or shut. Once it is open, peers are tried at once.
-    pub(in crate::node) fn on_connectivity(&mut self, now: Now, connectivity: Connectivity) {
+impl Sender {
+    /// The connectivity of this machine has changed. Returns whether it has come online.
+    pub(in crate::node) fn on_connectivity(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        connectivity: Connectivity,
+    ) -> bool {
         if self.connectivity == connectivity {
-            return;
-        }
-        match &connectivity {
-            Connectivity::Up => {
-                self.dialer.expedite(now.mono);
-                self.timers.expedite(Timer::Resume, now.mono);
-            }
-            Connectivity::Down(reason) => self.queue_hidden(reason),
+            return false;
         }
         self.connectivity_changed = now.mono;
         self.connectivity = connectivity;
+        match &self.connectivity {
+            Connectivity::Up => {
+                fx.expedite(TimerId::Resume, now.mono);
+                true
+            }
+            Connectivity::Down(reason) => {
+                let reason = reason.clone();
+                self.queue_in_flight(fx, &reason);
+                false
+            }
+        }
     }
 
-    /// Takes on a message that cannot leave yet.
-    pub(in crate::node) fn queue_new(
+    /// Queues a new message. One that could never be sent is refused at once.
+    pub(super) fn queue_new(
         &mut self,
+        fx: &mut Effects,
         now: Now,
         level: Level,
         request: SendRequest,
-    ) -> Result<QueuedMessage, Refusal> {
-        // What could never be sent is refused at once.
-        self.compose(now, &request)?;
-        let reason = match &self.connectivity {
-            Connectivity::Down(reason) => reason.clone(),
-            Connectivity::Up => String::new(),
-        };
-        Ok(QueuedMessage {
-            level,
-            request: Some(request),
-            attempt: 1,
-            stage: Stage::Waiting { reason },
-            state: SendState::Queued,
-            watch: None,
-        })
+        reason: String,
+        context: SendContext<'_>,
+    ) -> Result<MessageId, Refusal> {
+        self.check_room()?;
+        // Composed for its errors only, so nothing is drawn from the node's generator.
+        let mut rng = ChaCha20Rng::from_seed([0; 32]);
+        compose(&mut rng, now, &request, level, context)?;
+        let id = self.add(level, Some(request), 1);
+        self.enter(
+            fx,
+            id,
+            SendState::Queued {
+                reason,
+                watch: None,
+            },
+        );
+        Ok(id)
     }
 
-    /// Keeps a message of ours whose envelope can go nowhere; whether the way is shut at all.
-    pub(in crate::node) fn queue_if_offline(&mut self, id: MessageId) -> bool {
+    /// Queues a message whose envelope cannot leave; returns whether this machine is offline.
+    pub(super) fn queue_if_offline(&mut self, fx: &mut Effects, id: MessageId) -> bool {
         let Connectivity::Down(reason) = &self.connectivity else {
             return false;
         };
-        let reason = reason.clone();
-        if let Some(message) = self.outbox.messages.get_mut(&id) {
-            message.state = SendState::Queued;
-        }
-        self.set_stage(id, Stage::Waiting { reason });
+        let state = SendState::Queued {
+            reason: reason.clone(),
+            watch: None,
+        };
+        self.enter(fx, id, state);
         true
     }
 
-    /// Keeps every message that may have lost a piece.
-    fn queue_hidden(&mut self, reason: &str) {
-        let affected = |message: &QueuedMessage| {
-            message.request.is_some()
-                && message.level.rules().insertion != Insertion::Gossip
+    /// Queues every hidden message that may have lost a shard.
+    fn queue_in_flight(&mut self, fx: &mut Effects, reason: &str) {
+        let affected = |message: &Outgoing| {
+            message.request().is_some()
+                && message.level().rules().insertion != Insertion::Gossip
                 && matches!(
-                    message.state,
-                    SendState::Ticket(..) | SendState::Emitting(_) | SendState::Confirming
+                    message.state(),
+                    SendState::Ticket(..) | SendState::Emitting(..) | SendState::Confirming(..)
                 )
         };
-        let messages = self.outbox.messages.iter_mut();
-        let mut queued = Vec::new();
-        for (id, message) in messages.filter(|(_, message)| affected(message)) {
-            if let SendState::Ticket(job, _) = &message.state {
-                self.outputs.push_back(Output::CancelWork(*job));
-            }
-            message.state = SendState::Queued;
-            queued.push(*id);
-        }
-        for id in queued {
-            let reason = reason.to_owned();
-            self.set_stage(id, Stage::Waiting { reason });
+        let messages = self.messages.iter();
+        let affected: Vec<_> = messages
+            .filter(|(_, message)| affected(message))
+            .map(|(id, message)| (*id, message.state().watch().copied()))
+            .collect();
+        for (id, watch) in affected {
+            let state = SendState::Queued {
+                reason: reason.to_owned(),
+                watch,
+            };
+            self.enter(fx, id, state);
         }
     }
 
-    /// Sends what was kept, as far as that is possible again.
-    pub(in crate::node) fn resume_queued(&mut self, now: Now) {
-        let queued = |message: &QueuedMessage| matches!(message.state, SendState::Queued);
-        let messages = self.outbox.messages.iter();
-        let waiting: Vec<_> = messages
+    /// Starts queued messages again, as far as their levels are available.
+    pub(in crate::node) fn resume(&mut self, fx: &mut Effects, now: Now, context: SendContext<'_>) {
+        let queued = |message: &Outgoing| matches!(message.state(), SendState::Queued { .. });
+        let messages = self.messages.iter();
+        let waiting: Vec<(MessageId, Level)> = messages
             .filter(|(_, message)| queued(message))
-            .map(|(id, message)| (*id, message.level, message.attempt))
+            .map(|(id, message)| (*id, message.level()))
             .collect();
         if waiting.is_empty() || self.connectivity != Connectivity::Up {
-            return self.timers.disarm(Timer::Resume);
+            return fx.arm(TimerId::Resume, None);
         }
-        let patient = now.mono.since(self.connectivity_changed) < RESUME_TIMEOUT;
-        for (id, level, attempt) in waiting {
-            match self.check_level(now, level) {
-                Ok(()) => {
-                    if let Some(message) = self.outbox.messages.get_mut(&id) {
-                        message.watch = None;
-                    }
-                    self.retry(now, id, attempt);
-                }
-                Err(_) if patient => {}
-                Err(refusal) => self.fail(id, &refusal.to_string()),
+        let waits = now.mono.since(self.connectivity_changed) < RESUME_TIMEOUT;
+        for (id, level) in waiting {
+            match context.check_level(now, level) {
+                Ok(()) => self.start_attempt(fx, now, id, context),
+                Err(_) if waits => {}
+                Err(refusal) => self.fail(fx, id, refusal.to_string()),
             }
         }
     }
 }
 
-/// How long peers and the directory may take to come back once links can be had again.
+/// Time that peers and the directory have to come back once this machine is online.
 const RESUME_TIMEOUT: Duration = Duration::from_secs(600);

@@ -1,0 +1,76 @@
+//! Actions: what one component asks of another.
+//!
+//! A component never calls another one that it would change. It requests an action
+//! ([`Effects::request`](super::effects::Effects::request)), and `routing` carries it out within the
+//! same turn, in order. This list therefore shows all coupling between components; reading another
+//! component is not in it.
+
+use circuits::cell::Cell;
+use circuits::ids::{LinkId, RelayKey, ShortId};
+use circuits::level::Level;
+
+use super::event::MessageId;
+use super::peers::LinkPurpose;
+use super::relay::OnionKey;
+use crate::endpoint::PeerAddr;
+use crate::envelope::Envelope;
+use crate::gossip::OutboundPacket;
+use crate::link::{DisconnectReason, Priority};
+use crate::onion_wire::OnionMessage;
+
+/// A request to another component, or a report of what happened in one.
+pub(super) enum Action {
+    // -- to peers
+    /// Dial a peer unless it is connected.
+    Dial(PeerAddr, LinkPurpose),
+    /// End a link.
+    Disconnect(LinkId, DisconnectReason),
+    /// Send a packet.
+    SendPacket(OutboundPacket),
+    /// Send an `onion/1` message.
+    SendOnion(LinkId, Priority, OnionMessage),
+    /// Send a cell over a link.
+    SendCellOver(LinkId, Cell),
+
+    // -- from peers
+    /// A link is closed.
+    LinkClosed {
+        /// The link.
+        link: LinkId,
+        /// The peer, if its handshake was complete.
+        peer: Option<RelayKey>,
+        /// The peer's id in cells, if no other link leads to it.
+        unreachable: Option<ShortId>,
+    },
+    /// No link to this relay can be established, or it takes no cells.
+    RelayUnreachable(ShortId),
+
+    // -- to the relay role
+    /// Send a cell to a relay.
+    SendCell(ShortId, Cell),
+    /// Install one of our onion keys.
+    InstallOnionKey(Box<OnionKey>),
+
+    // -- to the stem
+    /// Send an envelope on its way along the stem.
+    InsertByStem(Envelope, StemSource),
+
+    // -- to gossip
+    /// Make an envelope public here.
+    Diffuse(Envelope),
+    /// Trust a peer until its link closes, or no longer.
+    Trust(LinkId, bool),
+
+    // -- to the directory
+    /// Draw the lanes of a message; the result goes to the sender.
+    PlanLanes(MessageId, Level),
+}
+
+/// Where an envelope for the stem comes from. It is told if there is no stem.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum StemSource {
+    /// A message of this node.
+    Message(MessageId),
+    /// Rebuilt here as a rendezvous.
+    Rendezvous,
+}

@@ -1,0 +1,85 @@
+//! The directory without a node.
+
+use circuits::level::Level;
+
+use super::*;
+use crate::node::fixture::{Fixture, START};
+use crate::node::jobs::Job;
+use crate::node::output::Output;
+
+const READY: RelayState = RelayState {
+    can_stem: true,
+    load: 0,
+    ticket_bits: 17,
+};
+
+fn puzzles(outputs: &[Output]) -> usize {
+    let is_puzzle = |output: &&Output| matches!(output, Output::Work(_, Job::Puzzle(_)));
+    outputs.iter().filter(is_puzzle).count()
+}
+
+fn turn(test: &mut Fixture, state: RelayState) -> Vec<Output> {
+    let peers = &test.peers;
+    test.directory
+        .turn_epoch(&mut test.fx, START, &[], state, peers);
+    test.fx.take_outputs()
+}
+
+#[test]
+fn relay_makes_keys_for_two_epochs_and_starts_its_descriptor() {
+    let mut test = Fixture::new(|_| {});
+    assert_eq!(puzzles(&turn(&mut test, READY)), 1);
+    let installed = test.fx.take_actions();
+    let keys = installed
+        .iter()
+        .filter(|action| matches!(action, Action::InstallOnionKey(_)));
+    assert_eq!(keys.count(), 2);
+    assert_eq!(
+        puzzles(&turn(&mut test, READY)),
+        0,
+        "one descriptor per epoch"
+    );
+}
+
+#[test]
+fn relay_without_a_stem_publishes_nothing() {
+    let mut test = Fixture::new(|_| {});
+    let state = RelayState {
+        can_stem: false,
+        ..READY
+    };
+    assert_eq!(puzzles(&turn(&mut test, state)), 0);
+    let status = test.directory.publisher().listing_status(START, false);
+    assert!(status.starts_with("no: it needs two peers"), "{status}");
+}
+
+#[test]
+fn draining_cancels_an_unfinished_descriptor() {
+    let mut test = Fixture::new(|_| {});
+    turn(&mut test, READY);
+    let publisher = test.directory.publisher_mut();
+    publisher.drain(&mut test.fx, START, true).unwrap();
+    assert!(matches!(
+        test.fx.take_outputs()[..],
+        [Output::CancelWork(_)]
+    ));
+    assert_eq!(test.directory.publisher().drained_in(START), Some(0));
+}
+
+#[test]
+fn node_that_is_no_relay_has_nothing_to_drain() {
+    let mut test = Fixture::new(|config| config.relay = false);
+    let publisher = test.directory.publisher_mut();
+    assert!(publisher.drain(&mut test.fx, START, true).is_err());
+}
+
+#[test]
+fn question_for_lanes_draws_nothing_from_the_generator() {
+    use rand_core::Rng;
+    let mut test = Fixture::new(|_| {});
+    let rules = Level::Normal.rules();
+    let mut untouched = Fixture::new(|_| {});
+    let refused = test.directory.preview_lanes(START, rules, &test.peers);
+    assert!(refused.is_err(), "there are no relays");
+    assert_eq!(test.fx.rng().next_u64(), untouched.fx.rng().next_u64());
+}

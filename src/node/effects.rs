@@ -1,0 +1,292 @@
+//! Effects: what a component may do beside changing its own state.
+//!
+//! Every component method that acts takes `&mut Effects` first. Outputs for the shell, requests to
+//! other components ([`Action`]), timers, jobs, records that must be durable and random numbers all
+//! pass through here, so a component never sees the node, and a test reads what the component did
+//! without a node. This module carries nothing out and interprets nothing.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use circuits::time::Instant;
+use rand_chacha::ChaCha20Rng;
+
+use super::action::Action;
+use super::command::{Refusal, Reply};
+use super::durability::{Continuation, DurabilityBarrier};
+use super::event::{Event, Trace};
+use super::input::{CommandId, StoreId};
+use super::jobs::{Job, JobId, JobOwner};
+use super::output::{Output, Record};
+use super::timers::{TimerId, Timers};
+
+/// What the components of one node have asked for, and the resources that they share.
+pub(super) struct Effects {
+    rng: ChaCha20Rng,
+    outputs: VecDeque<Output>,
+    /// The last output of a turn; set when everything else of the turn is done.
+    deadline: Option<Instant>,
+    actions: VecDeque<Action>,
+    timers: Timers,
+    jobs: BTreeMap<JobId, JobOwner>,
+    last_job: u64,
+    durability: DurabilityBarrier<Continuation>,
+    counters: Counters,
+    /// Whether traces are emitted. For demonstrations only.
+    reveals_paths: bool,
+}
+
+/// Something that is counted since the start, too coarse to identify a user.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Counter {
+    /// Cells that this node lost, refused or could not read.
+    CellsDropped,
+    /// Cells passed on to their next hop.
+    CellsForwarded,
+    /// Descriptors that the directory refused.
+    DescriptorsRefused,
+    /// Links that ended with a fault.
+    LinkFaults,
+    /// Messages or envelopes that break a rule of their format.
+    Malformed,
+    /// Envelopes rebuilt here as a rendezvous.
+    Rebuilt,
+}
+
+#[derive(Default)]
+struct Counters(BTreeMap<Counter, u64>);
+
+impl Effects {
+    /// Effects that draw all randomness from `rng`; periodic timers are due at `now`.
+    pub(super) fn new(rng: ChaCha20Rng, now: Instant, reveals_paths: bool) -> Self {
+        Self {
+            rng,
+            outputs: VecDeque::new(),
+            deadline: None,
+            actions: VecDeque::new(),
+            timers: Timers::new(now),
+            jobs: BTreeMap::new(),
+            last_job: 0,
+            durability: DurabilityBarrier::default(),
+            counters: Counters::default(),
+            reveals_paths,
+        }
+    }
+
+    /// The node's only source of randomness.
+    pub(super) const fn rng(&mut self) -> &mut ChaCha20Rng {
+        &mut self.rng
+    }
+
+    // -- outputs for the shell
+
+    /// Emits an output.
+    pub(super) fn emit(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    /// Answers a command.
+    pub(super) fn reply(&mut self, command: CommandId, reply: Result<Reply, Refusal>) {
+        self.emit(Output::Reply(command, reply));
+    }
+
+    /// Tells users of an event.
+    pub(super) fn notify(&mut self, event: Event) {
+        self.emit(Output::Notify(event));
+    }
+
+    /// Emits a trace if this node is a demonstration.
+    pub(super) fn trace(&mut self, trace: impl FnOnce() -> Trace) {
+        if self.reveals_paths {
+            self.notify(Event::Trace(trace()));
+        }
+    }
+
+    /// Whether traces are emitted.
+    pub(super) const fn reveals_paths(&self) -> bool {
+        self.reveals_paths
+    }
+
+    /// Asks to be called at the next due timer, at `now` at the earliest. Ends a turn.
+    pub(super) fn set_deadline(&mut self, now: Instant) {
+        let next = self.timers.next_due().unwrap_or(now);
+        self.deadline = Some(next.max(now));
+    }
+
+    /// The next output; the deadline comes last.
+    pub(super) fn pop_output(&mut self) -> Option<Output> {
+        let output = self.outputs.pop_front();
+        output.or_else(|| self.deadline.take().map(Output::Timeout))
+    }
+
+    // -- requests to other components
+
+    /// Asks another component for something; `routing` carries it out in order.
+    pub(super) fn request(&mut self, action: Action) {
+        self.actions.push_back(action);
+    }
+
+    /// The next request.
+    pub(super) fn pop_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    // -- timers
+
+    /// Sets a timer, or disarms it with `None`.
+    pub(super) fn arm(&mut self, timer: TimerId, due: Option<Instant>) {
+        self.timers.arm(timer, due);
+    }
+
+    /// Brings a timer forward to `due` unless it is due sooner.
+    pub(super) fn expedite(&mut self, timer: TimerId, due: Instant) {
+        self.timers.expedite(timer, due);
+    }
+
+    /// The next due timer in the order of [`TimerId`], after `last`.
+    pub(super) fn pop_due(&mut self, now: Instant, last: Option<TimerId>) -> Option<TimerId> {
+        self.timers.pop_due(now, last)
+    }
+
+    // -- jobs
+
+    /// Starts a job. Its result goes to `owner`.
+    pub(super) fn start_job(&mut self, owner: JobOwner, job: Job) -> JobId {
+        self.last_job = self.last_job.saturating_add(1);
+        let id = JobId(self.last_job);
+        self.jobs.insert(id, owner);
+        self.emit(Output::Work(id, job));
+        id
+    }
+
+    /// Stops a job. Its owner hears nothing further.
+    pub(super) fn cancel_job(&mut self, job: JobId) {
+        if self.jobs.remove(&job).is_some() {
+            self.emit(Output::CancelWork(job));
+        }
+    }
+
+    /// The owner of a running job.
+    pub(super) fn job_owner(&self, job: JobId) -> Option<JobOwner> {
+        self.jobs.get(&job).copied()
+    }
+
+    /// The owner of a job that has ended.
+    pub(super) fn end_job(&mut self, job: JobId) -> Option<JobOwner> {
+        self.jobs.remove(&job)
+    }
+
+    // -- durability
+
+    /// Asks for a record to be made durable.
+    pub(super) fn store(&mut self, record: Record) {
+        let output = self.durability.store(record);
+        self.emit(output);
+    }
+
+    /// Defers `continuation` until every record stored so far is durable.
+    pub(super) fn defer(&mut self, continuation: Continuation) {
+        self.durability.defer(continuation);
+    }
+
+    /// Continuations that need not wait any longer, now that every record up to `id` is durable.
+    pub(super) fn stored(&mut self, id: StoreId) -> Vec<Continuation> {
+        self.durability.stored(id)
+    }
+
+    /// Number of continuations that wait for the disk.
+    pub(super) fn awaiting_disk(&self) -> usize {
+        self.durability.waiting()
+    }
+
+    // -- counters and bugs
+
+    /// Counts one.
+    pub(super) fn count(&mut self, counter: Counter) {
+        self.count_many(counter, 1);
+    }
+
+    /// Counts `number`.
+    pub(super) fn count_many(&mut self, counter: Counter, number: usize) {
+        let number = u64::try_from(number).unwrap_or(u64::MAX);
+        let count = self.counters.0.entry(counter).or_default();
+        *count = count.saturating_add(number);
+    }
+
+    /// The count since the start.
+    pub(super) fn counted(&self, counter: Counter) -> u64 {
+        self.counters.0.get(&counter).copied().unwrap_or(0)
+    }
+
+    /// Reports that an invariant is broken. The node continues without what depended on it.
+    pub(super) fn bug(&self, what: &'static str) {
+        tracing::error!(what, "this is a bug in whisht; please report it");
+    }
+}
+
+#[cfg(test)]
+impl Effects {
+    /// Effects for the test of one component.
+    pub(super) fn for_test() -> Self {
+        use rand_core::SeedableRng;
+        Self::new(ChaCha20Rng::from_seed([7; 32]), Instant::ZERO, false)
+    }
+
+    /// All outputs so far.
+    pub(super) fn take_outputs(&mut self) -> Vec<Output> {
+        self.outputs.drain(..).collect()
+    }
+
+    /// All requests so far.
+    pub(super) fn take_actions(&mut self) -> Vec<Action> {
+        self.actions.drain(..).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use circuits::ids::Epoch;
+
+    use super::*;
+
+    #[test]
+    fn deadline_comes_after_every_output() {
+        let mut fx = Effects::for_test();
+        fx.set_deadline(Instant::ZERO);
+        fx.store(Record::EraseOnionKey(Epoch(1)));
+        assert!(matches!(fx.pop_output(), Some(Output::Store(..))));
+        assert!(matches!(fx.pop_output(), Some(Output::Timeout(_))));
+        assert!(fx.pop_output().is_none());
+    }
+
+    #[test]
+    fn deadline_is_never_in_the_past() {
+        let mut fx = Effects::for_test();
+        let now = Instant::ZERO.after(Duration::from_secs(9));
+        fx.set_deadline(now);
+        assert!(matches!(fx.pop_output(), Some(Output::Timeout(due)) if due == now));
+    }
+
+    #[test]
+    fn cancelled_job_has_no_owner() {
+        let mut fx = Effects::for_test();
+        let search = crate::pow::PowJob::over(
+            vec![0],
+            crate::pow::Generations::Modern,
+            crate::pow::PowGoal::Bits(1),
+        )
+        .unwrap()
+        .search(fx.rng());
+        let job = fx.start_job(JobOwner::Post, Job::ProofOfWork(Box::new(search)));
+        assert_eq!(fx.job_owner(job), Some(JobOwner::Post));
+        fx.cancel_job(job);
+        fx.cancel_job(job);
+        assert_eq!(fx.end_job(job), None);
+        let outputs = fx.take_outputs();
+        assert!(matches!(
+            outputs.as_slice(),
+            [Output::Work(..), Output::CancelWork(_)]
+        ));
+    }
+}

@@ -1,0 +1,82 @@
+//! The mempool: validation before insertion, the insertion itself, and expiry.
+
+use circuits::ids::LinkId;
+use circuits::time::Now;
+
+use super::EnvelopeGossip;
+use crate::envelope::{Envelope, NotExpired, ProtocolVersion};
+use crate::envelope_pool::InsertOutcome;
+use crate::node::effects::Effects;
+use crate::node::event::Trace;
+use crate::node::hex;
+use crate::pow::PowChecked;
+use crate::subscriptions::DeliveryPath;
+
+impl EnvelopeGossip {
+    /// Inserts an envelope and schedules it for every peer. `from` is the link that brought it,
+    /// `None` if it enters the network here.
+    ///
+    /// Returns how subscriptions see it, or `None` if it was known or found no room.
+    pub(in crate::node) fn insert(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        envelope: &Envelope,
+        (pow, not_expired): (PowChecked, NotExpired),
+        from: Option<LinkId>,
+    ) -> Option<DeliveryPath> {
+        let hash = envelope.hash();
+        match self.pool.insert(envelope.clone(), pow, not_expired) {
+            InsertOutcome::New => {}
+            InsertOutcome::Known => return None,
+            InsertOutcome::NoRoom => {
+                // Only public envelopes are remembered: an envelope from a stem is not public.
+                if from.is_some() {
+                    self.machine.mark_rejected(now, hash);
+                    self.arm(fx);
+                }
+                return None;
+            }
+        }
+        if from.is_some() {
+            // All our envelopes are of `shh/6`; one of `shh/5` does not show that they would
+            // spread.
+            if envelope.protocol() == ProtocolVersion::V6 {
+                self.last_foreign = now.mono;
+            }
+            fx.trace(|| Trace::Pooled {
+                envelope: hex(&hash.0),
+            });
+        }
+        self.machine.on_pooled(now, envelope, from);
+        self.arm(fx);
+        Some(match from {
+            // A light node treats all envelopes from peers as direct messages, as go-ethereum does.
+            Some(_) if self.machine.is_light() => DeliveryPath::Direct,
+            _ => DeliveryPath::Gossip { pow: pow.best() },
+        })
+    }
+
+    /// Validates an envelope that enters the network here or travels on a stem.
+    ///
+    /// The minimum is that of our own envelopes ([`own_min_pow`](Self::own_min_pow)): what an API
+    /// client asked of our peers since the start may be less, but not more.
+    pub(in crate::node) fn validate(
+        &self,
+        now: Now,
+        envelope: &Envelope,
+    ) -> Option<(PowChecked, NotExpired)> {
+        let not_expired = NotExpired::check(envelope.expiry(), envelope.ttl(), now.unix).ok()?;
+        let pow = PowChecked::check(envelope, not_expired, self.own_min_pow()).ok()?;
+        Some((pow, not_expired))
+    }
+
+    /// Drops expired envelopes.
+    pub(in crate::node) fn expire(&mut self, now: Now) {
+        let expired = self.pool.expire(now.unix);
+        for hash in &expired {
+            self.traced.remove(hash);
+        }
+        self.machine.forget(&expired);
+    }
+}

@@ -1,0 +1,87 @@
+//! The node's identity towards its peers. Nothing here identifies a client.
+
+use std::sync::Arc;
+
+use circuits::directory::{BadSigningKey, Requirements, SigningKey};
+use circuits::ids::{RelayId, RelayKey};
+
+use super::config::NodeConfig;
+use super::peers::LinkPurpose;
+use crate::link::{Capability, LinkConfig, LinkKey, LinkLimits};
+
+/// Our link key, and what is derived from it.
+pub(super) struct LocalPeer {
+    link: Arc<LinkKey>,
+    /// Our hello to gossip peers.
+    as_peer: Arc<LinkConfig>,
+    /// Our hello on links that carry only our cells.
+    as_relay: Arc<LinkConfig>,
+    signing: SigningKey,
+    key: RelayKey,
+    id: RelayId,
+    requirements: Requirements,
+}
+
+impl LocalPeer {
+    /// Derives everything from the link key.
+    ///
+    /// # Errors
+    ///
+    /// [`BadSigningKey`] if the link key cannot sign; no valid key has this property.
+    pub(super) fn new(config: &NodeConfig, link: LinkKey) -> Result<Self, BadSigningKey> {
+        let hello = |capabilities: &[Capability]| {
+            Arc::new(LinkConfig {
+                client_id: CLIENT_ID.to_owned(),
+                listen_port: config.listen_port,
+                capabilities: capabilities.to_vec(),
+                limits: LinkLimits::default(),
+            })
+        };
+        let key = link.public();
+        Ok(Self {
+            as_peer: hello(&[Capability::ONION_1, Capability::SHH_5, Capability::SHH_6]),
+            as_relay: hello(&[Capability::ONION_1]),
+            signing: SigningKey::new(link.to_bytes())?,
+            key,
+            id: key.id(),
+            requirements: Requirements::new(config.network_id(), config.profile),
+            link: Arc::new(link),
+        })
+    }
+
+    /// The secret key of our links.
+    pub(super) fn link_key(&self) -> Arc<LinkKey> {
+        Arc::clone(&self.link)
+    }
+
+    /// Our hello on a link of this purpose.
+    pub(super) fn hello(&self, purpose: LinkPurpose) -> Arc<LinkConfig> {
+        Arc::clone(match purpose {
+            LinkPurpose::Peer => &self.as_peer,
+            LinkPurpose::Cells => &self.as_relay,
+        })
+    }
+
+    /// Signs our descriptors.
+    pub(super) const fn signing(&self) -> &SigningKey {
+        &self.signing
+    }
+
+    /// Our public key.
+    pub(super) const fn key(&self) -> RelayKey {
+        self.key
+    }
+
+    /// Our id in the directory.
+    pub(super) const fn id(&self) -> RelayId {
+        self.id
+    }
+
+    /// What descriptors of our network must satisfy.
+    pub(super) const fn requirements(&self) -> Requirements {
+        self.requirements
+    }
+}
+
+/// The client name in our hello; it is the same for every installation of this version.
+pub const CLIENT_ID: &str = concat!("whisht/v", env!("CARGO_PKG_VERSION"));

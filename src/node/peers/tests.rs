@@ -1,0 +1,137 @@
+//! Peers without a node: two of them, connected by hand.
+
+use super::*;
+use crate::node::fixture::{Fixture, START, link_key, peer, peer_key};
+
+/// Peers of another node.
+fn other(number: u8) -> (Peers, Effects) {
+    let config = crate::node::fixture::config();
+    let local = LocalPeer::new(&config, link_key(number)).unwrap();
+    let peers = Peers::new(&config, Arc::new(local), None, START.mono);
+    (peers, Effects::for_test())
+}
+
+/// Hands all sent bytes to the other side, and polls its events.
+fn deliver(from: &mut Effects, to: &mut Peers, fx: &mut Effects, link: LinkId) -> Vec<LinkEvent> {
+    let mut events = Vec::new();
+    for output in from.take_outputs() {
+        if let Output::Send(_, bytes) = output {
+            assert!(to.on_received(fx, START, link, &bytes).is_none());
+            events.extend(std::iter::from_fn(|| to.poll_event(link)));
+        }
+    }
+    events
+}
+
+#[test]
+fn wanted_peer_is_dialled_once() {
+    let mut test = Fixture::new(|config| config.peers = vec![peer(2)]);
+    test.peers.redial(&mut test.fx, START);
+    test.peers.redial(&mut test.fx, START);
+    test.peers
+        .dial(&mut test.fx, START, peer(2), LinkPurpose::Peer);
+    let outputs = test.fx.take_outputs();
+    assert!(
+        matches!(outputs.as_slice(), [Output::Dial(..)]),
+        "{outputs:?}"
+    );
+}
+
+#[test]
+fn own_address_is_not_dialled() {
+    let mut test = Fixture::new(|_| {});
+    test.peers
+        .dial(&mut test.fx, START, peer(1), LinkPurpose::Peer);
+    assert!(test.fx.take_outputs().is_empty());
+}
+
+#[test]
+fn failed_dial_reports_the_relay_unreachable_and_backs_off() {
+    let mut test = Fixture::new(|config| config.peers = vec![peer(2)]);
+    test.peers.redial(&mut test.fx, START);
+    let [Output::Dial(link, _)] = test.fx.take_outputs()[..] else {
+        panic!("not dialled");
+    };
+    test.peers.on_dial_failed(&mut test.fx, START, link);
+    let relay = peer_key(2).id().short();
+    assert!(matches!(
+        test.fx.take_actions()[..],
+        [Action::RelayUnreachable(unreachable)] if unreachable == relay
+    ));
+    test.peers.redial(&mut test.fx, START);
+    assert!(test.fx.take_outputs().is_empty(), "dialled without a wait");
+    test.peers.expedite_redials(START.mono);
+    test.peers.redial(&mut test.fx, START);
+    assert_eq!(test.fx.take_outputs().len(), 1);
+}
+
+#[test]
+fn handshake_connects_both_sides_and_closing_reports_the_link() {
+    let mut test = Fixture::new(|_| {});
+    let (mut remote, mut remote_fx) = other(2);
+    test.peers
+        .dial(&mut test.fx, START, peer(2), LinkPurpose::Peer);
+    let ours = LinkId(1);
+    test.peers.on_dialed(&mut test.fx, START, ours);
+    let theirs = remote.new_link();
+    remote.on_accepted(START, theirs, None);
+    let (mut connected, mut accepted) = (Vec::new(), Vec::new());
+    for _ in 0..4 {
+        test.peers.flush(&mut test.fx, START);
+        accepted.extend(deliver(&mut test.fx, &mut remote, &mut remote_fx, theirs));
+        remote.flush(&mut remote_fx, START);
+        connected.extend(deliver(&mut remote_fx, &mut test.peers, &mut test.fx, ours));
+    }
+    let [
+        LinkEvent::Connected {
+            remote: key,
+            client_id,
+            shared,
+        },
+    ] = &connected[..]
+    else {
+        panic!("not connected");
+    };
+    assert_eq!(*key, peer_key(2));
+    assert_eq!(accepted.len(), 1);
+    let peer = RemotePeer::new(*key, client_id.clone(), shared.clone());
+    let gossip = test.gossip.machine();
+    assert!(test.peers.admit(&mut test.fx, START, ours, peer, gossip));
+    assert_eq!(test.peers.to_key(peer_key(2)), Some(ours));
+    assert_eq!(test.peers.gossip_peers(), 1);
+    test.peers
+        .disconnect(&mut test.fx, START, ours, DisconnectReason::Requested);
+    assert_eq!(test.peers.gossip_peers(), 0);
+    let actions = test.fx.take_actions();
+    let relay = peer_key(2).id().short();
+    assert!(matches!(
+        actions[..],
+        [Action::LinkClosed { link, peer: Some(key), unreachable: Some(gone) }]
+            if link == ours && key == peer_key(2) && gone == relay
+    ));
+}
+
+#[test]
+fn quiet_link_costs_no_work_in_a_turn() {
+    let mut test = Fixture::new(|_| {});
+    let link = test.peers.new_link();
+    test.peers.on_accepted(START, link, None);
+    assert_eq!(test.peers.flush(&mut test.fx, START), [link].into());
+    assert!(test.peers.flush(&mut test.fx, START).is_empty());
+}
+
+#[test]
+fn silent_link_is_closed_by_its_timer() {
+    let mut test = Fixture::new(|_| {});
+    let link = test.peers.new_link();
+    test.peers.on_accepted(START, link, None);
+    test.peers.flush(&mut test.fx, START);
+    let later = Now {
+        mono: START.mono.after(Duration::from_secs(60)),
+        unix: START.unix.after(60),
+    };
+    let timers = std::iter::from_fn(|| test.fx.pop_due(later.mono, Some(TimerId::CloseIdle)));
+    assert!(timers.take(1).any(|timer| timer == TimerId::Link(link)));
+    test.peers.on_link_timeout(&mut test.fx, later, link);
+    assert!(matches!(test.fx.take_outputs()[..], [Output::Close(closed)] if closed == link));
+}

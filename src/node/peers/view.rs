@@ -1,0 +1,196 @@
+//! Read-only questions to the peers, for other components and for views.
+
+use std::collections::BTreeSet;
+
+use circuits::ids::{LinkId, RelayId, RelayKey, ShortId};
+use circuits::time::Instant;
+
+use super::Peers;
+use super::connection::{LinkPurpose, PeerConnection, RemotePeer};
+use crate::discovery::Discovery;
+use crate::envelope::ProtocolVersion;
+use crate::gossip::PeerInfo;
+use crate::link::Capability;
+use crate::node::gossip::EnvelopeGossip;
+use crate::node::hex;
+use crate::node::views::PeerView;
+
+impl Peers {
+    /// A connection.
+    pub(in crate::node) fn get(&self, id: LinkId) -> Option<&PeerConnection> {
+        self.table.get(id)
+    }
+
+    /// The link to a peer.
+    pub(in crate::node) fn to_key(&self, key: RelayKey) -> Option<LinkId> {
+        self.table.to_key(key)
+    }
+
+    /// The link over which a relay takes cells, if there is one.
+    pub(in crate::node) fn to_relay(&self, relay: ShortId) -> Option<LinkId> {
+        self.table.to_relay(relay)
+    }
+
+    /// Whether a relay is a peer that takes no cells.
+    pub(in crate::node) fn refuses_cells(&self, relay: ShortId) -> bool {
+        self.table.refuses_cells(relay)
+    }
+
+    /// The id in cells of the peer on a link.
+    pub(in crate::node) fn relay_at(&self, id: LinkId) -> Option<ShortId> {
+        Some(self.table.get(id)?.remote()?.short())
+    }
+
+    /// Bytes queued in a link; `None` if the link is gone.
+    pub(in crate::node) fn queued_bytes(&self, id: LinkId) -> Option<usize> {
+        self.table.get(id).map(PeerConnection::queued_bytes)
+    }
+
+    /// Links over which `onion/1` messages can be sent.
+    pub(in crate::node) fn onion_links(&self) -> impl Iterator<Item = LinkId> {
+        let links = self.table.iter();
+        links
+            .filter(|(_, link)| link.is_onion_ready())
+            .map(|(id, _)| id)
+    }
+
+    /// Number of links that carry gossip of either version.
+    pub(in crate::node) fn gossip_peers(&self) -> usize {
+        let links = self.table.iter();
+        links
+            .filter(|(_, link)| link.shh_version().is_some())
+            .count()
+    }
+
+    /// Number of links that carry envelopes of `shh/6`, as all of ours are.
+    pub(in crate::node) fn shh6_peers(&self) -> usize {
+        let is_v6 = |link: &PeerConnection| link.shh_version() == Some(ProtocolVersion::V6);
+        self.table.iter().filter(|(_, link)| is_v6(link)).count()
+    }
+
+    /// Number of peers with a complete handshake.
+    pub(in crate::node) fn connected(&self) -> usize {
+        let links = self.table.iter();
+        links.filter(|(_, link)| link.is_connected()).count()
+    }
+
+    /// Relays that we exchange gossip with. None of them may be a rendezvous: it would notice that
+    /// this node did not send it the envelope that it rebuilt.
+    pub(in crate::node) fn gossip_peer_ids(&self) -> BTreeSet<RelayId> {
+        let links = self.table.iter();
+        links
+            .filter(|(_, link)| link.shh_version().is_some())
+            .filter_map(|(_, link)| Some(link.key()?.id()))
+            .collect()
+    }
+
+    /// Links that may be stem successors: gossip peers with `onion/1` of our own choice, dialled by
+    /// us or named by the user. Which side dialled first is chance between two peers that name each
+    /// other.
+    pub(in crate::node) fn stem_candidates(&self) -> Vec<LinkId> {
+        let chosen = |link: &PeerConnection| {
+            (link.is_outbound() && !self.is_discovered(link))
+                || link.key().is_some_and(|key| self.dialer.is_static(key))
+        };
+        let suits = |link: &PeerConnection| {
+            chosen(link) && link.is_onion_ready() && link.speaks(Capability::SHH_6)
+        };
+        let links = self.table.iter().filter(|(_, link)| suits(link));
+        links.map(|(id, _)| id).collect()
+    }
+
+    /// Whether the configuration trusts this peer.
+    pub(in crate::node) fn is_trusted(&self, key: RelayKey) -> bool {
+        self.trusted.contains(&key)
+    }
+
+    /// Whether the user named this peer.
+    pub(in crate::node) fn is_static(&self, key: RelayKey) -> bool {
+        self.dialer.is_static(key)
+    }
+
+    /// Whether this peer is admitted above the maximum number of peers.
+    pub(in crate::node) fn always_admits(&self, key: RelayKey) -> bool {
+        self.dialer.always_admits(key)
+    }
+
+    /// Whether discovery found the peer of this connection.
+    pub(in crate::node) fn is_discovered(&self, link: &PeerConnection) -> bool {
+        let dialed = link.dialed();
+        link.purpose() == LinkPurpose::Peer
+            && dialed.is_some_and(|key| self.dialer.is_discovered(key))
+    }
+
+    /// Number of verified nodes in discovery's table; `None` without discovery.
+    pub(in crate::node) fn discovery_nodes(&self) -> Option<usize> {
+        self.discovery.as_ref().map(Discovery::known)
+    }
+
+    /// Number of banned keys and addresses.
+    pub(in crate::node) fn banned(&self, now: Instant) -> usize {
+        self.bans.banned(now)
+    }
+
+    /// All peers with a complete handshake, for a listing.
+    pub(in crate::node) fn peer_views(&self, gossip: &EnvelopeGossip) -> Vec<PeerView> {
+        let links = self.table.iter();
+        links
+            .filter_map(|(id, link)| {
+                let info = gossip.machine().peer(id);
+                let served = info
+                    .as_ref()
+                    .is_none_or(|info| !info.has_status || gossip.serves(info));
+                self.peer_view(link, info, served)
+            })
+            .collect()
+    }
+
+    fn peer_view(
+        &self,
+        link: &PeerConnection,
+        info: Option<PeerInfo>,
+        served: bool,
+    ) -> Option<PeerView> {
+        let remote = link.remote()?;
+        let gossip = info.as_ref();
+        Some(PeerView {
+            key: hex(&remote.key().0),
+            client: remote.client().to_owned(),
+            address: link.address().map(|address| address.to_string()),
+            named: self.is_static(remote.key()),
+            always_admitted: self.always_admits(remote.key()),
+            outbound: link.is_outbound(),
+            found: self.is_discovered(link),
+            capabilities: remote.shared().iter().map(Capability::to_string).collect(),
+            min_pow: gossip.map_or(0.0, |info| info.min_pow),
+            pow_rule: gossip.map_or("none", |info| info.rule.label()),
+            served,
+            trusted: gossip.is_some_and(|info| info.trusted),
+            pulls: gossip.is_some_and(|info| info.pulls),
+            rating: gossip.map_or(0, |info| info.score),
+            received: gossip.map_or(0, |info| info.received),
+            sent: gossip.map_or(0, |info| info.sent),
+        })
+    }
+
+    /// Number of connected peers that discovery found.
+    pub(in crate::node) fn connected_discovered(&self) -> usize {
+        let links = self.table.iter();
+        links
+            .filter(|(_, link)| link.is_connected() && self.is_discovered(link))
+            .count()
+    }
+
+    /// Number of peers that speak `onion/1`.
+    pub(in crate::node) fn onion_speakers(&self) -> usize {
+        let links = self.table.iter();
+        links
+            .filter(|(_, link)| link.speaks(Capability::ONION_1))
+            .count()
+    }
+
+    /// The peer on a link, once its handshake is complete.
+    pub(in crate::node) fn remote(&self, id: LinkId) -> Option<&RemotePeer> {
+        self.table.get(id)?.remote()
+    }
+}

@@ -1,0 +1,74 @@
+//! Receiving without a node.
+
+use super::*;
+use crate::envelope::{Envelope, Ttl, UnminedEnvelope};
+use crate::message::{Padding, Plaintext, seal_symmetric};
+use crate::node::event::Event;
+use crate::node::fixture::{Fixture, START, envelope};
+use crate::node::output::Output;
+
+const TOPIC: Topic = Topic([7; 4]);
+
+fn key() -> SymKey {
+    SymKey::new(circuits::secret::Secret::init_with(|key| key.fill(5))).unwrap()
+}
+
+/// An envelope that the identity of `key` can decrypt.
+fn message(test: &mut Fixture) -> Envelope {
+    let plaintext = Plaintext::build(test.fx.rng(), b"hello", Padding::Align, None).unwrap();
+    let unmined = UnminedEnvelope {
+        hint: crate::envelope::EncryptionHint::Absent,
+        expiry: START.unix.after(50),
+        ttl: Ttl(50),
+        topic: TOPIC,
+        data: seal_symmetric(test.fx.rng(), &key(), &plaintext),
+    };
+    unmined.with_nonce(1)
+}
+
+fn listen(test: &mut Fixture) {
+    let identity = Identity::Shared(key(), TOPIC);
+    let name = "club".to_owned();
+    let pool = test.gossip.pool();
+    test.receive
+        .add_identity(&mut test.fx, START, name, identity, pool)
+        .unwrap();
+}
+
+#[test]
+fn envelope_without_a_key_to_try_is_not_queued() {
+    let mut test = Fixture::new(|_| {});
+    let path = DeliveryPath::Gossip { pow: 1.0 };
+    test.receive.offer(&mut test.fx, START, envelope(1), path);
+    assert_eq!(test.receive.waiting(), 0);
+}
+
+#[test]
+fn direct_message_for_an_identity_is_stored_once_and_counted() {
+    let mut test = Fixture::new(|_| {});
+    listen(&mut test);
+    let sent = message(&mut test);
+    for _ in 0..2 {
+        test.receive
+            .offer(&mut test.fx, START, sent.clone(), DeliveryPath::Direct);
+    }
+    assert!(test.receive.has_direct());
+    assert_eq!(test.receive.try_decrypt(&mut test.fx), 1);
+    assert!(!test.receive.has_direct());
+    let outputs = test.fx.take_outputs();
+    assert!(matches!(outputs[..], [Output::Notify(Event::Message(_))]));
+    let inbox = test.receive.messages(0).unwrap();
+    assert_eq!(inbox.len(), 1);
+    assert_eq!(inbox[0].payload, hex::encode(b"hello"));
+}
+
+#[test]
+fn locked_identity_gives_an_error_instead_of_an_empty_inbox() {
+    let mut test = Fixture::new(|_| {});
+    let locked = PublicIdentity::Shared(TOPIC);
+    test.receive.add_locked("club".to_owned(), locked).unwrap();
+    assert!(test.receive.messages(0).is_err());
+    assert!(test.receive.shared_key("club").is_err());
+    listen(&mut test);
+    assert!(test.receive.messages(0).unwrap().is_empty());
+}

@@ -1,0 +1,141 @@
+//! Peeling, onion keys and replay tags: a cell is forwarded only after the tag that identifies it
+//! is durable (spec M9).
+
+use std::collections::BTreeMap;
+
+use circuits::ids::{Epoch, LinkId};
+use circuits::keys::OnionSecret;
+use circuits::relay::{PeelResult, Peeled, ReplayLog, ReplaySet, ReplayTag};
+use circuits::time::{Instant, Now};
+
+use super::rendezvous::PayloadSource;
+use super::{MixedCell, Relay, Topology};
+use crate::node::durability::Continuation;
+use crate::node::effects::{Counter, Effects};
+use crate::node::event::{RelayLabel, Trace};
+use crate::node::gossip::EnvelopeGossip;
+use crate::node::output::Record;
+
+/// A peeled cell whose replay tag is not durable yet.
+pub(in crate::node) struct PeeledCell {
+    from: LinkId,
+    at: Instant,
+    peeled: Peeled,
+}
+
+/// An onion key with the replay tags of the cells that it has peeled.
+pub(in crate::node) struct OnionKey {
+    /// The epoch in which it is valid.
+    pub(in crate::node) epoch: Epoch,
+    /// The secret key.
+    pub(in crate::node) secret: OnionSecret,
+    /// The end of its tag log.
+    pub(in crate::node) log: ReplayLog,
+    /// The tags in the log.
+    pub(in crate::node) tags: ReplaySet,
+}
+
+impl Relay {
+    /// Installs the onion key of an epoch.
+    pub(in crate::node) fn install_key(&mut self, fx: &Effects, key: OnionKey) {
+        let OnionKey {
+            epoch,
+            secret,
+            log,
+            tags,
+        } = key;
+        match self.onion.install_key(epoch, secret, tags) {
+            Ok(()) => {
+                self.logs.insert(epoch, log);
+            }
+            Err(_) => fx.bug("an epoch has two onion keys"),
+        }
+    }
+
+    /// Removes the keys of past epochs from memory; the caller erases their records.
+    pub(in crate::node) fn expire_keys(&mut self, now: Now) -> Vec<Epoch> {
+        let expired = self.onion.expire(now);
+        for epoch in &expired {
+            self.logs.remove(epoch);
+        }
+        expired
+    }
+
+    /// Peels queued cells as far as the work budget allows, and stores their replay tags.
+    pub(in crate::node) fn peel(&mut self, fx: &mut Effects, now: Now) {
+        let mut cells = Vec::new();
+        let mut tags: BTreeMap<Epoch, Vec<ReplayTag>> = BTreeMap::new();
+        while cells.len() + fx.awaiting_disk() < MAX_AWAITING_DISK {
+            let Some(PeelResult { from, outcome }) = self.onion.next_peel(now) else {
+                break;
+            };
+            match &outcome {
+                Peeled::Forward { mark, .. } | Peeled::Terminal { mark, .. } => {
+                    tags.entry(mark.epoch).or_default().push(mark.tag);
+                    cells.push(PeeledCell {
+                        from,
+                        at: now.mono,
+                        peeled: outcome,
+                    });
+                }
+                Peeled::Dropped(_) => fx.count(Counter::CellsDropped),
+            }
+        }
+        for (epoch, tags) in tags {
+            if let Some(log) = self.logs.get_mut(&epoch) {
+                fx.store(Record::ReplayTags(epoch, log.append(&tags)));
+            }
+        }
+        for cell in cells {
+            fx.defer(Continuation::ForwardCell(cell));
+        }
+        self.arm(fx);
+    }
+
+    /// The replay tag of a cell is durable: the cell enters the mix, or its payload the rendezvous.
+    pub(in crate::node) fn forward_durable(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        cell: PeeledCell,
+        topology: Topology<'_>,
+        gossip: &EnvelopeGossip,
+    ) {
+        let PeeledCell { from, at, peeled } = cell;
+        match peeled {
+            Peeled::Forward {
+                next, delay, cell, ..
+            } => {
+                fx.trace(|| Trace::Peeled {
+                    from: topology.relay_label(from),
+                    next: RelayLabel(next),
+                });
+                let mixed = MixedCell { next, cell };
+                let evicted = self.mix.push(fx.rng(), at.after(delay), from, mixed);
+                if evicted.is_some() {
+                    fx.count(Counter::CellsDropped);
+                }
+            }
+            Peeled::Terminal {
+                hold,
+                bulletin,
+                delta,
+                mark,
+            } => {
+                let source = PayloadSource {
+                    from,
+                    label: topology.relay_label(from),
+                    epoch: mark.epoch,
+                    hold,
+                    bulletin,
+                };
+                self.on_payload(fx, now, source, &delta, gossip);
+            }
+            Peeled::Dropped(_) => {}
+        }
+        self.arm(fx);
+    }
+}
+
+/// Maximum number of peeled cells that wait for the disk; more wait in the ingress queue.
+pub(super) const MAX_AWAITING_DISK: usize = 1024;

@@ -1,0 +1,71 @@
+//! The relay role without a node.
+
+use circuits::cell::Cell;
+use circuits::geometry::CELL_LEN;
+
+use super::*;
+use crate::node::action::{Action, StemSource};
+use crate::node::fixture::{Fixture, START, envelope, peer_key};
+
+fn cell(number: u8) -> Cell {
+    Cell::parse(&[number; CELL_LEN]).unwrap()
+}
+
+fn relay(test: &Fixture) -> Relay {
+    Relay::new(test.local.id(), test.config.relay)
+}
+
+#[test]
+fn node_that_is_no_relay_drops_cells() {
+    let mut test = Fixture::new(|config| config.relay = false);
+    let mut relay = relay(&test);
+    let (fx, topology, _) = test.relaying();
+    assert!(!relay.on_cell(fx, START, LinkId(1), cell(1), topology));
+    assert_eq!(fx.counted(Counter::CellsDropped), 1);
+}
+
+#[test]
+fn number_of_clients_is_bounded_and_closing_frees_a_slot() {
+    let mut test = Fixture::new(|_| {});
+    let mut relay = relay(&test);
+    let (fx, topology, _) = test.relaying();
+    let links = (1..=40).map(LinkId);
+    let accepted = links.filter(|link| relay.on_cell(fx, START, *link, cell(1), topology));
+    assert_eq!(accepted.count(), MAX_CLIENT_LINKS);
+    assert!(!relay.on_cell(fx, START, LinkId(99), cell(1), topology));
+    relay.on_link_closed(LinkId(1));
+    assert!(relay.on_cell(fx, START, LinkId(99), cell(1), topology));
+}
+
+#[test]
+fn cell_to_an_unknown_relay_is_dropped() {
+    let mut test = Fixture::new(|_| {});
+    let mut relay = relay(&test);
+    let (fx, topology, _) = test.relaying();
+    relay.send_cell(fx, peer_key(9).id().short(), cell(1), topology);
+    assert!(fx.take_actions().is_empty());
+    assert_eq!(fx.counted(Counter::CellsDropped), 1);
+}
+
+#[test]
+fn rebuilt_envelope_without_a_stem_waits_and_tries_again() {
+    let mut test = Fixture::new(|_| {});
+    let mut relay = relay(&test);
+    let (fx, _, gossip) = test.relaying();
+    relay.on_no_stem(fx, START, envelope(1));
+    relay.release_delayed(fx, START, gossip);
+    assert!(fx.take_actions().is_empty());
+    let later = Now {
+        mono: START.mono.after(core::time::Duration::from_secs(5)),
+        unix: START.unix.after(5),
+    };
+    assert_eq!(
+        fx.pop_due(later.mono, Some(TimerId::ShardSets)),
+        Some(TimerId::Insertion)
+    );
+    relay.release_delayed(fx, later, gossip);
+    assert!(matches!(
+        fx.take_actions()[..],
+        [Action::InsertByStem(_, StemSource::Rendezvous)]
+    ));
+}

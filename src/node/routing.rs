@@ -1,0 +1,469 @@
+//! Routing: every input goes to its component, and every action to the component that it is for.
+//!
+//! Decisions are made in the components. This module knows which of them an input or an action
+//! concerns, and in which order.
+
+use circuits::cell::Cell;
+use circuits::directory::DescriptorRequest;
+use circuits::ids::{LinkId, RelayKey, ShortId};
+use circuits::time::Now;
+
+use super::action::{Action, StemSource};
+use super::durability::Continuation;
+use super::effects::Counter;
+use super::event::{Event, Trace};
+use super::gossip::NewPeer;
+use super::input::{Connectivity, Input, StoreId};
+use super::jobs::{JobId, JobOwner, JobResult};
+use super::peers::{BanScope, OnionHandshake, OnionOutcome, PeerConnection, RemotePeer};
+use super::shh_api::{self, ShhReply};
+use super::timers::TimerId;
+use super::{Node, hex};
+use crate::envelope::{Envelope, EnvelopeHash, NotExpired};
+use crate::gossip::{GossipFault, PacketOutcome};
+use crate::link::{Capability, DisconnectReason, LinkEvent, LinkFault, Priority};
+use crate::onion_wire::OnionMessage;
+use crate::pow::PowChecked;
+use crate::subscriptions::DeliveryPath;
+
+impl Node {
+    /// Hands one input to its component.
+    pub(super) fn route(&mut self, now: Now, input: Input<'_>) {
+        match input {
+            Input::Timeout => {}
+            Input::Accepted(link, from) => self.peers.on_accepted(now, link, from),
+            Input::Dialed(link) => self.peers.on_dialed(&mut self.fx, now, link),
+            Input::DialFailed(link) => self.peers.on_dial_failed(&mut self.fx, now, link),
+            Input::Received(link, bytes) => self.on_received(now, link, bytes),
+            Input::Flushed(link, bytes) => self.peers.on_flushed(link, bytes),
+            Input::Closed(link) => self.peers.on_closed(&mut self.fx, now, link),
+            Input::Datagram(from, bytes) => {
+                self.peers.on_datagram(&mut self.fx, now, from, bytes);
+            }
+            Input::Stored(id) => self.on_stored(now, id),
+            Input::Working(job, tried) => {
+                if let Some(JobOwner::Message(id)) = self.fx.job_owner(job) {
+                    self.send.on_progress(&mut self.fx, id, tried);
+                }
+            }
+            Input::HashRate(rate) => self.gossip.set_hash_rate(rate),
+            Input::Archived(response) => {
+                self.mail.on_archived(&mut self.fx, response, &self.peers);
+            }
+            Input::Worked(job, result) => self.on_job_ended(now, job, result),
+            Input::Connectivity(connectivity) => self.on_connectivity(now, connectivity),
+            Input::Command(id, command) => self.on_command(now, id, command),
+        }
+    }
+
+    // -- actions
+
+    /// Carries out requested actions until there are none.
+    pub(super) fn run_actions(&mut self, now: Now) {
+        while let Some(action) = self.fx.pop_action() {
+            self.run_action(now, action);
+        }
+    }
+
+    fn run_action(&mut self, now: Now, action: Action) {
+        let fx = &mut self.fx;
+        match action {
+            Action::Dial(peer, purpose) => self.peers.dial(fx, now, peer, purpose),
+            Action::Disconnect(link, reason) => self.peers.disconnect(fx, now, link, reason),
+            Action::SendPacket(packet) => {
+                self.peers.send_packet(packet);
+            }
+            Action::SendOnion(link, priority, message) => {
+                self.peers.send_onion(link, priority, &message);
+            }
+            Action::SendCellOver(link, cell) => self.send_cell_over(now, link, &cell),
+            Action::LinkClosed {
+                link,
+                peer,
+                unreachable,
+            } => self.on_link_closed(now, link, peer, unreachable),
+            Action::RelayUnreachable(relay) => self.on_relay_unreachable(now, relay),
+            Action::SendCell(next, cell) => {
+                let (relay, fx, topology, _) = self.relaying();
+                relay.send_cell(fx, next, cell, topology);
+            }
+            Action::InstallOnionKey(key) => self.relay.install_key(fx, *key),
+            Action::InsertByStem(envelope, source) => self.insert_by_stem(now, envelope, source),
+            Action::Diffuse(envelope) => self.diffuse(now, envelope),
+            Action::Trust(link, true) => {
+                self.gossip.trust(link);
+            }
+            Action::Trust(link, false) => self.gossip.distrust(link),
+            Action::PlanLanes(id, level) => {
+                let lanes = self
+                    .directory
+                    .pick_lanes(fx, now, level.rules(), &self.peers);
+                self.send.on_lanes(fx, id, lanes);
+            }
+        }
+    }
+
+    fn send_cell_over(&mut self, now: Now, link: LinkId, cell: &Cell) {
+        self.peers.note_cell(now.mono, link);
+        let message = OnionMessage::Cell(Box::new(*cell.as_bytes()));
+        if !self.peers.send_onion(link, Priority::Cell, &message) {
+            self.fx.count(Counter::CellsDropped);
+        }
+    }
+
+    fn insert_by_stem(&mut self, now: Now, envelope: Envelope, source: StemSource) {
+        if self.stem.insert(&mut self.fx, now, &envelope) {
+            return;
+        }
+        match source {
+            StemSource::Message(id) => self.send.on_no_stem(&mut self.fx, id),
+            StemSource::Rendezvous => self.relay.on_no_stem(&mut self.fx, now, envelope),
+        }
+    }
+
+    fn diffuse(&mut self, now: Now, envelope: Envelope) {
+        if let Some(proofs) = self.gossip.validate(now, &envelope) {
+            self.fx.trace(|| Trace::Fluff {
+                envelope: hex(&envelope.hash().0),
+            });
+            self.pool_envelope(now, envelope, proofs, None);
+        }
+    }
+
+    /// The one way into the mempool, for envelopes of this node and of others.
+    pub(super) fn pool_envelope(
+        &mut self,
+        now: Now,
+        envelope: Envelope,
+        proofs: (PowChecked, NotExpired),
+        from: Option<LinkId>,
+    ) {
+        let fx = &mut self.fx;
+        self.stem.on_public(fx, envelope.hash());
+        if let Some(path) = self.gossip.insert(fx, now, &envelope, proofs, from) {
+            self.mail.on_pooled(&envelope);
+            self.receive.offer(fx, now, envelope, path);
+        }
+    }
+
+    // -- links
+
+    fn on_received(&mut self, now: Now, link: LinkId, bytes: &[u8]) {
+        let fault = self.peers.on_received(&mut self.fx, now, link, bytes);
+        while let Some(event) = self.peers.poll_event(link) {
+            self.on_link_event(now, link, event);
+            self.run_actions(now);
+        }
+        let Some(fault) = fault else {
+            return;
+        };
+        self.fx.count(Counter::LinkFaults);
+        if matches!(fault, LinkFault::Peer(fault) if fault.is_strike()) {
+            self.peers.strike(now, link, BanScope::KeyAndAddress);
+        }
+        if self.peers.get(link).is_some() {
+            self.peers.close(&mut self.fx, now, link);
+        }
+    }
+
+    fn on_link_event(&mut self, now: Now, link: LinkId, event: LinkEvent) {
+        match event {
+            LinkEvent::Connected {
+                remote,
+                client_id,
+                shared,
+            } => self.on_connected(now, link, RemotePeer::new(remote, client_id, shared)),
+            LinkEvent::Message {
+                capability: Capability::ONION_1,
+                code,
+                payload,
+            } => self.on_onion_packet(now, link, code, &payload),
+            LinkEvent::Message { code, payload, .. } => self.on_shh(now, link, code, &payload),
+            LinkEvent::Disconnected(_) => self.peers.close(&mut self.fx, now, link),
+        }
+    }
+
+    fn on_connected(&mut self, now: Now, link: LinkId, remote: RemotePeer) {
+        let fx = &mut self.fx;
+        let gossip = self.gossip.machine();
+        if !self.peers.admit(fx, now, link, remote, gossip) {
+            return;
+        }
+        let connection = self.peers.get(link);
+        if let Some((connection, protocol)) =
+            connection.and_then(|connection| Some((connection, connection.shh_version()?)))
+            && let Some(remote) = connection.remote()
+        {
+            let peer = NewPeer {
+                link,
+                protocol,
+                client: remote.client(),
+                speaks_onion: connection.speaks(Capability::ONION_1),
+                trusted: self.peers.is_trusted(remote.key()),
+            };
+            self.gossip.add_peer(fx, now, &peer);
+        }
+        self.on_peers_changed(now);
+    }
+
+    fn on_link_closed(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        peer: Option<RelayKey>,
+        unreachable: Option<ShortId>,
+    ) {
+        if let (Some(key), Some(score)) = (peer, self.gossip.machine().peer_score(link)) {
+            self.peers.note_usefulness(now.mono, key, score);
+        }
+        self.gossip.remove_peer(&mut self.fx, now, link);
+        self.mail.on_link_closed(link);
+        self.directory.on_link_closed(link);
+        self.relay.on_link_closed(link);
+        if let Some(relay) = unreachable {
+            self.on_relay_unreachable(now, relay);
+        }
+        if peer.is_some() {
+            self.on_peers_changed(now);
+        }
+    }
+
+    fn on_relay_unreachable(&mut self, now: Now, relay: ShortId) {
+        if self.relay.on_unreachable(&mut self.fx, relay) {
+            self.directory.guard_failed(now.unix, relay);
+        }
+    }
+
+    /// Peers came or went, or changed what they can be used for.
+    pub(super) fn on_peers_changed(&mut self, now: Now) {
+        let candidates = self.peers.stem_candidates();
+        self.stem
+            .set_successor_candidates(&mut self.fx, &candidates);
+        if self.stem.can_stem() {
+            // A relay publishes its descriptor once it has a stem.
+            self.fx.expedite(TimerId::Epoch, now.mono);
+        }
+        self.fx.notify(Event::Peers(self.peers.connected()));
+    }
+
+    /// Hands queued bytes to the shell. A link with new room may take more mail.
+    pub(super) fn flush_links(&mut self, now: Now) {
+        loop {
+            let flushed = self.peers.flush(&mut self.fx, now);
+            if flushed.is_empty() {
+                return;
+            }
+            for link in flushed {
+                self.mail.on_link_flushed(&mut self.fx, link, &self.peers);
+            }
+            self.run_actions(now);
+        }
+    }
+
+    fn on_connectivity(&mut self, now: Now, connectivity: Connectivity) {
+        let online = self.send.on_connectivity(&mut self.fx, now, connectivity);
+        if online {
+            self.peers.expedite_redials(now.mono);
+        }
+    }
+
+    // -- packets of `shh`
+
+    fn on_shh(&mut self, now: Now, from: LinkId, code: u16, payload: &[u8]) {
+        let Ok(code) = u8::try_from(code) else { return };
+        match self.gossip.receive(&mut self.fx, now, from, code, payload) {
+            Ok(outcome) => self.on_shh_outcome(now, from, outcome),
+            Err(GossipFault::Peer(fault)) => {
+                self.fx.count(Counter::Malformed);
+                if fault.is_incompatible() {
+                    self.peers.strike(now, from, BanScope::Key);
+                } else if fault.is_strike() {
+                    self.peers.strike(now, from, BanScope::KeyAndAddress);
+                }
+                let reason = DisconnectReason::SubprotocolError;
+                self.peers.disconnect(&mut self.fx, now, from, reason);
+            }
+            Err(GossipFault::NoSuchLink) => {}
+        }
+    }
+
+    fn on_shh_outcome(&mut self, now: Now, from: LinkId, outcome: PacketOutcome) {
+        for (envelope, pow, not_expired) in outcome.admitted {
+            self.pool_envelope(now, envelope, (pow, not_expired), Some(from));
+        }
+        self.mail.acknowledge(&mut self.fx, outcome.replies);
+        self.on_echoes(outcome.accepted);
+        let direct = self.mail.on_direct(now, from, outcome.direct, &self.gossip);
+        for envelope in direct {
+            let path = DeliveryPath::Direct;
+            self.receive.offer(&mut self.fx, now, envelope, path);
+        }
+        if let Some((kind, payload)) = outcome.p2p {
+            let (mail, fx, context) = self.mailing();
+            mail.on_packet(fx, now, from, kind, &payload, context);
+        }
+    }
+
+    /// A peer sent or announced these envelopes; some may be ours.
+    fn on_echoes(&mut self, hashes: Vec<EnvelopeHash>) {
+        for hash in hashes {
+            self.send.on_echo(&mut self.fx, hash, &self.gossip);
+        }
+    }
+
+    // -- packets of `onion/1`
+
+    fn on_onion_packet(&mut self, now: Now, link: LinkId, code: u16, payload: &[u8]) {
+        let Some(state) = self.peers.get(link).map(PeerConnection::onion_handshake) else {
+            return;
+        };
+        let message = u8::try_from(code).map(|code| OnionMessage::decode(code, payload));
+        let message = match message {
+            Ok(Ok(Some(message))) => message,
+            // A reserved code: a later version may use it.
+            Ok(Ok(None)) => return,
+            Ok(Err(_)) | Err(_) => {
+                self.fx.count(Counter::Malformed);
+                self.peers.strike(now, link, BanScope::KeyAndAddress);
+                let reason = DisconnectReason::SubprotocolError;
+                return self.peers.disconnect(&mut self.fx, now, link, reason);
+            }
+        };
+        match (state, message) {
+            (OnionHandshake::AwaitingStatus, OnionMessage::Status { network, .. }) => {
+                let outcome = self.peers.on_onion_status(&mut self.fx, now, link, network);
+                self.on_onion_outcome(now, link, outcome);
+            }
+            (OnionHandshake::Ready, message) => self.on_onion_message(now, link, message),
+            // Before the handshake, no other message is accepted.
+            (OnionHandshake::Off | OnionHandshake::AwaitingStatus, _) => {}
+        }
+    }
+
+    pub(super) fn on_onion_outcome(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        outcome: Option<OnionOutcome>,
+    ) {
+        let fx = &mut self.fx;
+        match outcome {
+            Some(OnionOutcome::Ready(relay)) => {
+                self.gossip.decide_delivery(fx, link, true);
+                self.directory.guard_answered(relay);
+                self.directory.request_descriptors(fx, now, link);
+                self.relay.send_awaiting_cells(fx, link, relay);
+                self.on_peers_changed(now);
+            }
+            Some(OnionOutcome::Refused(relay)) => {
+                self.gossip.decide_delivery(fx, link, false);
+                self.on_relay_unreachable(now, relay);
+            }
+            None => {}
+        }
+    }
+
+    fn on_onion_message(&mut self, now: Now, from: LinkId, message: OnionMessage) {
+        let fx = &mut self.fx;
+        match message {
+            OnionMessage::Descriptors(descriptors) => {
+                let peers = &self.peers;
+                self.directory
+                    .on_descriptors(fx, now, from, &descriptors, peers);
+            }
+            OnionMessage::GetDescriptors {
+                epoch,
+                bucket,
+                have,
+            } => {
+                let request = DescriptorRequest {
+                    epoch,
+                    bucket,
+                    have,
+                };
+                let peers = &self.peers;
+                self.directory
+                    .on_get_descriptors(fx, now, from, &request, peers);
+            }
+            OnionMessage::Cell(bytes) => self.on_cell(now, from, bytes.as_slice()),
+            OnionMessage::Stem(envelope) => {
+                self.stem.on_stem(fx, now, from, &envelope, &self.gossip);
+            }
+            OnionMessage::Announce(hashes) => {
+                let known = self.gossip.on_announced(fx, now, from, hashes);
+                self.on_echoes(known);
+            }
+            OnionMessage::GetEnvelopes(hashes) => self.gossip.on_requested(fx, from, hashes),
+            // A second status carries no information.
+            OnionMessage::Status { .. } => {}
+        }
+    }
+
+    fn on_cell(&mut self, now: Now, from: LinkId, bytes: &[u8]) {
+        let Ok(cell) = Cell::parse(bytes) else {
+            return self.fx.count(Counter::CellsDropped);
+        };
+        let (relay, fx, topology, _) = self.relaying();
+        if relay.on_cell(fx, now, from, cell, topology) {
+            self.peers.note_cell(now.mono, from);
+        }
+    }
+
+    // -- the disk and jobs
+
+    fn on_stored(&mut self, now: Now, id: StoreId) {
+        for continuation in self.fx.stored(id) {
+            match continuation {
+                Continuation::ForwardCell(cell) => {
+                    let (relay, fx, topology, gossip) = self.relaying();
+                    relay.forward_durable(fx, now, cell, topology, gossip);
+                }
+                Continuation::PublishDescriptor(raw) => {
+                    let fx = &mut self.fx;
+                    self.directory.publish_own(fx, now, &raw, &self.peers);
+                }
+            }
+        }
+    }
+
+    fn on_job_ended(&mut self, now: Now, job: JobId, result: Option<JobResult>) {
+        let owner = self.fx.end_job(job);
+        match (owner, result) {
+            (Some(JobOwner::Message(id)), Some(JobResult::Nonce(nonce))) => {
+                let (send, fx, context) = self.sending();
+                send.on_nonce(fx, now, id, nonce, context);
+            }
+            (Some(JobOwner::Message(id)), Some(JobResult::Ticket(ticket))) => {
+                self.send.on_ticket(&mut self.fx, now, id, ticket);
+            }
+            (Some(JobOwner::MailRequest), Some(JobResult::Nonce(nonce))) => {
+                self.mail.on_request_nonce(&mut self.fx, now, job, nonce);
+            }
+            (Some(JobOwner::Descriptor), Some(JobResult::Puzzle(solution))) => {
+                let publisher = self.directory.publisher_mut();
+                publisher.on_puzzle(&mut self.fx, job, solution);
+            }
+            (Some(JobOwner::Post), result) => {
+                let nonce = match result {
+                    Some(JobResult::Nonce(nonce)) => Some(nonce),
+                    _ => None,
+                };
+                self.on_post_nonce(now, job, nonce);
+            }
+            // The job was cancelled, or stopped by the shell.
+            _ => {}
+        }
+    }
+
+    fn on_post_nonce(
+        &mut self,
+        now: Now,
+        job: JobId,
+        nonce: Option<Result<u64, crate::pow::OutOfTime>>,
+    ) {
+        if let Some((command, post)) = self.shh_api.on_nonce(job, nonce) {
+            let sent = post.and_then(|post| self.send_post(now, post));
+            shh_api::answer(&mut self.fx, command, sent.map(ShhReply::Posted));
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Composing: from a request to an envelope that lacks only its nonce.
+
+use circuits::level::{Level, LevelRules};
+use circuits::time::Now;
+use core::time::Duration;
+use rand_core::CryptoRng;
+
+use super::SendContext;
+use crate::envelope_builder::{self, EncryptionKey, EnvelopeDraft, Life, OutgoingMessage};
+use crate::node::command::{Recipient, Refusal, SendRequest};
+use crate::pow::PowJob;
+
+/// Composes the envelope of a request. Nothing is sent.
+///
+/// # Errors
+///
+/// [`Refusal`] if a key is missing or locked, or if no envelope can hold the message.
+pub(super) fn compose(
+    rng: &mut impl CryptoRng,
+    now: Now,
+    request: &SendRequest,
+    level: Level,
+    context: SendContext<'_>,
+) -> Result<(EnvelopeDraft, PowJob), Refusal> {
+    let receiver = context.receive;
+    let signer = match &request.sign_as {
+        Some(name) => Some(receiver.signing_key(name)?),
+        None => None,
+    };
+    let shared;
+    let (topic, recipient) = match &request.to {
+        Recipient::Public(key, topic) => (*topic, EncryptionKey::Asymmetric(key)),
+        Recipient::Shared(name) => {
+            shared = receiver.shared_key(name)?;
+            (shared.1, EncryptionKey::Symmetric(&shared.0))
+        }
+    };
+    let message = OutgoingMessage {
+        topic,
+        recipient,
+        signer: signer.as_deref(),
+        payload: &request.payload,
+        life: Life {
+            travel: travel_time(level.rules()),
+            ..Life::at_least(request.life)
+        },
+        pow_minimum: context.gossip.configured_min_pow(),
+    };
+    let draft = envelope_builder::draft(rng, now.unix, &message)
+        .map_err(|error| Refusal::usage(error.to_string(), error.remedy()))?;
+    let generations = context.gossip.generations(level, draft.bits);
+    let job = draft.pow_job(generations).map_err(|error| {
+        Refusal::usage(
+            error.to_string(),
+            "choose a shorter life, or send less at a time",
+        )
+    })?;
+    Ok((draft, job))
+}
+
+/// Time that a message spends on its lanes and in the hold, on top of its life in the network.
+pub(in crate::node) fn travel_time(rules: &LevelRules) -> Duration {
+    rules
+        .hold
+        .saturating_add(rules.delay.saturating_mul(rules.relays.into()))
+}

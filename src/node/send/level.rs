@@ -1,0 +1,94 @@
+//! Availability of levels: whether a message can be sent at a level now.
+
+use circuits::level::{EmissionSchedule, Insertion, Level};
+use circuits::time::Now;
+
+use super::confirm::MIN_WITNESSES;
+use crate::node::command::Refusal;
+use crate::node::directory::RelayDirectory;
+use crate::node::gossip::EnvelopeGossip;
+use crate::node::peers::Peers;
+use crate::node::receive::Receiver;
+use crate::node::stem::Stem;
+use crate::node::views::LevelView;
+
+/// What sending needs to know about the other components.
+#[derive(Clone, Copy)]
+pub(in crate::node) struct SendContext<'a> {
+    /// The connections.
+    pub(in crate::node) peers: &'a Peers,
+    /// The mempool, and the policy on proof of work.
+    pub(in crate::node) gossip: &'a EnvelopeGossip,
+    /// The stem.
+    pub(in crate::node) stem: &'a Stem,
+    /// The relays.
+    pub(in crate::node) directory: &'a RelayDirectory,
+    /// The identities of the user.
+    pub(in crate::node) receive: &'a Receiver,
+}
+
+impl SendContext<'_> {
+    /// Checks whether a message could be sent at a level now. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] with the rule that is not satisfied.
+    pub(in crate::node) fn check_level(self, now: Now, level: Level) -> Result<(), Refusal> {
+        let rules = level.rules();
+        if let EmissionSchedule::Stream { .. } = rules.emission {
+            return Err(Refusal::policy(
+                format!(
+                    "level `{level}` is not there yet: it needs cover traffic that never stops"
+                ),
+                "use `normal`, and read docs/threat-model.md for what it does not protect from",
+            ));
+        }
+        match rules.insertion {
+            Insertion::Gossip => Ok(()),
+            Insertion::Stem if self.stem.can_stem() => Ok(()),
+            Insertion::Stem => Err(Refusal::policy(
+                format!("level `{level}` needs two peers that speak onion/1 and that you named"),
+                "add whisht nodes with --peer or in the configuration file",
+            )),
+            Insertion::HeldStem => self.check_lanes(now, level),
+        }
+    }
+
+    fn check_lanes(self, now: Now, level: Level) -> Result<(), Refusal> {
+        let peers = self.peers.shh6_peers();
+        if peers < MIN_WITNESSES {
+            return Err(Refusal::policy(
+                format!(
+                    "level `{level}` needs {MIN_WITNESSES} gossip peers to see the echo, not {peers}"
+                ),
+                "add peers with --peer or in the configuration file",
+            ));
+        }
+        let lanes = self.directory.preview_lanes(now, level.rules(), self.peers);
+        lanes.map(drop).map_err(|error| {
+            Refusal::policy(
+                format!("level `{level}`: {error}"),
+                "wait until more relays are known (`whisht relays`), or choose a lower level yourself",
+            )
+        })
+    }
+
+    /// Whether each level is available now.
+    pub(in crate::node) fn level_views(self, now: Now) -> Vec<LevelView> {
+        let levels = [
+            Level::Open,
+            Level::Swift,
+            Level::Normal,
+            Level::Hush,
+            Level::Dark,
+        ];
+        let view = |level| LevelView {
+            level,
+            missing: self
+                .check_level(now, level)
+                .err()
+                .map(|refusal| refusal.cause),
+        };
+        levels.into_iter().map(view).collect()
+    }
+}

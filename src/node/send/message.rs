@@ -1,0 +1,384 @@
+//! The state machine of one outgoing message. Its stage, which users see, follows from its state.
+
+use circuits::dispersal::{Class, Cookie};
+use circuits::ids::{Epoch, ShortId};
+use circuits::level::Level;
+use circuits::path::{PathPlan, RelaxedRules};
+use circuits::time::Instant;
+
+use super::emission::CellEmission;
+use crate::envelope::{Envelope, EnvelopeHash, UnminedEnvelope};
+use crate::node::command::SendRequest;
+use crate::node::event::Stage;
+use crate::node::hex;
+use crate::node::jobs::JobId;
+
+/// One message.
+pub(super) struct Outgoing {
+    level: Level,
+    /// What it is composed of; `None` if it cannot be composed again.
+    request: Option<SendRequest>,
+    attempt: u32,
+    state: SendState,
+}
+
+/// The state of a message.
+pub(super) enum SendState {
+    /// Accepted; lasts until the first step within the same call.
+    New,
+    /// Its proof of work is being searched.
+    Mining(Mining),
+    /// The envelope is complete.
+    Sealed(Envelope),
+    /// Lanes are chosen; the ticket for the rendezvous is being searched.
+    Ticket(JobId, Box<PlannedEnvelope>),
+    /// Cells leave for the guard.
+    Emitting(CellEmission, EchoWatch),
+    /// Everything has left; the echo is awaited.
+    Confirming(EchoWatch, Departure),
+    /// This machine is offline. The echo of an earlier attempt may still arrive.
+    Queued {
+        reason: String,
+        watch: Option<EchoWatch>,
+    },
+    /// No echo came in time; lasts until the next attempt starts within the same call.
+    Retrying,
+    /// The network has it.
+    Delivered,
+    /// It was given up.
+    Failed(String),
+}
+
+/// A search for a nonce.
+pub(super) struct Mining {
+    pub(super) job: JobId,
+    pub(super) unmined: UnminedEnvelope,
+    pub(super) bits: u32,
+    pub(super) expected_hashes: f64,
+    pub(super) expected_seconds: Option<f64>,
+    /// Hashes tried so far, once the shell has reported them.
+    pub(super) tried: Option<u64>,
+}
+
+/// What has left this node.
+#[derive(Clone, Copy)]
+pub(super) enum Departure {
+    /// The envelope itself, by gossip or stem.
+    Envelope {
+        /// Its size.
+        bytes: usize,
+    },
+    /// So many cells.
+    Cells(usize),
+}
+
+/// The echo that a message waits for.
+#[derive(Clone, Copy)]
+pub(super) struct EchoWatch {
+    hash: EnvelopeHash,
+    guard: Option<ShortId>,
+    /// When to try again; `None` while cells are still leaving.
+    deadline: Option<Instant>,
+    /// Number of peers that sent it, when that was last reported.
+    peers: usize,
+    first_gossip: bool,
+}
+
+impl EchoWatch {
+    /// Awaits the echo of `hash`; `guard` is the first relay of its lanes, if it has lanes.
+    pub(super) const fn new(
+        hash: EnvelopeHash,
+        guard: Option<ShortId>,
+        deadline: Option<Instant>,
+    ) -> Self {
+        Self {
+            hash,
+            guard,
+            deadline,
+            peers: 0,
+            first_gossip: false,
+        }
+    }
+
+    /// The hash of the envelope.
+    pub(super) const fn hash(&self) -> EnvelopeHash {
+        self.hash
+    }
+
+    /// The first relay of its lanes.
+    pub(super) const fn guard(&self) -> Option<ShortId> {
+        self.guard
+    }
+
+    /// Number of peers that sent it, when that was last reported.
+    pub(super) const fn peers(&self) -> usize {
+        self.peers
+    }
+
+    /// The same watch with another deadline.
+    pub(super) const fn until(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// The same watch after `peers` peers have sent the envelope.
+    pub(super) const fn seen_by(mut self, peers: usize, first_gossip: bool) -> Self {
+        self.peers = peers;
+        self.first_gossip = first_gossip;
+        self
+    }
+}
+
+/// An envelope with lanes.
+pub(super) struct PlannedEnvelope {
+    pub(super) envelope: Envelope,
+    pub(super) epoch: Epoch,
+    pub(super) plan: PathPlan,
+    pub(super) class: Class,
+    pub(super) cookie: Cookie,
+    pub(super) outline: PlanOutline,
+}
+
+/// What users see of the lanes.
+#[derive(Clone)]
+pub(super) struct PlanOutline {
+    /// Number of relays before the rendezvous, per lane.
+    lanes: Vec<usize>,
+    k: u8,
+    n: u8,
+    relaxed: RelaxedRules,
+}
+
+impl PlannedEnvelope {
+    /// Plans an envelope's shards.
+    pub(super) fn new(
+        envelope: Envelope,
+        epoch: Epoch,
+        plan: PathPlan,
+        class: Class,
+        cookie: Cookie,
+    ) -> Self {
+        let relays = |lane: &circuits::path::PathLane| lane.hops.len().saturating_sub(1);
+        let outline = PlanOutline {
+            lanes: plan.lanes.iter().map(relays).collect(),
+            k: class.k(),
+            n: class.n(),
+            relaxed: plan.relaxed,
+        };
+        Self {
+            envelope,
+            epoch,
+            plan,
+            class,
+            cookie,
+            outline,
+        }
+    }
+}
+
+impl PlanOutline {
+    /// Number of relays before the rendezvous, per lane.
+    pub(super) fn lanes(&self) -> &[usize] {
+        &self.lanes
+    }
+
+    fn stage(&self) -> Stage {
+        Stage::Planned {
+            lanes: self.lanes.clone(),
+            k: self.k,
+            n: self.n,
+            lifted: lifted(self.relaxed),
+        }
+    }
+}
+
+impl Outgoing {
+    /// A message that has just been accepted.
+    pub(super) const fn new(level: Level, request: Option<SendRequest>, attempt: u32) -> Self {
+        Self {
+            level,
+            request,
+            attempt,
+            state: SendState::New,
+        }
+    }
+
+    /// Its level.
+    pub(super) const fn level(&self) -> Level {
+        self.level
+    }
+
+    /// What it is composed of; `None` if it cannot be composed again.
+    pub(super) const fn request(&self) -> Option<&SendRequest> {
+        self.request.as_ref()
+    }
+
+    /// The current attempt, from 1.
+    pub(super) const fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// Starts the next attempt.
+    pub(super) const fn count_attempt(&mut self) {
+        self.attempt = self.attempt.saturating_add(1);
+    }
+
+    /// Its state.
+    pub(super) const fn state(&self) -> &SendState {
+        &self.state
+    }
+
+    /// Its state, to advance it within.
+    pub(super) const fn state_mut(&mut self) -> &mut SendState {
+        &mut self.state
+    }
+
+    /// Enters a state.
+    pub(super) fn set_state(&mut self, state: SendState) {
+        self.state = state;
+    }
+
+    /// Takes the planned envelope out once its ticket is found; `None` in any other state.
+    pub(super) fn take_planned(&mut self) -> Option<PlannedEnvelope> {
+        if !matches!(self.state, SendState::Ticket(..)) {
+            return None;
+        }
+        match core::mem::replace(&mut self.state, SendState::New) {
+            SendState::Ticket(_, planned) => Some(*planned),
+            _ => None,
+        }
+    }
+
+    /// Records the progress of mining.
+    pub(super) const fn set_tried(&mut self, tried: u64) {
+        if let SendState::Mining(mining) = &mut self.state {
+            mining.tried = Some(tried);
+        }
+    }
+
+    /// What users see; `None` for a message that has just been accepted.
+    pub(super) fn stage(&self) -> Option<Stage> {
+        let watch = self.state.watch().filter(|watch| watch.peers > 0);
+        if let (Some(watch), false) = (watch, self.state.has_ended()) {
+            return Some(Stage::Seen {
+                peers: watch.peers,
+                first_gossip: watch.first_gossip,
+            });
+        }
+        Some(match &self.state {
+            SendState::New => return None,
+            SendState::Mining(mining) => mining.stage(self.attempt),
+            SendState::Sealed(envelope) => sealed(envelope.hash(), envelope.as_rlp().len()),
+            SendState::Ticket(_, planned) => planned.outline.stage(),
+            SendState::Emitting(emission, _) if emission.sent() == 0 => emission.outline().stage(),
+            SendState::Emitting(emission, _) => Stage::Dispatched {
+                cells: emission.sent(),
+                of: emission.total(),
+            },
+            SendState::Confirming(watch, Departure::Envelope { bytes }) => {
+                sealed(watch.hash, *bytes)
+            }
+            SendState::Confirming(_, Departure::Cells(cells)) => Stage::Dispatched {
+                cells: *cells,
+                of: *cells,
+            },
+            SendState::Queued { reason, .. } => Stage::Waiting {
+                reason: reason.clone(),
+            },
+            SendState::Retrying => Stage::Retrying {
+                attempt: self.attempt,
+            },
+            SendState::Delivered => Stage::Delivered,
+            SendState::Failed(reason) => Stage::Failed {
+                reason: reason.clone(),
+            },
+        })
+    }
+}
+
+impl SendState {
+    /// The job whose result the message waits for.
+    pub(super) const fn job(&self) -> Option<JobId> {
+        match self {
+            Self::Mining(mining) => Some(mining.job),
+            Self::Ticket(job, _) => Some(*job),
+            _ => None,
+        }
+    }
+
+    /// The echo that is awaited.
+    pub(super) const fn watch(&self) -> Option<&EchoWatch> {
+        match self {
+            Self::Emitting(_, watch) | Self::Confirming(watch, _) => Some(watch),
+            Self::Queued { watch, .. } => watch.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The echo that is awaited, to change it.
+    pub(super) const fn watch_mut(&mut self) -> Option<&mut EchoWatch> {
+        match self {
+            Self::Emitting(_, watch) | Self::Confirming(watch, _) => Some(watch),
+            Self::Queued { watch, .. } => watch.as_mut(),
+            _ => None,
+        }
+    }
+
+    /// The envelope that mining completes with this nonce.
+    pub(super) fn mined(&self, nonce: u64) -> Option<Envelope> {
+        match self {
+            Self::Mining(mining) => Some(mining.unmined.with_nonce(nonce)),
+            _ => None,
+        }
+    }
+
+    /// When the next cell leaves, or the confirmation time ends.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        match self {
+            Self::Emitting(emission, _) => emission.next_due(),
+            Self::Confirming(watch, _) => watch.deadline,
+            _ => None,
+        }
+    }
+
+    /// Whether the message is delivered or given up.
+    pub(super) const fn has_ended(&self) -> bool {
+        matches!(self, Self::Delivered | Self::Failed(_))
+    }
+}
+
+impl Mining {
+    fn stage(&self, attempt: u32) -> Stage {
+        match self.tried {
+            Some(tried) => Stage::Searching {
+                tried,
+                expected_hashes: self.expected_hashes,
+            },
+            None => Stage::Sealing {
+                attempt,
+                bits: self.bits,
+                expected_hashes: self.expected_hashes,
+                expected_seconds: self.expected_seconds,
+            },
+        }
+    }
+}
+
+fn sealed(hash: EnvelopeHash, bytes: usize) -> Stage {
+    Stage::Sealed {
+        envelope: hex(&hash.0),
+        bytes,
+    }
+}
+
+/// The rule that the profile `local` relaxed for a set of lanes, in the user's words.
+fn lifted(relaxed: RelaxedRules) -> Option<String> {
+    let mut rules = Vec::new();
+    if relaxed.disjointness {
+        rules.push("lanes share middle relays");
+    }
+    if relaxed.peers {
+        rules.push("the rendezvous is one of our peers");
+    }
+    (!rules.is_empty()).then(|| rules.join("; "))
+}

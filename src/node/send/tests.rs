@@ -1,0 +1,158 @@
+//! Sending without a node.
+
+use circuits::secret::Secret;
+
+use super::*;
+use crate::envelope::Topic;
+use crate::message::ClientSecret;
+use crate::node::command::Recipient;
+use crate::node::fixture::{Fixture, START};
+use crate::node::output::Output;
+
+fn request(level: Level) -> SendRequest {
+    let secret = ClientSecret::from_bytes(&Secret::init_with(|key| key.fill(9))).unwrap();
+    SendRequest {
+        to: Recipient::Public(secret.public(), Topic([2; 4])),
+        sign_as: None,
+        payload: b"hello".to_vec().into(),
+        level: Some(level),
+        life: Duration::from_secs(60),
+    }
+}
+
+fn sender(test: &Fixture) -> Sender {
+    Sender::new(&test.config, START.mono)
+}
+
+fn stages(fx: &mut Effects) -> Vec<Stage> {
+    let outputs = fx.take_outputs().into_iter();
+    let stages = outputs.filter_map(|output| match output {
+        Output::Notify(Event::Outgoing(_, stage)) => Some(stage),
+        _ => None,
+    });
+    stages.collect()
+}
+
+#[test]
+fn unavailable_level_is_refused_and_nothing_starts() {
+    let mut test = Fixture::new(|_| {});
+    let mut sender = sender(&test);
+    for level in [Level::Swift, Level::Normal, Level::Hush, Level::Dark] {
+        let (fx, context) = test.sending();
+        assert!(sender.send(fx, START, request(level), context).is_err());
+        assert!(fx.take_outputs().is_empty() && fx.take_actions().is_empty());
+    }
+    assert_eq!(sender.in_flight(), 0);
+}
+
+#[test]
+fn open_message_is_mined_then_diffused() {
+    let mut test = Fixture::new(|_| {});
+    let mut sender = sender(&test);
+    let (fx, context) = test.sending();
+    let id = sender
+        .send(fx, START, request(Level::Open), context)
+        .unwrap();
+    assert!(matches!(
+        stages(fx)[..],
+        [Stage::Sealing { attempt: 1, .. }]
+    ));
+    sender.on_progress(fx, id, 10);
+    sender.on_nonce(fx, START, id, Ok(1), context);
+    assert!(matches!(
+        stages(fx)[..],
+        [Stage::Searching { tried: 10, .. }, Stage::Sealed { .. }]
+    ));
+    assert!(matches!(fx.take_actions()[..], [Action::Diffuse(_)]));
+    assert_eq!(sender.in_flight(), 1);
+}
+
+#[test]
+fn cancelled_message_stops_its_job_and_stays_in_the_list() {
+    let mut test = Fixture::new(|_| {});
+    let mut sender = sender(&test);
+    let (fx, context) = test.sending();
+    let id = sender
+        .send(fx, START, request(Level::Open), context)
+        .unwrap();
+    fx.take_outputs();
+    assert!(sender.cancel(fx, id));
+    assert!(!sender.cancel(fx, id));
+    assert!(matches!(
+        fx.take_outputs()[..],
+        [
+            Output::CancelWork(_),
+            Output::Notify(Event::Outgoing(_, Stage::Failed { .. }))
+        ]
+    ));
+    assert!(matches!(sender.views()[0].stage, Stage::Failed { .. }));
+    sender.on_nonce(fx, START, id, Ok(1), context);
+    assert!(fx.take_actions().is_empty());
+}
+
+#[test]
+fn message_while_offline_is_queued_and_resumed() {
+    let mut test = Fixture::new(|_| {});
+    let mut sender = sender(&test);
+    let (fx, context) = test.sending();
+    let down = Connectivity::down("Tor is not ready");
+    assert!(!sender.on_connectivity(fx, START, down));
+    sender
+        .send(fx, START, request(Level::Open), context)
+        .unwrap();
+    assert!(matches!(&stages(fx)[..], [Stage::Waiting { reason }] if reason.contains("Tor")));
+    sender.resume(fx, START, context);
+    assert!(stages(fx).is_empty());
+    assert!(sender.on_connectivity(fx, START, Connectivity::Up));
+    sender.resume(fx, START, context);
+    assert!(matches!(
+        stages(fx)[..],
+        [Stage::Sealing { attempt: 1, .. }]
+    ));
+}
+
+#[test]
+fn message_without_an_echo_fails_after_its_deadline() {
+    let mut test = Fixture::new(|_| {});
+    let mut sender = sender(&test);
+    let (fx, context) = test.sending();
+    let id = sender
+        .send(fx, START, request(Level::Open), context)
+        .unwrap();
+    sender.on_nonce(fx, START, id, Ok(1), context);
+    stages(fx);
+    let later = Now {
+        mono: START.mono.after(GOSSIP_TIMEOUT),
+        unix: START.unix.after(60),
+    };
+    let last = Some(TimerId::Embargo);
+    assert_eq!(fx.pop_due(later.mono, last), Some(TimerId::Message(id)));
+    sender.on_timer(fx, later, id, context);
+    assert!(matches!(stages(fx)[..], [Stage::Failed { .. }]));
+}
+
+#[test]
+fn number_of_messages_in_flight_is_bounded() {
+    let mut test = Fixture::new(|_| {});
+    let mut sender = sender(&test);
+    let (fx, context) = test.sending();
+    for _ in 0..MAX_IN_FLIGHT {
+        sender
+            .send(fx, START, request(Level::Open), context)
+            .unwrap();
+    }
+    let refused = sender.send(fx, START, request(Level::Open), context);
+    assert!(refused.unwrap_err().remedy.contains("whisht outbox"));
+}
+
+#[test]
+fn estimate_draws_nothing_from_the_generator() {
+    let mut test = Fixture::new(|_| {});
+    let mut untouched = Fixture::new(|_| {});
+    let sender = sender(&test);
+    let (fx, context) = test.sending();
+    sender
+        .estimate(START, &request(Level::Open), context)
+        .unwrap();
+    assert_eq!(fx.rng().next_u64(), untouched.fx.rng().next_u64());
+}
