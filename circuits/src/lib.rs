@@ -12,7 +12,7 @@
 //! [`level`] defines the requirements of each level of privacy.
 //!
 //! All modules share [`bounded_map`], [`bytes`], [`distributions`], [`geometry`],
-//! [`ids`], [`keys`], [`secret`] and [`time`].
+//! [`ids`], [`keys`], [`rate_limit`], [`secret`] and [`time`].
 //!
 //! The crate knows nothing of Whisper, sockets, files, clocks or global randomness: time is an
 //! argument, randomness is a generator that the caller seeds, and an envelope is a byte string.
@@ -34,6 +34,7 @@ pub mod keys;
 pub mod level;
 pub mod mix;
 pub mod path;
+pub mod rate_limit;
 pub mod relay;
 pub mod rendezvous;
 pub mod secret;

@@ -12,7 +12,6 @@
 
 mod ingress;
 mod peel;
-mod rate_limit;
 mod replay_log;
 mod replay_set;
 

@@ -20,14 +20,8 @@ const SMALL: DirectoryLimits = DirectoryLimits {
     relays_per_subnet: 40,
     onion_relays: 60,
     proofs: 8,
-    wasted_checks: LinkQuota {
-        burst: 1,
-        every_micros: 1,
-    },
-    requests: LinkQuota {
-        burst: 1,
-        every_micros: 1,
-    },
+    wasted_checks: Quota::new(1, Duration::from_micros(1)),
+    requests: Quota::new(1, Duration::from_micros(1)),
 };
 
 fn directory(limits: DirectoryLimits) -> Directory {

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, VecDeque};
 use core::time::Duration;
 
 use super::DropReason;
-use super::rate_limit::{GcraLimiter, GcraQuota};
 use crate::cell::Cell;
 use crate::ids::LinkId;
+use crate::rate_limit::{Quota, TokenBucket};
 use crate::time::Instant;
 
 /// How much a relay takes on (anonymity 3.11).
@@ -48,13 +48,13 @@ pub(super) struct IngressQueue {
     turns: VecDeque<LinkId>,
     waiting: usize,
     evicted: u64,
-    peeling: GcraLimiter,
+    peeling: TokenBucket,
 }
 
 /// One neighbour.
 #[derive(Debug, Default)]
 struct PeerQueue {
-    rate: GcraLimiter,
+    rate: TokenBucket,
     cells: VecDeque<Cell>,
 }
 
@@ -66,7 +66,7 @@ impl IngressQueue {
             turns: VecDeque::new(),
             waiting: 0,
             evicted: 0,
-            peeling: GcraLimiter::idle(),
+            peeling: TokenBucket::full(Instant::ZERO),
         }
     }
 
@@ -75,9 +75,9 @@ impl IngressQueue {
         if !self.links.contains_key(&from) {
             // A neighbour at rest is the same as one never seen, so the map holds the active only.
             self.links
-                .retain(|_, link| !link.cells.is_empty() || !link.rate.is_idle(now));
+                .retain(|_, link| !link.cells.is_empty() || link.rate.full_at() > now);
         }
-        let quota = GcraQuota::with_burst(self.limits.link_rate, self.limits.link_burst);
+        let quota = Quota::per_second(self.limits.link_rate, self.limits.link_burst);
         if !self.links.entry(from).or_default().rate.take(quota, now) {
             return Err(DropReason::Flooding);
         }
@@ -120,7 +120,7 @@ impl IngressQueue {
     /// When [`Self::pop`] has something to give; `None` if nothing waits.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let _ = self.turns.front()?;
-        Some(self.peeling.next_allowed(self.peel_quota()))
+        Some(self.peeling.next_token(self.peel_quota()))
     }
 
     /// Number of cells waiting.
@@ -146,8 +146,8 @@ impl IngressQueue {
         true
     }
 
-    const fn peel_quota(&self) -> GcraQuota {
-        GcraQuota::per_second(self.limits.peel_rate, MAX_CATCH_UP)
+    const fn peel_quota(&self) -> Quota {
+        Quota::per_second(self.limits.peel_rate, 1).with_slack(MAX_CATCH_UP)
     }
 }
 

@@ -6,6 +6,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use circuits::rate_limit::{Quota, TokenBucket};
+use circuits::time::Instant as CoreInstant;
 use tokio::time::{Instant, sleep};
 
 /// Maximum size in bytes of a request or batch over HTTP and WebSocket; as in go-ethereum.
@@ -40,18 +42,21 @@ pub(super) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) const REQUESTS_PER_SECOND: u32 = 5_000;
 /// Burst of requests after idle time.
 const BURST: u32 = REQUESTS_PER_SECOND;
+const REQUEST_QUOTA: Quota = Quota::per_second(REQUESTS_PER_SECOND, BURST);
 
 /// Grants turns at a steady rate, in order of arrival.
 #[derive(Debug)]
 pub(super) struct RequestPacer {
-    /// When the next turn would be due if clients had never been idle.
-    next: Mutex<Instant>,
+    /// The start of the clock by which the bucket counts.
+    started: Instant,
+    bucket: Mutex<TokenBucket>,
 }
 
 impl RequestPacer {
     pub(super) fn new() -> Self {
         Self {
-            next: Mutex::new(Instant::now()),
+            started: Instant::now(),
+            bucket: Mutex::new(TokenBucket::empty(REQUEST_QUOTA, CoreInstant::ZERO)),
         }
     }
 
@@ -65,15 +70,10 @@ impl RequestPacer {
 
     /// The caller's waiting time.
     fn reserve(&self, requests: usize) -> Duration {
-        let now = Instant::now();
-        let step = Duration::from_secs(1) / REQUESTS_PER_SECOND;
+        let now = CoreInstant::ZERO.after(self.started.elapsed());
         let requests = u32::try_from(requests).unwrap_or(u32::MAX);
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        // Unused turns accumulate up to a burst.
-        let earliest = now.checked_sub(step.saturating_mul(BURST)).unwrap_or(now);
-        let due = (*next).max(earliest);
-        *next = due + step.saturating_mul(requests);
-        next.saturating_duration_since(now)
+        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        bucket.reserve(REQUEST_QUOTA, requests, now).since(now)
     }
 }
 
