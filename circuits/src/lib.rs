@@ -11,7 +11,7 @@
 //!
 //! [`level`] defines the requirements of each level of privacy.
 //!
-//! All modules share [`bounded_map`], [`bytes`], [`distributions`], [`geometry`],
+//! All modules share [`backoff`], [`bounded_map`], [`bytes`], [`distributions`], [`geometry`],
 //! [`ids`], [`keys`], [`rate_limit`], [`secret`] and [`time`].
 //!
 //! The crate knows nothing of Whisper, sockets, files, clocks or global randomness: time is an
@@ -20,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 pub mod aont;
+pub mod backoff;
 pub mod bounded_map;
 pub mod bytes;
 pub mod cell;
