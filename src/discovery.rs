@@ -96,7 +96,7 @@ impl Discovery {
             key,
             rng: ChaCha20Rng::from_seed(seed),
             table: RoutingTable::new(NodeId::of(&own)),
-            proofs: EndpointProofs::default(),
+            proofs: EndpointProofs::new(),
             limiter: PacketLimiter::new(now),
             lookup: None,
             pings: BTreeMap::new(),

@@ -148,7 +148,7 @@ impl Gossip {
             rng: ChaCha20Rng::from_seed(seed),
             peers: BTreeMap::new(),
             index: PeerEnvelopeIndex::default(),
-            fetcher: EnvelopeFetcher::default(),
+            fetcher: EnvelopeFetcher::new(),
             eager_push_peers: config.eager_push_peers,
         }
     }
