@@ -11,8 +11,8 @@
 //!
 //! [`level`] defines the requirements of each level of privacy.
 //!
-//! All modules share [`backoff`], [`bounded_map`], [`bytes`], [`distributions`], [`geometry`],
-//! [`ids`], [`keys`], [`rate_limit`], [`secret`] and [`time`].
+//! All modules share [`backoff`], [`bounded_map`], [`bytes`], [`distributions`], [`fair_queue`],
+//! [`geometry`], [`ids`], [`keys`], [`rate_limit`], [`secret`] and [`time`].
 //!
 //! The crate knows nothing of Whisper, sockets, files, clocks or global randomness: time is an
 //! argument, randomness is a generator that the caller seeds, and an envelope is a byte string.
@@ -29,6 +29,7 @@ pub mod dandelion;
 pub mod directory;
 pub mod dispersal;
 pub mod distributions;
+pub mod fair_queue;
 pub mod geometry;
 pub mod ids;
 pub mod keys;

@@ -151,7 +151,7 @@ impl<K: Copy + Ord> KeyedLimiter<K> {
         if known.is_none() && self.buckets.is_full() {
             return self.shared.take(self.quota, now);
         }
-        let mut bucket = known.unwrap_or(TokenBucket::full(now));
+        let mut bucket = known.unwrap_or_default();
         let permitted = bucket.take(self.quota, now);
         if permitted {
             self.buckets.insert(key, bucket, ());
