@@ -10,17 +10,37 @@ use circuits::rate_limit::{Quota, TokenBucket};
 use circuits::time::Instant as CoreInstant;
 use tokio::time::{Instant, sleep};
 
+use crate::shell::accept_limiter::{AcceptLimits, Eviction};
+
 /// Maximum size in bytes of a request or batch over HTTP and WebSocket; as in go-ethereum.
 pub(super) const MAX_REQUEST: usize = 512 * 1024;
 /// Maximum size in bytes of a request on the local socket. A message of 64 KB takes 128 KB as
 /// hexadecimal digits.
 pub(super) const MAX_REQUEST_IPC: usize = 1 << 20;
 /// Maximum number of clients of the local socket.
-pub(super) const MAX_CLIENTS_IPC: usize = 32;
+const MAX_CLIENTS_IPC: usize = 32;
 /// Maximum number of TCP connections whose program has shown the token.
-pub(super) const MAX_CLIENTS: usize = 64;
+const MAX_CLIENTS: usize = 64;
 /// Maximum number of TCP connections that have not shown it; the oldest makes room for the next.
-pub(super) const MAX_UNAUTHENTICATED: usize = 64;
+const MAX_UNAUTHENTICATED: usize = 64;
+/// Limits on TCP connections, which are proven by the token.
+pub(super) const CLIENT_LIMITS: AcceptLimits = AcceptLimits {
+    slots: MAX_CLIENTS,
+    unproven: MAX_UNAUTHENTICATED,
+    ..LOCAL_LIMITS
+};
+/// Limits on clients of the local socket, which need no proof.
+pub(super) const IPC_LIMITS: AcceptLimits = AcceptLimits {
+    slots: MAX_CLIENTS_IPC,
+    ..LOCAL_LIMITS
+};
+const LOCAL_LIMITS: AcceptLimits = AcceptLimits {
+    slots: 0,
+    unproven: 0,
+    per_source: 0,
+    loopback_only: true,
+    eviction: Eviction::Oldest,
+};
 /// Maximum number of requests or batches in progress per connection.
 pub(super) const MAX_PENDING_REQUESTS: usize = 16;
 /// Maximum number of subscriptions per connection.
