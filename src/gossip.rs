@@ -55,10 +55,10 @@ mod rejection_quota;
 mod send_queue;
 mod validation;
 
+pub use crate::envelope_validation::EnvelopeRejected;
 pub use fault::{GossipFault, ProtocolViolation};
 pub use peer::PeerInfo;
 pub use pow_rule::PowRule;
-pub use validation::EnvelopeRejected;
 
 /// The configuration of a [`Gossip`].
 #[derive(Clone, Copy, Debug)]

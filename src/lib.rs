@@ -20,6 +20,7 @@ pub mod endpoint;
 pub mod envelope;
 pub mod envelope_builder;
 pub mod envelope_pool;
+pub mod envelope_validation;
 pub mod gossip;
 pub mod identity;
 pub mod keystore;

@@ -16,6 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &[
         "envelope_builder",
         "envelope_pool",
+        "envelope_validation",
         "link",
         "onion_wire",
         "subscriptions",
