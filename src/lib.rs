@@ -31,7 +31,7 @@ pub mod message;
 pub mod node;
 pub mod onion_wire;
 pub mod pow;
-mod rlp_reader;
+mod rlp;
 pub mod rpc;
 #[cfg(feature = "shell")]
 pub mod shell;

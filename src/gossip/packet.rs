@@ -10,7 +10,7 @@
 
 use crate::bloom::Bloom;
 use crate::envelope::{Envelope, ProtocolVersion};
-use crate::rlp_reader::{RlpError, RlpItem, RlpReader};
+use crate::rlp::{RlpError, RlpItem, RlpReader};
 
 pub mod outgoing;
 mod status;

@@ -11,7 +11,7 @@ use crate::tree::files;
 
 /// From the ground up.
 const LAYERS: &[&[&str]] = &[
-    &["ecies", "envelope", "rlp_reader", "suggest"],
+    &["ecies", "envelope", "rlp", "suggest"],
     &["bloom", "message", "pow"],
     &[
         "envelope_builder",
