@@ -24,6 +24,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use circuits::backoff::Backoff;
+use circuits::distributions;
 use circuits::ids::RelayKey;
 use circuits::time::{Instant, Now, UnixSecs};
 use rand_chacha::ChaCha20Rng;
@@ -62,7 +64,8 @@ pub struct Discovery {
     seeking: bool,
     started: bool,
     next_bootstrap: Instant,
-    bootstrap_interval: Duration,
+    /// Number of times that the bootnodes were pinged.
+    bootstraps: u32,
     next_lookup: Instant,
     next_check: Instant,
 }
@@ -93,7 +96,7 @@ impl Discovery {
             key,
             rng: ChaCha20Rng::from_seed(seed),
             table: RoutingTable::new(NodeId::of(&own)),
-            proofs: EndpointProofs::default(),
+            proofs: EndpointProofs::new(),
             limiter: PacketLimiter::new(now),
             lookup: None,
             pings: BTreeMap::new(),
@@ -103,7 +106,7 @@ impl Discovery {
             seeking: true,
             started: false,
             next_bootstrap: now,
-            bootstrap_interval: MIN_BOOTSTRAP_INTERVAL,
+            bootstraps: 0,
             next_lookup: now,
             next_check: now.after(REVALIDATION_INTERVAL),
         }
@@ -202,11 +205,8 @@ impl Discovery {
             for contact in self.config.bootnodes.clone() {
                 self.send_ping(now, contact, false);
             }
-            self.next_bootstrap = now.mono.after(self.bootstrap_interval);
-            self.bootstrap_interval = self
-                .bootstrap_interval
-                .saturating_mul(2)
-                .min(MAX_BOOTSTRAP_INTERVAL);
+            self.next_bootstrap = now.mono.after(BOOTSTRAP.wait(self.bootstraps));
+            self.bootstraps = self.bootstraps.saturating_add(1);
         }
         if self.next_check <= now.mono {
             if let Some(contact) = self.table.stalest(&mut self.rng) {
@@ -251,7 +251,7 @@ impl Discovery {
         {
             self.proofs.add(&contact, now);
             self.table.answered(contact);
-            self.bootstrap_interval = MIN_BOOTSTRAP_INTERVAL;
+            self.bootstraps = 0;
             if for_lookup {
                 // The node's own ping is on its way; our answer to it is its proof of us.
                 self.delayed_queries
@@ -446,9 +446,7 @@ impl Discovery {
 
     /// `wait` with random jitter, so that nodes that started together do not stay in step.
     fn jitter(&mut self, wait: Duration) -> Duration {
-        let micros = u64::try_from(wait.as_micros()).unwrap_or(u64::MAX).max(1);
-        let extra = Duration::from_micros(self.rng.next_u64() % micros);
-        wait.saturating_add(extra)
+        wait.saturating_add(distributions::jitter(&mut self.rng, wait))
     }
 }
 
@@ -472,8 +470,7 @@ const REVALIDATION_INTERVAL: Duration = Duration::from_secs(10);
 const SEEKING_INTERVAL: Duration = Duration::from_secs(5);
 const IDLE_INTERVAL: Duration = Duration::from_secs(1800);
 /// Interval between pings of the bootnodes while no other node is known.
-const MIN_BOOTSTRAP_INTERVAL: Duration = Duration::from_secs(5);
-const MAX_BOOTSTRAP_INTERVAL: Duration = Duration::from_secs(300);
+const BOOTSTRAP: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(300));
 /// Nodes named in one answer: Kademlia's k.
 const MAX_NODES: usize = 16;
 /// Unanswered pings.

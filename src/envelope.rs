@@ -150,7 +150,7 @@ impl Envelope {
     /// The RLP of all fields but the nonce: the input of the proof of work.
     #[must_use]
     pub fn without_nonce(&self) -> Vec<u8> {
-        without_last(self.protocol(), self.as_rlp(), self.0.data_end())
+        without_last(self.as_rlp(), self.0.data_end())
     }
 }
 

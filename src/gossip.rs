@@ -57,10 +57,10 @@ mod rejection_quota;
 mod send_queue;
 mod validation;
 
+pub use crate::envelope_validation::EnvelopeRejected;
 pub use fault::{GossipFault, ProtocolViolation};
 pub use peer::PeerInfo;
 pub use pow_rule::PowRule;
-pub use validation::EnvelopeRejected;
 
 /// The configuration of a [`Gossip`].
 #[derive(Clone, Copy, Debug)]
@@ -155,7 +155,7 @@ impl Gossip {
             peers: BTreeMap::new(),
             due: DueIndex::default(),
             index: PeerEnvelopeIndex::default(),
-            fetcher: EnvelopeFetcher::default(),
+            fetcher: EnvelopeFetcher::new(),
             eager_push_peers: config.eager_push_peers,
             max_remembered: SLACK,
         }

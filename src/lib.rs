@@ -20,6 +20,7 @@ pub mod endpoint;
 pub mod envelope;
 pub mod envelope_builder;
 pub mod envelope_pool;
+pub mod envelope_validation;
 pub mod gossip;
 pub mod identity;
 pub mod keystore;
@@ -30,7 +31,7 @@ pub mod message;
 pub mod node;
 pub mod onion_wire;
 pub mod pow;
-mod rlp_reader;
+mod rlp;
 pub mod rpc;
 #[cfg(feature = "shell")]
 pub mod shell;

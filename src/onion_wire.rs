@@ -10,10 +10,9 @@
 
 use circuits::geometry::CELL_LEN;
 use circuits::ids::{Epoch, NetworkId};
-use rlp::RlpStream;
 
 use crate::envelope::{Envelope, EnvelopeHash};
-use crate::rlp_reader::{RlpError, RlpReader};
+use crate::rlp::{RlpError, RlpReader, RlpWriter};
 
 /// The version, which is the first field of [`OnionMessage::Status`].
 pub const VERSION: u8 = 1;
@@ -21,7 +20,7 @@ pub const VERSION: u8 = 1;
 /// Bytes of the longest packet that is not a stem.
 pub const MAX_PACKET: usize = 16_384;
 /// Bytes of the longest envelope that travels on a stem: the largest size class.
-pub const MAX_STEM_ENVELOPE: usize = 65_536;
+const MAX_STEM_ENVELOPE: usize = 65_536;
 /// Bytes of the longest descriptor.
 pub const MAX_DESCRIPTOR: usize = 1_024;
 /// Descriptors in one packet at the most; real ones fill [`MAX_PACKET`] sooner.
@@ -110,11 +109,10 @@ impl OnionMessage {
     pub fn encode(&self) -> Result<Vec<u8>, OnionWireError> {
         match self {
             Self::Status { network, epoch } => {
-                let mut body = RlpStream::new_list(3);
-                body.append(&VERSION)
-                    .append(&network.0.as_slice())
-                    .append(&epoch.0);
-                Ok(body.out().into())
+                let body = RlpWriter::only_list(|body| {
+                    body.integer(VERSION).bytes(&network.0).integer(epoch.0);
+                });
+                Ok(body)
             }
             Self::Descriptors(descriptors) => encode_descriptors(descriptors),
             Self::GetDescriptors {
@@ -125,11 +123,12 @@ impl OnionMessage {
                 if have.len() > MAX_PREFIXES {
                     return Err(OnionWireError::TooMany);
                 }
-                let mut body = RlpStream::new_list(3);
-                body.append(&epoch.0)
-                    .append(&bucket.as_slice())
-                    .append(&have.as_flattened());
-                Ok(body.out().into())
+                let body = RlpWriter::only_list(|body| {
+                    body.integer(epoch.0)
+                        .bytes(bucket.as_slice())
+                        .bytes(have.as_flattened());
+                });
+                Ok(body)
             }
             Self::Cell(cell) => Ok(encode_cell(cell)),
             Self::Stem(envelope) => encode_stem(envelope),
@@ -229,19 +228,21 @@ fn encode_descriptors(descriptors: &[Vec<u8>]) -> Result<Vec<u8>, OnionWireError
     if descriptors.len() > MAX_DESCRIPTORS {
         return Err(OnionWireError::TooMany);
     }
-    let mut body = RlpStream::new_list(descriptors.len());
     for descriptor in descriptors {
         if descriptor.len() > MAX_DESCRIPTOR {
             return Err(OnionWireError::DescriptorTooLong);
         }
         RlpReader::only_list(descriptor)?;
-        body.append_raw(descriptor, 1);
     }
-    let body = body.out();
+    let body = RlpWriter::only_list(|body| {
+        for descriptor in descriptors {
+            body.encoded(descriptor);
+        }
+    });
     if body.len() > MAX_PACKET {
         return Err(OnionWireError::TooLong);
     }
-    Ok(body.into())
+    Ok(body)
 }
 
 fn decode_get_descriptors(payload: &[u8]) -> Result<OnionMessage, OnionWireError> {
@@ -295,9 +296,10 @@ fn encode_stem(envelope: &Envelope) -> Result<Vec<u8>, OnionWireError> {
     if envelope.as_rlp().len() > MAX_STEM_ENVELOPE {
         return Err(OnionWireError::TooLong);
     }
-    let mut body = RlpStream::new_list(1);
-    body.append_raw(envelope.as_rlp(), 1);
-    Ok(body.out().into())
+    let body = RlpWriter::only_list(|body| {
+        body.encoded(envelope.as_rlp());
+    });
+    Ok(body)
 }
 
 fn decode_hashes(payload: &[u8]) -> Result<Vec<EnvelopeHash>, OnionWireError> {
@@ -316,9 +318,10 @@ fn encode_hashes(hashes: &[EnvelopeHash]) -> Result<Vec<u8>, OnionWireError> {
         return Err(OnionWireError::TooMany);
     }
     let hashes: Vec<_> = hashes.iter().flat_map(|hash| hash.0).collect();
-    let mut body = RlpStream::new_list(1);
-    body.append(&hashes);
-    Ok(body.out().into())
+    let body = RlpWriter::only_list(|body| {
+        body.bytes(&hashes);
+    });
+    Ok(body)
 }
 
 /// The one byte string of a list of one.

@@ -55,6 +55,7 @@
 //! ```
 
 use core::fmt;
+use core::time::Duration;
 use std::collections::BTreeSet;
 
 mod descriptor;
@@ -63,7 +64,6 @@ mod endpoint;
 mod equivocation;
 mod observation;
 mod puzzle;
-mod rate_limit;
 mod signature;
 mod snapshot;
 mod store;
@@ -79,15 +79,14 @@ pub use endpoint::{RelayEndpoint, Subnet};
 pub use equivocation::EquivocationProof;
 pub use observation::DescriptorSource;
 pub use puzzle::{PuzzleSearch, PuzzleSolution};
-pub use rate_limit::LinkQuota;
 pub use signature::{BadSigningKey, SigningKey};
 pub use snapshot::{EligibleRelay, Snapshot};
 pub use sync::{DescriptorRequest, MAX_ANSWER_LEN, MAX_PREFIXES};
 
 use self::equivocation::ExcludedRelays;
-use self::rate_limit::LinkRateLimiter;
 use self::table::{RelayTable, main_subnet};
 use crate::ids::{Epoch, LinkId, RelayId, RelayKey, ShortId};
+use crate::rate_limit::{KeyedLimiter, Quota};
 use crate::time::{Now, UnixSecs};
 
 /// Limits of a directory.
@@ -104,9 +103,9 @@ pub struct DirectoryLimits {
     /// Maximum number of equivocation proofs that are stored in full.
     pub proofs: usize,
     /// Quota of each link for descriptors that fail the checks.
-    pub wasted_checks: LinkQuota,
+    pub wasted_checks: Quota,
     /// Quota of each link for descriptor requests.
-    pub requests: LinkQuota,
+    pub requests: Quota,
 }
 
 impl Default for DirectoryLimits {
@@ -117,15 +116,9 @@ impl Default for DirectoryLimits {
             onion_relays: 2_500,
             proofs: 1_024,
             // A failed check takes up to 0.2 ms, so a link can waste a thousandth of a core.
-            wasted_checks: LinkQuota {
-                burst: 64,
-                every_micros: 200_000,
-            },
+            wasted_checks: Quota::new(64, Duration::from_millis(200)),
             // A new peer requests 256 buckets of two epochs, and later a few buckets at a time.
-            requests: LinkQuota {
-                burst: 1_024,
-                every_micros: 500_000,
-            },
+            requests: Quota::new(1_024, Duration::from_millis(500)),
         }
     }
 }
@@ -149,8 +142,8 @@ pub struct Directory {
     epoch: Epoch,
     table: RelayTable,
     exclusions: ExcludedRelays,
-    wasted_checks: LinkRateLimiter,
-    requests: LinkRateLimiter,
+    wasted_checks: KeyedLimiter<LinkId>,
+    requests: KeyedLimiter<LinkId>,
 }
 
 impl fmt::Debug for Directory {
@@ -193,8 +186,8 @@ impl Directory {
             epoch: Epoch::at(now),
             table: RelayTable::new(limits),
             exclusions: ExcludedRelays::new(limits.proofs, limits.relays),
-            wasted_checks: LinkRateLimiter::new(limits.wasted_checks),
-            requests: LinkRateLimiter::new(limits.requests),
+            wasted_checks: KeyedLimiter::new(limits.wasted_checks, MAX_LINKS),
+            requests: KeyedLimiter::new(limits.requests, MAX_LINKS),
         }
     }
 
@@ -222,7 +215,7 @@ impl Directory {
             self.table.room_for(&id, subnet)?;
         }
         if let DescriptorSource::Peer { link, .. } = source
-            && !self.wasted_checks.take(now.mono, link)
+            && !self.wasted_checks.take(link, now.mono)
         {
             return Err(DescriptorRefusal::OverQuota);
         }
@@ -231,7 +224,7 @@ impl Directory {
             .map_err(DescriptorRefusal::Bad)?;
         let inserted = self.admit(now.unix, source, verified)?;
         if let DescriptorSource::Peer { link, .. } = source {
-            self.wasted_checks.give_back(link);
+            self.wasted_checks.give_back(&link);
         }
         Ok(inserted)
     }
@@ -327,8 +320,8 @@ impl Directory {
 
     /// Drops the quotas of a link; call it for closed links.
     pub fn forget_link(&mut self, link: LinkId) {
-        self.wasted_checks.forget(link);
-        self.requests.forget(link);
+        self.wasted_checks.forget(&link);
+        self.requests.forget(&link);
     }
 
     /// The latest descriptor of a relay, to dial it. `None` if the relay is unknown or if two
@@ -398,15 +391,6 @@ pub enum DescriptorRefusal {
     TableFull,
 }
 
-impl DescriptorRefusal {
-    /// Whether the peer that sent the descriptor violated the protocol. An honest peer can cause
-    /// every other reason.
-    #[must_use]
-    pub const fn blames_sender(&self) -> bool {
-        matches!(self, Self::Bad(_))
-    }
-}
-
 impl fmt::Display for DescriptorRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -434,6 +418,8 @@ impl core::error::Error for DescriptorRefusal {
 
 /// Time before an epoch at which its descriptors become acceptable and its snapshot is frozen.
 const HOUR: u32 = 3_600;
+/// Links with a quota of their own: more than a node can have open.
+const MAX_LINKS: usize = 4_096;
 
 #[cfg(test)]
 mod tests;

@@ -51,9 +51,25 @@ pub fn below(rng: &mut impl CryptoRng, bound: u32) -> u32 {
 /// One element of `items`, each with the same probability; none if there are none.
 #[must_use]
 pub fn pick<'a, T>(rng: &mut impl CryptoRng, items: &'a [T]) -> Option<&'a T> {
-    let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
-    let index = usize::try_from(below(rng, count)).ok()?;
-    items.get(index)
+    items.get(index(rng, items.len())?)
+}
+
+/// An index into `len` items, each with the same probability; none if there are none. Only the
+/// first 2^32 - 1 items can be drawn.
+#[must_use]
+pub fn index(rng: &mut impl CryptoRng, len: usize) -> Option<usize> {
+    let len = u32::try_from(len).unwrap_or(u32::MAX);
+    let index = usize::try_from(below(rng, len)).ok();
+    index.filter(|_| len > 0)
+}
+
+/// Puts the items in random order, each order with the same probability (Fisher-Yates).
+pub fn shuffle<T>(rng: &mut impl CryptoRng, items: &mut [T]) {
+    for last in (1..items.len()).rev() {
+        if let Some(other) = index(rng, last.saturating_add(1)) {
+            items.swap(last, other);
+        }
+    }
 }
 
 /// A time below `limit`, uniform over whole microseconds; zero if `limit` is below two of them.
@@ -183,5 +199,37 @@ mod tests {
         assert!(one_in(&mut rng, 1));
         assert_eq!(pick::<u8>(&mut rng, &[]), None);
         assert_eq!(pick(&mut rng, &[5]), Some(&5));
+        assert_eq!(index(&mut rng, 0), None);
+        assert_eq!(jitter(&mut rng, Duration::ZERO), Duration::ZERO);
+        assert!(jitter(&mut rng, Duration::MAX) < Duration::MAX);
+        shuffle::<u8>(&mut rng, &mut []);
+    }
+
+    #[test]
+    fn shuffle_gives_every_order_equally_often() {
+        let mut rng = rng();
+        let mut counts = std::collections::BTreeMap::new();
+        for _ in 0..DRAWS {
+            let mut items = [1, 2, 3];
+            shuffle(&mut rng, &mut items);
+            *counts.entry(items).or_insert(0_u32) += 1;
+        }
+        assert_eq!(counts.len(), 6);
+        // Standard deviation 53.
+        assert!(counts.values().all(|n| n.abs_diff(DRAWS / 6) < 265));
+    }
+
+    #[test]
+    fn jitter_is_uniform_below_its_limit() {
+        let mut rng = rng();
+        let limit = Duration::from_secs(10);
+        let draws: Vec<_> = (0..DRAWS).map(|_| jitter(&mut rng, limit)).collect();
+        assert!(draws.iter().all(|&draw| draw < limit));
+        for tenth in 1..10_u32 {
+            let below = draws.iter().filter(|&&draw| draw < limit * tenth / 10);
+            let expected = usize::try_from(DRAWS * tenth / 10).unwrap();
+            // Standard deviation at most 71.
+            assert!(below.count().abs_diff(expected) < 355);
+        }
     }
 }

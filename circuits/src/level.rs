@@ -190,7 +190,7 @@ pub enum TransportPolicy {
 }
 
 /// Maximum wait of a cell at any place. A longer draw is redrawn; the relay would drop the cell.
-pub const MAX_WAIT: Duration = Duration::from_secs(600);
+const MAX_WAIT: Duration = Duration::from_secs(600);
 
 /// Draws the lag: how long before sealing the lifetime of an envelope starts.
 ///

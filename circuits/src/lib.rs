@@ -11,8 +11,8 @@
 //!
 //! [`level`] defines the requirements of each level of privacy.
 //!
-//! All modules share [`bytes`], [`geometry`], [`ids`], [`keys`], [`distributions`], [`secret`] and
-//! [`time`].
+//! All modules share [`backoff`], [`bounded_map`], [`bytes`], [`distributions`], [`fair_queue`],
+//! [`geometry`], [`ids`], [`keys`], [`rate_limit`], [`secret`] and [`time`].
 //!
 //! The crate knows nothing of Whisper, sockets, files, clocks or global randomness: time is an
 //! argument, randomness is a generator that the caller seeds, and an envelope is a byte string.
@@ -20,6 +20,8 @@
 #![forbid(unsafe_code)]
 
 pub mod aont;
+pub mod backoff;
+pub mod bounded_map;
 pub mod bytes;
 pub mod cell;
 pub mod cell_builder;
@@ -27,12 +29,14 @@ pub mod dandelion;
 pub mod directory;
 pub mod dispersal;
 pub mod distributions;
+pub mod fair_queue;
 pub mod geometry;
 pub mod ids;
 pub mod keys;
 pub mod level;
 pub mod mix;
 pub mod path;
+pub mod rate_limit;
 pub mod relay;
 pub mod rendezvous;
 pub mod secret;

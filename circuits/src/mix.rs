@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use rand_core::CryptoRng;
 
+use crate::distributions;
 use crate::ids::LinkId;
 use crate::time::Instant;
 
@@ -125,7 +126,7 @@ impl<T> Mix<T> {
 
     fn evict(&mut self, rng: &mut impl CryptoRng, link: LinkId) -> Option<T> {
         let list = self.links.get(&link)?;
-        let key = *list.get(below(rng, list.len()))?;
+        let key = *distributions::pick(rng, list)?;
         self.remove(key)
     }
 
@@ -152,13 +153,6 @@ impl<T> Default for Mix<T> {
     fn default() -> Self {
         Self::with_capacity(Self::DEFAULT_CAPACITY)
     }
-}
-
-/// A number below `bound`, uniform up to a bias of 2^-51 at the sizes of a mix; zero if `bound` is
-/// zero.
-fn below(rng: &mut impl CryptoRng, bound: usize) -> usize {
-    let wide = u128::from(rng.next_u64()) * u128::try_from(bound).unwrap_or(0);
-    usize::try_from(wide >> 64).unwrap_or(0)
 }
 
 #[cfg(test)]

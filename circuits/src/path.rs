@@ -459,11 +459,7 @@ fn share_family(one: &EligibleRelay, other: &EligibleRelay) -> bool {
 /// The same relays in uniformly random order.
 fn shuffled<'a>(rng: &mut impl CryptoRng, relays: &[&'a EligibleRelay]) -> Vec<&'a EligibleRelay> {
     let mut relays = relays.to_vec();
-    for last in (1..relays.len()).rev() {
-        let bound = u32::try_from(last.saturating_add(1)).unwrap_or(u32::MAX);
-        let other = usize::try_from(distributions::below(rng, bound)).unwrap_or(last);
-        relays.swap(last, other);
-    }
+    distributions::shuffle(rng, &mut relays);
     relays
 }
 

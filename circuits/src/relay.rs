@@ -12,7 +12,6 @@
 
 mod ingress;
 mod peel;
-mod rate_limit;
 mod replay_log;
 mod replay_set;
 
@@ -40,7 +39,7 @@ pub struct OnionRelay {
 impl OnionRelay {
     /// Creates a relay without keys; it drops every cell until [`Self::install_key`].
     #[must_use]
-    pub const fn new(id: RelayId, limits: RelayLimits) -> Self {
+    pub fn new(id: RelayId, limits: RelayLimits) -> Self {
         Self {
             id,
             keys: OnionKeyring::new(),

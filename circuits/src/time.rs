@@ -34,6 +34,15 @@ impl Instant {
         )
     }
 
+    /// This instant minus `time`; saturates at the start of the clock.
+    #[must_use]
+    pub fn before(self, time: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_sub(u64::try_from(time.as_micros()).unwrap_or(u64::MAX)),
+        )
+    }
+
     /// Time since `earlier`; zero if `earlier` is later than this instant.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
@@ -81,6 +90,7 @@ mod tests {
             u64::MAX
         );
         assert_eq!(Instant::ZERO.since(Instant::from_micros(5)), Duration::ZERO);
+        assert_eq!(Instant::from_micros(5).before(Duration::MAX), Instant::ZERO);
     }
 
     #[test]

@@ -8,37 +8,48 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use circuits::bounded_map::BoundedMap;
 use circuits::ids::RelayKey;
 use circuits::time::Instant;
 
 use super::contact::{AddressScope, Contact, Prefix};
 
 /// The proofs of the last day, bounded in number.
-#[derive(Debug, Default)]
-pub(super) struct EndpointProofs(BTreeMap<RelayKey, EndpointProof>);
-
 #[derive(Debug)]
-struct EndpointProof {
-    ip: IpAddr,
-    at: Instant,
+pub(super) struct EndpointProofs {
+    /// The proven address of each node, ranked by the time of the proof.
+    proofs: BoundedMap<RelayKey, IpAddr, Instant>,
+    /// The proofs of each public prefix.
+    prefixes: BTreeMap<Prefix, BoundedMap<RelayKey, (), Instant>>,
 }
 
 impl EndpointProofs {
-    /// Records that a node answered from this address.
-    pub(super) fn add(&mut self, contact: &Contact, now: Instant) {
-        self.0.remove(&contact.key);
-        if AddressScope::of(contact.ip) == AddressScope::Global {
-            let prefix = Prefix::of(contact.ip);
-            self.evict_oldest(MAX_PROOFS_PER_PREFIX, |proof| {
-                Prefix::of(proof.ip) == prefix
-            });
+    pub(super) const fn new() -> Self {
+        Self {
+            proofs: BoundedMap::new(MAX_PROOFS),
+            prefixes: BTreeMap::new(),
         }
-        self.evict_oldest(MAX_PROOFS, |_| true);
-        let proof = EndpointProof {
-            ip: contact.ip,
-            at: now,
-        };
-        self.0.insert(contact.key, proof);
+    }
+
+    /// Records that a node answered from this address. If there are too many proofs, of its prefix
+    /// or in total, the oldest is evicted.
+    pub(super) fn add(&mut self, contact: &Contact, now: Instant) {
+        let Contact { key, ip, .. } = *contact;
+        if let Some(before) = self.proofs.remove(&key) {
+            self.forget_prefix(&key, before);
+        }
+        if AddressScope::of(ip) == AddressScope::Global {
+            let proofs = self.prefixes.entry(Prefix::of(ip));
+            let evicted = proofs
+                .or_insert_with(|| BoundedMap::new(MAX_PROOFS_PER_PREFIX))
+                .insert(key, now, ());
+            if let Some((evicted, ())) = evicted {
+                self.proofs.remove(&evicted);
+            }
+        }
+        if let Some((evicted, ip)) = self.proofs.insert(key, now, ip) {
+            self.forget_prefix(&evicted, ip);
+        }
     }
 
     /// Whether a node answered from this address within the last `age`.
@@ -49,19 +60,17 @@ impl EndpointProofs {
         age: Duration,
         now: Instant,
     ) -> bool {
-        let proof = self.0.get(key);
-        proof.is_some_and(|proof| proof.ip == ip && now.since(proof.at) <= age)
+        let at = self.proofs.rank(key);
+        self.proofs.get(key) == Some(&ip) && at.is_some_and(|at| now.since(at) <= age)
     }
 
-    /// Makes room for one more proof of a kind: the oldest is evicted.
-    fn evict_oldest(&mut self, most: usize, kind: impl Fn(&EndpointProof) -> bool) {
-        let of_kind = || self.0.iter().filter(|(_, proof)| kind(proof));
-        if of_kind().count() < most {
-            return;
-        }
-        let oldest = of_kind().min_by_key(|(_, proof)| proof.at);
-        if let Some(key) = oldest.map(|(key, _)| *key) {
-            self.0.remove(&key);
+    fn forget_prefix(&mut self, key: &RelayKey, ip: IpAddr) {
+        let prefix = Prefix::of(ip);
+        if let Some(proofs) = self.prefixes.get_mut(&prefix) {
+            proofs.remove(key);
+            if proofs.is_empty() {
+                self.prefixes.remove(&prefix);
+            }
         }
     }
 }
@@ -93,7 +102,7 @@ mod tests {
 
     #[test]
     fn proof_holds_for_one_key_at_one_address_for_a_day() {
-        let mut proofs = EndpointProofs::default();
+        let mut proofs = EndpointProofs::new();
         let (node, now) = (contact(1, [11, 1, 1, 1]), Instant::from_micros(5));
         proofs.add(&node, now);
         let is_proven = |key, ip, now| proofs.is_proven(key, ip, PROOF_LIFETIME, now);
@@ -109,18 +118,20 @@ mod tests {
 
     #[test]
     fn many_keys_at_one_address_evict_only_each_other() {
-        let mut proofs = EndpointProofs::default();
+        let mut proofs = EndpointProofs::new();
         let (honest, now) = (contact(0, [11, 1, 1, 1]), Instant::from_micros(5));
         proofs.add(&honest, now);
         for number in 1..5_000_u16 {
             proofs.add(&contact(number, [12, 1, 1, 1]), now);
         }
         assert!(proofs.is_proven(&honest.key, honest.ip, PROOF_LIFETIME, now));
-        assert_eq!(proofs.0.len(), 1 + MAX_PROOFS_PER_PREFIX);
+        assert_eq!(proofs.proofs.len(), 1 + MAX_PROOFS_PER_PREFIX);
         for number in 1..5_000_u16 {
             let [high, low] = number.to_be_bytes();
             proofs.add(&contact(number, [13, high, low, 1]), now);
         }
-        assert_eq!(proofs.0.len(), MAX_PROOFS);
+        assert_eq!(proofs.proofs.len(), MAX_PROOFS);
+        let by_prefix = proofs.prefixes.values().map(BoundedMap::len);
+        assert_eq!(by_prefix.sum::<usize>(), MAX_PROOFS);
     }
 }

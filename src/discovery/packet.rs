@@ -11,14 +11,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use circuits::ids::RelayKey;
 use circuits::time::UnixSecs;
-use rlp::RlpStream;
 use secp256k1::Message;
 use secp256k1::ecdsa::{RecoverableSignature, RecoveryId};
 use sha3::{Digest, Keccak256};
 
 use super::contact::Contact;
 use crate::link::{LinkKey, to_relay_key};
-use crate::rlp_reader::{RlpError, RlpReader};
+use crate::rlp::{RlpError, RlpReader, RlpWriter};
 
 /// The content of a packet.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -118,42 +117,46 @@ impl DiscoveryPacket {
     pub const MAX_NEIGHBORS: usize = 12;
 
     fn encode(&self, expiry: UnixSecs) -> Vec<u8> {
-        let mut stream;
         let kind = match self {
+            Self::Ping { .. } => PING,
+            Self::Pong { .. } => PONG,
+            Self::FindNode { .. } => FIND_NODE,
+            Self::Neighbors(_) => NEIGHBORS,
+        };
+        let mut body = vec![kind];
+        body.extend(RlpWriter::only_list(|list| {
+            self.write_fields(list);
+            list.integer(expiry.0);
+        }));
+        body
+    }
+
+    fn write_fields(&self, list: &mut RlpWriter) {
+        match self {
             Self::Ping { from, tcp, to } => {
-                stream = RlpStream::new_list(4);
-                stream.append(&VERSION);
-                endpoint(&mut stream, *from, *tcp);
-                endpoint(&mut stream, *to, 0);
-                PING
+                list.integer(VERSION);
+                write_endpoint(list, *from, *tcp);
+                write_endpoint(list, *to, 0);
             }
             Self::Pong { ping, to } => {
-                stream = RlpStream::new_list(3);
-                endpoint(&mut stream, *to, 0);
-                stream.append(&ping.as_slice());
-                PONG
+                write_endpoint(list, *to, 0);
+                list.bytes(ping);
             }
             Self::FindNode { target } => {
-                stream = RlpStream::new_list(2);
-                stream.append(&target.0.as_slice());
-                FIND_NODE
+                list.bytes(&target.0);
             }
             Self::Neighbors(contacts) => {
-                stream = RlpStream::new_list(2);
-                stream.begin_list(contacts.len());
-                for contact in contacts {
-                    stream.begin_list(4);
-                    address(&mut stream, contact.ip);
-                    stream.append(&contact.udp).append(&contact.tcp);
-                    stream.append(&contact.key.0.as_slice());
-                }
-                NEIGHBORS
+                list.list(|list| {
+                    for contact in contacts {
+                        list.list(|list| {
+                            write_address(list, contact.ip);
+                            list.integer(contact.udp).integer(contact.tcp);
+                            list.bytes(&contact.key.0);
+                        });
+                    }
+                });
             }
-        };
-        stream.append(&expiry.0);
-        let mut body = vec![kind];
-        body.extend_from_slice(&stream.out());
-        body
+        }
     }
 
     /// Decodes type and RLP; returns the packet and its expiry.
@@ -187,16 +190,17 @@ impl DiscoveryPacket {
     }
 }
 
-fn endpoint(stream: &mut RlpStream, (ip, udp): (IpAddr, u16), tcp: u16) {
-    stream.begin_list(3);
-    address(stream, ip);
-    stream.append(&udp).append(&tcp);
+fn write_endpoint(list: &mut RlpWriter, (ip, udp): (IpAddr, u16), tcp: u16) {
+    list.list(|list| {
+        write_address(list, ip);
+        list.integer(udp).integer(tcp);
+    });
 }
 
-fn address(stream: &mut RlpStream, ip: IpAddr) {
+fn write_address(list: &mut RlpWriter, ip: IpAddr) {
     match ip {
-        IpAddr::V4(ip) => stream.append(&ip.octets().as_slice()),
-        IpAddr::V6(ip) => stream.append(&ip.octets().as_slice()),
+        IpAddr::V4(ip) => list.bytes(&ip.octets()),
+        IpAddr::V6(ip) => list.bytes(&ip.octets()),
     };
 }
 

@@ -104,7 +104,7 @@ impl RoutingTable {
             return;
         }
         bucket.entries.remove(at);
-        if let Some(at) = pick(bucket.replacements.len(), rng)
+        if let Some(at) = distributions::index(rng, bucket.replacements.len())
             && let Some(contact) = bucket.replacements.remove(at)
         {
             // Last, so that this node is the next to be revalidated.
@@ -136,11 +136,7 @@ impl RoutingTable {
     /// All nodes, in random order.
     pub(super) fn shuffled(&self, rng: &mut impl CryptoRng) -> Vec<Contact> {
         let mut contacts: Vec<Contact> = self.contacts().copied().collect();
-        for at in (1..contacts.len()).rev() {
-            if let Some(other) = pick(at.saturating_add(1), rng) {
-                contacts.swap(at, other);
-            }
-        }
+        distributions::shuffle(rng, &mut contacts);
         contacts
     }
 
@@ -151,7 +147,7 @@ impl RoutingTable {
             .iter()
             .filter(|bucket| !bucket.entries.is_empty())
             .collect();
-        let bucket = filled.get(pick(filled.len(), rng)?)?;
+        let bucket = distributions::pick(rng, &filled)?;
         bucket.entries.back().map(|entry| entry.contact)
     }
 
@@ -206,12 +202,6 @@ impl RoutingTable {
 fn index(own: &NodeId, key: &RelayKey) -> usize {
     let distance = usize::from(own.log_distance(&NodeId::of(key)));
     distance.saturating_sub(257 - BUCKET_COUNT)
-}
-
-/// A random number below `count`; `None` if there is none.
-fn pick(count: usize, rng: &mut impl CryptoRng) -> Option<usize> {
-    let count = u32::try_from(count).ok().filter(|count| *count > 0)?;
-    usize::try_from(distributions::below(rng, count)).ok()
 }
 
 /// Half of all nodes fall into the farthest bucket, a quarter into the next; a network of the usual

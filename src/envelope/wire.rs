@@ -4,11 +4,10 @@
 //! one envelope would have two hashes. The RLP reader refuses them too.
 
 use circuits::time::UnixSecs;
-use rlp::RlpStream;
 use thiserror::Error;
 
 use super::{AesNonce, EncryptionHint, ProtocolVersion, Topic, Ttl, UnminedEnvelope};
-use crate::rlp_reader::RlpReader;
+use crate::rlp::{RlpReader, RlpWriter};
 
 /// The offsets of an envelope's fields in its bytes. The fields before the data have fewer than 64
 /// bytes, and so has the nonce.
@@ -129,45 +128,32 @@ pub(super) fn encode(unmined: &UnminedEnvelope, nonce: Option<u64>) -> Vec<u8> {
         hint,
         data,
     } = unmined;
-    let fields = fields_under_work(hint.protocol());
-    let mut stream = RlpStream::new_list(if nonce.is_some() { fields + 1 } else { fields });
     let V5Fields { version, aes_nonce } = hint.v5_fields();
-    if hint.protocol() == ProtocolVersion::V5 {
-        stream.append(&version);
-    }
-    stream
-        .append(&expiry.0)
-        .append(&ttl.0)
-        .append(&topic.0.as_slice());
-    if hint.protocol() == ProtocolVersion::V5 {
-        stream.append(&aes_nonce);
-    }
-    stream.append(&data.as_slice());
-    if let Some(nonce) = nonce {
-        stream.append(&nonce);
-    }
-    stream.out().into()
+    RlpWriter::only_list(|list| {
+        if hint.protocol() == ProtocolVersion::V5 {
+            list.bytes(version);
+        }
+        list.integer(expiry.0).integer(ttl.0).bytes(&topic.0);
+        if hint.protocol() == ProtocolVersion::V5 {
+            list.bytes(aes_nonce);
+        }
+        list.bytes(data);
+        if let Some(nonce) = nonce {
+            list.integer(nonce);
+        }
+    })
 }
 
 /// An envelope without its last field, which begins at `end`: the same bytes in a shorter list.
-pub(super) fn without_last(protocol: ProtocolVersion, rlp: &[u8], end: usize) -> Vec<u8> {
+pub(super) fn without_last(rlp: &[u8], end: usize) -> Vec<u8> {
     let start = match rlp.first() {
         Some(&long @ 0xf8..) => 1 + usize::from(long - 0xf7),
         _ => 1,
     };
     let fields = rlp.get(start..end).unwrap_or_default();
-    let count = fields_under_work(protocol);
-    let mut stream = RlpStream::new_list(count);
-    stream.append_raw(fields, count);
-    stream.out().into()
-}
-
-/// Number of fields that the proof of work covers: all but the nonce.
-const fn fields_under_work(protocol: ProtocolVersion) -> usize {
-    match protocol {
-        ProtocolVersion::V5 => 6,
-        ProtocolVersion::V6 => 4,
-    }
+    RlpWriter::only_list(|list| {
+        list.encoded(fields);
+    })
 }
 
 /// Why bytes are not an envelope: the first field that is missing, of a wrong kind or length, or

@@ -1,7 +1,7 @@
 //! Errors that end a link, and which side is at fault.
 
 use super::packet::MalformedPacket;
-use super::validation::EnvelopeRejected;
+use crate::envelope_validation::EnvelopeRejected;
 
 /// Why a packet could not be processed, sorted by the side at fault, which decides the policy.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]

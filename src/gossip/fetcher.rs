@@ -12,6 +12,7 @@
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
+use circuits::bounded_map::BoundedMap;
 use circuits::distributions;
 use circuits::ids::LinkId;
 use circuits::time::Instant;
@@ -21,14 +22,14 @@ use crate::envelope::EnvelopeHash;
 use crate::onion_wire::MAX_HASHES;
 
 /// All pending fetches.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct EnvelopeFetcher {
     pending: BTreeMap<EnvelopeHash, PendingFetch>,
     /// When each of them is due next.
     schedule: BTreeSet<(Instant, EnvelopeHash)>,
     peers: BTreeMap<LinkId, PeerFetchState>,
-    /// Rejected envelopes, and the time until which they are not requested again.
-    rejected: BTreeMap<EnvelopeHash, Instant>,
+    /// Rejected envelopes, ranked by the time until which they are not requested again.
+    rejected: BoundedMap<EnvelopeHash, (), Instant>,
 }
 
 /// An envelope that our pool lacks.
@@ -67,6 +68,15 @@ pub(super) struct FetchRound {
 }
 
 impl EnvelopeFetcher {
+    pub(super) const fn new() -> Self {
+        Self {
+            pending: BTreeMap::new(),
+            schedule: BTreeSet::new(),
+            peers: BTreeMap::new(),
+            rejected: BoundedMap::new(MAX_REJECTED),
+        }
+    }
+
     /// Records that a peer announced an envelope that the pool lacks.
     pub(super) fn on_announced(
         &mut self,
@@ -123,18 +133,17 @@ impl EnvelopeFetcher {
     /// Records that an envelope arrived and was rejected: it is not requested again for a while.
     pub(super) fn reject(&mut self, now: Instant, envelope: EnvelopeHash) {
         self.remove(&envelope);
-        if self.rejected.len() >= MAX_REJECTED {
-            self.rejected.retain(|_, until| now < *until);
-        }
-        if self.rejected.len() < MAX_REJECTED {
-            self.rejected.insert(envelope, now.after(REJECTED_TIMEOUT));
+        while self.rejected.pop_first_if(|until| until <= now).is_some() {}
+        if !self.rejected.is_full() {
+            let until = now.after(REJECTED_TIMEOUT);
+            self.rejected.insert(envelope, until, ());
         }
     }
 
     fn is_rejected(&self, now: Instant, envelope: &EnvelopeHash) -> bool {
         self.rejected
-            .get(envelope)
-            .is_some_and(|until| now < *until)
+            .rank(envelope)
+            .is_some_and(|until| now < until)
     }
 
     /// Removes a peer: the envelopes that it announced are requested from others.

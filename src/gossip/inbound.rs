@@ -12,6 +12,7 @@ use crate::pow::PowChecked;
 
 use super::packet::outgoing::ResponseErrorCode;
 use super::packet::{Envelopes, P2pKind, ShhPacket, code, outgoing};
+use super::rejection_quota::REJECTION_QUOTA;
 use super::{
     EnvelopeRejected, Gossip, GossipFault, OutboundPacket, PacketOutcome, ProtocolViolation, shh,
 };
@@ -190,7 +191,7 @@ impl Gossip {
     ) -> Result<(), GossipFault> {
         let peer = self.peers.get_mut(&link).ok_or(GossipFault::NoSuchLink)?;
         peer.score.penalize_rejected();
-        if peer.rejection_quota.spend(now.mono) {
+        if peer.rejections.take(REJECTION_QUOTA, now.mono) {
             Ok(())
         } else {
             Err(ProtocolViolation::TooManyRejected(refused).into())

@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use circuits::distributions;
 use circuits::ids::LinkId;
 use circuits::time::{Instant, Now};
-use rand_chacha::ChaCha20Rng;
 
 use crate::envelope::{Envelope, EnvelopeHash, ProtocolVersion};
 use crate::envelope_pool::{Pool, PooledEnvelope};
@@ -67,7 +66,7 @@ impl Gossip {
             .collect();
         let pulls = |peer: &&GossipPeer| peer.delivery == DeliveryMode::Pull;
         let bodies = self.peers.values().filter(pulls).count() / PEERS_PER_EAGER_PUSH;
-        shuffle(&mut self.rng, &mut lacking);
+        distributions::shuffle(&mut self.rng, &mut lacking);
         lacking
             .into_iter()
             .take(bodies.min(self.eager_push_peers))
@@ -106,7 +105,7 @@ impl Gossip {
         };
         if peer.scanned_queue().rescan_due(now.mono) {
             let mut unknown = missing_at(link, peer, &self.index, now, pool);
-            shuffle(&mut self.rng, &mut unknown);
+            distributions::shuffle(&mut self.rng, &mut unknown);
             peer.scanned_queue().refill(now.mono, unknown);
         }
         let index = &mut self.index;
@@ -244,15 +243,6 @@ impl PacketBuilder {
 
 const fn packet_len(body: usize) -> usize {
     body + outgoing::messages_header_len(body)
-}
-
-/// Fisher-Yates shuffle: every order has the same probability.
-fn shuffle<T>(rng: &mut ChaCha20Rng, items: &mut [T]) {
-    for last in (1..items.len()).rev() {
-        let bound = u32::try_from(last).unwrap_or(u32::MAX).saturating_add(1);
-        let other = usize::try_from(distributions::below(rng, bound)).unwrap_or(last);
-        items.swap(last, other);
-    }
 }
 
 /// Ratio of whisht peers to eager pushes: with few whisht peers, an announcement from them is

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use circuits::rate_limit::TokenBucket;
 use circuits::time::{Instant, UnixSecs};
 
 use crate::bloom::Bloom;
@@ -13,7 +14,6 @@ use super::announce::{AnnounceQueue, DeliveryMode};
 use super::packet::{MinPow, RateLimits, Status};
 use super::peer_score::PeerScore;
 use super::pow_rule::{PowRule, PowRuleEstimator};
-use super::rejection_quota::RejectionQuota;
 use super::send_queue::SendQueue;
 
 /// The state of a peer.
@@ -31,7 +31,7 @@ pub(super) struct GossipPeer {
     early_bloom: Option<Bloom>,
     /// Whether its direct messages are accepted without checks.
     pub(super) trusted: bool,
-    pub(super) rejection_quota: RejectionQuota,
+    pub(super) rejections: TokenBucket,
     pub(super) score: PeerScore,
     estimator: PowRuleEstimator,
     pub(super) delivery: DeliveryMode,
@@ -130,7 +130,7 @@ impl GossipPeer {
             early_pow: None,
             early_bloom: None,
             trusted: false,
-            rejection_quota: RejectionQuota::new(now),
+            rejections: TokenBucket::full(now),
             score: PeerScore::default(),
             estimator: PowRuleEstimator::default(),
             delivery: DeliveryMode::default(),

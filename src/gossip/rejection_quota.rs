@@ -7,71 +7,41 @@
 
 use core::time::Duration;
 
-use circuits::time::Instant;
+use circuits::rate_limit::Quota;
 
-/// The remaining quota of a peer.
-#[derive(Debug)]
-pub(super) struct RejectionQuota {
-    tokens: u32,
-    /// Start of the current refill interval.
-    refilled_at: Instant,
-}
-
-impl RejectionQuota {
-    /// A full quota.
-    pub(super) const fn new(now: Instant) -> Self {
-        Self {
-            tokens: MAX_TOKENS,
-            refilled_at: now,
-        }
-    }
-
-    /// Consumes one token; `false` if none was left.
-    pub(super) fn spend(&mut self, now: Instant) -> bool {
-        let grown = now.since(self.refilled_at).as_micros() / REFILL_INTERVAL.as_micros();
-        let grown = u32::try_from(grown).unwrap_or(MAX_TOKENS).min(MAX_TOKENS);
-        if grown > 0 {
-            self.tokens = self.tokens.saturating_add(grown).min(MAX_TOKENS);
-            self.refilled_at = now;
-        }
-        let spent = self.tokens.checked_sub(1);
-        self.tokens = spent.unwrap_or(0);
-        spent.is_some()
-    }
-}
-
-/// Rejected envelopes per burst.
-const MAX_TOKENS: u32 = 16;
-/// Time until one more is permitted.
-const REFILL_INTERVAL: Duration = Duration::from_secs(10);
+/// 16 rejected envelopes at once, and one more each ten seconds.
+pub(super) const REJECTION_QUOTA: Quota = Quota::new(16, Duration::from_secs(10));
 
 #[cfg(test)]
 mod tests {
+    use circuits::rate_limit::TokenBucket;
+    use circuits::time::Instant;
+
     use super::*;
 
     #[test]
     fn seventeenth_at_once_exceeds_quota() {
         let now = Instant::from_micros(5);
-        let mut rejection_quota = RejectionQuota::new(now);
-        assert!((0..16).all(|_| rejection_quota.spend(now)));
-        assert!(!rejection_quota.spend(now));
+        let mut bucket = TokenBucket::full(Instant::ZERO);
+        assert!((0..16).all(|_| bucket.take(REJECTION_QUOTA, now)));
+        assert!(!bucket.take(REJECTION_QUOTA, now));
     }
 
     #[test]
     fn one_every_ten_seconds_stays_within_quota() {
         let mut now = Instant::ZERO;
-        let mut rejection_quota = RejectionQuota::new(now);
+        let mut bucket = TokenBucket::full(Instant::ZERO);
         for _ in 0..100 {
-            now = now.after(REFILL_INTERVAL);
-            assert!(rejection_quota.spend(now));
+            now = now.after(Duration::from_secs(10));
+            assert!(bucket.take(REJECTION_QUOTA, now));
         }
     }
 
     #[test]
     fn refill_does_not_exceed_full_quota() {
-        let mut rejection_quota = RejectionQuota::new(Instant::ZERO);
-        let now = Instant::from_micros(u64::MAX);
-        assert!((0..16).all(|_| rejection_quota.spend(now)));
-        assert!(!rejection_quota.spend(now));
+        let mut bucket = TokenBucket::full(Instant::ZERO);
+        let now = Instant::from_micros(u64::MAX / 2);
+        assert!((0..16).all(|_| bucket.take(REJECTION_QUOTA, now)));
+        assert!(!bucket.take(REJECTION_QUOTA, now));
     }
 }

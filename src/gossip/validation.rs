@@ -1,15 +1,17 @@
 //! Validation of received envelopes, with a grace period after a change of requirements.
 //!
-//! The checks run in go-ethereum's order. After a stricter requirement is announced, envelopes that
-//! satisfy the previous one are accepted for ten more seconds, because peers learn of the change
-//! only then. An envelope that the pool has was validated before and is not validated again.
+//! The rules that hold everywhere are checked by [`validate`]; gossip adds the topics that this node
+//! announced. After a stricter requirement is announced, envelopes that satisfy the previous one are
+//! accepted for ten more seconds, because peers learn of the change only then. An envelope that the
+//! pool has was validated before and is not validated again.
 
 use core::time::Duration;
 
 use circuits::time::{Instant, Now};
 
 use crate::bloom::Bloom;
-use crate::envelope::{Envelope, ExpiryError, NotExpired, ProtocolVersion};
+use crate::envelope::{Envelope, NotExpired};
+use crate::envelope_validation::{EnvelopeRejected, validate};
 use crate::pow::PowChecked;
 
 use super::packet::MinPow;
@@ -69,50 +71,14 @@ impl AdmissionPolicy {
         now: Now,
         envelope: &Envelope,
     ) -> Result<(PowChecked, NotExpired), EnvelopeRejected> {
-        let not_expired = NotExpired::check(envelope.expiry(), envelope.ttl(), now.unix)?;
-        if envelope.size() > self.max_size {
-            return Err(EnvelopeRejected::TooLarge);
-        }
         let minimum = self.min_pow.accepted(now.mono).map(|min| min.value());
         let minimum = minimum.fold(f64::INFINITY, f64::min);
-        let pow = PowChecked::check(envelope, not_expired, minimum)
-            .map_err(|_| EnvelopeRejected::LowPow)?;
+        let proofs = validate(envelope, now.unix, minimum, self.max_size)?;
         let mut blooms = self.bloom.accepted(now.mono);
         if !blooms.any(|bloom| bloom.admits(envelope.topic())) {
             return Err(EnvelopeRejected::TopicNotWanted);
         }
-        Ok((pow, not_expired))
-    }
-}
-
-/// Why an envelope is rejected.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum EnvelopeRejected {
-    /// It has less proof of work than required, by both formulas.
-    #[error("the envelope has too little proof of work")]
-    LowPow,
-    /// It exceeds the maximum size.
-    #[error("the envelope is too large")]
-    TooLarge,
-    /// Its topic is outside our filter.
-    #[error("the envelope's topic is outside the announced filter")]
-    TopicNotWanted,
-    /// It has expired or is not valid yet.
-    #[error("{0}")]
-    Expiry(#[from] ExpiryError),
-}
-
-impl EnvelopeRejected {
-    /// Whether honest peers cause it: no penalty and no confirmation. In `shh/5` a peer cannot know
-    /// our minimum work and topics, because no packet announces them.
-    #[must_use]
-    pub const fn is_innocent(self, protocol: ProtocolVersion) -> bool {
-        match self {
-            Self::LowPow | Self::TopicNotWanted => matches!(protocol, ProtocolVersion::V5),
-            Self::TooLarge => false,
-            Self::Expiry(untimely) => untimely.is_innocent(),
-        }
+        Ok(proofs)
     }
 }
 

@@ -8,7 +8,7 @@
 use std::fmt;
 
 use super::snappy;
-use crate::rlp_reader::{RlpItem, RlpReader, integer};
+use crate::rlp::{RlpItem, RlpReader, integer};
 
 /// A reason for ending a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -15,7 +15,6 @@ use std::sync::Arc;
 use circuits::bytes::ByteReader;
 use circuits::ids::{RelayKey, ShortId};
 use rand_core::CryptoRng;
-use rlp::RlpStream;
 use secp256k1::ecdsa::{RecoverableSignature, RecoveryId};
 use secp256k1::{Message, PublicKey, SecretKey};
 use zeroize::Zeroizing;
@@ -25,7 +24,7 @@ use super::frame::{Opener, Sealer};
 use super::key::{LinkKey, WipedKey, to_point, to_relay_key};
 use super::secrets::{Half, SessionSecrets};
 use crate::ecies;
-use crate::rlp_reader::{RlpError, RlpReader};
+use crate::rlp::{RlpError, RlpReader, RlpWriter};
 
 /// What a finished handshake leaves behind.
 pub struct RlpxSession {
@@ -66,12 +65,13 @@ impl Initiator {
 
         let digest = challenge(&point, key.expose(), &nonce);
         let signature = sign(ephemeral.expose(), *digest);
-        let mut body = RlpStream::new_list(4);
-        body.append(&&signature[..])
-            .append(&&key.public().0[..])
-            .append(&&nonce[..])
-            .append(&VERSION);
-        let auth = seal_eip8(&point, &body.out(), rng);
+        let body = RlpWriter::only_list(|body| {
+            body.bytes(&signature[..])
+                .bytes(&key.public().0)
+                .bytes(&nonce)
+                .integer(VERSION);
+        });
+        let auth = seal_eip8(&point, &body, rng);
         Ok(Self {
             key,
             remote,
@@ -310,11 +310,10 @@ fn write_ack(
             ecies::encrypt(rng, recipient, &[], &body)
         }
         Format::Eip8 => {
-            let mut body = RlpStream::new_list(3);
-            body.append(&&ephemeral.0[..])
-                .append(&&nonce[..])
-                .append(&VERSION);
-            seal_eip8(recipient, &body.out(), rng)
+            let body = RlpWriter::only_list(|body| {
+                body.bytes(&ephemeral.0).bytes(nonce).integer(VERSION);
+            });
+            seal_eip8(recipient, &body, rng)
         }
     }
 }

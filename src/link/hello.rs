@@ -5,11 +5,10 @@
 //! ASCII of bounded length before anybody sees it.
 
 use circuits::ids::RelayKey;
-use rlp::RlpStream;
 
 use super::capability::{AdvertisedCapability, Capability};
 use super::fault::PeerFault;
-use crate::rlp_reader::{RlpError, RlpReader};
+use crate::rlp::{RlpError, RlpReader, RlpWriter};
 
 /// What a peer's Hello says.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -93,18 +92,19 @@ pub fn encode(
 ) -> Vec<u8> {
     let mut sorted = capabilities.to_vec();
     sorted.sort_unstable();
-    let mut stream = RlpStream::new_list(5);
-    stream.append(&SNAPPY_VERSION);
-    stream.append(&harmless(client_id.as_bytes()));
-    stream.begin_list(sorted.len());
-    for capability in sorted {
-        stream
-            .begin_list(2)
-            .append(&capability.name())
-            .append(&capability.version());
-    }
-    stream.append(&listen_port).append(&&id.0[..]);
-    stream.out().to_vec()
+    RlpWriter::only_list(|hello| {
+        hello.integer(SNAPPY_VERSION);
+        hello.bytes(harmless(client_id.as_bytes()).as_bytes());
+        hello.list(|list| {
+            for capability in sorted {
+                list.list(|list| {
+                    list.bytes(capability.name().as_bytes());
+                    list.integer(capability.version());
+                });
+            }
+        });
+        hello.integer(listen_port).bytes(&id.0);
+    })
 }
 
 /// Cuts a name to [`MAX_CLIENT_ID`] characters and replaces what is not printable ASCII.

@@ -9,11 +9,12 @@
 //!
 //! What remains visible is in docs/threat-model.md.
 
+use circuits::distributions;
 use circuits::secret::Secret;
 use circuits::time::UnixSecs;
 use hkdf::Hkdf;
 use rand_chacha::ChaCha20Rng;
-use rand_core::{Rng, SeedableRng};
+use rand_core::SeedableRng;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -48,7 +49,7 @@ impl QueryPadding {
             if bits(&bloom) >= MIN_BITS {
                 break;
             }
-            let bit = rng.next_u32() % 512;
+            let bit = distributions::below(&mut rng, 512);
             let (byte, shift) = (usize::try_from(bit / 8).unwrap_or(0), bit % 8);
             if let Some(byte) = bloom.0.get_mut(byte) {
                 *byte |= 1 << shift;

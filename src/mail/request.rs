@@ -14,13 +14,12 @@
 
 use circuits::bytes::ByteReader;
 use circuits::time::UnixSecs;
-use rlp::RlpStream;
 
 use super::RequestId;
 use super::cursor::{BadCursor, Cursor};
 use crate::bloom::Bloom;
 use crate::envelope::{Envelope, ProtocolVersion};
-use crate::rlp_reader::{RlpError, RlpItem, RlpReader};
+use crate::rlp::{RlpError, RlpItem, RlpReader, RlpWriter};
 
 /// What a client asks for.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -216,14 +215,14 @@ impl MailRequest {
     /// The list, to be sealed in an envelope: status-im's main form.
     #[must_use]
     pub fn to_list(&self) -> Vec<u8> {
-        let mut list = RlpStream::new_list(6);
-        list.append(&self.lower.0)
-            .append(&self.upper.0)
-            .append(&self.bloom.0.as_slice())
-            .append(&self.limit.count());
-        append_cursor(&mut list, self.after);
-        list.append(&u8::from(self.batch));
-        list.out().into()
+        RlpWriter::only_list(|list| {
+            list.integer(self.lower.0)
+                .integer(self.upper.0)
+                .bytes(&self.bloom.0)
+                .integer(self.limit.count());
+            append_cursor(list, self.after);
+            list.integer(self.batch);
+        })
     }
 
     /// Packed bytes, to be sealed in an envelope; 72 of them for go-ethereum, which knows neither
@@ -243,19 +242,19 @@ impl MailRequest {
     /// The whole packet of the plain form.
     #[must_use]
     pub fn to_plain(&self, id: RequestId) -> Vec<u8> {
-        let mut list = RlpStream::new_list(6);
-        list.append(&id.0.as_slice())
-            .append(&self.lower.0)
-            .append(&self.upper.0)
-            .append(&self.limit.count());
-        append_cursor(&mut list, self.after);
-        list.append(&self.bloom.0.as_slice());
-        list.out().into()
+        RlpWriter::only_list(|list| {
+            list.bytes(&id.0)
+                .integer(self.lower.0)
+                .integer(self.upper.0)
+                .integer(self.limit.count());
+            append_cursor(list, self.after);
+            list.bytes(&self.bloom.0);
+        })
     }
 }
 
-pub(super) fn append_cursor(list: &mut RlpStream, after: Option<Cursor>) {
-    list.append(&after.map_or_else(Vec::new, Cursor::to_bytes));
+pub(super) fn append_cursor(list: &mut RlpWriter, after: Option<Cursor>) {
+    list.bytes(&after.map_or_else(Vec::new, Cursor::to_bytes));
 }
 
 pub(super) fn number(fields: &mut RlpReader<'_>) -> Result<u32, BadRequest> {

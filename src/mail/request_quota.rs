@@ -1,19 +1,18 @@
-//! How often a peer may ask.
+//! Quota of requests per peer of a mail server.
 //!
-//! A purse that fills up again by the clock. Who finds it empty is told so; who goes on asking all
-//! the same is hung up on, since an honest client waits when it is told to.
+//! Requests over quota get an error. A peer that keeps sending requests after that is disconnected,
+//! because an honest client waits when it is told to.
 
 use core::time::Duration;
 
+use circuits::rate_limit::{Quota, TokenBucket};
 use circuits::time::Instant;
 
-/// What one peer has left.
-#[derive(Clone, Copy, Debug)]
+/// The remaining quota of one peer.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct RequestQuota {
-    tokens: u32,
-    /// From when the time towards the next request counts.
-    refilled_at: Instant,
-    /// Requests beyond the budget, since it was last full enough for one.
+    bucket: TokenBucket,
+    /// Requests over quota since the last one within it.
     excess: u32,
 }
 
@@ -30,21 +29,9 @@ pub enum QuotaResult {
 }
 
 impl RequestQuota {
-    /// A full purse.
-    #[must_use]
-    pub const fn new(now: Instant) -> Self {
-        Self {
-            tokens: MAX_REQUESTS,
-            refilled_at: now,
-            excess: 0,
-        }
-    }
-
-    /// Takes one request off.
+    /// Consumes one request.
     pub fn spend(&mut self, now: Instant) -> QuotaResult {
-        self.refill(now);
-        if let Some(left) = self.tokens.checked_sub(1) {
-            self.tokens = left;
+        if self.bucket.take(REQUEST_QUOTA, now) {
             self.excess = 0;
             return QuotaResult::Allowed;
         }
@@ -56,37 +43,18 @@ impl RequestQuota {
         }
     }
 
-    /// Whether forgetting it would change nothing.
+    /// When the quota is full again, so that it need not be stored.
     #[must_use]
-    pub fn is_full(&mut self, now: Instant) -> bool {
-        self.refill(now);
-        self.tokens == MAX_REQUESTS
-    }
-
-    fn refill(&mut self, now: Instant) {
-        let step = REFILL_INTERVAL.as_micros();
-        let grown = now.since(self.refilled_at).as_micros() / step;
-        let grown = u32::try_from(grown)
-            .unwrap_or(MAX_REQUESTS)
-            .min(MAX_REQUESTS);
-        if grown == 0 {
-            return;
-        }
-        self.tokens = self.tokens.saturating_add(grown).min(MAX_REQUESTS);
-        // What is over counts towards the next one, unless the purse is full.
-        self.refilled_at = match self.tokens {
-            MAX_REQUESTS => now,
-            _ => self
-                .refilled_at
-                .after(REFILL_INTERVAL.saturating_mul(grown)),
-        };
+    pub const fn full_at(self) -> Instant {
+        self.bucket.full_at()
     }
 }
 
 /// Requests at once: as many pages of an answer as a client may fetch without a pause.
 pub const MAX_REQUESTS: u32 = 20;
-/// How long one more takes to come.
-pub const REFILL_INTERVAL: Duration = Duration::from_secs(1);
+/// Time until one more is permitted.
+const REFILL_INTERVAL: Duration = Duration::from_secs(1);
+const REQUEST_QUOTA: Quota = Quota::new(MAX_REQUESTS, REFILL_INTERVAL);
 /// Requests beyond the budget before the link is closed.
 pub const MAX_EXCESS: u32 = 40;
 
@@ -95,8 +63,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_purse_is_emptied_at_once_and_fills_up_by_the_clock() {
-        let mut quota = RequestQuota::new(Instant::ZERO);
+    fn request_quota_is_spent_at_once_and_refills_with_time() {
+        let mut quota = RequestQuota::default();
         for _ in 0..MAX_REQUESTS {
             assert_eq!(quota.spend(Instant::ZERO), QuotaResult::Allowed);
         }
@@ -115,7 +83,7 @@ mod tests {
 
     #[test]
     fn requests_far_beyond_the_quota_are_a_flood() {
-        let mut quota = RequestQuota::new(Instant::ZERO);
+        let mut quota = RequestQuota::default();
         let results: Vec<QuotaResult> = (0..MAX_REQUESTS + MAX_EXCESS + 1)
             .map(|_| quota.spend(Instant::ZERO))
             .collect();
@@ -128,10 +96,9 @@ mod tests {
     }
 
     #[test]
-    fn a_purse_that_is_full_again_can_be_forgotten() {
-        let mut quota = RequestQuota::new(Instant::ZERO);
+    fn request_quota_tells_when_it_is_full_again() {
+        let mut quota = RequestQuota::default();
         assert_eq!(quota.spend(Instant::ZERO), QuotaResult::Allowed);
-        assert!(!quota.is_full(Instant::ZERO));
-        assert!(quota.is_full(Instant::ZERO.after(REFILL_INTERVAL)));
+        assert_eq!(quota.full_at(), Instant::ZERO.after(REFILL_INTERVAL));
     }
 }

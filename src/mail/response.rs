@@ -5,13 +5,11 @@
 //! envelope always bare, and end with `id | last hash | cursor` or `ERROR=id text` (protocol sheet
 //! 8.3). A cursor says that there is more.
 
-use rlp::RlpStream;
-
 use super::cursor::Cursor;
 use super::{MAX_PACKET, RequestId};
 use crate::envelope::{Envelope, EnvelopeHash};
 use crate::gossip::packet::outgoing;
-use crate::rlp_reader::RlpReader;
+use crate::rlp::{RlpReader, RlpWriter};
 
 /// The end of an answer.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -54,7 +52,7 @@ impl Completion {
             }
             Self::Failed { id, reason } => [ERROR, &id.0, reason.as_bytes()].concat(),
         };
-        rlp::encode(&inner).into()
+        RlpWriter::only_bytes(&inner)
     }
 
     /// Reads the payload of code 125.
@@ -126,11 +124,11 @@ fn packet(envelopes: &[&Envelope]) -> Vec<u8> {
     if let [envelope] = envelopes {
         return outgoing::p2p_message(envelope);
     }
-    let mut list = RlpStream::new_list(envelopes.len());
-    for envelope in envelopes {
-        list.append_raw(envelope.as_rlp(), 1);
-    }
-    list.out().into()
+    RlpWriter::only_list(|list| {
+        for envelope in envelopes {
+            list.encoded(envelope.as_rlp());
+        }
+    })
 }
 
 /// The bytes are no end of an answer: the server is hung up on.

@@ -10,8 +10,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use circuits::bounded_map::BoundedMap;
 use circuits::ids::{LinkId, RelayKey};
-use circuits::time::Now;
+use circuits::time::{Instant, Now};
 
 use super::access::AccessPolicy;
 use super::archive::{Page, PageQuery, QueryId, Unavailable};
@@ -27,7 +28,8 @@ use crate::gossip::packet::P2pKind;
 #[derive(Debug)]
 pub struct MailServer {
     access: AccessPolicy,
-    quotas: BTreeMap<RelayKey, RequestQuota>,
+    /// Ranked by the time at which the quota is full again.
+    quotas: BoundedMap<RelayKey, RequestQuota, Instant>,
     /// What each link waits for, the first of them under way.
     queues: BTreeMap<LinkId, VecDeque<PendingAnswer>>,
     queries: BTreeMap<QueryId, LinkId>,
@@ -85,7 +87,7 @@ impl MailServer {
     pub const fn new(access: AccessPolicy) -> Self {
         Self {
             access,
-            quotas: BTreeMap::new(),
+            quotas: BoundedMap::new(MAX_QUOTAS),
             queues: BTreeMap::new(),
             queries: BTreeMap::new(),
             last_query: 0,
@@ -234,16 +236,20 @@ impl MailServer {
     }
 
     fn charge(&mut self, now: Now, peer: RelayKey) -> QuotaResult {
-        if self.quotas.len() >= MAX_QUOTAS {
-            self.quotas.retain(|_, quota| !quota.is_full(now.mono));
-        }
-        if self.quotas.len() >= MAX_QUOTAS && !self.quotas.contains_key(&peer) {
+        while self.quotas.is_full()
+            && self
+                .quotas
+                .pop_first_if(|full_at| full_at <= now.mono)
+                .is_some()
+        {}
+        let known = self.quotas.get(&peer).copied();
+        if known.is_none() && self.quotas.is_full() {
             return QuotaResult::Exceeded;
         }
-        let quota = self.quotas.entry(peer);
-        quota
-            .or_insert_with(|| RequestQuota::new(now.mono))
-            .spend(now.mono)
+        let mut quota = known.unwrap_or_default();
+        let result = quota.spend(now.mono);
+        self.quotas.insert(peer, quota.full_at(), quota);
+        result
     }
 
     fn enqueue(
@@ -373,7 +379,7 @@ const CROWDED: &str = "too many clients at once; try again later";
 /// Bytes of the longest request that is looked at: those in use have less than a thousand.
 pub const MAX_REQUEST: usize = 16 * 1024;
 /// Requests of one peer that may be in line.
-pub const MAX_QUEUED: usize = 4;
+const MAX_QUEUED: usize = 4;
 /// Peers answered at once.
 pub const MAX_CLIENTS: usize = 64;
 /// Peers whose quotas are remembered.
@@ -383,7 +389,7 @@ pub const PAGE_BYTES: usize = 192 * 1024;
 /// Envelopes that the archive looks at for one page: some milliseconds.
 pub const PAGE_EFFORT: usize = 4_096;
 /// Envelopes looked at for one request; then the client is given a cursor.
-pub const MAX_EFFORT: usize = 32 * PAGE_EFFORT;
+const MAX_EFFORT: usize = 32 * PAGE_EFFORT;
 /// The same for clients that cannot ask for the rest.
 const MAX_EFFORT_ALL: usize = 256 * PAGE_EFFORT;
 

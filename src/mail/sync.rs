@@ -5,7 +5,6 @@
 //! pooled: it may be long dead.
 
 use circuits::time::UnixSecs;
-use rlp::RlpStream;
 
 use super::MAX_PACKET;
 use super::cursor::Cursor;
@@ -16,7 +15,7 @@ use super::response::MAX_REASON;
 use crate::bloom::Bloom;
 use crate::envelope::Envelope;
 use crate::gossip::packet::MAX_ENVELOPES;
-use crate::rlp_reader::{RlpError, RlpReader};
+use crate::rlp::{RlpError, RlpReader, RlpWriter};
 
 /// Reads the payload of code 123: `[lower, upper, bloom, limit, cursor]`.
 ///
@@ -50,13 +49,13 @@ pub fn read_request(payload: &[u8]) -> Result<MailRequest, BadRequest> {
 /// The payload of code 123.
 #[must_use]
 pub fn request(lower: UnixSecs, upper: UnixSecs, bloom: &Bloom, after: Option<Cursor>) -> Vec<u8> {
-    let mut list = RlpStream::new_list(5);
-    list.append(&lower.0)
-        .append(&upper.0)
-        .append(&bloom.0.as_slice())
-        .append(&MAX_SYNC_LIMIT);
-    append_cursor(&mut list, after);
-    list.out().into()
+    RlpWriter::only_list(|list| {
+        list.integer(lower.0)
+            .integer(upper.0)
+            .bytes(&bloom.0)
+            .integer(MAX_SYNC_LIMIT);
+        append_cursor(list, after);
+    })
 }
 
 /// The payload of code 124.
@@ -141,14 +140,15 @@ pub fn responses(envelopes: &[Envelope], more: Option<Cursor>, last: bool) -> Ve
 }
 
 fn encode(envelopes: &[&Envelope], more: Option<Cursor>, last: bool, error: &str) -> Vec<u8> {
-    let mut packet = RlpStream::new_list(4);
-    packet.begin_list(envelopes.len());
-    for envelope in envelopes {
-        packet.append_raw(envelope.as_rlp(), 1);
-    }
-    append_cursor(&mut packet, more);
-    packet.append(&u8::from(last)).append(&error);
-    packet.out().into()
+    RlpWriter::only_list(|packet| {
+        packet.list(|list| {
+            for envelope in envelopes {
+                list.encoded(envelope.as_rlp());
+            }
+        });
+        append_cursor(packet, more);
+        packet.integer(last).bytes(error.as_bytes());
+    })
 }
 
 /// The bytes are no answer to a server: the other side is hung up on.
@@ -163,7 +163,7 @@ impl From<RlpError> for NotASyncResponse {
 }
 
 /// Envelopes that one request may ask for, as status-im has it.
-pub const MAX_SYNC_LIMIT: u32 = 1_000;
+const MAX_SYNC_LIMIT: u32 = 1_000;
 /// What headers, cursor and flags leave of a packet.
 const MAX_BODY: usize = MAX_PACKET - 64;
 

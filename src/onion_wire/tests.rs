@@ -1,6 +1,7 @@
 //! Tests of the `onion/1` bodies.
 
 use proptest::prelude::*;
+use rlp::RlpStream;
 
 use super::*;
 

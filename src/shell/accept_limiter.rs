@@ -1,261 +1,277 @@
-//! Limits on inbound connections.
+//! Limits on inbound connections, for links and for clients.
 //!
-//! Three limits apply: inbound connections in total, connections from one source, and connections
-//! whose handshake may not be finished (anonymity 3.11). No limit looks at the bytes on a
-//! connection.
+//! A connection is *unproven* until it has shown that it is worth its slot: a link has finished its
+//! handshake, a client has shown the token. Unproven connections are bounded, and one of them makes
+//! room for the next: silent connections can neither accumulate nor block the owner. Proven
+//! connections are bounded as well and are never evicted. Connections from one network are bounded
+//! where unknown peers can connect (anonymity 3.11). No limit looks at the bytes on a connection.
 
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::timeout;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use self::source::{SourceCounts, SourcePermit};
 use super::random;
 
-/// Limits on inbound connections, shared by all listeners of a node.
-#[derive(Clone, Debug)]
-pub(super) struct AcceptLimiter {
-    half_open: HalfOpen,
-    inbound: Arc<Semaphore>,
-    sources: SourceCounts,
-    loopback_only: bool,
+mod source;
+
+/// The numbers of connections that a limiter admits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AcceptLimits {
+    /// Connections that hold a slot: proven ones, and those that took a slot on arrival.
+    pub(super) slots: usize,
+    /// Unproven connections.
+    pub(super) unproven: usize,
+    /// Connections from one /24 or /48, not counting those over loopback.
+    pub(super) per_source: usize,
+    /// Whether connections are admitted only over loopback.
+    pub(super) loopback_only: bool,
+    /// Which unproven connection makes room.
+    pub(super) eviction: Eviction,
 }
 
+/// Which unproven connection makes room for the next.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Eviction {
+    /// The oldest.
+    Oldest,
+    /// A random one. A flood has to be fast enough to hit most connections within the fraction of a
+    /// second that they take to prove themselves.
+    Random,
+}
+
+/// Admits connections; all listeners with the same limits share one.
+#[derive(Clone, Debug)]
+pub(super) struct AcceptLimiter {
+    limits: AcceptLimits,
+    slots: Arc<Semaphore>,
+    unproven: Arc<Mutex<UnprovenTable>>,
+    sources: SourceCounts,
+}
+
+/// Unproven connections in order of arrival.
+#[derive(Debug, Default)]
+struct UnprovenTable {
+    connections: BTreeMap<u64, oneshot::Sender<()>>,
+    last: u64,
+}
+
+/// A slot, returned on drop.
+#[derive(Debug)]
+pub(super) struct AcceptSlot(
+    #[expect(dead_code, reason = "returned on drop")] OwnedSemaphorePermit,
+);
+
 impl AcceptLimiter {
-    pub(super) fn new(loopback_only: bool) -> Self {
+    pub(super) fn new(limits: AcceptLimits) -> Self {
         Self {
-            half_open: HalfOpen::default(),
-            inbound: Arc::new(Semaphore::new(MAX_INBOUND)),
-            sources: SourceCounts::default(),
-            loopback_only,
+            limits,
+            slots: Arc::new(Semaphore::new(limits.slots)),
+            unproven: Arc::default(),
+            sources: SourceCounts::new(limits.per_source),
         }
     }
 
-    /// Waits until there is room for one more connection.
-    pub(super) async fn acquire_slot(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
-        Arc::clone(&self.inbound).acquire_owned().await
+    /// Waits for a slot, before a connection is accepted: until then, connections wait in the queue
+    /// of the operating system.
+    pub(super) async fn slot(&self) -> Option<AcceptSlot> {
+        let slot = Arc::clone(&self.slots).acquire_owned().await;
+        slot.ok().map(AcceptSlot)
     }
 
-    /// Finds the source that a connection counts against. Connections over loopback come from local
-    /// users or from a Tor daemon, so they have no source.
-    pub(super) fn admit(&self, from: IpAddr, slot: OwnedSemaphorePermit) -> Option<AcceptPermit> {
+    fn try_slot(&self) -> Option<AcceptSlot> {
+        let slot = Arc::clone(&self.slots).try_acquire_owned();
+        slot.ok().map(AcceptSlot)
+    }
+
+    /// Admits an unproven connection, with or without a slot; `None` if its source has too many.
+    /// Connections over loopback come from local users or from a Tor daemon, so they have no source.
+    pub(super) fn admit(&self, from: IpAddr, slot: Option<AcceptSlot>) -> Option<AcceptPermit> {
         let from = from.to_canonical();
-        let source = match from.is_loopback() {
-            true => None,
-            false if self.loopback_only => return None,
-            false => Some(self.sources.enter(from)?),
+        let source = if from.is_loopback() {
+            None
+        } else if self.limits.loopback_only {
+            return None;
+        } else {
+            Some(self.sources.enter(from)?)
         };
-        let half_open = self.half_open.enter();
+        let (id, evicted) = self.enter_unproven();
         Some(AcceptPermit {
-            half_open,
-            _slot: slot,
+            limiter: self.clone(),
+            state: Mutex::new(PermitState {
+                unproven: Some(id),
+                evicted: Some(evicted),
+                slot,
+            }),
             source,
         })
     }
+
+    /// Admits a local connection that needs no proof; `None` if all slots are taken.
+    pub(super) fn admit_proven(&self) -> Option<AcceptPermit> {
+        let state = PermitState {
+            unproven: None,
+            evicted: None,
+            slot: Some(self.try_slot()?),
+        };
+        Some(AcceptPermit {
+            limiter: self.clone(),
+            state: Mutex::new(state),
+            source: None,
+        })
+    }
+
+    fn enter_unproven(&self) -> (u64, oneshot::Receiver<()>) {
+        let (sender, evicted) = oneshot::channel();
+        let mut table = self.lock();
+        if table.connections.len() >= self.limits.unproven {
+            let unlucky = match self.limits.eviction {
+                Eviction::Oldest => table.connections.keys().next(),
+                Eviction::Random => table.connections.keys().nth(below(table.connections.len())),
+            };
+            if let Some(unlucky) = unlucky.copied() {
+                table.connections.remove(&unlucky);
+            }
+        }
+        table.last = table.last.wrapping_add(1);
+        let id = table.last;
+        table.connections.insert(id, sender);
+        (id, evicted)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, UnprovenTable> {
+        self.unproven.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// Holds a permit among the inbound connections. Completes if the connection has to make room for
-/// another while its handshake may still be in progress.
-pub(super) async fn until_evicted(permit: Option<AcceptPermit>) {
-    if let Some(AcceptPermit { half_open, .. }) = permit
-        && timeout(HANDSHAKE_TIMEOUT, half_open.evicted())
-            .await
-            .is_ok()
-    {
-        return;
-    }
-    pending().await
+/// A random number below `count`. Without randomness it is zero, and the oldest connection is
+/// evicted: a flood can predict that, but not prevent it.
+fn below(count: usize) -> usize {
+    let count = u64::try_from(count).unwrap_or(u64::MAX).max(1);
+    let draw = random().map_or(0, u64::from_be_bytes);
+    usize::try_from(draw % count).unwrap_or_default()
 }
 
 /// A permit for one inbound connection, returned on drop.
 #[derive(Debug)]
 pub(super) struct AcceptPermit {
-    half_open: HalfOpenPermit,
-    _slot: OwnedSemaphorePermit,
+    limiter: AcceptLimiter,
+    state: Mutex<PermitState>,
     source: Option<SourcePermit>,
+}
+
+#[derive(Debug)]
+struct PermitState {
+    /// The entry among the unproven connections.
+    unproven: Option<u64>,
+    /// Closed without a message at the eviction; a message means that the connection may stay.
+    evicted: Option<oneshot::Receiver<()>>,
+    slot: Option<AcceptSlot>,
 }
 
 impl AcceptPermit {
     /// The source of the connection; `None` if it came over loopback.
     pub(super) fn source(&self) -> Option<IpAddr> {
-        self.source.as_ref().map(|permit| permit.address)
-    }
-}
-
-/// Connections whose handshake may not be finished.
-///
-/// Above the limit a random connection is closed. A flood therefore has to be fast enough to hit
-/// most handshakes within the fraction of a second that they take. If new connections had to wait
-/// instead, a few silent connections would block all others.
-#[derive(Clone, Debug, Default)]
-struct HalfOpen(Arc<Mutex<HalfOpenTable>>);
-
-#[derive(Debug, Default)]
-struct HalfOpenTable {
-    entries: BTreeMap<u64, oneshot::Sender<()>>,
-    last: u64,
-}
-
-impl HalfOpen {
-    fn lock(&self) -> MutexGuard<'_, HalfOpenTable> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.source.as_ref().map(SourcePermit::address)
     }
 
-    fn enter(&self) -> HalfOpenPermit {
-        let (sender, evicted) = oneshot::channel();
-        let mut table = self.lock();
-        if table.entries.len() >= MAX_HALF_OPEN {
-            // Without randomness the oldest connection is closed. A flood can predict that, but not
-            // prevent it.
-            let draw = random().map_or(0, u64::from_be_bytes);
-            let count = u64::try_from(table.entries.len())
-                .unwrap_or(u64::MAX)
-                .max(1);
-            let unlucky = usize::try_from(draw % count).unwrap_or_default();
-            let unlucky = table.entries.keys().nth(unlucky).copied();
-            unlucky.map(|id| table.entries.remove(&id));
+    /// Records that the connection has proven itself: it is not evicted any more. False if it has no
+    /// slot and all slots are taken.
+    pub(super) fn promote(&self) -> bool {
+        let mut state = self.state();
+        if state.slot.is_none() {
+            let Some(slot) = self.limiter.try_slot() else {
+                return false;
+            };
+            state.slot = Some(slot);
         }
-        table.last = table.last.wrapping_add(1);
-        let id = table.last;
-        table.entries.insert(id, sender);
-        HalfOpenPermit {
-            all: self.clone(),
-            id,
-            evicted: Some(evicted),
+        if let Some(id) = state.unproven.take()
+            && let Some(stay) = self.limiter.lock().connections.remove(&id)
+        {
+            // This fails only if the eviction is not awaited any more.
+            let _ = stay.send(());
         }
+        true
+    }
+
+    /// Completes when the connection has to make room for another; never for a proven connection.
+    pub(super) async fn evicted(&self) {
+        let evicted = self.state().evicted.take();
+        if let Some(evicted) = evicted
+            && evicted.await.is_err()
+        {
+            return;
+        }
+        pending().await
+    }
+
+    fn state(&self) -> MutexGuard<'_, PermitState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-#[derive(Debug)]
-struct HalfOpenPermit {
-    all: HalfOpen,
-    id: u64,
-    evicted: Option<oneshot::Receiver<()>>,
-}
-
-impl HalfOpenPermit {
-    /// Completes when the connection has to make room for another.
-    async fn evicted(mut self) {
-        if let Some(evicted) = self.evicted.take() {
-            // Nothing is ever sent: the end of the channel is the signal.
-            let _ = evicted.await;
-        }
-    }
-}
-
-impl Drop for HalfOpenPermit {
+impl Drop for AcceptPermit {
     fn drop(&mut self) {
-        self.all.lock().entries.remove(&self.id);
-    }
-}
-
-/// A network that one operator can be expected to own: a /24 of IPv4, a /48 of IPv6.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-struct SourceNetwork(u64);
-
-impl SourceNetwork {
-    fn of(address: IpAddr) -> Self {
-        match address {
-            IpAddr::V4(address) => Self(u64::from(address.to_bits() >> 8)),
-            IpAddr::V6(address) => {
-                let prefix = u64::try_from(address.to_bits() >> 80).unwrap_or(u64::MAX);
-                Self(V6_MARK | prefix)
-            }
+        let id = self.state().unproven.take();
+        if let Some(id) = id {
+            self.limiter.lock().connections.remove(&id);
         }
     }
 }
-
-/// Number of inbound connections of each source.
-#[derive(Clone, Debug, Default)]
-struct SourceCounts(Arc<Mutex<BTreeMap<SourceNetwork, usize>>>);
-
-impl SourceCounts {
-    /// Counts one more connection; `None` if the source has reached its limit.
-    fn enter(&self, address: IpAddr) -> Option<SourcePermit> {
-        let source = SourceNetwork::of(address);
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(source).or_default();
-        if *count >= MAX_PER_SOURCE {
-            return None;
-        }
-        *count += 1;
-        Some(SourcePermit {
-            sources: self.clone(),
-            source,
-            address,
-        })
-    }
-}
-
-#[derive(Debug)]
-struct SourcePermit {
-    sources: SourceCounts,
-    source: SourceNetwork,
-    address: IpAddr,
-}
-
-impl Drop for SourcePermit {
-    fn drop(&mut self) {
-        let mut counts = self
-            .sources
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.source) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                counts.remove(&self.source);
-            }
-        }
-    }
-}
-
-/// Maximum number of inbound connections. Each costs two buffers and a file descriptor; the usual
-/// limit of 1,024 descriptors leaves room for as many outbound ones.
-const MAX_INBOUND: usize = 256;
-/// Maximum number of these whose handshake may not be finished.
-const MAX_HALF_OPEN: usize = 128;
-/// Maximum number of inbound connections from one /24 or /48.
-const MAX_PER_SOURCE: usize = MAX_INBOUND / 4;
-/// A connection of this age has finished its handshake, because the node otherwise closes it after
-/// five seconds. The shell does not parse handshakes.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(6);
-/// Separates the two address families: a /48 has 48 bits.
-const V6_MARK: u64 = 1 << 63;
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::sleep;
+    use std::time::Duration;
+
+    use tokio::task::JoinSet;
+    use tokio::time::timeout;
 
     use super::*;
+
+    const LIMITS: AcceptLimits = AcceptLimits {
+        slots: 256,
+        unproven: 128,
+        per_source: 64,
+        loopback_only: false,
+        eviction: Eviction::Random,
+    };
+    /// Clients of the RPC endpoints.
+    const CLIENTS: AcceptLimits = AcceptLimits {
+        slots: 8,
+        unproven: 4,
+        per_source: 0,
+        loopback_only: true,
+        eviction: Eviction::Oldest,
+    };
 
     fn address(text: &str) -> IpAddr {
         text.parse().unwrap()
     }
 
-    #[test]
-    fn addresses_in_one_network_are_one_source() {
-        let source = |text| SourceNetwork::of(address(text));
-        assert_eq!(source("192.0.2.1"), source("192.0.2.254"));
-        assert_ne!(source("192.0.2.1"), source("192.0.3.1"));
-        assert_eq!(source("2001:db8:1::1"), source("2001:db8:1:ffff::2"));
-        assert_ne!(source("2001:db8:1::1"), source("2001:db8:2::1"));
-        assert_ne!(source("0.0.1.0"), source("0:0:1::"));
+    /// A link arrives.
+    async fn arrive(limiter: &AcceptLimiter, from: &str) -> Option<AcceptPermit> {
+        limiter.admit(address(from), limiter.slot().await)
     }
 
-    /// A connection arrives.
-    async fn arrive(limiter: &AcceptLimiter, from: &str) -> Option<AcceptPermit> {
-        limiter.admit(address(from), limiter.acquire_slot().await.unwrap())
+    /// A client arrives.
+    fn connect(limiter: &AcceptLimiter) -> AcceptPermit {
+        limiter.admit(address("127.0.0.1"), None).unwrap()
+    }
+
+    fn is_evicted(permit: &AcceptPermit) -> bool {
+        let mut state = permit.state();
+        let notice = state.evicted.as_mut().unwrap().try_recv();
+        matches!(notice, Err(oneshot::error::TryRecvError::Closed))
     }
 
     #[tokio::test]
     async fn one_source_cannot_take_all_slots() {
-        let limiter = AcceptLimiter::new(false);
+        let limiter = AcceptLimiter::new(LIMITS);
         let mut entries = Vec::new();
-        for _ in 0..MAX_PER_SOURCE {
+        for _ in 0..LIMITS.per_source {
             entries.push(arrive(&limiter, "192.0.2.1").await.unwrap());
         }
         assert!(arrive(&limiter, "192.0.2.77").await.is_none());
@@ -265,48 +281,76 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_half_open_connection_makes_room_for_another() {
-        let limiter = AcceptLimiter::new(false);
-        let mut waiters = tokio::task::JoinSet::new();
-        for _ in 0..MAX_HALF_OPEN {
-            waiters.spawn(until_evicted(arrive(&limiter, "127.0.0.1").await));
+    async fn unproven_connection_makes_room_for_another() {
+        let limiter = AcceptLimiter::new(LIMITS);
+        let mut waiters = JoinSet::new();
+        for _ in 0..LIMITS.unproven {
+            let permit = arrive(&limiter, "127.0.0.1").await.unwrap();
+            waiters.spawn(async move { permit.evicted().await });
         }
         tokio::task::yield_now().await;
         assert!(waiters.try_join_next().is_none());
         let newcomer = arrive(&limiter, "127.0.0.1").await;
         assert!(newcomer.is_some(), "no connection waits");
-        let evicted = timeout(HANDSHAKE_TIMEOUT / 2, waiters.join_next()).await;
+        let evicted = timeout(Duration::from_secs(1), waiters.join_next()).await;
         assert!(evicted.is_ok(), "one makes room");
         assert!(waiters.try_join_next().is_none(), "and only one");
-        assert_eq!(limiter.half_open.lock().entries.len(), MAX_HALF_OPEN);
+        assert_eq!(limiter.lock().connections.len(), LIMITS.unproven);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_past_its_handshake_is_not_evicted() {
-        let limiter = AcceptLimiter::new(false);
-        let mut waiters = tokio::task::JoinSet::new();
-        waiters.spawn(until_evicted(arrive(&limiter, "127.0.0.1").await));
-        sleep(HANDSHAKE_TIMEOUT * 2).await;
-        assert!(limiter.half_open.lock().entries.is_empty());
+    async fn proven_connection_is_not_evicted_and_the_rest_wait_outside() {
+        let limiter = AcceptLimiter::new(LIMITS);
+        let mut waiters = JoinSet::new();
+        let first = arrive(&limiter, "127.0.0.1").await.unwrap();
+        assert!(first.promote());
+        waiters.spawn(async move { first.evicted().await });
         let mut flood = Vec::new();
-        for _ in 1..MAX_INBOUND {
+        for _ in 1..LIMITS.slots {
             flood.push(arrive(&limiter, "127.0.0.1").await.unwrap());
         }
-        sleep(HANDSHAKE_TIMEOUT * 2).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
         assert!(waiters.try_join_next().is_none());
-        assert!(
-            timeout(HANDSHAKE_TIMEOUT, limiter.acquire_slot())
-                .await
-                .is_err(),
-            "the rest wait outside"
-        );
+        let waits = timeout(Duration::from_secs(60), limiter.slot()).await;
+        assert!(waits.is_err());
     }
 
     #[tokio::test]
-    async fn the_local_profile_accepts_only_loopback() {
-        let limiter = AcceptLimiter::new(true);
+    async fn loopback_only_limiter_admits_no_other_address() {
+        let limiter = AcceptLimiter::new(AcceptLimits {
+            loopback_only: true,
+            ..LIMITS
+        });
         assert!(arrive(&limiter, "192.0.2.1").await.is_none());
         assert!(arrive(&limiter, "127.0.0.9").await.is_some());
         assert!(arrive(&limiter, "::1").await.is_some());
+    }
+
+    #[tokio::test]
+    async fn silent_connections_do_not_keep_the_owner_out() {
+        let limiter = AcceptLimiter::new(CLIENTS);
+        let owner = connect(&limiter);
+        assert!(owner.promote() && owner.promote(), "twice is no harm");
+        let silent: Vec<_> = (0..=CLIENTS.unproven).map(|_| connect(&limiter)).collect();
+        let evicted: Vec<bool> = silent.iter().map(is_evicted).collect();
+        assert_eq!(evicted, [true, false, false, false, false], "the oldest");
+        assert!(!is_evicted(&owner));
+    }
+
+    #[tokio::test]
+    async fn returned_slot_can_be_taken_again() {
+        let limiter = AcceptLimiter::new(CLIENTS);
+        let mut clients = Vec::new();
+        for _ in 0..CLIENTS.slots {
+            let client = connect(&limiter);
+            assert!(client.promote());
+            clients.push(client);
+        }
+        let late = connect(&limiter);
+        assert!(!late.promote() && limiter.admit_proven().is_none());
+        drop(clients);
+        assert!(late.promote() && limiter.admit_proven().is_some());
+        drop(late);
+        assert!(limiter.lock().connections.is_empty());
     }
 }

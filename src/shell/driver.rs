@@ -349,7 +349,7 @@ struct EffectExecutor {
 
 impl EffectExecutor {
     fn listen(&mut self, listeners: Vec<TcpListener>) {
-        let limiter = AcceptLimiter::new(self.loopback_only);
+        let limiter = AcceptLimiter::new(tcp::link_limits(self.loopback_only));
         for listener in listeners {
             self.acceptors
                 .spawn(tcp::accept(listener, limiter.clone(), self.to_net.clone()));

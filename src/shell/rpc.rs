@@ -9,7 +9,6 @@
 
 mod auth;
 mod client;
-mod client_limiter;
 mod connection;
 mod framing;
 mod http;

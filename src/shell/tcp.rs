@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-use super::accept_limiter::{AcceptLimiter, AcceptPermit, until_evicted};
+use super::accept_limiter::{AcceptLimiter, AcceptLimits, AcceptPermit, Eviction};
 use super::connector::{LinkStream, StreamReader, StreamWriter};
 use super::driver::Completion;
 use super::listen::set_link_options;
@@ -155,6 +155,20 @@ async fn linger(closing: oneshot::Receiver<()>) {
     sleep(LINGER).await;
 }
 
+/// Holds the permit of an inbound connection. Completes if the connection has to make room for
+/// another while its handshake may still be in progress.
+async fn until_evicted(permit: Option<AcceptPermit>) {
+    let Some(permit) = permit else {
+        return pending().await;
+    };
+    if timeout(HANDSHAKE_TIMEOUT, permit.evicted()).await.is_ok() {
+        return;
+    }
+    // It took its slot on arrival, so this does not fail.
+    let _ = permit.promote();
+    pending().await
+}
+
 /// Accepts connections while the driver listens.
 pub(super) async fn accept(
     listener: TcpListener,
@@ -163,7 +177,7 @@ pub(super) async fn accept(
 ) {
     loop {
         // The permit comes first: without one, connections wait in the operating system's queue.
-        let Ok(slot) = limiter.acquire_slot().await else {
+        let Some(slot) = limiter.slot().await else {
             return;
         };
         let (stream, from) = match listener.accept().await {
@@ -174,7 +188,7 @@ pub(super) async fn accept(
                 continue;
             }
         };
-        let Some(permit) = limiter.admit(from.ip(), slot) else {
+        let Some(permit) = limiter.admit(from.ip(), Some(slot)) else {
             continue;
         };
         if set_link_options(&stream).is_err() {
@@ -198,14 +212,14 @@ pub(super) async fn accept_onion(
     net: mpsc::Sender<NetEvent>,
 ) {
     loop {
-        let Ok(slot) = limiter.acquire_slot().await else {
+        let Some(slot) = limiter.slot().await else {
             return;
         };
         let Some(stream) = incoming.next().await else {
             return;
         };
         // Tor reports no source, as for a daemon's connections over loopback.
-        let Some(permit) = limiter.admit(Ipv4Addr::LOCALHOST.into(), slot) else {
+        let Some(permit) = limiter.admit(Ipv4Addr::LOCALHOST.into(), Some(slot)) else {
             continue;
         };
         let stream = LinkStream::Arti(Box::new(stream));
@@ -215,6 +229,27 @@ pub(super) async fn accept_onion(
     }
 }
 
+/// Limits on inbound links, shared by all listeners of a node.
+pub(super) const fn link_limits(loopback_only: bool) -> AcceptLimits {
+    AcceptLimits {
+        slots: MAX_INBOUND,
+        unproven: MAX_HALF_OPEN,
+        per_source: MAX_PER_SOURCE,
+        loopback_only,
+        eviction: Eviction::Random,
+    }
+}
+
+/// Maximum number of inbound connections. Each costs two buffers and a file descriptor; the usual
+/// limit of 1,024 descriptors leaves room for as many outbound ones.
+const MAX_INBOUND: usize = 256;
+/// Maximum number of these whose handshake may not be finished.
+const MAX_HALF_OPEN: usize = 128;
+/// Maximum number of inbound connections from one /24 or /48.
+const MAX_PER_SOURCE: usize = MAX_INBOUND / 4;
+/// A connection of this age has finished its handshake, because the node otherwise closes it after
+/// five seconds. The shell does not parse handshakes.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(6);
 /// A reader that accepts nothing for this long is disconnected.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// The time limit for the last bytes of a connection.
@@ -354,5 +389,38 @@ mod tests {
         let begun = tokio::time::Instant::now();
         assert!(pair.drain().await.is_empty());
         assert!(begun.elapsed() >= LINGER);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connection_past_its_handshake_is_not_evicted() {
+        let limiter = AcceptLimiter::new(link_limits(false));
+        let from = std::net::IpAddr::from([127, 0, 0, 1]);
+        let mut waiters = tokio::task::JoinSet::new();
+        let slot = limiter.slot().await;
+        waiters.spawn(until_evicted(limiter.admit(from, slot)));
+        sleep(HANDSHAKE_TIMEOUT * 2).await;
+        let mut flood = Vec::new();
+        for _ in 1..MAX_INBOUND {
+            let slot = limiter.slot().await;
+            flood.push(limiter.admit(from, slot).unwrap());
+        }
+        sleep(HANDSHAKE_TIMEOUT * 2).await;
+        assert!(waiters.try_join_next().is_none());
+        let waits = timeout(HANDSHAKE_TIMEOUT, limiter.slot()).await;
+        assert!(waits.is_err(), "the rest wait outside");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connection_in_its_handshake_makes_room_for_another() {
+        let limiter = AcceptLimiter::new(link_limits(false));
+        let from = std::net::IpAddr::from([127, 0, 0, 1]);
+        let mut waiters = tokio::task::JoinSet::new();
+        for _ in 0..=MAX_HALF_OPEN {
+            let slot = limiter.slot().await;
+            waiters.spawn(until_evicted(limiter.admit(from, slot)));
+        }
+        let evicted = timeout(HANDSHAKE_TIMEOUT / 2, waiters.join_next()).await;
+        assert!(evicted.is_ok(), "one makes room");
+        assert!(waiters.try_join_next().is_none(), "and only one");
     }
 }

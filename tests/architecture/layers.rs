@@ -11,11 +11,12 @@ use crate::tree::files;
 
 /// From the ground up.
 const LAYERS: &[&[&str]] = &[
-    &["ecies", "envelope", "rlp_reader", "suggest"],
+    &["ecies", "envelope", "rlp", "suggest"],
     &["bloom", "message", "pow"],
     &[
         "envelope_builder",
         "envelope_pool",
+        "envelope_validation",
         "link",
         "onion_wire",
         "subscriptions",

@@ -5,6 +5,8 @@ use core::time::Duration;
 
 use rand_core::CryptoRng;
 
+use crate::distributions;
+
 /// A delay in units of 10 ms, at most 600 s.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct HopDelay(u16);
@@ -56,17 +58,8 @@ impl HopDelay {
     /// Redrawing an exponential variable until it is below a bound gives the distribution truncated
     /// at the bound. Its inverse is known in closed form, so one draw is enough for every mean.
     pub fn sample(rng: &mut impl CryptoRng, mean: Duration) -> Self {
-        let mean = mean.as_secs_f64();
-        if mean == 0.0 {
-            return Self::ZERO;
-        }
-        let bound = Self::MAX.as_duration().as_secs_f64();
-        let below_bound = -(-bound / mean).exp_m1();
-        let wait = -mean * (-unit_interval(rng) * below_bound).ln_1p();
-        Duration::try_from_secs_f64(wait)
-            .ok()
-            .and_then(|wait| Self::from_duration(wait).ok())
-            .unwrap_or(Self::MAX)
+        let wait = distributions::exponential_within(rng, mean, Self::MAX.as_duration());
+        Self::from_duration(wait).unwrap_or(Self::MAX)
     }
 }
 
@@ -81,13 +74,6 @@ impl fmt::Display for DelayTooLong {
 }
 
 impl core::error::Error for DelayTooLong {}
-
-/// Uniform in `[0, 1)`, with 53 bits: steps below the precision of an `f64` near 1.
-fn unit_interval(rng: &mut impl CryptoRng) -> f64 {
-    let high = f64::from(rng.next_u32());
-    let low = f64::from(rng.next_u32() >> 11);
-    (high * f64::from(1 << 21) + low) / (f64::from(1 << 21) * 4_294_967_296.0)
-}
 
 /// One step of the delay field.
 const UNIT: Duration = Duration::from_millis(10);

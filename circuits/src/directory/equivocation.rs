@@ -5,9 +5,8 @@
 //! stored and flooded, and no path uses the relay in that epoch and the next two (spec M12). Only
 //! the holder of the relay's key can create such a pair.
 
-use std::collections::BTreeMap;
-
 use super::descriptor::{DescriptorDigest, VerifiedDescriptor};
+use crate::bounded_map::BoundedMap;
 use crate::ids::{Epoch, RelayId};
 
 /// Two valid descriptors of one relay that contradict each other.
@@ -62,23 +61,17 @@ impl EquivocationProof {
 
 /// The excluded relays with their proofs.
 pub(super) struct ExcludedRelays {
-    relays: BTreeMap<RelayId, Exclusion>,
+    /// Ranked by the last epoch of the exclusion.
+    relays: BoundedMap<RelayId, Option<EquivocationProof>, Epoch>,
     /// Maximum number of proofs stored in full; further exclusions store only the relay's id.
     max_proofs: usize,
-    max_relays: usize,
-}
-
-struct Exclusion {
-    until: Epoch,
-    proof: Option<EquivocationProof>,
 }
 
 impl ExcludedRelays {
     pub(super) const fn new(max_proofs: usize, max_relays: usize) -> Self {
         Self {
-            relays: BTreeMap::new(),
+            relays: BoundedMap::new(max_relays),
             max_proofs,
-            max_relays,
         }
     }
 
@@ -94,37 +87,29 @@ impl ExcludedRelays {
     pub(super) fn has_proof_with(&self, id: &RelayId, digest: DescriptorDigest) -> bool {
         self.relays
             .get(id)
-            .and_then(|exclusion| exclusion.proof.as_ref())
+            .and_then(Option::as_ref)
             .is_some_and(|proof| proof.descriptors().iter().any(|one| one.digest() == digest))
     }
 
     /// Excludes the relay of the proof. Above `max_relays`, the exclusion that ends first is
     /// dropped.
     pub(super) fn add(&mut self, proof: EquivocationProof) {
-        let until = proof.until();
-        let kept = self.proofs().count() < self.max_proofs;
-        self.relays.insert(
-            proof.relay(),
-            Exclusion {
-                until,
-                proof: kept.then_some(proof),
-            },
-        );
-        if self.relays.len() > self.max_relays {
-            let first = self.relays.iter().min_by_key(|(_, one)| one.until);
-            if let Some(id) = first.map(|(id, _)| *id) {
-                self.relays.remove(&id);
-            }
+        let (relay, until) = (proof.relay(), proof.until());
+        let ends_first = self.relays.first().is_some_and(|(_, first)| until < first);
+        if self.relays.is_full() && !self.relays.contains_key(&relay) && ends_first {
+            return;
         }
+        let kept = self.proofs().count() < self.max_proofs;
+        self.relays.insert(relay, until, kept.then_some(proof));
     }
 
     /// Drops the exclusions that ended before `epoch`.
     pub(super) fn expire(&mut self, epoch: Epoch) {
-        self.relays.retain(|_, exclusion| exclusion.until >= epoch);
+        while self.relays.pop_first_if(|until| until < epoch).is_some() {}
     }
 
     /// The stored proofs, in the order of the relays' ids.
     pub(super) fn proofs(&self) -> impl Iterator<Item = &EquivocationProof> {
-        self.relays.values().filter_map(|one| one.proof.as_ref())
+        self.relays.values().filter_map(Option::as_ref)
     }
 }

@@ -64,7 +64,7 @@ impl Directory {
         rng: &mut impl CryptoRng,
     ) -> Vec<Vec<u8>> {
         if let DescriptorSource::Peer { link, .. } = source
-            && !self.requests.take(now.mono, link)
+            && !self.requests.take(link, now.mono)
         {
             return Vec::new();
         }

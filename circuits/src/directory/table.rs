@@ -14,12 +14,14 @@ use super::endpoint::{RelayEndpoint, Subnet};
 use super::observation::{DescriptorSource, RelayHistory, ReportingSubnets};
 use super::subnet_counts::SubnetCounts;
 use super::{DescriptorRefusal, DirectoryLimits};
+use crate::bounded_map::BoundedMap;
 use crate::ids::{Epoch, RelayId, ShortId};
 use crate::time::UnixSecs;
 
 pub(super) struct RelayTable {
     records: BTreeMap<RelayId, RelayRecord>,
-    dormant: BTreeMap<RelayId, DormantRelay>,
+    /// Ranked by the epoch of the last descriptor.
+    dormant: BoundedMap<RelayId, DormantRelay, Epoch>,
     subnet_counts: SubnetCounts,
     arrivals: u64,
     limits: DirectoryLimits,
@@ -65,7 +67,7 @@ impl RelayTable {
     pub(super) fn new(limits: DirectoryLimits) -> Self {
         Self {
             records: BTreeMap::new(),
-            dormant: BTreeMap::new(),
+            dormant: BoundedMap::new(limits.relays),
             subnet_counts: SubnetCounts::default(),
             arrivals: 0,
             limits,
@@ -236,12 +238,10 @@ impl RelayTable {
     /// Keeps only the history of a relay. Above the limit, the history with the oldest last
     /// descriptor is dropped.
     pub(super) fn retire(&mut self, id: RelayId, dormant: DormantRelay) {
-        self.dormant.insert(id, dormant);
-        if self.dormant.len() > self.limits.relays {
-            let longest = self.dormant.iter().min_by_key(|(_, one)| one.last);
-            if let Some(id) = longest.map(|(id, _)| *id) {
-                self.dormant.remove(&id);
-            }
+        let first = self.dormant.first();
+        let is_oldest = first.is_some_and(|(_, last)| dormant.last < last);
+        if !(self.dormant.is_full() && is_oldest) || self.dormant.contains_key(&id) {
+            self.dormant.insert(id, dormant.last, dormant);
         }
     }
 
@@ -267,15 +267,20 @@ impl RelayTable {
         for (id, history, last) in retired {
             self.retire(id, DormantRelay { history, last });
         }
-        self.dormant
-            .retain(|_, dormant| dormant.is_worth_keeping_at(epoch));
+        let expired = |last: Epoch| !is_worth_keeping(last, epoch);
+        while self.dormant.pop_first_if(expired).is_some() {}
     }
 }
 
 impl DormantRelay {
     pub(super) fn is_worth_keeping_at(&self, epoch: Epoch) -> bool {
-        self.last.0.saturating_add(MAX_DORMANT_EPOCHS) >= epoch.0
+        is_worth_keeping(self.last, epoch)
     }
+}
+
+/// Whether a history is kept at `epoch` after its last descriptor.
+const fn is_worth_keeping(last: Epoch, epoch: Epoch) -> bool {
+    last.0.saturating_add(MAX_DORMANT_EPOCHS) >= epoch.0
 }
 
 /// The subnet against which a relay counts: the first of its subnets.

@@ -4,14 +4,14 @@
 //! each neighbour has a rate, what waits is bounded, and peeling has a rate of its own. Neighbours
 //! are served in turn, so a flood delays the cells of the one who sends it and nobody else's.
 
-use std::collections::{BTreeMap, VecDeque};
-
 use core::time::Duration;
 
 use super::DropReason;
-use super::rate_limit::{GcraLimiter, GcraQuota};
 use crate::cell::Cell;
+use crate::fair_queue::{FairQueue, FairQueueLimits, QueueSize};
+use crate::geometry::CELL_LEN;
 use crate::ids::LinkId;
+use crate::rate_limit::{KeyedLimiter, Quota, TokenBucket};
 use crate::time::Instant;
 
 /// How much a relay takes on (anonymity 3.11).
@@ -39,125 +39,88 @@ impl Default for RelayLimits {
     }
 }
 
-/// Queues of cells, one for each neighbour.
+/// Received cells that wait to be peeled, in turn over the peers that sent them.
 #[derive(Debug)]
 pub(super) struct IngressQueue {
-    limits: RelayLimits,
-    links: BTreeMap<LinkId, PeerQueue>,
-    /// Links with cells waiting, each once, in the order in which they are served.
-    turns: VecDeque<LinkId>,
-    waiting: usize,
+    peel_quota: Quota,
+    peeling: TokenBucket,
+    rates: KeyedLimiter<LinkId>,
+    cells: FairQueue<LinkId, (), Cell>,
     evicted: u64,
-    peeling: GcraLimiter,
-}
-
-/// One neighbour.
-#[derive(Debug, Default)]
-struct PeerQueue {
-    rate: GcraLimiter,
-    cells: VecDeque<Cell>,
 }
 
 impl IngressQueue {
-    pub(super) const fn new(limits: RelayLimits) -> Self {
+    pub(super) fn new(limits: RelayLimits) -> Self {
+        let link_quota = Quota::per_second(limits.link_rate, limits.link_burst);
+        let cells = |entries: usize| QueueSize {
+            entries,
+            bytes: entries.saturating_mul(CELL_LEN),
+        };
         Self {
-            limits,
-            links: BTreeMap::new(),
-            turns: VecDeque::new(),
-            waiting: 0,
+            peel_quota: Quota::per_second(limits.peel_rate, 1).with_slack(MAX_CATCH_UP),
+            peeling: TokenBucket::full(Instant::ZERO),
+            rates: KeyedLimiter::new(link_quota, MAX_LINKS),
+            cells: FairQueue::new(FairQueueLimits {
+                per_source: cells(usize::try_from(limits.link_burst).unwrap_or(usize::MAX)),
+                total: cells(limits.waiting),
+            }),
             evicted: 0,
-            peeling: GcraLimiter::idle(),
         }
     }
 
-    /// Counts a cell against the rate of its neighbour.
+    /// Counts a cell against the rate of its peer.
     pub(super) fn admit(&mut self, now: Instant, from: LinkId) -> Result<(), DropReason> {
-        if !self.links.contains_key(&from) {
-            // A neighbour at rest is the same as one never seen, so the map holds the active only.
-            self.links
-                .retain(|_, link| !link.cells.is_empty() || !link.rate.is_idle(now));
+        if self.rates.take(from, now) {
+            Ok(())
+        } else {
+            Err(DropReason::Flooding)
         }
-        let quota = GcraQuota::with_burst(self.limits.link_rate, self.limits.link_burst);
-        if !self.links.entry(from).or_default().rate.take(quota, now) {
-            return Err(DropReason::Flooding);
-        }
-        Ok(())
     }
 
-    /// Queues an admitted cell. If too many wait in all, the neighbour with most of them loses its
+    /// Queues an admitted cell. If too many wait in total, the peer with most of them loses its
     /// newest, which may be this one.
     pub(super) fn push(&mut self, from: LinkId, cell: Cell) -> Result<(), DropReason> {
-        let per_link = usize::try_from(self.limits.link_burst).unwrap_or(usize::MAX);
-        let own = self.links.get(&from).map_or(0, |link| link.cells.len());
-        if own >= per_link || (self.waiting >= self.limits.waiting && !self.make_room(own)) {
+        let pushed = self.cells.push(from, (), CELL_LEN, cell);
+        if pushed.id.is_none() {
             return Err(DropReason::Crowded);
         }
-        let link = self.links.entry(from).or_default();
-        if link.cells.is_empty() {
-            self.turns.push_back(from);
-        }
-        link.cells.push_back(cell);
-        self.waiting += 1;
+        let evicted = u64::try_from(pushed.overflow.len()).unwrap_or(u64::MAX);
+        self.evicted = self.evicted.saturating_add(evicted);
         Ok(())
     }
 
-    /// The next cell in turn, if peeling is allowed now.
+    /// The next cell in turn, if peeling is permitted now.
     pub(super) fn pop(&mut self, now: Instant) -> Option<(LinkId, Cell)> {
-        let from = *self.turns.front()?;
-        if !self.peeling.take(self.peel_quota(), now) {
+        if self.cells.is_empty() || !self.peeling.take(self.peel_quota, now) {
             return None;
         }
-        self.turns.pop_front();
-        let link = self.links.get_mut(&from)?;
-        let cell = link.cells.pop_front()?;
-        self.waiting -= 1;
-        if !link.cells.is_empty() {
-            self.turns.push_back(from);
-        }
-        Some((from, cell))
+        self.cells.pop()
     }
 
     /// When [`Self::pop`] has something to give; `None` if nothing waits.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        let _ = self.turns.front()?;
-        Some(self.peeling.next_allowed(self.peel_quota()))
+        (!self.cells.is_empty()).then(|| self.peeling.next_token(self.peel_quota))
     }
 
     /// Number of cells waiting.
     pub(super) const fn len(&self) -> usize {
-        self.waiting
+        self.cells.size().entries
     }
 
-    /// Number of cells that were queued and lost their place to another neighbour's.
+    /// Number of cells that were queued and evicted for the cells of other peers.
     pub(super) const fn evicted(&self) -> u64 {
         self.evicted
-    }
-
-    /// Takes the newest cell of the longest queue, unless that queue would then be no longer than
-    /// one of `own` cells and the new one.
-    fn make_room(&mut self, own: usize) -> bool {
-        let longest = self.links.values_mut().max_by_key(|link| link.cells.len());
-        let Some(link) = longest.filter(|link| link.cells.len() > own + 1) else {
-            return false;
-        };
-        link.cells.pop_back();
-        self.waiting -= 1;
-        self.evicted += 1;
-        true
-    }
-
-    const fn peel_quota(&self) -> GcraQuota {
-        GcraQuota::per_second(self.limits.peel_rate, MAX_CATCH_UP)
     }
 }
 
 /// How much peeling may run ahead of its rate, so that timers need not be fine.
 const MAX_CATCH_UP: Duration = Duration::from_millis(50);
+/// Links with a rate of their own: more than a node can have open.
+const MAX_LINKS: usize = 4_096;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geometry::CELL_LEN;
 
     fn cell(number: u8) -> Cell {
         let mut bytes = [number; CELL_LEN];
@@ -318,6 +281,6 @@ mod tests {
             offer(&mut ingress, now, link, 0).unwrap();
             drain(&mut ingress, now);
         }
-        assert!(ingress.links.len() < 10, "{} links", ingress.links.len());
+        assert!(ingress.rates.len() < 10, "{} links", ingress.rates.len());
     }
 }

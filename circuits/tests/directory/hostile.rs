@@ -1,10 +1,13 @@
 //! Invalid descriptors, and floods of them.
 
+use core::time::Duration;
+
 use circuits::directory::{
     BadDescriptor, Descriptor, DescriptorDraft, DescriptorRefusal, Directory, DirectoryLimits,
-    LinkQuota, MAX_DESCRIPTOR_LEN, PuzzleSolution, RelayEndpoint, Requirements,
+    MAX_DESCRIPTOR_LEN, PuzzleSolution, RelayEndpoint, Requirements,
 };
 use circuits::ids::{NetworkId, Profile, RelayId};
+use circuits::rate_limit::Quota;
 use proptest::prelude::*;
 use secp256k1::SecretKey;
 
@@ -366,10 +369,7 @@ fn descriptor_flood_costs_bounded_number_of_checks() {
     let raw = TestRelay::new(1).descriptor(EPOCH);
     let honest = TestRelay::new(2).descriptor(EPOCH);
     let limits = DirectoryLimits {
-        wasted_checks: LinkQuota {
-            burst: 64,
-            every_micros: 200_000,
-        },
+        wasted_checks: Quota::new(64, Duration::from_millis(200)),
         ..DirectoryLimits::default()
     };
     let mut directory = Directory::new(terms(), limits, None, START);

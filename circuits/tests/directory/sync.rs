@@ -1,8 +1,11 @@
 //! Synchronisation of two directories.
 
+use core::time::Duration;
+
 use circuits::directory::{
-    DescriptorRequest, Directory, DirectoryLimits, LinkQuota, MAX_ANSWER_LEN, MAX_PREFIXES,
+    DescriptorRequest, Directory, DirectoryLimits, MAX_ANSWER_LEN, MAX_PREFIXES,
 };
+use circuits::rate_limit::Quota;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
@@ -108,10 +111,7 @@ fn sync_sends_all_descriptors_even_if_requester_keeps_none() {
 fn sync_requests_over_quota_are_not_answered() {
     let mut rng = ChaCha20Rng::from_seed([1; 32]);
     let limits = DirectoryLimits {
-        requests: LinkQuota {
-            burst: 10,
-            every_micros: 1_000_000,
-        },
+        requests: Quota::new(10, Duration::from_secs(1)),
         ..DirectoryLimits::default()
     };
     let mut directory = Directory::new(terms(), limits, None, START);

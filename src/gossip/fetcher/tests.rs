@@ -17,7 +17,7 @@ struct FetcherFixture {
 impl FetcherFixture {
     fn new(seed: u8) -> Self {
         Self {
-            fetcher: EnvelopeFetcher::default(),
+            fetcher: EnvelopeFetcher::new(),
             rng: ChaCha20Rng::from_seed([seed; 32]),
             now: Instant::from_micros(1_000_000),
         }

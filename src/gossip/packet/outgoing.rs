@@ -1,9 +1,8 @@
 //! Encodes the packets that we send, in the simplest form that every implementation reads.
 
-use rlp::RlpStream;
-
 use crate::bloom::Bloom;
 use crate::envelope::{Envelope, EnvelopeHash};
+use crate::rlp::RlpWriter;
 
 use super::{MinPow, VERSION};
 
@@ -11,37 +10,36 @@ use super::{MinPow, VERSION};
 /// work, the filter (empty for that of a full node), and whether this is a light node.
 #[must_use]
 pub fn status(min_pow: MinPow, bloom: &Bloom, light: bool) -> Vec<u8> {
-    let mut status = RlpStream::new_list(4);
-    status.append(&VERSION).append(&min_pow.value().to_bits());
-    if bloom.is_full() {
-        status.append_empty_data();
-    } else {
-        status.append(&bloom.0.as_slice());
-    }
-    status.append(&light);
-    status.out().into()
+    let bloom: &[u8] = if bloom.is_full() { &[] } else { &bloom.0 };
+    RlpWriter::only_list(|status| {
+        status
+            .integer(VERSION)
+            .integer(min_pow.value().to_bits())
+            .bytes(bloom)
+            .integer(light);
+    })
 }
 
 /// A change of our minimum proof of work.
 #[must_use]
 pub fn pow_requirement(min_pow: MinPow) -> Vec<u8> {
-    rlp::encode(&min_pow.value().to_bits()).into()
+    RlpWriter::only_integer(min_pow.value().to_bits())
 }
 
 /// A change of our topic filter.
 #[must_use]
 pub fn bloom_exchange(bloom: &Bloom) -> Vec<u8> {
-    rlp::encode(&bloom.0.as_slice()).into()
+    RlpWriter::only_bytes(&bloom.0)
 }
 
 /// A list of envelopes.
 #[must_use]
 pub fn messages(envelopes: &[Envelope]) -> Vec<u8> {
-    let mut messages = RlpStream::new_list(envelopes.len());
-    for envelope in envelopes {
-        messages.append_raw(envelope.as_rlp(), 1);
-    }
-    messages.out().into()
+    RlpWriter::only_list(|messages| {
+        for envelope in envelopes {
+            messages.encoded(envelope.as_rlp());
+        }
+    })
 }
 
 /// Bytes of the header of a [`messages`] packet with `body` bytes of envelopes.
@@ -58,7 +56,7 @@ pub const fn messages_header_len(body: usize) -> usize {
 /// status-im: acknowledges the batch with this hash.
 #[must_use]
 pub fn batch_acknowledged(batch: &[u8; 32]) -> Vec<u8> {
-    rlp::encode(&batch.as_slice()).into()
+    RlpWriter::only_bytes(batch)
 }
 
 /// status-im: reports the errors of a batch.
@@ -67,17 +65,20 @@ pub fn messages_response(
     batch: &[u8; 32],
     refused: &[(EnvelopeHash, ResponseErrorCode)],
 ) -> Vec<u8> {
-    let mut packet = RlpStream::new_list(2);
-    packet.append(&1_u8).begin_list(2).append(&batch.as_slice());
-    packet.begin_list(refused.len());
-    for (envelope, refusal) in refused {
-        packet
-            .begin_list(3)
-            .append(&envelope.0.as_slice())
-            .append(&refusal.code())
-            .append(&refusal.description());
-    }
-    packet.out().into()
+    RlpWriter::only_list(|packet| {
+        packet.integer(1_u8).list(|response| {
+            response.bytes(batch).list(|errors| {
+                for (envelope, refusal) in refused {
+                    errors.list(|error| {
+                        error
+                            .bytes(&envelope.0)
+                            .integer(refusal.code())
+                            .bytes(refusal.description().as_bytes());
+                    });
+                }
+            });
+        });
+    })
 }
 
 /// One direct envelope, to a peer that trusts us.

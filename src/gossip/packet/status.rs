@@ -5,7 +5,7 @@
 //! values that are out of range end the connection.
 
 use crate::bloom::Bloom;
-use crate::rlp_reader::{RlpError, RlpReader};
+use crate::rlp::{RlpError, RlpReader};
 
 use super::{MalformedPacket, VERSION};
 

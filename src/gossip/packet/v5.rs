@@ -6,7 +6,7 @@
 
 use crate::bloom::Bloom;
 use crate::envelope::{Envelope, ProtocolVersion};
-use crate::rlp_reader::RlpReader;
+use crate::rlp::{RlpReader, RlpWriter};
 
 use super::{Envelopes, MalformedPacket, MinPow, P2pKind, ShhPacket, Status};
 
@@ -61,7 +61,7 @@ impl<'a> Envelopes<'a> {
 /// Our status.
 #[must_use]
 pub fn status() -> Vec<u8> {
-    rlp::encode(&VERSION).into()
+    RlpWriter::only_integer(VERSION)
 }
 
 /// The payload of a message or a P2P message: one envelope.

@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use rlp::RlpStream;
 
 use super::*;
 use crate::envelope::{EnvelopeHash, Topic};

@@ -15,6 +15,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use circuits::backoff::Backoff;
 use circuits::time::UnixSecs;
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::config::Host;
@@ -141,7 +142,8 @@ pub(super) struct Postgres {
     client: Option<Client>,
     /// The earliest time of the next attempt.
     not_before: Instant,
-    wait: Duration,
+    /// Attempts in succession that failed or have not succeeded yet.
+    attempts: u32,
     /// The time and result of the last sum over all sizes.
     summed: Option<Instant>,
     /// Bytes above the limit that are still to be deleted.
@@ -161,7 +163,7 @@ impl Postgres {
             runtime: Some(runtime),
             client: None,
             not_before: Instant::now(),
-            wait: MIN_RETRY_INTERVAL,
+            attempts: 0,
             summed: None,
             excess: 0,
         };
@@ -173,8 +175,8 @@ impl Postgres {
         if Instant::now() < self.not_before {
             return Err(PostgresError::Waiting.into());
         }
-        self.not_before = Instant::now() + self.wait;
-        self.wait = self.wait.saturating_mul(2).min(MAX_RETRY_INTERVAL);
+        self.not_before = Instant::now() + RECONNECT.wait(self.attempts);
+        self.attempts = self.attempts.saturating_add(1);
         let config = &self.config;
         let client = block_on(self.runtime.as_ref(), async {
             let (client, connection) = config.connect(NoTls).await?;
@@ -193,7 +195,7 @@ impl Postgres {
             return Err(ArchiveError::Later);
         }
         self.client = Some(client);
-        self.wait = MIN_RETRY_INTERVAL;
+        self.attempts = 0;
         self.not_before = Instant::now();
         Ok(())
     }
@@ -508,5 +510,4 @@ const SUM_INTERVAL: Duration = Duration::from_secs(600);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time limit for any statement.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
-const MIN_RETRY_INTERVAL: Duration = Duration::from_secs(1);
-const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(60);
+const RECONNECT: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));

@@ -10,20 +10,19 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::Service;
 use super::connection::{CloseReason, Disconnected, ReadOutcome, ReadText, WriteText, run};
 use super::framing::JsonFramer;
-use super::limits::{MAX_CLIENTS_IPC, MAX_REQUEST_IPC};
+use super::limits::{IPC_LIMITS, MAX_REQUEST_IPC};
 use super::session::{ClientAccess, RpcSession};
 use crate::rpc::{self, RpcError, RpcErrorKind};
+use crate::shell::accept_limiter::AcceptLimiter;
 
 /// A served socket; it ends on drop.
 #[derive(Debug)]
@@ -99,7 +98,7 @@ fn remove_leftover(path: &Path) -> Result<(), IpcBindError> {
 
 /// Accepts clients until the node ends. Sessions end with the task that owns them.
 async fn accept(listener: UnixListener, access: ClientAccess, service: Service) {
-    let permits = Arc::new(Semaphore::new(MAX_CLIENTS_IPC));
+    let limiter = AcceptLimiter::new(IPC_LIMITS);
     let mut sessions = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -107,15 +106,15 @@ async fn accept(listener: UnixListener, access: ClientAccess, service: Service) 
             () = service.handle.finished() => break,
         };
         match accepted {
-            Ok((stream, _)) => match Arc::clone(&permits).try_acquire_owned() {
-                Ok(permit) => {
+            Ok((stream, _)) => match limiter.admit_proven() {
+                Some(permit) => {
                     let session = RpcSession::new(service.clone(), access.clone());
                     sessions.spawn(async move {
                         serve(stream, session).await;
                         drop(permit);
                     });
                 }
-                Err(_) => turn_away(&stream),
+                None => turn_away(&stream),
             },
             Err(error) => {
                 tracing::warn!(%error, "cannot accept local clients; trying again");

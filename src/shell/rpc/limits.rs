@@ -6,7 +6,11 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use circuits::rate_limit::{Quota, TokenBucket};
+use circuits::time::Instant as CoreInstant;
 use tokio::time::{Instant, sleep};
+
+use crate::shell::accept_limiter::{AcceptLimits, Eviction};
 
 /// Maximum size in bytes of a request or batch over HTTP and WebSocket; as in go-ethereum.
 pub(super) const MAX_REQUEST: usize = 512 * 1024;
@@ -14,11 +18,29 @@ pub(super) const MAX_REQUEST: usize = 512 * 1024;
 /// hexadecimal digits.
 pub(super) const MAX_REQUEST_IPC: usize = 1 << 20;
 /// Maximum number of clients of the local socket.
-pub(super) const MAX_CLIENTS_IPC: usize = 32;
+const MAX_CLIENTS_IPC: usize = 32;
 /// Maximum number of TCP connections whose program has shown the token.
-pub(super) const MAX_CLIENTS: usize = 64;
+const MAX_CLIENTS: usize = 64;
 /// Maximum number of TCP connections that have not shown it; the oldest makes room for the next.
-pub(super) const MAX_UNAUTHENTICATED: usize = 64;
+const MAX_UNAUTHENTICATED: usize = 64;
+/// Limits on TCP connections, which are proven by the token.
+pub(super) const CLIENT_LIMITS: AcceptLimits = AcceptLimits {
+    slots: MAX_CLIENTS,
+    unproven: MAX_UNAUTHENTICATED,
+    ..LOCAL_LIMITS
+};
+/// Limits on clients of the local socket, which need no proof.
+pub(super) const IPC_LIMITS: AcceptLimits = AcceptLimits {
+    slots: MAX_CLIENTS_IPC,
+    ..LOCAL_LIMITS
+};
+const LOCAL_LIMITS: AcceptLimits = AcceptLimits {
+    slots: 0,
+    unproven: 0,
+    per_source: 0,
+    loopback_only: true,
+    eviction: Eviction::Oldest,
+};
 /// Maximum number of requests or batches in progress per connection.
 pub(super) const MAX_PENDING_REQUESTS: usize = 16;
 /// Maximum number of subscriptions per connection.
@@ -40,18 +62,21 @@ pub(super) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) const REQUESTS_PER_SECOND: u32 = 5_000;
 /// Burst of requests after idle time.
 const BURST: u32 = REQUESTS_PER_SECOND;
+const REQUEST_QUOTA: Quota = Quota::per_second(REQUESTS_PER_SECOND, BURST);
 
 /// Grants turns at a steady rate, in order of arrival.
 #[derive(Debug)]
 pub(super) struct RequestPacer {
-    /// When the next turn would be due if clients had never been idle.
-    next: Mutex<Instant>,
+    /// The start of the clock by which the bucket counts.
+    started: Instant,
+    bucket: Mutex<TokenBucket>,
 }
 
 impl RequestPacer {
     pub(super) fn new() -> Self {
         Self {
-            next: Mutex::new(Instant::now()),
+            started: Instant::now(),
+            bucket: Mutex::new(TokenBucket::empty(REQUEST_QUOTA, CoreInstant::ZERO)),
         }
     }
 
@@ -65,15 +90,10 @@ impl RequestPacer {
 
     /// The caller's waiting time.
     fn reserve(&self, requests: usize) -> Duration {
-        let now = Instant::now();
-        let step = Duration::from_secs(1) / REQUESTS_PER_SECOND;
+        let now = CoreInstant::ZERO.after(self.started.elapsed());
         let requests = u32::try_from(requests).unwrap_or(u32::MAX);
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        // Unused turns accumulate up to a burst.
-        let earliest = now.checked_sub(step.saturating_mul(BURST)).unwrap_or(now);
-        let due = (*next).max(earliest);
-        *next = due + step.saturating_mul(requests);
-        next.saturating_duration_since(now)
+        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        bucket.reserve(REQUEST_QUOTA, requests, now).since(now)
     }
 }
 

@@ -17,12 +17,12 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::auth::RequestAuth;
-use super::client_limiter::{ClientLimiter, ClientPermit, evicted};
-use super::limits::{HEAD_TIMEOUT, MAX_HEAD, RequestPacer, STALL_TIMEOUT};
+use super::limits::{CLIENT_LIMITS, HEAD_TIMEOUT, MAX_HEAD, RequestPacer, STALL_TIMEOUT};
 use super::session::{ClientAccess, RpcSession};
 use super::token::TokenFile;
 use super::{Service, http, ws};
 use crate::config::rpc::RpcConfig;
+use crate::shell::accept_limiter::{AcceptLimiter, AcceptPermit};
 
 /// State that all listeners share.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ pub(super) struct TcpContext {
     pub(super) auth: RequestAuth,
     service: Service,
     access: ClientAccess,
-    limiter: ClientLimiter,
+    limiter: AcceptLimiter,
 }
 
 /// The protocol of a listener.
@@ -62,7 +62,7 @@ impl TcpContext {
             },
             service: service.clone(),
             access: ClientAccess::over_tcp(config, Arc::new(RequestPacer::new())),
-            limiter: ClientLimiter::new(),
+            limiter: AcceptLimiter::new(CLIENT_LIMITS),
         }
     }
 
@@ -97,9 +97,8 @@ async fn accept(listener: TcpListener, tcp: TcpContext, protocols: Protocols) {
         };
         match accepted {
             Ok((stream, from)) => {
-                // A listener on loopback accepts only loopback; the check costs nothing.
-                if from.ip().to_canonical().is_loopback() {
-                    connections.spawn(serve(stream, tcp.clone(), protocols));
+                if let Some(permit) = tcp.limiter.admit(from.ip(), None) {
+                    connections.spawn(serve(stream, permit, tcp.clone(), protocols));
                 }
             }
             Err(error) => {
@@ -114,11 +113,10 @@ async fn accept(listener: TcpListener, tcp: TcpContext, protocols: Protocols) {
 }
 
 /// Serves one connection.
-async fn serve(stream: TcpStream, tcp: TcpContext, protocols: Protocols) {
+async fn serve(stream: TcpStream, permit: AcceptPermit, tcp: TcpContext, protocols: Protocols) {
     if set_client_options(&stream).is_err() {
         return;
     }
-    let (permit, notice) = tcp.limiter.admit();
     let (upgraded, upgrade) = oneshot::channel();
     let connection = Arc::new(HttpConnection {
         tcp,
@@ -128,7 +126,7 @@ async fn serve(stream: TcpStream, tcp: TcpContext, protocols: Protocols) {
     });
     tokio::select! {
         () = requests(stream, Arc::clone(&connection)) => {}
-        () = evicted(notice) => return,
+        () = connection.permit.evicted() => return,
     }
     let session = connection.tcp.session();
     // Only a connection that has started its upgrade can still complete it.
@@ -183,7 +181,7 @@ fn set_client_options(stream: &TcpStream) -> std::io::Result<()> {
 pub(super) struct HttpConnection {
     pub(super) tcp: TcpContext,
     pub(super) protocols: Protocols,
-    pub(super) permit: ClientPermit,
+    pub(super) permit: AcceptPermit,
     upgraded: Mutex<Option<oneshot::Sender<WebSocket>>>,
 }
 

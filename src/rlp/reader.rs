@@ -1,9 +1,9 @@
-//! Walks RLP that a stranger wrote.
+//! Reads RLP that an untrusted peer wrote.
 //!
 //! A cursor over the items of one list: it borrows, never recurses and never allocates, so nesting
-//! and announced lengths cost an attacker's bytes and nothing of ours. Encodings are held to their
-//! shortest form, as Ethereum's own decoders do. Whether what a caller does not ask for is an
-//! error is the caller's choice, because the protocols differ in it: see [`RlpReader::finish`].
+//! and announced lengths cost only the peer's bytes. Encodings must have their shortest form, as in
+//! Ethereum's own decoders. Whether items that a caller does not ask for are an error is the
+//! caller's choice, because the protocols differ in it: see [`RlpReader::finish`].
 
 use circuits::bytes::ByteReader;
 
