@@ -122,7 +122,7 @@ impl Node {
     }
 
     fn diffuse(&mut self, now: Now, envelope: Envelope) {
-        if let Some(proofs) = self.gossip.validate(now, &envelope) {
+        if let Ok(proofs) = self.gossip.validate(now, &envelope) {
             self.fx.trace(|| Trace::Fluff {
                 envelope: hex(&envelope.hash().0),
             });

@@ -252,13 +252,13 @@ impl Sender {
             return;
         };
         match level.rules().insertion {
-            Insertion::Gossip if context.gossip.validate(now, &envelope).is_none() => {
-                self.fail(fx, id, "the envelope expired during its proof of work");
-            }
-            Insertion::Gossip => {
-                self.await_echo(fx, id, &envelope, now.mono.after(GOSSIP_TIMEOUT));
-                fx.request(Action::Diffuse(envelope));
-            }
+            Insertion::Gossip => match context.gossip.validate(now, &envelope) {
+                Ok(_) => {
+                    self.await_echo(fx, id, &envelope, now.mono.after(GOSSIP_TIMEOUT));
+                    fx.request(Action::Diffuse(envelope));
+                }
+                Err(rejected) => self.fail(fx, id, format!("after its proof of work: {rejected}")),
+            },
             _ if self.queue_if_offline(fx, id) => {}
             Insertion::Stem => {
                 self.await_echo(fx, id, &envelope, now.mono.after(STEM_TIMEOUT));

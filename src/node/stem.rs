@@ -68,7 +68,7 @@ impl Stem {
         if gossip.pool().contains(&envelope.hash()) || !self.has_room(envelope) {
             return;
         }
-        if gossip.validate(now, envelope).is_none() {
+        if gossip.validate(now, envelope).is_err() {
             return fx.count(Counter::Malformed);
         }
         self.pass_along(fx, now, envelope, StemOrigin::From(from));

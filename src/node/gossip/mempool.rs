@@ -6,6 +6,7 @@ use circuits::time::Now;
 use super::EnvelopeGossip;
 use crate::envelope::{Envelope, NotExpired, ProtocolVersion};
 use crate::envelope_pool::InsertOutcome;
+use crate::envelope_validation::{self, EnvelopeRejected};
 use crate::node::effects::Effects;
 use crate::node::event::Trace;
 use crate::node::hex;
@@ -61,14 +62,17 @@ impl EnvelopeGossip {
     ///
     /// The minimum is that of our own envelopes ([`own_min_pow`](Self::own_min_pow)): what an API
     /// client asked of our peers since the start may be less, but not more.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that the envelope breaks.
     pub(in crate::node) fn validate(
         &self,
         now: Now,
         envelope: &Envelope,
-    ) -> Option<(PowChecked, NotExpired)> {
-        let not_expired = NotExpired::check(envelope.expiry(), envelope.ttl(), now.unix).ok()?;
-        let pow = PowChecked::check(envelope, not_expired, self.own_min_pow()).ok()?;
-        Some((pow, not_expired))
+    ) -> Result<(PowChecked, NotExpired), EnvelopeRejected> {
+        let max_size = self.machine.max_size();
+        envelope_validation::validate(envelope, now.unix, self.own_min_pow(), max_size)
     }
 
     /// Drops expired envelopes.

@@ -49,7 +49,7 @@ fn expired_envelope_leaves_the_mempool() {
     };
     test.gossip.expire(later);
     assert!(test.gossip.pool().is_empty());
-    assert!(test.gossip.validate(later, &envelope).is_none());
+    assert!(test.gossip.validate(later, &envelope).is_err());
 }
 
 #[test]

@@ -13,26 +13,38 @@
 //! private ones) are never banned.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use circuits::backoff::Backoff;
+use circuits::bounded_map::BoundedMap;
 use circuits::ids::RelayKey;
 use circuits::time::Instant;
 
 /// All bans; bounded in number.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct BanList {
-    keys: BTreeMap<RelayKey, BanRecord>,
-    addresses: BTreeMap<IpAddr, BanRecord>,
-    /// Useful keys, by the time when they disconnected.
-    useful: BTreeMap<RelayKey, Instant>,
+    /// Ranked by the last strike.
+    keys: BoundedMap<RelayKey, BanRecord, Instant>,
+    /// Ranked by the last strike.
+    addresses: BoundedMap<IpAddr, BanRecord, Instant>,
+    /// Useful keys, ranked by the time when they disconnected.
+    useful: BoundedMap<RelayKey, (), Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct BanRecord {
     strikes: u32,
-    last: Instant,
     until: Instant,
+}
+
+impl Default for BanList {
+    fn default() -> Self {
+        Self {
+            keys: BoundedMap::new(MAX_ENTRIES),
+            addresses: BoundedMap::new(MAX_ENTRIES),
+            useful: BoundedMap::new(MAX_ENTRIES),
+        }
+    }
 }
 
 impl BanList {
@@ -46,22 +58,18 @@ impl BanList {
     ) -> Instant {
         self.useful.remove(&key);
         if let Some(address) = address.filter(|address| identifies_host(*address)) {
-            let record = record_strike(&mut self.addresses, now, address);
-            if record.strikes >= ADDRESS_STRIKES {
-                record.until = now.after(ADDRESS_BAN);
-            }
+            record_strike(&mut self.addresses, now, address, |strikes| {
+                (strikes >= ADDRESS_STRIKES).then_some(ADDRESS_BAN)
+            });
         }
-        let record = record_strike(&mut self.keys, now, key);
-        let doublings = record.strikes.saturating_sub(1).min(MAX_DOUBLINGS);
-        let ban = KEY_BAN.saturating_mul(1 << doublings).min(MAX_KEY_BAN);
-        record.until = now.after(ban);
-        record.until
+        record_strike(&mut self.keys, now, key, |strikes| {
+            Some(KEY_BAN.wait(strikes.saturating_sub(1)))
+        })
     }
 
     /// Records that a peer was useful: its key is admitted from a banned address.
     pub(super) fn was_useful(&mut self, now: Instant, key: RelayKey) {
-        make_room(&mut self.useful, |since| *since);
-        self.useful.insert(key, now);
+        self.useful.insert(key, now, ());
     }
 
     /// The end of a peer's ban, if it is banned. The ban of an address does not apply to a named peer.
@@ -101,36 +109,26 @@ pub(in crate::node) enum BanScope {
     KeyAndAddress,
 }
 
-/// Counts one strike, after removing those that have decayed.
+/// Counts one strike, after removing those that have decayed. `ban` gives the ban for the number of
+/// strikes. Returns the end of the ban.
 fn record_strike<K: Ord + Copy>(
-    table: &mut BTreeMap<K, BanRecord>,
+    table: &mut BoundedMap<K, BanRecord, Instant>,
     now: Instant,
     name: K,
-) -> &mut BanRecord {
-    if !table.contains_key(&name) {
-        make_room(table, |record| record.last);
-    }
-    let record = table.entry(name).or_insert(BanRecord {
+    ban: impl FnOnce(u32) -> Option<Duration>,
+) -> Instant {
+    let last = table.rank(&name).unwrap_or(now);
+    let before = table.get(&name).copied();
+    let BanRecord { strikes, until } = before.unwrap_or(BanRecord {
         strikes: 0,
-        last: now,
         until: now,
     });
-    let forgiven = now.since(record.last).as_secs() / STRIKE_DECAY_INTERVAL.as_secs();
-    let forgiven = u32::try_from(forgiven).unwrap_or(u32::MAX);
-    record.strikes = record.strikes.saturating_sub(forgiven).saturating_add(1);
-    record.last = now;
-    record
-}
-
-/// Removes the entry that was touched first, if the table is full.
-fn make_room<K: Ord + Copy, V>(table: &mut BTreeMap<K, V>, touched: impl Fn(&V) -> Instant) {
-    if table.len() < MAX_ENTRIES {
-        return;
-    }
-    let oldest = table.iter().min_by_key(|(_, entry)| touched(entry));
-    if let Some(name) = oldest.map(|(name, _)| *name) {
-        table.remove(&name);
-    }
+    let decayed = now.since(last).as_secs() / STRIKE_DECAY_INTERVAL.as_secs();
+    let decayed = u32::try_from(decayed).unwrap_or(u32::MAX);
+    let strikes = strikes.saturating_sub(decayed).saturating_add(1);
+    let until = ban(strikes).map_or(until, |ban| now.after(ban));
+    table.insert(name, now, BanRecord { strikes, until });
+    until
 }
 
 /// Whether an address identifies a host: it is neither loopback nor private.
@@ -148,12 +146,8 @@ fn identifies_host(address: IpAddr) -> bool {
     }
 }
 
-/// Ban of a key at its first strike.
-const KEY_BAN: Duration = Duration::from_secs(60);
-/// Maximum ban of a key.
-const MAX_KEY_BAN: Duration = Duration::from_secs(6 * 3600);
-/// Number of doublings that exceed [`MAX_KEY_BAN`].
-const MAX_DOUBLINGS: u32 = 9;
+/// Ban of a key, from its first strike on.
+const KEY_BAN: Backoff = Backoff::new(Duration::from_secs(60), Duration::from_secs(6 * 3600));
 /// Time after which one strike is removed.
 const STRIKE_DECAY_INTERVAL: Duration = Duration::from_secs(3600);
 /// Strikes within about an hour that ban an address.

@@ -7,16 +7,19 @@
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
+use circuits::backoff::Backoff;
+use circuits::bounded_map::BoundedMap;
 use circuits::ids::RelayKey;
 use circuits::time::Instant;
-use rand_core::Rng;
+use rand_core::CryptoRng;
 
 use crate::endpoint::PeerAddr;
 
 /// The static peers, and the discovered peers that were dialled.
 pub(super) struct Dialer {
     static_peers: BTreeMap<RelayKey, StaticPeer>,
-    discovered: BTreeMap<RelayKey, DiscoveredPeer>,
+    /// Ranked for eviction: idle ones first, then by their next dial.
+    discovered: BoundedMap<RelayKey, DiscoveredPeer, (bool, Instant)>,
     /// Peers that are admitted above the maximum number of peers.
     always_admitted: BTreeSet<RelayKey>,
 }
@@ -25,7 +28,8 @@ struct StaticPeer {
     peer: PeerAddr,
     /// `None` while connected or being dialled.
     next_try: Option<Instant>,
-    wait: Duration,
+    /// Number of failures since it was last connected.
+    failures: u32,
     /// Set after a strike: not dialled before this.
     backoff_until: Instant,
 }
@@ -34,7 +38,8 @@ struct StaticPeer {
 struct DiscoveredPeer {
     /// Not dialled before this.
     next_try: Instant,
-    wait: Duration,
+    /// Number of failures since it was last connected.
+    failures: u32,
     /// Set after a strike: not dialled before this.
     backoff_until: Instant,
     /// Whether it is being dialled, or connected.
@@ -45,7 +50,7 @@ impl Dialer {
     pub(super) fn new<'a>(peers: impl IntoIterator<Item = &'a PeerAddr>, now: Instant) -> Self {
         let mut dialer = Self {
             static_peers: BTreeMap::new(),
-            discovered: BTreeMap::new(),
+            discovered: BoundedMap::new(MAX_DISCOVERED),
             always_admitted: BTreeSet::new(),
         };
         for peer in peers {
@@ -61,7 +66,7 @@ impl Dialer {
             StaticPeer {
                 peer,
                 next_try: Some(now),
-                wait: MIN_REDIAL_DELAY,
+                failures: 0,
                 backoff_until: now,
             },
         );
@@ -100,20 +105,19 @@ impl Dialer {
 
     /// Records the dial of a discovered node.
     pub(super) fn note_discovered_dial(&mut self, key: RelayKey, now: Instant) {
-        if self.discovered.len() >= MAX_DISCOVERED && !self.discovered.contains_key(&key) {
-            let idle = self.discovered.iter().filter(|(_, entry)| !entry.busy);
-            let oldest = idle.min_by_key(|(_, entry)| entry.next_try);
-            if let Some(key) = oldest.map(|(key, _)| *key) {
-                self.discovered.remove(&key);
-            }
+        if let Some(entry) = self.discovered.get_mut(&key) {
+            entry.busy = true;
+            let rank = (true, entry.next_try);
+            self.discovered.touch(&key, rank);
+            return;
         }
-        let new = || DiscoveredPeer {
+        let new = DiscoveredPeer {
             next_try: now,
-            wait: MIN_DISCOVERED_DELAY,
+            failures: 0,
             backoff_until: Instant::ZERO,
             busy: true,
         };
-        self.discovered.entry(key).or_insert_with(new).busy = true;
+        self.discovered.insert(key, (true, now), new);
     }
 
     /// Whether a peer was discovered, and is not a static peer.
@@ -138,10 +142,10 @@ impl Dialer {
     pub(super) fn connected(&mut self, key: RelayKey) {
         if let Some(entry) = self.static_peers.get_mut(&key) {
             entry.next_try = None;
-            entry.wait = MIN_REDIAL_DELAY;
+            entry.failures = 0;
         }
         if let Some(entry) = self.discovered.get_mut(&key) {
-            entry.wait = MIN_DISCOVERED_DELAY;
+            entry.failures = 0;
         }
     }
 
@@ -160,32 +164,34 @@ impl Dialer {
         for entry in self.static_peers.values_mut() {
             if entry.next_try.is_some() {
                 entry.next_try = Some(now);
-                entry.wait = MIN_REDIAL_DELAY;
+                entry.failures = 0;
             }
         }
     }
 
     /// Records that a dial failed or a link was lost; starts the wait.
-    pub(super) fn lost(&mut self, now: Instant, key: RelayKey, rng: &mut impl Rng) {
-        let mut after = |wait: Duration| {
-            let jitter = u64::try_from(wait.as_micros()).unwrap_or(u64::MAX).max(1);
-            let extra = Duration::from_micros(rng.next_u64() % jitter);
-            now.after(wait.saturating_add(extra))
-        };
+    pub(super) fn lost(&mut self, now: Instant, key: RelayKey, rng: &mut impl CryptoRng) {
         if let Some(entry) = self.static_peers.get_mut(&key) {
-            entry.next_try = Some(after(entry.wait).max(entry.backoff_until));
-            entry.wait = entry.wait.saturating_mul(2).min(MAX_REDIAL_DELAY);
+            let wait = REDIAL.wait_with_jitter(entry.failures, rng);
+            entry.next_try = Some(now.after(wait).max(entry.backoff_until));
+            entry.failures = entry.failures.saturating_add(1);
         }
         if let Some(entry) = self.discovered.get_mut(&key) {
-            entry.next_try = after(entry.wait).max(entry.backoff_until);
-            entry.wait = entry.wait.saturating_mul(2).min(MAX_DISCOVERED_DELAY);
+            let wait = REDIAL_DISCOVERED.wait_with_jitter(entry.failures, rng);
+            entry.next_try = now.after(wait).max(entry.backoff_until);
+            entry.failures = entry.failures.saturating_add(1);
             entry.busy = false;
+            let rank = (false, entry.next_try);
+            self.discovered.touch(&key, rank);
         }
     }
 }
 
-const MIN_REDIAL_DELAY: Duration = Duration::from_secs(1);
+/// Waits before a static peer is dialled again.
+const REDIAL: Backoff = Backoff::new(Duration::from_secs(1), MAX_REDIAL_DELAY);
 const MAX_REDIAL_DELAY: Duration = Duration::from_secs(60);
+/// Waits before a discovered peer is dialled again.
+const REDIAL_DISCOVERED: Backoff = Backoff::new(MIN_DISCOVERED_DELAY, MAX_DISCOVERED_DELAY);
 const MIN_DISCOVERED_DELAY: Duration = Duration::from_secs(300);
 const MAX_DISCOVERED_DELAY: Duration = Duration::from_secs(12 * 3600);
 

@@ -112,7 +112,7 @@ impl Relay {
     ) {
         let envelope = Envelope::decode(bytes).ok().filter(|envelope| {
             SizeClass::of(bytes.len()).is_some_and(|class| class.len() == bytes.len())
-                && gossip.validate(now, envelope).is_some()
+                && gossip.validate(now, envelope).is_ok()
         });
         let Some(envelope) = envelope else {
             return fx.count(Counter::Malformed);
@@ -135,7 +135,7 @@ impl Relay {
         gossip: &EnvelopeGossip,
     ) {
         while let Some(envelope) = self.delayed.pop_due(now.mono) {
-            if gossip.validate(now, &envelope).is_some() {
+            if gossip.validate(now, &envelope).is_ok() {
                 fx.request(Action::InsertByStem(envelope, StemSource::Rendezvous));
             }
         }
