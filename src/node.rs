@@ -78,8 +78,8 @@ pub use output::{Output, Record};
 pub use peers::CLIENT_ID;
 pub use shh_api::{Criteria, FilterKeyId, Post, PostTo, ShhCommand, ShhError, ShhInfo, ShhReply};
 pub use views::{
-    EstimateView, FetchView, IdentityView, LevelView, MailView, MessageView, NodeView,
-    OutgoingView, PeerView, RelayView, StatusView,
+    DirectoryAge, EstimateView, FetchView, IdentityView, LevelView, MailView, MessageView,
+    NodeView, OutgoingView, PeerView, RelayView, StatusView,
 };
 
 /// A Whisper relay node.

@@ -15,7 +15,7 @@ use super::input::{CommandId, Connectivity};
 use super::peers::CLIENT_ID;
 use super::send::queue::{MIN_WITNESSES, SendState};
 use super::views::{
-    EstimateView, LevelView, NodeView, OutgoingView, PeerView, RelayView, StatusView,
+    DirectoryAge, EstimateView, LevelView, NodeView, OutgoingView, PeerView, RelayView, StatusView,
 };
 use super::{Node, Output, hex};
 use crate::discovery::Discovery;
@@ -285,7 +285,7 @@ impl Node {
                 .saturating_mul(CELL_FRAME),
             median_ms: millis(latency.median),
             p95_ms: millis(latency.p95),
-            profile: self.config.profile.label(),
+            profile: self.config.profile,
         })
     }
 
@@ -317,7 +317,7 @@ impl Node {
                     found: self.is_discovered(link),
                     capabilities: remote.shared.iter().map(Capability::to_string).collect(),
                     min_pow: info.map_or(0.0, |info| info.min_pow),
-                    pow_rule: info.map_or("none", |info| info.rule.label()),
+                    pow_rule: info.map(|info| info.rule),
                     served: info.is_none_or(|info| !info.has_status || self.serves(info)),
                     trusted: info.is_some_and(|info| info.trusted),
                     pulls: info.is_some_and(|info| info.pulls),
@@ -380,7 +380,7 @@ impl Node {
         let links = || self.connections.iter().map(|(_, link)| link);
         StatusView {
             client: CLIENT_ID.to_owned(),
-            profile: self.config.profile.label(),
+            profile: self.config.profile,
             level: self.config.level,
             key: hex(&self.local.key.0),
             uptime_secs: now.mono.since(self.started).as_secs(),
@@ -392,9 +392,13 @@ impl Node {
             refused: self.bans.banned(now.mono),
             relays: self.relays.directory.len(),
             eligible_relays: snapshot.relays().len(),
-            directory: if young { "young" } else { "settled" },
+            directory: if young {
+                DirectoryAge::Young
+            } else {
+                DirectoryAge::Settled
+            },
             relay: self.config.relay,
-            listed: self.listing_status(now),
+            listed: self.listing_status(now).to_owned(),
             drained_in_secs: self.drained_in(now),
             pool_envelopes: self.pool.len(),
             pool_bytes: self.pool.bytes(),
