@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use super::framing::JsonFramer;
-use crate::rpc::{RpcError, RpcErrorKind};
+use crate::rpc::{EventNotice, RpcError, RpcErrorKind};
 
 /// A connection to a running node.
 #[derive(Debug)]
@@ -69,6 +70,21 @@ impl RpcClient {
         }
     }
 
+    /// Calls a method and reads its result as a view.
+    ///
+    /// # Errors
+    ///
+    /// As [`RpcClient::call`], and [`RpcClientError::OtherVersion`] if a key of the view is missing
+    /// from the result or has another type.
+    pub async fn view<T: DeserializeOwned>(
+        &mut self,
+        method: &'static str,
+        params: Value,
+    ) -> Result<T, RpcClientError> {
+        let result = self.call(method, params).await?;
+        serde_json::from_value(result).map_err(|error| self.other_version(method, error))
+    }
+
     /// Subscribes to events; [`RpcClient::next_event`] returns them. The result is the
     /// subscription's id.
     ///
@@ -94,6 +110,16 @@ impl RpcClient {
         }
     }
 
+    /// Waits for the next event and reads it. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// As [`RpcClient::next_event`], and [`RpcClientError::OtherVersion`] for an unknown event.
+    pub async fn next_notice(&mut self) -> Result<EventNotice, RpcClientError> {
+        let event = self.next_event().await?;
+        EventNotice::read(event).map_err(|error| self.other_version("whisht_subscription", error))
+    }
+
     async fn receive(&mut self) -> Result<Value, RpcClientError> {
         loop {
             let garbled = |_| RpcClientError::Garbled {
@@ -109,6 +135,14 @@ impl RpcClient {
                 Ok(_) => {}
                 Err(error) => return Err(self.lost(error)),
             }
+        }
+    }
+
+    fn other_version(&self, method: &'static str, error: serde_json::Error) -> RpcClientError {
+        RpcClientError::OtherVersion {
+            path: self.path.clone(),
+            method,
+            error,
         }
     }
 
@@ -175,6 +209,21 @@ pub enum RpcClientError {
         path: PathBuf,
         /// The error of the operating system.
         error: io::Error,
+    },
+    /// The result does not have the form that this version reads.
+    #[error(
+        "the node at {} speaks another version: this whisht {} cannot read its `{method}` ({error}); \
+         restart the node with this program, or use the program that started it",
+        path.display(),
+        env!("CARGO_PKG_VERSION")
+    )]
+    OtherVersion {
+        /// The socket.
+        path: PathBuf,
+        /// The method, or the kind of notification.
+        method: &'static str,
+        /// The first key that is missing or wrong.
+        error: serde_json::Error,
     },
     /// The node refuses the call.
     #[error(transparent)]
