@@ -172,9 +172,7 @@ impl Cli {
             CliCommand::Status => remote_node::with(&common, status::status),
             CliCommand::Levels => remote_node::with(&common, levels::run),
             CliCommand::Mail(args) => mail::run(common, args),
-            CliCommand::Rpc(args) => {
-                remote_node::with(&common, async |node| rpc::run(node, args).await)
-            }
+            CliCommand::Rpc(args) => rpc::run(&common, args),
             CliCommand::Demo(args) => demo::run(common.json, &args),
             CliCommand::Leaktest(args) => leaktest::run(common, *args),
             CliCommand::LeaktestPart(args) => leaktest::helper::run(args),
