@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use super::framing::JsonFramer;
-use crate::rpc::{EventNotice, RpcError, RpcErrorKind};
+use crate::rpc::{EventNotice, RpcError};
 
 /// A connection to a running node.
 #[derive(Debug)]
@@ -57,8 +57,11 @@ impl RpcClient {
         written.map_err(|error| self.lost(error))?;
         loop {
             let mut message = self.receive().await?;
-            if let Some(error) = message.get("error") {
-                return Err(RpcClientError::Refused(read_error(error)));
+            if let Some(error) = message.get_mut("error") {
+                return Err(match RpcError::from_json(error.take()) {
+                    Ok(error) => RpcClientError::Refused(error),
+                    Err(error) => self.other_version(method, error),
+                });
             }
             if message.get("id") == Some(&json!(id)) {
                 return Ok(message
@@ -78,7 +81,7 @@ impl RpcClient {
     /// from the result or has another type.
     pub async fn view<T: DeserializeOwned>(
         &mut self,
-        method: &'static str,
+        method: &str,
         params: Value,
     ) -> Result<T, RpcClientError> {
         let result = self.call(method, params).await?;
@@ -138,10 +141,10 @@ impl RpcClient {
         }
     }
 
-    fn other_version(&self, method: &'static str, error: serde_json::Error) -> RpcClientError {
+    fn other_version(&self, method: &str, error: serde_json::Error) -> RpcClientError {
         RpcClientError::OtherVersion {
             path: self.path.clone(),
-            method,
+            method: method.to_owned(),
             error,
         }
     }
@@ -160,25 +163,6 @@ fn event(mut message: Value) -> Option<Value> {
         .get_mut("params")?
         .get_mut("result")
         .map(Value::take)
-}
-
-/// An error as the node sent it. An error in go-ethereum's words is only a message.
-fn read_error(error: &Value) -> RpcError {
-    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
-    let part = |name: &str| text(error.get("data").and_then(|data| data.get(name)));
-    let code = error.get("code").and_then(Value::as_i64);
-    RpcError {
-        code: code
-            .and_then(|code| i32::try_from(code).ok())
-            .unwrap_or_default(),
-        kind: part("kind")
-            .and_then(|kind| RpcErrorKind::from_word(&kind))
-            .unwrap_or(RpcErrorKind::Usage),
-        cause: part("cause")
-            .or_else(|| text(error.get("message")))
-            .unwrap_or_default(),
-        remedy: part("remedy"),
-    }
 }
 
 /// Why there is no result.
@@ -221,7 +205,7 @@ pub enum RpcClientError {
         /// The socket.
         path: PathBuf,
         /// The method, or the kind of notification.
-        method: &'static str,
+        method: String,
         /// The first key that is missing or wrong.
         error: serde_json::Error,
     },
