@@ -1,7 +1,7 @@
 //! The command line: the only place that prints.
 //!
-//! Each subcommand has a file. Most of them talk to a running node over its local socket; `run`
-//! and `demo` are the node. Results go to standard output, progress and errors to standard error,
+//! Each subcommand has a file. Most of them talk to a running node over its local socket; `run` and
+//! `demo` are nodes themselves. Results go to standard output, progress and errors to standard error,
 //! and `--json` turns both into JSON. Exit codes: 0 done, 1 failed, 2 usage, 3 not delivered yet,
 //! 4 expired, 5 refused by policy, 6 locked, 7 leaked.
 
@@ -50,7 +50,7 @@ use clap::{Parser, Subcommand};
 use self::no_leaktest as leaktest;
 pub use exit::{Exit, Failure};
 
-/// What was typed.
+/// The command line.
 #[derive(Debug, Parser)]
 #[command(
     name = "whisht",
@@ -66,55 +66,55 @@ pub struct Cli {
     command: CliCommand,
 }
 
-/// What every command understands.
+/// Options of every command.
 #[derive(Clone, Debug, clap::Args)]
 struct GlobalArgs {
-    /// Where keys and state are kept [default: ~/.whisper]
+    /// Directory of keys and state [default: ~/.whisper]
     #[arg(long, env = "WHISHT_DATA_DIR", value_name = "DIR", global = true)]
     data_dir: Option<PathBuf>,
-    /// The node's local socket [default: whisht.ipc in the data directory]
+    /// Local socket of the node [default: whisht.ipc in the data directory]
     #[arg(long, env = "WHISHT_IPC", value_name = "SOCKET", global = true)]
     ipc: Option<PathBuf>,
-    /// Print JSON
+    /// Print JSON [default: text]
     #[arg(long, global = true)]
     json: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum CliCommand {
-    /// Run a node until it is told to stop
+    /// Run a node until Ctrl-C or SIGTERM
     Run(Box<run::Args>),
-    /// Make, list, carry and seal identities
+    /// Make, list, export, import and encrypt identities
     Id(id::Args),
-    /// Give a running node the password of identities that are locked
+    /// Give a running node the password of its locked identities
     Unlock(unlock::Args),
-    /// Send a message and follow it on its way
+    /// Send a message, and follow it until the network has it
     Send(send::Args),
-    /// Read messages that arrived
+    /// Show received messages
     Inbox(inbox::Args),
     /// Show messages on their way
     Outbox,
-    /// Forget a message on its way; pieces already sent cannot be recalled
+    /// Cancel a message on its way; shards that have left cannot be recalled
     Cancel(outbox::CancelArgs),
     /// Show or add peers
     Peers(status::PeersArgs),
-    /// Show the relays that the node knows
+    /// Show known relays
     Relays,
-    /// Show how the node is
+    /// Show the state of the node
     Status,
-    /// Show what each level of privacy costs now, or what it lacks
+    /// Show the cost of each privacy level, or what is missing for it
     Levels,
-    /// Take a relay out of the network without losing what it carries
+    /// Remove a relay from the network without losing the cells that it holds
     Drain(drain::Args),
-    /// Keep what is flooded for others, or fetch what was missed
+    /// Run a mail server, or fetch missed envelopes from one
     Mail(mail::Args),
     /// Call a method of the node's JSON-RPC interface
     Rpc(rpc::Args),
-    /// Run a whole network on this machine and watch a message cross it
+    /// Run a network of nodes on this machine, and follow a message through it
     Demo(demo::Args),
     /// Run a node as it is configured, and report what leaves this machine past Tor
     Leaktest(Box<leaktest::Args>),
-    /// What `leaktest` runs
+    /// Run a helper of `leaktest`
     #[command(hide = true)]
     LeaktestPart(leaktest::helper::Args),
 }
@@ -124,7 +124,7 @@ enum CliCommand {
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        // Help that was asked for is no mistake.
+        // A request for help is not an error.
         Err(error) if error.use_stderr() && wants_json(std::env::args_os()) => {
             return Failure::from(error).report(true);
         }
@@ -137,7 +137,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Whether JSON was asked for on a command line that makes no sense as a whole.
+/// Whether an invalid command line contains `--json`.
 fn wants_json(args: impl Iterator<Item = OsString>) -> bool {
     args.take_while(|arg| arg != "--")
         .any(|arg| arg == "--json")
@@ -172,9 +172,7 @@ impl Cli {
             CliCommand::Status => remote_node::with(&common, status::status),
             CliCommand::Levels => remote_node::with(&common, levels::run),
             CliCommand::Mail(args) => mail::run(common, args),
-            CliCommand::Rpc(args) => {
-                remote_node::with(&common, async |node| rpc::run(node, args).await)
-            }
+            CliCommand::Rpc(args) => rpc::run(&common, args),
             CliCommand::Demo(args) => demo::run(common.json, &args),
             CliCommand::Leaktest(args) => leaktest::run(common, *args),
             CliCommand::LeaktestPart(args) => leaktest::helper::run(args),
@@ -190,7 +188,7 @@ impl GlobalArgs {
             .or_else(crate::shell::data_dir::default_path)
             .ok_or_else(|| {
                 Failure::usage(
-                    "there is no home directory to keep data in; name one with --data-dir",
+                    "there is no home directory for the data; name a directory with --data-dir",
                 )
             })
     }

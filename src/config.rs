@@ -1,10 +1,9 @@
-//! Settings of a node: what the user said, and what it means.
+//! Settings of a node.
 //!
-//! [`Settings`] holds what one source said; a flag wins over the environment, which wins over the
-//! [`mod@file`], which wins over the default. [`Config`] is what they come to: every value is there,
-//! and they fit together. Nothing is read from the system here but the text of a file that the
-//! shell has opened, and nothing is ever lowered silently: what cannot be had is an error that
-//! names the cause and the remedy.
+//! Each setting is declared once, by the macro of `setting`. [`Settings`] has the values of one source;
+//! a flag overrides the environment, which overrides the [`mod@file`], which overrides the default.
+//! [`Config`] is the result: complete and consistent. This module reads nothing from the system, and
+//! never replaces a value silently: a value that cannot be used is an error with cause and remedy.
 
 pub mod discovery;
 mod endpoints;
@@ -12,145 +11,72 @@ mod error;
 pub mod file;
 pub mod mail;
 pub mod rpc;
-mod toml_value;
+mod setting;
+mod settings;
 pub mod tor;
 pub mod value;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use circuits::ids::{Profile, RelayId};
+use circuits::ids::Profile;
 use circuits::level::Level;
 
-use crate::endpoint::{Endpoint, PeerAddr};
-use crate::node::{MailService, NodeConfig, PowGeneration};
+use crate::endpoint::Endpoint;
+use crate::node::{MailService, NodeConfig};
 
 pub use endpoints::Listen;
 pub use error::ConfigError;
+pub(crate) use setting::{Form, Input, Setting};
+pub use settings::Settings;
+pub(crate) use settings::tables;
 
-use discovery::DiscoverySettings;
 use endpoints::{advertised, bootnodes, endpoint_to_directory, listen, reachable, to_directory};
-use mail::{MailConfig, MailSettings};
-use rpc::{RpcConfig, RpcSettings};
-use tor::{TorConfig, TorSettings};
+use mail::MailConfig;
+use rpc::RpcConfig;
+use tor::TorConfig;
 use value::NetworkName;
 
-/// What one source says; `None` where it says nothing.
-#[derive(Clone, Debug, Default)]
-pub struct Settings {
-    /// Which rules apply. Default: `main`.
-    pub profile: Option<Profile>,
-    /// Which network to join. Default: the public one; a local network needs a name.
-    pub network: Option<NetworkName>,
-    /// The level of messages that name none. Default: `normal`.
-    pub level: Option<Level>,
-    /// Whether to relay cells for others. Default: no.
-    pub relay: Option<bool>,
-    /// Where to listen; an empty list for nowhere. Default: everywhere, at port 20819.
-    pub listen: Option<Vec<SocketAddr>>,
-    /// Where others can reach this relay. Default: where it listens, if that says it.
-    pub advertise: Option<Vec<Endpoint>>,
-    /// Other relays of the same operator. Default: none.
-    pub family: Option<Vec<RelayId>>,
-    /// Peers to stay connected to. Default: none.
-    pub peers: Option<Vec<PeerAddr>>,
-    /// Peers to stay connected to and to trust: mail servers. Default: none.
-    pub trusted_peers: Option<Vec<PeerAddr>>,
-    /// Maximum number of peers. Default: 25, as go-ethereum.
-    pub max_peers: Option<usize>,
-    /// The least proof of work accepted. Default: 0.2, as go-ethereum; 0.002 in a local network.
-    pub min_pow: Option<f64>,
-    /// Whose rule of proof of work open messages satisfy. Default: the peers'.
-    pub pow_generation: Option<PowGeneration>,
-    /// Room for envelopes, in megabytes. Default: 64.
-    pub pool_mb: Option<usize>,
-    /// The relay to use as the guard. Default: as the guard seed ranks them.
-    pub guard: Option<RelayId>,
-    /// Threads for proof of work. Default: one per core.
-    pub threads: Option<usize>,
-    /// The table `[discovery]`.
-    pub discovery: DiscoverySettings,
-    /// The table `[mail]`.
-    pub mail: MailSettings,
-    /// The file with the password of the identities. Default: ask, if there is a terminal.
-    pub password_file: Option<PathBuf>,
-    /// The table `[rpc]`.
-    pub rpc: RpcSettings,
-    /// The table `[tor]`.
-    pub tor: TorSettings,
-}
-
-impl Settings {
-    /// What these settings say, and what `weaker` ones say where these are silent.
-    #[must_use]
-    pub fn or(self, weaker: Self) -> Self {
-        Self {
-            profile: self.profile.or(weaker.profile),
-            network: self.network.or(weaker.network),
-            level: self.level.or(weaker.level),
-            relay: self.relay.or(weaker.relay),
-            listen: self.listen.or(weaker.listen),
-            advertise: self.advertise.or(weaker.advertise),
-            family: self.family.or(weaker.family),
-            peers: self.peers.or(weaker.peers),
-            trusted_peers: self.trusted_peers.or(weaker.trusted_peers),
-            max_peers: self.max_peers.or(weaker.max_peers),
-            min_pow: self.min_pow.or(weaker.min_pow),
-            pow_generation: self.pow_generation.or(weaker.pow_generation),
-            pool_mb: self.pool_mb.or(weaker.pool_mb),
-            guard: self.guard.or(weaker.guard),
-            threads: self.threads.or(weaker.threads),
-            discovery: self.discovery.or(weaker.discovery),
-            mail: self.mail.or(weaker.mail),
-            password_file: self.password_file.or(weaker.password_file),
-            rpc: self.rpc.or(weaker.rpc),
-            tor: self.tor.or(weaker.tor),
-        }
-    }
-}
-
-/// Settings that are complete and fit together.
+/// Complete and consistent settings.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What the node is told. Its port is not known before [`Config::bound`].
+    /// Configuration of the node. Its port is not known before [`Config::bound`].
     pub node: NodeConfig,
-    /// Where to listen.
+    /// Addresses to listen on.
     pub listen: Listen,
-    /// Threads for proof of work; as many as there are cores if not given.
+    /// Number of threads for proof of work; `None` for one per core.
     pub threads: Option<usize>,
-    /// The mail server, if the node is one.
+    /// Settings of the mail server; `None` if the node is not one.
     pub mail: Option<MailConfig>,
-    /// The file with the password of the identities.
+    /// File with the password of the identities.
     pub password_file: Option<PathBuf>,
-    /// The doors for other programs.
+    /// Endpoints for other programs.
     pub rpc: RpcConfig,
-    /// Whether links go through Tor.
+    /// The Tor that carries links.
     pub tor: TorConfig,
 }
 
 impl Config {
-    /// Completes settings with defaults and checks that they fit together.
+    /// Completes settings with defaults, and checks that they do not contradict each other.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] names the first rule broken, and what to do.
+    /// [`ConfigError`] names the first rule that is broken, and the remedy.
     pub fn build(settings: Settings) -> Result<Self, ConfigError> {
-        let profile = settings.profile.unwrap_or(Profile::Main);
-        let network = network(profile, settings.network)?;
-        let level = settings.level.unwrap_or(Level::Normal);
+        let profile = settings.profile();
+        let network = network(profile, settings.network.clone())?;
+        let level = settings.level();
         if !matches!(level, Level::Open | Level::Swift | Level::Normal) {
             return Err(ConfigError::LevelNotThere(level));
         }
-        let tor = TorConfig::build(settings.tor, profile)?;
-        let listen = listen(profile, &tor, settings.listen)?;
-        let relay = settings.relay.unwrap_or(false);
-        let advertise = settings.advertise.unwrap_or_default();
+        let tor = TorConfig::build(settings.tor.clone(), profile)?;
+        let listen = listen(profile, &tor, settings.listen.clone())?;
+        let (relay, advertise) = (settings.relay(), settings.advertise());
         for endpoint in &advertise {
             reachable(profile, &tor, *endpoint, "advertise")?;
         }
         let advertise = advertised(profile, &tor, relay, advertise, &listen)?;
-        let peers = settings.peers.unwrap_or_default();
-        let trusted_peers = settings.trusted_peers.unwrap_or_default();
+        let (peers, trusted_peers) = (settings.peers(), settings.trusted_peers());
         for peer in peers.iter().chain(&trusted_peers) {
             reachable(profile, &tor, peer.endpoint, "peer")?;
         }
@@ -158,24 +84,24 @@ impl Config {
             Profile::Main => MIN_POW,
             Profile::Local => MIN_POW_LOCAL,
         });
-        let mail = MailConfig::build(settings.mail);
-        let discovery = bootnodes(profile, &tor, settings.discovery, &listen)?;
+        let mail = MailConfig::build(settings.mail.clone());
+        let discovery = bootnodes(profile, &tor, &settings.discovery, &listen)?;
         let node = NodeConfig {
             profile,
             network,
             level,
             relay,
             advertise,
-            family: settings.family.unwrap_or_default(),
+            family: settings.family(),
             listen_port: 0,
             peers,
             trusted_peers,
             discovery,
             listening: Vec::new(),
-            max_peers: settings.max_peers.unwrap_or(MAX_PEERS),
+            max_peers: settings.max_peers(),
             min_pow,
-            pow_generation: settings.pow_generation.unwrap_or_default(),
-            pool_bytes: settings.pool_mb.unwrap_or(POOL_MB).saturating_mul(1 << 20),
+            pow_generation: settings.pow_generation(),
+            pool_bytes: settings.pool_mb().saturating_mul(1 << 20),
             guard: settings.guard,
             mail: mail.as_ref().map(|mail| MailService {
                 allow: mail.allow.clone(),
@@ -193,15 +119,15 @@ impl Config {
         })
     }
 
-    /// Whether the node should be known by one key for all time. A node that nobody connects to
-    /// is better off with a new one for every run (docs/design.md, section "Identities").
+    /// Whether the node keeps its link key across runs. A node that accepts no connections uses a new
+    /// key for every run, which cannot be recognised (docs/design.md, section "Identities").
     #[must_use]
     pub fn keeps_link_key(&self) -> bool {
         self.is_reachable()
     }
 
-    /// Fills in what is known once the listeners are bound. With `tor.only` nobody is told, since
-    /// only a daemon on this machine connects to them.
+    /// Adds the addresses of bound listeners. With `tor.only` they stay unpublished, because only a
+    /// daemon on this machine connects to them.
     pub fn bound(&mut self, addresses: &[SocketAddr]) {
         if self.tor.only {
             return;
@@ -213,13 +139,13 @@ impl Config {
         }
     }
 
-    /// Whether others are to reach this node: a relay always, any other that listens.
+    /// Whether others can reach this node: it relays, or it listens.
     #[must_use]
     pub fn is_reachable(&self) -> bool {
         self.node.relay || self.listen != Listen::Nowhere
     }
 
-    /// Tells the node the onion service that leads to it.
+    /// Adds the onion service that leads to this node.
     pub fn reached_by(&mut self, onion: Option<Endpoint>) {
         if let Some(onion) = onion.filter(|_| self.node.relay).map(endpoint_to_directory)
             && !self.node.advertise.contains(&onion)
@@ -237,17 +163,13 @@ fn network(profile: Profile, name: Option<NetworkName>) -> Result<String, Config
     }
 }
 
-/// The network that a node joins unless told otherwise.
+/// The network that a node joins by default.
 const PUBLIC_NETWORK: &str = "whisht";
-/// go-ethereum's default.
-const MAX_PEERS: usize = 25;
-/// go-ethereum's default: with less, most nodes of the network would not pass us their mail, and
-/// with more they would punish us for not passing theirs.
+/// The default of go-ethereum. Peers refuse envelopes with less work, and punish a node that does not
+/// forward envelopes with this much.
 const MIN_POW: f64 = 0.2;
-/// So that a demonstration takes less than a minute (spec M18).
+/// With this minimum a demonstration takes less than a minute (spec M18).
 const MIN_POW_LOCAL: f64 = 0.002;
-/// Half a day of a busy network.
-const POOL_MB: usize = 64;
 
 #[cfg(test)]
 mod tests;

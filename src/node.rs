@@ -81,8 +81,8 @@ pub use local_peer::CLIENT_ID;
 pub use output::{Output, Record};
 pub use shh_api::{Criteria, FilterKeyId, Post, PostTo, ShhCommand, ShhError, ShhInfo, ShhReply};
 pub use views::{
-    EstimateView, FetchView, IdentityView, LevelView, MailView, MessageView, NodeView,
-    OutgoingView, PeerView, RelayView, StatusView,
+    DirectoryAge, EstimateView, FetchView, IdentityView, LevelView, MailView, MessageView,
+    NodeView, OutgoingView, PeerView, RelayView, StatusView,
 };
 
 /// A Whisper relay node.

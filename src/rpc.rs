@@ -16,6 +16,7 @@ pub mod mail;
 mod request;
 pub mod shh;
 mod value;
+mod views;
 
 use serde_json::{Value, json};
 
@@ -25,6 +26,7 @@ pub use call::{METHODS, Permissions, Render, RpcCall};
 pub use error::{RpcError, RpcErrorKind};
 pub use keys::KeyCall;
 pub use request::{RpcMessage, RpcRequest, failure, response};
+pub use views::{EventNotice, ExportView, UnlockView};
 
 /// What a subscriber is told of an event; nothing of those that are for somebody else.
 #[must_use]

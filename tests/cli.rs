@@ -338,7 +338,7 @@ fn invalid_messages_are_usage_errors() {
         (&["inbox", "--body", "7"], "no message 7"),
         (&["cancel", "7"], "7"),
         (&["rpc", "whisht_peer"], "did you mean whisht_peers?"),
-        (&["rpc", "whisht_inbox", "0x"], "no JSON"),
+        (&["rpc", "whisht_inbox", "0x"], "not valid JSON"),
     ] {
         let said = fails(&node.run(args), 2);
         assert!(said.contains(part), "{args:?}: {said}");

@@ -1,8 +1,8 @@
-//! `whisht demo`: a whole network in one process, and one message that crosses it.
+//! `whisht demo`: a network of nodes in one process, and one message that crosses it.
 //!
-//! Every node is a real one with a listener of its own on loopback: RLPx between them, onion cells,
-//! envelopes with proof of work. What is unlike the world is said: the profile `local` lifts the
-//! rules of age, subnet and size, and the nodes tell what they see, which no other node ever does.
+//! Every node is a real node with a listener of its own on loopback: RLPx links, onion cells, envelopes
+//! with proof of work. Two things differ from a real network: the profile `local` lifts the rules of
+//! age, subnet and size, and the nodes report what they see, which no other node does.
 
 mod network;
 mod observations;
@@ -26,16 +26,16 @@ use crate::config::value;
 /// Options of `whisht demo`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// How many relays
+    /// Number of relays
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=64))]
     relays: u16,
-    /// How well to hide the sender: open, swift or normal
+    /// Privacy level: open, swift or normal
     #[arg(long, value_parser = value::level, default_value = "normal")]
     level: Level,
-    /// Send this file instead of the demonstration's own text; `-` for standard input
+    /// Send this file; `-` reads standard input [default: a text of the demonstration]
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Pull the plug of a middle relay while pieces are under way
+    /// Stop a middle relay while shards are on their way
     #[arg(long)]
     kill_relay: bool,
 }
@@ -44,7 +44,7 @@ pub(super) struct Args {
 ///
 /// # Errors
 ///
-/// [`Failure`] if the network does not come up, the level is refused, or the message is lost.
+/// [`Failure`] if the network does not start, the level is refused, or the message is lost.
 pub(super) fn run(json: bool, args: &Args) -> Result<Exit, Failure> {
     let body = body(args.file.as_deref())?;
     busy_runtime()?.block_on(play(&DemoReport::new(json, Instant::now()), args, body))
@@ -78,7 +78,7 @@ async fn play(report: &DemoReport, args: &Args, body: Zeroizing<Vec<u8>>) -> Res
     })
 }
 
-/// Watches the message until everybody has it, or nobody will.
+/// Follows the message until every node has it, or the time is over.
 async fn follow(
     report: &DemoReport,
     args: &Args,
@@ -107,7 +107,7 @@ async fn follow(
     Ok(())
 }
 
-/// What is sent: a file, or the demonstration's own text.
+/// The body of the message: a file, or the text of the demonstration.
 fn body(file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let Some(path) = file else {
         return Ok(Zeroizing::new(TEXT.as_bytes().to_vec()));
@@ -115,7 +115,7 @@ fn body(file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let body = super::send::body(path)?;
     if body.len() > MAX_BYTES {
         return Err(Failure::usage(format_args!(
-            "{} has {} bytes; the demonstration sends up to {MAX_BYTES}",
+            "{} has {} bytes, and the demonstration sends up to {MAX_BYTES}; name a shorter file",
             path.display(),
             body.len(),
         )));
@@ -123,13 +123,13 @@ fn body(file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>, Failure> {
     Ok(body)
 }
 
-const TEXT: &str = "Whisht: nobody should easily learn that it was me.";
+const TEXT: &str = "Whisht: it should be hard to learn that it was me.";
 
-/// The largest file that is sent: 48 KB.
+/// Maximum size of a file in bytes: 48 KB.
 const MAX_BYTES: usize = 49_152;
 
-/// How long the network may be silent while the relays find one another.
+/// Maximum time between two events while the relays learn each other's descriptors.
 const DISCOVERY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the message may take.
+/// Time limit of the message.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(50);

@@ -1,20 +1,22 @@
-//! The environment: every `WHISHT_` variable is known.
+//! The environment: unknown `WHISHT_` variables are errors.
 //!
 //! A mistyped `WHISHT_LEVLE=dark` must not run a node at another level than its owner believes.
 
 use super::{Exit, Failure};
+use crate::config::tables;
 use crate::suggest::closest;
 
-/// Checks that there is no variable of ours that nobody reads.
+/// Checks that every variable of this program is known.
 ///
 /// # Errors
 ///
-/// Names the variable, and the one that was probably meant.
+/// [`Failure`] names an unknown variable, and the nearest known one.
 pub(super) fn check() -> Result<(), Failure> {
+    let known = known();
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
-        if name.starts_with("WHISHT_") && !KNOWN.contains(&name.as_ref()) {
-            let hint = match closest(&name, KNOWN) {
+        if name.starts_with("WHISHT_") && !known.contains(&name.as_ref()) {
+            let hint = match closest(&name, known.iter().copied()) {
                 Some(near) => format!("did you mean {near}?"),
                 None => "see `whisht run --help`".to_owned(),
             };
@@ -27,51 +29,22 @@ pub(super) fn check() -> Result<(), Failure> {
     Ok(())
 }
 
-/// What the options of all commands read, and the log filter.
-pub(super) const KNOWN: [&str; 43] = [
-    "WHISHT_ADVERTISE",
+/// The variables of all settings, of the options of all commands, and of the log.
+fn known() -> Vec<&'static str> {
+    let settings = tables().into_iter().flat_map(|table| table.settings);
+    let settings = settings.map(|setting| setting.names.env);
+    settings
+        .filter(|name| !name.is_empty())
+        .chain(OTHERS)
+        .collect()
+}
+
+/// Variables that are not settings of a node.
+const OTHERS: [&str; 4] = [
     "WHISHT_CONFIG",
     "WHISHT_DATA_DIR",
-    "WHISHT_DISCOVERY_BOOTNODES",
-    "WHISHT_DISCOVERY_ENABLED",
-    "WHISHT_FAMILY",
-    "WHISHT_GUARD",
     "WHISHT_IPC",
-    "WHISHT_LEVEL",
-    "WHISHT_LISTEN",
     "WHISHT_LOG",
-    "WHISHT_MAIL_ALLOW",
-    "WHISHT_MAIL_DAYS",
-    "WHISHT_MAIL_MAX_MB",
-    "WHISHT_MAIL_PASSWORD_FILE",
-    "WHISHT_MAIL_SERVE",
-    "WHISHT_MAIL_STORE",
-    "WHISHT_MAX_PEERS",
-    "WHISHT_MIN_POW",
-    "WHISHT_NETWORK",
-    "WHISHT_PASSWORD_FILE",
-    "WHISHT_PEER",
-    "WHISHT_POOL_MB",
-    "WHISHT_POW_GENERATION",
-    "WHISHT_PROFILE",
-    "WHISHT_RELAY",
-    "WHISHT_RPC_ALLOW_KEY_EXPORT",
-    "WHISHT_RPC_DANGER_NO_TOKEN",
-    "WHISHT_RPC_HTTP",
-    "WHISHT_RPC_MODULES",
-    "WHISHT_RPC_ORIGINS",
-    "WHISHT_RPC_WS",
-    "WHISHT_THREADS",
-    "WHISHT_TOR_CONTROL",
-    "WHISHT_TOR_KEYS",
-    "WHISHT_TOR_MODE",
-    "WHISHT_TOR_NETWORK",
-    "WHISHT_TOR_ONION",
-    "WHISHT_TOR_ONION_PORT",
-    "WHISHT_TOR_ONLY",
-    "WHISHT_TOR_PRIVATE_DAEMON",
-    "WHISHT_TOR_SOCKS",
-    "WHISHT_TRUSTED_PEER",
 ];
 
 #[cfg(test)]
@@ -82,12 +55,12 @@ mod tests {
     use crate::cli::Cli;
 
     #[test]
-    fn the_options_of_all_commands_fit_together() {
+    fn options_of_all_commands_fit_together() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn the_list_holds_exactly_what_the_options_read() {
+    fn known_variables_are_exactly_those_that_options_read() {
         let command = Cli::command();
         let mut read: Vec<_> = std::iter::once(&command)
             .chain(command.get_subcommands())
@@ -97,6 +70,8 @@ mod tests {
             .collect();
         read.sort_unstable();
         read.dedup();
-        assert_eq!(read, KNOWN);
+        let mut known = known();
+        known.sort_unstable();
+        assert_eq!(read, known);
     }
 }

@@ -1,4 +1,4 @@
-//! How a command ends.
+//! Exit codes and error messages of commands.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -16,29 +16,29 @@ use crate::shell::password::PasswordFileError;
 use crate::shell::rpc::{IpcBindError, RpcClientError};
 use crate::shell::runtime::RuntimeError;
 
-/// What the shell that called us is told.
+/// The exit code of the program.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Exit {
     /// Done.
     Done = 0,
     /// Something outside failed: the system, the network, the node.
     Failed = 1,
-    /// The request makes no sense as it stands.
+    /// The request is not valid.
     Usage = 2,
     /// A message is still on its way.
     Pending = 3,
-    /// A message was given up.
+    /// The node gave up sending a message.
     Expired = 4,
     /// A rule of privacy forbids it, so nothing was done.
     Refused = 5,
-    /// Another process, or a password, holds what is needed.
+    /// The data directory is locked by another process, or an identity by its password.
     Locked = 6,
-    /// Something leads out of this machine past Tor.
+    /// A system call leads out of this machine past Tor.
     Leaked = 7,
 }
 
 impl Exit {
-    /// The number.
+    /// The code as a number.
     #[must_use]
     pub const fn code(self) -> u8 {
         match self {
@@ -60,7 +60,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command did not do what was asked: the cause and the remedy, for a human.
+/// Why a command failed: cause and remedy in one sentence.
 #[derive(Debug)]
 pub struct Failure {
     exit: Exit,
@@ -68,7 +68,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure that ends with this code.
+    /// A failure with this exit code.
     pub fn new(exit: Exit, message: impl ToString) -> Self {
         Self {
             exit,
@@ -76,23 +76,23 @@ impl Failure {
         }
     }
 
-    /// The code that it ends with.
+    /// The exit code.
     #[must_use]
     pub const fn exit(&self) -> Exit {
         self.exit
     }
 
-    /// A mistake of the user's.
+    /// A failure because of an invalid request.
     pub fn usage(message: impl ToString) -> Self {
         Self::new(Exit::Usage, message)
     }
 
-    /// Tells the user.
+    /// Prints the failure on standard error, and returns the exit code.
     #[must_use]
     pub fn report(self, as_json: bool) -> ExitCode {
         let Self { exit, message } = self;
         let mut stderr = io::stderr().lock();
-        // If standard error is closed, the exit code has to do.
+        // If standard error is closed, the exit code is all that the caller gets.
         let _ = if as_json {
             writeln!(stderr, "{}", json!({"error": message, "exit": exit.code()}))
         } else if message.is_empty() {
@@ -104,7 +104,7 @@ impl Failure {
     }
 }
 
-/// What is wrong with the command line, in clap's words but on one line and without the usage.
+/// The error of the command line in clap's words, on one line and without the usage.
 impl From<clap::Error> for Failure {
     fn from(error: clap::Error) -> Self {
         let text = error.render().to_string();
@@ -119,11 +119,11 @@ impl From<clap::Error> for Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            // Whoever read our output has seen enough: `whisht inbox | head`.
+            // The reader of the output has ended, as in `whisht inbox | head`.
             io::ErrorKind::BrokenPipe => Self::new(Exit::Done, ""),
             _ => Self::new(
                 Exit::Failed,
-                format_args!("cannot write the output: {error}"),
+                format_args!("cannot write the output: {error}; check where it is redirected to"),
             ),
         }
     }

@@ -1,23 +1,22 @@
-//! `whisht id`: identities.
+//! `whisht id`: manages identities.
 //!
-//! Where a node runs, it makes and keeps them, so that it listens for them at once. Where none
-//! does, they are written into the data directory, and the next run finds them. Either way each
-//! lies sealed in a file of its own, in the format of Ethereum's wallets.
+//! A running node makes and keeps identities, so that it listens for them at once. Without a running
+//! node they are written into the data directory, where the next run finds them. In both cases each
+//! identity is one encrypted file, in the format of Ethereum's wallets.
 
 mod keys;
 mod transfer;
 
 use std::path::PathBuf;
 
-use serde_json::Value;
-
 use self::keys::{IdentityRequest, IdentityStore};
-use super::output::{Printer, field, rows};
+use super::output::{Printer, one_line};
 use super::passwords::{self, PasswordArgs};
 use super::remote_node::runtime;
 use super::{Exit, Failure, GlobalArgs};
 use crate::envelope::Topic;
 use crate::identity::{IdentityName, parse_topic};
+use crate::node::IdentityView;
 use crate::shell::password;
 
 /// Options of `whisht id`.
@@ -33,9 +32,9 @@ enum IdAction {
     New(New),
     /// List identities; needs no password
     List,
-    /// Write the sealed key file of an identity, for a backup or for another program
+    /// Write the encrypted key file of an identity, for a backup or for another program
     Export(transfer::Export),
-    /// Take in a key file of another whisht, of go-ethereum, or of a wallet
+    /// Import a key file of another whisht, of go-ethereum, or of a wallet
     Import(transfer::Import),
     /// Change the password of an identity
     Passwd(Passwd),
@@ -43,16 +42,16 @@ enum IdAction {
 
 #[derive(Debug, clap::Args)]
 struct New {
-    /// What to call it
+    /// Name of the identity
     name: IdentityName,
-    /// Make a key that a group shares
+    /// Make a key that a group shares [default: a key pair]
     #[arg(long, requires = "topic")]
     shared: bool,
-    /// The topic that the group uses, like 0x1a2b3c4d
+    /// Topic of the group (4 bytes), such as 0x1a2b3c4d
     #[arg(long, requires = "shared", value_parser = parse_topic)]
     topic: Option<Topic>,
-    /// Derive the shared key from the password in this file, as every Whisper program does; `-`
-    /// reads standard input
+    /// Derive the shared key from the first line of this file, as every Whisper program does; `-`
+    /// reads standard input [default: a random key]
     #[arg(long, requires = "shared", value_name = "FILE")]
     group_password_file: Option<PathBuf>,
     #[command(flatten)]
@@ -61,16 +60,16 @@ struct New {
 
 #[derive(Debug, clap::Args)]
 struct Passwd {
-    /// The identity
+    /// Name of the identity
     name: IdentityName,
-    /// Take the old password from the first line of this file; `-` reads standard input
+    /// Take the old password from the first line of this file; `-` reads standard input [default: ask]
     #[arg(long, value_name = "FILE")]
     old_password_file: Option<PathBuf>,
     #[command(flatten)]
     sealed: PasswordArgs,
 }
 
-/// Does something with identities.
+/// Runs an action on identities.
 ///
 /// # Errors
 ///
@@ -103,7 +102,7 @@ impl New {
         let cost = self.sealed.kdf().cost();
         let given = self.sealed.given()?;
         let made = match keys.create(&new, given.as_ref(), cost).await {
-            // A node that keeps nothing needs no password; the others say so.
+            // An ephemeral node needs no password; any other requires one with this error.
             Err(failure) if given.is_none() && failure.exit() == Exit::Locked => {
                 let asked = passwords::ask_new(&format!("`{}`", new.name))?;
                 keys.create(&new, Some(&asked), cost).await?
@@ -117,7 +116,7 @@ impl New {
 impl Passwd {
     async fn run(self, keys: &mut IdentityStore, printer: Printer) -> Result<Exit, Failure> {
         let Self { name, sealed, .. } = &self;
-        // What lies in the clear cannot be exported, and has no password either.
+        // An unencrypted key cannot be exported, and has no password.
         let exported = keys.export(name).await;
         let protected = exported.is_ok_and(|exported| exported.is_protected());
         let old = match (&self.old_password_file, protected) {
@@ -131,73 +130,59 @@ impl Passwd {
         };
         let cost = sealed.kdf().cost();
         keys.change_password(name, old.as_ref(), &new, cost).await?;
-        match printer.json {
-            true => printer.value(&serde_json::json!({"changed": name.as_str()}))?,
-            false => printer.line(format_args!(
-                "{name} is sealed under its new password; copies of the old file still open with \
-                 the old one"
-            ))?,
+        if printer.json {
+            printer.value(&serde_json::json!({"changed": name.as_str()}))?;
+        } else {
+            printer.line(format_args!(
+                "{name} is encrypted under its new password; copies of the old file keep the old \
+                 password"
+            ))?;
         }
         Ok(Exit::Done)
     }
 }
 
 /// Shows an identity that is new here.
-fn show_new(printer: Printer, how: &str, view: &Value) -> Result<Exit, Failure> {
-    let name = field(view, "name");
+fn show_new(printer: Printer, how: &str, view: &IdentityView) -> Result<Exit, Failure> {
     if printer.json {
         printer.value(view)?;
-    } else if view.get("public_key").is_some_and(Value::is_string) {
+        return Ok(Exit::Done);
+    }
+    let name = one_line(&view.name);
+    if view.public_key.is_some() {
         printer.line(format_args!("{how} {name}; others write to"))?;
-        printer.line(format_args!("0x{}", plain(view, "public_key")))?;
+        printer.line(address(view))?;
     } else {
         printer.line(format_args!(
-            "{how} {name}, topic 0x{}; everybody who has the key can read and write",
-            plain(view, "topic")
+            "{how} {name}, topic {}; every holder of the key can read and write",
+            address(view)
         ))?;
     }
     Ok(Exit::Done)
 }
 
-fn list(printer: Printer, views: &Value) -> Result<Exit, Failure> {
+fn list(printer: Printer, views: &[IdentityView]) -> Result<Exit, Failure> {
     if printer.json {
-        printer.value(views)?;
+        printer.value(&views)?;
         return Ok(Exit::Done);
     }
-    let row = |view: &Value| {
-        let key = plain(view, "public_key");
-        let address = if key.is_empty() {
-            plain(view, "topic")
-        } else {
-            key
-        };
-        let locked = view.get("locked").and_then(Value::as_bool);
+    let row = |view: &IdentityView| {
         [
-            field(view, "name"),
-            field(view, "kind"),
-            if locked.unwrap_or_default() {
-                "locked"
-            } else {
-                ""
-            }
-            .to_owned(),
-            format!("0x{address}"),
+            one_line(&view.name),
+            view.kind.word().to_owned(),
+            if view.locked { "locked" } else { "" }.to_owned(),
+            address(view),
         ]
     };
     let heading = ["NAME", "KIND", "", "PUBLIC KEY OR TOPIC"];
-    printer.table(
-        heading,
-        &rows(views, row),
-        "no identities; make one with `whisht id new NAME`",
-    )?;
+    let rows: Vec<_> = views.iter().map(row).collect();
+    let empty = "no identities; make one with `whisht id new NAME`";
+    printer.table(heading, &rows, empty)?;
     Ok(Exit::Done)
 }
 
-/// Hexadecimal digits without prefix, whichever way they were sent.
-fn plain(view: &Value, name: &str) -> String {
-    let digits = field(view, name);
-    digits
-        .strip_prefix("0x")
-        .map(str::to_owned)
-        .unwrap_or(digits)
+/// What others need in order to write: the public key, or the topic of a shared key.
+fn address(view: &IdentityView) -> String {
+    let digits = view.public_key.as_ref().or(view.topic.as_ref());
+    format!("0x{}", one_line(digits.map_or("", String::as_str)))
 }

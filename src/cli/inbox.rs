@@ -1,20 +1,22 @@
-//! `whisht inbox`: messages that arrived.
+//! `whisht inbox`: received messages.
 
 use std::io::{self, Write};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::output::{Printer, field, number, safe};
+use super::output::{Printer, one_line, safe};
 use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
+use crate::node::{Event, MessageView};
+use crate::rpc::EventNotice;
 
 /// Options of `whisht inbox`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Wait for more until Ctrl-C
+    /// Wait for further messages until Ctrl-C
     #[arg(long)]
     follow: bool,
-    /// Only messages with a number above this one
+    /// Show only messages with a number above this one
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     after: u64,
     /// Write the body of this message to standard output, byte for byte, and nothing else
@@ -26,13 +28,13 @@ pub(super) struct Args {
 ///
 /// # Errors
 ///
-/// [`Failure`] if the node has gone, or the message is not there.
+/// [`Failure`] if the node does not answer, or has no such message.
 pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failure> {
     if let Some(number) = args.body {
         return body(node, number).await;
     }
     if args.follow {
-        // Before the first look, so that nothing falls between.
+        // Before the first request, so that no message arrives unnoticed between the two.
         node.client.subscribe().await?;
     }
     let last = show_after(node, args.after).await?;
@@ -40,86 +42,89 @@ pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failu
         watch(node, last).await?;
     } else if last == 0 && !node.printer.json {
         node.printer
-            .line("no messages; the node listens for what `whisht id list` shows")?;
+            .line("no messages; `whisht id list` shows the identities that the node listens for")?;
     }
     Ok(Exit::Done)
 }
 
-/// Shows messages as they come, until Ctrl-C.
+/// Shows messages as they arrive, until Ctrl-C.
 async fn watch(node: &mut RemoteNode, mut last: u64) -> Result<(), Failure> {
     loop {
-        let event = tokio::select! {
-            event = node.client.next_event() => event?,
+        let notice = tokio::select! {
+            notice = node.client.next_notice() => notice?,
             _ = tokio::signal::ctrl_c() => return Ok(()),
         };
-        if event.get("message").is_some() || event.get("lost").is_some() {
+        if matches!(
+            notice,
+            EventNotice::Lost(_) | EventNotice::Event(Event::Message(_))
+        ) {
             last = show_after(node, last).await?;
         }
     }
 }
 
-/// Shows every message above a number, and gives the highest there is.
+/// Shows every message with a number above `after`, and returns the highest number.
 async fn show_after(node: &mut RemoteNode, after: u64) -> Result<u64, Failure> {
-    let messages = node.call("whisht_inbox", json!([after])).await?;
+    let messages: Vec<MessageView> = node.call("whisht_inbox", json!([after])).await?;
     let mut last = after;
-    for message in messages.as_array().into_iter().flatten() {
-        last = last.max(number(message, "number"));
+    for message in &messages {
+        last = last.max(message.number);
         show(node.printer, message)?;
     }
     Ok(last)
 }
 
-fn show(printer: Printer, message: &Value) -> io::Result<()> {
+fn show(printer: Printer, message: &MessageView) -> Result<(), Failure> {
     if printer.json {
-        return printer.value(message);
+        return Ok(printer.value(message)?);
     }
-    let from = field(message, "from");
-    let from = match from.is_empty() {
-        true => "unsigned".to_owned(),
-        false => format!("signed by 0x{from}"),
+    let from = match &message.from {
+        Some(key) => format!("signed by 0x{}", one_line(key)),
+        None => "unsigned".to_owned(),
     };
-    let head = format!(
-        "#{} to {}, {from}",
-        number(message, "number"),
-        field(message, "to")
-    );
-    printer.line(head)?;
-    let bytes = payload(message);
-    match String::from_utf8(bytes) {
+    let number = message.number;
+    printer.line(format_args!(
+        "#{number} to {}, {from}",
+        one_line(&message.to)
+    ))?;
+    match String::from_utf8(payload(message)?) {
         Ok(text) => safe(&text).lines().try_for_each(|line| {
-            // A body is no figure of ours and bears no mark.
+            // The body is not a figure of this program, and bears no mark of a local network.
             writeln!(io::stdout().lock(), "    {line}")
-        }),
+        })?,
         Err(error) => printer.line(format_args!(
-            "    {} bytes that are no text; `whisht inbox --body {}` writes them out",
+            "    {} bytes that are not text; `whisht inbox --body {number}` writes them",
             error.as_bytes().len(),
-            number(message, "number")
-        )),
+        ))?,
     }
+    Ok(())
 }
 
 async fn body(node: &mut RemoteNode, wanted: u64) -> Result<Exit, Failure> {
-    let messages = node
-        .call("whisht_inbox", json!([wanted.saturating_sub(1)]))
-        .await?;
-    let mut messages = messages.as_array().into_iter().flatten();
-    let message = messages.find(|message| number(message, "number") == wanted);
+    let after = json!([wanted.saturating_sub(1)]);
+    let messages: Vec<MessageView> = node.call("whisht_inbox", after).await?;
+    let message = messages.iter().find(|message| message.number == wanted);
     let message = message.ok_or_else(|| {
         Failure::usage(format_args!(
-            "there is no message {wanted}; `whisht inbox` shows those that the node still has"
+            "there is no message {wanted}; `whisht inbox` shows the messages that the node has"
         ))
     })?;
     let mut stdout = io::stdout().lock();
-    stdout.write_all(&payload(message))?;
+    stdout.write_all(&payload(message)?)?;
     stdout.flush()?;
     Ok(Exit::Done)
 }
 
 /// The body, which the node sends in hexadecimal digits.
-fn payload(message: &Value) -> Vec<u8> {
-    let digits = message
-        .get("payload")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    hex::decode(digits.strip_prefix("0x").unwrap_or(digits)).unwrap_or_default()
+fn payload(message: &MessageView) -> Result<Vec<u8>, Failure> {
+    hex::decode(&message.payload).map_err(|error| {
+        Failure::new(
+            Exit::Failed,
+            format_args!(
+                "the node sends the body of message {} in an unknown form ({error}); restart the \
+                 node with this program",
+                message.number
+            ),
+        )
+    })
 }

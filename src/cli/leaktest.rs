@@ -29,10 +29,11 @@ use tokio::time::{Instant, timeout_at};
 use self::policy::EgressPolicy;
 use self::report::{Finish, LeakReport, proven};
 use self::self_test::run as self_test;
-use self::traced_node::{Banner, StartingNode, TracedNode};
+use self::traced_node::{StartingNode, TracedNode, loopback_enodes};
 use self::workload::Steps;
 use super::output::Printer;
 use super::remote_node::busy_runtime;
+use super::run::banner::Banner;
 use super::{Exit, Failure, GlobalArgs, run};
 use crate::config::Config;
 use crate::config::tor::TorBackend;
@@ -191,7 +192,7 @@ fn own_arguments() -> Vec<OsString> {
 
 /// Arguments of a second node of the same network, which keeps nothing and connects to the first only.
 fn helper(config: &Config, node: &Banner) -> Vec<OsString> {
-    let peers = node.enodes();
+    let peers = loopback_enodes(node);
     let profile = config.node.profile.label();
     let network = &config.node.network;
     let fixed = ["run", "--json", "--ephemeral", "--listen", "127.0.0.1:0"];

@@ -1,4 +1,4 @@
-//! `whisht mail`: be a mail server, or fetch from one what was missed.
+//! `whisht mail`: runs a mail server, or fetches missed envelopes from one.
 
 mod fetch;
 
@@ -17,17 +17,17 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum MailCommand {
-    /// Run a node that keeps what is flooded, and gives it to those who were away
+    /// Run a node that keeps flooded envelopes, and sends them to clients that were offline
     Serve(Box<run::Args>),
-    /// Fetch what was flooded while the node was away, from a mail server
+    /// Fetch envelopes that were flooded while the node was offline
     Fetch(fetch::Args),
 }
 
-/// Serves or fetches mail.
+/// Runs a mail server, or fetches from one.
 ///
 /// # Errors
 ///
-/// [`Failure`] if the node does not come up, or the mail is not to be had.
+/// [`Failure`] if the node does not start, or the server does not send the envelopes.
 pub(super) fn run(common: GlobalArgs, args: Args) -> Result<Exit, Failure> {
     match args.command {
         MailCommand::Serve(args) => run::serve_mail(common, *args),

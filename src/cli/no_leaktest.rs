@@ -1,4 +1,4 @@
-//! `whisht leaktest` where there is nothing to watch with.
+//! `whisht leaktest` on systems without a tracer.
 
 use super::{Exit, Failure, GlobalArgs, run};
 
@@ -10,23 +10,23 @@ pub(super) struct Args {
     node: run::Args,
 }
 
-/// Says why there is no test.
+/// Reports that the system has no tracer.
 ///
 /// # Errors
 ///
 /// [`Failure`], always.
 pub(super) fn run(common: GlobalArgs, args: Args) -> Result<Exit, Failure> {
-    // What is mistyped is told here as anywhere.
+    // Invalid settings are reported first, as on every system.
     run::plan(&common, args.node)?;
-    Err(nothing_to_watch_with())
+    Err(no_tracer())
 }
 
-fn nothing_to_watch_with() -> Failure {
+fn no_tracer() -> Failure {
     Failure::new(
         Exit::Failed,
         format_args!(
-            "a node can be watched only where its system calls can be: on Linux with the GNU C \
-             library, on x86_64 and aarch64; this is {} on {}",
+            "system calls of a node can be traced only on Linux with the GNU C library, on x86_64 and \
+             aarch64, and this is {} on {}; run the test on such a system",
             std::env::consts::OS,
             std::env::consts::ARCH,
         ),
@@ -34,7 +34,7 @@ fn nothing_to_watch_with() -> Failure {
 }
 
 pub(super) mod helper {
-    //! What a leak test would run.
+    //! The helper of a leak test, which this system does not have.
 
     use crate::cli::{Exit, Failure};
 
@@ -42,12 +42,12 @@ pub(super) mod helper {
     #[derive(Debug, clap::Args)]
     pub(crate) struct Args {}
 
-    /// Says why there is nothing to run.
+    /// Reports that the system has no tracer.
     ///
     /// # Errors
     ///
     /// [`Failure`], always.
     pub(crate) fn run(_args: Args) -> Result<Exit, Failure> {
-        Err(super::nothing_to_watch_with())
+        Err(super::no_tracer())
     }
 }

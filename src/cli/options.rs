@@ -1,184 +1,197 @@
 //! The settings of a node as flags and environment variables.
 //!
-//! Every setting has one name: the flag `--min-pow`, the variable `WHISHT_MIN_POW` and the key
-//! `min-pow` of the file are the same. A list given as a flag replaces the list in the file. A
-//! table of the file has a module of its own here, flattened into [`Options`]: the flag
-//! `--rpc-http` is the key `rpc.http`.
+//! The flags are made from the declarations of the settings ([`crate::config`]), with the names, the
+//! help texts and the readers that stand there. A list given as a flag replaces the list of the
+//! environment and of the file.
 
-mod discovery;
-mod mail;
-mod rpc;
-mod tor;
+use std::ffi::OsString;
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use clap::builder::ValueParser;
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
-use circuits::ids::{Profile, RelayId};
-use circuits::level::Level;
+use crate::config::{Form, Input, Setting, Settings, tables};
 
-use crate::config::Settings;
-use crate::config::value::{self, BadValue, NetworkName};
-use crate::endpoint::{Endpoint, PeerAddr};
-use crate::node::PowGeneration;
-
-/// Flags of a node.
-#[derive(Debug, clap::Args)]
-pub(super) struct Options {
-    /// The rules that apply: main, or local for a network that never leaves this machine
-    #[arg(long, env = "WHISHT_PROFILE", value_parser = value::profile)]
-    profile: Option<Profile>,
-    /// The network's name
-    #[arg(long, env = "WHISHT_NETWORK", value_name = "NAME")]
-    network: Option<NetworkName>,
-    /// The level of messages that name none: open, swift or normal [default: normal]
-    #[arg(long, env = "WHISHT_LEVEL", value_parser = value::level)]
-    level: Option<Level>,
-    /// Relay cells for others, and stand in the directory with an address
-    #[arg(
-        long, env = "WHISHT_RELAY", value_name = "BOOL", num_args = 0..=1,
-        require_equals = true, default_missing_value = "true"
-    )]
-    relay: Option<bool>,
-    /// Listen here; may be repeated [default: every address, port 20819 or one of the next few]
-    #[arg(
-        long,
-        env = "WHISHT_LISTEN",
-        value_name = "ADDRESS:PORT",
-        value_delimiter = ','
-    )]
-    listen: Option<Vec<SocketAddr>>,
-    /// Do not listen: connections go out only, under a new key for every run
-    #[arg(long, conflicts_with = "listen")]
-    no_listen: bool,
-    /// Where others can reach this relay; may be repeated
-    #[arg(
-        long,
-        env = "WHISHT_ADVERTISE",
-        value_name = "ADDRESS:PORT",
-        value_delimiter = ','
-    )]
-    advertise: Option<Vec<Endpoint>>,
-    /// Another relay of the same operator, by id or enode URL; may be repeated
-    #[arg(
-        long, env = "WHISHT_FAMILY", value_name = "RELAY", value_delimiter = ',',
-        value_parser = value::relay
-    )]
-    family: Option<Vec<RelayId>>,
-    /// Stay connected to this peer; may be repeated
-    #[arg(long, env = "WHISHT_PEER", value_name = "ENODE", value_delimiter = ',')]
-    peer: Option<Vec<PeerAddr>>,
-    /// Stay connected to this peer, and take what it hands over past all checks; may be repeated
-    #[arg(
-        long,
-        env = "WHISHT_TRUSTED_PEER",
-        value_name = "ENODE",
-        value_delimiter = ','
-    )]
-    trusted_peer: Option<Vec<PeerAddr>>,
-    /// Maximum number of peers [default: 25]
-    #[arg(long, env = "WHISHT_MAX_PEERS", value_name = "COUNT", value_parser = max_peers)]
-    max_peers: Option<usize>,
-    /// The least proof of work accepted [default: 0.2, in a local network 0.002]
-    #[arg(long, env = "WHISHT_MIN_POW", value_name = "POW", value_parser = min_pow)]
-    min_pow: Option<f64>,
-    /// Whose rule of proof of work open messages satisfy: auto, both, legacy or modern [default: auto]
-    #[arg(
-        long,
-        env = "WHISHT_POW_GENERATION",
-        value_name = "WHOSE",
-        value_parser = value::pow_generation
-    )]
-    pow_generation: Option<PowGeneration>,
-    /// Room for envelopes, in megabytes [default: 64]
-    #[arg(long, env = "WHISHT_POOL_MB", value_name = "MB", value_parser = pool_mb)]
-    pool_mb: Option<usize>,
-    /// Use this relay as the guard, by id or enode URL
-    #[arg(long, env = "WHISHT_GUARD", value_name = "RELAY", value_parser = value::relay)]
-    guard: Option<RelayId>,
-    /// Threads for proof of work [default: one per core]
-    #[arg(long, env = "WHISHT_THREADS", value_name = "COUNT", value_parser = threads)]
-    threads: Option<usize>,
-    /// The file whose first line is the password of the identities [default: ask]
-    #[arg(long, env = "WHISHT_PASSWORD_FILE", value_name = "FILE")]
-    password_file: Option<PathBuf>,
-    #[command(flatten)]
-    discovery: discovery::Options,
-    #[command(flatten)]
-    mail: mail::Options,
-    #[command(flatten)]
-    rpc: rpc::Options,
-    #[command(flatten)]
-    tor: tor::Options,
-}
+/// The settings that flags and variables give.
+#[derive(Debug)]
+pub(super) struct Options(Settings);
 
 impl From<Options> for Settings {
-    fn from(options: Options) -> Self {
-        let Options {
-            profile,
-            network,
-            level,
-            relay,
-            listen,
-            no_listen,
-            advertise,
-            family,
-            peer,
-            trusted_peer,
-            max_peers,
-            min_pow,
-            pow_generation,
-            pool_mb,
-            guard,
-            threads,
-            discovery,
-            mail,
-            password_file,
-            rpc,
-            tor,
-        } = options;
-        let listen = if no_listen { Some(Vec::new()) } else { listen };
-        Self {
-            profile,
-            network,
-            level,
-            relay,
-            listen,
-            advertise,
-            family,
-            peers: peer,
-            trusted_peers: trusted_peer,
-            max_peers,
-            min_pow,
-            pow_generation,
-            pool_mb,
-            guard,
-            threads,
-            discovery: discovery.into(),
-            mail: mail.into(),
-            password_file,
-            rpc: rpc.into(),
-            tor: tor.into(),
-        }
+    fn from(Options(settings): Options) -> Self {
+        settings
     }
 }
 
-fn integer(text: &str) -> i128 {
-    // What is no number is out of every bound.
-    text.parse().unwrap_or(-1)
+impl Args for Options {
+    fn augment_args(command: Command) -> Command {
+        let mut command = command;
+        for table in tables() {
+            for setting in &table.settings {
+                let flag = flag(setting);
+                command = command.arg(if table.heading.is_empty() {
+                    flag
+                } else {
+                    flag.help_heading(table.heading)
+                });
+                if setting.names.flag == LISTEN {
+                    command = command.arg(no_listen());
+                }
+            }
+        }
+        command
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
 }
 
-fn max_peers(text: &str) -> Result<usize, BadValue> {
-    value::count(integer(text), value::PEERS)
+impl FromArgMatches for Options {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut options = Self(Settings::default());
+        options.update_from_arg_matches(matches)?;
+        Ok(options)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        let Self(settings) = self;
+        for setting in tables().iter().flat_map(|table| &table.settings) {
+            let flag = setting.names.flag;
+            let Some(texts) = matches.get_many::<OsString>(flag) else {
+                continue;
+            };
+            let texts: Vec<OsString> = texts.cloned().collect();
+            setting
+                .set(settings, Input::Texts(&texts))
+                .map_err(|rule| {
+                    let cause = format!("invalid value for '--{flag}': {rule}\n");
+                    clap::Error::raw(ErrorKind::ValueValidation, cause)
+                })?;
+        }
+        if matches.get_flag(NO_LISTEN) {
+            settings.listen = Some(Vec::new());
+        }
+        Ok(())
+    }
 }
 
-fn pool_mb(text: &str) -> Result<usize, BadValue> {
-    value::count(integer(text), value::POOL_MB)
+/// The flag of a setting, and its variable.
+fn flag(setting: &Setting) -> Arg {
+    let names = setting.names;
+    let mut flag = Arg::new(names.flag)
+        .long(names.flag)
+        .value_name(names.placeholder)
+        .value_parser(checked(setting))
+        .help(setting.help());
+    if !names.env.is_empty() {
+        flag = flag.env(names.env);
+    }
+    match setting.form {
+        Form::Switch => flag
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true"),
+        Form::List => flag.action(ArgAction::Append).value_delimiter(','),
+        Form::Lines => flag.action(ArgAction::Append),
+        Form::Secret => flag.hide_env_values(true),
+        Form::One | Form::Path => flag,
+    }
 }
 
-fn threads(text: &str) -> Result<usize, BadValue> {
-    value::count(integer(text), value::THREADS)
+/// Checks each value while clap can still name it in the error.
+fn checked(setting: &Setting) -> ValueParser {
+    if setting.form == Form::Path {
+        return ValueParser::os_string();
+    }
+    let setting = setting.clone();
+    ValueParser::from(move |text: &str| {
+        let text = OsString::from(text);
+        let texts = [text.clone()];
+        let checked = setting.set(&mut Settings::default(), Input::Texts(&texts));
+        checked.map(|()| text)
+    })
 }
 
-fn min_pow(text: &str) -> Result<f64, BadValue> {
-    value::min_pow(text.parse().unwrap_or(f64::NAN))
+fn no_listen() -> Arg {
+    Arg::new(NO_LISTEN)
+        .long(NO_LISTEN)
+        .action(ArgAction::SetTrue)
+        .conflicts_with(LISTEN)
+        .help("Accept no connections, and use a new link key for every run [default: listen]")
+}
+
+const LISTEN: &str = "listen";
+const NO_LISTEN: &str = "no-listen";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(arguments: &[&str]) -> Result<Settings, String> {
+        let command = Options::augment_args(Command::new("run"));
+        let matches = command
+            .try_get_matches_from([&["run"], arguments].concat())
+            .map_err(|error| error.to_string())?;
+        Options::from_arg_matches(&matches)
+            .map(Settings::from)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn repeated_flag_and_commas_make_one_list() {
+        let settings = read(&[
+            "--listen",
+            "127.0.0.1:1,127.0.0.1:2",
+            "--listen",
+            "127.0.0.1:3",
+        ]);
+        assert_eq!(settings.unwrap().listen.map(|listen| listen.len()), Some(3));
+        let bridge = "obfs4 192.0.2.7:443 cert=a,b iat-mode=0";
+        let settings = read(&["--tor-bridge", bridge]).unwrap();
+        assert_eq!(settings.tor.bridges, Some(vec![bridge.to_owned()]));
+    }
+
+    #[test]
+    fn switch_without_value_is_true_and_with_value_is_that_value() {
+        assert_eq!(read(&["--relay"]).unwrap().relay, Some(true));
+        assert_eq!(read(&["--relay=false"]).unwrap().relay, Some(false));
+        assert_eq!(read(&[]).unwrap().relay, None);
+        let refused = read(&["--relay=yes"]).unwrap_err();
+        assert!(
+            refused.contains("'yes'") && refused.contains("true or false"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn bad_value_is_refused_with_value_flag_and_rule() {
+        for (flag, value, rule) in [
+            ("--max-peers", "0", "from 1 to 500"),
+            ("--min-pow", "much", "from 0 upwards"),
+            ("--tor-onion-port", "0", "from 1 to 65535"),
+            ("--listen", "localhost:1", "socket address"),
+        ] {
+            let refused = read(&[flag, value]).unwrap_err();
+            for part in [flag, value, rule] {
+                assert!(refused.contains(part), "{part}: {refused}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_listen_means_an_empty_list_and_excludes_listen() {
+        assert_eq!(read(&["--no-listen"]).unwrap().listen, Some(Vec::new()));
+        assert!(read(&["--no-listen", "--listen", "127.0.0.1:1"]).is_err());
+    }
+
+    #[test]
+    fn path_in_another_encoding_is_kept() {
+        use std::os::unix::ffi::OsStringExt;
+        let path = OsString::from_vec(b"/run/\xff".to_vec());
+        let command = Options::augment_args(Command::new("run"));
+        let arguments = ["run".into(), "--password-file".into(), path.clone()];
+        let matches = command.try_get_matches_from(arguments).unwrap();
+        let settings = Settings::from(Options::from_arg_matches(&matches).unwrap());
+        assert_eq!(settings.password_file, Some(path.into()));
+    }
 }

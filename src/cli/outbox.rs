@@ -1,16 +1,17 @@
 //! `whisht outbox` and `whisht cancel`: messages on their way.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::output::{field, number, rows};
+use super::output::Printer;
 use super::remote_node::RemoteNode;
 use super::send::stage;
 use super::{Exit, Failure};
+use crate::node::OutgoingView;
 
 /// Options of `whisht cancel`.
 #[derive(Debug, clap::Args)]
 pub(super) struct CancelArgs {
-    /// The message's number, as `whisht outbox` shows it
+    /// Number of the message, as `whisht outbox` shows it
     id: u64,
 }
 
@@ -18,44 +19,43 @@ pub(super) struct CancelArgs {
 ///
 /// # Errors
 ///
-/// [`Failure`] if the node has gone.
+/// [`Failure`] if the node does not answer.
 pub(super) async fn run(node: &mut RemoteNode) -> Result<Exit, Failure> {
-    let messages = node.call("whisht_outbox", json!([])).await?;
+    let messages: Vec<OutgoingView> = node.call("whisht_outbox", json!([])).await?;
     if node.printer.json {
         node.printer.value(&messages)?;
         return Ok(Exit::Done);
     }
-    let row = |message: &Value| {
-        let reached = message
-            .get("stage")
-            .map(stage::describe)
-            .unwrap_or_default();
-        [
-            number(message, "id").to_string(),
-            field(message, "level"),
-            reached,
-        ]
-    };
-    node.printer.table(
-        ["ID", "LEVEL", "STAGE"],
-        &rows(&messages, row),
-        "nothing on its way",
-    )?;
+    let rows: Vec<_> = messages.iter().map(row).collect();
+    let heading = ["ID", "LEVEL", "STAGE"];
+    node.printer.table(heading, &rows, "nothing on its way")?;
     Ok(Exit::Done)
 }
 
-/// Forgets a message.
+fn row(message: &OutgoingView) -> [String; 3] {
+    [
+        message.id.0.to_string(),
+        message.level.to_string(),
+        stage::describe(&message.stage),
+    ]
+}
+
+/// Cancels a message.
 ///
 /// # Errors
 ///
-/// [`Failure`] if there is no such message.
+/// [`Failure`] if the node has no such message.
 pub(super) async fn cancel(node: &mut RemoteNode, args: CancelArgs) -> Result<Exit, Failure> {
-    node.call("whisht_cancel", json!([args.id])).await?;
-    match node.printer.json {
-        true => node.printer.value(&json!({"cancelled": args.id}))?,
-        false => node
-            .printer
-            .line(format_args!("message {} is forgotten here", args.id))?,
-    }
+    let _: bool = node.call("whisht_cancel", json!([args.id])).await?;
+    cancelled(node.printer, args.id)?;
     Ok(Exit::Done)
+}
+
+fn cancelled(printer: Printer, id: u64) -> std::io::Result<()> {
+    if printer.json {
+        return printer.value(&json!({"cancelled": id}));
+    }
+    printer.line(format_args!(
+        "message {id} is cancelled; shards that have left travel on by themselves"
+    ))
 }

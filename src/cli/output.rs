@@ -1,20 +1,20 @@
 //! Output: lines, tables and JSON on standard output.
 //!
-//! Texts that strangers wrote are shown without control characters, so that a message cannot move
-//! the cursor, change colours or turn the direction of what follows. Where the figures are those
-//! of a local network, every line with a number says so (spec M17).
+//! Texts from the network are shown without control characters, so that a message cannot move the
+//! cursor, change colours or reverse the direction of the text that follows. Every line with a number
+//! from a local network is marked (spec M17).
 
 use std::fmt::Display;
 use std::io::{self, Write};
 
-use serde_json::Value;
+use serde::Serialize;
 
-/// Where results go.
+/// Prints the results of a command.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Printer {
     /// Whether results are printed as JSON.
     pub(super) json: bool,
-    /// Whether the figures are those of a local network.
+    /// Whether the figures are from a local network.
     pub(super) local: bool,
 }
 
@@ -31,9 +31,10 @@ impl Printer {
     }
 
     /// One line of JSON.
-    pub(super) fn value(self, value: &Value) -> io::Result<()> {
+    pub(super) fn value(self, value: &impl Serialize) -> io::Result<()> {
+        let json = serde_json::to_string(value)?;
         let mut stdout = io::stdout().lock();
-        writeln!(stdout, "{value}")?;
+        writeln!(stdout, "{json}")?;
         stdout.flush()
     }
 
@@ -72,7 +73,7 @@ impl Printer {
     }
 }
 
-/// A text that strangers wrote, fit to be shown: line ends and tabs stay, other control characters
+/// A text from the network, fit for a terminal: line ends and tabs stay, other control characters
 /// and marks of direction become `?`.
 pub(super) fn safe(text: &str) -> String {
     let shown = |c: char| match c {
@@ -84,38 +85,14 @@ pub(super) fn safe(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// A field of a view as text: without quotes, empty if there is none.
-pub(super) fn field(view: &Value, name: &str) -> String {
-    match view.get(name) {
-        None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => safe(text).replace(['\n', '\t'], "?"),
-        Some(Value::Array(list)) => {
-            let texts = list
-                .iter()
-                .map(|item| item.as_str().map_or_else(|| item.to_string(), safe));
-            texts.collect::<Vec<_>>().join(", ")
-        }
-        Some(other) => other.to_string(),
-    }
+/// As [`safe`], for a cell of a table: line ends and tabs become `?` too.
+pub(super) fn one_line(text: &str) -> String {
+    safe(text).replace(['\n', '\t'], "?")
 }
 
-/// A field of a view as a number, rounded if it has a fraction.
-pub(super) fn number(view: &Value, name: &str) -> u64 {
-    match view.get(name) {
-        Some(Value::Number(number)) => number
-            .as_u64()
-            .or_else(|| format!("{:.0}", number.as_f64()?).parse().ok())
-            .unwrap_or_default(),
-        _ => 0,
-    }
-}
-
-/// The rows of a list of views.
-pub(super) fn rows<const N: usize>(
-    views: &Value,
-    row: impl Fn(&Value) -> [String; N],
-) -> Vec<[String; N]> {
-    views.as_array().into_iter().flatten().map(row).collect()
+/// A number without its fraction, rounded; 0 for a negative number.
+pub(super) fn rounded(number: f64) -> u64 {
+    format!("{number:.0}").parse().unwrap_or_default()
 }
 
 /// A count with its digits in groups: `1,234,567`.
@@ -131,7 +108,7 @@ pub(super) fn grouped(number: u64) -> String {
     grouped
 }
 
-/// A time in the unit that suits it: `250 ms`, `3.2 s`, `2 min`, `5 h`.
+/// A time in milliseconds, in a readable unit: `250 ms`, `3.2 s`, `2 min`, `5 h`.
 pub(super) fn duration(millis: u64) -> String {
     match millis {
         0..1_000 => format!("{millis} ms"),
@@ -152,17 +129,15 @@ const NO_MARK: &str = "      ";
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
-    fn a_strangers_text_cannot_touch_the_terminal() {
+    fn text_from_the_network_loses_control_characters() {
         assert_eq!(
             safe("a\u{1b}[31mb\u{202e}c\r\nd\te\u{7f}\u{9b}"),
             "a?[31mb?c?\nd\te??"
         );
-        assert_eq!(field(&json!({"name": "a\nb"}), "name"), "a?b");
+        assert_eq!(one_line("a\nb\tc"), "a?b?c");
     }
 
     #[test]
@@ -177,12 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_shown_without_quotes() {
-        let view = json!({"a": "x", "b": null, "c": [1, "y"], "d": true});
-        let figures = json!({"whole": 7, "part": 2.5e5, "below": -1, "text": "7"});
-        let read = ["whole", "part", "below", "text"].map(|name| number(&figures, name));
-        assert_eq!(read, [7, 250_000, 0, 0]);
-        let shown = ["a", "b", "c", "d", "e"].map(|name| field(&view, name));
-        assert_eq!(shown, ["x", "", "1, y", "true", ""]);
+    fn number_with_fraction_is_rounded() {
+        assert_eq!([7.0, 2.5e5, 0.6, -1.0].map(rounded), [7, 250_000, 1, 0]);
     }
 }

@@ -2,51 +2,57 @@
 
 use std::io;
 
+use circuits::ids::Profile;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
 use super::output::Printer;
 use super::{Exit, Failure, GlobalArgs};
+use crate::node::StatusView;
 use crate::shell::rpc::RpcClient;
 
-/// A connection to the running node, and where to print.
+/// A connection to the running node, and the output of the command.
 pub(super) struct RemoteNode {
     pub(super) client: RpcClient,
     pub(super) printer: Printer,
-    /// What `whisht_status` said.
-    pub(super) status: Value,
+    /// The node's status when the command started.
+    pub(super) status: StatusView,
 }
 
 /// Runs a command against the running node.
 ///
 /// # Errors
 ///
-/// What the command says, or that there is no node.
+/// [`Failure`] of the command, or [`Failure`] if no node answers.
 pub(super) fn with(
     common: &GlobalArgs,
     command: impl AsyncFnOnce(&mut RemoteNode) -> Result<Exit, Failure>,
 ) -> Result<Exit, Failure> {
     runtime()?.block_on(async {
         let mut client = RpcClient::connect(&common.ipc()?).await?;
-        let status = client.call("whisht_status", json!([])).await?;
-        let local = status.get("profile").and_then(Value::as_str) == Some("local");
+        let status: StatusView = client.view("whisht_status", json!([])).await?;
         let printer = Printer {
             json: common.json,
-            local,
+            local: status.profile == Profile::Local,
         };
-        command(&mut RemoteNode {
+        let mut node = RemoteNode {
             client,
             printer,
             status,
-        })
-        .await
+        };
+        command(&mut node).await
     })
 }
 
 impl RemoteNode {
-    /// Calls a method.
-    pub(super) async fn call(&mut self, method: &str, params: Value) -> Result<Value, Failure> {
-        Ok(self.client.call(method, params).await?)
+    /// Calls a method and reads its result.
+    pub(super) async fn call<T: DeserializeOwned>(
+        &mut self,
+        method: &'static str,
+        params: Value,
+    ) -> Result<T, Failure> {
+        Ok(self.client.view(method, params).await?)
     }
 }
 
@@ -64,7 +70,7 @@ fn built(runtime: io::Result<Runtime>) -> Result<Runtime, Failure> {
     runtime.map_err(|error| {
         Failure::new(
             Exit::Failed,
-            format_args!("cannot start: {error}; check ulimit -n"),
+            format_args!("cannot start: {error}; check the limit of open files (ulimit -n)"),
         )
     })
 }

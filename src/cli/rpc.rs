@@ -1,16 +1,21 @@
-//! `whisht rpc`: any method of the node, for whoever writes programs for it.
+//! `whisht rpc`: calls any method of the node, for authors of programs.
+//!
+//! The result is printed as the node sent it and not read, so this command also works with a node of
+//! another version.
 
 use serde_json::Value;
 
-use super::remote_node::RemoteNode;
-use super::{Exit, Failure};
+use super::output::Printer;
+use super::remote_node::runtime;
+use super::{Exit, Failure, GlobalArgs};
+use crate::shell::rpc::RpcClient;
 
 /// Options of `whisht rpc`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The method, such as `whisht_status`
+    /// Name of the method, such as `whisht_status`
     method: String,
-    /// Its parameters as JSON; `-` reads them from standard input, where bodies and passwords belong
+    /// Parameters as JSON; `-` reads them from standard input, where bodies and passwords belong
     #[arg(default_value = "[]")]
     params: String,
 }
@@ -19,22 +24,29 @@ pub(super) struct Args {
 ///
 /// # Errors
 ///
-/// [`Failure`] if the parameters are no JSON, or the node refuses.
-pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failure> {
+/// [`Failure`] if the parameters are not valid JSON, or the node refuses.
+pub(super) fn run(common: &GlobalArgs, args: Args) -> Result<Exit, Failure> {
     let Args { method, mut params } = args;
     if params == "-" {
         params = std::io::read_to_string(std::io::stdin()).map_err(|error| {
             Failure::usage(format_args!(
-                "cannot read the parameters from standard input: {error}; give them as text"
+                "cannot read the parameters from standard input: {error}; give them as an argument"
             ))
         })?;
     }
     let params: Value = serde_json::from_str(&params).map_err(|error| {
         Failure::usage(format_args!(
-            "the parameters are no JSON: {error}; write a list, such as '[0]'"
+            "the parameters are not valid JSON: {error}; write a list, such as '[0]'"
         ))
     })?;
-    let result = node.call(&method, params).await?;
-    node.printer.value(&result)?;
+    let result = runtime()?.block_on(async {
+        let mut client = RpcClient::connect(&common.ipc()?).await?;
+        Ok::<_, Failure>(client.call(&method, params).await?)
+    })?;
+    let printer = Printer {
+        json: common.json,
+        local: false,
+    };
+    printer.value(&result)?;
     Ok(Exit::Done)
 }

@@ -1,22 +1,22 @@
-//! `whisht run`: the node, until it is told to stop.
+//! `whisht run`: runs the node until a signal ends it.
 
-mod banner;
+pub(super) mod banner;
 mod identities;
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use circuits::ids::Profile;
-use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 
+use self::banner::{Banner, Details};
 use super::options::Options;
 use super::output::Printer;
 use super::passwords::KdfArgs;
 use super::remote_node::busy_runtime;
 use super::{Exit, Failure, GlobalArgs};
 use crate::config::{Config, Settings, file};
-use crate::node::{Command, Reply};
+use crate::node::{Command, OutgoingView, Reply, Stage};
 use crate::shell::archive::PostgresUrl;
 use crate::shell::runtime::{DataLocation, RunningNode};
 use crate::shell::signal::Interrupts;
@@ -26,13 +26,13 @@ use crate::shell::signal::Interrupts;
 pub(super) struct Args {
     #[command(flatten)]
     options: Options,
-    /// The configuration file [default: config.toml in the data directory]
+    /// Configuration file [default: config.toml in the data directory]
     #[arg(long, env = "WHISHT_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Keep everything in memory; nothing is left when the node ends
+    /// Keep everything in memory, and nothing after the node has ended
     #[arg(long)]
     ephemeral: bool,
-    /// Do not ask for a password; relay, and read nothing until `whisht unlock`
+    /// Start without asking for a password; decrypt nothing until `whisht unlock`
     #[arg(long)]
     pub(super) locked: bool,
     #[command(flatten)]
@@ -43,21 +43,21 @@ pub(super) struct Args {
 ///
 /// # Errors
 ///
-/// [`Failure`] if it does not come up.
+/// [`Failure`] if the node does not start.
 pub(super) fn run(common: GlobalArgs, args: Args) -> Result<Exit, Failure> {
     run_with(common, args, |_| {})
 }
 
-/// Runs a node that is a mail server, whatever the configuration says.
+/// Runs a node that is a mail server, whether or not the configuration enables it.
 ///
 /// # Errors
 ///
-/// [`Failure`] if it does not come up.
+/// [`Failure`] if the node does not start.
 pub(super) fn serve_mail(common: GlobalArgs, args: Args) -> Result<Exit, Failure> {
     run_with(common, args, |settings| settings.mail.serve = Some(true))
 }
 
-/// What would be run, and where.
+/// The configuration of a node that would run with these arguments, and the place of its data.
 ///
 /// # Errors
 ///
@@ -70,9 +70,10 @@ pub(super) fn plan(common: &GlobalArgs, args: Args) -> Result<(DataLocation, Con
 }
 
 fn location(common: &GlobalArgs, args: &Args) -> Result<DataLocation, Failure> {
-    Ok(match args.ephemeral {
-        true => DataLocation::Ephemeral,
-        false => DataLocation::Directory(common.data_dir()?),
+    Ok(if args.ephemeral {
+        DataLocation::Ephemeral
+    } else {
+        DataLocation::Directory(common.data_dir()?)
     })
 }
 
@@ -88,21 +89,7 @@ fn run_with(
         Settings::from(args.options).or(from_file(args.config.as_deref(), &location)?);
     change(&mut settings);
     let config = Config::build(settings)?;
-    if matches!(location, DataLocation::Ephemeral) && config.node.guard.is_none() {
-        tracing::warn!(
-            "an ephemeral node without --guard picks a new guard in every run: the more runs, \
-             the likelier one of them is hostile"
-        );
-    }
-    if config.rpc.danger_no_token && (config.rpc.http.is_some() || config.rpc.ws.is_some()) {
-        tracing::warn!(
-            "JSON-RPC over TCP asks for no token: every program on this machine, of whatever user, \
-             can use this node"
-        );
-    }
-    if config.rpc.allow_key_export {
-        tracing::warn!("JSON-RPC hands out private keys to whoever may call shh");
-    }
+    warn_of_exposure(&location, &config);
     let storage = location.open(&config)?;
     let identities = identities::open(&storage, &config, args.locked, args.kdf.cost())?;
     let runtime = busy_runtime()?;
@@ -110,40 +97,63 @@ fn run_with(
         json: common.json,
         local: config.node.profile == Profile::Local,
     };
+    let counts = (identities.open(), identities.locked().len());
+    let (banner, details) = (Banner::of(&config, counts), Details::of(&config));
     runtime.block_on(async {
         let mut interrupts = Interrupts::take().map_err(|error| {
             Failure::new(
                 Exit::Failed,
-                format_args!("cannot listen for signals: {error}"),
+                format_args!("cannot listen for signals: {error}; check the limits of this user"),
             )
         })?;
-        let (node, mail) = (config.node.clone(), config.mail.clone());
-        let tor_only = config.tor.only;
-        let counts = (identities.open(), identities.locked().len());
         let host = tokio::select! {
             host = RunningNode::start(config, storage, identities, common.ipc.as_deref()) => host?,
             () = interrupts.next() => return Ok(Exit::Failed),
         };
-        banner::show(printer, &host, &node, tor_only, mail.as_ref(), counts)?;
-        tokio::select! {
-            () = interrupts.next() => {}
-            () = host.handle().finished() => {
-                return Err(Failure::new(
-                    Exit::Failed,
-                    "the node ended by itself; this is a bug, please report what stands above",
-                ));
-            }
-        }
-        farewell(&host).await;
-        tokio::select! {
-            () = host.shutdown() => Ok(Exit::Done),
-            // Asked twice: the user does not want to wait.
-            () = interrupts.next() => Ok(Exit::Failed),
-        }
+        banner.show(printer, &host, details)?;
+        serve(host, &mut interrupts).await
     })
 }
 
-/// Reads the configuration file. That of the data directory need not exist.
+/// Warns of settings that weaken the protection of the user.
+fn warn_of_exposure(location: &DataLocation, config: &Config) {
+    if matches!(location, DataLocation::Ephemeral) && config.node.guard.is_none() {
+        tracing::warn!(
+            "an ephemeral node without --guard picks a new guard in every run; with every run it \
+             becomes more likely that one of them is hostile"
+        );
+    }
+    if config.rpc.danger_no_token && (config.rpc.http.is_some() || config.rpc.ws.is_some()) {
+        tracing::warn!(
+            "JSON-RPC over TCP requires no token: every program on this machine, of any user, can \
+             use this node"
+        );
+    }
+    if config.rpc.allow_key_export {
+        tracing::warn!("JSON-RPC exports private keys to every client that may call shh");
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM, and closes the node.
+async fn serve(host: RunningNode, interrupts: &mut Interrupts) -> Result<Exit, Failure> {
+    tokio::select! {
+        () = interrupts.next() => {}
+        () = host.handle().finished() => {
+            return Err(Failure::new(
+                Exit::Failed,
+                "the node ended without being asked to; this is a bug, please report the log above",
+            ));
+        }
+    }
+    farewell(&host).await;
+    tokio::select! {
+        () = host.shutdown() => Ok(Exit::Done),
+        // A second signal: the user does not want to wait.
+        () = interrupts.next() => Ok(Exit::Failed),
+    }
+}
+
+/// Reads the configuration file. The file of the data directory is optional.
 fn from_file(named: Option<&Path>, location: &DataLocation) -> Result<Settings, Failure> {
     let path = match (named, location) {
         (Some(path), _) => path.to_owned(),
@@ -162,7 +172,7 @@ fn from_file(named: Option<&Path>, location: &DataLocation) -> Result<Settings, 
     }
 }
 
-/// Every process of the machine can read the arguments of every other.
+/// Refuses passwords in arguments: every process of the machine can read the arguments of every other.
 fn no_password_in_arguments() -> Result<(), Failure> {
     let shows = |argument: std::ffi::OsString| {
         let argument = argument.to_string_lossy();
@@ -176,55 +186,46 @@ fn no_password_in_arguments() -> Result<(), Failure> {
         let url = url.parse::<PostgresUrl>();
         url.is_ok_and(|url| url.has_password())
     };
-    match std::env::args_os().any(shows) {
-        true => Err(Failure::usage(
+    if std::env::args_os().any(shows) {
+        return Err(Failure::usage(
             "a password must not be an argument, which every user of the machine can read; put \
              the address into the configuration file, or the password into PGPASSFILE",
-        )),
-        false => Ok(()),
+        ));
     }
+    Ok(())
 }
 
-/// Says what becomes of messages on their way.
+/// Reports how many messages are still on their way.
 async fn farewell(host: &RunningNode) {
     let outbox = host.handle().command(Command::Outbox).await;
     let left = match outbox {
-        Ok(Ok(Reply::Outbox(messages))) => {
-            let outgoing = serde_json::to_value(messages).unwrap_or_default();
-            outgoing
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter(|message| is_under_way(message))
-                .count()
-        }
+        Ok(Ok(Reply::Outbox(messages))) => messages.iter().filter(|own| is_under_way(own)).count(),
         _ => 0,
     };
     let mut stderr = io::stderr().lock();
-    // If nobody reads this, nothing is lost.
+    // The report is lost if standard error is closed.
     let _ = match left {
-        0 => writeln!(stderr, "closing; once more Ctrl-C ends at once"),
+        0 => writeln!(stderr, "closing; a second Ctrl-C ends at once"),
         _ => writeln!(
             stderr,
-            "closing; {left} of your messages have not come back yet: pieces that left go on by \
-             themselves, but nothing will be tried again. Once more Ctrl-C ends at once"
+            "closing; {left} of your messages have not come back yet: shards that have left travel \
+             on by themselves, but the node does not retry. A second Ctrl-C ends at once"
         ),
     };
 }
 
 /// Whether a message has reached no final stage.
-fn is_under_way(message: &Value) -> bool {
-    let stage = message.pointer("/stage/stage").and_then(Value::as_str);
-    !matches!(stage, Some("delivered" | "failed"))
+const fn is_under_way(message: &OutgoingView) -> bool {
+    !matches!(message.stage, Stage::Delivered | Stage::Failed { .. })
 }
 
-/// Logs to standard error, without the time: whoever keeps logs adds it.
+/// Logs to standard error, without the time, which the system's log adds.
 fn log() {
     let filter = EnvFilter::builder()
         .with_env_var("WHISHT_LOG")
         .try_from_env()
         .unwrap_or_else(|_| EnvFilter::new("error,whisht=info"));
-    // Only fails if a logger was set before; that one serves as well.
+    // Fails only if a logger was set before, which then stays in use.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)

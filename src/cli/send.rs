@@ -1,9 +1,9 @@
-//! `whisht send`: a message and its way.
+//! `whisht send`: sends a message and follows it.
 //!
-//! There is no stage "sent". The command follows what the node sees: it ends with 0 only when the
-//! envelope came back by gossip, with 3 if the user stops waiting before that, and with 4 if the
-//! node gave up. The body comes from a file or from standard input, never from an argument, which
-//! every process of the machine could read.
+//! There is no stage "sent". The command shows what the node sees: it ends with 0 only when gossip
+//! returned the envelope, with 3 if the user stops waiting before that, and with 4 if the node gave
+//! up. The body comes from a file or from standard input, never from an argument, because every
+//! process of the machine can read the arguments of every other.
 
 mod progress;
 pub(super) mod stage;
@@ -13,46 +13,48 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use circuits::level::Level;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use self::progress::SendProgress;
 use super::levels;
-use super::output::{field, number};
 use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
 use crate::config::value;
 use crate::envelope::Topic;
 use crate::identity::parse_topic;
+use crate::node::{EstimateView, Event, IdentityView, MessageId, OutgoingView, Stage};
+use crate::rpc::EventNotice;
 
 /// Options of `whisht send`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Who can read it: a public key (0x04.., 65 bytes), or the name of an identity
+    /// Recipient: a public key (0x04.., 65 bytes), or the name of an identity
     #[arg(long, value_name = "KEY|NAME")]
     to: String,
-    /// The envelope's topic, for a public key only [default: drawn at random]
+    /// Topic of the envelope (4 bytes), for a public key only [default: random]
     #[arg(long, value_parser = parse_topic)]
     topic: Option<Topic>,
-    /// The file with the body; `-` for standard input
+    /// File with the body; `-` reads standard input
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     file: PathBuf,
-    /// How well to hide the sender: open, swift or normal [default: the node's]
+    /// Privacy level: open, swift or normal [default: the node's level]
     #[arg(long, value_parser = value::level)]
     level: Option<Level>,
-    /// How long it should stay in the network, such as 30m, 1h or 3d
+    /// Lifetime of the envelope in the network, such as 30m, 1h or 3d
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "1h")]
     ttl: Duration,
-    /// Sign it with this identity
+    /// Sign the message with this identity [default: unsigned]
     #[arg(long, value_name = "NAME")]
     sign: Option<String>,
-    /// Show what it would cost, and send nothing
+    /// Show the cost of the message, and send nothing
     #[arg(long, conflicts_with_all = ["no_wait", "timeout"])]
     dry_run: bool,
-    /// Return as soon as the node has accepted it
+    /// Return as soon as the node has accepted the message
     #[arg(long, conflicts_with = "timeout")]
     no_wait: bool,
-    /// Stop waiting after this time; the node goes on
+    /// Stop waiting after this time, such as 90s; the node continues [default: wait until the end]
     #[arg(long, value_name = "TIME", value_parser = time)]
     timeout: Option<Duration>,
 }
@@ -61,7 +63,7 @@ pub(super) struct Args {
 ///
 /// # Errors
 ///
-/// [`Failure`] if it is refused, or the node has gone.
+/// [`Failure`] if the message is refused, or the node does not answer.
 pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failure> {
     let body = body(&args.file)?;
     let to = recipient(node, &args.to).await?;
@@ -74,23 +76,19 @@ pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failu
         "sign": args.sign,
     }]);
     if args.dry_run {
-        let estimate = node.call("whisht_estimate", params).await?;
+        let estimate: EstimateView = node.call("whisht_estimate", params).await?;
         levels::estimate(node.printer, &estimate)?;
         return Ok(Exit::Done);
     }
-    // Before the message is there, so that no stage is missed.
+    // Before the message is sent, so that no stage is missed.
     node.client.subscribe().await?;
-    let id = node
-        .call("whisht_send", params)
-        .await?
-        .as_u64()
-        .unwrap_or_default();
+    let id: MessageId = node.call("whisht_send", params).await?;
     if args.no_wait {
-        match node.printer.json {
-            true => node.printer.value(&json!({"id": id}))?,
-            false => node
-                .printer
-                .line(format_args!("accepted as message {id}"))?,
+        if node.printer.json {
+            node.printer.value(&json!({"id": id}))?;
+        } else {
+            let accepted = format!("accepted as message {}", id.0);
+            node.printer.line(accepted)?;
         }
         return Ok(Exit::Done);
     }
@@ -98,90 +96,131 @@ pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failu
 }
 
 /// Shows stages until one is final.
-async fn follow(node: &mut RemoteNode, id: u64, limit: Option<Duration>) -> Result<Exit, Failure> {
+async fn follow(
+    node: &mut RemoteNode,
+    id: MessageId,
+    limit: Option<Duration>,
+) -> Result<Exit, Failure> {
     let mut progress = SendProgress::start(node.printer, id);
-    let mut reached = Map::new();
-    let patience = tokio::time::sleep(limit.unwrap_or(Duration::MAX));
-    tokio::pin!(patience);
+    let mut outcome = SendOutcome::new(id);
+    let limit = tokio::time::sleep(limit.unwrap_or(Duration::MAX));
+    tokio::pin!(limit);
     let exit = loop {
-        let event = tokio::select! {
-            event = node.client.next_event() => event?,
+        let notice = tokio::select! {
+            notice = node.client.next_notice() => notice?,
             _ = tokio::signal::ctrl_c() => break Exit::Pending,
-            () = &mut patience => break Exit::Pending,
+            () = &mut limit => break Exit::Pending,
         };
-        let Some(stage) = stage_of(node, id, event).await? else {
+        let Some(stage) = stage_of(node, id, notice).await? else {
             continue;
         };
         progress.show(&stage);
-        let name = field(&stage, "stage");
-        reached.insert(name.clone(), stage);
-        match name.as_str() {
-            "delivered" => break Exit::Done,
-            "failed" => break Exit::Expired,
+        outcome.note(&stage);
+        match stage {
+            Stage::Delivered => break Exit::Done,
+            Stage::Failed { .. } => break Exit::Expired,
             _ => {}
         }
     };
     progress.end();
     if node.printer.json {
-        node.printer.value(&outcome(id, exit, &reached))?;
+        node.printer.value(&outcome.ended(exit))?;
     } else if exit == Exit::Pending {
         node.printer.line(format_args!(
-            "message {id} has not come back yet; the node goes on, see `whisht outbox`"
+            "message {} has not come back yet; the node continues, see `whisht outbox`",
+            id.0
         ))?;
     }
     Ok(exit)
 }
 
-/// What became of a message, from the last report of each stage that it reached.
-fn outcome(id: u64, exit: Exit, reached: &Map<String, Value>) -> Value {
-    let told = |stage: &str, field: &str| {
-        let stage = reached.get(stage)?;
-        stage.get(field).cloned()
-    };
-    json!({
-        "id": id,
-        "delivered": exit == Exit::Done,
-        "exit": exit.code(),
-        "attempts": told("sealing", "attempt"),
-        "envelope": told("sealed", "envelope"),
-        "lanes": told("planned", "lanes"),
-        "peers": told("seen", "peers"),
-        "first_gossip": told("seen", "first_gossip"),
-        "reason": told("failed", "reason"),
-    })
+/// The result of a message under `--json`, from the last report of each stage that it reached.
+#[derive(Serialize)]
+struct SendOutcome {
+    id: MessageId,
+    delivered: bool,
+    exit: u8,
+    attempts: Option<u32>,
+    envelope: Option<String>,
+    lanes: Option<Vec<usize>>,
+    peers: Option<usize>,
+    first_gossip: Option<bool>,
+    reason: Option<String>,
 }
 
-/// The stage that an event tells of our message. After lost events, the outbox knows.
+impl SendOutcome {
+    const fn new(id: MessageId) -> Self {
+        Self {
+            id,
+            delivered: false,
+            exit: Exit::Pending.code(),
+            attempts: None,
+            envelope: None,
+            lanes: None,
+            peers: None,
+            first_gossip: None,
+            reason: None,
+        }
+    }
+
+    fn note(&mut self, stage: &Stage) {
+        match stage {
+            Stage::Sealing { attempt, .. } => self.attempts = Some(*attempt),
+            Stage::Sealed { envelope, .. } => self.envelope = Some(envelope.clone()),
+            Stage::Planned { lanes, .. } => self.lanes = Some(lanes.clone()),
+            Stage::Seen {
+                peers,
+                first_gossip,
+            } => {
+                self.peers = Some(*peers);
+                self.first_gossip = Some(*first_gossip);
+            }
+            Stage::Failed { reason } => self.reason = Some(reason.clone()),
+            Stage::Searching { .. }
+            | Stage::Waiting { .. }
+            | Stage::Dispatched { .. }
+            | Stage::Retrying { .. }
+            | Stage::Delivered => {}
+        }
+    }
+
+    fn ended(self, exit: Exit) -> Self {
+        Self {
+            delivered: exit == Exit::Done,
+            exit: exit.code(),
+            ..self
+        }
+    }
+}
+
+/// The stage of our message that a notice contains. After lost events, the outbox has it.
 async fn stage_of(
     node: &mut RemoteNode,
-    id: u64,
-    mut event: Value,
-) -> Result<Option<Value>, Failure> {
-    if event.get("lost").is_some() {
-        let outbox = node.call("whisht_outbox", json!([])).await?;
-        let mut messages = outbox.as_array().into_iter().flatten();
-        let ours = messages.find(|message| number(message, "id") == id);
-        return Ok(ours.and_then(|message| message.get("stage")).cloned());
+    id: MessageId,
+    notice: EventNotice,
+) -> Result<Option<Stage>, Failure> {
+    match notice {
+        EventNotice::Event(Event::Outgoing(own, stage)) => Ok((own == id).then_some(stage)),
+        EventNotice::Event(_) => Ok(None),
+        EventNotice::Lost(_) => {
+            let outbox: Vec<OutgoingView> = node.call("whisht_outbox", json!([])).await?;
+            let mut messages = outbox.into_iter();
+            let own = messages.find(|message| message.id == id);
+            Ok(own.map(|message| message.stage))
+        }
     }
-    let ours = event.pointer("/outgoing/0").and_then(Value::as_u64) == Some(id);
-    Ok(event
-        .pointer_mut("/outgoing/1")
-        .filter(|_| ours)
-        .map(Value::take))
 }
 
-/// Who is meant: the name of a key pair of our own stands for its public key.
+/// The recipient as the node reads it: the name of an own key pair stands for its public key.
 async fn recipient(node: &mut RemoteNode, to: &str) -> Result<String, Failure> {
-    let known = node.call("whisht_identities", json!([])).await?;
-    let mut known = known.as_array().into_iter().flatten();
-    let ours = known.find(|identity| field(identity, "name") == to);
-    let key = ours
-        .map(|identity| field(identity, "public_key"))
-        .filter(|key| !key.is_empty());
+    let known: Vec<IdentityView> = node.call("whisht_identities", json!([])).await?;
+    let mut known = known.into_iter();
+    let own = known.find(|identity| identity.name == to);
+    let key = own.and_then(|identity| identity.public_key);
     Ok(key.unwrap_or_else(|| to.to_owned()))
 }
 
-/// Reads the body.
+/// Reads the body of a message.
 pub(super) fn body(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let fail = |error| {
         Failure::usage(format_args!(
@@ -204,7 +243,7 @@ pub(super) fn body(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     }
     if u64::try_from(body.len()).is_ok_and(|len| len >= READ_LIMIT) {
         return Err(Failure::usage(format_args!(
-            "the message is longer than {} KB, more than an envelope holds; send it in parts",
+            "the message is longer than {} KB, and an envelope holds less; send it in parts",
             READ_LIMIT / 1024
         )));
     }
@@ -213,7 +252,7 @@ pub(super) fn body(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
 
 fn eprint_hint() {
     use std::io::Write;
-    // If nobody reads this, nothing is lost.
+    // The hint is lost if standard error is closed.
     let _ = writeln!(
         std::io::stderr(),
         "type the message, then end it with Ctrl-D"
@@ -233,12 +272,12 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
         .or_else(|| unit('h', 3_600))
         .or_else(|| unit('d', 86_400))
         .map(Duration::from_secs)
-        .ok_or_else(|| "write a time up to 30 days like 90s, 30m, 24h or 3d".to_owned())
+        .ok_or_else(|| "expected a time up to 30 days, such as 90s, 30m, 24h or 3d".to_owned())
 }
 
-/// No envelope holds more; the node knows exactly how much each one does.
+/// More than any envelope holds, in bytes; the node checks the exact limit.
 const READ_LIMIT: u64 = 64 * 1024;
-/// The longest time that makes sense here, in seconds: 30 days.
+/// The longest time that an option accepts, in seconds: 30 days.
 const MAX_LIFE_SECS: u64 = 30 * 86_400;
 
 #[cfg(test)]
@@ -246,7 +285,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_have_a_unit() {
+    fn time_without_unit_or_out_of_bounds_is_refused() {
         let shown = ["90s", "30m", "24h", "3d"].map(|text| time(text).unwrap().as_secs());
         assert_eq!(shown, [90, 1800, 86_400, 259_200]);
         for bad in [

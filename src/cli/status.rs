@@ -1,11 +1,15 @@
 //! `whisht peers`, `relays` and `status`.
 
-use serde_json::{Value, json};
+use std::io;
 
-use super::output::{duration, field, grouped, number, rows};
+use serde_json::json;
+
+use super::output::{Printer, duration, grouped, one_line};
 use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
 use crate::endpoint::PeerAddr;
+use crate::gossip::PowRule;
+use crate::node::{DirectoryAge, PeerView, RelayView, StatusView};
 
 /// Options of `whisht peers`.
 #[derive(Debug, clap::Args)]
@@ -19,58 +23,61 @@ pub(super) struct PeersArgs {
 ///
 /// # Errors
 ///
-/// [`Failure`] if the node has gone, or does not take the peer.
+/// [`Failure`] if the node does not answer, or refuses the peer.
 pub(super) async fn peers(node: &mut RemoteNode, args: PeersArgs) -> Result<Exit, Failure> {
     if let Some(peer) = args.add {
-        node.call("whisht_addPeer", json!([peer.to_string()]))
+        let _: bool = node
+            .call("whisht_addPeer", json!([peer.to_string()]))
             .await?;
-        match node.printer.json {
-            true => node.printer.value(&json!({"added": peer.to_string()}))?,
-            false => node
-                .printer
-                .line("the node will connect, and stay connected")?,
-        }
+        added(node.printer, peer)?;
         return Ok(Exit::Done);
     }
-    let peers = node.call("whisht_peers", json!([])).await?;
+    let peers: Vec<PeerView> = node.call("whisht_peers", json!([])).await?;
     if node.printer.json {
         node.printer.value(&peers)?;
         return Ok(Exit::Done);
     }
-    let row = |peer: &Value| {
-        let flag = |name| peer.get(name).and_then(Value::as_bool).unwrap_or_default();
-        [
-            short(&field(peer, "key")),
-            match (flag("found"), flag("outbound")) {
-                (true, _) => "found",
-                (false, true) => "out",
-                (false, false) => "in",
-            }
-            .to_owned(),
-            field(peer, "client"),
-            field(peer, "capabilities"),
-            field(peer, "min_pow"),
-            field(peer, "pow_rule"),
-            notes(peer),
-            field(peer, "rating"),
-            grouped(number(peer, "received")),
-            grouped(number(peer, "sent")),
-        ]
-    };
     let heading = [
         "KEY", "", "CLIENT", "SPEAKS", "MIN POW", "POW RULE", "", "RATING", "RECEIVED", "SENT",
     ];
+    let rows: Vec<_> = peers.iter().map(peer_row).collect();
     let empty = "no peers; connect to one with `whisht peers --add ENODE`";
-    node.printer.table(heading, &rows(&peers, row), empty)?;
+    node.printer.table(heading, &rows, empty)?;
     Ok(Exit::Done)
 }
 
-/// What else is to be said of a peer.
-fn notes(peer: &Value) -> String {
-    let is = |name| peer.get(name).and_then(Value::as_bool).unwrap_or_default();
+fn added(printer: Printer, peer: PeerAddr) -> io::Result<()> {
+    if printer.json {
+        return printer.value(&json!({"added": peer.to_string()}));
+    }
+    printer.line("the node will connect, and stay connected")
+}
+
+fn peer_row(peer: &PeerView) -> [String; 10] {
+    let direction = match (peer.found, peer.outbound) {
+        (true, _) => "found",
+        (false, true) => "out",
+        (false, false) => "in",
+    };
+    [
+        short(&peer.key),
+        direction.to_owned(),
+        one_line(&peer.client),
+        one_line(&peer.capabilities.join(", ")),
+        format!("{:?}", peer.min_pow),
+        peer.pow_rule.map_or("none", PowRule::label).to_owned(),
+        notes(peer),
+        peer.rating.to_string(),
+        grouped(peer.received),
+        grouped(peer.sent),
+    ]
+}
+
+/// What the other columns do not show of a peer.
+fn notes(peer: &PeerView) -> String {
     let notes = [
-        (is("trusted"), "trusted"),
-        (!is("served"), "takes no messages of ours"),
+        (peer.trusted, "trusted"),
+        (!peer.served, "accepts no hidden messages"),
     ];
     let notes: Vec<_> = notes
         .into_iter()
@@ -83,137 +90,146 @@ fn notes(peer: &Value) -> String {
 ///
 /// # Errors
 ///
-/// [`Failure`] if the node has gone.
+/// [`Failure`] if the node does not answer.
 pub(super) async fn relays(node: &mut RemoteNode) -> Result<Exit, Failure> {
-    let relays = node.call("whisht_relays", json!([])).await?;
+    let relays: Vec<RelayView> = node.call("whisht_relays", json!([])).await?;
     if node.printer.json {
         node.printer.value(&relays)?;
         return Ok(Exit::Done);
     }
-    let yes = |relay: &Value, name, word: &str| {
-        let set = relay.get(name).and_then(Value::as_bool).unwrap_or_default();
-        if set { word.to_owned() } else { String::new() }
-    };
-    let row = |relay: &Value| {
-        [
-            field(relay, "id"),
-            field(relay, "subnet"),
-            yes(relay, "eligible", "eligible"),
-            yes(relay, "guard", "guard"),
-            field(relay, "ticket_bits"),
-        ]
-    };
     let heading = ["RELAY", "SUBNET", "PATHS", "", "TICKET BITS"];
-    let empty = "no relays known yet; peers that speak onion/1 tell of them";
-    node.printer.table(heading, &rows(&relays, row), empty)?;
+    let rows: Vec<_> = relays.iter().map(relay_row).collect();
+    let empty = "no relays are known yet; peers that speak onion/1 send descriptors";
+    node.printer.table(heading, &rows, empty)?;
     Ok(Exit::Done)
 }
 
-/// Shows how the node is.
+fn relay_row(relay: &RelayView) -> [String; 5] {
+    let mark = |holds: bool, word: &str| {
+        if holds {
+            word.to_owned()
+        } else {
+            String::new()
+        }
+    };
+    [
+        one_line(&relay.id),
+        one_line(&relay.subnet),
+        mark(relay.eligible, "eligible"),
+        mark(relay.guard, "guard"),
+        relay.ticket_bits.to_string(),
+    ]
+}
+
+/// Shows the state of the node.
 ///
 /// # Errors
 ///
 /// [`Failure`] if standard output is closed.
 pub(super) async fn status(node: &mut RemoteNode) -> Result<Exit, Failure> {
-    let printer = node.printer;
-    let status = &node.status;
+    let (printer, status) = (node.printer, &node.status);
     if printer.json {
         printer.value(status)?;
         return Ok(Exit::Done);
     }
-    let get = |name| field(status, name);
-    let count = |name| grouped(number(status, name));
-    let uptime = number(status, "uptime_secs").saturating_mul(1_000);
-    printer.line(format_args!(
-        "client    {}, up {}",
-        get("client"),
-        duration(uptime)
-    ))?;
-    printer.line(format_args!("key       {}", short(&get("key"))))?;
-    printer.line(format_args!("profile   {}", get("profile")))?;
-    printer.line(format_args!("listed    {}", get("listed")))?;
-    if let Some(left) = status.get("drained_in_secs").and_then(Value::as_u64) {
-        let left = duration(left.saturating_mul(1_000));
-        printer.line(format_args!("drained   in {left}"))?;
-    }
-    for onion in status["onion"].as_array().into_iter().flatten() {
-        printer.line(format_args!(
-            "onion     {}",
-            onion.as_str().unwrap_or_default()
-        ))?;
-    }
-    if let Some(reason) = status["shut"].as_str() {
-        printer.line(format_args!("shut      {reason}; messages are kept"))?;
-    }
-    printer.line(format_args!(
-        "peers     {}, of which {} speak onion/1",
-        count("peers"),
-        count("dark_peers")
-    ))?;
-    if number(status, "unserved_peers") > 0 {
-        printer.line(format_args!(
-            "          {} take no hidden messages of ours: see POW RULE and MIN POW in `whisht peers`",
-            count("unserved_peers")
-        ))?;
-    }
-    if number(status, "refused") > 0 {
-        printer.line(format_args!(
-            "          {} keys and addresses are not let in for a while",
-            count("refused")
-        ))?;
-    }
-    match status.get("discovery").and_then(Value::as_u64) {
-        None => printer.line("discovery off")?,
-        Some(known) => printer.line(format_args!(
-            "discovery {} nodes known; {} of the peers come from it",
-            grouped(known),
-            count("found_peers")
-        ))?,
-    }
-    printer.line(format_args!(
-        "relays    {} known, {} usable; directory {}",
-        count("relays"),
-        count("eligible_relays"),
-        get("directory")
-    ))?;
-    printer.line(format_args!(
-        "pool      {} envelopes, {} bytes",
-        count("pool_envelopes"),
-        count("pool_bytes")
-    ))?;
-    printer.line(format_args!(
-        "cells     {} passed on, {} dropped; {} envelopes rebuilt",
-        count("cells_forwarded"),
-        count("cells_dropped"),
-        count("rebuilt")
-    ))?;
-    printer.line(format_args!(
-        "outgoing  {} messages on their way",
-        count("outgoing")
-    ))?;
-    printer.line(format_args!("level     {}", get("level")))?;
-    for level in status
-        .get("levels")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
-        let missing = field(level, "missing");
-        if !missing.is_empty() {
-            printer.line(format_args!(
-                "          {} not now: {missing}",
-                field(level, "level")
-            ))?;
-        }
+    let sections = [identity(status), network(status), traffic(status)];
+    for line in sections.into_iter().flatten() {
+        printer.line(line)?;
     }
     Ok(Exit::Done)
 }
 
-/// The head of a key: enough to tell peers apart on one screen.
+/// The node itself, and how other nodes reach it.
+fn identity(status: &StatusView) -> Vec<String> {
+    let uptime = duration(status.uptime_secs.saturating_mul(1_000));
+    let mut lines = vec![
+        format!("client    {}, up {uptime}", one_line(&status.client)),
+        format!("key       {}", short(&status.key)),
+        format!("profile   {}", status.profile.label()),
+        format!("listed    {}", one_line(&status.listed)),
+    ];
+    if let Some(left) = status.drained_in_secs {
+        let left = duration(u64::from(left).saturating_mul(1_000));
+        lines.push(format!("drained   in {left}"));
+    }
+    let onion = status.onion.iter();
+    lines.extend(onion.map(|onion| format!("onion     {}", one_line(onion))));
+    if let Some(reason) = &status.shut {
+        let reason = one_line(reason);
+        lines.push(format!("offline   {reason}; messages are queued"));
+    }
+    lines
+}
+
+/// Peers and relays.
+fn network(status: &StatusView) -> Vec<String> {
+    let mut lines = vec![format!(
+        "peers     {}, of which {} speak onion/1",
+        count(status.peers),
+        count(status.dark_peers)
+    )];
+    if status.unserved_peers > 0 {
+        lines.push(format!(
+            "          {} accept no hidden messages: see POW RULE and MIN POW in `whisht peers`",
+            count(status.unserved_peers)
+        ));
+    }
+    if status.refused > 0 {
+        lines.push(format!(
+            "          {} keys and addresses are banned for a time",
+            count(status.refused)
+        ));
+    }
+    lines.push(match status.discovery {
+        None => "discovery off".to_owned(),
+        Some(known) => format!(
+            "discovery {} nodes known; {} of the peers were discovered",
+            count(known),
+            count(status.found_peers)
+        ),
+    });
+    let age = match status.directory {
+        DirectoryAge::Settled => "settled",
+        DirectoryAge::Young => "young",
+    };
+    lines.push(format!(
+        "relays    {} known, {} usable; directory {age}",
+        count(status.relays),
+        count(status.eligible_relays),
+    ));
+    lines
+}
+
+/// Envelopes, cells and messages.
+fn traffic(status: &StatusView) -> Vec<String> {
+    let mut lines = vec![
+        format!(
+            "pool      {} envelopes, {} bytes",
+            count(status.pool_envelopes),
+            count(status.pool_bytes)
+        ),
+        format!(
+            "cells     {} forwarded, {} dropped; {} envelopes rebuilt",
+            grouped(status.cells_forwarded),
+            grouped(status.cells_dropped),
+            grouped(status.rebuilt)
+        ),
+        format!("outgoing  {} messages on their way", count(status.outgoing)),
+        format!("level     {}", status.level),
+    ];
+    let missing = |level: &crate::node::LevelView| {
+        let missing = one_line(level.missing.as_deref()?);
+        Some(format!("          {} not now: {missing}", level.level))
+    };
+    lines.extend(status.levels.iter().filter_map(missing));
+    lines
+}
+
+fn count(count: usize) -> String {
+    grouped(u64::try_from(count).unwrap_or(u64::MAX))
+}
+
+/// The first 16 digits of a key: enough to tell peers apart on one screen.
 fn short(key: &str) -> String {
-    key.strip_prefix("0x")
-        .unwrap_or(key)
-        .chars()
-        .take(16)
-        .collect()
+    one_line(key).chars().take(16).collect()
 }

@@ -1,19 +1,21 @@
-//! `whisht unlock`: the password, for a node that runs without it.
+//! `whisht unlock`: gives a password to a node that runs without it.
 
 use std::path::PathBuf;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::output::field;
+use super::output::{Printer, one_line};
 use super::passwords;
 use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
 use crate::identity::IdentityName;
+use crate::node::IdentityView;
+use crate::rpc::UnlockView;
 
 /// Options of `whisht unlock`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Only this identity [default: all that the password opens]
+    /// Unlock this identity only [default: every identity that the password decrypts]
     name: Option<IdentityName>,
     /// Take the password from the first line of this file; `-` reads standard input
     #[arg(long, value_name = "FILE")]
@@ -24,50 +26,57 @@ pub(super) struct Args {
 ///
 /// # Errors
 ///
-/// [`Failure`] if the password opens none of them.
+/// [`Failure`] if the password decrypts none of them.
 pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failure> {
-    let known = node.call("whisht_identities", json!([])).await?;
-    let wanted = |view: &&Value| {
-        let locked = view.get("locked").and_then(Value::as_bool);
-        let name = field(view, "name");
-        locked == Some(true) && args.name.as_ref().is_none_or(|only| only.as_str() == name)
-    };
-    let locked = known.as_array().into_iter().flatten().filter(wanted);
-    let locked: Vec<String> = locked.map(|view| field(view, "name")).collect();
+    let known: Vec<IdentityView> = node.call("whisht_identities", json!([])).await?;
+    let only = args.name.as_ref().map(IdentityName::as_str);
+    let wanted = |view: &&IdentityView| view.locked && only.is_none_or(|only| only == view.name);
+    let locked: Vec<&str> = known
+        .iter()
+        .filter(wanted)
+        .map(|view| view.name.as_str())
+        .collect();
     if locked.is_empty() {
-        return match args.name {
-            Some(name) => Err(Failure::usage(format_args!(
-                "no identity `{name}` is locked; `whisht id list` shows which are"
-            ))),
-            None => {
-                match node.printer.json {
-                    true => node.printer.value(&json!({"opened": [], "locked": []}))?,
-                    false => node.printer.line("nothing is locked")?,
-                }
-                Ok(Exit::Done)
-            }
-        };
+        return nothing_locked(node.printer, only);
     }
     let password = match &args.password_file {
         Some(path) => passwords::from_file(path)?,
         None => passwords::ask(&format!("password for {}: ", locked.join(", ")))?,
     };
-    let params = json!([{
-        "password": password.expose(),
-        "name": args.name.as_ref().map(IdentityName::as_str),
-    }]);
-    let unlocked = node.call("whisht_unlock", params).await?;
-    if node.printer.json {
-        node.printer.value(&unlocked)?;
-        return Ok(Exit::Done);
+    let params = json!([{"password": password.expose(), "name": only}]);
+    let unlocked: UnlockView = node.call("whisht_unlock", params).await?;
+    report(node.printer, &unlocked)?;
+    Ok(Exit::Done)
+}
+
+fn nothing_locked(printer: Printer, only: Option<&str>) -> Result<Exit, Failure> {
+    if let Some(name) = only {
+        return Err(Failure::usage(format_args!(
+            "no identity `{name}` is locked; `whisht id list` shows the locked identities"
+        )));
     }
-    let opened = field(&unlocked, "opened");
-    node.printer.line(format_args!("unlocked {opened}"))?;
-    let locked = field(&unlocked, "locked");
-    if !locked.is_empty() {
-        node.printer.line(format_args!(
-            "still locked, under another password: {locked}"
-        ))?;
+    if printer.json {
+        printer.value(&UnlockView {
+            opened: Vec::new(),
+            locked: Vec::new(),
+        })?;
+    } else {
+        printer.line("nothing is locked")?;
     }
     Ok(Exit::Done)
+}
+
+fn report(printer: Printer, unlocked: &UnlockView) -> std::io::Result<()> {
+    if printer.json {
+        return printer.value(unlocked);
+    }
+    let names = |names: &[String]| one_line(&names.join(", "));
+    printer.line(format_args!("unlocked {}", names(&unlocked.opened)))?;
+    if unlocked.locked.is_empty() {
+        return Ok(());
+    }
+    printer.line(format_args!(
+        "still locked, under another password: {}",
+        names(&unlocked.locked)
+    ))
 }

@@ -1,43 +1,27 @@
-//! The table `[discovery]`: whether to look for peers that nobody named, and whom to ask first.
+//! The table `[discovery]`: whether to find peers that the user did not name, and which nodes to ask
+//! first.
 //!
-//! Off unless the operator wants it. Discovery tells strangers our address and that we are here,
-//! whoever asks and whether or not they speak Whisper; most nodes that it finds do not. Peers that
-//! one names are the dependable way to a Whisper network.
+//! Discovery is off by default: it gives this node's address to every node that asks, and most nodes
+//! that it finds do not speak Whisper. Peers that the user names are the reliable way into a Whisper
+//! network.
 
-use toml::de::DeValue;
-
-use super::toml_value::{EntryError, flag, list, parsed};
+use super::setting::{List, Switch, settings};
+use super::value::parsed;
 use crate::discovery::Contact;
 
-/// What one source says; `None` where it says nothing.
-#[derive(Clone, Debug, Default)]
-pub struct DiscoverySettings {
-    /// Whether to look for peers, and to be found. Default: no.
-    pub enabled: Option<bool>,
-    /// Whom to ask first. Default: nobody; whoever asks us first is known.
-    pub bootnodes: Option<Vec<Contact>>,
-}
+settings! {
+    /// The settings of one source; `None` where the source has no value.
+    pub struct DiscoverySettings, "discovery", "Discovery", |all| &mut all.discovery;
 
-/// Every key of the table.
-pub(super) const KEYS: [&str; 2] = ["enabled", "bootnodes"];
+    /// Find further peers by discovery, which gives this node's address to every node that asks
+    enabled: bool = false;
+        "discovery.enabled" "discovery-enabled" "WHISHT_DISCOVERY_ENABLED";
+        Switch, "BOOL" "false";
+        "";
 
-impl DiscoverySettings {
-    /// Takes one entry of the file in.
-    pub(super) fn set(&mut self, key: &str, value: &DeValue<'_>) -> Result<(), EntryError> {
-        match key {
-            "enabled" => self.enabled = Some(flag(value)?),
-            "bootnodes" => self.bootnodes = Some(list(value, parsed)?),
-            _ => return Err(EntryError::Key),
-        }
-        Ok(())
-    }
-
-    /// What these settings say, and what `weaker` ones say where these are silent.
-    #[must_use]
-    pub fn or(self, weaker: Self) -> Self {
-        Self {
-            enabled: self.enabled.or(weaker.enabled),
-            bootnodes: self.bootnodes.or(weaker.bootnodes),
-        }
-    }
+    /// Ask this node first, by enode URL
+    bootnodes: Vec<Contact> = Vec::new();
+        "discovery.bootnodes" "discovery-bootnodes" "WHISHT_DISCOVERY_BOOTNODES";
+        List(parsed), "ENODE" "[]";
+        "`?discport=` names the UDP port if it is not the port of links";
 }

@@ -1,7 +1,7 @@
-//! Where the node is reached, and what it may reach: listeners, advertised addresses, discovery.
+//! Addresses of the node and of its peers: listeners, advertised addresses, discovery.
 //!
-//! What a profile or Tor forbids is refused here, before a socket is opened: a local network never
-//! leaves the machine (spec M17), and with `tor.only` nothing goes in or out beside Tor.
+//! Addresses that a profile or Tor forbids are refused here, before a socket is opened: a local network
+//! never leaves the machine (spec M17), and with `tor.only` all connections use Tor.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -21,7 +21,7 @@ pub(super) fn listen(
 ) -> Result<Listen, ConfigError> {
     let Some(addresses) = addresses else {
         return Ok(match (&tor.backend, profile) {
-            // Arti's own onion service needs no listener.
+            // Arti accepts connections to its onion service without a listener.
             (TorBackend::Arti(_), _) if tor.only => Listen::Nowhere,
             (_, Profile::Main) if !tor.only => Listen::Everywhere,
             _ => Listen::Loopback,
@@ -40,19 +40,19 @@ pub(super) fn listen(
     })
 }
 
-/// Whom discovery asks first, if there is to be discovery.
+/// The nodes that discovery asks first; `None` without discovery.
 pub(super) fn bootnodes(
     profile: Profile,
     tor: &TorConfig,
-    settings: DiscoverySettings,
+    settings: &DiscoverySettings,
     listen: &Listen,
 ) -> Result<Option<Vec<Contact>>, ConfigError> {
-    let bootnodes = settings.bootnodes.unwrap_or_default();
-    if !settings.enabled.unwrap_or(false) {
-        return match bootnodes.is_empty() {
-            true => Ok(None),
-            false => Err(ConfigError::BootnodesWithoutDiscovery),
-        };
+    let bootnodes = settings.bootnodes();
+    if !settings.enabled() {
+        if bootnodes.is_empty() {
+            return Ok(None);
+        }
+        return Err(ConfigError::BootnodesWithoutDiscovery);
     }
     if tor.is_on() {
         return Err(ConfigError::DiscoveryBesideTor);
@@ -67,34 +67,34 @@ pub(super) fn bootnodes(
     Ok(Some(bootnodes))
 }
 
-/// Where to listen.
+/// The addresses to listen on.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Listen {
-    /// Nowhere: connections go out only.
+    /// None: only outbound connections.
     Nowhere,
-    /// On every address of the machine.
+    /// Every address of the machine.
     Everywhere,
-    /// On loopback only.
+    /// Loopback only.
     Loopback,
-    /// On exactly these addresses.
+    /// Exactly these addresses.
     At(Vec<SocketAddr>),
 }
 
-/// Where a relay says that it can be reached.
+/// The addresses that a relay publishes in its descriptor.
 pub(super) fn advertised(
     profile: Profile,
     tor: &TorConfig,
     relay: bool,
-    said: Vec<Endpoint>,
+    configured: Vec<Endpoint>,
     listen: &Listen,
 ) -> Result<Vec<directory::RelayEndpoint>, ConfigError> {
     if !relay {
-        return match said.is_empty() {
-            true => Ok(Vec::new()),
-            false => Err(ConfigError::AdvertiseWithoutRelay),
-        };
+        if configured.is_empty() {
+            return Ok(Vec::new());
+        }
+        return Err(ConfigError::AdvertiseWithoutRelay);
     }
-    // The onion service of arti is filled in when its name is known.
+    // `Config::reached_by` adds the onion service of arti when its name is known.
     let (in_process, onion) = match &tor.backend {
         TorBackend::Arti(_) => (true, None),
         TorBackend::Daemon(daemon) => (false, daemon.onion),
@@ -104,30 +104,31 @@ pub(super) fn advertised(
         return Err(ConfigError::RelayNeedsListener);
     }
     if tor.only
-        && let Some(Endpoint::Tcp(address)) = said.iter().find(|said| !said.is_onion())
+        && let Some(Endpoint::Tcp(address)) =
+            configured.iter().find(|configured| !configured.is_onion())
     {
         return Err(ConfigError::AdvertisesBesideTor(*address));
     }
     let public = match listen {
-        Listen::At(addresses) if said.is_empty() && !tor.only => addresses.as_slice(),
+        Listen::At(addresses) if configured.is_empty() && !tor.only => addresses.as_slice(),
         _ => &[],
     };
     let public = public.iter().filter(|address| is_public(address.ip()));
-    let clear = said
+    let clear = configured
         .into_iter()
         .chain(public.copied().map(Endpoint::Tcp))
-        .filter(|said| Some(*said) != onion);
+        .filter(|configured| Some(*configured) != onion);
     let all: Vec<_> = clear.chain(onion).map(endpoint_to_directory).collect();
     match profile {
         _ if in_process || !all.is_empty() => Ok(all),
         _ if tor.only => Err(ConfigError::RelayNeedsOnion),
-        // Loopback addresses are filled in when the ports are known.
+        // `Config::bound` adds loopback addresses when the ports are known.
         Profile::Local => Ok(all),
         Profile::Main => Err(ConfigError::RelayNeedsAddress),
     }
 }
 
-/// Whether strangers could connect to an address, as far as the address itself tells.
+/// Whether an address can be public. Only the address itself is examined.
 fn is_public(ip: IpAddr) -> bool {
     let private = match ip {
         IpAddr::V4(ip) => ip.is_private() || ip.is_link_local(),
@@ -136,7 +137,7 @@ fn is_public(ip: IpAddr) -> bool {
     !(private || ip.is_loopback() || ip.is_unspecified() || ip.is_multicast())
 }
 
-/// Checks that this build and this profile can use an endpoint.
+/// Checks that an endpoint can be used with this profile and this Tor.
 pub(super) fn reachable(
     profile: Profile,
     tor: &TorConfig,

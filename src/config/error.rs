@@ -1,4 +1,4 @@
-//! Why settings do not fit together, each with its remedy.
+//! Contradictions between settings, each with its remedy.
 
 use std::net::SocketAddr;
 
@@ -7,97 +7,100 @@ use circuits::level::Level;
 use super::rpc::NotLoopback;
 use super::tor::TorConfigError;
 
-/// Why settings do not fit together.
+/// A contradiction between settings.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// An address is advertised by a node that relays nothing.
-    #[error("`advertise` is for relays; add --relay, or leave it out")]
+    /// `advertise` without `relay`.
+    #[error(
+        "`advertise` publishes addresses of a relay, and this node does not relay; add --relay, or leave \
+         `advertise` out"
+    )]
     AdvertiseWithoutRelay,
-    /// Somebody is to be asked for peers, by a node that asks nobody.
+    /// Bootnodes without discovery.
     #[error(
         "`discovery.bootnodes` names nodes to ask for peers, and discovery is off; add \
          --discovery-enabled, or leave them out"
     )]
     BootnodesWithoutDiscovery,
-    /// Discovery goes by UDP, which Tor does not carry.
+    /// Discovery with Tor, which does not carry UDP.
     #[error(
-        "discovery tells strangers where this machine is, by UDP, which Tor does not carry; leave \
-         out --discovery-enabled, and name peers with --peer"
+        "discovery gives this machine's address to every node that asks, by UDP, which Tor does not \
+         carry; leave out --discovery-enabled, and name peers with --peer"
     )]
     DiscoveryBesideTor,
-    /// A node that does not listen does not want to be known.
+    /// Discovery without a listener, which would publish an address that cannot be reached.
     #[error(
-        "discovery tells strangers where this node is, and a node that does not listen tells \
-         nobody; leave out --no-listen, or --discovery-enabled"
+        "discovery gives this node's address to every node that asks, and this node does not listen; \
+         leave out --no-listen, or --discovery-enabled"
     )]
     DiscoveryNeedsListener,
-    /// A level that this version does not have.
+    /// A level that this version does not implement.
     #[error(
         "the level `{0}` is not there yet: it needs cover traffic that this version does not send; \
          choose open, swift or normal"
     )]
     LevelNotThere(Level),
-    /// A local network must stay on this machine.
+    /// An address outside of this machine, in a local network.
     #[error(
-        "`{setting}` names {address}, but the local profile never leaves this machine; use an \
-         address of loopback, or --profile main"
+        "`{setting}` is {address}, but the local profile never leaves this machine; use an address of \
+         loopback, or --profile main"
     )]
     LocalLeavesMachine {
-        /// The setting.
+        /// Key of the setting.
         setting: &'static str,
         /// The address.
         address: SocketAddr,
     },
-    /// A local network must not be mistaken for another.
+    /// A local network without a name, which could be mistaken for another.
     #[error("a local network needs a name; add --network NAME")]
     LocalNeedsName,
-    /// An address of this machine would be told to everybody.
+    /// A clear address in the descriptor, with `tor.only`.
     #[error(
-        "`advertise` names {0}, which tells everybody where this machine is; with tor.only a relay \
-         is reached by its onion service alone"
+        "`advertise` is {0}, which publishes the address of this machine; with tor.only a relay is \
+         reached by its onion service alone: leave `advertise` out"
     )]
     AdvertisesBesideTor(SocketAddr),
-    /// Others could reach this machine without Tor.
+    /// A public listener, with `tor.only`.
     #[error(
-        "`listen` names {0}, which others can reach without Tor; with tor.only use an address of \
+        "`listen` is {0}, which others can reach without Tor; with tor.only use an address of \
          loopback, or --no-listen"
     )]
     ListensBesideTor(SocketAddr),
-    /// An onion service is dialled through Tor, or not at all.
+    /// An onion service without Tor.
     #[error(
-        "`{setting}` names an onion service, which needs Tor; set tor.mode to \"arti\", or to \
-         \"socks\" if a Tor daemon runs here"
+        "`{setting}` is an onion service, which needs Tor; set tor.mode to \"arti\", or to \"socks\" if \
+         a Tor daemon runs here"
     )]
     OnionWithoutTor {
         /// The setting.
         setting: &'static str,
     },
-    /// A door for programs would open to other machines.
+    /// JSON-RPC on an address that other machines can reach.
     #[error(transparent)]
     RpcLeavesMachine(#[from] NotLoopback),
-    /// A relay that says no address is no use to anybody.
+    /// A relay without an address that others can reach.
     #[error(
-        "a relay must say where others can reach it, and the addresses it listens on do not say \
-         it; add --advertise ADDRESS:PORT"
+        "a relay must publish an address that others can reach, and it listens on no public address; \
+         add --advertise ADDRESS:PORT"
     )]
     RelayNeedsAddress,
-    /// A relay behind a daemon has to know its onion service.
+    /// A relay behind a Tor daemon, without the name of its onion service.
     #[error(
-        "a relay behind a Tor daemon must say its onion service; set tor.onion to what stands in the \
+        "a relay behind a Tor daemon must publish its onion service; set tor.onion to the name in the \
          file `hostname` of the daemon's HiddenServiceDir, and the port"
     )]
     RelayNeedsOnion,
-    /// The settings of Tor do not fit together.
+    /// A contradiction between settings of Tor.
     #[error(transparent)]
     Tor(#[from] TorConfigError),
-    /// A relay that does not listen cannot be reached.
+    /// A relay that does not listen.
     #[error("a relay must listen; leave out --no-listen, or --relay")]
     RelayNeedsListener,
 }
 
 impl ConfigError {
-    /// Whether a rule of privacy is the reason, rather than a mistake.
+    /// Whether the settings would break a rule of privacy.
     #[must_use]
     pub const fn is_policy(&self) -> bool {
         matches!(

@@ -1,74 +1,66 @@
-//! The table `[mail]`: whether the node is a mail server, where it keeps envelopes, and for whom.
+//! The table `[mail]`: whether the node is a mail server, where it keeps envelopes, and for which
+//! clients.
 //!
-//! A mail server keeps what everybody sees anyway, and learns who asks for which part of it. It is
-//! off unless its operator says so.
+//! A mail server keeps envelopes that every node of the network sees, and learns which client requests
+//! which of them. It is off by default.
 
 use core::fmt;
 use core::str::FromStr;
 use std::path::PathBuf;
 
 use circuits::ids::RelayKey;
-use toml::de::DeValue;
 use zeroize::Zeroizing;
 
-use super::toml_value::{EntryError, count, flag, list, parsed, text};
-use super::value::{self, BadValue};
+use super::setting::{Count, List, Place, Secret, Switch, settings};
+use super::value::{self, BadValue, parsed};
 
-/// What one source says; `None` where it says nothing.
-#[derive(Clone, Debug, Default)]
-pub struct MailSettings {
-    /// Whether to be a mail server. Default: no.
-    pub serve: Option<bool>,
-    /// Where envelopes are kept. Default: in the data directory.
-    pub store: Option<MailStore>,
-    /// Megabytes kept at the most. Default: 1024.
-    pub max_mb: Option<usize>,
-    /// Days that envelopes are kept. Default: 30.
-    pub days: Option<usize>,
-    /// The file whose first line is the password of requests. Default: none is asked for.
-    pub password_file: Option<PathBuf>,
-    /// Peers that need no password. Default: none; everybody if there is no password either.
-    pub allow: Option<Vec<RelayKey>>,
+settings! {
+    /// The settings of one source; `None` where the source has no value.
+    pub struct MailSettings, "mail", "Mail server", |all| &mut all.mail;
+
+    /// Keep flooded envelopes, and send them to clients that were offline
+    serve: bool = false;
+        "mail.serve" "mail-serve" "WHISHT_MAIL_SERVE";
+        Switch, "BOOL" "false";
+        "";
+
+    /// Place of the envelopes: sqlite (in the data directory), or postgres://USER@HOST/DATABASE
+    store: MailStore = MailStore::Sqlite;
+        "mail.store" "mail-store" "WHISHT_MAIL_STORE";
+        Secret(parsed), "STORE" "\"sqlite\"";
+        "";
+
+    /// Maximum size of the archive in megabytes
+    max_mb: usize = 1_024;
+        "mail.max-mb" "mail-max-mb" "WHISHT_MAIL_MAX_MB";
+        Count(value::MAIL_MB), "MB" "1024";
+        "The oldest envelopes are removed first";
+
+    /// Number of days that envelopes are kept
+    days: usize = 30;
+        "mail.days" "mail-days" "WHISHT_MAIL_DAYS";
+        Count(value::MAIL_DAYS), "DAYS" "30";
+        "Counted from the beginning of an envelope's lifetime; status-im's servers keep 30";
+
+    /// File whose first line is the password of requests
+    password_file: PathBuf;
+        "mail.password-file" "mail-password-file" "WHISHT_MAIL_PASSWORD_FILE";
+        Place, "FILE" "none";
+        "The file must be 0600";
+
+    /// Answer this peer without a password, by enode URL or key
+    allow: Vec<RelayKey> = Vec::new();
+        "mail.allow" "mail-allow" "WHISHT_MAIL_ALLOW";
+        List(value::peer_key), "ENODE" "[]";
+        "Without a password and without this list, the server answers every peer";
 }
 
-/// Every key of the table.
-pub(super) const KEYS: [&str; 6] = ["serve", "store", "max-mb", "days", "password-file", "allow"];
-
-impl MailSettings {
-    /// Takes one entry of the file in.
-    pub(super) fn set(&mut self, key: &str, value: &DeValue<'_>) -> Result<(), EntryError> {
-        match key {
-            "serve" => self.serve = Some(flag(value)?),
-            "store" => self.store = Some(parsed(text(value)?)?),
-            "max-mb" => self.max_mb = Some(count(value, value::MAIL_MB)?),
-            "days" => self.days = Some(count(value, value::MAIL_DAYS)?),
-            "password-file" => self.password_file = Some(text(value)?.into()),
-            "allow" => self.allow = Some(list(value, value::peer_key)?),
-            _ => return Err(EntryError::Key),
-        }
-        Ok(())
-    }
-
-    /// What these settings say, and what `weaker` ones say where these are silent.
-    #[must_use]
-    pub fn or(self, weaker: Self) -> Self {
-        Self {
-            serve: self.serve.or(weaker.serve),
-            store: self.store.or(weaker.store),
-            max_mb: self.max_mb.or(weaker.max_mb),
-            days: self.days.or(weaker.days),
-            password_file: self.password_file.or(weaker.password_file),
-            allow: self.allow.or(weaker.allow),
-        }
-    }
-}
-
-/// Settings of a mail server that are complete.
+/// Complete settings of a mail server.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct MailConfig {
-    /// Where envelopes are kept.
+    /// The place of the envelopes.
     pub store: MailStore,
-    /// Bytes kept at the most.
+    /// Maximum size of the archive in bytes.
     pub bytes: u64,
     /// Seconds that envelopes are kept.
     pub age: u32,
@@ -79,30 +71,30 @@ pub struct MailConfig {
 }
 
 impl MailConfig {
-    /// Completes settings with defaults; nothing unless they ask for a mail server.
+    /// Completes settings with defaults; `None` if the node is not a mail server.
     #[must_use]
     pub fn build(settings: MailSettings) -> Option<Self> {
-        if !settings.serve.unwrap_or(false) {
+        if !settings.serve() {
             return None;
         }
-        let megabytes = u64::try_from(settings.max_mb.unwrap_or(MAX_MB)).unwrap_or(u64::MAX);
-        let days = u32::try_from(settings.days.unwrap_or(DAYS)).unwrap_or(u32::MAX);
+        let megabytes = u64::try_from(settings.max_mb()).unwrap_or(u64::MAX);
+        let days = u32::try_from(settings.days()).unwrap_or(u32::MAX);
         Some(Self {
-            store: settings.store.unwrap_or(MailStore::Sqlite),
+            store: settings.store(),
             bytes: megabytes.saturating_mul(1 << 20),
             age: days.saturating_mul(86_400),
+            allow: settings.allow(),
             password_file: settings.password_file,
-            allow: settings.allow.unwrap_or_default(),
         })
     }
 }
 
-/// Where envelopes are kept.
+/// A place for envelopes.
 #[derive(Clone, Eq, PartialEq)]
 pub enum MailStore {
-    /// In a PostgreSQL at this URL, which may hold a password.
+    /// A PostgreSQL database at this URL, which may contain a password.
     Postgres(Zeroizing<String>),
-    /// In a file of the data directory.
+    /// A file of the data directory.
     Sqlite,
 }
 
@@ -117,7 +109,7 @@ impl FromStr for MailStore {
             Ok(Self::Postgres(Zeroizing::new(text.to_owned())))
         } else {
             Err(BadValue::new(
-                "a mail store is `sqlite`, or a URL such as postgres://USER@HOST/DATABASE",
+                "expected `sqlite`, or a URL such as postgres://USER@HOST/DATABASE",
             ))
         }
     }
@@ -131,8 +123,3 @@ impl fmt::Debug for MailStore {
         })
     }
 }
-
-/// A year and a half of a quiet network, an hour of the busiest that can be.
-const MAX_MB: usize = 1_024;
-/// As status-im's servers keep them.
-const DAYS: usize = 30;

@@ -1,90 +1,73 @@
-//! The table `[rpc]`: which doors the node opens to programs on this machine, and to whom.
+//! The table `[rpc]`: the endpoints of JSON-RPC over TCP, and their clients.
 //!
-//! The local socket is always there and needs no setting. HTTP and WebSocket are off unless an
-//! address is named, and then only on loopback: JSON-RPC gives away keys and messages to whoever
-//! is let in, in the clear, so it must not leave the machine. Over TCP a program needs the token
-//! in the data directory, since every other user of the machine can connect there too.
+//! The local socket is always there and has no setting. HTTP and WebSocket are off by default and
+//! listen on loopback only: JSON-RPC carries keys and messages in the clear, so it must not leave the
+//! machine. Clients over TCP need the token in the data directory, because every user of the machine
+//! can connect to a loopback port.
 
 use core::fmt;
 use core::str::FromStr;
 use std::net::SocketAddr;
 
-use toml::de::DeValue;
-
-use super::toml_value::{EntryError, flag, list, parsed, text};
-use super::value::BadValue;
+use super::setting::{List, One, Switch, settings};
+use super::value::{BadValue, parsed};
 use crate::suggest::closest;
 
-/// What one source says; `None` where it says nothing.
-#[derive(Clone, Debug, Default)]
-pub struct RpcSettings {
-    /// Where to serve HTTP. Default: nowhere.
-    pub http: Option<RpcListen>,
-    /// Where to serve WebSocket; may be the address of HTTP. Default: nowhere.
-    pub ws: Option<RpcListen>,
-    /// What programs may call over TCP. Default: `shh`, `net` and `web3`.
-    pub modules: Option<Vec<Module>>,
-    /// Web pages that may call from a browser. Default: none.
-    pub origins: Option<Vec<Origin>>,
-    /// Whether private and shared keys are handed out, and sealed ones over TCP. Default: no.
-    pub allow_key_export: Option<bool>,
-    /// Whether programs are let in over TCP without the token. Default: no.
-    pub danger_no_token: Option<bool>,
+settings! {
+    /// The settings of one source; `None` where the source has no value.
+    pub struct RpcSettings, "rpc", "JSON-RPC over TCP", |all| &mut all.rpc;
+
+    /// Serve HTTP on this loopback address, such as 127.0.0.1:8545
+    http: RpcListen = RpcListen::Closed;
+        "rpc.http" "rpc-http" "WHISHT_RPC_HTTP";
+        One(parsed), "ADDRESS:PORT" "\"off\"";
+        "";
+
+    /// Serve WebSocket on this loopback address, which may be the address of HTTP
+    ws: RpcListen = RpcListen::Closed;
+        "rpc.ws" "rpc-ws" "WHISHT_RPC_WS";
+        One(parsed), "ADDRESS:PORT" "\"off\"";
+        "";
+
+    /// Methods that may be called, by module: admin, net, shh, web3, whisht
+    modules: Vec<Module> = vec![Module::Shh, Module::Net, Module::Web3];
+        "rpc.modules" "rpc-modules" "WHISHT_RPC_MODULES";
+        List(parsed), "MODULE" "[\"shh\", \"net\", \"web3\"]";
+        "";
+
+    /// Accept calls from web pages of this origin, such as http://localhost:3000
+    origins: Vec<Origin> = Vec::new();
+        "rpc.origins" "rpc-origins" "WHISHT_RPC_ORIGINS";
+        List(parsed), "ORIGIN" "[]";
+        "";
+
+    /// Export private and shared keys to clients that may call shh, and encrypted keys over TCP
+    allow_key_export: bool = false;
+        "rpc.allow-key-export" "rpc-allow-key-export" "WHISHT_RPC_ALLOW_KEY_EXPORT";
+        Switch, "BOOL" "false";
+        "Encrypted key files are exported to clients that may call `whisht`";
+
+    /// Accept every program on this machine, of any user, without the token
+    danger_no_token: bool = false;
+        "rpc.danger-no-token" "rpc-danger-no-token" "WHISHT_RPC_DANGER_NO_TOKEN";
+        Switch, "BOOL" "false";
+        "";
 }
 
-/// Every key of the table.
-pub(super) const KEYS: [&str; 6] = [
-    "http",
-    "ws",
-    "modules",
-    "origins",
-    "allow-key-export",
-    "danger-no-token",
-];
-
-impl RpcSettings {
-    /// Takes one entry of the file in.
-    pub(super) fn set(&mut self, key: &str, value: &DeValue<'_>) -> Result<(), EntryError> {
-        match key {
-            "http" => self.http = Some(parsed(text(value)?)?),
-            "ws" => self.ws = Some(parsed(text(value)?)?),
-            "modules" => self.modules = Some(list(value, str::parse)?),
-            "origins" => self.origins = Some(list(value, str::parse)?),
-            "allow-key-export" => self.allow_key_export = Some(flag(value)?),
-            "danger-no-token" => self.danger_no_token = Some(flag(value)?),
-            _ => return Err(EntryError::Key),
-        }
-        Ok(())
-    }
-
-    /// What these settings say, and what `weaker` ones say where these are silent.
-    #[must_use]
-    pub fn or(self, weaker: Self) -> Self {
-        Self {
-            http: self.http.or(weaker.http),
-            ws: self.ws.or(weaker.ws),
-            modules: self.modules.or(weaker.modules),
-            origins: self.origins.or(weaker.origins),
-            allow_key_export: self.allow_key_export.or(weaker.allow_key_export),
-            danger_no_token: self.danger_no_token.or(weaker.danger_no_token),
-        }
-    }
-}
-
-/// Settings that are complete and fit together.
+/// Complete and consistent settings.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RpcConfig {
     /// Where HTTP is served, if anywhere; a loopback address.
     pub http: Option<SocketAddr>,
     /// Where WebSocket is served, if anywhere; a loopback address.
     pub ws: Option<SocketAddr>,
-    /// What programs may call over TCP.
+    /// Modules that clients over TCP may call.
     pub modules: Vec<Module>,
-    /// Web pages that may call from a browser.
+    /// Origins of web pages that may call from a browser.
     pub origins: Vec<Origin>,
-    /// Whether private and shared keys are handed out, and sealed ones over TCP.
+    /// Whether private and shared keys are exported, and encrypted keys over TCP.
     pub allow_key_export: bool,
-    /// Whether programs are let in over TCP without the token.
+    /// Whether clients over TCP need no token.
     pub danger_no_token: bool,
 }
 
@@ -93,38 +76,33 @@ impl RpcConfig {
     ///
     /// # Errors
     ///
-    /// [`NotLoopback`] if a door would open to other machines.
+    /// [`NotLoopback`] if other machines could reach an endpoint.
     pub fn build(settings: RpcSettings) -> Result<Self, NotLoopback> {
         Ok(Self {
-            http: loopback("rpc.http", settings.http)?,
-            ws: loopback("rpc.ws", settings.ws)?,
-            modules: settings
-                .modules
-                .unwrap_or_else(|| vec![Module::Shh, Module::Net, Module::Web3]),
-            origins: settings.origins.unwrap_or_default(),
-            allow_key_export: settings.allow_key_export.unwrap_or(false),
-            danger_no_token: settings.danger_no_token.unwrap_or(false),
+            http: loopback("rpc.http", settings.http())?,
+            ws: loopback("rpc.ws", settings.ws())?,
+            modules: settings.modules(),
+            origins: settings.origins(),
+            allow_key_export: settings.allow_key_export(),
+            danger_no_token: settings.danger_no_token(),
         })
     }
 }
 
-fn loopback(
-    setting: &'static str,
-    listen: Option<RpcListen>,
-) -> Result<Option<SocketAddr>, NotLoopback> {
+fn loopback(setting: &'static str, listen: RpcListen) -> Result<Option<SocketAddr>, NotLoopback> {
     match listen {
-        None | Some(RpcListen::Closed) => Ok(None),
-        Some(RpcListen::At(address)) if address.ip().is_loopback() => Ok(Some(address)),
-        Some(RpcListen::At(address)) => Err(NotLoopback { setting, address }),
+        RpcListen::Closed => Ok(None),
+        RpcListen::At(address) if address.ip().is_loopback() => Ok(Some(address)),
+        RpcListen::At(address) => Err(NotLoopback { setting, address }),
     }
 }
 
-/// JSON-RPC would be served to other machines.
+/// Other machines could reach JSON-RPC.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "`{setting}` names {address}, which other machines can reach; JSON-RPC carries keys, messages \
-     and its token in the clear, so it stays on this machine: use 127.0.0.1 or [::1], and `ssh -L` \
-     to come from elsewhere"
+    "`{setting}` is {address}, which other machines can reach; JSON-RPC carries keys, messages and \
+     its token in the clear, so it stays on this machine: use 127.0.0.1 or [::1], and `ssh -L` to \
+     connect from another machine"
 )]
 pub struct NotLoopback {
     /// The setting.
@@ -133,12 +111,12 @@ pub struct NotLoopback {
     pub address: SocketAddr,
 }
 
-/// Where programs can connect over TCP.
+/// The address of an endpoint over TCP.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RpcListen {
-    /// At this address.
+    /// Clients connect to this address.
     At(SocketAddr),
-    /// Nowhere; overrides a weaker source that says otherwise.
+    /// The endpoint is closed, also if a weaker source has an address.
     Closed,
 }
 
@@ -149,32 +127,32 @@ impl FromStr for RpcListen {
         match text {
             "off" => Ok(Self::Closed),
             _ => text.parse().map(Self::At).map_err(|_| {
-                BadValue::new("it wants an address and port such as 127.0.0.1:8545, or off")
+                BadValue::new("expected an address and port such as 127.0.0.1:8545, or off")
             }),
         }
     }
 }
 
-/// A group of methods: what stands before the underscore of their names.
+/// A group of methods: the part of their names before the underscore.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Module {
     /// Peers, and the node's own address.
     Admin,
-    /// The network's number.
+    /// Number of the network.
     Net,
     /// Whisper.
     Shh,
-    /// The version.
+    /// Version of the program.
     Web3,
-    /// Everything of whisht's own: identities, inbox, levels of privacy.
+    /// Identities, inbox, privacy levels: the methods that other programs do not have.
     Whisht,
 }
 
 impl Module {
-    /// Every module.
+    /// All modules.
     pub const ALL: [Self; 5] = [Self::Admin, Self::Net, Self::Shh, Self::Web3, Self::Whisht];
 
-    /// Its name.
+    /// The name.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -212,12 +190,12 @@ impl FromStr for Module {
     }
 }
 
-/// Where a web page comes from, as a browser writes it: `https://example.org`.
+/// The origin of a web page, as a browser writes it: `https://example.org`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Origin(String);
 
 impl Origin {
-    /// As a browser writes it.
+    /// The origin as a browser writes it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -230,17 +208,16 @@ impl FromStr for Origin {
     fn from_str(text: &str) -> Result<Self, BadValue> {
         if matches!(text, "*" | "null") {
             return Err(BadValue::new(format_args!(
-                "{text:?} would let in whatever page a browser shows; name each page's origin"
+                "{text:?} would accept every page that a browser shows; name each page's origin"
             )));
         }
         let host = text.split_once("://").map_or("", |(_, host)| host);
         let allowed = |c: char| c.is_ascii_graphic() && !c.is_ascii_uppercase() && c != '*';
         let good = !host.is_empty() && !host.contains('/') && text.chars().all(allowed);
         good.then(|| Self(text.to_owned())).ok_or_else(|| {
-            BadValue::new(format_args!(
-                "{text:?} is no origin; write it in small letters and without a path, such as \
-                 http://localhost:3000"
-            ))
+            BadValue::new(
+                "expected an origin in lower case and without a path, such as http://localhost:3000",
+            )
         })
     }
 }

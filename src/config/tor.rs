@@ -1,11 +1,11 @@
-//! The table `[tor]`: whether links go through Tor, and whose.
+//! The table `[tor]`: whether links go through Tor, and through which one.
 //!
-//! With a mode other than `off`, every outgoing link goes through Tor, to onion services and to
-//! clear addresses alike; there is no second way for when Tor is down. `only` closes the rest: no
-//! listener but on loopback, no address of this machine in a descriptor.
+//! With a mode other than `off`, every outgoing link goes through Tor, to onion services and to clear
+//! addresses alike. There is no fallback while Tor is not ready. `only` closes the rest: no listener
+//! but on loopback, no address of this machine in a descriptor.
 //!
-//! In a local network, Tor has to be a private one, and the operator says so (spec M17): arti is
-//! given the network's description, a daemon is vouched for.
+//! In a local network Tor must be a private network, and the operator has to declare it (spec M17):
+//! arti gets the network's description, a daemon needs the operator's word.
 
 use core::fmt;
 use core::str::FromStr;
@@ -13,148 +13,136 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use circuits::ids::Profile;
-use toml::de::DeValue;
 
-use super::toml_value::{EntryError, count, flag, list, parsed, text};
-use super::value::BadValue;
+use super::setting::{Lines, One, Place, Port, Switch, settings};
+use super::value::{BadValue, parsed};
 use crate::endpoint::Endpoint;
 use crate::suggest::closest;
 
-/// What one source says; `None` where it says nothing.
-#[derive(Clone, Debug, Default)]
-pub struct TorSettings {
-    /// Whose Tor. Default: none.
-    pub mode: Option<TorMode>,
-    /// Whether nothing may go out or come in but through Tor. Default: no.
-    pub only: Option<bool>,
-    /// The daemon's SOCKS port. Default: 127.0.0.1:9050.
-    pub socks: Option<SocketAddr>,
-    /// The daemon's control port, to ask how far it is. Default: it is not asked.
-    pub control: Option<ControlPort>,
-    /// The onion service by which the daemon leads to our listener. Default: none.
-    pub onion: Option<Endpoint>,
-    /// The port of arti's onion service. Default: 20819.
-    pub onion_port: Option<u16>,
-    /// Bridge lines for arti. Default: none, so that relays are contacted directly.
-    pub bridges: Option<Vec<String>>,
-    /// Programs that carry the traffic to bridges.
-    pub transports: Option<Vec<PluggableTransport>>,
-    /// A directory of `*.auth_private` files: keys to services that not everybody may find.
-    pub keys: Option<PathBuf>,
-    /// Who may find our onion service. Default: everybody who knows its address.
-    pub readers: Option<Vec<ServiceReader>>,
-    /// A file that describes a private Tor network, in the words of arti's configuration.
-    pub network: Option<PathBuf>,
-    /// The operator's word that the daemon belongs to a private network.
-    pub private_daemon: Option<bool>,
+settings! {
+    /// The settings of one source; `None` where the source has no value.
+    pub struct TorSettings, "tor", "Tor", |all| &mut all.tor;
+
+    /// Send every link through Tor: off, arti (in this process) or socks (a daemon)
+    mode: TorMode = TorMode::Off;
+        "tor.mode" "tor-mode" "WHISHT_TOR_MODE";
+        One(parsed), "MODE" "\"off\"";
+        "";
+
+    /// Accept and make no connection except through Tor
+    only: bool = false;
+        "tor.only" "tor-only" "WHISHT_TOR_ONLY";
+        Switch, "BOOL" "false";
+        "";
+
+    /// SOCKS port of the daemon, on loopback
+    socks: SocketAddr = SOCKS;
+        "tor.socks" "tor-socks" "WHISHT_TOR_SOCKS";
+        One(parsed), "ADDRESS:PORT" "\"127.0.0.1:9050\"";
+        "";
+
+    /// Control port of the daemon: 127.0.0.1:9051 or unix:PATH
+    control: ControlPort;
+        "tor.control" "tor-control" "WHISHT_TOR_CONTROL";
+        One(parsed), "ADDRESS" "none";
+        "`\"unix:/run/tor/control\"` is a socket in the file system. With it, `whisht status` shows \
+         the progress of the daemon, and messages are queued until the daemon has a circuit";
+
+    /// Onion service of the daemon that leads to the listener, such as NAME.onion:20819
+    onion: Endpoint;
+        "tor.onion" "tor-onion" "WHISHT_TOR_ONION";
+        One(parsed), "NAME:PORT" "none";
+        "A relay with `tor.only` must have one";
+
+    /// Port of arti's onion service
+    onion_port: u16 = ONION_PORT;
+        "tor.onion-port" "tor-onion-port" "WHISHT_TOR_ONION_PORT";
+        Port, "PORT" "20819";
+        "";
+
+    /// Connect arti to Tor through this bridge, by its bridge line
+    bridges: Vec<String> = Vec::new();
+        "tor.bridges" "tor-bridge" "";
+        Lines(|line| Ok(line.to_owned())), "LINE" "[]";
+        "With bridges, arti contacts no other relay directly";
+
+    /// Carry traffic to bridges with this program: NAME=PROGRAM
+    transports: Vec<PluggableTransport> = Vec::new();
+        "tor.transports" "tor-transport" "";
+        Lines(parsed), "NAME=PROGRAM" "[]";
+        "`[\"obfs4=/usr/bin/obfs4proxy\"]`";
+
+    /// Directory of *.auth_private files: keys to onion services with restricted discovery
+    keys: PathBuf;
+        "tor.keys" "tor-keys" "WHISHT_TOR_KEYS";
+        Place, "DIRECTORY" "none";
+        "";
+
+    /// Restrict the discovery of the own onion service to this reader: NAME=descriptor:x25519:KEY
+    readers: Vec<ServiceReader> = Vec::new();
+        "tor.readers" "tor-reader" "";
+        Lines(parsed), "READER" "[]";
+        "Without readers, every client that knows the address finds the service";
+
+    /// File that describes a private Tor network, as arti's configuration does
+    network: PathBuf;
+        "tor.network" "tor-network" "WHISHT_TOR_NETWORK";
+        Place, "FILE" "the public network";
+        "";
+
+    /// Declare that the daemon belongs to a private Tor network, as a local network requires
+    private_daemon: bool = false;
+        "tor.private-daemon" "tor-private-daemon" "WHISHT_TOR_PRIVATE_DAEMON";
+        Switch, "BOOL" "false";
+        "";
 }
 
-/// Every key of the table.
-pub(super) const KEYS: [&str; 12] = [
-    "mode",
-    "only",
-    "socks",
-    "control",
-    "onion",
-    "onion-port",
-    "bridges",
-    "transports",
-    "keys",
-    "readers",
-    "network",
-    "private-daemon",
-];
-
-impl TorSettings {
-    /// Takes one entry of the file in.
-    pub(super) fn set(&mut self, key: &str, value: &DeValue<'_>) -> Result<(), EntryError> {
-        match key {
-            "mode" => self.mode = Some(parsed(text(value)?)?),
-            "only" => self.only = Some(flag(value)?),
-            "socks" => self.socks = Some(parsed(text(value)?)?),
-            "control" => self.control = Some(parsed(text(value)?)?),
-            "onion" => self.onion = Some(parsed(text(value)?)?),
-            "onion-port" => {
-                let port = count(value, 1..=usize::from(u16::MAX))?;
-                self.onion_port = u16::try_from(port).ok();
-            }
-            "bridges" => self.bridges = Some(list(value, |line| Ok(line.to_owned()))?),
-            "transports" => self.transports = Some(list(value, str::parse)?),
-            "keys" => self.keys = Some(text(value)?.into()),
-            "readers" => self.readers = Some(list(value, str::parse)?),
-            "network" => self.network = Some(text(value)?.into()),
-            "private-daemon" => self.private_daemon = Some(flag(value)?),
-            _ => return Err(EntryError::Key),
-        }
-        Ok(())
-    }
-
-    /// What these settings say, and what `weaker` ones say where these are silent.
-    #[must_use]
-    pub fn or(self, weaker: Self) -> Self {
-        Self {
-            mode: self.mode.or(weaker.mode),
-            only: self.only.or(weaker.only),
-            socks: self.socks.or(weaker.socks),
-            control: self.control.or(weaker.control),
-            onion: self.onion.or(weaker.onion),
-            onion_port: self.onion_port.or(weaker.onion_port),
-            bridges: self.bridges.or(weaker.bridges),
-            transports: self.transports.or(weaker.transports),
-            keys: self.keys.or(weaker.keys),
-            readers: self.readers.or(weaker.readers),
-            network: self.network.or(weaker.network),
-            private_daemon: self.private_daemon.or(weaker.private_daemon),
-        }
-    }
-}
-
-/// Settings that are complete and fit together.
+/// Complete and consistent settings.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct TorConfig {
-    /// By whom links go through Tor.
+    /// The Tor that carries links.
     pub backend: TorBackend,
-    /// Whether nothing may go out or come in but through Tor.
+    /// Whether connections in and out are made through Tor only.
     pub only: bool,
 }
 
-/// Whose Tor carries our links.
+/// The Tor that carries links.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum TorBackend {
-    /// Nobody's: links are plain connections.
+    /// None: links are plain connections.
     #[default]
     Off,
-    /// The one in this process.
+    /// Arti, in this process.
     Arti(ArtiConfig),
     /// A daemon on this machine.
     Daemon(DaemonConfig),
 }
 
-/// Settings of the Tor in this process.
+/// Settings of arti.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ArtiConfig {
-    /// The port of our onion service.
+    /// Port of the onion service of this node.
     pub onion_port: u16,
     /// Bridge lines.
     pub bridges: Vec<String>,
-    /// Programs that carry the traffic to bridges.
+    /// Programs that carry traffic to bridges.
     pub transports: Vec<PluggableTransport>,
-    /// A directory of keys to services that not everybody may find.
+    /// Directory of keys to onion services with restricted discovery.
     pub keys: Option<PathBuf>,
-    /// Who may find our onion service; everybody, if nobody is named.
+    /// Readers to which discovery of the own onion service is restricted; empty for no restriction.
     pub readers: Vec<ServiceReader>,
-    /// A file that describes a private network; the public one if absent.
+    /// File that describes a private network; `None` for the public one.
     pub network: Option<PathBuf>,
 }
 
-/// Settings for a Tor daemon.
+/// Settings of a Tor daemon.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct DaemonConfig {
-    /// Its SOCKS port; a loopback address.
+    /// SOCKS port; a loopback address.
     pub socks: SocketAddr,
-    /// Its control port.
+    /// Control port.
     pub control: Option<ControlPort>,
-    /// The onion service that leads to our listener.
+    /// Onion service that leads to the listener of this node.
     pub onion: Option<Endpoint>,
 }
 
@@ -165,8 +153,7 @@ impl TorConfig {
     ///
     /// [`TorConfigError`] names the first rule broken, and what to do.
     pub fn build(settings: TorSettings, profile: Profile) -> Result<Self, TorConfigError> {
-        let only = settings.only.unwrap_or(false);
-        let mode = settings.mode.unwrap_or(TorMode::Off);
+        let (only, mode) = (settings.only(), settings.mode());
         if mode != TorMode::Off && profile == Profile::Local && !settings.is_private(mode) {
             return Err(TorConfigError::LocalNeedsPrivateTor);
         }
@@ -192,7 +179,7 @@ impl TorSettings {
         match mode {
             TorMode::Off => true,
             TorMode::Arti => self.network.is_some(),
-            TorMode::Socks => self.private_daemon == Some(true),
+            TorMode::Socks => self.private_daemon(),
         }
     }
 }
@@ -202,21 +189,21 @@ fn arti(settings: TorSettings) -> Result<ArtiConfig, TorConfigError> {
         return Err(TorConfigError::DaemonOnly);
     }
     let config = ArtiConfig {
-        onion_port: settings.onion_port.unwrap_or(ONION_PORT),
-        bridges: settings.bridges.unwrap_or_default(),
-        transports: settings.transports.unwrap_or_default(),
+        onion_port: settings.onion_port(),
+        bridges: settings.bridges(),
+        transports: settings.transports(),
+        readers: settings.readers(),
         keys: settings.keys,
-        readers: settings.readers.unwrap_or_default(),
         network: settings.network,
     };
-    match config.bridges.is_empty() && !config.transports.is_empty() {
-        true => Err(TorConfigError::TransportWithoutBridge),
-        false => Ok(config),
+    if config.bridges.is_empty() && !config.transports.is_empty() {
+        return Err(TorConfigError::TransportWithoutBridge);
     }
+    Ok(config)
 }
 
 fn daemon(settings: TorSettings) -> Result<DaemonConfig, TorConfigError> {
-    let ours = [
+    let of_arti = [
         settings.bridges.is_some(),
         settings.transports.is_some(),
         settings.keys.is_some(),
@@ -224,10 +211,10 @@ fn daemon(settings: TorSettings) -> Result<DaemonConfig, TorConfigError> {
         settings.network.is_some(),
         settings.onion_port.is_some(),
     ];
-    if ours.contains(&true) {
+    if of_arti.contains(&true) {
         return Err(TorConfigError::ArtiOnly);
     }
-    let socks = settings.socks.unwrap_or(SOCKS);
+    let socks = settings.socks();
     if !socks.ip().is_loopback() {
         return Err(TorConfigError::SocksLeavesMachine(socks));
     }
@@ -241,21 +228,21 @@ fn daemon(settings: TorSettings) -> Result<DaemonConfig, TorConfigError> {
     }
 }
 
-/// Whose Tor, in one word.
+/// The mode of Tor.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum TorMode {
-    /// None.
+    /// No Tor.
     Off,
-    /// The one in this process.
+    /// Arti, in this process.
     Arti,
-    /// A daemon's, by SOCKS.
+    /// A daemon, by SOCKS.
     Socks,
 }
 
 impl TorMode {
     const ALL: [Self; 3] = [Self::Off, Self::Arti, Self::Socks];
 
-    /// Its name.
+    /// The name.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -280,10 +267,10 @@ impl FromStr for TorMode {
     }
 }
 
-/// A daemon's control port.
+/// The control port of a daemon.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ControlPort {
-    /// On loopback.
+    /// An address of loopback.
     Tcp(SocketAddr),
     /// A socket in the file system.
     Unix(PathBuf),
@@ -299,7 +286,7 @@ impl FromStr for ControlPort {
         match text.parse::<SocketAddr>() {
             Ok(address) if address.ip().is_loopback() => Ok(Self::Tcp(address)),
             _ => Err(BadValue::new(
-                "a control port is an address of loopback such as 127.0.0.1:9051, or unix:PATH",
+                "expected an address of loopback such as 127.0.0.1:9051, or unix:PATH",
             )),
         }
     }
@@ -308,7 +295,7 @@ impl FromStr for ControlPort {
 /// A pluggable transport: `obfs4=/usr/bin/obfs4proxy`, several names separated by commas.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PluggableTransport {
-    /// The names that bridge lines use.
+    /// Names that bridge lines use.
     pub protocols: Vec<String>,
     /// The program.
     pub program: PathBuf,
@@ -322,7 +309,7 @@ impl FromStr for PluggableTransport {
         let protocols: Vec<String> = names.split(',').map(str::to_owned).collect();
         if program.is_empty() || protocols.iter().any(String::is_empty) {
             return Err(BadValue::new(
-                "a transport is written NAME=PROGRAM, such as obfs4=/usr/bin/obfs4proxy",
+                "expected NAME=PROGRAM, such as obfs4=/usr/bin/obfs4proxy",
             ));
         }
         let program = program.into();
@@ -330,12 +317,12 @@ impl FromStr for PluggableTransport {
     }
 }
 
-/// Somebody who may find our onion service: `NAME=descriptor:x25519:KEY`.
+/// A client that may find the onion service of this node: `NAME=descriptor:x25519:KEY`.
 #[derive(Clone, Eq, PartialEq)]
 pub struct ServiceReader {
-    /// For the operator's use.
+    /// Name for the operator's use.
     pub name: String,
-    /// As that somebody's Tor printed it.
+    /// Public key, as the client's Tor prints it.
     pub key: String,
 }
 
@@ -351,7 +338,7 @@ impl FromStr for ServiceReader {
                 })
             }
             _ => Err(BadValue::new(
-                "a reader is written NAME=descriptor:x25519:KEY, as the reader's Tor prints it",
+                "expected NAME=descriptor:x25519:KEY, as the reader's Tor prints it",
             )),
         }
     }
@@ -363,24 +350,22 @@ impl fmt::Debug for ServiceReader {
     }
 }
 
-/// Why the settings of Tor do not fit together.
+/// A contradiction between settings of Tor.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum TorConfigError {
     /// A setting that only arti understands.
     #[error(
         "`tor.bridges`, `tor.transports`, `tor.keys`, `tor.readers`, `tor.network` and \
-         `tor.onion-port` are for tor.mode = \"arti\"; a daemon has them in its torrc"
+         `tor.onion-port` need tor.mode = \"arti\"; put them into the torrc of the daemon"
     )]
     ArtiOnly,
     /// A setting that only a daemon needs.
-    #[error(
-        "`tor.socks`, `tor.control` and `tor.onion` are for tor.mode = \"socks\"; leave them out"
-    )]
+    #[error("`tor.socks`, `tor.control` and `tor.onion` need tor.mode = \"socks\"; leave them out")]
     DaemonOnly,
-    /// A local network must not touch the public Tor network.
+    /// A local network must not use the public Tor network.
     #[error(
-        "the local profile never leaves this machine, and Tor does; name a private Tor network \
-         with `tor.network`, or vouch for the daemon's with `tor.private-daemon`"
+        "the local profile never leaves this machine, and Tor does; name a private Tor network with \
+         `tor.network`, or declare the daemon's network private with `tor.private-daemon`"
     )]
     LocalNeedsPrivateTor,
     /// This program was built without arti.
@@ -389,31 +374,33 @@ pub enum TorConfigError {
          with --features tor"
     )]
     NoArti,
-    /// A clear address where an onion service belongs.
+    /// An address that is not an onion service.
     #[error(
-        "`tor.onion` is the name of the daemon's onion service and its port, such as NAME.onion:20819"
+        "`tor.onion` is not an onion service; give the name of the daemon's onion service and its \
+         port, such as NAME.onion:20819"
     )]
     NotOnion,
-    /// Nothing but Tor, and no Tor.
+    /// `only` without Tor.
     #[error("`tor.only` needs Tor; set tor.mode to \"arti\" or \"socks\"")]
     OnlyNeedsTor,
-    /// The daemon is somewhere else.
+    /// The daemon runs on another machine.
     #[error(
-        "`tor.socks` names {0}, which is not on this machine; whoever listens in between would see \
-         what the Tor daemon is to hide"
+        "`tor.socks` is {0}, which is not on this machine; an observer on the way there would see \
+         what Tor is to hide: run a Tor daemon here, and give its loopback address"
     )]
     SocksLeavesMachine(SocketAddr),
-    /// Transports carry traffic to bridges only.
+    /// Transports without bridges.
     #[error(
-        "`tor.transports` without `tor.bridges` carries nothing; add bridge lines, or leave it out"
+        "`tor.transports` carries traffic to bridges, and `tor.bridges` is empty; add bridge lines, or \
+         leave it out"
     )]
     TransportWithoutBridge,
 }
 
-/// Where Debian's tor listens.
+/// The SOCKS port of Debian's tor.
 const SOCKS: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9050);
-/// As for plain connections.
+/// As the port of plain connections.
 const ONION_PORT: u16 = 20_819;
 
 #[cfg(test)]
@@ -432,13 +419,13 @@ mod tests {
     }
 
     #[test]
-    fn without_a_word_there_is_no_tor() {
+    fn tor_without_settings_is_off() {
         let config = build(TorSettings::default()).unwrap();
         assert!(!config.is_on() && !config.only);
     }
 
     #[test]
-    fn nothing_but_tor_needs_a_tor() {
+    fn only_without_tor_is_refused() {
         let settings = TorSettings {
             only: Some(true),
             ..TorSettings::default()
@@ -447,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_on_another_machine_is_refused() {
+    fn daemon_on_another_machine_is_refused() {
         let far = "192.0.2.1:9050".parse().unwrap();
         let settings = TorSettings {
             socks: Some(far),
@@ -460,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_for_the_other_mode_is_an_error_and_not_ignored() {
+    fn setting_of_the_other_mode_is_refused() {
         let settings = TorSettings {
             bridges: Some(vec!["obfs4 192.0.2.1:443".to_owned()]),
             ..socks()
@@ -469,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn a_local_network_takes_a_private_tor_only() {
+    fn local_network_accepts_private_tor_only() {
         assert_eq!(
             TorConfig::build(socks(), Profile::Local),
             Err(TorConfigError::LocalNeedsPrivateTor)
@@ -482,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn transports_and_readers_read_as_they_are_written() {
+    fn transport_and_reader_are_read_from_their_text() {
         let transport: PluggableTransport = "obfs4,meek_lite=/usr/bin/obfs4proxy".parse().unwrap();
         assert_eq!(transport.protocols, ["obfs4", "meek_lite"]);
         assert!("obfs4".parse::<PluggableTransport>().is_err());

@@ -1,4 +1,4 @@
-//! How single values are written, in flags, environment and file alike.
+//! How single values are written: the same in flags, environment and file.
 
 use core::fmt;
 use core::ops::RangeInclusive;
@@ -10,7 +10,7 @@ use circuits::level::Level;
 use crate::node::PowGeneration;
 use crate::suggest::closest;
 
-/// A network's name: it goes into the network id.
+/// The name of a network, a part of the network id.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct NetworkName(String);
 
@@ -21,7 +21,7 @@ impl FromStr for NetworkName {
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         let good = (1..=32).contains(&name.len()) && name.chars().all(allowed);
         good.then(|| Self(name.to_owned())).ok_or_else(|| {
-            BadValue::new("a network's name has 1 to 32 letters from a to z, digits and hyphens")
+            BadValue::new("expected 1 to 32 letters from a to z, digits and hyphens")
         })
     }
 }
@@ -32,11 +32,20 @@ impl From<NetworkName> for String {
     }
 }
 
+/// Reads a value by its own rules.
+///
+/// # Errors
+///
+/// [`BadValue`] with the words of the type.
+pub fn parsed<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, BadValue> {
+    text.parse().map_err(BadValue::new)
+}
+
 /// Reads a level.
 ///
 /// # Errors
 ///
-/// [`BadValue`] names the nearest one.
+/// [`BadValue`] names the nearest level.
 pub fn level(word: &str) -> Result<Level, BadValue> {
     word.parse()
         .map_err(|error| match closest(word, Level::ALL.map(Level::word)) {
@@ -51,12 +60,12 @@ pub fn level(word: &str) -> Result<Level, BadValue> {
 ///
 /// # Errors
 ///
-/// [`BadValue`] for anything but `main` and `local`.
+/// [`BadValue`] for any word but `main` and `local`.
 pub fn profile(word: &str) -> Result<Profile, BadValue> {
     [Profile::Main, Profile::Local]
         .into_iter()
         .find(|profile| profile.label() == word)
-        .ok_or_else(|| BadValue::new("a profile is `main` or `local`"))
+        .ok_or_else(|| BadValue::new("expected `main` or `local`"))
 }
 
 /// Reads a relay: its id (64 hexadecimal digits), its key (128), or its enode URL.
@@ -76,7 +85,7 @@ pub fn relay(text: &str) -> Result<RelayId, BadValue> {
         Ok(RelayKey(full).id())
     } else {
         Err(BadValue::new(
-            "a relay is named by its id (64 hexadecimal digits) or its enode URL",
+            "expected the id of a relay (64 hexadecimal digits) or its enode URL",
         ))
     }
 }
@@ -92,7 +101,7 @@ pub fn peer_key(text: &str) -> Result<RelayKey, BadValue> {
     });
     let mut full = [0; 64];
     hex::decode_to_slice(key, &mut full).map_err(|_| {
-        BadValue::new("a peer is named by its enode URL, or the 128 hexadecimal digits in it")
+        BadValue::new("expected the enode URL of a peer, or the 128 hexadecimal digits in it")
     })?;
     Ok(RelayKey(full))
 }
@@ -101,23 +110,23 @@ pub fn peer_key(text: &str) -> Result<RelayKey, BadValue> {
 ///
 /// # Errors
 ///
-/// [`BadValue`] for what is negative or no number.
+/// [`BadValue`] for a negative value, and for one that is not a number.
 pub fn min_pow(value: f64) -> Result<f64, BadValue> {
     (value.is_finite() && value >= 0.0)
         .then_some(value)
-        .ok_or_else(|| BadValue::new("it is not a number from 0 upwards, such as 0.2"))
+        .ok_or_else(|| BadValue::new("expected a number from 0 upwards, such as 0.2"))
 }
 
-/// Reads whose rule of proof of work is meant.
+/// Reads a rule of proof of work.
 ///
 /// # Errors
 ///
-/// [`BadValue`] names the words that there are.
+/// [`BadValue`] names the rules.
 pub fn pow_generation(word: &str) -> Result<PowGeneration, BadValue> {
     PowGeneration::ALL
         .into_iter()
         .find(|generation| generation.word() == word)
-        .ok_or_else(|| BadValue::new("it is `auto`, `both`, `legacy` or `modern`"))
+        .ok_or_else(|| BadValue::new("expected `auto`, `both`, `legacy` or `modern`"))
 }
 
 /// Checks a count.
@@ -132,20 +141,20 @@ pub fn count(value: i128, bounds: RangeInclusive<usize>) -> Result<usize, BadVal
         .ok_or_else(|| {
             let (least, most) = (bounds.start(), bounds.end());
             BadValue::new(format_args!(
-                "it is not a whole number from {least} to {most}"
+                "expected a whole number from {least} to {most}"
             ))
         })
 }
 
-/// A value that cannot be used: cause and remedy in one sentence.
+/// The rule that a value breaks. The caller adds the setting and the value.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadValue(String);
 
 impl BadValue {
-    /// With this sentence.
-    pub fn new(sentence: impl fmt::Display) -> Self {
-        Self(sentence.to_string())
+    /// An error with this rule.
+    pub fn new(rule: impl fmt::Display) -> Self {
+        Self(rule.to_string())
     }
 }
 
@@ -155,7 +164,7 @@ pub const PEERS: RangeInclusive<usize> = 1..=500;
 pub const POOL_MB: RangeInclusive<usize> = 1..=65_536;
 /// Bounds of `mail.max-mb`.
 pub const MAIL_MB: RangeInclusive<usize> = 1..=16_777_216;
-/// Bounds of `mail.days`: an archive without an end is one that somebody's safety depends on.
+/// Bounds of `mail.days`: without a limit an archive would endanger the users whose mail it keeps.
 pub const MAIL_DAYS: RangeInclusive<usize> = 1..=3_650;
 /// Bounds of `threads`.
 pub const THREADS: RangeInclusive<usize> = 1..=1024;

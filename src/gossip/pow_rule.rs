@@ -24,6 +24,9 @@ pub enum PowRule {
 }
 
 impl PowRule {
+    /// All rules.
+    pub const ALL: [Self; 4] = [Self::Both, Self::Either, Self::Legacy, Self::Modern];
+
     /// The rule that the client name of the hello suggests.
     #[must_use]
     pub fn from_client_name(name: &str) -> Self {

@@ -52,7 +52,7 @@ impl Label {
             PublicIdentity::Shared(topic) => (None, Some(hex::encode(topic.0))),
         };
         container.label = Some(LabelJson {
-            kind: self.public_identity.kind().to_owned(),
+            kind: self.public_identity.kind().word().to_owned(),
             name: self.name.to_string(),
             protected: self.protected,
             public_key,
@@ -72,7 +72,7 @@ impl Label {
             (None, Some(topic)) => PublicIdentity::Shared(parse_topic(topic).map_err(|_| damaged)?),
             _ => return Err(damaged),
         };
-        if public_identity.kind() != wire.kind {
+        if public_identity.kind().word() != wire.kind {
             return Err(damaged);
         }
         Ok(Self {
@@ -119,7 +119,7 @@ impl Label {
         let mut tag = <Hmac<Sha256> as KeyInit>::new_from_slice(own.as_ref()).expect("any length");
         for part in [
             self.name.as_str().as_bytes(),
-            self.public_identity.kind().as_bytes(),
+            self.public_identity.kind().word().as_bytes(),
             public_identity,
             &[u8::from(self.protected)],
             container.address.as_ref().map_or(&[], |address| &address.0),

@@ -4,7 +4,7 @@ use circuits::ids::RelayKey;
 use circuits::level::Level;
 use circuits::time::UnixSecs;
 use core::time::Duration;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::event::MessageId;
@@ -16,6 +16,7 @@ use crate::bloom::Bloom;
 use crate::endpoint::PeerAddr;
 use crate::envelope::{Envelope, Topic};
 use crate::gossip::packet::MinPow;
+use crate::identity::IdentityKind;
 use crate::message::{ClientPublic, ClientSecret, SymKey};
 
 /// A wish of the user's.
@@ -109,12 +110,12 @@ pub enum PublicIdentity {
 }
 
 impl PublicIdentity {
-    /// The kind in words: `key pair` or `shared key`.
+    /// The kind of the key.
     #[must_use]
-    pub const fn kind(&self) -> &'static str {
+    pub const fn kind(&self) -> IdentityKind {
         match self {
-            Self::KeyPair(_) => "key pair",
-            Self::Shared(_) => "shared key",
+            Self::KeyPair(_) => IdentityKind::KeyPair,
+            Self::Shared(_) => IdentityKind::SharedKey,
         }
     }
 }
@@ -174,7 +175,7 @@ pub enum Recipient {
 }
 
 /// A command's answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
     /// Done; nothing to say.
@@ -190,7 +191,6 @@ pub enum Reply {
     /// Messages on their way.
     Outbox(Vec<OutgoingView>),
     /// What the node is to its peers.
-    #[serde(skip)]
     Node(NodeView),
     /// Our peers.
     Peers(Vec<PeerView>),
@@ -206,7 +206,7 @@ pub enum Reply {
 }
 
 /// Why a command is not carried out: the cause, and what would help.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, thiserror::Error)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]
 #[error("{cause}; {remedy}")]
 pub struct Refusal {
     /// Which kind, so that a program can tell them apart.
@@ -255,7 +255,7 @@ impl Refusal {
 }
 
 /// Kinds of refusal, with the exit code of the command line behind each.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefusalKind {
     /// The identity's key is locked away (exit code 6).

@@ -11,7 +11,7 @@ use super::input::{CommandId, Connectivity};
 use super::local_peer::CLIENT_ID;
 use super::receive::MAX_FILTERS;
 use super::shh_api::{self, Post, PostRoute, SealedPost, ShhCommand, ShhError, ShhInfo, ShhReply};
-use super::views::{NodeView, StatusView};
+use super::views::{DirectoryAge, NodeView, StatusView};
 use super::{Node, hex};
 use crate::bloom::Bloom;
 use crate::endpoint::Endpoint;
@@ -305,7 +305,7 @@ impl Node {
         let pool = self.gossip.pool();
         StatusView {
             client: CLIENT_ID.to_owned(),
-            profile: self.config.profile.label(),
+            profile: self.config.profile,
             level: self.config.level,
             key: hex(&self.local.key().0),
             uptime_secs: now.mono.since(self.started).as_secs(),
@@ -315,9 +315,15 @@ impl Node {
             refused: self.peers.banned(now.mono),
             relays: self.directory.len(),
             eligible_relays: snapshot.relays().len(),
-            directory: if is_young { "young" } else { "settled" },
+            directory: if is_young {
+                DirectoryAge::Young
+            } else {
+                DirectoryAge::Settled
+            },
             relay: self.config.relay,
-            listed: publisher.listing_status(now, self.stem.can_stem()),
+            listed: publisher
+                .listing_status(now, self.stem.can_stem())
+                .to_owned(),
             drained_in_secs: publisher.drained_in(now),
             pool_envelopes: pool.len(),
             pool_bytes: pool.bytes(),

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use circuits::ids::ShortId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize, de};
 
 use super::views::MessageView;
 use crate::subscriptions::{FilterId, FilteredMessage};
 
 /// Numbers the messages a user sends, upwards from 1, for as long as the node runs.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(transparent)]
 pub struct MessageId(pub u64);
 
 /// Something that happened.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
     /// A message for one of our identities arrived.
@@ -37,7 +37,7 @@ pub enum Event {
 }
 
 /// How far a message is, from what this node itself has seen. There is no stage "sent".
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "stage")]
 pub enum Stage {
     /// Proof of work has begun; so many hashes are to be expected.
@@ -49,6 +49,7 @@ pub enum Stage {
         /// Mean number of hashes until they are found.
         expected_hashes: f64,
         /// Mean time until then in seconds, at the rate measured on this machine.
+        #[serde(deserialize_with = "Option::deserialize")]
         expected_seconds: Option<f64>,
     },
     /// The search for proof of work goes on. However long it has lasted, what is still to be
@@ -80,6 +81,7 @@ pub enum Stage {
         /// Pieces sent.
         n: u8,
         /// Which rule of path choice the local profile lifted, if any.
+        #[serde(deserialize_with = "Option::deserialize")]
         lifted: Option<String>,
     },
     /// So many cells have left for the guard.
@@ -111,12 +113,12 @@ pub enum Stage {
 }
 
 /// Numbers the exchanges with mail servers, upwards from 1, for as long as the node runs.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(transparent)]
 pub struct FetchId(pub u64);
 
 /// How far an exchange with a mail server is.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "stage")]
 pub enum FetchStage {
     /// The server is being connected to, unless it is a peer.
@@ -138,6 +140,7 @@ pub enum FetchStage {
         /// How.
         end: FetchEnd,
         /// What is the matter, in the server's words or ours, if something is.
+        #[serde(deserialize_with = "Option::deserialize")]
         reason: Option<String>,
         /// Pages asked for.
         pages: u32,
@@ -155,7 +158,7 @@ pub enum FetchStage {
 }
 
 /// How an exchange with a mail server ends.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FetchEnd {
     /// That was all, says the server.
@@ -175,7 +178,7 @@ pub enum FetchEnd {
 }
 
 /// What a relay could see, for the demonstration's last table.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case", tag = "trace")]
 pub enum Trace {
     /// The source chose these relays: the lanes' hops in order, the rendezvous last.
@@ -186,6 +189,7 @@ pub enum Trace {
     /// A relay opened a cell and passed it on.
     Peeled {
         /// Who brought it; unknown if it is no relay.
+        #[serde(deserialize_with = "Option::deserialize")]
         from: Option<RelayLabel>,
         /// Whom it goes to.
         next: RelayLabel,
@@ -193,6 +197,7 @@ pub enum Trace {
     /// The last layer was opened here.
     Terminal {
         /// Who brought it; unknown if it is no relay.
+        #[serde(deserialize_with = "Option::deserialize")]
         from: Option<RelayLabel>,
         /// Pieces needed.
         k: u8,
@@ -235,5 +240,15 @@ pub struct RelayLabel(pub ShortId);
 impl Serialize for RelayLabel {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for RelayLabel {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let digits = String::deserialize(deserializer)?;
+        let mut id = [0; 16];
+        hex::decode_to_slice(&digits, &mut id)
+            .map_err(|error| de::Error::custom(format_args!("{digits:?}: {error}")))?;
+        Ok(Self(ShortId(id)))
     }
 }

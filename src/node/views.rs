@@ -1,20 +1,29 @@
 //! What commands show: plain values, ready for a table or for JSON.
 //!
 //! These leave the node on the user's own request and never reach a log.
+//!
+//! The command line reads the same types from the node's replies, so a missing key or a wrong type
+//! is an error there: an optional field has to be present, as `null` if it has no value. Numbers with
+//! a fraction inside a tagged enum are only read from a [`serde_json::Value`], because serde buffers
+//! them.
 
+use circuits::ids::Profile;
 use circuits::level::Level;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::event::MessageId;
+use crate::gossip::PowRule;
+use crate::identity::IdentityKind;
 
 /// A received message.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct MessageView {
     /// Counts upwards from 1 while the node runs.
     pub number: u64,
     /// The identity that could read it.
     pub to: String,
     /// The signer's public key (65 bytes, hexadecimal), if it is signed.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub from: Option<String>,
     /// The envelope's topic, hexadecimal.
     pub topic: String,
@@ -29,40 +38,43 @@ pub struct MessageView {
 }
 
 /// An identity that the node listens for, or would if its key were not locked away.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct IdentityView {
     /// The name the user gave it.
     pub name: String,
-    /// `key pair` or `shared key`.
-    pub kind: &'static str,
+    /// A key pair or a shared key.
+    pub kind: IdentityKind,
     /// The public key (65 bytes, hexadecimal), of a key pair.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub public_key: Option<String>,
     /// The topic it goes with, of a shared key.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub topic: Option<String>,
     /// Whether its key is locked away: nothing is read or signed with it until it is unlocked.
     pub locked: bool,
 }
 
 /// A message on its way.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct OutgoingView {
     /// Its number.
     pub id: MessageId,
     /// Its level.
-    #[serde(serialize_with = "word")]
+    #[serde(with = "level_word")]
     pub level: Level,
     /// The last stage it reached.
     pub stage: super::event::Stage,
 }
 
 /// A peer.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct PeerView {
     /// Its link key (64 bytes, hexadecimal).
     pub key: String,
     /// What it calls itself.
     pub client: String,
     /// Where it was reached, or came from (then with port 0), if that shows.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub address: Option<String>,
     /// Whether we dialled it.
     pub outbound: bool,
@@ -77,7 +89,8 @@ pub struct PeerView {
     /// The least proof of work it wants.
     pub min_pow: f64,
     /// Which proof-of-work rule it is judged to follow.
-    pub pow_rule: &'static str,
+    #[serde(with = "pow_rule_word")]
+    pub pow_rule: Option<PowRule>,
     /// Whether it takes our hidden messages, as far as is known: neither its rule nor the work that it
     /// asks for is in the way. They reach others all the same.
     pub served: bool,
@@ -94,7 +107,7 @@ pub struct PeerView {
 }
 
 /// The node itself, as peers meet it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct NodeView {
     /// Its link key (64 bytes, hexadecimal).
     pub key: String,
@@ -111,7 +124,7 @@ pub struct NodeView {
 }
 
 /// A relay in the directory.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct RelayView {
     /// Its id (32 bytes, hexadecimal), as `--guard` and `--family` take it.
     pub id: String,
@@ -126,7 +139,7 @@ pub struct RelayView {
 }
 
 /// An exchange with a mail server, as it begins.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct FetchView {
     /// Its number.
     pub fetch: super::event::FetchId,
@@ -142,7 +155,7 @@ pub struct FetchView {
 }
 
 /// How a mail server is.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct MailView {
     /// Envelopes that were made durable since the start.
     pub kept: u64,
@@ -151,6 +164,7 @@ pub struct MailView {
     /// Bytes that the archive takes, as of the last envelope.
     pub bytes: u64,
     /// When the life of the oldest began (seconds since 1970), if there is one.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub oldest: Option<u32>,
     /// Requests being answered now.
     pub answering: usize,
@@ -159,14 +173,15 @@ pub struct MailView {
 }
 
 /// How the node is.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct StatusView {
     /// Name and version.
     pub client: String,
     /// `main` or `local`; a figure from `local` says nothing about the real network.
-    pub profile: &'static str,
+    #[serde(with = "profile_word")]
+    pub profile: Profile,
     /// Level used where a message does not name one.
-    #[serde(serialize_with = "word")]
+    #[serde(with = "level_word")]
     pub level: Level,
     /// Our link key (64 bytes, hexadecimal).
     pub key: String,
@@ -184,13 +199,14 @@ pub struct StatusView {
     pub relays: usize,
     /// Relays usable for paths now.
     pub eligible_relays: usize,
-    /// `young` while the directory is less than a day old, `settled` after.
-    pub directory: &'static str,
+    /// Whether the directory is old enough to judge relays by.
+    pub directory: DirectoryAge,
     /// Whether we relay cells for others.
     pub relay: bool,
     /// Whether we stand in the directory for this epoch, or why not.
-    pub listed: &'static str,
+    pub listed: String,
     /// While draining, the seconds until nobody has a path through us any more.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub drained_in_secs: Option<u32>,
     /// Envelopes in the pool.
     pub pool_envelopes: usize,
@@ -205,12 +221,15 @@ pub struct StatusView {
     /// Messages on their way.
     pub outgoing: usize,
     /// Nodes that discovery knows to be where they say; nothing if there is no discovery.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub discovery: Option<usize>,
     /// Of the peers, those that discovery named.
     pub found_peers: usize,
     /// The mail server, if the node is one.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub mail: Option<MailView>,
     /// Why nothing can leave this machine; absent if something can.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub shut: Option<String>,
     /// The onion services that lead to this relay.
     pub onion: Vec<String>,
@@ -219,26 +238,28 @@ pub struct StatusView {
 }
 
 /// Whether a level can be used now.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct LevelView {
     /// The level.
-    #[serde(serialize_with = "word")]
+    #[serde(with = "level_word")]
     pub level: Level,
     /// Why not, if not.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub missing: Option<String>,
 }
 
 /// What a message would cost.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct EstimateView {
     /// The level it would be sent at.
-    #[serde(serialize_with = "word")]
+    #[serde(with = "level_word")]
     pub level: Level,
     /// Size of the envelope in bytes.
     pub envelope_bytes: usize,
     /// Mean number of hashes for its proof of work.
     pub expected_hashes: f64,
     /// Mean time for them in milliseconds, at the rate measured on this machine.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub sealing_ms: Option<u64>,
     /// Cells that leave this node.
     pub cells: usize,
@@ -249,14 +270,96 @@ pub struct EstimateView {
     /// All but one in twenty do, milliseconds.
     pub p95_ms: u64,
     /// The profile the figures hold for.
-    pub profile: &'static str,
+    #[serde(with = "profile_word")]
+    pub profile: Profile,
+}
+
+/// The age of the directory.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DirectoryAge {
+    /// At least a day old.
+    Settled,
+    /// Less than a day old.
+    Young,
 }
 
 /// A level as the word that users know it by.
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde calls it with a reference"
-)]
-fn word<S: Serializer>(level: &Level, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(level.word())
+mod level_word {
+    use circuits::level::Level;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde calls it with a reference"
+    )]
+    pub(super) fn serialize<S: Serializer>(level: &Level, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(level.word())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Level, D::Error> {
+        let word = String::deserialize(from)?;
+        word.parse()
+            .map_err(|_| de::Error::custom(format_args!("there is no level {word:?}")))
+    }
 }
+
+/// A profile as the word that users know it by.
+mod profile_word {
+    use circuits::ids::Profile;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde calls it with a reference"
+    )]
+    pub(super) fn serialize<S: Serializer>(profile: &Profile, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(profile.label())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Profile, D::Error> {
+        let word = String::deserialize(from)?;
+        [Profile::Main, Profile::Local]
+            .into_iter()
+            .find(|profile| profile.label() == word)
+            .ok_or_else(|| de::Error::custom(format_args!("there is no profile {word:?}")))
+    }
+}
+
+/// A rule of proof of work as a word; `none` for a peer without gossip.
+mod pow_rule_word {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    use crate::gossip::PowRule;
+
+    #[expect(
+        clippy::ref_option,
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde calls it with a reference"
+    )]
+    pub(super) fn serialize<S: Serializer>(
+        rule: &Option<PowRule>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_str(rule.map_or(NONE, PowRule::label))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<PowRule>, D::Error> {
+        let word = String::deserialize(from)?;
+        if word == NONE {
+            return Ok(None);
+        }
+        PowRule::ALL
+            .into_iter()
+            .find(|rule| rule.label() == word)
+            .map(Some)
+            .ok_or_else(|| de::Error::custom(format_args!("there is no rule {word:?}")))
+    }
+
+    const NONE: &str = "none";
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,8 @@
 
 use core::fmt;
 
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::METHODS;
 use crate::node::{Refusal, RefusalKind};
@@ -25,7 +26,8 @@ pub struct RpcError {
 }
 
 /// Kinds of errors.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RpcErrorKind {
     /// A limit of the server is reached.
     Busy,
@@ -41,34 +43,21 @@ pub enum RpcErrorKind {
     Usage,
 }
 
-impl RpcErrorKind {
-    /// The word in `data.kind`.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Busy => "busy",
-            Self::Locked => "locked",
-            Self::Policy => "policy",
-            Self::Stopped => "stopped",
-            Self::Storage => "storage",
-            Self::Usage => "usage",
-        }
-    }
+/// An error object of JSON-RPC.
+#[derive(Deserialize, Serialize)]
+struct ErrorObject {
+    code: i32,
+    message: String,
+    /// Absent in an error worded like go-ethereum's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data: Option<ErrorData>,
+}
 
-    /// The kind of this word.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        [
-            Self::Busy,
-            Self::Locked,
-            Self::Policy,
-            Self::Stopped,
-            Self::Storage,
-            Self::Usage,
-        ]
-        .into_iter()
-        .find(|kind| kind.word() == word)
-    }
+#[derive(Deserialize, Serialize)]
+struct ErrorData {
+    kind: RpcErrorKind,
+    cause: String,
+    remedy: String,
 }
 
 impl RpcError {
@@ -132,14 +121,43 @@ impl RpcError {
     /// As JSON-RPC wants it.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        match &self.remedy {
-            None => json!({"code": self.code, "message": self.cause}),
-            Some(remedy) => json!({
-                "code": self.code,
-                "message": self.to_string(),
-                "data": {"kind": self.kind.word(), "cause": self.cause, "remedy": remedy},
-            }),
-        }
+        let data = self.remedy.as_ref().map(|remedy| ErrorData {
+            kind: self.kind,
+            cause: self.cause.clone(),
+            remedy: remedy.clone(),
+        });
+        let object = ErrorObject {
+            code: self.code,
+            message: self.to_string(),
+            data,
+        };
+        serde_json::to_value(object).unwrap_or_default()
+    }
+
+    /// Reads an error as [`RpcError::to_json`] writes it.
+    ///
+    /// # Errors
+    ///
+    /// What `serde_json` says if a key is missing or has another type.
+    pub fn from_json(error: Value) -> serde_json::Result<Self> {
+        let ErrorObject {
+            code,
+            message,
+            data,
+        } = serde_json::from_value(error)?;
+        Ok(match data {
+            None => Self::plain(code, message),
+            Some(ErrorData {
+                kind,
+                cause,
+                remedy,
+            }) => Self {
+                code,
+                kind,
+                cause,
+                remedy: Some(remedy),
+            },
+        })
     }
 
     fn usage(code: i32, cause: impl fmt::Display, remedy: impl fmt::Display) -> Self {

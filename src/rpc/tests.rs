@@ -282,14 +282,18 @@ fn an_error_shows_kind_cause_and_remedy() {
             "data": {"kind": "policy", "cause": "no relays", "remedy": "wait"},
         }})
     );
-    for kind in [
+    let plain = RpcError::not_json("unexpected end");
+    let kinds = [
         RpcErrorKind::Busy,
+        RpcErrorKind::Locked,
         RpcErrorKind::Policy,
         RpcErrorKind::Stopped,
         RpcErrorKind::Storage,
         RpcErrorKind::Usage,
-    ] {
-        assert_eq!(RpcErrorKind::from_word(kind.word()), Some(kind));
+    ];
+    let explained = kinds.map(|kind| RpcError::server(kind, "no relays", "wait"));
+    for error in explained.into_iter().chain([plain]) {
+        assert_eq!(RpcError::from_json(error.to_json()).unwrap(), error);
     }
 }
 

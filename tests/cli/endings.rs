@@ -1,8 +1,9 @@
 //! How commands end: what is said of a failure as JSON, and the code for a message given up.
 
 use std::fs::{self, Permissions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 use std::process::{Output, Stdio};
 
 use serde_json::Value;
@@ -96,4 +97,43 @@ fn send_of_cancelled_message_exits_with_4() {
     );
     let reason = outcome["reason"].as_str().unwrap();
     assert!(reason.contains("cancelled"), "{reason}");
+}
+
+#[test]
+fn demo_with_too_few_relays_names_its_own_option() {
+    let data = scratch();
+    let said = fails(&run(&data.path, &["demo", "--relays", "1"]), 5);
+    assert!(
+        said.contains("--relays") && !said.contains("--peer"),
+        "{said}"
+    );
+}
+
+#[test]
+fn reply_of_another_version_is_an_error_with_remedy() {
+    let data = scratch();
+    let socket = data.parent.join("other.ipc");
+    let listener = UnixListener::bind(&socket).unwrap();
+    // Each connection sends one request, with the number 1.
+    let node = std::thread::spawn(move || {
+        for _ in 0..2 {
+            let (mut stream, _) = listener.accept().unwrap();
+            assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+            let reply = r#"{"jsonrpc":"2.0","id":1,"result":{"client":"whisht/9.0.0"}}"#;
+            stream.write_all(reply.as_bytes()).unwrap();
+        }
+    });
+    let ipc = ["--ipc", socket.to_str().unwrap()];
+    let said = fails(&run(&data.path, &[&["status"][..], &ipc].concat()), 1);
+    for part in [
+        "speaks another version",
+        "whisht_status",
+        "missing field",
+        "restart the node",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let raw = run(&data.path, &[&["rpc", "whisht_status"][..], &ipc].concat());
+    assert_eq!(succeeds(&raw), "{\"client\":\"whisht/9.0.0\"}\n");
+    node.join().unwrap();
 }

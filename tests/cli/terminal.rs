@@ -156,7 +156,7 @@ fn mismatched_or_empty_password_creates_nothing() {
     terminal.types("hedge");
     terminal.until("once more: ");
     terminal.types("hegde");
-    terminal.until("not the same");
+    terminal.until("the two passwords differ");
     assert_eq!(terminal.end().0, Some(2));
 
     let mut terminal = Terminal::open(&data.path, "id new desk");
@@ -201,7 +201,7 @@ fn node_start_prompts_again_after_wrong_password() {
     let mut terminal = Terminal::open(&data.path, node);
     terminal.until("Enter to start locked");
     terminal.types("");
-    terminal.until("1 locked: `whisht unlock` opens them");
+    terminal.until("1 locked: `whisht unlock` unlocks them");
     let mut unlocking = Terminal::open(&data.path, "unlock");
     unlocking.until("password for desk: ");
     unlocking.types("hedge at nine");

@@ -1,5 +1,5 @@
-//! The demonstration's network: relays in a ring with chords, a source, a reader, and a bystander
-//! whose only peer is the reader, so that what the bystander has, the reader forwarded.
+//! The network of the demonstration: relays in a ring with chords, a source, a reader, and a bystander
+//! whose only peer is the reader, so that every envelope of the bystander was forwarded by the reader.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -21,12 +21,13 @@ use crate::envelope::Topic;
 use crate::link::LinkKey;
 use crate::message::{ClientPublic, ClientSecret};
 use crate::node::{
-    Command, Event, Identity, NodeConfig, NodeKeys, PowGeneration, Recipient, Restored, SendRequest,
+    Command, Event, Identity, NodeConfig, NodeKeys, PowGeneration, Recipient, Refusal, Restored,
+    SendRequest,
 };
 use crate::shell::store::Storage;
 use crate::shell::{EventItem, Handle, LinkTransport, Setup, Workers, random, start};
 
-/// All nodes of the demonstration, and what they tell.
+/// All nodes of the demonstration, and their events.
 pub(super) struct Network {
     relays: Vec<Handle>,
     names: Vec<ShortId>,
@@ -37,20 +38,20 @@ pub(super) struct Network {
     events: mpsc::Receiver<(Role, Arc<Event>)>,
 }
 
-/// Which node tells something.
+/// The role of a node.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Role {
     /// The relay of this number, from 0.
     Relay(usize),
-    /// Who sends.
+    /// The node that sends the message.
     Source,
-    /// Who can read the message.
+    /// The node that can decrypt the message.
     Reader,
-    /// Who is connected to the reader alone.
+    /// A node that is connected to the reader only.
     Bystander,
 }
 
-/// A node that does not run yet, but has a key and a listener.
+/// A node that has a key and a listener, and does not run yet.
 struct PlannedNode {
     role: Role,
     key: LinkKey,
@@ -58,14 +59,14 @@ struct PlannedNode {
     listener: TcpListener,
 }
 
-/// What all nodes share.
+/// Resources that all nodes share.
 struct SharedSetup {
     workers: Arc<Workers>,
     tell: mpsc::Sender<(Role, Arc<Event>)>,
 }
 
 impl Network {
-    /// Starts all nodes. Their listeners are bound first, so that each knows where the others are.
+    /// Starts all nodes. Listeners are bound first, so that each node knows the addresses of its peers.
     pub(super) async fn start(count: usize) -> Result<Self, Failure> {
         let mut planned = Vec::with_capacity(count);
         for number in 0..count {
@@ -114,12 +115,12 @@ impl Network {
         })
     }
 
-    /// The next thing that a node tells; `None` if nothing comes for so long.
+    /// The next event of a node; `None` if there is none within `wait`.
     pub(super) async fn next(&mut self, wait: Duration) -> Option<(Role, Arc<Event>)> {
         tokio::time::timeout(wait, self.events.recv()).await.ok()?
     }
 
-    /// What cells call the relays, by number.
+    /// Short ids of the relays, by number.
     pub(super) fn names(&self) -> &[ShortId] {
         &self.names
     }
@@ -141,11 +142,16 @@ impl Network {
         let reply = self.source.command(Command::Send(request)).await;
         match reply.map_err(failed)? {
             Ok(_) => Ok(()),
-            Err(refusal) => Err(refusal.into()),
+            // The node's own remedy names options of `whisht run`.
+            Err(refusal) => Err(Refusal {
+                remedy: REMEDY.to_owned(),
+                ..refusal
+            }
+            .into()),
         }
     }
 
-    /// Stops a relay as a power cut would.
+    /// Stops a relay without closing its links.
     pub(super) fn kill(&self, relay: usize) {
         if let Some(handle) = self.relays.get(relay) {
             handle.abort();
@@ -228,7 +234,7 @@ impl PlannedNode {
         let (mut events, tell) = (handle.subscribe(), common.tell.clone());
         tokio::spawn(async move {
             while let Some(seen) = events.next().await {
-                // What was lost is missing in the tale, and nothing else.
+                // A lost event is missing in the report only.
                 if let EventItem::Event(event) = seen
                     && tell.send((role, event)).await.is_err()
                 {
@@ -244,18 +250,21 @@ fn failed(error: impl std::fmt::Display) -> Failure {
     Failure::new(Exit::Failed, error.to_string())
 }
 
-/// Peers of the source and of the reader: enough that several bring an envelope back before they
-/// are given it, few enough that most relays are none of them and can be the rendezvous.
+/// The remedy if the network is too small for the level, or the level is not implemented.
+const REMEDY: &str = "use more relays with --relays, or another level with --level";
+
+/// Number of peers of the source and of the reader: enough that several peers return an envelope
+/// before the node sends it to them, few enough that most relays can be the rendezvous.
 const GOSSIP_PEERS: usize = 5;
 
-/// How long the message is to stay in the network: the shortest class of lifetimes.
+/// Lifetime of the message: the shortest class.
 const LIFE: Duration = Duration::from_secs(60);
 
-/// The local network's least proof of work: a thousandth of a second for a short message.
+/// Minimum proof of work of the local network: about a millisecond for a short message.
 const MIN_POW: f64 = 0.002;
 
 const MAX_PEERS: usize = 25;
 const POOL_BYTES: usize = 16 * 1024 * 1024;
 
-/// What nodes told and nobody has heard yet, at the most.
+/// Maximum number of events that wait for the report.
 const EVENT_QUEUE: usize = 4096;

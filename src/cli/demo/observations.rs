@@ -1,28 +1,28 @@
-//! What each relay was able to see.
+//! The knowledge of each relay about the message.
 
 use std::collections::BTreeSet;
 
 use super::network::Role;
 
-/// One relay's view for each relay, and what the source itself did.
+/// The observations of all relays, and the number of cells of the source.
 pub(super) struct Observations {
-    /// Cells that left the source.
+    /// Number of cells that left the source.
     pub(super) cells_sent: usize,
     relays: Vec<RelayObservation>,
 }
 
-/// What one relay saw of the message.
+/// The observations of one relay.
 #[derive(Clone, Default)]
 pub(super) struct RelayObservation {
-    /// Cells it passed on.
+    /// Number of cells that the relay forwarded.
     pub(super) cells: usize,
-    /// Relays that brought it cells.
+    /// Relays from which cells came.
     pub(super) from: BTreeSet<usize>,
-    /// Whether somebody who is no relay brought it cells.
+    /// Whether cells came from a node that is not a relay.
     pub(super) from_client: bool,
-    /// Relays that it passed cells to.
+    /// Relays to which cells were forwarded.
     pub(super) to: BTreeSet<usize>,
-    /// Pieces that ended here.
+    /// Number of shards whose path ended here.
     pub(super) shards: usize,
     /// Whether the envelope passed here on the stem.
     pub(super) stem: bool,
@@ -45,7 +45,7 @@ impl Observations {
         }
     }
 
-    /// Notes a piece; gives how many there are now.
+    /// Records a shard, and returns the number of shards so far.
     pub(super) fn received_shard(&mut self, at: Role, from: Option<usize>) -> usize {
         self.at(at).map_or(0, |observation| {
             observation.shards += 1;
@@ -61,7 +61,7 @@ impl Observations {
         }
     }
 
-    /// What the relays saw, by number.
+    /// The observations of the relays, by number.
     pub(super) fn relays(&self) -> &[RelayObservation] {
         &self.relays
     }
@@ -75,7 +75,7 @@ impl Observations {
 }
 
 impl RelayObservation {
-    /// What part the relay had in the message.
+    /// The role of the relay for this message.
     pub(super) fn part(&self) -> &'static str {
         match (self.from_client, self.shards > 0, self.cells > 0, self.stem) {
             (true, _, _, _) => "guard",
@@ -87,14 +87,16 @@ impl RelayObservation {
         }
     }
 
-    /// What it could tell somebody who asks, at best.
+    /// The most that the relay could reveal.
     pub(super) fn verdict(&self) -> &'static str {
         match self.part() {
-            "guard" => "the source sent cells; not what, how far or to whom",
-            "rendezvous" => "a sealed envelope was rebuilt here; not whose, nor for whom",
-            "middle, stem" | "middle" => "its two neighbours and a delay; not which lane or hop",
-            "stem" => "an envelope came along; not where it began",
-            _ => "the sealed envelope, as everybody has it",
+            "guard" => "that the source sent cells; not what, how far or to whom",
+            "rendezvous" => {
+                "that an encrypted envelope was rebuilt here; not its sender or recipient"
+            }
+            "middle, stem" | "middle" => "its two peers and a delay; not which lane or hop",
+            "stem" => "that an envelope passed; not where it began",
+            _ => "the encrypted envelope, which every node has",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Prints the timeline: line by line as it happens, a table at the end, or one object of JSON.
+//! Prints the timeline: a line for each event, a table at the end, or one object of JSON.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use super::timeline::{Timeline, TimelineEvent};
 use crate::cli::output::{Printer, grouped};
 use crate::node::Stage;
 
-/// Prints what happens.
+/// Prints events and results.
 pub(super) struct DemoReport {
     printer: Printer,
     begun: Instant,
@@ -23,7 +23,7 @@ impl DemoReport {
         Self { printer, begun }
     }
 
-    /// One line with the time; nothing where JSON is wanted.
+    /// Prints a line with the time; nothing under `--json`.
     pub(super) fn say(&self, text: &str) -> io::Result<()> {
         if self.printer.json {
             return Ok(());
@@ -53,13 +53,13 @@ impl DemoReport {
             TimelineEvent::Stage(stage) => self.stage(stage),
             TimelineEvent::FirstCell => self.say("dispatch: the first cell leaves for the guard"),
             TimelineEvent::Shard(have, needed) if *have <= usize::from(*needed) => {
-                self.say(&format!("rendezvous: piece {have} of {needed} needed"))
+                self.say(&format!("rendezvous: shard {have} of {needed} needed"))
             }
             TimelineEvent::Rebuilt(relay, hold) => self.say(&format!(
                 "rendezvous: {} rebuilt the envelope and holds it for {hold} ms",
                 name(Role::Relay(*relay))
             )),
-            TimelineEvent::Stem(from) => self.say(&format!("stem: {} passes it on", name(*from))),
+            TimelineEvent::Stem(from) => self.say(&format!("stem: {} forwards it", name(*from))),
             TimelineEvent::FirstGossip(from) => self.say(&format!(
                 "gossip: {} is the first to gossip it",
                 name(*from)
@@ -67,7 +67,7 @@ impl DemoReport {
             TimelineEvent::Spread(nodes) => self.say(&format!("gossip: {nodes} nodes have it")),
             TimelineEvent::Opened => self.say("reader: decrypted it"),
             TimelineEvent::ReaderForwarded => {
-                self.say("reader: still forwards it; the bystander has it from no other peer")
+                self.say("reader: forwards it all the same; the bystander has no other peer")
             }
             TimelineEvent::Shard(..) | TimelineEvent::Relays => Ok(()),
         }
@@ -80,11 +80,11 @@ impl DemoReport {
                 expected_hashes,
                 ..
             } => self.say(&format!(
-                "seal: attempt {attempt}, about {expected_hashes} hashes to find"
+                "proof of work: attempt {attempt}, about {expected_hashes} hashes"
             )),
             Stage::Sealed { bytes, .. } => {
                 let bytes = grouped(u64::try_from(*bytes).unwrap_or(u64::MAX));
-                self.say(&format!("seal: done, {bytes} bytes"))
+                self.say(&format!("proof of work: done, envelope of {bytes} bytes"))
             }
             Stage::Planned {
                 lanes,
@@ -97,21 +97,24 @@ impl DemoReport {
                     .as_ref()
                     .map_or_else(String::new, |rule| format!(" ({rule})"));
                 self.say(&format!(
-                    "disperse: {n} pieces of which {k} suffice, on lanes of {} relays{lifted}",
+                    "disperse: {n} shards of which {k} suffice, on lanes (parallel onion paths) of {} \
+                     relays{lifted}",
                     lengths.join(", ")
                 ))
             }
             Stage::Dispatched { cells, of } if cells == of || cells.is_multiple_of(30) => {
                 self.say(&format!("dispatch: {cells} of {of} cells have left"))
             }
-            Stage::Seen { peers, .. } => self.say(&format!(
-                "echo: {peers} peers brought it back to the source"
-            )),
-            Stage::Waiting { reason } => self.say(&format!("wait: {reason}")),
+            Stage::Seen { peers, .. } => {
+                self.say(&format!("echo: {peers} peers returned it to the source"))
+            }
+            Stage::Waiting { reason } => self.say(&format!("queued: {reason}")),
             Stage::Retrying { attempt } => self.say(&format!(
                 "echo: none in time; attempt {attempt} with a new envelope"
             )),
-            Stage::Delivered => self.say("echo: enough for the source to know that it is out"),
+            Stage::Delivered => {
+                self.say("echo: enough for the source to know that the network has it")
+            }
             Stage::Failed { reason } => self.say(&format!("failed: {reason}")),
             Stage::Searching { .. } | Stage::Dispatched { .. } => Ok(()),
         }
@@ -119,18 +122,18 @@ impl DemoReport {
 
     pub(super) fn killed(&self, relay: usize) -> io::Result<()> {
         self.say(&format!(
-            "{}, a middle of one lane, loses power",
+            "{}, a middle of one lane, is stopped",
             name(Role::Relay(relay))
         ))
     }
 
-    /// The table, or the object.
+    /// Prints the table, or the object.
     pub(super) fn ending(&self, timeline: &Timeline) -> io::Result<()> {
         if self.printer.json {
             return self.printer.value(&object(timeline));
         }
         self.printer.line("")?;
-        let heading = ["relay", "part", "from", "to", "could tell"];
+        let heading = ["relay", "role", "from", "to", "could reveal"];
         let observations = timeline.observations.relays().iter().enumerate();
         let rows: Vec<[String; 5]> = observations
             .map(|(number, observation)| {
@@ -156,21 +159,23 @@ impl DemoReport {
     fn summary(&self, timeline: &Timeline) -> io::Result<()> {
         let line = match (timeline.delivered(), timeline.elapsed) {
             (true, Some(elapsed)) => format!(
-                "delivered: {} bytes, equal, {}.{:02} s after they were handed over",
+                "delivered: {} bytes, equal, {}.{:02} s after the command",
                 grouped(u64::try_from(timeline.sent.bytes).unwrap_or(u64::MAX)),
                 elapsed.as_secs(),
                 elapsed.subsec_millis() / 10,
             ),
-            (false, Some(_)) => "not delivered: the reader got something else".to_owned(),
+            (false, Some(_)) => {
+                "not delivered: the reader got other bytes; please report this".to_owned()
+            }
             _ => "not delivered in time; run it again, or with fewer relays".to_owned(),
         };
         self.printer.line(line)?;
         let first = timeline
             .first_gossip()
-            .map_or_else(|| "nobody".to_owned(), name);
+            .map_or_else(|| "no node".to_owned(), name);
         self.printer
             .line(format_args!("first to gossip it: {first}"))?;
-        let whole = "This is one machine and one message: it shows the way, not how well it hides.";
+        let whole = "This is one machine and one message: it shows the path, not how well the sender is hidden.";
         self.printer.line(whole)
     }
 }
@@ -211,7 +216,7 @@ fn object(timeline: &Timeline) -> Value {
     })
 }
 
-/// A node in a sentence.
+/// The name of a node in a sentence.
 fn name(role: Role) -> String {
     match role {
         Role::Relay(number) => format!("relay {}", short(number)),
@@ -221,7 +226,7 @@ fn name(role: Role) -> String {
     }
 }
 
-/// A relay in a table; they are counted from one.
+/// The name of a relay in a table, counted from one.
 fn short(number: usize) -> String {
     format!("r{}", number + 1)
 }

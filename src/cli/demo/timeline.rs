@@ -1,7 +1,7 @@
-//! What happened, put together from what all nodes told.
+//! The timeline of the message, from the events of all nodes.
 //!
-//! Only a demonstration can tell this: it takes the memory of every node at once. A message
-//! that was sent again has several envelopes; the one that counts is the one the reader opened.
+//! Only a demonstration has this view: it needs the events of every node at once. A message that was
+//! sent again has several envelopes; the timeline follows the envelope that the reader decrypted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::network::Role;
 use super::observations::Observations;
 use crate::node::{Event, RelayLabel, Stage, Trace};
 
-/// The timeline as far as it is known.
+/// The timeline so far.
 pub(super) struct Timeline {
     pub(super) level: Level,
     pub(super) relays: usize,
@@ -32,9 +32,9 @@ pub(super) struct Timeline {
     names: Vec<ShortId>,
     known: usize,
     ended: bool,
-    /// The envelope that the reader opened.
+    /// Hash of the envelope that the reader decrypted.
     opened: Option<String>,
-    /// For each envelope: who first gossiped it, and who has given it to a peer.
+    /// For each envelope: the node that gossiped it first, and the nodes that have it.
     envelopes: BTreeMap<String, EnvelopeHistory>,
 }
 
@@ -54,7 +54,7 @@ impl PayloadDigest {
     }
 }
 
-/// What became of one envelope.
+/// The history of one envelope.
 #[derive(Default)]
 struct EnvelopeHistory {
     first_gossip: Option<Role>,
@@ -62,27 +62,27 @@ struct EnvelopeHistory {
     given: BTreeSet<Role>,
 }
 
-/// A moment worth telling.
+/// An event that the report shows.
 pub(super) enum TimelineEvent {
     /// The source knows more relays, or fewer.
     Relays,
     /// The source's message reached a stage.
     Stage(Stage),
-    /// The first piece has left: from now on a relay can fail in mid-flight.
+    /// The first cell has left: from now on a relay can fail while shards are on their way.
     FirstCell,
-    /// The rendezvous has so many pieces.
+    /// The rendezvous has this many shards, of this many that it needs.
     Shard(usize, u8),
-    /// The rendezvous rebuilt the envelope, and holds it for so many milliseconds.
+    /// The rendezvous rebuilt the envelope, and holds it for this many milliseconds.
     Rebuilt(usize, u64),
-    /// The envelope goes on along the stem.
+    /// The envelope was forwarded on the stem.
     Stem(Role),
-    /// The envelope was first given to gossip.
+    /// The envelope was gossiped for the first time.
     FirstGossip(Role),
-    /// So many nodes have the envelope.
+    /// This many nodes have the envelope.
     Spread(usize),
-    /// The reader opened it.
+    /// The reader decrypted the envelope.
     Opened,
-    /// The bystander has it, and nobody but the reader can have given it.
+    /// The bystander has the envelope, which only the reader can have sent.
     ReaderForwarded,
 }
 
@@ -110,7 +110,7 @@ impl Timeline {
         }
     }
 
-    /// Takes in what a node told, `at` so long after the message was handed to the source.
+    /// Adds an event of a node; `at` is the time since the command to send.
     pub(super) fn take(
         &mut self,
         from: Role,
@@ -138,7 +138,7 @@ impl Timeline {
     fn take_stage(&mut self, stage: &Stage) -> Option<TimelineEvent> {
         match stage {
             Stage::Sealing { attempt, .. } => self.attempts = *attempt,
-            // A demonstration has no Tor to wait for.
+            // A demonstration does not use Tor.
             Stage::Waiting { .. } => {}
             Stage::Planned { k, n, .. } => self.shards = Some((*k, *n)),
             Stage::Dispatched { cells, .. } => {
@@ -226,45 +226,45 @@ impl Timeline {
         }
     }
 
-    /// Relays that the source can choose from.
+    /// Number of relays that the source can choose from.
     pub(super) const fn relays_known(&self) -> usize {
         self.known
     }
 
-    /// Whether there is nothing more to wait for.
+    /// Whether no further event matters.
     pub(super) fn is_over(&self) -> bool {
         let told = self.failure.is_some() || (self.ended && self.received.is_some());
         told && (self.failure.is_some() || self.spread() == self.alive())
     }
 
-    /// Whether the reader has exactly what was sent.
+    /// Whether the reader received exactly the body that was sent.
     pub(super) fn delivered(&self) -> bool {
         self.received.as_ref() == Some(&self.sent)
     }
 
-    /// Whether the reader gave the envelope to somebody, as everybody does.
+    /// Whether the reader forwarded the envelope, as every node does.
     pub(super) fn reader_forwarded(&self) -> bool {
         self.opened_history()
             .is_some_and(|history| history.pooled.contains(&Role::Bystander))
     }
 
-    /// The hash of the envelope that the reader opened.
+    /// Hash of the envelope that the reader decrypted.
     pub(super) fn envelope(&self) -> Option<&str> {
         self.opened.as_deref()
     }
 
-    /// Who gave the envelope to a peer before anybody else did.
+    /// The first node that gossiped the envelope.
     pub(super) fn first_gossip(&self) -> Option<Role> {
         self.opened_history()?.first_gossip
     }
 
-    /// How many nodes have the envelope.
+    /// Number of nodes that have the envelope.
     pub(super) fn spread(&self) -> usize {
         self.opened_history()
             .map_or(0, |history| history.pooled.len())
     }
 
-    /// How many nodes run: relays, source, reader and bystander.
+    /// Number of running nodes: relays, source, reader and bystander.
     pub(super) fn alive(&self) -> usize {
         self.relays + 3 - usize::from(self.killed.is_some())
     }
@@ -274,7 +274,7 @@ impl Timeline {
         self.lanes.first()?.last().copied()
     }
 
-    /// A middle relay of one lane, which no other lane needs.
+    /// A middle relay of one lane that is not on any other lane.
     pub(super) fn middle_to_kill(&self) -> Option<usize> {
         let middles = |lane: &[usize]| -> Vec<usize> {
             lane.get(1..lane.len().saturating_sub(1))
@@ -294,7 +294,7 @@ impl Timeline {
         })
     }
 
-    /// A relay was stopped while pieces were under way.
+    /// Records that a relay was stopped while shards were on their way.
     pub(super) const fn killed(&mut self, relay: usize) {
         self.killed = Some(relay);
     }

@@ -1,40 +1,41 @@
-//! Where identities are kept: with the node that runs, or, where none does, in the data directory.
-
-use serde_json::{Value, json};
+//! The store of identities: the running node, or the data directory if no node runs.
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+use serde::de::IgnoredAny;
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::cli::{Exit, Failure, GlobalArgs};
 use crate::envelope::Topic;
 use crate::identity::{IdentityName, NewIdentity};
 use crate::keystore::{Cost, Password, SealedIdentity};
-use crate::node::{Identity, PublicIdentity};
+use crate::node::{Identity, IdentityView, PublicIdentity};
+use crate::rpc::ExportView;
 use crate::shell::data_dir::DataDir;
 use crate::shell::identity_files::{self, SealParams, StoredIdentity};
 use crate::shell::random;
 use crate::shell::rpc::{RpcClient, RpcClientError};
 
-/// Who keeps the identities.
+/// A store of identities.
 pub(super) enum IdentityStore {
     /// A running node.
     Node(RpcClient),
-    /// A directory that no node uses, held while the command runs.
+    /// A directory that no node uses, locked while the command runs.
     Directory(DataDir),
 }
 
-/// What to make.
+/// An identity to make.
 pub(super) struct IdentityRequest {
     pub(super) name: IdentityName,
-    /// Of a shared key.
+    /// The topic of a shared key; `None` for a key pair.
     pub(super) topic: Option<Topic>,
-    /// What the shared key is derived from.
+    /// The password from which the shared key is derived; `None` for a random key.
     pub(super) group_password: Option<Zeroizing<String>>,
 }
 
 impl IdentityStore {
-    /// Finds out who keeps them.
+    /// Finds the store.
     pub(super) async fn find(common: &GlobalArgs) -> Result<Self, Failure> {
         match RpcClient::connect(&common.ipc()?).await {
             Ok(client) => Ok(Self::Node(client)),
@@ -45,10 +46,10 @@ impl IdentityStore {
         }
     }
 
-    /// All of them, as a node would show them.
-    pub(super) async fn list(&mut self) -> Result<Value, Failure> {
+    /// All identities.
+    pub(super) async fn list(&mut self) -> Result<Vec<IdentityView>, Failure> {
         match self {
-            Self::Node(client) => Ok(client.call("whisht_identities", json!([])).await?),
+            Self::Node(client) => Ok(client.view("whisht_identities", json!([])).await?),
             Self::Directory(dir) => {
                 let kept = identity_files::list(dir)?;
                 let view = |(name, kept): &(IdentityName, StoredIdentity)| {
@@ -65,7 +66,7 @@ impl IdentityStore {
         new: &IdentityRequest,
         password: Option<&Password>,
         cost: Cost,
-    ) -> Result<Value, Failure> {
+    ) -> Result<IdentityView, Failure> {
         let IdentityRequest {
             name,
             topic,
@@ -80,7 +81,7 @@ impl IdentityStore {
                     "password": password.map(Password::expose),
                     "danger_light_kdf": cost == Cost::DangerLight,
                 }]);
-                Ok(client.call("whisht_newIdentity", params).await?)
+                Ok(client.view("whisht_newIdentity", params).await?)
             }
             Self::Directory(dir) => {
                 let wanted = match (topic, group_password) {
@@ -98,14 +99,14 @@ impl IdentityStore {
         }
     }
 
-    /// Takes in the identity of a key file.
+    /// Imports the identity of a key file.
     pub(super) async fn import(
         &mut self,
         file: &str,
         name: Option<IdentityName>,
         password: &Password,
         cost: Cost,
-    ) -> Result<Value, Failure> {
+    ) -> Result<IdentityView, Failure> {
         match self {
             Self::Node(client) => {
                 let params = json!([{
@@ -114,7 +115,7 @@ impl IdentityStore {
                     "password": password.expose(),
                     "danger_light_kdf": cost == Cost::DangerLight,
                 }]);
-                Ok(client.call("whisht_importIdentity", params).await?)
+                Ok(client.view("whisht_importIdentity", params).await?)
             }
             Self::Directory(dir) => {
                 let sealing = SealParams { password, cost };
@@ -125,21 +126,20 @@ impl IdentityStore {
         }
     }
 
-    /// The sealed file of an identity.
+    /// The encrypted key file of an identity.
     pub(super) async fn export(&mut self, name: &IdentityName) -> Result<SealedIdentity, Failure> {
         match self {
             Self::Node(client) => {
                 let params = json!([name.as_str()]);
-                let exported = client.call("whisht_exportIdentity", params).await?;
-                let file = exported.get("file").and_then(Value::as_str);
-                SealedIdentity::parse(file.unwrap_or_default())
+                let exported: ExportView = client.view("whisht_exportIdentity", params).await?;
+                SealedIdentity::parse(&exported.file)
                     .map_err(|error| Failure::new(Exit::Failed, error))
             }
             Self::Directory(dir) => Ok(identity_files::export(dir, name)?),
         }
     }
 
-    /// Seals an identity under another password.
+    /// Encrypts an identity under another password.
     pub(super) async fn change_password(
         &mut self,
         name: &IdentityName,
@@ -155,7 +155,7 @@ impl IdentityStore {
                     "new": new.expose(),
                     "danger_light_kdf": cost == Cost::DangerLight,
                 }]);
-                client.call("whisht_changePassword", params).await?;
+                let _: IgnoredAny = client.view("whisht_changePassword", params).await?;
             }
             Self::Directory(dir) => {
                 let sealing = SealParams {
@@ -174,21 +174,21 @@ fn generator() -> Result<ChaCha20Rng, Failure> {
     Ok(ChaCha20Rng::from_seed(seed))
 }
 
-fn opened(name: &IdentityName, identity: &Identity) -> Value {
+fn opened(name: &IdentityName, identity: &Identity) -> IdentityView {
     view(name, identity.public_identity(), false)
 }
 
-/// An identity as the node would show it.
-fn view(name: &IdentityName, public_identity: PublicIdentity, locked: bool) -> Value {
+/// An identity as the node shows it.
+fn view(name: &IdentityName, public_identity: PublicIdentity, locked: bool) -> IdentityView {
     let (public_key, topic) = match public_identity {
         PublicIdentity::KeyPair(public) => (Some(hex::encode(public.to_bytes())), None),
         PublicIdentity::Shared(topic) => (None, Some(hex::encode(topic.0))),
     };
-    json!({
-        "name": name.as_str(),
-        "kind": public_identity.kind(),
-        "public_key": public_key,
-        "topic": topic,
-        "locked": locked,
-    })
+    IdentityView {
+        name: name.to_string(),
+        kind: public_identity.kind(),
+        public_key,
+        topic,
+        locked,
+    }
 }

@@ -1,7 +1,7 @@
-//! `whisht id export` and `whisht id import`: key files that come and go.
+//! `whisht id export` and `whisht id import`: key files for other programs, and from them.
 //!
-//! A key file leaves as it lies in the keystore: sealed under its password, readable by every
-//! program that knows the format. Nothing is overwritten, and nobody else can read what is written.
+//! An exported file is the file of the keystore: encrypted under its password, readable by every
+//! program that knows the format. No file is overwritten, and other users cannot read a written file.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -22,19 +22,19 @@ use crate::shell::clock::Clock;
 /// Options of `whisht id export`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Export {
-    /// The identity
+    /// Name of the identity
     name: IdentityName,
-    /// The file to write, or the directory; `-` for standard output [default: named as go-ethereum
-    /// does, here]
+    /// File to write, or its directory; `-` writes to standard output [default: in the working
+    /// directory, named as go-ethereum names key files]
     file: Option<PathBuf>,
 }
 
 /// Options of `whisht id import`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Import {
-    /// The key file; `-` for standard input
+    /// Key file to import; `-` reads standard input
     file: PathBuf,
-    /// What to call it [default: what the file says, or the head of its address]
+    /// Name of the identity [default: the name in the file, or the first digits of its address]
     #[arg(long)]
     name: Option<IdentityName>,
     #[command(flatten)]
@@ -63,15 +63,13 @@ impl Export {
             None => PathBuf::from(file_name(&name, &sealed)),
         };
         write_new(&path, text.as_bytes())?;
-        match printer.json {
-            true => printer.value(&json!({"exported": name.as_str(), "file": path}))?,
-            false => {
-                printer.line(format_args!("wrote {}", path.display()))?;
-                if !sealed.is_protected() {
-                    printer
-                        .line("it has no password: every user who can read the file has the key")?;
-                }
-            }
+        if printer.json {
+            printer.value(&json!({"exported": name.as_str(), "file": path}))?;
+            return Ok(Exit::Done);
+        }
+        printer.line(format_args!("wrote {}", path.display()))?;
+        if !sealed.is_protected() {
+            printer.line("the file has no password: every user who can read it has the key")?;
         }
         Ok(Exit::Done)
     }
@@ -85,7 +83,7 @@ impl Import {
     ) -> Result<Exit, Failure> {
         let Self { file, name, sealed } = self;
         let text = read(&file)?;
-        // A file that is no good should not cost anybody a password.
+        // An invalid file is refused before the user types a password.
         SealedIdentity::parse(&text).map_err(|error| {
             Failure::usage(format_args!("cannot import {}: {error}", file.display()))
         })?;
@@ -99,7 +97,7 @@ impl Import {
     }
 }
 
-/// As go-ethereum names it: by time, and address if it has one.
+/// The name that go-ethereum gives a key file: the time, and the address if there is one.
 fn file_name(name: &IdentityName, sealed: &SealedIdentity) -> String {
     let address = sealed.address().map(|address| hex::encode(address.0));
     geth_name(
@@ -108,11 +106,11 @@ fn file_name(name: &IdentityName, sealed: &SealedIdentity) -> String {
     )
 }
 
-/// Writes a file that is not there yet. One that could not be finished does not stay.
+/// Writes a file that does not exist yet. An incomplete file is removed.
 fn write_new(path: &Path, content: &[u8]) -> Result<(), Failure> {
     let fail = |error: io::Error| {
         let remedy = match error.kind() {
-            ErrorKind::AlreadyExists => "it stays as it is; name another file",
+            ErrorKind::AlreadyExists => "the existing file stays as it is; name another file",
             _ => "name a file that can be written",
         };
         Failure::usage(format_args!(
@@ -129,7 +127,7 @@ fn write_new(path: &Path, content: &[u8]) -> Result<(), Failure> {
         .map_err(fail)?;
     let written = file.write_all(content).and_then(|()| file.sync_all());
     written.map_err(|error| {
-        // Half a key file is worse than none; if it stays, the error says where.
+        // If the removal fails too, the error below names the path.
         let _ = fs::remove_file(path);
         fail(error)
     })
@@ -137,20 +135,19 @@ fn write_new(path: &Path, content: &[u8]) -> Result<(), Failure> {
 
 fn read(path: &Path) -> Result<String, Failure> {
     let mut text = String::new();
-    let read = match path.as_os_str() == "-" {
-        true => io::stdin().lock().take(MAX_BYTES).read_to_string(&mut text),
-        false => {
-            fs::File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text))
-        }
+    let read = if path.as_os_str() == "-" {
+        io::stdin().lock().take(MAX_BYTES).read_to_string(&mut text)
+    } else {
+        fs::File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text))
     };
     read.map_err(|error| {
         Failure::usage(format_args!(
-            "cannot read the key file {}: {error}; name a readable one",
+            "cannot read the key file {}: {error}; name a file that can be read",
             path.display()
         ))
     })?;
     Ok(text)
 }
 
-/// No key file is longer.
+/// More than any key file has, in bytes.
 const MAX_BYTES: u64 = 128 * 1024;

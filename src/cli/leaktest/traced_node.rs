@@ -3,11 +3,9 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
@@ -20,6 +18,7 @@ use super::watch::{ProgramReport, ProgramSpec, WatchedProgram};
 use super::{failed, this_program};
 use crate::cli::Failure;
 use crate::cli::output::safe;
+use crate::cli::run::banner::Banner;
 
 /// A node under the tracer.
 #[derive(Debug)]
@@ -104,7 +103,7 @@ impl TracedNode {
 
 /// A node that is starting.
 #[derive(Debug)]
-pub(super) struct StartingNode(oneshot::Receiver<Value>);
+pub(super) struct StartingNode(oneshot::Receiver<Banner>);
 
 impl StartingNode {
     /// The banner of the node; `None` after `limit`. If the node ends before its banner, this waits
@@ -112,7 +111,7 @@ impl StartingNode {
     pub(super) async fn up(self, limit: Duration) -> Option<Banner> {
         let said = async {
             match self.0.await {
-                Ok(banner) => Banner(banner),
+                Ok(banner) => banner,
                 Err(_) => std::future::pending().await,
             }
         };
@@ -128,57 +127,27 @@ pub(super) struct NodeOutcome {
     pub(super) log: Vec<String>,
 }
 
-/// The JSON that a node prints when it is up.
-#[derive(Clone, Debug)]
-pub(super) struct Banner(Value);
-
-impl Banner {
-    /// Path of the local socket.
-    pub(super) fn ipc(&self) -> PathBuf {
-        self.0
-            .get("ipc")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .into()
-    }
-
-    /// Enode URLs of the node on loopback; empty if it does not listen there.
-    pub(super) fn enodes(&self) -> Vec<String> {
-        let texts = |name: &str| {
-            let list = self.0.get(name).and_then(Value::as_array);
-            list.into_iter().flatten().filter_map(Value::as_str)
-        };
-        let key = texts("enode").find_map(|enode| Some(enode.split_once('@')?.0));
-        let places = texts("listen").filter_map(|place| place.parse().ok());
-        let loopback = places.filter_map(|mut place: SocketAddr| {
-            if place.ip().is_unspecified() {
-                place.set_ip(match place {
-                    SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-                    SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-                });
-            }
-            place.ip().is_loopback().then_some(place)
-        });
-        key.map(|key| loopback.map(|place| format!("{key}@{place}")).collect())
-            .unwrap_or_default()
-    }
-
-    /// A text field of the banner.
-    pub(super) fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name).and_then(Value::as_str)
-    }
-
-    /// Whether the node is a mail server.
-    pub(super) fn keeps_mail(&self) -> bool {
-        self.0
-            .get("mail")
-            .and_then(Value::as_bool)
-            .unwrap_or_default()
-    }
+/// Enode URLs of a node on loopback; empty if it does not listen there.
+pub(super) fn loopback_enodes(node: &Banner) -> Vec<String> {
+    let key = node
+        .enode
+        .iter()
+        .find_map(|enode| Some(enode.split_once('@')?.0));
+    let loopback = node.listen.iter().copied().filter_map(|mut place| {
+        if place.ip().is_unspecified() {
+            place.set_ip(match place {
+                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        place.ip().is_loopback().then_some(place)
+    });
+    key.map(|key| loopback.map(|place| format!("{key}@{place}")).collect())
+        .unwrap_or_default()
 }
 
-/// Sends the first line as JSON, and reads on, so that the node never blocks on a full pipe.
-async fn first_line(stdout: pipe::Receiver, tell: oneshot::Sender<Value>) {
+/// Sends the banner in the first line, and reads on, so that the node never blocks on a full pipe.
+async fn first_line(stdout: pipe::Receiver, tell: oneshot::Sender<Banner>) {
     let mut lines = BufReader::new(stdout).lines();
     if let Ok(Some(line)) = lines.next_line().await
         && let Ok(banner) = serde_json::from_str(&line)

@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -16,8 +16,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
 use super::note;
-use super::traced_node::Banner;
+use super::traced_node::loopback_enodes;
 use crate::cli::output::safe;
+use crate::cli::run::banner::Banner;
+use crate::node::StatusView;
 use crate::shell::clock::Clock;
 use crate::shell::rpc::{RpcClient, RpcClientError};
 
@@ -60,20 +62,20 @@ pub(super) async fn reach(node: &Banner) {
     let reached = async {
         loop {
             let status = async {
-                let mut client = RpcClient::connect(&node.ipc()).await?;
-                client.call("whisht_status", json!([])).await
+                let mut client = RpcClient::connect(&node.ipc).await?;
+                client.view("whisht_status", json!([])).await
             };
-            let status = status.await.unwrap_or_default();
-            match status.get("shut").and_then(Value::as_str).map(safe) {
-                None if status.is_object() => return,
-                shut => {
-                    if shut.is_some() && shut != told {
-                        note(shut.as_deref().unwrap_or_default());
-                        told = shut;
-                    }
-                    sleep(POLL_INTERVAL).await;
+            // The socket may not answer yet.
+            if let Ok(StatusView { shut, .. }) = status.await {
+                let Some(reason) = shut.as_deref().map(safe) else {
+                    return;
+                };
+                if told.as_ref() != Some(&reason) {
+                    note(&reason);
+                    told = Some(reason);
                 }
             }
+            sleep(POLL_INTERVAL).await;
         }
     };
     match timeout(TOR_TIMEOUT, reached).await {
@@ -85,7 +87,7 @@ pub(super) async fn reach(node: &Banner) {
 /// Runs all steps, with the help of a partner if there is one. `clear` is whether the node may be told
 /// to connect to a clear address, because all its traffic goes through Tor.
 pub(super) async fn all(node: &Banner, partner: Option<&Banner>, clear: bool, steps: &mut Steps) {
-    let mut session = WorkloadSession::new(node.ipc(), "", steps);
+    let mut session = WorkloadSession::new(node.ipc.clone(), "", steps);
     session.look_around().await;
     let Some(keys) = session.keys().await else {
         return;
@@ -95,16 +97,17 @@ pub(super) async fn all(node: &Banner, partner: Option<&Banner>, clear: bool, st
         session.unreachable_peer(&keys).await;
     }
     session.talk(&keys).await;
-    for enode in partner.into_iter().flat_map(Banner::enodes) {
+    for enode in partner.into_iter().flat_map(loopback_enodes) {
         session.hand_over(&keys, &enode).await;
     }
     session.mail().await;
-    if let Some(at) = node.text("http") {
-        let outcome = http(at, node.text("rpc_token")).await;
+    let token = node.rpc_token.as_deref();
+    if let Some(at) = &node.http {
+        let outcome = http(at, token).await;
         session.record("JSON-RPC over HTTP", outcome);
     }
-    if let Some(at) = node.text("ws") {
-        let outcome = web_socket(at, node.text("rpc_token")).await;
+    if let Some(at) = &node.ws {
+        let outcome = web_socket(at, token).await;
         session.record("JSON-RPC over WebSocket", outcome);
     }
     if let Some(partner) = partner {
@@ -115,8 +118,8 @@ pub(super) async fn all(node: &Banner, partner: Option<&Banner>, clear: bool, st
 
 /// The steps of the partner: it posts, so that the node has an envelope to forward, and requests mail.
 async fn other_end(node: &Banner, partner: &Banner, steps: &mut Steps) {
-    let mut session = WorkloadSession::new(partner.ipc(), "partner: ", steps);
-    for enode in node.enodes() {
+    let mut session = WorkloadSession::new(partner.ipc.clone(), "partner: ", steps);
+    for enode in loopback_enodes(node) {
         session.call("whisht_addPeer", json!([enode])).await;
     }
     // Connecting takes longer under a tracer.
@@ -124,8 +127,8 @@ async fn other_end(node: &Banner, partner: &Banner, steps: &mut Steps) {
     if let Some(keys) = session.keys().await {
         session.post(&keys).await;
     }
-    if node.keeps_mail()
-        && let Some(enode) = node.enodes().into_iter().next()
+    if node.mail
+        && let Some(enode) = loopback_enodes(node).into_iter().next()
     {
         let mut request = range();
         if let Some(request) = request.as_object_mut() {
@@ -237,7 +240,7 @@ impl<'a> WorkloadSession<'a> {
         keys: &WorkloadKeys,
         partner: Option<&Banner>,
     ) -> Option<TcpListener> {
-        for enode in partner.into_iter().flat_map(Banner::enodes) {
+        for enode in partner.into_iter().flat_map(loopback_enodes) {
             self.call("whisht_addPeer", json!([enode])).await;
         }
         let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.ok()?;
@@ -304,7 +307,7 @@ fn range() -> Value {
 }
 
 /// A JSON-RPC request over HTTP.
-async fn http(at: &str, token: Option<&str>) -> StepOutcome {
+async fn http(at: &str, token: Option<&Path>) -> StepOutcome {
     let body = r#"{"jsonrpc":"2.0","id":1,"method":"shh_version","params":[]}"#;
     let head = format!(
         "Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n",
@@ -314,7 +317,7 @@ async fn http(at: &str, token: Option<&str>) -> StepOutcome {
 }
 
 /// An upgrade to WebSocket without a message.
-async fn web_socket(at: &str, token: Option<&str>) -> StepOutcome {
+async fn web_socket(at: &str, token: Option<&Path>) -> StepOutcome {
     let head = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                 Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
     request(at.strip_prefix("ws://"), token, "GET", head, "").await
@@ -322,7 +325,7 @@ async fn web_socket(at: &str, token: Option<&str>) -> StepOutcome {
 
 async fn request(
     at: Option<&str>,
-    token: Option<&str>,
+    token: Option<&Path>,
     method: &str,
     head: &str,
     body: &str,

@@ -1,7 +1,7 @@
-//! `whisht mail fetch`: asks a mail server, follows what comes, and says what it came to.
+//! `whisht mail fetch`: requests envelopes from a mail server, and reports the result.
 //!
-//! The running node does the work; what it opens is in the inbox like any other message. Ends with
-//! 0 if the server has given everything, with 3 if it does not answer or there is more, and with 5
+//! The running node makes the exchange; the messages that it decrypts are in the inbox like any other.
+//! Ends with 0 if the server sent everything, with 3 if it does not answer or more is left, and with 5
 //! if it refuses.
 
 use std::io::{IsTerminal, Write, stderr};
@@ -9,36 +9,39 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
-use super::super::output::{Printer, field, grouped, number};
-use super::super::remote_node::RemoteNode;
-use super::super::send::time;
-use super::super::{Exit, Failure};
+use crate::cli::output::{Printer, grouped, one_line};
+use crate::cli::remote_node::RemoteNode;
+use crate::cli::send::time;
+use crate::cli::{Exit, Failure};
 use crate::envelope::Topic;
 use crate::identity::parse_topic;
+use crate::node::{Event, FetchEnd, FetchStage, FetchView};
+use crate::rpc::EventNotice;
 use crate::shell::clock::Clock;
 use crate::shell::password::first_line;
 
 /// Options of `whisht mail fetch`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The mail server, by enode URL or the key of a peer [default: the first trusted peer]
+    /// Mail server, by enode URL or the key of a peer [default: the first trusted peer]
     #[arg(long, value_name = "ENODE|KEY")]
     from: Option<String>,
-    /// Fetch what was flooded in the last so many hours or days, such as 24h or 3d
+    /// Age of the oldest envelopes to fetch, such as 24h or 3d
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "24h")]
     since: Duration,
-    /// Up to so long ago [default: now]
+    /// Age of the newest envelopes to fetch, such as 2h [default: now]
     #[arg(long, value_name = "TIME", value_parser = time)]
     until: Option<Duration>,
-    /// Only what may be under this topic, among a quarter of everything; may be repeated
+    /// Fetch a quarter of all topics that includes this one (4 bytes); may be repeated [default: all]
     #[arg(long, value_parser = parse_topic)]
     topic: Vec<Topic>,
-    /// Ask for exactly the topics named: the server then knows what you read
+    /// Request exactly the topics of --topic: the server then knows what you read
     #[arg(long, requires = "topic")]
     narrow: bool,
-    /// The file whose first line is the server's password; `-` for standard input
+    /// File whose first line is the server's password; `-` reads standard input
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
 }
@@ -47,7 +50,7 @@ pub(super) struct Args {
 ///
 /// # Errors
 ///
-/// [`Failure`] if it is refused, or the node has gone.
+/// [`Failure`] if the request is refused, or the node does not answer.
 pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failure> {
     let password = args.password_file.as_deref().map(first_line).transpose()?;
     let now = Clock::start().now().unix;
@@ -69,105 +72,149 @@ pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failu
         "password": password.as_ref().map(|password| password.as_str()),
     }]);
     if args.narrow {
-        warn("the server will know that you read exactly these topics, and who asks for them");
+        warn("the server will know that you read exactly these topics, and which node asks");
     }
     // Before the exchange begins, so that no stage is missed.
     node.client.subscribe().await?;
-    let begun = node.call("whisht_fetchMail", params).await?;
+    let begun: FetchView = node.call("whisht_fetchMail", params).await?;
     let mut progress = FetchProgress::start(node.printer, &begun);
-    let id = number(&begun, "fetch");
-    let ended = loop {
-        let event = tokio::select! {
-            event = node.client.next_event() => event?,
+    let outcome = loop {
+        let notice = tokio::select! {
+            notice = node.client.next_notice() => notice?,
             _ = tokio::signal::ctrl_c() => {
                 progress.end();
                 return Ok(Exit::Pending);
             }
         };
-        let Some(stage) = stage_of(id, &event) else {
+        let EventNotice::Event(Event::Fetch(id, stage)) = notice else {
             continue;
         };
-        if field(stage, "stage") == "ended" {
-            break stage.clone();
+        if id != begun.fetch {
+            continue;
         }
-        progress.show(stage);
+        match FetchOutcome::of(&stage) {
+            Some(outcome) => break outcome,
+            None => progress.show(&stage),
+        }
     };
     progress.end();
-    report(node.printer, &ended)
+    report(node.printer, &outcome)
 }
 
-/// The stage that an event tells of the exchange with this number.
-fn stage_of(id: u64, event: &Value) -> Option<&Value> {
-    let fetch = event.get("fetch")?;
-    let own = fetch.get(0).and_then(Value::as_u64) == Some(id);
-    fetch.get(1).filter(|_| own)
+/// The result of an exchange, as `--json` prints it.
+#[derive(Serialize)]
+struct FetchOutcome {
+    end: FetchEnd,
+    reason: Option<String>,
+    pages: u32,
+    envelopes: u32,
+    bytes: u64,
+    new: u32,
+    messages: u32,
+    unasked: u32,
+    exit: u8,
 }
 
-/// Says what came of it.
-fn report(printer: Printer, ended: &Value) -> Result<Exit, Failure> {
-    let end = field(ended, "end");
-    let exit = match end.as_str() {
-        "complete" | "quiet" => Exit::Done,
-        "refused" => Exit::Refused,
-        "lied" => Exit::Failed,
-        _ => Exit::Pending,
-    };
+impl FetchOutcome {
+    /// The result in the last stage; `None` for any other stage.
+    fn of(stage: &FetchStage) -> Option<Self> {
+        let FetchStage::Ended {
+            end,
+            reason,
+            pages,
+            envelopes,
+            bytes,
+            new,
+            messages,
+            unasked,
+        } = stage
+        else {
+            return None;
+        };
+        Some(Self {
+            end: *end,
+            reason: reason.clone(),
+            pages: *pages,
+            envelopes: *envelopes,
+            bytes: *bytes,
+            new: *new,
+            messages: *messages,
+            unasked: *unasked,
+            exit: exit(*end).code(),
+        })
+    }
+}
+
+const fn exit(end: FetchEnd) -> Exit {
+    match end {
+        FetchEnd::Complete | FetchEnd::Quiet => Exit::Done,
+        FetchEnd::Refused => Exit::Refused,
+        FetchEnd::Lied => Exit::Failed,
+        FetchEnd::Enough | FetchEnd::Silent | FetchEnd::Unreachable => Exit::Pending,
+    }
+}
+
+/// Prints the result.
+///
+/// # Errors
+///
+/// [`Failure`] if the server refused, failed or could not be reached.
+fn report(printer: Printer, outcome: &FetchOutcome) -> Result<Exit, Failure> {
+    let exit = exit(outcome.end);
     if printer.json {
-        let mut said = ended.clone();
-        if let Some(said) = said.as_object_mut() {
-            said.remove("stage");
-            said.insert("exit".to_owned(), exit.code().into());
-        }
-        printer.value(&said)?;
+        printer.value(outcome)?;
         return Ok(exit);
     }
-    let count = |name| grouped(number(ended, name));
     printer.line(format_args!(
         "{} envelopes came, {} of them new, {} messages for you",
-        count("envelopes"),
-        count("new"),
-        count("messages")
+        grouped(outcome.envelopes.into()),
+        grouped(outcome.new.into()),
+        grouped(outcome.messages.into())
     ))?;
-    let reason = field(ended, "reason");
-    match end.as_str() {
-        "complete" => {}
-        "quiet" => printer
-            .line("the server never says whether that was all; ask another one to be sure")?,
-        "enough" => printer.line("there is more: fetch again, with a later --until in the past")?,
-        "refused" => {
-            return Err(Failure::new(
-                exit,
-                format_args!(
-                    "the server refuses: {reason}; see --password-file, or ask its operator"
-                ),
-            ));
-        }
-        "lied" => {
-            return Err(Failure::new(
-                exit,
-                format_args!(
-                    "the server cannot be trusted, {reason}; name another one with --from"
-                ),
-            ));
-        }
-        "unreachable" => {
-            return Err(Failure::new(
-                exit,
-                "the server is not reached; check its address, or name another one with --from",
-            ));
-        }
-        _ => {
-            return Err(Failure::new(
-                exit,
-                "the server does not answer: it is no mail server, has another password, or is \
-                 busy; try again, or name another one with --from",
-            ));
-        }
+    let reason = one_line(outcome.reason.as_deref().unwrap_or_default());
+    if let Some(cause) = failure(outcome.end, &reason) {
+        return Err(Failure::new(exit, cause));
+    }
+    if let Some(hint) = hint(outcome.end) {
+        printer.line(hint)?;
     }
     Ok(exit)
 }
 
-/// Shows how far it is, on standard error.
+/// What the user should know of an exchange that brought everything it could.
+const fn hint(end: FetchEnd) -> Option<&'static str> {
+    match end {
+        FetchEnd::Quiet => Some(
+            "this server never reports whether more is left; fetch from another server to be sure",
+        ),
+        FetchEnd::Enough => Some("more is left: fetch again, with a later --until in the past"),
+        _ => None,
+    }
+}
+
+/// Cause and remedy of an exchange that failed.
+fn failure(end: FetchEnd, reason: &str) -> Option<String> {
+    match end {
+        FetchEnd::Complete | FetchEnd::Enough | FetchEnd::Quiet => None,
+        FetchEnd::Refused => Some(format!(
+            "the server refuses: {reason}; see --password-file, or ask its operator"
+        )),
+        FetchEnd::Lied => Some(format!(
+            "the server violates the protocol ({reason}); name another server with --from"
+        )),
+        FetchEnd::Unreachable => Some(
+            "the server is not reached; check its address, or name another server with --from"
+                .to_owned(),
+        ),
+        FetchEnd::Silent => Some(
+            "the server does not answer: it is not a mail server, has another password, or is \
+             busy; try again, or name another server with --from"
+                .to_owned(),
+        ),
+    }
+}
+
+/// Shows progress on standard error.
 enum FetchProgress {
     Spinner(ProgressBar),
     Lines,
@@ -175,19 +222,19 @@ enum FetchProgress {
 }
 
 impl FetchProgress {
-    /// Says what the server is asked for.
-    fn start(printer: Printer, begun: &Value) -> Self {
-        let share = begun.get("share").and_then(Value::as_f64).unwrap_or(1.0);
-        let asked = match share >= 1.0 {
-            true => "asking for everything".to_owned(),
-            false => format!("asking for {:.0} % of all topics", share * 100.0),
-        };
-        let hours = (number(begun, "until").saturating_sub(number(begun, "since"))) / 3_600;
-        let asked = format!("{asked} of {hours} h");
+    /// Shows what the server is asked for.
+    fn start(printer: Printer, begun: &FetchView) -> Self {
         if printer.json {
             warn_json(begun);
             return Self::Json;
         }
+        let asked = if begun.share >= 1.0 {
+            "asking for everything".to_owned()
+        } else {
+            format!("asking for {:.0} % of all topics", begun.share * 100.0)
+        };
+        let hours = begun.until.saturating_sub(begun.since) / 3_600;
+        let asked = format!("{asked} of {hours} h");
         if !stderr().is_terminal() {
             warn(&asked);
             return Self::Lines;
@@ -197,14 +244,17 @@ impl FetchProgress {
         Self::Spinner(spinner)
     }
 
-    fn show(&mut self, stage: &Value) {
-        let text = match field(stage, "stage").as_str() {
-            "connecting" => "connecting to the server".to_owned(),
-            "asked" => format!("asked for page {}", number(stage, "page")),
-            _ => format!(
+    fn show(&mut self, stage: &FetchStage) {
+        let text = match stage {
+            FetchStage::Connecting => "connecting to the server".to_owned(),
+            FetchStage::Asked { page } => format!("asked for page {page}"),
+            FetchStage::Received { envelopes, bytes }
+            | FetchStage::Ended {
+                envelopes, bytes, ..
+            } => format!(
                 "{} envelopes, {} KB",
-                grouped(number(stage, "envelopes")),
-                grouped(number(stage, "bytes") / 1_024)
+                grouped((*envelopes).into()),
+                grouped(bytes / 1_024)
             ),
         };
         match self {
@@ -222,11 +272,50 @@ impl FetchProgress {
 }
 
 fn warn(text: &str) {
-    // If nobody reads this, nothing is lost.
+    // Progress is lost if standard error is closed.
     let _ = writeln!(stderr(), "{text}");
 }
 
-fn warn_json(value: &Value) {
-    // As above.
-    let _ = writeln!(stderr(), "{value}");
+fn warn_json(value: &impl Serialize) {
+    warn(&json!(value).to_string());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(end: FetchEnd) -> FetchStage {
+        FetchStage::Ended {
+            end,
+            reason: None,
+            pages: 1,
+            envelopes: 412,
+            bytes: 9_000,
+            new: 410,
+            messages: 2,
+            unasked: 0,
+        }
+    }
+
+    #[test]
+    fn result_has_the_fields_of_the_last_stage_and_the_exit_code() {
+        let outcome = FetchOutcome::of(&ended(FetchEnd::Enough)).unwrap();
+        assert_eq!(
+            serde_json::to_string(&outcome).unwrap(),
+            r#"{"end":"enough","reason":null,"pages":1,"envelopes":412,"bytes":9000,"new":410,"messages":2,"unasked":0,"exit":3}"#
+        );
+        assert!(FetchOutcome::of(&FetchStage::Connecting).is_none());
+    }
+
+    #[test]
+    fn failed_exchange_names_cause_and_remedy() {
+        use FetchEnd::{Complete, Enough, Lied, Quiet, Refused, Silent, Unreachable};
+        for end in [Lied, Refused, Silent, Unreachable] {
+            assert!(failure(end, "too old").is_some_and(|cause| cause.contains("; ")));
+            assert_ne!(exit(end), Exit::Done);
+        }
+        for end in [Complete, Enough, Quiet] {
+            assert!(failure(end, "").is_none());
+        }
+    }
 }

@@ -1,8 +1,7 @@
 //! The password at the start of a node.
 //!
-//! It is asked for before anything else of the node is there, so that no log gets between prompt
-//! and answer. A node that has nobody to ask starts all the same: it relays, and reads nothing
-//! until `whisht unlock`.
+//! The prompt comes before the node starts, so that no log line gets between prompt and answer. A node
+//! without a terminal starts locked: it relays, and decrypts nothing until `whisht unlock`.
 
 use crate::cli::Failure;
 use crate::cli::passwords;
@@ -13,11 +12,11 @@ use crate::shell::identity_files::SealParams;
 use crate::shell::identity_set::IdentitySet;
 use crate::shell::store::Storage;
 
-/// Reads the identities and opens what can be opened.
+/// Reads the identities, and unlocks those that the password decrypts.
 ///
 /// # Errors
 ///
-/// [`Failure`] if a file is damaged, or the password file opens nothing.
+/// [`Failure`] if a file is damaged, or the password of the file decrypts nothing.
 pub(super) fn open(
     storage: &Storage,
     config: &Config,
@@ -31,25 +30,25 @@ pub(super) fn open(
     let idle = identities.locked().len() == 0 && identities.plain().is_empty();
     match &config.password_file {
         _ if idle => {}
-        _ if stay_locked => say_what_waits(&identities),
+        _ if stay_locked => report_locked(&identities),
         Some(path) => {
             let password = passwords::from_file(path)?;
             if identities.locked().len() > 0 {
                 identities.unlock(&password)?;
             }
             seal(&mut identities, dir, &password, cost)?;
-            say_what_waits(&identities);
+            report_locked(&identities);
         }
         None if passwords::can_ask() => {
             ask(&mut identities, dir, cost)?;
-            say_what_waits(&identities);
+            report_locked(&identities);
         }
-        None => say_what_waits(&identities),
+        None => report_locked(&identities),
     }
     Ok(identities)
 }
 
-/// Asks until everything is open, or the user has had enough.
+/// Asks until every identity is unlocked, the user presses Enter, or [`TRIES`] prompts were answered.
 fn ask(identities: &mut IdentitySet, dir: &DataDir, cost: Cost) -> Result<(), Failure> {
     let mut worked = None;
     for _ in 0..TRIES {
@@ -78,7 +77,7 @@ fn ask(identities: &mut IdentitySet, dir: &DataDir, cost: Cost) -> Result<(), Fa
         Some(password) => password,
         None => {
             passwords::say(
-                "identities of an earlier version lie on the disk in the clear; they are sealed now",
+                "identities of an earlier version are not encrypted; they are encrypted now",
             );
             passwords::ask_new("your identities")?
         }
@@ -86,7 +85,7 @@ fn ask(identities: &mut IdentitySet, dir: &DataDir, cost: Cost) -> Result<(), Fa
     seal(identities, dir, &password, cost)
 }
 
-/// Seals what an earlier version left in the clear.
+/// Encrypts the identities of an earlier version.
 fn seal(
     identities: &mut IdentitySet,
     dir: &DataDir,
@@ -96,13 +95,13 @@ fn seal(
     let count = identities.plain().len();
     identities.seal_plain(dir, SealParams { password, cost })?;
     if count > 0 {
-        tracing::info!(count, "sealed identities that lay in the clear");
+        tracing::info!(count, "encrypted identities of an earlier version");
     }
     Ok(())
 }
 
-/// Tells the log what will not be read, and what lies open.
-fn say_what_waits(identities: &IdentitySet) {
+/// Logs how many identities are locked, and how many are not encrypted.
+fn report_locked(identities: &IdentitySet) {
     let locked = identities.locked().len();
     if locked > 0 {
         tracing::warn!(
@@ -115,11 +114,11 @@ fn say_what_waits(identities: &IdentitySet) {
     if plain > 0 {
         tracing::warn!(
             plain,
-            "identities of an earlier version lie on the disk in the clear; give a password at \
-             start, or seal each with `whisht id passwd NAME`"
+            "identities of an earlier version are not encrypted; give a password at start, or \
+             encrypt each with `whisht id passwd NAME`"
         );
     }
 }
 
-/// As often as a login asks.
+/// Number of prompts, as at a login.
 const TRIES: usize = 3;

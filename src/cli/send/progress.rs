@@ -5,41 +5,43 @@ use std::io::{IsTerminal, Write, stderr};
 use std::time::Duration;
 
 use indicatif::ProgressBar;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::stage::describe;
-use crate::cli::output::{Printer, field, number};
+use crate::cli::output::{Printer, rounded};
+use crate::node::{MessageId, Stage};
 
-/// Where stages are shown.
+/// The form in which stages are shown.
 pub(super) enum SendProgress {
-    /// One line that moves.
+    /// One line that changes.
     Spinner(ProgressBar),
-    /// A line for each stage, and one for each quarter of the expected work, of which so many
-    /// were told.
+    /// A line for each stage, and one for each quarter of the expected hashes; this many quarters were
+    /// shown.
     Lines(u64),
-    /// An object for each stage, with the message's number in it.
-    Json(u64),
+    /// An object for each stage, with the number of the message.
+    Json(MessageId),
 }
 
 impl SendProgress {
-    pub(super) fn start(printer: Printer, id: u64) -> Self {
+    pub(super) fn start(printer: Printer, id: MessageId) -> Self {
         if printer.json {
             return Self::Json(id);
         }
         if !stderr().is_terminal() {
             return Self::Lines(0);
         }
-        let spinner = ProgressBar::new_spinner().with_message(format!("message {id} accepted"));
+        let accepted = format!("message {} accepted", id.0);
+        let spinner = ProgressBar::new_spinner().with_message(accepted);
         spinner.enable_steady_tick(Duration::from_millis(100));
         Self::Spinner(spinner)
     }
 
-    /// Shows that a message reached a stage.
-    pub(super) fn show(&mut self, stage: &Value) {
-        // If nobody reads this, nothing is lost.
+    /// Shows that the message reached a stage.
+    pub(super) fn show(&mut self, stage: &Stage) {
+        // Progress is lost if standard error is closed.
         let _ = match self {
             Self::Json(id) => writeln!(stderr(), "{}", json!({"id": id, "reached": stage})),
-            // A count goes on in its place; what is left behind is its end.
+            // A count replaces the line before it; only its end stays.
             Self::Spinner(spinner) if is_count(stage) && !is_quarter(stage) => {
                 spinner.set_message(describe(stage));
                 Ok(())
@@ -49,19 +51,19 @@ impl SendProgress {
                 spinner.set_message(describe(stage));
                 Ok(())
             }
-            Self::Lines(told) if is_search(stage) => match quarters_of_search(stage) {
-                quarters if quarters > *told => {
-                    *told = quarters;
+            Self::Lines(shown) => match quarters_of_search(stage) {
+                Some(quarters) if quarters <= *shown => Ok(()),
+                Some(quarters) => {
+                    *shown = quarters;
                     writeln!(stderr(), "{}", describe(stage))
                 }
-                _ => Ok(()),
+                None if is_count(stage) && !is_quarter(stage) => Ok(()),
+                None => writeln!(stderr(), "{}", describe(stage)),
             },
-            Self::Lines(_) if is_count(stage) && !is_quarter(stage) => Ok(()),
-            Self::Lines(_) => writeln!(stderr(), "{}", describe(stage)),
         };
     }
 
-    /// Leaves the last stage standing.
+    /// Leaves the last stage on the screen.
     pub(super) fn end(&mut self) {
         if let Self::Spinner(spinner) = self {
             let last = spinner.message();
@@ -72,39 +74,58 @@ impl SendProgress {
     }
 }
 
-/// Whether a stage counts what may be many: hashes tried, or cells that leave.
-fn is_count(stage: &Value) -> bool {
-    is_search(stage) || field(stage, "stage") == "dispatched"
+/// Whether a stage is a count that may rise often: hashes tried, or cells that have left.
+const fn is_count(stage: &Stage) -> bool {
+    matches!(stage, Stage::Searching { .. } | Stage::Dispatched { .. })
 }
 
-fn is_search(stage: &Value) -> bool {
-    field(stage, "stage") == "searching"
+/// Quarters of the expected hashes that were tried, possibly more than four; `None` for a stage other
+/// than the search.
+fn quarters_of_search(stage: &Stage) -> Option<u64> {
+    let Stage::Searching {
+        tried,
+        expected_hashes,
+    } = stage
+    else {
+        return None;
+    };
+    let quarters = tried
+        .saturating_mul(4)
+        .checked_div(rounded(*expected_hashes));
+    Some(quarters.unwrap_or(0))
 }
 
-/// How many quarters of the expected work are done; luck may ask for more than four.
-fn quarters_of_search(stage: &Value) -> u64 {
-    let (tried, expected) = (number(stage, "tried"), number(stage, "expected_hashes"));
-    tried.saturating_mul(4).checked_div(expected).unwrap_or(0)
-}
-
-/// Whether a count of cells has just passed a quarter of its way.
-fn is_quarter(stage: &Value) -> bool {
-    let (cells, of) = (number(stage, "cells"), number(stage, "of"));
-    let quarters = |cells: u64| cells.saturating_mul(4).checked_div(of).unwrap_or(0);
-    quarters(cells) != quarters(cells.saturating_sub(1))
+/// Whether a count of cells has just passed a quarter of the whole.
+fn is_quarter(stage: &Stage) -> bool {
+    let Stage::Dispatched { cells, of } = stage else {
+        return false;
+    };
+    let quarters = |cells: usize| cells.saturating_mul(4).checked_div(*of).unwrap_or(0);
+    quarters(*cells) != quarters(cells.saturating_sub(1))
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
-    fn a_long_count_is_told_four_times() {
-        let told = (1..=162)
-            .map(|cells| json!({"stage": "dispatched", "cells": cells, "of": 162}))
+    fn count_of_cells_is_shown_four_times() {
+        let shown = (1..=162)
+            .map(|cells| Stage::Dispatched { cells, of: 162 })
             .filter(is_quarter);
-        assert_eq!(told.count(), 4);
+        assert_eq!(shown.count(), 4);
+    }
+
+    #[test]
+    fn search_is_counted_in_quarters_of_the_expected_hashes() {
+        let quarters = |tried| {
+            quarters_of_search(&Stage::Searching {
+                tried,
+                expected_hashes: 1_000.0,
+            })
+        };
+        let counted = [0, 249, 250, 1_000, 1_500].map(quarters);
+        assert_eq!(counted, [Some(0), Some(0), Some(1), Some(4), Some(6)]);
+        assert_eq!(quarters_of_search(&Stage::Delivered), None);
     }
 }

@@ -2,155 +2,149 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use crate::cli::output::{duration, grouped, one_line, rounded};
+use crate::node::Stage;
 
-use crate::cli::output::{duration, field, grouped, number};
-
-/// What a stage means to the user.
-pub(in crate::cli) fn describe(stage: &Value) -> String {
-    match field(stage, "stage").as_str() {
-        "sealing" => sealing(stage),
-        "searching" => searching(stage),
-        "sealed" => format!("sealed: {} bytes", grouped(number(stage, "bytes"))),
-        "planned" => planned(stage),
-        "dispatched" => format!(
-            "{} of {} cells have left for the guard",
-            number(stage, "cells"),
-            number(stage, "of")
+/// A stage as users read it.
+pub(in crate::cli) fn describe(stage: &Stage) -> String {
+    match stage {
+        Stage::Sealing {
+            attempt,
+            bits,
+            expected_hashes,
+            expected_seconds,
+        } => {
+            let time = expected_seconds
+                .and_then(seconds)
+                .map_or_else(String::new, |time| format!(", {time} on average"));
+            format!(
+                "proof of work, attempt {attempt}: {bits} bits, about {} hashes{time}",
+                grouped(rounded(*expected_hashes)),
+            )
+        }
+        Stage::Searching {
+            tried,
+            expected_hashes,
+        } => format!(
+            "proof of work: {} hashes tried, {} % of the expected number",
+            grouped(*tried),
+            percent(*tried, rounded(*expected_hashes))
         ),
-        "waiting" => format!("kept until it can leave: {}", field(stage, "reason")),
-        "seen" => match number(stage, "peers") {
-            1 => "came back from 1 peer".to_owned(),
-            peers => format!("came back from {peers} peers"),
-        },
-        "retrying" => format!(
-            "did not come back in time; a new envelope takes its place (attempt {})",
-            number(stage, "attempt")
+        Stage::Sealed { bytes, .. } => format!(
+            "envelope complete: {} bytes",
+            grouped(u64::try_from(*bytes).unwrap_or(u64::MAX))
         ),
-        "delivered" => "delivered: the network has it".to_owned(),
-        "failed" => format!("given up: {}", field(stage, "reason")),
-        other => other.to_owned(),
+        Stage::Planned {
+            lanes,
+            k,
+            n,
+            lifted,
+        } => planned(lanes, *k, *n, lifted.as_deref()),
+        Stage::Dispatched { cells, of } => {
+            format!("{cells} of {of} cells have left for the guard")
+        }
+        Stage::Waiting { reason } => format!("queued: {}", one_line(reason)),
+        Stage::Seen { peers: 1, .. } => "came back from 1 peer".to_owned(),
+        Stage::Seen { peers, .. } => format!("came back from {peers} peers"),
+        Stage::Retrying { attempt } => {
+            format!("did not come back in time; sending a new envelope instead (attempt {attempt})")
+        }
+        Stage::Delivered => "delivered: the network has it".to_owned(),
+        Stage::Failed { reason } => format!("given up: {}", one_line(reason)),
     }
 }
 
-fn sealing(stage: &Value) -> String {
-    let time = seconds(stage, "expected_seconds")
-        .map_or_else(String::new, |time| format!(", {time} on average"));
-    format!(
-        "sealing, attempt {}: {} bits, about {} hashes{time}",
-        number(stage, "attempt"),
-        number(stage, "bits"),
-        grouped(number(stage, "expected_hashes")),
-    )
-}
-
-fn searching(stage: &Value) -> String {
-    let (tried, expected) = (number(stage, "tried"), number(stage, "expected_hashes"));
-    let percent = tried.saturating_mul(100).checked_div(expected).unwrap_or(0);
-    format!(
-        "sealing: {} hashes tried, {percent} % of the expected work",
-        grouped(tried)
-    )
-}
-
-/// A time that is told in seconds, in words.
-fn seconds(stage: &Value, name: &str) -> Option<String> {
-    let seconds = stage.get(name)?.as_f64()?;
+/// A time in seconds, in words; `None` if it is not a time.
+fn seconds(seconds: f64) -> Option<String> {
     let time = Duration::try_from_secs_f64(seconds).ok()?;
     Some(duration(u64::try_from(time.as_millis()).ok()?))
 }
 
-fn planned(stage: &Value) -> String {
-    let (k, n) = (number(stage, "k"), number(stage, "n"));
+fn percent(part: u64, whole: u64) -> u64 {
+    part.saturating_mul(100).checked_div(whole).unwrap_or(0)
+}
+
+fn planned(lanes: &[usize], k: u8, n: u8, lifted: Option<&str>) -> String {
+    let lengths: Vec<String> = lanes.iter().map(usize::to_string).collect();
     let plan = format!(
-        "lanes of {} relays; any {k} of {n} pieces suffice",
-        field(stage, "lanes")
+        "lanes (parallel onion paths) of {} relays; any {k} of {n} shards suffice",
+        lengths.join(", ")
     );
-    match field(stage, "lifted").as_str() {
-        "" => plan,
-        lifted => format!("{plan} (lifted: {lifted})"),
+    match lifted {
+        None => plan,
+        Some(lifted) => format!("{plan} (lifted: {})", one_line(lifted)),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{json, to_value};
-
     use super::*;
-    use crate::node::Stage;
 
     #[test]
-    fn every_stage_has_words() {
-        for (stage, words) in [
-            (
-                Stage::Sealing {
-                    attempt: 2,
-                    bits: 18,
-                    expected_hashes: 262_144.0,
-                    expected_seconds: None,
-                },
-                "sealing, attempt 2: 18 bits, about 262,144 hashes",
-            ),
-            (
-                Stage::Sealing {
-                    attempt: 1,
-                    bits: 25,
-                    expected_hashes: 33_554_432.0,
-                    expected_seconds: Some(2.25),
-                },
-                "sealing, attempt 1: 25 bits, about 33,554,432 hashes, 2.2 s on average",
-            ),
-            (
-                Stage::Searching {
-                    tried: 40_265_318,
-                    expected_hashes: 33_554_432.0,
-                },
-                "sealing: 40,265,318 hashes tried, 119 % of the expected work",
-            ),
-            (
-                Stage::Sealed {
-                    envelope: "ab".into(),
-                    bytes: 2408,
-                },
-                "sealed: 2,408 bytes",
-            ),
-            (
-                Stage::Planned {
-                    lanes: vec![3, 4],
-                    k: 2,
-                    n: 3,
-                    lifted: Some("subnets".into()),
-                },
-                "lanes of 3, 4 relays; any 2 of 3 pieces suffice (lifted: subnets)",
-            ),
-            (
-                Stage::Dispatched { cells: 1, of: 3 },
-                "1 of 3 cells have left for the guard",
-            ),
-            (
-                Stage::Seen {
-                    peers: 1,
-                    first_gossip: false,
-                },
-                "came back from 1 peer",
-            ),
-            (
-                Stage::Waiting {
-                    reason: "no Tor".into(),
-                },
-                "kept until it can leave: no Tor",
-            ),
-            (Stage::Delivered, "delivered: the network has it"),
-            (
-                Stage::Failed {
-                    reason: "no way; wait".into(),
-                },
-                "given up: no way; wait",
-            ),
-        ] {
-            assert_eq!(describe(&to_value(stage).unwrap()), words);
-        }
-        assert!(describe(&to_value(Stage::Retrying { attempt: 2 }).unwrap()).contains("attempt 2"));
-        assert_eq!(describe(&json!({"stage": "new"})), "new");
+    fn stage_of_proof_of_work_names_bits_hashes_and_time() {
+        let sealing = |attempt, bits, expected_hashes, expected_seconds| Stage::Sealing {
+            attempt,
+            bits,
+            expected_hashes,
+            expected_seconds,
+        };
+        assert_eq!(
+            describe(&sealing(2, 18, 262_144.0, None)),
+            "proof of work, attempt 2: 18 bits, about 262,144 hashes"
+        );
+        assert_eq!(
+            describe(&sealing(1, 25, 33_554_432.0, Some(2.25))),
+            "proof of work, attempt 1: 25 bits, about 33,554,432 hashes, 2.2 s on average"
+        );
+        let searching = Stage::Searching {
+            tried: 40_265_318,
+            expected_hashes: 33_554_432.0,
+        };
+        assert_eq!(
+            describe(&searching),
+            "proof of work: 40,265,318 hashes tried, 119 % of the expected number"
+        );
+        let sealed = Stage::Sealed {
+            envelope: "ab".into(),
+            bytes: 2408,
+        };
+        assert_eq!(describe(&sealed), "envelope complete: 2,408 bytes");
+    }
+
+    #[test]
+    fn stage_of_dispersal_names_lanes_shards_and_cells() {
+        let planned = |lifted: Option<&str>| Stage::Planned {
+            lanes: vec![3, 4],
+            k: 2,
+            n: 3,
+            lifted: lifted.map(str::to_owned),
+        };
+        let plain = "lanes (parallel onion paths) of 3, 4 relays; any 2 of 3 shards suffice";
+        assert_eq!(describe(&planned(None)), plain);
+        assert_eq!(
+            describe(&planned(Some("subnets"))),
+            format!("{plain} (lifted: subnets)")
+        );
+        assert_eq!(
+            describe(&Stage::Dispatched { cells: 1, of: 3 }),
+            "1 of 3 cells have left for the guard"
+        );
+    }
+
+    #[test]
+    fn stage_after_dispersal_names_peers_attempt_or_reason() {
+        let seen = |peers| Stage::Seen {
+            peers,
+            first_gossip: false,
+        };
+        assert_eq!(describe(&seen(1)), "came back from 1 peer");
+        assert_eq!(describe(&seen(2)), "came back from 2 peers");
+        let reason = || "no Tor".to_owned();
+        let waiting = Stage::Waiting { reason: reason() };
+        assert_eq!(describe(&waiting), "queued: no Tor");
+        let failed = Stage::Failed { reason: reason() };
+        assert_eq!(describe(&failed), "given up: no Tor");
+        assert_eq!(describe(&Stage::Delivered), "delivered: the network has it");
+        assert!(describe(&Stage::Retrying { attempt: 2 }).contains("attempt 2"));
     }
 }

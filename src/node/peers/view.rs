@@ -163,7 +163,7 @@ impl Peers {
             found: self.is_discovered(link),
             capabilities: remote.shared().iter().map(Capability::to_string).collect(),
             min_pow: gossip.map_or(0.0, |info| info.min_pow),
-            pow_rule: gossip.map_or("none", |info| info.rule.label()),
+            pow_rule: gossip.map(|info| info.rule),
             served,
             trusted: gossip.is_some_and(|info| info.trusted),
             pulls: gossip.is_some_and(|info| info.pulls),

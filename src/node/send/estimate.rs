@@ -70,7 +70,7 @@ impl Sender {
                 .saturating_mul(CELL_FRAME_LEN),
             median_ms: millis(latency.median),
             p95_ms: millis(latency.p95),
-            profile: self.profile.label(),
+            profile: self.profile,
         })
     }
 }

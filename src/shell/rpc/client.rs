@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 use super::framing::JsonFramer;
-use crate::rpc::{RpcError, RpcErrorKind};
+use crate::rpc::{EventNotice, RpcError};
 
 /// A connection to a running node.
 #[derive(Debug)]
@@ -56,8 +57,11 @@ impl RpcClient {
         written.map_err(|error| self.lost(error))?;
         loop {
             let mut message = self.receive().await?;
-            if let Some(error) = message.get("error") {
-                return Err(RpcClientError::Refused(read_error(error)));
+            if let Some(error) = message.get_mut("error") {
+                return Err(match RpcError::from_json(error.take()) {
+                    Ok(error) => RpcClientError::Refused(error),
+                    Err(error) => self.other_version(method, error),
+                });
             }
             if message.get("id") == Some(&json!(id)) {
                 return Ok(message
@@ -67,6 +71,21 @@ impl RpcClient {
             }
             self.events.extend(event(message));
         }
+    }
+
+    /// Calls a method and reads its result as a view.
+    ///
+    /// # Errors
+    ///
+    /// As [`RpcClient::call`], and [`RpcClientError::OtherVersion`] if a key of the view is missing
+    /// from the result or has another type.
+    pub async fn view<T: DeserializeOwned>(
+        &mut self,
+        method: &str,
+        params: Value,
+    ) -> Result<T, RpcClientError> {
+        let result = self.call(method, params).await?;
+        serde_json::from_value(result).map_err(|error| self.other_version(method, error))
     }
 
     /// Subscribes to events; [`RpcClient::next_event`] returns them. The result is the
@@ -94,6 +113,16 @@ impl RpcClient {
         }
     }
 
+    /// Waits for the next event and reads it. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// As [`RpcClient::next_event`], and [`RpcClientError::OtherVersion`] for an unknown event.
+    pub async fn next_notice(&mut self) -> Result<EventNotice, RpcClientError> {
+        let event = self.next_event().await?;
+        EventNotice::read(event).map_err(|error| self.other_version("whisht_subscription", error))
+    }
+
     async fn receive(&mut self) -> Result<Value, RpcClientError> {
         loop {
             let garbled = |_| RpcClientError::Garbled {
@@ -112,6 +141,14 @@ impl RpcClient {
         }
     }
 
+    fn other_version(&self, method: &str, error: serde_json::Error) -> RpcClientError {
+        RpcClientError::OtherVersion {
+            path: self.path.clone(),
+            method: method.to_owned(),
+            error,
+        }
+    }
+
     fn lost(&self, error: io::Error) -> RpcClientError {
         RpcClientError::Lost {
             path: self.path.clone(),
@@ -126,25 +163,6 @@ fn event(mut message: Value) -> Option<Value> {
         .get_mut("params")?
         .get_mut("result")
         .map(Value::take)
-}
-
-/// An error as the node sent it. An error in go-ethereum's words is only a message.
-fn read_error(error: &Value) -> RpcError {
-    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
-    let part = |name: &str| text(error.get("data").and_then(|data| data.get(name)));
-    let code = error.get("code").and_then(Value::as_i64);
-    RpcError {
-        code: code
-            .and_then(|code| i32::try_from(code).ok())
-            .unwrap_or_default(),
-        kind: part("kind")
-            .and_then(|kind| RpcErrorKind::from_word(&kind))
-            .unwrap_or(RpcErrorKind::Usage),
-        cause: part("cause")
-            .or_else(|| text(error.get("message")))
-            .unwrap_or_default(),
-        remedy: part("remedy"),
-    }
 }
 
 /// Why there is no result.
@@ -175,6 +193,21 @@ pub enum RpcClientError {
         path: PathBuf,
         /// The error of the operating system.
         error: io::Error,
+    },
+    /// The result does not have the form that this version reads.
+    #[error(
+        "the node at {} speaks another version: this whisht {} cannot read its `{method}` ({error}); \
+         restart the node with this program, or use the program that started it",
+        path.display(),
+        env!("CARGO_PKG_VERSION")
+    )]
+    OtherVersion {
+        /// The socket.
+        path: PathBuf,
+        /// The method, or the kind of notification.
+        method: String,
+        /// The first key that is missing or wrong.
+        error: serde_json::Error,
     },
     /// The node refuses the call.
     #[error(transparent)]

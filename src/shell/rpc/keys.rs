@@ -1,12 +1,13 @@
 //! RPC calls on the keys of identities: the identity service's outcomes as results and errors.
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::Service;
 use super::session::stopped;
 use crate::identity::IdentityName;
-use crate::node::Command;
-use crate::rpc::{self, KeyCall, RpcError, RpcErrorKind};
+use crate::node::{Command, IdentityView, Reply};
+use crate::rpc::{ExportView, KeyCall, RpcError, RpcErrorKind, UnlockView};
 use crate::shell::Stopped;
 use crate::shell::identity_files::IdentityError;
 use crate::shell::identity_service::{IdentityServiceError, UnlockResult};
@@ -52,27 +53,42 @@ async fn keys(service: &Service, call: KeyCall) -> Result<Value, RpcError> {
             let sealed = identities.export(name.clone()).await?;
             let address = sealed.address().map(|address| hex::encode(address.0));
             let file = sealed.to_json();
-            return Ok(json!({"name": name.as_str(), "address": address, "file": file}));
+            return Ok(to_value(&ExportView {
+                name: name.to_string(),
+                address,
+                file,
+            }));
         }
         KeyCall::Unlock { password, name } => {
             let UnlockResult { opened, locked } = identities.unlock(handle, password, name).await?;
             let texts = |names: &[IdentityName]| -> Vec<String> {
                 names.iter().map(ToString::to_string).collect()
             };
-            return Ok(json!({"opened": texts(&opened), "locked": texts(&locked)}));
+            return Ok(to_value(&UnlockView {
+                opened: texts(&opened),
+                locked: texts(&locked),
+            }));
         }
     };
-    Ok(identity(service, &name).await?.unwrap_or_default())
+    Ok(to_value(&identity(service, &name).await?))
 }
 
-/// The node's view of an identity.
-async fn identity(service: &Service, name: &IdentityName) -> Result<Option<Value>, RpcError> {
-    let known = service.handle.command(Command::Identities).await;
-    let known = rpc::result(&known.map_err(stopped)??)?;
-    let mut known = known.as_array().into_iter().flatten();
-    Ok(known
-        .find(|identity| identity["name"] == name.as_str())
-        .cloned())
+/// The node's view of an identity; `None` if the node does not know it.
+async fn identity(
+    service: &Service,
+    name: &IdentityName,
+) -> Result<Option<IdentityView>, RpcError> {
+    let reply = service.handle.command(Command::Identities).await;
+    let Reply::Identities(known) = reply.map_err(stopped)?? else {
+        return Ok(None);
+    };
+    let mut known = known.into_iter();
+    Ok(known.find(|identity| identity.name == name.as_str()))
+}
+
+/// Views consist of texts, numbers and lists, all of which JSON can represent.
+fn to_value(view: &impl Serialize) -> Value {
+    serde_json::to_value(view).unwrap_or_default()
 }
 
 impl From<IdentityServiceError> for RpcError {

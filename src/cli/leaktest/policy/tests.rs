@@ -16,7 +16,7 @@ fn kind(call: &SystemCall) -> Option<LeakKind> {
 }
 
 #[test]
-fn loopback_is_where_a_node_may_go() {
+fn loopback_destination_is_a_contact() {
     for place in [
         "127.0.0.1:9050",
         "127.8.9.10:1",
@@ -29,14 +29,14 @@ fn loopback_is_where_a_node_may_go() {
             SystemCall::Connect(SocketAddress::Internet(place)),
             SystemCall::Send(SocketAddress::Internet(place)),
         ] {
-            let verdict = EgressPolicy::loopback().decide(&call);
-            assert_eq!(verdict, PolicyDecision::Contact(place), "{call:?}");
+            let decision = EgressPolicy::loopback().decide(&call);
+            assert_eq!(decision, PolicyDecision::Contact(place), "{call:?}");
         }
     }
 }
 
 #[test]
-fn everywhere_else_is_a_leak() {
+fn destination_outside_loopback_is_a_leak() {
     for place in [
         "192.0.2.1:30303",
         "10.0.0.1:9050",
@@ -65,7 +65,7 @@ fn everywhere_else_is_a_leak() {
 }
 
 #[test]
-fn tor_may_be_on_another_machine() {
+fn tor_entry_on_another_machine_is_a_contact() {
     let tor: SocketAddr = "10.0.0.1:9050".parse().unwrap();
     let mut policy = EgressPolicy::and(move |place| place == tor);
     let mut connect = |place: &str| policy.decide(&SystemCall::Connect(internet(place)));
@@ -75,7 +75,7 @@ fn tor_may_be_on_another_machine() {
 }
 
 #[test]
-fn a_relay_at_the_port_of_resolvers_is_a_relay() {
+fn tor_entry_at_resolver_port_is_a_contact() {
     let mut policy = EgressPolicy::and(|place| place.port() == 53);
     let mut connect = |place: &str| policy.decide(&SystemCall::Connect(internet(place)));
     assert!(matches!(
@@ -86,7 +86,7 @@ fn a_relay_at_the_port_of_resolvers_is_a_relay() {
 }
 
 #[test]
-fn a_resolver_on_loopback_is_no_loopback() {
+fn resolver_on_loopback_is_a_lookup() {
     for place in [
         "127.0.0.53:53",
         "[::1]:53",
@@ -107,7 +107,7 @@ fn a_resolver_on_loopback_is_no_loopback() {
 }
 
 #[test]
-fn to_send_to_no_family_is_to_send() {
+fn send_to_address_without_family_is_a_datagram() {
     let hidden = SocketAddress::NoFamily(Some("192.0.2.1:9".parse().unwrap()));
     assert_eq!(
         kind(&SystemCall::Send(hidden.clone())),
@@ -118,7 +118,7 @@ fn to_send_to_no_family_is_to_send() {
 }
 
 #[test]
-fn what_cannot_be_read_is_a_leak() {
+fn unreadable_address_is_a_leak() {
     for call in [
         SystemCall::Connect,
         SystemCall::Send,
@@ -131,7 +131,7 @@ fn what_cannot_be_read_is_a_leak() {
 }
 
 #[test]
-fn who_binds_to_more_than_loopback_listens() {
+fn bind_outside_loopback_is_a_listener() {
     for place in [
         "0.0.0.0:20819",
         "[::]:20819",
@@ -156,7 +156,7 @@ fn who_binds_to_more_than_loopback_listens() {
 }
 
 #[test]
-fn a_listener_without_an_address_has_them_all() {
+fn listener_without_bound_address_is_a_leak() {
     for place in ["0.0.0.0:0", "[::]:0", "0.0.0.0:4000", "192.168.1.5:4000"] {
         assert_eq!(
             kind(&SystemCall::Listen(internet(place))),
@@ -169,7 +169,7 @@ fn a_listener_without_an_address_has_them_all() {
 }
 
 #[test]
-fn sockets_are_of_three_families_and_never_raw() {
+fn socket_of_other_family_or_raw_is_a_leak() {
     let socket = |family, raw| kind(&SystemCall::Socket { family, raw });
     assert_eq!(socket(AF_UNIX, false), None);
     assert_eq!(socket(AF_INET, false), None);
@@ -181,7 +181,7 @@ fn sockets_are_of_three_families_and_never_raw() {
 }
 
 #[test]
-fn look_ups_show_by_what_they_read() {
+fn resolver_file_is_a_harmless_lookup() {
     for path in [
         "/etc/resolv.conf",
         "/etc/hosts",
@@ -190,10 +190,10 @@ fn look_ups_show_by_what_they_read() {
         "/lib/x86_64-linux-gnu/libnss_dns.so.2",
         "/usr/lib/libnss_mdns4_minimal.so.2",
     ] {
-        let verdict = EgressPolicy::loopback().decide(&SystemCall::Open(path.to_owned()));
+        let decision = EgressPolicy::loopback().decide(&SystemCall::Open(path.to_owned()));
         assert!(
-            matches!(&verdict, PolicyDecision::Leak(leak) if leak.kind == LeakKind::Lookup && leak.harmless),
-            "{path}: {verdict:?}"
+            matches!(&decision, PolicyDecision::Leak(leak) if leak.kind == LeakKind::Lookup && leak.harmless),
+            "{path}: {decision:?}"
         );
     }
     for path in [
@@ -208,7 +208,7 @@ fn look_ups_show_by_what_they_read() {
 }
 
 #[test]
-fn look_ups_show_by_whom_they_ask() {
+fn resolver_socket_is_a_lookup() {
     for path in [
         "/run/systemd/resolve/io.systemd.Resolve",
         "/var/run/avahi-daemon/socket",
@@ -221,15 +221,15 @@ fn look_ups_show_by_whom_they_ask() {
             "{path}"
         );
     }
-    let verdict = |path| EgressPolicy::loopback().decide(&SystemCall::Connect(unix(path)));
-    assert_eq!(verdict("/var/run/nscd/socket"), PolicyDecision::Deny);
-    assert_eq!(verdict("/run/user/1000/whisht.ipc"), PolicyDecision::Allow);
-    assert_eq!(verdict("@abstract"), PolicyDecision::Allow);
-    assert_eq!(verdict(""), PolicyDecision::Allow);
+    let decision = |path| EgressPolicy::loopback().decide(&SystemCall::Connect(unix(path)));
+    assert_eq!(decision("/var/run/nscd/socket"), PolicyDecision::Deny);
+    assert_eq!(decision("/run/user/1000/whisht.ipc"), PolicyDecision::Allow);
+    assert_eq!(decision("@abstract"), PolicyDecision::Allow);
+    assert_eq!(decision(""), PolicyDecision::Allow);
 }
 
 #[test]
-fn a_way_past_the_watcher_is_a_leak() {
+fn call_that_cannot_be_watched_is_a_leak() {
     assert_eq!(
         kind(&SystemCall::Unseen("io_uring")),
         Some(LeakKind::Unseen)
