@@ -20,7 +20,7 @@ fn desk() -> IdentityName {
     "desk".parse().unwrap()
 }
 
-/// Sealed with a key derivation that takes no time, so that properties can be tried on many.
+/// Seals with a key derivation that takes no time, so that property tests can seal many identities.
 fn sealed(identity: &Identity, under: &str, seed: u8) -> SealedIdentity {
     let mut rng = rng(seed);
     let kdf = Kdf::pbkdf2(1, &mut rng).unwrap();
@@ -42,7 +42,7 @@ fn shared() -> Identity {
     NewIdentity::Shared(Topic([1, 2, 3, 4])).make(&mut rng(7))
 }
 
-/// The error of opening a file after one member was changed.
+/// The error of unsealing a file after one member was changed.
 fn after(file: &SealedIdentity, path: &str, value: impl Into<Value>) -> KeystoreError {
     let mut json: Value = serde_json::from_str(&file.to_json()).unwrap();
     *json.pointer_mut(path).unwrap() = value.into();
@@ -203,8 +203,8 @@ fn keys_of_programs_that_left_out_leading_zeros_are_filled_up() {
     let mut rng = rng(1);
     let kdf = Kdf::pbkdf2(1, &mut rng).unwrap();
     let key = kdf.derive(&password("x")).unwrap();
-    // Shortening the sealed key is sealing a shortened one under a stream shifted by as much, so
-    // the file is made from its parts.
+    // Shortening the sealed key equals sealing a shortened key under a shifted keystream, so the
+    // test builds the file from its parts.
     let mut plain = vec![0x11; 30];
     let (cipher, prefix) = key.halves();
     use ctr::cipher::{KeyIvInit, StreamCipher};

@@ -93,7 +93,7 @@ fn tampered_first_frames_are_told_apart() {
         let wanted = match variant["error"].as_str().unwrap() {
             "" => Ok(0),
             "bad header MAC" => Err(PeerFault::HeaderMac),
-            // Cut short: the reader would wait for the rest, and must not take less for a body.
+            // Cut short: the reader would wait for the rest, and must not accept less as a body.
             "bad frame MAC" | "unexpected EOF" => Err(PeerFault::BodyMac),
             other => panic!("unknown result {other}"),
         };

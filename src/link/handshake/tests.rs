@@ -1,4 +1,4 @@
-//! Recorded handshake packets: written byte for byte where we write them, read in every form.
+//! Recorded handshake packets: our own are equal byte for byte, and every form is read.
 
 use serde_json::Value;
 
@@ -24,7 +24,7 @@ fn key(value: &Value) -> Arc<LinkKey> {
     Arc::new(LinkKey::from_bytes(&mut secret).unwrap())
 }
 
-/// Reads a packet as a link would: the least length first, then as many bytes as are asked for.
+/// Reads a packet as a link does: the minimum length first, then as many bytes as requested.
 fn read_from<T>(
     stream: &[u8],
     least: usize,
@@ -54,7 +54,7 @@ fn recorded_initiators_are_reproduced() {
             assert!(script.is_over());
             state
         } else {
-            // We never write plain auth packets; the answer must be understood all the same.
+            // We never write plain auth packets, but must read the answer to one.
             let mut script =
                 RecordedRng::default().then(&bytes(&initiator["ephemeral_private_key"]));
             Initiator {
@@ -94,7 +94,7 @@ fn recorded_responders_are_reproduced() {
     }
 }
 
-/// That the keys agree shows in the other end's first frame.
+/// Asserts that the keys agree: the session opens the other end's first frame.
 fn opens_first_frame(mut session: RlpxSession, case: &Value, from: &str) {
     let frames = case["frames"].as_array().unwrap();
     let hello = frames.iter().find(|frame| frame["from"] == from).unwrap();
