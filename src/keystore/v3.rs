@@ -84,9 +84,10 @@ impl Container {
                 fits = true;
             }
         });
-        match fits {
-            true => Ok((secret, key)),
-            false => Err(KeystoreError::Damaged("ciphertext")),
+        if fits {
+            Ok((secret, key))
+        } else {
+            Err(KeystoreError::Damaged("ciphertext"))
         }
     }
 

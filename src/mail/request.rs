@@ -146,12 +146,13 @@ impl MailRequest {
         let bloom = bloom(&mut fields)?;
         let limit = Limit::of(number(&mut fields)?);
         let after = cursor(&mut fields)?;
-        let batch = match fields.is_empty() {
-            true => false,
-            false => match number(&mut fields)? {
+        let batch = if fields.is_empty() {
+            false
+        } else {
+            match number(&mut fields)? {
                 flag @ (0 | 1) => flag == 1,
                 _ => return Err(BadRequest::Malformed),
-            },
+            }
         };
         fields.finish().map_err(|_| BadRequest::Malformed)?;
         Self {

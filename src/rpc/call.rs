@@ -130,9 +130,10 @@ impl RpcCall {
             "whisht_estimate" => Command::Estimate(send_request(params, rng)?),
             "whisht_fetchMail" => return mail::fetch(params),
             "whisht_identities" => nothing(params, Command::Identities)?,
-            "whisht_inbox" => Command::Inbox(match is_empty(&params) {
-                true => 0,
-                false => number(params, "after")?,
+            "whisht_inbox" => Command::Inbox(if is_empty(&params) {
+                0
+            } else {
+                number(params, "after")?
             }),
             "whisht_outbox" => nothing(params, Command::Outbox)?,
             "whisht_peers" => nothing(params, Command::Peers)?,
@@ -352,12 +353,13 @@ fn is_empty(params: &Value) -> bool {
 }
 
 fn nothing(params: Value, command: Command) -> Result<Command, RpcError> {
-    match is_empty(&params) {
-        true => Ok(command),
-        false => Err(RpcError::invalid_params(
+    if is_empty(&params) {
+        Ok(command)
+    } else {
+        Err(RpcError::invalid_params(
             "the method takes no parameters",
             "leave them out",
-        )),
+        ))
     }
 }
 

@@ -29,9 +29,12 @@ impl Enode {
             let key = parse_key(bare)?;
             return Ok(Self { key, address: None });
         }
-        let rest = rest.ok_or_else(|| match has_scheme(url) {
-            true => GethEnodeError::MissingNodeId,
-            false => GethEnodeError::Scheme,
+        let rest = rest.ok_or_else(|| {
+            if has_scheme(url) {
+                GethEnodeError::MissingNodeId
+            } else {
+                GethEnodeError::Scheme
+            }
         })?;
         let (rest, _fragment) = split(rest, '#');
         let (rest, query) = split(rest, '?');

@@ -177,8 +177,9 @@ fn password(text: Zeroizing<String>) -> Result<Password, RpcError> {
 }
 
 const fn cost(light: bool) -> Cost {
-    match light {
-        true => Cost::DangerLight,
-        false => Cost::Standard,
+    if light {
+        Cost::DangerLight
+    } else {
+        Cost::Standard
     }
 }

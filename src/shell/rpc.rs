@@ -77,9 +77,10 @@ impl BoundListeners {
         let shared = config.http.is_some() && config.http == config.ws;
         Ok(Self {
             http: bind("rpc.http", config.http)?,
-            ws: match shared {
-                true => None,
-                false => bind("rpc.ws", config.ws)?,
+            ws: if shared {
+                None
+            } else {
+                bind("rpc.ws", config.ws)?
             },
             shared,
         })

@@ -126,9 +126,10 @@ impl RunningNode {
         let bound = BoundListeners::bind(&config.rpc)?;
         let (runtime_dir, private_dir) = runtime_dir(&storage)?;
         let socket = ipc.map_or_else(|| runtime_dir.join(IPC), Path::to_owned);
-        let token = match bound.has_tcp() && !config.rpc.danger_no_token {
-            true => Some(token(&storage, &runtime_dir)?),
-            false => None,
+        let token = if bound.has_tcp() && !config.rpc.danger_no_token {
+            Some(token(&storage, &runtime_dir)?)
+        } else {
+            None
         };
 
         let identity_service = IdentityService::from(&storage);

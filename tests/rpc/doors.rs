@@ -122,13 +122,12 @@ async fn unlisted_modules_are_callable_on_local_socket_only() {
             ws.call(method, json!([])).await,
         ];
         for answer in answers {
-            match named {
-                true => assert!(answer.get("result").is_some(), "{answer}"),
-                false => {
-                    assert_eq!(answer["error"]["code"], -32601, "{answer}");
-                    let text = answer["error"]["message"].as_str().unwrap();
-                    assert!(text.contains(method), "{text}");
-                }
+            if named {
+                assert!(answer.get("result").is_some(), "{answer}");
+            } else {
+                assert_eq!(answer["error"]["code"], -32601, "{answer}");
+                let text = answer["error"]["message"].as_str().unwrap();
+                assert!(text.contains(method), "{text}");
             }
         }
         let answer = ipc(&host, method, json!([])).await;
@@ -184,9 +183,10 @@ async fn key_file_export_over_tcp_requires_permission() {
                 .await,
         ];
         for answer in over_tcp {
-            match allowed {
-                true => assert!(answer["result"]["file"].is_string(), "{answer}"),
-                false => assert_eq!(answer["error"]["data"]["kind"], "policy", "{answer}"),
+            if allowed {
+                assert!(answer["result"]["file"].is_string(), "{answer}");
+            } else {
+                assert_eq!(answer["error"]["data"]["kind"], "policy", "{answer}");
             }
         }
         let answer = ipc(&host, "whisht_exportIdentity", desk).await;

@@ -271,9 +271,10 @@ const THE_END: &str = "the end";
 const SILENCE: &str = "silence";
 
 fn agree(recorded: String, ours: String) -> Result<(), Disagreement> {
-    match recorded == ours {
-        true => Ok(()),
-        false => Err(Disagreement { recorded, ours }),
+    if recorded == ours {
+        Ok(())
+    } else {
+        Err(Disagreement { recorded, ours })
     }
 }
 

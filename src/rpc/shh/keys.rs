@@ -16,9 +16,10 @@ pub(super) fn add_pair(method: &str, params: Option<Value>) -> Result<ShhCommand
     ClientSecret::from_bytes(&key)
         .map(ShhCommand::AddKeyPair)
         .map_err(|_| {
-            RpcError::failed(match is_zero {
-                true => "invalid private key, zero or negative",
-                false => "invalid private key, >=N",
+            RpcError::failed(if is_zero {
+                "invalid private key, zero or negative"
+            } else {
+                "invalid private key, >=N"
             })
         })
 }

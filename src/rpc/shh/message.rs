@@ -40,9 +40,10 @@ fn work(received: &FilteredMessage, arrival: DeliveryPath) -> f64 {
         DeliveryPath::Gossip { pow } => pow,
         DeliveryPath::Direct => {
             let pow = PowValues::of(&received.envelope).best();
-            match pow.is_finite() {
-                true => pow,
-                false => PowValues::with_skew(&received.envelope, 1).best(),
+            if pow.is_finite() {
+                pow
+            } else {
+                PowValues::with_skew(&received.envelope, 1).best()
             }
         }
     }

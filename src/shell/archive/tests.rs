@@ -397,9 +397,10 @@ struct FailingBackend {
 
 impl FailingBackend {
     fn check(&self) -> Result<(), ArchiveError> {
-        match *self.fails.lock().unwrap() {
-            true => Err(ArchiveError::Later),
-            false => Ok(()),
+        if *self.fails.lock().unwrap() {
+            Err(ArchiveError::Later)
+        } else {
+            Ok(())
         }
     }
 }

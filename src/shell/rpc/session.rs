@@ -300,9 +300,10 @@ impl ClientState {
         if !self.access.notifications {
             return Err(shh::no_notifications());
         }
-        match self.unsubscribe(id, |target| !is_events(target)).await {
-            true => Ok(true.into()),
-            false => Err(shh::no_subscription()),
+        if self.unsubscribe(id, |target| !is_events(target)).await {
+            Ok(true.into())
+        } else {
+            Err(shh::no_subscription())
         }
     }
 
