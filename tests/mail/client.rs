@@ -79,7 +79,7 @@ fn fetch_requires_server_password() {
     let Some(FetchStage::Ended { reason, .. }) = ended(&world, reader) else {
         panic!("it has ended");
     };
-    assert!(reason.unwrap().contains("wants its password"));
+    assert!(reason.unwrap().contains("requires its password"));
     let right = a_day(&world);
     let (end, _, messages) = fetch(&mut world, reader, right);
     assert_eq!((end, messages), (FetchEnd::Complete, 1));

@@ -69,7 +69,7 @@ fn plain() -> RequestPacket {
     RequestPacket::Plain(RequestId([8; 32]), Ok(request()))
 }
 
-/// What becomes of a packet from a peer.
+/// The decision on a packet from a peer.
 fn verdict(access: &AccessPolicy, peer: RelayKey, packet: RequestPacket) -> Result<(), Denied> {
     match access.admit(peer, packet, NOW) {
         Ok((_, read)) => {

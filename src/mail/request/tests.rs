@@ -189,7 +189,7 @@ proptest! {
     fn plain_requests_survive_being_written(request in any_request(), id: [u8; 32]) {
         let packet = RequestPacket::decode(&request.to_plain(RequestId(id)));
         let Ok(RequestPacket::Plain(read_id, Ok(read))) = packet else {
-            return Err(TestCaseError::fail("it is no plain request"));
+            return Err(TestCaseError::fail("not a plain request"));
         };
         prop_assert_eq!((read_id, read), (RequestId(id), request));
     }

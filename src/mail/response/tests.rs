@@ -37,7 +37,7 @@ fn no_packet_is_longer_than_every_peer_takes() {
     let packets = messages(&large, true);
     assert_eq!(packets.len(), 3);
     assert!(packets.iter().all(|packet| packet.len() <= MAX_PACKET));
-    // Exactly full: the header counts.
+    // Exactly full, with the header.
     let half = MAX_PACKET / 2;
     let overhead = envelope(1, half).as_rlp().len() - half;
     let first = envelope(1, half - overhead - 4);

@@ -20,7 +20,7 @@ fn now(secs: u64) -> Now {
     }
 }
 
-/// A server that answers everybody.
+/// A server that answers all peers.
 fn server() -> MailServer {
     let node = Secret::init_with(|bytes| bytes.fill(3));
     MailServer::new(AccessPolicy {
@@ -69,7 +69,7 @@ fn page(envelopes: Vec<Envelope>, more: bool) -> Page {
     }
 }
 
-/// The question that the server puts to the archive now; exactly one.
+/// The single query that the server makes now.
 fn asked(server: &mut MailServer) -> (QueryId, PageQuery) {
     let actions = server.find_next_pages(|_| true);
     match actions.as_slice() {
@@ -135,7 +135,7 @@ fn the_next_page_is_looked_for_only_when_the_link_is_free() {
     assert_eq!(query.limit, 60, "forty of a hundred are sent");
     assert!(
         server.find_next_pages(|_| true).is_empty(),
-        "one question at a time"
+        "one query at a time"
     );
 }
 
@@ -147,7 +147,7 @@ fn a_limit_that_is_reached_ends_with_a_cursor() {
     let found = envelopes(2);
     let actions = server.on_page(id, Ok(page(found.clone(), true)));
     let Completion::Done { cursor, .. } = completion(&actions) else {
-        panic!("it is done");
+        panic!("the answer has ended");
     };
     assert_eq!(
         cursor.map(|cursor| cursor.position),
@@ -164,7 +164,7 @@ fn amplification_is_bounded_by_effort_and_the_client_goes_on_from_there() {
     loop {
         let (id, query) = asked(&mut server);
         effort += query.effort;
-        // A filter that nothing passes, over an archive without an end.
+        // A filter that matches nothing, over an archive without an end.
         let barren = Page {
             envelopes: Vec::new(),
             more: Some(position),
@@ -173,7 +173,7 @@ fn amplification_is_bounded_by_effort_and_the_client_goes_on_from_there() {
         let actions = server.on_page(id, Ok(barren));
         if let Some(ServerAction::Send(..)) = actions.last() {
             let Completion::Done { cursor, last, .. } = completion(&actions) else {
-                panic!("it is done");
+                panic!("the answer has ended");
             };
             assert_eq!(cursor.map(|cursor| cursor.position), Some(position));
             assert_eq!(last, None);
@@ -197,13 +197,13 @@ fn a_request_flood_is_told_to_wait_and_then_hung_up_on() {
     assert_eq!(refused, MAX_EXCESS);
     let actions = server.on_request(now(0), LINK, PEER, &plain(1, 1));
     assert!(matches!(actions.as_slice(), [ServerAction::HangUp(LINK)]));
-    // A new connection of the same peer has the same purse.
+    // A new connection of the same peer has the same quota.
     let actions = server.on_request(now(0), LinkId(2), PEER, &plain(1, 1));
     assert!(matches!(
         actions.as_slice(),
         [ServerAction::HangUp(LinkId(2))]
     ));
-    // Whoever waits is answered again.
+    // The peer is answered again after a pause.
     let later = server.on_request(now(60), LINK, PEER, &plain(1, 1));
     assert!(later.is_empty() || reason(&later) == "rate limit exceeded");
 }
@@ -286,7 +286,7 @@ fn a_forged_cursor_leads_nowhere_but_into_the_range() {
     let payload = forged.to_plain(RequestId([1; 32]));
     let _ = server.on_request(now(0), LINK, PEER, &payload);
     let (_, query) = asked(&mut server);
-    assert_eq!(query.start(), None, "the range begins at its beginning");
+    assert_eq!(query.start(), None, "the answer begins with the range");
     assert_eq!((query.lower, query.upper), (UnixSecs(500), UnixSecs(600)));
 }
 

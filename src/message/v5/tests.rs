@@ -14,7 +14,7 @@ fn plaintext(payload: &[u8], padding: Padding<'_>) -> Vec<u8> {
     plaintext.as_bytes().to_vec()
 }
 
-/// Payload and padding, or why there is neither.
+/// Payload and padding, or the reason why parsing failed.
 fn parts(bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>), DecryptError> {
     parse(bytes).map(|opened| (opened.payload.to_vec(), opened.padding))
 }
