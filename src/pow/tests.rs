@@ -40,14 +40,14 @@ fn the_older_rule_alone_counts_the_work_of_shh_5() {
     };
     let recorded = PowValues::of(&unmined.with_nonce(0x0102_0304_0506_0708));
     assert_eq!(recorded.legacy.to_bits(), (1.0_f64 / 46.0 / 50.0).to_bits());
-    // Sealed for both, whatever is asked: there is only one.
+    // The search covers both generations, whatever is requested: `shh/5` has only one.
     let job = PowJob::for_minimum(&unmined, Generations::Both, 0.2).unwrap();
     assert_eq!(job.generations(), Generations::Legacy);
     let mut search = job.search(&mut ChaCha20Rng::seed_from_u64(1));
     let nonce = core::iter::repeat_with(|| search.step(4_096)).find_map(|found| found);
     let values = PowValues::of(&unmined.with_nonce(nonce.unwrap()));
     assert!(values.legacy >= 0.2 && values.modern.to_bits() == 0);
-    // And a nonce that only the younger rule likes is worth nothing.
+    // A nonce with modern work only does not count.
     let modern = (0..)
         .map(|nonce| unmined.with_nonce(nonce))
         .find(|sealed| {

@@ -1,4 +1,4 @@
-//! `whisht_fetchMail`: what is to be fetched, and from whom.
+//! `whisht_fetchMail`: the range to fetch, and the server.
 
 use circuits::ids::RelayKey;
 use circuits::time::UnixSecs;
@@ -13,7 +13,7 @@ use crate::identity::parse_topic;
 use crate::message::SymKey;
 use crate::node::{Command, FetchRequest, MailSource};
 
-/// What the method takes.
+/// The parameters of the method.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Params {
@@ -23,13 +23,13 @@ struct Params {
     since: u32,
     /// Seconds since 1970; now if absent.
     until: Option<u32>,
-    /// Everything if absent.
+    /// All topics if absent.
     topics: Option<Vec<String>>,
     narrow: Option<bool>,
     password: Option<Zeroizing<String>>,
 }
 
-/// Mail to be fetched, with a password that is no key yet.
+/// A fetch whose password is not yet turned into a key.
 #[derive(Debug)]
 pub struct FetchCall {
     request: FetchRequest,
@@ -37,11 +37,11 @@ pub struct FetchCall {
 }
 
 impl FetchCall {
-    /// The command that fetches it. Making a key of a password takes a while.
+    /// The command of the fetch. Deriving a key from a password takes a noticeable time.
     ///
     /// # Errors
     ///
-    /// [`RpcError`] for the one password that makes no key.
+    /// [`RpcError`] if the password yields the key of zeros.
     pub fn command(mut self) -> Result<Command, RpcError> {
         if let Some(password) = &self.password {
             let key = SymKey::from_password(password);
@@ -52,7 +52,7 @@ impl FetchCall {
     }
 }
 
-/// Reads the parameters.
+/// Parses the parameters.
 pub(super) fn fetch(params: Value) -> Result<RpcCall, RpcError> {
     let params: Params = object(params)?;
     let topics = params.topics.unwrap_or_default();

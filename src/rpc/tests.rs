@@ -21,7 +21,7 @@ fn send(params: Value) -> Result<SendRequest, RpcError> {
     }
 }
 
-/// What the remedy and cause say, for a call that must fail.
+/// The remedy and cause of a call that must fail.
 fn refusal(method: &str, params: Value) -> String {
     call(method, params).unwrap_err().to_string()
 }
@@ -152,7 +152,7 @@ fn identities_are_key_pairs_unless_a_topic_is_given() {
     assert!(refusal("whisht_newIdentity", json!([{"name": "../me"}])).contains("`name`"));
 }
 
-/// What a text that holds no request is answered.
+/// The answer to a text without a request.
 fn not_a_request(text: &str) -> Value {
     failure(&RpcMessage::read(text.as_bytes()).unwrap_err())
 }
@@ -211,8 +211,8 @@ fn what_is_no_request_is_answered_without_an_id() {
             -32700,
             "invalid request id",
         ),
-        (r#"{"id":5,"method":7}"#, -32700, "`method` is no text"),
-        ("5", -32700, "the request is no object"),
+        (r#"{"id":5,"method":7}"#, -32700, "`method` is not a text"),
+        ("5", -32700, "the request is not an object"),
         (
             r#"[{"id":1,"method":"shh_version"},{"method":"shh_version"}]"#,
             -32700,

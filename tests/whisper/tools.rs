@@ -95,7 +95,7 @@ fn invalid_enode_urls_are_refused_with_geth_errors() {
         ),
         (
             key.as_str(),
-            "invalid enode: it names no address to connect to",
+            "invalid enode: it has no address to connect to",
         ),
     ] {
         assert_eq!(error(&mut world, 0, "admin_addPeer", json!([url])), refusal);

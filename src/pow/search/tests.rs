@@ -106,7 +106,7 @@ fn job(generations: Generations, goal: PowGoal) -> PowJob {
     PowJob::over(unmined(535).without_nonce(), generations, goal).unwrap()
 }
 
-/// The bits of a nonce in the generation that counts fewer, by the ordinary hash.
+/// The zero bits of a nonce in the generation that counts fewer, by the ordinary hash.
 fn bits(generations: Generations, nonce: u64) -> u32 {
     let hashes = PowHashes::of(&unmined(535).with_nonce(nonce));
     let modern = Generation::Modern.zero_bits(&hashes.modern);
@@ -191,7 +191,7 @@ fn parts_of_a_search_are_far_apart_and_the_first_goes_on_where_it_was() {
     assert_eq!((starts.len(), starts[0]), (3, next));
     assert!(starts.iter().all(|start| *start >= FIRST_NONCE));
     for (one, other) in [(0, 1), (1, 2), (2, 0)] {
-        // How far it is from one to the other, going round inside the range.
+        // The distance from one start to the other, with wrapping inside the range.
         let (from, to) = (starts[one] - FIRST_NONCE, starts[other] - FIRST_NONCE);
         let way = to.checked_sub(from).unwrap_or_else(|| NONCES - (from - to));
         assert!(way >= NONCES / 3);

@@ -4,7 +4,7 @@ use sha3::{Digest, Keccak256};
 use super::super::midstate::Midstate;
 use super::*;
 
-/// The ways that this machine can go.
+/// The backends that this machine supports.
 fn here() -> Vec<KeccakBackend> {
     KeccakBackend::NAMES
         .into_iter()
@@ -12,7 +12,7 @@ fn here() -> Vec<KeccakBackend> {
         .collect()
 }
 
-/// What a run leaves out is said on the terminal, past the harness, which keeps what tests print.
+/// Prints skipped backends directly to the terminal, because the harness captures what tests print.
 #[test]
 fn the_lanes_that_this_processor_lacks_are_named() {
     use std::io::Write;
@@ -34,7 +34,7 @@ fn ordinary(prefix: &[u8], nonce: u64) -> [u8; 32] {
         .into()
 }
 
-/// Whether a hash passes, as its zero bits are counted elsewhere.
+/// Whether a hash matches, by an independent count of its zero bits.
 fn passes(generation: Generation, bits: u32, hash: &[u8; 32]) -> bool {
     generation.zero_bits(hash) >= bits
 }
@@ -89,7 +89,8 @@ fn every_lane_agrees_with_the_ordinary_hash_at_every_alignment() {
             for at in 0..8 {
                 let wanted = ordinary(&prefix, start + at);
                 let word = u64::from_le_bytes(wanted[..8].try_into().unwrap());
-                // Bits that are zero in this hash and, but for great luck, in none before it.
+                // Bits that are zero in this hash and, with overwhelming probability, in no earlier
+                // one.
                 let exact = HashMask {
                     last_word: false,
                     mask: !word,
@@ -149,7 +150,7 @@ proptest! {
     #[test]
     fn what_is_wanted_is_what_a_generation_counts(hash: [u64; 4], zeros in 0_u32..=64, bits in 0_u32..=64) {
         let [mut head, b, c, mut tail] = hash;
-        // At the ends that count, as the digest is written.
+        // At the ends that count, in the byte order of the digest.
         head = (head.unbounded_shr(zeros)).swap_bytes();
         tail = (tail.unbounded_shl(zeros)).swap_bytes();
         let bytes: [u8; 32] = [head, b, c, tail].map(u64::to_le_bytes).concat().try_into().unwrap();

@@ -1,4 +1,4 @@
-//! Keys that come as parameters.
+//! Keys as parameters.
 
 use circuits::secret::Secret;
 use serde_json::Value;
@@ -30,7 +30,7 @@ pub(super) fn add_shared(method: &str, params: Option<Value>) -> Result<ShhComma
         .map_err(|len| RpcError::failed(format_args!("wrong key size: {len}")))
 }
 
-/// 32 bytes; how many there are, if there are others.
+/// 32 bytes; an error with the actual number otherwise.
 fn secret(bytes: Zeroizing<Vec<u8>>) -> Result<Secret<32>, usize> {
     let key: &[u8; 32] = bytes.as_slice().try_into().map_err(|_| bytes.len())?;
     Ok(Secret::init_with(|secret| secret.copy_from_slice(key)))
