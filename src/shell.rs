@@ -2,8 +2,8 @@
 //!
 //! [`start`] gives a [`Node`](crate::node::Node) a task of its own (`driver`), which turns events
 //! of the operating system into inputs and applies the outputs. The node makes every decision; the
-//! shell only bounds what a remote peer can make it hold: connections, half-open connections, bytes
-//! in flight. A [`Handle`] is the interface of this process to a running node; [`rpc`] is the
+//! shell only bounds the resources that a remote peer can use: connections, half-open connections,
+//! bytes in flight. A [`Handle`] is the interface of this process to a running node; [`rpc`] is the
 //! interface of other processes. Several nodes can run in one process and share one pool of
 //! [`Workers`].
 //!

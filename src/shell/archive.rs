@@ -56,7 +56,7 @@ pub enum ArchiveLocation {
 pub struct ArchiveQuota {
     /// Maximum size in bytes.
     pub bytes: u64,
-    /// Maximum age in seconds, from the start of an envelope's life.
+    /// Maximum age in seconds, from the start of an envelope's lifetime.
     pub age: u32,
 }
 
@@ -88,8 +88,6 @@ impl OpenArchive {
     /// # Errors
     ///
     /// [`ArchiveError`] names the cause.
-    ///
-    /// [`ArchiveError`] names what is in the way.
     pub fn at(location: &ArchiveLocation, quota: ArchiveQuota) -> Result<Self, ArchiveError> {
         let backend: Box<dyn ArchiveBackend> = match location {
             ArchiveLocation::Directory(dir) => Box::new(Sqlite::open(dir)?),
@@ -342,7 +340,7 @@ pub enum ArchiveError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The cause.
         cause: String,
     },
     /// A later version created the database.

@@ -1,8 +1,8 @@
 //! The event loop: one task that owns a node, feeds it inputs and applies its outputs.
 //!
-//! Events that a remote peer can cause arrive through a bounded channel. Completions of what the
-//! node itself requested arrive through an unbounded channel; their number is bounded by the
-//! requests. Applying an output never waits, so a slow disk or peer cannot delay the others.
+//! Events that a remote peer can cause arrive through a bounded channel. Completions of the node's
+//! own requests arrive through an unbounded channel; their number is bounded by the requests.
+//! Applying an output never waits, so a slow disk or peer cannot delay the others.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -197,7 +197,7 @@ impl Driver {
     async fn run(mut self) {
         let timer = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(timer);
-        // The node assumes that the transport is up until it is told otherwise.
+        // The node assumes that the transport is up until it is notified of the contrary.
         if *self.effects.transport.reach.borrow() != Connectivity::Up {
             self.on_reach();
         }

@@ -336,7 +336,7 @@ pub enum IdentityError {
     #[error("the node keeps nothing on disk; start one without --ephemeral")]
     KeepsNothing,
     /// Neither the user nor the file gives a name.
-    #[error("the file does not say what to call it; choose a name with --name")]
+    #[error("the file contains no name; choose one with --name")]
     NeedsName,
     /// A password is needed, and none was given.
     #[error("a password is needed; give it when asked, or name its file with --password-file")]

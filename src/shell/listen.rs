@@ -19,8 +19,6 @@ use crate::config::Listen;
 /// # Errors
 ///
 /// [`ListenError`] names the address that cannot be bound.
-///
-/// [`ListenError`] names the address that cannot be had.
 pub fn bind(listen: &Listen, remembered: Option<u16>) -> Result<Vec<TcpListener>, ListenError> {
     let (v4, v6) = match listen {
         Listen::Nowhere => return Ok(Vec::new()),

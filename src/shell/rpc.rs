@@ -37,7 +37,7 @@ pub use client::{RpcClient, RpcClientError};
 pub use ipc::IpcBindError;
 pub use token::TokenFile;
 
-/// What the sessions act upon.
+/// The node and the identities on which sessions act.
 #[derive(Clone, Debug)]
 pub struct Service {
     /// The handle of the node.
@@ -149,7 +149,7 @@ impl RpcServer {
         })
     }
 
-    /// Completes when the node has ended and its clients were told.
+    /// Completes when the node has ended and its clients are notified.
     pub async fn ended(&mut self) {
         let goodbyes = async {
             self.ipc.ended().await;

@@ -1,6 +1,6 @@
 //! The archive in PostgreSQL, which several servers may share.
 //!
-//! An envelope is identified by the start of its life and its hash, and is inserted unless it
+//! An envelope is identified by the start of its lifetime and its hash, and is inserted unless it
 //! exists: of several servers that received the same envelope the first one writes it, and none of
 //! them keeps state of its own. Commits wait for the database's log, so a reported envelope
 //! survives a crash of the database. A lost connection is made again, at growing intervals;

@@ -174,7 +174,7 @@ fn bounds(backend: &mut dyn ArchiveBackend) {
     assert_eq!(
         found(backend, 100, 1, 100),
         1,
-        "one is given whatever its length"
+        "the first envelope is returned despite its length"
     );
     assert_eq!(found(backend, 100, 1 << 20, 5), 5);
     assert_eq!(found(backend, 100, 1 << 20, 10), 10);

@@ -67,7 +67,7 @@ fn names(dir: &DataDir) -> Vec<String> {
     kept.iter().map(|(name, _)| name.to_string()).collect()
 }
 
-/// What an identity is without looking at its key.
+/// The public part of an identity, without unsealing its key.
 fn found(dir: &DataDir, name: &str) -> PublicIdentity {
     find(dir, &named(name)).unwrap().public_identity().unwrap()
 }
@@ -307,7 +307,7 @@ fn sealing_that_was_cut_short_anywhere_loses_nothing() {
         panic!("the one in the clear counts")
     };
     assert_eq!(names(dir), ["old"]);
-    // The user types another password this time; that one holds.
+    // The user types another password this time; the new one is used.
     seal_plain(dir, &old, &identity, under(&two), &mut rng()).unwrap();
     let sealed = export(dir, &old).unwrap();
     assert_eq!(

@@ -120,7 +120,7 @@ mod tests {
     fn silent_connections_do_not_keep_the_owner_out() {
         let limiter = ClientLimiter::new();
         let (owner, mut notice) = limiter.admit();
-        assert!(owner.promote() && owner.promote(), "twice is no harm");
+        assert!(owner.promote() && owner.promote(), "promotion is idempotent");
         let mut unauthenticated: Vec<_> =
             (0..=MAX_UNAUTHENTICATED).map(|_| limiter.admit()).collect();
         let gone: Vec<_> = unauthenticated
@@ -128,7 +128,7 @@ mod tests {
             .map(|(_, notice)| is_told_to_go(notice))
             .collect();
         assert_eq!(gone.iter().filter(|gone| **gone).count(), 1);
-        assert!(gone[0], "who came first goes first");
+        assert!(gone[0], "the oldest client makes room");
         assert_eq!(notice.try_recv(), Ok(()), "the owner may stay");
     }
 

@@ -80,7 +80,7 @@ impl JsonFramer {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(super) enum FramingError {
     /// A value begins with neither `{` nor `[`.
-    #[error("this is no JSON object")]
+    #[error("the text is not a JSON object")]
     NotJson,
     /// A value does not end within the limit.
     #[error("the request is too long")]

@@ -16,7 +16,7 @@ fn key(byte: u8) -> Secret<32> {
     Secret::init_with(|bytes| bytes.fill(byte))
 }
 
-/// Stores records as a driver would, and gives what the next start finds.
+/// Stores records like a driver, and returns what the next start loads.
 fn store_and_load(path: &Path, records: Vec<Record>) -> Restored {
     let dir = dir(path);
     let (report, reports) = channel();

@@ -1,4 +1,4 @@
-//! Attacks on the doors, by what their requests look like.
+//! Attacks on the RPC endpoints by forged requests.
 
 use axum::http::Request;
 use circuits::secret::Secret;
@@ -162,7 +162,7 @@ fn a_token_in_a_link_opens_a_websocket_only() {
     assert_eq!(
         auth().authorize(&upgrade).err(),
         Some(AuthError::Token),
-        "a POST is no upgrade"
+        "a POST is not an upgrade"
     );
     upgrade.method = Method::GET;
     assert_eq!(auth().authorize(&upgrade).err(), None);

@@ -1,4 +1,4 @@
-//! A session and a node that does what the test says.
+//! A session with a scripted node.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ impl FakeNode {
         }
     }
 
-    /// The filter that is given back next.
+    /// The next filter that the session releases.
     async fn removed(&mut self) -> u64 {
         match self.requests.recv().await.unwrap() {
             DriverRequest::Command(Command::Shh(ShhCommand::Unsubscribe(filter)), answer) => {
@@ -74,13 +74,13 @@ const SUBSCRIBE: &[u8] =
     br#"{"id":1,"method":"shh_subscribe","params":["messages",{"privateKeyID":"00"}]}"#;
 const SUBSCRIBE_TO_EVENTS: &[u8] = br#"{"id":1,"method":"whisht_subscribe","params":["events"]}"#;
 
-/// What was answered: the result.
+/// The result in an answer.
 fn result(answer: &SessionReply) -> Value {
     let answer: Value = serde_json::from_str(answer.text.as_ref().unwrap()).unwrap();
     answer["result"].clone()
 }
 
-/// Whether there is nothing to tell.
+/// Whether no notification is pending.
 async fn is_silent(session: &mut RpcSession) -> bool {
     timeout(Duration::from_millis(50), session.notifications())
         .await
