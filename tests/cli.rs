@@ -1,4 +1,4 @@
-//! The program as a user meets it: what it prints, and the codes it ends with.
+//! The program at its command line: output and exit codes.
 
 #![expect(
     clippy::unwrap_used,
@@ -23,7 +23,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
-/// The program, without anything of ours in its environment.
+/// The program, without variables of the caller's environment that affect it.
 fn whisht(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_whisht"));
     for (name, _) in std::env::vars_os() {
@@ -43,7 +43,7 @@ fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// Checks how a command ended, and gives what it said about it.
+/// Checks the exit code of a failed command, and returns its standard error.
 fn fails(output: &Output, code: i32) -> String {
     let said = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(code), "{said}");
@@ -83,7 +83,7 @@ impl Running {
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
             .unwrap();
-        let banner = serde_json::from_str(&line).expect("the node says where it listens");
+        let banner = serde_json::from_str(&line).expect("the banner contains the addresses");
         Self {
             child,
             dir: dir.to_owned(),
@@ -109,9 +109,9 @@ impl Drop for Running {
 
 struct Scratch {
     _dir: tempfile::TempDir,
-    /// A directory that is there.
+    /// A directory that exists.
     parent: PathBuf,
-    /// The data directory in it, which is not there yet.
+    /// The data directory in it, which does not exist yet.
     path: PathBuf,
 }
 
@@ -126,7 +126,7 @@ fn scratch() -> Scratch {
     }
 }
 
-/// A file that only its owner can read; its path.
+/// A file that only its owner can read; returns its path.
 fn secret_file(dir: &Path, name: &str, content: &str) -> String {
     let path = dir.join(name);
     fs::write(&path, content).unwrap();
@@ -158,10 +158,7 @@ fn mistyped_arguments_are_usage_errors_with_remedy() {
         let said = fails(&run(dir, args), 2);
         assert!(said.contains(part), "{args:?}: {said}");
     }
-    assert!(
-        !dir.exists(),
-        "nothing was made for a command that made no sense"
-    );
+    assert!(!dir.exists(), "an invalid command creates nothing");
 }
 
 #[test]
@@ -202,14 +199,14 @@ fn flags_override_variables_and_variables_override_file() {
         command.envs(variable.map(|level| ("WHISHT_LEVEL", level)));
         String::from_utf8(command.output().unwrap().stderr).unwrap()
     };
-    assert!(level(&[], None).contains("`hush`"), "the file's");
+    assert!(level(&[], None).contains("`hush`"), "from the file");
     assert!(
         level(&[], Some("dark")).contains("`dark`"),
-        "the variable's"
+        "from the environment"
     );
     assert!(
         level(&["--level", "bulletin"], Some("dark")).contains("`bulletin`"),
-        "the flag's"
+        "from the flag"
     );
 }
 
@@ -319,7 +316,7 @@ fn send_at_unavailable_level_is_refused_before_sending() {
         let said = fails(&node.run(&["send", "--to", "me", "--level", level]), 5);
         assert!(said.contains("not there yet"), "{said}");
     }
-    // Nor does a node without relays lower the level by itself.
+    // A node without relays does not lower the level by itself.
     let said = fails(&node.run(&["send", "--to", "me", "--level", "normal"]), 5);
     assert!(said.contains("level `normal` needs"), "{said}");
     assert!(succeeds(&node.run(&["outbox"])).contains("nothing"));
@@ -494,7 +491,7 @@ fn json_rpc_on_public_address_is_policy_error() {
         let said = fails(&run(&data.path, &["run", flag, "0.0.0.0:8545"]), 5);
         assert!(said.contains("stays on this machine"), "{said}");
     }
-    assert!(!data.path.exists(), "before anything was done");
+    assert!(!data.path.exists(), "the check precedes all changes");
 }
 
 #[test]

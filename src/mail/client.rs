@@ -322,8 +322,8 @@ impl MailClient {
             .take(MAX_REASON_CHARS)
             .map(|c| if c.is_control() { '?' } else { c })
             .collect();
-        let patience = RETRY_REASONS.iter().any(|word| reason.contains(word));
-        if patience && self.pauses < MAX_PAUSES {
+        let wait = RETRY_REASONS.iter().any(|word| reason.contains(word));
+        if wait && self.pauses < MAX_PAUSES {
             self.pauses = self.pauses.saturating_add(1);
             return ClientState::Paused(now.after(PAUSE));
         }
@@ -356,13 +356,11 @@ impl MailQuery {
 
 impl PendingPage {
     fn deadline(&self, dialect: Dialect) -> Instant {
-        let patience = match (dialect, self.count) {
+        let wait = match (dialect, self.count) {
             (Dialect::Geth, 1..) => QUIET_TIMEOUT,
             _ => RESPONSE_TIMEOUT,
         };
-        self.heard
-            .after(patience)
-            .min(self.since.after(PAGE_TIMEOUT))
+        self.heard.after(wait).min(self.since.after(PAGE_TIMEOUT))
     }
 }
 

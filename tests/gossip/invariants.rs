@@ -1,4 +1,4 @@
-//! What holds whatever peers do, tried on random histories.
+//! Invariants of the gossip, tested on random histories.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use whisht::gossip::packet::{MinPow, code, outgoing};
 
 use super::world::*;
 
-/// Something that happens.
+/// An event.
 #[derive(Clone, Debug)]
 enum PeerEvent {
     Open(u64, usize),
@@ -44,9 +44,9 @@ fn event() -> impl Strategy<Value = PeerEvent> {
     ]
 }
 
-const CLIENTS: [&str; 4] = [GETH_OLD, GETH_NEW, "whisht/0.1", "unheard of"];
+const CLIENTS: [&str; 4] = [GETH_OLD, GETH_NEW, "whisht/0.1", "unknown"];
 
-/// What the test knows of one link.
+/// The test's model of one link.
 #[derive(Clone, Debug, Default)]
 struct LinkModel {
     open: bool,
@@ -59,7 +59,7 @@ struct LinkModel {
 struct GossipModel {
     node: TestNode,
     links: Vec<LinkModel>,
-    /// Link numbers are never used twice.
+    /// Link numbers, never reused.
     numbers: Vec<u64>,
     next: u64,
 }
@@ -88,7 +88,7 @@ impl GossipModel {
         self.links[Self::slot(peer)] = LinkModel::default();
     }
 
-    /// Gives the node a packet; a fault closes the link.
+    /// Passes a packet to the node; a fault closes the link.
     fn give(&mut self, peer: u64, code: u8, payload: &[u8]) -> bool {
         let link = self.link(peer);
         let given =
@@ -151,7 +151,7 @@ impl GossipModel {
                 }
             }
             PeerEvent::Garbage(peer, code, payload) => {
-                // What it may have set is not followed here; only survival is.
+                // The model ignores settings in the packet; the node only has to survive.
                 let _ = self.give(peer, code, &payload);
                 self.close(peer);
             }
@@ -188,7 +188,7 @@ impl GossipModel {
         for envelope in envelopes {
             assert!(
                 link.crossed.insert(envelope.hash()),
-                "sent what the peer knows"
+                "sent an envelope that the peer has"
             );
         }
         if let Some(last) = link.last.replace(time) {

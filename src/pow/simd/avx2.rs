@@ -20,7 +20,10 @@ impl Avx2 {
 }
 
 impl SideBySide<4> for Avx2 {
-    #[expect(unsafe_code, reason = "calls a function that requires AVX2, with the proof")]
+    #[expect(
+        unsafe_code,
+        reason = "calls a function that requires AVX2, with the proof"
+    )]
     fn digests(&self, sponges: &Sponges<4>, padding_follows: bool) -> Digests<4> {
         // SAFETY: a value of this type exists only if `detect` found the feature, and the function
         // requires nothing else.

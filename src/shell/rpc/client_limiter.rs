@@ -120,7 +120,10 @@ mod tests {
     fn silent_connections_do_not_keep_the_owner_out() {
         let limiter = ClientLimiter::new();
         let (owner, mut notice) = limiter.admit();
-        assert!(owner.promote() && owner.promote(), "promotion is idempotent");
+        assert!(
+            owner.promote() && owner.promote(),
+            "promotion is idempotent"
+        );
         let mut unauthenticated: Vec<_> =
             (0..=MAX_UNAUTHENTICATED).map(|_| limiter.admit()).collect();
         let gone: Vec<_> = unauthenticated
