@@ -1,8 +1,8 @@
-//! What a mail server may send: packets one after another, each a byte for its kind, two for its
-//! length, and its payload.
+//! The packets of a mail server, one after another: a byte for the kind, two for the length, and
+//! the payload.
 //!
-//! A client in the middle of an exchange takes them in. It must keep what it was promised: nothing
-//! unasked gets through, nothing twice, and the exchange ends.
+//! A client during an exchange receives them. It must accept neither unrequested envelopes nor
+//! duplicates, and the exchange must end.
 
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -16,7 +16,7 @@ use whisht::mail::client::{Dialect, MailClient, MailQuery};
 use whisht::mail::response::{Completion, messages};
 use whisht::mail::sync::SyncResponse;
 
-/// Lets a client take in what a server says. Panics if a rule is broken.
+/// Passes a server's packets to a client. Panics if a rule is broken.
 pub fn mail_response(data: &[u8]) {
     let query = MailQuery {
         lower: UnixSecs(NOW - 86_400),
@@ -27,7 +27,7 @@ pub fn mail_response(data: &[u8]) {
     let mut now = Instant::ZERO;
     let mut seen = BTreeSet::new();
     let mut rest = data;
-    while let Some(Said {
+    while let Some(ServerPacket {
         kind,
         payload,
         left,
@@ -35,7 +35,7 @@ pub fn mail_response(data: &[u8]) {
     {
         rest = left;
         if client.is_ready() {
-            // The server knows the name of every request.
+            // The server knows the id of every request.
             client.on_sent(now, EnvelopeHash([1; 32]));
         }
         now = now.after(Duration::from_secs(1));
@@ -49,9 +49,9 @@ pub fn mail_response(data: &[u8]) {
                         let sent = envelope.sent();
                         assert!(
                             (query.lower..=query.upper).contains(&sent),
-                            "it was not asked for"
+                            "it was not requested"
                         );
-                        assert!(seen.insert(envelope.hash()), "it came twice");
+                        assert!(seen.insert(envelope.hash()), "it is a duplicate");
                         assert!(messages(&[envelope], true)[0].len() <= MAX_PACKET);
                     }
                 }
@@ -74,7 +74,7 @@ pub fn mail_response(data: &[u8]) {
         let stats = client.stats();
         assert_eq!(usize::try_from(stats.envelopes), Ok(seen.len()));
     }
-    // A server that has nothing more to say is not waited for without an end.
+    // The client must not wait for a silent server without a limit.
     for _ in 0..8 {
         if client.is_ready() {
             client.on_sent(now, EnvelopeHash([1; 32]));
@@ -90,19 +90,19 @@ pub fn mail_response(data: &[u8]) {
     assert!(client.outcome().is_some(), "the exchange does not end");
 }
 
-/// One packet, and what comes after it.
-struct Said<'a> {
+/// One packet, and the rest of the input.
+struct ServerPacket<'a> {
     kind: u8,
     payload: &'a [u8],
     left: &'a [u8],
 }
 
-/// Takes a packet off the front.
-fn next(data: &[u8]) -> Option<Said<'_>> {
+/// Splits the first packet off.
+fn next(data: &[u8]) -> Option<ServerPacket<'_>> {
     let (&[kind, high, low], rest) = data.split_first_chunk()?;
     let len = usize::from(u16::from_be_bytes([high, low])).min(rest.len());
     let (payload, left) = rest.split_at(len);
-    Some(Said {
+    Some(ServerPacket {
         kind,
         payload,
         left,

@@ -1,8 +1,8 @@
-//! Where cells wait for the processor.
+//! The ingress queue of a relay: cells that wait for the processor.
 //!
-//! Curve arithmetic is the one thing a stranger can make a relay do, so it is rationed three times:
-//! each neighbour has a rate, what waits is bounded, and peeling has a rate of its own. Neighbours
-//! are served in turn, so a flood delays the cells of the one who sends it and nobody else's.
+//! Curve arithmetic is the only costly work that an unknown peer can cause at a relay, so three
+//! limits apply: the rate of each link, the number of queued cells, and the rate of peeling. Links
+//! are served in turn, so a flood delays only the cells of the link that sends it.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -14,17 +14,17 @@ use crate::cell::Cell;
 use crate::ids::LinkId;
 use crate::time::Instant;
 
-/// How much a relay takes on (anonymity 3.11).
+/// The load that a relay accepts (anonymity 3.11).
 #[derive(Clone, Copy, Debug)]
 pub struct RelayLimits {
-    /// Cells per second from one neighbour; more are dropped. An honest neighbour forwards what its
-    /// own neighbours emit, half a cell per second each, spread over its links.
+    /// Cells per second from one peer; more are dropped. An honest peer forwards the cells of its
+    /// own peers, half a cell per second each, spread over its links.
     pub link_rate: u32,
-    /// Cells that one neighbour may send at once, and that may wait for one neighbour.
+    /// Cells that one peer may send at once, and that may be queued for it.
     pub link_burst: u32,
     /// Cells peeled per second: at 0.1 ms each, 500 take a twentieth of one core.
     pub peel_rate: u32,
-    /// Cells that may wait in all, of 912 bytes each.
+    /// Cells that may be queued in total, of 912 bytes each.
     pub waiting: usize,
 }
 
@@ -39,19 +39,19 @@ impl Default for RelayLimits {
     }
 }
 
-/// Queues of cells, one for each neighbour.
+/// Queues of cells, one for each link.
 #[derive(Debug)]
 pub(super) struct IngressQueue {
     limits: RelayLimits,
     links: BTreeMap<LinkId, PeerQueue>,
-    /// Links with cells waiting, each once, in the order in which they are served.
+    /// Links with queued cells, each once, in the order of service.
     turns: VecDeque<LinkId>,
     waiting: usize,
     evicted: u64,
     peeling: GcraLimiter,
 }
 
-/// One neighbour.
+/// The state of one link.
 #[derive(Debug, Default)]
 struct PeerQueue {
     rate: GcraLimiter,
@@ -70,10 +70,10 @@ impl IngressQueue {
         }
     }
 
-    /// Counts a cell against the rate of its neighbour.
+    /// Counts a cell against the rate of its link.
     pub(super) fn admit(&mut self, now: Instant, from: LinkId) -> Result<(), DropReason> {
         if !self.links.contains_key(&from) {
-            // A neighbour at rest is the same as one never seen, so the map holds the active only.
+            // An idle link has the state of a new one, so the map contains active links only.
             self.links
                 .retain(|_, link| !link.cells.is_empty() || !link.rate.is_idle(now));
         }
@@ -84,7 +84,7 @@ impl IngressQueue {
         Ok(())
     }
 
-    /// Queues an admitted cell. If too many wait in all, the neighbour with most of them loses its
+    /// Queues an admitted cell. If the total is exceeded, the link with the most cells loses its
     /// newest, which may be this one.
     pub(super) fn push(&mut self, from: LinkId, cell: Cell) -> Result<(), DropReason> {
         let per_link = usize::try_from(self.limits.link_burst).unwrap_or(usize::MAX);
@@ -101,7 +101,7 @@ impl IngressQueue {
         Ok(())
     }
 
-    /// The next cell in turn, if peeling is allowed now.
+    /// The next cell in turn, if peeling is permitted now.
     pub(super) fn pop(&mut self, now: Instant) -> Option<(LinkId, Cell)> {
         let from = *self.turns.front()?;
         if !self.peeling.take(self.peel_quota(), now) {
@@ -117,23 +117,23 @@ impl IngressQueue {
         Some((from, cell))
     }
 
-    /// When [`Self::pop`] has something to give; `None` if nothing waits.
+    /// When [`Self::pop`] returns a cell; `None` if no cell is queued.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let _ = self.turns.front()?;
         Some(self.peeling.next_allowed(self.peel_quota()))
     }
 
-    /// Number of cells waiting.
+    /// Number of queued cells.
     pub(super) const fn len(&self) -> usize {
         self.waiting
     }
 
-    /// Number of cells that were queued and lost their place to another neighbour's.
+    /// Number of queued cells that were evicted for cells of other links.
     pub(super) const fn evicted(&self) -> u64 {
         self.evicted
     }
 
-    /// Takes the newest cell of the longest queue, unless that queue would then be no longer than
+    /// Drops the newest cell of the longest queue, unless that queue would then be no longer than
     /// one of `own` cells and the new one.
     fn make_room(&mut self, own: usize) -> bool {
         let longest = self.links.values_mut().max_by_key(|link| link.cells.len());
@@ -151,7 +151,7 @@ impl IngressQueue {
     }
 }
 
-/// How much peeling may run ahead of its rate, so that timers need not be fine.
+/// Maximum time by which peeling may run ahead of its rate, so that timers may be coarse.
 const MAX_CATCH_UP: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
@@ -179,7 +179,7 @@ mod tests {
         ingress.push(LinkId(from), cell(number))
     }
 
-    /// Everything that can be popped at `now`, as (link, number).
+    /// All cells that can be popped at `now`, as (link, number).
     fn drain(ingress: &mut IngressQueue, now: Instant) -> Vec<(u64, u8)> {
         let pop = || ingress.pop(now);
         std::iter::from_fn(pop)
