@@ -12,6 +12,10 @@
 mod endings;
 #[path = "cli/keystore.rs"]
 mod keystore;
+#[path = "cli/mail.rs"]
+mod mail;
+#[path = "cli/rpc.rs"]
+mod rpc;
 #[path = "cli/terminal.rs"]
 mod terminal;
 
@@ -350,69 +354,6 @@ fn invalid_messages_are_usage_errors() {
 }
 
 #[test]
-fn mail_fetch_reports_cause_of_failure() {
-    let (data, other) = (scratch(), scratch());
-    let node = Running::start(&data.path, &["--listen", "127.0.0.1:0"]);
-    let said = fails(&node.run(&["mail", "fetch"]), 2);
-    assert!(said.contains("no mail server is known"), "{said}");
-    let said = fails(&node.run(&["mail", "fetch", "--narrow"]), 2);
-    assert!(said.contains("--topic"), "{said}");
-    let said = fails(&node.run(&["mail", "fetch", "--from", "nobody"]), 2);
-    assert!(said.contains("`from`"), "{said}");
-
-    let server = Running::start(&other.path, &["--listen", "127.0.0.1:0", "--mail-serve"]);
-    assert_eq!(server.banner["mail"], true);
-    let from = ["mail", "fetch", "--from", server.enode()];
-    let shown = succeeds(&node.run(&from));
-    assert!(shown.contains("0 envelopes came"), "{shown}");
-    let narrow = [&from[..], &["--topic", "0x01020304", "--narrow"]].concat();
-    let output = node.run(&narrow);
-    let warned = String::from_utf8_lossy(&output.stderr);
-    assert!(warned.contains("the server will know"), "{warned}");
-    let outcome: Value =
-        serde_json::from_str(&succeeds(&node.run(&[&from[..], &["--json"]].concat()))).unwrap();
-    assert_eq!(outcome["end"], "complete");
-    assert_eq!(outcome["exit"], 0);
-
-    let enode = server.enode().to_owned();
-    drop(server);
-    let said = fails(&node.run(&["mail", "fetch", "--from", &enode]), 3);
-    assert!(said.contains("not reached"), "{said}");
-}
-
-#[test]
-fn mail_server_refuses_password_readable_by_others() {
-    let data = scratch();
-    let store = "postgres://user:secret@localhost/mail";
-    let said = fails(
-        &run(&data.path, &["mail", "serve", "--mail-store", store]),
-        2,
-    );
-    assert!(
-        said.contains("PGPASSFILE") && !said.contains("secret"),
-        "{said}"
-    );
-    fs::create_dir_all(&data.path).unwrap();
-    let password = data.path.join("password");
-    fs::write(&password, "post office\n").unwrap();
-    fs::set_permissions(&password, Permissions::from_mode(0o644)).unwrap();
-    let local = [
-        "mail",
-        "serve",
-        "--profile",
-        "local",
-        "--network",
-        "cli-test",
-    ];
-    let file = ["--mail-password-file", password.to_str().unwrap()];
-    let said = fails(&run(&scratch().path, &[&local[..], &file].concat()), 5);
-    assert!(said.contains("chmod 0600"), "{said}");
-    let nowhere = ["--mail-store", "postgres://nobody@%2Fnonexistent/mail"];
-    let said = fails(&run(&scratch().path, &[&local[..], &nowhere].concat()), 1);
-    assert!(said.contains("the mail database"), "{said}");
-}
-
-#[test]
 fn message_body_is_delivered_unchanged_between_nodes() {
     let (one, two, three) = (scratch(), scratch(), scratch());
     let listen = ["--listen", "127.0.0.1:0", "--level", "open"];
@@ -482,53 +423,4 @@ fn sigterm_ends_node_with_exit_code_zero() {
     let status = node.child.wait().unwrap();
     assert_eq!(status.code(), Some(0));
     assert!(!socket.exists());
-}
-
-#[test]
-fn json_rpc_on_public_address_is_policy_error() {
-    let data = scratch();
-    for flag in ["--rpc-http", "--rpc-ws"] {
-        let said = fails(&run(&data.path, &["run", flag, "0.0.0.0:8545"]), 5);
-        assert!(said.contains("stays on this machine"), "{said}");
-    }
-    assert!(!data.path.exists(), "the check precedes all changes");
-}
-
-#[test]
-fn banner_names_rpc_addresses_and_token() {
-    let data = scratch();
-    let doors = ["--rpc-http", "127.0.0.1:0", "--rpc-ws", "127.0.0.1:0"];
-    let args = [&["--listen", "127.0.0.1:0"], &doors[..]].concat();
-    let node = Running::start(&data.path, &args);
-    let token = data.path.join("rpc-token");
-    assert_eq!(node.banner["rpc_token"], token.to_str().unwrap());
-    for (door, scheme) in [("http", "http://127.0.0.1:"), ("ws", "ws://127.0.0.1:")] {
-        let address = node.banner[door].as_str().unwrap();
-        assert!(address.starts_with(scheme), "{address}");
-    }
-    drop(node);
-
-    let log = data.parent.join("log");
-    let mut child = whisht(&data.path)
-        .args(["run", "--profile", "local", "--network", "cli-test"])
-        .args([&args[..], &["--rpc-danger-no-token"]].concat())
-        .stdout(Stdio::piped())
-        .stderr(fs::File::create(&log).unwrap())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let banner: Vec<String> = lines
-        .map_while(Result::ok)
-        .take_while(|line| !line.contains("level "))
-        .collect();
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let said = |part: &str| banner.iter().any(|line| line.contains(part));
-    assert!(
-        said("http://127.0.0.1:") && said("ws://127.0.0.1:"),
-        "{banner:?}"
-    );
-    assert!(!said("token"), "{banner:?}");
-    let log = fs::read_to_string(log).unwrap();
-    assert!(log.contains("every program on this machine"), "{log}");
 }
