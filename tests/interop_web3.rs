@@ -194,6 +194,13 @@ fn refusals(client: &mut Web3Client) {
     }
 }
 
+/// The subscription to messages for a new key pair, and the public key.
+fn subscribe_to_new_pair(client: &mut Web3Client) -> (Value, Value) {
+    let pair = client.ask("shh.newKeyPair", json!([]));
+    let public = client.ask("shh.getPublicKey", json!([pair]));
+    (client.subscribe(json!({"privateKeyID": pair})), public)
+}
+
 #[test]
 fn web3_subscribers_on_two_nodes_exchange_messages() {
     let Some(program) = SCRIPT.node() else { return };
@@ -210,13 +217,8 @@ fn web3_subscribers_on_two_nodes_exchange_messages() {
     ] {
         let mut alice = Web3Client::start(&program, "web3", ours, &one);
         let mut bob = Web3Client::start(&program, "web3-shh", theirs, &two);
-        let [for_alice, for_bob] = [&mut alice, &mut bob].map(|client| {
-            let pair = client.ask("shh.newKeyPair", json!([]));
-            let public = client.ask("shh.getPublicKey", json!([pair]));
-            (client.subscribe(json!({"privateKeyID": pair})), public)
-        });
-        let (alices, to_alice) = for_alice;
-        let (bobs, to_bob) = for_bob;
+        let (alices, to_alice) = subscribe_to_new_pair(&mut alice);
+        let (bobs, to_bob) = subscribe_to_new_pair(&mut bob);
 
         let payload = format!("0x{}", hex::encode("the hedge, at nine"));
         alice.ask(

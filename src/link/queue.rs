@@ -48,7 +48,7 @@ impl Default for QueueBudgets {
 }
 
 /// A message, not yet a frame.
-pub(super) struct QueuedMessage {
+pub(super) struct UnsentMessage {
     /// Code on the wire.
     pub(super) code: u16,
     pub(super) payload: Vec<u8>,
@@ -76,7 +76,7 @@ impl SendQueue {
     pub(super) fn push(
         &mut self,
         priority: Priority,
-        message: QueuedMessage,
+        message: UnsentMessage,
     ) -> Result<(), QueueFull> {
         match priority {
             Priority::Cell => self.cells.push(message),
@@ -86,12 +86,12 @@ impl SendQueue {
     }
 
     /// Takes the next message of the first queue that is not empty.
-    pub(super) fn pop(&mut self) -> Option<QueuedMessage> {
+    pub(super) fn pop(&mut self) -> Option<UnsentMessage> {
         self.queues_mut().into_iter().find_map(PriorityQueue::pop)
     }
 
     /// The message that [`Self::pop`] would take.
-    pub(super) fn peek(&self) -> Option<&QueuedMessage> {
+    pub(super) fn peek(&self) -> Option<&UnsentMessage> {
         self.queues()
             .into_iter()
             .find_map(|queue| queue.waiting.front())
@@ -134,7 +134,7 @@ impl SendQueue {
 }
 
 struct PriorityQueue {
-    waiting: VecDeque<QueuedMessage>,
+    waiting: VecDeque<UnsentMessage>,
     bytes: usize,
     budget: usize,
     /// Set when the budget is used up; cleared when half of it is free again, so that a peer that
@@ -152,7 +152,7 @@ impl PriorityQueue {
         }
     }
 
-    fn push(&mut self, message: QueuedMessage) -> Result<(), QueueFull> {
+    fn push(&mut self, message: UnsentMessage) -> Result<(), QueueFull> {
         let bytes = self.bytes.saturating_add(cost(&message));
         if bytes >= self.budget {
             self.full = true;
@@ -165,7 +165,7 @@ impl PriorityQueue {
         Ok(())
     }
 
-    fn pop(&mut self) -> Option<QueuedMessage> {
+    fn pop(&mut self) -> Option<UnsentMessage> {
         let message = self.waiting.pop_front()?;
         self.bytes = self.bytes.saturating_sub(cost(&message));
         if self.bytes <= self.budget / 2 {
@@ -176,7 +176,7 @@ impl PriorityQueue {
 }
 
 /// The cost of a message: its payload and about what a frame adds, so that empty messages count.
-fn cost(message: &QueuedMessage) -> usize {
+fn cost(message: &UnsentMessage) -> usize {
     message.payload.len().saturating_add(64)
 }
 
@@ -191,8 +191,8 @@ pub(super) const CONGESTION_TIMEOUT: Duration = Duration::from_secs(30);
 mod tests {
     use super::*;
 
-    fn message(code: u16, len: usize) -> QueuedMessage {
-        QueuedMessage {
+    fn message(code: u16, len: usize) -> UnsentMessage {
+        UnsentMessage {
             code,
             payload: vec![0; len],
             packing: Packing::Literal,

@@ -19,7 +19,7 @@ use super::handshake::{self, Auth, Initiator, Reading, RlpxSession};
 use super::hello::{self, Hello};
 use super::key::LinkKey;
 use super::limits::LinkLimits;
-use super::queue::{CONGESTION_TIMEOUT, Priority, QueueFull, QueuedMessage, SendQueue};
+use super::queue::{CONGESTION_TIMEOUT, Priority, QueueFull, SendQueue, UnsentMessage};
 use super::snappy::{self, Packing};
 use super::{LinkConfig, LinkEvent, SendError};
 
@@ -254,7 +254,7 @@ impl Connected {
         if payload.len() > MAX_PAYLOAD_LEN {
             return Err(SendError::PayloadTooLong);
         }
-        let message = QueuedMessage {
+        let message = UnsentMessage {
             // Negotiation assigns no range that exceeds the integer type.
             code: offset.saturating_add(code),
             payload,

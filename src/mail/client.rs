@@ -15,7 +15,7 @@ use circuits::time::{Instant, UnixSecs};
 use super::RequestId;
 use super::cursor::Cursor;
 use super::request::{Limit, MailRequest};
-use super::response::{Completion, NotACompletion};
+use super::response::{MailCompletion, NotACompletion};
 use crate::bloom::Bloom;
 use crate::envelope::{Envelope, EnvelopeHash, ProtocolVersion};
 
@@ -59,7 +59,7 @@ impl Dialect {
 pub struct MailClient {
     query: MailQuery,
     dialect: Dialect,
-    state: ClientState,
+    state: ExchangeState,
     after: Option<Cursor>,
     /// The cursors used so far.
     followed: BTreeSet<Cursor>,
@@ -85,7 +85,7 @@ pub struct FetchStats {
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
-enum ClientState {
+enum ExchangeState {
     /// A request may be sent.
     Ready,
     /// The server asked to wait before the next request.
@@ -146,7 +146,7 @@ impl MailClient {
         Self {
             query,
             dialect,
-            state: ClientState::Ready,
+            state: ExchangeState::Ready,
             after: None,
             followed: BTreeSet::new(),
             known: BTreeSet::new(),
@@ -164,7 +164,7 @@ impl MailClient {
     /// Whether the next request may be sent.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.state == ClientState::Ready
+        self.state == ExchangeState::Ready
     }
 
     /// The dialect of the next request.
@@ -183,7 +183,7 @@ impl MailClient {
     #[must_use]
     pub const fn outcome(&self) -> Option<&FetchOutcome> {
         match &self.state {
-            ClientState::Over(outcome) => Some(outcome),
+            ExchangeState::Over(outcome) => Some(outcome),
             _ => None,
         }
     }
@@ -216,7 +216,7 @@ impl MailClient {
     /// Records that the request was sent in an envelope with this hash.
     pub fn on_sent(&mut self, now: Instant, envelope: EnvelopeHash) {
         self.stats.pages = self.stats.pages.saturating_add(1);
-        self.state = ClientState::Asked(PendingPage {
+        self.state = ExchangeState::Asked(PendingPage {
             id: RequestId(envelope.0),
             since: now,
             heard: now,
@@ -227,7 +227,7 @@ impl MailClient {
 
     /// Handles a P2P message (code 127); returns the new and requested envelopes in it.
     pub fn on_messages(&mut self, now: Instant, envelopes: Vec<Envelope>) -> Vec<Envelope> {
-        let ClientState::Asked(asked) = &mut self.state else {
+        let ExchangeState::Asked(asked) = &mut self.state else {
             return Vec::new();
         };
         asked.heard = now;
@@ -249,9 +249,9 @@ impl MailClient {
             Dialect::StatusIm | Dialect::Unknown => PAGE_LIMIT,
         };
         if asked.count > most.saturating_add(SLACK) {
-            self.state = ClientState::Over(FetchOutcome::Misbehaved(ServerMisbehaviour::Flood));
+            self.state = ExchangeState::Over(FetchOutcome::Misbehaved(ServerMisbehaviour::Flood));
         } else if self.known.len() >= usize::try_from(MAX_ENVELOPES).unwrap_or(usize::MAX) {
-            self.state = ClientState::Over(FetchOutcome::LimitReached);
+            self.state = ExchangeState::Over(FetchOutcome::LimitReached);
         }
         new
     }
@@ -262,16 +262,18 @@ impl MailClient {
     ///
     /// [`NotACompletion`]: the caller must disconnect.
     pub fn on_completion(&mut self, now: Instant, payload: &[u8]) -> Result<(), NotACompletion> {
-        let completion = Completion::decode(payload)?;
+        let completion = MailCompletion::decode(payload)?;
         let asked = match &self.state {
-            ClientState::Asked(asked) if asked.id == completion.id() => *asked,
+            ExchangeState::Asked(asked) if asked.id == completion.id() => *asked,
             // The completion belongs to an earlier request, or to none.
             _ => return Ok(()),
         };
         self.state = match completion {
-            Completion::Failed { reason, .. } => self.refused(now, &reason),
-            Completion::Done { cursor: None, .. } => ClientState::Over(FetchOutcome::Complete),
-            Completion::Done {
+            MailCompletion::Failed { reason, .. } => self.refused(now, &reason),
+            MailCompletion::Done { cursor: None, .. } => {
+                ExchangeState::Over(FetchOutcome::Complete)
+            }
+            MailCompletion::Done {
                 cursor: Some(cursor),
                 ..
             } => self.follow(cursor, asked),
@@ -282,7 +284,7 @@ impl MailClient {
     /// Handles the end of the link.
     pub fn on_closed(&mut self) {
         if self.outcome().is_none() {
-            self.state = ClientState::Over(FetchOutcome::NoResponse);
+            self.state = ExchangeState::Over(FetchOutcome::NoResponse);
         }
     }
 
@@ -290,9 +292,9 @@ impl MailClient {
     #[must_use]
     pub fn next_due(&self) -> Option<Instant> {
         match &self.state {
-            ClientState::Asked(asked) => Some(asked.deadline(self.dialect)),
-            ClientState::Paused(until) => Some(*until),
-            ClientState::Ready | ClientState::Over(_) => None,
+            ExchangeState::Asked(asked) => Some(asked.deadline(self.dialect)),
+            ExchangeState::Paused(until) => Some(*until),
+            ExchangeState::Ready | ExchangeState::Over(_) => None,
         }
     }
 
@@ -302,21 +304,23 @@ impl MailClient {
             return;
         }
         self.state = match &self.state {
-            ClientState::Asked(asked) => match (self.dialect, asked.count) {
-                (Dialect::Geth, 1..) => ClientState::Over(FetchOutcome::Quiet),
+            ExchangeState::Asked(asked) => match (self.dialect, asked.count) {
+                (Dialect::Geth, 1..) => ExchangeState::Over(FetchOutcome::Quiet),
                 (Dialect::Unknown, 0) if self.stats.envelopes == 0 => {
                     self.dialect = Dialect::Geth;
-                    ClientState::Ready
+                    ExchangeState::Ready
                 }
-                (_, 0) => ClientState::Over(FetchOutcome::NoResponse),
-                (_, 1..) => ClientState::Over(FetchOutcome::Misbehaved(ServerMisbehaviour::Stall)),
+                (_, 0) => ExchangeState::Over(FetchOutcome::NoResponse),
+                (_, 1..) => {
+                    ExchangeState::Over(FetchOutcome::Misbehaved(ServerMisbehaviour::Stall))
+                }
             },
-            _ => ClientState::Ready,
+            _ => ExchangeState::Ready,
         };
     }
 
     /// Handles a refusal: waits and retries, or ends the exchange.
-    fn refused(&mut self, now: Instant, reason: &str) -> ClientState {
+    fn refused(&mut self, now: Instant, reason: &str) -> ExchangeState {
         let reason: String = reason
             .chars()
             .take(MAX_REASON_CHARS)
@@ -325,12 +329,12 @@ impl MailClient {
         let wait = RETRY_REASONS.iter().any(|word| reason.contains(word));
         if wait && self.pauses < MAX_PAUSES {
             self.pauses = self.pauses.saturating_add(1);
-            return ClientState::Paused(now.after(PAUSE));
+            return ExchangeState::Paused(now.after(PAUSE));
         }
-        ClientState::Over(FetchOutcome::Refused(reason))
+        ExchangeState::Over(FetchOutcome::Refused(reason))
     }
 
-    fn follow(&mut self, cursor: Cursor, asked: PendingPage) -> ClientState {
+    fn follow(&mut self, cursor: Cursor, asked: PendingPage) -> ExchangeState {
         // A server that names the end of a page has a dialect with pages.
         self.dialect = Dialect::StatusIm;
         self.pauses = 0;
@@ -339,10 +343,10 @@ impl MailClient {
             _ => 0,
         };
         if self.empty_pages > MAX_EMPTY_PAGES || !self.followed.insert(cursor) {
-            return ClientState::Over(FetchOutcome::Misbehaved(ServerMisbehaviour::Circle));
+            return ExchangeState::Over(FetchOutcome::Misbehaved(ServerMisbehaviour::Circle));
         }
         self.after = Some(cursor);
-        ClientState::Ready
+        ExchangeState::Ready
     }
 }
 

@@ -15,7 +15,7 @@ use crate::rlp_reader::RlpReader;
 
 /// The end of an answer.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Completion {
+pub enum MailCompletion {
     /// The answer is complete, up to the limit.
     Done {
         /// The request.
@@ -34,7 +34,7 @@ pub enum Completion {
     },
 }
 
-impl Completion {
+impl MailCompletion {
     /// The request that this ends.
     #[must_use]
     pub const fn id(&self) -> RequestId {

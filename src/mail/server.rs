@@ -19,7 +19,7 @@ use super::archive::{Page, PageQuery, QueryId, Unavailable};
 use super::cursor::{Cursor, Position};
 use super::request::{Limit, MailRequest, RequestPacket};
 use super::request_quota::{QuotaResult, RequestQuota};
-use super::response::{Completion, messages};
+use super::response::{MailCompletion, messages};
 use super::{RequestId, sync};
 use crate::envelope::EnvelopeHash;
 use crate::gossip::packet::P2pKind;
@@ -327,7 +327,7 @@ impl PendingAnswer {
         let actions = match self.format {
             ReplyFormat::P2p => {
                 let packets = messages(&envelopes, self.request.batch).into_iter();
-                let done = Completion::Done {
+                let done = MailCompletion::Done {
                     id: self.id,
                     last: self.last,
                     cursor: more,
@@ -361,10 +361,10 @@ impl PendingAnswer {
 
 fn fail(link: LinkId, id: RequestId, reason: &str) -> ServerAction {
     let reason = reason.to_owned();
-    complete(link, &Completion::Failed { id, reason })
+    complete(link, &MailCompletion::Failed { id, reason })
 }
 
-fn complete(link: LinkId, completion: &Completion) -> ServerAction {
+fn complete(link: LinkId, completion: &MailCompletion) -> ServerAction {
     ServerAction::Send(link, P2pKind::RequestComplete, completion.encode())
 }
 

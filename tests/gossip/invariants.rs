@@ -101,55 +101,11 @@ impl GossipModel {
 
     fn apply(&mut self, event: PeerEvent) {
         match event {
-            PeerEvent::Open(peer, client) => {
-                self.close(peer);
-                self.numbers[Self::slot(peer)] = self.next;
-                self.next += 1;
-                let sends =
-                    self.node
-                        .gossip
-                        .add_peer(self.node.now, self.link(peer), CLIENTS[client]);
-                assert_eq!(sends.len(), 1);
-                self.links[Self::slot(peer)].open = true;
-            }
-            PeerEvent::Status(peer, strict) => {
-                let min_pow = MinPow::new(if strict { 1e9 } else { 0.0 }).unwrap();
-                let had_status = self.links[Self::slot(peer)].has_status;
-                let status = outgoing::status(min_pow, &Bloom::FULL, false);
-                if self.give(peer, code::STATUS, &status) && !had_status {
-                    let link = &mut self.links[Self::slot(peer)];
-                    link.has_status = true;
-                    link.wants_nothing |= strict;
-                }
-            }
-            PeerEvent::Require(peer, strict) => {
-                let min_pow = MinPow::new(if strict { 1e9 } else { 0.0 }).unwrap();
-                let payload = outgoing::pow_requirement(min_pow);
-                if self.links[Self::slot(peer)].has_status
-                    && self.give(peer, code::POW_REQUIREMENT, &payload)
-                {
-                    self.links[Self::slot(peer)].wants_nothing = strict;
-                }
-            }
-            PeerEvent::Filter(peer, kind) => {
-                let bloom = match kind {
-                    0 => Bloom::FULL,
-                    1 => Bloom::merged(Topic([1, 2, 3, 4])),
-                    _ => Bloom::assigned(Topic([1, 2, 3, 4])),
-                };
-                let _ = self.give(
-                    peer,
-                    code::BLOOM_EXCHANGE,
-                    &outgoing::bloom_exchange(&bloom),
-                );
-            }
-            PeerEvent::Bring(peer, numbers) => {
-                let envelopes: Vec<_> = numbers.iter().map(|n| envelope(*n)).collect();
-                if self.give(peer, code::MESSAGES, &outgoing::messages(&envelopes)) {
-                    let hashes = envelopes.iter().map(|envelope| envelope.hash());
-                    self.links[Self::slot(peer)].crossed.extend(hashes);
-                }
-            }
+            PeerEvent::Open(peer, client) => self.open(peer, CLIENTS[client]),
+            PeerEvent::Status(peer, strict) => self.status(peer, strict),
+            PeerEvent::Require(peer, strict) => self.require(peer, strict),
+            PeerEvent::Filter(peer, kind) => self.filter(peer, kind),
+            PeerEvent::Bring(peer, numbers) => self.bring(peer, &numbers),
             PeerEvent::Garbage(peer, code, payload) => {
                 // The model ignores settings in the packet; the node only has to survive.
                 let _ = self.give(peer, code, &payload);
@@ -170,6 +126,58 @@ impl GossipModel {
                     self.check(*time, send);
                 }
             }
+        }
+    }
+
+    fn open(&mut self, peer: u64, client: &str) {
+        self.close(peer);
+        self.numbers[Self::slot(peer)] = self.next;
+        self.next += 1;
+        let link = self.link(peer);
+        let sends = self.node.gossip.add_peer(self.node.now, link, client);
+        assert_eq!(sends.len(), 1);
+        self.links[Self::slot(peer)].open = true;
+    }
+
+    fn status(&mut self, peer: u64, strict: bool) {
+        let min_pow = MinPow::new(if strict { 1e9 } else { 0.0 }).unwrap();
+        let had_status = self.links[Self::slot(peer)].has_status;
+        let status = outgoing::status(min_pow, &Bloom::FULL, false);
+        if self.give(peer, code::STATUS, &status) && !had_status {
+            let link = &mut self.links[Self::slot(peer)];
+            link.has_status = true;
+            link.wants_nothing |= strict;
+        }
+    }
+
+    fn require(&mut self, peer: u64, strict: bool) {
+        let min_pow = MinPow::new(if strict { 1e9 } else { 0.0 }).unwrap();
+        let payload = outgoing::pow_requirement(min_pow);
+        if self.links[Self::slot(peer)].has_status
+            && self.give(peer, code::POW_REQUIREMENT, &payload)
+        {
+            self.links[Self::slot(peer)].wants_nothing = strict;
+        }
+    }
+
+    fn filter(&mut self, peer: u64, kind: u8) {
+        let bloom = match kind {
+            0 => Bloom::FULL,
+            1 => Bloom::merged(Topic([1, 2, 3, 4])),
+            _ => Bloom::assigned(Topic([1, 2, 3, 4])),
+        };
+        let _ = self.give(
+            peer,
+            code::BLOOM_EXCHANGE,
+            &outgoing::bloom_exchange(&bloom),
+        );
+    }
+
+    fn bring(&mut self, peer: u64, numbers: &[u16]) {
+        let envelopes: Vec<_> = numbers.iter().map(|n| envelope(*n)).collect();
+        if self.give(peer, code::MESSAGES, &outgoing::messages(&envelopes)) {
+            let hashes = envelopes.iter().map(|envelope| envelope.hash());
+            self.links[Self::slot(peer)].crossed.extend(hashes);
         }
     }
 

@@ -11,7 +11,7 @@ use whisht::link::Capability;
 use whisht::mail::RequestId;
 use whisht::mail::cursor::Position;
 use whisht::mail::request::RequestPacket;
-use whisht::mail::response::{Completion, messages};
+use whisht::mail::response::{MailCompletion, messages};
 use whisht::message::{self, Padding, Plaintext, seal_asymmetric};
 use whisht::node::{FetchEnd, FetchRequest, FetchStage, MailSource};
 
@@ -243,7 +243,7 @@ impl ScriptedServer {
             sent: UnixSecs(sent),
             hash: EnvelopeHash([3; 32]),
         };
-        let completion = Completion::Done {
+        let completion = MailCompletion::Done {
             id: RequestId(request.0),
             last: None,
             cursor: cursor.map(|sent| position(sent).into()),

@@ -9,7 +9,7 @@ use whisht::gossip::packet::{Envelopes, code, outgoing};
 use whisht::link::Capability;
 use whisht::mail::RequestId;
 use whisht::mail::request::{Limit, MailRequest};
-use whisht::mail::response::Completion;
+use whisht::mail::response::MailCompletion;
 use whisht::onion_wire::OnionMessage;
 use whisht::pow::Generations;
 
@@ -172,7 +172,7 @@ fn plain_request_is_answered_with_list_and_cursor() {
     let messages = received(&world, attacker, link, code::P2P_MESSAGE);
     assert_eq!(Envelopes::p2p(&messages[0]).unwrap().count(), 2);
     let ends = received(&world, attacker, link, code::P2P_REQUEST_COMPLETE);
-    let Completion::Done { id, cursor, .. } = Completion::decode(&ends[0]).unwrap() else {
+    let MailCompletion::Done { id, cursor, .. } = MailCompletion::decode(&ends[0]).unwrap() else {
         panic!("the answer has ended");
     };
     assert_eq!(id, RequestId([7; 32]));
@@ -188,8 +188,8 @@ fn archive_failure_is_reported_to_client() {
     let link = world.connect_scripted(attacker, SERVER);
     say(&mut world, attacker, link, code::P2P_REQUEST, request(2));
     let ends = received(&world, attacker, link, code::P2P_REQUEST_COMPLETE);
-    let end = Completion::decode(&ends[0]).unwrap();
-    assert!(matches!(end, Completion::Failed { .. }), "{end:?}");
+    let end = MailCompletion::decode(&ends[0]).unwrap();
+    assert!(matches!(end, MailCompletion::Failed { .. }), "{end:?}");
 }
 
 #[test]

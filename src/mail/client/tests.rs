@@ -33,7 +33,7 @@ fn done(id: EnvelopeHash, cursor: Option<u32>) -> Vec<u8> {
         sent: UnixSecs(sent),
         hash: EnvelopeHash([9; 32]),
     };
-    Completion::Done {
+    MailCompletion::Done {
         id: RequestId(id.0),
         last: None,
         cursor: cursor.map(|sent| position(sent).into()),
@@ -42,7 +42,7 @@ fn done(id: EnvelopeHash, cursor: Option<u32>) -> Vec<u8> {
 }
 
 fn failed(id: EnvelopeHash, reason: &str) -> Vec<u8> {
-    Completion::Failed {
+    MailCompletion::Failed {
         id: RequestId(id.0),
         reason: reason.to_owned(),
     }

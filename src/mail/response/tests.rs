@@ -58,30 +58,30 @@ fn an_envelope_too_long_for_any_packet_is_left_out() {
 fn completions_have_the_lengths_of_status_im() {
     for len in 0..160 {
         let payload: Vec<u8> = rlp::encode(&vec![1_u8; len]).into();
-        let read = Completion::decode(&payload).is_ok();
+        let read = MailCompletion::decode(&payload).is_ok();
         assert_eq!(read, [32, 64, 100, 104].contains(&len), "{len}");
     }
 }
 
 #[test]
 fn a_failure_carries_its_reason_and_no_novel() {
-    let failure = |text: &str| Completion::Failed {
+    let failure = |text: &str| MailCompletion::Failed {
         id: RequestId([9; 32]),
         reason: text.to_owned(),
     };
     let said = failure("rate limit exceeded");
-    assert_eq!(Completion::decode(&said.encode()), Ok(said));
+    assert_eq!(MailCompletion::decode(&said.encode()), Ok(said));
     let novel = failure(&"x".repeat(MAX_REASON + 1));
-    assert_eq!(Completion::decode(&novel.encode()), Err(NotACompletion));
+    assert_eq!(MailCompletion::decode(&novel.encode()), Err(NotACompletion));
     let cut: Vec<u8> = rlp::encode(&b"ERROR=short".to_vec()).into();
-    assert_eq!(Completion::decode(&cut), Err(NotACompletion));
+    assert_eq!(MailCompletion::decode(&cut), Err(NotACompletion));
 }
 
 #[test]
 fn a_reason_that_is_no_text_does_not_grow_when_it_is_read() {
     let broken: Vec<u8> = [b"ERROR=".as_slice(), &[9; 32], &[0xf8; MAX_REASON]].concat();
-    let read = Completion::decode(&rlp::encode(&broken)).unwrap();
-    assert_eq!(Completion::decode(&read.encode()), Ok(read));
+    let read = MailCompletion::decode(&rlp::encode(&broken)).unwrap();
+    assert_eq!(MailCompletion::decode(&read.encode()), Ok(read));
 }
 
 proptest! {
@@ -92,18 +92,18 @@ proptest! {
         cursor: Option<(u32, [u8; 32])>,
     ) {
         prop_assume!(!id.starts_with(ERROR) && last != Some([0; 32]));
-        let completion = Completion::Done {
+        let completion = MailCompletion::Done {
             id: RequestId(id),
             last: last.map(EnvelopeHash),
             cursor: cursor.map(|(sent, hash)| {
                 Position { sent: UnixSecs(sent), hash: EnvelopeHash(hash) }.into()
             }),
         };
-        prop_assert_eq!(Completion::decode(&completion.encode()), Ok(completion));
+        prop_assert_eq!(MailCompletion::decode(&completion.encode()), Ok(completion));
     }
 
     #[test]
     fn any_bytes_are_read_without_harm(bytes: Vec<u8>) {
-        let _ = Completion::decode(&bytes);
+        let _ = MailCompletion::decode(&bytes);
     }
 }

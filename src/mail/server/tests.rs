@@ -78,10 +78,10 @@ fn asked(server: &mut MailServer) -> (QueryId, PageQuery) {
     }
 }
 
-fn completion(actions: &[ServerAction]) -> Completion {
+fn completion(actions: &[ServerAction]) -> MailCompletion {
     match actions.last() {
         Some(ServerAction::Send(LINK, P2pKind::RequestComplete, payload)) => {
-            Completion::decode(payload).unwrap()
+            MailCompletion::decode(payload).unwrap()
         }
         other => panic!("{other:?}"),
     }
@@ -89,8 +89,8 @@ fn completion(actions: &[ServerAction]) -> Completion {
 
 fn reason(actions: &[ServerAction]) -> String {
     match completion(actions) {
-        Completion::Failed { reason, .. } => reason,
-        done @ Completion::Done { .. } => panic!("{done:?}"),
+        MailCompletion::Failed { reason, .. } => reason,
+        done @ MailCompletion::Done { .. } => panic!("{done:?}"),
     }
 }
 
@@ -109,7 +109,7 @@ fn an_answer_is_envelopes_and_then_a_word_of_completion() {
     assert_eq!(actions.len(), 2, "one packet and the completion");
     assert_eq!(
         completion(&actions),
-        Completion::Done {
+        MailCompletion::Done {
             id: RequestId([9; 32]),
             last: Some(found[2].hash()),
             cursor: None,
@@ -146,7 +146,7 @@ fn a_limit_that_is_reached_ends_with_a_cursor() {
     let (id, _) = asked(&mut server);
     let found = envelopes(2);
     let actions = server.on_page(id, Ok(page(found.clone(), true)));
-    let Completion::Done { cursor, .. } = completion(&actions) else {
+    let MailCompletion::Done { cursor, .. } = completion(&actions) else {
         panic!("the answer has ended");
     };
     assert_eq!(
@@ -172,7 +172,7 @@ fn amplification_is_bounded_by_effort_and_the_client_goes_on_from_there() {
         };
         let actions = server.on_page(id, Ok(barren));
         if let Some(ServerAction::Send(..)) = actions.last() {
-            let Completion::Done { cursor, last, .. } = completion(&actions) else {
+            let MailCompletion::Done { cursor, last, .. } = completion(&actions) else {
                 panic!("the answer has ended");
             };
             assert_eq!(cursor.map(|cursor| cursor.position), Some(position));
