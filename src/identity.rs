@@ -52,8 +52,8 @@ impl fmt::Display for IdentityName {
 /// The text is not a valid identity name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "a name begins with a letter from a to z and continues with letters, digits, `-` and `_`, \
-     {MAX_NAME_LEN} characters at the most"
+    "a name begins with a letter from a to z, continues with letters, digits, `-` and `_`, and has \
+     at most {MAX_NAME_LEN} characters"
 )]
 pub struct BadName;
 

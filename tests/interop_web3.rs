@@ -342,13 +342,13 @@ const TOPIC: &str = "0x07678231";
 
 /// A node that serves HTTP and WebSocket.
 fn start(scratch: &TempDir, name: &str, more: &[&str]) -> NodeProcess {
-    let doors = ["--rpc-http", "127.0.0.1:0", "--rpc-ws", "127.0.0.1:0"];
+    let endpoints = ["--rpc-http", "127.0.0.1:0", "--rpc-ws", "127.0.0.1:0"];
     let own = ["--listen", "127.0.0.1:0", "--level", "open"];
-    NodeProcess::start(scratch.path(), name, &[&own[..], &doors, more].concat())
+    NodeProcess::start(scratch.path(), name, &[&own[..], &endpoints, more].concat())
 }
 
-fn address(node: &NodeProcess, door: &str) -> String {
-    node.banner()[door].as_str().unwrap().to_owned()
+fn address(node: &NodeProcess, endpoint: &str) -> String {
+    node.banner()[endpoint].as_str().unwrap().to_owned()
 }
 
 fn token(node: &NodeProcess) -> String {

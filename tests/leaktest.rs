@@ -152,9 +152,9 @@ fn enode(place: &str) -> String {
 #[test]
 fn loopback_node_with_all_services_does_not_leak() {
     let (_parent, dir) = scratch();
-    let doors = ["--rpc-http", "127.0.0.1:8545", "--rpc-ws", "127.0.0.1:8546"];
+    let endpoints = ["--rpc-http", "127.0.0.1:8545", "--rpc-ws", "127.0.0.1:8546"];
     let rest = ["--mail-serve", "--discovery-enabled", "--level", "open"];
-    let Some(found) = test(&dir, &[&LOCAL[..], &doors, &rest].concat()) else {
+    let Some(found) = test(&dir, &[&LOCAL[..], &endpoints, &rest].concat()) else {
         return;
     };
     found.assert_no_leak();

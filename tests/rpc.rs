@@ -13,8 +13,8 @@
 mod attacks;
 #[path = "rpc/client.rs"]
 mod client;
-#[path = "rpc/doors.rs"]
-mod doors;
+#[path = "rpc/endpoints.rs"]
+mod endpoints;
 #[path = "rpc/subscriptions.rs"]
 mod subscriptions;
 #[path = "rpc/transcript.rs"]

@@ -121,7 +121,7 @@ mod tests {
             by_address.request.from,
             Some(MailSource::At(peer)) if peer.key == named
         ));
-        let error = wanted(json!({"since": 5, "from": "nobody"})).unwrap_err();
+        let error = wanted(json!({"since": 5, "from": "unknown"})).unwrap_err();
         assert!(error.cause.starts_with("`from`"), "{error}");
     }
 

@@ -347,7 +347,7 @@ pub enum DirError {
     /// Others can read or write it.
     #[error(
         "{} is open to other users (mode {mode:04o}); run `chmod {allowed:04o} {}`, and \
-         replace its keys if somebody may have read them",
+         replace its keys if another user may have read them",
         path.display(),
         path.display()
     )]

@@ -86,7 +86,7 @@ pub enum PasswordFileError {
     /// Others can read or write it.
     #[error(
         "{} is open to other users (mode {mode:04o}); run `chmod 0600 {}`, and change the password \
-         if somebody may have read it",
+         if another user may have read it",
         path.display(),
         path.display()
     )]

@@ -15,7 +15,7 @@ fn mail_fetch_reports_cause_of_failure() {
     assert!(said.contains("no mail server is known"), "{said}");
     let said = fails(&node.run(&["mail", "fetch", "--narrow"]), 2);
     assert!(said.contains("--topic"), "{said}");
-    let said = fails(&node.run(&["mail", "fetch", "--from", "nobody"]), 2);
+    let said = fails(&node.run(&["mail", "fetch", "--from", "unknown"]), 2);
     assert!(said.contains("`from`"), "{said}");
 
     let server = Running::start(&other.path, &["--listen", "127.0.0.1:0", "--mail-serve"]);
@@ -65,7 +65,7 @@ fn mail_server_refuses_password_readable_by_others() {
     let file = ["--mail-password-file", password.to_str().unwrap()];
     let said = fails(&run(&scratch().path, &[&local[..], &file].concat()), 5);
     assert!(said.contains("chmod 0600"), "{said}");
-    let nowhere = ["--mail-store", "postgres://nobody@%2Fnonexistent/mail"];
+    let nowhere = ["--mail-store", "postgres://unknown@%2Fnonexistent/mail"];
     let said = fails(&run(&scratch().path, &[&local[..], &nowhere].concat()), 1);
     assert!(said.contains("the mail database"), "{said}");
 }

@@ -88,7 +88,7 @@ fn open_message_pow_satisfies_both_rules_for_mixed_peers() {
     };
     let (mut world, node, _) = node_with_peers(&[OLD, NEW], PowGeneration::Auto);
     assert!(squared(&mut world, node));
-    let (mut world, node, _) = node_with_peers(&["nobody/knows"], PowGeneration::Auto);
+    let (mut world, node, _) = node_with_peers(&["unknown/knows"], PowGeneration::Auto);
     assert!(
         squared(&mut world, node),
         "an unknown peer may have either rule"
@@ -103,7 +103,7 @@ fn open_message_pow_satisfies_both_rules_for_mixed_peers() {
 
 #[test]
 fn peers_that_refuse_pow_of_onion_messages_are_counted() {
-    let (mut world, node, _) = node_with_peers(&[OLD, NEW, "nobody/knows"], PowGeneration::Legacy);
+    let (mut world, node, _) = node_with_peers(&[OLD, NEW, "unknown/knows"], PowGeneration::Legacy);
     assert_eq!(world.status(node).unserved_peers, 2);
     let Ok(Reply::Peers(peers)) = world.command(node, Command::Peers) else {
         panic!("no list of peers");

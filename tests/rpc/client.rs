@@ -38,9 +38,9 @@ fn config(more: &str) -> Config {
     let base = "profile = 'local'\nnetwork = 'rpc-test'\nlevel = 'open'\nthreads = 1\n\
                 listen = ['127.0.0.1:0']\n[rpc]\n";
     let mut text = format!("{base}{more}\n");
-    for door in ["http", "ws"] {
-        if !more.contains(&format!("{door} = ")) {
-            text += &format!("{door} = '127.0.0.1:0'\n");
+    for endpoint in ["http", "ws"] {
+        if !more.contains(&format!("{endpoint} = ")) {
+            text += &format!("{endpoint} = '127.0.0.1:0'\n");
         }
     }
     Config::build(file::parse(Path::new("test"), &text).unwrap()).unwrap()

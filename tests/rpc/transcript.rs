@@ -65,7 +65,7 @@ async fn recorded_geth_conversation_is_reproduced() {
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
     let page = include_str!("../../docs/compatibility.md");
     for (name, _, row) in DIFFERENCES {
-        assert!(differing.contains(name), "{name} is no difference any more");
+        assert!(differing.contains(name), "{name} does not differ any more");
         assert!(
             page.contains(row),
             "docs/compatibility.md does not say {row}"

@@ -72,11 +72,11 @@ impl Attacker {
             ("whisht_addPeer", json!(["enode://00@127.0.0.1:1"])),
             (
                 "whisht_estimate",
-                json!([{"to": "nobody", "payload": "00"}]),
+                json!([{"to": "unknown", "payload": "00"}]),
             ),
             (
                 "whisht_send",
-                json!([{"to": "nobody", "payload": "00", "life": 60}]),
+                json!([{"to": "unknown", "payload": "00", "life": 60}]),
             ),
             ("nonsense", json!([[[[]]]])),
         ];
