@@ -331,7 +331,10 @@ fn invalid_messages_are_usage_errors() {
     let data = scratch();
     let node = Running::start(&data.path, &["--listen", "127.0.0.1:0"]);
     for (args, part) in [
-        (&["send", "--to", "unknown", "--level", "open"][..], "unknown"),
+        (
+            &["send", "--to", "unknown", "--level", "open"][..],
+            "unknown",
+        ),
         (
             &["send", "--to", "0x04ff", "-f", "/nonexistent"],
             "/nonexistent",
