@@ -6,7 +6,7 @@
 use crate::assert_none;
 use crate::code::CODE;
 use crate::source::Source;
-use crate::tree::files;
+use crate::tree::{files, is_node};
 
 /// Words and phrases, and the replacement of each.
 const REPLACED: &[(&str, &str)] = &[
@@ -49,6 +49,7 @@ fn comments_and_strings_use_words_of_glossary() {
 }
 
 #[test]
+#[ignore = "until src/node is split into components"]
 fn node_comments_and_strings_use_words_of_glossary() {
     let found = in_code(&["src"], is_node);
     assert_none("the glossary has another word", found);
@@ -79,10 +80,6 @@ fn exceptions_are_needed() {
         }
     }
     assert_none("remove the exceptions", idle);
-}
-
-fn is_node(path: &str) -> bool {
-    path == "src/node.rs" || path.starts_with("src/node/")
 }
 
 fn in_code(folders: &[&str], selects: impl Fn(&str) -> bool) -> Vec<String> {
