@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_typical_message_at_normal_takes_about_three_seconds() {
+    fn normal_level_has_median_of_about_three_seconds() {
         let latency = normal().latency();
         assert!(
             (2_000..4_000).contains(&latency.median.as_millis()),
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn more_shards_take_longer() {
+    fn more_shards_increase_latency() {
         let large = PathModel {
             shards: 162,
             needed: 107,
@@ -140,12 +140,12 @@ mod tests {
     }
 
     #[test]
-    fn the_same_journey_gets_the_same_figures() {
+    fn equal_paths_give_equal_percentiles() {
         assert_eq!(normal().latency(), normal().latency());
     }
 
     #[test]
-    fn a_journey_without_lanes_is_gossip_alone() {
+    fn path_without_lanes_is_gossip_only() {
         let open = PathModel {
             lanes: vec![],
             shards: 0,

@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn each_day_follows_the_previous() {
+    fn calendar_days_are_consecutive() {
         let mut last = date(0);
         for days in 1..=49_710 {
             let (year, month, day) = date(days);

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn onion_comes_before_whisper_and_moves_it_up_by_sixteen() {
+    fn onion_precedes_shh_and_shifts_it_by_sixteen_codes() {
         let ours = [Capability::SHH_6, Capability::SHH_5, Capability::ONION_1];
         let shared = SharedCapabilities::negotiate(&ours, &[listed("shh", 6), listed("onion", 1)]);
         assert_eq!(shared.offset(Capability::ONION_1), Some(16));
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_only_begins_alike_is_another_capability() {
+    fn capability_name_prefix_does_not_match() {
         let shared = SharedCapabilities::negotiate(
             &[Capability::SHH_6],
             &[listed("shh2", 6), listed("sh", 6)],
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_beyond_our_integers_matches_nothing() {
+    fn oversized_capability_version_matches_nothing() {
         let wrapped = (1 << 32) | 6;
         assert!(
             SharedCapabilities::negotiate(&[Capability::SHH_6], &[listed("shh", wrapped)])

@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn compressed_and_plain_forms_are_told_apart() {
+    fn compressed_and_plain_disconnects_decode() {
         for number in 0..=0xff_u8 {
             let stream = rlp::encode_list(&[u64::from(number)]);
             let wanted = DisconnectReason::from_number(u64::from(number));
@@ -170,14 +170,14 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_that_kills_geth_cannot_be_sent() {
+    fn reason_17_cannot_be_sent() {
         for number in 0..0x200 {
             assert_ne!(DisconnectReason::from_number(number).encode(), [0xc1, 0x11]);
         }
     }
 
     #[test]
-    fn every_named_reason_reads_back() {
+    fn named_reasons_round_trip() {
         for number in (0..0x0c).chain([0x10]) {
             let reason = DisconnectReason::from_number(number);
             assert!(!matches!(reason, DisconnectReason::UnknownReason(_)));

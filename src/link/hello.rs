@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_hello_reads_back_sorted() {
+    fn own_hello_round_trips_sorted() {
         let ours = [Capability::SHH_6, Capability::SHH_5, Capability::ONION_1];
         let hello = Hello::decode(&encode("whisht", 20_819, &ours, &RelayKey([7; 64]))).unwrap();
         let listed: Vec<_> = hello
@@ -142,14 +142,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_would_steer_a_terminal_is_defused() {
+    fn client_name_with_control_characters_is_cleaned() {
         assert_eq!(harmless(b"a\x1b[2J\nb\xff\0"), "a?[2J?b??");
         assert_eq!(harmless("r\u{202e}l\u{e9}".as_bytes()), "r?l?");
         assert_eq!(harmless(&[b'n'; 5000]).len(), MAX_CLIENT_ID);
     }
 
     #[test]
-    fn every_cut_of_a_hello_is_refused() {
+    fn truncated_hello_is_refused() {
         let whole = encode("whisht", 0, &[Capability::SHH_6], &RelayKey([7; 64]));
         for len in 0..whole.len() {
             assert_eq!(Hello::decode(&whole[..len]), Err(PeerFault::HelloMalformed));

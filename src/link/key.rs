@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn taking_a_key_wipes_the_source() {
+    fn from_bytes_wipes_source() {
         let mut source = [3; 32];
         let key = LinkKey::from_bytes(&mut source).unwrap();
         assert_eq!(source, [0; 32]);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_and_the_order_of_the_curve_are_no_keys() {
+    fn zero_and_curve_order_are_refused() {
         assert!(LinkKey::from_bytes(&mut [0; 32]).is_err());
         assert!(LinkKey::from_bytes(&mut [0xff; 32]).is_err());
         assert!(to_point(&RelayKey([0; 64])).is_none());

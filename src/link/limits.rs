@@ -100,14 +100,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cell_has_one_length_and_other_messages_have_the_common_bound() {
+    fn cell_has_fixed_length_and_others_common_limit() {
         let limits = LinkLimits::default();
         assert_eq!(limits.lengths(Capability::ONION_1, 3), 918..=918);
         assert_eq!(limits.lengths(Capability::SHH_6, 3), 0..=2_097_152);
     }
 
     #[test]
-    fn a_wider_rule_widens_the_frame_too() {
+    fn wider_payload_rule_widens_frame_limit() {
         let limits = LinkLimits {
             payload: 100,
             ..LinkLimits::default()

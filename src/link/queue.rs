@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_overtakes_everything_queued_before_it() {
+    fn cell_overtakes_queued_messages() {
         let mut queue = queue(10_000);
         queue.push(Priority::Gossip, message(1, 10)).unwrap();
         queue.push(Priority::Control, message(2, 10)).unwrap();
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn one_message_above_the_budget_fits_only_an_empty_lane() {
+    fn message_above_budget_fits_empty_queue_only() {
         let mut queue = queue(1_000);
         assert_eq!(queue.push(Priority::Gossip, message(1, 5_000)), Ok(()));
         assert_eq!(queue.push(Priority::Gossip, message(2, 0)), Err(QueueFull));
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn full_gossip_leaves_room_for_cells() {
+    fn full_gossip_queue_accepts_cells() {
         let mut queue = queue(1_000);
         queue.push(Priority::Gossip, message(1, 900)).unwrap();
         assert_eq!(
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_without_payload_are_bounded_too() {
+    fn empty_messages_count_against_budget() {
         let mut queue = queue(1_000);
         let taken = (0..1_000)
             .filter(|_| queue.push(Priority::Gossip, message(1, 0)).is_ok())
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_that_filled_up_unseen_asks_to_be_observed_at_once() {
+    fn full_queue_is_due_at_once_before_observe() {
         let (start, later) = (Instant::from_micros(5), Instant::from_micros(9));
         let mut queue = queue(1_000);
         assert_eq!(queue.deadline(), None);
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_takes_crumbs_stays_slow_until_half_is_gone() {
+    fn slow_reader_stays_congested_until_queue_is_half_empty() {
         let now = Instant::from_micros(5);
         let mut queue = queue(1_000);
         while queue.push(Priority::Gossip, message(1, 36)).is_ok() {}

@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_handle_is_reproduced_from_its_definition() {
+    fn link_handle_matches_definition() {
         let secrets = SessionSecrets::derive(&[1; 32], &[2; 32], &[3; 32]);
         let mut okm = [0; 16];
         Hkdf::<Sha256>::new(

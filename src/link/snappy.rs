@@ -92,7 +92,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_literal_of_every_tag_width_inflates_to_itself() {
+    fn literal_of_every_tag_width_decompresses() {
         for len in LENGTHS {
             let payload = vec![0; len];
             let block = literal(&payload);
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_is_refused_by_its_announced_length() {
+    fn snappy_bomb_is_refused_by_announced_length() {
         // Announces 4 GiB - 1 and goes on with nothing.
         let bomb = [0xff, 0xff, 0xff, 0xff, 0x0f];
         assert_eq!(unpack(&bomb, &(0..=1024)), Err(PeerFault::PayloadLength));
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_that_breaks_its_announcement_is_malformed() {
+    fn block_with_wrong_length_is_malformed() {
         for block in [&[][..], &[5, 0], &[0x80], &[1, 0, 7, 7], &[4, 1, 0]] {
             assert_eq!(unpack(block, &(0..=1024)), Err(PeerFault::SnappyMalformed));
         }
@@ -122,7 +122,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn packing_is_undone_by_unpacking(payload: Vec<u8>, plain: bool) {
+        fn packed_payload_round_trips(payload: Vec<u8>, plain: bool) {
             let packing = if plain { Packing::Literal } else { Packing::Snappy };
             let block = pack(&payload, packing);
             prop_assert!(block.len() <= max_packed_len(payload.len(), packing));

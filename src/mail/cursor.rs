@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_with_a_topic_behind_it_goes_back_as_it_came() {
+    fn cursor_with_topic_round_trips() {
         let mut bytes = position(7, [9; 32]).to_bytes().to_vec();
         bytes.extend([1, 2, 3, 4]);
         let cursor = Cursor::read(&bytes).unwrap().unwrap();
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn cursors_of_other_lengths_are_refused() {
+    fn cursor_of_other_length_is_refused() {
         for len in (1..64).filter(|len| ![36, 40].contains(len)) {
             assert_eq!(Cursor::read(&vec![0; len]), Err(BadCursor), "{len}");
         }
@@ -147,7 +147,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bytes_sort_as_places_do(a: (u32, [u8; 32]), b: (u32, [u8; 32])) {
+        fn position_bytes_sort_like_positions(a: (u32, [u8; 32]), b: (u32, [u8; 32])) {
             let (a, b) = (position(a.0, a.1), position(b.0, b.1));
             prop_assert_eq!(a.cmp(&b), a.to_bytes().cmp(&b.to_bytes()));
             prop_assert_eq!(Cursor::read(&a.to_bytes()), Ok(Some(a.into())));

@@ -138,12 +138,12 @@ mod tests {
     }
 
     #[test]
-    fn without_topics_everything_is_asked_for() {
+    fn query_without_topics_requests_all() {
         assert_eq!(padding().bloom(&[]), Bloom::FULL);
     }
 
     #[test]
-    fn one_topic_is_hidden_among_a_quarter_of_all() {
+    fn query_for_one_topic_matches_a_quarter_of_all() {
         let topic = Topic([0xde, 0xad, 0xbe, 0xef]);
         let bloom = padding().bloom(&[topic]);
         assert!(bloom.wants(topic));
@@ -159,21 +159,21 @@ mod tests {
     }
 
     #[test]
-    fn asking_twice_for_the_same_topics_shows_nothing_new() {
+    fn repeated_query_has_equal_padding() {
         let (a, b) = (Topic([1, 2, 3, 4]), Topic([9, 8, 7, 6]));
         assert_eq!(padding().bloom(&[a, b]), padding().bloom(&[b, a, a]));
         assert_eq!(padding().bloom(&[a]), padding().bloom(&[a]));
     }
 
     #[test]
-    fn another_node_fills_up_with_other_bits() {
+    fn nodes_have_different_padding() {
         let topic = [Topic([1, 2, 3, 4])];
         let other = QueryPadding::new(b"another secret");
         assert_ne!(padding().bloom(&topic), other.bloom(&topic));
     }
 
     #[test]
-    fn many_topics_are_never_cut_down() {
+    fn query_for_many_topics_matches_all_of_them() {
         let topics: Vec<Topic> = (0..400_u32)
             .map(|n| Topic((n * 77_777).to_be_bytes()))
             .collect();
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_whole_hours_around_what_is_wanted() {
+    fn range_is_rounded_to_whole_hours() {
         let now = UnixSecs(1_800_000_123);
         let (lower, upper) = whole_hours(now.before(86_400), now, now);
         assert_eq!((lower.0 % HOUR, upper.0 % HOUR), (0, 0));
@@ -196,7 +196,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_asked_for_passes_and_so_does_a_quarter(topics: Vec<[u8; 4]>) {
+        fn padded_query_matches_topics_and_a_quarter_of_all(topics: Vec<[u8; 4]>) {
             prop_assume!(!topics.is_empty());
             let topics: Vec<Topic> = topics.into_iter().map(Topic).collect();
             let bloom = padding().bloom(&topics);
@@ -205,7 +205,7 @@ mod tests {
         }
 
         #[test]
-        fn no_range_leaves_out_a_moment_asked_for(since: u32, len: u32, more: u32) {
+        fn rounded_range_contains_requested_range(since: u32, len: u32, more: u32) {
             let since = UnixSecs(since);
             let until = since.after(len);
             let (lower, upper) = whole_hours(since, until, until.after(more));

@@ -208,13 +208,13 @@ mod tests {
     }
 
     #[test]
-    fn the_key_of_zeros_is_refused() {
+    fn zero_symmetric_key_is_refused() {
         assert!(SymKey::new(secret(0)).is_err());
         assert!(SymKey::new(secret(1)).is_ok());
     }
 
     #[test]
-    fn keys_outside_the_curve_are_refused() {
+    fn invalid_curve_keys_are_refused() {
         assert!(ClientSecret::from_bytes(&secret(0)).is_err());
         assert!(ClientSecret::from_bytes(&secret(0xff)).is_err());
         assert!(ClientPublic::from_bytes(&[4; 65]).is_err());
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn public_keys_have_one_form_only() {
+    fn public_key_has_one_encoding() {
         let key = ClientSecret::generate(&mut ChaCha20Rng::seed_from_u64(1)).public();
         let mut bytes = key.to_bytes();
         assert_eq!(ClientPublic::from_bytes(&bytes), Ok(key));
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn no_key_prints() {
+    fn keys_are_redacted_in_debug() {
         let secret_key = ClientSecret::from_bytes(&secret(0xab)).unwrap();
         let printed = format!(
             "{:?} {secret_key:?} {:?}",

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn the_right_key_opens_before_and_after_any_number_of_wrong_ones() {
+    fn right_key_decrypts_among_wrong_keys() {
         let mut rng = rng();
         let right = SymKey::generate(&mut rng);
         let data = sealed(&mut rng, &right);
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn data_that_no_key_opens_is_decrypted_once() {
+    fn failed_trials_end_with_dummy_decryption() {
         let mut rng = rng();
         let stranger = SymKey::generate(&mut rng);
         let data = sealed(&mut rng, &stranger);

@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn agrees_with_the_ordinary_hash_at_every_alignment() {
+    fn midstate_equals_ordinary_hash_at_every_alignment() {
         for len in 0..3 * RATE {
             let prefix: Vec<u8> = (0..len)
                 .map(|at| (at * 7 % 251).try_into().unwrap())
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_holds_for_the_nonces_that_begin_alike() {
+    fn block_is_valid_for_nonces_with_equal_prefix() {
         for len in 0..RATE {
             let midstate = Midstate::new(&vec![1; len]);
             let (_, run) = midstate.block(0x0102_0304_0506_07fe);

@@ -40,13 +40,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_smallest_class_needs_the_bits_of_the_specification() {
+    fn smallest_class_has_bits_of_specification() {
         let bits = TtlClass::ALL.map(|ttl| class_bits(0.2, SizeClass::SMALLEST, ttl));
         assert_eq!(bits, [18, 19, 22, 24, 25]);
     }
 
     #[test]
-    fn the_bits_of_a_class_always_reach_the_minimum() {
+    fn class_bits_reach_minimum() {
         for minimum in [0.002, 0.2, 1.0] {
             for class in SizeClass::ALL {
                 for ttl in TtlClass::ALL {
@@ -61,14 +61,14 @@ mod tests {
     }
 
     #[test]
-    fn a_target_without_end_is_never_cheap() {
+    fn infinite_target_is_infeasible() {
         assert_eq!(required_bits(f64::INFINITY, 300, Ttl(50)), u32::MAX);
         assert_eq!(required_bits(f64::NAN, 300, Ttl(50)), u32::MAX);
         assert_eq!(required_bits(f64::MAX, 300, Ttl(50)), u32::MAX);
     }
 
     #[test]
-    fn no_target_needs_one_bit() {
+    fn zero_target_requires_one_bit() {
         assert_eq!(required_bits(0.0, 300, Ttl(50)), 1);
         assert_eq!(required_bits(-1.0, 300, Ttl(50)), 1);
     }

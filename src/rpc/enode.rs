@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn complete_urls_give_an_address() {
+    fn complete_url_has_address() {
         for (rest, address) in [
             ("@127.0.0.1:52150", "127.0.0.1:52150"),
             ("@[::]:52150", "[::]:52150"),
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_alone_is_an_incomplete_node_however_it_is_written() {
+    fn key_without_address_parses_in_every_form() {
         let upper = KEY.to_uppercase();
         for url in [KEY, &upper, &format!("ENODE://{KEY}")] {
             let node = Enode::parse(url).unwrap();
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_worded_as_by_geth() {
+    fn errors_equal_geth_texts() {
         assert_eq!(error("http://foobar"), "invalid URL scheme, want \"enode\"");
         assert_eq!(error("foobar"), "invalid URL scheme, want \"enode\"");
         assert_eq!(error(""), "invalid URL scheme, want \"enode\"");
@@ -260,14 +260,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_address_is_read(ip: IpAddr, tcp: u16, udp: u16) {
+        fn addresses_of_both_families_parse(ip: IpAddr, tcp: u16, udp: u16) {
             let address = SocketAddr::new(ip, tcp);
             let node = Enode::parse(&format!("enode://{KEY}@{address}?discport={udp}")).unwrap();
             prop_assert_eq!(node.address, Some(SocketAddr::new(ip.to_canonical(), tcp)));
         }
 
         #[test]
-        fn no_text_makes_the_parser_panic(text in "(enode://)?[0-9a-f:@?=\\[\\]#/é]{0,40}") {
+        fn arbitrary_text_does_not_panic(text in "(enode://)?[0-9a-f:@?=\\[\\]#/é]{0,40}") {
             let _verdict = Enode::parse(&text);
         }
     }

@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_beginning_of_the_range_must_be_said() {
+    fn since_is_the_only_required_parameter() {
         let FetchCall { request, password } = wanted(json!({"since": 5})).unwrap();
         assert_eq!(request.since, UnixSecs(5));
         assert!(request.from.is_none() && request.until.is_none() && password.is_none());
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_is_named_by_address_or_key() {
+    fn server_is_named_by_address_or_key() {
         let key = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798\
                    483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8";
         let by_key = wanted(json!({"since": 5, "from": key})).unwrap();
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_becomes_the_key_that_every_program_makes_of_it() {
+    fn password_derives_standard_key() {
         let params = json!({"since": 5, "topics": ["0x01020304"], "password": "test"});
         let command = wanted(params).unwrap().command().unwrap();
         let Command::FetchMail(request) = command else {
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_topic_or_no_field_is_named() {
+    fn invalid_topic_or_field_is_named() {
         let error = wanted(json!({"since": 5, "topics": ["0x01"]})).unwrap_err();
         assert!(error.cause.starts_with("`topics`"), "{error}");
         let error = wanted(json!({"since": 5, "narow": true})).unwrap_err();

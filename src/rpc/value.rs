@@ -259,7 +259,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn floats_are_written_as_go_writes_them() {
+    fn floats_have_go_format() {
         for (number, text) in [
             (0.2, "0.2"),
             (0.0, "0"),
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn hexadecimal_mistakes_have_the_words_of_geth() {
+    fn hex_errors_equal_geth_texts() {
         let wrong = |value: &str| bytes(json!(value)).unwrap_err().0;
         assert_eq!(wrong("00"), "hex string without 0x prefix");
         assert_eq!(wrong("0x0"), "hex string of odd length");
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_no_texts_and_texts_no_numbers() {
+    fn numbers_and_texts_are_not_converted() {
         for bad in [
             json!("1"),
             json!(-1),
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_method_that_wants_parameters_and_gets_none_says_so_as_go_does() {
+    fn missing_parameters_error_equals_geth_text() {
         let error = only("shh_addSymKey", None, bytes).unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -319,12 +319,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bytes_survive_the_way_to_json_and_back(data: Vec<u8>) {
+        fn bytes_round_trip_through_json(data: Vec<u8>) {
             prop_assert_eq!(&*bytes(from_bytes(&data)).unwrap(), &data);
         }
 
         #[test]
-        fn no_text_makes_the_readers_panic(data in "(0[xX])?[0-9a-fA-Fé]{0,12}") {
+        fn arbitrary_text_does_not_panic(data in "(0[xX])?[0-9a-fA-Fé]{0,12}") {
             let read = bytes(json!(data));
             let read_as_topic = topic(json!(data));
             if let Ok(topic) = read_as_topic {
@@ -333,7 +333,7 @@ mod tests {
         }
 
         #[test]
-        fn finite_floats_survive_the_way_to_json_and_back(number: f64) {
+        fn finite_floats_round_trip_through_json(number: f64) {
             let text = from_float(number).to_string();
             let back: f64 = text.parse().unwrap();
             prop_assert!(!number.is_finite() || back.to_bits() == number.to_bits());

@@ -95,7 +95,7 @@ fn reason(actions: &[ServerAction]) -> String {
 }
 
 #[test]
-fn an_answer_is_envelopes_and_then_a_word_of_completion() {
+fn answer_is_envelopes_followed_by_completion() {
     let mut server = server();
     assert!(
         server
@@ -119,7 +119,7 @@ fn an_answer_is_envelopes_and_then_a_word_of_completion() {
 }
 
 #[test]
-fn the_next_page_is_looked_for_only_when_the_link_is_free() {
+fn next_page_is_queried_when_link_is_free() {
     let mut server = server();
     let _ = server.on_request(now(0), LINK, PEER, &plain(9, 100));
     let (id, _) = asked(&mut server);
@@ -140,7 +140,7 @@ fn the_next_page_is_looked_for_only_when_the_link_is_free() {
 }
 
 #[test]
-fn a_limit_that_is_reached_ends_with_a_cursor() {
+fn answer_at_limit_ends_with_cursor() {
     let mut server = server();
     let _ = server.on_request(now(0), LINK, PEER, &plain(9, 2));
     let (id, _) = asked(&mut server);
@@ -156,7 +156,7 @@ fn a_limit_that_is_reached_ends_with_a_cursor() {
 }
 
 #[test]
-fn amplification_is_bounded_by_effort_and_the_client_goes_on_from_there() {
+fn effort_limit_bounds_amplification_and_returns_cursor() {
     let mut server = server();
     let _ = server.on_request(now(0), LINK, PEER, &plain(9, MAX_PLAIN_LIMIT));
     let position = Position::of(&envelopes(1)[0]);
@@ -184,7 +184,7 @@ fn amplification_is_bounded_by_effort_and_the_client_goes_on_from_there() {
 }
 
 #[test]
-fn a_request_flood_is_told_to_wait_and_then_hung_up_on() {
+fn request_flood_is_refused_then_disconnected() {
     let mut server = server();
     let mut refused = 0;
     for asking in 0..MAX_REQUESTS + MAX_EXCESS {
@@ -209,7 +209,7 @@ fn a_request_flood_is_told_to_wait_and_then_hung_up_on() {
 }
 
 #[test]
-fn requests_beyond_the_line_are_refused_and_those_in_it_are_answered_in_turn() {
+fn queued_requests_are_answered_in_turn_and_excess_refused() {
     let mut server = server();
     for id in 0..4 {
         assert!(
@@ -228,7 +228,7 @@ fn requests_beyond_the_line_are_refused_and_those_in_it_are_answered_in_turn() {
 }
 
 #[test]
-fn a_crowd_of_clients_cannot_make_us_hold_more_than_so_many_answers() {
+fn many_clients_cannot_exceed_concurrent_answers() {
     let mut server = server();
     for client in 0..100_u8 {
         let link = LinkId(u64::from(client) + 10);
@@ -239,7 +239,7 @@ fn a_crowd_of_clients_cannot_make_us_hold_more_than_so_many_answers() {
 }
 
 #[test]
-fn a_half_open_client_costs_nothing_once_its_link_is_gone() {
+fn closed_link_releases_its_answers() {
     let mut server = server();
     let _ = server.on_request(now(0), LINK, PEER, &plain(9, 100));
     let (id, _) = asked(&mut server);
@@ -250,7 +250,7 @@ fn a_half_open_client_costs_nothing_once_its_link_is_gone() {
 }
 
 #[test]
-fn an_archive_that_fails_is_no_silence() {
+fn archive_failure_is_reported_to_client() {
     let mut server = server();
     let _ = server.on_request(now(0), LINK, PEER, &plain(9, 100));
     let (id, _) = asked(&mut server);
@@ -260,7 +260,7 @@ fn an_archive_that_fails_is_no_silence() {
 }
 
 #[test]
-fn garbage_costs_the_link_and_a_novel_is_not_read() {
+fn malformed_and_oversized_requests_disconnect() {
     let mut server = server();
     let actions = server.on_request(now(0), LINK, PEER, &[0xc0]);
     assert!(matches!(actions.as_slice(), [ServerAction::HangUp(LINK)]));
@@ -269,7 +269,7 @@ fn garbage_costs_the_link_and_a_novel_is_not_read() {
 }
 
 #[test]
-fn a_forged_cursor_leads_nowhere_but_into_the_range() {
+fn forged_cursor_stays_within_range() {
     let mut server = server();
     let forged = MailRequest {
         lower: UnixSecs(500),
@@ -291,7 +291,7 @@ fn a_forged_cursor_leads_nowhere_but_into_the_range() {
 }
 
 #[test]
-fn another_server_is_answered_in_its_own_packets() {
+fn sync_request_is_answered_with_sync_packets() {
     let mut server = server();
     let payload = sync::request(UnixSecs(0), UnixSecs(u32::MAX), &Bloom::FULL, None);
     assert!(

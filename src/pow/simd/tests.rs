@@ -14,7 +14,7 @@ fn here() -> Vec<KeccakBackend> {
 
 /// Prints skipped backends directly to the terminal, because the harness captures what tests print.
 #[test]
-fn the_lanes_that_this_processor_lacks_are_named() {
+fn unsupported_backends_are_printed() {
     use std::io::Write;
     for name in KeccakBackend::NAMES {
         let line = match KeccakBackend::named(name) {
@@ -65,7 +65,7 @@ fn digests<const N: usize>(
 }
 
 #[test]
-fn every_name_is_that_of_its_lanes() {
+fn backend_names_match_lanes() {
     for lanes in here() {
         assert!(KeccakBackend::NAMES.contains(&lanes.to_string().as_str()));
     }
@@ -77,7 +77,7 @@ fn every_name_is_that_of_its_lanes() {
 }
 
 #[test]
-fn every_lane_agrees_with_the_ordinary_hash_at_every_alignment() {
+fn backends_equal_ordinary_hash_at_every_alignment() {
     let here = here();
     for len in 0..3 * 136 {
         let prefix: Vec<u8> = (0..len)
@@ -107,7 +107,7 @@ fn every_lane_agrees_with_the_ordinary_hash_at_every_alignment() {
 #[cfg(target_arch = "x86_64")]
 proptest! {
     #[test]
-    fn whatever_the_sponge_holds_all_lanes_give_whole_digests(
+    fn backends_return_whole_digests_for_every_state(
         state: [u64; 25],
         nonces: [u64; 8],
         word in 0_usize..17,
@@ -131,7 +131,7 @@ proptest! {
 
 proptest! {
     #[test]
-    fn every_search_finds_what_trying_one_by_one_finds(
+    fn backend_search_equals_sequential_search(
         prefix in prop::collection::vec(any::<u8>(), 0..700),
         start in (1_u64 << 56)..(u64::MAX - 1_000),
         count in 1_u64..300,
@@ -148,7 +148,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_wanted_is_what_a_generation_counts(hash: [u64; 4], zeros in 0_u32..=64, bits in 0_u32..=64) {
+    fn hash_mask_equals_count_of_generation(hash: [u64; 4], zeros in 0_u32..=64, bits in 0_u32..=64) {
         let [mut head, b, c, mut tail] = hash;
         // At the ends that count, in the byte order of the digest.
         head = (head.unbounded_shr(zeros)).swap_bytes();

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn silent_connections_do_not_keep_the_owner_out() {
+    fn silent_connections_make_room_for_owner() {
         let limiter = ClientLimiter::new();
         let (owner, mut notice) = limiter.admit();
         assert!(
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_is_given_back_can_be_taken_again() {
+    fn released_slot_is_reused() {
         let limiter = ClientLimiter::new();
         let clients: Vec<_> = (0..MAX_CLIENTS).map(|_| limiter.admit().0).collect();
         assert!(clients.iter().all(ClientPermit::promote));
