@@ -117,7 +117,7 @@ fn listed_origin_requires_token() {
 }
 
 #[test]
-fn request_without_token_is_refused() {
+fn request_without_valid_token_is_refused() {
     let token = digits();
     for shown in [
         String::new(),
