@@ -155,7 +155,7 @@ fn key(digits: &str) -> Result<Secret<32>, DamagedIdentity> {
 
 /// The content of an identity file is invalid.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the file holds no identity")]
+#[error("the file contains no identity")]
 pub struct DamagedIdentity;
 
 /// Fits in a table row and in the file names of any file system.

@@ -134,7 +134,7 @@ pub enum SendError {
     #[error("message code is not the capability's")]
     CodeOutOfRange,
     /// The link is not connected yet, or not any more.
-    #[error("link is not open")]
+    #[error("link is not connected")]
     NotConnected,
     /// The peer does not speak this capability, or another version of it.
     #[error("capability is not shared with the peer")]

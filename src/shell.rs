@@ -49,5 +49,5 @@ pub fn random<const N: usize>() -> Result<[u8; N], NoRandomness> {
 
 /// The operating system's random generator does not answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the operating system gives no random numbers; check that /dev/urandom can be read")]
+#[error("the operating system provides no random numbers; check that /dev/urandom can be read")]
 pub struct NoRandomness;

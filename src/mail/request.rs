@@ -290,13 +290,13 @@ pub enum BadRequest {
     #[error("the range ends before it begins")]
     Backwards,
     /// The bloom filter does not have 64 bytes.
-    #[error("the bloom filter has the wrong length")]
+    #[error("the bloom filter does not have 64 bytes")]
     Bloom,
     /// The cursor has an invalid length.
-    #[error("the cursor has the wrong length")]
+    #[error("the cursor has neither 36 nor 40 bytes")]
     Cursor,
     /// The packed bytes number neither 8 nor at least 72.
-    #[error("the request has the wrong length")]
+    #[error("the request has neither 8 nor at least 72 bytes")]
     Length,
     /// More envelopes than one answer may contain.
     #[error("the limit is above {MAX_PLAIN_LIMIT}")]

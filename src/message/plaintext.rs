@@ -216,10 +216,10 @@ pub enum PlaintextError {
     #[error("message is empty")]
     Empty,
     /// The padding of `shh/5` exceeds the plaintext.
-    #[error("message is shorter than the size of its padding says")]
+    #[error("message is shorter than its padding")]
     NoRoomForPadding,
     /// The size field exceeds the plaintext.
-    #[error("message is shorter than its size field says")]
+    #[error("message is shorter than its size field states")]
     NoRoomForPayload,
     /// The signature flag is set on fewer bytes than a signature has.
     #[error("message is too short for its signature")]
@@ -228,7 +228,7 @@ pub enum PlaintextError {
     #[error("message is too short for its size field")]
     NoRoomForSize,
     /// The padding of `shh/5` is shorter than its own size field, which it contains.
-    #[error("message has padding shorter than the size that it begins with")]
+    #[error("message has padding shorter than its own size field")]
     PaddingWithoutItsSize,
 }
 

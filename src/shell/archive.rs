@@ -140,7 +140,7 @@ impl ArchiveHandle {
     /// Queues a request; never waits.
     pub(super) fn put(&self, task: ArchiveRequest) {
         if self.tasks.send(task).is_err() {
-            tracing::error!("the archive's thread is gone; this is a bug, please report it");
+            tracing::error!("the archive's thread has ended; this is a bug, please report it");
         }
     }
 
@@ -272,7 +272,7 @@ impl<R: Fn(ArchiveResponse)> ArchiveWorker<R> {
 
     fn log_failure(&mut self, error: &ArchiveError) {
         if !core::mem::replace(&mut self.failure_logged, true) {
-            tracing::error!(%error, "the mail archive fails; envelopes wait, and will be tried again");
+            tracing::error!(%error, "the mail archive fails; envelopes are queued and written later");
         }
     }
 }
@@ -326,7 +326,7 @@ fn decode(place: Position, bytes: &[u8]) -> Option<Envelope> {
     let envelope = Envelope::decode(bytes).ok();
     let envelope = envelope.filter(|envelope| Position::of(envelope) == place);
     if envelope.is_none() {
-        tracing::warn!("the mail archive holds an envelope that is damaged; it is left out");
+        tracing::warn!("the mail archive contains a damaged envelope, which is omitted");
     }
     envelope
 }
@@ -344,7 +344,7 @@ pub enum ArchiveError {
         cause: String,
     },
     /// A later version created the database.
-    #[error("the mail archive was made by a later version of whisht; use that one")]
+    #[error("the mail archive was written by a later version of whisht; use that version")]
     Later,
     /// The database cannot be used.
     #[error("the mail database: {0}")]

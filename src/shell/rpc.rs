@@ -158,7 +158,7 @@ impl RpcServer {
             }
         };
         if timeout(limits::SHUTDOWN_TIMEOUT, goodbyes).await.is_err() {
-            tracing::debug!("some clients did not take their leave in time");
+            tracing::debug!("some clients did not disconnect in time");
         }
     }
 

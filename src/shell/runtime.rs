@@ -321,7 +321,7 @@ pub enum RuntimeError {
     #[error(transparent)]
     IpcBind(#[from] IpcBindError),
     /// The stored link key is not a valid key.
-    #[error("the file nodekey holds no key of secp256k1; restore it, or delete it for a new one")]
+    #[error("the file nodekey has no valid secp256k1 key; restore it, or delete it for a new one")]
     BadNodeKey,
     /// The data directory.
     #[error(transparent)]

@@ -365,7 +365,7 @@ async fn probe_daemon(config: &DaemonConfig, told: &mut Option<String>) -> Conne
         Err(error) => {
             let error = error.to_string();
             if told.as_ref() != Some(&error) {
-                tracing::warn!("tor.control is of no use: {error}");
+                tracing::warn!("tor.control cannot be used: {error}");
                 *told = Some(error);
             }
             Connectivity::Up

@@ -310,7 +310,7 @@ pub enum PostgresError {
     #[error("it does not answer")]
     Slow,
     /// The last attempt failed just now.
-    #[error("it is not reached; trying again in a moment")]
+    #[error("it is not connected; trying again in a moment")]
     Waiting,
 }
 
