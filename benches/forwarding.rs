@@ -1,10 +1,10 @@
-//! How many envelopes one core receives, checks and forwards, and how many bad ones it rejects.
+//! Rates of one core for envelopes: received, validated and forwarded, and rejected.
 //!
-//! A whole node is fed by peers that it has shaken hands with: frames are decrypted, envelopes
-//! decoded, named, judged and pooled, scheduled for every other peer and sealed into its frames.
-//! There are no sockets here (`benches/loopback.rs` has them); time is simulated, since gossip
-//! waits on purpose, and only what the node itself does is timed; of many packets the median
-//! counts, so that the figures hold on a machine that does other things too.
+//! A whole node receives frames from connected peers: it decrypts frames, decodes, hashes and
+//! validates envelopes, adds them to the pool, schedules them for every other peer and encrypts
+//! their frames. There are no sockets here (`benches/loopback.rs` has them). Time is simulated,
+//! because gossip waits on purpose, and only the node's own work is timed. The median of many
+//! packets counts, so that the figures hold on a busy machine.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,7 +12,7 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::as_conversions,
-    reason = "a benchmark, which prints what it found"
+    reason = "a benchmark, which prints its results"
 )]
 
 use std::hint::black_box;
@@ -34,7 +34,7 @@ mod node_with_peers;
 use min_time::min_nanos;
 use node_with_peers::NodeWithPeers;
 
-/// Envelopes in one packet: what 16 KB hold.
+/// Envelopes in one packet: the content of 16 KB.
 const PACKET: usize = 27;
 
 fn packet(node: &mut NodeWithPeers) -> Vec<u8> {
@@ -42,8 +42,8 @@ fn packet(node: &mut NodeWithPeers) -> Vec<u8> {
     outgoing::messages(&envelopes)
 }
 
-/// One peer brings packets, three in a second; the others get all of it. Gives what so many
-/// packets take.
+/// One peer sends packets, three in a second; the others get all envelopes. Returns the node's time
+/// for this many packets.
 fn forward(node: &mut NodeWithPeers, packets: u64, sinks: usize) -> Duration {
     let received: Vec<_> = (1..=sinks).map(|sink| node.received(sink)).collect();
     let each = (0..packets).map(|_| {
@@ -62,7 +62,7 @@ fn forward(node: &mut NodeWithPeers, packets: u64, sinks: usize) -> Duration {
     all
 }
 
-/// So many times the median: what was interrupted does not count.
+/// The median times `count`: interrupted packets do not count.
 fn median_times(mut times: Vec<Duration>, count: u64) -> Duration {
     times.sort();
     times[times.len() / 2] * u32::try_from(count).unwrap()
@@ -85,7 +85,7 @@ const NOW: Now = Now {
     unix: UnixSecs(1_700_000_000),
 };
 
-/// A packet of envelopes that are all bad in the same way.
+/// A packet of envelopes with the same defect.
 fn bad(what: &str) -> Vec<u8> {
     let mut rng = ChaCha20Rng::seed_from_u64(5);
     let mut data = vec![0; 600 - 28];
@@ -110,21 +110,21 @@ fn bad(what: &str) -> Vec<u8> {
         .collect();
     let mut packet = outgoing::messages(&envelopes);
     if what == "malformed" {
-        // The nonce of the last one begins with a zero.
+        // The nonce of the last envelope begins with a zero.
         let nonce = packet.len() - 8;
         packet[nonce] = 0;
     }
     packet
 }
 
-/// Reads a packet as gossip does, and judges each envelope. What is not good is not kept.
+/// Reads a packet like gossip, and validates each envelope. Invalid envelopes are dropped.
 fn reject(packet: &[u8]) -> impl FnMut() {
     let gossip = Gossip::new(GossipConfig::default(), [6; 32]);
     move || {
         let Ok(ShhPacket::Messages(envelopes)) =
             ShhPacket::decode(code::MESSAGES, black_box(packet))
         else {
-            panic!("it is a list");
+            panic!("not a list");
         };
         let mut good = 0;
         for envelope in envelopes {
@@ -142,7 +142,7 @@ fn rejection(c: &mut Criterion) {
         let packet = bad(what);
         group.bench_function(what, |b| b.iter(reject(&packet)));
     }
-    // The same from the wire on: frames of a peer that is blamed for none of it.
+    // The same from the wire on: frames of a peer that is not penalised for them.
     let mut node = NodeWithPeers::new(2);
     group.bench_function("just expired, whole node", |b| {
         b.iter_custom(|packets| reject_whole(&mut node, packets));
@@ -160,7 +160,7 @@ fn reject_whole(node: &mut NodeWithPeers, packets: u64) -> Duration {
     median_times(each.collect(), packets)
 }
 
-/// Envelopes a second, of the fastest stretches.
+/// Envelopes per second, of the fastest rounds.
 fn goals() {
     let packet = bad("low work");
     let [each] = min_nanos([&mut reject(&packet)]);
@@ -172,7 +172,7 @@ criterion_group!(benches, forwarding, rejection);
 
 fn main() {
     benches();
-    // Not where a test only wants to see that it runs.
+    // `--test` only checks that the benchmark runs.
     if !std::env::args().any(|argument| argument == "--test") {
         goals();
     }

@@ -1,10 +1,9 @@
-//! What one envelope costs a running node: sockets, threads and everything.
+//! The cost of one envelope at a running node, with sockets and threads.
 //!
-//! The program runs in a process of its own; one peer brings sealed envelopes of 600 bytes over
-//! loopback, as fast as gossip passes them on, and one or eight others are given all of them. What
-//! counts is the processor time that the node's threads used, which Linux tells to the nanosecond,
-//! so that the figure does not depend on what else the machine does, nor on the waiting that
-//! gossip does on purpose.
+//! The program runs in a process of its own. One peer sends envelopes of 600 bytes over loopback at
+//! the rate of gossip, and one or eight others receive all of them. The result is the processor
+//! time of the node's threads, which Linux reports in nanoseconds, so it depends neither on the
+//! machine's load nor on the intended delays of gossip.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,7 +13,7 @@
     clippy::print_stdout,
     clippy::disallowed_methods,
     clippy::as_conversions,
-    reason = "a benchmark, which waits, reads clocks and prints what it found"
+    reason = "a benchmark, which waits, reads clocks and prints its results"
 )]
 
 use std::fs;
@@ -43,7 +42,7 @@ mod node;
 use node::NodeProcess;
 
 fn main() {
-    // Not where a test only wants to see that it builds.
+    // `--test` only checks that the benchmark builds.
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
@@ -52,7 +51,7 @@ fn main() {
     }
 }
 
-/// Has a new node forward envelopes to so many peers.
+/// Has a new node forward envelopes to this many peers.
 fn measure(sinks: u64) {
     let scratch = tempfile::tempdir().unwrap();
     let node = NodeProcess::start(scratch.path(), "node", &["--listen", "127.0.0.1:0"]);
@@ -104,7 +103,7 @@ fn measure(sinks: u64) {
     );
 }
 
-/// What the threads of a process have used.
+/// The processor time of a process's threads.
 fn processor_time(process: u32) -> Duration {
     let threads = fs::read_dir(format!("/proc/{process}/task")).expect("this needs Linux");
     let nanos = threads.map(|thread| {
@@ -116,7 +115,7 @@ fn processor_time(process: u32) -> Duration {
     Duration::from_nanos(nanos.sum())
 }
 
-/// An envelope of 600 bytes that is worth what a local network asks.
+/// An envelope of 600 bytes with the minimum work of a local network.
 fn sealed(rng: &mut ChaCha20Rng) -> Envelope {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let now = UnixSecs(u32::try_from(now.as_secs()).unwrap());
@@ -148,7 +147,7 @@ impl LoopbackPeer {
     fn dial(enode: &str, seed: u64) -> Self {
         let PeerAddr { key, endpoint } = enode.parse().unwrap();
         let Endpoint::Tcp(addr) = endpoint else {
-            panic!("it listens on TCP")
+            panic!("the node listens on TCP")
         };
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let ours = Arc::new(LinkKey::generate(&mut rng));
@@ -184,7 +183,7 @@ impl LoopbackPeer {
         }
     }
 
-    /// The next thing that happens; `None` when the node has ended.
+    /// The next event; `None` when the node has ended.
     fn next(&mut self) -> Option<LinkEvent> {
         let mut buffer = vec![0; 1 << 16];
         loop {
@@ -205,7 +204,7 @@ impl LoopbackPeer {
         }
     }
 
-    /// How many envelopes the next packet of them has.
+    /// The number of envelopes in the next packet that contains any.
     fn next_envelopes(&mut self) -> Option<usize> {
         loop {
             if let LinkEvent::Message { code, payload, .. } = self.next()?
@@ -218,7 +217,7 @@ impl LoopbackPeer {
     }
 }
 
-/// Envelopes in one packet: what 16 KB hold.
+/// Envelopes in one packet: the content of 16 KB.
 const PACKET: usize = 27;
-/// Packets: enough for a second of the processor's time or so.
+/// Number of packets: about one second of processor time.
 const PACKETS: usize = 40;

@@ -1,10 +1,11 @@
-//! How many nonces one core tries in a second: the crate `sha3`, and each of our ways to hash.
+//! Nonces per second of one core: the crate `sha3`, and each of our backends.
 //!
-//! Compare ratios within one run; the last lines do, from short turns that all ways take by turns,
-//! each judged by its fastest, since a busy machine makes a turn longer and never shorter. `sha3` computes one `Keccak256` digest of all the bytes for each
-//! nonce, as a program does that knows nothing better; `sha3, absorbed once` keeps the state after
-//! everything but the nonce. The envelope has 600 bytes. Under the modern rule all of it is hashed
-//! with each nonce, under the legacy rule a block of 64 bytes.
+//! Compare ratios within one run. The last lines print them, from short rounds of all methods by
+//! turns; the fastest round of each counts, since a busy machine makes a round longer and never
+//! shorter. `sha3` computes one `Keccak256` digest of all bytes for each nonce, the naive method;
+//! `sha3, absorbed once` keeps the state after all bytes but the nonce. The envelope has 600 bytes.
+//! Under the modern rule all of it is hashed with each nonce, under the legacy rule a block of 64
+//! bytes.
 
 #![expect(
     clippy::disallowed_methods,
@@ -23,12 +24,12 @@ use sha3::{Digest, Keccak256};
 use whisht::envelope::{EncryptionHint, Topic, Ttl, UnminedEnvelope};
 use whisht::pow::{Generations, KeccakBackend, PowJob};
 
-/// Nonces of one turn.
+/// Nonces per round.
 const TRIES: u32 = 512;
-/// Turns of each way for the ratios.
+/// Rounds of each method for the ratios.
 const TURNS: u32 = 400;
 
-/// A way to try nonces: its name, and one turn of it.
+/// A method of trying nonces: its name, and one round of it.
 type HashMethod = (String, Box<dyn FnMut()>);
 
 fn envelope() -> UnminedEnvelope {
@@ -45,7 +46,7 @@ fn envelope() -> UnminedEnvelope {
     unmined
 }
 
-/// Tries nonces with the ordinary hash over everything.
+/// Tries nonces with the ordinary hash over all bytes.
 fn ordinary(prefix: &[u8]) -> HashMethod {
     let mut input = prefix.to_vec();
     input.extend_from_slice(&[0; 8]);
@@ -62,7 +63,7 @@ fn ordinary(prefix: &[u8]) -> HashMethod {
     ("sha3".to_owned(), Box::new(turn))
 }
 
-/// The same, with everything but the nonce absorbed beforehand.
+/// The same, with all bytes but the nonce absorbed beforehand.
 fn absorbed_once(prefix: &[u8]) -> HashMethod {
     let absorbed = Keccak256::new().chain_update(prefix);
     let mut nonce = 1_u64 << 60;
@@ -76,9 +77,9 @@ fn absorbed_once(prefix: &[u8]) -> HashMethod {
     ("sha3, absorbed once".to_owned(), Box::new(turn))
 }
 
-/// Tries nonces as the node does, in these lanes.
+/// Tries nonces like the node, with this backend.
 fn ours(generations: Generations, backend: KeccakBackend) -> HashMethod {
-    // So many bits that no turn ends early.
+    // Enough bits that no round ends early.
     let job = PowJob::new(&envelope(), generations, 56).unwrap();
     let search = job.search(&mut ChaCha20Rng::from_seed([1; 32]));
     let mut search = search.with_backend(backend);
@@ -88,7 +89,7 @@ fn ours(generations: Generations, backend: KeccakBackend) -> HashMethod {
     (backend.to_string(), Box::new(turn))
 }
 
-/// All ways under one rule.
+/// All methods under one rule.
 fn methods(generations: Generations) -> Vec<HashMethod> {
     let envelope = envelope().without_nonce();
     let mut legacy = Keccak256::digest(&envelope).to_vec();
@@ -122,7 +123,7 @@ fn pow_search(criterion: &mut Criterion) {
     }
 }
 
-/// Prints rates, and how many times the first way's and the second's they are.
+/// Prints rates, and their ratios to those of the first and the second method.
 fn ratios(methods: &mut [HashMethod]) {
     let mut fastest = vec![Duration::MAX; methods.len()];
     for _ in 0..TURNS {

@@ -1,13 +1,13 @@
-//! What it costs to try keys on an envelope that is for none of them, which is nearly every one.
+//! The cost of trial decryption for an envelope to another key, which nearly every envelope is.
 //!
-//! Each envelope costs one recovery of a signature and one decryption, and each key one trial on
-//! top; `trial` at the end takes the two apart and holds a trial against its goal, beside what it
-//! cannot do without: one AES-GCM, one Diffie-Hellman on secp256k1.
+//! Each envelope costs one recovery of a signature and one decryption, and each key one trial in
+//! addition. `trial` at the end separates the two and compares a trial with its goal, and with its
+//! unavoidable part: one AES-GCM, or one Diffie-Hellman on secp256k1.
 
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a benchmark, which prints what it found"
+    reason = "a benchmark, which prints its results"
 )]
 
 use std::hint::black_box;
@@ -37,7 +37,7 @@ fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
 }
 
-/// Envelopes of 600 bytes to somebody whose key is not among those that are tried.
+/// Envelopes of 600 bytes to a key that is not among the tried ones.
 fn envelopes(
     plain: usize,
     mut seal: impl FnMut(&mut ChaCha20Rng, &Plaintext) -> Vec<u8>,
@@ -92,7 +92,7 @@ fn asymmetric(count: usize) -> Filters {
     filters((0..count).map(|_| FilterKey::Asymmetric(Arc::new(ClientSecret::generate(&mut rng)))))
 }
 
-/// Offers one envelope after another; nothing opens.
+/// Offers one envelope after another; none decrypts.
 fn offer<'a>(filters: &'a mut Filters, envelopes: &'a [Envelope]) -> impl FnMut() + 'a {
     let mut next = envelopes.iter().cycle();
     move || {
@@ -122,7 +122,7 @@ fn envelope(c: &mut Criterion) {
     criterion.finish();
 }
 
-/// One AES-256-GCM over as many bytes, with a key schedule that is there already.
+/// One AES-256-GCM over as many bytes, with an existing key schedule.
 fn raw_gcm() -> impl FnMut() {
     let cipher = Aes256Gcm::new(&[7; 32].into());
     let nonce = [9; 12].into();
@@ -138,7 +138,7 @@ fn raw_gcm() -> impl FnMut() {
     }
 }
 
-/// One Diffie-Hellman on secp256k1, as libsecp256k1 does it.
+/// One Diffie-Hellman on secp256k1, by libsecp256k1.
 fn raw_ecdh() -> impl FnMut() {
     let rng = &mut rng(11);
     let theirs = ecies::random_key(rng).public_key();
@@ -153,7 +153,7 @@ fn raw(c: &mut Criterion) {
     c.bench_function("raw/secp256k1 ecdh", |b| b.iter(raw_ecdh()));
 }
 
-/// Takes the cost of one trial from filters of few keys and of many, and compares.
+/// Computes the cost of one trial from few filters and from many, and compares.
 fn trial() {
     let (group, person) = (to_a_group(), to_a_person());
     let (mut few, mut many) = (symmetric(10), symmetric(1_000));
@@ -178,14 +178,14 @@ fn trial() {
     );
 }
 
-/// Data of an envelope of 600 bytes.
+/// Data bytes of an envelope of 600 bytes.
 const DATA: usize = 600 - 28;
 
 criterion_group!(benches, envelope, raw);
 
 fn main() {
     benches();
-    // Not where a test only wants to see that it runs.
+    // `--test` only checks that the benchmark runs.
     if !std::env::args().any(|argument| argument == "--test") {
         trial();
     }

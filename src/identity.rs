@@ -52,8 +52,8 @@ impl fmt::Display for IdentityName {
 /// The text is not a valid identity name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "a name begins with a letter from a to z and continues with letters, digits, `-` and `_`, \
-     {MAX_NAME_LEN} characters at the most"
+    "a name begins with a letter from a to z, continues with letters, digits, `-` and `_`, and has \
+     at most {MAX_NAME_LEN} characters"
 )]
 pub struct BadName;
 
@@ -177,7 +177,7 @@ fn key(digits: &str) -> Result<Secret<32>, DamagedIdentity> {
 
 /// The content of an identity file is invalid.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the file holds no identity")]
+#[error("the file contains no identity")]
 pub struct DamagedIdentity;
 
 /// Fits in a table row and in the file names of any file system.

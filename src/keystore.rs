@@ -50,9 +50,10 @@ impl SealedIdentity {
         cost: Cost,
         rng: &mut impl CryptoRng,
     ) -> Result<Self, BadKdf> {
-        let cost = match password.is_empty() {
-            true => Cost::DangerLight,
-            false => cost,
+        let cost = if password.is_empty() {
+            Cost::DangerLight
+        } else {
+            cost
         };
         let kdf = Kdf::scrypt(cost, rng);
         Self::seal_with(name, identity, password, kdf, rng)

@@ -1,9 +1,9 @@
-//! Predicts how long a message will take, by drawing from the same laws that will delay it.
+//! Predicts the latency of a message by sampling the distributions that will delay it.
 //!
-//! A set of shards arrives when its `k`-th piece does, and that has no handy formula once lanes
-//! differ in length; so this samples the path some thousand times with a fixed seed. The result
-//! is a prediction for links of `LINK` each way; it contains neither the proof of work nor any
-//! measurement of the network as it is.
+//! A set of shards is complete when its `k`-th shard arrives. This time has no closed formula if
+//! lanes differ in length, so the model samples the path several thousand times with a fixed seed.
+//! The prediction assumes links of `LINK` each way. It excludes proof of work, and it uses no
+//! measurement of the network.
 
 use core::time::Duration;
 
@@ -11,38 +11,38 @@ use circuits::distributions::{exponential, one_in};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-/// One path to be sampled: numbers only.
+/// The parameters of one path.
 #[derive(Clone, Debug)]
 pub struct PathModel {
-    /// Relays before the rendezvous, for each lane.
+    /// Number of relays before the rendezvous, for each lane.
     pub lanes: Vec<usize>,
-    /// Pieces in all, spread evenly over the lanes.
+    /// Number of shards, spread evenly over the lanes.
     pub shards: usize,
-    /// Pieces that suffice.
+    /// Number of shards that rebuild the package.
     pub needed: usize,
     /// Mean time between two shards of one lane.
     pub gap: Duration,
-    /// Mean wait at every relay.
+    /// Mean delay at each relay.
     pub delay: Duration,
-    /// Mean wait at the rendezvous.
+    /// Mean hold at the rendezvous.
     pub hold: Duration,
-    /// Whether the envelope travels along a stem before it is gossiped.
+    /// Whether the envelope takes a stem before it is flooded.
     pub stem: bool,
 }
 
-/// How long journeys take.
+/// Percentiles of the latency.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Latency {
-    /// Half of them take no longer.
+    /// Half of the samples are not longer.
     pub median: Duration,
-    /// All but one in twenty.
+    /// 95% of the samples are not longer.
     pub p95: Duration,
-    /// All but one in a thousand.
+    /// 99.9% of the samples are not longer.
     pub p999: Duration,
 }
 
 impl PathModel {
-    /// Samples the path until the figures settle.
+    /// Samples the path often enough for stable percentiles.
     #[must_use]
     pub fn latency(&self) -> Latency {
         let mut rng = ChaCha20Rng::from_seed(*b"whisht: the price before paying.");
@@ -62,7 +62,7 @@ impl PathModel {
         }
     }
 
-    /// The time from the first emission until most nodes hold the envelope.
+    /// The time from the first emission until most nodes have the envelope.
     fn sample(&self, rng: &mut ChaCha20Rng) -> Duration {
         let mut arrivals = Vec::with_capacity(self.shards);
         let per_lane = self.shards.checked_div(self.lanes.len()).unwrap_or(0);
@@ -93,13 +93,14 @@ impl PathModel {
 
 const SAMPLES: usize = 4000;
 
-/// One way over one link: the mean of the latency data behind the levels' table.
+/// One way over one link: the mean of the latency data behind the table of levels.
 const LINK: Duration = Duration::from_millis(62);
 
-/// From the first gossip until most nodes hold an envelope, at a cadence of 300 ms per peer.
+/// From the first gossip until most nodes have an envelope, at one announcement per 300 ms and
+/// peer.
 const DIFFUSION: Duration = Duration::from_millis(600);
 
-/// One stem node in ten diffuses (BIP 156).
+/// One node in ten is a diffuser (BIP 156).
 const FLUFF_ODDS: u32 = 10;
 
 #[cfg(test)]
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_typical_message_at_normal_takes_about_three_seconds() {
+    fn normal_level_has_median_of_about_three_seconds() {
         let latency = normal().latency();
         assert!(
             (2_000..4_000).contains(&latency.median.as_millis()),
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn more_shards_take_longer() {
+    fn more_shards_increase_latency() {
         let large = PathModel {
             shards: 162,
             needed: 107,
@@ -139,12 +140,12 @@ mod tests {
     }
 
     #[test]
-    fn the_same_journey_gets_the_same_figures() {
+    fn equal_paths_give_equal_percentiles() {
         assert_eq!(normal().latency(), normal().latency());
     }
 
     #[test]
-    fn a_journey_without_lanes_is_gossip_alone() {
+    fn path_without_lanes_is_gossip_only() {
         let open = PathModel {
             lanes: vec![],
             shards: 0,

@@ -1,13 +1,13 @@
 //! A Whisper relay node that hides who is talking.
 //!
-//! The crate is a pure machine with a thin shell around it. The modules down to [`node`] are told
-//! the time, given bytes and seeded randomness, and compile without tokio; `shell` and `cli`
-//! (feature `shell`) own the sockets, files, clocks and threads. Dependence runs one way:
+//! The crate is a pure core and a thin shell. The modules down to [`node`] receive time, bytes and
+//! randomness as arguments and compile without tokio. `shell` and `cli` (feature `shell`) own the
+//! sockets, files, clocks and threads. Dependence runs one way:
 //!
-//! `cli -> shell -> node -> mail -> gossip -> {envelope_pool, subscriptions, link} -> {envelope, message, pow, bloom} ->
-//! circuits`
+//! `cli -> shell -> node -> mail -> gossip -> {envelope_pool, subscriptions, link} -> {envelope,
+//! message, pow, bloom} -> circuits`
 //!
-//! docs/design.md is the map, docs/wire.md the formats to the byte.
+//! docs/design.md is the map; docs/wire.md defines the formats to the byte.
 
 pub mod bloom;
 #[cfg(feature = "shell")]

@@ -1,18 +1,18 @@
-//! One connection to a neighbour: RLPx and the devp2p base protocol as a state machine.
+//! One connection to a peer: RLPx and the devp2p base protocol as a state machine.
 //!
-//! A [`Link`] is fed the bytes that a socket delivered and asked for the bytes that it may send; it
-//! owns no socket and reads no clock. It proves both ends' keys, introduces them to each other,
-//! keeps the connection alive, and hands over whole messages of the sub-protocols that both speak,
-//! without knowing what they mean.
+//! The caller passes received bytes to a [`Link`] and writes the bytes that the link returns. A
+//! link owns no socket and reads no clock. It authenticates the keys of both ends, exchanges
+//! Hellos, keeps the connection alive, and returns whole messages of the shared sub-protocols. It
+//! must not interpret them.
 //!
-//! Memory is bounded in both directions: no length that a peer announces is believed before it was
-//! compared with what the present phase allows, and what waits to be sent is bounded per lane. Cells
-//! overtake gossip, because nothing is encrypted before the socket has room for it.
+//! Memory is bounded in both directions. A length that a peer announces is compared with the limit
+//! of the present phase before memory is reserved. The send queue has a budget per priority. Cells
+//! overtake gossip, because messages are encrypted only when the socket has room.
 //!
 //! Methods come in groups: [`Link::receive`], [`Link::handle_timeout`], [`Link::send`] and
-//! [`Link::disconnect`] change the link; after any of them drain [`Link::poll_event`], take what
-//! [`Link::poll_transmit`] gives as the socket allows, and ask [`Link::poll_timeout`] when to come
-//! back. Once [`Link::is_closing`], send what is left and close the socket.
+//! [`Link::disconnect`] change the link. After each of them the caller drains [`Link::poll_event`],
+//! writes what [`Link::poll_transmit`] returns, and sets a timer by [`Link::poll_timeout`]. If
+//! [`Link::is_closing`] is true, the caller writes the remaining bytes and closes the socket.
 
 pub mod capability;
 pub mod disconnect;
@@ -49,53 +49,53 @@ pub use self::snappy::Packing;
 use self::handshake::{Auth, Initiator, Reading, RlpxSession};
 use self::state::{ExpectAuth, ExpectHello, FirstMessage, Introduction, LinkState};
 
-/// One connection to a neighbour.
+/// One connection to a peer.
 pub struct Link {
     config: Arc<LinkConfig>,
     us: RelayKey,
     started: Instant,
     state: LinkState,
-    /// The unit that is coming in: a handshake packet, a frame's header, or its body.
+    /// The part that is being received: a handshake packet, a frame's header, or its body.
     inbox: Vec<u8>,
-    /// How long that unit is.
+    /// The length of that part.
     needs: usize,
-    /// Bytes whose place in the stream is settled.
+    /// Bytes whose order in the stream is fixed.
     outbox: Vec<u8>,
     events: VecDeque<LinkEvent>,
 }
 
-/// What a node says of itself on its links, and what it takes.
+/// What a node announces on its links, and its limits.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LinkConfig {
     /// Name of the program, as peers see it. Cut to 128 printable ASCII characters.
     pub client_id: String,
-    /// Port that Hello claims we listen on; 0 says nothing.
+    /// Listening port in our Hello; 0 if there is none.
     pub listen_port: u16,
-    /// What we speak.
+    /// The capabilities that we offer.
     pub capabilities: Vec<Capability>,
-    /// Bounds.
+    /// Limits of memory.
     pub limits: LinkLimits,
 }
 
-/// What happened on a link.
+/// An event on a link.
 #[derive(Clone, Eq, PartialEq)]
 pub enum LinkEvent {
-    /// Handshake and Hello are done; messages may be sent.
+    /// Handshake and Hello are complete; messages may be sent.
     Connected {
-        /// The peer's key, proved.
+        /// The peer's key, authenticated.
         remote: RelayKey,
         /// Name of the peer's program: at most 128 characters of printable ASCII.
         client_id: String,
-        /// What both speak, sorted by name.
+        /// The shared capabilities, sorted by name.
         shared: Vec<Capability>,
     },
-    /// A message came.
+    /// A message arrived.
     Message {
-        /// Whose message.
+        /// The capability to which the message belongs.
         capability: Capability,
         /// Its code within the capability.
         code: u16,
-        /// Its payload, inflated, of a length that the limits allow.
+        /// Its payload, decompressed, of a length within the limits.
         payload: Vec<u8>,
     },
     /// The peer ended the connection. This is the last event.
@@ -130,11 +130,11 @@ impl fmt::Debug for LinkEvent {
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The capability has fewer codes.
+    /// The code exceeds the range of the capability.
     #[error("message code is not the capability's")]
     CodeOutOfRange,
-    /// The link is not open yet, or not any more.
-    #[error("link is not open")]
+    /// The link is not connected yet, or not any more.
+    #[error("link is not connected")]
     NotConnected,
     /// The peer does not speak this capability, or another version of it.
     #[error("capability is not shared with the peer")]
@@ -142,17 +142,17 @@ pub enum SendError {
     /// More than 14,000,000 bytes.
     #[error("payload is too long for a frame")]
     PayloadTooLong,
-    /// The lane has no room: the peer reads more slowly than we send.
+    /// The queue of this priority is full: the peer reads more slowly than we send.
     #[error("send queue is full")]
     QueueFull,
 }
 
 impl Link {
-    /// Begins a link on a connection that we opened to the holder of `remote`.
+    /// Starts a link on a connection that we opened to the owner of the key `remote`.
     ///
     /// # Errors
     ///
-    /// [`LocalFault`] if `remote` is no key, or our own.
+    /// [`LocalFault`] if `remote` is not a valid key, or is our own.
     pub fn dial(
         config: Arc<LinkConfig>,
         key: Arc<LinkKey>,
@@ -170,7 +170,7 @@ impl Link {
         Ok(Self::new(config, us, state, now, handshake::Ack::LEN, auth))
     }
 
-    /// Begins a link on a connection that was opened to us.
+    /// Starts a link on an inbound connection.
     #[must_use]
     pub fn accept(config: Arc<LinkConfig>, key: Arc<LinkKey>, now: Instant) -> Self {
         let us = key.public();
@@ -198,12 +198,12 @@ impl Link {
         }
     }
 
-    /// Takes bytes that the socket delivered, in whatever pieces. `rng` is drawn from only while
-    /// the link answers a handshake. Bytes for a closing link are ignored.
+    /// Takes bytes from the socket, in chunks of any length. Draws from `rng` only while the link
+    /// answers a handshake. Ignores bytes for a closing link.
     ///
     /// # Errors
     ///
-    /// The first fault found. The link is closing then; events from before the fault still wait.
+    /// The first fault. The link is closing then; events from before the fault remain queued.
     pub fn receive(
         &mut self,
         now: Instant,
@@ -224,15 +224,15 @@ impl Link {
         Ok(())
     }
 
-    /// The next thing that happened.
+    /// The next event.
     pub fn poll_event(&mut self) -> Option<LinkEvent> {
         self.events.pop_front()
     }
 
     /// Queues a message for the peer.
     ///
-    /// Order is kept within a priority only. `packing` matters only to peers with which payloads
-    /// are compressed.
+    /// Order is kept within a priority only. `packing` applies only if payloads to this peer are
+    /// compressed.
     ///
     /// # Errors
     ///
@@ -251,9 +251,9 @@ impl Link {
         }
     }
 
-    /// Gives bytes to write to the socket: whole frames, as many as fit `budget` and at least one,
-    /// if anything waits and the budget is not zero. What was given out cannot be overtaken any
-    /// more, so a good budget is what the socket takes at once.
+    /// Returns bytes to write to the socket: whole frames, as many as fit `budget` and at least
+    /// one, if a message is queued and the budget is not zero. Returned frames cannot be overtaken,
+    /// so the budget should be what the socket accepts at once.
     pub fn poll_transmit(&mut self, now: Instant, budget: usize) -> Option<Vec<u8>> {
         if budget == 0 {
             return None;
@@ -265,7 +265,7 @@ impl Link {
         (!wire.is_empty()).then_some(wire)
     }
 
-    /// Ends the link: drops what waits and tells the peer why, if there is a way to tell it.
+    /// Ends the link: drops queued messages and sends the reason, if the link can carry it.
     pub fn disconnect(&mut self, reason: DisconnectReason) {
         match &mut self.state {
             LinkState::ExpectHello(state) => state.send_disconnect(reason, &mut self.outbox),
@@ -276,7 +276,7 @@ impl Link {
         self.close();
     }
 
-    /// When [`Self::handle_timeout`] should be called; `None` once the link is closing.
+    /// When to call [`Self::handle_timeout`]; `None` once the link is closing.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         match &self.state {
@@ -286,7 +286,7 @@ impl Link {
         }
     }
 
-    /// Does what is due at `now`: pings, and gives up on a peer that is silent or does not read.
+    /// Runs what is due at `now`: sends pings, and fails if the peer is silent or does not read.
     ///
     /// # Errors
     ///
@@ -304,8 +304,8 @@ impl Link {
             .inspect_err(|fault| self.fail(*fault))
     }
 
-    /// The name of this link in the slots of cells, which both ends compute and neither sends;
-    /// `None` before the keys agree and after the link closed.
+    /// The name of this link in the next-hop fields of cells. Both ends derive it and neither sends
+    /// it. `None` before the keys agree and after the link closed.
     #[must_use]
     pub fn handle(&self) -> Option<ShortId> {
         match &self.state {
@@ -315,7 +315,7 @@ impl Link {
         }
     }
 
-    /// The peer's key, proved; `None` before the keys agree and after the link closed.
+    /// The peer's authenticated key; `None` before the keys agree and after the link closed.
     #[must_use]
     pub fn remote(&self) -> Option<RelayKey> {
         match &self.state {
@@ -325,7 +325,7 @@ impl Link {
         }
     }
 
-    /// Bytes that wait to be sent.
+    /// Bytes queued for sending.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
         let queued = match &self.state {
@@ -335,8 +335,8 @@ impl Link {
         queued.saturating_add(self.outbox.len())
     }
 
-    /// Since when a lane of the send queue has been full, as far as seen by
-    /// [`Self::poll_transmit`] and [`Self::handle_timeout`].
+    /// The time since which a send queue has been full, as observed by [`Self::poll_transmit`] and
+    /// [`Self::handle_timeout`].
     #[must_use]
     pub fn congested_since(&self) -> Option<Instant> {
         match &self.state {
@@ -351,14 +351,14 @@ impl Link {
         matches!(self.state, LinkState::Connected(_))
     }
 
-    /// Whether the link is over: nothing is read any more, and the socket should be closed when
-    /// [`Self::poll_transmit`] has nothing left.
+    /// Whether the link has ended. It ignores input, and the socket should be closed once
+    /// [`Self::poll_transmit`] returns `None`.
     #[must_use]
     pub const fn is_closing(&self) -> bool {
         matches!(self.state, LinkState::Closing)
     }
 
-    /// Works on a complete unit and says how long the next one is.
+    /// Processes a complete part and sets the length of the next one.
     fn take_unit(&mut self, now: Instant, rng: &mut impl CryptoRng) -> Result<(), LinkFault> {
         match &mut self.state {
             LinkState::ExpectAuth(state) => match state.read(&self.inbox, rng)? {
@@ -397,7 +397,7 @@ impl Link {
         Ok(())
     }
 
-    /// The keys agree: our Hello goes out at once, the peer's is awaited.
+    /// Sends our Hello at once after the keys agree, and expects the peer's.
     fn send_hello(&mut self, session: RlpxSession) {
         let mut state = ExpectHello::new(session);
         state.send_hello(&self.config, &self.us, &mut self.outbox);
@@ -405,7 +405,7 @@ impl Link {
         self.state = LinkState::ExpectHello(Box::new(state));
     }
 
-    /// The peer is introduced.
+    /// Connects after the peer's Hello.
     fn open(&mut self, introduction: Introduction, now: Instant) {
         if let LinkState::ExpectHello(state) =
             std::mem::replace(&mut self.state, LinkState::Closing)
@@ -416,14 +416,14 @@ impl Link {
         }
     }
 
-    /// The peer said farewell.
+    /// Handles the peer's Disconnect.
     fn end(&mut self, reason: DisconnectReason) {
         self.events.push_back(LinkEvent::Disconnected(reason));
         self.outbox.clear();
         self.close();
     }
 
-    /// A fault was found: tells the peer, where there is something to tell, and closes.
+    /// Reports a fault to the peer, where a message can carry it, and closes.
     fn fail(&mut self, fault: LinkFault) {
         match fault.reason() {
             Some(reason) => self.disconnect(reason),
@@ -436,7 +436,7 @@ impl Link {
         self.inbox = Vec::new();
     }
 
-    /// Makes room for the next unit.
+    /// Prepares the buffer for the next part.
     fn expect(&mut self, len: usize) {
         self.needs = len;
         self.inbox.clear();
@@ -444,7 +444,7 @@ impl Link {
     }
 }
 
-/// Handshake and Hello, from the first byte, may take so long (geth's limit).
+/// Limit for handshake and Hello, from the first byte (geth's value).
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// A read buffer that grew beyond this is given back after use.
+/// A read buffer above this size is released after use.
 const MAX_IDLE_BUFFER: usize = 16 * 1024;

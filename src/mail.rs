@@ -1,15 +1,15 @@
-//! Mail servers: who was away can ask for what was flooded meanwhile.
+//! Mail servers: a client that was offline requests the envelopes flooded meanwhile.
 //!
-//! A server keeps every envelope that entered its pool and gives ranges of them out to whoever may
-//! ask (protocol sheet 8). Four ways of asking are alive, and are all understood: go-ethereum's
-//! packed bytes, status-im's two sealed forms, and status-im's plain list ([`request`]). The
-//! answer comes as P2P messages, and ends with a word of completion that go-ethereum's clients
-//! ignore ([`response`]). Servers fill each other's gaps by [`sync`].
+//! A server archives every envelope that entered its pool and answers requests for ranges of time
+//! (protocol sheet 8). Four request formats are in use and supported: go-ethereum's packed bytes,
+//! status-im's two sealed forms, and status-im's plain list ([`request`]). The answer is a series
+//! of P2P messages and ends with a completion packet, which go-ethereum's clients ignore
+//! ([`response`]). Servers fill each other's gaps by [`sync`].
 //!
-//! Nothing here stores or sends. [`server`] and [`client`] are machines that are told what came
-//! and say what to do; [`archive`] is the vocabulary in which a node talks to the store that its
-//! shell keeps. A client tells the server what it reads about, unless it asks for more than it
-//! wants: [`query_padding`] sees to that.
+//! This module neither stores nor sends. [`server`] and [`client`] are state machines that receive
+//! packets and return actions. [`archive`] defines the requests and responses between a node and
+//! the store of its shell. A request shows the server the client's topics unless it asks for more
+//! than the client wants: [`query_padding`] adds the rest.
 
 pub mod access;
 pub mod archive;
@@ -24,9 +24,10 @@ pub mod sync;
 
 use core::fmt;
 
-/// Names one request between a client and a server.
+/// Identifies one request between a client and a server.
 ///
-/// The hash of the envelope that carried it, or what the client put into a plain list.
+/// The hash of the envelope that carried the request, or an identifier of the client in a plain
+/// list.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 pub struct RequestId(pub [u8; 32]);
 
@@ -36,5 +37,5 @@ impl fmt::Debug for RequestId {
     }
 }
 
-/// Bytes of the largest packet that every peer takes: go-ethereum's default for all codes.
+/// Bytes of the largest packet that every peer accepts: go-ethereum's default for all codes.
 pub const MAX_PACKET: usize = 1 << 20;

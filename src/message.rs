@@ -1,14 +1,14 @@
-//! The inner message: sealing what is said, and opening what may be for us.
+//! The inner message: encryption, and decryption of messages for our keys.
 //!
 //! The data of an envelope is a [`Plaintext`] under AES-256-GCM with a shared key (28 bytes more)
-//! or under [ECIES](crate::ecies) to a public key (113 bytes more; protocol sheet 4.3 and 4.4).
-//! Nothing outside says which, or whose: readers try their keys. Messages of `shh/5` have a codec
-//! of their own, [`v5`], and the same keys. Finding that no key opens a message costs what opening
-//! it costs, as far as this module can see to it, because whoever watches a machine's timing must
-//! not learn which envelopes it could read.
+//! or under [ECIES](crate::ecies) to a public key (113 bytes more; protocol sheet 4.3 and 4.4). The
+//! data shows neither the scheme nor the recipient: readers try their keys. Messages of `shh/5`
+//! have a codec of their own, [`v5`], and the same keys. As far as this module can ensure it, a
+//! failed decryption takes as long as a successful one, because an observer of a machine's timing
+//! must not learn which envelopes it can read.
 //!
-//! No forward secrecy and, if signed, no deniability: that is what `shh/6` is. Conversations put
-//! their own encryption inside.
+//! `shh/6` has no forward secrecy and, for signed messages, no deniability. Programs for
+//! conversations add their own encryption inside.
 
 use core::fmt;
 
@@ -29,12 +29,12 @@ mod plaintext;
 mod trial_decryption;
 pub mod v5;
 
-/// What symmetric encryption adds: the tag, and the nonce behind it.
+/// Bytes added by symmetric encryption: the tag, and the nonce after it.
 pub const SYMMETRIC_OVERHEAD: usize = TAG_LEN + AesNonce::LEN;
-/// What encryption to a public key adds.
+/// Bytes added by encryption to a public key.
 pub const ASYMMETRIC_OVERHEAD: usize = ecies::OVERHEAD;
 
-/// Encrypts to everybody who has `key`; the result is the data of an envelope.
+/// Encrypts to all owners of `key`; the result is the data of an envelope.
 #[must_use]
 pub fn seal_symmetric(rng: &mut impl CryptoRng, key: &SymKey, plaintext: &Plaintext) -> Vec<u8> {
     let (AesNonce(nonce), mut data) = encrypt(rng, key, plaintext.as_bytes());
@@ -42,7 +42,7 @@ pub fn seal_symmetric(rng: &mut impl CryptoRng, key: &SymKey, plaintext: &Plaint
     data
 }
 
-/// Encrypts under a nonce that it draws: `ciphertext | tag`, and room for the nonce behind it.
+/// Encrypts under a nonce that it draws: `ciphertext | tag`, with capacity for the nonce after it.
 fn encrypt(rng: &mut impl CryptoRng, key: &SymKey, plaintext: &[u8]) -> (AesNonce, Vec<u8>) {
     let mut nonce = [0; AesNonce::LEN];
     rng.fill_bytes(&mut nonce);
@@ -60,7 +60,7 @@ fn encrypt(rng: &mut impl CryptoRng, key: &SymKey, plaintext: &[u8]) -> (AesNonc
     (AesNonce(nonce), data)
 }
 
-/// Encrypts to one person; the result is the data of an envelope.
+/// Encrypts to one public key; the result is the data of an envelope.
 #[must_use]
 pub fn seal_asymmetric(
     rng: &mut impl CryptoRng,
@@ -70,20 +70,20 @@ pub fn seal_asymmetric(
     ecies::encrypt(rng, recipient.key(), b"", plaintext.as_bytes())
 }
 
-/// Opens the data of an envelope with a shared key.
+/// Decrypts the data of an envelope with a shared key.
 ///
 /// # Errors
 ///
-/// For nearly every envelope: it is for somebody else.
+/// [`DecryptError`] for nearly every envelope, because most are encrypted to other keys.
 pub fn decrypt_symmetric(key: &SymKey, data: &[u8]) -> Result<DecryptedMessage, DecryptError> {
     UnverifiedMessage::symmetric(key, data)?.verify()
 }
 
-/// Opens the data of an envelope with a person's key.
+/// Decrypts the data of an envelope with a secret key.
 ///
 /// # Errors
 ///
-/// For nearly every envelope: it is for somebody else.
+/// [`DecryptError`] for nearly every envelope, because most are encrypted to other keys.
 pub fn decrypt_asymmetric(
     key: &ClientSecret,
     data: &[u8],
@@ -91,25 +91,25 @@ pub fn decrypt_asymmetric(
     UnverifiedMessage::asymmetric(ProtocolVersion::V6, key, data)?.verify()
 }
 
-/// Reads a decrypted message.
+/// Parses a decrypted message.
 ///
 /// # Errors
 ///
-/// Whoever knew the key wrote something that is no message.
+/// [`DecryptError`] if the sender knew the key and wrote an invalid message.
 pub fn parse(plaintext: &[u8]) -> Result<DecryptedMessage, DecryptError> {
     UnverifiedMessage::parse(ProtocolVersion::V6, plaintext)?.verify()
 }
 
-/// A message that was for us.
+/// A decrypted message.
 #[derive(Clone, Eq, PartialEq)]
 pub struct DecryptedMessage {
-    /// What was said.
+    /// The payload.
     pub payload: Zeroizing<Vec<u8>>,
-    /// What was added to hide how much was said.
+    /// The padding, which hides the length of the payload.
     pub padding: Vec<u8>,
-    /// Whose signature it bears, if any.
+    /// The public key of the signature, if the message is signed.
     pub signer: Option<ClientPublic>,
-    /// Whom it was encrypted to, unless it was under a shared key.
+    /// The recipient's public key; `None` under a shared key.
     pub recipient: Option<ClientPublic>,
 }
 
@@ -119,26 +119,26 @@ impl fmt::Debug for DecryptedMessage {
     }
 }
 
-/// Why data was not opened. For tests and local logs: nobody outside may learn it.
+/// The reason of a failed decryption. For tests and local logs: it must not leave the machine.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
 pub enum DecryptError {
-    /// It does not decrypt with a person's key.
+    /// The data does not decrypt with this secret key.
     #[error("not encrypted to this key: {0}")]
     Asymmetric(#[from] EciesError),
-    /// It decrypts to something that is no message.
+    /// The data decrypts to an invalid message.
     #[error("{0}")]
     Malformed(#[from] PlaintextError),
-    /// It does not decrypt with a shared key, or was altered.
+    /// The data does not decrypt with this shared key, or was altered.
     #[error("not encrypted under this key, or altered")]
     Symmetric,
-    /// It is too short to be encrypted under a shared key.
+    /// The data is too short for symmetric encryption.
     #[error("data is too short to be encrypted under a shared key")]
     TooShort,
 }
 
-/// A message that decrypted, before its signer is known: recovering costs as much as everything
-/// else together, and a reader with many keys wants to pay for it once.
+/// A decrypted message whose signer is not known yet. Recovering the signer costs as much as all
+/// other steps together, so a reader with many keys does it once.
 pub(crate) struct UnverifiedMessage {
     parsed: ParsedPlaintext,
     recipient: Option<ClientPublic>,
@@ -180,7 +180,7 @@ impl UnverifiedMessage {
         })
     }
 
-    /// Whether [`verify`](Self::verify) will have to recover a signer.
+    /// Whether [`verify`](Self::verify) has to recover a signer.
     pub(crate) const fn is_signed(&self) -> bool {
         self.parsed.is_signed()
     }
@@ -195,7 +195,7 @@ impl UnverifiedMessage {
     }
 }
 
-/// Takes the time of recovering a signer, when there is none to recover.
+/// Takes the time of recovering a signer, if there is none to recover.
 pub(crate) fn decoy_recovery(data: &[u8]) {
     plaintext::decoy_recovery(data);
 }

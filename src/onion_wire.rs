@@ -1,12 +1,12 @@
-//! The message bodies of `onion/1`, the capability that whisht nodes share among themselves.
+//! The message bodies of `onion/1`, the capability that only whisht nodes have.
 //!
-//! Seven kinds so far: who we are, relay descriptors and the request for them, cells, stems, and
-//! envelope hashes announced and asked for (docs/wire.md, section "onion/1"). Codes without a
-//! meaning are reserved and ignored, so that later versions can add to them.
+//! Seven kinds exist: status, relay descriptors and the request for them, cells, stems, and
+//! announcements and requests of envelope hashes (docs/wire.md, section "onion/1"). Other codes are
+//! reserved and ignored, so that later versions can add messages.
 //!
-//! The reader is strict: one canonical form, nothing after it, every length checked before
-//! anything is copied. No packet but a stem is longer than 16 KB, so that none can hold up the
-//! cells that share its connection. What a descriptor or a cell says is not looked at here.
+//! The reader is strict: it accepts one canonical form and no trailing bytes, and checks every
+//! length before it copies. Packets other than stems have at most 16 KB, so that none delays the
+//! cells of the same connection. The reader must not interpret descriptors and cells.
 
 use circuits::geometry::CELL_LEN;
 use circuits::ids::{Epoch, NetworkId};
@@ -19,15 +19,15 @@ pub const VERSION: u8 = 1;
 
 /// Bytes of the longest packet that is not a stem.
 pub const MAX_PACKET: usize = 16_384;
-/// Bytes of the longest envelope that travels on a stem: the largest size class.
+/// Bytes of the longest envelope of a stem: the largest size class.
 const MAX_STEM_ENVELOPE: usize = 65_536;
 /// Bytes of the longest descriptor.
 pub const MAX_DESCRIPTOR: usize = 1_024;
-/// Descriptors in one packet at the most; real ones fill [`MAX_PACKET`] sooner.
+/// Maximum number of descriptors in one packet; real ones fill [`MAX_PACKET`] sooner.
 pub const MAX_DESCRIPTORS: usize = 64;
-/// Digest prefixes in one request at the most: what [`MAX_PACKET`] has room for.
+/// Maximum number of digest prefixes in one request: the capacity of [`MAX_PACKET`].
 pub const MAX_PREFIXES: usize = 2_040;
-/// Envelope hashes in one packet at the most.
+/// Maximum number of envelope hashes in one packet.
 pub const MAX_HASHES: usize = 256;
 
 /// A message of `onion/1`.
@@ -35,29 +35,29 @@ pub const MAX_HASHES: usize = 256;
 pub enum OnionMessage {
     /// Code 0, the first on every link.
     Status {
-        /// Peers of another network exchange nothing further over `onion/1`.
+        /// Peers of another network exchange no further messages of `onion/1`.
         network: NetworkId,
         /// The sender's epoch of onion keys.
         epoch: Epoch,
     },
     /// Code 1: signed relay descriptors, each the raw bytes of its RLP list.
     Descriptors(Vec<Vec<u8>>),
-    /// Code 2: asks for the descriptors of an epoch that the sender lacks.
+    /// Code 2: requests the descriptors of an epoch that the sender lacks.
     GetDescriptors {
-        /// The epoch asked about.
+        /// The requested epoch.
         epoch: Epoch,
-        /// Only the relays whose id starts with this byte; all of them if absent.
+        /// Only the relays whose id starts with this byte; all relays if absent.
         bucket: Option<u8>,
         /// The first eight bytes of the digest of each descriptor that the sender has.
         have: Vec<[u8; 8]>,
     },
     /// Code 3: one cell, always the same length.
     Cell(Box<[u8; CELL_LEN]>),
-    /// Code 4: an envelope on its way to where it enters the network.
+    /// Code 4: an envelope in its stem phase.
     Stem(Envelope),
-    /// Code 5: hashes of envelopes that the sender's pool holds.
+    /// Code 5: hashes of envelopes in the sender's pool.
     Announce(Vec<EnvelopeHash>),
-    /// Code 6: asks for envelopes by hash; the answer is a Messages packet of `shh`.
+    /// Code 6: requests envelopes by hash; the answer is a Messages packet of `shh`.
     GetEnvelopes(Vec<EnvelopeHash>),
 }
 
@@ -66,7 +66,7 @@ impl OnionMessage {
     ///
     /// # Errors
     ///
-    /// Names the first rule broken. The sender is to blame for each of them.
+    /// Names the first violated rule. Each of them is the sender's fault.
     pub fn decode(code: u8, payload: &[u8]) -> Result<Option<Self>, OnionWireError> {
         let limit = match code {
             code::STEM => MAX_STEM_ENVELOPE + LONG_HEADER,
@@ -105,7 +105,7 @@ impl OnionMessage {
     ///
     /// # Errors
     ///
-    /// Refuses what [`decode`](Self::decode) would refuse: the caller put too much into it.
+    /// An error if [`decode`](Self::decode) would refuse the body: the caller passed too much.
     pub fn encode(&self) -> Result<Vec<u8>, OnionWireError> {
         match self {
             Self::Status { network, epoch } => {
@@ -136,9 +136,9 @@ impl OnionMessage {
         }
     }
 
-    /// Spreads descriptors over as few packets as their limits allow, in the given order.
+    /// Spreads descriptors over as few packets as the limits allow, in the given order.
     ///
-    /// Descriptors that are too long to be sent at all are left out.
+    /// Descriptors that exceed the limit of one packet are left out.
     #[must_use]
     pub fn descriptors(all: impl IntoIterator<Item = Vec<u8>>) -> Vec<Self> {
         let mut packets = Vec::new();
@@ -159,7 +159,7 @@ impl OnionMessage {
     }
 }
 
-/// Why a body of `onion/1` is refused.
+/// The reason why a body of `onion/1` is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OnionWireError {
@@ -167,18 +167,18 @@ pub enum OnionWireError {
     #[error("descriptor is too long")]
     DescriptorTooLong,
     /// The stem's envelope does not decode.
-    #[error("stem carries no envelope")]
+    #[error("the envelope of the stem is invalid")]
     Envelope,
     /// The fields are not those of the message, or not in canonical form.
     #[error("body does not have the form that its code requires")]
     Malformed,
-    /// The bytes are no whole number of hashes or prefixes.
-    #[error("hashes end in the middle of one")]
+    /// The length is not a multiple of that of a hash or prefix.
+    #[error("the last hash is incomplete")]
     RaggedHashes,
     /// The packet is longer than its code allows.
     #[error("packet is too long")]
     TooLong,
-    /// More items than one packet may carry.
+    /// More items than one packet may contain.
     #[error("packet carries too many items")]
     TooMany,
     /// The status announces another version.
@@ -248,8 +248,8 @@ fn encode_descriptors(descriptors: &[Vec<u8>]) -> Result<Vec<u8>, OnionWireError
 fn decode_get_descriptors(payload: &[u8]) -> Result<OnionMessage, OnionWireError> {
     let mut fields = RlpReader::only_list(payload)?;
     let epoch = take_epoch(&mut fields)?;
-    // A byte string, not an integer: as an integer, bucket 0 would be the empty string, which
-    // means every bucket.
+    // The bucket is a byte string, not an integer: as an integer, bucket 0 would be the empty
+    // string, which means every bucket.
     let bucket = match fields.bytes()? {
         [] => None,
         [bucket] => Some(*bucket),
@@ -276,7 +276,8 @@ fn decode_cell(payload: &[u8]) -> Result<OnionMessage, OnionWireError> {
     Ok(OnionMessage::Cell(Box::new(*cell)))
 }
 
-/// Writes a cell's body by hand: it is the message that is sent most, and never varies.
+/// Writes a cell's body without the RLP encoder: cells are the most frequent messages, and their
+/// header is constant.
 fn encode_cell(cell: &[u8; CELL_LEN]) -> Vec<u8> {
     let mut body = Vec::with_capacity(CELL_HEADER.len() + CELL_LEN);
     body.extend_from_slice(&CELL_HEADER);
@@ -343,7 +344,7 @@ mod code {
     pub(super) const GET_ENVELOPES: u8 = 6;
 }
 
-/// Bytes of an RLP header at the most, for anything up to 16 MB.
+/// Maximum length of an RLP header, in bytes, for contents up to 16 MB.
 const LONG_HEADER: usize = 4;
 
 /// List of 915 bytes, string of 912.

@@ -1,14 +1,13 @@
-//! Proof of work: what an envelope has paid for its place in other people's memory.
+//! Proof of work: the price of an envelope's place in the pools of other nodes.
 //!
-//! `work = 2^zero bits / size / lifetime`, but two generations of software, alive under one
-//! protocol number, count different bits of different hashes (protocol sheet 3.4). To one the
-//! other's envelopes look unpaid. An envelope is welcome here if *either* generation says so
-//! ([`PowChecked::check`]); what a peer of known generation would punish is for the gossip to
-//! decide, with the value that [`PowChecked`] carries. `shh/5` ended before the younger generation
-//! began: its envelopes have only the work that the older one counts (protocol sheet 9).
+//! `work = 2^zero bits / size / lifetime`. Two generations of software under one protocol number
+//! count different bits of different hashes (protocol sheet 3.4), so to one the other's envelopes
+//! have no work. This node accepts an envelope if *either* count suffices ([`PowChecked::check`]).
+//! The gossip decides, with the values in [`PowChecked`], whether a peer of a known generation
+//! would punish it. `shh/5` ended before the modern generation: its envelopes have legacy work only
+//! (protocol sheet 9).
 //!
-//! `Generation` also exists outside this pair (EIP-627 read literally); no peer that can be
-//! talked to uses it.
+//! `Generation` omits a third formula (EIP-627 read literally), because no reachable peer uses it.
 
 use core::fmt;
 
@@ -26,7 +25,7 @@ mod search;
 mod simd;
 mod target;
 
-/// Which software's rules the work is counted by.
+/// The software generation whose rules count the work.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Generation {
     /// go-ethereum up to 1.8 and status-im up to 1.4: the hash of the hash, trailing zero bits.
@@ -36,7 +35,7 @@ pub enum Generation {
 }
 
 impl Generation {
-    /// How many bits of `hash` count as work.
+    /// The number of bits of `hash` that count as work.
     #[must_use]
     pub fn zero_bits(self, hash: &[u8; 32]) -> u32 {
         match self {
@@ -48,10 +47,10 @@ impl Generation {
     }
 }
 
-/// The work in one envelope by both counts.
+/// The work of one envelope by both counts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PowValues {
-    /// By the rules of [`Generation::Modern`]; nothing in `shh/5`, which does not know them.
+    /// By the rules of [`Generation::Modern`]; zero in `shh/5`, which has no such rules.
     pub modern: f64,
     /// By the rules of [`Generation::Legacy`].
     pub legacy: f64,
@@ -66,7 +65,7 @@ impl PowValues {
 
     /// The work over a lifetime that is longer by `skew` seconds ([`NotExpired::skew`]).
     ///
-    /// A lifetime that adds up to zero, with the wrap that peers allow, makes infinite work.
+    /// A lifetime of zero, after the wrap that peers allow, makes the work infinite.
     #[must_use]
     pub fn with_skew(envelope: &Envelope, skew: u32) -> Self {
         let hashes = PowHashes::of(envelope);
@@ -97,14 +96,14 @@ impl PowValues {
         }
     }
 
-    /// The better of the two.
+    /// The greater of the two.
     #[must_use]
     pub const fn best(self) -> f64 {
         self.modern.max(self.legacy)
     }
 }
 
-/// `2^zero_bits / size / seconds`, dividing in that order as all implementations do.
+/// `2^zero_bits / size / seconds`, divided in this order as in all implementations.
 #[must_use]
 pub fn work(zero_bits: u32, size: usize, seconds: u32) -> f64 {
     let hashes = f64::from(2).powi(i32::try_from(zero_bits).unwrap_or(i32::MAX));
@@ -141,7 +140,7 @@ impl PowHashes {
     }
 }
 
-/// Proof that an envelope's work was found sufficient; only [`PowChecked::check`] makes one.
+/// Proof that an envelope's work was found sufficient; only [`PowChecked::check`] creates one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[must_use]
 pub struct PowChecked {
@@ -153,8 +152,8 @@ impl PowChecked {
     ///
     /// # Errors
     ///
-    /// [`LowPow`] if neither does, or if the work is not a finite number: that happens to lifetimes
-    /// that [`NotExpired`] refuses, and to those that wrap within seconds of 1970.
+    /// [`LowPow`] if neither does, or if the work is not a finite number. The latter occurs for
+    /// lifetimes that [`NotExpired`] refuses, and for those that wrap within seconds of 1970.
     pub fn check(
         envelope: &Envelope,
         not_expired: NotExpired,
@@ -168,13 +167,13 @@ impl PowChecked {
         }
     }
 
-    /// The work by one generation's rules, to be held against a peer's requirement.
+    /// The work by one generation's rules, to compare with a peer's requirement.
     #[must_use]
     pub const fn value(&self, generation: Generation) -> f64 {
         self.values.by(generation)
     }
 
-    /// The better of the two.
+    /// The greater of the two.
     #[must_use]
     pub const fn best(&self) -> f64 {
         self.values.best()
@@ -200,7 +199,7 @@ fn float(len: usize) -> f64 {
     f64::from(u32::try_from(len).unwrap_or(u32::MAX))
 }
 
-/// The zero bits before the first byte that is not zero, and within it.
+/// The zero bits before the first byte that is not zero, and those in it.
 fn count<'a>(bytes: impl IntoIterator<Item = &'a u8>, zeros: fn(u8) -> u32) -> u32 {
     let mut total = 0;
     for &byte in bytes {
@@ -212,7 +211,8 @@ fn count<'a>(bytes: impl IntoIterator<Item = &'a u8>, zeros: fn(u8) -> u32) -> u
     total
 }
 
-/// What the oldest code hashes between the digest and the nonce: the unused rest of its buffer.
+/// The zeros that the oldest code hashes between the digest and the nonce: the unused rest of its
+/// buffer.
 const LEGACY_ZEROS: usize = 24;
 
 #[cfg(test)]

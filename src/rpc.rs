@@ -1,11 +1,11 @@
 //! The node's JSON-RPC 2.0 interface, without the socket.
 //!
-//! [`RpcMessage`] reads requests, [`RpcCall`] turns a method and its parameters into something to do, and
-//! the functions below turn what came of it back into JSON. The methods `whisht_*` are our own: their
-//! parameters may be positional or named, and their errors carry a kind, a cause and a remedy in
-//! `data`, so that no program has to read the message. All others are go-ethereum's, down to the
-//! order of members and the words of errors ([`shh`], [`admin`]); so are the rules for what is a
-//! request.
+//! [`RpcMessage`] parses requests, [`RpcCall`] turns a method and its parameters into a command,
+//! and the functions below turn the reply into JSON. The methods `whisht_*` are our own: their
+//! parameters may be positional or named, and their errors contain a kind, a cause and a remedy in
+//! `data`, so that programs need not parse the message. All other methods equal go-ethereum's,
+//! including the order of members and the texts of errors ([`shh`], [`admin`]). The rules for
+//! requests are go-ethereum's too.
 
 pub mod admin;
 mod call;
@@ -28,7 +28,7 @@ pub use keys::KeyCall;
 pub use request::{RpcMessage, RpcRequest, failure, response};
 pub use views::{EventNotice, ExportView, UnlockView};
 
-/// What a subscriber is told of an event; nothing of those that are for somebody else.
+/// The notification of an event; `None` if the event is for other subscribers.
 #[must_use]
 pub fn event(subscription: &str, event: &Event) -> Option<Value> {
     match event {
@@ -37,17 +37,17 @@ pub fn event(subscription: &str, event: &Event) -> Option<Value> {
     }
 }
 
-/// What a subscriber is told who did not read fast enough.
+/// The notification to a subscriber that read too slowly.
 #[must_use]
 pub fn lost(subscription: &str, count: u64) -> Value {
     notification(subscription, json!({"lost": count}))
 }
 
-/// What a reply looks like to the caller, unless the call [says otherwise](Render).
+/// The JSON of a reply, unless the call [has its own](Render).
 ///
 /// # Errors
 ///
-/// An error that the reply tells.
+/// The error in the reply.
 pub fn result(reply: &Reply) -> Result<Value, RpcError> {
     Ok(match reply {
         Reply::Done => Value::Bool(true),
@@ -73,7 +73,7 @@ fn notification(subscription: &str, result: Value) -> Value {
     })
 }
 
-/// Views are made of texts, numbers and lists, all of which JSON can say.
+/// Views consist of texts, numbers and lists, all of which JSON can represent.
 fn to_value(view: &impl serde::Serialize) -> Value {
     serde_json::to_value(view).unwrap_or_default()
 }

@@ -2,8 +2,8 @@
 //!
 //! [`start`] gives a [`Node`](crate::node::Node) a task of its own (`driver`), which turns events
 //! of the operating system into inputs and applies the outputs. The node makes every decision; the
-//! shell only bounds what a remote peer can make it hold: connections, half-open connections, bytes
-//! in flight. A [`Handle`] is the interface of this process to a running node; [`rpc`] is the
+//! shell only bounds the resources that a remote peer can use: connections, half-open connections,
+//! bytes in flight. A [`Handle`] is the interface of this process to a running node; [`rpc`] is the
 //! interface of other processes. Several nodes can run in one process and share one pool of
 //! [`Workers`].
 //!
@@ -49,5 +49,5 @@ pub fn random<const N: usize>() -> Result<[u8; N], NoRandomness> {
 
 /// The operating system's random generator does not answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the operating system gives no random numbers; check that /dev/urandom can be read")]
+#[error("the operating system provides no random numbers; check that /dev/urandom can be read")]
 pub struct NoRandomness;

@@ -1,14 +1,14 @@
-//! Local subscriptions: which of the envelopes that pass by are for us.
+//! Local subscriptions: which received envelopes decrypt with our keys.
 //!
-//! Everybody holds every envelope; who reads which must not show. So an envelope is not sorted by
-//! topic first: each distinct key tries each envelope, a failed trial does the work of a
-//! successful one, and one message is decrypted and one signature recovered per envelope, whether
-//! there is one or not. Only then are topic, source and work compared. The price is a trial per key
-//! (half a microsecond for a shared key, fifty for a person's: docs/benchmarks.md) and one
-//! recovery; the gain is that timing tells a neighbour how many keys are tried here and not which
-//! envelopes they open.
+//! Every node has every envelope, and timing must not reveal which node reads which. So envelopes
+//! are not sorted by topic first: each distinct key is tried on each envelope, a failed trial does
+//! the work of a successful one, and per envelope one message is decrypted and one signature
+//! recovered, real or dummy. Topic, source and work are compared afterwards. The cost is a trial
+//! per key (half a microsecond for a shared key, fifty for a key pair: docs/benchmarks.md) and one
+//! recovery. In return, timing shows a peer the number of keys and not which envelopes they
+//! decrypt.
 //!
-//! Forwarding must not wait for any of this, and nothing here answers anybody.
+//! Forwarding must not wait for decryption, and this module must not send anything.
 
 use core::fmt;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -22,27 +22,27 @@ use crate::message::{
     self, ClientPublic, ClientSecret, DecryptedMessage, SymKey, TrialDecryption, UnverifiedMessage,
 };
 
-/// What a subscriber asks for.
+/// The criteria of a subscriber.
 #[derive(Clone, Debug)]
 pub struct Filter {
-    /// The key that opens the messages.
+    /// The key that decrypts the messages.
     pub key: FilterKey,
-    /// The topics, or beginnings of topics; none means all.
+    /// Topics, or prefixes of topics; none means all.
     pub topics: Vec<TopicPrefix>,
-    /// Whose signature a message must bear; `None` takes everybody's and nobody's.
+    /// The required signer; `None` accepts all messages, signed or not.
     pub source: Option<ClientPublic>,
-    /// The least work, by the better of the two generations.
+    /// Minimum work, by the greater of the two counts.
     pub minimum_pow: f64,
-    /// Whether messages that a trusted peer hands over directly are taken.
+    /// Whether direct messages of trusted peers are accepted.
     pub allow_p2p: bool,
 }
 
 /// The key of a filter; several filters may share one.
 #[derive(Clone, Debug)]
 pub enum FilterKey {
-    /// Reads what was sent to a person.
+    /// Decrypts messages to one public key.
     Asymmetric(Arc<ClientSecret>),
-    /// Reads what was sent to all who share a key.
+    /// Decrypts messages under a shared key.
     Symmetric(Arc<SymKey>),
 }
 
@@ -54,7 +54,7 @@ pub struct TopicPrefix {
 }
 
 impl TopicPrefix {
-    /// Takes the beginning of a topic.
+    /// Takes a topic prefix.
     ///
     /// # Errors
     ///
@@ -71,7 +71,7 @@ impl TopicPrefix {
         })
     }
 
-    /// Whether `topic` begins so.
+    /// Whether `topic` has this prefix.
     #[must_use]
     pub fn matches(self, topic: Topic) -> bool {
         self.bytes
@@ -102,14 +102,14 @@ impl fmt::Debug for TopicPrefix {
 #[error("a topic has one to four bytes")]
 pub struct TopicLength;
 
-/// How an envelope came to us.
+/// The path by which an envelope arrived.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum DeliveryPath {
-    /// Handed over by a trusted peer; its work was not looked at.
+    /// From a trusted peer, outside gossip; its work was not checked.
     Direct,
-    /// With the gossip, and with this much work.
+    /// By gossip, with this work.
     Gossip {
-        /// By the better of the two generations.
+        /// By the greater of the two counts.
         pow: f64,
     },
 }
@@ -123,22 +123,22 @@ impl DeliveryPath {
     }
 }
 
-/// A message that a filter took.
+/// A message that a filter accepted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FilteredMessage {
-    /// The envelope it came in.
+    /// The envelope of the message.
     pub envelope: Envelope,
-    /// What was in it.
+    /// The decrypted message.
     pub opened: DecryptedMessage,
-    /// How it came.
+    /// The path by which it arrived.
     pub arrival: DeliveryPath,
 }
 
-/// Names an installed filter.
+/// Identifies an installed filter.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct FilterId(pub u64);
 
-/// All installed filters, and what they took.
+/// All installed filters, and the messages that they accepted.
 #[derive(Default)]
 pub struct Filters {
     next_id: u64,
@@ -148,13 +148,13 @@ pub struct Filters {
 }
 
 impl Filters {
-    /// No filters.
+    /// A table without filters.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Installs a filter. It sees what is offered from now on.
+    /// Installs a filter. It receives envelopes offered from now on.
     pub fn install(&mut self, filter: Filter) -> FilterId {
         let id = FilterId(self.next_id);
         self.next_id = self.next_id.saturating_add(1);
@@ -169,7 +169,7 @@ impl Filters {
         id
     }
 
-    /// Removes a filter and what it took; says whether there was one.
+    /// Removes a filter and its messages; returns whether it existed.
     pub fn remove(&mut self, id: FilterId) -> bool {
         let Some(InstalledFilter { filter, inbox: _ }) = self.installed.remove(&id) else {
             return false;
@@ -184,9 +184,9 @@ impl Filters {
         true
     }
 
-    /// Tries an envelope with every key, and files what opens with every filter that takes it.
+    /// Tries an envelope with every key, and stores the message with every filter that accepts it.
     ///
-    /// What is returned was also put into the inboxes, for those who poll.
+    /// The returned messages are also in the inboxes, for clients that poll.
     pub fn offer(
         &mut self,
         envelope: &Envelope,
@@ -195,7 +195,7 @@ impl Filters {
         self.deliver(envelope, arrival, None)
     }
 
-    /// The same for one filter alone: the others had the envelope before it was installed.
+    /// The same for one filter only: the others received the envelope before it was installed.
     pub fn offer_again(
         &mut self,
         envelope: &Envelope,
@@ -235,8 +235,7 @@ impl Filters {
         taken
     }
 
-    /// Drops the oldest messages of the fullest inboxes as long as all of them together hold too
-    /// much.
+    /// Drops the oldest messages of the fullest inboxes while the total exceeds its limit.
     fn make_room(&mut self) {
         loop {
             let inboxes = || self.installed.values().map(|installed| &installed.inbox);
@@ -252,7 +251,7 @@ impl Filters {
         }
     }
 
-    /// Everything that a filter took since it was last asked, oldest first; `None` if there is no
+    /// The messages that a filter accepted since the last call, oldest first; `None` if there is no
     /// such filter.
     pub fn drain(&mut self, id: FilterId) -> Option<Vec<Arc<FilteredMessage>>> {
         self.installed
@@ -260,7 +259,7 @@ impl Filters {
             .map(|installed| core::mem::take(&mut installed.inbox).messages.into())
     }
 
-    /// A filter as it was installed.
+    /// An installed filter.
     #[must_use]
     pub fn get(&self, id: FilterId) -> Option<&Filter> {
         self.installed.get(&id).map(|installed| &installed.filter)
@@ -278,8 +277,8 @@ impl Filters {
         self.installed.is_empty()
     }
 
-    /// The narrowest bloom that admits all topics asked for. Only a light node announces it, and
-    /// it tells the peers what its owner reads.
+    /// The narrowest bloom filter that matches all topics of all filters. Only a light node
+    /// announces it; it reveals to peers what its owner reads.
     #[must_use]
     pub fn bloom(&self) -> Bloom {
         let mut bloom = Bloom::EMPTY;
@@ -297,10 +296,10 @@ impl Filters {
         bloom
     }
 
-    /// The keys that open this envelope, and what they open. Costs the same whether any does.
+    /// The keys that decrypt this envelope, and the messages. The cost does not depend on success.
     ///
-    /// An envelope of `shh/5` shows which kind of key it is for, and only those are tried: what
-    /// that saves depends on what everybody sees, and not on what we read.
+    /// An envelope of `shh/5` shows the kind of its key, and only keys of this kind are tried: the
+    /// saved time depends on public data only.
     fn open(&self, envelope: &Envelope) -> Vec<(KeyId, DecryptedMessage)> {
         let Some(hint) = envelope.hint() else {
             return Vec::new();
@@ -346,7 +345,7 @@ impl fmt::Debug for Filters {
 }
 
 impl Filter {
-    /// The rules of protocol sheet 6 for a message that this filter's key opened.
+    /// The rules of protocol sheet 6 for a message that this filter's key decrypted.
     fn takes(&self, received: &FilteredMessage) -> bool {
         let topic = received.envelope.topic();
         let Self {
@@ -363,7 +362,7 @@ impl Filter {
     }
 }
 
-/// Tells keys apart without holding them.
+/// Identifies a key without containing it.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 enum KeyId {
     Asymmetric(ClientPublic),
@@ -384,7 +383,8 @@ struct InstalledFilter {
     inbox: MessageQueue,
 }
 
-/// What a filter took and nobody fetched yet: bounded, the oldest goes first.
+/// Messages that a filter accepted and that are not fetched yet: bounded, the oldest is dropped
+/// first.
 #[derive(Default)]
 struct MessageQueue {
     messages: VecDeque<Arc<FilteredMessage>>,
@@ -415,11 +415,11 @@ impl MessageQueue {
     }
 }
 
-/// Most messages that wait in one inbox.
+/// Maximum number of messages in one inbox.
 const MAX_MESSAGES: usize = 4_096;
-/// Most bytes of data that wait in one inbox.
+/// Maximum number of data bytes in one inbox.
 const MAX_BYTES: usize = 32 << 20;
-/// Most bytes of data that wait in all inboxes together.
+/// Maximum number of data bytes in all inboxes.
 const MAX_TOTAL_BYTES: usize = 128 << 20;
 
 #[cfg(test)]

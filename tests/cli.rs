@@ -1,4 +1,4 @@
-//! The program as a user meets it: what it prints, and the codes it ends with.
+//! The program at its command line: output and exit codes.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,6 +12,10 @@
 mod endings;
 #[path = "cli/keystore.rs"]
 mod keystore;
+#[path = "cli/mail.rs"]
+mod mail;
+#[path = "cli/rpc.rs"]
+mod rpc;
 #[path = "cli/terminal.rs"]
 mod terminal;
 
@@ -23,7 +27,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
-/// The program, without anything of ours in its environment.
+/// The program, without variables of the caller's environment that affect it.
 fn whisht(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_whisht"));
     for (name, _) in std::env::vars_os() {
@@ -43,7 +47,7 @@ fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// Checks how a command ended, and gives what it said about it.
+/// Checks the exit code of a failed command, and returns its standard error.
 fn fails(output: &Output, code: i32) -> String {
     let said = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(code), "{said}");
@@ -83,7 +87,7 @@ impl Running {
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
             .unwrap();
-        let banner = serde_json::from_str(&line).expect("the node says where it listens");
+        let banner = serde_json::from_str(&line).expect("the banner contains the addresses");
         Self {
             child,
             dir: dir.to_owned(),
@@ -109,9 +113,9 @@ impl Drop for Running {
 
 struct Scratch {
     _dir: tempfile::TempDir,
-    /// A directory that is there.
+    /// A directory that exists.
     parent: PathBuf,
-    /// The data directory in it, which is not there yet.
+    /// The data directory in it, which does not exist yet.
     path: PathBuf,
 }
 
@@ -126,7 +130,7 @@ fn scratch() -> Scratch {
     }
 }
 
-/// A file that only its owner can read; its path.
+/// A file that only its owner can read; returns its path.
 fn secret_file(dir: &Path, name: &str, content: &str) -> String {
     let path = dir.join(name);
     fs::write(&path, content).unwrap();
@@ -158,10 +162,7 @@ fn mistyped_arguments_are_usage_errors_with_remedy() {
         let said = fails(&run(dir, args), 2);
         assert!(said.contains(part), "{args:?}: {said}");
     }
-    assert!(
-        !dir.exists(),
-        "nothing was made for a command that made no sense"
-    );
+    assert!(!dir.exists(), "an invalid command creates nothing");
 }
 
 #[test]
@@ -202,14 +203,14 @@ fn flags_override_variables_and_variables_override_file() {
         command.envs(variable.map(|level| ("WHISHT_LEVEL", level)));
         String::from_utf8(command.output().unwrap().stderr).unwrap()
     };
-    assert!(level(&[], None).contains("`hush`"), "the file's");
+    assert!(level(&[], None).contains("`hush`"), "from the file");
     assert!(
         level(&[], Some("dark")).contains("`dark`"),
-        "the variable's"
+        "from the environment"
     );
     assert!(
         level(&["--level", "bulletin"], Some("dark")).contains("`bulletin`"),
-        "the flag's"
+        "from the flag"
     );
 }
 
@@ -319,7 +320,7 @@ fn send_at_unavailable_level_is_refused_before_sending() {
         let said = fails(&node.run(&["send", "--to", "me", "--level", level]), 5);
         assert!(said.contains("not there yet"), "{said}");
     }
-    // Nor does a node without relays lower the level by itself.
+    // A node without relays does not lower the level by itself.
     let said = fails(&node.run(&["send", "--to", "me", "--level", "normal"]), 5);
     assert!(said.contains("level `normal` needs"), "{said}");
     assert!(succeeds(&node.run(&["outbox"])).contains("nothing"));
@@ -330,7 +331,10 @@ fn invalid_messages_are_usage_errors() {
     let data = scratch();
     let node = Running::start(&data.path, &["--listen", "127.0.0.1:0"]);
     for (args, part) in [
-        (&["send", "--to", "nobody", "--level", "open"][..], "nobody"),
+        (
+            &["send", "--to", "unknown", "--level", "open"][..],
+            "unknown",
+        ),
         (
             &["send", "--to", "0x04ff", "-f", "/nonexistent"],
             "/nonexistent",
@@ -350,69 +354,6 @@ fn invalid_messages_are_usage_errors() {
         2,
     );
     assert!(said.contains("64 KB"), "{said}");
-}
-
-#[test]
-fn mail_fetch_reports_cause_of_failure() {
-    let (data, other) = (scratch(), scratch());
-    let node = Running::start(&data.path, &["--listen", "127.0.0.1:0"]);
-    let said = fails(&node.run(&["mail", "fetch"]), 2);
-    assert!(said.contains("no mail server is known"), "{said}");
-    let said = fails(&node.run(&["mail", "fetch", "--narrow"]), 2);
-    assert!(said.contains("--topic"), "{said}");
-    let said = fails(&node.run(&["mail", "fetch", "--from", "nobody"]), 2);
-    assert!(said.contains("`from`"), "{said}");
-
-    let server = Running::start(&other.path, &["--listen", "127.0.0.1:0", "--mail-serve"]);
-    assert_eq!(server.banner["mail"], true);
-    let from = ["mail", "fetch", "--from", server.enode()];
-    let shown = succeeds(&node.run(&from));
-    assert!(shown.contains("0 envelopes came"), "{shown}");
-    let narrow = [&from[..], &["--topic", "0x01020304", "--narrow"]].concat();
-    let output = node.run(&narrow);
-    let warned = String::from_utf8_lossy(&output.stderr);
-    assert!(warned.contains("the server will know"), "{warned}");
-    let outcome: Value =
-        serde_json::from_str(&succeeds(&node.run(&[&from[..], &["--json"]].concat()))).unwrap();
-    assert_eq!(outcome["end"], "complete");
-    assert_eq!(outcome["exit"], 0);
-
-    let enode = server.enode().to_owned();
-    drop(server);
-    let said = fails(&node.run(&["mail", "fetch", "--from", &enode]), 3);
-    assert!(said.contains("not reached"), "{said}");
-}
-
-#[test]
-fn mail_server_refuses_password_readable_by_others() {
-    let data = scratch();
-    let store = "postgres://user:secret@localhost/mail";
-    let said = fails(
-        &run(&data.path, &["mail", "serve", "--mail-store", store]),
-        2,
-    );
-    assert!(
-        said.contains("PGPASSFILE") && !said.contains("secret"),
-        "{said}"
-    );
-    fs::create_dir_all(&data.path).unwrap();
-    let password = data.path.join("password");
-    fs::write(&password, "post office\n").unwrap();
-    fs::set_permissions(&password, Permissions::from_mode(0o644)).unwrap();
-    let local = [
-        "mail",
-        "serve",
-        "--profile",
-        "local",
-        "--network",
-        "cli-test",
-    ];
-    let file = ["--mail-password-file", password.to_str().unwrap()];
-    let said = fails(&run(&scratch().path, &[&local[..], &file].concat()), 5);
-    assert!(said.contains("chmod 0600"), "{said}");
-    let nowhere = ["--mail-store", "postgres://nobody@%2Fnonexistent/mail"];
-    let said = fails(&run(&scratch().path, &[&local[..], &nowhere].concat()), 1);
-    assert!(said.contains("the mail database"), "{said}");
 }
 
 #[test]
@@ -485,53 +426,4 @@ fn sigterm_ends_node_with_exit_code_zero() {
     let status = node.child.wait().unwrap();
     assert_eq!(status.code(), Some(0));
     assert!(!socket.exists());
-}
-
-#[test]
-fn json_rpc_on_public_address_is_policy_error() {
-    let data = scratch();
-    for flag in ["--rpc-http", "--rpc-ws"] {
-        let said = fails(&run(&data.path, &["run", flag, "0.0.0.0:8545"]), 5);
-        assert!(said.contains("stays on this machine"), "{said}");
-    }
-    assert!(!data.path.exists(), "before anything was done");
-}
-
-#[test]
-fn banner_names_rpc_addresses_and_token() {
-    let data = scratch();
-    let doors = ["--rpc-http", "127.0.0.1:0", "--rpc-ws", "127.0.0.1:0"];
-    let args = [&["--listen", "127.0.0.1:0"], &doors[..]].concat();
-    let node = Running::start(&data.path, &args);
-    let token = data.path.join("rpc-token");
-    assert_eq!(node.banner["rpc_token"], token.to_str().unwrap());
-    for (door, scheme) in [("http", "http://127.0.0.1:"), ("ws", "ws://127.0.0.1:")] {
-        let address = node.banner[door].as_str().unwrap();
-        assert!(address.starts_with(scheme), "{address}");
-    }
-    drop(node);
-
-    let log = data.parent.join("log");
-    let mut child = whisht(&data.path)
-        .args(["run", "--profile", "local", "--network", "cli-test"])
-        .args([&args[..], &["--rpc-danger-no-token"]].concat())
-        .stdout(Stdio::piped())
-        .stderr(fs::File::create(&log).unwrap())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let banner: Vec<String> = lines
-        .map_while(Result::ok)
-        .take_while(|line| !line.contains("level "))
-        .collect();
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let said = |part: &str| banner.iter().any(|line| line.contains(part));
-    assert!(
-        said("http://127.0.0.1:") && said("ws://127.0.0.1:"),
-        "{banner:?}"
-    );
-    assert!(!said("token"), "{banner:?}");
-    let log = fs::read_to_string(log).unwrap();
-    assert!(log.contains("every program on this machine"), "{log}");
 }

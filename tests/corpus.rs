@@ -1,9 +1,9 @@
 //! Replays the fuzz corpus, and mutations of it, as ordinary tests.
 //!
-//! Each target of `fuzz/targets` is a function that must hold for every input. A fuzzer looks for
-//! inputs that break one; this file sees to it that what was found once stays found, on the stable
-//! compiler and in every run. Mutations are drawn from a seed that is the target's name, so a
-//! failure here repeats, and the input that caused it is printed.
+//! Each target of `fuzz/targets` is a function that must hold for every input. A fuzzer searches
+//! for inputs that violate one; this file replays the findings on the stable compiler in every run.
+//! Mutations are drawn from a seed that is the target's name, so a failure repeats. A failing input
+//! is printed.
 //!
 //! A new target is added in three places: here, in fuzz/Cargo.toml, and as a wrapper in
 //! fuzz/fuzz_targets. The last test compares them.
@@ -12,7 +12,7 @@
     clippy::panic,
     clippy::print_stderr,
     clippy::unwrap_used,
-    reason = "a corpus that cannot be read is a failed test, and a finding has to be shown"
+    reason = "a corpus that cannot be read is a failed test, and a finding must be shown"
 )]
 
 #[path = "corpus/mutate.rs"]
@@ -26,8 +26,8 @@ use std::path::{Path, PathBuf};
 
 use mutate::Mutator;
 
-/// Makes the tests of each target, and the list of all. The number says how many mutations each
-/// gets: fewer where one run takes a public-key operation or more.
+/// Generates the tests of each target, and the list of all. The number is that of mutations per
+/// input: fewer where one run costs a public-key operation or more.
 macro_rules! replay {
     ($($target:ident: $mutations:literal,)+) => {
         const TARGETS: &[&str] = &[$(stringify!($target)),+];
@@ -98,7 +98,7 @@ fn replay_mutations(name: &str, target: fn(&[u8]), mutations: usize) {
     }
 }
 
-/// Runs the target, and prints the input if it does not hold.
+/// Runs the target, and prints the input if it fails.
 fn run(target: fn(&[u8]), input: &[u8], origin: &str) {
     struct Witness<'a>(&'a [u8], &'a str);
 
@@ -166,5 +166,5 @@ fn fuzz(inner: &str) -> PathBuf {
         .join(inner)
 }
 
-/// Inputs that owe nothing to the corpus.
+/// Number of random inputs that are independent of the corpus.
 const NOISE: usize = 200;

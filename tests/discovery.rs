@@ -1,5 +1,5 @@
-//! Peers that nobody named: nodes that find each other from one bootnode, in simulated time, on
-//! real sockets and with somebody else's discovery; and friends whom no dial can reach.
+//! Discovery: nodes that find each other from one bootnode, in simulated time, on real sockets and
+//! with another implementation; and two peers behind NAT.
 
 #![expect(
     clippy::expect_used,

@@ -1,11 +1,11 @@
-//! The gossip of envelopes, seen from outside: what a node sends to whom and when, whatever its
-//! peers send to it.
+//! The gossip of envelopes, observed from outside: which packets a node sends to which peer and
+//! when, for all behaviours of its peers.
 
 #![expect(
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "what does not turn out as it should is a failed test"
+    reason = "an unexpected result is a failed test"
 )]
 
 #[path = "gossip/cost.rs"]

@@ -1,7 +1,7 @@
-//! Whole nodes in simulated time, attacked by neighbours that speak every protocol.
+//! Whole nodes in simulated time, attacked by peers that speak every protocol.
 //!
-//! The tests are ordered by what is attacked: cells that pass through, links and the messages on
-//! them, envelopes before they are public, and the directory. `sim::scripted_peer` is the attacking peer.
+//! The tests are ordered by target: cells in transit, links and their messages, envelopes before
+//! they are public, and the directory. `sim::scripted_peer` is the attacking peer.
 
 #![expect(
     clippy::unwrap_used,

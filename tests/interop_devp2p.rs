@@ -1,4 +1,4 @@
-//! A live link with somebody else's RLPx: @ethereumjs/devp2p, which dials us and is dialled.
+//! A link with another implementation of RLPx: @ethereumjs/devp2p, inbound and outbound.
 //!
 //! Needs Node.js and `npm ci` in tests/interop/devp2p. Where these are missing the tests say
 //! `SKIPPED` and pass, unless CI is `true` or WHISHT_REQUIRE_INTEROP is set: then they fail.
@@ -7,7 +7,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "what does not go as planned is a failed test"
+    reason = "an unexpected result is a failed test"
 )]
 
 use std::io::{Read, Write};
@@ -35,7 +35,7 @@ use peer::Devp2pPeer;
 
 const STATUS: u16 = 0;
 const MESSAGES: u16 = 1;
-/// The highest code, whose number on the wire takes two bytes.
+/// The highest code, whose number on the wire has two bytes.
 const P2P_MESSAGE: u16 = 127;
 
 #[test]
@@ -61,9 +61,9 @@ fn dial_to_devp2p_opens_link() {
     let mut peer = start(&node, &["listen", "127.0.0.1", "0"]);
     let listening = peer.next();
     let enode = listening.get("enode").and_then(Value::as_str);
-    let enode: PeerAddr = enode.expect("it listens").parse().unwrap();
+    let enode: PeerAddr = enode.expect("the peer listens").parse().unwrap();
     let Endpoint::Tcp(addr) = enode.endpoint else {
-        panic!("it listens on TCP");
+        panic!("the peer listens on TCP");
     };
     let stream = TcpStream::connect(addr).unwrap();
     let key = key(6);
@@ -84,7 +84,7 @@ fn start(node: &Path, arguments: &[&str]) -> Devp2pPeer {
     peer::start(node, &[arguments, &sends].concat())
 }
 
-/// What both tests do once there is a connection.
+/// The exchange of both tests once the link is connected.
 fn converse(mut wire: BlockingLink, mut peer: Devp2pPeer, key: &LinkKey) {
     let open = wire.next();
     let LinkEvent::Connected {
@@ -108,7 +108,7 @@ fn converse(mut wire: BlockingLink, mut peer: Devp2pPeer, key: &LinkKey) {
     assert_eq!(peer.next(), opened);
     assert_eq!(wire.link.remote(), Some(remote));
 
-    // Its status, and then, once it has ours, its two packets.
+    // The peer's status and, once it has ours, its two packets.
     let (code, status) = wire.next_message();
     assert_eq!(code, STATUS);
     assert!(
@@ -120,7 +120,7 @@ fn converse(mut wire: BlockingLink, mut peer: Devp2pPeer, key: &LinkKey) {
     assert_eq!(wire.next_message(), (MESSAGES, vec![0xc2, 0xc1, 0x07]));
     assert_eq!(wire.next_message(), (P2P_MESSAGE, vec![0x81, 0xff]));
 
-    // Ours: compressed and as one literal, of a few bytes and of many.
+    // Our packets: compressed and as one literal, short and long.
     let mut large = vec![0; 300_000];
     ChaCha20Rng::seed_from_u64(1).fill_bytes(&mut large);
     for payload in [&b"\xc0"[..], &[0x55; 70_000], &large] {
@@ -181,11 +181,8 @@ impl BlockingLink {
                 return event;
             }
             let mut buffer = [0; 4_096];
-            let len = self
-                .stream
-                .read(&mut buffer)
-                .expect("the peer falls silent");
-            assert!(len > 0, "the peer hangs up");
+            let len = self.stream.read(&mut buffer).expect("the peer is silent");
+            assert!(len > 0, "the peer disconnects");
             let bytes = buffer.get(..len).unwrap();
             self.link
                 .receive(Instant::ZERO, &mut self.rng, bytes)
@@ -218,5 +215,5 @@ impl BlockingLink {
     }
 }
 
-/// Far more than the peer needs; only bounds the wait for one that is stuck.
+/// Only bounds the wait for a hanging peer.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);

@@ -1,5 +1,5 @@
-//! The Whisper client of web3.js, as it comes from npm, with running nodes: every method it has,
-//! over HTTP, WebSocket and the local socket, and messages from one node to the other.
+//! The Whisper client of web3.js, as published on npm, with running nodes: every method of the
+//! client, over HTTP, WebSocket and the local socket, and messages between two nodes.
 //!
 //! Needs Node.js and `npm ci` in tests/interop/web3. Where these are missing the tests say `SKIPPED`
 //! and pass, unless CI is `true` or WHISHT_REQUIRE_INTEROP is set: then they fail.
@@ -11,7 +11,7 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "what does not go as planned is a failed test"
+    reason = "an unexpected result is a failed test"
 )]
 
 use std::collections::VecDeque;
@@ -35,7 +35,7 @@ const SCRIPT: NodeScript = NodeScript {
     package: "web3-shh",
 };
 
-/// Both packages, and every way in.
+/// Both packages, and all transports.
 const CLIENTS: [(&str, RpcTransport); 6] = [
     ("web3", RpcTransport::Http),
     ("web3", RpcTransport::Ws),
@@ -102,7 +102,7 @@ fn settings(client: &mut Web3Client, peer: &str) {
     assert_eq!(client.ask("shh.net.getPeerCount", json!([])), 1);
 }
 
-/// Gives the id and the public key of a pair.
+/// Returns the id and the public key of a key pair.
 fn key_pairs(client: &mut Web3Client) -> (Value, Value) {
     let fresh = client.ask("shh.newKeyPair", json!([]));
     assert_eq!(client.ask("shh.hasKeyPair", json!([fresh])), true);
@@ -118,7 +118,7 @@ fn key_pairs(client: &mut Web3Client) -> (Value, Value) {
     (pair, public)
 }
 
-/// Gives the id of a shared key.
+/// Returns the id of a shared key.
 fn shared_keys(client: &mut Web3Client) -> Value {
     let fresh = client.ask("shh.newSymKey", json!([]));
     assert_eq!(client.ask("shh.hasSymKey", json!([fresh])), true);
@@ -146,7 +146,7 @@ fn filters_and_posts(client: &mut Web3Client, (pair, public): &(Value, Value), s
     ];
     for (filter, post) in filters.iter().zip(&posts) {
         let hash = client.ask("shh.post", json!([post]));
-        let fetched = until("the message is opened", || {
+        let fetched = until("the message is decrypted", || {
             let fetched = client.ask("shh.getFilterMessages", json!([filter]));
             (fetched != json!([])).then_some(fetched)
         });
@@ -165,7 +165,7 @@ fn filters_and_posts(client: &mut Web3Client, (pair, public): &(Value, Value), s
     }
 }
 
-/// What fails has go-ethereum's words, which clients show to their users.
+/// Errors have go-ethereum's words, which clients show to their users.
 fn refusals(client: &mut Web3Client) {
     for (method, args, part) in [
         ("shh.getPublicKey", json!(["00"]), "invalid id"),
@@ -194,6 +194,13 @@ fn refusals(client: &mut Web3Client) {
     }
 }
 
+/// The subscription to messages for a new key pair, and the public key.
+fn subscribe_to_new_pair(client: &mut Web3Client) -> (Value, Value) {
+    let pair = client.ask("shh.newKeyPair", json!([]));
+    let public = client.ask("shh.getPublicKey", json!([pair]));
+    (client.subscribe(json!({"privateKeyID": pair})), public)
+}
+
 #[test]
 fn web3_subscribers_on_two_nodes_exchange_messages() {
     let Some(program) = SCRIPT.node() else { return };
@@ -210,13 +217,8 @@ fn web3_subscribers_on_two_nodes_exchange_messages() {
     ] {
         let mut alice = Web3Client::start(&program, "web3", ours, &one);
         let mut bob = Web3Client::start(&program, "web3-shh", theirs, &two);
-        let [for_alice, for_bob] = [&mut alice, &mut bob].map(|client| {
-            let pair = client.ask("shh.newKeyPair", json!([]));
-            let public = client.ask("shh.getPublicKey", json!([pair]));
-            (client.subscribe(json!({"privateKeyID": pair})), public)
-        });
-        let (alices, to_alice) = for_alice;
-        let (bobs, to_bob) = for_bob;
+        let (alices, to_alice) = subscribe_to_new_pair(&mut alice);
+        let (bobs, to_bob) = subscribe_to_new_pair(&mut bob);
 
         let payload = format!("0x{}", hex::encode("the hedge, at nine"));
         alice.ask(
@@ -233,10 +235,10 @@ fn web3_subscribers_on_two_nodes_exchange_messages() {
         assert_eq!(
             alice.told().1["payload"],
             "0x02",
-            "and nothing of what went to the other"
+            "and no message of the other client"
         );
 
-        // Once unsubscribed, nothing more: the next thing heard is the answer to a question.
+        // After unsubscribing no notification follows: the next output is the answer to a question.
         bob.order(json!({"unsubscribe": bobs})).unwrap();
         let again = json!([message(json!({"pubKey": to_bob, "payload": "0x03"}))]);
         alice.ask("shh.post", again);
@@ -245,7 +247,7 @@ fn web3_subscribers_on_two_nodes_exchange_messages() {
             json!([message(json!({"pubKey": to_alice, "payload": "0x04"}))]),
         );
         assert_eq!(alice.told().1["payload"], "0x04");
-        until("the other node has all that was posted", || {
+        until("the other node has all messages", || {
             let memory =
                 |client: &mut Web3Client| client.ask("shh.getInfo", json!([]))["memory"].clone();
             (memory(&mut alice) == memory(&mut bob)).then_some(())
@@ -282,7 +284,7 @@ fn web3_client_without_token_is_refused() {
     stranger.refusal("shh.getVersion", json!([]));
     let mut stranger = Web3Client::at(&program, &["web3", "ws", &address(&node, "ws")]);
     stranger.refusal("shh.getVersion", json!([]));
-    // Where a program can set no headers, the address carries the token.
+    // A program that cannot set headers puts the token into the URL.
     for (way, url) in [
         ("http", url.replace("://", &format!("://me:{token}@"))),
         (
@@ -324,7 +326,7 @@ fn web3_admin_methods_work_on_local_socket() {
     assert!(answers[2]["result"].is_string(), "{answers}");
 }
 
-/// A message with what it needs to be taken, sealed in a moment.
+/// A message with the fields that a node requires and minimal work.
 fn message(mut fields: Value) -> Value {
     for (name, value) in [
         ("ttl", json!(60)),
@@ -338,15 +340,15 @@ fn message(mut fields: Value) -> Value {
 
 const TOPIC: &str = "0x07678231";
 
-/// A node that lets programs in over HTTP and WebSocket.
+/// A node that serves HTTP and WebSocket.
 fn start(scratch: &TempDir, name: &str, more: &[&str]) -> NodeProcess {
-    let doors = ["--rpc-http", "127.0.0.1:0", "--rpc-ws", "127.0.0.1:0"];
+    let endpoints = ["--rpc-http", "127.0.0.1:0", "--rpc-ws", "127.0.0.1:0"];
     let own = ["--listen", "127.0.0.1:0", "--level", "open"];
-    NodeProcess::start(scratch.path(), name, &[&own[..], &doors, more].concat())
+    NodeProcess::start(scratch.path(), name, &[&own[..], &endpoints, more].concat())
 }
 
-fn address(node: &NodeProcess, door: &str) -> String {
-    node.banner()[door].as_str().unwrap().to_owned()
+fn address(node: &NodeProcess, endpoint: &str) -> String {
+    node.banner()[endpoint].as_str().unwrap().to_owned()
 }
 
 fn token(node: &NodeProcess) -> String {
@@ -357,7 +359,7 @@ fn token(node: &NodeProcess) -> String {
 /// A client of web3, in a process of its own.
 struct Web3Client {
     process: ScriptProcess,
-    /// Notifications that came while an answer was awaited.
+    /// Notifications that arrived while an answer was awaited.
     heard: VecDeque<Value>,
     last: u64,
 }
@@ -382,7 +384,7 @@ impl Web3Client {
         }
     }
 
-    /// Gives an order and waits for what came of it.
+    /// Sends an order and waits for its result.
     fn order(&mut self, mut order: Value) -> Result<Value, String> {
         self.last += 1;
         order["id"] = self.last.into();
@@ -419,7 +421,7 @@ impl Web3Client {
         self.order(json!({"subscribe": criteria})).unwrap()
     }
 
-    /// The next message of a subscription, and which that is.
+    /// The next message of a subscription, and the subscription's id.
     fn told(&mut self) -> (Value, Value) {
         let said = self.heard.pop_front();
         let mut said = said.unwrap_or_else(|| self.process.next());

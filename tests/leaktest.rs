@@ -1,9 +1,9 @@
-//! `whisht leaktest` in a network of its own, without any route but loopback: what does not leak is
-//! said not to, and what does is caught, named and refused.
+//! `whisht leaktest` in a network namespace without any route but loopback: a node without leaks
+//! passes, and a leak is detected, named and refused.
 //!
-//! The namespace is a second wall. Whatever the watcher should let through by mistake would end
-//! there; and what it reports it has caught before that wall, since a call that it refused says "not
-//! permitted", where the wall says "unreachable".
+//! The namespace is a second barrier: a call that the watcher permits by mistake would end there.
+//! The error code shows which barrier refused a call: the watcher returns "not permitted", the
+//! namespace "unreachable".
 
 #![expect(
     clippy::unwrap_used,
@@ -29,8 +29,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// The program in a network of its own, without anything of ours in its environment; `None`, and a
-/// word about it, where there are no such networks.
+/// The program in a network namespace, without variables of the caller's environment that affect
+/// it. `None` with a message if namespaces are unavailable.
 fn isolated_program() -> Option<Command> {
     let enter = ["--net", "--map-root-user", "--", "sh", "-c"];
     let lift = "ip link set lo up && exec \"$0\" \"$@\"";
@@ -60,7 +60,7 @@ fn isolated_program() -> Option<Command> {
     Some(command)
 }
 
-/// How a test ended, and what it found.
+/// The exit code of a leak test, and its report.
 struct LeakReport {
     code: Option<i32>,
     report: Value,
@@ -82,7 +82,7 @@ impl LeakReport {
         })
     }
 
-    /// Where it went, among what it may.
+    /// The permitted destinations that the node used.
     fn spoke(&self) -> impl Iterator<Item = &str> {
         let places = self.report["spoke"].as_array().unwrap().iter();
         places.map(|place| place["to"].as_str().unwrap())
@@ -113,7 +113,7 @@ impl LeakReport {
     }
 }
 
-/// Tests a node with these options, for as long as its exercise takes and a little more.
+/// Tests a node with these options, for the duration of its workload and a little more.
 fn test(dir: &Path, options: &[&str]) -> Option<LeakReport> {
     let output = isolated_program()?
         .args(["leaktest", "--json", "--seconds", "12", "--threads", "1"])
@@ -125,7 +125,7 @@ fn test(dir: &Path, options: &[&str]) -> Option<LeakReport> {
     Some(LeakReport::read(&output))
 }
 
-/// A data directory that is not there yet, in one that goes with the test.
+/// A data directory that does not exist yet, in a temporary one.
 fn scratch() -> (tempfile::TempDir, PathBuf) {
     let parent = tempfile::tempdir().unwrap();
     let dir = parent.path().join("data");
@@ -141,7 +141,7 @@ const LOCAL: [&str; 6] = [
     "127.0.0.1:0",
 ];
 
-/// A key that belongs to somebody: 1.
+/// The public key of the secret key 1.
 const KEY: &str = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798\
                    483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8";
 
@@ -152,9 +152,9 @@ fn enode(place: &str) -> String {
 #[test]
 fn loopback_node_with_all_services_does_not_leak() {
     let (_parent, dir) = scratch();
-    let doors = ["--rpc-http", "127.0.0.1:8545", "--rpc-ws", "127.0.0.1:8546"];
+    let endpoints = ["--rpc-http", "127.0.0.1:8545", "--rpc-ws", "127.0.0.1:8546"];
     let rest = ["--mail-serve", "--discovery-enabled", "--level", "open"];
-    let Some(found) = test(&dir, &[&LOCAL[..], &doors, &rest].concat()) else {
+    let Some(found) = test(&dir, &[&LOCAL[..], &endpoints, &rest].concat()) else {
         return;
     };
     found.assert_no_leak();
@@ -187,7 +187,7 @@ fn peer_with_ip_address_is_reported_as_leak() {
     let peer = enode("192.0.2.1:30303");
     if let Some(found) = test(&dir, &["--no-listen", "--peer", &peer]) {
         found.assert_leak("connect", "192.0.2.1:30303", true);
-        assert_eq!(found.report["finish"], "in time", "it went on all the same");
+        assert_eq!(found.report["finish"], "in time", "the node continued");
     }
 }
 
@@ -208,12 +208,12 @@ fn host_name_lookup_is_reported_as_leak() {
     let store = "postgres://me@leak.invalid/mail";
     let mail = ["--mail-serve", "--mail-store", store];
     if let Some(found) = test(&dir, &[&LOCAL[..], &mail].concat()) {
-        // To read the file harms nobody; what would have followed was refused.
+        // Reading the file is harmless; the calls after it were refused.
         found.assert_leak("look-up", "/etc/hosts", false);
     }
 }
 
-/// Programs of this machine with this text among their arguments.
+/// Processes of this machine with this text among their arguments.
 fn running(argument: &Path) -> Vec<String> {
     let argument = argument.to_str().unwrap();
     let processes = std::fs::read_dir("/proc").unwrap();
@@ -226,7 +226,7 @@ fn running(argument: &Path) -> Vec<String> {
         .collect()
 }
 
-/// A test whose node is up.
+/// A leak test whose node is up.
 fn start_leaktest(dir: &Path) -> Option<Child> {
     let mut test = isolated_program()?
         .args(["leaktest", "--json", "--seconds", "600", "--threads", "1"])
@@ -239,8 +239,8 @@ fn start_leaktest(dir: &Path) -> Option<Child> {
         .unwrap();
     let mut said = BufReader::new(test.stderr.take().unwrap()).lines();
     let up = said.any(|line| line.unwrap() == "the node is up");
-    assert!(up, "it never came up");
-    // Whatever else it says must have a place to go.
+    assert!(up, "the node never started");
+    // The rest of the output must be read, or the pipe fills up.
     std::thread::spawn(move || said.count());
     Some(test)
 }
@@ -271,12 +271,12 @@ fn killed_leaktest_ends_its_node() {
     let Some(mut test) = start_leaktest(&dir) else {
         return;
     };
-    assert!(running(&dir).len() > 1, "there is a node");
+    assert!(running(&dir).len() > 1, "the node exists");
     signal(&test, "-KILL");
     test.wait().unwrap();
-    let patience = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(20);
     while !running(&dir).is_empty() {
-        assert!(Instant::now() < patience, "{:?}", running(&dir));
+        assert!(Instant::now() < deadline, "{:?}", running(&dir));
         std::thread::sleep(Duration::from_millis(50));
     }
 }

@@ -4,7 +4,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::unwrap_used,
-    reason = "what does not go as planned is a failed test"
+    reason = "an unexpected result is a failed test"
 )]
 
 #[path = "link/hello.rs"]
@@ -28,7 +28,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use whisht::link::{Capability, Link, LinkConfig, LinkEvent, LinkKey, LinkLimits};
 
-/// A link key that only depends on one byte.
+/// A link key that depends on one byte only.
 fn key(byte: u8) -> Arc<LinkKey> {
     Arc::new(LinkKey::from_bytes(&mut [byte; 32]).unwrap())
 }
@@ -37,7 +37,7 @@ fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
 }
 
-/// A node that speaks what is given.
+/// A node with these capabilities.
 fn config(capabilities: &[Capability]) -> Arc<LinkConfig> {
     Arc::new(LinkConfig {
         client_id: "whisht/test".into(),
@@ -47,12 +47,12 @@ fn config(capabilities: &[Capability]) -> Arc<LinkConfig> {
     })
 }
 
-/// What happened on a link since the last look.
+/// The events of a link since the last call.
 fn events(link: &mut Link) -> Vec<LinkEvent> {
     std::iter::from_fn(|| link.poll_event()).collect()
 }
 
-/// So many seconds after the start.
+/// This many seconds after the start.
 fn at(secs: u64) -> Instant {
     Instant::ZERO.after(Duration::from_secs(secs))
 }

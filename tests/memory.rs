@@ -1,13 +1,13 @@
-//! What a hundred thousand envelopes take in memory, beside their own bytes.
+//! The memory of a hundred thousand envelopes, beside their own bytes.
 //!
-//! The allocator counts what is asked of it, so the figure does not depend on the machine. Two
-//! things keep something for each envelope: the pool, and the gossip's table of who knows it. The
-//! binary holds this one test, since what others allocate would count too.
+//! The test counts the bytes requested from the allocator, so the result does not depend on the
+//! machine. Two components keep data per envelope: the pool, and the gossip's have set. The binary
+//! contains this one test, because allocations of others would count too.
 
 #![expect(
     clippy::unwrap_used,
     clippy::as_conversions,
-    reason = "a test may fail loudly, and prints what it measured"
+    reason = "a test may fail loudly, and prints its measurements"
 )]
 
 use std::alloc::System;
@@ -49,15 +49,15 @@ fn pool_and_gossip_memory_overhead_is_bounded() {
         ratio(all)
     );
     assert!(ratio(all) <= 1.3, "{}", ratio(all));
-    // What the pool says of itself is what it and the table take.
+    // The size that the pool reports includes the table.
     let said = pool.bytes() as f64 / all as f64;
     assert!((0.98..1.05).contains(&said), "{said}");
 
     drop(pool);
-    assert!(allocated() - before < 4_096, "something is left");
+    assert!(allocated() - before < 4_096, "memory is not released");
 }
 
-/// A pool, and gossip with a few peers, one of which brings everything.
+/// A pool, and gossip with eight peers, one of which sends all envelopes.
 struct GossipAndPool {
     pool: Pool,
     gossip: Gossip,
@@ -87,7 +87,7 @@ impl GossipAndPool {
         node
     }
 
-    /// One packet comes, and after a moment the other peers have it.
+    /// Receives one packet, and lets the gossip forward it to the other peers.
     fn receive(&mut self, packet: usize) {
         let first = packet * PACKET;
         let envelopes: Vec<_> = (first..first + PACKET).map(envelope).collect();
@@ -106,7 +106,7 @@ impl GossipAndPool {
         }
     }
 
-    /// Lets time pass until nobody waits for anything.
+    /// Advances time until no timer is pending.
     fn run_until_idle(&mut self) {
         while let Some(due) = self.gossip.next_due() {
             self.now.mono = due.max(self.now.mono).after(Duration::from_millis(1));
@@ -119,7 +119,7 @@ impl GossipAndPool {
     }
 }
 
-/// One of 600 bytes.
+/// An envelope of 600 bytes.
 fn envelope(number: usize) -> Envelope {
     let number = u64::try_from(number).unwrap();
     let mut data = vec![0x5a; 600 - 29];
@@ -135,17 +135,17 @@ fn envelope(number: usize) -> Envelope {
     )
 }
 
-/// Bytes that are in use.
+/// Bytes in use.
 fn allocated() -> usize {
     let stats = ALLOCATOR.stats();
     stats.bytes_allocated - stats.bytes_deallocated
 }
 
-/// As many as a pool of 80 MB holds.
+/// As many as a pool of 80 MB contains.
 const ENVELOPES: usize = 100_000;
 /// Envelopes in one packet.
 const PACKET: usize = 25;
-/// Peers, one of which brings everything.
+/// Peers, one of which sends all envelopes.
 const PEERS: u64 = 8;
 /// A Saturday in 2026.
 const START: UnixSecs = UnixSecs(1_795_240_000);

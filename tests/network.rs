@@ -34,7 +34,7 @@ fn network(relays: usize) -> (World, usize, usize) {
             .collect();
         world.add(true, &peers);
     }
-    // The first ones had nobody to dial when they came.
+    // The first relays had no peers to dial when they started.
     for relay in 0..5 {
         for peer in [relays - 1 - relay, relays - 2 - relay] {
             let peer = world.addr(peer);
@@ -57,7 +57,7 @@ fn request(to: Recipient, payload: Vec<u8>, level: Level) -> Command {
     })
 }
 
-/// Gives the reader a key, and the source the way to write to it.
+/// Gives the reader a key, and returns the recipient for the source.
 fn add_recipient(world: &mut World, reader: usize) -> Recipient {
     let secret = ClientSecret::generate(&mut ChaCha20Rng::from_seed([9; 32]));
     let to = Recipient::Public(secret.public(), Topic([1, 2, 3, 4]));
@@ -68,7 +68,7 @@ fn add_recipient(world: &mut World, reader: usize) -> Recipient {
     to
 }
 
-/// Sends at a level and waits until the reader has it.
+/// Sends at a level and waits until the reader has the message.
 fn deliver(world: &mut World, source: usize, reader: usize, payload: &[u8], level: Level) -> bool {
     let to = add_recipient(world, reader);
     let reply = world
@@ -113,11 +113,11 @@ fn pow_search_reports_estimate_and_progress() {
         request(to, b"hard".to_vec(), Level::Open)
     };
     let Command::Send(wanted) = send() else {
-        panic!("a request to send")
+        panic!("not a request to send")
     };
     let Reply::Estimate(estimate) = world.command(source, Command::Estimate(wanted)).unwrap()
     else {
-        panic!("an estimate")
+        panic!("not an estimate")
     };
     let millis = estimate.expected_hashes * 1e3 / f64::from(sim::HASHES_PER_SECOND);
     assert_eq!(estimate.sealing_ms.unwrap().to_string(), millis.to_string());
@@ -247,7 +247,7 @@ fn too_small_network_is_refused_with_requirement() {
     let to = Recipient::Public(secret.public(), Topic([1, 2, 3, 4]));
     let refusal = small
         .command(source_of_small, request(to, vec![1], Level::Normal))
-        .expect_err("three relays are not enough");
+        .expect_err("three relays do not suffice");
     assert_eq!(refusal.kind, whisht::node::RefusalKind::Policy);
     assert!(refusal.cause.contains("needs at least"), "{refusal}");
 }
@@ -288,7 +288,7 @@ fn lost_rendezvous_causes_retry_with_new_envelope() {
     let planned = stages
         .iter()
         .filter(|stage| matches!(stage, Stage::Planned { .. }));
-    assert_eq!(planned.count(), envelopes.len(), "each attempt took lanes");
+    assert_eq!(planned.count(), envelopes.len(), "each attempt used lanes");
 }
 
 #[test]
@@ -323,7 +323,7 @@ fn named_peer_gets_gossip_beside_existing_cell_link() {
             met += 1;
         }
     }
-    assert!(met > 0, "no two relays had a link for cells only");
+    assert!(met > 0, "no link carries cells only");
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! Nodes in processes of their own, built and used with nothing but the program itself.
+//! Nodes in processes of their own, built and controlled by the program itself.
 //!
-//! What the library's tests prove in simulated time has to hold here for real: files, signals,
-//! sockets, a relay that loses its power, and a peer that somebody else wrote.
+//! These tests repeat on real files, signals and sockets what the library's tests show in simulated
+//! time, with a relay that loses power and a peer in another implementation.
 
 #![expect(
     clippy::unwrap_used,
@@ -15,7 +15,7 @@
 )]
 
 #[path = "../src/shell/archive/tests/cluster.rs"]
-#[allow(dead_code, reason = "the unit tests use the rest of it")]
+#[allow(dead_code, reason = "the unit tests use the rest")]
 mod cluster;
 #[path = "processes/devp2p.rs"]
 mod devp2p;

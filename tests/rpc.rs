@@ -1,5 +1,5 @@
-//! The doors for other programs, by real sockets: who gets in over HTTP and WebSocket, what they
-//! can make the node hold, whose messages they see, and that all of it answers as go-ethereum did.
+//! The RPC endpoints over real sockets: authentication over HTTP and WebSocket, bounds on the
+//! resources of clients, subscriptions, and go-ethereum's answers.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,8 +13,8 @@
 mod attacks;
 #[path = "rpc/client.rs"]
 mod client;
-#[path = "rpc/doors.rs"]
-mod doors;
+#[path = "rpc/endpoints.rs"]
+mod endpoints;
 #[path = "rpc/subscriptions.rs"]
 mod subscriptions;
 #[path = "rpc/transcript.rs"]

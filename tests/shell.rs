@@ -1,4 +1,4 @@
-//! The shell around a node: what strangers, local programs and crashes can do to it.
+//! The shell around a node: attacks by unknown peers and local programs, and crashes.
 
 #![expect(
     clippy::unwrap_used,
@@ -22,7 +22,7 @@ use whisht::node::{Command, Reply};
 use whisht::shell::rpc::{RpcClient, RpcClientError};
 use whisht::shell::runtime::{DataLocation, RunningNode, RuntimeError};
 
-/// Far longer than anything here takes on an idle machine.
+/// Only bounds the wait; an idle machine needs far less.
 const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Settings of a node in a network of this test's own, with further lines of configuration.
@@ -58,7 +58,7 @@ fn enode(host: &RunningNode) -> PeerAddr {
     }
 }
 
-/// How many peers a node has.
+/// The number of a node's peers.
 async fn peers(host: &RunningNode) -> usize {
     match host
         .handle()
@@ -81,10 +81,10 @@ async fn until_peers(host: &RunningNode, wanted: usize) {
     };
     timeout(TEST_TIMEOUT, counting)
         .await
-        .expect("the peers come and go");
+        .expect("the number of peers is reached");
 }
 
-/// Sends bytes to a node's local socket, and reads until the node closes or says `lines` lines.
+/// Sends bytes to a node's local socket, and reads until the node closes or `lines` lines arrived.
 async fn ipc(host: &RunningNode, sent: &[u8], lines: usize) -> Vec<Value> {
     let mut stream = UnixStream::connect(host.ipc_path()).await.unwrap();
     // The node may close before it has read everything.
@@ -117,7 +117,7 @@ async fn listening_node_keeps_key_between_runs() {
     let (key, socket) = (host.key(), host.ipc_path().to_owned());
     host.handle().shutdown().await;
     drop(host);
-    assert!(!socket.exists(), "the socket goes with the node");
+    assert!(!socket.exists(), "the socket is removed with the node");
     let again = open(&dir, "").await.unwrap();
     assert_eq!(again.key(), key);
 }
@@ -208,12 +208,12 @@ async fn crashed_relay_restarts_with_its_onion_keys() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
-    let made = made.await.expect("a relay makes its keys at once");
+    let made = made.await.expect("a relay creates its keys at once");
     relay.handle().abort();
     relay.handle().finished().await;
     drop(relay);
     let again = async {
-        // The storage thread writes what it has before it lets the directory go.
+        // The storage thread writes its queue before it releases the directory.
         loop {
             match open(&dir, "relay = true").await {
                 Ok(relay) => break relay,
@@ -224,13 +224,13 @@ async fn crashed_relay_restarts_with_its_onion_keys() {
     };
     let again = timeout(TEST_TIMEOUT, again)
         .await
-        .expect("the lock goes with the node");
+        .expect("the lock ends with the node");
     assert_eq!(peers(&again).await, 0);
     again.handle().shutdown().await;
     let kept = onion_files(&dir);
     assert!(
         made.iter().all(|key| kept.contains(key)),
-        "no key is made anew"
+        "no key is replaced"
     );
 }
 
@@ -336,7 +336,7 @@ async fn ipc_garbage_ends_session_not_node() {
         let answers = ipc(&host, sent, 1).await;
         assert_eq!(answers.first().map(code), Some(expected));
     }
-    // An open bracket is a request that is still coming, however deep it goes.
+    // An unclosed bracket is an incomplete request, at any depth.
     let mut waiting = UnixStream::connect(host.ipc_path()).await.unwrap();
     waiting.write_all(deep.as_bytes()).await.unwrap();
     assert_eq!(peers(&host).await, 0);
@@ -368,7 +368,7 @@ async fn ipc_client_over_limit_is_refused_with_reason() {
     };
     timeout(TEST_TIMEOUT, again)
         .await
-        .expect("a place becomes free");
+        .expect("a slot becomes free");
 }
 
 #[tokio::test]

@@ -1,15 +1,15 @@
-//! A running node under a crowd of hostile strangers, peers and local programs.
+//! A running node under attack by many peers and local programs.
 //!
-//! The program itself is attacked, in a process of its own, by a bounded number of attackers that
-//! draw one attack after another from a seed: what they do and every byte that they choose repeats
-//! with the seed, only its timing does not. Meanwhile two honest nodes talk to each other through
-//! the node under attack, an honest relay has it pass cells on, and its memory, descriptors,
-//! threads and files are measured from outside. The run fails if a message does not arrive, the
-//! node does not answer, or anything grows without a bound.
+//! The program runs in a process of its own. A bounded number of attackers draw one attack after
+//! another from a seed: their actions and bytes repeat with the seed, their timing does not.
+//! Meanwhile two honest nodes exchange messages through the attacked node, an honest relay sends
+//! cells through it, and its memory, descriptors, threads and files are measured from outside. The
+//! run fails if a message does not arrive, the node does not answer, or a resource grows without a
+//! bound.
 //!
-//! `SOAK_SECONDS` is how long it lasts: a short form runs with every `cargo test`, the real thing
-//! takes an hour (CONTRIBUTING.md, section "Soaking"). `SOAK_SEED` repeats a run,
-//! `SOAK_PEERS` is the number of attackers.
+//! `SOAK_SECONDS` is the duration: a short form runs with every `cargo test`, a full run takes an
+//! hour (CONTRIBUTING.md, section "Soaking"). `SOAK_SEED` repeats a run, `SOAK_PEERS` is the number
+//! of attackers.
 
 #![cfg(target_os = "linux")]
 #![expect(
@@ -59,7 +59,7 @@ use honest_peers::{CellEcho, MessageExchange};
 use resource_usage::{ResourceUsage, UsageMonitor};
 use testbed::Testbed;
 
-/// How the run is set up.
+/// The parameters of the run.
 #[derive(Clone, Copy)]
 struct SoakSettings {
     time: Duration,
@@ -72,7 +72,7 @@ impl SoakSettings {
         let number = |name: &str, default: u64| match std::env::var(name) {
             Ok(text) => text
                 .parse()
-                .unwrap_or_else(|_| panic!("{name} is no number: {text}")),
+                .unwrap_or_else(|_| panic!("{name} is not a number: {text}")),
             Err(_) => default,
         };
         Self {

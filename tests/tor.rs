@@ -1,9 +1,9 @@
 //! Nodes behind Tor: real processes, real daemons, a private Tor network on loopback.
 //!
-//! Relays that have no address but an onion service carry a message at `normal` from a source
-//! behind one daemon to a reader with a Tor of its own; a relay comes back under the same address;
-//! and when the source's Tor dies in the middle of a message, the message waits, leaves nowhere
-//! else, and arrives once Tor is back.
+//! Relays without an address other than an onion service carry a message at `normal` from a source
+//! behind one daemon to a reader with embedded Tor. A relay restarts under the same address. If the
+//! source's Tor stops during a message, the message is queued, uses no other path, and arrives once
+//! Tor is ready again.
 
 #![expect(
     clippy::unwrap_used,
@@ -50,16 +50,16 @@ struct TorWorld {
     tor: TorNetwork,
     relays: Vec<NodeProcess>,
     source: NodeProcess,
-    /// By which the source leaves its machine.
-    way_out: TorDaemon,
+    /// The daemon of the source.
+    daemon: TorDaemon,
     reader: NodeProcess,
-    /// Of the reader's identity.
+    /// The public key of the reader's identity.
     desk: String,
     _behind_relay: TorDaemon,
 }
 
 impl TorWorld {
-    /// Four relays with a Tor of their own and one behind a daemon, all with `tor.only`.
+    /// Four relays with embedded Tor and one behind a daemon, all with `tor.only`.
     fn start() -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let dir = scratch.path();
@@ -84,11 +84,11 @@ impl TorWorld {
             }
         }
         let reader = arti(dir, "reader", &tor, &[], &enodes(&relays[1..4]));
-        let way_out = tor.daemon("wayout", None);
+        let daemon = tor.daemon("sourcetor", None);
         let source = socks(
             dir,
             "source",
-            &way_out,
+            &daemon,
             &["--no-listen"],
             &enodes([&relays[0], &relays[2], &relays[4]]),
         );
@@ -99,7 +99,7 @@ impl TorWorld {
             tor,
             relays,
             source,
-            way_out,
+            daemon,
             reader,
             _behind_relay: behind_relay,
         }
@@ -124,7 +124,8 @@ impl TorWorld {
         }
     }
 
-    /// Sends from the source, and waits until the reader has it and the source knows.
+    /// Sends from the source, and waits until the reader has the message and the source its
+    /// confirmation.
     fn deliver(&self, body: &[u8]) {
         let sending = self.begin_send(body);
         self.arrives(body);
@@ -151,13 +152,13 @@ impl TorWorld {
                 .contains(&stage.as_str())
                 .then_some(())
         });
-        self.way_out.kill();
+        self.daemon.kill();
         until("the message waits for Tor", || {
             (self.stage() == "waiting").then_some(())
         });
         let shut = self.source.ask(&["status"])["shut"].to_string();
         assert!(shut.contains("no Tor daemon answers"), "{shut}");
-        self.way_out.start();
+        self.daemon.start();
         self.arrives(&body);
         let sent = sending.end();
         let said = String::from_utf8_lossy(&sent.stderr);
@@ -171,7 +172,7 @@ impl TorWorld {
         let node = arti(dir, "bridged", &self.tor, &["--tor-bridge", &line], &peers);
         has_peers(&node, 1);
         bridge.kill();
-        // There is no other way, although every relay of the network would answer.
+        // No other path exists, although every relay of the network would answer.
         has_peers(&node, 0);
     }
 
@@ -229,7 +230,7 @@ impl TorWorld {
         });
     }
 
-    /// Of the newest message of the source.
+    /// The stage of the source's newest message.
     fn stage(&self) -> String {
         let outbox = self.source.ask(&["outbox"]);
         let newest = outbox.as_array().and_then(|messages| messages.last());
@@ -240,14 +241,14 @@ impl TorWorld {
     }
 }
 
-/// Waits until a node has so many peers.
+/// Waits until a node has this many peers.
 fn has_peers(node: &NodeProcess, count: u64) {
     until(&format!("{count} peers"), || {
         (node.ask(&["status"])["peers"] == count).then_some(())
     });
 }
 
-/// A node with a Tor of its own, and nothing else to leave by.
+/// A node with embedded Tor and no other transport.
 fn arti(dir: &Path, name: &str, tor: &TorNetwork, more: &[&str], peers: &str) -> NodeProcess {
     let mut args = vec![
         "--tor-mode",
@@ -263,7 +264,7 @@ fn arti(dir: &Path, name: &str, tor: &TorNetwork, more: &[&str], peers: &str) ->
     NodeProcess::start(dir, name, &args)
 }
 
-/// A relay behind a daemon, which leads to its listener.
+/// A relay behind a daemon whose onion service leads to its listener.
 fn socks_relay(dir: &Path, tor: &TorNetwork, peers: &str) -> (TorDaemon, NodeProcess) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = listener.local_addr().unwrap();
@@ -281,7 +282,7 @@ fn socks_relay(dir: &Path, tor: &TorNetwork, peers: &str) -> (TorDaemon, NodePro
     (daemon, node)
 }
 
-/// A node behind a daemon, with nothing else to leave by.
+/// A node behind a daemon and no other transport.
 fn socks(dir: &Path, name: &str, daemon: &TorDaemon, more: &[&str], peers: &str) -> NodeProcess {
     let port = format!("127.0.0.1:{}", daemon.socks);
     let mut args = vec![
@@ -306,5 +307,5 @@ fn enodes<'a>(nodes: impl IntoIterator<Item = &'a NodeProcess>) -> String {
 /// A pair made by `openssl genpkey -algorithm x25519`, as docs/operating.md says.
 const ALICE_PUBLIC: &str = "4I63T3MAOI3F3LFRSQLQW3QHKHKYCQUMP3GYW6SGOB5WUCCEQREA";
 const ALICE_PRIVATE: &str = "MASAUBOM3RM7GL23THEVW3S4IAXGZLPSVELR4RBHDVXQOUQOCRFA";
-/// With one more behind a daemon, enough for lanes of `normal`.
+/// With one more relay behind a daemon, enough for lanes of `normal`.
 const ARTI_RELAYS: usize = 4;

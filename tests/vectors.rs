@@ -1,6 +1,6 @@
-//! Holds the codecs and ciphers against bytes recorded from go-ethereum and status-im.
+//! Compares the codecs and ciphers with bytes recorded from go-ethereum and status-im.
 //!
-//! tests/vectors/README.md says where the files come from and how to read them.
+//! tests/vectors/README.md names the sources of the files and explains their format.
 
 #![expect(
     clippy::indexing_slicing,
@@ -50,7 +50,7 @@ fn cases(file: &str, list: &str) -> Vec<Value> {
 fn text(value: &Value) -> &str {
     value
         .as_str()
-        .unwrap_or_else(|| panic!("{value} is no string"))
+        .unwrap_or_else(|| panic!("{value} is not a string"))
 }
 
 fn bytes(value: &Value) -> Vec<u8> {
@@ -64,7 +64,7 @@ fn array<const N: usize>(value: &Value) -> [u8; N] {
 fn int<T: TryFrom<u64>>(value: &Value) -> T {
     let wide = value
         .as_u64()
-        .unwrap_or_else(|| panic!("{value} is no integer"));
+        .unwrap_or_else(|| panic!("{value} is not an integer"));
     T::try_from(wide).unwrap_or_else(|_| panic!("{value} is too large"))
 }
 
@@ -72,7 +72,7 @@ fn float_bits(value: &Value) -> u64 {
     u64::from_str_radix(text(value), 16).unwrap()
 }
 
-/// What a case is about, for the message of a failing assertion.
+/// The description of a case, for the message of a failing assertion.
 fn name(case: &Value) -> &str {
     case["name"].as_str().unwrap_or("without a name")
 }

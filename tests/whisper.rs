@@ -1,8 +1,8 @@
-//! Programs made for go-ethereum, talking through nodes in simulated time: every call is JSON in and
-//! JSON out, as a client would see it.
+//! Programs made for go-ethereum, communicating through nodes in simulated time: every call is JSON
+//! in and JSON out, as a client sees it.
 //!
-//! What was recorded from go-ethereum is held against real doors in tests/rpc.rs. Here is what takes
-//! several nodes, or time, or more keys than anybody has.
+//! tests/rpc.rs compares real sockets with a recording of go-ethereum. This file tests what
+//! requires several nodes, or time, or many keys.
 
 #![expect(
     clippy::unwrap_used,

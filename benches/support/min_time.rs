@@ -1,16 +1,15 @@
 //! Ratios that hold on a busy machine.
 //!
-//! Both sides are run in turns, a short stretch each, and of each side the fastest stretch counts:
-//! interruptions only ever make a stretch slower, and what slows the machine down for a while
-//! slows down both.
+//! Both sides run by turns, a short round each, and the fastest round of each side counts:
+//! interruptions only make a round slower, and a slow phase of the machine affects both sides.
 
 use std::time::{Duration, Instant};
 
-/// Nanoseconds that one call of each function takes at the least.
+/// Minimum time of one call of each function, in nanoseconds.
 #[expect(
     clippy::disallowed_methods,
     clippy::as_conversions,
-    reason = "a benchmark reads the clock, and prints what it read"
+    reason = "a benchmark reads the clock, and prints the result"
 )]
 pub(crate) fn min_nanos<const N: usize>(mut sides: [&mut dyn FnMut(); N]) -> [f64; N] {
     let mut batches = [1_u32; N];
@@ -36,7 +35,7 @@ pub(crate) fn min_nanos<const N: usize>(mut sides: [&mut dyn FnMut(); N]) -> [f6
     best
 }
 
-/// Long beside the clock's resolution, short beside the time between two interruptions.
+/// Long compared with the clock's resolution, short compared with the time between interruptions.
 const MEASURE_TIME: Duration = Duration::from_millis(2);
-/// Stretches of each side.
+/// Rounds of each side.
 const ROUNDS: u32 = 200;

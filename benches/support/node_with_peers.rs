@@ -1,5 +1,4 @@
-//! One whole node and the peers around it, without sockets: what the node does is timed, what the
-//! peers do is not.
+//! One whole node with its peers, without sockets: the node's work is timed, the peers' is not.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,21 +25,21 @@ pub(crate) struct NodeWithPeers {
     rng: ChaCha20Rng,
     now: Now,
     serial: u64,
-    /// When the node wants to be called.
+    /// When the node's timer is due.
     due: Option<Instant>,
-    /// What the node has taken so far.
+    /// The node's processing time so far.
     pub(crate) spent: Duration,
 }
 
 struct BenchPeer {
     id: LinkId,
     link: Link,
-    /// Envelopes that it was given.
+    /// Envelopes that the peer received.
     received: usize,
 }
 
 impl NodeWithPeers {
-    /// A node that has greeted so many full nodes, all of which only speak `shh/6`.
+    /// A node that is connected to this many full nodes, all of which speak `shh/6` only.
     pub(crate) fn new(peers: usize) -> Self {
         let keys = NodeKeys {
             link: LinkKey::from_bytes(&mut [1; 32]).unwrap(),
@@ -86,12 +85,12 @@ impl NodeWithPeers {
         node
     }
 
-    /// An envelope of 600 bytes that was never seen and lives for a minute.
+    /// A new envelope of 600 bytes with a ttl of a minute.
     pub(crate) fn envelope(&mut self) -> Envelope {
         self.envelope_until(self.now.unix.after(60))
     }
 
-    /// A packet of envelopes that expired on the way, for which nobody is blamed.
+    /// A packet of envelopes that expired in transit, which has no penalty.
     pub(crate) fn expired(&mut self, count: usize) -> Vec<u8> {
         let expiry = self.now.unix.before(5);
         let envelopes: Vec<_> = (0..count).map(|_| self.envelope_until(expiry)).collect();
@@ -107,7 +106,7 @@ impl NodeWithPeers {
         envelope
     }
 
-    /// Lets a peer send a packet, and the node do what follows from it at once.
+    /// Lets a peer send a packet, and the node process it at once.
     pub(crate) fn send(&mut self, peer: usize, code: u8, payload: Vec<u8>) {
         let (priority, packing) = (Priority::Gossip, Packing::Snappy);
         let link = &mut self.peers[peer].link;
@@ -116,7 +115,7 @@ impl NodeWithPeers {
         self.exchange();
     }
 
-    /// Lets time pass, in steps that the node asks for.
+    /// Advances time, in steps of the node's timers.
     pub(crate) fn advance(&mut self, time: Duration) {
         let end = self.now.mono.after(time);
         while let Some(due) = self.due.filter(|due| *due <= end) {
@@ -127,12 +126,12 @@ impl NodeWithPeers {
         self.set_clock(end);
     }
 
-    /// How many envelopes a peer was given.
+    /// The number of envelopes that a peer received.
     pub(crate) fn received(&self, peer: usize) -> usize {
         self.peers[peer].received
     }
 
-    /// Moves bytes to and fro until nobody has any left.
+    /// Moves bytes in both directions until all are delivered.
     fn exchange(&mut self) {
         loop {
             let mut sent = Vec::new();
@@ -152,7 +151,7 @@ impl NodeWithPeers {
         }
     }
 
-    /// Tells the node one thing and does what it says.
+    /// Passes one input to the node and applies its outputs.
     fn feed(&mut self, input: Input<'_>) {
         let mut flushed = Vec::new();
         for output in self.handle(input) {
@@ -162,7 +161,7 @@ impl NodeWithPeers {
                     let peer = self.peers.iter_mut().find(|peer| peer.id == id).unwrap();
                     peer.take(self.now.mono, &mut self.rng, &bytes);
                 }
-                Output::Close(_) => panic!("the node hangs up"),
+                Output::Close(_) => panic!("the node disconnects"),
                 Output::Timeout(due) => self.due = Some(due),
                 _ => {}
             }
@@ -172,7 +171,7 @@ impl NodeWithPeers {
         }
     }
 
-    /// What is timed.
+    /// The timed function.
     #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
     fn handle(&mut self, input: Input<'_>) -> Vec<Output> {
         let begun = Clock::now();
@@ -207,14 +206,14 @@ fn config() -> NodeConfig {
     let settings = "profile = 'local'\nnetwork = 'town'\nlevel = 'open'\nmax-peers = 500\n";
     let settings = file::parse(Path::new("town"), settings).unwrap();
     let mut config = Config::build(settings).unwrap().node;
-    // Every envelope is worth that; whether it is has to be found out all the same.
+    // Every envelope has this work; the node must check it nevertheless.
     config.min_pow = 1e-9;
     config
 }
 
-/// Bytes that a shell reads at once.
+/// Bytes per read of a shell.
 const READ: usize = 16_384;
-/// What an envelope of 600 bytes holds.
+/// Data bytes of an envelope of 600 bytes.
 const DATA: usize = 600 - 26;
 /// A Saturday in 2026.
 const START: UnixSecs = UnixSecs(1_795_240_000);

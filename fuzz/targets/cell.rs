@@ -1,8 +1,8 @@
-//! Any bytes as a cell for a relay with a known key, as a slot, and as a replay log.
+//! Arbitrary bytes as a cell for a relay with a known key, as a slot, and as a replay log.
 //!
-//! A fuzzer forges no tags, so the corpus has cells that the known key opens, and inputs of another
-//! length are what an origin puts into a cell of its own: that cell must arrive as it was sealed, and
-//! must not survive one changed bit.
+//! A fuzzer forges no tags, so the corpus contains cells that the known key peels. Inputs of
+//! another length are the content that an origin puts into a cell of its own: this cell must arrive
+//! unchanged, and must be rejected after a change of one bit.
 
 use std::sync::OnceLock;
 
@@ -20,7 +20,7 @@ use circuits::time::{Instant, Now};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 
-/// Reads, peels and seals. Panics if a rule is broken.
+/// Reads, peels and encrypts. Panics if a rule is broken.
 pub fn cell(data: &[u8]) {
     if let Ok(cell) = Cell::parse(data) {
         assert_eq!(cell.as_bytes()[..], *data);
@@ -34,7 +34,7 @@ pub fn cell(data: &[u8]) {
     log_is_whole_or_refused(data);
 }
 
-/// Whatever a relay makes of a cell, it does so once.
+/// A relay accepts a cell at most once.
 fn arrives_once(cell: Cell) {
     let mut relay = relay(0);
     match peel(&mut relay, &cell) {
@@ -58,7 +58,7 @@ fn arrives_once(cell: Cell) {
     }
 }
 
-/// Seals the bytes for two relays, with delays and a changed bit that the bytes choose.
+/// Encrypts the bytes for two relays, with delays and a changed bit that the bytes determine.
 fn from_an_origin(data: &[u8]) {
     let byte = |place: usize| data.get(place).copied().unwrap_or_default();
     let mut delta = [0; DELTA_LEN];
@@ -106,7 +106,7 @@ fn slot_has_one_spelling(bytes: &[u8; SLOT_LEN]) {
         let mut again = *bytes;
         slot.emit(&mut again);
         assert_eq!(&again, bytes);
-        // A slot that goes on says everything itself.
+        // All fields of a forwarding slot are explicit.
         let mut blank = [0; SLOT_LEN];
         slot.emit(&mut blank);
         if matches!(slot, Slot::Forward { .. }) {

@@ -1,7 +1,7 @@
-//! Any bytes as a relay descriptor, and as a record that a directory stored.
+//! Arbitrary bytes as a relay descriptor, and as a stored record of a directory.
 //!
-//! A descriptor has one spelling only. One that verifies is kept, found again, handed to whoever
-//! lacks it, and survives a restart; everything else leaves the directory as it was.
+//! A descriptor has one encoding. A descriptor that verifies is stored, found again, sent to peers
+//! that lack it, and survives a restart; other input leaves the directory unchanged.
 
 use circuits::directory::{
     Descriptor, DescriptorInsertion, DescriptorRefusal, DescriptorRequest, DescriptorSource,
@@ -12,7 +12,7 @@ use circuits::time::{Instant, Now, UnixSecs};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-/// Reads, verifies and keeps one descriptor. Panics if a rule is broken.
+/// Reads, verifies and stores one descriptor. Panics if a rule is broken.
 pub fn descriptor(data: &[u8]) {
     restore(data);
     let Ok(descriptor) = Descriptor::decode(data) else {
@@ -43,7 +43,7 @@ pub fn descriptor(data: &[u8]) {
     keeps(&mut directory, data);
 }
 
-/// A descriptor that was taken in is found, handed on, and remembered.
+/// A stored descriptor is found, sent, and restored.
 fn keeps(directory: &mut Directory, raw: &[u8]) {
     let again = directory.insert(now(), DescriptorSource::Own, raw);
     assert!(matches!(again, Ok(DescriptorInsertion::Known)));
@@ -73,7 +73,7 @@ fn keeps(directory: &mut Directory, raw: &[u8]) {
     assert_eq!(restored.export(), directory.export());
 }
 
-/// The same bytes as a stored record: read or skipped, and then written alike.
+/// The same bytes as a stored record: restored or skipped, and then written identically.
 fn restore(data: &[u8]) {
     let mut directory = directory();
     directory.import(now().unix, [data]);

@@ -1,7 +1,8 @@
-//! Any bytes as a packet of discovery: opened, sealed again, and given to a machine.
+//! Arbitrary bytes as a packet of discovery: decoded, encoded again, and passed to the state
+//! machine.
 //!
-//! A fuzzer forges no hashes or signatures; what it changes is mostly refused for that. The corpus
-//! holds packets that are good, of every type.
+//! A fuzzer forges no hashes or signatures, so most mutations are refused for these. The corpus
+//! contains valid packets of every type.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use whisht::discovery::{
 };
 use whisht::link::LinkKey;
 
-/// Opens, seals and receives. Panics if a rule is broken.
+/// Decodes, encodes and receives. Panics if a rule is broken.
 pub fn discv4_packet(data: &[u8]) {
     let key = Arc::new(LinkKey::generate(&mut ChaCha20Rng::from_seed([1; 32])));
     if let Ok(opened) = decode_packet(data, UnixSecs(0)) {
@@ -22,14 +23,15 @@ pub fn discv4_packet(data: &[u8]) {
             assert!(contacts.len() <= DiscoveryPacket::MAX_NEIGHBORS);
         }
         let (bytes, hash) = encode_packet(&opened.packet, UnixSecs(1), &key);
-        let again = decode_packet(&bytes, UnixSecs(1)).expect("what was sealed can be opened");
+        let again = decode_packet(&bytes, UnixSecs(1)).expect("an encoded packet decodes");
         assert_eq!(again.packet, opened.packet);
         assert_eq!((again.hash, again.from), (hash, key.public()));
     }
     receive(key, data);
 }
 
-/// Whatever comes, a machine sends no more than an answer and a question, to where it came from.
+/// For every packet, the state machine sends at most an answer and a question, to the packet's
+/// source.
 fn receive(key: Arc<LinkKey>, data: &[u8]) {
     let now = Now {
         mono: Instant::from_micros(1),
@@ -45,5 +47,5 @@ fn receive(key: Arc<LinkKey>, data: &[u8]) {
     machine.receive(now, from, data);
     let sent: Vec<_> = std::iter::from_fn(|| machine.poll_transmit()).collect();
     assert!(sent.len() <= 2 && sent.iter().all(|(to, _)| *to == from));
-    assert_eq!(machine.known(), 0, "nobody is believed at once");
+    assert_eq!(machine.known(), 0, "no node is trusted at once");
 }

@@ -1,11 +1,11 @@
-//! Any bytes as an envelope: what decodes must encode to the same bytes, and must be judged.
+//! Arbitrary bytes as an envelope: what decodes must encode to the same bytes, and is validated.
 
 use circuits::time::UnixSecs;
 use whisht::bloom::Bloom;
 use whisht::envelope::{Envelope, NotExpired};
 use whisht::pow::{PowChecked, PowValues};
 
-/// Decodes, encodes again and judges. Panics if a rule is broken.
+/// Decodes, encodes again and validates. Panics if a rule is broken.
 pub fn envelope(data: &[u8]) {
     let Ok(envelope) = Envelope::decode(data) else {
         return;
@@ -26,7 +26,7 @@ pub fn envelope(data: &[u8]) {
     judge(&envelope);
 }
 
-/// An envelope without finite work does not get as far as the pool.
+/// An envelope without finite work does not reach the pool.
 fn judge(envelope: &Envelope) {
     for now in [envelope.sent(), envelope.sent().before(10), UnixSecs(0)] {
         let Ok(alive) = NotExpired::check(envelope.expiry(), envelope.ttl(), now) else {
@@ -35,7 +35,7 @@ fn judge(envelope: &Envelope) {
         assert!(alive.skew() <= 11);
         let values = PowValues::with_skew(envelope, alive.skew());
         assert!(values.best() > 0.0);
-        // Within seconds of 1970 a lifetime of 136 years wraps to nothing, as peers let it.
+        // Within seconds of 1970 a ttl of 136 years wraps to zero, as peers permit.
         let finite = values.best().is_finite();
         assert!(finite || envelope.sent() < UnixSecs(11));
         assert_eq!(PowChecked::check(envelope, alive, 0.0).is_ok(), finite);

@@ -1,11 +1,11 @@
-//! Any bytes as an envelope of `shh/5`: what decodes keeps its bytes, says what they say, is no
-//! envelope of the other form, and is judged by the one rule of work that it knows.
+//! Arbitrary bytes as an envelope of `shh/5`: what decodes keeps its bytes and fields, is not an
+//! envelope of the other form, and is validated by the only PoW rule of this version.
 
 use circuits::time::UnixSecs;
 use whisht::envelope::{EncryptionHint, Envelope, NotExpired, ProtocolVersion, UnminedEnvelope};
 use whisht::pow::{PowChecked, PowValues};
 
-/// Decodes, encodes again and judges. Panics if a rule is broken.
+/// Decodes, encodes again and validates. Panics if a rule is broken.
 pub fn envelope_v5(data: &[u8]) {
     let Ok(envelope) = Envelope::decode_as(ProtocolVersion::V5, data) else {
         return;
@@ -23,7 +23,7 @@ pub fn envelope_v5(data: &[u8]) {
     }
 }
 
-/// The same message under the version that is in use: the same bytes, if it has that version.
+/// The same message under the current version: the same bytes, if it has that version.
 fn seal_again(envelope: &Envelope, hint: EncryptionHint) {
     assert_eq!(hint.protocol(), ProtocolVersion::V5);
     let unmined = UnminedEnvelope {
@@ -44,7 +44,7 @@ fn seal_again(envelope: &Envelope, hint: EncryptionHint) {
     }
 }
 
-/// An envelope without finite work does not get as far as the pool.
+/// An envelope without finite work does not reach the pool.
 fn judge(envelope: &Envelope, now: UnixSecs) {
     let Ok(alive) = NotExpired::check(envelope.expiry(), envelope.ttl(), now) else {
         return;

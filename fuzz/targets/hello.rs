@@ -1,10 +1,10 @@
-//! Introductions, farewells and the table of shared capabilities.
+//! Hello, Disconnect, and the table of shared capabilities.
 
 use whisht::link::capability::{BASE_CODES, SharedCapabilities};
 use whisht::link::hello::{self, Hello, MAX_CLIENT_ID};
 use whisht::link::{Capability, DisconnectReason};
 
-/// Judges one payload, as a Hello and as a Disconnect. Panics if a rule is broken.
+/// Reads one payload, as a Hello and as a Disconnect. Panics if a rule is broken.
 pub fn hello(data: &[u8]) {
     for compressed in [false, true] {
         let shown = DisconnectReason::decode(data, compressed).to_string();
@@ -30,7 +30,7 @@ pub fn hello(data: &[u8]) {
     assert_eq!(shared.locate(next), None);
     assert_eq!(shared.locate(BASE_CODES - 1), None);
 
-    // What we understood can be said again, by us, and means the same.
+    // The parsed capabilities, written in our own Hello, have the same meaning.
     let all: Vec<Capability> = shared.iter().collect();
     let again = hello::encode(&hello.client_id, 0, &all, &hello.id);
     let again = Hello::decode(&again).expect("our own hello");

@@ -1,11 +1,11 @@
-//! Any bytes as a key file, opened without a password.
+//! Arbitrary bytes as a key file, unsealed with the empty password.
 //!
-//! A fuzzer derives no keys, so the corpus holds files whose derivation is a single round; others
-//! are parsed and written again, which must change nothing.
+//! A fuzzer derives no keys, so the corpus contains files whose derivation has a single round;
+//! others are parsed and written again, which must change nothing.
 
 use whisht::keystore::{KeystoreError, Password, SealedIdentity};
 
-/// Parses, writes, and opens what opens at once. Panics if a rule is broken.
+/// Parses, writes, and unseals cheap files. Panics if a rule is broken.
 pub fn keystore_json(data: &[u8]) {
     let Ok(text) = core::str::from_utf8(data) else {
         return;
@@ -14,7 +14,7 @@ pub fn keystore_json(data: &[u8]) {
         return;
     };
     let written = file.to_json();
-    let again = SealedIdentity::parse(&written).expect("what was written can be read");
+    let again = SealedIdentity::parse(&written).expect("a written file parses");
     assert_eq!(again.to_json(), written);
     assert_eq!(again.name(), file.name());
     assert_eq!(again.public_identity(), file.public_identity());
@@ -23,7 +23,7 @@ pub fn keystore_json(data: &[u8]) {
     }
     match file.open(&Password::none()) {
         Ok(identity) => {
-            // Whatever is claimed without the password holds with it.
+            // The data readable without the password must equal the unsealed data.
             assert!(
                 file.public_identity()
                     .is_none_or(|public_identity| public_identity == identity.public_identity())

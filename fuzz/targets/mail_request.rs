@@ -1,7 +1,7 @@
-//! What a mail client may send: the first byte says in which form, the rest is the request.
+//! The request of a mail client: the first byte selects the form, the rest is the request.
 //!
-//! Whatever is read must survive being written and read again, and a server that takes it in must
-//! keep to its bounds, whatever its archive finds.
+//! A parsed request must survive encoding and parsing, and a server that handles it must keep to
+//! its bounds, for all results of its archive.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use whisht::mail::server::{MailServer, PAGE_BYTES, PAGE_EFFORT, ServerAction};
 use whisht::mail::{MAX_PACKET, sync};
 use whisht::message::ClientSecret;
 
-/// Reads one request, and lets a server take it in. Panics if a rule is broken.
+/// Parses one request, and passes it to a server. Panics if a rule is broken.
 pub fn mail_request(data: &[u8]) {
     let Some((&form, payload)) = data.split_first() else {
         return;
@@ -36,7 +36,7 @@ pub fn mail_request(data: &[u8]) {
         1 => {
             if let Ok(request) = MailRequest::read(payload, now.unix) {
                 assert!(request.limit.granted() <= MAX_UNPAGED_LIMIT);
-                // Packed bytes may end before they begin, as go-ethereum has it.
+                // Packed bytes may end before they begin, as in go-ethereum.
                 if request.lower <= request.upper && request.upper != UnixSecs(0) {
                     assert_eq!(
                         MailRequest::read(&request.to_list(), now.unix),
@@ -49,7 +49,7 @@ pub fn mail_request(data: &[u8]) {
             if let Ok(request) = sync::read_request(payload) {
                 let (lower, upper) = (request.lower, request.upper);
                 let again = sync::request(lower, upper, &request.bloom, request.after);
-                let read = sync::read_request(&again).expect("it survives being written");
+                let read = sync::read_request(&again).expect("an encoded request parses");
                 assert_eq!((read.lower, read.upper), (lower, upper));
                 assert_eq!((read.bloom, read.after), (request.bloom, request.after));
             }
@@ -58,7 +58,7 @@ pub fn mail_request(data: &[u8]) {
     }
 }
 
-/// A request as a list says it: "all" has no word there.
+/// The request in the form of a list, which cannot express `All`.
 fn keep(request: &MailRequest) -> MailRequest {
     use whisht::mail::request::Limit;
     let limit = match request.limit {
@@ -71,7 +71,7 @@ fn keep(request: &MailRequest) -> MailRequest {
     }
 }
 
-/// A server that answers everybody, from an archive that has nothing and never ends.
+/// A server that answers all peers, from an archive that is empty and never ends.
 fn serve(ask: impl FnOnce(&mut MailServer) -> Vec<ServerAction>) {
     let mut server = MailServer::new(AccessPolicy {
         password: None,

@@ -1,8 +1,8 @@
-//! What a mail server may send: packets one after another, each a byte for its kind, two for its
-//! length, and its payload.
+//! The packets of a mail server, one after another: a byte for the kind, two for the length, and
+//! the payload.
 //!
-//! A client in the middle of an exchange takes them in. It must keep what it was promised: nothing
-//! unasked gets through, nothing twice, and the exchange ends.
+//! A client during an exchange receives them. It must accept neither unrequested envelopes nor
+//! duplicates, and the exchange must end.
 
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -13,10 +13,10 @@ use whisht::envelope::{Envelope, EnvelopeHash};
 use whisht::gossip::packet::Envelopes;
 use whisht::mail::MAX_PACKET;
 use whisht::mail::client::{Dialect, MailClient, MailQuery};
-use whisht::mail::response::{Completion, messages};
+use whisht::mail::response::{MailCompletion, messages};
 use whisht::mail::sync::SyncResponse;
 
-/// Lets a client take in what a server says. Panics if a rule is broken.
+/// Passes a server's packets to a client. Panics if a rule is broken.
 pub fn mail_response(data: &[u8]) {
     let query = MailQuery {
         lower: UnixSecs(NOW - 86_400),
@@ -27,54 +27,69 @@ pub fn mail_response(data: &[u8]) {
     let mut now = Instant::ZERO;
     let mut seen = BTreeSet::new();
     let mut rest = data;
-    while let Some(Said {
-        kind,
-        payload,
-        left,
-    }) = next(rest)
-    {
-        rest = left;
+    while let Some(packet) = next(rest) {
+        rest = packet.left;
         if client.is_ready() {
-            // The server knows the name of every request.
+            // The server knows the id of every request.
             client.on_sent(now, EnvelopeHash([1; 32]));
         }
         now = now.after(Duration::from_secs(1));
-        match kind % 3 {
-            0 => {
-                if let Ok(envelopes) = Envelopes::p2p(payload) {
-                    let Ok(envelopes) = envelopes.collect::<Result<Vec<Envelope>, _>>() else {
-                        return;
-                    };
-                    for envelope in client.on_messages(now, envelopes) {
-                        let sent = envelope.sent();
-                        assert!(
-                            (query.lower..=query.upper).contains(&sent),
-                            "it was not asked for"
-                        );
-                        assert!(seen.insert(envelope.hash()), "it came twice");
-                        assert!(messages(&[envelope], true)[0].len() <= MAX_PACKET);
-                    }
-                }
-            }
-            1 => {
-                if let Ok(completion) = Completion::decode(payload) {
-                    assert_eq!(Completion::decode(&completion.encode()), Ok(completion));
-                }
-                if client.on_completion(now, payload).is_err() {
-                    return;
-                }
-            }
+        let kept_link = match packet.kind % 3 {
+            0 => on_messages(&mut client, now, &query, packet.payload, &mut seen),
+            1 => on_completion(&mut client, now, packet.payload),
             _ => {
-                if let Ok(response) = SyncResponse::decode(payload) {
-                    assert!(response.envelopes.len() <= payload.len());
+                if let Ok(response) = SyncResponse::decode(packet.payload) {
+                    assert!(response.envelopes.len() <= packet.payload.len());
                 }
+                true
             }
+        };
+        if !kept_link {
+            return;
         }
         client.on_timeout(now);
         let stats = client.stats();
         assert_eq!(usize::try_from(stats.envelopes), Ok(seen.len()));
     }
-    // A server that has nothing more to say is not waited for without an end.
+    assert_exchange_ends(client, now);
+}
+
+/// Handles a P2P message; returns whether the client keeps the link.
+fn on_messages(
+    client: &mut MailClient,
+    now: Instant,
+    query: &MailQuery,
+    payload: &[u8],
+    seen: &mut BTreeSet<EnvelopeHash>,
+) -> bool {
+    let Ok(envelopes) = Envelopes::p2p(payload) else {
+        return true;
+    };
+    let Ok(envelopes) = envelopes.collect::<Result<Vec<Envelope>, _>>() else {
+        return false;
+    };
+    for envelope in client.on_messages(now, envelopes) {
+        let sent = envelope.sent();
+        assert!(
+            (query.lower..=query.upper).contains(&sent),
+            "it was not requested"
+        );
+        assert!(seen.insert(envelope.hash()), "it is a duplicate");
+        assert!(messages(&[envelope], true)[0].len() <= MAX_PACKET);
+    }
+    true
+}
+
+/// Handles a completion; returns whether the client keeps the link.
+fn on_completion(client: &mut MailClient, now: Instant, payload: &[u8]) -> bool {
+    if let Ok(completion) = MailCompletion::decode(payload) {
+        assert_eq!(MailCompletion::decode(&completion.encode()), Ok(completion));
+    }
+    client.on_completion(now, payload).is_ok()
+}
+
+/// Asserts that the client does not wait for a silent server without a limit.
+fn assert_exchange_ends(mut client: MailClient, mut now: Instant) {
     for _ in 0..8 {
         if client.is_ready() {
             client.on_sent(now, EnvelopeHash([1; 32]));
@@ -90,19 +105,19 @@ pub fn mail_response(data: &[u8]) {
     assert!(client.outcome().is_some(), "the exchange does not end");
 }
 
-/// One packet, and what comes after it.
-struct Said<'a> {
+/// One packet, and the rest of the input.
+struct ServerPacket<'a> {
     kind: u8,
     payload: &'a [u8],
     left: &'a [u8],
 }
 
-/// Takes a packet off the front.
-fn next(data: &[u8]) -> Option<Said<'_>> {
+/// Splits the first packet off.
+fn next(data: &[u8]) -> Option<ServerPacket<'_>> {
     let (&[kind, high, low], rest) = data.split_first_chunk()?;
     let len = usize::from(u16::from_be_bytes([high, low])).min(rest.len());
     let (payload, left) = rest.split_at(len);
-    Some(Said {
+    Some(ServerPacket {
         kind,
         payload,
         left,

@@ -1,8 +1,8 @@
-//! Any bytes as a plaintext of either form, as data under a known shared key, and as data to a known
-//! person.
+//! Arbitrary bytes as a plaintext of either form, as data under a known shared key, and as data to
+//! a known public key.
 //!
-//! A fuzzer forges no tags, so the bytes are also sealed with the known keys first: that is what
-//! somebody can send who knows a key.
+//! A fuzzer forges no tags, so the bytes are also encrypted with the known keys first, like the
+//! messages of an attacker who knows a key.
 
 use std::sync::OnceLock;
 
@@ -15,7 +15,7 @@ use whisht::message::{
     decrypt_symmetric, v5,
 };
 
-/// Parses and opens. Panics if a rule is broken.
+/// Parses and decrypts. Panics if a rule is broken.
 pub fn message(data: &[u8]) {
     let parsed = message::parse(data);
     if let Ok(opened) = &parsed {
@@ -35,7 +35,7 @@ pub fn message(data: &[u8]) {
     say_v5(keys, data);
 }
 
-/// The parts of a plaintext lie in it one after another.
+/// The parts of a plaintext follow one another.
 fn check(plaintext: &[u8], opened: &DecryptedMessage) {
     let flags = plaintext[0];
     let start = 1 + usize::from(flags & 0b011);
@@ -46,7 +46,7 @@ fn check(plaintext: &[u8], opened: &DecryptedMessage) {
     assert_eq!(opened.signer.is_some(), flags & 0b100 != 0);
 }
 
-/// So do they in `shh/5`, the padding first; its size counts the bytes that say it.
+/// The same in `shh/5`, with the padding first; its size includes the size field.
 fn check_v5(plaintext: &[u8], opened: &DecryptedMessage) {
     let flags = plaintext[0];
     let width = usize::from(flags & 0b011);
@@ -61,7 +61,7 @@ fn check_v5(plaintext: &[u8], opened: &DecryptedMessage) {
     assert_eq!(opened.signer.is_some(), flags & 0b100 != 0);
 }
 
-/// What is said comes back, whatever it is.
+/// Every payload is returned unchanged.
 fn say(keys: &FuzzKeys, payload: &[u8]) {
     let mut rng = ChaCha20Rng::from_seed([1; 32]);
     let plaintext = Plaintext::build(&mut rng, payload, Padding::Align, None).unwrap();
@@ -94,7 +94,7 @@ struct FuzzKeys {
     person: ClientSecret,
 }
 
-/// The published keys that the corpus is sealed with.
+/// The published keys of the corpus.
 fn keys() -> &'static FuzzKeys {
     static KEYS: OnceLock<FuzzKeys> = OnceLock::new();
     KEYS.get_or_init(|| FuzzKeys {

@@ -1,6 +1,6 @@
 //! One packet of `onion/1` from a peer: the first byte is its code, the rest its body.
 //!
-//! Every body has one form only, so what is read must be written as the same bytes.
+//! Every body has one encoding, so a parsed body must be written as the same bytes.
 
 use whisht::onion_wire::OnionMessage;
 

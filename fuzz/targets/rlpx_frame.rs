@@ -1,8 +1,8 @@
-//! Frames of an authenticated peer, and what a link makes of them.
+//! Frames of an authenticated peer, and the reaction of a link.
 //!
-//! The input is a script of messages: code 2, length 2, payload. Its first byte chooses between the
-//! bare codec, where every message must come back whole and a flipped bit must be noticed, and an
-//! open link, which must survive whatever the payloads hold.
+//! The input is a script of messages: code 2, length 2, payload. Its first byte selects the bare
+//! codec, where every message must be returned unchanged and a flipped bit must be detected, or a
+//! connected link, which must survive all payloads.
 
 use std::sync::Arc;
 
@@ -24,7 +24,8 @@ pub fn rlpx_frame(data: &[u8]) {
     }
 }
 
-/// What is sealed opens; a second reader, whose last message is altered where `flip` chooses, says so.
+/// Encrypted messages decrypt. A second reader gets the last message with a bit changed at `flip`,
+/// and must report it.
 fn codec(script: &[u8], flip: u8) {
     let (mut sealer, mut opener) = codecs();
     let (_, mut deceived) = codecs();
@@ -44,7 +45,7 @@ fn codec(script: &[u8], flip: u8) {
     }
 }
 
-/// An open link may refuse a message, but holds to its limits and is closing when it did.
+/// A connected link may refuse a message, but keeps to its limits, and is closing afterwards.
 fn open_link(script: &[u8]) {
     let (mut link, mut sealer) = opened();
     let limits = LinkLimits::default();
@@ -56,7 +57,7 @@ fn open_link(script: &[u8]) {
         let failed = link.receive(Instant::ZERO, &mut rng, &wire).is_err();
         let mut ended = false;
         while let Some(event) = link.poll_event() {
-            assert!(!ended, "nothing follows a farewell");
+            assert!(!ended, "no event follows a disconnect");
             match event {
                 LinkEvent::Connected { .. } => {}
                 LinkEvent::Disconnected(_) => ended = true,
@@ -91,7 +92,7 @@ fn open(opener: &mut Opener, wire: &mut [u8]) -> Option<(u16, Vec<u8>)> {
     Some((code, payload.to_vec()))
 }
 
-/// One direction of a session whose secrets never change.
+/// One direction of a session with constant secrets.
 fn codecs() -> (Sealer, Opener) {
     let secrets = SessionSecrets::derive(&[1; 32], &[2; 32], &[3; 32]);
     let ours = Half {
@@ -107,7 +108,7 @@ fn codecs() -> (Sealer, Opener) {
     (sealer, opener)
 }
 
-/// A link after handshake and Hello, and the sealer of the peer that talks to it.
+/// A link after handshake and Hello, and the peer's sealer.
 fn opened() -> (Link, Sealer) {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let [ours, theirs] = [1, 2].map(|byte| {

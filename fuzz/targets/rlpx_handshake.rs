@@ -1,7 +1,8 @@
-//! Handshake packets from strangers.
+//! Handshake packets of unknown peers.
 //!
-//! The first byte chooses: the rest is what a stranger sends to a link that accepts or has dialled,
-//! or the plaintext of a well encrypted packet, which only a reader's own parser can refuse.
+//! The first byte selects the use of the rest: bytes that an unknown peer sends to an accepted or
+//! dialled link, or the plaintext of a validly encrypted packet, which only the reader's parser can
+//! refuse.
 
 use std::sync::Arc;
 
@@ -12,12 +13,12 @@ use whisht::ecies;
 use whisht::link::handshake::{Ack, Auth, Reading, respond};
 use whisht::link::{Capability, Link, LinkConfig, LinkKey, LinkLimits, PeerFault};
 
-/// Judges one input. Panics if a rule is broken.
+/// Reads one input. Panics if a rule is broken.
 pub fn rlpx_handshake(data: &[u8]) {
     let Some((choice, rest)) = data.split_first() else {
         return;
     };
-    // The readers of the recorded packets, so that these get through.
+    // The recipients of the recorded packets, so that these decrypt.
     let [dialler, acceptor] = [DIALLER, ACCEPTOR].map(|mut secret| {
         let key = LinkKey::from_bytes(&mut secret);
         Arc::new(key.expect("a published key"))
@@ -44,16 +45,17 @@ pub fn rlpx_handshake(data: &[u8]) {
     }
 }
 
-/// A link survives what a stranger sends, in two pieces or at once, and judges both alike.
+/// A link survives all bytes of an unknown peer, and reacts alike to one chunk and to two.
 fn unknown_peer(mut link: Link, bytes: &[u8]) {
     let mut rng = ChaCha20Rng::seed_from_u64(3);
     let result = link.receive(Instant::ZERO, &mut rng, bytes);
     assert_eq!(link.is_closing(), result.is_err());
-    assert!(!link.is_open(), "nobody guesses a frame");
+    assert!(!link.is_open(), "a forged frame is impossible");
     assert_eq!(link.poll_event(), None);
 }
 
-/// An encrypted packet is judged by its plaintext only; cut by a byte it is never accepted.
+/// Only the plaintext decides on an encrypted packet; a packet without its last byte is never
+/// accepted.
 fn plaintext(
     reader: &LinkKey,
     body: &[u8],
@@ -88,7 +90,7 @@ fn config() -> Arc<LinkConfig> {
     })
 }
 
-/// Longest plaintext of a packet that a reader takes.
+/// Longest plaintext of a packet that a reader accepts.
 const MAX_BODY: usize = 2_048 - ecies::OVERHEAD;
 
 /// The keys of the examples in EIP-8.

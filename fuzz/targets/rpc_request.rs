@@ -1,10 +1,10 @@
-//! Any text as JSON-RPC: it must be answered, and what is answered must be JSON that belongs to it.
+//! Arbitrary text as JSON-RPC: it must be answered, by JSON that belongs to the request.
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use whisht::rpc::{self, METHODS, Permissions, RpcCall, RpcMessage, RpcRequest};
 
-/// Reads requests and their parameters. Panics if a rule is broken.
+/// Parses requests and their parameters. Panics if a rule is broken.
 pub fn rpc_request(data: &[u8]) {
     match RpcMessage::read(data) {
         Ok(None) => assert!(data.iter().all(u8::is_ascii_whitespace)),
@@ -31,7 +31,7 @@ fn understand(request: RpcRequest) {
             Ok(_) => continue,
             Err(error) => {
                 let known = METHODS.contains(&method.as_str());
-                // A subscription that there is not is a method that there is not.
+                // An unknown subscription counts as an unknown method.
                 let subscribes = method.ends_with("_subscribe");
                 assert!(subscribes || known == (error.code != -32601));
                 Err(error)

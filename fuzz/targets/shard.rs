@@ -1,6 +1,7 @@
 //! Payloads and a small rendezvous under a script of hostile steps.
 //!
-//! A step is one byte that says what follows. A fuzzer finds no tickets, so the target lends it some.
+//! A step is one byte that selects the action. A fuzzer finds no tickets, so the target provides
+//! some.
 
 use core::time::Duration;
 use std::sync::OnceLock;
@@ -63,7 +64,7 @@ impl RendezvousWorld {
         }
     }
 
-    /// Any bytes at all: what parses must come back from what it is written to.
+    /// Arbitrary bytes: a parsed payload must survive encoding and parsing.
     fn payload(&mut self, delta: &[u8; DELTA_LEN]) {
         let Ok(payload) = Payload::parse(delta) else {
             return;
@@ -76,24 +77,24 @@ impl RendezvousWorld {
         }
     }
 
-    /// A piece of junk under one of the lent tickets.
+    /// A random shard under one of the provided tickets.
     fn forged(&mut self, set: u8, row: u8, index: u8, fill: u8, from: u8) {
         let class = Class::ALL[usize::from(row) % Class::ALL.len()];
         let shard = Shard {
             class,
             index: index % class.n(),
             bytes: Box::new([fill; SHARD_LEN]),
-            ..lent(set).shards[0].clone()
+            ..set_with_ticket(set).shards[0].clone()
         };
         let _ = self.accept(from, shard);
     }
 
-    /// A piece of one of the lent sets.
+    /// A shard of one of the provided sets.
     fn honest(&mut self, set: u8, index: u8, from: u8) {
-        let lent = lent(set);
-        let shard = &lent.shards[usize::from(index) % lent.shards.len()];
+        let set_with_ticket = set_with_ticket(set);
+        let shard = &set_with_ticket.shards[usize::from(index) % set_with_ticket.shards.len()];
         if let ShardOutcome::Complete { envelope, .. } = self.accept(from, shard.clone()) {
-            assert_eq!(envelope, lent.envelope);
+            assert_eq!(envelope, set_with_ticket.envelope);
         }
     }
 
@@ -123,19 +124,19 @@ impl RendezvousWorld {
     }
 }
 
-/// A set with an honest ticket.
-struct Lent {
+/// A set with a valid ticket.
+struct TicketedSet {
     envelope: Vec<u8>,
     shards: Vec<Shard>,
 }
 
-fn lent(number: u8) -> &'static Lent {
-    static LENT: [OnceLock<Lent>; SETS] = [const { OnceLock::new() }; SETS];
+fn set_with_ticket(number: u8) -> &'static TicketedSet {
+    static LENT: [OnceLock<TicketedSet>; SETS] = [const { OnceLock::new() }; SETS];
     let number = usize::from(number) % SETS;
-    LENT[number].get_or_init(|| lend(Class::ALL[number]))
+    LENT[number].get_or_init(|| mine_set(Class::ALL[number]))
 }
 
-fn lend(class: Class) -> Lent {
+fn mine_set(class: Class) -> TicketedSet {
     let mut rng = ChaCha20Rng::from_seed([class.k(); 32]);
     let cookie = Cookie([class.k(); 16]);
     let mut search = TicketSearch::new(&mut rng, &RELAY, EPOCH, cookie, TicketBits::MIN);
@@ -149,7 +150,7 @@ fn lend(class: Class) -> Lent {
         ticket,
         bytes,
     };
-    Lent {
+    TicketedSet {
         shards: (0..).zip(pieces).map(shard).collect(),
         envelope,
     }

@@ -1,7 +1,7 @@
 //! One packet of `shh/5` from a peer: the first byte is its code, the rest its payload.
 //!
-//! What is read must survive being written and read again. A node that takes it in passes it on to
-//! another old peer as it was, and shows nothing of it to one that speaks `shh/6`.
+//! A parsed packet must survive encoding and parsing. A node that receives it forwards it unchanged
+//! to another `shh/5` peer, and sends nothing of it to one that speaks `shh/6`.
 
 use core::time::Duration;
 
@@ -14,7 +14,7 @@ use whisht::gossip::packet::{self, Envelopes, MinPow, P2pKind, ShhPacket, outgoi
 use whisht::gossip::{Gossip, GossipConfig, GossipFault, ProtocolViolation};
 use whisht::link::Capability;
 
-/// Reads one packet, and lets a node with three peers take it in. Panics if a rule is broken.
+/// Parses one packet, and passes it to a node with three peers. Panics if a rule is broken.
 pub fn shh5_packet(data: &[u8]) {
     let Some((&code, payload)) = data.split_first() else {
         return;
@@ -41,7 +41,7 @@ fn survive_rewriting(envelopes: Envelopes<'_>) {
         let again = v5::message(&envelope);
         let Ok(ShhPacket::Messages(mut read)) = ShhPacket::decode_v5(v5::code::MESSAGE, &again)
         else {
-            panic!("an envelope does not survive being written");
+            panic!("an encoded envelope does not parse");
         };
         assert_eq!(read.next(), Some(Ok(envelope)));
         assert_eq!(read.next(), None);
@@ -50,7 +50,7 @@ fn survive_rewriting(envelopes: Envelopes<'_>) {
     assert!(count <= 1);
 }
 
-/// A node between the peer that sends the packet and two that only listen.
+/// A node between the sending peer and two listening ones.
 struct Node {
     gossip: Gossip,
     pool: Pool,
@@ -111,7 +111,7 @@ impl Node {
                 }
             }
             Err(fault) => {
-                // Whoever does not know what we want is never blamed for it.
+                // A peer that does not know our requirements gets no penalty for them.
                 assert!(!matches!(
                     fault,
                     GossipFault::NoSuchLink
@@ -127,12 +127,12 @@ impl Node {
             self.now.mono = self.now.mono.after(Duration::from_secs(1));
             self.now.unix = self.now.unix.after(1);
             for send in self.gossip.tick(self.now, &self.pool, |_| false) {
-                // The sender has brought everything that there is.
+                // All envelopes come from the sender.
                 assert_eq!((send.link, send.capability), (OLD, Capability::SHH_5));
                 let Ok(ShhPacket::Messages(envelopes)) =
                     ShhPacket::decode_v5(send.code, &send.payload)
                 else {
-                    panic!("something else than an envelope was sent");
+                    panic!("a packet other than an envelope was sent");
                 };
                 assert!(envelopes.filter(|one| one.is_ok()).count() == 1);
             }
@@ -143,7 +143,7 @@ impl Node {
 const SENDER: LinkId = LinkId(1);
 const OLD: LinkId = LinkId(2);
 const NEW: LinkId = LinkId(3);
-/// Less than the envelopes of the corpus that are worked for, more than those that are not.
+/// Less than the work of the mined envelopes of the corpus, more than that of the others.
 const MIN_WORK: f64 = 0.0001;
-/// The second in which the envelopes of the corpus are alive.
+/// The second at which the envelopes of the corpus are valid.
 const NOW: u32 = 1_600_000_000;

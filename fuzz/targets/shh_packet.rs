@@ -1,7 +1,7 @@
 //! One packet of `shh/6` from a peer: the first byte is its code, the rest its payload.
 //!
-//! Whatever is read must survive being written and read again, and a node that takes it in must
-//! go on keeping its promises towards another peer.
+//! A parsed packet must survive encoding and parsing, and a node that receives it must keep to the
+//! protocol towards another peer.
 
 use core::time::Duration;
 
@@ -12,7 +12,7 @@ use whisht::envelope_pool::Pool;
 use whisht::gossip::packet::{Envelopes, MinPow, P2pKind, ShhPacket, code, outgoing};
 use whisht::gossip::{Gossip, GossipConfig};
 
-/// Reads one packet, and lets a node with two peers take it in. Panics if a rule is broken.
+/// Parses one packet, and passes it to a node with two peers. Panics if a rule is broken.
 pub fn shh_packet(data: &[u8]) {
     let Some((&code, payload)) = data.split_first() else {
         return;
@@ -40,7 +40,7 @@ fn survives_rewriting(packet: ShhPacket<'_>) {
             let Ok(envelopes) = envelopes else { return };
             let again = outgoing::messages(&envelopes);
             let Ok(ShhPacket::Messages(read)) = ShhPacket::decode(code::MESSAGES, &again) else {
-                panic!("messages do not survive being written");
+                panic!("encoded messages do not parse");
             };
             assert!(read.map(Result::ok).eq(envelopes.into_iter().map(Some)));
         }
@@ -67,7 +67,7 @@ fn survives_rewriting(packet: ShhPacket<'_>) {
     }
 }
 
-/// A node between the peer that sends the packet and one that only listens.
+/// A node between the sending peer and a listening one.
 struct Node {
     gossip: Gossip,
     pool: Pool,
@@ -129,12 +129,12 @@ impl Node {
             self.now.mono = self.now.mono.after(Duration::from_secs(1));
             self.now.unix = self.now.unix.after(1);
             for send in self.gossip.tick(self.now, &self.pool, |_| false) {
-                // The sender has brought everything that there is.
+                // All envelopes come from the sender.
                 assert_eq!(send.link, LISTENER);
                 assert!(send.payload.len() <= 1 << 20);
                 let read = ShhPacket::decode(send.code, &send.payload);
                 let Ok(ShhPacket::Messages(envelopes)) = read else {
-                    panic!("something else than messages was sent");
+                    panic!("a packet other than messages was sent");
                 };
                 let count = envelopes.map(|one| assert!(one.is_ok())).count();
                 assert!(count == 1 || count > 1 && send.payload.len() <= 16_384);
@@ -145,5 +145,5 @@ impl Node {
 
 const SENDER: LinkId = LinkId(1);
 const LISTENER: LinkId = LinkId(2);
-/// The second in which the envelopes of the corpus are alive.
+/// The second at which the envelopes of the corpus are valid.
 const NOW: u32 = 1_600_000_000;

@@ -20,7 +20,7 @@ use crate::onion_wire::{MAX_HASHES, OnionMessage};
 use super::have_set::PeerEnvelopeIndex;
 use super::outbound::{PacketBuilder, PushResult};
 use super::peer::{ForwardDecision, GossipPeer};
-use super::send_queue::SendQueue;
+use super::send_queue::EnvelopeQueue;
 use super::{Gossip, OutboundPacket};
 
 /// How envelopes are delivered to a peer.
@@ -39,7 +39,7 @@ pub(super) enum DeliveryMode {
 #[derive(Debug, Default)]
 pub(super) struct AnnounceQueue {
     /// Hashes to announce.
-    pub(super) queue: SendQueue,
+    pub(super) queue: EnvelopeQueue,
     /// Earliest time of the next packet with hashes of old envelopes.
     backlog_not_before: Instant,
     /// The envelopes that the peer requested.

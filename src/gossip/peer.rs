@@ -14,7 +14,7 @@ use super::announce::{AnnounceQueue, DeliveryMode};
 use super::packet::{MinPow, RateLimits, Status};
 use super::peer_score::PeerScore;
 use super::pow_rule::{PowRule, PowRuleEstimator};
-use super::send_queue::SendQueue;
+use super::send_queue::EnvelopeQueue;
 
 /// The state of a peer.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub(super) struct GossipPeer {
     pub(super) score: PeerScore,
     estimator: PowRuleEstimator,
     pub(super) delivery: DeliveryMode,
-    pub(super) queue: SendQueue,
+    pub(super) queue: EnvelopeQueue,
     pub(super) announcements: AnnounceQueue,
     /// Number of envelopes received from it; `sent` counts those sent to it.
     pub(super) received: u64,
@@ -134,7 +134,7 @@ impl GossipPeer {
             score: PeerScore::default(),
             estimator: PowRuleEstimator::default(),
             delivery: DeliveryMode::default(),
-            queue: SendQueue::default(),
+            queue: EnvelopeQueue::default(),
             announcements: AnnounceQueue::default(),
             received: 0,
             sent: 0,
@@ -239,7 +239,7 @@ impl GossipPeer {
     }
 
     /// The queue for the envelopes that the pool had when the peer came.
-    pub(super) const fn scanned_queue(&mut self) -> &mut SendQueue {
+    pub(super) const fn scanned_queue(&mut self) -> &mut EnvelopeQueue {
         match self.delivery {
             DeliveryMode::Pull => &mut self.announcements.queue,
             DeliveryMode::Undecided | DeliveryMode::Push => &mut self.queue,

@@ -184,7 +184,7 @@ mod tests {
     fn zero_or_high_minimum_proves_no_rule() {
         let old = work(true, false);
         assert_eq!(shown(0.0, &[(old, 200)]), None);
-        // go-ethereum announces 10 and still accepts 0.2, so work below 10 is no evidence.
+        // go-ethereum announces 10 and still accepts 0.2, so work below 10 proves nothing.
         assert_eq!(shown(10.0, &[(old, 200)]), None);
     }
 

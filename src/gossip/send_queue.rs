@@ -16,7 +16,7 @@ use crate::envelope::EnvelopeHash;
 
 /// The send queue of one peer.
 #[derive(Debug, Default)]
-pub(super) struct SendQueue {
+pub(super) struct EnvelopeQueue {
     /// Envelopes by due time; the number distinguishes equal times.
     fresh: BTreeMap<(Instant, u64), EnvelopeHash>,
     /// Envelopes that were in the pool at the scan; the last goes first.
@@ -30,7 +30,7 @@ pub(super) struct SendQueue {
     serial: u64,
 }
 
-impl SendQueue {
+impl EnvelopeQueue {
     /// Queues an envelope until `due`.
     pub(super) fn push(&mut self, due: Instant, envelope: EnvelopeHash) {
         self.serial = self.serial.wrapping_add(1);

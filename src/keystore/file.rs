@@ -2,14 +2,14 @@
 
 use circuits::time::UnixSecs;
 
-/// The name of a file made now. `whose` is an address in hexadecimal digits, or a name.
+/// The name of a file made now. `owner` is an address in hexadecimal digits, or a name.
 #[must_use]
-pub fn geth_name(now: UnixSecs, whose: &str) -> String {
+pub fn geth_name(now: UnixSecs, owner: &str) -> String {
     let (days, secs) = (now.0 / DAY, now.0 % DAY);
     let (year, month, day) = date(days);
     let (hour, minute, second) = (secs / 3_600, secs / 60 % 60, secs % 60);
     format!(
-        "UTC--{year:04}-{month:02}-{day:02}T{hour:02}-{minute:02}-{second:02}.000000000Z--{whose}"
+        "UTC--{year:04}-{month:02}-{day:02}T{hour:02}-{minute:02}-{second:02}.000000000Z--{owner}"
     )
 }
 
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn each_day_follows_the_previous() {
+    fn calendar_days_are_consecutive() {
         let mut last = date(0);
         for days in 1..=49_710 {
             let (year, month, day) = date(days);

@@ -21,9 +21,10 @@ impl Password {
     ///
     /// [`PasswordTooLong`] beyond 1,024 bytes: most likely the wrong file was given.
     pub fn new(text: Zeroizing<String>) -> Result<Self, PasswordTooLong> {
-        match text.len() <= MAX_PASSWORD_LEN {
-            true => Ok(Self(text)),
-            false => Err(PasswordTooLong),
+        if text.len() <= MAX_PASSWORD_LEN {
+            Ok(Self(text))
+        } else {
+            Err(PasswordTooLong)
         }
     }
 
@@ -110,9 +111,10 @@ impl Kdf {
 
     /// The key derivation that a file names.
     pub(super) fn new(function: KdfFunction, salt: Vec<u8>) -> Result<Self, BadKdf> {
-        match salt.len() <= MAX_SALT_LEN {
-            true => Ok(Self { function, salt }),
-            false => Err(BadKdf::Malformed),
+        if salt.len() <= MAX_SALT_LEN {
+            Ok(Self { function, salt })
+        } else {
+            Err(BadKdf::Malformed)
         }
     }
 

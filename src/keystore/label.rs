@@ -94,9 +94,10 @@ impl Label {
             hex::decode_to_slice(&wire.tag, &mut claimed).is_ok()
                 && bool::from(self.tag(container, key).ct_eq(&claimed))
         });
-        match good {
-            true => Ok(()),
-            false => Err(KeystoreError::Damaged("label")),
+        if good {
+            Ok(())
+        } else {
+            Err(KeystoreError::Damaged("label"))
         }
     }
 

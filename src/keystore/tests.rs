@@ -20,7 +20,7 @@ fn desk() -> IdentityName {
     "desk".parse().unwrap()
 }
 
-/// Sealed with a key derivation that takes no time, so that properties can be tried on many.
+/// Seals with a key derivation that takes no time, so that property tests can seal many identities.
 fn sealed(identity: &Identity, under: &str, seed: u8) -> SealedIdentity {
     let mut rng = rng(seed);
     let kdf = Kdf::pbkdf2(1, &mut rng).unwrap();
@@ -42,7 +42,7 @@ fn shared() -> Identity {
     NewIdentity::Shared(Topic([1, 2, 3, 4])).make(&mut rng(7))
 }
 
-/// The error of opening a file after one member was changed.
+/// The error of unsealing a file after one member was changed.
 fn after(file: &SealedIdentity, path: &str, value: impl Into<Value>) -> KeystoreError {
     let mut json: Value = serde_json::from_str(&file.to_json()).unwrap();
     *json.pointer_mut(path).unwrap() = value.into();
@@ -53,7 +53,7 @@ fn after(file: &SealedIdentity, path: &str, value: impl Into<Value>) -> Keystore
 }
 
 #[test]
-fn both_key_derivations_and_both_kinds_come_back() {
+fn sealed_identity_unseals_for_both_kdfs_and_kinds() {
     for identity in [key_pair(), shared()] {
         for cost in [
             Kdf::scrypt(Cost::DangerLight, &mut rng(1)),
@@ -73,14 +73,14 @@ fn both_key_derivations_and_both_kinds_come_back() {
 }
 
 #[test]
-fn new_files_take_the_work_that_geth_asks_for_by_default() {
+fn standard_cost_equals_geth_default() {
     let kdf = Kdf::scrypt(Cost::default(), &mut rng(1));
     let function = kdf::scrypt(1 << 18, 8, 1).unwrap();
     assert_eq!(kdf.function, function);
 }
 
 #[test]
-fn an_empty_password_is_told_and_costs_no_time() {
+fn empty_password_is_marked_and_uses_light_cost() {
     let file = SealedIdentity::seal(
         &desk(),
         &key_pair(),
@@ -95,7 +95,7 @@ fn an_empty_password_is_told_and_costs_no_time() {
 }
 
 #[test]
-fn a_shared_key_is_no_account_to_a_wallet() {
+fn shared_key_file_has_no_address() {
     assert!(sealed(&shared(), "x", 1).address().is_none());
     assert!(!sealed(&shared(), "x", 1).to_json().contains("address"));
     let Identity::KeyPair(secret) = key_pair() else {
@@ -106,7 +106,7 @@ fn a_shared_key_is_no_account_to_a_wallet() {
 }
 
 #[test]
-fn a_wrong_password_is_told_from_a_damaged_file() {
+fn wrong_password_differs_from_damaged_file() {
     let file = sealed(&key_pair(), "x", 1);
     let wrong = file.open(&password("y")).map(|_| ()).unwrap_err();
     assert_eq!(wrong, KeystoreError::WrongPassword);
@@ -136,7 +136,7 @@ fn a_wrong_password_is_told_from_a_damaged_file() {
 }
 
 #[test]
-fn a_shared_key_cannot_be_moved_to_another_topic_or_kind() {
+fn changed_topic_or_kind_is_refused() {
     let file = sealed(&shared(), "x", 1);
     assert_eq!(
         after(&file, "/whisht/topic", "04030201"),
@@ -154,7 +154,7 @@ fn a_shared_key_cannot_be_moved_to_another_topic_or_kind() {
 }
 
 #[test]
-fn a_label_taken_from_another_file_does_not_stick() {
+fn label_of_another_file_is_refused() {
     let (one, other) = (sealed(&key_pair(), "x", 1), sealed(&key_pair(), "x", 2));
     let mut json: Value = serde_json::from_str(&one.to_json()).unwrap();
     let label: Value = serde_json::from_str(&other.to_json()).unwrap();
@@ -165,7 +165,7 @@ fn a_label_taken_from_another_file_does_not_stick() {
 }
 
 #[test]
-fn a_foreign_file_whose_address_is_anothers_is_damaged() {
+fn foreign_file_with_wrong_address_is_damaged() {
     let file = sealed(&key_pair(), "x", 1);
     let mut json: Value = serde_json::from_str(&file.to_json()).unwrap();
     json.as_object_mut().unwrap().remove("whisht");
@@ -186,7 +186,7 @@ fn a_foreign_file_whose_address_is_anothers_is_damaged() {
 }
 
 #[test]
-fn members_of_other_wallets_are_passed_over() {
+fn unknown_members_are_ignored() {
     let file = sealed(&key_pair(), "x", 1);
     let mut json: Value = serde_json::from_str(&file.to_json()).unwrap();
     json["name"] = json!("my wallet");
@@ -199,12 +199,12 @@ fn members_of_other_wallets_are_passed_over() {
 }
 
 #[test]
-fn keys_of_programs_that_left_out_leading_zeros_are_filled_up() {
+fn short_keys_are_padded_with_zeros() {
     let mut rng = rng(1);
     let kdf = Kdf::pbkdf2(1, &mut rng).unwrap();
     let key = kdf.derive(&password("x")).unwrap();
-    // Shortening the sealed key is sealing a shortened one under a stream shifted by as much, so
-    // the file is made from its parts.
+    // Shortening the sealed key equals sealing a shortened key under a shifted keystream, so the
+    // test builds the file from its parts.
     let mut plain = vec![0x11; 30];
     let (cipher, prefix) = key.halves();
     use ctr::cipher::{KeyIvInit, StreamCipher};
@@ -229,7 +229,7 @@ fn keys_of_programs_that_left_out_leading_zeros_are_filled_up() {
 }
 
 #[test]
-fn what_we_do_not_read_is_told_from_what_is_damaged() {
+fn unsupported_file_differs_from_damaged_file() {
     use KeystoreError::{Damaged, Kdf, UnknownCipher, UnknownKdf, UnknownVersion};
     let file = sealed(&key_pair(), "x", 1);
     for (path, value, expected) in [
@@ -284,7 +284,7 @@ fn what_we_do_not_read_is_told_from_what_is_damaged() {
 }
 
 #[test]
-fn a_file_that_asks_for_four_gigabytes_is_refused_before_any_is_taken() {
+fn scrypt_memory_bomb_is_refused_before_allocation() {
     let mut rng = rng(1);
     let kdf = Kdf::scrypt(Cost::DangerLight, &mut rng);
     let file =
@@ -294,7 +294,7 @@ fn a_file_that_asks_for_four_gigabytes_is_refused_before_any_is_taken() {
 }
 
 #[test]
-fn no_key_is_in_the_file_or_in_what_prints() {
+fn key_appears_neither_in_file_nor_in_debug() {
     let identity = key_pair();
     let file = sealed(&identity, "hunter2", 1);
     let shown = format!("{} {file:?}", file.to_json());
@@ -304,7 +304,7 @@ fn no_key_is_in_the_file_or_in_what_prints() {
 
 proptest! {
     #[test]
-    fn whatever_is_sealed_comes_back(key in any::<[u8; 32]>(), topic in any::<[u8; 4]>(), under in ".{0,40}", seed in any::<u8>()) {
+    fn sealed_identity_unseals_unchanged(key in any::<[u8; 32]>(), topic in any::<[u8; 4]>(), under in ".{0,40}", seed in any::<u8>()) {
         let bytes = || Secret::init_with(|secret| secret.copy_from_slice(&key));
         let pair = ClientSecret::from_bytes(&bytes()).map(Identity::KeyPair).ok();
         let group = SymKey::new(bytes()).map(|key| Identity::Shared(key, Topic(topic))).ok();
@@ -318,14 +318,14 @@ proptest! {
     }
 
     #[test]
-    fn another_password_never_opens_it(one in ".{0,20}", other in ".{0,20}") {
+    fn other_password_never_unseals(one in ".{0,20}", other in ".{0,20}") {
         prop_assume!(one != other);
         let refusal = sealed(&shared(), &one, 1).open(&password(&other)).map(|_| ());
         prop_assert_eq!(refusal, Err(KeystoreError::WrongPassword));
     }
 
     #[test]
-    fn a_changed_byte_never_gives_another_key(at in any::<prop::sample::Index>(), to in any::<u8>()) {
+    fn changed_byte_never_yields_another_key(at in any::<prop::sample::Index>(), to in any::<u8>()) {
         let file = sealed(&key_pair(), "x", 1);
         let mut bytes = file.to_json().into_bytes();
         let at = at.index(bytes.len());

@@ -1,12 +1,11 @@
 //! The container: Web3 Secret Storage, version 3.
 //!
-//! A password becomes 32 bytes. The first 16 encrypt (AES-128 in counter mode), the others go in
-//! front of the ciphertext into Keccak-256: the MAC. The format covers nothing else by that MAC,
-//! neither the IV nor the address; [`super::label`] closes the gap for files of ours.
+//! The key derivation turns a password into 32 bytes. The first 16 are the AES-128 key (counter
+//! mode). The last 16, followed by the ciphertext, are hashed with Keccak-256: the MAC. The format
+//! authenticates neither the IV nor the address; [`super::label`] does so for our own files.
 //!
-//! Members that nobody here knows are passed over, as all programs do: wallets write their own.
-//! What is known has to make sense, and says by its error whether the file is damaged or merely of
-//! a kind that we do not read.
+//! Unknown members are ignored, as in all programs, because wallets write their own. A known member
+//! must be valid. The error states whether the file is damaged or of an unsupported kind.
 
 use aes::Aes128;
 use circuits::secret::Secret;
@@ -22,11 +21,11 @@ use super::KeystoreError;
 use super::kdf::{self, BadKdf, DerivedKey, Kdf, KdfFunction, Password};
 use super::label;
 
-/// The last 20 bytes of the Keccak-256 hash of a public key: what Ethereum calls an account.
+/// The last 20 bytes of the Keccak-256 hash of a public key: the account address of Ethereum.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct EthereumAddress(pub [u8; 20]);
 
-/// A file's content, still sealed.
+/// The content of a file, still sealed.
 #[derive(Clone, Debug)]
 pub(super) struct Container {
     pub(super) address: Option<EthereumAddress>,
@@ -75,7 +74,7 @@ impl Container {
         }
         let mut fits = false;
         let secret = Secret::init_with(|secret| {
-            // Programs of 2014 left out leading zeros.
+            // Programs of 2014 omitted leading zeros.
             let missing = secret.len().saturating_sub(self.ciphertext.len());
             if let Some(place) = secret.get_mut(missing..)
                 && place.len() == self.ciphertext.len()
@@ -85,13 +84,14 @@ impl Container {
                 fits = true;
             }
         });
-        match fits {
-            true => Ok((secret, key)),
-            false => Err(KeystoreError::Damaged("ciphertext")),
+        if fits {
+            Ok((secret, key))
+        } else {
+            Err(KeystoreError::Damaged("ciphertext"))
         }
     }
 
-    /// Reads a file's text.
+    /// Parses the text of a file.
     pub(super) fn parse(text: &str) -> Result<Self, KeystoreError> {
         if text.len() > MAX_FILE_LEN {
             return Err(KeystoreError::Damaged("length"));
@@ -103,7 +103,7 @@ impl Container {
             Some(_) => return Err(KeystoreError::UnknownVersion),
             None => return Err(KeystoreError::Damaged("version")),
         }
-        // Wallets in browsers write it with a capital letter.
+        // Wallets in browsers write the member with a capital letter.
         let name = match value.get("crypto") {
             Some(_) => "crypto",
             None => "Crypto",
@@ -125,7 +125,7 @@ impl Container {
         })
     }
 
-    /// The file's text.
+    /// The text of the file.
     pub(super) fn to_json(&self) -> String {
         let Self {
             address,
@@ -164,12 +164,12 @@ impl Container {
             version: VERSION,
             whisht: label.as_ref(),
         };
-        // Texts and numbers: there is nothing in it that JSON cannot say.
+        // The members are texts and numbers, so serialization does not fail.
         serde_json::to_string(&file).unwrap_or_default()
     }
 }
 
-/// What is written.
+/// The members in the order of writing.
 #[derive(Serialize)]
 struct File<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -181,7 +181,7 @@ struct File<'a> {
     whisht: Option<&'a label::LabelJson>,
 }
 
-/// What is read, but for the part that tells more by its errors.
+/// The members that are read; `crypto` is parsed apart, for more precise errors.
 #[derive(Deserialize)]
 struct Outer {
     address: Option<String>,
@@ -204,7 +204,7 @@ struct CipherParams {
     iv: String,
 }
 
-/// Of both functions, in the order in which go-ethereum writes them.
+/// The parameters of both functions, in go-ethereum's order.
 #[derive(Default, Deserialize, Serialize)]
 struct KdfParams {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -245,8 +245,8 @@ impl KdfParams {
 }
 
 impl Crypto {
-    /// Reads the part, and says which of cipher and key derivation is not ours before it looks at
-    /// parameters that would then be others.
+    /// Parses the member `crypto`. Names an unsupported cipher or key derivation before it checks
+    /// parameters, which have another form then.
     fn read(value: Value) -> Result<Self, KeystoreError> {
         let says = |name: &str| value.get(name).and_then(Value::as_str);
         match (says("cipher"), says("kdf")) {
@@ -261,7 +261,7 @@ impl Crypto {
     fn kdf(&self) -> Result<Kdf, KeystoreError> {
         let params = &self.kdfparams;
         let missing = KeystoreError::Damaged("kdfparams");
-        // Further bytes do not change the first 32, with either function.
+        // Bytes after the first 32 do not change the first 32, with either function.
         if !(32..=1024).contains(&params.dklen) {
             return Err(missing);
         }
@@ -340,5 +340,5 @@ fn random_uuid(rng: &mut impl CryptoRng) -> String {
 const CIPHER: &str = "aes-128-ctr";
 const PRF: &str = "hmac-sha256";
 const VERSION: u64 = 3;
-/// Wallets add members of their own, but nobody needs this much.
+/// Bytes. Leaves room for the members that wallets add.
 pub(super) const MAX_FILE_LEN: usize = 64 * 1024;

@@ -1,9 +1,9 @@
-//! Which sub-protocols two peers share, and which message codes each of them owns.
+//! The sub-protocols that two peers share, and the message codes of each.
 //!
-//! Both Hellos list capabilities by name and version. For each name the highest version that both
-//! know is used; the shared ones, sorted by name, divide the code space above the base protocol
-//! among themselves (protocol sheet 1.7). Both ends must come to the same table, so the rules here
-//! leave no choice: not the order of the lists, not repetitions, not what only one side knows.
+//! Both Hellos list capabilities by name and version. For each name the highest common version is
+//! used. The shared capabilities, sorted by name, divide the code space above the base protocol
+//! (protocol sheet 1.7). Both ends must derive the same table, so the result depends neither on the
+//! order of the lists, nor on repetitions, nor on capabilities that one side lacks.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -46,7 +46,7 @@ impl Capability {
         self.version
     }
 
-    /// How many message codes it occupies.
+    /// The number of message codes that the capability occupies.
     #[must_use]
     pub const fn codes(self) -> u16 {
         self.codes
@@ -65,10 +65,10 @@ impl fmt::Display for Capability {
     }
 }
 
-/// A sub-protocol that a peer's Hello lists; most of them mean nothing to us.
+/// A sub-protocol that a peer's Hello lists; most are unknown to this program.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AdvertisedCapability {
-    /// The name, which nobody has checked to be text.
+    /// The name; not checked to be text.
     pub name: Vec<u8>,
     /// The version.
     pub version: u64,
@@ -80,14 +80,14 @@ impl AdvertisedCapability {
     }
 }
 
-/// What two peers have in common, with the first message code of each.
+/// The capabilities of both peers, with the first message code of each.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct SharedCapabilities {
     entries: Vec<(Capability, u16)>,
 }
 
 impl SharedCapabilities {
-    /// Matches what we offer with what the peer lists.
+    /// Matches our capabilities with those that the peer lists.
     #[must_use]
     pub fn negotiate(ours: &[Capability], theirs: &[AdvertisedCapability]) -> Self {
         let mut highest = BTreeMap::new();
@@ -113,7 +113,7 @@ impl SharedCapabilities {
         self.entries.iter().map(|&(capability, _)| capability)
     }
 
-    /// Whether nothing is shared.
+    /// Whether the peers share no capability.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -128,7 +128,7 @@ impl SharedCapabilities {
             .map(|&(_, offset)| offset)
     }
 
-    /// Whose message a code on the wire is, and its number there; `None` above the last range.
+    /// The capability of a wire code, and the code within it; `None` above the last range.
     #[must_use]
     pub fn locate(&self, wire: u16) -> Option<(Capability, u16)> {
         self.entries.iter().find_map(|&(capability, offset)| {
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn onion_comes_before_whisper_and_moves_it_up_by_sixteen() {
+    fn onion_precedes_shh_and_shifts_it_by_sixteen_codes() {
         let ours = [Capability::SHH_6, Capability::SHH_5, Capability::ONION_1];
         let shared = SharedCapabilities::negotiate(&ours, &[listed("shh", 6), listed("onion", 1)]);
         assert_eq!(shared.offset(Capability::ONION_1), Some(16));
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_only_begins_alike_is_another_capability() {
+    fn capability_name_prefix_does_not_match() {
         let shared = SharedCapabilities::negotiate(
             &[Capability::SHH_6],
             &[listed("shh2", 6), listed("sh", 6)],
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_beyond_our_integers_matches_nothing() {
+    fn oversized_capability_version_matches_nothing() {
         let wrapped = (1 << 32) | 6;
         assert!(
             SharedCapabilities::negotiate(&[Capability::SHH_6], &[listed("shh", wrapped)])

@@ -1,9 +1,8 @@
-//! Why a connection ends: the reasons of devp2p's Disconnect message.
+//! The reasons of devp2p's Disconnect message.
 //!
-//! Reading is lenient, because peers write this message in four ways (protocol sheet 1.6) and its
-//! only use is a line in a log and a hint when to dial again. Writing is strict: the reason 17 has
-//! killed whole geth processes (1.8.27 to 1.10.0), so a number without a name here can be read but
-//! never sent.
+//! Reading is lenient, because peers write this message in four ways (protocol sheet 1.6), and its
+//! only uses are a log line and a hint when to dial again. Writing is strict: the reason 17 crashed
+//! geth processes (1.8.27 to 1.10.0), so a number without a name here can be read and never sent.
 
 use std::fmt;
 
@@ -13,7 +12,7 @@ use crate::rlp::{RlpItem, RlpReader, integer};
 /// A reason for ending a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum DisconnectReason {
-    /// No reason in particular.
+    /// No particular reason.
     Requested,
     /// The connection failed.
     NetworkError,
@@ -21,13 +20,13 @@ pub enum DisconnectReason {
     BreachOfProtocol,
     /// There is no capability in common.
     UselessPeer,
-    /// No room for another peer.
+    /// The table of peers is full.
     TooManyPeers,
-    /// There is a connection to this peer already.
+    /// A connection to this peer exists already.
     AlreadyConnected,
-    /// The versions of the base protocol do not fit.
+    /// The versions of the base protocol are incompatible.
     IncompatibleVersion,
-    /// The identity in the Hello is no identity.
+    /// The identity in the Hello is invalid.
     InvalidIdentity,
     /// The program is shutting down.
     Quitting,
@@ -35,15 +34,15 @@ pub enum DisconnectReason {
     UnexpectedIdentity,
     /// Both ends are the same node.
     ConnectedToSelf,
-    /// Nothing came for too long.
+    /// No data arrived for too long.
     ReadTimeout,
-    /// A sub-protocol found fault with the peer.
+    /// A sub-protocol reported an error.
     SubprotocolError,
-    /// A number that has no name; only a peer can bring one.
+    /// A number without a name; only read, never sent.
     UnknownReason(UnknownReason),
 }
 
-/// A reason that is only a number. None can be made except by reading one.
+/// A reason without a name. Only decoding creates one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct UnknownReason(u64);
 
@@ -57,11 +56,11 @@ impl UnknownReason {
 
 impl DisconnectReason {
     /// Reads a Disconnect payload: a list with one integer, a bare integer, an empty list or
-    /// nothing. What cannot be understood is [`Self::Requested`].
+    /// nothing. An unreadable payload is [`Self::Requested`].
     ///
-    /// With `compressed`, the payload is tried as Snappy first and as it stands second: a peer that
-    /// rejects our Hello answers uncompressed although compression is agreed by then. The two cannot
-    /// be confused, since no plain form is a complete Snappy block of its announced length.
+    /// With `compressed`, the payload is tried as Snappy first and as plain bytes second: a peer
+    /// that rejects our Hello answers uncompressed although compression is agreed by then. The two
+    /// are unambiguous, because no plain form is a complete Snappy block of its announced length.
     #[must_use]
     pub fn decode(payload: &[u8], compressed: bool) -> Self {
         let inflated = compressed
@@ -75,7 +74,7 @@ impl DisconnectReason {
         Self::from_number(number)
     }
 
-    /// The payload that says this: a list with the reason. An unnamed reason says 0.
+    /// The payload of this reason: a list with its number. An unnamed reason is written as 0.
     pub(super) const fn encode(self) -> [u8; 2] {
         let byte = match self {
             Self::Requested | Self::UnknownReason(_) => 0x80, // the integer 0
@@ -138,7 +137,7 @@ impl fmt::Display for DisconnectReason {
     }
 }
 
-/// No honest Disconnect comes near this many bytes.
+/// Bytes. An honest Disconnect is far shorter.
 const MAX_PAYLOAD: usize = 64;
 
 #[cfg(test)]
@@ -146,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn compressed_and_plain_forms_are_told_apart() {
+    fn compressed_and_plain_disconnects_decode() {
         for number in 0..=0xff_u8 {
             let stream = rlp::encode_list(&[u64::from(number)]);
             let wanted = DisconnectReason::from_number(u64::from(number));
@@ -171,14 +170,14 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_that_kills_geth_cannot_be_sent() {
+    fn reason_17_cannot_be_sent() {
         for number in 0..0x200 {
             assert_ne!(DisconnectReason::from_number(number).encode(), [0xc1, 0x11]);
         }
     }
 
     #[test]
-    fn every_named_reason_reads_back() {
+    fn named_reasons_round_trip() {
         for number in (0..0x0c).chain([0x10]) {
             let reason = DisconnectReason::from_number(number);
             assert!(!matches!(reason, DisconnectReason::UnknownReason(_)));

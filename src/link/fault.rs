@@ -1,8 +1,8 @@
-//! What goes wrong on a link, sorted by who is to blame.
+//! The faults of a link, grouped by which side causes them.
 //!
-//! Policy follows blame: a peer that misbehaves loses score and is not dialled for a while, a local
-//! mistake is corrected, a bug is reported. The variants name what went wrong and carry no value
-//! that an attacker chose, so that they can be logged as they are.
+//! The policy depends on the cause: a peer's violation lowers its score and delays the next dial, a
+//! local mistake is corrected, a bug is reported. Variants carry no value that an attacker chose,
+//! so they are safe to log.
 
 use thiserror::Error;
 
@@ -11,19 +11,19 @@ use super::disconnect::DisconnectReason;
 /// Why a link failed. Every fault is final: the link is closing when it is returned.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum LinkFault {
-    /// This program is wrong; please report it.
+    /// A bug in this program; please report it.
     #[error("bug in whisht: {0}")]
     Bug(&'static str),
-    /// We asked for something impossible.
+    /// An invalid request of this node.
     #[error(transparent)]
     Local(#[from] LocalFault),
-    /// The peer broke a rule.
+    /// The peer violated a rule.
     #[error(transparent)]
     Peer(#[from] PeerFault),
 }
 
 impl LinkFault {
-    /// What the peer is told about it; `None` where the connection just ends.
+    /// The reason to send to the peer; `None` if the connection just ends.
     #[must_use]
     pub const fn reason(self) -> Option<DisconnectReason> {
         match self {
@@ -33,34 +33,34 @@ impl LinkFault {
     }
 }
 
-/// Something impossible was asked of a link.
+/// An invalid request to a link.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub enum LocalFault {
-    /// The key to be dialled is our own.
+    /// The key to dial is our own.
     #[error("the key to dial is this node's own")]
     DialsSelf,
-    /// The key to be dialled is no point of the curve: nobody can hold it.
+    /// The key to dial is not a point of the curve, so no node can own it.
     #[error("the key to dial is not on the curve")]
     KeyNotOnCurve,
 }
 
-/// A rule that a peer broke.
+/// A rule that a peer violated.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
 pub enum PeerFault {
     /// A frame's body does not authenticate.
     #[error("frame body has a wrong MAC")]
     BodyMac,
-    /// A message code is no integer of at most 16 bits.
+    /// A message code is not an integer of at most 16 bits.
     #[error("message code is malformed")]
     CodeMalformed,
     /// A message code belongs to no shared capability.
     #[error("message code is out of range")]
     CodeOutOfRange,
-    /// Our own node answered.
+    /// The connection leads to this node itself.
     #[error("connected to self")]
     ConnectedToSelf,
-    /// A frame holds not even a message code.
+    /// A frame lacks a message code.
     #[error("frame is empty")]
     FrameEmpty,
     /// A frame is longer than this phase allows.
@@ -69,16 +69,16 @@ pub enum PeerFault {
     /// A handshake packet does not decrypt.
     #[error("handshake packet is not for this key, or was altered")]
     HandshakeCiphertext,
-    /// A handshake packet decrypts to something else than the protocol says.
+    /// A handshake packet decrypts to an invalid content.
     #[error("handshake packet is malformed")]
     HandshakeMalformed,
-    /// The length of a handshake packet is too small or too great.
+    /// A handshake packet is too short or too long.
     #[error("handshake packet has a wrong length")]
     HandshakeLength,
-    /// A handshake packet holds a key that is no point of the curve.
+    /// A handshake packet contains a key that is not a point of the curve.
     #[error("handshake key is not on the curve")]
     HandshakeKey,
-    /// The signature in an auth packet yields no key.
+    /// The signature in an auth packet recovers no key.
     #[error("handshake signature is invalid")]
     HandshakeSignature,
     /// The handshake took too long.
@@ -90,7 +90,7 @@ pub enum PeerFault {
     /// A Hello cannot be parsed.
     #[error("hello is malformed")]
     HelloMalformed,
-    /// The first message was neither Hello nor Disconnect.
+    /// The first message is neither Hello nor Disconnect.
     #[error("first message is not a hello")]
     HelloMissing,
     /// The identity in a Hello is not 64 bytes long, or zero.
@@ -99,26 +99,26 @@ pub enum PeerFault {
     /// The identity in a Hello is not the one that the handshake proved.
     #[error("unexpected identity")]
     IdentityUnexpected,
-    /// No complete frame came for too long.
-    #[error("peer has fallen silent")]
+    /// No complete frame arrived for too long.
+    #[error("peer is silent")]
     Idle,
-    /// The capability lists have nothing in common.
+    /// The capability lists have no common entry.
     #[error("useless peer: no capability in common")]
     NothingShared,
-    /// A payload is longer or shorter than its message may be.
+    /// A payload is longer or shorter than its message permits.
     #[error("payload has a forbidden length")]
     PayloadLength,
-    /// The peer takes what we send too slowly.
+    /// The peer reads more slowly than we send.
     #[error("peer reads too slowly")]
     ReadsTooSlowly,
-    /// A payload is no Snappy block.
+    /// A payload is not a Snappy block.
     #[error("payload is not a snappy block")]
     SnappyMalformed,
 }
 
 impl PeerFault {
-    /// Whether it can only be the peer's own doing, proved by the keys of the session: whoever
-    /// stands on the line can break a MAC, but cannot make one.
+    /// Whether only the peer can cause this fault, as the session keys prove. An attacker on the
+    /// path can break a MAC, but cannot create a valid one.
     #[must_use]
     pub const fn is_strike(self) -> bool {
         matches!(
@@ -132,8 +132,8 @@ impl PeerFault {
         )
     }
 
-    /// What the peer is told about it. Before the keys agree, and where they stop agreeing, there
-    /// is nothing to say; the rest follows geth.
+    /// The reason to send to the peer. Before the keys agree, and after a wrong MAC, no reason can
+    /// be sent; the others follow geth.
     const fn reason(self) -> Option<DisconnectReason> {
         match self {
             Self::BodyMac

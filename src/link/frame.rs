@@ -5,12 +5,12 @@
 //! header: length of code and payload 3 | c2 80 80 | zeros
 //! ```
 //!
-//! One AES-256-CTR keystream per direction runs through headers and bodies; two Keccak-256 states,
-//! seeded by the handshake, absorb everything that was sent and so bind each frame to its place in
-//! the stream: nothing can be replayed, dropped or reordered (protocol sheet 1.5).
+//! One AES-256-CTR keystream per direction runs through headers and bodies. Two Keccak-256 states,
+//! seeded by the handshake, absorb all sent bytes and so bind each frame to its position in the
+//! stream: no frame can be replayed, dropped or reordered (protocol sheet 1.5).
 //!
-//! [`Sealer`] and [`Opener`] are separate types, so that no direction can be mistaken for the
-//! other. This module knows nothing of what messages mean and does not compress.
+//! [`Sealer`] and [`Opener`] are separate types, so that the directions cannot be confused. This
+//! module must not interpret messages, and does not compress.
 
 use aes::Aes256;
 use aes::cipher::{BlockCipherEncrypt, KeyInit, KeyIvInit, StreamCipher};
@@ -76,7 +76,7 @@ impl Sealer {
     }
 }
 
-/// Reads frames, in two steps: the header, which says how much follows, and the body.
+/// Reads frames, in two steps: the header, which announces the length, and the body.
 pub struct Opener {
     cipher: Ctr128BE<Aes256>,
     mac: RunningMac,
@@ -94,7 +94,7 @@ impl Opener {
     ///
     /// # Errors
     ///
-    /// [`PeerFault::HeaderMac`] or [`PeerFault::FrameEmpty`]. The stream is lost either way.
+    /// [`PeerFault::HeaderMac`] or [`PeerFault::FrameEmpty`]. The stream is unusable after either.
     pub fn open_header(&mut self, sealed: &[u8; HEADER_LEN]) -> Result<FrameSize, PeerFault> {
         let (header, mac) = sealed.split_at(BLOCK);
         let mut header: [u8; BLOCK] = header.try_into().map_err(|_| PeerFault::HeaderMac)?;
@@ -118,7 +118,7 @@ impl Opener {
     /// # Errors
     ///
     /// [`PeerFault::BodyMac`], also for a body that is not [`FrameSize::sealed_len`] bytes long, or
-    /// [`PeerFault::CodeMalformed`]. The stream is lost either way.
+    /// [`PeerFault::CodeMalformed`]. The stream is unusable after either.
     pub fn open_body<'a>(
         &mut self,
         size: FrameSize,
@@ -140,7 +140,7 @@ impl Opener {
     }
 }
 
-/// An [`Opener`] that knows which part of a frame comes next.
+/// An [`Opener`] that tracks which part of a frame comes next.
 pub(super) struct FrameReader {
     opener: Opener,
     /// Set between a header and its body.
@@ -152,14 +152,14 @@ impl FrameReader {
         Self { opener, body: None }
     }
 
-    /// How many bytes the next part has.
+    /// The length of the next part, in bytes.
     pub(super) fn needs(&self) -> usize {
         self.body.as_ref().map_or(HEADER_LEN, FrameSize::sealed_len)
     }
 
     /// Takes the next part, [`Self::needs`] bytes, and decrypts it in place; returns code and
-    /// payload if that completes a frame. A header that announces more than `longest` is refused,
-    /// before anybody waits or reserves memory for its body.
+    /// payload if that completes a frame. Refuses a header that announces more than `longest`
+    /// before memory for the body is reserved.
     pub(super) fn read<'a>(
         &mut self,
         part: &'a mut [u8],
@@ -178,7 +178,7 @@ impl FrameReader {
     }
 }
 
-/// The length that an authenticated header announced. Spent by opening the body.
+/// The length that an authenticated header announced. Consumed by opening the body.
 #[derive(Debug)]
 #[must_use]
 pub struct FrameSize(usize);
@@ -190,14 +190,14 @@ impl FrameSize {
         self.0
     }
 
-    /// What follows the header on the wire: content, padding and MAC.
+    /// The bytes after the header on the wire: content, padding and MAC.
     #[must_use]
     pub const fn sealed_len(&self) -> usize {
         self.0.next_multiple_of(BLOCK).saturating_add(MAC_LEN)
     }
 }
 
-/// Code and payload together exceed what three bytes of length can say.
+/// Code and payload together exceed the three-byte length field.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("message exceeds 16,777,215 bytes")]
 pub struct FrameTooLong;
@@ -210,7 +210,7 @@ pub const fn wire_len(content: usize) -> usize {
         .saturating_add(HEADER_LEN + MAC_LEN)
 }
 
-/// A running Keccak-256 state, stirred at each step with AES-256.
+/// A running Keccak-256 state, mixed at each step with AES-256.
 struct RunningMac {
     cipher: Aes256,
     state: Keccak256,
@@ -224,7 +224,7 @@ impl RunningMac {
         }
     }
 
-    /// The first half of the digest of everything so far.
+    /// The first half of the digest of all bytes so far.
     fn digest(&self) -> [u8; MAC_LEN] {
         let digest: [u8; 32] = self.state.clone().finalize().into();
         let (half, _) = digest.split_at(MAC_LEN);
@@ -253,7 +253,7 @@ impl RunningMac {
 }
 
 fn keystream(secrets: &SessionSecrets) -> Ctr128BE<Aes256> {
-    // The key serves this one session, which is why RLPx can do with a constant IV.
+    // The key serves one session only, so RLPx may use a constant IV.
     Ctr128BE::new(secrets.aes().expose().into(), &[0; BLOCK].into())
 }
 
@@ -282,12 +282,12 @@ const fn decode_code(content: &[u8]) -> Option<(u16, &[u8])> {
 
 /// A header with its MAC.
 pub const HEADER_LEN: usize = BLOCK + MAC_LEN;
-/// Bodies are padded to this.
+/// Bodies are padded to a multiple of this many bytes.
 const BLOCK: usize = 16;
 const MAC_LEN: usize = 16;
-/// The longest content that a header can announce.
+/// The longest content that a header can announce, in bytes.
 pub const MAX_CONTENT: usize = 0xff_ffff;
-/// The longest form of a message code.
+/// The longest form of a message code, in bytes.
 pub const MAX_CODE_LEN: usize = 3;
 
 #[cfg(test)]

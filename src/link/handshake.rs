@@ -1,14 +1,14 @@
 //! The RLPx handshake: one packet each way, encrypted to the reader's static key.
 //!
-//! Each end proves its static key and contributes an ephemeral key and a nonce (protocol sheet
-//! 1.3). Two formats exist: *plain* packets of fixed length, and those of EIP-8, which announce
-//! their length, hold RLP and are padded at random. We begin with EIP-8 and answer in the format
-//! that we were asked in.
+//! Each end authenticates its static key and contributes an ephemeral key and a nonce (protocol
+//! sheet 1.3). Two formats exist: *plain* packets of fixed length, and those of EIP-8, which
+//! announce their length, contain RLP and are padded at random. An initiator writes EIP-8; a
+//! responder answers in the format of the auth packet.
 //!
-//! Nothing here waits or buffers: a reader is given the bytes that have come and either says how
-//! many it needs in all or settles the matter. Versions, extra elements and padding are ignored, as
-//! EIP-8 asks. The static agreement that an auth packet signs is what proves the initiator; the
-//! responder is proved by being able to read at all.
+//! The functions neither wait nor buffer. A reader gets the bytes received so far and returns
+//! either the result or the total number of bytes that it needs. Versions, extra elements and
+//! padding are ignored, as EIP-8 requires. The signature over the static agreement authenticates
+//! the initiator; the ability to decrypt the auth packet authenticates the responder.
 
 use std::sync::Arc;
 
@@ -26,11 +26,11 @@ use super::secrets::{Half, SessionSecrets};
 use crate::ecies;
 use crate::rlp::{RlpError, RlpReader, RlpWriter};
 
-/// What a finished handshake leaves behind.
+/// The result of a complete handshake.
 pub struct RlpxSession {
-    /// The peer, proved.
+    /// The peer's key, authenticated.
     pub remote: RelayKey,
-    /// The name of this link in the slots of cells.
+    /// The name of this link in the next-hop fields of cells.
     pub handle: ShortId,
     /// Writes frames to the peer.
     pub sealer: Sealer,
@@ -38,7 +38,7 @@ pub struct RlpxSession {
     pub opener: Opener,
 }
 
-/// The end that dialled: it has sent an auth packet and expects an ack.
+/// The dialling end: it has sent an auth packet and expects an ack.
 pub struct Initiator {
     key: Arc<LinkKey>,
     remote: RelayKey,
@@ -52,7 +52,7 @@ impl Initiator {
     ///
     /// # Errors
     ///
-    /// [`LocalFault::KeyNotOnCurve`] if `remote` is no key.
+    /// [`LocalFault::KeyNotOnCurve`] if `remote` is not a valid key.
     pub fn new(
         key: Arc<LinkKey>,
         remote: RelayKey,
@@ -87,11 +87,11 @@ impl Initiator {
         &self.auth
     }
 
-    /// Reads the answer from what has come so far.
+    /// Reads the answer from the bytes received so far.
     ///
     /// # Errors
     ///
-    /// The rule that the responder broke.
+    /// The rule that the responder violated.
     pub fn read_ack(&self, bytes: &[u8]) -> Result<Reading<RlpxSession>, PeerFault> {
         let (ack, format) = match Ack::read(&self.key, bytes)? {
             Reading::Needs(total) => return Ok(Reading::Needs(total)),
@@ -115,11 +115,11 @@ impl Initiator {
 
 /// Answers an auth packet: returns the ack packet to send, and the session.
 ///
-/// `packet` is the whole auth packet and `format` the one that it was in.
+/// `packet` is the whole auth packet and `format` its format.
 ///
 /// # Errors
 ///
-/// The rule that the initiator broke.
+/// The rule that the initiator violated.
 pub fn respond(
     key: &LinkKey,
     auth: &Auth,
@@ -163,20 +163,20 @@ impl RlpxSession {
     }
 }
 
-/// How a packet is laid out.
+/// The layout of a packet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Format {
     /// Length prefix, RLP, random padding.
     Eip8,
-    /// Fields at fixed places, as before EIP-8.
+    /// Fields at fixed offsets, as before EIP-8.
     Plain,
 }
 
-/// What the bytes that have come amount to.
+/// The result of parsing the bytes received so far.
 pub enum Reading<T> {
-    /// They were one whole packet.
+    /// One whole packet.
     Done(T, Format),
-    /// Not yet a packet: it has this many bytes in all. Whoever reads must not pass more.
+    /// Not yet a packet: it has this many bytes in all. The caller must not pass more.
     Needs(usize),
 }
 
@@ -191,7 +191,7 @@ pub struct Auth {
 }
 
 impl Auth {
-    /// Length of a plain auth packet, and the least of an EIP-8 one without its prefix.
+    /// Length of a plain auth packet, and the minimum of an EIP-8 one without its prefix.
     pub const LEN: usize = 65 + 32 + 64 + 32 + 1 + ecies::OVERHEAD;
 
     /// Reads an auth packet; give it [`Self::LEN`] bytes first.
@@ -232,7 +232,7 @@ pub struct Ack {
 }
 
 impl Ack {
-    /// Length of a plain ack packet, and the least of an EIP-8 one without its prefix.
+    /// Length of a plain ack packet, and the minimum of an EIP-8 one without its prefix.
     pub const LEN: usize = 64 + 32 + 1 + ecies::OVERHEAD;
 
     /// Reads an ack packet; give it [`Self::LEN`] bytes first.
@@ -260,7 +260,7 @@ impl Ack {
     }
 }
 
-/// Tries the plain format on the first `least` bytes, then EIP-8 on the length announced.
+/// Tries the plain format on the first `least` bytes, then EIP-8 on the announced length.
 fn read<T>(
     key: &LinkKey,
     bytes: &[u8],
@@ -318,7 +318,7 @@ fn write_ack(
     }
 }
 
-/// Pads and encrypts an EIP-8 body and puts its length in front. The padding is as long as geth's.
+/// Pads and encrypts an EIP-8 body and prefixes its length. The padding is as long as geth's.
 fn seal_eip8(recipient: &PublicKey, body: &[u8], rng: &mut impl CryptoRng) -> Vec<u8> {
     let padding = 100_u32.saturating_add(rng.next_u32() % 200);
     let mut padded = body.to_vec();
@@ -331,7 +331,7 @@ fn seal_eip8(recipient: &PublicKey, body: &[u8], rng: &mut impl CryptoRng) -> Ve
     packet
 }
 
-/// What the initiator signs: the static agreement masked with its nonce.
+/// The text that the initiator signs: the static agreement masked with its nonce.
 fn challenge(theirs: &PublicKey, ours: &SecretKey, nonce: &[u8; 32]) -> Zeroizing<[u8; 32]> {
     let mut token = ecies::agree(theirs, ours);
     for (to, from) in token.iter_mut().zip(nonce) {
@@ -361,9 +361,9 @@ fn recover(signature: &[u8; 65], digest: [u8; 32]) -> Option<PublicKey> {
         .ok()
 }
 
-/// The version that we name; nobody may act on it.
+/// The version that we announce; peers must ignore it.
 const VERSION: u8 = 4;
-/// Longest EIP-8 packet without its prefix: four times what geth sends at most.
+/// Longest EIP-8 packet without its prefix: four times the maximum that geth sends.
 const MAX_SIZE: usize = 2048;
 
 #[cfg(test)]

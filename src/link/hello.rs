@@ -1,8 +1,7 @@
 //! The Hello message, by which two ends introduce themselves.
 //!
-//! Whatever a Hello says about versions is accepted, and elements of later versions are skipped
-//! (EIP-8). What will be shown to people is made harmless here: a client name becomes printable
-//! ASCII of bounded length before anybody sees it.
+//! Every version in a Hello is accepted, and elements of later versions are skipped (EIP-8). A
+//! client name becomes printable ASCII of bounded length here, because user interfaces show it.
 
 use circuits::ids::RelayKey;
 
@@ -10,18 +9,18 @@ use super::capability::{AdvertisedCapability, Capability};
 use super::fault::PeerFault;
 use crate::rlp::{RlpError, RlpReader, RlpWriter};
 
-/// What a peer's Hello says.
+/// The content of a peer's Hello.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Hello {
     /// Version of the base protocol; from 5 on, payloads are compressed.
     pub version: u64,
-    /// Name of the program, made harmless.
+    /// Name of the program, reduced to printable ASCII.
     pub client_id: String,
-    /// Capabilities in the peer's order, repetitions and all.
+    /// Capabilities in the peer's order, with repetitions.
     pub capabilities: Vec<AdvertisedCapability>,
-    /// Port that the peer claims to listen on; geth always says 0.
+    /// Port that the peer claims to listen on; geth always sends 0.
     pub listen_port: u64,
-    /// Identity, not yet compared with the one that the handshake proved.
+    /// Identity, not yet compared with the authenticated key of the handshake.
     pub id: RelayKey,
 }
 
@@ -75,14 +74,14 @@ impl Hello {
         Ok((hello, id))
     }
 
-    /// Whether payloads are compressed from here on.
+    /// Whether payloads after the Hello are compressed.
     #[must_use]
     pub const fn speaks_snappy(&self) -> bool {
         self.version >= SNAPPY_VERSION
     }
 }
 
-/// Writes our own Hello. Capabilities are sorted and the client name is made harmless.
+/// Writes our own Hello. Sorts the capabilities and reduces the client name to printable ASCII.
 #[must_use]
 pub fn encode(
     client_id: &str,
@@ -116,11 +115,11 @@ fn harmless(name: &[u8]) -> String {
         .collect()
 }
 
-/// A Hello payload may not be longer.
+/// Maximum length of a Hello payload, in bytes.
 pub const MAX_PAYLOAD: usize = 2048;
-/// Characters of a client name that are kept.
+/// Maximum length of a client name, in characters.
 pub const MAX_CLIENT_ID: usize = 128;
-/// The base protocol that brought compression (EIP-706), which we speak.
+/// The base protocol version that added compression (EIP-706), and the version of our Hello.
 const SNAPPY_VERSION: u64 = 5;
 
 #[cfg(test)]
@@ -128,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_hello_reads_back_sorted() {
+    fn own_hello_round_trips_sorted() {
         let ours = [Capability::SHH_6, Capability::SHH_5, Capability::ONION_1];
         let hello = Hello::decode(&encode("whisht", 20_819, &ours, &RelayKey([7; 64]))).unwrap();
         let listed: Vec<_> = hello
@@ -143,14 +142,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_would_steer_a_terminal_is_defused() {
+    fn client_name_with_control_characters_is_cleaned() {
         assert_eq!(harmless(b"a\x1b[2J\nb\xff\0"), "a?[2J?b??");
         assert_eq!(harmless("r\u{202e}l\u{e9}".as_bytes()), "r?l?");
         assert_eq!(harmless(&[b'n'; 5000]).len(), MAX_CLIENT_ID);
     }
 
     #[test]
-    fn every_cut_of_a_hello_is_refused() {
+    fn truncated_hello_is_refused() {
         let whole = encode("whisht", 0, &[Capability::SHH_6], &RelayKey([7; 64]));
         for len in 0..whole.len() {
             assert_eq!(Hello::decode(&whole[..len]), Err(PeerFault::HelloMalformed));

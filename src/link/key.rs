@@ -1,8 +1,7 @@
 //! The secp256k1 key that names a node on the network.
 //!
-//! The secret half lives in one place on the heap, is wiped on drop and cannot be copied or
-//! printed. It is the identity of a relay, not of a person: client identities are other keys in
-//! other files.
+//! The secret half exists once on the heap, is wiped on drop and cannot be copied or printed. The
+//! key identifies a relay, not a person: client identities are other keys in other files.
 
 use circuits::ids::RelayKey;
 use circuits::secret::Secret;
@@ -36,7 +35,7 @@ impl LinkKey {
         Self::new(WipedKey::generate(rng))
     }
 
-    /// Takes over a stored key and wipes the original.
+    /// Takes over a stored key and wipes the source.
     ///
     /// # Errors
     ///
@@ -49,7 +48,7 @@ impl LinkKey {
             .map_err(|_| InvalidLinkKey)
     }
 
-    /// The secret bytes, to be stored.
+    /// The secret bytes, for storage.
     #[must_use]
     pub fn to_bytes(&self) -> Secret<32> {
         Secret::init_with(|bytes| bytes.copy_from_slice(self.expose().as_secret_bytes()))
@@ -61,7 +60,7 @@ impl LinkKey {
         self.public
     }
 
-    /// The key in the library's own type. Whoever calls this keeps it from being copied.
+    /// The key in the library's own type. The caller must not let it be copied.
     #[must_use]
     pub const fn expose(&self) -> &SecretKey {
         self.secret.expose()
@@ -73,7 +72,7 @@ impl LinkKey {
     }
 }
 
-/// The bytes are no secret key of secp256k1.
+/// The bytes are not a secret key of secp256k1.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("not a secp256k1 secret key")]
 pub struct InvalidLinkKey;
@@ -113,12 +112,12 @@ pub(crate) fn to_relay_key(key: &PublicKey) -> RelayKey {
     RelayKey(xy)
 }
 
-/// Whether an identity is a point of the curve, so that somebody may hold its secret half.
+/// Whether an identity is a point of the curve, so that a secret half can exist.
 pub(crate) fn is_on_curve(key: &RelayKey) -> bool {
     to_point(key).is_some()
 }
 
-/// The point behind an identity; `None` if there is none.
+/// The point of an identity; `None` if there is none.
 pub(super) fn to_point(key: &RelayKey) -> Option<PublicKey> {
     let mut bytes = [0x04; 65];
     let [_, xy @ ..] = &mut bytes;
@@ -131,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn taking_a_key_wipes_the_source() {
+    fn from_bytes_wipes_source() {
         let mut source = [3; 32];
         let key = LinkKey::from_bytes(&mut source).unwrap();
         assert_eq!(source, [0; 32]);
@@ -140,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_and_the_order_of_the_curve_are_no_keys() {
+    fn zero_and_curve_order_are_refused() {
         assert!(LinkKey::from_bytes(&mut [0; 32]).is_err());
         assert!(LinkKey::from_bytes(&mut [0xff; 32]).is_err());
         assert!(to_point(&RelayKey([0; 64])).is_none());

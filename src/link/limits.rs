@@ -1,4 +1,4 @@
-//! How much a link takes and holds.
+//! Limits of what one link accepts and queues.
 
 use std::ops::RangeInclusive;
 
@@ -9,28 +9,28 @@ use super::frame::{MAX_CODE_LEN, MAX_CONTENT};
 use super::queue::QueueBudgets;
 use super::snappy::{self, Packing};
 
-/// Bounds on what one link may make this node hold.
+/// Bounds on the memory that one link may make this node use.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LinkLimits {
-    /// Longest payload, inflated, of a message that has no rule of its own. A link may hold three
-    /// times as much for a moment: the frame, its buffer, and the inflated payload.
+    /// Longest payload, decompressed, of a message without a rule of its own. A link may use three
+    /// times as much for a moment: the frame, its buffer, and the decompressed payload.
     ///
     /// Default 2 MiB: geth accepts 1 MiB and, with a large pool, sends more.
     pub payload: usize,
-    /// Messages with bounds of their own, which may be narrower or wider.
+    /// Messages with limits of their own, narrower or wider.
     pub rules: Vec<PayloadRule>,
-    /// What may wait to be sent.
+    /// Bytes that may be queued for sending.
     pub queue: QueueBudgets,
 }
 
-/// The lengths that the payload of one kind of message may have.
+/// The permitted payload lengths of one kind of message.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PayloadRule {
-    /// Whose message.
+    /// The capability of the message.
     pub capability: Capability,
     /// Its code within the capability.
     pub code: u16,
-    /// Payload lengths allowed, inflated.
+    /// Permitted payload lengths, decompressed.
     pub lengths: RangeInclusive<usize>,
 }
 
@@ -53,7 +53,7 @@ impl LinkLimits {
         self
     }
 
-    /// The payload lengths allowed for a message.
+    /// The permitted payload lengths of a message.
     #[must_use]
     pub fn lengths(&self, capability: Capability, code: u16) -> RangeInclusive<usize> {
         self.rules
@@ -62,7 +62,7 @@ impl LinkLimits {
             .map_or(0..=self.payload, |rule| rule.lengths.clone())
     }
 
-    /// The longest frame content that can hold an allowed message.
+    /// The longest frame content that can contain a permitted message.
     pub(super) fn max_content_len(&self) -> usize {
         let payload = self.rules.iter().map(|rule| *rule.lengths.end());
         let longest = payload.fold(self.payload, usize::max).min(MAX_CONTENT);
@@ -73,7 +73,7 @@ impl LinkLimits {
 }
 
 impl Default for LinkLimits {
-    /// Cells and splices have their one length; everything else the common bound.
+    /// Cells and splices have one length each; other messages the common limit.
     fn default() -> Self {
         let limits = Self {
             payload: 2 * 1024 * 1024,
@@ -100,14 +100,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cell_has_one_length_and_other_messages_have_the_common_bound() {
+    fn cell_has_fixed_length_and_others_common_limit() {
         let limits = LinkLimits::default();
         assert_eq!(limits.lengths(Capability::ONION_1, 3), 918..=918);
         assert_eq!(limits.lengths(Capability::SHH_6, 3), 0..=2_097_152);
     }
 
     #[test]
-    fn a_wider_rule_widens_the_frame_too() {
+    fn wider_payload_rule_widens_frame_limit() {
         let limits = LinkLimits {
             payload: 100,
             ..LinkLimits::default()

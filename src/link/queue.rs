@@ -1,9 +1,9 @@
-//! What waits to be sent on a link, cells first.
+//! The send queue of a link; cells go first.
 //!
-//! Messages wait here as they are and become frames only when the socket has room, so that a chosen
-//! cell overtakes gossip queued before it; a frame once encrypted has its place in the stream. Three
-//! lanes with budgets of their own keep a slow reader's memory bounded and its gossip from
-//! displacing cells. A lane that stays full says that the peer does not read.
+//! Messages are queued unencrypted and become frames only when the socket has room, so that a cell
+//! overtakes gossip queued before it; an encrypted frame has a fixed position in the stream. Three
+//! queues with budgets of their own bound the memory that a slow reader costs, and keep its gossip
+//! from displacing cells. A queue that stays full shows that the peer does not read.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,19 +12,19 @@ use circuits::time::Instant;
 
 use super::snappy::Packing;
 
-/// Which lane a message waits in. Order is kept within a lane only: the message that opens a
-/// sub-protocol belongs in the fastest lane which that sub-protocol uses.
+/// The queue of a message. Order is kept within a queue only: the first message of a sub-protocol
+/// belongs in the fastest queue that this sub-protocol uses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Priority {
     /// Cells and splices: always first.
     Cell,
-    /// Short messages that steer a sub-protocol.
+    /// Short messages that control a sub-protocol.
     Control,
-    /// Envelopes and whatever else can wait.
+    /// Envelopes and other messages that may be delayed.
     Gossip,
 }
 
-/// Bytes that may wait in each lane. A single message longer than its lane still fits an empty one.
+/// Bytes per queue. A message longer than its budget is accepted if the queue is empty.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct QueueBudgets {
     /// Budget of [`Priority::Cell`].
@@ -36,7 +36,7 @@ pub struct QueueBudgets {
 }
 
 impl Default for QueueBudgets {
-    /// 128 KiB of cells (six seconds at the rate a neighbour may send), 64 KiB of control messages,
+    /// 128 KiB of cells (six seconds at the rate permitted to a peer), 64 KiB of control messages,
     /// 256 KiB of gossip (analysis 3.11).
     fn default() -> Self {
         Self {
@@ -48,7 +48,7 @@ impl Default for QueueBudgets {
 }
 
 /// A message, not yet a frame.
-pub(super) struct QueuedMessage {
+pub(super) struct UnsentMessage {
     /// Code on the wire.
     pub(super) code: u16,
     pub(super) payload: Vec<u8>,
@@ -72,11 +72,11 @@ impl SendQueue {
         }
     }
 
-    /// Queues a message, or says that its lane has no room.
+    /// Queues a message; an error if its queue has no room.
     pub(super) fn push(
         &mut self,
         priority: Priority,
-        message: QueuedMessage,
+        message: UnsentMessage,
     ) -> Result<(), QueueFull> {
         match priority {
             Priority::Cell => self.cells.push(message),
@@ -85,34 +85,34 @@ impl SendQueue {
         }
     }
 
-    /// Takes the next message of the first lane that holds any.
-    pub(super) fn pop(&mut self) -> Option<QueuedMessage> {
+    /// Takes the next message of the first queue that is not empty.
+    pub(super) fn pop(&mut self) -> Option<UnsentMessage> {
         self.queues_mut().into_iter().find_map(PriorityQueue::pop)
     }
 
     /// The message that [`Self::pop`] would take.
-    pub(super) fn peek(&self) -> Option<&QueuedMessage> {
+    pub(super) fn peek(&self) -> Option<&UnsentMessage> {
         self.queues()
             .into_iter()
             .find_map(|queue| queue.waiting.front())
     }
 
-    /// Bytes waiting in all lanes, with an allowance for each message.
+    /// Bytes in all queues, with an overhead for each message.
     pub(super) fn bytes(&self) -> usize {
         self.queues().iter().map(|queue| queue.bytes).sum()
     }
 
-    /// Notes whether a lane is full at `now`. [`Self::push`] knows no time, so this must follow it.
+    /// Records whether a queue is full at `now`. Must follow [`Self::push`], which gets no time.
     pub(super) fn observe(&mut self, now: Instant) {
         self.full_since = self.is_full().then(|| self.full_since.unwrap_or(now));
     }
 
-    /// Since when a lane has been full.
+    /// The time since which a queue has been full.
     pub(super) const fn full_since(&self) -> Option<Instant> {
         self.full_since
     }
 
-    /// When [`Self::observe`] should be called next: at once if a lane filled up unseen.
+    /// When to call [`Self::observe`] next: at once if a queue filled up unobserved.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.full_since {
             Some(since) => Some(since.after(CONGESTION_TIMEOUT)),
@@ -134,11 +134,11 @@ impl SendQueue {
 }
 
 struct PriorityQueue {
-    waiting: VecDeque<QueuedMessage>,
+    waiting: VecDeque<UnsentMessage>,
     bytes: usize,
     budget: usize,
-    /// Set when the budget is used up; cleared when half of it is free again, so that a reader who
-    /// takes a crumb at a time counts as slow.
+    /// Set when the budget is used up; cleared when half of it is free again, so that a peer that
+    /// reads a few bytes at a time counts as slow.
     full: bool,
 }
 
@@ -152,7 +152,7 @@ impl PriorityQueue {
         }
     }
 
-    fn push(&mut self, message: QueuedMessage) -> Result<(), QueueFull> {
+    fn push(&mut self, message: UnsentMessage) -> Result<(), QueueFull> {
         let bytes = self.bytes.saturating_add(cost(&message));
         if bytes >= self.budget {
             self.full = true;
@@ -165,7 +165,7 @@ impl PriorityQueue {
         Ok(())
     }
 
-    fn pop(&mut self) -> Option<QueuedMessage> {
+    fn pop(&mut self) -> Option<UnsentMessage> {
         let message = self.waiting.pop_front()?;
         self.bytes = self.bytes.saturating_sub(cost(&message));
         if self.bytes <= self.budget / 2 {
@@ -175,24 +175,24 @@ impl PriorityQueue {
     }
 }
 
-/// What a message counts for: its payload and about what a frame adds, so that empty ones count.
-fn cost(message: &QueuedMessage) -> usize {
+/// The cost of a message: its payload and about what a frame adds, so that empty messages count.
+fn cost(message: &UnsentMessage) -> usize {
     message.payload.len().saturating_add(64)
 }
 
-/// The lane has no room for the message.
+/// The queue has no room for the message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct QueueFull;
 
-/// How long a lane may stay full before the peer counts as not reading.
+/// Maximum time for which a queue may stay full before the peer counts as not reading.
 pub(super) const CONGESTION_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn message(code: u16, len: usize) -> QueuedMessage {
-        QueuedMessage {
+    fn message(code: u16, len: usize) -> UnsentMessage {
+        UnsentMessage {
             code,
             payload: vec![0; len],
             packing: Packing::Literal,
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_overtakes_everything_queued_before_it() {
+    fn cell_overtakes_queued_messages() {
         let mut queue = queue(10_000);
         queue.push(Priority::Gossip, message(1, 10)).unwrap();
         queue.push(Priority::Control, message(2, 10)).unwrap();
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn one_message_above_the_budget_fits_only_an_empty_lane() {
+    fn message_above_budget_fits_empty_queue_only() {
         let mut queue = queue(1_000);
         assert_eq!(queue.push(Priority::Gossip, message(1, 5_000)), Ok(()));
         assert_eq!(queue.push(Priority::Gossip, message(2, 0)), Err(QueueFull));
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn full_gossip_leaves_room_for_cells() {
+    fn full_gossip_queue_accepts_cells() {
         let mut queue = queue(1_000);
         queue.push(Priority::Gossip, message(1, 900)).unwrap();
         assert_eq!(
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_without_payload_are_bounded_too() {
+    fn empty_messages_count_against_budget() {
         let mut queue = queue(1_000);
         let taken = (0..1_000)
             .filter(|_| queue.push(Priority::Gossip, message(1, 0)).is_ok())
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_that_filled_up_unseen_asks_to_be_observed_at_once() {
+    fn full_queue_is_due_at_once_before_observe() {
         let (start, later) = (Instant::from_micros(5), Instant::from_micros(9));
         let mut queue = queue(1_000);
         assert_eq!(queue.deadline(), None);
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_takes_crumbs_stays_slow_until_half_is_gone() {
+    fn slow_reader_stays_congested_until_queue_is_half_empty() {
         let now = Instant::from_micros(5);
         let mut queue = queue(1_000);
         while queue.push(Priority::Gossip, message(1, 36)).is_ok() {}

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! The MAC states of the two directions begin with `mac xor the reader's nonce` and the handshake
-//! packet that the writer sent, as it was on the wire. From `aes | mac` both ends also derive a name
-//! for the link that is never sent: the handle by which cells can find a neighbour that is in no
+//! packet that the writer sent, as it was on the wire. From `aes | mac` both ends also derive a
+//! name for the link that is never sent: the handle by which cells address a peer outside the
 //! directory.
 
 use circuits::ids::ShortId;
@@ -27,7 +27,7 @@ pub struct SessionSecrets {
 }
 
 impl SessionSecrets {
-    /// Derives them from the ephemeral agreement and both nonces.
+    /// Derives the secrets from the ephemeral agreement and both nonces.
     #[must_use]
     pub fn derive(
         ephemeral: &[u8; 32],
@@ -56,7 +56,7 @@ impl SessionSecrets {
         &self.mac
     }
 
-    /// The name of this link in the slots of cells: `HKDF-SHA256(aes | mac, "whisht/1/handle")`.
+    /// The name of this link in the next-hop fields: `HKDF-SHA256(aes | mac, "whisht/1/handle")`.
     #[must_use]
     pub fn handle(&self) -> ShortId {
         let mut ikm = Zeroizing::new([0; 64]);
@@ -92,7 +92,7 @@ impl SessionSecrets {
     }
 }
 
-/// What one end contributed to a handshake.
+/// The contribution of one end to a handshake.
 #[derive(Clone, Copy)]
 pub struct Half<'a> {
     /// Its nonce.
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_handle_is_reproduced_from_its_definition() {
+    fn link_handle_matches_definition() {
         let secrets = SessionSecrets::derive(&[1; 32], &[2; 32], &[3; 32]);
         let mut okm = [0; 16];
         Hkdf::<Sha256>::new(

@@ -1,24 +1,24 @@
 //! Compression of payloads (EIP-706): raw Snappy blocks.
 //!
-//! Inflating is where a small frame could ask for much memory; the announced length is judged
-//! before a byte is reserved. Packing has two forms. [`Packing::Snappy`] is for gossip.
-//! [`Packing::Literal`] writes a block that compresses nothing: an encoder that happens to find a
-//! match in a cell would change its length on the wire, and lengths are what an observer reads.
+//! A small compressed frame could demand much memory, so the announced length is checked before
+//! memory is reserved. Packing has two forms. [`Packing::Snappy`] is for gossip.
+//! [`Packing::Literal`] writes a block without compression: an encoder that finds a match in a cell
+//! would change the cell's length on the wire, and an observer reads lengths.
 
 use std::ops::RangeInclusive;
 
 use super::fault::PeerFault;
 
-/// How a payload is written when the peer expects Snappy.
+/// The encoding of a payload if the peer expects Snappy.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Packing {
-    /// Compressed as far as the encoder gets.
+    /// Compressed by the encoder.
     Snappy,
-    /// A valid block that holds the payload as one literal; its length depends on nothing else.
+    /// A valid block that contains the payload as one literal; its length depends on nothing else.
     Literal,
 }
 
-/// Inflates a block whose content must have a length within `lengths`.
+/// Decompresses a block whose content must have a length within `lengths`.
 pub(super) fn unpack(block: &[u8], lengths: &RangeInclusive<usize>) -> Result<Vec<u8>, PeerFault> {
     let len = snap::raw::decompress_len(block).map_err(|_| PeerFault::SnappyMalformed)?;
     if !lengths.contains(&len) {
@@ -29,7 +29,7 @@ pub(super) fn unpack(block: &[u8], lengths: &RangeInclusive<usize>) -> Result<Ve
         .map_err(|_| PeerFault::SnappyMalformed)
 }
 
-/// Packs `payload`, which is no longer than a frame can hold.
+/// Packs `payload`, which must fit a frame.
 pub(super) fn pack(payload: &[u8], packing: Packing) -> Vec<u8> {
     match packing {
         // The encoder fails only above 4 GiB.
@@ -40,7 +40,8 @@ pub(super) fn pack(payload: &[u8], packing: Packing) -> Vec<u8> {
     }
 }
 
-/// An upper bound of what [`pack`] makes of `len` bytes; exact for [`Packing::Literal`] of a cell.
+/// An upper bound of the length that [`pack`] returns for `len` bytes; exact for a cell that is
+/// packed as [`Packing::Literal`].
 pub(super) fn max_packed_len(len: usize, packing: Packing) -> usize {
     match packing {
         Packing::Snappy => snap::raw::max_compress_len(len),
@@ -91,7 +92,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_literal_of_every_tag_width_inflates_to_itself() {
+    fn literal_of_every_tag_width_decompresses() {
         for len in LENGTHS {
             let payload = vec![0; len];
             let block = literal(&payload);
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_is_refused_by_its_announced_length() {
+    fn snappy_bomb_is_refused_by_announced_length() {
         // Announces 4 GiB - 1 and goes on with nothing.
         let bomb = [0xff, 0xff, 0xff, 0xff, 0x0f];
         assert_eq!(unpack(&bomb, &(0..=1024)), Err(PeerFault::PayloadLength));
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_that_breaks_its_announcement_is_malformed() {
+    fn block_with_wrong_length_is_malformed() {
         for block in [&[][..], &[5, 0], &[0x80], &[1, 0, 7, 7], &[4, 1, 0]] {
             assert_eq!(unpack(block, &(0..=1024)), Err(PeerFault::SnappyMalformed));
         }
@@ -121,7 +122,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn packing_is_undone_by_unpacking(payload: Vec<u8>, plain: bool) {
+        fn packed_payload_round_trips(payload: Vec<u8>, plain: bool) {
             let packing = if plain { Packing::Literal } else { Packing::Snappy };
             let block = pack(&payload, packing);
             prop_assert!(block.len() <= max_packed_len(payload.len(), packing));

@@ -1,8 +1,8 @@
 //! The states of a link, one type each.
 //!
-//! `ExpectAuth` or `ExpectAck`, then `ExpectHello`, then `Connected`: each holds what its phase needs and
-//! nothing else, and parses only what its phase allows. Checks borrow a state and may fail; the
-//! moves between states take them by value and cannot.
+//! `ExpectAuth` or `ExpectAck`, then `ExpectHello`, then `Connected`. Each state contains what its
+//! phase needs, and parses only what its phase permits. Checks borrow a state and may fail;
+//! transitions between states take them by value and cannot fail.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,25 +19,25 @@ use super::handshake::{self, Auth, Initiator, Reading, RlpxSession};
 use super::hello::{self, Hello};
 use super::key::LinkKey;
 use super::limits::LinkLimits;
-use super::queue::{CONGESTION_TIMEOUT, Priority, QueueFull, QueuedMessage, SendQueue};
+use super::queue::{CONGESTION_TIMEOUT, Priority, QueueFull, SendQueue, UnsentMessage};
 use super::snappy::{self, Packing};
 use super::{LinkConfig, LinkEvent, SendError};
 
-/// Where a link is.
+/// The state of a link.
 pub(super) enum LinkState {
-    /// Accepted; the peer speaks first.
+    /// Accepted; the peer sends first.
     ExpectAuth(ExpectAuth),
-    /// Dialled; our auth packet is on its way.
+    /// Dialled; our auth packet is sent or queued.
     ExpectAck(Box<Initiator>),
-    /// Encrypted; both Hellos are on their way.
+    /// Encrypted; both Hellos are under way.
     ExpectHello(Box<ExpectHello>),
     /// In use.
     Connected(Box<Connected>),
-    /// Over: nothing is read any more, a last message may have to be sent.
+    /// Ended: input is ignored; a last message may be left to send.
     Closing,
 }
 
-/// The end that was dialled.
+/// The dialled end.
 pub(super) struct ExpectAuth {
     pub(super) key: Arc<LinkKey>,
 }
@@ -57,7 +57,7 @@ impl ExpectAuth {
     }
 }
 
-/// Encrypted, and not yet introduced.
+/// Encrypted, before the peer's Hello.
 pub(super) struct ExpectHello {
     pub(super) remote: RelayKey,
     pub(super) handle: ShortId,
@@ -65,13 +65,13 @@ pub(super) struct ExpectHello {
     pub(super) reader: FrameReader,
 }
 
-/// The messages that may come before an introduction.
+/// The messages that may precede a Hello.
 pub(super) enum FirstMessage {
     Hello(Introduction),
     Disconnect(DisconnectReason),
 }
 
-/// Proof that a Hello was checked against the handshake; only [`ExpectHello::read`] makes one.
+/// Proof that a Hello was checked against the handshake; only [`ExpectHello::read`] creates one.
 pub(super) struct Introduction {
     client_id: String,
     shared: SharedCapabilities,
@@ -148,7 +148,7 @@ impl ExpectHello {
         })
     }
 
-    /// Opens the link.
+    /// Connects the link.
     pub(super) fn open(
         self,
         introduction: Introduction,
@@ -182,7 +182,7 @@ impl ExpectHello {
     }
 }
 
-/// A link in use.
+/// A connected link.
 pub(super) struct Connected {
     pub(super) handle: ShortId,
     pub(super) remote: RelayKey,
@@ -198,7 +198,7 @@ pub(super) struct Connected {
 }
 
 impl Connected {
-    /// Takes the next part of a frame; reports what the frame means to the node, if anything.
+    /// Takes the next part of a frame; returns the frame's message to the node, if there is one.
     pub(super) fn read(
         &mut self,
         now: Instant,
@@ -254,8 +254,8 @@ impl Connected {
         if payload.len() > MAX_PAYLOAD_LEN {
             return Err(SendError::PayloadTooLong);
         }
-        let message = QueuedMessage {
-            // Negotiation gives out no range that passes the end of the integers.
+        let message = UnsentMessage {
+            // Negotiation assigns no range that exceeds the integer type.
             code: offset.saturating_add(code),
             payload,
             packing,
@@ -265,7 +265,7 @@ impl Connected {
             .map_err(|QueueFull| SendError::QueueFull)
     }
 
-    /// Makes frames of what waits, as long as they fit `budget`; at least one.
+    /// Makes frames of queued messages, as long as they fit `budget`; at least one.
     pub(super) fn transmit(&mut self, now: Instant, budget: usize, wire: &mut Vec<u8>) {
         if std::mem::take(&mut self.pong_due) {
             self.writer.write(PONG, &EMPTY_LIST, Packing::Literal, wire);
@@ -287,7 +287,7 @@ impl Connected {
         self.queue.observe(now);
     }
 
-    /// When [`Self::handle_timeout`] has something to do.
+    /// When [`Self::handle_timeout`] is due.
     pub(super) fn deadline(&self) -> Instant {
         let silent = self.heard.after(SILENCE_TIMEOUT);
         let next = self.next_ping.min(silent);
@@ -316,11 +316,11 @@ impl Connected {
     }
 }
 
-/// Writes messages, compressed once both ends want it.
+/// Writes messages, compressed if both ends agreed on it.
 struct MessageWriter {
     sealer: Sealer,
-    /// Whether the peer expects payloads after the Hello compressed. It reads our Hello first, so
-    /// it does unless its own Hello says that it never compresses.
+    /// Whether the peer expects compressed payloads after the Hello. The peer reads our Hello
+    /// first, so it does unless its own Hello declares that it never compresses.
     compressed: bool,
 }
 
@@ -350,11 +350,11 @@ const PONG: u16 = 0x03;
 
 /// Payload of Ping and Pong.
 const EMPTY_LIST: [u8; 1] = [0xc0];
-/// Longest payload that fits a frame however badly it compresses (by a sixth and 32 bytes).
+/// Longest payload that fits a frame after the worst compression (a sixth and 32 bytes more).
 const MAX_PAYLOAD_LEN: usize = 14_000_000;
 const _: () = assert!(MAX_PAYLOAD_LEN + MAX_PAYLOAD_LEN / 6 + 32 + MAX_CODE_LEN <= MAX_CONTENT);
 
-/// geth's interval; peers drop us after twice as much silence.
+/// geth's interval; peers disconnect after twice this silence.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
-/// A peer that completed no frame for so long is gone.
+/// Maximum time without a complete frame.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,12 +1,13 @@
-//! Who may ask a mail server.
+//! The access policy of a mail server.
 //!
-//! Two keys open a request: the one that all programs make of the operator's password, and the
-//! node's own, which everybody can seal to. So the password shows that its sender was let in by
-//! the operator, and the node's key shows nothing: without the password only those peers are
-//! answered whom the operator named, or everybody if there is neither password nor list.
+//! Two keys decrypt a request: the key that all programs derive from the operator's password, and
+//! the node's own key, which is public. A request under the password proves that the operator gave
+//! access to its sender; a request to the node's key proves nothing. Without the password, a server
+//! answers only the peers that its operator named, or all peers if the operator set neither a
+//! password nor a list.
 //!
-//! A request has to be signed, by whatever key, and to have cost some work, as go-ethereum has it.
-//! Its times are not looked at.
+//! A request must be signed, by any key, and have proof of work, as in go-ethereum. Its expiry is
+//! not checked.
 
 use std::collections::BTreeSet;
 
@@ -22,22 +23,22 @@ use crate::pow::PowValues;
 /// The keys and lists of a server.
 #[derive(Debug)]
 pub struct AccessPolicy {
-    /// What the operator's password makes, if there is one.
+    /// The key derived from the operator's password, if there is one.
     pub password: Option<SymKey>,
     /// The node's own key.
     pub node: ClientSecret,
     /// Peers that need no password.
     pub allowed: BTreeSet<RelayKey>,
-    /// The least work in the envelope of a request, by either formula.
+    /// Minimum proof of work of a request's envelope, by either formula.
     pub min_pow: f64,
 }
 
 impl AccessPolicy {
-    /// Opens a request, and decides whether it is to be carried out.
+    /// Decrypts a request and checks it against the policy.
     ///
     /// # Errors
     ///
-    /// [`Denied`] with what the client may be told.
+    /// [`Denied`] with a reason that is safe to send to the client.
     pub fn admit(
         &self,
         peer: RelayKey,
@@ -62,11 +63,11 @@ impl AccessPolicy {
         }
     }
 
-    /// Whether a peer is answered that showed no password.
+    /// Checks whether the server answers a peer without the password.
     ///
     /// # Errors
     ///
-    /// [`Denied`] says what it would need.
+    /// [`Denied`] names the missing permission.
     pub fn check_peer(&self, peer: RelayKey) -> Result<(), Denied> {
         let open = self.password.is_none() && self.allowed.is_empty();
         if open || self.allowed.contains(&peer) {
@@ -102,7 +103,7 @@ impl AccessPolicy {
         MailRequest::read(&opened.payload, now).map_err(Denied::Bad)
     }
 
-    /// Opens a request that was sealed to the node's own key.
+    /// Decrypts a request that was encrypted to the node's own key.
     fn decrypt_for_node(
         &self,
         peer: RelayKey,
@@ -117,30 +118,30 @@ impl AccessPolicy {
     }
 }
 
-/// Why a request is not carried out.
+/// The reason why a request is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Denied {
-    /// It makes no sense.
+    /// The request is invalid.
     #[error("{0}")]
     Bad(BadRequest),
-    /// It did not cost enough.
+    /// The envelope has too little proof of work.
     #[error("the request has too little proof of work")]
     LowPow,
-    /// It is not sealed to the node's key, and there is no password.
+    /// The request is not encrypted to the node's key, and the server has no password.
     #[error("the request is not sealed to this server's key, and it has no password")]
     NotForUs,
-    /// Only peers that the operator named are answered.
+    /// The server answers only peers that its operator named.
     #[error("this server answers only peers that its operator named")]
     NotInvited,
-    /// The peer is on no list, and showed no password.
-    #[error("this server wants its password")]
+    /// The peer is not listed, and its request did not use the password.
+    #[error("this server requires its password")]
     PasswordWanted,
-    /// Nobody has put a name to it.
+    /// The request has no signature.
     #[error("the request is not signed")]
     Unsigned,
-    /// It is sealed to another password, or to another node.
-    #[error("the request cannot be opened: the password is wrong")]
+    /// The request is encrypted under another password, or to another node.
+    #[error("the request does not decrypt: the password is wrong")]
     WrongPassword,
 }
 

@@ -1,11 +1,11 @@
-//! What a node says to the archive that its shell keeps, and what it is told.
+//! The requests of a node to the archive of its shell, and the responses.
 //!
-//! The node hands envelopes over in batches and hears when a batch is durable; it asks for pages
-//! and gets them, each bounded in envelopes, in bytes and in the work that it may cost. Whether
-//! the archive is a file or a database, and where, is the shell's business.
+//! The node passes envelopes in batches and learns when a batch is durable. It requests pages; each
+//! page is bounded in envelopes, in bytes and in work. The shell decides whether the archive is a
+//! file or a database, and where.
 //!
-//! An archive keeps an envelope once, in the order of [`Position`], and gives none back that it did
-//! not get. What is too old or too much goes, the oldest first.
+//! An archive keeps each envelope once, in the order of [`Position`], and returns only envelopes
+//! that it received. It deletes the oldest envelopes first, by age and by total size.
 
 use core::fmt;
 
@@ -15,18 +15,18 @@ use super::cursor::Position;
 use crate::bloom::Bloom;
 use crate::envelope::Envelope;
 
-/// Numbers the batches handed to the archive, upwards from 1.
+/// Numbers the batches passed to the archive, upwards from 1.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct BatchId(pub u64);
 
-/// Numbers the questions put to the archive.
+/// Numbers the queries to the archive.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct QueryId(pub u64);
 
-/// Something for the archive to do.
+/// A request to the archive.
 pub enum ArchiveRequest {
-    /// Make these envelopes durable; answered by [`ArchiveResponse::Kept`]. An archive that fails tries again
-    /// until it succeeds: what it never answers, nobody is told that it is kept.
+    /// Make these envelopes durable; answered by [`ArchiveResponse::Kept`]. An archive that fails
+    /// retries until it succeeds; the node acknowledges only answered batches.
     Keep(BatchId, Vec<Envelope>),
     /// Find a page; answered by [`ArchiveResponse::Found`].
     Find(QueryId, PageQuery),
@@ -41,44 +41,44 @@ impl fmt::Debug for ArchiveRequest {
     }
 }
 
-/// What the archive says.
+/// A response of the archive.
 #[derive(Debug)]
 pub enum ArchiveResponse {
-    /// Every batch up to this one would survive a crash. How much is kept, if it was counted.
+    /// Every batch up to this one would survive a crash. The contents, if they were counted.
     Kept(BatchId, Option<Contents>),
-    /// The answer to a question.
+    /// The answer to a query.
     Found(QueryId, Result<Page, Unavailable>),
 }
 
-/// A question: the envelopes of a range of time that a bloom admits, from a position on.
+/// A query: the envelopes of a range of time that match a bloom filter, after a position.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PageQuery {
     /// The first second of the range.
     pub lower: UnixSecs,
     /// The last second of the range.
     pub upper: UnixSecs,
-    /// Which topics are wanted.
+    /// The requested topics.
     pub bloom: Bloom,
-    /// Only what comes after this position.
+    /// Only envelopes after this position.
     pub after: Option<Position>,
-    /// Envelopes at the most.
+    /// Maximum number of envelopes.
     pub limit: usize,
-    /// Bytes of envelopes at the most; a first one that is longer is given all the same.
+    /// Maximum number of bytes; a longer first envelope is returned nevertheless.
     pub bytes: usize,
-    /// Envelopes that may be looked at.
+    /// Maximum number of envelopes to examine.
     pub effort: usize,
 }
 
 impl PageQuery {
-    /// The position behind which the answer begins; `None` if it begins where the range does.
+    /// The position after which the answer begins; `None` if it begins with the range.
     ///
-    /// A position before the range, which only a forger names, counts as none.
+    /// A position before the range is ignored; only a forged cursor contains one.
     #[must_use]
     pub fn start(&self) -> Option<Position> {
         self.after.filter(|position| position.sent >= self.lower)
     }
 
-    /// Whether an envelope belongs into the answer, its position apart.
+    /// Whether an envelope matches the query, apart from its position.
     #[must_use]
     pub fn wants(&self, envelope: &Envelope) -> bool {
         (self.lower..=self.upper).contains(&envelope.sent()) && self.bloom.wants(envelope.topic())
@@ -90,22 +90,22 @@ impl PageQuery {
 pub struct Page {
     /// The envelopes.
     pub envelopes: Vec<Envelope>,
-    /// The last position that was looked at, if there are others behind it in the range.
+    /// The last examined position, if the range continues after it.
     pub more: Option<Position>,
-    /// How many envelopes were looked at.
+    /// Number of envelopes examined.
     pub effort: usize,
 }
 
-/// How much an archive holds.
+/// The contents of an archive.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Contents {
-    /// Bytes in use, indices included.
+    /// Bytes in use, with indices.
     pub bytes: u64,
-    /// The start of the life of the oldest.
+    /// The start of the oldest envelope's lifetime.
     pub oldest: Option<UnixSecs>,
 }
 
-/// The archive does not answer; why is in the log.
+/// The archive does not answer; the log states the cause.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the archive does not answer; try again later")]
 pub struct Unavailable;

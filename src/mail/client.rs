@@ -1,11 +1,11 @@
-//! Fetching what one missed, as a machine: told what a server says, it says what to ask next.
+//! A state machine that fetches missed envelopes from a mail server.
 //!
-//! The server is a stranger who is trusted to send envelopes and nothing else. What was not asked
-//! for is dropped, what comes twice is dropped, and a server that sends too much, hangs, or leads
-//! its client in circles is left. Which dialect it speaks is read from the name in its hello; one
-//! that is unknown is asked as status-im's are, and if it stays silent, as go-ethereum's.
+//! The server is trusted to send envelopes and nothing else. The client drops envelopes that it did
+//! not request and duplicates, and leaves a server that sends too much, hangs, or returns cursors
+//! in circles. The dialect follows from the client name in the server's Hello. An unknown server is
+//! asked in status-im's dialect first, and in go-ethereum's if it stays silent.
 //!
-//! A page is asked for when the caller says so: it first digests the page before.
+//! The caller decides when to request a page, so that it can process the previous page first.
 
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -15,34 +15,34 @@ use circuits::time::{Instant, UnixSecs};
 use super::RequestId;
 use super::cursor::Cursor;
 use super::request::{Limit, MailRequest};
-use super::response::{Completion, NotACompletion};
+use super::response::{MailCompletion, NotACompletion};
 use crate::bloom::Bloom;
 use crate::envelope::{Envelope, EnvelopeHash, ProtocolVersion};
 
-/// What a client wants.
+/// The range and topics that a client requests.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct MailQuery {
     /// The first second of the range.
     pub lower: UnixSecs,
     /// The last second of the range.
     pub upper: UnixSecs,
-    /// Which topics.
+    /// The topics.
     pub bloom: Bloom,
 }
 
-/// How a server wants to be asked.
+/// The request format of a server.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Dialect {
-    /// Packed bytes; the answer has no end and no cursor. Only with a password.
+    /// Packed bytes; the answer has no end and no cursor. Requires a password.
     Geth,
-    /// A list; the answer comes in pages.
+    /// A list; the answer is divided into pages.
     StatusIm,
-    /// A list first; packed bytes if nothing comes.
+    /// A list first; packed bytes if no answer arrives.
     Unknown,
 }
 
 impl Dialect {
-    /// Guesses from the name that a server gives in its hello.
+    /// Guesses the dialect from the client name in the server's Hello.
     #[must_use]
     pub fn from_client_name(name: &str) -> Self {
         let program = name.split('/').next().unwrap_or_default();
@@ -59,38 +59,38 @@ impl Dialect {
 pub struct MailClient {
     query: MailQuery,
     dialect: Dialect,
-    state: ClientState,
+    state: ExchangeState,
     after: Option<Cursor>,
-    /// Cursors that were followed.
+    /// The cursors used so far.
     followed: BTreeSet<Cursor>,
     known: BTreeSet<EnvelopeHash>,
     stats: FetchStats,
-    /// Pages in a row that brought nothing new.
+    /// Consecutive pages without a new envelope.
     empty_pages: u32,
-    /// Times in a row that the server asked for patience.
+    /// Consecutive requests of the server to wait.
     pauses: u32,
 }
 
-/// What an exchange has come to so far.
+/// Counters of an exchange.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct FetchStats {
-    /// Pages asked for.
+    /// Pages requested.
     pub pages: u32,
-    /// Envelopes that were asked for and came, each once.
+    /// Requested envelopes that arrived, each counted once.
     pub envelopes: u32,
     /// Their bytes.
     pub bytes: u64,
-    /// Envelopes that nobody had asked for.
+    /// Envelopes that arrived without a request.
     pub unasked: u32,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
-enum ClientState {
-    /// A request may go out.
+enum ExchangeState {
+    /// A request may be sent.
     Ready,
-    /// The server wants us to wait before the next one.
+    /// The server asked to wait before the next request.
     Paused(Instant),
-    /// A request is out.
+    /// A request is pending.
     Asked(PendingPage),
     Over(FetchOutcome),
 }
@@ -99,54 +99,54 @@ enum ClientState {
 struct PendingPage {
     id: RequestId,
     since: Instant,
-    /// When something last came.
+    /// The time of the last packet.
     heard: Instant,
-    /// Envelopes that came, wanted or not.
+    /// Envelopes that arrived, wanted or not.
     count: u32,
-    /// Of these, how many were new.
+    /// New envelopes among them.
     fresh: u32,
 }
 
-/// How an exchange ended.
+/// The result of an exchange.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum FetchOutcome {
-    /// The server says that this was all.
+    /// The server stated that the answer is complete.
     Complete,
-    /// A server of go-ethereum's has sent nothing more for a while; it never says whether that
-    /// was all.
+    /// A go-ethereum server sent no more envelopes for a while; it never states whether the answer
+    /// is complete.
     Quiet,
-    /// There is more than one exchange may bring.
+    /// The range contains more than one exchange may fetch.
     LimitReached,
-    /// The server does not do it, for this reason.
+    /// The server refused, for this reason.
     Refused(String),
-    /// Nothing came.
+    /// No answer arrived.
     NoResponse,
-    /// The server breaks the rules; what it sent is dealt with all the same.
+    /// The server violated the protocol. The envelopes that it sent before are kept.
     Misbehaved(ServerMisbehaviour),
 }
 
-/// What a server did wrong.
+/// A violation by a server.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ServerMisbehaviour {
-    /// A cursor led to where we had been, or on and on to nothing.
-    #[error("it leads in circles")]
+    /// A cursor was returned twice, or too many pages contained nothing new.
+    #[error("it repeats cursors or empty pages")]
     Circle,
-    /// More envelopes than were asked for.
-    #[error("it sends more than was asked for")]
+    /// More envelopes than requested.
+    #[error("it sends more than requested")]
     Flood,
-    /// It begins to answer and does not come to an end.
-    #[error("it does not come to an end")]
+    /// The answer takes longer than the limit for a page.
+    #[error("it does not complete its answer")]
     Stall,
 }
 
 impl MailClient {
-    /// An exchange that has not begun.
+    /// An exchange before its first request.
     #[must_use]
     pub const fn new(query: MailQuery, dialect: Dialect) -> Self {
         Self {
             query,
             dialect,
-            state: ClientState::Ready,
+            state: ExchangeState::Ready,
             after: None,
             followed: BTreeSet::new(),
             known: BTreeSet::new(),
@@ -161,34 +161,34 @@ impl MailClient {
         }
     }
 
-    /// Whether the next request may go out.
+    /// Whether the next request may be sent.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.state == ClientState::Ready
+        self.state == ExchangeState::Ready
     }
 
-    /// The way the server is asked now.
+    /// The dialect of the next request.
     #[must_use]
     pub const fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// What has come so far.
+    /// The counters so far.
     #[must_use]
     pub const fn stats(&self) -> FetchStats {
         self.stats
     }
 
-    /// How it ended, if it has.
+    /// The result, if the exchange has ended.
     #[must_use]
     pub const fn outcome(&self) -> Option<&FetchOutcome> {
         match &self.state {
-            ClientState::Over(outcome) => Some(outcome),
+            ExchangeState::Over(outcome) => Some(outcome),
             _ => None,
         }
     }
 
-    /// The next request, to be sealed in an envelope.
+    /// The next request, to be encrypted in an envelope.
     #[must_use]
     pub fn next_request(&self) -> Vec<u8> {
         let MailQuery {
@@ -213,10 +213,10 @@ impl MailClient {
         }
     }
 
-    /// The request went out in an envelope of this hash.
+    /// Records that the request was sent in an envelope with this hash.
     pub fn on_sent(&mut self, now: Instant, envelope: EnvelopeHash) {
         self.stats.pages = self.stats.pages.saturating_add(1);
-        self.state = ClientState::Asked(PendingPage {
+        self.state = ExchangeState::Asked(PendingPage {
             id: RequestId(envelope.0),
             since: now,
             heard: now,
@@ -225,9 +225,9 @@ impl MailClient {
         });
     }
 
-    /// A P2P message came (code 127); gives the envelopes of it that are new and were asked for.
+    /// Handles a P2P message (code 127); returns the new and requested envelopes in it.
     pub fn on_messages(&mut self, now: Instant, envelopes: Vec<Envelope>) -> Vec<Envelope> {
-        let ClientState::Asked(asked) = &mut self.state else {
+        let ExchangeState::Asked(asked) = &mut self.state else {
             return Vec::new();
         };
         asked.heard = now;
@@ -249,29 +249,31 @@ impl MailClient {
             Dialect::StatusIm | Dialect::Unknown => PAGE_LIMIT,
         };
         if asked.count > most.saturating_add(SLACK) {
-            self.state = ClientState::Over(FetchOutcome::Misbehaved(ServerMisbehaviour::Flood));
+            self.state = ExchangeState::Over(FetchOutcome::Misbehaved(ServerMisbehaviour::Flood));
         } else if self.known.len() >= usize::try_from(MAX_ENVELOPES).unwrap_or(usize::MAX) {
-            self.state = ClientState::Over(FetchOutcome::LimitReached);
+            self.state = ExchangeState::Over(FetchOutcome::LimitReached);
         }
         new
     }
 
-    /// The end of an answer came (code 125).
+    /// Handles the end of an answer (code 125).
     ///
     /// # Errors
     ///
-    /// [`NotACompletion`]: the server is hung up on.
+    /// [`NotACompletion`]: the caller must disconnect.
     pub fn on_completion(&mut self, now: Instant, payload: &[u8]) -> Result<(), NotACompletion> {
-        let completion = Completion::decode(payload)?;
+        let completion = MailCompletion::decode(payload)?;
         let asked = match &self.state {
-            ClientState::Asked(asked) if asked.id == completion.id() => *asked,
-            // Of an earlier request, or of none.
+            ExchangeState::Asked(asked) if asked.id == completion.id() => *asked,
+            // The completion belongs to an earlier request, or to none.
             _ => return Ok(()),
         };
         self.state = match completion {
-            Completion::Failed { reason, .. } => self.refused(now, &reason),
-            Completion::Done { cursor: None, .. } => ClientState::Over(FetchOutcome::Complete),
-            Completion::Done {
+            MailCompletion::Failed { reason, .. } => self.refused(now, &reason),
+            MailCompletion::Done { cursor: None, .. } => {
+                ExchangeState::Over(FetchOutcome::Complete)
+            }
+            MailCompletion::Done {
                 cursor: Some(cursor),
                 ..
             } => self.follow(cursor, asked),
@@ -279,59 +281,61 @@ impl MailClient {
         Ok(())
     }
 
-    /// The link has ended.
+    /// Handles the end of the link.
     pub fn on_closed(&mut self) {
         if self.outcome().is_none() {
-            self.state = ClientState::Over(FetchOutcome::NoResponse);
+            self.state = ExchangeState::Over(FetchOutcome::NoResponse);
         }
     }
 
-    /// When something is to be given up.
+    /// When [`Self::on_timeout`] is due.
     #[must_use]
     pub fn next_due(&self) -> Option<Instant> {
         match &self.state {
-            ClientState::Asked(asked) => Some(asked.deadline(self.dialect)),
-            ClientState::Paused(until) => Some(*until),
-            ClientState::Ready | ClientState::Over(_) => None,
+            ExchangeState::Asked(asked) => Some(asked.deadline(self.dialect)),
+            ExchangeState::Paused(until) => Some(*until),
+            ExchangeState::Ready | ExchangeState::Over(_) => None,
         }
     }
 
-    /// Time has passed.
+    /// Handles the timeouts that are due.
     pub fn on_timeout(&mut self, now: Instant) {
         if self.next_due().is_none_or(|due| due > now) {
             return;
         }
         self.state = match &self.state {
-            ClientState::Asked(asked) => match (self.dialect, asked.count) {
-                (Dialect::Geth, 1..) => ClientState::Over(FetchOutcome::Quiet),
+            ExchangeState::Asked(asked) => match (self.dialect, asked.count) {
+                (Dialect::Geth, 1..) => ExchangeState::Over(FetchOutcome::Quiet),
                 (Dialect::Unknown, 0) if self.stats.envelopes == 0 => {
                     self.dialect = Dialect::Geth;
-                    ClientState::Ready
+                    ExchangeState::Ready
                 }
-                (_, 0) => ClientState::Over(FetchOutcome::NoResponse),
-                (_, 1..) => ClientState::Over(FetchOutcome::Misbehaved(ServerMisbehaviour::Stall)),
+                (_, 0) => ExchangeState::Over(FetchOutcome::NoResponse),
+                (_, 1..) => {
+                    ExchangeState::Over(FetchOutcome::Misbehaved(ServerMisbehaviour::Stall))
+                }
             },
-            _ => ClientState::Ready,
+            _ => ExchangeState::Ready,
         };
     }
 
-    /// The server does not do it now, or not at all.
-    fn refused(&mut self, now: Instant, reason: &str) -> ClientState {
+    /// Handles a refusal: waits and retries, or ends the exchange.
+    fn refused(&mut self, now: Instant, reason: &str) -> ExchangeState {
         let reason: String = reason
             .chars()
             .take(MAX_REASON_CHARS)
             .map(|c| if c.is_control() { '?' } else { c })
             .collect();
-        let patience = RETRY_REASONS.iter().any(|word| reason.contains(word));
-        if patience && self.pauses < MAX_PAUSES {
+        let wait = RETRY_REASONS.iter().any(|word| reason.contains(word));
+        if wait && self.pauses < MAX_PAUSES {
             self.pauses = self.pauses.saturating_add(1);
-            return ClientState::Paused(now.after(PAUSE));
+            return ExchangeState::Paused(now.after(PAUSE));
         }
-        ClientState::Over(FetchOutcome::Refused(reason))
+        ExchangeState::Over(FetchOutcome::Refused(reason))
     }
 
-    fn follow(&mut self, cursor: Cursor, asked: PendingPage) -> ClientState {
-        // One that names the end of a page can only be told from a dialect that knows pages.
+    fn follow(&mut self, cursor: Cursor, asked: PendingPage) -> ExchangeState {
+        // A server that names the end of a page has a dialect with pages.
         self.dialect = Dialect::StatusIm;
         self.pauses = 0;
         self.empty_pages = match asked.fresh {
@@ -339,10 +343,10 @@ impl MailClient {
             _ => 0,
         };
         if self.empty_pages > MAX_EMPTY_PAGES || !self.followed.insert(cursor) {
-            return ClientState::Over(FetchOutcome::Misbehaved(ServerMisbehaviour::Circle));
+            return ExchangeState::Over(FetchOutcome::Misbehaved(ServerMisbehaviour::Circle));
         }
         self.after = Some(cursor);
-        ClientState::Ready
+        ExchangeState::Ready
     }
 }
 
@@ -356,35 +360,33 @@ impl MailQuery {
 
 impl PendingPage {
     fn deadline(&self, dialect: Dialect) -> Instant {
-        let patience = match (dialect, self.count) {
+        let wait = match (dialect, self.count) {
             (Dialect::Geth, 1..) => QUIET_TIMEOUT,
             _ => RESPONSE_TIMEOUT,
         };
-        self.heard
-            .after(patience)
-            .min(self.since.after(PAGE_TIMEOUT))
+        self.heard.after(wait).min(self.since.after(PAGE_TIMEOUT))
     }
 }
 
-/// Envelopes of one page: what status-im allows in each of its forms, so that we ask as others do.
+/// Envelopes per page: the limit of every form of status-im, so that our requests look like others.
 const PAGE_LIMIT: u32 = 1_000;
-/// Envelopes of one exchange.
+/// Envelopes per exchange.
 pub const MAX_ENVELOPES: u32 = 1 << 18;
-/// Envelopes beyond a page that are forgiven, for servers that count batches.
+/// Tolerated envelopes beyond a page, for servers that count batches.
 const SLACK: u32 = 1_000;
-/// Pages in a row without anything new: a narrow filter makes a server search long.
+/// Consecutive pages without a new envelope. A narrow filter makes a server search for long.
 const MAX_EMPTY_PAGES: u32 = 64;
-/// Times in a row that a server may ask for patience.
+/// Consecutive requests of a server to wait.
 const MAX_PAUSES: u32 = 10;
-/// How long to wait then.
+/// Wait before the next request then.
 const PAUSE: Duration = Duration::from_secs(2);
-/// How long a server may say nothing.
+/// Maximum silence of a server.
 pub const RESPONSE_TIMEOUT: Duration = Duration::from_secs(15);
-/// After how long without an envelope a server that knows no end is taken to have ended.
+/// Silence after which an answer of a go-ethereum server counts as complete.
 const QUIET_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long one page may take.
+/// Maximum duration of one page.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(600);
-/// What servers say when they want to be asked later.
+/// The error texts by which servers ask to retry later.
 const RETRY_REASONS: [&str; 2] = ["rate limit", "number of requests limit"];
 /// Characters of a server's reason that are shown.
 const MAX_REASON_CHARS: usize = 160;

@@ -1,9 +1,9 @@
-//! The order of the archive, and the cursor by which a client goes on in it.
+//! The order of the archive, and the cursor by which a client continues in it.
 //!
-//! An envelope's position is the start of its life, then its hash: 36 bytes that sort as the pair
-//! does. go-ethereum and status-im name their records so, and status-im hands the position of the
-//! last envelope out as the cursor. It is a position and nothing more: whoever forges one only
-//! begins elsewhere in a range that they may read anyway.
+//! An envelope's position is the start of its lifetime and its hash: 36 bytes, whose order is the
+//! order of the pair. go-ethereum and status-im use positions as record keys, and status-im returns
+//! the position of the last envelope as the cursor. A cursor grants nothing: a forged one only
+//! starts elsewhere in a range that the client may read.
 
 use core::fmt;
 
@@ -15,9 +15,9 @@ use crate::envelope::{Envelope, EnvelopeHash, Topic};
 /// An envelope's position in the order of an archive.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Position {
-    /// When its life began: expiry less lifetime.
+    /// Start of the lifetime: expiry minus ttl.
     pub sent: UnixSecs,
-    /// Its name.
+    /// The envelope's hash.
     pub hash: EnvelopeHash,
 }
 
@@ -25,7 +25,7 @@ impl Position {
     /// Bytes of a position.
     pub const LEN: usize = 36;
 
-    /// Where an envelope belongs.
+    /// The position of an envelope.
     #[must_use]
     pub fn of(envelope: &Envelope) -> Self {
         Self {
@@ -34,7 +34,7 @@ impl Position {
         }
     }
 
-    /// `sent 4 | hash 32`, as the servers name their records.
+    /// `sent 4 | hash 32`, as servers write their record keys.
     #[must_use]
     pub fn to_bytes(self) -> [u8; Self::LEN] {
         let mut bytes = [0; Self::LEN];
@@ -51,18 +51,18 @@ impl fmt::Debug for Position {
     }
 }
 
-/// Where an answer stopped, as servers and clients say it to each other.
+/// The end of a page, as servers and clients exchange it.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Cursor {
-    /// The position of the envelope that was looked at last.
+    /// The position of the last examined envelope.
     pub position: Position,
-    /// Later versions of status-go put the topic behind the position and want it back. It says
-    /// nothing about the order.
+    /// Later versions of status-go append the topic and expect it back. It does not affect the
+    /// order.
     pub topic: Option<Topic>,
 }
 
 impl Cursor {
-    /// Reads a cursor; `None` for the empty one, which means the beginning, or the end.
+    /// Reads a cursor; `None` for the empty one, which means the beginning or the end.
     ///
     /// # Errors
     ///
@@ -86,7 +86,7 @@ impl Cursor {
         Ok(Some(Self { position, topic }))
     }
 
-    /// The bytes that [`Self::read`] reads.
+    /// The bytes that [`Self::read`] accepts.
     #[must_use]
     pub fn to_bytes(self) -> Vec<u8> {
         let mut bytes = self.position.to_bytes().to_vec();
@@ -110,7 +110,7 @@ impl fmt::Debug for Cursor {
     }
 }
 
-/// The bytes are no cursor of a mail server.
+/// The bytes are not a cursor of a mail server.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("cursor has neither 36 nor 40 bytes")]
 pub struct BadCursor;
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_with_a_topic_behind_it_goes_back_as_it_came() {
+    fn cursor_with_topic_round_trips() {
         let mut bytes = position(7, [9; 32]).to_bytes().to_vec();
         bytes.extend([1, 2, 3, 4]);
         let cursor = Cursor::read(&bytes).unwrap().unwrap();
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn cursors_of_other_lengths_are_refused() {
+    fn cursor_of_other_length_is_refused() {
         for len in (1..64).filter(|len| ![36, 40].contains(len)) {
             assert_eq!(Cursor::read(&vec![0; len]), Err(BadCursor), "{len}");
         }
@@ -147,7 +147,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bytes_sort_as_places_do(a: (u32, [u8; 32]), b: (u32, [u8; 32])) {
+        fn position_bytes_sort_like_positions(a: (u32, [u8; 32]), b: (u32, [u8; 32])) {
             let (a, b) = (position(a.0, a.1), position(b.0, b.1));
             prop_assert_eq!(a.cmp(&b), a.to_bytes().cmp(&b.to_bytes()));
             prop_assert_eq!(Cursor::read(&a.to_bytes()), Ok(Some(a.into())));

@@ -1,13 +1,13 @@
-//! What a mail server may see of what its client is after.
+//! Hides from a mail server which topics its client wants.
 //!
-//! Whoever downloads a part tells which part. So the whole is asked for unless the user names
-//! topics; then the bloom that is asked with is filled up with random bits until a quarter of all
-//! topics pass it ([`MIN_TOPIC_SHARE`]), and the range is rounded to hours. The random bits are always the
-//! same for the same topics: two different fillings would have the topics in common and little
-//! else. They come from a secret of this node, so no server can make them again, and they do not
-//! depend on the server, so several of them learn no more together than one.
+//! A request for a part of the traffic tells the server which part. So a client requests all
+//! envelopes unless the user names topics. Then random bits are added to the bloom filter until a
+//! quarter of all topics match ([`MIN_TOPIC_SHARE`]), and the range is rounded to hours. The random
+//! bits are a function of the topics: two different paddings would have little more than the topics
+//! in common. They are derived from a secret of this node, so no server can compute them. They do
+//! not depend on the server, so several servers learn no more together than one.
 //!
-//! What remains visible is in docs/threat-model.md.
+//! docs/threat-model.md states what remains visible.
 
 use circuits::distributions;
 use circuits::secret::Secret;
@@ -21,14 +21,14 @@ use zeroize::Zeroizing;
 use crate::bloom::Bloom;
 use crate::envelope::Topic;
 
-/// Hides topics among others.
+/// Adds random topics to queries.
 #[derive(Debug)]
 pub struct QueryPadding {
     secret: Secret<32>,
 }
 
 impl QueryPadding {
-    /// Makes the secret of a node's cloaks from one that it keeps for good.
+    /// Derives the padding secret from a secret that the node keeps permanently.
     #[must_use]
     pub fn new(kept: &[u8]) -> Self {
         Self {
@@ -36,7 +36,7 @@ impl QueryPadding {
         }
     }
 
-    /// The bloom to ask with for these topics: everything if there are none.
+    /// The bloom filter to request these topics with: all bits if there are no topics.
     #[must_use]
     pub fn bloom(&self, topics: &[Topic]) -> Bloom {
         if topics.is_empty() {
@@ -44,7 +44,7 @@ impl QueryPadding {
         }
         let mut bloom = exact_bloom(topics);
         let mut rng = self.rng(topics);
-        // Every draw sets a bit with some chance, so this ends; the bound only says so.
+        // Each draw sets a new bit with some probability; the bound makes termination certain.
         for _ in 0..MAX_DRAWS {
             if bits(&bloom) >= MIN_BITS {
                 break;
@@ -58,7 +58,7 @@ impl QueryPadding {
         bloom
     }
 
-    /// The randomness that belongs to a set of topics, in whatever order they are named.
+    /// The generator for a set of topics, independent of their order.
     fn rng(&self, topics: &[Topic]) -> ChaCha20Rng {
         let mut sorted: Vec<[u8; 4]> = topics.iter().map(|topic| topic.0).collect();
         sorted.sort_unstable();
@@ -69,7 +69,7 @@ impl QueryPadding {
     }
 }
 
-/// The narrowest bloom that admits these topics: it names them to the server.
+/// The narrowest bloom filter that matches these topics: it reveals them to the server.
 #[must_use]
 pub fn exact_bloom(topics: &[Topic]) -> Bloom {
     let mut bloom = Bloom::EMPTY;
@@ -79,17 +79,18 @@ pub fn exact_bloom(topics: &[Topic]) -> Bloom {
     bloom
 }
 
-/// The share of all topics that pass a bloom: three bits have to be set, each as likely as any.
+/// The share of all topics that match a bloom filter: three bits must be set, each uniformly drawn.
 #[must_use]
 pub fn topic_share(bloom: &Bloom) -> f64 {
     (f64::from(bits(bloom)) / 512.0).powi(3)
 }
 
-/// The range to ask for to get what entered the network from `since` to `until`: whole hours, and
-/// earlier by what an envelope's life may have begun before it was let go.
+/// The range to request for the envelopes that entered the network from `since` to `until`: whole
+/// hours, and earlier by the time that an envelope may have existed before it was sent.
 ///
-/// Our own envelopes date themselves back to a lattice of a sixth of their life, so one that came
-/// in at `since` and is gone by now may bear an older date by a fifth of the time that has passed.
+/// Our own envelopes are dated back to a grid of a sixth of their lifetime. An envelope that was
+/// flooded at `since` and has expired may bear a date that is earlier by a fifth of the elapsed
+/// time.
 #[must_use]
 pub fn whole_hours(since: UnixSecs, until: UnixSecs, now: UnixSecs) -> (UnixSecs, UnixSecs) {
     let passed = now.0.saturating_sub(since.0);
@@ -113,18 +114,18 @@ fn derive(secret: &[u8], info: &[u8], to: &mut [u8; 32]) {
         .expect("one hash is within the limit of HKDF");
 }
 
-/// The least share of topics that a cloaked request asks for.
+/// Minimum share of topics that a padded request matches.
 pub const MIN_TOPIC_SHARE: f64 = 0.25;
-/// The bits that make it: 512 times the cube root of a quarter, rounded up.
+/// Minimum number of bits: 512 times the cube root of a quarter, rounded up.
 const MIN_BITS: u32 = 323;
-/// Draws after which at least `MIN_BITS` are set, except with negligible probability.
+/// Draws after which `MIN_BITS` are set, except with negligible probability.
 const MAX_DRAWS: u32 = 16 * 512;
 const LABEL: &[u8] = b"whisht/1/mail-cloak";
 
 const HOUR: u32 = 3_600;
-/// A sixth of the longest life that we give.
+/// A sixth of the longest lifetime that we use.
 const LATTICE: u32 = 12 * HOUR;
-/// What else an envelope may wait before it is let go.
+/// Further delay of an envelope before it is sent.
 const LAG: u32 = 900;
 
 #[cfg(test)]
@@ -138,12 +139,12 @@ mod tests {
     }
 
     #[test]
-    fn without_topics_everything_is_asked_for() {
+    fn query_without_topics_requests_all() {
         assert_eq!(padding().bloom(&[]), Bloom::FULL);
     }
 
     #[test]
-    fn one_topic_is_hidden_among_a_quarter_of_all() {
+    fn query_for_one_topic_matches_a_quarter_of_all() {
         let topic = Topic([0xde, 0xad, 0xbe, 0xef]);
         let bloom = padding().bloom(&[topic]);
         assert!(bloom.wants(topic));
@@ -159,21 +160,21 @@ mod tests {
     }
 
     #[test]
-    fn asking_twice_for_the_same_topics_shows_nothing_new() {
+    fn repeated_query_has_equal_padding() {
         let (a, b) = (Topic([1, 2, 3, 4]), Topic([9, 8, 7, 6]));
         assert_eq!(padding().bloom(&[a, b]), padding().bloom(&[b, a, a]));
         assert_eq!(padding().bloom(&[a]), padding().bloom(&[a]));
     }
 
     #[test]
-    fn another_node_fills_up_with_other_bits() {
+    fn nodes_have_different_padding() {
         let topic = [Topic([1, 2, 3, 4])];
         let other = QueryPadding::new(b"another secret");
         assert_ne!(padding().bloom(&topic), other.bloom(&topic));
     }
 
     #[test]
-    fn many_topics_are_never_cut_down() {
+    fn query_for_many_topics_matches_all_of_them() {
         let topics: Vec<Topic> = (0..400_u32)
             .map(|n| Topic((n * 77_777).to_be_bytes()))
             .collect();
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_whole_hours_around_what_is_wanted() {
+    fn range_is_rounded_to_whole_hours() {
         let now = UnixSecs(1_800_000_123);
         let (lower, upper) = whole_hours(now.before(86_400), now, now);
         assert_eq!((lower.0 % HOUR, upper.0 % HOUR), (0, 0));
@@ -196,7 +197,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_asked_for_passes_and_so_does_a_quarter(topics: Vec<[u8; 4]>) {
+        fn padded_query_matches_topics_and_a_quarter_of_all(topics: Vec<[u8; 4]>) {
             prop_assume!(!topics.is_empty());
             let topics: Vec<Topic> = topics.into_iter().map(Topic).collect();
             let bloom = padding().bloom(&topics);
@@ -205,7 +206,7 @@ mod tests {
         }
 
         #[test]
-        fn no_range_leaves_out_a_moment_asked_for(since: u32, len: u32, more: u32) {
+        fn rounded_range_contains_requested_range(since: u32, len: u32, more: u32) {
             let since = UnixSecs(since);
             let until = since.after(len);
             let (lower, upper) = whole_hours(since, until, until.after(more));

@@ -1,4 +1,4 @@
-//! What a client asks for, in the four ways that are alive (protocol sheet 8.1 and 8.2).
+//! The request of a client, in the four formats in use (protocol sheet 8.1 and 8.2).
 //!
 //! | form | bytes | travels |
 //! |---|---|---|
@@ -6,11 +6,11 @@
 //! | packed | `lower 4 \| upper 4 [\| bloom 64 [\| limit 4 [\| cursor]]]` | sealed in an envelope |
 //! | plain | RLP `[id, from, to, limit, cursor, bloom]` | as it is |
 //!
-//! The first 72 bytes of the packed form are go-ethereum's whole request, which ignores what
-//! follows. Its clients cannot read a list of envelopes, so only who asked by a list or plainly is
-//! answered with lists.
+//! The first 72 bytes of the packed form are go-ethereum's whole request; go-ethereum ignores the
+//! rest. Its clients cannot read a list of envelopes, so only a request in the list or plain form
+//! gets lists.
 //!
-//! Form is all that is judged here. Who may ask is said in [`super::access`].
+//! This module checks the form only. [`super::access`] decides which client may ask.
 
 use circuits::bytes::ByteReader;
 use circuits::time::UnixSecs;
@@ -21,31 +21,31 @@ use crate::bloom::Bloom;
 use crate::envelope::{Envelope, ProtocolVersion};
 use crate::rlp::{RlpError, RlpItem, RlpReader, RlpWriter};
 
-/// What a client asks for.
+/// The request of a client.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct MailRequest {
     /// The first second of the range.
     pub lower: UnixSecs,
     /// The last second of the range.
     pub upper: UnixSecs,
-    /// Which topics are wanted.
+    /// The requested topics.
     pub bloom: Bloom,
-    /// Envelopes at the most, as far as the client says.
+    /// The client's limit of envelopes.
     pub limit: Limit,
-    /// Where an earlier answer stopped.
+    /// The end of an earlier answer.
     pub after: Option<Cursor>,
     /// Whether the client reads several envelopes in one packet.
     pub batch: bool,
 }
 
-/// How many envelopes a client wants.
+/// The number of envelopes that a client requests.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Limit {
-    /// All: go-ethereum's clients know neither limit nor cursor, and could not ask for the rest.
+    /// All: go-ethereum's clients have neither limit nor cursor, so they cannot request the rest.
     All,
-    /// As many as the server thinks fit.
+    /// The server's default.
     Unspecified,
-    /// So many.
+    /// This number.
     Count(u32),
 }
 
@@ -64,7 +64,7 @@ impl Limit {
         }
     }
 
-    /// The number that a server keeps to.
+    /// The limit that a server applies.
     #[must_use]
     pub fn granted(self) -> u32 {
         match self {
@@ -78,20 +78,20 @@ impl Limit {
 /// A packet with code 126.
 #[derive(Clone, Debug)]
 pub enum RequestPacket {
-    /// An envelope with a request in it.
+    /// An envelope that contains an encrypted request.
     Sealed(Envelope),
-    /// A request as it is.
+    /// An unencrypted request.
     Plain(RequestId, Result<MailRequest, BadRequest>),
 }
 
 impl RequestPacket {
-    /// Tells the two apart: an envelope begins with a number of four bytes at the most, a plain
-    /// request with a name of 32.
+    /// Distinguishes the two: an envelope begins with a number of at most four bytes, a plain
+    /// request with an identifier of 32.
     ///
     /// # Errors
     ///
-    /// [`NotARequest`] for whatever is neither. Bytes after the first item are ignored, as
-    /// go-ethereum does.
+    /// [`NotARequest`] for any other content. Bytes after the first item are ignored, as in
+    /// go-ethereum.
     pub fn decode(payload: &[u8]) -> Result<Self, NotARequest> {
         let whole = RlpReader::new(payload)
             .raw_list()
@@ -111,7 +111,7 @@ impl RequestPacket {
         }
     }
 
-    /// What the answer calls the request.
+    /// The identifier that the answer uses.
     #[must_use]
     pub fn id(&self) -> RequestId {
         match self {
@@ -122,20 +122,20 @@ impl RequestPacket {
 }
 
 impl MailRequest {
-    /// Reads what was sealed in an envelope: a list, or packed bytes.
+    /// Reads the content of an envelope: a list, or packed bytes.
     ///
     /// # Errors
     ///
-    /// [`BadRequest`] names what is wrong.
+    /// [`BadRequest`] names the invalid field.
     pub fn read(payload: &[u8], now: UnixSecs) -> Result<Self, BadRequest> {
-        // Packed bytes that are one list by chance would have to ask for the year 2072.
+        // Packed bytes that happen to form a list would request a range in the year 2072 or later.
         match RlpReader::only_list(payload) {
             Ok(fields) => Self::read_list(fields, now),
             Err(RlpError) => Self::read_packed(payload),
         }
     }
 
-    /// The list. Its published description lacks the last field, and means no batches by that.
+    /// Reads the list. Its published description lacks the last field, which then means no batches.
     fn read_list(mut fields: RlpReader<'_>, now: UnixSecs) -> Result<Self, BadRequest> {
         let lower = seconds(&mut fields)?;
         let upper = match seconds(&mut fields)? {
@@ -145,12 +145,13 @@ impl MailRequest {
         let bloom = bloom(&mut fields)?;
         let limit = Limit::of(number(&mut fields)?);
         let after = cursor(&mut fields)?;
-        let batch = match fields.is_empty() {
-            true => false,
-            false => match number(&mut fields)? {
+        let batch = if fields.is_empty() {
+            false
+        } else {
+            match number(&mut fields)? {
                 flag @ (0 | 1) => flag == 1,
                 _ => return Err(BadRequest::Malformed),
-            },
+            }
         };
         fields.finish().map_err(|_| BadRequest::Malformed)?;
         Self {
@@ -183,7 +184,7 @@ impl MailRequest {
         })
     }
 
-    /// The plain list, from its second field on.
+    /// Reads the plain list, from its second field on.
     fn read_plain(mut fields: RlpReader<'_>) -> Result<Self, BadRequest> {
         let (lower, upper) = (seconds(&mut fields)?, seconds(&mut fields)?);
         let limit = number(&mut fields)?;
@@ -212,7 +213,7 @@ impl MailRequest {
         }
     }
 
-    /// The list, to be sealed in an envelope: status-im's main form.
+    /// The list, to be encrypted in an envelope: status-im's main form.
     #[must_use]
     pub fn to_list(&self) -> Vec<u8> {
         RlpWriter::only_list(|list| {
@@ -225,7 +226,7 @@ impl MailRequest {
         })
     }
 
-    /// Packed bytes, to be sealed in an envelope; 72 of them for go-ethereum, which knows neither
+    /// Packed bytes, to be encrypted in an envelope; 72 of them for go-ethereum, which has neither
     /// limit nor cursor.
     #[must_use]
     pub fn to_packed(&self) -> Vec<u8> {
@@ -275,31 +276,31 @@ pub(super) fn cursor(fields: &mut RlpReader<'_>) -> Result<Option<Cursor>, BadRe
     Ok(Cursor::read(bytes)?)
 }
 
-/// A packet is neither an envelope nor a plain request: its sender is hung up on.
+/// A packet is neither an envelope nor a plain request; the caller must disconnect.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("packet is neither an envelope nor a request")]
 pub struct NotARequest;
 
-/// Why a request is not carried out. The client is told, unless it is go-ethereum's.
+/// The reason why a request is refused. The client is told, except go-ethereum's.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadRequest {
     /// The range ends before it begins.
     #[error("the range ends before it begins")]
     Backwards,
-    /// The bloom has another length than 64 bytes.
-    #[error("the bloom filter has the wrong length")]
+    /// The bloom filter does not have 64 bytes.
+    #[error("the bloom filter does not have 64 bytes")]
     Bloom,
-    /// The cursor is none of a mail server.
-    #[error("the cursor has the wrong length")]
+    /// The cursor has an invalid length.
+    #[error("the cursor has neither 36 nor 40 bytes")]
     Cursor,
-    /// Packed bytes of another length than 8, or 72 and more.
-    #[error("the request has the wrong length")]
+    /// The packed bytes number neither 8 nor at least 72.
+    #[error("the request has neither 8 nor at least 72 bytes")]
     Length,
-    /// More envelopes than one answer holds.
+    /// More envelopes than one answer may contain.
     #[error("the limit is above {MAX_PLAIN_LIMIT}")]
     Limit,
-    /// The fields of a list are not what they should be.
+    /// A field of a list is invalid.
     #[error("the request is malformed")]
     Malformed,
 }
@@ -310,15 +311,15 @@ impl From<BadCursor> for BadRequest {
     }
 }
 
-/// What a list means by no end: a minute ahead of now, for clocks that are.
+/// An open end of a list means one minute after now, for clocks that are slow.
 const UNTIL_NOW: u32 = 60;
-/// Envelopes for a request that names no limit, as status-im has it.
+/// Envelopes for a request without a limit, as in status-im.
 pub const DEFAULT_LIMIT: u32 = 2_000;
-/// Envelopes of one answer at the most, whatever a sealed request asks for.
+/// Maximum number of envelopes of one answer to a sealed request.
 pub const MAX_LIMIT: u32 = 10_000;
-/// What a plain request may ask for, as status-im has it.
+/// Maximum limit of a plain request, as in status-im.
 pub const MAX_PLAIN_LIMIT: u32 = 1_000;
-/// Envelopes for a client that cannot ask for the rest.
+/// Envelopes for a client that cannot request the rest.
 pub const MAX_UNPAGED_LIMIT: u32 = 100_000;
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! The answer: envelopes as P2P messages (code 127), then a word of completion (code 125).
+//! The answer: envelopes as P2P messages (code 127), then a completion packet (code 125).
 //!
-//! go-ethereum's servers send one envelope a packet and nothing at the end; its clients ignore the
-//! completion and hang up on a list. status-im's send lists to whoever asked for batches, a single
-//! envelope always bare, and end with `id | last hash | cursor` or `ERROR=id text` (protocol sheet
-//! 8.3). A cursor says that there is more.
+//! go-ethereum's servers send one envelope per packet and no completion. Its clients ignore the
+//! completion, and disconnect on a list. status-im's servers send lists to clients that requested
+//! batches, a single envelope always without a list, and end with `id | last hash | cursor` or
+//! `ERROR=id text` (protocol sheet 8.3). A cursor means that the range continues.
 
 use super::cursor::Cursor;
 use super::{MAX_PACKET, RequestId};
@@ -13,27 +13,27 @@ use crate::rlp::{RlpReader, RlpWriter};
 
 /// The end of an answer.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Completion {
-    /// Everything was sent, up to the limit.
+pub enum MailCompletion {
+    /// The answer is complete, up to the limit.
     Done {
-        /// Which request.
+        /// The request.
         id: RequestId,
-        /// The envelope that was sent last, if any was.
+        /// The last envelope sent, if there is one.
         last: Option<EnvelopeHash>,
-        /// Where to go on, if there is more.
+        /// The cursor for the next request, if the range continues.
         cursor: Option<Cursor>,
     },
-    /// The server does not do it.
+    /// The server refuses.
     Failed {
-        /// Which request.
+        /// The request.
         id: RequestId,
-        /// Why, in words that the server chose.
+        /// The reason, in the server's words.
         reason: String,
     },
 }
 
-impl Completion {
-    /// Which request it ends.
+impl MailCompletion {
+    /// The request that this ends.
     #[must_use]
     pub const fn id(&self) -> RequestId {
         match self {
@@ -59,8 +59,8 @@ impl Completion {
     ///
     /// # Errors
     ///
-    /// [`NotACompletion`] for what a client of status-im hangs up on, and for a reason longer than
-    /// anybody needs.
+    /// [`NotACompletion`] for payloads on which status-im's clients disconnect, and for a reason
+    /// longer than [`MAX_REASON`].
     pub fn decode(payload: &[u8]) -> Result<Self, NotACompletion> {
         let inner = RlpReader::new(payload)
             .bytes()
@@ -71,7 +71,7 @@ impl Completion {
                 return Err(NotACompletion);
             }
             let mut reason = String::from_utf8_lossy(text).into_owned();
-            // What stands for a broken byte is longer than the byte.
+            // The replacement character is longer than the invalid byte that it replaces.
             reason.truncate(reason.floor_char_boundary(MAX_REASON));
             return Ok(Self::Failed {
                 id: RequestId(*id),
@@ -92,8 +92,8 @@ impl Completion {
     }
 }
 
-/// The payloads of code 127 that carry these envelopes, each below what every peer takes. An
-/// envelope too long for any packet is left out: it would cost the link.
+/// The payloads of code 127 for these envelopes, each small enough for every peer. Omits an
+/// envelope that exceeds every packet, because sending it would cost the link.
 #[must_use]
 pub fn messages(envelopes: &[Envelope], batch: bool) -> Vec<Vec<u8>> {
     let mut packets = Vec::new();
@@ -119,7 +119,7 @@ pub fn messages(envelopes: &[Envelope], batch: bool) -> Vec<Vec<u8>> {
     packets
 }
 
-/// One envelope bare, several as a list.
+/// One envelope without a list, or several as a list.
 fn packet(envelopes: &[&Envelope]) -> Vec<u8> {
     if let [envelope] = envelopes {
         return outgoing::p2p_message(envelope);
@@ -131,16 +131,16 @@ fn packet(envelopes: &[&Envelope]) -> Vec<u8> {
     })
 }
 
-/// The bytes are no end of an answer: the server is hung up on.
+/// The bytes are not the end of an answer; the caller must disconnect.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("packet is no completion of a mail request")]
+#[error("packet is not a completion of a mail request")]
 pub struct NotACompletion;
 
-/// What a failure begins with.
+/// Prefix of a failure.
 const ERROR: &[u8] = b"ERROR=";
 /// Bytes of the header of a list that fills a packet.
 const LIST_HEADER: usize = 4;
-/// Bytes of the longest reason that is read.
+/// Maximum bytes of a reason that are read.
 pub const MAX_REASON: usize = 512;
 
 #[cfg(test)]

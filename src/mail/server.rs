@@ -1,12 +1,13 @@
-//! A mail server, as a machine: told what clients ask and what the archive finds, it says what to
-//! send and what to look for.
+//! The state machine of a mail server: it receives requests and archive pages, and returns packets
+//! and queries.
 //!
-//! A peer is answered one request after another, a page at a time, and the next page is looked for
-//! only when the one before has left: a client that does not read costs one page. How many ask at
-//! once, how much each may ask for and how often has a bound beside it. Refusals are told to the
-//! client (go-ethereum's ignores them); only what is malformed, or a flood, costs the link.
+//! A peer's requests are answered one after another, a page at a time. The next page is queried
+//! only when the previous one has left, so a client that does not read costs one page. The number
+//! of concurrent clients, the size of an answer and the rate of requests are bounded by the
+//! constants below. Refusals are sent to the client (go-ethereum's ignore them). Only malformed
+//! packets and floods cost the link.
 //!
-//! The archive itself is behind [`ServerAction::Find`]; nothing here knows what it is made of.
+//! The archive is behind [`ServerAction::Find`]; this module must not depend on its storage.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -19,7 +20,7 @@ use super::archive::{Page, PageQuery, QueryId, Unavailable};
 use super::cursor::{Cursor, Position};
 use super::request::{Limit, MailRequest, RequestPacket};
 use super::request_quota::{QuotaResult, RequestQuota};
-use super::response::{Completion, messages};
+use super::response::{MailCompletion, messages};
 use super::{RequestId, sync};
 use crate::envelope::EnvelopeHash;
 use crate::gossip::packet::P2pKind;
@@ -30,26 +31,26 @@ pub struct MailServer {
     access: AccessPolicy,
     /// Ranked by the time at which the quota is full again.
     quotas: BoundedMap<RelayKey, RequestQuota, Instant>,
-    /// What each link waits for, the first of them under way.
+    /// The requests of each link; the first is under way.
     queues: BTreeMap<LinkId, VecDeque<PendingAnswer>>,
     queries: BTreeMap<QueryId, LinkId>,
     last_query: u64,
-    /// Envelopes given out since the start.
+    /// Envelopes sent since the start.
     sent: u64,
 }
 
-/// Something to be done.
+/// An action for the caller.
 #[derive(Debug)]
 pub enum ServerAction {
-    /// Ask the archive; the answer goes to [`MailServer::on_page`].
+    /// Query the archive; the answer goes to [`MailServer::on_page`].
     Find(QueryId, PageQuery),
-    /// The peer breaks the protocol, or does not stop asking.
+    /// Disconnect: the peer violates the protocol or floods requests.
     HangUp(LinkId),
-    /// Send a packet, in this order with others on the link.
+    /// Send a packet, in the order of the actions for this link.
     Send(LinkId, P2pKind, Vec<u8>),
 }
 
-/// One request being carried out.
+/// One request that is being answered.
 #[derive(Debug)]
 struct PendingAnswer {
     id: RequestId,
@@ -57,14 +58,14 @@ struct PendingAnswer {
     request: MailRequest,
     /// Envelopes that may still be sent.
     left: u32,
-    /// Envelopes that may still be looked at.
+    /// Envelopes that may still be examined.
     effort: usize,
     after: Option<Position>,
     last: Option<EnvelopeHash>,
     state: AnswerState,
 }
 
-/// In which packets an answer goes out.
+/// The packets of an answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum ReplyFormat {
     /// Codes 127 and 125.
@@ -75,9 +76,9 @@ enum ReplyFormat {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum AnswerState {
-    /// The link has to be free before the next page is looked for.
+    /// The link must be free before the next page is queried.
     Waiting,
-    /// The archive is looking.
+    /// The archive is searching.
     Asked(QueryId),
 }
 
@@ -95,7 +96,7 @@ impl MailServer {
         }
     }
 
-    /// A packet with code 126 came.
+    /// Handles a packet with code 126.
     #[must_use]
     pub fn on_request(
         &mut self,
@@ -126,7 +127,8 @@ impl MailServer {
         }
     }
 
-    /// A packet with code 123 came: another server asks. It has no way to show a password.
+    /// Handles a packet with code 123: a request of another server, which has no field for a
+    /// password.
     #[must_use]
     pub fn on_sync_request(
         &mut self,
@@ -155,7 +157,7 @@ impl MailServer {
         }
     }
 
-    /// The archive found a page, or does not answer.
+    /// Handles a page of the archive, or its failure.
     #[must_use]
     pub fn on_page(
         &mut self,
@@ -190,7 +192,7 @@ impl MailServer {
         }
     }
 
-    /// Looks for the next page of every answer whose link is free.
+    /// Queries the next page of every answer whose link is free.
     #[must_use]
     pub fn find_next_pages(&mut self, free: impl Fn(LinkId) -> bool) -> Vec<ServerAction> {
         let mut actions = Vec::new();
@@ -210,26 +212,26 @@ impl MailServer {
         actions
     }
 
-    /// A link was closed: nobody waits for its answers.
+    /// Drops the answers of a closed link.
     pub fn close(&mut self, link: LinkId) {
         self.queues.remove(&link);
         self.queries.retain(|_, asker| *asker != link);
     }
 
-    /// Whether some answer waits for its link.
+    /// Whether an answer waits for its link.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         let mut fronts = self.queues.values().filter_map(VecDeque::front);
         fronts.any(|answer| answer.state == AnswerState::Waiting)
     }
 
-    /// Requests being answered, or in line.
+    /// Number of requests being answered or queued.
     #[must_use]
     pub fn answering(&self) -> usize {
         self.queues.values().map(VecDeque::len).sum()
     }
 
-    /// Envelopes given out since the start.
+    /// Envelopes sent since the start.
     #[must_use]
     pub const fn sent(&self) -> u64 {
         self.sent
@@ -272,7 +274,7 @@ impl MailServer {
         Vec::new()
     }
 
-    /// The first answer of a link is over.
+    /// Ends the first answer of a link.
     fn end(&mut self, link: LinkId) {
         if let Some(queue) = self.queues.get_mut(&link) {
             queue.pop_front();
@@ -331,7 +333,7 @@ impl PendingAnswer {
         let actions = match self.format {
             ReplyFormat::P2p => {
                 let packets = messages(&envelopes, self.request.batch).into_iter();
-                let done = Completion::Done {
+                let done = MailCompletion::Done {
                     id: self.id,
                     last: self.last,
                     cursor: more,
@@ -365,32 +367,32 @@ impl PendingAnswer {
 
 fn fail(link: LinkId, id: RequestId, reason: &str) -> ServerAction {
     let reason = reason.to_owned();
-    complete(link, &Completion::Failed { id, reason })
+    complete(link, &MailCompletion::Failed { id, reason })
 }
 
-fn complete(link: LinkId, completion: &Completion) -> ServerAction {
+fn complete(link: LinkId, completion: &MailCompletion) -> ServerAction {
     ServerAction::Send(link, P2pKind::RequestComplete, completion.encode())
 }
 
-/// What status-im says for it.
+/// status-im's text for this refusal.
 const TOO_OFTEN: &str = "rate limit exceeded";
 const CROWDED: &str = "too many clients at once; try again later";
 
-/// Bytes of the longest request that is looked at: those in use have less than a thousand.
+/// Maximum bytes of a request; those in use have less than a thousand.
 pub const MAX_REQUEST: usize = 16 * 1024;
-/// Requests of one peer that may be in line.
+/// Maximum number of queued requests per peer.
 const MAX_QUEUED: usize = 4;
-/// Peers answered at once.
+/// Maximum number of peers answered at once.
 pub const MAX_CLIENTS: usize = 64;
-/// Peers whose quotas are remembered.
+/// Maximum number of peers with a recorded quota.
 const MAX_QUOTAS: usize = 4_096;
-/// Bytes of one page. With [`MAX_CLIENTS`] it bounds what slow clients make us hold.
+/// Bytes of one page. Times [`MAX_CLIENTS`], it bounds the memory that slow clients use.
 pub const PAGE_BYTES: usize = 192 * 1024;
-/// Envelopes that the archive looks at for one page: some milliseconds.
+/// Envelopes examined for one page: some milliseconds.
 pub const PAGE_EFFORT: usize = 4_096;
-/// Envelopes looked at for one request; then the client is given a cursor.
+/// Envelopes examined for one request; then the client gets a cursor.
 const MAX_EFFORT: usize = 32 * PAGE_EFFORT;
-/// The same for clients that cannot ask for the rest.
+/// The same for clients that cannot request the rest.
 const MAX_EFFORT_ALL: usize = 256 * PAGE_EFFORT;
 
 #[cfg(test)]

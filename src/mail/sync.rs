@@ -1,8 +1,8 @@
-//! How one mail server fills its gaps from another (protocol sheet 8.4).
+//! Synchronization of two mail servers (protocol sheet 8.4).
 //!
-//! A request (code 123) is a plain list; the answer (code 124) is a list of envelopes with a cursor,
-//! in one packet or several, the last of which says so. What comes this way is archived and not
-//! pooled: it may be long dead.
+//! A request (code 123) is a plain list. The answer (code 124) is a list of envelopes with a
+//! cursor, in one or more packets; a flag marks the last. The envelopes are archived and not added
+//! to the pool, because they may have expired long ago.
 
 use circuits::time::UnixSecs;
 
@@ -61,13 +61,13 @@ pub fn request(lower: UnixSecs, upper: UnixSecs, bloom: &Bloom, after: Option<Cu
 /// The payload of code 124.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SyncResponse {
-    /// Envelopes, perhaps long dead.
+    /// Envelopes, possibly expired.
     pub envelopes: Vec<Envelope>,
-    /// Where to go on, if there is more. Means something in the last packet only.
+    /// The cursor for the next request, if the range continues. Valid in the last packet only.
     pub cursor: Option<Cursor>,
     /// Whether this is the last packet.
     pub last: bool,
-    /// What the server could not do; empty if all is well.
+    /// The error of the server; empty on success.
     pub error: String,
 }
 
@@ -76,7 +76,7 @@ impl SyncResponse {
     ///
     /// # Errors
     ///
-    /// [`NotASyncResponse`] if it is none, or longer than anything useful.
+    /// [`NotASyncResponse`] if the payload has another form, or exceeds every useful length.
     pub fn decode(payload: &[u8]) -> Result<Self, NotASyncResponse> {
         let mut fields = RlpReader::new(payload).list()?;
         let mut list = fields.list()?;
@@ -114,7 +114,7 @@ impl SyncResponse {
     }
 }
 
-/// The packets that carry a page; only the last of them is the end of the answer, if `last`.
+/// The packets of a page. With `last`, the final packet ends the answer.
 #[must_use]
 pub fn responses(envelopes: &[Envelope], more: Option<Cursor>, last: bool) -> Vec<Vec<u8>> {
     let fits = |envelope: &&Envelope| envelope.as_rlp().len() <= MAX_BODY;
@@ -151,9 +151,9 @@ fn encode(envelopes: &[&Envelope], more: Option<Cursor>, last: bool, error: &str
     })
 }
 
-/// The bytes are no answer to a server: the other side is hung up on.
+/// The bytes are not an answer to a server; the caller must disconnect.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("packet is no answer to a mail server")]
+#[error("packet is not an answer to a mail server")]
 pub struct NotASyncResponse;
 
 impl From<RlpError> for NotASyncResponse {
@@ -162,9 +162,9 @@ impl From<RlpError> for NotASyncResponse {
     }
 }
 
-/// Envelopes that one request may ask for, as status-im has it.
+/// Envelopes that one request may ask for, as in status-im.
 const MAX_SYNC_LIMIT: u32 = 1_000;
-/// What headers, cursor and flags leave of a packet.
+/// The space that headers, cursor and flags leave in a packet.
 const MAX_BODY: usize = MAX_PACKET - 64;
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! The keys that messages are read and signed with.
+//! The keys that decrypt and sign messages.
 //!
-//! They belong to people, not to nodes: a node's link key is another type and never meets these.
-//! Secrets are wiped when dropped and print nothing; public keys name somebody and print nothing
-//! either.
+//! They belong to people, not to nodes: a node's link key is another type and must not be used
+//! here. Secrets are wiped when dropped and print nothing. Public keys identify a person, and print
+//! nothing either.
 
 use core::fmt;
 
@@ -28,7 +28,7 @@ impl SymKey {
     ///
     /// # Errors
     ///
-    /// [`ZeroKey`]: all programs refuse to use the key of zeros, and somebody forgot to fill it.
+    /// [`ZeroKey`]: all programs refuse the key of zeros, which is a key that was never filled.
     pub fn new(bytes: Secret<32>) -> Result<Self, ZeroKey> {
         if bytes.expose().ct_eq(&[0; 32]).into() {
             return Err(ZeroKey);
@@ -46,22 +46,22 @@ impl SymKey {
         }
     }
 
-    /// The key that all programs make of this password.
+    /// The key that all programs derive from this password.
     ///
-    /// PBKDF2-HMAC-SHA-256 with 65,356 rounds, a number that somebody once mistyped for 65,536,
-    /// and no salt: whoever guesses passwords guesses for everybody at once. It takes a noticeable
+    /// PBKDF2-HMAC-SHA-256 with 65,356 rounds (go-ethereum's number, a misprint of 65,536) and no
+    /// salt, so one attack on passwords covers all keys at once. The derivation takes a noticeable
     /// fraction of a second.
     ///
     /// # Errors
     ///
-    /// [`ZeroKey`], for no password anybody knows.
+    /// [`ZeroKey`]; no such password is known.
     pub fn from_password(password: &str) -> Result<Self, ZeroKey> {
         Self::new(Secret::init_with(|bytes| {
             pbkdf2::pbkdf2_hmac::<Sha256>(password.as_bytes(), b"", PBKDF2_ROUNDS, bytes);
         }))
     }
 
-    /// The key itself, for the key store. Whoever calls this keeps it from being logged.
+    /// The key bytes, for the key store. The caller must not log them.
     #[must_use]
     pub const fn expose(&self) -> &[u8; 32] {
         self.bytes.expose()
@@ -71,7 +71,7 @@ impl SymKey {
         &self.cipher
     }
 
-    /// A name for the key that does not reveal it.
+    /// An identifier of the key that does not reveal it.
     pub(crate) fn digest(&self) -> [u8; 32] {
         Keccak256::digest(self.expose()).into()
     }
@@ -88,7 +88,7 @@ impl fmt::Debug for SymKey {
 #[error("the symmetric key is all zeros; it was probably never filled")]
 pub struct ZeroKey;
 
-/// A person's secret key: reads what was sent to [`ClientPublic`], and signs.
+/// A person's secret key: decrypts messages to its [`ClientPublic`], and signs.
 pub struct ClientSecret {
     key: Box<SecretKey>,
     public: ClientPublic,
@@ -99,7 +99,7 @@ impl ClientSecret {
     ///
     /// # Errors
     ///
-    /// [`InvalidKey`] for zero and for numbers beyond the order of the curve.
+    /// [`InvalidKey`] for zero and for numbers at or above the order of the curve.
     pub fn from_bytes(bytes: &Secret<32>) -> Result<Self, InvalidKey> {
         SecretKey::from_secret_bytes(*bytes.expose())
             .map(Self::from_key)
@@ -111,13 +111,13 @@ impl ClientSecret {
         Self::from_key(ecies::random_key(rng))
     }
 
-    /// The public key that belongs to it.
+    /// The matching public key.
     #[must_use]
     pub const fn public(&self) -> ClientPublic {
         self.public
     }
 
-    /// The key itself, for the key store. Whoever calls this keeps it from being logged.
+    /// The key bytes, for the key store. The caller must not log them.
     #[must_use]
     pub fn expose(&self) -> &[u8; 32] {
         self.key.as_secret_bytes()
@@ -153,11 +153,11 @@ impl fmt::Debug for ClientSecret {
 pub struct ClientPublic(PublicKey);
 
 impl ClientPublic {
-    /// Reads a key from its uncompressed form, the only one that Whisper knows: `04 | x | y`.
+    /// Reads a key in uncompressed form, the only one that Whisper uses: `04 | x | y`.
     ///
     /// # Errors
     ///
-    /// [`InvalidKey`] for another form, and for what is no point of the curve.
+    /// [`InvalidKey`] for another form, and for bytes that are not a point of the curve.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidKey> {
         let bytes: [u8; 65] = bytes.try_into().map_err(|_| InvalidKey)?;
         if bytes.first() != Some(&0x04) {
@@ -189,7 +189,7 @@ impl fmt::Debug for ClientPublic {
     }
 }
 
-/// The bytes are no key of secp256k1.
+/// The bytes are not a key of secp256k1.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("not a secp256k1 key")]
 pub struct InvalidKey;
@@ -208,13 +208,13 @@ mod tests {
     }
 
     #[test]
-    fn the_key_of_zeros_is_refused() {
+    fn zero_symmetric_key_is_refused() {
         assert!(SymKey::new(secret(0)).is_err());
         assert!(SymKey::new(secret(1)).is_ok());
     }
 
     #[test]
-    fn keys_outside_the_curve_are_refused() {
+    fn invalid_curve_keys_are_refused() {
         assert!(ClientSecret::from_bytes(&secret(0)).is_err());
         assert!(ClientSecret::from_bytes(&secret(0xff)).is_err());
         assert!(ClientPublic::from_bytes(&[4; 65]).is_err());
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn public_keys_have_one_form_only() {
+    fn public_key_has_one_encoding() {
         let key = ClientSecret::generate(&mut ChaCha20Rng::seed_from_u64(1)).public();
         let mut bytes = key.to_bytes();
         assert_eq!(ClientPublic::from_bytes(&bytes), Ok(key));
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn no_key_prints() {
+    fn keys_are_redacted_in_debug() {
         let secret_key = ClientSecret::from_bytes(&secret(0xab)).unwrap();
         let printed = format!(
             "{:?} {secret_key:?} {:?}",

@@ -1,13 +1,13 @@
-//! What lies inside the encryption.
+//! The format inside the encryption.
 //!
-//! `flags 1 | size field n | payload | padding | [signature 65]` (protocol sheet 4.1). Flags: two
-//! bits give `n`, one says whether there is a signature; the size field is little-endian. The
-//! signer's key is not sent, it is recovered from the signature. In `shh/5` the padding stands
-//! before the payload, and the size is that of the padding, its own bytes counted (sheet 9); both
-//! are read here, and `shh/5` is written in [`super::v5`].
+//! `flags 1 | size field n | payload | padding | [signature 65]` (protocol sheet 4.1). Two bits of
+//! the flags give `n`, one marks a signature; the size field is little-endian. The signer's key is
+//! not sent; it is recovered from the signature. In `shh/5` the padding precedes the payload, and
+//! the size field counts the padding and its own bytes (sheet 9). Both are read here; `shh/5` is
+//! written in [`super::v5`].
 //!
-//! Reading follows the one parser that is known to be safe: others cut out slices before they
-//! compared lengths, and anybody who knew a key could stop their process with three bytes.
+//! Parsing follows the one parser that is known to be safe. Others cut slices before they compared
+//! lengths, so that any sender with a key could crash the process with three bytes.
 
 use core::ops::Range;
 
@@ -24,21 +24,21 @@ use crate::envelope::ProtocolVersion;
 /// A message of `shh/6` ready to be encrypted. Wiped when dropped.
 pub struct Plaintext(Zeroizing<Vec<u8>>);
 
-/// How a message is brought to a length that does not show its own.
+/// The padding of a message, which hides the payload's length.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Padding<'a> {
-    /// Random bytes to the next multiple of 256, never none: what geth does by itself.
+    /// Random bytes to the next multiple of 256, at least one: geth's default.
     Align,
-    /// These bytes, as they are.
+    /// These bytes, unchanged.
     Given(&'a [u8]),
     /// Random bytes until the plaintext has this length.
     UpTo(usize),
 }
 
 impl Plaintext {
-    /// Lays out a message, padded and, if there is a signer, signed.
+    /// Builds a message, padded and, if there is a signer, signed.
     ///
-    /// A signature convinces everybody whom the recipient shows it to.
+    /// The recipient can prove the signature to any third party.
     ///
     /// # Errors
     ///
@@ -88,7 +88,7 @@ impl Plaintext {
         Ok(Self(bytes))
     }
 
-    /// The bytes to be encrypted.
+    /// The bytes to encrypt.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -101,11 +101,11 @@ impl core::fmt::Debug for Plaintext {
     }
 }
 
-/// The longest payload of a plaintext of `len` bytes, if there can be any.
+/// The longest payload of a plaintext of `len` bytes; `None` if even an empty one does not fit.
 #[must_use]
 pub fn max_payload_len(len: usize, signed: bool) -> Option<usize> {
-    // The widest size field that its own payload needs leaves the answer; a narrower one may fit
-    // where the wider just does not.
+    // The widest size field that its own payload requires gives the answer; a narrower one may fit
+    // where the wider one narrowly does not.
     (1..=3_usize).rev().find_map(|width| {
         let room = len.checked_sub(1 + width + if signed { SIGNATURE_LEN } else { 0 })?;
         let widest = (1_usize << (8 * width)) - 1;
@@ -114,7 +114,7 @@ pub fn max_payload_len(len: usize, signed: bool) -> Option<usize> {
     })
 }
 
-/// A decrypted, well-formed message of either form whose signature has not been looked at.
+/// A decrypted, well-formed message of either form, before its signature is checked.
 pub(super) struct ParsedPlaintext {
     bytes: Zeroizing<Vec<u8>>,
     payload: Range<usize>,
@@ -123,7 +123,7 @@ pub(super) struct ParsedPlaintext {
 }
 
 impl ParsedPlaintext {
-    /// Finds the parts of a plaintext.
+    /// Splits a plaintext into its parts.
     pub(super) fn new(
         protocol: ProtocolVersion,
         bytes: Zeroizing<Vec<u8>>,
@@ -187,7 +187,7 @@ impl ParsedPlaintext {
         self.signed
     }
 
-    /// Who signed, if anybody did.
+    /// The signer, if the message is signed.
     pub(super) fn signer(&self) -> Result<Option<ClientPublic>, PlaintextError> {
         if !self.signed {
             return Ok(None);
@@ -200,35 +200,35 @@ impl ParsedPlaintext {
     }
 }
 
-/// Does the work of recovering a signer, for the time it takes.
+/// Does the work of recovering a signer, to take equal time.
 pub(super) fn decoy_recovery(body: &[u8]) {
     core::hint::black_box(recover(body, &DECOY_SIGNATURE));
 }
 
-/// Why decrypted bytes are no message.
+/// The reason why decrypted bytes are not a message.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
 pub enum PlaintextError {
-    /// No key belongs to the signature.
-    #[error("message has a signature that nobody can have made")]
+    /// The signature recovers no key.
+    #[error("message has an invalid signature")]
     BadSignature,
-    /// Not even flags.
+    /// The flags are missing.
     #[error("message is empty")]
     Empty,
-    /// The padding of `shh/5` is longer than what there is.
-    #[error("message is shorter than the size of its padding says")]
+    /// The padding of `shh/5` exceeds the plaintext.
+    #[error("message is shorter than its padding")]
     NoRoomForPadding,
-    /// The size field says more than there is.
-    #[error("message is shorter than its size field says")]
+    /// The size field exceeds the plaintext.
+    #[error("message is shorter than its size field states")]
     NoRoomForPayload,
     /// The signature flag is set on fewer bytes than a signature has.
     #[error("message is too short for its signature")]
     NoRoomForSignature,
-    /// The size field itself is cut.
+    /// The size field is cut.
     #[error("message is too short for its size field")]
     NoRoomForSize,
     /// The padding of `shh/5` is shorter than its own size field, which it contains.
-    #[error("message has padding shorter than the size that it begins with")]
+    #[error("message has padding shorter than its own size field")]
     PaddingWithoutItsSize,
 }
 
@@ -236,11 +236,11 @@ pub enum PlaintextError {
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("the payload is too long: at most {max} bytes fit")]
 pub struct PayloadTooLong {
-    /// The longest payload that would.
+    /// The longest payload that fits, in bytes.
     pub max: usize,
 }
 
-/// Everything but payload and padding.
+/// All bytes but payload and padding.
 const fn overhead(payload_len: usize, signed: bool) -> usize {
     1 + size_width(payload_len) + if signed { SIGNATURE_LEN } else { 0 }
 }
@@ -267,7 +267,7 @@ pub(super) fn sign(body: &[u8], signer: &ClientSecret) -> [u8; SIGNATURE_LEN] {
 fn recover(body: &[u8], signature: &[u8; SIGNATURE_LEN]) -> Option<ClientPublic> {
     let digest = Message::from_digest(Keccak256::digest(body).into());
     let (&id, compact) = signature.split_last()?;
-    // EIP-627 says 27 or 28; no program has ever accepted that.
+    // EIP-627 says 27 or 28; no program accepts that.
     if id > 3 {
         return None;
     }
@@ -283,9 +283,9 @@ const SIZE_WIDTH: u8 = 0b011;
 pub(super) const SIGNED: u8 = 0b100;
 /// `r 32 | s 32 | recovery id 1`.
 pub(super) const SIGNATURE_LEN: usize = 65;
-/// What automatic padding fills up to a multiple of.
+/// Automatic padding fills up to a multiple of this many bytes.
 pub(super) const ALIGNMENT: usize = 256;
-/// What three bytes of size can say.
+/// Maximum of a three-byte size field.
 pub(super) const MAX_PAYLOAD_LEN: usize = (1 << 24) - 1;
 /// `r` is the x coordinate of the curve's generator, `s` is one: valid over every body.
 const DECOY_SIGNATURE: [u8; SIGNATURE_LEN] = [

@@ -13,7 +13,7 @@ fn plaintext(payload: &[u8]) -> Plaintext {
 }
 
 #[test]
-fn only_the_key_it_was_sealed_with_opens_a_message() {
+fn message_decrypts_with_its_key_only() {
     let (ours, theirs) = (SymKey::generate(&mut rng()), {
         let mut rng = rng();
         let _ = SymKey::generate(&mut rng);
@@ -32,7 +32,7 @@ fn only_the_key_it_was_sealed_with_opens_a_message() {
 }
 
 #[test]
-fn a_message_to_a_person_names_its_recipient() {
+fn asymmetric_message_names_recipient() {
     let recipient = ClientSecret::generate(&mut rng());
     let data = seal_asymmetric(&mut rng(), &recipient.public(), &plaintext(b"hello"));
     assert_eq!(data.len(), 256 + ASYMMETRIC_OVERHEAD);
@@ -54,7 +54,7 @@ fn data_shorter_than_nonce_and_tag_is_refused() {
 }
 
 #[test]
-fn a_well_sealed_empty_message_is_refused() {
+fn encrypted_empty_plaintext_is_refused() {
     // Encryption of zero bytes is valid; a message without flags is not.
     let key = SymKey::generate(&mut rng());
     let nonce = [1; AesNonce::LEN];
@@ -71,7 +71,7 @@ fn a_well_sealed_empty_message_is_refused() {
 }
 
 #[test]
-fn an_opened_message_does_not_print() {
+fn decrypted_message_is_redacted_in_debug() {
     let opened = parse(plaintext(b"secret").as_bytes()).unwrap();
     assert_eq!(format!("{opened:?}"), "DecryptedMessage([redacted])");
 }
@@ -80,7 +80,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn sealed_messages_open(payload: Vec<u8>, seed: u64) {
+    fn encrypted_messages_decrypt(payload: Vec<u8>, seed: u64) {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let (key, person) = (SymKey::generate(&mut rng), ClientSecret::generate(&mut rng));
         let plaintext =
@@ -98,7 +98,7 @@ proptest! {
     }
 
     #[test]
-    fn no_altered_byte_goes_unnoticed(at in 0_usize..284, flip in 1_u8..) {
+    fn altered_byte_is_detected(at in 0_usize..284, flip in 1_u8..) {
         let key = SymKey::generate(&mut rng());
         let mut data = seal_symmetric(&mut rng(), &key, &plaintext(b"hello"));
         data[at] ^= flip;
@@ -106,7 +106,7 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_plaintexts_parse_or_are_refused(bytes: Vec<u8>) {
+    fn arbitrary_plaintext_does_not_panic(bytes: Vec<u8>) {
         if let Ok(opened) = parse(&bytes) {
             prop_assert!(opened.payload.len() + opened.padding.len() < bytes.len());
         }

@@ -1,9 +1,9 @@
-//! Trying one shared key after another on the data of one envelope.
+//! Trial decryption: trying several shared keys on the data of one envelope.
 //!
-//! A trial checks the tag and no more, which takes as long for a stranger's envelope as for one of
-//! ours. What only the right key can do, the decryption, is done once for each envelope: with that
-//! key, or else for nobody, so that the clock does not tell. A key costs little, therefore, and
-//! what envelopes it opens costs nothing that shows.
+//! A trial checks the tag only, which takes equal time for the envelopes of others and for ours.
+//! The decryption, which needs the right key, runs once per envelope: with that key, or with a
+//! dummy key, so that timing does not reveal success. So an additional key costs little, and the
+//! time does not depend on which envelopes it decrypts.
 
 use aes::Aes256;
 use aes_gcm::aead::{AeadInOut, inout::InOutBuf};
@@ -15,20 +15,21 @@ use super::plaintext::ParsedPlaintext;
 use super::{DecryptError, SymKey, TAG_LEN, UnverifiedMessage};
 use crate::envelope::{AesNonce, ProtocolVersion};
 
-/// The data of an envelope, as readers with shared keys see it.
+/// The data of an envelope, prepared for trials with shared keys.
 pub(crate) struct TrialDecryption<'a> {
     protocol: ProtocolVersion,
     nonce: AesNonce,
     sealed: &'a [u8],
     tag: &'a [u8; TAG_LEN],
-    /// A copy of what is sealed, which the right key decrypts in place and all others leave alone.
+    /// A copy of the ciphertext, which the right key decrypts in place and all others leave
+    /// unchanged.
     body: Zeroizing<Vec<u8>>,
     tried: bool,
     opened: bool,
 }
 
 impl<'a> TrialDecryption<'a> {
-    /// Of an envelope of `shh/6`: the nonce stands behind the ciphertext.
+    /// Of an envelope of `shh/6`: the nonce follows the ciphertext.
     ///
     /// # Errors
     ///
@@ -40,7 +41,7 @@ impl<'a> TrialDecryption<'a> {
         Self::new(ProtocolVersion::V6, AesNonce(*nonce), sealed)
     }
 
-    /// Of an envelope of `shh/5`, which shows the nonce.
+    /// Of an envelope of `shh/5`, which has a field for the nonce.
     ///
     /// # Errors
     ///
@@ -72,8 +73,8 @@ impl<'a> TrialDecryption<'a> {
     ///
     /// # Errors
     ///
-    /// [`DecryptError::Symmetric`] for nearly every key, [`DecryptError::Malformed`] if the right one
-    /// shows that its holder wrote nonsense.
+    /// [`DecryptError::Symmetric`] for nearly every key, [`DecryptError::Malformed`] if the right
+    /// key decrypts to an invalid message.
     pub(crate) fn attempt(&mut self, key: &SymKey) -> Result<UnverifiedMessage, DecryptError> {
         self.tried = true;
         let AesNonce(nonce) = &self.nonce;
@@ -90,7 +91,7 @@ impl<'a> TrialDecryption<'a> {
         })
     }
 
-    /// Takes the time of a decryption if no key was right.
+    /// Takes the time of a decryption if no key matched.
     pub(crate) fn finish(mut self) {
         if self.opened || !self.tried {
             return;
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn the_right_key_opens_before_and_after_any_number_of_wrong_ones() {
+    fn right_key_decrypts_among_wrong_keys() {
         let mut rng = rng();
         let right = SymKey::generate(&mut rng);
         let data = sealed(&mut rng, &right);
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn data_that_no_key_opens_is_decrypted_once() {
+    fn failed_trials_end_with_dummy_decryption() {
         let mut rng = rng();
         let stranger = SymKey::generate(&mut rng);
         let data = sealed(&mut rng, &stranger);

@@ -1,12 +1,13 @@
 //! Messages of `shh/5`, as go-ethereum 1.7 writes them (protocol sheet 9).
 //!
-//! `flags 1 | [size n | padding] | payload | [signature 65]`. Two bits of the flags give `n`; the
-//! size is little-endian and counts its own bytes with the padding, and where `n` is zero there is
-//! none of either. Under a shared key the nonce of the cipher is a field of the envelope instead of
-//! the end of its data; to a public key the data is what it is in `shh/6`. Keys and signatures are
-//! the same, and so is the care taken in reading: see `message::plaintext`.
+//! `flags 1 | [size n | padding] | payload | [signature 65]`. Two bits of the flags give `n`. The
+//! size is little-endian and counts its own bytes and the padding; if `n` is zero, both are absent.
+//! Under a shared key the nonce of the cipher is a field of the envelope instead of the end of its
+//! data; to a public key the data equals that of `shh/6`. Keys, signatures and the rules of parsing
+//! are the same: see `message::plaintext`.
 //!
-//! Nothing of ours is sent in this form: this is for those who talk to old programs.
+//! This node sends nothing in this form by itself; the codec serves programs that talk to old
+//! peers.
 
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
@@ -23,15 +24,14 @@ use crate::envelope::{AesNonce, EncryptionHint, ProtocolVersion};
 pub struct PlaintextV5(Zeroizing<Vec<u8>>);
 
 impl PlaintextV5 {
-    /// Lays out a message, padded and, if there is a signer, signed. [`Padding::Align`] is what
-    /// go-ethereum does by itself: nothing if the message fills a multiple of 256 bytes.
+    /// Builds a message, padded and, if there is a signer, signed. [`Padding::Align`] is
+    /// go-ethereum's default: no padding if the message fills a multiple of 256 bytes.
     ///
-    /// A signature convinces everybody whom the recipient shows it to.
+    /// The recipient can prove the signature to any third party.
     ///
     /// # Errors
     ///
-    /// [`PayloadTooLong`] if the payload does not fit; beside padding of more than 16 MB none
-    /// does.
+    /// [`PayloadTooLong`] if the payload does not fit; beside padding of more than 16 MB none does.
     pub fn build(
         rng: &mut impl CryptoRng,
         payload: &[u8],
@@ -80,7 +80,7 @@ impl PlaintextV5 {
         Ok(Self(bytes))
     }
 
-    /// The bytes to be encrypted.
+    /// The bytes to encrypt.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -93,7 +93,7 @@ impl core::fmt::Debug for PlaintextV5 {
     }
 }
 
-/// Encrypts to everybody who has `key`; the result is two fields of an envelope.
+/// Encrypts to all owners of `key`; the result is two fields of an envelope.
 #[must_use]
 pub fn seal_symmetric(
     rng: &mut impl CryptoRng,
@@ -104,7 +104,7 @@ pub fn seal_symmetric(
     (EncryptionHint::Symmetric(nonce), data)
 }
 
-/// Encrypts to one person; the result is two fields of an envelope.
+/// Encrypts to one public key; the result is two fields of an envelope.
 #[must_use]
 pub fn seal_asymmetric(
     rng: &mut impl CryptoRng,
@@ -115,11 +115,11 @@ pub fn seal_asymmetric(
     (EncryptionHint::Asymmetric, data)
 }
 
-/// Opens the data of an envelope with a shared key.
+/// Decrypts the data of an envelope with a shared key.
 ///
 /// # Errors
 ///
-/// For nearly every envelope: it is for somebody else.
+/// [`DecryptError`] for nearly every envelope, because most are encrypted to other keys.
 pub fn decrypt_symmetric(
     key: &SymKey,
     nonce: AesNonce,
@@ -128,11 +128,11 @@ pub fn decrypt_symmetric(
     UnverifiedMessage::symmetric_v5(key, nonce, data)?.verify()
 }
 
-/// Opens the data of an envelope with a person's key.
+/// Decrypts the data of an envelope with a secret key.
 ///
 /// # Errors
 ///
-/// For nearly every envelope: it is for somebody else.
+/// [`DecryptError`] for nearly every envelope, because most are encrypted to other keys.
 pub fn decrypt_asymmetric(
     key: &ClientSecret,
     data: &[u8],
@@ -140,16 +140,16 @@ pub fn decrypt_asymmetric(
     UnverifiedMessage::asymmetric(ProtocolVersion::V5, key, data)?.verify()
 }
 
-/// Reads a decrypted message.
+/// Parses a decrypted message.
 ///
 /// # Errors
 ///
-/// Whoever knew the key wrote something that is no message.
+/// [`DecryptError`] if the sender knew the key and wrote an invalid message.
 pub fn parse(plaintext: &[u8]) -> Result<DecryptedMessage, DecryptError> {
     UnverifiedMessage::parse(ProtocolVersion::V5, plaintext)?.verify()
 }
 
-/// Length of a padding block that holds so many bytes, and its own size in as few as can say it.
+/// Length of a padding block for this many bytes, with its size field of minimal width.
 fn block_around(padding: usize) -> usize {
     if padding == 0 {
         return 0;
@@ -161,7 +161,7 @@ fn block_around(padding: usize) -> usize {
         .map_or(usize::MAX, |(_, block)| block)
 }
 
-/// How many bytes it takes to say the length of a padding block; none if there is no block.
+/// Width of the size field of a padding block; zero if there is no block.
 const fn size_width(block: usize) -> usize {
     match block {
         0 => 0,
@@ -171,7 +171,7 @@ const fn size_width(block: usize) -> usize {
     }
 }
 
-/// What three bytes of size can say.
+/// Maximum of a three-byte size field.
 const MAX_PADDING_BLOCK: usize = (1 << 24) - 1;
 
 #[cfg(test)]

@@ -49,13 +49,13 @@ fn message() -> impl Strategy<Value = OnionMessage> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_back(message in message()) {
+    fn encoded_message_decodes_unchanged(message in message()) {
         let body = message.encode().unwrap();
         prop_assert_eq!(OnionMessage::decode(message.code(), &body), Ok(Some(message)));
     }
 
     #[test]
-    fn one_byte_more_or_less_is_refused(message in message()) {
+    fn message_with_one_byte_more_or_less_is_refused(message in message()) {
         let mut body = message.encode().unwrap();
         body.push(0);
         prop_assert!(OnionMessage::decode(message.code(), &body).is_err());
@@ -64,7 +64,7 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_are_read_or_refused(code in 0..16_u8, body: Vec<u8>) {
+    fn arbitrary_bytes_do_not_panic(code in 0..16_u8, body: Vec<u8>) {
         if let Ok(Some(message)) = OnionMessage::decode(code, &body) {
             prop_assert_eq!(message.encode(), Ok(body));
         }
@@ -72,7 +72,7 @@ proptest! {
 }
 
 #[test]
-fn a_cell_is_918_bytes_whatever_it_holds() {
+fn cell_body_has_918_bytes_for_every_content() {
     for byte in [0x00, 0x7f, 0x80, 0xff] {
         let body = OnionMessage::Cell(Box::new([byte; CELL_LEN]))
             .encode()
@@ -82,7 +82,7 @@ fn a_cell_is_918_bytes_whatever_it_holds() {
 }
 
 #[test]
-fn a_cell_of_another_length_is_refused() {
+fn cell_of_other_length_is_refused() {
     for len in [0, 1, 911, 913] {
         let mut body = RlpStream::new_list(1);
         body.append(&vec![7_u8; len]);
@@ -95,7 +95,7 @@ fn a_cell_of_another_length_is_refused() {
 }
 
 #[test]
-fn two_cells_in_one_packet_are_refused() {
+fn packet_with_two_cells_is_refused() {
     let mut body = RlpStream::new_list(2);
     body.append(&vec![7_u8; CELL_LEN])
         .append(&vec![7_u8; CELL_LEN]);
@@ -106,7 +106,7 @@ fn two_cells_in_one_packet_are_refused() {
 }
 
 #[test]
-fn bucket_zero_is_not_every_bucket() {
+fn bucket_zero_differs_from_absent_bucket() {
     let ask = |bucket| OnionMessage::GetDescriptors {
         epoch: Epoch(40_000),
         bucket,
@@ -127,7 +127,7 @@ fn bucket_zero_is_not_every_bucket() {
 }
 
 #[test]
-fn a_bucket_of_two_bytes_is_refused() {
+fn bucket_of_two_bytes_is_refused() {
     let body = [0xc5, 0x01, 0x82, 0x01, 0x02, 0x80];
     assert_eq!(
         OnionMessage::decode(2, &body),
@@ -136,7 +136,7 @@ fn a_bucket_of_two_bytes_is_refused() {
 }
 
 #[test]
-fn another_version_is_named_as_such() {
+fn status_of_other_version_is_refused() {
     let mut body = RlpStream::new_list(3);
     body.append(&2_u8).append(&vec![0_u8; 32]).append(&5_u32);
     assert_eq!(
@@ -146,7 +146,7 @@ fn another_version_is_named_as_such() {
 }
 
 #[test]
-fn an_epoch_beyond_32_bits_is_refused() {
+fn epoch_above_32_bits_is_refused() {
     let mut body = RlpStream::new_list(3);
     body.append(&1_u8)
         .append(&vec![0_u8; 32])
@@ -158,14 +158,14 @@ fn an_epoch_beyond_32_bits_is_refused() {
 }
 
 #[test]
-fn reserved_codes_are_ignored_whatever_they_carry() {
+fn reserved_codes_are_ignored() {
     for code in 7..16 {
         assert_eq!(OnionMessage::decode(code, &[0xff; 40]), Ok(None));
     }
 }
 
 #[test]
-fn hashes_that_end_in_the_middle_are_refused() {
+fn incomplete_hash_is_refused() {
     let mut body = RlpStream::new_list(1);
     body.append(&vec![1_u8; 33]);
     let body = body.out();
@@ -180,7 +180,7 @@ fn hashes_that_end_in_the_middle_are_refused() {
 }
 
 #[test]
-fn hash_257_is_one_too_many() {
+fn announcement_of_257_hashes_is_refused() {
     let mut body = RlpStream::new_list(1);
     body.append(&vec![1_u8; 257 * 32]);
     assert_eq!(
@@ -195,7 +195,7 @@ fn hash_257_is_one_too_many() {
 }
 
 #[test]
-fn a_descriptor_of_1025_bytes_is_refused() {
+fn descriptor_of_1025_bytes_is_refused() {
     let mut descriptor = RlpStream::new_list(1);
     descriptor.append(&vec![9_u8; 1_019]);
     let descriptor = Vec::from(descriptor.out());
@@ -213,7 +213,7 @@ fn a_descriptor_of_1025_bytes_is_refused() {
 }
 
 #[test]
-fn a_packet_of_empty_descriptors_is_refused_at_the_65th() {
+fn packet_of_65_descriptors_is_refused() {
     let mut body = RlpStream::new_list(65);
     for _ in 0..65 {
         body.begin_list(0);
@@ -225,7 +225,7 @@ fn a_packet_of_empty_descriptors_is_refused_at_the_65th() {
 }
 
 #[test]
-fn a_packet_beyond_its_limit_is_refused_unread() {
+fn oversized_packet_is_refused_before_parsing() {
     for code in [0, 1, 2, 3, 5, 6] {
         let body = vec![0xc0; MAX_PACKET + 1];
         assert_eq!(
@@ -238,7 +238,7 @@ fn a_packet_beyond_its_limit_is_refused_unread() {
 }
 
 #[test]
-fn a_deep_nest_of_lists_is_no_stem() {
+fn deeply_nested_list_is_not_a_stem() {
     let body: Vec<u8> = vec![0xc1; 4_000];
     assert_eq!(
         OnionMessage::decode(4, &body),
@@ -247,7 +247,7 @@ fn a_deep_nest_of_lists_is_no_stem() {
 }
 
 #[test]
-fn descriptors_are_spread_over_packets_within_the_limits() {
+fn descriptors_are_split_into_packets_within_limits() {
     let descriptor = |fill: u8, len: usize| {
         let mut list = RlpStream::new_list(1);
         list.append(&vec![fill; len]);

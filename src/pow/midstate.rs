@@ -1,36 +1,36 @@
-//! Keccak-256 of a fixed prefix and a nonce, as cheap as one permutation.
+//! Keccak-256 of a fixed prefix and a nonce, at the cost of one permutation.
 //!
-//! A search hashes the same bytes again and again with another nonce behind them. Everything
-//! before the last block is absorbed once; a try then puts eight bytes into a prepared block and
-//! permutes. Where a nonce lies across two blocks, its first bytes change so rarely that the block
-//! they are in counts as fixed too, for as long as they stay the same. Only a nonce that just
-//! fills its block costs two permutations, since the padding needs another one.
+//! A search hashes the same bytes with many nonces after them. All blocks before the last are
+//! absorbed once. A trial then writes eight bytes into a prepared block and permutes. If a nonce
+//! spans two blocks, its first bytes change so rarely that their block counts as fixed until they
+//! change. Only a nonce that exactly fills its block costs two permutations, because the padding
+//! needs another block.
 //!
-//! The result is that of the ordinary hash, and the tests hold it against one.
+//! The result equals the ordinary hash, and the tests compare the two.
 
 use keccak::{Keccak, State1600};
 
 use super::simd::{HashMask, KeccakBackend};
 
-/// Keccak-256 after all but the end of its input.
+/// The state of Keccak-256 before the end of its input.
 #[derive(Clone)]
 pub(super) struct Midstate {
-    /// The whole blocks, and what there is of the one in which the nonce begins.
+    /// The whole blocks, and the part before the nonce in the last block.
     absorbed: State1600,
-    /// Where in its block the nonce begins.
+    /// Offset of the nonce in its block, in bytes.
     nonce_at: usize,
 }
 
-/// The last block of many tries, which differ in their nonces only.
+/// The last block of many trials, which differ in their nonces only.
 #[derive(Clone, Debug)]
 pub(super) struct Block {
-    /// The sponge with everything but the nonce in it, ready to be permuted.
+    /// The sponge with all input but the nonce, ready for the permutation.
     pub(super) state: State1600,
-    /// Which word of the state takes the nonce's first bytes, and which the others.
+    /// Indices of the words that take the nonce's first bytes and the others.
     pub(super) at: [usize; 2],
-    /// How far into the first of these words the nonce begins, in bits.
+    /// Offset of the nonce in the first of these words, in bits.
     shift: u32,
-    /// Whether a block of mere padding follows.
+    /// Whether a block of padding only follows.
     pub(super) padding_follows: bool,
 }
 
@@ -50,7 +50,7 @@ impl Midstate {
         }
     }
 
-    /// The first of `count` nonces from `start` that is wanted; no nonce may pass 2^64.
+    /// The first of `count` nonces from `start` that matches; no nonce may exceed 64 bits.
     pub(super) fn find(
         &self,
         backend: KeccakBackend,
@@ -70,7 +70,7 @@ impl Midstate {
         None
     }
 
-    /// The ordinary hash under one nonce.
+    /// The ordinary hash with one nonce.
     pub(super) fn digest(&self, nonce: u64) -> [u8; 32] {
         let (block, _) = self.block(nonce);
         let mut state = block.state;
@@ -87,7 +87,7 @@ impl Midstate {
         digest
     }
 
-    /// The block for tries from `nonce` on, and for how many nonces it holds.
+    /// The block for trials from `nonce` on, and the number of nonces for which it is valid.
     fn block(&self, nonce: u64) -> (Block, u64) {
         let word = self.nonce_at / 8;
         let shift = bits(self.nonce_at % 8);
@@ -104,7 +104,7 @@ impl Midstate {
             }
             return (block, u64::MAX);
         }
-        // Of the two words the first is in this block, and the second the first of the next.
+        // Of the two words, the first is in this block, and the second is the first of the next.
         let [first, _] = block.words(nonce);
         if let Some(last) = block.state.get_mut(LAST_WORD) {
             *last ^= first;
@@ -118,19 +118,19 @@ impl Midstate {
 }
 
 impl Block {
-    /// What the nonce adds to the two words of [`Block::at`]. It is big-endian, and words are
-    /// little-endian; it may lie across two of them.
+    /// The nonce's contribution to the two words of [`Block::at`]. The nonce is big-endian, words
+    /// are little-endian, and the nonce may span two of them.
     pub(super) fn words(&self, nonce: u64) -> [u64; 2] {
         let bytes = nonce.swap_bytes();
         let first = match self.at {
-            // The first bytes went into the block before.
+            // The previous block contains the first bytes.
             [CAPACITY_WORD, _] => 0,
             _ => bytes.unbounded_shl(self.shift),
         };
         [first, bytes.unbounded_shr(u64::BITS - self.shift)]
     }
 
-    /// Any state, with a nonce at any place.
+    /// An arbitrary state, with the nonce at an arbitrary offset.
     #[cfg(all(test, target_arch = "x86_64"))]
     pub(super) fn of(state: State1600, word: usize, shift: u32, padding_follows: bool) -> Self {
         Self {
@@ -161,7 +161,7 @@ fn absorb(state: &mut State1600, block: &[u8]) {
     }
 }
 
-/// Adds the padding of a last block that holds `len` bytes, less than it could.
+/// Adds the padding of a last block that contains `len` bytes, less than its capacity.
 fn absorb_padding(state: &mut State1600, len: usize) {
     let mut padding = [0; RATE];
     if let Some(first) = padding.get_mut(len) {
@@ -186,7 +186,7 @@ fn bits(bytes: usize) -> u32 {
 const RATE: usize = 136;
 /// The last word of the state that takes input.
 const LAST_WORD: usize = RATE / 8 - 1;
-/// The first that takes none.
+/// The first word of the state that takes no input.
 const CAPACITY_WORD: usize = RATE / 8;
 const NONCE_LEN: usize = 8;
 /// The padding of Keccak before NIST changed it.
@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn agrees_with_the_ordinary_hash_at_every_alignment() {
+    fn midstate_equals_ordinary_hash_at_every_alignment() {
         for len in 0..3 * RATE {
             let prefix: Vec<u8> = (0..len)
                 .map(|at| (at * 7 % 251).try_into().unwrap())
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_holds_for_the_nonces_that_begin_alike() {
+    fn block_is_valid_for_nonces_with_equal_prefix() {
         for len in 0..RATE {
             let midstate = Midstate::new(&vec![1; len]);
             let (_, run) = midstate.block(0x0102_0304_0506_07fe);

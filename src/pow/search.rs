@@ -1,13 +1,13 @@
-//! The search for a nonce, in steps of bounded work.
+//! The nonce search, in steps of bounded work.
 //!
-//! A job says what is to be hashed and what is to be reached; a search walks from a random nonce
-//! and stops at the first that reaches it, so that the nonce tells nothing about how long the
-//! search took or how fast the machine is. Nonces lie in `[2^56, 2^64)` and wrap inside it: all of
-//! them are eight bytes long, and the envelope's length does not depend on luck (spec M5).
+//! A job states what to hash and the goal. A search tries consecutive nonces from a random start
+//! and stops at the first that reaches the goal, so that the nonce reveals neither the duration of
+//! the search nor the speed of the machine. Nonces are in `[2^56, 2^64)` and wrap within this
+//! range: all have eight bytes, so the envelope's length is constant (spec M5).
 //!
-//! Searches know neither threads nor clocks. Whoever has several threads splits a search, lets
-//! each part run and stops the others when one has found; whoever has a clock ends a search whose
-//! [`PowGoal`] names a time, and asks it with [`NonceSearch::finish`] what it has.
+//! Searches use neither threads nor clocks. A caller with several threads splits a search, runs
+//! each part, and stops the others when one part succeeds. A caller with a clock ends a search
+//! whose [`PowGoal`] has a time limit, and gets its result from [`NonceSearch::finish`].
 
 use core::fmt;
 use core::time::Duration;
@@ -21,7 +21,7 @@ use super::simd::{HashMask, KeccakBackend};
 use super::{Generation, LEGACY_ZEROS, required_bits};
 use crate::envelope::{ProtocolVersion, UnminedEnvelope};
 
-/// Whose rules a seal is to satisfy.
+/// The generations whose rules a nonce must satisfy.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Generations {
     /// [`Generation::Modern`] only.
@@ -29,27 +29,26 @@ pub enum Generations {
     Modern,
     /// [`Generation::Legacy`] only.
     Legacy,
-    /// Both at once, at the price of the product.
+    /// Both at once, at the product of both costs.
     Both,
 }
 
-/// What a search is to bring, and how long it may take.
+/// The goal of a search, and its time limit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PowGoal {
-    /// The first nonce of at least so many zero bits, however long that takes.
+    /// The first nonce of at least this many zero bits, without a time limit.
     Bits(u32),
-    /// The same, but it fails after this time: go-ethereum's positive `powTarget` with `powTime`
-    /// (protocol sheet 3.4). Any number of bits may be asked for.
+    /// The same with a time limit: go-ethereum's positive `powTarget` with `powTime` (protocol
+    /// sheet 3.4). Every number of bits is accepted.
     BitsWithin(u32, Duration),
-    /// Works for all of this time and brings the best nonce seen: go-ethereum's negative
-    /// `powTarget`, and 0 in `shh/5`. There the envelope's expiry grows by the same time, before
-    /// it is hashed; that is for the caller to do. The work that comes of it tells how fast the
-    /// machine is, so nothing but what asks for it in those words is sealed like that.
+    /// The best nonce found in this time: go-ethereum's negative `powTarget`, and 0 in `shh/5`. The
+    /// caller must first add the time to the envelope's expiry, as go-ethereum does. The resulting
+    /// work reveals the speed of the machine, so this goal is used only on explicit request.
     BestIn(Duration),
 }
 
 impl PowGoal {
-    /// The zero bits to be reached; none if the best is wanted.
+    /// The required zero bits; `None` if the goal is the best nonce.
     #[must_use]
     pub const fn bits(self) -> Option<u32> {
         match self {
@@ -58,7 +57,7 @@ impl PowGoal {
         }
     }
 
-    /// The time after which the search is to be ended from outside.
+    /// The time after which the caller must end the search.
     #[must_use]
     pub const fn limit(self) -> Option<Duration> {
         match self {
@@ -68,7 +67,7 @@ impl PowGoal {
     }
 }
 
-/// What a search hashes, and what it has to reach.
+/// The input of a search, and its goal.
 #[derive(Clone)]
 pub struct PowJob {
     without_nonce: Vec<u8>,
@@ -77,12 +76,12 @@ pub struct PowJob {
 }
 
 impl PowJob {
-    /// A job over the bytes that the work is to be bound to: the envelope's RLP without its nonce,
-    /// in whatever version of the protocol.
+    /// A job over the bytes to which the work is bound: the envelope's RLP without its nonce, in
+    /// any version of the protocol.
     ///
     /// # Errors
     ///
-    /// [`TooMuchWork`] if no computer would finish and no time would end it.
+    /// [`TooMuchWork`] if the search is infeasible and has no time limit.
     pub fn over(
         without_nonce: Vec<u8>,
         generations: Generations,
@@ -106,12 +105,12 @@ impl PowJob {
         }
     }
 
-    /// A job over an envelope. One of `shh/5` is always sealed for the older generation, since
-    /// nobody counts by another there.
+    /// A job over an envelope. An envelope of `shh/5` is always mined for the legacy generation,
+    /// the only one of that protocol.
     ///
     /// # Errors
     ///
-    /// [`TooMuchWork`] if no computer would finish and no time would end it.
+    /// [`TooMuchWork`] if the search is infeasible and has no time limit.
     pub fn for_goal(
         unmined: &UnminedEnvelope,
         generations: Generations,
@@ -124,11 +123,11 @@ impl PowJob {
         Self::over(unmined.without_nonce(), generations, goal)
     }
 
-    /// A job of exactly `bits` zero bits for each generation asked for.
+    /// A job of exactly `bits` zero bits for each requested generation.
     ///
     /// # Errors
     ///
-    /// [`TooMuchWork`] if no computer would finish.
+    /// [`TooMuchWork`] if the search is infeasible.
     pub fn new(
         unmined: &UnminedEnvelope,
         generations: Generations,
@@ -137,14 +136,15 @@ impl PowJob {
         Self::for_goal(unmined, generations, PowGoal::Bits(bits))
     }
 
-    /// A job that makes work of at least `minimum`, whatever shape the envelope has.
+    /// A job for work of at least `minimum`, for every form of envelope.
     ///
-    /// Peers divide by [`UnminedEnvelope::size`] or, in `shh/6`, by the length of the RLP without nonce;
-    /// the larger counts here, as the second can outgrow the first in large envelopes of long life.
+    /// Peers divide by [`UnminedEnvelope::size`] or, in `shh/6`, by the length of the RLP without
+    /// nonce. The larger counts here, because the second can exceed the first in large envelopes
+    /// with a long lifetime.
     ///
     /// # Errors
     ///
-    /// [`TooMuchWork`] if no computer would finish.
+    /// [`TooMuchWork`] if the search is infeasible.
     pub fn for_minimum(
         unmined: &UnminedEnvelope,
         generations: Generations,
@@ -158,8 +158,8 @@ impl PowJob {
         Self::new(unmined, generations, bits)
     }
 
-    /// How many hashes a search needs on average; hash rate turns it into a time. A search for the
-    /// best in a given time needs none in particular, and 0 is said for it.
+    /// Expected number of hashes; divided by the hash rate, the expected time. 0 for a search for
+    /// the best nonce, whose duration is given.
     #[must_use]
     pub fn expected_hashes(&self) -> f64 {
         match self.goal {
@@ -170,25 +170,25 @@ impl PowJob {
         }
     }
 
-    /// The zero bits for each generation; 0 where the best is wanted.
+    /// The zero bits for each generation; 0 if the goal is the best nonce.
     #[must_use]
     pub fn bits(&self) -> u32 {
         self.goal.bits().unwrap_or(0)
     }
 
-    /// What the search is to bring.
+    /// The goal of the search.
     #[must_use]
     pub const fn goal(&self) -> PowGoal {
         self.goal
     }
 
-    /// Whose rules the seal will satisfy.
+    /// The generations whose rules the nonce will satisfy.
     #[must_use]
     pub const fn generations(&self) -> Generations {
         self.generations
     }
 
-    /// Begins a search at a random nonce, with the fastest hashing that this machine has.
+    /// Starts a search at a random nonce, with the fastest hashing of this machine.
     pub fn search(&self, rng: &mut impl CryptoRng) -> NonceSearch {
         let start = loop {
             let start = rng.next_u64();
@@ -211,7 +211,7 @@ impl PowJob {
         let (first, second) = match self.generations {
             Generations::Modern => (modern(), None),
             Generations::Legacy => (legacy(), None),
-            // A legacy trial is always one permutation, so it goes first.
+            // A legacy trial always costs one permutation, so it goes first.
             Generations::Both => (legacy(), Some(modern())),
         };
         NonceSearch {
@@ -247,7 +247,7 @@ impl fmt::Debug for PowJob {
     }
 }
 
-/// A search under way.
+/// A search in progress.
 #[derive(Clone)]
 pub struct NonceSearch {
     first: Trial,
@@ -259,7 +259,7 @@ pub struct NonceSearch {
     best: Best,
 }
 
-/// The best nonce seen, and how many zero bits it makes in the generation that counts fewer.
+/// The best nonce found, and its zero bits in the generation that counts fewer.
 #[derive(Clone, Copy)]
 struct Best {
     nonce: u64,
@@ -269,7 +269,8 @@ struct Best {
 impl NonceSearch {
     /// Tries at most `max_tries` nonces; the first that reaches the target ends the step.
     ///
-    /// Where the best is wanted no step brings anything: the search goes on until its time is up.
+    /// If the goal is the best nonce, a step returns `None` always: the search continues until its
+    /// time is up.
     pub fn step(&mut self, max_tries: u32) -> Option<u64> {
         let mut left = u64::from(max_tries);
         while left > 0 {
@@ -287,11 +288,11 @@ impl NonceSearch {
         None
     }
 
-    /// What the search has when its time is up.
+    /// The result of a search whose time is up.
     ///
     /// # Errors
     ///
-    /// [`OutOfTime`] if its goal was a target, which it has not reached.
+    /// [`OutOfTime`] if the goal was a target, which the search has not reached.
     pub fn finish(&self) -> Result<u64, OutOfTime> {
         match self.goal {
             PowGoal::BestIn(_) => Ok(self.best.nonce),
@@ -301,8 +302,8 @@ impl NonceSearch {
         }
     }
 
-    /// Divides what is left into `parts` searches, at least one, that try no nonce twice between
-    /// them: each has as much to go through as no computer finishes.
+    /// Splits the remaining range into `parts` searches, at least one, with disjoint nonces. Each
+    /// part is larger than any computer exhausts.
     #[must_use]
     pub fn split(self, parts: usize) -> Vec<Self> {
         let parts = u64::try_from(parts).unwrap_or(u64::MAX).max(1);
@@ -316,7 +317,7 @@ impl NonceSearch {
         (0..parts).map(part).collect()
     }
 
-    /// Of two parts of one search the one that has seen the better nonce.
+    /// Of two parts of one search, the one with the better nonce.
     #[must_use]
     pub fn better(self, other: Self) -> Self {
         if other.best.bits > self.best.bits {
@@ -326,40 +327,40 @@ impl NonceSearch {
         }
     }
 
-    /// Hashes in another way than the fastest; what is found does not depend on it.
+    /// Selects another way of hashing than the fastest; the result does not depend on it.
     #[must_use]
     pub fn with_backend(mut self, backend: KeccakBackend) -> Self {
         self.backend = backend;
         self
     }
 
-    /// How many nonces are worth trying in one step: some milliseconds on any machine.
+    /// Number of nonces for one step: some milliseconds on any machine.
     #[must_use]
     pub fn stride(&self) -> u32 {
         HASHES_PER_LANE_AND_STEP.saturating_mul(self.backend.width())
     }
 
-    /// How many nonces were tried so far.
+    /// Number of nonces tried so far.
     #[must_use]
     pub const fn tried(&self) -> u64 {
         self.tried
     }
 
-    /// What the search is to bring.
+    /// The goal of the search.
     #[must_use]
     pub const fn goal(&self) -> PowGoal {
         self.goal
     }
 
-    /// The zero bits of which the next nonce is to be told.
+    /// The zero bits at which the next nonce is reported.
     fn wanted(&self) -> u32 {
         self.goal
             .bits()
             .unwrap_or_else(|| self.best.bits.saturating_add(1))
     }
 
-    /// The next nonce of at least `bits` zero bits, if there is one among the next `most`, and how
-    /// many were tried for it.
+    /// The next nonce of at least `bits` zero bits among the next `max`, if there is one, and the
+    /// number of nonces tried.
     fn next_hit(&mut self, bits: u32, max: u64) -> (Option<Best>, u64) {
         let start = self.next;
         let count = max.min(u64::MAX.saturating_sub(start).saturating_add(1));
@@ -383,28 +384,28 @@ impl fmt::Debug for NonceSearch {
     }
 }
 
-/// The work asked for is out of reach.
+/// The requested work is infeasible.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error(
-    "sealing would need 2^{bits} hashes, the limit is 2^{max}: \
+    "the proof of work would need 2^{bits} hashes; the limit is 2^{max}: \
      lower the proof of work, shorten the lifetime, or send less"
 )]
 pub struct TooMuchWork {
     /// Logarithm of the expected number of hashes.
     pub bits: u32,
-    /// Logarithm of the largest number this program starts on.
+    /// Logarithm of the largest number of hashes that this program starts.
     pub max: u32,
 }
 
-/// The time of a search went by before its target was reached; go-ethereum's words for it.
+/// The time limit passed before the target was reached; the text is go-ethereum's.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 #[error("failed to reach the PoW target, specified pow time ({seconds} seconds) was insufficient")]
 pub struct OutOfTime {
-    /// How long it was allowed to take.
+    /// The time limit.
     pub seconds: u64,
 }
 
-/// One generation's hash of the envelope under its nonces.
+/// One generation's hash of the envelope with its nonces.
 #[derive(Clone)]
 struct Trial {
     generation: Generation,
@@ -412,20 +413,20 @@ struct Trial {
 }
 
 impl Trial {
-    /// The first of `count` nonces from `start` in which at least `bits` seem to count: exact up
-    /// to the 64 that a word holds.
+    /// The first of `count` nonces from `start` with at least `bits` counted bits; exact up to the
+    /// 64 bits of a word.
     fn find(&self, backend: KeccakBackend, start: u64, count: u64, bits: u32) -> Option<u64> {
         let wanted = HashMask::new(self.generation, bits);
         self.midstate.find(backend, start, count, wanted)
     }
 
-    /// What the generation counts under one nonce.
+    /// The zero bits that the generation counts for one nonce.
     fn zero_bits(&self, nonce: u64) -> u32 {
         self.generation.zero_bits(&self.midstate.digest(nonce))
     }
 }
 
-/// The nonce that comes `by` after another, within the range of eight bytes.
+/// The nonce that follows another after `by` steps, within the range of eight bytes.
 const fn later(nonce: u64, by: u64) -> u64 {
     match nonce.checked_add(by) {
         Some(next) => next,
@@ -433,15 +434,15 @@ const fn later(nonce: u64, by: u64) -> u64 {
     }
 }
 
-/// The least nonce of eight bytes.
+/// The smallest nonce of eight bytes.
 const FIRST_NONCE: u64 = 1 << 56;
-/// How many there are.
+/// The number of nonces.
 const NONCES: u64 = u64::MAX - FIRST_NONCE + 1;
-/// A day's work for a few hundred fast machines.
+/// One day of work for several hundred fast machines.
 const MAX_BITS: u32 = 56;
-/// Sealing for both generations pays the product (spec M23).
+/// A search for both generations costs the product (spec M23).
 const MAX_BITS_BOTH: u32 = 34;
-/// Hashes in one lane between two looks at the clock: some milliseconds.
+/// Hashes per lane between two checks of the clock: some milliseconds.
 const HASHES_PER_LANE_AND_STEP: u32 = 4096;
 
 #[cfg(test)]

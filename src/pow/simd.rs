@@ -1,14 +1,14 @@
-//! Keccak over many nonces at once: as many lanes as the processor's vectors have.
+//! Keccak over many nonces at once: one per lane of the processor's vectors.
 //!
-//! Compilers do not turn loops over Keccak into vector code, so the permutation is written with
-//! the processor's own operations: eight lanes with AVX-512 (which rotates and mixes three words
-//! in one instruction each), four with AVX2, and one, from the crate `keccak`, on everything else.
-//! Which of them is there is found out while the program runs, once for each search; a value of
-//! [`KeccakBackend`] is the proof that it is.
+//! Compilers do not vectorize loops over Keccak, so the permutation is written with the processor's
+//! own operations: eight lanes with AVX-512 (which rotates or mixes three words in one instruction
+//! each), four with AVX2, and one, from the crate `keccak`, on all other processors. The program
+//! detects the features at run time, once per search; a value of [`KeccakBackend`] is the proof of
+//! detection.
 //!
-//! This module and those below it are the only ones of the project that contain `unsafe`: to call
-//! what needs a processor's feature, and to read vectors as the words they are made of. What the
-//! vectors find is believed only after the ordinary hash has confirmed it.
+//! This module and its submodules are the only ones of the project that contain `unsafe`: to call
+//! functions that require a processor feature, and to read vectors as words. The ordinary hash must
+//! confirm every nonce that the vectors find.
 
 use core::fmt;
 
@@ -23,7 +23,7 @@ mod avx512;
 mod rounds;
 mod scalar;
 
-/// A way to hash that this machine can go.
+/// A way of hashing that this machine supports.
 #[derive(Clone, Copy)]
 pub struct KeccakBackend(BackendKind);
 
@@ -37,10 +37,10 @@ enum BackendKind {
 }
 
 impl KeccakBackend {
-    /// The names of all ways, slowest first, whether or not this machine can go them.
+    /// The names of all backends, slowest first, supported or not.
     pub const NAMES: [&'static str; 3] = ["scalar", "AVX2", "AVX-512"];
 
-    /// The widest that this machine has.
+    /// The widest that this machine supports.
     #[must_use]
     pub fn fastest() -> Self {
         #[cfg(target_arch = "x86_64")]
@@ -55,7 +55,7 @@ impl KeccakBackend {
         Self(BackendKind::Scalar(scalar::Scalar))
     }
 
-    /// The way of this name, if this machine can go it.
+    /// The backend of this name, if this machine supports it.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         match name {
@@ -68,7 +68,7 @@ impl KeccakBackend {
         }
     }
 
-    /// How many nonces it hashes at once.
+    /// Number of nonces hashed at once.
     #[must_use]
     pub const fn width(self) -> u32 {
         match self.0 {
@@ -80,7 +80,7 @@ impl KeccakBackend {
         }
     }
 
-    /// The first of `count` nonces from `start` that is wanted; `block` has to hold for all.
+    /// The first of `count` nonces from `start` that matches; `block` must be valid for all.
     pub(super) fn find(
         self,
         block: &Block,
@@ -116,8 +116,7 @@ impl fmt::Display for KeccakBackend {
     }
 }
 
-/// Which digests a search looks for: those in which the bits of one word that the mask names are
-/// all zero.
+/// The digests that a search accepts: those in which the masked bits of one word are all zero.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HashMask {
     last_word: bool,
@@ -125,8 +124,7 @@ pub(super) struct HashMask {
 }
 
 impl HashMask {
-    /// Digests in which a generation counts at least `bits`, of which no more than 64 are looked
-    /// at.
+    /// Digests in which a generation counts at least `bits`, of which at most 64 are checked.
     pub(super) fn new(generation: Generation, bits: u32) -> Self {
         let rest = u64::BITS.saturating_sub(bits);
         // Words are little-endian, and both generations count in big-endian numbers.
@@ -146,13 +144,13 @@ impl HashMask {
 /// The state of `N` sponges: the first word of each, the second of each, and so on.
 type Sponges<const N: usize> = [[u64; N]; 25];
 
-/// The digests of `N` sponges, laid out in the same way.
+/// The digests of `N` sponges, in the same layout.
 type Digests<const N: usize> = [[u64; N]; 4];
 
-/// Something that runs `N` sponges side by side.
+/// Runs `N` sponges in parallel.
 trait SideBySide<const N: usize> {
-    /// Permutes, after that takes in a block of mere padding if one `follows`, and gives the
-    /// digests.
+    /// Permutes, absorbs a block of padding only and permutes again if one `follows`, and returns
+    /// the digests.
     fn digests(&self, sponges: &Sponges<N>, padding_follows: bool) -> Digests<N>;
 }
 
@@ -197,7 +195,7 @@ fn find<const N: usize>(
     None
 }
 
-/// What a block of mere padding adds to a sponge: its first word and its last.
+/// The contribution of a block of padding only: to the first word of a sponge and to its last.
 const PADDING: [(usize, u64); 2] = [(0, 0x01), (16, 0x80 << 56)];
 
 #[cfg(test)]

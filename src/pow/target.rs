@@ -1,13 +1,13 @@
-//! How many zero bits a promise of work needs.
+//! The number of zero bits for a required work.
 
 use super::float;
 use crate::envelope::{SizeClass, Ttl, TtlClass};
 
-/// The bits that make work of at least `pow` in an envelope of `size` and `ttl`: at least one.
+/// The zero bits for work of at least `pow` in an envelope of `size` and `ttl`: at least one.
 ///
-/// `ceil(log2(pow * size * ttl))` as geth and status-im compute it, rounding of the logarithm
-/// included. A target that is not finite needs more bits than any hash has (there geth converts
-/// an infinity to an integer and asks for a single one).
+/// `ceil(log2(pow * size * ttl))` as geth and status-im compute it, with the rounding of the
+/// logarithm. A target that is not finite requires more bits than any hash has (geth converts an
+/// infinity to an integer there and requires one bit).
 #[must_use]
 pub fn required_bits(pow: f64, size: usize, ttl: Ttl) -> u32 {
     let product = pow * float(size) * f64::from(ttl.0);
@@ -24,8 +24,8 @@ pub fn required_bits(pow: f64, size: usize, ttl: Ttl) -> u32 {
     }
 }
 
-/// The bits that every envelope of one class carries: a function of class and lifetime only, so
-/// that the work tells nothing about the worker (spec F15; `minimum` is .2 on the main network).
+/// The zero bits of every envelope of one class: a function of class and lifetime only, so that the
+/// work reveals nothing about the machine (spec F15; `minimum` is .2 on the main network).
 #[must_use]
 pub fn class_bits(minimum: f64, class: SizeClass, ttl: TtlClass) -> u32 {
     let size = usize::try_from(class.work_size()).unwrap_or(usize::MAX);
@@ -40,13 +40,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_smallest_class_needs_the_bits_of_the_specification() {
+    fn smallest_class_has_bits_of_specification() {
         let bits = TtlClass::ALL.map(|ttl| class_bits(0.2, SizeClass::SMALLEST, ttl));
         assert_eq!(bits, [18, 19, 22, 24, 25]);
     }
 
     #[test]
-    fn the_bits_of_a_class_always_reach_the_minimum() {
+    fn class_bits_reach_minimum() {
         for minimum in [0.002, 0.2, 1.0] {
             for class in SizeClass::ALL {
                 for ttl in TtlClass::ALL {
@@ -61,14 +61,14 @@ mod tests {
     }
 
     #[test]
-    fn a_target_without_end_is_never_cheap() {
+    fn infinite_target_is_infeasible() {
         assert_eq!(required_bits(f64::INFINITY, 300, Ttl(50)), u32::MAX);
         assert_eq!(required_bits(f64::NAN, 300, Ttl(50)), u32::MAX);
         assert_eq!(required_bits(f64::MAX, 300, Ttl(50)), u32::MAX);
     }
 
     #[test]
-    fn no_target_needs_one_bit() {
+    fn zero_target_requires_one_bit() {
         assert_eq!(required_bits(0.0, 300, Ttl(50)), 1);
         assert_eq!(required_bits(-1.0, 300, Ttl(50)), 1);
     }

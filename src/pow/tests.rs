@@ -17,7 +17,7 @@ fn envelope(nonce: u64) -> Envelope {
 }
 
 #[test]
-fn counts_recorded_envelopes_as_both_generations_do() {
+fn recorded_envelopes_have_recorded_pow() {
     let weak = PowValues::of(&envelope(0x0102_0304_0506_0708));
     assert_eq!(weak.legacy.to_bits(), (1.0_f64 / 33.0 / 50.0).to_bits());
     assert_eq!(weak.modern.to_bits(), (16.0_f64 / 26.0 / 50.0).to_bits());
@@ -30,7 +30,7 @@ fn counts_recorded_envelopes_as_both_generations_do() {
 }
 
 #[test]
-fn the_older_rule_alone_counts_the_work_of_shh_5() {
+fn shh5_envelope_has_legacy_pow_only() {
     let unmined = UnminedEnvelope {
         expiry: UnixSecs(0x5f5e_1032),
         ttl: Ttl(50),
@@ -40,14 +40,14 @@ fn the_older_rule_alone_counts_the_work_of_shh_5() {
     };
     let recorded = PowValues::of(&unmined.with_nonce(0x0102_0304_0506_0708));
     assert_eq!(recorded.legacy.to_bits(), (1.0_f64 / 46.0 / 50.0).to_bits());
-    // Sealed for both, whatever is asked: there is only one.
+    // The search covers both generations, whatever is requested: `shh/5` has only one.
     let job = PowJob::for_minimum(&unmined, Generations::Both, 0.2).unwrap();
     assert_eq!(job.generations(), Generations::Legacy);
     let mut search = job.search(&mut ChaCha20Rng::seed_from_u64(1));
     let nonce = core::iter::repeat_with(|| search.step(4_096)).find_map(|found| found);
     let values = PowValues::of(&unmined.with_nonce(nonce.unwrap()));
     assert!(values.legacy >= 0.2 && values.modern.to_bits() == 0);
-    // And a nonce that only the younger rule likes is worth nothing.
+    // A nonce with modern work only does not count.
     let modern = (0..)
         .map(|nonce| unmined.with_nonce(nonce))
         .find(|sealed| {
@@ -61,13 +61,13 @@ fn the_older_rule_alone_counts_the_work_of_shh_5() {
 }
 
 #[test]
-fn a_hash_of_zeros_is_all_work_or_none() {
+fn zero_hash_counts_by_generation() {
     assert_eq!(Generation::Modern.zero_bits(&[0; 32]), 256);
     assert_eq!(Generation::Legacy.zero_bits(&[0; 32]), 0);
 }
 
 #[test]
-fn either_generation_may_bring_the_work() {
+fn pow_of_either_generation_suffices() {
     let envelope = envelope(42_474);
     let not_expired =
         NotExpired::check(envelope.expiry(), envelope.ttl(), envelope.sent()).unwrap();
@@ -78,7 +78,7 @@ fn either_generation_may_bring_the_work() {
 }
 
 #[test]
-fn an_early_clock_dilutes_the_work() {
+fn clock_skew_reduces_pow() {
     let envelope = envelope(42_474);
     let now = envelope.sent().before(10);
     let not_expired = NotExpired::check(envelope.expiry(), envelope.ttl(), now).unwrap();
@@ -88,7 +88,7 @@ fn an_early_clock_dilutes_the_work() {
 }
 
 #[test]
-fn a_minimum_that_is_no_number_accepts_nothing() {
+fn nan_minimum_accepts_nothing() {
     let envelope = envelope(42_474);
     let not_expired =
         NotExpired::check(envelope.expiry(), envelope.ttl(), envelope.sent()).unwrap();
@@ -100,7 +100,7 @@ fn a_minimum_that_is_no_number_accepts_nothing() {
 
 proptest! {
     #[test]
-    fn zero_bits_are_those_of_the_whole_number(words: [u64; 4], high: u8, low: u8) {
+    fn zero_bits_count_whole_hash(words: [u64; 4], high: u8, low: u8) {
         let mut hash: [u8; 32] = words.map(u64::to_be_bytes).concat().try_into().unwrap();
         let (high, low) = (usize::from(high % 33), usize::from(low % 33));
         hash[..high].fill(0);

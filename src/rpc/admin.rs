@@ -1,6 +1,7 @@
-//! What tools of go-ethereum ask besides Whisper: peers, the node's address, versions.
+//! The methods of go-ethereum's tools besides Whisper: peers, the node's address, versions.
 //!
-//! A tool that adds peers or shows them finds what it needs; everything about chains is absent.
+//! A tool that adds or shows peers finds the methods that it needs; methods about chains are
+//! absent.
 
 use core::fmt;
 use std::net::SocketAddr;
@@ -16,7 +17,7 @@ use super::value::{bytes, from_bytes, from_float, only, text};
 use crate::endpoint::{Endpoint, PeerAddr};
 use crate::node::{CLIENT_ID, Command, NodeView, PeerView, Reply};
 
-/// Reads a call. `None` if there is no such method.
+/// Parses a call. `None` if there is no such method.
 pub(super) fn read(method: &str, params: Option<Value>) -> Option<Result<RpcCall, RpcError>> {
     let call = match method {
         "admin_addPeer" => peer(method, params)
@@ -45,7 +46,7 @@ pub(super) fn read(method: &str, params: Option<Value>) -> Option<Result<RpcCall
     Some(call)
 }
 
-/// The peer that a URL names and where it listens, be it an onion service.
+/// The peer in a URL and its address or onion service.
 fn peer(method: &str, params: Option<Value>) -> Result<PeerAddr, RpcError> {
     let url = only(method, params, text)?;
     if let Ok(peer) = url.parse() {
@@ -53,7 +54,7 @@ fn peer(method: &str, params: Option<Value>) -> Result<PeerAddr, RpcError> {
     }
     let node = Enode::parse(&url).map_err(invalid)?;
     let address = node.address.filter(|address| address.port() != 0);
-    let address = address.ok_or_else(|| invalid("it names no address to connect to"))?;
+    let address = address.ok_or_else(|| invalid("it has no address to connect to"))?;
     Ok(PeerAddr {
         key: node.key,
         endpoint: Endpoint::Tcp(address),
@@ -110,7 +111,8 @@ fn peer_info(peer: &PeerView) -> Value {
     })
 }
 
-/// The answer to `admin_nodeInfo`: what the node says of itself, and where the shell listens.
+/// The answer to `admin_nodeInfo`: the node's description of itself, and the addresses of the
+/// shell's listeners.
 #[must_use]
 pub fn node_info(node: &NodeView, listening: &[SocketAddr]) -> Value {
     let first = listening.first();
@@ -124,7 +126,7 @@ pub fn node_info(node: &NodeView, listening: &[SocketAddr]) -> Value {
         (None, Some(address)) => address.to_string(),
         (None, None) => "127.0.0.1:0".to_owned(),
     };
-    // It takes datagrams where it listens; 0 says that no discovery runs.
+    // The UDP port equals the TCP port; 0 means that discovery is off.
     let discovery = if node.discovery { port } else { 0 };
     let query = match address.rsplit_once(':') {
         Some((_, same)) if node.discovery && same.parse() == Ok(discovery) => String::new(),
@@ -145,7 +147,7 @@ pub fn node_info(node: &NodeView, listening: &[SocketAddr]) -> Value {
     })
 }
 
-/// The answer to `rpc_modules`, for a connection on which these modules can be called.
+/// The answer to `rpc_modules`, for a connection that may call these modules.
 #[must_use]
 pub fn modules<'a>(modules: impl IntoIterator<Item = &'a str>) -> Value {
     let mut names: Vec<&str> = modules.into_iter().chain(["rpc"]).collect();
@@ -154,11 +156,11 @@ pub fn modules<'a>(modules: impl IntoIterator<Item = &'a str>) -> Value {
     names.into_iter().map(version).collect::<Map<_, _>>().into()
 }
 
-/// go-ethereum names a node by the hash of its key.
+/// go-ethereum identifies a node by the hash of its key.
 fn id(key: &str) -> String {
     hex::encode(Keccak256::digest(hex::decode(key).unwrap_or_default()))
 }
 
-/// The number of the network: go-ethereum's default. Whisper has no such numbers and no chain, and
-/// clients that ask want any.
+/// The network number: go-ethereum's default. Whisper has neither such numbers nor a chain, and
+/// clients accept any number.
 const NETWORK: &str = "1";

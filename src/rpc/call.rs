@@ -18,50 +18,49 @@ use crate::identity::parse_topic;
 use crate::message::ClientPublic;
 use crate::node::{Command, Criteria, MessageId, Recipient, Reply, SendRequest, ShhCommand};
 
-/// What a caller wants done.
+/// A parsed call.
 #[derive(Debug)]
 pub enum RpcCall {
-    /// Something of the node, and how its reply is written.
+    /// A command for the node, and the form of its reply.
     Node(Command, Render),
-    /// Nothing: the result is known.
+    /// No command: the result is known.
     Known(Value),
-    /// Mail to be fetched: [`mail::FetchCall::command`](super::mail::FetchCall::command), which may take
-    /// a while.
+    /// Fetch mail: [`mail::FetchCall::command`](super::mail::FetchCall::command), which may take
+    /// seconds.
     FetchMail(Box<FetchCall>),
-    /// Something with the keys of identities.
+    /// A command about the keys of identities.
     Keys(KeyCall),
-    /// A key made of a password, which takes a while; then [`shh::keep_key`].
+    /// Derive a key from a password, which takes a noticeable time; then [`shh::keep_key`].
     KeyFromPassword(Zeroizing<String>),
-    /// What the node says of itself: [`Command::Node`], then
-    /// [`admin::node_info`].
+    /// The node's description: [`Command::Node`], then [`admin::node_info`].
     NodeInfo,
-    /// Which modules can be called here: [`admin::modules`].
+    /// The modules that this connection may call: [`admin::modules`].
     Modules,
-    /// To be told of events on this connection.
+    /// Subscribe this connection to events.
     Subscribe,
-    /// No longer to be told.
+    /// End such a subscription.
     Unsubscribe(String),
-    /// To be told of messages on this connection: [`ShhCommand::Subscribe`], whose filter goes by
-    /// a [name](super::shh::subscription_id) here.
+    /// Subscribe this connection to messages: [`ShhCommand::Subscribe`], whose filter has a
+    /// [subscription id](super::shh::subscription_id) here.
     ShhSubscribe(Criteria),
-    /// No longer to be told of those that go by this name.
+    /// End the subscription with this id.
     ShhUnsubscribe(String),
 }
 
-/// How the reply to a command is written.
+/// Converts the reply to a command into JSON.
 pub type Render = fn(&Reply) -> Result<Value, RpcError>;
 
-/// What the connection that a call comes from may do.
+/// The permissions of the connection on which a call arrives.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Permissions {
-    /// Ask for private and shared keys in the clear.
+    /// May request private and shared keys unencrypted.
     pub export_keys: bool,
-    /// Ask for the sealed files of identities.
+    /// May request the sealed files of identities.
     pub export_files: bool,
 }
 
 impl Permissions {
-    /// Whether keys may be handed out in the clear.
+    /// Checks the permission to export keys unencrypted.
     pub(super) fn keys(self) -> Result<(), RpcError> {
         if self.export_keys {
             Ok(())
@@ -70,7 +69,7 @@ impl Permissions {
         }
     }
 
-    /// Whether key files may be handed out.
+    /// Checks the permission to export key files.
     pub(super) fn files(self) -> Result<(), RpcError> {
         if self.export_files {
             Ok(())
@@ -83,17 +82,17 @@ impl Permissions {
 fn keys_not_exported() -> Result<(), RpcError> {
     Err(RpcError::server(
         RpcErrorKind::Policy,
-        "keys are not handed out here",
-        "start the node with --rpc-allow-key-export if its clients may have them",
+        "this connection may not export keys",
+        "start the node with --rpc-allow-key-export to permit it",
     ))
 }
 
 impl RpcCall {
-    /// Reads the parameters of a method. `rng` draws the topic of a message that names none.
+    /// Parses the parameters of a method. `rng` draws the topic of a message without one.
     ///
     /// # Errors
     ///
-    /// [`RpcError`] names the method, or the parameter and what is wrong with it.
+    /// [`RpcError`] names the method, or the parameter and its defect.
     pub fn read(
         method: &str,
         params: Option<Value>,
@@ -130,9 +129,10 @@ impl RpcCall {
             "whisht_estimate" => Command::Estimate(send_request(params, rng)?),
             "whisht_fetchMail" => return mail::fetch(params),
             "whisht_identities" => nothing(params, Command::Identities)?,
-            "whisht_inbox" => Command::Inbox(match is_empty(&params) {
-                true => 0,
-                false => number(params, "after")?,
+            "whisht_inbox" => Command::Inbox(if is_empty(&params) {
+                0
+            } else {
+                number(params, "after")?
             }),
             "whisht_outbox" => nothing(params, Command::Outbox)?,
             "whisht_peers" => nothing(params, Command::Peers)?,
@@ -146,7 +146,7 @@ impl RpcCall {
         Ok(Self::plain(command))
     }
 
-    /// A command whose reply is written as it is.
+    /// A command whose reply has no form of its own.
     pub(super) fn plain(command: Command) -> Self {
         Self::Node(command, super::result)
     }
@@ -157,7 +157,7 @@ impl RpcCall {
     }
 }
 
-/// Every method.
+/// All methods.
 pub const METHODS: [&str; 58] = [
     "admin_addPeer",
     "admin_addTrustedPeer",
@@ -222,7 +222,7 @@ pub const METHODS: [&str; 58] = [
 fn add_peer(params: Value) -> Result<Command, RpcError> {
     let enode = text(params, "enode")?;
     let peer = enode.parse::<PeerAddr>().map_err(|error| {
-        RpcError::invalid_params(format_args!("`enode` names no peer: {error}"), ENODE)
+        RpcError::invalid_params(format_args!("`enode` is not a peer: {error}"), ENODE)
     })?;
     Ok(Command::AddPeer(peer))
 }
@@ -231,13 +231,13 @@ fn subscribe(params: Value) -> Result<RpcCall, RpcError> {
     match text(params, "to")?.as_str() {
         "events" => Ok(RpcCall::Subscribe),
         other => Err(RpcError::invalid_params(
-            format_args!("there is nothing named {other:?} to subscribe to"),
+            format_args!("there is no subscription named {other:?}"),
             "subscribe to \"events\"",
         )),
     }
 }
 
-/// What `whisht_send` and `whisht_estimate` take.
+/// The parameters of `whisht_send` and `whisht_estimate`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SendParams {
@@ -245,7 +245,7 @@ struct SendParams {
     to: String,
     /// Only with a public key; drawn at random if absent.
     topic: Option<String>,
-    /// What it says, hexadecimal.
+    /// The payload in hexadecimal digits.
     payload: Zeroizing<String>,
     /// The node's own level if absent.
     level: Option<String>,
@@ -289,7 +289,7 @@ fn recipient(
         .ok_or_else(|| {
             bad(
                 "to",
-                "it is no public key",
+                "it is not a public key",
                 "give 65 bytes in hex that begin with 04",
             )
         })?;
@@ -301,7 +301,7 @@ fn recipient(
     Ok(Recipient::Public(key, topic.unwrap_or_else(random)))
 }
 
-/// The only parameter, or the one of this name.
+/// The only parameter, by position or by this name.
 fn only(params: Value, name: &str) -> Result<Value, RpcError> {
     let found = match params {
         Value::Array(mut list) if list.len() == 1 => list.pop(),
@@ -316,14 +316,14 @@ fn only(params: Value, name: &str) -> Result<Value, RpcError> {
 pub(super) fn text(params: Value, name: &str) -> Result<String, RpcError> {
     match only(params, name)? {
         Value::String(text) => Ok(text),
-        _ => Err(bad(name, "it is no text", "put it in quotes")),
+        _ => Err(bad(name, "it is not a text", "put it in quotes")),
     }
 }
 
 fn number(params: Value, name: &str) -> Result<u64, RpcError> {
     only(params, name)?
         .as_u64()
-        .ok_or_else(|| bad(name, "it is no number", "give a whole number"))
+        .ok_or_else(|| bad(name, "it is not a whole number", "give a whole number"))
 }
 
 fn flag(params: Value, name: &str) -> Result<bool, RpcError> {
@@ -352,12 +352,13 @@ fn is_empty(params: &Value) -> bool {
 }
 
 fn nothing(params: Value, command: Command) -> Result<Command, RpcError> {
-    match is_empty(&params) {
-        true => Ok(command),
-        false => Err(RpcError::invalid_params(
+    if is_empty(&params) {
+        Ok(command)
+    } else {
+        Err(RpcError::invalid_params(
             "the method takes no parameters",
             "leave them out",
-        )),
+        ))
     }
 }
 
@@ -369,5 +370,5 @@ const ENODE: &str = "give enode://KEY@ADDRESS:PORT, as `whisht run` prints it";
 const ONE: &str = "give exactly one parameter";
 /// One hour: long enough for a reader that is away from the network for a moment, and cheap.
 pub(crate) const DEFAULT_LIFE: u64 = 3600;
-/// Longer than any name: whatever is as long is meant to be a key.
+/// A recipient of at least this length is a key; names are shorter.
 const SHORTEST_KEY: usize = 64;

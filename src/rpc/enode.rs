@@ -1,9 +1,9 @@
-//! Enode URLs as go-ethereum reads them, with its texts for what is wrong with one.
+//! Enode URLs with go-ethereum's parser rules and error texts.
 //!
-//! Programs paste these URLs into `shh_*` and `admin_*` calls and show the errors to people, so the
-//! accepted forms are those of p2p/enode in version 1.8.27. The host is an IP literal; a URL that
-//! is only a key, with or without scheme, names a node that nobody can dial. Everywhere else in
-//! this program peers are read by [`crate::endpoint`], which explains mistakes at more length.
+//! Programs pass these URLs to `shh_*` and `admin_*` calls and show the errors to users, so the
+//! accepted forms are those of p2p/enode in version 1.8.27. The host is an IP literal. A URL that
+//! is only a key, with or without scheme, names a node without an address. All other modules parse
+//! peers with [`crate::endpoint`], whose errors are more detailed.
 
 use core::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::link::is_on_curve;
 
-/// A node's key and, if the URL says so, where it listens.
+/// A node's key and its address, if the URL contains one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Enode {
     pub(super) key: RelayKey,
@@ -21,7 +21,7 @@ pub(super) struct Enode {
 }
 
 impl Enode {
-    /// Reads a URL.
+    /// Parses a URL.
     pub(super) fn parse(url: &str) -> Result<Self, GethEnodeError> {
         let rest = strip_scheme(url);
         let bare = rest.unwrap_or(url);
@@ -29,9 +29,12 @@ impl Enode {
             let key = parse_key(bare)?;
             return Ok(Self { key, address: None });
         }
-        let rest = rest.ok_or_else(|| match has_scheme(url) {
-            true => GethEnodeError::MissingNodeId,
-            false => GethEnodeError::Scheme,
+        let rest = rest.ok_or_else(|| {
+            if has_scheme(url) {
+                GethEnodeError::MissingNodeId
+            } else {
+                GethEnodeError::Scheme
+            }
         })?;
         let (rest, _fragment) = split(rest, '#');
         let (rest, query) = split(rest, '?');
@@ -53,42 +56,42 @@ impl Enode {
     }
 }
 
-/// What is wrong with an enode URL, in geth's words.
+/// A defect of an enode URL, in geth's words.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub(super) enum GethEnodeError {
-    /// The discovery port is no 16-bit number.
+    /// The discovery port is not a 16-bit number.
     #[error("invalid discport in query")]
     DiscoveryPort,
-    /// The host has no port, or brackets and colons do not fit.
+    /// The host lacks a port, or its brackets and colons do not match.
     #[error("invalid host: {0}")]
     Host(&'static str),
-    /// The host is no IP literal.
+    /// The host is not an IP literal.
     #[error("invalid IP address")]
     Ip,
-    /// There is nothing before an `@`.
+    /// The part before `@` is empty.
     #[error("does not contain node ID")]
     MissingNodeId,
-    /// The key is no key.
+    /// The key is invalid.
     #[error("invalid node ID ({0})")]
     NodeId(NodeIdError),
-    /// The port is no 16-bit number.
+    /// The port is not a 16-bit number.
     #[error("invalid port")]
     Port,
-    /// The URL begins with something else than `enode:`.
+    /// The scheme is not `enode:`.
     #[error("invalid URL scheme, want \"enode\"")]
     Scheme,
 }
 
-/// What is wrong with the key in an enode URL, in geth's words.
+/// A defect of the key in an enode URL, in geth's words.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 pub(super) enum NodeIdError {
-    /// A byte is no hexadecimal digit.
+    /// A byte is not a hexadecimal digit.
     #[error("encoding/hex: invalid byte: {}", Unicode(*.0))]
     Digit(u8),
     /// Not 64 bytes.
     #[error("wrong length, want 128 hex chars")]
     Length,
-    /// Half a byte too many.
+    /// An odd number of digits.
     #[error("encoding/hex: odd length hex string")]
     OddLength,
     /// Not a point of the curve.
@@ -114,7 +117,7 @@ fn strip_scheme(url: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("enode").then_some(rest)
 }
 
-/// Whether the scheme is right although no `//` follows.
+/// Whether the scheme is right although `//` is missing.
 fn has_scheme(url: &str) -> bool {
     url.split_once(':')
         .is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("enode"))
@@ -156,7 +159,7 @@ fn split_port(host: &str) -> Result<(&str, &str), GethEnodeError> {
     Ok((ip, port))
 }
 
-/// Reads a port of decimal digits only: Rust's own parser would take a sign.
+/// Parses a port of decimal digits only: Rust's own parser would accept a sign.
 fn parse_port(digits: &str) -> Option<u16> {
     let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
     digits.parse().ok().filter(|_| plain)
@@ -169,7 +172,7 @@ fn discovery_port(query: &str) -> Option<&str> {
         .find_map(|pair| pair.strip_prefix("discport="))
 }
 
-/// What comes before the first `mark`, and after it.
+/// The parts before and after the first `mark`.
 fn split(text: &str, mark: char) -> (&str, &str) {
     text.split_once(mark).unwrap_or((text, ""))
 }
@@ -188,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn complete_urls_give_an_address() {
+    fn complete_url_has_address() {
         for (rest, address) in [
             ("@127.0.0.1:52150", "127.0.0.1:52150"),
             ("@[::]:52150", "[::]:52150"),
@@ -203,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_alone_is_an_incomplete_node_however_it_is_written() {
+    fn key_without_address_parses_in_every_form() {
         let upper = KEY.to_uppercase();
         for url in [KEY, &upper, &format!("ENODE://{KEY}")] {
             let node = Enode::parse(url).unwrap();
@@ -215,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_worded_as_by_geth() {
+    fn errors_equal_geth_texts() {
         assert_eq!(error("http://foobar"), "invalid URL scheme, want \"enode\"");
         assert_eq!(error("foobar"), "invalid URL scheme, want \"enode\"");
         assert_eq!(error(""), "invalid URL scheme, want \"enode\"");
@@ -257,14 +260,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_address_is_read(ip: IpAddr, tcp: u16, udp: u16) {
+        fn addresses_of_both_families_parse(ip: IpAddr, tcp: u16, udp: u16) {
             let address = SocketAddr::new(ip, tcp);
             let node = Enode::parse(&format!("enode://{KEY}@{address}?discport={udp}")).unwrap();
             prop_assert_eq!(node.address, Some(SocketAddr::new(ip.to_canonical(), tcp)));
         }
 
         #[test]
-        fn no_text_makes_the_parser_panic(text in "(enode://)?[0-9a-f:@?=\\[\\]#/é]{0,40}") {
+        fn arbitrary_text_does_not_panic(text in "(enode://)?[0-9a-f:@?=\\[\\]#/é]{0,40}") {
             let _verdict = Enode::parse(&text);
         }
     }

@@ -1,7 +1,7 @@
 //! Errors as a JSON-RPC caller sees them.
 //!
-//! Methods of our own explain themselves: a kind, a cause and a remedy stand in `data`. What
-//! go-ethereum has a text for is said in its words and without more, since programs compare them.
+//! Errors of our own methods have a kind, a cause and a remedy in `data`. Errors for which
+//! go-ethereum has a text use this text alone, because programs compare it.
 
 use core::fmt;
 
@@ -12,16 +12,16 @@ use super::METHODS;
 use crate::node::{Refusal, RefusalKind};
 use crate::suggest::closest;
 
-/// Why a call was not carried out.
+/// The reason of a failed call.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RpcError {
-    /// JSON-RPC's number for it.
+    /// JSON-RPC's code.
     pub code: i32,
-    /// Which kind, so that a program can tell them apart.
+    /// The kind, for programs.
     pub kind: RpcErrorKind,
-    /// What is the matter.
+    /// What happened.
     pub cause: String,
-    /// What the caller can do; `None` in an error worded like go-ethereum's.
+    /// What the caller can do; `None` in an error with go-ethereum's text.
     pub remedy: Option<String>,
 }
 
@@ -33,13 +33,13 @@ pub enum RpcErrorKind {
     Busy,
     /// A password is missing or wrong.
     Locked,
-    /// A rule of the privacy level cannot be kept, so nothing was sent.
+    /// A rule of the privacy level cannot be met, so nothing was sent.
     Policy,
     /// The node has ended.
     Stopped,
     /// The data directory cannot be written.
     Storage,
-    /// The request makes no sense as it stands.
+    /// The request is invalid.
     Usage,
 }
 
@@ -61,7 +61,7 @@ struct ErrorData {
 }
 
 impl RpcError {
-    /// An error of the server's own, with the code that JSON-RPC leaves to servers.
+    /// An error of the server's own, with the code that JSON-RPC reserves for servers.
     pub fn server(kind: RpcErrorKind, cause: impl fmt::Display, remedy: impl fmt::Display) -> Self {
         Self {
             code: SERVER,
@@ -71,13 +71,12 @@ impl RpcError {
         }
     }
 
-    /// The text is no JSON. go-ethereum's code for it is the one that JSON-RPC has for requests of
-    /// the wrong shape, and the other way round.
+    /// The text is not JSON. go-ethereum swaps the codes of this error and of invalid requests.
     pub fn not_json(cause: impl fmt::Display) -> Self {
         Self::plain(-32600, cause)
     }
 
-    /// The JSON is no request.
+    /// The JSON is not a request.
     pub fn no_request(cause: impl fmt::Display) -> Self {
         Self::plain(-32700, cause)
     }
@@ -87,13 +86,13 @@ impl RpcError {
     pub fn unknown_method(method: &str) -> Self {
         if method.starts_with("whisht_") {
             let remedy = closest(method, METHODS).map_or_else(
-                || "docs/rpc.md names them all".to_owned(),
+                || "docs/rpc.md lists all methods".to_owned(),
                 |nearest| format!("did you mean {nearest}?"),
             );
             let cause = format_args!("there is no method {method:?}");
             return Self::usage(-32601, cause, remedy);
         }
-        // What has not two parts, go-ethereum takes for a module without a method.
+        // go-ethereum reads a name without exactly two parts as a module without a method.
         let end = if method.split('_').count() == 2 {
             ""
         } else {
@@ -103,22 +102,22 @@ impl RpcError {
         Self::plain(-32601, cause)
     }
 
-    /// The parameters do not fit the method; for methods of our own.
+    /// The parameters are invalid; for methods of our own.
     pub fn invalid_params(cause: impl fmt::Display, remedy: impl fmt::Display) -> Self {
         Self::usage(-32602, cause, remedy)
     }
 
-    /// The parameters do not fit the method, in go-ethereum's words.
+    /// The parameters are invalid, in go-ethereum's words.
     pub(super) fn bad_params(cause: impl fmt::Display) -> Self {
         Self::plain(-32602, cause)
     }
 
-    /// The method fails, in go-ethereum's words.
+    /// The method failed, in go-ethereum's words.
     pub(super) fn failed(cause: impl fmt::Display) -> Self {
         Self::plain(SERVER, cause)
     }
 
-    /// As JSON-RPC wants it.
+    /// The error object of JSON-RPC.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let data = self.remedy.as_ref().map(|remedy| ErrorData {
@@ -207,5 +206,5 @@ impl fmt::Display for RpcError {
 
 impl core::error::Error for RpcError {}
 
-/// The code that JSON-RPC leaves to servers.
+/// The code that JSON-RPC reserves for servers.
 const SERVER: i32 = -32000;

@@ -1,7 +1,7 @@
-//! Calls that have to do with the keys of identities, and their passwords.
+//! Calls about the keys of identities, and their passwords.
 //!
-//! No result of theirs holds a key in the clear. A password that is left out is not an empty one:
-//! a node that keeps what it makes insists on being told.
+//! No result contains an unencrypted key. A missing password differs from an empty one: a node with
+//! a data directory requires an explicit password for a new identity.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,55 +12,55 @@ use super::{Permissions, RpcError};
 use crate::identity::{IdentityName, NewIdentity, parse_topic};
 use crate::keystore::{Cost, Password};
 
-/// What a caller wants done with the keys of identities.
+/// A command about the keys of identities.
 #[derive(Debug)]
 pub enum KeyCall {
     /// Seal an identity under another password.
     ChangePassword {
-        /// Which one.
+        /// The identity.
         name: IdentityName,
-        /// The password until now.
+        /// The current password.
         old: Option<Password>,
-        /// The password from now on; empty for none.
+        /// The new password; empty for none.
         new: Password,
-        /// How much work a guess at it is to be.
+        /// The cost of one guess at the password.
         cost: Cost,
     },
-    /// Hand out the sealed file of an identity.
+    /// Return the sealed file of an identity.
     Export(IdentityName),
-    /// Keep the identity of a key file.
+    /// Add the identity of a key file.
     Import {
         /// The file's text.
         file: String,
-        /// What to call it; what its file says, if not given.
+        /// The identity's name; the name in the file if absent.
         name: Option<IdentityName>,
-        /// What opens the file, and what it is sealed under here.
+        /// The password of the file, and of the identity here.
         password: Password,
-        /// How much work a guess at it is to be.
+        /// The cost of one guess at the password.
         cost: Cost,
     },
-    /// Make an identity, keep it, and listen for it.
+    /// Create an identity, store it, and subscribe to its messages.
     New {
-        /// What to call it.
+        /// The identity's name.
         name: IdentityName,
-        /// Of which kind.
+        /// The kind of identity.
         wanted: NewIdentity,
-        /// What to seal it under; empty for nothing.
+        /// The password; empty for none.
         password: Option<Password>,
-        /// How much work a guess at it is to be.
+        /// The cost of one guess at the password.
         cost: Cost,
     },
-    /// Open identities that are locked.
+    /// Unlock identities.
     Unlock {
-        /// What opens them.
+        /// The password.
         password: Password,
-        /// Which one; all that it opens, if not given.
+        /// The identity; all that the password unlocks if absent.
         name: Option<IdentityName>,
     },
 }
 
 impl KeyCall {
-    /// Reads the parameters of a method.
+    /// Parses the parameters of a method.
     pub(super) fn read(
         method: &str,
         params: Value,
@@ -177,8 +177,9 @@ fn password(text: Zeroizing<String>) -> Result<Password, RpcError> {
 }
 
 const fn cost(light: bool) -> Cost {
-    match light {
-        true => Cost::DangerLight,
-        false => Cost::Standard,
+    if light {
+        Cost::DangerLight
+    } else {
+        Cost::Standard
     }
 }

@@ -1,4 +1,4 @@
-//! `whisht_fetchMail`: what is to be fetched, and from whom.
+//! `whisht_fetchMail`: the range to fetch, and the server.
 
 use circuits::ids::RelayKey;
 use circuits::time::UnixSecs;
@@ -13,7 +13,7 @@ use crate::identity::parse_topic;
 use crate::message::SymKey;
 use crate::node::{Command, FetchRequest, MailSource};
 
-/// What the method takes.
+/// The parameters of the method.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Params {
@@ -23,13 +23,13 @@ struct Params {
     since: u32,
     /// Seconds since 1970; now if absent.
     until: Option<u32>,
-    /// Everything if absent.
+    /// All topics if absent.
     topics: Option<Vec<String>>,
     narrow: Option<bool>,
     password: Option<Zeroizing<String>>,
 }
 
-/// Mail to be fetched, with a password that is no key yet.
+/// A fetch whose password is not yet turned into a key.
 #[derive(Debug)]
 pub struct FetchCall {
     request: FetchRequest,
@@ -37,11 +37,11 @@ pub struct FetchCall {
 }
 
 impl FetchCall {
-    /// The command that fetches it. Making a key of a password takes a while.
+    /// The command of the fetch. Deriving a key from a password takes a noticeable time.
     ///
     /// # Errors
     ///
-    /// [`RpcError`] for the one password that makes no key.
+    /// [`RpcError`] if the password yields the key of zeros.
     pub fn command(mut self) -> Result<Command, RpcError> {
         if let Some(password) = &self.password {
             let key = SymKey::from_password(password);
@@ -52,7 +52,7 @@ impl FetchCall {
     }
 }
 
-/// Reads the parameters.
+/// Parses the parameters.
 pub(super) fn fetch(params: Value) -> Result<RpcCall, RpcError> {
     let params: Params = object(params)?;
     let topics = params.topics.unwrap_or_default();
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_beginning_of_the_range_must_be_said() {
+    fn since_is_the_only_required_parameter() {
         let FetchCall { request, password } = wanted(json!({"since": 5})).unwrap();
         assert_eq!(request.since, UnixSecs(5));
         assert!(request.from.is_none() && request.until.is_none() && password.is_none());
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_is_named_by_address_or_key() {
+    fn server_is_named_by_address_or_key() {
         let key = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798\
                    483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8";
         let by_key = wanted(json!({"since": 5, "from": key})).unwrap();
@@ -121,12 +121,12 @@ mod tests {
             by_address.request.from,
             Some(MailSource::At(peer)) if peer.key == named
         ));
-        let error = wanted(json!({"since": 5, "from": "nobody"})).unwrap_err();
+        let error = wanted(json!({"since": 5, "from": "unknown"})).unwrap_err();
         assert!(error.cause.starts_with("`from`"), "{error}");
     }
 
     #[test]
-    fn a_password_becomes_the_key_that_every_program_makes_of_it() {
+    fn password_derives_standard_key() {
         let params = json!({"since": 5, "topics": ["0x01020304"], "password": "test"});
         let command = wanted(params).unwrap().command().unwrap();
         let Command::FetchMail(request) = command else {
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_topic_or_no_field_is_named() {
+    fn invalid_topic_or_field_is_named() {
         let error = wanted(json!({"since": 5, "topics": ["0x01"]})).unwrap_err();
         assert!(error.cause.starts_with("`topics`"), "{error}");
         let error = wanted(json!({"since": 5, "narow": true})).unwrap_err();

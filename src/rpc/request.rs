@@ -1,40 +1,40 @@
-//! Requests and responses, and lists of them, by go-ethereum's rules.
+//! Requests, responses and batches, by go-ethereum's rules.
 //!
-//! The rules are older than most programs that rely on them and not quite those of JSON-RPC 2.0: a
-//! request without an id is a mistake and no notification, `jsonrpc` is not looked at, member names
-//! are read in capitals too, and an error that belongs to no request carries no `id` at all. After
-//! such an error a connection that could bring more requests ends.
+//! Programs rely on these rules, which differ from JSON-RPC 2.0. A request without an id is an
+//! error and not a notification. `jsonrpc` is ignored. Member names are read in capital letters
+//! too. An error that belongs to no request has no member `id`. After such an error a connection
+//! that could carry more requests ends.
 
 use serde_json::{Map, Value, json};
 
 use super::RpcError;
 
-/// A request as it came.
+/// A parsed request.
 #[derive(Clone, Debug)]
 pub struct RpcRequest {
     /// Echoed in the response: a number in its own digits, a text or null.
     pub id: Value,
-    /// What to do.
+    /// The method.
     pub method: String,
-    /// With what; `None` if the request does not say.
+    /// The parameters; `None` if absent.
     pub params: Option<Value>,
 }
 
-/// What came in one piece.
+/// The content of one transmission.
 #[derive(Clone, Debug)]
 pub enum RpcMessage {
-    /// One request; wants one response.
+    /// One request, answered by one response.
     Single(RpcRequest),
-    /// A list of requests; wants a list of responses in the same order, even of none.
+    /// A list of requests, answered by a list of responses in the same order, even if it is empty.
     Batch(Vec<RpcRequest>),
 }
 
 impl RpcMessage {
-    /// Reads the first JSON value of a text; `None` if there is only white space.
+    /// Parses the first JSON value of a text; `None` if there is only white space.
     ///
     /// # Errors
     ///
-    /// What is wrong with it; [`failure`] makes an answer of that.
+    /// The defect; [`failure`] turns it into an answer.
     pub fn read(text: &[u8]) -> Result<Option<Self>, RpcError> {
         let mut values = serde_json::Deserializer::from_slice(text).into_iter();
         match values.next() {
@@ -61,20 +61,20 @@ impl RpcMessage {
 }
 
 impl RpcRequest {
-    /// Reads a request.
+    /// Parses a request.
     ///
     /// # Errors
     ///
-    /// What is wrong with it. A list in which one is wrong is wrong as a whole.
+    /// The defect. One invalid request makes a list invalid as a whole.
     pub fn read(value: Value) -> Result<Self, RpcError> {
         let Value::Object(mut members) = value else {
-            return Err(RpcError::no_request("the request is no object"));
+            return Err(RpcError::no_request("the request is not an object"));
         };
         let id = take(&mut members, "id");
         let method = match take(&mut members, "method") {
             Some(Value::String(method)) => method,
             None | Some(Value::Null) => String::new(),
-            Some(_) => return Err(RpcError::no_request("`method` is no text")),
+            Some(_) => return Err(RpcError::no_request("`method` is not a text")),
         };
         let id = match id {
             Some(id @ (Value::Null | Value::Number(_) | Value::String(_))) => id,
@@ -89,7 +89,7 @@ impl RpcRequest {
         Ok(request)
     }
 
-    /// Whether the method names a module and what to do there.
+    /// Whether the method names a module and a function.
     fn is_addressed(&self) -> bool {
         self.method.split('_').count() == 2
     }
@@ -98,7 +98,7 @@ impl RpcRequest {
         self.method.ends_with("_subscribe") && !self.method.starts_with("whisht_")
     }
 
-    /// What is subscribed to: the first parameter, in go-ethereum a method of its own.
+    /// The first parameter of a subscription; in go-ethereum it counts as a method.
     fn subscription_name(&self) -> Option<&str> {
         self.params.as_ref()?.as_array()?.first()?.as_str()
     }
@@ -113,13 +113,13 @@ pub fn response(id: Value, outcome: Result<Value, RpcError>) -> Value {
     }
 }
 
-/// The answer to what was no request.
+/// The answer to an invalid request.
 #[must_use]
 pub fn failure(error: &RpcError) -> Value {
     json!({"jsonrpc": "2.0", "error": error.to_json()})
 }
 
-/// The member of this name, in small letters or any others.
+/// The member of this name, in lower or upper case.
 pub(super) fn take(members: &mut Map<String, Value>, name: &str) -> Option<Value> {
     if let Some(found) = members.remove(name) {
         return Some(found);
@@ -129,5 +129,5 @@ pub(super) fn take(members: &mut Map<String, Value>, name: &str) -> Option<Value
     members.remove(&other)
 }
 
-/// Requests in one list.
+/// Maximum number of requests in one list.
 const MAX_BATCH: usize = 1024;

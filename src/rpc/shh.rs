@@ -1,8 +1,8 @@
 //! The `shh_*` methods of go-ethereum 1.8: their parameters to commands, their results to JSON.
 //!
-//! Names, shapes, member order, number formats and error texts are go-ethereum's (protocol sheet
-//! 7.2), checked against a recording of the original; docs/compatibility.md lists what differs and
-//! why. Nothing here decides anything: `node::shh_api` does.
+//! Names, forms, member order, number formats and error texts are go-ethereum's (protocol sheet
+//! 7.2) and are compared with a recording of the original. docs/compatibility.md lists the
+//! differences and their reasons. This module translates only; `node::shh_api` decides.
 
 mod criteria;
 mod keys;
@@ -23,7 +23,7 @@ use crate::message::SymKey;
 use crate::node::{Command, MAX_ENVELOPE_SIZE, ShhCommand, ShhError, ShhInfo, ShhReply};
 use crate::subscriptions::FilteredMessage;
 
-/// Reads a call. `None` if there is no such method.
+/// Parses a call. `None` if there is no such method.
 pub(super) fn read(
     method: &str,
     params: Option<Value>,
@@ -106,7 +106,7 @@ fn trust_peer(method: &str, params: Option<Value>) -> Result<ShhCommand, RpcErro
 fn subscribe(method: &str, params: Option<Value>) -> Result<RpcCall, RpcError> {
     let name = params.as_ref().and_then(|params| params.get(0)?.as_str());
     if let Some(name) = name.filter(|name| *name != "messages") {
-        // In go-ethereum what is subscribed to is a method.
+        // go-ethereum treats the name of a subscription as a method.
         return Err(RpcError::unknown_method(&format!("shh_{name}")));
     }
     let mut args = PositionalParams::new(method, params, 2)?;
@@ -119,10 +119,10 @@ fn subscribe(method: &str, params: Option<Value>) -> Result<RpcCall, RpcError> {
 ///
 /// # Errors
 ///
-/// The node's own, in go-ethereum's words.
+/// The node's error, in go-ethereum's words.
 pub(super) fn result(reply: &Result<ShhReply, ShhError>) -> Result<Value, RpcError> {
     match reply {
-        // go-ethereum has nothing like it, so that it may be explained.
+        // go-ethereum has no such error, so its text is our own.
         Err(ShhError::Refused(refusal)) => Err(refusal.clone().into()),
         Err(error) => Err(RpcError::failed(error)),
         Ok(reply) => Ok(match reply {
@@ -137,7 +137,7 @@ pub(super) fn result(reply: &Result<ShhReply, ShhError>) -> Result<Value, RpcErr
                 .map(|received| message::view(received))
                 .collect(),
             ShhReply::Posted(hash) => from_bytes(&hash.0),
-            // Whoever serves the connection gives it another name.
+            // The caller, who serves the connection, replaces the number by a subscription id.
             ShhReply::Subscribed(filter) => filter.0.into(),
         }),
     }
@@ -152,19 +152,20 @@ fn info(info: &ShhInfo) -> Value {
     })
 }
 
-/// What makes a key of a password usable: the node keeps it, and its reply names it. Call it where a
-/// noticeable fraction of a second does not matter.
+/// Derives a key from a password and returns the command that stores it; the reply contains the
+/// key's id. The derivation takes a noticeable fraction of a second, so call it on a thread that
+/// may block.
 #[must_use]
 pub fn keep_key(password: &str) -> Command {
     let key = match SymKey::from_password(password) {
         Ok(key) => Secret::init_with(|bytes| bytes.copy_from_slice(key.expose())),
-        // The key of zeros is kept like any other, and belongs to no password anybody can find.
+        // The key of zeros is stored like any other; no known password yields it.
         Err(_) => Secret::init_with(|_| ()),
     };
     Command::Shh(ShhCommand::AddSymKey(key))
 }
 
-/// What a subscriber is told of a message.
+/// The notification of a message.
 #[must_use]
 pub fn notification(subscription: &str, received: &FilteredMessage) -> Value {
     json!({
@@ -174,7 +175,7 @@ pub fn notification(subscription: &str, received: &FilteredMessage) -> Value {
     })
 }
 
-/// A name for a new subscription: nobody can guess it, and it has no leading zeros.
+/// A subscription id: unpredictable, and without leading zeros.
 #[must_use]
 pub fn subscription_id(rng: &mut impl CryptoRng) -> String {
     let mut id = [0; 16];
@@ -182,13 +183,13 @@ pub fn subscription_id(rng: &mut impl CryptoRng) -> String {
     format!("{:#x}", u128::from_be_bytes(id))
 }
 
-/// The connection cannot bring notifications.
+/// The connection does not support notifications.
 #[must_use]
 pub fn no_notifications() -> RpcError {
     RpcError::failed("notifications not supported")
 }
 
-/// The connection has no subscription of this name.
+/// The connection has no subscription with this id.
 #[must_use]
 pub fn no_subscription() -> RpcError {
     RpcError::failed("subscription not found")

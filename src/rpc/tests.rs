@@ -21,13 +21,13 @@ fn send(params: Value) -> Result<SendRequest, RpcError> {
     }
 }
 
-/// What the remedy and cause say, for a call that must fail.
+/// The remedy and cause of a call that must fail.
 fn refusal(method: &str, params: Value) -> String {
     call(method, params).unwrap_err().to_string()
 }
 
 #[test]
-fn every_method_listed_is_known() {
+fn listed_methods_are_known() {
     for method in METHODS {
         if let Err(error) = call(method, Value::Null) {
             assert_ne!(error.code, -32601, "{method}");
@@ -36,7 +36,7 @@ fn every_method_listed_is_known() {
 }
 
 #[test]
-fn an_unknown_method_names_the_nearest() {
+fn unknown_method_error_suggests_nearest() {
     let error = call("whisht_staus", Value::Null).unwrap_err();
     assert_eq!(
         (error.code, error.remedy.as_deref()),
@@ -45,7 +45,7 @@ fn an_unknown_method_names_the_nearest() {
 }
 
 #[test]
-fn a_message_to_a_key_gets_a_random_topic() {
+fn message_to_key_without_topic_gets_random_topic() {
     let request = send(json!({"to": KEY, "payload": "0x6869", "level": "normal"})).unwrap();
     assert!(matches!(request.to, Recipient::Public(_, topic) if topic != Topic::default()));
     assert_eq!(*request.payload, b"hi");
@@ -54,7 +54,7 @@ fn a_message_to_a_key_gets_a_random_topic() {
 }
 
 #[test]
-fn a_message_to_a_key_keeps_the_topic_that_was_asked_for() {
+fn message_to_key_keeps_given_topic() {
     let request = send(json!({"to": KEY, "payload": "", "topic": "0x01020304", "life": 60}));
     let request = request.unwrap();
     assert!(matches!(
@@ -65,14 +65,14 @@ fn a_message_to_a_key_keeps_the_topic_that_was_asked_for() {
 }
 
 #[test]
-fn a_message_to_a_name_goes_under_its_shared_key() {
+fn message_to_name_uses_shared_key() {
     let request = send(json!({"to": "desk", "payload": "00", "sign": "me"})).unwrap();
     assert!(matches!(request.to, Recipient::Shared(name) if name == "desk"));
     assert_eq!(request.sign_as.as_deref(), Some("me"));
 }
 
 #[test]
-fn each_bad_parameter_is_named() {
+fn invalid_parameter_is_named() {
     for (params, part) in [
         (json!({"to": KEY, "payload": "0x0"}), "`payload`"),
         (
@@ -123,7 +123,7 @@ fn parameters_may_be_positional_or_named() {
 }
 
 #[test]
-fn identities_are_key_pairs_unless_a_topic_is_given() {
+fn new_identity_is_key_pair_unless_topic_is_given() {
     use crate::identity::NewIdentity;
 
     let wanted = |params| match call("whisht_newIdentity", json!([params])).unwrap() {
@@ -152,13 +152,13 @@ fn identities_are_key_pairs_unless_a_topic_is_given() {
     assert!(refusal("whisht_newIdentity", json!([{"name": "../me"}])).contains("`name`"));
 }
 
-/// What a text that holds no request is answered.
+/// The answer to a text without a request.
 fn not_a_request(text: &str) -> Value {
     failure(&RpcMessage::read(text.as_bytes()).unwrap_err())
 }
 
 #[test]
-fn a_password_that_is_left_out_is_not_an_empty_one() {
+fn missing_password_differs_from_empty_password() {
     let password = |params| match call("whisht_newIdentity", json!([params])).unwrap() {
         RpcCall::Keys(KeyCall::New { password, .. }) => {
             password.map(|password| password.is_empty())
@@ -174,7 +174,7 @@ fn a_password_that_is_left_out_is_not_an_empty_one() {
 }
 
 #[test]
-fn no_password_and_no_key_shows_in_a_call() {
+fn secrets_are_redacted_in_call_debug() {
     for (method, params) in [
         ("whisht_unlock", json!([{"password": "hunter2"}])),
         (
@@ -198,7 +198,7 @@ fn no_password_and_no_key_shows_in_a_call() {
 }
 
 #[test]
-fn what_is_no_request_is_answered_without_an_id() {
+fn invalid_request_is_answered_without_id() {
     for (text, code, message) in [
         (r#"{"method":"shh_version"}"#, -32700, "missing request id"),
         (
@@ -211,8 +211,8 @@ fn what_is_no_request_is_answered_without_an_id() {
             -32700,
             "invalid request id",
         ),
-        (r#"{"id":5,"method":7}"#, -32700, "`method` is no text"),
-        ("5", -32700, "the request is no object"),
+        (r#"{"id":5,"method":7}"#, -32700, "`method` is not a text"),
+        ("5", -32700, "the request is not an object"),
         (
             r#"[{"id":1,"method":"shh_version"},{"method":"shh_version"}]"#,
             -32700,
@@ -243,7 +243,7 @@ fn what_is_no_request_is_answered_without_an_id() {
 }
 
 #[test]
-fn an_id_comes_back_in_its_own_digits() {
+fn request_id_is_returned_unchanged() {
     for id in [
         r#""abc""#,
         "null",
@@ -263,7 +263,7 @@ fn an_id_comes_back_in_its_own_digits() {
 }
 
 #[test]
-fn an_empty_list_is_a_list_and_an_empty_text_is_nothing() {
+fn empty_list_is_batch_and_empty_text_is_ignored() {
     let empty = RpcMessage::read(b" [] ");
     assert!(matches!(empty, Ok(Some(RpcMessage::Batch(list))) if list.is_empty()));
     assert!(matches!(RpcMessage::read(b" \n"), Ok(None)));
@@ -272,7 +272,7 @@ fn an_empty_list_is_a_list_and_an_empty_text_is_nothing() {
 }
 
 #[test]
-fn an_error_shows_kind_cause_and_remedy() {
+fn error_contains_kind_cause_and_remedy() {
     let error = RpcError::server(RpcErrorKind::Policy, "no relays", "wait");
     assert_eq!(
         response(json!(1), Err(error)),
@@ -298,7 +298,7 @@ fn an_error_shows_kind_cause_and_remedy() {
 }
 
 #[test]
-fn events_name_their_subscription_and_stage() {
+fn event_names_subscription_and_stage() {
     let stage = Stage::Dispatched { cells: 2, of: 3 };
     assert_eq!(
         event("0x1", &Event::Outgoing(MessageId(4), stage)).unwrap()["params"],
@@ -317,7 +317,7 @@ fn replies_are_plain_values() {
 }
 
 #[test]
-fn the_page_for_programs_names_every_method() {
+fn rpc_page_documents_every_method() {
     let page = include_str!("../../docs/rpc.md");
     let rows = page.lines().filter(|line| line.starts_with("| `"));
     let rows = rows.filter(|line| line.contains('_'));

@@ -1,8 +1,7 @@
-//! Parameters and results as go-ethereum reads and writes them.
+//! Parameters and results in go-ethereum's form.
 //!
-//! Bytes are hexadecimal with `0x` before them, numbers are JSON numbers, null means "not given"
-//! wherever something need not be. What is wrong is said in go-ethereum's words as far as these do
-//! not name types of Go.
+//! Bytes are hexadecimal with the prefix `0x`, numbers are JSON numbers, and null means "absent"
+//! for optional values. Errors use go-ethereum's words unless these name types of Go.
 
 use core::fmt;
 use std::vec::IntoIter;
@@ -22,7 +21,7 @@ pub(super) struct PositionalParams {
 }
 
 impl PositionalParams {
-    /// The parameters of a method that wants so many.
+    /// The parameters of a method that requires this number.
     pub(super) fn new(
         method: &str,
         params: Option<Value>,
@@ -42,7 +41,7 @@ impl PositionalParams {
         }
     }
 
-    /// Reads the next parameter; after the last one, makes sure that nothing follows.
+    /// Parses the next parameter; after the last one, an error if more follow.
     pub(super) fn read<T>(
         &mut self,
         read: impl FnOnce(Value) -> Result<T, ValueError>,
@@ -74,7 +73,7 @@ pub(super) fn only<T>(
     PositionalParams::new(method, params, 1)?.read(read)
 }
 
-/// A method's name as Go has it: what follows the underscore begins with a capital.
+/// A method's name in Go: the letter after the underscore is a capital.
 fn exported(method: &str) -> String {
     let (module, name) = method.split_once('_').unwrap_or((method, ""));
     let mut letters = name.chars();
@@ -86,7 +85,7 @@ fn exported(method: &str) -> String {
     )
 }
 
-/// What is wrong with a value.
+/// A defect of a value.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct ValueError(pub(super) String);
 
@@ -96,8 +95,7 @@ impl ValueError {
     }
 }
 
-/// The members of an object, each of which may be missing. Members that nobody asks for are
-/// ignored.
+/// The members of an object, all optional. Unknown members are ignored.
 pub(super) struct ObjectParams(Map<String, Value>);
 
 impl ObjectParams {
@@ -110,7 +108,7 @@ impl ObjectParams {
         }
     }
 
-    /// Reads the member of this name; `None` if it is missing or null.
+    /// Parses the member of this name; `None` if it is missing or null.
     pub(super) fn read<T>(
         &mut self,
         name: &str,
@@ -124,7 +122,7 @@ impl ObjectParams {
         }
     }
 
-    /// As [`read`](Self::read), for what go-ethereum complains of without naming the member.
+    /// As [`read`](Self::read), for errors in which go-ethereum does not name the member.
     pub(super) fn read_unnamed<T>(
         &mut self,
         name: &str,
@@ -216,7 +214,7 @@ fn hexadecimal(value: Value) -> Result<String, ValueError> {
     }
 }
 
-/// What follows the prefix. The empty text needs none.
+/// The digits after the prefix. The empty text needs no prefix.
 fn digits(text: &str) -> Result<&str, ValueError> {
     let prefixed = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
     match prefixed {
@@ -227,13 +225,13 @@ fn digits(text: &str) -> Result<&str, ValueError> {
     }
 }
 
-/// Bytes as `0x` and small hexadecimal digits.
+/// Bytes as `0x` and lower-case hexadecimal digits.
 pub(super) fn from_bytes(bytes: &[u8]) -> Value {
     format!("0x{}", hex::encode(bytes)).into()
 }
 
-/// A number as Go writes it: the shortest decimals that read back as the same number, with an
-/// exponent below 1e-6 and from 1e21 on. What is not finite cannot be written and becomes zero.
+/// A number in Go's format: the shortest decimals that parse to the same number, with an exponent
+/// below 1e-6 and from 1e21 on. A number that is not finite has no JSON form and becomes zero.
 pub(super) fn from_float(number: f64) -> Value {
     let size = number.abs();
     let text = if !number.is_finite() {
@@ -249,7 +247,7 @@ pub(super) fn from_float(number: f64) -> Value {
     } else {
         format!("{number}")
     };
-    // Every text above is a number of JSON.
+    // Every text above is a valid JSON number.
     text.parse::<Number>().map_or(Value::Null, Value::Number)
 }
 
@@ -261,7 +259,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn floats_are_written_as_go_writes_them() {
+    fn floats_have_go_format() {
         for (number, text) in [
             (0.2, "0.2"),
             (0.0, "0"),
@@ -282,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn hexadecimal_mistakes_have_the_words_of_geth() {
+    fn hex_errors_equal_geth_texts() {
         let wrong = |value: &str| bytes(json!(value)).unwrap_err().0;
         assert_eq!(wrong("00"), "hex string without 0x prefix");
         assert_eq!(wrong("0x0"), "hex string of odd length");
@@ -295,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_no_texts_and_texts_no_numbers() {
+    fn numbers_and_texts_are_not_converted() {
         for bad in [
             json!("1"),
             json!(-1),
@@ -311,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_method_that_wants_parameters_and_gets_none_says_so_as_go_does() {
+    fn missing_parameters_error_equals_geth_text() {
         let error = only("shh_addSymKey", None, bytes).unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -321,12 +319,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bytes_survive_the_way_to_json_and_back(data: Vec<u8>) {
+        fn bytes_round_trip_through_json(data: Vec<u8>) {
             prop_assert_eq!(&*bytes(from_bytes(&data)).unwrap(), &data);
         }
 
         #[test]
-        fn no_text_makes_the_readers_panic(data in "(0[xX])?[0-9a-fA-Fé]{0,12}") {
+        fn arbitrary_text_does_not_panic(data in "(0[xX])?[0-9a-fA-Fé]{0,12}") {
             let read = bytes(json!(data));
             let read_as_topic = topic(json!(data));
             if let Ok(topic) = read_as_topic {
@@ -335,7 +333,7 @@ mod tests {
         }
 
         #[test]
-        fn finite_floats_survive_the_way_to_json_and_back(number: f64) {
+        fn finite_floats_round_trip_through_json(number: f64) {
             let text = from_float(number).to_string();
             let back: f64 = text.parse().unwrap();
             prop_assert!(!number.is_finite() || back.to_bits() == number.to_bits());

@@ -56,7 +56,7 @@ pub enum ArchiveLocation {
 pub struct ArchiveQuota {
     /// Maximum size in bytes.
     pub bytes: u64,
-    /// Maximum age in seconds, from the start of an envelope's life.
+    /// Maximum age in seconds, from the start of an envelope's lifetime.
     pub age: u32,
 }
 
@@ -88,8 +88,6 @@ impl OpenArchive {
     /// # Errors
     ///
     /// [`ArchiveError`] names the cause.
-    ///
-    /// [`ArchiveError`] names what is in the way.
     pub fn at(location: &ArchiveLocation, quota: ArchiveQuota) -> Result<Self, ArchiveError> {
         let backend: Box<dyn ArchiveBackend> = match location {
             ArchiveLocation::Directory(dir) => Box::new(Sqlite::open(dir)?),
@@ -142,7 +140,7 @@ impl ArchiveHandle {
     /// Queues a request; never waits.
     pub(super) fn put(&self, task: ArchiveRequest) {
         if self.tasks.send(task).is_err() {
-            tracing::error!("the archive's thread is gone; this is a bug, please report it");
+            tracing::error!("the archive's thread has ended; this is a bug, please report it");
         }
     }
 
@@ -274,7 +272,7 @@ impl<R: Fn(ArchiveResponse)> ArchiveWorker<R> {
 
     fn log_failure(&mut self, error: &ArchiveError) {
         if !core::mem::replace(&mut self.failure_logged, true) {
-            tracing::error!(%error, "the mail archive fails; envelopes wait, and will be tried again");
+            tracing::error!(%error, "the mail archive fails; envelopes are queued and written later");
         }
     }
 }
@@ -328,7 +326,7 @@ fn decode(place: Position, bytes: &[u8]) -> Option<Envelope> {
     let envelope = Envelope::decode(bytes).ok();
     let envelope = envelope.filter(|envelope| Position::of(envelope) == place);
     if envelope.is_none() {
-        tracing::warn!("the mail archive holds an envelope that is damaged; it is left out");
+        tracing::warn!("the mail archive contains a damaged envelope, which is omitted");
     }
     envelope
 }
@@ -342,11 +340,11 @@ pub enum ArchiveError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The cause.
         cause: String,
     },
     /// A later version created the database.
-    #[error("the mail archive was made by a later version of whisht; use that one")]
+    #[error("the mail archive was written by a later version of whisht; use that version")]
     Later,
     /// The database cannot be used.
     #[error("the mail database: {0}")]

@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn an_instant_of_the_clock_comes_when_the_clock_shows_it() {
+    async fn clock_instant_converts_to_tokio_instant() {
         let clock = Clock::start();
         let due = clock.now().mono.after(std::time::Duration::from_secs(5));
         tokio::time::sleep_until(clock.at(due).unwrap()).await;

@@ -34,13 +34,13 @@ pub(super) enum Connector {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(super) enum DialError {
     /// The peer does not answer.
-    #[error("the other side does not answer")]
+    #[error("the peer does not answer")]
     NoAnswer,
     /// The endpoint is an onion service, and the node has no Tor.
     #[error("an onion service is reached through Tor only; set tor.mode")]
     NeedsTor,
     /// Tor cannot be reached, or cannot reach its network.
-    #[error("Tor is not there")]
+    #[error("Tor is not running")]
     TorUnreachable,
 }
 

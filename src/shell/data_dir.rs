@@ -1,16 +1,16 @@
-//! The data directory: what it holds, who may read it, and that only one node uses it.
+//! The data directory: its files, their permissions, and the lock that excludes a second node.
 //!
 //! ```text
 //! lock             held by the process that uses the directory; its process number
 //! profile          `main`, or `local` and the network's name; never mixed (spec M17)
 //! nodekey          the link key, 64 hexadecimal digits, as go-ethereum writes it
-//! guard-seed       ranks the guards (spec M1); apart from the link key, so that neither tells
-//!                  the other
+//! guard-seed       ranks the guards (spec M1); apart from the link key, so that neither
+//!                  reveals the other
 //! port             the port last listened on
-//! rpc-token        what programs show at the doors over TCP
+//! rpc-token        the token of programs that connect over TCP
 //! onion/           <epoch>.key and <epoch>.tags, together or not at all (spec M9)
-//! descriptor/      <epoch>: what we told the network about ourselves
-//! directory.bin    what relays told us
+//! descriptor/      <epoch>: our own published descriptors
+//! directory.bin    the descriptors of relays
 //! keystore/        <name>.json: client keys, sealed
 //! identities/      <name>.json: client keys in the clear, as version 0.1 left them
 //! mail.db          a mail server's envelopes; mail.db-wal and mail.db-shm belong to it
@@ -46,7 +46,7 @@ struct Lock(File);
 impl Drop for Lock {
     fn drop(&mut self) {
         // Closing the file is not enough while a child process is being started: until its exec,
-        // the child holds all files of this process.
+        // the child has all files of this process open.
         let _ = self.0.unlock();
     }
 }
@@ -289,7 +289,7 @@ pub enum DirError {
     KeyFile {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it, and the remedy.
+        /// The cause, and the remedy.
         cause: String,
     },
     /// A symbolic link where a file or directory should be.
@@ -347,7 +347,7 @@ pub enum DirError {
     /// Others can read or write it.
     #[error(
         "{} is open to other users (mode {mode:04o}); run `chmod {allowed:04o} {}`, and \
-         replace its keys if somebody may have read them",
+         replace its keys if another user may have read them",
         path.display(),
         path.display()
     )]

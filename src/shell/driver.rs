@@ -1,39 +1,39 @@
 //! The event loop: one task that owns a node, feeds it inputs and applies its outputs.
 //!
-//! Events that a remote peer can cause arrive through a bounded channel. Completions of what the
-//! node itself requested arrive through an unbounded channel; their number is bounded by the
-//! requests. Applying an output never waits, so a slow disk or peer cannot delay the others.
+//! Events that a remote peer can cause arrive through a bounded channel. Completions of the node's
+//! own requests arrive through an unbounded channel; their number is bounded by the requests.
+//! Applying an output never waits, so a slow disk or peer cannot delay the others.
+
+mod effects;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::pin::Pin;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use circuits::directory::BadSigningKey;
 use circuits::ids::{LinkId, Profile};
-use circuits::time::Instant;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{Sleep, timeout};
+use tokio::time::timeout;
 
-use super::accept_limiter::{AcceptLimiter, AcceptPermit};
+use self::effects::EffectExecutor;
 use super::archive::{ArchiveHandle, OpenArchive};
 use super::clock::Clock;
 use super::connector::LinkStream;
 use super::handle::{DriverRequest, Handle};
 use super::store::{Storage, Store};
-use super::tcp::{self, LinkHandle, LinkTask, NetEvent};
+use super::tcp::NetEvent;
 use super::transport::LinkTransport;
 use super::udp::{self, DiscoverySockets};
-use super::workers::{CancelOnDrop, Workers};
+use super::workers::Workers;
 use super::{NoRandomness, random};
-use crate::endpoint::Endpoint;
 use crate::mail::archive::ArchiveResponse;
 use crate::node::{
-    Command, CommandId, Connectivity, Event, Input, Job, JobId, JobResult, Node, NodeConfig,
-    NodeKeys, Output, Refusal, Reply, Restored, StoreId,
+    Command, Connectivity, Input, JobId, JobResult, Node, NodeConfig, NodeKeys, Refusal, Reply,
+    Restored, StoreId,
 };
 
 /// Everything that a node needs to run.
@@ -78,48 +78,26 @@ pub enum StartError {
 ///
 /// [`StartError`], before anything is sent.
 pub fn start(setup: Setup) -> Result<Handle, StartError> {
-    let Setup {
-        config,
-        keys,
-        restored,
-        storage,
-        transport,
-        listeners,
-        datagrams,
-        workers,
-        archive,
-    } = setup;
-    let addresses = listeners
-        .iter()
-        .map(TcpListener::local_addr)
-        .collect::<io::Result<_>>()?;
+    let addresses = local_addresses(&setup.listeners)?;
     let clock = Clock::start();
-    let loopback_only = config.profile == Profile::Local;
-    let node = Node::new(config, keys, restored, random()?, clock.now())?;
+    let loopback_only = setup.config.profile == Profile::Local;
+    let node = Node::new(
+        setup.config,
+        setup.keys,
+        setup.restored,
+        random()?,
+        clock.now(),
+    )?;
 
     let (to_completions, completions) = mpsc::unbounded_channel();
     let (to_net, net) = mpsc::channel(NET_QUEUE);
     let (to_node, arrived) = mpsc::channel(udp::QUEUE);
-    let datagrams = DiscoverySockets::start(datagrams, loopback_only, &to_node);
+    let datagrams = DiscoverySockets::start(setup.datagrams, loopback_only, &to_node);
     let (to_requests, requests) = mpsc::channel(REQUEST_QUEUE);
     let (events, _) = broadcast::channel(EVENT_QUEUE);
-    let stored = to_completions.clone();
-    let store = Store::open(storage, move |id| {
-        // This fails only if the driver has ended.
-        let _ = stored.send(Completion::Stored(id));
-    })?;
-    let measured = to_completions.clone();
-    workers.when_measured(move |rate| {
-        // As above.
-        let _ = measured.send(Completion::HashRate(rate));
-    });
-    let archived = to_completions.clone();
-    let archive = archive.map(|opened| {
-        ArchiveHandle::start(opened, move |word| {
-            // This fails only if the driver has ended.
-            let _ = archived.send(Completion::Archived(word));
-        })
-    });
+    let store = open_store(setup.storage, to_completions.clone())?;
+    report_hash_rate(&setup.workers, to_completions.clone());
+    let archive = setup.archive;
     let mut effects = EffectExecutor {
         clock,
         loopback_only,
@@ -133,35 +111,68 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
         last_command: 0,
         due: None,
         store,
-        archive: archive.transpose()?,
-        workers,
-        transport,
+        archive: archive
+            .map(|opened| start_archive(opened, to_completions.clone()))
+            .transpose()?,
+        workers: setup.workers,
+        transport: setup.transport,
         events: events.clone(),
         to_net,
         to_completions,
     };
-    effects.listen(listeners);
-    let (running, finished) = watch::channel(());
-    let driver = Driver {
+    effects.listen(setup.listeners);
+    let (driver, finished) = spawn(Driver {
         node,
         effects,
         requests,
         completions,
         net,
         arrived,
-    };
-    let driver = tokio::spawn(async move {
-        driver.run().await;
-        drop(running);
     });
     Ok(Handle {
         requests: to_requests,
         events: events.downgrade(),
         addresses,
-        driver: driver.abort_handle(),
+        driver,
         finished,
     })
 }
+
+fn local_addresses(listeners: &[TcpListener]) -> io::Result<Arc<[SocketAddr]>> {
+    listeners.iter().map(TcpListener::local_addr).collect()
+}
+
+// The sends in the three functions below fail only if the driver has ended.
+
+fn open_store(storage: Storage, completions: CompletionSender) -> io::Result<Store> {
+    Store::open(storage, move |id| {
+        let _ = completions.send(Completion::Stored(id));
+    })
+}
+
+fn report_hash_rate(workers: &Workers, completions: CompletionSender) {
+    workers.when_measured(move |rate| {
+        let _ = completions.send(Completion::HashRate(rate));
+    });
+}
+
+fn start_archive(opened: OpenArchive, completions: CompletionSender) -> io::Result<ArchiveHandle> {
+    ArchiveHandle::start(opened, move |response| {
+        let _ = completions.send(Completion::Archived(response));
+    })
+}
+
+/// Runs the driver. The receiver reports its end.
+fn spawn(driver: Driver) -> (AbortHandle, watch::Receiver<()>) {
+    let (running, finished) = watch::channel(());
+    let driver = tokio::spawn(async move {
+        driver.run().await;
+        drop(running);
+    });
+    (driver.abort_handle(), finished)
+}
+
+type CompletionSender = mpsc::UnboundedSender<Completion>;
 
 /// The completion of something that the node requested.
 #[derive(Debug)]
@@ -197,7 +208,7 @@ impl Driver {
     async fn run(mut self) {
         let timer = tokio::time::sleep(Duration::ZERO);
         tokio::pin!(timer);
-        // The node assumes that the transport is up until it is told otherwise.
+        // The node assumes that the transport is up until it is notified of the contrary.
         if *self.effects.transport.reach.borrow() != Connectivity::Up {
             self.on_reach();
         }
@@ -237,8 +248,8 @@ impl Driver {
     fn on_reach(&mut self) {
         let reach = self.effects.transport.reach.borrow_and_update().clone();
         match &reach {
-            Connectivity::Up => tracing::info!("links can be had"),
-            Connectivity::Down(reason) => tracing::info!("no links for now: {reason}"),
+            Connectivity::Up => tracing::info!("the transport is ready"),
+            Connectivity::Down(reason) => tracing::info!("the transport is not ready: {reason}"),
         }
         self.feed(Input::Connectivity(reach));
     }
@@ -319,163 +330,6 @@ impl Driver {
         if let Some(archive) = archive {
             archive.finish().await;
         }
-    }
-}
-
-/// The state that outputs act upon.
-struct EffectExecutor {
-    clock: Clock,
-    loopback_only: bool,
-    datagrams: DiscoverySockets,
-    links: BTreeMap<LinkId, LinkHandle>,
-    dialing: BTreeMap<LinkId, AbortHandle>,
-    /// Listener tasks.
-    acceptors: JoinSet<()>,
-    /// Connections, and dials in progress.
-    tasks: JoinSet<()>,
-    jobs: BTreeMap<JobId, CancelOnDrop>,
-    commands: BTreeMap<CommandId, oneshot::Sender<Result<Reply, Refusal>>>,
-    last_command: u64,
-    /// The node's next deadline.
-    due: Option<Instant>,
-    store: Store,
-    archive: Option<ArchiveHandle>,
-    workers: Arc<Workers>,
-    transport: LinkTransport,
-    events: broadcast::Sender<Arc<Event>>,
-    to_net: mpsc::Sender<NetEvent>,
-    to_completions: mpsc::UnboundedSender<Completion>,
-}
-
-impl EffectExecutor {
-    fn listen(&mut self, listeners: Vec<TcpListener>) {
-        let limiter = AcceptLimiter::new(tcp::link_limits(self.loopback_only));
-        for listener in listeners {
-            self.acceptors
-                .spawn(tcp::accept(listener, limiter.clone(), self.to_net.clone()));
-        }
-        #[cfg(feature = "tor")]
-        if let Some(incoming) = self.transport.incoming.take() {
-            self.acceptors
-                .spawn(tcp::accept_onion(incoming, limiter, self.to_net.clone()));
-        }
-    }
-
-    /// Sets the timer to the node's next deadline; returns whether there is one.
-    fn arm(&self, timer: Pin<&mut Sleep>) -> bool {
-        let due = self.due.and_then(|due| self.clock.at(due));
-        if let Some(due) = due.filter(|due| *due != timer.deadline()) {
-            timer.reset(due);
-        }
-        due.is_some()
-    }
-
-    fn apply(&mut self, output: Output) {
-        match output {
-            Output::Dial(link, endpoint) => self.dial(link, endpoint),
-            Output::Send(link, bytes) => {
-                if let Some(handle) = self.links.get(&link) {
-                    handle.send(bytes);
-                }
-            }
-            Output::Close(link) => {
-                self.links.remove(&link);
-                if let Some(dial) = self.dialing.remove(&link) {
-                    dial.abort();
-                    self.complete(Completion::NotDialed(link));
-                }
-            }
-            Output::Datagram(to, bytes) => self.datagrams.send(to, &bytes),
-            Output::Store(id, record) => self.store.put(id, record),
-            Output::Archive(task) => {
-                if let Some(archive) = &self.archive {
-                    archive.put(task);
-                }
-            }
-            Output::Work(id, job) => self.work(id, job),
-            Output::CancelWork(id) => drop(self.jobs.remove(&id)),
-            Output::Reply(id, reply) => {
-                if let Some(waiting) = self.commands.remove(&id) {
-                    // The requester may have ended.
-                    let _ = waiting.send(reply);
-                }
-            }
-            Output::Notify(event) => {
-                // Having no subscriber is not an error.
-                let _ = self.events.send(Arc::new(event));
-            }
-            Output::Timeout(due) => self.due = Some(due),
-        }
-    }
-
-    /// Starts a task for an established connection.
-    fn open(&mut self, link: LinkId, stream: LinkStream, permit: Option<AcceptPermit>) {
-        let (handle, connection) = LinkTask::new(link, stream, permit);
-        self.links.insert(link, handle);
-        self.tasks
-            .spawn(connection.run(self.to_net.clone(), self.to_completions.clone()));
-    }
-
-    fn dial(&mut self, link: LinkId, endpoint: Endpoint) {
-        if !self.may_dial(endpoint) {
-            return self.complete(Completion::NotDialed(link));
-        }
-        let (completions, connector) = (
-            self.to_completions.clone(),
-            self.transport.connector.clone(),
-        );
-        let reporter = self.transport.reporter();
-        let task = self.tasks.spawn(async move {
-            let completion = match connector.dial(endpoint).await {
-                Ok(stream) => {
-                    reporter.connected();
-                    Completion::Dialed(link, stream)
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "a link cannot be had");
-                    reporter.failed(error);
-                    Completion::NotDialed(link)
-                }
-            };
-            // This fails only if the driver has ended.
-            let _ = completions.send(completion);
-        });
-        self.dialing.insert(link, task);
-    }
-
-    /// The local profile never leaves the machine, except through a private Tor network (spec M17).
-    fn may_dial(&self, endpoint: Endpoint) -> bool {
-        match endpoint {
-            Endpoint::Tcp(address) => !self.loopback_only || address.ip().is_loopback(),
-            Endpoint::Onion(..) => true,
-        }
-    }
-
-    fn work(&mut self, id: JobId, job: Job) {
-        let (progress, completions) = (self.to_completions.clone(), self.to_completions.clone());
-        let cancel = self.workers.run(
-            job,
-            move |tried| {
-                // This fails only if the driver has ended, here and below.
-                let _ = progress.send(Completion::Working(id, tried));
-            },
-            move |done| {
-                let _ = completions.send(Completion::Worked(id, done));
-            },
-        );
-        self.jobs.insert(id, cancel);
-    }
-
-    fn expect_reply(&mut self, answer: oneshot::Sender<Result<Reply, Refusal>>) -> CommandId {
-        self.last_command = self.last_command.wrapping_add(1);
-        let id = CommandId(self.last_command);
-        self.commands.insert(id, answer);
-        id
-    }
-
-    fn complete(&self, completion: Completion) {
-        // The driver holds the receiving task, so the channel is open.
-        let _ = self.to_completions.send(completion);
     }
 }
 

@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_slow_subscriber_loses_the_oldest_and_is_told_how_many() {
+    async fn slow_subscriber_gets_count_of_lost_events() {
         let (events, receiver) = broadcast::channel(2);
         let mut slow = Events(Some(receiver));
         for peers in 0..5 {

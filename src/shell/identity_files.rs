@@ -282,7 +282,7 @@ fn read_sealed(path: &Path) -> Result<SealedIdentity, DirError> {
 fn read_plain(path: &Path) -> Result<(IdentityName, Identity), DirError> {
     let damaged = || DirError::KeyFile {
         path: path.to_owned(),
-        cause: "it holds no identity; restore it from a backup".to_owned(),
+        cause: "it contains no identity; restore it from a backup".to_owned(),
     };
     let name = path.file_stem().and_then(|stem| stem.to_str());
     let name = name.and_then(|name| name.parse().ok());
@@ -333,13 +333,13 @@ pub enum IdentityError {
     #[error(transparent)]
     Kdf(#[from] BadKdf),
     /// There is no data directory.
-    #[error("the node keeps nothing on disk; start one without --ephemeral")]
+    #[error("the node has no data directory; start one without --ephemeral")]
     KeepsNothing,
     /// Neither the user nor the file gives a name.
-    #[error("the file does not say what to call it; choose a name with --name")]
+    #[error("the file contains no name; choose one with --name")]
     NeedsName,
     /// A password is needed, and none was given.
-    #[error("a password is needed; give it when asked, or name its file with --password-file")]
+    #[error("a password is required; type it at the prompt, or name its file with --password-file")]
     NeedsPassword,
     /// The system gave no random numbers for a key.
     #[error(transparent)]
@@ -348,7 +348,7 @@ pub enum IdentityError {
     #[error("no identity `{0}` is locked; `whisht id list` shows which are")]
     NotLocked(IdentityName),
     /// The identity is unencrypted, so it is not exported.
-    #[error("`{0}` lies in the clear; seal it first with `whisht id passwd {0}`")]
+    #[error("`{0}` is not encrypted; seal it first with `whisht id passwd {0}`")]
     NotSealed(IdentityName),
     /// The file does not decrypt.
     #[error("`{name}` does not open: {error}{}", lost(*error))]

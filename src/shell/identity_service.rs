@@ -61,7 +61,7 @@ impl IdentityService {
     ///
     /// # Errors
     ///
-    /// [`IdentityServiceError`]; the node then does not know it.
+    /// [`IdentityServiceError`]; the identity is then unknown to the node.
     pub async fn create(
         &self,
         node: &Handle,

@@ -95,7 +95,7 @@ impl IdentitySet {
     ///
     /// # Errors
     ///
-    /// [`IdentityError`]; what is not encrypted yet stays as it is.
+    /// [`IdentityError`]; identities that are not encrypted yet remain so.
     pub fn seal_plain(
         &mut self,
         dir: &DataDir,

@@ -19,8 +19,6 @@ use crate::config::Listen;
 /// # Errors
 ///
 /// [`ListenError`] names the address that cannot be bound.
-///
-/// [`ListenError`] names the address that cannot be had.
 pub fn bind(listen: &Listen, remembered: Option<u16>) -> Result<Vec<TcpListener>, ListenError> {
     let (v4, v6) = match listen {
         Listen::Nowhere => return Ok(Vec::new()),
@@ -136,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn both_families_share_the_remembered_port() {
+    async fn both_families_bind_remembered_port() {
         let port = free_port();
         let listeners = bind(&Listen::Loopback, Some(port)).unwrap();
         assert!(ports(&listeners).iter().all(|bound| *bound == port));
@@ -144,7 +142,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_port_taken_for_one_family_is_taken_for_both() {
+    async fn port_in_use_by_one_family_is_skipped_for_both() {
         let port = free_port();
         let _taken = bind_one((Ipv4Addr::LOCALHOST, port).into()).unwrap();
         let listeners = bind(&Listen::Loopback, Some(port)).unwrap();
@@ -159,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_that_the_user_names_is_not_replaced() {
+    async fn named_address_is_not_replaced() {
         let taken = bind_one((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let at = taken.local_addr().unwrap();
         let refusal = bind(&Listen::At(vec![at]), None).unwrap_err().to_string();

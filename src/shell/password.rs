@@ -86,7 +86,7 @@ pub enum PasswordFileError {
     /// Others can read or write it.
     #[error(
         "{} is open to other users (mode {mode:04o}); run `chmod 0600 {}`, and change the password \
-         if somebody may have read it",
+         if another user may have read it",
         path.display(),
         path.display()
     )]
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn the_password_is_the_first_line_as_it_stands() {
+    fn password_is_first_line_unchanged() {
         for content in [
             " hedge at nine \n",
             " hedge at nine \r\nmore",
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_others_can_read_is_refused_with_the_remedy() {
+    fn file_readable_by_others_is_refused_with_remedy() {
         for mode in [0o640, 0o604, 0o620, 0o777] {
             let (_dir, path) = file("x", mode);
             let refusal = from_file(&path).unwrap_err().to_string();
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_line_is_no_password() {
+    fn empty_first_line_is_refused() {
         for content in ["", "\n", "\r\n", "\nsecond"] {
             let (_dir, path) = file(content, 0o600);
             let refusal = from_file(&path).unwrap_err().to_string();
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_password_is_not_read_to_its_end() {
+    fn oversized_password_file_is_not_read_whole() {
         let (_dir, path) = file(&"x".repeat(1_000_000), 0o600);
         assert!(matches!(
             from_file(&path),

@@ -36,7 +36,7 @@ pub use client::{RpcClient, RpcClientError};
 pub use ipc::IpcBindError;
 pub use token::TokenFile;
 
-/// What the sessions act upon.
+/// The node and the identities on which sessions act.
 #[derive(Clone, Debug)]
 pub struct Service {
     /// The handle of the node.
@@ -76,9 +76,10 @@ impl BoundListeners {
         let shared = config.http.is_some() && config.http == config.ws;
         Ok(Self {
             http: bind("rpc.http", config.http)?,
-            ws: match shared {
-                true => None,
-                false => bind("rpc.ws", config.ws)?,
+            ws: if shared {
+                None
+            } else {
+                bind("rpc.ws", config.ws)?
             },
             shared,
         })
@@ -147,7 +148,7 @@ impl RpcServer {
         })
     }
 
-    /// Completes when the node has ended and its clients were told.
+    /// Completes when the node has ended and its clients are notified.
     pub async fn ended(&mut self) {
         let goodbyes = async {
             self.ipc.ended().await;
@@ -156,7 +157,7 @@ impl RpcServer {
             }
         };
         if timeout(limits::SHUTDOWN_TIMEOUT, goodbyes).await.is_err() {
-            tracing::debug!("some clients did not take their leave in time");
+            tracing::debug!("some clients did not disconnect in time");
         }
     }
 

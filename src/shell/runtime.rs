@@ -1,7 +1,7 @@
 //! The composition root of `whisht run`: data directory, listeners, identities, RPC server, node.
 //!
 //! The order matters: the directory is locked before anything in it is read, the port is bound
-//! before the node is told of it, and the node knows its identities before the first peer can
+//! before the node announces it, and the node knows its identities before the first peer can
 //! connect.
 
 use std::fs::{self, DirBuilder};
@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use circuits::ids::RelayKey;
 use circuits::secret::Secret;
+use tokio::net::{TcpListener, UdpSocket};
 use zeroize::Zeroizing;
 
 use super::data_dir::{ARTI, DataDir, DirError, IPC, at};
@@ -106,29 +107,18 @@ impl RunningNode {
             mail::open(config.mail.as_ref(), &storage, config.tor.only).await?;
         let keys = keys(&storage, &config, mail_password)?;
         let key = keys.link.public();
-        let restored = match &storage {
-            Storage::Memory => Restored::default(),
-            Storage::Disk(dir) => store::load(dir)?,
-        };
-        let listeners = bind(&storage, &config.listen)?;
-        let addresses: Vec<SocketAddr> = listeners
-            .iter()
-            .filter_map(|listener| listener.local_addr().ok())
-            .collect();
-        config.bound(&addresses);
-        let datagrams = match config.node.discovery {
-            Some(_) => udp::bind(&addresses)?,
-            None => Vec::new(),
-        };
+        let restored = restore(&storage)?;
+        let (listeners, datagrams) = bind_links(&storage, &mut config)?;
         let (tor_dir, tor_state) = tor_state(&storage, &config.tor)?;
         let transport = LinkTransport::open(&config.tor, &tor_state, config.is_reachable()).await?;
         config.reached_by(transport.onion());
         let bound = BoundListeners::bind(&config.rpc)?;
         let (runtime_dir, private_dir) = runtime_dir(&storage)?;
         let socket = ipc.map_or_else(|| runtime_dir.join(IPC), Path::to_owned);
-        let token = match bound.has_tcp() && !config.rpc.danger_no_token {
-            true => Some(token(&storage, &runtime_dir)?),
-            false => None,
+        let token = if bound.has_tcp() && !config.rpc.danger_no_token {
+            Some(token(&storage, &runtime_dir)?)
+        } else {
+            None
         };
 
         let identity_service = IdentityService::from(&storage);
@@ -224,7 +214,33 @@ fn keys(
 }
 
 /// Binds the listeners, and stores the port if the node chose it.
-fn bind(storage: &Storage, listen: &Listen) -> Result<Vec<tokio::net::TcpListener>, RuntimeError> {
+fn restore(storage: &Storage) -> Result<Restored, RuntimeError> {
+    match storage {
+        Storage::Memory => Ok(Restored::default()),
+        Storage::Disk(dir) => Ok(store::load(dir)?),
+    }
+}
+
+/// Binds the listeners of links and the sockets of discovery, and records their addresses in the
+/// configuration.
+fn bind_links(
+    storage: &Storage,
+    config: &mut Config,
+) -> Result<(Vec<TcpListener>, Vec<UdpSocket>), RuntimeError> {
+    let listeners = bind(storage, &config.listen)?;
+    let addresses: Vec<SocketAddr> = listeners
+        .iter()
+        .filter_map(|listener| listener.local_addr().ok())
+        .collect();
+    config.bound(&addresses);
+    let datagrams = match config.node.discovery {
+        Some(_) => udp::bind(&addresses)?,
+        None => Vec::new(),
+    };
+    Ok((listeners, datagrams))
+}
+
+fn bind(storage: &Storage, listen: &Listen) -> Result<Vec<TcpListener>, RuntimeError> {
     let Storage::Disk(dir) = storage else {
         return Ok(listen::bind(listen, None)?);
     };
@@ -305,7 +321,7 @@ pub enum RuntimeError {
     #[error(transparent)]
     IpcBind(#[from] IpcBindError),
     /// The stored link key is not a valid key.
-    #[error("the file nodekey holds no key of secp256k1; restore it, or delete it for a new one")]
+    #[error("the file nodekey has no valid secp256k1 key; restore it, or delete it for a new one")]
     BadNodeKey,
     /// The data directory.
     #[error(transparent)]

@@ -72,7 +72,9 @@ impl Store {
             StoreKind::Memory(report) => report(id),
             StoreKind::Disk { records, .. } => {
                 if records.send((id, record)).is_err() {
-                    tracing::error!("the storage thread is gone; this is a bug, please report it");
+                    tracing::error!(
+                        "the storage thread has ended; this is a bug, please report it"
+                    );
                 }
             }
         }

@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_busy_node_loses_nothing_of_what_a_peer_says() {
+    async fn busy_node_receives_all_bytes() {
         let TestLink {
             mut net,
             mut peer,
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn last_words_arrive_before_the_end() {
+    async fn last_bytes_arrive_before_end() {
         let mut pair = pair().await;
         let words = vec![7; 100_000];
         pair.handle.as_ref().unwrap().send(words.clone());
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_byte_handed_over_is_reported_once() {
+    async fn sent_bytes_are_reported_once() {
         let mut pair = pair().await;
         for len in 1..100 {
             pair.handle.as_ref().unwrap().send(vec![0; len]);
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reader_that_takes_nothing_is_given_up() {
+    async fn peer_that_reads_nothing_is_disconnected() {
         let mut pair = pair().await;
         let begun = tokio::time::Instant::now();
         // More than any system buffers for a connection.
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_peer_that_does_not_let_go_is_let_go() {
+    async fn peer_that_keeps_connection_open_is_dropped() {
         let mut pair = pair().await;
         pair.handle = None;
         let begun = tokio::time::Instant::now();

@@ -163,25 +163,24 @@ impl LinkTransport {
         serve: bool,
     ) -> Result<Self, TransportError> {
         let tor = std::sync::Arc::new(whisht_tor::Tor::start(settings(config, state)?).await?);
-        let (service, incoming, onion) = match serve {
-            false => (None, None, None),
-            true => {
-                let readers = config.readers.iter();
-                let settings = whisht_tor::ServiceSettings {
-                    port: config.onion_port,
-                    readers: readers
-                        .map(|reader| whisht_tor::AuthorizedClient {
-                            name: reader.name.clone(),
-                            key: reader.key.clone(),
-                        })
-                        .collect(),
-                };
-                let (service, incoming) = tor.listen(&settings)?;
-                let onion = format!("{}:{}", service.name(), config.onion_port)
-                    .parse()
-                    .ok();
-                (Some(service), Some(incoming), onion)
-            }
+        let (service, incoming, onion) = if serve {
+            let readers = config.readers.iter();
+            let settings = whisht_tor::ServiceSettings {
+                port: config.onion_port,
+                readers: readers
+                    .map(|reader| whisht_tor::AuthorizedClient {
+                        name: reader.name.clone(),
+                        key: reader.key.clone(),
+                    })
+                    .collect(),
+            };
+            let (service, incoming) = tor.listen(&settings)?;
+            let onion = format!("{}:{}", service.name(), config.onion_port)
+                .parse()
+                .ok();
+            (Some(service), Some(incoming), onion)
+        } else {
+            (None, None, None)
         };
         let (sender, reach) = watch::channel(Connectivity::down("Tor is starting"));
         let (outcomes, heard) = mpsc::unbounded_channel();
@@ -366,7 +365,7 @@ async fn probe_daemon(config: &DaemonConfig, told: &mut Option<String>) -> Conne
         Err(error) => {
             let error = error.to_string();
             if told.as_ref() != Some(&error) {
-                tracing::warn!("tor.control is of no use: {error}");
+                tracing::warn!("tor.control cannot be used: {error}");
                 *told = Some(error);
             }
             Connectivity::Up

@@ -90,7 +90,7 @@ fn texts(filters: &mut Filters, id: FilterId) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn each_key_opens_its_own_messages() {
+fn key_decrypts_its_own_messages() {
     let mut world = FilterWorld::new();
     let mut filters = Filters::new();
     let shared = filters.install(world.symmetric());
@@ -102,7 +102,7 @@ fn each_key_opens_its_own_messages() {
 }
 
 #[test]
-fn the_same_keys_open_messages_of_shh_5() {
+fn keys_decrypt_messages_of_shh5() {
     let mut world = FilterWorld::new();
     let mut filters = Filters::new();
     let shared = filters.install(world.symmetric());
@@ -120,7 +120,7 @@ fn the_same_keys_open_messages_of_shh_5() {
 }
 
 #[test]
-fn an_envelope_of_shh_5_is_opened_only_as_it_is_marked() {
+fn shh5_envelope_is_tried_by_its_hint_only() {
     let mut world = FilterWorld::new();
     let mut filters = Filters::new();
     filters.install(world.symmetric());
@@ -152,7 +152,7 @@ fn an_envelope_of_shh_5_is_opened_only_as_it_is_marked() {
 }
 
 #[test]
-fn polling_empties_the_inbox() {
+fn drain_empties_inbox() {
     let mut world = FilterWorld::new();
     let mut filters = Filters::new();
     let id = filters.install(world.symmetric());
@@ -162,7 +162,7 @@ fn polling_empties_the_inbox() {
 }
 
 #[test]
-fn an_envelope_offered_twice_is_delivered_once() {
+fn duplicate_envelope_is_delivered_once() {
     let mut world = FilterWorld::new();
     let mut filters = Filters::new();
     let id = filters.install(world.symmetric());
@@ -173,7 +173,7 @@ fn an_envelope_offered_twice_is_delivered_once() {
 }
 
 #[test]
-fn topics_match_by_their_beginning() {
+fn topics_match_by_prefix() {
     let mut world = FilterWorld::new();
     let envelope = world.seal_shared(b"x", false);
     for (prefix, expected) in [
@@ -198,14 +198,14 @@ fn topics_match_by_their_beginning() {
 }
 
 #[test]
-fn a_topic_has_one_to_four_bytes() {
+fn topic_prefix_has_one_to_four_bytes() {
     assert_eq!(TopicPrefix::new(&[]), Err(TopicLength));
     assert_eq!(TopicPrefix::new(&[0; 5]), Err(TopicLength));
     assert!(TopicPrefix::from(TOPIC).matches(TOPIC));
 }
 
 #[test]
-fn a_filter_with_a_source_takes_that_signature_only() {
+fn filter_with_source_accepts_that_signer_only() {
     let mut world = FilterWorld::new();
     let mut filters = Filters::new();
     let source = Some(world.writer.public());
@@ -239,7 +239,7 @@ fn a_filter_with_a_source_takes_that_signature_only() {
 }
 
 #[test]
-fn work_is_compared_with_what_the_filter_asks() {
+fn filter_accepts_minimum_pow_only() {
     let mut world = FilterWorld::new();
     let mut filters = Filters::new();
     filters.install(Filter {
@@ -261,7 +261,7 @@ fn work_is_compared_with_what_the_filter_asks() {
 }
 
 #[test]
-fn direct_messages_reach_only_filters_that_allow_them() {
+fn direct_message_reaches_permitting_filters_only() {
     let mut world = FilterWorld::new();
     let mut filters = Filters::new();
     filters.install(world.symmetric());
@@ -279,7 +279,7 @@ fn direct_messages_reach_only_filters_that_allow_them() {
 }
 
 #[test]
-fn filters_that_share_a_key_share_one_trial_and_part_cleanly() {
+fn filters_share_trial_of_common_key() {
     let mut world = FilterWorld::new();
     let mut filters = Filters::new();
     let one = filters.install(world.symmetric());
@@ -297,7 +297,7 @@ fn filters_that_share_a_key_share_one_trial_and_part_cleanly() {
 }
 
 #[test]
-fn a_flood_of_messages_leaves_the_newest() {
+fn inbox_flood_keeps_newest_messages() {
     let mut world = FilterWorld::new();
     let mut filters = Filters::new();
     let id = filters.install(world.symmetric());
@@ -313,7 +313,7 @@ fn a_flood_of_messages_leaves_the_newest() {
 }
 
 #[test]
-fn the_bloom_is_narrow_only_if_every_filter_names_whole_topics() {
+fn bloom_is_narrow_only_for_whole_topics() {
     let world = FilterWorld::new();
     let mut filters = Filters::new();
     assert_eq!(filters.bloom(), Bloom::EMPTY);
@@ -331,7 +331,7 @@ fn the_bloom_is_narrow_only_if_every_filter_names_whole_topics() {
 }
 
 #[test]
-fn nothing_that_a_filter_asks_for_prints() {
+fn filter_is_redacted_in_debug() {
     let world = FilterWorld::new();
     let filter = Filter {
         topics: vec![TOPIC.into()],

@@ -1,4 +1,4 @@
-//! The documents point at what exists, and say what is.
+//! Links, paths and citations of documents and comments resolve, and the map is complete.
 
 use std::collections::BTreeSet;
 
@@ -68,7 +68,7 @@ fn document_paths_exist() {
             }
         }
     }
-    assert_none("paths that lead nowhere", dead);
+    assert_none("dead paths", dead);
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn citations_resolve() {
             }
         }
     }
-    assert_none("citations that lead nowhere", dead);
+    assert_none("dead citations", dead);
 }
 
 #[test]

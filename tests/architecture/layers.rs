@@ -1,7 +1,7 @@
 //! Dependence runs one way.
 //!
-//! The order of layers is written down once, here; docs/design.md draws it. A module may use its
-//! own layer and those beneath it, and no modules of a crate may use each other in a circle.
+//! This file defines the order of layers; docs/design.md draws it. A module may use its own layer and
+//! lower ones, and the modules of a crate must not depend on each other in a cycle.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use crate::assert_none;
 use crate::code::code_lines;
 use crate::tree::files;
 
-/// From the ground up.
+/// From the lowest to the highest.
 const LAYERS: &[&[&str]] = &[
     &["ecies", "envelope", "rlp", "suggest"],
     &["bloom", "message", "pow"],
@@ -56,7 +56,7 @@ fn modules_use_only_lower_layers() {
 fn modules_have_no_dependency_cycles() {
     for source in ["src", "circuits/src"] {
         let mut left = uses(source);
-        // Take away whatever uses nothing that is left; what remains in the end goes in circles.
+        // Remove the modules that use no remaining module; those left in the end form cycles.
         loop {
             let free: Vec<String> = left
                 .iter()
@@ -68,20 +68,20 @@ fn modules_have_no_dependency_cycles() {
             }
             left.retain(|module, _| !free.contains(module));
         }
-        let circle = left
+        let cycle = left
             .iter()
             .map(|(module, uses)| format!("{module} uses {uses:?}"));
-        assert_none(&format!("circles in {source}"), circle.collect());
+        assert_none(&format!("cycles in {source}"), cycle.collect());
     }
 }
 
-/// For each top-level module the others that its code names.
+/// The modules that each top-level module names in its code.
 fn uses(source: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut graph: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (path, text) in files(&[source], "rs") {
         let inner = path.trim_start_matches(source).trim_start_matches('/');
         let module = inner.split(['/', '.']).next().unwrap_or_default();
-        // A test may look at anything.
+        // A test may use every module.
         if module == "lib" || path.ends_with("tests.rs") || path.contains("/tests/") {
             continue;
         }

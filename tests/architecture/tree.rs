@@ -19,6 +19,11 @@ pub(crate) fn exists(path: &str) -> bool {
     root().join(path).exists()
 }
 
+/// Whether a path belongs to the node's module.
+pub(crate) fn is_node(path: &str) -> bool {
+    path == "src/node.rs" || path.starts_with("src/node/")
+}
+
 /// One file.
 pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))

@@ -1,4 +1,4 @@
-//! How commands end: what is said of a failure as JSON, and the code for a message given up.
+//! Exit codes and errors as JSON: failed commands, and a cancelled message.
 
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
@@ -10,11 +10,11 @@ use serde_json::Value;
 
 use crate::{Running, fails, run, scratch, stdout, succeeds, whisht};
 
-/// What a command that fails says where JSON is asked for.
+/// The error of a failed command with `--json`.
 fn told(output: &Output, code: i32) -> String {
     let said = fails(output, code);
     assert_eq!(stdout(output), "", "{said}");
-    let error: Value = serde_json::from_str(&said).expect("one object of JSON");
+    let error: Value = serde_json::from_str(&said).expect("one JSON object");
     assert_eq!(error["exit"], code);
     error["error"].as_str().unwrap().to_owned()
 }
@@ -42,7 +42,7 @@ fn usage_errors_are_json_with_json_flag() {
     }
     let said = fails(&run(&data.path, &["stauts"]), 2);
     assert!(said.starts_with("error:"), "{said}");
-    // What comes after two dashes is no flag.
+    // Arguments after `--` are not flags.
     let said = fails(&run(&data.path, &["status", "--", "--json"]), 2);
     assert!(said.starts_with("error:"), "{said}");
     let shown = succeeds(&run(&data.path, &["--json", "--help"]));
@@ -70,7 +70,7 @@ fn config_and_environment_errors_are_json_with_json_flag() {
 #[test]
 fn send_of_cancelled_message_exits_with_4() {
     let data = scratch();
-    // Without a peer nothing comes back, so the message stays on its way.
+    // Without a peer no echo returns, so the message stays in the outbox.
     let node = Running::start(&data.path, &["--no-listen", "--level", "open"]);
     succeeds(&node.run(&["id", "new", "me", "--no-password"]));
     let mut sending = whisht(&data.path)
@@ -86,7 +86,7 @@ fn send_of_cancelled_message_exits_with_4() {
         let outbox: Value = serde_json::from_str(&outbox).unwrap();
         outbox[0]["id"].as_u64()
     });
-    let id = id.expect("the message is on its way").to_string();
+    let id = id.expect("the message is in the outbox").to_string();
     succeeds(&node.run(&["cancel", &id]));
     let sent = sending.wait_with_output().unwrap();
     assert_eq!(sent.status.code(), Some(4));

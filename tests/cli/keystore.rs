@@ -1,4 +1,4 @@
-//! Identities under passwords: files, locked nodes, and key files that come and go.
+//! Identities under passwords: files, locked nodes, import and export of key files.
 
 use std::fs::{self, Permissions};
 use std::io::Write;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{Running, fails, run, scratch, secret_file, succeeds, whisht};
 
-/// Makes an identity whose password is in a file; a weak key derivation keeps the tests quick.
+/// Creates an identity with a password file; a weak key derivation keeps the tests fast.
 fn sealed(dir: &Path, name: &str, password_file: &str) -> Value {
     let args = ["id", "new", name, "--danger-light-kdf", "--json"];
     let made = run(
@@ -108,7 +108,7 @@ fn password_unlocks_only_its_own_identities() {
     assert!(!locked("desk") && locked("home") && !locked("open"));
     let said = fails(&node.run(&["unlock", "desk", "--password-file", &one]), 2);
     assert!(said.contains("no identity `desk` is locked"), "{said}");
-    // New ones need a password while others are locked, and are open at once.
+    // New identities need a password while others are locked, and are unlocked at once.
     sealed(dir, "late", &two);
     assert!(!locked("late"));
     succeeds(&node.run(&["unlock", "home", "--password-file", &two]));
@@ -240,7 +240,7 @@ fn exported_key_file_imports_in_other_directory() {
     assert_eq!(imported["name"], "desk");
     assert_eq!(imported["public_key"], desk["public_key"]);
     assert!(fails(&import(&["--password-file", &hedge]), 2).contains("`desk` already"));
-    // And into a node that runs.
+    // Import into a running node.
     let node = Running::start(&away.path, &["--no-listen", "--locked"]);
     succeeds(&import(&["--password-file", &hedge, "--name", "twin"]));
     assert_eq!(
@@ -323,7 +323,7 @@ fn password_change_works_with_and_without_node() {
     fails(&change(&one, &["--password-file", &one]), 6);
     succeeds(&change(&two, &["--no-password"]));
     drop(node);
-    // What has no password is open without being asked for.
+    // An identity without a password is unlocked without a prompt.
     let node = Running::start(dir, &["--no-listen"]);
     assert_eq!(
         (
@@ -364,12 +364,13 @@ fn killed_password_change_leaves_valid_key_file() {
             assert!(read.open(&password(old)).is_ok(), "round {round}");
         }
     }
-    // Not a test of how fast it is, but it has to have been killed before and after.
+    // The threshold does not measure speed: some kills must come before the change and some after
+    // it.
     assert!(changed < 40, "no change was cut short");
     assert_eq!(identities(dir), [("desk".to_owned(), true)]);
 }
 
-/// As version 0.1 left it.
+/// A file of version 0.1.
 const PLAIN: &str = r#"{
   "kind": "key_pair",
   "secret": "b71c71a67e1177ad4e901695e1b4b9ee17ae16c6668d313eac2f96dbcda3f291",
@@ -400,7 +401,7 @@ fn plaintext_keys_are_migrated_at_first_password() {
     let said = fails(&node.run(&["id", "export", "old", "-"]), 2);
     assert!(said.contains("whisht id passwd old"), "{said}");
     drop(node);
-    assert!(folder.join("old.json").exists(), "nobody gave a password");
+    assert!(folder.join("old.json").exists(), "the run had no password");
 
     let args = [
         "--no-listen",
@@ -412,7 +413,7 @@ fn plaintext_keys_are_migrated_at_first_password() {
     assert!(!folder.exists());
     for name in ["old", "older"] {
         let kept = fs::read_to_string(dir.join(format!("keystore/{name}.json"))).unwrap();
-        assert!(!kept.contains("b71c71a6"), "the key is not in the clear");
+        assert!(!kept.contains("b71c71a6"), "the key is encrypted");
     }
     let node = Running::start(dir, &["--no-listen"]);
     assert_eq!(node.banner["locked"], 2);

@@ -1,5 +1,5 @@
-//! Passwords by prompt. `script` lends the program a terminal; what it shows and what is typed go
-//! through pipes.
+//! Password prompts. `script` provides a terminal; its output and the typed text pass through
+//! pipes.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -16,14 +16,14 @@ struct Terminal {
     screen: Receiver<Vec<u8>>,
     shown: String,
     seen: usize,
-    /// The terminal's file.
+    /// The terminal's device file.
     path: String,
 }
 
 impl Terminal {
     fn open(dir: &Path, args: &str) -> Self {
         let program = env!("CARGO_BIN_EXE_whisht");
-        // Without `exec` a shell that is not bash would wait, and die of the same Ctrl-C.
+        // Without `exec` a shell other than bash would wait, and end by the same Ctrl-C.
         let line = format!(
             "tty; exec '{program}' --data-dir '{}' {args}",
             dir.display()
@@ -34,13 +34,13 @@ impl Terminal {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("script(1), of Debian's package bsdutils, is there");
+            .expect("script(1) of Debian's package bsdutils is installed");
         let mut output = child.stdout.take().unwrap();
         let (sender, screen) = channel();
         std::thread::spawn(move || {
             let mut buffer = [0; 1024];
             while let Ok(count @ 1..) = output.read(&mut buffer) {
-                // Nobody looks any more if it is late.
+                // The receiver may have ended.
                 let _sent = sender.send(buffer[..count].to_vec());
             }
         });
@@ -57,7 +57,7 @@ impl Terminal {
         terminal
     }
 
-    /// Waits until something new is shown.
+    /// Waits until new output contains `text`.
     fn until(&mut self, text: &str) {
         let start = Instant::now();
         loop {
@@ -67,7 +67,7 @@ impl Terminal {
                 return;
             }
             assert!(
-                start.elapsed() < PATIENCE,
+                start.elapsed() < PROMPT_TIMEOUT,
                 "no {text:?} in {:?}",
                 self.shown
             );
@@ -77,29 +77,36 @@ impl Terminal {
         }
     }
 
-    /// Types a password once the terminal hides it, which is a moment after the prompt.
+    /// Types a password once the terminal hides it, which is shortly after the prompt.
     fn types(&mut self, line: &str) {
         let start = Instant::now();
         while !self.hides() {
-            assert!(start.elapsed() < PATIENCE, "it shows what is typed");
+            assert!(
+                start.elapsed() < PROMPT_TIMEOUT,
+                "the terminal shows the typed text"
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
         self.keyboard.write_all(line.as_bytes()).unwrap();
         self.keyboard.write_all(b"\r").unwrap();
     }
 
-    /// Whether what is typed is not shown.
+    /// Whether the terminal hides typed text.
     fn hides(&self) -> bool {
         let told = Command::new("stty").args(["-F", &self.path, "-a"]).output();
         let told = String::from_utf8(told.unwrap().stdout).unwrap();
         told.split_whitespace().any(|flag| flag == "-echo")
     }
 
-    /// Waits for the end; how it ended, and everything shown.
+    /// Waits for the exit; returns the code and all output.
     fn end(mut self) -> (Option<i32>, String) {
         let start = Instant::now();
         while self.child.try_wait().unwrap().is_none() {
-            assert!(start.elapsed() < PATIENCE, "still there: {:?}", self.shown);
+            assert!(
+                start.elapsed() < PROMPT_TIMEOUT,
+                "still running: {:?}",
+                self.shown
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
         while let Ok(bytes) = self.screen.recv_timeout(Duration::from_secs(1)) {
@@ -112,14 +119,15 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // It has ended if all went well. The terminal goes with it, and so does the program.
+        // The process has ended unless the test failed. Its terminal ends with it, and so does the
+        // program.
         let _killed = self.child.kill();
         let _reaped = self.child.wait();
     }
 }
 
-/// Far more than anything here needs.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Only bounds the wait for a hanging process.
+const PROMPT_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[test]
 fn new_password_is_prompted_twice_without_echo() {

@@ -1,7 +1,7 @@
-//! Small, repeatable damage to an input.
+//! Small, repeatable mutations of an input.
 //!
-//! The kinds are those that break decoders: a flipped bit, a length that lies, a part that is
-//! missing, doubled, or taken from another input.
+//! The kinds are those that break decoders: a flipped bit, a wrong length, a part that is missing,
+//! duplicated, or taken from another input.
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
@@ -25,7 +25,7 @@ impl Mutator {
         }
     }
 
-    /// One to three kinds of damage, one upon the other, and their names.
+    /// Applies one to three kinds of mutation, and returns their names.
     pub(crate) fn mutate(&mut self, input: &[u8]) -> (Vec<u8>, String) {
         let mut mutant = input.to_vec();
         let rounds = 1 + self.below(3);
@@ -93,7 +93,7 @@ impl Mutator {
         }
     }
 
-    /// A range within `len`; short ranges and long ones both come up.
+    /// A range within `len`; both short and long ranges are drawn.
     fn range(&mut self, len: usize) -> (usize, usize) {
         let from = self.below(len);
         let most = if self.below(2) == 0 { 8 } else { len };
@@ -101,14 +101,14 @@ impl Mutator {
         (from, to.min(len))
     }
 
-    /// Uniform below `bound`, but for a bias that does not matter here; 0 if there is nothing.
+    /// Uniform below `bound`, except for a negligible bias; 0 if `bound` is 0.
     fn below(&mut self, bound: usize) -> usize {
         let drawn = usize::try_from(self.rng.next_u32()).unwrap_or_default();
         drawn.checked_rem(bound).unwrap_or_default()
     }
 }
 
-/// At most `most` beginnings of the input, spread over its length, the one before last among them.
+/// At most `most` prefixes of the input, spread over its length, with the one before last.
 pub(crate) fn truncations(input: &[u8], most: usize) -> impl Iterator<Item = &[u8]> {
     let stride = input.len().div_ceil(most.max(1)).max(1);
     (1..=input.len())
@@ -116,5 +116,5 @@ pub(crate) fn truncations(input: &[u8], most: usize) -> impl Iterator<Item = &[u
         .filter_map(|dropped| input.get(..input.len() - dropped))
 }
 
-/// Doubling must not run away.
+/// Bounds the growth by duplication.
 const MAX_LEN: usize = 1 << 18;

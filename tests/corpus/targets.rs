@@ -6,7 +6,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
-    reason = "targets are test code: what they find, they report by panic"
+    reason = "targets are test code: they report a finding by panic"
 )]
 
 #[path = "../../fuzz/targets/cell.rs"]

@@ -1,4 +1,4 @@
-//! Somebody else's discovery: @ethereumjs/devp2p, which asks us, is asked, and is told of others.
+//! Discovery with @ethereumjs/devp2p in both directions: requests, answers, and third nodes.
 //!
 //! Needs Node.js and `npm ci` in tests/interop/devp2p; see tests/interop/script.rs.
 
@@ -15,22 +15,22 @@ const SCRIPT: NodeScript = NodeScript {
     package: "@ethereumjs/devp2p",
 };
 
-/// One of theirs, and how it is named.
-struct Theirs {
+/// A node of the other implementation, and its enode URL.
+struct ForeignNode {
     process: ScriptProcess,
     enode: String,
 }
 
-impl Theirs {
+impl ForeignNode {
     fn start(node: &Path, arguments: &[&str]) -> Self {
         let mut process = SCRIPT.start(node, arguments);
         let listening = process.next();
         let enode = listening.get("enode").and_then(Value::as_str);
-        let enode = enode.expect("it listens").to_owned();
+        let enode = enode.expect("the peer listens").to_owned();
         Self { process, enode }
     }
 
-    /// Waits until it has heard from all of these nodes.
+    /// Waits until the node has reported all of these nodes.
     fn adds(&mut self, enodes: &[&str]) {
         let mut left: Vec<&str> = enodes.iter().map(|enode| parts(enode).0).collect();
         while !left.is_empty() {
@@ -49,28 +49,28 @@ fn parts(enode: &str) -> (&str, &str, &str) {
     (key, host, port)
 }
 
-fn start_after(node: &Path, enode: &str) -> Theirs {
+fn start_after(node: &Path, enode: &str) -> ForeignNode {
     let (_, host, port) = parts(enode);
-    Theirs::start(node, &[host, port])
+    ForeignNode::start(node, &[host, port])
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn devp2p_peer_and_node_discover_each_other_and_third_nodes() {
     let Some(node) = SCRIPT.node() else { return };
-    let mut one = Theirs::start(&node, &[]);
+    let mut one = ForeignNode::start(&node, &[]);
     let ours = open(&first(&one.enode)).await.unwrap();
     until(&ours, "theirs answers", |status| {
         status.discovery >= Some(1)
     })
     .await;
     one.adds(&[&enode(&ours)]);
-    // Known to the first of theirs alone: ours hears of it by asking.
+    // Only the first foreign node knows this one: ours learns of it by asking.
     let two = start_after(&node, &one.enode);
     until(&ours, "theirs names another", |status| {
         status.discovery >= Some(2)
     })
     .await;
-    // Knows ours alone: hears of the first by asking ours.
+    // Knows only ours: learns of the first by asking ours.
     let mut three = start_after(&node, &enode(&ours));
     three.adds(&[&enode(&ours), &one.enode]);
     until(&ours, "theirs came by itself", |status| {

@@ -1,5 +1,5 @@
-//! Two friends behind routers that let nobody in: a common friend carries what they say, by doing
-//! what every node does.
+//! Two nodes behind routers that refuse inbound connections: a common peer carries their messages
+//! by ordinary gossip.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use whisht::node::{Command, Event, Identity, Recipient, Reply, SendRequest};
 
 use crate::sim::World;
 
-/// Gives a node a key; how to write to it.
+/// Gives a node a key; returns the public key to write to.
 fn acquaint(world: &mut World, at: usize) -> ClientPublic {
     let seed = [u8::try_from(at).unwrap(); 32];
     let secret = ClientSecret::generate(&mut ChaCha20Rng::from_seed(seed));
@@ -54,13 +54,13 @@ fn nodes_behind_nat_exchange_messages_through_common_peer() {
     let to_alice = (alice, acquaint(&mut world, alice));
     let to_bob = (bob, acquaint(&mut world, bob));
     world.run(Duration::from_secs(30));
-    // Each names the other, and reaches the common friend alone.
+    // Each names the other, and reaches the common peer only.
     for at in [alice, bob] {
         assert_eq!(world.status(at).peers, 1, "{at}");
     }
     assert!(says(&mut world, alice, to_bob, "the hedge, at nine"));
     assert!(says(&mut world, bob, to_alice, "at ten"));
-    // Without the common friend nobody brings anything.
+    // Without the common peer no message arrives.
     world.kill(common);
     world.run(Duration::from_secs(5));
     for at in [alice, bob] {

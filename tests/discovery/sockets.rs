@@ -12,10 +12,10 @@ use whisht::node::{Command, NodeView, Reply, StatusView};
 use whisht::rpc;
 use whisht::shell::runtime::{DataLocation, RunningNode, RuntimeError};
 
-/// Far longer than anything here takes on an idle machine.
+/// Only bounds the wait; an idle machine needs far less.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// A node that keeps nothing, with further lines of the table `[discovery]`.
+/// A node without a data directory, with further lines of the table `[discovery]`.
 pub(crate) async fn open(more: &str) -> Result<RunningNode, RuntimeError> {
     open_at("127.0.0.1:0", more).await
 }
@@ -29,7 +29,7 @@ async fn open_at(address: &str, more: &str) -> Result<RunningNode, RuntimeError>
     RunningNode::open(config, &DataLocation::Ephemeral, None).await
 }
 
-/// The line that names a node as bootnode.
+/// The setting that names a node as bootnode.
 pub(crate) fn first(enode: &str) -> String {
     format!("bootnodes = ['{enode}']\n")
 }
@@ -50,14 +50,14 @@ pub(crate) async fn status(host: &RunningNode) -> StatusView {
     }
 }
 
-/// Waits until a node says of itself what is wanted.
+/// Waits until a node's status meets a condition.
 pub(crate) async fn until(host: &RunningNode, what: &str, so: impl Fn(&StatusView) -> bool) {
     let waited = timeout(CONNECT_TIMEOUT, async {
         while !so(&status(host).await) {
             sleep(Duration::from_millis(50)).await;
         }
     });
-    assert!(waited.await.is_ok(), "in vain: {what}");
+    assert!(waited.await.is_ok(), "timeout: {what}");
 }
 
 #[tokio::test]
@@ -73,12 +73,9 @@ async fn loopback_nodes_discover_each_other_from_one_bootnode() {
             status.discovery >= Some(6)
         })
         .await;
-        until(node, "has peers that nobody named", |status| {
-            status.peers >= 2
-        })
-        .await;
+        until(node, "has discovered peers", |status| status.peers >= 2).await;
     }
-    // The bootnode may go: the others know each other.
+    // The bootnode may stop: the others know each other.
     bootnode.handle().shutdown().await;
     drop(bootnode);
     for node in &nodes {
@@ -109,11 +106,11 @@ async fn garbage_datagrams_do_not_disturb_links_or_discovery() {
 async fn node_info_reports_discovery_port() {
     let host = open("").await.unwrap();
     let Ok(Ok(Reply::Node(node))) = host.handle().command(Command::Node).await else {
-        panic!("what the node is");
+        panic!("not the node's description");
     };
     let info = |listening| rpc::admin::node_info(&node, listening);
     let own = info(host.handle().addresses());
-    // Without a port of its own in the URL it is that of links, as in go-ethereum.
+    // Without a discovery port in the URL, the port of links is used, as in go-ethereum.
     assert_eq!(own["enode"], enode(&host));
     assert_eq!(own["ports"]["discovery"], own["ports"]["listener"]);
 

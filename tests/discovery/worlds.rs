@@ -10,7 +10,7 @@ use whisht::node::{Command, NodeConfig, PeerView, Reply};
 use crate::sim::World;
 use crate::sim::scripted_peer::PeerBehaviour;
 
-/// A node that asks the first one of the world.
+/// A node whose bootnode is the first node of the world.
 fn seeker(world: &World) -> impl FnOnce(&mut NodeConfig) + use<> {
     let bootnode = Contact::of(&world.addr(0)).unwrap();
     move |config| config.discovery = Some(vec![bootnode])
@@ -23,8 +23,8 @@ fn peers(world: &mut World, at: usize) -> Vec<PeerView> {
     }
 }
 
-/// A bootnode and so many who know nobody else.
-fn crowd(count: usize, max_peers: usize) -> World {
+/// A bootnode and `count` nodes that know only it.
+fn bootnode_and_peers(count: usize, max_peers: usize) -> World {
     let mut world = World::new(Duration::from_millis(20));
     world.add_with(false, &[], |config| {
         config.discovery = Some(Vec::new());
@@ -42,7 +42,7 @@ fn crowd(count: usize, max_peers: usize) -> World {
 
 #[test]
 fn simulated_nodes_become_peers_from_one_bootnode() {
-    let mut world = crowd(11, 9);
+    let mut world = bootnode_and_peers(11, 9);
     world.run(Duration::from_secs(60));
     for at in 0..12 {
         let status = world.status(at);
@@ -54,7 +54,7 @@ fn simulated_nodes_become_peers_from_one_bootnode() {
 
 #[test]
 fn discovered_peers_fill_at_most_a_third_of_slots() {
-    let mut world = crowd(14, 9);
+    let mut world = bootnode_and_peers(14, 9);
     let mut most = 0;
     for _ in 0..30 {
         world.run(Duration::from_secs(4));
@@ -84,11 +84,11 @@ fn node_without_discovery_sends_no_datagrams() {
 
 #[test]
 fn discovered_peers_do_not_count_for_stem_levels() {
-    let mut world = crowd(5, 12);
+    let mut world = bootnode_and_peers(5, 12);
     world.run(Duration::from_secs(60));
     let status = world.status(3);
     assert!(status.found_peers > 0 && status.dark_peers > 1);
-    // Stems need peers of one's own choice; nobody here has chosen one.
+    // Stems need outbound peers that the user named; no node here has one.
     let mut levels = status.levels.iter();
     let swift = levels.find(|level| level.level == Level::Swift).unwrap();
     assert!(swift.missing.is_some());
@@ -117,7 +117,7 @@ fn discovered_unresponsive_node_is_redialled_with_backoff() {
     assert_eq!(
         world.status(at).discovery,
         Some(1),
-        "it is there, and answers"
+        "the node is online and answers"
     );
     let dials = world.scripted(0).sessions().count();
     assert!((2..=6).contains(&dials), "{dials}");

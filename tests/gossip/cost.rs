@@ -1,4 +1,4 @@
-//! What announcing saves, and what it costs in time: a network of nodes with eight peers each.
+//! The savings of announcements, and their cost in time: a network of nodes with eight peers each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -23,7 +23,7 @@ const PEERS: usize = 8;
 const LATENCY: Duration = Duration::from_millis(40);
 const BEGIN: Instant = Instant::from_micros(5_000_000);
 
-/// The link of a node to another is called after the other.
+/// The id of a node's link to another is the other's number.
 fn link(to: usize) -> LinkId {
     LinkId(u64::try_from(to).unwrap() + 1)
 }
@@ -36,16 +36,16 @@ struct MeshNode {
 
 struct Mesh {
     members: Vec<MeshNode>,
-    /// Packets under way by arrival; the number keeps equal times apart.
+    /// Packets in transit by arrival; the number keeps equal times apart.
     wire: BTreeMap<(Instant, u64), (usize, usize, OutboundPacket)>,
     serial: u64,
     now: Instant,
-    /// Bytes on the wire since the network stood.
+    /// Bytes on the wire since the network was built.
     bytes: usize,
 }
 
 impl Mesh {
-    /// Nodes that announce and give so many bodies unasked, or, without a number, that speak plain
+    /// Nodes that announce and send this many bodies unrequested or, with `None`, speak plain
     /// Whisper.
     fn new(bodies: Option<usize>) -> Self {
         let config = GossipConfig {
@@ -133,7 +133,7 @@ impl Mesh {
         }
     }
 
-    /// Lets time pass until `so`, or for `time`.
+    /// Advances time until `so` is true, or by `time`.
     fn run_until(&mut self, time: Duration, so: impl Fn(&Self) -> bool) {
         let end = self.now.after(time);
         while !so(self) {
@@ -186,7 +186,7 @@ const fn frame(payload: usize) -> usize {
     32 + (payload + 1).next_multiple_of(16) + 16
 }
 
-/// Who is linked with whom: eight random circles through all, two steps each.
+/// The links: eight random cycles through all nodes, two steps each.
 fn random_peers() -> Vec<BTreeSet<usize>> {
     let mut rng = ChaCha20Rng::from_seed([5; 32]);
     let mut peers = vec![BTreeSet::new(); NODES];
@@ -208,14 +208,14 @@ fn random_peers() -> Vec<BTreeSet<usize>> {
 
 const ENVELOPES: u32 = 40;
 
-/// Bytes that each node sends for each of so many envelopes.
+/// Bytes that each node sends per envelope.
 fn bytes_each(mesh: &Mesh) -> f64 {
     let bytes = u32::try_from(mesh.bytes).unwrap();
     let nodes = u32::try_from(NODES).unwrap();
     f64::from(bytes) / f64::from(ENVELOPES) / f64::from(nodes)
 }
 
-/// One envelope at a time: bytes, and the mean time until all have it.
+/// One envelope at a time: bytes, and the mean time until all nodes have it.
 fn quiet(bodies: Option<usize>) -> (f64, Duration) {
     let mut mesh = Mesh::new(bodies);
     let mut time = Duration::ZERO;

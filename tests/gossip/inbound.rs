@@ -1,4 +1,4 @@
-//! What a node makes of the packets that peers send.
+//! The reaction of a node to packets of its peers.
 
 use std::time::Duration;
 
@@ -127,7 +127,7 @@ fn direct_envelope_requires_trusted_peer() {
     assert_eq!(received.direct, std::slice::from_ref(&worthless));
     let received = node.receive(A, code::P2P_MESSAGE, &list).unwrap();
     assert_eq!(received.direct, [worthless.clone(), dead]);
-    // They are nobody else's to see.
+    // Other peers must not see them.
     assert!(received.admitted.is_empty() && received.accepted.is_empty());
     assert_eq!(node.gossip.holder_count(worthless.hash()), 0);
     assert!(node.run(Duration::from_secs(60)).is_empty());
@@ -151,7 +151,7 @@ fn trust_ends_with_link() {
     node.connect(A, GETH_OLD);
     assert!(node.gossip.trust(A));
     node.gossip.remove_peer(node.now, A);
-    assert!(!node.gossip.trust(A), "nobody is there to be trusted");
+    assert!(!node.gossip.trust(A), "no peer has this link");
     node.connect(A, GETH_OLD);
     assert!(!node.gossip.trusts(A));
 }
@@ -167,9 +167,9 @@ fn light_node_announces_itself_and_refuses_light_peers() {
     let fault = node.receive(B, code::STATUS, &light).unwrap_err();
     assert_eq!(fault, GossipFault::Peer(ProtocolViolation::BothLight));
     assert_eq!(fault.disconnect_reason(), Some(0x10));
-    // Peers that were there before are not asked again.
+    // Existing peers are not checked again.
     assert!(node.receive(A, code::STATUS, &light).is_ok());
-    // It goes on passing envelopes on, as go-ethereum's do.
+    // The peer continues to relay envelopes, as go-ethereum's do.
     node.connect(C, GETH_OLD);
     assert_eq!(node.deliver(A, &[plain(1)]), Ok(1));
     assert!(was_sent(&node.run(Duration::from_secs(5)), C, &plain(1)));
@@ -201,7 +201,7 @@ fn max_envelope_size_does_not_limit_packets() {
         assert_eq!(
             node.deliver(A, &[plain(number)]),
             Ok(0),
-            "refused, and forgiven"
+            "refused without a penalty"
         );
     }
     assert!(node.receive(A, 77, &[0; 1_000]).is_ok());
@@ -219,7 +219,7 @@ fn oversized_packet_is_refused_unless_messages() {
         assert_eq!(fault, GossipFault::Peer(ProtocolViolation::Oversized));
         assert!(node.receive(A, 77, &long[1..]).is_ok());
     }
-    // Two geths with a full pool would cut each other off here (go-ethereum issue 17560).
+    // Two geths with a full pool would disconnect each other here (go-ethereum issue 17560).
     let pool: Vec<_> = (0..1_200).map(|number| sized(number, 1_000)).collect();
     assert_eq!(node.deliver(A, &pool), Ok(1_200));
 }
@@ -231,7 +231,7 @@ fn envelope_repeated_in_packet_counts_once() {
     let envelope = plain(1);
     assert_eq!(node.deliver(A, &vec![envelope.clone(); 1_000]), Ok(1));
     assert_eq!(node.gossip.holder_count(envelope.hash()), 1);
-    // Nor is it punished to bring it again.
+    // A repetition has no penalty either.
     for _ in 0..100 {
         assert_eq!(node.deliver(A, std::slice::from_ref(&envelope)), Ok(0));
     }
@@ -299,7 +299,7 @@ fn raised_min_pow_has_ten_seconds_grace() {
     assert_eq!(node.deliver(A, &[plain(1)]), Ok(1));
     let _ = node.run(Duration::from_secs(10));
     assert_eq!(node.deliver(A, &[plain(2)]), Ok(0));
-    // A later status tells the new value.
+    // A later status replaces the value.
     let sends = node.gossip.add_peer(node.now, B, GETH_OLD);
     assert_eq!(
         sends[0].payload,
@@ -366,7 +366,7 @@ fn confirmations_go_to_status_im_and_not_to_geth() {
     );
 }
 
-/// The recorded judgements on single envelopes, except where we differ on purpose.
+/// The recorded decisions on single envelopes, except intended differences.
 #[test]
 fn admission_matches_recorded_geth_decisions() {
     let vectors: Value = serde_json::from_str(include_str!("../vectors/status.json")).unwrap();
@@ -383,11 +383,11 @@ fn admission_matches_recorded_geth_decisions() {
     assert_eq!(checked, 13);
 }
 
-/// Where a node differs from go-ethereum 1.8.27 on purpose.
+/// Intended differences from go-ethereum 1.8.27.
 const OTHERWISE: [&str; 3] = [
-    // It announces 5 and accepts 0.2 for ever; we mean what we announce.
+    // It announces 5 and accepts 0.2 permanently; we enforce the announced value.
     "minimum 5 given in the configuration at start: anything from 0.2 up is tolerated",
-    // A lifetime of zero makes infinite work of none.
+    // A ttl of zero makes the work infinite.
     "ttl 0, expiry in the future within the allowance",
     // The envelope is within the limit, and only the packet around it is not.
     "packet one byte over the size limit of 1000 (envelope size 20 + 980)",
@@ -472,7 +472,8 @@ fn peer_rate_limit_is_respected() {
         (15..=20).contains(&slow) && quick >= 25,
         "{slow} and {quick} packets"
     );
-    // Told otherwise, and charged for the confirmations that its own packets cost.
+    // A later status removes the limit, and the confirmations of the node's own packets are
+    // counted.
     let _ = node
         .receive(A, code::RATE_LIMITS, &[0xc3, 0x80, 0x04, 0x80])
         .unwrap();

@@ -1,4 +1,4 @@
-//! What holds whatever peers do, tried on random histories.
+//! Invariants of the gossip, tested on random histories.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use whisht::gossip::packet::{MinPow, code, outgoing};
 
 use super::world::*;
 
-/// Something that happens.
+/// An event.
 #[derive(Clone, Debug)]
 enum PeerEvent {
     Open(u64, usize),
@@ -44,9 +44,9 @@ fn event() -> impl Strategy<Value = PeerEvent> {
     ]
 }
 
-const CLIENTS: [&str; 4] = [GETH_OLD, GETH_NEW, "whisht/0.1", "unheard of"];
+const CLIENTS: [&str; 4] = [GETH_OLD, GETH_NEW, "whisht/0.1", "unknown"];
 
-/// What the test knows of one link.
+/// The test's model of one link.
 #[derive(Clone, Debug, Default)]
 struct LinkModel {
     open: bool,
@@ -59,7 +59,7 @@ struct LinkModel {
 struct GossipModel {
     node: TestNode,
     links: Vec<LinkModel>,
-    /// Link numbers are never used twice.
+    /// Link numbers, never reused.
     numbers: Vec<u64>,
     next: u64,
 }
@@ -88,7 +88,7 @@ impl GossipModel {
         self.links[Self::slot(peer)] = LinkModel::default();
     }
 
-    /// Gives the node a packet; a fault closes the link.
+    /// Passes a packet to the node; a fault closes the link.
     fn give(&mut self, peer: u64, code: u8, payload: &[u8]) -> bool {
         let link = self.link(peer);
         let given =
@@ -101,57 +101,13 @@ impl GossipModel {
 
     fn apply(&mut self, event: PeerEvent) {
         match event {
-            PeerEvent::Open(peer, client) => {
-                self.close(peer);
-                self.numbers[Self::slot(peer)] = self.next;
-                self.next += 1;
-                let sends =
-                    self.node
-                        .gossip
-                        .add_peer(self.node.now, self.link(peer), CLIENTS[client]);
-                assert_eq!(sends.len(), 1);
-                self.links[Self::slot(peer)].open = true;
-            }
-            PeerEvent::Status(peer, strict) => {
-                let min_pow = MinPow::new(if strict { 1e9 } else { 0.0 }).unwrap();
-                let had_status = self.links[Self::slot(peer)].has_status;
-                let status = outgoing::status(min_pow, &Bloom::FULL, false);
-                if self.give(peer, code::STATUS, &status) && !had_status {
-                    let link = &mut self.links[Self::slot(peer)];
-                    link.has_status = true;
-                    link.wants_nothing |= strict;
-                }
-            }
-            PeerEvent::Require(peer, strict) => {
-                let min_pow = MinPow::new(if strict { 1e9 } else { 0.0 }).unwrap();
-                let payload = outgoing::pow_requirement(min_pow);
-                if self.links[Self::slot(peer)].has_status
-                    && self.give(peer, code::POW_REQUIREMENT, &payload)
-                {
-                    self.links[Self::slot(peer)].wants_nothing = strict;
-                }
-            }
-            PeerEvent::Filter(peer, kind) => {
-                let bloom = match kind {
-                    0 => Bloom::FULL,
-                    1 => Bloom::merged(Topic([1, 2, 3, 4])),
-                    _ => Bloom::assigned(Topic([1, 2, 3, 4])),
-                };
-                let _ = self.give(
-                    peer,
-                    code::BLOOM_EXCHANGE,
-                    &outgoing::bloom_exchange(&bloom),
-                );
-            }
-            PeerEvent::Bring(peer, numbers) => {
-                let envelopes: Vec<_> = numbers.iter().map(|n| envelope(*n)).collect();
-                if self.give(peer, code::MESSAGES, &outgoing::messages(&envelopes)) {
-                    let hashes = envelopes.iter().map(|envelope| envelope.hash());
-                    self.links[Self::slot(peer)].crossed.extend(hashes);
-                }
-            }
+            PeerEvent::Open(peer, client) => self.open(peer, CLIENTS[client]),
+            PeerEvent::Status(peer, strict) => self.status(peer, strict),
+            PeerEvent::Require(peer, strict) => self.require(peer, strict),
+            PeerEvent::Filter(peer, kind) => self.filter(peer, kind),
+            PeerEvent::Bring(peer, numbers) => self.bring(peer, &numbers),
             PeerEvent::Garbage(peer, code, payload) => {
-                // What it may have set is not followed here; only survival is.
+                // The model ignores settings in the packet; the node only has to survive.
                 let _ = self.give(peer, code, &payload);
                 self.close(peer);
             }
@@ -173,6 +129,58 @@ impl GossipModel {
         }
     }
 
+    fn open(&mut self, peer: u64, client: &str) {
+        self.close(peer);
+        self.numbers[Self::slot(peer)] = self.next;
+        self.next += 1;
+        let link = self.link(peer);
+        let sends = self.node.gossip.add_peer(self.node.now, link, client);
+        assert_eq!(sends.len(), 1);
+        self.links[Self::slot(peer)].open = true;
+    }
+
+    fn status(&mut self, peer: u64, strict: bool) {
+        let min_pow = MinPow::new(if strict { 1e9 } else { 0.0 }).unwrap();
+        let had_status = self.links[Self::slot(peer)].has_status;
+        let status = outgoing::status(min_pow, &Bloom::FULL, false);
+        if self.give(peer, code::STATUS, &status) && !had_status {
+            let link = &mut self.links[Self::slot(peer)];
+            link.has_status = true;
+            link.wants_nothing |= strict;
+        }
+    }
+
+    fn require(&mut self, peer: u64, strict: bool) {
+        let min_pow = MinPow::new(if strict { 1e9 } else { 0.0 }).unwrap();
+        let payload = outgoing::pow_requirement(min_pow);
+        if self.links[Self::slot(peer)].has_status
+            && self.give(peer, code::POW_REQUIREMENT, &payload)
+        {
+            self.links[Self::slot(peer)].wants_nothing = strict;
+        }
+    }
+
+    fn filter(&mut self, peer: u64, kind: u8) {
+        let bloom = match kind {
+            0 => Bloom::FULL,
+            1 => Bloom::merged(Topic([1, 2, 3, 4])),
+            _ => Bloom::assigned(Topic([1, 2, 3, 4])),
+        };
+        let _ = self.give(
+            peer,
+            code::BLOOM_EXCHANGE,
+            &outgoing::bloom_exchange(&bloom),
+        );
+    }
+
+    fn bring(&mut self, peer: u64, numbers: &[u16]) {
+        let envelopes: Vec<_> = numbers.iter().map(|n| envelope(*n)).collect();
+        if self.give(peer, code::MESSAGES, &outgoing::messages(&envelopes)) {
+            let hashes = envelopes.iter().map(|envelope| envelope.hash());
+            self.links[Self::slot(peer)].crossed.extend(hashes);
+        }
+    }
+
     fn check(&mut self, time: circuits::time::Instant, send: &whisht::gossip::OutboundPacket) {
         let slot = self
             .numbers
@@ -188,7 +196,7 @@ impl GossipModel {
         for envelope in envelopes {
             assert!(
                 link.crossed.insert(envelope.hash()),
-                "sent what the peer knows"
+                "sent an envelope that the peer has"
             );
         }
         if let Some(last) = link.last.replace(time) {

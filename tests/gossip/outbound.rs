@@ -1,4 +1,4 @@
-//! What a node sends to whom, and when.
+//! The packets that a node sends: to which peer, and when.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -74,7 +74,7 @@ fn new_peer_receives_pool_in_random_order_three_packets_per_second() {
     );
     assert!(sent.iter().all(|(_, send)| send.payload.len() <= 16_384));
     assert_at_most_three_a_second(&sent, A);
-    // As fast as that allows: no time is lost.
+    // At the maximum rate: no time is lost.
     let last = sent.last().unwrap().0.since(sent[0].0);
     assert_eq!(
         last,
@@ -192,7 +192,7 @@ fn peer_bloom_change_applies_at_once() {
     node.post(&dogs);
     let sent = node.run(MINUTE);
     assert!(was_sent(&sent, A, &dogs) && !was_sent(&sent, A, &cats));
-    // A topic whose bits fall into one byte, in the form that geth gives it.
+    // A topic whose bits are in one byte, in geth's form.
     let mut wide = Bloom::merged(dogs.topic());
     wide.add(&Bloom::assigned(cats.topic()));
     let _ = node
@@ -331,7 +331,7 @@ fn send_delays_are_exponential_and_independent_per_peer() {
     for wait in &waits {
         let mean = wait.iter().sum::<f64>() / f64::from(rounds);
         assert!((mean - 0.3).abs() < 0.04, "mean {mean}");
-        // An exponential wait is as widely spread as it is long.
+        // The standard deviation of an exponential distribution equals its mean.
         let variance = wait.iter().map(|w| (w - mean).powi(2)).sum::<f64>() / f64::from(rounds);
         assert!(
             (variance.sqrt() - 0.3).abs() < 0.06,
@@ -379,7 +379,7 @@ fn congested_link_is_skipped_and_served_later() {
 fn congested_link_queue_stays_bounded() {
     let mut node = TestNode::new(0.0);
     node.connect(A, GETH_OLD);
-    // Each lives for twenty seconds, so that the pool stays small.
+    // Each exists for twenty seconds, so that the pool stays small.
     for number in 0..20_000_u32 {
         let second = START + number / 100;
         node.post(&timed(second, 20, u64::from(number)));

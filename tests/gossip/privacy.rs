@@ -1,4 +1,4 @@
-//! What peers cannot learn: which envelopes are the node's own, and who first knew of one.
+//! Secrets that peers must not learn: which envelopes are the node's own, and the origin of each.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use whisht::envelope::Envelope;
 
 use super::world::*;
 
-/// A node that five peers surround; the last is the spy.
+/// A node with five peers; the last is the spy.
 fn surrounded() -> TestNode {
     let mut node = TestNode::new(0.0);
     for link in 1..=5 {
@@ -22,15 +22,15 @@ fn surrounded() -> TestNode {
 
 const SPY: LinkId = LinkId(5);
 
-/// The node's own envelope travels through the onion lanes and is not in the pool. Whoever offers
-/// it is treated as if it were anybody's.
+/// The node's own envelope travels through the onion lanes and is not in the pool. A peer that
+/// sends it gets the same reaction as for any other envelope.
 #[test]
 fn pushed_own_envelope_is_indistinguishable_from_foreign() {
     let envelope = plain(1_000);
     let watch = |own: bool| {
         let mut node = surrounded();
-        // What the owner does with its envelope before it comes back: it judges it, as every
-        // envelope to be sent is judged, and asks whether it has come back yet.
+        // Before the envelope returns, the owner validates it, as every envelope before sending,
+        // and checks for its echo.
         if own {
             assert!(node.gossip.validate(node.now, &envelope).is_ok());
             assert_eq!(node.gossip.holder_count(envelope.hash()), 0);
@@ -62,7 +62,7 @@ fn delivering_peers_are_counted_once_each() {
     let own = plain(1_000);
     assert_eq!(node.deliver(LinkId(1), std::slice::from_ref(&own)), Ok(1));
     assert_eq!(node.gossip.holder_count(own.hash()), 1);
-    // Sending it on is no witness, nor is the same peer a second one.
+    // Sending it on is not an echo, and neither is a second copy from the same peer.
     let sent = node.run(Duration::from_secs(60));
     assert!(was_sent(&sent, LinkId(2), &own));
     assert_eq!(node.deliver(LinkId(1), std::slice::from_ref(&own)), Ok(0));
@@ -89,8 +89,7 @@ fn node_knows_which_envelopes_it_gossiped_first() {
     assert!(!node.gossip.sent_before_received(foreign.hash()));
 }
 
-/// First-spy timing: whichever peer a new envelope came from, the others hear of it in every
-/// order equally often.
+/// First-spy timing: for every source of a new envelope, the order of the other peers is uniform.
 #[test]
 fn first_recipient_is_uniform_over_peers() {
     let mut node = surrounded();

@@ -1,4 +1,4 @@
-//! Announcing and asking between whisht nodes (spec M11).
+//! Announcements and requests between whisht nodes (spec M11).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -27,7 +27,7 @@ fn among(links: impl IntoIterator<Item = LinkId>) -> TestNode {
     node
 }
 
-/// A peer comes that announces and asks.
+/// Connects a peer that announces and requests.
 fn connect_announcing(node: &mut TestNode, link: LinkId) {
     let _ = node.gossip.add_peer(node.now, link, WHISHT);
     node.gossip.defer_delivery(link);
@@ -35,7 +35,7 @@ fn connect_announcing(node: &mut TestNode, link: LinkId) {
     node.gossip.decide_delivery(link, true);
 }
 
-/// An envelope that outlives every test.
+/// An envelope that does not expire during a test.
 fn lasting(number: u64) -> Envelope {
     timed(START - 60, 100_000, number)
 }
@@ -62,7 +62,7 @@ fn onion_message(send: &OutboundPacket) -> Option<OnionMessage> {
     })
 }
 
-/// What each peer was told, in order.
+/// The hashes announced to each peer, in order.
 fn announced_hashes(sent: &[Sent]) -> BTreeMap<LinkId, Vec<EnvelopeHash>> {
     let mut peers: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for (_, send) in sent {
@@ -73,7 +73,7 @@ fn announced_hashes(sent: &[Sent]) -> BTreeMap<LinkId, Vec<EnvelopeHash>> {
     peers
 }
 
-/// What was given, hashes and requests left aside.
+/// The envelopes sent, without hashes and requests.
 fn sent_envelopes(sent: &[Sent]) -> BTreeMap<LinkId, Vec<EnvelopeHash>> {
     let gives = |(_, send): &&Sent| send.capability == Capability::SHH_6;
     let sent: Vec<Sent> = sent.iter().filter(gives).cloned().collect();
@@ -165,7 +165,7 @@ fn requested_envelope_is_sent_once_and_only_from_pool() {
     let mut node = among([A]);
     node.post(&plain(1));
     node.post(&plain(3));
-    // What is unknown is passed over in silence.
+    // Unknown hashes are ignored.
     let ask = [1, 2, 3, 3].map(|number| plain(number).hash()).to_vec();
     node.gossip.on_requested(A, ask.clone());
     let sent = node.run(MINUTE);
@@ -175,7 +175,7 @@ fn requested_envelope_is_sent_once_and_only_from_pool() {
     );
     node.gossip.on_requested(A, ask.clone());
     assert!(node.run(MINUTE).is_empty());
-    // What it brought itself is not given back.
+    // The peer's own envelope is not sent back to it.
     assert_eq!(node.deliver(A, &[plain(2)]), Ok(1));
     node.gossip.on_requested(A, ask);
     assert!(node.run(MINUTE).is_empty());
@@ -203,7 +203,10 @@ fn unknown_hash_is_requested_from_one_announcer() {
     let shared = node
         .gossip
         .on_announced(node.now, A, hashes.clone(), &node.pool);
-    assert!(shared.len() <= 1, "what was given to it is no news");
+    assert!(
+        shared.len() <= 1,
+        "a received envelope is not announced back"
+    );
     let _ = node
         .gossip
         .on_announced(node.now, B, hashes.clone(), &node.pool);
@@ -246,15 +249,11 @@ fn unanswered_request_moves_to_other_peer_and_lowers_rating() {
 fn announcer_counts_as_source_like_sender() {
     let mut node = among([A, B, C]);
     let hash = plain(1).hash();
-    // Before it is here, in either order, and after.
+    // Before the envelope arrives, in either order, and after.
     let _ = node
         .gossip
         .on_announced(node.now, A, vec![hash], &node.pool);
-    assert_eq!(
-        node.gossip.holder_count(hash),
-        0,
-        "no peer has shown it yet"
-    );
+    assert_eq!(node.gossip.holder_count(hash), 0, "no peer has sent it yet");
     assert_eq!(node.deliver(B, &[plain(1)]), Ok(1));
     assert_eq!(node.gossip.holder_count(hash), 2);
     let shared = node
@@ -262,7 +261,8 @@ fn announcer_counts_as_source_like_sender() {
         .on_announced(node.now, C, vec![hash; 3], &node.pool);
     assert_eq!(shared, [hash]);
     assert_eq!(node.gossip.holder_count(hash), 3);
-    // Who announced it is told in return, so that it has a witness too; nobody is given it.
+    // The announcing peer gets an announcement in return, which makes it a witness; no peer gets
+    // the envelope.
     let sent = node.run(MINUTE);
     assert_eq!(
         announced_hashes(&sent).into_keys().collect::<Vec<_>>(),
@@ -289,14 +289,14 @@ fn nothing_is_sent_before_delivery_mode_is_settled() {
         ),
         (2, 0)
     );
-    // It announces nothing, so it is not listened to.
+    // The peer does not announce, so its announcements are ignored.
     let hashes = vec![plain(3).hash()];
     let _ = node
         .gossip
         .on_announced(node.now, A, hashes.clone(), &node.pool);
     node.gossip.on_requested(A, hashes);
     assert!(node.run(MINUTE).is_empty());
-    // Nor does it change its mind.
+    // The decision is final.
     node.gossip.decide_delivery(A, true);
     node.post(&plain(4));
     assert_eq!(sent_envelopes(&node.run(MINUTE))[&A].len(), 1);
@@ -326,7 +326,7 @@ fn unwanted_envelope_is_not_announced() {
     assert!(node.run(MINUTE).is_empty());
 }
 
-/// The owner asks for its own envelope like everybody, and answers for it like everybody.
+/// The owner requests and serves its own envelope like any other.
 #[test]
 fn announced_own_envelope_is_indistinguishable_from_foreign() {
     let envelope = plain(1_000);
@@ -343,7 +343,7 @@ fn announced_own_envelope_is_indistinguishable_from_foreign() {
         let spy = LinkId(5);
         node.gossip.on_requested(spy, vec![hash]);
         let mut sent = node.run(Duration::from_secs(10));
-        assert!(sent.is_empty(), "it is in no pool");
+        assert!(sent.is_empty(), "the pool does not contain it");
         let _ = node
             .gossip
             .on_announced(node.now, spy, vec![hash], &node.pool);
@@ -386,7 +386,7 @@ fn request_flood_is_answered_with_ten_packets_per_second() {
     );
 }
 
-/// Something that happens to a node among three peers that announce.
+/// An event at a node among three peers that announce.
 #[derive(Clone, Debug)]
 enum PullEvent {
     Announce(u64, Vec<u32>),
@@ -409,7 +409,7 @@ fn event() -> impl Strategy<Value = PullEvent> {
     ]
 }
 
-/// What a peer was told, what crossed its link, and what it was asked for since it last said so.
+/// The announcements and packets on a peer's link, and the open requests to it.
 #[derive(Default)]
 struct LinkRecord {
     link: u64,
@@ -421,8 +421,9 @@ struct LinkRecord {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever peers announce, ask and bring: nothing is told or given twice over one link, given
-    /// from anywhere but the pool, or asked of a peer that did not announce it.
+    /// For all announcements, requests and packets of peers: nothing is announced or sent twice
+    /// over one link, sent from outside the pool, or requested from a peer that did not announce
+    /// it.
     #[test]
     fn announce_and_request_invariants_hold_on_every_link(events in prop::collection::vec(event(), 1..150)) {
         let mut node = among([A, B, C]);

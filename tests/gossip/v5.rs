@@ -21,7 +21,7 @@ use super::world::*;
 const MINUTE: Duration = Duration::from_secs(60);
 const GETH_7: &str = "Geth/v1.7.3-stable/linux-amd64/go1.9.2";
 
-/// An envelope of `shh/5` without work, told from others by its number.
+/// An envelope of `shh/5` without work, identified by its number.
 fn old(number: u32) -> Envelope {
     old_of(number, 660, 32)
 }
@@ -81,7 +81,7 @@ fn envelope_is_sent_only_to_peers_of_its_version() {
     assert_eq!((to_old[0].1.link, only(&to_old[0].1)), (B, old(1)));
     assert_eq!(to_new.len(), 1);
     assert_eq!(envelopes(&to_new[0].1), [plain(2)]);
-    // Both lie in one pool.
+    // One pool contains both.
     assert_eq!(node.pool.len(), 3);
     assert!(node.run(MINUTE).is_empty());
 }
@@ -100,7 +100,7 @@ fn new_shh5_peer_receives_pool_of_its_version() {
     assert!((0..50).all(|number| given.contains(&old(number).hash())));
 }
 
-/// How many packets left, and how many bytes, at each moment.
+/// The packets and bytes sent at each moment.
 fn bursts(sent: &[Sent]) -> Vec<(Instant, usize, usize)> {
     let mut bursts: Vec<(Instant, usize, usize)> = Vec::new();
     for (time, send) in sent {
@@ -163,7 +163,7 @@ fn shh5_unwanted_topic_is_dropped_without_blame() {
     connect_v5(&mut node, A);
     node.connect(B, GETH_OLD);
     let sends = node.gossip.set_bloom(node.now, Bloom::EMPTY);
-    assert_eq!(sends.len(), 1, "there is no packet to tell an old peer");
+    assert_eq!(sends.len(), 1, "shh/5 has no packet for it");
     assert_eq!(sends[0].link, B);
     let sends = node.gossip.set_min_pow(node.now, MinPow::ZERO);
     assert!(sends.iter().all(|send| send.link == B));
@@ -177,7 +177,7 @@ fn shh5_unwanted_topic_is_dropped_without_blame() {
 fn shh5_expired_envelopes_end_link() {
     let mut node = TestNode::new(0.0);
     connect_v5(&mut node, A);
-    // It died sixty seconds ago; what died on the way here would be nobody's fault.
+    // Expired sixty seconds ago; an envelope that expires in transit is not the peer's fault.
     for number in 0..16 {
         let received = deliver(&mut node, A, &old_of(number, 1, 40));
         assert_eq!(received.rejected.len(), 1);
@@ -259,7 +259,8 @@ fn shh5_envelope_before_status_ends_link() {
 fn shh5_oversized_packet_is_refused() {
     let mut node = TestNode::new(0.0);
     connect_v5(&mut node, A);
-    // Nobody sends a pool at once here, so code 1 has no licence either.
+    // Peers of this version do not send their whole pool at once, so code 1 has no exemption
+    // either.
     let packet = v5::message(&old_of(1, 660, 1 << 20));
     let fault = node.receive(A, code::MESSAGE, &packet).unwrap_err();
     assert_eq!(fault, GossipFault::Peer(ProtocolViolation::Oversized));

@@ -1,4 +1,4 @@
-//! A node of nothing but gossip and pool, and peers that are only links.
+//! A node of gossip and pool only, and peers that are links only.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use whisht::gossip::packet::{MinPow, ShhPacket, code, outgoing};
 use whisht::gossip::{Gossip, GossipConfig, GossipFault, OutboundPacket, PacketOutcome};
 use whisht::pow::{Generation, PowValues};
 
-/// When every test begins.
+/// The start of every test.
 pub(super) const START: u32 = 1_700_000_000;
 
 pub(super) const GETH_OLD: &str = "Geth/v1.8.27-stable/linux-amd64/go1.10.4";
@@ -51,7 +51,7 @@ impl TestNode {
         }
     }
 
-    /// Opens a link to a peer that wants everything, and takes in its status.
+    /// Opens a link to a peer that wants all envelopes, and handles its status.
     pub(super) fn connect(&mut self, link: LinkId, client: &str) {
         self.connect_with(link, client, 0.0, &Bloom::FULL);
     }
@@ -61,13 +61,13 @@ impl TestNode {
         self.receive_status(link, min_pow, bloom);
     }
 
-    /// Takes in a peer's status.
+    /// Handles a peer's status.
     pub(super) fn receive_status(&mut self, link: LinkId, min_pow: f64, bloom: &Bloom) {
         let status = outgoing::status(MinPow::new(min_pow).unwrap(), bloom, false);
         let _ = self.receive(link, code::STATUS, &status).unwrap();
     }
 
-    /// Takes in a packet and does with it what a node does.
+    /// Handles a packet like a node.
     pub(super) fn receive(
         &mut self,
         link: LinkId,
@@ -85,7 +85,7 @@ impl TestNode {
         Ok(received)
     }
 
-    /// Takes in a packet of messages and tells how many were new.
+    /// Handles a packet of messages; returns the number of new envelopes.
     pub(super) fn deliver(
         &mut self,
         link: LinkId,
@@ -95,7 +95,7 @@ impl TestNode {
         Ok(received.admitted.len())
     }
 
-    /// Puts an envelope into the pool as if the user had posted it openly.
+    /// Adds an envelope to the pool, like a message at level `open`.
     pub(super) fn post(&mut self, envelope: &Envelope) {
         let (pow, not_expired) = self.gossip.validate(self.now, envelope).unwrap();
         assert_eq!(
@@ -105,7 +105,7 @@ impl TestNode {
         self.gossip.on_pooled(self.now, envelope, None);
     }
 
-    /// Lets time pass, waking the gossip when it asks to be.
+    /// Advances time, and calls the gossip when its timer is due.
     pub(super) fn run(&mut self, span: Duration) -> Vec<Sent> {
         self.run_with(span, |_| false)
     }
@@ -125,7 +125,7 @@ impl TestNode {
                 self.gossip
                     .next_due()
                     .is_none_or(|next| next > self.now.mono),
-                "the same moment comes again and again"
+                "time does not advance"
             );
         }
         self.set_time(end);
@@ -151,7 +151,7 @@ pub(super) fn envelopes(send: &OutboundPacket) -> Vec<Envelope> {
     }
 }
 
-/// Which envelopes each peer was sent, in order.
+/// The envelopes sent to each peer, in order.
 pub(super) fn by_peer(sent: &[Sent]) -> BTreeMap<LinkId, Vec<EnvelopeHash>> {
     let mut peers: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for (_, send) in sent {
@@ -168,7 +168,7 @@ pub(super) fn was_sent(sent: &[Sent], link: LinkId, envelope: &Envelope) -> bool
         .is_some_and(|hashes| hashes.contains(&envelope.hash()))
 }
 
-/// An envelope without work: alive from a minute ago for ten more, told from others by its number.
+/// An envelope without work, valid from a minute ago for eleven minutes, identified by its number.
 pub(super) fn plain(number: u32) -> Envelope {
     let data = number.to_be_bytes().repeat(8);
     Envelope::build(
@@ -203,7 +203,7 @@ pub(super) fn sized(number: u32, len: usize) -> Envelope {
     )
 }
 
-/// An envelope that was sent at one second and lives so many more.
+/// An envelope sent at `sent` with this ttl.
 pub(super) fn timed(sent: u32, ttl: u32, number: u64) -> Envelope {
     Envelope::build(
         UnixSecs(sent + ttl),
@@ -214,7 +214,7 @@ pub(super) fn timed(sent: u32, ttl: u32, number: u64) -> Envelope {
     )
 }
 
-/// Seals an envelope until its work is as wanted.
+/// Searches a nonce until the work meets a condition.
 pub(super) fn sealed(base: &Envelope, wanted: impl Fn(PowValues) -> bool) -> Envelope {
     (0..1 << 22)
         .map(|nonce| {
@@ -225,7 +225,7 @@ pub(super) fn sealed(base: &Envelope, wanted: impl Fn(PowValues) -> bool) -> Env
         .unwrap()
 }
 
-/// Seals an envelope so that exactly these generations count at least `min`.
+/// Searches a nonce with which exactly these generations count at least `min`.
 pub(super) fn sealed_for(base: &Envelope, min: f64, generations: &[Generation]) -> Envelope {
     sealed(base, |pow| {
         [Generation::Legacy, Generation::Modern]

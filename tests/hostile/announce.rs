@@ -1,4 +1,4 @@
-//! Announcing and asking, with a neighbour that lies, floods and listens (spec M11).
+//! Announcements and requests, with a peer that lies, floods and observes (spec M11).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::fixture::{Fixture, RELAYS, TARGET, mined_envelope};
 use crate::sim::World;
 use crate::sim::scripted_peer::{PeerBehaviour, PeerSession};
 
-/// Hashes that the target asked for on a link, in order.
+/// Hashes that the target requested on a link, in order.
 fn requests(world: &World, attacker: usize, link: LinkId) -> Vec<EnvelopeHash> {
     let messages = world.scripted(attacker).session(link).onion_messages();
     messages
@@ -38,18 +38,18 @@ fn peer(fixture: &mut Fixture, at: usize) -> PeerView {
     peers.into_iter().find(|peer| peer.key == key).unwrap()
 }
 
-/// Whoever holds a piece of somebody's secret envelope may try to find its owner: by announcing it
-/// and seeing who asks, or by asking and seeing who answers.
+/// Attack: a relay with an envelope that is not public yet searches for its owner, by announcing it
+/// and observing requests, or by requesting it and observing answers.
 #[test]
 fn stem_envelope_is_requested_and_denied_like_unknown_hash() {
     let mut watched = 0;
     for round in 0..5 {
         let mut world = World::new(Duration::from_millis(5));
-        // Other numbers draw other fates.
+        // Other numbers give other random choices.
         for _ in 0..round {
             world.add(false, &[]);
         }
-        // What it passes on along the stem ends in the dark, until its embargo is over.
+        // Envelopes that the relay sends along its stem are lost, until the embargo ends.
         let sinks = [0; 2].map(|_| world.add_scripted_peer(PeerBehaviour::relay()));
         let node = world.add(false, &sinks);
         let spy = world.add_scripted_peer(PeerBehaviour::relay());
@@ -96,7 +96,7 @@ fn announcer_that_never_delivers_loses_rating_and_is_bypassed() {
     fixture.send_onion(&OnionMessage::Announce(vec![hash]));
     fixture.run(1);
     assert_eq!(requests(&fixture.world, liar, liar_link), [hash]);
-    // Another has it, and answers.
+    // Another peer has it, and answers.
     let honest = fixture.world.add_scripted_peer(PeerBehaviour::relay());
     let link = fixture.world.connect_scripted(honest, TARGET);
     let announce = OnionMessage::Announce(vec![hash]);

@@ -1,4 +1,4 @@
-//! Strangers that break the protocol, and who is kept out for it (docs/decisions/0012).
+//! Protocol violations by unknown peers, and the resulting bans (docs/decisions/0012).
 
 use circuits::ids::LinkId;
 use whisht::envelope::{Envelope, Topic, Ttl};
@@ -10,7 +10,7 @@ use crate::fixture::{Fixture, TARGET};
 use crate::sim::World;
 use crate::sim::scripted_peer::PeerBehaviour;
 
-/// An attacker says something that no honest program says.
+/// Sends a message that no honest program sends.
 fn violate_protocol(world: &mut World, attacker: usize, link: LinkId) {
     let what = (Capability::SHH_6, u16::from(code::MESSAGES));
     world.act(attacker, |attacker, now| {
@@ -52,15 +52,15 @@ fn bans_do_not_extend_to_other_peers_at_same_address() {
         violate_protocol(&mut fixture.world, bad, link);
         assert!(!fixture.world.scripted(bad).session(link).is_open());
     }
-    // Everybody here comes from loopback, as everybody does through an onion service.
+    // All peers here connect from loopback, as through an onion service.
     let good = fixture.world.add_scripted_peer(PeerBehaviour::relay());
     let link = fixture.world.connect_scripted(good, TARGET);
     assert!(fixture.world.scripted(good).session(link).is_open());
     assert_eq!(fixture.world.status(TARGET).refused, 20);
 }
 
-/// Whoever can date an envelope so that we refuse it and our neighbour does not, must not get that
-/// neighbour banned.
+/// Attack: an envelope dated so that this node refuses it and its peer accepts it, to get this peer
+/// banned.
 #[test]
 fn expired_envelopes_disconnect_peer_without_ban() {
     let mut fixture = Fixture::new();
@@ -91,7 +91,7 @@ fn named_peer_is_redialled_with_backoff_after_violation() {
     fixture.world.command(node, Command::AddPeer(peer)).unwrap();
     fixture.run(2);
     let before = fixture.world.scripted(attacker).sessions().count();
-    // Calls are numbered from the same series as its own; the last one is the node's.
+    // Calls have numbers from the same series as the attacker's own; the last one is the node's.
     let link = LinkId(u64::try_from(before).unwrap());
     violate_protocol(&mut fixture.world, attacker, link);
     assert!(!fixture.world.scripted(attacker).session(link).is_open());
@@ -123,7 +123,7 @@ fn peer_with_negative_rating_is_evicted_for_newcomer() {
         disconnect_reason(&fixture.world, newcomer, link),
         Some(DisconnectReason::TooManyPeers)
     );
-    // One envelope that is refused is forgiven, and remembered.
+    // One refused envelope is tolerated, and remembered.
     let now = fixture.world.clock().unix;
     let expiry = circuits::time::UnixSecs(now.0 - 30);
     let late = Envelope::build(expiry, Ttl(50), Topic([1; 4]), vec![1; 40], 1);

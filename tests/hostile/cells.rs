@@ -1,4 +1,4 @@
-//! Cells that are damaged, too many, or lead nowhere (anonymity 3.11).
+//! Cells that are damaged, too many, or undeliverable (anonymity 3.11).
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn flipped(cell: &Cell, at: usize) -> Cell {
 #[test]
 fn cell_with_any_flipped_bit_is_dropped_silently() {
     let mut fixture = Fixture::new();
-    // The first byte names the version; a cell with another is none.
+    // The first byte is the version; another version makes the cell invalid.
     let places: Vec<usize> = (1..CELL_LEN).step_by(41).collect();
     for places in places.chunks(20) {
         let cells: Vec<Cell> = places
@@ -31,10 +31,7 @@ fn cell_with_any_flipped_bit_is_dropped_silently() {
         fixture.run(5);
     }
     assert!(fixture.session().cells().is_empty());
-    assert!(
-        fixture.session().is_open(),
-        "whoever brings it may be honest"
-    );
+    assert!(fixture.session().is_open(), "the sender may be honest");
     assert_eq!(fixture.cells_forwarded(), 0);
     let honest = fixture.echo_cell();
     fixture.send_cells(&[honest]);
@@ -112,7 +109,7 @@ fn cell_flood_affects_only_flooding_peer() {
         fixture.world.run(Duration::from_millis(100));
     }
     fixture.run(5);
-    // A burst of 100 and 20 a second for two seconds; all of the other neighbour's.
+    // A burst of 100 and 20 a second for two seconds, all of the other peer's.
     let passed = fixture.session().cells().len();
     let dropped = usize::try_from(fixture.cells_dropped()).unwrap();
     assert_eq!(passed + dropped, 420);
@@ -228,6 +225,6 @@ fn unresponsive_relay_is_dialled_once_and_its_cells_expire() {
     }
     assert_eq!(fixture.world.scripted(tarpit).sessions().count(), 1);
     fixture.run(20);
-    assert_eq!(fixture.cells_dropped(), 50, "nothing waits for ever");
+    assert_eq!(fixture.cells_dropped(), 50, "no cell waits without a limit");
     assert_eq!(fixture.world.status(TARGET).peers, RELAYS);
 }

@@ -1,4 +1,4 @@
-//! What a neighbour hands over past gossip, trusted and not (protocol sheet 5.4).
+//! Direct messages of trusted and untrusted peers (protocol sheet 5.4).
 
 use circuits::ids::LinkId;
 use rand_chacha::ChaCha20Rng;
@@ -12,7 +12,7 @@ use whisht::node::{Command, Identity};
 
 use crate::fixture::{Fixture, TARGET};
 
-/// An envelope for the target's user without any work, which no gossip would carry.
+/// An envelope for the target's user without work, which gossip refuses.
 fn envelope_without_pow(fixture: &mut Fixture) -> Envelope {
     let secret = ClientSecret::generate(&mut ChaCha20Rng::from_seed([9; 32]));
     let message = OutgoingMessage {
@@ -71,7 +71,7 @@ fn trust_ends_with_connection() {
         .world
         .command(TARGET, Command::TrustPeer(attacker))
         .unwrap();
-    // The younger of two links to one key stays, and it is not trusted.
+    // The newer of two links to one key stays, and it is not trusted.
     let link = fixture.world.connect_scripted(fixture.attacker, TARGET);
     send_direct(&mut fixture, link, outgoing::p2p_message(&envelope));
     assert!(

@@ -26,11 +26,11 @@ fn stem_envelope_is_not_served_until_embargo_ends() {
         fixture.world.run(Duration::from_millis(500));
         let received = fixture.world.scripted(spy).session(link).gossiped();
         if is_hidden(&mut fixture) {
-            assert!(received.is_empty(), "it was given away from the stem");
+            assert!(received.is_empty(), "the stem leaked it");
         }
         hidden += 1;
     }
-    // The embargo of one node or another has brought it out, to everybody.
+    // The embargo of some node has ended, and the envelope is flooded to all.
     fixture.run(10);
     let received = fixture.world.scripted(spy).session(link).gossiped();
     assert!(received.iter().any(|(_, received)| *received == hash));
@@ -57,7 +57,7 @@ fn stem_flood_does_not_diffuse_earlier_stem_envelopes() {
     }
     fixture.world.run(Duration::from_millis(100));
     let pooled = fixture.world.status(TARGET).pool_envelopes;
-    // Of so many embargoes a few are over by themselves; none is cut short to make room.
+    // Of this many embargoes a few end by chance; none is shortened to make room.
     assert!(pooled < 60, "{pooled} were diffused at once");
     let seen = fixture.session().gossiped();
     assert!(seen.iter().all(|(_, hash)| *hash != first.hash()));
@@ -86,6 +86,6 @@ fn received_envelope_is_gossiped_to_all_except_source() {
     );
     assert!(
         fixture.session().gossiped().is_empty(),
-        "the bringer gets nothing back"
+        "the sender gets no copy"
     );
 }

@@ -1,4 +1,4 @@
-//! A few honest relays, each linked with every other, and an attacker among their neighbours.
+//! Five honest relays, each linked with every other, and an attacker among their peers.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub(crate) fn add_relays(mut world: World) -> World {
     world
 }
 
-/// Gives a relay the two peers that it dials; it does not remember them when it starts anew.
+/// Names the two peers that a relay dials; the setting does not survive a restart.
 pub(crate) fn add_named_peers(world: &mut World, relay: usize) {
     for step in 1..=2 {
         let peer = world.addr((relay + step) % RELAYS);
@@ -50,7 +50,7 @@ pub(crate) struct Fixture {
 }
 
 impl Fixture {
-    /// Messages that have reached the user of the node under attack.
+    /// Number of messages that reached the user of the node under attack.
     pub(crate) fn messages(&self) -> usize {
         let events = self.world.events(TARGET).iter();
         events
@@ -81,7 +81,7 @@ impl Fixture {
         fixture
     }
 
-    /// The attacker learns of the relays as everybody does.
+    /// The attacker fetches the descriptors like any node.
     pub(crate) fn fetch_descriptors(&mut self) {
         let epoch = Epoch::at(self.world.clock().unix);
         self.send_onion(&OnionMessage::GetDescriptors {
@@ -120,7 +120,7 @@ impl Fixture {
         self.session().hop(self.world.addr(relay).key, epoch)
     }
 
-    /// The attacker itself as a hop: whatever the target passes on comes back over the link.
+    /// The attacker itself as a hop: cells that the target forwards to it return over the link.
     pub(crate) fn attacker_hop(&mut self) -> Hop {
         let id = self.world.addr(self.attacker).key.id();
         let onion = self.world.act(self.attacker, |attacker, _| {
@@ -132,7 +132,7 @@ impl Fixture {
         Hop { id, onion }
     }
 
-    /// A cell along these hops that says nothing at its end; no relay makes it wait.
+    /// A cell along these hops with no content at its end and no delays.
     pub(crate) fn cell(&mut self, hops: &[Hop]) -> Cell {
         self.cell_with_payload(hops, &Payload::Drop)
     }
@@ -153,18 +153,18 @@ impl Fixture {
         })
     }
 
-    /// A cell that the target gives back.
+    /// A cell that the target sends back.
     pub(crate) fn echo_cell(&mut self) -> Cell {
         let hops = [self.hop(TARGET), self.attacker_hop()];
         self.cell(&hops)
     }
 
-    /// An envelope that is nobody's.
+    /// An envelope that no key of the fixture decrypts.
     pub(crate) fn envelope(&mut self) -> Envelope {
         self.envelope_with_life(600)
     }
 
-    /// One that lives at least so many seconds: the shorter, the less work it is.
+    /// An envelope with at least this ttl in seconds: the shorter, the less work it costs.
     pub(crate) fn envelope_with_life(&mut self, secs: u64) -> Envelope {
         mined_envelope(&mut self.world, self.attacker, secs)
     }
@@ -178,7 +178,7 @@ impl Fixture {
     }
 }
 
-/// An envelope that is nobody's, made by an attacker.
+/// An envelope that no key decrypts, mined by an attacker.
 pub(crate) fn mined_envelope(world: &mut World, attacker: usize, secs: u64) -> Envelope {
     let unix = world.clock().unix;
     world.act(attacker, |attacker, _| {

@@ -1,4 +1,4 @@
-//! What brings go-ethereum down (protocol sheet 10.4): survived here, and never sent from here.
+//! Inputs that crash go-ethereum (protocol sheet 10.4): survived here, and never sent.
 
 use circuits::time::UnixSecs;
 use proptest::prelude::*;
@@ -20,7 +20,7 @@ fn rng() -> ChaCha20Rng {
     ChaCha20Rng::from_seed([0x6e; 32])
 }
 
-/// An envelope around any data, with enough work for the target.
+/// An envelope around arbitrary data, with enough work for the target.
 fn envelope_around(now: UnixSecs, data: &[u8], ttl: u32) -> Envelope {
     let build = |nonce| {
         let expiry = UnixSecs(now.0 - 2 + ttl);
@@ -30,7 +30,7 @@ fn envelope_around(now: UnixSecs, data: &[u8], ttl: u32) -> Envelope {
     (0..).map(build).find(enough).unwrap()
 }
 
-/// A fixture whose target listens with a key, and that key's public half.
+/// A fixture whose target has a subscription, and the public key of it.
 fn listening() -> (Fixture, PublicKey) {
     let mut fixture = Fixture::new();
     let secret = ClientSecret::generate(&mut rng());
@@ -41,7 +41,7 @@ fn listening() -> (Fixture, PublicKey) {
     (fixture, public)
 }
 
-/// Brings an envelope to the target by gossip, and lets it be tried with every key.
+/// Sends an envelope to the target by gossip, and waits until every key is tried.
 fn send_envelope(fixture: &mut Fixture, envelope: Envelope) {
     let link = fixture.link;
     fixture.world.act(fixture.attacker, |attacker, now| {
@@ -95,10 +95,11 @@ fn envelope_with_zero_ttl_is_refused() {
     let envelope = Envelope::build(now, Ttl(0), Topic([1; 4]), vec![1; 40], 0);
     send_envelope(&mut fixture, envelope);
     assert_eq!(fixture.world.status(TARGET).pool_envelopes, 0);
-    assert!(fixture.session().is_open(), "once is forgiven");
+    assert!(fixture.session().is_open(), "one violation is tolerated");
 }
 
-/// That it cannot be sent is tested beside [`DisconnectReason`], which has no name for it.
+/// A test beside [`DisconnectReason`], which has no name for this reason, shows that it is never
+/// sent.
 #[test]
 fn disconnect_reason_17_is_decoded() {
     for compressed in [false, true] {
@@ -110,7 +111,8 @@ fn disconnect_reason_17_is_decoded() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// go-ethereum checks that the size field is there, and then believes it.
+    /// Attack: a size field that exceeds the message; go-ethereum checks only that the field
+    /// exists.
     #[test]
     fn own_plaintext_size_field_stays_within_plaintext(
         payload in prop::collection::vec(any::<u8>(), 0..700),

@@ -1,4 +1,4 @@
-//! What a neighbour may say on a link, and what it costs (spec M8, M12, M17).
+//! The rules for a peer's messages on a link, and their limits (spec M8, M12, M17).
 
 use circuits::directory::RelayEndpoint;
 use circuits::ids::{NetworkId, Profile};
@@ -55,7 +55,7 @@ fn cells_before_status_are_ignored() {
     assert!(fixture.session().cells().is_empty());
     assert!(
         fixture.world.scripted(early_peer).session(link).is_open(),
-        "it may gossip"
+        "the peer may gossip"
     );
 }
 

@@ -1,4 +1,4 @@
-//! Peers that judge work by another rule, and what is sealed for them (docs/decisions/0005).
+//! Peers with different PoW rules, and the work of envelopes for them (docs/decisions/0005).
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn open_message() -> SendRequest {
     }
 }
 
-/// A node that has dialled one peer for each name.
+/// A node that dialled one peer for each client name.
 fn node_with_peers(
     clients: &[&'static str],
     generation: PowGeneration,
@@ -43,7 +43,7 @@ fn node_with_peers(
     (world, node, peers)
 }
 
-/// The work in every envelope that came on a link.
+/// The work of every envelope that arrived on a link.
 fn work(session: &PeerSession) -> Vec<PowValues> {
     let received = session.received.iter();
     received
@@ -88,19 +88,22 @@ fn open_message_pow_satisfies_both_rules_for_mixed_peers() {
     };
     let (mut world, node, _) = node_with_peers(&[OLD, NEW], PowGeneration::Auto);
     assert!(squared(&mut world, node));
-    let (mut world, node, _) = node_with_peers(&["nobody/knows"], PowGeneration::Auto);
-    assert!(squared(&mut world, node), "an unknown one may be either");
+    let (mut world, node, _) = node_with_peers(&["unknown/knows"], PowGeneration::Auto);
+    assert!(
+        squared(&mut world, node),
+        "an unknown peer may have either rule"
+    );
     let (mut world, node, _) = node_with_peers(&[OLD, NEW], PowGeneration::Modern);
     assert!(!squared(&mut world, node));
     let (mut world, node, _) = node_with_peers(&[NEW], PowGeneration::Both);
     assert!(squared(&mut world, node));
     let (mut world, node, _) = node_with_peers(&["whisht/v9"], PowGeneration::Auto);
-    assert!(!squared(&mut world, node), "our own kind takes either");
+    assert!(!squared(&mut world, node), "whisht accepts either rule");
 }
 
 #[test]
 fn peers_that_refuse_pow_of_onion_messages_are_counted() {
-    let (mut world, node, _) = node_with_peers(&[OLD, NEW, "nobody/knows"], PowGeneration::Legacy);
+    let (mut world, node, _) = node_with_peers(&[OLD, NEW, "unknown/knows"], PowGeneration::Legacy);
     assert_eq!(world.status(node).unserved_peers, 2);
     let Ok(Reply::Peers(peers)) = world.command(node, Command::Peers) else {
         panic!("no list of peers");

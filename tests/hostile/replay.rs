@@ -1,4 +1,4 @@
-//! A cell that passes twice would tell its path (spec M9).
+//! Attack: a relay that forwards a cell twice would reveal its path (spec M9).
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn replayed_cell_passes_once_on_same_link() {
     assert_eq!(fixture.cells_dropped(), 2);
     assert!(
         fixture.session().is_open(),
-        "a replay costs no neighbour its link"
+        "a replay does not close the peer's link"
     );
 }
 
@@ -55,7 +55,7 @@ fn cell_is_forwarded_only_after_replay_tag_is_durable() {
     assert_eq!(fixture.session().cells().len(), 1);
 }
 
-/// Power fails and comes back; the attacker is there again at once.
+/// Crashes and restarts the target; the attacker reconnects at once.
 fn restart(fixture: &mut Fixture) {
     fixture.world.kill(TARGET);
     fixture.run(2);
@@ -79,7 +79,7 @@ fn replay_after_relay_restart_is_dropped() {
     assert!(fixture.session().cells().is_empty());
     fixture.send_cells(&[later]);
     fixture.run(2);
-    assert_eq!(fixture.session().cells().len(), 1, "the key itself is kept");
+    assert_eq!(fixture.session().cells().len(), 1, "the key is restored");
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn replay_in_next_epoch_is_dropped() {
     assert_eq!(
         fixture.session().cells().len(),
         2,
-        "the old key still opens cells"
+        "the old key still peels cells"
     );
 }
 
@@ -156,7 +156,7 @@ fn damaged_replay_log_erases_key_until_next_epoch() {
     fixture.world.disk(TARGET).corrupt_log(epoch);
     restart(&mut fixture);
     assert_eq!(fixture.world.disk(TARGET).key_epochs(), [epoch.next()]);
-    // However often it starts: a second key for the epoch would contradict its descriptor.
+    // After any number of restarts: a second key for the epoch would contradict its descriptor.
     restart(&mut fixture);
     assert_eq!(fixture.world.disk(TARGET).key_epochs(), [epoch.next()]);
     fixture.send_cells(&[cell, unused]);
@@ -187,7 +187,7 @@ fn relay_without_promised_key_does_not_equivocate() {
     assert_eq!(
         fixture.world.status(1).relays,
         before,
-        "nobody holds a proof against it"
+        "no proof of equivocation exists"
     );
     assert!(
         !fixture
@@ -195,6 +195,6 @@ fn relay_without_promised_key_does_not_equivocate() {
             .disk(TARGET)
             .key_epochs()
             .contains(&epoch.next()),
-        "a key for an epoch that another was promised for is of no use"
+        "a key other than the published one is useless"
     );
 }

@@ -1,4 +1,4 @@
-//! Neighbours that speak nothing but `shh/5`, and what they could do to the others.
+//! Peers that speak `shh/5` only, and attacks by them on others.
 
 use std::iter;
 use std::time::Duration;
@@ -21,12 +21,12 @@ use zeroize::Zeroizing;
 use crate::fixture::{Fixture, TARGET};
 use crate::sim::scripted_peer::PeerBehaviour;
 
-/// A reader, always the same.
+/// A reader with a constant key.
 fn reader() -> ClientSecret {
     ClientSecret::generate(&mut ChaCha20Rng::from_seed([9; 32]))
 }
 
-/// A message of `shh/5` to the reader, with as much work as the fixture's nodes ask for.
+/// A message of `shh/5` to the reader, with the minimum work of the fixture's nodes.
 fn shh5_envelope(now: UnixSecs, text: &[u8]) -> Envelope {
     let mut rng = ChaCha20Rng::from_seed([8; 32]);
     let message = OutgoingMessageV5 {
@@ -45,7 +45,7 @@ fn shh5_envelope(now: UnixSecs, text: &[u8]) -> Envelope {
     draft.unmined.with_nonce(nonce.unwrap())
 }
 
-/// A second old peer of the target.
+/// Connects a second peer of `shh/5` to the target.
 fn add_shh5_peer(fixture: &mut Fixture) -> (usize, LinkId) {
     let other = fixture.world.add_scripted_peer(PeerBehaviour::shh5_only());
     let link = fixture.world.connect_scripted(other, TARGET);
@@ -94,7 +94,7 @@ fn shh5_envelopes_are_forwarded_between_shh5_peers_only() {
     ] {
         assert!(link.is_open() && link.gossiped().is_empty());
     }
-    // The target's user reads them, and no other node ever hears of them.
+    // The target's user reads them, and they reach no other node.
     let events = fixture.world.events(TARGET).iter();
     let read = events.filter(|(_, event)| matches!(event, Event::Message(_)));
     assert_eq!(read.count(), 2);
@@ -193,7 +193,10 @@ fn shh5_low_pow_flood_does_not_block_valid_envelope() {
     let message = shh5_envelope(now, b"paid");
     send_envelope(&mut fixture, &message);
     fixture.run(5);
-    assert!(fixture.session().is_open(), "nobody told it what we want");
+    assert!(
+        fixture.session().is_open(),
+        "shh/5 does not announce our minimum"
+    );
     assert!(fixture.world.status(TARGET).pool_envelopes <= 3);
     let (other, link) = add_shh5_peer(&mut fixture);
     fixture.run(5);

@@ -1,4 +1,4 @@
-//! A peer that somebody else wrote: `peer.mjs`, on top of @ethereumjs/devp2p.
+//! A peer in another implementation: `peer.mjs`, based on @ethereumjs/devp2p.
 
 use std::path::{Path, PathBuf};
 
@@ -7,12 +7,12 @@ use crate::script::{NodeScript, ScriptProcess};
 /// A running `peer.mjs`.
 pub(crate) type Devp2pPeer = ScriptProcess;
 
-/// Starts it; its head says what the arguments mean.
+/// Starts the peer; the head of the script documents the arguments.
 pub(crate) fn start(node: &Path, arguments: &[&str]) -> Devp2pPeer {
     SCRIPT.start(node, arguments)
 }
 
-/// Where Node.js is, if it and the modules are here.
+/// The path of Node.js, if it and the modules are installed.
 pub(crate) fn node() -> Option<PathBuf> {
     SCRIPT.node()
 }

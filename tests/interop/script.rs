@@ -1,4 +1,4 @@
-//! The other program: a script for Node.js in a process of its own, and what it says.
+//! Runs a Node.js script in a process of its own, and reads its output.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -9,18 +9,18 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// A script and what it needs.
+/// A script and its requirements.
 pub(crate) struct NodeScript {
-    /// Its folder, in tests/interop.
+    /// The script's folder, in tests/interop.
     pub(crate) folder: &'static str,
-    /// Its file in there.
+    /// The script's file in this folder.
     pub(crate) file: &'static str,
-    /// The package that it cannot do without.
+    /// The package that the script requires.
     pub(crate) package: &'static str,
 }
 
 impl NodeScript {
-    /// Where Node.js is, if it and the modules are here.
+    /// The path of Node.js, if it and the modules are installed.
     pub(crate) fn node(&self) -> Option<PathBuf> {
         let modules = self.path().join("node_modules");
         let missing = if !modules.join(self.package).is_dir() {
@@ -33,18 +33,18 @@ impl NodeScript {
         let required = std::env::var_os("CI").is_some_and(|value| value == "true")
             || std::env::var_os("WHISHT_REQUIRE_INTEROP").is_some();
         assert!(!required, "missing: {missing}");
-        // Past the test harness, which keeps what a passing test prints to itself.
+        // Directly to the terminal, because the test harness captures the output of passing tests.
         let mut terminal = std::io::stderr();
         writeln!(
             terminal,
-            "SKIPPED: nothing with {}, for want of {missing}",
+            "SKIPPED: tests with {} require {missing}",
             self.folder
         )
         .unwrap();
         None
     }
 
-    /// Starts it; its head says what the arguments mean.
+    /// Starts the script; its head documents the arguments.
     pub(crate) fn start(&self, node: &Path, arguments: &[&str]) -> ScriptProcess {
         let mut process = Command::new(node)
             .arg(self.file)
@@ -81,23 +81,23 @@ impl NodeScript {
 /// A running script.
 pub(crate) struct ScriptProcess {
     process: Child,
-    /// Closed to have it say goodbye.
+    /// Closing it asks the script to end.
     pub(crate) input: Option<ChildStdin>,
-    /// What it writes, read by a thread so that waiting for it can end.
+    /// Its output, read by a thread so that waiting for it can time out.
     lines: Receiver<String>,
 }
 
 impl ScriptProcess {
-    /// The next thing that it says.
+    /// The next line of output.
     pub(crate) fn next(&mut self) -> Value {
         let line = self
             .lines
             .recv_timeout(REPLY_TIMEOUT)
-            .expect("the script says nothing");
-        serde_json::from_str(&line).unwrap_or_else(|_| panic!("the script said {line:?}"))
+            .expect("the script printed nothing");
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("the script printed {line:?}"))
     }
 
-    /// Has it say goodbye, and waits until it has ended.
+    /// Asks the script to end, and waits for its exit.
     pub(crate) fn assert_success(mut self) {
         drop(self.input.take());
         assert!(self.process.wait().unwrap().success());
@@ -106,11 +106,11 @@ impl ScriptProcess {
 
 impl Drop for ScriptProcess {
     fn drop(&mut self) {
-        // Only matters when a test fails half way; errors mean that it has ended already.
+        // Only matters if a test fails half way; errors mean that the process has ended already.
         let _ended = self.process.kill();
         let _reaped = self.process.wait();
     }
 }
 
-/// Far more than either side needs; only bounds the wait for a script that is stuck.
+/// Only bounds the wait for a hanging script.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(60);

@@ -1,7 +1,7 @@
 //! Nodes behind Tor, on a private Tor network of this machine.
 //!
-//! These run outside of the namespace, since Tor's relays are out here. What a node behind Tor is
-//! told to dial is an address that belongs to nobody.
+//! These tests run outside the namespace, because Tor's relays do. The addresses that a node dials
+//! are reserved for documentation.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use whisht::shell::TorEntryAddresses;
 use crate::network::{self, TorNetwork};
 use crate::{LeakReport, scratch};
 
-/// What the leak test says of a node with these options.
+/// The report of the leak test on a node with these options.
 fn test(dir: &Path, options: &[&str]) -> LeakReport {
     let mut command = Command::new(env!("CARGO_BIN_EXE_whisht"));
     for (name, _) in std::env::vars_os() {
@@ -47,7 +47,7 @@ fn node_behind_tor_does_not_leak() {
     daemon(&dir.with_extension("socks"), &tor);
 }
 
-/// With a Tor of its own.
+/// A node with embedded Tor.
 fn arti(dir: &Path, tor: &TorNetwork) {
     let own = ["--tor-mode", "arti", "--tor-network", tor.description()];
     let found = test(dir, &[&own[..], &["--tor-only"]].concat());
@@ -55,7 +55,8 @@ fn arti(dir: &Path, tor: &TorNetwork) {
     assert_eq!(found.outcome("whisht_addPeer"), "done");
     assert!(found.spoke().count() > 0, "Tor was used");
 
-    // On loopback nobody asks which relays there are, so it is asked here.
+    // The workload's peers are on loopback, which needs no list of relays, so this test requests
+    // it.
     let settings = Settings {
         tor: TorSettings {
             mode: Some(TorMode::Arti),
@@ -74,7 +75,7 @@ fn arti(dir: &Path, tor: &TorNetwork) {
     assert!(!entries.contains("127.0.0.1:9".parse().unwrap()));
 }
 
-/// The relays of the consensus that arti keeps.
+/// The relays of the consensus in arti's cache.
 fn relays(blobs: &Path) -> Vec<SocketAddr> {
     let files = fs::read_dir(blobs).unwrap().map(|file| file.unwrap());
     let consensus = files
@@ -91,7 +92,7 @@ fn relays(blobs: &Path) -> Vec<SocketAddr> {
         .collect()
 }
 
-/// Behind a daemon, which it must be seen to use.
+/// A node behind a daemon; the report must show the daemon's use.
 fn daemon(dir: &Path, tor: &TorNetwork) {
     let daemon = tor.daemon("leaktest", None);
     let socks = format!("127.0.0.1:{}", daemon.socks);

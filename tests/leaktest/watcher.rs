@@ -1,11 +1,11 @@
-//! The watcher over programs that do what a node does not: fork, exec, die, and hide.
+//! The watcher on programs with behaviours that a node lacks: fork, exec, crashes, and evasion.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::{LeakReport, isolated_program};
 
-/// What the watcher says of a program, which must not take long.
+/// The report of the watcher on a short program.
 fn watch(program: &[&str]) -> Option<LeakReport> {
     let mut command = isolated_program()?;
     command.args(["leaktest-part", "watch", "--"]).args(program);
@@ -18,7 +18,7 @@ fn watch(program: &[&str]) -> Option<LeakReport> {
     while watcher.try_wait().unwrap().is_none() {
         if begun.elapsed() > Duration::from_secs(60) {
             watcher.kill().unwrap();
-            panic!("the watcher hangs over {program:?}");
+            panic!("the watcher hangs on {program:?}");
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -45,7 +45,7 @@ fn planted_leaks_are_reported_and_blocked() {
         ("connect", "192.0.2.7:9"),
         ("connect", "192.0.2.8:9"),
     ] {
-        // A machine without IPv6 has no sockets to plant it with.
+        // A machine without IPv6 cannot create the sockets of this canary.
         let six = to == "[2001:db8::1]:9" || to == "192.0.2.2:9";
         if !six || std::path::Path::new("/proc/net/if_inet6").exists() {
             found.assert_leak(kind, to, true);

@@ -1,4 +1,4 @@
-//! Introductions and farewells, held against recorded ones.
+//! Hello and Disconnect messages, compared with recordings.
 
 use serde_json::Value;
 use whisht::link::capability::{AdvertisedCapability, SharedCapabilities};
@@ -64,7 +64,7 @@ fn recorded_first_messages_give_recorded_result() {
         let code = u16::try_from(case["code"].as_u64().unwrap()).unwrap();
         let result = peer.send(code, &bytes(&case["payload"]));
         if code == 1 {
-            // A bare number is read for what it is; go-ethereum reads 0.
+            // The bare number is read as the reason; go-ethereum reads 0.
             let reason = DisconnectReason::TooManyPeers;
             assert_eq!(result, Ok(()));
             let seen = events(&mut peer.link);
@@ -113,7 +113,7 @@ fn recorded_disconnects_decode() {
         let reason = DisconnectReason::decode(&bytes(&case["payload"]), false);
         let number = case["reason"].as_u64().unwrap();
         let wanted = match case["name"].as_str().unwrap() {
-            // Understood for what it is; go-ethereum reads 0.
+            // The bare number is read as the reason; go-ethereum reads 0.
             "bare number: read as reason 0" => "too many peers".to_owned(),
             _ => match (case["text"].as_str(), number) {
                 (Some(text), _) => text.to_owned(),

@@ -1,4 +1,4 @@
-//! Peers that mean harm, each test named for the attack.
+//! Hostile peers, each test named for the attack.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ fn accepting() -> Link {
     Link::accept(config(&BOTH), key(2), Instant::ZERO)
 }
 
-/// The farewell that a link sends after a fault, compressed.
+/// The Disconnect that a link sends after a fault, compressed.
 fn disconnect(reason: u8) -> Vec<(u16, Vec<u8>)> {
     vec![(1, snappy(&[0xc1, reason]))]
 }
@@ -124,7 +124,7 @@ fn missing_hello_times_out_after_five_seconds() {
     assert_eq!(result, fault(PeerFault::HandshakeTimeout));
 }
 
-// Introductions
+// Hello
 
 #[test]
 fn hello_with_other_identity_is_refused() {
@@ -142,7 +142,7 @@ fn connection_to_own_key_is_refused() {
     let us = key(2).public();
     let dialled = Link::dial(config(&BOTH), key(2), us, &mut rng(4), Instant::ZERO);
     assert_eq!(dialled.err(), Some(LocalFault::DialsSelf));
-    // Somebody else may hold our key all the same, or relay our own connection to us.
+    // Another node may own our key nevertheless, or relay our own connection to us.
     let mut peer = RawPeer::dial_as(key(2), config(&BOTH));
     peer.read();
     let result = peer.send(0, &hello::encode("raw", 0, &BOTH, &peer.us.clone()));
@@ -214,7 +214,7 @@ fn altered_frame_byte_fails_mac() {
             PeerFault::BodyMac
         };
         assert_eq!(peer.deliver(&wire), fault(wanted));
-        assert_eq!(peer.read(), [], "nothing is said on a broken stream");
+        assert_eq!(peer.read(), [], "nothing is sent on a broken stream");
     }
 }
 
@@ -349,7 +349,7 @@ fn payload_limit_applies_without_compression() {
     assert_eq!(last, Some((1, vec![0xc1, 0x10])), "not compressed");
 }
 
-// Patience
+// Timeouts
 
 #[test]
 fn ping_flood_is_answered_once_per_transmit() {
@@ -378,11 +378,11 @@ fn peer_that_does_not_read_times_out_after_thirty_seconds() {
     assert_eq!(send(&mut peer), Err(SendError::QueueFull));
     assert!(peer.link.queued_bytes() <= QueueBudgets::default().gossip);
 
-    // The link asks to be told the time at once, and notes it.
+    // The link requests a timer at once, and records the time.
     assert!(peer.link.poll_timeout().unwrap() <= at(1));
     peer.link.handle_timeout(at(1)).unwrap();
     assert_eq!(peer.link.congested_since(), Some(at(1)));
-    // The peer lives and even takes a crumb, which does not help it.
+    // The peer is active and even reads a few bytes, which does not help it.
     let ping = peer.seal(2, &snappy(&[0xc0]));
     peer.deliver_at(at(20), &ping).unwrap();
     peer.link.poll_transmit(at(20), 1).unwrap();

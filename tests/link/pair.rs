@@ -1,4 +1,4 @@
-//! Two links back to back, over a wire that cuts where it likes.
+//! Two connected links, over a wire that splits data at random.
 
 use circuits::time::Instant;
 use proptest::prelude::*;
@@ -9,13 +9,13 @@ use whisht::link::{Capability, DisconnectReason, Link, LinkEvent, Packing, Prior
 
 use crate::{BOTH, at, config, events, key, rng};
 
-/// Both ends and the bytes under way between them.
+/// Both ends and the bytes in transit between them.
 struct LinkPair {
     dialler: Link,
     acceptor: Link,
     wire: [Vec<u8>; 2],
     rng: ChaCha20Rng,
-    /// Longest piece that the wire delivers at once.
+    /// Longest chunk that the wire delivers at once.
     chunk: u32,
 }
 
@@ -33,7 +33,7 @@ impl LinkPair {
         }
     }
 
-    /// An open pair whose wire does not cut.
+    /// A connected pair whose wire does not split.
     fn open() -> Self {
         let mut pair = Self::new(u32::MAX, 1, &BOTH);
         pair.run(Instant::ZERO);

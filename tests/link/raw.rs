@@ -1,4 +1,4 @@
-//! A peer that does the handshake properly and then writes whatever it likes.
+//! A peer that completes the handshake and then writes arbitrary bytes.
 
 use std::sync::Arc;
 
@@ -16,12 +16,12 @@ pub(crate) struct RawPeer {
     pub(crate) us: RelayKey,
     pub(crate) sealer: Sealer,
     opener: Opener,
-    /// What the link sent and nobody has opened yet.
+    /// The frames that the link sent and the test has not opened yet.
     unread: Vec<u8>,
 }
 
 impl RawPeer {
-    /// Dials a link that speaks `capabilities`, as the holder of `ours`.
+    /// Dials a link with these capabilities, as the owner of `ours`.
     pub(crate) fn dial_as(ours: Arc<LinkKey>, config: Arc<LinkConfig>) -> Self {
         let mut rng = rng(1);
         let theirs = key(2);
@@ -48,7 +48,7 @@ impl RawPeer {
         }
     }
 
-    /// As [`Self::dial_as`], and introduces itself with the same capabilities.
+    /// Like [`Self::dial_as`], and sends a Hello with the same capabilities.
     pub(crate) fn open(capabilities: &[Capability]) -> Self {
         Self::open_with(config(capabilities))
     }
@@ -63,7 +63,7 @@ impl RawPeer {
         peer
     }
 
-    /// Sends one message as it is; what is to be compressed must be so already.
+    /// Sends one message unchanged; a compressed payload is the caller's task.
     pub(crate) fn send(&mut self, code: u16, payload: &[u8]) -> Result<(), LinkFault> {
         let wire = self.seal(code, payload);
         self.deliver(&wire)
@@ -75,7 +75,7 @@ impl RawPeer {
         wire
     }
 
-    /// Hands bytes to the link, at the start of its clock.
+    /// Passes bytes to the link, at the start of its clock.
     pub(crate) fn deliver(&mut self, bytes: &[u8]) -> Result<(), LinkFault> {
         self.deliver_at(Instant::ZERO, bytes)
     }
@@ -84,7 +84,7 @@ impl RawPeer {
         self.link.receive(now, &mut rng(2), bytes)
     }
 
-    /// All messages that the link sends now: code and payload, not inflated.
+    /// All messages that the link sends now: code and payload, not decompressed.
     pub(crate) fn read(&mut self) -> Vec<(u16, Vec<u8>)> {
         while let Some(bytes) = self.link.poll_transmit(Instant::ZERO, usize::MAX) {
             self.unread.extend(bytes);

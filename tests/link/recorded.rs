@@ -12,7 +12,7 @@ use whisht::link::{
 use crate::events;
 use crate::script::RecordedRng;
 
-/// Whisper with room for the largest code in the recordings, which go-ethereum would refuse.
+/// Whisper with a range for the largest code in the recordings, which go-ethereum would refuse.
 const ROOMY_SHH: Capability = Capability::new("shh", 6, 2_000);
 
 fn vectors() -> Value {
@@ -41,8 +41,8 @@ fn config() -> Arc<LinkConfig> {
     })
 }
 
-/// Feeds `link` all that one end of the session sent, in pieces of `chunk` bytes, and compares what
-/// comes out.
+/// Passes to `link` all bytes that one end of the session sent, in chunks of `chunk` bytes, and
+/// compares the output.
 fn replay(mut link: Link, case: &Value, from: &str, opening: &Value, chunk: usize) {
     let mut script = RecordedRng::of(
         &case[if from == "initiator" {

@@ -1,4 +1,4 @@
-//! A generator that plays back what a recorded program drew.
+//! A generator that replays the random bytes of a recorded program.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -6,13 +6,13 @@ use std::convert::Infallible;
 use rand_core::{TryCryptoRng, TryRng};
 use serde_json::Value;
 
-/// Bytes to be drawn, in order. Drawing more is an error of the test.
+/// The bytes to draw, in order. Drawing more is an error of the test.
 #[derive(Default)]
 pub(crate) struct RecordedRng(VecDeque<u8>);
 
 impl RecordedRng {
-    /// What one end of a recorded session drew: its own key and nonce, then padding, key and IV of
-    /// the packet that it wrote.
+    /// The random bytes of one end of a recorded session: its key and nonce, then padding, key and
+    /// IV of its packet.
     pub(crate) fn of(end: &Value, packet: &Value) -> Self {
         let mut script = Self::default()
             .then(&bytes(&end["ephemeral_private_key"]))

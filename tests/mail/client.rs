@@ -1,4 +1,4 @@
-//! Fetching what one missed: from an honest server, and from others.
+//! Fetching missed envelopes: from an honest server, and from hostile ones.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use whisht::link::Capability;
 use whisht::mail::RequestId;
 use whisht::mail::cursor::Position;
 use whisht::mail::request::RequestPacket;
-use whisht::mail::response::{Completion, messages};
+use whisht::mail::response::{MailCompletion, messages};
 use whisht::message::{self, Padding, Plaintext, seal_asymmetric};
 use whisht::node::{FetchEnd, FetchRequest, FetchStage, MailSource};
 
@@ -34,7 +34,7 @@ fn fetch_delivers_missed_message_without_regossip() {
     assert_eq!((end, envelopes, messages), (FetchEnd::Complete, 1, 1));
     let inbox = inbox(&mut world, reader);
     assert_eq!(inbox[0].payload, hex::encode("the hedge, at nine"));
-    // It is dead: it is pooled nowhere, and goes to nobody else.
+    // The envelope has expired: it is not pooled, and goes to no other node.
     world.run(Duration::from_secs(10));
     for node in [SERVER, WRITER, third, reader] {
         assert_eq!(world.status(node).pool_envelopes, 0);
@@ -42,7 +42,7 @@ fn fetch_delivers_missed_message_without_regossip() {
     assert_eq!(
         world.status(reader).peers,
         0,
-        "the server was no peer before"
+        "the server was not a peer before"
     );
 }
 
@@ -63,7 +63,7 @@ fn second_fetch_delivers_no_duplicate() {
 #[test]
 fn fetch_requires_server_password() {
     let mut world = world_with(Some([9; 32]));
-    write(&mut world, "for those who know");
+    write(&mut world, "under the password");
     forget(&mut world);
     let reader = reader(&mut world);
     let wrong = FetchRequest {
@@ -77,9 +77,9 @@ fn fetch_requires_server_password() {
     };
     assert_eq!(fetch(&mut world, reader, none).0, FetchEnd::Refused);
     let Some(FetchStage::Ended { reason, .. }) = ended(&world, reader) else {
-        panic!("it has ended");
+        panic!("the exchange has not ended");
     };
-    assert!(reason.unwrap().contains("wants its password"));
+    assert!(reason.unwrap().contains("requires its password"));
     let right = a_day(&world);
     let (end, _, messages) = fetch(&mut world, reader, right);
     assert_eq!((end, messages), (FetchEnd::Complete, 1));
@@ -166,7 +166,7 @@ fn fetch_from_node_without_mail_ends_silent() {
     assert_eq!(fetch(&mut world, reader, request).0, FetchEnd::Silent);
 }
 
-/// A reader, and a machine that pretends to be a mail server.
+/// A reader, and a scripted mail server.
 struct ScriptedServer {
     world: World,
     reader: usize,
@@ -188,7 +188,7 @@ impl ScriptedServer {
         }
     }
 
-    /// The reader begins to fetch from the server.
+    /// The reader starts to fetch from the server.
     fn begin(&mut self) {
         let request = FetchRequest {
             from: Some(MailSource::At(self.world.addr(self.attacker))),
@@ -199,12 +199,12 @@ impl ScriptedServer {
         self.world.run(Duration::from_secs(3));
     }
 
-    /// The link on which the reader came.
+    /// The link that the reader opened.
     fn link(&self) -> LinkId {
         LinkId(1)
     }
 
-    /// The hashes of the requests that came.
+    /// The hashes of the requests that arrived.
     fn requests(&self) -> Vec<EnvelopeHash> {
         let received = &self
             .world
@@ -243,7 +243,7 @@ impl ScriptedServer {
             sent: UnixSecs(sent),
             hash: EnvelopeHash([3; 32]),
         };
-        let completion = Completion::Done {
+        let completion = MailCompletion::Done {
             id: RequestId(request.0),
             last: None,
             cursor: cursor.map(|sent| position(sent).into()),
@@ -251,11 +251,11 @@ impl ScriptedServer {
         self.say(code::P2P_REQUEST_COMPLETE, completion.encode());
     }
 
-    /// An envelope for the desk, made an hour ago, without any work.
+    /// An envelope for the identity `desk`, made an hour ago, without work.
     fn missed_envelope(&mut self, number: u32) -> Envelope {
         let sent = self.world.clock().unix.0 - 3_600;
         self.world.act(self.attacker, |attacker, _| {
-            let text = format!("letter {number}");
+            let text = format!("message {number}");
             let plaintext =
                 Plaintext::build(&mut attacker.rng, text.as_bytes(), Padding::Align, None).unwrap();
             let data = seal_asymmetric(&mut attacker.rng, &desk().public(), &plaintext);
@@ -284,13 +284,13 @@ fn cursor_loop_ends_fetch_as_misbehaviour() {
     server.begin();
     for (round, cursor) in [5, 6, 5].into_iter().enumerate() {
         assert_eq!(server.requests().len(), round + 1);
-        let letter = server.missed_envelope(u32::try_from(round).unwrap());
-        server.hand_over(&[letter]);
+        let envelope = server.missed_envelope(u32::try_from(round).unwrap());
+        server.hand_over(&[envelope]);
         server.complete(Some(cursor));
     }
     assert_eq!(server.end(), Some(FetchEnd::Lied));
     let received = inbox(&mut server.world, server.reader);
-    assert_eq!(received.len(), 3, "what came is dealt with all the same");
+    assert_eq!(received.len(), 3, "the received envelopes are kept");
 }
 
 #[test]
@@ -299,9 +299,9 @@ fn responses_from_untrusted_peer_are_ignored() {
     let (attacker, reader) = (server.attacker, server.reader);
     let link = server.world.connect_scripted(attacker, reader);
     assert_eq!(link, server.link());
-    let letter = server.missed_envelope(1);
+    let envelope = server.missed_envelope(1);
     for _ in 0..50 {
-        server.hand_over(core::slice::from_ref(&letter));
+        server.hand_over(core::slice::from_ref(&envelope));
         server.say(code::P2P_MESSAGE, vec![0xff; 1_000]);
         server.say(code::P2P_REQUEST_COMPLETE, vec![0xff; 1_000]);
     }
@@ -316,14 +316,14 @@ fn server_trust_ends_with_fetch() {
     let (attacker, reader) = (server.attacker, server.reader);
     server.world.connect_scripted(attacker, reader);
     server.begin();
-    let letter = server.missed_envelope(1);
-    server.hand_over(&[letter]);
+    let envelope = server.missed_envelope(1);
+    server.hand_over(&[envelope]);
     server.complete(None);
     assert_eq!(server.end(), Some(FetchEnd::Complete));
     let late = server.missed_envelope(2);
     server.hand_over(&[late]);
     assert_eq!(inbox(&mut server.world, reader).len(), 1);
-    // It was a peer before, and is one still.
+    // The server was a peer before, and remains one.
     assert_eq!(server.world.status(reader).peers, 1);
 }
 
@@ -345,8 +345,8 @@ fn geth_server_is_queried_in_its_own_format() {
     assert_eq!(opened.payload.len(), 72);
     assert!(opened.payload.ends_with(&Bloom::FULL.0));
     for number in 0..3 {
-        let letter = server.missed_envelope(number);
-        server.hand_over(&[letter]);
+        let envelope = server.missed_envelope(number);
+        server.hand_over(&[envelope]);
     }
     server.world.run(Duration::from_secs(6));
     assert_eq!(server.end(), Some(FetchEnd::Quiet));
@@ -371,7 +371,7 @@ fn unrequested_envelope_is_not_decrypted() {
         unasked, messages, ..
     }) = ended(&server.world, server.reader)
     else {
-        panic!("it has ended");
+        panic!("the exchange has not ended");
     };
     assert_eq!((unasked, messages), (1, 0));
     assert!(inbox(&mut server.world, server.reader).is_empty());

@@ -1,4 +1,4 @@
-//! A mail server, somebody who writes, and the reader who was away.
+//! A mail server, a writer, and a reader who was offline.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::sim::World;
 
 /// The server's number.
 pub(crate) const SERVER: usize = 0;
-/// A node that is no mail server.
+/// A node that is not a mail server.
 pub(crate) const WRITER: usize = 1;
 
 /// The key of the identity `desk`.
@@ -41,7 +41,7 @@ pub(crate) fn world_with(password: Option<[u8; 32]>) -> World {
     world
 }
 
-/// The writer says something to the desk, in the open, and it is flooded.
+/// The writer sends a message to `desk` at level `open`.
 pub(crate) fn write(world: &mut World, text: &str) {
     let request = SendRequest {
         to: Recipient::Public(desk().public(), TOPIC),
@@ -55,14 +55,14 @@ pub(crate) fn write(world: &mut World, text: &str) {
     world.run(Duration::from_secs(10));
 }
 
-/// Everything that was flooded is dead, and in nobody's pool.
+/// Advances time until all envelopes have expired and left the pools.
 pub(crate) fn forget(world: &mut World) {
     world.jump_clock(2 * 3_600);
     world.run(Duration::from_secs(5));
     assert_eq!(world.status(SERVER).pool_envelopes, 0);
 }
 
-/// The reader comes, with the identity `desk`, and knows nobody.
+/// Starts the reader, with the identity `desk` and without known peers.
 pub(crate) fn reader(world: &mut World) -> usize {
     let reader = world.add(false, &[]);
     let identity = Identity::KeyPair(desk());
@@ -71,7 +71,7 @@ pub(crate) fn reader(world: &mut World) -> usize {
     reader
 }
 
-/// What a reader asks for who was away for a day.
+/// The request of a reader who was offline for a day.
 pub(crate) fn a_day(world: &World) -> FetchRequest {
     FetchRequest {
         from: Some(MailSource::At(world.addr(SERVER))),
@@ -87,7 +87,7 @@ pub(crate) fn key(bytes: [u8; 32]) -> SymKey {
     SymKey::new(Secret::init_with(|own| *own = bytes)).unwrap()
 }
 
-/// Begins to fetch.
+/// Starts to fetch.
 pub(crate) fn begin(
     world: &mut World,
     reader: usize,
@@ -99,7 +99,7 @@ pub(crate) fn begin(
     }
 }
 
-/// How the last exchange of a node ended, once it has.
+/// The result of a node's last exchange, once it has ended.
 pub(crate) fn ended(world: &World, reader: usize) -> Option<FetchStage> {
     let mut events = world.events(reader).iter().rev();
     let last = events.find_map(|(_, event)| match event {
@@ -109,7 +109,7 @@ pub(crate) fn ended(world: &World, reader: usize) -> Option<FetchStage> {
     last.filter(|stage| matches!(stage, FetchStage::Ended { .. }))
 }
 
-/// Fetches and waits for the end: how it was, and how many envelopes and messages came.
+/// Fetches and waits for the end: the result, and the numbers of envelopes and messages.
 pub(crate) fn fetch(
     world: &mut World,
     reader: usize,
@@ -131,7 +131,7 @@ pub(crate) fn fetch(
     }
 }
 
-/// What a node has received.
+/// The messages that a node received.
 pub(crate) fn inbox(world: &mut World, reader: usize) -> Vec<MessageView> {
     match world.command(reader, Command::Inbox(0)) {
         Ok(Reply::Inbox(messages)) => messages,
@@ -139,5 +139,5 @@ pub(crate) fn inbox(world: &mut World, reader: usize) -> Vec<MessageView> {
     }
 }
 
-/// The topic of what is written to the desk.
+/// The topic of messages to `desk`.
 pub(crate) const TOPIC: Topic = Topic([0xde, 0x5c, 0x00, 0x07]);

@@ -1,4 +1,4 @@
-//! What a mail server keeps, when it says so, and what strangers can make it do.
+//! The archive of a mail server, its acknowledgements, and attacks by unknown peers.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use whisht::gossip::packet::{Envelopes, code, outgoing};
 use whisht::link::Capability;
 use whisht::mail::RequestId;
 use whisht::mail::request::{Limit, MailRequest};
-use whisht::mail::response::Completion;
+use whisht::mail::response::MailCompletion;
 use whisht::onion_wire::OnionMessage;
 use whisht::pow::Generations;
 
@@ -17,7 +17,7 @@ use crate::fixture::{SERVER, a_day, fetch, forget, reader, world, write};
 use crate::sim::World;
 use crate::sim::scripted_peer::PeerBehaviour;
 
-/// An envelope of nobody's, that lives a quarter of an hour.
+/// An envelope that no key decrypts, with a ttl of a quarter of an hour.
 fn envelope(world: &mut World, attacker: usize) -> Envelope {
     let unix = world.clock().unix;
     world.act(attacker, |attacker, _| {
@@ -121,7 +121,7 @@ fn batch_is_acknowledged_only_when_durable() {
     let first = envelope(&mut world, attacker);
     let batch = outgoing::messages(&[first]);
     say(&mut world, attacker, link, code::MESSAGES, batch.clone());
-    // A repetition is no more durable than the first time.
+    // A repetition is not durable earlier than the first copy.
     say(&mut world, attacker, link, code::MESSAGES, batch);
     assert_eq!(world.status(SERVER).pool_envelopes, 1);
     assert!(received(&world, attacker, link, code::BATCH_ACKNOWLEDGED).is_empty());
@@ -131,7 +131,7 @@ fn batch_is_acknowledged_only_when_durable() {
         received(&world, attacker, link, code::BATCH_ACKNOWLEDGED).len(),
         2
     );
-    // With nothing to wait for it comes at once.
+    // With nothing to wait for the answer is immediate.
     say(&mut world, attacker, link, code::MESSAGES, vec![0xc0]);
     assert_eq!(
         received(&world, attacker, link, code::BATCH_ACKNOWLEDGED).len(),
@@ -172,8 +172,8 @@ fn plain_request_is_answered_with_list_and_cursor() {
     let messages = received(&world, attacker, link, code::P2P_MESSAGE);
     assert_eq!(Envelopes::p2p(&messages[0]).unwrap().count(), 2);
     let ends = received(&world, attacker, link, code::P2P_REQUEST_COMPLETE);
-    let Completion::Done { id, cursor, .. } = Completion::decode(&ends[0]).unwrap() else {
-        panic!("it is done");
+    let MailCompletion::Done { id, cursor, .. } = MailCompletion::decode(&ends[0]).unwrap() else {
+        panic!("the answer has ended");
     };
     assert_eq!(id, RequestId([7; 32]));
     assert!(cursor.is_some(), "a third one is left");
@@ -188,8 +188,8 @@ fn archive_failure_is_reported_to_client() {
     let link = world.connect_scripted(attacker, SERVER);
     say(&mut world, attacker, link, code::P2P_REQUEST, request(2));
     let ends = received(&world, attacker, link, code::P2P_REQUEST_COMPLETE);
-    let end = Completion::decode(&ends[0]).unwrap();
-    assert!(matches!(end, Completion::Failed { .. }), "{end:?}");
+    let end = MailCompletion::decode(&ends[0]).unwrap();
+    assert!(matches!(end, MailCompletion::Failed { .. }), "{end:?}");
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn node_without_mail_ignores_requests() {
     }
     assert!(world.scripted(attacker).session(link).is_open());
     assert!(received(&world, attacker, link, code::P2P_REQUEST_COMPLETE).is_empty());
-    // A mail server hangs up for it, as go-ethereum's does.
+    // A mail server disconnects for it, as go-ethereum's does.
     let link = world.connect_scripted(attacker, SERVER);
     say(
         &mut world,

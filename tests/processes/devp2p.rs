@@ -1,6 +1,6 @@
-//! A whole node beside somebody else's RLPx: @ethereumjs/devp2p dials a running `whisht run`, is
-//! dialled by it, and is given the envelope that a `whisht send` posts. With nothing but `shh/5` it
-//! brings messages and is given those of its like.
+//! A whole node beside another implementation of RLPx: @ethereumjs/devp2p dials a running `whisht
+//! run`, is dialled by it, and receives the envelope of a `whisht send`. With `shh/5` only, it
+//! sends messages and receives those of the same version.
 //!
 //! Needs Node.js and `npm ci` in tests/interop/devp2p; where these are missing, the rule of
 //! `tests/interop_devp2p.rs` holds: the tests say `SKIPPED`, or fail where they are required.
@@ -38,7 +38,7 @@ fn dialled_devp2p_receives_envelope() {
     let scratch = tempfile::tempdir().unwrap();
     let mut peer = start(&program, &["listen", "127.0.0.1", "0"]);
     let listening = peer.next();
-    let enode = listening["enode"].as_str().expect("it listens");
+    let enode = listening["enode"].as_str().expect("the node listens");
     let node = node(&scratch, &["--peer", enode]);
     converse(&scratch, &node, peer, true);
 }
@@ -50,12 +50,13 @@ fn shh5_devp2p_peers_exchange_envelopes_through_node() {
     let old = |arguments: &[&str]| peer::start(&program, &[arguments, &["--speak", "5"]].concat());
     let mut listener = old(&["listen", "127.0.0.1", "0"]);
     let listening = listener.next();
-    let enode = listening["enode"].as_str().expect("it listens");
+    let enode = listening["enode"].as_str().expect("the node listens");
     let node = node(&scratch, &["--peer", enode]);
     assert_eq!(listener.next()["event"], "open");
     assert_eq!(packet(&mut listener, STATUS), "05");
 
-    // One old peer writes to the node's user; the node reads it, and gives it to the other.
+    // A `shh/5` peer writes to the node's user; the node reads the message, and forwards it to the
+    // other.
     let identity = node.ask(&["id", "new", "archive", "--no-password"]);
     let (host, port) = node.address().split_once(':').unwrap();
     let write = |text: &str| {
@@ -75,7 +76,7 @@ fn shh5_devp2p_peers_exchange_envelopes_through_node() {
     assert_eq!(writer.next()["event"], "open");
     assert_eq!(packet(&mut writer, STATUS), "05");
 
-    // The node's own message is of `shh/6`: the next that the old peer hears is of its like.
+    // The node's own message is of `shh/6`: the next one that the peer receives is of `shh/5`.
     send(&scratch, &node);
     let (second, envelope) = write("once more");
     assert_eq!(packet(&mut listener, MESSAGES), envelope);
@@ -84,7 +85,7 @@ fn shh5_devp2p_peers_exchange_envelopes_through_node() {
     }
 }
 
-/// A message in the form of `shh/5` to the person with this key, as a packet holds it.
+/// A message in the form of `shh/5` to this public key, as a packet contains it.
 fn old_envelope(to: &str, text: &str) -> String {
     let mut rng = ChaCha20Rng::from_seed([5; 32]);
     let to = ClientPublic::from_bytes(&hex::decode(to).unwrap()).unwrap();
@@ -100,20 +101,20 @@ fn old_envelope(to: &str, text: &str) -> String {
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let now = UnixSecs(u32::try_from(now.as_secs()).unwrap());
-    // A little while ago, as the clocks of two programs need not agree.
+    // Dated in the past, because the clocks of two programs may differ.
     let draft = draft(&mut rng, now.before(60), &message).unwrap();
     let mut search = draft.pow_job().unwrap().search(&mut rng);
     let nonce = iter::repeat_with(|| search.step(8_192)).find_map(|found| found);
     hex::encode(draft.unmined.with_nonce(nonce.unwrap()).as_rlp())
 }
 
-/// The peer, under a name that tells by which rule it judges work: from one of which that is not
-/// known, the node keeps what does not satisfy every rule.
+/// The peer, under a client name that determines its PoW rule. To a peer with an unknown rule, the
+/// node sends only envelopes that satisfy both rules.
 fn start(program: &Path, arguments: &[&str]) -> Devp2pPeer {
     peer::start(program, &[arguments, &["--client", CLIENT]].concat())
 }
 
-/// What both tests do once there is, or will be, a connection.
+/// The exchange of both tests once a connection exists.
 fn converse(scratch: &TempDir, node: &NodeProcess, mut peer: Devp2pPeer, outbound: bool) {
     let key = node.enode().strip_prefix("enode://").unwrap();
     let (key, _) = key.split_once('@').unwrap();
@@ -124,8 +125,8 @@ fn converse(scratch: &TempDir, node: &NodeProcess, mut peer: Devp2pPeer, outboun
     assert_eq!(open["capabilities"], json!(["onion/1", "shh/5", "shh/6"]));
     assert_eq!(open["client"], node.ask(&["status"])["client"]);
 
-    // Version 6, the least work as the bits of a float, a bloom filter that lets everything
-    // through, and no light node.
+    // Version 6, the minimum work as the bits of a float, a bloom filter with all bits, and no
+    // light node.
     let least = hex::encode(MIN_POW.to_be_bytes());
     assert_eq!(packet(&mut peer, STATUS), format!("cc0688{least}8080"));
 
@@ -147,7 +148,7 @@ fn converse(scratch: &TempDir, node: &NodeProcess, mut peer: Devp2pPeer, outboun
     peer.assert_success();
 }
 
-/// Sends a message to the node itself, which has to read it too; its envelope's topic.
+/// Sends a message to the node itself, which must read it too; returns the topic of its envelope.
 fn send(scratch: &TempDir, node: &NodeProcess) -> String {
     let to = node.ask(&["id", "new", "desk", "--no-password"]);
     let body = scratch.path().join("body");
@@ -172,14 +173,14 @@ fn send(scratch: &TempDir, node: &NodeProcess) -> String {
     message["topic"].as_str().unwrap().to_owned()
 }
 
-/// A node that asks for as much work as the peer does: of less the peer would be given nothing.
+/// A node with the peer's minimum work: the peer would get no envelope with less.
 fn node(scratch: &TempDir, args: &[&str]) -> NodeProcess {
     let least = MIN_POW.to_string();
     let args = [&["--listen", "127.0.0.1:0", "--min-pow", &least], args].concat();
     NodeProcess::start(scratch.path(), "node", &args)
 }
 
-/// The payload of the next packet that has this code and something in it.
+/// The payload of the next packet with this code and a content.
 fn packet(peer: &mut Devp2pPeer, code: u64) -> String {
     loop {
         let seen = peer.next();
@@ -191,9 +192,9 @@ fn packet(peer: &mut Devp2pPeer, code: u64) -> String {
     }
 }
 
-/// What devp2p asks for, in the form of `shh/6`.
+/// The minimum work of the peer, in the form of `shh/6`.
 const MIN_POW: f64 = 0.2;
-/// As go-ethereum called itself when it had the rule of today.
+/// The client name of a go-ethereum version with the modern rule.
 const CLIENT: &str = "Geth/v1.9.25-stable/linux-amd64/go1.15";
 /// A list without envelopes.
 const EMPTY: &str = "c0";

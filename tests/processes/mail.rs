@@ -1,8 +1,8 @@
 //! Mail servers in processes: killed again and again, and two of them on one database.
 //!
 //! The hour of mail is the same in every run but for the clock: one envelope for each second of the
-//! hour before now, long-lived enough to be flooded today. All are messages to one shared key, and
-//! each says its number, so that the reader's inbox shows what came back.
+//! last hour, with a ttl long enough to be flooded today. All are messages to one shared key, and
+//! each contains its number, so that the reader's inbox shows which envelopes returned.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -33,7 +33,7 @@ fn acknowledged_mail_survives_repeated_kills() {
     let mut acknowledged = BTreeSet::new();
     let mut lives = Vec::new();
     for life in 1.. {
-        // The last life ends when all is acknowledged, at that very moment.
+        // The last life ends as soon as all is acknowledged.
         let most = (life <= KILLS).then(|| usize::try_from(rng.next_u32() % 500).unwrap());
         let before = acknowledged.len();
         let peer = StatusImPeer::connect(server.enode(), life);
@@ -47,7 +47,7 @@ fn acknowledged_mail_survives_repeated_kills() {
         server = serve(dir, "server", &address, &[]);
     }
     println!("acknowledged in each life: {lives:?}");
-    assert!(lives.len() > 3, "it was hardly killed: {lives:?}");
+    assert!(lives.len() > 3, "too few kills: {lives:?}");
 
     let server = serve(dir, "server", &address, &[]);
     let reader = reader(dir);
@@ -84,14 +84,14 @@ fn two_servers_share_one_database() {
     let refused = reader.run(&["mail", "fetch", "--from", two.enode()]);
     let said = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(5), "{said}");
-    assert!(said.contains("wants its password"), "{said}");
+    assert!(said.contains("requires its password"), "{said}");
     let fetched = fetch(&reader, two.enode(), &["--password-file", &secret]);
     assert_eq!(fetched["exit"], 0, "{fetched}");
     assert_eq!(numbers(&reader), (0..hour.len()).collect());
 }
 
-/// Gives a server what it has not acknowledged yet, until it has acknowledged more than so many, or
-/// all.
+/// Sends to a server the envelopes that it has not acknowledged yet, until it has acknowledged more
+/// than this many, or all.
 fn flood(
     mut peer: StatusImPeer,
     envelopes: &[Envelope],
@@ -114,7 +114,7 @@ fn flood(
             left = rest;
         }
         let Some(heard) = peer.poll_acknowledged() else {
-            panic!("the server hangs up");
+            panic!("the server disconnects");
         };
         for batch in heard {
             acknowledged.extend(batches.remove(&batch).unwrap_or_default());
@@ -163,7 +163,7 @@ fn serve(dir: &Path, name: &str, listen: &str, args: &[&str]) -> NodeProcess {
     NodeProcess::start_as(dir, name, &["mail", "serve"], &[&own, args].concat())
 }
 
-/// A node that knows nobody, and has the key of the room.
+/// A node without known peers, with the shared key.
 fn reader(dir: &Path) -> NodeProcess {
     let min_pow = MIN_POW.to_string();
     let args = ["--listen", "127.0.0.1:0", "--min-pow", &min_pow];
@@ -202,15 +202,15 @@ fn secret(dir: &Path, name: &str, text: &str) -> String {
 
 /// An hour.
 const SECONDS: u32 = 3_600;
-/// Two hours: whatever was sent an hour ago is alive.
+/// Two hours: an envelope of an hour ago has not expired.
 const LIFE: u32 = 7_200;
-/// So little that an hour of mail is sealed in a moment.
+/// A minimum so low that mining an hour of mail takes a moment.
 const MIN_POW: f64 = 0.0001;
 const TOPIC: Topic = Topic([0x0f, 0xf1, 0xce, 0x01]);
 const ROOM: &str = "a hedge full of sparrows";
-/// How often the server is killed before its last life.
+/// Number of kills before the server's last life.
 const KILLS: u64 = 6;
-/// Packets that wait for their acknowledgement.
+/// Packets that await their acknowledgement.
 const MAX_OUTSTANDING: usize = 6;
-/// Only bounds the wait for a server that is stuck.
+/// Only bounds the wait for a hanging server.
 const ACKNOWLEDGE_TIMEOUT: Duration = Duration::from_secs(80);

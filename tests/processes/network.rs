@@ -1,8 +1,8 @@
-//! A whole network of processes on loopback, built and used with nothing but the program itself.
+//! A whole network of processes on loopback, built and controlled by the program itself.
 //!
 //! Eight relays, a source and a reader, each with a data directory, a listener and a local socket
-//! of its own. What the library's tests prove in simulated time has to hold here for real: files,
-//! signals, sockets, and a relay that loses its power.
+//! of its own. The test repeats on real files, signals and sockets what the library's tests show in
+//! simulated time, with a relay that loses power.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -49,7 +49,7 @@ struct ProcessNetwork {
 }
 
 impl ProcessNetwork {
-    /// Starts everybody, and waits until the source and the reader know all relays.
+    /// Starts all nodes, and waits until the source and the reader know all relays.
     fn start() -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let dir = scratch.path();
@@ -59,7 +59,7 @@ impl ProcessNetwork {
             let relay = relay(dir, number, "127.0.0.1:0", &before.collect::<Vec<_>>());
             relays.push(relay);
         }
-        // The first two had too few to dial when they came.
+        // The first two had too few peers to dial when they started.
         for (relay, peers) in [(0, [3, 5]), (1, [4, 6])] {
             for peer in peers {
                 relays[relay].ask(&["peers", "--add", relays[peer].enode()]);
@@ -94,7 +94,7 @@ impl ProcessNetwork {
         path.to_str().unwrap().to_owned()
     }
 
-    /// A level that this version cannot keep sends nothing, and says so.
+    /// A level that this version does not implement sends nothing, and the error names it.
     fn assert_hush_is_refused(&self, to: &str) {
         let file = self.write("refused", b"quiet");
         let refused = self
@@ -106,8 +106,8 @@ impl ProcessNetwork {
         assert_eq!(self.source.ask(&["outbox"]), json!([]));
     }
 
-    /// Sends a file from the source, and waits until the reader has it. The source must see it
-    /// come back before it gossips it itself.
+    /// Sends a file from the source, and waits until the reader has it. The source must see the
+    /// echo before it gossips the envelope itself.
     fn deliver(&self, to: &str, identity: &str, body: &[u8]) {
         let file = self.write("body", body);
         let sending = self.source.begin(&[
@@ -153,8 +153,8 @@ impl ProcessNetwork {
         );
     }
 
-    /// Kills a relay and starts it again: it must be the same one to everybody, and must say
-    /// nothing about itself that differs from what it said before.
+    /// Kills a relay and restarts it: it must have the same key, and must not publish a descriptor
+    /// that contradicts an earlier one.
     fn kill_and_restart_relay(&mut self) {
         let (enode, address) = {
             let relay = &self.relays[VICTIM];
@@ -188,13 +188,13 @@ impl ProcessNetwork {
         for (epoch, descriptor) in told {
             assert!(
                 tells.get(&epoch) == Some(&descriptor),
-                "the relay says two things about epoch {epoch}"
+                "the relay has two descriptors for epoch {epoch}"
             );
         }
     }
 }
 
-/// Starts a relay, or starts it again.
+/// Starts or restarts a relay.
 fn relay(dir: &Path, number: usize, listen: &str, peers: &[&str]) -> NodeProcess {
     let peers = peers.join(",");
     let mut args = vec!["--relay", "--listen", listen];
@@ -204,13 +204,13 @@ fn relay(dir: &Path, number: usize, listen: &str, peers: &[&str]) -> NodeProcess
     NodeProcess::start(dir, &format!("relay-{number}"), &args)
 }
 
-/// Whether a list has an object with this field.
+/// Whether a list contains an object with this field.
 fn has(list: &Value, field: &str, value: &str) -> bool {
     let mut objects = list.as_array().unwrap().iter();
     objects.any(|object| object[field] == value)
 }
 
-/// What a relay made durable about itself, by epoch.
+/// The durable descriptors of a relay, by epoch.
 fn descriptors(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let files = fs::read_dir(dir.join("descriptor")).unwrap();
     let read = |file: fs::DirEntry| {

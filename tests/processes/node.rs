@@ -1,9 +1,9 @@
-//! A node in a process of its own, started and asked as a user would: by the program's commands.
+//! A node in a process of its own, controlled by the program's commands.
 //!
-//! Every wait is bounded, and says what it waited for when it ends in vain. A node is killed when
-//! its value is dropped; what it logged is shown if the test fails.
+//! Every wait is bounded, and its failure names the condition. A node is killed when its value is
+//! dropped; its log is shown if the test fails.
 
-#![allow(dead_code, reason = "no test asks a node for everything")]
+#![allow(dead_code, reason = "no test uses all methods")]
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -26,12 +26,12 @@ pub(crate) struct NodeProcess {
 
 impl NodeProcess {
     /// Starts a node of the profile `local` with a data directory of this name in `parent`, and
-    /// waits until it says where it listens. A directory that is there already is used again.
+    /// waits for its banner. An existing directory is used again.
     pub(crate) fn start(parent: &Path, name: &str, args: &[&str]) -> Self {
         Self::start_as(parent, name, &["run"], args)
     }
 
-    /// The same by another command than `run`.
+    /// The same with another command than `run`.
     pub(crate) fn start_as(parent: &Path, name: &str, command: &[&str], args: &[&str]) -> Self {
         let (dir, log) = (parent.join(name), parent.join(format!("{name}.log")));
         let mut child = whisht(&dir)
@@ -62,48 +62,48 @@ impl NodeProcess {
             let mut line = String::new();
             // An error shows as an empty line.
             let _read = BufReader::new(output).read_line(&mut line);
-            // Nobody waits any more if it is late.
+            // The receiver may have timed out.
             let _sent = sender.send(line);
         });
         let line = line
             .recv_timeout(WAIT_TIMEOUT)
-            .unwrap_or_else(|_| panic!("{name} does not say where it listens"));
+            .unwrap_or_else(|_| panic!("{name} printed no banner"));
         node.banner = serde_json::from_str(&line)
-            .unwrap_or_else(|_| panic!("{name} did not come up; it said {line:?}"));
+            .unwrap_or_else(|_| panic!("{name} did not start; it printed {line:?}"));
         node
     }
 
-    /// How a peer names it.
+    /// The node's enode URL.
     pub(crate) fn enode(&self) -> &str {
         self.banner()["enode"][0].as_str().unwrap()
     }
 
-    /// Where it listens.
+    /// The node's listening address.
     pub(crate) fn address(&self) -> &str {
         self.banner()["listen"][0].as_str().unwrap()
     }
 
-    /// The number of its process.
+    /// The node's process number.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// What it said when it came up.
+    /// The banner of the node.
     pub(crate) const fn banner(&self) -> &Value {
         &self.banner
     }
 
-    /// Its data directory.
+    /// The node's data directory.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Runs a command against it.
+    /// Runs a command against the node.
     pub(crate) fn run(&self, args: &[&str]) -> Output {
         self.begin(args).end()
     }
 
-    /// Starts a command that takes its time.
+    /// Starts a command without waiting for its end.
     pub(crate) fn begin(&self, args: &[&str]) -> RunningCommand {
         let child = whisht(&self.dir)
             .args(args)
@@ -114,7 +114,7 @@ impl NodeProcess {
         let id = child.id();
         let (sender, output) = mpsc::channel();
         thread::spawn(move || {
-            // Nobody waits any more if it is late.
+            // The receiver may have timed out.
             let _sent = sender.send(child.wait_with_output().unwrap());
         });
         RunningCommand {
@@ -124,7 +124,7 @@ impl NodeProcess {
         }
     }
 
-    /// Runs a command that should succeed, and gives what it printed as JSON.
+    /// Runs a command that should succeed, and returns its output as JSON.
     pub(crate) fn ask(&self, args: &[&str]) -> Value {
         let output = self.run(&[args, &["--json"]].concat());
         let said = String::from_utf8_lossy(&output.stderr);
@@ -132,13 +132,13 @@ impl NodeProcess {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// Its messages, one for each line.
+    /// The node's messages, one per line.
     pub(crate) fn inbox(&self) -> Vec<Value> {
         let output = self.run(&["inbox", "--json"]);
         lines(&output.stdout)
     }
 
-    /// Ends it as a power cut would.
+    /// Kills the node without a shutdown.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -157,7 +157,7 @@ impl Drop for NodeProcess {
     }
 }
 
-/// A command under way.
+/// A running command.
 pub(crate) struct RunningCommand {
     what: String,
     id: u32,
@@ -165,11 +165,11 @@ pub(crate) struct RunningCommand {
 }
 
 impl RunningCommand {
-    /// Waits until it ends.
+    /// Waits for the command's end.
     pub(crate) fn end(self) -> Output {
         self.output.recv_timeout(WAIT_TIMEOUT).unwrap_or_else(|_| {
             let id = self.id.to_string();
-            // If it ended just now, all is well.
+            // The command may have ended just now.
             let _killed = Command::new("kill").args(["-KILL", &id]).status();
             panic!("{} does not end", self.what)
         })
@@ -180,23 +180,23 @@ impl RunningCommand {
 pub(crate) fn lines(output: &[u8]) -> Vec<Value> {
     let text = String::from_utf8_lossy(output);
     text.lines()
-        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line:?}")))
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line:?}")))
         .collect()
 }
 
-/// Looks again and again until there is what is looked for.
+/// Repeats `look` until it returns a value.
 pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(start.elapsed() < WAIT_TIMEOUT, "in vain: {what}");
+        assert!(start.elapsed() < WAIT_TIMEOUT, "timeout: {what}");
         thread::sleep(Duration::from_millis(200));
     }
 }
 
-/// The program, without anything of ours in its environment.
+/// The program, without variables of the caller's environment that affect it.
 fn whisht(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_whisht"));
     for (name, _) in std::env::vars_os() {
@@ -208,5 +208,5 @@ fn whisht(dir: &Path) -> Command {
     command
 }
 
-/// Far more than anything here needs; only bounds the wait for what is stuck.
+/// Only bounds the wait for a hanging process.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(90);

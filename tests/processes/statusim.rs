@@ -1,6 +1,6 @@
-//! A peer that behaves as status-im's nodes do: it wants its packets acknowledged.
+//! A peer that behaves like status-im's nodes: it requests acknowledgements of its packets.
 //!
-//! The machinery of a link is the library's own; this drives it over a socket, without a runtime.
+//! The link is the library's own; this module drives it over a blocking socket.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -28,7 +28,7 @@ pub(crate) struct StatusImPeer {
 }
 
 impl StatusImPeer {
-    /// Connects, and says hello and status.
+    /// Connects, and sends Hello and status.
     pub(crate) fn connect(enode: &str, seed: u64) -> Self {
         let peer: PeerAddr = enode.parse().unwrap();
         let Endpoint::Tcp(address) = peer.endpoint else {
@@ -56,16 +56,16 @@ impl StatusImPeer {
             acknowledged: Vec::new(),
         };
         while !node.open {
-            assert!(node.poll_socket(), "the node hangs up on a greeting");
+            assert!(node.poll_socket(), "the node disconnects after Hello");
             assert!(node.started.elapsed() < HANDSHAKE_TIMEOUT, "no handshake");
         }
-        // Version 6, no work, everything, no light node, confirmations wanted.
+        // Version 6, no work, all topics, not a light node, confirmations requested.
         node.send(code::STATUS, vec![0xc5, 6, 0x80, 0x80, 0x80, 1]);
         node
     }
 
-    /// Floods envelopes; gives the name under which they will be acknowledged. If the connection
-    /// is gone, they never are.
+    /// Floods envelopes; returns the id of their acknowledgement. If the connection has ended, it
+    /// never arrives.
     pub(crate) fn send_envelopes(&mut self, envelopes: &[Envelope]) -> [u8; 32] {
         let payload = outgoing::messages(envelopes);
         let batch = Keccak256::digest(&payload).into();
@@ -73,8 +73,8 @@ impl StatusImPeer {
         batch
     }
 
-    /// What was acknowledged since the last call, after a moment of listening; `None` once the
-    /// connection is gone.
+    /// The acknowledgements since the last call, after a short wait; `None` once the connection has
+    /// ended.
     pub(crate) fn poll_acknowledged(&mut self) -> Option<Vec<[u8; 32]>> {
         let stands = self.poll_socket();
         let heard = std::mem::take(&mut self.acknowledged);
@@ -90,7 +90,7 @@ impl StatusImPeer {
         self.write();
     }
 
-    /// Writes what is to be written. A connection that breaks shows when it is read.
+    /// Writes queued bytes. A broken connection shows when it is read.
     fn write(&mut self) {
         let now = self.now();
         while let Some(bytes) = self.link.poll_transmit(now, usize::MAX) {
@@ -98,7 +98,7 @@ impl StatusImPeer {
         }
     }
 
-    /// Reads for a moment; `false` once the connection is gone.
+    /// Reads for a short time; `false` once the connection has ended.
     fn poll_socket(&mut self) -> bool {
         self.write();
         let mut buffer = [0; 16_384];
@@ -145,7 +145,7 @@ fn is_pause(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
-/// How long one look at the socket takes.
+/// Duration of one poll of the socket.
 const READ_TIMEOUT: Duration = Duration::from_millis(5);
-/// Only bounds the wait for a node that is stuck.
+/// Only bounds the wait for a hanging node.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(60);

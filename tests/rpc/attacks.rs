@@ -1,5 +1,5 @@
-//! What others on this machine can try: web pages in its user's browser, programs of other users,
-//! and clients that are broken.
+//! Attacks by other programs of this machine: web pages in the user's browser, programs of other
+//! users, and broken clients.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use crate::client::{
     CLIENT_TIMEOUT, Ws, call, exchange, http, node, post, read_answer, request, rpc, token,
 };
 
-/// A request that would change something.
+/// A request with an effect.
 fn harmful() -> String {
     rpc(1, "shh_setMinPoW", json!([9.0]))
 }
 
-/// Asserts that none of it was carried out.
+/// Asserts that no such request was executed.
 async fn assert_unharmed(host: &whisht::shell::runtime::RunningNode) {
     let info = call(host, "shh_info", json!([])).await;
     assert_eq!(info["result"]["minPow"].to_string(), "0.002");
@@ -33,7 +33,7 @@ async fn dns_rebinding_is_refused() {
         format!("localhost.evil.example:{port}"),
         format!("127.0.0.1.nip.example:{port}"),
     ] {
-        // The browser takes us for the page's own server, and sends no Origin, or the page's.
+        // The browser takes the node for the page's own server, and sends no Origin, or the page's.
         for origin in ["", "http://evil.example"] {
             let headers = [("host", name.as_str()), ("origin", origin)];
             let answer = post(&host, &headers, &harmful()).await;
@@ -76,7 +76,7 @@ async fn foreign_origin_is_refused_even_with_token() {
 
 #[tokio::test]
 async fn cross_site_form_post_is_refused() {
-    // What a page can send without asking first: no JSON content type, no token.
+    // Requests that a page can send without a preflight: no JSON content type, no token.
     let host = node("danger-no-token = true").await;
     for kind in [
         "text/plain",
@@ -115,7 +115,7 @@ async fn configured_origin_passes_cors_preflight() {
     assert_eq!(answer.json()["result"], "6.0");
     let page = answer.header("access-control-allow-origin");
     assert_eq!(page, Some("http://localhost:3000"));
-    // Its WebSocket can send no headers, so the token comes with the address.
+    // A browser's WebSocket cannot send headers, so the URL contains the token.
     let path = format!("/?token={}", token(&host));
     let mut ws = Ws::try_connect(&host, &path, &[origin]).await.ok().unwrap();
     assert_eq!(ws.ask("shh_version", json!([])).await, "6.0");
@@ -155,9 +155,9 @@ async fn idle_connections_are_evicted_for_new_clients() {
     assert_eq!(
         ws.ask("shh_version", json!([])).await,
         "6.0",
-        "who is in stays in"
+        "authenticated clients stay"
     );
-    // The first had to make room; the last is still there.
+    // The first had to make room; the last is still connected.
     let read = timeout(CLIENT_TIMEOUT, silent[0].read_u8()).await;
     assert!(read.expect("it is closed").is_err());
     let last = silent.last_mut().unwrap();
@@ -188,7 +188,7 @@ async fn authenticated_clients_are_limited() {
     };
     timeout(CLIENT_TIMEOUT, back)
         .await
-        .expect("a place is free again");
+        .expect("a slot is free again");
 }
 
 async fn call_status(host: &whisht::shell::runtime::RunningNode) -> u16 {
@@ -205,7 +205,7 @@ async fn incomplete_http_head_times_out() {
         let mut stream = TcpStream::connect(http(&host)).await.unwrap();
         stream.write_all(sent).await.unwrap();
         let mut rest = Vec::new();
-        // Whether a status comes first does not matter.
+        // The response may have a status or not.
         let _ = stream.read_to_end(&mut rest).await;
     }
     assert!(
@@ -273,7 +273,7 @@ async fn client_that_reads_no_responses_is_dropped() {
     let flood = async { while ws.try_send(&list).await {} };
     timeout(Duration::from_secs(600), flood)
         .await
-        .expect("it is cut off");
+        .expect("the node disconnects");
     assert_unharmed(&host).await;
 }
 

@@ -1,4 +1,4 @@
-//! Programs that come to the doors, honest or not: HTTP by the byte, WebSocket by the frame.
+//! Clients of the RPC endpoints, honest or not: HTTP by the byte, WebSocket by the frame.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,10 +16,10 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use whisht::config::{Config, file};
 use whisht::shell::runtime::{DataLocation, RunningNode};
 
-/// Far longer than anything here takes on an idle machine.
+/// Only bounds the wait; an idle machine needs far less.
 pub(crate) const CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A node in a network of this test's own, with both doors open at one port.
+/// A node in a network of this test's own, with HTTP and WebSocket at one port.
 pub(crate) async fn node(more: &str) -> RunningNode {
     RunningNode::open(config(more), &DataLocation::Ephemeral, None)
         .await
@@ -33,30 +33,30 @@ pub(crate) async fn node_in(dir: &Path, more: &str) -> RunningNode {
         .unwrap()
 }
 
-/// Its settings, and further lines of them; those of the table `[rpc]` come last.
+/// The node's settings, and further lines; those of the table `[rpc]` come last.
 fn config(more: &str) -> Config {
     let base = "profile = 'local'\nnetwork = 'rpc-test'\nlevel = 'open'\nthreads = 1\n\
                 listen = ['127.0.0.1:0']\n[rpc]\n";
     let mut text = format!("{base}{more}\n");
-    for door in ["http", "ws"] {
-        if !more.contains(&format!("{door} = ")) {
-            text += &format!("{door} = '127.0.0.1:0'\n");
+    for endpoint in ["http", "ws"] {
+        if !more.contains(&format!("{endpoint} = ")) {
+            text += &format!("{endpoint} = '127.0.0.1:0'\n");
         }
     }
     Config::build(file::parse(Path::new("test"), &text).unwrap()).unwrap()
 }
 
-/// Where it serves HTTP.
+/// The HTTP address.
 pub(crate) fn http(host: &RunningNode) -> SocketAddr {
     host.rpc().http().unwrap()
 }
 
-/// What its programs have to show.
+/// The token of TCP clients.
 pub(crate) fn token(host: &RunningNode) -> String {
     std::fs::read_to_string(host.rpc().token_path().unwrap()).unwrap()
 }
 
-/// An answer over HTTP.
+/// An HTTP response.
 #[derive(Debug)]
 pub(crate) struct HttpAnswer {
     pub(crate) status: u16,
@@ -65,7 +65,7 @@ pub(crate) struct HttpAnswer {
 }
 
 impl HttpAnswer {
-    /// A header's value.
+    /// The value of a header.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (found, value) = line.split_once(": ")?;
@@ -78,8 +78,8 @@ impl HttpAnswer {
     }
 }
 
-/// A request as an honest program with the token sends it; headers of the same name as one of its
-/// own replace that one, and are left out if they are empty.
+/// A request of an honest program with the token. A header with the name of a default one replaces
+/// it; an empty header removes it.
 pub(crate) fn request(
     host: &RunningNode,
     method: &str,
@@ -115,7 +115,7 @@ fn authorization(host: &RunningNode) -> String {
     }
 }
 
-/// Sends bytes to where HTTP is served and reads what comes until the node closes.
+/// Sends bytes to the HTTP address and reads until the node closes.
 pub(crate) async fn exchange(host: &RunningNode, sent: &[u8]) -> HttpAnswer {
     let mut stream = TcpStream::connect(http(host)).await.unwrap();
     // The node may answer and close before it has read everything.
@@ -123,10 +123,10 @@ pub(crate) async fn exchange(host: &RunningNode, sent: &[u8]) -> HttpAnswer {
     read_answer(&mut stream).await
 }
 
-/// Reads an answer until the node closes.
+/// Reads a response until the node closes.
 pub(crate) async fn read_answer(stream: &mut TcpStream) -> HttpAnswer {
     let mut received = Vec::new();
-    // A connection that is reset has said what it had to say.
+    // A reset connection may still have delivered the response.
     let _ = timeout(CLIENT_TIMEOUT, stream.read_to_end(&mut received))
         .await
         .expect("an answer, and then the end");
@@ -140,7 +140,7 @@ pub(crate) async fn read_answer(stream: &mut TcpStream) -> HttpAnswer {
     }
 }
 
-/// Posts a text as an honest program does, but for these headers.
+/// Sends a text by POST like an honest program, with these headers.
 pub(crate) async fn post(host: &RunningNode, headers: &[(&str, &str)], body: &str) -> HttpAnswer {
     exchange(host, &request(host, "POST", headers, body)).await
 }
@@ -150,7 +150,7 @@ pub(crate) async fn call(host: &RunningNode, method: &str, params: Value) -> Val
     post(host, &[], &rpc(1, method, params)).await.json()
 }
 
-/// A request's text.
+/// The text of a request.
 pub(crate) fn rpc(id: u64, method: &str, params: Value) -> String {
     json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string()
 }
@@ -159,16 +159,16 @@ pub(crate) fn rpc(id: u64, method: &str, params: Value) -> String {
 pub(crate) struct Ws(WebSocketStream<TcpStream>);
 
 impl Ws {
-    /// Connects as an honest program does.
+    /// Connects like an honest program.
     pub(crate) async fn connect(host: &RunningNode) -> Self {
         let shown = authorization(host);
         match Self::try_connect(host, "/", &[("authorization", &shown)]).await {
             Ok(ws) => ws,
-            Err(status) => panic!("not let in: {status}"),
+            Err(status) => panic!("refused: {status}"),
         }
     }
 
-    /// Connects, or gives the status that the node answers with.
+    /// Connects, or returns the HTTP status of the refusal.
     pub(crate) async fn try_connect(
         host: &RunningNode,
         path: &str,
@@ -194,7 +194,7 @@ impl Ws {
         self.0.send(Message::text(text)).await.unwrap();
     }
 
-    /// Sends, and tells whether the node still took it.
+    /// Sends, and returns whether the node still accepted it.
     pub(crate) async fn try_send(&mut self, text: &str) -> bool {
         self.0.send(Message::text(text)).await.is_ok()
     }
@@ -220,7 +220,7 @@ impl Ws {
         }
     }
 
-    /// Why the node closes, if it says.
+    /// The close code, if the node sends one.
     pub(crate) async fn close_code(&mut self) -> Option<u16> {
         let message = timeout(CLIENT_TIMEOUT, self.0.next())
             .await
@@ -231,12 +231,12 @@ impl Ws {
         }
     }
 
-    /// Whether nothing comes for a while.
-    pub(crate) async fn is_silent(&mut self, patience: Duration) -> bool {
-        timeout(patience, self.0.next()).await.is_err()
+    /// Whether nothing arrives for a while.
+    pub(crate) async fn is_silent(&mut self, time: Duration) -> bool {
+        timeout(time, self.0.next()).await.is_err()
     }
 
-    /// Calls a method; what comes before the answer must not be anything else.
+    /// Calls a method; asserts that the answer is the next message.
     pub(crate) async fn call(&mut self, method: &str, params: Value) -> Value {
         self.send(&rpc(7, method, params)).await;
         let answer = self.next().await.expect("an answer");
@@ -260,7 +260,7 @@ pub(crate) async fn ipc(host: &RunningNode, method: &str, params: Value) -> Valu
     let mut received = Vec::new();
     while !received.ends_with(b"\n") {
         let read = timeout(CLIENT_TIMEOUT, stream.read_buf(&mut received)).await;
-        assert_ne!(read.expect("an answer").unwrap(), 0, "the node hangs up");
+        assert_ne!(read.expect("an answer").unwrap(), 0, "the node disconnects");
     }
     serde_json::from_slice(&received).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Who is told of which message, and until when.
+//! Subscriptions: which client gets which message, and until when.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use crate::client::{CLIENT_TIMEOUT, Ws, call, node, rpc};
 
 const TOPIC: &str = "0x07678231";
 
-/// What a client wants that has this shared key.
+/// The criteria of a client with this shared key.
 fn criteria(key: &Value) -> Value {
     json!({"symKeyID": key, "topics": [TOPIC]})
 }
 
-/// A message for those who have this shared key.
+/// A message under this shared key.
 fn message(key: &Value, payload: &str) -> Value {
     json!({"symKeyID": key, "topic": TOPIC, "payload": payload, "ttl": 60,
            "powTarget": 0.002, "powTime": 5})
@@ -30,7 +30,7 @@ async fn subscribe(ws: &mut Ws, criteria: Value) -> Value {
     ws.ask("shh_subscribe", json!(["messages", criteria])).await
 }
 
-/// What a notification brought, and for which subscription.
+/// The message of a notification, and its subscription.
 async fn notified(ws: &mut Ws) -> (Value, Value) {
     let mut told = ws.next().await.expect("a notification");
     assert_eq!(told["method"], "shh_subscription", "{told}");
@@ -72,7 +72,7 @@ async fn client_receives_only_its_own_subscriptions() {
         (mine, json!("0x01")),
         "and nothing before it"
     );
-    // Nor can one end what is another's.
+    // A client cannot end the subscription of another.
     let answer = one.call("shh_unsubscribe", json!([theirs])).await;
     assert_eq!(answer["error"]["message"], "subscription not found");
     call(&host, "shh_post", json!([message(&second, "0x03")])).await;
@@ -109,7 +109,7 @@ async fn notification_follows_subscribe_response() {
     let host = node("").await;
     let mut ws = Ws::connect(&host).await;
     let key = key(&mut ws).await;
-    // One list subscribes and posts: the message is there before the list is answered.
+    // One batch subscribes and posts: the message arrives before the batch is answered.
     let list = json!([
         {"id": 1, "method": "shh_subscribe", "params": ["messages", criteria(&key)]},
         {"id": 2, "method": "shh_post", "params": [message(&key, "0x01")]},
@@ -126,7 +126,7 @@ async fn notification_follows_subscribe_response() {
 async fn disconnect_removes_client_filters() {
     let host = node("").await;
     let key = call(&host, "shh_newSymKey", json!([])).await["result"].clone();
-    // Many times what the node holds at once.
+    // Many times what the node queues at once.
     for _ in 0..60 {
         let mut ws = Ws::connect(&host).await;
         for _ in 0..60 {
@@ -158,7 +158,7 @@ async fn local_socket_delivers_notifications() {
     let mut stream = UnixStream::connect(host.ipc_path()).await.unwrap();
     let mut received = Vec::new();
     let key = call(&host, "shh_newSymKey", json!([])).await["result"].clone();
-    // Nothing in between and nothing at the end, as web3 sends it.
+    // No separator and no final newline, as web3 sends it.
     let twice = [
         rpc(1, "shh_version", json!([])),
         rpc(2, "shh_subscribe", json!(["messages", criteria(&key)])),

@@ -1,10 +1,10 @@
-//! The conversation that was recorded with go-ethereum, held again with this node.
+//! Replays a recorded conversation with go-ethereum on this node.
 //!
-//! Everything is compared: statuses, content types, codes, texts, the order of members, the digits
-//! of numbers. What cannot be the same is put in place of what was recorded (ids and keys that
-//! either side makes up, the address of the peer) or masked (padding, times, work, hashes). Error
-//! texts that Go's JSON decoder wrote are compared up to where these begin. All other differences
-//! are named in [`DIFFERENCES`]; docs/compatibility.md gives the reasons.
+//! The test compares everything: statuses, content types, codes, texts, the order of members, the
+//! digits of numbers. Values that cannot be equal are substituted (ids and keys that either side
+//! draws, the address of the peer) or masked (padding, times, work, hashes). Error texts of Go's
+//! JSON decoder are compared up to their beginning. [`DIFFERENCES`] names all other differences;
+//! docs/compatibility.md gives the reasons.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,8 +17,8 @@ use whisht::shell::runtime::RunningNode;
 
 use crate::client::{CLIENT_TIMEOUT, Ws, call, exchange, node, request};
 
-/// Where this node answers otherwise: the case, what it answers, and how the row of
-/// docs/compatibility.md begins that says why.
+/// The differences: the case, this node's answer, and the beginning of the row of
+/// docs/compatibility.md with the reason.
 const DIFFERENCES: &[(&str, &str, &str)] = &[
     ("batch", "\"result\":\"1\"", "| `net_version` |"),
     (
@@ -33,7 +33,7 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// What a page is told that nobody named.
+/// The answer to a page whose origin is not configured.
 const FOREIGN: &str = "invalid origin; name it in rpc.origins to let its pages in\n";
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn recorded_geth_conversation_is_reproduced() {
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
     let page = include_str!("../../docs/compatibility.md");
     for (name, _, row) in DIFFERENCES {
-        assert!(differing.contains(name), "{name} is no difference any more");
+        assert!(differing.contains(name), "{name} does not differ any more");
         assert!(
             page.contains(row),
             "docs/compatibility.md does not say {row}"
@@ -82,17 +82,17 @@ fn text<'a>(case: &'a Value, member: &str) -> &'a str {
     case[member].as_str().unwrap_or_default()
 }
 
-/// What was recorded, and what was answered instead, after masking.
+/// A recorded and an actual answer, after masking.
 struct Disagreement {
     recorded: String,
     ours: String,
 }
 
-/// The conversation so far.
+/// The state of the replay.
 struct Replay<'a> {
     host: &'a RunningNode,
     ws: Option<Ws>,
-    /// What stands in the recording, and what stands in its place.
+    /// Recorded ids, and those of this run.
     names: BTreeMap<String, String>,
 }
 
@@ -119,7 +119,7 @@ impl<'a> Replay<'a> {
         }
     }
 
-    /// What was done to go-ethereum without being recorded, and the time that passed meanwhile.
+    /// Repeats the unrecorded actions on go-ethereum, and waits for their effects.
     async fn prepare(&self, name: &str) {
         let time_passed = [
             "three symmetric messages plus one, order is not defined",
@@ -162,7 +162,7 @@ impl<'a> Replay<'a> {
                 .iter()
                 .map(|(name, value)| (name.as_str(), value.as_str().unwrap()));
             headers.extend(given);
-            // Ours only where the recording does not say which headers there were.
+            // Our headers only where the recording contains none.
             if headers
                 .iter()
                 .all(|(name, _)| !name.eq_ignore_ascii_case("content-type"))
@@ -217,15 +217,15 @@ impl<'a> Replay<'a> {
         verdict
     }
 
-    /// What was received then, and what is now.
+    /// A recorded and an actual notification.
     async fn hear(&mut self, case: &Value, event: &Value, ws: &mut Ws) -> (String, String) {
         let silence = text(event, "event") == "timeout";
-        let patience = if silence {
+        let limit = if silence {
             Duration::from_millis(300)
         } else {
             CLIENT_TIMEOUT / 2
         };
-        let ours = match timeout(patience, ws.next()).await {
+        let ours = match timeout(limit, ws.next()).await {
             Ok(Some(ours)) => ours,
             Ok(None) => THE_END.into(),
             Err(_) => SILENCE.into(),
@@ -237,13 +237,13 @@ impl<'a> Replay<'a> {
         }
     }
 
-    /// A recorded text with what stands in place of ids that were made up then.
+    /// A recorded text with the ids of this run.
     fn in_our_words(&self, recorded: &str) -> String {
         let put = |text: String, (recorded, ours): (&String, &String)| text.replace(recorded, ours);
         self.names.iter().fold(recorded.to_owned(), put)
     }
 
-    /// Both answers in a form that can be compared; remembers what was made up.
+    /// Both answers in comparable form; remembers the ids of each.
     fn reconcile(&mut self, case: &Value, recorded: Value, ours: Value) -> (String, String) {
         if is_made_up(case)
             && let (Some(then), Some(now)) = (recorded["result"].as_str(), ours["result"].as_str())
@@ -258,30 +258,31 @@ impl<'a> Replay<'a> {
     }
 }
 
-/// A text as it is, anything else as JSON.
+/// A text unchanged, any other value as JSON.
 fn text_of(value: &Value) -> String {
     value
         .as_str()
         .map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// What is put for a connection that ends.
+/// Stands for the end of a connection.
 const THE_END: &str = "the end";
-/// What is put for nothing that comes.
+/// Stands for the absence of a message.
 const SILENCE: &str = "silence";
 
 fn agree(recorded: String, ours: String) -> Result<(), Disagreement> {
-    match recorded == ours {
-        true => Ok(()),
-        false => Err(Disagreement { recorded, ours }),
+    if recorded == ours {
+        Ok(())
+    } else {
+        Err(Disagreement { recorded, ours })
     }
 }
 
-/// Whether a successful result is something that either side draws at random.
+/// Whether a successful result is drawn at random.
 fn is_made_up(case: &Value) -> bool {
     let (group, name) = (text(case, "group"), text(case, "name"));
     match group {
-        // Of a pair that was made, not of one that was brought.
+        // Of a generated pair, not of an imported one.
         "shh_getPublicKey" | "shh_getPrivateKey" | "shh_getSymKey" => name == "success",
         "shh_subscribe" | "shh_post" | "shh_newMessageFilter" => true,
         _ => {
@@ -292,14 +293,14 @@ fn is_made_up(case: &Value) -> bool {
     }
 }
 
-/// What two things that were made up have in common.
+/// The common properties of two random ids.
 fn shape(text: &str) -> (bool, usize, bool) {
     let digits = text.strip_prefix("0x");
     let is_hex = digits
         .unwrap_or(text)
         .bytes()
         .all(|byte| byte.is_ascii_hexdigit());
-    // The name of a subscription has no leading zeros.
+    // A subscription id has no leading zeros.
     let length = match text.len() {
         3..=34 => 34,
         length => length,
@@ -307,11 +308,11 @@ fn shape(text: &str) -> (bool, usize, bool) {
     (digits.is_some(), length, is_hex)
 }
 
-/// An answer without what changes from one time to the next.
+/// An answer without the values that vary between runs.
 fn masked(mut value: Value) -> Value {
     mask(&mut value);
     if let Some(messages) = value.get_mut("result").and_then(Value::as_array_mut) {
-        // In no order.
+        // The order is undefined.
         messages.sort_by_key(Value::to_string);
     }
     value
@@ -324,7 +325,7 @@ fn mask(value: &mut Value) {
             for (name, value) in members.iter_mut() {
                 match name.as_str() {
                     "timestamp" | "pow" if value.is_number() => *value = "a number".into(),
-                    // Envelopes of the last seconds.
+                    // The envelopes of the last seconds.
                     "memory" if value.as_u64() > Some(0) => *value = "some".into(),
                     "padding" => *value = value.as_str().unwrap().len().into(),
                     "hash" => *value = "a hash".into(),
@@ -337,22 +338,22 @@ fn mask(value: &mut Value) {
     }
 }
 
-/// Takes Go's own words out of a recorded error, and as much out of ours: only what stands before
-/// them, and the code, can be the same.
+/// Cuts the words of Go's decoder from a recorded error, and as much from ours: only the words
+/// before them and the code can be equal.
 fn cut_gos_words(recorded: &mut Value, ours: &mut Value) {
     let message = |answer: &Value| answer["error"]["message"].as_str().map(str::to_owned);
     let (Some(then), Some(now)) = (message(recorded), message(ours)) else {
         return;
     };
     let begins = GOS_WORDS.iter().filter_map(|words| then.find(words)).min();
-    // A topic's errors are the only ones of the decoder that name no type of Go.
+    // The decoder's errors about topics are the only ones that do not name a type of Go.
     if let Some(end) = begins.filter(|_| !then.contains("for Topic")) {
         recorded["error"]["message"] = then.get(..end).into();
         ours["error"]["message"] = now.get(..end).unwrap_or(&now).into();
     }
 }
 
-/// How the texts of Go's decoder begin.
+/// The beginnings of the error texts of Go's decoder.
 const GOS_WORDS: [&str; 4] = [
     "json: ",
     "invalid character",
@@ -368,7 +369,7 @@ fn without_hash(text: &str) -> String {
     }
 }
 
-/// A call whose text has so many bytes.
+/// A call whose text has this many bytes.
 fn padded(length: usize) -> String {
     let (head, tail) = (
         "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"shh_version\",\"params\":[\"",
@@ -380,6 +381,6 @@ fn padded(length: usize) -> String {
     )
 }
 
-/// The peer that go-ethereum was connected with.
+/// The peer of go-ethereum in the recording.
 const RECORDED_PEER: &str = "enode://d5b5dc171edecf54088476e216faca4b05b705a6889386cad0642a16fab66e98\
     2eae409577366f852b7c9e481cb0bfd677aea54eede996a49760f174d382f732@127.0.0.1:31304";

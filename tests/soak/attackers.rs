@@ -1,4 +1,4 @@
-//! The attackers: how many, what each does next, and what came of it.
+//! The attackers: their number, their choice of attacks, and the results.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,14 +18,14 @@ use tokio::time::{sleep, timeout};
 use crate::mutate::Mutator;
 use crate::testbed::TargetNode;
 
-/// Attackers at work.
+/// The running attackers.
 pub(crate) struct AttackerPool {
     over: Arc<AtomicBool>,
     tasks: JoinSet<AttackCounts>,
 }
 
 impl AttackerPool {
-    /// Lets so many loose.
+    /// Starts this many attackers.
     pub(crate) fn start(target: &Arc<TargetNode>, seed: u64, count: usize) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let mut tasks = JoinSet::new();
@@ -36,18 +36,18 @@ impl AttackerPool {
         Self { over, tasks }
     }
 
-    /// Waits until each has finished what it is at.
+    /// Waits until each has finished its attack.
     pub(crate) async fn stop(mut self) -> AttackCounts {
         self.over.store(true, Ordering::Relaxed);
         let mut all = AttackCounts::default();
         while let Some(one) = self.tasks.join_next().await {
-            all.add(one.expect("an attacker does not fail by itself"));
+            all.add(one.expect("an attacker does not fail"));
         }
         all
     }
 }
 
-/// One attacker; all its choices come from its own seed.
+/// One attacker; its seed determines all its choices.
 pub(crate) struct Attacker {
     pub(crate) target: Arc<TargetNode>,
     pub(crate) rng: ChaCha20Rng,
@@ -72,7 +72,7 @@ impl Attacker {
         let mut counts = AttackCounts::default();
         while !over.load(Ordering::Relaxed) {
             let attack = Attack::ALL[self.below(Attack::ALL.len())];
-            // An attack that hangs is one that has worked on the attacker.
+            // A hanging attack counts as cut off.
             let done = timeout(ATTACK_TIMEOUT, self.perform(attack)).await;
             counts.record(attack, !matches!(done, Ok(Err(_))));
             let pause = u64::try_from(self.below(200)).unwrap();
@@ -149,7 +149,7 @@ impl Attacker {
         mutator.mutate(&inputs[choice]).0
     }
 
-    /// A mutation of something else.
+    /// A mutation of an input.
     pub(crate) fn mutate(&mut self, input: &[u8]) -> Vec<u8> {
         let name = format!("{}/any", self.name);
         let (mutator, _) = self
@@ -173,10 +173,10 @@ fn inputs(corpus: &str) -> Vec<Vec<u8>> {
     files.iter().map(|file| fs::read(file).unwrap()).collect()
 }
 
-/// Lists the attacks once, for the draw and for the report.
+/// Lists the attacks once, for the random choice and for the report.
 macro_rules! attacks {
     ($($(#[$doc:meta])+ $attack:ident,)+) => {
-        /// What an attacker can do.
+        /// An attack.
         #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
         pub(crate) enum Attack {
             $($(#[$doc])+ $attack,)+
@@ -189,85 +189,85 @@ macro_rules! attacks {
 }
 
 attacks! {
-    /// Connects and says nothing.
+    /// Connects and sends nothing.
     Silence,
-    /// A good handshake, a byte at a time.
+    /// A valid handshake, a byte at a time.
     SlowHandshake,
-    /// Anything instead of a handshake.
+    /// Random bytes instead of a handshake.
     Noise,
-    /// Comes and goes.
+    /// Connects and disconnects repeatedly.
     Churn,
-    /// A handshake packet with damage.
+    /// A mutated handshake packet.
     MutantAuth,
-    /// Agrees on keys and then says nothing, or goes.
+    /// Agrees on keys and then sends nothing, or disconnects.
     HalfHandshake,
-    /// An introduction with damage.
+    /// A mutated Hello.
     MutantHello,
-    /// Frames with a wrong byte, or none.
+    /// Frames with a wrong byte, or a missing one.
     BrokenFrames,
-    /// A frame of two megabytes that never ends.
+    /// A frame of two megabytes that is never completed.
     UnfinishedFrame,
-    /// A payload that says it inflates to much, or does.
+    /// A payload that announces a large decompressed size, or has one.
     SnappyBomb,
-    /// The base protocol's questions, by the thousand.
+    /// Thousands of Pings of the base protocol.
     Pings,
-    /// Says farewell in the middle of things.
+    /// Sends Disconnect during an exchange.
     EarlyDisconnect,
-    /// Asks for all there is and reads none of it.
+    /// Requests everything and reads none of it.
     NeverReads,
-    /// Packets of `shh/6` with damage.
+    /// Mutated packets of `shh/6`.
     MutantShh,
-    /// Packets of `shh/5` with damage.
+    /// Mutated packets of `shh/5`.
     MutantShh5,
-    /// Packets beyond every limit.
+    /// Packets above every size limit.
     Oversized,
-    /// Envelopes that nobody worked for.
+    /// Envelopes without proof of work.
     LowPow,
-    /// Envelopes that are not alive.
+    /// Envelopes that are expired or dated in the future.
     BadExpiry,
-    /// Envelopes that are good and nobody's.
+    /// Valid envelopes that no key decrypts.
     Flood,
-    /// The same envelope again and again.
+    /// The same envelope repeatedly.
     Repetition,
-    /// Wants something else every moment.
+    /// Changes its PoW minimum and bloom filter continually.
     PolicyFlapping,
-    /// Packets of `onion/1` with damage.
+    /// Mutated packets of `onion/1`.
     MutantOnion,
-    /// Cells that nobody can open, and one that was there before.
+    /// Cells that do not peel, and a replayed one.
     Cells,
-    /// Envelopes on a stem that never ends.
+    /// Envelopes on a stem without an end.
     Stems,
-    /// Hashes announced and asked for.
+    /// Announced and requested hashes.
     Hashes,
-    /// Relays that do not exist.
+    /// Descriptors of relays that do not exist.
     Descriptors,
-    /// Anything on the local socket.
+    /// Random bytes on the local socket.
     IpcNoise,
-    /// Requests with damage.
+    /// Mutated requests.
     IpcMutants,
-    /// Requests whose answers nobody reads.
+    /// Requests whose answers are never read.
     IpcFlood,
     /// A request without an end.
     IpcOversized,
-    /// Anything over HTTP, without the token.
+    /// Random bytes over HTTP, without the token.
     HttpNoise,
-    /// Requests over HTTP with damage.
+    /// Mutated requests over HTTP.
     HttpMutants,
-    /// Requests over HTTP whose answers nobody reads.
+    /// Requests over HTTP whose answers are never read.
     HttpFlood,
-    /// Requests over WebSocket with damage, and then anything.
+    /// Mutated requests over WebSocket, and then random bytes.
     WebSocketMutants,
-    /// Subscribes and asks over WebSocket, and reads nothing.
+    /// Subscribes and requests over WebSocket, and reads nothing.
     WebSocketNeverReads,
-    /// Requests for mail with damage.
+    /// Mutated mail requests.
     MutantMailRequest,
-    /// Asks for all mail again and again.
+    /// Requests all mail repeatedly.
     MailFlood,
-    /// Asks for all mail and reads none of it.
+    /// Requests all mail and reads none of it.
     MailNeverReads,
 }
 
-/// How often each attack was made, and was not to be made.
+/// The number of times that each attack ran, to the end or cut off.
 #[derive(Default)]
 pub(crate) struct AttackCounts(BTreeMap<Attack, (u64, u64)>);
 
@@ -286,7 +286,7 @@ impl AttackCounts {
         }
     }
 
-    /// Fails if a run of this length left one out.
+    /// Fails if a run of this length omitted an attack.
     pub(crate) fn assert_every_attack_ran(&self, time: Duration) {
         if time >= FULL_COVERAGE_TIME {
             let missing = |attack: &&Attack| !self.0.contains_key(attack);
@@ -310,7 +310,7 @@ impl fmt::Display for AttackCounts {
     }
 }
 
-/// No attack goes on for longer.
+/// Maximum duration of an attack.
 const ATTACK_TIMEOUT: Duration = Duration::from_secs(20);
-/// A run this long draws every attack, whatever the seed.
+/// A run of this length draws every attack, for all seeds.
 const FULL_COVERAGE_TIME: Duration = Duration::from_secs(300);

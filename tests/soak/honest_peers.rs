@@ -1,4 +1,4 @@
-//! Those who only want to be served: two correspondents, and a relay that sends cells.
+//! The honest peers: two correspondents, and a relay that sends cells.
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub(crate) struct MessageExchange {
     times: Vec<Duration>,
 }
 
-/// Somebody with a node.
+/// A user with a node.
 struct Correspondent {
     client: RpcClient,
     key: String,
@@ -58,7 +58,7 @@ impl MessageExchange {
         self
     }
 
-    /// One writes, the other reads; next time it is the other way round.
+    /// One writes, the other reads; the roles alternate.
     pub(crate) async fn exchange(&mut self) {
         let begun = Instant::now();
         let number = self.times.len();
@@ -79,7 +79,7 @@ impl MessageExchange {
             panic!("message number {number} did not arrive within {DELIVERY_TIMEOUT:?}");
         }
         self.times.push(begun.elapsed());
-        // It has arrived; that the sender has not seen it come back from two peers is of no matter.
+        // The message has arrived; the sender's confirmation from two peers is irrelevant.
         let _over = writer.client.call("whisht_cancel", json!([sent])).await;
     }
 }
@@ -142,7 +142,7 @@ impl fmt::Display for MessageExchange {
     }
 }
 
-/// A relay that has the node pass on cells which come back to it.
+/// A relay whose cells the node sends back to it.
 pub(crate) struct CellEcho {
     target: Arc<TargetNode>,
     rng: ChaCha20Rng,
@@ -160,7 +160,7 @@ impl CellEcho {
         }
     }
 
-    /// Sends a cell now and then until `time` is over.
+    /// Sends cells at intervals until `time` is over.
     pub(crate) async fn run(mut self, time: Duration) -> Self {
         let end = Instant::now() + time;
         while Instant::now() < end {
@@ -173,7 +173,7 @@ impl CellEcho {
         self
     }
 
-    /// One cell, on a connection of its own; `None` if it does not come back.
+    /// One cell, on a connection of its own; `None` if it does not return.
     async fn send_one(&mut self) -> Option<()> {
         let only_cells = [Capability::ONION_1];
         let mut connection = PeerConnection::open(&self.target, &mut self.rng, &only_cells)
@@ -233,11 +233,11 @@ impl CellEcho {
         }
     }
 
-    /// Fails unless nearly all came back. A connection may be hit by the door's rule for floods.
+    /// Fails unless nearly all returned. The accept limiter may drop a connection.
     pub(crate) fn assert_returned(&self) {
         assert!(
             self.returned > 0 && self.returned * 10 >= self.sent * 9,
-            "of {} cells {} came back",
+            "of {} cells {} returned",
             self.sent,
             self.returned
         );
@@ -246,12 +246,12 @@ impl CellEcho {
 
 impl fmt::Display for CellEcho {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cells: {} sent, {} came back", self.sent, self.returned)
+        write!(f, "cells: {} sent, {} returned", self.sent, self.returned)
     }
 }
 
 impl PeerConnection {
-    /// The next message of `onion/1`; `None` if there will be none.
+    /// The next message of `onion/1`; `None` once the connection has ended.
     async fn next_onion(&mut self) -> Option<OnionMessage> {
         loop {
             match self.next().await? {
@@ -272,9 +272,9 @@ impl PeerConnection {
     }
 }
 
-/// How long anything may take: far more than it does, however busy the machine.
+/// Timeout of a delivery: far above the usual time, even on a busy machine.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
-/// The same for one cell that nobody delays.
+/// The same for one cell without delays.
 const CELL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Between two messages.
+/// Time between two messages.
 const SEND_INTERVAL: Duration = Duration::from_millis(200);

@@ -57,7 +57,7 @@ impl Attacker {
         UnixStream::connect(&self.target.ipc).await
     }
 
-    /// Something that the node could do, or not, and that changes nothing.
+    /// A valid or invalid request without an effect.
     pub(crate) fn request(&mut self) -> Value {
         let methods = [
             ("whisht_status", json!([])),
@@ -72,11 +72,11 @@ impl Attacker {
             ("whisht_addPeer", json!(["enode://00@127.0.0.1:1"])),
             (
                 "whisht_estimate",
-                json!([{"to": "nobody", "payload": "00"}]),
+                json!([{"to": "unknown", "payload": "00"}]),
             ),
             (
                 "whisht_send",
-                json!([{"to": "nobody", "payload": "00", "life": 60}]),
+                json!([{"to": "unknown", "payload": "00", "life": 60}]),
             ),
             ("nonsense", json!([[[[]]]])),
         ];
@@ -85,7 +85,7 @@ impl Attacker {
     }
 }
 
-/// Reads and forgets for so long.
+/// Reads and discards for this time.
 async fn listen(stream: &mut UnixStream, time: Duration) {
     let mut buffer = [0; 4_096];
     let read = async { while let Ok(1..) = stream.read(&mut buffer).await {} };

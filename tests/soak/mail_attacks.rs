@@ -1,4 +1,4 @@
-//! Attacks on the mail server that the node is.
+//! Attacks on the node as a mail server.
 
 use std::io;
 use std::time::Duration;
@@ -37,7 +37,7 @@ impl Attacker {
         Ok(())
     }
 
-    /// Whoever waits between requests gets more of them answered.
+    /// A pause between requests gets more of them answered.
     pub(crate) async fn mail_flood(&mut self) -> io::Result<()> {
         let mut connection = self.peer().await?;
         for _ in 0..30 {
@@ -64,7 +64,7 @@ impl Attacker {
         Ok(())
     }
 
-    /// A good request for all that there is.
+    /// A valid request for all mail.
     fn request_for_everything(&mut self) -> Vec<u8> {
         let mut id = RequestId([0; 32]);
         self.rng.fill_bytes(&mut id.0);

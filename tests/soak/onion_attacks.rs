@@ -1,4 +1,4 @@
-//! Attacks with whatever `onion/1` carries.
+//! Attacks with packets of `onion/1`.
 
 use std::io;
 use std::time::Duration;
@@ -40,7 +40,7 @@ impl Attacker {
         let mut connection = self.peer().await?;
         let mut cell = Box::new([0; CELL_LEN]);
         for number in 0..300 {
-            // Every third is the one before it.
+            // Every third equals the one before it.
             if number % 3 != 0 {
                 let noise = self.mutant("cell");
                 self.rng.fill_bytes(&mut cell[..]);
@@ -95,7 +95,7 @@ impl Attacker {
                         have,
                     }
                 }
-                // A list of two bytes is a descriptor to the packet, and to nobody else.
+                // The packet accepts a list of two bytes as a descriptor; the directory does not.
                 1 => OnionMessage::Descriptors(vec![vec![0xc1, 0x80]; 60]),
                 _ => {
                     let raw = self.mutant("descriptor");

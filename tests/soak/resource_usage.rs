@@ -1,4 +1,4 @@
-//! What the node under attack uses, measured from outside, and how much of it is too much.
+//! The resources of the node under attack, measured from outside, and their limits.
 
 use std::fmt;
 use std::fs;
@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::testbed::{POOL_MB, Testbed};
 
-/// What a process uses.
+/// The resources of a process.
 #[derive(Clone, Copy)]
 pub(crate) struct ResourceUsage {
     /// Bytes of memory.
@@ -23,10 +23,10 @@ pub(crate) struct ResourceUsage {
 }
 
 impl ResourceUsage {
-    /// What the node under attack uses now.
+    /// The present use of the node under attack.
     pub(crate) fn of(testbed: &Testbed) -> Self {
         let process = format!("/proc/{}", testbed.victim().id());
-        let status = fs::read_to_string(format!("{process}/status")).expect("the node lives");
+        let status = fs::read_to_string(format!("{process}/status")).expect("the node is running");
         let field = |name: &str| -> usize {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
             let number = line.and_then(|line| line.split_whitespace().next());
@@ -41,25 +41,25 @@ impl ResourceUsage {
     }
 }
 
-/// The node's use of things over time.
+/// The node's resources over time.
 pub(crate) struct UsageMonitor {
     attackers: usize,
     samples: Vec<Sample>,
 }
 
-/// One moment.
+/// One sample.
 struct Sample {
     at: Duration,
     usage: ResourceUsage,
     peers: u64,
     pooled: u64,
-    /// How long the node's owner waited for an answer.
+    /// Time of an answer to the node's owner.
     answer: Duration,
 }
 
 impl UsageMonitor {
-    /// Measures until `time` is over, and prints a row now and then: a run that fails has said how
-    /// it came to that.
+    /// Measures until `time` is over, and prints a row at intervals, so that a failed run shows its
+    /// history.
     pub(crate) async fn watch(testbed: &Testbed, attackers: usize, time: Duration) -> Self {
         let mut client = testbed.client().await;
         let begun = Instant::now();
@@ -87,7 +87,7 @@ impl UsageMonitor {
         Self { attackers, samples }
     }
 
-    /// Fails if anything was used without a bound.
+    /// Fails if a resource exceeded its limit.
     pub(crate) fn assert_within_limits(&self) {
         let ceiling = (IDLE_MB + 2 * POOL_MB + self.attackers * ATTACKER_MB) << 20;
         for Sample { at, usage, .. } in &self.samples {
@@ -105,8 +105,8 @@ impl UsageMonitor {
             );
             assert!(disk <= MAX_DISK, "{disk} bytes on disk at {at:.0?}");
         }
-        // What was in use at the end of a long run must not be more than what was in use before
-        // its middle: then it would grow for ever.
+        // The use at the end of a long run must not exceed the use before its middle: otherwise it
+        // would grow without a bound.
         let end = self
             .samples
             .last()
@@ -121,7 +121,7 @@ impl UsageMonitor {
         }
     }
 
-    /// The most memory in use between two moments.
+    /// The maximum memory between two moments.
     fn peak(&self, from: Duration, to: Duration) -> usize {
         let between = self
             .samples
@@ -175,7 +175,7 @@ impl fmt::Display for Sample {
 const HEADING: &str =
     "  second  memory KB  threads  descriptors  disk KB  peers  pooled  answer ms";
 
-/// Bytes of a file, or of all files below a folder; what vanishes meanwhile does not count.
+/// Bytes of a file, or of all files below a folder; a file that vanishes meanwhile does not count.
 fn bytes_below(path: &Path) -> usize {
     let Ok(entries) = fs::read_dir(path) else {
         let length = fs::metadata(path).map_or(0, |metadata| metadata.len());
@@ -187,24 +187,25 @@ fn bytes_below(path: &Path) -> usize {
         .sum()
 }
 
-/// Between two samples.
+/// Time between two samples.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(500);
-/// How long the node's owner waits for an answer.
+/// Timeout of an answer to the node's owner.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(30);
 /// Rows of the report.
 const REPORT_ROWS: u32 = 12;
 
-/// What a node without peers and envelopes uses, and room for what the allocator keeps.
+/// Memory of a node without peers and envelopes, and unused memory that the allocator keeps.
 const IDLE_MB: usize = 48;
-/// What one peer can make a link hold: a frame of 2 MiB, its buffer, and what it inflates to.
+/// Memory that one peer can make a link use: a frame of 2 MiB, its buffer, and its decompressed
+/// payload.
 const ATTACKER_MB: usize = 6;
-/// Two for the runtime, one for the disk and one for searches, and a few that come and go.
+/// Two for the runtime, one for the disk and one for searches, and a few temporary ones.
 const MAX_THREADS: usize = 24;
-/// The connections, local clients and those over TCP that the node takes, and its own files.
+/// The connections, local clients and TCP clients that the node accepts, and its own files.
 const MAX_DESCRIPTORS: usize = 256 + 32 + 128 + 64;
 /// Keys, records, tags of replayed cells, and a log.
 const MAX_DISK: usize = 64 << 20;
-/// From here on a run is long enough for a trend.
+/// Minimum duration of a run for a trend.
 const MIN_TREND_TIME: Duration = Duration::from_secs(600);
-/// What chance may add to the peak of a quarter.
+/// Tolerance for random variation of a quarter's peak.
 const MAX_DRIFT_MB: usize = 24;

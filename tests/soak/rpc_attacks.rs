@@ -1,5 +1,4 @@
-//! Attacks at the door for JSON-RPC over HTTP and WebSocket: by programs that have no token, and by
-//! those that have it.
+//! Attacks on JSON-RPC over HTTP and WebSocket, by programs with the token and without it.
 
 use std::io;
 use std::time::Duration;
@@ -21,7 +20,7 @@ impl Attacker {
         let mut stream = self.connect_http().await?;
         match self.below(4) {
             0 => write(&mut stream, &self.junk(8_192)).await?,
-            // A head without an end.
+            // A header section without an end.
             1 => {
                 write(&mut stream, b"POST / HTTP/1.1\r\n").await?;
                 for _ in 0..40 {
@@ -29,7 +28,7 @@ impl Attacker {
                     write(&mut stream, &field).await?;
                 }
             }
-            // Without a token, and with more to say than is read.
+            // Without a token, and with more data than the node reads.
             2 => {
                 let head = "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 90000000\r\n\r\n";
                 write(&mut stream, head.as_bytes()).await?;
@@ -122,7 +121,7 @@ impl Attacker {
         opened.map(|(socket, _)| socket).map_err(io::Error::other)
     }
 
-    /// A request over HTTP from a program that has the token.
+    /// A request over HTTP from a program with the token.
     fn post(&self, body: &[u8]) -> Vec<u8> {
         let head = format!(
             "POST / HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\
@@ -133,8 +132,8 @@ impl Attacker {
         [head.as_bytes(), body].concat()
     }
 
-    /// A request with damage, and none that a node rightly obeys: whoever has the token may ask of
-    /// it that it takes no more than some wish of the attacker's allows, and honest messages with it.
+    /// A mutated request, except valid commands that change the node's policy: a program with the
+    /// token may raise the minimum work, and the honest messages would then be refused rightly.
     fn mutant_request(&mut self) -> Vec<u8> {
         loop {
             let request = match self.below(2) {

@@ -15,7 +15,7 @@ use whisht::shell::rpc::RpcClient;
 use crate::node::NodeProcess;
 use crate::resource_usage::ResourceUsage;
 
-/// Everybody but the attackers.
+/// All nodes except the attackers.
 pub(crate) struct Testbed {
     scratch: TempDir,
     victim: NodeProcess,
@@ -23,19 +23,19 @@ pub(crate) struct Testbed {
     ben: NodeProcess,
 }
 
-/// What an attacker knows of the node: what everybody may know, and what a local program can see.
+/// The attackers' knowledge of the node: public data, and data visible to a local program.
 pub(crate) struct TargetNode {
     pub(crate) addr: SocketAddr,
     pub(crate) key: RelayKey,
     pub(crate) network: NetworkId,
     pub(crate) ipc: PathBuf,
-    /// Where JSON-RPC is served over HTTP and WebSocket.
+    /// The address of JSON-RPC over HTTP and WebSocket.
     pub(crate) rpc: SocketAddr,
     pub(crate) token: String,
 }
 
 impl Testbed {
-    /// Starts all three, and waits until the honest nodes are peers of the one in the middle.
+    /// Starts all three, and waits until the honest nodes are peers of the attacked one.
     pub(crate) async fn start() -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let listen = ["--listen", "127.0.0.1:0"];
@@ -43,7 +43,7 @@ impl Testbed {
         let args = [&listen[..], &["--relay", "--pool-mb", &pool], &SERVICES].concat();
         let victim = NodeProcess::start(scratch.path(), "victim", &args);
         let honest = |name| {
-            // Their envelopes are worth more than the flood, or a full pool would not take them.
+            // Their envelopes have more work than the flood, or a full pool would refuse them.
             let args = ["--level", "open", "--min-pow", "0.05"];
             let args = [&listen[..], &args, &["--peer", victim.enode()]].concat();
             NodeProcess::start(scratch.path(), name, &args)
@@ -57,7 +57,7 @@ impl Testbed {
         };
         let mut client = testbed.client().await;
         for honest in [&testbed.ann, &testbed.ben] {
-            // Strangers cannot keep out whom the user named.
+            // Unknown peers cannot displace a peer that the user named.
             let peer = json!([honest.enode()]);
             client.call("whisht_addPeer", peer).await.unwrap();
         }
@@ -70,7 +70,7 @@ impl Testbed {
     pub(crate) fn target(&self) -> Arc<TargetNode> {
         let PeerAddr { key, endpoint } = self.victim.enode().parse().unwrap();
         let Endpoint::Tcp(addr) = endpoint else {
-            panic!("it listens on TCP")
+            panic!("the node listens on TCP")
         };
         let said = |name: &str| self.victim.banner()[name].as_str().unwrap();
         let (rpc, token) = (said("http"), said("rpc_token"));
@@ -94,18 +94,18 @@ impl Testbed {
         &self.victim
     }
 
-    /// A line to the node under attack, for its owner.
+    /// An RPC client of the attacked node's owner.
     pub(crate) async fn client(&self) -> RpcClient {
         RpcClient::connect(&ipc_socket(&self.victim)).await.unwrap()
     }
 
-    /// What a node wrote to its standard error.
+    /// A node's standard error.
     pub(crate) fn log(&self, name: &str) -> PathBuf {
         self.scratch.path().join(format!("{name}.log"))
     }
 
-    /// When all attackers are gone, so is everything they made the node hold, but for memory that
-    /// the allocator keeps.
+    /// Asserts that the node released the resources of all attackers, except memory that the
+    /// allocator keeps.
     pub(crate) async fn assert_recovered(&self, quiet: &ResourceUsage) {
         let mut client = self.client().await;
         let calm = async {
@@ -126,18 +126,18 @@ impl Testbed {
         }
     }
 
-    /// The archive still answers, and what the honest nodes said is in it.
+    /// The archive still answers, and contains the messages of the honest nodes.
     pub(crate) fn assert_serves_mail(&self) {
         let fetch = ["mail", "fetch", "--from", self.victim.enode(), "--json"];
         let output = self.ann.run(&[&fetch[..], &["--since", "1h"]].concat());
         let said = String::from_utf8_lossy(&output.stderr);
-        // There may be more than one exchange brings.
+        // One exchange may not return everything.
         assert!(matches!(output.status.code(), Some(0 | 3)), "{said}");
         let end: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert!(end["envelopes"].as_u64() > Some(0), "{end}");
     }
 
-    /// Nothing that a stranger did made the node think that it is broken itself.
+    /// No attack made the node log a bug.
     pub(crate) fn assert_no_bug_logged(&self) {
         for name in ["victim", "ann", "ben"] {
             let log = std::fs::read_to_string(self.log(name)).unwrap();
@@ -148,7 +148,7 @@ impl Testbed {
     }
 }
 
-/// How many peers a node has.
+/// The number of a node's peers.
 async fn peers(client: &mut RpcClient) -> u64 {
     let status = client.call("whisht_status", json!([])).await.unwrap();
     status.get("peers").and_then(Value::as_u64).unwrap()
@@ -159,10 +159,9 @@ pub(crate) fn ipc_socket(node: &NodeProcess) -> PathBuf {
     node.dir().join("whisht.ipc")
 }
 
-/// Room for envelopes in the node under attack: little, so that floods fill it.
+/// A small pool in the node under attack, so that floods fill it.
 pub(crate) const POOL_MB: usize = 8;
-/// What the node under attack does besides: it keeps mail, on little room too, and serves JSON-RPC
-/// over TCP.
+/// Further services of the node under attack: a small mail archive, and JSON-RPC over TCP.
 const SERVICES: [&str; 8] = [
     "--mail-serve",
     "--mail-max-mb=8",
@@ -173,5 +172,5 @@ const SERVICES: [&str; 8] = [
     "--rpc-modules",
     "net,shh,web3,whisht",
 ];
-/// How long the node may take to notice that its attackers are gone.
+/// Time in which the node must notice that its attackers have ended.
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(60);

@@ -1,8 +1,8 @@
 //! A private Tor network on loopback: one directory authority and four relays, all of them Debian's
-//! `tor`, set up so that its first consensus comes at a second of our choosing.
+//! `tor`, configured so that the first consensus appears at a chosen second.
 //!
-//! Bounded in every respect: five processes, a start that is tried three times at most, waits that
-//! end. The daemons watch the process of the test and end with it, however it ends.
+//! All resources are bounded: five processes, at most three attempts to start, waits with timeouts.
+//! The daemons watch the process of the test and end with it.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -26,7 +26,7 @@ struct TorRelay {
     child: Child,
 }
 
-/// A daemon that serves as somebody's client, and may lead to a listener.
+/// A daemon for one client, with an optional onion service that leads to a listener.
 pub(crate) struct TorDaemon {
     child: Option<Child>,
     torrc: PathBuf,
@@ -34,7 +34,7 @@ pub(crate) struct TorDaemon {
     pub(crate) socks: u16,
 }
 
-/// Whether the programs are there. In CI they have to be.
+/// Whether the programs are installed. CI requires them.
 pub(crate) fn is_installed() -> bool {
     let found = ["tor", "tor-gencert"].into_iter().all(|program| {
         let asked = Command::new(program).arg("--version").output();
@@ -48,8 +48,8 @@ pub(crate) fn is_installed() -> bool {
 }
 
 impl TorNetwork {
-    /// Starts a network below `dir`. When the first consensus lacks a relay, as it may on a busy
-    /// machine, it is started once more with more time before the vote.
+    /// Starts a network below `dir`. If the first consensus lacks a relay, as it may on a busy
+    /// machine, it is restarted once with more time before the vote.
     pub(crate) fn start(dir: &Path) -> Self {
         for (attempt, lead) in [15, 25, 40].into_iter().enumerate() {
             let dir = dir.join(format!("tor-{attempt}"));
@@ -60,7 +60,7 @@ impl TorNetwork {
                 return network;
             }
         }
-        panic!("the private Tor network does not come up");
+        panic!("the private Tor network does not start");
     }
 
     fn launch(dir: PathBuf, lead: u64) -> Self {
@@ -91,7 +91,7 @@ impl TorNetwork {
         }
     }
 
-    /// The file that tells arti of this network.
+    /// The configuration of this network for arti.
     pub(crate) fn description(&self) -> &str {
         self.description.to_str().unwrap()
     }
@@ -111,7 +111,7 @@ impl TorNetwork {
         TorDaemon::new(dir, &torrc, socks)
     }
 
-    /// Starts a bridge: a relay that stands in no directory. Gives its bridge line too.
+    /// Starts a bridge: a relay outside the directory. Returns its bridge line too.
     pub(crate) fn bridge(&self, name: &str) -> (TorDaemon, String) {
         let dir = self.dir.join(name);
         private(&dir);
@@ -134,8 +134,8 @@ impl TorNetwork {
         wait(timeout, || listed() == self.relays.len())
     }
 
-    /// A relay that asked for the directory before there was one waits long before it asks again,
-    /// and so do its clients; a signal makes it ask at once.
+    /// A relay that requested the directory too early waits long before it retries, and so do its
+    /// clients; a signal makes it retry at once.
     fn wait_for_directories(&self) {
         for _ in 0..10 {
             let lacking = |relay: &&TorRelay| {
@@ -178,10 +178,10 @@ impl TorDaemon {
         daemon
     }
 
-    /// Starts it, again if it was killed, and waits until it is ready.
+    /// Starts or restarts the daemon, and waits until it is ready.
     pub(crate) fn start(&mut self) {
         let log = self.dir.join("notice.log");
-        // What an earlier run logged says nothing of this one.
+        // The log of an earlier run must not be mistaken for this one's.
         let _absent = fs::remove_file(&log);
         self.child = Some(run_tor(&self.dir, &self.torrc));
         let ready = || {
@@ -191,20 +191,20 @@ impl TorDaemon {
         let is_ready = wait(STARTUP_TIMEOUT, ready);
         assert!(
             is_ready,
-            "a Tor daemon does not get ready: {}\n{}",
+            "a Tor daemon is not ready: {}\n{}",
             fs::read_to_string(&log).unwrap_or_default(),
             fs::read_to_string(self.dir.join("out.log")).unwrap_or_default()
         );
     }
 
-    /// Ends it as a power cut would.
+    /// Kills the daemon without a shutdown.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             end(&mut child);
         }
     }
 
-    /// The name of its onion service.
+    /// The name of the daemon's onion service.
     pub(crate) fn onion(&self) -> String {
         let name = fs::read_to_string(self.dir.join("service/hostname")).unwrap();
         format!("{}:20819", name.trim())
@@ -217,16 +217,16 @@ impl Drop for TorDaemon {
     }
 }
 
-/// What clients have to know of the authority.
+/// The authority's keys that clients need.
 struct AuthorityIdentity {
-    /// Of the key that signs the consensus.
+    /// The fingerprint of the key that signs the consensus.
     v3: String,
     rsa: String,
     ed25519: String,
 }
 
 impl AuthorityIdentity {
-    /// Makes the keys of all relays, and those of the authority.
+    /// Generates the keys of all relays, and those of the authority.
     fn make(dir: &Path, names: &[String], ports: &[u16], directory_port: u16) -> Self {
         let keys = dir.join(&names[0]).join("keys");
         private(&dir.join(&names[0]));
@@ -241,7 +241,7 @@ impl AuthorityIdentity {
             })
             .collect();
         for mut relay in relays.into_iter().chain([certificate]) {
-            assert!(relay.wait().unwrap().success(), "tor makes no keys");
+            assert!(relay.wait().unwrap().success(), "tor generated no keys");
         }
         let text = fs::read_to_string(keys.join("authority_certificate")).unwrap();
         let fingerprint = text
@@ -321,7 +321,7 @@ fn make_keys(dir: &Path, name: &str, port: u16) -> Child {
         .args(["--Nickname", name, "--ORPort", &format!("127.0.0.1:{port}")])
         .arg("--DataDirectory")
         .arg(dir.join(name))
-        // Any will do, so that no public one is asked.
+        // Any fallback will do, so that no public one is used.
         .args([
             "--DirAuthority",
             "x 127.0.0.1:1 ffffffffffffffffffffffffffffffffffffffff",
@@ -333,7 +333,7 @@ fn make_keys(dir: &Path, name: &str, port: u16) -> Child {
         .unwrap()
 }
 
-/// What every daemon of the network is told. It keeps to loopback, and ends with this process.
+/// The configuration of every daemon: loopback only, and it ends with this process.
 fn common(dir: &Path, name: &str, authority: &str) -> String {
     let (data, owner) = (dir.join(name), std::process::id());
     let data = data.display();
@@ -352,7 +352,7 @@ fn relay_lines(port: u16) -> String {
     )
 }
 
-/// One vote at a second of our choosing, and no other for an hour.
+/// One vote at the chosen second, and no other for an hour.
 fn authority_lines(port: u16, vote: u64) -> String {
     let offset = vote % 1800;
     format!(
@@ -394,12 +394,12 @@ fn send(signal: &str, child: &Child) {
 }
 
 fn end(child: &mut Child) {
-    // Errors mean that it has ended already.
+    // An error means that the process has ended already.
     let _ended = child.kill();
     let _reaped = child.wait();
 }
 
-/// Tor works in no directory that others can read.
+/// Tor refuses a directory that other users can read.
 pub(crate) fn private(dir: &Path) {
     fs::DirBuilder::new()
         .recursive(true)
@@ -408,7 +408,7 @@ pub(crate) fn private(dir: &Path) {
         .unwrap();
 }
 
-/// Ports that nobody uses now, all different.
+/// Unused ports, all different.
 fn free_ports(count: usize) -> Vec<u16> {
     let held: Vec<TcpListener> = (0..count)
         .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
@@ -441,7 +441,7 @@ fn wait(timeout: Duration, mut until: impl FnMut() -> bool) -> bool {
     false
 }
 
-/// Relays beside the authority: one more than onion services need, so that one may be lost.
+/// Relays beside the authority: one more than onion services need, so that one may fail.
 const RELAYS: usize = 4;
-/// Far more than a daemon needs to get ready.
+/// Only bounds the wait for a daemon.
 const STARTUP_TIMEOUT: Duration = Duration::from_secs(90);

@@ -35,7 +35,7 @@ fn bloom_unions_match_recorded() {
 #[test]
 fn bloom_matches_agree_with_recorded() {
     for case in of_kind("match") {
-        // An absent filter means everything.
+        // An absent filter matches everything.
         let filter = match &case["filter"] {
             Value::Null => Bloom::FULL,
             filter => Bloom(array(filter)),

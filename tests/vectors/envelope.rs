@@ -1,4 +1,4 @@
-//! Envelopes: fields, bytes, names, blooms, and what must not decode.
+//! Envelopes: fields, bytes, hashes, bloom filters, and invalid inputs.
 
 use circuits::time::UnixSecs;
 use whisht::bloom::Bloom;

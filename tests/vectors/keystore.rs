@@ -52,13 +52,13 @@ fn recorded_key_file_failures_give_same_reason() {
             "unknown cipher" => KeystoreError::UnknownCipher,
             "unknown kdf" => KeystoreError::UnknownKdf,
             "version 2" => KeystoreError::UnknownVersion,
-            other => panic!("a case that nobody has thought about: {other}"),
+            other => panic!("an unknown case: {other}"),
         };
         assert_eq!(open(&case).map(|_| ()), Err(expected), "{}", name(&case));
     }
 }
 
-/// What go-ethereum insists on when it reads a file: these members, of these types and lengths.
+/// The members that go-ethereum requires of a file, with their types and lengths.
 #[test]
 fn encrypted_key_file_has_geth_members() {
     let recorded = &cases("keystore_v3", "cases")[0];
@@ -86,7 +86,7 @@ fn encrypted_key_file_has_geth_members() {
     fresh("/crypto/kdfparams/salt");
 }
 
-/// A value with its digits forgotten: names, types, numbers and lengths remain.
+/// A value without its digits: names, types, numbers and lengths remain.
 fn shape(value: &Value) -> Value {
     match value {
         Value::Object(fields) => fields

@@ -12,7 +12,7 @@ use whisht::mail::RequestId;
 use whisht::mail::access::AccessPolicy;
 use whisht::mail::cursor::{Cursor, Position};
 use whisht::mail::request::{Limit, MailRequest, RequestPacket};
-use whisht::mail::response::{Completion, messages};
+use whisht::mail::response::{MailCompletion, messages};
 use whisht::mail::sync::{self, SyncResponse};
 use whisht::message::{ClientSecret, SymKey};
 
@@ -141,17 +141,17 @@ fn request_completions_match_status_im_bytes() {
         let (payload, fields) = (bytes(&case["payload"]), &case["fields"]);
         let id = RequestId(array(&fields["request_id"]));
         let expected = match fields["error"].as_str() {
-            Some(reason) => Completion::Failed {
+            Some(reason) => MailCompletion::Failed {
                 id,
                 reason: reason.to_owned(),
             },
-            None => Completion::Done {
+            None => MailCompletion::Done {
                 id,
                 last: Some(EnvelopeHash(array(&fields["last_envelope_hash"]))),
                 cursor: cursor(&fields["cursor"]),
             },
         };
-        assert_eq!(Completion::decode(&payload), Ok(expected.clone()));
+        assert_eq!(MailCompletion::decode(&payload), Ok(expected.clone()));
         assert_eq!(expected.encode(), payload, "{}", name(&case));
     }
 }

@@ -1,4 +1,5 @@
-//! Messages: sealed again from the recorded inputs and randomness, opened, tampered with, parsed.
+//! Messages: encrypted again from the recorded inputs and randomness, decrypted, tampered with,
+//! parsed.
 
 use circuits::secret::Secret;
 use rand_core::{Infallible, TryCryptoRng, TryRng};
@@ -11,7 +12,7 @@ use whisht::message::{
 
 use super::{array, bytes, cases, int, name, text};
 
-/// Gives out what the recorded program's random source gave, and nothing else.
+/// Returns the recorded program's random bytes, and nothing else.
 pub(super) struct ReplayRng(pub(super) Vec<u8>);
 
 impl ReplayRng {
@@ -30,11 +31,11 @@ impl TryRng for ReplayRng {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        panic!("sealing draws bytes only");
+        panic!("encryption draws bytes only");
     }
 
     fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        panic!("sealing draws bytes only");
+        panic!("encryption draws bytes only");
     }
 
     fn try_fill_bytes(&mut self, to: &mut [u8]) -> Result<(), Infallible> {
@@ -154,7 +155,7 @@ fn tampered_messages_give_recorded_result() {
     for file in ["message_v6_sym", "message_v6_asym"] {
         for case in cases(file, "open_cases") {
             let envelope = Envelope::decode(&bytes(&case["rlp"])).unwrap();
-            // A key of another length than 32 bytes has no type here, so it opens nothing.
+            // The type of a key has 32 bytes, so a key of another length decrypts nothing.
             let accepted = <[u8; 32]>::try_from(bytes(&case["key"])).is_ok_and(|mut key| {
                 let key = Secret::take(&mut key);
                 if file == "message_v6_sym" {

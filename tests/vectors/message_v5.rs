@@ -1,4 +1,4 @@
-//! `shh/5`: messages sealed again and opened, bare envelopes, their work, and plaintexts.
+//! `shh/5`: messages encrypted again and decrypted, bare envelopes, their work, and plaintexts.
 
 use circuits::time::UnixSecs;
 use rlp::RlpStream;
@@ -41,7 +41,7 @@ fn build(rng: &mut ReplayRng, case: &Value) -> PlaintextV5 {
     plaintext
 }
 
-/// Closes an envelope of these inputs and compares it with the recorded one.
+/// Builds an envelope of these inputs and compares it with the recorded one.
 fn check_sealed(case: &Value, hint: EncryptionHint, data: Vec<u8>) {
     let envelope = &case["envelope"];
     let unmined = UnminedEnvelope {
@@ -59,7 +59,7 @@ fn check_sealed(case: &Value, hint: EncryptionHint, data: Vec<u8>) {
     check_target(case, &unmined, &sealed);
 }
 
-/// The nonce reaches the target for which it was searched, and so would ours.
+/// The recorded nonce reaches its target, and so does a nonce of our own search.
 fn check_target(case: &Value, unmined: &UnminedEnvelope, sealed: &Envelope) {
     let target: f64 = text(&case["pow_target"]).parse().unwrap();
     assert!(PowValues::of(sealed).legacy >= target, "{}", name(case));
@@ -154,7 +154,7 @@ fn shh5_envelopes_decode_to_recorded_fields_or_are_refused() {
     }
 }
 
-/// The marking that version and AES nonce come to.
+/// The hint that version and AES nonce encode.
 fn hint(case: &Value) -> Option<EncryptionHint> {
     let known = bytes(&case["version"]).iter().all(|&byte| byte == 0);
     known.then(|| match bytes(&case["aes_nonce"]).len() {
@@ -163,7 +163,7 @@ fn hint(case: &Value) -> Option<EncryptionHint> {
     })
 }
 
-/// The fields of a case in somebody else's RLP.
+/// The fields of a case in the recorded program's RLP.
 fn written(case: &Value) -> Vec<u8> {
     let mut stream = RlpStream::new_list(7);
     stream

@@ -6,7 +6,7 @@ use whisht::pow::{Generation, PowHashes, PowValues, required_bits, work};
 
 use super::{array, bytes, cases, float_bits, int, name};
 
-/// Compares the work in one envelope with what each program computed.
+/// Compares the work of one envelope with the result of each program.
 fn check(envelope: &Envelope, skew: u32, case: &Value) {
     let hashes = PowHashes::of(envelope);
     let values = PowValues::with_skew(envelope, skew);
@@ -63,7 +63,7 @@ fn required_bits_match_recorded() {
         let (size, ttl) = (int::<usize>(&case["size"]), int::<u32>(&case["ttl"]));
         let bits = required_bits(target, size, Ttl(ttl));
         if (target * f64::from(u32::try_from(size).unwrap()) * f64::from(ttl)).is_infinite() {
-            // The Go programs overflow to a single bit here: see the README beside the vectors.
+            // The Go programs overflow to a single bit here: see the README of the vectors.
             assert_eq!(bits, u32::MAX);
             continue;
         }

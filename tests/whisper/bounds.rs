@@ -1,4 +1,4 @@
-//! Clients that ask for more than anybody needs.
+//! Clients that request excessive resources.
 
 use std::time::Duration;
 

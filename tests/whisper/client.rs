@@ -12,10 +12,10 @@ use whisht::subscriptions::FilterId;
 
 use crate::sim::World;
 
-/// Long enough for an envelope to reach every peer and be tried with every key.
+/// Time for an envelope to reach every peer and be tried with every key.
 pub(crate) const SETTLE_TIME: Duration = Duration::from_secs(10);
 
-/// Two nodes that are peers and gossip openly.
+/// Two nodes that are peers at level `open`.
 pub(crate) fn pair() -> World {
     let mut world = World::new(Duration::from_millis(5));
     for peers in [&[][..], &[0]] {
@@ -25,7 +25,7 @@ pub(crate) fn pair() -> World {
     world
 }
 
-/// Calls a method of a node, as a connection that may ask for keys.
+/// Calls a method of a node, with the permission to export keys.
 pub(crate) fn call(
     world: &mut World,
     at: usize,
@@ -47,17 +47,17 @@ pub(crate) fn call(
             Reply::Node(node) => Ok(rpc::admin::node_info(&node, &[])),
             other => panic!("{other:?}"),
         },
-        other => panic!("{other:?} is for a connection to do"),
+        other => panic!("{other:?} requires a connection"),
     }
 }
 
-/// The text that a call's result is.
+/// The text of a call's result.
 pub(crate) fn text(world: &mut World, at: usize, method: &str, params: Value) -> String {
     let result = call(world, at, method, params).unwrap();
     result.as_str().expect("a text").to_owned()
 }
 
-/// What a call that must fail is told.
+/// The error text of a call that must fail.
 pub(crate) fn error(world: &mut World, at: usize, method: &str, params: Value) -> String {
     call(world, at, method, params).unwrap_err().to_string()
 }
@@ -74,8 +74,8 @@ pub(crate) fn share_key(world: &mut World) -> [String; 2] {
     })
 }
 
-/// A message under a shared key that is easy to seal.
-pub(crate) fn letter(key: &str, topic: &str, payload: &str) -> Value {
+/// A message under a shared key with little work.
+pub(crate) fn shared_message(key: &str, topic: &str, payload: &str) -> Value {
     json!({
         "symKeyID": key,
         "topic": topic,
@@ -86,7 +86,7 @@ pub(crate) fn letter(key: &str, topic: &str, payload: &str) -> Value {
     })
 }
 
-/// Subscribes to messages; gives the filter that the connection would know by another name.
+/// Subscribes to messages; returns the filter, for which a connection has another id.
 pub(crate) fn subscribe(world: &mut World, at: usize, criteria: Value) -> FilterId {
     let mut rng = ChaCha20Rng::from_seed([3; 32]);
     let params = Some(json!(["messages", criteria]));
@@ -101,7 +101,7 @@ pub(crate) fn subscribe(world: &mut World, at: usize, criteria: Value) -> Filter
     }
 }
 
-/// The messages that a subscriber was told, as it would see them.
+/// The notifications of a subscriber, in its own form.
 pub(crate) fn told(world: &World, at: usize, filter: FilterId) -> Vec<Value> {
     let events = world.events(at).iter();
     events

@@ -8,7 +8,7 @@ use whisht::node::{Command, Identity, Reply, ShhCommand, ShhReply};
 use whisht::subscriptions::FilterId;
 
 use crate::client::{
-    SETTLE_TIME, call, error, letter, pair, payloads, share_key, subscribe, text, told,
+    SETTLE_TIME, call, error, pair, payloads, share_key, shared_message, subscribe, text, told,
 };
 use crate::sim::World;
 
@@ -32,7 +32,7 @@ fn signed_symmetric_message_reaches_filter_and_subscription() {
     let filter = text(&mut world, 1, "shh_newMessageFilter", json!([criteria]));
     let subscription = subscribe(&mut world, 1, criteria);
 
-    let mut post = letter(&ours, "0x07678231", "0x6869");
+    let mut post = shared_message(&ours, "0x07678231", "0x6869");
     let unsigned = text(&mut world, 0, "shh_post", json!([post]));
     post["sig"] = signer.into();
     let hash = text(&mut world, 0, "shh_post", json!([post]));
@@ -126,7 +126,7 @@ fn subscription_receives_only_its_topics() {
     let topics = json!(["0x00000001", "0x00000002", "0x00000003"]);
     let subscription = subscribe(&mut world, 1, json!({"symKeyID": theirs, "topics": topics}));
     for topic in 1..=4 {
-        let post = letter(&ours, &format!("0x0000000{topic}"), &format!("0x0{topic}"));
+        let post = shared_message(&ours, &format!("0x0000000{topic}"), &format!("0x0{topic}"));
         call(&mut world, 0, "shh_post", json!([post])).unwrap();
         world.run(SETTLE_TIME);
     }
@@ -149,7 +149,7 @@ fn unsubscribe_stops_notifications() {
     };
     assert!(known(&mut world, subscription));
     assert!(!known(&mut world, subscription));
-    let post = letter(&ours, "0x00000001", "0x01");
+    let post = shared_message(&ours, "0x00000001", "0x01");
     call(&mut world, 0, "shh_post", json!([post])).unwrap();
     world.run(SETTLE_TIME);
     assert!(told(&world, 1, subscription).is_empty());
@@ -160,7 +160,7 @@ fn filter_receives_own_posts_made_after_it() {
     let mut world = pair();
     let [ours, _] = share_key(&mut world);
     let post = |world: &mut World, payload| {
-        let post = letter(&ours, "0x00000001", payload);
+        let post = shared_message(&ours, "0x00000001", payload);
         call(world, 0, "shh_post", json!([post])).unwrap();
         world.run(SETTLE_TIME);
     };
@@ -182,7 +182,7 @@ fn identity_added_later_delivers_no_duplicates_to_filters() {
         "shh_newMessageFilter",
         json!([{"symKeyID": theirs}]),
     );
-    let post = letter(&ours, "0x00000001", "0x01");
+    let post = shared_message(&ours, "0x00000001", "0x01");
     call(&mut world, 0, "shh_post", json!([post])).unwrap();
     world.run(SETTLE_TIME);
     let poll =
@@ -213,7 +213,7 @@ fn filter_survives_deletion_of_its_key() {
         json!([{"symKeyID": theirs}]),
     );
     call(&mut world, 1, "shh_deleteSymKey", json!([theirs])).unwrap();
-    let post = letter(&ours, "0x00000001", "0x01");
+    let post = shared_message(&ours, "0x00000001", "0x01");
     call(&mut world, 0, "shh_post", json!([post])).unwrap();
     world.run(SETTLE_TIME);
     let polled = call(&mut world, 1, "shh_getFilterMessages", json!([filter])).unwrap();
@@ -238,7 +238,7 @@ fn direct_message_requires_trusted_peer_and_allow_p2p() {
     };
     let (open, closed) = (install(true), install(false));
     let send = |world: &mut World, payload: &str| {
-        let mut post = letter(&ours, "0x00000001", payload);
+        let mut post = shared_message(&ours, "0x00000001", payload);
         post["powTarget"] = json!(0);
         post["targetPeer"] = to.as_str().into();
         let hash = text(world, 0, "shh_post", json!([post]));
@@ -260,6 +260,6 @@ fn direct_message_requires_trusted_peer_and_allow_p2p() {
     assert_eq!(nothing.unwrap(), json!([]));
     for node in [0, 1] {
         let info = call(&mut world, node, "shh_info", json!([])).unwrap();
-        assert_eq!(info["memory"], 0, "nobody pools it");
+        assert_eq!(info["memory"], 0, "no pool contains it");
     }
 }

@@ -1,4 +1,4 @@
-//! What a node does with a post before anybody else sees it.
+//! The checks and changes of a post before it is sent.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use circuits::level::Level;
 use serde_json::{Value, json};
 use whisht::rpc::RpcErrorKind;
 
-use crate::client::{SETTLE_TIME, call, error, letter, pair, payloads, share_key, text};
+use crate::client::{SETTLE_TIME, call, error, pair, payloads, share_key, shared_message, text};
 use crate::sim::World;
 
 #[test]
 fn post_fails_when_pow_time_is_over() {
     let mut world = pair();
     let [key, _] = share_key(&mut world);
-    let mut post = letter(&key, "0x00000001", "0x01");
+    let mut post = shared_message(&key, "0x00000001", "0x01");
     post["powTarget"] = json!(1e9);
     post["powTime"] = json!(3);
     let before = world.clock().mono;
@@ -34,7 +34,7 @@ fn negative_pow_target_uses_full_pow_time_before_timestamp() {
     let from = world.addr(0).to_string();
     call(&mut world, 1, "shh_markTrustedPeer", json!([from])).unwrap();
 
-    let mut post = letter(&ours, "0x00000001", "0x01");
+    let mut post = shared_message(&ours, "0x00000001", "0x01");
     post["powTarget"] = json!(-1);
     post["powTime"] = json!(4);
     assert_eq!(
@@ -51,7 +51,7 @@ fn negative_pow_target_uses_full_pow_time_before_timestamp() {
     world.run(SETTLE_TIME);
     let polled = call(&mut world, 1, "shh_getFilterMessages", json!([filter])).unwrap();
     assert_eq!(polled[0]["timestamp"], json!(before.unix.0 + 4));
-    // Half a million hashes make about 19 zero bits in 276 bytes for a minute.
+    // Half a million hashes give about 19 zero bits in 276 bytes for a minute.
     assert!(polled[0]["pow"].as_f64() > Some(0.5), "{polled}");
 }
 
@@ -59,7 +59,7 @@ fn negative_pow_target_uses_full_pow_time_before_timestamp() {
 fn post_pow_target_is_checked_against_current_minimum() {
     let mut world = pair();
     let [key, _] = share_key(&mut world);
-    let post = letter(&key, "0x00000001", "0x01");
+    let post = shared_message(&key, "0x00000001", "0x01");
     call(&mut world, 0, "shh_setMinPoW", json!([0.5])).unwrap();
     assert_eq!(
         error(&mut world, 0, "shh_post", json!([post])),
@@ -82,7 +82,7 @@ fn post_outside_own_bloom_is_refused_until_filter_widens_it() {
     let nothing = format!("0x{}", "00".repeat(64));
     call(&mut world, 0, "shh_setBloomFilter", json!([nothing])).unwrap();
     world.run(Duration::from_secs(11));
-    let post = letter(&key, "0x07678231", "0x01");
+    let post = shared_message(&key, "0x07678231", "0x01");
     let refused = error(&mut world, 0, "shh_post", json!([post]));
     assert!(
         refused.starts_with("envelope does not match bloom filter, hash=[0x"),
@@ -97,7 +97,7 @@ fn post_outside_own_bloom_is_refused_until_filter_widens_it() {
 fn post_at_unavailable_level_is_refused_with_reason() {
     let mut world = pair();
     let [key, _] = share_key(&mut world);
-    let mut post = letter(&key, "0x00000001", "0x01");
+    let mut post = shared_message(&key, "0x00000001", "0x01");
     for level in ["swift", "normal", "dark"] {
         post["level"] = level.into();
         let refused = call(&mut world, 0, "shh_post", json!([post])).unwrap_err();
@@ -139,7 +139,7 @@ fn post_at_private_level_is_inserted_elsewhere_with_default_format() {
         "shh_newMessageFilter",
         json!([{"symKeyID": theirs}]),
     );
-    let mut post = letter(&ours, "0x07678231", "0x6869");
+    let mut post = shared_message(&ours, "0x07678231", "0x6869");
     post["padding"] = "0xaabbccdd".into();
     let hash = text(&mut world, 5, "shh_post", json!([post]));
     let here = call(&mut world, 5, "shh_info", json!([])).unwrap();
@@ -165,12 +165,12 @@ fn post_at_private_level_is_inserted_elsewhere_with_default_format() {
     assert_eq!(
         message["ttl"],
         json!(1800),
-        "the shortest life in use, not what was asked"
+        "the shortest ttl class, not the requested one"
     );
     assert_eq!(
         message["timestamp"].as_u64().unwrap() % 300,
         0,
-        "on the lattice"
+        "on the grid of dates"
     );
     assert_ne!(message["padding"], "0xaabbccdd");
 }

@@ -1,4 +1,4 @@
-//! What tools for go-ethereum do with a node.
+//! Tools for go-ethereum with a node.
 
 use std::time::Duration;
 
@@ -95,7 +95,7 @@ fn invalid_enode_urls_are_refused_with_geth_errors() {
         ),
         (
             key.as_str(),
-            "invalid enode: it names no address to connect to",
+            "invalid enode: it has no address to connect to",
         ),
     ] {
         assert_eq!(error(&mut world, 0, "admin_addPeer", json!([url])), refusal);
@@ -136,7 +136,7 @@ fn light_node_delivers_gossip_only_to_allow_p2p_filters() {
         text(&mut world, 1, "shh_newMessageFilter", criteria)
     });
     let deliver = |world: &mut World, payload: &str| {
-        let post = crate::client::letter(&ours, "0x00000001", payload);
+        let post = crate::client::shared_message(&ours, "0x00000001", payload);
         call(world, 0, "shh_post", json!([post])).unwrap();
         world.run(SETTLE_TIME);
     };

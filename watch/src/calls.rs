@@ -1,4 +1,4 @@
-//! Which system calls are decoded, and what each of them requests.
+//! The decoded system calls, and the request of each.
 //!
 //! Every call that gives a socket a destination is here, so data written to that socket later needs
 //! no decision of its own. Two calls would make others invisible and are reported as
@@ -30,7 +30,7 @@ pub enum SystemCall {
         /// Whether the program builds its packets itself (`SOCK_RAW`, `SOCK_PACKET`).
         raw: bool,
     },
-    /// A call whose effects cannot be traced; the text says which.
+    /// A call whose effects cannot be traced; the text names it.
     Unseen(&'static str),
 }
 

@@ -1,4 +1,4 @@
-//! What decides about system calls: one trait, which the user of the crate implements.
+//! The policy for system calls: one trait, which the user of the crate implements.
 //!
 //! A policy sees a call once, before the kernel does. The policy runs on the tracing thread, and the
 //! calling thread waits for it, so a policy must not block.
@@ -18,7 +18,7 @@ pub trait CallPolicy {
 /// Whether the kernel gets to see a call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CallDecision {
-    /// The call goes on.
+    /// The call proceeds.
     Allow,
     /// The call returns `EPERM` without any effect.
     Refuse,

@@ -3,7 +3,7 @@
 //! Tracing must begin before the program's first instruction, and a child can ask for that only
 //! between `fork` and `exec`, where Rust allows no safe code. So a *launcher* is started instead: a
 //! program that stops itself by `SIGSTOP` and then becomes the traced program ([`stop_and_exec`]).
-//! The tracer attaches while the launcher stands still. The program gets no descriptors but standard
+//! The tracer attaches while the launcher is stopped. The program gets no descriptors but standard
 //! input (empty), output and error (pipes).
 //!
 //! Tracing belongs to the thread that attached, so each program gets a thread of its own. If that
@@ -57,7 +57,7 @@ impl TracedProgram {
         let (started, start) = mpsc::channel();
         let trace = move || match attach(launcher) {
             Err(error) => {
-                // `start` has returned if the receiver is gone.
+                // `start` has returned if the receiver is dropped.
                 let _ = started.send(Err(error));
             }
             Ok((process, program)) => {

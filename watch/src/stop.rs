@@ -60,7 +60,7 @@ const TRAP: i32 = 5;
 const SYSTEM_CALL: i32 = 0x80;
 /// `__WALL`: children of every kind, threads among them.
 const ALL_KINDS: u32 = 0x4000_0000;
-/// `__WNOTHREAD`: only what this thread started or traces.
+/// `__WNOTHREAD`: only threads that this thread started or traces.
 const OWN_THREAD: u32 = 0x2000_0000;
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! continues the thread.
 //!
 //! A call that should be refused and cannot be ends the program: nothing denied may reach the
-//! kernel. The first process decides how the program ended; whatever else still runs then is killed.
+//! kernel. The first process decides how the program ended; the tracer then kills the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,10 +18,10 @@ use crate::program::WatchError;
 use crate::stop::{PtraceStop, wait};
 use crate::tracee::{Phase, Registers, Tracee};
 
-/// What was traced of a program that has ended.
+/// The result of a traced program that has ended.
 #[derive(Debug)]
 pub struct TraceReport<P> {
-    /// The policy, with what it recorded.
+    /// The policy, with its records.
     pub policy: P,
     /// How much was traced.
     pub activity: Activity,
@@ -56,11 +56,11 @@ pub enum ExitCause {
 pub(crate) struct Tracer<P> {
     policy: P,
     activity: Activity,
-    /// The process that all others come from.
+    /// The process from which all others descend.
     first: Pid,
     /// How the first process ended.
     end: Option<ExitCause>,
-    /// The threads alive.
+    /// The traced threads.
     threads: BTreeSet<i32>,
     /// The threads inside a refused call, with their registers at its entry.
     refused: BTreeMap<i32, Registers>,

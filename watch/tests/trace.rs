@@ -1,4 +1,4 @@
-//! The tracer over shells: what a policy sees, what it refuses, and how programs end.
+//! The tracer on shells: the calls that a policy receives, its refusals, and exit codes.
 //!
 //! A shell is the launcher here, since a test has no program of its own that could be one. `bash`
 //! opens sockets itself (`/dev/tcp`), so no other program is needed. The destinations are reserved
@@ -122,5 +122,5 @@ fn launcher_that_does_not_stop_is_an_error() {
     assert!(matches!(start(missing), Err(WatchError::Start(_))));
 }
 
-/// How long a traced shell may take.
+/// Maximum duration of a traced shell.
 const LIMIT: Duration = Duration::from_secs(60);

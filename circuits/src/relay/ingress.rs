@@ -1,8 +1,8 @@
-//! Where cells wait for the processor.
+//! The ingress queue of a relay: cells that wait for the processor.
 //!
-//! Curve arithmetic is the one thing a stranger can make a relay do, so it is rationed three times:
-//! each neighbour has a rate, what waits is bounded, and peeling has a rate of its own. Neighbours
-//! are served in turn, so a flood delays the cells of the one who sends it and nobody else's.
+//! Curve arithmetic is the only costly work that an unknown peer can cause at a relay, so three
+//! limits apply: the rate of each link, the number of queued cells, and the rate of peeling. Links
+//! are served in turn, so a flood delays only the cells of the link that sends it.
 
 use core::time::Duration;
 
@@ -14,17 +14,17 @@ use crate::ids::LinkId;
 use crate::rate_limit::{KeyedLimiter, Quota, TokenBucket};
 use crate::time::Instant;
 
-/// How much a relay takes on (anonymity 3.11).
+/// The load that a relay accepts (anonymity 3.11).
 #[derive(Clone, Copy, Debug)]
 pub struct RelayLimits {
-    /// Cells per second from one neighbour; more are dropped. An honest neighbour forwards what its
-    /// own neighbours emit, half a cell per second each, spread over its links.
+    /// Cells per second from one peer; more are dropped. An honest peer forwards the cells of its
+    /// own peers, half a cell per second each, spread over its links.
     pub link_rate: u32,
-    /// Cells that one neighbour may send at once, and that may wait for one neighbour.
+    /// Cells that one peer may send at once, and that may be queued for it.
     pub link_burst: u32,
     /// Cells peeled per second: at 0.1 ms each, 500 take a twentieth of one core.
     pub peel_rate: u32,
-    /// Cells that may wait in all, of 912 bytes each.
+    /// Cells that may be queued in total, of 912 bytes each.
     pub waiting: usize,
 }
 
@@ -97,12 +97,12 @@ impl IngressQueue {
         self.cells.pop()
     }
 
-    /// When [`Self::pop`] has something to give; `None` if nothing waits.
+    /// When [`Self::pop`] returns a cell; `None` if no cell is queued.
     pub(super) fn next_due(&self) -> Option<Instant> {
         (!self.cells.is_empty()).then(|| self.peeling.next_token(self.peel_quota))
     }
 
-    /// Number of cells waiting.
+    /// Number of queued cells.
     pub(super) const fn len(&self) -> usize {
         self.cells.size().entries
     }
@@ -113,7 +113,7 @@ impl IngressQueue {
     }
 }
 
-/// How much peeling may run ahead of its rate, so that timers need not be fine.
+/// Maximum time by which peeling may run ahead of its rate, so that timers may be coarse.
 const MAX_CATCH_UP: Duration = Duration::from_millis(50);
 /// Links with a rate of their own: more than a node can have open.
 const MAX_LINKS: usize = 4_096;
@@ -142,7 +142,7 @@ mod tests {
         ingress.push(LinkId(from), cell(number))
     }
 
-    /// Everything that can be popped at `now`, as (link, number).
+    /// All cells that can be popped at `now`, as (link, number).
     fn drain(ingress: &mut IngressQueue, now: Instant) -> Vec<(u64, u8)> {
         let pop = || ingress.pop(now);
         std::iter::from_fn(pop)

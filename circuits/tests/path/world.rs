@@ -138,25 +138,7 @@ pub(crate) fn assert_keeps_the_rules(
             rendezvous,
             "every lane must end at the rendezvous"
         );
-        let relays = ids.len() - 1;
-        assert!(
-            relays >= usize::from(rules.floor()),
-            "lane is shorter than the floor"
-        );
-        assert!(
-            relays <= usize::from(rules.ceiling()),
-            "lane is longer than the ceiling"
-        );
-        for (place, one) in ids.iter().enumerate() {
-            assert_ne!(*one, exclusions.own, "the own id must not be in a lane");
-            for other in &ids[place + 1..] {
-                assert_ne!(one, other, "a relay must not be twice in a lane");
-                assert!(
-                    !related(snapshot, *one, *other),
-                    "relays of a lane must not be related"
-                );
-            }
-        }
+        assert_lane_keeps_the_rules(&ids, snapshot, rules, exclusions.own);
         middles.extend_from_slice(&ids[1..ids.len() - 1]);
     }
     if !plan.relaxed.disjointness {
@@ -166,5 +148,33 @@ pub(crate) fn assert_keeps_the_rules(
             middles.len(),
             "lanes must not share middles"
         );
+    }
+}
+
+/// Checks the rules on the length of one lane and on its relays.
+fn assert_lane_keeps_the_rules(
+    ids: &[RelayId],
+    snapshot: &Snapshot,
+    rules: PathRules,
+    own: RelayId,
+) {
+    let relays = ids.len() - 1;
+    assert!(
+        relays >= usize::from(rules.floor()),
+        "lane is shorter than the floor"
+    );
+    assert!(
+        relays <= usize::from(rules.ceiling()),
+        "lane is longer than the ceiling"
+    );
+    for (place, one) in ids.iter().enumerate() {
+        assert_ne!(*one, own, "the own id must not be in a lane");
+        for other in &ids[place + 1..] {
+            assert_ne!(one, other, "a relay must not be twice in a lane");
+            assert!(
+                !related(snapshot, *one, *other),
+                "relays of a lane must not be related"
+            );
+        }
     }
 }

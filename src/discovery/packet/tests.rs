@@ -61,7 +61,7 @@ fn eip_8_packets_decode() {
         matches!(packets[3], DiscoveryPacket::FindNode { target } if hex::encode(target.0) == signer.as_str().unwrap())
     );
     let DiscoveryPacket::Neighbors(contacts) = &packets[4] else {
-        panic!("neighbours")
+        panic!("not Neighbors")
     };
     let ports: Vec<_> = contacts
         .iter()

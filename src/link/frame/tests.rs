@@ -42,7 +42,7 @@ fn digest(mac: &RunningMac) -> [u8; 32] {
 }
 
 #[test]
-fn recorded_sessions_are_sealed_and_opened_byte_for_byte() {
+fn recorded_frames_are_reproduced_and_decrypted() {
     for case in vectors()["cases"].as_array().unwrap() {
         let [mut initiator, mut responder] = codecs(case);
         let egress = array(&case["initiator_egress_mac"]);
@@ -79,7 +79,7 @@ fn recorded_sessions_are_sealed_and_opened_byte_for_byte() {
 }
 
 #[test]
-fn tampered_first_frames_are_told_apart() {
+fn tampered_first_frames_are_refused_as_recorded() {
     let vectors = vectors();
     for variant in vectors["first_frame_cases"].as_array().unwrap() {
         let cases = vectors["cases"].as_array().unwrap();
@@ -93,7 +93,7 @@ fn tampered_first_frames_are_told_apart() {
         let wanted = match variant["error"].as_str().unwrap() {
             "" => Ok(0),
             "bad header MAC" => Err(PeerFault::HeaderMac),
-            // Cut short: the reader would wait for the rest, and must not take less for a body.
+            // Cut short: the reader would wait for the rest, and must not accept less as a body.
             "bad frame MAC" | "unexpected EOF" => Err(PeerFault::BodyMac),
             other => panic!("unknown result {other}"),
         };
@@ -102,7 +102,7 @@ fn tampered_first_frames_are_told_apart() {
 }
 
 #[test]
-fn the_published_derivation_is_reproduced() {
+fn published_derivation_is_reproduced() {
     let vectors = vectors();
     let case = &vectors["published_derivation"];
     let nonces = [&case["initiator"]["nonce"], &case["responder"]["nonce"]].map(array);
@@ -129,7 +129,7 @@ fn the_published_derivation_is_reproduced() {
 }
 
 #[test]
-fn message_codes_have_one_form_each() {
+fn message_codes_have_one_encoding() {
     for code in 0..=u16::MAX {
         let (form, len) = encode_code(code);
         assert_eq!(decode_code(&form[..len]), Some((code, &[][..])));
@@ -149,7 +149,7 @@ fn message_codes_have_one_form_each() {
 }
 
 #[test]
-fn what_exceeds_three_bytes_of_length_is_not_written() {
+fn message_above_three_byte_length_is_refused() {
     let vectors = vectors();
     let [(mut sealer, _), (_, mut opener)] = codecs(&vectors["cases"][0]);
     let mut wire = Vec::new();
@@ -164,7 +164,7 @@ fn what_exceeds_three_bytes_of_length_is_not_written() {
 }
 
 #[test]
-fn a_frame_of_length_zero_is_refused() {
+fn empty_frame_is_refused() {
     let vectors = vectors();
     let [(mut sealer, _), (_, mut opener)] = codecs(&vectors["cases"][0]);
     let mut header = [0; BLOCK];

@@ -1,4 +1,4 @@
-//! Recorded handshake packets: written byte for byte where we write them, read in every form.
+//! Recorded handshake packets: our own are equal byte for byte, and every form is read.
 
 use serde_json::Value;
 
@@ -24,7 +24,7 @@ fn key(value: &Value) -> Arc<LinkKey> {
     Arc::new(LinkKey::from_bytes(&mut secret).unwrap())
 }
 
-/// Reads a packet as a link would: the least length first, then as many bytes as are asked for.
+/// Reads a packet as a link does: the minimum length first, then as many bytes as requested.
 fn read_from<T>(
     stream: &[u8],
     least: usize,
@@ -41,7 +41,7 @@ fn read_from<T>(
 }
 
 #[test]
-fn recorded_initiators_are_reproduced() {
+fn recorded_initiator_packets_are_reproduced() {
     for case in vectors()["cases"].as_array().unwrap() {
         let (initiator, responder) = (&case["initiator"], &case["responder"]);
         let ours = key(&initiator["static_private_key"]);
@@ -54,7 +54,7 @@ fn recorded_initiators_are_reproduced() {
             assert!(script.is_over());
             state
         } else {
-            // We never write plain auth packets; the answer must be understood all the same.
+            // We never write plain auth packets, but must read the answer to one.
             let mut script =
                 RecordedRng::default().then(&bytes(&initiator["ephemeral_private_key"]));
             Initiator {
@@ -74,7 +74,7 @@ fn recorded_initiators_are_reproduced() {
 }
 
 #[test]
-fn recorded_responders_are_reproduced() {
+fn recorded_responder_packets_are_reproduced() {
     for case in vectors()["cases"].as_array().unwrap() {
         let responder = &case["responder"];
         let ours = key(&responder["static_private_key"]);
@@ -94,7 +94,7 @@ fn recorded_responders_are_reproduced() {
     }
 }
 
-/// That the keys agree shows in the other end's first frame.
+/// Asserts that the keys agree: the session opens the other end's first frame.
 fn opens_first_frame(mut session: RlpxSession, case: &Value, from: &str) {
     let frames = case["frames"].as_array().unwrap();
     let hello = frames.iter().find(|frame| frame["from"] == from).unwrap();
@@ -106,7 +106,7 @@ fn opens_first_frame(mut session: RlpxSession, case: &Value, from: &str) {
 }
 
 #[test]
-fn recorded_packets_are_judged_as_recorded() {
+fn altered_packets_are_refused_as_recorded() {
     for case in vectors()["read_cases"].as_array().unwrap() {
         let name = &case["name"];
         let ours = key(&case["reader_static_private_key"]);
@@ -155,7 +155,7 @@ fn recorded_packets_are_judged_as_recorded() {
 }
 
 #[test]
-fn packets_of_our_own_have_lengths_as_geth_draws_them() {
+fn own_packets_have_geth_padding_lengths() {
     let ours = key(&Value::from("11".repeat(32)));
     let theirs = key(&Value::from("22".repeat(32)));
     for (draw, len) in [(0, 384), (199, 583), (200, 384), (u32::MAX, 479)] {
@@ -169,7 +169,7 @@ fn packets_of_our_own_have_lengths_as_geth_draws_them() {
 }
 
 #[test]
-fn a_key_that_is_no_point_cannot_be_dialled() {
+fn dial_to_key_off_curve_is_refused() {
     let ours = key(&Value::from("11".repeat(32)));
     for remote in [RelayKey([0; 64]), RelayKey([1; 64]), RelayKey([0xff; 64])] {
         let dialled = Initiator::new(ours.clone(), remote, &mut RecordedRng::default());

@@ -69,7 +69,7 @@ fn plain() -> RequestPacket {
     RequestPacket::Plain(RequestId([8; 32]), Ok(request()))
 }
 
-/// What becomes of a packet from a peer.
+/// The decision on a packet from a peer.
 fn verdict(access: &AccessPolicy, peer: RelayKey, packet: RequestPacket) -> Result<(), Denied> {
     match access.admit(peer, packet, NOW) {
         Ok((_, read)) => {
@@ -81,7 +81,7 @@ fn verdict(access: &AccessPolicy, peer: RelayKey, packet: RequestPacket) -> Resu
 }
 
 #[test]
-fn a_client_with_the_password_is_answered() {
+fn request_with_password_is_admitted() {
     let access = access(true, false);
     let by_password = || sealed(&To::Key(&key(5)), true);
     assert_eq!(verdict(&access, STRANGER, by_password()), Ok(()));
@@ -89,14 +89,14 @@ fn a_client_with_the_password_is_answered() {
 }
 
 #[test]
-fn another_password_is_wrong() {
+fn request_with_other_password_is_denied() {
     let packet = sealed(&To::Key(&key(6)), true);
     let denied = verdict(&access(true, true), FRIEND, packet);
     assert_eq!(denied, Err(Denied::WrongPassword));
 }
 
 #[test]
-fn with_a_password_the_nodes_key_lets_in_named_peers_only() {
+fn server_with_password_admits_only_named_peers_by_node_key() {
     let access = access(true, true);
     let to_node = || sealed(&To::Node(node().public()), true);
     assert_eq!(verdict(&access, FRIEND, to_node()), Ok(()));
@@ -110,7 +110,7 @@ fn with_a_password_the_nodes_key_lets_in_named_peers_only() {
 }
 
 #[test]
-fn without_a_password_only_named_peers_are_answered() {
+fn server_without_password_admits_only_named_peers() {
     let access = access(false, true);
     for packet in [sealed(&To::Node(node().public()), true), plain()] {
         assert_eq!(verdict(&access, FRIEND, packet.clone()), Ok(()));
@@ -119,7 +119,7 @@ fn without_a_password_only_named_peers_are_answered() {
 }
 
 #[test]
-fn a_server_with_neither_answers_every_client() {
+fn server_without_password_and_list_admits_all() {
     let access = access(false, false);
     let to_node = sealed(&To::Node(node().public()), true);
     assert_eq!(verdict(&access, STRANGER, to_node), Ok(()));
@@ -129,14 +129,14 @@ fn a_server_with_neither_answers_every_client() {
 }
 
 #[test]
-fn an_unsigned_request_is_refused() {
+fn unsigned_request_is_denied() {
     let packet = sealed(&To::Key(&key(5)), false);
     let denied = verdict(&access(true, false), STRANGER, packet);
     assert_eq!(denied, Err(Denied::Unsigned));
 }
 
 #[test]
-fn a_request_has_to_cost_what_an_envelope_costs() {
+fn request_without_minimum_pow_is_denied() {
     let access = AccessPolicy {
         min_pow: 1_000.0,
         ..access(true, false)
@@ -146,7 +146,7 @@ fn a_request_has_to_cost_what_an_envelope_costs() {
 }
 
 #[test]
-fn a_request_without_a_lifetime_makes_no_infinite_work() {
+fn request_with_zero_ttl_has_no_infinite_work() {
     let RequestPacket::Sealed(envelope) = sealed(&To::Key(&key(5)), true) else {
         panic!("it is sealed");
     };

@@ -33,7 +33,7 @@ fn done(id: EnvelopeHash, cursor: Option<u32>) -> Vec<u8> {
         sent: UnixSecs(sent),
         hash: EnvelopeHash([9; 32]),
     };
-    Completion::Done {
+    MailCompletion::Done {
         id: RequestId(id.0),
         last: None,
         cursor: cursor.map(|sent| position(sent).into()),
@@ -42,7 +42,7 @@ fn done(id: EnvelopeHash, cursor: Option<u32>) -> Vec<u8> {
 }
 
 fn failed(id: EnvelopeHash, reason: &str) -> Vec<u8> {
-    Completion::Failed {
+    MailCompletion::Failed {
         id: RequestId(id.0),
         reason: reason.to_owned(),
     }
@@ -50,7 +50,7 @@ fn failed(id: EnvelopeHash, reason: &str) -> Vec<u8> {
 }
 
 #[test]
-fn pages_follow_one_another_until_there_is_no_cursor() {
+fn client_requests_pages_until_cursor_is_absent() {
     let mut client = client(Dialect::StatusIm);
     for page in 0..3_u8 {
         assert!(client.is_ready());
@@ -66,7 +66,7 @@ fn pages_follow_one_another_until_there_is_no_cursor() {
 }
 
 #[test]
-fn the_cursor_goes_back_to_the_server_as_it_came() {
+fn cursor_is_returned_unchanged() {
     let mut client = client(Dialect::StatusIm);
     client.on_sent(at(0), FIRST);
     let _ = client.on_messages(at(0), vec![envelope(2_000)]);
@@ -77,7 +77,7 @@ fn the_cursor_goes_back_to_the_server_as_it_came() {
 }
 
 #[test]
-fn what_was_not_asked_for_and_what_came_before_are_dropped() {
+fn unrequested_and_duplicate_envelopes_are_dropped() {
     let mut client = client(Dialect::StatusIm);
     client.on_sent(at(0), FIRST);
     let wanted = envelope(1_000);
@@ -92,7 +92,7 @@ fn what_was_not_asked_for_and_what_came_before_are_dropped() {
 }
 
 #[test]
-fn a_response_flood_ends_the_exchange() {
+fn response_flood_ends_exchange() {
     let mut client = client(Dialect::StatusIm);
     client.on_sent(at(0), FIRST);
     for round in 0..3_u32 {
@@ -107,7 +107,7 @@ fn a_response_flood_ends_the_exchange() {
 }
 
 #[test]
-fn what_comes_before_anything_was_asked_is_dropped() {
+fn envelopes_before_first_request_are_dropped() {
     let mut client = client(Dialect::StatusIm);
     assert!(client.on_messages(at(0), vec![envelope(2_000)]).is_empty());
     client.on_completion(at(0), &done(FIRST, None)).unwrap();
@@ -115,7 +115,7 @@ fn what_comes_before_anything_was_asked_is_dropped() {
 }
 
 #[test]
-fn a_cursor_loop_by_a_lying_server_is_left() {
+fn cursor_loop_ends_exchange() {
     let mut client = client(Dialect::StatusIm);
     for (round, cursor) in [10, 20, 10].into_iter().enumerate() {
         client.on_sent(at(0), FIRST);
@@ -131,7 +131,7 @@ fn a_cursor_loop_by_a_lying_server_is_left() {
 }
 
 #[test]
-fn a_server_that_leads_on_and_on_to_nothing_is_left() {
+fn endless_empty_pages_end_exchange() {
     let mut client = client(Dialect::StatusIm);
     let mut pages = 0;
     while client.outcome().is_none() {
@@ -149,7 +149,7 @@ fn a_server_that_leads_on_and_on_to_nothing_is_left() {
 }
 
 #[test]
-fn the_end_of_another_request_says_nothing() {
+fn completion_of_other_request_is_ignored() {
     let mut client = client(Dialect::StatusIm);
     client.on_sent(at(0), FIRST);
     client
@@ -160,7 +160,7 @@ fn the_end_of_another_request_says_nothing() {
 }
 
 #[test]
-fn a_refusal_is_shown_without_what_could_move_a_cursor() {
+fn refusal_reason_contains_no_control_characters() {
     let mut client = client(Dialect::StatusIm);
     client.on_sent(at(0), FIRST);
     client
@@ -171,7 +171,7 @@ fn a_refusal_is_shown_without_what_could_move_a_cursor() {
 }
 
 #[test]
-fn a_server_that_asks_for_patience_is_asked_again_a_few_times() {
+fn rate_limited_client_retries_a_few_times() {
     let mut client = client(Dialect::StatusIm);
     let mut clock = 0;
     for _ in 0..MAX_PAUSES {
@@ -192,7 +192,7 @@ fn a_server_that_asks_for_patience_is_asked_again_a_few_times() {
 }
 
 #[test]
-fn silence_is_an_outcome_and_a_drip_is_not_endless() {
+fn silent_and_slow_servers_time_out() {
     let mut silent = client(Dialect::StatusIm);
     silent.on_sent(at(0), FIRST);
     silent.on_timeout(at(14));
@@ -214,7 +214,7 @@ fn silence_is_an_outcome_and_a_drip_is_not_endless() {
 }
 
 #[test]
-fn a_server_of_go_ethereums_ends_when_it_is_quiet() {
+fn geth_exchange_ends_after_quiet_timeout() {
     let mut client = client(Dialect::Geth);
     assert_eq!(client.next_request().len(), 72);
     client.on_sent(at(0), FIRST);
@@ -226,7 +226,7 @@ fn a_server_of_go_ethereums_ends_when_it_is_quiet() {
 }
 
 #[test]
-fn an_unknown_server_is_asked_as_status_im_first_and_as_go_ethereum_if_it_is_silent() {
+fn unknown_server_gets_status_im_then_geth_request() {
     let mut client = client(Dialect::Unknown);
     assert_ne!(client.next_request().len(), 72);
     client.on_sent(at(0), FIRST);
@@ -236,7 +236,7 @@ fn an_unknown_server_is_asked_as_status_im_first_and_as_go_ethereum_if_it_is_sil
 }
 
 #[test]
-fn names_tell_how_a_server_wants_to_be_asked() {
+fn client_name_selects_dialect() {
     for (name, dialect) in [
         ("Geth/v1.8.27-stable/linux", Dialect::Geth),
         ("wnode/v6.0/linux/go1.10", Dialect::Geth),
@@ -251,7 +251,7 @@ fn names_tell_how_a_server_wants_to_be_asked() {
 }
 
 #[test]
-fn a_link_that_ends_ends_the_exchange() {
+fn closed_link_ends_exchange() {
     let mut client = client(Dialect::StatusIm);
     client.on_sent(at(0), FIRST);
     client.on_closed();

@@ -41,7 +41,7 @@ fn read(fields: &[Vec<u8>]) -> Result<MailRequest, BadRequest> {
 }
 
 #[test]
-fn a_list_says_everything() {
+fn list_contains_all_fields() {
     let request = read(&fields()).unwrap();
     assert_eq!((request.lower, request.upper), (UnixSecs(10), UnixSecs(20)));
     assert_eq!(request.limit, Limit::Count(7));
@@ -49,20 +49,20 @@ fn a_list_says_everything() {
 }
 
 #[test]
-fn a_list_as_published_lacks_the_batch_and_means_none() {
+fn list_without_batch_field_means_no_batches() {
     let request = read(fields().get(..5).unwrap()).unwrap();
     assert!(!request.batch);
 }
 
 #[test]
-fn an_end_of_zero_means_now_and_a_minute() {
+fn list_with_end_zero_ends_one_minute_after_now() {
     let mut fields = fields();
     fields[1] = number(0);
     assert_eq!(read(&fields).unwrap().upper, NOW.after(60));
 }
 
 #[test]
-fn a_limit_of_zero_is_the_servers_own_and_a_huge_one_is_cut() {
+fn limit_zero_is_default_and_large_limit_is_capped() {
     let mut fields = fields();
     fields[3] = number(0);
     assert_eq!(read(&fields).unwrap().limit.granted(), DEFAULT_LIMIT);
@@ -71,7 +71,7 @@ fn a_limit_of_zero_is_the_servers_own_and_a_huge_one_is_cut() {
 }
 
 #[test]
-fn each_field_of_a_list_is_held_to_its_form() {
+fn invalid_list_field_is_refused() {
     for (field, bad, expected) in [
         (0, string(&[1, 0, 0, 0, 0]), BadRequest::Malformed),
         (0, number(21), BadRequest::Backwards),
@@ -94,7 +94,7 @@ fn each_field_of_a_list_is_held_to_its_form() {
 }
 
 #[test]
-fn packed_bytes_have_the_lengths_of_go_ethereum() {
+fn packed_request_accepts_geth_lengths_only() {
     for len in 0..120 {
         let payload = vec![0; len];
         let taken = MailRequest::read(&payload, NOW).is_ok();
@@ -103,7 +103,7 @@ fn packed_bytes_have_the_lengths_of_go_ethereum() {
 }
 
 #[test]
-fn what_follows_the_packed_bloom_is_limit_and_cursor_if_it_can_be() {
+fn packed_request_reads_optional_limit_and_cursor() {
     let position = Position {
         sent: UnixSecs(9),
         hash: EnvelopeHash([3; 32]),
@@ -123,7 +123,7 @@ fn what_follows_the_packed_bloom_is_limit_and_cursor_if_it_can_be() {
 }
 
 #[test]
-fn a_plain_request_for_too_much_is_refused() {
+fn plain_request_above_limit_is_refused() {
     let request = MailRequest {
         limit: Limit::Count(MAX_PLAIN_LIMIT + 1),
         ..read(&fields()).unwrap()
@@ -136,7 +136,7 @@ fn a_plain_request_for_too_much_is_refused() {
 }
 
 #[test]
-fn what_is_neither_envelope_nor_request_is_neither() {
+fn packet_of_other_form_is_refused() {
     for payload in [
         &[][..],
         &[0x80],
@@ -175,28 +175,28 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn lists_survive_being_written(request in any_request(), batch: bool) {
+    fn list_round_trips(request in any_request(), batch: bool) {
         let request = MailRequest { batch, ..request };
         prop_assert_eq!(MailRequest::read(&request.to_list(), NOW), Ok(request));
     }
 
     #[test]
-    fn packed_bytes_survive_being_written(request in any_request()) {
+    fn packed_request_round_trips(request in any_request()) {
         let request = MailRequest { batch: false, ..request };
         prop_assert_eq!(MailRequest::read(&request.to_packed(), NOW), Ok(request));
     }
 
     #[test]
-    fn plain_requests_survive_being_written(request in any_request(), id: [u8; 32]) {
+    fn plain_request_round_trips(request in any_request(), id: [u8; 32]) {
         let packet = RequestPacket::decode(&request.to_plain(RequestId(id)));
         let Ok(RequestPacket::Plain(read_id, Ok(read))) = packet else {
-            return Err(TestCaseError::fail("it is no plain request"));
+            return Err(TestCaseError::fail("not a plain request"));
         };
         prop_assert_eq!((read_id, read), (RequestId(id), request));
     }
 
     #[test]
-    fn any_bytes_are_read_without_harm(bytes: Vec<u8>) {
+    fn arbitrary_bytes_do_not_panic(bytes: Vec<u8>) {
         let _ = RequestPacket::decode(&bytes);
         let _ = MailRequest::read(&bytes, NOW);
     }

@@ -18,7 +18,7 @@ fn envelope(number: u32, len: usize) -> Envelope {
 }
 
 #[test]
-fn a_single_envelope_goes_bare_and_several_in_a_list() {
+fn single_envelope_is_bare_and_several_are_a_list() {
     let one = envelope(1, 50);
     assert_eq!(messages(core::slice::from_ref(&one), true), [one.as_rlp()]);
     let both = [one, envelope(2, 50)];
@@ -32,12 +32,12 @@ fn a_single_envelope_goes_bare_and_several_in_a_list() {
 }
 
 #[test]
-fn no_packet_is_longer_than_every_peer_takes() {
+fn packets_stay_within_size_limit() {
     let large: Vec<Envelope> = (0..5).map(|number| envelope(number, 400_000)).collect();
     let packets = messages(&large, true);
     assert_eq!(packets.len(), 3);
     assert!(packets.iter().all(|packet| packet.len() <= MAX_PACKET));
-    // Exactly full: the header counts.
+    // Exactly full, with the header.
     let half = MAX_PACKET / 2;
     let overhead = envelope(1, half).as_rlp().len() - half;
     let first = envelope(1, half - overhead - 4);
@@ -49,61 +49,61 @@ fn no_packet_is_longer_than_every_peer_takes() {
 }
 
 #[test]
-fn an_envelope_too_long_for_any_packet_is_left_out() {
+fn envelope_above_packet_size_is_omitted() {
     let envelopes = [envelope(1, MAX_PACKET), envelope(2, 10)];
     assert_eq!(messages(&envelopes, true), [envelopes[1].as_rlp()]);
 }
 
 #[test]
-fn completions_have_the_lengths_of_status_im() {
+fn completion_has_status_im_length() {
     for len in 0..160 {
         let payload: Vec<u8> = rlp::encode(&vec![1_u8; len]).into();
-        let read = Completion::decode(&payload).is_ok();
+        let read = MailCompletion::decode(&payload).is_ok();
         assert_eq!(read, [32, 64, 100, 104].contains(&len), "{len}");
     }
 }
 
 #[test]
-fn a_failure_carries_its_reason_and_no_novel() {
-    let failure = |text: &str| Completion::Failed {
+fn failure_reason_is_bounded() {
+    let failure = |text: &str| MailCompletion::Failed {
         id: RequestId([9; 32]),
         reason: text.to_owned(),
     };
     let said = failure("rate limit exceeded");
-    assert_eq!(Completion::decode(&said.encode()), Ok(said));
+    assert_eq!(MailCompletion::decode(&said.encode()), Ok(said));
     let novel = failure(&"x".repeat(MAX_REASON + 1));
-    assert_eq!(Completion::decode(&novel.encode()), Err(NotACompletion));
+    assert_eq!(MailCompletion::decode(&novel.encode()), Err(NotACompletion));
     let cut: Vec<u8> = rlp::encode(&b"ERROR=short".to_vec()).into();
-    assert_eq!(Completion::decode(&cut), Err(NotACompletion));
+    assert_eq!(MailCompletion::decode(&cut), Err(NotACompletion));
 }
 
 #[test]
-fn a_reason_that_is_no_text_does_not_grow_when_it_is_read() {
+fn invalid_utf8_reason_stays_bounded() {
     let broken: Vec<u8> = [b"ERROR=".as_slice(), &[9; 32], &[0xf8; MAX_REASON]].concat();
-    let read = Completion::decode(&rlp::encode(&broken)).unwrap();
-    assert_eq!(Completion::decode(&read.encode()), Ok(read));
+    let read = MailCompletion::decode(&rlp::encode(&broken)).unwrap();
+    assert_eq!(MailCompletion::decode(&read.encode()), Ok(read));
 }
 
 proptest! {
     #[test]
-    fn completions_survive_being_written(
+    fn completion_round_trips(
         id: [u8; 32],
         last: Option<[u8; 32]>,
         cursor: Option<(u32, [u8; 32])>,
     ) {
         prop_assume!(!id.starts_with(ERROR) && last != Some([0; 32]));
-        let completion = Completion::Done {
+        let completion = MailCompletion::Done {
             id: RequestId(id),
             last: last.map(EnvelopeHash),
             cursor: cursor.map(|(sent, hash)| {
                 Position { sent: UnixSecs(sent), hash: EnvelopeHash(hash) }.into()
             }),
         };
-        prop_assert_eq!(Completion::decode(&completion.encode()), Ok(completion));
+        prop_assert_eq!(MailCompletion::decode(&completion.encode()), Ok(completion));
     }
 
     #[test]
-    fn any_bytes_are_read_without_harm(bytes: Vec<u8>) {
-        let _ = Completion::decode(&bytes);
+    fn arbitrary_bytes_do_not_panic(bytes: Vec<u8>) {
+        let _ = MailCompletion::decode(&bytes);
     }
 }

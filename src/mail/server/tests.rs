@@ -20,7 +20,7 @@ fn now(secs: u64) -> Now {
     }
 }
 
-/// A server that answers everybody.
+/// A server that answers all peers.
 fn server() -> MailServer {
     let node = Secret::init_with(|bytes| bytes.fill(3));
     MailServer::new(AccessPolicy {
@@ -69,7 +69,7 @@ fn page(envelopes: Vec<Envelope>, more: bool) -> Page {
     }
 }
 
-/// The question that the server puts to the archive now; exactly one.
+/// The single query that the server makes now.
 fn asked(server: &mut MailServer) -> (QueryId, PageQuery) {
     let actions = server.find_next_pages(|_| true);
     match actions.as_slice() {
@@ -78,10 +78,10 @@ fn asked(server: &mut MailServer) -> (QueryId, PageQuery) {
     }
 }
 
-fn completion(actions: &[ServerAction]) -> Completion {
+fn completion(actions: &[ServerAction]) -> MailCompletion {
     match actions.last() {
         Some(ServerAction::Send(LINK, P2pKind::RequestComplete, payload)) => {
-            Completion::decode(payload).unwrap()
+            MailCompletion::decode(payload).unwrap()
         }
         other => panic!("{other:?}"),
     }
@@ -89,13 +89,13 @@ fn completion(actions: &[ServerAction]) -> Completion {
 
 fn reason(actions: &[ServerAction]) -> String {
     match completion(actions) {
-        Completion::Failed { reason, .. } => reason,
-        done @ Completion::Done { .. } => panic!("{done:?}"),
+        MailCompletion::Failed { reason, .. } => reason,
+        done @ MailCompletion::Done { .. } => panic!("{done:?}"),
     }
 }
 
 #[test]
-fn an_answer_is_envelopes_and_then_a_word_of_completion() {
+fn answer_is_envelopes_followed_by_completion() {
     let mut server = server();
     assert!(
         server
@@ -109,7 +109,7 @@ fn an_answer_is_envelopes_and_then_a_word_of_completion() {
     assert_eq!(actions.len(), 2, "one packet and the completion");
     assert_eq!(
         completion(&actions),
-        Completion::Done {
+        MailCompletion::Done {
             id: RequestId([9; 32]),
             last: Some(found[2].hash()),
             cursor: None,
@@ -119,7 +119,7 @@ fn an_answer_is_envelopes_and_then_a_word_of_completion() {
 }
 
 #[test]
-fn the_next_page_is_looked_for_only_when_the_link_is_free() {
+fn next_page_is_queried_when_link_is_free() {
     let mut server = server();
     let _ = server.on_request(now(0), LINK, PEER, &plain(9, 100));
     let (id, _) = asked(&mut server);
@@ -135,19 +135,19 @@ fn the_next_page_is_looked_for_only_when_the_link_is_free() {
     assert_eq!(query.limit, 60, "forty of a hundred are sent");
     assert!(
         server.find_next_pages(|_| true).is_empty(),
-        "one question at a time"
+        "one query at a time"
     );
 }
 
 #[test]
-fn a_limit_that_is_reached_ends_with_a_cursor() {
+fn answer_at_limit_ends_with_cursor() {
     let mut server = server();
     let _ = server.on_request(now(0), LINK, PEER, &plain(9, 2));
     let (id, _) = asked(&mut server);
     let found = envelopes(2);
     let actions = server.on_page(id, Ok(page(found.clone(), true)));
-    let Completion::Done { cursor, .. } = completion(&actions) else {
-        panic!("it is done");
+    let MailCompletion::Done { cursor, .. } = completion(&actions) else {
+        panic!("the answer has ended");
     };
     assert_eq!(
         cursor.map(|cursor| cursor.position),
@@ -156,7 +156,7 @@ fn a_limit_that_is_reached_ends_with_a_cursor() {
 }
 
 #[test]
-fn amplification_is_bounded_by_effort_and_the_client_goes_on_from_there() {
+fn effort_limit_bounds_amplification_and_returns_cursor() {
     let mut server = server();
     let _ = server.on_request(now(0), LINK, PEER, &plain(9, MAX_PLAIN_LIMIT));
     let position = Position::of(&envelopes(1)[0]);
@@ -164,7 +164,7 @@ fn amplification_is_bounded_by_effort_and_the_client_goes_on_from_there() {
     loop {
         let (id, query) = asked(&mut server);
         effort += query.effort;
-        // A filter that nothing passes, over an archive without an end.
+        // A filter that matches nothing, over an archive without an end.
         let barren = Page {
             envelopes: Vec::new(),
             more: Some(position),
@@ -172,8 +172,8 @@ fn amplification_is_bounded_by_effort_and_the_client_goes_on_from_there() {
         };
         let actions = server.on_page(id, Ok(barren));
         if let Some(ServerAction::Send(..)) = actions.last() {
-            let Completion::Done { cursor, last, .. } = completion(&actions) else {
-                panic!("it is done");
+            let MailCompletion::Done { cursor, last, .. } = completion(&actions) else {
+                panic!("the answer has ended");
             };
             assert_eq!(cursor.map(|cursor| cursor.position), Some(position));
             assert_eq!(last, None);
@@ -184,7 +184,7 @@ fn amplification_is_bounded_by_effort_and_the_client_goes_on_from_there() {
 }
 
 #[test]
-fn a_request_flood_is_told_to_wait_and_then_hung_up_on() {
+fn request_flood_is_refused_then_disconnected() {
     let mut server = server();
     let mut refused = 0;
     for asking in 0..MAX_REQUESTS + MAX_EXCESS {
@@ -197,19 +197,19 @@ fn a_request_flood_is_told_to_wait_and_then_hung_up_on() {
     assert_eq!(refused, MAX_EXCESS);
     let actions = server.on_request(now(0), LINK, PEER, &plain(1, 1));
     assert!(matches!(actions.as_slice(), [ServerAction::HangUp(LINK)]));
-    // A new connection of the same peer has the same purse.
+    // A new connection of the same peer has the same quota.
     let actions = server.on_request(now(0), LinkId(2), PEER, &plain(1, 1));
     assert!(matches!(
         actions.as_slice(),
         [ServerAction::HangUp(LinkId(2))]
     ));
-    // Whoever waits is answered again.
+    // The peer is answered again after a pause.
     let later = server.on_request(now(60), LINK, PEER, &plain(1, 1));
     assert!(later.is_empty() || reason(&later) == "rate limit exceeded");
 }
 
 #[test]
-fn requests_beyond_the_line_are_refused_and_those_in_it_are_answered_in_turn() {
+fn queued_requests_are_answered_in_turn_and_excess_refused() {
     let mut server = server();
     for id in 0..4 {
         assert!(
@@ -228,7 +228,7 @@ fn requests_beyond_the_line_are_refused_and_those_in_it_are_answered_in_turn() {
 }
 
 #[test]
-fn a_crowd_of_clients_cannot_make_us_hold_more_than_so_many_answers() {
+fn many_clients_cannot_exceed_concurrent_answers() {
     let mut server = server();
     for client in 0..100_u8 {
         let link = LinkId(u64::from(client) + 10);
@@ -239,7 +239,7 @@ fn a_crowd_of_clients_cannot_make_us_hold_more_than_so_many_answers() {
 }
 
 #[test]
-fn a_half_open_client_costs_nothing_once_its_link_is_gone() {
+fn closed_link_releases_its_answers() {
     let mut server = server();
     let _ = server.on_request(now(0), LINK, PEER, &plain(9, 100));
     let (id, _) = asked(&mut server);
@@ -250,7 +250,7 @@ fn a_half_open_client_costs_nothing_once_its_link_is_gone() {
 }
 
 #[test]
-fn an_archive_that_fails_is_no_silence() {
+fn archive_failure_is_reported_to_client() {
     let mut server = server();
     let _ = server.on_request(now(0), LINK, PEER, &plain(9, 100));
     let (id, _) = asked(&mut server);
@@ -260,7 +260,7 @@ fn an_archive_that_fails_is_no_silence() {
 }
 
 #[test]
-fn garbage_costs_the_link_and_a_novel_is_not_read() {
+fn malformed_and_oversized_requests_disconnect() {
     let mut server = server();
     let actions = server.on_request(now(0), LINK, PEER, &[0xc0]);
     assert!(matches!(actions.as_slice(), [ServerAction::HangUp(LINK)]));
@@ -269,7 +269,7 @@ fn garbage_costs_the_link_and_a_novel_is_not_read() {
 }
 
 #[test]
-fn a_forged_cursor_leads_nowhere_but_into_the_range() {
+fn forged_cursor_stays_within_range() {
     let mut server = server();
     let forged = MailRequest {
         lower: UnixSecs(500),
@@ -286,12 +286,12 @@ fn a_forged_cursor_leads_nowhere_but_into_the_range() {
     let payload = forged.to_plain(RequestId([1; 32]));
     let _ = server.on_request(now(0), LINK, PEER, &payload);
     let (_, query) = asked(&mut server);
-    assert_eq!(query.start(), None, "the range begins at its beginning");
+    assert_eq!(query.start(), None, "the answer begins with the range");
     assert_eq!((query.lower, query.upper), (UnixSecs(500), UnixSecs(600)));
 }
 
 #[test]
-fn another_server_is_answered_in_its_own_packets() {
+fn sync_request_is_answered_with_sync_packets() {
     let mut server = server();
     let payload = sync::request(UnixSecs(0), UnixSecs(u32::MAX), &Bloom::FULL, None);
     assert!(

@@ -25,7 +25,7 @@ fn cursor() -> Cursor {
 }
 
 #[test]
-fn a_request_survives_being_written() {
+fn request_round_trips() {
     let bytes = request(UnixSecs(1), UnixSecs(2), &Bloom::FULL, Some(cursor()));
     let read = read_request(&bytes).unwrap();
     assert_eq!((read.lower, read.upper), (UnixSecs(1), UnixSecs(2)));
@@ -36,14 +36,14 @@ fn a_request_survives_being_written() {
 }
 
 #[test]
-fn a_request_backwards_is_refused() {
+fn request_with_reversed_range_is_refused() {
     let bytes = request(UnixSecs(2), UnixSecs(1), &Bloom::FULL, None);
     assert_eq!(read_request(&bytes), Err(BadRequest::Backwards));
     assert_eq!(read_request(&[0xc0]), Err(BadRequest::Malformed));
 }
 
 #[test]
-fn only_the_last_packet_ends_an_answer_and_has_the_cursor() {
+fn last_packet_ends_answer_and_has_cursor() {
     let envelopes: Vec<Envelope> = (0..4).map(|number| envelope(number, 500_000)).collect();
     let packets = responses(&envelopes, Some(cursor()), true);
     assert_eq!(packets.len(), 2);
@@ -59,20 +59,20 @@ fn only_the_last_packet_ends_an_answer_and_has_the_cursor() {
 }
 
 #[test]
-fn nothing_found_is_one_empty_packet() {
+fn empty_page_is_one_packet() {
     let [packet] = responses(&[], None, true).try_into().unwrap();
     assert_eq!(packet, [0xc4, 0xc0, 0x80, 0x01, 0x80]);
 }
 
 #[test]
-fn a_refusal_is_the_last_word() {
+fn refusal_is_last_packet() {
     let read = SyncResponse::decode(&SyncResponse::refusal("e")).unwrap();
     assert!(read.last && read.error == "e" && read.envelopes.is_empty());
 }
 
 proptest! {
     #[test]
-    fn any_bytes_are_read_without_harm(bytes: Vec<u8>) {
+    fn arbitrary_bytes_do_not_panic(bytes: Vec<u8>) {
         let _ = read_request(&bytes);
         let _ = SyncResponse::decode(&bytes);
     }

@@ -28,7 +28,7 @@ fn plaintexts_that_crashed_geth_are_refused() {
 }
 
 #[test]
-fn a_size_field_cannot_reach_beyond_the_message() {
+fn size_field_beyond_message_is_refused() {
     assert_eq!(
         parse(&[0x03, 0xff, 0xff, 0xff, 0x01]),
         Err(PlaintextError::NoRoomForPayload)
@@ -37,7 +37,7 @@ fn a_size_field_cannot_reach_beyond_the_message() {
 }
 
 #[test]
-fn unknown_flags_and_wide_size_fields_are_read() {
+fn unknown_flags_and_wide_size_fields_parse() {
     assert_eq!(parse(&[0xf9, 0x01, 0x07]), Ok((vec![7], vec![])));
     assert_eq!(parse(&[0x03, 1, 0, 0, 7, 8]), Ok((vec![7], vec![8])));
     assert_eq!(parse(&[0x00]), Ok((vec![], vec![])));
@@ -45,7 +45,7 @@ fn unknown_flags_and_wide_size_fields_are_read() {
 }
 
 #[test]
-fn a_signature_flag_without_a_signature_is_refused() {
+fn signature_flag_without_signature_is_refused() {
     for len in 0..SIGNATURE_LEN + 1 {
         let mut bytes = vec![0; len];
         bytes.insert(0, SIGNED);
@@ -55,7 +55,7 @@ fn a_signature_flag_without_a_signature_is_refused() {
 }
 
 #[test]
-fn automatic_padding_is_never_absent() {
+fn aligned_padding_has_at_least_one_byte() {
     for len in [0, 1, 100, 253, 254, 255, 508, 509, 510, 70_000] {
         for signer in [None, Some(ClientSecret::generate(&mut rng()))] {
             let plaintext =
@@ -70,13 +70,13 @@ fn automatic_padding_is_never_absent() {
 }
 
 #[test]
-fn given_padding_is_taken_as_it_is() {
+fn given_padding_is_unchanged() {
     let plaintext = Plaintext::build(&mut rng(), b"hi", Padding::Given(&[9; 3]), None).unwrap();
     assert_eq!(plaintext.as_bytes(), [0x01, 0x02, b'h', b'i', 9, 9, 9]);
 }
 
 #[test]
-fn the_longest_payload_fits_and_one_more_byte_does_not() {
+fn payload_one_byte_above_maximum_is_refused() {
     for len in [2, 3, 256, 257, 258, 259, 260, 507, 65_480, 65_539, 65_541] {
         let max = max_payload_len(len, false).unwrap();
         let build = |payload: usize| {
@@ -91,7 +91,7 @@ fn the_longest_payload_fits_and_one_more_byte_does_not() {
 }
 
 #[test]
-fn payloads_beyond_three_bytes_of_size_are_refused() {
+fn payload_above_three_byte_size_is_refused() {
     let payload = vec![0; MAX_PAYLOAD_LEN + 1];
     assert_eq!(
         Plaintext::build(&mut rng(), &payload, Padding::Align, None).unwrap_err(),
@@ -102,7 +102,7 @@ fn payloads_beyond_three_bytes_of_size_are_refused() {
 }
 
 #[test]
-fn the_decoy_recovers_a_key_from_any_body() {
+fn decoy_signature_recovers_key_for_every_body() {
     for body in [&b""[..], b"x", &[7; 600]] {
         assert!(recover(body, &DECOY_SIGNATURE).is_some());
     }
@@ -112,7 +112,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn what_was_built_parses(payload: Vec<u8>, extra in 0_usize..700, sign: bool, seed: u64) {
+    fn built_plaintext_parses(payload: Vec<u8>, extra in 0_usize..700, sign: bool, seed: u64) {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let signer = sign.then(|| ClientSecret::generate(&mut rng));
         let len = payload.len() + 3 + SIGNATURE_LEN + extra;
@@ -130,7 +130,7 @@ proptest! {
     }
 
     #[test]
-    fn parts_of_whatever_parses_lie_inside_it(bytes: Vec<u8>) {
+    fn parsed_parts_lie_inside_plaintext(bytes: Vec<u8>) {
         if let Ok(parsed) = ParsedPlaintext::new(ProtocolVersion::V6, Zeroizing::new(bytes.clone())) {
             let signature = if parsed.is_signed() { SIGNATURE_LEN } else { 0 };
             let parts = parsed.payload().len() + parsed.padding().len() + signature;

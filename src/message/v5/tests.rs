@@ -14,20 +14,20 @@ fn plaintext(payload: &[u8], padding: Padding<'_>) -> Vec<u8> {
     plaintext.as_bytes().to_vec()
 }
 
-/// Payload and padding, or why there is neither.
+/// Payload and padding, or the reason why parsing failed.
 fn parts(bytes: &[u8]) -> Result<(Vec<u8>, Vec<u8>), DecryptError> {
     parse(bytes).map(|opened| (opened.payload.to_vec(), opened.padding))
 }
 
 #[test]
-fn given_padding_stands_before_the_payload_with_its_size() {
+fn given_padding_precedes_payload_with_size() {
     let written = plaintext(b"hi", Padding::Given(&[9; 3]));
     assert_eq!(written, [0x01, 0x04, 9, 9, 9, b'h', b'i']);
     assert_eq!(parts(&written), Ok((b"hi".to_vec(), vec![9; 3])));
 }
 
 #[test]
-fn an_aligned_message_gets_no_padding_at_all() {
+fn aligned_message_has_no_padding() {
     let written = plaintext(&[7; 255], Padding::Align);
     assert_eq!((written.len(), written[0]), (256, 0));
     let written = plaintext(&[7; 254], Padding::Align);
@@ -39,7 +39,7 @@ fn an_aligned_message_gets_no_padding_at_all() {
 }
 
 #[test]
-fn a_message_is_padded_to_any_length_that_holds_it() {
+fn message_is_padded_to_requested_length() {
     for len in [3, 4, 5, 258, 259, 260, 65_538, 65_539, 65_540] {
         let written = plaintext(b"hi", Padding::UpTo(len));
         assert_eq!(written.len(), len);
@@ -50,7 +50,7 @@ fn a_message_is_padded_to_any_length_that_holds_it() {
 }
 
 #[test]
-fn padding_that_three_bytes_cannot_count_is_refused() {
+fn padding_above_three_byte_size_is_refused() {
     let max = MAX_PADDING_BLOCK - 3;
     assert_eq!(block_around(max), MAX_PADDING_BLOCK);
     let padding = vec![1; max + 1];
@@ -72,7 +72,7 @@ fn plaintexts_that_crashed_geth_are_refused() {
 }
 
 #[test]
-fn a_padding_size_cannot_reach_beyond_the_message_or_into_the_signature() {
+fn padding_size_beyond_message_or_into_signature_is_refused() {
     let refused = parts(&[0x03, 0xff, 0xff, 0xff, 0x01]).unwrap_err();
     assert_eq!(
         refused,
@@ -88,7 +88,7 @@ fn a_padding_size_cannot_reach_beyond_the_message_or_into_the_signature() {
 }
 
 #[test]
-fn a_padding_size_that_does_not_count_itself_is_refused() {
+fn padding_size_below_its_own_width_is_refused() {
     for bytes in [&[0x01, 0, 7][..], &[0x02, 1, 0, 7], &[0x03, 2, 0, 0, 7]] {
         let refused = parts(bytes).unwrap_err();
         assert_eq!(
@@ -99,7 +99,7 @@ fn a_padding_size_that_does_not_count_itself_is_refused() {
 }
 
 #[test]
-fn data_shorter_than_its_tag_is_refused() {
+fn data_shorter_than_tag_is_refused() {
     let key = SymKey::generate(&mut rng());
     for len in 0..16 {
         let opened = decrypt_symmetric(&key, AesNonce([1; 12]), &vec![7; len]);
@@ -108,7 +108,7 @@ fn data_shorter_than_its_tag_is_refused() {
 }
 
 #[test]
-fn a_message_of_one_form_does_not_open_as_the_other() {
+fn message_decrypts_in_its_own_version_only() {
     let key = SymKey::generate(&mut rng());
     let plaintext = PlaintextV5::build(&mut rng(), b"hi", Padding::Align, None).unwrap();
     let (hint, data) = seal_symmetric(&mut rng(), &key, &plaintext);
@@ -123,7 +123,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn sealed_messages_open(payload: Vec<u8>, extra in 0_usize..700, sign: bool, seed: u64) {
+    fn encrypted_messages_decrypt(payload: Vec<u8>, extra in 0_usize..700, sign: bool, seed: u64) {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let (key, person) = (SymKey::generate(&mut rng), ClientSecret::generate(&mut rng));
         let signer = sign.then_some(&person);
@@ -156,7 +156,7 @@ proptest! {
     }
 
     #[test]
-    fn parts_of_whatever_parses_lie_inside_it(bytes: Vec<u8>) {
+    fn parsed_parts_lie_inside_plaintext(bytes: Vec<u8>) {
         if let Ok(opened) = parse(&bytes) {
             let signature = if opened.signer.is_some() { SIGNATURE_LEN } else { 0 };
             let parts = opened.payload.len() + opened.padding.len() + signature;
@@ -165,7 +165,7 @@ proptest! {
     }
 
     #[test]
-    fn no_altered_byte_goes_unnoticed(at in 0_usize..272, flip in 1_u8..) {
+    fn altered_byte_is_detected(at in 0_usize..272, flip in 1_u8..) {
         let key = SymKey::generate(&mut rng());
         let plaintext = PlaintextV5::build(&mut rng(), b"hello", Padding::Align, None).unwrap();
         let (hint, mut data) = seal_symmetric(&mut rng(), &key, &plaintext);

@@ -26,7 +26,7 @@ fn seal(job: &PowJob, seed: u64) -> u64 {
 }
 
 #[test]
-fn what_the_search_finds_the_judge_accepts() {
+fn found_nonce_passes_pow_check() {
     for len in [0, 100, 120, 535, 1_150] {
         for generations in [Generations::Modern, Generations::Legacy, Generations::Both] {
             let unmined = unmined(len);
@@ -45,7 +45,7 @@ fn what_the_search_finds_the_judge_accepts() {
 }
 
 #[test]
-fn a_search_stops_at_the_first_hit() {
+fn search_stops_at_first_hit() {
     let job = PowJob::new(&unmined(535), Generations::Modern, 4).unwrap();
     let mut search = job.search(&mut ChaCha20Rng::seed_from_u64(1));
     let start = search.next;
@@ -62,7 +62,7 @@ fn a_search_stops_at_the_first_hit() {
 }
 
 #[test]
-fn a_step_is_bounded() {
+fn step_tries_bounded_number_of_nonces() {
     let job = PowJob::new(&unmined(535), Generations::Modern, 56).unwrap();
     let mut search = job.search(&mut ChaCha20Rng::seed_from_u64(1));
     assert_eq!(search.step(100), None);
@@ -71,7 +71,7 @@ fn a_step_is_bounded() {
 }
 
 #[test]
-fn nonces_wrap_inside_the_range_of_eight_bytes() {
+fn nonces_wrap_within_eight_byte_range() {
     let job = PowJob::new(&unmined(535), Generations::Modern, 56).unwrap();
     let mut search = job.search(&mut ChaCha20Rng::seed_from_u64(1));
     search.next = u64::MAX;
@@ -80,7 +80,7 @@ fn nonces_wrap_inside_the_range_of_eight_bytes() {
 }
 
 #[test]
-fn both_generations_are_refused_where_the_product_is_out_of_reach() {
+fn infeasible_product_of_generations_is_refused() {
     assert!(PowJob::new(&unmined(535), Generations::Both, 17).is_ok());
     let refused = PowJob::new(&unmined(535), Generations::Both, 18).unwrap_err();
     assert_eq!((refused.bits, refused.max), (36, 34));
@@ -88,12 +88,12 @@ fn both_generations_are_refused_where_the_product_is_out_of_reach() {
 }
 
 #[test]
-fn an_infinite_minimum_starts_no_search() {
+fn infinite_minimum_is_refused() {
     assert!(PowJob::for_minimum(&unmined(9), Generations::Modern, f64::INFINITY).is_err());
 }
 
 #[test]
-fn expected_hashes_are_a_power_of_two() {
+fn expected_hashes_is_power_of_two() {
     let job = PowJob::new(&unmined(535), Generations::Both, 10).unwrap();
     assert!((job.expected_hashes() - 1_048_576.0).abs() < 0.5);
 }
@@ -106,7 +106,7 @@ fn job(generations: Generations, goal: PowGoal) -> PowJob {
     PowJob::over(unmined(535).without_nonce(), generations, goal).unwrap()
 }
 
-/// The bits of a nonce in the generation that counts fewer, by the ordinary hash.
+/// The zero bits of a nonce in the generation that counts fewer, by the ordinary hash.
 fn bits(generations: Generations, nonce: u64) -> u32 {
     let hashes = PowHashes::of(&unmined(535).with_nonce(nonce));
     let modern = Generation::Modern.zero_bits(&hashes.modern);
@@ -119,7 +119,7 @@ fn bits(generations: Generations, nonce: u64) -> u32 {
 }
 
 #[test]
-fn all_lanes_find_the_same_nonce_after_the_same_number_of_tries() {
+fn all_backends_find_equal_nonce_after_equal_tries() {
     for generations in [Generations::Modern, Generations::Legacy, Generations::Both] {
         let job = job(generations, PowGoal::Bits(6));
         let found: Vec<_> = KeccakBackend::NAMES
@@ -138,7 +138,7 @@ fn all_lanes_find_the_same_nonce_after_the_same_number_of_tries() {
 }
 
 #[test]
-fn a_search_for_the_best_keeps_the_first_of_the_best() {
+fn best_search_keeps_first_best_nonce() {
     for generations in [Generations::Modern, Generations::Legacy, Generations::Both] {
         let mut search =
             job(generations, PowGoal::BestIn(Duration::from_secs(1))).search(&mut rng());
@@ -157,13 +157,13 @@ fn a_search_for_the_best_keeps_the_first_of_the_best() {
 }
 
 #[test]
-fn a_search_for_the_best_that_has_no_time_at_all_still_has_a_nonce() {
+fn best_search_without_time_has_nonce() {
     let search = job(Generations::Modern, PowGoal::BestIn(Duration::ZERO)).search(&mut rng());
     assert!(search.finish().unwrap() >= FIRST_NONCE);
 }
 
 #[test]
-fn a_target_that_is_not_reached_in_time_fails_in_the_words_of_geth() {
+fn missed_target_fails_with_geth_text() {
     let goal = PowGoal::BitsWithin(4_000, Duration::from_secs(3));
     let mut search = job(Generations::Legacy, goal).search(&mut rng());
     assert_eq!(search.step(100), None);
@@ -174,7 +174,7 @@ fn a_target_that_is_not_reached_in_time_fails_in_the_words_of_geth() {
 }
 
 #[test]
-fn a_target_that_is_reached_in_time_ends_the_search() {
+fn reached_target_ends_search() {
     let goal = PowGoal::BitsWithin(4, Duration::from_secs(3));
     let mut search = job(Generations::Legacy, goal).search(&mut rng());
     let nonce = search.step(10_000).unwrap();
@@ -182,7 +182,7 @@ fn a_target_that_is_reached_in_time_ends_the_search() {
 }
 
 #[test]
-fn parts_of_a_search_are_far_apart_and_the_first_goes_on_where_it_was() {
+fn split_search_has_disjoint_parts_and_first_continues() {
     let mut search = job(Generations::Modern, PowGoal::Bits(56)).search(&mut rng());
     search.step(10);
     let next = search.next;
@@ -191,7 +191,7 @@ fn parts_of_a_search_are_far_apart_and_the_first_goes_on_where_it_was() {
     assert_eq!((starts.len(), starts[0]), (3, next));
     assert!(starts.iter().all(|start| *start >= FIRST_NONCE));
     for (one, other) in [(0, 1), (1, 2), (2, 0)] {
-        // How far it is from one to the other, going round inside the range.
+        // The distance from one start to the other, with wrapping inside the range.
         let (from, to) = (starts[one] - FIRST_NONCE, starts[other] - FIRST_NONCE);
         let way = to.checked_sub(from).unwrap_or_else(|| NONCES - (from - to));
         assert!(way >= NONCES / 3);
@@ -202,7 +202,7 @@ fn parts_of_a_search_are_far_apart_and_the_first_goes_on_where_it_was() {
 }
 
 #[test]
-fn of_two_parts_the_one_with_the_better_nonce_answers() {
+fn better_part_has_better_nonce() {
     let job = job(Generations::Modern, PowGoal::BestIn(Duration::from_secs(1)));
     let mut parts = job.search(&mut rng()).split(4);
     for part in &mut parts {
@@ -218,7 +218,7 @@ fn of_two_parts_the_one_with_the_better_nonce_answers() {
 }
 
 #[test]
-fn other_bytes_than_an_envelope_can_be_sealed() {
+fn search_works_over_arbitrary_bytes() {
     let bytes = b"seven fields of shh/5".to_vec();
     let job = PowJob::over(bytes.clone(), Generations::Legacy, PowGoal::Bits(7)).unwrap();
     let nonce = job.search(&mut rng()).step(100_000).unwrap();

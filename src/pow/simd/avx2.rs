@@ -1,5 +1,5 @@
-//! Four lanes: with half the registers that the state would need, and rotations of three
-//! instructions each, and still faster than one lane after the other.
+//! Four lanes. The state needs twice as many registers as AVX2 has, and a rotation takes three
+//! instructions; four lanes are still faster than scalar code.
 
 use core::arch::x86_64::{
     __m256i, _mm256_andnot_si256, _mm256_or_si256, _mm256_set1_epi64x, _mm256_slli_epi64,
@@ -9,7 +9,7 @@ use core::arch::x86_64::{
 use super::rounds::{ROUND_CONSTANTS, keccak_over};
 use super::{Digests, SideBySide, Sponges};
 
-/// Proof that the processor, and the operating system, know AVX2.
+/// Proof that the processor and the operating system support AVX2.
 #[derive(Clone, Copy)]
 pub(super) struct Avx2(());
 
@@ -20,10 +20,13 @@ impl Avx2 {
 }
 
 impl SideBySide<4> for Avx2 {
-    #[expect(unsafe_code, reason = "calls what needs AVX2, and has the proof of it")]
+    #[expect(
+        unsafe_code,
+        reason = "calls a function that requires AVX2, with the proof"
+    )]
     fn digests(&self, sponges: &Sponges<4>, padding_follows: bool) -> Digests<4> {
-        // SAFETY: a value of this type exists only where `detect` has found the feature, and the
-        // function asks for nothing else.
+        // SAFETY: a value of this type exists only if `detect` found the feature, and the function
+        // requires nothing else.
         unsafe { digests(sponges, padding_follows) }
     }
 }
@@ -76,7 +79,7 @@ fn add(word: __m256i, parity: __m256i) -> __m256i {
     xor(word, parity)
 }
 
-/// To the left by `N`, which leaves `M`.
+/// Rotates to the left by `N`, where `N + M` is 64.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn rotate<const N: i32, const M: i32>(word: __m256i) -> __m256i {

@@ -1,5 +1,5 @@
-//! Eight lanes: all 25 words of eight sponges fit the 32 registers of AVX-512, and one
-//! instruction rotates a word or mixes three.
+//! Eight lanes: all 25 words of eight sponges fit the 32 registers of AVX-512, and one instruction
+//! rotates a word or mixes three.
 
 use core::arch::x86_64::{
     __m512i, _mm512_rol_epi64, _mm512_set1_epi64, _mm512_ternarylogic_epi64, _mm512_xor_si512,
@@ -8,7 +8,7 @@ use core::arch::x86_64::{
 use super::rounds::{ROUND_CONSTANTS, keccak_over};
 use super::{Digests, SideBySide, Sponges};
 
-/// Proof that the processor, and the operating system, know AVX-512.
+/// Proof that the processor and the operating system support AVX-512.
 #[derive(Clone, Copy)]
 pub(super) struct Avx512(());
 
@@ -21,11 +21,11 @@ impl Avx512 {
 impl SideBySide<8> for Avx512 {
     #[expect(
         unsafe_code,
-        reason = "calls what needs AVX-512, and has the proof of it"
+        reason = "calls a function that requires AVX-512, with the proof"
     )]
     fn digests(&self, sponges: &Sponges<8>, padding_follows: bool) -> Digests<8> {
-        // SAFETY: a value of this type exists only where `detect` has found the feature, and the
-        // function asks for nothing else.
+        // SAFETY: a value of this type exists only if `detect` found the feature, and the function
+        // requires nothing else.
         unsafe { digests(sponges, padding_follows) }
     }
 }
@@ -85,7 +85,7 @@ fn add(word: __m512i, [left, right]: [__m512i; 2]) -> __m512i {
     xor3(word, left, right)
 }
 
-/// To the left by `N`; `M` is for processors without such an instruction.
+/// Rotates to the left by `N`; `M` is for processors without such an instruction.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn rotate<const N: i32, const M: i32>(word: __m512i) -> __m512i {

@@ -1,14 +1,14 @@
-//! Keccak-f\[1600\] over whatever the processor calls a vector.
+//! Keccak-f\[1600\] over any vector type.
 //!
-//! The rounds are the same for every vector; how to add and rotate is not. A macro writes them
-//! down, since functions that need a processor's feature can be put into each other only where
-//! both need the same one, which generic code cannot say.
+//! The rounds are the same for every vector type; addition and rotation are not. A macro generates
+//! them, because functions that require a processor feature can be inlined only into functions with
+//! the same feature, which generic code cannot express.
 
-/// Defines `digests`, which runs the sponges held by 25 vectors.
+/// Defines `digests`, which runs the sponges in 25 vectors.
 ///
-/// In scope it needs: `load` and `store` for a vector's words, `splat`, `xor`; `parity` of the
+/// Requires in scope: `load` and `store` for a vector's words, `splat`, `xor`; `parity` of the
 /// columns on both sides of one and `add` of that to a word (theta); `rotate::<N, { 64 - N }>`
-/// (rho); `chi` of three neighbours.
+/// (rho); `chi` of three adjacent words.
 macro_rules! keccak_over {
     ($vector:ty, $lanes:literal, $feature:literal) => {
         #[target_feature(enable = $feature)]
@@ -24,7 +24,7 @@ macro_rules! keccak_over {
                 a[16] = xor(a[16], splat(last));
             }
             let [but_last @ .., last] = &ROUND_CONSTANTS;
-            // Of the last round only the row that holds the digest is used, so only it is computed.
+            // Only the row with the digest is used of the last round, so only this row is computed.
             let b = mix(&rounds(a, but_last));
             [
                 store(xor(chi(b[0], b[1], b[2]), splat(*last))),
@@ -80,7 +80,8 @@ macro_rules! keccak_over {
             a
         }
 
-        /// Theta, rho and pi: every word gets the parities beside its column, turns, and moves.
+        /// Theta, rho and pi: adds the parities of the adjacent columns to each word, rotates it,
+        /// and moves it.
         #[inline]
         #[target_feature(enable = $feature)]
         fn mix(a: &[$vector; 25]) -> [$vector; 25] {
@@ -127,7 +128,7 @@ macro_rules! keccak_over {
 
 pub(super) use keccak_over;
 
-/// What the rounds add to the first word, so that none is like another (iota).
+/// The constants that the rounds add to the first word, which make each round different (iota).
 pub(super) const ROUND_CONSTANTS: [u64; 24] = [
     0x0000_0000_0000_0001,
     0x0000_0000_0000_8082,

@@ -1,9 +1,10 @@
-//! One lane, for every machine: the crate `keccak`, which knows what ARM processors have for it.
+//! One lane, for every machine: the crate `keccak`, which uses the Keccak instructions of ARM
+//! processors.
 
 use super::super::midstate::permute;
 use super::{Digests, PADDING, SideBySide, Sponges};
 
-/// There wherever this program runs.
+/// Supported on every machine.
 #[derive(Clone, Copy)]
 pub(super) struct Scalar;
 

@@ -4,7 +4,7 @@ use sha3::{Digest, Keccak256};
 use super::super::midstate::Midstate;
 use super::*;
 
-/// The ways that this machine can go.
+/// The backends that this machine supports.
 fn here() -> Vec<KeccakBackend> {
     KeccakBackend::NAMES
         .into_iter()
@@ -12,9 +12,9 @@ fn here() -> Vec<KeccakBackend> {
         .collect()
 }
 
-/// What a run leaves out is said on the terminal, past the harness, which keeps what tests print.
+/// Prints skipped backends directly to the terminal, because the harness captures what tests print.
 #[test]
-fn the_lanes_that_this_processor_lacks_are_named() {
+fn unsupported_backends_are_printed() {
     use std::io::Write;
     for name in KeccakBackend::NAMES {
         let line = match KeccakBackend::named(name) {
@@ -34,7 +34,7 @@ fn ordinary(prefix: &[u8], nonce: u64) -> [u8; 32] {
         .into()
 }
 
-/// Whether a hash passes, as its zero bits are counted elsewhere.
+/// Whether a hash matches, by an independent count of its zero bits.
 fn passes(generation: Generation, bits: u32, hash: &[u8; 32]) -> bool {
     generation.zero_bits(hash) >= bits
 }
@@ -65,7 +65,7 @@ fn digests<const N: usize>(
 }
 
 #[test]
-fn every_name_is_that_of_its_lanes() {
+fn backend_names_match_lanes() {
     for lanes in here() {
         assert!(KeccakBackend::NAMES.contains(&lanes.to_string().as_str()));
     }
@@ -77,7 +77,7 @@ fn every_name_is_that_of_its_lanes() {
 }
 
 #[test]
-fn every_lane_agrees_with_the_ordinary_hash_at_every_alignment() {
+fn backends_equal_ordinary_hash_at_every_alignment() {
     let here = here();
     for len in 0..3 * 136 {
         let prefix: Vec<u8> = (0..len)
@@ -89,7 +89,8 @@ fn every_lane_agrees_with_the_ordinary_hash_at_every_alignment() {
             for at in 0..8 {
                 let wanted = ordinary(&prefix, start + at);
                 let word = u64::from_le_bytes(wanted[..8].try_into().unwrap());
-                // Bits that are zero in this hash and, but for great luck, in none before it.
+                // Bits that are zero in this hash and, with overwhelming probability, in no earlier
+                // one.
                 let exact = HashMask {
                     last_word: false,
                     mask: !word,
@@ -106,7 +107,7 @@ fn every_lane_agrees_with_the_ordinary_hash_at_every_alignment() {
 #[cfg(target_arch = "x86_64")]
 proptest! {
     #[test]
-    fn whatever_the_sponge_holds_all_lanes_give_whole_digests(
+    fn backends_return_whole_digests_for_every_state(
         state: [u64; 25],
         nonces: [u64; 8],
         word in 0_usize..17,
@@ -130,7 +131,7 @@ proptest! {
 
 proptest! {
     #[test]
-    fn every_search_finds_what_trying_one_by_one_finds(
+    fn backend_search_equals_sequential_search(
         prefix in prop::collection::vec(any::<u8>(), 0..700),
         start in (1_u64 << 56)..(u64::MAX - 1_000),
         count in 1_u64..300,
@@ -147,9 +148,9 @@ proptest! {
     }
 
     #[test]
-    fn what_is_wanted_is_what_a_generation_counts(hash: [u64; 4], zeros in 0_u32..=64, bits in 0_u32..=64) {
+    fn hash_mask_equals_count_of_generation(hash: [u64; 4], zeros in 0_u32..=64, bits in 0_u32..=64) {
         let [mut head, b, c, mut tail] = hash;
-        // At the ends that count, as the digest is written.
+        // At the ends that count, in the byte order of the digest.
         head = (head.unbounded_shr(zeros)).swap_bytes();
         tail = (tail.unbounded_shl(zeros)).swap_bytes();
         let bytes: [u8; 32] = [head, b, c, tail].map(u64::to_le_bytes).concat().try_into().unwrap();

@@ -1,4 +1,4 @@
-//! Which messages a client wants to see.
+//! The criteria by which a client selects messages.
 
 use serde_json::Value;
 
@@ -28,7 +28,7 @@ pub(super) fn read_next(args: &mut PositionalParams) -> Result<Criteria, RpcErro
     given.check()
 }
 
-/// What was given, each for itself well formed.
+/// The parameters, each valid by itself.
 struct RawCriteria {
     shared: String,
     pair: String,
@@ -62,5 +62,5 @@ impl RawCriteria {
     }
 }
 
-/// What go-ethereum says when there is no key, or one too many.
+/// go-ethereum's text for a missing key, or one too many.
 pub(super) const ONE_KEY: &str = "specify either a symmetric or an asymmetric key";

@@ -1,4 +1,4 @@
-//! Keys that come as parameters.
+//! Keys as parameters.
 
 use circuits::secret::Secret;
 use serde_json::Value;
@@ -16,9 +16,10 @@ pub(super) fn add_pair(method: &str, params: Option<Value>) -> Result<ShhCommand
     ClientSecret::from_bytes(&key)
         .map(ShhCommand::AddKeyPair)
         .map_err(|_| {
-            RpcError::failed(match is_zero {
-                true => "invalid private key, zero or negative",
-                false => "invalid private key, >=N",
+            RpcError::failed(if is_zero {
+                "invalid private key, zero or negative"
+            } else {
+                "invalid private key, >=N"
             })
         })
 }
@@ -29,7 +30,7 @@ pub(super) fn add_shared(method: &str, params: Option<Value>) -> Result<ShhComma
         .map_err(|len| RpcError::failed(format_args!("wrong key size: {len}")))
 }
 
-/// 32 bytes; how many there are, if there are others.
+/// 32 bytes; an error with the actual number otherwise.
 fn secret(bytes: Zeroizing<Vec<u8>>) -> Result<Secret<32>, usize> {
     let key: &[u8; 32] = bytes.as_slice().try_into().map_err(|_| bytes.len())?;
     Ok(Secret::init_with(|secret| secret.copy_from_slice(key)))

@@ -1,4 +1,4 @@
-//! A received message as clients know it.
+//! A received message in go-ethereum's form.
 
 use serde_json::{Map, Value};
 
@@ -6,7 +6,7 @@ use super::super::value::{from_bytes, from_float};
 use crate::pow::PowValues;
 use crate::subscriptions::{DeliveryPath, FilteredMessage};
 
-/// Its members, in go-ethereum's order; the signer and the recipient only if there is one.
+/// The members in go-ethereum's order; the signer and the recipient only if known.
 pub(super) fn view(received: &FilteredMessage) -> Value {
     let FilteredMessage {
         envelope,
@@ -31,18 +31,21 @@ pub(super) fn view(received: &FilteredMessage) -> Value {
     Value::Object(members)
 }
 
-/// The work in the envelope: what gossip found, or what there is in one that was handed over.
+/// The work of the envelope: the value from gossip, or the envelope's own work for a direct
+/// message.
 ///
-/// Who hands one over may leave the life at zero, by which go-ethereum divides; it then has no
-/// number that JSON could say, and no answer. Here such an envelope lives for a second.
+/// A direct message may have a ttl of zero, by which go-ethereum divides; it then has a number that
+/// JSON cannot represent, and sends no answer. Here such an envelope counts with a ttl of one
+/// second.
 fn work(received: &FilteredMessage, arrival: DeliveryPath) -> f64 {
     match arrival {
         DeliveryPath::Gossip { pow } => pow,
         DeliveryPath::Direct => {
             let pow = PowValues::of(&received.envelope).best();
-            match pow.is_finite() {
-                true => pow,
-                false => PowValues::with_skew(&received.envelope, 1).best(),
+            if pow.is_finite() {
+                pow
+            } else {
+                PowValues::with_skew(&received.envelope, 1).best()
             }
         }
     }

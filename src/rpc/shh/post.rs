@@ -1,4 +1,4 @@
-//! What `shh_post` takes: a message whose every visible field the client may choose.
+//! The parameters of `shh_post`: a message whose visible fields the client chooses.
 
 use circuits::level::Level;
 use serde_json::Value;
@@ -11,13 +11,13 @@ use crate::envelope::Ttl;
 use crate::message::ClientPublic;
 use crate::node::{Post, PostTo, ShhCommand};
 
-/// Reads the parameters.
+/// Parses the parameters.
 pub(super) fn read(method: &str, params: Option<Value>) -> Result<ShhCommand, RpcError> {
     let post = only(method, params, |value| post(ObjectParams::new(value)?))??;
     Ok(ShhCommand::Post(Box::new(post)))
 }
 
-/// The outer error means that a field is malformed, the inner one that they make no sense together.
+/// The outer error means a malformed field, the inner one an invalid combination of fields.
 fn post(mut fields: ObjectParams) -> Result<Result<Post, RpcError>, ValueError> {
     let not_empty = |text: &String| !text.is_empty();
     let to = recipient(
@@ -66,7 +66,7 @@ fn recipient(shared: Option<String>, public: &[u8]) -> Result<PostTo, RpcError> 
     }
 }
 
-/// A level of privacy, which go-ethereum does not know.
+/// The privacy level, an extension of go-ethereum's method.
 fn level(value: Value) -> Result<Level, ValueError> {
     text(value)?.parse().map_err(ValueError::new)
 }

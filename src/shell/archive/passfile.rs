@@ -111,7 +111,7 @@ mod tests {
     };
 
     #[test]
-    fn the_first_line_that_fits_counts() {
+    fn first_matching_line_is_used() {
         for (line, expected) in [
             ("db.example:5432:mail:whisht:secret", Some("secret")),
             ("*:*:*:*:any", Some("any")),
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_others_can_read_is_not_used() {
+    fn file_readable_by_others_is_refused() {
         let scratch = tempfile::tempdir().unwrap();
         let path = scratch.path().join("pgpass");
         assert!(find(&path, &LOGIN).unwrap().is_none());

@@ -1,6 +1,6 @@
 //! The archive in PostgreSQL, which several servers may share.
 //!
-//! An envelope is identified by the start of its life and its hash, and is inserted unless it
+//! An envelope is identified by the start of its lifetime and its hash, and is inserted unless it
 //! exists: of several servers that received the same envelope the first one writes it, and none of
 //! them keeps state of its own. Commits wait for the database's log, so a reported envelope
 //! survives a crash of the database. A lost connection is made again, at growing intervals;
@@ -9,130 +9,24 @@
 //! Traffic to the database is not encrypted. Its content is public, and the password is not sent in
 //! the clear; a database on another machine still belongs behind a tunnel or in a private network.
 
-use core::fmt;
-use core::str::FromStr;
-use std::net::IpAddr;
-use std::path::PathBuf;
+mod sql;
+mod url;
+
 use std::time::{Duration, Instant};
 
 use circuits::backoff::Backoff;
 use circuits::time::UnixSecs;
 use tokio::runtime::{Builder, Runtime};
-use tokio_postgres::config::Host;
 use tokio_postgres::error::DbError;
 use tokio_postgres::{Client, Config, NoTls};
 
-use super::passfile::{self, Login, PassfileError};
+use super::passfile::PassfileError;
 use super::{ArchiveBackend, ArchiveError, IndexRow, decode, select_rows};
 use crate::envelope::{Envelope, EnvelopeHash, Topic};
 use crate::mail::archive::{Contents, Page, PageQuery};
 use crate::mail::cursor::Position;
 
-/// The address of a database and its login. Its output contains no password.
-#[derive(Clone)]
-pub struct PostgresUrl {
-    config: Config,
-    has_password: bool,
-}
-
-impl PostgresUrl {
-    /// Whether the URL itself contains a password: then it must not be an argument, which every
-    /// process of the machine can read.
-    #[must_use]
-    pub const fn has_password(&self) -> bool {
-        self.has_password
-    }
-
-    /// Whether the connection stays on this machine without a name lookup: the database is at a
-    /// loopback address, or behind a socket in the file system.
-    #[must_use]
-    pub fn stays_here(&self) -> bool {
-        let hosts = self.config.get_hosts();
-        let addresses = self.config.get_hostaddrs();
-        let here = |host: &Host| match host {
-            Host::Tcp(name) => name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()),
-            Host::Unix(_) => true,
-        };
-        match (hosts.is_empty(), addresses.is_empty()) {
-            (_, false) => addresses.iter().all(IpAddr::is_loopback),
-            (false, true) => hosts.iter().all(here),
-            (true, true) => false,
-        }
-    }
-
-    /// Finds the password like PostgreSQL's own programs, unless the URL has it: in `PGPASSWORD`,
-    /// in the file that `PGPASSFILE` names, in `~/.pgpass`.
-    fn with_password(mut self) -> Result<Config, PassfileError> {
-        if self.has_password {
-            return Ok(self.config);
-        }
-        if let Some(password) = std::env::var_os("PGPASSWORD") {
-            self.config.password(password.as_encoded_bytes());
-            return Ok(self.config);
-        }
-        let home = || std::env::home_dir().map(|home| home.join(".pgpass"));
-        let file = std::env::var_os("PGPASSFILE").map(PathBuf::from);
-        if let Some(file) = file.or_else(home) {
-            let host = match self.config.get_hosts().first() {
-                Some(Host::Tcp(host)) => host.clone(),
-                _ => "localhost".to_owned(),
-            };
-            let user = self.config.get_user().unwrap_or_default().to_owned();
-            let login = Login {
-                host: &host,
-                port: self.config.get_ports().first().copied().unwrap_or(5432),
-                database: self.config.get_dbname().unwrap_or(&user),
-                user: &user,
-            };
-            if let Some(password) = passfile::find(&file, &login)? {
-                self.config.password(password.as_bytes());
-            }
-        }
-        Ok(self.config)
-    }
-}
-
-impl FromStr for PostgresUrl {
-    type Err = InvalidPostgresUrl;
-
-    fn from_str(url: &str) -> Result<Self, InvalidPostgresUrl> {
-        if !["postgres://", "postgresql://"]
-            .iter()
-            .any(|scheme| url.starts_with(scheme))
-        {
-            return Err(InvalidPostgresUrl);
-        }
-        let mut config: Config = url.parse().map_err(|_| InvalidPostgresUrl)?;
-        let has_password = config.get_password().is_some();
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(CONNECT_TIMEOUT);
-        }
-        if config.get_application_name().is_none() {
-            config.application_name("whisht");
-        }
-        Ok(Self {
-            config,
-            has_password,
-        })
-    }
-}
-
-impl fmt::Debug for PostgresUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PostgresUrl(..)")
-    }
-}
-
-impl PartialEq for PostgresUrl {
-    fn eq(&self, other: &Self) -> bool {
-        self.config == other.config
-    }
-}
-
-/// The text is not a PostgreSQL URL.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("it is no address of a PostgreSQL; write postgres://USER@HOST/DATABASE")]
-pub struct InvalidPostgresUrl;
+pub use url::{InvalidPostgresUrl, PostgresUrl};
 
 /// A connection, established or pending.
 pub(super) struct Postgres {
@@ -184,7 +78,7 @@ impl Postgres {
                 // The user of the client receives the error.
                 let _ = connection.await;
             });
-            client.batch_execute(SCHEMA).await?;
+            client.batch_execute(sql::SCHEMA).await?;
             let row = client
                 .query_one("SELECT version FROM whisht_archive", &[])
                 .await?;
@@ -239,7 +133,7 @@ impl Postgres {
         }
         self.summed = Some(Instant::now());
         let bytes: i64 = self.with(async |client| {
-            let row = client.query_one(SUM, &[&BOOK_KEEPING]).await?;
+            let row = client.query_one(sql::SUM, &[&BOOK_KEEPING]).await?;
             row.try_get(0)
         })?;
         self.excess = u64::try_from(bytes).unwrap_or(0).saturating_sub(max_bytes);
@@ -263,7 +157,7 @@ impl ArchiveBackend for Postgres {
             data.push(envelope.as_rlp());
         }
         self.with(async |client| {
-            let insert = client.prepare(INSERT).await?;
+            let insert = client.prepare(sql::INSERT).await?;
             client
                 .execute(&insert, &[&sent, &hashes, &topics, &sizes, &data])
                 .await
@@ -280,7 +174,9 @@ impl ArchiveBackend for Postgres {
         let (sent, upper) = (i64::from(sent.0), i64::from(query.upper.0));
         let most = i64::try_from(query.effort.saturating_add(1)).unwrap_or(i64::MAX);
         let rows = self.with(async |client| {
-            let rows = client.query(INDEX, &[&sent, &hash, &upper, &most]).await?;
+            let rows = client
+                .query(sql::INDEX, &[&sent, &hash, &upper, &most])
+                .await?;
             rows.iter().map(row).collect::<Result<Vec<IndexRow>, _>>()
         })?;
         let selection = select_rows(&rows, query);
@@ -313,7 +209,7 @@ impl ArchiveBackend for Postgres {
                 return Ok(Vec::new());
             }
             let gone = transaction
-                .query(DELETE, &[&STEP, &BOOK_KEEPING, &before, &excess])
+                .query(sql::DELETE, &[&STEP, &BOOK_KEEPING, &before, &excess])
                 .await?;
             transaction.commit().await?;
             gone.iter()
@@ -329,7 +225,7 @@ impl ArchiveBackend for Postgres {
 
     fn contents(&mut self) -> Result<Contents, ArchiveError> {
         let (bytes, oldest) = self.with(async |client| {
-            let row = client.query_one(CONTENTS, &[]).await?;
+            let row = client.query_one(sql::CONTENTS, &[]).await?;
             Ok((row.try_get::<_, i64>(0)?, row.try_get::<_, Option<i64>>(1)?))
         })?;
         Ok(Contents {
@@ -349,7 +245,7 @@ impl Postgres {
             return Ok(Vec::new());
         }
         let found = self.with(async |client| {
-            let rows = client.query(FETCH, &[&sent, &hashes]).await?;
+            let rows = client.query(sql::FETCH, &[&sent, &hashes]).await?;
             rows.iter()
                 .map(|found| Ok((place(found)?, found.try_get::<_, Vec<u8>>(2)?)))
                 .collect::<Result<Vec<_>, tokio_postgres::Error>>()
@@ -416,7 +312,7 @@ pub enum PostgresError {
     #[error("it does not answer")]
     Slow,
     /// The last attempt failed just now.
-    #[error("it is not reached; trying again in a moment")]
+    #[error("it is not connected; trying again in a moment")]
     Waiting,
 }
 
@@ -447,56 +343,6 @@ fn remedy(code: &str) -> &'static str {
     }
 }
 
-/// Several servers may start at once: one of them creates the tables.
-const SCHEMA: &str = "
-    SET synchronous_commit TO on;
-    SET statement_timeout TO '20s';
-    SET client_min_messages TO warning;
-    BEGIN;
-    SELECT pg_advisory_xact_lock(2003334515);
-    DO $make$ BEGIN
-        IF to_regclass('whisht_archive') IS NULL THEN
-            CREATE TABLE whisht_archive (version integer NOT NULL);
-            INSERT INTO whisht_archive VALUES (1);
-            CREATE TABLE whisht_envelope (
-                sent  bigint NOT NULL,
-                hash  bytea NOT NULL,
-                topic bytea NOT NULL,
-                size  integer NOT NULL,
-                data  bytea NOT NULL,
-                PRIMARY KEY (sent, hash) INCLUDE (topic, size)
-            );
-            ALTER TABLE whisht_envelope ALTER COLUMN data SET STORAGE EXTERNAL;
-        END IF;
-    END $make$;
-    COMMIT;
-";
-const INSERT: &str = "
-    INSERT INTO whisht_envelope (sent, hash, topic, size, data)
-    SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::integer[], $5::bytea[])
-    ON CONFLICT DO NOTHING";
-/// Answered from the index alone.
-const INDEX: &str = "
-    SELECT sent, hash, topic, size FROM whisht_envelope
-    WHERE (sent, hash) > ($1, $2) AND sent <= $3 ORDER BY sent, hash LIMIT $4";
-const FETCH: &str = "
-    SELECT sent, hash, data FROM whisht_envelope
-    WHERE (sent, hash) IN (SELECT * FROM unnest($1::bigint[], $2::bytea[]))
-    ORDER BY sent, hash";
-/// Of the oldest envelopes: those above the maximum age, and as many as exceed the size.
-const DELETE: &str = "
-    WITH oldest AS (
-        SELECT sent, hash, size + $2::bigint AS bytes FROM whisht_envelope
-        ORDER BY sent, hash LIMIT $1
-    ), counted AS (
-        SELECT sent, hash, sum(bytes) OVER (ORDER BY sent, hash) - bytes AS older FROM oldest
-    )
-    DELETE FROM whisht_envelope WHERE (sent, hash) IN
-    (SELECT sent, hash FROM counted WHERE sent < $3 OR older < $4::bigint)
-    RETURNING size";
-const SUM: &str = "SELECT coalesce(sum(size + $1::bigint), 0)::bigint FROM whisht_envelope";
-const CONTENTS: &str = "
-    SELECT pg_total_relation_size('whisht_envelope'), (SELECT min(sent) FROM whisht_envelope)";
 const VERSION: i32 = 1;
 /// The advisory lock of deletion.
 const LOCK_TRIM: i64 = 2_003_334_516;
@@ -506,8 +352,6 @@ const BOOK_KEEPING: i64 = 200;
 const STEP: i64 = 500;
 /// The interval between two sums over all sizes.
 const SUM_INTERVAL: Duration = Duration::from_secs(600);
-/// Time limit for connecting.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time limit for any statement.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 const RECONNECT: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));

@@ -13,7 +13,7 @@ fn open(path: &Path) -> Result<DataDir, DirError> {
 }
 
 #[test]
-fn keys_are_drawn_once_and_read_back() {
+fn keys_are_created_once_and_reloaded() {
     let scratch = scratch();
     let path = scratch.path().join("deep/er");
     let dir = open(&path).unwrap();
@@ -31,7 +31,7 @@ fn keys_are_drawn_once_and_read_back() {
 }
 
 #[test]
-fn everything_made_is_private() {
+fn created_files_are_private() {
     let scratch = scratch();
     let path = scratch.path().join("data");
     let dir = open(&path).unwrap();
@@ -48,7 +48,7 @@ fn everything_made_is_private() {
 }
 
 #[test]
-fn a_second_process_is_told_who_holds_the_directory() {
+fn locked_directory_error_names_process() {
     let scratch = scratch();
     let _held = open(scratch.path()).unwrap();
     let refusal = open(scratch.path()).unwrap_err();
@@ -58,7 +58,7 @@ fn a_second_process_is_told_who_holds_the_directory() {
 }
 
 #[test]
-fn a_directory_open_to_others_is_refused_with_the_remedy() {
+fn directory_open_to_others_is_refused_with_remedy() {
     let scratch = scratch();
     fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o750)).unwrap();
     let refusal = open(scratch.path()).unwrap_err().to_string();
@@ -69,7 +69,7 @@ fn a_directory_open_to_others_is_refused_with_the_remedy() {
 }
 
 #[test]
-fn a_key_open_to_others_is_refused_wherever_it_lies() {
+fn key_open_to_others_is_refused_in_every_place() {
     let scratch = scratch();
     drop(open(scratch.path()).unwrap());
     let key = scratch.path().join("onion/7.key");
@@ -83,7 +83,7 @@ fn a_key_open_to_others_is_refused_wherever_it_lies() {
 }
 
 #[test]
-fn a_link_to_somewhere_else_is_refused() {
+fn symbolic_link_is_refused() {
     let scratch = scratch();
     drop(open(scratch.path()).unwrap());
     symlink("/etc/hostname", scratch.path().join("guard-seed")).unwrap();
@@ -91,7 +91,7 @@ fn a_link_to_somewhere_else_is_refused() {
 }
 
 #[test]
-fn a_directory_serves_one_network_only() {
+fn directory_serves_one_network() {
     let scratch = scratch();
     drop(DataDir::open(scratch.path(), Profile::Local, "demo").unwrap());
     let refusal = open(scratch.path()).unwrap_err().to_string();
@@ -104,7 +104,7 @@ fn a_directory_serves_one_network_only() {
 }
 
 #[test]
-fn a_damaged_key_is_not_replaced_behind_the_users_back() {
+fn damaged_key_is_not_replaced() {
     let scratch = scratch();
     let dir = open(scratch.path()).unwrap();
     files::replace(&scratch.path().join("nodekey"), b"not a key").unwrap();
@@ -112,7 +112,7 @@ fn a_damaged_key_is_not_replaced_behind_the_users_back() {
 }
 
 #[test]
-fn erasing_leaves_no_file_and_needs_none() {
+fn erase_removes_file_and_accepts_missing_file() {
     let scratch = scratch();
     let path = scratch.path().join("secret");
     files::replace(&path, b"secret").unwrap();

@@ -67,13 +67,13 @@ fn names(dir: &DataDir) -> Vec<String> {
     kept.iter().map(|(name, _)| name.to_string()).collect()
 }
 
-/// What an identity is without looking at its key.
+/// The public part of an identity, without unsealing its key.
 fn found(dir: &DataDir, name: &str) -> PublicIdentity {
     find(dir, &named(name)).unwrap().public_identity().unwrap()
 }
 
 #[test]
-fn identities_come_back_by_name_and_only_with_their_password() {
+fn identity_loads_by_name_with_its_password_only() {
     let scratch = scratch();
     let (dir, hedge) = (&scratch.dir, password("hedge"));
     let zoe = create(
@@ -105,7 +105,7 @@ fn identities_come_back_by_name_and_only_with_their_password() {
 }
 
 #[test]
-fn every_file_is_private() {
+fn identity_files_are_private() {
     let scratch = scratch();
     create(
         &scratch.dir,
@@ -128,7 +128,7 @@ fn every_file_is_private() {
 }
 
 #[test]
-fn a_key_is_never_overwritten() {
+fn existing_key_is_not_overwritten() {
     let scratch = upgraded("old");
     let (dir, hedge) = (&scratch.dir, password("hedge"));
     create(
@@ -156,7 +156,7 @@ fn a_key_is_never_overwritten() {
 }
 
 #[test]
-fn what_a_crash_left_unfinished_is_passed_over() {
+fn unfinished_files_are_ignored() {
     let scratch = scratch();
     fs::write(scratch.path.join("keystore/me.new"), "{\"crypto\":").unwrap();
     assert!(names(&scratch.dir).is_empty());
@@ -173,7 +173,7 @@ fn what_a_crash_left_unfinished_is_passed_over() {
 }
 
 #[test]
-fn a_file_that_is_damaged_or_none_of_ours_is_named_with_the_remedy() {
+fn damaged_or_foreign_file_is_named_with_remedy() {
     let scratch = scratch();
     let path = scratch.path.join("keystore/me.json");
     fs::write(&path, "{}").unwrap();
@@ -202,7 +202,7 @@ fn a_file_that_is_damaged_or_none_of_ours_is_named_with_the_remedy() {
 }
 
 #[test]
-fn a_file_travels_to_another_keystore_and_keeps_its_name() {
+fn exported_file_imports_with_its_name() {
     let (home, away) = (scratch(), scratch());
     let hedge = password("hedge");
     let us = NewIdentity::Shared(Topic([1, 2, 3, 4]));
@@ -227,7 +227,7 @@ fn a_file_travels_to_another_keystore_and_keeps_its_name() {
 }
 
 #[test]
-fn a_file_of_geth_is_named_by_its_address() {
+fn geth_file_is_named_by_address() {
     let vectors = include_str!("../../../tests/vectors/keystore_v3.json");
     let vectors: serde_json::Value = serde_json::from_str(vectors).unwrap();
     let case = &vectors["cases"][0];
@@ -250,7 +250,7 @@ fn a_file_of_geth_is_named_by_its_address() {
 }
 
 #[test]
-fn a_changed_password_opens_and_the_old_one_no_longer_does() {
+fn changed_password_replaces_old_one() {
     let scratch = scratch();
     let (dir, me, one, two) = (&scratch.dir, named("me"), password("one"), password("two"));
     create(dir, &me, NewIdentity::KeyPair, under(&one), &mut rng()).unwrap();
@@ -273,7 +273,7 @@ fn a_changed_password_opens_and_the_old_one_no_longer_does() {
 }
 
 #[test]
-fn a_key_in_the_clear_is_sealed_and_its_file_is_gone() {
+fn unencrypted_key_is_sealed_and_erased() {
     let scratch = upgraded("old");
     let (dir, hedge) = (&scratch.dir, password("hedge"));
     let before = found(dir, "old");
@@ -293,7 +293,7 @@ fn a_key_in_the_clear_is_sealed_and_its_file_is_gone() {
 }
 
 #[test]
-fn sealing_that_was_cut_short_anywhere_loses_nothing() {
+fn interrupted_sealing_loses_no_key() {
     let (one, two) = (password("one"), password("two"));
     // After the sealed file was written, and before the one in the clear was erased.
     let scratch = upgraded("old");
@@ -307,7 +307,7 @@ fn sealing_that_was_cut_short_anywhere_loses_nothing() {
         panic!("the one in the clear counts")
     };
     assert_eq!(names(dir), ["old"]);
-    // The user types another password this time; that one holds.
+    // The user types another password this time; the new one is used.
     seal_plain(dir, &old, &identity, under(&two), &mut rng()).unwrap();
     let sealed = export(dir, &old).unwrap();
     assert_eq!(
@@ -325,7 +325,7 @@ fn sealing_that_was_cut_short_anywhere_loses_nothing() {
 }
 
 #[test]
-fn two_identities_of_one_name_are_not_taken_for_one() {
+fn two_identities_of_one_name_are_refused() {
     let scratch = upgraded("old");
     let hedge = password("x");
     create(

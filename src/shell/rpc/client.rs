@@ -169,7 +169,7 @@ fn event(mut message: Value) -> Option<Value> {
 #[derive(Debug, thiserror::Error)]
 pub enum RpcClientError {
     /// The server does not speak JSON-RPC.
-    #[error("{} is served by something that is no whisht; check --ipc", path.display())]
+    #[error("{} is served by a program other than whisht; check --ipc", path.display())]
     Garbled {
         /// The socket.
         path: PathBuf,

@@ -80,7 +80,7 @@ impl JsonFramer {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(super) enum FramingError {
     /// A value begins with neither `{` nor `[`.
-    #[error("this is no JSON object")]
+    #[error("the text is not a JSON object")]
     NotJson,
     /// A value does not end within the limit.
     #[error("the request is too long")]
@@ -107,19 +107,19 @@ mod tests {
     }
 
     #[test]
-    fn values_need_nothing_between_them() {
+    fn values_need_no_separator() {
         let found = values(&[b"{\"a\":1}{\"b\":[2]}\n [{}]  "]).unwrap();
         assert_eq!(found, ["{\"a\":1}", "{\"b\":[2]}", "[{}]"]);
     }
 
     #[test]
-    fn brackets_inside_texts_do_not_count() {
+    fn brackets_inside_strings_are_ignored() {
         let tricky = r#"{"a":"}\"]\\","b":"{"}"#;
         assert_eq!(values(&[tricky.as_bytes()]).unwrap(), [tricky]);
     }
 
     #[test]
-    fn garbage_is_told_from_a_value_that_is_still_coming() {
+    fn garbage_differs_from_incomplete_value() {
         assert_eq!(values(&[b"{\"a\":"]), Ok(Vec::new()));
         assert_eq!(values(&[b"GET / HTTP/1.1"]), Err(FramingError::NotJson));
         assert_eq!(values(&[b"{}\0"]), Err(FramingError::NotJson));
@@ -130,14 +130,14 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_never_ends_is_cut_off() {
+    fn endless_value_is_refused() {
         assert_eq!(values(&[b"[", &[b' '; 64]]), Err(FramingError::TooLong));
         assert_eq!(values(&[b"[", &[b' '; 62], b"]"]).unwrap().len(), 1);
     }
 
     proptest! {
         #[test]
-        fn however_it_is_cut_the_values_are_the_same(
+        fn values_are_equal_for_every_chunking(
             texts in prop::collection::vec("[\\PC]{0,8}", 0..5),
             cut in 1_usize..7,
         ) {
@@ -149,7 +149,7 @@ mod tests {
         }
 
         #[test]
-        fn arbitrary_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let mut framer = JsonFramer::default();
             framer.buffer().extend_from_slice(&bytes);
             while let Ok(Some(_)) = framer.next(64) {}

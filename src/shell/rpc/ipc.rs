@@ -57,7 +57,7 @@ impl IpcServer {
         })
     }
 
-    /// Completes when the node has ended and the last client was told.
+    /// Completes when the node has ended and the last client is notified.
     pub(super) async fn ended(&mut self) {
         while self.tasks.join_next().await.is_some() {}
     }
@@ -188,7 +188,7 @@ impl WriteText for IpcWriter {
 #[derive(Debug, thiserror::Error)]
 pub enum IpcBindError {
     /// A file of another kind has its name.
-    #[error("{} is no socket; move it away, or name another path with --ipc", path.display())]
+    #[error("{} is not a socket; remove it, or name another path with --ipc", path.display())]
     NotASocket {
         /// The file.
         path: PathBuf,

@@ -1,6 +1,6 @@
 //! One client: its rights, its requests, its subscriptions.
 //!
-//! A session knows nothing of sockets. It turns a text into the answer, and the node's events into
+//! A session has no access to sockets. It turns a text into the answer, and the node's events into
 //! the notifications of this client. A subscription to messages is a filter of the node; it is
 //! removed with the session.
 
@@ -30,8 +30,8 @@ pub(super) struct ClientAccess {
 }
 
 impl ClientAccess {
-    /// Over the local socket: everything except what the user has to allow expressly. A program
-    /// that can open it can read the key files too.
+    /// Over the local socket: all methods except those that the user must permit explicitly. A
+    /// program that can open the socket can read the key files too.
     pub(super) fn all(config: &RpcConfig) -> Self {
         Self {
             modules: Module::ALL.into(),
@@ -44,7 +44,7 @@ impl ClientAccess {
         }
     }
 
-    /// Over TCP: what the configuration allows.
+    /// Over TCP: the methods that the configuration permits.
     pub(super) fn over_tcp(config: &RpcConfig, pacer: Arc<RequestPacer>) -> Self {
         Self {
             modules: config.modules.as_slice().into(),
@@ -165,7 +165,7 @@ impl RpcSession {
         Some(texts)
     }
 
-    /// Releases what the client's subscriptions hold.
+    /// Releases the resources of the client's subscriptions.
     pub(super) async fn close(self) {
         for target in self.client.subscriptions.close() {
             self.client.release(target).await;
@@ -300,9 +300,10 @@ impl ClientState {
         if !self.access.notifications {
             return Err(shh::no_notifications());
         }
-        match self.unsubscribe(id, |target| !is_events(target)).await {
-            true => Ok(true.into()),
-            false => Err(shh::no_subscription()),
+        if self.unsubscribe(id, |target| !is_events(target)).await {
+            Ok(true.into())
+        } else {
+            Err(shh::no_subscription())
         }
     }
 
@@ -317,7 +318,7 @@ impl ClientState {
         }
     }
 
-    /// Releases what a subscription held.
+    /// Releases the resources of a subscription.
     async fn release(&self, target: SubscriptionTarget) {
         if let SubscriptionTarget::Filter(filter) = target {
             // Without a node there is no filter.

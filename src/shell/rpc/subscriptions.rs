@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_has_so_many_subscriptions_and_no_more() {
+    fn subscriptions_per_client_are_bounded() {
         let subscriptions = ClientSubscriptions::default();
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let ids: Vec<_> = (0..MAX_SUBSCRIPTIONS)
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_of_the_node_is_for_those_who_want_all() {
+    fn node_event_reaches_event_subscriptions() {
         let subscriptions = ClientSubscriptions::default();
         assert!(subscriptions.of(&Event::Peers(1)).is_empty());
         let id = add(&subscriptions, &mut ChaCha20Rng::seed_from_u64(1)).unwrap();
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn notifications_wait_for_the_answer_that_names_them() {
+    fn notifications_wait_for_subscription_answer() {
         let subscriptions = ClientSubscriptions::default();
         let (first, second) = (
             subscriptions.pending_subscribe(),

@@ -47,7 +47,7 @@ pub(super) struct Protocols {
 pub(super) struct TcpServer(JoinSet<()>);
 
 impl TcpServer {
-    /// Completes when the node has ended and the last client was told.
+    /// Completes when the node has ended and the last client is notified.
     pub(super) async fn ended(&mut self) {
         while self.0.join_next().await.is_some() {}
     }

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_very_token_is_the_token() {
+    fn token_comparison_accepts_exact_token_only() {
         let token = Token::new(&Secret::take(&mut [0xab; 32]));
         let digits = "ab".repeat(32);
         assert!(token.is(digits.as_bytes()));

@@ -49,7 +49,7 @@ fn onion_keys(dir: &DataDir) -> Result<Vec<(Epoch, Secret<32>, Vec<u8>)>, DirErr
         match onion_key(dir, epoch) {
             Ok((key, tags)) => keys.push((epoch, key, tags)),
             Err(error) => {
-                tracing::warn!(%error, "an onion key has lost its log of tags and is erased");
+                tracing::warn!(%error, "an onion key without its replay log is erased");
                 erase_key(dir, epoch).map_err(|error| at(&key_path(dir, epoch), error))?;
             }
         }

@@ -16,7 +16,7 @@ fn key(byte: u8) -> Secret<32> {
     Secret::init_with(|bytes| bytes.fill(byte))
 }
 
-/// Stores records as a driver would, and gives what the next start finds.
+/// Stores records like a driver, and returns what the next start loads.
 fn store_and_load(path: &Path, records: Vec<Record>) -> Restored {
     let dir = dir(path);
     let (report, reports) = channel();
@@ -43,7 +43,7 @@ fn store_and_load(path: &Path, records: Vec<Record>) -> Restored {
 }
 
 #[test]
-fn a_key_comes_back_with_every_tag_that_was_reported_durable() {
+fn onion_key_restores_with_all_durable_tags() {
     let scratch = tempfile::tempdir().unwrap();
     let tags = (0..100).map(|tag| Record::ReplayTags(Epoch(7), vec![tag; 3]));
     let records = [
@@ -62,7 +62,7 @@ fn a_key_comes_back_with_every_tag_that_was_reported_durable() {
 }
 
 #[test]
-fn a_log_goes_on_where_the_last_run_stopped() {
+fn replay_log_continues_after_restart() {
     let scratch = tempfile::tempdir().unwrap();
     store_and_load(
         scratch.path(),
@@ -77,7 +77,7 @@ fn a_log_goes_on_where_the_last_run_stopped() {
 }
 
 #[test]
-fn an_expired_key_leaves_neither_key_nor_log() {
+fn expired_key_and_log_are_erased() {
     let scratch = tempfile::tempdir().unwrap();
     let restored = store_and_load(
         scratch.path(),
@@ -97,7 +97,7 @@ fn an_expired_key_leaves_neither_key_nor_log() {
 }
 
 #[test]
-fn a_key_without_its_log_is_erased() {
+fn onion_key_without_log_is_erased() {
     let scratch = tempfile::tempdir().unwrap();
     store_and_load(scratch.path(), vec![Record::OnionKey(Epoch(7), key(1))]);
     fs::remove_file(scratch.path().join("data/onion/7.tags")).unwrap();
@@ -106,7 +106,7 @@ fn a_key_without_its_log_is_erased() {
 }
 
 #[test]
-fn descriptors_of_this_epoch_and_the_last_are_kept() {
+fn descriptors_of_current_and_last_epoch_are_kept() {
     let scratch = tempfile::tempdir().unwrap();
     let records =
         (5..9).map(|epoch| Record::OwnDescriptor(Epoch(epoch), vec![u8::try_from(epoch).unwrap()]));
@@ -118,7 +118,7 @@ fn descriptors_of_this_epoch_and_the_last_are_kept() {
 }
 
 #[test]
-fn the_directory_comes_back_as_it_was_last() {
+fn directory_restores_last_state() {
     let scratch = tempfile::tempdir().unwrap();
     let lists = [
         vec![b"old".to_vec()],
@@ -130,7 +130,7 @@ fn the_directory_comes_back_as_it_was_last() {
 }
 
 #[test]
-fn a_damaged_directory_is_no_directory() {
+fn damaged_directory_is_ignored() {
     let scratch = tempfile::tempdir().unwrap();
     store_and_load(
         scratch.path(),
@@ -149,7 +149,7 @@ fn a_damaged_directory_is_no_directory() {
 }
 
 #[test]
-fn nothing_is_reported_before_a_failing_disk_works_again() {
+fn failing_disk_reports_records_after_recovery() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = dir(scratch.path());
     // A directory in the place of the log: it can be neither replaced nor opened.

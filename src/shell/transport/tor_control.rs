@@ -47,10 +47,10 @@ pub(super) enum ControlError {
         error: io::Error,
     },
     /// Another program listens there.
-    #[error("what listens there does not know the cookie, so it is no Tor daemon of this machine")]
+    #[error("the program there does not know the cookie, so it is not the Tor of this machine")]
     WrongServerHash,
     /// The answer does not follow the control protocol.
-    #[error("it does not talk as a Tor daemon does")]
+    #[error("its answers are not those of a Tor daemon")]
     MalformedReply,
     /// The connection failed or was cut.
     #[error("{0}")]

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn threads_beyond_the_cores_add_nothing() {
+    fn threads_beyond_cores_add_no_rate() {
         for (threads, cores, told) in [(1, 2, 1e6), (2, 2, 2e6), (8, 2, 2e6)] {
             let rate = WorkerHashRate::of(threads, cores);
             let (tell, heard) = mpsc::channel();

@@ -34,7 +34,7 @@ fn gone(cancel: &CancelOnDrop) {
 }
 
 #[test]
-fn the_first_to_find_answers_and_stops_the_others() {
+fn first_hit_answers_and_stops_other_parts() {
     let workers = Workers::start(3).unwrap();
     let (cancel, answer) = run(&workers, seal(PowGoal::Bits(8)));
     assert!(matches!(wait(&answer), Some(JobResult::Nonce(Ok(_)))));
@@ -42,7 +42,7 @@ fn the_first_to_find_answers_and_stops_the_others() {
 }
 
 #[test]
-fn a_job_that_is_cancelled_says_so_once() {
+fn cancelled_job_reports_once() {
     let workers = Workers::start(2).unwrap();
     let (cancel, answer) = run(&workers, seal(PowGoal::Bits(56)));
     cancel.0.stop();
@@ -51,7 +51,7 @@ fn a_job_that_is_cancelled_says_so_once() {
 }
 
 #[test]
-fn a_target_that_time_does_not_suffice_for_is_an_answer() {
+fn missed_target_is_reported() {
     let workers = Workers::start(2).unwrap();
     for limit in [Duration::ZERO, Duration::from_millis(30)] {
         let (_cancel, answer) = run(&workers, seal(PowGoal::BitsWithin(200, limit)));
@@ -60,7 +60,7 @@ fn a_target_that_time_does_not_suffice_for_is_an_answer() {
 }
 
 #[test]
-fn the_best_of_all_threads_is_told_when_time_is_up() {
+fn best_nonce_of_all_threads_is_reported() {
     let workers = Workers::start(3).unwrap();
     for limit in [Duration::ZERO, Duration::from_millis(30)] {
         let (_cancel, answer) = run(&workers, seal(PowGoal::BestIn(limit)));
@@ -69,7 +69,7 @@ fn the_best_of_all_threads_is_told_when_time_is_up() {
 }
 
 #[test]
-fn a_short_job_does_not_wait_for_a_long_one() {
+fn short_job_does_not_wait_for_long_job() {
     let workers = Workers::start(1).unwrap();
     let (_long, never) = run(&workers, seal(PowGoal::Bits(56)));
     let (_short, answer) = run(&workers, seal(PowGoal::Bits(4)));
@@ -78,7 +78,7 @@ fn a_short_job_does_not_wait_for_a_long_one() {
 }
 
 #[test]
-fn a_long_search_tells_how_far_it_is() {
+fn long_search_reports_progress() {
     let workers = Workers::start(2).unwrap();
     let (tell, told) = mpsc::channel();
     let progress = move |tried| {
@@ -92,7 +92,7 @@ fn a_long_search_tells_how_far_it_is() {
 }
 
 #[test]
-fn the_rate_is_told_to_whoever_asks_before_or_after_it_is_known() {
+fn hash_rate_reaches_early_and_late_listeners() {
     let workers = Workers::start(2).unwrap();
     for _ in 0..2 {
         let (tell, told) = mpsc::channel();
@@ -104,7 +104,7 @@ fn the_rate_is_told_to_whoever_asks_before_or_after_it_is_known() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn the_threads_that_search_have_the_lowest_priority_and_the_others_keep_theirs() {
+fn search_threads_have_lowest_priority() {
     let workers = Workers::start(2).unwrap();
     let (tell, told) = mpsc::channel();
     let priority = || rustix::process::getpriority_process(Some(rustix::thread::gettid()));

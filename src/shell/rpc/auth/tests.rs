@@ -1,4 +1,4 @@
-//! Attacks on the doors, by what their requests look like.
+//! Attacks on the RPC endpoints by forged requests.
 
 use axum::http::Request;
 use circuits::secret::Secret;
@@ -40,7 +40,7 @@ fn verdict(uri: &str, headers: &[(&str, &str)]) -> Option<AuthError> {
 }
 
 #[test]
-fn an_honest_program_is_let_in() {
+fn request_with_token_is_accepted() {
     for host in [
         "127.0.0.1:8545",
         "127.0.0.1",
@@ -55,7 +55,7 @@ fn an_honest_program_is_let_in() {
 }
 
 #[test]
-fn a_rebound_name_is_not_let_in() {
+fn dns_rebinding_host_is_refused() {
     for host in [
         "evil.example:8545",
         "evil.example",
@@ -80,7 +80,7 @@ fn a_rebound_name_is_not_let_in() {
 }
 
 #[test]
-fn a_request_without_a_host_or_with_two_is_not_let_in() {
+fn request_without_host_or_with_two_is_refused() {
     assert_eq!(verdict("/", &[("host", "")]), Some(AuthError::Host));
     let two = [("host", "127.0.0.1:8545"), ("host", "evil.example")];
     assert_eq!(verdict("/", &two), Some(AuthError::Host));
@@ -88,7 +88,7 @@ fn a_request_without_a_host_or_with_two_is_not_let_in() {
 }
 
 #[test]
-fn a_page_that_nobody_named_is_not_let_in_even_with_the_token() {
+fn unlisted_origin_is_refused_even_with_token() {
     for origin in [
         "http://evil.example",
         "null",
@@ -111,13 +111,13 @@ fn a_page_that_nobody_named_is_not_let_in_even_with_the_token() {
 }
 
 #[test]
-fn a_page_that_was_named_still_needs_the_token() {
+fn listed_origin_requires_token() {
     let named = [("origin", "http://localhost:3000"), ("authorization", "")];
     assert_eq!(verdict("/", &named), Some(AuthError::Token));
 }
 
 #[test]
-fn another_users_program_is_not_let_in() {
+fn request_without_valid_token_is_refused() {
     let token = digits();
     for shown in [
         String::new(),
@@ -146,7 +146,7 @@ fn another_users_program_is_not_let_in() {
 }
 
 #[test]
-fn the_token_may_be_the_password_of_a_url() {
+fn token_is_accepted_as_url_password() {
     for user in ["", "me"] {
         let shown = format!("bAsIc {}", STANDARD.encode(format!("{user}:{}", digits())));
         assert_eq!(verdict("/", &[("authorization", &shown)]), None);
@@ -154,7 +154,7 @@ fn the_token_may_be_the_password_of_a_url() {
 }
 
 #[test]
-fn a_token_in_a_link_opens_a_websocket_only() {
+fn token_in_query_is_accepted_for_websocket_only() {
     let link = format!("/?x=1&token={}", digits());
     let none = [("authorization", "")];
     assert_eq!(verdict(&link, &none), Some(AuthError::Token));
@@ -162,7 +162,7 @@ fn a_token_in_a_link_opens_a_websocket_only() {
     assert_eq!(
         auth().authorize(&upgrade).err(),
         Some(AuthError::Token),
-        "a POST is no upgrade"
+        "a POST is not an upgrade"
     );
     upgrade.method = Method::GET;
     assert_eq!(auth().authorize(&upgrade).err(), None);
@@ -175,7 +175,7 @@ fn a_token_in_a_link_opens_a_websocket_only() {
 }
 
 #[test]
-fn without_a_token_host_and_origin_are_still_checked() {
+fn disabled_token_keeps_host_and_origin_checks() {
     let auth = RequestAuth {
         token: None,
         origins: Vec::new(),
@@ -194,7 +194,7 @@ fn without_a_token_host_and_origin_are_still_checked() {
 
 proptest! {
     #[test]
-    fn no_other_name_is_ever_let_in(host in "(localhost|127\\.0\\.0\\.1|evil\\.example)?[a-z0-9.:@/ \\[\\]]{0,12}") {
+    fn other_host_names_are_refused(host in "(localhost|127\\.0\\.0\\.1|evil\\.example)?[a-z0-9.:@/ \\[\\]]{0,12}") {
         let mut parts = request("/", &[]);
         let Ok(value) = HeaderValue::from_str(&host) else { return Ok(()) };
         parts.headers.insert(header::HOST, value);
@@ -209,7 +209,7 @@ proptest! {
     }
 
     #[test]
-    fn no_other_token_is_ever_let_in(shown in "[ -~]{0,80}") {
+    fn other_tokens_are_refused(shown in "[ -~]{0,80}") {
         let Ok(value) = HeaderValue::from_str(&shown) else { return Ok(()) };
         let mut parts = request("/", &[]);
         parts.headers.insert(header::AUTHORIZATION, value);

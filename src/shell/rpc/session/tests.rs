@@ -1,4 +1,4 @@
-//! A session and a node that does what the test says.
+//! A session with a scripted node.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ impl FakeNode {
         }
     }
 
-    /// The filter that is given back next.
+    /// The next filter that the session releases.
     async fn removed(&mut self) -> u64 {
         match self.requests.recv().await.unwrap() {
             DriverRequest::Command(Command::Shh(ShhCommand::Unsubscribe(filter)), answer) => {
@@ -74,13 +74,13 @@ const SUBSCRIBE: &[u8] =
     br#"{"id":1,"method":"shh_subscribe","params":["messages",{"privateKeyID":"00"}]}"#;
 const SUBSCRIBE_TO_EVENTS: &[u8] = br#"{"id":1,"method":"whisht_subscribe","params":["events"]}"#;
 
-/// What was answered: the result.
+/// The result in an answer.
 fn result(answer: &SessionReply) -> Value {
     let answer: Value = serde_json::from_str(answer.text.as_ref().unwrap()).unwrap();
     answer["result"].clone()
 }
 
-/// Whether there is nothing to tell.
+/// Whether no notification is pending.
 async fn is_silent(session: &mut RpcSession) -> bool {
     timeout(Duration::from_millis(50), session.notifications())
         .await
@@ -88,7 +88,7 @@ async fn is_silent(session: &mut RpcSession) -> bool {
 }
 
 #[tokio::test]
-async fn a_client_that_left_while_it_subscribed_leaves_no_filter() {
+async fn client_gone_during_subscribe_leaves_no_filter() {
     let (mut session, mut node) = session();
     let answering = tokio::spawn(session.answer(SUBSCRIBE));
     let DriverRequest::Command(Command::Shh(ShhCommand::Subscribe(_)), reply) =
@@ -106,7 +106,7 @@ async fn a_client_that_left_while_it_subscribed_leaves_no_filter() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_gives_all_its_filters_back() {
+async fn closed_session_releases_filters() {
     let (mut session, mut node) = session();
     for filter in [5, 6] {
         let answering = tokio::spawn(session.answer(SUBSCRIBE));
@@ -120,7 +120,7 @@ async fn a_client_that_leaves_gives_all_its_filters_back() {
 }
 
 #[tokio::test]
-async fn nothing_is_told_before_the_answer_that_names_the_subscription_is_written() {
+async fn notifications_follow_the_subscription_answer() {
     let (mut session, node) = session();
     let answer = session.answer(SUBSCRIBE_TO_EVENTS).await;
     let id = result(&answer);
@@ -137,7 +137,7 @@ async fn nothing_is_told_before_the_answer_that_names_the_subscription_is_writte
 }
 
 #[tokio::test]
-async fn who_reads_too_slowly_is_told_how_much_was_lost() {
+async fn slow_client_gets_count_of_lost_events() {
     let (mut session, mut node) = session();
     let events = result(&session.answer(SUBSCRIBE_TO_EVENTS).await);
     let answering = tokio::spawn(session.answer(SUBSCRIBE));
@@ -168,7 +168,7 @@ async fn who_reads_too_slowly_is_told_how_much_was_lost() {
 }
 
 #[tokio::test]
-async fn without_a_subscription_nothing_is_told_until_the_node_ends() {
+async fn client_without_subscription_gets_end_only() {
     let (mut session, node) = session();
     assert!(is_silent(&mut session).await);
     drop(node);

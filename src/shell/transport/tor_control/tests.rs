@@ -30,7 +30,7 @@ const INFO: &str = "250-PROTOCOLINFO 1\r\n250-AUTH METHODS=NULL\r\n\
                     250-VERSION Tor=\"0.4.9.11\"\r\n250 OK\r\n";
 
 #[tokio::test]
-async fn a_daemon_on_its_way_says_how_far_it_is() {
+async fn starting_daemon_reports_progress() {
     let phase = "250-status/bootstrap-phase=NOTICE BOOTSTRAP PROGRESS=75 TAG=enough_dirinfo \
                  SUMMARY=\"Loaded enough directory info to build circuits\"\r\n\
                  250-status/circuit-established=0\r\n250 OK\r\n";
@@ -45,14 +45,14 @@ async fn a_daemon_on_its_way_says_how_far_it_is() {
 }
 
 #[tokio::test]
-async fn a_daemon_that_wants_a_password_is_told_apart() {
+async fn daemon_with_password_authentication_is_refused() {
     let info = "250-PROTOCOLINFO 1\r\n250-AUTH METHODS=HASHEDPASSWORD\r\n250 OK\r\n";
     let (health, _) = ask_one_that_says(&[info]).await;
     assert!(matches!(health, Err(ControlError::Password)));
 }
 
 #[tokio::test]
-async fn whoever_does_not_know_the_cookie_learns_nothing_of_it() {
+async fn impostor_learns_nothing_about_cookie() {
     let cookie = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(cookie.path(), [7; 32]).unwrap();
     let info = format!(
@@ -70,7 +70,7 @@ async fn whoever_does_not_know_the_cookie_learns_nothing_of_it() {
 }
 
 #[tokio::test]
-async fn nonsense_and_endless_lines_are_an_error() {
+async fn malformed_and_endless_lines_are_errors() {
     let endless = "x".repeat(1 << 15);
     for said in [
         "",
@@ -86,7 +86,7 @@ async fn nonsense_and_endless_lines_are_an_error() {
 }
 
 #[test]
-fn both_proofs_are_those_of_the_control_spec() {
+fn cookie_proofs_match_control_spec() {
     // Made with Python's hmac from the words of control-spec 3.24.
     let mac = |whose| {
         hex::encode(
@@ -106,7 +106,7 @@ fn both_proofs_are_those_of_the_control_spec() {
 }
 
 #[test]
-fn a_field_is_found_by_its_whole_name() {
+fn field_is_found_by_whole_name() {
     let line = "AUTH XMETHODS=A METHODS=B,C COOKIEFILE=\"/run/tor/a file\"";
     assert_eq!(field(line, "METHODS"), Some("B,C"));
     assert_eq!(field(line, "COOKIEFILE"), Some("/run/tor/a file"));

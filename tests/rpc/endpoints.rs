@@ -1,4 +1,4 @@
-//! What the doors are: addresses, the token's file, modules, and what is left when a node ends.
+//! The RPC endpoints: addresses, the token file, modules, and the shutdown.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -122,13 +122,12 @@ async fn unlisted_modules_are_callable_on_local_socket_only() {
             ws.call(method, json!([])).await,
         ];
         for answer in answers {
-            match named {
-                true => assert!(answer.get("result").is_some(), "{answer}"),
-                false => {
-                    assert_eq!(answer["error"]["code"], -32601, "{answer}");
-                    let text = answer["error"]["message"].as_str().unwrap();
-                    assert!(text.contains(method), "{text}");
-                }
+            if named {
+                assert!(answer.get("result").is_some(), "{answer}");
+            } else {
+                assert_eq!(answer["error"]["code"], -32601, "{answer}");
+                let text = answer["error"]["message"].as_str().unwrap();
+                assert!(text.contains(method), "{text}");
             }
         }
         let answer = ipc(&host, method, json!([])).await;
@@ -184,9 +183,10 @@ async fn key_file_export_over_tcp_requires_permission() {
                 .await,
         ];
         for answer in over_tcp {
-            match allowed {
-                true => assert!(answer["result"]["file"].is_string(), "{answer}"),
-                false => assert_eq!(answer["error"]["data"]["kind"], "policy", "{answer}"),
+            if allowed {
+                assert!(answer["result"]["file"].is_string(), "{answer}");
+            } else {
+                assert_eq!(answer["error"]["data"]["kind"], "policy", "{answer}");
             }
         }
         let answer = ipc(&host, "whisht_exportIdentity", desk).await;
@@ -220,7 +220,7 @@ async fn slow_request_does_not_block_others() {
     let host = node("").await;
     let mut ws = Ws::connect(&host).await;
     let key = ws.ask("shh_newSymKey", json!([])).await;
-    // No search finds so much work in a minute.
+    // No search finds this much work in a minute.
     let post = json!([{"symKeyID": key, "topic": "0x07678231", "payload": "0x01", "ttl": 60,
                        "powTarget": 1e12, "powTime": 60}]);
     ws.send(&rpc(1, "shh_post", post)).await;
@@ -251,7 +251,7 @@ async fn shutdown_closes_clients_without_waiting() {
     let keep = request(&host, "POST", &[("connection", "keep-alive")], &body);
     idle.write_all(&keep).await.unwrap();
     let mut socket = UnixStream::connect(host.ipc_path()).await.unwrap();
-    // One that never says anything must not be waited for.
+    // The shutdown must not wait for a silent client.
     let _silent = TcpStream::connect(http(&host)).await.unwrap();
     timeout(CLIENT_TIMEOUT, host.shutdown())
         .await
