@@ -34,5 +34,7 @@ mod rlp_reader;
 pub mod rpc;
 #[cfg(feature = "shell")]
 pub mod shell;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod subscriptions;
 pub mod suggest;

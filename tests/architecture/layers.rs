@@ -26,7 +26,7 @@ const LAYERS: &[&[&str]] = &[
     &["identity"],
     &["keystore"],
     &["config", "rpc"],
-    &["shell"],
+    &["shell", "sim"],
     &["cli"],
     &["main"],
 ];
