@@ -61,6 +61,8 @@ mod descriptor;
 mod eligibility;
 mod endpoint;
 mod equivocation;
+#[cfg(feature = "sim")]
+mod memo;
 mod observation;
 mod puzzle;
 mod rate_limit;
@@ -77,6 +79,8 @@ pub use descriptor::{
 };
 pub use endpoint::{RelayEndpoint, Subnet};
 pub use equivocation::EquivocationProof;
+#[cfg(feature = "sim")]
+pub use memo::DescriptorMemo;
 pub use observation::DescriptorSource;
 pub use puzzle::{PuzzleSearch, PuzzleSolution};
 pub use rate_limit::LinkQuota;
@@ -151,6 +155,9 @@ pub struct Directory {
     exclusions: ExcludedRelays,
     wasted_checks: LinkRateLimiter,
     requests: LinkRateLimiter,
+    /// Descriptors that other nodes of a simulation have verified.
+    #[cfg(feature = "sim")]
+    memo: Option<DescriptorMemo>,
 }
 
 impl fmt::Debug for Directory {
@@ -195,7 +202,23 @@ impl Directory {
             exclusions: ExcludedRelays::new(limits.proofs, limits.relays),
             wasted_checks: LinkRateLimiter::new(limits.wasted_checks),
             requests: LinkRateLimiter::new(limits.requests),
+            #[cfg(feature = "sim")]
+            memo: None,
         }
+    }
+
+    /// From now on, takes verified descriptors from the other nodes of a simulation.
+    #[cfg(feature = "sim")]
+    pub fn share(&mut self, memo: DescriptorMemo) {
+        self.memo = Some(memo);
+    }
+
+    fn verify(&self, descriptor: Descriptor) -> Result<VerifiedDescriptor, BadDescriptor> {
+        #[cfg(feature = "sim")]
+        if let Some(memo) = &self.memo {
+            return memo.verify(descriptor, &self.terms);
+        }
+        descriptor.verify(&self.terms)
     }
 
     /// Inserts a received descriptor after verification.
@@ -226,9 +249,7 @@ impl Directory {
         {
             return Err(DescriptorRefusal::OverQuota);
         }
-        let verified = descriptor
-            .verify(&self.terms)
-            .map_err(DescriptorRefusal::Bad)?;
+        let verified = self.verify(descriptor).map_err(DescriptorRefusal::Bad)?;
         let inserted = self.admit(now.unix, source, verified)?;
         if let DescriptorSource::Peer { link, .. } = source {
             self.wasted_checks.give_back(link);

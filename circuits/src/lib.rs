@@ -11,7 +11,7 @@
 //!
 //! [`level`] defines the requirements of each level of privacy.
 //!
-//! All modules share [`bytes`], [`geometry`], [`ids`], [`keys`], [`distributions`], [`secret`] and
+//! All modules share [`arithmetic`], [`bytes`], [`geometry`], [`ids`], [`keys`], [`distributions`], [`secret`] and
 //! [`time`].
 //!
 //! The crate knows nothing of Whisper, sockets, files, clocks or global randomness: time is an
@@ -20,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 pub mod aont;
+pub mod arithmetic;
 pub mod bytes;
 pub mod cell;
 pub mod cell_builder;

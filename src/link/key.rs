@@ -4,6 +4,7 @@
 //! printed. It is the identity of a relay, not of a person: client identities are other keys in
 //! other files.
 
+use circuits::arithmetic::Arithmetic;
 use circuits::ids::RelayKey;
 use circuits::secret::Secret;
 use rand_core::CryptoRng;
@@ -28,6 +29,7 @@ use crate::ecies;
 pub struct LinkKey {
     secret: WipedKey,
     public: RelayKey,
+    arithmetic: Arithmetic,
 }
 
 impl LinkKey {
@@ -61,6 +63,19 @@ impl LinkKey {
         self.public
     }
 
+    /// The arithmetic of the node that has this key: of its links and of its cells.
+    #[must_use]
+    pub const fn arithmetic(&self) -> Arithmetic {
+        self.arithmetic
+    }
+
+    /// The key of a simulated node that computes with this arithmetic.
+    #[cfg(feature = "sim")]
+    #[must_use]
+    pub(crate) fn with_arithmetic(self, arithmetic: Arithmetic) -> Self {
+        Self { arithmetic, ..self }
+    }
+
     /// The key in the library's own type. Whoever calls this keeps it from being copied.
     #[must_use]
     pub const fn expose(&self) -> &SecretKey {
@@ -69,7 +84,11 @@ impl LinkKey {
 
     fn new(secret: WipedKey) -> Self {
         let public = to_relay_key(&secret.public());
-        Self { secret, public }
+        Self {
+            secret,
+            public,
+            arithmetic: Arithmetic::REAL,
+        }
     }
 }
 
