@@ -30,6 +30,8 @@ mod pow_policy;
 mod relay;
 mod send;
 mod shh_api;
+#[cfg(feature = "sim")]
+mod simulated;
 mod stem;
 mod timers;
 mod views;
@@ -240,7 +242,7 @@ impl Node {
             pool: Pool::new(config.pool_bytes),
             gossip: Gossip::new(gossip_config, gossip_seed),
             stem: StemState::new(&mut rng, now.mono),
-            relay: RelayRole::new(local.id),
+            relay: RelayRole::new(local.id, local.link.arithmetic()),
             relays: RelayDirectory::new(directory),
             publisher: DescriptorPublisher::default(),
             guards,

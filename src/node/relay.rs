@@ -7,6 +7,7 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 
+use circuits::arithmetic::Arithmetic;
 use circuits::cell::Cell;
 use circuits::dispersal::Payload;
 use circuits::geometry::DELTA_LEN;
@@ -38,9 +39,9 @@ pub(super) struct RelayRole {
 }
 
 impl RelayRole {
-    pub(super) fn new(id: RelayId) -> Self {
+    pub(super) fn new(id: RelayId, arithmetic: Arithmetic) -> Self {
         Self {
-            onion: OnionRelay::new(id, RelayLimits::default()),
+            onion: OnionRelay::new(id, RelayLimits::default()).with_arithmetic(arithmetic),
             mix: Mix::default(),
             rendezvous: Rendezvous::new(id, RendezvousLimits::default()),
             delayed: DelayedInsertions::default(),

@@ -11,7 +11,7 @@ pub(super) mod queue;
 use core::time::Duration;
 
 use circuits::cell::HopDelay;
-use circuits::cell_builder::{LayerSpec, seal};
+use circuits::cell_builder::{LayerSpec, seal_with};
 use circuits::dispersal::{Class, Cookie, Payload, Shard, Ticket, disperse};
 use circuits::distributions::exponential;
 use circuits::ids::ShortId;
@@ -407,7 +407,8 @@ impl Node {
                 })
                 .collect();
             let delta = Payload::Shard(shard).emit(&mut self.rng);
-            match seal(&mut self.rng, epoch, &layers, false, &delta) {
+            let arithmetic = self.local.link.arithmetic();
+            match seal_with(arithmetic, &mut self.rng, epoch, &layers, &delta) {
                 Ok(cell) => self.send_cell(now, guard, cell),
                 Err(_) => self.counters.cells_dropped += 1,
             }
