@@ -33,6 +33,8 @@ mod remote_node;
 mod rpc;
 mod run;
 mod send;
+#[cfg(feature = "sim")]
+mod sim;
 mod status;
 mod unlock;
 
@@ -112,6 +114,9 @@ enum CliCommand {
     Rpc(rpc::Args),
     /// Run a whole network on this machine and watch a message cross it
     Demo(demo::Args),
+    /// Simulate a network of many nodes, and measure what messages cost in it
+    #[cfg(feature = "sim")]
+    Sim(sim::Args),
     /// Run a node as it is configured, and report what leaves this machine past Tor
     Leaktest(Box<leaktest::Args>),
     /// What `leaktest` runs
@@ -176,6 +181,8 @@ impl Cli {
                 remote_node::with(&common, async |node| rpc::run(node, args).await)
             }
             CliCommand::Demo(args) => demo::run(common.json, &args),
+            #[cfg(feature = "sim")]
+            CliCommand::Sim(args) => sim::run(common.json, &args),
             CliCommand::Leaktest(args) => leaktest::run(common, *args),
             CliCommand::LeaktestPart(args) => leaktest::helper::run(args),
         }

@@ -6,6 +6,7 @@
 //! streams every event to an [`Observer`]. Equal seeds give equal runs, byte for byte.
 //!
 //! The module is pure: no clock, no thread, no socket, no file. It changes no rule of a node.
+//! docs/simulator.md describes its use.
 
 mod archive;
 mod disk;

@@ -12,6 +12,8 @@
 mod endings;
 #[path = "cli/keystore.rs"]
 mod keystore;
+#[path = "cli/sim.rs"]
+mod sim;
 #[path = "cli/terminal.rs"]
 mod terminal;
 

@@ -111,6 +111,11 @@ impl SimDisk {
         }
     }
 
+    /// The node's own descriptor for an epoch, once it is durable.
+    pub(super) fn own_descriptor(&self, epoch: Epoch) -> Option<&[u8]> {
+        self.own.get(&epoch).map(Vec::as_slice)
+    }
+
     /// Epochs whose onion key is here.
     #[must_use]
     pub fn key_epochs(&self) -> Vec<Epoch> {

@@ -4,6 +4,7 @@
 //! messages at random times from random nodes to random nodes. It runs in steps, so a caller can
 //! show progress and stop early. Everything that it draws comes from the world's seed.
 
+mod synthetic;
 mod topology;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use serde::Serialize;
 
+use self::synthetic::CellSource;
 use self::topology::Topology;
 use super::disk::DiskModel;
 use super::measurements::{LatencyReport, Measurements, TrafficReport, payload};
@@ -40,6 +42,10 @@ pub struct Scenario {
     pub messages: usize,
     /// Seed of the world.
     pub seed: u64,
+    /// Synthetic cells that each node sends per second; none if zero.
+    pub synthetic_cells: f64,
+    /// Whether nodes compute with stand-ins.
+    pub fast: bool,
     /// The links.
     pub network: NetworkModel,
 }
@@ -54,6 +60,7 @@ pub struct Simulation {
     readers: Vec<Reader>,
     /// Messages to send, the next one last: time after the start, sender, reader.
     planned: Vec<(Duration, usize, usize)>,
+    cells: Option<CellSource>,
     sent: usize,
     refused: usize,
 }
@@ -88,22 +95,32 @@ impl Simulation {
         let mut rng = seed.small_rng("messages", &[]);
         let readers = add_readers(&mut world, &scenario, &seed, &mut rng)?;
         let planned = plan(&scenario, &readers, &mut rng);
+        let relays = topology.relays();
+        let rate = scenario.synthetic_cells;
         Ok(Self {
-            scenario,
             world,
-            relays: topology.relays,
+            relays: relays.len(),
+            cells: CellSource::new(&seed, scenario.nodes, relays, rate),
             begun: None,
             readers,
             planned,
             sent: 0,
             refused: 0,
+            scenario,
         })
     }
 
-    /// Lets the nodes start and meet. Nothing of it is measured.
-    pub fn warm_up(&mut self) {
-        self.world.run(WARM_UP);
-        self.begun = Some(self.world.clock().mono);
+    /// Lets the nodes start and meet, for as long as `go_on` says so. Nothing of it is measured.
+    pub fn warm_up(&mut self, mut go_on: impl FnMut() -> bool) {
+        let end = self.world.clock().mono.after(WARM_UP);
+        while self.world.clock().mono < end && go_on() {
+            self.world.run(WARM_UP / 100);
+        }
+        let now = self.world.clock().mono;
+        self.begun = Some(now);
+        if let Some(cells) = &mut self.cells {
+            cells.start(now);
+        }
         if let Some(measurements) = self.measurements() {
             measurements.start();
         }
@@ -121,11 +138,20 @@ impl Simulation {
             && due <= time
         {
             self.planned.pop();
-            self.world.run_to(begun.after(due));
+            self.run_to(begun.after(due));
             self.send(from, reader)?;
         }
-        self.world.run_to(begun.after(time));
+        self.run_to(begun.after(time));
         Ok(())
+    }
+
+    /// Lets time pass, in which nodes send synthetic cells.
+    fn run_to(&mut self, until: Instant) {
+        while let Some(cells) = self.cells.as_mut().filter(|cells| cells.due() <= until) {
+            self.world.run_to(cells.due());
+            cells.emit(&mut self.world);
+        }
+        self.world.run_to(until);
     }
 
     /// The measured time so far.
@@ -155,6 +181,8 @@ impl Simulation {
             relays: self.relays,
             level: self.scenario.level.word(),
             seed: self.scenario.seed,
+            fast: self.scenario.fast,
+            synthetic_cells: self.cells.as_ref().map_or(0, CellSource::sent),
             simulated_seconds: elapsed.as_secs_f64(),
             sent,
             refused: self.refused,
@@ -212,6 +240,7 @@ fn world_config(seed: WorldSeed, scenario: &Scenario) -> WorldConfig {
             instant: false,
         },
         start: START,
+        fast: scenario.fast,
     }
 }
 
@@ -271,6 +300,10 @@ pub struct SimulationReport {
     pub level: &'static str,
     /// Seed of the world.
     pub seed: u64,
+    /// Whether nodes computed with stand-ins.
+    pub fast: bool,
+    /// Synthetic cells that were sent.
+    pub synthetic_cells: u64,
     /// Measured time.
     pub simulated_seconds: f64,
     /// Messages that a node accepted.

@@ -13,8 +13,6 @@ use crate::node::{Refusal, RefusalKind};
 
 /// The plan of a network.
 pub(super) struct Topology {
-    /// How many relays there are.
-    pub(super) relays: usize,
     nodes: Vec<PlannedNode>,
 }
 
@@ -38,10 +36,14 @@ impl Topology {
                 start: Instant::ZERO.after(START_WINDOW.mul_f64(rng.unit())),
             })
             .collect();
-        Self {
-            relays,
-            nodes: planned,
-        }
+        Self { nodes: planned }
+    }
+
+    /// The numbers of the relays.
+    pub(super) fn relays(&self) -> Vec<usize> {
+        let numbered = self.nodes.iter().enumerate();
+        let relays = numbered.filter(|(_, node)| node.relay);
+        relays.map(|(number, _)| number).collect()
     }
 
     /// Adds the nodes to a world.
@@ -62,7 +64,7 @@ impl Topology {
 }
 
 /// Relays are spread evenly over the numbers, so that they are spread over subnets too.
-pub(super) const fn is_relay(number: usize, nodes: usize, relays: usize) -> bool {
+const fn is_relay(number: usize, nodes: usize, relays: usize) -> bool {
     let before = number * relays / nodes;
     let after = (number + 1) * relays / nodes;
     before != after
