@@ -33,6 +33,8 @@ mod remote_node;
 mod rpc;
 mod run;
 mod send;
+#[cfg(feature = "sim")]
+mod sim;
 mod status;
 mod unlock;
 
@@ -112,6 +114,9 @@ enum CliCommand {
     Rpc(rpc::Args),
     /// Run a network of nodes on this machine, and follow a message through it
     Demo(demo::Args),
+    /// Simulate a network of many nodes, and measure what messages cost in it
+    #[cfg(feature = "sim")]
+    Sim(sim::Args),
     /// Run a node as it is configured, and report what leaves this machine past Tor
     Leaktest(Box<leaktest::Args>),
     /// Run a helper of `leaktest`
@@ -174,6 +179,8 @@ impl Cli {
             CliCommand::Mail(args) => mail::run(common, args),
             CliCommand::Rpc(args) => rpc::run(&common, args),
             CliCommand::Demo(args) => demo::run(common.json, &args),
+            #[cfg(feature = "sim")]
+            CliCommand::Sim(args) => sim::run(common.json, &args),
             CliCommand::Leaktest(args) => leaktest::run(common, *args),
             CliCommand::LeaktestPart(args) => leaktest::helper::run(args),
         }

@@ -35,5 +35,7 @@ mod rlp;
 pub mod rpc;
 #[cfg(feature = "shell")]
 pub mod shell;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod subscriptions;
 pub mod suggest;

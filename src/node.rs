@@ -47,13 +47,21 @@ mod views;
 
 use std::sync::Arc;
 
+#[cfg(feature = "sim")]
+use circuits::cell::Cell;
 use circuits::directory::BadSigningKey;
+#[cfg(feature = "sim")]
+use circuits::directory::DescriptorMemo;
+#[cfg(feature = "sim")]
+use circuits::ids::ShortId;
 use circuits::ids::{LinkId, Profile};
 use circuits::path::GuardSeed;
 use circuits::time::{Instant, Now};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
+#[cfg(feature = "sim")]
+use self::action::Action;
 use self::directory::{RelayDirectory, RelayState};
 use self::effects::Effects;
 use self::gossip::EnvelopeGossip;
@@ -129,9 +137,9 @@ impl Node {
             peers: Peers::new(&config, Arc::clone(&local), discovery, now.mono),
             gossip,
             stem,
-            relay: Relay::new(local.id(), config.relay),
+            relay: Relay::new(local.id(), config.relay, local.arithmetic()),
             directory: RelayDirectory::new(&config, &local, guard_seed, now),
-            send: Sender::new(&config, now.mono),
+            send: Sender::new(&config, local.arithmetic(), now.mono),
             receive: Receiver::default(),
             shh_api: ShhApi::default(),
             mail,
@@ -231,6 +239,21 @@ impl Node {
         let fx = &mut self.fx;
         self.directory
             .turn_epoch(fx, now, &expired, state, &self.peers);
+    }
+
+    // -- simulation
+
+    /// Takes verified descriptors from the other nodes of a simulated world.
+    #[cfg(feature = "sim")]
+    pub(crate) fn share_descriptors(&mut self, memo: DescriptorMemo) {
+        self.directory.share(memo);
+    }
+
+    /// Sends a cell to a relay as if this node had built it, to create load in a simulated world.
+    #[cfg(feature = "sim")]
+    pub(crate) fn send_synthetic_cell(&mut self, now: Now, next: ShortId, cell: Cell) -> Drain<'_> {
+        self.fx.request(Action::SendCell(next, cell));
+        self.handle(now, Input::Timeout)
     }
 
     // -- one component to change, and the others to read

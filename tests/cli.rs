@@ -16,6 +16,8 @@ mod keystore;
 mod mail;
 #[path = "cli/rpc.rs"]
 mod rpc;
+#[path = "cli/sim.rs"]
+mod sim;
 #[path = "cli/terminal.rs"]
 mod terminal;
 

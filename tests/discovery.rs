@@ -15,7 +15,7 @@ mod devp2p;
 mod friends;
 #[path = "interop/script.rs"]
 mod script;
-#[path = "sim/world.rs"]
+#[path = "support/sim.rs"]
 mod sim;
 #[path = "discovery/sockets.rs"]
 mod sockets;

@@ -11,7 +11,7 @@
     reason = "a test may fail loudly"
 )]
 
-#[path = "sim/world.rs"]
+#[path = "support/sim.rs"]
 mod sim;
 
 #[path = "hostile/announce.rs"]

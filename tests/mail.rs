@@ -8,7 +8,7 @@
     reason = "a test may fail loudly"
 )]
 
-#[path = "sim/world.rs"]
+#[path = "support/sim.rs"]
 mod sim;
 
 #[path = "mail/client.rs"]

@@ -19,7 +19,7 @@ use whisht::node::{
     Command, Event, Identity, Recipient, RelayLabel, Reply, SendRequest, Stage, Trace,
 };
 
-#[path = "sim/world.rs"]
+#[path = "support/sim.rs"]
 mod sim;
 
 use sim::World;

@@ -12,7 +12,7 @@
     reason = "a test may fail loudly"
 )]
 
-#[path = "sim/world.rs"]
+#[path = "support/sim.rs"]
 mod sim;
 
 #[path = "whisper/bounds.rs"]

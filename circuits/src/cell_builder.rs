@@ -8,6 +8,9 @@
 //! All layers use the keys of one epoch. Unused bytes are random: zeros would tell the last relay
 //! how long the path is. This module neither chooses paths nor draws delays.
 
+#[cfg(feature = "sim")]
+pub(crate) mod stand_in;
+
 use core::fmt;
 
 use curve25519_dalek::edwards::EdwardsPoint;
@@ -16,6 +19,7 @@ use curve25519_dalek::scalar::Scalar;
 use rand_core::CryptoRng;
 use zeroize::Zeroize;
 
+use crate::arithmetic::Arithmetic;
 use crate::bytes::{part, part_mut};
 use crate::cell::{Cell, HopDelay, Slot};
 use crate::geometry::{BETA_LEN, DELTA_LEN, HEADER_STREAM_LEN, MAX_LAYERS, SLOT_LEN};
@@ -111,6 +115,35 @@ pub fn seal(
         prepared.keys.seal(&mut cell);
     }
     Ok(cell)
+}
+
+/// Builds a cell as [`seal`] does, with the arithmetic of a simulated node if it is given.
+///
+/// # Errors
+///
+/// [`SealError`], as [`seal`].
+pub fn seal_with(
+    arithmetic: Arithmetic,
+    rng: &mut impl CryptoRng,
+    epoch: Epoch,
+    layers: &[LayerSpec],
+    delta: &[u8; DELTA_LEN],
+) -> Result<Cell, SealError> {
+    #[cfg(feature = "sim")]
+    if !arithmetic.is_real() {
+        check_path(layers)?;
+        let hold = layers.last().ok_or(SealError::NoLayers)?.delay;
+        let terminal = Slot::Terminal {
+            hold,
+            bulletin: false,
+        };
+        return Ok(stand_in::seal(rng, epoch, layers, terminal, delta));
+    }
+    debug_assert!(
+        arithmetic.is_real(),
+        "there is no other without the feature"
+    );
+    seal(rng, epoch, layers, false, delta)
 }
 
 /// The keys and the element of one layer, before the cell is built.

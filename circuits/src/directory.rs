@@ -62,6 +62,8 @@ mod descriptor;
 mod eligibility;
 mod endpoint;
 mod equivocation;
+#[cfg(feature = "sim")]
+mod memo;
 mod observation;
 mod puzzle;
 mod signature;
@@ -77,6 +79,8 @@ pub use descriptor::{
 };
 pub use endpoint::{RelayEndpoint, Subnet};
 pub use equivocation::EquivocationProof;
+#[cfg(feature = "sim")]
+pub use memo::DescriptorMemo;
 pub use observation::DescriptorSource;
 pub use puzzle::{PuzzleSearch, PuzzleSolution};
 pub use signature::{BadSigningKey, SigningKey};
@@ -144,6 +148,9 @@ pub struct Directory {
     exclusions: ExcludedRelays,
     wasted_checks: KeyedLimiter<LinkId>,
     requests: KeyedLimiter<LinkId>,
+    /// Descriptors that other nodes of a simulation have verified.
+    #[cfg(feature = "sim")]
+    memo: Option<DescriptorMemo>,
 }
 
 impl fmt::Debug for Directory {
@@ -188,7 +195,23 @@ impl Directory {
             exclusions: ExcludedRelays::new(limits.proofs, limits.relays),
             wasted_checks: KeyedLimiter::new(limits.wasted_checks, MAX_LINKS),
             requests: KeyedLimiter::new(limits.requests, MAX_LINKS),
+            #[cfg(feature = "sim")]
+            memo: None,
         }
+    }
+
+    /// From now on, takes verified descriptors from the other nodes of a simulation.
+    #[cfg(feature = "sim")]
+    pub fn share(&mut self, memo: DescriptorMemo) {
+        self.memo = Some(memo);
+    }
+
+    fn verify(&self, descriptor: Descriptor) -> Result<VerifiedDescriptor, BadDescriptor> {
+        #[cfg(feature = "sim")]
+        if let Some(memo) = &self.memo {
+            return memo.verify(descriptor, &self.terms);
+        }
+        descriptor.verify(&self.terms)
     }
 
     /// Inserts a received descriptor after verification.
@@ -219,9 +242,7 @@ impl Directory {
         {
             return Err(DescriptorRefusal::OverQuota);
         }
-        let verified = descriptor
-            .verify(&self.terms)
-            .map_err(DescriptorRefusal::Bad)?;
+        let verified = self.verify(descriptor).map_err(DescriptorRefusal::Bad)?;
         let inserted = self.admit(now.unix, source, verified)?;
         if let DescriptorSource::Peer { link, .. } = source {
             self.wasted_checks.give_back(&link);

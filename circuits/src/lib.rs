@@ -11,8 +11,8 @@
 //!
 //! [`level`] defines the requirements of each level of privacy.
 //!
-//! All modules share [`backoff`], [`bounded_map`], [`bytes`], [`distributions`], [`fair_queue`],
-//! [`geometry`], [`ids`], [`keys`], [`rate_limit`], [`secret`] and [`time`].
+//! All modules share [`arithmetic`], [`backoff`], [`bounded_map`], [`bytes`], [`distributions`],
+//! [`fair_queue`], [`geometry`], [`ids`], [`keys`], [`rate_limit`], [`secret`] and [`time`].
 //!
 //! The crate knows nothing of Whisper, sockets, files, clocks or global randomness: time is an
 //! argument, randomness is a generator that the caller seeds, and an envelope is a byte string.
@@ -20,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 pub mod aont;
+pub mod arithmetic;
 pub mod backoff;
 pub mod bounded_map;
 pub mod bytes;

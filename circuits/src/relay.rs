@@ -14,6 +14,8 @@ mod ingress;
 mod peel;
 mod replay_log;
 mod replay_set;
+#[cfg(feature = "sim")]
+mod stand_in;
 
 use core::fmt;
 use core::time::Duration;
@@ -22,6 +24,7 @@ use self::ingress::IngressQueue;
 pub use self::ingress::RelayLimits;
 pub use self::replay_log::{ReplayLog, ReplayLogError};
 pub use self::replay_set::{ReplaySet, ReplaySetError, ReplayTag};
+use crate::arithmetic::Arithmetic;
 use crate::cell::{BadSlot, Cell};
 use crate::geometry::DELTA_LEN;
 use crate::ids::{Epoch, LinkId, RelayId, ShortId};
@@ -34,6 +37,7 @@ pub struct OnionRelay {
     id: RelayId,
     keys: OnionKeyring<ReplaySet>,
     ingress: IngressQueue,
+    arithmetic: Arithmetic,
 }
 
 impl OnionRelay {
@@ -44,7 +48,14 @@ impl OnionRelay {
             id,
             keys: OnionKeyring::new(),
             ingress: IngressQueue::new(limits),
+            arithmetic: Arithmetic::REAL,
         }
+    }
+
+    /// The same relay, peeling with this arithmetic.
+    #[must_use]
+    pub fn with_arithmetic(self, arithmetic: Arithmetic) -> Self {
+        Self { arithmetic, ..self }
     }
 
     /// Adds the key of `epoch` with the tags of the cells that it has decrypted: none for a new
@@ -93,6 +104,10 @@ impl OnionRelay {
     pub fn next_peel(&mut self, now: Now) -> Option<PeelResult> {
         let (from, cell) = self.ingress.pop(now.mono)?;
         let outcome = match self.keys.find(cell.view().hint(), now.unix) {
+            #[cfg(feature = "sim")]
+            Some((epoch, held)) if !self.arithmetic.is_real() => {
+                stand_in::peel(&self.id, epoch, held, cell)
+            }
             Some((epoch, held)) => peel::peel(&self.id, epoch, held, cell),
             None => Err(DropReason::UnknownEpoch),
         };

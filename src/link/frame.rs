@@ -22,17 +22,17 @@ use super::fault::PeerFault;
 use super::secrets::SessionSecrets;
 
 /// Writes frames.
-pub struct Sealer {
-    cipher: Ctr128BE<Aes256>,
-    mac: RunningMac,
-}
+pub struct Sealer(Protection);
 
 impl Sealer {
     pub(super) fn new(secrets: &SessionSecrets, seed: Keccak256) -> Self {
-        Self {
-            cipher: keystream(secrets),
-            mac: RunningMac::new(secrets, seed),
-        }
+        Self(Protection::new(secrets, seed))
+    }
+
+    /// Frames of the same lengths without protection, for simulated nodes.
+    #[cfg(feature = "sim")]
+    pub(super) const fn stand_in() -> Self {
+        Self(Protection::StandIn)
     }
 
     /// Appends the frame of one message to `wire`.
@@ -59,35 +59,35 @@ impl Sealer {
         for (to, from) in header.iter_mut().zip([high, middle, low, 0xc2, 0x80, 0x80]) {
             *to = from;
         }
-        self.cipher.apply_keystream(&mut header);
+        self.0.apply_keystream(&mut header);
         wire.reserve(wire_len(len));
         wire.extend_from_slice(&header);
-        wire.extend_from_slice(&self.mac.step(&header));
+        wire.extend_from_slice(&self.0.mac_of_header(&header));
 
         let start = wire.len();
         wire.extend_from_slice(code);
         wire.extend_from_slice(payload);
         wire.extend(std::iter::repeat_n(0, padding));
         let body = wire.get_mut(start..).unwrap_or_default();
-        self.cipher.apply_keystream(body);
-        let mac = self.mac.absorb_body(body);
+        self.0.apply_keystream(body);
+        let mac = self.0.mac_of_body(body);
         wire.extend_from_slice(&mac);
         Ok(())
     }
 }
 
 /// Reads frames, in two steps: the header, which announces the length, and the body.
-pub struct Opener {
-    cipher: Ctr128BE<Aes256>,
-    mac: RunningMac,
-}
+pub struct Opener(Protection);
 
 impl Opener {
     pub(super) fn new(secrets: &SessionSecrets, seed: Keccak256) -> Self {
-        Self {
-            cipher: keystream(secrets),
-            mac: RunningMac::new(secrets, seed),
-        }
+        Self(Protection::new(secrets, seed))
+    }
+
+    /// Reads the frames of [`Sealer::stand_in`].
+    #[cfg(feature = "sim")]
+    pub(super) const fn stand_in() -> Self {
+        Self(Protection::StandIn)
     }
 
     /// Checks and decrypts a header with its MAC.
@@ -98,11 +98,11 @@ impl Opener {
     pub fn open_header(&mut self, sealed: &[u8; HEADER_LEN]) -> Result<FrameSize, PeerFault> {
         let (header, mac) = sealed.split_at(BLOCK);
         let mut header: [u8; BLOCK] = header.try_into().map_err(|_| PeerFault::HeaderMac)?;
-        let wanted = self.mac.step(&header);
+        let wanted = self.0.mac_of_header(&header);
         if !bool::from(wanted.ct_eq(mac)) {
             return Err(PeerFault::HeaderMac);
         }
-        self.cipher.apply_keystream(&mut header);
+        self.0.apply_keystream(&mut header);
         let [high, middle, low, ..] = header;
         let size = u32::from_be_bytes([0, high, middle, low]);
         match usize::try_from(size) {
@@ -130,11 +130,11 @@ impl Opener {
         let (body, mac) = sealed
             .split_last_chunk_mut::<MAC_LEN>()
             .ok_or(PeerFault::BodyMac)?;
-        let wanted = self.mac.absorb_body(body);
+        let wanted = self.0.mac_of_body(body);
         if !bool::from(wanted.ct_eq(&*mac)) {
             return Err(PeerFault::BodyMac);
         }
-        self.cipher.apply_keystream(body);
+        self.0.apply_keystream(body);
         let content = body.get(..size.0).ok_or(PeerFault::BodyMac)?;
         decode_code(content).ok_or(PeerFault::CodeMalformed)
     }
@@ -208,6 +208,54 @@ pub const fn wire_len(content: usize) -> usize {
     content
         .next_multiple_of(BLOCK)
         .saturating_add(HEADER_LEN + MAC_LEN)
+}
+
+/// What protects one direction of a link.
+enum Protection {
+    /// RLPx.
+    Real(Box<FrameCipher>),
+    /// Nothing, at the same lengths: a simulated link.
+    #[cfg(feature = "sim")]
+    StandIn,
+}
+
+/// The keystream and the running MAC.
+struct FrameCipher {
+    keystream: Ctr128BE<Aes256>,
+    mac: RunningMac,
+}
+
+impl Protection {
+    fn new(secrets: &SessionSecrets, seed: Keccak256) -> Self {
+        Self::Real(Box::new(FrameCipher {
+            keystream: keystream(secrets),
+            mac: RunningMac::new(secrets, seed),
+        }))
+    }
+
+    fn apply_keystream(&mut self, bytes: &mut [u8]) {
+        match self {
+            Self::Real(real) => real.keystream.apply_keystream(bytes),
+            #[cfg(feature = "sim")]
+            Self::StandIn => {}
+        }
+    }
+
+    fn mac_of_header(&mut self, header: &[u8; BLOCK]) -> [u8; MAC_LEN] {
+        match self {
+            Self::Real(real) => real.mac.step(header),
+            #[cfg(feature = "sim")]
+            Self::StandIn => [0; MAC_LEN],
+        }
+    }
+
+    fn mac_of_body(&mut self, body: &[u8]) -> [u8; MAC_LEN] {
+        match self {
+            Self::Real(real) => real.mac.absorb_body(body),
+            #[cfg(feature = "sim")]
+            Self::StandIn => [0; MAC_LEN],
+        }
+    }
 }
 
 /// A running Keccak-256 state, mixed at each step with AES-256.

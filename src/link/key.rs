@@ -3,6 +3,7 @@
 //! The secret half exists once on the heap, is wiped on drop and cannot be copied or printed. The
 //! key identifies a relay, not a person: client identities are other keys in other files.
 
+use circuits::arithmetic::Arithmetic;
 use circuits::ids::RelayKey;
 use circuits::secret::Secret;
 use rand_core::CryptoRng;
@@ -27,6 +28,7 @@ use crate::ecies;
 pub struct LinkKey {
     secret: WipedKey,
     public: RelayKey,
+    arithmetic: Arithmetic,
 }
 
 impl LinkKey {
@@ -60,6 +62,19 @@ impl LinkKey {
         self.public
     }
 
+    /// The arithmetic of the node that has this key: of its links and of its cells.
+    #[must_use]
+    pub const fn arithmetic(&self) -> Arithmetic {
+        self.arithmetic
+    }
+
+    /// The key of a simulated node that computes with this arithmetic.
+    #[cfg(feature = "sim")]
+    #[must_use]
+    pub(crate) fn with_arithmetic(self, arithmetic: Arithmetic) -> Self {
+        Self { arithmetic, ..self }
+    }
+
     /// The key in the library's own type. The caller must not let it be copied.
     #[must_use]
     pub const fn expose(&self) -> &SecretKey {
@@ -68,7 +83,11 @@ impl LinkKey {
 
     fn new(secret: WipedKey) -> Self {
         let public = to_relay_key(&secret.public());
-        Self { secret, public }
+        Self {
+            secret,
+            public,
+            arithmetic: Arithmetic::REAL,
+        }
     }
 }
 

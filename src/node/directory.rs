@@ -123,6 +123,12 @@ impl RelayDirectory {
         }
     }
 
+    /// Takes verified descriptors from the other nodes of a simulated world.
+    #[cfg(feature = "sim")]
+    pub(super) fn share(&mut self, memo: circuits::directory::DescriptorMemo) {
+        self.directory.share(memo);
+    }
+
     // -- descriptors
 
     /// A peer sent descriptors.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use circuits::arithmetic::Arithmetic;
 use circuits::directory::{BadSigningKey, Requirements, SigningKey};
 use circuits::ids::{RelayId, RelayKey};
 
@@ -52,6 +53,11 @@ impl LocalPeer {
     /// The secret key of our links.
     pub(super) fn link_key(&self) -> Arc<LinkKey> {
         Arc::clone(&self.link)
+    }
+
+    /// The arithmetic of our links and cells; a simulated node may use stand-ins.
+    pub(super) fn arithmetic(&self) -> Arithmetic {
+        self.link.arithmetic()
     }
 
     /// Our hello on a link of this purpose.

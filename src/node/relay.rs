@@ -14,6 +14,7 @@ mod replay;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use circuits::arithmetic::Arithmetic;
 use circuits::cell::Cell;
 use circuits::ids::{Epoch, LinkId, RelayId, ShortId};
 use circuits::mix::Mix;
@@ -54,10 +55,10 @@ struct MixedCell {
 
 impl Relay {
     /// A relay without onion keys. `enabled` is false on a node that relays nothing for others.
-    pub(super) fn new(id: RelayId, enabled: bool) -> Self {
+    pub(super) fn new(id: RelayId, enabled: bool, arithmetic: Arithmetic) -> Self {
         Self {
             enabled,
-            onion: OnionRelay::new(id, RelayLimits::default()),
+            onion: OnionRelay::new(id, RelayLimits::default()).with_arithmetic(arithmetic),
             logs: BTreeMap::new(),
             mix: Mix::default(),
             rendezvous: Rendezvous::new(id, RendezvousLimits::default()),

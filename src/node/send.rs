@@ -20,6 +20,7 @@ mod retry;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
+use circuits::arithmetic::Arithmetic;
 use circuits::dispersal::{Class, Cookie};
 use circuits::ids::{Epoch, Profile};
 use circuits::level::{Insertion, Level};
@@ -49,6 +50,7 @@ use crate::pow::{OutOfTime, PowJob};
 
 /// All messages of this run that are not forgotten yet.
 pub(super) struct Sender {
+    arithmetic: Arithmetic,
     default_level: Level,
     profile: Profile,
     messages: BTreeMap<MessageId, Outgoing>,
@@ -61,8 +63,9 @@ pub(super) struct Sender {
 
 impl Sender {
     /// No messages yet.
-    pub(super) fn new(config: &NodeConfig, now: Instant) -> Self {
+    pub(super) fn new(config: &NodeConfig, arithmetic: Arithmetic, now: Instant) -> Self {
         Self {
+            arithmetic,
             default_level: config.level,
             profile: config.profile,
             messages: BTreeMap::new(),

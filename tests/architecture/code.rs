@@ -134,6 +134,45 @@ fn unsafe_code_is_confined_and_has_safety_comments() {
 }
 
 #[test]
+fn stand_in_arithmetic_is_named_by_simulator_only() {
+    // The modules that hold a stand-in or choose between it and the real operation.
+    let homes = [
+        "circuits/src/arithmetic.rs",
+        "circuits/src/cell_builder.rs",
+        "circuits/src/cell_builder/stand_in.rs",
+        "circuits/src/relay.rs",
+        "circuits/src/relay/stand_in.rs",
+        "src/link/frame.rs",
+        "src/link/handshake.rs",
+    ];
+    let mut found = Vec::new();
+    let sources = files(&["src", "circuits/src", "benches", "fuzz/targets"], "rs");
+    for (path, text) in sources
+        .into_iter()
+        .filter(|(path, _)| !path.ends_with("/tests.rs"))
+    {
+        let simulator = path == "src/sim.rs" || path.starts_with("src/sim/");
+        for (number, line) in code_lines(&text) {
+            let names = line.contains("stand_in") || line.contains("StandIn");
+            let chooses =
+                line.contains("Arithmetic::stand_in") || line.contains(".with_arithmetic(");
+            let passes_on = path == "src/node/relay.rs" && !line.contains("stand_in");
+            if (names && !simulator && !homes.contains(&path.as_str()))
+                || (chooses && !simulator && !passes_on)
+            {
+                found.push(format!("{path}:{number}: {}", line.trim()));
+            }
+        }
+    }
+    assert_none("only src/sim may ask for a stand-in", found);
+    for home in homes {
+        let text = read(home);
+        let guarded = text.contains("#[cfg(feature = \"sim\")]") || home.ends_with("stand_in.rs");
+        assert!(guarded, "{home} has a stand-in without the feature `sim`");
+    }
+}
+
+#[test]
 fn sources_contain_no_todo_marks() {
     let marks = [["TO", "DO"], ["FIX", "ME"], ["XX", "X"], ["HA", "CK"]].map(|mark| mark.concat());
     let mut found = Vec::new();

@@ -27,7 +27,7 @@ const LAYERS: &[&[&str]] = &[
     &["identity"],
     &["keystore"],
     &["config", "rpc"],
-    &["shell"],
+    &["shell", "sim"],
     &["cli"],
     &["main"],
 ];

@@ -192,6 +192,12 @@ struct Verified {
 }
 
 impl VerifiedDescriptor {
+    /// Whether another holder shares this copy.
+    #[cfg(feature = "sim")]
+    pub(super) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     /// The relay's id.
     #[must_use]
     pub fn id(&self) -> RelayId {

@@ -67,6 +67,12 @@ impl PuzzleSearch {
         self.epoch
     }
 
+    /// The mean number of solutions until one is accepted.
+    #[must_use]
+    pub const fn effort(&self) -> u32 {
+        self.effort
+    }
+
     /// Tries one nonce: about 10 ms, or 100 ms if the processor or the system forbids generated
     /// machine code.
     ///

@@ -87,6 +87,12 @@ impl TicketSearch {
         }
     }
 
+    /// The difficulty of the search.
+    #[must_use]
+    pub const fn bits(&self) -> TicketBits {
+        self.bits
+    }
+
     /// Tries up to `max_tries` candidates and returns the first valid ticket.
     pub fn step(&mut self, max_tries: u32) -> Option<Ticket> {
         for _ in 0..max_tries {

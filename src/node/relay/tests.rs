@@ -12,7 +12,7 @@ fn cell(number: u8) -> Cell {
 }
 
 fn relay(test: &Fixture) -> Relay {
-    Relay::new(test.local.id(), test.config.relay)
+    Relay::new(test.local.id(), test.config.relay, Arithmetic::default())
 }
 
 #[test]

@@ -4,8 +4,9 @@
 use core::time::Duration;
 use std::collections::VecDeque;
 
+use circuits::arithmetic::Arithmetic;
 use circuits::cell::HopDelay;
-use circuits::cell_builder::{Hop, LayerSpec, seal};
+use circuits::cell_builder::{Hop, LayerSpec, seal_with};
 use circuits::dispersal::{Payload, Shard, Ticket, disperse};
 use circuits::distributions::{self, exponential};
 use circuits::ids::{Epoch, ShortId};
@@ -121,7 +122,7 @@ impl CellEmission {
     }
 
     /// Sends the cells that are due.
-    fn send_due(&mut self, fx: &mut Effects, now: Instant) {
+    fn send_due(&mut self, fx: &mut Effects, now: Instant, arithmetic: Arithmetic) {
         for lane in &mut self.lanes {
             while lane.next <= now {
                 let Some(shard) = lane.shards.pop_front() else {
@@ -131,7 +132,7 @@ impl CellEmission {
                 self.sent = self.sent.saturating_add(1);
                 let layers = layers(fx.rng(), &lane.hops, self.delay, self.hold);
                 let delta = Payload::Shard(shard).emit(fx.rng());
-                match seal(fx.rng(), self.epoch, &layers, false, &delta) {
+                match seal_with(arithmetic, fx.rng(), self.epoch, &layers, &delta) {
                     Ok(cell) => fx.request(Action::SendCell(self.guard, cell)),
                     Err(_) => fx.count(Counter::CellsDropped),
                 }
@@ -202,6 +203,7 @@ impl Sender {
 
     /// Sends the cells of a message that are due.
     pub(super) fn emit_cells(&mut self, fx: &mut Effects, now: Now, id: MessageId) {
+        let arithmetic = self.arithmetic;
         let Some(message) = self.messages.get_mut(&id) else {
             return;
         };
@@ -209,7 +211,7 @@ impl Sender {
         let SendState::Emitting(emission, watch) = message.state_mut() else {
             return;
         };
-        emission.send_due(fx, now.mono);
+        emission.send_due(fx, now.mono, arithmetic);
         if emission.sent == emission.total {
             let watch = watch.until(now.mono.after(emission.echo_timeout(fx.rng())));
             let departure = Departure::Cells(emission.total);

@@ -21,7 +21,7 @@ fn request(level: Level) -> SendRequest {
 }
 
 fn sender(test: &Fixture) -> Sender {
-    Sender::new(&test.config, START.mono)
+    Sender::new(&test.config, Arithmetic::default(), START.mono)
 }
 
 fn stages(fx: &mut Effects) -> Vec<Stage> {

@@ -1,14 +1,30 @@
-//! A disk that can be slow, and that a test can damage.
+//! The disk of one node: what it has made durable.
+//!
+//! A disk takes time, can hang and can be damaged. A world that never restarts a node does not need
+//! the records; a disk that discards acknowledges them and keeps none.
 
+use core::time::Duration;
 use std::collections::BTreeMap;
 
 use circuits::ids::Epoch;
 use circuits::secret::Secret;
-use whisht::node::{Record, Restored, StoreId};
+
+use crate::node::{Record, Restored, StoreId};
+
+/// The disks of a world.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DiskModel {
+    /// Time until a record is durable.
+    pub delay: Duration,
+    /// Whether records are discarded once they are acknowledged. Nodes then cannot be restarted
+    /// with what they stored.
+    pub discards: bool,
+}
 
 /// What one node has made durable.
 #[derive(Default)]
-pub(crate) struct SimDisk {
+pub struct SimDisk {
+    discards: bool,
     keys: BTreeMap<Epoch, Secret<32>>,
     logs: BTreeMap<Epoch, Vec<u8>>,
     own: BTreeMap<Epoch, Vec<u8>>,
@@ -19,8 +35,15 @@ pub(crate) struct SimDisk {
 }
 
 impl SimDisk {
+    pub(super) fn new(model: DiskModel) -> Self {
+        Self {
+            discards: model.discards,
+            ..Self::default()
+        }
+    }
+
     /// From now on nothing becomes durable.
-    pub(crate) fn hang(&mut self) {
+    pub fn hang(&mut self) {
         self.pending = Some(Vec::new());
     }
 
@@ -33,7 +56,7 @@ impl SimDisk {
         self.pending.is_none()
     }
 
-    /// Writes what was held back; gives the last of it.
+    /// Writes the records that waited; gives the last of them.
     pub(super) fn release(&mut self) -> Option<StoreId> {
         let mut last = None;
         for (id, record) in self.pending.take().unwrap_or_default() {
@@ -44,6 +67,10 @@ impl SimDisk {
     }
 
     fn write(&mut self, record: Record) {
+        // The own descriptor stays: the world reads a relay's onion keys from it.
+        if self.discards && !matches!(record, Record::OwnDescriptor(..)) {
+            return;
+        }
         match record {
             Record::OnionKey(epoch, secret) => {
                 self.keys.insert(epoch, secret);
@@ -64,14 +91,15 @@ impl SimDisk {
         }
     }
 
-    /// What a node that starts anew is given.
+    /// The state of a node that starts again.
     pub(super) fn restored(&self) -> Restored {
         let copy = |secret: &Secret<32>| Secret::init_with(|copy| *copy = *secret.expose());
+        let log = |epoch| self.logs.get(epoch).cloned().unwrap_or_default();
         Restored {
             onion_keys: self
                 .keys
                 .iter()
-                .map(|(epoch, secret)| (*epoch, copy(secret), self.logs[epoch].clone()))
+                .map(|(epoch, secret)| (*epoch, copy(secret), log(epoch)))
                 .collect(),
             own_descriptors: self
                 .own
@@ -83,14 +111,20 @@ impl SimDisk {
         }
     }
 
+    /// The node's own descriptor for an epoch, once it is durable.
+    pub(super) fn own_descriptor(&self, epoch: Epoch) -> Option<&[u8]> {
+        self.own.get(&epoch).map(Vec::as_slice)
+    }
+
     /// Epochs whose onion key is here.
-    pub(crate) fn key_epochs(&self) -> Vec<Epoch> {
+    #[must_use]
+    pub fn key_epochs(&self) -> Vec<Epoch> {
         self.keys.keys().copied().collect()
     }
 
-    /// One bit of the tag log of a key changes.
-    pub(crate) fn corrupt_log(&mut self, epoch: Epoch) {
-        let log = self.logs.get_mut(&epoch).expect("the key has a log");
-        *log.last_mut().expect("a log has a header") ^= 1;
+    /// Flips one bit at the end of the tag log of a key; whether there is such a log.
+    pub fn corrupt_log(&mut self, epoch: Epoch) -> bool {
+        let last = self.logs.get_mut(&epoch).and_then(|log| log.last_mut());
+        last.map(|byte| *byte ^= 1).is_some()
     }
 }

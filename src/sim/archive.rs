@@ -1,57 +1,58 @@
-//! A mail server's archive in memory, that can be slow and can fail.
+//! A mail server's archive in memory, which can be slow and can fail.
 
 use std::collections::BTreeMap;
 
-use whisht::envelope::Envelope;
-use whisht::mail::archive::{
+use crate::envelope::Envelope;
+use crate::mail::archive::{
     ArchiveRequest, ArchiveResponse, Contents, Page, PageQuery, Unavailable,
 };
-use whisht::mail::cursor::Position;
+use crate::mail::cursor::Position;
 
-/// What one node keeps for others. It outlives the node, as a disk does.
+/// The envelopes that one node keeps for others. They outlive the node, as those on a disk do.
 #[derive(Default)]
-pub(crate) struct SimArchive {
+pub struct SimArchive {
     kept: BTreeMap<Position, Envelope>,
-    /// Tasks that wait, if the archive hangs.
+    /// Requests that wait, if the archive hangs.
     pending: Option<Vec<ArchiveRequest>>,
     broken: bool,
 }
 
 impl SimArchive {
-    /// From now on nothing is done.
-    pub(crate) fn hang(&mut self) {
+    /// From now on no request is answered.
+    pub fn hang(&mut self) {
         self.pending = Some(Vec::new());
     }
 
-    /// From now on nothing is found.
-    pub(crate) fn fail_queries(&mut self) {
+    /// From now on every query fails.
+    pub const fn fail_queries(&mut self) {
         self.broken = true;
     }
 
-    /// Does a task; none of it is done while the archive hangs.
-    pub(super) fn submit(&mut self, task: ArchiveRequest) -> Option<ArchiveResponse> {
+    /// Answers a request; none is answered while the archive hangs.
+    pub(super) fn submit(&mut self, request: ArchiveRequest) -> Option<ArchiveResponse> {
         match &mut self.pending {
             Some(pending) => {
-                pending.push(task);
+                pending.push(request);
                 None
             }
-            None => Some(self.execute(task)),
+            None => Some(self.execute(request)),
         }
     }
 
-    /// Does what was held back.
+    /// Answers the requests that waited.
     pub(super) fn release(&mut self) -> Vec<ArchiveResponse> {
         let pending = self.pending.take().unwrap_or_default();
-        pending.into_iter().map(|task| self.execute(task)).collect()
+        let answers = pending.into_iter().map(|request| self.execute(request));
+        answers.collect()
     }
 
     /// Everything that is kept.
-    pub(crate) fn envelopes(&self) -> impl Iterator<Item = &Envelope> {
+    pub fn envelopes(&self) -> impl Iterator<Item = &Envelope> {
         self.kept.values()
     }
 
-    fn execute(&mut self, task: ArchiveRequest) -> ArchiveResponse {
-        match task {
+    fn execute(&mut self, request: ArchiveRequest) -> ArchiveResponse {
+        match request {
             ArchiveRequest::Keep(id, envelopes) => {
                 let placed = envelopes.into_iter().map(|one| (Position::of(&one), one));
                 self.kept.extend(placed);
@@ -68,7 +69,7 @@ impl SimArchive {
         }
     }
 
-    /// As slow and as plain as can be.
+    /// Looks at every envelope: the archives of a world are small.
     fn page(&self, query: &PageQuery) -> Page {
         let behind = |place: &Position| match query.start() {
             Some(start) => *place > start,
@@ -76,7 +77,7 @@ impl SimArchive {
         };
         let mut page = Page::default();
         let mut last = None;
-        let mut bytes = 0;
+        let mut bytes = 0_usize;
         for (place, envelope) in &self.kept {
             if !behind(place) || place.sent > query.upper {
                 continue;
@@ -88,10 +89,10 @@ impl SimArchive {
                 break;
             }
             if wanted {
-                bytes += envelope.as_rlp().len();
+                bytes = bytes.saturating_add(envelope.as_rlp().len());
                 page.envelopes.push(envelope.clone());
             }
-            page.effort += 1;
+            page.effort = page.effort.saturating_add(1);
             last = Some(*place);
         }
         page

@@ -4,6 +4,7 @@
 //! handshakes and, if its behaviour says so, sends a status; everything else is the test's to say.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use circuits::cell::Cell;
@@ -18,7 +19,8 @@ use circuits::time::{Instant, Now};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use whisht::bloom::Bloom;
-use whisht::endpoint::PeerAddr;
+use whisht::discovery::{Discovery, DiscoveryConfig};
+use whisht::endpoint::{Endpoint, PeerAddr};
 use whisht::envelope::{Envelope, EnvelopeHash, ProtocolVersion};
 use whisht::gossip::packet::{MinPow, ShhPacket, code, outgoing, v5};
 use whisht::link::{
@@ -27,6 +29,7 @@ use whisht::link::{
 };
 use whisht::node::{Input, Output};
 use whisht::onion_wire::OnionMessage;
+use whisht::sim::Actor;
 
 /// What a scripted peer does unasked.
 #[derive(Clone, Copy)]
@@ -101,6 +104,8 @@ pub(crate) struct ScriptedPeer {
     last: u64,
     dialing: BTreeMap<LinkId, RelayKey>,
     sessions: BTreeMap<LinkId, PeerSession>,
+    /// What answers in discovery; it asks nothing.
+    discovery: Option<Discovery>,
 }
 
 /// One end of a connection.
@@ -141,6 +146,36 @@ impl ReceivedMessage {
     }
 }
 
+impl Actor for ScriptedPeer {
+    fn new_link(&mut self) -> LinkId {
+        self.last += 1;
+        LinkId(self.last)
+    }
+
+    fn handle(&mut self, now: Now, input: Input<'_>) -> Vec<Output> {
+        match input {
+            Input::Accepted(id, _) => {
+                let link = Link::accept(Arc::clone(&self.config), Arc::clone(&self.key), now.mono);
+                self.sessions.entry(id).or_default().link = Some(link);
+            }
+            Input::Dialed(id) => {
+                let (config, key) = (Arc::clone(&self.config), Arc::clone(&self.key));
+                let link = Link::dial(config, key, self.dialing[&id], &mut self.rng, now.mono);
+                self.sessions.entry(id).or_default().link = link.ok();
+            }
+            Input::DialFailed(id) | Input::Closed(id) => {
+                self.sessions.entry(id).or_default().closed = true;
+            }
+            Input::Received(id, bytes) if self.behaviour.handshakes => {
+                self.receive(now, id, bytes);
+            }
+            Input::Datagram(from, bytes) => return self.answer(now, from, bytes),
+            _ => {}
+        }
+        self.transmit(now)
+    }
+}
+
 impl ScriptedPeer {
     pub(super) fn new(key: LinkKey, behaviour: PeerBehaviour) -> Self {
         let mut capabilities = Vec::new();
@@ -163,12 +198,35 @@ impl ScriptedPeer {
             last: 0,
             dialing: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            discovery: None,
         }
     }
 
-    pub(super) fn new_link(&mut self) -> LinkId {
-        self.last += 1;
-        LinkId(self.last)
+    /// One that discovery finds.
+    pub(super) fn discoverable(key: LinkKey, addr: PeerAddr, behaviour: PeerBehaviour) -> Self {
+        let Endpoint::Tcp(own) = addr.endpoint else {
+            panic!("the world has sockets only")
+        };
+        let config = DiscoveryConfig {
+            bootnodes: Vec::new(),
+            own: vec![own],
+            loopback_only: true,
+        };
+        let mut peer = Self::new(key, behaviour);
+        let key = Arc::clone(&peer.key);
+        peer.discovery = Some(Discovery::new(config, key, [7; 32], Instant::ZERO));
+        peer
+    }
+
+    /// Datagrams that answer one.
+    fn answer(&mut self, now: Now, from: SocketAddr, bytes: &[u8]) -> Vec<Output> {
+        let Some(discovery) = &mut self.discovery else {
+            return Vec::new();
+        };
+        discovery.receive(now, from, bytes);
+        std::iter::from_fn(|| discovery.poll_transmit())
+            .map(|(to, bytes)| Output::Datagram(to, bytes))
+            .collect()
     }
 
     pub(super) fn dial(&mut self, peer: PeerAddr) -> (LinkId, Vec<Output>) {
@@ -176,28 +234,6 @@ impl ScriptedPeer {
         self.dialing.insert(id, peer.key);
         self.sessions.insert(id, PeerSession::default());
         (id, vec![Output::Dial(id, peer.endpoint)])
-    }
-
-    pub(super) fn handle(&mut self, now: Now, input: Input<'_>) -> Vec<Output> {
-        match input {
-            Input::Accepted(id, _) => {
-                let link = Link::accept(Arc::clone(&self.config), Arc::clone(&self.key), now.mono);
-                self.sessions.entry(id).or_default().link = Some(link);
-            }
-            Input::Dialed(id) => {
-                let (config, key) = (Arc::clone(&self.config), Arc::clone(&self.key));
-                let link = Link::dial(config, key, self.dialing[&id], &mut self.rng, now.mono);
-                self.sessions.entry(id).or_default().link = link.ok();
-            }
-            Input::DialFailed(id) | Input::Closed(id) => {
-                self.sessions.entry(id).or_default().closed = true;
-            }
-            Input::Received(id, bytes) if self.behaviour.handshakes => {
-                self.receive(now, id, bytes);
-            }
-            _ => {}
-        }
-        self.transmit(now)
     }
 
     fn receive(&mut self, now: Now, id: LinkId, bytes: &[u8]) {

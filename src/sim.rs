@@ -1,0 +1,32 @@
+//! A simulator: many nodes in one process, in simulated time.
+//!
+//! The simulator is a shell of the node, of equal rank to `shell`: a discrete-event loop in place of
+//! tokio. A [`World`] holds nodes and other programs, moves bytes between them by a
+//! [network model](NetworkModel), answers their disk writes and searches after simulated time, and
+//! streams every event to an [`Observer`]. Equal seeds give equal runs, byte for byte.
+//!
+//! The module is pure: no clock, no thread, no socket, no file. It changes no rule of a node.
+//! docs/simulator.md describes its use.
+
+mod archive;
+mod disk;
+mod event_queue;
+mod machine;
+mod measurements;
+mod mining;
+mod network;
+mod observer;
+mod scenario;
+mod seed;
+mod world;
+
+pub use self::archive::SimArchive;
+pub use self::disk::{DiskModel, SimDisk};
+pub use self::machine::Actor;
+pub use self::measurements::{LatencyReport, Measurements, TrafficReport};
+pub use self::mining::MiningModel;
+pub use self::network::NetworkModel;
+pub use self::observer::{Observation, Observer, Recorder, TraceEntry, TrafficKind, TrafficLog};
+pub use self::scenario::{Scenario, Simulation, SimulationReport};
+pub use self::seed::WorldSeed;
+pub use self::world::{World, WorldConfig};

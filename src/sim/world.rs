@@ -1,0 +1,545 @@
+//! The world: machines, the links between them, and what will happen next.
+//!
+//! The world does what a shell does, for every node at once and in simulated time: it takes the
+//! earliest event, gives it to the node that it concerns, and does what the node asks for. It reads
+//! no clock and starts no thread. It keeps no event: they go to an [`Observer`].
+
+mod effects;
+
+use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use circuits::arithmetic::Arithmetic;
+use circuits::cell::Cell;
+use circuits::cell_builder::Hop;
+use circuits::directory::{BadSigningKey, Descriptor, DescriptorMemo, RelayEndpoint};
+use circuits::ids::{Epoch, LinkId, Profile, ShortId};
+use circuits::keys::OnionPublic;
+use circuits::level::Level;
+use circuits::secret::Secret;
+use circuits::time::{Instant, Now, UnixSecs};
+
+use self::effects::SimEvent;
+use super::archive::SimArchive;
+use super::disk::{DiskModel, SimDisk};
+use super::event_queue::EventQueue;
+use super::machine::{Actor, LinkEnd, Machine, Process, WakeUp};
+use super::mining::MiningModel;
+use super::network::NetworkModel;
+use super::observer::Observer;
+use super::seed::WorldSeed;
+use crate::endpoint::{Endpoint, PeerAddr};
+use crate::link::LinkKey;
+use crate::message::SymKey;
+use crate::node::{
+    Command, CommandId, Input, Node, NodeConfig, NodeKeys, Output, PowGeneration, Refusal,
+    RefusalKind, Reply,
+};
+
+/// The rules of a world.
+#[derive(Clone, Debug)]
+pub struct WorldConfig {
+    /// From which every other seed is derived.
+    pub seed: WorldSeed,
+    /// The links.
+    pub network: NetworkModel,
+    /// The disks.
+    pub disk: DiskModel,
+    /// The searches.
+    pub mining: MiningModel,
+    /// What the wall clock says at the start.
+    pub start: UnixSecs,
+    /// Whether nodes compute with stand-ins: the same traffic at a fraction of the cost.
+    pub fast: bool,
+}
+
+impl WorldConfig {
+    /// A world for tests: one latency, disks and searches that take no time, on a Saturday in
+    /// 2026, in the middle of an epoch.
+    #[must_use]
+    pub fn plain(latency: Duration) -> Self {
+        Self {
+            seed: WorldSeed::from_number(0),
+            network: NetworkModel::fixed(latency),
+            disk: DiskModel::default(),
+            mining: MiningModel {
+                hashes_per_second: 131_072,
+                instant: true,
+            },
+            start: UnixSecs(1_795_240_000),
+            fast: false,
+        }
+    }
+}
+
+/// Machines, numbered from 0 in the order in which they were added, and their future.
+///
+/// Methods that take the number of a machine panic if the world has no such machine.
+pub struct World {
+    config: WorldConfig,
+    now: Instant,
+    queue: EventQueue<(usize, SimEvent)>,
+    machines: Vec<Machine>,
+    by_endpoint: BTreeMap<Endpoint, usize>,
+    observer: Box<dyn Observer>,
+    commands: u64,
+    replies: BTreeMap<CommandId, Result<Reply, Refusal>>,
+    mail_password: Option<[u8; 32]>,
+    datagrams: u64,
+    /// Descriptors that a node has verified, in fast mode.
+    descriptors: DescriptorMemo,
+    /// Outputs of the last input; kept for its memory.
+    outputs: Vec<Output>,
+}
+
+impl World {
+    /// A world without machines.
+    #[must_use]
+    pub fn new(config: WorldConfig, observer: Box<dyn Observer>) -> Self {
+        Self {
+            config,
+            now: Instant::ZERO,
+            queue: EventQueue::new(),
+            machines: Vec::new(),
+            by_endpoint: BTreeMap::new(),
+            observer,
+            commands: 0,
+            replies: BTreeMap::new(),
+            mail_password: None,
+            datagrams: 0,
+            descriptors: DescriptorMemo::default(),
+            outputs: Vec::new(),
+        }
+    }
+
+    /// The observer, if it is of type `T`.
+    #[must_use]
+    pub fn observer<T: Observer>(&self) -> Option<&T> {
+        let observer: &dyn Any = &*self.observer;
+        observer.downcast_ref()
+    }
+
+    /// The observer, if it is of type `T`.
+    #[must_use]
+    pub fn observer_mut<T: Observer>(&mut self) -> Option<&mut T> {
+        let observer: &mut dyn Any = &mut *self.observer;
+        observer.downcast_mut()
+    }
+
+    /// Adds a node that dials `peers` from `start` on; gives its number. The peers may be machines
+    /// that are added later. `change` gets the last word on the configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`BadSigningKey`], with a probability of 2^-128.
+    pub fn add_node(
+        &mut self,
+        relay: bool,
+        peers: &[usize],
+        start: Instant,
+        change: impl FnOnce(&mut NodeConfig),
+    ) -> Result<usize, BadSigningKey> {
+        let number = self.machines.len();
+        let (key, addr, socket) = self.identity(number);
+        let mut config = NodeConfig {
+            profile: Profile::Local,
+            network: "test".to_owned(),
+            level: Level::Normal,
+            relay,
+            advertise: vec![match socket {
+                SocketAddr::V4(own) => RelayEndpoint::Ip4(*own.ip(), own.port()),
+                SocketAddr::V6(own) => RelayEndpoint::Ip6(*own.ip(), own.port()),
+            }],
+            family: Vec::new(),
+            listen_port: 0,
+            peers: peers.iter().map(|peer| self.future_addr(*peer)).collect(),
+            trusted_peers: Vec::new(),
+            discovery: None,
+            listening: vec![socket],
+            max_peers: 25,
+            min_pow: 0.002,
+            pow_generation: PowGeneration::Auto,
+            pool_bytes: 1 << 24,
+            guard: None,
+            mail: None,
+            danger_reveal_paths: true,
+        };
+        change(&mut config);
+        let disk = SimDisk::new(self.config.disk);
+        let process = self.boot(number, 0, key, &config, &disk)?;
+        self.place(process, addr, Some(config), disk);
+        let start = start.max(self.now);
+        self.queue.push(start, (number, SimEvent::Start));
+        Ok(number)
+    }
+
+    /// Adds a machine that runs another program; gives its number. The program is made from the
+    /// machine's link key and address.
+    pub fn add_actor(&mut self, make: impl FnOnce(LinkKey, PeerAddr) -> Box<dyn Actor>) -> usize {
+        let number = self.machines.len();
+        let (key, addr, _) = self.identity(number);
+        let process = Process::Actor(make(key, addr));
+        self.place(process, addr, None, SimDisk::new(self.config.disk));
+        number
+    }
+
+    fn place(
+        &mut self,
+        process: Process,
+        addr: PeerAddr,
+        config: Option<NodeConfig>,
+        disk: SimDisk,
+    ) {
+        let number = self.machines.len();
+        self.by_endpoint.insert(addr.endpoint, number);
+        self.machines.push(Machine {
+            process,
+            addr,
+            config,
+            starts: 1,
+            disk,
+            archive: SimArchive::default(),
+            links: BTreeMap::new(),
+            jobs: BTreeSet::new(),
+            mining: self.config.seed.small_rng("mining", &[wide(number)]),
+            wake: WakeUp::default(),
+            dials: 0,
+            behind_nat: false,
+        });
+    }
+
+    /// The power of a node comes back: it has what was durable, and nothing else. A machine that
+    /// runs another program stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`BadSigningKey`], which the first start would have given.
+    pub fn restart(&mut self, at: usize) -> Result<(), BadSigningKey> {
+        let machine = self.machine_mut(at);
+        let Some(config) = machine.config.clone() else {
+            return Ok(());
+        };
+        let starts = machine.starts;
+        machine.starts += 1;
+        machine.wake = WakeUp::default();
+        machine.jobs.clear();
+        let disk = core::mem::take(&mut machine.disk);
+        let (key, ..) = self.identity(at);
+        let process = self.boot(at, starts, key, &config, &disk)?;
+        let machine = self.machine_mut(at);
+        machine.process = process;
+        machine.disk = disk;
+        self.queue.push(self.now, (at, SimEvent::Resume));
+        Ok(())
+    }
+
+    /// A node in its `start`th run; each run draws other random numbers.
+    fn boot(
+        &self,
+        number: usize,
+        start: u64,
+        link: LinkKey,
+        config: &NodeConfig,
+        disk: &SimDisk,
+    ) -> Result<Process, BadSigningKey> {
+        let seed = &self.config.seed;
+        let mail_password = self
+            .mail_password
+            .and_then(|key| SymKey::new(Secret::init_with(|own| *own = key)).ok());
+        let keys = NodeKeys {
+            link,
+            guard_seed: seed.secret("guards", &[wide(number)]),
+            mail_password,
+        };
+        let run = seed.derive("run", &[wide(number), start]);
+        let mut node = Node::new(config.clone(), keys, disk.restored(), run, self.clock())?;
+        if self.config.fast {
+            node.share_descriptors(self.descriptors.clone());
+        }
+        Ok(Process::Node(Box::new(node)))
+    }
+
+    /// The link key and the address of a machine. Addresses are loopback, as the profile `local`
+    /// demands. 64 machines share a /16, since a directory takes no more relays from one.
+    fn identity(&self, number: usize) -> (LinkKey, PeerAddr, SocketAddr) {
+        let key = self.config.seed.link_key(wide(number));
+        let key = key.with_arithmetic(self.arithmetic());
+        let subnet = number / MACHINES_PER_SUBNET;
+        let octet = |number: usize| u8::try_from(number % 256).unwrap_or(0);
+        let port = u16::try_from(number % PORTS_PER_HOST).unwrap_or(0);
+        let host = [127, octet(subnet), octet(subnet / 256), 1];
+        let socket = SocketAddr::from((host, FIRST_PORT.saturating_add(port)));
+        let addr = PeerAddr {
+            key: key.public(),
+            endpoint: Endpoint::Tcp(socket),
+        };
+        (key, addr, socket)
+    }
+
+    /// The key of the password of every mail server that is added from now on.
+    pub const fn set_mail_password(&mut self, password: Option<[u8; 32]>) {
+        self.mail_password = password;
+    }
+
+    /// Puts a machine behind a router that lets out what it dials and lets nothing in.
+    pub fn put_behind_nat(&mut self, at: usize) {
+        self.machine_mut(at).behind_nat = true;
+    }
+
+    /// All machines sleep: the wall clock goes on, and nothing else does.
+    pub fn jump_clock(&mut self, secs: u32) {
+        self.config.start = self.config.start.after(secs);
+        for at in 0..self.machines.len() {
+            self.queue.push(self.now, (at, SimEvent::Resume));
+        }
+    }
+
+    /// What a node has made durable; a test may damage it.
+    pub fn disk(&mut self, at: usize) -> &mut SimDisk {
+        &mut self.machine_mut(at).disk
+    }
+
+    /// The disk of a node works again: every record that waited is durable now.
+    pub fn release_stores(&mut self, at: usize) {
+        if let Some(last) = self.machine_mut(at).disk.release() {
+            self.queue.push(self.now, (at, SimEvent::Stored(last)));
+        }
+    }
+
+    /// What a mail server keeps; a test may slow it down.
+    pub fn archive(&mut self, at: usize) -> &mut SimArchive {
+        &mut self.machine_mut(at).archive
+    }
+
+    /// The archive of a node works again.
+    pub fn release_archive(&mut self, at: usize) {
+        for answer in self.machine_mut(at).archive.release() {
+            self.queue
+                .push(self.now, (at, SimEvent::Archived(Box::new(answer))));
+        }
+    }
+
+    /// The program of a machine, if it is of type `T`.
+    #[must_use]
+    pub fn actor<T: Actor>(&self, at: usize) -> Option<&T> {
+        let Process::Actor(actor) = &self.machine(at).process else {
+            return None;
+        };
+        let actor: &dyn Any = &**actor;
+        actor.downcast_ref()
+    }
+
+    /// Lets a program of type `T` do something; nothing happens if another one runs there.
+    pub fn act<T: Actor, R>(
+        &mut self,
+        at: usize,
+        action: impl FnOnce(&mut T, Now) -> (R, Vec<Output>),
+    ) -> Option<R> {
+        let now = self.clock();
+        let Process::Actor(actor) = &mut self.machine_mut(at).process else {
+            return None;
+        };
+        let actor: &mut dyn Any = &mut **actor;
+        let (result, outputs) = action(actor.downcast_mut()?, now);
+        for output in outputs {
+            self.apply(at, output);
+        }
+        Some(result)
+    }
+
+    /// The arithmetic of the nodes.
+    pub(super) const fn arithmetic(&self) -> Arithmetic {
+        if self.config.fast {
+            Arithmetic::stand_in()
+        } else {
+            Arithmetic::REAL
+        }
+    }
+
+    /// A relay as a hop with its key of `epoch`, once its descriptor is durable.
+    pub(super) fn hop(&self, relay: usize, epoch: Epoch) -> Option<Hop> {
+        let machine = self.machine(relay);
+        let draft = |epoch| {
+            let raw = machine.disk.own_descriptor(epoch)?;
+            let descriptor = Descriptor::decode(raw).ok()?;
+            Some(descriptor.draft().clone())
+        };
+        let onion = match draft(epoch) {
+            Some(own) => own.onion,
+            None => draft(epoch.previous())?.onion_next,
+        };
+        Some(Hop {
+            id: machine.addr.key.id(),
+            onion: OnionPublic::check(onion).ok()?,
+        })
+    }
+
+    /// A node sends a cell that the caller has built.
+    pub(super) fn send_cell(&mut self, at: usize, next: ShortId, cell: Cell) {
+        let now = self.clock();
+        if let Process::Node(node) = &mut self.machine_mut(at).process {
+            let outputs: Vec<Output> = node.send_synthetic_cell(now, next, cell).collect();
+            for output in outputs {
+                self.apply(at, output);
+            }
+        }
+    }
+
+    /// Both clocks.
+    #[must_use]
+    pub fn clock(&self) -> Now {
+        let secs = u32::try_from(self.now.as_micros() / 1_000_000).unwrap_or(u32::MAX);
+        Now {
+            mono: self.now,
+            unix: self.config.start.after(secs),
+        }
+    }
+
+    /// Machines in this world.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.machines.len()
+    }
+
+    /// Whether there is no machine.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.machines.is_empty()
+    }
+
+    /// Where a machine is, and its link key.
+    #[must_use]
+    pub fn addr(&self, at: usize) -> PeerAddr {
+        self.machine(at).addr
+    }
+
+    /// The same of a machine that is perhaps added later.
+    fn future_addr(&self, number: usize) -> PeerAddr {
+        match self.machines.get(number) {
+            Some(machine) => machine.addr,
+            None => self.identity(number).1,
+        }
+    }
+
+    /// Asks a node something that it answers at once.
+    ///
+    /// # Errors
+    ///
+    /// The node's refusal. A command that takes the node time is refused here, although the node
+    /// works on it: see [`Self::ask`].
+    pub fn command(&mut self, at: usize, command: Command) -> Result<Reply, Refusal> {
+        let id = self.submit(at, command);
+        self.replies.remove(&id).unwrap_or_else(unanswered)
+    }
+
+    /// Asks a node something that may take it up to `patience`.
+    ///
+    /// # Errors
+    ///
+    /// The node's refusal, or that there is no answer in time.
+    pub fn ask(
+        &mut self,
+        at: usize,
+        command: Command,
+        patience: Duration,
+    ) -> Result<Reply, Refusal> {
+        let id = self.submit(at, command);
+        let until = self.now.after(patience);
+        while !self.replies.contains_key(&id) && self.step(until) {}
+        self.replies.remove(&id).unwrap_or_else(unanswered)
+    }
+
+    fn submit(&mut self, at: usize, command: Command) -> CommandId {
+        self.commands += 1;
+        let id = CommandId(self.commands);
+        self.feed(at, Input::Command(id, command));
+        id
+    }
+
+    /// The power of a machine fails: it says no farewell.
+    pub fn kill(&mut self, at: usize) {
+        let machine = self.machine_mut(at);
+        machine.process = Process::Offline;
+        let links = core::mem::take(&mut machine.links);
+        machine.jobs.clear();
+        for mut end in links.into_values() {
+            let transit = end.line.send(&self.config.network, self.now, 0);
+            let closed = SimEvent::Closed(end.theirs);
+            self.queue.push(transit.arrives, (end.to, closed));
+        }
+    }
+
+    /// Lets time pass.
+    pub fn run(&mut self, time: Duration) {
+        self.run_to(self.now.after(time));
+    }
+
+    /// Lets time pass until the clock shows `until`.
+    pub fn run_to(&mut self, until: Instant) {
+        while self.step(until) {}
+    }
+
+    /// Does the next thing that happens, if it happens by `until`; otherwise the clock goes to
+    /// `until` and the answer is no.
+    pub fn step(&mut self, until: Instant) -> bool {
+        match self.queue.pop_until(until) {
+            Some((at, (machine, event))) => {
+                self.now = at;
+                self.dispatch(machine, event);
+                true
+            }
+            None => {
+                self.now = self.now.max(until);
+                false
+            }
+        }
+    }
+
+    /// Events that are planned.
+    #[must_use]
+    pub fn planned(&self) -> usize {
+        self.queue.len()
+    }
+
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the caller has the number from this world"
+    )]
+    fn machine(&self, at: usize) -> &Machine {
+        &self.machines[at]
+    }
+
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the caller has the number from this world"
+    )]
+    fn machine_mut(&mut self, at: usize) -> &mut Machine {
+        &mut self.machines[at]
+    }
+
+    /// The link `link` of the machine `at`.
+    fn link_mut(&mut self, at: usize, link: LinkId) -> Option<&mut LinkEnd> {
+        self.machine_mut(at).links.get_mut(&link)
+    }
+}
+
+fn unanswered() -> Result<Reply, Refusal> {
+    Err(Refusal {
+        kind: RefusalKind::Usage,
+        cause: "the simulated node has not answered".to_owned(),
+        remedy: "give it time, or ask a node that runs".to_owned(),
+    })
+}
+
+/// The number of a machine, as seeds take it.
+fn wide(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+/// Machines whose addresses share the first two numbers.
+const MACHINES_PER_SUBNET: usize = 64;
+/// Ports in use, more than there are machines at one address.
+const PORTS_PER_HOST: usize = 40_000;
+const FIRST_PORT: u16 = 20_000;

@@ -1,0 +1,108 @@
+//! `whisht sim`: the commands of docs/simulator.md, their figures, and a stop on request.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::{fails, run, scratch, stdout, succeeds, whisht};
+
+/// The commands that the page shows.
+fn documented() -> Vec<Vec<String>> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/simulator.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let commands = page.lines().filter_map(|line| line.strip_prefix("whisht "));
+    commands
+        .map(|command| command.split_whitespace().map(str::to_owned).collect())
+        .collect()
+}
+
+#[test]
+fn documented_sim_commands_print_their_figures() {
+    let data = scratch();
+    let commands = documented();
+    assert!(commands.len() >= 4, "{commands:?}");
+    for command in commands {
+        let args: Vec<&str> = command.iter().map(String::as_str).collect();
+        let said = succeeds(&run(&data.path, &args));
+        if args.contains(&"--json") {
+            let report: Value = serde_json::from_str(&said).unwrap();
+            assert_eq!(report["nodes"], 20, "{report}");
+            assert!(report["delivered"].as_u64() <= report["sent"].as_u64());
+            assert_eq!(report["interrupted"], false);
+            continue;
+        }
+        for figure in [
+            "delivered",
+            "bytes per node",
+            "simulated seconds per wall second",
+        ] {
+            assert!(said.contains(figure), "{args:?}: {said}");
+        }
+        let digits = |line: &&str| line.contains(|c: char| c.is_ascii_digit());
+        let mut figures = said.lines().filter(digits);
+        assert!(figures.all(|line| line.starts_with("LOCAL")), "{said}");
+    }
+}
+
+#[test]
+fn sim_delivers_messages_and_repeats_with_equal_seed() {
+    let data = scratch();
+    let args = [
+        "sim",
+        "--nodes",
+        "20",
+        "--seconds",
+        "60",
+        "--messages",
+        "3",
+        "--fast",
+        "--json",
+    ];
+    let report = || -> Value {
+        let said = succeeds(&run(&data.path, &args));
+        let mut report: Value = serde_json::from_str(&said).unwrap();
+        let fields = report.as_object_mut().unwrap();
+        for own in ["wall_seconds", "speed", "peak_memory_bytes"] {
+            assert!(fields.remove(own).is_some(), "{own}");
+        }
+        report
+    };
+    let first = report();
+    assert_eq!(
+        (&first["sent"], &first["delivered"]),
+        (&3.into(), &3.into()),
+        "{first}"
+    );
+    assert!(first["latency"]["p50_ms"].as_u64() > Some(100), "{first}");
+    assert!(first["cells"].as_u64() > Some(9), "{first}");
+    assert_eq!(first, report());
+}
+
+#[test]
+fn sim_at_unavailable_level_is_policy_error() {
+    let data = scratch();
+    for level in ["hush", "dark", "bulletin"] {
+        let said = fails(&run(&data.path, &["sim", "--level", level]), 5);
+        assert!(said.contains("not there yet"), "{said}");
+    }
+    let said = fails(&run(&data.path, &["sim", "--nodes", "1"]), 2);
+    assert!(said.contains('1'), "{said}");
+}
+
+#[test]
+fn interrupted_sim_prints_what_was_measured() {
+    let data = scratch();
+    let child = whisht(&data.path)
+        .args(["sim", "--nodes", "20", "--seconds", "1000000", "--fast"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_secs(3));
+    let pid = child.id().to_string();
+    let killed = Command::new("kill").args(["-INT", &pid]).status().unwrap();
+    assert!(killed.success());
+    let said = stdout(&child.wait_with_output().unwrap());
+    assert!(said.contains("simulated seconds"), "{said}");
+}
