@@ -259,45 +259,57 @@ impl Protection {
 }
 
 /// A running Keccak-256 state, mixed at each step with AES-256.
+///
+/// The digest of the state is kept: the end of one step is the beginning of the next, so a frame
+/// costs three digests instead of five.
 struct RunningMac {
     cipher: Aes256,
     state: Keccak256,
+    /// The first half of the digest of all bytes so far.
+    digest: [u8; MAC_LEN],
 }
 
 impl RunningMac {
     fn new(secrets: &SessionSecrets, seed: Keccak256) -> Self {
         Self {
             cipher: Aes256::new(secrets.mac().expose().into()),
+            digest: half_digest(&seed),
             state: seed,
         }
     }
 
-    /// The first half of the digest of all bytes so far.
-    fn digest(&self) -> [u8; MAC_LEN] {
-        let digest: [u8; 32] = self.state.clone().finalize().into();
-        let (half, _) = digest.split_at(MAC_LEN);
-        let mut out = [0; MAC_LEN];
-        out.copy_from_slice(half);
-        out
+    /// Absorbs bytes.
+    fn absorb(&mut self, bytes: &[u8]) {
+        self.state.update(bytes);
+        self.digest = half_digest(&self.state);
     }
 
     /// Absorbs `AES(digest) xor seed` and returns the new digest.
     fn step(&mut self, seed: &[u8; BLOCK]) -> [u8; MAC_LEN] {
-        let mut block = self.digest().into();
+        let mut block = self.digest.into();
         self.cipher.encrypt_block(&mut block);
         for (to, from) in block.iter_mut().zip(seed) {
             *to ^= from;
         }
-        self.state.update(block);
-        self.digest()
+        self.absorb(&block);
+        self.digest
     }
 
     /// Absorbs an encrypted body and returns its MAC.
     fn absorb_body(&mut self, body: &[u8]) -> [u8; MAC_LEN] {
-        self.state.update(body);
-        let seed = self.digest();
+        self.absorb(body);
+        let seed = self.digest;
         self.step(&seed)
     }
+}
+
+/// The first half of the digest of a state, which goes on.
+fn half_digest(state: &Keccak256) -> [u8; MAC_LEN] {
+    let digest: [u8; 32] = state.clone().finalize().into();
+    let (half, _) = digest.split_at(MAC_LEN);
+    let mut out = [0; MAC_LEN];
+    out.copy_from_slice(half);
+    out
 }
 
 fn keystream(secrets: &SessionSecrets) -> Ctr128BE<Aes256> {

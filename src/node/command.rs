@@ -1,4 +1,4 @@
-//! What a user can ask of a running node, and what the node answers.
+//! The commands of users to a running node, and its replies.
 
 use circuits::ids::RelayKey;
 use circuits::level::Level;
@@ -19,59 +19,60 @@ use crate::gossip::packet::MinPow;
 use crate::identity::IdentityKind;
 use crate::message::{ClientPublic, ClientSecret, SymKey};
 
-/// A wish of the user's.
+/// A command of a user.
 pub enum Command {
-    /// Keep a connection to this peer.
+    /// Add a peer to stay connected to.
     AddPeer(PeerAddr),
-    /// Let go of this peer, and connect to it no more.
+    /// Remove a peer, and disconnect it.
     RemovePeer(RelayKey),
-    /// Let this peer in however many there are, or no longer.
+    /// Admit a peer above the maximum number of peers, or no longer.
     AlwaysAdmit(RelayKey, bool),
-    /// Trust the peer with this key until its connection ends: what it hands over directly is taken
-    /// past all checks.
+    /// Trust the peer with this key until its connection ends: its direct messages are accepted
+    /// without proof-of-work or expiry checks.
     TrustPeer(RelayKey),
-    /// Hand an envelope to the peer with this key and to nobody else. It takes it if it trusts us,
-    /// and knows then that it came from here.
+    /// Send an envelope to the peer with this key alone. The peer accepts it if it trusts us, and
+    /// knows that this node sent it.
     SendDirect(RelayKey, Envelope),
-    /// Ask peers for envelopes with at least this much work.
+    /// Require this proof of work of envelopes from peers.
     SetMinPow(MinPow),
-    /// Ask peers for the topics of this filter only. It tells them what is read here.
+    /// Request only the topics of this filter from peers, which reveals what this node reads.
     SetBloom(Bloom),
-    /// Accept envelopes up to this many bytes, counted as 20 and the data.
+    /// Accept envelopes of at most this size: 20 bytes plus the data.
     SetMaxSize(usize),
-    /// Call this node a light one towards peers that come from now on, or no longer.
+    /// Announce this node as a light node to new peers, or no longer.
     SetLight(bool),
-    /// Listen for messages to this identity, under this name.
+    /// Receive messages for this identity, under this name.
     AddIdentity(String, Identity),
-    /// Know that there is an identity of this name whose key is locked away.
+    /// Record an identity of this name whose key is locked.
     AddLocked(String, PublicIdentity),
     /// Send a message.
     Send(SendRequest),
-    /// Forget a message that is on its way; pieces already sent cannot be recalled.
+    /// Cancel a message in flight; shards that have left cannot be recalled.
     Cancel(MessageId),
-    /// Publish no further descriptor, so that nobody plans paths through us any more, or do again.
+    /// Publish no further descriptor, so that no new path leads through this relay, or publish
+    /// again.
     Drain(bool),
-    /// Fetch what was missed from a mail server; its progress comes as events.
+    /// Fetch missed messages from a mail server; its progress is reported by events.
     FetchMail(FetchRequest),
-    /// The identities we listen for.
+    /// List the identities.
     Identities,
-    /// Messages received with a number above this one.
+    /// List received messages with a number above this one.
     Inbox(u64),
-    /// What the node is to its peers.
+    /// Describe the node as its peers see it.
     Node,
-    /// Messages on their way.
+    /// List outgoing messages.
     Outbox,
-    /// Our peers.
+    /// List the peers.
     Peers,
-    /// The relays we know.
+    /// List the known relays.
     Relays,
-    /// How the node is.
+    /// Report the state of the node.
     Status,
-    /// What a message would cost, without sending it.
+    /// Estimate the cost of a message without sending it.
     Estimate(SendRequest),
     /// A call of a `shh_*` method; [`Reply::Shh`] answers it.
     Shh(ShhCommand),
-    /// Close all links in good order and emit no more output.
+    /// Close all links, and emit no further output.
     Shutdown,
 }
 
@@ -81,16 +82,16 @@ impl core::fmt::Debug for Command {
     }
 }
 
-/// A key to listen with.
+/// A key that messages are received with.
 pub enum Identity {
-    /// A secp256k1 key pair: messages sealed to its public key.
+    /// A secp256k1 key pair: messages encrypted to its public key.
     KeyPair(ClientSecret),
     /// A shared key: messages under one topic.
     Shared(SymKey, Topic),
 }
 
 impl Identity {
-    /// What may be known of it without its key.
+    /// Its public part.
     #[must_use]
     pub const fn public_identity(&self) -> PublicIdentity {
         match self {
@@ -100,12 +101,12 @@ impl Identity {
     }
 }
 
-/// What is known of an identity without its key.
+/// The public part of an identity.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PublicIdentity {
     /// A key pair with this public key.
     KeyPair(ClientPublic),
-    /// A shared key that goes with this topic.
+    /// A shared key with this topic.
     Shared(Topic),
 }
 
@@ -126,28 +127,27 @@ pub struct SendRequest {
     pub to: Recipient,
     /// Signed by the identity of this name, if any.
     pub sign_as: Option<String>,
-    /// What it says.
+    /// The content.
     pub payload: Zeroizing<Vec<u8>>,
-    /// How well the sender is hidden; the node's own level if not given.
+    /// The privacy level; the node's default if `None`.
     pub level: Option<Level>,
-    /// How long it should stay in the network.
+    /// Minimum time that it stays in the network.
     pub life: Duration,
 }
 
-/// What is to be fetched from a mail server.
+/// A request to fetch mail.
 pub struct FetchRequest {
-    /// Which server; the first trusted peer of the configuration if none is named.
+    /// The server; the first trusted peer of the configuration if `None`.
     pub from: Option<MailSource>,
-    /// What entered the network from this second on.
+    /// Beginning of the range, by the time when envelopes entered the network.
     pub since: UnixSecs,
-    /// What entered it until this second; until now if not given.
+    /// End of the range; now if `None`.
     pub until: Option<UnixSecs>,
-    /// Only what may be under these topics, and much else that hides them; everything if there are
-    /// none.
+    /// The topics, which are requested together with many others that hide them; all if empty.
     pub topics: Vec<Topic>,
-    /// Ask for exactly these topics, and let the server know them.
+    /// Request exactly these topics, which reveals them to the server.
     pub narrow: bool,
-    /// What the server's password makes, if it has one.
+    /// The key derived from the server's password, if it has one.
     pub password: Option<SymKey>,
 }
 
@@ -160,60 +160,61 @@ impl core::fmt::Debug for FetchRequest {
 /// A mail server.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum MailSource {
-    /// Here; it is connected to if it is no peer yet.
+    /// At this address; it is dialled unless it is connected.
     At(PeerAddr),
-    /// The peer with this key.
+    /// The connected peer with this key.
     Peer(RelayKey),
 }
 
-/// Whom a message is for.
+/// The recipient of a message.
 pub enum Recipient {
     /// The holder of this key, under this topic.
     Public(ClientPublic, Topic),
-    /// Everybody who has the shared key of this name; its topic goes with it.
+    /// All holders of the shared key of this name, under its topic.
     Shared(String),
 }
 
-/// A command's answer.
+/// The reply to a command.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
-    /// Done; nothing to say.
+    /// Done, without a result.
     Done,
-    /// The message is accepted; its progress comes as events with this number.
+    /// The message is accepted; its progress is reported by events with this number.
     Accepted(MessageId),
-    /// The exchange with a mail server has begun; its progress comes as events with this number.
+    /// The exchange with a mail server has started; its progress is reported by events with this
+    /// number.
     Fetch(FetchView),
-    /// The identities we listen for.
+    /// The identities.
     Identities(Vec<IdentityView>),
-    /// Messages received.
+    /// Received messages.
     Inbox(Vec<MessageView>),
-    /// Messages on their way.
+    /// Outgoing messages.
     Outbox(Vec<OutgoingView>),
-    /// What the node is to its peers.
+    /// The node as its peers see it.
     Node(NodeView),
-    /// Our peers.
+    /// The peers.
     Peers(Vec<PeerView>),
-    /// The relays we know.
+    /// The known relays.
     Relays(Vec<RelayView>),
-    /// How the node is.
+    /// The state of the node.
     Status(Box<StatusView>),
-    /// What a message would cost.
+    /// The cost of a message.
     Estimate(super::views::EstimateView),
-    /// What came of a `shh_*` call, errors in go-ethereum's words among it.
+    /// The result of a `shh_*` call; errors have go-ethereum's words.
     #[serde(skip)]
     Shh(Result<ShhReply, ShhError>),
 }
 
-/// Why a command is not carried out: the cause, and what would help.
+/// Why a command is refused: the cause and the remedy.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]
 #[error("{cause}; {remedy}")]
 pub struct Refusal {
-    /// Which kind, so that a program can tell them apart.
+    /// The kind, for programs.
     pub kind: RefusalKind,
-    /// What is the matter.
+    /// The cause.
     pub cause: String,
-    /// What the user can do.
+    /// The remedy.
     pub remedy: String,
 }
 
@@ -254,14 +255,14 @@ impl Refusal {
     }
 }
 
-/// Kinds of refusal, with the exit code of the command line behind each.
+/// Kinds of refusal, with the exit code of the command line.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefusalKind {
-    /// The identity's key is locked away (exit code 6).
+    /// The identity's key is locked (exit code 6).
     Locked,
-    /// The request makes no sense as it stands (exit code 2).
+    /// The request is not valid (exit code 2).
     Usage,
-    /// A rule of the privacy level cannot be kept, so nothing was sent (exit code 5).
+    /// A rule of the privacy level is not satisfied, so nothing was sent (exit code 5).
     Policy,
 }

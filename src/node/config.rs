@@ -1,4 +1,4 @@
-//! What a node is told when it starts: settings, keys, and what it remembered.
+//! What a node starts with: settings, keys, and restored state.
 
 use std::net::SocketAddr;
 
@@ -15,55 +15,55 @@ use crate::message::SymKey;
 /// Settings of a node; every value is valid by construction.
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
-    /// Which rules of path choice apply. `Local` marks every figure as such.
+    /// The rules of path choice; `Local` relaxes some, and is shown with every figure.
     pub profile: Profile,
-    /// The network's name; relays of another name are none of ours.
+    /// The network's name; relays of other networks are ignored.
     pub network: String,
-    /// The level of messages that name none.
+    /// The default level of messages.
     pub level: Level,
-    /// Whether to peel cells for others and to stand in the directory. Costs bandwidth, and shows
-    /// our address to everybody; gives our own cells company.
+    /// Whether to relay cells of other nodes and to be listed in the directory. It costs bandwidth and
+    /// publishes our address; it mixes our own cells with others.
     pub relay: bool,
-    /// Where other relays can reach us; goes into the descriptor. A relay without is no use.
+    /// Our addresses in the descriptor. A relay without any is not listed.
     pub advertise: Vec<RelayEndpoint>,
-    /// Other relays of the same operator; no path uses two of them, if they name us too.
+    /// Other relays of the same operator. If they name us too, no path uses two of them.
     pub family: Vec<RelayId>,
-    /// What the hello message says we listen on; 0 for nothing, as go-ethereum does.
+    /// The listening port in the hello message; 0 for none, as go-ethereum sends.
     pub listen_port: u16,
     /// Peers to stay connected to.
     pub peers: Vec<PeerAddr>,
-    /// Peers to stay connected to whose P2P messages are taken at every connection. go-ethereum
-    /// forgets whom it trusts with each.
+    /// Peers to stay connected to whose direct messages are accepted at every connection.
+    /// go-ethereum's trust ends with each connection.
     pub trusted_peers: Vec<PeerAddr>,
-    /// Whom to ask first for peers that nobody named; `None` to ask nobody, and to answer nobody.
-    /// It tells strangers our address.
+    /// The bootnodes of discovery; `None` disables discovery. Discovery reveals our address to unknown
+    /// nodes.
     pub discovery: Option<Vec<Contact>>,
-    /// Where we listen; discovery tells it.
+    /// Our listening addresses, which discovery announces.
     pub listening: Vec<SocketAddr>,
-    /// Peers at the most, links that only carry cells not counted. go-ethereum's default is 25.
+    /// Maximum number of peers, without links that carry only cells. go-ethereum's default is 25.
     pub max_peers: usize,
-    /// The least proof of work that we accept, in Whisper's unit (2^bits / size / TTL).
+    /// Minimum proof of work of accepted envelopes, in Whisper's unit (2^bits / size / TTL).
     pub min_pow: f64,
-    /// For which rule of proof of work messages are sealed that hide nobody.
+    /// The proof-of-work formula of messages at level `open`.
     pub pow_generation: PowGeneration,
-    /// Room for envelopes, in bytes.
+    /// Maximum size of the mempool in bytes.
     pub pool_bytes: usize,
-    /// A relay to use as the guard, whatever the ranking says.
+    /// A relay to use as the guard instead of the ranked one.
     pub guard: Option<RelayId>,
-    /// Whether to be a mail server, and whose.
+    /// The mail server, if this node is one.
     pub mail: Option<MailService>,
-    /// Tells paths and what relays see as trace events. For demonstrations only.
+    /// Whether trace events reveal paths and what relays observe. For demonstrations only.
     pub danger_reveal_paths: bool,
 }
 
-/// For which generation of the proof-of-work rule a message at level `open` is sealed. At all other
-/// levels it is the modern one (docs/decisions/0005).
+/// The proof-of-work formula of messages at level `open`. At all other levels it is the modern one
+/// (docs/decisions/0005).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum PowGeneration {
-    /// As the peers need it: both where there are peers of both kinds and it costs seconds.
+    /// The one that the peers apply; both if there are peers of both kinds and it takes seconds.
     #[default]
     Auto,
-    /// Both, where it can be done at all; else the modern one.
+    /// Both where that is affordable, otherwise the modern one.
     Both,
     /// go-ethereum up to 1.8.
     Legacy,
@@ -75,7 +75,7 @@ impl PowGeneration {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Auto, Self::Both, Self::Legacy, Self::Modern];
 
-    /// The word that users know it by.
+    /// Its word in settings.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -88,31 +88,31 @@ impl PowGeneration {
 }
 
 impl NodeConfig {
-    /// The network that this node belongs to.
+    /// The id of the node's network.
     #[must_use]
     pub fn network_id(&self) -> NetworkId {
         NetworkId::new(self.profile, &self.network)
     }
 }
 
-/// A mail server: keeps what enters the pool, and gives it to those who may ask.
+/// A mail server: archives what enters the mempool, and serves it to permitted peers.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct MailService {
-    /// Peers that need no password. If there are none, and no password, everybody is answered.
+    /// Peers that need no password. If there are none, and no password, every peer is served.
     pub allow: Vec<RelayKey>,
 }
 
-/// The secrets of a node, none of which names a client.
+/// The secrets of a node. None of them identifies a client.
 pub struct NodeKeys {
-    /// The key that peers know us by. A relay keeps it; a source uses a fresh one for every run.
+    /// The key of our links. A relay keeps it; a source uses a new one for every run.
     pub link: LinkKey,
-    /// Ranks the relays for the choice of a guard, so that it outlives lost state (spec M1).
+    /// Ranks the relays for guard choice, so that the guard survives a loss of state (spec M1).
     pub guard_seed: Secret<16>,
-    /// What the password of a mail server makes, if it has one.
+    /// The key derived from the mail server's password, if it has one.
     pub mail_password: Option<SymKey>,
 }
 
-/// What an earlier run left behind; empty for a first start.
+/// The state that an earlier run stored; empty at the first start.
 #[derive(Default)]
 pub struct Restored {
     /// Onion keys, each with the log of its replay tags.
@@ -121,6 +121,6 @@ pub struct Restored {
     pub own_descriptors: Vec<(Epoch, Vec<u8>)>,
     /// Records of the directory.
     pub directory: Vec<Vec<u8>>,
-    /// Our guards; empty if none were chosen.
+    /// Our guards; empty if none have been chosen.
     pub guards: Vec<u8>,
 }

@@ -1,4 +1,4 @@
-//! What the node tells a user unasked.
+//! Events: what the node reports without a request.
 
 use std::sync::Arc;
 
@@ -8,61 +8,62 @@ use serde::{Deserialize, Serialize, de};
 use super::views::MessageView;
 use crate::subscriptions::{FilterId, FilteredMessage};
 
-/// Numbers the messages a user sends, upwards from 1, for as long as the node runs.
+/// The number of an outgoing message, from 1 on in every run of the node.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(transparent)]
 pub struct MessageId(pub u64);
 
-/// Something that happened.
+/// A report to users.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
     /// A message for one of our identities arrived.
     Message(MessageView),
-    /// A message of ours moved on.
+    /// An outgoing message reached another stage.
     Outgoing(MessageId, Stage),
-    /// Mail that is being fetched from a server moved on.
+    /// A fetch of mail reached another stage.
     Fetch(FetchId, FetchStage),
-    /// A peer finished its handshake, or is gone; how many there are now.
+    /// The number of connected peers, after a peer connected or disconnected.
     Peers(usize),
-    /// Relays usable for paths, as of now.
+    /// The number of relays that paths can use, when it has changed.
     Relays(usize),
-    /// A message that a [`ShhCommand::Subscribe`](super::ShhCommand::Subscribe) asked for. Only its
-    /// subscriber is told, in go-ethereum's shape.
+    /// A message for a [`ShhCommand::Subscribe`](super::ShhCommand::Subscribe). Only its subscriber
+    /// is notified, in go-ethereum's format.
     #[serde(skip)]
     Filtered(FilterId, Arc<FilteredMessage>),
-    /// What only a demonstration may see; never emitted unless the configuration says
+    /// A trace for a demonstration; emitted only if the configuration sets
     /// `danger_reveal_paths`.
     Trace(Trace),
 }
 
-/// How far a message is, from what this node itself has seen. There is no stage "sent".
+/// The stage of an outgoing message, as far as this node has observed it. There is no stage
+/// "sent".
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "stage")]
 pub enum Stage {
-    /// Proof of work has begun; so many hashes are to be expected.
+    /// Its proof of work is being searched.
     Sealing {
-        /// Which attempt, from 1.
+        /// The attempt, from 1.
         attempt: u32,
-        /// Leading zero bits wanted.
+        /// Required leading zero bits.
         bits: u32,
-        /// Mean number of hashes until they are found.
+        /// Mean number of hashes of the search.
         expected_hashes: f64,
-        /// Mean time until then in seconds, at the rate measured on this machine.
+        /// Mean duration of the search in seconds, at the measured hash rate.
         #[serde(deserialize_with = "Option::deserialize")]
         expected_seconds: Option<f64>,
     },
-    /// The search for proof of work goes on. However long it has lasted, what is still to be
-    /// expected is the same: it is a matter of luck.
+    /// The search for proof of work continues. Its expected remaining duration does not depend on
+    /// the time spent so far.
     Searching {
         /// Hashes tried so far.
         tried: u64,
-        /// Mean number of hashes that such a search needs from its beginning.
+        /// Mean number of hashes of such a search.
         expected_hashes: f64,
     },
-    /// Nothing can leave this machine; the message is kept until something can.
+    /// This machine is offline; the message is queued.
     Waiting {
-        /// What is the matter, and what would help.
+        /// The cause, and the remedy.
         reason: String,
     },
     /// The envelope is complete.
@@ -72,161 +73,161 @@ pub enum Stage {
         /// Its size in bytes.
         bytes: usize,
     },
-    /// Lanes are chosen; pieces will leave on them.
+    /// Lanes are chosen; the shards leave on them next.
     Planned {
         /// Relays before the rendezvous, for each lane.
         lanes: Vec<usize>,
-        /// Pieces needed.
+        /// Number of shards needed.
         k: u8,
-        /// Pieces sent.
+        /// Number of shards sent.
         n: u8,
-        /// Which rule of path choice the local profile lifted, if any.
+        /// The rule of path choice that the profile `local` relaxed, if any.
         #[serde(deserialize_with = "Option::deserialize")]
         lifted: Option<String>,
     },
-    /// So many cells have left for the guard.
+    /// Cells have left for the guard.
     Dispatched {
-        /// Cells handed to the guard.
+        /// Number of cells sent to the guard.
         cells: usize,
-        /// Cells in all.
+        /// Number of all cells.
         of: usize,
     },
     /// The envelope came back by gossip.
     Seen {
-        /// Peers that brought it.
+        /// Number of peers that sent it.
         peers: usize,
-        /// Whether this node gave it to a peer before a peer had brought it.
+        /// Whether this node sent it to a peer before a peer had sent it to this node.
         first_gossip: bool,
     },
-    /// It did not come back in time; a new envelope takes its place.
+    /// It did not come back in time; another attempt starts with a new envelope.
     Retrying {
-        /// The attempt that begins, from 2.
+        /// The attempt that starts, from 2.
         attempt: u32,
     },
-    /// The network has it: it came back from at least two peers.
+    /// The envelope is in the network: it came back from at least two peers.
     Delivered,
-    /// No attempt came back.
+    /// The message was given up.
     Failed {
-        /// What is the matter, and what would help.
+        /// The cause, and the remedy.
         reason: String,
     },
 }
 
-/// Numbers the exchanges with mail servers, upwards from 1, for as long as the node runs.
+/// The number of an exchange with a mail server, from 1 on in every run of the node.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(transparent)]
 pub struct FetchId(pub u64);
 
-/// How far an exchange with a mail server is.
+/// The stage of an exchange with a mail server.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "stage")]
 pub enum FetchStage {
-    /// The server is being connected to, unless it is a peer.
+    /// The server is being connected.
     Connecting,
-    /// A request went out.
+    /// A request was sent.
     Asked {
-        /// Which page of the answer it is for, from 1.
+        /// The requested page, from 1.
         page: u32,
     },
-    /// So much has come.
+    /// Envelopes were received.
     Received {
-        /// Envelopes that were asked for.
+        /// Number of requested envelopes.
         envelopes: u32,
         /// Their bytes.
         bytes: u64,
     },
-    /// It is over, and our keys were tried on everything that came.
+    /// The exchange has ended, and our keys were tried on all envelopes.
     Ended {
-        /// How.
+        /// The result.
         end: FetchEnd,
-        /// What is the matter, in the server's words or ours, if something is.
+        /// The cause, in the server's words or ours, if the exchange failed.
         #[serde(deserialize_with = "Option::deserialize")]
         reason: Option<String>,
-        /// Pages asked for.
+        /// Number of requested pages.
         pages: u32,
-        /// Envelopes that were asked for and came.
+        /// Number of requested envelopes that were received.
         envelopes: u32,
         /// Their bytes.
         bytes: u64,
-        /// Of these, envelopes that the pool does not hold.
+        /// Number of these that were not in the mempool.
         new: u32,
-        /// Messages that our keys opened.
+        /// Number of messages that our keys decrypted.
         messages: u32,
-        /// Envelopes that came unasked, and were dropped.
+        /// Number of unrequested envelopes, which were dropped.
         unasked: u32,
     },
 }
 
-/// How an exchange with a mail server ends.
+/// The result of an exchange with a mail server.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FetchEnd {
-    /// That was all, says the server.
+    /// The server has sent everything.
     Complete,
-    /// There is more than one exchange may bring.
+    /// The limit of one exchange was reached.
     Enough,
-    /// The server breaks the rules of the exchange.
+    /// The server violated the protocol.
     Lied,
-    /// Nothing more comes from a server that never says whether that was all.
+    /// A server that does not report completion sends nothing more.
     Quiet,
-    /// The server does not do it.
+    /// The server refused the request.
     Refused,
-    /// The server does not answer.
+    /// The server did not answer.
     Silent,
-    /// The server is not there.
+    /// No connection to the server could be established.
     Unreachable,
 }
 
-/// What a relay could see, for the demonstration's last table.
+/// What a relay could observe; a demonstration shows it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case", tag = "trace")]
 pub enum Trace {
-    /// The source chose these relays: the lanes' hops in order, the rendezvous last.
+    /// The source chose lanes: the hops in order, the rendezvous last.
     Lanes {
         /// One list of relays for each lane.
         lanes: Vec<Vec<RelayLabel>>,
     },
-    /// A relay opened a cell and passed it on.
+    /// A relay peeled a cell and forwards it.
     Peeled {
-        /// Who brought it; unknown if it is no relay.
+        /// The relay that sent it; `None` if the sender is not in the directory.
         #[serde(deserialize_with = "Option::deserialize")]
         from: Option<RelayLabel>,
-        /// Whom it goes to.
+        /// The next hop.
         next: RelayLabel,
     },
-    /// The last layer was opened here.
+    /// The last layer was peeled here.
     Terminal {
-        /// Who brought it; unknown if it is no relay.
+        /// The relay that sent it; `None` if the sender is not in the directory.
         #[serde(deserialize_with = "Option::deserialize")]
         from: Option<RelayLabel>,
-        /// Pieces needed.
+        /// Number of shards needed.
         k: u8,
-        /// Pieces in all.
+        /// Number of all shards.
         n: u8,
     },
     /// The rendezvous rebuilt an envelope.
     Rebuilt {
         /// Its hash, hexadecimal.
         envelope: String,
-        /// How long it will be held, in milliseconds.
+        /// The hold in milliseconds.
         hold_ms: u64,
     },
-    /// An envelope went on along the stem.
+    /// An envelope was forwarded along the stem.
     Stem {
         /// Its hash, hexadecimal.
         envelope: String,
     },
-    /// An envelope entered the public pool here without a peer having gossiped it.
+    /// An envelope became public here, before any peer gossiped it.
     Fluff {
         /// Its hash, hexadecimal.
         envelope: String,
     },
-    /// An envelope entered the pool, brought by a peer.
+    /// An envelope from a peer entered the mempool.
     Pooled {
         /// Its hash, hexadecimal.
         envelope: String,
     },
-    /// An envelope was given to a peer.
+    /// An envelope was sent to a peer for the first time.
     Gossiped {
         /// Its hash, hexadecimal.
         envelope: String,

@@ -1,4 +1,4 @@
-//! What a shell tells the node.
+//! Inputs: what a shell reports to the node.
 
 use core::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -9,63 +9,63 @@ use super::command::Command;
 use super::jobs::{JobId, JobResult};
 use crate::mail::archive::ArchiveResponse;
 
-/// One thing that happened outside.
+/// One event outside the node.
 #[derive(Debug)]
 pub enum Input<'a> {
-    /// The instant of the last `Output::Timeout` has come (or has not: it costs nothing).
+    /// The instant of the last `Output::Timeout` has come. An early one costs nothing.
     Timeout,
-    /// Somebody connected to our listener, from this address if the connection shows one (it does
-    /// not through Tor); `LinkId` is fresh from `Node::new_link`.
+    /// A peer connected to our listener, from this address if it is known (it is not through Tor).
+    /// The `LinkId` is new, from `Node::new_link`.
     Accepted(LinkId, Option<IpAddr>),
-    /// A connection that `Output::Dial` asked for stands.
+    /// A connection of `Output::Dial` is established.
     Dialed(LinkId),
-    /// A connection that `Output::Dial` asked for cannot be had.
+    /// A connection of `Output::Dial` could not be established.
     DialFailed(LinkId),
     /// Bytes arrived.
     Received(LinkId, &'a [u8]),
-    /// This many bytes of earlier `Output::Send`s were handed to the operating system.
+    /// The operating system took so many bytes of earlier `Output::Send`s.
     Flushed(LinkId, usize),
-    /// The connection ended, by whichever side. Nothing more comes from it.
+    /// The connection was closed by either side. Nothing further comes from it.
     Closed(LinkId),
     /// A datagram arrived at the socket of discovery, from this address.
     Datagram(SocketAddr, &'a [u8]),
-    /// Every `Output::Store` up to this one would survive a crash.
+    /// Every `Output::Store` up to this one is durable.
     Stored(StoreId),
-    /// A job goes on, and has tried so many hashes in all. Costs nothing; may never come.
+    /// A job has tried so many hashes. Optional.
     Working(JobId, u64),
-    /// The archive did what `Output::Archive` asked, or found it.
+    /// The archive answered an `Output::Archive`.
     Archived(ArchiveResponse),
-    /// A job is done, or was stopped.
+    /// A job is done; `None` if it was stopped.
     Worked(JobId, Option<JobResult>),
-    /// How many hashes a second the shell tries, measured on this machine. May never come.
+    /// The hash rate of this machine in hashes per second, as measured. Optional.
     HashRate(f64),
-    /// Whether links can be had has changed.
+    /// The connectivity of this machine has changed.
     Connectivity(Connectivity),
-    /// The user wants something.
+    /// A command of a user.
     Command(CommandId, Command),
 }
 
-/// Whether the machine can make links at all.
+/// Whether this machine can establish connections.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum Connectivity {
-    /// As far as is known.
+    /// It can, as far as is known.
     #[default]
     Up,
-    /// Not now, and this is why.
+    /// It cannot, for this reason.
     Down(String),
 }
 
 impl Connectivity {
-    /// Not now, and this is why.
+    /// Offline for this reason.
     pub fn down(reason: impl fmt::Display) -> Self {
         Self::Down(reason.to_string())
     }
 }
 
-/// Numbers the records handed to the shell, upwards from 1.
+/// The number of a record, from 1 on.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct StoreId(pub u64);
 
-/// Chosen by the shell; comes back with the reply.
+/// The number of a command, chosen by the shell; the reply has the same.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct CommandId(pub u64);

@@ -1,4 +1,4 @@
-//! What the node asks of a shell.
+//! Outputs: what the node asks of a shell.
 
 use core::fmt;
 use std::net::SocketAddr;
@@ -14,51 +14,51 @@ use super::jobs::{Job, JobId};
 use crate::endpoint::Endpoint;
 use crate::mail::archive::ArchiveRequest;
 
-/// One thing to do outside.
+/// One task of the shell.
 #[derive(Debug)]
 pub enum Output {
     /// Connect; answer with `Input::Dialed` or `Input::DialFailed`.
     Dial(LinkId, Endpoint),
     /// Write these bytes, in order; answer with `Input::Flushed`.
     Send(LinkId, Vec<u8>),
-    /// Write what is still to be written (for a second at most), then close.
+    /// Write the remaining bytes (for a second at most), then close.
     Close(LinkId),
     /// Send this datagram from the socket of discovery. It may be lost.
     Datagram(SocketAddr, Vec<u8>),
     /// Make this record durable; answer with `Input::Stored`.
     Store(StoreId, Record),
-    /// Put this to the archive of the mail server; answer with `Input::Archived`. Only a node that
-    /// is a mail server says so.
+    /// Pass this to the archive of the mail server; answer with `Input::Archived`. Only a mail server
+    /// emits it.
     Archive(ArchiveRequest),
-    /// Run this job on threads of its own, for no longer than its limit; answer with
-    /// `Input::Worked`, and before that with `Input::Working` as often as seems right.
+    /// Run this job on other threads, at most until its limit; answer with `Input::Worked`, and
+    /// report progress with `Input::Working`.
     Work(JobId, Job),
-    /// Stop this job; answer with `Input::Worked(.., None)` unless it was done already.
+    /// Stop this job; answer with `Input::Worked(.., None)` unless it is done already.
     CancelWork(JobId),
-    /// The answer to a command.
+    /// The reply to a command.
     Reply(CommandId, Result<Reply, Refusal>),
-    /// Something a user may want to see.
+    /// A report to users.
     Notify(Event),
-    /// Come back at this instant at the latest. Always the last output.
+    /// Call again at this instant at the latest. Always the last output.
     Timeout(Instant),
 }
 
-/// State that must outlive a crash.
+/// State that must survive a crash.
 ///
-/// An onion key and the tags of the cells that it opened are kept together or not at all
-/// (docs/wire.md, "Replay"): a key without its tags would open a replayed cell.
+/// An onion key and the tags of the cells that it peeled are kept together or not at all
+/// (docs/wire.md, "Replay"): a key without its tags would peel a replayed cell.
 pub enum Record {
-    /// A new onion key; begins an empty tag log.
+    /// A new onion key, with an empty tag log.
     OnionKey(Epoch, Secret<32>),
-    /// Goes to the end of the tag log of this epoch's key.
+    /// Replay tags to append to the log of this epoch's key.
     ReplayTags(Epoch, Vec<u8>),
-    /// The key has expired: erase it and its log.
+    /// Erase an expired key and its log.
     EraseOnionKey(Epoch),
     /// Our descriptor for this epoch. A second, different one would be equivocation.
     OwnDescriptor(Epoch, Vec<u8>),
-    /// The whole directory, replacing what was stored before.
+    /// The whole directory; replaces the stored one.
     Directory(Vec<Vec<u8>>),
-    /// Our guards, replacing what was stored before.
+    /// Our guards; replaces the stored ones.
     Guards(Vec<u8>),
 }
 

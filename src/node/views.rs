@@ -1,6 +1,6 @@
-//! What commands show: plain values, ready for a table or for JSON.
+//! Views: what the node answers to queries, as plain values for tables and JSON.
 //!
-//! These leave the node on the user's own request and never reach a log.
+//! A view leaves the node only on the user's request, and is never logged.
 //!
 //! The command line reads the same types from the node's replies, so a missing key or a wrong type
 //! is an error there: an optional field has to be present, as `null` if it has no value. Numbers with
@@ -18,9 +18,9 @@ use crate::identity::IdentityKind;
 /// A received message.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct MessageView {
-    /// Counts upwards from 1 while the node runs.
+    /// Its number, from 1 on in every run of the node.
     pub number: u64,
-    /// The identity that could read it.
+    /// The identity that it was received with.
     pub to: String,
     /// The signer's public key (65 bytes, hexadecimal), if it is signed.
     #[serde(deserialize_with = "Option::deserialize")]
@@ -29,7 +29,7 @@ pub struct MessageView {
     pub topic: String,
     /// The envelope's hash, hexadecimal.
     pub envelope: String,
-    /// When it was made, as its sender says (seconds since 1970, on a coarse lattice).
+    /// When it was made, according to its sender (seconds since 1970, rounded).
     pub made: u32,
     /// When the envelope expires (seconds since 1970).
     pub expires: u32,
@@ -37,24 +37,24 @@ pub struct MessageView {
     pub payload: String,
 }
 
-/// An identity that the node listens for, or would if its key were not locked away.
+/// An identity.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct IdentityView {
-    /// The name the user gave it.
+    /// Its name.
     pub name: String,
     /// A key pair or a shared key.
     pub kind: IdentityKind,
     /// The public key (65 bytes, hexadecimal), of a key pair.
     #[serde(deserialize_with = "Option::deserialize")]
     pub public_key: Option<String>,
-    /// The topic it goes with, of a shared key.
+    /// The topic, of a shared key.
     #[serde(deserialize_with = "Option::deserialize")]
     pub topic: Option<String>,
-    /// Whether its key is locked away: nothing is read or signed with it until it is unlocked.
+    /// Whether its key is locked: it can neither read nor sign until it is unlocked.
     pub locked: bool,
 }
 
-/// A message on its way.
+/// An outgoing message.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct OutgoingView {
     /// Its number.
@@ -62,7 +62,7 @@ pub struct OutgoingView {
     /// Its level.
     #[serde(with = "level_word")]
     pub level: Level,
-    /// The last stage it reached.
+    /// Its stage.
     pub stage: super::event::Stage,
 }
 
@@ -71,205 +71,205 @@ pub struct OutgoingView {
 pub struct PeerView {
     /// Its link key (64 bytes, hexadecimal).
     pub key: String,
-    /// What it calls itself.
+    /// Its client name.
     pub client: String,
-    /// Where it was reached, or came from (then with port 0), if that shows.
+    /// The dialled address, or the remote address with port 0, if it is known.
     #[serde(deserialize_with = "Option::deserialize")]
     pub address: Option<String>,
     /// Whether we dialled it.
     pub outbound: bool,
-    /// Whether discovery named it, rather than the user.
+    /// Whether discovery found it.
     pub found: bool,
-    /// Whether the user named it, so that it is dialled whenever it is lost.
+    /// Whether the user named it; then it is dialled again when it disconnects.
     pub named: bool,
-    /// Whether the user wants it let in however many there are.
+    /// Whether it is admitted above the maximum number of peers.
     pub always_admitted: bool,
     /// Capabilities in use, such as `shh/6`.
     pub capabilities: Vec<String>,
-    /// The least proof of work it wants.
+    /// Its minimum proof of work.
     pub min_pow: f64,
-    /// Which proof-of-work rule it is judged to follow.
+    /// The proof-of-work rule that it is assumed to apply.
     #[serde(with = "pow_rule_word")]
     pub pow_rule: Option<PowRule>,
-    /// Whether it takes our hidden messages, as far as is known: neither its rule nor the work that it
-    /// asks for is in the way. They reach others all the same.
+    /// Whether it accepts our hidden messages, as far as its proof-of-work rule and minimum are known.
+    /// They spread through other peers otherwise.
     pub served: bool,
-    /// Whether what it hands over directly is taken past all checks.
+    /// Whether its direct messages are accepted without checks.
     pub trusted: bool,
-    /// Whether it is told hashes and asks for what it lacks, as whisht nodes do.
+    /// Whether it is sent hashes and requests envelopes, as whisht nodes do.
     pub pulls: bool,
-    /// From -100 to 100: what it brought, by its work, less what it did wrong.
+    /// Its score from -100 to 100: the work of the envelopes that it sent, less its faults.
     pub rating: i8,
-    /// Envelopes it brought.
+    /// Number of envelopes received from it.
     pub received: u64,
-    /// Envelopes it was given.
+    /// Number of envelopes sent to it.
     pub sent: u64,
 }
 
-/// The node itself, as peers meet it.
+/// The node as its peers see it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct NodeView {
     /// Its link key (64 bytes, hexadecimal).
     pub key: String,
     /// Name and version.
     pub client: String,
-    /// Where it tells others that it can be reached.
+    /// Its advertised addresses.
     pub advertised: Vec<String>,
-    /// Whether discovery runs, at the ports where it listens.
+    /// Whether discovery runs on its listening ports.
     pub discovery: bool,
-    /// The work that it asks peers for.
+    /// The proof of work that it requires.
     pub min_pow: f64,
-    /// The largest envelope that it accepts.
+    /// Size of the largest envelope that it accepts.
     pub max_message_size: usize,
 }
 
 /// A relay in the directory.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct RelayView {
-    /// Its id (32 bytes, hexadecimal), as `--guard` and `--family` take it.
+    /// Its id (32 bytes, hexadecimal), for `--guard` and `--family`.
     pub id: String,
     /// Its subnet group.
     pub subnet: String,
-    /// Whether paths may use it now.
+    /// Whether paths can use it now.
     pub eligible: bool,
     /// Whether it is our guard.
     pub guard: bool,
-    /// Ticket bits it asks for as a rendezvous.
+    /// Difficulty of its tickets, in bits.
     pub ticket_bits: u8,
 }
 
-/// An exchange with a mail server, as it begins.
+/// An exchange with a mail server that has just started.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct FetchView {
     /// Its number.
     pub fetch: super::event::FetchId,
     /// The server's key (64 bytes, hexadecimal).
     pub server: String,
-    /// The first second that is asked for (since 1970); earlier than what was wanted.
+    /// Beginning of the requested range (seconds since 1970), rounded down to hide the user's
+    /// choice.
     pub since: u32,
-    /// The last second that is asked for.
+    /// End of the requested range.
     pub until: u32,
-    /// The share of all topics that is asked for: what the server learns is that we want something
-    /// in it.
+    /// The requested share of all topics: the server learns that ours are among them.
     pub share: f64,
 }
 
-/// How a mail server is.
+/// The state of the mail server.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct MailView {
-    /// Envelopes that were made durable since the start.
+    /// Number of envelopes made durable since the start.
     pub kept: u64,
-    /// Envelopes that wait for the archive.
+    /// Number of envelopes that wait for the archive.
     pub waiting: u64,
-    /// Bytes that the archive takes, as of the last envelope.
+    /// Size of the archive in bytes.
     pub bytes: u64,
-    /// When the life of the oldest began (seconds since 1970), if there is one.
+    /// When the oldest envelope was sent (seconds since 1970), if there is one.
     #[serde(deserialize_with = "Option::deserialize")]
     pub oldest: Option<u32>,
-    /// Requests being answered now.
+    /// Number of requests being answered.
     pub answering: usize,
-    /// Envelopes given out since the start.
+    /// Number of envelopes sent since the start.
     pub given: u64,
 }
 
-/// How the node is.
+/// The state of the node.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct StatusView {
     /// Name and version.
     pub client: String,
-    /// `main` or `local`; a figure from `local` says nothing about the real network.
+    /// `main` or `local`; figures of `local` do not hold for the real network.
     #[serde(with = "profile_word")]
     pub profile: Profile,
-    /// Level used where a message does not name one.
+    /// The default level of messages.
     #[serde(with = "level_word")]
     pub level: Level,
     /// Our link key (64 bytes, hexadecimal).
     pub key: String,
     /// Seconds since start.
     pub uptime_secs: u64,
-    /// Peers past the handshake.
+    /// Number of connected peers.
     pub peers: usize,
-    /// Of these, peers that speak `onion/1`.
+    /// Number of these that speak `onion/1`.
     pub dark_peers: usize,
-    /// Gossip peers that do not take our hidden messages, by their rule or the work they ask for.
+    /// Number of gossip peers that do not accept our hidden messages, by their rule or minimum.
     pub unserved_peers: usize,
-    /// Keys and addresses that are not let in for a while.
+    /// Number of banned keys and addresses.
     pub refused: usize,
-    /// Relays known, and usable for paths.
+    /// Number of known relays.
     pub relays: usize,
-    /// Relays usable for paths now.
+    /// Number of relays that paths can use now.
     pub eligible_relays: usize,
     /// Whether the directory is old enough to judge relays by.
     pub directory: DirectoryAge,
-    /// Whether we relay cells for others.
+    /// Whether it relays cells of other nodes.
     pub relay: bool,
-    /// Whether we stand in the directory for this epoch, or why not.
+    /// Whether it is listed in the directory for this epoch, or why not.
     pub listed: String,
-    /// While draining, the seconds until nobody has a path through us any more.
+    /// While draining, the seconds until no path leads through this relay any more.
     #[serde(deserialize_with = "Option::deserialize")]
     pub drained_in_secs: Option<u32>,
-    /// Envelopes in the pool.
+    /// Number of envelopes in the mempool.
     pub pool_envelopes: usize,
-    /// Bytes in the pool.
+    /// Size of the mempool in bytes.
     pub pool_bytes: usize,
-    /// Cells passed on since start.
+    /// Number of cells forwarded since the start.
     pub cells_forwarded: u64,
-    /// Cells dropped since start.
+    /// Number of cells dropped since the start.
     pub cells_dropped: u64,
-    /// Envelopes rebuilt here as a rendezvous.
+    /// Number of envelopes rebuilt here as a rendezvous.
     pub rebuilt: u64,
-    /// Messages on their way.
+    /// Number of messages in flight.
     pub outgoing: usize,
-    /// Nodes that discovery knows to be where they say; nothing if there is no discovery.
+    /// Number of verified nodes in discovery; `None` without discovery.
     #[serde(deserialize_with = "Option::deserialize")]
     pub discovery: Option<usize>,
-    /// Of the peers, those that discovery named.
+    /// Number of peers that discovery found.
     pub found_peers: usize,
     /// The mail server, if the node is one.
     #[serde(deserialize_with = "Option::deserialize")]
     pub mail: Option<MailView>,
-    /// Why nothing can leave this machine; absent if something can.
+    /// Why this machine is offline; `None` if it is online.
     #[serde(deserialize_with = "Option::deserialize")]
     pub shut: Option<String>,
-    /// The onion services that lead to this relay.
+    /// The onion services of this relay.
     pub onion: Vec<String>,
-    /// For each level that is not available now, why.
+    /// Whether each level is available.
     pub levels: Vec<LevelView>,
 }
 
-/// Whether a level can be used now.
+/// Whether a level is available.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct LevelView {
     /// The level.
     #[serde(with = "level_word")]
     pub level: Level,
-    /// Why not, if not.
+    /// The missing condition, if it is not available.
     #[serde(deserialize_with = "Option::deserialize")]
     pub missing: Option<String>,
 }
 
-/// What a message would cost.
+/// The estimated cost of a message.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct EstimateView {
-    /// The level it would be sent at.
+    /// Its level.
     #[serde(with = "level_word")]
     pub level: Level,
     /// Size of the envelope in bytes.
     pub envelope_bytes: usize,
     /// Mean number of hashes for its proof of work.
     pub expected_hashes: f64,
-    /// Mean time for them in milliseconds, at the rate measured on this machine.
+    /// Mean duration of its proof of work in milliseconds, at the measured hash rate.
     #[serde(deserialize_with = "Option::deserialize")]
     pub sealing_ms: Option<u64>,
-    /// Cells that leave this node.
+    /// Number of cells that leave this node.
     pub cells: usize,
     /// Bytes of cells over all hops.
     pub network_bytes: u64,
-    /// Half of such messages reach the network within this time after sealing, milliseconds.
+    /// Median time in milliseconds from the end of the proof of work until it is in the network.
     pub median_ms: u64,
-    /// All but one in twenty do, milliseconds.
+    /// 95th percentile of the same.
     pub p95_ms: u64,
-    /// The profile the figures hold for.
+    /// The profile for which the figures hold.
     #[serde(with = "profile_word")]
     pub profile: Profile,
 }
@@ -284,7 +284,7 @@ pub enum DirectoryAge {
     Young,
 }
 
-/// A level as the word that users know it by.
+/// A level as its word.
 mod level_word {
     use circuits::level::Level;
     use serde::{Deserialize, Deserializer, Serializer, de};
@@ -304,7 +304,7 @@ mod level_word {
     }
 }
 
-/// A profile as the word that users know it by.
+/// A profile as its word.
 mod profile_word {
     use circuits::ids::Profile;
     use serde::{Deserialize, Deserializer, Serializer, de};

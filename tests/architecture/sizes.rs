@@ -18,7 +18,6 @@ fn source_files_have_at_most_500_lines() {
 }
 
 #[test]
-#[ignore = "until src/node is split into components"]
 fn node_files_have_at_most_500_lines() {
     assert_none("split them", long_files(is_node));
 }

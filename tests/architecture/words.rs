@@ -49,7 +49,6 @@ fn comments_and_strings_use_words_of_glossary() {
 }
 
 #[test]
-#[ignore = "until src/node is split into components"]
 fn node_comments_and_strings_use_words_of_glossary() {
     let found = in_code(&["src"], is_node);
     assert_none("the glossary has another word", found);

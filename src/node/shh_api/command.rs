@@ -1,4 +1,4 @@
-//! What a client of `shh_*` can ask, what it gets, and what it is told when that cannot be.
+//! The calls of `shh_*` clients, their replies, and their errors.
 
 use std::sync::Arc;
 
@@ -13,18 +13,18 @@ use crate::message::{ClientPublic, ClientSecret};
 use crate::pow::OutOfTime;
 use crate::subscriptions::{FilterId, FilteredMessage};
 
-/// A call of a `shh_*` method, unless another [`Command`](crate::node::Command) does what it says.
-/// Keys and filters go by ids that the node made up.
+/// A call of a `shh_*` method for which there is no other [`Command`](crate::node::Command). Keys and
+/// filters have ids that the node chose.
 pub enum ShhCommand {
-    /// How the node is.
+    /// Report the state of the node.
     Info,
-    /// Take what this peer hands over past all checks, until its connection ends.
+    /// Accept direct messages of this peer without checks until its connection ends.
     TrustPeer(RelayKey),
-    /// Make a key pair.
+    /// Generate a key pair.
     NewKeyPair,
-    /// Keep this key pair.
+    /// Store this key pair.
     AddKeyPair(ClientSecret),
-    /// Forget a key pair. Filters that have it keep it.
+    /// Delete a key pair. Filters that use it keep it.
     DeleteKeyPair(String),
     /// Whether there is such a key pair.
     HasKeyPair(String),
@@ -32,46 +32,46 @@ pub enum ShhCommand {
     PublicKey(String),
     /// The secret half of a key pair.
     PrivateKey(String),
-    /// Make a shared key.
+    /// Generate a shared key.
     NewSymKey,
-    /// Keep this shared key. That of zeros is kept too, and cannot be used.
+    /// Store this shared key. The key of zeros is stored too, and cannot be used.
     AddSymKey(Secret<32>),
-    /// Forget a shared key. Filters that have it keep it.
+    /// Delete a shared key. Filters that use it keep it.
     DeleteSymKey(String),
     /// Whether there is such a shared key.
     HasSymKey(String),
     /// A shared key itself.
     SymKey(String),
-    /// Send a message; answered when its envelope is sealed.
+    /// Send a message; answered when its proof of work is done.
     Post(Box<Post>),
-    /// Keep messages that fit until they are fetched.
+    /// Keep matching messages until they are polled.
     NewFilter(Criteria),
-    /// What a filter has kept since the last time.
+    /// Poll the messages of a filter.
     Messages(String),
     /// Remove a filter.
     DeleteFilter(String),
-    /// Tell messages that fit as [`Event::Filtered`](crate::node::Event::Filtered).
+    /// Report matching messages as [`Event::Filtered`](crate::node::Event::Filtered).
     Subscribe(Criteria),
-    /// Tell them no more.
+    /// End a subscription.
     Unsubscribe(FilterId),
 }
 
-/// Which messages a client wants to see.
+/// The criteria of a filter.
 #[derive(Debug)]
 pub struct Criteria {
-    /// The key that opens them.
+    /// The key that decrypts the messages.
     pub key: FilterKeyId,
-    /// Whose signature they bear; anybody's or nobody's if `None`.
+    /// The required signer; `None` accepts any signer and unsigned messages.
     pub signer: Option<ClientPublic>,
-    /// The least work.
+    /// Minimum proof of work.
     pub min_pow: f64,
-    /// Their topics; any if there is none.
+    /// The topics; all if empty.
     pub topics: Vec<Topic>,
-    /// Whether messages that a trusted peer hands over are wanted.
+    /// Whether direct messages of trusted peers match.
     pub allow_p2p: bool,
 }
 
-/// The key that opens messages, by its id.
+/// The id of the key that decrypts messages.
 #[derive(Debug)]
 pub enum FilterKeyId {
     /// A key pair.
@@ -82,43 +82,43 @@ pub enum FilterKeyId {
 
 /// A message to be posted.
 pub struct Post {
-    /// Who can read it.
+    /// The recipient.
     pub to: PostTo,
     /// The id of the key pair that signs it, if any.
     pub sign_as: Option<String>,
-    /// How long it lives; at private levels at the least.
+    /// Its lifetime; at private levels a minimum.
     pub ttl: Ttl,
-    /// The hint for its readers.
+    /// The topic.
     pub topic: Topic,
-    /// What it says.
+    /// The content.
     pub payload: Zeroizing<Vec<u8>>,
-    /// What is added to hide how much was said; by itself to a multiple of 256 bytes if empty.
+    /// The padding; if empty, the node pads to a multiple of 256 bytes.
     pub padding: Vec<u8>,
-    /// The work that it has to have; less than zero for as much as there is time for.
+    /// The required proof of work; negative for as much as the time limit allows.
     pub pow_target: f64,
-    /// Seconds that sealing may take.
+    /// Time limit of the proof of work in seconds.
     pub pow_time: u32,
-    /// The peer that it is handed to and nobody else, or what is wrong with its URL.
+    /// The only peer that it is sent to, or the error in its URL; `None` for the network.
     pub peer: Option<Result<RelayKey, String>>,
-    /// How well the sender is hidden; the node's own level if `None`.
+    /// The privacy level; the node's default if `None`.
     pub level: Option<Level>,
 }
 
-/// Who can read a post.
+/// The recipient of a post.
 #[derive(Debug)]
 pub enum PostTo {
     /// The holder of this key.
     Public(ClientPublic),
-    /// Everybody who has the shared key of this id.
+    /// All holders of the shared key with this id.
     Shared(String),
 }
 
 /// The answer to a [`ShhCommand`].
 #[derive(Debug)]
 pub enum ShhReply {
-    /// Done; nothing to say.
+    /// Done, without a result.
     Done,
-    /// Whether there is (or was) such a thing.
+    /// Whether it exists, or existed before a removal.
     Known(bool),
     /// The id of a new key or filter: 64 hexadecimal digits.
     Id(String),
@@ -126,37 +126,37 @@ pub enum ShhReply {
     PublicKey(ClientPublic),
     /// A secret key.
     Secret(Secret<32>),
-    /// How the node is.
+    /// The state of the node.
     Info(ShhInfo),
-    /// What a filter took, oldest first.
+    /// The messages of a filter, oldest first.
     Messages(Vec<Arc<FilteredMessage>>),
-    /// The envelope that a post became.
+    /// The hash of a post's envelope.
     Posted(EnvelopeHash),
-    /// The filter whose messages come as events.
+    /// The filter of a subscription.
     Subscribed(FilterId),
 }
 
-/// How the node is, in go-ethereum's figures.
+/// The state of the node, in go-ethereum's figures.
 #[derive(Clone, Copy, Debug)]
 pub struct ShhInfo {
-    /// Bytes of all envelopes in the pool, counted as 20 and the data of each.
+    /// Size of all envelopes in the mempool: 20 bytes plus the data of each.
     pub memory: usize,
-    /// Envelopes that no key was tried on yet.
+    /// Number of envelopes that wait for trial decryption.
     pub messages: usize,
-    /// The work that peers are asked for.
+    /// The proof of work that is required of peers.
     pub min_pow: f64,
-    /// The largest envelope accepted.
+    /// Size of the largest accepted envelope.
     pub max_message_size: usize,
 }
 
-/// Why a call fails, in go-ethereum's words where it has some.
+/// Why a call fails, in go-ethereum's words where go-ethereum has the error.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ShhError {
-    /// So many posts are being sealed that there is no room for another.
+    /// Too many posts wait for their proof of work.
     #[error("too many messages are being sealed; wait for one of them")]
     Busy,
-    /// The node's own filter has no room for the topic of a post.
+    /// The topic of a post is outside the node's own topic filter.
     #[error("envelope does not match bloom filter, hash=[0x{hash}]")]
     BloomMismatch {
         /// Of the envelope.
@@ -168,37 +168,37 @@ pub enum ShhError {
         /// Of the envelope.
         hash: String,
     },
-    /// There is no such filter to remove.
+    /// The filter to remove does not exist.
     #[error("Unsubscribe: Invalid ID")]
     InvalidFilterId,
-    /// There is no such key pair.
+    /// The key pair does not exist.
     #[error("invalid id")]
     InvalidId,
-    /// There is no such key pair for a subscription.
+    /// The key pair of a subscription does not exist.
     #[error("invalid public key")]
     InvalidPublicKey,
     /// The shared key consists of zeros.
     #[error("invalid symmetric key")]
     InvalidSymKey,
-    /// There is no such key pair to remove.
+    /// The key pair to delete does not exist.
     #[error("key pair {id} not found")]
     KeyPairNotFound {
-        /// What was asked for.
+        /// The requested id.
         id: String,
     },
-    /// The message cannot go the way that it was to go.
+    /// The message cannot be sent as requested.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The message fits no envelope.
+    /// No envelope can hold the message.
     #[error("message too large: {most} bytes fit at the most")]
     MessageTooLarge {
         /// Bytes that would fit.
         most: usize,
     },
-    /// A subscription to a shared key, or a post under one, names no topic.
+    /// A subscription or post with a shared key has no topic.
     #[error("missing topic(s)")]
     MissingTopic,
-    /// There is no such filter to fetch from.
+    /// The filter to poll does not exist.
     #[error("filter not found")]
     NoFilter,
     /// The peer is not connected.
@@ -207,25 +207,25 @@ pub enum ShhError {
         /// The hash of its key.
         id: String,
     },
-    /// There is no such shared key.
+    /// The shared key does not exist.
     #[error("non-existent key ID")]
     NoSymKey,
-    /// The envelope expired before it was sealed.
+    /// The envelope expired during its proof of work, or the search was stopped.
     #[error("failed to add envelope")]
     NotAdded,
-    /// The work asked for is below the node's minimum.
+    /// The requested proof of work is below the node's minimum.
     #[error("message rejected, PoW too low")]
     PowTooLow,
-    /// The time for sealing is over.
+    /// The time limit of the proof of work is over.
     #[error(transparent)]
     OutOfTime(#[from] OutOfTime),
-    /// The URL of the peer that a post is for cannot be read.
+    /// The URL of the peer that a post is for is not valid.
     #[error("failed to parse target peer: {0}")]
     TargetPeer(String),
-    /// There is no room for another key.
+    /// The maximum number of keys is reached.
     #[error("the node keeps {0} keys of this kind and no more; delete one first")]
     TooManyKeys(usize),
-    /// There is no room for another filter.
+    /// The maximum number of filters is reached.
     #[error("the node keeps {0} filters and no more; delete one first")]
     TooManyFilters(usize),
 }

@@ -1,7 +1,7 @@
-//! Keys that clients left with the node: in memory, each under a random id.
+//! Keys of API clients: in memory, each under a random id.
 //!
-//! The id says nothing about the key, and the same key may be here twice. A filter that was
-//! installed with a key keeps it when the key is deleted here, as in go-ethereum.
+//! The id does not depend on the key, and the same key may be stored twice. A filter keeps its key
+//! when the key is deleted here, as in go-ethereum.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::message::{ClientSecret, SymKey};
 #[derive(Default)]
 pub(super) struct ClientKeys {
     pairs: BTreeMap<String, Arc<ClientSecret>>,
-    /// `None` is the key of zeros, which can be kept and asked for and nothing else.
+    /// `None` is the key of zeros, which can be stored and read but not used.
     shared: BTreeMap<String, Option<Arc<SymKey>>>,
 }
 
@@ -71,7 +71,7 @@ impl ClientKeys {
         self.shared.contains_key(id)
     }
 
-    /// A key that can be used.
+    /// A usable key.
     pub(super) fn shared(&self, id: &str) -> Result<&Arc<SymKey>, ShhError> {
         let key = self.shared.get(id).ok_or(ShhError::NoSymKey)?;
         key.as_ref().ok_or(ShhError::InvalidSymKey)
@@ -83,7 +83,7 @@ impl ClientKeys {
     }
 }
 
-/// Keeps a value under a new id.
+/// Stores a value under a new id.
 fn insert<T>(
     map: &mut BTreeMap<String, T>,
     rng: &mut impl CryptoRng,
@@ -97,7 +97,7 @@ fn insert<T>(
     Ok(id)
 }
 
-/// 64 hexadecimal digits that nobody can guess and that never come twice.
+/// A random id of 64 hexadecimal digits.
 pub(super) fn new_id(rng: &mut impl CryptoRng) -> String {
     let mut id = [0; 32];
     rng.fill_bytes(&mut id);
@@ -108,5 +108,5 @@ fn copy(key: &[u8; 32]) -> Secret<32> {
     Secret::init_with(|bytes| bytes.copy_from_slice(key))
 }
 
-/// Keys of one kind at the most.
+/// Maximum number of keys of one kind.
 const MAX_KEYS_PER_KIND: usize = 4096;
