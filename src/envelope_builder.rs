@@ -241,26 +241,6 @@ pub fn draft(
     ))
 }
 
-/// Drafts an envelope around data that is already encrypted and has the length of a class
-/// ([`SizeClass::data_len`]).
-///
-/// # Errors
-///
-/// [`EnvelopeBuildError::NoClass`] if the data has another length for the lifetime in `times`.
-pub fn enclose(
-    times: (UnixSecs, TtlClass),
-    topic: Topic,
-    data: Vec<u8>,
-    pow_minimum: f64,
-) -> Result<EnvelopeDraft, EnvelopeBuildError> {
-    let (_, life) = times;
-    let size = SizeClass::ALL
-        .into_iter()
-        .find(|size| size.data_len(life) == data.len())
-        .ok_or(EnvelopeBuildError::NoClass { len: data.len() })?;
-    Ok(EnvelopeDraft::new(times, size, topic, data, pow_minimum))
-}
-
 /// Drafts an envelope of the smallest class that no key decrypts: cover traffic for real envelopes
 /// (spec M3).
 ///
@@ -286,12 +266,7 @@ pub fn dummy(
 
 /// The longest payload that an envelope of this shape holds, in bytes.
 #[must_use]
-pub fn payload_capacity(
-    kind: EncryptionKind,
-    size: SizeClass,
-    life: TtlClass,
-    signed: bool,
-) -> usize {
+fn payload_capacity(kind: EncryptionKind, size: SizeClass, life: TtlClass, signed: bool) -> usize {
     message::max_payload_len(plaintext_len(kind, size, life), signed).unwrap_or(0)
 }
 
@@ -307,12 +282,6 @@ pub enum EnvelopeBuildError {
     LifeTooLong {
         /// The longest possible lifetime.
         max: Duration,
-    },
-    /// The encrypted data does not have the length of a class.
-    #[error("data of {len} bytes does not have the exact length of a size class")]
-    NoClass {
-        /// Its length.
-        len: usize,
     },
     /// The payload exceeds the largest envelope.
     #[error("a payload of {len} bytes does not fit in an envelope: the maximum is {max} bytes")]
@@ -330,7 +299,6 @@ impl EnvelopeBuildError {
     pub const fn remedy(&self) -> &'static str {
         match self {
             Self::LifeTooLong { .. } => "ask for a shorter lifetime, or send it again later",
-            Self::NoClass { .. } => "pad it before encrypting",
             Self::PayloadTooLong { .. } => "shorten it or split it",
         }
     }

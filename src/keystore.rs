@@ -63,7 +63,7 @@ impl SealedIdentity {
     /// # Errors
     ///
     /// [`BadKdf`] if the derivation fails.
-    pub fn seal_with(
+    fn seal_with(
         name: &IdentityName,
         identity: &Identity,
         password: &Password,

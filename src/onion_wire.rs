@@ -20,7 +20,7 @@ pub const VERSION: u8 = 1;
 /// Bytes of the longest packet that is not a stem.
 pub const MAX_PACKET: usize = 16_384;
 /// Bytes of the longest envelope that travels on a stem: the largest size class.
-pub const MAX_STEM_ENVELOPE: usize = 65_536;
+const MAX_STEM_ENVELOPE: usize = 65_536;
 /// Bytes of the longest descriptor.
 pub const MAX_DESCRIPTOR: usize = 1_024;
 /// Descriptors in one packet at the most; real ones fill [`MAX_PACKET`] sooner.

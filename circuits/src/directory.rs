@@ -391,15 +391,6 @@ pub enum DescriptorRefusal {
     TableFull,
 }
 
-impl DescriptorRefusal {
-    /// Whether the peer that sent the descriptor violated the protocol. An honest peer can cause
-    /// every other reason.
-    #[must_use]
-    pub const fn blames_sender(&self) -> bool {
-        matches!(self, Self::Bad(_))
-    }
-}
-
 impl fmt::Display for DescriptorRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -26,7 +26,7 @@ pub const SLOT_LEN: usize = 16 + 2 + 1 + 1 + GAMMA_LEN;
 pub const HEADER_STREAM_LEN: usize = BETA_LEN + SLOT_LEN;
 
 /// Cookie 16, index 1, k 1, n 1, flags 1, package length 4, ticket 8.
-pub const PAYLOAD_HEADER_LEN: usize = 16 + 1 + 1 + 1 + 1 + 4 + 8;
+const PAYLOAD_HEADER_LEN: usize = 16 + 1 + 1 + 1 + 1 + 4 + 8;
 /// One shard of a package, carried by one cell.
 pub const SHARD_LEN: usize = 615;
 

@@ -113,9 +113,9 @@ pub struct LevelRules {
     pub relays: u8,
     /// Number of lanes of one envelope.
     pub lanes: u8,
-    /// Mean of the exponential delay at each relay, before truncation to [`MAX_WAIT`].
+    /// Mean of the exponential delay at each relay, before truncation to 600 s.
     pub delay: Duration,
-    /// Mean of the exponential hold at the rendezvous, before truncation to [`MAX_WAIT`].
+    /// Mean of the exponential hold at the rendezvous, before truncation to 600 s.
     pub hold: Duration,
     /// How a message is dispersed.
     pub dispersal: Dispersal,
@@ -190,7 +190,7 @@ pub enum TransportPolicy {
 }
 
 /// Maximum wait of a cell at any place. A longer draw is redrawn; the relay would drop the cell.
-pub const MAX_WAIT: Duration = Duration::from_secs(600);
+const MAX_WAIT: Duration = Duration::from_secs(600);
 
 /// Draws the lag: how long before sealing the lifetime of an envelope starts.
 ///

@@ -146,16 +146,6 @@ fn lifetime_over_maximum_is_refused_with_maximum() {
 }
 
 #[test]
-fn data_of_no_class_length_is_refused() {
-    let times = (NOW, TtlClass::Hour);
-    assert!(enclose(times, TOPIC, vec![0; 535], LOCAL_POW).is_ok());
-    assert_eq!(
-        enclose(times, TOPIC, vec![0; 534], LOCAL_POW),
-        Err(EnvelopeBuildError::NoClass { len: 534 })
-    );
-}
-
-#[test]
 fn any_long_enough_lifetime_is_drawn() {
     let life = Life {
         choice: LifeChoice::Any,

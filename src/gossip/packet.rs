@@ -25,7 +25,7 @@ pub const VERSION: u8 = 6;
 /// only bounds the work that one packet can cause.
 pub const MAX_ENVELOPES: usize = 65_536;
 /// Maximum number of errors in a [`MessagesResponse`]; a longer list is not decoded.
-pub const MAX_RESPONSE_ERRORS: usize = 1_024;
+const MAX_RESPONSE_ERRORS: usize = 1_024;
 
 /// Message codes, relative to the capability's offset.
 pub mod code {

@@ -186,7 +186,7 @@ pub struct FrameSize(usize);
 impl FrameSize {
     /// Length of message code and payload.
     #[must_use]
-    pub const fn content_len(&self) -> usize {
+    const fn content_len(&self) -> usize {
         self.0
     }
 

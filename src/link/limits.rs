@@ -37,7 +37,7 @@ pub struct PayloadRule {
 impl LinkLimits {
     /// Adds a rule. A later rule for the same message replaces an earlier one.
     #[must_use]
-    pub fn with_rule(
+    fn with_rule(
         mut self,
         capability: Capability,
         code: u16,

@@ -367,7 +367,7 @@ impl PendingPage {
 }
 
 /// Envelopes of one page: what status-im allows in each of its forms, so that we ask as others do.
-pub const PAGE_LIMIT: u32 = 1_000;
+const PAGE_LIMIT: u32 = 1_000;
 /// Envelopes of one exchange.
 pub const MAX_ENVELOPES: u32 = 1 << 18;
 /// Envelopes beyond a page that are forgiven, for servers that count batches.

@@ -53,7 +53,7 @@ impl RequestQuota {
 /// Requests at once: as many pages of an answer as a client may fetch without a pause.
 pub const MAX_REQUESTS: u32 = 20;
 /// Time until one more is permitted.
-pub const REFILL_INTERVAL: Duration = Duration::from_secs(1);
+const REFILL_INTERVAL: Duration = Duration::from_secs(1);
 const REQUEST_QUOTA: Quota = Quota::new(MAX_REQUESTS, REFILL_INTERVAL);
 /// Requests beyond the budget before the link is closed.
 pub const MAX_EXCESS: u32 = 40;

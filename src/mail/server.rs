@@ -379,7 +379,7 @@ const CROWDED: &str = "too many clients at once; try again later";
 /// Bytes of the longest request that is looked at: those in use have less than a thousand.
 pub const MAX_REQUEST: usize = 16 * 1024;
 /// Requests of one peer that may be in line.
-pub const MAX_QUEUED: usize = 4;
+const MAX_QUEUED: usize = 4;
 /// Peers answered at once.
 pub const MAX_CLIENTS: usize = 64;
 /// Peers whose quotas are remembered.
@@ -389,7 +389,7 @@ pub const PAGE_BYTES: usize = 192 * 1024;
 /// Envelopes that the archive looks at for one page: some milliseconds.
 pub const PAGE_EFFORT: usize = 4_096;
 /// Envelopes looked at for one request; then the client is given a cursor.
-pub const MAX_EFFORT: usize = 32 * PAGE_EFFORT;
+const MAX_EFFORT: usize = 32 * PAGE_EFFORT;
 /// The same for clients that cannot ask for the rest.
 const MAX_EFFORT_ALL: usize = 256 * PAGE_EFFORT;
 

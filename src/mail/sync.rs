@@ -163,7 +163,7 @@ impl From<RlpError> for NotASyncResponse {
 }
 
 /// Envelopes that one request may ask for, as status-im has it.
-pub const MAX_SYNC_LIMIT: u32 = 1_000;
+const MAX_SYNC_LIMIT: u32 = 1_000;
 /// What headers, cursor and flags leave of a packet.
 const MAX_BODY: usize = MAX_PACKET - 64;
 

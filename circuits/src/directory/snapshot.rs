@@ -117,15 +117,6 @@ impl Snapshot {
         subnets.dedup();
         subnets.len()
     }
-
-    /// The lower quartile of the reported loads, for estimates of the number of waiting cells
-    /// (spec M22). `None` if there are no relays.
-    #[must_use]
-    pub fn lower_quartile_load(&self) -> Option<u8> {
-        let mut loads: Vec<_> = self.relays.iter().map(|relay| relay.load).collect();
-        loads.sort_unstable();
-        loads.get(loads.len() / 4).copied()
-    }
 }
 
 /// Removes from each relay's family the relays that do not name it. `relays` is sorted by id.
