@@ -113,9 +113,9 @@ pub struct LevelRules {
     pub relays: u8,
     /// Number of lanes of one envelope.
     pub lanes: u8,
-    /// Mean of the exponential delay at each relay, before truncation to [`MAX_WAIT`].
+    /// Mean of the exponential delay at each relay, before truncation to 600 s.
     pub delay: Duration,
-    /// Mean of the exponential hold at the rendezvous, before truncation to [`MAX_WAIT`].
+    /// Mean of the exponential hold at the rendezvous, before truncation to 600 s.
     pub hold: Duration,
     /// How a message is dispersed.
     pub dispersal: Dispersal,
