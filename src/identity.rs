@@ -12,7 +12,7 @@ use core::str::FromStr;
 
 use circuits::secret::Secret;
 use rand_core::CryptoRng;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::envelope::Topic;
@@ -56,28 +56,6 @@ impl fmt::Display for IdentityName {
      at most {MAX_NAME_LEN} characters"
 )]
 pub struct BadName;
-
-/// The kind of key that an identity consists of.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub enum IdentityKind {
-    /// A secp256k1 key pair.
-    #[serde(rename = "key pair")]
-    KeyPair,
-    /// A key that a group shares, with a topic.
-    #[serde(rename = "shared key")]
-    SharedKey,
-}
-
-impl IdentityKind {
-    /// The kind in words, as key files and listings contain it.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::KeyPair => "key pair",
-            Self::SharedKey => "shared key",
-        }
-    }
-}
 
 /// Parses a topic: eight hexadecimal digits, with or without `0x`.
 ///

@@ -77,8 +77,8 @@ use self::timers::TimerId;
 use crate::discovery::{Discovery, DiscoveryConfig};
 
 pub use command::{
-    Command, FetchRequest, Identity, MailSource, PublicIdentity, Recipient, Refusal, RefusalKind,
-    Reply, SendRequest,
+    Command, FetchRequest, Identity, IdentityKind, MailSource, PublicIdentity, Recipient, Refusal,
+    RefusalKind, Reply, SendRequest,
 };
 pub use config::{MailService, NodeConfig, NodeKeys, PowGeneration, Restored};
 pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, RelayLabel, Stage, Trace};

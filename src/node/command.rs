@@ -16,7 +16,6 @@ use crate::bloom::Bloom;
 use crate::endpoint::PeerAddr;
 use crate::envelope::{Envelope, Topic};
 use crate::gossip::packet::MinPow;
-use crate::identity::IdentityKind;
 use crate::message::{ClientPublic, ClientSecret, SymKey};
 
 /// A command of a user.
@@ -117,6 +116,28 @@ impl PublicIdentity {
         match self {
             Self::KeyPair(_) => IdentityKind::KeyPair,
             Self::Shared(_) => IdentityKind::SharedKey,
+        }
+    }
+}
+
+/// The kind of key that an identity consists of.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum IdentityKind {
+    /// A secp256k1 key pair.
+    #[serde(rename = "key pair")]
+    KeyPair,
+    /// A key that a group shares, with a topic.
+    #[serde(rename = "shared key")]
+    SharedKey,
+}
+
+impl IdentityKind {
+    /// The kind in words, as key files and listings contain it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::KeyPair => "key pair",
+            Self::SharedKey => "shared key",
         }
     }
 }

@@ -11,9 +11,9 @@ use circuits::ids::Profile;
 use circuits::level::Level;
 use serde::{Deserialize, Serialize};
 
+use super::command::IdentityKind;
 use super::event::MessageId;
 use crate::gossip::PowRule;
-use crate::identity::IdentityKind;
 
 /// A received message.
 #[derive(Clone, Debug, Deserialize, Serialize)]
