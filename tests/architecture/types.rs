@@ -26,7 +26,7 @@ fn at_most_20_type_names_are_defined_twice() {
 #[test]
 fn repeated_type_names_are_not_imported_bare() {
     let repeated = repeated();
-    let mut bare = Vec::new();
+    let mut bare: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (path, source) in sources() {
         for (at, rest) in keyword(source.without_tests(), "use") {
             let import = rest.split(';').next().unwrap_or_default();
@@ -36,15 +36,23 @@ fn repeated_type_names_are_not_imported_bare() {
             // `pub use` gives the name to its module; callers then name this module.
             let is_export = source.code[..at].trim_end().ends_with("pub");
             if is_ours && !is_export {
-                let names = leaves(import)
-                    .into_iter()
-                    .filter(|name| repeated.contains_key(name));
                 let line = line_of(&source.code, at);
-                bare.extend(names.map(|name| format!("{path}:{line}: {name}")));
+                for name in leaves(import) {
+                    bare.entry(name).or_default().push(format!("{path}:{line}"));
+                }
             }
         }
     }
-    assert_none("import the module, or rename the type", bare);
+    bare.retain(|name, _| repeated.contains_key(name));
+    let list = bare.into_iter().map(|(name, imports)| {
+        let places = repeated[&name].join(" and ");
+        let first = &imports[0];
+        format!(
+            "{name}: defined at {places}; {} bare imports, the first at {first}",
+            imports.len()
+        )
+    });
+    assert_none("import the module, or rename one type", list.collect());
 }
 
 /// The type names with several definitions, and their places.

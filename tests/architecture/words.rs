@@ -130,14 +130,15 @@ fn has(words: &[String], phrase: &str) -> bool {
     words.windows(phrase.len()).any(|window| window == phrase)
 }
 
-/// "X is no Y" for "X is not a Y". "There is no Y" and "is no longer" are common usage.
+/// "X is no Y" for "X is not a Y". "There is no Y" and comparisons ("is no longer") are common usage.
 fn has_negated_noun(words: &[String]) -> bool {
     words.windows(4).any(|window| {
         matches!(window, [before, verb, no, after]
             if ["is", "are"].contains(&&**verb)
                 && no == "no"
                 && before != "there"
-                && !["longer", "more"].contains(&&**after))
+                && after != "more"
+                && !after.ends_with("er"))
     })
 }
 
