@@ -27,7 +27,7 @@ use crate::node::{MailService, NodeConfig};
 
 pub use endpoints::Listen;
 pub use error::ConfigError;
-pub(crate) use setting::{Form, Input, Setting};
+pub(crate) use setting::{Form, RawValue, Setting};
 pub use settings::Settings;
 pub(crate) use settings::tables;
 

@@ -69,7 +69,7 @@ use self::local_peer::LocalPeer;
 use self::mail::{Mail, MailContext};
 use self::peers::Peers;
 use self::receive::Receiver;
-use self::relay::{Relay, Topology};
+use self::relay::{Relay, RelayContext};
 use self::send::{SendContext, Sender};
 use self::shh_api::ShhApi;
 use self::stem::Stem;
@@ -212,8 +212,8 @@ impl Node {
             }
             TimerId::Peel => self.relay.peel(fx, now),
             TimerId::Mix => {
-                let (relay, fx, topology, _) = self.relaying();
-                relay.release_cells(fx, now, topology);
+                let (relay, fx, context, _) = self.relaying();
+                relay.release_cells(fx, now, context);
             }
             TimerId::ShardSets => self.relay.expire_shard_sets(fx, now),
             TimerId::Insertion => self.relay.release_delayed(fx, now, &self.gossip),
@@ -319,12 +319,12 @@ impl Node {
         (&mut self.mail, &mut self.fx, context)
     }
 
-    fn relaying(&mut self) -> (&mut Relay, &mut Effects, Topology<'_>, &EnvelopeGossip) {
-        let topology = Topology {
+    fn relaying(&mut self) -> (&mut Relay, &mut Effects, RelayContext<'_>, &EnvelopeGossip) {
+        let context = RelayContext {
             peers: &self.peers,
             directory: &self.directory,
         };
-        (&mut self.relay, &mut self.fx, topology, &self.gossip)
+        (&mut self.relay, &mut self.fx, context, &self.gossip)
     }
 }
 

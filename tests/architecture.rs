@@ -5,7 +5,7 @@
 //! a clock, a dead link, a word that no reader searches for.
 
 #![expect(
-    clippy::indexing_slicing,
+    
     clippy::panic,
     clippy::string_slice,
     clippy::unwrap_used,

@@ -10,7 +10,7 @@ use clap::builder::ValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
-use crate::config::{Form, Input, Setting, Settings, tables};
+use crate::config::{Form, RawValue, Setting, Settings, tables};
 
 /// The settings that flags and variables give.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ impl FromArgMatches for Options {
             };
             let texts: Vec<OsString> = texts.cloned().collect();
             setting
-                .set(settings, Input::Texts(&texts))
+                .set(settings, RawValue::Texts(&texts))
                 .map_err(|rule| {
                     let cause = format!("invalid value for '--{flag}': {rule}\n");
                     clap::Error::raw(ErrorKind::ValueValidation, cause)
@@ -107,7 +107,7 @@ fn checked(setting: &Setting) -> ValueParser {
     ValueParser::from(move |text: &str| {
         let text = OsString::from(text);
         let texts = [text.clone()];
-        let checked = setting.set(&mut Settings::default(), Input::Texts(&texts));
+        let checked = setting.set(&mut Settings::default(), RawValue::Texts(&texts));
         checked.map(|()| text)
     })
 }

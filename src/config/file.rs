@@ -21,7 +21,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Settings;
-use super::setting::{Form, Input, Setting, Table};
+use super::setting::{Form, RawValue, Setting, Table};
 use super::settings::tables;
 use crate::suggest::closest;
 
@@ -90,7 +90,7 @@ fn set(
         });
     };
     setting
-        .set(all, Input::Toml(value.get_ref()))
+        .set(all, RawValue::Toml(value.get_ref()))
         .map_err(|rule| format!("`{name}`{}: {rule}", shown(setting, value, text)))
 }
 

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use circuits::ids::RelayKey;
 use zeroize::Zeroizing;
 
-use super::setting::{Count, List, Place, Secret, Switch, settings};
+use super::setting::{Count, List, Place, SecretValue, Switch, settings};
 use super::value::{self, BadValue, parsed};
 
 settings! {
@@ -27,7 +27,7 @@ settings! {
     /// Place of the envelopes: sqlite (in the data directory), or postgres://USER@HOST/DATABASE
     store: MailStore = MailStore::Sqlite;
         "mail.store" "mail-store" "WHISHT_MAIL_STORE";
-        Secret(parsed), "STORE" "\"sqlite\"";
+        SecretValue(parsed), "STORE" "\"sqlite\"";
         "";
 
     /// Maximum size of the archive in megabytes

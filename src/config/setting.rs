@@ -135,7 +135,7 @@ pub(crate) struct Setting {
     set: Arc<SetValue>,
 }
 
-type SetValue = dyn Fn(&mut Settings, Input<'_, '_>) -> Result<(), BadValue> + Send + Sync;
+type SetValue = dyn Fn(&mut Settings, RawValue<'_, '_>) -> Result<(), BadValue> + Send + Sync;
 
 impl Setting {
     pub(super) fn new<T: 'static>(
@@ -167,7 +167,7 @@ impl Setting {
     pub(crate) fn set(
         &self,
         settings: &mut Settings,
-        input: Input<'_, '_>,
+        input: RawValue<'_, '_>,
     ) -> Result<(), BadValue> {
         (self.set)(settings, input)
     }
@@ -248,14 +248,14 @@ pub(crate) enum Form {
 
 /// A value from one of the sources.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Input<'a, 'b> {
+pub(crate) enum RawValue<'a, 'b> {
     /// Values of a flag or of a variable.
     Texts(&'a [OsString]),
     /// An entry of the file.
     Toml(&'a DeValue<'b>),
 }
 
-impl<'a> Input<'a, '_> {
+impl<'a> RawValue<'a, '_> {
     fn text(self) -> Result<&'a str, BadValue> {
         let text = match self {
             Self::Texts(texts) => texts.last().and_then(|text| text.to_str()),
@@ -271,7 +271,7 @@ pub(super) trait Reader<T> {
     fn form(&self) -> Form;
 
     /// Reads the value.
-    fn read(&self, input: Input<'_, '_>) -> Result<T, BadValue>;
+    fn read(&self, input: RawValue<'_, '_>) -> Result<T, BadValue>;
 }
 
 /// A single value, read from its text.
@@ -282,20 +282,20 @@ impl<T> Reader<T> for One<T> {
         Form::One
     }
 
-    fn read(&self, input: Input<'_, '_>) -> Result<T, BadValue> {
+    fn read(&self, input: RawValue<'_, '_>) -> Result<T, BadValue> {
         (self.0)(input.text()?)
     }
 }
 
 /// A single value that errors and help texts must not show.
-pub(super) struct Secret<T>(pub(super) fn(&str) -> Result<T, BadValue>);
+pub(super) struct SecretValue<T>(pub(super) fn(&str) -> Result<T, BadValue>);
 
-impl<T> Reader<T> for Secret<T> {
+impl<T> Reader<T> for SecretValue<T> {
     fn form(&self) -> Form {
         Form::Secret
     }
 
-    fn read(&self, input: Input<'_, '_>) -> Result<T, BadValue> {
+    fn read(&self, input: RawValue<'_, '_>) -> Result<T, BadValue> {
         (self.0)(input.text()?)
     }
 }
@@ -308,7 +308,7 @@ impl<T> Reader<Vec<T>> for List<T> {
         Form::List
     }
 
-    fn read(&self, input: Input<'_, '_>) -> Result<Vec<T>, BadValue> {
+    fn read(&self, input: RawValue<'_, '_>) -> Result<Vec<T>, BadValue> {
         list(input, self.0)
     }
 }
@@ -321,26 +321,26 @@ impl<T> Reader<Vec<T>> for Lines<T> {
         Form::Lines
     }
 
-    fn read(&self, input: Input<'_, '_>) -> Result<Vec<T>, BadValue> {
+    fn read(&self, input: RawValue<'_, '_>) -> Result<Vec<T>, BadValue> {
         list(input, self.0)
     }
 }
 
 fn list<T>(
-    input: Input<'_, '_>,
+    input: RawValue<'_, '_>,
     read: fn(&str) -> Result<T, BadValue>,
 ) -> Result<Vec<T>, BadValue> {
     match input {
-        Input::Texts(texts) => {
+        RawValue::Texts(texts) => {
             let text = |text: &OsString| read(&text.to_string_lossy());
             texts.iter().map(text).collect()
         }
-        Input::Toml(value) => {
+        RawValue::Toml(value) => {
             let items = value
                 .as_array()
                 .ok_or_else(|| BadValue::new("expected a list of texts, [\"..\", \"..\"]"))?;
             let item = |item: &DeValue<'_>| {
-                let text = Input::Toml(item).text()?;
+                let text = RawValue::Toml(item).text()?;
                 read(text).map_err(|error| BadValue::new(format_args!("{text:?}: {error}")))
             };
             items.iter().map(|value| item(value.get_ref())).collect()
@@ -356,10 +356,10 @@ impl Reader<bool> for Switch {
         Form::Switch
     }
 
-    fn read(&self, input: Input<'_, '_>) -> Result<bool, BadValue> {
+    fn read(&self, input: RawValue<'_, '_>) -> Result<bool, BadValue> {
         let read = match input {
-            Input::Texts(_) => input.text()?.parse().ok(),
-            Input::Toml(value) => value.as_bool(),
+            RawValue::Texts(_) => input.text()?.parse().ok(),
+            RawValue::Toml(value) => value.as_bool(),
         };
         read.ok_or_else(|| BadValue::new("expected true or false"))
     }
@@ -373,10 +373,10 @@ impl Reader<usize> for Count {
         Form::One
     }
 
-    fn read(&self, input: Input<'_, '_>) -> Result<usize, BadValue> {
+    fn read(&self, input: RawValue<'_, '_>) -> Result<usize, BadValue> {
         let number = match input {
-            Input::Texts(_) => input.text()?.parse().ok(),
-            Input::Toml(value) => value
+            RawValue::Texts(_) => input.text()?.parse().ok(),
+            RawValue::Toml(value) => value
                 .as_integer()
                 .and_then(|integer| i128::from_str_radix(integer.as_str(), integer.radix()).ok()),
         };
@@ -393,7 +393,7 @@ impl Reader<u16> for Port {
         Form::One
     }
 
-    fn read(&self, input: Input<'_, '_>) -> Result<u16, BadValue> {
+    fn read(&self, input: RawValue<'_, '_>) -> Result<u16, BadValue> {
         let port = Count(1..=usize::from(u16::MAX)).read(input)?;
         u16::try_from(port).map_err(BadValue::new)
     }
@@ -407,12 +407,12 @@ impl Reader<f64> for Number {
         Form::One
     }
 
-    fn read(&self, input: Input<'_, '_>) -> Result<f64, BadValue> {
+    fn read(&self, input: RawValue<'_, '_>) -> Result<f64, BadValue> {
         let digits = match input {
-            Input::Texts(_) => input.text()?,
-            Input::Toml(DeValue::Float(float)) => float.as_str(),
-            Input::Toml(DeValue::Integer(integer)) => integer.as_str(),
-            Input::Toml(_) => "",
+            RawValue::Texts(_) => input.text()?,
+            RawValue::Toml(DeValue::Float(float)) => float.as_str(),
+            RawValue::Toml(DeValue::Integer(integer)) => integer.as_str(),
+            RawValue::Toml(_) => "",
         };
         // The check refuses what is not a number.
         (self.0)(digits.parse().unwrap_or(f64::NAN))
@@ -427,10 +427,10 @@ impl Reader<PathBuf> for Place {
         Form::Path
     }
 
-    fn read(&self, input: Input<'_, '_>) -> Result<PathBuf, BadValue> {
+    fn read(&self, input: RawValue<'_, '_>) -> Result<PathBuf, BadValue> {
         match input {
-            Input::Texts([.., path]) => Ok(path.into()),
-            Input::Texts([]) | Input::Toml(_) => Ok(input.text()?.into()),
+            RawValue::Texts([.., path]) => Ok(path.into()),
+            RawValue::Texts([]) | RawValue::Toml(_) => Ok(input.text()?.into()),
         }
     }
 }

@@ -22,7 +22,7 @@ use circuits::time::Now;
 pub(super) use self::lanes::LanePlanError;
 pub(super) use self::publisher::{DescriptorPublisher, RelayState};
 
-use self::guards::GuardChoice;
+use self::guards::GuardKeeper;
 use super::action::Action;
 use super::config::{NodeConfig, Restored};
 use super::effects::{Counter, Effects};
@@ -42,7 +42,7 @@ pub(super) struct RelayDirectory {
     own: RelayId,
     own_subnets: Vec<Subnet>,
     directory: Directory,
-    guards: GuardChoice,
+    guards: GuardKeeper,
     publisher: DescriptorPublisher,
     /// Whether the directory has changed since it was last stored.
     changed: bool,
@@ -67,7 +67,7 @@ impl RelayDirectory {
             own: local.id(),
             own_subnets: Subnet::of_endpoints(&config.advertise),
             directory: Directory::new(requirements, DirectoryLimits::default(), None, now.unix),
-            guards: GuardChoice::new(guard_seed, local.id(), config.guard),
+            guards: GuardKeeper::new(guard_seed, local.id(), config.guard),
             publisher: DescriptorPublisher::new(config, Arc::clone(local)),
             changed: false,
             epoch: Epoch(0),

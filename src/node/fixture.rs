@@ -18,7 +18,7 @@ use super::local_peer::LocalPeer;
 use super::mail::MailContext;
 use super::peers::Peers;
 use super::receive::Receiver;
-use super::relay::Topology;
+use super::relay::RelayContext;
 use super::send::SendContext;
 use super::stem::Stem;
 use crate::endpoint::{Endpoint, PeerAddr};
@@ -83,12 +83,12 @@ impl Fixture {
         (&mut self.fx, context)
     }
 
-    pub(super) fn relaying(&mut self) -> (&mut Effects, Topology<'_>, &EnvelopeGossip) {
-        let topology = Topology {
+    pub(super) fn relaying(&mut self) -> (&mut Effects, RelayContext<'_>, &EnvelopeGossip) {
+        let context = RelayContext {
             peers: &self.peers,
             directory: &self.directory,
         };
-        (&mut self.fx, topology, &self.gossip)
+        (&mut self.fx, context, &self.gossip)
     }
 }
 

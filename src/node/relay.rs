@@ -76,9 +76,9 @@ impl Relay {
         now: Now,
         from: LinkId,
         cell: Cell,
-        topology: Topology<'_>,
+        context: RelayContext<'_>,
     ) -> bool {
-        if !self.enabled || !self.may_send_cells(from, topology) {
+        if !self.enabled || !self.may_send_cells(from, context) {
             fx.count(Counter::CellsDropped);
             return false;
         }
@@ -91,8 +91,8 @@ impl Relay {
 
     /// Peers in the directory may send cells. So may a bounded number of other peers, since clients
     /// are not in the directory.
-    fn may_send_cells(&mut self, from: LinkId, topology: Topology<'_>) -> bool {
-        if topology.relay_label(from).is_some() {
+    fn may_send_cells(&mut self, from: LinkId, context: RelayContext<'_>) -> bool {
+        if context.relay_label(from).is_some() {
             self.client_links.remove(&from);
             return true;
         }
@@ -130,14 +130,14 @@ impl Relay {
 
 /// What the relay role needs to know about other nodes: the links, and which peers are relays.
 #[derive(Clone, Copy)]
-pub(super) struct Topology<'a> {
+pub(super) struct RelayContext<'a> {
     /// The connections.
     pub(super) peers: &'a Peers,
     /// The known relays.
     pub(super) directory: &'a RelayDirectory,
 }
 
-impl Topology<'_> {
+impl RelayContext<'_> {
     /// The label of the peer on a link, if it is a relay of the directory.
     fn relay_label(self, link: LinkId) -> Option<RelayLabel> {
         let relay = self.peers.relay_at(link)?;

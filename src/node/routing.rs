@@ -84,8 +84,8 @@ impl Node {
             } => self.on_link_closed(now, link, peer, unreachable),
             Action::RelayUnreachable(relay) => self.on_relay_unreachable(now, relay),
             Action::SendCell(next, cell) => {
-                let (relay, fx, topology, _) = self.relaying();
-                relay.send_cell(fx, next, cell, topology);
+                let (relay, fx, context, _) = self.relaying();
+                relay.send_cell(fx, next, cell, context);
             }
             Action::InstallOnionKey(key) => self.relay.install_key(fx, *key),
             Action::InsertByStem(envelope, source) => self.insert_by_stem(now, envelope, source),
@@ -403,8 +403,8 @@ impl Node {
         let Ok(cell) = Cell::parse(bytes) else {
             return self.fx.count(Counter::CellsDropped);
         };
-        let (relay, fx, topology, _) = self.relaying();
-        if relay.on_cell(fx, now, from, cell, topology) {
+        let (relay, fx, context, _) = self.relaying();
+        if relay.on_cell(fx, now, from, cell, context) {
             self.peers.note_cell(now.mono, from);
         }
     }
@@ -415,8 +415,8 @@ impl Node {
         for continuation in self.fx.stored(id) {
             match continuation {
                 Continuation::ForwardCell(cell) => {
-                    let (relay, fx, topology, gossip) = self.relaying();
-                    relay.forward_durable(fx, now, cell, topology, gossip);
+                    let (relay, fx, context, gossip) = self.relaying();
+                    relay.forward_durable(fx, now, cell, context, gossip);
                 }
                 Continuation::PublishDescriptor(raw) => {
                     let fx = &mut self.fx;

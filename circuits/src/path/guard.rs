@@ -48,12 +48,12 @@ pub struct Guards {
     seed: GuardSeed,
     own: RelayId,
     pinned: Option<RelayId>,
-    choice: GuardChoice,
+    choice: GuardSample,
 }
 
 /// The members of one period.
 #[derive(Clone, Debug)]
-struct GuardChoice {
+struct GuardSample {
     period: u32,
     /// Whether the guards were chosen from a young directory and must be chosen again.
     provisional: bool,
@@ -94,7 +94,7 @@ impl Guards {
             seed,
             own,
             pinned: None,
-            choice: GuardChoice {
+            choice: GuardSample {
                 period: 0,
                 provisional: true,
                 members: Vec::new(),
@@ -143,7 +143,7 @@ impl Guards {
 
     fn select<'a>(
         &self,
-        choice: &GuardChoice,
+        choice: &GuardSample,
         now: UnixSecs,
         snapshot: &'a Snapshot,
         timeout_secs: u32,
@@ -221,7 +221,7 @@ impl Guards {
                 absent: read_moment(&mut reader)?,
             });
         }
-        self.choice = GuardChoice {
+        self.choice = GuardSample {
             period,
             provisional,
             members,
@@ -236,7 +236,7 @@ impl Guards {
 
     /// The choice as of now: a new one if the period has ended or the directory has settled, filled
     /// up to three members, with the members that have left the directory marked.
-    fn refreshed(&self, now: UnixSecs, snapshot: &Snapshot) -> GuardChoice {
+    fn refreshed(&self, now: UnixSecs, snapshot: &Snapshot) -> GuardSample {
         let mut choice = self.choice.clone();
         let period = self.period_at(now);
         let settles = choice.provisional && !snapshot.is_young();
@@ -259,7 +259,7 @@ impl Guards {
         choice
     }
 
-    fn fill(&self, choice: &mut GuardChoice, snapshot: &Snapshot) {
+    fn fill(&self, choice: &mut GuardSample, snapshot: &Snapshot) {
         let mut ranked: Vec<_> = snapshot
             .relays()
             .iter()

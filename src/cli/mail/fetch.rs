@@ -92,7 +92,7 @@ pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failu
         if id != begun.fetch {
             continue;
         }
-        match FetchOutcome::of(&stage) {
+        match FetchReport::of(&stage) {
             Some(outcome) => break outcome,
             None => progress.show(&stage),
         }
@@ -103,7 +103,7 @@ pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failu
 
 /// The result of an exchange, as `--json` prints it.
 #[derive(Serialize)]
-struct FetchOutcome {
+struct FetchReport {
     end: FetchEnd,
     reason: Option<String>,
     pages: u32,
@@ -115,7 +115,7 @@ struct FetchOutcome {
     exit: u8,
 }
 
-impl FetchOutcome {
+impl FetchReport {
     /// The result in the last stage; `None` for any other stage.
     fn of(stage: &FetchStage) -> Option<Self> {
         let FetchStage::Ended {
@@ -159,7 +159,7 @@ const fn exit(end: FetchEnd) -> Exit {
 /// # Errors
 ///
 /// [`Failure`] if the server refused, failed or could not be reached.
-fn report(printer: Printer, outcome: &FetchOutcome) -> Result<Exit, Failure> {
+fn report(printer: Printer, outcome: &FetchReport) -> Result<Exit, Failure> {
     let exit = exit(outcome.end);
     if printer.json {
         printer.value(outcome)?;
@@ -299,12 +299,12 @@ mod tests {
 
     #[test]
     fn result_has_the_fields_of_the_last_stage_and_the_exit_code() {
-        let outcome = FetchOutcome::of(&ended(FetchEnd::Enough)).unwrap();
+        let outcome = FetchReport::of(&ended(FetchEnd::Enough)).unwrap();
         assert_eq!(
             serde_json::to_string(&outcome).unwrap(),
             r#"{"end":"enough","reason":null,"pages":1,"envelopes":412,"bytes":9000,"new":410,"messages":2,"unasked":0,"exit":3}"#
         );
-        assert!(FetchOutcome::of(&FetchStage::Connecting).is_none());
+        assert!(FetchReport::of(&FetchStage::Connecting).is_none());
     }
 
     #[test]

@@ -15,14 +15,14 @@ use crate::node::output::Record;
 use crate::node::peers::{LinkPurpose, Peers};
 
 /// Our guards, and what of them is durable.
-pub(super) struct GuardChoice {
+pub(super) struct GuardKeeper {
     guards: Guards,
     /// The guards as they were last stored.
     stored: Vec<u8>,
     next_maintenance: Instant,
 }
 
-impl GuardChoice {
+impl GuardKeeper {
     /// No guards yet; `pinned` is a guard that the configuration names.
     pub(super) fn new(seed: GuardSeed, own: RelayId, pinned: Option<RelayId>) -> Self {
         let mut guards = Guards::new(seed, own);

@@ -6,7 +6,7 @@ use circuits::cell::Cell;
 use circuits::ids::{LinkId, ShortId};
 use circuits::time::Now;
 
-use super::{MixedCell, Relay, Topology};
+use super::{MixedCell, Relay, RelayContext};
 use crate::node::action::Action;
 use crate::node::effects::{Counter, Effects};
 use crate::node::peers::LinkPurpose;
@@ -44,11 +44,11 @@ impl Relay {
         &mut self,
         fx: &mut Effects,
         now: Now,
-        topology: Topology<'_>,
+        context: RelayContext<'_>,
     ) {
         while let Some(MixedCell { next, cell }) = self.mix.pop_due(now.mono) {
             fx.count(Counter::CellsForwarded);
-            self.send_cell(fx, next, cell, topology);
+            self.send_cell(fx, next, cell, context);
         }
         self.arm(fx);
     }
@@ -59,17 +59,17 @@ impl Relay {
         fx: &mut Effects,
         next: ShortId,
         cell: Cell,
-        topology: Topology<'_>,
+        context: RelayContext<'_>,
     ) {
-        if let Some(link) = topology.peers.to_relay(next) {
+        if let Some(link) = context.peers.to_relay(next) {
             return fx.request(Action::SendCellOver(link, cell));
         }
-        let Some(peer) = topology.directory.address_of(next) else {
+        let Some(peer) = context.directory.address_of(next) else {
             return fx.count(Counter::CellsDropped);
         };
         match self.awaiting_link.push(next, cell) {
             None => fx.count(Counter::CellsDropped),
-            Some(_) if topology.peers.refuses_cells(next) => {
+            Some(_) if context.peers.refuses_cells(next) => {
                 fx.request(Action::RelayUnreachable(next));
             }
             // The first cell makes the node dial; the others wait for the same link.

@@ -9,7 +9,7 @@ use circuits::relay::{PeelResult, Peeled, ReplayLog, ReplaySet, ReplayTag};
 use circuits::time::{Instant, Now};
 
 use super::rendezvous::PayloadSource;
-use super::{MixedCell, Relay, Topology};
+use super::{MixedCell, Relay, RelayContext};
 use crate::node::durability::Continuation;
 use crate::node::effects::{Counter, Effects};
 use crate::node::event::{RelayLabel, Trace};
@@ -98,7 +98,7 @@ impl Relay {
         fx: &mut Effects,
         now: Now,
         cell: PeeledCell,
-        topology: Topology<'_>,
+        context: RelayContext<'_>,
         gossip: &EnvelopeGossip,
     ) {
         let PeeledCell { from, at, peeled } = cell;
@@ -107,7 +107,7 @@ impl Relay {
                 next, delay, cell, ..
             } => {
                 fx.trace(|| Trace::Peeled {
-                    from: topology.relay_label(from),
+                    from: context.relay_label(from),
                     next: RelayLabel(next),
                 });
                 let mixed = MixedCell { next, cell };
@@ -124,7 +124,7 @@ impl Relay {
             } => {
                 let source = PayloadSource {
                     from,
-                    label: topology.relay_label(from),
+                    label: context.relay_label(from),
                     epoch: mark.epoch,
                     hold,
                     bulletin,

@@ -8,7 +8,9 @@ use crate::node::action::{Action, StemSource};
 use crate::node::fixture::{Fixture, START, envelope, peer_key};
 
 fn cell(number: u8) -> Cell {
-    Cell::parse(&[number; CELL_LEN]).unwrap()
+    let mut bytes = [number; CELL_LEN];
+    bytes[0] = 0x10;
+    Cell::parse(&bytes).unwrap()
 }
 
 fn relay(test: &Fixture) -> Relay {
@@ -19,8 +21,8 @@ fn relay(test: &Fixture) -> Relay {
 fn node_that_is_no_relay_drops_cells() {
     let mut test = Fixture::new(|config| config.relay = false);
     let mut relay = relay(&test);
-    let (fx, topology, _) = test.relaying();
-    assert!(!relay.on_cell(fx, START, LinkId(1), cell(1), topology));
+    let (fx, context, _) = test.relaying();
+    assert!(!relay.on_cell(fx, START, LinkId(1), cell(1), context));
     assert_eq!(fx.counted(Counter::CellsDropped), 1);
 }
 
@@ -28,21 +30,21 @@ fn node_that_is_no_relay_drops_cells() {
 fn number_of_clients_is_bounded_and_closing_frees_a_slot() {
     let mut test = Fixture::new(|_| {});
     let mut relay = relay(&test);
-    let (fx, topology, _) = test.relaying();
+    let (fx, context, _) = test.relaying();
     let links = (1..=40).map(LinkId);
-    let accepted = links.filter(|link| relay.on_cell(fx, START, *link, cell(1), topology));
+    let accepted = links.filter(|link| relay.on_cell(fx, START, *link, cell(1), context));
     assert_eq!(accepted.count(), MAX_CLIENT_LINKS);
-    assert!(!relay.on_cell(fx, START, LinkId(99), cell(1), topology));
+    assert!(!relay.on_cell(fx, START, LinkId(99), cell(1), context));
     relay.on_link_closed(LinkId(1));
-    assert!(relay.on_cell(fx, START, LinkId(99), cell(1), topology));
+    assert!(relay.on_cell(fx, START, LinkId(99), cell(1), context));
 }
 
 #[test]
 fn cell_to_an_unknown_relay_is_dropped() {
     let mut test = Fixture::new(|_| {});
     let mut relay = relay(&test);
-    let (fx, topology, _) = test.relaying();
-    relay.send_cell(fx, peer_key(9).id().short(), cell(1), topology);
+    let (fx, context, _) = test.relaying();
+    relay.send_cell(fx, peer_key(9).id().short(), cell(1), context);
     assert!(fx.take_actions().is_empty());
     assert_eq!(fx.counted(Counter::CellsDropped), 1);
 }
