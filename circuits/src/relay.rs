@@ -104,11 +104,7 @@ impl OnionRelay {
     pub fn next_peel(&mut self, now: Now) -> Option<PeelResult> {
         let (from, cell) = self.ingress.pop(now.mono)?;
         let outcome = match self.keys.find(cell.view().hint(), now.unix) {
-            #[cfg(feature = "sim")]
-            Some((epoch, held)) if !self.arithmetic.is_real() => {
-                stand_in::peel(&self.id, epoch, held, cell)
-            }
-            Some((epoch, held)) => peel::peel(&self.id, epoch, held, cell),
+            Some((epoch, held)) => peel_with(self.arithmetic, &self.id, epoch, held, cell),
             None => Err(DropReason::UnknownEpoch),
         };
         Some(PeelResult {
@@ -135,6 +131,25 @@ impl OnionRelay {
     pub const fn waiting(&self) -> usize {
         self.ingress.len()
     }
+}
+
+/// Peels with the arithmetic of the relay.
+fn peel_with(
+    arithmetic: Arithmetic,
+    id: &RelayId,
+    epoch: Epoch,
+    held: &mut HeldKey<ReplaySet>,
+    cell: Cell,
+) -> Result<Peeled, DropReason> {
+    #[cfg(feature = "sim")]
+    if !arithmetic.is_real() {
+        return stand_in::peel(id, epoch, held, cell);
+    }
+    debug_assert!(
+        arithmetic.is_real(),
+        "there is no other without the feature"
+    );
+    peel::peel(id, epoch, held, cell)
 }
 
 /// Result of peeling one cell.

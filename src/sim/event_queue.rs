@@ -1,6 +1,7 @@
 //! The queue of future events, in order of time.
 //!
-//! Events of equal time leave in the order in which they were planned, so a run repeats exactly.
+//! Events of equal time leave in the order in which they were planned, so a run repeats exactly. The
+//! heap orders numbers; the events themselves stay in place, since moving them costs more.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -9,14 +10,17 @@ use circuits::time::Instant;
 
 /// Events by time.
 pub(super) struct EventQueue<E> {
-    heap: BinaryHeap<Planned<E>>,
+    heap: BinaryHeap<Planned>,
     planned: u64,
+    events: Vec<Option<E>>,
+    /// Places in `events` that are free.
+    free: Vec<usize>,
 }
 
-struct Planned<E> {
+struct Planned {
     at: Instant,
     sequence: u64,
-    event: E,
+    place: usize,
 }
 
 impl<E> EventQueue<E> {
@@ -24,15 +28,22 @@ impl<E> EventQueue<E> {
         Self {
             heap: BinaryHeap::new(),
             planned: 0,
+            events: Vec::new(),
+            free: Vec::new(),
         }
     }
 
     pub(super) fn push(&mut self, at: Instant, event: E) {
+        let place = self.free.pop().unwrap_or(self.events.len());
+        match self.events.get_mut(place) {
+            Some(free) => *free = Some(event),
+            None => self.events.push(Some(event)),
+        }
         self.planned += 1;
         self.heap.push(Planned {
             at,
             sequence: self.planned,
-            event,
+            place,
         });
     }
 
@@ -41,7 +52,10 @@ impl<E> EventQueue<E> {
         if self.heap.peek()?.at > until {
             return None;
         }
-        self.heap.pop().map(|planned| (planned.at, planned.event))
+        let Planned { at, place, .. } = self.heap.pop()?;
+        self.free.push(place);
+        let event = self.events.get_mut(place)?.take()?;
+        Some((at, event))
     }
 
     /// Events that wait.
@@ -50,32 +64,32 @@ impl<E> EventQueue<E> {
     }
 }
 
-impl<E> Planned<E> {
+impl Planned {
     const fn key(&self) -> (Instant, u64) {
         (self.at, self.sequence)
     }
 }
 
 /// Reversed: the standard heap gives the greatest first.
-impl<E> Ord for Planned<E> {
+impl Ord for Planned {
     fn cmp(&self, other: &Self) -> Ordering {
         other.key().cmp(&self.key())
     }
 }
 
-impl<E> PartialOrd for Planned<E> {
+impl PartialOrd for Planned {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl<E> PartialEq for Planned<E> {
+impl PartialEq for Planned {
     fn eq(&self, other: &Self) -> bool {
         self.key() == other.key()
     }
 }
 
-impl<E> Eq for Planned<E> {}
+impl Eq for Planned {}
 
 #[cfg(test)]
 mod tests {

@@ -199,7 +199,7 @@ impl World {
         let transit = end.line.send(&model, now, bytes.len());
         let (to, theirs) = (end.to, end.theirs);
         end.unreported = end.unreported.saturating_add(bytes.len());
-        if end.unreported >= FLUSH_REPORT || transit.left > now {
+        if end.unreported >= FLUSH_REPORT {
             let flushed = core::mem::take(&mut end.unreported);
             self.queue
                 .push(transit.left, (at, SimEvent::Flushed(link, flushed)));
