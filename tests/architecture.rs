@@ -5,7 +5,6 @@
 //! a clock, a dead link, a word that no reader searches for.
 
 #![expect(
-    
     clippy::panic,
     clippy::string_slice,
     clippy::unwrap_used,

@@ -1,7 +1,7 @@
 //! `whisht sim`: a network of many nodes in simulated time, and what messages cost in it.
 //!
 //! The nodes are real and their links carry real frames; the clock, the network, the disks and the
-//! searches are simulated. The figures are those of the profile `local`, and the first line says so.
+//! searches are simulated. The figures are those of the profile `local`, which the first line states.
 
 use std::fs;
 use std::io::{self, IsTerminal};

@@ -1,6 +1,6 @@
 //! Gossip: the mempool of public envelopes, and the `shh` machine that fills and empties it.
 //!
-//! Envelopes of this node and of others enter through one door ([`EnvelopeGossip::insert`]). An
+//! Envelopes of this node and of others enter through one function ([`EnvelopeGossip::insert`]). An
 //! inserted envelope is scheduled for every peer first, and tried with our keys later, by another
 //! component, so forwarding never waits for decryption. Direct messages do not enter the mempool.
 

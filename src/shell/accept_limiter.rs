@@ -330,7 +330,10 @@ mod tests {
     async fn silent_connections_do_not_keep_the_owner_out() {
         let limiter = AcceptLimiter::new(CLIENTS);
         let owner = connect(&limiter);
-        assert!(owner.promote() && owner.promote(), "twice is no harm");
+        assert!(
+            owner.promote() && owner.promote(),
+            "a second promotion changes nothing"
+        );
         let silent: Vec<_> = (0..=CLIENTS.unproven).map(|_| connect(&limiter)).collect();
         let evicted: Vec<bool> = silent.iter().map(is_evicted).collect();
         assert_eq!(evicted, [true, false, false, false, false], "the oldest");

@@ -110,7 +110,7 @@ impl Simulation {
         })
     }
 
-    /// Lets the nodes start and meet, for as long as `go_on` says so. Nothing of it is measured.
+    /// Lets the nodes start and connect while `go_on` returns true. Nothing of it is measured.
     pub fn warm_up(&mut self, mut go_on: impl FnMut() -> bool) {
         let end = self.world.clock().mono.after(WARM_UP);
         while self.world.clock().mono < end && go_on() {

@@ -44,7 +44,7 @@ impl WorldSeed {
     /// The link key of the node `number`.
     pub(super) fn link_key(&self, number: u64) -> LinkKey {
         let mut attempt = 0;
-        // One hash in 2^128 is no key.
+        // One hash in 2^128 is not a valid key.
         loop {
             if let Ok(key) = LinkKey::from_bytes(&mut self.derive("link key", &[number, attempt])) {
                 return key;

@@ -1,7 +1,7 @@
-//! A neighbour that speaks every protocol correctly and keeps no rule of them.
+//! A peer that speaks every protocol correctly and obeys none of their rules.
 //!
-//! It has the interface of a node, so that the world runs it like one. By itself it finishes
-//! handshakes and, if its behaviour says so, sends a status; everything else is the test's to say.
+//! It has the interface of a node, so that the world runs it like one. By itself it completes
+//! handshakes and, depending on its behaviour, sends a status; the test decides everything else.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -31,71 +31,12 @@ use whisht::node::{Input, Output};
 use whisht::onion_wire::OnionMessage;
 use whisht::sim::Actor;
 
-/// What a scripted peer does unasked.
-#[derive(Clone, Copy)]
-pub(crate) struct PeerBehaviour {
-    /// The network that its status of `onion/1` names; no status if there is none.
-    pub(crate) network: Option<NetworkId>,
-    /// The version of Whisper that it speaks, if any.
-    pub(crate) shh: Option<ProtocolVersion>,
-    /// Whether it wants its packets acknowledged, as status-im does.
-    pub(crate) wants_confirmations: bool,
-    pub(crate) onion: bool,
-    /// Whether it says anything at all on a connection that is established.
-    pub(crate) handshakes: bool,
-    /// What it calls itself.
-    pub(crate) client: &'static str,
-    /// The least work that it asks for.
-    pub(crate) min_pow: f64,
-    /// Whether it asks for every envelope that is announced to it.
-    pub(crate) requests_announced: bool,
-}
+#[path = "behaviour.rs"]
+mod behaviour;
 
-impl PeerBehaviour {
-    /// Those of a relay that nobody would suspect.
-    pub(crate) fn relay() -> Self {
-        Self {
-            network: Some(NetworkId::new(Profile::Local, "test")),
-            shh: Some(ProtocolVersion::V6),
-            wants_confirmations: false,
-            onion: true,
-            handshakes: true,
-            client: "whisht/v0.1.0",
-            min_pow: 0.0,
-            requests_announced: true,
-        }
-    }
+pub(crate) use behaviour::PeerBehaviour;
 
-    /// Those of somebody else's program, which speaks plain Whisper only.
-    pub(crate) fn shh6_only(client: &'static str) -> Self {
-        Self {
-            network: None,
-            onion: false,
-            client,
-            min_pow: 0.002,
-            ..Self::relay()
-        }
-    }
-
-    /// Those of one that only carries cells.
-    pub(crate) fn cells_only() -> Self {
-        Self {
-            shh: None,
-            ..Self::relay()
-        }
-    }
-
-    /// Those of go-ethereum 1.7: `shh/5`, and nothing of ours.
-    pub(crate) fn shh5_only() -> Self {
-        Self {
-            network: None,
-            shh: Some(ProtocolVersion::V5),
-            ..Self::relay()
-        }
-    }
-}
-
-/// A malicious machine.
+/// A malicious peer.
 pub(crate) struct ScriptedPeer {
     pub(crate) behaviour: PeerBehaviour,
     pub(crate) rng: ChaCha20Rng,
@@ -104,7 +45,7 @@ pub(crate) struct ScriptedPeer {
     last: u64,
     dialing: BTreeMap<LinkId, RelayKey>,
     sessions: BTreeMap<LinkId, PeerSession>,
-    /// What answers in discovery; it asks nothing.
+    /// Answers in discovery; asks nothing.
     discovery: Option<Discovery>,
 }
 
@@ -113,13 +54,13 @@ pub(crate) struct ScriptedPeer {
 pub(crate) struct PeerSession {
     link: Option<Link>,
     pub(crate) open: bool,
-    /// The last word of the other side.
+    /// The reason that the other side gave.
     pub(crate) disconnect_reason: Option<DisconnectReason>,
     pub(crate) closed: bool,
     pub(crate) received: Vec<ReceivedMessage>,
 }
 
-/// A message that came.
+/// A received message.
 pub(crate) struct ReceivedMessage {
     pub(crate) at: Instant,
     pub(crate) capability: Capability,

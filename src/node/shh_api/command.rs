@@ -190,7 +190,7 @@ pub enum ShhError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// No envelope can hold the message.
-    #[error("message too large: {most} bytes fit at the most")]
+    #[error("message too large: at most {most} bytes fit")]
     MessageTooLarge {
         /// Bytes that would fit.
         most: usize,
