@@ -24,6 +24,7 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 
+use circuits::due_index::DueIndex;
 use circuits::ids::LinkId;
 use circuits::time::Now;
 use rand_chacha::ChaCha20Rng;
@@ -34,7 +35,6 @@ use crate::envelope_pool::Pool;
 use crate::link::Capability;
 use crate::pow::PowChecked;
 
-use self::due_index::DueIndex;
 use self::fetcher::EnvelopeFetcher;
 use self::have_set::PeerEnvelopeIndex;
 use self::packet::{MinPow, P2pKind, code, outgoing, v5};
@@ -42,7 +42,6 @@ use self::peer::GossipPeer;
 use self::validation::AdmissionPolicy;
 
 mod announce;
-mod due_index;
 mod fault;
 mod fetcher;
 mod have_set;
@@ -101,7 +100,7 @@ pub struct Gossip {
     rng: ChaCha20Rng,
     peers: BTreeMap<LinkId, GossipPeer>,
     /// When each peer is to be sent something.
-    due: DueIndex,
+    due: DueIndex<LinkId>,
     index: PeerEnvelopeIndex,
     fetcher: EnvelopeFetcher,
     /// Number of whisht peers that are sent the body of an envelope unasked.

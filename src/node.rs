@@ -259,45 +259,14 @@ impl Node {
     // -- one component to change, and the others to read
 
     fn sending(&mut self) -> (&mut Sender, &mut Effects, SendContext<'_>) {
-        let Self {
-            send,
-            fx,
-            peers,
-            gossip,
-            stem,
-            directory,
-            receive,
-            ..
-        } = self;
         let context = SendContext {
-            peers,
-            gossip,
-            stem,
-            directory,
-            receive,
+            peers: &self.peers,
+            gossip: &self.gossip,
+            stem: &self.stem,
+            directory: &self.directory,
+            receive: &self.receive,
         };
-        (send, fx, context)
-    }
-
-    fn posting(&mut self) -> (&mut ShhApi, &mut Effects, SendContext<'_>) {
-        let Self {
-            shh_api,
-            fx,
-            peers,
-            gossip,
-            stem,
-            directory,
-            receive,
-            ..
-        } = self;
-        let context = SendContext {
-            peers,
-            gossip,
-            stem,
-            directory,
-            receive,
-        };
-        (shh_api, fx, context)
+        (&mut self.send, &mut self.fx, context)
     }
 
     const fn send_context(&self) -> SendContext<'_> {

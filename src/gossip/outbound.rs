@@ -85,7 +85,8 @@ impl Gossip {
     ) -> Vec<OutboundPacket> {
         self.bound_memory(pool);
         let mut sends = self.fetch_due(now);
-        for link in self.due.due(now.mono) {
+        let due: BTreeSet<LinkId> = self.due.due(now.mono).collect();
+        for link in due {
             if congested(link) {
                 if let Some(peer) = self.peers.get_mut(&link) {
                     peer.pause_until(now.mono.after(CONGESTION_BACKOFF));

@@ -10,6 +10,7 @@ use super::effects::Counter;
 use super::input::{CommandId, Connectivity};
 use super::local_peer::CLIENT_ID;
 use super::receive::MAX_FILTERS;
+use super::send::SendContext;
 use super::shh_api::{self, Post, PostRoute, SealedPost, ShhCommand, ShhError, ShhInfo, ShhReply};
 use super::views::{DirectoryAge, NodeView, StatusView};
 use super::{Node, hex};
@@ -238,8 +239,15 @@ impl Node {
         post: &Post,
     ) -> Result<Option<SealedPost>, ShhError> {
         let level = self.send.default_level();
-        let (shh_api, fx, context) = self.posting();
-        shh_api.begin_post(fx, now, id, post, level, context)
+        let context = SendContext {
+            peers: &self.peers,
+            gossip: &self.gossip,
+            stem: &self.stem,
+            directory: &self.directory,
+            receive: &self.receive,
+        };
+        let fx = &mut self.fx;
+        self.shh_api.begin_post(fx, now, id, post, level, context)
     }
 
     /// Sends a post that is ready.

@@ -5,8 +5,8 @@
 //! registry does not know what a timer does: `routing` calls the component.
 
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet};
 
+use circuits::due_index::DueIndex;
 use circuits::ids::LinkId;
 use circuits::time::Instant;
 
@@ -69,18 +69,12 @@ impl TimerId {
 }
 
 /// All armed timers.
-pub(super) struct Timers {
-    due: BTreeMap<TimerId, Instant>,
-    by_due: BTreeSet<(Instant, TimerId)>,
-}
+pub(super) struct Timers(DueIndex<TimerId>);
 
 impl Timers {
     /// The periodic timers, all due at `now`.
     pub(super) fn new(now: Instant) -> Self {
-        let mut timers = Self {
-            due: BTreeMap::new(),
-            by_due: BTreeSet::new(),
-        };
+        let mut timers = Self(DueIndex::default());
         for timer in PERIODIC {
             timers.arm(timer, Some(now));
         }
@@ -89,33 +83,20 @@ impl Timers {
 
     /// Sets a timer, or disarms it with `None`.
     pub(super) fn arm(&mut self, timer: TimerId, due: Option<Instant>) {
-        let before = match due {
-            Some(due) => self.due.insert(timer, due),
-            None => self.due.remove(&timer),
-        };
-        if before == due {
-            return;
-        }
-        if let Some(before) = before {
-            self.by_due.remove(&(before, timer));
-        }
-        if let Some(due) = due {
-            self.by_due.insert((due, timer));
-        }
+        self.0.set(timer, due);
     }
 
     /// Brings a timer forward to `due` unless it is due sooner.
     pub(super) fn expedite(&mut self, timer: TimerId, due: Instant) {
-        let armed = self.due.get(&timer).copied();
+        let armed = self.0.get(&timer);
         self.arm(timer, Some(armed.map_or(due, |armed| armed.min(due))));
     }
 
     /// Removes the first due timer after `last` in the order of [`TimerId`]. A periodic timer is
     /// armed again.
     pub(super) fn pop_due(&mut self, now: Instant, last: Option<TimerId>) -> Option<TimerId> {
-        let due = self.by_due.iter().take_while(|(due, _)| *due <= now);
+        let due = self.0.due(now);
         let timer = due
-            .map(|(_, timer)| *timer)
             .filter(|timer| last.is_none_or(|last| last < *timer))
             .min()?;
         self.arm(timer, timer.period().map(|period| now.after(period)));
@@ -124,7 +105,7 @@ impl Timers {
 
     /// When the next timer is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.by_due.first().map(|(due, _)| *due)
+        self.0.next_due()
     }
 }
 
