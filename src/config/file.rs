@@ -12,7 +12,7 @@
 //! ```
 //!
 //! An unknown key is an error that names the nearest known key: a setting that is silently ignored may
-//! be one on which a user's safety depends. The keys come from the declarations ([`super::settings`]).
+//! be one on which a user's safety depends. The keys come from the declarations in `settings`.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
