@@ -1,4 +1,4 @@
-//! What every envelope must satisfy, wherever it comes from.
+//! The rules that every envelope must satisfy, for every source.
 //!
 //! Gossip, the stem and the rendezvous accept an envelope by the same rules, so that none of them
 //! passes on what the next node rejects. [`validate`] checks them in go-ethereum's order, and
@@ -32,7 +32,7 @@ pub fn validate(
     Ok((pow, not_expired))
 }
 
-/// Why an envelope is rejected.
+/// The reason why an envelope is rejected.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EnvelopeRejected {

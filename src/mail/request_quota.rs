@@ -1,7 +1,7 @@
 //! Quota of requests per peer of a mail server.
 //!
 //! Requests over quota get an error. A peer that keeps sending requests after that is disconnected,
-//! because an honest client waits when it is told to.
+//! because an honest client waits after the error.
 
 use core::time::Duration;
 
@@ -16,15 +16,15 @@ pub struct RequestQuota {
     excess: u32,
 }
 
-/// What a request comes to.
+/// The decision on a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum QuotaResult {
-    /// It may be looked at.
+    /// The server may process it.
     Allowed,
-    /// The peer has to wait.
+    /// The peer must wait.
     Exceeded,
-    /// The peer was told to wait, again and again.
+    /// The peer ignored the error too often.
     Flooding,
 }
 
@@ -52,10 +52,10 @@ impl RequestQuota {
 
 /// Requests at once: as many pages of an answer as a client may fetch without a pause.
 pub const MAX_REQUESTS: u32 = 20;
-/// Time until one more is permitted.
+/// Time until one more request is permitted.
 const REFILL_INTERVAL: Duration = Duration::from_secs(1);
 const REQUEST_QUOTA: Quota = Quota::new(MAX_REQUESTS, REFILL_INTERVAL);
-/// Requests beyond the budget before the link is closed.
+/// Requests over quota before the link is closed.
 pub const MAX_EXCESS: u32 = 40;
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
-//! What a scripted peer does by itself.
+//! The automatic behaviour of a scripted peer.
 
 use circuits::ids::{NetworkId, Profile};
 use whisht::envelope::ProtocolVersion;
 
-/// What a scripted peer does by itself.
+/// The automatic behaviour of a scripted peer.
 #[derive(Clone, Copy)]
 pub(crate) struct PeerBehaviour {
     /// The network in its `onion/1` status; `None` for no status.
     pub(crate) network: Option<NetworkId>,
-    /// The version of Whisper that it speaks, if any.
+    /// The version of Whisper that the peer speaks, if any.
     pub(crate) shh: Option<ProtocolVersion>,
     /// Whether it expects confirmations of its packets, as status-im does.
     pub(crate) wants_confirmations: bool,

@@ -143,7 +143,7 @@ impl ScriptedPeer {
         }
     }
 
-    /// One that discovery finds.
+    /// A peer that discovery finds.
     pub(super) fn discoverable(key: LinkKey, addr: PeerAddr, behaviour: PeerBehaviour) -> Self {
         let Endpoint::Tcp(own) = addr.endpoint else {
             panic!("the world has sockets only")
@@ -159,7 +159,7 @@ impl ScriptedPeer {
         peer
     }
 
-    /// Datagrams that answer one.
+    /// The datagrams that answer a received one.
     fn answer(&mut self, now: Now, from: SocketAddr, bytes: &[u8]) -> Vec<Output> {
         let Some(discovery) = &mut self.discovery else {
             return Vec::new();
@@ -267,7 +267,7 @@ impl ScriptedPeer {
         outputs
     }
 
-    /// Says something in `onion/1`.
+    /// Sends a message of `onion/1`.
     pub(crate) fn send_onion(
         &mut self,
         now: Now,
@@ -278,7 +278,7 @@ impl ScriptedPeer {
         self.transmit(now)
     }
 
-    /// Brings cells.
+    /// Sends cells.
     pub(crate) fn send_cells(&mut self, now: Now, link: LinkId, cells: &[Cell]) -> Vec<Output> {
         let mut outputs = Vec::new();
         for cell in cells {
@@ -288,7 +288,7 @@ impl ScriptedPeer {
         outputs
     }
 
-    /// Says whatever a test likes.
+    /// Sends an arbitrary message.
     pub(crate) fn send_raw(
         &mut self,
         now: Now,
@@ -300,7 +300,7 @@ impl ScriptedPeer {
         self.transmit(now)
     }
 
-    /// Gives an envelope by the gossip of `shh/5`.
+    /// Sends an envelope by the gossip of `shh/5`.
     pub(crate) fn send_envelope_v5(
         &mut self,
         now: Now,
@@ -312,7 +312,7 @@ impl ScriptedPeer {
         self.send_raw(now, link, (Capability::SHH_5, code), payload)
     }
 
-    /// Gives envelopes by gossip.
+    /// Sends envelopes by gossip.
     pub(crate) fn send_envelopes(
         &mut self,
         now: Now,
@@ -328,12 +328,12 @@ impl ScriptedPeer {
         &self.sessions[&link]
     }
 
-    /// All sessions, those of callers too.
+    /// All sessions, inbound ones included.
     pub(crate) fn sessions(&self) -> impl Iterator<Item = &PeerSession> {
         self.sessions.values()
     }
 
-    /// Its descriptor for an epoch, with an onion key that it keeps in mind.
+    /// The peer's descriptor for an epoch, with an onion key that the peer keeps.
     pub(crate) fn descriptor(
         &mut self,
         now: Now,
@@ -367,18 +367,18 @@ impl ScriptedPeer {
 }
 
 impl PeerSession {
-    /// Whether the other side has not hung up.
+    /// Whether the session is open at the other end.
     pub(crate) fn is_open(&self) -> bool {
         self.open && !self.closed && self.disconnect_reason.is_none()
     }
 
-    /// What came in `onion/1`, with the time it did.
+    /// The received messages of `onion/1`, with their times.
     pub(crate) fn onion_messages(&self) -> impl Iterator<Item = (Instant, OnionMessage)> {
         let received = self.received.iter();
         received.filter_map(|received| Some((received.at, received.onion_message()?)))
     }
 
-    /// Cells that came.
+    /// The times of received cells.
     pub(crate) fn cells(&self) -> Vec<Instant> {
         self.onion_messages()
             .filter(|(_, message)| matches!(message, OnionMessage::Cell(_)))
@@ -386,7 +386,7 @@ impl PeerSession {
             .collect()
     }
 
-    /// Envelopes that came on the stem.
+    /// The envelopes received on stems.
     pub(crate) fn stems(&self) -> Vec<EnvelopeHash> {
         self.onion_messages()
             .filter_map(|(_, message)| match message {
@@ -396,7 +396,7 @@ impl PeerSession {
             .collect()
     }
 
-    /// Envelopes that came by gossip.
+    /// The envelopes received by gossip.
     pub(crate) fn gossiped(&self) -> Vec<(Instant, EnvelopeHash)> {
         let mut hashes = Vec::new();
         for received in &self.received {
@@ -411,7 +411,7 @@ impl PeerSession {
         hashes
     }
 
-    /// Hashes that were announced.
+    /// The announced hashes, with their times.
     pub(crate) fn announced(&self) -> Vec<(Instant, EnvelopeHash)> {
         let all = self.received.iter();
         all.flat_map(|received| {
@@ -421,7 +421,7 @@ impl PeerSession {
         .collect()
     }
 
-    /// Envelopes that came by the gossip of `shh/5`.
+    /// The envelopes received by the gossip of `shh/5`.
     pub(crate) fn gossiped_v5(&self) -> Vec<EnvelopeHash> {
         let packets = self.received.iter();
         packets
@@ -438,7 +438,7 @@ impl PeerSession {
             .collect()
     }
 
-    /// Relays that the other side told of.
+    /// The relays in the received descriptors.
     pub(crate) fn relays(&self) -> Vec<VerifiedDescriptor> {
         let network = NetworkId::new(Profile::Local, "test");
         let terms = Requirements::new(network, Profile::Local);
@@ -452,7 +452,7 @@ impl PeerSession {
             .collect()
     }
 
-    /// A relay as a hop of a path, from what the other side told.
+    /// A relay as a hop of a path, by a received descriptor.
     pub(crate) fn hop(&self, relay: RelayKey, epoch: Epoch) -> Hop {
         let id = relay.id();
         let onion = self

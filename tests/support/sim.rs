@@ -57,7 +57,7 @@ impl World {
         }
     }
 
-    /// Adds a node that dials `peers`; gives its number.
+    /// Adds a node that dials `peers`; returns its number.
     pub(crate) fn add(&mut self, relay: bool, peers: &[usize]) -> usize {
         self.add_with(relay, peers, |_| {})
     }
@@ -73,7 +73,7 @@ impl World {
         self.world.add_node(relay, peers, now, change).unwrap()
     }
 
-    /// Adds a machine that speaks the protocols and keeps no rule.
+    /// Adds a scripted peer, which obeys no rule of the protocols.
     pub(crate) fn add_scripted_peer(&mut self, behaviour: PeerBehaviour) -> usize {
         self.world
             .add_actor(|key, _| Box::new(ScriptedPeer::new(key, behaviour)))
@@ -85,18 +85,18 @@ impl World {
             .add_actor(|key, addr| Box::new(ScriptedPeer::discoverable(key, addr, behaviour)))
     }
 
-    /// The power of a node comes back.
+    /// Restarts a node after a crash.
     pub(crate) fn restart(&mut self, at: usize) {
         self.world.set_mail_password(self.mail_password);
         self.world.restart(at).unwrap();
     }
 
-    /// What a scripted peer has received, and the state of its sessions.
+    /// The received messages and the sessions of a scripted peer.
     pub(crate) fn scripted(&self, at: usize) -> &ScriptedPeer {
         self.actor(at).expect("a scripted peer")
     }
 
-    /// Lets a scripted peer do something.
+    /// Makes a scripted peer act.
     pub(crate) fn act<T>(
         &mut self,
         at: usize,
@@ -106,7 +106,7 @@ impl World {
         acted.expect("a scripted peer")
     }
 
-    /// A scripted peer dials a node and is given a second for it; gives its end of the link.
+    /// Makes a scripted peer dial a node, waits a second, and returns the peer's end of the link.
     pub(crate) fn connect_scripted(&mut self, scripted: usize, node: usize) -> LinkId {
         let peer = self.addr(node);
         let link = self.act(scripted, |scripted, _| scripted.dial(peer));
@@ -122,12 +122,12 @@ impl World {
         }
     }
 
-    /// Asks a node something that may take it up to an hour.
+    /// Sends a command to a node, and waits up to an hour for the reply.
     pub(crate) fn ask(&mut self, at: usize, command: Command) -> Result<Reply, Refusal> {
         self.world.ask(at, command, Duration::from_secs(3_601))
     }
 
-    /// Lets time pass until the condition holds, or `time` is over; says which.
+    /// Advances time until the condition holds, or by `time`; returns whether it holds.
     pub(crate) fn run_until(&mut self, time: Duration, condition: impl Fn(&Self) -> bool) -> bool {
         let until = self.clock().mono.after(time);
         while self.step(until) {
@@ -138,7 +138,7 @@ impl World {
         condition(self)
     }
 
-    /// What a node told its user, with the time.
+    /// The events that a node reported, with their times.
     pub(crate) fn events(&self, at: usize) -> &[(Instant, Event)] {
         self.recorder().events(at)
     }
