@@ -32,9 +32,10 @@ pub(super) struct PeerEnvelopeIndex {
 }
 
 impl PeerEnvelopeIndex {
-    /// Records that the peer sent us the envelope.
-    pub(super) fn mark_received(&mut self, envelope: EnvelopeHash, peer: LinkId) {
-        self.set_flag(envelope, peer, Flags::RECEIVED);
+    /// Records that the peer sent us the envelope; `false` if it had crossed the link before.
+    pub(super) fn mark_received(&mut self, envelope: EnvelopeHash, peer: LinkId) -> bool {
+        let before = self.set_flag(envelope, peer, Flags::RECEIVED);
+        before & Flags::CROSSED == 0
     }
 
     /// Records that the peer announced the envelope; `false` if it had shown it before.
@@ -64,9 +65,12 @@ impl PeerEnvelopeIndex {
         self.flags_of(envelope, peer) & (Flags::CROSSED | Flags::ANNOUNCED_BY_PEER) != 0
     }
 
-    /// Whether the envelope itself has crossed the peer's link.
-    pub(super) fn crossed(&self, envelope: &EnvelopeHash, peer: LinkId) -> bool {
-        self.flags_of(envelope, peer) & Flags::CROSSED != 0
+    /// The peers whose links the envelope itself has crossed.
+    pub(super) fn crossed(&self, envelope: &EnvelopeHash) -> BTreeSet<LinkId> {
+        self.peers_with_flags(*envelope)
+            .filter(|(_, flags)| flags & Flags::CROSSED != 0)
+            .map(|(peer, _)| peer)
+            .collect()
     }
 
     /// Whether no announcement to the peer is needed: it was made, or the envelope has crossed the

@@ -165,9 +165,8 @@ impl Gossip {
         envelope: EnvelopeHash,
         pow: Option<PowChecked>,
     ) {
-        let crossed = self.index.crossed(&envelope, link);
-        self.index.mark_received(envelope, link);
-        if let (false, Some(pow), Some(peer)) = (crossed, pow, self.peers.get_mut(&link)) {
+        let is_first = self.index.mark_received(envelope, link);
+        if let (true, Some(pow), Some(peer)) = (is_first, pow, self.peers.get_mut(&link)) {
             peer.on_relayed(&pow);
         }
         for announcer in self.fetcher.on_arrived(now.mono, &envelope) {

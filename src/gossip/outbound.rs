@@ -30,8 +30,9 @@ impl Gossip {
             self.index.mark_announced_by(hash, announcer);
         }
         let mut eager_peers = self.eager_peers(envelope);
+        let crossed = self.index.crossed(&hash);
         for (link, peer) in &mut self.peers {
-            if !peer.wants(envelope) || self.index.crossed(&hash, *link) {
+            if !peer.wants(envelope) || crossed.contains(link) {
                 continue;
             }
             let queue = match peer.delivery {

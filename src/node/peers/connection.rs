@@ -161,11 +161,11 @@ impl PeerConnection {
         code: u16,
         payload: Vec<u8>,
     ) -> bool {
-        // A cell is random bytes: compression cannot shorten it.
-        let packing = if priority == Priority::Cell {
-            Packing::Literal
-        } else {
+        // Cells and envelopes are ciphertext, which compression cannot shorten.
+        let packing = if capability == Capability::ONION_1 && priority != Priority::Cell {
             Packing::Snappy
+        } else {
+            Packing::Literal
         };
         let sent = self.link.send(priority, capability, code, payload, packing);
         sent.is_ok()
