@@ -99,6 +99,11 @@ impl OnionRelay {
         self.ingress.push(from, cell)
     }
 
+    /// A link is closed; a peer that connects again gains no further share of peeling.
+    pub fn on_link_closed(&mut self, link: LinkId) {
+        self.ingress.on_link_closed(link);
+    }
+
     /// Peels the next cell, in round-robin order over the peers; `None` if no cell waits or the
     /// peel rate does not permit one yet.
     pub fn next_peel(&mut self, now: Now) -> Option<PeelResult> {

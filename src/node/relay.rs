@@ -105,6 +105,7 @@ impl Relay {
     /// A link is closed.
     pub(super) fn on_link_closed(&mut self, link: LinkId) {
         self.client_links.remove(&link);
+        self.onion.on_link_closed(link);
     }
 
     /// The base-2 logarithm of the number of cells in the mix, for the descriptor.

@@ -89,6 +89,14 @@ impl IngressQueue {
         Ok(())
     }
 
+    /// A link is closed: its cells share one place in turn with those of all closed links, so that a
+    /// peer gains no share by connecting again.
+    pub(super) fn on_link_closed(&mut self, link: LinkId) {
+        let overflow = self.cells.merge(link, CLOSED_LINKS);
+        let evicted = u64::try_from(overflow.len()).unwrap_or(u64::MAX);
+        self.evicted = self.evicted.saturating_add(evicted);
+    }
+
     /// The next cell in turn, if peeling is permitted now.
     pub(super) fn pop(&mut self, now: Instant) -> Option<(LinkId, Cell)> {
         if self.cells.is_empty() || !self.peeling.take(self.peel_quota, now) {
@@ -113,6 +121,8 @@ impl IngressQueue {
     }
 }
 
+/// The source of the cells of closed links. No link has this number.
+const CLOSED_LINKS: LinkId = LinkId(u64::MAX);
 /// Maximum time by which peeling may run ahead of its rate, so that timers may be coarse.
 const MAX_CATCH_UP: Duration = Duration::from_millis(50);
 /// Links with a rate of their own: more than a node can have open.
@@ -282,5 +292,29 @@ mod tests {
             drain(&mut ingress, now);
         }
         assert!(ingress.rates.len() < 10, "{} links", ingress.rates.len());
+    }
+
+    #[test]
+    fn peer_that_reconnects_gains_no_share() {
+        let mut ingress = IngressQueue::new(RelayLimits::default());
+        for link in 1..=20 {
+            offer(&mut ingress, Instant::ZERO, link, 7).unwrap();
+            offer(&mut ingress, Instant::ZERO, link, 7).unwrap();
+            ingress.on_link_closed(LinkId(link));
+        }
+        for _ in 0..5 {
+            offer(&mut ingress, Instant::ZERO, 99, 9).unwrap();
+        }
+        let mut now = Instant::ZERO;
+        let mut served = Vec::new();
+        while served.len() < 10 {
+            now = now.after(Duration::from_millis(10));
+            served.extend(ingress.pop(now).map(|(_, cell)| number(&cell)));
+        }
+        let honest = served.iter().filter(|number| **number == 9).count();
+        assert_eq!(
+            honest, 5,
+            "every other cell is the honest peer's: {served:?}"
+        );
     }
 }
