@@ -297,7 +297,7 @@ impl GossipPeer {
         // A peer whose clock is behind ours still sees the envelope in the future, and divides its
         // work by a longer lifetime accordingly: only envelopes with spare work are sent this
         // early.
-        let settled = envelope.sent().after(CLOCK_MARGIN);
+        let settled = envelope.sent().after(clock_margin(envelope));
         match settled.0.saturating_sub(now.0) {
             0 => ForwardDecision::Now,
             _ if rule.is_satisfied(pow, min * stretch(envelope)) => ForwardDecision::Now,
@@ -348,10 +348,17 @@ impl GossipPeer {
     }
 }
 
-/// The factor of the requirement for a clock that is [`CLOCK_MARGIN`] behind.
+/// Seconds by which a peer's clock may be behind before it punishes us for this envelope when it is
+/// young. The wait takes at most a quarter of a short lifetime, so that the rest is left for the
+/// other hops.
+fn clock_margin(envelope: &Envelope) -> u32 {
+    MAX_CLOCK_MARGIN.min(envelope.ttl().0 / 4)
+}
+
+/// The factor of the requirement for a clock that is [`clock_margin`] behind.
 fn stretch(envelope: &Envelope) -> f64 {
     let life = f64::from(envelope.ttl().0.max(1));
-    (life + f64::from(CLOCK_MARGIN) + 1.0) / life
+    (life + f64::from(clock_margin(envelope)) + 1.0) / life
 }
 
 /// A client name from the wire, made safe for a terminal.
@@ -368,10 +375,11 @@ fn printable(client: &str) -> String {
 const PACKET_INTERVAL: Duration = Duration::from_millis(334);
 /// Rate limits of a thousand packets per second or more are ignored.
 const MIN_COST: Duration = Duration::from_millis(1);
-/// Remaining lifetime in seconds that an envelope must have to be sent: a peer whose clock is ahead
-/// would punish us for an expired one.
-const MIN_REMAINING_LIFE: u32 = 15;
-/// Seconds by which a peer's clock may be behind before it punishes us for a young envelope.
-const CLOCK_MARGIN: u32 = 3;
+/// Remaining lifetime in seconds that an envelope must have to be sent: the time of the transfer.
+/// An envelope that expires on the way is not punished: go-ethereum, status-im and whisht drop it in
+/// silence until 20 s after its expiry, and disconnect only for an older one (protocol sheet 3.6).
+const MIN_REMAINING_LIFE: u32 = 1;
+/// Maximum of [`clock_margin`].
+const MAX_CLOCK_MARGIN: u32 = 3;
 /// Maximum length of a client name in characters.
 const MAX_CLIENT_CHARS: usize = 96;

@@ -9,6 +9,7 @@ use whisht::bloom::Bloom;
 use whisht::envelope::{Envelope, Topic};
 use whisht::gossip::packet::{MinPow, code, outgoing};
 use whisht::pow::Generation::{Legacy, Modern};
+use whisht::pow::PowValues;
 
 use super::world::*;
 
@@ -277,14 +278,48 @@ fn status_im_is_sent_envelopes_of_either_formula() {
 }
 
 #[test]
-fn envelope_about_to_expire_is_not_sent() {
+fn envelope_in_its_last_second_is_not_sent() {
     let mut node = TestNode::new(0.0);
     node.connect(A, GETH_OLD);
-    let (doomed, alive) = (timed(START - 60, 74, 1), timed(START - 60, 85, 2));
+    let (doomed, alive) = (timed(START - 60, 60, 1), timed(START - 60, 62, 2));
     node.post(&doomed);
     node.post(&alive);
     let sent = node.run(MINUTE);
     assert!(was_sent(&sent, A, &alive) && !was_sent(&sent, A, &doomed));
+}
+
+#[test]
+fn short_lived_envelope_is_posted_and_relayed_to_every_kind_of_peer() {
+    // status-im posts with lifetimes of 7 and 10 s.
+    for ttl in [4, 5, 7, 10, 12, 14, 15] {
+        let mut node = TestNode::new(0.0);
+        node.connect(A, GETH_OLD);
+        node.connect(B, GETH_NEW);
+        let (posted, relayed) = (timed(START, ttl, 1), timed(START, ttl, 2));
+        node.post(&posted);
+        assert_eq!(node.deliver(A, std::slice::from_ref(&relayed)), Ok(1));
+        let sent = node.run(Duration::from_secs((ttl - 1).into()));
+        assert!(was_sent(&sent, A, &posted), "ttl {ttl}");
+        assert!(was_sent(&sent, B, &posted), "ttl {ttl}");
+        assert!(was_sent(&sent, B, &relayed), "ttl {ttl}");
+    }
+}
+
+#[test]
+fn short_lived_envelope_with_bare_pow_waits_a_quarter_of_its_life() {
+    for (ttl, wait) in [(2, 0), (7, 1), (10, 2)] {
+        let bare = timed(START, ttl, 0);
+        let mut node = TestNode::new(0.0);
+        node.connect_with(A, GETH_OLD, bare_minimum(&bare), &Bloom::FULL);
+        node.post(&bare);
+        let sent = node.run(Duration::from_secs(wait) + SECOND);
+        assert!(was_sent(&sent, A, &bare), "ttl {ttl}");
+    }
+}
+
+/// The legacy work of an envelope: a peer that requires it leaves no spare work.
+fn bare_minimum(envelope: &Envelope) -> f64 {
+    PowValues::of(envelope).legacy
 }
 
 #[test]
