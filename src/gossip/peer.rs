@@ -71,8 +71,11 @@ pub struct PeerInfo {
     pub protocol: ProtocolVersion,
     /// Its client name, truncated and made printable.
     pub client: String,
-    /// The proof-of-work rule that it is assumed to apply.
+    /// The proof-of-work rule for which it is assumed to punish: what may be sent to it.
     pub rule: PowRule,
+    /// The proof-of-work rule by which it is assumed to accept envelopes. It differs from `rule` for
+    /// a peer that drops envelopes without punishing, such as status-im.
+    pub accepted_rule: PowRule,
     /// Whether its status arrived; until then the next three fields have no meaning.
     pub has_status: bool,
     /// Its minimum proof of work.
@@ -106,7 +109,7 @@ impl PeerInfo {
             Generations::Modern => generation == Generation::Modern,
         };
         let (legacy, modern) = (satisfies(Generation::Legacy), satisfies(Generation::Modern));
-        let rule = match self.rule {
+        let rule = match self.accepted_rule {
             PowRule::Both => legacy && modern,
             PowRule::Either => legacy || modern,
             PowRule::Legacy => legacy,
@@ -312,6 +315,7 @@ impl GossipPeer {
             protocol: self.protocol,
             client: self.client.clone(),
             rule: self.rule(),
+            accepted_rule: self.accepted_rule(),
             has_status: status.is_some(),
             min_pow: status.map_or(0.0, |status| status.min_pow.value()),
             bloom_bits: status.map_or(0, |status| {
@@ -336,15 +340,34 @@ impl GossipPeer {
         }
     }
 
-    /// The proof-of-work rule that it applies, as far as is known.
+    /// The proof-of-work rule that it punishes by, as far as is known.
     fn rule(&self) -> PowRule {
-        match &self.status {
-            // This field identifies status-im, which rejects without disconnecting.
-            Some(status) if status.confirmations.is_some() => PowRule::Either,
-            // Whisht nodes also relay envelopes of others, so what they relay proves no rule.
-            _ if self.client_rule == PowRule::Either => PowRule::Either,
-            _ => self.estimator.estimate().unwrap_or(self.client_rule),
+        if self.is_status_im() {
+            return PowRule::Either;
         }
+        self.accepted_rule()
+    }
+
+    /// The proof-of-work rule that it accepts by, as far as is known.
+    fn accepted_rule(&self) -> PowRule {
+        let assumed = if self.is_status_im() {
+            // Versions up to 1.4 applied the legacy rule; what they relay shows it.
+            PowRule::Modern
+        } else {
+            self.client_rule
+        };
+        // Whisht nodes also relay envelopes of others, so what they relay proves no rule.
+        if assumed == PowRule::Either {
+            return assumed;
+        }
+        self.estimator.estimate().unwrap_or(assumed)
+    }
+
+    /// Whether its status has the field that only status-im sends: it drops envelopes with too little
+    /// work, and does not disconnect.
+    fn is_status_im(&self) -> bool {
+        let status = self.status.as_ref();
+        status.is_some_and(|status| status.confirmations.is_some())
     }
 }
 
