@@ -35,6 +35,8 @@ pub(super) struct GossipPeer {
     pub(super) score: PeerScore,
     estimator: PowRuleEstimator,
     pub(super) delivery: DeliveryMode,
+    /// Whether cells may travel on its link: it offered `onion/1`.
+    pub(super) may_carry_cells: bool,
     pub(super) queue: EnvelopeQueue,
     pub(super) announcements: AnnounceQueue,
     /// Number of envelopes received from it; `sent` counts those sent to it.
@@ -137,6 +139,7 @@ impl GossipPeer {
             score: PeerScore::default(),
             estimator: PowRuleEstimator::default(),
             delivery: DeliveryMode::default(),
+            may_carry_cells: false,
             queue: EnvelopeQueue::default(),
             announcements: AnnounceQueue::default(),
             received: 0,
@@ -239,6 +242,12 @@ impl GossipPeer {
             DeliveryMode::Pull => self.announcements.queue.want_rescan(),
             DeliveryMode::Push => self.queue.want_rescan(),
         }
+    }
+
+    /// Whether a packet to it may be longer than the common target. No cell waits behind it, and in
+    /// `shh/5` a packet has one envelope.
+    pub(super) fn takes_long_packets(&self) -> bool {
+        !self.may_carry_cells && self.protocol == ProtocolVersion::V6
     }
 
     /// The queue for the envelopes that the pool had when the peer came.

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use circuits::ids::LinkId;
-use circuits::time::Instant;
 use whisht::bloom::Bloom;
 use whisht::envelope::{Envelope, Topic};
 use whisht::gossip::packet::{MinPow, code, outgoing};
@@ -53,80 +52,6 @@ fn peer_without_status_is_sent_no_envelope() {
     let status = outgoing::status(MinPow::ZERO, &Bloom::FULL, false);
     let _ = node.receive(A, code::STATUS, &status).unwrap();
     assert!(was_sent(&node.run(SECOND), A, &plain(1)));
-}
-
-#[test]
-fn new_peer_receives_pool_in_random_order_three_packets_per_second() {
-    let mut node = TestNode::new(0.0);
-    let pool: Vec<_> = (0..500).map(|number| sized(number, 535)).collect();
-    for envelope in &pool {
-        node.post(envelope);
-    }
-    node.connect(A, GETH_OLD);
-    let sent = node.run(MINUTE);
-
-    let hashes = by_peer(&sent).remove(&A).unwrap();
-    let distinct: BTreeSet<_> = hashes.iter().copied().collect();
-    assert_eq!((hashes.len(), distinct.len()), (500, 500));
-    assert!(!hashes.is_sorted());
-    assert_eq!(
-        sent.len(),
-        500_usize.div_ceil(16_381 / pool[0].as_rlp().len())
-    );
-    assert!(sent.iter().all(|(_, send)| send.payload.len() <= 16_384));
-    assert_at_most_three_a_second(&sent, A);
-    // At the maximum rate: no time is lost.
-    let last = sent.last().unwrap().0.since(sent[0].0);
-    assert_eq!(
-        last,
-        Duration::from_millis(334) * u32::try_from(sent.len() - 1).unwrap()
-    );
-}
-
-#[test]
-fn packet_is_filled_to_exact_limit() {
-    for (excess, packets) in [(0, 1), (1, 2)] {
-        let half = sized(1, 8_000);
-        let rest = 16_384 - 3 - half.as_rlp().len();
-        let other = sized(2, rest - (half.as_rlp().len() - 8_000) + excess);
-        assert_eq!(other.as_rlp().len(), rest + excess);
-        let mut node = TestNode::new(0.0);
-        node.post(&half);
-        node.post(&other);
-        node.connect(A, GETH_OLD);
-        assert_eq!(node.run(MINUTE).len(), packets);
-    }
-}
-
-#[test]
-fn envelope_longer_than_packet_is_sent_alone() {
-    let mut node = TestNode::new(0.0);
-    for number in 0..5 {
-        node.post(&sized(number, 100));
-    }
-    let long = sized(9, 40_000);
-    node.post(&long);
-    node.connect(A, GETH_OLD);
-    let sent = node.run(MINUTE);
-    let packet = sent
-        .iter()
-        .find(|(_, send)| send.payload.len() > 16_384)
-        .unwrap();
-    assert_eq!(envelopes(&packet.1), [long]);
-    assert_eq!(by_peer(&sent)[&A].len(), 6);
-}
-
-#[test]
-fn envelope_whose_packet_exceeds_mebibyte_is_not_sent() {
-    // Its data and 20 bytes are within the limit of every geth, its packet is not.
-    let mut node = TestNode::new(0.0);
-    let huge = sized(1, (1 << 20) - 20);
-    node.post(&huge);
-    node.post(&sized(2, (1 << 20) - 40));
-    node.connect(A, GETH_OLD);
-    let sent = node.run(MINUTE);
-    assert_eq!(by_peer(&sent)[&A], [sized(2, (1 << 20) - 40).hash()]);
-    assert!(sent[0].1.payload.len() <= 1 << 20);
 }
 
 #[test]
@@ -384,21 +309,6 @@ fn send_delays_are_exponential_and_independent_per_peer() {
 }
 
 #[test]
-fn envelope_stream_is_batched_into_three_packets_per_second() {
-    let mut node = TestNode::new(0.0);
-    node.connect(A, GETH_OLD);
-    let mut sent = Vec::new();
-    for number in 0..500 {
-        node.post(&plain(number));
-        sent.extend(node.run(Duration::from_millis(20)));
-    }
-    sent.extend(node.run(MINUTE));
-    assert_eq!(by_peer(&sent)[&A].len(), 500);
-    assert!(sent.len() > 20);
-    assert_at_most_three_a_second(&sent, A);
-}
-
-#[test]
 fn congested_link_is_skipped_and_served_later() {
     let mut node = TestNode::new(0.0);
     node.connect(A, GETH_OLD);
@@ -471,15 +381,4 @@ fn envelope_expired_from_pool_is_not_sent() {
     let _ = node.run_with(Duration::from_secs(30), |_| true);
     assert!(node.pool.is_empty());
     assert!(node.run(MINUTE).is_empty());
-}
-
-fn assert_at_most_three_a_second(sent: &[Sent], link: LinkId) {
-    let times: Vec<Instant> = sent
-        .iter()
-        .filter(|(_, send)| send.link == link)
-        .map(|(time, _)| *time)
-        .collect();
-    for four in times.windows(4) {
-        assert!(four[3].since(four[0]) > SECOND);
-    }
 }
