@@ -237,7 +237,7 @@ fn short_lived_envelope_with_bare_pow_waits_a_quarter_of_its_life() {
         let mut node = TestNode::new(0.0);
         node.connect_with(A, GETH_OLD, bare_minimum(&bare), &Bloom::FULL);
         node.post(&bare);
-        let sent = node.run(Duration::from_secs(wait) + SECOND);
+        let sent = node.run(Duration::from_secs(wait) + Duration::from_millis(1_900));
         assert!(was_sent(&sent, A, &bare), "ttl {ttl}");
     }
 }
