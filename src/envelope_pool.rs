@@ -1,12 +1,12 @@
 //! The pool of unexpired envelopes (a mempool).
 //!
-//! Bounded in bytes. When the pool is full, the envelope with the least work per size and lifetime
-//! is evicted first; among equals, the one sent first; among those, the one with the lowest hash.
+//! Bounded in bytes. When the pool is full, the envelope is evicted first whose eviction destroys the
+//! least paid work per byte (`eviction`), and only for one with more: evicting costs what is destroyed.
 //! Only public properties decide. Whether an envelope is ours must not matter: an envelope that
 //! survives only here would reveal its origin.
 //!
 //! The pool holds up to a hundred thousand envelopes, so its indexes are compact: each envelope has
-//! a numbered slot, and three indexes (hash prefix, expiry, rank) store little more than that
+//! a numbered slot, and three indexes (hash prefix, expiry, eviction) store little more than that
 //! number. When an envelope is removed, the last slot moves into its place.
 //!
 //! The pool does not check envelopes itself: insertion requires the proofs that expiry and work
@@ -20,8 +20,10 @@ use circuits::time::UnixSecs;
 use crate::envelope::{Envelope, EnvelopeHash, NotExpired};
 use crate::pow::PowChecked;
 
+use self::eviction::EvictionIndex;
 use self::heap::{Heap, Order, grow, index};
 
+mod eviction;
 mod heap;
 
 /// A bounded set of envelopes.
@@ -32,7 +34,7 @@ pub struct Pool {
     slots: Vec<PoolSlot>,
     by_hash: BTreeSet<IndexEntry>,
     by_expiry: Heap,
-    by_rank: Heap,
+    by_worth: EvictionIndex,
 }
 
 /// An envelope in the pool, with the proof of its work.
@@ -52,14 +54,14 @@ pub enum InsertOutcome {
     Known,
     /// It was inserted; weaker envelopes may have been evicted.
     New,
-    /// The pool is full of envelopes with more work.
+    /// The pool is full of envelopes with more paid work per byte.
     NoRoom,
 }
 
 impl Pool {
     /// An empty pool of at most `max_bytes`, counted as [`bytes`](Self::bytes) does.
     #[must_use]
-    pub const fn new(max_bytes: usize) -> Self {
+    pub fn new(max_bytes: usize) -> Self {
         Self {
             max_bytes,
             bytes: 0,
@@ -67,7 +69,7 @@ impl Pool {
             slots: Vec::new(),
             by_hash: BTreeSet::new(),
             by_expiry: Heap::new(Order::Expiry),
-            by_rank: Heap::new(Order::Rank),
+            by_worth: EvictionIndex::default(),
         }
     }
 
@@ -76,7 +78,7 @@ impl Pool {
         &mut self,
         envelope: Envelope,
         pow: PowChecked,
-        _alive: NotExpired,
+        alive: NotExpired,
     ) -> InsertOutcome {
         let hash = envelope.hash();
         if self.contains(&hash) {
@@ -86,9 +88,9 @@ impl Pool {
         let slot = PoolSlot {
             pooled: PooledEnvelope { envelope, pow },
             in_expiry: 0,
-            in_rank: 0,
+            in_eviction: 0,
         };
-        if !self.make_room(cost, &slot) {
+        if !self.make_room(cost, &slot, alive.checked_at()) {
             return InsertOutcome::NoRoom;
         }
         let Ok(number) = u32::try_from(self.slots.len()) else {
@@ -100,7 +102,7 @@ impl Pool {
         self.slots.push(slot);
         self.by_hash.insert(IndexEntry::new(&hash, number));
         self.by_expiry.push(&mut self.slots, number);
-        self.by_rank.push(&mut self.slots, number);
+        self.by_worth.push(&mut self.slots, number);
         InsertOutcome::New
     }
 
@@ -164,25 +166,28 @@ impl Pool {
     }
 
     /// Evicts weaker envelopes until `cost` bytes fit; evicts nothing if they cannot.
-    fn make_room(&mut self, cost: usize, newcomer: &PoolSlot) -> bool {
+    fn make_room(&mut self, cost: usize, newcomer: &PoolSlot, now: UnixSecs) -> bool {
         let Some(allowed) = self.max_bytes.checked_sub(cost) else {
             return false;
         };
         let mut left = self.bytes;
-        let mut evicted = 0_usize;
-        for slot in self.by_rank.ascending(&self.slots) {
+        if left <= allowed {
+            return true;
+        }
+        let mut evicted = Vec::new();
+        for slot in self.by_worth.weakest(&self.slots, now) {
             if left <= allowed {
                 break;
             }
-            if Order::Rank.compare(slot, newcomer).is_ge() {
+            if eviction::compare(slot, newcomer, now).is_ge() {
                 return false;
             }
             left = left.saturating_sub(self::cost(&slot.pooled.envelope));
-            evicted += 1;
+            evicted.push(slot.pooled.envelope.hash());
         }
-        for _ in 0..evicted {
-            if let Some(weakest) = self.by_rank.first() {
-                self.remove(weakest);
+        for hash in evicted {
+            if let Some(number) = self.find(&hash) {
+                self.remove(number);
             }
         }
         true
@@ -204,16 +209,14 @@ impl Pool {
         let Some(slot) = self.slots.get(index(number)) else {
             return;
         };
-        let PoolSlot {
-            in_expiry, in_rank, ..
-        } = *slot;
+        let in_expiry = slot.in_expiry;
         let envelope = slot.pooled.envelope.clone();
         self.bytes = self.bytes.saturating_sub(cost(&envelope));
         self.size = self.size.saturating_sub(envelope.size());
         self.by_hash
             .remove(&IndexEntry::new(&envelope.hash(), number));
         self.by_expiry.remove(&mut self.slots, in_expiry);
-        self.by_rank.remove(&mut self.slots, in_rank);
+        self.by_worth.remove(&mut self.slots, number);
         self.slots.swap_remove(index(number));
         if let Some(moved) = self.slots.get(index(number)) {
             let hash = moved.pooled.envelope.hash();
@@ -221,7 +224,7 @@ impl Pool {
             self.by_hash.remove(&IndexEntry::new(&hash, before));
             self.by_hash.insert(IndexEntry::new(&hash, number));
             self.by_expiry.renumber(moved.in_expiry, number);
-            self.by_rank.renumber(moved.in_rank, number);
+            self.by_worth.renumber(moved, number);
         }
     }
 }
@@ -232,19 +235,12 @@ impl fmt::Debug for Pool {
     }
 }
 
-/// An envelope, and its positions in the two heaps.
+/// An envelope, and its positions in its two heaps.
 #[derive(Debug)]
 struct PoolSlot {
     pooled: PooledEnvelope,
     in_expiry: u32,
-    in_rank: u32,
-}
-
-impl PoolSlot {
-    /// Finite and not negative.
-    const fn work(&self) -> f64 {
-        self.pooled.pow.best()
-    }
+    in_eviction: u32,
 }
 
 /// The prefix of a hash, and the slot of its envelope. An attacker who makes envelopes with equal

@@ -35,6 +35,7 @@ use crate::envelope_pool::Pool;
 use crate::link::Capability;
 use crate::pow::PowChecked;
 
+use self::bulk::BulkBudget;
 use self::fetcher::EnvelopeFetcher;
 use self::have_set::PeerEnvelopeIndex;
 use self::packet::{MinPow, P2pKind, code, outgoing, v5};
@@ -42,6 +43,7 @@ use self::peer::GossipPeer;
 use self::validation::AdmissionPolicy;
 
 mod announce;
+mod bulk;
 mod fault;
 mod fetcher;
 mod have_set;
@@ -101,6 +103,7 @@ pub struct Gossip {
     peers: BTreeMap<LinkId, GossipPeer>,
     /// When each peer is to be sent something.
     due: DueIndex<LinkId>,
+    bulk: BulkBudget,
     index: PeerEnvelopeIndex,
     fetcher: EnvelopeFetcher,
     /// Number of whisht peers that are sent the body of an envelope unasked.
@@ -153,6 +156,7 @@ impl Gossip {
             rng: ChaCha20Rng::from_seed(seed),
             peers: BTreeMap::new(),
             due: DueIndex::default(),
+            bulk: BulkBudget::default(),
             index: PeerEnvelopeIndex::default(),
             fetcher: EnvelopeFetcher::new(),
             eager_push_peers: config.eager_push_peers,

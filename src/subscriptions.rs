@@ -254,9 +254,18 @@ impl Filters {
     /// The messages that a filter accepted since the last call, oldest first; `None` if there is no
     /// such filter.
     pub fn drain(&mut self, id: FilterId) -> Option<Vec<Arc<FilteredMessage>>> {
-        self.installed
-            .get_mut(&id)
-            .map(|installed| core::mem::take(&mut installed.inbox).messages.into())
+        let inbox = &mut self.installed.get_mut(&id)?.inbox;
+        let lost = inbox.lost;
+        let drained = core::mem::take(inbox);
+        inbox.lost = lost;
+        Some(drained.messages.into())
+    }
+
+    /// Number of messages that were dropped from a filter's inbox since the last call; 0 if there is no
+    /// such filter.
+    pub fn take_lost(&mut self, id: FilterId) -> u64 {
+        let installed = self.installed.get_mut(&id);
+        installed.map_or(0, |installed| core::mem::take(&mut installed.inbox.lost))
     }
 
     /// An installed filter.
@@ -384,12 +393,14 @@ struct InstalledFilter {
 }
 
 /// Messages that a filter accepted and that are not fetched yet: bounded, the oldest is dropped
-/// first.
+/// first and counted.
 #[derive(Default)]
 struct MessageQueue {
     messages: VecDeque<Arc<FilteredMessage>>,
     known: BTreeSet<EnvelopeHash>,
     bytes: usize,
+    /// Number of messages dropped and not reported yet.
+    lost: u64,
 }
 
 impl MessageQueue {
@@ -397,9 +408,9 @@ impl MessageQueue {
         if !self.known.insert(received.envelope.hash()) {
             return;
         }
-        self.bytes = self.bytes.saturating_add(received.envelope.size());
+        self.bytes = self.bytes.saturating_add(cost(received));
         self.messages.push_back(Arc::clone(received));
-        while self.messages.len() > MAX_MESSAGES || self.bytes > MAX_BYTES {
+        while self.bytes > MAX_BYTES {
             self.drop_oldest();
         }
     }
@@ -407,20 +418,31 @@ impl MessageQueue {
     fn drop_oldest(&mut self) {
         match self.messages.pop_front() {
             Some(oldest) => {
-                self.bytes = self.bytes.saturating_sub(oldest.envelope.size());
+                self.bytes = self.bytes.saturating_sub(cost(&oldest));
                 self.known.remove(&oldest.envelope.hash());
+                self.lost = self.lost.saturating_add(1);
             }
             None => self.bytes = 0,
         }
     }
 }
 
-/// Maximum number of messages in one inbox.
-const MAX_MESSAGES: usize = 4_096;
-/// Maximum number of data bytes in one inbox.
+/// Memory of one message in bytes.
+fn cost(received: &FilteredMessage) -> usize {
+    let FilteredMessage {
+        envelope, opened, ..
+    } = received;
+    let opened = opened.payload.len().saturating_add(opened.padding.len());
+    let bytes = envelope.size().saturating_add(opened);
+    bytes.saturating_add(OVERHEAD)
+}
+
+/// Maximum memory of the messages in one inbox: some 30,000 short ones.
 const MAX_BYTES: usize = 32 << 20;
-/// Maximum number of data bytes in all inboxes.
+/// Maximum memory of the messages in all inboxes.
 const MAX_TOTAL_BYTES: usize = 128 << 20;
+/// Memory of a message besides its bytes: its fields, its hash in the index, the allocator.
+const OVERHEAD: usize = 512;
 
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,8 @@ mod outbound;
 mod privacy;
 #[path = "gossip/pull.rs"]
 mod pull;
+#[path = "gossip/rate.rs"]
+mod rate;
 #[path = "gossip/v5.rs"]
 mod v5;
 #[path = "gossip/world.rs"]

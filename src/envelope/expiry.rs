@@ -15,6 +15,7 @@ use super::{Ttl, sent};
 #[must_use]
 pub struct NotExpired {
     skew: u32,
+    checked_at: UnixSecs,
 }
 
 impl NotExpired {
@@ -45,7 +46,16 @@ impl NotExpired {
             None | Some(0) => 0,
             Some(ahead) => ahead.saturating_add(1),
         };
-        Ok(Self { skew })
+        Ok(Self {
+            skew,
+            checked_at: now,
+        })
+    }
+
+    /// The time of the check.
+    #[must_use]
+    pub const fn checked_at(self) -> UnixSecs {
+        self.checked_at
     }
 
     /// Seconds that peers add to the lifetime before they divide the work by it: zero unless the

@@ -7,27 +7,28 @@
 use core::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-use super::PoolSlot;
+use super::{PoolSlot, eviction};
 
 /// The sort key of a heap.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Order {
     /// By expiry: the first to expire comes first.
     Expiry,
-    /// By eviction rank: the first to be evicted comes first.
-    Rank,
+    /// By expiry, among the envelopes of one group of [`EvictionIndex`](super::EvictionIndex).
+    Eviction,
 }
 
 impl Order {
     /// Compares two slots; never equal. The rare tie breakers are computed last.
     pub(super) fn compare(self, one: &PoolSlot, other: &PoolSlot) -> Ordering {
         let [ours, theirs] = [one, other].map(|slot| &slot.pooled.envelope);
+        let expiry = ours.expiry().cmp(&theirs.expiry());
         let first = match self {
-            Self::Expiry => ours.expiry().cmp(&theirs.expiry()),
-            Self::Rank => {
-                let work = one.work().total_cmp(&other.work());
-                work.then_with(|| ours.sent().cmp(&theirs.sent()))
-            }
+            Self::Expiry => expiry,
+            Self::Eviction => expiry.then_with(|| {
+                let rate = eviction::rate(one).total_cmp(&eviction::rate(other));
+                rate.then_with(|| ours.sent().cmp(&theirs.sent()))
+            }),
         };
         first.then_with(|| ours.hash().cmp(&theirs.hash()))
     }
@@ -35,7 +36,7 @@ impl Order {
     const fn place(self, slot: &mut PoolSlot) -> &mut u32 {
         match self {
             Self::Expiry => &mut slot.in_expiry,
-            Self::Rank => &mut slot.in_rank,
+            Self::Eviction => &mut slot.in_eviction,
         }
     }
 }

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -156,23 +158,117 @@ proptest! {
     }
 }
 
-/// A plain reference implementation of the eviction rule.
+/// A plain reference implementation of the eviction rule: of the first to expire in each group, the
+/// one that is worth least.
 fn offer_to(list: &mut Vec<Envelope>, newcomer: &Envelope, room: usize) -> InsertOutcome {
     if list.contains(newcomer) {
         return InsertOutcome::Known;
     }
-    let rank = |one: &Envelope| (work(one).to_bits(), one.sent(), one.hash());
-    list.sort_by_cached_key(rank);
-    let bytes = |list: &[Envelope]| list.iter().map(cost).sum::<usize>();
-    let mut left = &list[..];
-    while bytes(left) + cost(newcomer) > room {
-        match left {
-            [weakest, stronger @ ..] if rank(weakest) < rank(newcomer) => left = stronger,
+    let rate = |one: &Envelope| {
+        let bytes = |bytes: usize| f64::from(u32::try_from(bytes).unwrap());
+        work(one) * bytes(one.size()) / bytes(cost(one))
+    };
+    let rank = |one: &Envelope| {
+        let worth = rate(one) * f64::from(one.expiry().0 - NOW.0);
+        (worth.to_bits(), one.sent(), one.hash())
+    };
+    let mut groups: BTreeMap<u64, Vec<&Envelope>> = BTreeMap::new();
+    for one in &*list {
+        groups
+            .entry(rate(one).to_bits() >> 51)
+            .or_default()
+            .push(one);
+    }
+    for group in groups.values_mut() {
+        group.sort_by_key(|one| (one.expiry(), rate(one).to_bits(), one.sent(), one.hash()));
+        group.reverse();
+    }
+    let mut left: usize = list.iter().map(cost).sum();
+    let mut evicted = Vec::new();
+    while left + cost(newcomer) > room {
+        let heads = groups.values_mut().filter(|group| !group.is_empty());
+        let weakest = heads.min_by_key(|group| rank(group.last().unwrap()));
+        match weakest.and_then(Vec::pop) {
+            Some(weakest) if rank(weakest) < rank(newcomer) => {
+                left -= cost(weakest);
+                evicted.push(weakest.hash());
+            }
             _ => return InsertOutcome::NoRoom,
         }
     }
-    *list = [left, core::slice::from_ref(newcomer)].concat();
+    list.retain(|one| !evicted.contains(&one.hash()));
+    list.push(newcomer.clone());
     InsertOutcome::New
+}
+
+/// Searches an envelope of `data` bytes with this lifetime, and at least this work; returns it with
+/// the number of nonces tried.
+fn mined(ttl: u32, data: usize, minimum: f64, nonces: &mut u64) -> (Envelope, u64) {
+    let first = *nonces;
+    loop {
+        *nonces += 1;
+        let data = vec![0xd1; data];
+        let envelope = Envelope::build(NOW.after(ttl), Ttl(ttl), Topic([7; 4]), data, *nonces);
+        if work(&envelope) >= minimum {
+            return (envelope, *nonces - first);
+        }
+    }
+}
+
+/// Puts a hundred honest envelopes with a life of an hour into a pool with room for `rooms` as many,
+/// and floods it with junk for a tenth of their work. Returns how many honest ones remain.
+fn flood(rooms: usize, junk_ttl: u32, junk_data: usize) -> usize {
+    let mut nonces = 0;
+    let honest: Vec<_> = (0..100)
+        .map(|_| mined(3_600, 300, 0.000_2, &mut nonces))
+        .collect();
+    let bytes: usize = honest.iter().map(|(one, _)| cost(one)).sum();
+    let mut pool = Pool::new(bytes * rooms);
+    for (one, _) in &honest {
+        assert_eq!(offer(&mut pool, one), InsertOutcome::New);
+    }
+    let mut budget = honest.iter().map(|(_, hashes)| hashes).sum::<u64>() / 10;
+    loop {
+        // Twice the minimum.
+        let (junk, hashes) = mined(junk_ttl, junk_data, 0.000_4, &mut nonces);
+        let Some(left) = budget.checked_sub(hashes) else {
+            break;
+        };
+        budget = left;
+        let _ = offer(&mut pool, &junk);
+    }
+    let kept = honest.iter().filter(|(one, _)| pool.contains(&one.hash()));
+    kept.count()
+}
+
+#[test]
+fn short_lived_junk_for_a_tenth_of_the_work_evicts_no_honest_envelope() {
+    // Four hashes for each instead of two hundred, and six times the bytes.
+    assert!(flood(4, 20, 300) >= 98);
+}
+
+#[test]
+fn junk_for_a_tenth_of_the_work_evicts_about_a_tenth_of_a_full_pool() {
+    // Some nonces are luckier than they had to be.
+    assert!(flood(1, 20, 300) >= 85);
+    // Work is counted per byte of data, but most of the memory of a short envelope is overhead.
+    assert!(flood(1, 3_600, 1) >= 80);
+}
+
+#[test]
+fn envelope_is_worth_less_when_its_life_is_nearly_over() {
+    let mut nonces = 0;
+    let (old, _) = mined(1_000, 300, 0.01, &mut nonces);
+    let (new, _) = mined(2_000, 300, 0.000_5, &mut nonces);
+    let mut pool = Pool::new(cost(&old).max(cost(&new)));
+    assert_eq!(offer(&mut pool, &old), InsertOutcome::New);
+    assert!(work(&new) < work(&old));
+    assert_eq!(offer(&mut pool, &new), InsertOutcome::NoRoom);
+    let later = NOW.after(999);
+    let alive = NotExpired::check(new.expiry(), new.ttl(), later).unwrap();
+    let pow = PowChecked::check(&new, alive, 0.0).unwrap();
+    assert_eq!(pool.insert(new, pow, alive), InsertOutcome::New);
+    assert!(!pool.contains(&old.hash()));
 }
 
 #[test]

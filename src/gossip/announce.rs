@@ -84,10 +84,12 @@ impl AnnounceQueue {
 
 impl Gossip {
     /// Marks the peer on this link as possibly announcing: it is sent nothing until
-    /// [`decide_delivery`](Self::decide_delivery).
+    /// [`decide_delivery`](Self::decide_delivery). Its link may carry cells, so packets to it stay
+    /// short.
     pub fn defer_delivery(&mut self, link: LinkId) {
         if let Some(peer) = self.peers.get_mut(&link) {
             peer.delivery = DeliveryMode::Undecided;
+            peer.may_carry_cells = true;
         }
         self.reschedule(link);
     }

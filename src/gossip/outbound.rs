@@ -11,6 +11,7 @@ use crate::envelope::{Envelope, EnvelopeHash, ProtocolVersion};
 use crate::envelope_pool::{Pool, PooledEnvelope};
 
 use super::announce::{DeliveryMode, announce_hashes, serve_requests};
+use super::bulk::{BulkBudget, TARGET_PACKET};
 use super::have_set::PeerEnvelopeIndex;
 use super::packet::{code, outgoing, v5};
 use super::peer::{ForwardDecision, GossipPeer};
@@ -87,7 +88,7 @@ impl Gossip {
         self.bound_memory(pool);
         let mut sends = self.fetch_due(now);
         let due: BTreeSet<LinkId> = self.due.due(now.mono).collect();
-        for link in due {
+        for link in self.bulk.in_turn(&due) {
             if congested(link) {
                 if let Some(peer) = self.peers.get_mut(&link) {
                     peer.pause_until(now.mono.after(CONGESTION_BACKOFF));
@@ -112,7 +113,8 @@ impl Gossip {
         }
         let index = &mut self.index;
         let mut sends = serve_requests(link, peer, index, now, pool);
-        sends.extend(push_packet(link, peer, index, now, pool));
+        let bulk = &mut self.bulk;
+        sends.extend(push_packet(link, peer, (&mut *index, bulk), now, pool));
         sends.extend(announce_hashes(link, peer, index, now, pool));
         sends
     }
@@ -144,7 +146,7 @@ fn missing_at(
 fn push_packet(
     link: LinkId,
     peer: &mut GossipPeer,
-    index: &mut PeerEnvelopeIndex,
+    (index, bulk): (&mut PeerEnvelopeIndex, &mut BulkBudget),
     now: Now,
     pool: &Pool,
 ) -> Vec<OutboundPacket> {
@@ -172,7 +174,15 @@ fn push_packet(
             }
             ForwardDecision::Now => {}
         }
-        match packet.push(pooled) {
+        let mut pushed = packet.push(pooled);
+        while pushed == PushResult::Full
+            && peer.takes_long_packets()
+            && let Some(longer) = bulk.extend(now.mono, link, packet.limit)
+        {
+            packet.limit = longer;
+            pushed = packet.push(pooled);
+        }
+        match pushed {
             PushResult::Added => {
                 index.mark_sent(hash, link);
                 peer.sent = peer.sent.saturating_add(1);
@@ -193,10 +203,21 @@ fn push_packet(
 }
 
 /// A packet of envelopes under construction.
-#[derive(Default)]
 pub(super) struct PacketBuilder {
     envelopes: Vec<Envelope>,
     body: usize,
+    /// Maximum size in bytes, unless a single envelope is longer.
+    limit: usize,
+}
+
+impl Default for PacketBuilder {
+    fn default() -> Self {
+        Self {
+            envelopes: Vec::new(),
+            body: 0,
+            limit: TARGET_PACKET,
+        }
+    }
 }
 
 /// The outcome of adding an envelope to a packet.
@@ -221,7 +242,7 @@ impl PacketBuilder {
             ProtocolVersion::V5 => self.envelopes.len() == MAX_BURST,
             ProtocolVersion::V6 => false,
         };
-        if full || (!self.envelopes.is_empty() && packet_len(self.body + alone) > TARGET_PACKET) {
+        if full || (!self.envelopes.is_empty() && packet_len(self.body + alone) > self.limit) {
             return PushResult::Full;
         }
         self.body += alone;
@@ -252,9 +273,6 @@ const fn packet_len(body: usize) -> usize {
 const PEERS_PER_EAGER_PUSH: usize = 4;
 /// Delay of all packets to a peer with a congested link.
 const CONGESTION_BACKOFF: Duration = Duration::from_millis(250);
-/// Maximum packet size in bytes, unless a single envelope is longer: long frames would delay the
-/// cells on the same connection.
-const TARGET_PACKET: usize = 16_384;
 /// Maximum number of `shh/5` packets sent at once. The shortest message that go-ethereum pads has
 /// 300 bytes, so a burst of those is as long as a packet of `shh/6`, and a flood of shorter ones
 /// costs the peer no more frames than it accepts from others in one tick.

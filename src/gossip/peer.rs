@@ -35,6 +35,8 @@ pub(super) struct GossipPeer {
     pub(super) score: PeerScore,
     estimator: PowRuleEstimator,
     pub(super) delivery: DeliveryMode,
+    /// Whether cells may travel on its link: it offered `onion/1`.
+    pub(super) may_carry_cells: bool,
     pub(super) queue: EnvelopeQueue,
     pub(super) announcements: AnnounceQueue,
     /// Number of envelopes received from it; `sent` counts those sent to it.
@@ -71,8 +73,11 @@ pub struct PeerInfo {
     pub protocol: ProtocolVersion,
     /// Its client name, truncated and made printable.
     pub client: String,
-    /// The proof-of-work rule that it is assumed to apply.
+    /// The proof-of-work rule for which it is assumed to punish: what may be sent to it.
     pub rule: PowRule,
+    /// The proof-of-work rule by which it is assumed to accept envelopes. It differs from `rule` for
+    /// a peer that drops envelopes without punishing, such as status-im.
+    pub accepted_rule: PowRule,
     /// Whether its status arrived; until then the next three fields have no meaning.
     pub has_status: bool,
     /// Its minimum proof of work.
@@ -106,7 +111,7 @@ impl PeerInfo {
             Generations::Modern => generation == Generation::Modern,
         };
         let (legacy, modern) = (satisfies(Generation::Legacy), satisfies(Generation::Modern));
-        let rule = match self.rule {
+        let rule = match self.accepted_rule {
             PowRule::Both => legacy && modern,
             PowRule::Either => legacy || modern,
             PowRule::Legacy => legacy,
@@ -134,6 +139,7 @@ impl GossipPeer {
             score: PeerScore::default(),
             estimator: PowRuleEstimator::default(),
             delivery: DeliveryMode::default(),
+            may_carry_cells: false,
             queue: EnvelopeQueue::default(),
             announcements: AnnounceQueue::default(),
             received: 0,
@@ -238,6 +244,12 @@ impl GossipPeer {
         }
     }
 
+    /// Whether a packet to it may be longer than the common target. No cell waits behind it, and in
+    /// `shh/5` a packet has one envelope.
+    pub(super) fn takes_long_packets(&self) -> bool {
+        !self.may_carry_cells && self.protocol == ProtocolVersion::V6
+    }
+
     /// The queue for the envelopes that the pool had when the peer came.
     pub(super) const fn scanned_queue(&mut self) -> &mut EnvelopeQueue {
         match self.delivery {
@@ -297,7 +309,7 @@ impl GossipPeer {
         // A peer whose clock is behind ours still sees the envelope in the future, and divides its
         // work by a longer lifetime accordingly: only envelopes with spare work are sent this
         // early.
-        let settled = envelope.sent().after(CLOCK_MARGIN);
+        let settled = envelope.sent().after(clock_margin(envelope));
         match settled.0.saturating_sub(now.0) {
             0 => ForwardDecision::Now,
             _ if rule.is_satisfied(pow, min * stretch(envelope)) => ForwardDecision::Now,
@@ -312,6 +324,7 @@ impl GossipPeer {
             protocol: self.protocol,
             client: self.client.clone(),
             rule: self.rule(),
+            accepted_rule: self.accepted_rule(),
             has_status: status.is_some(),
             min_pow: status.map_or(0.0, |status| status.min_pow.value()),
             bloom_bits: status.map_or(0, |status| {
@@ -336,22 +349,48 @@ impl GossipPeer {
         }
     }
 
-    /// The proof-of-work rule that it applies, as far as is known.
+    /// The proof-of-work rule that it punishes by, as far as is known.
     fn rule(&self) -> PowRule {
-        match &self.status {
-            // This field identifies status-im, which rejects without disconnecting.
-            Some(status) if status.confirmations.is_some() => PowRule::Either,
-            // Whisht nodes also relay envelopes of others, so what they relay proves no rule.
-            _ if self.client_rule == PowRule::Either => PowRule::Either,
-            _ => self.estimator.estimate().unwrap_or(self.client_rule),
+        if self.is_status_im() {
+            return PowRule::Either;
         }
+        self.accepted_rule()
+    }
+
+    /// The proof-of-work rule that it accepts by, as far as is known.
+    fn accepted_rule(&self) -> PowRule {
+        let assumed = if self.is_status_im() {
+            // Versions up to 1.4 applied the legacy rule; what they relay shows it.
+            PowRule::Modern
+        } else {
+            self.client_rule
+        };
+        // Whisht nodes also relay envelopes of others, so what they relay proves no rule.
+        if assumed == PowRule::Either {
+            return assumed;
+        }
+        self.estimator.estimate().unwrap_or(assumed)
+    }
+
+    /// Whether its status has the field that only status-im sends: it drops envelopes with too little
+    /// work, and does not disconnect.
+    fn is_status_im(&self) -> bool {
+        let status = self.status.as_ref();
+        status.is_some_and(|status| status.confirmations.is_some())
     }
 }
 
-/// The factor of the requirement for a clock that is [`CLOCK_MARGIN`] behind.
+/// Seconds by which a peer's clock may be behind before it punishes us for this envelope when it is
+/// young. The wait takes at most a quarter of a short lifetime, so that the rest is left for the
+/// other hops.
+fn clock_margin(envelope: &Envelope) -> u32 {
+    MAX_CLOCK_MARGIN.min(envelope.ttl().0 / 4)
+}
+
+/// The factor of the requirement for a clock that is [`clock_margin`] behind.
 fn stretch(envelope: &Envelope) -> f64 {
     let life = f64::from(envelope.ttl().0.max(1));
-    (life + f64::from(CLOCK_MARGIN) + 1.0) / life
+    (life + f64::from(clock_margin(envelope)) + 1.0) / life
 }
 
 /// A client name from the wire, made safe for a terminal.
@@ -368,10 +407,11 @@ fn printable(client: &str) -> String {
 const PACKET_INTERVAL: Duration = Duration::from_millis(334);
 /// Rate limits of a thousand packets per second or more are ignored.
 const MIN_COST: Duration = Duration::from_millis(1);
-/// Remaining lifetime in seconds that an envelope must have to be sent: a peer whose clock is ahead
-/// would punish us for an expired one.
-const MIN_REMAINING_LIFE: u32 = 15;
-/// Seconds by which a peer's clock may be behind before it punishes us for a young envelope.
-const CLOCK_MARGIN: u32 = 3;
+/// Remaining lifetime in seconds that an envelope must have to be sent: the time of the transfer.
+/// An envelope that expires on the way is not punished: go-ethereum, status-im and whisht drop it in
+/// silence until 20 s after its expiry, and disconnect only for an older one (protocol sheet 3.6).
+const MIN_REMAINING_LIFE: u32 = 1;
+/// Maximum of [`clock_margin`].
+const MAX_CLOCK_MARGIN: u32 = 3;
 /// Maximum length of a client name in characters.
 const MAX_CLIENT_CHARS: usize = 96;

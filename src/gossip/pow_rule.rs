@@ -4,7 +4,7 @@
 //! from 1.9 on (modern; see [`crate::pow`]). A peer that finds too little work by its own formula
 //! disconnects the peer that relayed the envelope, and nothing in the protocol names the formula.
 //! The client name in the hello is a hint, and a status of five fields identifies status-im, which
-//! never disconnects for this. For any other peer both formulas must be satisfied until it has
+//! never disconnects for this, but accepts only envelopes of the modern formula. For any other peer both formulas must be satisfied until it has
 //! shown its own: an envelope that it relays has satisfied it. A peer that shows a wrong rule only
 //! receives envelopes that it then rejects (docs/decisions/0005).
 

@@ -205,8 +205,8 @@ impl Node {
             }
             ShhCommand::Messages(id) => {
                 let filter = self.shh_api.on_poll(now.mono, &id)?;
-                let messages = self.receive.poll(filter);
-                Ok(ShhReply::Messages(messages.ok_or(ShhError::NoFilter)?))
+                let messages = self.receive.poll(filter)?;
+                Ok(ShhReply::Messages(messages))
             }
             ShhCommand::DeleteFilter(id) => {
                 let filter = self.shh_api.unregister(&id)?;
@@ -286,7 +286,7 @@ impl Node {
     fn shh_info(&self) -> ShhInfo {
         let pool = self.gossip.pool();
         ShhInfo {
-            memory: pool.iter().map(|pooled| pooled.envelope.size()).sum(),
+            memory: pool.size(),
             messages: self.receive.waiting(),
             min_pow: self.gossip.machine().min_pow().value(),
             max_message_size: self.gossip.machine().max_size(),

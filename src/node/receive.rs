@@ -19,6 +19,7 @@ use self::inbox::Inbox;
 use self::trial_decryption::{QueuedEnvelope, TrialQueue};
 use super::command::{Identity, PublicIdentity, Refusal};
 use super::effects::Effects;
+use super::shh_api::ShhError;
 use super::timers::TimerId;
 use super::views::{IdentityView, MessageView};
 use crate::bloom::Bloom;
@@ -147,9 +148,17 @@ impl Receiver {
         self.filters.remove(id)
     }
 
-    /// The messages that a filter has kept; `None` if there is no such filter.
-    pub(super) fn poll(&mut self, id: FilterId) -> Option<Vec<Arc<FilteredMessage>>> {
-        self.filters.drain(id)
+    /// The messages that a filter has kept.
+    ///
+    /// # Errors
+    ///
+    /// [`ShhError::MessagesLost`] once if messages were dropped since the last poll; the kept ones
+    /// follow with the next. [`ShhError::NoFilter`] if there is no such filter.
+    pub(super) fn poll(&mut self, id: FilterId) -> Result<Vec<Arc<FilteredMessage>>, ShhError> {
+        match self.filters.take_lost(id) {
+            0 => self.filters.drain(id).ok_or(ShhError::NoFilter),
+            lost => Err(ShhError::MessagesLost { lost }),
+        }
     }
 
     // -- views

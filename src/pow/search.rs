@@ -39,7 +39,8 @@ pub enum PowGoal {
     /// The first nonce of at least this many zero bits, without a time limit.
     Bits(u32),
     /// The same with a time limit: go-ethereum's positive `powTarget` with `powTime` (protocol
-    /// sheet 3.4). Every number of bits is accepted.
+    /// sheet 3.4). Every number of bits is accepted. If [`Generations::Both`] is searched and the
+    /// time ends first, a nonce that satisfies the legacy generation alone is the result.
     BitsWithin(u32, Duration),
     /// The best nonce found in this time: go-ethereum's negative `powTarget`, and 0 in `shh/5`. The
     /// caller must first add the time to the envelope's expiry, as go-ethereum does. The resulting
@@ -225,6 +226,7 @@ impl PowJob {
                 nonce: start,
                 bits: 0,
             },
+            fallback: None,
         }
     }
 
@@ -257,6 +259,8 @@ pub struct NonceSearch {
     next: u64,
     tried: u64,
     best: Best,
+    /// The first nonce with the bits of the goal in the first of two generations only.
+    fallback: Option<u64>,
 }
 
 /// The best nonce found, and its zero bits in the generation that counts fewer.
@@ -292,11 +296,11 @@ impl NonceSearch {
     ///
     /// # Errors
     ///
-    /// [`OutOfTime`] if the goal was a target, which the search has not reached.
+    /// [`OutOfTime`] if the goal was a target, which the search has not reached for any generation.
     pub fn finish(&self) -> Result<u64, OutOfTime> {
         match self.goal {
             PowGoal::BestIn(_) => Ok(self.best.nonce),
-            PowGoal::Bits(_) | PowGoal::BitsWithin(..) => Err(OutOfTime {
+            PowGoal::Bits(_) | PowGoal::BitsWithin(..) => self.fallback.ok_or(OutOfTime {
                 seconds: self.goal.limit().unwrap_or_default().as_secs(),
             }),
         }
@@ -320,7 +324,8 @@ impl NonceSearch {
     /// Of two parts of one search, the one with the better nonce.
     #[must_use]
     pub fn better(self, other: Self) -> Self {
-        if other.best.bits > self.best.bits {
+        let rank = |part: &Self| (part.best.bits, part.fallback.is_some());
+        if rank(&other) > rank(&self) {
             other
         } else {
             self
@@ -374,6 +379,7 @@ impl NonceSearch {
             let bits = second.map_or(first, |second| first.min(second));
             Best { nonce, bits }
         });
+        self.fallback = self.fallback.or(candidate);
         (hit.filter(|hit| hit.bits >= bits), tried)
     }
 }

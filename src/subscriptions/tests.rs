@@ -297,19 +297,40 @@ fn filters_share_trial_of_common_key() {
 }
 
 #[test]
-fn inbox_flood_keeps_newest_messages() {
+fn inbox_flood_keeps_newest_messages_and_counts_the_others() {
     let mut world = FilterWorld::new();
     let mut filters = Filters::new();
     let id = filters.install(world.symmetric());
-    let first = world.seal_shared(b"x", false);
-    let data = first.data().to_vec();
-    for _ in 0..MAX_MESSAGES + 10 {
+    let data = world.seal_shared(&[b'x'; 50_000], false).data().to_vec();
+    let offered = 600;
+    for _ in 0..offered {
         let envelope = world.envelope(data.clone());
         filters.offer(&envelope, GOSSIP);
     }
     let messages = filters.drain(id).unwrap();
-    assert_eq!(messages.len(), MAX_MESSAGES);
+    let held: usize = messages.iter().map(|message| cost(message)).sum();
+    assert!(held <= MAX_BYTES && held > MAX_BYTES - 200_000);
     assert_eq!(messages.last().unwrap().envelope.nonce(), world.sent);
+    // The count outlives the poll that did not ask for it, and is told once.
+    let dropped = offered - u64::try_from(messages.len()).unwrap();
+    assert!(dropped > 0);
+    assert_eq!(filters.take_lost(id), dropped);
+    assert_eq!(filters.take_lost(id), 0);
+    assert_eq!(filters.take_lost(FilterId(99)), 0);
+}
+
+#[test]
+fn inbox_keeps_five_thousand_short_messages() {
+    let mut world = FilterWorld::new();
+    let mut filters = Filters::new();
+    let id = filters.install(world.symmetric());
+    let data = world.seal_shared(b"x", false).data().to_vec();
+    for _ in 0..5_000 {
+        let envelope = world.envelope(data.clone());
+        filters.offer(&envelope, GOSSIP);
+    }
+    assert_eq!(filters.drain(id).unwrap().len(), 5_000);
+    assert_eq!(filters.take_lost(id), 0);
 }
 
 #[test]

@@ -192,7 +192,7 @@ impl GossipModel {
         assert_eq!(send.code, code::MESSAGES);
         let envelopes = envelopes(send);
         assert!(!envelopes.is_empty());
-        assert!(send.payload.len() <= 16_384 || envelopes.len() == 1);
+        assert!(send.payload.len() <= 131_072 || envelopes.len() == 1);
         for envelope in envelopes {
             assert!(
                 link.crossed.insert(envelope.hash()),

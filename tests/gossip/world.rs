@@ -56,6 +56,14 @@ impl TestNode {
         self.connect_with(link, client, 0.0, &Bloom::FULL);
     }
 
+    /// Opens a link that may carry cells, to a peer that does not announce.
+    pub(super) fn connect_with_cells(&mut self, link: LinkId) {
+        let _ = self.gossip.add_peer(self.now, link, GETH_OLD);
+        self.gossip.defer_delivery(link);
+        self.gossip.decide_delivery(link, false);
+        self.receive_status(link, 0.0, &Bloom::FULL);
+    }
+
     pub(super) fn connect_with(&mut self, link: LinkId, client: &str, min_pow: f64, bloom: &Bloom) {
         let _ = self.gossip.add_peer(self.now, link, client);
         self.receive_status(link, min_pow, bloom);

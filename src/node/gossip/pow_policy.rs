@@ -111,11 +111,12 @@ impl EnvelopeGossip {
             .count()
     }
 
-    /// Whether a peer may disconnect for an envelope that does not satisfy this formula.
+    /// Whether a peer rejects an envelope that does not satisfy this formula. Whether it also
+    /// disconnects does not matter here: the message would not reach it.
     fn is_judged_by(&self, rule: PowRule) -> bool {
         let mut peers = self.machine.peers();
         peers.any(|(_, peer)| {
-            let judges = peer.rule == rule || peer.rule == PowRule::Both;
+            let judges = peer.accepted_rule == rule || peer.accepted_rule == PowRule::Both;
             peer.protocol == ProtocolVersion::V6 && peer.min_pow > 0.0 && judges
         })
     }

@@ -72,3 +72,44 @@ fn locked_identity_gives_an_error_instead_of_an_empty_inbox() {
     listen(&mut test);
     assert!(test.receive.messages(0).unwrap().is_empty());
 }
+
+#[test]
+fn poll_after_a_loss_fails_once_and_then_returns_the_kept_messages() {
+    let mut test = Fixture::new(|_| {});
+    let filter = Filter {
+        key: crate::subscriptions::FilterKey::Symmetric(Arc::new(key())),
+        topics: Vec::new(),
+        source: None,
+        minimum_pow: 0.0,
+        allow_p2p: true,
+    };
+    let filter = test.receive.install(filter, false).unwrap();
+    let plaintext = Plaintext::build(test.fx.rng(), &[7; 60_000], Padding::Align, None).unwrap();
+    let data = seal_symmetric(test.fx.rng(), &key(), &plaintext);
+    let offered = 400_u32;
+    for nonce in 1..=offered {
+        let envelope = Envelope::build(
+            START.unix.after(50),
+            Ttl(50),
+            TOPIC,
+            data.clone(),
+            u64::from(nonce),
+        );
+        let path = DeliveryPath::Gossip { pow: 1.0 };
+        test.receive.offer(&mut test.fx, START, envelope, path);
+    }
+    while test.receive.waiting() > 0 {
+        test.receive.try_decrypt(&mut test.fx);
+    }
+    let Err(ShhError::MessagesLost { lost }) = test.receive.poll(filter) else {
+        panic!("the loss is not reported");
+    };
+    let kept = test.receive.poll(filter).unwrap().len();
+    assert_eq!(lost + u64::try_from(kept).unwrap(), u64::from(offered));
+    assert!(kept > 200);
+    assert!(test.receive.poll(filter).unwrap().is_empty());
+    assert_eq!(
+        test.receive.poll(FilterId(99)).unwrap_err(),
+        ShhError::NoFilter
+    );
+}

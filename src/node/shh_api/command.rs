@@ -198,6 +198,14 @@ pub enum ShhError {
     /// A subscription or post with a shared key has no topic.
     #[error("missing topic(s)")]
     MissingTopic,
+    /// Messages of the polled filter were dropped, because it was polled too rarely.
+    #[error(
+        "{lost} messages were lost: the filter was full; poll again for the others, and more often"
+    )]
+    MessagesLost {
+        /// Number of dropped messages, the oldest ones.
+        lost: u64,
+    },
     /// The filter to poll does not exist.
     #[error("filter not found")]
     NoFilter,

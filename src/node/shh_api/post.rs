@@ -257,7 +257,7 @@ fn draft_plain(
 
 /// The search that satisfies our peers. Each applies one of two formulas, and would disconnect for
 /// work by the other. Where both are wanted, both are searched if that takes at most half of the
-/// time limit.
+/// time limit; if the time ends first, a nonce for one of them is used (see [`PowGoal`]).
 fn job_for_peers(
     unmined: &UnminedEnvelope,
     post: &Post,

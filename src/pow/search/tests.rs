@@ -230,3 +230,31 @@ fn search_works_over_arbitrary_bytes() {
         .finalize();
     assert!(Generation::Legacy.zero_bits(&hash.into()) >= 7);
 }
+
+#[test]
+fn search_for_both_generations_ends_with_a_nonce_for_one() {
+    // Six bits of the legacy generation need 64 hashes, both generations 4,096.
+    let goal = PowGoal::BitsWithin(6, Duration::from_secs(3));
+    let mut fallbacks = 0;
+    for seed in 0..20 {
+        let search = job(Generations::Both, goal).search(&mut ChaCha20Rng::seed_from_u64(seed));
+        let mut parts = search.split(2);
+        if parts.iter_mut().any(|part| part.step(400).is_some()) {
+            continue;
+        }
+        let nonce = parts.into_iter().reduce(NonceSearch::better);
+        let nonce = nonce.unwrap().finish().unwrap();
+        assert!(bits(Generations::Legacy, nonce) >= 6);
+        assert!(bits(Generations::Both, nonce) < 6);
+        fallbacks += 1;
+    }
+    assert!(fallbacks > 10);
+}
+
+#[test]
+fn search_for_both_generations_without_any_hit_runs_out_of_time() {
+    let goal = PowGoal::BitsWithin(60, Duration::from_secs(3));
+    let mut search = job(Generations::Both, goal).search(&mut rng());
+    assert_eq!(search.step(100), None);
+    assert_eq!(search.finish(), Err(OutOfTime { seconds: 3 }));
+}
