@@ -2,13 +2,19 @@
 //!
 //! Gossip, the stem and the rendezvous accept an envelope by the same rules, so that none of them
 //! passes on what the next node rejects. [`validate`] checks them in go-ethereum's order, and
-//! returns the two proofs that the pool demands. It reads no clock, and it decides nothing about the
-//! sender: [`EnvelopeRejected::is_innocent`] says whether honest peers cause a rejection.
+//! returns the two proofs that the pool demands. Stem and rendezvous carry envelopes of whisht nodes
+//! only; for these, [`validate_stem`] checks the shape too. This module reads no clock, and it
+//! decides nothing about the sender: [`EnvelopeRejected::is_innocent`] and
+//! [`StemRejected::is_strike`] say whether honest peers cause a rejection.
+
+mod stem_rules;
 
 use circuits::time::UnixSecs;
 
 use crate::envelope::{Envelope, ExpiryError, NotExpired, ProtocolVersion};
 use crate::pow::PowChecked;
+
+pub use self::stem_rules::{MIN_STEM_LIFE_SECS, StemRejected, validate_stem};
 
 /// Checks the time fields, the size and the proof of work of an envelope.
 ///

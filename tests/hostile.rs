@@ -36,3 +36,5 @@ mod pow_rules;
 mod replay;
 #[path = "hostile/shh5.rs"]
 mod shh5;
+#[path = "hostile/stem.rs"]
+mod stem;

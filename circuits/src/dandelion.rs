@@ -10,7 +10,12 @@
 //! node never floods them itself. A stem hides little against many spies (a fraction of about f of
 //! all messages is still traced): it is the last step of an insertion, not the source of anonymity.
 //!
-//! [`Embargo`] handles stems that end in a black hole. The caller must ensure three rules:
+//! [`Embargo`] handles stems that end in a black hole. An envelope whose embargo ends goes over the
+//! other successor first ([`StemRouter::reroute`]), with a new embargo. If only the sender did so,
+//! two successors that collude would know the sender; therefore every node does so. A node whose
+//! successors both failed floods the envelope, unless it is its sender.
+//!
+//! The caller must ensure three rules:
 //!
 //! * Stem envelopes are absent from every answer and inventory until gossip delivers them.
 //! * A known envelope is routed like an unknown one. Otherwise a peer could probe which envelopes
@@ -87,16 +92,7 @@ impl StemRouter {
         now: Instant,
         origin: StemOrigin,
     ) -> StemRoute {
-        if now >= self.ends {
-            self.begin_epoch(rng);
-            self.ends = end_after(self.ends, now);
-        }
-        let [first, second] = self.successors;
-        let [mapped, other] = if self.maps_to_first(origin) {
-            [first, second]
-        } else {
-            [second, first]
-        };
+        let [mapped, other] = self.successors_of(rng, now, origin);
         match origin {
             StemOrigin::Own => match (mapped, other) {
                 (Some(link), Some(_)) => StemRoute::To(link),
@@ -108,6 +104,45 @@ impl StemRouter {
                 .flatten()
                 .find(|link| *link != sender)
                 .map_or(StemRoute::Fluff, StemRoute::To),
+        }
+    }
+
+    /// The next hop of an envelope whose embargo has ended: a successor that is not in `tried`.
+    /// Links to which the envelope was sent and links that delivered it are in `tried`, so no peer
+    /// receives it twice.
+    pub fn reroute(
+        &mut self,
+        rng: &mut impl CryptoRng,
+        now: Instant,
+        origin: StemOrigin,
+        tried: &BTreeSet<LinkId>,
+    ) -> StemRoute {
+        let successors = self.successors_of(rng, now, origin).into_iter().flatten();
+        let untried = successors.into_iter().find(|link| !tried.contains(link));
+        match (origin, untried) {
+            (StemOrigin::From(_), _) if self.diffuser => StemRoute::Fluff,
+            (_, Some(link)) => StemRoute::To(link),
+            (StemOrigin::From(_), None) => StemRoute::Fluff,
+            (StemOrigin::Own, None) => StemRoute::NoSuccessors,
+        }
+    }
+
+    /// Both successors in the current epoch, that of the origin first.
+    fn successors_of(
+        &mut self,
+        rng: &mut impl CryptoRng,
+        now: Instant,
+        origin: StemOrigin,
+    ) -> [Option<LinkId>; 2] {
+        if now >= self.ends {
+            self.begin_epoch(rng);
+            self.ends = end_after(self.ends, now);
+        }
+        let [first, second] = self.successors;
+        if self.maps_to_first(origin) {
+            [first, second]
+        } else {
+            [second, first]
         }
     }
 
@@ -191,49 +226,28 @@ pub enum StemRoute {
 
 /// Envelopes on the stem that gossip has not delivered yet.
 ///
-/// Every node of a stem draws its own timeout. The node whose timeout expires first floods the
-/// envelope. A black hole on the stem therefore costs a minute or two and does not reveal which
-/// node sent the envelope.
+/// Every node of a stem draws its own timeout. The node whose timeout expires first sends the
+/// envelope over its other successor, or floods it. A black hole on the stem therefore costs a
+/// minute or two and does not reveal which node sent the envelope.
+///
+/// The caller bounds the number of watched envelopes. No watch is cut short to make room for
+/// another: otherwise a peer that fills the table would make this node flood its own envelopes.
+#[derive(Default)]
 pub struct Embargo {
-    capacity: usize,
     by_hash: BTreeMap<[u8; 32], Instant>,
     by_due: BTreeSet<(Instant, [u8; 32])>,
 }
 
 impl Embargo {
-    /// Watches at most `capacity` envelopes at a time.
-    #[must_use]
-    pub const fn new(capacity: usize) -> Self {
-        Self {
-            capacity,
-            by_hash: BTreeMap::new(),
-            by_due: BTreeSet::new(),
-        }
-    }
-
     /// Starts to watch an envelope. A watched envelope keeps its timeout: otherwise a peer that
     /// repeats the envelope could shorten or prolong it.
-    ///
-    /// If more than `capacity` envelopes are watched, returns the hash with the earliest timeout;
-    /// the caller must flood that envelope now.
-    #[must_use = "the caller must flood the envelope with this hash"]
-    pub fn watch(
-        &mut self,
-        rng: &mut impl CryptoRng,
-        now: Instant,
-        hash: [u8; 32],
-    ) -> Option<[u8; 32]> {
+    pub fn watch(&mut self, rng: &mut impl CryptoRng, now: Instant, hash: [u8; 32]) {
         if self.by_hash.contains_key(&hash) {
-            return None;
+            return;
         }
         let due = now.after(distributions::exponential(rng, EMBARGO_MEAN));
         self.by_hash.insert(hash, due);
         self.by_due.insert((due, hash));
-        if self.by_hash.len() > self.capacity {
-            self.pop_first()
-        } else {
-            None
-        }
     }
 
     /// Ends the watch because gossip has delivered the envelope or this node has flooded it.
@@ -245,8 +259,8 @@ impl Embargo {
         self.by_due.remove(&(due, *hash))
     }
 
-    /// An envelope whose timeout has expired; the caller must flood it now. Call until it returns
-    /// `None`.
+    /// An envelope whose timeout has expired, and which is not watched any more. The caller passes
+    /// it on and watches it again, or floods it. Call until it returns `None`.
     pub fn pop_due(&mut self, now: Instant) -> Option<[u8; 32]> {
         if self.next_due()? > now {
             return None;

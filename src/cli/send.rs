@@ -178,6 +178,7 @@ impl SendOutcome {
             Stage::Failed { reason } => self.reason = Some(reason.clone()),
             Stage::Searching { .. }
             | Stage::Waiting { .. }
+            | Stage::Blocked { .. }
             | Stage::Dispatched { .. }
             | Stage::Retrying { .. }
             | Stage::Delivered => {}

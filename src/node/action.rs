@@ -13,7 +13,7 @@ use super::event::MessageId;
 use super::peers::LinkPurpose;
 use super::relay::OnionKey;
 use crate::endpoint::PeerAddr;
-use crate::envelope::Envelope;
+use crate::envelope::{Envelope, EnvelopeHash};
 use crate::gossip::OutboundPacket;
 use crate::link::{DisconnectReason, Priority};
 use crate::onion_wire::OnionMessage;
@@ -54,6 +54,14 @@ pub(super) enum Action {
     // -- to the stem
     /// Send an envelope on its way along the stem.
     InsertByStem(Envelope, StemSource),
+    /// Stop passing on the envelope of a message that has ended.
+    WithdrawStem(EnvelopeHash),
+
+    // -- from the stem
+    /// All successors have the envelope of this message, and none made it public.
+    StemBlocked(MessageId),
+    /// The stem gives up the envelope of this message.
+    StemFailed(MessageId),
 
     // -- to gossip
     /// Make an envelope public here.

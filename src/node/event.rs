@@ -92,6 +92,11 @@ pub enum Stage {
         /// Number of all cells.
         of: usize,
     },
+    /// The peers that it was passed to did not make it public. It waits for other peers.
+    Blocked {
+        /// The cause, and the remedy.
+        reason: String,
+    },
     /// The envelope came back by gossip.
     Seen {
         /// Number of peers that sent it.

@@ -22,8 +22,9 @@ use super::relay::RelayContext;
 use super::send::SendContext;
 use super::stem::Stem;
 use crate::endpoint::{Endpoint, PeerAddr};
-use crate::envelope::{Envelope, Topic, Ttl};
+use crate::envelope::{Envelope, SizeClass, Topic, TtlClass};
 use crate::link::LinkKey;
+use crate::pow::PowHashes;
 
 /// The start of every test.
 pub(super) const START: Now = Now {
@@ -135,9 +136,16 @@ pub(super) fn peer(number: u8) -> PeerAddr {
     }
 }
 
-/// A fresh envelope that differs for every number.
+/// A fresh envelope of the smallest classes, which differs for every number.
 pub(super) fn envelope(number: u8) -> Envelope {
-    let data = vec![number; 300];
-    let expiry = START.unix.after(100);
-    Envelope::build(expiry, Ttl(100), Topic([number; 4]), data, 1)
+    let life = TtlClass::HalfHour;
+    let data = vec![number; SizeClass::SMALLEST.data_len(life)];
+    let expiry = life.lattice_floor(START.unix).after(life.ttl().0);
+    let topic = Topic([number; 4]);
+    // One zero bit is the least that classes require.
+    let worked = |envelope: &Envelope| PowHashes::of(envelope).modern[0] < 0x80;
+    (1 << 56..)
+        .map(|nonce| Envelope::build(expiry, life.ttl(), topic, data.clone(), nonce))
+        .find(worked)
+        .unwrap()
 }

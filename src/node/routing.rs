@@ -20,6 +20,7 @@ use super::shh_api::{self, ShhReply};
 use super::timers::TimerId;
 use super::{Node, hex};
 use crate::envelope::{Envelope, EnvelopeHash, NotExpired};
+use crate::envelope_validation::StemRejected;
 use crate::gossip::{GossipFault, PacketOutcome};
 use crate::link::{Capability, DisconnectReason, LinkEvent, LinkFault, Priority};
 use crate::onion_wire::OnionMessage;
@@ -89,6 +90,9 @@ impl Node {
             }
             Action::InstallOnionKey(key) => self.relay.install_key(fx, *key),
             Action::InsertByStem(envelope, source) => self.insert_by_stem(now, envelope, source),
+            Action::WithdrawStem(hash) => self.stem.withdraw(fx, hash),
+            Action::StemBlocked(id) => self.send.on_stem_blocked(fx, id),
+            Action::StemFailed(id) => self.send.on_stem_failed(fx, id),
             Action::Diffuse(envelope) => self.diffuse(now, envelope),
             Action::Trust(link, true) => {
                 self.gossip.trust(link);
@@ -112,7 +116,7 @@ impl Node {
     }
 
     fn insert_by_stem(&mut self, now: Now, envelope: Envelope, source: StemSource) {
-        if self.stem.insert(&mut self.fx, now, &envelope) {
+        if self.stem.insert(&mut self.fx, now, &envelope, source) {
             return;
         }
         match source {
@@ -219,6 +223,7 @@ impl Node {
         self.gossip.remove_peer(&mut self.fx, now, link);
         self.mail.on_link_closed(link);
         self.directory.on_link_closed(link);
+        self.stem.on_link_closed(&mut self.fx, link);
         self.relay.on_link_closed(link);
         if let Some(relay) = unreachable {
             self.on_relay_unreachable(now, relay);
@@ -386,9 +391,7 @@ impl Node {
                     .on_get_descriptors(fx, now, from, &request, peers);
             }
             OnionMessage::Cell(bytes) => self.on_cell(now, from, bytes.as_slice()),
-            OnionMessage::Stem(envelope) => {
-                self.stem.on_stem(fx, now, from, &envelope, &self.gossip);
-            }
+            OnionMessage::Stem(envelope) => self.on_stem(now, from, &envelope),
             OnionMessage::Announce(hashes) => {
                 let known = self.gossip.on_announced(fx, now, from, hashes);
                 self.on_echoes(known);
@@ -396,6 +399,16 @@ impl Node {
             OnionMessage::GetEnvelopes(hashes) => self.gossip.on_requested(fx, from, hashes),
             // A second status carries no information.
             OnionMessage::Status { .. } => {}
+        }
+    }
+
+    fn on_stem(&mut self, now: Now, from: LinkId, envelope: &Envelope) {
+        let fx = &mut self.fx;
+        let passed_on = self.stem.on_stem(fx, now, from, envelope, &self.gossip);
+        if passed_on.is_err_and(StemRejected::is_strike) {
+            self.peers.strike(now, from, BanScope::KeyAndAddress);
+            let reason = DisconnectReason::SubprotocolError;
+            self.peers.disconnect(&mut self.fx, now, from, reason);
         }
     }
 

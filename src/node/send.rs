@@ -166,7 +166,12 @@ impl Sender {
         if let Some(watch) = message.state().watch() {
             self.by_hash.remove(&watch.hash());
         }
+        let watched = message.state().watch().map(EchoWatch::hash);
         message.set_state(state);
+        let by_stem = message.level().rules().insertion == Insertion::Stem;
+        if let Some(hash) = watched.filter(|_| by_stem && message.state().has_ended()) {
+            fx.request(Action::WithdrawStem(hash));
+        }
         if let Some(watch) = message.state().watch() {
             self.by_hash.insert(watch.hash(), id);
         }
@@ -288,6 +293,22 @@ impl Sender {
     /// The peers that could pass a message on along the stem are gone.
     pub(super) fn on_no_stem(&mut self, fx: &mut Effects, id: MessageId) {
         let reason = "the peers that could pass it on are gone; connect to more whisht nodes";
+        self.fail(fx, id, reason);
+    }
+
+    /// No successor made the envelope of a message public. Flooding it from here would reveal the
+    /// sender, so it waits for other successors.
+    pub(super) fn on_stem_blocked(&mut self, fx: &mut Effects, id: MessageId) {
+        let state = self.messages.get(&id).map(Outgoing::state);
+        if let Some(SendState::Confirming(watch, _)) = state {
+            let state = SendState::Confirming(*watch, Departure::BlockedStem);
+            self.enter(fx, id, state);
+        }
+    }
+
+    /// The stem gave up the envelope of a message.
+    pub(super) fn on_stem_failed(&mut self, fx: &mut Effects, id: MessageId) {
+        let reason = "its stem is blocked: no peer that it was passed to made it public; connect                       to other whisht nodes, then send it again";
         self.fail(fx, id, reason);
     }
 

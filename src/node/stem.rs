@@ -3,21 +3,29 @@
 //! An envelope on the stem is not public: it is not in the mempool, answers no request, and reaches
 //! no filter until gossip delivers it or this node diffuses it. Envelopes of this node and of
 //! others take the same path through this component (spec M10, M11).
+//!
+//! No embargo makes this node diffuse its own message. A full table refuses nothing
+//! ([`in_transit`]), and an embargo that ends sends the envelope over the other successor. If that
+//! fails too, a message of this node waits for other successors and its user is told; any other
+//! envelope is diffused. An envelope that returns twice over one link is diffused whether or not it
+//! is of this node: a difference would tell a successor which node is the sender.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod in_transit;
 
-use circuits::dandelion::{Embargo, StemOrigin, StemRoute, StemRouter};
+use circuits::dandelion::{Embargo, StemRoute, StemRouter};
 use circuits::ids::LinkId;
 use circuits::time::{Instant, Now};
 use rand_chacha::ChaCha20Rng;
 
-use super::action::Action;
+use self::in_transit::{Bringer, InTransit};
+use super::action::{Action, StemSource};
 use super::effects::{Counter, Effects};
 use super::event::Trace;
 use super::gossip::EnvelopeGossip;
 use super::hex;
 use super::timers::TimerId;
 use crate::envelope::{Envelope, EnvelopeHash};
+use crate::envelope_validation::{MIN_STEM_LIFE_SECS, StemRejected};
 use crate::link::Priority;
 use crate::onion_wire::OnionMessage;
 
@@ -25,14 +33,7 @@ use crate::onion_wire::OnionMessage;
 pub(super) struct Stem {
     router: StemRouter,
     embargo: Embargo,
-    in_transit: BTreeMap<EnvelopeHash, InTransit>,
-    bytes: usize,
-}
-
-struct InTransit {
-    envelope: Envelope,
-    /// Links that delivered it; a second delivery over the same link ends the stem.
-    delivered_by: BTreeSet<LinkId>,
+    in_transit: InTransit,
 }
 
 impl Stem {
@@ -40,9 +41,8 @@ impl Stem {
     pub(super) fn new(rng: &mut ChaCha20Rng, now: Instant) -> Self {
         Self {
             router: StemRouter::new(rng, now),
-            embargo: Embargo::new(MAX_IN_TRANSIT + MAX_OWN),
-            in_transit: BTreeMap::new(),
-            bytes: 0,
+            embargo: Embargo::default(),
+            in_transit: InTransit::new(),
         }
     }
 
@@ -51,12 +51,28 @@ impl Stem {
         self.router.can_stem()
     }
 
+    /// Whether an envelope is on its way and not known to be public.
+    pub(super) fn is_in_transit(&self, hash: EnvelopeHash) -> bool {
+        self.in_transit.get(hash).is_some()
+    }
+
     /// Sets the peers that may be successors.
     pub(super) fn set_successor_candidates(&mut self, fx: &mut Effects, links: &[LinkId]) {
         self.router.set_successor_candidates(fx.rng(), links);
     }
 
-    /// A peer passes an envelope on. It is validated like any other.
+    /// A link is closed.
+    pub(super) fn on_link_closed(&mut self, fx: &mut Effects, link: LinkId) {
+        let forgotten = self.in_transit.on_link_closed(link);
+        self.end_watches(&forgotten);
+        self.arm(fx);
+    }
+
+    /// A peer passes an envelope on.
+    ///
+    /// # Errors
+    ///
+    /// The rule that the envelope breaks; it is dropped.
     pub(super) fn on_stem(
         &mut self,
         fx: &mut Effects,
@@ -64,35 +80,89 @@ impl Stem {
         from: LinkId,
         envelope: &Envelope,
         gossip: &EnvelopeGossip,
-    ) {
-        if gossip.pool().contains(&envelope.hash()) || !self.has_room(envelope) {
-            return;
+    ) -> Result<(), StemRejected> {
+        if gossip.pool().contains(&envelope.hash()) {
+            return Ok(());
         }
-        if gossip.validate(now, envelope).is_err() {
-            return fx.count(Counter::Malformed);
+        if let Err(rejected) = gossip.validate_stem(now, envelope) {
+            fx.count(Counter::Malformed);
+            return Err(rejected);
         }
-        self.pass_along(fx, now, envelope, StemOrigin::From(from));
+        self.pass_along(fx, now, envelope, Bringer::Peer(from));
+        Ok(())
     }
 
     /// Sends an envelope on its way whose public life begins here, as its sender or as its
     /// rendezvous; `false` if there is no stem now.
-    pub(super) fn insert(&mut self, fx: &mut Effects, now: Now, envelope: &Envelope) -> bool {
-        self.can_stem() && self.pass_along(fx, now, envelope, StemOrigin::Own)
+    pub(super) fn insert(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        envelope: &Envelope,
+        source: StemSource,
+    ) -> bool {
+        self.can_stem() && self.pass_along(fx, now, envelope, source.into())
+    }
+
+    /// The message of this envelope has ended: no further successor gets it from here.
+    pub(super) fn withdraw(&mut self, fx: &mut Effects, hash: EnvelopeHash) {
+        let entry = self.in_transit.get(hash);
+        if entry.is_some_and(|entry| matches!(entry.bringer, Bringer::Message(_))) {
+            self.embargo.seen(&hash.0);
+            self.in_transit.take(hash);
+            self.arm(fx);
+        }
     }
 
     /// Gossip delivered the envelope, so its embargo is not needed any more.
     pub(super) fn on_public(&mut self, fx: &mut Effects, hash: EnvelopeHash) {
         self.embargo.seen(&hash.0);
-        self.take(hash);
+        self.in_transit.take(hash);
         self.arm(fx);
     }
 
-    /// Diffuses envelopes whose embargo has ended.
-    pub(super) fn end_embargoes(&mut self, fx: &mut Effects, now: Instant) {
-        while let Some(hash) = self.embargo.pop_due(now) {
-            self.diffuse(fx, EnvelopeHash(hash));
+    /// Passes on or diffuses envelopes whose embargo has ended.
+    pub(super) fn end_embargoes(&mut self, fx: &mut Effects, now: Now) {
+        while let Some(hash) = self.embargo.pop_due(now.mono) {
+            self.end_embargo(fx, now, EnvelopeHash(hash));
         }
         self.arm(fx);
+    }
+
+    fn end_embargo(&mut self, fx: &mut Effects, now: Now, hash: EnvelopeHash) {
+        let Some(entry) = self.in_transit.get(hash) else {
+            return;
+        };
+        let (bringer, attempts) = (entry.bringer, entry.attempts);
+        let lives = entry.envelope.expiry() >= now.unix.after(MIN_STEM_LIFE_SECS);
+        let untried = match bringer {
+            _ if !lives => None,
+            // Every pair of successors that collude could recognize the sender of a message, so
+            // the number of pairs is bounded.
+            Bringer::Message(_) if attempts >= MAX_MESSAGE_ATTEMPTS => None,
+            Bringer::Rendezvous | Bringer::Peer(_) if attempts >= MAX_ATTEMPTS => None,
+            _ => Some(
+                self.router
+                    .reroute(fx.rng(), now.mono, bringer.origin(), &entry.tried),
+            ),
+        };
+        match (untried, bringer) {
+            (Some(StemRoute::To(link)), _) => {
+                let envelope = entry.envelope.clone();
+                self.forward(fx, now.mono, link, &envelope);
+            }
+            (Some(_), Bringer::Message(id)) => {
+                self.embargo.watch(fx.rng(), now.mono, hash.0);
+                fx.request(Action::StemBlocked(id));
+            }
+            (None, Bringer::Message(id)) => {
+                self.in_transit.take(hash);
+                fx.request(Action::StemFailed(id));
+            }
+            // The rendezvous has lost a successor, and waits for the next one.
+            (Some(_), Bringer::Rendezvous) => self.embargo.watch(fx.rng(), now.mono, hash.0),
+            (None, Bringer::Rendezvous) | (_, Bringer::Peer(_)) => self.diffuse(fx, hash),
+        }
     }
 
     fn pass_along(
@@ -100,15 +170,16 @@ impl Stem {
         fx: &mut Effects,
         now: Now,
         envelope: &Envelope,
-        origin: StemOrigin,
+        bringer: Bringer,
     ) -> bool {
         let hash = envelope.hash();
-        if self.note(envelope, origin) {
-            match self.router.route(fx.rng(), now.mono, origin) {
+        let mut forgotten = Vec::new();
+        if self.in_transit.note(envelope, bringer, &mut forgotten) {
+            match self.router.route(fx.rng(), now.mono, bringer.origin()) {
                 StemRoute::To(link) => self.forward(fx, now.mono, link, envelope),
                 StemRoute::Fluff => self.diffuse(fx, hash),
                 StemRoute::NoSuccessors => {
-                    self.take(hash);
+                    self.in_transit.take(hash);
                     return false;
                 }
             }
@@ -116,6 +187,7 @@ impl Stem {
             // The envelope has run in a circle of stems, where no node would ever diffuse it.
             self.diffuse(fx, hash);
         }
+        self.end_watches(&forgotten);
         self.arm(fx);
         true
     }
@@ -128,46 +200,22 @@ impl Stem {
         });
         let message = OnionMessage::Stem(envelope.clone());
         fx.request(Action::SendOnion(to, Priority::Control, message));
-        if let Some(cut_short) = self.embargo.watch(fx.rng(), now, hash.0) {
-            self.diffuse(fx, EnvelopeHash(cut_short));
-        }
+        self.in_transit.sent(hash, to);
+        self.embargo.watch(fx.rng(), now, hash.0);
     }
 
     /// Gives an envelope to gossip, as if a peer had sent it.
     fn diffuse(&mut self, fx: &mut Effects, hash: EnvelopeHash) {
         self.embargo.seen(&hash.0);
-        if let Some(envelope) = self.take(hash) {
+        if let Some(envelope) = self.in_transit.take(hash) {
             fx.request(Action::Diffuse(envelope));
         }
     }
 
-    fn take(&mut self, hash: EnvelopeHash) -> Option<Envelope> {
-        let in_transit = self.in_transit.remove(&hash)?;
-        self.bytes = self.bytes.saturating_sub(in_transit.envelope.size());
-        Some(in_transit.envelope)
-    }
-
-    /// Whether there is room for another foreign envelope.
-    fn has_room(&self, envelope: &Envelope) -> bool {
-        self.in_transit.contains_key(&envelope.hash())
-            || self.in_transit.len() < MAX_IN_TRANSIT
-                && self.bytes.saturating_add(envelope.size()) <= MAX_IN_TRANSIT_BYTES
-    }
-
-    /// Records an envelope; `false` if this link delivered it before.
-    fn note(&mut self, envelope: &Envelope, origin: StemOrigin) -> bool {
-        let size = envelope.size();
-        let bytes = &mut self.bytes;
-        let entry = self.in_transit.entry(envelope.hash()).or_insert_with(|| {
-            *bytes = bytes.saturating_add(size);
-            InTransit {
-                envelope: envelope.clone(),
-                delivered_by: BTreeSet::new(),
-            }
-        });
-        match origin {
-            StemOrigin::Own => true,
-            StemOrigin::From(link) => entry.delivered_by.insert(link),
+    /// Ends the embargoes of forgotten envelopes.
+    fn end_watches(&mut self, forgotten: &[EnvelopeHash]) {
+        for hash in forgotten {
+            self.embargo.seen(&hash.0);
         }
     }
 
@@ -176,16 +224,12 @@ impl Stem {
     }
 }
 
-/// Maximum number of foreign envelopes in transit. More are dropped, and the embargo of the node
-/// that sent them recovers them. Diffusing another in their place would let a flood reveal its
-/// sender.
-const MAX_IN_TRANSIT: usize = 4096;
+/// Number of successors that an envelope of another node is sent to before it is diffused here.
+const MAX_ATTEMPTS: usize = 2;
 
-/// Additional room for our envelopes, and for those rebuilt here.
-const MAX_OWN: usize = 4096;
-
-/// Maximum size of all envelopes in transit.
-const MAX_IN_TRANSIT_BYTES: usize = 32 * 1024 * 1024;
+/// Number of successors that a message of this node is sent to before it is given up: those of
+/// three stem epochs.
+const MAX_MESSAGE_ATTEMPTS: usize = 6;
 
 #[cfg(test)]
 mod tests;

@@ -231,9 +231,9 @@ fn hash(number: u32) -> [u8; 32] {
 #[test]
 fn embargo_timeout_is_exponential_with_mean_60_s() {
     let mut rng = rng(12);
-    let mut embargo = Embargo::new(4_000);
+    let mut embargo = Embargo::default();
     for number in 0..4_000 {
-        assert_eq!(embargo.watch(&mut rng, secs(5), hash(number)), None);
+        embargo.watch(&mut rng, secs(5), hash(number));
     }
     let mut waits = Vec::new();
     while let Some(due) = embargo.next_due() {
@@ -252,8 +252,8 @@ fn embargo_timeout_is_exponential_with_mean_60_s() {
 #[test]
 fn embargo_seen_ends_watch() {
     let mut rng = rng(13);
-    let mut embargo = Embargo::new(10);
-    assert_eq!(embargo.watch(&mut rng, secs(0), hash(1)), None);
+    let mut embargo = Embargo::default();
+    embargo.watch(&mut rng, secs(0), hash(1));
     assert!(embargo.seen(&hash(1)));
     assert!(!embargo.seen(&hash(1)));
     assert_eq!(embargo.next_due(), None);
@@ -263,30 +263,75 @@ fn embargo_seen_ends_watch() {
 #[test]
 fn embargo_watch_keeps_timeout_of_watched_envelope() {
     let mut rng = rng(14);
-    let mut embargo = Embargo::new(10);
-    assert_eq!(embargo.watch(&mut rng, secs(0), hash(1)), None);
+    let mut embargo = Embargo::default();
+    embargo.watch(&mut rng, secs(0), hash(1));
     let due = embargo.next_due();
     for later in 0..1_000 {
-        assert_eq!(embargo.watch(&mut rng, secs(later), hash(1)), None);
+        embargo.watch(&mut rng, secs(later), hash(1));
         assert_eq!(embargo.next_due(), due);
     }
 }
 
 #[test]
-fn embargo_over_capacity_returns_earliest_envelope() {
+fn embargo_that_ended_is_watched_again_with_new_timeout() {
     let mut rng = rng(15);
-    let mut embargo = Embargo::new(100);
-    let mut flooded = BTreeSet::new();
-    for number in 0..1_000 {
-        flooded.extend(embargo.watch(&mut rng, secs(0), hash(number)));
-        assert!(embargo.by_hash.len() <= 100);
-        assert_eq!(embargo.by_hash.len(), embargo.by_due.len());
+    let mut embargo = Embargo::default();
+    embargo.watch(&mut rng, secs(0), hash(1));
+    let first = embargo.next_due().unwrap();
+    assert_eq!(embargo.pop_due(first), Some(hash(1)));
+    embargo.watch(&mut rng, first, hash(1));
+    assert!(embargo.next_due().unwrap() > first);
+}
+
+#[test]
+fn embargo_is_not_cut_short_by_other_envelopes() {
+    let mut rng = rng(18);
+    let mut embargo = Embargo::default();
+    embargo.watch(&mut rng, secs(0), hash(0));
+    let due = embargo.by_hash[&hash(0)];
+    for number in 1..10_000 {
+        embargo.watch(&mut rng, secs(0), hash(number));
     }
-    assert_eq!(flooded.len(), 900);
-    flooded.extend(core::iter::from_fn(|| {
-        embargo.pop_due(Instant::from_micros(u64::MAX))
-    }));
-    assert_eq!(flooded.len(), 1_000);
+    assert_eq!(embargo.by_hash[&hash(0)], due);
+}
+
+#[test]
+fn rerouted_envelope_goes_to_other_successor_then_to_none() {
+    let mut rng = rng(19);
+    for _ in 0..100 {
+        let mut stem = non_diffuser(&mut rng, &[1, 2]);
+        for (origin, end) in [
+            (StemOrigin::Own, StemRoute::NoSuccessors),
+            (FOREIGN, StemRoute::Fluff),
+        ] {
+            let StemRoute::To(first) = stem.route(&mut rng, Instant::ZERO, origin) else {
+                panic!("a stem of two successors")
+            };
+            let mut tried = BTreeSet::from([first]);
+            let StemRoute::To(second) = stem.reroute(&mut rng, Instant::ZERO, origin, &tried)
+            else {
+                panic!("the other successor")
+            };
+            assert_ne!(first, second);
+            tried.insert(second);
+            let third = stem.reroute(&mut rng, Instant::ZERO, origin, &tried);
+            assert_eq!(third, end);
+        }
+    }
+}
+
+#[test]
+fn rerouted_foreign_envelope_is_fluffed_by_diffuser() {
+    let mut rng = rng(20);
+    let mut stem = core::iter::repeat_with(|| stem(&mut rng, &[1, 2]))
+        .find(|stem| stem.diffuser)
+        .unwrap();
+    let tried = BTreeSet::from([LinkId(1)]);
+    let mut rng = self::rng(21);
+    let foreign = stem.reroute(&mut rng, Instant::ZERO, FOREIGN, &tried);
+    assert_eq!(foreign, StemRoute::Fluff);
+    let own = stem.reroute(&mut rng, Instant::ZERO, StemOrigin::Own, &tried);
+    assert_eq!(own, StemRoute::To(LinkId(2)));
 }
 
 #[test]
@@ -296,7 +341,7 @@ fn debug_shows_neither_routes_nor_hashes() {
         format!("{:?}", stem(&mut rng, &[1, 2])),
         "StemRouter { can_stem: true, .. }"
     );
-    let mut embargo = Embargo::new(10);
-    assert_eq!(embargo.watch(&mut rng, secs(0), hash(1)), None);
+    let mut embargo = Embargo::default();
+    embargo.watch(&mut rng, secs(0), hash(1));
     assert_eq!(format!("{embargo:?}"), "Embargo { watched: 1, .. }");
 }

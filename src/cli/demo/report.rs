@@ -109,6 +109,7 @@ impl DemoReport {
                 self.say(&format!("echo: {peers} peers returned it to the source"))
             }
             Stage::Waiting { reason } => self.say(&format!("queued: {reason}")),
+            Stage::Blocked { reason } => self.say(&format!("stem blocked: {reason}")),
             Stage::Retrying { attempt } => self.say(&format!(
                 "echo: none in time; attempt {attempt} with a new envelope"
             )),

@@ -139,7 +139,7 @@ impl Timeline {
         match stage {
             Stage::Sealing { attempt, .. } => self.attempts = *attempt,
             // A demonstration does not use Tor.
-            Stage::Waiting { .. } => {}
+            Stage::Waiting { .. } | Stage::Blocked { .. } => {}
             Stage::Planned { k, n, .. } => self.shards = Some((*k, *n)),
             Stage::Dispatched { cells, .. } => {
                 let first = self.observations.cells_sent == 0 && *cells > 0;

@@ -44,6 +44,7 @@ pub(in crate::cli) fn describe(stage: &Stage) -> String {
             format!("{cells} of {of} cells have left for the guard")
         }
         Stage::Waiting { reason } => format!("queued: {}", one_line(reason)),
+        Stage::Blocked { reason } => format!("stem blocked: {}", one_line(reason)),
         Stage::Seen { peers: 1, .. } => "came back from 1 peer".to_owned(),
         Stage::Seen { peers, .. } => format!("came back from {peers} peers"),
         Stage::Retrying { attempt } => {
@@ -142,6 +143,8 @@ mod tests {
         let reason = || "no Tor".to_owned();
         let waiting = Stage::Waiting { reason: reason() };
         assert_eq!(describe(&waiting), "queued: no Tor");
+        let blocked = Stage::Blocked { reason: reason() };
+        assert_eq!(describe(&blocked), "stem blocked: no Tor");
         let failed = Stage::Failed { reason: reason() };
         assert_eq!(describe(&failed), "given up: no Tor");
         assert_eq!(describe(&Stage::Delivered), "delivered: the network has it");

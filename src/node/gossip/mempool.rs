@@ -6,7 +6,7 @@ use circuits::time::Now;
 use super::EnvelopeGossip;
 use crate::envelope::{Envelope, NotExpired, ProtocolVersion};
 use crate::envelope_pool::InsertOutcome;
-use crate::envelope_validation::{self, EnvelopeRejected};
+use crate::envelope_validation::{self, EnvelopeRejected, StemRejected};
 use crate::node::effects::Effects;
 use crate::node::event::Trace;
 use crate::node::hex;
@@ -58,7 +58,7 @@ impl EnvelopeGossip {
         })
     }
 
-    /// Validates an envelope that enters the network here or travels on a stem.
+    /// Validates an envelope that enters the network here.
     ///
     /// The minimum is that of our own envelopes ([`own_min_pow`](Self::own_min_pow)): what an API
     /// client asked of our peers since the start may be less, but not more.
@@ -73,6 +73,20 @@ impl EnvelopeGossip {
     ) -> Result<(PowChecked, NotExpired), EnvelopeRejected> {
         let max_size = self.machine.max_size();
         envelope_validation::validate(envelope, now.unix, self.own_min_pow(), max_size)
+    }
+
+    /// Validates an envelope that a stem carries, or that a rendezvous rebuilt for its stem.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that the envelope breaks.
+    pub(in crate::node) fn validate_stem(
+        &self,
+        now: Now,
+        envelope: &Envelope,
+    ) -> Result<(), StemRejected> {
+        let max_size = self.machine.max_size();
+        envelope_validation::validate_stem(envelope, now.unix, self.own_min_pow(), max_size)
     }
 
     /// Drops expired envelopes.

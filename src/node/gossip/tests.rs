@@ -49,7 +49,7 @@ fn expired_envelope_leaves_the_mempool() {
     test.gossip
         .insert(&mut test.fx, START, &envelope, proofs, None);
     let later = Now {
-        unix: START.unix.after(500),
+        unix: START.unix.after(2_000),
         ..START
     };
     test.gossip.expire(later);

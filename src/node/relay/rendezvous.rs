@@ -10,7 +10,7 @@ use circuits::rendezvous::ShardOutcome;
 use circuits::time::{Instant, Now};
 
 use super::Relay;
-use crate::envelope::{Envelope, SizeClass};
+use crate::envelope::Envelope;
 use crate::node::action::{Action, StemSource};
 use crate::node::effects::{Counter, Effects};
 use crate::node::event::{RelayLabel, Trace};
@@ -101,7 +101,7 @@ impl Relay {
         }
     }
 
-    /// The shards form an envelope. It is validated like any other, and held.
+    /// The shards form an envelope. It is validated like any other on a stem, and held.
     fn on_rebuilt(
         &mut self,
         fx: &mut Effects,
@@ -110,10 +110,9 @@ impl Relay {
         hold: Duration,
         gossip: &EnvelopeGossip,
     ) {
-        let envelope = Envelope::decode(bytes).ok().filter(|envelope| {
-            SizeClass::of(bytes.len()).is_some_and(|class| class.len() == bytes.len())
-                && gossip.validate(now, envelope).is_ok()
-        });
+        let envelope = Envelope::decode(bytes)
+            .ok()
+            .filter(|envelope| gossip.validate_stem(now, envelope).is_ok());
         let Some(envelope) = envelope else {
             return fx.count(Counter::Malformed);
         };
@@ -135,7 +134,7 @@ impl Relay {
         gossip: &EnvelopeGossip,
     ) {
         while let Some(envelope) = self.delayed.pop_due(now.mono) {
-            if gossip.validate(now, &envelope).is_ok() {
+            if gossip.validate_stem(now, &envelope).is_ok() {
                 fx.request(Action::InsertByStem(envelope, StemSource::Rendezvous));
             }
         }

@@ -93,6 +93,10 @@ impl Sender {
         if self.is_isolated(now, context.gossip) {
             return self.extend_deadline(fx, now, id);
         }
+        // The stem reports when it is blocked, and when it gives up.
+        if context.stem.is_in_transit(watch.hash()) {
+            return self.extend_deadline(fx, now, id);
+        }
         let Some(message) = self.messages.get(&id) else {
             return;
         };

@@ -68,6 +68,8 @@ pub(super) enum Departure {
         /// Its size.
         bytes: usize,
     },
+    /// The envelope itself, to successors that did not make it public.
+    BlockedStem,
     /// So many cells.
     Cells(usize),
 }
@@ -278,6 +280,9 @@ impl Outgoing {
             SendState::Confirming(watch, Departure::Envelope { bytes }) => {
                 sealed(watch.hash, *bytes)
             }
+            SendState::Confirming(_, Departure::BlockedStem) => Stage::Blocked {
+                reason: STEM_BLOCKED.to_owned(),
+            },
             SendState::Confirming(_, Departure::Cells(cells)) => Stage::Dispatched {
                 cells: *cells,
                 of: *cells,
@@ -363,6 +368,11 @@ impl Mining {
         }
     }
 }
+
+/// Why a message waits at [`Departure::BlockedStem`].
+const STEM_BLOCKED: &str = "no peer that it was passed to made it public; it waits for other peers \
+                            instead of leaving from here, which would reveal you; connect to more \
+                            whisht nodes";
 
 fn sealed(hash: EnvelopeHash, bytes: usize) -> Stage {
     Stage::Sealed {

@@ -195,6 +195,9 @@ fn stages() -> Vec<Stage> {
             lifted: None,
         },
         Stage::Dispatched { cells: 1, of: 3 },
+        Stage::Blocked {
+            reason: "no peer".into(),
+        },
         Stage::Seen {
             peers: 2,
             first_gossip: false,
