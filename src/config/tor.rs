@@ -154,11 +154,13 @@ impl TorConfig {
     /// [`TorConfigError`] names the first rule broken, and what to do.
     pub fn build(settings: TorSettings, profile: Profile) -> Result<Self, TorConfigError> {
         let (only, mode) = (settings.only(), settings.mode());
+        if mode == TorMode::Off {
+            settings.check_without_tor()?;
+        }
         if mode != TorMode::Off && profile == Profile::Local && !settings.is_private(mode) {
             return Err(TorConfigError::LocalNeedsPrivateTor);
         }
         let backend = match mode {
-            TorMode::Off if only => return Err(TorConfigError::OnlyNeedsTor),
             TorMode::Off => TorBackend::Off,
             TorMode::Arti if cfg!(not(feature = "tor")) => return Err(TorConfigError::NoArti),
             TorMode::Arti => TorBackend::Arti(arti(settings)?),
@@ -175,6 +177,34 @@ impl TorConfig {
 }
 
 impl TorSettings {
+    /// Refuses settings that have no effect while Tor is off: a user who wrote one expects Tor, and
+    /// the node would connect in the clear. A value that asks for nothing is accepted.
+    fn check_without_tor(&self) -> Result<(), TorConfigError> {
+        if self.only() {
+            return Err(TorConfigError::OnlyNeedsTor);
+        }
+        let given = [
+            ("tor.bridges", !self.bridges().is_empty(), TorMode::Arti),
+            (
+                "tor.transports",
+                !self.transports().is_empty(),
+                TorMode::Arti,
+            ),
+            ("tor.keys", self.keys.is_some(), TorMode::Arti),
+            ("tor.readers", !self.readers().is_empty(), TorMode::Arti),
+            ("tor.network", self.network.is_some(), TorMode::Arti),
+            ("tor.onion-port", self.onion_port.is_some(), TorMode::Arti),
+            ("tor.socks", self.socks.is_some(), TorMode::Socks),
+            ("tor.control", self.control.is_some(), TorMode::Socks),
+            ("tor.onion", self.onion.is_some(), TorMode::Socks),
+            ("tor.private-daemon", self.private_daemon(), TorMode::Socks),
+        ];
+        match given.into_iter().find(|(_, is_given, _)| *is_given) {
+            Some((setting, _, mode)) => Err(TorConfigError::NeedsMode { setting, mode }),
+            None => Ok(()),
+        }
+    }
+
     fn is_private(&self, mode: TorMode) -> bool {
         match mode {
             TorMode::Off => true,
@@ -374,6 +404,24 @@ pub enum TorConfigError {
          with --features tor"
     )]
     NoArti,
+    /// A setting without effect, because Tor is off.
+    #[error(
+        "`{setting}` has no effect: tor.mode is \"off\", and links would leave in the clear; set \
+         tor.mode to \"{}\", or leave `{setting}` out",
+        mode.word()
+    )]
+    NeedsMode {
+        /// The setting.
+        setting: &'static str,
+        /// The mode that it belongs to.
+        mode: TorMode,
+    },
+    /// Readers of an onion service that does not exist.
+    #[error(
+        "`tor.readers` has no effect: this node has no onion service, because it neither listens nor \
+         relays; leave out --no-listen, or `tor.readers`"
+    )]
+    ReadersNeedService,
     /// An address that is not an onion service.
     #[error(
         "`tor.onion` is not an onion service; give the name of the daemon's onion service and its \
@@ -431,6 +479,50 @@ mod tests {
             ..TorSettings::default()
         };
         assert_eq!(build(settings), Err(TorConfigError::OnlyNeedsTor));
+    }
+
+    #[test]
+    fn setting_without_tor_mode_is_refused_and_names_the_mode() {
+        let mut tried = 0;
+        for mode in ["", "mode = 'off'\n"] {
+            for (entry, wanted) in [
+                ("bridges = ['obfs4 192.0.2.7:443']", "arti"),
+                ("transports = ['obfs4=/usr/bin/obfs4proxy']", "arti"),
+                ("keys = '/etc/keys'", "arti"),
+                ("readers = ['me=descriptor:x25519:ABC']", "arti"),
+                ("network = '/nothing/here'", "arti"),
+                ("onion-port = 20819", "arti"),
+                ("socks = '127.0.0.1:9050'", "socks"),
+                ("control = '127.0.0.1:9051'", "socks"),
+                (
+                    "onion = 'duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad.onion:1'",
+                    "socks",
+                ),
+                ("private-daemon = true", "socks"),
+            ] {
+                let text = format!("[tor]\n{mode}{entry}\n");
+                let path = std::path::Path::new("config.toml");
+                let settings = crate::config::file::parse(path, &text).unwrap().tor;
+                for profile in [Profile::Main, Profile::Local] {
+                    let refusal = TorConfig::build(settings.clone(), profile).unwrap_err();
+                    let refusal = refusal.to_string();
+                    let key = entry.split(' ').next().unwrap();
+                    assert!(refusal.starts_with(&format!("`tor.{key}` ")), "{refusal}");
+                    assert!(refusal.contains(&format!("\"{wanted}\"")), "{refusal}");
+                    tried += 1;
+                }
+            }
+        }
+        let declared = TorSettings::declared().settings.len();
+        // `mode` itself, and `only`, which has a test of its own.
+        assert_eq!(tried, (declared - 2) * 4);
+        assert!(
+            build(TorSettings {
+                bridges: Some(Vec::new()),
+                ..TorSettings::default()
+            })
+            .is_ok()
+        );
     }
 
     #[test]
