@@ -7,6 +7,7 @@
 
 mod tor_control;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::connector::socks::{SocksError, greet};
 use super::connector::{Connector, DialError};
 use super::data_dir::ARTI;
 use crate::config::tor::{DaemonConfig, TorBackend, TorConfig};
@@ -81,7 +83,7 @@ impl DialReporter {
 
     /// A dial failed.
     pub(super) fn failed(&self, error: DialError) {
-        if error == DialError::TorUnreachable {
+        if matches!(error, DialError::TorUnreachable | DialError::NoIsolation) {
             let _ = self.0.send(DialOutcome::TorUnreachable);
         }
     }
@@ -341,14 +343,8 @@ async fn until_unreachable(outcomes: &mut mpsc::UnboundedReceiver<DialOutcome>) 
 /// otherwise; a control port that cannot be queried is a configuration error to report, and does
 /// not stop sending.
 async fn probe_daemon(config: &DaemonConfig, told: &mut Option<String>) -> Connectivity {
-    let address = config.socks;
-    if !matches!(
-        timeout(REPLY_TIMEOUT, TcpStream::connect(address)).await,
-        Ok(Ok(_))
-    ) {
-        return Connectivity::down(format_args!(
-            "no Tor daemon answers at {address}; start it (systemctl start tor), or check tor.socks"
-        ));
+    if let Err(reason) = greet_daemon(config.socks).await {
+        return Connectivity::Down(reason);
     }
     let Some(control) = &config.control else {
         return Connectivity::Up;
@@ -370,6 +366,32 @@ async fn probe_daemon(config: &DaemonConfig, told: &mut Option<String>) -> Conne
             }
             Connectivity::Up
         }
+    }
+}
+
+/// Whether a SOCKS port that isolates links answers.
+///
+/// # Errors
+///
+/// The reason and the remedy, for users.
+async fn greet_daemon(address: SocketAddr) -> Result<(), String> {
+    let greeting = async {
+        let mut stream = TcpStream::connect(address).await?;
+        greet(&mut stream).await
+    };
+    match timeout(REPLY_TIMEOUT, greeting).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(SocksError::NoIsolation)) => Err(format!(
+            "the daemon at {address} accepts no user name, so links would share circuits; remove \
+             PreferSOCKSNoAuth from the torrc, or check tor.socks"
+        )),
+        Ok(Err(SocksError::NotSocks)) => Err(format!(
+            "the port {address} does not speak SOCKS5; check tor.socks (a control port is for \
+             tor.control)"
+        )),
+        Ok(Err(SocksError::Io(_) | SocksError::Refused(_))) | Err(_) => Err(format!(
+            "no Tor daemon answers at {address}; start it (systemctl start tor), or check tor.socks"
+        )),
     }
 }
 
