@@ -56,8 +56,9 @@ impl EffectExecutor {
     pub(super) fn listen(&mut self, listeners: Vec<TcpListener>) {
         let limiter = AcceptLimiter::new(tcp::link_limits(self.loopback_only));
         for listener in listeners {
+            let net = self.to_net.clone();
             self.acceptors
-                .spawn(tcp::accept(listener, limiter.clone(), self.to_net.clone()));
+                .spawn(tcp::keep_accepting(listener, limiter.clone(), net));
         }
         #[cfg(feature = "tor")]
         if let Some(incoming) = self.transport.incoming.take() {
