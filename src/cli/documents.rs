@@ -39,8 +39,7 @@ fn commands(document: &str) -> Vec<String> {
 /// A word of a command, with values in the place of placeholders.
 fn filled(word: &str) -> String {
     match word {
-        "enode://..." => format!("enode://{KEY}@127.0.0.1:20819"),
-        "RELAY" => format!("enode://{KEY}@127.0.0.1:20819"),
+        "enode://..." | "RELAY" => format!("enode://{KEY}@127.0.0.1:20819"),
         _ => word
             .replace("KEY", KEY)
             .replace("NAME.onion", &format!("{ONION}.onion"))

@@ -296,7 +296,7 @@ fn file_with_every_key_of_mail_is_read() {
 #[test]
 fn node_is_not_a_mail_server_by_default() {
     assert!(build("").unwrap().mail.is_none());
-    assert!(build("[mail]\nmax-mb = 7\n").unwrap().mail.is_none());
+    assert!(build("[mail]\nserve = false\n").unwrap().mail.is_none());
     let mail = build("[mail]\nserve = true\n").unwrap().mail.unwrap();
     assert_eq!(mail.store, MailStore::Sqlite);
     assert!(mail.allow.is_empty());

@@ -38,6 +38,9 @@ pub(super) enum DialError {
     /// The peer does not answer.
     #[error("the peer does not answer")]
     NoAnswer,
+    /// No program listens at the address.
+    #[error("connection refused: no program listens at this address")]
+    Refused,
     /// The endpoint is an onion service, and the node has no Tor.
     #[error("an onion service is reached through Tor only; set tor.mode")]
     NeedsTor,
@@ -82,7 +85,10 @@ async fn direct(endpoint: Endpoint) -> Result<LinkStream, DialError> {
     connected
         .await
         .map(LinkStream::Tcp)
-        .map_err(|_| DialError::NoAnswer)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::ConnectionRefused => DialError::Refused,
+            _ => DialError::NoAnswer,
+        })
 }
 
 #[cfg(feature = "tor")]

@@ -4,7 +4,7 @@
 //! back-pressure), and writes the bytes that the node queued. The node sees each connection end
 //! exactly once. Nothing is parsed here.
 
-use std::future::{Future, pending};
+use std::future::pending;
 #[cfg(feature = "tor")]
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -171,8 +171,8 @@ async fn until_evicted(permit: Option<AcceptPermit>) {
     pending().await
 }
 
-/// Accepts connections while the driver listens. If the task that accepts ends early, a log line says
-/// so and another one takes its place: a listener that is open and accepts nothing looks like a node
+/// Accepts connections while the driver listens. If the task that accepts ends early, that is logged
+/// and another one takes its place: a listener that is open and accepts nothing looks like a node
 /// that works.
 pub(super) async fn keep_accepting(
     listener: TcpListener,
@@ -458,7 +458,7 @@ mod tests {
     async fn connection_past_its_handshake_is_not_evicted() {
         let limiter = AcceptLimiter::new(link_limits(false));
         let from = std::net::IpAddr::from([127, 0, 0, 1]);
-        let mut waiters = tokio::task::JoinSet::new();
+        let mut waiters = JoinSet::new();
         let slot = limiter.slot().await;
         waiters.spawn(until_evicted(limiter.admit(from, slot)));
         sleep(HANDSHAKE_TIMEOUT * 2).await;
@@ -477,7 +477,7 @@ mod tests {
     async fn connection_in_its_handshake_makes_room_for_another() {
         let limiter = AcceptLimiter::new(link_limits(false));
         let from = std::net::IpAddr::from([127, 0, 0, 1]);
-        let mut waiters = tokio::task::JoinSet::new();
+        let mut waiters = JoinSet::new();
         for _ in 0..=MAX_HALF_OPEN {
             let slot = limiter.slot().await;
             waiters.spawn(until_evicted(limiter.admit(from, slot)));

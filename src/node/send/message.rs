@@ -43,6 +43,8 @@ pub(super) enum SendState {
     },
     /// No echo came in time; lasts until the next attempt starts within the same call.
     Retrying,
+    /// Written to so many peers, at a level without an echo.
+    HandedOver(usize),
     /// The network has it.
     Delivered,
     /// It was given up.
@@ -61,13 +63,15 @@ pub(super) struct Mining {
 }
 
 /// What has left this node.
-#[derive(Clone, Copy)]
 pub(super) enum Departure {
     /// The envelope itself, by gossip or stem.
     Envelope {
         /// Its size.
         bytes: usize,
     },
+    /// Nothing yet: the envelope is in the pool, and there is no peer to give it to. The reason is for
+    /// users.
+    Pooled(String),
     /// So many cells.
     Cells(usize),
 }
@@ -278,6 +282,9 @@ impl Outgoing {
             SendState::Confirming(watch, Departure::Envelope { bytes }) => {
                 sealed(watch.hash, *bytes)
             }
+            SendState::Confirming(_, Departure::Pooled(reason)) => Stage::Waiting {
+                reason: reason.clone(),
+            },
             SendState::Confirming(_, Departure::Cells(cells)) => Stage::Dispatched {
                 cells: *cells,
                 of: *cells,
@@ -288,6 +295,7 @@ impl Outgoing {
             SendState::Retrying => Stage::Retrying {
                 attempt: self.attempt,
             },
+            SendState::HandedOver(peers) => Stage::HandedOver { peers: *peers },
             SendState::Delivered => Stage::Delivered,
             SendState::Failed(reason) => Stage::Failed {
                 reason: reason.clone(),
@@ -343,7 +351,10 @@ impl SendState {
 
     /// Whether the message is delivered or given up.
     pub(super) const fn has_ended(&self) -> bool {
-        matches!(self, Self::Delivered | Self::Failed(_))
+        matches!(
+            self,
+            Self::HandedOver(_) | Self::Delivered | Self::Failed(_)
+        )
     }
 }
 

@@ -140,8 +140,8 @@ const PORT_LEN: usize = 2;
 mod tests {
     use super::*;
 
-    /// Runs the client against a proxy that answers with these bytes whatever it reads; returns the
-    /// result, and what the client wrote.
+    /// Runs the client against a proxy that answers with these bytes; returns the result, and what the
+    /// client wrote.
     async fn against(answer: &[u8], host: &str) -> (Result<(), SocksError>, Vec<u8>) {
         let (mut client, mut proxy) = tokio::io::duplex(1024);
         proxy.write_all(answer).await.unwrap();
