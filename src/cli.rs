@@ -6,6 +6,8 @@
 //! 4 expired, 5 refused by policy, 6 locked, 7 leaked.
 
 mod demo;
+#[cfg(test)]
+mod documents;
 mod drain;
 mod environment;
 mod exit;

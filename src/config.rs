@@ -34,7 +34,7 @@ pub(crate) use settings::tables;
 use endpoints::{advertised, bootnodes, endpoint_to_directory, listen, reachable, to_directory};
 use mail::MailConfig;
 use rpc::RpcConfig;
-use tor::TorConfig;
+use tor::{TorConfig, TorConfigError};
 use value::NetworkName;
 
 /// Complete and consistent settings.
@@ -72,6 +72,9 @@ impl Config {
         let tor = TorConfig::build(settings.tor.clone(), profile)?;
         let listen = listen(profile, &tor, settings.listen.clone())?;
         let (relay, advertise) = (settings.relay(), settings.advertise());
+        if !relay && listen == Listen::Nowhere && !settings.tor.readers().is_empty() {
+            return Err(TorConfigError::ReadersNeedService.into());
+        }
         for endpoint in &advertise {
             reachable(profile, &tor, *endpoint, "advertise")?;
         }
@@ -84,7 +87,7 @@ impl Config {
             Profile::Main => MIN_POW,
             Profile::Local => MIN_POW_LOCAL,
         });
-        let mail = MailConfig::build(settings.mail.clone());
+        let mail = MailConfig::build(settings.mail.clone())?;
         let discovery = bootnodes(profile, &tor, &settings.discovery, &listen)?;
         let node = NodeConfig {
             profile,

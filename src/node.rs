@@ -90,7 +90,7 @@ pub use output::{Output, Record};
 pub use shh_api::{Criteria, FilterKeyId, Post, PostTo, ShhCommand, ShhError, ShhInfo, ShhReply};
 pub use views::{
     DirectoryAge, EstimateView, FetchView, IdentityView, LevelView, MailView, MessageView,
-    NodeView, OutgoingView, PeerView, RelayView, StatusView,
+    NodeView, OutgoingView, PeerView, RelayView, StatusView, UnreachedPeerView,
 };
 
 /// A Whisper relay node.

@@ -211,6 +211,45 @@ fn swift_and_open_messages_arrive() {
 }
 
 #[test]
+fn open_message_that_one_peer_took_is_handed_over_and_not_delivered() {
+    let mut world = World::new(Duration::from_millis(5));
+    let reader = world.add(false, &[]);
+    let source = world.add(false, &[reader]);
+    world.run(Duration::from_secs(5));
+    assert!(deliver(&mut world, source, reader, b"quick", Level::Open));
+    let stages = stages(&world, source);
+    assert_eq!(
+        stages.last(),
+        Some(&Stage::HandedOver { peers: 1 }),
+        "{stages:?}"
+    );
+    let claims = |stage: &Stage| matches!(stage, Stage::Delivered | Stage::Seen { .. });
+    assert!(!stages.iter().any(claims), "{stages:?}");
+}
+
+#[test]
+fn named_peer_that_is_offline_is_listed_with_reason() {
+    let mut world = World::new(Duration::from_millis(5));
+    let host = world.add(false, &[]);
+    let node = world.add(false, &[host]);
+    world.run(Duration::from_secs(5));
+    assert!(world.status(node).unreached_peers.is_empty());
+    world.kill(host);
+    world.run(Duration::from_secs(120));
+    let status = world.status(node);
+    let [unreached] = status.unreached_peers.as_slice() else {
+        panic!("{:?}", status.unreached_peers);
+    };
+    assert_eq!(unreached.key, hex::encode(world.addr(host).key.0));
+    assert!(unreached.reason.is_some(), "{unreached:?}");
+    let open = &status.levels[0];
+    assert!(
+        open.missing.as_ref().unwrap().contains("1 named peer"),
+        "{open:?}"
+    );
+}
+
+#[test]
 fn message_survives_loss_of_middle_relay() {
     let (mut world, source, reader) = network(12);
     let to = add_recipient(&mut world, reader);

@@ -161,6 +161,9 @@ async fn work(
     // The report omits the steps that were not reached by then.
     let _ = timeout_at(end, all).await;
     workload::idle(end.saturating_duration_since(Instant::now())).await;
+    if config.tor.is_on() {
+        steps.push(workload::link_through_tor(&node).await);
+    }
     Finish::InTime
 }
 

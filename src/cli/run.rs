@@ -216,10 +216,15 @@ async fn farewell(host: &RunningNode) {
 
 /// Whether a message has reached no final stage.
 const fn is_under_way(message: &OutgoingView) -> bool {
-    !matches!(message.stage, Stage::Delivered | Stage::Failed { .. })
+    !matches!(
+        message.stage,
+        Stage::HandedOver { .. } | Stage::Delivered | Stage::Failed { .. }
+    )
 }
 
-/// Logs to standard error, without the time, which the system's log adds.
+/// Logs to standard error, without the time, which the system's log adds. A line that cannot be
+/// written is lost, and stops nothing: the writer reports no error, because the logger would answer
+/// one by printing to the same standard error, which panics.
 fn log() {
     let filter = EnvFilter::builder()
         .with_env_var("WHISHT_LOG")
@@ -228,9 +233,46 @@ fn log() {
     // Fails only if a logger was set before, which then stays in use.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(|| LossyWriter(io::stderr()))
+        .log_internal_errors(false)
         .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .without_time()
         .with_target(false)
         .try_init();
+}
+
+/// A writer that loses what cannot be written.
+struct LossyWriter<W>(W);
+
+impl<W: Write> Write for LossyWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // The line is lost if the disk is full or the reader is gone.
+        let _ = self.0.write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let _ = self.0.flush();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_line_that_cannot_be_written_is_lost_without_an_error() {
+        let full = || {
+            std::fs::File::options()
+                .write(true)
+                .open("/dev/full")
+                .unwrap()
+        };
+        let failed = full().write(b"line").unwrap_err();
+        assert_eq!(failed.kind(), ErrorKind::StorageFull);
+        let mut log = LossyWriter(full());
+        assert_eq!(log.write(b"line").unwrap(), 4);
+        log.flush().unwrap();
+    }
 }

@@ -117,7 +117,7 @@ async fn follow(
         progress.show(&stage);
         outcome.note(&stage);
         match stage {
-            Stage::Delivered => break Exit::Done,
+            Stage::Delivered | Stage::HandedOver { .. } => break Exit::Done,
             Stage::Failed { .. } => break Exit::Expired,
             _ => {}
         }
@@ -144,6 +144,7 @@ struct SendOutcome {
     envelope: Option<String>,
     lanes: Option<Vec<usize>>,
     peers: Option<usize>,
+    handed_to: Option<usize>,
     first_gossip: Option<bool>,
     reason: Option<String>,
 }
@@ -158,6 +159,7 @@ impl SendOutcome {
             envelope: None,
             lanes: None,
             peers: None,
+            handed_to: None,
             first_gossip: None,
             reason: None,
         }
@@ -175,6 +177,7 @@ impl SendOutcome {
                 self.peers = Some(*peers);
                 self.first_gossip = Some(*first_gossip);
             }
+            Stage::HandedOver { peers } => self.handed_to = Some(*peers),
             Stage::Failed { reason } => self.reason = Some(reason.clone()),
             Stage::Searching { .. }
             | Stage::Waiting { .. }
@@ -187,7 +190,7 @@ impl SendOutcome {
 
     fn ended(self, exit: Exit) -> Self {
         Self {
-            delivered: exit == Exit::Done,
+            delivered: exit == Exit::Done && self.handed_to.is_none(),
             exit: exit.code(),
             ..self
         }

@@ -9,7 +9,7 @@ use super::remote_node::RemoteNode;
 use super::{Exit, Failure};
 use crate::endpoint::PeerAddr;
 use crate::gossip::PowRule;
-use crate::node::{DirectoryAge, PeerView, RelayView, StatusView};
+use crate::node::{DirectoryAge, PeerView, RelayView, StatusView, UnreachedPeerView};
 
 /// Options of `whisht peers`.
 #[derive(Debug, clap::Args)]
@@ -26,6 +26,11 @@ pub(super) struct PeersArgs {
 /// [`Failure`] if the node does not answer, or refuses the peer.
 pub(super) async fn peers(node: &mut RemoteNode, args: PeersArgs) -> Result<Exit, Failure> {
     if let Some(peer) = args.add {
+        if hex::encode(peer.key.0) == node.status.key {
+            return Err(Failure::usage(
+                "this is the address of the node itself; add the address of another node",
+            ));
+        }
         let _: bool = node
             .call("whisht_addPeer", json!([peer.to_string()]))
             .await?;
@@ -34,6 +39,7 @@ pub(super) async fn peers(node: &mut RemoteNode, args: PeersArgs) -> Result<Exit
     }
     let peers: Vec<PeerView> = node.call("whisht_peers", json!([])).await?;
     if node.printer.json {
+        // Named peers that are not connected are in `whisht status --json`.
         node.printer.value(&peers)?;
         return Ok(Exit::Done);
     }
@@ -41,16 +47,44 @@ pub(super) async fn peers(node: &mut RemoteNode, args: PeersArgs) -> Result<Exit
         "KEY", "", "CLIENT", "SPEAKS", "MIN POW", "POW RULE", "", "RATING", "RECEIVED", "SENT",
     ];
     let rows: Vec<_> = peers.iter().map(peer_row).collect();
-    let empty = "no peers; connect to one with `whisht peers --add ENODE`";
+    let unreached = &node.status.unreached_peers;
+    let empty = if unreached.is_empty() {
+        "no peers; connect to one with `whisht peers --add ENODE`"
+    } else {
+        "no peers are connected"
+    };
     node.printer.table(heading, &rows, empty)?;
+    for line in unreached.iter().map(unreached_line) {
+        node.printer.line(line)?;
+    }
     Ok(Exit::Done)
+}
+
+/// A named peer that is not connected: which one, why, and what the node does about it.
+fn unreached_line(peer: &UnreachedPeerView) -> String {
+    let reason = peer
+        .reason
+        .as_deref()
+        .map_or_else(String::new, |reason| format!("{}; ", one_line(reason)));
+    let next = match peer.next_try_secs {
+        None => "being dialled now".to_owned(),
+        Some(secs) => format!("next try in {}", duration(secs.saturating_mul(1_000))),
+    };
+    format!(
+        "{} at {} is not connected: {reason}{next}",
+        short(&peer.key),
+        one_line(&peer.address)
+    )
 }
 
 fn added(printer: Printer, peer: PeerAddr) -> io::Result<()> {
     if printer.json {
         return printer.value(&json!({"added": peer.to_string()}));
     }
-    printer.line("the node will connect, and stay connected")
+    printer.line(
+        "the node dials it now, and again while it is not connected; `whisht peers` shows whether it \
+         is reached",
+    )
 }
 
 fn peer_row(peer: &PeerView) -> [String; 10] {
@@ -158,6 +192,9 @@ fn identity(status: &StatusView) -> Vec<String> {
         let reason = one_line(reason);
         lines.push(format!("offline   {reason}; messages are queued"));
     }
+    if let Some(reason) = &status.unverified {
+        lines.push(format!("unknown   {}", one_line(reason)));
+    }
     lines
 }
 
@@ -168,6 +205,13 @@ fn network(status: &StatusView) -> Vec<String> {
         count(status.peers),
         count(status.dark_peers)
     )];
+    let unreached = status.unreached_peers.len();
+    if unreached > 0 {
+        lines.push(format!(
+            "          {} named peers are not connected: see `whisht peers`",
+            count(unreached)
+        ));
+    }
     if status.unserved_peers > 0 {
         lines.push(format!(
             "          {} accept no hidden messages: see POW RULE and MIN POW in `whisht peers`",
@@ -232,4 +276,27 @@ fn count(count: usize) -> String {
 /// The first 16 digits of a key: enough to tell peers apart on one screen.
 fn short(key: &str) -> String {
     one_line(key).chars().take(16).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn named_peer_that_is_not_connected_shows_reason_and_next_try() {
+        let peer = |next_try_secs, reason: Option<&str>| UnreachedPeerView {
+            key: "ab".repeat(64),
+            address: "127.0.0.1:1".to_owned(),
+            next_try_secs,
+            reason: reason.map(str::to_owned),
+        };
+        assert_eq!(
+            unreached_line(&peer(Some(12), Some("connection\u{1b} refused"))),
+            "abababababababab at 127.0.0.1:1 is not connected: connection? refused; next try in 12.0 s"
+        );
+        assert_eq!(
+            unreached_line(&peer(None, None)),
+            "abababababababab at 127.0.0.1:1 is not connected: being dialled now"
+        );
+    }
 }

@@ -94,6 +94,14 @@ pub enum ConfigError {
     /// A contradiction between settings of Tor.
     #[error(transparent)]
     Tor(#[from] TorConfigError),
+    /// A setting that only matters together with another, which is off.
+    #[error("`{setting}` has no effect without `{needs}`; set `{needs}`, or leave `{setting}` out")]
+    WithoutEffect {
+        /// The setting.
+        setting: &'static str,
+        /// The setting that it needs.
+        needs: &'static str,
+    },
     /// A relay that does not listen.
     #[error("a relay must listen; leave out --no-listen, or --relay")]
     RelayNeedsListener,

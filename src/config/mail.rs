@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use circuits::ids::RelayKey;
 use zeroize::Zeroizing;
 
+use super::error::ConfigError;
 use super::setting::{Count, List, Place, SecretValue, Switch, settings};
 use super::value::{self, BadValue, parsed};
 
@@ -72,20 +73,43 @@ pub struct MailConfig {
 
 impl MailConfig {
     /// Completes settings with defaults; `None` if the node is not a mail server.
-    #[must_use]
-    pub fn build(settings: MailSettings) -> Option<Self> {
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::WithoutEffect`] if a setting needs a mail server, and the node is none.
+    pub fn build(settings: MailSettings) -> Result<Option<Self>, ConfigError> {
         if !settings.serve() {
-            return None;
+            return settings.check_without_server().map(|()| None);
         }
         let megabytes = u64::try_from(settings.max_mb()).unwrap_or(u64::MAX);
         let days = u32::try_from(settings.days()).unwrap_or(u32::MAX);
-        Some(Self {
+        Ok(Some(Self {
             store: settings.store(),
             bytes: megabytes.saturating_mul(1 << 20),
             age: days.saturating_mul(86_400),
             allow: settings.allow(),
             password_file: settings.password_file,
-        })
+        }))
+    }
+}
+
+impl MailSettings {
+    /// Refuses settings that have no effect on a node that is no mail server.
+    fn check_without_server(&self) -> Result<(), ConfigError> {
+        let given = [
+            ("mail.store", self.store.is_some()),
+            ("mail.max-mb", self.max_mb.is_some()),
+            ("mail.days", self.days.is_some()),
+            ("mail.allow", !self.allow().is_empty()),
+            ("mail.password-file", self.password_file.is_some()),
+        ];
+        match given.into_iter().find(|(_, is_given)| *is_given) {
+            Some((setting, _)) => Err(ConfigError::WithoutEffect {
+                setting,
+                needs: "mail.serve",
+            }),
+            None => Ok(()),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use core::fmt;
 use core::str::FromStr;
 use std::net::SocketAddr;
 
+use super::error::ConfigError;
 use super::setting::{List, One, Switch, settings};
 use super::value::{BadValue, parsed};
 use crate::suggest::closest;
@@ -76,11 +77,20 @@ impl RpcConfig {
     ///
     /// # Errors
     ///
-    /// [`NotLoopback`] if other machines could reach an endpoint.
-    pub fn build(settings: RpcSettings) -> Result<Self, NotLoopback> {
+    /// [`NotLoopback`] if other machines could reach an endpoint; [`ConfigError::WithoutEffect`] if
+    /// origins are named, and no endpoint has a use for them.
+    pub fn build(settings: RpcSettings) -> Result<Self, ConfigError> {
+        let http = loopback("rpc.http", settings.http())?;
+        let ws = loopback("rpc.ws", settings.ws())?;
+        if http.is_none() && ws.is_none() && !settings.origins().is_empty() {
+            return Err(ConfigError::WithoutEffect {
+                setting: "rpc.origins",
+                needs: "rpc.http",
+            });
+        }
         Ok(Self {
-            http: loopback("rpc.http", settings.http())?,
-            ws: loopback("rpc.ws", settings.ws())?,
+            http,
+            ws,
             modules: settings.modules(),
             origins: settings.origins(),
             allow_key_export: settings.allow_key_export(),

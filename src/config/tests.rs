@@ -296,7 +296,7 @@ fn file_with_every_key_of_mail_is_read() {
 #[test]
 fn node_is_not_a_mail_server_by_default() {
     assert!(build("").unwrap().mail.is_none());
-    assert!(build("[mail]\nmax-mb = 7\n").unwrap().mail.is_none());
+    assert!(build("[mail]\nserve = false\n").unwrap().mail.is_none());
     let mail = build("[mail]\nserve = true\n").unwrap().mail.unwrap();
     assert_eq!(mail.store, MailStore::Sqlite);
     assert!(mail.allow.is_empty());
@@ -406,4 +406,42 @@ fn discovery_is_refused_behind_tor() {
     let text = "[discovery]\nenabled = true\n[tor]\nmode = 'socks'\n";
     let refused = refusal(text);
     assert!(refused.is_policy() && matches!(refused, ConfigError::DiscoveryBesideTor));
+}
+
+#[test]
+fn setting_that_needs_another_is_refused_without_it() {
+    for (text, setting, needs) in [
+        ("[mail]\nstore = 'sqlite'\n", "mail.store", "mail.serve"),
+        ("[mail]\nmax-mb = 8\n", "mail.max-mb", "mail.serve"),
+        ("[mail]\ndays = 8\n", "mail.days", "mail.serve"),
+        (
+            "[mail]\npassword-file = '/run/password'\n",
+            "mail.password-file",
+            "mail.serve",
+        ),
+        (
+            "[rpc]\norigins = ['http://localhost:3000']\n",
+            "rpc.origins",
+            "rpc.http",
+        ),
+    ] {
+        let refusal = refusal(text);
+        assert!(!refusal.is_policy(), "{refusal}");
+        let cause = format!("`{setting}` has no effect without `{needs}`");
+        assert!(refusal.to_string().starts_with(&cause), "{refusal}");
+    }
+    let allow = format!("[mail]\nallow = ['{KEY}']\n");
+    assert!(refusal(&allow).to_string().contains("`mail.allow`"));
+}
+
+#[test]
+fn reader_of_a_service_that_does_not_exist_is_refused() {
+    let text = "listen = []\n[tor]\nmode = 'arti'\nreaders = ['me=descriptor:x25519:ABC']\n";
+    if cfg!(feature = "tor") {
+        assert!(
+            refusal(text)
+                .to_string()
+                .contains("`tor.readers` has no effect")
+        );
+    }
 }

@@ -154,11 +154,13 @@ impl TorConfig {
     /// [`TorConfigError`] names the first rule broken, and what to do.
     pub fn build(settings: TorSettings, profile: Profile) -> Result<Self, TorConfigError> {
         let (only, mode) = (settings.only(), settings.mode());
+        if mode == TorMode::Off {
+            settings.check_without_tor()?;
+        }
         if mode != TorMode::Off && profile == Profile::Local && !settings.is_private(mode) {
             return Err(TorConfigError::LocalNeedsPrivateTor);
         }
         let backend = match mode {
-            TorMode::Off if only => return Err(TorConfigError::OnlyNeedsTor),
             TorMode::Off => TorBackend::Off,
             TorMode::Arti if cfg!(not(feature = "tor")) => return Err(TorConfigError::NoArti),
             TorMode::Arti => TorBackend::Arti(arti(settings)?),
@@ -175,6 +177,34 @@ impl TorConfig {
 }
 
 impl TorSettings {
+    /// Refuses settings that have no effect while Tor is off: a user who wrote one expects Tor, and
+    /// the node would connect in the clear. A value that asks for nothing is accepted.
+    fn check_without_tor(&self) -> Result<(), TorConfigError> {
+        if self.only() {
+            return Err(TorConfigError::OnlyNeedsTor);
+        }
+        let given = [
+            ("tor.bridges", !self.bridges().is_empty(), TorMode::Arti),
+            (
+                "tor.transports",
+                !self.transports().is_empty(),
+                TorMode::Arti,
+            ),
+            ("tor.keys", self.keys.is_some(), TorMode::Arti),
+            ("tor.readers", !self.readers().is_empty(), TorMode::Arti),
+            ("tor.network", self.network.is_some(), TorMode::Arti),
+            ("tor.onion-port", self.onion_port.is_some(), TorMode::Arti),
+            ("tor.socks", self.socks.is_some(), TorMode::Socks),
+            ("tor.control", self.control.is_some(), TorMode::Socks),
+            ("tor.onion", self.onion.is_some(), TorMode::Socks),
+            ("tor.private-daemon", self.private_daemon(), TorMode::Socks),
+        ];
+        match given.into_iter().find(|(_, is_given, _)| *is_given) {
+            Some((setting, _, mode)) => Err(TorConfigError::NeedsMode { setting, mode }),
+            None => Ok(()),
+        }
+    }
+
     fn is_private(&self, mode: TorMode) -> bool {
         match mode {
             TorMode::Off => true,
@@ -374,6 +404,24 @@ pub enum TorConfigError {
          with --features tor"
     )]
     NoArti,
+    /// A setting without effect, because Tor is off.
+    #[error(
+        "`{setting}` has no effect: tor.mode is \"off\", and links would leave in the clear; set \
+         tor.mode to \"{}\", or leave `{setting}` out",
+        mode.word()
+    )]
+    NeedsMode {
+        /// The setting.
+        setting: &'static str,
+        /// The mode that it belongs to.
+        mode: TorMode,
+    },
+    /// Readers of an onion service that does not exist.
+    #[error(
+        "`tor.readers` has no effect: this node has no onion service, because it neither listens nor \
+         relays; leave out --no-listen, or `tor.readers`"
+    )]
+    ReadersNeedService,
     /// An address that is not an onion service.
     #[error(
         "`tor.onion` is not an onion service; give the name of the daemon's onion service and its \
@@ -404,80 +452,4 @@ const SOCKS: SocketAddr =
 const ONION_PORT: u16 = 20_819;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn build(settings: TorSettings) -> Result<TorConfig, TorConfigError> {
-        TorConfig::build(settings, Profile::Main)
-    }
-
-    fn socks() -> TorSettings {
-        TorSettings {
-            mode: Some(TorMode::Socks),
-            ..TorSettings::default()
-        }
-    }
-
-    #[test]
-    fn tor_without_settings_is_off() {
-        let config = build(TorSettings::default()).unwrap();
-        assert!(!config.is_on() && !config.only);
-    }
-
-    #[test]
-    fn only_without_tor_is_refused() {
-        let settings = TorSettings {
-            only: Some(true),
-            ..TorSettings::default()
-        };
-        assert_eq!(build(settings), Err(TorConfigError::OnlyNeedsTor));
-    }
-
-    #[test]
-    fn daemon_on_another_machine_is_refused() {
-        let far = "192.0.2.1:9050".parse().unwrap();
-        let settings = TorSettings {
-            socks: Some(far),
-            ..socks()
-        };
-        assert_eq!(
-            build(settings),
-            Err(TorConfigError::SocksLeavesMachine(far))
-        );
-    }
-
-    #[test]
-    fn setting_of_the_other_mode_is_refused() {
-        let settings = TorSettings {
-            bridges: Some(vec!["obfs4 192.0.2.1:443".to_owned()]),
-            ..socks()
-        };
-        assert_eq!(build(settings), Err(TorConfigError::ArtiOnly));
-    }
-
-    #[test]
-    fn local_network_accepts_private_tor_only() {
-        assert_eq!(
-            TorConfig::build(socks(), Profile::Local),
-            Err(TorConfigError::LocalNeedsPrivateTor)
-        );
-        let vouched = TorSettings {
-            private_daemon: Some(true),
-            ..socks()
-        };
-        assert!(TorConfig::build(vouched, Profile::Local).unwrap().is_on());
-    }
-
-    #[test]
-    fn transport_and_reader_are_read_from_their_text() {
-        let transport: PluggableTransport = "obfs4,meek_lite=/usr/bin/obfs4proxy".parse().unwrap();
-        assert_eq!(transport.protocols, ["obfs4", "meek_lite"]);
-        assert!("obfs4".parse::<PluggableTransport>().is_err());
-        assert!(
-            "alice=descriptor:x25519:ABC"
-                .parse::<ServiceReader>()
-                .is_ok()
-        );
-        assert!("alice=ABC".parse::<ServiceReader>().is_err());
-    }
-}
+mod tests;

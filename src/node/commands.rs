@@ -319,6 +319,7 @@ impl Node {
             uptime_secs: now.mono.since(self.started).as_secs(),
             peers: self.peers.connected(),
             dark_peers: self.peers.onion_speakers(),
+            unreached_peers: self.peers.unreached_views(now.mono),
             unserved_peers: self.gossip.unserved_peers(),
             refused: self.peers.banned(now.mono),
             relays: self.directory.len(),
@@ -343,8 +344,12 @@ impl Node {
             found_peers: self.peers.connected_discovered(),
             mail: self.mail.server_view(),
             shut: match self.send.connectivity() {
-                Connectivity::Up => None,
                 Connectivity::Down(reason) => Some(reason.clone()),
+                Connectivity::Up | Connectivity::Unverified(_) => None,
+            },
+            unverified: match self.send.connectivity() {
+                Connectivity::Unverified(reason) => Some(reason.clone()),
+                Connectivity::Up | Connectivity::Down(_) => None,
             },
             onion: endpoints
                 .filter(Endpoint::is_onion)

@@ -109,6 +109,12 @@ pub enum Stage {
         /// The attempt that starts, from 2.
         attempt: u32,
     },
+    /// An envelope of level `open` was written to so many peers. They may not have read it, and no
+    /// other peer has shown it yet, so this does not mean that it is in the network. Final.
+    HandedOver {
+        /// Number of peers.
+        peers: usize,
+    },
     /// The envelope is in the network: it came back from at least two peers.
     Delivered,
     /// The message was given up.

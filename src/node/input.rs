@@ -20,7 +20,7 @@ pub enum Input<'a> {
     /// A connection of `Output::Dial` is established.
     Dialed(LinkId),
     /// A connection of `Output::Dial` could not be established.
-    DialFailed(LinkId),
+    DialFailed(LinkId, &'a str),
     /// Bytes arrived.
     Received(LinkId, &'a [u8]),
     /// The operating system took so many bytes of earlier `Output::Send`s.
@@ -51,6 +51,8 @@ pub enum Connectivity {
     /// It can, as far as is known.
     #[default]
     Up,
+    /// Unknown: connections are tried, and none has succeeded yet. The text says what is known.
+    Unverified(String),
     /// It cannot, for this reason.
     Down(String),
 }
@@ -59,6 +61,17 @@ impl Connectivity {
     /// Offline for this reason.
     pub fn down(reason: impl fmt::Display) -> Self {
         Self::Down(reason.to_string())
+    }
+
+    /// Unknown, because of this.
+    pub fn unverified(reason: impl fmt::Display) -> Self {
+        Self::Unverified(reason.to_string())
+    }
+
+    /// Whether it is known that no connection can be established.
+    #[must_use]
+    pub const fn is_down(&self) -> bool {
+        matches!(self, Self::Down(_))
     }
 }
 

@@ -128,9 +128,10 @@ impl Peers {
         }
     }
 
-    /// The shell could not connect.
-    pub(super) fn on_dial_failed(&mut self, fx: &mut Effects, now: Now, id: LinkId) {
+    /// The shell could not connect, for this reason.
+    pub(super) fn on_dial_failed(&mut self, fx: &mut Effects, now: Now, id: LinkId, reason: &str) {
         if let Some((peer, _)) = self.table.end_dial(id) {
+            self.dialer.note_failure(peer.key, reason.to_owned());
             self.dialer.lost(now.mono, peer.key, fx.rng());
             fx.request(Action::RelayUnreachable(peer.key.id().short()));
         }
@@ -252,6 +253,14 @@ impl Peers {
     }
 
     // -- connections go
+
+    /// Records why a link ends, for the user who named the peer.
+    pub(super) fn note_failure(&mut self, id: LinkId, reason: impl core::fmt::Display) {
+        let link = self.table.get(id);
+        if let Some(key) = link.and_then(|link| link.key().or_else(|| link.dialed())) {
+            self.dialer.note_failure(key, reason.to_string());
+        }
+    }
 
     /// The connection is gone: removes all its state.
     pub(super) fn on_closed(&mut self, fx: &mut Effects, now: Now, id: LinkId) {

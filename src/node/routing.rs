@@ -34,7 +34,9 @@ impl Node {
             Input::Timeout => {}
             Input::Accepted(link, from) => self.peers.on_accepted(now, link, from),
             Input::Dialed(link) => self.peers.on_dialed(&mut self.fx, now, link),
-            Input::DialFailed(link) => self.peers.on_dial_failed(&mut self.fx, now, link),
+            Input::DialFailed(link, reason) => {
+                self.peers.on_dial_failed(&mut self.fx, now, link, reason);
+            }
             Input::Received(link, bytes) => self.on_received(now, link, bytes),
             Input::Flushed(link, bytes) => self.peers.on_flushed(link, bytes),
             Input::Closed(link) => self.peers.on_closed(&mut self.fx, now, link),
@@ -162,10 +164,11 @@ impl Node {
             return;
         };
         self.fx.count(Counter::LinkFaults);
-        if matches!(fault, LinkFault::Peer(fault) if fault.is_strike()) {
+        if matches!(&fault, LinkFault::Peer(fault) if fault.is_strike()) {
             self.peers.strike(now, link, BanScope::KeyAndAddress);
         }
         if self.peers.get(link).is_some() {
+            self.peers.note_failure(link, fault);
             self.peers.close(&mut self.fx, now, link);
         }
     }
@@ -183,7 +186,11 @@ impl Node {
                 payload,
             } => self.on_onion_packet(now, link, code, &payload),
             LinkEvent::Message { code, payload, .. } => self.on_shh(now, link, code, &payload),
-            LinkEvent::Disconnected(_) => self.peers.close(&mut self.fx, now, link),
+            LinkEvent::Disconnected(reason) => {
+                let said = format!("the peer disconnected: {reason}");
+                self.peers.note_failure(link, said);
+                self.peers.close(&mut self.fx, now, link);
+            }
         }
     }
 

@@ -262,7 +262,15 @@ impl Sender {
         match level.rules().insertion {
             Insertion::Gossip => match context.gossip.validate(now, &envelope) {
                 Ok(_) => {
-                    self.await_echo(fx, id, &envelope, now.mono.after(GOSSIP_TIMEOUT));
+                    let deadline = now.mono.after(GOSSIP_TIMEOUT);
+                    match context.check_gossip_peer(level) {
+                        Ok(()) => self.await_echo(fx, id, &envelope, deadline),
+                        Err(refusal) => {
+                            let watch = EchoWatch::new(envelope.hash(), None, Some(deadline));
+                            let departure = Departure::Pooled(refusal.to_string());
+                            self.enter(fx, id, SendState::Confirming(watch, departure));
+                        }
+                    }
                     fx.request(Action::Diffuse(envelope));
                 }
                 Err(rejected) => self.fail(fx, id, format!("after its proof of work: {rejected}")),

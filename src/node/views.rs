@@ -106,6 +106,21 @@ pub struct PeerView {
     pub sent: u64,
 }
 
+/// A peer that the user named, and that is not connected.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct UnreachedPeerView {
+    /// Its link key (64 bytes, hexadecimal).
+    pub key: String,
+    /// Its address.
+    pub address: String,
+    /// Seconds until it is dialled again; `None` while it is being dialled.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub next_try_secs: Option<u64>,
+    /// Why the last dial failed or the last link ended; `None` before the first result.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub reason: Option<String>,
+}
+
 /// The node as its peers see it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct NodeView {
@@ -191,6 +206,8 @@ pub struct StatusView {
     pub peers: usize,
     /// Number of these that speak `onion/1`.
     pub dark_peers: usize,
+    /// Peers that the user named, and that are not connected.
+    pub unreached_peers: Vec<UnreachedPeerView>,
     /// Number of gossip peers that do not accept our hidden messages, by their rule or minimum.
     pub unserved_peers: usize,
     /// Number of banned keys and addresses.
@@ -231,6 +248,9 @@ pub struct StatusView {
     /// Why this machine is offline; `None` if it is online.
     #[serde(deserialize_with = "Option::deserialize")]
     pub shut: Option<String>,
+    /// Why it is unknown whether links can be had; `None` if it is known, or was shown by a link.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub unverified: Option<String>,
     /// The onion services of this relay.
     pub onion: Vec<String>,
     /// Whether each level is available.

@@ -4,6 +4,8 @@
 //! failed dial. No name is resolved here. Every dial through Tor uses circuits of its own, so that
 //! a Tor relay cannot correlate two links of this node, and a repeated dial takes another path.
 
+pub(super) mod socks;
+
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -12,8 +14,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_socks::tcp::Socks5Stream;
 
+use self::socks::SocksError;
 use super::listen::set_link_options;
 use super::random;
 use crate::endpoint::{Endpoint, onion_name};
@@ -36,12 +38,18 @@ pub(super) enum DialError {
     /// The peer does not answer.
     #[error("the peer does not answer")]
     NoAnswer,
+    /// No program listens at the address.
+    #[error("connection refused: no program listens at this address")]
+    Refused,
     /// The endpoint is an onion service, and the node has no Tor.
     #[error("an onion service is reached through Tor only; set tor.mode")]
     NeedsTor,
     /// Tor cannot be reached, or cannot reach its network.
     #[error("Tor is not running")]
     TorUnreachable,
+    /// The Tor daemon does not keep this link apart from others.
+    #[error("the Tor daemon accepts no user name, so links would share circuits")]
+    NoIsolation,
 }
 
 impl Connector {
@@ -77,7 +85,10 @@ async fn direct(endpoint: Endpoint) -> Result<LinkStream, DialError> {
     connected
         .await
         .map(LinkStream::Tcp)
-        .map_err(|_| DialError::NoAnswer)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::ConnectionRefused => DialError::Refused,
+            _ => DialError::NoAnswer,
+        })
 }
 
 #[cfg(feature = "tor")]
@@ -98,23 +109,27 @@ async fn arti(tor: &whisht_tor::Tor, endpoint: Endpoint) -> Result<LinkStream, D
 }
 
 /// Connects by SOCKS5 with the address as text, so that only the daemon resolves it, and with a
-/// user name of its own, which the daemon's `IsolateSOCKSAuth` turns into separate circuits.
+/// user name of its own, which the daemon's `IsolateSOCKSAuth` turns into separate circuits. A
+/// daemon that accepts no user name carries no link.
 async fn daemon(socks: SocketAddr, endpoint: Endpoint) -> Result<LinkStream, DialError> {
     let isolation = hex::encode(random::<16>().map_err(|_| DialError::NoAnswer)?);
     let (host, port) = match endpoint {
         Endpoint::Tcp(address) => (address.ip().to_string(), address.port()),
         Endpoint::Onion(key, port) => (onion_name(&key), port),
     };
-    let socket = TcpStream::connect(socks)
+    let mut socket = TcpStream::connect(socks)
         .await
         .map_err(|_| DialError::TorUnreachable)?;
     set_link_options(&socket).map_err(|_| DialError::TorUnreachable)?;
-    let target = (host.as_str(), port);
-    match Socks5Stream::connect_with_password_and_socket(socket, target, &isolation, "x").await {
-        Ok(stream) => Ok(LinkStream::Tcp(stream.into_inner())),
+    match socks::connect(&mut socket, &isolation, &host, port).await {
+        Ok(()) => Ok(LinkStream::Tcp(socket)),
         Err(error) => {
             tracing::debug!(%error, "the Tor daemon could not connect");
-            Err(DialError::NoAnswer)
+            Err(match error {
+                SocksError::NoIsolation => DialError::NoIsolation,
+                SocksError::NotSocks => DialError::TorUnreachable,
+                SocksError::Io(_) | SocksError::Refused(_) => DialError::NoAnswer,
+            })
         }
     }
 }

@@ -71,6 +71,9 @@ impl DataDir {
     /// As [`DataDir::open`], but for the network.
     pub fn lock(path: &Path) -> Result<Self, DirError> {
         make_private(path)?;
+        // The directory itself may be a link, as systemd's DynamicUser= makes one; the rules hold for
+        // its target. Links inside are refused.
+        let path = &fs::canonicalize(path).map_err(|error| at(path, error))?;
         check_mode(path)?;
         let lock_path = path.join(LOCK);
         let mut lock = Lock(files::open_lock(&lock_path).map_err(|error| at(&lock_path, error))?);
@@ -169,37 +172,34 @@ impl DataDir {
     fn claim(&self, profile: Profile, network: &str) -> Result<(), DirError> {
         let path = self.path.join(PROFILE);
         let wanted = format!("{} {network}\n", profile.label());
-        match fs::read_to_string(&path) {
-            Ok(found) if found == wanted => Ok(()),
-            Ok(found) => Err(DirError::OtherNetwork {
+        match read_text(&path)? {
+            Some(found) if *found == wanted => Ok(()),
+            Some(found) if !is_claim(&found) => Err(DirError::DamagedProfile { path }),
+            Some(found) => Err(DirError::OtherNetwork {
                 path: self.path.clone(),
                 found: found.trim().chars().filter(|c| !c.is_control()).collect(),
                 wanted: wanted.trim().to_owned(),
             }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                files::replace(&path, wanted.as_bytes()).map_err(|error| at(&path, error))
-            }
-            Err(error) => Err(at(&path, error)),
+            None => files::replace(&path, wanted.as_bytes()).map_err(|error| at(&path, error)),
         }
     }
 
     /// Reads a file of hexadecimal digits, or generates its content.
     fn secret<const N: usize>(&self, name: &'static str) -> Result<Secret<N>, DirError> {
         let path = self.path.join(name);
-        match fs::read_to_string(&path).map(Zeroizing::new) {
-            Ok(digits) => {
+        match read_text(&path)? {
+            Some(digits) => {
                 let mut bytes = Zeroizing::new([0; N]);
                 hex::decode_to_slice(digits.trim(), bytes.as_mut())
                     .map_err(|_| DirError::Damaged { path })?;
                 Ok(Secret::take(&mut bytes))
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            None => {
                 let mut bytes = Zeroizing::new(random::<N>()?);
                 let digits = Zeroizing::new(hex::encode(bytes.as_ref()));
                 files::replace(&path, digits.as_bytes()).map_err(|error| at(&path, error))?;
                 Ok(Secret::take(&mut bytes))
             }
-            Err(error) => Err(at(&path, error)),
         }
     }
 }
@@ -263,6 +263,49 @@ fn check_mode(path: &Path) -> Result<bool, DirError> {
     Ok(metadata.is_dir())
 }
 
+impl DirError {
+    /// The file or directory that the error is about.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::NoRandomness(_) => None,
+            Self::Damaged { path }
+            | Self::DamagedGuards { path }
+            | Self::DamagedProfile { path }
+            | Self::KeyFile { path, .. }
+            | Self::Link { path }
+            | Self::Locked { path, .. }
+            | Self::NotADirectory { path }
+            | Self::OtherNetwork { path, .. }
+            | Self::System { path, .. }
+            | Self::TooOpen { path, .. } => Some(path),
+        }
+    }
+}
+
+/// Whether a text is what [`DataDir::claim`] writes, for this or another network.
+fn is_claim(text: &str) -> bool {
+    let claim = text
+        .strip_suffix('\n')
+        .and_then(|line| line.split_once(' '));
+    let labels = [Profile::Main, Profile::Local].map(Profile::label);
+    claim.is_some_and(|(label, network)| labels.contains(&label) && !network.is_empty())
+}
+
+/// Reads a text file of this directory; bytes that are no text are damage.
+fn read_text(path: &Path) -> Result<Option<Zeroizing<String>>, DirError> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(Zeroizing::new(text))),
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound => Ok(None),
+            io::ErrorKind::InvalidData => Err(DirError::Damaged {
+                path: path.to_owned(),
+            }),
+            _ => Err(at(path, error)),
+        },
+    }
+}
+
 /// Adds a path to an error of the operating system.
 pub(super) fn at(path: &Path, error: io::Error) -> DirError {
     DirError::System {
@@ -281,6 +324,28 @@ pub enum DirError {
         path.display()
     )]
     Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file of the guards is damaged. New guards are new relays that see this node, so the node
+    /// does not choose them by itself.
+    #[error(
+        "{} is damaged; restore it from a backup, or delete it: the node then chooses guards anew, \
+         and more relays learn its address",
+        path.display()
+    )]
+    DamagedGuards {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file that names the network is damaged. It is not made anew: the keys of this directory
+    /// must not meet another network.
+    #[error(
+        "{} is damaged; restore it from a backup, or write the profile and the name of this \
+         directory's network into it, such as `main whisht`",
+        path.display()
+    )]
+    DamagedProfile {
         /// The file.
         path: PathBuf,
     },

@@ -179,8 +179,8 @@ type CompletionSender = mpsc::UnboundedSender<Completion>;
 pub(super) enum Completion {
     /// A dial succeeded.
     Dialed(LinkId, LinkStream),
-    /// A dial failed.
-    NotDialed(LinkId),
+    /// A dial failed, for this reason.
+    NotDialed(LinkId, String),
     /// Bytes were handed to the operating system.
     Flushed(LinkId, usize),
     /// Records are durable.
@@ -249,6 +249,9 @@ impl Driver {
         let reach = self.effects.transport.reach.borrow_and_update().clone();
         match &reach {
             Connectivity::Up => tracing::info!("the transport is ready"),
+            Connectivity::Unverified(reason) => {
+                tracing::info!("whether the transport is ready is unknown: {reason}");
+            }
             Connectivity::Down(reason) => tracing::info!("the transport is not ready: {reason}"),
         }
         self.feed(Input::Connectivity(reach));
@@ -283,9 +286,9 @@ impl Driver {
                     self.feed(Input::Dialed(link));
                 }
             }
-            Completion::NotDialed(link) => {
+            Completion::NotDialed(link, reason) => {
                 self.effects.dialing.remove(&link);
-                self.feed(Input::DialFailed(link));
+                self.feed(Input::DialFailed(link, &reason));
             }
             Completion::Flushed(link, len) => self.feed(Input::Flushed(link, len)),
             Completion::Stored(id) => self.feed(Input::Stored(id)),

@@ -59,14 +59,21 @@ pub struct SealParams<'a> {
     pub cost: Cost,
 }
 
-/// All identities, ordered by name.
-///
-/// # Errors
-///
-/// [`DirError`] names a file that is damaged or does not belong there.
-pub fn list(dir: &DataDir) -> Result<Vec<(IdentityName, StoredIdentity)>, DirError> {
-    let mut kept = Vec::new();
-    for path in paths(&dir.path().join(KEYSTORE))? {
+/// The identities of a directory.
+#[derive(Default)]
+pub struct Listing {
+    /// What can be read, ordered by name.
+    pub identities: Vec<(IdentityName, StoredIdentity)>,
+    /// A cause for each file that is no identity. These files are left alone.
+    pub skipped: Vec<DirError>,
+}
+
+impl Listing {
+    fn add_sealed(&mut self, dir: &DataDir, path: PathBuf) -> Result<(), DirError> {
+        if path.extension().is_none_or(|extension| extension != "json") {
+            let cause = NOT_JSON.to_owned();
+            return Err(DirError::KeyFile { path, cause });
+        }
         let sealed = read_sealed(&path)?;
         let Some(name) = sealed.name().filter(|name| sealed_path(dir, name) == path) else {
             return Err(DirError::KeyFile {
@@ -74,22 +81,52 @@ pub fn list(dir: &DataDir) -> Result<Vec<(IdentityName, StoredIdentity)>, DirErr
                 cause: NOT_OURS.to_owned(),
             });
         };
-        kept.push((name.clone(), StoredIdentity::Sealed(Box::new(sealed))));
+        let name = name.clone();
+        let sealed = StoredIdentity::Sealed(Box::new(sealed));
+        self.identities.push((name, sealed));
+        Ok(())
     }
-    for path in paths(&dir.path().join(IDENTITIES))? {
+
+    fn add_plain(&mut self, path: PathBuf) -> Result<(), DirError> {
         let (name, identity) = read_plain(&path)?;
         let public_identity = Some(identity.public_identity());
-        match kept.iter_mut().find(|(taken, _)| *taken == name) {
+        let mut identities = self.identities.iter_mut();
+        match identities.find(|(taken, _)| *taken == name) {
             Some((_, sealed)) if sealed.public_identity() != public_identity => {
                 let cause = TWICE.to_owned();
                 return Err(DirError::KeyFile { path, cause });
             }
             Some((_, sealed)) => *sealed = StoredIdentity::Plain(identity),
-            None => kept.push((name, StoredIdentity::Plain(identity))),
+            None => self
+                .identities
+                .push((name, StoredIdentity::Plain(identity))),
+        }
+        Ok(())
+    }
+}
+
+/// All identities. A file that cannot be read as one is skipped, so that it does not take the others
+/// with it.
+///
+/// # Errors
+///
+/// [`DirError`] if a directory cannot be read.
+pub fn list(dir: &DataDir) -> Result<Listing, DirError> {
+    let mut listing = Listing::default();
+    for path in paths(&dir.path().join(KEYSTORE))? {
+        if let Err(error) = listing.add_sealed(dir, path) {
+            listing.skipped.push(error);
         }
     }
-    kept.sort_by(|(one, _), (other, _)| one.cmp(other));
-    Ok(kept)
+    for path in paths(&dir.path().join(IDENTITIES))? {
+        if let Err(error) = listing.add_plain(path) {
+            listing.skipped.push(error);
+        }
+    }
+    listing
+        .identities
+        .sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(listing)
 }
 
 /// Creates an identity and stores it.
@@ -239,10 +276,21 @@ fn free(dir: &DataDir, name: &IdentityName) -> Result<(), IdentityError> {
 }
 
 fn find(dir: &DataDir, name: &IdentityName) -> Result<StoredIdentity, IdentityError> {
-    let mut kept = list(dir)?.into_iter();
-    kept.find(|(own, _)| own == name)
-        .map(|(_, kept)| kept)
-        .ok_or_else(|| IdentityError::Unknown(name.clone()))
+    let listing = list(dir)?;
+    let mut kept = listing.identities.into_iter();
+    if let Some((_, kept)) = kept.find(|(own, _)| own == name) {
+        return Ok(kept);
+    }
+    let paths = [sealed_path(dir, name), plain_path(dir, name)];
+    let mut skipped = listing.skipped.into_iter();
+    match skipped.find(|error| {
+        error
+            .path()
+            .is_some_and(|path| paths.iter().any(|own| own == path))
+    }) {
+        Some(damaged) => Err(damaged.into()),
+        None => Err(IdentityError::Unknown(name.clone())),
+    }
 }
 
 /// The name of an imported identity if the user gives none: the name in its file, or the start of
@@ -272,7 +320,10 @@ fn paths(folder: &Path) -> Result<Vec<PathBuf>, DirError> {
 }
 
 fn read_sealed(path: &Path) -> Result<SealedIdentity, DirError> {
-    let text = fs::read_to_string(path).map_err(|error| at(path, error))?;
+    let text = fs::read_to_string(path).map_err(|error| match error.kind() {
+        ErrorKind::InvalidData => damaged_key_file(path),
+        _ => at(path, error),
+    })?;
     SealedIdentity::parse(&text).map_err(|error| DirError::KeyFile {
         path: path.to_owned(),
         cause: error.to_string(),
@@ -280,17 +331,24 @@ fn read_sealed(path: &Path) -> Result<SealedIdentity, DirError> {
 }
 
 fn read_plain(path: &Path) -> Result<(IdentityName, Identity), DirError> {
-    let damaged = || DirError::KeyFile {
-        path: path.to_owned(),
-        cause: "it contains no identity; restore it from a backup".to_owned(),
-    };
+    let damaged = || damaged_key_file(path);
     let name = path.file_stem().and_then(|stem| stem.to_str());
     let name = name.and_then(|name| name.parse().ok());
     let json = fs::read_to_string(path)
         .map(Zeroizing::new)
-        .map_err(|error| at(path, error))?;
+        .map_err(|error| match error.kind() {
+            ErrorKind::InvalidData => damaged(),
+            _ => at(path, error),
+        })?;
     let identity = identity::from_json(&json).map_err(|_| damaged())?;
     Ok((name.ok_or_else(damaged)?, identity))
+}
+
+fn damaged_key_file(path: &Path) -> DirError {
+    DirError::KeyFile {
+        path: path.to_owned(),
+        cause: "it contains no identity; restore it from a backup".to_owned(),
+    }
 }
 
 fn write(path: &Path, sealed: &SealedIdentity) -> Result<(), DirError> {
@@ -392,6 +450,8 @@ fn lost(error: KeystoreError) -> String {
     }
 }
 
+const NOT_JSON: &str =
+    "it is not the file of an identity, whose name ends with .json; move it away";
 const NOT_OURS: &str = "\
     it is not the file of an identity of that name; move it away, and bring its key in with \
     `whisht id import FILE`";

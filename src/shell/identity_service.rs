@@ -224,7 +224,7 @@ fn open_locked(
     }
     let (mut opened, mut left) = (Vec::new(), Vec::new());
     let mut refusal = None;
-    for (name, kept) in identity_files::list(dir)? {
+    for (name, kept) in identity_files::list(dir)?.identities {
         let StoredIdentity::Sealed(sealed) = kept else {
             continue;
         };

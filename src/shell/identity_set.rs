@@ -27,13 +27,18 @@ impl IdentitySet {
     ///
     /// # Errors
     ///
-    /// [`IdentityError`] names the file that is damaged.
+    /// [`IdentityError`] if the directory cannot be read. A file that is no identity is skipped with
+    /// a warning.
     pub fn read(storage: &Storage) -> Result<Self, IdentityError> {
         let Storage::Disk(dir) = storage else {
             return Ok(Self::default());
         };
         let mut set = Self::default();
-        for (name, kept) in identity_files::list(dir)? {
+        let listing = identity_files::list(dir)?;
+        for skipped in listing.skipped {
+            tracing::warn!("skipped a file that is no identity: {skipped}");
+        }
+        for (name, kept) in listing.identities {
             match kept {
                 StoredIdentity::Plain(identity) => {
                     set.plain.push(name.clone());
@@ -43,8 +48,10 @@ impl IdentitySet {
                     set.locked.push((name, *sealed));
                 }
                 StoredIdentity::Sealed(sealed) => {
-                    let identity = identity_files::open(&name, &sealed, None)?;
-                    set.open.push((name, identity));
+                    match identity_files::open(&name, &sealed, None) {
+                        Ok(identity) => set.open.push((name, identity)),
+                        Err(error) => tracing::warn!("skipped an identity: {error}"),
+                    }
                 }
             }
         }

@@ -7,12 +7,14 @@
 use std::future::pending;
 #[cfg(feature = "tor")]
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use circuits::ids::LinkId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::accept_limiter::{AcceptLimiter, AcceptLimits, AcceptPermit, Eviction};
@@ -169,12 +171,44 @@ async fn until_evicted(permit: Option<AcceptPermit>) {
     pending().await
 }
 
-/// Accepts connections while the driver listens.
-pub(super) async fn accept(
+/// Accepts connections while the driver listens. If the task that accepts ends early, that is logged
+/// and another one takes its place: a listener that is open and accepts nothing looks like a node
+/// that works.
+pub(super) async fn keep_accepting(
     listener: TcpListener,
     limiter: AcceptLimiter,
     net: mpsc::Sender<NetEvent>,
 ) {
+    let listener = Arc::new(listener);
+    keep_running(&net, || {
+        accept(Arc::clone(&listener), limiter.clone(), net.clone())
+    })
+    .await;
+}
+
+/// Runs a task again each time it ends while the driver still listens.
+async fn keep_running<F>(net: &mpsc::Sender<NetEvent>, mut start: impl FnMut() -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut tasks = JoinSet::new();
+    while !net.is_closed() {
+        tasks.spawn(start());
+        let ended = tasks.join_next().await;
+        if net.is_closed() {
+            return;
+        }
+        let cause = match ended {
+            Some(Err(error)) => error.to_string(),
+            _ => "it returned".to_owned(),
+        };
+        tracing::error!("the task that accepts connections ended, and is started again: {cause}");
+        sleep(ACCEPT_RETRY_INTERVAL).await;
+    }
+}
+
+/// Accepts connections until the driver has ended.
+async fn accept(listener: Arc<TcpListener>, limiter: AcceptLimiter, net: mpsc::Sender<NetEvent>) {
     loop {
         // The permit comes first: without one, connections wait in the operating system's queue.
         let Some(slot) = limiter.slot().await else {
@@ -310,6 +344,35 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn accept_task_that_ends_is_started_again() {
+        let (net, mut driver) = mpsc::channel(8);
+        let mut starts = 0;
+        let to_driver = net.clone();
+        let tasks = keep_running(&net, || {
+            starts += 1;
+            let (start, net) = (starts, to_driver.clone());
+            async move {
+                let _ = net.send(NetEvent::Ended(LinkId(start))).await;
+                // The first one fails as a task whose log cannot be written; the second returns.
+                assert_ne!(start, 1, "the disk is full");
+                if start == 3 {
+                    pending::<()>().await;
+                }
+            }
+        });
+        let driven = async {
+            for start in 1..=3 {
+                let event = driver.recv().await;
+                assert!(matches!(event, Some(NetEvent::Ended(LinkId(id))) if id == start));
+            }
+        };
+        tokio::select! {
+            () = tasks => panic!("the driver listens"),
+            () = driven => {}
+        }
+    }
+
     #[tokio::test]
     async fn busy_node_receives_all_bytes() {
         let TestLink {
@@ -395,7 +458,7 @@ mod tests {
     async fn connection_past_its_handshake_is_not_evicted() {
         let limiter = AcceptLimiter::new(link_limits(false));
         let from = std::net::IpAddr::from([127, 0, 0, 1]);
-        let mut waiters = tokio::task::JoinSet::new();
+        let mut waiters = JoinSet::new();
         let slot = limiter.slot().await;
         waiters.spawn(until_evicted(limiter.admit(from, slot)));
         sleep(HANDSHAKE_TIMEOUT * 2).await;
@@ -414,7 +477,7 @@ mod tests {
     async fn connection_in_its_handshake_makes_room_for_another() {
         let limiter = AcceptLimiter::new(link_limits(false));
         let from = std::net::IpAddr::from([127, 0, 0, 1]);
-        let mut waiters = tokio::task::JoinSet::new();
+        let mut waiters = JoinSet::new();
         for _ in 0..=MAX_HALF_OPEN {
             let slot = limiter.slot().await;
             waiters.spawn(until_evicted(limiter.admit(from, slot)));

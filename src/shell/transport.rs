@@ -7,6 +7,7 @@
 
 mod tor_control;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::connector::socks::{SocksError, greet};
 use super::connector::{Connector, DialError};
 use super::data_dir::ARTI;
 use crate::config::tor::{DaemonConfig, TorBackend, TorConfig};
@@ -81,7 +83,7 @@ impl DialReporter {
 
     /// A dial failed.
     pub(super) fn failed(&self, error: DialError) {
-        if error == DialError::TorUnreachable {
+        if matches!(error, DialError::TorUnreachable | DialError::NoIsolation) {
             let _ = self.0.send(DialOutcome::TorUnreachable);
         }
     }
@@ -231,7 +233,7 @@ impl TorEntryAddresses {
     }
 
     /// Whether Tor is configured. The embedded Tor client may have learned new addresses meanwhile.
-    pub fn contains(&mut self, place: std::net::SocketAddr) -> bool {
+    pub fn contains(&mut self, place: SocketAddr) -> bool {
         #[cfg(feature = "tor")]
         let holds = self
             .arti
@@ -281,13 +283,16 @@ async fn watch_arti(
     reach: watch::Sender<Connectivity>,
     mut outcomes: mpsc::UnboundedReceiver<DialOutcome>,
 ) {
-    let mut lost = false;
+    let (mut lost, mut carried) = (false, false);
     loop {
         let now = progress.borrow_and_update().clone();
         publish(
             &reach,
             match (now.ready, lost) {
-                (true, false) => Connectivity::Up,
+                (true, false) if carried => Connectivity::Up,
+                (true, false) => {
+                    Connectivity::unverified("Tor has built a circuit, and has carried no link yet")
+                }
                 (true, true) => Connectivity::down("Tor cannot reach its network"),
                 (false, _) => Connectivity::down(format_args!("Tor is starting: {now}")),
             },
@@ -297,8 +302,8 @@ async fn watch_arti(
                 return;
             },
             heard = outcomes.recv() => match heard {
-                Some(DialOutcome::Connected) => lost = false,
-                Some(DialOutcome::TorUnreachable) => lost = true,
+                Some(DialOutcome::Connected) => (lost, carried) = (false, true),
+                Some(DialOutcome::TorUnreachable) => (lost, carried) = (true, false),
                 None => return,
             },
         }
@@ -311,47 +316,58 @@ async fn watch_daemon(
     reach: watch::Sender<Connectivity>,
     mut outcomes: mpsc::UnboundedReceiver<DialOutcome>,
 ) {
-    let mut told = None;
+    let (mut told, mut carried) = (None, false);
     loop {
-        let found = probe_daemon(&config, &mut told).await;
-        let pause = match found {
-            Connectivity::Up => CHECK_INTERVAL,
-            Connectivity::Down(_) => RETRY_INTERVAL,
+        let found = match probe_daemon(&config, &mut told).await {
+            Connectivity::Unverified(_) if carried => Connectivity::Up,
+            found => found,
+        };
+        let pause = if found.is_down() {
+            carried = false;
+            RETRY_INTERVAL
+        } else {
+            CHECK_INTERVAL
         };
         publish(&reach, found);
         tokio::select! {
             () = sleep(pause) => {}
-            // A dial that found no Tor triggers an immediate check.
-            heard = until_unreachable(&mut outcomes) => if heard.is_none() {
-                return;
+            // Whether a dial found a Tor triggers an immediate check.
+            heard = until_changed(&mut outcomes, carried) => match heard {
+                Some(carries) => carried = carries,
+                None => return,
             },
         }
     }
 }
 
-async fn until_unreachable(outcomes: &mut mpsc::UnboundedReceiver<DialOutcome>) -> Option<()> {
+/// Waits until the result of a dial says whether Tor carries links, and this is not `carried`.
+async fn until_changed(
+    outcomes: &mut mpsc::UnboundedReceiver<DialOutcome>,
+    carried: bool,
+) -> Option<bool> {
     loop {
-        if matches!(outcomes.recv().await?, DialOutcome::TorUnreachable) {
-            return Some(());
+        match outcomes.recv().await? {
+            DialOutcome::Connected if !carried => return Some(true),
+            DialOutcome::Connected => {}
+            // The port is checked again even if it was known to carry nothing.
+            DialOutcome::TorUnreachable => return Some(false),
         }
     }
 }
 
-/// Whether a daemon carries links. An open SOCKS port decides, unless the control port says
-/// otherwise; a control port that cannot be queried is a configuration error to report, and does
-/// not stop sending.
+/// Whether a daemon may carry links: down if the SOCKS port or the control port shows it, unverified
+/// otherwise, since only a link shows that Tor carries links. A control port that cannot be queried
+/// is a configuration error to report, and does not stop sending.
 async fn probe_daemon(config: &DaemonConfig, told: &mut Option<String>) -> Connectivity {
-    let address = config.socks;
-    if !matches!(
-        timeout(REPLY_TIMEOUT, TcpStream::connect(address)).await,
-        Ok(Ok(_))
-    ) {
-        return Connectivity::down(format_args!(
-            "no Tor daemon answers at {address}; start it (systemctl start tor), or check tor.socks"
-        ));
+    if let Err(reason) = greet_daemon(config.socks).await {
+        return Connectivity::Down(reason);
     }
     let Some(control) = &config.control else {
-        return Connectivity::Up;
+        return Connectivity::unverified(format_args!(
+            "the SOCKS port {} answers, and no link was carried yet; set tor.control to see the \
+             state of the daemon",
+            config.socks
+        ));
     };
     match tor_control::query(control).await {
         Ok(health) if health.percent < 100 => Connectivity::down(format_args!(
@@ -361,15 +377,45 @@ async fn probe_daemon(config: &DaemonConfig, told: &mut Option<String>) -> Conne
         Ok(health) if !health.circuit => {
             Connectivity::down("the Tor daemon has no circuit; its network may be gone")
         }
-        Ok(_) => Connectivity::Up,
+        Ok(_) => {
+            Connectivity::unverified("the Tor daemon has a circuit, and has carried no link yet")
+        }
         Err(error) => {
             let error = error.to_string();
             if told.as_ref() != Some(&error) {
                 tracing::warn!("tor.control cannot be used: {error}");
-                *told = Some(error);
+                *told = Some(error.clone());
             }
-            Connectivity::Up
+            Connectivity::unverified(format_args!(
+                "no link was carried yet, and tor.control cannot be used: {error}"
+            ))
         }
+    }
+}
+
+/// Whether a SOCKS port that isolates links answers.
+///
+/// # Errors
+///
+/// The reason and the remedy, for users.
+async fn greet_daemon(address: SocketAddr) -> Result<(), String> {
+    let greeting = async {
+        let mut stream = TcpStream::connect(address).await?;
+        greet(&mut stream).await
+    };
+    match timeout(REPLY_TIMEOUT, greeting).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(SocksError::NoIsolation)) => Err(format!(
+            "the daemon at {address} accepts no user name, so links would share circuits; remove \
+             PreferSOCKSNoAuth from the torrc, or check tor.socks"
+        )),
+        Ok(Err(SocksError::NotSocks)) => Err(format!(
+            "the port {address} does not speak SOCKS5; check tor.socks (a control port is for \
+             tor.control)"
+        )),
+        Ok(Err(SocksError::Io(_) | SocksError::Refused(_))) | Err(_) => Err(format!(
+            "no Tor daemon answers at {address}; start it (systemctl start tor), or check tor.socks"
+        )),
     }
 }
 
@@ -387,3 +433,6 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(15);
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// A daemon on this machine answers at once.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests;

@@ -61,6 +61,26 @@ struct GuardSample {
     members: Vec<RankedGuard>,
 }
 
+impl GuardSample {
+    fn decode(reader: &mut ByteReader<'_>) -> Result<Self, Truncated> {
+        let period = reader.u32()?;
+        let provisional = reader.u8()? != 0;
+        let mut members = Vec::new();
+        while reader.remaining() > 0 && members.len() < MEMBERS {
+            members.push(RankedGuard {
+                id: RelayId(reader.array()?),
+                silent: read_moment(reader)?,
+                absent: read_moment(reader)?,
+            });
+        }
+        Ok(Self {
+            period,
+            provisional,
+            members,
+        })
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct RankedGuard {
     id: RelayId,
@@ -210,23 +230,16 @@ impl Guards {
     /// [`Truncated`] if the bytes end too early. A new choice then gives the same guards unless the
     /// directory has changed.
     pub fn import(&mut self, stored: &[u8]) -> Result<(), Truncated> {
-        let mut reader = ByteReader::new(stored);
-        let period = reader.u32()?;
-        let provisional = reader.u8()? != 0;
-        let mut members = Vec::new();
-        while reader.remaining() > 0 && members.len() < MEMBERS {
-            members.push(RankedGuard {
-                id: RelayId(reader.array()?),
-                silent: read_moment(&mut reader)?,
-                absent: read_moment(&mut reader)?,
-            });
-        }
-        self.choice = GuardSample {
-            period,
-            provisional,
-            members,
-        };
+        self.choice = GuardSample::decode(&mut ByteReader::new(stored))?;
         Ok(())
+    }
+
+    /// Whether [`export`](Self::export) could have returned these bytes, as far as their form shows.
+    #[must_use]
+    pub fn is_exported(stored: &[u8]) -> bool {
+        let mut reader = ByteReader::new(stored);
+        let decoded = GuardSample::decode(&mut reader);
+        decoded.is_ok() && reader.remaining() == 0 && stored.get(4).is_some_and(|flag| *flag <= 1)
     }
 
     fn member(&mut self, id: &RelayId) -> Option<&mut RankedGuard> {

@@ -113,6 +113,9 @@ impl DemoReport {
             Stage::Retrying { attempt } => self.say(&format!(
                 "echo: none in time; attempt {attempt} with a new envelope"
             )),
+            Stage::HandedOver { peers } => self.say(&format!(
+                "handed to {peers} peers; the source awaits no echo at this level"
+            )),
             Stage::Delivered => {
                 self.say("echo: enough for the source to know that the network has it")
             }

@@ -155,7 +155,7 @@ impl Timeline {
                 self.seen_by = *peers;
                 self.source_first_gossip |= first_gossip;
             }
-            Stage::Delivered => self.ended = true,
+            Stage::HandedOver { .. } | Stage::Delivered => self.ended = true,
             Stage::Failed { reason } => {
                 self.ended = true;
                 self.failure = Some(reason.clone());

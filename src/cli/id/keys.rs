@@ -1,5 +1,7 @@
 //! The store of identities: the running node, or the data directory if no node runs.
 
+use std::io::{self, Write};
+
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use serde::de::IgnoredAny;
@@ -51,11 +53,19 @@ impl IdentityStore {
         match self {
             Self::Node(client) => Ok(client.view("whisht_identities", json!([])).await?),
             Self::Directory(dir) => {
-                let kept = identity_files::list(dir)?;
+                let identity_files::Listing {
+                    identities,
+                    skipped,
+                } = identity_files::list(dir)?;
+                let mut stderr = io::stderr().lock();
+                for skipped in skipped {
+                    // The warning is lost if standard error is closed.
+                    let _ = writeln!(stderr, "skipped a file that is no identity: {skipped}");
+                }
                 let view = |(name, kept): &(IdentityName, StoredIdentity)| {
                     Some(view(name, kept.public_identity()?, kept.is_protected()))
                 };
-                Ok(kept.iter().filter_map(view).collect())
+                Ok(identities.iter().filter_map(view).collect())
             }
         }
     }

@@ -56,19 +56,18 @@ impl fmt::Display for StepOutcome {
     }
 }
 
-/// Waits until Tor is ready, for at most [`TOR_TIMEOUT`].
+/// Waits until Tor may carry links, for at most [`TOR_TIMEOUT`].
 pub(super) async fn reach(node: &Banner) {
     let mut told = None;
     let reached = async {
         loop {
-            let status = async {
-                let mut client = RpcClient::connect(&node.ipc).await?;
-                client.view("whisht_status", json!([])).await
-            };
             // The socket may not answer yet.
-            if let Ok(StatusView { shut, .. }) = status.await {
+            if let Ok(StatusView {
+                shut, unverified, ..
+            }) = status(node).await
+            {
                 let Some(reason) = shut.as_deref().map(safe) else {
-                    return;
+                    return unverified;
                 };
                 if told.as_ref() != Some(&reason) {
                     note(&reason);
@@ -79,8 +78,41 @@ pub(super) async fn reach(node: &Banner) {
         }
     };
     match timeout(TOR_TIMEOUT, reached).await {
-        Ok(()) => note("Tor is ready"),
+        Ok(None) => note("Tor is ready"),
+        Ok(Some(reason)) => note(format_args!(
+            "whether Tor is ready is unknown: {}",
+            safe(&reason)
+        )),
         Err(_) => note("Tor is not ready yet; the test continues"),
+    }
+}
+
+async fn status(node: &Banner) -> Result<StatusView, RpcClientError> {
+    let mut client = RpcClient::connect(&node.ipc).await?;
+    client.view("whisht_status", json!([])).await
+}
+
+/// Whether Tor carried a link during the test. Without one, the test shows nothing about links.
+pub(super) async fn link_through_tor(node: &Banner) -> Step {
+    let outcome = match timeout(REPLY_TIMEOUT, status(node)).await {
+        Ok(Ok(status)) => link_outcome(status.shut.as_deref().or(status.unverified.as_deref())),
+        Ok(Err(error)) => StepOutcome::Refused(error.to_string()),
+        Err(_) => StepOutcome::Silent,
+    };
+    if outcome != StepOutcome::Done {
+        note(NO_LINK);
+    }
+    Step {
+        what: "a link through Tor".to_owned(),
+        outcome,
+    }
+}
+
+/// The outcome, by the reason that no link is known to work.
+fn link_outcome(reason: Option<&str>) -> StepOutcome {
+    match reason {
+        None => StepOutcome::Done,
+        Some(reason) => StepOutcome::Refused(format!("{NO_LINK}: {}", safe(reason))),
     }
 }
 
@@ -391,6 +423,8 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 /// An address for documentation (RFC 5737), and the port of the discard protocol.
 const UNREACHABLE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);
 
+const NO_LINK: &str = "no link was carried by Tor during the test";
+
 /// Time limit for Tor to become ready, and the interval of the checks.
 const TOR_TIMEOUT: Duration = Duration::from_secs(120);
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -406,3 +440,20 @@ const MAIL_BEHIND: u32 = 300;
 
 /// The shortest wait that is announced.
 const MIN_ANNOUNCED_WAIT: Duration = Duration::from_secs(3);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn test_without_a_link_through_tor_says_so() {
+        assert_eq!(link_outcome(None), StepOutcome::Done);
+        let StepOutcome::Refused(why) = link_outcome(Some("no link was carried yet")) else {
+            panic!("it counts as a success");
+        };
+        assert!(
+            why.starts_with("no link was carried by Tor during the test"),
+            "{why}"
+        );
+    }
+}

@@ -50,6 +50,13 @@ pub(in crate::cli) fn describe(stage: &Stage) -> String {
         Stage::Retrying { attempt } => {
             format!("did not come back in time; sending a new envelope instead (attempt {attempt})")
         }
+        Stage::HandedOver { peers } => format!(
+            "handed to {}; not confirmed: no other peer has shown it",
+            match peers {
+                1 => "1 peer".to_owned(),
+                peers => format!("{peers} peers"),
+            }
+        ),
         Stage::Delivered => "delivered: the network has it".to_owned(),
         Stage::Failed { reason } => format!("given up: {}", one_line(reason)),
     }
@@ -147,6 +154,11 @@ mod tests {
         assert_eq!(describe(&blocked), "stem blocked: no Tor");
         let failed = Stage::Failed { reason: reason() };
         assert_eq!(describe(&failed), "given up: no Tor");
+        for (peers, shown) in [(1, "handed to 1 peer;"), (2, "handed to 2 peers;")] {
+            let shown_now = describe(&Stage::HandedOver { peers });
+            assert!(shown_now.starts_with(shown) && !shown_now.contains("delivered"));
+            assert!(!shown_now.contains("came back") && !shown_now.contains("has it"));
+        }
         assert_eq!(describe(&Stage::Delivered), "delivered: the network has it");
         assert!(describe(&Stage::Retrying { attempt: 2 }).contains("attempt 2"));
     }

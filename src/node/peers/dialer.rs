@@ -32,6 +32,20 @@ struct StaticPeer {
     failures: u32,
     /// Set after a strike: not dialled before this.
     backoff_until: Instant,
+    /// Why it was last not reached, or disconnected.
+    failure: Option<String>,
+    /// Whether `failure` is about the current dial or connection.
+    is_explained: bool,
+}
+
+/// A static peer as users see it.
+pub(super) struct StaticPeerState {
+    /// Its address.
+    pub(super) peer: PeerAddr,
+    /// When it is dialled next; `None` while it is being dialled or connected.
+    pub(super) next_try: Option<Instant>,
+    /// Why it was last not reached, or disconnected.
+    pub(super) failure: Option<String>,
 }
 
 /// A discovered peer that was dialled.
@@ -68,6 +82,8 @@ impl Dialer {
                 next_try: Some(now),
                 failures: 0,
                 backoff_until: now,
+                failure: None,
+                is_explained: false,
             },
         );
     }
@@ -125,6 +141,23 @@ impl Dialer {
         !self.is_static(key) && self.discovered.get(&key).is_some_and(|entry| entry.busy)
     }
 
+    /// All static peers.
+    pub(super) fn static_peers(&self) -> impl Iterator<Item = StaticPeerState> {
+        self.static_peers.values().map(|entry| StaticPeerState {
+            peer: entry.peer,
+            next_try: entry.next_try,
+            failure: entry.failure.clone(),
+        })
+    }
+
+    /// Records why a static peer was not reached, or disconnected.
+    pub(super) fn note_failure(&mut self, key: RelayKey, reason: String) {
+        if let Some(entry) = self.static_peers.get_mut(&key) {
+            entry.failure = Some(reason);
+            entry.is_explained = true;
+        }
+    }
+
     /// Static peers whose wait is over.
     pub(super) fn due(&mut self, now: Instant) -> Vec<PeerAddr> {
         let due = |entry: &&mut StaticPeer| entry.next_try.is_some_and(|next| next <= now);
@@ -143,6 +176,8 @@ impl Dialer {
         if let Some(entry) = self.static_peers.get_mut(&key) {
             entry.next_try = None;
             entry.failures = 0;
+            entry.failure = None;
+            entry.is_explained = false;
         }
         if let Some(entry) = self.discovered.get_mut(&key) {
             entry.failures = 0;
@@ -174,6 +209,9 @@ impl Dialer {
         if let Some(entry) = self.static_peers.get_mut(&key) {
             let wait = REDIAL.wait_with_jitter(entry.failures, rng);
             entry.next_try = Some(now.after(wait).max(entry.backoff_until));
+            if !core::mem::take(&mut entry.is_explained) {
+                entry.failure = Some(UNEXPLAINED.to_owned());
+            }
             entry.failures = entry.failures.saturating_add(1);
         }
         if let Some(entry) = self.discovered.get_mut(&key) {
@@ -186,6 +224,11 @@ impl Dialer {
         }
     }
 }
+
+/// The reason if a connection ends, and neither side gives one.
+const UNEXPLAINED: &str = "\
+    the connection ended without a reason; the address may belong to another key, or to another kind \
+    of node";
 
 /// Waits before a static peer is dialled again.
 const REDIAL: Backoff = Backoff::new(Duration::from_secs(1), MAX_REDIAL_DELAY);
@@ -229,6 +272,30 @@ mod tests {
         dialer.lost(later, peer().key, &mut rng);
         assert!(dialer.due(later).is_empty());
         assert_eq!(dialer.due(later.after(Duration::from_secs(2))).len(), 1);
+    }
+
+    #[test]
+    fn static_peer_that_is_not_reached_says_why_until_it_connects() {
+        let mut rng = ChaCha20Rng::from_seed([0; 32]);
+        let mut dialer = Dialer::new(&[peer()], Instant::ZERO);
+        let state = |dialer: &Dialer| dialer.static_peers().next().unwrap();
+        assert_eq!(dialer.due(Instant::ZERO).len(), 1);
+        assert_eq!(
+            (state(&dialer).next_try, state(&dialer).failure),
+            (None, None)
+        );
+        dialer.note_failure(peer().key, "connection refused".to_owned());
+        dialer.lost(Instant::ZERO, peer().key, &mut rng);
+        assert_eq!(
+            state(&dialer).failure.as_deref(),
+            Some("connection refused")
+        );
+        assert!(state(&dialer).next_try.is_some());
+        // The next dial ends in another way, without a reason.
+        dialer.lost(Instant::ZERO, peer().key, &mut rng);
+        assert_eq!(state(&dialer).failure.as_deref(), Some(UNEXPLAINED));
+        dialer.connected(peer().key);
+        assert_eq!(state(&dialer).failure, None);
     }
 
     #[test]

@@ -52,7 +52,10 @@ fn failed_dial_reports_the_relay_unreachable_and_backs_off() {
     let [Output::Dial(link, _)] = test.fx.take_outputs()[..] else {
         panic!("not dialled");
     };
-    test.peers.on_dial_failed(&mut test.fx, START, link);
+    let reason = "connection refused";
+    test.peers.on_dial_failed(&mut test.fx, START, link, reason);
+    let unreached = test.peers.unreached_views(START.mono);
+    assert_eq!(unreached[0].reason.as_deref(), Some(reason));
     let relay = peer_key(2).id().short();
     assert!(matches!(
         test.fx.take_actions()[..],

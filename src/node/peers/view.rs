@@ -7,13 +7,14 @@ use circuits::time::Instant;
 
 use super::Peers;
 use super::connection::{LinkPurpose, PeerConnection, RemotePeer};
+use super::dialer::StaticPeerState;
 use crate::discovery::Discovery;
 use crate::envelope::ProtocolVersion;
 use crate::gossip::PeerInfo;
 use crate::link::Capability;
 use crate::node::gossip::EnvelopeGossip;
 use crate::node::hex;
-use crate::node::views::PeerView;
+use crate::node::views::{PeerView, UnreachedPeerView};
 
 impl Peers {
     /// A connection.
@@ -143,6 +144,29 @@ impl Peers {
                 self.peer_view(link, info, served)
             })
             .collect()
+    }
+
+    /// Peers that the user named, and that are not connected.
+    pub(in crate::node) fn unreached_views(&self, now: Instant) -> Vec<UnreachedPeerView> {
+        let view = |state: StaticPeerState| UnreachedPeerView {
+            key: hex(&state.peer.key.0),
+            address: state.peer.endpoint.to_string(),
+            next_try_secs: state.next_try.map(|at| at.since(now).as_secs()),
+            reason: state.failure,
+        };
+        self.unreached().map(view).collect()
+    }
+
+    /// Number of peers that the user named, and that are not connected.
+    pub(in crate::node) fn unconnected_static(&self) -> usize {
+        self.unreached().count()
+    }
+
+    fn unreached(&self) -> impl Iterator<Item = StaticPeerState> {
+        let peers = self.dialer.static_peers();
+        peers.filter(move |state| {
+            state.peer.key != self.local.key() && !self.table.is_peer(state.peer.key)
+        })
     }
 
     fn peer_view(

@@ -8,7 +8,7 @@ use circuits::ids::{LinkId, Profile};
 use circuits::level::Insertion;
 use circuits::time::Now;
 
-use super::message::{EchoWatch, Outgoing, SendState};
+use super::message::{Departure, EchoWatch, Outgoing, SendState};
 use super::retry::MAX_ATTEMPTS;
 use super::{SendContext, Sender};
 use crate::envelope::EnvelopeHash;
@@ -105,6 +105,10 @@ impl Sender {
         if hidden && message.request().is_some() && attempts < MAX_ATTEMPTS {
             return self.retry(fx, now, id, context);
         }
+        if let SendState::Confirming(_, Departure::Pooled(reason)) = message.state() {
+            let reason = format!("no peer has taken it: {reason}");
+            return self.fail(fx, id, reason);
+        }
         let reason = format!(
             "attempt {attempts} got no echo from {MIN_WITNESSES} peers; \
              see `whisht peers` and `whisht status`, then send it again"
@@ -130,8 +134,9 @@ impl Sender {
         self.settle(fx, id, before.as_ref());
     }
 
-    /// Confirms messages at level `open`. They have no echo: they are delivered once peers have
-    /// them.
+    /// Ends messages at level `open` once enough peers have them. A peer that took an envelope from us
+    /// does not send it back, so an echo cannot be awaited; and bytes that were written to a link may
+    /// not have been read. Without another peer that shows the envelope, it was only handed over.
     pub(in crate::node) fn confirm_gossiped(&mut self, fx: &mut Effects, context: SendContext<'_>) {
         let waiting = self.messages.iter().filter_map(|(id, message)| {
             let plain = message.level().rules().insertion == Insertion::Gossip;
@@ -147,10 +152,13 @@ impl Sender {
         let enough = context.peers.shh6_peers().clamp(1, MIN_WITNESSES);
         let gossip = context.gossip.machine();
         for (id, hash) in waiting {
-            let peers = gossip.sent_to_count(hash) + gossip.holder_count(hash);
-            if peers >= enough {
-                self.report_peers(fx, id, peers, context.gossip);
+            let (sent, holders) = (gossip.sent_to_count(hash), gossip.holder_count(hash));
+            if holders >= enough {
+                self.report_peers(fx, id, holders, context.gossip);
                 self.deliver(fx, id);
+            } else if sent.saturating_add(holders) >= enough {
+                let peers = sent.saturating_add(holders);
+                self.enter(fx, id, SendState::HandedOver(peers));
             }
         }
     }

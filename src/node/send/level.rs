@@ -54,6 +54,28 @@ impl SendContext<'_> {
         }
     }
 
+    /// Checks whether a peer can take an envelope from this node now. A message of level `open` is
+    /// accepted without one, and waits in the pool.
+    pub(super) fn check_gossip_peer(self, level: Level) -> Result<(), Refusal> {
+        if self.peers.shh6_peers() > 0 {
+            return Ok(());
+        }
+        let named = self.peers.unconnected_static();
+        let cause = match named {
+            0 => format!("level `{level}` needs a peer, and none is connected"),
+            1 => format!(
+                "level `{level}` needs a peer; none is connected, 1 named peer is not reached"
+            ),
+            _ => format!(
+                "level `{level}` needs a peer; none is connected, {named} named peers are not reached"
+            ),
+        };
+        Err(Refusal::policy(
+            cause,
+            "see `whisht peers`, or add a peer with `whisht peers --add ENODE`",
+        ))
+    }
+
     fn check_lanes(self, now: Now, level: Level) -> Result<(), Refusal> {
         let peers = self.peers.shh6_peers();
         if peers < MIN_WITNESSES {
@@ -86,6 +108,10 @@ impl SendContext<'_> {
             level,
             missing: self
                 .check_level(now, level)
+                .and_then(|()| match level {
+                    Level::Open => self.check_gossip_peer(level),
+                    _ => Ok(()),
+                })
                 .err()
                 .map(|refusal| refusal.cause),
         };

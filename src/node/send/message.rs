@@ -43,6 +43,8 @@ pub(super) enum SendState {
     },
     /// No echo came in time; lasts until the next attempt starts within the same call.
     Retrying,
+    /// Written to so many peers, at a level without an echo.
+    HandedOver(usize),
     /// The network has it.
     Delivered,
     /// It was given up.
@@ -61,7 +63,6 @@ pub(super) struct Mining {
 }
 
 /// What has left this node.
-#[derive(Clone, Copy)]
 pub(super) enum Departure {
     /// The envelope itself, by gossip or stem.
     Envelope {
@@ -70,6 +71,9 @@ pub(super) enum Departure {
     },
     /// The envelope itself, to successors that did not make it public.
     BlockedStem,
+    /// Nothing yet: the envelope is in the pool, and there is no peer to give it to. The reason is for
+    /// users.
+    Pooled(String),
     /// So many cells.
     Cells(usize),
 }
@@ -283,6 +287,9 @@ impl Outgoing {
             SendState::Confirming(_, Departure::BlockedStem) => Stage::Blocked {
                 reason: STEM_BLOCKED.to_owned(),
             },
+            SendState::Confirming(_, Departure::Pooled(reason)) => Stage::Waiting {
+                reason: reason.clone(),
+            },
             SendState::Confirming(_, Departure::Cells(cells)) => Stage::Dispatched {
                 cells: *cells,
                 of: *cells,
@@ -293,6 +300,7 @@ impl Outgoing {
             SendState::Retrying => Stage::Retrying {
                 attempt: self.attempt,
             },
+            SendState::HandedOver(peers) => Stage::HandedOver { peers: *peers },
             SendState::Delivered => Stage::Delivered,
             SendState::Failed(reason) => Stage::Failed {
                 reason: reason.clone(),
@@ -348,7 +356,10 @@ impl SendState {
 
     /// Whether the message is delivered or given up.
     pub(super) const fn has_ended(&self) -> bool {
-        matches!(self, Self::Delivered | Self::Failed(_))
+        matches!(
+            self,
+            Self::HandedOver(_) | Self::Delivered | Self::Failed(_)
+        )
     }
 }
 

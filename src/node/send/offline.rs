@@ -36,10 +36,12 @@ impl Sender {
         if self.connectivity == connectivity {
             return false;
         }
-        self.connectivity_changed = now.mono;
+        if self.connectivity.is_down() != connectivity.is_down() {
+            self.connectivity_changed = now.mono;
+        }
         self.connectivity = connectivity;
         match &self.connectivity {
-            Connectivity::Up => {
+            Connectivity::Up | Connectivity::Unverified(_) => {
                 fx.expedite(TimerId::Resume, now.mono);
                 true
             }
@@ -122,7 +124,7 @@ impl Sender {
             .filter(|(_, message)| queued(message))
             .map(|(id, message)| (*id, message.level()))
             .collect();
-        if waiting.is_empty() || self.connectivity != Connectivity::Up {
+        if waiting.is_empty() || self.connectivity.is_down() {
             return fx.arm(TimerId::Resume, None);
         }
         let waits = now.mono.since(self.connectivity_changed) < RESUME_TIMEOUT;

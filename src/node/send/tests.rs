@@ -61,10 +61,42 @@ fn open_message_is_mined_then_diffused() {
     sender.on_nonce(fx, START, id, Ok(1), context);
     assert!(matches!(
         stages(fx)[..],
-        [Stage::Searching { tried: 10, .. }, Stage::Sealed { .. }]
+        [
+            Stage::Searching { tried: 10, .. },
+            Stage::Sealed { .. },
+            Stage::Waiting { .. }
+        ]
     ));
     assert!(matches!(fx.take_actions()[..], [Action::Diffuse(_)]));
     assert_eq!(sender.in_flight(), 1);
+}
+
+#[test]
+fn open_message_without_a_peer_says_that_it_waits_for_one() {
+    let mut test = Fixture::new(|_| {});
+    let mut sender = sender(&test);
+    let (fx, context) = test.sending();
+    let open = &context.level_views(START)[0];
+    assert!(open.missing.as_ref().unwrap().contains("none is connected"));
+    let id = sender
+        .send(fx, START, request(Level::Open), context)
+        .unwrap();
+    sender.on_nonce(fx, START, id, Ok(1), context);
+    let Some(Stage::Waiting { reason }) = stages(fx).pop() else {
+        panic!("the message does not wait");
+    };
+    assert!(reason.contains("none is connected") && reason.contains("whisht peers"));
+    sender.confirm_gossiped(fx, context);
+    assert!(stages(fx).is_empty());
+    let later = Now {
+        mono: START.mono.after(GOSSIP_TIMEOUT),
+        unix: START.unix.after(60),
+    };
+    sender.on_timer(fx, later, id, context);
+    let Some(Stage::Failed { reason }) = stages(fx).pop() else {
+        panic!("the message is not given up");
+    };
+    assert!(reason.contains("no peer has taken it"), "{reason}");
 }
 
 #[test]
@@ -109,6 +141,18 @@ fn message_while_offline_is_queued_and_resumed() {
         stages(fx)[..],
         [Stage::Sealing { attempt: 1, .. }]
     ));
+}
+
+#[test]
+fn message_while_connectivity_is_unknown_is_tried() {
+    let mut test = Fixture::new(|_| {});
+    let mut sender = sender(&test);
+    let (fx, context) = test.sending();
+    sender.on_connectivity(fx, START, Connectivity::unverified("no link yet"));
+    sender
+        .send(fx, START, request(Level::Open), context)
+        .unwrap();
+    assert!(matches!(stages(fx)[..], [Stage::Sealing { .. }]));
 }
 
 #[test]

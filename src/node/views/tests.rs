@@ -125,6 +125,12 @@ fn status(profile: Profile, directory: DirectoryAge) -> StatusView {
         uptime_secs: 100,
         peers: 5,
         dark_peers: 3,
+        unreached_peers: vec![UnreachedPeerView {
+            key: "ef".repeat(64),
+            address: "127.0.0.1:1".into(),
+            next_try_secs: Some(12),
+            reason: None,
+        }],
         unserved_peers: 1,
         refused: 0,
         relays: 20,
@@ -143,6 +149,7 @@ fn status(profile: Profile, directory: DirectoryAge) -> StatusView {
         found_peers: 2,
         mail: Some(mail()),
         shut: Some("Tor is not ready".into()),
+        unverified: None,
         onion: vec!["enode://x@y.onion:1".into()],
         levels: Level::ALL.map(level_view).to_vec(),
     }
@@ -203,6 +210,7 @@ fn stages() -> Vec<Stage> {
             first_gossip: false,
         },
         Stage::Retrying { attempt: 2 },
+        Stage::HandedOver { peers: 1 },
         Stage::Delivered,
         Stage::Failed {
             reason: "no way; wait".into(),

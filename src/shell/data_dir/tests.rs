@@ -91,6 +91,51 @@ fn symbolic_link_is_refused() {
 }
 
 #[test]
+fn data_directory_that_is_a_link_is_used_if_its_target_is_private() {
+    // As DynamicUser= and StateDirectory= of systemd lay it out.
+    let scratch = scratch();
+    let target = scratch.path().join("private/whisht");
+    let link = scratch.path().join("whisht");
+    fs::create_dir_all(&target).unwrap();
+    fs::set_permissions(&target, fs::Permissions::from_mode(0o700)).unwrap();
+    symlink("private/whisht", &link).unwrap();
+    let dir = open(&link).unwrap();
+    dir.node_key().unwrap();
+    drop(dir);
+    assert!(target.join("nodekey").exists());
+
+    fs::set_permissions(&target, fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(matches!(open(&link), Err(DirError::TooOpen { .. })));
+}
+
+#[test]
+fn damaged_text_file_is_called_damaged() {
+    let scratch = scratch();
+    let dir = open(scratch.path()).unwrap();
+    let garbled = [0xff_u8; 200];
+    for name in ["nodekey", "guard-seed", "rpc-token"] {
+        files::replace(&scratch.path().join(name), &garbled).unwrap();
+    }
+    let refusals = [
+        dir.node_key().map(drop),
+        dir.guard_seed().map(drop),
+        dir.rpc_token().map(drop),
+    ];
+    for refusal in refusals {
+        assert!(
+            matches!(refusal, Err(DirError::Damaged { .. })),
+            "{refusal:?}"
+        );
+    }
+    drop(dir);
+    for content in [&b""[..], &garbled, b"main", b"other test\n"] {
+        files::replace(&scratch.path().join("profile"), content).unwrap();
+        let refusal = open(scratch.path()).unwrap_err().to_string();
+        assert!(refusal.contains("profile is damaged"), "{refusal}");
+    }
+}
+
+#[test]
 fn directory_serves_one_network() {
     let scratch = scratch();
     drop(DataDir::open(scratch.path(), Profile::Local, "demo").unwrap());

@@ -56,8 +56,9 @@ impl EffectExecutor {
     pub(super) fn listen(&mut self, listeners: Vec<TcpListener>) {
         let limiter = AcceptLimiter::new(tcp::link_limits(self.loopback_only));
         for listener in listeners {
+            let net = self.to_net.clone();
             self.acceptors
-                .spawn(tcp::accept(listener, limiter.clone(), self.to_net.clone()));
+                .spawn(tcp::keep_accepting(listener, limiter.clone(), net));
         }
         #[cfg(feature = "tor")]
         if let Some(incoming) = self.transport.incoming.take() {
@@ -88,7 +89,10 @@ impl EffectExecutor {
                 self.links.remove(&link);
                 if let Some(dial) = self.dialing.remove(&link) {
                     dial.abort();
-                    self.complete(Completion::NotDialed(link));
+                    self.complete(Completion::NotDialed(
+                        link,
+                        "the dial was cancelled".to_owned(),
+                    ));
                 }
             }
             Output::Datagram(to, bytes) => self.datagrams.send(to, &bytes),
@@ -124,7 +128,8 @@ impl EffectExecutor {
 
     fn dial(&mut self, link: LinkId, endpoint: Endpoint) {
         if !self.may_dial(endpoint) {
-            return self.complete(Completion::NotDialed(link));
+            let reason = "the local profile connects to loopback only".to_owned();
+            return self.complete(Completion::NotDialed(link, reason));
         }
         let (completions, connector) = (
             self.to_completions.clone(),
@@ -140,7 +145,7 @@ impl EffectExecutor {
                 Err(error) => {
                     tracing::debug!(%error, "a dial failed");
                     reporter.failed(error);
-                    Completion::NotDialed(link)
+                    Completion::NotDialed(link, error.to_string())
                 }
             };
             // This fails only if the driver has ended.

@@ -63,8 +63,15 @@ const fn under(password: &Password) -> SealParams<'_> {
 }
 
 fn names(dir: &DataDir) -> Vec<String> {
-    let kept = list(dir).unwrap();
+    let kept = list(dir).unwrap().identities;
     kept.iter().map(|(name, _)| name.to_string()).collect()
+}
+
+/// Why the only skipped file is no identity.
+fn skipped(dir: &DataDir) -> String {
+    let skipped = list(dir).unwrap().skipped;
+    assert_eq!(skipped.len(), 1);
+    skipped[0].to_string()
 }
 
 /// The public part of an identity, without unsealing its key.
@@ -177,7 +184,7 @@ fn damaged_or_foreign_file_is_named_with_remedy() {
     let scratch = scratch();
     let path = scratch.path.join("keystore/me.json");
     fs::write(&path, "{}").unwrap();
-    let refusal = list(&scratch.dir).map(|_| ()).unwrap_err().to_string();
+    let refusal = skipped(&scratch.dir);
     assert!(
         refusal.contains("me.json") && refusal.contains("backup"),
         "{refusal}"
@@ -194,7 +201,7 @@ fn damaged_or_foreign_file_is_named_with_remedy() {
     )
     .unwrap();
     fs::rename(&path, scratch.path.join("keystore/you.json")).unwrap();
-    let refusal = list(&scratch.dir).map(|_| ()).unwrap_err().to_string();
+    let refusal = skipped(&scratch.dir);
     assert!(
         refusal.contains("you.json") && refusal.contains("whisht id import"),
         "{refusal}"
@@ -341,9 +348,57 @@ fn two_identities_of_one_name_are_refused() {
         plain_path(&scratch.dir, &named("me")),
     )
     .unwrap();
-    let refusal = list(&scratch.dir).map(|_| ()).unwrap_err().to_string();
+    let refusal = skipped(&scratch.dir);
     assert!(
         refusal.contains("another identity of that name"),
         "{refusal}"
     );
+}
+
+#[test]
+fn file_that_is_no_identity_stops_no_other() {
+    let scratch = scratch();
+    let keystore = scratch.path.join("keystore");
+    let hedge = password("x");
+    for name in ["one", "two"] {
+        let kind = NewIdentity::KeyPair;
+        create(&scratch.dir, &named(name), kind, under(&hedge), &mut rng()).unwrap();
+    }
+    let good = fs::read(keystore.join("one.json")).unwrap();
+    let odd: [(&str, &[u8]); 8] = [
+        (".DS_Store", b""),
+        ("README.txt", b"keys"),
+        ("one.json~", &good),
+        ("one.json.bak", &good),
+        ("three.json", b""),
+        ("four.json", &[0xff; 200]),
+        ("five.json", &good),
+        ("UTC--2018-01-01T00-00-00.0Z--00", &good),
+    ];
+    for (name, content) in odd {
+        fs::write(keystore.join(name), content).unwrap();
+    }
+    fs::create_dir(keystore.join("sub.json")).unwrap();
+    assert_eq!(names(&scratch.dir), ["one", "two"]);
+    let skipped = list(&scratch.dir).unwrap().skipped;
+    assert_eq!(skipped.len(), odd.len() + 1);
+    for cause in &skipped {
+        assert!(cause.path().unwrap().starts_with(&keystore), "{cause}");
+        assert!(!cause.to_string().contains("UTF-8"), "{cause}");
+    }
+    // The name of a damaged file is not free, and the error says why.
+    let damaged = find(&scratch.dir, &named("three")).map(|_| ()).unwrap_err();
+    assert!(damaged.to_string().contains("three.json"), "{damaged}");
+    let taken = create(
+        &scratch.dir,
+        &named("three"),
+        NewIdentity::KeyPair,
+        under(&hedge),
+        &mut rng(),
+    );
+    assert!(matches!(taken, Err(IdentityError::Taken(_))));
+    let set = crate::shell::identity_set::IdentitySet::read(&crate::shell::store::Storage::Disk(
+        std::sync::Arc::new(scratch.dir),
+    ));
+    assert_eq!(set.unwrap().locked().len(), 2);
 }

@@ -54,7 +54,9 @@ impl RecordDisk {
                 }
                 Record::OwnDescriptor(epoch, descriptor) => self.descriptor(*epoch, descriptor)?,
                 Record::Directory(entries) => directory = Some(entries),
-                Record::Guards(guards) => files::replace(&guards_path(&self.dir), guards)?,
+                Record::Guards(guards) => {
+                    files::replace(&guards_path(&self.dir), &encode_guards(guards))?;
+                }
             }
         }
         for (epoch, bytes) in &tags {
@@ -129,6 +131,14 @@ fn encode_directory(entries: &[Vec<u8>]) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// `magic | guards | SHA-256 of all before`.
+fn encode_guards(guards: &[u8]) -> Vec<u8> {
+    let mut bytes = [GUARDS_MAGIC, guards].concat();
+    let digest = Sha256::digest(&bytes);
+    bytes.extend_from_slice(&digest);
+    bytes
+}
+
 pub(super) fn key_path(dir: &DataDir, epoch: Epoch) -> PathBuf {
     dir.path().join(ONION).join(format!("{}.key", epoch.0))
 }
@@ -151,3 +161,6 @@ pub(super) fn guards_path(dir: &DataDir) -> PathBuf {
 
 /// The magic bytes of the directory file.
 pub(super) const DIRECTORY_MAGIC: &[u8; 18] = b"whisht directory 1";
+
+/// The magic bytes of the guards file.
+pub(super) const GUARDS_MAGIC: &[u8] = b"whisht guards 1\n";

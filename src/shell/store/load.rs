@@ -2,7 +2,8 @@
 //!
 //! The node judges whether a replay log is complete; here an onion key is given up only if its key
 //! or its log cannot be read at all. The directory is a cache: if it is damaged, the node starts
-//! without it and fetches it again.
+//! without it and fetches it again. The guards are not: a node that chose new ones because of a damaged
+//! file would use more relays as first hops than it should, so a damaged file is refused.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -11,12 +12,14 @@ use std::path::Path;
 
 use circuits::bytes::ByteReader;
 use circuits::ids::Epoch;
+use circuits::path::Guards;
 use circuits::secret::Secret;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::disk::{
-    DIRECTORY_MAGIC, descriptor_path, directory_path, erase_key, guards_path, key_path, tags_path,
+    DIRECTORY_MAGIC, GUARDS_MAGIC, descriptor_path, directory_path, erase_key, guards_path,
+    key_path, tags_path,
 };
 use crate::node::Restored;
 use crate::shell::data_dir::{DESCRIPTOR, DataDir, DirError, ONION, at};
@@ -39,8 +42,23 @@ fn guards(dir: &DataDir) -> Result<Vec<u8>, DirError> {
     let path = guards_path(dir);
     match fs::read(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        read => read.map_err(|error| at(&path, error)),
+        Err(error) => Err(at(&path, error)),
+        Ok(bytes) => decode_guards(&bytes).ok_or(DirError::DamagedGuards { path }),
     }
+}
+
+/// The guards of a guards file; `None` if it is damaged. A file of version 0.1 has neither magic bytes
+/// nor a digest, and its form alone is checked.
+fn decode_guards(bytes: &[u8]) -> Option<Vec<u8>> {
+    if !bytes.starts_with(GUARDS_MAGIC) {
+        return Guards::is_exported(bytes).then(|| bytes.to_vec());
+    }
+    let (content, digest) = bytes.split_last_chunk::<32>()?;
+    if Sha256::digest(content).as_slice() != digest {
+        return None;
+    }
+    let guards = content.strip_prefix(GUARDS_MAGIC)?;
+    Some(guards.to_vec())
 }
 
 fn onion_keys(dir: &DataDir) -> Result<Vec<(Epoch, Secret<32>, Vec<u8>)>, DirError> {

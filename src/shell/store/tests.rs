@@ -167,3 +167,30 @@ fn failing_disk_reports_records_after_recovery() {
     while reports.recv().unwrap() < StoreId(2) {}
     assert_eq!(load(&dir).unwrap().onion_keys.first().unwrap().2, b"tag");
 }
+
+#[test]
+fn damaged_guards_are_refused_and_kept() {
+    let scratch = tempfile::tempdir().unwrap();
+    // No period yet, not provisional, no guards.
+    let guards = vec![0; 5];
+    let restored = store_and_load(scratch.path(), vec![Record::Guards(guards.clone())]);
+    assert_eq!(restored.guards, guards);
+    let path = scratch.path().join("data/guards");
+    let mut bytes = fs::read(&path).unwrap();
+    for damaged in 0..bytes.len() {
+        bytes[damaged] ^= 1;
+        fs::write(&path, &bytes).unwrap();
+        let refused = load(&dir(scratch.path())).map(|_| ());
+        let refusal = refused.unwrap_err().to_string();
+        assert!(refusal.contains("guards is damaged"), "{refusal}");
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+        bytes[damaged] ^= 1;
+    }
+    for garbage in [0, 1, 100, 200] {
+        fs::write(&path, vec![0xa5; garbage]).unwrap();
+        assert!(load(&dir(scratch.path())).is_err(), "{garbage} bytes");
+    }
+    // Version 0.1 stored them without a digest.
+    fs::write(&path, &guards).unwrap();
+    assert_eq!(load(&dir(scratch.path())).unwrap().guards, guards);
+}

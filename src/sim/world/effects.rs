@@ -79,7 +79,7 @@ impl World {
         });
         let theirs = to.and_then(|to| self.machine_mut(to).process.new_link());
         let (Some(to), Some(theirs)) = (to, theirs) else {
-            self.feed(at, Input::DialFailed(link));
+            self.feed(at, Input::DialFailed(link, "the peer does not answer"));
             return;
         };
         let machine = self.machine_mut(at);
