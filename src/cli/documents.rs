@@ -28,7 +28,9 @@ fn commands(document: &str) -> Vec<String> {
             .find_map(|prompt| line.strip_prefix(prompt));
         // The quick start has neither prompts nor output, and a pipe.
         let piped = line.split_once("| ").map(|(_, command)| command);
-        let line = prompt.or(piped).or(Some(line).filter(|_| !has_prompts))?;
+        let line = prompt
+            .or(piped)
+            .or_else(|| Some(line).filter(|_| !has_prompts))?;
         let line = line.strip_prefix("runuser -u daemon -- ").unwrap_or(line);
         let line = line.split(" #").next()?.trim().trim_end_matches(" &");
         line.starts_with("whisht ").then(|| line.to_owned())

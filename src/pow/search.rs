@@ -300,7 +300,7 @@ impl NonceSearch {
     pub fn finish(&self) -> Result<u64, OutOfTime> {
         match self.goal {
             PowGoal::BestIn(_) => Ok(self.best.nonce),
-            PowGoal::Bits(_) | PowGoal::BitsWithin(..) => self.fallback.ok_or(OutOfTime {
+            PowGoal::Bits(_) | PowGoal::BitsWithin(..) => self.fallback.ok_or_else(|| OutOfTime {
                 seconds: self.goal.limit().unwrap_or_default().as_secs(),
             }),
         }

@@ -104,7 +104,7 @@ impl Actor for ScriptedPeer {
                 let link = Link::dial(config, key, self.dialing[&id], &mut self.rng, now.mono);
                 self.sessions.entry(id).or_default().link = link.ok();
             }
-            Input::DialFailed(id) | Input::Closed(id) => {
+            Input::DialFailed(id, _) | Input::Closed(id) => {
                 self.sessions.entry(id).or_default().closed = true;
             }
             Input::Received(id, bytes) if self.behaviour.handshakes => {
