@@ -217,6 +217,7 @@ fn open_message_that_one_peer_took_is_handed_over_and_not_delivered() {
     let source = world.add(false, &[reader]);
     world.run(Duration::from_secs(5));
     assert!(deliver(&mut world, source, reader, b"quick", Level::Open));
+    world.run(Duration::from_secs(2));
     let stages = stages(&world, source);
     assert_eq!(
         stages.last(),

@@ -137,7 +137,7 @@ impl Node {
                     panic!("a packet other than messages was sent");
                 };
                 let count = envelopes.map(|one| assert!(one.is_ok())).count();
-                assert!(count == 1 || count > 1 && send.payload.len() <= 16_384);
+                assert!(count == 1 || count > 1 && send.payload.len() <= 131_072);
             }
         }
     }

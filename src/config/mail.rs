@@ -94,7 +94,7 @@ impl MailConfig {
 }
 
 impl MailSettings {
-    /// Refuses settings that have no effect on a node that is no mail server.
+    /// Refuses settings that have no effect on a node that is not a mail server.
     fn check_without_server(&self) -> Result<(), ConfigError> {
         let given = [
             ("mail.store", self.store.is_some()),

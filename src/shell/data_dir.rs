@@ -292,7 +292,7 @@ fn is_claim(text: &str) -> bool {
     claim.is_some_and(|(label, network)| labels.contains(&label) && !network.is_empty())
 }
 
-/// Reads a text file of this directory; bytes that are no text are damage.
+/// Reads a text file of this directory; bytes that are not text are damage.
 fn read_text(path: &Path) -> Result<Option<Zeroizing<String>>, DirError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(Zeroizing::new(text))),

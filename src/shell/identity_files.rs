@@ -64,7 +64,7 @@ pub struct SealParams<'a> {
 pub struct Listing {
     /// What can be read, ordered by name.
     pub identities: Vec<(IdentityName, StoredIdentity)>,
-    /// A cause for each file that is no identity. These files are left alone.
+    /// A cause for each file that is not an identity. These files are left alone.
     pub skipped: Vec<DirError>,
 }
 

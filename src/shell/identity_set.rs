@@ -27,7 +27,7 @@ impl IdentitySet {
     ///
     /// # Errors
     ///
-    /// [`IdentityError`] if the directory cannot be read. A file that is no identity is skipped with
+    /// [`IdentityError`] if the directory cannot be read. A file that is not an identity is skipped with
     /// a warning.
     pub fn read(storage: &Storage) -> Result<Self, IdentityError> {
         let Storage::Disk(dir) = storage else {
@@ -36,7 +36,7 @@ impl IdentitySet {
         let mut set = Self::default();
         let listing = identity_files::list(dir)?;
         for skipped in listing.skipped {
-            tracing::warn!("skipped a file that is no identity: {skipped}");
+            tracing::warn!("skipped a file that is not an identity: {skipped}");
         }
         for (name, kept) in listing.identities {
             match kept {

@@ -60,7 +60,7 @@ impl IdentityStore {
                 let mut stderr = io::stderr().lock();
                 for skipped in skipped {
                     // The warning is lost if standard error is closed.
-                    let _ = writeln!(stderr, "skipped a file that is no identity: {skipped}");
+                    let _ = writeln!(stderr, "skipped a file that is not an identity: {skipped}");
                 }
                 let view = |(name, kept): &(IdentityName, StoredIdentity)| {
                     Some(view(name, kept.public_identity()?, kept.is_protected()))

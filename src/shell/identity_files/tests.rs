@@ -67,7 +67,7 @@ fn names(dir: &DataDir) -> Vec<String> {
     kept.iter().map(|(name, _)| name.to_string()).collect()
 }
 
-/// Why the only skipped file is no identity.
+/// Why the only skipped file is not an identity.
 fn skipped(dir: &DataDir) -> String {
     let skipped = list(dir).unwrap().skipped;
     assert_eq!(skipped.len(), 1);
