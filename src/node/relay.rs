@@ -12,7 +12,7 @@ mod egress;
 mod rendezvous;
 mod replay;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use circuits::arithmetic::Arithmetic;
 use circuits::cell::Cell;
@@ -43,8 +43,6 @@ pub(super) struct Relay {
     rendezvous: Rendezvous,
     delayed: DelayedInsertions,
     awaiting_link: AwaitingLink,
-    /// Links of peers outside the directory that have brought cells.
-    client_links: BTreeSet<LinkId>,
 }
 
 /// A cell in the mix.
@@ -64,47 +62,25 @@ impl Relay {
             rendezvous: Rendezvous::new(id, RendezvousLimits::default()),
             delayed: DelayedInsertions::default(),
             awaiting_link: AwaitingLink::default(),
-            client_links: BTreeSet::new(),
         }
     }
 
-    /// A peer sent a cell. Returns whether the peer may send cells; the peer learns nothing of the
+    /// A peer sent a cell. Returns whether this node accepts cells; the peer learns nothing of the
     /// cell's fate.
-    pub(super) fn on_cell(
-        &mut self,
-        fx: &mut Effects,
-        now: Now,
-        from: LinkId,
-        cell: Cell,
-        context: RelayContext<'_>,
-    ) -> bool {
-        if !self.enabled || !self.may_send_cells(from, context) {
-            fx.count(Counter::CellsDropped);
-            return false;
-        }
-        if self.onion.accept(now, from, cell).is_err() {
+    ///
+    /// Every peer may send cells, whether it is in the directory or not: clients are not. A limit on
+    /// the number of clients would let idle links keep new ones out, so the ingress queue serves
+    /// links in turn instead.
+    pub(super) fn on_cell(&mut self, fx: &mut Effects, now: Now, from: LinkId, cell: Cell) -> bool {
+        if !self.enabled || self.onion.accept(now, from, cell).is_err() {
             fx.count(Counter::CellsDropped);
         }
         self.arm(fx);
-        true
-    }
-
-    /// Peers in the directory may send cells. So may a bounded number of other peers, since clients
-    /// are not in the directory.
-    fn may_send_cells(&mut self, from: LinkId, context: RelayContext<'_>) -> bool {
-        if context.relay_label(from).is_some() {
-            self.client_links.remove(&from);
-            return true;
-        }
-        if self.client_links.len() < MAX_CLIENT_LINKS {
-            self.client_links.insert(from);
-        }
-        self.client_links.contains(&from)
+        self.enabled
     }
 
     /// A link is closed.
     pub(super) fn on_link_closed(&mut self, link: LinkId) {
-        self.client_links.remove(&link);
         self.onion.on_link_closed(link);
     }
 
@@ -145,9 +121,6 @@ impl RelayContext<'_> {
         self.directory.contains(relay).then_some(RelayLabel(relay))
     }
 }
-
-/// Maximum number of links of peers outside the directory that may send cells (anonymity 3.11).
-const MAX_CLIENT_LINKS: usize = 32;
 
 #[cfg(test)]
 mod tests;

@@ -423,8 +423,7 @@ impl Node {
         let Ok(cell) = Cell::parse(bytes) else {
             return self.fx.count(Counter::CellsDropped);
         };
-        let (relay, fx, context, _) = self.relaying();
-        if relay.on_cell(fx, now, from, cell, context) {
+        if self.relay.on_cell(&mut self.fx, now, from, cell) {
             self.peers.note_cell(now.mono, from);
         }
     }

@@ -12,6 +12,8 @@ use crate::distributions;
 pub struct HopDelay(u16);
 
 impl HopDelay {
+    /// One unit.
+    pub const UNIT: Duration = Duration::from_millis(10);
     /// No delay.
     pub const ZERO: Self = Self(0);
     /// Maximum that a relay accepts: 600 s.
@@ -23,7 +25,7 @@ impl HopDelay {
     ///
     /// [`DelayTooLong`] above 600 s.
     pub fn from_duration(wait: Duration) -> Result<Self, DelayTooLong> {
-        let units = wait.saturating_add(UNIT / 2).as_millis() / UNIT.as_millis();
+        let units = wait.saturating_add(Self::UNIT / 2).as_millis() / Self::UNIT.as_millis();
         u16::try_from(units)
             .map_err(|_| DelayTooLong)
             .and_then(Self::from_units)
@@ -50,7 +52,7 @@ impl HopDelay {
     /// The delay as a duration.
     #[must_use]
     pub fn as_duration(self) -> Duration {
-        UNIT * u32::from(self.0)
+        Self::UNIT * u32::from(self.0)
     }
 
     /// Draws an exponential delay with this mean, redrawn while it exceeds 600 s (spec M14).
@@ -74,9 +76,6 @@ impl fmt::Display for DelayTooLong {
 }
 
 impl core::error::Error for DelayTooLong {}
-
-/// One step of the delay field.
-const UNIT: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {

@@ -10,6 +10,7 @@ use circuits::rendezvous::ShardOutcome;
 use circuits::time::{Instant, Now};
 
 use super::Relay;
+use super::replay::blur;
 use crate::envelope::Envelope;
 use crate::node::action::{Action, StemSource};
 use crate::node::effects::{Counter, Effects};
@@ -121,7 +122,8 @@ impl Relay {
             envelope: hex(&envelope.hash().0),
             hold_ms: u64::try_from(hold.as_millis()).unwrap_or(u64::MAX),
         });
-        if !self.delayed.push(now.mono.after(hold), envelope) {
+        let due = now.mono.after(blur(fx.rng(), hold));
+        if !self.delayed.push(due, envelope) {
             fx.count(Counter::CellsDropped);
         }
     }

@@ -1,12 +1,16 @@
 //! Peeling, onion keys and replay tags: a cell is forwarded only after the tag that identifies it
 //! is durable (spec M9).
 
+use core::time::Duration;
 use std::collections::BTreeMap;
 
+use circuits::cell::HopDelay;
+use circuits::distributions;
 use circuits::ids::{Epoch, LinkId};
 use circuits::keys::OnionSecret;
 use circuits::relay::{PeelResult, Peeled, ReplayLog, ReplaySet, ReplayTag};
 use circuits::time::{Instant, Now};
+use rand_chacha::ChaCha20Rng;
 
 use super::rendezvous::PayloadSource;
 use super::{MixedCell, Relay, RelayContext};
@@ -111,7 +115,8 @@ impl Relay {
                     next: RelayLabel(next),
                 });
                 let mixed = MixedCell { next, cell };
-                let evicted = self.mix.push(fx.rng(), at.after(delay), from, mixed);
+                let due = at.after(blur(fx.rng(), delay));
+                let evicted = self.mix.push(fx.rng(), due, from, mixed);
                 if evicted.is_some() {
                     fx.count(Counter::CellsDropped);
                 }
@@ -135,6 +140,13 @@ impl Relay {
         }
         self.arm(fx);
     }
+}
+
+/// A delay of a cell, with a random part of one unit. The sender counts delays and holds in units of
+/// 10 ms; without this part an observer could pair the cells that arrive and leave by the residue of
+/// their difference.
+pub(super) fn blur(rng: &mut ChaCha20Rng, delay: Duration) -> Duration {
+    delay.saturating_add(distributions::jitter(rng, HopDelay::UNIT))
 }
 
 /// Maximum number of peeled cells that wait for the disk; more wait in the ingress queue.

@@ -3,6 +3,7 @@
 use circuits::cell::Cell;
 use circuits::geometry::CELL_LEN;
 
+use super::replay::blur;
 use super::*;
 use crate::node::action::{Action, StemSource};
 use crate::node::fixture::{Fixture, START, envelope, peer_key};
@@ -21,22 +22,25 @@ fn relay(test: &Fixture) -> Relay {
 fn node_that_is_no_relay_drops_cells() {
     let mut test = Fixture::new(|config| config.relay = false);
     let mut relay = relay(&test);
-    let (fx, context, _) = test.relaying();
-    assert!(!relay.on_cell(fx, START, LinkId(1), cell(1), context));
+    let (fx, _, _) = test.relaying();
+    assert!(!relay.on_cell(fx, START, LinkId(1), cell(1)));
     assert_eq!(fx.counted(Counter::CellsDropped), 1);
 }
 
 #[test]
-fn number_of_clients_is_bounded_and_closing_frees_a_slot() {
+fn delay_carries_no_residue_of_its_unit() {
     let mut test = Fixture::new(|_| {});
-    let mut relay = relay(&test);
-    let (fx, context, _) = test.relaying();
-    let links = (1..=40).map(LinkId);
-    let accepted = links.filter(|link| relay.on_cell(fx, START, *link, cell(1), context));
-    assert_eq!(accepted.count(), MAX_CLIENT_LINKS);
-    assert!(!relay.on_cell(fx, START, LinkId(99), cell(1), context));
-    relay.on_link_closed(LinkId(1));
-    assert!(relay.on_cell(fx, START, LinkId(99), cell(1), context));
+    let mut bins = [0_u32; 10];
+    for _ in 0..10_000 {
+        let delay = core::time::Duration::from_millis(250);
+        let extra = blur(test.fx.rng(), delay).checked_sub(delay).unwrap();
+        let bin = extra.as_millis();
+        bins[usize::try_from(bin).unwrap()] += 1;
+    }
+    assert!(
+        bins.iter().all(|count| (850..1_150).contains(count)),
+        "{bins:?}"
+    );
 }
 
 #[test]
