@@ -129,7 +129,10 @@ fn client_is_served_beside_forty_unlisted_peers() {
     let (own, cells) = cells.split_first().unwrap();
     for ((unlisted, link), cell) in unlisted_peers.into_iter().zip(cells) {
         fixture.world.act(unlisted, |attacker, now| {
-            ((), attacker.send_cells(now, link, std::slice::from_ref(cell)))
+            (
+                (),
+                attacker.send_cells(now, link, std::slice::from_ref(cell)),
+            )
         });
     }
     fixture.send_cells(std::slice::from_ref(own));
