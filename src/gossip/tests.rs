@@ -62,6 +62,13 @@ fn queue_that_outgrows_pool_is_rebuilt_from_pool() {
     let sends = gossip.tick(NOW, &pool, |_| false);
     assert_eq!(sends.len(), 1);
     assert_eq!(sends[0].payload, outgoing::messages(&[last]));
+    // Entries that came after the last reset are not in the pool, and go when they are due.
+    let later = Now {
+        mono: NOW.mono.after(Duration::from_secs(60)),
+        ..NOW
+    };
+    assert!(gossip.tick(later, &pool, |_| false).is_empty());
+    assert!(gossip.peers().all(|(_, peer)| peer.waiting == 0));
 }
 
 #[test]
