@@ -7,7 +7,7 @@
 //! | elsewhere | always, with a verified certificate | SCRAM, or none |
 //!
 //! "None" is a database that does not ask for a password, for example because it knows the user of
-//! the socket. A loopback address is no proof of anything: each user of the machine can listen there
+//! the socket. A loopback address proves nothing: each user of the machine can listen there
 //! before the database does.
 
 use std::io;

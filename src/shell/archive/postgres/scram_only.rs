@@ -197,7 +197,7 @@ pub enum AuthRefusal {
          method into its pg_hba.conf"
     )]
     Method(u32),
-    /// The server lets everybody in, so nothing shows that it is the right one.
+    /// The server lets every client in, so nothing shows that it is the right one.
     #[error(
         "it accepts the login without SCRAM, so it has not shown that it is the right server; write \
          scram-sha-256 as the method into its pg_hba.conf, or use its Unix socket or TLS"
