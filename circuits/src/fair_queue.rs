@@ -7,9 +7,12 @@
 //! whole queue is full, the source that holds most loses entries. A flood through one link therefore
 //! delays and displaces only what came through that link:
 //!
-//! * the best entry of a source waits for at most one entry of each other source;
+//! * the best entry of a source that had none waits for at most one entry of each other source;
 //! * a source that holds no more than its share, which is the total divided by the number of sources
 //!   that have entries, loses nothing to other sources.
+//!
+//! A turn is one entry, or in a queue made by [`FairQueue::by_bytes`] as many bytes as the other
+//! sources have had: there a source of long entries is served less often.
 //!
 //! Nothing is dropped silently: [`FairQueue::push`] returns every entry that leaves, and
 //! [`FairQueue::overflowed`] counts them. For each entry that enters or leaves, the queue takes time
@@ -43,8 +46,14 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct FairQueue<S, R, T> {
     limits: FairQueueLimits,
     sources: BTreeMap<S, SourceQueue<R, T>>,
+    /// Whether a turn is measured in bytes instead of entries.
+    by_bytes: bool,
     /// Sources in the order of their turns.
-    turns: BTreeMap<u64, S>,
+    turns: BTreeMap<Turn, S>,
+    /// What sources without entries have had in advance of the others.
+    advances: BTreeMap<S, u64>,
+    /// The service at which the last turn began.
+    service: u64,
     /// Sources by load: the last holds most.
     loads: BTreeSet<(u128, S)>,
     /// The place of each entry.
@@ -88,13 +97,24 @@ pub struct Pushed<S, T> {
     pub overflow: Vec<(S, T)>,
 }
 
+/// When a source is served: after less service of that source first, and earlier turns first among
+/// equals.
+///
+/// The service of a source begins at that of the last turn, so it has neither credit nor debt from
+/// the time without entries (start-time fair queueing, Goyal et al. 1996).
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Turn {
+    service: u64,
+    number: u64,
+}
+
 /// The entries of one source.
 #[derive(Debug)]
 struct SourceQueue<R, T> {
     /// Best first; among equal ranks, the oldest first.
     entries: BTreeMap<(Reverse<R>, EntryId), QueuedEntry<T>>,
     bytes: usize,
-    turn: u64,
+    turn: Turn,
 }
 
 #[derive(Debug)]
@@ -108,18 +128,31 @@ struct TakenEntry<S, R, T> {
     source: S,
     rank: R,
     id: EntryId,
-    turn: u64,
+    turn: Turn,
     entry: QueuedEntry<T>,
 }
 
 impl<S: Copy + Ord, R: Copy + Ord, T> FairQueue<S, R, T> {
-    /// An empty queue.
+    /// An empty queue, in which a turn is one entry.
     #[must_use]
     pub const fn new(limits: FairQueueLimits) -> Self {
+        Self::with_turns(limits, false)
+    }
+
+    /// An empty queue, in which sources take turns by the bytes that they are served.
+    #[must_use]
+    pub const fn by_bytes(limits: FairQueueLimits) -> Self {
+        Self::with_turns(limits, true)
+    }
+
+    const fn with_turns(limits: FairQueueLimits, by_bytes: bool) -> Self {
         Self {
             limits,
+            by_bytes,
             sources: BTreeMap::new(),
             turns: BTreeMap::new(),
+            advances: BTreeMap::new(),
+            service: 0,
             loads: BTreeSet::new(),
             places: BTreeMap::new(),
             held: QueueSize {
@@ -140,7 +173,7 @@ impl<S: Copy + Ord, R: Copy + Ord, T> FairQueue<S, R, T> {
             source,
             rank,
             id,
-            turn: self.number(),
+            turn: self.first_turn(source),
             entry: QueuedEntry { bytes, value },
         };
         if bytes > self.limits.per_source.bytes.min(self.limits.total.bytes) {
@@ -165,15 +198,26 @@ impl<S: Copy + Ord, R: Copy + Ord, T> FairQueue<S, R, T> {
 
     /// Takes the best entry of the source whose turn it is.
     pub fn pop(&mut self) -> Option<(S, T)> {
-        let source = *self.turns.first_key_value()?.1;
+        let (&Turn { service, .. }, &source) = self.turns.first_key_value()?;
         let queue = self.sources.get(&source)?;
         let (&(Reverse(rank), id), _) = queue.entries.first_key_value()?;
         let taken = self.take(source, rank, id)?;
-        let turn = self.number();
+        self.service = service;
+        let cost = if self.by_bytes {
+            u64::try_from(taken.entry.bytes).unwrap_or(u64::MAX).max(1)
+        } else {
+            1
+        };
+        let turn = Turn {
+            service: service.saturating_add(cost),
+            number: self.number(),
+        };
         if let Some(queue) = self.sources.get_mut(&source) {
             self.turns.remove(&queue.turn);
             queue.turn = turn;
             self.turns.insert(turn, source);
+        } else {
+            self.note_advance(source, turn.service);
         }
         Some((source, taken.entry.value))
     }
@@ -208,6 +252,11 @@ impl<S: Copy + Ord, R: Copy + Ord, T> FairQueue<S, R, T> {
             }
         }
         self.overflow(None, taken).overflow
+    }
+
+    /// The sources that have entries.
+    pub fn sources(&self) -> impl Iterator<Item = S> {
+        self.sources.keys().copied()
     }
 
     /// Number of entries, and the sum of their sizes.
@@ -326,6 +375,30 @@ impl<S: Copy + Ord, R: Copy + Ord, T> FairQueue<S, R, T> {
         Pushed { id, overflow }
     }
 
+    /// The turn of a source that gets its first entry.
+    fn first_turn(&mut self, source: S) -> Turn {
+        let advance = self.advances.get(&source).copied().unwrap_or(0);
+        Turn {
+            service: advance.max(self.service),
+            number: self.number(),
+        }
+    }
+
+    /// Remembers what a source has had when its last entry leaves, until the others have had as
+    /// much.
+    fn note_advance(&mut self, source: S, service: u64) {
+        if self.sources.is_empty() {
+            // All sources have had everything.
+            self.service = service;
+            return self.advances.clear();
+        }
+        if self.advances.len() >= self.sources.len().saturating_mul(2).max(MIN_ADVANCES) {
+            let reached = self.service;
+            self.advances.retain(|_, service| *service > reached);
+        }
+        self.advances.insert(source, service);
+    }
+
     const fn number(&mut self) -> u64 {
         self.last_number = self.last_number.wrapping_add(1);
         self.last_number
@@ -370,6 +443,9 @@ impl WorkRank {
         Self(if product > 0.0 { product.to_bits() } else { 0 })
     }
 }
+
+/// Number of remembered advances that is not worth a walk over them.
+const MIN_ADVANCES: usize = 32;
 
 fn wide(value: usize) -> u128 {
     u128::try_from(value).unwrap_or(u128::MAX)

@@ -130,6 +130,50 @@ fn flood_of_few_large_entries_evicts_itself() {
 }
 
 #[test]
+fn source_of_long_entries_is_served_by_bytes_not_by_entries() {
+    let limits = FairQueueLimits {
+        per_source: size(100, 100_000),
+        total: size(200, 200_000),
+    };
+    let mut queue = FairQueue::by_bytes(limits);
+    for _ in 0..10 {
+        assert!(queue.push(ATTACKER, 0, 1_000, 0).id.is_some());
+    }
+    for number in 0..50 {
+        assert!(queue.push(1, 0, 100, number).id.is_some());
+    }
+    let order: Vec<u8> = drain(&mut queue).into_iter().map(|(s, _)| s).collect();
+    // Ten short entries of 100 bytes for each long one of 1,000.
+    assert_eq!(
+        order[..12],
+        [ATTACKER, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, ATTACKER]
+    );
+}
+
+#[test]
+fn source_that_refills_after_each_turn_gains_no_turn() {
+    let mut queue = FairQueue::by_bytes(FairQueueLimits {
+        per_source: size(100, 100_000),
+        total: size(200, 200_000),
+    });
+    for _ in 0..20 {
+        assert!(queue.push(1, 0, 100, ()).id.is_some());
+    }
+    let mut bytes = [0; 2];
+    for _ in 0..20 {
+        if !queue.sources().any(|source| source == ATTACKER) {
+            assert!(queue.push(ATTACKER, 9, 500, ()).id.is_some());
+        }
+        match queue.pop() {
+            Some((ATTACKER, ())) => bytes[0] += 500,
+            _ => bytes[1] += 100,
+        }
+    }
+    assert!(bytes[0] <= bytes[1] + 500, "{bytes:?}");
+    queue.assert_consistent();
+}
+
+#[test]
 fn source_above_its_bound_loses_its_worst_entry() {
     let mut queue = queue(size(2, 99), size(99, 999));
     assert!(queue.push(1, 5, 1, "middle").id.is_some());
