@@ -125,6 +125,25 @@ impl Pool {
         slots.filter_map(|entry| Some(&self.slots.get(index(entry.slot))?.pooled))
     }
 
+    /// The envelopes in the order of their hashes, from those that begin with this prefix on, each
+    /// with the first eight bytes of its hash.
+    pub fn from_prefix(&self, prefix: u64) -> impl Iterator<Item = (u64, &PooledEnvelope)> {
+        let entries = self.by_hash.range(IndexEntry::first(prefix)..);
+        entries.filter_map(|entry| {
+            let slot = self.slots.get(index(entry.slot))?;
+            Some((entry.prefix(), &slot.pooled))
+        })
+    }
+
+    /// Whether the pool has an envelope whose hash begins with these bytes.
+    #[must_use]
+    pub fn has_prefix(&self, short: &[u8; 16]) -> bool {
+        let prefix = u64::from_be_bytes(short.first_chunk().copied().unwrap_or_default());
+        let candidates = self.from_prefix(prefix);
+        let mut equal = candidates.take_while(|(other, _)| *other == prefix);
+        equal.any(|(_, pooled)| pooled.envelope.hash().0.starts_with(short))
+    }
+
     /// Removes expired envelopes and returns their hashes.
     pub fn expire(&mut self, now: UnixSecs) -> Vec<EnvelopeHash> {
         let mut removed = Vec::new();
@@ -260,6 +279,20 @@ impl IndexEntry {
             low: u32::from_be_bytes([e, f, g, h]),
             slot,
         }
+    }
+
+    /// The lowest entry of this prefix.
+    fn first(prefix: u64) -> Self {
+        let [a, b, c, d, e, f, g, h] = prefix.to_be_bytes();
+        Self {
+            high: u32::from_be_bytes([a, b, c, d]),
+            low: u32::from_be_bytes([e, f, g, h]),
+            slot: 0,
+        }
+    }
+
+    fn prefix(self) -> u64 {
+        u64::from(self.high) << 32 | u64::from(self.low)
     }
 }
 

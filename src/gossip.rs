@@ -22,7 +22,7 @@
 //! [`Gossip::tick`].
 
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use circuits::due_index::DueIndex;
 use circuits::erasing_rng::ErasingRng;
@@ -39,10 +39,13 @@ use self::fetcher::EnvelopeFetcher;
 use self::have_set::PeerEnvelopeIndex;
 use self::packet::{MinPow, P2pKind, code, outgoing, v5};
 use self::peer::GossipPeer;
+use self::pool_walk::WalkBudget;
 use self::validation::AdmissionPolicy;
 
 mod announce;
+mod backlog;
 mod bulk;
+mod delayed;
 mod fault;
 mod fetcher;
 mod have_set;
@@ -50,11 +53,15 @@ mod inbound;
 mod local_policy;
 mod outbound;
 pub mod packet;
+mod packet_builder;
 mod peer;
 mod peer_score;
+mod pool_walk;
 mod pow_rule;
 mod rejection_quota;
+mod request_queue;
 mod send_queue;
+mod source;
 mod validation;
 
 pub use crate::envelope_validation::EnvelopeRejected;
@@ -100,15 +107,18 @@ pub struct Gossip {
     mean_delay: Duration,
     rng: ErasingRng,
     peers: BTreeMap<LinkId, GossipPeer>,
+    /// The keys of `peers`.
+    links: BTreeSet<LinkId>,
     /// When each peer is to be sent something.
     due: DueIndex<LinkId>,
     bulk: BulkBudget,
+    walks: WalkBudget,
     index: PeerEnvelopeIndex,
     fetcher: EnvelopeFetcher,
     /// Number of whisht peers that are sent the body of an envelope unasked.
     eager_push_peers: usize,
-    /// Number of envelopes that may be remembered, or queued for one peer.
-    max_remembered: usize,
+    /// What closed links displaced.
+    displaced_before: u64,
 }
 
 /// A packet to send.
@@ -154,12 +164,14 @@ impl Gossip {
             mean_delay: config.mean_delay,
             rng: ErasingRng::from_seed(seed),
             peers: BTreeMap::new(),
+            links: BTreeSet::new(),
             due: DueIndex::default(),
             bulk: BulkBudget::default(),
+            walks: WalkBudget::default(),
             index: PeerEnvelopeIndex::default(),
             fetcher: EnvelopeFetcher::new(),
             eager_push_peers: config.eager_push_peers,
-            max_remembered: SLACK,
+            displaced_before: 0,
         }
     }
 
@@ -185,6 +197,7 @@ impl Gossip {
     ) -> Vec<OutboundPacket> {
         self.peers
             .insert(link, GossipPeer::new(now.mono, protocol, client_id));
+        self.links.insert(link);
         let policy = &self.policy;
         vec![match protocol {
             ProtocolVersion::V5 => shh_5(link, v5::code::STATUS, v5::status()),
@@ -203,7 +216,9 @@ impl Gossip {
 
     /// Removes the peer of a closed link.
     pub fn remove_peer(&mut self, now: Now, link: LinkId) {
-        if self.peers.remove(&link).is_some() {
+        if let Some(peer) = self.peers.remove(&link) {
+            self.displaced_before = self.displaced_before.saturating_add(peer.displaced());
+            self.links.remove(&link);
             self.due.set(link, None);
             self.index.remove_peer(link);
             self.fetcher.remove_peer(now.mono, link);
@@ -297,12 +312,24 @@ impl Gossip {
         self.due.set(link, due);
     }
 
-    /// Keeps the memory of the index and of the queues in proportion to the pool, which is bounded.
+    /// Number of envelopes, requests and announced hashes that had no room in a queue since the start.
+    /// Envelopes follow later, with a walk through the pool.
+    #[must_use]
+    pub fn displaced(&self) -> u64 {
+        let peers = self.peers.values().map(GossipPeer::displaced);
+        let links = peers.fold(self.displaced_before, u64::saturating_add);
+        links.saturating_add(self.fetcher.displaced())
+    }
+
+    /// Keeps the memory of the index in proportion to the pool, which is bounded. The work is in
+    /// proportion to what came since the last call: at least half of the envelopes above the bound are
+    /// not in the pool, so each new one costs four steps.
     fn bound_memory(&mut self, pool: &Pool) {
-        self.max_remembered = pool.len().saturating_mul(2).saturating_add(SLACK);
-        if self.index.len() > self.max_remembered {
-            let pooled = pool.iter().map(|pooled| pooled.envelope.hash());
-            self.index.keep_only(pooled);
+        let max = pool.len().saturating_mul(2).saturating_add(SLACK);
+        let excess = self.index.len().saturating_sub(max);
+        if excess > 0 {
+            let steps = excess.saturating_mul(4).min(MAX_SWEEP);
+            self.index.sweep(steps, |short| pool.has_prefix(short));
         }
     }
 }
@@ -325,8 +352,10 @@ const fn shh_5(link: LinkId, code: u8, payload: Vec<u8>) -> OutboundPacket {
     }
 }
 
-/// Envelopes that may be remembered or queued in excess of twice the pool's count.
+/// Envelopes that may be remembered in excess of twice the pool's count.
 const SLACK: usize = 4_096;
+/// Maximum number of remembered envelopes that are visited at a time: more than a packet has.
+const MAX_SWEEP: usize = 4 * packet::MAX_ENVELOPES;
 
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,8 @@
 
 #[path = "gossip/cost.rs"]
 mod cost;
+#[path = "gossip/flood.rs"]
+mod flood;
 #[path = "gossip/inbound.rs"]
 mod inbound;
 #[path = "gossip/invariants.rs"]

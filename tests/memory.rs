@@ -102,7 +102,7 @@ impl GossipAndPool {
         for (envelope, pow, not_expired) in received.unwrap().admitted {
             let inserted = self.pool.insert(envelope.clone(), pow, not_expired);
             assert_eq!(inserted, InsertOutcome::New);
-            self.gossip.on_pooled(self.now, &envelope, Some(link));
+            self.gossip.on_pooled(self.now, &envelope, &pow, Some(link));
         }
     }
 

@@ -113,7 +113,8 @@ impl Node {
                 assert!(received.admitted.len() <= received.accepted.len());
                 for (envelope, pow, not_expired) in received.admitted {
                     let _ = self.pool.insert(envelope.clone(), pow, not_expired);
-                    self.gossip.on_pooled(self.now, &envelope, Some(SENDER));
+                    self.gossip
+                        .on_pooled(self.now, &envelope, &pow, Some(SENDER));
                 }
             }
             Err(fault) => {

@@ -7,20 +7,22 @@
 //! one that never existed (spec M11). No packet says "I do not have it".
 
 use core::time::Duration;
-use std::collections::VecDeque;
 
+use circuits::distributions;
 use circuits::ids::LinkId;
 use circuits::time::{Instant, Now};
 
 use crate::envelope::EnvelopeHash;
-use crate::envelope_pool::Pool;
+use crate::envelope_pool::{Pool, PooledEnvelope};
 use crate::link::Capability;
 use crate::onion_wire::{MAX_HASHES, OnionMessage};
 
-use super::have_set::PeerEnvelopeIndex;
-use super::outbound::{PacketBuilder, PushResult};
+use super::outbound::PeerTurn;
+use super::packet_builder::{PacketBuilder, PushResult};
 use super::peer::{ForwardDecision, GossipPeer};
+use super::request_queue::{MAX_REQUESTED, RequestQueue};
 use super::send_queue::EnvelopeQueue;
+use super::source::QueuedEnvelope;
 use super::{Gossip, OutboundPacket};
 
 /// How envelopes are delivered to a peer.
@@ -36,41 +38,56 @@ pub(super) enum DeliveryMode {
 }
 
 /// The announcements for a peer, and its requests.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct AnnounceQueue {
     /// Hashes to announce.
     pub(super) queue: EnvelopeQueue,
     /// Earliest time of the next packet with hashes of old envelopes.
     backlog_not_before: Instant,
-    /// The envelopes that the peer requested.
-    requested: VecDeque<EnvelopeHash>,
-    /// Earliest time of the next answer.
-    serve_not_before: Instant,
+    pub(super) requests: RequestQueue,
 }
 
 impl AnnounceQueue {
-    /// Queues requests of the peer. It may repeat those that exceed the bound.
-    fn add_requests(&mut self, envelopes: Vec<EnvelopeHash>) {
-        for envelope in envelopes {
-            if self.requested.len() < MAX_REQUESTED {
-                self.requested.push_back(envelope);
-            }
+    pub(super) const fn new() -> Self {
+        Self {
+            queue: EnvelopeQueue::of_hashes(),
+            backlog_not_before: Instant::ZERO,
+            requests: RequestQueue::new(),
         }
     }
 
     /// When the next packet is due.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        let answer = (!self.requested.is_empty()).then_some(self.serve_not_before);
-        [answer, self.queue.next_due_fresh(), self.backlog_due()]
-            .into_iter()
-            .flatten()
-            .min()
+        let walk = self.queue.backlog.next_due();
+        [
+            self.requests.next_due(),
+            self.fresh_due(),
+            self.backlog_due(),
+            walk,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
-    /// When the next old envelopes are due. They wait until all requests are served, so that the
-    /// peer sets the pace.
+    /// When the next fresh envelopes are due. While many of them are requested and not served, none
+    /// are announced: the peer could not take them, and its fetcher would have to drop hashes
+    /// without knowing which link brought them here.
+    fn fresh_due(&self) -> Option<Instant> {
+        self.queue
+            .next_due_fresh()
+            .filter(|_| self.fresh_room() > 0)
+    }
+
+    /// Number of fresh envelopes that the peer may be told of now.
+    fn fresh_room(&self) -> usize {
+        MAX_AHEAD.saturating_sub(self.requests.fresh_len())
+    }
+
+    /// When the next old envelopes are due. They wait until all requests of old envelopes are
+    /// served, so that the peer sets the pace.
     fn backlog_due(&self) -> Option<Instant> {
-        let idle = self.requested.is_empty();
+        let idle = self.requests.old_len() == 0;
         let due = self.queue.next_due_backlog().filter(|_| idle)?;
         Some(due.max(self.backlog_not_before))
     }
@@ -78,7 +95,7 @@ impl AnnounceQueue {
     /// Delays all packets to this peer.
     pub(super) fn pause_until(&mut self, until: Instant) {
         self.queue.pause_until(until);
-        self.serve_not_before = self.serve_not_before.max(until);
+        self.requests.pause_until(until);
     }
 }
 
@@ -134,12 +151,25 @@ impl Gossip {
         shared
     }
 
-    /// Handles a peer's requests. [`tick`](Self::tick) serves those that the pool has by then.
-    pub fn on_requested(&mut self, link: LinkId, envelopes: Vec<EnvelopeHash>) {
+    /// Handles a peer's requests. [`tick`](Self::tick) serves them. An envelope that is not in the
+    /// pool is ignored.
+    pub fn on_requested(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        envelopes: Vec<EnvelopeHash>,
+        pool: &Pool,
+    ) {
         if let Some(peer) = self.peers.get_mut(&link)
             && peer.delivery == DeliveryMode::Pull
         {
-            peer.announcements.add_requests(envelopes);
+            for hash in envelopes {
+                if let Some(pooled) = pool.get(&hash) {
+                    let source = self.index.source(&hash);
+                    let requested = QueuedEnvelope::of(pooled, source, now.unix);
+                    peer.announcements.requests.push(requested);
+                }
+            }
         }
         self.reschedule(link);
     }
@@ -172,92 +202,113 @@ impl Gossip {
 }
 
 /// The next packet of requested envelopes.
-pub(super) fn serve_requests(
-    link: LinkId,
-    peer: &mut GossipPeer,
-    index: &mut PeerEnvelopeIndex,
-    now: Now,
-    pool: &Pool,
-) -> Vec<OutboundPacket> {
-    if now.mono < peer.announcements.serve_not_before {
+pub(super) fn serve_requests(turn: &mut PeerTurn<'_>) -> Vec<OutboundPacket> {
+    let (now, link) = (turn.now, turn.link);
+    if !turn.peer.announcements.requests.begin_packet(now.mono) {
         return Vec::new();
     }
     let mut packet = PacketBuilder::default();
-    while let Some(hash) = peer.announcements.requested.pop_front() {
-        let Some(pooled) = pool.get(&hash).filter(|_| !index.peer_has(&hash, link)) else {
+    while let Some(requested) = turn.peer.announcements.requests.pop() {
+        let hash = requested.hash;
+        let lacks = |_: &&PooledEnvelope| !turn.index.peer_has(&hash, link);
+        let Some(pooled) = turn.pool.get(&hash).filter(lacks) else {
             continue;
         };
-        if peer.forward_decision(now.unix, pooled) != ForwardDecision::Now {
+        if turn.peer.forward_decision(now.unix, pooled) != ForwardDecision::Now {
             continue;
         }
         match packet.push(pooled) {
-            PushResult::Added => {
-                index.mark_sent(hash, link);
-                peer.sent = peer.sent.saturating_add(1);
-            }
+            PushResult::Added => turn.mark_sent(hash),
             PushResult::TooLong => {}
             PushResult::Full => {
-                peer.announcements.requested.push_front(hash);
+                turn.peer.announcements.requests.put_back(requested);
                 break;
             }
         }
     }
-    let sends = packet.finish(link, peer.protocol());
+    let sends = packet.finish(link, turn.peer.protocol(), turn.rng);
     if !sends.is_empty() {
-        peer.announcements.serve_not_before = now.mono.after(SERVE_INTERVAL);
+        turn.peer
+            .announcements
+            .requests
+            .pause_until(now.mono.after(SERVE_INTERVAL));
     }
     sends
 }
 
-/// The next packet of hashes that the peer has not been sent.
-pub(super) fn announce_hashes(
-    link: LinkId,
-    peer: &mut GossipPeer,
-    index: &mut PeerEnvelopeIndex,
-    now: Now,
-    pool: &Pool,
-) -> Option<OutboundPacket> {
-    let old = peer
-        .announcements
-        .backlog_due()
-        .is_some_and(|due| due <= now.mono);
-    if !old && !peer.announcements.queue.fresh_due(now.mono) {
-        return None;
+/// The next packets of hashes that the peer has not been sent.
+pub(super) fn announce_hashes(turn: &mut PeerTurn<'_>) -> Vec<OutboundPacket> {
+    let now = turn.now.mono;
+    let is_due = |due: Option<Instant>| due.is_some_and(|due| due <= now);
+    let announcements = &turn.peer.announcements;
+    let fresh = is_due(announcements.fresh_due());
+    let old = is_due(announcements.backlog_due());
+    if !fresh && !old {
+        return Vec::new();
     }
+    let room = announcements.fresh_room().min(MAX_FRESH);
+    let peers = turn.open;
+    let queue = &mut turn.peer.announcements.queue;
+    queue.begin_packet(now, |link| peers.contains(&link));
     let mut hashes = Vec::new();
-    while hashes.len() < MAX_HASHES {
-        let queue = &mut peer.announcements.queue;
-        let next = queue.pop_fresh(now.mono);
-        let next = next.or_else(|| if old { queue.pop_backlog() } else { None });
-        let Some(hash) = next else { break };
-        let Some(pooled) = pool
-            .get(&hash)
-            .filter(|_| !index.is_announced_to(&hash, link))
-        else {
+    if fresh {
+        take_hashes(turn, &mut hashes, room, EnvelopeQueue::pop_fresh);
+    }
+    let fresh = hashes.len();
+    if old {
+        let pop = |queue: &mut EnvelopeQueue| queue.backlog.pop();
+        take_hashes(turn, &mut hashes, fresh.saturating_add(MAX_HASHES), pop);
+        let announcements = &mut turn.peer.announcements;
+        announcements.backlog_not_before = now.after(BACKLOG_INTERVAL);
+        announcements
+            .requests
+            .note_old(hashes.get(fresh..).unwrap_or_default());
+    }
+    let pause = if hashes.is_empty() {
+        EMPTY_INTERVAL
+    } else {
+        ANNOUNCE_INTERVAL
+    };
+    let announcements = &mut turn.peer.announcements;
+    announcements.queue.pause_until(now.after(pause));
+    let link = turn.link;
+    let mut packets = Vec::new();
+    for hashes in hashes.chunks_mut(MAX_HASHES) {
+        distributions::shuffle(turn.rng, hashes);
+        packets.extend(onion_packet(link, &OnionMessage::Announce(hashes.to_vec())));
+    }
+    packets
+}
+
+/// Adds envelopes that the peer should be told of, until there are `max` hashes.
+fn take_hashes(
+    turn: &mut PeerTurn<'_>,
+    hashes: &mut Vec<EnvelopeHash>,
+    max: usize,
+    pop: impl Fn(&mut EnvelopeQueue) -> Option<QueuedEnvelope>,
+) {
+    let (now, link) = (turn.now, turn.link);
+    while hashes.len() < max {
+        let Some(next) = pop(&mut turn.peer.announcements.queue) else {
+            break;
+        };
+        let hash = next.hash;
+        let lacks = |_: &&PooledEnvelope| !turn.index.is_announced_to(&hash, link);
+        let Some(pooled) = turn.pool.get(&hash).filter(lacks) else {
             continue;
         };
-        match peer.forward_decision(now.unix, pooled) {
+        match turn.peer.forward_decision(now.unix, pooled) {
             ForwardDecision::Now => {
-                index.mark_announced_to(hash, link);
+                turn.index.mark_announced_to(hash, link);
                 hashes.push(hash);
             }
             ForwardDecision::Later(secs) => {
                 let due = now.mono.after(Duration::from_secs(secs.into()));
-                peer.announcements.queue.push(due, hash);
+                turn.peer.announcements.queue.push(due, next);
             }
             ForwardDecision::Never => {}
         }
     }
-    if hashes.is_empty() {
-        return None;
-    }
-    peer.announcements
-        .queue
-        .pause_until(now.mono.after(ANNOUNCE_INTERVAL));
-    if old {
-        peer.announcements.backlog_not_before = now.mono.after(BACKLOG_INTERVAL);
-    }
-    onion_packet(link, &OnionMessage::Announce(hashes))
 }
 
 fn onion_packet(link: LinkId, message: &OnionMessage) -> Option<OutboundPacket> {
@@ -269,12 +320,18 @@ fn onion_packet(link: LinkId, message: &OnionMessage) -> Option<OutboundPacket> 
     })
 }
 
-/// Envelopes that a peer may have requested and not received: four packets of requests.
-const MAX_REQUESTED: usize = 1_024;
 /// Minimum interval between two answers to one peer: 160 KB/s.
 const SERVE_INTERVAL: Duration = Duration::from_millis(100);
-/// Minimum interval between two packets of hashes to one peer.
+/// Minimum interval between two announcements to one peer.
 const ANNOUNCE_INTERVAL: Duration = Duration::from_millis(334);
+/// Maximum number of fresh envelopes in one announcement, which has four packets then: 3,000 a
+/// second. 32 KB leave half of the budget for control messages on the link.
+const MAX_FRESH: usize = 4 * MAX_HASHES;
+/// Number of requested and unserved envelopes at which no fresh envelope is announced: half of what
+/// a peer may request.
+const MAX_AHEAD: usize = MAX_REQUESTED / 2;
 /// Minimum interval between two packets with hashes of old envelopes: a new peer requests as many
 /// as it can receive in that time.
 const BACKLOG_INTERVAL: Duration = Duration::from_secs(1);
+/// Interval until the next attempt if nothing was left to announce.
+const EMPTY_INTERVAL: Duration = Duration::from_millis(10);

@@ -6,20 +6,25 @@
 //! from those that have announced it by then; if a peer does not deliver, the next one is asked.
 //!
 //! An announcement costs a peer 32 bytes, so the number of hashes that one peer alone has announced
-//! is bounded per peer. Announcements over the bound are dropped: other peers will announce what
-//! exists.
+//! is bounded per peer, and the bound of all peers together leaves each its share. Announcements over
+//! the bound are counted and dropped: other peers will announce what exists.
+//!
+//! A peer is asked for more at once than it announces of its old envelopes, so that a request for a
+//! fresh one never waits for the answers to those (`request_queue` serves it first).
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use circuits::bounded_map::BoundedMap;
 use circuits::distributions;
+use circuits::fair_queue::{EntryId, FairQueue};
 use circuits::ids::LinkId;
 use circuits::time::Instant;
 use rand_core::CryptoRng;
 
+use super::request_queue::MAX_REQUESTED;
+use super::source::{EnvelopeSource, by_number};
 use crate::envelope::EnvelopeHash;
-use crate::onion_wire::MAX_HASHES;
 
 /// All pending fetches.
 #[derive(Debug)]
@@ -27,17 +32,21 @@ pub(super) struct EnvelopeFetcher {
     pending: BTreeMap<EnvelopeHash, PendingFetch>,
     /// When each of them is due next.
     schedule: BTreeSet<(Instant, EnvelopeHash)>,
+    /// What each pending fetch is charged to: the peer that announced it first.
+    charges: FairQueue<EnvelopeSource, (), EnvelopeHash>,
+    /// The connected peers that announced something.
     peers: BTreeMap<LinkId, PeerFetchState>,
     /// Rejected envelopes, ranked by the time until which they are not requested again.
     rejected: BoundedMap<EnvelopeHash, (), Instant>,
+    /// Earliest time of the next requests.
+    not_before: Instant,
 }
 
 /// An envelope that our pool lacks.
 #[derive(Debug)]
 struct PendingFetch {
-    /// The peer whose bound it counts against.
-    charged_to: LinkId,
-    /// The peers that announced it and have not been asked.
+    charge: EntryId,
+    /// The peers that announced it and have not been asked. Some may be closed.
     announcers: Vec<LinkId>,
     /// The peer that was asked, and when.
     requested_from: Option<(LinkId, Instant)>,
@@ -45,13 +54,11 @@ struct PendingFetch {
     due: Instant,
 }
 
-/// The announcements of one peer, and its deliveries.
+/// The deliveries of one peer.
 #[derive(Debug, Default)]
 struct PeerFetchState {
-    /// Envelopes that count against its bound.
-    charged: usize,
     /// Envelopes that were requested from it and not delivered yet.
-    in_flight: usize,
+    in_flight: BTreeSet<EnvelopeHash>,
     /// Time of its last delivery.
     last_delivery: Instant,
     /// A request to it timed out, and it has delivered nothing since.
@@ -61,7 +68,7 @@ struct PeerFetchState {
 /// The requests to send now.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(super) struct FetchRound {
-    /// Hashes to request from each peer; at most [`MAX_HASHES`] each.
+    /// Hashes to request from each peer; at most [`MAX_REQUESTED`] each.
     pub(super) requests: BTreeMap<LinkId, Vec<EnvelopeHash>>,
     /// Peers that did not deliver, once per envelope.
     pub(super) failed: Vec<LinkId>,
@@ -72,8 +79,10 @@ impl EnvelopeFetcher {
         Self {
             pending: BTreeMap::new(),
             schedule: BTreeSet::new(),
+            charges: FairQueue::new(by_number(MAX_CHARGED, MAX_PENDING)),
             peers: BTreeMap::new(),
             rejected: BoundedMap::new(MAX_REJECTED),
+            not_before: Instant::ZERO,
         }
     }
 
@@ -85,6 +94,7 @@ impl EnvelopeFetcher {
         link: LinkId,
         envelope: EnvelopeHash,
     ) {
+        self.peers.entry(link).or_default();
         if let Some(fetch) = self.pending.get_mut(&envelope) {
             let asked = fetch.requested_from.is_some_and(|(asked, _)| asked == link);
             let room = fetch.announcers.len() < MAX_ANNOUNCERS;
@@ -93,25 +103,26 @@ impl EnvelopeFetcher {
             }
             return;
         }
-        if self.is_rejected(now, &envelope) || self.pending.len() >= MAX_PENDING {
+        if self.is_rejected(now, &envelope) {
             return;
         }
-        let peer = self.peers.entry(link).or_default();
-        if peer.charged >= MAX_CHARGED {
-            return;
-        }
-        peer.charged += 1;
-        let due = now.after(distributions::exponential(rng, MEAN_REQUEST_DELAY));
-        self.schedule.insert((due, envelope));
-        self.pending.insert(
-            envelope,
-            PendingFetch {
-                charged_to: link,
+        let charged = self
+            .charges
+            .push(EnvelopeSource::Link(link), (), 1, envelope);
+        if let Some(charge) = charged.id {
+            let due = now.after(distributions::exponential(rng, MEAN_REQUEST_DELAY));
+            let fetch = PendingFetch {
+                charge,
                 announcers: vec![link],
                 requested_from: None,
                 due,
-            },
-        );
+            };
+            self.schedule.insert((due, envelope));
+            self.pending.insert(envelope, fetch);
+        }
+        for (_, envelope) in charged.overflow {
+            self.remove(&envelope);
+        }
     }
 
     /// Records that an envelope arrived, from any peer; returns the peers that had announced it.
@@ -127,6 +138,7 @@ impl EnvelopeFetcher {
                 peer.timed_out = false;
             }
         }
+        announcers.retain(|link| self.peers.contains_key(link));
         announcers
     }
 
@@ -146,41 +158,36 @@ impl EnvelopeFetcher {
             .is_some_and(|until| now < until)
     }
 
-    /// Removes a peer: the envelopes that it announced are requested from others.
+    /// Removes a peer: the envelopes that it was asked for are requested from others at once. The
+    /// bound of a peer bounds the work; what it announced besides is dropped when it is due.
     pub(super) fn remove_peer(&mut self, now: Instant, link: LinkId) {
-        if self.peers.remove(&link).is_none() && self.pending.is_empty() {
+        let Some(peer) = self.peers.remove(&link) else {
             return;
-        }
-        let mut orphans = Vec::new();
-        let mut heirs = Vec::new();
-        for (envelope, fetch) in &mut self.pending {
-            fetch.announcers.retain(|announcer| *announcer != link);
-            if fetch.requested_from.is_some_and(|(asked, _)| asked == link) {
+        };
+        for envelope in peer.in_flight {
+            if let Some(fetch) = self.pending.get_mut(&envelope) {
                 fetch.requested_from = None;
-                self.schedule.remove(&(fetch.due, *envelope));
+                self.schedule.remove(&(fetch.due, envelope));
                 fetch.due = now;
-                self.schedule.insert((fetch.due, *envelope));
-            }
-            if fetch.requested_from.is_none() && fetch.announcers.is_empty() {
-                orphans.push(*envelope);
-            } else if fetch.charged_to == link {
-                let heir = fetch.requested_from.map(|(asked, _)| asked);
-                let heir = heir.or_else(|| fetch.announcers.first().copied());
-                fetch.charged_to = heir.unwrap_or(link);
-                heirs.extend(heir);
+                self.schedule.insert((now, envelope));
             }
         }
-        for envelope in orphans {
+        let charges = &mut self.charges;
+        let lost = charges.merge(EnvelopeSource::Link(link), EnvelopeSource::Closed);
+        for (_, envelope) in lost {
             self.remove(&envelope);
         }
-        for heir in heirs {
-            self.peers.entry(heir).or_default().charged += 1;
-        }
+    }
+
+    /// Number of announced hashes that had no room since the start.
+    pub(super) const fn displaced(&self) -> u64 {
+        self.charges.overflowed()
     }
 
     /// When [`run`](Self::run) has something to do next.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.schedule.first().map(|(due, _)| *due)
+        let first = self.schedule.first().map(|(due, _)| *due);
+        first.map(|due| due.max(self.not_before))
     }
 
     /// Chooses a peer for each due envelope, and gives up on peers that did not deliver.
@@ -192,6 +199,9 @@ impl EnvelopeFetcher {
             }
             self.schedule.remove(&(due, envelope));
             self.step(rng, now, envelope, &mut round);
+        }
+        if !round.requests.is_empty() {
+            self.not_before = now.after(REQUEST_INTERVAL);
         }
         round
     }
@@ -216,32 +226,32 @@ impl EnvelopeFetcher {
                 return;
             }
             fetch.requested_from = None;
-            peer.in_flight = peer.in_flight.saturating_sub(1);
+            peer.in_flight.remove(&envelope);
             peer.timed_out = true;
             round.failed.push(link);
         }
+        let peers = &mut self.peers;
+        fetch.announcers.retain(|link| peers.contains_key(link));
         if fetch.announcers.is_empty() {
             self.remove(&envelope);
             return;
         }
-        let free = |link: &LinkId| {
-            let peer = self.peers.get(link);
-            peer.is_none_or(|peer| peer.in_flight < MAX_HASHES)
-        };
-        let timed_out = |link: &LinkId| self.peers.get(link).is_some_and(|peer| peer.timed_out);
-        let ready: Vec<LinkId> = fetch.announcers.iter().copied().filter(free).collect();
-        let good: Vec<LinkId> = ready
-            .iter()
-            .copied()
-            .filter(|link| !timed_out(link))
-            .collect();
+        let announcers = fetch.announcers.iter();
+        let announcers = announcers.filter_map(|link| Some((*link, peers.get(link)?)));
+        let (mut ready, mut good) = (Vec::new(), Vec::new());
+        for (link, peer) in announcers {
+            if peer.in_flight.len() < MAX_REQUESTED {
+                ready.push(link);
+                good.extend((!peer.timed_out).then_some(link));
+            }
+        }
         // A peer with a timed-out request is asked only if no other peer announced the envelope.
         let drawn = distributions::pick(rng, &good).or_else(|| distributions::pick(rng, &ready));
         fetch.due = match drawn {
             Some(&link) => {
                 fetch.announcers.retain(|announcer| *announcer != link);
                 fetch.requested_from = Some((link, now));
-                self.peers.entry(link).or_default().in_flight += 1;
+                peers.entry(link).or_default().in_flight.insert(envelope);
                 round.requests.entry(link).or_default().push(envelope);
                 now.after(DELIVERY_TIMEOUT)
             }
@@ -253,14 +263,12 @@ impl EnvelopeFetcher {
     fn remove(&mut self, envelope: &EnvelopeHash) -> Option<PendingFetch> {
         let fetch = self.pending.remove(envelope)?;
         self.schedule.remove(&(fetch.due, *envelope));
-        if let Some(peer) = self.peers.get_mut(&fetch.charged_to) {
-            peer.charged = peer.charged.saturating_sub(1);
-        }
+        self.charges.remove(fetch.charge);
         if let Some(peer) = fetch
             .requested_from
             .and_then(|(asked, _)| self.peers.get_mut(&asked))
         {
-            peer.in_flight = peer.in_flight.saturating_sub(1);
+            peer.in_flight.remove(envelope);
         }
         Some(fetch)
     }
@@ -275,6 +283,8 @@ impl EnvelopeFetcher {
 /// Mean delay between announcement and request: other peers announce the envelope meanwhile, and
 /// the choice of peer reveals less about which was first.
 const MEAN_REQUEST_DELAY: Duration = Duration::from_millis(100);
+/// Minimum interval between two rounds of requests: those of a busy time share packets.
+const REQUEST_INTERVAL: Duration = Duration::from_millis(20);
 /// Time after which a peer that has delivered nothing times out; several round trips through Tor.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum time of one fetch, even if the asked peer keeps delivering other envelopes.

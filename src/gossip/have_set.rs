@@ -1,74 +1,88 @@
 //! Index of which peer has which envelope.
 //!
-//! One index for all peers instead of a set per peer: an envelope is stored once, with four flags
-//! for the slot of each peer. An entry changes only by what crossed that peer's link: the peer sent
-//! or announced the envelope, or we sent or announced it to the peer. Our own envelopes enter the
-//! same way or not at all, so the index cannot distinguish them.
+//! Every envelope of the index has a number, and every peer four flags per number: half a byte for
+//! each envelope and peer. An entry changes only by what crossed that peer's link: the peer sent or
+//! announced the envelope, or we sent or announced it to the peer. Our own envelopes enter the same
+//! way or not at all, so the index cannot distinguish them.
 //!
-//! The index has as many envelopes as the pool, so an entry is compact: half a hash, and half a
-//! byte for each of 32 slots. Further peers use a second chunk of 32 slots, and so on. Two
-//! envelopes whose hashes share the first 16 bytes would be one entry: to make such a pair takes
+//! A peer that leaves takes its flags with it: no walk over the envelopes is needed, and the memory
+//! is released. An envelope that leaves costs a step for each peer.
+//!
+//! The index has as many envelopes as the pool, so an entry is compact: half a hash and a number.
+//! Two envelopes whose hashes share the first 16 bytes would be one entry: to make such a pair takes
 //! 2^64 hashes, and its only effect is that fewer nodes relay one of the two.
 
 use core::fmt;
+use core::ops::Bound;
 use std::collections::{BTreeMap, BTreeSet};
 
 use circuits::ids::LinkId;
 
+use super::source::EnvelopeSource;
 use crate::envelope::EnvelopeHash;
 
 /// The index. The caller bounds it to the size of the pool by telling it what to forget.
 #[derive(Default)]
 pub(super) struct PeerEnvelopeIndex {
-    slots: BTreeMap<LinkId, usize>,
-    /// The peer of each slot. No envelope has a flag at an empty slot.
-    occupants: Vec<Option<LinkId>>,
-    /// Flags of the first 32 slots: every envelope of the index has an entry.
-    first_chunk: BTreeMap<ShortHash, Flags>,
-    /// Flags of further slots, one map per chunk; entries exist only where a flag is set.
-    more_chunks: Vec<BTreeMap<ShortHash, Flags>>,
-    /// Envelopes that we sent or announced before any peer had shown them to us.
-    sent_first: BTreeSet<ShortHash>,
+    numbers: BTreeMap<ShortHash, u32>,
+    /// Numbers of forgotten envelopes. No peer has a flag at one.
+    free: Vec<u32>,
+    /// The peer that showed each envelope first; [`UNSHOWN`] if we sent or announced it before any
+    /// did.
+    first_shown_by: Vec<LinkId>,
+    peers: BTreeMap<LinkId, PeerFlags>,
+    /// Where the last sweep ended.
+    swept: ShortHash,
 }
 
 impl PeerEnvelopeIndex {
     /// Records that the peer sent us the envelope; `false` if it had crossed the link before.
     pub(super) fn mark_received(&mut self, envelope: EnvelopeHash, peer: LinkId) -> bool {
-        let before = self.set_flag(envelope, peer, Flags::RECEIVED);
-        before & Flags::CROSSED == 0
+        let before = self.set_flag(envelope, peer, PeerFlags::RECEIVED);
+        before & PeerFlags::CROSSED == 0
     }
 
     /// Records that the peer announced the envelope; `false` if it had shown it before.
     pub(super) fn mark_announced_by(&mut self, envelope: EnvelopeHash, peer: LinkId) -> bool {
-        let before = self.set_flag(envelope, peer, Flags::ANNOUNCED_BY_PEER);
-        before & Flags::SHOWN_BY_PEER == 0
+        let before = self.set_flag(envelope, peer, PeerFlags::ANNOUNCED_BY_PEER);
+        before & PeerFlags::SHOWN_BY_PEER == 0
     }
 
     /// Records that we sent the envelope to the peer.
     pub(super) fn mark_sent(&mut self, envelope: EnvelopeHash, peer: LinkId) {
-        self.set_flag(envelope, peer, Flags::SENT);
+        self.set_flag(envelope, peer, PeerFlags::SENT);
     }
 
     /// Records that we announced the envelope to the peer. The peer has it only if it requests it.
     pub(super) fn mark_announced_to(&mut self, envelope: EnvelopeHash, peer: LinkId) {
-        self.set_flag(envelope, peer, Flags::ANNOUNCED_TO_PEER);
+        self.set_flag(envelope, peer, PeerFlags::ANNOUNCED_TO_PEER);
     }
 
     /// Whether we sent or announced it before any peer had shown it.
     pub(super) fn sent_first(&self, envelope: &EnvelopeHash) -> bool {
-        self.sent_first.contains(&ShortHash::of(envelope))
+        self.first_shown_by(envelope) == Some(UNSHOWN)
+    }
+
+    /// The share that the envelope takes of a queue.
+    pub(super) fn source(&self, envelope: &EnvelopeHash) -> EnvelopeSource {
+        match self.first_shown_by(envelope) {
+            None | Some(UNSHOWN) => EnvelopeSource::Own,
+            Some(peer) if self.peers.contains_key(&peer) => EnvelopeSource::Link(peer),
+            Some(_) => EnvelopeSource::Closed,
+        }
     }
 
     /// Whether the peer has the envelope: it crossed the link in either direction, or the peer
     /// announced it.
     pub(super) fn peer_has(&self, envelope: &EnvelopeHash, peer: LinkId) -> bool {
-        self.flags_of(envelope, peer) & (Flags::CROSSED | Flags::ANNOUNCED_BY_PEER) != 0
+        let shows = PeerFlags::CROSSED | PeerFlags::ANNOUNCED_BY_PEER;
+        self.flags_of(envelope, peer) & shows != 0
     }
 
     /// The peers whose links the envelope itself has crossed.
     pub(super) fn crossed(&self, envelope: &EnvelopeHash) -> BTreeSet<LinkId> {
         self.peers_with_flags(*envelope)
-            .filter(|(_, flags)| flags & Flags::CROSSED != 0)
+            .filter(|(_, flags)| flags & PeerFlags::CROSSED != 0)
             .map(|(peer, _)| peer)
             .collect()
     }
@@ -77,141 +91,111 @@ impl PeerEnvelopeIndex {
     /// link. The peer's own announcement does not count: ours tells it that we have the envelope
     /// too.
     pub(super) fn is_announced_to(&self, envelope: &EnvelopeHash, peer: LinkId) -> bool {
-        self.flags_of(envelope, peer) & (Flags::CROSSED | Flags::ANNOUNCED_TO_PEER) != 0
+        let known = PeerFlags::CROSSED | PeerFlags::ANNOUNCED_TO_PEER;
+        self.flags_of(envelope, peer) & known != 0
     }
 
     /// The connected peers that sent us or announced the envelope.
     pub(super) fn holders(&self, envelope: EnvelopeHash) -> impl Iterator<Item = LinkId> {
         self.peers_with_flags(envelope)
-            .filter(|(_, flags)| flags & Flags::SHOWN_BY_PEER != 0)
+            .filter(|(_, flags)| flags & PeerFlags::SHOWN_BY_PEER != 0)
             .map(|(peer, _)| peer)
     }
 
     /// Number of connected peers that have the envelope from us and did not show it themselves.
     pub(super) fn sent_to_count(&self, envelope: EnvelopeHash) -> usize {
+        let ours = PeerFlags::SENT | PeerFlags::SHOWN_BY_PEER;
         self.peers_with_flags(envelope)
-            .filter(|(_, flags)| flags & (Flags::SENT | Flags::SHOWN_BY_PEER) == Flags::SENT)
+            .filter(|(_, flags)| flags & ours == PeerFlags::SENT)
             .count()
     }
 
-    /// Number of envelopes in the table.
+    /// Number of envelopes in the index.
     pub(super) fn len(&self) -> usize {
-        self.first_chunk.len()
+        self.numbers.len()
     }
 
     /// Removes an envelope.
     pub(super) fn forget(&mut self, envelope: &EnvelopeHash) {
-        let name = ShortHash::of(envelope);
-        self.first_chunk.remove(&name);
-        self.sent_first.remove(&name);
-        for chunk in &mut self.more_chunks {
-            chunk.remove(&name);
+        self.forget_short(ShortHash::of(envelope));
+    }
+
+    fn forget_short(&mut self, name: ShortHash) {
+        if let Some(number) = self.numbers.remove(&name) {
+            for flags in self.peers.values_mut() {
+                flags.clear(number);
+            }
+            self.free.push(number);
         }
     }
 
-    /// Removes all envelopes but these.
-    pub(super) fn keep_only(&mut self, envelopes: impl Iterator<Item = EnvelopeHash>) {
-        let kept = envelopes
-            .filter_map(|envelope| self.first_chunk.remove_entry(&ShortHash::of(&envelope)));
-        self.first_chunk = kept.collect();
-        let first = &self.first_chunk;
-        self.sent_first.retain(|name| first.contains_key(name));
-        for chunk in &mut self.more_chunks {
-            chunk.retain(|name, _| first.contains_key(name));
-        }
-    }
-
-    /// Removes a peer. Its link number is never used again, but its slot is.
-    pub(super) fn remove_peer(&mut self, peer: LinkId) {
-        let Some(slot) = self.slots.remove(&peer) else {
-            return;
-        };
-        if let Some(occupants) = self.occupants.get_mut(slot) {
-            *occupants = None;
-        }
-        match (slot / SLOTS_PER_CHUNK).checked_sub(1) {
-            None => self
-                .first_chunk
-                .values_mut()
-                .for_each(|flags| flags.clear(slot)),
-            Some(chunk) => {
-                if let Some(chunk) = self.more_chunks.get_mut(chunk) {
-                    chunk.values_mut().for_each(|flags| flags.clear(slot));
-                    chunk.retain(|_, flags| *flags != Flags::default());
-                }
+    /// Visits this many envelopes, beginning where the last sweep ended, and removes those that are
+    /// not kept.
+    pub(super) fn sweep(&mut self, steps: usize, keep: impl Fn(&[u8; 16]) -> bool) {
+        let after = (Bound::Excluded(self.swept), Bound::Unbounded);
+        let circle = self
+            .numbers
+            .range(after)
+            .chain(self.numbers.range(..=self.swept));
+        let visited: Vec<ShortHash> = circle.map(|(name, _)| *name).take(steps).collect();
+        self.swept = visited.last().copied().unwrap_or_default();
+        for name in visited {
+            if !keep(&name.0) {
+                self.forget_short(name);
             }
         }
+    }
+
+    /// Removes a peer. Its link number is never used again.
+    pub(super) fn remove_peer(&mut self, peer: LinkId) {
+        self.peers.remove(&peer);
     }
 
     /// Sets a flag, and returns the flags before.
     fn set_flag(&mut self, envelope: EnvelopeHash, peer: LinkId, flag: u8) -> u8 {
-        let name = ShortHash::of(&envelope);
-        let slot = self.slot(peer);
-        let mut is_new = false;
-        let first = self.first_chunk.entry(name).or_insert_with(|| {
-            is_new = true;
-            Flags::default()
-        });
-        let before = match (slot / SLOTS_PER_CHUNK).checked_sub(1) {
-            None => first.add(slot, flag),
-            Some(chunk) => {
-                if self.more_chunks.len() <= chunk {
-                    self.more_chunks
-                        .resize_with(chunk.saturating_add(1), BTreeMap::new);
+        let shown = flag & PeerFlags::SHOWN_BY_PEER != 0;
+        let number = self.number(&envelope, if shown { peer } else { UNSHOWN });
+        self.peers.entry(peer).or_default().add(number, flag)
+    }
+
+    /// The number of an envelope; a new one takes a free number.
+    fn number(&mut self, envelope: &EnvelopeHash, shown_by: LinkId) -> u32 {
+        let (free, first_shown_by) = (&mut self.free, &mut self.first_shown_by);
+        *self
+            .numbers
+            .entry(ShortHash::of(envelope))
+            .or_insert_with(|| {
+                let end = u32::try_from(first_shown_by.len()).unwrap_or(u32::MAX);
+                let number = free.pop().unwrap_or(end);
+                match first_shown_by.get_mut(index(number)) {
+                    Some(first) => *first = shown_by,
+                    None => {
+                        grow(first_shown_by, 1);
+                        first_shown_by.push(shown_by);
+                    }
                 }
-                let chunk = self.more_chunks.get_mut(chunk);
-                chunk.map_or(0, |chunk| chunk.entry(name).or_default().add(slot, flag))
-            }
-        };
-        if is_new && flag & Flags::SHOWN_BY_PEER == 0 {
-            self.sent_first.insert(name);
-        }
-        before
+                number
+            })
     }
 
-    /// The flags of an envelope at a peer's slot.
+    fn first_shown_by(&self, envelope: &EnvelopeHash) -> Option<LinkId> {
+        let number = self.numbers.get(&ShortHash::of(envelope))?;
+        self.first_shown_by.get(index(*number)).copied()
+    }
+
+    /// The flags of an envelope at a peer.
     fn flags_of(&self, envelope: &EnvelopeHash, peer: LinkId) -> u8 {
-        let Some(&slot) = self.slots.get(&peer) else {
-            return 0;
-        };
-        let flags = self
-            .chunk(slot / SLOTS_PER_CHUNK)
-            .and_then(|chunk| chunk.get(&ShortHash::of(envelope)));
-        flags.map_or(0, |flags| flags.at(slot))
+        let number = self.numbers.get(&ShortHash::of(envelope));
+        let flags = number.and_then(|number| Some(self.peers.get(&peer)?.at(*number)));
+        flags.unwrap_or(0)
     }
 
-    /// All peers, with the flags of an envelope at their slots.
+    /// All peers with flags, and those of an envelope.
     fn peers_with_flags(&self, envelope: EnvelopeHash) -> impl Iterator<Item = (LinkId, u8)> {
-        let name = ShortHash::of(&envelope);
-        let chunks = self.occupants.chunks(SLOTS_PER_CHUNK).enumerate();
-        let found = chunks.filter_map(move |(number, peers)| {
-            let flags = *self.chunk(number)?.get(&name)?;
-            Some((peers, flags))
-        });
-        found.flat_map(|(peers, flags)| {
-            let peers = peers.iter().enumerate();
-            peers.filter_map(move |(slot, peer)| Some(((*peer)?, flags.at(slot))))
-        })
-    }
-
-    fn chunk(&self, number: usize) -> Option<&BTreeMap<ShortHash, Flags>> {
-        match number.checked_sub(1) {
-            None => Some(&self.first_chunk),
-            Some(number) => self.more_chunks.get(number),
-        }
-    }
-
-    /// The slot of a peer; a new one takes the first free slot.
-    fn slot(&mut self, peer: LinkId) -> usize {
-        let occupants = &mut self.occupants;
-        *self.slots.entry(peer).or_insert_with(|| {
-            let free = occupants.iter().position(Option::is_none);
-            let slot = free.unwrap_or(occupants.len());
-            match occupants.get_mut(slot) {
-                Some(occupants) => *occupants = Some(peer),
-                None => occupants.push(Some(peer)),
-            }
-            slot
+        let number = self.numbers.get(&ShortHash::of(&envelope)).copied();
+        number.into_iter().flat_map(|number| {
+            let peers = self.peers.iter();
+            peers.map(move |(peer, flags)| (*peer, flags.at(number)))
         })
     }
 }
@@ -223,7 +207,7 @@ impl fmt::Debug for PeerEnvelopeIndex {
 }
 
 /// The first 16 bytes of an envelope's hash.
-#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Default, Eq, Ord, PartialEq, PartialOrd)]
 struct ShortHash([u8; 16]);
 
 impl ShortHash {
@@ -232,11 +216,11 @@ impl ShortHash {
     }
 }
 
-/// The flags of the peers of one chunk, four bits each.
-#[derive(Clone, Copy, Default, Eq, PartialEq)]
-struct Flags([u8; SLOTS_PER_CHUNK / 2]);
+/// The flags of one peer, four bits for each number.
+#[derive(Default)]
+struct PeerFlags(Vec<u8>);
 
-impl Flags {
+impl PeerFlags {
     /// The peer sent us the envelope.
     const RECEIVED: u8 = 1;
     /// It announced the envelope to us.
@@ -252,37 +236,55 @@ impl Flags {
 
     const ALL: u8 = 15;
 
-    fn at(self, slot: usize) -> u8 {
-        let (byte, shift) = flag_position(slot);
+    fn at(&self, number: u32) -> u8 {
+        let (byte, shift) = flag_position(number);
         self.0.get(byte).map_or(0, |pair| pair >> shift & Self::ALL)
     }
 
-    /// Adds flags at a slot, and returns the flags before.
-    fn add(&mut self, slot: usize, flags: u8) -> u8 {
-        let before = self.at(slot);
-        let (byte, shift) = flag_position(slot);
+    /// Adds flags at a number, and returns the flags before.
+    fn add(&mut self, number: u32, flags: u8) -> u8 {
+        let before = self.at(number);
+        let (byte, shift) = flag_position(number);
+        let missing = byte.saturating_add(1).saturating_sub(self.0.len());
+        if missing > 0 {
+            grow(&mut self.0, missing);
+            self.0.resize(byte.saturating_add(1), 0);
+        }
         if let Some(pair) = self.0.get_mut(byte) {
             *pair |= flags << shift;
         }
         before
     }
 
-    fn clear(&mut self, slot: usize) {
-        let (byte, shift) = flag_position(slot);
+    fn clear(&mut self, number: u32) {
+        let (byte, shift) = flag_position(number);
         if let Some(pair) = self.0.get_mut(byte) {
             *pair &= !(Self::ALL << shift);
         }
     }
 }
 
-/// The byte of a chunk that has the flags of a slot, and their shift within it.
-const fn flag_position(slot: usize) -> (usize, u32) {
-    let slot = slot % SLOTS_PER_CHUNK;
-    (slot / 2, if slot.is_multiple_of(2) { 0 } else { 4 })
+/// The byte that has the flags of a number, and their shift within it.
+fn flag_position(number: u32) -> (usize, u32) {
+    (
+        index(number / 2),
+        if number.is_multiple_of(2) { 0 } else { 4 },
+    )
 }
 
-/// Slots per chunk: more than the default maximum number of peers.
-const SLOTS_PER_CHUNK: usize = 32;
+fn index(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// Reserves space for more elements without doubling: an index fills once and then keeps its size.
+fn grow<T>(list: &mut Vec<T>, more: usize) {
+    if list.capacity().saturating_sub(list.len()) < more {
+        list.reserve_exact(more.saturating_add(list.len() / 16).saturating_add(64));
+    }
+}
+
+/// Stands for no peer. No link has this number.
+const UNSHOWN: LinkId = LinkId(u64::MAX);
 
 #[cfg(test)]
 mod tests;

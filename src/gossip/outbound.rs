@@ -4,32 +4,47 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 
 use circuits::distributions;
+use circuits::erasing_rng::ErasingRng;
 use circuits::ids::LinkId;
 use circuits::time::{Instant, Now};
 
-use crate::envelope::{Envelope, EnvelopeHash, ProtocolVersion};
-use crate::envelope_pool::{Pool, PooledEnvelope};
+use crate::envelope::{Envelope, EnvelopeHash};
+use crate::envelope_pool::Pool;
+use crate::pow::PowChecked;
 
 use super::announce::{DeliveryMode, announce_hashes, serve_requests};
-use super::bulk::{BulkBudget, TARGET_PACKET};
+use super::bulk::BulkBudget;
 use super::have_set::PeerEnvelopeIndex;
-use super::packet::{code, outgoing, v5};
+use super::packet_builder::{PacketBuilder, PushResult};
 use super::peer::{ForwardDecision, GossipPeer};
-use super::{Gossip, OutboundPacket, shh, shh_5};
+use super::source::{EnvelopeSource, QueuedEnvelope};
+use super::{Gossip, OutboundPacket};
 
 impl Gossip {
     /// Handles an insertion into the public pool; `from` is the link that delivered the envelope,
     /// if any.
     ///
     /// Most whisht peers get the hash, a few the body; all other peers get the body.
-    pub fn on_pooled(&mut self, now: Now, envelope: &Envelope, from: Option<LinkId>) {
+    pub fn on_pooled(
+        &mut self,
+        now: Now,
+        envelope: &Envelope,
+        pow: &PowChecked,
+        from: Option<LinkId>,
+    ) {
         let hash = envelope.hash();
-        if let Some(link) = from.filter(|link| self.peers.contains_key(link)) {
-            self.index.mark_received(hash, link);
-        }
+        let source = match from {
+            None => EnvelopeSource::Own,
+            Some(link) if self.peers.contains_key(&link) => {
+                self.index.mark_received(hash, link);
+                EnvelopeSource::Link(link)
+            }
+            Some(_) => EnvelopeSource::Closed,
+        };
         for announcer in self.fetcher.on_arrived(now.mono, &hash) {
             self.index.mark_announced_by(hash, announcer);
         }
+        let queued = QueuedEnvelope::new(envelope, pow, source, now.unix);
         let mut eager_peers = self.eager_peers(envelope);
         let crossed = self.index.crossed(&hash);
         for (link, peer) in &mut self.peers {
@@ -43,10 +58,7 @@ impl Gossip {
                 DeliveryMode::Push => &mut peer.queue,
             };
             let wait = distributions::exponential(&mut self.rng, self.mean_delay);
-            queue.push(now.mono.after(wait), hash);
-            if queue.len() > self.max_remembered {
-                queue.reset();
-            }
+            queue.push(now.mono.after(wait), queued);
             self.due.set(*link, peer.next_due());
         }
     }
@@ -93,6 +105,7 @@ impl Gossip {
                 if let Some(peer) = self.peers.get_mut(&link) {
                     peer.pause_until(now.mono.after(CONGESTION_BACKOFF));
                 }
+                self.walk_pool(now, link, pool);
             } else {
                 sends.extend(self.send_due(now, link, pool));
             }
@@ -103,20 +116,51 @@ impl Gossip {
 
     /// The packets that are due to one peer.
     fn send_due(&mut self, now: Now, link: LinkId, pool: &Pool) -> Vec<OutboundPacket> {
+        self.walk_pool(now, link, pool);
         let Some(peer) = self.peers.get_mut(&link) else {
             return Vec::new();
         };
-        if peer.scanned_queue().rescan_due(now.mono) {
-            let mut unknown = missing_at(link, peer, &self.index, now, pool);
-            distributions::shuffle(&mut self.rng, &mut unknown);
-            peer.scanned_queue().refill(now.mono, unknown);
-        }
-        let index = &mut self.index;
-        let mut sends = serve_requests(link, peer, index, now, pool);
-        let bulk = &mut self.bulk;
-        sends.extend(push_packet(link, peer, (&mut *index, bulk), now, pool));
-        sends.extend(announce_hashes(link, peer, index, now, pool));
+        let mut turn = PeerTurn {
+            link,
+            peer,
+            index: &mut self.index,
+            rng: &mut self.rng,
+            now,
+            pool,
+            open: &self.links,
+        };
+        // Old envelopes are announced once the requests for those before are served. Hashes travel
+        // before envelopes: they are short.
+        let served = serve_requests(&mut turn);
+        let pushed = push_packet(&mut turn, &mut self.bulk);
+        let mut sends = announce_hashes(&mut turn);
+        sends.extend(served.into_iter().chain(pushed));
+        // The packets may have made room for what further steps find.
+        self.walk_pool(now, link, pool);
         sends
+    }
+
+    /// Takes the due steps of the peer's walk through the pool, and reserves further ones.
+    fn walk_pool(&mut self, now: Now, link: LinkId, pool: &Pool) {
+        let Some(peer) = self.peers.get_mut(&link) else {
+            return;
+        };
+        let (rng, budget) = (&mut self.rng, &mut self.walks);
+        peer.scanned_queue().backlog.plan(now.mono, rng, budget);
+        while let Some(mut walk) = peer.scanned_queue().backlog.take_walk(now.mono) {
+            let mut found = Vec::new();
+            let unfinished = walk.advance(pool, |pooled| {
+                let hash = pooled.envelope.hash();
+                let wanted = peer.forward_decision(now.unix, pooled) != ForwardDecision::Never;
+                if wanted && !self.index.is_announced_to(&hash, link) {
+                    let source = self.index.source(&hash);
+                    found.push(QueuedEnvelope::of(pooled, source, now.unix));
+                }
+            });
+            let backlog = &mut peer.scanned_queue().backlog;
+            backlog.refill(unfinished.then_some(walk), found);
+            backlog.plan(now.mono, rng, budget);
+        }
     }
 
     /// When [`tick`](Self::tick) has something to do next.
@@ -127,155 +171,89 @@ impl Gossip {
     }
 }
 
-/// All envelopes of the pool that the peer wants and has not seen.
-fn missing_at(
-    link: LinkId,
-    peer: &GossipPeer,
-    index: &PeerEnvelopeIndex,
-    now: Now,
-    pool: &Pool,
-) -> Vec<EnvelopeHash> {
-    pool.iter()
-        .filter(|pooled| peer.forward_decision(now.unix, pooled) != ForwardDecision::Never)
-        .map(|pooled| pooled.envelope.hash())
-        .filter(|hash| !index.is_announced_to(hash, link))
-        .collect()
+/// One peer whose packets are due, and what they are made from.
+pub(super) struct PeerTurn<'a> {
+    pub(super) link: LinkId,
+    pub(super) peer: &'a mut GossipPeer,
+    pub(super) index: &'a mut PeerEnvelopeIndex,
+    pub(super) rng: &'a mut ErasingRng,
+    pub(super) now: Now,
+    pub(super) pool: &'a Pool,
+    /// The links of all peers.
+    pub(super) open: &'a BTreeSet<LinkId>,
+}
+
+impl PeerTurn<'_> {
+    /// Records that an envelope is sent to the peer.
+    pub(super) fn mark_sent(&mut self, envelope: EnvelopeHash) {
+        self.index.mark_sent(envelope, self.link);
+        self.peer.sent = self.peer.sent.saturating_add(1);
+    }
 }
 
 /// The next packet of unrequested envelopes.
-fn push_packet(
-    link: LinkId,
-    peer: &mut GossipPeer,
-    (index, bulk): (&mut PeerEnvelopeIndex, &mut BulkBudget),
-    now: Now,
-    pool: &Pool,
-) -> Vec<OutboundPacket> {
-    if !peer.queue.due(now.mono) {
+fn push_packet(turn: &mut PeerTurn<'_>, bulk: &mut BulkBudget) -> Vec<OutboundPacket> {
+    let (now, link) = (turn.now.mono, turn.link);
+    if !turn.peer.queue.is_due(now) {
         return Vec::new();
     }
+    turn.peer
+        .queue
+        .begin_packet(now, |link| turn.open.contains(&link));
     let mut packet = PacketBuilder::default();
-    while let Some(hash) = peer.queue.pop(now.mono) {
-        let Some(pooled) = pool.get(&hash) else {
+    while let Some(next) = turn.peer.queue.pop() {
+        let Some(pooled) = turn.pool.get(&next.hash) else {
             continue;
         };
-        if index.peer_has(&hash, link) {
+        if turn.index.peer_has(&next.hash, link) {
             // The peer has announced the envelope meanwhile; we announce that we have it too.
-            if peer.delivery == DeliveryMode::Pull && !index.is_announced_to(&hash, link) {
-                peer.announcements.queue.push(now.mono, hash);
+            if turn.peer.delivery == DeliveryMode::Pull
+                && !turn.index.is_announced_to(&next.hash, link)
+            {
+                turn.peer.announcements.queue.push_due(next);
             }
             continue;
         }
-        match peer.forward_decision(now.unix, pooled) {
+        match turn.peer.forward_decision(turn.now.unix, pooled) {
             ForwardDecision::Never => continue,
             ForwardDecision::Later(secs) => {
-                let due = now.mono.after(Duration::from_secs(secs.into()));
-                peer.queue.push(due, hash);
+                let due = now.after(Duration::from_secs(secs.into()));
+                turn.peer.queue.push(due, next);
                 continue;
             }
             ForwardDecision::Now => {}
         }
         let mut pushed = packet.push(pooled);
         while pushed == PushResult::Full
-            && peer.takes_long_packets()
-            && let Some(longer) = bulk.extend(now.mono, link, packet.limit)
+            && turn.peer.takes_long_packets()
+            && let Some(longer) = bulk.extend(now, link, packet.limit)
         {
             packet.limit = longer;
             pushed = packet.push(pooled);
         }
         match pushed {
-            PushResult::Added => {
-                index.mark_sent(hash, link);
-                peer.sent = peer.sent.saturating_add(1);
-            }
+            PushResult::Added => turn.mark_sent(next.hash),
             PushResult::TooLong => {}
             PushResult::Full => {
-                peer.queue.put_back(hash);
+                turn.peer.queue.put_back(next);
                 break;
             }
         }
     }
-    let sends = packet.finish(link, peer.protocol());
-    if !sends.is_empty() {
-        peer.queue
-            .pause_until(now.mono.after(peer.packet_interval()));
-    }
+    let sends = packet.finish(link, turn.peer.protocol(), turn.rng);
+    let interval = if sends.is_empty() {
+        EMPTY_INTERVAL
+    } else {
+        turn.peer.packet_interval()
+    };
+    turn.peer.queue.pause_until(now.after(interval));
     sends
-}
-
-/// A packet of envelopes under construction.
-pub(super) struct PacketBuilder {
-    envelopes: Vec<Envelope>,
-    body: usize,
-    /// Maximum size in bytes, unless a single envelope is longer.
-    limit: usize,
-}
-
-impl Default for PacketBuilder {
-    fn default() -> Self {
-        Self {
-            envelopes: Vec::new(),
-            body: 0,
-            limit: TARGET_PACKET,
-        }
-    }
-}
-
-/// The outcome of adding an envelope to a packet.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum PushResult {
-    /// It was added.
-    Added,
-    /// The packet is full; the envelope goes first into the next one.
-    Full,
-    /// It exceeds go-ethereum's packet limit.
-    TooLong,
-}
-
-impl PacketBuilder {
-    /// Adds an envelope, if there is room.
-    pub(super) fn push(&mut self, pooled: &PooledEnvelope) -> PushResult {
-        let alone = pooled.envelope.as_rlp().len();
-        if packet_len(alone) > MAX_PACKET {
-            return PushResult::TooLong;
-        }
-        let full = match pooled.envelope.protocol() {
-            ProtocolVersion::V5 => self.envelopes.len() == MAX_BURST,
-            ProtocolVersion::V6 => false,
-        };
-        if full || (!self.envelopes.is_empty() && packet_len(self.body + alone) > self.limit) {
-            return PushResult::Full;
-        }
-        self.body += alone;
-        self.envelopes.push(pooled.envelope.clone());
-        PushResult::Added
-    }
-
-    /// The packets to send: one, or in `shh/5` one per envelope.
-    pub(super) fn finish(self, link: LinkId, protocol: ProtocolVersion) -> Vec<OutboundPacket> {
-        let alone = |envelope| shh_5(link, v5::code::MESSAGE, v5::message(envelope));
-        match protocol {
-            _ if self.envelopes.is_empty() => Vec::new(),
-            ProtocolVersion::V5 => self.envelopes.iter().map(alone).collect(),
-            ProtocolVersion::V6 => {
-                let payload = outgoing::messages(&self.envelopes);
-                vec![shh(link, code::MESSAGES, payload)]
-            }
-        }
-    }
-}
-
-const fn packet_len(body: usize) -> usize {
-    body + outgoing::messages_header_len(body)
 }
 
 /// Ratio of whisht peers to eager pushes: with few whisht peers, an announcement from them is
 /// worth more than the time that a push saves.
 const PEERS_PER_EAGER_PUSH: usize = 4;
+/// Interval until the next packet if nothing was left to send.
+const EMPTY_INTERVAL: Duration = Duration::from_millis(10);
 /// Delay of all packets to a peer with a congested link.
 const CONGESTION_BACKOFF: Duration = Duration::from_millis(250);
-/// Maximum number of `shh/5` packets sent at once. The shortest message that go-ethereum pads has
-/// 300 bytes, so a burst of those is as long as a packet of `shh/6`, and a flood of shorter ones
-/// costs the peer no more frames than it accepts from others in one tick.
-const MAX_BURST: usize = 32;
-/// Maximum size in bytes of any packet: the limit of go-ethereum's receiver.
-const MAX_PACKET: usize = 1 << 20;

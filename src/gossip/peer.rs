@@ -141,8 +141,8 @@ impl GossipPeer {
             estimator: PowRuleEstimator::default(),
             delivery: DeliveryMode::default(),
             may_carry_cells: false,
-            queue: EnvelopeQueue::default(),
-            announcements: AnnounceQueue::default(),
+            queue: EnvelopeQueue::of_envelopes(),
+            announcements: AnnounceQueue::new(),
             received: 0,
             sent: 0,
         }
@@ -240,8 +240,8 @@ impl GossipPeer {
         }
         match self.delivery {
             DeliveryMode::Undecided => {}
-            DeliveryMode::Pull => self.announcements.queue.want_rescan(),
-            DeliveryMode::Push => self.queue.want_rescan(),
+            DeliveryMode::Pull => self.announcements.queue.backlog.want_walk(),
+            DeliveryMode::Push => self.queue.backlog.want_walk(),
         }
     }
 
@@ -271,6 +271,13 @@ impl GossipPeer {
     pub(super) fn pause_until(&mut self, until: Instant) {
         self.queue.pause_until(until);
         self.announcements.pause_until(until);
+    }
+
+    /// Number of envelopes that had no room in its queues, and of its requests that had none.
+    pub(super) fn displaced(&self) -> u64 {
+        let announcements = &self.announcements;
+        let queues = self.queue.displaced() + announcements.queue.displaced();
+        queues.saturating_add(announcements.requests.refused())
     }
 
     /// Whether it expects confirmations of its packets.

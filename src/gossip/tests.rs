@@ -44,31 +44,36 @@ fn envelopes_refused_by_pool_are_not_remembered() {
 }
 
 #[test]
-fn queue_that_outgrows_pool_is_rebuilt_from_pool() {
+fn full_queue_counts_what_it_displaces_and_finds_it_again_in_the_pool() {
     let mut gossip = between([LinkId(1), LinkId(2)]);
     let mut pool = Pool::new(1 << 20);
     for number in 0..20_000 {
-        gossip.on_pooled(NOW, &envelope(number), Some(LinkId(1)));
+        let (pow, _) = gossip.validate(NOW, &envelope(number)).unwrap();
+        gossip.on_pooled(NOW, &envelope(number), &pow, Some(LinkId(1)));
         assert!(gossip.peers().all(|(_, peer)| peer.waiting <= SLACK));
     }
+    assert_eq!(gossip.displaced(), 20_000 - 2_048);
     let last = envelope(20_000);
     let (pow, not_expired) = gossip.validate(NOW, &last).unwrap();
     assert_eq!(
         pool.insert(last.clone(), pow, not_expired),
         crate::envelope_pool::InsertOutcome::New
     );
-    gossip.on_pooled(NOW, &last, Some(LinkId(1)));
-    // The queue is dropped, and the envelopes of the pool are found again by a scan.
+    gossip.on_pooled(NOW, &last, &pow, Some(LinkId(1)));
+    // The queue has no room for the envelope, and a walk through the pool finds it.
     let sends = gossip.tick(NOW, &pool, |_| false);
     assert_eq!(sends.len(), 1);
     assert_eq!(sends[0].payload, outgoing::messages(&[last]));
-    // Entries that came after the last reset are not in the pool, and go when they are due.
+    // What is queued and not in the pool goes when it is due.
     let later = Now {
         mono: NOW.mono.after(Duration::from_secs(60)),
         ..NOW
     };
     assert!(gossip.tick(later, &pool, |_| false).is_empty());
     assert!(gossip.peers().all(|(_, peer)| peer.waiting == 0));
+    let displaced = gossip.displaced();
+    gossip.remove_peer(later, LinkId(2));
+    assert_eq!(gossip.displaced(), displaced);
 }
 
 #[test]

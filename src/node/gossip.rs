@@ -154,10 +154,11 @@ impl EnvelopeGossip {
     pub(super) fn on_requested(
         &mut self,
         fx: &mut Effects,
+        now: Now,
         from: LinkId,
         hashes: Vec<EnvelopeHash>,
     ) {
-        self.machine.on_requested(from, hashes);
+        self.machine.on_requested(now, from, hashes, &self.pool);
         self.arm(fx);
     }
 

@@ -411,7 +411,7 @@ impl Node {
                 let known = self.gossip.on_announced(fx, now, from, hashes);
                 self.on_echoes(known);
             }
-            OnionMessage::GetEnvelopes(hashes) => self.gossip.on_requested(fx, from, hashes),
+            OnionMessage::GetEnvelopes(hashes) => self.gossip.on_requested(fx, now, from, hashes),
             // A second status carries no information.
             OnionMessage::Status { .. } => {}
         }

@@ -103,7 +103,9 @@ impl Mesh {
         let member = &mut self.members[at];
         let (pow, not_expired) = member.gossip.validate(clock, envelope).unwrap();
         if member.pool.insert(envelope.clone(), pow, not_expired) == InsertOutcome::New {
-            member.gossip.on_pooled(clock, envelope, from.map(link));
+            member
+                .gossip
+                .on_pooled(clock, envelope, &pow, from.map(link));
         }
     }
 
@@ -127,7 +129,9 @@ impl Mesh {
                     .on_announced(clock, link(from), hashes, &member.pool);
             }
             Ok(Some(OnionMessage::GetEnvelopes(hashes))) => {
-                member.gossip.on_requested(link(from), hashes)
+                member
+                    .gossip
+                    .on_requested(clock, link(from), hashes, &member.pool);
             }
             other => panic!("{other:?}"),
         }

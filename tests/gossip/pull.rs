@@ -148,7 +148,7 @@ fn announcements_pause_while_requests_are_pending() {
     connect_announcing(&mut node, A);
     let sent = node.run(Duration::from_millis(10));
     let first = announced(&sent[0].1).unwrap();
-    node.gossip.on_requested(A, first.clone());
+    node.request(A, first.clone());
     // One envelope in each packet, ten packets a second.
     let sent = node.run(Duration::from_secs(25));
     assert_eq!(
@@ -167,17 +167,17 @@ fn requested_envelope_is_sent_once_and_only_from_pool() {
     node.post(&plain(3));
     // Unknown hashes are ignored.
     let ask = [1, 2, 3, 3].map(|number| plain(number).hash()).to_vec();
-    node.gossip.on_requested(A, ask.clone());
+    node.request(A, ask.clone());
     let sent = node.run(MINUTE);
     assert_eq!(
         sent_envelopes(&sent)[&A],
         [plain(1).hash(), plain(3).hash()]
     );
-    node.gossip.on_requested(A, ask.clone());
+    node.request(A, ask.clone());
     assert!(node.run(MINUTE).is_empty());
     // The peer's own envelope is not sent back to it.
     assert_eq!(node.deliver(A, &[plain(2)]), Ok(1));
-    node.gossip.on_requested(A, ask);
+    node.request(A, ask);
     assert!(node.run(MINUTE).is_empty());
 }
 
@@ -294,7 +294,7 @@ fn nothing_is_sent_before_delivery_mode_is_settled() {
     let _ = node
         .gossip
         .on_announced(node.now, A, hashes.clone(), &node.pool);
-    node.gossip.on_requested(A, hashes);
+    node.request(A, hashes);
     assert!(node.run(MINUTE).is_empty());
     // The decision is final.
     node.gossip.decide_delivery(A, true);
@@ -322,7 +322,7 @@ fn unwanted_envelope_is_not_announced() {
         .chain(announced_hashes(&sent))
         .collect();
     assert_eq!(heard, [(A, vec![wanted.hash()])]);
-    node.gossip.on_requested(A, vec![other.hash()]);
+    node.request(A, vec![other.hash()]);
     assert!(node.run(MINUTE).is_empty());
 }
 
@@ -341,7 +341,7 @@ fn announced_own_envelope_is_indistinguishable_from_foreign() {
             assert!(node.gossip.validate(node.now, &envelope).is_ok());
         }
         let spy = LinkId(5);
-        node.gossip.on_requested(spy, vec![hash]);
+        node.request(spy, vec![hash]);
         let mut sent = node.run(Duration::from_secs(10));
         assert!(sent.is_empty(), "the pool does not contain it");
         let _ = node
@@ -354,7 +354,7 @@ fn announced_own_envelope_is_indistinguishable_from_foreign() {
         }
         let received = node.deliver(spy, std::slice::from_ref(&envelope));
         sent.extend(node.run(Duration::from_secs(10)));
-        node.gossip.on_requested(LinkId(4), vec![hash]);
+        node.request(LinkId(4), vec![hash]);
         sent.extend(node.run(Duration::from_secs(10)));
         (received, sent)
     };
@@ -373,7 +373,7 @@ fn request_flood_is_answered_with_ten_packets_per_second() {
         .collect();
     for _ in 0..10 {
         for chunk in all.chunks(256) {
-            node.gossip.on_requested(A, chunk.to_vec());
+            node.request(A, chunk.to_vec());
         }
     }
     let sent = node.run(Duration::from_secs(10));
@@ -442,7 +442,7 @@ proptest! {
                 }
                 PullEvent::Ask(peer, numbers) => {
                     let hashes = numbers.iter().map(|one| plain(*one).hash()).collect();
-                    node.gossip.on_requested(LinkId(books[&peer].link), hashes);
+                    node.request(LinkId(books[&peer].link), hashes);
                 }
                 PullEvent::Bring(peer, numbers) => {
                     let envelopes: Vec<_> = numbers.iter().map(|one| plain(*one)).collect();

@@ -87,7 +87,7 @@ impl TestNode {
             .receive(self.now, link, code, payload, &self.pool)?;
         for (envelope, pow, not_expired) in &received.admitted {
             if self.pool.insert(envelope.clone(), *pow, *not_expired) == InsertOutcome::New {
-                self.gossip.on_pooled(self.now, envelope, Some(link));
+                self.gossip.on_pooled(self.now, envelope, pow, Some(link));
             }
         }
         Ok(received)
@@ -103,6 +103,11 @@ impl TestNode {
         Ok(received.admitted.len())
     }
 
+    /// Handles a peer's requests.
+    pub(super) fn request(&mut self, link: LinkId, hashes: Vec<EnvelopeHash>) {
+        self.gossip.on_requested(self.now, link, hashes, &self.pool);
+    }
+
     /// Adds an envelope to the pool, like a message at level `open`.
     pub(super) fn post(&mut self, envelope: &Envelope) {
         let (pow, not_expired) = self.gossip.validate(self.now, envelope).unwrap();
@@ -110,7 +115,7 @@ impl TestNode {
             self.pool.insert(envelope.clone(), pow, not_expired),
             InsertOutcome::New
         );
-        self.gossip.on_pooled(self.now, envelope, None);
+        self.gossip.on_pooled(self.now, envelope, &pow, None);
     }
 
     /// Advances time, and calls the gossip when its timer is due.

@@ -130,14 +130,14 @@ fn slow_peer_has_limited_total_time() {
 }
 
 #[test]
-fn peer_has_at_most_one_packet_of_requests_in_flight() {
+fn peer_has_no_more_requests_in_flight_than_it_remembers() {
     let mut fixture = FetcherFixture::new(1);
-    for number in 0..600 {
+    for number in 0..1_500 {
         fixture.announce(A, number);
     }
-    assert_eq!(asked(&fixture.wait_out()), [(A, MAX_HASHES)]);
+    assert_eq!(asked(&fixture.wait_out()), [(A, MAX_REQUESTED)]);
     assert_eq!(fixture.wait(BUSY_RETRY_INTERVAL), FetchRound::default());
-    for number in 0..600 {
+    for number in 0..1_500 {
         let _ = fixture.fetcher.on_arrived(fixture.now, &hash(number));
     }
     assert_eq!(fixture.fetcher.len(), 0);
@@ -151,13 +151,18 @@ fn flood_of_invented_hashes_is_bounded_and_does_not_block_other_peers() {
     }
     assert_eq!(fixture.fetcher.len(), MAX_CHARGED);
     fixture.announce(B, 200_000);
-    assert_eq!(asked(&fixture.wait_out()), [(A, MAX_HASHES), (B, 1)]);
+    assert_eq!(asked(&fixture.wait_out()), [(A, MAX_REQUESTED), (B, 1)]);
     // Many such peers together do not exceed the total bound.
     for link in 10..40 {
         for number in 0..3_000 {
             fixture.announce(LinkId(link), u32::try_from(link).unwrap() << 20 | number);
         }
     }
+    assert_eq!(fixture.fetcher.len(), MAX_PENDING);
+    assert!(fixture.fetcher.displaced() > 100_000 - 2_048);
+    // A peer within its share is asked, although the table is full.
+    fixture.announce(C, 300_000);
+    assert!(asked(&fixture.wait_out()).contains(&(C, 1)));
     assert_eq!(fixture.fetcher.len(), MAX_PENDING);
 }
 
@@ -171,11 +176,18 @@ fn announcements_of_closed_link_are_requested_from_others_or_dropped() {
     let _ = fixture.wait_out();
     fixture.announce(B, 1);
     fixture.fetcher.remove_peer(fixture.now, A);
+    assert!(
+        asked(&fixture.wait(Duration::ZERO))
+            .iter()
+            .all(|(link, _)| *link == B)
+    );
     assert_eq!(fixture.fetcher.len(), 2);
     let round = fixture.wait(DELIVERY_TIMEOUT);
     assert!(round.failed.iter().all(|link| *link == B));
     fixture.fetcher.remove_peer(fixture.now, B);
+    assert_eq!(fixture.wait(Duration::ZERO), FetchRound::default());
     assert_eq!(fixture.fetcher.len(), 0);
+    assert!(fixture.fetcher.charges.is_empty());
     assert!(fixture.fetcher.schedule.is_empty() && fixture.fetcher.peers.is_empty());
 }
 
@@ -242,7 +254,7 @@ proptest! {
                 FetchEvent::Wait(millis) => {
                     let round = fixture.wait(Duration::from_millis(millis));
                     for (link, envelopes) in &round.requests {
-                        prop_assert!(envelopes.len() <= MAX_HASHES);
+                        prop_assert!(envelopes.len() <= MAX_REQUESTED);
                         for envelope in envelopes {
                             let asked = fixture.fetcher.pending[envelope].requested_from;
                             prop_assert_eq!(asked.map(|(asked, _)| asked), Some(*link));
@@ -258,12 +270,16 @@ proptest! {
                 .collect();
             prop_assert_eq!(&schedule, &fixture.fetcher.schedule);
             for (link, peer) in &fixture.fetcher.peers {
-                let fetch = || fixture.fetcher.pending.values();
-                let named = fetch().filter(|fetch| fetch.charged_to == *link).count();
-                let asked = |fetch: &&PendingFetch| fetch.requested_from.is_some_and(|(asked, _)| asked == *link);
-                prop_assert_eq!(peer.charged, named);
-                prop_assert_eq!(peer.in_flight, fetch().filter(asked).count());
+                let asked = |fetch: &PendingFetch| fetch.requested_from.is_some_and(|(asked, _)| asked == *link);
+                let fetches = fixture.fetcher.pending.iter().filter(|(_, fetch)| asked(fetch));
+                let in_flight: BTreeSet<_> = fetches.map(|(envelope, _)| *envelope).collect();
+                prop_assert_eq!(&peer.in_flight, &in_flight);
             }
+            let asked = fixture.fetcher.pending.values().filter_map(|fetch| fetch.requested_from);
+            for (link, _) in asked {
+                prop_assert!(fixture.fetcher.peers.contains_key(&link), "a closed link is asked");
+            }
+            prop_assert_eq!(fixture.fetcher.charges.size().entries, fixture.fetcher.pending.len());
         }
     }
 }

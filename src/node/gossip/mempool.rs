@@ -49,7 +49,7 @@ impl EnvelopeGossip {
                 envelope: hex(&hash.0),
             });
         }
-        self.machine.on_pooled(now, envelope, from);
+        self.machine.on_pooled(now, envelope, &pow, from);
         self.arm(fx);
         Some(match from {
             // A light node treats all envelopes from peers as direct messages, as go-ethereum does.
