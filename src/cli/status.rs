@@ -258,6 +258,11 @@ fn traffic(status: &StatusView) -> Vec<String> {
             grouped(status.cells_dropped),
             grouped(status.rebuilt)
         ),
+        format!(
+            "gossip    {} envelopes displaced from full queues, {} packets dropped",
+            grouped(status.gossip_displaced),
+            grouped(status.packets_dropped)
+        ),
         format!("outgoing  {} messages on their way", count(status.outgoing)),
         format!("level     {}", status.level),
     ];

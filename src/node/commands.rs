@@ -336,6 +336,8 @@ impl Node {
             drained_in_secs: publisher.drained_in(now),
             pool_envelopes: pool.len(),
             pool_bytes: pool.bytes(),
+            gossip_displaced: self.gossip.machine().displaced(),
+            packets_dropped: self.fx.counted(Counter::PacketsDropped),
             cells_forwarded: self.fx.counted(Counter::CellsForwarded),
             cells_dropped: self.fx.counted(Counter::CellsDropped),
             rebuilt: self.fx.counted(Counter::Rebuilt),

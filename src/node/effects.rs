@@ -48,6 +48,8 @@ pub(super) enum Counter {
     DescriptorsRefused,
     /// Links that ended with a fault.
     LinkFaults,
+    /// Packets of gossip or `onion/1` that the queue of a connected link had no room for.
+    PacketsDropped,
     /// Messages or envelopes that break a rule of their format.
     Malformed,
     /// Envelopes rebuilt here as a rendezvous.

@@ -176,19 +176,16 @@ impl Peers {
         }
     }
 
-    /// Queues a packet of `shh` or `onion/1`; `false` if the link is gone or its queue is full.
+    /// Queues a packet of gossip; `false` if the link has no room for it.
     ///
-    /// A full queue loses the packet: gossip offers envelopes again, and a link whose peer reads
-    /// too slowly is closed by its own timeout.
+    /// Announcements and requests travel with envelopes, not with control messages: many hashes must
+    /// not take the room of a stem. A full queue loses the packet, and a link whose peer reads too
+    /// slowly is closed by its own timeout.
     pub(super) fn send_packet(&mut self, packet: OutboundPacket) -> bool {
-        let priority = match packet.capability {
-            Capability::ONION_1 => Priority::Control,
-            _ => Priority::Gossip,
-        };
         let code = u16::from(packet.code);
         self.send(
             packet.link,
-            priority,
+            Priority::Gossip,
             packet.capability,
             code,
             packet.payload,

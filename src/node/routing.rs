@@ -82,10 +82,13 @@ impl Node {
             Action::Dial(peer, purpose) => self.peers.dial(fx, now, peer, purpose),
             Action::Disconnect(link, reason) => self.peers.disconnect(fx, now, link, reason),
             Action::SendPacket(packet) => {
-                self.peers.send_packet(packet);
+                let link = packet.link;
+                let sent = self.peers.send_packet(packet);
+                self.count_packet(link, sent);
             }
             Action::SendOnion(link, priority, message) => {
-                self.peers.send_onion(link, priority, &message);
+                let sent = self.peers.send_onion(link, priority, &message);
+                self.count_packet(link, sent);
             }
             Action::SendCellOver(link, cell) => self.send_cell_over(now, link, &cell),
             Action::LinkClosed {
@@ -114,6 +117,14 @@ impl Node {
                     .pick_lanes(fx, now, level.rules(), &self.peers);
                 self.send.on_lanes(fx, id, lanes);
             }
+        }
+    }
+
+    /// Counts a packet that a link had no room for. A packet to a link that closed in the same turn
+    /// is not lost by us.
+    fn count_packet(&mut self, link: LinkId, sent: bool) {
+        if !sent && self.peers.get(link).is_some() {
+            self.fx.count(Counter::PacketsDropped);
         }
     }
 

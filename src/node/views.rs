@@ -229,6 +229,11 @@ pub struct StatusView {
     pub pool_envelopes: usize,
     /// Size of the mempool in bytes.
     pub pool_bytes: usize,
+    /// Number of envelopes, requests and announced hashes that had no room in a queue of the gossip
+    /// since the start. Envelopes follow later from the mempool.
+    pub gossip_displaced: u64,
+    /// Number of packets dropped since the start, because a peer reads too slowly.
+    pub packets_dropped: u64,
     /// Number of cells forwarded since the start.
     pub cells_forwarded: u64,
     /// Number of cells dropped since the start.

@@ -141,6 +141,8 @@ fn status(profile: Profile, directory: DirectoryAge) -> StatusView {
         drained_in_secs: Some(0),
         pool_envelopes: 7,
         pool_bytes: 9_000,
+        gossip_displaced: 3,
+        packets_dropped: 0,
         cells_forwarded: 1,
         cells_dropped: 0,
         rebuilt: 4,
