@@ -51,10 +51,8 @@ impl Node {
                 publisher.drain(&mut self.fx, now, drain).map(done)
             }
             Command::AddIdentity(name, identity) => {
-                let pool = self.gossip.pool();
-                let added = self
-                    .receive
-                    .add_identity(&mut self.fx, now, name, identity, pool);
+                let fx = &mut self.fx;
+                let added = self.receive.add_identity(fx, now, name, identity);
                 added.map(|topics| {
                     self.gossip.widen_bloom(&mut self.fx, now, &topics);
                     Reply::Done
@@ -336,6 +334,10 @@ impl Node {
             drained_in_secs: publisher.drained_in(now),
             pool_envelopes: pool.len(),
             pool_bytes: pool.bytes(),
+            untried: self.receive.waiting(),
+            pool_untried: self.fx.counted(Counter::PooledUntried),
+            direct_untried: self.fx.counted(Counter::DirectUntried),
+            turns: self.turn_times,
             cells_forwarded: self.fx.counted(Counter::CellsForwarded),
             cells_dropped: self.fx.counted(Counter::CellsDropped),
             rebuilt: self.fx.counted(Counter::Rebuilt),

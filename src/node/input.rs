@@ -7,6 +7,7 @@ use circuits::ids::LinkId;
 
 use super::command::Command;
 use super::jobs::{JobId, JobResult};
+use super::views::TurnTimes;
 use crate::mail::archive::ArchiveResponse;
 
 /// One event outside the node.
@@ -39,6 +40,8 @@ pub enum Input<'a> {
     Worked(JobId, Option<JobResult>),
     /// The hash rate of this machine in hashes per second, as measured. Optional.
     HashRate(f64),
+    /// How long the turns of this node took, for its status. Optional.
+    TurnTimes(TurnTimes),
     /// The connectivity of this machine has changed.
     Connectivity(Connectivity),
     /// A command of a user.

@@ -20,12 +20,12 @@ use super::shh_api::{self, ShhReply};
 use super::timers::TimerId;
 use super::{Node, hex};
 use crate::envelope::{Envelope, EnvelopeHash, NotExpired};
+use crate::envelope_pool::PooledEnvelope;
 use crate::envelope_validation::StemRejected;
 use crate::gossip::{GossipFault, PacketOutcome};
 use crate::link::{Capability, DisconnectReason, LinkEvent, LinkFault, Priority};
 use crate::onion_wire::OnionMessage;
 use crate::pow::PowChecked;
-use crate::subscriptions::DeliveryPath;
 
 impl Node {
     /// Hands one input to its component.
@@ -49,6 +49,7 @@ impl Node {
                     self.send.on_progress(&mut self.fx, id, tried);
                 }
             }
+            Input::TurnTimes(times) => self.turn_times = Some(times),
             Input::HashRate(rate) => self.gossip.set_hash_rate(rate),
             Input::Archived(response) => {
                 self.mail.on_archived(&mut self.fx, response, &self.peers);
@@ -147,8 +148,12 @@ impl Node {
         let fx = &mut self.fx;
         self.stem.on_public(fx, envelope.hash());
         if let Some(path) = self.gossip.insert(fx, now, &envelope, proofs, from) {
+            self.receive
+                .on_dropped(fx, self.gossip.pool().last_evicted());
             self.mail.on_pooled(&envelope);
-            self.receive.offer(fx, now, envelope, path);
+            let (pow, _) = proofs;
+            let pooled = PooledEnvelope { envelope, pow };
+            self.receive.on_pooled(fx, now, from, &pooled, path);
         }
     }
 
@@ -229,6 +234,7 @@ impl Node {
         }
         self.gossip.remove_peer(&mut self.fx, now, link);
         self.mail.on_link_closed(link);
+        self.receive.on_link_closed(link);
         self.directory.on_link_closed(link);
         self.stem.on_link_closed(&mut self.fx, link);
         self.relay.on_link_closed(link);
@@ -305,10 +311,10 @@ impl Node {
         }
         self.mail.acknowledge(&mut self.fx, outcome.replies);
         self.on_echoes(outcome.accepted);
-        let direct = self.mail.on_direct(now, from, outcome.direct, &self.gossip);
+        let (mail, _, context) = self.mailing();
+        let direct = mail.on_direct(now, from, outcome.direct, context);
         for envelope in direct {
-            let path = DeliveryPath::Direct;
-            self.receive.offer(&mut self.fx, now, envelope, path);
+            self.receive.on_direct(&mut self.fx, now, from, envelope);
         }
         if let Some((kind, payload)) = outcome.p2p {
             let (mail, fx, context) = self.mailing();
@@ -468,6 +474,15 @@ impl Node {
                     _ => None,
                 };
                 self.on_post_nonce(now, job, nonce);
+            }
+            (Some(JobOwner::Trials), result) => {
+                let results = match result {
+                    Some(JobResult::Trials(results)) => Some(results),
+                    _ => None,
+                };
+                let (fx, pool) = (&mut self.fx, self.gossip.pool());
+                let messages = self.receive.on_tried(fx, now, job, results, pool);
+                self.mail.on_direct_messages(messages);
             }
             // The job was cancelled, or stopped by the shell.
             _ => {}

@@ -229,6 +229,17 @@ pub struct StatusView {
     pub pool_envelopes: usize,
     /// Size of the mempool in bytes.
     pub pool_bytes: usize,
+    /// Number of envelopes that our keys have not been tried on yet.
+    pub untried: usize,
+    /// Number of envelopes that expired or were evicted before our keys were tried on them, since the
+    /// start. Messages for this user may have been among them.
+    pub pool_untried: u64,
+    /// Number of direct envelopes of trusted peers that were dropped before our keys were tried on
+    /// them, since the start.
+    pub direct_untried: u64,
+    /// How long the turns of the node took; `None` if the shell does not measure them.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub turns: Option<TurnTimes>,
     /// Number of cells forwarded since the start.
     pub cells_forwarded: u64,
     /// Number of cells dropped since the start.
@@ -255,6 +266,18 @@ pub struct StatusView {
     pub onion: Vec<String>,
     /// Whether each level is available.
     pub levels: Vec<LevelView>,
+}
+
+/// How long the turns of a node took. A turn takes one input; while it lasts, the node answers no
+/// peer and no client.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct TurnTimes {
+    /// Number of turns since the start.
+    pub count: u64,
+    /// Processor time of the longest turn since the start, in microseconds.
+    pub longest_us: u64,
+    /// Processor time of the longest turn of the last hour, in microseconds.
+    pub longest_last_hour_us: u64,
 }
 
 /// Whether a level is available.
