@@ -103,7 +103,7 @@ impl Node {
         let context = self.send_context();
         Ok(match query {
             Command::Identities => Reply::Identities(self.receive.identity_views()),
-            Command::Inbox(after) => Reply::Inbox(self.receive.messages(*after)?),
+            Command::Inbox(query) => Reply::Inbox(self.receive.messages(query)?),
             Command::Node => Reply::Node(self.node_view()),
             Command::Outbox => Reply::Outbox(self.send.views()),
             Command::Peers => Reply::Peers(self.peers.peer_views(&self.gossip)),

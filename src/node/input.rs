@@ -42,6 +42,9 @@ pub enum Input<'a> {
     HashRate(f64),
     /// How long the turns of this node took, for its status. Optional.
     TurnTimes(TurnTimes),
+    /// Entropy of the operating system. A shell passes some at the start and then at least every
+    /// minute while the node draws; a simulator passes none.
+    Entropy(&'a [u8; 32]),
     /// The connectivity of this machine has changed.
     Connectivity(Connectivity),
     /// A command of a user.

@@ -26,6 +26,7 @@ use self::trial_decryption::{TrialQueue, TriedEnvelope};
 use super::command::{Identity, PublicIdentity, Refusal};
 use super::effects::Effects;
 use super::event::Event;
+use super::inbox_query::InboxQuery;
 use super::jobs::JobId;
 use super::shh_api::ShhError;
 use super::views::{IdentityView, MessageView};
@@ -146,7 +147,7 @@ impl Receiver {
                 if let Some(name) = identities.name_of(filter) {
                     // The inbox keeps it; the filter of an identity is never polled.
                     let _kept = filters.drain(filter);
-                    let Some(message) = inbox.store(name, &received) else {
+                    let Some(message) = inbox.store(now.unix, name, &received) else {
                         continue;
                     };
                     direct_messages = direct_messages.saturating_add(u32::from(is_direct));
@@ -255,16 +256,17 @@ impl Receiver {
         self.identities.views()
     }
 
-    /// Messages with a number above `after`, oldest first.
+    /// The messages of a query, in the order in which they were received.
     ///
     /// # Errors
     ///
-    /// [`Refusal`] if every identity is locked: an empty list would say that there is no mail.
-    pub(super) fn messages(&self, after: u64) -> Result<Vec<MessageView>, Refusal> {
+    /// [`Refusal`] if the query names a message that is not there, and if every identity is locked:
+    /// an empty list would say that there is no mail.
+    pub(super) fn messages(&self, query: &InboxQuery) -> Result<Vec<MessageView>, Refusal> {
         if self.identities.are_all_locked() {
             return Err(Refusal::locked("all identities are locked".to_owned()));
         }
-        Ok(self.inbox.messages(after))
+        self.inbox.messages(query)
     }
 }
 

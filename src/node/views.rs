@@ -18,8 +18,10 @@ use crate::gossip::PowRule;
 /// A received message.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct MessageView {
-    /// Its number, from 1 on in every run of the node.
-    pub number: u64,
+    /// Its id: the hash of its envelope (32 bytes, hexadecimal).
+    pub id: String,
+    /// When this node received it (seconds since 1970). After a restart, that is later.
+    pub received: u32,
     /// The identity that it was received with.
     pub to: String,
     /// The signer's public key (65 bytes, hexadecimal), if it is signed.
@@ -27,8 +29,6 @@ pub struct MessageView {
     pub from: Option<String>,
     /// The envelope's topic, hexadecimal.
     pub topic: String,
-    /// The envelope's hash, hexadecimal.
-    pub envelope: String,
     /// When it was made, according to its sender (seconds since 1970, rounded).
     pub made: u32,
     /// When the envelope expires (seconds since 1970).

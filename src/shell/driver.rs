@@ -21,17 +21,20 @@ use std::time::Duration;
 
 use circuits::directory::BadSigningKey;
 use circuits::ids::{LinkId, Profile};
+use circuits::time::Now;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use self::effects::EffectExecutor;
 use self::turns::TurnMeter;
 use super::archive::{ArchiveHandle, OpenArchive};
 use super::clock::{Clock, thread_time};
 use super::connector::LinkStream;
+use super::entropy::EntropySource;
 use super::handle::{DriverRequest, Handle};
 use super::store::{Storage, Store};
 use super::tcp::NetEvent;
@@ -88,15 +91,24 @@ pub enum StartError {
 /// [`StartError`], before anything is sent.
 pub fn start(setup: Setup) -> Result<Handle, StartError> {
     let addresses = local_addresses(&setup.listeners)?;
+    let (driver, requests) = build(setup)?;
+    let events = driver.effects.events.downgrade();
+    let (driver, finished) = spawn(driver);
+    Ok(Handle {
+        requests,
+        events,
+        addresses,
+        driver,
+        finished,
+    })
+}
+
+/// A driver that does not run yet, and the sender of requests to it.
+fn build(setup: Setup) -> Result<(Driver, mpsc::Sender<DriverRequest>), StartError> {
     let clock = Clock::start();
     let loopback_only = setup.config.profile == Profile::Local;
-    let node = Node::new(
-        setup.config,
-        setup.keys,
-        setup.restored,
-        random()?,
-        clock.now(),
-    )?;
+    let seed = Zeroizing::new(random()?);
+    let node = Node::new(setup.config, setup.keys, setup.restored, &seed, clock.now())?;
 
     let (to_completions, completions) = mpsc::unbounded_channel();
     let (to_net, net) = mpsc::channel(NET_QUEUE);
@@ -125,27 +137,22 @@ pub fn start(setup: Setup) -> Result<Handle, StartError> {
             .transpose()?,
         workers: setup.workers,
         transport: setup.transport,
-        events: events.clone(),
+        events,
         to_net,
         to_completions,
     };
     effects.listen(setup.listeners);
-    let (driver, finished) = spawn(Driver {
+    let driver = Driver {
         node,
+        entropy: EntropySource::default(),
         effects,
         requests,
         completions,
         net,
         arrived,
         turns: TurnMeter::default(),
-    });
-    Ok(Handle {
-        requests: to_requests,
-        events: events.downgrade(),
-        addresses,
-        driver,
-        finished,
-    })
+    };
+    Ok((driver, to_requests))
 }
 
 fn local_addresses(listeners: &[TcpListener]) -> io::Result<Arc<[SocketAddr]>> {
@@ -207,6 +214,7 @@ pub(super) enum Completion {
 
 struct Driver {
     node: Node,
+    entropy: EntropySource,
     effects: EffectExecutor,
     requests: mpsc::Receiver<DriverRequest>,
     completions: mpsc::UnboundedReceiver<Completion>,
@@ -305,14 +313,23 @@ impl Driver {
         ControlFlow::Continue(())
     }
 
-    /// Feeds the node one input and applies its outputs: one turn.
+    /// Feeds the node one input, after entropy if that is due.
     fn feed(&mut self, input: Input<'_>) {
+        let now = self.effects.clock.now();
+        if let Some(entropy) = self.entropy.draw(now.mono) {
+            self.handle(now, Input::Entropy(&entropy));
+        }
+        self.handle(now, input);
+    }
+
+    /// Feeds the node one input and applies its outputs: one turn.
+    fn handle(&mut self, now: Now, input: Input<'_>) {
         let begun = thread_time();
-        for output in self.node.handle(self.effects.clock.now(), input) {
+        for output in self.node.handle(now, input) {
             self.effects.apply(output);
         }
         let took = thread_time().saturating_sub(begun);
-        self.turns.record(self.effects.clock.now().mono, took);
+        self.turns.record(now.mono, took);
     }
 
     fn on_timer(&mut self) {
@@ -443,3 +460,6 @@ const REQUEST_QUEUE: usize = 64;
 const EVENT_QUEUE: usize = 512;
 /// Time limit for all links together to close in order.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests;

@@ -125,7 +125,7 @@ fn direct_message_for_an_identity_is_stored_once_and_counted() {
     assert!(!test.receive.has_direct());
     let outputs = test.fx.take_outputs();
     assert!(matches!(outputs[..], [Output::Notify(Event::Message(_))]));
-    let inbox = test.receive.messages(0).unwrap();
+    let inbox = test.receive.messages(&InboxQuery::All).unwrap();
     assert_eq!(inbox.len(), 1);
     assert_eq!(inbox[0].payload, hex::encode(b"hello"));
 }
@@ -135,10 +135,10 @@ fn locked_identity_gives_an_error_instead_of_an_empty_inbox() {
     let mut test = Fixture::new(|_| {});
     let locked = PublicIdentity::Shared(TOPIC);
     test.receive.add_locked("club".to_owned(), locked).unwrap();
-    assert!(test.receive.messages(0).is_err());
+    assert!(test.receive.messages(&InboxQuery::All).is_err());
     assert!(test.receive.shared_key("club").is_err());
     listen(&mut test);
-    assert!(test.receive.messages(0).unwrap().is_empty());
+    assert!(test.receive.messages(&InboxQuery::All).unwrap().is_empty());
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn every_envelope_of_the_mempool_is_tried() {
     pool(&mut test, ours, 1);
     run(&mut test);
     assert_eq!(test.receive.waiting(), 0);
-    assert_eq!(test.receive.messages(0).unwrap().len(), 1);
+    assert_eq!(test.receive.messages(&InboxQuery::All).unwrap().len(), 1);
     assert_eq!(test.fx.counted(Counter::PooledUntried), 0);
 }
 
@@ -226,7 +226,7 @@ fn flood_through_one_link_does_not_delay_the_message_of_another() {
     pool(&mut test, ours, 2);
     let first = begin(&mut test).into_iter().next().unwrap();
     finish(&mut test, first);
-    assert_eq!(test.receive.messages(0).unwrap().len(), 1);
+    assert_eq!(test.receive.messages(&InboxQuery::All).unwrap().len(), 1);
     assert!(test.receive.waiting() > 2_000);
 }
 
@@ -273,8 +273,8 @@ fn messages_are_delivered_in_the_order_of_batches_whichever_ends_first() {
     for job in running.into_iter().rev() {
         finish(&mut test, job);
     }
-    let received = test.receive.messages(0).unwrap();
-    let received: Vec<_> = received.into_iter().map(|one| one.envelope).collect();
+    let received = test.receive.messages(&InboxQuery::All).unwrap();
+    let received: Vec<_> = received.into_iter().map(|one| one.id).collect();
     assert_eq!(received, sent);
 }
 
@@ -330,7 +330,7 @@ fn new_identity_finds_its_message_in_the_mempool_with_bounded_turns() {
         finish(&mut test, job);
     }
     run(&mut test);
-    assert_eq!(test.receive.messages(0).unwrap().len(), 1);
+    assert_eq!(test.receive.messages(&InboxQuery::All).unwrap().len(), 1);
 }
 
 #[test]
@@ -346,7 +346,7 @@ fn lost_job_is_counted_and_does_not_hold_up_the_next() {
     let ours = message(&mut test);
     pool(&mut test, ours, 1);
     run(&mut test);
-    assert_eq!(test.receive.messages(0).unwrap().len(), 1);
+    assert_eq!(test.receive.messages(&InboxQuery::All).unwrap().len(), 1);
 }
 
 #[test]

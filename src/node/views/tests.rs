@@ -32,11 +32,11 @@ fn check<T: Serialize + DeserializeOwned>(view: &T) {
 
 fn message() -> MessageView {
     MessageView {
-        number: 7,
+        id: "ab".repeat(32),
+        received: 1_700_000_100,
         to: "desk".into(),
         from: None,
         topic: "01020304".into(),
-        envelope: "ab".repeat(32),
         made: 1_700_000_000,
         expires: 1_700_003_600,
         payload: "00ff".into(),
