@@ -96,6 +96,7 @@ async fn node_under_attack_keeps_serving_within_limits() {
     );
 
     let testbed = Testbed::start().await;
+    testbed.listen_with_keys(KEYS).await;
     let target = testbed.target();
     let mut exchange = MessageExchange::new(&testbed).await;
     exchange.exchange().await;
@@ -121,5 +122,7 @@ async fn node_under_attack_keeps_serving_within_limits() {
     testbed.assert_no_bug_logged();
 }
 
+/// Key pairs that the attacked node tries on every envelope: as many as identities are permitted.
+const KEYS: usize = 256;
 /// Seconds of the short form.
 const DEFAULT_SECONDS: u64 = 20;
