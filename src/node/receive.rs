@@ -27,13 +27,14 @@ use super::command::{Identity, PublicIdentity, Refusal};
 use super::effects::Effects;
 use super::event::Event;
 use super::inbox_query::InboxQuery;
-use super::jobs::JobId;
+use super::jobs::{JobId, JobResult};
 use super::shh_api::ShhError;
 use super::views::{IdentityView, MessageView};
 use crate::bloom::Bloom;
 use crate::envelope::{Envelope, EnvelopeHash, Topic};
-use crate::envelope_pool::{Pool, PooledEnvelope};
+use crate::envelope_pool::Pool;
 use crate::message::{ClientSecret, SymKey};
+use crate::pow::PowChecked;
 use crate::subscriptions::{DeliveryPath, Filter, FilterId, FilteredMessage, Filters, TrialResult};
 
 /// The identities and filters of this user, and the messages that they received.
@@ -56,13 +57,13 @@ impl Receiver {
         fx: &mut Effects,
         now: Now,
         from: Option<LinkId>,
-        envelope: &PooledEnvelope,
+        envelope: &Envelope,
+        pow: PowChecked,
         path: DeliveryPath,
     ) {
         if self.filters.is_empty() {
             return;
         }
-        let PooledEnvelope { envelope, pow } = envelope;
         let life = envelope.expiry().0.saturating_sub(now.unix.0);
         let rank = WorkRank::new(pow.best(), Duration::from_secs(life.into()));
         self.queue.push_pooled(from, rank, envelope.hash(), path);
@@ -116,17 +117,21 @@ impl Receiver {
         self.queue.dispatch(fx, now.mono, &mut self.filters, pool);
     }
 
-    /// A job of trial decryption has ended. Returns the number of messages for identities that came
+    /// A job of trial decryption has ended; `None` if it was lost. Returns the number of messages for identities that came
     /// in direct envelopes.
     pub(super) fn on_tried(
         &mut self,
         fx: &mut Effects,
         now: Now,
         job: JobId,
-        results: Option<Vec<TrialResult>>,
+        result: Option<JobResult>,
         pool: &Pool,
     ) -> u32 {
         let mut direct_messages = 0_u32;
+        let results = match result {
+            Some(JobResult::Trials(results)) => Some(results),
+            _ => None,
+        };
         self.queue.on_ended(fx, job, results);
         let Self {
             queue,

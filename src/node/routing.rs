@@ -20,7 +20,6 @@ use super::shh_api::{self, ShhReply};
 use super::timers::TimerId;
 use super::{Node, hex};
 use crate::envelope::{Envelope, EnvelopeHash, NotExpired};
-use crate::envelope_pool::PooledEnvelope;
 use crate::envelope_validation::StemRejected;
 use crate::gossip::{GossipFault, PacketOutcome};
 use crate::link::{Capability, DisconnectReason, LinkEvent, LinkFault, Priority};
@@ -159,9 +158,8 @@ impl Node {
             self.receive
                 .on_dropped(fx, self.gossip.pool().last_evicted());
             self.mail.on_pooled(&envelope);
-            let (pow, _) = proofs;
-            let pooled = PooledEnvelope { envelope, pow };
-            self.receive.on_pooled(fx, now, from, &pooled, path);
+            self.receive
+                .on_pooled(fx, now, from, &envelope, proofs.0, path);
         }
     }
 
@@ -476,20 +474,10 @@ impl Node {
                 let publisher = self.directory.publisher_mut();
                 publisher.on_puzzle(&mut self.fx, job, solution);
             }
-            (Some(JobOwner::Post), result) => {
-                let nonce = match result {
-                    Some(JobResult::Nonce(nonce)) => Some(nonce),
-                    _ => None,
-                };
-                self.on_post_nonce(now, job, nonce);
-            }
+            (Some(JobOwner::Post), result) => self.on_post_nonce(now, job, result),
             (Some(JobOwner::Trials), result) => {
-                let results = match result {
-                    Some(JobResult::Trials(results)) => Some(results),
-                    _ => None,
-                };
                 let (fx, pool) = (&mut self.fx, self.gossip.pool());
-                let messages = self.receive.on_tried(fx, now, job, results, pool);
+                let messages = self.receive.on_tried(fx, now, job, result, pool);
                 self.mail.on_direct_messages(messages);
             }
             // The job was cancelled, or stopped by the shell.
@@ -497,12 +485,11 @@ impl Node {
         }
     }
 
-    fn on_post_nonce(
-        &mut self,
-        now: Now,
-        job: JobId,
-        nonce: Option<Result<u64, crate::pow::OutOfTime>>,
-    ) {
+    fn on_post_nonce(&mut self, now: Now, job: JobId, result: Option<JobResult>) {
+        let nonce = match result {
+            Some(JobResult::Nonce(nonce)) => Some(nonce),
+            _ => None,
+        };
         if let Some((command, post)) = self.shh_api.on_nonce(job, nonce) {
             let sent = post.and_then(|post| self.send_post(now, post));
             shh_api::answer(&mut self.fx, command, sent.map(ShhReply::Posted));

@@ -9,9 +9,8 @@ use crate::node::effects::Counter;
 use crate::node::event::Event;
 use crate::node::fixture::{Fixture, START, envelope};
 use crate::node::hex;
-use crate::node::jobs::{Job, JobResult};
+use crate::node::jobs::Job;
 use crate::node::output::Output;
-use crate::pow::PowChecked;
 
 const TOPIC: Topic = Topic([7; 4]);
 
@@ -56,8 +55,8 @@ fn pool(test: &mut Fixture, envelope: Envelope, link: u64) {
     let path = path.expect("the mempool has room");
     test.receive
         .on_dropped(fx, test.gossip.pool().last_evicted());
-    let pooled = PooledEnvelope { envelope, pow };
-    test.receive.on_pooled(fx, START, from, &pooled, path);
+    test.receive
+        .on_pooled(fx, START, from, &envelope, pow, path);
 }
 
 /// Starts batches; returns the jobs that were started.
@@ -79,16 +78,14 @@ fn jobs(test: &mut Fixture) -> Vec<(JobId, Job)> {
 
 /// Reports the result of a job; returns the number of direct messages.
 fn finish(test: &mut Fixture, (id, mut job): (JobId, Job)) -> u32 {
-    let results = loop {
-        match job.step() {
-            Some(JobResult::Trials(results)) => break results,
-            Some(other) => panic!("{other:?}"),
-            None => {}
+    let result = loop {
+        if let Some(result) = job.step() {
+            break result;
         }
     };
     let pool = test.gossip.pool();
     let fx = &mut test.fx;
-    test.receive.on_tried(fx, START, id, Some(results), pool)
+    test.receive.on_tried(fx, START, id, Some(result), pool)
 }
 
 /// Runs jobs until none is left; returns the number of direct messages.
@@ -306,8 +303,8 @@ fn envelope_that_is_evicted_untried_is_counted() {
         if let Some(path) = test.gossip.insert(fx, START, &envelope, (pow, alive), from) {
             test.receive
                 .on_dropped(fx, test.gossip.pool().last_evicted());
-            let pooled = PooledEnvelope { envelope, pow };
-            test.receive.on_pooled(fx, START, from, &pooled, path);
+            test.receive
+                .on_pooled(fx, START, from, &envelope, pow, path);
         }
     }
     assert_eq!(test.receive.waiting(), test.gossip.pool().len());
