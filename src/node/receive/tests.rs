@@ -1,16 +1,19 @@
 //! Receiving without a node.
 
+mod flood;
+
 use std::collections::VecDeque;
 
 use super::*;
 use crate::envelope::{Envelope, NotExpired, Ttl, UnminedEnvelope};
-use crate::message::{Padding, Plaintext, seal_symmetric};
+use crate::message::{ClientPublic, Padding, Plaintext, seal_symmetric};
 use crate::node::effects::Counter;
 use crate::node::event::Event;
 use crate::node::fixture::{Fixture, START, envelope};
 use crate::node::hex;
 use crate::node::jobs::Job;
 use crate::node::output::Output;
+use crate::pow::PowHashes;
 
 const TOPIC: Topic = Topic([7; 4]);
 
