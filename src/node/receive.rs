@@ -35,7 +35,7 @@ use crate::envelope::{Envelope, EnvelopeHash, Topic};
 use crate::envelope_pool::Pool;
 use crate::message::{ClientSecret, SymKey};
 use crate::pow::PowChecked;
-use crate::subscriptions::{DeliveryPath, Filter, FilterId, FilteredMessage, Filters, TrialResult};
+use crate::subscriptions::{DeliveryPath, Filter, FilterId, FilteredMessage, Filters};
 
 /// The identities and filters of this user, and the messages that they received.
 #[derive(Default)]

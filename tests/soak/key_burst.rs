@@ -22,7 +22,6 @@ use crate::testbed::{TargetNode, Testbed};
 /// What the owner and the peers of the node met during a burst.
 #[derive(Debug)]
 pub(crate) struct BurstReport {
-    pub(crate) envelopes: usize,
     /// Time of the slowest of many answers to the owner.
     pub(crate) slowest_answer: Duration,
     /// Median time of an answer.
@@ -46,7 +45,6 @@ pub(crate) async fn burst(testbed: &Testbed, envelopes: usize, time: Duration) -
     let mut rng = ChaCha20Rng::seed_from_u64(5);
     let mut answers = Vec::new();
     let mut report = BurstReport {
-        envelopes,
         slowest_answer: Duration::ZERO,
         median_answer: Duration::ZERO,
         handshakes: (0, 0),
