@@ -5,6 +5,7 @@
 //! and `--json` turns both into JSON. Exit codes: 0 done, 1 failed, 2 usage, 3 not delivered yet,
 //! 4 expired, 5 refused by policy, 6 locked, 7 leaked.
 
+mod date;
 mod demo;
 #[cfg(test)]
 mod documents;

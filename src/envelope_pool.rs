@@ -13,6 +13,7 @@
 //! were checked.
 
 use core::fmt;
+use core::ops::Bound;
 use std::collections::BTreeSet;
 
 use circuits::time::UnixSecs;
@@ -35,6 +36,8 @@ pub struct Pool {
     by_hash: BTreeSet<IndexEntry>,
     by_expiry: Heap,
     by_worth: EvictionIndex,
+    /// The envelopes that made room for the last insertion.
+    evicted: Vec<EnvelopeHash>,
 }
 
 /// An envelope in the pool, with the proof of its work.
@@ -70,6 +73,7 @@ impl Pool {
             by_hash: BTreeSet::new(),
             by_expiry: Heap::new(Order::Expiry),
             by_worth: EvictionIndex::default(),
+            evicted: Vec::new(),
         }
     }
 
@@ -80,6 +84,7 @@ impl Pool {
         pow: PowChecked,
         alive: NotExpired,
     ) -> InsertOutcome {
+        self.evicted.clear();
         let hash = envelope.hash();
         if self.contains(&hash) {
             return InsertOutcome::Known;
@@ -117,6 +122,21 @@ impl Pool {
     #[must_use]
     pub fn contains(&self, hash: &EnvelopeHash) -> bool {
         self.find(hash).is_some()
+    }
+
+    /// The hashes of the envelopes that the last call of [`insert`](Self::insert) evicted.
+    #[must_use]
+    pub fn last_evicted(&self) -> &[EnvelopeHash] {
+        &self.evicted
+    }
+
+    /// All envelopes, in the order of their hashes, from the one after `hash` on.
+    pub fn after(&self, hash: Option<&EnvelopeHash>) -> impl Iterator<Item = &PooledEnvelope> {
+        let start = hash.map_or(Bound::Unbounded, |hash| {
+            Bound::Excluded(IndexEntry::new(hash, u32::MAX))
+        });
+        let slots = self.by_hash.range((start, Bound::Unbounded));
+        slots.filter_map(|entry| Some(&self.slots.get(index(entry.slot))?.pooled))
     }
 
     /// All envelopes, in the order of their hashes.
@@ -204,11 +224,12 @@ impl Pool {
             left = left.saturating_sub(self::cost(&slot.pooled.envelope));
             evicted.push(slot.pooled.envelope.hash());
         }
-        for hash in evicted {
-            if let Some(number) = self.find(&hash) {
+        for hash in &evicted {
+            if let Some(number) = self.find(hash) {
                 self.remove(number);
             }
         }
+        self.evicted = evicted;
         true
     }
 

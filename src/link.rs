@@ -304,6 +304,14 @@ impl Link {
             .inspect_err(|fault| self.fail(*fault))
     }
 
+    /// Does not count some time against the peer: this node read nothing meanwhile.
+    pub fn excuse_absence(&mut self, absence: Duration) {
+        self.started = self.started.after(absence);
+        if let LinkState::Connected(open) = &mut self.state {
+            open.excuse_absence(absence);
+        }
+    }
+
     /// The name of this link in the next-hop fields of cells. Both ends derive it and neither sends
     /// it. `None` before the keys agree and after the link closed.
     #[must_use]

@@ -31,6 +31,7 @@ mod event;
 mod fixture;
 mod generators;
 mod gossip;
+mod inbox_query;
 mod input;
 mod jobs;
 mod local_peer;
@@ -46,6 +47,7 @@ mod stem;
 mod timers;
 mod views;
 
+use core::time::Duration;
 use std::sync::Arc;
 
 #[cfg(feature = "sim")]
@@ -83,6 +85,7 @@ pub use command::{
 pub use config::{MailService, NodeConfig, NodeKeys, PowGeneration, Restored};
 pub use event::{Event, FetchEnd, FetchId, FetchStage, MessageId, RelayLabel, Stage, Trace};
 pub use gossip::MAX_ENVELOPE_SIZE;
+pub use inbox_query::{InboxQuery, MessageIdError, MessageIdPrefix};
 pub use input::{CommandId, Connectivity, Input, StoreId};
 pub use jobs::{Job, JobId, JobResult};
 pub use local_peer::CLIENT_ID;
@@ -90,7 +93,7 @@ pub use output::{Output, Record};
 pub use shh_api::{Criteria, FilterKeyId, Post, PostTo, ShhCommand, ShhError, ShhInfo, ShhReply};
 pub use views::{
     DirectoryAge, EstimateView, FetchView, IdentityView, LevelView, MailView, MessageView,
-    NodeView, OutgoingView, PeerView, RelayView, StatusView, UnreachedPeerView,
+    NodeView, OutgoingView, PeerView, RelayView, StatusView, TurnTimes, UnreachedPeerView,
 };
 
 /// A Whisper relay node.
@@ -108,6 +111,7 @@ pub struct Node {
     receive: Receiver,
     shh_api: ShhApi,
     mail: Mail,
+    turn_times: Option<TurnTimes>,
 }
 
 impl Node {
@@ -144,6 +148,7 @@ impl Node {
             receive: Receiver::default(),
             shh_api: ShhApi::default(),
             mail,
+            turn_times: None,
             fx: Effects::new(generators, now.mono, config.danger_reveal_paths),
             config,
             local,
@@ -162,6 +167,12 @@ impl Node {
     ///
     /// Outputs that are not taken before the result is dropped come first next time.
     pub fn handle(&mut self, now: Now, input: Input<'_>) -> Drain<'_> {
+        // If this call comes long after the instant that the node asked for, the process was stopped,
+        // or a turn took long: the peers were not silent, this node did not listen.
+        let absence = now.mono.since(self.fx.awaited());
+        if absence >= MIN_ABSENCE {
+            self.peers.excuse_absence(&mut self.fx, absence);
+        }
         self.route(now, input);
         self.run_actions(now);
         self.run_timers(now);
@@ -188,7 +199,8 @@ impl Node {
         let fx = &mut self.fx;
         match timer {
             TimerId::ExpirePool => {
-                self.gossip.expire(now);
+                let expired = self.gossip.expire(now);
+                self.receive.on_dropped(fx, &expired);
                 let (send, fx, context) = self.sending();
                 send.confirm_gossiped(fx, context);
             }
@@ -201,10 +213,7 @@ impl Node {
                 send.resume(fx, now, context);
             }
             TimerId::Epoch => self.turn_epoch(now),
-            TimerId::TryDecrypt => {
-                let messages = self.receive.try_decrypt(fx);
-                self.mail.on_direct_messages(messages);
-            }
+            TimerId::TryDecrypt => self.receive.try_decrypt(fx, now, self.gossip.pool()),
             TimerId::CloseIdle => self.peers.close_idle_cell_links(fx, now),
             TimerId::Link(link) => self.peers.on_link_timeout(fx, now, link),
             TimerId::OnionStatus(link) => {
@@ -297,6 +306,10 @@ impl Node {
         (&mut self.relay, &mut self.fx, context, &self.gossip)
     }
 }
+
+/// A delay of a call beyond this time counts as an absence. Far above the delays of a busy machine,
+/// and below the shortest timeout of a link.
+const MIN_ABSENCE: Duration = Duration::from_secs(1);
 
 /// Discovery, if the configuration enables it.
 fn discovery(

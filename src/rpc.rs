@@ -11,6 +11,7 @@ pub mod admin;
 mod call;
 mod enode;
 mod error;
+mod inbox;
 mod keys;
 pub mod mail;
 mod request;

@@ -16,11 +16,13 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use self::trials::KeyId;
+pub use self::trials::{TrialBatch, TrialKeys, TrialResult};
 use crate::bloom::Bloom;
-use crate::envelope::{EncryptionHint, Envelope, EnvelopeHash, Topic};
-use crate::message::{
-    self, ClientPublic, ClientSecret, DecryptedMessage, SymKey, TrialDecryption, UnverifiedMessage,
-};
+use crate::envelope::{Envelope, EnvelopeHash, Topic};
+use crate::message::{ClientPublic, ClientSecret, DecryptedMessage, SymKey};
+
+mod trials;
 
 /// The criteria of a subscriber.
 #[derive(Clone, Debug)]
@@ -145,6 +147,8 @@ pub struct Filters {
     installed: BTreeMap<FilterId, InstalledFilter>,
     /// Each distinct key once, and the filters that use it.
     keys: BTreeMap<KeyId, (FilterKey, BTreeSet<FilterId>)>,
+    /// The keys as they are now; `None` if they have changed since they were asked for.
+    snapshot: Option<Arc<TrialKeys>>,
 }
 
 impl Filters {
@@ -164,6 +168,7 @@ impl Filters {
             .or_insert_with(|| (filter.key.clone(), BTreeSet::new()))
             .1
             .insert(id);
+        self.snapshot = None;
         let inbox = MessageQueue::default();
         self.installed.insert(id, InstalledFilter { filter, inbox });
         id
@@ -179,6 +184,7 @@ impl Filters {
             users.remove(&id);
             if users.is_empty() {
                 self.keys.remove(&key);
+                self.snapshot = None;
             }
         }
         true
@@ -186,40 +192,71 @@ impl Filters {
 
     /// Tries an envelope with every key, and stores the message with every filter that accepts it.
     ///
-    /// The returned messages are also in the inboxes, for clients that poll.
+    /// The returned messages are also in the inboxes, for clients that poll. The node divides this
+    /// into [`keys`](Self::keys), a [`TrialBatch`] and [`deliver`](Self::deliver).
     pub fn offer(
         &mut self,
         envelope: &Envelope,
         arrival: DeliveryPath,
     ) -> Vec<(FilterId, Arc<FilteredMessage>)> {
-        self.deliver(envelope, arrival, None)
+        let opened = self.keys().open(envelope);
+        self.accept(envelope, arrival, opened, None)
     }
 
-    /// The same for one filter only: the others received the envelope before it was installed.
-    pub fn offer_again(
+    /// A snapshot of all keys, to be tried on envelopes elsewhere.
+    pub fn keys(&mut self) -> Arc<TrialKeys> {
+        let snapshot = self.snapshot.get_or_insert_with(|| {
+            let keys = self.keys.iter();
+            let keys = keys.map(|(id, (key, _))| (*id, key.clone()));
+            Arc::new(TrialKeys::new(keys))
+        });
+        Arc::clone(snapshot)
+    }
+
+    /// A snapshot of the keys of these filters.
+    #[must_use]
+    pub fn keys_of(&self, filters: impl Iterator<Item = FilterId>) -> Arc<TrialKeys> {
+        let installed = filters.filter_map(|id| self.installed.get(&id));
+        let keys: BTreeMap<KeyId, FilterKey> = installed
+            .map(|installed| &installed.filter.key)
+            .map(|key| (KeyId::of(key), key.clone()))
+            .collect();
+        Arc::new(TrialKeys::new(keys.into_iter()))
+    }
+
+    /// Stores what a [`TrialBatch`] decrypted in an envelope with every filter that accepts it, or
+    /// with those of `only`: the others received the envelope before.
+    ///
+    /// A filter that was removed meanwhile receives nothing.
+    pub fn deliver(
         &mut self,
         envelope: &Envelope,
         arrival: DeliveryPath,
-        only: FilterId,
+        results: Vec<TrialResult>,
+        only: Option<&BTreeSet<FilterId>>,
     ) -> Vec<(FilterId, Arc<FilteredMessage>)> {
-        self.deliver(envelope, arrival, Some(only))
+        let opened = results
+            .into_iter()
+            .map(|result| (result.key, result.message));
+        self.accept(envelope, arrival, opened, only)
     }
 
-    fn deliver(
+    fn accept(
         &mut self,
         envelope: &Envelope,
         arrival: DeliveryPath,
-        only: Option<FilterId>,
+        opened: impl IntoIterator<Item = (KeyId, DecryptedMessage)>,
+        only: Option<&BTreeSet<FilterId>>,
     ) -> Vec<(FilterId, Arc<FilteredMessage>)> {
         let mut taken = Vec::new();
-        for (key, opened) in self.open(envelope) {
+        for (key, opened) in opened {
             let received = Arc::new(FilteredMessage {
                 envelope: envelope.clone(),
                 opened,
                 arrival,
             });
             let users = self.keys.get(&key).map(|(_, users)| users);
-            let wanted = |id: &&FilterId| only.is_none_or(|only| only == **id);
+            let wanted = |id: &&FilterId| only.is_none_or(|only| only.contains(*id));
             for &id in users.into_iter().flatten().filter(wanted) {
                 if let Some(InstalledFilter { filter, inbox }) = self.installed.get_mut(&id)
                     && filter.takes(&received)
@@ -304,47 +341,6 @@ impl Filters {
         }
         bloom
     }
-
-    /// The keys that decrypt this envelope, and the messages. The cost does not depend on success.
-    ///
-    /// An envelope of `shh/5` shows the kind of its key, and only keys of this kind are tried: the
-    /// saved time depends on public data only.
-    fn open(&self, envelope: &Envelope) -> Vec<(KeyId, DecryptedMessage)> {
-        let Some(hint) = envelope.hint() else {
-            return Vec::new();
-        };
-        let data = envelope.data();
-        let mut shared = match hint {
-            EncryptionHint::Absent => TrialDecryption::v6(data).ok(),
-            EncryptionHint::Symmetric(nonce) => TrialDecryption::v5(nonce, data).ok(),
-            EncryptionHint::Asymmetric => None,
-        };
-        let unverified: Vec<_> = self
-            .keys
-            .iter()
-            .filter_map(|(id, (key, _))| {
-                let opened = match (key, hint) {
-                    (
-                        FilterKey::Asymmetric(key),
-                        EncryptionHint::Absent | EncryptionHint::Asymmetric,
-                    ) => UnverifiedMessage::asymmetric(envelope.protocol(), key, data),
-                    (FilterKey::Symmetric(key), _) => shared.as_mut()?.attempt(key),
-                    (FilterKey::Asymmetric(_), EncryptionHint::Symmetric(_)) => return None,
-                };
-                Some((*id, opened.ok()?))
-            })
-            .collect();
-        if let Some(shared) = shared {
-            shared.finish();
-        }
-        if !self.keys.is_empty() && !unverified.iter().any(|(_, opened)| opened.is_signed()) {
-            message::decoy_recovery(data);
-        }
-        unverified
-            .into_iter()
-            .filter_map(|(id, opened)| Some((id, opened.verify().ok()?)))
-            .collect()
-    }
 }
 
 impl fmt::Debug for Filters {
@@ -368,22 +364,6 @@ impl Filter {
             && (topics.is_empty() || topics.iter().any(|prefix| prefix.matches(topic)))
             && (*minimum_pow <= 0.0 || received.arrival.pow() >= *minimum_pow)
             && (source.is_none() || *source == received.opened.signer)
-    }
-}
-
-/// Identifies a key without containing it.
-#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
-enum KeyId {
-    Asymmetric(ClientPublic),
-    Symmetric([u8; 32]),
-}
-
-impl KeyId {
-    fn of(key: &FilterKey) -> Self {
-        match key {
-            FilterKey::Asymmetric(key) => Self::Asymmetric(key.public()),
-            FilterKey::Symmetric(key) => Self::Symmetric(key.digest()),
-        }
     }
 }
 

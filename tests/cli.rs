@@ -341,7 +341,10 @@ fn invalid_messages_are_usage_errors() {
             &["send", "--to", "0x04ff", "-f", "/nonexistent"],
             "/nonexistent",
         ),
-        (&["inbox", "--body", "7"], "no message 7"),
+        (&["inbox", "--body", "7"], "this has 1"),
+        (&["inbox", "--body", "00c0ffee"], "no message has the id"),
+        (&["inbox", "--after", "00c0ffee"], "no message has the id"),
+        (&["inbox", "--after", "14"], "8 hexadecimal digits"),
         (&["cancel", "7"], "7"),
         (&["rpc", "whisht_peer"], "did you mean whisht_peers?"),
         (&["rpc", "whisht_inbox", "0x"], "not valid JSON"),
@@ -400,15 +403,25 @@ fn message_body_is_delivered_unchanged_between_nodes() {
 
     let received = (0..600).find_map(|_| {
         std::thread::sleep(std::time::Duration::from_millis(100));
-        let output = reader.run(&["inbox", "--body", "1"]);
-        output.status.success().then_some(output.stdout)
+        let output = reader.run(&["inbox", "--json"]);
+        serde_json::from_slice::<Value>(&output.stdout).ok()
     });
-    assert_eq!(received.expect("the message arrives"), body);
-    let shown = succeeds(&reader.run(&["inbox"]));
-    assert!(
-        shown.contains("#1 to desk") && shown.contains("256 bytes"),
-        "{shown}"
-    );
+    let received = received.expect("the message arrives");
+    let id = received["id"].as_str().unwrap();
+    for id in [id, &id[..8], &format!("0x{id}")] {
+        assert_eq!(reader.run(&["inbox", "--body", id]).stdout, body);
+    }
+    for after in ["1h", "2020-01-01"] {
+        let shown = succeeds(&reader.run(&["inbox", "--after", after]));
+        let line = shown.lines().next().unwrap();
+        assert!(line.contains(&format!("{}  20", &id[..12])), "{shown}");
+        assert!(line.contains(" to desk, unsigned"), "{shown}");
+        assert!(shown.contains("256 bytes"), "{shown}");
+    }
+    for after in [id, "2100-01-01"] {
+        let shown = succeeds(&reader.run(&["inbox", "--after", after]));
+        assert!(shown.contains("no messages after that"), "{shown}");
+    }
 }
 
 #[test]

@@ -38,6 +38,8 @@ mod handshake_attacks;
 mod honest_peers;
 #[path = "soak/ipc_attacks.rs"]
 mod ipc_attacks;
+#[path = "soak/key_burst.rs"]
+mod key_burst;
 #[path = "soak/mail_attacks.rs"]
 mod mail_attacks;
 #[path = "corpus/mutate.rs"]
@@ -98,6 +100,7 @@ async fn node_under_attack_keeps_serving_within_limits() {
     );
 
     let testbed = Testbed::start().await;
+    testbed.listen_with_keys(KEYS).await;
     let target = testbed.target();
     let mut exchange = MessageExchange::new(&testbed).await;
     exchange.exchange().await;
@@ -123,5 +126,25 @@ async fn node_under_attack_keeps_serving_within_limits() {
     testbed.assert_no_bug_logged();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn burst_for_256_keys_holds_up_neither_owner_nor_peers() {
+    let testbed = Testbed::start().await;
+    testbed.listen_with_keys(KEYS).await;
+    let envelopes = match std::env::var("SOAK_BURST") {
+        Ok(number) => number.parse().unwrap(),
+        Err(_) => 2_000,
+    };
+    let report = key_burst::burst(&testbed, envelopes, Duration::from_secs(20)).await;
+    println!("{report:?}");
+    assert!(report.most_untried > 0, "the burst has arrived");
+    assert!(report.fewest_peers >= 2, "no honest link ends");
+    let (completed, tried) = report.handshakes;
+    assert!(tried > 0 && completed == tried, "{completed} of {tried}");
+    assert!(report.slowest_answer <= Duration::from_secs(5));
+    testbed.assert_no_bug_logged();
+}
+
+/// Key pairs that the attacked node tries on every envelope: as many as identities are permitted.
+const KEYS: usize = 256;
 /// Seconds of the short form.
 const DEFAULT_SECONDS: u64 = 20;

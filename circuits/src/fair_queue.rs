@@ -233,8 +233,16 @@ impl<S: Copy + Ord, R: Copy + Ord, T> FairQueue<S, R, T> {
     /// exceeds the bound of that source.
     #[must_use]
     pub fn merge(&mut self, from: S, into: S) -> Vec<(S, T)> {
+        self.merge_some(from, into, usize::MAX)
+    }
+
+    /// Moves at most `max` entries as [`merge`](Self::merge) does, the lowest-ranked first. A source
+    /// may have so many entries that one turn has no time to move all.
+    #[must_use]
+    pub fn merge_some(&mut self, from: S, into: S, max: usize) -> Vec<(S, T)> {
         let mut moved = Vec::new();
         while from != into
+            && moved.len() < max
             && let Some(worst) = self.take_worst(from)
         {
             moved.push(worst);
@@ -257,6 +265,12 @@ impl<S: Copy + Ord, R: Copy + Ord, T> FairQueue<S, R, T> {
     /// The sources that have entries.
     pub fn sources(&self) -> impl Iterator<Item = S> {
         self.sources.keys().copied()
+    }
+
+    /// Whether an entry of this source waits.
+    #[must_use]
+    pub fn holds(&self, source: S) -> bool {
+        self.sources.contains_key(&source)
     }
 
     /// Number of entries, and the sum of their sizes.

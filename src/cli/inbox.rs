@@ -1,14 +1,20 @@
 //! `whisht inbox`: received messages.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::str::FromStr;
+use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::date::UtcTime;
 use super::output::{Printer, one_line, safe};
 use super::remote_node::RemoteNode;
+use super::send::time;
 use super::{Exit, Failure};
-use crate::node::{Event, MessageView};
+use crate::node::{Event, MessageIdPrefix, MessageView};
 use crate::rpc::EventNotice;
+use crate::shell::clock::Clock;
 
 /// Options of `whisht inbox`.
 #[derive(Debug, clap::Args)]
@@ -16,12 +22,61 @@ pub(super) struct Args {
     /// Wait for further messages until Ctrl-C
     #[arg(long)]
     follow: bool,
-    /// Show only messages with a number above this one
-    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
-    after: u64,
-    /// Write the body of this message to standard output, byte for byte, and nothing else
-    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["follow", "after"])]
-    body: Option<u64>,
+    /// Show only messages that the node received after the message with this id (8 digits or more), or
+    /// since this time: an age such as 2h, or a date and time in UTC such as 2026-11-29T11:39
+    #[arg(long, value_name = "ID|TIME")]
+    after: Option<InboxStart>,
+    /// Write the body of the message with this id to standard output, byte for byte, and nothing else
+    #[arg(long, value_name = "ID", conflicts_with_all = ["follow", "after"])]
+    body: Option<MessageIdPrefix>,
+}
+
+/// Where a listing begins.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum InboxStart {
+    /// After the message with this id.
+    Id(MessageIdPrefix),
+    /// At a time so long ago.
+    Age(Duration),
+    /// At this time.
+    Time(UtcTime),
+}
+
+impl FromStr for InboxStart {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // An age of eight characters would be above the longest that is permitted, and a date has
+        // hyphens: no text is both an id and a time.
+        if let Ok(id) = text.parse() {
+            return Ok(Self::Id(id));
+        }
+        if let Ok(age) = time(text) {
+            return Ok(Self::Age(age));
+        }
+        if let Ok(time) = text.parse() {
+            return Ok(Self::Time(time));
+        }
+        Err(
+            "expected the id of a message (8 hexadecimal digits or more, as `whisht inbox` shows), an \
+             age such as 90s, 2h or 3d, or a date and time in UTC such as 2026-11-29T11:39"
+                .to_owned(),
+        )
+    }
+}
+
+impl InboxStart {
+    /// The parameter of `whisht_inbox`.
+    fn param(&self) -> Value {
+        match self {
+            Self::Id(id) => json!(id.to_string()),
+            Self::Age(age) => {
+                let secs = u32::try_from(age.as_secs()).unwrap_or(u32::MAX);
+                json!(Clock::start().now().unix.before(secs).0)
+            }
+            Self::Time(UtcTime(secs)) => json!(secs),
+        }
+    }
 }
 
 /// Shows messages.
@@ -30,48 +85,77 @@ pub(super) struct Args {
 ///
 /// [`Failure`] if the node does not answer, or has no such message.
 pub(super) async fn run(node: &mut RemoteNode, args: Args) -> Result<Exit, Failure> {
-    if let Some(number) = args.body {
-        return body(node, number).await;
+    if let Some(id) = args.body {
+        return body(node, &id).await;
     }
     if args.follow {
         // Before the first request, so that no message arrives unnoticed between the two.
         node.client.subscribe().await?;
     }
-    let last = show_after(node, args.after).await?;
+    let after = args.after.as_ref().map(InboxStart::param);
+    let mut shown = ShownMessages::default();
+    shown.show_all(node, after).await?;
     if args.follow {
-        watch(node, last).await?;
-    } else if last == 0 && !node.printer.json {
-        node.printer
-            .line("no messages; `whisht id list` shows the identities that the node listens for")?;
+        watch(node, shown).await?;
+    } else if shown.ids.is_empty() && !node.printer.json {
+        node.printer.line(if args.after.is_some() {
+            "no messages after that"
+        } else {
+            "no messages; `whisht id list` shows the identities that the node listens for"
+        })?;
     }
     Ok(Exit::Done)
 }
 
 /// Shows messages as they arrive, until Ctrl-C.
-async fn watch(node: &mut RemoteNode, mut last: u64) -> Result<(), Failure> {
+async fn watch(node: &mut RemoteNode, mut shown: ShownMessages) -> Result<(), Failure> {
     loop {
         let notice = tokio::select! {
             notice = node.client.next_notice() => notice?,
             _ = tokio::signal::ctrl_c() => return Ok(()),
         };
-        if matches!(
-            notice,
-            EventNotice::Lost(_) | EventNotice::Event(Event::Message(_))
-        ) {
-            last = show_after(node, last).await?;
+        match notice {
+            EventNotice::Event(Event::Message(message)) => shown.show(node.printer, &message)?,
+            EventNotice::Lost(_) => {
+                let since = json!(shown.last_received);
+                shown.show_all(node, Some(since)).await?;
+            }
+            EventNotice::Event(_) => {}
         }
     }
 }
 
-/// Shows every message with a number above `after`, and returns the highest number.
-async fn show_after(node: &mut RemoteNode, after: u64) -> Result<u64, Failure> {
-    let messages: Vec<MessageView> = node.call("whisht_inbox", json!([after])).await?;
-    let mut last = after;
-    for message in &messages {
-        last = last.max(message.number);
-        show(node.printer, message)?;
+/// The messages that were shown, so that none is shown twice.
+#[derive(Default)]
+struct ShownMessages {
+    ids: BTreeSet<(String, String)>,
+    /// When the node received the last of them.
+    last_received: u32,
+}
+
+impl ShownMessages {
+    /// Shows every message after a start, or all.
+    async fn show_all(
+        &mut self,
+        node: &mut RemoteNode,
+        after: Option<Value>,
+    ) -> Result<(), Failure> {
+        let params = json!([{"after": after}]);
+        let messages: Vec<MessageView> = node.call("whisht_inbox", params).await?;
+        for message in &messages {
+            self.show(node.printer, message)?;
+        }
+        Ok(())
     }
-    Ok(last)
+
+    /// Shows a message, unless it was shown.
+    fn show(&mut self, printer: Printer, message: &MessageView) -> Result<(), Failure> {
+        self.last_received = self.last_received.max(message.received);
+        if self.ids.insert((message.id.clone(), message.to.clone())) {
+            show(printer, message)?;
+        }
+        Ok(())
+    }
 }
 
 fn show(printer: Printer, message: &MessageView) -> Result<(), Failure> {
@@ -82,9 +166,10 @@ fn show(printer: Printer, message: &MessageView) -> Result<(), Failure> {
         Some(key) => format!("signed by 0x{}", one_line(key)),
         None => "unsigned".to_owned(),
     };
-    let number = message.number;
+    let id = short_id(message);
     printer.line(format_args!(
-        "#{number} to {}, {from}",
+        "{id}  {}  to {}, {from}",
+        UtcTime(message.made),
         one_line(&message.to)
     ))?;
     match String::from_utf8(payload(message)?) {
@@ -93,20 +178,25 @@ fn show(printer: Printer, message: &MessageView) -> Result<(), Failure> {
             writeln!(io::stdout().lock(), "    {line}")
         })?,
         Err(error) => printer.line(format_args!(
-            "    {} bytes that are not text; `whisht inbox --body {number}` writes them",
+            "    {} bytes that are not text; `whisht inbox --body {id}` writes them",
             error.as_bytes().len(),
         ))?,
     }
     Ok(())
 }
 
-async fn body(node: &mut RemoteNode, wanted: u64) -> Result<Exit, Failure> {
-    let after = json!([wanted.saturating_sub(1)]);
-    let messages: Vec<MessageView> = node.call("whisht_inbox", after).await?;
-    let message = messages.iter().find(|message| message.number == wanted);
-    let message = message.ok_or_else(|| {
+/// The first digits of a message's id: enough to name it.
+fn short_id(message: &MessageView) -> String {
+    one_line(&message.id).chars().take(SHORT_ID).collect()
+}
+
+async fn body(node: &mut RemoteNode, id: &MessageIdPrefix) -> Result<Exit, Failure> {
+    let params = json!([{"id": id.to_string()}]);
+    let messages: Vec<MessageView> = node.call("whisht_inbox", params).await?;
+    // If several identities received it, the body is the same.
+    let message = messages.first().ok_or_else(|| {
         Failure::usage(format_args!(
-            "there is no message {wanted}; `whisht inbox` shows the messages that the node has"
+            "no message has the id {id}; `whisht inbox` shows the messages that the node has"
         ))
     })?;
     let mut stdout = io::stdout().lock();
@@ -123,8 +213,39 @@ fn payload(message: &MessageView) -> Result<Vec<u8>, Failure> {
             format_args!(
                 "the node sends the body of message {} in an unknown form ({error}); restart the \
                  node with this program",
-                message.number
+                message.id
             ),
         )
     })
+}
+
+/// Digits of an id in the listing. Two of a thousand messages have equal digits with probability
+/// 2^-29.
+const SHORT_ID: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listing_begins_at_an_id_an_age_or_a_time() {
+        let id: InboxStart = "0x3F9A0C12".parse().unwrap();
+        assert_eq!(id.param(), json!("3f9a0c12"));
+        let digits: InboxStart = "20261129".parse().unwrap();
+        assert_eq!(digits.param(), json!("20261129"));
+        let time: InboxStart = "2026-11-29T12:00".parse().unwrap();
+        assert_eq!(time.param(), json!(1_795_953_600));
+        assert_eq!(
+            "2h".parse(),
+            Ok(InboxStart::Age(Duration::from_secs(7_200)))
+        );
+    }
+
+    #[test]
+    fn number_of_an_earlier_version_is_refused_with_what_is_expected() {
+        for text in ["14", "0", "yesterday", "-1"] {
+            let error = text.parse::<InboxStart>().unwrap_err();
+            assert!(error.contains("8 hexadecimal digits"), "{error}");
+        }
+    }
 }

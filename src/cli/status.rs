@@ -246,12 +246,13 @@ fn network(status: &StatusView) -> Vec<String> {
 
 /// Envelopes, cells and messages.
 fn traffic(status: &StatusView) -> Vec<String> {
-    let mut lines = vec![
-        format!(
-            "pool      {} envelopes, {} bytes",
-            count(status.pool_envelopes),
-            count(status.pool_bytes)
-        ),
+    let mut lines = vec![format!(
+        "pool      {} envelopes, {} bytes",
+        count(status.pool_envelopes),
+        count(status.pool_bytes)
+    )];
+    lines.extend(untried(status));
+    lines.extend([
         format!(
             "cells     {} forwarded, {} dropped; {} envelopes rebuilt",
             grouped(status.cells_forwarded),
@@ -265,12 +266,32 @@ fn traffic(status: &StatusView) -> Vec<String> {
         ),
         format!("outgoing  {} messages on their way", count(status.outgoing)),
         format!("level     {}", status.level),
-    ];
+    ]);
     let missing = |level: &crate::node::LevelView| {
         let missing = one_line(level.missing.as_deref()?);
         Some(format!("          {} not now: {missing}", level.level))
     };
     lines.extend(status.levels.iter().filter_map(missing));
+    lines
+}
+
+/// Envelopes that our keys were not tried on, and whether messages may be lost.
+fn untried(status: &StatusView) -> Vec<String> {
+    let mut lines = Vec::new();
+    if status.untried > 0 {
+        lines.push(format!(
+            "          {} envelopes wait until your keys are tried on them",
+            count(status.untried)
+        ));
+    }
+    let lost = status.pool_untried.saturating_add(status.direct_untried);
+    if lost > 0 {
+        lines.push(format!(
+            "          {} envelopes left untried, and messages for you may be among them: fetch mail, \
+             or use fewer identities",
+            grouped(lost)
+        ));
+    }
     lines
 }
 

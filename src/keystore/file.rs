@@ -17,7 +17,7 @@ pub fn geth_name(now: UnixSecs, owner: &str) -> String {
 ///
 /// Counts from 1 March of year 0 in eras of 400 years, so that the leap day is the last of its
 /// year and month lengths follow one formula.
-const fn date(days: u32) -> (u32, u32, u32) {
+pub(crate) const fn date(days: u32) -> (u32, u32, u32) {
     let since = days + 719_468;
     let (era, of_era) = (since / 146_097, since % 146_097);
     let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;

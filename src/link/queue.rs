@@ -107,6 +107,11 @@ impl SendQueue {
         self.full_since = self.is_full().then(|| self.full_since.unwrap_or(now));
     }
 
+    /// Does not count some time, in which this node wrote nothing, as congestion.
+    pub(super) fn excuse_absence(&mut self, absence: Duration) {
+        self.full_since = self.full_since.map(|since| since.after(absence));
+    }
+
     /// The time since which a queue has been full.
     pub(super) const fn full_since(&self) -> Option<Instant> {
         self.full_since

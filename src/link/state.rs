@@ -294,6 +294,12 @@ impl Connected {
         self.queue.deadline().map_or(next, |full| full.min(next))
     }
 
+    /// This node read nothing for some time, so the peer was not silent.
+    pub(super) fn excuse_absence(&mut self, absence: Duration) {
+        self.heard = self.heard.after(absence);
+        self.queue.excuse_absence(absence);
+    }
+
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Result<(), PeerFault> {
         self.queue.observe(now);
         let full_since = self.queue.full_since();

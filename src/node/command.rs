@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::event::MessageId;
+use super::inbox_query::InboxQuery;
 use super::shh_api::{ShhCommand, ShhError, ShhReply};
 use super::views::{
     FetchView, IdentityView, MessageView, NodeView, OutgoingView, PeerView, RelayView, StatusView,
@@ -55,8 +56,8 @@ pub enum Command {
     FetchMail(FetchRequest),
     /// List the identities.
     Identities,
-    /// List received messages with a number above this one.
-    Inbox(u64),
+    /// List received messages.
+    Inbox(InboxQuery),
     /// Describe the node as its peers see it.
     Node,
     /// List outgoing messages.

@@ -51,10 +51,8 @@ impl Node {
                 publisher.drain(&mut self.fx, now, drain).map(done)
             }
             Command::AddIdentity(name, identity) => {
-                let pool = self.gossip.pool();
-                let added = self
-                    .receive
-                    .add_identity(&mut self.fx, now, name, identity, pool);
+                let fx = &mut self.fx;
+                let added = self.receive.add_identity(fx, now, name, identity);
                 added.map(|topics| {
                     self.gossip.widen_bloom(&mut self.fx, now, &topics);
                     Reply::Done
@@ -105,7 +103,7 @@ impl Node {
         let context = self.send_context();
         Ok(match query {
             Command::Identities => Reply::Identities(self.receive.identity_views()),
-            Command::Inbox(after) => Reply::Inbox(self.receive.messages(*after)?),
+            Command::Inbox(query) => Reply::Inbox(self.receive.messages(query)?),
             Command::Node => Reply::Node(self.node_view()),
             Command::Outbox => Reply::Outbox(self.send.views()),
             Command::Peers => Reply::Peers(self.peers.peer_views(&self.gossip)),
@@ -338,6 +336,10 @@ impl Node {
             pool_bytes: pool.bytes(),
             gossip_displaced: self.gossip.machine().displaced(),
             packets_dropped: self.fx.counted(Counter::PacketsDropped),
+            untried: self.receive.waiting(),
+            pool_untried: self.fx.counted(Counter::PooledUntried),
+            direct_untried: self.fx.counted(Counter::DirectUntried),
+            turns: self.turn_times,
             cells_forwarded: self.fx.counted(Counter::CellsForwarded),
             cells_dropped: self.fx.counted(Counter::CellsDropped),
             rebuilt: self.fx.counted(Counter::Rebuilt),

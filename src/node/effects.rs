@@ -5,6 +5,7 @@
 //! pass through here, so a component never sees the node, and a test reads what the component did
 //! without a node. This module carries nothing out and interprets nothing.
 
+use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
 use circuits::erasing_rng::ErasingRng;
@@ -27,6 +28,8 @@ pub(super) struct Effects {
     outputs: VecDeque<Output>,
     /// The last output of a turn; set when everything else of the turn is done.
     deadline: Option<Instant>,
+    /// When the node asked to be called at the end of the last turn.
+    awaited: Instant,
     actions: VecDeque<Action>,
     timers: Timers,
     jobs: BTreeMap<JobId, JobOwner>,
@@ -46,12 +49,16 @@ pub(super) enum Counter {
     CellsForwarded,
     /// Descriptors that the directory refused.
     DescriptorsRefused,
+    /// Direct envelopes that were dropped before our keys were tried on them.
+    DirectUntried,
     /// Links that ended with a fault.
     LinkFaults,
     /// Packets of gossip or `onion/1` that the queue of a connected link had no room for.
     PacketsDropped,
     /// Messages or envelopes that break a rule of their format.
     Malformed,
+    /// Envelopes that left the mempool before our keys were tried on them.
+    PooledUntried,
     /// Envelopes rebuilt here as a rendezvous.
     Rebuilt,
 }
@@ -66,6 +73,7 @@ impl Effects {
             generators,
             outputs: VecDeque::new(),
             deadline: None,
+            awaited: now,
             actions: VecDeque::new(),
             timers: Timers::new(now),
             jobs: BTreeMap::new(),
@@ -135,7 +143,13 @@ impl Effects {
     /// Asks to be called at the next due timer, at `now` at the earliest. Ends a turn.
     pub(super) fn set_deadline(&mut self, now: Instant) {
         let next = self.timers.next_due().unwrap_or(now);
-        self.deadline = Some(next.max(now));
+        self.awaited = next.max(now);
+        self.deadline = Some(self.awaited);
+    }
+
+    /// The instant by which the node asked to be called.
+    pub(super) const fn awaited(&self) -> Instant {
+        self.awaited
     }
 
     /// The next output; the deadline comes last.
@@ -166,6 +180,11 @@ impl Effects {
     /// Brings a timer forward to `due` unless it is due sooner.
     pub(super) fn expedite(&mut self, timer: TimerId, due: Instant) {
         self.timers.expedite(timer, due);
+    }
+
+    /// Moves a timer back, if it is set.
+    pub(super) fn postpone(&mut self, timer: TimerId, by: Duration) {
+        self.timers.postpone(timer, by);
     }
 
     /// The next due timer in the order of [`TimerId`], after `last`.
@@ -269,8 +288,6 @@ impl Effects {
 
 #[cfg(test)]
 mod tests {
-    use core::time::Duration;
-
     use circuits::ids::Epoch;
 
     use super::*;

@@ -7,6 +7,7 @@ use circuits::ids::LinkId;
 
 use super::command::Command;
 use super::jobs::{JobId, JobResult};
+use super::views::TurnTimes;
 use crate::mail::archive::ArchiveResponse;
 
 /// One event outside the node.
@@ -39,6 +40,8 @@ pub enum Input<'a> {
     Worked(JobId, Option<JobResult>),
     /// The hash rate of this machine in hashes per second, as measured. Optional.
     HashRate(f64),
+    /// How long the turns of this node took, for its status. Optional.
+    TurnTimes(TurnTimes),
     /// Entropy of the operating system. A shell passes some at the start and then at least every
     /// minute while the node draws; a simulator passes none.
     Entropy(&'a [u8; 32]),

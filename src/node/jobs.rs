@@ -1,6 +1,6 @@
 //! Jobs: long computations that the node describes and the shell runs on its own threads.
 //!
-//! A job is a search that advances in bounded steps, so it can be cancelled, and a simulator can
+//! A job is a search, or a batch of envelopes to try keys on. It advances in bounded steps, so it can be cancelled, and a simulator can
 //! answer it without waiting. A job reads no clock: if it has a time limit ([`Job::limit`]), the
 //! caller takes steps until then and asks for the best result ([`Job::finish`]). A job uses no
 //! threads: a caller with several threads splits it ([`Job::split`]), takes the first result and
@@ -14,6 +14,7 @@ use circuits::rendezvous::TicketSearch;
 
 use super::event::MessageId;
 use crate::pow::{NonceSearch, OutOfTime};
+use crate::subscriptions::{TrialBatch, TrialResult};
 
 /// Numbers the jobs of one node.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -30,9 +31,11 @@ pub(super) enum JobOwner {
     MailRequest,
     /// Our descriptor.
     Descriptor,
+    /// Trial decryption.
+    Trials,
 }
 
-/// A search.
+/// A computation.
 pub enum Job {
     /// For an envelope's nonce.
     ProofOfWork(Box<NonceSearch>),
@@ -40,6 +43,8 @@ pub enum Job {
     Ticket(Box<TicketSearch>),
     /// For the solution of the puzzle of our descriptor.
     Puzzle(Box<PuzzleSearch>),
+    /// Trial decryption of envelopes. Contains the keys of users.
+    Trials(Box<TrialBatch>),
 }
 
 impl core::fmt::Debug for Job {
@@ -49,7 +54,7 @@ impl core::fmt::Debug for Job {
 }
 
 impl Job {
-    /// Searches for a few milliseconds. Returns the result, if it was found.
+    /// Computes for a few milliseconds. Returns the result, if it is there.
     pub fn step(&mut self) -> Option<JobResult> {
         match self {
             Self::ProofOfWork(search) => {
@@ -58,11 +63,13 @@ impl Job {
             }
             Self::Ticket(search) => search.step(HASHES_PER_STEP).map(JobResult::Ticket),
             Self::Puzzle(search) => search.step().map(JobResult::Puzzle),
+            Self::Trials(batch) => batch.step().map(JobResult::Trials),
         }
     }
 
     /// Splits the job into one to `parts` jobs; the first result of any part is the result of all.
-    /// Only the search for an envelope's nonce is split; the others are short.
+    /// Only the search for an envelope's nonce is split. The other searches are short, and trial
+    /// decryption comes in several jobs.
     #[must_use]
     pub fn split(self, parts: usize) -> Vec<Self> {
         match self {
@@ -72,7 +79,7 @@ impl Job {
                     .map(|part| Self::ProofOfWork(Box::new(part)))
                     .collect()
             }
-            Self::Ticket(_) | Self::Puzzle(_) => vec![self],
+            Self::Ticket(_) | Self::Puzzle(_) | Self::Trials(_) => vec![self],
         }
     }
 
@@ -81,7 +88,7 @@ impl Job {
     pub fn limit(&self) -> Option<Duration> {
         match self {
             Self::ProofOfWork(search) => search.goal().limit(),
-            Self::Ticket(_) | Self::Puzzle(_) => None,
+            Self::Ticket(_) | Self::Puzzle(_) | Self::Trials(_) => None,
         }
     }
 
@@ -101,12 +108,12 @@ impl Job {
     pub fn tried(&self) -> Option<u64> {
         match self {
             Self::ProofOfWork(search) => Some(search.tried()),
-            Self::Ticket(_) | Self::Puzzle(_) => None,
+            Self::Ticket(_) | Self::Puzzle(_) | Self::Trials(_) => None,
         }
     }
 }
 
-/// The result of a search.
+/// The result of a job.
 #[derive(Debug)]
 pub enum JobResult {
     /// An envelope's nonce, or an error if the time limit came first.
@@ -115,6 +122,8 @@ pub enum JobResult {
     Ticket(Ticket),
     /// A puzzle's solution.
     Puzzle(PuzzleSolution),
+    /// The messages that keys of this user decrypted.
+    Trials(Vec<TrialResult>),
 }
 
 /// Ticket hashes between two checks of the cancel flag: about 4 ms on one core.

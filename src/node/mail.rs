@@ -121,10 +121,10 @@ impl Mail {
         now: Now,
         from: LinkId,
         envelopes: Vec<Envelope>,
-        gossip: &EnvelopeGossip,
+        context: MailContext<'_>,
     ) -> Vec<Envelope> {
         match &mut self.fetch {
-            Some(fetch) => fetch.on_envelopes(now, from, envelopes, gossip.pool()),
+            Some(fetch) => fetch.on_envelopes(now, from, envelopes, context),
             None => envelopes,
         }
     }

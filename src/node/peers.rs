@@ -324,6 +324,15 @@ impl Peers {
         }
     }
 
+    /// This node did not listen for some time: no peer is blamed for its silence meanwhile.
+    pub(super) fn excuse_absence(&mut self, fx: &mut Effects, absence: Duration) {
+        for (id, connection) in self.table.iter_mut() {
+            connection.excuse_absence(absence);
+            fx.arm(TimerId::Link(id), connection.poll_timeout());
+            fx.postpone(TimerId::OnionStatus(id), absence);
+        }
+    }
+
     /// Closes links that were dialled for cells and have been idle for ten minutes.
     pub(super) fn close_idle_cell_links(&mut self, fx: &mut Effects, now: Now) {
         let idle = |link: &PeerConnection| {

@@ -1,31 +1,40 @@
 //! Receiving: which messages are addressed to this user.
 //!
-//! Trial decryption (`trial_decryption`) tries every key on every envelope, apart from forwarding.
-//! Messages for an identity of the user (`identities`) go to the `inbox`; messages that match a
+//! Trial decryption (`trial_decryption`) tries every key on every envelope, apart from forwarding and
+//! on other threads. No envelope of the mempool is forgotten (`untried`), and a new identity searches
+//! the mempool (`pool_scan`). Messages for an identity of the user (`identities`) go to the `inbox`; messages that match a
 //! filter of an API client are pushed to it, or kept until it polls. Messages are held in memory
 //! only: after a restart, the network still has the envelopes that have not expired.
 
 mod identities;
 mod inbox;
+mod pool_scan;
 mod trial_decryption;
+mod untried;
 
+use core::time::Duration;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use circuits::fair_queue::WorkRank;
+use circuits::ids::LinkId;
 use circuits::time::Now;
 
 use self::identities::Identities;
 use self::inbox::Inbox;
-use self::trial_decryption::{QueuedEnvelope, TrialQueue};
+use self::trial_decryption::{TrialQueue, TriedEnvelope};
 use super::command::{Identity, PublicIdentity, Refusal};
 use super::effects::Effects;
+use super::event::Event;
+use super::inbox_query::InboxQuery;
+use super::jobs::{JobId, JobResult};
 use super::shh_api::ShhError;
-use super::timers::TimerId;
 use super::views::{IdentityView, MessageView};
 use crate::bloom::Bloom;
-use crate::envelope::{Envelope, Topic};
+use crate::envelope::{Envelope, EnvelopeHash, Topic};
 use crate::envelope_pool::Pool;
 use crate::message::{ClientSecret, SymKey};
+use crate::pow::PowChecked;
 use crate::subscriptions::{DeliveryPath, Filter, FilterId, FilteredMessage, Filters};
 
 /// The identities and filters of this user, and the messages that they received.
@@ -42,30 +51,120 @@ pub(super) struct Receiver {
 impl Receiver {
     // -- envelopes
 
-    /// Queues an envelope for trial decryption, if there is a key to try.
-    pub(super) fn offer(
+    /// An envelope entered the mempool; `from` is the link that brought it.
+    pub(super) fn on_pooled(
         &mut self,
         fx: &mut Effects,
         now: Now,
-        envelope: Envelope,
+        from: Option<LinkId>,
+        envelope: &Envelope,
+        pow: PowChecked,
         path: DeliveryPath,
     ) {
         if self.filters.is_empty() {
             return;
         }
-        if self.queue.push(QueuedEnvelope::new(envelope, path)) {
-            self.queue.schedule(fx, now.mono);
-        }
+        let life = envelope.expiry().0.saturating_sub(now.unix.0);
+        let rank = WorkRank::new(pow.best(), Duration::from_secs(life.into()));
+        self.queue.push_pooled(from, rank, envelope.hash(), path);
+        TrialQueue::schedule(fx, now.mono);
     }
 
-    /// Whether a direct envelope still waits for trial decryption.
-    pub(super) const fn has_direct(&self) -> bool {
+    /// A trusted peer sent a direct envelope, which does not enter the mempool.
+    pub(super) fn on_direct(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        from: LinkId,
+        envelope: Envelope,
+    ) {
+        if self.filters.is_empty() {
+            return;
+        }
+        self.queue.push_direct(fx, from, envelope);
+        TrialQueue::schedule(fx, now.mono);
+    }
+
+    /// The mempool dropped these envelopes: they expired or were evicted.
+    pub(super) fn on_dropped(&mut self, fx: &mut Effects, hashes: &[EnvelopeHash]) {
+        self.queue.on_dropped(fx, hashes);
+    }
+
+    /// A link is closed.
+    pub(super) fn on_link_closed(&mut self, link: LinkId) {
+        self.queue.on_link_closed(link);
+    }
+
+    /// Whether a direct envelope still waits for trial decryption, or is being tried.
+    pub(super) fn has_direct(&self) -> bool {
         self.queue.has_direct()
     }
 
-    /// Number of envelopes that wait for trial decryption.
+    /// Whether an envelope of the mempool still waits for a key of ours.
+    pub(super) fn is_untried(&self, hash: &EnvelopeHash) -> bool {
+        self.queue.is_untried(hash)
+    }
+
+    /// Number of envelopes that wait for trial decryption, or are being tried.
     pub(super) fn waiting(&self) -> usize {
-        self.queue.len()
+        self.queue.waiting()
+    }
+
+    // -- trial decryption
+
+    /// Begins to try our keys on waiting envelopes.
+    pub(super) fn try_decrypt(&mut self, fx: &mut Effects, now: Now, pool: &Pool) {
+        self.queue.dispatch(fx, now.mono, &mut self.filters, pool);
+    }
+
+    /// A job of trial decryption has ended; `None` if it was lost. Returns the number of messages for identities that came
+    /// in direct envelopes.
+    pub(super) fn on_tried(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        job: JobId,
+        result: Option<JobResult>,
+        pool: &Pool,
+    ) -> u32 {
+        let mut direct_messages = 0_u32;
+        let results = match result {
+            Some(JobResult::Trials(results)) => Some(results),
+            _ => None,
+        };
+        self.queue.on_ended(fx, job, results);
+        let Self {
+            queue,
+            filters,
+            identities,
+            push_filters,
+            inbox,
+        } = self;
+        while queue.take_ended(|tried| {
+            let TriedEnvelope {
+                envelope,
+                path,
+                is_direct,
+                only,
+                results,
+            } = tried;
+            for (filter, received) in filters.deliver(&envelope, path, results, only) {
+                if let Some(name) = identities.name_of(filter) {
+                    // The inbox keeps it; the filter of an identity is never polled.
+                    let _kept = filters.drain(filter);
+                    let Some(message) = inbox.store(now.unix, name, &received) else {
+                        continue;
+                    };
+                    direct_messages = direct_messages.saturating_add(u32::from(is_direct));
+                    fx.notify(Event::Message(message));
+                } else if push_filters.contains(&filter) {
+                    let _kept = filters.drain(filter);
+                    fx.notify(Event::Filtered(filter, received));
+                }
+            }
+        }) {}
+        self.try_decrypt(fx, now, pool);
+        direct_messages
     }
 
     // -- identities
@@ -82,17 +181,10 @@ impl Receiver {
         now: Now,
         name: String,
         identity: Identity,
-        pool: &Pool,
     ) -> Result<Bloom, Refusal> {
         let filter = self.identities.add(name, identity, &mut self.filters)?;
-        for pooled in pool.iter() {
-            let path = DeliveryPath::Gossip {
-                pow: pooled.pow.best(),
-            };
-            let queued = QueuedEnvelope::new(pooled.envelope.clone(), path);
-            self.queue.push(queued.for_filter(filter));
-        }
-        fx.expedite(TimerId::TryDecrypt, now.mono);
+        self.queue.scan_for(filter);
+        TrialQueue::schedule(fx, now.mono);
         Ok(self.filters.bloom())
     }
 
@@ -145,6 +237,7 @@ impl Receiver {
     /// Removes a filter; returns whether there was one.
     pub(super) fn uninstall(&mut self, id: FilterId) -> bool {
         self.push_filters.remove(&id);
+        self.queue.on_uninstalled(id);
         self.filters.remove(id)
     }
 
@@ -168,16 +261,17 @@ impl Receiver {
         self.identities.views()
     }
 
-    /// Messages with a number above `after`, oldest first.
+    /// The messages of a query, in the order in which they were received.
     ///
     /// # Errors
     ///
-    /// [`Refusal`] if every identity is locked: an empty list would say that there is no mail.
-    pub(super) fn messages(&self, after: u64) -> Result<Vec<MessageView>, Refusal> {
+    /// [`Refusal`] if the query names a message that is not there, and if every identity is locked:
+    /// an empty list would say that there is no mail.
+    pub(super) fn messages(&self, query: &InboxQuery) -> Result<Vec<MessageView>, Refusal> {
         if self.identities.are_all_locked() {
             return Err(Refusal::locked("all identities are locked".to_owned()));
         }
-        Ok(self.inbox.messages(after))
+        self.inbox.messages(query)
     }
 }
 

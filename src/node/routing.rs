@@ -25,7 +25,6 @@ use crate::gossip::{GossipFault, PacketOutcome};
 use crate::link::{Capability, DisconnectReason, LinkEvent, LinkFault, Priority};
 use crate::onion_wire::OnionMessage;
 use crate::pow::PowChecked;
-use crate::subscriptions::DeliveryPath;
 
 impl Node {
     /// Hands one input to its component.
@@ -49,6 +48,7 @@ impl Node {
                     self.send.on_progress(&mut self.fx, id, tried);
                 }
             }
+            Input::TurnTimes(times) => self.turn_times = Some(times),
             Input::HashRate(rate) => self.gossip.set_hash_rate(rate),
             Input::Entropy(entropy) => self.reseed(entropy),
             Input::Archived(response) => {
@@ -166,8 +166,11 @@ impl Node {
         let fx = &mut self.fx;
         self.stem.on_public(fx, envelope.hash());
         if let Some(path) = self.gossip.insert(fx, now, &envelope, proofs, from) {
+            self.receive
+                .on_dropped(fx, self.gossip.pool().last_evicted());
             self.mail.on_pooled(&envelope);
-            self.receive.offer(fx, now, envelope, path);
+            self.receive
+                .on_pooled(fx, now, from, &envelope, proofs.0, path);
         }
     }
 
@@ -248,6 +251,7 @@ impl Node {
         }
         self.gossip.remove_peer(&mut self.fx, now, link);
         self.mail.on_link_closed(link);
+        self.receive.on_link_closed(link);
         self.directory.on_link_closed(link);
         self.stem.on_link_closed(&mut self.fx, link);
         self.relay.on_link_closed(link);
@@ -324,10 +328,10 @@ impl Node {
         }
         self.mail.acknowledge(&mut self.fx, outcome.replies);
         self.on_echoes(outcome.accepted);
-        let direct = self.mail.on_direct(now, from, outcome.direct, &self.gossip);
+        let (mail, _, context) = self.mailing();
+        let direct = mail.on_direct(now, from, outcome.direct, context);
         for envelope in direct {
-            let path = DeliveryPath::Direct;
-            self.receive.offer(&mut self.fx, now, envelope, path);
+            self.receive.on_direct(&mut self.fx, now, from, envelope);
         }
         if let Some((kind, payload)) = outcome.p2p {
             let (mail, fx, context) = self.mailing();
@@ -481,24 +485,22 @@ impl Node {
                 let publisher = self.directory.publisher_mut();
                 publisher.on_puzzle(&mut self.fx, job, solution);
             }
-            (Some(JobOwner::Post), result) => {
-                let nonce = match result {
-                    Some(JobResult::Nonce(nonce)) => Some(nonce),
-                    _ => None,
-                };
-                self.on_post_nonce(now, job, nonce);
+            (Some(JobOwner::Post), result) => self.on_post_nonce(now, job, result),
+            (Some(JobOwner::Trials), result) => {
+                let (fx, pool) = (&mut self.fx, self.gossip.pool());
+                let messages = self.receive.on_tried(fx, now, job, result, pool);
+                self.mail.on_direct_messages(messages);
             }
             // The job was cancelled, or stopped by the shell.
             _ => {}
         }
     }
 
-    fn on_post_nonce(
-        &mut self,
-        now: Now,
-        job: JobId,
-        nonce: Option<Result<u64, crate::pow::OutOfTime>>,
-    ) {
+    fn on_post_nonce(&mut self, now: Now, job: JobId, result: Option<JobResult>) {
+        let nonce = match result {
+            Some(JobResult::Nonce(nonce)) => Some(nonce),
+            _ => None,
+        };
         if let Some((command, post)) = self.shh_api.on_nonce(job, nonce) {
             let sent = post.and_then(|post| self.send_post(now, post));
             shh_api::answer(&mut self.fx, command, sent.map(ShhReply::Posted));

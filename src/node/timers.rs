@@ -26,8 +26,7 @@ pub(super) enum TimerId {
     Resume,
     /// Rotate onion keys, publish our descriptor, expire the directory. Periodic.
     Epoch,
-    /// Try our keys on queued envelopes. Separate from pooling, so that forwarding never waits.
-    /// Periodic while there are any.
+    /// Begin to try our keys on envelopes. Separate from pooling, so that forwarding never waits.
     TryDecrypt,
     /// Close idle links that were dialled for cells. Periodic.
     CloseIdle,
@@ -61,7 +60,6 @@ impl TimerId {
         match self {
             Self::ExpirePool | Self::Redial | Self::Resume => Some(Duration::from_secs(1)),
             Self::Epoch => Some(Duration::from_secs(5)),
-            Self::TryDecrypt => Some(TRY_DECRYPT_INTERVAL),
             Self::CloseIdle => Some(Duration::from_secs(30)),
             _ => None,
         }
@@ -92,6 +90,13 @@ impl Timers {
         self.arm(timer, Some(armed.map_or(due, |armed| armed.min(due))));
     }
 
+    /// Moves a timer back, if it is set.
+    pub(super) fn postpone(&mut self, timer: TimerId, by: Duration) {
+        if let Some(due) = self.0.get(&timer) {
+            self.arm(timer, Some(due.after(by)));
+        }
+    }
+
     /// Removes the first due timer after `last` in the order of [`TimerId`]. A periodic timer is
     /// armed again.
     pub(super) fn pop_due(&mut self, now: Instant, last: Option<TimerId>) -> Option<TimerId> {
@@ -109,15 +114,15 @@ impl Timers {
     }
 }
 
-/// Interval of trial decryption; with the number of envelopes per round it bounds the rate.
-pub(super) const TRY_DECRYPT_INTERVAL: Duration = Duration::from_millis(50);
+/// Time from the arrival of an envelope until our keys are tried on it. Envelopes that arrive
+/// meanwhile are tried together.
+pub(super) const TRY_DECRYPT_DELAY: Duration = Duration::from_millis(50);
 
-const PERIODIC: [TimerId; 6] = [
+const PERIODIC: [TimerId; 5] = [
     TimerId::ExpirePool,
     TimerId::Redial,
     TimerId::Resume,
     TimerId::Epoch,
-    TimerId::TryDecrypt,
     TimerId::CloseIdle,
 ];
 
@@ -141,8 +146,9 @@ mod tests {
     fn every_periodic_timer_fires_at_start_and_again_after_its_period() {
         let mut timers = Timers::new(Instant::ZERO);
         assert_eq!(run(&mut timers, Instant::ZERO), PERIODIC);
-        assert_eq!(timers.next_due(), Some(at(50_000)));
-        assert_eq!(run(&mut timers, at(50_000)), [TimerId::TryDecrypt]);
+        assert_eq!(timers.next_due(), Some(at(1_000_000)));
+        let each_second = [TimerId::ExpirePool, TimerId::Redial, TimerId::Resume];
+        assert_eq!(run(&mut timers, at(1_000_000)), each_second);
     }
 
     #[test]

@@ -18,8 +18,10 @@ use crate::gossip::PowRule;
 /// A received message.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct MessageView {
-    /// Its number, from 1 on in every run of the node.
-    pub number: u64,
+    /// Its id: the hash of its envelope (32 bytes, hexadecimal).
+    pub id: String,
+    /// When this node received it (seconds since 1970). After a restart, that is later.
+    pub received: u32,
     /// The identity that it was received with.
     pub to: String,
     /// The signer's public key (65 bytes, hexadecimal), if it is signed.
@@ -27,8 +29,6 @@ pub struct MessageView {
     pub from: Option<String>,
     /// The envelope's topic, hexadecimal.
     pub topic: String,
-    /// The envelope's hash, hexadecimal.
-    pub envelope: String,
     /// When it was made, according to its sender (seconds since 1970, rounded).
     pub made: u32,
     /// When the envelope expires (seconds since 1970).
@@ -234,6 +234,17 @@ pub struct StatusView {
     pub gossip_displaced: u64,
     /// Number of packets dropped since the start, because a peer reads too slowly.
     pub packets_dropped: u64,
+    /// Number of envelopes that our keys have not been tried on yet.
+    pub untried: usize,
+    /// Number of envelopes that expired or were evicted before our keys were tried on them, since the
+    /// start. Messages for this user may have been among them.
+    pub pool_untried: u64,
+    /// Number of direct envelopes of trusted peers that were dropped before our keys were tried on
+    /// them, since the start.
+    pub direct_untried: u64,
+    /// How long the turns of the node took; `None` if the shell does not measure them.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub turns: Option<TurnTimes>,
     /// Number of cells forwarded since the start.
     pub cells_forwarded: u64,
     /// Number of cells dropped since the start.
@@ -260,6 +271,18 @@ pub struct StatusView {
     pub onion: Vec<String>,
     /// Whether each level is available.
     pub levels: Vec<LevelView>,
+}
+
+/// How long the turns of a node took. A turn takes one input; while it lasts, the node answers no
+/// peer and no client.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct TurnTimes {
+    /// Number of turns since the start.
+    pub count: u64,
+    /// Processor time of the longest turn since the start, in microseconds.
+    pub longest_us: u64,
+    /// Processor time of the longest turn of the last hour, in microseconds.
+    pub longest_last_hour_us: u64,
 }
 
 /// Whether a level is available.

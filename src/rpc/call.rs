@@ -11,7 +11,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::mail::FetchCall;
-use super::{KeyCall, RpcError, RpcErrorKind, admin, mail, shh};
+use super::{KeyCall, RpcError, RpcErrorKind, admin, inbox, mail, shh};
 use crate::endpoint::PeerAddr;
 use crate::envelope::Topic;
 use crate::identity::parse_topic;
@@ -129,11 +129,7 @@ impl RpcCall {
             "whisht_estimate" => Command::Estimate(send_request(params, rng)?),
             "whisht_fetchMail" => return mail::fetch(params),
             "whisht_identities" => nothing(params, Command::Identities)?,
-            "whisht_inbox" => Command::Inbox(if is_empty(&params) {
-                0
-            } else {
-                number(params, "after")?
-            }),
+            "whisht_inbox" => inbox::read(params)?,
             "whisht_outbox" => nothing(params, Command::Outbox)?,
             "whisht_peers" => nothing(params, Command::Peers)?,
             "whisht_relays" => nothing(params, Command::Relays)?,

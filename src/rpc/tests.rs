@@ -116,9 +116,40 @@ fn parameters_may_be_positional_or_named() {
             RpcCall::Node(Command::Cancel(MessageId(7)), _)
         ));
     }
-    for (params, number) in [(json!([]), 0), (json!([9]), 9), (json!({"after": 9}), 9)] {
+}
+
+#[test]
+fn inbox_is_asked_by_id_or_time() {
+    use circuits::time::UnixSecs;
+
+    use crate::node::InboxQuery;
+
+    let id = "ab".repeat(32);
+    let after = InboxQuery::After(id.parse().unwrap());
+    for (params, wanted) in [
+        (json!([]), InboxQuery::All),
+        (json!({}), InboxQuery::All),
+        (json!([9]), InboxQuery::Since(UnixSecs(9))),
+        (json!({"after": 9}), InboxQuery::Since(UnixSecs(9))),
+        (json!([id]), after.clone()),
+        (json!([{"after": format!("0x{id}")}]), after),
+        (
+            json!({"id": id[..8]}),
+            InboxQuery::One(id[..8].parse().unwrap()),
+        ),
+    ] {
         let call = call("whisht_inbox", params).unwrap();
-        assert!(matches!(call, RpcCall::Node(Command::Inbox(after), _) if after == number));
+        assert!(matches!(call, RpcCall::Node(Command::Inbox(query), _) if query == wanted));
+    }
+    for (params, part) in [
+        (json!(["14"]), "this has 2"),
+        (json!(["yesterday"]), "hexadecimal digits"),
+        (json!([1.5]), "neither an id nor a time"),
+        (json!([1, 2]), "there are 2"),
+        (json!({"after": 1, "id": id}), "both"),
+    ] {
+        let refusal = refusal("whisht_inbox", params);
+        assert!(refusal.contains(part), "{refusal}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Threads for long searches: proof of work, tickets, puzzles.
+//! Threads for long computations: proof of work, tickets, puzzles, trial decryption.
 //!
 //! One pool serves all nodes of a process. Jobs take turns of one step (a few milliseconds), so
 //! that a ticket does not wait behind minutes of proof of work. A proof of work is one job with one

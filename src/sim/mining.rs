@@ -63,13 +63,16 @@ impl MiningModel {
         }
     }
 
-    /// The time of a search that does not count its hashes: exponential around its mean.
+    /// The time of a job that does not count hashes. A search takes exponential time around its
+    /// mean.
     fn drawn_time(&self, job: &Job, rng: &mut SmallRng) -> Option<Duration> {
         let mean = match job {
             Job::ProofOfWork(_) => return None,
             Job::Ticket(search) => self.time_of(1 << search.bits().get()),
             // Each nonce gives two solutions on average, and takes about 10 ms.
             Job::Puzzle(search) => PUZZLE_NONCE_TIME * search.effort().div_ceil(2),
+            // Trial decryption takes equal time whatever it finds.
+            Job::Trials(batch) => return Some(batch.time()),
         };
         Some(mean.mul_f64(rng.exponential()))
     }

@@ -3,7 +3,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 use super::*;
-use crate::envelope::{AesNonce, ProtocolVersion, Ttl, UnminedEnvelope};
+use crate::envelope::{AesNonce, EncryptionHint, ProtocolVersion, Ttl, UnminedEnvelope};
 use crate::message::{Padding, Plaintext, seal_asymmetric, seal_symmetric, v5};
 
 const TOPIC: Topic = Topic([0xaa, 0xbb, 0xcc, 0xdd]);

@@ -8,8 +8,8 @@ use circuits::time::UnixSecs;
 use whisht::envelope::Topic;
 use whisht::message::{ClientSecret, SymKey};
 use whisht::node::{
-    Command, Event, FetchEnd, FetchRequest, FetchStage, FetchView, Identity, MailService,
-    MailSource, MessageView, Recipient, Refusal, Reply, SendRequest,
+    Command, Event, FetchEnd, FetchRequest, FetchStage, FetchView, Identity, InboxQuery,
+    MailService, MailSource, MessageView, Recipient, Refusal, Reply, SendRequest,
 };
 
 use crate::sim::World;
@@ -133,7 +133,7 @@ pub(crate) fn fetch(
 
 /// The messages that a node received.
 pub(crate) fn inbox(world: &mut World, reader: usize) -> Vec<MessageView> {
-    match world.command(reader, Command::Inbox(0)) {
+    match world.command(reader, Command::Inbox(InboxQuery::All)) {
         Ok(Reply::Inbox(messages)) => messages,
         other => panic!("{other:?}"),
     }

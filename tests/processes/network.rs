@@ -131,8 +131,10 @@ impl ProcessNetwork {
         });
         assert_eq!(message["to"], identity);
         assert_eq!(message["from"], Value::Null);
-        let number = message["number"].to_string();
-        assert_eq!(self.reader.run(&["inbox", "--body", &number]).stdout, body);
+        let id = message["id"].as_str().unwrap();
+        for id in [id, &id[..12]] {
+            assert_eq!(self.reader.run(&["inbox", "--body", id]).stdout, body);
+        }
 
         let sent = sending.end();
         let stages = lines(&sent.stderr);

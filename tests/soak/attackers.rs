@@ -56,7 +56,7 @@ pub(crate) struct Attacker {
 }
 
 impl Attacker {
-    fn new(target: Arc<TargetNode>, seed: u64, number: usize) -> Self {
+    pub(crate) fn new(target: Arc<TargetNode>, seed: u64, number: usize) -> Self {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_be_bytes());
         bytes[8..16].copy_from_slice(&u64::try_from(number).unwrap().to_be_bytes());

@@ -32,8 +32,8 @@ pub(crate) struct MessageExchange {
 struct Correspondent {
     client: RpcClient,
     key: String,
-    /// The last message read.
-    read: u64,
+    /// The id of the last message read.
+    read: Option<String>,
 }
 
 impl MessageExchange {
@@ -92,7 +92,7 @@ impl Correspondent {
         Self {
             client,
             key: identity["public_key"].as_str().unwrap().to_owned(),
-            read: 0,
+            read: None,
         }
     }
 
@@ -116,10 +116,10 @@ impl Correspondent {
 
     async fn receive(&mut self, payload: &str) {
         loop {
-            let after = json!([self.read]);
+            let after = json!({"after": self.read});
             let messages = self.client.call("whisht_inbox", after).await.unwrap();
             for message in messages.as_array().unwrap() {
-                self.read = message["number"].as_u64().unwrap();
+                self.read = message["id"].as_str().map(str::to_owned);
                 if message["payload"] == payload {
                     return;
                 }

@@ -45,6 +45,8 @@ impl ResourceUsage {
 pub(crate) struct UsageMonitor {
     attackers: usize,
     samples: Vec<Sample>,
+    /// Number of turns of the node, and the processor time of the longest.
+    turns: (u64, Duration),
 }
 
 /// One sample.
@@ -65,11 +67,14 @@ impl UsageMonitor {
         let begun = Instant::now();
         let mut samples: Vec<Sample> = Vec::new();
         let mut next_row = Duration::ZERO;
+        let mut turns = (0, Duration::ZERO);
         println!("{HEADING}");
         while begun.elapsed() < time {
             let asked = Instant::now();
             let status = timeout(STATUS_TIMEOUT, client.call("whisht_status", json!([]))).await;
             let status = status.expect("the node answers").unwrap();
+            let figure = |name: &str| status["turns"][name].as_u64().unwrap();
+            turns = (figure("count"), Duration::from_micros(figure("longest_us")));
             let sample = Sample {
                 at: begun.elapsed(),
                 usage: ResourceUsage::of(testbed),
@@ -84,7 +89,11 @@ impl UsageMonitor {
             samples.push(sample);
             sleep(SAMPLE_INTERVAL).await;
         }
-        Self { attackers, samples }
+        Self {
+            attackers,
+            samples,
+            turns,
+        }
     }
 
     /// Fails if a resource exceeded its limit.
@@ -105,6 +114,8 @@ impl UsageMonitor {
             );
             assert!(disk <= MAX_DISK, "{disk} bytes on disk at {at:.0?}");
         }
+        let (_, longest) = self.turns;
+        assert!(longest <= MAX_TURN, "a turn took {longest:?}");
         // The use at the end of a long run must not exceed the use before its middle: otherwise it
         // would grow without a bound.
         let end = self
@@ -142,9 +153,11 @@ impl fmt::Display for UsageMonitor {
         let slowest = self.samples.iter().map(|sample| sample.answer).max();
         write!(
             f,
-            "peak {} KB, slowest answer {:.1?}",
+            "peak {} KB, slowest answer {:.1?}, longest of {} turns {:.1?} of processor time",
             self.peak(Duration::ZERO, Duration::MAX) / 1_024,
-            slowest.unwrap_or_default()
+            slowest.unwrap_or_default(),
+            self.turns.0,
+            self.turns.1,
         )
     }
 }
@@ -194,6 +207,8 @@ const STATUS_TIMEOUT: Duration = Duration::from_secs(30);
 /// Rows of the report.
 const REPORT_ROWS: u32 = 12;
 
+/// Processor time of the longest turn. An optimised node takes a tenth of it.
+const MAX_TURN: Duration = Duration::from_millis(if cfg!(debug_assertions) { 400 } else { 40 });
 /// Memory of a node without peers and envelopes, and unused memory that the allocator keeps.
 const IDLE_MB: usize = 48;
 /// Memory that one peer can make a link use: a frame of 2 MiB, its buffer, and its decompressed

@@ -67,6 +67,16 @@ impl Testbed {
         testbed
     }
 
+    /// Makes the attacked node try so many key pairs on every envelope.
+    pub(crate) async fn listen_with_keys(&self, count: usize) {
+        let mut client = self.client().await;
+        for _ in 0..count {
+            let key = client.call("shh_newKeyPair", json!([])).await.unwrap();
+            let filter = json!([{"privateKeyID": key}]);
+            client.call("shh_newMessageFilter", filter).await.unwrap();
+        }
+    }
+
     pub(crate) fn target(&self) -> Arc<TargetNode> {
         let PeerAddr { key, endpoint } = self.victim.enode().parse().unwrap();
         let Endpoint::Tcp(addr) = endpoint else {

@@ -4,7 +4,7 @@ use circuits::secret::Secret;
 use serde_json::{Value, json};
 use whisht::envelope::Topic;
 use whisht::message::SymKey;
-use whisht::node::{Command, Identity, Reply, ShhCommand, ShhReply};
+use whisht::node::{Command, Identity, InboxQuery, Reply, ShhCommand, ShhReply};
 use whisht::subscriptions::FilterId;
 
 use crate::client::{
@@ -196,7 +196,7 @@ fn identity_added_later_delivers_no_duplicates_to_filters() {
         .unwrap();
     world.run(SETTLE_TIME);
     assert_eq!(poll(&mut world), json!([]));
-    let Ok(Reply::Inbox(inbox)) = world.command(1, Command::Inbox(0)) else {
+    let Ok(Reply::Inbox(inbox)) = world.command(1, Command::Inbox(InboxQuery::All)) else {
         panic!("an inbox")
     };
     assert_eq!(inbox.len(), 1);

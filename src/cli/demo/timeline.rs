@@ -126,7 +126,7 @@ impl Timeline {
             (Role::Reader, Event::Message(message)) => {
                 let payload = hex::decode(&message.payload).unwrap_or_default();
                 self.received = Some(PayloadDigest::of(&payload));
-                self.opened = Some(message.envelope.clone());
+                self.opened = Some(message.id.clone());
                 self.elapsed = Some(at);
                 Some(TimelineEvent::Opened)
             }

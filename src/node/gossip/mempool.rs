@@ -4,7 +4,7 @@ use circuits::ids::LinkId;
 use circuits::time::Now;
 
 use super::EnvelopeGossip;
-use crate::envelope::{Envelope, NotExpired, ProtocolVersion};
+use crate::envelope::{Envelope, EnvelopeHash, NotExpired, ProtocolVersion};
 use crate::envelope_pool::InsertOutcome;
 use crate::envelope_validation::{self, EnvelopeRejected, StemRejected};
 use crate::node::effects::Effects;
@@ -89,12 +89,13 @@ impl EnvelopeGossip {
         envelope_validation::validate_stem(envelope, now.unix, self.own_min_pow(), max_size)
     }
 
-    /// Drops expired envelopes.
-    pub(in crate::node) fn expire(&mut self, now: Now) {
+    /// Drops expired envelopes, and returns their hashes.
+    pub(in crate::node) fn expire(&mut self, now: Now) -> Vec<EnvelopeHash> {
         let expired = self.pool.expire(now.unix);
         for hash in &expired {
             self.traced.remove(hash);
         }
         self.machine.forget(&expired);
+        expired
     }
 }

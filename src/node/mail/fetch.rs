@@ -12,7 +12,6 @@ use circuits::time::{Instant, Now};
 
 use super::{Mail, MailContext, disconnect, packet};
 use crate::envelope::{EncryptionHint, Envelope, Topic, Ttl, UnminedEnvelope};
-use crate::envelope_pool::Pool;
 use crate::gossip::PowRule;
 use crate::gossip::packet::P2pKind;
 use crate::link::{Capability, DisconnectReason};
@@ -88,15 +87,21 @@ impl MailFetch {
         now: Now,
         from: LinkId,
         envelopes: Vec<Envelope>,
-        pool: &Pool,
+        context: MailContext<'_>,
     ) -> Vec<Envelope> {
         let Some(exchange) = self.exchange_over(from) else {
             return envelopes;
         };
         let mut requested = exchange.client.on_messages(now.mono, envelopes);
-        // Every filter has seen the envelopes of the mempool.
-        requested.retain(|envelope| !pool.contains(&envelope.hash()));
-        let new = u32::try_from(requested.len()).unwrap_or(u32::MAX);
+        let pool = context.gossip.pool();
+        let mut new = 0_u32;
+        requested.retain(|envelope| {
+            let hash = envelope.hash();
+            let is_new = !pool.contains(&hash);
+            new = new.saturating_add(u32::from(is_new));
+            // An envelope of the mempool may expire there before a key is tried on it.
+            is_new || context.receive.is_untried(&hash)
+        });
         self.new = self.new.saturating_add(new);
         requested
     }

@@ -4,6 +4,8 @@
 //! system. A cell that is queued now therefore leaves before gossip that was queued earlier. The
 //! meaning of the messages is not known here.
 
+use core::time::Duration;
+
 use circuits::directory::Subnet;
 use circuits::erasing_rng::ErasingRng;
 use circuits::ids::{RelayKey, ShortId};
@@ -199,6 +201,11 @@ impl PeerConnection {
             Some(due) if due <= now => self.link.handle_timeout(now),
             _ => Ok(()),
         }
+    }
+
+    /// Does not count the time of an absence of this node against the peer.
+    pub(super) fn excuse_absence(&mut self, absence: Duration) {
+        self.link.excuse_absence(absence);
     }
 
     /// The next deadline of the link.

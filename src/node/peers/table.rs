@@ -123,6 +123,12 @@ impl ConnectionTable {
         self.links.get_mut(&id)
     }
 
+    /// All connections, to change them.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (LinkId, &mut PeerConnection)> {
+        let links = self.links.iter_mut();
+        links.map(|(id, connection)| (*id, connection))
+    }
+
     /// All connections.
     pub(super) fn iter(&self) -> impl Iterator<Item = (LinkId, &PeerConnection)> {
         self.links.iter().map(|(id, connection)| (*id, connection))

@@ -138,3 +138,28 @@ fn silent_link_is_closed_by_its_timer() {
     test.peers.on_link_timeout(&mut test.fx, later, link);
     assert!(matches!(test.fx.take_outputs()[..], [Output::Close(closed)] if closed == link));
 }
+
+#[test]
+fn peer_is_not_blamed_for_silence_while_the_node_was_absent() {
+    let mut test = Fixture::new(|_| {});
+    let link = test.peers.new_link();
+    test.peers.on_accepted(START, link, None);
+    test.peers.flush(&mut test.fx, START);
+    let at = |secs: u32| Now {
+        mono: START.mono.after(Duration::from_secs(secs.into())),
+        unix: START.unix.after(secs),
+    };
+    // The node was stopped for a minute, four seconds after the link began.
+    test.peers
+        .excuse_absence(&mut test.fx, Duration::from_secs(60));
+    let last = Some(TimerId::CloseIdle);
+    assert_eq!(test.fx.pop_due(at(64).mono, last), None);
+    test.peers.on_link_timeout(&mut test.fx, at(64), link);
+    assert!(test.fx.take_outputs().is_empty(), "the link stays");
+    assert_eq!(
+        test.fx.pop_due(at(65).mono, last),
+        Some(TimerId::Link(link))
+    );
+    test.peers.on_link_timeout(&mut test.fx, at(65), link);
+    assert!(matches!(test.fx.take_outputs()[..], [Output::Close(closed)] if closed == link));
+}

@@ -2,11 +2,14 @@
 
 use std::collections::VecDeque;
 
+use circuits::time::UnixSecs;
 use zeroize::Zeroizing;
 
 use crate::envelope::{EnvelopeHash, Topic};
 use crate::message::ClientPublic;
+use crate::node::command::Refusal;
 use crate::node::hex;
+use crate::node::inbox_query::{InboxQuery, MessageIdPrefix};
 use crate::node::views::MessageView;
 use crate::subscriptions::FilteredMessage;
 
@@ -15,11 +18,10 @@ use crate::subscriptions::FilteredMessage;
 pub(super) struct Inbox {
     messages: VecDeque<ReceivedMessage>,
     bytes: usize,
-    last: u64,
 }
 
 struct ReceivedMessage {
-    number: u64,
+    received: UnixSecs,
     to: String,
     from: Option<ClientPublic>,
     envelope: EnvelopeHash,
@@ -32,16 +34,20 @@ struct ReceivedMessage {
 impl Inbox {
     /// Stores a message for an identity. Returns `None` if it is stored already: the mempool is
     /// tried again for every new identity.
-    pub(super) fn store(&mut self, to: &str, received: &FilteredMessage) -> Option<MessageView> {
+    pub(super) fn store(
+        &mut self,
+        now: UnixSecs,
+        to: &str,
+        received: &FilteredMessage,
+    ) -> Option<MessageView> {
         let envelope = &received.envelope;
         let same =
             |message: &ReceivedMessage| message.envelope == envelope.hash() && message.to == to;
         if self.messages.iter().any(same) {
             return None;
         }
-        self.last = self.last.saturating_add(1);
         let message = ReceivedMessage {
-            number: self.last,
+            received: now,
             to: to.to_owned(),
             from: received.opened.signer,
             envelope: envelope.hash(),
@@ -62,24 +68,66 @@ impl Inbox {
         Some(view)
     }
 
-    /// Messages with a number above `after`, oldest first.
-    pub(super) fn messages(&self, after: u64) -> Vec<MessageView> {
-        let newer = self
-            .messages
-            .iter()
-            .filter(|message| message.number > after);
-        newer.map(ReceivedMessage::view).collect()
+    /// The messages of a query, in the order in which they were received.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] if the query names a message that is not in the inbox, or more than one.
+    pub(super) fn messages(&self, query: &InboxQuery) -> Result<Vec<MessageView>, Refusal> {
+        let messages = self.messages.iter();
+        Ok(match query {
+            InboxQuery::All => messages.map(ReceivedMessage::view).collect(),
+            InboxQuery::Since(time) => messages
+                .filter(|message| message.received >= *time)
+                .map(ReceivedMessage::view)
+                .collect(),
+            InboxQuery::After(id) => {
+                let envelope = self.find(id)?;
+                // One envelope may hold a message for several identities.
+                let mut last = self.messages.iter();
+                let last = last.rposition(|message| message.envelope == envelope);
+                let after = last.map_or(0, |last| last.saturating_add(1));
+                messages.skip(after).map(ReceivedMessage::view).collect()
+            }
+            InboxQuery::One(id) => {
+                let envelope = self.find(id)?;
+                messages
+                    .filter(|message| message.envelope == envelope)
+                    .map(ReceivedMessage::view)
+                    .collect()
+            }
+        })
+    }
+
+    /// The envelope of the message with this id.
+    fn find(&self, id: &MessageIdPrefix) -> Result<EnvelopeHash, Refusal> {
+        let hashes = self.messages.iter().map(|message| message.envelope);
+        let mut found = hashes.filter(|hash| id.matches(hash));
+        let first = found.next().ok_or_else(|| {
+            Refusal::usage(
+                format!("no message has the id {id}"),
+                "`whisht inbox` shows the ids; after a restart, a message is back when a peer or \
+                 `whisht mail fetch` has brought it again",
+            )
+        })?;
+        if found.any(|hash| hash != first) {
+            return Err(Refusal::usage(
+                format!("the ids of several messages begin with {id}"),
+                "give more digits",
+            ));
+        }
+        Ok(first)
     }
 }
 
 impl ReceivedMessage {
     fn view(&self) -> MessageView {
         MessageView {
-            number: self.number,
+            id: hex(&self.envelope.0),
+            received: self.received.0,
             to: self.to.clone(),
             from: self.from.map(|from| hex(&from.to_bytes())),
             topic: hex(&self.topic.0),
-            envelope: hex(&self.envelope.0),
             made: self.made,
             expires: self.expires,
             payload: hex(&self.payload),
@@ -92,3 +140,77 @@ const MAX_MESSAGES: usize = 4096;
 
 /// Maximum number of payload bytes.
 const MAX_PAYLOAD_BYTES: usize = 32 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::envelope::{Envelope, Ttl};
+    use crate::message::DecryptedMessage;
+    use crate::subscriptions::DeliveryPath;
+
+    fn message(number: u8) -> FilteredMessage {
+        let data = vec![number; 40];
+        FilteredMessage {
+            envelope: Envelope::build(UnixSecs(900), Ttl(50), Topic([1; 4]), data, 1),
+            opened: DecryptedMessage {
+                payload: Zeroizing::new(vec![number]),
+                padding: Vec::new(),
+                signer: None,
+                recipient: None,
+            },
+            arrival: DeliveryPath::Direct,
+        }
+    }
+
+    fn inbox(numbers: &[u8]) -> Inbox {
+        let mut inbox = Inbox::default();
+        for (second, number) in numbers.iter().enumerate() {
+            let now = UnixSecs(1_000 + u32::try_from(second).unwrap());
+            inbox.store(now, "desk", &message(*number)).unwrap();
+        }
+        inbox
+    }
+
+    fn id(number: u8) -> String {
+        hex(&message(number).envelope.hash().0)
+    }
+
+    fn payloads(inbox: &Inbox, query: &InboxQuery) -> Vec<String> {
+        let messages = inbox.messages(query).unwrap();
+        messages.into_iter().map(|one| one.payload).collect()
+    }
+
+    #[test]
+    fn id_of_a_message_is_the_same_when_the_network_returns_it_in_another_order() {
+        let (before, after) = (inbox(&[1, 2, 3]), inbox(&[3, 1, 2]));
+        let short: MessageIdPrefix = id(2)[..8].parse().unwrap();
+        for inbox in [before, after] {
+            let query = InboxQuery::One(short.clone());
+            assert_eq!(payloads(&inbox, &query), ["02"]);
+        }
+    }
+
+    #[test]
+    fn messages_after_an_id_or_a_time_are_those_received_later() {
+        let inbox = inbox(&[1, 2, 3]);
+        let after = |number| InboxQuery::After(id(number).parse().unwrap());
+        assert_eq!(payloads(&inbox, &after(1)), ["02", "03"]);
+        assert!(payloads(&inbox, &after(3)).is_empty());
+        let since = |secs| InboxQuery::Since(UnixSecs(secs));
+        assert_eq!(payloads(&inbox, &since(1_001)), ["02", "03"]);
+        assert_eq!(payloads(&inbox, &since(0)).len(), 3);
+        assert!(payloads(&inbox, &since(2_000)).is_empty());
+    }
+
+    #[test]
+    fn unknown_id_is_an_error_and_not_an_empty_list() {
+        let inbox = inbox(&[1, 2]);
+        for query in [
+            InboxQuery::After(id(9).parse().unwrap()),
+            InboxQuery::One(id(9).parse().unwrap()),
+        ] {
+            let refused = inbox.messages(&query).unwrap_err();
+            assert!(refused.cause.contains(&id(9)), "{}", refused.cause);
+        }
+    }
+}

@@ -32,11 +32,11 @@ fn check<T: Serialize + DeserializeOwned>(view: &T) {
 
 fn message() -> MessageView {
     MessageView {
-        number: 7,
+        id: "ab".repeat(32),
+        received: 1_700_000_100,
         to: "desk".into(),
         from: None,
         topic: "01020304".into(),
-        envelope: "ab".repeat(32),
         made: 1_700_000_000,
         expires: 1_700_003_600,
         payload: "00ff".into(),
@@ -143,6 +143,14 @@ fn status(profile: Profile, directory: DirectoryAge) -> StatusView {
         pool_bytes: 9_000,
         gossip_displaced: 3,
         packets_dropped: 0,
+        untried: 3,
+        pool_untried: 1,
+        direct_untried: 0,
+        turns: Some(TurnTimes {
+            count: 9_000,
+            longest_us: 1_500,
+            longest_last_hour_us: 800,
+        }),
         cells_forwarded: 1,
         cells_dropped: 0,
         rebuilt: 4,

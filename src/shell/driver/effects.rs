@@ -76,6 +76,11 @@ impl EffectExecutor {
         due.is_some()
     }
 
+    /// Whether the node's next deadline has come.
+    pub(super) fn is_due(&self) -> bool {
+        self.due.is_some_and(|due| due <= self.clock.now().mono)
+    }
+
     /// Applies one output of the node.
     pub(super) fn apply(&mut self, output: Output) {
         match output {

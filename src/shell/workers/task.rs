@@ -160,7 +160,7 @@ impl JobPart {
             }
             Ok(Some(done)) => self.task.answer(Some(done)),
             Err(_) => {
-                tracing::error!("a search panicked; this is a bug, please report it");
+                tracing::error!("a job panicked; this is a bug, please report it");
                 self.task.leave(None);
             }
         }
