@@ -4,6 +4,8 @@
 //! system. A cell that is queued now therefore leaves before gossip that was queued earlier. The
 //! meaning of the messages is not known here.
 
+use core::time::Duration;
+
 use circuits::directory::Subnet;
 use circuits::erasing_rng::ErasingRng;
 use circuits::ids::{RelayKey, ShortId};
@@ -209,6 +211,11 @@ impl PeerConnection {
     /// Bytes queued in the link.
     pub(in crate::node) fn queued_bytes(&self) -> usize {
         self.link.queued_bytes()
+    }
+
+    /// Smoothed round-trip time of the link, once it is connected.
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        self.link.round_trip()
     }
 
     // -- state
