@@ -7,8 +7,9 @@
 //! M5, M23, F15).
 //!
 //! The start of a lifetime is public (`expiry - ttl`), and so, at the first hop, is the lag between
-//! start and insertion. Each draft draws its lag from the latency of the slowest interactive level;
-//! a path with a latency of its own uses up that time first.
+//! start and insertion. Each draft sets the start back by what the waits of its path lack to the latency
+//! of `dark` ([`sample_lag`]). The class of a lifetime follows from the wanted lifetime alone: a class
+//! that depended on the lag would show how much of it the path has used.
 //!
 //! All of this is `shh/6`. For callers that write to old programs there is [`v5`], which leaves all
 //! fields to the caller.
@@ -19,15 +20,15 @@ use core::fmt;
 use core::time::Duration;
 
 use circuits::distributions;
-use circuits::level::sample_lag;
+use circuits::level::{Level, LevelRules, mean_lag, sample_lag};
 use circuits::time::UnixSecs;
 use rand_core::CryptoRng;
 use thiserror::Error;
 
 use crate::envelope::{EncryptionHint, SizeClass, Topic, TtlClass, UnminedEnvelope};
 use crate::message::{
-    self, ASYMMETRIC_OVERHEAD, ClientPublic, ClientSecret, Padding, Plaintext, SYMMETRIC_OVERHEAD,
-    SymKey,
+    self, ASYMMETRIC_OVERHEAD, ClientPublic, ClientSecret, CopyTag, Padding, Plaintext,
+    SYMMETRIC_OVERHEAD, SymKey,
 };
 use crate::pow::{Generations, PowJob, TooMuchWork, class_bits};
 
@@ -46,6 +47,8 @@ pub struct OutgoingMessage<'a> {
     pub payload: &'a [u8],
     /// The lifetime.
     pub life: Life,
+    /// The tag of the message, the same in all envelopes that are made of it.
+    pub tag: CopyTag,
     /// The minimum proof of work of the network: 0.2 on the main network.
     pub pow_minimum: f64,
 }
@@ -84,9 +87,8 @@ pub enum EncryptionKind {
 pub struct Life {
     /// The minimum; a quarter of an hour is added for propagation.
     pub wanted: Duration,
-    /// The expected time until insertion: the sum of the delays drawn for the path, zero for the
-    /// node's own gossip.
-    pub travel: Duration,
+    /// The rules of the path to the place of insertion.
+    pub path: &'static LevelRules,
     /// How to choose among the classes that are long enough.
     pub choice: LifeChoice,
 }
@@ -102,55 +104,73 @@ pub enum LifeChoice {
 }
 
 impl Life {
-    /// At least `wanted`, inserted at once.
+    /// At least `wanted`, for an envelope that the node inserts itself.
     #[must_use]
     pub const fn at_least(wanted: Duration) -> Self {
         Self {
             wanted,
-            travel: Duration::ZERO,
+            path: Level::Open.rules(),
             choice: LifeChoice::Shortest,
         }
     }
 
-    /// Draws the two time fields of an envelope made at `now`.
-    ///
-    /// The start is the latest point of the class's lattice that is at least a minute before both
-    /// `now` (peers punish starts in the future, some from two seconds on) and the insertion less a
-    /// random lag.
+    /// The same for an envelope that takes a path with these rules.
+    #[must_use]
+    pub const fn over(self, path: &'static LevelRules) -> Self {
+        Self { path, ..self }
+    }
+
+    /// The classes that are long enough, shortest first. They do not depend on the time or on chance,
+    /// so a user can know them in advance, and an observer learns nothing from them but the wanted
+    /// lifetime.
     ///
     /// # Errors
     ///
     /// [`EnvelopeBuildError::LifeTooLong`] if the longest class does not leave the wanted lifetime.
+    pub fn classes(self) -> Result<Vec<TtlClass>, EnvelopeBuildError> {
+        let fits = |class: &TtlClass| class_capacity(*class, self.path) >= self.wanted;
+        let fitting: Vec<_> = TtlClass::ALL.into_iter().filter(fits).collect();
+        if fitting.is_empty() {
+            return Err(EnvelopeBuildError::LifeTooLong {
+                max: class_capacity(TtlClass::ThreeDays, self.path),
+            });
+        }
+        Ok(fitting)
+    }
+
+    /// Draws the two time fields of an envelope made at `now`.
+    ///
+    /// The start is the latest point of the class's lattice that is at least a minute and a random lag
+    /// before `now`: peers punish starts in the future, some from two seconds on.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`classes`](Self::classes).
     pub fn draw(
         self,
         rng: &mut impl CryptoRng,
         now: UnixSecs,
     ) -> Result<(UnixSecs, TtlClass), EnvelopeBuildError> {
-        let insertion = now.after(seconds(self.travel));
-        let latest = insertion.before(seconds(sample_lag(rng))).min(now);
-        let needed = seconds(self.wanted.saturating_add(TTL_RESERVE));
-        let expiry = |class: TtlClass| {
-            let start = class.lattice_floor(latest.before(MIN_AGE_SECS));
-            start.after(class.ttl().0)
-        };
-        let left = |class: TtlClass| expiry(class).0.saturating_sub(insertion.0);
-
-        let fitting: Vec<_> = TtlClass::ALL
-            .into_iter()
-            .filter(|&class| left(class) >= needed)
-            .collect();
+        let fitting = self.classes()?;
         let class = match self.choice {
             LifeChoice::Shortest => fitting.first(),
             LifeChoice::Any => distributions::pick(rng, &fitting),
         };
-        match class {
-            Some(&class) => Ok((expiry(class), class)),
-            None => Err(EnvelopeBuildError::LifeTooLong {
-                max: Duration::from_secs(left(TtlClass::ThreeDays).into())
-                    .saturating_sub(TTL_RESERVE),
-            }),
-        }
+        let class = class.copied().unwrap_or(TtlClass::ThreeDays);
+        let lag = seconds(sample_lag(rng, self.path));
+        let start = class.lattice_floor(now.before(lag).before(MIN_AGE_SECS));
+        Ok((start.after(class.ttl().0), class))
     }
+}
+
+/// The longest lifetime that an envelope of this class is certain to leave after its insertion, but for
+/// a lag above the mean, which the reserve covers.
+fn class_capacity(class: TtlClass, path: &LevelRules) -> Duration {
+    let ttl = class.ttl().0;
+    let used = class.lattice_step().saturating_add(MIN_AGE_SECS);
+    Duration::from_secs(ttl.saturating_sub(used).into())
+        .saturating_sub(mean_lag(path))
+        .saturating_sub(TTL_RESERVE)
 }
 
 /// An envelope without its proof of work.
@@ -221,7 +241,7 @@ pub fn draft(
             max: payload_capacity(kind, SizeClass::LARGEST, life, signed),
         })?;
 
-    let padding = Padding::UpTo(plaintext_len(kind, size, life));
+    let padding = Padding::Tagged(message.tag, plaintext_len(kind, size, life));
     let plaintext = Plaintext::build(rng, message.payload, padding, message.signer).map_err(
         |message::PayloadTooLong { max }| EnvelopeBuildError::PayloadTooLong {
             len: message.payload.len(),
@@ -264,10 +284,11 @@ pub fn dummy(
     Ok(EnvelopeDraft::new(times, size, topic, data, pow_minimum))
 }
 
-/// The longest payload that an envelope of this shape holds, in bytes.
+/// The longest payload that an envelope of this shape holds beside the message's tag, in bytes.
 #[must_use]
 fn payload_capacity(kind: EncryptionKind, size: SizeClass, life: TtlClass, signed: bool) -> usize {
-    message::max_payload_len(plaintext_len(kind, size, life), signed).unwrap_or(0)
+    let room = plaintext_len(kind, size, life).saturating_sub(CopyTag::LEN);
+    message::max_payload_len(room, signed).unwrap_or(0)
 }
 
 /// Why no envelope was built.
@@ -276,7 +297,7 @@ fn payload_capacity(kind: EncryptionKind, size: SizeClass, life: TtlClass, signe
 pub enum EnvelopeBuildError {
     /// No lifetime class leaves the wanted lifetime.
     #[error(
-        "no envelope lives that long; the longest lifetime possible now is {}",
+        "no envelope lives that long; the longest lifetime is {}",
         Hours(*max)
     )]
     LifeTooLong {
@@ -298,7 +319,7 @@ impl EnvelopeBuildError {
     #[must_use]
     pub const fn remedy(&self) -> &'static str {
         match self {
-            Self::LifeTooLong { .. } => "ask for a shorter lifetime, or send it again later",
+            Self::LifeTooLong { .. } => "ask for a shorter lifetime",
             Self::PayloadTooLong { .. } => "shorten it or split it",
         }
     }
@@ -326,7 +347,7 @@ fn seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }
 
-/// Time added to the wanted lifetime for propagation.
+/// Time added to the wanted lifetime for propagation, and for lags above their mean.
 const TTL_RESERVE: Duration = Duration::from_secs(15 * 60);
 /// Minimum age of an envelope when it is drafted, in seconds.
 const MIN_AGE_SECS: u32 = 60;

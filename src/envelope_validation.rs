@@ -14,7 +14,7 @@ use circuits::time::UnixSecs;
 use crate::envelope::{Envelope, ExpiryError, NotExpired, ProtocolVersion};
 use crate::pow::PowChecked;
 
-pub use self::stem_rules::{MIN_STEM_LIFE_SECS, StemRejected, validate_stem};
+pub use self::stem_rules::{MIN_STEM_LIFE_SECS, StemRejected, stem_pow_suffices, validate_stem};
 
 /// Checks the time fields, the size and the proof of work of an envelope.
 ///

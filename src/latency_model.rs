@@ -2,8 +2,8 @@
 //!
 //! A set of shards is complete when its `k`-th shard arrives. This time has no closed formula if
 //! lanes differ in length, so the model samples the path several thousand times with a fixed seed.
-//! The prediction assumes links of `LINK` each way. It excludes proof of work, and it uses no
-//! measurement of the network.
+//! The prediction excludes proof of work. The caller says how long a packet takes over a link:
+//! [`DEFAULT_LINK`] for a prediction that holds for every node, a measurement for the patience of one.
 
 use core::time::Duration;
 
@@ -22,6 +22,8 @@ pub struct PathModel {
     pub needed: usize,
     /// Mean time between two shards of one lane.
     pub gap: Duration,
+    /// Time of a packet over one link, one way.
+    pub link: Duration,
     /// Mean delay at each relay.
     pub delay: Duration,
     /// Mean hold at the rendezvous.
@@ -62,6 +64,12 @@ impl PathModel {
         }
     }
 
+    /// From the first gossip until most nodes have the envelope.
+    fn diffusion(&self) -> Duration {
+        let longer = self.link.saturating_sub(DEFAULT_LINK);
+        DIFFUSION.saturating_add(longer.saturating_mul(DIFFUSION_TRIPS))
+    }
+
     /// The time from the first emission until most nodes have the envelope.
     fn sample(&self, rng: &mut ChaCha20Rng) -> Duration {
         let mut arrivals = Vec::with_capacity(self.shards);
@@ -71,7 +79,8 @@ impl PathModel {
             for _ in 0..per_lane {
                 leaves += exponential(rng, self.gap);
                 let waits: Duration = (0..*relays).map(|_| exponential(rng, self.delay)).sum();
-                let links = LINK.saturating_mul(u32::try_from(*relays).unwrap_or(u32::MAX) + 1);
+                let hops = u32::try_from(*relays).unwrap_or(u32::MAX).saturating_add(1);
+                let links = self.link.saturating_mul(hops);
                 arrivals.push(leaves + waits + links);
             }
         }
@@ -80,11 +89,11 @@ impl PathModel {
             .get(self.needed.saturating_sub(1))
             .copied()
             .unwrap_or_default();
-        let mut total = gathered + exponential(rng, self.hold) + DIFFUSION;
+        let mut total = gathered + exponential(rng, self.hold) + self.diffusion();
         if self.stem {
-            total += LINK;
+            total += self.link;
             while !one_in(rng, FLUFF_ODDS) {
-                total += LINK;
+                total += self.link;
             }
         }
         total
@@ -94,11 +103,15 @@ impl PathModel {
 const SAMPLES: usize = 4000;
 
 /// One way over one link: the mean of the latency data behind the table of levels.
-const LINK: Duration = Duration::from_millis(62);
+pub const DEFAULT_LINK: Duration = Duration::from_millis(62);
 
-/// From the first gossip until most nodes have an envelope, at one announcement per 300 ms and
-/// peer.
+/// From the first gossip until most nodes have an envelope, at one announcement per 300 ms and peer, and
+/// links of [`DEFAULT_LINK`].
 const DIFFUSION: Duration = Duration::from_millis(600);
+
+/// Times that an envelope or its announcement crosses a link until most nodes have it: four hops of an
+/// announcement, a request and the envelope.
+const DIFFUSION_TRIPS: u32 = 12;
 
 /// One node in ten is a diffuser (BIP 156).
 const FLUFF_ODDS: u32 = 10;
@@ -113,6 +126,7 @@ mod tests {
             shards: 3,
             needed: 2,
             gap: Duration::from_millis(250),
+            link: DEFAULT_LINK,
             delay: Duration::from_millis(100),
             hold: Duration::from_secs(1),
             stem: true,
@@ -140,6 +154,18 @@ mod tests {
     }
 
     #[test]
+    fn slow_links_lengthen_every_part_of_the_path() {
+        let slow = PathModel {
+            link: Duration::from_millis(1_500),
+            ..normal()
+        };
+        let (fast, slow) = (normal().latency(), slow.latency());
+        // Six links, eleven of the stem and twelve of diffusion on average.
+        let more = (slow.median - fast.median).as_secs();
+        assert!((25..45).contains(&more), "{more} s");
+    }
+
+    #[test]
     fn equal_paths_give_equal_percentiles() {
         assert_eq!(normal().latency(), normal().latency());
     }
@@ -151,6 +177,7 @@ mod tests {
             shards: 0,
             needed: 0,
             gap: Duration::ZERO,
+            link: DEFAULT_LINK,
             delay: Duration::ZERO,
             hold: Duration::ZERO,
             stem: false,

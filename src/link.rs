@@ -343,6 +343,15 @@ impl Link {
         queued.saturating_add(self.outbox.len())
     }
 
+    /// Smoothed round-trip time; `None` before the link is connected. The peer can lengthen it.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<Duration> {
+        match &self.state {
+            LinkState::Connected(open) => Some(open.round_trip()),
+            _ => None,
+        }
+    }
+
     /// The time since which a send queue has been full, as observed by [`Self::poll_transmit`] and
     /// [`Self::handle_timeout`].
     #[must_use]
@@ -418,7 +427,8 @@ impl Link {
         if let LinkState::ExpectHello(state) =
             std::mem::replace(&mut self.state, LinkState::Closing)
         {
-            let (open, event) = state.open(introduction, &self.config.limits, now);
+            let handshake_time = now.since(self.started);
+            let (open, event) = state.open(introduction, &self.config.limits, now, handshake_time);
             self.state = LinkState::Connected(Box::new(open));
             self.events.push_back(event);
         }

@@ -17,6 +17,7 @@ use rand_core::CryptoRng;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+pub use self::copy_tag::CopyTag;
 pub use self::keys::{ClientPublic, ClientSecret, InvalidKey, SymKey, ZeroKey};
 use self::plaintext::ParsedPlaintext;
 pub use self::plaintext::{Padding, PayloadTooLong, Plaintext, PlaintextError, max_payload_len};
@@ -24,6 +25,7 @@ pub(crate) use self::trial_decryption::TrialDecryption;
 use crate::ecies::{self, EciesError};
 use crate::envelope::{AesNonce, ProtocolVersion};
 
+mod copy_tag;
 mod keys;
 mod plaintext;
 mod trial_decryption;

@@ -227,7 +227,7 @@ impl Node {
             }
             TimerId::ShardSets => self.relay.expire_shard_sets(fx, now),
             TimerId::Insertion => self.relay.release_delayed(fx, now, &self.gossip),
-            TimerId::Embargo => self.stem.end_embargoes(fx, now),
+            TimerId::Embargo => self.stem.end_embargoes(fx, now, &self.gossip),
             TimerId::Message(id) => {
                 let (send, fx, context) = self.sending();
                 send.on_timer(fx, now, id, context);

@@ -19,6 +19,8 @@ use whisht::node::{
     Command, Event, Identity, Recipient, RelayLabel, Reply, SendRequest, Stage, Trace,
 };
 
+#[path = "network/sending.rs"]
+mod sending;
 #[path = "support/sim.rs"]
 mod sim;
 
@@ -26,7 +28,11 @@ use sim::World;
 
 /// Relays in a ring with chords, then a source and a reader.
 fn network(relays: usize) -> (World, usize, usize) {
-    let mut world = World::new(Duration::from_millis(5));
+    network_over(World::new(Duration::from_millis(5)), relays)
+}
+
+/// The same in a world with links of its own.
+fn network_over(mut world: World, relays: usize) -> (World, usize, usize) {
     for relay in 0..relays {
         let peers: Vec<usize> = [1, 2, 5]
             .iter()

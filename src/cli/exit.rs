@@ -25,7 +25,7 @@ pub enum Exit {
     Failed = 1,
     /// The request is not valid.
     Usage = 2,
-    /// A message is still on its way.
+    /// A message is not confirmed: still on its way, or handed to peers that do not send it back.
     Pending = 3,
     /// The node gave up sending a message.
     Expired = 4,

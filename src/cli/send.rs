@@ -1,8 +1,8 @@
 //! `whisht send`: sends a message and follows it.
 //!
 //! There is no stage "sent". The command shows what the node sees: it ends with 0 only when gossip
-//! returned the envelope, with 3 if the user stops waiting before that, and with 4 if the node gave
-//! up. The body comes from a file or from standard input, never from an argument, because every
+//! returned the envelope, with 3 if that is not known (the user stops waiting before, or peers took an
+//! envelope of level `open`, which they do not send back), and with 4 if the node gave up. The body comes from a file or from standard input, never from an argument, because every
 //! process of the machine can read the arguments of every other.
 
 mod progress;
@@ -42,7 +42,8 @@ pub(super) struct Args {
     /// Privacy level: open, swift or normal [default: the node's level]
     #[arg(long, value_parser = value::level)]
     level: Option<Level>,
-    /// Lifetime of the envelope in the network, such as 30m, 1h or 3d
+    /// Lifetime of the envelope in the network, such as 30m, 1h or 2d, at most 59h. The envelope states
+    /// 30m up to 7m, 1h up to 32m, 6h up to 4h42m, 24h up to 19h42m, else 72h
     #[arg(long, value_name = "TIME", value_parser = time, default_value = "1h")]
     ttl: Duration,
     /// Sign the message with this identity [default: unsigned]
@@ -117,7 +118,8 @@ async fn follow(
         progress.show(&stage);
         outcome.note(&stage);
         match stage {
-            Stage::Delivered | Stage::HandedOver { .. } => break Exit::Done,
+            Stage::Delivered => break Exit::Done,
+            Stage::HandedOver { .. } => break Exit::Pending,
             Stage::Failed { .. } => break Exit::Expired,
             _ => {}
         }
@@ -125,7 +127,7 @@ async fn follow(
     progress.end();
     if node.printer.json {
         node.printer.value(&outcome.ended(exit))?;
-    } else if exit == Exit::Pending {
+    } else if exit == Exit::Pending && outcome.handed_to.is_none() {
         node.printer.line(format_args!(
             "message {} has not come back yet; the node continues, see `whisht outbox`",
             id.0
@@ -190,7 +192,7 @@ impl SendOutcome {
 
     fn ended(self, exit: Exit) -> Self {
         Self {
-            delivered: exit == Exit::Done && self.handed_to.is_none(),
+            delivered: exit == Exit::Done,
             exit: exit.code(),
             ..self
         }

@@ -104,8 +104,13 @@ impl TtlClass {
     /// The latest point of this class's time lattice that is not after `moment`.
     #[must_use]
     pub const fn lattice_floor(self, moment: UnixSecs) -> UnixSecs {
-        let step = self.ttl().0 / 6;
-        UnixSecs(moment.0 - moment.0 % step)
+        UnixSecs(moment.0 - moment.0 % self.lattice_step())
+    }
+
+    /// The distance between two points of this class's time lattice, in seconds.
+    #[must_use]
+    pub const fn lattice_step(self) -> u32 {
+        self.ttl().0 / 6
     }
 }
 

@@ -1,3 +1,4 @@
+use circuits::level::Level;
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -22,6 +23,7 @@ fn message<'a>(recipient: EncryptionKey<'a>, payload: &'a [u8]) -> OutgoingMessa
         signer: None,
         payload,
         life: Life::at_least(Duration::from_secs(600)),
+        tag: CopyTag::draw(&mut rng(5)),
         pow_minimum: LOCAL_POW,
     }
 }
@@ -54,6 +56,8 @@ fn draft_seals_and_decrypts() {
     assert!(checked.value(Generation::Modern) >= LOCAL_POW);
     let opened = decrypt_symmetric(&key, envelope.data()).unwrap();
     assert_eq!(opened.payload.as_slice(), b"hello");
+    let tag = CopyTag::of_padding(&opened.padding);
+    assert_eq!(tag, Some(CopyTag::draw(&mut rng(5))));
 }
 
 #[test]
@@ -91,8 +95,8 @@ fn signed_message_decrypts_at_recipient() {
 #[test]
 fn smallest_class_has_specified_capacity() {
     let capacity = |kind| payload_capacity(kind, SizeClass::SMALLEST, TtlClass::SixHours, false);
-    assert_eq!(capacity(EncryptionKind::Symmetric), 504);
-    assert_eq!(capacity(EncryptionKind::Asymmetric), 419);
+    assert_eq!(capacity(EncryptionKind::Symmetric), 488);
+    assert_eq!(capacity(EncryptionKind::Asymmetric), 403);
 }
 
 #[test]
@@ -162,31 +166,25 @@ fn any_long_enough_lifetime_is_drawn() {
     );
 }
 
-/// Histogram over 4,000 envelopes of the lattice steps between start and insertion.
-fn lags(travel: Duration) -> Vec<usize> {
-    let mut counts = vec![0; 8];
-    let mut rng = rng(77);
-    for at in 0..4_000 {
-        let now = NOW.after(at * 17);
-        let life = Life {
-            travel,
-            ..Life::at_least(Duration::ZERO)
-        };
-        let (expiry, class) = life.draw(&mut rng, now).unwrap();
-        assert_eq!(class, TtlClass::HalfHour);
-        let start = expiry.before(class.ttl().0);
-        let lag = now.after(seconds(travel)).0 - start.0;
-        counts[usize::try_from(lag / 150).unwrap()] += 1;
-    }
-    counts
-}
-
 #[test]
-fn lag_does_not_distinguish_own_gossip_from_a_path() {
-    let (open, normal) = (lags(Duration::ZERO), lags(Duration::from_secs(3)));
-    let total: usize = open.iter().zip(&normal).map(|(a, b)| a.abs_diff(*b)).sum();
-    // Two samples of 4,000 from one distribution differ by about 150 over these eight cells.
-    assert!(total < 400, "{open:?} {normal:?}");
+fn lifetime_class_follows_from_the_wanted_lifetime_alone() {
+    let minutes = [
+        (1, 1_800),
+        (7, 1_800),
+        (8, 3_600),
+        (30, 3_600),
+        (60, 21_600),
+        (600, 86_400),
+    ];
+    for (wanted, ttl) in minutes {
+        for level in [Level::Open, Level::Normal, Level::Dark] {
+            let life = Life::at_least(Duration::from_secs(wanted * 60)).over(level.rules());
+            for seed in 0..50 {
+                let (_, class) = life.draw(&mut rng(seed), NOW.after(29)).unwrap();
+                assert_eq!(class.ttl().0, ttl, "{wanted} minutes at {level}");
+            }
+        }
+    }
 }
 
 proptest! {
@@ -194,20 +192,20 @@ proptest! {
     fn starts_are_lattice_points_at_least_a_minute_old(
         now in 1_500_000_000_u32..4_000_000_000,
         wanted in 0_u64..200_000,
-        travel in 0_u64..1_000,
+        level in proptest::sample::select(&Level::ALL[..]),
         seed: u64,
     ) {
         let life = Life {
-            wanted: Duration::from_secs(wanted),
-            travel: Duration::from_secs(travel),
             choice: LifeChoice::Any,
+            ..Life::at_least(Duration::from_secs(wanted)).over(level.rules())
         };
         let (expiry, class) = life.draw(&mut rng(seed), UnixSecs(now)).unwrap();
         let start = expiry.before(class.ttl().0);
         prop_assert_eq!(start.0 % (class.ttl().0 / 6), 0);
         prop_assert!(start.0 <= now - 60);
-        let left = u64::from(expiry.0 - now) - travel;
-        prop_assert!(left >= wanted + 900);
+        let left = u64::from(expiry.0 - now);
+        // A lag of seven minutes is longer than all but one in a million.
+        prop_assert!(left >= wanted + 600);
     }
 
     #[test]

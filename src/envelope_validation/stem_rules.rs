@@ -41,7 +41,7 @@ pub fn validate_stem(
     NotExpired::check(envelope.expiry(), envelope.ttl(), now)
         .map(drop)
         .map_err(StemRejected::Expiry)?;
-    let bits = Generation::Modern.zero_bits(&PowHashes::of(envelope).modern);
+    let bits = stem_bits(envelope);
     if bits >= class_bits(min_pow, size, ttl) {
         return Ok(());
     }
@@ -49,6 +49,16 @@ pub fn validate_stem(
     Err(StemRejected::LowPow {
         everywhere: bits < class_bits(shared, size, ttl),
     })
+}
+
+/// Whether an envelope of our shape has the work that [`validate_stem`] requires with this minimum.
+#[must_use]
+pub fn stem_pow_suffices(envelope: &Envelope, min_pow: f64) -> bool {
+    shape(envelope).is_some_and(|(size, ttl)| stem_bits(envelope) >= class_bits(min_pow, size, ttl))
+}
+
+fn stem_bits(envelope: &Envelope) -> u32 {
+    Generation::Modern.zero_bits(&PowHashes::of(envelope).modern)
 }
 
 /// The classes of an envelope, if it has the shape of ours.

@@ -154,6 +154,7 @@ impl ExpectHello {
         introduction: Introduction,
         limits: &LinkLimits,
         now: Instant,
+        handshake_time: Duration,
     ) -> (Connected, LinkEvent) {
         let event = LinkEvent::Connected {
             remote: self.remote,
@@ -170,6 +171,8 @@ impl ExpectHello {
             queue: SendQueue::new(limits.queue),
             heard: now,
             next_ping: now.after(PING_INTERVAL),
+            round_trip: handshake_time,
+            pinged: None,
             ping_due: false,
             pong_due: false,
         };
@@ -193,6 +196,10 @@ pub(super) struct Connected {
     pub(super) queue: SendQueue,
     heard: Instant,
     next_ping: Instant,
+    /// Smoothed time from a ping to its pong; at first, the time that the handshake took.
+    round_trip: Duration,
+    /// When the ping was sent whose pong is awaited.
+    pinged: Option<Instant>,
     ping_due: bool,
     pong_due: bool,
 }
@@ -215,7 +222,8 @@ impl Connected {
                 return Ok(Some(LinkEvent::Disconnected(reason)));
             }
             PING => self.pong_due = true,
-            // A second Hello, a Pong, and codes that are reserved.
+            PONG => self.measure(now),
+            // A second Hello, and codes that are reserved.
             0..BASE_CODES => {}
             _ => {
                 let (capability, code) =
@@ -272,6 +280,7 @@ impl Connected {
         }
         if std::mem::take(&mut self.ping_due) {
             self.writer.write(PING, &EMPTY_LIST, Packing::Literal, wire);
+            self.pinged = Some(now);
         }
         while let Some(next) = self.queue.peek() {
             let packed = snappy::max_packed_len(next.payload.len(), next.packing);
@@ -285,6 +294,19 @@ impl Connected {
             }
         }
         self.queue.observe(now);
+    }
+
+    /// Smoothed round-trip time, with the delay of what was queued before the ping.
+    pub(super) const fn round_trip(&self) -> Duration {
+        self.round_trip
+    }
+
+    /// The pong of our ping arrived: a new measurement counts an eighth, as in TCP (RFC 6298).
+    fn measure(&mut self, now: Instant) {
+        if let Some(sent) = self.pinged.take() {
+            let earlier = self.round_trip.saturating_mul(7);
+            self.round_trip = earlier.saturating_add(now.since(sent)) / 8;
+        }
     }
 
     /// When [`Self::handle_timeout`] is due.

@@ -18,6 +18,7 @@ use sha3::{Digest, Keccak256};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use super::copy_tag::CopyTag;
 use super::keys::{ClientPublic, ClientSecret};
 use crate::envelope::ProtocolVersion;
 
@@ -31,6 +32,8 @@ pub enum Padding<'a> {
     Align,
     /// These bytes, unchanged.
     Given(&'a [u8]),
+    /// A tag, then random bytes until the plaintext has this length.
+    Tagged(CopyTag, usize),
     /// Random bytes until the plaintext has this length.
     UpTo(usize),
 }
@@ -54,9 +57,11 @@ impl Plaintext {
         let pad_len = match padding {
             Padding::Align => ALIGNMENT - bare % ALIGNMENT,
             Padding::Given(bytes) => bytes.len(),
-            Padding::UpTo(len) => len.checked_sub(bare).ok_or_else(|| PayloadTooLong {
-                max: max_payload_len(len, signer.is_some()).unwrap_or(0),
-            })?,
+            Padding::Tagged(_, len) => {
+                pad_len_up_to(len.saturating_sub(CopyTag::LEN), bare, signer.is_some())?
+                    .saturating_add(CopyTag::LEN)
+            }
+            Padding::UpTo(len) => pad_len_up_to(len, bare, signer.is_some())?,
         };
         if payload.len() > MAX_PAYLOAD_LEN {
             return Err(PayloadTooLong {
@@ -80,6 +85,12 @@ impl Plaintext {
             let start = bytes.len();
             bytes.resize(start.saturating_add(pad_len), 0);
             rng.fill_bytes(bytes.get_mut(start..).unwrap_or_default());
+            if let Padding::Tagged(tag, _) = padding {
+                let tagged = bytes.iter_mut().skip(start);
+                for (to, from) in tagged.zip(tag.as_bytes()) {
+                    *to = *from;
+                }
+            }
         }
         if let Some(signer) = signer {
             let signature = sign(&bytes, signer);
@@ -238,6 +249,13 @@ pub enum PlaintextError {
 pub struct PayloadTooLong {
     /// The longest payload that fits, in bytes.
     pub max: usize,
+}
+
+/// Padding that fills a plaintext of `bare` bytes up to `len`.
+fn pad_len_up_to(len: usize, bare: usize, signed: bool) -> Result<usize, PayloadTooLong> {
+    len.checked_sub(bare).ok_or_else(|| PayloadTooLong {
+        max: max_payload_len(len, signed).unwrap_or(0),
+    })
 }
 
 /// All bytes but payload and padding.

@@ -43,9 +43,12 @@ impl PlaintextV5 {
         let block = match padding {
             Padding::Align => bare.next_multiple_of(ALIGNMENT).saturating_sub(bare),
             Padding::Given(bytes) => block_around(bytes.len()),
-            Padding::UpTo(len) => len.checked_sub(bare).ok_or_else(|| PayloadTooLong {
-                max: len.saturating_sub(fixed),
-            })?,
+            // Messages of ours, which have tags, are never of this form.
+            Padding::UpTo(len) | Padding::Tagged(_, len) => {
+                len.checked_sub(bare).ok_or_else(|| PayloadTooLong {
+                    max: len.saturating_sub(fixed),
+                })?
+            }
         };
         if block > MAX_PADDING_BLOCK {
             return Err(PayloadTooLong { max: 0 });

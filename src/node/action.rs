@@ -12,6 +12,7 @@ use circuits::level::Level;
 use super::event::MessageId;
 use super::peers::LinkPurpose;
 use super::relay::OnionKey;
+use super::send::LaneRelays;
 use crate::endpoint::PeerAddr;
 use crate::envelope::{Envelope, EnvelopeHash};
 use crate::gossip::OutboundPacket;
@@ -72,6 +73,10 @@ pub(super) enum Action {
     // -- to the directory
     /// Draw the lanes of a message; the result goes to the sender.
     PlanLanes(MessageId, Level),
+    /// An echo came of an envelope that left through this guard.
+    GuardProven(ShortId),
+    /// No echo came of an envelope that took these relays, while gossip of others arrived.
+    LanesSilent(LaneRelays),
 }
 
 /// Where an envelope for the stem comes from. It is told if there is no stem.

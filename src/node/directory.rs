@@ -4,6 +4,7 @@
 //! (`guards`) and lanes (`lanes`) are chosen from a snapshot of the directory. Our own descriptor is
 //! made by `publisher`. This component sends no cell.
 
+mod guard_trial;
 mod guards;
 mod lanes;
 mod publisher;

@@ -17,6 +17,7 @@ use super::input::{Connectivity, Input, StoreId};
 use super::jobs::{JobId, JobOwner, JobResult};
 use super::peers::{BanScope, OnionHandshake, OnionOutcome, PeerConnection, RemotePeer};
 use super::shh_api::{self, ShhReply};
+use super::stem::StemPeer;
 use super::timers::TimerId;
 use super::{Node, hex};
 use crate::envelope::{Envelope, EnvelopeHash, NotExpired};
@@ -117,6 +118,8 @@ impl Node {
                     .pick_lanes(fx, now, level.rules(), &self.peers);
                 self.send.on_lanes(fx, id, lanes);
             }
+            Action::GuardProven(guard) => self.directory.guard_proven(guard),
+            Action::LanesSilent(relays) => self.directory.on_lanes_silent(now.unix, relays),
         }
     }
 
@@ -137,7 +140,8 @@ impl Node {
     }
 
     fn insert_by_stem(&mut self, now: Now, envelope: Envelope, source: StemSource) {
-        if self.stem.insert(&mut self.fx, now, &envelope, source) {
+        let (stem, gossip) = (&mut self.stem, &self.gossip);
+        if stem.insert(&mut self.fx, now, &envelope, source, gossip) {
             return;
         }
         match source {
@@ -342,7 +346,8 @@ impl Node {
     /// A peer sent or announced these envelopes; some may be ours.
     fn on_echoes(&mut self, hashes: Vec<EnvelopeHash>) {
         for hash in hashes {
-            self.send.on_echo(&mut self.fx, hash, &self.gossip);
+            let (send, fx, context) = self.sending();
+            send.on_echo(fx, hash, context);
         }
     }
 
@@ -433,8 +438,11 @@ impl Node {
     }
 
     fn on_stem(&mut self, now: Now, from: LinkId, envelope: &Envelope) {
-        let fx = &mut self.fx;
-        let passed_on = self.stem.on_stem(fx, now, from, envelope, &self.gossip);
+        let Some(id) = self.peers.relay_at(from) else {
+            return;
+        };
+        let (fx, peer) = (&mut self.fx, StemPeer { link: from, id });
+        let passed_on = self.stem.on_stem(fx, now, peer, envelope, &self.gossip);
         if passed_on.is_err_and(StemRejected::is_strike) {
             self.peers.strike(now, from, BanScope::KeyAndAddress);
             let reason = DisconnectReason::SubprotocolError;

@@ -8,6 +8,7 @@
 //!
 //! Every attempt is a new envelope: the rendezvous of the previous one may be keeping it (spec 6).
 
+mod attempt;
 mod compose;
 mod confirm;
 mod emission;
@@ -29,10 +30,12 @@ use circuits::rendezvous::{TicketBits, TicketSearch};
 use circuits::time::{Instant, Now};
 use rand_core::Rng;
 
-pub(super) use self::compose::travel_time;
+pub(super) use self::attempt::LaneRelays;
 pub(super) use self::level::SendContext;
 
+use self::attempt::EarlierAttempt;
 use self::compose::compose;
+use self::emission::CellPace;
 use self::message::{Departure, EchoWatch, Mining, Outgoing, PlannedEnvelope, SendState};
 use super::action::{Action, StemSource};
 use super::command::{Refusal, SendRequest};
@@ -46,6 +49,7 @@ use super::timers::TimerId;
 use super::views::OutgoingView;
 use crate::envelope::{Envelope, EnvelopeHash};
 use crate::envelope_builder::EnvelopeDraft;
+use crate::message::CopyTag;
 use crate::pow::{OutOfTime, PowJob};
 
 /// All messages of this run that are not forgotten yet.
@@ -55,8 +59,9 @@ pub(super) struct Sender {
     profile: Profile,
     messages: BTreeMap<MessageId, Outgoing>,
     last: u64,
-    /// The message of each envelope whose echo is awaited.
+    /// The message of each envelope whose echo is awaited, those of earlier attempts included.
     by_hash: BTreeMap<EnvelopeHash, MessageId>,
+    pace: CellPace,
     connectivity: Connectivity,
     connectivity_changed: Instant,
 }
@@ -71,6 +76,7 @@ impl Sender {
             messages: BTreeMap::new(),
             last: 0,
             by_hash: BTreeMap::new(),
+            pace: CellPace::default(),
             connectivity: Connectivity::default(),
             connectivity_changed: now,
         }
@@ -95,8 +101,9 @@ impl Sender {
         }
         context.check_level(now, level)?;
         self.check_room()?;
-        let (draft, job) = compose(fx.key_rng(), now, &request, level, context)?;
-        let id = self.add(level, Some(request), 1);
+        let tag = CopyTag::draw(fx.key_rng());
+        let (draft, job) = compose(fx.key_rng(), now, &request, level, tag, context)?;
+        let id = self.add(level, Some(request), tag);
         self.start_mining(fx, id, draft, &job, context);
         Ok(id)
     }
@@ -117,7 +124,7 @@ impl Sender {
     ) -> Result<MessageId, Refusal> {
         context.check_level(now, level)?;
         self.check_room()?;
-        let id = self.add(level, None, 1);
+        let id = self.add(level, None, CopyTag::draw(fx.key_rng()));
         self.insert(fx, now, id, envelope, context);
         Ok(id)
     }
@@ -133,11 +140,10 @@ impl Sender {
     }
 
     /// Adds a message; forgets the oldest one that has ended if there are too many.
-    fn add(&mut self, level: Level, request: Option<SendRequest>, attempt: u32) -> MessageId {
+    fn add(&mut self, level: Level, request: Option<SendRequest>, tag: CopyTag) -> MessageId {
         self.last = self.last.saturating_add(1);
         let id = MessageId(self.last);
-        self.messages
-            .insert(id, Outgoing::new(level, request, attempt));
+        self.messages.insert(id, Outgoing::new(level, request, tag));
         if self.messages.len() > MAX_REMEMBERED {
             let mut messages = self.messages.iter();
             let oldest = messages.find(|(_, message)| message.state().has_ended());
@@ -155,7 +161,9 @@ impl Sender {
         self.settle(fx, id, before.as_ref());
     }
 
-    /// Cancels the job of the old state, and keeps the index of awaited echoes.
+    /// Cancels the job of the old state, and keeps the index of awaited echoes. An envelope that is not
+    /// watched any more becomes an earlier attempt. A message that has ended watches nothing: it
+    /// never ends twice, or otherwise.
     fn replace_state(&mut self, fx: &mut Effects, id: MessageId, state: SendState) {
         let Some(message) = self.messages.get_mut(&id) else {
             return;
@@ -163,17 +171,31 @@ impl Sender {
         if let Some(job) = message.state().job() {
             fx.cancel_job(job);
         }
-        if let Some(watch) = message.state().watch() {
-            self.by_hash.remove(&watch.hash());
-        }
-        let watched = message.state().watch().map(EchoWatch::hash);
+        let before = message.state().watch().copied();
         message.set_state(state);
-        let by_stem = message.level().rules().insertion == Insertion::Stem;
-        if let Some(hash) = watched.filter(|_| by_stem && message.state().has_ended()) {
-            fx.request(Action::WithdrawStem(hash));
-        }
-        if let Some(watch) = message.state().watch() {
+        let watch = message.state().watch();
+        let left = before.filter(|before| watch.map(EchoWatch::hash) != Some(before.hash()));
+        if let Some(watch) = watch {
             self.by_hash.insert(watch.hash(), id);
+        }
+        let ended = message.state().has_ended();
+        let by_stem = message.level().rules().insertion == Insertion::Stem;
+        let earlier = message.earlier_mut();
+        let mut forgotten = Vec::new();
+        if let Some(left) = left {
+            forgotten.extend(earlier.push(EarlierAttempt {
+                hash: left.hash(),
+                guard: left.guard(),
+            }));
+        }
+        if ended {
+            forgotten.extend(earlier.take());
+        }
+        for attempt in forgotten {
+            self.by_hash.remove(&attempt.hash);
+            if ended && by_stem {
+                fx.request(Action::WithdrawStem(attempt.hash));
+            }
         }
     }
 
@@ -300,7 +322,8 @@ impl Sender {
 
     /// The peers that could pass a message on along the stem are gone.
     pub(super) fn on_no_stem(&mut self, fx: &mut Effects, id: MessageId) {
-        let reason = "the peers that could pass it on are gone; connect to more whisht nodes";
+        let reason = "the peers that could pass it on are gone, or require more proof of work than \
+                      `min-pow` of this node; connect to more whisht nodes, or raise `min-pow`";
         self.fail(fx, id, reason);
     }
 

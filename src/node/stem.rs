@@ -7,15 +7,23 @@
 //! No embargo makes this node diffuse its own message. A full table refuses nothing
 //! ([`in_transit`]), and an embargo that ends sends the envelope over the other successor. If that
 //! fails too, a message of this node waits for other successors and its user is told; any other
-//! envelope is diffused. An envelope that returns twice over one link is diffused whether or not it
-//! is of this node: a difference would tell a successor which node is the sender.
+//! envelope is diffused. An envelope that returns is treated as one of another node: a node that ends the
+//! stems of others in this epoch diffuses it, and every node diffuses it at its second return over one
+//! link. A difference would tell a successor which node is the sender.
+//!
+//! No successor gets an envelope with less proof of work than it requires, because it would end the
+//! link for it.
 
 mod in_transit;
 
-use circuits::dandelion::{Embargo, StemRoute, StemRouter};
+use std::collections::{BTreeMap, BTreeSet};
+
+use circuits::dandelion::{Embargo, StemOrigin, StemRoute, StemRouter};
 use circuits::erasing_rng::ErasingRng;
-use circuits::ids::LinkId;
+use circuits::ids::{LinkId, ShortId};
 use circuits::time::{Instant, Now};
+
+pub(super) use self::in_transit::StemPeer;
 
 use self::in_transit::{Bringer, InTransit};
 use super::action::{Action, StemSource};
@@ -32,6 +40,8 @@ use crate::onion_wire::OnionMessage;
 /// Stem routes, embargoes, and the envelopes in transit.
 pub(super) struct Stem {
     router: StemRouter,
+    /// The peers that may be successors, by link.
+    candidates: BTreeMap<LinkId, ShortId>,
     embargo: Embargo,
     in_transit: InTransit,
 }
@@ -41,6 +51,7 @@ impl Stem {
     pub(super) fn new(rng: &mut ErasingRng, now: Instant) -> Self {
         Self {
             router: StemRouter::new(rng, now),
+            candidates: BTreeMap::new(),
             embargo: Embargo::default(),
             in_transit: InTransit::new(),
         }
@@ -57,8 +68,10 @@ impl Stem {
     }
 
     /// Sets the peers that may be successors.
-    pub(super) fn set_successor_candidates(&mut self, fx: &mut Effects, links: &[LinkId]) {
-        self.router.set_successor_candidates(fx.path_rng(), links);
+    pub(super) fn set_successor_candidates(&mut self, fx: &mut Effects, peers: &[StemPeer]) {
+        self.candidates = peers.iter().map(|peer| (peer.link, peer.id)).collect();
+        let links: Vec<LinkId> = peers.iter().map(|peer| peer.link).collect();
+        self.router.set_successor_candidates(fx.path_rng(), &links);
     }
 
     /// A link is closed.
@@ -77,7 +90,7 @@ impl Stem {
         &mut self,
         fx: &mut Effects,
         now: Now,
-        from: LinkId,
+        from: StemPeer,
         envelope: &Envelope,
         gossip: &EnvelopeGossip,
     ) -> Result<(), StemRejected> {
@@ -88,7 +101,7 @@ impl Stem {
             fx.count(Counter::Malformed);
             return Err(rejected);
         }
-        self.pass_along(fx, now, envelope, Bringer::Peer(from));
+        self.pass_along(fx, now, envelope, Bringer::Peer(from), gossip);
         Ok(())
     }
 
@@ -100,8 +113,9 @@ impl Stem {
         now: Now,
         envelope: &Envelope,
         source: StemSource,
+        gossip: &EnvelopeGossip,
     ) -> bool {
-        self.can_stem() && self.pass_along(fx, now, envelope, source.into())
+        self.can_stem() && self.pass_along(fx, now, envelope, source.into(), gossip)
     }
 
     /// The message of this envelope has ended: no further successor gets it from here.
@@ -122,19 +136,30 @@ impl Stem {
     }
 
     /// Passes on or diffuses envelopes whose embargo has ended.
-    pub(super) fn end_embargoes(&mut self, fx: &mut Effects, now: Now) {
+    pub(super) fn end_embargoes(&mut self, fx: &mut Effects, now: Now, gossip: &EnvelopeGossip) {
         while let Some(hash) = self.embargo.pop_due(now.mono) {
-            self.end_embargo(fx, now, EnvelopeHash(hash));
+            self.end_embargo(fx, now, EnvelopeHash(hash), gossip);
         }
         self.arm(fx);
     }
 
-    fn end_embargo(&mut self, fx: &mut Effects, now: Now, hash: EnvelopeHash) {
+    fn end_embargo(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        hash: EnvelopeHash,
+        gossip: &EnvelopeGossip,
+    ) {
         let Some(entry) = self.in_transit.get(hash) else {
             return;
         };
         let (bringer, attempts) = (entry.bringer, entry.attempts);
         let lives = entry.envelope.expiry() >= now.unix.after(MIN_STEM_LIFE_SECS);
+        let envelope = entry.envelope.clone();
+        let mut unsuitable = self.unsuitable(&envelope, gossip);
+        let tried = |(_, id): &(&LinkId, &ShortId)| entry.tried.contains(id);
+        let tried = self.candidates.iter().filter(tried);
+        unsuitable.extend(tried.map(|(link, _)| *link));
         let untried = match bringer {
             _ if !lives => None,
             // Every pair of successors that collude could recognize the sender of a message, so
@@ -143,12 +168,11 @@ impl Stem {
             Bringer::Rendezvous | Bringer::Peer(_) if attempts >= MAX_ATTEMPTS => None,
             _ => Some(
                 self.router
-                    .reroute(fx.path_rng(), now.mono, bringer.origin(), &entry.tried),
+                    .reroute(fx.path_rng(), now.mono, bringer.origin(), &unsuitable),
             ),
         };
         match (untried, bringer) {
             (Some(StemRoute::To(link)), _) => {
-                let envelope = entry.envelope.clone();
                 self.forward(fx, now.mono, link, &envelope);
             }
             (Some(_), Bringer::Message(id)) => {
@@ -171,11 +195,12 @@ impl Stem {
         now: Now,
         envelope: &Envelope,
         bringer: Bringer,
+        gossip: &EnvelopeGossip,
     ) -> bool {
         let hash = envelope.hash();
         let mut forgotten = Vec::new();
         if self.in_transit.note(envelope, bringer, &mut forgotten) {
-            match self.router.route(fx.path_rng(), now.mono, bringer.origin()) {
+            match self.route(fx, now.mono, bringer.origin(), envelope, gossip) {
                 StemRoute::To(link) => self.forward(fx, now.mono, link, envelope),
                 StemRoute::Fluff => self.diffuse(fx, hash),
                 StemRoute::NoSuccessors => {
@@ -192,6 +217,39 @@ impl Stem {
         true
     }
 
+    /// The next hop of an envelope. A successor whose rule the envelope does not satisfy would end the
+    /// link for it, so the other one is taken, and without another the stem ends as for want of
+    /// successors.
+    fn route(
+        &mut self,
+        fx: &mut Effects,
+        now: Instant,
+        origin: StemOrigin,
+        envelope: &Envelope,
+        gossip: &EnvelopeGossip,
+    ) -> StemRoute {
+        let route = self.router.route(fx.path_rng(), now, origin);
+        let unsuitable = self.unsuitable(envelope, gossip);
+        match (route, origin) {
+            (StemRoute::To(link), _) if unsuitable.contains(&link) => {
+                let mut tried = unsuitable;
+                if let StemOrigin::From(sender) = origin {
+                    tried.insert(sender);
+                }
+                self.router.reroute(fx.path_rng(), now, origin, &tried)
+            }
+            (route, _) => route,
+        }
+    }
+
+    /// The links to candidates that require more proof of work than the envelope has.
+    fn unsuitable(&self, envelope: &Envelope, gossip: &EnvelopeGossip) -> BTreeSet<LinkId> {
+        let links = self.candidates.keys().copied();
+        links
+            .filter(|link| !gossip.stem_suits(*link, envelope))
+            .collect()
+    }
+
     /// Sends an envelope to a successor. A full queue loses it, and the embargo recovers it.
     fn forward(&mut self, fx: &mut Effects, now: Instant, to: LinkId, envelope: &Envelope) {
         let hash = envelope.hash();
@@ -200,7 +258,9 @@ impl Stem {
         });
         let message = OnionMessage::Stem(envelope.clone());
         fx.request(Action::SendOnion(to, Priority::Control, message));
-        self.in_transit.sent(hash, to);
+        if let Some(id) = self.candidates.get(&to) {
+            self.in_transit.sent(hash, *id);
+        }
         self.embargo.watch(fx.path_rng(), now, hash.0);
     }
 

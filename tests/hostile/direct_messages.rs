@@ -21,6 +21,7 @@ fn envelope_without_pow(fixture: &mut Fixture) -> Envelope {
         signer: None,
         payload: b"mail",
         life: Life::at_least(std::time::Duration::from_secs(600)),
+        tag: whisht::message::CopyTag::draw(&mut ChaCha20Rng::from_seed([7; 32])),
         pow_minimum: 0.002,
     };
     let unix = fixture.world.clock().unix;

@@ -50,7 +50,7 @@ impl World {
         Self::with_config(config)
     }
 
-    fn with_config(config: WorldConfig) -> Self {
+    pub(crate) fn with_config(config: WorldConfig) -> Self {
         Self {
             world: SimWorld::new(config, Box::new(Recorder::default())),
             mail_password: None,

@@ -71,6 +71,7 @@ impl GuardSample {
                 id: RelayId(reader.array()?),
                 silent: read_moment(reader)?,
                 absent: read_moment(reader)?,
+                aside: None,
             });
         }
         Ok(Self {
@@ -88,6 +89,8 @@ struct RankedGuard {
     silent: Option<UnixSecs>,
     /// Time since which it has been missing from the directory.
     absent: Option<UnixSecs>,
+    /// Until when it is not used although it answers. Not stored: a restart gives it a new chance.
+    aside: Option<UnixSecs>,
 }
 
 impl RankedGuard {
@@ -96,11 +99,15 @@ impl RankedGuard {
             id,
             silent: None,
             absent: None,
+            aside: None,
         }
     }
 
-    /// Whether it is up, or has been down for less than `timeout_secs` seconds.
+    /// Whether it is up, or has been down for less than `timeout_secs` seconds, and is not set aside.
     fn is_waited_for(&self, now: UnixSecs, timeout_secs: u32) -> bool {
+        if self.aside.is_some_and(|until| now < until) {
+            return false;
+        }
         let mut downs = self.silent.iter().chain(&self.absent);
         downs.all(|since| now < since.after(timeout_secs))
     }
@@ -201,6 +208,14 @@ impl Guards {
     pub fn answered(&mut self, id: &RelayId) {
         if let Some(member) = self.member(id) {
             member.silent = None;
+        }
+    }
+
+    /// Sets a member aside until a time, or takes it back. No relay outside the members is chosen for
+    /// it, so three guards remain the limit of a period.
+    pub fn set_aside(&mut self, id: &RelayId, until: Option<UnixSecs>) {
+        if let Some(member) = self.member(id) {
+            member.aside = until;
         }
     }
 

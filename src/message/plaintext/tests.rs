@@ -116,7 +116,9 @@ proptest! {
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let signer = sign.then(|| ClientSecret::generate(&mut rng));
         let len = payload.len() + 3 + SIGNATURE_LEN + extra;
-        for padding in [Padding::Align, Padding::UpTo(len), Padding::Given(&[1; 9])] {
+        let tag = CopyTag::draw(&mut rng);
+        let tagged = Padding::Tagged(tag, len + CopyTag::LEN);
+        for padding in [Padding::Align, Padding::UpTo(len), Padding::Given(&[1; 9]), tagged] {
             let built = Plaintext::build(&mut rng, &payload, padding, signer.as_ref()).unwrap();
             let parsed = ParsedPlaintext::new(ProtocolVersion::V6, Zeroizing::new(built.as_bytes().to_vec())).unwrap();
             prop_assert_eq!(parsed.payload(), &payload[..]);
@@ -125,6 +127,10 @@ proptest! {
                 Padding::Align => prop_assert_eq!(built.as_bytes().len() % 256, 0),
                 Padding::UpTo(len) => prop_assert_eq!(built.as_bytes().len(), len),
                 Padding::Given(bytes) => prop_assert_eq!(parsed.padding(), bytes),
+                Padding::Tagged(_, len) => {
+                    prop_assert_eq!(built.as_bytes().len(), len);
+                    prop_assert_eq!(CopyTag::of_padding(parsed.padding()), Some(tag));
+                }
             }
         }
     }

@@ -9,10 +9,12 @@ use circuits::path::{Guard, GuardSeed, Guards, PathRefusal};
 use circuits::time::{Instant, Now, UnixSecs};
 
 use super::RelayDirectory;
+use super::guard_trial::{GuardTrial, TrialVerdict};
 use crate::node::action::Action;
 use crate::node::effects::Effects;
 use crate::node::output::Record;
 use crate::node::peers::{LinkPurpose, Peers};
+use crate::node::send::LaneRelays;
 
 /// Our guards, and what of them is durable.
 pub(super) struct GuardKeeper {
@@ -20,6 +22,7 @@ pub(super) struct GuardKeeper {
     /// The guards as they were last stored.
     stored: Vec<u8>,
     next_maintenance: Instant,
+    trial: GuardTrial,
 }
 
 impl GuardKeeper {
@@ -31,6 +34,7 @@ impl GuardKeeper {
             guards,
             stored: Vec::new(),
             next_maintenance: Instant::ZERO,
+            trial: GuardTrial::default(),
         }
     }
 
@@ -107,6 +111,26 @@ impl RelayDirectory {
         let id = self.directory.lookup(relay).map(VerifiedDescriptor::id);
         if let Some(id) = id {
             self.guards.guards.failed(now, &id);
+        }
+    }
+
+    /// An echo came of an envelope that left through this guard.
+    pub(in crate::node) fn guard_proven(&mut self, guard: ShortId) {
+        self.guards.trial.on_echo(guard);
+    }
+
+    /// No echo came of an envelope that took these relays. A pinned guard stays.
+    pub(in crate::node) fn on_lanes_silent(&mut self, now: UnixSecs, relays: LaneRelays) {
+        let keeper = &mut self.guards;
+        let mut members = keeper.guards.members();
+        let Some(guard) = members.find(|member| member.short() == relays.guard) else {
+            return;
+        };
+        drop(members);
+        match keeper.trial.on_silence(now, guard, relays) {
+            TrialVerdict::Wait => {}
+            TrialVerdict::SetAside(until) => keeper.guards.set_aside(&guard, Some(until)),
+            TrialVerdict::Restore(first) => keeper.guards.set_aside(&first, None),
         }
     }
 

@@ -89,6 +89,13 @@ impl EnvelopeGossip {
         envelope_validation::validate_stem(envelope, now.unix, self.own_min_pow(), max_size)
     }
 
+    /// Whether the proof of work of this envelope suffices on a stem for the minimum that a peer has
+    /// stated.
+    pub(in crate::node) fn stem_suits(&self, link: LinkId, envelope: &Envelope) -> bool {
+        let minimum = self.machine.peer(link).map_or(0.0, |peer| peer.min_pow);
+        envelope_validation::stem_pow_suffices(envelope, minimum)
+    }
+
     /// Drops expired envelopes, and returns their hashes.
     pub(in crate::node) fn expire(&mut self, now: Now) -> Vec<EnvelopeHash> {
         let expired = self.pool.expire(now.unix);

@@ -218,6 +218,11 @@ impl PeerConnection {
         self.link.queued_bytes()
     }
 
+    /// Smoothed round-trip time of the link, once it is connected.
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        self.link.round_trip()
+    }
+
     // -- state
 
     /// Records the peer that the handshake proved.

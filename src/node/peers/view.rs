@@ -1,5 +1,6 @@
 //! Read-only questions to the peers, for other components and for views.
 
+use core::time::Duration;
 use std::collections::BTreeSet;
 
 use circuits::ids::{LinkId, RelayId, RelayKey, ShortId};
@@ -14,6 +15,7 @@ use crate::gossip::PeerInfo;
 use crate::link::Capability;
 use crate::node::gossip::EnvelopeGossip;
 use crate::node::hex;
+use crate::node::stem::StemPeer;
 use crate::node::views::{PeerView, UnreachedPeerView};
 
 impl Peers {
@@ -45,6 +47,15 @@ impl Peers {
     /// Bytes queued in a link; `None` if the link is gone.
     pub(in crate::node) fn queued_bytes(&self, id: LinkId) -> Option<usize> {
         self.table.get(id).map(PeerConnection::queued_bytes)
+    }
+
+    /// Time that a packet needs one way over our links: the median, so that a few peers that delay
+    /// their answers do not move it. `None` without a link.
+    pub(in crate::node) fn one_way_delay(&self) -> Option<Duration> {
+        let links = self.table.iter();
+        let mut trips: Vec<_> = links.filter_map(|(_, link)| link.round_trip()).collect();
+        trips.sort_unstable();
+        Some(*trips.get(trips.len() / 2)? / 2)
     }
 
     /// Links over which `onion/1` messages can be sent.
@@ -88,7 +99,7 @@ impl Peers {
     /// Links that may be stem successors: gossip peers with `onion/1` of our own choice, dialled by
     /// us or named by the user. Which side dialled first is chance between two peers that name each
     /// other.
-    pub(in crate::node) fn stem_candidates(&self) -> Vec<LinkId> {
+    pub(in crate::node) fn stem_candidates(&self) -> Vec<StemPeer> {
         let chosen = |link: &PeerConnection| {
             (link.is_outbound() && !self.is_discovered(link))
                 || link.key().is_some_and(|key| self.dialer.is_static(key))
@@ -97,7 +108,11 @@ impl Peers {
             chosen(link) && link.is_onion_ready() && link.speaks(Capability::SHH_6)
         };
         let links = self.table.iter().filter(|(_, link)| suits(link));
-        links.map(|(id, _)| id).collect()
+        let peer = |(link, connection): (LinkId, &PeerConnection)| {
+            let id = connection.remote()?.short();
+            Some(StemPeer { link, id })
+        };
+        links.filter_map(peer).collect()
     }
 
     /// Whether the configuration trusts this peer.

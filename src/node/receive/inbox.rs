@@ -6,7 +6,7 @@ use circuits::time::UnixSecs;
 use zeroize::Zeroizing;
 
 use crate::envelope::{EnvelopeHash, Topic};
-use crate::message::ClientPublic;
+use crate::message::{ClientPublic, CopyTag, DecryptedMessage};
 use crate::node::command::Refusal;
 use crate::node::hex;
 use crate::node::inbox_query::{InboxQuery, MessageIdPrefix};
@@ -25,6 +25,8 @@ struct ReceivedMessage {
     to: String,
     from: Option<ClientPublic>,
     envelope: EnvelopeHash,
+    /// The tag that all envelopes of one message share; `None` from other programs.
+    tag: Option<CopyTag>,
     topic: Topic,
     made: u32,
     expires: u32,
@@ -33,7 +35,8 @@ struct ReceivedMessage {
 
 impl Inbox {
     /// Stores a message for an identity. Returns `None` if it is stored already: the mempool is
-    /// tried again for every new identity.
+    /// tried again for every new identity, and a sender that heard no echo sends a message again as
+    /// another envelope.
     pub(super) fn store(
         &mut self,
         now: UnixSecs,
@@ -41,8 +44,11 @@ impl Inbox {
         received: &FilteredMessage,
     ) -> Option<MessageView> {
         let envelope = &received.envelope;
-        let same =
-            |message: &ReceivedMessage| message.envelope == envelope.hash() && message.to == to;
+        let tag = CopyTag::of_padding(&received.opened.padding);
+        let same = |message: &ReceivedMessage| {
+            message.to == to
+                && (message.envelope == envelope.hash() || message.is_copy(tag, &received.opened))
+        };
         if self.messages.iter().any(same) {
             return None;
         }
@@ -51,6 +57,7 @@ impl Inbox {
             to: to.to_owned(),
             from: received.opened.signer,
             envelope: envelope.hash(),
+            tag,
             topic: envelope.topic(),
             made: envelope.sent().0,
             expires: envelope.expiry().0,
@@ -121,6 +128,16 @@ impl Inbox {
 }
 
 impl ReceivedMessage {
+    /// Whether a decrypted message is this one in another envelope. Signer and payload are compared
+    /// too: a sender that has learnt the tag of a message cannot suppress it, or put another in its
+    /// place.
+    fn is_copy(&self, tag: Option<CopyTag>, opened: &DecryptedMessage) -> bool {
+        tag.is_some()
+            && self.tag == tag
+            && self.from == opened.signer
+            && *self.payload == *opened.payload
+    }
+
     fn view(&self) -> MessageView {
         MessageView {
             id: hex(&self.envelope.0),

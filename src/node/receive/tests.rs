@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use super::*;
 use crate::envelope::{Envelope, NotExpired, Ttl, UnminedEnvelope};
-use crate::message::{ClientPublic, Padding, Plaintext, seal_symmetric};
+use crate::message::{ClientPublic, CopyTag, Padding, Plaintext, seal_symmetric};
 use crate::node::effects::Counter;
 use crate::node::event::Event;
 use crate::node::fixture::{Fixture, START, envelope};
@@ -24,14 +24,58 @@ fn key() -> SymKey {
 /// An envelope that the identity of `key` can decrypt.
 fn message(test: &mut Fixture) -> Envelope {
     let plaintext = Plaintext::build(test.fx.rng(), b"hello", Padding::Align, None).unwrap();
+    sealed(test, &plaintext, 1)
+}
+
+fn sealed(test: &mut Fixture, plaintext: &Plaintext, nonce: u64) -> Envelope {
     let unmined = UnminedEnvelope {
         hint: crate::envelope::EncryptionHint::Absent,
         expiry: START.unix.after(50),
         ttl: Ttl(50),
         topic: TOPIC,
-        data: seal_symmetric(test.fx.rng(), &key(), &plaintext),
+        data: seal_symmetric(test.fx.rng(), &key(), plaintext),
     };
-    unmined.with_nonce(1)
+    unmined.with_nonce(nonce)
+}
+
+/// Receives each of the messages, in an envelope of its own with the same tag, and returns the
+/// payloads in the inbox.
+fn received_with_one_tag(messages: &[(&[u8], Option<&ClientSecret>)]) -> Vec<String> {
+    let mut test = Fixture::new(|_| {});
+    listen(&mut test);
+    let padding = Padding::Tagged(CopyTag::draw(test.fx.key_rng()), 400);
+    for (payload, signer) in messages {
+        let plaintext = Plaintext::build(test.fx.rng(), payload, padding, *signer).unwrap();
+        let copy = sealed(&mut test, &plaintext, 1);
+        test.receive
+            .offer(&mut test.fx, START, copy, DeliveryPath::Direct);
+    }
+    test.receive.try_decrypt(&mut test.fx);
+    let inbox = test.receive.messages(0).unwrap().into_iter();
+    inbox.map(|message| message.payload).collect()
+}
+
+#[test]
+fn copy_of_a_message_in_another_envelope_is_stored_once() {
+    let inbox = received_with_one_tag(&[(b"hello", None), (b"hello", None)]);
+    assert_eq!(inbox, [crate::node::hex(b"hello")]);
+}
+
+#[test]
+fn message_with_the_tag_of_another_message_is_not_suppressed() {
+    let secret = |byte| {
+        let bytes = circuits::secret::Secret::init_with(|key: &mut [u8; 32]| key.fill(byte));
+        ClientSecret::from_bytes(&bytes).unwrap()
+    };
+    let (signer, attacker) = (secret(1), secret(2));
+    // Whichever the attacker who has learnt the tag sends first, the real message arrives.
+    let inbox = received_with_one_tag(&[
+        (b"pay me", Some(&attacker)),
+        (b"hello", Some(&attacker)),
+        (b"hello", None),
+        (b"hello", Some(&signer)),
+    ]);
+    assert_eq!(inbox.len(), 4);
 }
 
 fn listen(test: &mut Fixture) {

@@ -1,16 +1,16 @@
 //! Composing: from a request to an envelope that lacks only its nonce.
 
-use circuits::level::{Level, LevelRules};
+use circuits::level::Level;
 use circuits::time::Now;
-use core::time::Duration;
 use rand_core::CryptoRng;
 
 use super::SendContext;
 use crate::envelope_builder::{self, EncryptionKey, EnvelopeDraft, Life, OutgoingMessage};
+use crate::message::CopyTag;
 use crate::node::command::{Recipient, Refusal, SendRequest};
 use crate::pow::PowJob;
 
-/// Composes the envelope of a request. Nothing is sent.
+/// Composes the envelope of a request; `tag` is that of its message. Nothing is sent.
 ///
 /// # Errors
 ///
@@ -20,6 +20,7 @@ pub(super) fn compose(
     now: Now,
     request: &SendRequest,
     level: Level,
+    tag: CopyTag,
     context: SendContext<'_>,
 ) -> Result<(EnvelopeDraft, PowJob), Refusal> {
     let receiver = context.receive;
@@ -40,10 +41,8 @@ pub(super) fn compose(
         recipient,
         signer: signer.as_deref(),
         payload: &request.payload,
-        life: Life {
-            travel: travel_time(level.rules()),
-            ..Life::at_least(request.life)
-        },
+        life: Life::at_least(request.life).over(level.rules()),
+        tag,
         pow_minimum: context.gossip.configured_min_pow(),
     };
     let draft = envelope_builder::draft(rng, now.unix, &message)
@@ -56,11 +55,4 @@ pub(super) fn compose(
         )
     })?;
     Ok((draft, job))
-}
-
-/// Time that a message spends on its lanes and in the hold, on top of its life in the network.
-pub(in crate::node) fn travel_time(rules: &LevelRules) -> Duration {
-    rules
-        .hold
-        .saturating_add(rules.delay.saturating_mul(rules.relays.into()))
 }

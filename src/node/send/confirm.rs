@@ -1,6 +1,11 @@
 //! Confirmation: how the sender learns that its message is public, without a request to any peer.
 //!
-//! An envelope that comes back by gossip from [`MIN_WITNESSES`] peers has entered the network.
+//! An envelope that comes back by gossip from [`MIN_WITNESSES`] peers has entered the network. An
+//! envelope of an earlier attempt confirms the message as well.
+//!
+//! A message that has ended stays as it ended. A message that was given up or cancelled may be in
+//! the network all the same; an echo that comes afterwards is not reported, because what a script was
+//! told once must stay true. "given up" says only that this node waits no longer.
 
 use core::time::Duration;
 
@@ -8,10 +13,12 @@ use circuits::ids::{LinkId, Profile};
 use circuits::level::Insertion;
 use circuits::time::Now;
 
+use super::attempt::EarlierAttempt;
 use super::message::{Departure, EchoWatch, Outgoing, SendState};
 use super::retry::MAX_ATTEMPTS;
 use super::{SendContext, Sender};
 use crate::envelope::EnvelopeHash;
+use crate::node::action::Action;
 use crate::node::effects::Effects;
 use crate::node::event::MessageId;
 use crate::node::gossip::EnvelopeGossip;
@@ -22,15 +29,46 @@ impl Sender {
         &mut self,
         fx: &mut Effects,
         hash: EnvelopeHash,
-        gossip: &EnvelopeGossip,
+        context: SendContext<'_>,
     ) {
-        if let Some(id) = self.by_hash.get(&hash).copied() {
-            let peers = gossip.machine().holder_count(hash);
-            self.report_peers(fx, id, peers, gossip);
-            if peers >= MIN_WITNESSES {
-                self.deliver(fx, id);
+        let Some(id) = self.by_hash.get(&hash).copied() else {
+            return;
+        };
+        let peers = context.gossip.machine().holder_count(hash);
+        let message = self.messages.get(&id);
+        match message.and_then(|message| message.earlier().get(hash)) {
+            Some(attempt) => self.on_late_echo(fx, id, attempt, context),
+            None => {
+                self.report_peers(fx, id, peers, context.gossip);
+                if peers >= MIN_WITNESSES {
+                    self.deliver(fx, id);
+                }
             }
         }
+    }
+
+    /// An envelope of an earlier attempt came back. Its confirmation time is over, so one honest peer
+    /// suffices.
+    fn on_late_echo(
+        &mut self,
+        fx: &mut Effects,
+        id: MessageId,
+        attempt: EarlierAttempt,
+        context: SendContext<'_>,
+    ) {
+        let EarlierAttempt { hash, guard } = attempt;
+        let machine = context.gossip.machine();
+        let peers = machine.holder_count(hash);
+        let watch = EchoWatch::new(hash, guard, None);
+        if peers < MIN_WITNESSES && !has_honest_echo(watch, context) {
+            return;
+        }
+        let watch = watch.seen_by(peers, machine.sent_before_received(hash));
+        if let Some(message) = self.messages.get_mut(&id) {
+            message.take_relays();
+        }
+        self.enter(fx, id, SendState::Confirming(watch, Departure::Cells(0)));
+        self.deliver(fx, id);
     }
 
     /// Reports how many peers have the envelope of a message, if there are more than before.
@@ -55,6 +93,11 @@ impl Sender {
     }
 
     fn deliver(&mut self, fx: &mut Effects, id: MessageId) {
+        let message = self.messages.get(&id);
+        let guard = message.and_then(|message| message.state().watch()?.guard());
+        if let Some(guard) = guard {
+            fx.request(Action::GuardProven(guard));
+        }
         self.enter(fx, id, SendState::Delivered);
     }
 
@@ -67,7 +110,7 @@ impl Sender {
         context: SendContext<'_>,
     ) {
         match self.messages.get(&id).map(Outgoing::state) {
-            Some(SendState::Emitting(..)) => self.emit_cells(fx, now, id),
+            Some(SendState::Emitting(..)) => self.emit_cells(fx, now, id, context),
             Some(SendState::Confirming(watch, _)) => {
                 let watch = *watch;
                 self.on_echo_timeout(fx, now, id, watch, context);
@@ -97,9 +140,14 @@ impl Sender {
         if context.stem.is_in_transit(watch.hash()) {
             return self.extend_deadline(fx, now, id);
         }
-        let Some(message) = self.messages.get(&id) else {
+        let Some(message) = self.messages.get_mut(&id) else {
             return;
         };
+        if let Some(relays) = message.take_relays()
+            && hears_gossip(now, context.gossip)
+        {
+            fx.request(Action::LanesSilent(relays));
+        }
         let hidden = message.level().rules().insertion == Insertion::HeldStem;
         let attempts = message.attempt();
         if hidden && message.request().is_some() && attempts < MAX_ATTEMPTS {
@@ -110,8 +158,8 @@ impl Sender {
             return self.fail(fx, id, reason);
         }
         let reason = format!(
-            "attempt {attempts} got no echo from {MIN_WITNESSES} peers; \
-             see `whisht peers` and `whisht status`, then send it again"
+            "attempt {attempts} got no echo from {MIN_WITNESSES} peers, which does not prove that it is \
+             lost; see `whisht peers` and `whisht status`, then send it again"
         );
         self.fail(fx, id, reason);
     }
@@ -120,7 +168,7 @@ impl Sender {
     /// envelope would only reveal more to the attacker that isolates it (anonymity 3.10). A local
     /// network may have no traffic.
     fn is_isolated(&self, now: Now, gossip: &EnvelopeGossip) -> bool {
-        self.profile == Profile::Main && now.mono.since(gossip.last_foreign()) > ISOLATION_TIMEOUT
+        self.profile == Profile::Main && !hears_gossip(now, gossip)
     }
 
     fn extend_deadline(&mut self, fx: &mut Effects, now: Now, id: MessageId) {
@@ -162,6 +210,11 @@ impl Sender {
             }
         }
     }
+}
+
+/// Whether a peer has sent an envelope of another node lately.
+fn hears_gossip(now: Now, gossip: &EnvelopeGossip) -> bool {
+    now.mono.since(gossip.last_foreign()) <= ISOLATION_TIMEOUT
 }
 
 /// Whether a peer other than the guard sent the envelope. The guard could fake an echo for this

@@ -1,8 +1,11 @@
 //! Emission: the shards of an envelope leave for the guard, each in a cell of its own, each lane at
 //! its own pace.
+//!
+//! All messages together keep below the rate that a relay accepts from one link. Cells above it would be
+//! dropped, and cost each message another attempt.
 
 use core::time::Duration;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use circuits::arithmetic::Arithmetic;
 use circuits::cell::HopDelay;
@@ -12,11 +15,13 @@ use circuits::distributions::{self, exponential};
 use circuits::erasing_rng::ErasingRng;
 use circuits::ids::{Epoch, ShortId};
 use circuits::level::{EmissionSchedule, LevelRules};
+use circuits::rate_limit::{Quota, TokenBucket};
 use circuits::time::{Instant, Now};
 
-use super::Sender;
+use super::attempt::LaneRelays;
 use super::message::{Departure, EchoWatch, PlanOutline, PlannedEnvelope, SendState};
-use crate::latency_model::PathModel;
+use super::{SendContext, Sender};
+use crate::latency_model::{DEFAULT_LINK, PathModel};
 use crate::node::action::Action;
 use crate::node::effects::{Counter, Effects};
 use crate::node::event::MessageId;
@@ -44,6 +49,20 @@ struct LaneQueue {
     hops: Vec<Hop>,
     shards: VecDeque<Shard>,
     next: Instant,
+    /// Whether the next cell has its place in the guard's rate.
+    reserved: bool,
+}
+
+/// The rate of our own cells towards each guard.
+#[derive(Default)]
+pub(super) struct CellPace(BTreeMap<ShortId, TokenBucket>);
+
+impl CellPace {
+    /// The bucket of a guard. Full buckets are dropped.
+    fn of(&mut self, guard: ShortId, now: Instant) -> &mut TokenBucket {
+        self.0.retain(|_, bucket| bucket.full_at() > now);
+        self.0.entry(guard).or_default()
+    }
 }
 
 impl CellEmission {
@@ -74,6 +93,7 @@ impl CellEmission {
                 hops: lane.hops.clone(),
                 shards: VecDeque::new(),
                 next: now.after(exponential(rng, gap)),
+                reserved: false,
             });
         }
         let total = shards.len();
@@ -121,13 +141,26 @@ impl CellEmission {
         lanes.map(|lane| lane.next).min()
     }
 
-    /// Sends the cells that are due.
-    fn send_due(&mut self, fx: &mut Effects, now: Instant, arithmetic: Arithmetic) {
+    /// Sends the cells that are due, as far as the pace of the guard permits; the others become due
+    /// later.
+    fn send_due(
+        &mut self,
+        fx: &mut Effects,
+        now: Instant,
+        arithmetic: Arithmetic,
+        pace: &mut CellPace,
+    ) {
+        let pace = pace.of(self.guard, now);
         for lane in &mut self.lanes {
-            while lane.next <= now {
+            while lane.next <= now && !lane.shards.is_empty() {
+                if !core::mem::replace(&mut lane.reserved, true) {
+                    lane.next = lane.next.max(pace.reserve(CELL_QUOTA, 1, now));
+                    continue;
+                }
                 let Some(shard) = lane.shards.pop_front() else {
                     break;
                 };
+                lane.reserved = false;
                 lane.next = lane.next.after(exponential(fx.path_rng(), self.gap));
                 self.sent = self.sent.saturating_add(1);
                 let layers = layers(fx.path_rng(), &lane.hops, self.delay, self.hold);
@@ -140,9 +173,10 @@ impl CellEmission {
         }
     }
 
-    /// The time after the last cell in which 999 of 1,000 echoes arrive. A random time is added, so
-    /// that a rendezvous that withholds an envelope cannot predict the retry.
-    fn echo_timeout(&self, rng: &mut ErasingRng) -> Duration {
+    /// The time after the last cell in which 999 of 1,000 echoes arrive, if the links of the path are
+    /// like ours; `one_way` is the measured delay of these. A random time is added, so that a
+    /// rendezvous that withholds an envelope cannot predict the retry.
+    fn echo_timeout(&self, rng: &mut ErasingRng, one_way: Option<Duration>) -> Duration {
         let lanes = self.outline.lanes().to_vec();
         let shards = lanes.len();
         let model = PathModel {
@@ -150,12 +184,17 @@ impl CellEmission {
             shards,
             needed: shards,
             gap: Duration::ZERO,
+            link: one_way.unwrap_or_default().clamp(DEFAULT_LINK, MAX_LINK),
             delay: self.delay,
             hold: self.hold.as_duration(),
             stem: true,
         };
-        let p999 = model.latency().p999;
-        p999.saturating_add(distributions::jitter(rng, p999))
+        let floor = match one_way {
+            Some(delay) if delay < SLOW_LINK => Duration::ZERO,
+            _ => SLOW_TIMEOUT,
+        };
+        let patience = model.latency().p999.max(floor);
+        patience.saturating_add(distributions::jitter(rng, patience))
     }
 }
 
@@ -191,6 +230,7 @@ impl Sender {
             return;
         };
         let hash = planned.envelope.hash();
+        message.set_relays(LaneRelays::of(&planned.plan));
         match CellEmission::new(fx.path_rng(), now.mono, rules, planned, ticket) {
             Some(emission) => {
                 let watch = EchoWatch::new(hash, Some(emission.guard), None);
@@ -202,7 +242,13 @@ impl Sender {
     }
 
     /// Sends the cells of a message that are due.
-    pub(super) fn emit_cells(&mut self, fx: &mut Effects, now: Now, id: MessageId) {
+    pub(super) fn emit_cells(
+        &mut self,
+        fx: &mut Effects,
+        now: Now,
+        id: MessageId,
+        context: SendContext<'_>,
+    ) {
         let arithmetic = self.arithmetic;
         let Some(message) = self.messages.get_mut(&id) else {
             return;
@@ -211,12 +257,26 @@ impl Sender {
         let SendState::Emitting(emission, watch) = message.state_mut() else {
             return;
         };
-        emission.send_due(fx, now.mono, arithmetic);
+        emission.send_due(fx, now.mono, arithmetic, &mut self.pace);
         if emission.sent == emission.total {
-            let watch = watch.until(now.mono.after(emission.echo_timeout(fx.path_rng())));
+            let one_way = context.peers.one_way_delay();
+            let patience = emission.echo_timeout(fx.path_rng(), one_way);
+            let watch = watch.until(now.mono.after(patience));
             let departure = Departure::Cells(emission.total);
             self.replace_state(fx, id, SendState::Confirming(watch, departure));
         }
         self.settle(fx, id, before.as_ref());
     }
 }
+
+/// The rate of our own cells to one guard, below the 20 cells a second that a relay accepts from a link.
+const CELL_QUOTA: Quota = Quota::per_second(15, 6);
+
+/// Longest delay of a link that is waited for.
+const MAX_LINK: Duration = Duration::from_secs(5);
+
+/// Delay one way from which our links are like those through Tor, whose delays vary by the minute.
+const SLOW_LINK: Duration = Duration::from_millis(150);
+
+/// Shortest patience over slow or unmeasured links, without its random part.
+const SLOW_TIMEOUT: Duration = Duration::from_secs(30);

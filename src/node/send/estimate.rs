@@ -10,7 +10,8 @@ use rand_core::SeedableRng;
 
 use super::compose::compose;
 use super::{SendContext, Sender};
-use crate::latency_model::PathModel;
+use crate::latency_model::{DEFAULT_LINK, PathModel};
+use crate::message::CopyTag;
 use crate::node::command::{Refusal, SendRequest};
 use crate::node::views::EstimateView;
 
@@ -40,7 +41,8 @@ impl Sender {
         let level = request.level.unwrap_or(self.default_level);
         context.check_level(now, level)?;
         let mut rng = ChaCha20Rng::from_seed([0; 32]);
-        let (draft, job) = compose(&mut rng, now, request, level, context)?;
+        let tag = CopyTag::draw(&mut rng);
+        let (draft, job) = compose(&mut rng, now, request, level, tag, context)?;
         let envelope_bytes = draft.size.len();
         let rules = level.rules();
         let plan = plan_cells(now, rules, envelope_bytes, context)?;
@@ -52,6 +54,7 @@ impl Sender {
                 EmissionSchedule::OnDemand { gap } => gap,
                 EmissionSchedule::None | EmissionSchedule::Stream { .. } => Duration::ZERO,
             },
+            link: DEFAULT_LINK,
             delay: rules.delay,
             hold: rules.hold,
             stem: rules.insertion != Insertion::Gossip,

@@ -6,8 +6,10 @@ use circuits::level::Level;
 use circuits::path::{PathPlan, RelaxedRules};
 use circuits::time::Instant;
 
+use super::attempt::{EarlierAttempts, LaneRelays};
 use super::emission::CellEmission;
 use crate::envelope::{Envelope, EnvelopeHash, UnminedEnvelope};
+use crate::message::CopyTag;
 use crate::node::command::SendRequest;
 use crate::node::event::Stage;
 use crate::node::hex;
@@ -18,8 +20,14 @@ pub(super) struct Outgoing {
     level: Level,
     /// What it is composed of; `None` if it cannot be composed again.
     request: Option<SendRequest>,
+    /// Marks all its envelopes, so that the reader keeps one.
+    tag: CopyTag,
     attempt: u32,
     state: SendState,
+    /// Attempts without an echo, whose echoes may still come.
+    earlier: EarlierAttempts,
+    /// The relays of the current attempt, once its cells leave.
+    relays: Option<LaneRelays>,
 }
 
 /// The state of a message.
@@ -200,12 +208,15 @@ impl PlanOutline {
 
 impl Outgoing {
     /// A message that has just been accepted.
-    pub(super) const fn new(level: Level, request: Option<SendRequest>, attempt: u32) -> Self {
+    pub(super) fn new(level: Level, request: Option<SendRequest>, tag: CopyTag) -> Self {
         Self {
             level,
             request,
-            attempt,
+            tag,
+            attempt: 1,
             state: SendState::New,
+            earlier: EarlierAttempts::default(),
+            relays: None,
         }
     }
 
@@ -217,6 +228,31 @@ impl Outgoing {
     /// What it is composed of; `None` if it cannot be composed again.
     pub(super) const fn request(&self) -> Option<&SendRequest> {
         self.request.as_ref()
+    }
+
+    /// The tag of all its envelopes.
+    pub(super) const fn tag(&self) -> CopyTag {
+        self.tag
+    }
+
+    /// Attempts without an echo, whose echoes may still come.
+    pub(super) const fn earlier(&self) -> &EarlierAttempts {
+        &self.earlier
+    }
+
+    /// The same, to change them.
+    pub(super) const fn earlier_mut(&mut self) -> &mut EarlierAttempts {
+        &mut self.earlier
+    }
+
+    /// Records the relays of the current attempt.
+    pub(super) fn set_relays(&mut self, relays: LaneRelays) {
+        self.relays = Some(relays);
+    }
+
+    /// The relays of the current attempt; from now on it has none.
+    pub(super) const fn take_relays(&mut self) -> Option<LaneRelays> {
+        self.relays.take()
     }
 
     /// The current attempt, from 1.

@@ -19,6 +19,7 @@ use rand_core::SeedableRng;
 use super::compose::compose;
 use super::message::{Outgoing, SendState};
 use super::{SendContext, Sender};
+use crate::message::CopyTag;
 use crate::node::command::{Refusal, SendRequest};
 use crate::node::effects::Effects;
 use crate::node::event::MessageId;
@@ -65,9 +66,10 @@ impl Sender {
     ) -> Result<MessageId, Refusal> {
         self.check_room()?;
         // Composed for its errors only, so nothing is drawn from the node's generator.
+        let tag = CopyTag::draw(fx.key_rng());
         let mut rng = ChaCha20Rng::from_seed([0; 32]);
-        compose(&mut rng, now, &request, level, context)?;
-        let id = self.add(level, Some(request), 1);
+        compose(&mut rng, now, &request, level, tag, context)?;
+        let id = self.add(level, Some(request), tag);
         self.enter(
             fx,
             id,

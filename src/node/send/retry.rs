@@ -41,7 +41,8 @@ impl Sender {
         let Some(request) = message.request() else {
             return fx.bug("a message was to be composed again that cannot be");
         };
-        match compose(fx.key_rng(), now, request, message.level(), context) {
+        let (level, tag) = (message.level(), message.tag());
+        match compose(fx.key_rng(), now, request, level, tag, context) {
             Ok((draft, job)) => self.start_mining(fx, id, draft, &job, context),
             Err(refusal) => self.fail(fx, id, refusal.to_string()),
         }

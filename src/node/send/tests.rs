@@ -1,12 +1,16 @@
 //! Sending without a node.
 
+use circuits::ids::{LinkId, ShortId};
 use circuits::secret::Secret;
 
 use super::*;
+use crate::bloom::Bloom;
 use crate::envelope::Topic;
+use crate::gossip::packet::{MinPow, code, outgoing};
 use crate::message::ClientSecret;
 use crate::node::command::Recipient;
-use crate::node::fixture::{Fixture, START};
+use crate::node::fixture::{Fixture, START, envelope};
+use crate::node::gossip::NewPeer;
 use crate::node::output::Output;
 
 fn request(level: Level) -> SendRequest {
@@ -199,4 +203,112 @@ fn estimate_draws_nothing_from_the_generator() {
         .estimate(START, &request(Level::Open), context)
         .unwrap();
     assert_eq!(fx.rng().next_u64(), untouched.fx.rng().next_u64());
+}
+
+const GUARD: ShortId = ShortId([7; 16]);
+
+/// A message at `normal` that awaits the echo of an envelope, as its first attempt.
+fn awaiting(sender: &mut Sender, fx: &mut Effects, hash: EnvelopeHash) -> MessageId {
+    let tag = CopyTag::draw(fx.key_rng());
+    let id = sender.add(Level::Normal, Some(request(Level::Normal)), tag);
+    let watch = EchoWatch::new(hash, Some(GUARD), Some(START.mono));
+    let state = SendState::Confirming(watch, Departure::Cells(3));
+    sender.enter(fx, id, state);
+    stages(fx);
+    id
+}
+
+/// Peers show an envelope by gossip, and the sender hears of each.
+fn echo(test: &mut Fixture, sender: &mut Sender, number: u8, peers: &[u64]) -> Vec<Stage> {
+    let shown = envelope(number);
+    let proofs = test.gossip.validate(START, &shown).unwrap();
+    let fx = &mut test.fx;
+    test.gossip.insert(fx, START, &shown, proofs, None);
+    for peer in peers {
+        let peer = NewPeer {
+            link: LinkId(*peer),
+            protocol: crate::envelope::ProtocolVersion::V6,
+            client: "whisht",
+            speaks_onion: true,
+            trusted: false,
+        };
+        test.gossip.add_peer(&mut test.fx, START, &peer);
+        let status = outgoing::status(MinPow::DEFAULT, &Bloom::FULL, false);
+        let fx = &mut test.fx;
+        let outcome = test
+            .gossip
+            .receive(fx, START, peer.link, code::STATUS, &status);
+        assert!(outcome.is_ok());
+        test.gossip.decide_delivery(fx, peer.link, true);
+        let hashes = vec![shown.hash()];
+        let known = test.gossip.on_announced(fx, START, peer.link, hashes);
+        assert_eq!(known, [shown.hash()]);
+        let (fx, context) = test.sending();
+        sender.on_echo(fx, shown.hash(), context);
+    }
+    stages(&mut test.fx)
+}
+
+#[test]
+fn late_echo_of_an_earlier_attempt_delivers_the_message() {
+    let mut test = Fixture::new(|_| {});
+    let mut sender = sender(&test);
+    let (fx, context) = test.sending();
+    let id = awaiting(&mut sender, fx, envelope(1).hash());
+    sender.retry(fx, START, id, context);
+    assert!(matches!(
+        stages(fx)[..],
+        [
+            Stage::Retrying { attempt: 2 },
+            Stage::Sealing { attempt: 2, .. }
+        ]
+    ));
+    let stages = echo(&mut test, &mut sender, 1, &[1]);
+    assert!(
+        matches!(stages[..], [Stage::Seen { peers: 1, .. }, Stage::Delivered]),
+        "{stages:?}"
+    );
+    assert!(sender.by_hash.is_empty());
+}
+
+#[test]
+fn delivered_message_is_reported_once() {
+    let mut test = Fixture::new(|_| {});
+    let mut sender = sender(&test);
+    awaiting(&mut sender, &mut test.fx, envelope(1).hash());
+    let stages = echo(&mut test, &mut sender, 1, &[1, 2, 3, 4]);
+    let delivered = stages.iter().filter(|stage| **stage == Stage::Delivered);
+    assert_eq!(delivered.count(), 1);
+    assert_eq!(stages.last(), Some(&Stage::Delivered), "{stages:?}");
+}
+
+#[test]
+fn cancelled_message_stays_cancelled_when_its_echo_arrives() {
+    let mut test = Fixture::new(|_| {});
+    let mut sender = sender(&test);
+    let (fx, context) = test.sending();
+    let id = awaiting(&mut sender, fx, envelope(1).hash());
+    sender.retry(fx, START, id, context);
+    assert!(sender.cancel(fx, id));
+    assert!(sender.by_hash.is_empty());
+    stages(fx);
+    assert!(echo(&mut test, &mut sender, 1, &[1, 2]).is_empty());
+    assert!(matches!(sender.views()[0].stage, Stage::Failed { .. }));
+}
+
+#[test]
+fn attempts_of_one_message_have_one_tag_and_differ_otherwise() {
+    let mut test = Fixture::new(|_| {});
+    let (fx, context) = test.sending();
+    let secret = ClientSecret::from_bytes(&Secret::init_with(|key| key.fill(9))).unwrap();
+    let (tag, level) = (CopyTag::draw(fx.key_rng()), Level::Normal);
+    let mut attempt = || {
+        let rng = fx.key_rng();
+        let (draft, _) = compose(rng, START, &request(level), level, tag, context).unwrap();
+        crate::message::decrypt_asymmetric(&secret, &draft.unmined.data).unwrap()
+    };
+    let (one, other) = (attempt(), attempt());
+    assert_eq!(one.padding[..CopyTag::LEN], other.padding[..CopyTag::LEN]);
+    assert_eq!(CopyTag::of_padding(&one.padding), Some(tag));
+    assert_ne!(one.padding[CopyTag::LEN..], other.padding[CopyTag::LEN..]);
 }

@@ -23,7 +23,7 @@ use crate::envelope::{EncryptionHint, Envelope, EnvelopeHash, Ttl, UnminedEnvelo
 use crate::envelope_builder::{self, EncryptionKey, Life, OutgoingMessage};
 use crate::gossip::EnvelopeRejected;
 use crate::message::{
-    self, ClientPublic, ClientSecret, Padding, PayloadTooLong, Plaintext, SymKey,
+    self, ClientPublic, ClientSecret, CopyTag, Padding, PayloadTooLong, Plaintext, SymKey,
 };
 use crate::node::command::Refusal;
 use crate::node::effects::Effects;
@@ -31,7 +31,7 @@ use crate::node::gossip::EnvelopeGossip;
 use crate::node::hex;
 use crate::node::input::CommandId;
 use crate::node::jobs::{Job, JobId, JobOwner};
-use crate::node::send::{SendContext, travel_time};
+use crate::node::send::SendContext;
 use crate::pow::{Generations, OutOfTime, PowGoal, PowJob, required_bits};
 
 /// Posts whose proof of work is being searched.
@@ -293,10 +293,8 @@ fn draft_hidden(
         },
         signer: keys.signer.as_deref(),
         payload: &post.payload,
-        life: Life {
-            travel: travel_time(level.rules()),
-            ..Life::at_least(Duration::from_secs(post.ttl.0.into()))
-        },
+        life: Life::at_least(Duration::from_secs(post.ttl.0.into())).over(level.rules()),
+        tag: CopyTag::draw(fx.key_rng()),
         pow_minimum: gossip.configured_min_pow().max(post.pow_target),
     };
     let draft = envelope_builder::draft(fx.key_rng(), now.unix, &message)

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use circuits::dandelion::StemOrigin;
 use circuits::fair_queue::{EntryId, FairQueue, FairQueueLimits, QueueSize};
-use circuits::ids::LinkId;
+use circuits::ids::{LinkId, ShortId};
 
 use crate::envelope::{Envelope, EnvelopeHash};
 use crate::node::action::StemSource;
@@ -32,8 +32,8 @@ pub(super) struct StemEnvelope {
     pub(super) bringer: Bringer,
     /// Links that delivered it; a second delivery over the same link ends the stem.
     delivered_by: BTreeSet<LinkId>,
-    /// Links that it was sent to or came from.
-    pub(super) tried: BTreeSet<LinkId>,
+    /// Peers that it was sent to or came from. A peer that connects again is not another peer.
+    pub(super) tried: BTreeSet<ShortId>,
     /// Number of successors that it was sent to.
     pub(super) attempts: usize,
     share: Option<EntryId>,
@@ -47,7 +47,16 @@ pub(super) enum Bringer {
     /// This node as a rendezvous.
     Rendezvous,
     /// A peer.
-    Peer(LinkId),
+    Peer(StemPeer),
+}
+
+/// A peer on the stem.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::node) struct StemPeer {
+    /// The link to it.
+    pub(in crate::node) link: LinkId,
+    /// Its id, the same over every link.
+    pub(in crate::node) id: ShortId,
 }
 
 /// What a place in the table is charged to.
@@ -75,7 +84,7 @@ impl Bringer {
     pub(super) const fn origin(self) -> StemOrigin {
         match self {
             Self::Message(_) | Self::Rendezvous => StemOrigin::Own,
-            Self::Peer(link) => StemOrigin::From(link),
+            Self::Peer(peer) => StemOrigin::From(peer.link),
         }
     }
 
@@ -83,7 +92,7 @@ impl Bringer {
         match self {
             Self::Message(_) => None,
             Self::Rendezvous => Some(Share::Rendezvous),
-            Self::Peer(link) => Some(Share::Link(link)),
+            Self::Peer(peer) => Some(Share::Link(peer.link)),
         }
     }
 }
@@ -116,9 +125,9 @@ impl InTransit {
             forgotten.extend(self.add(envelope, bringer));
         }
         match (self.envelopes.get_mut(&hash), bringer) {
-            (Some(entry), Bringer::Peer(link)) => {
-                entry.tried.insert(link);
-                entry.delivered_by.insert(link)
+            (Some(entry), Bringer::Peer(peer)) => {
+                entry.tried.insert(peer.id);
+                entry.delivered_by.insert(peer.link)
             }
             _ => true,
         }
@@ -153,7 +162,7 @@ impl InTransit {
     }
 
     /// Records that an envelope was sent to a successor.
-    pub(super) fn sent(&mut self, hash: EnvelopeHash, to: LinkId) {
+    pub(super) fn sent(&mut self, hash: EnvelopeHash, to: ShortId) {
         if let Some(entry) = self.envelopes.get_mut(&hash)
             && entry.tried.insert(to)
         {

@@ -9,8 +9,23 @@ use crate::node::fixture::{Fixture, START, envelope};
 const RENDEZVOUS: StemSource = StemSource::Rendezvous;
 const MESSAGE: StemSource = StemSource::Message(MessageId(1));
 
+/// The peer that is always at this link.
+fn peer(link: LinkId) -> StemPeer {
+    let [.., number] = link.0.to_be_bytes();
+    StemPeer {
+        link,
+        id: ShortId([number; 16]),
+    }
+}
+
 fn stem_of(test: &mut Fixture, links: &[LinkId]) {
-    test.stem.set_successor_candidates(&mut test.fx, links);
+    let peers: Vec<_> = links.iter().copied().map(peer).collect();
+    test.stem.set_successor_candidates(&mut test.fx, &peers);
+}
+
+fn insert(test: &mut Fixture, envelope: &Envelope, source: StemSource) -> bool {
+    let (fx, gossip) = (&mut test.fx, &test.gossip);
+    test.stem.insert(fx, START, envelope, source, gossip)
 }
 
 /// A stem with two successors.
@@ -22,7 +37,8 @@ fn with_successors() -> Fixture {
 
 fn receive(test: &mut Fixture, from: u64, envelope: &Envelope) -> Result<(), StemRejected> {
     let (fx, gossip) = (&mut test.fx, &test.gossip);
-    test.stem.on_stem(fx, START, LinkId(from), envelope, gossip)
+    test.stem
+        .on_stem(fx, START, peer(LinkId(from)), envelope, gossip)
 }
 
 /// The successors that a stem was forwarded to.
@@ -40,7 +56,7 @@ fn forwarded(actions: &[Action]) -> Vec<LinkId> {
 fn end_embargo(test: &mut Fixture) -> Vec<Action> {
     let due = test.stem.embargo.next_due().unwrap();
     let now = Now { mono: due, ..START };
-    test.stem.end_embargoes(&mut test.fx, now);
+    test.stem.end_embargoes(&mut test.fx, now, &test.gossip);
     test.fx.take_actions()
 }
 
@@ -48,7 +64,7 @@ fn end_embargo(test: &mut Fixture) -> Vec<Action> {
 fn own_envelope_without_successors_is_refused() {
     let mut test = Fixture::new(|_| {});
     for source in [MESSAGE, RENDEZVOUS] {
-        let inserted = test.stem.insert(&mut test.fx, START, &envelope(1), source);
+        let inserted = insert(&mut test, &envelope(1), source);
         assert!(!inserted && test.fx.take_actions().is_empty());
     }
 }
@@ -56,7 +72,7 @@ fn own_envelope_without_successors_is_refused() {
 #[test]
 fn own_envelope_goes_to_one_successor() {
     let mut test = with_successors();
-    assert!(test.stem.insert(&mut test.fx, START, &envelope(1), MESSAGE));
+    assert!(insert(&mut test, &envelope(1), MESSAGE));
     let actions = test.fx.take_actions();
     assert_eq!((forwarded(&actions).len(), actions.len()), (1, 1));
 }
@@ -64,7 +80,7 @@ fn own_envelope_goes_to_one_successor() {
 #[test]
 fn public_envelope_ends_its_embargo() {
     let mut test = with_successors();
-    test.stem.insert(&mut test.fx, START, &envelope(1), MESSAGE);
+    insert(&mut test, &envelope(1), MESSAGE);
     test.fx.take_actions();
     test.stem.on_public(&mut test.fx, envelope(1).hash());
     assert_eq!(test.stem.embargo.next_due(), None);
@@ -74,7 +90,7 @@ fn public_envelope_ends_its_embargo() {
 #[test]
 fn embargo_of_message_takes_other_successor_then_blocks_and_never_diffuses() {
     let mut test = with_successors();
-    test.stem.insert(&mut test.fx, START, &envelope(1), MESSAGE);
+    insert(&mut test, &envelope(1), MESSAGE);
     let first = forwarded(&test.fx.take_actions());
     let second = forwarded(&end_embargo(&mut test));
     assert!(second.len() == 1 && first != second);
@@ -105,8 +121,7 @@ fn embargo_of_message_takes_other_successor_then_blocks_and_never_diffuses() {
 #[test]
 fn embargo_of_rendezvous_diffuses_only_after_both_successors_failed() {
     let mut test = with_successors();
-    test.stem
-        .insert(&mut test.fx, START, &envelope(1), RENDEZVOUS);
+    insert(&mut test, &envelope(1), RENDEZVOUS);
     let first = forwarded(&test.fx.take_actions());
     // A successor is gone: the rendezvous waits for another one.
     stem_of(&mut test, &first);
@@ -145,8 +160,8 @@ fn embargo_of_foreign_envelope_takes_other_successor_before_it_diffuses() {
 fn withdrawn_message_reaches_no_further_successor() {
     let mut test = with_successors();
     let (message, other) = (envelope(1), envelope(2));
-    test.stem.insert(&mut test.fx, START, &message, MESSAGE);
-    test.stem.insert(&mut test.fx, START, &other, RENDEZVOUS);
+    insert(&mut test, &message, MESSAGE);
+    insert(&mut test, &other, RENDEZVOUS);
     for envelope in [&message, &other] {
         test.stem.withdraw(&mut test.fx, envelope.hash());
     }
@@ -184,12 +199,11 @@ fn envelope_of_other_shape_is_a_strike_and_dropped() {
 fn full_share_of_a_link_forgets_its_oldest_envelope_and_passes_the_new_one_on() {
     let mut test = with_successors();
     receive(&mut test, 4, &envelope(255)).unwrap();
-    test.stem
-        .insert(&mut test.fx, START, &envelope(254), RENDEZVOUS);
+    insert(&mut test, &envelope(254), RENDEZVOUS);
     test.fx.take_actions();
     let mut table = InTransit::new();
     let mut forgotten = Vec::new();
-    let honest = Bringer::Peer(LinkId(4));
+    let honest = Bringer::Peer(peer(LinkId(4)));
     assert!(table.note(&envelope(255), honest, &mut forgotten));
     // Ten links flood; no one of them holds more than its share.
     let life = crate::envelope::Ttl(1_800);
@@ -197,7 +211,7 @@ fn full_share_of_a_link_forgets_its_oldest_envelope_and_passes_the_new_one_on() 
         let data = number.to_be_bytes().to_vec();
         let topic = crate::envelope::Topic([1; 4]);
         let junk = Envelope::build(START.unix, life, topic, data, 1);
-        let link = Bringer::Peer(LinkId(10 + number % 10));
+        let link = Bringer::Peer(peer(LinkId(10 + number % 10)));
         assert!(table.note(&junk, link, &mut forgotten));
         assert!(table.get(junk.hash()).is_some(), "the new one is kept");
     }
@@ -209,13 +223,92 @@ fn full_share_of_a_link_forgets_its_oldest_envelope_and_passes_the_new_one_on() 
 fn short_lived_message_is_given_up_instead_of_passed_on() {
     let mut test = with_successors();
     let message = envelope(1);
-    test.stem.insert(&mut test.fx, START, &message, MESSAGE);
+    insert(&mut test, &message, MESSAGE);
     test.fx.take_actions();
     let now = Now {
         mono: START.mono.after(Duration::from_secs(3_600)),
         unix: message.expiry().before(30),
     };
-    test.stem.end_embargoes(&mut test.fx, now);
+    test.stem.end_embargoes(&mut test.fx, now, &test.gossip);
     let actions = test.fx.take_actions();
     assert!(matches!(actions[..], [Action::StemFailed(MessageId(1))]));
+}
+
+#[test]
+fn successor_that_connects_again_is_not_tried_again() {
+    let mut test = with_successors();
+    insert(&mut test, &envelope(1), MESSAGE);
+    let first = forwarded(&test.fx.take_actions())[0];
+    let again = StemPeer {
+        link: LinkId(9),
+        ..peer(first)
+    };
+    let other = LinkId(3 - first.0);
+    test.stem
+        .set_successor_candidates(&mut test.fx, &[again, peer(other)]);
+    assert_eq!(forwarded(&end_embargo(&mut test)), [other]);
+    assert!(forwarded(&end_embargo(&mut test)).is_empty());
+}
+
+#[test]
+fn sender_treats_its_returned_envelope_like_any_other_node() {
+    // Whether this node ends stems in an epoch is drawn; both kinds of nodes occur.
+    let (mut diffused, mut passed_on) = (0, 0);
+    for seed in 0..60 {
+        let outcome = |own: bool| {
+            let mut test = Fixture::new(|_| {});
+            for _ in 0..seed {
+                test.stem = Stem::new(test.fx.path_rng(), START.mono);
+            }
+            stem_of(&mut test, &[LinkId(1), LinkId(2)]);
+            if own {
+                insert(&mut test, &envelope(1), MESSAGE);
+                test.fx.take_actions();
+            }
+            receive(&mut test, 3, &envelope(1)).unwrap();
+            let actions = test.fx.take_actions();
+            (forwarded(&actions), actions.len())
+        };
+        let (own, foreign) = (outcome(true), outcome(false));
+        assert_eq!(own, foreign);
+        diffused += usize::from(own.0.is_empty());
+        passed_on += own.0.len();
+    }
+    assert!(diffused > 0 && passed_on > 0);
+}
+
+/// A peer of gossip that states a minimum of proof of work.
+fn state_min_pow(test: &mut Fixture, link: LinkId, min_pow: f64) {
+    let fx = &mut test.fx;
+    let new = crate::node::gossip::NewPeer {
+        link,
+        protocol: crate::envelope::ProtocolVersion::V6,
+        client: "whisht",
+        speaks_onion: false,
+        trusted: false,
+    };
+    test.gossip.add_peer(fx, START, &new);
+    let minimum = crate::gossip::packet::MinPow::new(min_pow).unwrap();
+    let status =
+        crate::gossip::packet::outgoing::status(minimum, &crate::bloom::Bloom::FULL, false);
+    let code = crate::gossip::packet::code::STATUS;
+    let outcome = test.gossip.receive(fx, START, link, code, &status);
+    assert!(outcome.is_ok());
+    fx.take_actions();
+}
+
+#[test]
+fn successor_that_requires_more_work_is_passed_over() {
+    let mut test = with_successors();
+    state_min_pow(&mut test, LinkId(1), 0.2);
+    for _ in 0..5 {
+        assert!(insert(&mut test, &envelope(1), RENDEZVOUS));
+        assert_eq!(forwarded(&test.fx.take_actions()), [LinkId(2)]);
+        test.stem.on_public(&mut test.fx, envelope(1).hash());
+    }
+    state_min_pow(&mut test, LinkId(2), 0.2);
+    assert!(!insert(&mut test, &envelope(1), MESSAGE));
+    receive(&mut test, 3, &envelope(1)).unwrap();
+    let actions = test.fx.take_actions();
+    assert!(matches!(actions[..], [Action::Diffuse(_)]));
 }
