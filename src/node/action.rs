@@ -23,6 +23,8 @@ pub(super) enum Action {
     // -- to peers
     /// Dial a peer unless it is connected.
     Dial(PeerAddr, LinkPurpose),
+    /// Treat the link to a relay that is not our guard any more like any link for cells.
+    ReleaseGuard(ShortId),
     /// End a link.
     Disconnect(LinkId, DisconnectReason),
     /// Send a packet.
@@ -44,9 +46,11 @@ pub(super) enum Action {
     },
     /// No link to this relay can be established, or it takes no cells.
     RelayUnreachable(ShortId),
+    /// This relay is not dialled for the cells that wait for it: there are too many links for cells.
+    CellsUndeliverable(ShortId),
 
     // -- to the relay role
-    /// Send a cell to a relay.
+    /// Send a cell of ours to a relay.
     SendCell(ShortId, Cell),
     /// Install one of our onion keys.
     InstallOnionKey(Box<OnionKey>),

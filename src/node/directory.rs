@@ -4,6 +4,7 @@
 //! (`guards`) and lanes (`lanes`) are chosen from a snapshot of the directory. Our own descriptor is
 //! made by `publisher`. This component sends no cell.
 
+mod guard_links;
 mod guards;
 mod lanes;
 mod publisher;
@@ -22,6 +23,7 @@ use circuits::time::Now;
 pub(super) use self::lanes::LanePlanError;
 pub(super) use self::publisher::{DescriptorPublisher, RelayState};
 
+use self::guard_links::GuardLinks;
 use self::guards::GuardKeeper;
 use super::action::Action;
 use super::config::{NodeConfig, Restored};
@@ -43,6 +45,7 @@ pub(super) struct RelayDirectory {
     own_subnets: Vec<Subnet>,
     directory: Directory,
     guards: GuardKeeper,
+    guard_links: GuardLinks,
     publisher: DescriptorPublisher,
     /// Whether the directory has changed since it was last stored.
     changed: bool,
@@ -68,6 +71,7 @@ impl RelayDirectory {
             own_subnets: Subnet::of_endpoints(&config.advertise),
             directory: Directory::new(requirements, DirectoryLimits::default(), None, now.unix),
             guards: GuardKeeper::new(guard_seed, local.id(), config.guard),
+            guard_links: GuardLinks::default(),
             publisher: DescriptorPublisher::new(config, Arc::clone(local)),
             changed: false,
             epoch: Epoch(0),
@@ -103,14 +107,23 @@ impl RelayDirectory {
         self.publisher.turn_epoch(fx, now, epoch, expired, relay);
         self.changed |= self.epoch != epoch;
         self.epoch = epoch;
+        self.choose_guards(now);
         self.guards.store_if_changed(fx);
+        self.keep_guard_links(fx, now, peers);
         if self.guards.is_maintenance_due(now.mono) {
             self.request_from_any_peer(fx, now, peers);
-            self.redial_first_guard(fx, peers);
         }
         if core::mem::take(&mut self.changed) {
             fx.store(Record::Directory(self.directory.export()));
             self.report_relay_count(fx, now);
+        }
+    }
+
+    /// Chooses the guards before a message needs them.
+    fn choose_guards(&mut self, now: Now) {
+        self.refresh_snapshot(now);
+        if let Some(snapshot) = &self.snapshot {
+            self.guards.choose_early(now, snapshot);
         }
     }
 
@@ -282,7 +295,10 @@ impl RelayDirectory {
 
     /// The same, kept for later calls.
     fn refresh_snapshot(&mut self, now: Now) -> &Snapshot {
-        let snapshot = self.snapshot(now);
+        let epoch = Epoch::at(now.unix);
+        let current = self.snapshot.take();
+        let current = current.filter(|snapshot| snapshot.epoch() == epoch);
+        let snapshot = current.unwrap_or_else(|| self.directory.snapshot(now.unix));
         self.snapshot.insert(snapshot)
     }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use circuits::directory::RelayEndpoint;
-use circuits::ids::{Profile, RelayKey};
+use circuits::ids::{LinkId, Profile, RelayKey};
 use circuits::level::Level;
 use circuits::path::GuardSeed;
 use circuits::secret::Secret;
@@ -16,14 +16,15 @@ use super::effects::Effects;
 use super::gossip::EnvelopeGossip;
 use super::local_peer::LocalPeer;
 use super::mail::MailContext;
-use super::peers::Peers;
+use super::output::Output;
+use super::peers::{LinkPurpose, OnionOutcome, Peers, RemotePeer};
 use super::receive::Receiver;
 use super::relay::RelayContext;
 use super::send::SendContext;
 use super::stem::Stem;
 use crate::endpoint::{Endpoint, PeerAddr};
 use crate::envelope::{Envelope, SizeClass, Topic, TtlClass};
-use crate::link::LinkKey;
+use crate::link::{LinkEvent, LinkKey};
 use crate::pow::PowHashes;
 
 /// The start of every test.
@@ -64,6 +65,50 @@ impl Fixture {
         }
     }
 
+    /// Connects another node, which speaks `onion/1`, over a link of this purpose.
+    pub(super) fn connect(&mut self, number: u8, purpose: LinkPurpose) -> LinkId {
+        let local = Arc::new(LocalPeer::new(&config(), link_key(number)).unwrap());
+        let mut remote = Peers::new(&config(), local, None, START.mono);
+        let mut remote_fx = Effects::for_test();
+        self.peers.dial(&mut self.fx, START, peer(number), purpose);
+        let dialed = self.fx.take_outputs().into_iter();
+        let mut links = dialed.filter_map(|output| match output {
+            Output::Dial(link, _) => Some(link),
+            _ => None,
+        });
+        let ours = links.next().unwrap();
+        self.peers.on_dialed(&mut self.fx, START, ours);
+        let theirs = remote.new_link();
+        remote.on_accepted(START, theirs, None);
+        let mut connected = None;
+        for _ in 0..4 {
+            self.peers.flush(&mut self.fx, START);
+            deliver(&mut self.fx, &mut remote, &mut remote_fx, theirs);
+            remote.flush(&mut remote_fx, START);
+            let events = deliver(&mut remote_fx, &mut self.peers, &mut self.fx, ours);
+            connected = connected.or_else(|| events.into_iter().next());
+        }
+        let Some(LinkEvent::Connected {
+            remote: key,
+            client_id,
+            shared,
+        }) = connected
+        else {
+            panic!("not connected");
+        };
+        let peer = RemotePeer::new(key, client_id, shared);
+        let gossip = self.gossip.machine();
+        assert!(self.peers.admit(&mut self.fx, START, ours, peer, gossip));
+        let network = self.config.network_id();
+        let outcome = self
+            .peers
+            .on_onion_status(&mut self.fx, START, ours, network);
+        assert!(matches!(outcome, Some(OnionOutcome::Ready(_))));
+        self.peers.flush(&mut self.fx, START);
+        self.fx.take_outputs();
+        ours
+    }
+
     pub(super) fn sending(&mut self) -> (&mut Effects, SendContext<'_>) {
         let context = SendContext {
             peers: &self.peers,
@@ -91,6 +136,23 @@ impl Fixture {
         };
         (&mut self.fx, context, &self.gossip)
     }
+}
+
+/// Hands all sent bytes to the other side, and polls its events.
+pub(super) fn deliver(
+    from: &mut Effects,
+    to: &mut Peers,
+    fx: &mut Effects,
+    link: LinkId,
+) -> Vec<LinkEvent> {
+    let mut events = Vec::new();
+    for output in from.take_outputs() {
+        if let Output::Send(_, bytes) = output {
+            assert!(to.on_received(fx, START, link, &bytes).is_none());
+            events.extend(std::iter::from_fn(|| to.poll_event(link)));
+        }
+    }
+    events
 }
 
 /// The configuration of a relay of a local network that accepts any proof of work.

@@ -18,6 +18,7 @@ use circuits::arithmetic::Arithmetic;
 use circuits::cell::Cell;
 use circuits::ids::{Epoch, LinkId, RelayId, ShortId};
 use circuits::mix::Mix;
+use circuits::rate_limit::KeyedLimiter;
 use circuits::relay::{OnionRelay, RelayLimits, ReplayLog};
 use circuits::rendezvous::{Rendezvous, RendezvousLimits};
 use circuits::time::Now;
@@ -43,10 +44,14 @@ pub(super) struct Relay {
     rendezvous: Rendezvous,
     delayed: DelayedInsertions,
     awaiting_link: AwaitingLink,
+    /// How many relays each link may make this node dial.
+    dials: KeyedLimiter<LinkId>,
 }
 
 /// A cell in the mix.
 struct MixedCell {
+    /// The link that brought it.
+    from: LinkId,
     next: ShortId,
     cell: Cell,
 }
@@ -62,6 +67,7 @@ impl Relay {
             rendezvous: Rendezvous::new(id, RendezvousLimits::default()),
             delayed: DelayedInsertions::default(),
             awaiting_link: AwaitingLink::default(),
+            dials: KeyedLimiter::new(egress::DIAL_QUOTA, egress::MAX_DIAL_BUCKETS),
         }
     }
 
@@ -82,6 +88,7 @@ impl Relay {
     /// A link is closed.
     pub(super) fn on_link_closed(&mut self, link: LinkId) {
         self.onion.on_link_closed(link);
+        self.dials.forget(&link);
     }
 
     /// The base-2 logarithm of the number of cells in the mix, for the descriptor.

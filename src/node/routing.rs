@@ -72,6 +72,11 @@ impl Node {
         let fx = &mut self.fx;
         match action {
             Action::Dial(peer, purpose) => self.peers.dial(fx, now, peer, purpose),
+            Action::ReleaseGuard(relay) => {
+                self.peers.release_guard(relay);
+                // Cells that wait for a link that will not be dialled are lost.
+                self.relay.on_unreachable(fx, relay);
+            }
             Action::Disconnect(link, reason) => self.peers.disconnect(fx, now, link, reason),
             Action::SendPacket(packet) => {
                 self.peers.send_packet(packet);
@@ -86,9 +91,10 @@ impl Node {
                 unreachable,
             } => self.on_link_closed(now, link, peer, unreachable),
             Action::RelayUnreachable(relay) => self.on_relay_unreachable(now, relay),
+            Action::CellsUndeliverable(relay) => self.relay.on_unreachable(fx, relay),
             Action::SendCell(next, cell) => {
                 let (relay, fx, context, _) = self.relaying();
-                relay.send_cell(fx, next, cell, context);
+                relay.send_own_cell(fx, next, cell, context);
             }
             Action::InstallOnionKey(key) => self.relay.install_key(fx, *key),
             Action::InsertByStem(envelope, source) => self.insert_by_stem(now, envelope, source),
@@ -241,9 +247,8 @@ impl Node {
     }
 
     fn on_relay_unreachable(&mut self, now: Now, relay: ShortId) {
-        if self.relay.on_unreachable(&mut self.fx, relay) {
-            self.directory.guard_failed(now.unix, relay);
-        }
+        self.relay.on_unreachable(&mut self.fx, relay);
+        self.directory.guard_failed(&mut self.fx, now, relay);
     }
 
     /// Peers came or went, or changed what they can be used for.
@@ -276,6 +281,7 @@ impl Node {
         let online = self.send.on_connectivity(&mut self.fx, now, connectivity);
         if online {
             self.peers.expedite_redials(now.mono);
+            self.directory.expedite_guard_dials(&mut self.fx, now.mono);
         }
     }
 

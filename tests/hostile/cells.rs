@@ -70,6 +70,21 @@ fn cell_for_unknown_relay_is_dropped_silently() {
 }
 
 #[test]
+fn public_name_of_a_client_leads_no_cell_to_it() {
+    let mut fixture = Fixture::new();
+    let client = fixture.world.add(false, &[TARGET, 1]);
+    fixture.run(5);
+    let mut hop = fixture.attacker_hop();
+    hop.id = fixture.world.addr(client).key.id();
+    let cell = fixture.cell(&[fixture.hop(TARGET), hop]);
+    fixture.send_cells(&[cell]);
+    fixture.run(2);
+    assert_eq!(fixture.cells_dropped(), 1);
+    // A client counts and drops the cells that it gets.
+    assert_eq!(fixture.world.status(client).cells_dropped, 0);
+}
+
+#[test]
 fn circular_path_cell_is_peeled_once_per_layer() {
     let mut fixture = Fixture::new();
     let (target, other) = (fixture.hop(TARGET), fixture.hop(1));

@@ -13,7 +13,7 @@ use circuits::directory::{
     Descriptor, DescriptorDraft, PuzzleSearch, RelayEndpoint, Requirements, SigningKey,
     VerifiedDescriptor,
 };
-use circuits::ids::{Epoch, LinkId, NetworkId, Profile, RelayKey};
+use circuits::ids::{Epoch, LinkId, NetworkId, Profile, RelayKey, ShortId};
 use circuits::keys::OnionSecret;
 use circuits::time::{Instant, Now};
 use rand_chacha::ChaCha20Rng;
@@ -367,6 +367,11 @@ impl ScriptedPeer {
 }
 
 impl PeerSession {
+    /// The name of the link in cells.
+    pub(crate) fn handle(&self) -> Option<ShortId> {
+        self.link.as_ref()?.handle()
+    }
+
     /// Whether the session is open at the other end.
     pub(crate) fn is_open(&self) -> bool {
         self.open && !self.closed && self.disconnect_reason.is_none()

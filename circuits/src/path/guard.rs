@@ -209,6 +209,21 @@ impl Guards {
         self.choice.members.iter().map(|member| member.id)
     }
 
+    /// The guards whose links are to be open now: the one in use, and those that are preferred to it
+    /// and down, so that it is noticed when they return. All of them if all are down.
+    #[must_use]
+    pub fn wanted(&self, now: UnixSecs, timeout_secs: u32) -> Vec<RelayId> {
+        if let Some(pinned) = self.pinned {
+            return vec![pinned];
+        }
+        let members = &self.choice.members;
+        let up = members
+            .iter()
+            .position(|member| member.is_waited_for(now, timeout_secs));
+        let count = up.map_or(members.len(), |place| place.saturating_add(1));
+        self.members().take(count).collect()
+    }
+
     /// The choice, to be stored with the seed; the pin is not included.
     #[must_use]
     pub fn export(&self) -> Vec<u8> {

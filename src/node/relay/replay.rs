@@ -114,7 +114,7 @@ impl Relay {
                     from: context.relay_label(from),
                     next: RelayLabel(next),
                 });
-                let mixed = MixedCell { next, cell };
+                let mixed = MixedCell { from, next, cell };
                 let due = at.after(blur(fx.rng(), delay));
                 let evicted = self.mix.push(fx.rng(), due, from, mixed);
                 if evicted.is_some() {

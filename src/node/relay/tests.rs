@@ -7,6 +7,7 @@ use super::replay::blur;
 use super::*;
 use crate::node::action::{Action, StemSource};
 use crate::node::fixture::{Fixture, START, envelope, peer_key};
+use crate::node::peers::LinkPurpose;
 
 fn cell(number: u8) -> Cell {
     let mut bytes = [number; CELL_LEN];
@@ -48,7 +49,7 @@ fn cell_to_an_unknown_relay_is_dropped() {
     let mut test = Fixture::new(|_| {});
     let mut relay = relay(&test);
     let (fx, context, _) = test.relaying();
-    relay.send_cell(fx, peer_key(9).id().short(), cell(1), context);
+    relay.send_own_cell(fx, peer_key(9).id().short(), cell(1), context);
     assert!(fx.take_actions().is_empty());
     assert_eq!(fx.counted(Counter::CellsDropped), 1);
 }
@@ -73,5 +74,22 @@ fn rebuilt_envelope_without_a_stem_waits_and_tries_again() {
     assert!(matches!(
         fx.take_actions()[..],
         [Action::InsertByStem(_, StemSource::Rendezvous)]
+    ));
+}
+
+#[test]
+fn cell_follows_the_handle_of_a_link_and_not_the_key_of_its_peer() {
+    let mut test = Fixture::new(|_| {});
+    let link = test.connect(2, LinkPurpose::Peer);
+    let handle = test.peers.get(link).unwrap().handle().unwrap();
+    let mut relay = relay(&test);
+    test.fx.take_actions();
+    let (fx, context, _) = test.relaying();
+    relay.send_own_cell(fx, peer_key(2).id().short(), cell(1), context);
+    assert!(fx.take_actions().is_empty());
+    relay.send_own_cell(fx, handle, cell(1), context);
+    assert!(matches!(
+        fx.take_actions()[..],
+        [Action::SendCellOver(over, _)] if over == link
     ));
 }
