@@ -6,7 +6,7 @@
 //! component is not in it.
 
 use circuits::cell::Cell;
-use circuits::ids::{LinkId, RelayKey, ShortId};
+use circuits::ids::{Epoch, LinkId, RelayKey, ShortId};
 use circuits::level::Level;
 
 use super::event::MessageId;
@@ -52,6 +52,8 @@ pub(super) enum Action {
     // -- to the relay role
     /// Send a cell of ours to a relay.
     SendCell(ShortId, Cell),
+    /// Require these bits of tickets in an epoch, as a descriptor of ours states.
+    RestoreTicketBits(Epoch, u8),
     /// Install one of our onion keys.
     InstallOnionKey(Box<OnionKey>),
 
