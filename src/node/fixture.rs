@@ -163,6 +163,7 @@ pub(super) fn config() -> NodeConfig {
         level: Level::Open,
         relay: true,
         advertise: vec![RelayEndpoint::Ip4([127, 0, 0, 1].into(), 30_303)],
+        through_tor: false,
         family: Vec::new(),
         listen_port: 0,
         peers: Vec::new(),

@@ -9,6 +9,7 @@
 //! relay.
 
 mod egress;
+mod load;
 mod rendezvous;
 mod replay;
 
@@ -20,12 +21,13 @@ use circuits::ids::{Epoch, LinkId, RelayId, ShortId};
 use circuits::mix::Mix;
 use circuits::rate_limit::KeyedLimiter;
 use circuits::relay::{OnionRelay, RelayLimits, ReplayLog};
-use circuits::rendezvous::{Rendezvous, RendezvousLimits};
+use circuits::rendezvous::{Rendezvous, RendezvousLimits, TicketBits};
 use circuits::time::Now;
 
 pub(super) use self::replay::{OnionKey, PeeledCell};
 
 use self::egress::AwaitingLink;
+use self::load::LoadMeter;
 use self::rendezvous::DelayedInsertions;
 use super::directory::RelayDirectory;
 use super::effects::{Counter, Effects};
@@ -41,6 +43,7 @@ pub(super) struct Relay {
     /// The replay-tag log of each onion key.
     logs: BTreeMap<Epoch, ReplayLog>,
     mix: Mix<MixedCell>,
+    load: LoadMeter,
     rendezvous: Rendezvous,
     delayed: DelayedInsertions,
     awaiting_link: AwaitingLink,
@@ -64,6 +67,7 @@ impl Relay {
             onion: OnionRelay::new(id, RelayLimits::default()).with_arithmetic(arithmetic),
             logs: BTreeMap::new(),
             mix: Mix::default(),
+            load: LoadMeter::default(),
             rendezvous: Rendezvous::new(id, RendezvousLimits::default()),
             delayed: DelayedInsertions::default(),
             awaiting_link: AwaitingLink::default(),
@@ -91,9 +95,17 @@ impl Relay {
         self.dials.forget(&link);
     }
 
-    /// The base-2 logarithm of the number of cells in the mix, for the descriptor.
+    /// The base-2 logarithm of the mean number of cells in the mix in the epoch before, for the
+    /// descriptor.
     pub(super) fn load(&self) -> u8 {
-        u8::try_from(self.mix.len().checked_ilog2().unwrap_or(0)).unwrap_or(u8::MAX)
+        self.load.log2_of_mean()
+    }
+
+    /// Requires these bits of tickets in an epoch, as a descriptor of an earlier run states.
+    pub(super) fn restore_ticket_bits(&mut self, epoch: Epoch, bits: u8) {
+        if let Some(bits) = TicketBits::new(bits) {
+            self.rendezvous.restore_difficulty(epoch, bits);
+        }
     }
 
     /// The difficulty of tickets, for the descriptor.

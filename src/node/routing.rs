@@ -96,6 +96,7 @@ impl Node {
                 let (relay, fx, context, _) = self.relaying();
                 relay.send_own_cell(fx, next, cell, context);
             }
+            Action::RestoreTicketBits(epoch, bits) => self.relay.restore_ticket_bits(epoch, bits),
             Action::InstallOnionKey(key) => self.relay.install_key(fx, *key),
             Action::InsertByStem(envelope, source) => self.insert_by_stem(now, envelope, source),
             Action::WithdrawStem(hash) => self.stem.withdraw(fx, hash),
@@ -348,7 +349,11 @@ impl Node {
             }
         };
         match (state, message) {
-            (OnionHandshake::AwaitingStatus, OnionMessage::Status { network, .. }) => {
+            // A status after the timeout is accepted too: over Tor a pause may last longer.
+            (
+                OnionHandshake::AwaitingStatus | OnionHandshake::Off,
+                OnionMessage::Status { network, .. },
+            ) => {
                 let outcome = self.peers.on_onion_status(&mut self.fx, now, link, network);
                 self.on_onion_outcome(now, link, outcome);
             }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use circuits::cell::Cell;
 use circuits::cell_builder::Hop;
 use circuits::directory::{
-    Descriptor, DescriptorDraft, PuzzleSearch, RelayEndpoint, Requirements, SigningKey,
-    VerifiedDescriptor,
+    Descriptor, DescriptorDraft, EndpointKinds, PuzzleSearch, RelayEndpoint, Requirements,
+    SigningKey, VerifiedDescriptor,
 };
 use circuits::ids::{Epoch, LinkId, NetworkId, Profile, RelayKey, ShortId};
 use circuits::keys::OnionSecret;
@@ -356,6 +356,7 @@ impl ScriptedPeer {
             onion: onion(),
             onion_next: onion(),
             endpoints,
+            dials: EndpointKinds::IP,
             family: Vec::new(),
             load: salt,
             ticket_bits: 17,

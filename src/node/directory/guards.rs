@@ -11,6 +11,7 @@ use circuits::path::{Guard, GuardSeed, Guards, PathRefusal};
 use circuits::time::{Instant, Now, UnixSecs};
 
 use super::RelayDirectory;
+use crate::node::config::NodeConfig;
 use crate::node::effects::Effects;
 use crate::node::output::Record;
 use crate::node::peers::Peers;
@@ -26,10 +27,10 @@ pub(super) struct GuardKeeper {
 }
 
 impl GuardKeeper {
-    /// No guards yet; `pinned` is a guard that the configuration names.
-    pub(super) fn new(seed: GuardSeed, own: RelayId, pinned: Option<RelayId>) -> Self {
-        let mut guards = Guards::new(seed, own);
-        guards.pin(pinned);
+    /// No guards yet, or the one that the configuration names.
+    pub(super) fn new(seed: GuardSeed, own: RelayId, config: &NodeConfig) -> Self {
+        let mut guards = Guards::new(seed, own).that_dial(config.dials());
+        guards.pin(config.guard);
         Self {
             guards,
             stored: Vec::new(),
