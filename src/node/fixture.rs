@@ -3,8 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use circuits::directory::RelayEndpoint;
-use circuits::ids::{LinkId, Profile, RelayKey};
+use circuits::directory::{
+    Descriptor, DescriptorDraft, EndpointKinds, PuzzleSearch, RelayEndpoint, SigningKey,
+};
+use circuits::ids::{Epoch, LinkId, Profile, RelayKey};
+use circuits::keys::OnionSecret;
 use circuits::level::Level;
 use circuits::path::GuardSeed;
 use circuits::secret::Secret;
@@ -63,6 +66,33 @@ impl Fixture {
             local,
             fx,
         }
+    }
+
+    /// Lists another node as a relay with this endpoint.
+    pub(super) fn list_relay(&mut self, number: u8, endpoint: RelayEndpoint) {
+        let key = link_key(number);
+        let epoch = Epoch::at(START.unix);
+        let requirements = self.local.requirements();
+        let network = requirements.network;
+        let rng = self.fx.rng();
+        let mut search = PuzzleSearch::new(network, key.public(), epoch, requirements.effort, rng);
+        let puzzle = core::iter::repeat_with(|| search.step()).find_map(|found| found);
+        let mut onion = || *OnionSecret::generate(self.fx.rng()).public().as_bytes();
+        let draft = DescriptorDraft {
+            epoch,
+            onion: onion(),
+            onion_next: onion(),
+            endpoints: vec![endpoint],
+            dials: EndpointKinds::ALL,
+            family: Vec::new(),
+            load: 0,
+            ticket_bits: 17,
+        };
+        let signing = SigningKey::new(key.to_bytes()).unwrap();
+        let descriptor = Descriptor::sign(draft, puzzle.unwrap(), &signing, network).unwrap();
+        let (directory, peers) = (&mut self.directory, &self.peers);
+        directory.publish_own(&mut self.fx, START, descriptor.raw(), peers);
+        assert!(directory.contains(key.public().id().short()));
     }
 
     /// Connects another node, which speaks `onion/1`, over a link of this purpose.

@@ -374,11 +374,13 @@ impl Peers {
         }
     }
 
-    /// A relay is not our guard any more: its link may be closed like any link for cells.
-    pub(super) fn release_guard(&mut self, relay: ShortId) {
-        let link = self.table.to_relay(relay);
-        let connection = link.and_then(|link| self.table.get_mut(link));
-        if let Some(connection) = connection
+    /// A relay is not our guard any more: its link may be closed like any link for cells. If there is
+    /// no link, none will be dialled for the cells that wait for it.
+    pub(super) fn release_guard(&mut self, fx: &mut Effects, relay: ShortId) {
+        let Some(link) = self.table.to_relay(relay) else {
+            return fx.request(Action::CellsUndeliverable(relay));
+        };
+        if let Some(connection) = self.table.get_mut(link)
             && connection.purpose() == LinkPurpose::Guard
         {
             connection.set_purpose(LinkPurpose::Cells);

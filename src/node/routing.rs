@@ -80,11 +80,7 @@ impl Node {
         let fx = &mut self.fx;
         match action {
             Action::Dial(peer, purpose) => self.peers.dial(fx, now, peer, purpose),
-            Action::ReleaseGuard(relay) => {
-                self.peers.release_guard(relay);
-                // Cells that wait for a link that will not be dialled are lost.
-                self.relay.on_unreachable(fx, relay);
-            }
+            Action::ReleaseGuard(relay) => self.peers.release_guard(fx, relay),
             Action::Disconnect(link, reason) => self.peers.disconnect(fx, now, link, reason),
             Action::SendPacket(packet) => {
                 self.peers.send_packet(packet);
@@ -357,15 +353,12 @@ impl Node {
             }
         };
         match (state, message) {
-            // A status after the timeout is accepted too: over Tor a pause may last longer.
-            (
-                OnionHandshake::AwaitingStatus | OnionHandshake::Off,
-                OnionMessage::Status { network, .. },
-            ) => {
+            (OnionHandshake::Ready, message) => self.on_onion_message(now, link, message),
+            // Also after the timeout: over Tor a pause may last longer.
+            (_, OnionMessage::Status { network, .. }) => {
                 let outcome = self.peers.on_onion_status(&mut self.fx, now, link, network);
                 self.on_onion_outcome(now, link, outcome);
             }
-            (OnionHandshake::Ready, message) => self.on_onion_message(now, link, message),
             // Before the handshake, no other message is accepted.
             (OnionHandshake::Off | OnionHandshake::AwaitingStatus, _) => {}
         }

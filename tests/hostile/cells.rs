@@ -5,7 +5,9 @@ use std::time::Duration;
 use circuits::cell::Cell;
 use circuits::cell_builder::Hop;
 use circuits::geometry::CELL_LEN;
+use circuits::ids::Epoch;
 use circuits::keys::OnionSecret;
+use whisht::onion_wire::OnionMessage;
 
 use crate::fixture::{Fixture, RELAYS, TARGET};
 use crate::sim::scripted_peer::PeerBehaviour;
@@ -82,6 +84,24 @@ fn public_name_of_a_client_leads_no_cell_to_it() {
     assert_eq!(fixture.cells_dropped(), 1);
     // A client counts and drops the cells that it gets.
     assert_eq!(fixture.world.status(client).cells_dropped, 0);
+}
+
+#[test]
+fn status_after_the_timeout_still_opens_the_link_for_cells() {
+    let network = PeerBehaviour::relay().network.unwrap();
+    let mut fixture = Fixture::with(PeerBehaviour {
+        network: None,
+        ..PeerBehaviour::relay()
+    });
+    fixture.run(10);
+    let epoch = Epoch::at(fixture.world.clock().unix);
+    fixture.send_onion(&OnionMessage::Status { network, epoch });
+    fixture.run(1);
+    fixture.fetch_descriptors();
+    let cell = fixture.echo_cell();
+    fixture.send_cells(&[cell]);
+    fixture.run(2);
+    assert_eq!(fixture.session().cells().len(), 1);
 }
 
 #[test]

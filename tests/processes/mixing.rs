@@ -37,13 +37,12 @@ fn delays_of_the_program_leave_no_remainder() {
         &["--relay", "--listen", "127.0.0.1:0"],
     );
     let mut client = CellClient::connect(&relay);
-    let mut bins = [0_u32; BINS];
+    let mut bins = [0_u32; 10];
     for _ in 0..CELLS {
-        let took = client.echo().as_micros();
-        let bin = took % UNIT.as_micros() * BINS as u128 / UNIT.as_micros();
-        bins[usize::try_from(bin).unwrap()] += 1;
+        let remainder = client.echo().as_micros() % HopDelay::UNIT.as_micros();
+        bins[usize::try_from(remainder / 1_000).unwrap()] += 1;
     }
-    let mean = f64::from(CELLS) / BINS as f64;
+    let mean = f64::from(CELLS) / 10.0;
     let chi_square: f64 = bins
         .iter()
         .map(|count| (f64::from(*count) - mean).powi(2) / mean)
@@ -220,9 +219,6 @@ fn onion_key(relay: &NodeProcess, epoch: Epoch) -> circuits::keys::OnionPublic {
 
 /// The code of a cell in `onion/1`.
 const CELL: u16 = 3;
-/// The unit of delays.
-const UNIT: Duration = HopDelay::UNIT;
-const BINS: usize = 10;
 const CELLS: u32 = 240;
 const READ_TIMEOUT: Duration = Duration::from_millis(5);
 const WAIT_TIMEOUT: Duration = Duration::from_secs(60);

@@ -99,7 +99,7 @@ impl EndpointKinds {
     /// The kinds of these endpoints.
     #[must_use]
     pub fn of(endpoints: &[RelayEndpoint]) -> Self {
-        let kinds = endpoints.iter().map(|endpoint| endpoint.kind());
+        let kinds = endpoints.iter().map(RelayEndpoint::kind);
         Self(kinds.fold(0, |bits, kind| bits | Self::bit(kind)))
     }
 

@@ -171,7 +171,8 @@ fn guard_link_is_never_closed_for_being_idle() {
     };
     test.peers.close_idle_cell_links(&mut test.fx, later);
     assert!(test.peers.get(cells).is_none() && test.peers.get(guard).is_some());
-    test.peers.release_guard(peer_key(2).id().short());
+    let guard_id = peer_key(2).id().short();
+    test.peers.release_guard(&mut test.fx, guard_id);
     test.peers.close_idle_cell_links(&mut test.fx, later);
     assert!(test.peers.get(guard).is_none());
 }

@@ -85,7 +85,7 @@ impl Relay {
     }
 
     /// Sends a cell of another node, which `from` brought, to its next hop.
-    fn forward(
+    pub(super) fn forward(
         &mut self,
         fx: &mut Effects,
         now: Now,
