@@ -210,7 +210,7 @@ fn cells_for_peer_without_status_are_dropped_after_timeout() {
     let raw = fixture.world.act(silent_peer, |attacker, now| {
         (attacker.descriptor(now, vec![endpoint], 0), Vec::new())
     });
-    fixture.send_onion(&whisht::onion_wire::OnionMessage::Descriptors(vec![raw]));
+    fixture.send_onion(&OnionMessage::Descriptors(vec![raw]));
     fixture.run(1);
     let onion = fixture.world.act(silent_peer, |attacker, _| {
         (
@@ -244,7 +244,7 @@ fn unresponsive_relay_is_dialled_once_and_its_cells_expire() {
     let raw = fixture.world.act(tarpit, |attacker, now| {
         (attacker.descriptor(now, vec![endpoint], 0), Vec::new())
     });
-    fixture.send_onion(&whisht::onion_wire::OnionMessage::Descriptors(vec![raw]));
+    fixture.send_onion(&OnionMessage::Descriptors(vec![raw]));
     fixture.run(1);
     let me = fixture.attacker_hop();
     let hops = [
