@@ -179,18 +179,20 @@ fn send_never_dials_the_guard() {
     world.run(Duration::from_secs(60));
     // From here on no link is lost, so no node has a reason to dial.
     let quiet = world.clock().mono;
-    for round in 0..2_u8 {
+    add_recipient(&mut world, reader);
+    for round in 1..=2 {
         world.run(Duration::from_secs(1_300));
-        for (number, source) in sources.iter().enumerate() {
-            let payload = [round, u8::try_from(number).unwrap(), 77];
-            assert!(deliver(
-                &mut world,
-                *source,
-                reader,
-                &payload,
-                Level::Normal
-            ));
+        for source in sources {
+            // The key of `add_recipient`.
+            let secret = ClientSecret::generate(&mut ChaCha20Rng::from_seed([9; 32]));
+            let to = Recipient::Public(secret.public(), Topic([1, 2, 3, 4]));
+            let message = request(to, vec![7; 40], Level::Normal);
+            world.command(source, message).unwrap();
         }
+        world.run(Duration::from_secs(120));
+        let events = world.events(reader).iter();
+        let messages = events.filter(|(_, event)| matches!(event, Event::Message(_)));
+        assert!(messages.count() >= 3 * round, "round {round}");
     }
     for source in sources {
         let dials = world.dials(source);
@@ -213,6 +215,8 @@ fn lost_guard_is_redialled_by_its_own_clock() {
         dials.filter(|(_, to)| *to == 9).count()
     };
     assert_eq!(dials(&world), 1);
+    world.kill(9);
+    world.run(Duration::from_secs(1));
     world.restart(9);
     world.run(Duration::from_secs(1_200));
     // A restart cuts the link once; a mean of a minute makes twenty minutes without a dial one

@@ -121,7 +121,7 @@ impl Fixture {
     }
 
     /// The attacker itself as a hop: cells that the target forwards to it return over the link.
-    /// The attacker as a next hop of the target. It is no relay of the directory, so the handle of
+    /// The attacker as a next hop of the target. It is not in the directory, so the handle of
     /// its link names it.
     pub(crate) fn attacker_hop(&mut self) -> Hop {
         let mut id = self.world.addr(self.attacker).key.id();

@@ -96,6 +96,10 @@ impl RelayDirectory {
             fx.request(Action::ReleaseGuard(guard.short()));
         }
         for guard in wanted {
+            // A pinned guard may not be in the directory yet.
+            let Some(peer) = self.address_of(guard.short()) else {
+                continue;
+            };
             let link = peers.to_relay(guard.short());
             let dial = self
                 .guard_links
@@ -103,7 +107,7 @@ impl RelayDirectory {
             // A link that was dialled for the cells of others becomes a guard link.
             let connection = link.and_then(|link| peers.get(link));
             let upgrade = connection.is_some_and(|link| link.purpose() == LinkPurpose::Cells);
-            if let Some(peer) = self.address_of(guard.short()).filter(|_| dial || upgrade) {
+            if dial || upgrade {
                 fx.request(Action::Dial(peer, LinkPurpose::Guard));
             }
         }
